@@ -1,0 +1,1 @@
+//! The outside view: shared helpers of the tests in this package.
