@@ -1,0 +1,297 @@
+//! The docker-archive: the tar that `docker save` writes and `docker load` takes. Ours is an OCI image layout as well, in the same
+//! tar, so that one file serves Docker Engine, containerd and skopeo. It never unpacks a layer. There is no specification of
+//! the format; moby's image/tarexport and the description in the Docker image specification v1.2 are what this follows.
+
+use crate::digest::{Digest, HashingReader};
+use crate::image::{Blob, Image, ImageError, MAX_JSON_BYTES, MAX_LAYERS, media_type};
+use crate::json;
+use crate::layout::{self, LayoutError, Store};
+use crate::stage::Staging;
+use serde::Deserialize;
+use serde_json::json;
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{self, BufWriter, Read, Seek, SeekFrom};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// The most files that an archive may hold.
+const MAX_FILES: usize = 10_000;
+
+/// Why an archive was not read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum ArchiveError {
+    /// The file cannot be read or written, or is not a tar.
+    #[error("`{path}` cannot be {what}: {source}")]
+    File {
+        /// Which file.
+        path: PathBuf,
+        /// What was tried.
+        what: &'static str,
+        /// The system's word.
+        source: io::Error,
+    },
+    /// The tar is no image.
+    #[error("`{path}` is not an image archive: {why}")]
+    Malformed {
+        /// Which file.
+        path: PathBuf,
+        /// What is missing or wrong.
+        why: String,
+    },
+    /// The image inside is refused.
+    #[error(transparent)]
+    Image(#[from] ImageError),
+    /// The OCI layout inside is refused.
+    #[error(transparent)]
+    Layout(#[from] LayoutError),
+}
+
+/// One image in `manifest.json`.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Saved {
+    config: String,
+    repo_tags: Option<Vec<String>>,
+    layers: Vec<String>,
+}
+
+/// Writes `image` as the tar `dest`, replacing what is there in one step. Every blob is verified on its way.
+///
+/// # Errors
+/// [`ArchiveError`]; then `dest` is as it was.
+pub fn write(image: &Image, dest: &Path) -> Result<(), ArchiveError> {
+    let at = |what| move |source| ArchiveError::File { path: dest.to_owned(), what, source };
+    let staging = Staging::file(dest).map_err(at("made"))?;
+    let file = File::options().write(true).open(staging.path()).map_err(at("made"))?;
+    let mut tar = tar::Builder::new(BufWriter::with_capacity(1 << 16, file));
+    let manifest = json::canonical(&json!([{
+        "Config": layout::blob_path(image.config_descriptor().digest),
+        "RepoTags": image.reference().map(|r| vec![r]),
+        "Layers": image.layers().iter().map(|l| layout::blob_path(l.descriptor().digest)).collect::<Vec<_>>(),
+    }]));
+    append(&mut tar, "manifest.json", manifest.len() as u64, &mut manifest.as_slice()).map_err(at("written"))?;
+    for (path, size_bytes, open) in layout::files(image) {
+        append(&mut tar, &path, size_bytes, &mut open().map_err(at("written"))?).map_err(at("written"))?;
+    }
+    let file =
+        tar.into_inner().and_then(|w| w.into_inner().map_err(io::IntoInnerError::into_error)).map_err(at("written"))?;
+    drop(file);
+    staging.keep(dest).map_err(at("put into place"))
+}
+
+/// Reads an archive: as an OCI layout when it is one (which keeps the manifest's digest), as `docker save` wrote it otherwise.
+///
+/// # Errors
+/// [`ArchiveError`]: the tar is broken, holds no image, or holds several and `select` names none of them.
+pub fn read(path: &Path, select: Option<&str>) -> Result<Image, ArchiveError> {
+    let store = TarStore::open(path).map_err(|source| ArchiveError::File {
+        path: path.to_owned(),
+        what: "read as a tar",
+        source,
+    })?;
+    if store.files.contains_key("oci-layout") && store.files.contains_key("index.json") {
+        return Ok(layout::read(&store, select)?);
+    }
+    read_saved(&store, select)
+}
+
+fn append(tar: &mut tar::Builder<impl io::Write>, path: &str, size_bytes: u64, bytes: &mut dyn Read) -> io::Result<()> {
+    let mut header = tar::Header::new_ustar();
+    header.set_size(size_bytes);
+    header.set_mode(0o644);
+    header.set_mtime(0);
+    header.set_uid(0);
+    header.set_gid(0);
+    let mut counted = HashingReader::new(bytes);
+    tar.append_data(&mut header, path, &mut counted)?;
+    if counted.size_bytes() != size_bytes {
+        return Err(io::Error::new(io::ErrorKind::UnexpectedEof, format!("`{path}` ended early")));
+    }
+    Ok(())
+}
+
+/// An image as `docker save` before version 25 writes it: configuration and layers by file name, no OCI manifest. The manifest made
+/// for it is Docker's, so its digest is not one that any registry knows.
+fn read_saved(store: &TarStore, select: Option<&str>) -> Result<Image, ArchiveError> {
+    let malformed = |why: String| ArchiveError::Malformed { path: store.path.clone(), why };
+    let read = |source| ArchiveError::File { path: store.path.clone(), what: "read", source };
+    let whole = |name: &str| -> Result<Vec<u8>, ArchiveError> {
+        let (size_bytes, blob) =
+            store.file(name).map_err(read)?.ok_or_else(|| malformed(format!("it has no `{}`", shorten(name))))?;
+        if size_bytes > MAX_JSON_BYTES {
+            return Err(malformed(format!(
+                "`{}` has {size_bytes} bytes, at most {MAX_JSON_BYTES} are read",
+                shorten(name)
+            )));
+        }
+        let mut bytes = Vec::new();
+        blob.open_unverified().and_then(|mut r| r.read_to_end(&mut bytes)).map_err(read)?;
+        Ok(bytes)
+    };
+    let saved: Vec<Saved> =
+        serde_json::from_slice(&whole("manifest.json")?).map_err(|e| malformed(format!("`manifest.json`: {e}")))?;
+    let tags = |s: &Saved| s.repo_tags.clone().unwrap_or_default();
+    let fitting: Vec<_> =
+        saved.iter().filter(|s| select.is_none_or(|name| tags(s).iter().any(|t| t == name))).collect();
+    let [saved] = fitting.as_slice() else {
+        let names =
+            saved.iter().flat_map(tags).take(10).map(|t| format!("`{}`", shorten(&t))).collect::<Vec<_>>().join(", ");
+        return Err(malformed(format!("{} of its images fit; name one of: {names}", fitting.len())));
+    };
+    if saved.layers.len() > MAX_LAYERS {
+        return Err(ImageError::Limit(format!("{} layers, at most {MAX_LAYERS} are read", saved.layers.len())).into());
+    }
+    let config = whole(&saved.config)?;
+    let mut blobs = HashMap::new();
+    let mut layers = Vec::new();
+    for name in &saved.layers {
+        let (_, blob) =
+            store.file(name).map_err(read)?.ok_or_else(|| malformed(format!("it has no `{}`", shorten(name))))?;
+        let (media_type, digest, size_bytes) = identify(&blob).map_err(read)?;
+        layers.push(json!({"mediaType": media_type, "digest": digest, "size": size_bytes}));
+        blobs.insert(digest, blob);
+    }
+    let manifest = json::canonical(&json!({
+        "schemaVersion": 2,
+        "mediaType": media_type::DOCKER_MANIFEST,
+        "config": {"mediaType": media_type::DOCKER_CONFIG, "digest": Digest::of(&config), "size": config.len()},
+        "layers": layers,
+    }));
+    let image = Image::from_parts(manifest, config, |layer| blobs[&layer.digest].clone())?;
+    Ok(match tags(saved).first() {
+        Some(tag) => image.with_reference(tag),
+        None => image,
+    })
+}
+
+/// What a layer's file is: media type by its first bytes, digest, size in bytes.
+fn identify(blob: &Blob) -> io::Result<(&'static str, Digest, u64)> {
+    let mut reader = HashingReader::new(blob.open_unverified()?);
+    let mut magic = [0; 4];
+    let mut filled = 0;
+    while filled < magic.len() {
+        match reader.read(&mut magic[filled..])? {
+            0 => break,
+            n => filled += n,
+        }
+    }
+    io::copy(&mut reader, &mut io::sink())?;
+    let media_type = match magic {
+        [0x1f, 0x8b, ..] => media_type::DOCKER_LAYER_GZIP,
+        [0x28, 0xb5, 0x2f, 0xfd] => media_type::OCI_LAYER_ZSTD,
+        _ => media_type::DOCKER_LAYER,
+    };
+    let (digest, size_bytes) = reader.finish();
+    Ok((media_type, digest, size_bytes))
+}
+
+/// The files of a tar, by name, without unpacking it.
+pub struct TarStore {
+    path: PathBuf,
+    file: Arc<File>,
+    files: HashMap<String, Member>,
+}
+
+enum Member {
+    /// Offset and size of the content, in bytes.
+    File(u64, u64),
+    /// Another member (`docker save` links equal layers).
+    Link(String),
+}
+
+impl TarStore {
+    /// Reads the tar's headers.
+    ///
+    /// # Errors
+    /// The system's word, or that it is no tar.
+    pub fn open(path: &Path) -> io::Result<TarStore> {
+        let mut file = File::open(path)?;
+        let length = file.seek(SeekFrom::End(0))?;
+        file.rewind()?;
+        let broken = |why: &str| io::Error::new(io::ErrorKind::InvalidData, why.to_owned());
+        let mut files = HashMap::new();
+        let mut archive = tar::Archive::new(&file);
+        for entry in archive.entries_with_seek()? {
+            let entry = entry?;
+            if files.len() >= MAX_FILES {
+                return Err(broken("it holds more than 10,000 files, which no image archive does"));
+            }
+            let Ok(name) = String::from_utf8(entry.path_bytes().into_owned()) else { continue };
+            let name = normal(&name);
+            let kind = entry.header().entry_type();
+            if kind.is_file() {
+                let end = entry.raw_file_position().checked_add(entry.size());
+                if end.is_none_or(|end| end > length) {
+                    return Err(broken("it ends within a file; copy or build it again"));
+                }
+                files.insert(name, Member::File(entry.raw_file_position(), entry.size()));
+            } else if kind.is_symlink() || kind.is_hard_link() {
+                let target = String::from_utf8_lossy(&entry.link_name_bytes().unwrap_or_default()).into_owned();
+                let base = if kind.is_symlink() { name.rsplit_once('/').map_or("", |(folder, _)| folder) } else { "" };
+                files.insert(name.clone(), Member::Link(normal(&format!("{base}/{target}"))));
+            }
+        }
+        drop(archive);
+        Ok(TarStore { path: path.to_owned(), file: Arc::new(file), files })
+    }
+}
+
+impl Store for TarStore {
+    fn name(&self) -> String {
+        self.path.display().to_string()
+    }
+
+    fn file(&self, path: &str) -> io::Result<Option<(u64, Blob)>> {
+        let mut name = normal(path);
+        for _ in 0..8 {
+            match self.files.get(&name) {
+                None => return Ok(None),
+                Some(Member::Link(target)) => name = target.clone(),
+                Some(Member::File(offset, size)) => {
+                    let (file, offset, size) = (Arc::clone(&self.file), *offset, *size);
+                    let open = move || -> io::Result<Box<dyn Read + Send>> {
+                        let section = Section { file: Arc::clone(&file), at: offset, end: offset + size };
+                        Ok(Box::new(io::BufReader::with_capacity(1 << 16, section)))
+                    };
+                    return Ok(Some((size, Blob::new(open))));
+                }
+            }
+        }
+        Err(io::Error::new(io::ErrorKind::InvalidData, "links in the archive lead in a circle"))
+    }
+}
+
+/// Part of a file, read without moving a shared position.
+struct Section {
+    file: Arc<File>,
+    at: u64,
+    end: u64,
+}
+
+impl Read for Section {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let want = buffer.len().min(usize::try_from(self.end - self.at).unwrap_or(usize::MAX));
+        let n = self.file.read_at(&mut buffer[..want], self.at)?;
+        self.at += n as u64;
+        Ok(n)
+    }
+}
+
+/// A member's name without `.`, `..` and doubled slashes; it is a key, never a path on disk.
+fn normal(name: &str) -> String {
+    let mut parts = Vec::new();
+    for part in name.split('/') {
+        match part {
+            "" | "." => {}
+            ".." => drop(parts.pop()),
+            part => parts.push(part),
+        }
+    }
+    parts.join("/")
+}
+
+fn shorten(text: &str) -> String {
+    text.chars().take(160).flat_map(char::escape_debug).collect()
+}

@@ -1,0 +1,322 @@
+//! The entries of a layer's tar, read with limits: names that stay inside, sizes that are bounded, links that lead nowhere else.
+//! It reads a stream and calls a visitor; it writes nothing and knows no disk. POSIX.1-2017 pax interchange format, GNU long names;
+//! OCI image-spec, layer.md. What no layer needs (devices, sparse files, sizes that contradict each other) is refused, not guessed.
+
+use std::ffi::OsString;
+use std::io::{self, Read};
+use std::os::unix::ffi::OsStringExt;
+use std::path::{Component, Path, PathBuf};
+
+/// The longest name or link target, in bytes: Linux's PATH_MAX.
+const MAX_NAME_BYTES: usize = 4096;
+/// The largest pax header or GNU long name, in bytes.
+const MAX_EXTENSION_BYTES: u64 = 1024 * 1024;
+
+/// How much an image may ask of its reader.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Most entries of one layer.
+    pub max_entries: u64,
+    /// Most bytes of one layer's uncompressed tar.
+    pub max_uncompressed_bytes: u64,
+}
+
+impl Default for Limits {
+    /// 500,000 entries and 8 GiB a layer: above any image that a function platform accepts.
+    fn default() -> Limits {
+        Limits { max_entries: 500_000, max_uncompressed_bytes: 8 << 30 }
+    }
+}
+
+/// One entry. Its path is relative, has no `.` or `..`, and is empty for the root itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// Where, relative to the root.
+    pub path: PathBuf,
+    /// What.
+    pub kind: Kind,
+    /// Permission bits (at most 0o7777).
+    pub mode: u32,
+    /// Owner.
+    pub uid: u64,
+    /// Group.
+    pub gid: u64,
+    /// Seconds since 1970.
+    pub mtime: u64,
+    /// Extended attributes that the entry carries and this program does not keep.
+    pub xattrs: usize,
+}
+
+/// What an entry is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A directory.
+    Directory,
+    /// A regular file of this many bytes.
+    File {
+        /// Size of the file, in bytes.
+        size_bytes: u64,
+    },
+    /// A symbolic link. The target is as written; a relative one never climbs above the root, an absolute one starts at the root.
+    Symlink {
+        /// What the link says.
+        target: PathBuf,
+    },
+    /// Another name of an entry of this image.
+    Hardlink {
+        /// The path of that entry, as clean as [`Entry::path`].
+        target: PathBuf,
+    },
+}
+
+/// What a tar held.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// Entries seen.
+    pub entries: u64,
+    /// Bytes of regular files.
+    pub file_bytes: u64,
+}
+
+/// Why a tar was refused.
+#[derive(Debug, thiserror::Error)]
+pub enum EntryError {
+    /// The stream ended early, is not a tar, or its source failed (a digest mismatch arrives here).
+    #[error("the layer's tar cannot be read: {0}")]
+    Read(#[from] io::Error),
+    /// A name that leads outside or cannot exist.
+    #[error("entry `{path}` is refused: {why}")]
+    Name {
+        /// The name as written, shortened.
+        path: String,
+        /// What is wrong with it.
+        why: &'static str,
+    },
+    /// A device, a FIFO, a sparse file, or a kind that no layer holds.
+    #[error(
+        "entry `{path}` is refused: it is {what}, and an image of a function holds files, directories and links only"
+    )]
+    Unsupported {
+        /// The name as written, shortened.
+        path: String,
+        /// What it is.
+        what: &'static str,
+    },
+    /// A limit is exceeded.
+    #[error("the layer exceeds a limit: {0}")]
+    Limit(String),
+}
+
+/// Reads `tar` to its very end and calls `visit` with each entry and its bytes (which it need not read).
+///
+/// # Errors
+/// [`EntryError`] for a refused entry, and whatever `visit` returns.
+pub fn read_entries<E: From<EntryError>>(
+    tar: impl Read,
+    limits: &Limits,
+    mut visit: impl FnMut(&Entry, &mut dyn Read) -> Result<(), E>,
+) -> Result<Totals, E> {
+    let mut archive = tar::Archive::new(Bounded {
+        inner: tar,
+        left: limits.max_uncompressed_bytes,
+        limit: limits.max_uncompressed_bytes,
+    });
+    let mut totals = Totals::default();
+    let mut extensions = Extensions::default();
+    // Raw: extension headers arrive as entries, so that their sizes can be bounded before they are read into memory.
+    for raw in archive.entries().map_err(EntryError::Read)?.raw(true) {
+        let mut raw = raw.map_err(EntryError::Read)?;
+        if extensions.absorb(&mut raw)? {
+            continue;
+        }
+        totals.entries += 1;
+        if totals.entries > limits.max_entries {
+            return Err(EntryError::Limit(format!("more than {} entries", limits.max_entries)).into());
+        }
+        let Some(entry) = std::mem::take(&mut extensions).into_entry(&raw)? else { continue };
+        if let Kind::File { size_bytes } = entry.kind {
+            totals.file_bytes += size_bytes;
+        }
+        visit(&entry, &mut raw)?;
+    }
+    // Padding after the end marker belongs to the DiffID and to the blob's digest: read on until the source says it is the end.
+    io::copy(&mut archive.into_inner(), &mut io::sink()).map_err(EntryError::Read)?;
+    Ok(totals)
+}
+
+/// What extension headers said about the entry that follows them.
+#[derive(Default)]
+struct Extensions {
+    path: Option<Vec<u8>>,
+    link: Option<Vec<u8>>,
+    size_bytes: Option<u64>,
+    uid: Option<u64>,
+    gid: Option<u64>,
+    sparse: bool,
+    xattrs: usize,
+}
+
+impl Extensions {
+    /// Takes in `raw` if it is an extension header; `false` when it is an entry of its own.
+    fn absorb(&mut self, raw: &mut tar::Entry<'_, impl Read>) -> Result<bool, EntryError> {
+        let kind = raw.header().entry_type();
+        if !(kind.is_gnu_longname()
+            || kind.is_gnu_longlink()
+            || kind.is_pax_local_extensions()
+            || kind.is_pax_global_extensions())
+        {
+            return Ok(false);
+        }
+        let stated = raw.header().entry_size()?;
+        if stated > MAX_EXTENSION_BYTES {
+            return Err(EntryError::Limit(format!(
+                "an extension header of {stated} bytes, at most {MAX_EXTENSION_BYTES} are read"
+            )));
+        }
+        let mut bytes = Vec::new();
+        raw.take(MAX_EXTENSION_BYTES).read_to_end(&mut bytes)?;
+        if bytes.len() as u64 != stated {
+            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "an extension header ends early").into());
+        }
+        if kind.is_gnu_longname() || kind.is_gnu_longlink() {
+            bytes.truncate(bytes.iter().position(|b| *b == 0).unwrap_or(bytes.len()));
+            *(if kind.is_gnu_longname() { &mut self.path } else { &mut self.link }) = Some(bytes);
+        } else if kind.is_pax_local_extensions() {
+            self.absorb_pax(&bytes)?;
+        } // a global header carries comments (git archive writes one) and defaults that no layer relies on
+        Ok(true)
+    }
+
+    fn absorb_pax(&mut self, bytes: &[u8]) -> Result<(), EntryError> {
+        for record in tar::PaxExtensions::new(bytes) {
+            let record = record?;
+            let number = || {
+                let text = record.value().ok().and_then(|v| v.parse().ok());
+                text.ok_or_else(|| {
+                    io::Error::new(io::ErrorKind::InvalidData, "a pax header holds a number that is none")
+                })
+            };
+            match record.key_bytes() {
+                b"path" => self.path = Some(record.value_bytes().to_vec()),
+                b"linkpath" => self.link = Some(record.value_bytes().to_vec()),
+                b"size" => self.size_bytes = Some(number()?),
+                b"uid" => self.uid = Some(number()?),
+                b"gid" => self.gid = Some(number()?),
+                key if key.starts_with(b"GNU.sparse.") => self.sparse = true,
+                key if key.starts_with(b"SCHILY.xattr.") || key.starts_with(b"LIBARCHIVE.xattr.") => self.xattrs += 1,
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// The entry that `raw` describes, with what was absorbed; `None` for a kind that carries nothing.
+    fn into_entry(self, raw: &tar::Entry<'_, impl Read>) -> Result<Option<Entry>, EntryError> {
+        let header = raw.header();
+        let name = self.path.unwrap_or_else(|| header.path_bytes().into_owned());
+        let shown = shorten(&name);
+        let unsupported = |what| Err(EntryError::Unsupported { path: shown.clone(), what });
+        let path = clean(&name, &shown)?;
+        let size_bytes = header.entry_size()?;
+        if self.size_bytes.is_some_and(|said| said != size_bytes) {
+            return Err(EntryError::Name { path: shown, why: "two sizes that contradict each other" });
+        }
+        let link = self.link.or_else(|| header.link_name_bytes().map(|l| l.into_owned()));
+        let kind = match header.entry_type() {
+            _ if self.sparse => return unsupported("a sparse file"),
+            // Old archives mark a directory by a slash alone.
+            tar::EntryType::Regular if name.ends_with(b"/") && size_bytes == 0 => Kind::Directory,
+            tar::EntryType::Regular | tar::EntryType::Continuous => Kind::File { size_bytes },
+            tar::EntryType::Directory => Kind::Directory,
+            tar::EntryType::Symlink => {
+                Kind::Symlink { target: symlink_target(&path, link.unwrap_or_default(), &shown)? }
+            }
+            tar::EntryType::Link => Kind::Hardlink { target: clean(&link.unwrap_or_default(), &shown)? },
+            tar::EntryType::Char => return unsupported("a character device"),
+            tar::EntryType::Block => return unsupported("a block device"),
+            tar::EntryType::Fifo => return unsupported("a FIFO"),
+            tar::EntryType::GNUSparse => return unsupported("a sparse file"),
+            _ => return unsupported("of a kind that no layer holds"),
+        };
+        if path.as_os_str().is_empty() && kind != Kind::Directory {
+            return Err(EntryError::Name { path: shown, why: "the root is a directory" });
+        }
+        Ok(Some(Entry {
+            path,
+            kind,
+            mode: header.mode()? & 0o7777,
+            uid: self.uid.map_or_else(|| header.uid(), Ok)?,
+            gid: self.gid.map_or_else(|| header.gid(), Ok)?,
+            mtime: header.mtime()?,
+            xattrs: self.xattrs,
+        }))
+    }
+}
+
+/// A name as a clean relative path.
+fn clean(name: &[u8], shown: &str) -> Result<PathBuf, EntryError> {
+    let refuse = |why| Err(EntryError::Name { path: shown.to_owned(), why });
+    if name.len() > MAX_NAME_BYTES {
+        return refuse("its name is longer than 4096 bytes");
+    }
+    if name.contains(&0) {
+        return refuse("its name holds a zero byte");
+    }
+    let mut path = PathBuf::new();
+    for component in Path::new(&OsString::from_vec(name.to_vec())).components() {
+        match component {
+            Component::Normal(part) if part.len() > 255 => {
+                return refuse("a part of its name is longer than 255 bytes");
+            }
+            Component::Normal(part) => path.push(part),
+            Component::CurDir => {}
+            Component::ParentDir => return refuse("its name holds `..`"),
+            Component::RootDir | Component::Prefix(_) => return refuse("its name is absolute"),
+        }
+    }
+    Ok(path)
+}
+
+/// A symbolic link's target, if it stays inside the root when it is followed from the link's own folder.
+fn symlink_target(link: &Path, target: Vec<u8>, shown: &str) -> Result<PathBuf, EntryError> {
+    let refuse = |why| Err(EntryError::Name { path: shown.to_owned(), why });
+    if target.is_empty() || target.len() > MAX_NAME_BYTES || target.contains(&0) {
+        return refuse("its target is empty, too long or holds a zero byte");
+    }
+    let target = PathBuf::from(OsString::from_vec(target));
+    let mut depth = if target.is_absolute() { 0 } else { link.components().count().saturating_sub(1) };
+    for component in target.components() {
+        match component {
+            Component::Normal(_) => depth += 1,
+            Component::ParentDir if depth == 0 => return refuse("its target leads out of the image"),
+            Component::ParentDir => depth -= 1,
+            Component::CurDir | Component::RootDir | Component::Prefix(_) => {}
+        }
+    }
+    Ok(target)
+}
+
+fn shorten(name: &[u8]) -> String {
+    let text = String::from_utf8_lossy(&name[..name.len().min(200)]);
+    text.escape_debug().collect()
+}
+
+/// Stops with an error, instead of an end of file, once more bytes arrive than are allowed.
+struct Bounded<R> {
+    inner: R,
+    left: u64,
+    limit: u64,
+}
+
+impl<R: Read> Read for Bounded<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let n = self.inner.read(buffer)?;
+        self.left = self.left.checked_sub(n as u64).ok_or_else(|| {
+            io::Error::new(
+                io::ErrorKind::FileTooLarge,
+                format!("more than {} bytes uncompressed, the limit of this reader", self.limit),
+            )
+        })?;
+        Ok(n)
+    }
+}

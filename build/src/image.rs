@@ -1,0 +1,426 @@
+//! An image as an immutable value: manifest bytes, configuration bytes, layers as descriptor and a source of bytes. It opens
+//! nothing itself; sources ([`crate::source`]) make one, sinks ([`crate::layout`], [`crate::archive`]) write one. What it is
+//! made of has been parsed once, within limits, and checked for consistency. OCI image-spec 1.1: manifest.md, config.md;
+//! Docker's image manifest version 2, schema 2.
+
+use crate::digest::{DiffId, Digest, VerifyingReader};
+use oci_spec::image::{ImageConfiguration, ImageManifest};
+use std::{fmt, io, io::Read, sync::Arc};
+
+/// The largest manifest or configuration that is read, in bytes: what registries accept (OCI distribution-spec 1.1, "Pushing Manifests").
+pub const MAX_JSON_BYTES: u64 = 4 * 1024 * 1024;
+/// The most layers an image may have: the kernel's overlay accepts fewer than this.
+pub const MAX_LAYERS: usize = 512;
+
+/// The media types this program reads and writes (OCI image-spec, media-types.md; Docker's manifest v2 schema 2).
+pub mod media_type {
+    /// An OCI image manifest.
+    pub const OCI_MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
+    /// An OCI image index: several platforms under one tag.
+    pub const OCI_INDEX: &str = "application/vnd.oci.image.index.v1+json";
+    /// An OCI image configuration.
+    pub const OCI_CONFIG: &str = "application/vnd.oci.image.config.v1+json";
+    /// An OCI layer, not compressed.
+    pub const OCI_LAYER: &str = "application/vnd.oci.image.layer.v1.tar";
+    /// An OCI layer, gzip.
+    pub const OCI_LAYER_GZIP: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
+    /// An OCI layer, zstd (image-spec 1.1).
+    pub const OCI_LAYER_ZSTD: &str = "application/vnd.oci.image.layer.v1.tar+zstd";
+    /// A Docker manifest, version 2 schema 2.
+    pub const DOCKER_MANIFEST: &str = "application/vnd.docker.distribution.manifest.v2+json";
+    /// A Docker manifest list.
+    pub const DOCKER_INDEX: &str = "application/vnd.docker.distribution.manifest.list.v2+json";
+    /// A Docker image configuration.
+    pub const DOCKER_CONFIG: &str = "application/vnd.docker.container.image.v1+json";
+    /// A Docker layer, not compressed.
+    pub const DOCKER_LAYER: &str = "application/vnd.docker.image.rootfs.diff.tar";
+    /// A Docker layer, gzip.
+    pub const DOCKER_LAYER_GZIP: &str = "application/vnd.docker.image.rootfs.diff.tar.gzip";
+}
+
+/// How a layer's tar is compressed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
+pub enum Compression {
+    /// The tar itself.
+    None,
+    /// RFC 1952.
+    Gzip,
+    /// RFC 8878.
+    Zstd,
+}
+
+impl Compression {
+    /// The compression that a layer's media type names; `None` for a media type that is no layer we can read.
+    pub fn of_media_type(media_type: &str) -> Option<Compression> {
+        match media_type {
+            media_type::OCI_LAYER | media_type::DOCKER_LAYER => Some(Compression::None),
+            media_type::OCI_LAYER_GZIP | media_type::DOCKER_LAYER_GZIP => Some(Compression::Gzip),
+            media_type::OCI_LAYER_ZSTD => Some(Compression::Zstd),
+            _ => None,
+        }
+    }
+}
+
+/// Where a blob's bytes come from. Opening is repeatable; every reader starts at the first byte.
+#[derive(Clone)]
+pub struct Blob(Arc<dyn Fn() -> io::Result<Box<dyn Read + Send>> + Send + Sync>);
+
+impl Blob {
+    /// A blob that `open` opens, each time from the start.
+    pub fn new(open: impl Fn() -> io::Result<Box<dyn Read + Send>> + Send + Sync + 'static) -> Blob {
+        Blob(Arc::new(open))
+    }
+
+    /// A blob in memory.
+    pub fn from_bytes(bytes: impl Into<Arc<[u8]>>) -> Blob {
+        let bytes = bytes.into();
+        Blob::new(move || Ok(Box::new(io::Cursor::new(Arc::clone(&bytes)))))
+    }
+
+    /// A reader from the first byte on; nothing about it is verified.
+    ///
+    /// # Errors
+    /// Whatever opening the source says.
+    pub fn open_unverified(&self) -> io::Result<Box<dyn Read + Send>> {
+        (self.0)()
+    }
+}
+
+impl fmt::Debug for Blob {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Blob")
+    }
+}
+
+/// A blob's media type, digest and size, as a manifest names it (descriptor.md).
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Descriptor {
+    /// What the bytes are, for example [`media_type::OCI_LAYER_GZIP`].
+    pub media_type: String,
+    /// Digest of the bytes as stored and sent.
+    pub digest: Digest,
+    /// Size of the bytes as stored and sent.
+    pub size_bytes: u64,
+}
+
+/// One layer: what the manifest says of it, what the configuration says of it, and its bytes.
+#[derive(Clone, Debug)]
+pub struct Layer {
+    descriptor: Descriptor,
+    diff_id: DiffId,
+    blob: Blob,
+}
+
+impl Layer {
+    /// Media type, digest and size of the compressed blob.
+    pub fn descriptor(&self) -> &Descriptor {
+        &self.descriptor
+    }
+
+    /// Digest of the uncompressed tar, as the configuration promises it (not verified until the layer is unpacked).
+    pub fn diff_id(&self) -> DiffId {
+        self.diff_id
+    }
+
+    /// The compressed bytes; the reader fails before end of file if size or digest are not the descriptor's.
+    ///
+    /// # Errors
+    /// Whatever opening the source says; reading reports a mismatch as [`io::ErrorKind::InvalidData`].
+    pub fn open(&self) -> io::Result<VerifyingReader<Box<dyn Read + Send>>> {
+        Ok(VerifyingReader::new(self.blob.open_unverified()?, self.descriptor.digest, self.descriptor.size_bytes))
+    }
+}
+
+/// An image: immutable, cheap to clone, consistent (as many DiffIDs as layers, configuration as described).
+#[derive(Clone, Debug)]
+pub struct Image(Arc<Parts>);
+
+#[derive(Debug)]
+struct Parts {
+    reference: Option<String>,
+    media_type: String,
+    manifest_bytes: Vec<u8>,
+    manifest_digest: Digest,
+    manifest: ImageManifest,
+    config_bytes: Vec<u8>,
+    config_descriptor: Descriptor,
+    config: ImageConfiguration,
+    layers: Vec<Layer>,
+}
+
+/// Why bytes are not an image.
+#[derive(Debug, thiserror::Error)]
+pub enum ImageError {
+    /// The manifest is not JSON of the expected shape.
+    #[error("the manifest is not an image manifest: {0}")]
+    Manifest(String),
+    /// The configuration is not JSON of the expected shape.
+    #[error("the image configuration cannot be read: {0}")]
+    Config(String),
+    /// Manifest or configuration exceed [`MAX_JSON_BYTES`], or there are more than [`MAX_LAYERS`] layers.
+    #[error("the image exceeds a limit: {0}")]
+    Limit(String),
+    /// The configuration's bytes are not those that the manifest names.
+    #[error("the image configuration is `{found}`, the manifest promises `{promised}`; fetch the image again")]
+    ConfigDigest {
+        /// Digest of the bytes at hand.
+        found: Digest,
+        /// Digest in the manifest.
+        promised: Digest,
+    },
+    /// As many DiffIDs as layers are required.
+    #[error(
+        "the manifest has {layers} layers, the configuration {diff_ids} DiffIDs; the image is broken, build it again"
+    )]
+    LayerCount {
+        /// Layers in the manifest.
+        layers: usize,
+        /// DiffIDs in the configuration.
+        diff_ids: usize,
+    },
+    /// A digest inside manifest or configuration is malformed or of another algorithm.
+    #[error(transparent)]
+    Digest(#[from] crate::digest::DigestError),
+}
+
+impl Image {
+    /// Puts an image together from a manifest, its configuration and a source for each layer's bytes.
+    ///
+    /// # Errors
+    /// [`ImageError`] when the parts exceed a limit, cannot be parsed or contradict each other.
+    pub fn from_parts(
+        manifest: Vec<u8>,
+        config: Vec<u8>,
+        mut blob_of: impl FnMut(&Descriptor) -> Blob,
+    ) -> Result<Image, ImageError> {
+        for (what, bytes) in [("the manifest", &manifest), ("the configuration", &config)] {
+            if bytes.len() as u64 > MAX_JSON_BYTES {
+                return Err(ImageError::Limit(format!(
+                    "{what} has {} bytes, at most {MAX_JSON_BYTES} are read",
+                    bytes.len()
+                )));
+            }
+        }
+        let parsed = parse_manifest(&manifest)?;
+        let config_descriptor = descriptor(parsed.config())?;
+        let found = Digest::of(&config);
+        if found != config_descriptor.digest {
+            return Err(ImageError::ConfigDigest { found, promised: config_descriptor.digest });
+        }
+        let parsed_config: ImageConfiguration =
+            serde_json::from_slice(&config).map_err(|e| ImageError::Config(e.to_string()))?;
+        let diff_ids = parsed_config.rootfs().diff_ids();
+        if diff_ids.len() != parsed.layers().len() {
+            return Err(ImageError::LayerCount { layers: parsed.layers().len(), diff_ids: diff_ids.len() });
+        }
+        let mut layers = Vec::new();
+        for (layer, diff_id) in parsed.layers().iter().zip(diff_ids) {
+            let descriptor = descriptor(layer)?;
+            let blob = blob_of(&descriptor);
+            layers.push(Layer { descriptor, diff_id: DiffId(diff_id.parse()?), blob });
+        }
+        let media_type = match parsed.media_type() {
+            Some(stated) => stated.to_string(),
+            None => media_type::OCI_MANIFEST.to_owned(), // the field is optional in OCI alone
+        };
+        Ok(Image(Arc::new(Parts {
+            reference: None,
+            media_type,
+            manifest_digest: Digest::of(&manifest),
+            manifest_bytes: manifest,
+            manifest: parsed,
+            config_bytes: config,
+            config_descriptor,
+            config: parsed_config,
+            layers,
+        })))
+    }
+
+    /// The same image under a name, such as `echo:latest`.
+    pub fn with_reference(self, reference: impl Into<String>) -> Image {
+        let mut parts = match Arc::try_unwrap(self.0) {
+            Ok(parts) => parts,
+            Err(shared) => shared.copy(),
+        };
+        parts.reference = Some(reference.into());
+        Image(Arc::new(parts))
+    }
+
+    /// The name that the image was found or built under, if it has one.
+    pub fn reference(&self) -> Option<&str> {
+        self.0.reference.as_deref()
+    }
+
+    /// Media type of the manifest: OCI's or Docker's.
+    pub fn media_type(&self) -> &str {
+        &self.0.media_type
+    }
+
+    /// The manifest, byte for byte.
+    pub fn manifest_bytes(&self) -> &[u8] {
+        &self.0.manifest_bytes
+    }
+
+    /// Digest of the manifest: the image's identity.
+    pub fn manifest_digest(&self) -> Digest {
+        self.0.manifest_digest
+    }
+
+    /// The parsed manifest.
+    pub fn manifest(&self) -> &ImageManifest {
+        &self.0.manifest
+    }
+
+    /// The manifest as a descriptor, the way an index or a layout lists it.
+    pub fn descriptor(&self) -> Descriptor {
+        Descriptor {
+            media_type: self.0.media_type.clone(),
+            digest: self.0.manifest_digest,
+            size_bytes: self.0.manifest_bytes.len() as u64,
+        }
+    }
+
+    /// The configuration, byte for byte.
+    pub fn config_bytes(&self) -> &[u8] {
+        &self.0.config_bytes
+    }
+
+    /// Media type, digest and size of the configuration.
+    pub fn config_descriptor(&self) -> &Descriptor {
+        &self.0.config_descriptor
+    }
+
+    /// The parsed configuration.
+    pub fn config(&self) -> &ImageConfiguration {
+        &self.0.config
+    }
+
+    /// The layers, lowest first.
+    pub fn layers(&self) -> &[Layer] {
+        &self.0.layers
+    }
+
+    /// The entrypoint; empty when the image has none.
+    pub fn entrypoint(&self) -> &[String] {
+        self.run_config().and_then(|c| c.entrypoint().as_deref()).unwrap_or_default()
+    }
+
+    /// The default arguments; empty when the image has none.
+    pub fn cmd(&self) -> &[String] {
+        self.run_config().and_then(|c| c.cmd().as_deref()).unwrap_or_default()
+    }
+
+    /// What is executed: the entrypoint, then the default arguments.
+    pub fn argv(&self) -> Vec<String> {
+        [self.entrypoint(), self.cmd()].concat()
+    }
+
+    /// Environment as `NAME=value`, in the image's order.
+    pub fn env(&self) -> &[String] {
+        self.run_config().and_then(|c| c.env().as_deref()).unwrap_or_default()
+    }
+
+    /// Working directory; `/` when the image names none.
+    pub fn working_dir(&self) -> &str {
+        let stated = self.run_config().and_then(|c| c.working_dir().as_deref()).unwrap_or_default();
+        if stated.is_empty() { "/" } else { stated }
+    }
+
+    /// User (and group) as the image states it, for example `65532:65532`; empty when it states none, which means root.
+    pub fn user(&self) -> &str {
+        self.run_config().and_then(|c| c.user().as_deref()).unwrap_or_default()
+    }
+
+    /// Ports as `9000/tcp`, sorted.
+    pub fn exposed_ports(&self) -> Vec<String> {
+        let mut ports = self.run_config().and_then(|c| c.exposed_ports().clone()).unwrap_or_default();
+        ports.sort();
+        ports
+    }
+
+    /// Labels, sorted by name.
+    pub fn labels(&self) -> Vec<(&str, &str)> {
+        sorted_pairs(self.run_config().and_then(|c| c.labels().as_ref()))
+    }
+
+    /// The manifest's annotations, sorted by name.
+    pub fn annotations(&self) -> Vec<(&str, &str)> {
+        sorted_pairs(self.0.manifest.annotations().as_ref())
+    }
+
+    /// Architecture in Go's words, for example `amd64`.
+    pub fn architecture(&self) -> String {
+        self.0.config.architecture().to_string()
+    }
+
+    /// Operating system in Go's words, for example `linux`.
+    pub fn os(&self) -> String {
+        self.0.config.os().to_string()
+    }
+
+    /// What a pull of all layers and the configuration carries, in bytes as sent.
+    pub fn total_compressed_bytes(&self) -> u64 {
+        self.0.config_descriptor.size_bytes + self.0.layers.iter().map(|l| l.descriptor.size_bytes).sum::<u64>()
+    }
+
+    fn run_config(&self) -> Option<&oci_spec::image::Config> {
+        self.0.config.config().as_ref()
+    }
+}
+
+impl Parts {
+    fn copy(&self) -> Parts {
+        Parts {
+            reference: self.reference.clone(),
+            media_type: self.media_type.clone(),
+            manifest_bytes: self.manifest_bytes.clone(),
+            manifest_digest: self.manifest_digest,
+            manifest: self.manifest.clone(),
+            config_bytes: self.config_bytes.clone(),
+            config_descriptor: self.config_descriptor.clone(),
+            config: self.config.clone(),
+            layers: self.layers.clone(),
+        }
+    }
+}
+
+/// Parses and bounds an image manifest.
+///
+/// # Errors
+/// [`ImageError`] when it is not one; an index is named as such.
+pub fn parse_manifest(bytes: &[u8]) -> Result<ImageManifest, ImageError> {
+    let manifest: ImageManifest = serde_json::from_slice(bytes).map_err(|e| {
+        let index = serde_json::from_slice::<oci_spec::image::ImageIndex>(bytes).is_ok();
+        let what = if index {
+            "it is an index of several platforms; name one manifest by its digest".to_owned()
+        } else {
+            e.to_string()
+        };
+        ImageError::Manifest(what)
+    })?;
+    if manifest.schema_version() != 2 {
+        return Err(ImageError::Manifest(format!("schemaVersion is {}, only 2 is known", manifest.schema_version())));
+    }
+    if manifest.layers().len() > MAX_LAYERS {
+        return Err(ImageError::Limit(format!("{} layers, at most {MAX_LAYERS} are read", manifest.layers().len())));
+    }
+    Ok(manifest)
+}
+
+/// The manifest's word on one blob, with a digest that can be verified.
+///
+/// # Errors
+/// [`ImageError::Digest`] when the digest is of an unknown algorithm.
+pub fn descriptor(stated: &oci_spec::image::Descriptor) -> Result<Descriptor, ImageError> {
+    Ok(Descriptor {
+        media_type: stated.media_type().to_string(),
+        digest: stated.digest().to_string().parse()?,
+        size_bytes: stated.size(),
+    })
+}
+
+fn sorted_pairs(map: Option<&std::collections::HashMap<String, String>>) -> Vec<(&str, &str)> {
+    let mut pairs: Vec<_> = map.into_iter().flatten().map(|(k, v)| (k.as_str(), v.as_str())).collect();
+    pairs.sort_unstable();
+    pairs
+}

@@ -1,0 +1,309 @@
+//! Runs a program from an unpacked rootfs behind the kernel's walls: mount, pid, network, uts, ipc
+//! and user namespaces, a read-only root with a tmpfs `/tmp`, loopback up, nothing else. It is a
+//! measuring sandbox, as a function platform's looks from inside; it is no security product: there
+//! is no seccomp filter, and images are expected to be the user's own.
+//!
+//! The work is done by a *helper*: one single-threaded process (this same executable, started
+//! with a hidden subcommand that calls [`helper_main`]) which forks instances on request. A program
+//! with threads cannot safely run code between fork and exec; the helper can, and forking it is
+//! cheap, so the time between "rootfs complete" and `execve` is the kernel's and not ours.
+//! Vocabulary: OCI runtime-spec (create = everything up to exec, start = exec).
+
+mod cgroup;
+mod helper;
+mod inside;
+mod wire;
+
+use std::ffi::OsStr;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use serde::{Deserialize, Serialize};
+
+use wire::{Event, Reply, Request};
+
+pub use helper::helper_main;
+
+/// The argument that starts an executable as a helper; its `main` must then call [`helper_main`].
+pub const HELPER_SUBCOMMAND: &str = "__init";
+
+/// The environment variable in which an instance finds the moment of its own `execve`:
+/// CLOCK_MONOTONIC, in nanoseconds. A process's start time in /proc has ticks of 10 ms.
+pub const EXEC_NS_VARIABLE: &str = "FIRSTBYTE_EXEC_NS";
+
+/// How many bytes of an instance's output are kept: the last ones.
+const OUTPUT_KEPT_BYTES: usize = 8 * 1024;
+
+/// What to start, and behind which walls.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Plan {
+    /// The unpacked root filesystem, a directory on this host. It is mounted read-only.
+    pub rootfs: PathBuf,
+    /// Entrypoint and arguments; the first is a path inside the rootfs, or a name to look up in `PATH`.
+    pub argv: Vec<String>,
+    /// `NAME=value` lines. [`EXEC_NS_VARIABLE`] is added.
+    pub env: Vec<String>,
+    /// Working directory inside the rootfs; `/` when empty.
+    pub cwd: String,
+    /// User and group id as seen inside the instance.
+    pub uid: u32,
+    /// See `uid`.
+    pub gid: u32,
+    /// Limits; `None` everywhere needs no cgroup.
+    pub limits: Limits,
+    /// The core that the instance may use; all of the helper's when `None`.
+    pub core: Option<usize>,
+    /// How many TCP sockets to create inside the instance's network namespace and hand out, see
+    /// [`Instance::take_sockets`].
+    pub sockets: usize,
+    /// Ports below 1024 are opened to the instance's user, as container engines do.
+    pub low_ports: bool,
+}
+
+/// Limits by cgroup (v1 or v2, whichever the machine has).
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Limits {
+    /// Bytes of memory, page cache of the instance included.
+    pub memory_bytes: Option<u64>,
+    /// Thousandths of a core.
+    pub cpu_millis: Option<u32>,
+}
+
+impl Limits {
+    /// Whether nothing is limited.
+    pub fn is_empty(&self) -> bool {
+        self.memory_bytes.is_none() && self.cpu_millis.is_none()
+    }
+}
+
+/// Why an instance could not be created.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The kernel or the container around us refuses a namespace.
+    #[error("{which} namespaces are not permitted here (`{source}`): run as root, or allow them ({hint})")]
+    Namespace { which: String, hint: String, source: io::Error },
+    /// A step between fork and exec failed.
+    #[error("`{step}` failed inside the sandbox: {source}")]
+    Step { step: String, source: io::Error },
+    /// A limit was asked for that this machine cannot set.
+    #[error("cannot limit the instance: {0}; leave the limit out, or run as root where cgroups are writable")]
+    Cgroup(String),
+    /// The helper process did not start, or went away.
+    #[error("the sandbox's helper process is gone: {0}")]
+    Helper(#[source] io::Error),
+}
+
+/// How an instance ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Exit {
+    /// Exit code, when it exited by itself.
+    pub code: Option<i32>,
+    /// Signal number, when one ended it.
+    pub signal: Option<i32>,
+    /// The largest resident set the program had, in bytes.
+    pub max_rss_bytes: u64,
+    /// Minor page faults between fork and end.
+    pub minor_faults: u64,
+}
+
+impl std::fmt::Display for Exit {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match (self.code, self.signal) {
+            (Some(code), _) => write!(f, "exited with code {code}"),
+            (None, Some(signal)) => write!(f, "was ended by signal {signal}"),
+            (None, None) => write!(f, "ended"),
+        }
+    }
+}
+
+/// The helper process and the way to talk to it. Dropping it ends the helper and every instance.
+pub struct Launcher {
+    control: OwnedFd,
+    child: Child,
+}
+
+impl Launcher {
+    /// Starts the helper: `executable` with [`HELPER_SUBCOMMAND`], usually `/proc/self/exe`.
+    ///
+    /// # Errors
+    /// [`Error::Helper`] when the executable does not start.
+    pub fn start(executable: &Path) -> Result<Self, Error> {
+        let (ours, theirs) = wire::pair().map_err(Error::Helper)?;
+        let mut command = Command::new(executable);
+        command
+            .arg0(executable.file_name().unwrap_or(OsStr::new("helper")))
+            .arg(HELPER_SUBCOMMAND)
+            .stdin(Stdio::from(theirs)) // the control socket is the helper's standard input
+            .stdout(Stdio::null())
+            .process_group(0); // Ctrl-C is ours to handle: the helper ends when the socket closes
+        let child = command.spawn().map_err(Error::Helper)?;
+        Ok(Self { control: ours, child })
+    }
+
+    /// The helper's process id.
+    pub fn helper_pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Creates an instance and returns once its program is about to be executed: everything but
+    /// `execve` is done, the sockets are here. `execve` follows within microseconds.
+    ///
+    /// # Errors
+    /// What the kernel refused, with the step that it refused it in.
+    pub fn launch(&mut self, plan: &Plan) -> Result<Instance, Error> {
+        let (events, child_events) = wire::pair().map_err(Error::Helper)?;
+        let (output, child_output) = wire::output_pipe().map_err(Error::Helper)?;
+        let request = Request::Launch(Box::new(plan.clone()));
+        wire::send(&self.control, &request, &[child_events.as_fd(), child_output.as_fd()])
+            .map_err(Error::Helper)?;
+        drop((child_events, child_output));
+        let pid = match self.reply()? {
+            Reply::Launched { pid } => pid,
+            Reply::Failed(failure) => return Err(failure.into()),
+            other => return Err(Error::Helper(wire::unexpected(&other))),
+        };
+        let pidfd = wire::pidfd_open(pid).map_err(Error::Helper)?;
+        let mut instance =
+            Instance { pid, pidfd, events, output, kept: Vec::new(), sockets: Vec::new(), exec_ns: None };
+        match instance.wait_ready() {
+            Ok(()) => Ok(instance),
+            Err(error) => {
+                self.end(instance)?;
+                Err(error)
+            }
+        }
+    }
+
+    /// Kills the instance (and with it its pid namespace) and reaps it.
+    ///
+    /// # Errors
+    /// [`Error::Helper`] when the helper is gone; the instance is then gone too.
+    pub fn end(&mut self, instance: Instance) -> Result<Exit, Error> {
+        wire::send(&self.control, &Request::End { pid: instance.pid }, &[]).map_err(Error::Helper)?;
+        match self.reply()? {
+            Reply::Ended(exit) => Ok(exit),
+            other => Err(Error::Helper(wire::unexpected(&other))),
+        }
+    }
+
+    fn reply(&mut self) -> Result<Reply, Error> {
+        let (reply, _) = wire::receive::<Reply>(&self.control).map_err(Error::Helper)?;
+        Ok(reply)
+    }
+}
+
+impl Drop for Launcher {
+    fn drop(&mut self) {
+        // Shutting the socket down is the order to end: the helper kills its instances and exits.
+        let _ = nix::sys::socket::shutdown(self.control.as_raw_fd(), nix::sys::socket::Shutdown::Both);
+        let _ = self.child.wait();
+    }
+}
+
+/// One running program. It lives until [`Launcher::end`] or the launcher's end.
+pub struct Instance {
+    pid: i32,
+    pidfd: OwnedFd,
+    events: OwnedFd,
+    output: OwnedFd,
+    kept: Vec<u8>,
+    sockets: Vec<OwnedFd>,
+    exec_ns: Option<u64>,
+}
+
+impl Instance {
+    /// Process id as this host sees it.
+    pub fn pid(&self) -> i32 {
+        self.pid
+    }
+
+    /// The sockets that [`Plan::sockets`] asked for: unconnected IPv4 TCP sockets that live in the
+    /// instance's network namespace, so that the measuring side needs to enter nothing.
+    pub fn take_sockets(&mut self) -> Vec<OwnedFd> {
+        std::mem::take(&mut self.sockets)
+    }
+
+    /// The moment of `execve`, CLOCK_MONOTONIC in nanoseconds, once it is known.
+    ///
+    /// # Errors
+    /// [`Error::Step`] when `execve` or a step before it failed.
+    pub fn exec_ns(&mut self) -> Result<Option<u64>, Error> {
+        self.read_events(false)?;
+        Ok(self.exec_ns)
+    }
+
+    /// Whether the program has ended.
+    pub fn has_ended(&self) -> bool {
+        readable(&self.pidfd, Some(Duration::ZERO))
+    }
+
+    /// Blocks until the program has ended or the time is over; says whether it has ended.
+    pub fn wait_end(&self, limit: Duration) -> bool {
+        readable(&self.pidfd, Some(limit))
+    }
+
+    /// The end of what the program has printed so far on standard output and error (8 KiB at
+    /// most). Takes what waits in the pipe; never blocks.
+    pub fn output_tail(&mut self) -> String {
+        let mut piece = [0u8; 4096];
+        while let Ok(n @ 1..) = nix::unistd::read(&self.output, &mut piece) {
+            self.kept.extend_from_slice(&piece[..n]);
+            if self.kept.len() > 2 * OUTPUT_KEPT_BYTES {
+                self.kept.drain(..self.kept.len() - OUTPUT_KEPT_BYTES);
+            }
+        }
+        let from = self.kept.len().saturating_sub(OUTPUT_KEPT_BYTES);
+        String::from_utf8_lossy(&self.kept[from..]).into_owned()
+    }
+
+    fn wait_ready(&mut self) -> Result<(), Error> {
+        self.read_events(true)
+    }
+
+    /// Reads what the child has to say. `wait`: until it is ready or has failed.
+    fn read_events(&mut self, wait: bool) -> Result<(), Error> {
+        loop {
+            if !wait && !readable(&self.events, Some(Duration::ZERO)) {
+                return Ok(());
+            }
+            match wire::receive::<Event>(&self.events) {
+                Ok((Event::Ready, sockets)) => {
+                    self.sockets = sockets;
+                    if wait {
+                        return Ok(());
+                    }
+                }
+                Ok((Event::Exec { at_ns }, _)) => self.exec_ns = Some(at_ns),
+                Ok((Event::Failed(failure), _)) => return Err(failure.into()),
+                // The socket closes with execve: there is nothing more to come.
+                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof && !wait => return Ok(()),
+                Err(error) => return Err(Error::Step { step: "setting up".into(), source: error }),
+            }
+        }
+    }
+}
+
+impl From<wire::Failure> for Error {
+    fn from(failure: wire::Failure) -> Self {
+        let source = io::Error::from_raw_os_error(failure.errno);
+        match failure.what {
+            wire::What::Namespace { which } => Error::Namespace { hint: helper::namespace_hint(&which), which, source },
+            wire::What::Step { step } => Error::Step { step, source },
+            wire::What::Cgroup { message } => Error::Cgroup(message),
+        }
+    }
+}
+
+fn readable(fd: &impl AsFd, limit: Option<Duration>) -> bool {
+    let timeout = match limit {
+        Some(limit) => PollTimeout::try_from(limit).unwrap_or(PollTimeout::MAX),
+        None => PollTimeout::NONE,
+    };
+    let mut fds = [PollFd::new(fd.as_fd(), PollFlags::POLLIN)];
+    matches!(poll(&mut fds, timeout), Ok(1..))
+}

@@ -1,0 +1,123 @@
+//! Memory and CPU limits for one instance, by cgroup v1 or v2 (cgroups(7)); a folder a controller,
+//! made before the instance and removed after it. Private to the sandbox.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::Limits;
+
+/// The period that a CPU quota is counted in, in microseconds: the kernel's default.
+const PERIOD_US: u64 = 100_000;
+
+/// The folders of one instance; empty when nothing is limited.
+pub struct Cgroup {
+    folders: Vec<PathBuf>,
+}
+
+impl Cgroup {
+    /// Makes the folders and sets the limits; on failure nothing is left behind.
+    pub fn create(limits: &Limits) -> Result<Self, String> {
+        let mut made = Self { folders: Vec::new() };
+        if limits.is_empty() {
+            return Ok(made);
+        }
+        match made.fill(limits) {
+            Ok(()) => Ok(made),
+            Err(message) => {
+                made.remove();
+                Err(message)
+            }
+        }
+    }
+
+    /// Puts the calling process into them. Called by the child before its mounts hide the folders.
+    pub fn enter(&self) -> io::Result<()> {
+        self.folders.iter().try_for_each(|folder| fs::write(folder.join("cgroup.procs"), "0"))
+    }
+
+    /// Removes the folders; their processes must have ended.
+    pub fn remove(&self) {
+        for folder in &self.folders {
+            let _ = fs::remove_dir(folder); // busy for a moment at worst; the kernel keeps no process in it
+        }
+    }
+
+    fn fill(&mut self, limits: &Limits) -> Result<(), String> {
+        static COUNT: AtomicU64 = AtomicU64::new(0);
+        let name = format!("instance-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+        let memory = limits.memory_bytes.map(|bytes| bytes.to_string());
+        let quota_us = limits.cpu_millis.map(|millis| u64::from(millis) * PERIOD_US / 1000);
+        let mine = fs::read_to_string("/proc/self/cgroup").map_err(|e| format!("/proc/self/cgroup: {e}"))?;
+        if let (Some(bytes), Some(folder)) = (&memory, v1_folder(&mine, "memory")) {
+            self.limit(&folder.join(&name), "memory.limit_in_bytes", bytes)?;
+        }
+        if let (Some(us), Some(folder)) = (quota_us, v1_folder(&mine, "cpu")) {
+            self.limit(&folder.join(&name), "cpu.cfs_period_us", &PERIOD_US.to_string())?;
+            self.limit(&folder.join(&name), "cpu.cfs_quota_us", &us.to_string())?;
+        }
+        let wanted = usize::from(memory.is_some()) + usize::from(quota_us.is_some());
+        if self.folders.len() == wanted {
+            return Ok(());
+        }
+        let folder = v2_folder(&mine).ok_or("no cgroup hierarchy with the controllers is mounted")?.join(name);
+        if let Some(bytes) = &memory {
+            self.limit(&folder, "memory.max", bytes)?;
+        }
+        if let Some(us) = quota_us {
+            self.limit(&folder, "cpu.max", &format!("{us} {PERIOD_US}"))?;
+        }
+        Ok(())
+    }
+
+    fn limit(&mut self, folder: &Path, file: &str, value: &str) -> Result<(), String> {
+        if !self.folders.iter().any(|made| made == folder) {
+            fs::create_dir(folder).map_err(|e| format!("`{}`: {e}", folder.display()))?;
+            self.folders.push(folder.to_owned());
+        }
+        fs::write(folder.join(file), value).map_err(|e| format!("`{}`: {e}", folder.join(file).display()))
+    }
+}
+
+/// Where a v1 controller's folder of this process is: lines are `id:controllers:path`.
+fn v1_folder(mine: &str, controller: &str) -> Option<PathBuf> {
+    let path = mine.lines().find_map(|line| {
+        let (_, rest) = line.split_once(':')?;
+        let (controllers, path) = rest.split_once(':')?;
+        controllers.split(',').any(|c| c == controller).then_some(path)
+    })?;
+    let root = Path::new("/sys/fs/cgroup").join(controller);
+    root.is_dir().then(|| root.join(path.trim_start_matches('/')))
+}
+
+/// The unified folder of this process, with the controllers handed down where we may do that.
+fn v2_folder(mine: &str) -> Option<PathBuf> {
+    let path = mine.lines().find_map(|line| line.strip_prefix("0::"))?;
+    let root = Path::new("/sys/fs/cgroup");
+    root.join("cgroup.controllers").is_file().then(|| {
+        let folder = root.join(path.trim_start_matches('/'));
+        // Refused where processes sit in this folder ("no internal processes"): the limit then fails
+        // with the name of the missing file.
+        let _ = fs::write(folder.join("cgroup.subtree_control"), "+memory +cpu");
+        folder
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn finds_a_v1_controller_among_joined_ones() {
+        let mine = "5:cpu,cpuacct:/user.slice\n0::/\n";
+        let found = v1_folder(mine, "cpu");
+        assert!(found.is_none_or(|path| path.ends_with("cpu/user.slice")));
+        assert_eq!(v1_folder(mine, "memory"), None);
+    }
+
+    #[test]
+    fn limiting_nothing_makes_no_folder() {
+        assert!(Cgroup::create(&Limits::default()).is_ok_and(|made| made.folders.is_empty()));
+    }
+}

@@ -1,0 +1,175 @@
+//! The helper process: takes launch and end orders from its standard input, forks instances, reaps
+//! them. Single-threaded on purpose (see the parent module); when its socket closes it kills what
+//! it started and exits, so nothing outlives a tool that was killed. Private to the sandbox.
+
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::process::ExitCode;
+
+use nix::sched::{CloneFlags, clone};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use super::cgroup::Cgroup;
+use super::inside::{self, Identity};
+use super::wire::{self, Failure, Reply, Request, What};
+use super::{Exit, Plan};
+
+/// As root, the ids 0 to 65535 of an instance are these of the host: no instance is ever the
+/// host's root. The number is the usual first subordinate id (useradd(8), SUB_UID_MIN).
+const FIRST_HOST_ID: u32 = 100_000;
+const MAPPED_IDS: u32 = 65_536;
+/// Stack of a fresh child until it executes; it is a copy-on-write copy of the helper's own.
+const CHILD_STACK_BYTES: usize = 512 * 1024;
+
+struct Running {
+    pid: i32,
+    cgroup: Cgroup,
+}
+
+/// The helper's whole life; call it from `main` when the first argument is
+/// [`super::HELPER_SUBCOMMAND`], before any thread exists.
+pub fn helper_main() -> ExitCode {
+    let Ok(control) = take_control() else {
+        return ExitCode::from(4);
+    };
+    let identity = Identity::find();
+    let mut running: Vec<Running> = Vec::new();
+    let mut stack = vec![0u8; CHILD_STACK_BYTES];
+    // Ends with an error when the tool has closed its side, which is the normal end.
+    while let Ok((request, fds)) = wire::receive::<Request>(&control) {
+        let reply = match request {
+            Request::Launch(plan) => match launch(&plan, fds, &identity, &mut stack) {
+                Ok(started) => {
+                    let pid = started.pid;
+                    running.push(started);
+                    Reply::Launched { pid }
+                }
+                Err(failure) => Reply::Failed(failure),
+            },
+            Request::End { pid } => match running.iter().position(|r| r.pid == pid) {
+                Some(at) => Reply::Ended(end(running.swap_remove(at))),
+                None => Reply::Failed(failure("ending an instance that is not ours", nix::Error::ESRCH)),
+            },
+        };
+        if wire::send(&control, &reply, &[]).is_err() {
+            break;
+        }
+    }
+    running.into_iter().for_each(|instance| {
+        end(instance);
+    });
+    ExitCode::SUCCESS
+}
+
+/// What a person can change when a namespace is refused.
+pub fn namespace_hint(which: &str) -> String {
+    let settings = [
+        "/proc/sys/user/max_user_namespaces",
+        "/proc/sys/kernel/unprivileged_userns_clone",
+        "/proc/sys/kernel/apparmor_restrict_unprivileged_userns",
+    ];
+    let found: Vec<String> = settings
+        .iter()
+        .filter(|_| which == "user")
+        .filter_map(|path| Some(format!("{path} is {}", std::fs::read_to_string(path).ok()?.trim())))
+        .collect();
+    match found.is_empty() {
+        true => "inside a container: `--privileged`, or CAP_SYS_ADMIN and no seccomp filter".into(),
+        false => found.join(", "),
+    }
+}
+
+/// Moves the control socket from standard input to a descriptor that no instance inherits.
+fn take_control() -> io::Result<OwnedFd> {
+    let control = io::stdin().as_fd().try_clone_to_owned()?; // duplicates are closed on exec
+    let null = std::fs::File::open("/dev/null")?;
+    nix::unistd::dup2_stdin(&null)?;
+    Ok(control)
+}
+
+fn launch(plan: &Plan, fds: Vec<OwnedFd>, identity: &Identity, stack: &mut [u8]) -> Result<Running, Failure> {
+    let Ok([events, output]) = <[OwnedFd; 2]>::try_from(fds) else {
+        return Err(failure("taking the descriptors of a launch", nix::Error::EBADF));
+    };
+    let cgroup = Cgroup::create(&plan.limits)
+        .map_err(|message| Failure { what: What::Cgroup { message }, errno: nix::libc::EACCES })?;
+    let (flags, which) = match identity {
+        Identity::Mapped { .. } => (CloneFlags::CLONE_NEWPID, "pid"),
+        Identity::Single { .. } => (CloneFlags::CLONE_NEWPID | CloneFlags::CLONE_NEWUSER, "user"),
+    };
+    let child = Box::new(|| inside::run(plan, &events, &output, identity, &cgroup));
+    // JUSTIFICATION: a child in its own pid namespace comes from clone(2) alone, and std's Command
+    // cannot run the mounts between clone and exec.
+    // SAFETY: this process has one thread, so the child may allocate and use std as after any
+    // single-threaded fork; memory is copied (no CLONE_VM), the stack outlives the call.
+    let pid = unsafe { clone(child, stack, flags, Some(nix::libc::SIGCHLD)) }.map_err(|errno| {
+        Failure { what: What::Namespace { which: which.into() }, errno: errno as i32 }
+    })?;
+    Ok(Running { pid: pid.as_raw(), cgroup })
+}
+
+fn end(instance: Running) -> Exit {
+    let _ = kill(Pid::from_raw(instance.pid), Signal::SIGKILL); // init of its namespace: all go
+    let mut status = 0;
+    // JUSTIFICATION: wait4 is the only way to the child's resource use, and nix does not wrap it.
+    // SAFETY: a rusage of zeroes is a valid value; both pointers are to live locals; the pid is a
+    // child of ours that has not been reaped, so no other process can be meant.
+    let usage = unsafe {
+        let mut usage: nix::libc::rusage = std::mem::zeroed();
+        while nix::libc::wait4(instance.pid, &mut status, 0, &mut usage) < 0
+            && nix::errno::Errno::last() == nix::Error::EINTR
+        {}
+        usage
+    };
+    instance.cgroup.remove();
+    Exit {
+        code: nix::libc::WIFEXITED(status).then(|| nix::libc::WEXITSTATUS(status)),
+        signal: nix::libc::WIFSIGNALED(status).then(|| nix::libc::WTERMSIG(status)),
+        max_rss_bytes: u64::try_from(usage.ru_maxrss).unwrap_or(0) * 1024,
+        minor_faults: u64::try_from(usage.ru_minflt).unwrap_or(0),
+    }
+}
+
+fn failure(step: &str, errno: nix::Error) -> Failure {
+    Failure { what: What::Step { step: step.into() }, errno: errno as i32 }
+}
+
+impl Identity {
+    /// Finds out once what this process may do: map a range of ids (root), or just its own.
+    fn find() -> Self {
+        match mapped_user_namespace() {
+            Some(user_namespace) => Self::Mapped { user_namespace },
+            None => {
+                Self::Single { uid: nix::unistd::geteuid().as_raw(), gid: nix::unistd::getegid().as_raw() }
+            }
+        }
+    }
+}
+
+/// As root: a user namespace in which 65,536 ids are mapped to unprivileged ones of the host. It is
+/// made once and entered by each instance as its last step; its mounts belong to the host's root
+/// and are thus out of an instance's reach.
+fn mapped_user_namespace() -> Option<OwnedFd> {
+    if !nix::unistd::geteuid().is_root() {
+        return None;
+    }
+    let (ours, theirs) = nix::unistd::pipe().ok()?;
+    let mut stack = vec![0u8; CHILD_STACK_BYTES];
+    let holder = Box::new(|| {
+        // Lives until the pipe's writing end closes; it is only there to give the namespace a name.
+        let _ = nix::unistd::close(theirs.as_raw_fd());
+        let _ = nix::unistd::read(&ours, &mut [0u8; 1]);
+        0
+    });
+    // JUSTIFICATION: a namespace needs a process to be born with.
+    // SAFETY: as in `launch`; the child only closes and reads a pipe.
+    let pid = unsafe { clone(holder, &mut stack, CloneFlags::CLONE_NEWUSER, Some(nix::libc::SIGCHLD)) }.ok()?;
+    let map = format!("0 {FIRST_HOST_ID} {MAPPED_IDS}");
+    let namespace = std::fs::write(format!("/proc/{pid}/uid_map"), &map)
+        .and_then(|()| std::fs::write(format!("/proc/{pid}/gid_map"), &map))
+        .and_then(|()| std::fs::File::open(format!("/proc/{pid}/ns/user")));
+    drop(theirs);
+    let _ = nix::sys::wait::waitpid(pid, None);
+    namespace.ok().map(OwnedFd::from)
+}

@@ -1,0 +1,234 @@
+//! What a fresh child does between clone and exec: namespaces, mounts, identity, sockets, stamp,
+//! `execve`. Runs in a single-threaded copy of the helper and never returns to its code. Private to
+//! the sandbox. Order of the mounts as in pivot_root(2), "pivot_root(\".\", \".\")".
+
+use std::ffi::CString;
+use std::fs;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::path::Path;
+
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
+use nix::sched::{CloneFlags, CpuSet, sched_setaffinity, setns, unshare};
+use nix::sys::resource::{Resource, setrlimit};
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
+use nix::sys::statvfs::{FsFlags, fstatvfs};
+use nix::unistd::{Gid, Pid, Uid};
+
+use super::cgroup::Cgroup;
+use super::wire::{self, Event, Failure, What};
+use super::{EXEC_NS_VARIABLE, Plan};
+
+/// The platform's writable folder: 512 MiB (SCF quotas, "/tmp").
+const TMP_OPTIONS: &str = "mode=1777,size=512m";
+/// The platform's limit of open files (SCF quotas).
+const OPEN_FILES: u64 = 1024;
+/// Where a name without a slash is looked for when the image sets no PATH, as container engines do.
+const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+const DEVICES: [&str; 5] = ["null", "zero", "full", "random", "urandom"];
+
+/// How an instance's user ids meet the host's.
+pub enum Identity {
+    /// Root: enter this prepared user namespace last.
+    Mapped { user_namespace: OwnedFd },
+    /// An ordinary user: the instance's one id is this one.
+    Single { uid: u32, gid: u32 },
+}
+
+/// The child's whole life until exec. The value is an exit code: reached only on failure.
+pub fn run(plan: &Plan, events: &OwnedFd, output: &OwnedFd, identity: &Identity, cgroup: &Cgroup) -> isize {
+    let Err(failure) = start(plan, events, output, identity, cgroup);
+    let _ = wire::send(events, &Event::Failed(failure), &[]);
+    127
+}
+
+fn start(
+    plan: &Plan,
+    events: &OwnedFd,
+    output: &OwnedFd,
+    identity: &Identity,
+    cgroup: &Cgroup,
+) -> Result<std::convert::Infallible, Failure> {
+    if let Identity::Single { uid, gid } = identity {
+        map_single(plan, *uid, *gid).map_err(|e| io_step("mapping the user id", &e))?;
+    }
+    cgroup.enter().map_err(|e| io_step("entering the cgroup", &e))?;
+    if let Some(core) = plan.core {
+        let mut set = CpuSet::new();
+        set.set(core).and_then(|()| sched_setaffinity(Pid::from_raw(0), &set)).map_err(step("pinning"))?;
+    }
+    for (flag, which) in [
+        (CloneFlags::CLONE_NEWNS, "mount"),
+        (CloneFlags::CLONE_NEWUTS, "uts"),
+        (CloneFlags::CLONE_NEWIPC, "ipc"),
+        (CloneFlags::CLONE_NEWNET, "network"),
+    ] {
+        unshare(flag).map_err(|errno| Failure {
+            what: What::Namespace { which: which.into() },
+            errno: errno as i32,
+        })?;
+    }
+    build_root(&plan.rootfs)?;
+    loopback_up().map_err(step("bringing loopback up"))?;
+    nix::unistd::sethostname("instance").map_err(step("setting the host name"))?;
+    if plan.low_ports {
+        fs::write("/proc/sys/net/ipv4/ip_unprivileged_port_start", "0")
+            .map_err(|e| io_step("opening ports below 1024", &e))?;
+    }
+    let sockets = (0..plan.sockets)
+        .map(|_| socket(AddressFamily::Inet, SockType::Stream, SockFlag::SOCK_CLOEXEC, None))
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(step("creating the probe's sockets"))?;
+    setrlimit(Resource::RLIMIT_NOFILE, OPEN_FILES, OPEN_FILES).map_err(step("limiting open files"))?;
+    become_user(plan, identity)?;
+    let cwd = if plan.cwd.is_empty() { "/" } else { &plan.cwd };
+    nix::unistd::chdir(cwd).map_err(step(&format!("entering the working directory {cwd}")))?;
+    nix::unistd::setsid().map_err(step("setsid"))?;
+    nix::sys::prctl::set_pdeathsig(nix::sys::signal::Signal::SIGKILL).map_err(step("prctl"))?;
+    nix::sys::prctl::set_no_new_privs().map_err(step("prctl"))?;
+
+    let (program, argv, mut env) = command(plan)?;
+    let borrowed: Vec<_> = sockets.iter().map(AsFd::as_fd).collect();
+    wire::send(events, &Event::Ready, &borrowed).map_err(|e| io_step("reporting", &e))?;
+    // Standard output only now: until here it was the helper's.
+    nix::unistd::dup2_stdout(output).and_then(|()| nix::unistd::dup2_stderr(output)).map_err(step("output"))?;
+
+    let at_ns = monotonic_ns();
+    env.push(c_string(&format!("{EXEC_NS_VARIABLE}={at_ns}"))?);
+    wire::send(events, &Event::Exec { at_ns }, &[]).map_err(|e| io_step("reporting", &e))?;
+    nix::unistd::execve(&program, &argv, &env)
+        .map_err(step(&format!("execve {}", program.to_string_lossy())))
+}
+
+/// An ordinary user may map one id: its own, to whatever the image asks for (user_namespaces(7)).
+fn map_single(plan: &Plan, uid: u32, gid: u32) -> std::io::Result<()> {
+    fs::write("/proc/self/setgroups", "deny")?;
+    fs::write("/proc/self/uid_map", format!("{} {uid} 1", plan.uid))?;
+    fs::write("/proc/self/gid_map", format!("{} {gid} 1", plan.gid))
+}
+
+/// Makes the rootfs the root, read-only, with its own /proc, /dev and /tmp. Everything below the new
+/// root is resolved inside it, so a symbolic link of the image cannot lead a mount outside.
+fn build_root(rootfs: &Path) -> Result<(), Failure> {
+    const NONE: Option<&str> = None;
+    mount(NONE, "/", NONE, MsFlags::MS_REC | MsFlags::MS_PRIVATE, NONE).map_err(step("making mounts private"))?;
+    let bind = MsFlags::MS_BIND;
+    mount(Some(rootfs), rootfs, NONE, bind | MsFlags::MS_REC, NONE).map_err(step("binding the rootfs"))?;
+    let host_devices = fs::File::open("/dev").map_err(|e| io_step("opening the host's /dev", &e))?;
+    nix::unistd::chdir(rootfs).map_err(step("entering the rootfs"))?;
+    nix::unistd::pivot_root(".", ".").map_err(step("pivot_root"))?;
+    for folder in ["/proc", "/dev", "/tmp"] {
+        match fs::create_dir(folder) {
+            Err(e) if e.kind() != std::io::ErrorKind::AlreadyExists => {
+                return Err(io_step(&format!("creating {folder}"), &e));
+            }
+            _ => {}
+        }
+    }
+    let quiet = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
+    mount(Some("proc"), "/proc", Some("proc"), quiet, NONE).map_err(step("mounting /proc"))?;
+    let plain = MsFlags::MS_NOSUID;
+    mount(Some("tmpfs"), "/dev", Some("tmpfs"), plain, Some("mode=755,size=64k")).map_err(step("mounting /dev"))?;
+    for name in DEVICES {
+        let target = format!("/dev/{name}");
+        fs::File::create(&target).map_err(|e| io_step(&format!("creating {target}"), &e))?;
+        let source = format!("/proc/self/fd/{}/{name}", host_devices.as_raw_fd());
+        mount(Some(source.as_str()), target.as_str(), NONE, bind, NONE)
+            .map_err(step(&format!("binding {target}")))?;
+    }
+    let private = MsFlags::MS_NOSUID | MsFlags::MS_NODEV;
+    mount(Some("tmpfs"), "/tmp", Some("tmpfs"), private, Some(TMP_OPTIONS)).map_err(step("mounting /tmp"))?;
+    umount2(".", MntFlags::MNT_DETACH).map_err(step("leaving the old root"))?;
+    nix::unistd::chdir("/").map_err(step("entering the new root"))?;
+    let kept = locked_flags();
+    let read_only = bind | MsFlags::MS_REMOUNT | MsFlags::MS_RDONLY | kept;
+    mount(NONE, "/", NONE, read_only, NONE).map_err(step("making the root read-only"))
+}
+
+/// The flags of the mount that holds the rootfs: an ordinary user may add to them, not take away.
+fn locked_flags() -> MsFlags {
+    let mut flags = MsFlags::MS_NOSUID;
+    let found = fs::File::open("/").ok().and_then(|root| fstatvfs(&root).ok()).map(|s| s.flags());
+    for (is, then) in [
+        (FsFlags::ST_NODEV, MsFlags::MS_NODEV),
+        (FsFlags::ST_NOEXEC, MsFlags::MS_NOEXEC),
+        (FsFlags::ST_NOATIME, MsFlags::MS_NOATIME),
+        (FsFlags::ST_NODIRATIME, MsFlags::MS_NODIRATIME),
+        (FsFlags::ST_RELATIME, MsFlags::MS_RELATIME),
+    ] {
+        if found.is_some_and(|found| found.contains(is)) {
+            flags |= then;
+        }
+    }
+    flags
+}
+
+/// A new network namespace's loopback is down (netdevice(7), SIOCSIFFLAGS).
+fn loopback_up() -> nix::Result<()> {
+    let socket = socket(AddressFamily::Inet, SockType::Datagram, SockFlag::SOCK_CLOEXEC, None)?;
+    // JUSTIFICATION: an interface's flags are set by ioctl or by netlink; one ioctl is less code.
+    // SAFETY: an ifreq of zeroes is valid and its name (`lo`) ends in zero; the pointer is to a
+    // live local of the type that SIOCSIFFLAGS reads.
+    let done = unsafe {
+        let mut request: nix::libc::ifreq = std::mem::zeroed();
+        request.ifr_name[0] = b'l' as nix::libc::c_char;
+        request.ifr_name[1] = b'o' as nix::libc::c_char;
+        request.ifr_ifru.ifru_flags = (nix::libc::IFF_UP | nix::libc::IFF_RUNNING) as nix::libc::c_short;
+        nix::libc::ioctl(socket.as_raw_fd(), nix::libc::SIOCSIFFLAGS as _, &request)
+    };
+    nix::Error::result(done).map(drop)
+}
+
+fn become_user(plan: &Plan, identity: &Identity) -> Result<(), Failure> {
+    if let Identity::Mapped { user_namespace } = identity {
+        setns(user_namespace, CloneFlags::CLONE_NEWUSER).map_err(step("entering the user namespace"))?;
+        nix::unistd::setgroups(&[]).map_err(step("dropping groups"))?;
+    }
+    let (uid, gid) = (Uid::from_raw(plan.uid), Gid::from_raw(plan.gid));
+    nix::unistd::setresgid(gid, gid, gid).map_err(step(&format!("becoming group {gid}")))?;
+    nix::unistd::setresuid(uid, uid, uid).map_err(step(&format!("becoming user {uid}")))
+}
+
+/// Program, arguments and environment as C strings; everything that may fail does so before the stamp.
+fn command(plan: &Plan) -> Result<(CString, Vec<CString>, Vec<CString>), Failure> {
+    let Some(name) = plan.argv.first() else {
+        return Err(failure("finding the program: the image has neither entrypoint nor command", nix::Error::ENOEXEC));
+    };
+    let mut env = plan.env.clone();
+    if !env.iter().any(|line| line.starts_with("PATH=")) {
+        env.push(format!("PATH={DEFAULT_PATH}"));
+    }
+    let path = env.iter().find_map(|line| line.strip_prefix("PATH=")).unwrap_or(DEFAULT_PATH);
+    let program = match name.contains('/') {
+        true => name.clone(),
+        false => path
+            .split(':')
+            .map(|folder| format!("{folder}/{name}"))
+            .find(|candidate| Path::new(candidate).is_file())
+            .ok_or_else(|| failure(&format!("finding {name} in {path}"), nix::Error::ENOENT))?,
+    };
+    let argv = plan.argv.iter().map(|s| c_string(s)).collect::<Result<_, _>>()?;
+    let env = env.iter().map(|s| c_string(s)).collect::<Result<_, _>>()?;
+    Ok((c_string(&program)?, argv, env))
+}
+
+fn c_string(text: &str) -> Result<CString, Failure> {
+    CString::new(text).map_err(|_| failure("reading the image's configuration: a value holds a zero byte", nix::Error::EINVAL))
+}
+
+fn monotonic_ns() -> u64 {
+    let now = nix::time::clock_gettime(nix::time::ClockId::CLOCK_MONOTONIC);
+    now.map_or(0, |t| t.tv_sec() as u64 * 1_000_000_000 + t.tv_nsec() as u64)
+}
+
+fn step(name: &str) -> impl FnOnce(nix::Error) -> Failure + use<> {
+    let name = name.to_owned();
+    move |errno| failure(&name, errno)
+}
+
+fn io_step(name: &str, error: &std::io::Error) -> Failure {
+    Failure { what: What::Step { step: name.into() }, errno: error.raw_os_error().unwrap_or(nix::libc::EIO) }
+}
+
+fn failure(name: &str, errno: nix::Error) -> Failure {
+    Failure { what: What::Step { step: name.into() }, errno: errno as i32 }
+}

@@ -1,0 +1,141 @@
+//! An image written by us is the same image when it is read back, and a damaged one is refused with what and where.
+
+mod common;
+
+use common::{Tar, image};
+use microimage::image::Image;
+use microimage::{archive, layout, source};
+use std::fs;
+use std::io::Read;
+use std::path::Path;
+
+fn sample() -> Image {
+    image(&[Tar::default().file("app", b"elf").bytes(), Tar::default().file("more", b"x").bytes()])
+        .with_reference("echo:latest")
+}
+
+fn same(a: &Image, b: &Image) {
+    assert_eq!(
+        (a.manifest_bytes(), a.config_bytes(), a.reference()),
+        (b.manifest_bytes(), b.config_bytes(), b.reference())
+    );
+    for (one, other) in a.layers().iter().zip(b.layers()) {
+        let mut bytes = (Vec::new(), Vec::new());
+        one.open().and_then(|mut r| r.read_to_end(&mut bytes.0)).expect("a layer");
+        other.open().and_then(|mut r| r.read_to_end(&mut bytes.1)).expect("a layer");
+        assert_eq!(bytes.0, bytes.1);
+    }
+}
+
+#[test]
+fn a_layout_and_an_archive_read_back_as_the_same_image() {
+    let home = tempfile::tempdir().expect("a folder");
+    let (oci, tar) = (home.path().join("oci"), home.path().join("docker.tar"));
+    for _ in 0..2 {
+        // The second time over the first: replaced, nothing left beside it.
+        layout::write(&sample(), &oci).expect("a layout");
+        archive::write(&sample(), &tar).expect("an archive");
+    }
+    assert_eq!(fs::read_dir(home.path()).expect("a folder").count(), 2);
+    for place in [&oci, &tar] {
+        same(&source::load(&place.display().to_string()).expect("our own image"), &sample());
+    }
+    let loaded = source::load(&format!("{}#echo:latest", oci.display())).expect("by name");
+    assert_eq!(
+        (loaded.argv(), loaded.exposed_ports(), loaded.architecture()),
+        (vec!["/app".to_owned()], vec!["9000/tcp".to_owned()], "amd64".into())
+    );
+    let error = source::load(&format!("{}#other", tar.display())).expect_err("no such image").to_string();
+    assert!(error.contains("no image `other`; it holds `echo:latest`"), "{error}");
+}
+
+#[test]
+fn writes_the_same_archive_every_time() {
+    let home = tempfile::tempdir().expect("a folder");
+    let write = |name: &str| {
+        archive::write(&sample(), &home.path().join(name)).expect("an archive");
+        fs::read(home.path().join(name)).expect("an archive")
+    };
+    assert!(write("a") == write("b"));
+}
+
+#[test]
+fn refuses_to_replace_a_folder_that_is_no_layout() {
+    let home = tempfile::tempdir().expect("a folder");
+    fs::write(home.path().join("precious"), b"x").expect("a file");
+    let error = layout::write(&sample(), home.path()).expect_err("not a layout").to_string();
+    assert!(error.contains("is something else"), "{error}");
+    assert!(home.path().join("precious").exists());
+}
+
+#[test]
+fn refuses_damage_and_says_where() {
+    let home = tempfile::tempdir().expect("a folder");
+    let oci = home.path().join("oci");
+    let blob = |digest: microimage::digest::Digest| oci.join("blobs/sha256").join(digest.hex());
+    let damage = |path: &Path, what: &dyn Fn(Vec<u8>) -> Option<Vec<u8>>| {
+        layout::write(&sample(), &oci).expect("a layout");
+        match what(fs::read(path).expect("a file")) {
+            Some(bytes) => fs::write(path, bytes).expect("a file"),
+            None => fs::remove_file(path).expect("a file"),
+        }
+        let image = source::load(&oci.display().to_string()).map_err(|e| e.to_string())?;
+        for layer in image.layers() {
+            layer.open().and_then(|mut r| r.read_to_end(&mut Vec::new())).map_err(|e| e.to_string())?;
+        }
+        Ok::<_, String>(())
+    };
+    let flip = |mut bytes: Vec<u8>| {
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 1;
+        Some(bytes)
+    };
+    let cut = |bytes: Vec<u8>| Some(bytes[..bytes.len() - 1].to_vec());
+    let gone = |_| None;
+    let image = sample();
+    let (manifest, config, layer) =
+        (image.manifest_digest(), image.config_descriptor().digest, image.layers()[1].descriptor().digest);
+    for (path, what, says) in [
+        (blob(manifest), &flip as &dyn Fn(Vec<u8>) -> Option<Vec<u8>>, "is damaged: its bytes have the digest"),
+        (blob(manifest), &cut, "bytes, "),
+        (blob(config), &flip, "is damaged"),
+        (blob(config), &gone, "cannot be read"),
+        (blob(layer), &flip, "holds other bytes"),
+        (blob(layer), &cut, "ends after"),
+        (blob(layer), &gone, "cannot be found"),
+        (oci.join("index.json"), &cut, "is not an OCI image layout"),
+        (oci.join("oci-layout"), &gone, "oci-layout` cannot be read"),
+    ] {
+        let error = damage(&path, what).expect_err(says);
+        assert!(error.contains(says), "{}: {error}", path.display());
+    }
+}
+
+#[test]
+fn refuses_an_archive_that_is_cut_anywhere() {
+    let home = tempfile::tempdir().expect("a folder");
+    let path = home.path().join("docker.tar");
+    archive::write(&sample(), &path).expect("an archive");
+    let whole = fs::read(&path).expect("an archive");
+    let read = |bytes: &[u8]| {
+        fs::write(&path, bytes).expect("a file");
+        let image = source::load(&path.display().to_string()).map_err(|e| e.to_string())?;
+        image
+            .layers()
+            .iter()
+            .try_for_each(|l| l.open()?.read_to_end(&mut Vec::new()).map(drop))
+            .map_err(|e| e.to_string())
+    };
+    read(&whole).expect("the whole archive");
+    // The last 1024 bytes are the end marker, which tar readers do without.
+    let content = whole.len() - 1024;
+    for cut in (0..content - 512).step_by(97) {
+        read(&whole[..cut]).expect_err("a cut archive");
+    }
+}
+
+#[test]
+fn says_what_is_not_there() {
+    let error = source::load("/nowhere/at/all").expect_err("nothing there").to_string();
+    assert!(error.contains("`/nowhere/at/all` does not exist"), "{error}");
+}
