@@ -248,6 +248,17 @@ impl Tree {
             }
             .into());
         }
+        if hidden.is_empty()
+            || hidden == "."
+            || hidden == ".."
+            || (hidden.as_bytes().starts_with(b".wh.") && hidden != ".wh..opq")
+        {
+            return Err(EntryError::Name {
+                path: entry.path.display().to_string(),
+                why: "a whiteout that names nothing",
+            }
+            .into());
+        }
         let at = |e: Errno| disk(&entry.path, "applied", e.into());
         let parent = match self.resolve(folder) {
             Ok(parent) => parent,
@@ -262,13 +273,6 @@ impl Tree {
                 }
             }
             return Ok(());
-        }
-        if hidden.is_empty() || hidden == "." || hidden == ".." || hidden.as_bytes().starts_with(b".wh.") {
-            return Err(EntryError::Name {
-                path: entry.path.display().to_string(),
-                why: "a whiteout that names nothing",
-            }
-            .into());
         }
         match remove_tree(&parent, hidden) {
             Ok(()) | Err(Errno::NOENT) => Ok(()),
