@@ -1,1 +1,54 @@
-//! The function server.
+//! Functions that answer their first request within a millisecond of exec.
+//!
+//! `firstbyte` is the part that runs in the instance: an HTTP/1.1 server on coroutines, JSON parsed in place, and
+//! the contract of platforms that start a container image and send it requests on port 9000 (Tencent Cloud SCF image
+//! functions first). The image is made by `microimage`, the cold start measured by `coldstart`; neither is in here.
+//!
+//! ```no_run
+//! use firstbyte::{App, Event, Json, Result};
+//!
+//! #[derive(serde::Deserialize)]
+//! struct Greeting<'a> {
+//!     name: &'a str,
+//! }
+//!
+//! fn hello(event: Event<'_>) -> Result<Json<String>> {
+//!     let greeting: Greeting = event.json()?;
+//!     Ok(Json(format!("Hello, {}!", greeting.name)))
+//! }
+//!
+//! fn main() -> std::process::ExitCode {
+//!     App::new().event(hello).serve()
+//! }
+//! ```
+//!
+//! # Cold start
+//! The port is bound and listened on by the first system calls of `serve`; coroutines, epoll and timers come up
+//! behind it. What a dependency costs in bytes is said on its line in Cargo.toml.
+//!
+//! Modules in reading order: `app` (what is served), `event`, `request`, `reply`, `context`, `error` (what handlers
+//! see), `route`, [`json`], [`wire`] (HTTP as pure functions), `transport` (sockets and coroutines), `boot`, `log`.
+
+mod alloc;
+mod app;
+mod boot;
+mod context;
+mod error;
+mod event;
+pub mod json;
+mod log;
+mod reply;
+mod request;
+mod route;
+mod spare;
+mod transport;
+pub mod wire;
+
+pub use app::App;
+pub use context::{Context, Credentials};
+pub use error::{Error, Result};
+pub use event::Event;
+pub use reply::{BodyWriter, IntoReply, Json, Reply};
+pub use request::{Body, Headers, Request};
+pub use transport::{Limits, sleep};
+pub use wire::{HeadLimits, Status, Version};

@@ -1,0 +1,70 @@
+//! From exec to listening: which address, which order. The port is bound first; everything else comes after.
+
+use crate::app::App;
+use crate::error::{Error, Result};
+use crate::transport::{self, Limits};
+use std::io::ErrorKind;
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, ToSocketAddrs};
+
+/// The port that the platform sends to (platform page "WebServer image function").
+const PLATFORM_PORT: u16 = 9000;
+
+/// Binds, listens, then serves until it is told to stop.
+pub(crate) fn run(app: App, limits: Limits, workers: usize) -> Result<()> {
+    let address = address(|name| std::env::var(name).ok())?;
+    let listener = transport::listen(address, limits.backlog).map_err(|error| {
+        Error::io(match error.kind() {
+            ErrorKind::AddrInUse => {
+                format!(
+                    "port {} of {} is in use; stop the other program or set FIRSTBYTE_ADDR=host:port",
+                    address.port(),
+                    address.ip()
+                )
+            }
+            ErrorKind::PermissionDenied => format!("no permission to listen on {address}; take a port from 1024 on"),
+            _ => format!("cannot listen on {address}: {error}"),
+        })
+    })?;
+    transport::serve(listener, app, limits, workers);
+    Ok(())
+}
+
+/// FIRSTBYTE_ADDR for tests and local runs; else 0.0.0.0 with PORT, which a user's own variable of that name must
+/// not move off 9000 on SCF (docs/CONTRACTS.md, section 2).
+fn address(variable: impl Fn(&str) -> Option<String>) -> Result<SocketAddr> {
+    if let Some(text) = variable("FIRSTBYTE_ADDR") {
+        return text.to_socket_addrs().ok().and_then(|mut found| found.next()).ok_or_else(|| {
+            Error::io(format!("FIRSTBYTE_ADDR is `{text}`; write it as host:port, for example 127.0.0.1:9000"))
+        });
+    }
+    let on_scf = variable("TENCENTCLOUD_RUNENV").is_some_and(|value| value == "SCF");
+    let port = match variable("PORT") {
+        Some(text) if !on_scf => text
+            .parse()
+            .map_err(|_| Error::io(format!("PORT is `{text}`; write a number from 0 to 65535, or unset it")))?,
+        _ => PLATFORM_PORT,
+    };
+    Ok(SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, port)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with(variables: &[(&str, &str)]) -> Result<String, String> {
+        address(|name| variables.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned()))
+            .map(|address| address.to_string())
+            .map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn chooses_the_address() {
+        assert_eq!(with(&[]), Ok("0.0.0.0:9000".into()));
+        assert_eq!(with(&[("PORT", "8080")]), Ok("0.0.0.0:8080".into()));
+        assert_eq!(with(&[("PORT", "8080"), ("TENCENTCLOUD_RUNENV", "SCF")]), Ok("0.0.0.0:9000".into()));
+        assert_eq!(with(&[("PORT", "x"), ("TENCENTCLOUD_RUNENV", "SCF")]), Ok("0.0.0.0:9000".into()));
+        assert_eq!(with(&[("FIRSTBYTE_ADDR", "127.0.0.1:1"), ("PORT", "2")]), Ok("127.0.0.1:1".into()));
+        assert!(with(&[("PORT", "70000")]).unwrap_err().contains("70000"));
+        assert!(with(&[("FIRSTBYTE_ADDR", "nonsense")]).unwrap_err().contains("host:port"));
+    }
+}

@@ -1,0 +1,277 @@
+//! The only door to simd-json: every parse is in place, has a depth limit, and reuses its memory.
+//!
+//! simd-json's other entry points either copy the whole body first or allow nesting that overflows a stack;
+//! clippy.toml forbids them. What this door adds: the padded parse (`fill_tape_padded`), tapes and buffers that go
+//! round, and errors that say what is wrong and where. Grammar: RFC 8259; integers beyond 64 bits become floats.
+
+use crate::error::{Error, Result};
+use crate::request::Body;
+use crate::wire::Status;
+use serde::ser::{SerializeMap, SerializeSeq};
+use serde::{Deserialize, Serialize, Serializer};
+use simd_json::{Buffers, Deserializer, ErrorType, Node, StaticNode, Tape};
+use std::cell::Cell;
+
+/// Bytes after a document that the parser may read.
+pub const PADDING_BYTES: usize = simd_json::INPUT_PADDING;
+
+/// Levels of arrays and objects that a document may have; one more is refused. The walk that builds a value is
+/// recursive, and 128 levels of the deepest-framed type fit a coroutine's stack (docs/CONTRACTS.md, section 2).
+pub const MAX_DEPTH: usize = 128;
+
+/// Parses the body as a `T`, in place: `&str` fields of `T` borrow from the body.
+///
+/// # Errors
+/// 400 with what is wrong and at which byte, if the body is not JSON, too deep, or not a `T`.
+pub fn parse<'a, T: Deserialize<'a>>(body: Body<'a>) -> Result<T> {
+    let mut scratch = Scratch::take();
+    let mut tape = scratch.tape.reset();
+    let filled = fill(body, &mut scratch.buffers, &mut tape);
+    let mut deserializer = Deserializer::from_tape(tape);
+    let value = filled.and_then(|()| T::deserialize(&mut deserializer).map_err(|error| wrong_shape(&error)));
+    scratch.tape = deserializer.into_tape().reset();
+    scratch.give_back();
+    value
+}
+
+/// A parsed document that keeps what it was given: order, duplicate keys and all. Its strings are the body's bytes.
+///
+/// Serialising it writes the same value again without building a tree: what a pass-through function wants.
+pub struct Document<'a>(Tape<'a>);
+
+impl<'a> Document<'a> {
+    /// Parses the body in place.
+    ///
+    /// # Errors
+    /// As [`parse`].
+    pub fn parse(body: Body<'a>) -> Result<Document<'a>> {
+        let mut scratch = Scratch::take();
+        let mut tape = std::mem::replace(&mut scratch.tape, Tape(Vec::new())).reset();
+        let filled = fill(body, &mut scratch.buffers, &mut tape);
+        scratch.give_back();
+        filled.map(|()| Document(tape))
+    }
+
+    /// The document's root, for looking around without a type.
+    pub fn root(&self) -> simd_json::tape::Value<'_, 'a> {
+        self.0.as_value()
+    }
+}
+
+impl Drop for Document<'_> {
+    fn drop(&mut self) {
+        let tape = std::mem::replace(&mut self.0, Tape(Vec::new())).reset();
+        let mut scratch = Scratch::take();
+        scratch.tape = tape;
+        scratch.give_back();
+    }
+}
+
+impl Serialize for Document<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        Subtree(&self.0.0).serialize(serializer)
+    }
+}
+
+/// The nodes of one value and whatever follows it: a node says how many nodes its children take.
+struct Subtree<'t, 'a>(&'t [Node<'a>]);
+
+impl Subtree<'_, '_> {
+    /// Number of nodes of the first value.
+    fn size(&self) -> usize {
+        match self.0.first() {
+            Some(Node::Object { count, .. } | Node::Array { count, .. }) => count + 1,
+            _ => 1,
+        }
+    }
+}
+
+impl Serialize for Subtree<'_, '_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Some((first, mut rest)) = self.0.split_first() else { return serializer.serialize_unit() };
+        match first {
+            Node::Static(StaticNode::Null) => serializer.serialize_unit(),
+            Node::Static(StaticNode::Bool(value)) => serializer.serialize_bool(*value),
+            Node::Static(StaticNode::I64(value)) => serializer.serialize_i64(*value),
+            Node::Static(StaticNode::U64(value)) => serializer.serialize_u64(*value),
+            Node::Static(StaticNode::F64(value)) => serializer.serialize_f64(*value),
+            Node::String(text) => serializer.serialize_str(text),
+            Node::Array { len, .. } => {
+                let mut array = serializer.serialize_seq(Some(*len))?;
+                for _ in 0..*len {
+                    let member = Subtree(rest);
+                    array.serialize_element(&member)?;
+                    rest = rest.get(member.size()..).unwrap_or_default();
+                }
+                array.end()
+            }
+            Node::Object { len, .. } => {
+                let mut object = serializer.serialize_map(Some(*len))?;
+                for _ in 0..*len {
+                    let (key, value) = (Subtree(rest), Subtree(rest.get(1..).unwrap_or_default()));
+                    object.serialize_entry(&key, &value)?;
+                    rest = rest.get(1 + value.size()..).unwrap_or_default();
+                }
+                object.end()
+            }
+        }
+    }
+}
+
+/// Appends `value` as JSON.
+///
+/// # Errors
+/// The handler's, if the type's own Serialize fails or a map's key is not text.
+pub fn write<T: Serialize + ?Sized>(value: &T, out: &mut Vec<u8>) -> Result<()> {
+    simd_json::serde::to_writer(out, value)
+        .map_err(|error| Error::new(format!("the reply cannot be written as JSON: {error}")))
+}
+
+fn fill<'a>(body: Body<'a>, buffers: &mut Buffers, tape: &mut Tape<'a>) -> Result<()> {
+    let (padded, len) = body.into_padded();
+    if len == 0 {
+        return Err(Error::peer(Status::BAD_REQUEST, "the body is empty where JSON is expected"));
+    }
+    simd_json::fill_tape_padded(padded, len, buffers, tape).map_err(|error| not_json(&error))
+}
+
+fn not_json(error: &simd_json::Error) -> Error {
+    let what = match error.error() {
+        ErrorType::DepthLimitExceeded => {
+            return Error::peer(
+                Status::BAD_REQUEST,
+                format!("the body's JSON is nested deeper than {MAX_DEPTH} levels"),
+            );
+        }
+        ErrorType::Eof => "it ends too early",
+        ErrorType::InvalidUtf8 => "it is not UTF-8",
+        ErrorType::InvalidEscape | ErrorType::InvalidUnicodeEscape | ErrorType::InvalidUnicodeCodepoint => {
+            "a string has an invalid escape"
+        }
+        ErrorType::InvalidNumber | ErrorType::InvalidExponent | ErrorType::Overflow => {
+            "a number is malformed or out of range"
+        }
+        ErrorType::UnterminatedString => "a string is not ended",
+        ErrorType::ExpectedObjectColon => "a `:` is missing",
+        ErrorType::ExpectedArrayComma | ErrorType::ExpectedObjectContent => "a `,` or a closing bracket is missing",
+        ErrorType::TrailingData => "something follows the document",
+        _ => "it is malformed",
+    };
+    Error::peer(Status::BAD_REQUEST, format!("the body is not JSON: {what} (near byte {})", error.index()))
+}
+
+fn wrong_shape(error: &simd_json::Error) -> Error {
+    let what = match error.error() {
+        ErrorType::Serde(message) => message.clone(),
+        other => format!("{other:?}"),
+    };
+    Error::peer(Status::BAD_REQUEST, format!("the body's JSON is not what the function expects: {what}"))
+}
+
+/// The parser's memory between two parses. One per thread is enough: a parse never yields, so a coroutine gives
+/// back what it took before another one runs, and what moves to another thread is simply kept there.
+struct Scratch {
+    buffers: Buffers,
+    tape: Tape<'static>,
+}
+
+thread_local! {
+    static SPARE: Cell<Option<Scratch>> = const { Cell::new(None) };
+}
+
+impl Scratch {
+    /// Nodes above which a tape is dropped rather than kept: 24 bytes each, so 96 KiB.
+    const KEEP_NODES: usize = 4096;
+
+    #[inline(never)] // a coroutine may come back on another thread: the slot's address must not be kept across calls
+    fn take() -> Scratch {
+        SPARE.take().unwrap_or_else(|| Scratch { buffers: Self::new_buffers(), tape: Tape(Vec::new()) })
+    }
+
+    #[inline(never)]
+    fn give_back(mut self) {
+        if self.tape.0.capacity() > Self::KEEP_NODES {
+            self.tape = Tape(Vec::new());
+        }
+        if self.buffers.structural_indexes().len() > Self::KEEP_NODES {
+            self.buffers = Self::new_buffers();
+        }
+        SPARE.set(Some(self));
+    }
+
+    fn new_buffers() -> Buffers {
+        Buffers::with_max_depth(1024, MAX_DEPTH)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn echo(text: &str) -> Result<String> {
+        let mut bytes = text.as_bytes().to_vec();
+        let document = Document::parse(Body::from_vec(&mut bytes))?;
+        let mut out = Vec::new();
+        write(&document, &mut out)?;
+        Ok(String::from_utf8(out).unwrap())
+    }
+
+    #[test]
+    fn borrows_strings_from_the_body() {
+        #[derive(serde::Deserialize)]
+        struct Timer<'a> {
+            #[serde(rename = "TriggerName")]
+            name: &'a str,
+        }
+        let mut bytes = br#"{"Type":"Timer","TriggerName":"every\nminute"}"#.to_vec();
+        let range = bytes.as_ptr_range();
+        let timer: Timer<'_> = parse(Body::from_vec(&mut bytes)).map_err(|error| error.to_string()).unwrap();
+        assert_eq!(timer.name, "every\nminute");
+        let _ = range; // the vector may have moved when it was padded; what counts is that no copy is needed to hold `&str`
+    }
+
+    #[test]
+    fn a_document_is_written_back_as_it_was() {
+        for text in [
+            "null",
+            "true",
+            "-1",
+            "18446744073709551615",
+            "1.5",
+            "\"a\\nb\"",
+            "[]",
+            "{}",
+            "[1,[2,[]],{}]",
+            r#"{"b":1,"a":{"c":[null,false]},"b":2}"#,
+        ] {
+            assert_eq!(echo(text).map_err(|error| error.to_string()), Ok(text.to_owned()));
+        }
+    }
+
+    #[test]
+    fn says_what_is_wrong_and_where() {
+        for (text, expected) in [
+            ("", "the body is empty"),
+            ("   ", "ends too early"),
+            ("{\"a\"", "not JSON"),
+            ("[1,]", "not JSON"),
+            ("{\"a\":1}x", "not JSON"),
+            ("\"\\ud800\"", "escape"),
+            ("nul", "not JSON"),
+        ] {
+            let error = echo(text).unwrap_err();
+            assert_eq!(error.status().code(), 400);
+            assert!(error.to_string().contains(expected), "{text:?}: {error}");
+        }
+    }
+
+    #[test]
+    fn takes_128_levels_and_refuses_129() {
+        for (open, close) in [("[", "]"), ("{\"a\":", "}")] {
+            let nest = |depth: usize| format!("{}1{}", open.repeat(depth), close.repeat(depth));
+            assert!(echo(&nest(128)).is_ok());
+            assert!(echo(&nest(129)).unwrap_err().to_string().contains("deeper than 128"));
+        }
+        assert!(echo(&"[".repeat(100_000)).is_err());
+    }
+}

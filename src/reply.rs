@@ -1,0 +1,290 @@
+//! Reply: status, headers and body, whole or streamed. Owned values only; how it goes out is the transport's matter.
+
+use crate::error::{Error, Result};
+use crate::json;
+use crate::spare;
+use crate::wire::Status;
+use crate::wire::chunked::is_token_byte;
+use serde::Serialize;
+use smallvec::SmallVec;
+use std::borrow::Cow;
+use std::fmt;
+use std::io;
+
+/// One HTTP response as a handler makes it.
+///
+/// # Example
+/// ```
+/// use firstbyte::{Reply, Status};
+/// let reply = Reply::text("made").with_status(Status::CREATED).with_header("location", "/items/7")?;
+/// assert_eq!(reply.status(), Status::CREATED);
+/// assert_eq!(reply.header("Location"), Some("/items/7"));
+/// # Ok::<(), firstbyte::Error>(())
+/// ```
+pub struct Reply {
+    status: Status,
+    headers: SmallVec<[Header; 2]>,
+    body: ReplyBody,
+}
+
+type Header = (Cow<'static, str>, Cow<'static, str>);
+
+/// What a reply carries.
+pub enum ReplyBody {
+    Static(&'static [u8]),
+    Bytes(Vec<u8>),
+    /// Written piece by piece while the connection takes it (chunked transfer coding).
+    Stream(Box<dyn FnOnce(&mut BodyWriter<'_>) -> io::Result<()> + Send>),
+}
+
+impl Reply {
+    /// Status 204, no body.
+    pub fn empty() -> Reply {
+        Reply { status: Status::NO_CONTENT, headers: SmallVec::new(), body: ReplyBody::Static(b"") }
+    }
+
+    /// `text/plain; charset=utf-8`.
+    pub fn text(text: impl Into<Cow<'static, str>>) -> Reply {
+        match text.into() {
+            Cow::Borrowed(text) => Reply::of("text/plain; charset=utf-8", ReplyBody::Static(text.as_bytes())),
+            Cow::Owned(text) => Reply::of("text/plain; charset=utf-8", ReplyBody::Bytes(text.into_bytes())),
+        }
+    }
+
+    /// Bytes of any media type.
+    ///
+    /// # Errors
+    /// If `content_type` has a byte that no header value may have.
+    pub fn bytes(content_type: impl Into<Cow<'static, str>>, bytes: impl Into<Vec<u8>>) -> Result<Reply> {
+        let body = ReplyBody::Bytes(bytes.into());
+        Reply { status: Status::OK, headers: SmallVec::new(), body }.with_header("content-type", content_type)
+    }
+
+    /// `application/json`, serialised into a buffer that is used again for later replies.
+    ///
+    /// # Errors
+    /// If the type's own `Serialize` fails.
+    pub fn json<T: Serialize + ?Sized>(value: &T) -> Result<Reply> {
+        let mut out = spare::take();
+        json::write(value, &mut out)?;
+        Ok(Reply::of("application/json", ReplyBody::Bytes(out)))
+    }
+
+    /// `application/json` from text that is JSON already.
+    pub fn raw_json(text: impl Into<Vec<u8>>) -> Reply {
+        Reply::of("application/json", ReplyBody::Bytes(text.into()))
+    }
+
+    /// A redirect: 301, 302, 303, 307 or 308.
+    ///
+    /// # Errors
+    /// If `status` is no redirect or `location` is no header value.
+    pub fn redirect(status: Status, location: impl Into<Cow<'static, str>>) -> Result<Reply> {
+        if !matches!(status.code(), 301 | 302 | 303 | 307 | 308) {
+            return Err(Error::new(format!("status {} is no redirect; use 301, 302, 303, 307 or 308", status.code())));
+        }
+        let body = ReplyBody::Static(b"");
+        Reply { status, headers: SmallVec::new(), body }.with_header("location", location)
+    }
+
+    /// A body of unknown length: `write` is called once, on the connection's coroutine, and each of its writes waits
+    /// until the peer takes it (backpressure). If it fails half-way, the connection is cut, so that the peer sees a
+    /// truncated body and not a complete one (RFC 9112, section 8).
+    ///
+    /// # Errors
+    /// If `content_type` is no header value.
+    pub fn stream<F>(content_type: impl Into<Cow<'static, str>>, write: F) -> Result<Reply>
+    where
+        F: FnOnce(&mut BodyWriter<'_>) -> io::Result<()> + Send + 'static,
+    {
+        let body = ReplyBody::Stream(Box::new(write));
+        Reply { status: Status::OK, headers: SmallVec::new(), body }.with_header("content-type", content_type)
+    }
+
+    /// `content_type` is one of ours, known to be valid.
+    fn of(content_type: &'static str, body: ReplyBody) -> Reply {
+        let mut headers = SmallVec::new();
+        headers.push((Cow::Borrowed("content-type"), Cow::Borrowed(content_type)));
+        Reply { status: Status::OK, headers, body }
+    }
+
+    /// The same reply with another status.
+    pub fn with_status(mut self, status: Status) -> Reply {
+        self.status = status;
+        self
+    }
+
+    /// Adds a header field; one of the same name stays (`set-cookie`), but for `content-type`, which is replaced.
+    ///
+    /// # Errors
+    /// If the name is not a token, the value has CR, LF, NUL or another control character, or the field is the
+    /// server's own: content-length, transfer-encoding, connection, date, trailer, upgrade, keep-alive.
+    pub fn with_header(
+        mut self,
+        name: impl Into<Cow<'static, str>>,
+        value: impl Into<Cow<'static, str>>,
+    ) -> Result<Reply> {
+        let (name, value) = (name.into(), value.into());
+        check_field(&name, &value)?;
+        if name.eq_ignore_ascii_case("content-type") {
+            self.headers.retain(|(name, _)| !name.eq_ignore_ascii_case("content-type"));
+        }
+        self.headers.push((name, value));
+        Ok(self)
+    }
+
+    /// The status.
+    pub fn status(&self) -> Status {
+        self.status
+    }
+
+    /// The first value of a header field that was set on this reply.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers().find(|(field, _)| field.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+    }
+
+    /// The header fields that were set on this reply, in order.
+    pub fn headers(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.headers.iter().map(|(name, value)| (&**name, &**value))
+    }
+
+    /// The body's bytes; `None` for a stream.
+    pub fn body(&self) -> Option<&[u8]> {
+        match &self.body {
+            ReplyBody::Static(bytes) => Some(bytes),
+            ReplyBody::Bytes(bytes) => Some(bytes),
+            ReplyBody::Stream(_) => None,
+        }
+    }
+
+    pub(crate) fn into_body(self) -> ReplyBody {
+        self.body
+    }
+}
+
+impl fmt::Debug for Reply {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Sizes only: a result may hold what must not be logged.
+        f.debug_struct("Reply")
+            .field("status", &self.status)
+            .field("body_bytes", &self.body().map(<[u8]>::len))
+            .finish()
+    }
+}
+
+fn check_field(name: &str, value: &str) -> Result<()> {
+    const OURS: [&str; 7] =
+        ["content-length", "transfer-encoding", "connection", "date", "trailer", "upgrade", "keep-alive"];
+    if name.is_empty() || !name.bytes().all(is_token_byte) {
+        return Err(Error::new(format!("`{}` is no header name; use letters, digits and `-`", name.escape_debug())));
+    }
+    if OURS.iter().any(|ours| name.eq_ignore_ascii_case(ours)) {
+        return Err(Error::new(format!("the header `{name}` is the server's own; leave it out")));
+    }
+    if value.bytes().any(|byte| (byte < b' ' && byte != b'\t') || byte == 0x7f) {
+        return Err(Error::new(format!("the value of header `{name}` has a control character; remove or encode it")));
+    }
+    Ok(())
+}
+
+/// Where a streamed body goes. Every write is sent at once as one chunk; use a `BufWriter` for small pieces.
+pub struct BodyWriter<'a> {
+    sink: &'a mut dyn io::Write,
+}
+
+impl<'a> BodyWriter<'a> {
+    pub(crate) fn new(sink: &'a mut dyn io::Write) -> BodyWriter<'a> {
+        BodyWriter { sink }
+    }
+}
+
+impl io::Write for BodyWriter<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.sink.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.sink.flush()
+    }
+}
+
+/// A value that is answered as JSON: `Ok(Json(value))`.
+pub struct Json<T>(pub T);
+
+/// What a handler may return.
+pub trait IntoReply {
+    /// # Errors
+    /// The handler's error, or one from making the reply.
+    fn into_reply(self) -> Result<Reply>;
+}
+
+impl IntoReply for Reply {
+    fn into_reply(self) -> Result<Reply> {
+        Ok(self)
+    }
+}
+
+impl<T: Serialize> IntoReply for Json<T> {
+    fn into_reply(self) -> Result<Reply> {
+        Reply::json(&self.0)
+    }
+}
+
+impl IntoReply for &'static str {
+    fn into_reply(self) -> Result<Reply> {
+        Ok(Reply::text(self))
+    }
+}
+
+impl IntoReply for String {
+    fn into_reply(self) -> Result<Reply> {
+        Ok(Reply::text(self))
+    }
+}
+
+/// Status 204.
+impl IntoReply for () {
+    fn into_reply(self) -> Result<Reply> {
+        Ok(Reply::empty())
+    }
+}
+
+impl<T: IntoReply> IntoReply for Result<T, Error> {
+    fn into_reply(self) -> Result<Reply> {
+        self.and_then(T::into_reply)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_field_can_start_a_line_of_its_own() {
+        for (name, value) in [
+            ("x", "a\r\nb: c"),
+            ("x", "a\nb"),
+            ("x", "a\rb"),
+            ("x", "a\0"),
+            ("x", "\u{7f}"),
+            ("x y", "a"),
+            ("x:", "a"),
+            ("", "a"),
+            ("x\r\ny", "a"),
+            ("\u{e4}", "a"),
+            ("Content-Length", "0"),
+            ("Transfer-Encoding", "chunked"),
+            ("Connection", "close"),
+        ] {
+            assert!(Reply::empty().with_header(name, value).is_err(), "{name:?}: {value:?}");
+        }
+        assert!(Reply::empty().with_header("x-name", "t\u{fc}r\tauf").is_ok());
+    }
+
+    #[test]
+    fn the_content_type_is_one() {
+        let reply = Reply::text("<p>").with_header("Content-Type", "text/html").unwrap();
+        assert_eq!(reply.headers().filter(|(name, _)| name.eq_ignore_ascii_case("content-type")).count(), 1);
+        assert_eq!(reply.header("content-type"), Some("text/html"));
+    }
+}

@@ -1,0 +1,38 @@
+//! Byte buffers that go round: request bytes and reply bytes are taken here and given back, so that a connection
+//! that is idle holds none and a busy one allocates none. Big ones are not kept.
+
+use std::cell::RefCell;
+
+/// Capacity of a fresh buffer, in bytes: a platform request is one to two KiB.
+const FRESH_BYTES: usize = 4 * 1024;
+/// Largest buffer that is kept, in bytes.
+const KEEP_BYTES: usize = 64 * 1024;
+/// Buffers kept per thread.
+const KEEP: usize = 16;
+
+thread_local! {
+    static SPARE: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
+}
+
+/// An empty buffer.
+///
+/// Not inlined, like [`give_back`]: a coroutine may call them on different threads, and the address of a
+/// thread's slot must not be kept from one call to the next. No borrow outlives a call.
+#[inline(never)]
+pub(crate) fn take() -> Vec<u8> {
+    SPARE.with_borrow_mut(Vec::pop).unwrap_or_else(|| Vec::with_capacity(FRESH_BYTES))
+}
+
+/// Keeps the buffer for later, unless it is big or there are enough.
+#[inline(never)]
+pub(crate) fn give_back(mut buffer: Vec<u8>) {
+    if buffer.capacity() == 0 || buffer.capacity() > KEEP_BYTES {
+        return;
+    }
+    buffer.clear();
+    SPARE.with_borrow_mut(|spare| {
+        if spare.len() < KEEP {
+            spare.push(buffer);
+        }
+    });
+}

@@ -1,0 +1,146 @@
+//! Who gets in: the accepting coroutine, and the life of the server around it.
+
+use super::connection::Connection;
+use super::link::{Link, retry};
+use super::slots::Slots;
+use super::{Limits, Service, stop};
+use may::coroutine;
+use may::io::WaitIo;
+use std::io;
+use std::net::TcpListener;
+use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Duration;
+
+/// Everything that connections share. One per process, for as long as it lives.
+pub(crate) struct Server<S> {
+    pub service: S,
+    pub limits: Limits,
+    pub slots: Slots,
+}
+
+/// Coroutines that are made before the first connection: each costs two system calls and two page faults.
+const POOL_AT_START: usize = 1;
+/// Coroutines that are kept for the next connection once the server runs.
+const POOL_LATER: usize = 64;
+
+/// Serves until SIGTERM or SIGINT, then lets what is in flight finish.
+pub(crate) fn serve<S: Service>(listener: TcpListener, service: S, limits: Limits, workers: usize) {
+    let drain_timeout = limits.drain_timeout;
+    let server: &'static Server<S> =
+        Box::leak(Box::new(Server { service, limits, slots: Slots::new(limits.connections.max(1)) }));
+    let slots = &server.slots;
+    stop::on_signal(listener.as_raw_fd());
+
+    let config = may::config();
+    config.set_workers(workers.max(1)).set_pool_capacity(POOL_AT_START).set_stack_size(stack_words(limits.stack_bytes));
+    config.set_worker_pin(false); // an instance shares its cores with others
+    // JUSTIFICATION: may's own bind sets SO_REUSEPORT; its listener has no safe way to take a socket.
+    // SAFETY: the descriptor is a listening socket and is given up here. This starts the runtime.
+    let listener = unsafe { may::net::TcpListener::from_raw_fd(listener.into_raw_fd()) };
+    // SAFETY: the coroutine keeps nothing thread-local over a wait; its frames are bounded.
+    let acceptor = unsafe { coroutine::spawn(move || accept(server, &listener, workers)) };
+    stop::end_on_stack_overflow(limits.stack_bytes);
+    config.set_pool_capacity(POOL_LATER);
+
+    if acceptor.join().is_err() {
+        crate::log::line("", format_args!("accepting has failed; the server stops"));
+    }
+    slots.drain(drain_timeout);
+}
+
+/// may counts stacks in words and recycles only multiples of 512 of them.
+fn stack_words(bytes: usize) -> usize {
+    (bytes / size_of::<usize>()).next_multiple_of(512).max(512)
+}
+
+fn accept<S: Service>(server: &'static Server<S>, listener: &may::net::TcpListener, workers: usize) {
+    loop {
+        if server.slots.is_full() {
+            make_room(server, listener);
+        }
+        match accept_one(listener) {
+            Ok(fd) => start(server, fd, workers),
+            Err(_) if stop::stopped() => break,
+            Err(error) => match error.raw_os_error() {
+                Some(libc::EAGAIN) => {
+                    listener.wait_io();
+                }
+                // Descriptors or memory have run out: an idle connection makes room, and the backlog holds the rest.
+                Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM) => {
+                    server.slots.evict_longest_idle();
+                    server.slots.wait_for_room(Some(Duration::from_millis(20)));
+                }
+                // The peer is gone again (accept(2) passes the network's errors on): take the next one.
+                _ => {}
+            },
+        }
+    }
+    stop::forget_listener();
+}
+
+/// At the cap: as soon as somebody waits to get in, the longest-idle connection goes, or the first that finishes.
+fn make_room<S: Service>(server: &'static Server<S>, listener: &may::net::TcpListener) {
+    while server.slots.is_full() && !stop::stopped() {
+        if !has_waiting_peer(listener) {
+            listener.wait_io();
+        } else {
+            server.slots.evict_longest_idle();
+            // A connection that closes or becomes idle in between has said so before this looks: the look is bounded.
+            server.slots.wait_for_room(Some(Duration::from_millis(50)));
+        }
+    }
+}
+
+fn has_waiting_peer(listener: &may::net::TcpListener) -> bool {
+    let mut poll = libc::pollfd { fd: listener.as_raw_fd(), events: libc::POLLIN, revents: 0 };
+    // JUSTIFICATION: accepting would be too much and epoll reports changes only.
+    // SAFETY: one pollfd, and the count says one.
+    unsafe { libc::poll(&raw mut poll, 1, 0) > 0 }
+}
+
+fn accept_one(listener: &may::net::TcpListener) -> io::Result<OwnedFd> {
+    let flags = libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC;
+    // JUSTIFICATION: std's accept leaves the socket blocking, which is one more system call to change.
+    // SAFETY: no address is asked for; the descriptor is ours as soon as it is valid.
+    unsafe {
+        let fd =
+            retry(|| libc::accept4(listener.as_raw_fd(), std::ptr::null_mut(), std::ptr::null_mut(), flags) as isize)?;
+        Ok(OwnedFd::from_raw_fd(fd as libc::c_int))
+    }
+}
+
+fn start<S: Service>(server: &'static Server<S>, fd: OwnedFd, workers: usize) {
+    let number = fd.as_raw_fd();
+    set_nodelay(number);
+    let connection = Connection::new(server, Link::new(fd), server.slots.seat(number));
+    let builder = coroutine::Builder::new();
+    // With one worker the new coroutine runs at once, here: no detour through the queue and its wake-up call.
+    // With more it starts on the worker whose epoll will watch its socket.
+    // SAFETY: the coroutine keeps nothing thread-local over a wait; a stack overflow ends the process (stop.rs).
+    let started = catch_unwind(AssertUnwindSafe(|| unsafe {
+        if workers <= 1 {
+            builder.spawn_local(move || connection.run())
+        } else {
+            builder.id(number as usize).spawn(move || connection.run())
+        }
+    }));
+    if !matches!(started, Ok(Ok(_))) {
+        crate::log::line("", format_args!("no memory for another connection's stack; the connection is closed"));
+    }
+}
+
+fn set_nodelay(fd: libc::c_int) {
+    let on: libc::c_int = 1;
+    // JUSTIFICATION: there is no std type around the descriptor.
+    // SAFETY: the option's value is a c_int that outlives the call. A failure costs latency and nothing else.
+    unsafe {
+        libc::setsockopt(
+            fd,
+            libc::IPPROTO_TCP,
+            libc::TCP_NODELAY,
+            (&raw const on).cast(),
+            size_of::<libc::c_int>() as libc::socklen_t,
+        );
+    }
+}

@@ -1,0 +1,326 @@
+//! One connection: read a request, answer it, read the next. Written as if it blocked; where it waits, others run.
+
+use super::accept::Server;
+use super::link::Link;
+use super::outgoing::{self, Asked, Outgoing};
+use super::slots::{Deadline, Seat};
+use super::{RequestHead, Service};
+use crate::error::Error;
+use crate::request::{Body, Request};
+use crate::spare;
+use crate::wire::chunked::{Decoder, Step};
+use crate::wire::{Framing, Head, Reject, Scan, Scanner, Status, Version, response};
+use std::io::{self, IoSlice};
+use std::net::Shutdown;
+use std::time::Duration;
+
+/// A connection and what has been read from it. The seat is dropped before the link is closed (field order).
+pub(crate) struct Connection<S: 'static> {
+    server: &'static Server<S>,
+    seat: Seat,
+    link: Link,
+    /// Bytes read and not yet done with; holds no memory while the connection is idle.
+    input: Vec<u8>,
+    /// Where the next request starts in `input`.
+    start: usize,
+}
+
+/// Why a connection does not go on to another request.
+enum End {
+    /// Nothing more to say: the peer is gone, was cut off, or was told that this is the end.
+    Close,
+    /// The peer made a mistake: it is answered, and the connection closes.
+    Refuse(Error),
+}
+
+impl From<Reject> for End {
+    fn from(reject: Reject) -> End {
+        End::Refuse(reject.into())
+    }
+}
+
+impl From<io::Error> for End {
+    fn from(_: io::Error) -> End {
+        End::Close // resets and time-outs of writes: nobody is there to be told
+    }
+}
+
+/// Bytes and time that a refused peer may still use up, so that it reads the refusal before the reset that closing on
+/// unread data would cause (RFC 9112, section 9.6).
+const LINGER_BYTES: usize = 8 * 1024 * 1024;
+const LINGER: Duration = Duration::from_secs(2);
+/// Free space that a read finds at least, in bytes.
+const READ_BYTES: usize = 2 * 1024;
+/// Free space for bodies whose size is not known, in bytes.
+const CHUNKED_READ_BYTES: usize = 16 * 1024;
+
+impl<S: Service> Connection<S> {
+    pub(crate) fn new(server: &'static Server<S>, link: Link, seat: Seat) -> Connection<S> {
+        Connection { server, seat, link, input: Vec::new(), start: 0 }
+    }
+
+    /// Serves requests until either side ends it.
+    pub(crate) fn run(mut self) {
+        while self.exchange().is_ok() {}
+        spare::give_back(std::mem::take(&mut self.input));
+    }
+
+    /// One request and its reply. `Err(())`: the connection is over.
+    fn exchange(&mut self) -> Result<(), ()> {
+        let (start, end) = match self.read_head() {
+            Ok(found) => found,
+            Err(End::Close) => return Err(()),
+            Err(End::Refuse(error)) => return self.refuse(&error, None),
+        };
+        let head = match Head::parse(&self.input, start, end, &self.server.limits.head) {
+            Ok(head) => head,
+            Err(reject) => return self.refuse(&reject.into(), None),
+        };
+        let asked = Asked {
+            version: head.version,
+            keep_alive: head.keep_alive && !self.server.slots.is_stopping(),
+            head_only: head.method.of(&self.input) == b"HEAD",
+        };
+        let body = match self.read_body(&head, end) {
+            Ok(body) => body,
+            Err(End::Close) => return Err(()),
+            Err(End::Refuse(error)) => return self.refuse(&error, Some(&head)),
+        };
+        let reply = self.call(&head, end, body.len);
+        self.start = body.next;
+        if self.start == self.input.len() {
+            self.input.clear();
+            self.start = 0;
+        }
+        let stall = self.server.limits.write_timeout;
+        match outgoing::send(&mut self.link, &self.seat, stall, asked, reply) {
+            Ok(true) => Ok(()),
+            Ok(false) => {
+                // A peer that said it would close has nothing left to send; any other may be sending right now.
+                if head.keep_alive || !self.input.is_empty() {
+                    self.linger();
+                }
+                Err(())
+            }
+            Err(_) => Err(()),
+        }
+    }
+
+    /// Reads up to the end of a request's head: its place in `input`.
+    fn read_head(&mut self) -> Result<(usize, usize), End> {
+        let mut scanner = Scanner::default();
+        let mut deadline = None;
+        loop {
+            let unread = self.input.get(self.start..).unwrap_or_default();
+            if let Scan::Complete { start, end } = scanner.advance(unread, &self.server.limits.head)? {
+                return Ok((self.start + start, self.start + end));
+            }
+            if self.start > 0 {
+                self.input.drain(..self.start);
+                self.start = 0;
+            }
+            if self.input.is_empty() {
+                self.await_first_byte()?;
+                continue;
+            }
+            self.reserve(READ_BYTES);
+            let limit = self.server.limits.head_timeout;
+            let read = self.read_within(limit, &mut deadline, "the request head did not arrive in time")?;
+            if read == 0 {
+                return Err(Reject::bad_request("the connection ended within a request head").into());
+            }
+        }
+    }
+
+    /// Waits for a request to begin, holding no buffer meanwhile.
+    fn await_first_byte(&mut self) -> Result<(), End> {
+        loop {
+            if self.input.capacity() == 0 {
+                self.input = spare::take();
+            }
+            match self.link.try_read(&mut self.input) {
+                Ok(0) => return Err(End::Close),
+                Ok(_) => return Ok(()),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    spare::give_back(std::mem::take(&mut self.input));
+                    if !self.seat.idle() {
+                        return Err(End::Close);
+                    }
+                    let waited = self.link.wait();
+                    if !self.seat.busy() {
+                        return Err(End::Close);
+                    }
+                    waited?;
+                }
+                Err(_) => return Err(End::Close),
+            }
+        }
+    }
+
+    /// Reads the whole body behind its head, decoded.
+    fn read_body(&mut self, head: &Head, head_end: usize) -> Result<Received, End> {
+        let view = RequestHead { head, bytes: &self.input };
+        let limit = self.server.service.admit(&view).map_err(End::Refuse)?.body_bytes;
+        match head.framing {
+            Framing::Length(0) => Ok(Received { len: 0, next: head_end }),
+            Framing::Length(size) => {
+                let size = usize::try_from(size).ok().filter(|size| *size <= limit).ok_or_else(|| too_large(limit))?;
+                let end = head_end + size;
+                if self.input.len() < end {
+                    self.input.reserve(end + Body::PADDING_BYTES - self.input.len());
+                    self.invite(head)?;
+                }
+                while self.input.len() < end {
+                    self.read_more_of_body()?;
+                }
+                Ok(Received { len: size, next: end })
+            }
+            Framing::Chunked => self.read_chunked(head, head_end, limit),
+        }
+    }
+
+    /// Decodes in place: content moves up against the content before it, and what is left of the raw bytes is never
+    /// more than one read.
+    fn read_chunked(&mut self, head: &Head, head_end: usize, limit: usize) -> Result<Received, End> {
+        let mut decoder = Decoder::default();
+        let mut raw = head_end;
+        let mut len = 0;
+        let mut invited = false;
+        loop {
+            match decoder.step(self.input.get(raw..).unwrap_or_default())? {
+                Step::Content { content } => {
+                    if content.len() > limit - len {
+                        return Err(too_large(limit));
+                    }
+                    self.input.copy_within(raw + content.start..raw + content.end, head_end + len);
+                    len += content.len();
+                    raw += content.end;
+                }
+                Step::End { consumed } => return Ok(Received { len, next: raw + consumed }),
+                Step::Partial { .. } => {
+                    self.input.truncate(head_end + len); // everything raw has been looked at
+                    if !invited {
+                        self.invite(head)?;
+                        invited = true;
+                    }
+                    self.reserve(CHUNKED_READ_BYTES);
+                    self.read_more_of_body()?;
+                    raw = head_end + len;
+                }
+            }
+        }
+    }
+
+    /// Tells a peer that asked for it to send its body (RFC 9110, section 10.1.1).
+    fn invite(&mut self, head: &Head) -> Result<(), End> {
+        if head.expects_continue {
+            self.outgoing().write_all(&mut [IoSlice::new(response::CONTINUE)])?;
+        }
+        Ok(())
+    }
+
+    fn read_more_of_body(&mut self) -> Result<(), End> {
+        let limit = self.server.limits.body_timeout;
+        match self.read_within(limit, &mut None, "the request body stopped arriving")? {
+            0 => Err(Reject::bad_request("the connection ended within a request body").into()),
+            _ => Ok(()),
+        }
+    }
+
+    /// Reads what there is, or waits for it. The clock runs from the first wait on: what is already here costs none.
+    fn read_within(
+        &mut self,
+        limit: Duration,
+        deadline: &mut Option<Deadline>,
+        too_late: &'static str,
+    ) -> Result<usize, End> {
+        loop {
+            match self.link.try_read(&mut self.input) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    let deadline = *deadline.get_or_insert_with(|| self.seat.deadline_in(limit));
+                    self.seat.arm(deadline, Shutdown::Read);
+                    let waited = self.link.wait();
+                    if self.seat.disarm() {
+                        return Err(End::Refuse(Error::peer(Status::REQUEST_TIMEOUT, too_late)));
+                    }
+                    waited?;
+                }
+                read => return Ok(read?),
+            }
+        }
+    }
+
+    fn call(&mut self, head: &Head, head_end: usize, len: usize) -> crate::reply::Reply {
+        let filled = self.input.len();
+        let padded_end = head_end + len + Body::PADDING_BYTES;
+        if filled < padded_end {
+            self.input.resize(padded_end, 0);
+        }
+        // What follows the body may be the next request: the parser reads it and puts it back as it was.
+        let (head_bytes, rest) = self.input.split_at_mut(head_end);
+        let body = Body::new(&mut rest[..len + Body::PADDING_BYTES], len);
+        let reply = self.server.service.call(Request::new(head, head_bytes, body));
+        self.input.truncate(filled);
+        reply
+    }
+
+    /// Answers a mistake and ends the connection.
+    fn refuse(&mut self, error: &Error, head: Option<&Head>) -> Result<(), ()> {
+        let view = head.map(|head| RequestHead { head, bytes: &self.input });
+        let reply = self.server.service.refuse(error, view.as_ref());
+        let asked = Asked {
+            version: head.map_or(Version::Http11, |head| head.version),
+            keep_alive: false,
+            head_only: head.is_some_and(|head| head.method.of(&self.input) == b"HEAD"),
+        };
+        let stall = self.server.limits.write_timeout;
+        if outgoing::send(&mut self.link, &self.seat, stall, asked, reply).is_ok() {
+            self.linger();
+        }
+        Err(())
+    }
+
+    /// Ends our side and takes in what the peer still sends, within bounds.
+    fn linger(&mut self) {
+        self.link.shutdown(Shutdown::Write);
+        let deadline = self.seat.deadline_in(LINGER);
+        let mut taken = 0;
+        while taken < LINGER_BYTES {
+            self.input.clear();
+            self.reserve(CHUNKED_READ_BYTES);
+            match self.link.try_read(&mut self.input) {
+                Ok(0) => break,
+                Ok(size) => taken += size,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.seat.arm(deadline, Shutdown::Both);
+                    let waited = self.link.wait();
+                    if self.seat.disarm() || waited.is_err() {
+                        break;
+                    }
+                }
+                Err(_) => break,
+            }
+        }
+    }
+
+    fn reserve(&mut self, bytes: usize) {
+        if self.input.capacity() - self.input.len() < bytes {
+            self.input.reserve(bytes);
+        }
+    }
+
+    fn outgoing(&mut self) -> Outgoing<'_> {
+        Outgoing { link: &mut self.link, seat: &self.seat, stall: self.server.limits.write_timeout }
+    }
+}
+
+/// A complete body: its size, and where in `input` the next request starts.
+struct Received {
+    len: usize,
+    next: usize,
+}
+
+fn too_large(limit: usize) -> End {
+    let message = format!("the request body is larger than {limit} bytes");
+    End::Refuse(Error::peer(Status::CONTENT_TOO_LARGE, message))
+}

@@ -1,0 +1,156 @@
+//! Replies on their way out: written whole before anything more is read, waiting for a peer that is slow, but not
+//! for one that has stopped.
+
+use super::link::Link;
+use super::slots::Seat;
+use crate::reply::{BodyWriter, Reply, ReplyBody};
+use crate::spare;
+use crate::wire::response::{self, ResponseFraming};
+use crate::wire::{Version, date};
+use std::io::{self, IoSlice};
+use std::net::Shutdown;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// What a reply must know of its request.
+#[derive(Clone, Copy)]
+pub(super) struct Asked {
+    pub version: Version,
+    pub keep_alive: bool,
+    /// A HEAD request: the same head, no content (RFC 9110, section 9.3.2).
+    pub head_only: bool,
+}
+
+/// Bodies up to this size are copied behind their head: one piece for the kernel instead of two.
+const COPY_BYTES: usize = 2 * 1024;
+
+/// Writes the reply. `Ok(true)` if the connection may carry another request.
+///
+/// # Errors
+/// If the peer is gone, or takes nothing for as long as `stall`, or a stream failed half-way: the connection is over.
+pub(super) fn send(link: &mut Link, seat: &Seat, stall: Duration, asked: Asked, reply: Reply) -> io::Result<bool> {
+    let status = reply.status();
+    let framing = match (reply.body(), asked.version) {
+        (Some(body), _) => ResponseFraming::Length(body.len() as u64),
+        (None, Version::Http11) => ResponseFraming::Chunked,
+        (None, Version::Http10) => ResponseFraming::UntilClose,
+    };
+    let keep_alive = asked.keep_alive && framing != ResponseFraming::UntilClose;
+    let mut head = spare::take();
+    response::begin(&mut head, status, framing, asked.version, keep_alive, &today());
+    for (name, value) in reply.headers() {
+        response::field(&mut head, name.as_bytes(), value.as_bytes());
+    }
+    response::end(&mut head);
+
+    let mut out = Outgoing { link, seat, stall };
+    let sent = if asked.head_only || status.forbids_content() {
+        out.write_all(&mut [IoSlice::new(&head)])
+    } else {
+        match reply.into_body() {
+            ReplyBody::Static(body) => out.write_head_and_body(&mut head, body),
+            ReplyBody::Bytes(body) => {
+                let sent = out.write_head_and_body(&mut head, &body);
+                spare::give_back(body);
+                sent
+            }
+            ReplyBody::Stream(write) => {
+                out.write_all(&mut [IoSlice::new(&head)]).and_then(|()| out.stream(framing, write))
+            }
+        }
+    };
+    spare::give_back(head);
+    sent.map(|()| keep_alive)
+}
+
+fn today() -> [u8; 29] {
+    date::imf_fixdate(SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()))
+}
+
+/// A link that waits until everything is written.
+pub(super) struct Outgoing<'c> {
+    pub link: &'c mut Link,
+    pub seat: &'c Seat,
+    pub stall: Duration,
+}
+
+impl Outgoing<'_> {
+    pub(super) fn write_all(&mut self, mut slices: &mut [IoSlice<'_>]) -> io::Result<()> {
+        IoSlice::advance_slices(&mut slices, 0); // drops empty ones
+        let mut deadline = None;
+        while !slices.is_empty() {
+            match self.link.try_write(slices) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(size) => {
+                    IoSlice::advance_slices(&mut slices, size);
+                    deadline = None;
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    let deadline = *deadline.get_or_insert_with(|| self.seat.deadline_in(self.stall));
+                    self.seat.arm(deadline, Shutdown::Both);
+                    let waited = self.link.wait();
+                    if self.seat.disarm() {
+                        return Err(io::ErrorKind::TimedOut.into());
+                    }
+                    waited?;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    fn write_head_and_body(&mut self, head: &mut Vec<u8>, body: &[u8]) -> io::Result<()> {
+        if body.len() <= COPY_BYTES {
+            head.extend_from_slice(body);
+            return self.write_all(&mut [IoSlice::new(head)]);
+        }
+        self.write_all(&mut [IoSlice::new(head), IoSlice::new(body)])
+    }
+
+    fn stream(
+        &mut self,
+        framing: ResponseFraming,
+        write: Box<dyn FnOnce(&mut BodyWriter<'_>) -> io::Result<()> + Send>,
+    ) -> io::Result<()> {
+        let mut chunks = Chunks { out: self, chunked: framing == ResponseFraming::Chunked };
+        let written = catch_unwind(AssertUnwindSafe(|| write(&mut BodyWriter::new(&mut chunks))));
+        match written {
+            Ok(Ok(())) if framing == ResponseFraming::Chunked => {
+                self.write_all(&mut [IoSlice::new(response::LAST_CHUNK)])
+            }
+            Ok(result) => result,
+            Err(_) => {
+                crate::log::line("", format_args!("a streaming reply panicked; its connection is cut"));
+                Err(io::ErrorKind::Other.into())
+            }
+        }
+    }
+}
+
+/// Each write is one chunk and is gone when the call returns.
+struct Chunks<'o, 'c> {
+    out: &'o mut Outgoing<'c>,
+    chunked: bool,
+}
+
+impl io::Write for Chunks<'_, '_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if bytes.is_empty() {
+            return Ok(0); // an empty chunk would end the body
+        }
+        if self.chunked {
+            let mut size = Vec::with_capacity(18);
+            response::chunk_head(&mut size, bytes.len());
+            let mut slices = [IoSlice::new(&size), IoSlice::new(bytes), IoSlice::new(response::CHUNK_END)];
+            self.out.write_all(&mut slices)?;
+        } else {
+            self.out.write_all(&mut [IoSlice::new(bytes)])?;
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}

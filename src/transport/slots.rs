@@ -1,0 +1,290 @@
+//! All open connections: who is idle, whose deadline has passed, whether there is room for one more.
+//!
+//! A connection that must not wait for ever is ended from outside: the watcher, a coroutine that sleeps until the
+//! next deadline and for ever if there is none, shuts its socket down, and the wait returns. That keeps may's own
+//! I/O timers out of the build, which wake every worker a hundred times a second, idle or not.
+
+use super::link::shutdown;
+use may::coroutine::{self, Coroutine};
+use std::net::Shutdown;
+use std::os::fd::RawFd;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
+
+/// Every connection of the server.
+pub(crate) struct Slots {
+    cap: usize,
+    started: Instant,
+    open: Mutex<Open>,
+    /// Signalled when the last connection closes while the server stops.
+    emptied: Condvar,
+    count: AtomicUsize,
+    /// Orders connections by when they became idle.
+    idle_order: AtomicU64,
+    stopping: AtomicBool,
+    /// The accepting coroutine, while it waits for room.
+    acceptor: OnceLock<Coroutine>,
+    wants_room: AtomicBool,
+    watcher: OnceLock<Coroutine>,
+    /// When the watcher will look next, nanoseconds since `started`.
+    next_look: AtomicU64,
+}
+
+#[derive(Default)]
+struct Open {
+    slots: Vec<Option<Arc<Slot>>>,
+    free: Vec<usize>,
+}
+
+struct Slot {
+    state: Mutex<State>,
+}
+
+struct State {
+    fd: RawFd,
+    phase: Phase,
+    /// Nanoseconds since `started`, and what is shut down then.
+    deadline: Option<(u64, Shutdown)>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Busy,
+    /// Since when, as a position in the order of idle connections.
+    Idle(u64),
+    /// Ended from outside; the connection finds out when its wait returns.
+    Cut,
+    /// The deadline has passed.
+    Expired,
+}
+
+impl Slots {
+    pub(crate) fn new(cap: usize) -> Slots {
+        Slots {
+            cap,
+            started: Instant::now(),
+            open: Mutex::default(),
+            emptied: Condvar::new(),
+            count: AtomicUsize::new(0),
+            idle_order: AtomicU64::new(0),
+            stopping: AtomicBool::new(false),
+            acceptor: OnceLock::new(),
+            wants_room: AtomicBool::new(false),
+            watcher: OnceLock::new(),
+            next_look: AtomicU64::new(u64::MAX),
+        }
+    }
+
+    pub(crate) fn is_full(&self) -> bool {
+        self.count.load(Ordering::Acquire) >= self.cap
+    }
+
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Relaxed)
+    }
+
+    /// Takes in a connection that was just accepted.
+    pub(crate) fn seat(&'static self, fd: RawFd) -> Seat {
+        let slot = Arc::new(Slot { state: Mutex::new(State { fd, phase: Phase::Busy, deadline: None }) });
+        let mut open = lock(&self.open);
+        let index = open.free.pop().unwrap_or_else(|| {
+            open.slots.push(None);
+            open.slots.len() - 1
+        });
+        open.slots[index] = Some(slot.clone());
+        self.count.fetch_add(1, Ordering::AcqRel);
+        Seat { slots: self, index, slot }
+    }
+
+    /// Ends the connection that has been idle longest; false if none is idle.
+    pub(crate) fn evict_longest_idle(&self) -> bool {
+        let longest = {
+            let open = lock(&self.open);
+            let idle = open.slots.iter().flatten().filter_map(|slot| match lock(&slot.state).phase {
+                Phase::Idle(order) => Some((order, slot)),
+                _ => None,
+            });
+            idle.min_by_key(|(order, _)| *order).map(|(_, slot)| slot.clone())
+        };
+        longest.is_some_and(|slot| slot.cut_if_idle())
+    }
+
+    /// Yields until a connection closes or becomes idle, or until `limit` has passed. Only the acceptor waits here.
+    pub(crate) fn wait_for_room(&self, limit: Option<Duration>) {
+        self.acceptor.get_or_init(coroutine::current);
+        self.wants_room.store(true, Ordering::SeqCst);
+        match limit {
+            Some(limit) => coroutine::park_timeout(limit),
+            None => coroutine::park(),
+        }
+        self.wants_room.store(false, Ordering::SeqCst);
+        coroutine::yield_now(); // off the timer's thread
+    }
+
+    fn tell_acceptor(&self) {
+        if self.wants_room.load(Ordering::SeqCst)
+            && let Some(acceptor) = self.acceptor.get()
+        {
+            acceptor.unpark();
+        }
+    }
+
+    /// Ends idle connections now and busy ones after their reply; waits until none is left or `limit` has passed.
+    pub(crate) fn drain(&self, limit: Duration) {
+        self.stopping.store(true, Ordering::SeqCst);
+        let mut open = lock(&self.open);
+        for slot in open.slots.iter().flatten() {
+            slot.cut_if_idle();
+        }
+        let end = Instant::now() + limit;
+        while self.count.load(Ordering::Acquire) > 0 {
+            let left = end.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return;
+            }
+            open = self.emptied.wait_timeout(open, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    fn now(&self) -> u64 {
+        u64::try_from(self.started.elapsed().as_nanos()).unwrap_or(u64::MAX)
+    }
+
+    /// Makes sure that the watcher looks at `deadline` or before.
+    fn look_by(&'static self, deadline: u64) {
+        if self.next_look.fetch_min(deadline, Ordering::SeqCst) <= deadline {
+            return;
+        }
+        let watcher = self.watcher.get_or_init(|| {
+            // JUSTIFICATION: may's spawn is unsafe because coroutines move between threads.
+            // SAFETY: the watcher holds no thread-local, and no lock while it waits; its frames are small.
+            unsafe { coroutine::spawn(|| self.watch()) }.coroutine().clone()
+        });
+        watcher.unpark();
+    }
+
+    fn watch(&self) {
+        loop {
+            self.next_look.store(u64::MAX, Ordering::SeqCst);
+            let next = self.expire();
+            self.next_look.fetch_min(next, Ordering::SeqCst);
+            if next == u64::MAX {
+                coroutine::park();
+            } else {
+                coroutine::park_timeout(Duration::from_nanos(next.saturating_sub(self.now())));
+            }
+            coroutine::yield_now(); // off the timer's thread
+        }
+    }
+
+    /// Ends what is due; the earliest deadline that is not.
+    fn expire(&self) -> u64 {
+        let now = self.now();
+        let open = lock(&self.open);
+        let due = open.slots.iter().flatten().filter_map(|slot| {
+            let mut state = lock(&slot.state);
+            match state.deadline {
+                Some((at, how)) if at <= now => {
+                    state.deadline = None;
+                    state.phase = Phase::Expired;
+                    shutdown(state.fd, how);
+                    None
+                }
+                Some((at, _)) => Some(at),
+                None => None,
+            }
+        });
+        due.min().unwrap_or(u64::MAX)
+    }
+}
+
+impl Slot {
+    fn cut_if_idle(&self) -> bool {
+        let mut state = lock(&self.state);
+        let idle = matches!(state.phase, Phase::Idle(_));
+        if idle {
+            state.phase = Phase::Cut;
+            shutdown(state.fd, Shutdown::Both);
+        }
+        idle
+    }
+}
+
+/// One connection's place; leaving it is dropping it. It must be dropped before the socket is closed, because the
+/// number of a closed socket is soon another's.
+pub(crate) struct Seat {
+    slots: &'static Slots,
+    index: usize,
+    slot: Arc<Slot>,
+}
+
+impl Seat {
+    /// Nothing has arrived of a next request: the connection may be ended to make room. False if it is to end now.
+    pub(crate) fn idle(&self) -> bool {
+        if self.slots.is_stopping() {
+            return false;
+        }
+        let order = self.slots.idle_order.fetch_add(1, Ordering::Relaxed);
+        let kept = self.turn(Phase::Idle(order));
+        self.slots.tell_acceptor();
+        // The server may have begun to stop before this connection was to be seen idle.
+        kept && !self.slots.is_stopping()
+    }
+
+    /// Something arrived, or is being written. False if the connection was ended meanwhile.
+    pub(crate) fn busy(&self) -> bool {
+        self.turn(Phase::Busy)
+    }
+
+    fn turn(&self, phase: Phase) -> bool {
+        let mut state = lock(&self.slot.state);
+        let open = !matches!(state.phase, Phase::Cut);
+        if open {
+            state.phase = phase;
+        }
+        open
+    }
+
+    /// The point in time that is `limit` from now.
+    pub(crate) fn deadline_in(&self, limit: Duration) -> Deadline {
+        let limit = u64::try_from(limit.as_nanos()).unwrap_or(u64::MAX);
+        Deadline(self.slots.now().saturating_add(limit))
+    }
+
+    /// Shuts `how` down at the deadline, unless [`Seat::disarm`] comes first.
+    pub(crate) fn arm(&self, deadline: Deadline, how: Shutdown) {
+        lock(&self.slot.state).deadline = Some((deadline.0, how));
+        self.slots.look_by(deadline.0);
+    }
+
+    /// Takes the deadline back; true if it has passed.
+    pub(crate) fn disarm(&self) -> bool {
+        let mut state = lock(&self.slot.state);
+        state.deadline = None;
+        matches!(state.phase, Phase::Expired)
+    }
+}
+
+/// A point in time: nanoseconds since the server started.
+#[derive(Clone, Copy)]
+pub(crate) struct Deadline(u64);
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        let mut open = lock(&self.slots.open);
+        open.slots[self.index] = None;
+        open.free.push(self.index);
+        let last = self.slots.count.fetch_sub(1, Ordering::AcqRel) == 1;
+        drop(open);
+        if last && self.slots.is_stopping() {
+            self.slots.emptied.notify_all();
+        }
+        self.slots.tell_acceptor();
+    }
+}
+
+/// Locks are held for a few instructions and never across a wait; a panic in between leaves nothing half-done.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,126 @@
+//! Signals: SIGTERM and SIGINT stop the server, SIGSEGV ends the process whatever else is installed.
+//!
+//! As PID 1 of a scratch image a process ignores SIGTERM unless it has a handler.
+
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicUsize, Ordering};
+
+static STOPPED: AtomicBool = AtomicBool::new(false);
+static LISTENER: AtomicI32 = AtomicI32::new(-1);
+static STACK_KIB: AtomicUsize = AtomicUsize::new(0);
+
+/// Whether SIGTERM or SIGINT has come.
+pub(crate) fn stopped() -> bool {
+    STOPPED.load(Ordering::SeqCst)
+}
+
+/// From now on SIGTERM and SIGINT shut the listening socket down, which wakes whoever accepts on it.
+pub(crate) fn on_signal(listener: libc::c_int) {
+    LISTENER.store(listener, Ordering::SeqCst);
+    for signal in [libc::SIGTERM, libc::SIGINT] {
+        install(signal, stop as *const () as usize, libc::SA_RESTART);
+    }
+}
+
+/// The listening socket is about to be closed: its number must not be shut down any more.
+pub(crate) fn forget_listener() {
+    LISTENER.store(-1, Ordering::SeqCst);
+}
+
+extern "C" fn stop(_signal: libc::c_int) {
+    STOPPED.store(true, Ordering::SeqCst);
+    let listener = LISTENER.load(Ordering::SeqCst);
+    if listener >= 0 {
+        // JUSTIFICATION: a handler may call async-signal-safe functions only; shutdown is one (signal-safety(7)).
+        // SAFETY: it takes no memory.
+        unsafe { libc::shutdown(listener, libc::SHUT_RDWR) };
+    }
+}
+
+/// Takes SIGSEGV and SIGBUS back from the coroutine library, whose handler allocates and then abandons the coroutine
+/// with its locks and sockets: after a stack overflow the process could hang for ever with its port open.
+/// Call it once a coroutine has been made; before that there is nothing to take back.
+pub(crate) fn end_on_stack_overflow(stack_bytes: usize) {
+    STACK_KIB.store(stack_bytes / 1024, Ordering::SeqCst);
+    for signal in [libc::SIGSEGV, libc::SIGBUS] {
+        install(signal, fault as *const () as usize, libc::SA_SIGINFO | libc::SA_ONSTACK | libc::SA_RESETHAND);
+    }
+}
+
+/// Says what happened in one line and returns: the handler is reset, the instruction faults again, and the process
+/// ends by the signal, as the platform and a core dump want it.
+extern "C" fn fault(_signal: libc::c_int, info: *mut libc::siginfo_t, context: *mut libc::c_void) {
+    // JUSTIFICATION: the fault address and the stack pointer are nowhere else.
+    // SAFETY: the kernel passes valid pointers to a handler installed with SA_SIGINFO; nothing but reads and write(2).
+    let (address, stack) = unsafe { ((*info).si_addr() as usize, stack_pointer(context)) };
+    let mut line = Line::default();
+    // A frame reaches the guard page within a page or so of the stack pointer.
+    if address.abs_diff(stack) <= 64 * 1024 {
+        line.text(b"firstbyte: a handler has overflowed its stack of ");
+        line.number(STACK_KIB.load(Ordering::SeqCst));
+        line.text(b" KiB; set Limits::stack_bytes higher, or recurse less\n");
+    } else {
+        line.text(b"firstbyte: invalid memory access, the process ends\n");
+    }
+    // SAFETY: write is async-signal-safe; the bytes are the line's own.
+    unsafe { libc::write(2, line.bytes.as_ptr().cast(), line.len) };
+}
+
+#[cfg(target_arch = "x86_64")]
+unsafe fn stack_pointer(context: *mut libc::c_void) -> usize {
+    // SAFETY: the caller passes a signal handler's context.
+    unsafe { (*context.cast::<libc::ucontext_t>()).uc_mcontext.gregs[libc::REG_RSP as usize] as usize }
+}
+
+#[cfg(target_arch = "aarch64")]
+unsafe fn stack_pointer(context: *mut libc::c_void) -> usize {
+    // SAFETY: the caller passes a signal handler's context.
+    unsafe { (*context.cast::<libc::ucontext_t>()).uc_mcontext.sp as usize }
+}
+
+/// A line put together without allocating.
+struct Line {
+    bytes: [u8; 160],
+    len: usize,
+}
+
+impl Default for Line {
+    fn default() -> Self {
+        Line { bytes: [0; 160], len: 0 }
+    }
+}
+
+impl Line {
+    fn text(&mut self, text: &[u8]) {
+        for (slot, byte) in self.bytes[self.len..].iter_mut().zip(text) {
+            *slot = *byte;
+            self.len += 1;
+        }
+    }
+
+    fn number(&mut self, number: usize) {
+        let mut digits = [0u8; 20];
+        let mut at = digits.len();
+        let mut rest = number;
+        loop {
+            at -= 1;
+            digits[at] = b'0' + (rest % 10) as u8;
+            rest /= 10;
+            if rest == 0 {
+                break;
+            }
+        }
+        self.text(&digits[at..]);
+    }
+}
+
+fn install(signal: libc::c_int, handler: usize, flags: libc::c_int) {
+    // JUSTIFICATION: std has no signals.
+    // SAFETY: sigaction is plain data, and zero is a valid value of each field; the handlers above call
+    // async-signal-safe functions only and touch nothing but atomics and their own stack.
+    unsafe {
+        let mut action: libc::sigaction = std::mem::zeroed();
+        action.sa_sigaction = handler;
+        action.sa_flags = flags;
+        libc::sigaction(signal, &raw const action, std::ptr::null_mut());
+    }
+}

@@ -1,0 +1,239 @@
+//! The chunked transfer coding, decoded. RFC 9112, section 7.1.
+//!
+//! A state machine that is fed whatever has arrived and names the content among it. Line ends are CRLF and
+//! nothing else; sizes are hex digits and nothing else; extensions and trailer fields are checked, bounded and
+//! dropped (section 7.1.1 and RFC 9110, section 6.5.1 allow it).
+
+use super::Reject;
+use std::ops::Range;
+
+/// What the next step found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// `input[..consumed]` held no content and needs more bytes to go on.
+    Partial { consumed: usize },
+    /// `input[content]` is body; `input[..content.end]` is consumed.
+    Content { content: Range<usize> },
+    /// The body is complete; what follows `input[..consumed]` is the next request.
+    End { consumed: usize },
+}
+
+/// One body's position in the coding.
+#[derive(Clone, Debug, Default)]
+pub struct Decoder {
+    state: State,
+    /// Content bytes left in the chunk.
+    left: u64,
+    /// Hex digits read of the current size.
+    digits: u32,
+    /// Bytes of extensions and trailer fields so far.
+    overhead: usize,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum State {
+    #[default]
+    Size,
+    Extension,
+    SizeLf,
+    Content,
+    ContentCr,
+    ContentLf,
+    /// At the start of a trailer line, or of the empty line that ends it all.
+    TrailerStart,
+    TrailerName,
+    TrailerValue,
+    TrailerLf,
+    EndLf,
+}
+
+impl Decoder {
+    /// Bytes that extensions and trailer fields of one body may take together.
+    pub const MAX_OVERHEAD_BYTES: usize = 16 * 1024;
+    /// 16 hex digits are 64 bits; leading zeros count, or they would be endless.
+    const MAX_SIZE_DIGITS: u32 = 16;
+
+    /// Looks at `input`, the bytes not consumed by earlier steps.
+    ///
+    /// # Errors
+    /// 400 for whatever is not the grammar of section 7.1.
+    pub fn step(&mut self, input: &[u8]) -> Result<Step, Reject> {
+        let mut at = 0;
+        while let Some(&byte) = input.get(at) {
+            if self.state == State::Content {
+                let size = self.left.min((input.len() - at) as u64) as usize;
+                self.left -= size as u64;
+                if self.left == 0 {
+                    self.state = State::ContentCr;
+                }
+                return Ok(Step::Content { content: at..at + size });
+            }
+            at += 1;
+            if self.state == State::EndLf && byte == b'\n' {
+                return Ok(Step::End { consumed: at });
+            }
+            self.state = self.next(byte)?;
+        }
+        Ok(Step::Partial { consumed: at })
+    }
+
+    fn next(&mut self, byte: u8) -> Result<State, Reject> {
+        Ok(match (self.state, byte) {
+            (State::Size, b'0'..=b'9' | b'a'..=b'f' | b'A'..=b'F') => {
+                self.digits += 1;
+                if self.digits > Self::MAX_SIZE_DIGITS {
+                    return Err(Reject::bad_request("a chunk size has more than 16 digits"));
+                }
+                let digit = char::from(byte).to_digit(16).unwrap_or_default();
+                self.left = self.left << 4 | u64::from(digit);
+                State::Size
+            }
+            (State::Size, b'\r') if self.digits > 0 => State::SizeLf,
+            (State::Size, b';') if self.digits > 0 => State::Extension,
+            (State::Size, _) => return Err(Reject::bad_request("a chunk size is not a hexadecimal number")),
+            (State::Extension, b'\r') => State::SizeLf,
+            (State::Extension, byte) if is_field_byte(byte) => self.count(State::Extension)?,
+            (State::SizeLf, b'\n') => {
+                self.digits = 0;
+                if self.left == 0 { State::TrailerStart } else { State::Content }
+            }
+            (State::ContentCr, b'\r') => State::ContentLf,
+            (State::ContentLf, b'\n') => State::Size,
+            (State::ContentCr | State::ContentLf, _) => {
+                return Err(Reject::bad_request("a chunk is longer than its size says"));
+            }
+            (State::TrailerStart, b'\r') => State::EndLf,
+            (State::TrailerStart, byte) if is_token_byte(byte) => self.count(State::TrailerName)?,
+            (State::TrailerName, b':') => self.count(State::TrailerValue)?,
+            (State::TrailerName, byte) if is_token_byte(byte) => self.count(State::TrailerName)?,
+            (State::TrailerValue, b'\r') => State::TrailerLf,
+            (State::TrailerValue, byte) if is_field_byte(byte) => self.count(State::TrailerValue)?,
+            (State::TrailerLf, b'\n') => State::TrailerStart,
+            (State::SizeLf | State::TrailerLf | State::EndLf, _) => {
+                return Err(Reject::bad_request("a CR is not followed by LF"));
+            }
+            _ => return Err(Reject::bad_request("a chunk extension or trailer field has an invalid byte")),
+        })
+    }
+
+    fn count(&mut self, state: State) -> Result<State, Reject> {
+        self.overhead += 1;
+        if self.overhead > Self::MAX_OVERHEAD_BYTES {
+            return Err(Reject::bad_request("chunk extensions and trailer fields are larger than the limit"));
+        }
+        Ok(state)
+    }
+}
+
+/// HTAB, SP, VCHAR or obs-text (RFC 9110, section 5.5).
+fn is_field_byte(byte: u8) -> bool {
+    byte == b'\t' || (byte >= b' ' && byte != 0x7f)
+}
+
+/// tchar (RFC 9110, section 5.6.2).
+pub(crate) fn is_token_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The decoded body and the bytes after it, fed in pieces of `piece` bytes; `None` if it never ends.
+    fn decode(input: &[u8], piece: usize) -> Result<Option<(Vec<u8>, Vec<u8>)>, Reject> {
+        let mut decoder = Decoder::default();
+        let mut body = Vec::new();
+        let mut unread = Vec::new();
+        for bytes in input.chunks(piece) {
+            unread.extend_from_slice(bytes);
+            loop {
+                match decoder.step(&unread)? {
+                    Step::Content { content } => {
+                        body.extend_from_slice(&unread[content.clone()]);
+                        unread.drain(..content.end);
+                    }
+                    Step::Partial { consumed } => {
+                        unread.drain(..consumed);
+                        break;
+                    }
+                    Step::End { consumed } => {
+                        unread.drain(..consumed);
+                        let seen = input.len()
+                            - input
+                                .chunks(piece)
+                                .skip_while(|c| c.as_ptr() != bytes.as_ptr())
+                                .map(<[u8]>::len)
+                                .sum::<usize>()
+                            + bytes.len();
+                        unread.extend_from_slice(&input[seen..]);
+                        return Ok(Some((body, unread)));
+                    }
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    #[test]
+    fn decodes_however_it_is_cut() {
+        let input = b"4\r\nWiki\r\n00A;a=\"b\";c\r\n0123456789\r\n0\r\nX-T: 1\r\nY:\r\n\r\nGET / HTTP/1.1\r\n";
+        for piece in 1..input.len() {
+            let (body, rest) = decode(input, piece).unwrap().unwrap();
+            assert_eq!(
+                (&body[..], &rest[..]),
+                (&b"Wiki0123456789"[..], &b"GET / HTTP/1.1\r\n"[..]),
+                "pieces of {piece}"
+            );
+        }
+        let whole = input.len() - b"GET / HTTP/1.1\r\n".len();
+        for end in 0..whole {
+            assert_eq!(decode(&input[..end], 7), Ok(None), "prefix of {end} bytes");
+        }
+    }
+
+    #[test]
+    fn refuses_what_is_not_the_grammar() {
+        for bad in [
+            &b"\r\n"[..],
+            b"g\r\n",
+            b"-1\r\n",
+            b"+1\r\n",
+            b"0x1\r\n",
+            b" 1\r\n",
+            b"1 \r\n",
+            b"1\n",
+            b"1\r1",
+            b"1\r\nab",
+            b"1\r\na\n",
+            b"1\r\na\rb",
+            b"00000000000000001\r\n",
+            b"fffffffffffffffff\r\n",
+            b"1;\n\r\n",
+            b"1;\x01\r\n",
+            b"0\r\n: x\r\n",
+            b"0\r\nA b: c\r\n",
+            b"0\r\n folded\r\n",
+            b"0\r\nA\r\n",
+            b"0\r\n\rX",
+            b"0\r\n\n",
+            b"0\r\nA: \x7f",
+        ] {
+            for piece in 1..=bad.len() {
+                assert_eq!(
+                    decode(bad, piece).map_err(|reject| reject.status.code()),
+                    Err(400),
+                    "{}",
+                    bad.escape_ascii()
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn bounds_extensions_and_trailers() {
+        let long = [&b"1;"[..], &vec![b'a'; Decoder::MAX_OVERHEAD_BYTES + 1]].concat();
+        assert!(decode(&long, 4096).is_err());
+        let trailers = [&b"0\r\n"[..], &b"A: b\r\n".repeat(Decoder::MAX_OVERHEAD_BYTES)].concat();
+        assert!(decode(&trailers, 4096).is_err());
+    }
+}
