@@ -8,6 +8,8 @@ use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, ToSocketAddrs};
 
 /// The port that the platform sends to (platform page "WebServer image function").
 const PLATFORM_PORT: u16 = 9000;
+/// Where to listen instead, for tests and local runs: `host:port`, port 0 for any.
+const OVERRIDE: &str = "FIRSTBYTE_ADDR";
 
 /// Binds, listens, then serves until it is told to stop.
 pub(crate) fn run(app: App, limits: Limits, workers: usize) -> Result<()> {
@@ -25,6 +27,12 @@ pub(crate) fn run(app: App, limits: Limits, workers: usize) -> Result<()> {
             _ => format!("cannot listen on {address}: {error}"),
         })
     })?;
+    if std::env::var_os(OVERRIDE).is_some()
+        && let Ok(address) = listener.local_addr()
+    {
+        // Whoever moved the address waits to be told (port 0 is any port); the platform reads no such line.
+        crate::log::announce(format_args!("listening on {address}"));
+    }
     transport::serve(listener, app, limits, workers);
     Ok(())
 }
@@ -32,7 +40,7 @@ pub(crate) fn run(app: App, limits: Limits, workers: usize) -> Result<()> {
 /// FIRSTBYTE_ADDR for tests and local runs; else 0.0.0.0 with PORT, which a user's own variable of that name must
 /// not move off 9000 on SCF (docs/CONTRACTS.md, section 2).
 fn address(variable: impl Fn(&str) -> Option<String>) -> Result<SocketAddr> {
-    if let Some(text) = variable("FIRSTBYTE_ADDR") {
+    if let Some(text) = variable(OVERRIDE) {
         return text.to_socket_addrs().ok().and_then(|mut found| found.next()).ok_or_else(|| {
             Error::io(format!("FIRSTBYTE_ADDR is `{text}`; write it as host:port, for example 127.0.0.1:9000"))
         });
