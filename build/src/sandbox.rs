@@ -12,6 +12,7 @@
 mod cgroup;
 mod helper;
 mod inside;
+mod user;
 mod wire;
 
 use std::ffi::OsStr;
@@ -28,6 +29,7 @@ use serde::{Deserialize, Serialize};
 use wire::{Event, Reply, Request};
 
 pub use helper::helper_main;
+pub use user::{UserError, user_of};
 
 /// The argument that starts an executable as a helper; its `main` must then call [`helper_main`].
 pub const HELPER_SUBCOMMAND: &str = "__init";
@@ -86,10 +88,22 @@ impl Limits {
 pub enum Error {
     /// The kernel or the container around us refuses a namespace.
     #[error("{which} namespaces are not permitted here (`{source}`): run as root, or allow them ({hint})")]
-    Namespace { which: String, hint: String, source: io::Error },
+    Namespace {
+        /// Which kind of namespace.
+        which: String,
+        /// The settings that decide it, as they are here.
+        hint: String,
+        /// The kernel's word.
+        source: io::Error,
+    },
     /// A step between fork and exec failed.
     #[error("`{step}` failed inside the sandbox: {source}")]
-    Step { step: String, source: io::Error },
+    Step {
+        /// What was being done, for example `execve /app`.
+        step: String,
+        /// The kernel's word.
+        source: io::Error,
+    },
     /// A limit was asked for that this machine cannot set.
     #[error("cannot limit the instance: {0}; leave the limit out, or run as root where cgroups are writable")]
     Cgroup(String),

@@ -1,1 +1,37 @@
-//! under construction
+//! coldstart: where the time of a container's cold start goes, phase by phase, for any image.
+//!
+//! definition → run → record (with the machine) → compare → draw. Measuring never draws; drawing
+//! reads results.json only. It measures from outside, as a platform would, and knows no function
+//! framework. What is measured, and what the flags are: docs/CONTRACTS.md, section 5.
+//!
+//! Read in this order: [`results`] (what a run gives), [`stats`], [`link`] and [`pipe`] (what a
+//! modelled network does), [`relay`] and [`registry`] and [`pull`] (how bytes get here),
+//! [`request`], [`reply`] and [`probe`] (when an instance is ready), [`engine`], [`run`].
+
+#![forbid(unsafe_code)]
+
+pub mod results;
+pub mod stats;
+
+pub mod link;
+pub mod pipe;
+
+pub mod pull;
+pub mod registry;
+pub mod relay;
+
+pub mod probe;
+pub mod reply;
+pub mod request;
+
+pub mod engine;
+pub mod failure;
+pub mod run;
+
+pub mod table;
+
+pub mod clock;
+pub mod cores;
+pub mod floor;
+pub mod host;
+pub mod work;

@@ -1,1 +1,100 @@
-fn main() {}
+//! The command line of coldstart: the only file that prints, reads the environment and chooses exit
+//! codes (docs/CONTRACTS.md, section 5).
+
+mod cli;
+
+use std::io::IsTerminal;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use clap::Parser;
+use coldstart::engine::embedded::{Embedded, Settings};
+use coldstart::run::{self, Watcher};
+use coldstart::work::Work;
+use coldstart::{floor, host, table};
+use indicatif::{ProgressBar, ProgressStyle};
+
+use cli::{Cli, RunArgs};
+
+/// The measured thing failed.
+const EXIT_FAILED: u8 = 1;
+/// The bench itself could not run.
+const EXIT_CANNOT: u8 = 4;
+/// As a shell reports SIGINT.
+const EXIT_INTERRUPTED: u8 = 130;
+
+fn main() -> ExitCode {
+    if std::env::args_os().nth(1).is_some_and(|a| a == microimage::sandbox::HELPER_SUBCOMMAND) {
+        return microimage::sandbox::helper_main();
+    }
+    let cli = Cli::parse(); // exits with 2 on a usage error
+    let done = match cli.command {
+        None => measure(&cli.run),
+        Some(cli::Command::Run(args)) => measure(&args),
+    };
+    done.unwrap_or_else(|message| {
+        eprintln!("coldstart: {message}");
+        ExitCode::from(EXIT_CANNOT)
+    })
+}
+
+fn measure(args: &RunArgs) -> Result<ExitCode, String> {
+    let targets = args.targets()?;
+    let definition = args.definition(&targets);
+    let stop = Arc::new(AtomicBool::new(false));
+    signal_hook::flag::register(signal_hook::consts::SIGINT, Arc::clone(&stop)).map_err(|e| e.to_string())?;
+    signal_hook::flag::register(signal_hook::consts::SIGTERM, Arc::clone(&stop)).map_err(|e| e.to_string())?;
+    let work = Work::create(&args.out).map_err(|e| format!("cannot work in `{}`: {e}", args.out.display()))?;
+    let floor = floor::build(work.path()).map_err(|e| format!("cannot work in `{}`: {e}", work.path().display()))?;
+    let settings = Settings {
+        ask: args.request.clone().unwrap_or_default(),
+        deadline: args.deadline(),
+        limits: args.limits(),
+        stop,
+        helper: PathBuf::from("/proc/self/exe"),
+        floor,
+    };
+    let mut engine = Embedded::start(targets.clone(), settings, work).map_err(|e| e.to_string())?;
+    if let Some(body) = &args.expect {
+        engine.expect(body.as_bytes());
+    }
+    let path = args.out.join("results.json");
+    let mut bar = Bar::new();
+    let finished = run::run(&definition, &targets, host::describe(), &mut engine, Some(&path), &mut bar);
+    bar.0.finish_and_clear();
+    drop(engine);
+    let mut finished = finished.map_err(|e| e.to_string())?;
+    finished.results.notes = args.notes();
+    finished.results.save(&path).map_err(|e| e.to_string())?;
+    print!("{}", table::render(&finished.results));
+    println!("\n{}", path.display());
+    if let Some(why) = finished.stopped {
+        eprintln!("coldstart: stopped early: {why}; what was measured is in `{}`", path.display());
+        let interrupted = matches!(why, coldstart::engine::EngineError::Interrupted);
+        return Ok(ExitCode::from(if interrupted { EXIT_INTERRUPTED } else { EXIT_CANNOT }));
+    }
+    let failed =
+        finished.results.variants.iter().flat_map(|v| &v.runs).flat_map(|r| &r.samples).any(|s| s.error.is_some());
+    Ok(if failed { ExitCode::from(EXIT_FAILED) } else { ExitCode::SUCCESS })
+}
+
+/// The progress bar: on standard error, and only on a terminal.
+struct Bar(ProgressBar);
+
+impl Bar {
+    fn new() -> Self {
+        let bar = if std::io::stderr().is_terminal() { ProgressBar::new(0) } else { ProgressBar::hidden() };
+        let style = ProgressStyle::with_template("{bar:32} {pos}/{len} samples, {eta} left  {msg}");
+        Self(bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar())))
+    }
+}
+
+impl Watcher for Bar {
+    fn sampled(&mut self, done: usize, of: usize, what: &str) {
+        self.0.set_length(of as u64);
+        self.0.set_message(what.to_owned());
+        self.0.set_position(done as u64);
+    }
+}

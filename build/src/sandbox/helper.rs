@@ -103,9 +103,8 @@ fn launch(plan: &Plan, fds: Vec<OwnedFd>, identity: &Identity, stack: &mut [u8])
     // cannot run the mounts between clone and exec.
     // SAFETY: this process has one thread, so the child may allocate and use std as after any
     // single-threaded fork; memory is copied (no CLONE_VM), the stack outlives the call.
-    let pid = unsafe { clone(child, stack, flags, Some(nix::libc::SIGCHLD)) }.map_err(|errno| {
-        Failure { what: What::Namespace { which: which.into() }, errno: errno as i32 }
-    })?;
+    let pid = unsafe { clone(child, stack, flags, Some(nix::libc::SIGCHLD)) }
+        .map_err(|errno| Failure { what: What::Namespace { which: which.into() }, errno: errno as i32 })?;
     Ok(Running { pid: pid.as_raw(), cgroup })
 }
 
@@ -140,9 +139,7 @@ impl Identity {
     fn find() -> Self {
         match mapped_user_namespace() {
             Some(user_namespace) => Self::Mapped { user_namespace },
-            None => {
-                Self::Single { uid: nix::unistd::geteuid().as_raw(), gid: nix::unistd::getegid().as_raw() }
-            }
+            None => Self::Single { uid: nix::unistd::geteuid().as_raw(), gid: nix::unistd::getegid().as_raw() },
         }
     }
 }

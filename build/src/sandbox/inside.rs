@@ -62,10 +62,8 @@ fn start(
         (CloneFlags::CLONE_NEWIPC, "ipc"),
         (CloneFlags::CLONE_NEWNET, "network"),
     ] {
-        unshare(flag).map_err(|errno| Failure {
-            what: What::Namespace { which: which.into() },
-            errno: errno as i32,
-        })?;
+        unshare(flag)
+            .map_err(|errno| Failure { what: What::Namespace { which: which.into() }, errno: errno as i32 })?;
     }
     build_root(&plan.rootfs)?;
     loopback_up().map_err(step("bringing loopback up"))?;
@@ -95,8 +93,7 @@ fn start(
     let at_ns = monotonic_ns();
     env.push(c_string(&format!("{EXEC_NS_VARIABLE}={at_ns}"))?);
     wire::send(events, &Event::Exec { at_ns }, &[]).map_err(|e| io_step("reporting", &e))?;
-    nix::unistd::execve(&program, &argv, &env)
-        .map_err(step(&format!("execve {}", program.to_string_lossy())))
+    nix::unistd::execve(&program, &argv, &env).map_err(step(&format!("execve {}", program.to_string_lossy())))
 }
 
 /// An ordinary user may map one id: its own, to whatever the image asks for (user_namespaces(7)).
@@ -132,8 +129,7 @@ fn build_root(rootfs: &Path) -> Result<(), Failure> {
         let target = format!("/dev/{name}");
         fs::File::create(&target).map_err(|e| io_step(&format!("creating {target}"), &e))?;
         let source = format!("/proc/self/fd/{}/{name}", host_devices.as_raw_fd());
-        mount(Some(source.as_str()), target.as_str(), NONE, bind, NONE)
-            .map_err(step(&format!("binding {target}")))?;
+        mount(Some(source.as_str()), target.as_str(), NONE, bind, NONE).map_err(step(&format!("binding {target}")))?;
     }
     let private = MsFlags::MS_NOSUID | MsFlags::MS_NODEV;
     mount(Some("tmpfs"), "/tmp", Some("tmpfs"), private, Some(TMP_OPTIONS)).map_err(step("mounting /tmp"))?;
@@ -212,7 +208,8 @@ fn command(plan: &Plan) -> Result<(CString, Vec<CString>, Vec<CString>), Failure
 }
 
 fn c_string(text: &str) -> Result<CString, Failure> {
-    CString::new(text).map_err(|_| failure("reading the image's configuration: a value holds a zero byte", nix::Error::EINVAL))
+    CString::new(text)
+        .map_err(|_| failure("reading the image's configuration: a value holds a zero byte", nix::Error::EINVAL))
 }
 
 fn monotonic_ns() -> u64 {

@@ -1,0 +1,165 @@
+//! Flags, their help, and what they amount to: targets and a definition of the run. Knows no engine.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand};
+use coldstart::engine::{Case, Target};
+use coldstart::link::Link;
+use coldstart::request::Ask;
+use coldstart::results::{EngineKind, PageCache, Scenario};
+use coldstart::run::Definition;
+use microimage::sandbox::Limits;
+use microimage::source;
+
+/// What `just image` writes.
+const DEFAULT_IMAGE: &str = "target/image/oci";
+/// The platform's port (SCF), when an image names none.
+const DEFAULT_PORT: u16 = 9000;
+
+#[derive(Parser)]
+#[command(
+    name = "coldstart",
+    version,
+    about = "Measures where the time of a container's cold start goes",
+    args_conflicts_with_subcommands = true
+)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    #[command(flatten)]
+    pub run: RunArgs,
+}
+
+#[derive(Subcommand)]
+pub enum Command {
+    /// Measure (the default)
+    Run(RunArgs),
+}
+
+#[derive(Args, Clone)]
+pub struct RunArgs {
+    /// Who pulls, unpacks, creates and starts
+    #[arg(long, value_enum, default_value = "embedded")]
+    pub engine: EngineKind,
+    /// An image layout, a docker-archive or an OCI archive; NAME=PATH names the variant; repeatable
+    #[arg(long = "image", value_name = "[NAME=]PATH")]
+    pub images: Vec<String>,
+    /// Samples of each case
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub samples: u32,
+    /// Rounds that are not kept, at the beginning
+    #[arg(long, default_value_t = 1)]
+    pub warmups: u32,
+    /// loopback, same-region, cross-region, or RATE/RTT such as 100Mbit/30ms; repeatable; all three by default
+    #[arg(long = "link")]
+    pub links: Vec<Link>,
+    /// Repeatable; all three by default
+    #[arg(long = "scenario", value_enum)]
+    pub scenarios: Vec<Scenario>,
+    /// Whether files are in memory when they are read
+    #[arg(long = "page-cache", value_enum, default_value = "warm")]
+    pub page_caches: Vec<PageCache>,
+    /// The request that ends a start; a timer's event by default
+    #[arg(long, value_name = "METHOD:/path")]
+    pub request: Option<Ask>,
+    /// The body that a correct answer has; by default that of the first answer
+    #[arg(long, value_name = "BODY")]
+    pub expect: Option<String>,
+    /// The port an instance listens on; by default the image's first exposed one
+    #[arg(long)]
+    pub port: Option<u16>,
+    /// Seconds from exec to a correct answer; the platform gives 30
+    #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=900))]
+    pub deadline: u64,
+    /// Memory limit of an instance
+    #[arg(long, value_name = "MIB")]
+    pub memory: Option<u64>,
+    /// CPU limit of an instance, in cores
+    #[arg(long, value_name = "CORES")]
+    pub cpus: Option<f64>,
+    /// Seed of the random order
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// Where results go
+    #[arg(long, default_value = "target/coldstart")]
+    pub out: PathBuf,
+}
+
+impl RunArgs {
+    /// Loads every image.
+    pub fn targets(&self) -> Result<Vec<Target>, String> {
+        let default = [DEFAULT_IMAGE.to_owned()];
+        let images = if self.images.is_empty() { &default[..] } else { &self.images[..] };
+        let mut targets: Vec<Target> = Vec::new();
+        for text in images {
+            let (name, place) = match text.split_once('=') {
+                Some((name, place)) => (Some(name.to_owned()), place),
+                None => (None, text.as_str()),
+            };
+            let image = source::load(place).map_err(|e| e.to_string())?;
+            let name = name.unwrap_or_else(|| short_name(image.reference().unwrap_or(place)));
+            if targets.iter().any(|t| t.name == name) {
+                return Err(format!("two images are called `{name}`: give them names, `--image NAME=PATH`"));
+            }
+            let exposed = image.exposed_ports().iter().find_map(|p| p.split('/').next()?.parse().ok());
+            let port = self.port.or(exposed).unwrap_or(DEFAULT_PORT);
+            targets.push(Target { name, image, port });
+        }
+        Ok(targets)
+    }
+
+    /// Every image under every link, scenario and page-cache state. What needs no registry is
+    /// measured once, under the first link.
+    pub fn definition(&self, targets: &[Target]) -> Definition {
+        let all_links = [Link::loopback(), Link::same_region(), Link::cross_region()];
+        let links = if self.links.is_empty() { &all_links[..] } else { &self.links[..] };
+        let all_scenarios = [Scenario::Cold, Scenario::Accelerated, Scenario::Provisioned];
+        let scenarios = if self.scenarios.is_empty() { &all_scenarios[..] } else { &self.scenarios[..] };
+        let mut cases = Vec::new();
+        for variant in 0..targets.len() {
+            for &scenario in scenarios {
+                let links = if scenario == Scenario::Cold { links } else { &links[..1] };
+                for link in links {
+                    for &page_cache in &self.page_caches {
+                        cases.push(Case { variant, link: link.clone(), scenario, page_cache, burst: 1 });
+                    }
+                }
+            }
+        }
+        Definition { cases, samples: self.samples as usize, warmups: self.warmups as usize, seed: self.seed }
+    }
+
+    pub fn deadline(&self) -> Duration {
+        Duration::from_secs(self.deadline)
+    }
+
+    pub fn limits(&self) -> Limits {
+        Limits {
+            memory_bytes: self.memory.map(|mib| mib.saturating_mul(1 << 20)),
+            cpu_millis: self.cpus.map(|cores| (cores.clamp(0.001, 1024.0) * 1000.0) as u32),
+        }
+    }
+
+    /// What a reader of the results must know.
+    pub fn notes(&self) -> Vec<String> {
+        let mut notes = vec![
+            "links are modelled: rate, round trip, a handshake and TCP's slow start, on loopback".to_owned(),
+            "the registry serves from memory; just-unpacked files are in the page cache unless a run says evicted"
+                .to_owned(),
+        ];
+        if self.limits().is_empty() {
+            notes.push("instances have no memory or CPU limit (`--memory`, `--cpus`)".into());
+        }
+        notes
+    }
+}
+
+/// `echo` of `registry/folder/echo:tag`, of `target/image/oci` and of `dir/echo.tar`; a name that a registry accepts.
+fn short_name(text: &str) -> String {
+    let text = text.split('@').next().unwrap_or(text);
+    let last = text.rsplit('/').next().unwrap_or(text);
+    let last = last.split(':').next().unwrap_or(last).trim_end_matches(".tar");
+    let name: String = last.to_ascii_lowercase().chars().filter(|c| c.is_ascii_alphanumeric() || *c == '-').collect();
+    if name.is_empty() { "image".into() } else { name }
+}

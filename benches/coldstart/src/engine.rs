@@ -1,0 +1,82 @@
+//! What an engine is: something that can take one sample of one case. The runner knows no more than
+//! this, so that it is tested with a mock that neither sleeps nor starts anything.
+
+pub mod embedded;
+
+use microimage::image::Image;
+
+use crate::link::Link;
+use crate::results::{EngineKind, PageCache, Sample, Scenario};
+
+/// An image under test.
+#[derive(Debug, Clone)]
+pub struct Target {
+    /// Short and unique within a run.
+    pub name: String,
+    pub image: Image,
+    /// The port it listens on.
+    pub port: u16,
+}
+
+/// One set of circumstances; `variant` is an index into the run's targets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Case {
+    pub variant: usize,
+    pub link: Link,
+    pub scenario: Scenario,
+    pub page_cache: PageCache,
+    /// Instances started at once.
+    pub burst: usize,
+}
+
+/// What one turn of a case gave: as many samples as its burst has instances.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Outcome {
+    /// `order` and `outlier` are the runner's to fill in; `intended_start_ns` is CLOCK_MONOTONIC.
+    pub samples: Vec<Sample>,
+    /// Requests and bytes at the registry, for one sample.
+    pub requests: u64,
+    pub bytes: u64,
+    /// Size of the layers' tars, where this turn has seen it.
+    pub uncompressed_bytes: Option<u64>,
+}
+
+/// One start of the floor image.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Calibration {
+    pub start_ns: u64,
+    /// Time of one refused connect, if any was refused.
+    pub connect_step_ns: Option<f64>,
+}
+
+/// The engine itself cannot work: no sample can be taken at all.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    #[error("{0}; `--engine docker` needs no namespaces of ours")]
+    Sandbox(#[from] microimage::sandbox::Error),
+    #[error("{what}: {source}")]
+    Io { what: String, source: std::io::Error },
+    #[error("interrupted")]
+    Interrupted,
+    #[error("{0}")]
+    Other(String),
+}
+
+/// Takes samples.
+pub trait Engine {
+    /// Which one this is.
+    fn kind(&self) -> EngineKind;
+
+    /// Takes one sample (a burst: its samples) of a case. A failure of the measured thing is part
+    /// of the sample.
+    ///
+    /// # Errors
+    /// [`EngineError`] when nothing could be measured.
+    fn take(&mut self, case: &Case) -> Result<Outcome, EngineError>;
+
+    /// Starts the floor image once; `None` when there is none.
+    ///
+    /// # Errors
+    /// [`EngineError`] when nothing could be measured.
+    fn calibrate(&mut self) -> Result<Option<Calibration>, EngineError>;
+}

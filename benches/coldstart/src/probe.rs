@@ -1,0 +1,171 @@
+//! Finds the moment an instance is ready, and asks it: a tight connect loop on a socket that lives in
+//! the instance's network namespace, then one request, read to its last byte. A connect is not yet
+//! ready (the kernel accepts before the program runs): only the reply ends a start.
+
+use std::io;
+use std::net::SocketAddrV4;
+use std::os::fd::{AsRawFd, OwnedFd};
+
+use nix::errno::Errno;
+use nix::sys::socket::{MsgFlags, SockaddrIn, connect, recv, send, setsockopt, sockopt};
+
+use crate::clock;
+use crate::reply::{Collector, ReplyError};
+use crate::request::Answer;
+
+/// Turns of the loop between two looks at whether the instance still lives.
+const TURNS_BETWEEN_LOOKS: u32 = 256;
+
+/// The moments of one request, in CLOCK_MONOTONIC nanoseconds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Asked {
+    /// The connection was accepted.
+    pub connected_ns: u64,
+    pub first_byte_ns: u64,
+    pub last_byte_ns: u64,
+    /// Connects that were refused before one was accepted, and how long that took.
+    pub refused: u32,
+    /// From the first connect to the last refused one, in nanoseconds.
+    pub refused_for_ns: u64,
+    pub answer: Answer,
+}
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum ProbeError {
+    #[error("nothing listened on port {port} within {waited_ms} ms")]
+    NeverListened { port: u16, waited_ms: u64 },
+    #[error("it listened, but did not answer within {waited_ms} ms")]
+    NeverAnswered { waited_ms: u64 },
+    #[error("it closed the connection without an answer")]
+    Closed,
+    #[error(transparent)]
+    Reply(#[from] ReplyError),
+    #[error("{0}")]
+    Ended(String),
+    #[error("the probe's own socket failed: {0}")]
+    Socket(#[source] io::Error),
+}
+
+/// Whom to ask, what, and until when.
+pub struct Probe<'a> {
+    pub target: SocketAddrV4,
+    pub request: &'a [u8],
+    /// CLOCK_MONOTONIC nanoseconds.
+    pub deadline_ns: u64,
+    /// Whether this thread has its core to itself: it then never sleeps.
+    pub spins: bool,
+}
+
+impl Probe<'_> {
+    /// Connects as soon as it can, asks, and reads the answer. `ended` is asked now and then whether
+    /// the instance has ended (then why); it also keeps the instance's output pipe empty.
+    ///
+    /// # Errors
+    /// [`ProbeError`]
+    pub fn ask(&self, socket: &OwnedFd, mut ended: impl FnMut() -> Option<String>) -> Result<Asked, ProbeError> {
+        let began_ns = clock::now_ns();
+        let (refused, refused_for_ns) = self.connect(socket, began_ns, &mut ended)?;
+        let connected_ns = clock::now_ns();
+        setsockopt(socket, sockopt::TcpNoDelay, &true).map_err(failed)?;
+        let sent = send(socket.as_raw_fd(), self.request, MsgFlags::MSG_NOSIGNAL).map_err(failed)?;
+        if sent != self.request.len() {
+            return Err(failed(Errno::EMSGSIZE));
+        }
+        let (first_byte_ns, last_byte_ns, answer) = self.read(socket, began_ns, &mut ended)?;
+        Ok(Asked { connected_ns, first_byte_ns, last_byte_ns, refused, refused_for_ns, answer })
+    }
+
+    /// Connects only, for an instance that is to be asked later; the same loop.
+    ///
+    /// # Errors
+    /// [`ProbeError`]
+    pub fn wait_listening(
+        &self,
+        socket: &OwnedFd,
+        mut ended: impl FnMut() -> Option<String>,
+    ) -> Result<(), ProbeError> {
+        self.connect(socket, clock::now_ns(), &mut ended).map(drop)
+    }
+
+    fn connect(
+        &self,
+        socket: &OwnedFd,
+        began_ns: u64,
+        ended: &mut impl FnMut() -> Option<String>,
+    ) -> Result<(u32, u64), ProbeError> {
+        let address = SockaddrIn::from(self.target);
+        let (mut refused, mut last_refusal_ns) = (0, began_ns);
+        loop {
+            match connect(socket.as_raw_fd(), &address) {
+                Ok(()) => return Ok((refused, last_refusal_ns - began_ns)),
+                Err(Errno::ECONNREFUSED | Errno::EINTR | Errno::ECONNABORTED) => refused += 1,
+                Err(errno) => return Err(failed(errno)),
+            }
+            last_refusal_ns = clock::now_ns();
+            if refused % TURNS_BETWEEN_LOOKS == 0 || !self.spins {
+                self.look(ended)?;
+                if last_refusal_ns > self.deadline_ns {
+                    let waited_ms = (last_refusal_ns - began_ns) / 1_000_000;
+                    return Err(ProbeError::NeverListened { port: self.target.port(), waited_ms });
+                }
+            }
+        }
+    }
+
+    fn read(
+        &self,
+        socket: &OwnedFd,
+        began_ns: u64,
+        ended: &mut impl FnMut() -> Option<String>,
+    ) -> Result<(u64, u64, Answer), ProbeError> {
+        let mut collector = Collector::default();
+        let mut buffer = [0u8; 16 * 1024];
+        let (mut turns, mut first_byte_ns) = (0u32, None);
+        loop {
+            match recv(socket.as_raw_fd(), &mut buffer, MsgFlags::MSG_DONTWAIT) {
+                Ok(0) if first_byte_ns.is_none() => {
+                    self.look(ended)?;
+                    return Err(ProbeError::Closed);
+                }
+                Ok(0) => {
+                    let at_ns = clock::now_ns();
+                    return Ok((first_byte_ns.unwrap_or(at_ns), at_ns, collector.closed()?));
+                }
+                Ok(n) => {
+                    let at_ns = clock::now_ns();
+                    let first = *first_byte_ns.get_or_insert(at_ns);
+                    if let Some(answer) = collector.push(&buffer[..n])? {
+                        return Ok((first, at_ns, answer));
+                    }
+                }
+                Err(Errno::EAGAIN | Errno::EINTR) => {
+                    turns = turns.wrapping_add(1);
+                    if turns % TURNS_BETWEEN_LOOKS == 0 || !self.spins {
+                        self.look(ended)?;
+                        if clock::now_ns() > self.deadline_ns {
+                            return Err(ProbeError::NeverAnswered { waited_ms: clock::since_ns(began_ns) / 1_000_000 });
+                        }
+                    }
+                }
+                Err(Errno::ECONNRESET) => {
+                    self.look(ended)?;
+                    return Err(ProbeError::Closed);
+                }
+                Err(errno) => return Err(failed(errno)),
+            }
+        }
+    }
+
+    /// Asks after the instance; gives the core away where it is shared.
+    fn look(&self, ended: &mut impl FnMut() -> Option<String>) -> Result<(), ProbeError> {
+        if !self.spins {
+            std::thread::yield_now();
+        }
+        ended().map_or(Ok(()), |why| Err(ProbeError::Ended(why)))
+    }
+}
+
+fn failed(errno: Errno) -> ProbeError {
+    ProbeError::Socket(errno.into())
+}

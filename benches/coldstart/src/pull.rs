@@ -1,0 +1,143 @@
+//! The pulling side of the OCI distribution-spec: manifest first, then configuration and layers in
+//! parallel, every byte verified while it arrives and kept as a file only when its digest is right.
+//! Plain HTTP to loopback only; no authentication, no cache between pulls.
+
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::time::Duration;
+
+use microimage::digest::{Digest, VerifyingReader};
+use microimage::image::{self, Blob, Descriptor, Image, MAX_JSON_BYTES, media_type};
+
+/// Blobs fetched at once: Docker Engine's default (dockerd, max-concurrent-downloads).
+const PARALLEL_BLOBS: usize = 3;
+/// A registry on loopback that is silent for so long is broken.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Where an image is to be pulled from.
+#[derive(Debug, Clone)]
+pub struct Source {
+    /// `http://127.0.0.1:port`.
+    pub base: String,
+    pub name: String,
+    /// Tag, or digest; a digest is verified against the manifest's bytes.
+    pub reference: String,
+}
+
+/// Why a pull failed.
+#[derive(Debug, thiserror::Error)]
+pub enum PullError {
+    #[error("GET {url}: {source}")]
+    Http { url: String, source: Box<ureq::Error> },
+    #[error("GET {url}: the registry answered `{status}`; is the image there under that name?")]
+    Status { url: String, status: u16 },
+    #[error("GET {url}: {source}")]
+    Blob { url: String, source: io::Error },
+    #[error("cannot keep `{path}`: {source}")]
+    Keep { path: PathBuf, source: io::Error },
+    #[error("the manifest's digest is `{found}`, asked for was `{asked}`; the registry is broken")]
+    Manifest { asked: String, found: Digest },
+    #[error(transparent)]
+    Image(#[from] image::ImageError),
+}
+
+/// Pulls an image into `folder`, a file a blob (hex digest). The image reads from these files.
+///
+/// # Errors
+/// [`PullError`]; blobs whose digest was right may stay in `folder`, nothing else does.
+pub fn pull(source: &Source, folder: &Path) -> Result<Image, PullError> {
+    let agent: ureq::Agent = ureq::Agent::config_builder()
+        .http_status_as_error(false)
+        .timeout_global(Some(PATIENCE))
+        .max_idle_connections_per_host(PARALLEL_BLOBS)
+        .build()
+        .into();
+    let Source { base, name, reference } = source;
+    let accept = [media_type::OCI_MANIFEST, media_type::DOCKER_MANIFEST].join(", ");
+    let url = format!("{base}/v2/{name}/manifests/{reference}");
+    let mut bytes = Vec::new();
+    get(&agent, &url, Some(&accept))?
+        .take(MAX_JSON_BYTES + 1)
+        .read_to_end(&mut bytes)
+        .map_err(|source| PullError::Blob { url: url.clone(), source })?;
+    let found = Digest::of(&bytes);
+    if reference.starts_with("sha256:") && *reference != found.to_string() {
+        return Err(PullError::Manifest { asked: reference.clone(), found });
+    }
+    let manifest = image::parse_manifest(&bytes)?;
+    let mut wanted = vec![image::descriptor(manifest.config())?];
+    for layer in manifest.layers() {
+        wanted.push(image::descriptor(layer)?);
+    }
+    wanted.sort_by_key(|d| std::cmp::Reverse(d.size_bytes)); // the longest first: it bounds the pull
+    wanted.dedup();
+    let config = image::descriptor(manifest.config())?;
+    fetch_all(&agent, &format!("{base}/v2/{name}/blobs"), &wanted, folder)?;
+    let path = folder.join(config.digest.hex());
+    let config = fs::read(&path).map_err(|source| PullError::Keep { path, source })?;
+    let folder = folder.to_owned();
+    Ok(Image::from_parts(bytes, config, |layer| {
+        let path = folder.join(layer.digest.hex());
+        Blob::new(move || Ok(Box::new(File::open(&path)?)))
+    })?)
+}
+
+/// Fetches every blob, a few at a time; the first error ends it.
+fn fetch_all(agent: &ureq::Agent, base: &str, wanted: &[Descriptor], folder: &Path) -> Result<(), PullError> {
+    let queue = Mutex::new(wanted.iter());
+    let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).next();
+    let work = || {
+        while let Some(blob) = next() {
+            fetch(agent, base, blob, folder)?;
+        }
+        Ok(())
+    };
+    std::thread::scope(|scope| {
+        // This thread works too: its connection is the one that brought the manifest.
+        let others: Vec<_> = (1..PARALLEL_BLOBS.min(wanted.len())).map(|_| scope.spawn(work)).collect();
+        let mine = work();
+        others
+            .into_iter()
+            .fold(mine, |done, other| done.and(other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))))
+    })
+}
+
+fn fetch(agent: &ureq::Agent, base: &str, blob: &Descriptor, folder: &Path) -> Result<(), PullError> {
+    let url = format!("{base}/{}", blob.digest);
+    let path = folder.join(blob.digest.hex());
+    let part = path.with_extension("part");
+    let body = get(agent, &url, None)?;
+    let mut body = VerifyingReader::new(body, blob.digest, blob.size_bytes);
+    let mut file = File::create(&part).map_err(|source| PullError::Keep { path: part.clone(), source })?;
+    let mut copy = || -> io::Result<()> {
+        let mut buffer = vec![0u8; 128 * 1024];
+        loop {
+            match body.read(&mut buffer)? {
+                0 => return Ok(()),
+                n => io::Write::write_all(&mut file, &buffer[..n])?,
+            }
+        }
+    };
+    match copy() {
+        Ok(()) => fs::rename(&part, &path).map_err(|source| PullError::Keep { path, source }),
+        Err(source) => {
+            let _ = fs::remove_file(&part);
+            Err(PullError::Blob { url, source })
+        }
+    }
+}
+
+fn get(agent: &ureq::Agent, url: &str, accept: Option<&str>) -> Result<impl Read + use<>, PullError> {
+    let mut request = agent.get(url);
+    if let Some(accept) = accept {
+        request = request.header("Accept", accept);
+    }
+    let reply = request.call().map_err(|source| PullError::Http { url: url.to_owned(), source: Box::new(source) })?;
+    match reply.status().as_u16() {
+        200 => Ok(reply.into_body().into_reader()),
+        status => Err(PullError::Status { url: url.to_owned(), status }),
+    }
+}

@@ -1,0 +1,175 @@
+//! A relay on loopback that makes the way to the registry as slow and as far as a link says, by the
+//! rules of `pipe`: a thread a direction computes when bytes arrive, another sleeps until then and
+//! writes them. What it models: rate, round trip, a handshake's round trip, slow start. It never
+//! reads what it carries.
+
+use std::io::{self, Read, Write};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::thread::JoinHandle;
+
+use crate::clock;
+use crate::link::Link;
+use crate::pipe::{Flow, Wire};
+
+/// Pieces that may be under way in one direction of one connection; the reader waits beyond.
+const PIECES_UNDER_WAY: usize = 4096;
+
+/// A running relay; it stops accepting when dropped.
+pub struct Relay {
+    address: SocketAddr,
+    stopped: Arc<AtomicBool>,
+    acceptor: Option<JoinHandle<()>>,
+}
+
+impl Relay {
+    /// Listens on a free port of loopback and carries every connection to `upstream` over `link`.
+    ///
+    /// # Errors
+    /// When no port can be had.
+    pub fn start(link: &Link, upstream: SocketAddr) -> io::Result<Self> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+        let address = listener.local_addr()?;
+        let stopped = Arc::new(AtomicBool::new(false));
+        let (link, stop) = (link.clone(), Arc::clone(&stopped));
+        let wires = Wires::default();
+        let acceptor = std::thread::Builder::new().name("relay".into()).spawn(move || {
+            for peer in listener.incoming().flatten() {
+                if stop.load(Ordering::Relaxed) {
+                    break;
+                }
+                // A refused upstream closes the peer's connection, as a router would not: the puller
+                // then reports it.
+                let _ = connect(peer, upstream, &link, &wires);
+            }
+        })?;
+        Ok(Self { address, stopped, acceptor: Some(acceptor) })
+    }
+
+    /// Where to connect to.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+}
+
+impl Drop for Relay {
+    fn drop(&mut self) {
+        self.stopped.store(true, Ordering::Relaxed);
+        let _ = TcpStream::connect(self.address); // wakes the acceptor
+        if let Some(acceptor) = self.acceptor.take() {
+            let _ = acceptor.join();
+        }
+    }
+}
+
+/// Both directions' wires, shared by all connections.
+#[derive(Clone, Default)]
+struct Wires {
+    up: Arc<Mutex<Wire>>,
+    down: Arc<Mutex<Wire>>,
+}
+
+fn connect(peer: TcpStream, upstream: SocketAddr, link: &Link, wires: &Wires) -> io::Result<()> {
+    // The handshake on loopback took no time; over the link, data leaves a round trip later.
+    let established_ns = clock::now_ns() + u64::try_from(link.round_trip.as_nanos()).unwrap_or(u64::MAX / 2);
+    let server = TcpStream::connect(upstream)?;
+    peer.set_nodelay(true)?;
+    server.set_nodelay(true)?;
+    carry(peer.try_clone()?, server.try_clone()?, link, &wires.up, established_ns)?;
+    carry(server, peer, link, &wires.down, 0)
+}
+
+fn carry(from: TcpStream, to: TcpStream, link: &Link, wire: &Arc<Mutex<Wire>>, not_before_ns: u64) -> io::Result<()> {
+    let (send, receive) = mpsc::sync_channel(PIECES_UNDER_WAY);
+    let (link, wire) = (link.clone(), Arc::clone(wire));
+    std::thread::Builder::new()
+        .name("relay-in".into())
+        .spawn(move || schedule(from, &link, &wire, not_before_ns, &send))?;
+    std::thread::Builder::new().name("relay-out".into()).spawn(move || deliver(to, receive))?;
+    Ok(())
+}
+
+/// Takes what comes and notes when it arrives at the other end.
+fn schedule(
+    mut from: TcpStream,
+    link: &Link,
+    wire: &Mutex<Wire>,
+    not_before_ns: u64,
+    send: &mpsc::SyncSender<(u64, Vec<u8>)>,
+) {
+    let mut flow = Flow::new(link);
+    let mut buffer = vec![0u8; flow.largest_piece()];
+    while let Ok(n @ 1..) = from.read(&mut buffer) {
+        let ready_ns = clock::now_ns().max(not_before_ns);
+        let arrives_ns = {
+            let mut wire = wire.lock().unwrap_or_else(PoisonError::into_inner);
+            flow.send(&mut wire, link, ready_ns, n as u64)
+        };
+        if send.send((arrives_ns, buffer[..n].to_vec())).is_err() {
+            break;
+        }
+    }
+}
+
+/// Writes each piece when its time has come.
+fn deliver(mut to: TcpStream, pieces: mpsc::Receiver<(u64, Vec<u8>)>) {
+    clock::sleep_exactly();
+    for (arrives_ns, piece) in pieces {
+        clock::sleep_until_ns(arrives_ns);
+        if to.write_all(&piece).is_err() {
+            break;
+        }
+    }
+    let _ = to.shutdown(Shutdown::Write);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An upstream that answers each line with `n` bytes of `x`, the n of the line.
+    fn upstream() -> SocketAddr {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let address = listener.local_addr().unwrap();
+        std::thread::spawn(move || {
+            for mut peer in listener.incoming().flatten() {
+                std::thread::spawn(move || {
+                    let mut line = [0u8; 16];
+                    while let Ok(n @ 1..) = peer.read(&mut line) {
+                        let wanted: usize = String::from_utf8_lossy(&line[..n]).trim().parse().unwrap_or(0);
+                        let _ = peer.write_all(&vec![b'x'; wanted]);
+                    }
+                });
+            }
+        });
+        address
+    }
+
+    fn ask(stream: &mut TcpStream, bytes: usize) -> u64 {
+        let began = clock::now_ns();
+        writeln!(stream, "{bytes}").unwrap();
+        let mut answer = vec![0u8; bytes];
+        stream.read_exact(&mut answer).unwrap();
+        clock::since_ns(began)
+    }
+
+    #[test]
+    fn the_first_answer_takes_two_round_trips_and_the_next_one() {
+        let link: Link = "1Gbit/20ms".parse().unwrap();
+        let relay = Relay::start(&link, upstream()).unwrap();
+        let mut stream = TcpStream::connect(relay.address()).unwrap();
+        let (first, second) = (ask(&mut stream, 10), ask(&mut stream, 10));
+        // Lower bounds only: a busy machine makes anything later, nothing earlier.
+        assert!(first >= 40_000_000, "handshake and answer: {first} ns");
+        assert!((20_000_000..first).contains(&second), "answer alone: {second} ns");
+    }
+
+    #[test]
+    fn carries_all_bytes_at_no_more_than_the_rate() {
+        let link: Link = "80Mbit/1ms".parse().unwrap();
+        let relay = Relay::start(&link, upstream()).unwrap();
+        let mut stream = TcpStream::connect(relay.address()).unwrap();
+        assert!(ask(&mut stream, 1_000_000) >= 100_000_000); // 1 MB at 10 MB/s
+    }
+}

@@ -1,0 +1,158 @@
+//! The one request that ends a start, and what counts as its correct answer. Text in, bytes out;
+//! sending is `probe`'s part. By default it is what the platform sends for a timer: POST
+//! /event-invoke with the X-Scf headers that an event function gets without a role.
+
+use std::str::FromStr;
+
+/// A timer's event as Tencent Cloud publishes it ("Timer trigger", message structure).
+const TIMER_EVENT: &str =
+    r#"{"Type":"Timer","TriggerName":"EveryDay","Time":"2019-02-21T11:49:00Z","Message":"user define msg body"}"#;
+const TIMER_HEADERS: &str = "Content-Type: application/json\r\n\
+    X-Scf-Request-Id: 00000000-0000-4000-8000-000000000000\r\n\
+    X-Scf-Memory: 128\r\nX-Scf-Timeout: 3\r\nX-Scf-Version: $LATEST\r\nX-Scf-Name: coldstart\r\n\
+    X-Scf-Namespace: default\r\nX-Scf-Region: ap-guangzhou\r\nX-Scf-Appid: 1250000000\r\n\
+    X-Scf-Uin: 100000000001\r\nX-Scf-Trigger-Src: Timer\r\n";
+
+/// What to ask: method, path and body.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ask {
+    method: String,
+    path: String,
+    body: String,
+    headers: &'static str,
+}
+
+/// Text that names no request.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is no request: use METHOD:/path, for example `GET:/healthz`")]
+pub struct AskError(String);
+
+impl Default for Ask {
+    fn default() -> Self {
+        Self { method: "POST".into(), path: "/event-invoke".into(), body: TIMER_EVENT.into(), headers: TIMER_HEADERS }
+    }
+}
+
+impl FromStr for Ask {
+    type Err = AskError;
+
+    fn from_str(text: &str) -> Result<Self, AskError> {
+        let no = || AskError(text.to_owned());
+        let (method, path) = text.split_once(':').ok_or_else(no)?;
+        let word = !method.is_empty() && method.bytes().all(|b| b.is_ascii_uppercase());
+        let plain = path.starts_with('/') && path.bytes().all(|b| b.is_ascii_graphic());
+        match (word && plain, method) {
+            (true, "POST") if path == "/event-invoke" => Ok(Self::default()),
+            (true, "POST" | "PUT" | "PATCH") => {
+                let headers = "Content-Type: application/json\r\n";
+                Ok(Self { method: method.into(), path: path.into(), body: TIMER_EVENT.into(), headers })
+            }
+            (true, _) => Ok(Self { method: method.into(), path: path.into(), body: String::new(), headers: "" }),
+            (false, _) => Err(no()),
+        }
+    }
+}
+
+impl Ask {
+    /// The request as sent (RFC 9112), for an instance that is asked as `host`.
+    pub fn to_bytes(&self, host: &str) -> Vec<u8> {
+        let Self { method, path, body, headers } = self;
+        let length = if body.is_empty() { String::new() } else { format!("Content-Length: {}\r\n", body.len()) };
+        format!("{method} {path} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: coldstart\r\n{headers}{length}\r\n{body}")
+            .into_bytes()
+    }
+
+    /// As a person would write it.
+    pub fn describe(&self) -> String {
+        format!("{} {}", self.method, self.path)
+    }
+}
+
+/// A whole reply.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    pub status: u16,
+    pub body: Vec<u8>,
+}
+
+/// What every answer of a variant must be.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Expected {
+    /// Status 200 and the body of the reference sample, which is the first one.
+    #[default]
+    NotYetSeen,
+    /// Status 200 and this body. JSON is compared by value, other bodies byte for byte.
+    Body(Vec<u8>),
+}
+
+impl Expected {
+    /// Compares; the first answer of a variant becomes what the others are held against.
+    ///
+    /// # Errors
+    /// What is wrong with the answer, with the beginning of its body.
+    pub fn check(&mut self, answer: &Answer) -> Result<(), String> {
+        if answer.status != 200 {
+            return Err(format!("answered status `{}`, expected 200, with `{}`", answer.status, excerpt(&answer.body)));
+        }
+        match self {
+            Self::NotYetSeen => *self = Self::Body(answer.body.clone()),
+            Self::Body(expected) if same_value(expected, &answer.body) => {}
+            Self::Body(expected) => {
+                return Err(format!("answered `{}`, expected `{}`", excerpt(&answer.body), excerpt(expected)));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn same_value(one: &[u8], other: &[u8]) -> bool {
+    let value = |bytes| serde_json::from_slice::<serde_json::Value>(bytes);
+    one == other || matches!((value(one), value(other)), (Ok(a), Ok(b)) if a == b)
+}
+
+fn excerpt(body: &[u8]) -> String {
+    let text: String = String::from_utf8_lossy(body).chars().take(200).collect();
+    text.trim_end().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ok(body: &str) -> Answer {
+        Answer { status: 200, body: body.as_bytes().to_vec() }
+    }
+
+    #[test]
+    fn asks_as_the_platform_does_unless_told_otherwise() {
+        let text = String::from_utf8(Ask::default().to_bytes("127.0.0.2:9000")).unwrap();
+        assert!(text.starts_with("POST /event-invoke HTTP/1.1\r\nHost: 127.0.0.2:9000\r\n"));
+        let (head, body) = text.split_once("\r\n\r\n").unwrap();
+        assert!(head.ends_with(&format!("Content-Length: {}", body.len())));
+        assert_eq!(serde_json::from_str::<serde_json::Value>(body).unwrap()["Type"], "Timer");
+    }
+
+    #[test]
+    fn reads_a_request_and_refuses_what_is_none() {
+        let get: Ask = "GET:/x?y=1".parse().unwrap();
+        assert_eq!(get.to_bytes("h"), b"GET /x?y=1 HTTP/1.1\r\nHost: h\r\nUser-Agent: coldstart\r\n\r\n");
+        for text in ["", "GET", "GET:", "GET:x", "get:/x", "GET:/a b", "GET:/a\r\nX: y"] {
+            assert!(text.parse::<Ask>().is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn the_first_answer_is_the_reference() {
+        let mut expected = Expected::default();
+        assert_eq!(expected.check(&ok(r#"{"a":1,"b":2}"#)), Ok(()));
+        assert_eq!(expected.check(&ok(r#"{"b": 2, "a": 1}"#)), Ok(()));
+        assert!(expected.check(&ok(r#"{"a":2}"#)).unwrap_err().contains("expected"));
+    }
+
+    #[test]
+    fn an_error_status_is_never_a_reference() {
+        let mut expected = Expected::default();
+        assert!(expected.check(&Answer { status: 500, body: b"oops".to_vec() }).unwrap_err().contains("oops"));
+        assert_eq!(expected, Expected::NotYetSeen);
+    }
+}

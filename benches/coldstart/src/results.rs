@@ -1,0 +1,243 @@
+//! results.json: the one link between measuring and drawing. Types only, and how they are kept on
+//! disk whole: a temporary file, then a rename. The schema is docs/CONTRACTS.md, section 5.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::stats::{self, Summary};
+
+/// The schema's number; a reader refuses any other.
+pub const SCHEMA: u32 = 1;
+
+/// A whole run of the bench.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Results {
+    pub schema: u32,
+    pub engine: EngineKind,
+    pub host: Host,
+    pub overhead: Overhead,
+    pub variants: Vec<Variant>,
+    pub guidance: Vec<Guidance>,
+    /// What a reader must know to judge the numbers: how links are modelled, what was not limited.
+    #[serde(default)]
+    pub notes: Vec<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum EngineKind {
+    /// In-process registry, own unpack, own sandbox; no daemon.
+    Embedded,
+    /// Docker Engine through its API, with a registry of its own.
+    Docker,
+}
+
+/// The machine and the tool, as far as they matter to the numbers.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Host {
+    pub kernel: String,
+    pub cpu_model: String,
+    pub cores: usize,
+    pub memory_bytes: u64,
+    pub os: String,
+    pub rustc: String,
+    pub git_describe: String,
+    /// RFC 3339, UTC, when the run began.
+    pub date: String,
+}
+
+/// What a start costs when the program does next to nothing: the floor image, measured in the
+/// same rounds. `None` when it could not be built.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Overhead {
+    pub start_ns_median: Option<f64>,
+    pub n: usize,
+    /// One turn of the connect loop: how far an instance's first accept can be missed.
+    #[serde(default)]
+    pub connect_step_ns_median: Option<f64>,
+}
+
+/// One thing compared: an image.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Variant {
+    pub name: String,
+    pub reference: String,
+    /// Configuration and layers as sent.
+    pub compressed_bytes: u64,
+    /// The layers' tars; `None` until one sample has unpacked them.
+    pub uncompressed_bytes: Option<u64>,
+    pub layers: usize,
+    pub runs: Vec<Run>,
+}
+
+/// The samples of one variant under one set of circumstances.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Run {
+    pub link: String,
+    pub scenario: Scenario,
+    pub page_cache: PageCache,
+    pub burst: usize,
+    /// Requests that reached the registry for one sample.
+    pub requests: u64,
+    /// Bytes of bodies that left the registry for one sample.
+    pub bytes: u64,
+    pub samples: Vec<Sample>,
+    pub summary: Summary,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Scenario {
+    /// Nothing is here: pull, unpack, create, start.
+    Cold,
+    /// The image's bytes are here already: unpack, create, start.
+    Accelerated,
+    /// An instance is listening: one request.
+    Provisioned,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum PageCache {
+    /// As unpacking leaves it: what was just written is in memory.
+    Warm,
+    /// Blobs and rootfs were dropped from the page cache before they were read.
+    Evicted,
+}
+
+/// One measurement. A phase that the scenario or the engine does not have is `None`.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Sample {
+    /// Position in the whole run's random order.
+    pub order: usize,
+    /// When the sample should have begun, from the run's beginning. Total counts from here in a burst.
+    pub intended_start_ns: u64,
+    pub pull_ns: Option<u64>,
+    pub unpack_ns: Option<u64>,
+    pub create_ns: Option<u64>,
+    /// From exec to the first accepted connection.
+    pub listen_ns: Option<u64>,
+    /// From exec to the reply's first byte.
+    pub first_byte_ns: Option<u64>,
+    /// From exec to the last byte of the first correct reply.
+    pub start_ns: Option<u64>,
+    /// From the sample's beginning to the same last byte, by stamps of its own.
+    pub total_ns: Option<u64>,
+    pub outlier: bool,
+    pub error: Option<Failure>,
+}
+
+/// What went wrong in a sample: a result like any other.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failure {
+    /// `pull`, `unpack`, `create` or `start`.
+    pub phase: String,
+    /// What happened, what the program printed last, and what the platform would say.
+    pub message: String,
+}
+
+/// What one piece of the platform's advice is worth for one variant.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Guidance {
+    pub id: String,
+    pub variant: String,
+    pub link: Option<String>,
+    pub advice: String,
+    pub source: String,
+    /// Whether the number rests on a model (a link, a price) rather than on this machine alone.
+    pub modelled: bool,
+    pub measured: String,
+    pub ci95: Option<[f64; 2]>,
+    /// The share of the cold start that the advice can remove at most, 0 to 1.
+    pub max_share: Option<f64>,
+    pub verdict: String,
+}
+
+impl Run {
+    /// The totals of the samples without error, in nanoseconds, in the order they were taken.
+    pub fn totals_ns(&self) -> Vec<f64> {
+        let mut done: Vec<_> = self
+            .samples
+            .iter()
+            .filter_map(|s| s.total_ns.filter(|_| s.error.is_none()).map(|t| (s.order, t)))
+            .collect();
+        done.sort_unstable();
+        done.into_iter().map(|(_, total)| total as f64).collect()
+    }
+
+    /// One phase of the samples without error, in nanoseconds.
+    pub fn phase_ns(&self, phase: impl Fn(&Sample) -> Option<u64>) -> Vec<f64> {
+        self.samples.iter().filter(|s| s.error.is_none()).filter_map(|s| phase(s).map(|ns| ns as f64)).collect()
+    }
+
+    /// Recomputes summary and outlier marks from the samples.
+    pub fn summarise(&mut self) {
+        let good: Vec<usize> = (0..self.samples.len())
+            .filter(|&i| self.samples[i].error.is_none() && self.samples[i].total_ns.is_some())
+            .collect();
+        let totals: Vec<f64> = good.iter().filter_map(|&i| self.samples[i].total_ns).map(|ns| ns as f64).collect();
+        for (&i, outlier) in good.iter().zip(stats::outliers(&totals)) {
+            self.samples[i].outlier = outlier;
+        }
+        self.summary = Summary::of(&totals);
+    }
+}
+
+/// Why results could not be read or kept.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("cannot write `{path}`: {source}")]
+    Write { path: PathBuf, source: io::Error },
+    #[error("cannot read `{path}`: {source}; results are written by a run of the bench")]
+    Read { path: PathBuf, source: io::Error },
+    #[error("`{path}` holds no results of schema {SCHEMA}: {reason}")]
+    Schema { path: PathBuf, reason: String },
+}
+
+impl Results {
+    /// Keeps the results at `path`: whole or not at all.
+    ///
+    /// # Errors
+    /// [`Error::Write`]; the previous file is then untouched.
+    pub fn save(&self, path: &Path) -> Result<(), Error> {
+        let mut text =
+            serde_json::to_string_pretty(self).map_err(|e| Error::Write { path: path.into(), source: e.into() })?;
+        text.push('\n');
+        save_whole(path, text.as_bytes())
+    }
+
+    /// Reads what [`Results::save`] kept.
+    ///
+    /// # Errors
+    /// [`Error::Read`] or [`Error::Schema`].
+    pub fn load(path: &Path) -> Result<Self, Error> {
+        let text = fs::read_to_string(path).map_err(|source| Error::Read { path: path.into(), source })?;
+        let schema = |reason: String| Error::Schema { path: path.into(), reason };
+        let results: Self = serde_json::from_str(&text).map_err(|e| schema(e.to_string()))?;
+        match results.schema {
+            SCHEMA => Ok(results),
+            other => Err(schema(format!("its schema is `{other}`"))),
+        }
+    }
+}
+
+/// Writes a file by way of a temporary neighbour and a rename.
+///
+/// # Errors
+/// [`Error::Write`]; nothing half-written stays.
+pub fn save_whole(path: &Path, bytes: &[u8]) -> Result<(), Error> {
+    let failed = |source| Error::Write { path: path.into(), source };
+    if let Some(folder) = path.parent().filter(|f| !f.as_os_str().is_empty()) {
+        fs::create_dir_all(folder).map_err(failed)?;
+    }
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(format!(".{}.part", std::process::id()));
+    let part = path.with_file_name(name);
+    fs::write(&part, bytes).and_then(|()| fs::rename(&part, path)).map_err(|source| {
+        let _ = fs::remove_file(&part);
+        failed(source)
+    })
+}

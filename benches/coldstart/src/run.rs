@@ -1,0 +1,191 @@
+//! The run: every case once a round, in a fresh random order each round, results kept after each
+//! round. Knows engines only as the trait; draws nothing, prints nothing (a watcher is told).
+
+use std::path::Path;
+
+use crate::engine::{Case, Engine, EngineError, Target};
+use crate::results::{self, EngineKind, Host, Overhead, Results, Run, SCHEMA, Variant};
+use crate::stats;
+
+/// What to measure, and how often.
+#[derive(Debug, Clone)]
+pub struct Definition {
+    pub cases: Vec<Case>,
+    /// Samples of each case.
+    pub samples: usize,
+    /// Rounds before the first kept one; they fill caches and give the reference answers.
+    pub warmups: usize,
+    /// Of the random order.
+    pub seed: u64,
+}
+
+/// Is told what happens while a run lasts.
+pub trait Watcher {
+    /// One sample is done, of so many.
+    fn sampled(&mut self, done: usize, of: usize, what: &str);
+}
+
+impl Watcher for () {
+    fn sampled(&mut self, _: usize, _: usize, _: &str) {}
+}
+
+/// How a run ended.
+#[derive(Debug)]
+pub struct Finished {
+    pub results: Results,
+    /// Why not all samples were taken, if so. What was taken is in `results`.
+    pub stopped: Option<EngineError>,
+}
+
+/// Why a run came to nothing.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    #[error(transparent)]
+    Results(#[from] results::Error),
+}
+
+/// Takes all samples. `keep`: where to keep the results after each round.
+///
+/// # Errors
+/// [`RunError`] when the engine fails before the first round is complete, or results cannot be kept.
+pub fn run(
+    definition: &Definition,
+    targets: &[Target],
+    host: Host,
+    engine: &mut dyn Engine,
+    keep: Option<&Path>,
+    watcher: &mut dyn Watcher,
+) -> Result<Finished, RunError> {
+    let mut state = State::new(definition, targets, host, engine.kind());
+    let mut random = fastrand::Rng::with_seed(definition.seed);
+    for round in 0..definition.warmups + definition.samples {
+        let warm_up = round < definition.warmups;
+        // The last turn of a round stands for the floor.
+        let mut turns: Vec<usize> = (0..=definition.cases.len()).collect();
+        random.shuffle(&mut turns);
+        for turn in turns {
+            match state.take(definition.cases.get(turn).map(|case| (turn, case)), engine, warm_up) {
+                Ok(()) => watcher.sampled(state.done, state.of, &state.doing),
+                Err(error) if state.rounds > 0 => return Ok(state.finish(Some(error))),
+                Err(error) => return Err(error.into()),
+            }
+        }
+        if !warm_up {
+            state.rounds += 1;
+            state.summarise();
+            if let Some(path) = keep {
+                state.results.save(path)?;
+            }
+        }
+    }
+    Ok(state.finish(None))
+}
+
+struct State {
+    results: Results,
+    /// For each case: its variant and its place among that variant's runs.
+    places: Vec<(usize, usize)>,
+    floor_ns: Vec<f64>,
+    steps_ns: Vec<f64>,
+    began_ns: Option<u64>,
+    order: usize,
+    rounds: usize,
+    done: usize,
+    of: usize,
+    doing: String,
+}
+
+impl State {
+    fn new(definition: &Definition, targets: &[Target], host: Host, engine: EngineKind) -> Self {
+        let mut variants: Vec<Variant> = targets.iter().map(describe).collect();
+        let mut places = Vec::new();
+        for case in &definition.cases {
+            let runs = &mut variants[case.variant].runs;
+            places.push((case.variant, runs.len()));
+            runs.push(Run {
+                link: case.link.name().to_owned(),
+                scenario: case.scenario,
+                page_cache: case.page_cache,
+                burst: case.burst,
+                requests: 0,
+                bytes: 0,
+                samples: Vec::new(),
+                summary: stats::Summary::default(),
+            });
+        }
+        let (overhead, guidance, notes) = (Overhead::default(), Vec::new(), Vec::new());
+        let results = Results { schema: SCHEMA, engine, host, overhead, variants, guidance, notes };
+        let of = (definition.warmups + definition.samples) * (definition.cases.len() + 1);
+        let (floor_ns, steps_ns, began_ns, doing) = (Vec::new(), Vec::new(), None, String::new());
+        Self { results, places, floor_ns, steps_ns, began_ns, order: 0, rounds: 0, done: 0, of, doing }
+    }
+
+    /// One turn: a case, or the floor.
+    fn take(
+        &mut self,
+        turn: Option<(usize, &Case)>,
+        engine: &mut dyn Engine,
+        warm_up: bool,
+    ) -> Result<(), EngineError> {
+        self.done += 1;
+        let Some((at, case)) = turn else {
+            self.doing = "floor".into();
+            if let Some(floor) = engine.calibrate()?.filter(|_| !warm_up) {
+                self.floor_ns.push(floor.start_ns as f64);
+                self.steps_ns.extend(floor.connect_step_ns);
+            }
+            return Ok(());
+        };
+        let (variant, place) = self.places[at];
+        self.doing = format!("{} {:?} {}", self.results.variants[variant].name, case.scenario, case.link);
+        let outcome = engine.take(case)?;
+        let variant = &mut self.results.variants[variant];
+        variant.uncompressed_bytes = variant.uncompressed_bytes.or(outcome.uncompressed_bytes);
+        // A warm-up that fails is not kept back: the same will happen in the rounds that count.
+        if warm_up {
+            return Ok(());
+        }
+        let run = &mut variant.runs[place];
+        (run.requests, run.bytes) = (run.requests.max(outcome.requests), run.bytes.max(outcome.bytes));
+        for mut sample in outcome.samples {
+            let began_ns = *self.began_ns.get_or_insert(sample.intended_start_ns);
+            sample.intended_start_ns = sample.intended_start_ns.saturating_sub(began_ns);
+            sample.order = self.order;
+            self.order += 1;
+            run.samples.push(sample);
+        }
+        Ok(())
+    }
+
+    fn summarise(&mut self) {
+        for run in self.results.variants.iter_mut().flat_map(|v| &mut v.runs) {
+            run.summarise();
+        }
+        self.results.overhead = Overhead {
+            start_ns_median: stats::median(&self.floor_ns),
+            n: self.floor_ns.len(),
+            connect_step_ns_median: stats::median(&self.steps_ns),
+        };
+    }
+
+    fn finish(mut self, stopped: Option<EngineError>) -> Finished {
+        self.summarise();
+        Finished { results: self.results, stopped }
+    }
+}
+
+fn describe(target: &Target) -> Variant {
+    Variant {
+        name: target.name.clone(),
+        reference: match target.image.reference() {
+            Some(reference) => reference.to_owned(),
+            None => target.image.manifest_digest().to_string(),
+        },
+        compressed_bytes: target.image.total_compressed_bytes(),
+        uncompressed_bytes: None,
+        layers: target.image.layers().len(),
+        runs: Vec::new(),
+    }
+}

@@ -1,0 +1,288 @@
+//! The statistics of samples, as pure functions: quantiles, a bootstrap interval of the median,
+//! outliers, a rank test and its effect size. No clock, no process, no files: the same samples give
+//! the same numbers. Samples are nanoseconds as `f64` unless a name says otherwise.
+
+use serde::{Deserialize, Serialize};
+
+/// Resamples of the bootstrap: the interval's ends then move by well under a tenth of its width.
+const RESAMPLES: usize = 2_000;
+/// Modified z-score beyond which a sample is flagged (Iglewicz and Hoaglin, 1993).
+const OUTLIER_SCORE: f64 = 3.5;
+/// Makes the median absolute deviation comparable with a standard deviation under normality.
+const MAD_TO_SIGMA: f64 = 1.482_602_218_505_602;
+
+/// What a run's totals come to. Every field but `n` is `None` when no sample succeeded.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Summary {
+    /// Samples without error.
+    pub n: usize,
+    pub median_ns: Option<f64>,
+    pub p90_ns: Option<f64>,
+    pub p99_ns: Option<f64>,
+    pub min_ns: Option<f64>,
+    pub max_ns: Option<f64>,
+    /// 95 % bootstrap interval of the median, lower end.
+    pub ci95_low_ns: Option<f64>,
+    /// 95 % bootstrap interval of the median, upper end.
+    pub ci95_high_ns: Option<f64>,
+}
+
+impl Summary {
+    /// Summarises samples in nanoseconds; outliers count like any other sample.
+    pub fn of(samples_ns: &[f64]) -> Self {
+        let sorted = sorted(samples_ns);
+        let interval = bootstrap_median(samples_ns);
+        Self {
+            n: sorted.len(),
+            median_ns: quantile(&sorted, 0.5),
+            p90_ns: quantile(&sorted, 0.9),
+            p99_ns: quantile(&sorted, 0.99),
+            min_ns: sorted.first().copied(),
+            max_ns: sorted.last().copied(),
+            ci95_low_ns: interval.map(|i| i.low),
+            ci95_high_ns: interval.map(|i| i.high),
+        }
+    }
+}
+
+/// An interval, ends included.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Interval {
+    pub low: f64,
+    pub high: f64,
+}
+
+impl Interval {
+    /// Whether the two have a value in common.
+    pub fn overlaps(self, other: Self) -> bool {
+        self.low <= other.high && other.low <= self.high
+    }
+}
+
+/// The samples in ascending order.
+pub fn sorted(samples: &[f64]) -> Vec<f64> {
+    let mut sorted = samples.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    sorted
+}
+
+/// The quantile `q` (0 to 1) of an ascending slice, interpolated linearly between neighbours
+/// (type 7 of Hyndman and Fan, 1996, the default of R and NumPy). `None` of an empty slice.
+pub fn quantile(sorted: &[f64], q: f64) -> Option<f64> {
+    let last = sorted.len().checked_sub(1)?;
+    let at = q.clamp(0.0, 1.0) * last as f64;
+    let (below, above) = (at.floor() as usize, at.ceil() as usize);
+    Some(sorted[below] + (sorted[above] - sorted[below]) * (at - at.floor()))
+}
+
+/// The median of samples in any order.
+pub fn median(samples: &[f64]) -> Option<f64> {
+    quantile(&sorted(samples), 0.5)
+}
+
+/// The 95 % percentile-bootstrap interval of the median (Efron, 1979). The generator's seed is
+/// fixed, so that the same samples give the same interval.
+pub fn bootstrap_median(samples: &[f64]) -> Option<Interval> {
+    if samples.is_empty() {
+        return None;
+    }
+    let mut random = fastrand::Rng::with_seed(0x5eed);
+    let mut drawn = vec![0.0; samples.len()];
+    let mut medians = Vec::with_capacity(RESAMPLES);
+    for _ in 0..RESAMPLES {
+        drawn.fill_with(|| samples[random.usize(..samples.len())]);
+        drawn.sort_unstable_by(f64::total_cmp);
+        medians.extend(quantile(&drawn, 0.5));
+    }
+    medians.sort_unstable_by(f64::total_cmp);
+    Some(Interval { low: quantile(&medians, 0.025)?, high: quantile(&medians, 0.975)? })
+}
+
+/// Flags samples that lie far from the median, by the modified z-score. Flagged, never dropped:
+/// what to think of them is the reader's business.
+pub fn outliers(samples: &[f64]) -> Vec<bool> {
+    let Some(middle) = median(samples) else {
+        return Vec::new();
+    };
+    let deviations: Vec<f64> = samples.iter().map(|x| (x - middle).abs()).collect();
+    let sigma = median(&deviations).unwrap_or(0.0) * MAD_TO_SIGMA;
+    deviations.iter().map(|d| sigma > 0.0 && d / sigma > OUTLIER_SCORE).collect()
+}
+
+/// Why a run's samples deserve little trust; `None` when nothing speaks against them.
+pub fn noise(samples: &[f64]) -> Option<String> {
+    let (middle, interval) = (median(samples)?, bootstrap_median(samples)?);
+    if samples.len() < 5 || middle <= 0.0 {
+        return Some(format!("only {} samples", samples.len()));
+    }
+    let flagged = outliers(samples).into_iter().filter(|&is| is).count();
+    let width = (interval.high - interval.low) / middle;
+    let (early, late) = samples.split_at(samples.len() / 2);
+    let (first, second) = (median(early)?, median(late)?);
+    let drift = (second - first) / middle;
+    if width > 0.15 {
+        Some(format!("the interval of the median is {:.0} % wide", width * 100.0))
+    } else if flagged * 5 > samples.len() {
+        Some(format!("{flagged} of {} samples are outliers", samples.len()))
+    } else if drift.abs() > 0.10 && rank_test(early, late).is_some_and(|t| t.p < 0.01) {
+        Some(format!("the second half is {:+.0} % against the first", drift * 100.0))
+    } else {
+        None
+    }
+}
+
+/// What a comparison of two sets of samples comes to.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct RankTest {
+    /// Two-sided p-value: how likely a difference this large is when there is none.
+    pub p: f64,
+    /// Cliff's delta, -1 to 1: how much more often a sample of `b` exceeds one of `a` than the
+    /// other way round. Below 0.147 negligible, above 0.474 large (Romano et al., 2006).
+    pub delta: f64,
+    /// Hodges-Lehmann shift: the median of all differences b - a, in the samples' unit.
+    pub shift: f64,
+}
+
+/// Mann-Whitney U test of two independent sets of samples, normal approximation with tie
+/// correction and continuity correction (good from about eight samples a side on).
+/// `None` when a side has fewer than two samples.
+pub fn rank_test(a: &[f64], b: &[f64]) -> Option<RankTest> {
+    if a.len() < 2 || b.len() < 2 {
+        return None;
+    }
+    let (n, m) = (a.len() as f64, b.len() as f64);
+    let mut differences = Vec::with_capacity(a.len() * b.len());
+    let (mut above, mut below) = (0.0, 0.0);
+    for x in a {
+        for y in b {
+            differences.push(y - x);
+            if y > x {
+                above += 1.0;
+            } else if y < x {
+                below += 1.0;
+            }
+        }
+    }
+    let pairs = n * m;
+    let u = above + (pairs - above - below) / 2.0;
+    let all = sorted(&[a, b].concat());
+    let ties: f64 = all.chunk_by(|x, y| x == y).map(|run| (run.len() as f64).powi(3) - run.len() as f64).sum();
+    let total = n + m;
+    let variance = pairs / 12.0 * ((total + 1.0) - ties / (total * (total - 1.0)));
+    let distance = ((u - pairs / 2.0).abs() - 0.5).max(0.0);
+    let p = if variance > 0.0 { libm::erfc(distance / variance.sqrt() / std::f64::consts::SQRT_2) } else { 1.0 };
+    Some(RankTest { p, delta: (above - below) / pairs, shift: median(&differences)? })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// 200 draws of a normal distribution by Box-Muller.
+    fn normal(mean: f64, sigma: f64, n: usize, seed: u64) -> Vec<f64> {
+        let mut random = fastrand::Rng::with_seed(seed);
+        (0..n)
+            .map(|_| {
+                let (u, v) = (1.0 - random.f64(), random.f64());
+                mean + sigma * (-2.0 * u.ln()).sqrt() * (std::f64::consts::TAU * v).cos()
+            })
+            .collect()
+    }
+
+    #[test]
+    fn quantiles_agree_with_a_hand_count() {
+        let five = [1.0, 2.0, 3.0, 4.0, 5.0];
+        assert_eq!(quantile(&five, 0.0), Some(1.0));
+        assert_eq!(quantile(&five, 0.5), Some(3.0));
+        assert_eq!(quantile(&five, 0.9), Some(4.6));
+        assert_eq!(quantile(&five, 1.0), Some(5.0));
+        assert_eq!(median(&[4.0, 1.0, 3.0, 2.0]), Some(2.5));
+        assert_eq!(quantile(&[], 0.5), None);
+    }
+
+    #[test]
+    fn the_summary_of_no_sample_has_no_number() {
+        assert_eq!(Summary::of(&[]), Summary::default());
+    }
+
+    #[test]
+    fn the_interval_of_a_constant_is_that_constant() {
+        assert_eq!(bootstrap_median(&[7.0; 20]), Some(Interval { low: 7.0, high: 7.0 }));
+    }
+
+    #[test]
+    fn the_interval_holds_the_true_median_about_as_often_as_it_says() {
+        let held = (0..200)
+            .filter(|&seed| {
+                let interval = bootstrap_median(&normal(100.0, 15.0, 40, seed)).unwrap();
+                interval.low <= 100.0 && 100.0 <= interval.high
+            })
+            .count();
+        assert!((182..=199).contains(&held), "{held} of 200 intervals hold the median, 190 are expected");
+    }
+
+    #[test]
+    fn the_interval_shrinks_with_the_root_of_the_number_of_samples() {
+        let width = |n| {
+            let i = bootstrap_median(&normal(100.0, 10.0, n, 9)).unwrap();
+            i.high - i.low
+        };
+        let ratio = width(50) / width(800);
+        assert!((2.5..6.5).contains(&ratio), "sixteen times the samples, {ratio:.1} times the width, 4 expected");
+    }
+
+    #[test]
+    fn flags_the_one_that_lies_far_out_and_keeps_it() {
+        let samples = [10.0, 11.0, 10.5, 9.5, 10.2, 9.9, 60.0];
+        assert_eq!(outliers(&samples), [false, false, false, false, false, false, true]);
+        assert_eq!(Summary::of(&samples).max_ns, Some(60.0));
+        assert_eq!(outliers(&[1.0, 1.0, 1.0]), [false; 3]);
+    }
+
+    #[test]
+    fn a_normal_distribution_has_few_outliers() {
+        let flagged = outliers(&normal(100.0, 10.0, 2000, 3)).into_iter().filter(|&is| is).count();
+        assert!(flagged < 6, "{flagged} of 2000; 3.5 sigma leaves one in 2000");
+    }
+
+    #[test]
+    fn the_rank_test_agrees_with_a_published_example() {
+        // Two sets without overlap, five each: U = 25, z = (12.5 - 0.5) / sqrt(25 * 11 / 12).
+        let test = rank_test(&[1.0, 2.0, 3.0, 4.0, 5.0], &[6.0, 7.0, 8.0, 9.0, 10.0]).unwrap();
+        assert!((test.p - 0.012_186).abs() < 1e-5, "p is {}", test.p);
+        assert_eq!(test.delta, 1.0);
+        assert_eq!(test.shift, 5.0);
+    }
+
+    #[test]
+    fn the_rank_test_cries_wolf_about_one_time_in_twenty() {
+        let alarms = (0..400)
+            .filter(|&seed| {
+                let (a, b) = (normal(50.0, 5.0, 30, seed), normal(50.0, 5.0, 30, seed + 10_000));
+                rank_test(&a, &b).unwrap().p < 0.05
+            })
+            .count();
+        assert!((8..=36).contains(&alarms), "{alarms} of 400, 20 expected");
+    }
+
+    #[test]
+    fn the_rank_test_sees_a_shift_of_one_sigma() {
+        let test = rank_test(&normal(50.0, 5.0, 30, 1), &normal(55.0, 5.0, 30, 2)).unwrap();
+        assert!(test.p < 0.01 && test.delta > 0.3, "{test:?}");
+        assert!((test.shift - 5.0).abs() < 3.0, "{test:?}");
+    }
+
+    #[test]
+    fn equal_samples_differ_in_nothing() {
+        let test = rank_test(&[3.0; 10], &[3.0; 10]).unwrap();
+        assert_eq!((test.p, test.delta, test.shift), (1.0, 0.0, 0.0));
+    }
+
+    #[test]
+    fn says_when_a_run_is_noisy_and_not_when_it_is_quiet() {
+        assert_eq!(noise(&normal(100.0, 3.0, 40, 5)), None);
+        assert!(noise(&normal(100.0, 60.0, 20, 5)).is_some());
+        let drifting: Vec<f64> = (0..40).map(|i| 100.0 + f64::from(i)).collect();
+        assert!(noise(&drifting).is_some_and(|why| why.contains("second half")), "{:?}", noise(&drifting));
+    }
+}

@@ -1,0 +1,162 @@
+//! The terminal's table: one row a run, phases as stacked bars, every number with its unit. A pure
+//! function from results to text; it knows no terminal and no clock.
+
+use comfy_table::{Cell, CellAlignment, Table, presets};
+
+use crate::results::{Results, Run, Sample, Scenario, Variant};
+use crate::stats::{self, median};
+
+/// Cells of a full bar: the longest total of the table.
+const BAR_CELLS: f64 = 28.0;
+/// One glyph a phase, in order.
+const GLYPHS: [(char, &str); 4] = [('█', "pull"), ('▓', "unpack"), ('▒', "create"), ('░', "start")];
+
+/// The whole table, with what a reader must know below it.
+pub fn render(results: &Results) -> String {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING);
+    let head = ["variant", "scenario", "link", "pull", "unpack", "create", "start", "total", "95 % CI", "p99", "n", ""];
+    table.set_header(head.map(Cell::new));
+    let runs = || results.variants.iter().flat_map(|v| v.runs.iter().map(move |r| (v, r)));
+    let longest = runs().filter_map(|(_, r)| r.summary.median_ns).fold(0.0, f64::max);
+    for (variant, run) in runs() {
+        table.add_row(row(variant, run, longest));
+    }
+    for column in 3..=10 {
+        if let Some(column) = table.column_mut(column) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    let mut text = format!("{table}\n");
+    text.push_str(&format!("\n{}  (medians; bar: share of the longest total)\n", legend()));
+    for line in remarks(results) {
+        text.push_str(&line);
+        text.push('\n');
+    }
+    text
+}
+
+fn row(variant: &Variant, run: &Run, longest: f64) -> Vec<String> {
+    let phases =
+        [run.phase_ns(|s| s.pull_ns), run.phase_ns(|s| s.unpack_ns), run.phase_ns(|s| s.create_ns), starts(run)];
+    let medians = phases.map(|samples| median(&samples));
+    let mut cells = vec![variant.name.clone(), scenario(run), link(run)];
+    cells.extend(medians.iter().map(|m| m.map_or_else(|| "-".into(), duration)));
+    let s = &run.summary;
+    cells.push(s.median_ns.map_or_else(|| "failed".into(), duration));
+    cells.push(match (s.ci95_low_ns, s.ci95_high_ns) {
+        (Some(low), Some(high)) => format!("{} .. {}", duration(low), duration(high)),
+        _ => "-".into(),
+    });
+    cells.push(s.p99_ns.map_or_else(|| "-".into(), duration));
+    cells.push(s.n.to_string());
+    cells.push(bar(&medians, longest));
+    cells
+}
+
+fn starts(run: &Run) -> Vec<f64> {
+    run.phase_ns(|s: &Sample| s.start_ns)
+}
+
+fn scenario(run: &Run) -> String {
+    let name = match run.scenario {
+        Scenario::Cold => "cold",
+        Scenario::Accelerated => "accelerated",
+        Scenario::Provisioned => "provisioned",
+    };
+    match run.burst {
+        1 => name.into(),
+        n => format!("{name} x{n}"),
+    }
+}
+
+fn link(run: &Run) -> String {
+    if run.scenario == Scenario::Cold { run.link.clone() } else { "-".into() }
+}
+
+/// A stacked bar: each phase at least visible when it is there at all.
+fn bar(medians: &[Option<f64>; 4], longest: f64) -> String {
+    GLYPHS
+        .iter()
+        .zip(medians)
+        .filter_map(|((glyph, _), ns)| ns.filter(|&ns| ns > 0.0 && longest > 0.0).map(|ns| (glyph, ns)))
+        .flat_map(|(glyph, ns)| std::iter::repeat_n(*glyph, (ns / longest * BAR_CELLS).round().max(1.0) as usize))
+        .collect()
+}
+
+fn legend() -> String {
+    GLYPHS.map(|(glyph, name)| format!("{glyph} {name}")).join("  ")
+}
+
+fn remarks(results: &Results) -> Vec<String> {
+    let mut lines = Vec::new();
+    let overhead = &results.overhead;
+    match overhead.start_ns_median {
+        Some(floor) => lines.push(format!(
+            "floor: the smallest static program starts in {} here (median of {}){}",
+            duration(floor),
+            overhead.n,
+            overhead
+                .connect_step_ns_median
+                .map_or_else(String::new, |step| format!("; one turn of the connect loop takes {}", duration(step)))
+        )),
+        None => lines.push("floor: not measured, no C compiler that links statically was found".into()),
+    }
+    for (variant, run) in results.variants.iter().flat_map(|v| v.runs.iter().map(move |r| (v, r))) {
+        let what = format!("{} {} {}", variant.name, scenario(run), link(run));
+        if let Some(why) = stats::noise(&run.totals_ns()).filter(|_| run.summary.n > 0) {
+            lines.push(format!("noisy: {what}: {why}"));
+        }
+        let flagged = run.samples.iter().filter(|s| s.outlier).count();
+        if flagged > 0 {
+            lines.push(format!("outliers: {what}: {flagged} of {} flagged, none dropped", run.samples.len()));
+        }
+        let failed: Vec<_> = run.samples.iter().filter(|s| s.error.is_some()).collect();
+        if let Some((first, error)) = failed.first().and_then(|s| Some((s, s.error.as_ref()?))) {
+            lines.push(format!(
+                "failed: {what}: {} of {} samples; the first is sample {} in phase {}: {}",
+                failed.len(),
+                run.samples.len(),
+                first.order,
+                error.phase,
+                error.message
+            ));
+        }
+    }
+    lines.extend(results.notes.iter().map(|note| format!("note: {note}")));
+    lines
+}
+
+/// A time with three digits and its unit.
+pub fn duration(ns: f64) -> String {
+    let (value, unit) = match ns.abs() {
+        x if x < 1e3 => (ns, "ns"),
+        x if x < 1e6 => (ns / 1e3, "µs"),
+        x if x < 1e9 => (ns / 1e6, "ms"),
+        _ => (ns / 1e9, "s"),
+    };
+    match value.abs() {
+        v if v < 10.0 => format!("{value:.2} {unit}"),
+        v if v < 100.0 => format!("{value:.1} {unit}"),
+        _ => format!("{value:.0} {unit}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_have_three_digits_and_a_unit() {
+        for (ns, text) in
+            [(5.0, "5.00 ns"), (1234.0, "1.23 µs"), (45_600.0, "45.6 µs"), (123_456_789.0, "123 ms"), (2.5e9, "2.50 s")]
+        {
+            assert_eq!(duration(ns), text);
+        }
+    }
+
+    #[test]
+    fn every_phase_that_is_there_is_seen_in_the_bar() {
+        assert_eq!(bar(&[Some(900.0), Some(1.0), None, Some(100.0)], 1000.0), format!("{}▓░░░", "█".repeat(25)));
+    }
+}

@@ -1,0 +1,132 @@
+//! The folder that a run works in, and the promise that it goes away: on drop, and, where a run was
+//! killed, at the beginning of the next one. Also eviction of files from the page cache.
+
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
+
+const PREFIX: &str = "work-";
+
+/// A folder of this process, removed with everything in it when dropped.
+pub struct Work {
+    path: PathBuf,
+    made: usize,
+}
+
+impl Work {
+    /// Makes a folder below `parent` and removes those of processes that are gone.
+    ///
+    /// # Errors
+    /// When the folder cannot be made.
+    pub fn create(parent: &Path) -> io::Result<Self> {
+        fs::create_dir_all(parent)?;
+        let parent = parent.canonicalize()?;
+        for entry in fs::read_dir(&parent)?.flatten() {
+            let name = entry.file_name();
+            let pid = name.to_str().and_then(|n| n.strip_prefix(PREFIX)).and_then(|n| n.parse::<u32>().ok());
+            if pid.is_some_and(|pid| !Path::new(&format!("/proc/{pid}")).exists()) {
+                remove_tree(&entry.path())?;
+            }
+        }
+        let path = parent.join(format!("{PREFIX}{}", std::process::id()));
+        fs::create_dir_all(&path)?;
+        Ok(Self { path, made: 0 })
+    }
+
+    /// The folder.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// A fresh, empty folder in it.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub fn fresh(&mut self, name: &str) -> io::Result<PathBuf> {
+        self.made += 1;
+        let path = self.path.join(format!("{name}-{}", self.made));
+        fs::create_dir(&path)?;
+        Ok(path)
+    }
+}
+
+impl Drop for Work {
+    fn drop(&mut self) {
+        let _ = remove_tree(&self.path);
+    }
+}
+
+/// Removes a folder whatever modes the image gave its folders.
+///
+/// # Errors
+/// When something stays.
+pub fn remove_tree(path: &Path) -> io::Result<()> {
+    match fs::remove_dir_all(path) {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            open_folders(path)?;
+            fs::remove_dir_all(path)
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        done => done,
+    }
+}
+
+fn open_folders(path: &Path) -> io::Result<()> {
+    fs::set_permissions(path, fs::Permissions::from_mode(0o700))?;
+    for entry in fs::read_dir(path)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            open_folders(&entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+/// Writes files back and drops them from the page cache, so that the next read comes from the disk
+/// (posix_fadvise(2)). On a tmpfs this does nothing: there is no disk below it.
+///
+/// # Errors
+/// When a file cannot be opened or synced.
+pub fn evict(path: &Path) -> io::Result<()> {
+    let kind = fs::symlink_metadata(path)?.file_type();
+    if kind.is_dir() {
+        for entry in fs::read_dir(path)? {
+            evict(&entry?.path())?;
+        }
+    } else if kind.is_file() {
+        let file = File::open(path)?;
+        file.sync_data()?;
+        posix_fadvise(&file, 0, 0, PosixFadviseAdvice::POSIX_FADV_DONTNEED)?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn goes_away_with_folders_that_nobody_may_enter() {
+        let parent = tempfile::tempdir().unwrap();
+        let mut work = Work::create(parent.path()).unwrap();
+        let locked = work.fresh("rootfs").unwrap().join("locked");
+        fs::create_dir(&locked).unwrap();
+        fs::write(locked.join("file"), "x").unwrap();
+        fs::set_permissions(&locked, fs::Permissions::from_mode(0o000)).unwrap();
+        evict(&parent.path().join("nothing")).unwrap_err();
+        drop(work);
+        assert_eq!(fs::read_dir(parent.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn removes_what_a_killed_run_left() {
+        let parent = tempfile::tempdir().unwrap();
+        let stale = parent.path().join("work-4294967294"); // beyond any pid
+        fs::create_dir(&stale).unwrap();
+        let work = Work::create(parent.path()).unwrap();
+        assert!(!stale.exists() && work.path().exists());
+    }
+}
