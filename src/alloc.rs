@@ -1,8 +1,176 @@
-//! The global allocator: mimalloc (feature `mimalloc`, on by default).
+//! The global allocator: mimalloc (feature `mimalloc`, on by default), which a cold start does not pay for.
 //!
-//! Its C code is compiled with defaults for an instance rather than a workstation: no transparent huge pages and a
-//! small arena reserve (.cargo/config.toml; the template carries the same lines, they do not travel with a crate).
+//! Setting mimalloc up reads /proc and /sys, maps 66 MiB and touches a dozen pages. Until the first reply is out a
+//! small static arena serves instead: memory is handed out in order and never reused. Then [`settle`] sets mimalloc up
+//! and everything that follows is its own. What came from the arena stays valid; freeing it does nothing.
+//!
+//! mimalloc would set itself up before `main`, from an ELF constructor, unless its C code is compiled with
+//! `-DMI_PRIM_HAS_PROCESS_ATTACH` (.cargo/config.toml; the template carries the same line, because such flags do not
+//! travel with a crate). Where it is compiled without, everything works and the arena is never used.
+
+/// Sets the allocator up for the rest of the process's life. Called once the first reply is out, and before another
+/// thread is started.
+pub(crate) fn settle() {
+    #[cfg(feature = "mimalloc")]
+    early::settle();
+}
 
 #[cfg(feature = "mimalloc")]
-#[global_allocator]
-static GLOBAL: mimalloc::MiMalloc = mimalloc::MiMalloc;
+mod early {
+    use libmimalloc_sys as _; // its exact version is pinned: the two symbols below are not its public interface
+    use mimalloc::MiMalloc;
+    use std::alloc::{GlobalAlloc, Layout};
+    use std::cell::UnsafeCell;
+    use std::mem::MaybeUninit;
+    use std::sync::Once;
+    use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+    #[global_allocator]
+    static GLOBAL: Early = Early;
+
+    /// Size of the arena, in bytes; untouched pages of it cost nothing. A first event with its reply takes some 20 KiB.
+    const ARENA_BYTES: usize = 256 * 1024;
+
+    #[repr(align(4096))]
+    struct Arena(UnsafeCell<[MaybeUninit<u8>; ARENA_BYTES]>);
+
+    // SAFETY: the bytes are handed out once each, by an atomic counter; the arena itself never reads or writes them.
+    unsafe impl Sync for Arena {}
+
+    static ARENA: Arena = Arena(UnsafeCell::new([MaybeUninit::uninit(); ARENA_BYTES]));
+    /// First byte of the arena not handed out.
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    /// Whether mimalloc serves from now on.
+    static SETTLED: AtomicBool = AtomicBool::new(false);
+
+    unsafe extern "C" {
+        /// What mimalloc's ELF constructor would call (src/init.c). The first thread to call it is mimalloc's main one.
+        fn _mi_auto_process_init();
+        /// Whether that has happened (src/init.c).
+        static _mi_process_is_initialized: bool;
+    }
+
+    pub(super) fn settle() {
+        static ONCE: Once = Once::new();
+        ONCE.call_once(|| {
+            // JUSTIFICATION: there is no public call that also arranges for threads to give their memory back.
+            // SAFETY: the flag is written by the call below only, or by the constructor before main; the call is made
+            // once, here, before anything is allocated by mimalloc, which is what the constructor would have done.
+            unsafe {
+                if !std::ptr::read_volatile(&raw const _mi_process_is_initialized) {
+                    _mi_auto_process_init();
+                }
+            }
+            SETTLED.store(true, Ordering::Release);
+        });
+    }
+
+    struct Early;
+
+    impl Early {
+        /// Memory from the arena; `None` if mimalloc is to serve.
+        #[cold]
+        fn bump(layout: Layout) -> Option<*mut u8> {
+            // SAFETY: as in `settle`.
+            if unsafe { std::ptr::read_volatile(&raw const _mi_process_is_initialized) } {
+                settle(); // the constructor has run after all
+                return None;
+            }
+            let base = ARENA.0.get() as usize;
+            let mut from = NEXT.load(Ordering::Relaxed);
+            loop {
+                let start = (base + from).checked_next_multiple_of(layout.align())? - base;
+                let end = start.checked_add(layout.size()).filter(|end| *end <= ARENA_BYTES);
+                let Some(end) = end else {
+                    settle(); // a first request that needs more
+                    return None;
+                };
+                match NEXT.compare_exchange_weak(from, end, Ordering::Relaxed, Ordering::Relaxed) {
+                    // SAFETY: `start` is within the arena.
+                    Ok(_) => return Some(unsafe { ARENA.0.get().cast::<u8>().add(start) }),
+                    Err(moved) => from = moved,
+                }
+            }
+        }
+
+        /// Grows or shrinks the block that was handed out last where it lies.
+        fn resize_last(pointer: *mut u8, old: usize, new: usize) -> bool {
+            let start = pointer as usize - ARENA.0.get() as usize;
+            start + new <= ARENA_BYTES
+                && NEXT.compare_exchange(start + old, start + new, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+        }
+    }
+
+    #[inline]
+    fn is_arenas(pointer: *mut u8) -> bool {
+        (pointer as usize).wrapping_sub(ARENA.0.get() as usize) < ARENA_BYTES
+    }
+
+    // JUSTIFICATION: a global allocator is unsafe by its trait.
+    // SAFETY: before `SETTLED` blocks come from the arena, disjoint (see `bump`), aligned and in bounds; a block of the
+    // arena is recognised by its address and never reaches mimalloc; everything else is mimalloc's from first to last.
+    unsafe impl GlobalAlloc for Early {
+        #[inline]
+        unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+            if !SETTLED.load(Ordering::Acquire)
+                && let Some(pointer) = Self::bump(layout)
+            {
+                return pointer;
+            }
+            // SAFETY: the caller's promise is passed on.
+            unsafe { MiMalloc.alloc(layout) }
+        }
+
+        #[inline]
+        unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+            if !SETTLED.load(Ordering::Acquire)
+                && let Some(pointer) = Self::bump(layout)
+            {
+                return pointer; // .bss, and never handed out before
+            }
+            // SAFETY: the caller's promise is passed on.
+            unsafe { MiMalloc.alloc_zeroed(layout) }
+        }
+
+        #[inline]
+        unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+            if !is_arenas(pointer) {
+                // SAFETY: not the arena's, so mimalloc's, with the layout it was made with.
+                unsafe { MiMalloc.dealloc(pointer, layout) };
+            }
+        }
+
+        #[inline]
+        unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
+            if !is_arenas(pointer) {
+                // SAFETY: as in `dealloc`.
+                return unsafe { MiMalloc.realloc(pointer, layout, new_size) };
+            }
+            if Self::resize_last(pointer, layout.size(), new_size) {
+                return pointer;
+            }
+            // SAFETY: the caller promises a valid size for this alignment; the copy stays within both blocks, which are
+            // disjoint.
+            unsafe {
+                let moved = self.alloc(Layout::from_size_align_unchecked(new_size, layout.align()));
+                if !moved.is_null() {
+                    std::ptr::copy_nonoverlapping(pointer, moved, layout.size().min(new_size));
+                }
+                moved
+            }
+        }
+    }
+
+    #[cfg(test)]
+    mod tests {
+        #[test]
+        fn memory_survives_the_change_of_allocators() {
+            let mut kept: Vec<Vec<u8>> = (0..100u8).map(|n| vec![n; 100]).collect();
+            super::settle();
+            for (n, vector) in kept.iter_mut().enumerate() {
+                vector.resize(1000, n as u8);
+                assert!(vector.iter().all(|byte| *byte == n as u8));
+            }
+        }
+    }
+}

@@ -1,19 +1,24 @@
-//! Event: the body of POST /event-invoke and the context it came with.
+//! Event: the body of POST /event-invoke (or of a sibling platform's event path) and the context it came with.
+//! Not the shapes that triggers send: those are in `trigger`. Platform page "WebServer image function".
 
 use crate::context::Context;
 use crate::error::Result;
 use crate::json::{self, Document};
 use crate::request::{Body, Headers, Request};
+use std::fmt;
+use std::time::Instant;
 
 /// One invocation of an event function.
 pub struct Event<'a> {
     headers: Headers<'a>,
     body: Body<'a>,
+    arrival: Option<Instant>,
 }
 
 impl<'a> Event<'a> {
     pub(crate) fn new(request: Request<'a>) -> Event<'a> {
-        Event { headers: request.headers(), body: request.into_body() }
+        let (headers, arrival) = (request.headers(), request.context().arrival());
+        Event { headers, body: request.into_body(), arrival }
     }
 
     /// The event as a `T`, parsed in place: `&str` fields of `T` point into the body. Take the [`context`] first if
@@ -59,11 +64,21 @@ impl<'a> Event<'a> {
 
     /// What the platform said about this invocation.
     pub fn context(&self) -> Context<'a> {
-        Context::new(self.headers)
+        Context::new(self.headers, self.arrival)
     }
 
     /// All headers of the invocation.
     pub fn headers(&self) -> Headers<'a> {
         self.headers
+    }
+}
+
+impl fmt::Debug for Event<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The body's size only: an event may hold what must not be logged.
+        f.debug_struct("Event")
+            .field("context", &self.context())
+            .field("body_bytes", &self.bytes().len())
+            .finish_non_exhaustive()
     }
 }

@@ -11,6 +11,7 @@ use serde::ser::{SerializeMap, SerializeSeq};
 use serde::{Deserialize, Serialize, Serializer};
 use simd_json::{Buffers, Deserializer, ErrorType, Node, StaticNode, Tape};
 use std::cell::Cell;
+use std::mem::ManuallyDrop;
 
 /// Bytes after a document that the parser may read.
 pub const PADDING_BYTES: usize = simd_json::INPUT_PADDING;
@@ -176,7 +177,8 @@ struct Scratch {
 }
 
 thread_local! {
-    static SPARE: Cell<Option<Scratch>> = const { Cell::new(None) };
+    // Never dropped, like the buffers of spare.rs: registering a destructor costs five system calls before the first reply.
+    static SPARE: Cell<Option<ManuallyDrop<Scratch>>> = const { Cell::new(None) };
 }
 
 impl Scratch {
@@ -185,7 +187,10 @@ impl Scratch {
 
     #[inline(never)] // a coroutine may come back on another thread: the slot's address must not be kept across calls
     fn take() -> Scratch {
-        SPARE.take().unwrap_or_else(|| Scratch { buffers: Self::new_buffers(), tape: Tape(Vec::new()) })
+        SPARE
+            .take()
+            .map(ManuallyDrop::into_inner)
+            .unwrap_or_else(|| Scratch { buffers: Self::new_buffers(), tape: Tape(Vec::new()) })
     }
 
     #[inline(never)]
@@ -196,7 +201,7 @@ impl Scratch {
         if self.buffers.structural_indexes().len() > Self::KEEP_NODES {
             self.buffers = Self::new_buffers();
         }
-        SPARE.set(Some(self));
+        SPARE.set(Some(ManuallyDrop::new(self)));
     }
 
     fn new_buffers() -> Buffers {

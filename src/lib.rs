@@ -50,5 +50,5 @@ pub use error::{Error, Result};
 pub use event::Event;
 pub use reply::{BodyWriter, IntoReply, Json, Reply};
 pub use request::{Body, Headers, Request};
-pub use transport::{Limits, sleep};
+pub use transport::{Limits, blocking, sleep};
 pub use wire::{HeadLimits, Status, Version};

@@ -1,12 +1,32 @@
 //! Request: method, path, query, headers, body, all borrowed from the connection's buffer.
-//! Not the parser (`wire`) and not the reader (`transport`): a value that a test can make without a socket.
+//! Not the parser (`wire`) and not the reader (`transport`): a value that a test can make without a socket
+//! (`firstbyte::test`), and that an API Gateway event can be turned into (`trigger::apigw`). RFC 9110, section 3.4.
 
+use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::json;
+use crate::platform;
 use crate::wire::{Field, Head, Status, Version};
 use std::borrow::Cow;
+use std::fmt;
+use std::str::FromStr;
+use std::time::Instant;
 
 /// One HTTP request, body complete. RFC 9110, section 3.4.
+///
+/// # Example
+/// ```
+/// use firstbyte::{Request, Result};
+///
+/// fn greet(request: Request<'_>) -> Result<String> {
+///     let name = request.param("name").unwrap_or("stranger");
+///     let times: usize = request.parsed_query_param("times")?.unwrap_or(1);
+///     Ok(format!("hello, {name}! ").repeat(times))
+/// }
+///
+/// let app = firstbyte::App::new().get("/hello/{name}", greet);
+/// assert_eq!(firstbyte::test::get("/hello/ann?times=2").send(&app).text(), "hello, ann! hello, ann! ");
+/// ```
 pub struct Request<'a> {
     method: &'a str,
     path: &'a str,
@@ -15,6 +35,9 @@ pub struct Request<'a> {
     headers: Headers<'a>,
     body: Body<'a>,
     params: Option<matchit::Params<'a, 'a>>,
+    /// What the platform sent along, where that is not `headers`: a bridged event's client must not pose as it.
+    invocation: Option<Headers<'a>>,
+    arrival: Option<Instant>,
 }
 
 impl<'a> Request<'a> {
@@ -30,7 +53,35 @@ impl<'a> Request<'a> {
             headers: Headers::new(head_bytes, &head.fields),
             body,
             params: None,
+            invocation: None,
+            arrival: None,
         }
+    }
+
+    /// A request that came in another form than HTTP. The target's parts must be what the wire would admit.
+    pub(crate) fn assemble(
+        method: &'a str,
+        path: &'a str,
+        query: Option<&'a str>,
+        headers: Headers<'a>,
+        body: Body<'a>,
+    ) -> Request<'a> {
+        let version = Version::Http11;
+        Request { method, path, query, version, headers, body, params: None, invocation: None, arrival: None }
+    }
+
+    /// The same request with the time of its arrival, from which [`Context::deadline`] counts. Time enters as a
+    /// value: nothing here reads a clock.
+    pub fn with_arrival(mut self, arrival: Instant) -> Request<'a> {
+        self.arrival = Some(arrival);
+        self
+    }
+
+    /// The same request as part of an invocation whose context is in other headers than the request's own.
+    pub(crate) fn with_invocation(mut self, headers: Headers<'a>, arrival: Option<Instant>) -> Request<'a> {
+        self.invocation = Some(headers);
+        self.arrival = arrival;
+        self
     }
 
     /// The method as it was sent; methods are case-sensitive.
@@ -58,9 +109,30 @@ impl<'a> Request<'a> {
         self.headers
     }
 
+    /// The first value of a header field, names compared without case; `None` if it is missing or not UTF-8.
+    pub fn header(&self, name: &str) -> Option<&'a str> {
+        self.headers.get(name)
+    }
+
+    /// What the platform says about this invocation.
+    pub fn context(&self) -> Context<'a> {
+        Context::new(self.invocation.unwrap_or(self.headers), self.arrival)
+    }
+
     /// The body.
     pub fn body(&self) -> &[u8] {
         self.body.as_bytes()
+    }
+
+    /// The body as text.
+    ///
+    /// # Errors
+    /// 400 if the body is not UTF-8.
+    pub fn text(&self) -> Result<&str> {
+        std::str::from_utf8(self.body()).map_err(|error| {
+            let at = error.valid_up_to();
+            Error::peer(Status::BAD_REQUEST, format!("the body is not UTF-8 (near byte {at}); send text"))
+        })
     }
 
     /// The body parsed as JSON, in place: `&str` fields of `T` point into the request's own bytes.
@@ -78,10 +150,25 @@ impl<'a> Request<'a> {
 
     /// The first value of a query parameter in `application/x-www-form-urlencoded` form, decoded.
     pub fn query_param(&self, name: &str) -> Option<Cow<'a, str>> {
-        self.query?.split('&').find_map(|pair| {
+        self.query_params().find(|(key, _)| key == name).map(|(_, value)| value)
+    }
+
+    /// All query parameters in the order they were sent, names and values decoded. A name without `=` has the value
+    /// "".
+    pub fn query_params(&self) -> impl Iterator<Item = (Cow<'a, str>, Cow<'a, str>)> + use<'a> {
+        self.query.unwrap_or_default().split('&').filter(|pair| !pair.is_empty()).map(|pair| {
             let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
-            (form_decode(key) == name).then(|| form_decode(value))
+            (form_decode(key), form_decode(value))
         })
+    }
+
+    /// A query parameter as a number or any other type that reads itself from text; `None` if it is missing.
+    ///
+    /// # Errors
+    /// 400 if the parameter is there and not a `T`.
+    pub fn parsed_query_param<T: FromStr>(&self, name: &str) -> Result<Option<T>> {
+        let Some(text) = self.query_param(name) else { return Ok(None) };
+        text.parse().map(Some).map_err(|_| malformed("query", name))
     }
 
     /// A path parameter of the route that matched, undecoded; `None` if the route has no such parameter.
@@ -92,16 +179,34 @@ impl<'a> Request<'a> {
     /// A path parameter as a number or any other type that reads itself from text.
     ///
     /// # Errors
-    /// 400 if the parameter is not there or not a `T`.
-    pub fn parsed_param<T: std::str::FromStr>(&self, name: &str) -> Result<T> {
-        self.param(name).and_then(|text| text.parse().ok()).ok_or_else(|| {
-            Error::peer(Status::BAD_REQUEST, format!("the path parameter `{name}` is missing or malformed"))
-        })
+    /// 400 if the parameter is not a `T`; 500 if the route has no parameter of this name.
+    pub fn parsed_param<T: FromStr>(&self, name: &str) -> Result<T> {
+        let text = self.param(name).ok_or_else(|| {
+            Error::new(format!("the route has no parameter `{name}`; write it as `{{{name}}}` in the route's pattern"))
+        })?;
+        text.parse().map_err(|_| malformed("path", name))
     }
 
     pub(crate) fn set_params(&mut self, params: matchit::Params<'a, 'a>) {
         self.params = Some(params);
     }
+}
+
+impl fmt::Debug for Request<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Sizes of query and body only: either may hold what must not be logged.
+        f.debug_struct("Request")
+            .field("method", &self.method)
+            .field("path", &self.path)
+            .field("query_bytes", &self.query.map(str::len))
+            .field("headers", &self.headers)
+            .field("body_bytes", &self.body.len)
+            .finish_non_exhaustive()
+    }
+}
+
+fn malformed(part: &str, name: &str) -> Error {
+    Error::peer(Status::BAD_REQUEST, format!("the {part} parameter `{name}` is malformed; send what its type reads"))
 }
 
 /// `+` is a space and `%XX` a byte (WHATWG URL, section 5.1); bytes that are not UTF-8 become U+FFFD.
@@ -128,15 +233,27 @@ fn form_decode(text: &str) -> Cow<'_, str> {
 }
 
 /// The header fields of one request. Copies are free: it is two references.
+///
+/// `Debug` prints names and values, but `redacted` for what may be a secret: the platforms' credentials,
+/// `authorization`, `cookie`, and every name that says key, secret, token or password.
 #[derive(Clone, Copy)]
-pub struct Headers<'a> {
-    bytes: &'a [u8],
-    fields: &'a [Field],
+pub struct Headers<'a>(Fields<'a>);
+
+#[derive(Clone, Copy)]
+enum Fields<'a> {
+    /// As they came over the wire: positions in the head's bytes.
+    Wire { bytes: &'a [u8], fields: &'a [Field] },
+    /// From an event or a test.
+    Pairs(&'a [(&'a str, &'a str)]),
 }
 
 impl<'a> Headers<'a> {
     pub(crate) fn new(bytes: &'a [u8], fields: &'a [Field]) -> Headers<'a> {
-        Headers { bytes, fields }
+        Headers(Fields::Wire { bytes, fields })
+    }
+
+    pub(crate) fn from_pairs(pairs: &'a [(&'a str, &'a str)]) -> Headers<'a> {
+        Headers(Fields::Pairs(pairs))
     }
 
     /// The first value of a field, names compared without case; `None` if it is missing or not UTF-8.
@@ -146,25 +263,53 @@ impl<'a> Headers<'a> {
 
     /// The first value of a field as bytes: RFC 9110 allows any above 0x7f.
     pub fn get_bytes(&self, name: &str) -> Option<&'a [u8]> {
-        self.iter().find(|(field, _)| field.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+        match self.0 {
+            Fields::Wire { bytes, fields } => fields
+                .iter()
+                .find(|field| field.name.of(bytes).eq_ignore_ascii_case(name.as_bytes()))
+                .map(|field| field.value.of(bytes)),
+            Fields::Pairs(pairs) => {
+                pairs.iter().find(|(field, _)| field.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_bytes())
+            }
+        }
     }
 
     /// Names as they were sent, and values, in order.
     pub fn iter(&self) -> impl Iterator<Item = (&'a str, &'a [u8])> + use<'a> {
-        let bytes = self.bytes;
-        self.fields
-            .iter()
-            .map(move |field| (std::str::from_utf8(field.name.of(bytes)).unwrap_or_default(), field.value.of(bytes)))
+        let all = self.0;
+        (0..self.len()).map(move |index| match all {
+            Fields::Wire { bytes, fields } => fields.get(index).map_or(("", &[][..]), |field| {
+                (std::str::from_utf8(field.name.of(bytes)).unwrap_or_default(), field.value.of(bytes))
+            }),
+            Fields::Pairs(pairs) => pairs.get(index).map_or(("", &[][..]), |(name, value)| (name, value.as_bytes())),
+        })
     }
 
     /// Number of field lines.
     pub fn len(&self) -> usize {
-        self.fields.len()
+        match self.0 {
+            Fields::Wire { fields, .. } => fields.len(),
+            Fields::Pairs(pairs) => pairs.len(),
+        }
     }
 
     /// Whether there are no fields.
     pub fn is_empty(&self) -> bool {
-        self.fields.is_empty()
+        self.len() == 0
+    }
+}
+
+impl fmt::Debug for Headers<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map()
+            .entries(self.iter().map(|(name, value)| {
+                let shown = match platform::is_secret(name) {
+                    true => Cow::Borrowed("redacted"),
+                    false => String::from_utf8_lossy(value),
+                };
+                (name, shown)
+            }))
+            .finish()
     }
 }
 
@@ -211,9 +356,72 @@ impl<'a> Body<'a> {
     }
 }
 
+impl fmt::Debug for Body<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Body({} bytes)", self.len)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn request<'a>(query: &'a str, headers: &'a [(&'a str, &'a str)], body: &'a mut Vec<u8>) -> Request<'a> {
+        Request::assemble("GET", "/p", Some(query), Headers::from_pairs(headers), Body::from_vec(body))
+    }
+
+    #[test]
+    fn prints_no_secret() {
+        let headers = [
+            ("Host", "seen"),
+            ("X-Scf-Secret-Id", "HIDDEN"),
+            ("x-scf-secret-key", "HIDDEN"),
+            ("X-SCF-SESSION-TOKEN", "HIDDEN"),
+            ("x-fc-access-key-id", "HIDDEN"),
+            ("x-fc-access-key-secret", "HIDDEN"),
+            ("x-fc-security-token", "HIDDEN"),
+            ("X-CFF-Auth-Token", "HIDDEN"),
+            ("X-CFF-Security-Access-Key", "HIDDEN"),
+            ("X-CFF-Security-Secret-Key", "HIDDEN"),
+            ("X-CFF-Security-Token", "HIDDEN"),
+            ("x-amzn-request-context", "HIDDEN"),
+            ("x-amzn-lambda-context", "HIDDEN"),
+            ("Authorization", "HIDDEN"),
+            ("Proxy-Authorization", "HIDDEN"),
+            ("Cookie", "HIDDEN"),
+            ("X-Api-Key", "HIDDEN"),
+        ];
+        let mut body = b"HIDDEN".to_vec();
+        let request = request("token=HIDDEN", &headers, &mut body);
+        let printed = format!("{request:?} {:?} {:?}", request.context(), request.headers());
+        assert!(!printed.contains("HIDDEN"), "{printed}");
+        assert!(printed.contains("seen"));
+        let event = crate::Event::new(request);
+        assert!(!format!("{event:?}").contains("HIDDEN"));
+    }
+
+    #[test]
+    fn reads_query_parameters() {
+        let mut body = Vec::new();
+        let request = request("a=1&b=&c&a=2&%61+b=x%26y&&n=ten", &[], &mut body);
+        let all: Vec<_> = request.query_params().map(|(key, value)| format!("{key}={value}")).collect();
+        assert_eq!(all, ["a=1", "b=", "c=", "a=2", "a b=x&y", "n=ten"]);
+        assert_eq!(request.query_param("a").as_deref(), Some("1"));
+        assert_eq!(request.parsed_query_param::<u8>("a").unwrap(), Some(1));
+        assert_eq!(request.parsed_query_param::<u8>("missing").unwrap(), None);
+        let error = request.parsed_query_param::<u8>("n").unwrap_err();
+        assert_eq!((error.status(), error.to_string().contains("`n`")), (Status::BAD_REQUEST, true));
+        assert_eq!(request.parsed_param::<u8>("n").unwrap_err().status(), Status::INTERNAL_SERVER_ERROR);
+    }
+
+    #[test]
+    fn reads_the_body_as_text() {
+        let mut body = "t\u{fc}r".as_bytes().to_vec();
+        assert_eq!(request("", &[], &mut body).text().unwrap(), "t\u{fc}r");
+        let mut body = b"ab\xff".to_vec();
+        let error = request("", &[], &mut body).text().unwrap_err();
+        assert!(error.is_peers_fault() && error.to_string().contains("byte 2"), "{error}");
+    }
 
     #[test]
     fn decodes_query_parameters() {

@@ -2,6 +2,7 @@
 //! that is idle holds none and a busy one allocates none. Big ones are not kept.
 
 use std::cell::RefCell;
+use std::mem::ManuallyDrop;
 
 /// Capacity of a fresh buffer, in bytes: a platform request is one to two KiB.
 const FRESH_BYTES: usize = 4 * 1024;
@@ -11,7 +12,9 @@ const KEEP_BYTES: usize = 64 * 1024;
 const KEEP: usize = 16;
 
 thread_local! {
-    static SPARE: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
+    // Never dropped: the threads that serve live as long as the process, and a destructor would be registered before
+    // the first reply at the price of five system calls.
+    static SPARE: RefCell<ManuallyDrop<Vec<Vec<u8>>>> = const { RefCell::new(ManuallyDrop::new(Vec::new())) };
 }
 
 /// An empty buffer.
@@ -20,7 +23,7 @@ thread_local! {
 /// thread's slot must not be kept from one call to the next. No borrow outlives a call.
 #[inline(never)]
 pub(crate) fn take() -> Vec<u8> {
-    SPARE.with_borrow_mut(Vec::pop).unwrap_or_else(|| Vec::with_capacity(FRESH_BYTES))
+    SPARE.with_borrow_mut(|spare| spare.pop()).unwrap_or_else(|| Vec::with_capacity(FRESH_BYTES))
 }
 
 /// Keeps the buffer for later, unless it is big or there are enough.

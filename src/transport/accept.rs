@@ -1,15 +1,18 @@
-//! Who gets in: the accepting coroutine, and the life of the server around it.
+//! Who gets in: the accepting coroutine, and the life of the server around it. The first request of all does not come
+//! through here but through the boot lane.
 
 use super::connection::Connection;
 use super::link::{Link, retry};
 use super::slots::Slots;
-use super::{Limits, Service, stop};
-use may::coroutine;
+use super::{Limits, Service, lane, stop};
+use crate::alloc;
+use may::coroutine::{self, JoinHandle};
 use may::io::WaitIo;
 use std::io;
 use std::net::TcpListener;
-use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 /// Everything that connections share. One per process, for as long as it lives.
@@ -17,6 +20,9 @@ pub(crate) struct Server<S> {
     pub service: S,
     pub limits: Limits,
     pub slots: Slots,
+    workers: usize,
+    /// The accepting coroutine, once there is one.
+    acceptor: Mutex<Option<JoinHandle<()>>>,
 }
 
 /// Coroutines that are made before the first connection: each costs two system calls and two page faults.
@@ -26,27 +32,40 @@ const POOL_LATER: usize = 64;
 
 /// Serves until SIGTERM or SIGINT, then lets what is in flight finish.
 pub(crate) fn serve<S: Service>(listener: TcpListener, service: S, limits: Limits, workers: usize) {
-    let drain_timeout = limits.drain_timeout;
+    let slots = Slots::new(limits.connections.max(1));
     let server: &'static Server<S> =
-        Box::leak(Box::new(Server { service, limits, slots: Slots::new(limits.connections.max(1)) }));
-    let slots = &server.slots;
+        Box::leak(Box::new(Server { service, limits, slots, workers: workers.max(1), acceptor: Mutex::new(None) }));
     stop::on_signal(listener.as_raw_fd());
+    lane::run(server, listener);
+    let acceptor = server.acceptor.lock().unwrap_or_else(PoisonError::into_inner).take();
+    if acceptor.is_some_and(|acceptor| acceptor.join().is_err()) {
+        crate::log::announce(format_args!("accepting has failed; the server stops"));
+    }
+    server.slots.drain(limits.drain_timeout);
+}
 
+/// Starts the coroutine runtime, which takes over the listener and the connections that were accepted without it.
+pub(super) fn start_runtime<S: Service>(
+    server: &'static Server<S>,
+    listener: TcpListener,
+    accepted: Vec<Connection<S>>,
+) {
+    alloc::settle();
     let config = may::config();
-    config.set_workers(workers.max(1)).set_pool_capacity(POOL_AT_START).set_stack_size(stack_words(limits.stack_bytes));
+    config.set_workers(server.workers);
+    config.set_pool_capacity(POOL_AT_START).set_stack_size(stack_words(server.limits.stack_bytes));
     config.set_worker_pin(false); // an instance shares its cores with others
     // JUSTIFICATION: may's own bind sets SO_REUSEPORT; its listener has no safe way to take a socket.
     // SAFETY: the descriptor is a listening socket and is given up here. This starts the runtime.
     let listener = unsafe { may::net::TcpListener::from_raw_fd(listener.into_raw_fd()) };
     // SAFETY: the coroutine keeps nothing thread-local over a wait; its frames are bounded.
-    let acceptor = unsafe { coroutine::spawn(move || accept(server, &listener, workers)) };
-    stop::end_on_stack_overflow(limits.stack_bytes);
+    let acceptor = unsafe { coroutine::spawn(move || accept(server, &listener)) };
+    stop::end_on_stack_overflow(server.limits.stack_bytes);
     config.set_pool_capacity(POOL_LATER);
-
-    if acceptor.join().is_err() {
-        crate::log::line("", format_args!("accepting has failed; the server stops"));
+    *server.acceptor.lock().unwrap_or_else(PoisonError::into_inner) = Some(acceptor);
+    for connection in accepted {
+        spawn(server, connection);
     }
-    slots.drain(drain_timeout);
 }
 
 /// may counts stacks in words and recycles only multiples of 512 of them.
@@ -54,13 +73,13 @@ fn stack_words(bytes: usize) -> usize {
     (bytes / size_of::<usize>()).next_multiple_of(512).max(512)
 }
 
-fn accept<S: Service>(server: &'static Server<S>, listener: &may::net::TcpListener, workers: usize) {
+fn accept<S: Service>(server: &'static Server<S>, listener: &may::net::TcpListener) {
     loop {
         if server.slots.is_full() {
             make_room(server, listener);
         }
-        match accept_one(listener) {
-            Ok(fd) => start(server, fd, workers),
+        match accept_one(listener.as_raw_fd()) {
+            Ok(fd) => spawn(server, admit(server, fd)),
             Err(_) if stop::stopped() => break,
             Err(error) => match error.raw_os_error() {
                 Some(libc::EAGAIN) => {
@@ -99,48 +118,36 @@ fn has_waiting_peer(listener: &may::net::TcpListener) -> bool {
     unsafe { libc::poll(&raw mut poll, 1, 0) > 0 }
 }
 
-fn accept_one(listener: &may::net::TcpListener) -> io::Result<OwnedFd> {
+/// Accepts one connection; waits for it if the listener blocks.
+pub(super) fn accept_one(listener: RawFd) -> io::Result<OwnedFd> {
     let flags = libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC;
     // JUSTIFICATION: std's accept leaves the socket blocking, which is one more system call to change.
     // SAFETY: no address is asked for; the descriptor is ours as soon as it is valid.
     unsafe {
-        let fd =
-            retry(|| libc::accept4(listener.as_raw_fd(), std::ptr::null_mut(), std::ptr::null_mut(), flags) as isize)?;
-        Ok(OwnedFd::from_raw_fd(fd as libc::c_int))
+        let fd = retry(|| libc::accept4(listener, std::ptr::null_mut(), std::ptr::null_mut(), flags) as isize)?;
+        Ok(OwnedFd::from_raw_fd(fd as RawFd))
     }
 }
 
-fn start<S: Service>(server: &'static Server<S>, fd: OwnedFd, workers: usize) {
-    let number = fd.as_raw_fd();
-    set_nodelay(number);
-    let connection = Connection::new(server, Link::new(fd), server.slots.seat(number));
+pub(super) fn admit<S: Service>(server: &'static Server<S>, fd: OwnedFd) -> Connection<S> {
+    let seat = server.slots.seat(fd.as_raw_fd());
+    Connection::new(server, Link::new(fd), seat)
+}
+
+/// Gives the connection a coroutine. From within one, on a single worker, it runs at once: no detour through the
+/// queue and its wake-up call. Otherwise it starts on the worker whose epoll will watch its socket.
+pub(super) fn spawn<S: Service>(server: &'static Server<S>, connection: Connection<S>) {
+    let number = connection.fd() as usize;
     let builder = coroutine::Builder::new();
-    // With one worker the new coroutine runs at once, here: no detour through the queue and its wake-up call.
-    // With more it starts on the worker whose epoll will watch its socket.
     // SAFETY: the coroutine keeps nothing thread-local over a wait; a stack overflow ends the process (stop.rs).
     let started = catch_unwind(AssertUnwindSafe(|| unsafe {
-        if workers <= 1 {
+        if server.workers == 1 && coroutine::is_coroutine() {
             builder.spawn_local(move || connection.run())
         } else {
-            builder.id(number as usize).spawn(move || connection.run())
+            builder.id(number).spawn(move || connection.run())
         }
     }));
     if !matches!(started, Ok(Ok(_))) {
-        crate::log::line("", format_args!("no memory for another connection's stack; the connection is closed"));
-    }
-}
-
-fn set_nodelay(fd: libc::c_int) {
-    let on: libc::c_int = 1;
-    // JUSTIFICATION: there is no std type around the descriptor.
-    // SAFETY: the option's value is a c_int that outlives the call. A failure costs latency and nothing else.
-    unsafe {
-        libc::setsockopt(
-            fd,
-            libc::IPPROTO_TCP,
-            libc::TCP_NODELAY,
-            (&raw const on).cast(),
-            size_of::<libc::c_int>() as libc::socklen_t,
-        );
+        crate::log::announce(format_args!("no memory for another connection's stack; the connection is closed"));
     }
 }

@@ -1,7 +1,7 @@
 //! One connection: read a request, answer it, read the next. Written as if it blocked; where it waits, others run.
 
 use super::accept::Server;
-use super::link::Link;
+use super::link::{Link, Ready};
 use super::outgoing::{self, Asked, Outgoing};
 use super::slots::{Deadline, Seat};
 use super::{RequestHead, Service};
@@ -12,6 +12,7 @@ use crate::wire::chunked::{Decoder, Step};
 use crate::wire::{Framing, Head, Reject, Scan, Scanner, Status, Version, response};
 use std::io::{self, IoSlice};
 use std::net::Shutdown;
+use std::os::fd::RawFd;
 use std::time::Duration;
 
 /// A connection and what has been read from it. The seat is dropped before the link is closed (field order).
@@ -23,6 +24,14 @@ pub(crate) struct Connection<S: 'static> {
     input: Vec<u8>,
     /// Where the next request starts in `input`.
     start: usize,
+}
+
+/// What [`Connection::receive`] found.
+pub(super) enum First {
+    Bytes,
+    Nothing,
+    /// The peer has ended its side, or the connection has failed.
+    End,
 }
 
 /// Why a connection does not go on to another request.
@@ -59,10 +68,35 @@ impl<S: Service> Connection<S> {
         Connection { server, seat, link, input: Vec::new(), start: 0 }
     }
 
+    pub(super) fn fd(&self) -> RawFd {
+        self.link.fd()
+    }
+
     /// Serves requests until either side ends it.
-    pub(crate) fn run(mut self) {
+    pub(super) fn run(mut self) {
         while self.exchange().is_ok() {}
         spare::give_back(std::mem::take(&mut self.input));
+    }
+
+    /// Serves one request; the connection if it may carry another.
+    pub(super) fn exchange_once(mut self) -> Option<Connection<S>> {
+        self.exchange().is_ok().then_some(self)
+    }
+
+    /// Takes in what has arrived of a next request, without waiting and holding no buffer for nothing.
+    pub(super) fn receive(&mut self) -> First {
+        if self.input.capacity() == 0 {
+            self.input = spare::take();
+        }
+        match self.link.try_read(&mut self.input) {
+            Ok(0) => First::End,
+            Ok(_) => First::Bytes,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                spare::give_back(std::mem::take(&mut self.input));
+                First::Nothing
+            }
+            Err(_) => First::End,
+        }
     }
 
     /// One request and its reply. `Err(())`: the connection is over.
@@ -135,25 +169,19 @@ impl<S: Service> Connection<S> {
     /// Waits for a request to begin, holding no buffer meanwhile.
     fn await_first_byte(&mut self) -> Result<(), End> {
         loop {
-            if self.input.capacity() == 0 {
-                self.input = spare::take();
+            match self.receive() {
+                First::Bytes => return Ok(()),
+                First::End => return Err(End::Close),
+                First::Nothing => {}
             }
-            match self.link.try_read(&mut self.input) {
-                Ok(0) => return Err(End::Close),
-                Ok(_) => return Ok(()),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    spare::give_back(std::mem::take(&mut self.input));
-                    if !self.seat.idle() {
-                        return Err(End::Close);
-                    }
-                    let waited = self.link.wait();
-                    if !self.seat.busy() {
-                        return Err(End::Close);
-                    }
-                    waited?;
-                }
-                Err(_) => return Err(End::Close),
+            if !self.seat.idle() {
+                return Err(End::Close);
             }
+            let waited = self.link.wait(Ready::ToRead);
+            if !self.seat.busy() {
+                return Err(End::Close);
+            }
+            waited?;
         }
     }
 
@@ -239,7 +267,7 @@ impl<S: Service> Connection<S> {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     let deadline = *deadline.get_or_insert_with(|| self.seat.deadline_in(limit));
                     self.seat.arm(deadline, Shutdown::Read);
-                    let waited = self.link.wait();
+                    let waited = self.link.wait(Ready::ToRead);
                     if self.seat.disarm() {
                         return Err(End::Refuse(Error::peer(Status::REQUEST_TIMEOUT, too_late)));
                     }
@@ -293,7 +321,7 @@ impl<S: Service> Connection<S> {
                 Ok(size) => taken += size,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     self.seat.arm(deadline, Shutdown::Both);
-                    let waited = self.link.wait();
+                    let waited = self.link.wait(Ready::ToRead);
                     if self.seat.disarm() || waited.is_err() {
                         break;
                     }

@@ -3,6 +3,8 @@
 //! The socket meets epoll only when it first has to wait: a connection whose request is already there and that is
 //! closed after the reply never does.
 
+use super::lane;
+use may::coroutine::is_coroutine;
 use may::io::WaitIo;
 use may::net::TcpStream;
 use std::io::{self, IoSlice};
@@ -13,6 +15,13 @@ use std::panic::catch_unwind;
 /// A socket that is ours alone.
 pub(crate) struct Link {
     socket: Socket,
+}
+
+/// What a wait is for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ready {
+    ToRead,
+    ToWrite,
 }
 
 enum Socket {
@@ -68,11 +77,18 @@ impl Link {
         }
     }
 
-    /// Yields until something happened on the socket since it last said `WouldBlock`. May return early.
+    /// Waits until something happened on the socket since it last said `WouldBlock`. May return early. A coroutine
+    /// yields; a thread blocks, once it has left the boot lane.
     ///
     /// # Errors
     /// If the runtime cannot watch the socket.
-    pub(crate) fn wait(&mut self) -> io::Result<()> {
+    pub(crate) fn wait(&mut self, until: Ready) -> io::Result<()> {
+        if !is_coroutine() {
+            lane::leave();
+            let events = if until == Ready::ToRead { libc::POLLIN } else { libc::POLLOUT };
+            lane::wait_on(&mut [libc::pollfd { fd: self.fd(), events, revents: 0 }]);
+            return Ok(());
+        }
         if let Socket::Fresh(_) = self.socket
             && let Socket::Fresh(fd) = std::mem::replace(&mut self.socket, Socket::Gone)
         {

@@ -2,11 +2,14 @@
 //!
 //! The published may_minihttp is not under it (16 headers, no limits, no timeouts, a panic per bad Content-Length);
 //! its idea is: one coroutine a connection, written as if it blocked. What this room owns: [`listen`] (the port),
-//! [`accept`] (who gets in), [`connection`] (request, reply, next), [`link`] (one socket), [`slots`] (all
+//! [`lane`] (the first request, without a runtime), [`accept`] (who gets in),
+//! [`connection`] (request, reply, next), [`link`] (one socket), [`slots`] (all
 //! connections: deadlines, idleness, the cap), [`stop`] (SIGTERM). It knows a [`Service`], and no App.
 
 mod accept;
+mod blocking;
 mod connection;
+mod lane;
 mod link;
 mod listen;
 mod outgoing;
@@ -15,6 +18,7 @@ mod slots;
 mod stop;
 
 pub(crate) use accept::serve;
+pub use blocking::blocking;
 pub(crate) use listen::listen;
 pub use sleep::sleep;
 

@@ -1,7 +1,7 @@
 //! Replies on their way out: written whole before anything more is read, waiting for a peer that is slow, but not
 //! for one that has stopped.
 
-use super::link::Link;
+use super::link::{Link, Ready};
 use super::slots::Seat;
 use crate::reply::{BodyWriter, Reply, ReplyBody};
 use crate::spare;
@@ -88,7 +88,7 @@ impl Outgoing<'_> {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     let deadline = *deadline.get_or_insert_with(|| self.seat.deadline_in(self.stall));
                     self.seat.arm(deadline, Shutdown::Both);
-                    let waited = self.link.wait();
+                    let waited = self.link.wait(Ready::ToWrite);
                     if self.seat.disarm() {
                         return Err(io::ErrorKind::TimedOut.into());
                     }

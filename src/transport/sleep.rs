@@ -6,7 +6,12 @@ use std::time::Duration;
 ///
 /// Thread-local variables may be others' afterwards: the coroutine may go on on another thread.
 pub fn sleep(duration: Duration) {
-    may::coroutine::sleep(duration);
-    // may wakes a sleeper on its timer thread, where work would hold up every other timer.
-    may::coroutine::yield_now();
+    if may::coroutine::is_coroutine() {
+        may::coroutine::sleep(duration);
+        // may wakes a sleeper on its timer thread, where work would hold up every other timer.
+        may::coroutine::yield_now();
+    } else {
+        super::lane::leave();
+        std::thread::sleep(duration);
+    }
 }
