@@ -170,20 +170,7 @@ impl Launcher {
     /// # Errors
     /// What the kernel refused, with the step that it refused it in.
     pub fn launch(&mut self, plan: &Plan) -> Result<Instance, Error> {
-        let (events, child_events) = wire::pair().map_err(Error::Helper)?;
-        let (output, child_output) = wire::output_pipe().map_err(Error::Helper)?;
-        let request = Request::Launch(Box::new(plan.clone()));
-        wire::send(&self.control, &request, &[child_events.as_fd(), child_output.as_fd()])
-            .map_err(Error::Helper)?;
-        drop((child_events, child_output));
-        let pid = match self.reply()? {
-            Reply::Launched { pid } => pid,
-            Reply::Failed(failure) => return Err(failure.into()),
-            other => return Err(Error::Helper(wire::unexpected(&other))),
-        };
-        let pidfd = wire::pidfd_open(pid).map_err(Error::Helper)?;
-        let mut instance =
-            Instance { pid, pidfd, events, output, kept: Vec::new(), sockets: Vec::new(), exec_ns: None };
+        let mut instance = self.begin(plan)?;
         match instance.wait_ready() {
             Ok(()) => Ok(instance),
             Err(error) => {
@@ -191,6 +178,26 @@ impl Launcher {
                 Err(error)
             }
         }
+    }
+
+    /// The first half of [`Launcher::launch`]: the instance exists, and builds its walls by itself. Several
+    /// may do so at once; wait for each with [`Instance::wait_ready`], and end those that fail.
+    ///
+    /// # Errors
+    /// [`Error`]: no process could be made.
+    pub fn begin(&mut self, plan: &Plan) -> Result<Instance, Error> {
+        let (events, child_events) = wire::pair().map_err(Error::Helper)?;
+        let (output, child_output) = wire::output_pipe().map_err(Error::Helper)?;
+        let request = Request::Launch(Box::new(plan.clone()));
+        wire::send(&self.control, &request, &[child_events.as_fd(), child_output.as_fd()]).map_err(Error::Helper)?;
+        drop((child_events, child_output));
+        let pid = match self.reply()? {
+            Reply::Launched { pid } => pid,
+            Reply::Failed(failure) => return Err(failure.into()),
+            other => return Err(Error::Helper(wire::unexpected(&other))),
+        };
+        let pidfd = wire::pidfd_open(pid).map_err(Error::Helper)?;
+        Ok(Instance { pid, pidfd, events, output, kept: Vec::new(), sockets: Vec::new(), exec_ns: None })
     }
 
     /// Kills the instance (and with it its pid namespace) and reaps it.
@@ -275,7 +282,11 @@ impl Instance {
         String::from_utf8_lossy(&self.kept[from..]).into_owned()
     }
 
-    fn wait_ready(&mut self) -> Result<(), Error> {
+    /// Blocks until the program is about to be executed: its sockets are then here.
+    ///
+    /// # Errors
+    /// What the kernel refused, with the step that it refused it in.
+    pub fn wait_ready(&mut self) -> Result<(), Error> {
         self.read_events(true)
     }
 

@@ -60,6 +60,12 @@ pub struct RunArgs {
     /// Whether files are in memory when they are read
     #[arg(long = "page-cache", value_enum, default_value = "warm")]
     pub page_caches: Vec<PageCache>,
+    /// Instances started at once; repeatable, to see where the machine saturates
+    #[arg(long = "burst", value_name = "N", default_value = "1", value_parser = clap::value_parser!(u16).range(1..=512))]
+    pub bursts: Vec<u16>,
+    /// Milliseconds between two intended starts of a burst
+    #[arg(long, value_name = "MS", default_value_t = 0)]
+    pub burst_interval: u64,
     /// The request that ends a start; a timer's event by default
     #[arg(long, value_name = "METHOD:/path")]
     pub request: Option<Ask>,
@@ -122,7 +128,9 @@ impl RunArgs {
                 let links = if scenario == Scenario::Cold { links } else { &links[..1] };
                 for link in links {
                     for &page_cache in &self.page_caches {
-                        cases.push(Case { variant, link: link.clone(), scenario, page_cache, burst: 1 });
+                        for &burst in &self.bursts {
+                            cases.push(Case { variant, link: link.clone(), scenario, page_cache, burst: burst.into() });
+                        }
                     }
                 }
             }

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
 use clap::Parser;
 use coldstart::engine::embedded::{Embedded, Settings};
@@ -52,6 +53,7 @@ fn measure(args: &RunArgs) -> Result<ExitCode, String> {
         ask: args.request.clone().unwrap_or_default(),
         deadline: args.deadline(),
         limits: args.limits(),
+        burst_interval: Duration::from_millis(args.burst_interval),
         stop,
         helper: PathBuf::from("/proc/self/exe"),
         floor,

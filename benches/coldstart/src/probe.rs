@@ -4,15 +4,18 @@
 
 use std::io;
 use std::net::SocketAddrV4;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, poll};
 use nix::sys::socket::{MsgFlags, SockaddrIn, connect, recv, send, setsockopt, sockopt};
 
 use crate::clock;
 use crate::reply::{Collector, ReplyError};
 use crate::request::Answer;
 
+/// Where the core is shared with instances, the loop rests so long between two turns: its resolution.
+const REST_NS: u64 = 100_000;
 /// Turns of the loop between two looks at whether the instance still lives.
 const TURNS_BETWEEN_LOOKS: u32 = 256;
 
@@ -53,7 +56,8 @@ pub struct Probe<'a> {
     pub request: &'a [u8],
     /// CLOCK_MONOTONIC nanoseconds.
     pub deadline_ns: u64,
-    /// Whether this thread has its core to itself: it then never sleeps.
+    /// Whether this thread has its core to itself: it then never sleeps. Otherwise it looks every
+    /// 100 microseconds for a listener, and sleeps until the reply comes.
     pub spins: bool,
 }
 
@@ -103,8 +107,11 @@ impl Probe<'_> {
                 Err(errno) => return Err(failed(errno)),
             }
             last_refusal_ns = clock::now_ns();
+            if !self.spins {
+                clock::sleep_until_ns(last_refusal_ns + REST_NS);
+            }
             if refused % TURNS_BETWEEN_LOOKS == 0 || !self.spins {
-                self.look(ended)?;
+                look(ended)?;
                 if last_refusal_ns > self.deadline_ns {
                     let waited_ms = (last_refusal_ns - began_ns) / 1_000_000;
                     return Err(ProbeError::NeverListened { port: self.target.port(), waited_ms });
@@ -125,7 +132,7 @@ impl Probe<'_> {
         loop {
             match recv(socket.as_raw_fd(), &mut buffer, MsgFlags::MSG_DONTWAIT) {
                 Ok(0) if first_byte_ns.is_none() => {
-                    self.look(ended)?;
+                    look(ended)?;
                     return Err(ProbeError::Closed);
                 }
                 Ok(0) => {
@@ -141,29 +148,29 @@ impl Probe<'_> {
                 }
                 Err(Errno::EAGAIN | Errno::EINTR) => {
                     turns = turns.wrapping_add(1);
+                    if !self.spins {
+                        let mut fds = [PollFd::new(socket.as_fd(), PollFlags::POLLIN)];
+                        let _ = poll(&mut fds, 50u16);
+                    }
                     if turns % TURNS_BETWEEN_LOOKS == 0 || !self.spins {
-                        self.look(ended)?;
+                        look(ended)?;
                         if clock::now_ns() > self.deadline_ns {
                             return Err(ProbeError::NeverAnswered { waited_ms: clock::since_ns(began_ns) / 1_000_000 });
                         }
                     }
                 }
                 Err(Errno::ECONNRESET) => {
-                    self.look(ended)?;
+                    look(ended)?;
                     return Err(ProbeError::Closed);
                 }
                 Err(errno) => return Err(failed(errno)),
             }
         }
     }
+}
 
-    /// Asks after the instance; gives the core away where it is shared.
-    fn look(&self, ended: &mut impl FnMut() -> Option<String>) -> Result<(), ProbeError> {
-        if !self.spins {
-            std::thread::yield_now();
-        }
-        ended().map_or(Ok(()), |why| Err(ProbeError::Ended(why)))
-    }
+fn look(ended: &mut impl FnMut() -> Option<String>) -> Result<(), ProbeError> {
+    ended().map_or(Ok(()), |why| Err(ProbeError::Ended(why)))
 }
 
 fn failed(errno: Errno) -> ProbeError {

@@ -5,6 +5,7 @@ use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
 
@@ -13,7 +14,7 @@ const PREFIX: &str = "work-";
 /// A folder of this process, removed with everything in it when dropped.
 pub struct Work {
     path: PathBuf,
-    made: usize,
+    made: AtomicUsize,
 }
 
 impl Work {
@@ -33,7 +34,7 @@ impl Work {
         }
         let path = parent.join(format!("{PREFIX}{}", std::process::id()));
         fs::create_dir_all(&path)?;
-        Ok(Self { path, made: 0 })
+        Ok(Self { path, made: AtomicUsize::new(0) })
     }
 
     /// The folder.
@@ -45,9 +46,9 @@ impl Work {
     ///
     /// # Errors
     /// When it cannot be made.
-    pub fn fresh(&mut self, name: &str) -> io::Result<PathBuf> {
-        self.made += 1;
-        let path = self.path.join(format!("{name}-{}", self.made));
+    pub fn fresh(&self, name: &str) -> io::Result<PathBuf> {
+        let number = self.made.fetch_add(1, Ordering::Relaxed);
+        let path = self.path.join(format!("{name}-{number}"));
         fs::create_dir(&path)?;
         Ok(path)
     }
@@ -111,7 +112,7 @@ mod tests {
     #[test]
     fn goes_away_with_folders_that_nobody_may_enter() {
         let parent = tempfile::tempdir().unwrap();
-        let mut work = Work::create(parent.path()).unwrap();
+        let work = Work::create(parent.path()).unwrap();
         let locked = work.fresh("rootfs").unwrap().join("locked");
         fs::create_dir(&locked).unwrap();
         fs::write(locked.join("file"), "x").unwrap();

@@ -1,0 +1,261 @@
+//! One instance's way through the phases, with a stamp at each end. Only `&self`: a burst runs many
+//! of these at once.
+
+use std::fs;
+use std::net::SocketAddrV4;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::path::Path;
+
+use microimage::entry;
+use microimage::image::Image;
+use microimage::sandbox::{self, Instance, Plan};
+use microimage::unpack;
+use nix::sys::socket::{MsgFlags, Shutdown, recv, setsockopt, shutdown, sockopt};
+use nix::sys::time::TimeVal;
+
+use super::burst::Place;
+use super::{Embedded, INSTANCE_ADDRESS, TAG, io_error, path_of};
+use crate::clock;
+use crate::engine::{Case, EngineError};
+use crate::failure::{self, Phase};
+use crate::probe::{Asked, Probe, ProbeError};
+use crate::pull;
+use crate::results::{Failure, PageCache, Sample, Scenario};
+use crate::work;
+
+/// How long an instance that was started ahead may take to notice that its first visitor has left.
+const SETTLE_US: i64 = 50_000;
+
+impl Embedded {
+    /// Takes one sample; with a `place`, as one of a burst. The number is the size of the layers' tars.
+    pub(super) fn one(
+        &self,
+        case: &Case,
+        base: &str,
+        rootfs: Option<&Path>,
+        place: Option<&Place<'_>>,
+    ) -> Result<(Sample, Option<u64>), EngineError> {
+        if let Some(rootfs) = rootfs {
+            return Ok((self.provisioned(case, rootfs, place)?, None));
+        }
+        let folder = self.work.fresh("sample").map_err(io_error("making a folder"))?;
+        let done = self.phases(case, base, &folder, place);
+        work::remove_tree(&folder).map_err(io_error("removing a sample's folder"))?;
+        done
+    }
+
+    /// cold and accelerated: the phases one after the other.
+    fn phases(
+        &self,
+        case: &Case,
+        base: &str,
+        folder: &Path,
+        place: Option<&Place<'_>>,
+    ) -> Result<(Sample, Option<u64>), EngineError> {
+        let (blobs, rootfs) = (folder.join("blobs"), folder.join("rootfs"));
+        for made in [&blobs, &rootfs] {
+            fs::create_dir(made).map_err(io_error("making a folder"))?;
+        }
+        let prepared = &self.targets[case.variant];
+        let evicted = case.page_cache == PageCache::Evicted;
+        if evicted && case.scenario == Scenario::Accelerated {
+            work::evict(&prepared.store).map_err(io_error("evicting the stored image"))?;
+        }
+        let intended_ns = place.map(Place::intended_ns);
+        let began_ns = clock::now_ns();
+        let mut sample = Sample { intended_start_ns: intended_ns.unwrap_or(began_ns), ..Sample::default() };
+        let (image, blobs) = match case.scenario {
+            Scenario::Accelerated => (Ok(prepared.stored.clone()), &prepared.store),
+            _ => {
+                let name = prepared.target.name.clone();
+                let source = pull::Source { base: base.into(), name, reference: TAG.into() };
+                (pull::pull(&source, &blobs), &blobs)
+            }
+        };
+        let pulled_ns = clock::now_ns();
+        if case.scenario == Scenario::Cold {
+            sample.pull_ns = Some(pulled_ns - began_ns);
+        }
+        let unpacked =
+            image.map_err(|e| failure::of(Phase::Pull, &e)).and_then(|image| unpack_all(&image, blobs, &rootfs));
+        let uncompressed_bytes = match unpacked {
+            Ok(bytes) => bytes,
+            Err(failure) => {
+                sample.error = Some(failure);
+                return Ok((sample, None));
+            }
+        };
+        let unpacked_ns = clock::now_ns();
+        sample.unpack_ns = Some(unpacked_ns - pulled_ns);
+        if evicted {
+            work::evict(&rootfs).map_err(io_error("evicting the rootfs"))?;
+        }
+        let paused_ns = if evicted { clock::since_ns(unpacked_ns) } else { 0 }; // the total stands still
+        if let Some(end_ns) = self.create_and_start(case, &rootfs, &mut sample)? {
+            sample.total_ns = Some(end_ns - sample.intended_start_ns - paused_ns);
+        }
+        Ok((sample, Some(uncompressed_bytes)))
+    }
+
+    /// From a complete rootfs to the first correct reply, whose last byte's moment is returned; the
+    /// instance is ended before this returns.
+    fn create_and_start(&self, case: &Case, rootfs: &Path, sample: &mut Sample) -> Result<Option<u64>, EngineError> {
+        let target = &self.targets[case.variant].target;
+        let alone = case.burst == 1;
+        let plan = self.plan(&target.image, rootfs, target.port, alone, 1)?;
+        let pinned = alone.then(|| self.cores.pin_harness());
+        let began_ns = clock::now_ns();
+        let Some(mut instance) = self.launch(&plan, sample)? else { return Ok(None) };
+        let result = self.ask(&mut instance, target.port, alone);
+        drop(pinned);
+        let end_ns = match (instance.exec_ns(), result) {
+            (Err(error), _) => {
+                sample.error = Some(failure::launch(&error));
+                None
+            }
+            (Ok(exec_ns), Ok(asked)) => {
+                let exec_ns = exec_ns.unwrap_or(began_ns);
+                sample.create_ns = Some(exec_ns.saturating_sub(began_ns));
+                fill_start(sample, exec_ns, &asked);
+                self.check(case.variant, &asked, sample).then_some(asked.last_byte_ns)
+            }
+            (Ok(exec_ns), Err(error)) => {
+                sample.create_ns = exec_ns.map(|ns| ns.saturating_sub(began_ns));
+                sample.error = Some(failure::probe(&error, &mut instance));
+                None
+            }
+        };
+        self.end(instance, sample)?;
+        Ok(end_ns)
+    }
+
+    /// provisioned: an instance is started ahead and has been seen listening; then one request.
+    fn provisioned(&self, case: &Case, rootfs: &Path, place: Option<&Place<'_>>) -> Result<Sample, EngineError> {
+        let target = &self.targets[case.variant].target;
+        let alone = case.burst == 1;
+        let plan = self.plan(&target.image, rootfs, target.port, alone, 2)?;
+        let pinned = alone.then(|| self.cores.pin_harness());
+        let mut sample = Sample::default();
+        let Some(mut instance) = self.launch(&plan, &mut sample)? else { return Ok(sample) };
+        let sockets = instance.take_sockets();
+        let address = SocketAddrV4::new(INSTANCE_ADDRESS, target.port);
+        let request = self.settings.ask.to_bytes(&address.to_string());
+        let result = match &sockets[..] {
+            [ahead, socket] => self
+                .probe(address, &request, alone)
+                .wait_listening(ahead, || self.ended(&mut instance))
+                .map(|()| settle(ahead))
+                .and_then(|()| {
+                    sample.intended_start_ns = place.map_or_else(clock::now_ns, Place::intended_ns);
+                    self.probe(address, &request, alone).ask(socket, || self.ended(&mut instance))
+                }),
+            _ => Err(ProbeError::Ended("no sockets came out of the sandbox".into())),
+        };
+        drop(pinned);
+        match result {
+            Ok(asked) => {
+                let began_ns = sample.intended_start_ns;
+                sample.first_byte_ns = Some(asked.first_byte_ns.saturating_sub(began_ns));
+                sample.start_ns = Some(asked.last_byte_ns.saturating_sub(began_ns));
+                if self.check(case.variant, &asked, &mut sample) {
+                    sample.total_ns = sample.start_ns;
+                }
+            }
+            Err(error) => sample.error = Some(failure::probe(&error, &mut instance)),
+        }
+        self.end(instance, &mut sample)?;
+        Ok(sample)
+    }
+
+    /// An error of the image becomes the sample's; one of the machine ends the run.
+    fn launch(&self, plan: &Plan, sample: &mut Sample) -> Result<Option<Instance>, EngineError> {
+        let mut instance = self.launcher().begin(plan)?;
+        match instance.wait_ready() {
+            Ok(()) => Ok(Some(instance)),
+            Err(error) => {
+                self.launcher().end(instance)?;
+                match error {
+                    sandbox::Error::Step { .. } => {
+                        sample.error = Some(failure::launch(&error));
+                        Ok(None)
+                    }
+                    other => Err(other.into()),
+                }
+            }
+        }
+    }
+
+    /// Waits for the instance as a platform would, and asks it.
+    pub(super) fn ask(&self, instance: &mut Instance, port: u16, alone: bool) -> Result<Asked, ProbeError> {
+        let address = SocketAddrV4::new(INSTANCE_ADDRESS, port);
+        let request = self.settings.ask.to_bytes(&address.to_string());
+        let Some(socket) = instance.take_sockets().pop() else {
+            return Err(ProbeError::Ended("no socket came out of the sandbox".into()));
+        };
+        self.probe(address, &request, alone).ask(&socket, || self.ended(instance))
+    }
+
+    fn probe<'a>(&self, target: SocketAddrV4, request: &'a [u8], alone: bool) -> Probe<'a> {
+        let patience_ns = u64::try_from(self.settings.deadline.as_nanos()).unwrap_or(u64::MAX / 2);
+        let spins = alone && self.cores.harness.is_some();
+        Probe { target, request, deadline_ns: clock::now_ns() + patience_ns, spins }
+    }
+
+    /// Holds an answer against what is expected; a wrong one is the sample's failure.
+    fn check(&self, variant: usize, asked: &Asked, sample: &mut Sample) -> bool {
+        let mut expected = self.targets[variant].expected.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        expected.check(&asked.answer).map_err(|message| sample.error = Some(failure::wrong_answer(message))).is_ok()
+    }
+
+    fn ended(&self, instance: &mut Instance) -> Option<String> {
+        let _ = instance.output_tail(); // keeps the pipe empty
+        if self.interrupted() {
+            return Some("interrupted".into());
+        }
+        instance.has_ended().then(|| "the program ended before it answered".into())
+    }
+
+    /// Ends an instance; if it ended by itself, says how in the sample's failure.
+    fn end(&self, instance: Instance, sample: &mut Sample) -> Result<(), EngineError> {
+        let ended_itself = instance.has_ended();
+        let exit = self.launcher().end(instance)?;
+        if let Some(error) = sample.error.as_mut().filter(|_| ended_itself) {
+            failure::add_exit(error, &exit);
+        }
+        Ok(())
+    }
+}
+
+/// Ends our side of the connection that showed the instance listening, and waits until the instance
+/// has noticed, so that it is idle when the request comes. A program that never closes is given 50 ms.
+fn settle(ahead: &OwnedFd) {
+    let _ = shutdown(ahead.as_raw_fd(), Shutdown::Write);
+    let _ = setsockopt(ahead, sockopt::ReceiveTimeout, &TimeVal::new(0, SETTLE_US));
+    let _ = recv(ahead.as_raw_fd(), &mut [0u8; 1], MsgFlags::empty());
+}
+
+fn fill_start(sample: &mut Sample, exec_ns: u64, asked: &Asked) {
+    sample.listen_ns = Some(asked.connected_ns.saturating_sub(exec_ns));
+    sample.first_byte_ns = Some(asked.first_byte_ns.saturating_sub(exec_ns));
+    sample.start_ns = Some(asked.last_byte_ns.saturating_sub(exec_ns));
+}
+
+/// Applies the layers in order and holds each against the DiffID that the configuration promises.
+/// Returns the size of their tars.
+pub(super) fn unpack_all(image: &Image, blobs: &Path, rootfs: &Path) -> Result<u64, Failure> {
+    let mut uncompressed_bytes = 0;
+    for layer in image.layers() {
+        let fail = |e: &dyn std::error::Error| failure::of(Phase::Unpack, e);
+        // The pull has verified the blob's digest while it wrote the file.
+        let blob = fs::File::open(path_of(blobs, layer.descriptor().digest)).map_err(|e| fail(&e))?;
+        let done = unpack::unpack_layer(blob, &layer.descriptor().media_type, rootfs, &entry::Limits::default())
+            .map_err(|e| fail(&e))?;
+        if done.diff_id != layer.diff_id() {
+            let (found, promised) = (done.diff_id, layer.diff_id());
+            let message = format!("a layer's DiffID is `{found}`, the configuration promises `{promised}`");
+            return Err(Failure { phase: Phase::Unpack.to_string(), message });
+        }
+        uncompressed_bytes += done.uncompressed_bytes;
+    }
+    Ok(uncompressed_bytes)
+}
