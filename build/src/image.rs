@@ -358,9 +358,9 @@ impl Image {
         self.0.config.os().to_string()
     }
 
-    /// What a pull of all layers and the configuration carries, in bytes as sent.
+    /// Bytes of all layers as stored and sent: the size that platforms limit.
     pub fn total_compressed_bytes(&self) -> u64 {
-        self.0.config_descriptor.size_bytes + self.0.layers.iter().map(|l| l.descriptor.size_bytes).sum::<u64>()
+        self.0.layers.iter().map(|l| l.descriptor.size_bytes).sum()
     }
 
     fn run_config(&self) -> Option<&oci_spec::image::Config> {

@@ -6,14 +6,28 @@
 #![deny(unsafe_code)] // one named door: sandbox
 #![warn(missing_docs)]
 
+// The pure middle, in reading order.
+pub mod assemble;
 pub mod digest;
+pub mod elf;
+pub mod ignore;
 pub mod image;
+mod instruction;
 pub mod json;
+pub mod layer;
+pub mod recipe;
+pub mod rootfs;
+mod words;
 
+// Pure as well: a layer's tar, read.
 pub mod entry;
 
+// The rim: disks.
 pub mod archive;
+pub mod cargo;
+pub mod context;
 pub mod layout;
+pub mod outputs;
 pub mod source;
 pub mod stage;
 pub mod unpack;

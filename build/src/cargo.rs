@@ -1,0 +1,353 @@
+//! The door to cargo: finds a function in the workspace, builds it as a static program whose bytes do not tell the folder they
+//! were built in, and stages it for COPY. It packs nothing. The Cargo book: "External tools", "Configuration";
+//! rustc book: `--remap-path-prefix`.
+
+use crate::elf::Architecture;
+use crate::stage::Staging;
+use cargo_metadata::{Message, Metadata, MetadataCommand, Package, Target};
+use std::fs;
+use std::io::{self, BufReader};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+/// The package that is built when nobody names one.
+const DEFAULT_PACKAGE: &str = "function-template";
+
+/// Where cargo and its home are; `main` finds them in the environment.
+#[derive(Clone, Debug)]
+pub struct Cargo {
+    /// The program, `cargo` when in doubt.
+    pub program: PathBuf,
+    /// CARGO_HOME.
+    pub home: PathBuf,
+}
+
+/// A workspace and one of its programs.
+#[derive(Clone, Debug)]
+pub struct Function {
+    /// The package that holds it.
+    pub package: Package,
+    /// The binary or example.
+    pub target: Target,
+    /// The workspace's metadata, dependencies resolved for the image's target.
+    pub metadata: Metadata,
+}
+
+/// How the program is compiled (CONTRACTS.md, section 4).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
+pub enum Profile {
+    /// The workspace's `release`.
+    Fast,
+    /// The standard library compiled along, for size; panics still unwind.
+    Small,
+    /// As `small`, and a panic ends the process at once.
+    Tiny,
+    /// Position independent with read-only relocations and overflow checks.
+    Hardened,
+}
+
+/// Why there is no program.
+#[derive(Debug, thiserror::Error)]
+pub enum CargoError {
+    /// Cargo could not be started.
+    #[error("`{program}` cannot be run: {source}; install Rust with rustup, or run `build/setup`")]
+    Start {
+        /// The program.
+        program: PathBuf,
+        /// The system's word.
+        source: io::Error,
+    },
+    /// `cargo metadata` failed.
+    #[error("the workspace cannot be read: {0}; run this inside a cargo workspace")]
+    Metadata(String),
+    /// No such function.
+    #[error("no package or example `{name}` in this workspace; there are: {known}")]
+    Unknown {
+        /// What was asked for.
+        name: String,
+        /// What there is.
+        known: String,
+    },
+    /// A package without one obvious binary.
+    #[error("package `{package}` has {count} binaries; an image holds one: set `default-run` in its Cargo.toml")]
+    Binaries {
+        /// The package.
+        package: String,
+        /// How many.
+        count: usize,
+    },
+    /// The build failed; cargo has said why.
+    #[error("`cargo build` failed{hint}; its messages are above")]
+    Build {
+        /// What is probably missing.
+        hint: String,
+    },
+    /// A component or target that the build needs is not installed.
+    #[error("{what} is not installed; type `{remedy}`")]
+    NotInstalled {
+        /// What.
+        what: String,
+        /// What to type.
+        remedy: String,
+    },
+    /// A file could not be staged.
+    #[error("`{path}` cannot be staged: {source}")]
+    Stage {
+        /// The file.
+        path: PathBuf,
+        /// The system's word.
+        source: io::Error,
+    },
+}
+
+impl Function {
+    /// Finds `name`, a workspace package or an example, in the workspace around `folder`; without a name the template,
+    /// or the only program of a workspace that has no template.
+    ///
+    /// # Errors
+    /// [`CargoError`], which lists what there is.
+    pub fn find(
+        cargo: &Cargo,
+        folder: &Path,
+        name: Option<&str>,
+        architecture: Architecture,
+    ) -> Result<Function, CargoError> {
+        let platform = format!("--filter-platform={}", architecture.rust_target());
+        let metadata = MetadataCommand::new()
+            .cargo_path(&cargo.program)
+            .current_dir(folder)
+            .other_options(vec![platform])
+            .exec()
+            .map_err(|e| CargoError::Metadata(e.to_string().trim().to_owned()))?;
+        let packages = metadata.workspace_packages();
+        let (package, target) = match name {
+            Some(name) => named(&packages, name)?,
+            None => match packages.iter().find(|p| p.name.as_str() == DEFAULT_PACKAGE) {
+                Some(template) => (*template, binary(template)?),
+                None => only(&packages)?,
+            },
+        };
+        Ok(Function { package: package.clone(), target: target.clone(), metadata: metadata.clone() })
+    }
+
+    /// The function's name: of the package for a binary, of the example otherwise.
+    pub fn name(&self) -> &str {
+        if self.target.is_example() { &self.target.name } else { &self.package.name }
+    }
+
+    /// Root folder of the workspace.
+    pub fn workspace_root(&self) -> &Path {
+        self.metadata.workspace_root.as_std_path()
+    }
+}
+
+impl Cargo {
+    /// Builds `function` and returns the path of the ELF file. Cargo's messages go to standard error.
+    ///
+    /// # Errors
+    /// [`CargoError`], which says what to type when something is missing.
+    pub fn build(
+        &self,
+        function: &Function,
+        architecture: Architecture,
+        profile: Profile,
+    ) -> Result<PathBuf, CargoError> {
+        let target = architecture.rust_target();
+        let rustc = Rustc::ask(function.workspace_root())?;
+        rustc.require(
+            &format!("lib/rustlib/{target}/lib"),
+            &format!("the Rust target `{target}`"),
+            &format!("rustup target add {target}"),
+        )?;
+        let mut command = Command::new(&self.program);
+        command.current_dir(function.workspace_root()).args([
+            "build",
+            "--message-format=json-render-diagnostics",
+            "--target",
+            target,
+        ]);
+        command.args(["--package", function.package.name.as_str()]);
+        command.args([if function.target.is_example() { "--example" } else { "--bin" }, &function.target.name]);
+        // RUSTFLAGS would replace the workspace's flags for the target, and with them the static link and the remapping.
+        command.env_remove("RUSTFLAGS").env_remove("CARGO_ENCODED_RUSTFLAGS");
+        let mut flags = self.remapping(function, &rustc);
+        profile.arguments(&mut command, &mut flags, &rustc)?;
+        // Joined with the flags of .cargo/config.toml, after them.
+        let flags = serde_json::to_string(&flags).expect("strings serialise"); // a JSON array of strings is one of TOML, too
+        command.arg("--config").arg(format!("target.{target}.rustflags={flags}"));
+        command.stdin(Stdio::null()).stdout(Stdio::piped());
+        let start = |source| CargoError::Start { program: self.program.clone(), source };
+        let mut child = command.spawn().map_err(start)?;
+        let stdout = child.stdout.take().expect("it was asked for");
+        let mut executable = None;
+        for message in Message::parse_stream(BufReader::new(stdout)) {
+            if let Message::CompilerArtifact(artifact) = message.map_err(start)?
+                && artifact.package_id == function.package.id
+                && artifact.target.name == function.target.name
+                && artifact.target.kind == function.target.kind
+            {
+                executable = artifact.executable.or(executable);
+            }
+        }
+        let status = child.wait().map_err(start)?;
+        match executable {
+            Some(path) if status.success() => Ok(path.into_std_path_buf()),
+            _ => Err(CargoError::Build { hint: String::new() }),
+        }
+    }
+
+    /// Replaces what differs between machines in paths that end up in the program (panic locations).
+    fn remapping(&self, function: &Function, rustc: &Rustc) -> Vec<String> {
+        let mut pairs = vec![
+            (self.home.join("git/checkouts"), "/cargo/git".to_owned()),
+            (function.metadata.target_directory.clone().into_std_path_buf(), "/target".to_owned()),
+            (function.workspace_root().to_owned(), "/function".to_owned()),
+            // Where rust-src is installed, rustc shows the standard library's files there instead of at their virtual place.
+            (rustc.sysroot.join("lib/rustlib/src/rust"), format!("/rustc/{}", rustc.commit)),
+        ];
+        // A registry's folder is named after its host: a mirror must not show in the program.
+        let registries = fs::read_dir(self.home.join("registry/src")).into_iter().flatten().flatten();
+        let mut registries: Vec<_> = registries.map(|entry| entry.path()).collect();
+        registries.sort();
+        pairs.extend(registries.into_iter().map(|path| (path, "/cargo/registry".to_owned())));
+        pairs.iter().map(|(from, to)| format!("--remap-path-prefix={}={to}", from.display())).collect()
+    }
+}
+
+impl Profile {
+    /// What the profile adds to cargo's command line and to rustc's flags.
+    fn arguments(self, command: &mut Command, flags: &mut Vec<String>, rustc: &Rustc) -> Result<(), CargoError> {
+        let name = match self {
+            Profile::Fast => {
+                command.arg("--release");
+                return Ok(());
+            }
+            Profile::Small => "small",
+            Profile::Tiny => "tiny",
+            Profile::Hardened => "hardened",
+        };
+        let mut settings = vec![("inherits", "\"release\"")];
+        match self {
+            Profile::Fast => {}
+            Profile::Hardened => {
+                settings.push(("overflow-checks", "true"));
+                flags.extend(
+                    ["-Crelocation-model=pie", "-Clink-arg=-zrelro", "-Clink-arg=-znow", "-Clink-arg=-zseparate-code"]
+                        .map(str::to_owned),
+                );
+            }
+            Profile::Small | Profile::Tiny => {
+                rustc.require(
+                    "lib/rustlib/src/rust/library/std",
+                    "the standard library's source (rust-src)",
+                    "rustup component add rust-src",
+                )?;
+                settings.push(("opt-level", "\"s\""));
+                // -Zbuild-std is cargo's nightly switch; RUSTC_BOOTSTRAP lets a stable toolchain take it, with its own std.
+                command.env("RUSTC_BOOTSTRAP", "1");
+                flags.push("-Clink-arg=-lgcc".to_owned()); // `__popcountdi2`, which C code compiled by gcc may call
+            }
+        }
+        if self == Profile::Small {
+            command.args(["-Zbuild-std=std,panic_unwind", "-Zbuild-std-features=optimize_for_size"]);
+        }
+        if self == Profile::Tiny {
+            settings.push(("panic", "\"abort\""));
+            command.args(["-Zbuild-std=std,panic_abort", "-Zbuild-std-features=optimize_for_size"]);
+            flags.extend(["-Zunstable-options", "-Cpanic=immediate-abort"].map(str::to_owned));
+        }
+        command.args(["--profile", name]);
+        for (key, value) in settings {
+            command.arg("--config").arg(format!("profile.{name}.{key}={value}"));
+        }
+        Ok(())
+    }
+}
+
+/// Copies the program to `folder`/root/app with mode 0755, where scratch.Dockerfile expects it; nothing else stays in `root`.
+///
+/// # Errors
+/// [`CargoError::Stage`].
+pub fn stage(program: &Path, folder: &Path) -> Result<PathBuf, CargoError> {
+    let root = folder.join("root");
+    let at = |path: &Path| {
+        let path = path.to_owned();
+        move |source| CargoError::Stage { path, source }
+    };
+    let staging = Staging::folder(&root).map_err(at(&root))?;
+    let app = staging.path().join("app");
+    fs::copy(program, &app).map_err(at(program))?;
+    fs::set_permissions(&app, fs::Permissions::from_mode(0o755)).map_err(at(&app))?;
+    fs::set_permissions(staging.path(), fs::Permissions::from_mode(0o755)).map_err(at(&root))?;
+    staging.keep(&root).map_err(at(&root))?;
+    Ok(root.join("app"))
+}
+
+/// The compiler that cargo will use in a folder.
+struct Rustc {
+    sysroot: PathBuf,
+    commit: String,
+}
+
+impl Rustc {
+    fn ask(folder: &Path) -> Result<Rustc, CargoError> {
+        let run = |arguments: &[&str]| {
+            let start = |source| CargoError::Start { program: "rustc".into(), source };
+            let output = Command::new("rustc").args(arguments).current_dir(folder).output().map_err(start)?;
+            Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+        };
+        let sysroot = PathBuf::from(run(&["--print", "sysroot"])?.trim());
+        let verbose = run(&["-vV"])?;
+        let commit =
+            verbose.lines().find_map(|line| line.strip_prefix("commit-hash: ")).unwrap_or("unknown").to_owned();
+        Ok(Rustc { sysroot, commit })
+    }
+
+    fn require(&self, path: &str, what: &str, remedy: &str) -> Result<(), CargoError> {
+        if self.sysroot.join(path).is_dir() {
+            return Ok(());
+        }
+        Err(CargoError::NotInstalled { what: what.to_owned(), remedy: remedy.to_owned() })
+    }
+}
+
+/// A package by that name, or an example.
+fn named<'a>(packages: &[&'a Package], name: &str) -> Result<(&'a Package, &'a Target), CargoError> {
+    if let Some(package) = packages.iter().find(|p| p.name.as_str() == name)
+        && package.targets.iter().any(Target::is_bin)
+    {
+        return Ok((package, binary(package)?));
+    }
+    let examples = packages.iter().flat_map(|p| p.targets.iter().filter(|t| t.is_example()).map(|t| (*p, t)));
+    if let Some(found) = examples.clone().find(|(_, target)| target.name == name) {
+        return Ok(found);
+    }
+    let binaries = packages.iter().filter(|p| p.targets.iter().any(Target::is_bin)).map(|p| p.name.to_string());
+    let mut known: Vec<_> = binaries.chain(examples.map(|(_, t)| t.name.clone())).map(|n| format!("`{n}`")).collect();
+    known.sort();
+    Err(CargoError::Unknown { name: name.to_owned(), known: known.join(", ") })
+}
+
+/// The program of a package: its only one, its default, or the one that is named as the package is.
+fn binary(package: &Package) -> Result<&Target, CargoError> {
+    let binaries: Vec<_> = package.targets.iter().filter(|t| t.is_bin()).collect();
+    let preferred = package.default_run.as_deref().unwrap_or(&package.name);
+    match binaries.as_slice() {
+        [one] => Ok(one),
+        several => several
+            .iter()
+            .find(|t| t.name == preferred)
+            .copied()
+            .ok_or_else(|| CargoError::Binaries { package: package.name.to_string(), count: several.len() }),
+    }
+}
+
+/// The only package with a program.
+fn only<'a>(packages: &[&'a Package]) -> Result<(&'a Package, &'a Target), CargoError> {
+    let with_binaries: Vec<_> = packages.iter().filter(|p| p.targets.iter().any(Target::is_bin)).collect();
+    match with_binaries.as_slice() {
+        [one] => Ok((one, binary(one)?)),
+        _ => named(packages, DEFAULT_PACKAGE),
+    }
+}

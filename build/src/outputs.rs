@@ -1,0 +1,99 @@
+//! What building leaves on disk: an image layout, an archive for `docker load`, and image.json for programs. Each appears whole
+//! or not at all. It builds nothing. The fields of image.json are docs/CONTRACTS.md, section 4.
+
+use crate::archive::{self, ArchiveError};
+use crate::assemble::Assembled;
+use crate::digest::{DiffId, Digest};
+use crate::layout::{self, LayoutError};
+use crate::stage;
+use serde::Serialize;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// The content of image.json.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Summary {
+    /// Name and tag.
+    pub reference: String,
+    /// For example `linux/amd64`.
+    pub platform: String,
+    /// The image's identity.
+    pub manifest_digest: Digest,
+    /// Digest of the configuration; Docker Engine calls it the image id.
+    pub config_digest: Digest,
+    /// One of ours, always.
+    pub layers: Vec<LayerSummary>,
+    /// Size of the program, in bytes.
+    pub elf_bytes: u64,
+    /// Size of all layers as sent, in bytes.
+    pub total_compressed_bytes: u64,
+}
+
+/// One layer in image.json.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct LayerSummary {
+    /// Digest of the compressed blob.
+    pub digest: Digest,
+    /// Digest of the tar.
+    pub diff_id: DiffId,
+    /// Size of the compressed blob, in bytes.
+    pub compressed_bytes: u64,
+    /// Size of the tar, in bytes.
+    pub uncompressed_bytes: u64,
+}
+
+/// Why the outputs were not written.
+#[derive(Debug, thiserror::Error)]
+pub enum OutputError {
+    /// The layout.
+    #[error(transparent)]
+    Layout(#[from] LayoutError),
+    /// The archive.
+    #[error(transparent)]
+    Archive(#[from] ArchiveError),
+    /// image.json.
+    #[error("`{path}` cannot be written: {source}")]
+    File {
+        /// Which file.
+        path: PathBuf,
+        /// The system's word.
+        source: io::Error,
+    },
+}
+
+impl Summary {
+    /// What image.json says of an image that was just assembled.
+    pub fn of(assembled: &Assembled) -> Summary {
+        let image = &assembled.image;
+        let layers = image.layers().iter().map(|layer| LayerSummary {
+            digest: layer.descriptor().digest,
+            diff_id: layer.diff_id(),
+            compressed_bytes: layer.descriptor().size_bytes,
+            uncompressed_bytes: assembled.layer_uncompressed_bytes,
+        });
+        Summary {
+            reference: image.reference().unwrap_or_default().to_owned(),
+            platform: format!("{}/{}", image.os(), image.architecture()),
+            manifest_digest: image.manifest_digest(),
+            config_digest: image.config_descriptor().digest,
+            layers: layers.collect(),
+            elf_bytes: assembled.program.size_bytes(),
+            total_compressed_bytes: image.total_compressed_bytes(),
+        }
+    }
+}
+
+/// Writes `folder`/oci, `folder`/docker.tar and, last, `folder`/image.json.
+///
+/// # Errors
+/// [`OutputError`]; what was written before stays and is whole.
+pub fn write(assembled: &Assembled, folder: &Path) -> Result<Summary, OutputError> {
+    layout::write(&assembled.image, &folder.join("oci"))?;
+    archive::write(&assembled.image, &folder.join("docker.tar"))?;
+    let summary = Summary::of(assembled);
+    let path = folder.join("image.json");
+    let mut text = serde_json::to_string_pretty(&summary).expect("our own type serialises");
+    text.push('\n');
+    stage::write_file(&path, text.as_bytes()).map_err(|source| OutputError::File { path, source })?;
+    Ok(summary)
+}

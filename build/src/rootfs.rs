@@ -1,0 +1,214 @@
+//! The files of an image, as a value: names sorted, owner always root, modes reduced to what every platform user can read.
+//! It reads no disk and writes no tar. Modes are folded to 0755 and 0644 so that no umask of a checkout reaches the digest.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// A file system tree. Paths have no leading slash, no `.` and no `..`; every parent of an entry is an entry.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Rootfs(BTreeMap<String, Node>);
+
+/// One entry of a [`Rootfs`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Node {
+    /// A folder and its permission bits: 0o755, or 0o1777 for `/tmp`.
+    Folder {
+        /// Permission bits.
+        mode: u32,
+    },
+    /// A regular file: 0o755 when executable, 0o644 otherwise.
+    File {
+        /// Whether anyone may execute it.
+        executable: bool,
+        /// The content.
+        content: Arc<[u8]>,
+    },
+    /// A symbolic link with its target as written.
+    Symlink {
+        /// What the link says.
+        target: String,
+    },
+}
+
+/// Why an entry does not fit into the tree.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RootfsError {
+    /// A file stands where a folder is needed, or the other way round.
+    #[error("`/{path}` would be both a file and a folder; choose another destination")]
+    Conflict {
+        /// The path in question.
+        path: String,
+    },
+    /// The program to execute is not there.
+    #[error("the entrypoint `{program}` is not in the image; COPY it there, the image holds: {holds}")]
+    NoProgram {
+        /// First word of the entrypoint.
+        program: String,
+        /// Some of what the image holds.
+        holds: String,
+    },
+    /// The program to execute is no executable file.
+    #[error("the entrypoint `{program}` is not an executable file; `chmod +x` it before it is copied")]
+    NotExecutable {
+        /// First word of the entrypoint.
+        program: String,
+    },
+}
+
+impl Node {
+    /// Permission bits in the image.
+    pub fn mode(&self) -> u32 {
+        match self {
+            Node::Folder { mode } => *mode,
+            Node::File { executable: true, .. } => 0o755,
+            Node::File { executable: false, .. } => 0o644,
+            Node::Symlink { .. } => 0o777,
+        }
+    }
+}
+
+impl Rootfs {
+    /// Puts `node` at `path`, making parents with mode 0755. A folder that is there already stays, files and links are replaced.
+    ///
+    /// # Errors
+    /// [`RootfsError::Conflict`] when a file stands where a folder is needed, or the other way round.
+    pub fn insert(&mut self, path: &str, node: Node) -> Result<(), RootfsError> {
+        let path = normalize("/", path);
+        if path.is_empty() {
+            return match node {
+                Node::Folder { .. } => Ok(()),
+                _ => Err(RootfsError::Conflict { path }),
+            };
+        }
+        for (end, _) in path.match_indices('/') {
+            match self.0.entry(path[..end].to_owned()).or_insert(Node::Folder { mode: 0o755 }) {
+                Node::Folder { .. } => {}
+                _ => return Err(RootfsError::Conflict { path: path[..end].to_owned() }),
+            }
+        }
+        let is_folder = matches!(node, Node::Folder { .. });
+        match self.0.get(&path) {
+            Some(Node::Folder { .. }) if !is_folder => return Err(RootfsError::Conflict { path }),
+            Some(Node::Folder { .. }) => return Ok(()),
+            Some(_) if is_folder => return Err(RootfsError::Conflict { path }),
+            _ => {}
+        }
+        self.0.insert(path, node);
+        Ok(())
+    }
+
+    /// The entry at `path` (absolute or not), links not followed. The root itself is no entry.
+    pub fn get(&self, path: &str) -> Option<&Node> {
+        self.0.get(&normalize("/", path))
+    }
+
+    /// Whether `path` is a folder; the root is one.
+    pub fn is_folder(&self, path: &str) -> bool {
+        normalize("/", path).is_empty() || matches!(self.get(path), Some(Node::Folder { .. }))
+    }
+
+    /// Every entry, sorted by the bytes of its path; a folder comes before what is in it.
+    pub fn entries(&self) -> impl Iterator<Item = (&str, &Node)> {
+        self.0.iter().map(|(path, node)| (path.as_str(), node))
+    }
+
+    /// The bytes of the program that an exec of `program` would start: a path, or a name looked up in `search_path`
+    /// (`:`-separated), from `working_dir`.
+    ///
+    /// # Errors
+    /// [`RootfsError`] when there is none, or it is not executable.
+    pub fn program(&self, program: &str, working_dir: &str, search_path: &str) -> Result<Arc<[u8]>, RootfsError> {
+        let candidates = match program.contains('/') {
+            true => vec![normalize(working_dir, program)],
+            false => {
+                search_path.split(':').map(|folder| normalize(working_dir, &format!("{folder}/{program}"))).collect()
+            }
+        };
+        let found = candidates.iter().find_map(|path| self.follow(path));
+        match found {
+            Some(Node::File { executable: true, content }) => Ok(Arc::clone(content)),
+            Some(_) => Err(RootfsError::NotExecutable { program: program.to_owned() }),
+            None => {
+                let files = self.entries().filter(|(_, node)| !matches!(node, Node::Folder { .. }));
+                let holds = files.take(8).map(|(path, _)| format!("`/{path}`")).collect::<Vec<_>>().join(", ");
+                let holds = if holds.is_empty() { "nothing".to_owned() } else { holds };
+                Err(RootfsError::NoProgram { program: program.to_owned(), holds })
+            }
+        }
+    }
+
+    /// The entry at `path` once symbolic links at its end are followed.
+    fn follow(&self, path: &str) -> Option<&Node> {
+        let mut path = path.to_owned();
+        for _ in 0..40 {
+            match self.0.get(&path)? {
+                Node::Symlink { target } => {
+                    path = normalize(path.rsplit_once('/').map_or("", |(folder, _)| folder), target)
+                }
+                node => return Some(node),
+            }
+        }
+        None
+    }
+}
+
+/// `path` from the folder `base`, without leading slash, `.`, `..` and empty parts; `..` at the root stays there.
+pub fn normalize(base: &str, path: &str) -> String {
+    let base = if path.starts_with('/') { "" } else { base };
+    let mut parts = Vec::new();
+    for part in base.split('/').chain(path.split('/')) {
+        match part {
+            "" | "." => {}
+            ".." => drop(parts.pop()),
+            part => parts.push(part),
+        }
+    }
+    parts.join("/")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file() -> Node {
+        Node::File { executable: true, content: Arc::from(*b"elf") }
+    }
+
+    #[test]
+    fn makes_parents_and_sorts() {
+        let mut rootfs = Rootfs::default();
+        rootfs.insert("/b/c/d", file()).expect("room");
+        rootfs.insert("b-", file()).expect("room");
+        rootfs.insert("/tmp/../a", file()).expect("room");
+        let paths: Vec<_> = rootfs.entries().map(|(p, n)| (p, n.mode())).collect();
+        assert_eq!(paths, [("a", 0o755), ("b", 0o755), ("b-", 0o755), ("b/c", 0o755), ("b/c/d", 0o755)]);
+    }
+
+    #[test]
+    fn refuses_to_be_both_a_file_and_a_folder() {
+        let mut rootfs = Rootfs::default();
+        rootfs.insert("a", file()).expect("room");
+        let conflict = |path: &str| Err(RootfsError::Conflict { path: path.into() });
+        assert_eq!(rootfs.insert("a/b", file()), conflict("a"));
+        assert_eq!(rootfs.insert("a", Node::Folder { mode: 0o755 }), conflict("a"));
+        rootfs.insert("d/e", file()).expect("room");
+        assert_eq!(rootfs.insert("d", file()), conflict("d"));
+        assert_eq!(rootfs.insert("/", file()), conflict(""));
+    }
+
+    #[test]
+    fn finds_the_program_as_exec_would() {
+        let mut rootfs = Rootfs::default();
+        rootfs.insert("srv/app", file()).expect("room");
+        rootfs.insert("bin/link", Node::Symlink { target: "../srv/app".into() }).expect("room");
+        rootfs.insert("bin/loop", Node::Symlink { target: "loop".into() }).expect("room");
+        rootfs.insert("text", Node::File { executable: false, content: Arc::from(*b"") }).expect("room");
+        for (program, folder) in [("/srv/app", "/"), ("./app", "/srv"), ("link", "/"), ("/bin/link", "/")] {
+            assert!(rootfs.program(program, folder, "/usr/bin:/bin").is_ok(), "{program}");
+        }
+        assert!(matches!(rootfs.program("/text", "/", ""), Err(RootfsError::NotExecutable { .. })));
+        for absent in ["app", "/bin/loop", "./app"] {
+            assert!(matches!(rootfs.program(absent, "/", "/bin"), Err(RootfsError::NoProgram { .. })), "{absent}");
+        }
+    }
+}
