@@ -1,10 +1,11 @@
 //! Who gets in: the accepting coroutine, and the life of the server around it. The first request of all does not come
 //! through here but through the boot lane.
 
+use super::budget::Budget;
 use super::connection::Connection;
 use super::link::{Link, retry};
 use super::slots::Slots;
-use super::{Limits, Service, lane, stop};
+use super::{Limits, Service, lane, panics, stop};
 use crate::alloc;
 use may::coroutine::{self, JoinHandle};
 use may::io::WaitIo;
@@ -20,6 +21,7 @@ pub(crate) struct Server<S> {
     pub service: S,
     pub limits: Limits,
     pub slots: Slots,
+    pub budget: Budget,
     workers: usize,
     /// The accepting coroutine, once there is one.
     acceptor: Mutex<Option<JoinHandle<()>>>,
@@ -32,10 +34,16 @@ const POOL_LATER: usize = 64;
 
 /// Serves until SIGTERM or SIGINT, then lets what is in flight finish.
 pub(crate) fn serve<S: Service>(listener: TcpListener, service: S, limits: Limits, workers: usize) {
-    let slots = Slots::new(limits.connections.max(1));
-    let server: &'static Server<S> =
-        Box::leak(Box::new(Server { service, limits, slots, workers: workers.max(1), acceptor: Mutex::new(None) }));
+    let server: &'static Server<S> = Box::leak(Box::new(Server {
+        service,
+        limits,
+        slots: Slots::new(limits.connections.max(1)),
+        budget: Budget::new(limits.body_bytes),
+        workers: workers.max(1),
+        acceptor: Mutex::new(None),
+    }));
     stop::on_signal(listener.as_raw_fd());
+    panics::install();
     lane::run(server, listener);
     let acceptor = server.acceptor.lock().unwrap_or_else(PoisonError::into_inner).take();
     if acceptor.is_some_and(|acceptor| acceptor.join().is_err()) {

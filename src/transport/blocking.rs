@@ -1,10 +1,10 @@
 //! Work that blocks its thread: done by a small pool of threads while the coroutine waits and others run.
 
+use super::panics::{self, Panicked};
 use may::coroutine::is_coroutine;
 use may::sync::Blocker;
-use std::any::Any;
 use std::collections::VecDeque;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
@@ -42,12 +42,12 @@ where
     }
     let done = AtomicBool::new(false);
     let waiter = Blocker::current();
-    let mut outcome: Option<Result<T, Box<dyn Any + Send>>> = None;
+    let mut outcome: Option<Result<T, Panicked>> = None;
     {
         let (done, outcome, waker) = (&done, AssertUnwindSafe(&mut outcome), waiter.clone());
         let job: Box<dyn FnOnce() + Send + '_> = Box::new(move || {
             let AssertUnwindSafe(slot) = outcome;
-            *slot = Some(catch_unwind(AssertUnwindSafe(work)));
+            *slot = Some(panics::catch(work));
             done.store(true, Ordering::Release);
             waker.unpark();
         });
@@ -63,7 +63,7 @@ where
     }
     match outcome {
         Some(Ok(value)) => value,
-        Some(Err(panic)) => resume_unwind(panic),
+        Some(Err(panicked)) => panicked.resume(),
         None => unreachable!("a job sets its outcome before it is done"),
     }
 }

@@ -1,6 +1,7 @@
 //! One connection: read a request, answer it, read the next. Written as if it blocked; where it waits, others run.
 
 use super::accept::Server;
+use super::budget::Share;
 use super::link::{Link, Ready};
 use super::outgoing::{self, Asked, Outgoing};
 use super::slots::{Deadline, Seat};
@@ -185,14 +186,20 @@ impl<S: Service> Connection<S> {
         }
     }
 
-    /// Reads the whole body behind its head, decoded.
+    /// Reads the whole body behind its head, decoded. Its share of the budget comes first: until then it stays unread.
     fn read_body(&mut self, head: &Head, head_end: usize) -> Result<Received, End> {
         let view = RequestHead { head, bytes: &self.input };
-        let limit = self.server.service.admit(&view).map_err(End::Refuse)?.body_bytes;
+        let admitted = self.server.service.admit(&view).map_err(End::Refuse)?.body_bytes;
+        let budget = &self.server.budget;
         match head.framing {
-            Framing::Length(0) => Ok(Received { len: 0, next: head_end }),
+            Framing::Length(0) => Ok(Received { len: 0, next: head_end, _share: None }),
             Framing::Length(size) => {
-                let size = usize::try_from(size).ok().filter(|size| *size <= limit).ok_or_else(|| too_large(limit))?;
+                let size = usize::try_from(size).unwrap_or(usize::MAX);
+                let limit = admitted.min(budget.body_limit(size));
+                if size > limit {
+                    return Err(too_large(limit));
+                }
+                let share = budget.take(size);
                 let end = head_end + size;
                 if self.input.len() < end {
                     self.input.reserve(end + Body::PADDING_BYTES - self.input.len());
@@ -201,32 +208,43 @@ impl<S: Service> Connection<S> {
                 while self.input.len() < end {
                     self.read_more_of_body()?;
                 }
-                Ok(Received { len: size, next: end })
+                Ok(Received { len: size, next: end, _share: Some(share) })
             }
-            Framing::Chunked => self.read_chunked(head, head_end, limit),
+            Framing::Chunked => self.read_chunked(head, head_end, admitted),
         }
     }
 
     /// Decodes in place: content moves up against the content before it, and what is left of the raw bytes is never
-    /// more than one read.
-    fn read_chunked(&mut self, head: &Head, head_end: usize, limit: usize) -> Result<Received, End> {
+    /// more than one read. A body that turns out not to be small takes a share for the largest, because nobody knows.
+    fn read_chunked(&mut self, head: &Head, head_end: usize, admitted: usize) -> Result<Received, End> {
         let mut decoder = Decoder::default();
         let mut raw = head_end;
         let mut len = 0;
         let mut invited = false;
+        let mut limit = admitted;
+        let mut share: Option<Share<'static>> = None;
         loop {
             match decoder.step(self.input.get(raw..).unwrap_or_default())? {
                 Step::Content { content } => {
-                    if content.len() > limit - len {
+                    if content.len() > limit.saturating_sub(len) {
                         return Err(too_large(limit));
                     }
                     self.input.copy_within(raw + content.start..raw + content.end, head_end + len);
                     len += content.len();
                     raw += content.end;
                 }
-                Step::End { consumed } => return Ok(Received { len, next: raw + consumed }),
+                Step::End { consumed } => {
+                    if let Some(share) = &mut share {
+                        share.shrink_to(len);
+                    }
+                    return Ok(Received { len, next: raw + consumed, _share: share });
+                }
                 Step::Partial { .. } => {
                     self.input.truncate(head_end + len); // everything raw has been looked at
+                    if share.is_none() && len > CHUNKED_READ_BYTES {
+                        limit = admitted.min(self.server.budget.body_limit(admitted));
+                        share = Some(self.server.budget.take(limit));
+                    }
                     if !invited {
                         self.invite(head)?;
                         invited = true;
@@ -342,10 +360,12 @@ impl<S: Service> Connection<S> {
     }
 }
 
-/// A complete body: its size, and where in `input` the next request starts.
+/// A complete body: its size, where in `input` the next request starts, and its share of the budget until the reply
+/// is out.
 struct Received {
     len: usize,
     next: usize,
+    _share: Option<Share<'static>>,
 }
 
 fn too_large(limit: usize) -> End {

@@ -8,11 +8,13 @@
 
 mod accept;
 mod blocking;
+mod budget;
 mod connection;
 mod lane;
 mod link;
 mod listen;
 mod outgoing;
+mod panics;
 mod sleep;
 mod slots;
 mod stop;
@@ -20,6 +22,7 @@ mod stop;
 pub(crate) use accept::serve;
 pub use blocking::blocking;
 pub(crate) use listen::listen;
+pub(crate) use panics::catch;
 pub use sleep::sleep;
 
 use crate::error::{Error, Result};
@@ -33,7 +36,8 @@ use std::time::Duration;
 pub struct Limits {
     /// Request line and fields: 414, 431.
     pub head: HeadLimits,
-    /// Size of a body, in bytes: 413. 6 MiB is the platform's own limit for a synchronous event.
+    /// Size of a body, in bytes: 413. 6 MiB is the platform's own limit for a synchronous event; where the instance's
+    /// memory cgroup does not allow the worst JSON of that size, less is taken.
     pub body_bytes: usize,
     /// From a request's first byte to the end of its head: 408.
     pub head_timeout: Duration,

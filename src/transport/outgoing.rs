@@ -2,6 +2,7 @@
 //! for one that has stopped.
 
 use super::link::{Link, Ready};
+use super::panics;
 use super::slots::Seat;
 use crate::reply::{BodyWriter, Reply, ReplyBody};
 use crate::spare;
@@ -9,7 +10,6 @@ use crate::wire::response::{self, ResponseFraming};
 use crate::wire::{Version, date};
 use std::io::{self, IoSlice};
 use std::net::Shutdown;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// What a reply must know of its request.
@@ -114,14 +114,14 @@ impl Outgoing<'_> {
         write: Box<dyn FnOnce(&mut BodyWriter<'_>) -> io::Result<()> + Send>,
     ) -> io::Result<()> {
         let mut chunks = Chunks { out: self, chunked: framing == ResponseFraming::Chunked };
-        let written = catch_unwind(AssertUnwindSafe(|| write(&mut BodyWriter::new(&mut chunks))));
+        let written = panics::catch(|| write(&mut BodyWriter::new(&mut chunks)));
         match written {
             Ok(Ok(())) if framing == ResponseFraming::Chunked => {
                 self.write_all(&mut [IoSlice::new(response::LAST_CHUNK)])
             }
             Ok(result) => result,
-            Err(_) => {
-                crate::log::line("", format_args!("a streaming reply panicked; its connection is cut"));
+            Err(panicked) => {
+                crate::log::announce(format_args!("a streaming reply panicked {panicked}; its connection is cut"));
                 Err(io::ErrorKind::Other.into())
             }
         }

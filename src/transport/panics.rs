@@ -1,0 +1,75 @@
+//! Panics in handlers: caught, told in one line by whoever catches them, and never the process's end.
+
+use may::coroutine::is_coroutine;
+use std::any::Any;
+use std::cell::Cell;
+use std::fmt;
+use std::mem::ManuallyDrop;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind, set_hook, take_hook};
+
+thread_local! {
+    /// Where the last panic of this thread was, `file:line`, for the catcher. Never dropped by itself: see spare.rs.
+    static PLACE: Cell<Option<ManuallyDrop<String>>> = const { Cell::new(None) };
+    /// Whether a panic of this thread is caught, outside of coroutines, where it always is.
+    static CAUGHT: Cell<bool> = const { Cell::new(false) };
+}
+
+/// From now on the panics that this server catches are not printed twice; all others are printed as before.
+pub(super) fn install() {
+    let otherwise = take_hook();
+    set_hook(Box::new(move |info| {
+        if is_coroutine() || CAUGHT.get() {
+            keep_place(info.location().map(|location| format!("{}:{}", location.file(), location.line())));
+        } else {
+            otherwise(info);
+        }
+    }));
+}
+
+/// A panic that was caught.
+pub(crate) struct Panicked {
+    payload: Box<dyn Any + Send>,
+    place: Option<String>,
+}
+
+/// Runs `work`; a panic in it becomes a value.
+pub(crate) fn catch<T>(work: impl FnOnce() -> T) -> Result<T, Panicked> {
+    // Outside of a coroutine nothing moves to another thread, so the flag is this call's. Within one it is not needed.
+    let thread = !is_coroutine();
+    let before = thread && CAUGHT.replace(true);
+    let caught = catch_unwind(AssertUnwindSafe(work));
+    if thread {
+        CAUGHT.set(before);
+    }
+    caught.map_err(|payload| Panicked { payload, place: take_place() })
+}
+
+// Not inlined: a coroutine may catch on another thread than it began on.
+#[inline(never)]
+fn take_place() -> Option<String> {
+    PLACE.take().map(ManuallyDrop::into_inner)
+}
+
+#[inline(never)]
+fn keep_place(place: Option<String>) {
+    drop(take_place());
+    PLACE.set(place.map(ManuallyDrop::new));
+}
+
+impl Panicked {
+    /// Goes on panicking here, with the same message and place.
+    pub(super) fn resume(self) -> ! {
+        keep_place(self.place);
+        resume_unwind(self.payload)
+    }
+}
+
+impl fmt::Display for Panicked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(place) = &self.place {
+            write!(f, "at {place}: ")?;
+        }
+        let text = self.payload.downcast_ref::<&str>().copied();
+        f.write_str(text.or_else(|| self.payload.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message"))
+    }
+}
