@@ -13,7 +13,8 @@ const OVERRIDE: &str = "FIRSTBYTE_ADDR";
 
 /// Binds, listens, then serves until it is told to stop.
 pub(crate) fn run(app: App, limits: Limits, workers: usize) -> Result<()> {
-    let address = address(|name| std::env::var(name).ok())?;
+    let variable = |name: &str| std::env::var(name).ok();
+    let address = address(variable)?;
     let listener = transport::listen(address, limits.backlog).map_err(|error| {
         Error::io(match error.kind() {
             ErrorKind::AddrInUse => {
@@ -27,7 +28,8 @@ pub(crate) fn run(app: App, limits: Limits, workers: usize) -> Result<()> {
             _ => format!("cannot listen on {address}: {error}"),
         })
     })?;
-    if std::env::var_os(OVERRIDE).is_some()
+    crate::log::init(variable)?;
+    if variable(OVERRIDE).is_some()
         && let Ok(address) = listener.local_addr()
     {
         // Whoever moved the address waits to be told (port 0 is any port); the platform reads no such line.

@@ -114,7 +114,7 @@ impl Error {
 }
 
 /// A JSON string (RFC 8259, section 7). Errors are answered without the JSON library: it may be what failed.
-fn push_json_string(out: &mut Vec<u8>, text: &str) {
+pub(crate) fn push_json_string(out: &mut Vec<u8>, text: &str) {
     out.push(b'"');
     for byte in text.bytes() {
         match byte {

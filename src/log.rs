@@ -1,24 +1,138 @@
-//! One line a record to standard output, with the request id: the platform collects both streams line by line, and
-//! lines of concurrent requests interleave. Not a filter and not a format choice; what a handler logs is its own.
+//! One line a record to standard output, with the request id in it: the platform collects the output line by line, and
+//! lines of concurrent requests interleave.
+//!
+//! Text by default, JSON lines with `FIRSTBYTE_LOG_FORMAT=json`; the level comes from `FIRSTBYTE_LOG` (off, error, warn,
+//! info, debug, trace; info by default). Handlers log with the `log` crate's macros. Not a tracing system: no spans, no
+//! buffers, nothing that could be lost when the process ends.
 
+use crate::error::push_json_string;
+use crate::transport;
+use log::{Level, LevelFilter, Log, Metadata, Record};
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Writes one record. Line ends within it are spaces.
+/// Whether lines are JSON objects.
+static JSON: AtomicBool = AtomicBool::new(false);
+
+/// Reads the environment and becomes the logger, unless the program has one already.
+///
+/// # Errors
+/// If a variable has a value that means nothing.
+pub(crate) fn init(variable: impl Fn(&str) -> Option<String>) -> crate::Result<()> {
+    let level = match variable("FIRSTBYTE_LOG") {
+        None => LevelFilter::Info,
+        Some(text) => text.parse().map_err(|_| {
+            crate::Error::io(format!("FIRSTBYTE_LOG is `{text}`; write off, error, warn, info, debug or trace"))
+        })?,
+    };
+    match variable("FIRSTBYTE_LOG_FORMAT").as_deref() {
+        None | Some("text") => {}
+        Some("json") => JSON.store(true, Ordering::Relaxed),
+        Some(text) => {
+            return Err(crate::Error::io(format!("FIRSTBYTE_LOG_FORMAT is `{text}`; write text or json")));
+        }
+    }
+    if log::set_logger(&Lines).is_ok() {
+        log::set_max_level(level);
+    }
+    Ok(())
+}
+
+/// Runs a handler with its request id at hand for the records it makes.
+pub(crate) fn with_request_id<T>(request_id: &str, handler: impl FnOnce() -> T) -> T {
+    if log::max_level() == LevelFilter::Off || request_id.is_empty() {
+        return handler();
+    }
+    transport::set_request_id(request_id);
+    handler()
+}
+
+/// Writes a record of the server's own about one request.
 pub(crate) fn line(request_id: &str, message: fmt::Arguments<'_>) {
-    write(format!("firstbyte RequestId:{request_id} {message}"));
+    write(Level::Error, "firstbyte", request_id, message);
 }
 
 /// Writes one line that belongs to no request.
 pub(crate) fn announce(message: fmt::Arguments<'_>) {
-    write(format!("firstbyte: {message}"));
+    write(Level::Info, "firstbyte", "", message);
 }
 
-/// One system call a line, so that no other line ends up inside it, and no lock. A standard output that is gone is
-/// nobody's error; one that takes less than a line loses the rest rather than holding up a request.
-fn write(text: String) {
-    let mut line = text.replace(['\r', '\n'], " ");
-    line.push('\n');
-    // JUSTIFICATION: std's stdout holds a lock while it writes, and a coroutine must not wait with a lock held.
+struct Lines;
+
+impl Log for Lines {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        // The coroutine library tells every socket it watches at level info: nobody asked for that.
+        metadata.level() <= log::max_level()
+            && (metadata.level() <= Level::Warn || !metadata.target().starts_with("may"))
+    }
+
+    fn log(&self, record: &Record<'_>) {
+        if self.enabled(record.metadata()) {
+            transport::with_request_id(|id| write(record.level(), record.target(), id, *record.args()));
+        }
+    }
+
+    fn flush(&self) {}
+}
+
+fn write(level: Level, target: &str, request_id: &str, message: fmt::Arguments<'_>) {
+    let line = format_line(JSON.load(Ordering::Relaxed), level, target, request_id, message);
+    // One system call a line, so that no other line ends up inside it, and no lock: std's stdout holds one while it
+    // writes. A standard output that is gone is nobody's error; one that is full loses the rest of the line rather than
+    // holding up a request.
+    // JUSTIFICATION: std has no unlocked standard output.
     // SAFETY: the bytes are the line's own.
     unsafe { libc::write(1, line.as_ptr().cast(), line.len()) };
+}
+
+fn format_line(json: bool, level: Level, target: &str, request_id: &str, message: fmt::Arguments<'_>) -> Vec<u8> {
+    let mut line = Vec::with_capacity(128);
+    let message = message.to_string();
+    if json {
+        line.extend_from_slice(b"{\"level\":");
+        push_json_string(&mut line, level.as_str());
+        line.extend_from_slice(b",\"target\":");
+        push_json_string(&mut line, target);
+        if !request_id.is_empty() {
+            line.extend_from_slice(b",\"requestId\":");
+            push_json_string(&mut line, request_id);
+        }
+        line.extend_from_slice(b",\"message\":");
+        push_json_string(&mut line, &message);
+        line.push(b'}');
+    } else {
+        let id = if request_id.is_empty() { String::new() } else { format!(" RequestId:{request_id}") };
+        let level = if target == "firstbyte" { String::new() } else { format!("{level} ") };
+        // A line end within a record would look like another record's start.
+        line.extend_from_slice(format!("{level}{target}:{id} {message}").replace(['\r', '\n'], " ").as_bytes());
+    }
+    line.push(b'\n');
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_is_one_line_with_its_request_id() {
+        let text = |json, target, id| {
+            String::from_utf8(format_line(json, Level::Warn, target, id, format_args!("a \"b\"\nc"))).unwrap()
+        };
+        assert_eq!(text(false, "f::g", "r-1"), "WARN f::g: RequestId:r-1 a \"b\" c\n");
+        assert_eq!(text(false, "firstbyte", ""), "firstbyte: a \"b\" c\n");
+        assert_eq!(
+            text(true, "f::g", "r-1"),
+            "{\"level\":\"WARN\",\"target\":\"f::g\",\"requestId\":\"r-1\",\"message\":\"a \\\"b\\\"\\nc\"}\n"
+        );
+    }
+
+    #[test]
+    fn says_what_a_variable_should_be() {
+        let with = |name: &'static str, value: &'static str| {
+            init(move |asked| (asked == name).then(|| value.to_owned())).map_err(|error| error.to_string())
+        };
+        assert!(with("FIRSTBYTE_LOG", "loud").unwrap_err().contains("write off, error"));
+        assert!(with("FIRSTBYTE_LOG_FORMAT", "xml").unwrap_err().contains("text or json"));
+    }
 }

@@ -10,6 +10,7 @@ mod accept;
 mod blocking;
 mod budget;
 mod connection;
+mod current;
 mod lane;
 mod link;
 mod listen;
@@ -21,6 +22,7 @@ mod stop;
 
 pub(crate) use accept::serve;
 pub use blocking::blocking;
+pub(crate) use current::{set_request_id, with_request_id};
 pub(crate) use listen::listen;
 pub(crate) use panics::catch;
 pub use sleep::sleep;
