@@ -3,8 +3,11 @@
 
 use microimage::digest::{DiffId, Digest};
 use microimage::image::{Blob, Image, media_type};
+use microimage::recipe::{BuildContext, ContextEntry};
 use serde_json::json;
-use std::io::Write;
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+use std::sync::Arc;
 
 /// A tar under construction whose headers say exactly what the test wants, true or not.
 #[derive(Default)]
@@ -81,4 +84,50 @@ pub fn image_of(blobs: &[Vec<u8>], config: &serde_json::Value) -> Image {
     let find = |digest| blobs.iter().find(|b| Digest::of(b) == digest).expect("one of ours").clone();
     Image::from_parts(manifest.to_string().into_bytes(), config, |layer| Blob::from_bytes(find(layer.digest)))
         .expect("a consistent image")
+}
+
+/// A static x86-64 program that prints `ok`; fixtures/hello.s is its source.
+pub const HELLO: &[u8] = include_bytes!("../fixtures/hello.elf");
+
+/// A build context in memory.
+#[derive(Default)]
+pub struct MemoryContext(BTreeMap<String, (ContextEntry, Arc<[u8]>)>);
+
+impl MemoryContext {
+    pub fn file(self, path: &str, content: &[u8]) -> MemoryContext {
+        self.put(path, ContextEntry::File { executable: false }, content)
+    }
+
+    pub fn program(self, path: &str, content: &[u8]) -> MemoryContext {
+        self.put(path, ContextEntry::File { executable: true }, content)
+    }
+
+    pub fn link(self, path: &str, target: &str) -> MemoryContext {
+        self.put(path, ContextEntry::Symlink { target: target.into() }, b"")
+    }
+
+    fn put(mut self, path: &str, entry: ContextEntry, content: &[u8]) -> MemoryContext {
+        for (end, _) in path.match_indices('/') {
+            self.0.insert(path[..end].to_owned(), (ContextEntry::Folder, Arc::from(*b"")));
+        }
+        self.0.insert(path.to_owned(), (entry, content.into()));
+        self
+    }
+}
+
+impl BuildContext for MemoryContext {
+    fn entry(&self, path: &str) -> io::Result<Option<ContextEntry>> {
+        Ok(self.0.get(path).map(|(entry, _)| entry.clone()))
+    }
+
+    fn names(&self, path: &str) -> io::Result<Vec<String>> {
+        let below = |known: &String| {
+            known.strip_prefix(&format!("{path}/")).filter(|rest| !rest.contains('/')).map(str::to_owned)
+        };
+        Ok(self.0.keys().rev().filter_map(below).collect()) // not sorted, on purpose
+    }
+
+    fn read(&self, path: &str) -> io::Result<Arc<[u8]>> {
+        Ok(Arc::clone(&self.0[path].1))
+    }
 }

@@ -1,0 +1,210 @@
+//! Recipe and files in, image out: the same bytes whoever packs, wherever and whenever.
+
+mod common;
+
+use common::{HELLO, MemoryContext};
+use microimage::assemble::{AssembleError, Assembled, Options, assemble};
+use microimage::context::FolderContext;
+use microimage::elf::Architecture;
+use microimage::entry::Limits;
+use microimage::image::{Compression, media_type};
+use microimage::layer::{Format, LayerError};
+use microimage::outputs;
+use microimage::recipe::Recipe;
+use microimage::unpack::unpack_image;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::Command;
+
+const RECIPE: &str = "FROM scratch\nCOPY app /app\nCOPY etc /etc\nEXPOSE 9000\nENTRYPOINT [\"/app\"]\n";
+
+/// Digests of `RECIPE` over the committed program. A change here is a change for everyone who pins a digest: say so in CHANGELOG.md.
+const GOLDEN_MANIFEST: &str = "sha256:a4bda93fadc245ce8e9eb3dd263b23b58d0c6339beba4e1c3a98f0742edcdde8";
+const GOLDEN_DIFF_ID: &str = "sha256:8cdabdc735a2b50daab4a8696f4626320972e6596dece6255d0a05e25045850a";
+
+fn context() -> MemoryContext {
+    MemoryContext::default().program("app", HELLO).file("etc/config", b"key = \"value\"\n").link("etc/link", "config")
+}
+
+fn assembled(options: &Options) -> Assembled {
+    assemble(&Recipe::parse(RECIPE).expect("a recipe"), &context(), options).expect("an image")
+}
+
+#[test]
+fn the_golden_image_has_not_changed() {
+    let image = assembled(&Options::default()).image;
+    assert_eq!(image.layers()[0].diff_id().to_string(), GOLDEN_DIFF_ID);
+    assert_eq!(image.manifest_digest().to_string(), GOLDEN_MANIFEST);
+}
+
+#[test]
+fn unpacks_to_what_went_in() {
+    let home = tempfile::tempdir().expect("a folder");
+    for (format, compression, layer) in [
+        (Format::Oci, Compression::Gzip, media_type::OCI_LAYER_GZIP),
+        (Format::Oci, Compression::Zstd, media_type::OCI_LAYER_ZSTD),
+        (Format::Oci, Compression::None, media_type::OCI_LAYER),
+        (Format::Docker, Compression::Gzip, media_type::DOCKER_LAYER_GZIP),
+        (Format::Docker, Compression::None, media_type::DOCKER_LAYER),
+    ] {
+        let made = assembled(&Options { format, compression, source_date_epoch: 1_000_000_000, ..Options::default() });
+        assert_eq!(made.image.layers()[0].descriptor().media_type, layer);
+        assert_eq!(made.image.config().created().as_deref(), Some("2001-09-09T01:46:40Z"));
+        let dest = home.path().join(layer.replace('/', "-"));
+        let done = unpack_image(&made.image, &dest, &Limits::default()).expect("our own image");
+        assert_eq!(done[0].uncompressed_bytes, made.layer_uncompressed_bytes);
+        assert_eq!(fs::read(dest.join("app")).expect("the program"), HELLO);
+        let mode = |path: &str| fs::metadata(dest.join(path)).expect(path).permissions().mode() & 0o7777;
+        assert_eq!((mode("app"), mode("etc"), mode("etc/config")), (0o755, 0o755, 0o644));
+        assert_eq!(fs::read_link(dest.join("etc/link")).expect("a link"), Path::new("config"));
+        let output = Command::new(dest.join("app")).output().expect("it runs");
+        assert_eq!((output.status.code(), output.stdout.as_slice()), (Some(0), &b"ok\n"[..]));
+    }
+}
+
+#[test]
+fn refuses_zstd_in_a_docker_image() {
+    let recipe = Recipe::parse(RECIPE).expect("a recipe");
+    let options = Options { format: Format::Docker, compression: Compression::Zstd, ..Options::default() };
+    let error = assemble(&recipe, &context(), &options).expect_err("illegal");
+    assert!(matches!(error, AssembleError::Layer(LayerError::ZstdInDocker)), "{error}");
+}
+
+#[test]
+fn refuses_an_image_that_could_not_start() {
+    for (lines, says) in [
+        ("COPY app /app", "the recipe starts nothing"),
+        ("COPY app /app\nENTRYPOINT [\"/ap\"]", "`/ap` is not in the image; COPY it there, the image holds: `/app`"),
+        ("COPY etc/config /app\nENTRYPOINT [\"/app\"]", "`/app` is not an executable file"),
+        ("COPY script /app\nCMD [\"/app\"]", "`/app` cannot run in this image: it is a script"),
+    ] {
+        let recipe = Recipe::parse(&format!("FROM scratch\n{lines}")).expect(lines);
+        let error = assemble(&recipe, &context().program("script", b"#!/bin/sh"), &Options::default())
+            .expect_err(lines)
+            .to_string();
+        assert!(error.contains(says), "{error}");
+    }
+    let options = Options { architecture: Architecture::Arm64, ..Options::default() };
+    let error = assemble(&Recipe::parse(RECIPE).expect("a recipe"), &context(), &options)
+        .expect_err("wrong machine")
+        .to_string();
+    assert!(error.contains("built for amd64, the image is for arm64"), "{error}");
+}
+
+#[test]
+fn a_program_found_through_path_and_working_directory_is_proved_too() {
+    for lines in [
+        "COPY app /usr/bin/app\nCMD [\"app\"]",
+        "WORKDIR /srv\nCOPY app .\nENTRYPOINT [\"./app\"]",
+        "COPY app /x/app\nENV PATH=/x\nCMD [\"app\"]",
+    ] {
+        let recipe = Recipe::parse(&format!("FROM scratch\n{lines}")).expect(lines);
+        assert_eq!(
+            assemble(&recipe, &context(), &Options::default()).expect(lines).program.size_bytes(),
+            HELLO.len() as u64
+        );
+    }
+}
+
+/// Packs the same files as `microimage build` would, as another process with another umask, time zone, locale, and user.
+#[test]
+fn packs_the_same_bytes_under_any_umask_time_zone_locale_and_user() {
+    let home = tempfile::tempdir().expect("a folder");
+    fs::set_permissions(home.path(), fs::Permissions::from_mode(0o777)).expect("ours");
+    let program = env!("CARGO_BIN_EXE_microimage");
+    let expected = assembled(&Options::default()).image.with_reference("x:1");
+    let is_root = fs::metadata("/proc/self").map(|m| std::os::unix::fs::MetadataExt::uid(&m)).expect("Linux") == 0;
+    // The binary may lie where another user cannot reach it.
+    let copy = home.path().join("microimage");
+    fs::copy(program, &copy).expect("a copy");
+    fs::set_permissions(&copy, fs::Permissions::from_mode(0o755)).expect("ours");
+    for (n, (umask, zone, locale, uid)) in [
+        ("022", "UTC", "C", "0"),
+        ("077", "Asia/Shanghai", "zh_CN.UTF-8", "0"),
+        ("000", "America/St_Johns", "tr_TR.UTF-8", "0"),
+        ("027", "UTC", "C", "12345"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        if uid != "0" && !is_root {
+            eprintln!("skipped: another user, which only root can become");
+            continue;
+        }
+        let script = format!(
+            "set -e; umask {umask}; mkdir {n} {n}/etc; cd {n}; cat ../hello.elf > app; chmod u+x app; printf 'key = \"value\"\\n' > etc/config; \
+             ln -s config etc/link; cat ../recipe > Dockerfile; touch -d 2011-11-11 app; exec ../microimage build -f Dockerfile --tag x:1 -o out"
+        );
+        fs::write(home.path().join("hello.elf"), HELLO)
+            .and_then(|()| fs::write(home.path().join("recipe"), RECIPE))
+            .expect("files");
+        let mut command = if uid == "0" { Command::new("sh") } else { Command::new("setpriv") };
+        if uid != "0" {
+            command.args(["--reuid", uid, "--regid", uid, "--clear-groups", "sh"]);
+        }
+        let output = command
+            .args(["-c", &script])
+            .current_dir(home.path())
+            .env("TZ", zone)
+            .env("LC_ALL", locale)
+            .env_remove("SOURCE_DATE_EPOCH")
+            .output();
+        let output = output.expect("a shell");
+        assert!(output.status.success(), "{n}: {}", String::from_utf8_lossy(&output.stderr));
+        let made = microimage::source::load(&home.path().join(format!("{n}/out/oci")).display().to_string())
+            .expect("an image");
+        assert_eq!(made.manifest_bytes(), expected.manifest_bytes(), "umask {umask}, {zone}, {locale}, user {uid}");
+    }
+}
+
+#[test]
+fn image_json_says_what_was_built() {
+    let home = tempfile::tempdir().expect("a folder");
+    let mut made = assembled(&Options::default());
+    made.image = made.image.with_reference("golden:1");
+    outputs::write(&made, home.path()).expect("outputs");
+    let json: serde_json::Value =
+        serde_json::from_slice(&fs::read(home.path().join("image.json")).expect("image.json")).expect("JSON");
+    assert_eq!(json["reference"], "golden:1");
+    assert_eq!(json["platform"], "linux/amd64");
+    assert_eq!(json["manifest_digest"], made.image.manifest_digest().to_string());
+    assert_eq!(json["config_digest"], made.image.config_descriptor().digest.to_string());
+    assert_eq!(json["elf_bytes"], HELLO.len());
+    let layer = &json["layers"][0];
+    assert_eq!(layer["diff_id"], made.image.layers()[0].diff_id().to_string());
+    assert_eq!(layer["compressed_bytes"], json["total_compressed_bytes"]);
+    assert_eq!(layer["uncompressed_bytes"], made.layer_uncompressed_bytes);
+    let mut left: Vec<_> =
+        fs::read_dir(home.path()).expect("outputs").map(|e| e.expect("an entry").file_name()).collect();
+    left.sort();
+    assert_eq!(left, ["docker.tar", "image.json", "oci"]);
+}
+
+#[test]
+fn a_context_on_disk_honours_dockerignore_and_stays_inside() {
+    let home = tempfile::tempdir().expect("a folder");
+    let root = home.path().join("context");
+    fs::create_dir_all(root.join("a/b")).expect("folders");
+    for (path, content) in [
+        (".dockerignore", "*\n!a/b\na/b/secret\n"),
+        ("a/b/kept", "1"),
+        ("a/b/secret", "2"),
+        ("a/other", "3"),
+        ("top", "4"),
+        ("../outside", "5"),
+    ] {
+        fs::write(root.join(path), content).expect("a file");
+    }
+    let copy = |source: &str| {
+        let recipe = Recipe::parse(&format!("FROM scratch\nCOPY {source} /x/")).expect("a recipe");
+        let rootfs = recipe.rootfs(&FolderContext::open(&root).expect("a folder")).map_err(|e| e.to_string())?;
+        Ok::<_, String>(rootfs.entries().map(|(path, _)| path.to_owned()).collect::<Vec<_>>())
+    };
+    assert_eq!(copy(".").expect("the context"), ["x", "x/a", "x/a/b", "x/a/b/kept"]);
+    assert_eq!(copy("a").expect("a folder"), ["x", "x/b", "x/b/kept"]);
+    assert!(copy("top").expect_err("left out").contains("not in the build context"));
+    fs::write(root.join(".dockerignore"), "").expect("a file");
+    std::os::unix::fs::symlink("..", root.join("up")).expect("a link");
+    assert!(copy("up/outside").expect_err("outside").contains("leads out of the build context"));
+}
