@@ -104,6 +104,16 @@ impl Embedded {
         }
     }
 
+    /// Makes the registry send bytes of the right length and the wrong content for the last layer: what
+    /// a broken registry does, so that tests can see it refused.
+    pub fn corrupt_layer(&mut self, variant: usize) {
+        let target = &self.targets[variant].target;
+        if let Some(layer) = target.image.layers().last() {
+            let size = usize::try_from(layer.descriptor().size_bytes).unwrap_or(0);
+            self.registry.put_blob(&target.name, layer.descriptor().digest, vec![0u8; size].into());
+        }
+    }
+
     /// Where a puller at the far end of the link finds the registry.
     fn registry_at(&mut self, link: &Link) -> io::Result<String> {
         if !link.is_shaped() {

@@ -1,0 +1,168 @@
+//! What the tests share: small images around small programs, and an engine on a folder of its own.
+
+#![allow(dead_code)] // each test file uses its part
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use coldstart::engine::Target;
+use coldstart::engine::embedded::{Embedded, Settings};
+use coldstart::request::Ask;
+use coldstart::work::Work;
+use microimage::digest::{DiffId, Digest};
+use microimage::image::{Blob, Image};
+use microimage::sandbox::{Launcher, Limits, Plan};
+use tempfile::TempDir;
+
+/// The built coldstart, which is also the sandbox's helper.
+pub const COLDSTART: &str = env!("CARGO_BIN_EXE_coldstart");
+
+/// An engine, what it works in, and what stops it.
+pub struct Bench {
+    pub engine: Embedded,
+    pub folder: TempDir,
+    pub stop: Arc<AtomicBool>,
+}
+
+impl Bench {
+    /// An engine for the program with that fault; `None`, said aloud, where this machine cannot.
+    pub fn of(fault: &str, deadline: Duration) -> Option<Self> {
+        if skip_without_sandbox() {
+            return None;
+        }
+        let Some(program) = compile(fault) else {
+            eprintln!("skipped: no C compiler that links statically (musl-gcc: Debian's musl-tools)");
+            return None;
+        };
+        Self::with(image(&program, "amd64"), Ask::default(), deadline)
+    }
+
+    pub fn with(image: Image, ask: Ask, deadline: Duration) -> Option<Self> {
+        let folder = tempfile::tempdir().expect("a folder");
+        let stop = Arc::new(AtomicBool::new(false));
+        let settings = Settings {
+            ask,
+            deadline,
+            limits: Limits::default(),
+            burst_interval: Duration::ZERO,
+            stop: Arc::clone(&stop),
+            helper: PathBuf::from(COLDSTART),
+            floor: None,
+        };
+        let target = Target { name: "function".into(), image, port: 9000 };
+        let work = Work::create(folder.path()).expect("a work folder");
+        let engine = Embedded::start(vec![target], settings, work).expect("an engine");
+        Some(Self { engine, folder, stop })
+    }
+
+    /// Sample folders below the work folder.
+    pub fn samples_left_behind(&self) -> usize {
+        let work = std::fs::read_dir(self.folder.path()).expect("the folder").flatten().map(|e| e.path());
+        work.flat_map(|w| std::fs::read_dir(w).into_iter().flatten().flatten())
+            .filter(|e| e.file_name().to_string_lossy().starts_with("sample"))
+            .count()
+    }
+}
+
+/// Whether this machine refuses namespaces; then says so.
+pub fn skip_without_sandbox() -> bool {
+    let folder = tempfile::tempdir().expect("a folder");
+    let plan = Plan {
+        rootfs: folder.path().to_owned(),
+        argv: vec!["/nothing".into()],
+        env: Vec::new(),
+        cwd: String::new(),
+        uid: 0,
+        gid: 0,
+        limits: Limits::default(),
+        core: None,
+        sockets: 0,
+        low_ports: false,
+    };
+    let mut launcher = Launcher::start(Path::new(COLDSTART)).expect("the helper starts");
+    match launcher.launch(&plan) {
+        Err(error @ microimage::sandbox::Error::Namespace { .. }) => {
+            eprintln!("skipped: {error}");
+            true
+        }
+        // The program is not there, so `execve` fails, as it should: the walls could be built.
+        Ok(instance) => {
+            launcher.end(instance).expect("ended");
+            false
+        }
+        Err(error) => panic!("{error}"),
+    }
+}
+
+/// programs/function.c with one fault, static.
+pub fn compile(fault: &str) -> Option<Vec<u8>> {
+    let folder = tempfile::tempdir().expect("a folder");
+    let program = folder.path().join("app");
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/programs/function.c");
+    let built = ["musl-gcc", "cc"].iter().any(|compiler| {
+        let mut command = Command::new(compiler);
+        command.args(["-static", "-Os", "-s", &format!("-D{fault}"), "-o"]).arg(&program).arg(&source);
+        command.output().is_ok_and(|output| output.status.success())
+    });
+    built.then(|| std::fs::read(&program).expect("just built"))
+}
+
+/// An image of one layer (not compressed) that holds `program` as /app.
+pub fn image(program: &[u8], architecture: &str) -> Image {
+    let parts = parts(program, architecture);
+    let layer = parts.layer.clone();
+    Image::from_parts(parts.manifest, parts.config, |_| Blob::from_bytes(layer.clone())).expect("an image")
+}
+
+pub struct Parts {
+    pub manifest: Vec<u8>,
+    pub config: Vec<u8>,
+    pub layer: Vec<u8>,
+}
+
+pub fn parts(program: &[u8], architecture: &str) -> Parts {
+    let mut tar = tar::Builder::new(Vec::new());
+    let mut header = tar::Header::new_gnu();
+    header.set_size(program.len() as u64);
+    header.set_mode(0o755);
+    header.set_uid(0);
+    header.set_gid(0);
+    header.set_mtime(0);
+    tar.append_data(&mut header, "app", program).expect("in memory");
+    let layer = tar.into_inner().expect("in memory");
+    let config = serde_json::json!({
+        "architecture": architecture,
+        "os": "linux",
+        "config": {"Entrypoint": ["/app"], "Env": ["GREETING=hello"], "User": "65532:65532", "ExposedPorts": {"9000/tcp": {}}},
+        "rootfs": {"type": "layers", "diff_ids": [DiffId::of(&layer).to_string()]},
+    });
+    let config = config.to_string().into_bytes();
+    let blob = |media_type: &str, bytes: &[u8]| serde_json::json!({"mediaType": media_type, "digest": Digest::of(bytes).to_string(), "size": bytes.len()});
+    let manifest = serde_json::json!({
+        "schemaVersion": 2,
+        "mediaType": "application/vnd.oci.image.manifest.v1+json",
+        "config": blob("application/vnd.oci.image.config.v1+json", &config),
+        "layers": [blob("application/vnd.oci.image.layer.v1.tar", &layer)],
+    });
+    Parts { manifest: manifest.to_string().into_bytes(), config, layer }
+}
+
+/// Writes an image layout (OCI image-spec, image-layout.md).
+pub fn layout(folder: &Path, parts: &Parts) {
+    let blobs = folder.join("blobs/sha256");
+    std::fs::create_dir_all(&blobs).expect("a folder");
+    for bytes in [&parts.manifest, &parts.config, &parts.layer] {
+        std::fs::write(blobs.join(Digest::of(bytes).hex()), bytes).expect("written");
+    }
+    let index = serde_json::json!({"schemaVersion": 2, "manifests": [{
+        "mediaType": "application/vnd.oci.image.manifest.v1+json",
+        "digest": Digest::of(&parts.manifest).to_string(),
+        "size": parts.manifest.len(),
+        "annotations": {"org.opencontainers.image.ref.name": "function:latest"},
+    }]});
+    std::fs::write(folder.join("index.json"), index.to_string()).expect("written");
+    std::fs::write(folder.join("oci-layout"), r#"{"imageLayoutVersion":"1.0.0"}"#).expect("written");
+}

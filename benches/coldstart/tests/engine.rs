@@ -1,0 +1,195 @@
+//! The embedded engine on real namespaces: what it measures, what it says when the measured thing
+//! fails, and that nothing stays behind. Programs are compiled here from programs/function.c; a
+//! machine without a C compiler or without namespaces skips with a word about what it lacked.
+
+mod common;
+
+use std::time::{Duration, Instant};
+
+use coldstart::engine::{Case, Engine, EngineError};
+use coldstart::link::Link;
+use coldstart::request::Ask;
+use coldstart::results::{PageCache, Sample, Scenario};
+
+use common::{Bench, image, skip_without_sandbox};
+
+fn case(scenario: Scenario) -> Case {
+    Case { variant: 0, link: Link::loopback(), scenario, page_cache: PageCache::Warm, burst: 1 }
+}
+
+/// The error of a cold start of a program with a fault.
+fn failure_of(fault: &str) -> Option<(String, String)> {
+    let mut bench = Bench::of(fault, Duration::from_millis(400))?;
+    let outcome = bench.engine.take(&case(Scenario::Cold)).expect("the engine works");
+    let error = outcome.samples[0].error.clone().unwrap_or_else(|| panic!("{fault} was measured as if it were fine"));
+    assert_eq!(outcome.samples[0].total_ns, None, "a failed sample has no total");
+    Some((error.phase, error.message))
+}
+
+#[test]
+fn a_cold_start_has_four_phases_that_fit_into_its_total() {
+    let Some(mut bench) = Bench::of("GOOD", Duration::from_secs(10)) else { return };
+    for _ in 0..3 {
+        let outcome = bench.engine.take(&case(Scenario::Cold)).expect("the engine works");
+        let sample = &outcome.samples[0];
+        assert_eq!(sample.error, None);
+        let total = sample.total_ns.expect("a total");
+        let phases =
+            [sample.pull_ns, sample.unpack_ns, sample.create_ns, sample.start_ns].map(|ns| ns.expect("all four"));
+        let sum: u64 = phases.iter().sum();
+        assert!(sum <= total && total - sum < total / 2, "{phases:?} in {total}");
+        let (listen, first, last) = (sample.listen_ns, sample.first_byte_ns, sample.start_ns);
+        assert!(listen <= first && first <= last, "{sample:?}");
+        assert_eq!(outcome.requests, 3, "manifest, configuration, layer");
+        // The layer is a plain tar, so that manifest and configuration come on top of its size.
+        let tar = outcome.uncompressed_bytes.expect("it was unpacked");
+        assert!(outcome.bytes > tar && outcome.bytes < tar + 4096, "{} of {tar}", outcome.bytes);
+    }
+}
+
+#[test]
+fn scenarios_leave_out_what_is_already_there() {
+    let Some(mut bench) = Bench::of("GOOD", Duration::from_secs(10)) else { return };
+    let take = |bench: &mut Bench, scenario| -> Sample {
+        let sample = bench.engine.take(&case(scenario)).expect("the engine works").samples[0].clone();
+        assert_eq!(sample.error, None);
+        sample
+    };
+    let accelerated = take(&mut bench, Scenario::Accelerated);
+    assert!(accelerated.pull_ns.is_none() && accelerated.unpack_ns.is_some() && accelerated.total_ns.is_some());
+    let provisioned = take(&mut bench, Scenario::Provisioned);
+    assert!(provisioned.unpack_ns.is_none() && provisioned.create_ns.is_none() && provisioned.listen_ns.is_none());
+    assert_eq!(provisioned.start_ns, provisioned.total_ns);
+    let evicted = Case { page_cache: PageCache::Evicted, ..case(Scenario::Accelerated) };
+    assert_eq!(bench.engine.take(&evicted).expect("the engine works").samples[0].error, None);
+}
+
+#[test]
+fn a_link_delays_the_pull_and_nothing_else() {
+    let Some(mut bench) = Bench::of("GOOD", Duration::from_secs(10)) else { return };
+    let slow = Case { link: "1Gbit/20ms".parse().expect("a link"), ..case(Scenario::Cold) };
+    let sample = bench.engine.take(&slow).expect("the engine works").samples[0].clone();
+    // Handshake, manifest, then configuration beside layer on a second connection: four round trips.
+    assert!(sample.pull_ns >= Some(80_000_000), "{sample:?}");
+    assert!(sample.start_ns < Some(80_000_000), "{sample:?}");
+}
+
+#[test]
+fn a_burst_has_as_many_samples_as_instances_on_its_schedule() {
+    let Some(mut bench) = Bench::of("GOOD", Duration::from_secs(10)) else { return };
+    for scenario in [Scenario::Cold, Scenario::Provisioned] {
+        let outcome = bench.engine.take(&Case { burst: 6, ..case(scenario) }).expect("the engine works");
+        assert_eq!(outcome.samples.len(), 6);
+        assert!(outcome.samples.iter().all(|s| s.error.is_none()), "{:?}", outcome.samples);
+        let first = outcome.samples[0].intended_start_ns;
+        assert!(outcome.samples.iter().all(|s| s.intended_start_ns == first), "all at once");
+    }
+}
+
+#[test]
+fn the_instance_sees_a_sandbox_and_no_more() {
+    let Some(mut bench) = Bench::of("LOOKS", Duration::from_secs(10)) else { return };
+    let outcome = bench.engine.take(&case(Scenario::Cold)).expect("the engine works");
+    assert_eq!(outcome.samples[0].error, None);
+    // What it saw is the reference answer now; a wrong expectation shows it.
+    bench.engine.expect(b"show me");
+    let outcome = bench.engine.take(&case(Scenario::Cold)).expect("the engine works");
+    let seen = outcome.samples[0].error.clone().expect("not what was expected").message;
+    for fact in [
+        r#""pid":1"#,
+        r#""uid":65532"#,
+        r#""gid":65532"#,
+        r#""host":"instance""#,
+        r#""root_writable":false"#,
+        r#""tmp_writable":true"#,
+        r#""greeting":"hello""#,
+    ] {
+        assert!(seen.contains(fact), "{fact} is missing in {seen}");
+    }
+    assert!(!seen.contains(r#""exec_ns":0"#), "{seen}");
+}
+
+#[test]
+fn says_that_a_program_listens_where_no_platform_can_reach_it() {
+    let Some((phase, message)) = failure_of("LOOPBACK") else { return };
+    assert_eq!(phase, "start");
+    assert!(message.contains("127.0.0.1:9000") && message.contains("446"), "{message}");
+}
+
+#[test]
+fn says_that_a_program_never_listened_and_what_it_printed() {
+    let Some((phase, message)) = failure_of("DEAF") else { return };
+    assert_eq!(phase, "start");
+    assert!(message.contains("warming up") && message.contains("446"), "{message}");
+}
+
+#[test]
+fn says_how_a_program_ended_and_what_it_printed_last() {
+    let Some((phase, message)) = failure_of("EXITS") else { return };
+    assert_eq!(phase, "start");
+    assert!(message.contains("cannot find the answer") && message.contains("code 3"), "{message}");
+}
+
+#[test]
+fn says_that_the_answer_was_an_error() {
+    let Some((phase, message)) = failure_of("WRONG") else { return };
+    assert_eq!(phase, "start");
+    assert!(message.contains("500") && message.contains("no answer"), "{message}");
+}
+
+#[test]
+fn says_that_it_listened_and_never_answered() {
+    let Some((_, message)) = failure_of("MUTE") else { return };
+    assert!(message.contains("did not answer"), "{message}");
+}
+
+#[test]
+fn notices_an_answer_that_differs_from_the_first() {
+    let Some(mut bench) = Bench::of("FICKLE", Duration::from_secs(5)) else { return };
+    assert_eq!(bench.engine.take(&case(Scenario::Cold)).expect("the engine works").samples[0].error, None);
+    let second = bench.engine.take(&case(Scenario::Cold)).expect("the engine works").samples[0].clone();
+    assert!(second.error.is_some_and(|e| e.message.contains("expected")));
+}
+
+#[test]
+fn says_that_a_program_is_for_another_machine() {
+    if skip_without_sandbox() {
+        return;
+    }
+    // An arm64 ELF header and nothing behind it: execve refuses it before it looks further.
+    let mut elf = vec![0x7f, b'E', b'L', b'F', 2, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2, 0, 183, 0];
+    elf.resize(4096, 0);
+    let mut bench = Bench::with(image(&elf, "arm64"), Ask::default(), Duration::from_secs(1)).expect("an engine");
+    let error = bench.engine.take(&case(Scenario::Cold)).expect("the engine works").samples[0].error.clone();
+    let error = error.expect("arm64 does not run here");
+    assert!(error.phase == "create" && error.message.contains("architecture"), "{error:?}");
+}
+
+#[test]
+fn a_blob_with_a_wrong_digest_is_a_failed_pull_and_leaves_nothing() {
+    let Some(mut bench) = Bench::of("GOOD", Duration::from_secs(5)) else { return };
+    bench.engine.corrupt_layer(0);
+    let sample = bench.engine.take(&case(Scenario::Cold)).expect("the engine works").samples[0].clone();
+    let error = sample.error.expect("the bytes are wrong");
+    assert!(error.phase == "pull" && error.message.contains("444"), "{error:?}");
+    assert_eq!(bench.samples_left_behind(), 0);
+}
+
+#[test]
+fn an_interrupted_sample_ends_at_once_and_leaves_nothing() {
+    let Some(mut bench) = Bench::of("DEAF", Duration::from_secs(60)) else { return };
+    let stop = bench.stop.clone();
+    let began = Instant::now();
+    let ringer = std::thread::spawn(move || {
+        std::thread::sleep(Duration::from_millis(300)); // the moment of a person's Ctrl-C, not a readiness wait
+        stop.store(true, std::sync::atomic::Ordering::Relaxed);
+    });
+    let taken = bench.engine.take(&case(Scenario::Cold));
+    ringer.join().expect("rang");
+    assert!(matches!(taken, Err(EngineError::Interrupted)), "{taken:?}");
+    assert!(began.elapsed() < Duration::from_secs(30));
+    assert_eq!(bench.samples_left_behind(), 0);
+    let folder = bench.folder.path().to_owned();
+    drop(bench.engine);
+    assert_eq!(std::fs::read_dir(folder).expect("the folder").count(), 0, "work folder gone");
+}

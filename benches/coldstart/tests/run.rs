@@ -1,0 +1,228 @@
+//! The runner against an engine that neither sleeps nor starts anything: order, bookkeeping, what is
+//! kept when a run stops. Also the command line from outside, on a real image.
+
+mod common;
+
+use std::collections::HashMap;
+use std::io::Read;
+use std::process::{Command, Stdio};
+
+use coldstart::engine::{Calibration, Case, Engine, EngineError, Outcome, Target};
+use coldstart::link::Link;
+use coldstart::results::{EngineKind, Failure, Host, PageCache, Results, Sample, Scenario};
+use coldstart::run::{Definition, run};
+
+use common::{COLDSTART, compile, image, layout, parts, skip_without_sandbox};
+
+/// Answers with the number of the call in microseconds; fails or stops when told to.
+#[derive(Default)]
+struct Mock {
+    calls: Vec<(usize, Scenario)>,
+    floors: u64,
+    fails: Option<Scenario>,
+    stops_at: Option<usize>,
+}
+
+impl Engine for Mock {
+    fn kind(&self) -> EngineKind {
+        EngineKind::Embedded
+    }
+
+    fn take(&mut self, case: &Case) -> Result<Outcome, EngineError> {
+        if self.stops_at == Some(self.calls.len()) {
+            return Err(EngineError::Interrupted);
+        }
+        self.calls.push((case.variant, case.scenario));
+        let at = self.calls.len() as u64;
+        let error =
+            (self.fails == Some(case.scenario)).then(|| Failure { phase: "start".into(), message: "as told".into() });
+        let total_ns = error.is_none().then_some(at * 1000);
+        let sample = Sample { intended_start_ns: 5_000 + at, total_ns, error, ..Sample::default() };
+        Ok(Outcome { samples: vec![sample; case.burst], requests: 3, bytes: 700, uncompressed_bytes: Some(900) })
+    }
+
+    fn calibrate(&mut self) -> Result<Option<Calibration>, EngineError> {
+        self.floors += 1;
+        Ok(Some(Calibration { start_ns: 200 + self.floors, connect_step_ns: Some(4.0) }))
+    }
+}
+
+fn host() -> Host {
+    let text = String::new;
+    Host {
+        kernel: text(),
+        cpu_model: text(),
+        cores: 2,
+        memory_bytes: 1,
+        os: text(),
+        rustc: text(),
+        git_describe: text(),
+        date: text(),
+    }
+}
+
+fn targets() -> Vec<Target> {
+    ["one", "two"].map(|name| Target { name: name.into(), image: image(b"x", "amd64"), port: 9000 }).to_vec()
+}
+
+fn definition(samples: usize) -> Definition {
+    let case =
+        |variant, scenario| Case { variant, link: Link::loopback(), scenario, page_cache: PageCache::Warm, burst: 1 };
+    let cases = (0..2).flat_map(|v| [Scenario::Cold, Scenario::Accelerated].map(|s| case(v, s))).collect();
+    Definition { cases, samples, warmups: 1, seed: 7 }
+}
+
+#[test]
+fn every_case_comes_once_a_round_and_the_order_changes() {
+    let mut mock = Mock::default();
+    let finished = run(&definition(20), &targets(), host(), &mut mock, None, &mut ()).expect("ran");
+    assert!(finished.stopped.is_none());
+    assert_eq!(mock.calls.len(), 21 * 4, "a warm-up and twenty rounds");
+    let rounds: Vec<_> = mock.calls.chunks(4).collect();
+    for round in &rounds {
+        let mut counts = HashMap::new();
+        round.iter().for_each(|call| *counts.entry(call).or_insert(0) += 1);
+        assert!(counts.len() == 4 && counts.values().all(|&n| n == 1), "{round:?}");
+    }
+    assert!(rounds.windows(2).any(|pair| pair[0] != pair[1]), "always the same order");
+}
+
+#[test]
+fn keeps_every_sample_with_its_place_and_sums_up() {
+    let finished = run(&definition(10), &targets(), host(), &mut Mock::default(), None, &mut ()).expect("ran");
+    let results = finished.results;
+    assert_eq!(results.overhead.n, 10, "the floor is part of each round");
+    let mut orders: Vec<usize> = Vec::new();
+    for run in results.variants.iter().flat_map(|v| &v.runs) {
+        assert_eq!((run.samples.len(), run.summary.n, run.requests, run.bytes), (10, 10, 3, 700));
+        assert!(run.summary.min_ns <= run.summary.median_ns && run.summary.median_ns <= run.summary.max_ns);
+        orders.extend(run.samples.iter().map(|s| s.order));
+    }
+    orders.sort_unstable();
+    assert_eq!(orders, (0..40).collect::<Vec<_>>());
+    let first = results.variants.iter().flat_map(|v| &v.runs).flat_map(|r| &r.samples).find(|s| s.order == 0);
+    assert_eq!(first.expect("a first sample").intended_start_ns, 0, "times count from the run's beginning");
+    assert_eq!(results.variants[0].uncompressed_bytes, Some(900));
+}
+
+#[test]
+fn a_failing_scenario_is_a_result_beside_the_others() {
+    let mut mock = Mock { fails: Some(Scenario::Cold), ..Mock::default() };
+    let results = run(&definition(5), &targets(), host(), &mut mock, None, &mut ()).expect("ran").results;
+    for run in results.variants.iter().flat_map(|v| &v.runs) {
+        assert_eq!(run.samples.len(), 5);
+        assert_eq!(run.summary.n, if run.scenario == Scenario::Cold { 0 } else { 5 });
+        assert_eq!(run.summary.median_ns.is_none(), run.scenario == Scenario::Cold);
+    }
+}
+
+#[test]
+fn a_run_that_stops_keeps_what_it_has() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("deep/results.json");
+    let mut mock = Mock { stops_at: Some(4 * 4 + 2), ..Mock::default() }; // in the third round that counts
+    let finished = run(&definition(50), &targets(), host(), &mut mock, Some(&path), &mut ()).expect("ran");
+    assert!(matches!(finished.stopped, Some(EngineError::Interrupted)));
+    let kept = Results::load(&path).expect("kept after each round");
+    assert!(kept.variants.iter().flat_map(|v| &v.runs).all(|r| r.samples.len() == 3), "three whole rounds");
+    assert_eq!(std::fs::read_dir(folder.path().join("deep")).expect("a folder").count(), 1, "no half-written file");
+}
+
+#[test]
+fn nothing_to_keep_is_an_error() {
+    let mut mock = Mock { stops_at: Some(0), ..Mock::default() };
+    assert!(run(&definition(5), &targets(), host(), &mut mock, None, &mut ()).is_err());
+}
+
+#[test]
+fn results_of_another_schema_are_refused() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("results.json");
+    let mut results =
+        run(&definition(5), &targets(), host(), &mut Mock::default(), None, &mut ()).expect("ran").results;
+    results.save(&path).expect("saved");
+    assert_eq!(Results::load(&path).expect("read back"), results);
+    results.schema = 2;
+    results.save(&path).expect("saved");
+    assert!(Results::load(&path).expect_err("refused").to_string().contains("schema"));
+}
+
+/// An image layout with a program of that fault; `None` where this machine cannot run it.
+fn layout_of(fault: &str) -> Option<tempfile::TempDir> {
+    if skip_without_sandbox() {
+        return None;
+    }
+    let program = compile(fault)?;
+    let folder = tempfile::tempdir().expect("a folder");
+    layout(folder.path(), &parts(&program, "amd64"));
+    Some(folder)
+}
+
+fn coldstart(image: &str, out: &std::path::Path, samples: u32, flags: &[&str]) -> Command {
+    let mut command = Command::new(COLDSTART);
+    command
+        .args(["--image", image, "--link", "loopback", "--deadline", "1", "--out"])
+        .arg(out)
+        .arg("--samples")
+        .arg(samples.to_string())
+        .args(flags);
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+#[test]
+fn the_command_prints_a_table_and_keeps_results() {
+    let Some(image) = layout_of("GOOD") else { return };
+    let out = tempfile::tempdir().expect("a folder");
+    let done = coldstart(image.path().to_str().expect("a path"), out.path(), 3, &[]).output().expect("it starts");
+    let text = String::from_utf8_lossy(&done.stdout);
+    assert_eq!(done.status.code(), Some(0), "{}", String::from_utf8_lossy(&done.stderr));
+    for word in ["function", "cold", "accelerated", "provisioned", "ms", "floor"] {
+        assert!(text.contains(word), "{word} is missing in\n{text}");
+    }
+    let results = Results::load(&out.path().join("results.json")).expect("kept");
+    assert_eq!(results.variants[0].runs.len(), 3);
+}
+
+#[test]
+fn exit_codes_tell_whose_fault_it_was() {
+    let Some(image) = layout_of("EXITS") else { return };
+    let out = tempfile::tempdir().expect("a folder");
+    let place = image.path().to_str().expect("a path");
+    let failed = coldstart(place, out.path(), 3, &[]).output().expect("it starts");
+    let text = String::from_utf8_lossy(&failed.stdout);
+    assert_eq!(failed.status.code(), Some(1), "the measured thing failed");
+    assert!(text.contains("cannot find the answer") && text.contains("phase start"), "{text}");
+    let usage = coldstart(place, out.path(), 3, &["--scenario", "lukewarm"]).output().expect("it starts");
+    assert_eq!(usage.status.code(), Some(2));
+    let missing = coldstart("/nowhere/at/all", out.path(), 3, &[]).output().expect("it starts");
+    assert_eq!(missing.status.code(), Some(4));
+    assert!(String::from_utf8_lossy(&missing.stderr).contains("/nowhere/at/all"));
+}
+
+#[test]
+fn an_interrupted_run_leaves_no_process_and_no_folder() {
+    let Some(image) = layout_of("GOOD") else { return };
+    let out = tempfile::tempdir().expect("a folder");
+    let place = image.path().to_str().expect("a path");
+    let mut child = coldstart(place, out.path(), 100_000, &[]).spawn().expect("it starts");
+    let path = out.path().join("results.json");
+    while !path.exists() {
+        assert!(child.try_wait().expect("asked").is_none(), "it ended before its first round");
+        std::thread::yield_now();
+    }
+    let pid = nix::unistd::Pid::from_raw(child.id() as i32);
+    let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).expect("its helper");
+    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGINT).expect("sent");
+    let status = child.wait().expect("ended");
+    let mut said = String::new();
+    child.stderr.take().expect("piped").read_to_string(&mut said).expect("text");
+    assert_eq!(status.code(), Some(130), "{said}");
+    assert!(said.contains("interrupted"), "{said}");
+    for helper in children.split_whitespace() {
+        assert!(!std::path::Path::new(&format!("/proc/{helper}")).exists(), "the helper lives on");
+    }
+    let names: Vec<_> = std::fs::read_dir(out.path()).expect("a folder").flatten().map(|e| e.file_name()).collect();
+    assert!(names.iter().all(|n| !n.to_string_lossy().starts_with("work-")), "{names:?}");
+    assert!(Results::load(&path).expect("kept").variants[0].runs[0].summary.n > 0);
+}
