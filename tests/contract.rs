@@ -1,0 +1,41 @@
+//! docs/CONTRACTS.md, sections 2 and 3, over a real socket: the echo example with the limits that everybody gets, and a
+//! server with shorter ones where a test would have to wait. Raw bytes only; how the bytes are framed in all their
+//! variety is wire_table.rs, hostile crowds are abuse.rs.
+
+#[path = "contract/address.rs"]
+mod address;
+#[path = "contract/bodies.rs"]
+mod bodies;
+#[path = "contract/connections.rs"]
+mod connections;
+#[path = "contract/crowd.rs"]
+mod crowd;
+#[path = "contract/echo.rs"]
+mod echo;
+#[path = "contract/errors.rs"]
+mod errors;
+#[path = "contract/events.rs"]
+mod events;
+#[path = "contract/pipelines.rs"]
+mod pipelines;
+#[path = "contract/stopping.rs"]
+mod stopping;
+#[path = "contract/timeouts.rs"]
+mod timeouts;
+
+use outside::program;
+use outside::server::Server;
+use std::process::Command;
+
+/// A server with other limits than the defaults: see programs/short_limits.rs.
+#[track_caller]
+fn server_with(limits: &[&str]) -> Server {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_short_limits"));
+    command.args(limits);
+    Server::start(command)
+}
+
+/// The echo example's command line.
+fn echo_command() -> Command {
+    Command::new(program::echo())
+}

@@ -1,0 +1,125 @@
+//! Section 2: which connections stay, which close, and who is told.
+
+use outside::peer::{Peer, get};
+use outside::process;
+use outside::server::Server;
+use std::time::Duration;
+
+#[test]
+fn a_connection_is_kept_unless_one_side_says_otherwise() {
+    let server = Server::echo();
+    for (version, option, kept) in [
+        ("1.1", "", true),
+        ("1.1", "Connection: keep-alive\r\n", true),
+        ("1.1", "Connection: close\r\n", false),
+        ("1.1", "Connection: foo, Close\r\n", false),
+        ("1.0", "", false),
+        ("1.0", "Connection: Keep-Alive\r\n", true),
+        ("1.0", "Connection: close\r\n", false),
+    ] {
+        let mut peer = Peer::to(server.address);
+        let request = format!("GET / HTTP/{version}\r\nHost: h\r\n{option}\r\n");
+        let reply = peer.ask(&request);
+        assert_eq!(reply.status, 200);
+        assert_eq!(reply.closes(), !kept, "HTTP/{version} {option:?}");
+        if kept {
+            assert_eq!(version == "1.0", reply.header("connection") == Some("keep-alive"));
+            assert_eq!(peer.ask(&request).status, 200);
+        } else {
+            peer.assert_closed();
+        }
+    }
+}
+
+#[test]
+fn many_requests_on_one_connection_are_answered_in_order() {
+    let server = Server::echo();
+    let mut peer = Peer::to(server.address);
+    for round in 0..500 {
+        assert_eq!(peer.ask(get(&format!("/{round}"))).json()["path"], format!("/{round}"));
+    }
+}
+
+#[test]
+fn http_1_0_needs_no_host() {
+    let server = Server::echo();
+    let mut peer = Peer::to(server.address);
+    assert_eq!(peer.ask("GET /old HTTP/1.0\r\n\r\n").json()["path"], "/old");
+    peer.assert_closed();
+}
+
+#[test]
+fn a_peer_that_comes_and_goes_without_a_word_is_nobodys_error() {
+    let mut server = Server::echo();
+    for round in 0..50 {
+        let peer = Peer::to(server.address);
+        if round % 2 == 0 { peer.reset() } else { drop(peer) }
+    }
+    let mut peer = Peer::to(server.address);
+    peer.half_close();
+    peer.assert_closed(); // no request, no reply
+    assert_eq!(Peer::to(server.address).ask(get("/")).status, 200);
+    server.assert_alive();
+    assert_eq!(server.output().len(), 1, "the readiness line and nothing else: {:?}", server.output());
+}
+
+#[test]
+fn an_empty_line_between_requests_is_not_the_start_of_one() {
+    let server = crate::server_with(&["head_timeout=200"]);
+    let mut peer = Peer::to(server.address);
+    assert_eq!(peer.ask([&get("/a")[..], b"\r\n"].concat()).status, 200);
+    // RFC 9112, section 2.2: old clients send CRLF after a body. It starts no clock, and its end is no mistake.
+    peer.assert_silent(Duration::from_millis(600));
+    assert_eq!(peer.ask(get("/b")).status, 200);
+    peer.send("\r\n");
+    peer.half_close();
+    peer.assert_closed();
+}
+
+#[test]
+fn an_idle_server_does_not_wake_up() {
+    let server = Server::echo();
+    let mut peers: Vec<Peer> = (0..20).map(|_| Peer::to(server.address)).collect();
+    for peer in &mut peers {
+        assert_eq!(peer.ask(get("/")).status, 200);
+        assert_eq!(peer.ask(get("/sleep?ms=1")).status, 200);
+    }
+    std::thread::sleep(Duration::from_millis(200)); // what the last reply still sets in motion
+    let before = process::voluntary_switches(server.id());
+    std::thread::sleep(Duration::from_secs(2));
+    assert_eq!(process::voluntary_switches(server.id()) - before, 0, "wake-ups in two idle seconds");
+    for peer in &mut peers {
+        assert_eq!(peer.ask(get("/")).status, 200, "idle connections stay");
+    }
+}
+
+#[test]
+fn a_second_server_on_the_port_is_refused_in_one_line() {
+    let server = Server::echo();
+    let mut command = crate::echo_command();
+    command.env("FIRSTBYTE_ADDR", server.address.to_string());
+    let (status, lines) = outside::server::run_to_end(command);
+    assert_eq!(status.code(), Some(1));
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    assert!(lines[0].contains(&server.address.port().to_string()) && lines[0].contains("in use"), "{lines:?}");
+}
+
+#[test]
+fn a_stack_overflow_in_a_handler_ends_the_process_and_says_so() {
+    for _ in 0..3 {
+        let mut server = crate::server_with(&[]);
+        let mut peer = Peer::to(server.address);
+        peer.send(get("/overflow"));
+        let status = server.wait();
+        use std::os::unix::process::ExitStatusExt;
+        assert_eq!(status.signal(), Some(libc_sigsegv()), "{status:?}");
+        outside::eventually("the line is there", || {
+            server.output().iter().any(|line| line.contains("overflowed its stack") && line.contains("stack_bytes"))
+        });
+        peer.assert_closed();
+    }
+}
+
+fn libc_sigsegv() -> i32 {
+    rustix::process::Signal::SEGV.as_raw()
+}
