@@ -25,6 +25,7 @@ pub mod entry;
 // The rim: disks.
 pub mod archive;
 pub mod cargo;
+pub mod contents;
 pub mod context;
 pub mod layout;
 pub mod outputs;

@@ -131,3 +131,16 @@ impl BuildContext for MemoryContext {
         Ok(Arc::clone(&self.0[path].1))
     }
 }
+
+/// Runs the docker client.
+pub fn docker(arguments: &[&str]) -> io::Result<std::process::Output> {
+    // The classic builder needs no plug-in; where a plug-in is there, the default builder is as good.
+    std::process::Command::new("docker").args(arguments).output()
+}
+
+/// What Docker Engine holds under `tag`, saved as `tar` and loaded from there.
+pub fn load_through_docker(tag: &str, tar: &std::path::Path) -> Image {
+    let output = docker(&["save", "-o", &tar.display().to_string(), tag]).expect("docker");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    microimage::source::load(&tar.display().to_string()).expect("an archive that docker wrote")
+}
