@@ -4,7 +4,7 @@ use crate::app::App;
 use crate::error::{Error, Result};
 use crate::transport::{self, Limits};
 use std::io::ErrorKind;
-use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, ToSocketAddrs};
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 
 /// The port that the platform sends to (platform page "WebServer image function").
 const PLATFORM_PORT: u16 = 9000;
@@ -15,6 +15,12 @@ const OVERRIDE: &str = "FIRSTBYTE_ADDR";
 pub(crate) fn run(app: App, limits: Limits, workers: usize) -> Result<()> {
     let variable = |name: &str| std::env::var(name).ok();
     let address = address(variable)?;
+    #[cfg(feature = "minihttp")]
+    if variable("FIRSTBYTE_TRANSPORT").is_none_or(|name| name == "minihttp") {
+        crate::log::init(variable)?;
+        return transport::minihttp::serve(address, app, limits, workers)
+            .map_err(|error| Error::io(format!("cannot listen on {address}: {error}")));
+    }
     let listener = transport::listen(address, limits.backlog).map_err(|error| {
         Error::io(match error.kind() {
             ErrorKind::AddrInUse => {
@@ -43,8 +49,10 @@ pub(crate) fn run(app: App, limits: Limits, workers: usize) -> Result<()> {
 /// not move off 9000 on SCF (docs/CONTRACTS.md, section 2).
 fn address(variable: impl Fn(&str) -> Option<String>) -> Result<SocketAddr> {
     if let Some(text) = variable(OVERRIDE) {
-        return text.to_socket_addrs().ok().and_then(|mut found| found.next()).ok_or_else(|| {
-            Error::io(format!("FIRSTBYTE_ADDR is `{text}`; write it as host:port, for example 127.0.0.1:9000"))
+        // Numbers only, but for one name: a resolver is 30 KiB that no instance needs.
+        let numbers = text.strip_prefix("localhost:").map_or(text.clone(), |port| format!("127.0.0.1:{port}"));
+        return numbers.parse().map_err(|_| {
+            Error::io(format!("FIRSTBYTE_ADDR is `{text}`; write it as address:port, for example 127.0.0.1:9000"))
         });
     }
     let on_scf = variable("TENCENTCLOUD_RUNENV").is_some_and(|value| value == "SCF");
@@ -75,6 +83,6 @@ mod tests {
         assert_eq!(with(&[("PORT", "x"), ("TENCENTCLOUD_RUNENV", "SCF")]), Ok("0.0.0.0:9000".into()));
         assert_eq!(with(&[("FIRSTBYTE_ADDR", "127.0.0.1:1"), ("PORT", "2")]), Ok("127.0.0.1:1".into()));
         assert!(with(&[("PORT", "70000")]).unwrap_err().contains("70000"));
-        assert!(with(&[("FIRSTBYTE_ADDR", "nonsense")]).unwrap_err().contains("host:port"));
+        assert!(with(&[("FIRSTBYTE_ADDR", "nonsense")]).unwrap_err().contains("address:port"));
     }
 }

@@ -77,7 +77,7 @@ pub(super) fn start_runtime<S: Service>(
 }
 
 /// may counts stacks in words and recycles only multiples of 512 of them.
-fn stack_words(bytes: usize) -> usize {
+pub(super) fn stack_words(bytes: usize) -> usize {
     (bytes / size_of::<usize>()).next_multiple_of(512).max(512)
 }
 

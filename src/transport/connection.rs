@@ -89,11 +89,14 @@ impl<S: Service> Connection<S> {
         if self.input.capacity() == 0 {
             self.input = spare::take();
         }
+        self.reserve(READ_BYTES);
         match self.link.try_read(&mut self.input) {
             Ok(0) => First::End,
             Ok(_) => First::Bytes,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                spare::give_back(std::mem::take(&mut self.input));
+                if self.input.is_empty() {
+                    spare::give_back(std::mem::take(&mut self.input));
+                }
                 First::Nothing
             }
             Err(_) => First::End,
@@ -111,22 +114,21 @@ impl<S: Service> Connection<S> {
             Ok(head) => head,
             Err(reject) => return self.refuse(&reject.into(), None),
         };
-        let asked = Asked {
-            version: head.version,
-            keep_alive: head.keep_alive && !self.server.slots.is_stopping(),
-            head_only: head.method.of(&self.input) == b"HEAD",
-        };
         let body = match self.read_body(&head, end) {
             Ok(body) => body,
             Err(End::Close) => return Err(()),
             Err(End::Refuse(error)) => return self.refuse(&error, Some(&head)),
         };
+        let head_only = head.method.of(&self.input) == b"HEAD";
         let reply = self.call(&head, end, body.len);
         self.start = body.next;
         if self.start == self.input.len() {
             self.input.clear();
             self.start = 0;
         }
+        // Asked as late as possible: a signal may have come while the handler ran.
+        let keep_alive = head.keep_alive && !self.server.slots.is_stopping();
+        let asked = Asked { version: head.version, keep_alive, head_only };
         let stall = self.server.limits.write_timeout;
         match outgoing::send(&mut self.link, &self.seat, stall, asked, reply) {
             Ok(true) => Ok(()),
@@ -154,7 +156,8 @@ impl<S: Service> Connection<S> {
                 self.input.drain(..self.start);
                 self.start = 0;
             }
-            if self.input.is_empty() {
+            if !scanner.begun() {
+                // Nothing yet, or empty lines that are no request's (RFC 9112, section 2.2).
                 self.await_first_byte()?;
                 continue;
             }

@@ -14,6 +14,8 @@ mod current;
 mod lane;
 mod link;
 mod listen;
+#[cfg(feature = "minihttp")]
+pub(crate) mod minihttp;
 mod outgoing;
 mod panics;
 mod sleep;

@@ -5,6 +5,7 @@
 //! I/O timers out of the build, which wake every worker a hundred times a second, idle or not.
 
 use super::link::shutdown;
+use super::stop;
 use may::coroutine::{self, Coroutine};
 use std::net::Shutdown;
 use std::os::fd::RawFd;
@@ -80,8 +81,9 @@ impl Slots {
         self.count.load(Ordering::Acquire) >= self.cap
     }
 
+    /// Whether the process has been told to stop: no reply promises another.
     pub(crate) fn is_stopping(&self) -> bool {
-        self.stopping.load(Ordering::Relaxed)
+        self.stopping.load(Ordering::Relaxed) || stop::stopped()
     }
 
     /// Takes in a connection that was just accepted.
@@ -156,6 +158,7 @@ impl Slots {
         if self.next_look.fetch_min(deadline, Ordering::SeqCst) <= deadline {
             return;
         }
+        super::lane::leave(); // a deadline is set before a wait, and the watcher needs the runtime
         let watcher = self.watcher.get_or_init(|| {
             // JUSTIFICATION: may's spawn is unsafe because coroutines move between threads.
             // SAFETY: the watcher holds no thread-local, and no lock while it waits; its frames are small.
@@ -172,7 +175,9 @@ impl Slots {
             if next == u64::MAX {
                 coroutine::park();
             } else {
-                coroutine::park_timeout(Duration::from_nanos(next.saturating_sub(self.now())));
+                // may counts in whole milliseconds, rounded down, and takes 0 for no limit at all.
+                let left = next.saturating_sub(self.now()) / 1_000_000 + 1;
+                coroutine::park_timeout(Duration::from_millis(left));
             }
             coroutine::yield_now(); // off the timer's thread
         }

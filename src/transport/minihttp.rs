@@ -1,0 +1,122 @@
+//! The same App on the published may_minihttp 0.1.11 (cargo feature `minihttp`): for comparison, and for the day its
+//! next release lifts the header limit. **Not for untrusted peers**, and no workarounds: what it cannot do is this table,
+//! kept true by tests/minihttp.rs.
+//!
+//! | a peer sends | the default transport | may_minihttp 0.1.11 |
+//! |---|---|---|
+//! | 17 headers or more | 200 (up to 128) | the connection closes without a word |
+//! | `Content-Length: abc`, an overflow, `5, 5` | 400 | the handler's coroutine panics, no answer |
+//! | a bare LF, no Host, two Hosts | 400 | 200 |
+//! | a malformed request line | 400 | the connection closes without a word |
+//! | `Transfer-Encoding: chunked` | decoded | an empty body, then the connection closes without a word |
+//! | `Expect: 100-continue` | `100 Continue` | no interim reply: the peer waits until it gives up waiting |
+//! | a body cut short | 400 | the handler gets what there is |
+//! | HEAD | the head alone | the head and the body |
+//! | `Connection: close`, HTTP/1.0 | closes | stays open |
+//! | an endless head, no data for hours | 431, 408 | taken in without a bound, waited for for ever |
+//! | SIGTERM | finishes what is in flight, exit 0 | ends at once |
+//!
+//! And on our side: headers set at run time, redirects' locations among them, are not sent (it takes `&'static str`
+//! lines only), streams are put together in memory first, SO_REUSEPORT lets a second server on the port go unnoticed,
+//! and there is neither boot lane nor limit nor drain.
+
+use super::accept::stack_words;
+use super::{Limits, RequestHead, Service, panics};
+use crate::error::Error;
+use crate::reply::{BodyWriter, Reply, ReplyBody};
+use crate::request::{Body, Request};
+use crate::wire::{Head, HeadLimits, Status};
+use may_minihttp::{HttpServer, HttpService};
+use std::io::{self, Read};
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+/// Serves until the process ends.
+///
+/// # Errors
+/// If the address cannot be bound.
+pub(crate) fn serve<S: Service>(address: SocketAddr, service: S, limits: Limits, workers: usize) -> io::Result<()> {
+    crate::alloc::settle();
+    panics::install();
+    let config = may::config();
+    config.set_workers(workers.max(1)).set_pool_capacity(1).set_stack_size(stack_words(limits.stack_bytes));
+    config.set_worker_pin(false);
+    let server = HttpServer(Adapter(Arc::new(service))).start(address)?;
+    crate::log::announce(format_args!("listening on {address}"));
+    let _ = server.join();
+    Ok(())
+}
+
+struct Adapter<S>(Arc<S>);
+
+impl<S> Clone for Adapter<S> {
+    fn clone(&self) -> Self {
+        Adapter(self.0.clone())
+    }
+}
+
+impl<S: Service> HttpService for Adapter<S> {
+    fn call(
+        &mut self,
+        request: may_minihttp::Request<'_, '_, '_>,
+        response: &mut may_minihttp::Response<'_>,
+    ) -> io::Result<()> {
+        let head_bytes = head_of(&request);
+        let mut body = Vec::new();
+        request.body().read_to_end(&mut body)?;
+        let reply = match Head::parse(&head_bytes, 0, head_bytes.len(), &HeadLimits::default()) {
+            Ok(head) => {
+                let view = RequestHead { head: &head, bytes: &head_bytes };
+                match self.0.admit(&view) {
+                    Ok(admission) if body.len() > admission.body_bytes => {
+                        let error = Error::peer(Status::CONTENT_TOO_LARGE, "the request body is too large");
+                        self.0.refuse(&error, Some(&view))
+                    }
+                    Ok(_) => self.0.call(Request::new(&head, &head_bytes, Body::from_vec(&mut body))),
+                    Err(error) => self.0.refuse(&error, Some(&view)),
+                }
+            }
+            Err(reject) => self.0.refuse(&reject.into(), None),
+        };
+        answer(reply, response)
+    }
+}
+
+/// The head as text again, without its framing: that has been taken care of, one way or another.
+fn head_of(request: &may_minihttp::Request<'_, '_, '_>) -> Vec<u8> {
+    let mut head = format!("{} {} HTTP/1.{}\r\n", request.method(), request.path(), request.version()).into_bytes();
+    for header in request.headers() {
+        let framing = ["content-length", "transfer-encoding", "expect"];
+        if !framing.iter().any(|name| header.name.eq_ignore_ascii_case(name)) {
+            head.extend_from_slice(header.name.as_bytes());
+            head.extend_from_slice(b": ");
+            head.extend_from_slice(header.value);
+            head.extend_from_slice(b"\r\n");
+        }
+    }
+    if !request.headers().iter().any(|header| header.name.eq_ignore_ascii_case("host")) {
+        head.extend_from_slice(b"host:\r\n"); // it lets requests without one through
+    }
+    head.extend_from_slice(b"\r\n");
+    head
+}
+
+fn answer(reply: Reply, response: &mut may_minihttp::Response<'_>) -> io::Result<()> {
+    let status = reply.status();
+    response.status_code(status.code().into(), status.reason());
+    match reply.header("content-type") {
+        Some("application/json") => drop(response.header("Content-Type: application/json")),
+        Some("text/plain; charset=utf-8") => drop(response.header("Content-Type: text/plain; charset=utf-8")),
+        _ => {}
+    }
+    match reply.into_body() {
+        ReplyBody::Static(bytes) => response.body_vec(bytes.to_vec()),
+        ReplyBody::Bytes(bytes) => response.body_vec(bytes),
+        ReplyBody::Stream(write) => {
+            let mut all = Vec::new();
+            write(&mut BodyWriter::new(&mut all))?;
+            response.body_vec(all);
+        }
+    }
+    Ok(())
+}
