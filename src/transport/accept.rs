@@ -43,6 +43,7 @@ pub(crate) fn serve<S: Service>(listener: TcpListener, service: S, limits: Limit
         acceptor: Mutex::new(None),
     }));
     stop::on_signal(listener.as_raw_fd());
+    stop::end_on_stack_overflow(0);
     panics::install();
     lane::run(server, listener);
     let acceptor = server.acceptor.lock().unwrap_or_else(PoisonError::into_inner).take();

@@ -36,9 +36,11 @@ extern "C" fn stop(_signal: libc::c_int) {
     }
 }
 
-/// Takes SIGSEGV and SIGBUS back from the coroutine library, whose handler allocates and then abandons the coroutine
-/// with its locks and sockets: after a stack overflow the process could hang for ever with its port open.
-/// Call it once a coroutine has been made; before that there is nothing to take back.
+/// From now on a stack overflow ends the process with one line. `stack_bytes`: the size of a coroutine's stack, 0
+/// while there are none.
+///
+/// To be called again once a coroutine has been made: the coroutine library's handler allocates and then abandons the
+/// coroutine with its locks and sockets, so that the process could hang for ever with its port open.
 pub(crate) fn end_on_stack_overflow(stack_bytes: usize) {
     STACK_KIB.store(stack_bytes / 1024, Ordering::SeqCst);
     for signal in [libc::SIGSEGV, libc::SIGBUS] {
@@ -55,9 +57,15 @@ extern "C" fn fault(_signal: libc::c_int, info: *mut libc::siginfo_t, context: *
     let mut line = Line::default();
     // A frame reaches the guard page within a page or so of the stack pointer.
     if address.abs_diff(stack) <= 64 * 1024 {
-        line.text(b"firstbyte: a handler has overflowed its stack of ");
-        line.number(STACK_KIB.load(Ordering::SeqCst));
-        line.text(b" KiB; set Limits::stack_bytes higher, or recurse less\n");
+        line.text(b"firstbyte: a handler has overflowed its stack");
+        match STACK_KIB.load(Ordering::SeqCst) {
+            0 => line.text(b", the main thread's; recurse less or raise the limit on stacks\n"),
+            kib => {
+                line.text(b" of ");
+                line.number(kib);
+                line.text(b" KiB; set Limits::stack_bytes higher, or recurse less\n");
+            }
+        }
     } else {
         line.text(b"firstbyte: invalid memory access, the process ends\n");
     }
