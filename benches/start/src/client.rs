@@ -1,0 +1,139 @@
+//! The peer of a starting program: connects again and again until someone listens, sends the event, and spins until the
+//! first byte is back. It never sleeps: its core is its own, and waking it up would be part of the measurement.
+
+use std::io::{self, Write};
+use std::mem::MaybeUninit;
+use std::net::{Ipv4Addr, SocketAddrV4};
+use std::time::Duration;
+
+use socket2::{Domain, Protocol, SockAddr, Socket, Type};
+
+use crate::clock::now_ns;
+use crate::event::{self, REQUEST, Verdict};
+use crate::launch::Instance;
+
+/// From execve to the whole reply, at most.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// Looks at the process once in so many vain attempts.
+const ATTEMPTS_A_LOOK: u32 = 4096;
+/// A reply is a quarter of this, in bytes.
+const REPLY_BYTES: usize = 1024;
+
+/// Why there was no correct reply.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("the program ended before it answered")]
+    Ended,
+    #[error("no reply within {} s", PATIENCE.as_secs())]
+    Late,
+    #[error("wrong reply: {0}")]
+    Wrong(String),
+    #[error("connection failed: {0}")]
+    Io(#[from] io::Error),
+}
+
+/// When what happened, in nanoseconds of CLOCK_MONOTONIC.
+#[derive(Debug, Clone, Copy)]
+pub struct Moments {
+    /// A connection was taken.
+    pub listening_ns: u64,
+    /// The first byte of the reply was there.
+    pub first_byte_ns: u64,
+    /// Its last one was.
+    pub reply_ns: u64,
+}
+
+/// A socket that has not found its listener yet. Closing it resets the connection: no port is left in TIME_WAIT.
+pub struct Caller {
+    socket: Socket,
+    to: SockAddr,
+}
+
+impl Caller {
+    /// A caller of `port` on loopback.
+    ///
+    /// # Errors
+    /// When there is no socket to be had.
+    pub fn new(port: u16) -> io::Result<Self> {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, Some(Protocol::TCP))?;
+        socket.set_tcp_nodelay(true)?;
+        socket.set_linger(Some(Duration::ZERO))?;
+        Ok(Self { socket, to: SocketAddrV4::new(Ipv4Addr::LOCALHOST, port).into() })
+    }
+
+    /// One attempt to connect; on loopback it is decided before the call returns.
+    ///
+    /// # Errors
+    /// Anything but a refusal.
+    pub fn connect(&self) -> io::Result<bool> {
+        match self.socket.connect(&self.to) {
+            Ok(()) => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Sends the event.
+    ///
+    /// # Errors
+    /// When the connection breaks.
+    pub fn send(&self) -> io::Result<()> {
+        (&self.socket).write_all(REQUEST)
+    }
+
+    /// Adds what has arrived to `reply`; how many bytes, 0 if none are there yet.
+    ///
+    /// # Errors
+    /// When the connection breaks or ends.
+    pub fn receive(&self, reply: &mut Vec<u8>) -> io::Result<usize> {
+        let mut chunk = [MaybeUninit::uninit(); REPLY_BYTES];
+        match self.socket.recv_with_flags(&mut chunk, libc::MSG_DONTWAIT) {
+            Ok(0) => Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok(n) => {
+                // SAFETY: the call has initialised the first `n` bytes.
+                // JUSTIFICATION: socket2 receives into uninitialised memory only.
+                reply.extend(chunk[..n].iter().map(|byte| unsafe { byte.assume_init() }));
+                Ok(n)
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(0),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// Calls a program that is just starting, and waits for the reply. The caller comes back with its connection open.
+///
+/// # Errors
+/// When the program ends, stays silent or says something else.
+pub fn call(instance: &Instance, caller: &Caller) -> Result<Moments, Error> {
+    let deadline_ns = instance.exec_ns() + PATIENCE.as_nanos() as u64;
+    let mut attempts = 0u32;
+    let mut patience = || {
+        attempts = attempts.wrapping_add(1);
+        match attempts % ATTEMPTS_A_LOOK {
+            0 if instance.has_ended() => Err(Error::Ended),
+            0 if now_ns() > deadline_ns => Err(Error::Late),
+            _ => Ok(()),
+        }
+    };
+    while !caller.connect()? {
+        patience()?;
+    }
+    let listening_ns = now_ns();
+    caller.send()?;
+    let mut reply = Vec::with_capacity(REPLY_BYTES);
+    while caller.receive(&mut reply)? == 0 {
+        patience()?;
+    }
+    let first_byte_ns = now_ns();
+    loop {
+        match event::check(&reply) {
+            Verdict::Correct(_) => return Ok(Moments { listening_ns, first_byte_ns, reply_ns: now_ns() }),
+            Verdict::Wrong(what) => return Err(Error::Wrong(what)),
+            Verdict::Partial => {
+                patience()?;
+                caller.receive(&mut reply)?;
+            }
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! The one event that every program gets, and the one reply that each must give: a timer's, with the platform's 13
+//! X-Scf-* headers (tests/data/events says where it comes from). Checking a reply lives here; sockets do not.
+
+/// The request's bytes, head and body.
+pub const REQUEST: &[u8] = include_bytes!("../data/timer-event.http");
+/// The body of the reply.
+pub const EXPECTED: &str = r#"{"message":"oneminute fired at 2019-08-17T05:26:00Z"}"#;
+
+/// What a reply's bytes amount to so far.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// More has to come.
+    Partial,
+    /// 200, with the body that the function gives; its size in bytes, head included.
+    Correct(usize),
+    /// Anything else, in words.
+    Wrong(String),
+}
+
+/// Checks what has arrived of a reply (RFC 9112, section 6: a body of Content-Length bytes).
+pub fn check(bytes: &[u8]) -> Verdict {
+    let mut headers = [httparse::EMPTY_HEADER; 32];
+    let mut reply = httparse::Response::new(&mut headers);
+    let head = match reply.parse(bytes) {
+        Ok(httparse::Status::Complete(head)) => head,
+        Ok(httparse::Status::Partial) => return Verdict::Partial,
+        Err(error) => return Verdict::Wrong(format!("the reply's head is no HTTP: {error}")),
+    };
+    let length = reply.headers.iter().find(|header| header.name.eq_ignore_ascii_case("content-length"));
+    let length = length.and_then(|header| std::str::from_utf8(header.value).ok()?.trim().parse::<usize>().ok());
+    let Some(length) = length else {
+        return Verdict::Wrong("the reply has no usable Content-Length".into());
+    };
+    let Some(body) = head.checked_add(length).and_then(|end| bytes.get(head..end)) else {
+        return Verdict::Partial;
+    };
+    match (reply.code, body == EXPECTED.as_bytes()) {
+        (Some(200), true) => Verdict::Correct(head + length),
+        (code, _) => Verdict::Wrong(format!("status {} with `{}`", code.unwrap_or(0), String::from_utf8_lossy(body))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn accepts_the_one_reply_and_no_prefix_of_it() {
+        let reply = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{EXPECTED}", EXPECTED.len());
+        assert_eq!(check(reply.as_bytes()), Verdict::Correct(reply.len()));
+        for end in 0..reply.len() {
+            assert_eq!(check(&reply.as_bytes()[..end]), Verdict::Partial, "{end}");
+        }
+    }
+
+    #[test]
+    fn refuses_another_status_and_another_body() {
+        for reply in [
+            "HTTP/1.1 500 Oh\r\ncontent-length: 2\r\n\r\n{}",
+            "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}",
+            "HTTP/1.1 200 OK\r\n\r\n",
+            "nonsense\r\n\r\n",
+        ] {
+            assert!(matches!(check(reply.as_bytes()), Verdict::Wrong(_)), "{reply}");
+        }
+    }
+
+    #[test]
+    fn the_request_says_how_long_its_body_is() {
+        let head = REQUEST.windows(4).position(|window| window == b"\r\n\r\n").expect("a head") + 4;
+        let text = std::str::from_utf8(&REQUEST[..head]).expect("text");
+        assert!(text.contains(&format!("Content-Length: {}\r\n", REQUEST.len() - head)));
+        assert_eq!(text.lines().filter(|line| line.starts_with("X-Scf-")).count(), 13);
+    }
+}

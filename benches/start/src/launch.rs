@@ -1,0 +1,192 @@
+//! Starts one program on one core and notes the nanosecond before execve(2). The child shares the harness's memory
+//! (clone(2) with CLONE_VM) until then: a forked copy of the harness would have to be taken down inside the measured
+//! time. It is no sandbox, and what the program prints goes nowhere but into the message of a failed start.
+
+use std::ffi::{CString, c_char, c_int, c_void};
+use std::fs::File;
+use std::io::{Read, Seek};
+use std::os::fd::{AsRawFd, RawFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::ptr;
+use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+use std::{hint, io};
+
+use nix::errno::Errno;
+use nix::sched::CpuSet;
+use nix::sys::memfd::{MFdFlags, memfd_create};
+use nix::sys::signal::{Signal, kill};
+use nix::sys::wait::{WaitPidFlag, waitpid};
+use nix::unistd::Pid;
+
+/// Bytes of the child's stack: it makes eight system calls and no more.
+const STACK_BYTES: usize = 64 * 1024;
+/// From clone(2) to execve(2), at most.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Why a program did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("cannot prepare the start of `{program}`: {source}; check that the path names a program")]
+    Prepare { program: String, source: io::Error },
+    #[error("cannot execute `{program}`: {source}; check that it is a static x86-64 program")]
+    Exec { program: String, source: io::Error },
+}
+
+/// A running program. Dropping it kills the process, by its id, and reaps it.
+pub struct Instance {
+    pid: Pid,
+    exec_ns: u64,
+    complaints: File,
+    _plan: Box<Plan>, // the child reads it until execve
+    _stack: Vec<u8>,  // and runs on this
+}
+
+/// What the child needs, laid out before it exists: it must not allocate.
+struct Plan {
+    program: CString,
+    arguments: [*const c_char; 2],
+    environment: Vec<*const c_char>,
+    _texts: Vec<CString>,
+    cores: Option<CpuSet>,
+    null: RawFd,
+    complaints: RawFd,
+    traced: bool,
+    exec_ns: AtomicU64,
+    errno: AtomicI32,
+}
+
+impl Instance {
+    /// Starts `program` on `core` (any, if `None`) with nothing but `environment` (`NAME=value`). A traced one stops
+    /// itself before execve and waits for its tracer.
+    ///
+    /// # Errors
+    /// When the program cannot be executed.
+    pub fn start(program: &Path, environment: &[String], core: Option<usize>, traced: bool) -> Result<Self, Error> {
+        let name = program.display().to_string();
+        let prepare = |source: io::Error| Error::Prepare { program: name.clone(), source };
+        let null = File::options().read(true).write(true).open("/dev/null").map_err(prepare)?;
+        let complaints = File::from(memfd_create(c"complaints", MFdFlags::MFD_CLOEXEC).map_err(|e| prepare(e.into()))?);
+        let mut plan = Plan::new(program, environment, core, traced).map_err(prepare)?;
+        (plan.null, plan.complaints) = (null.as_raw_fd(), complaints.as_raw_fd());
+        let mut plan = Box::new(plan);
+        let mut stack = vec![1u8; STACK_BYTES]; // written to: the child shall not count faults of ours
+        let top = stack.as_mut_ptr_range().end;
+        let argument: *mut Plan = &mut *plan;
+        // JUSTIFICATION: no safe door makes a child that shares memory and lets its parent run on.
+        // SAFETY: the stack and the plan live in the instance, which outlives the child's use of both (it is reaped in
+        // `drop`); `child` makes system calls only, takes no lock and does not allocate; the stack is cut to 16 bytes.
+        let pid = unsafe {
+            let top = top.sub(top as usize % 16);
+            libc::clone(child, top.cast::<c_void>(), libc::CLONE_VM | libc::SIGCHLD, argument.cast::<c_void>())
+        };
+        if pid < 0 {
+            return Err(prepare(io::Error::last_os_error()));
+        }
+        let mut instance = Self { pid: Pid::from_raw(pid), exec_ns: 0, complaints, _plan: plan, _stack: stack };
+        if !traced {
+            instance.exec_ns = instance.wait_for_exec().map_err(|source| Error::Exec { program: name, source })?;
+        }
+        Ok(instance)
+    }
+
+    /// The process.
+    pub fn pid(&self) -> Pid {
+        self.pid
+    }
+
+    /// CLOCK_MONOTONIC before execve, in nanoseconds; 0 for a traced one.
+    pub fn exec_ns(&self) -> u64 {
+        self.exec_ns
+    }
+
+    /// Whether the process has ended by itself.
+    pub fn has_ended(&self) -> bool {
+        let flags = WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT | WaitPidFlag::WEXITED;
+        let status = nix::sys::wait::waitid(nix::sys::wait::Id::Pid(self.pid), flags);
+        !matches!(status, Ok(nix::sys::wait::WaitStatus::StillAlive))
+    }
+
+    /// What the program has written to its standard error, at most 4 KiB.
+    pub fn complaints(&mut self) -> String {
+        let mut bytes = Vec::new();
+        let read = self.complaints.rewind().and_then(|()| (&self.complaints).take(4096).read_to_end(&mut bytes));
+        read.map_or_else(|error| error.to_string(), |_| String::from_utf8_lossy(&bytes).trim().to_owned())
+    }
+
+    /// The child runs on another core: it has written its time before the parent comes back here.
+    fn wait_for_exec(&self) -> io::Result<u64> {
+        let begun = Instant::now();
+        loop {
+            let errno = self._plan.errno.load(Ordering::Acquire);
+            if errno != 0 {
+                return Err(io::Error::from_raw_os_error(errno));
+            }
+            match self._plan.exec_ns.load(Ordering::Acquire) {
+                0 if begun.elapsed() > PATIENCE => return Err(io::ErrorKind::TimedOut.into()),
+                0 => hint::spin_loop(),
+                exec_ns => return Ok(exec_ns),
+            }
+        }
+    }
+}
+
+impl Drop for Instance {
+    fn drop(&mut self) {
+        let _ = kill(self.pid, Signal::SIGKILL);
+        while waitpid(self.pid, Some(WaitPidFlag::__WALL)) == Err(Errno::EINTR) {}
+    }
+}
+
+impl Plan {
+    fn new(program: &Path, environment: &[String], core: Option<usize>, traced: bool) -> io::Result<Self> {
+        let program = CString::new(program.as_os_str().as_bytes())?;
+        let texts = environment.iter().map(|text| CString::new(text.as_str())).collect::<Result<Vec<_>, _>>()?;
+        let cores = core.map(|core| {
+            let mut cores = CpuSet::new();
+            cores.set(core).map(|()| cores)
+        });
+        Ok(Self {
+            arguments: [program.as_ptr(), ptr::null()],
+            environment: texts.iter().map(|text| text.as_ptr()).chain([ptr::null()]).collect(),
+            program,
+            _texts: texts,
+            cores: cores.transpose()?,
+            null: -1,
+            complaints: -1,
+            traced,
+            exec_ns: AtomicU64::new(0),
+            errno: AtomicI32::new(0),
+        })
+    }
+}
+
+/// Runs in the child, in the parent's memory: system calls only. The C library's errno is shared with the parent too,
+/// which waits for the time or the error below before it makes a call of its own.
+extern "C" fn child(plan: *mut c_void) -> c_int {
+    // JUSTIFICATION: between clone and execve only plain system calls are allowed, and nix offers no execve that
+    // takes pointers made beforehand.
+    // SAFETY: `plan` is the boxed plan of `Instance::start`, alive until the child is reaped; all pointers in it end
+    // in a null pointer and point into it.
+    unsafe {
+        let plan = &*plan.cast::<Plan>();
+        libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
+        libc::dup2(plan.null, 0);
+        libc::dup2(plan.null, 1);
+        libc::dup2(plan.complaints, 2);
+        if let Some(cores) = &plan.cores {
+            libc::sched_setaffinity(0, size_of::<CpuSet>(), ptr::from_ref(cores).cast());
+        }
+        if plan.traced {
+            libc::ptrace(libc::PTRACE_TRACEME, 0, 0, 0);
+            libc::kill(libc::getpid(), libc::SIGSTOP);
+        }
+        let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+        libc::clock_gettime(libc::CLOCK_MONOTONIC, &mut now);
+        plan.exec_ns.store(now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64, Ordering::Release);
+        libc::execve(plan.program.as_ptr(), plan.arguments.as_ptr(), plan.environment.as_ptr());
+        plan.errno.store(Errno::last_raw(), Ordering::Release);
+        libc::_exit(127)
+    }
+}

@@ -1,0 +1,116 @@
+//! What /proc says of a running process: faults, threads, memory, context switches (proc(5)). Reading it does not
+//! disturb the process.
+
+use std::{fs, io};
+
+use nix::unistd::Pid;
+
+/// Bytes of a page on x86-64.
+pub const PAGE_BYTES: u64 = 4096;
+
+/// /proc/PID/stat, as far as it matters here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stat {
+    /// `R`, `S`, `t` …
+    pub state: char,
+    /// Faults that needed no reading from disk, of all threads, since the process was made.
+    pub minor_faults: u64,
+    /// Faults that did.
+    pub major_faults: u64,
+    pub threads: u64,
+}
+
+/// /proc/PID/smaps_rollup and the ELF's part of /proc/PID/smaps, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Memory {
+    /// Resident, all mappings.
+    pub rss_bytes: u64,
+    /// Of that, pages that are this process's alone and written to.
+    pub private_dirty_bytes: u64,
+}
+
+/// Reads a process's (or a thread's) stat line.
+///
+/// # Errors
+/// When the process is gone.
+pub fn stat(pid: Pid) -> io::Result<Stat> {
+    parse_stat(&fs::read_to_string(format!("/proc/{pid}/stat"))?)
+        .ok_or_else(|| io::Error::other(format!("/proc/{pid}/stat reads unlike proc(5)")))
+}
+
+/// Reads a process's memory.
+///
+/// # Errors
+/// When the process is gone.
+pub fn memory(pid: Pid) -> io::Result<Memory> {
+    let text = fs::read_to_string(format!("/proc/{pid}/smaps_rollup"))?;
+    Ok(Memory { rss_bytes: kibibytes(&text, "Rss:"), private_dirty_bytes: kibibytes(&text, "Private_Dirty:") })
+}
+
+/// Bytes of `program`'s own pages that are mapped into the process: what it touched, rounded up by the kernel's
+/// fault-around (16 pages at a time, where they are in the page cache).
+///
+/// # Errors
+/// When the process is gone.
+pub fn mapped_bytes(pid: Pid, program: &str) -> io::Result<u64> {
+    let text = fs::read_to_string(format!("/proc/{pid}/smaps"))?;
+    let mut of_program = false;
+    let mut bytes = 0;
+    for line in text.lines() {
+        match line.split_once(' ') {
+            Some((range, _)) if range.contains('-') => of_program = line.ends_with(program),
+            Some(("Rss:", rest)) if of_program => bytes += kibibytes(rest, ""),
+            _ => {}
+        }
+    }
+    Ok(bytes)
+}
+
+/// How often the process's threads have been switched to and away from, willingly or not.
+///
+/// # Errors
+/// When the process is gone.
+pub fn switches(pid: Pid) -> io::Result<u64> {
+    let mut sum = 0;
+    for task in fs::read_dir(format!("/proc/{pid}/task"))? {
+        let text = fs::read_to_string(task?.path().join("status"))?;
+        let lines = text.lines().filter(|line| line.contains("voluntary_ctxt_switches:"));
+        sum += lines.filter_map(|line| line.split_whitespace().nth(1)?.parse::<u64>().ok()).sum::<u64>();
+    }
+    Ok(sum)
+}
+
+fn parse_stat(text: &str) -> Option<Stat> {
+    let mut fields = text.get(text.rfind(')')? + 1..)?.split_whitespace();
+    let state = fields.next()?.chars().next()?;
+    let numbers: Vec<u64> = fields.map(|field| field.parse().unwrap_or(0)).collect();
+    // Field 4 of proc(5) is the first of `numbers`.
+    Some(Stat { state, minor_faults: *numbers.get(6)?, major_faults: *numbers.get(8)?, threads: *numbers.get(16)? })
+}
+
+/// The number after `key`, which the kernel gives in KiB, in bytes.
+fn kibibytes(text: &str, key: &str) -> u64 {
+    let line = text.lines().find_map(|line| line.strip_prefix(key));
+    line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok()).map_or(0, |kib| kib * 1024)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_a_stat_line_whose_name_holds_a_bracket() {
+        let text = "42 (a) b) S 1 42 42 0 -1 4194560 123 0 7 0 1 2 0 0 20 0 3 0 100 4096 25 18446744073709551615";
+        let expected = Stat { state: 'S', minor_faults: 123, major_faults: 7, threads: 3 };
+        assert_eq!(parse_stat(text), Some(expected));
+    }
+
+    #[test]
+    fn sees_its_own_threads_and_memory() {
+        let me = Pid::this();
+        assert!(stat(me).expect("a stat line").threads >= 1);
+        assert!(memory(me).expect("a rollup").rss_bytes > PAGE_BYTES);
+        let exe = std::env::current_exe().expect("a path");
+        assert!(mapped_bytes(me, &exe.display().to_string()).expect("smaps") > PAGE_BYTES);
+    }
+}

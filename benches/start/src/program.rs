@@ -1,0 +1,146 @@
+//! The programs that are compared: our function from the root workspace, the floor from a C file, the peers from their
+//! own workspace, and any ELF that the user names. Each is built as its users would build it and then copied, so that
+//! a later build cannot change it under a running bench.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use cargo_metadata::Message;
+
+/// The only target that functions are built for here.
+const TARGET: &str = "x86_64-unknown-linux-musl";
+
+/// Where the peers' workspace lies, seen from the project's root.
+const PEERS: &str = "benches/peers";
+
+/// A program of this name is what ratios are taken to.
+pub const FLOOR: &str = "floor";
+/// And so is this one.
+pub const RIVAL: &str = "axum";
+/// Without position independence, relocations, section padding and symbols: nothing smaller starts here.
+const FLOOR_FLAGS: [&str; 5] =
+    ["-static", "-no-pie", "-Os", "-s", "-Wl,-z,noseparate-code,-z,norelro,--build-id=none,--gc-sections"];
+/// Our function.
+pub const OURS: &str = "firstbyte";
+
+/// The programs of a full run, in the order of the table.
+pub const ALL: [&str; 7] = [FLOOR, OURS, "blocking", "hyper", RIVAL, "minihttp-tuned", "minihttp-default"];
+
+/// Why there is no program.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("there is no `{0}` here; run the bench from the project's root")]
+    Root(PathBuf),
+    #[error("there is no program `{0}`; take {list}, or name an ELF: `--program NAME=PATH`", list = ALL.join(", "))]
+    Unknown(String),
+    #[error("cannot run `{command}`: {source}; build/setup installs what it needs")]
+    Tool { command: String, source: io::Error },
+    #[error("`{command}` failed:\n{output}")]
+    Build { command: String, output: String },
+    #[error("cannot copy `{path}`: {source}")]
+    Copy { path: PathBuf, source: io::Error },
+}
+
+/// A program, ready to be started.
+#[derive(Debug, Clone)]
+pub struct Program {
+    pub name: String,
+    /// A copy of its own, absolute.
+    pub path: PathBuf,
+    pub elf_bytes: u64,
+}
+
+/// Where things are.
+#[derive(Debug, Clone)]
+pub struct Places {
+    /// The project's root.
+    pub root: PathBuf,
+    /// Cargo's target folder of the root workspace.
+    pub target: PathBuf,
+}
+
+impl Places {
+    /// The project around the current folder; `target` is CARGO_TARGET_DIR, if there is one.
+    ///
+    /// # Errors
+    /// When the current folder is not the project's root.
+    pub fn find(target: Option<PathBuf>) -> Result<Self, Error> {
+        let root = std::path::absolute(".").map_err(|source| Error::Copy { path: ".".into(), source })?;
+        if !root.join(PEERS).join("Cargo.toml").is_file() {
+            return Err(Error::Root(PEERS.into()));
+        }
+        let target = root.join(target.unwrap_or_else(|| "target".into()));
+        Ok(Self { root, target })
+    }
+
+    /// Builds the program of that name, and stages it.
+    ///
+    /// # Errors
+    /// When there is none, or it does not build.
+    pub fn build(&self, name: &str) -> Result<Program, Error> {
+        let built = match name {
+            FLOOR => self.floor()?,
+            OURS => self.cargo(&self.root, &self.target, "function-template")?,
+            peer if ALL.contains(&peer) => {
+                self.cargo(&self.root.join(PEERS), &self.target.join("peers"), &format!("peer-{peer}"))?
+            }
+            _ => return Err(Error::Unknown(name.into())),
+        };
+        self.stage(name, &built)
+    }
+
+    /// Copies a program to where it is started from, and onto the disk: pages that are still to be written cannot be
+    /// evicted.
+    ///
+    /// # Errors
+    /// When it cannot be copied.
+    pub fn stage(&self, name: &str, from: &Path) -> Result<Program, Error> {
+        let path = self.target.join("start/programs").join(name);
+        let copy = || {
+            fs::create_dir_all(path.with_file_name(""))?;
+            let elf_bytes = fs::copy(from, &path)?;
+            File::open(&path)?.sync_all()?;
+            Ok(elf_bytes)
+        };
+        let elf_bytes = copy().map_err(|source| Error::Copy { path: from.to_owned(), source })?;
+        Ok(Program { name: name.into(), path, elf_bytes })
+    }
+
+    fn floor(&self) -> Result<PathBuf, Error> {
+        let path = self.target.join("start/floor");
+        fs::create_dir_all(path.with_file_name("")).map_err(|source| Error::Copy { path: path.clone(), source })?;
+        let mut command = Command::new("musl-gcc");
+        command.args(FLOOR_FLAGS).arg("-o").arg(&path).arg(self.root.join(PEERS).join("floor.c"));
+        run(&mut command)?;
+        Ok(path)
+    }
+
+    /// Builds one package in its workspace: the folder decides which .cargo/config.toml holds.
+    fn cargo(&self, workspace: &Path, target: &Path, package: &str) -> Result<PathBuf, Error> {
+        let mut command = Command::new("cargo");
+        command.current_dir(workspace).env("CARGO_TARGET_DIR", target);
+        command.args(["build", "--quiet", "--locked", "--release", "--target", TARGET, "--package", package]);
+        let messages = run(command.arg("--message-format=json-render-diagnostics"))?;
+        let built = Message::parse_stream(messages.as_slice()).filter_map(|message| match message.ok()? {
+            Message::CompilerArtifact(artifact) => artifact.executable,
+            _ => None,
+        });
+        built.last().map(PathBuf::from).ok_or_else(|| Error::Build {
+            command: format!("cargo build --package {package}"),
+            output: "it names no program".into(),
+        })
+    }
+}
+
+/// Runs a command to its end; what it printed on its standard output.
+fn run(command: &mut Command) -> Result<Vec<u8>, Error> {
+    let text = format!("{command:?}").replace('"', "");
+    let output = command.stdin(Stdio::null()).output();
+    let output = output.map_err(|source| Error::Tool { command: text.clone(), source })?;
+    if output.status.success() {
+        return Ok(output.stdout);
+    }
+    Err(Error::Build { command: text, output: String::from_utf8_lossy(&output.stderr).trim().to_owned() })
+}

@@ -1,0 +1,113 @@
+//! One start of one program, from execve to the whole reply, and the rounds in which all programs take turns. What is
+//! made of the samples is not decided here.
+
+use std::path::Path;
+
+use serde::Serialize;
+
+use crate::client::{self, Caller};
+use crate::launch::{self, Instance};
+use crate::process;
+use crate::program::Program;
+
+/// Outside the range that the kernel takes ports of connecting sockets from (32768 to 60999), where a caller could by
+/// accident connect to itself.
+const PORTS: std::ops::Range<u16> = 20_000..30_000;
+
+/// Why a start gave no sample.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error(transparent)]
+    Launch(#[from] launch::Error),
+    #[error("`{program}`: {source}; it printed `{printed}`")]
+    Call { program: String, source: client::Error, printed: String },
+    #[error("`{program}`: cannot read /proc: {source}")]
+    Process { program: String, source: std::io::Error },
+}
+
+/// One start. Times are nanoseconds from the call of execve(2).
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct Sample {
+    /// Among all starts of the run.
+    pub order: u32,
+    /// A connection was taken.
+    pub listen_ns: u64,
+    /// The reply's first byte was there.
+    pub first_byte_ns: u64,
+    /// Its last one was.
+    pub reply_ns: u64,
+    /// Faults without reading from disk, shortly after the reply.
+    pub minor_faults: u64,
+    /// Faults with.
+    pub major_faults: u64,
+    pub threads: u64,
+    pub rss_bytes: u64,
+    /// The ELF's own pages in the process.
+    pub mapped_bytes: u64,
+}
+
+/// Hands out ports, and keeps the count of starts.
+pub struct Starter {
+    core: Option<usize>,
+    order: u32,
+}
+
+impl Starter {
+    /// Programs will run on `core`.
+    pub fn new(core: Option<usize>) -> Self {
+        Self { core, order: 0 }
+    }
+
+    /// A port that no start of the last 10,000 had, and the environment that says so.
+    pub fn port(&mut self) -> (u16, Vec<String>) {
+        let port = PORTS.start + (self.order % u32::from(PORTS.end - PORTS.start)) as u16;
+        self.order += 1;
+        (port, vec![format!("PORT={port}")])
+    }
+
+    /// Starts a program that is called at once; it runs on until the instance is dropped.
+    ///
+    /// # Errors
+    /// When it does not start or does not answer as it should.
+    pub fn answering(&mut self, program: &Program) -> Result<(Instance, Caller, client::Moments), Error> {
+        let (port, environment) = self.port();
+        let fail = |source, printed| Error::Call { program: program.name.clone(), source, printed };
+        let caller = Caller::new(port).map_err(|error| fail(error.into(), String::new()))?;
+        let mut instance = Instance::start(&program.path, &environment, self.core, false)?;
+        match client::call(&instance, &caller) {
+            Ok(moments) => Ok((instance, caller, moments)),
+            Err(error) => Err(fail(error, instance.complaints())),
+        }
+    }
+
+    /// Takes one sample.
+    ///
+    /// # Errors
+    /// As [`Starter::answering`].
+    pub fn sample(&mut self, program: &Program) -> Result<Sample, Error> {
+        let order = self.order;
+        let (instance, _caller, moments) = self.answering(program)?;
+        let observe = || {
+            let stat = process::stat(instance.pid())?;
+            let memory = process::memory(instance.pid())?;
+            Ok((stat, memory, process::mapped_bytes(instance.pid(), &path_text(&program.path))?))
+        };
+        let (stat, memory, mapped_bytes) =
+            observe().map_err(|source| Error::Process { program: program.name.clone(), source })?;
+        Ok(Sample {
+            order,
+            listen_ns: moments.listening_ns - instance.exec_ns(),
+            first_byte_ns: moments.first_byte_ns - instance.exec_ns(),
+            reply_ns: moments.reply_ns - instance.exec_ns(),
+            minor_faults: stat.minor_faults,
+            major_faults: stat.major_faults,
+            threads: stat.threads,
+            rss_bytes: memory.rss_bytes,
+            mapped_bytes,
+        })
+    }
+}
+
+fn path_text(path: &Path) -> String {
+    path.display().to_string()
+}
