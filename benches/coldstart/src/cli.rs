@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 use coldstart::engine::{Case, Target};
+use coldstart::guidance::Load;
 use coldstart::link::Link;
 use coldstart::request::Ask;
 use coldstart::results::{EngineKind, PageCache, Scenario};
@@ -35,6 +36,15 @@ pub struct Cli {
 pub enum Command {
     /// Measure (the default)
     Run(RunArgs),
+    /// Compare two results.json; exit code 3 when the second is slower beyond noise
+    Compare { before: PathBuf, after: PathBuf },
+    /// Draw a results.json again: report.html and the plots as SVG, beside it or into --out
+    Plot {
+        file: PathBuf,
+        /// Folder to write into
+        #[arg(long)]
+        out: Option<PathBuf>,
+    },
 }
 
 #[derive(Args, Clone)]
@@ -87,6 +97,15 @@ pub struct RunArgs {
     /// Seed of the random order
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
+    /// A results.json to compare with; exit code 3 when this run is slower beyond noise
+    #[arg(long, value_name = "FILE")]
+    pub baseline: Option<PathBuf>,
+    /// Requests a second, for the advice on provisioned concurrency
+    #[arg(long, value_name = "QPS", default_value_t = 100.0)]
+    pub rate: f64,
+    /// The function's memory setting, for the price of an idle instance
+    #[arg(long, value_name = "MIB", default_value_t = 128)]
+    pub function_memory: u64,
     /// Where results go
     #[arg(long, default_value = "target/coldstart")]
     pub out: PathBuf,
@@ -147,6 +166,10 @@ impl RunArgs {
             memory_bytes: self.memory.map(|mib| mib.saturating_mul(1 << 20)),
             cpu_millis: self.cpus.map(|cores| (cores.clamp(0.001, 1024.0) * 1000.0) as u32),
         }
+    }
+
+    pub fn load(&self) -> Load {
+        Load { requests_per_second: self.rate.max(0.0), memory_mib: self.function_memory }
     }
 
     /// What a reader of the results must know.

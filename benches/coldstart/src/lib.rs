@@ -28,7 +28,14 @@ pub mod engine;
 pub mod failure;
 pub mod run;
 
+pub mod burst;
+pub mod compare;
+pub mod guidance;
+
+pub mod plot;
+pub mod report;
 pub mod table;
+pub mod units;
 
 pub mod clock;
 pub mod cores;

@@ -4,7 +4,7 @@
 mod cli;
 
 use std::io::IsTerminal;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -12,17 +12,22 @@ use std::time::Duration;
 
 use clap::Parser;
 use coldstart::engine::embedded::{Embedded, Settings};
+use coldstart::results::{self, Results};
 use coldstart::run::{self, Watcher};
 use coldstart::work::Work;
-use coldstart::{floor, host, table};
+use coldstart::{compare, floor, guidance, host, plot, report, table};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use cli::{Cli, RunArgs};
 
 /// The measured thing failed.
 const EXIT_FAILED: u8 = 1;
+/// Slower than the baseline beyond noise.
+const EXIT_SLOWER: u8 = 3;
 /// The bench itself could not run.
 const EXIT_CANNOT: u8 = 4;
+/// Width of exported plots, in pixels.
+const PLOT_WIDTH: f64 = 880.0;
 /// As a shell reports SIGINT.
 const EXIT_INTERRUPTED: u8 = 130;
 
@@ -34,6 +39,8 @@ fn main() -> ExitCode {
     let done = match cli.command {
         None => measure(&cli.run),
         Some(cli::Command::Run(args)) => measure(&args),
+        Some(cli::Command::Compare { before, after }) => compare(&before, &after),
+        Some(cli::Command::Plot { file, out }) => draw(&file, out.as_deref()),
     };
     done.unwrap_or_else(|message| {
         eprintln!("coldstart: {message}");
@@ -67,19 +74,60 @@ fn measure(args: &RunArgs) -> Result<ExitCode, String> {
     let finished = run::run(&definition, &targets, host::describe(), &mut engine, Some(&path), &mut bar);
     bar.0.finish_and_clear();
     drop(engine);
-    let mut finished = finished.map_err(|e| e.to_string())?;
-    finished.results.notes = args.notes();
-    finished.results.save(&path).map_err(|e| e.to_string())?;
-    print!("{}", table::render(&finished.results));
-    println!("\n{}", path.display());
+    let finished = finished.map_err(|e| e.to_string())?;
+    let mut results = finished.results;
+    results.notes = args.notes();
+    results.guidance = guidance::advise(&results, args.load());
+    results.save(&path).map_err(|e| e.to_string())?;
+    print!("{}", table::render(&results));
+    let written = plot_into(&results, &args.out)?;
+    println!("\n{}\n{}", path.display(), written.display());
     if let Some(why) = finished.stopped {
         eprintln!("coldstart: stopped early: {why}; what was measured is in `{}`", path.display());
         let interrupted = matches!(why, coldstart::engine::EngineError::Interrupted);
         return Ok(ExitCode::from(if interrupted { EXIT_INTERRUPTED } else { EXIT_CANNOT }));
     }
-    let failed =
-        finished.results.variants.iter().flat_map(|v| &v.runs).flat_map(|r| &r.samples).any(|s| s.error.is_some());
-    Ok(if failed { ExitCode::from(EXIT_FAILED) } else { ExitCode::SUCCESS })
+    let mut samples = results.variants.iter().flat_map(|v| &v.runs).flat_map(|r| &r.samples);
+    if samples.any(|s| s.error.is_some()) {
+        return Ok(ExitCode::from(EXIT_FAILED));
+    }
+    match &args.baseline {
+        Some(baseline) => compare(baseline, &path),
+        None => Ok(ExitCode::SUCCESS),
+    }
+}
+
+fn compare(before: &Path, after: &Path) -> Result<ExitCode, String> {
+    let load = |path: &Path| Results::load(path).map_err(|e| e.to_string());
+    let comparisons = compare::compare(&load(before)?, &load(after)?);
+    if comparisons.is_empty() {
+        return Err(format!("`{}` and `{}` have no case in common", before.display(), after.display()));
+    }
+    for comparison in &comparisons {
+        println!("{comparison}");
+    }
+    Ok(if compare::any_slower(&comparisons) { ExitCode::from(EXIT_SLOWER) } else { ExitCode::SUCCESS })
+}
+
+fn draw(file: &Path, out: Option<&Path>) -> Result<ExitCode, String> {
+    let results = Results::load(file).map_err(|e| e.to_string())?;
+    let folder = out.or(file.parent()).unwrap_or(Path::new("."));
+    println!("{}", plot_into(&results, folder)?.display());
+    for (name, plot) in
+        [("phases.svg", plot::phases(&results, PLOT_WIDTH)), ("samples.svg", plot::samples(&results, PLOT_WIDTH))]
+    {
+        let path = folder.join(name);
+        results::save_whole(&path, plot::document(&plot).as_bytes()).map_err(|e| e.to_string())?;
+        println!("{}", path.display());
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Writes report.html; returns where.
+fn plot_into(results: &Results, folder: &Path) -> Result<PathBuf, String> {
+    let path = folder.join("report.html");
+    results::save_whole(&path, report::render(results).as_bytes()).map_err(|e| e.to_string())?;
+    Ok(path)
 }
 
 /// The progress bar: on standard error, and only on a terminal.

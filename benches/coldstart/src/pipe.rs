@@ -83,47 +83,48 @@ impl Flow {
     }
 }
 
+/// How long `bytes` take over an idle link on a connection that has sent nothing yet: from the first byte
+/// sent to the last one received.
+pub fn transfer_ns(link: &Link, bytes: u64) -> u64 {
+    let (mut wire, mut flow) = (Wire::default(), Flow::new(link));
+    let (mut left, mut last_ns) = (bytes, 0);
+    while left > 0 {
+        let piece = left.min(flow.largest_piece() as u64);
+        last_ns = flow.send(&mut wire, link, 0, piece);
+        left -= piece;
+    }
+    last_ns
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     const MS: u64 = 1_000_000;
 
-    /// Sends `bytes` in pieces from time 0; when the last arrives.
-    fn send_all(link: &Link, bytes: u64) -> u64 {
-        let (mut wire, mut flow) = (Wire::default(), Flow::new(link));
-        let (mut left, mut last) = (bytes, 0);
-        while left > 0 {
-            let piece = left.min(flow.largest_piece() as u64);
-            last = flow.send(&mut wire, link, 0, piece);
-            left -= piece;
-        }
-        last
-    }
-
     #[test]
     fn a_small_message_takes_half_a_round_trip() {
-        assert_eq!(send_all(&Link::cross_region(), 125), 15 * MS + 10_000); // 125 bytes at 100 Mbit/s: 10 us
+        assert_eq!(transfer_ns(&Link::cross_region(), 125), 15 * MS + 10_000); // 125 bytes at 100 Mbit/s: 10 us
     }
 
     #[test]
     fn nothing_is_delayed_on_loopback() {
-        assert_eq!(send_all(&Link::loopback(), 1 << 20), 0);
+        assert_eq!(transfer_ns(&Link::loopback(), 1 << 20), 0);
     }
 
     #[test]
     fn a_window_more_costs_a_round_trip_more() {
         let link: Link = "1000Gbit/30ms".parse().unwrap();
-        assert_eq!(send_all(&link, 14_600) / MS, 15);
-        assert_eq!(send_all(&link, 14_601) / MS, 45); // 10 segments, then 20 ...
-        assert_eq!(send_all(&link, 14_600 + 29_200) / MS, 45);
-        assert_eq!(send_all(&link, 14_600 + 29_200 + 1) / MS, 75);
+        assert_eq!(transfer_ns(&link, 14_600) / MS, 15);
+        assert_eq!(transfer_ns(&link, 14_601) / MS, 45); // 10 segments, then 20 ...
+        assert_eq!(transfer_ns(&link, 14_600 + 29_200) / MS, 45);
+        assert_eq!(transfer_ns(&link, 14_600 + 29_200 + 1) / MS, 75);
     }
 
     #[test]
     fn a_long_transfer_runs_at_the_rate() {
         let link: Link = "100Mbit/2ms".parse().unwrap();
-        let seconds = send_all(&link, 12_500_000) as f64 / 1e9;
+        let seconds = transfer_ns(&link, 12_500_000) as f64 / 1e9;
         assert!((1.0..1.02).contains(&seconds), "{seconds}"); // 12.5 MB at 100 Mbit/s, and slow start
     }
 

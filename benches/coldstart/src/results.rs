@@ -150,10 +150,24 @@ pub struct Guidance {
     /// Whether the number rests on a model (a link, a price) rather than on this machine alone.
     pub modelled: bool,
     pub measured: String,
+    /// 95 % bootstrap interval of what was measured, in `unit`.
     pub ci95: Option<[f64; 2]>,
+    /// Of `ci95`.
+    #[serde(default)]
+    pub unit: Option<Unit>,
     /// The share of the cold start that the advice can remove at most, 0 to 1.
     pub max_share: Option<f64>,
     pub verdict: String,
+}
+
+/// The unit of an interval.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Unit {
+    /// Nanoseconds.
+    Ns,
+    /// A factor: how many times as fast.
+    Times,
 }
 
 impl Run {

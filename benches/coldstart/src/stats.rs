@@ -98,6 +98,21 @@ pub fn bootstrap_median(samples: &[f64]) -> Option<Interval> {
     Some(Interval { low: quantile(&medians, 0.025)?, high: quantile(&medians, 0.975)? })
 }
 
+/// The ratio of two medians, `over` / `under`, with its 95 % bootstrap interval: each side is drawn anew.
+/// `None` when a side is empty or its median is not positive.
+pub fn ratio_of_medians(over: &[f64], under: &[f64]) -> Option<(f64, Interval)> {
+    let ratio = median(over)? / median(under).filter(|&m| m > 0.0)?;
+    let mut random = fastrand::Rng::with_seed(0x5eed);
+    let mut draw = |samples: &[f64]| {
+        let drawn: Vec<f64> = (0..samples.len()).map(|_| samples[random.usize(..samples.len())]).collect();
+        median(&drawn)
+    };
+    let mut ratios: Vec<f64> =
+        (0..RESAMPLES).filter_map(|_| Some(draw(over)? / draw(under).filter(|&m| m > 0.0)?)).collect();
+    ratios.sort_unstable_by(f64::total_cmp);
+    Some((ratio, Interval { low: quantile(&ratios, 0.025)?, high: quantile(&ratios, 0.975)? }))
+}
+
 /// Flags samples that lie far from the median, by the modified z-score. Flagged, never dropped:
 /// what to think of them is the reader's business.
 pub fn outliers(samples: &[f64]) -> Vec<bool> {
@@ -229,6 +244,15 @@ mod tests {
         };
         let ratio = width(50) / width(800);
         assert!((2.5..6.5).contains(&ratio), "sixteen times the samples, {ratio:.1} times the width, 4 expected");
+    }
+
+    #[test]
+    fn a_ratio_of_medians_lies_inside_its_interval() {
+        let (ratio, interval) = ratio_of_medians(&normal(200.0, 10.0, 40, 1), &normal(50.0, 2.0, 40, 2)).unwrap();
+        assert!((3.8..4.2).contains(&ratio), "{ratio}");
+        assert!(interval.low < ratio && ratio < interval.high && interval.high - interval.low < 0.5, "{interval:?}");
+        assert_eq!(ratio_of_medians(&[1.0], &[]), None);
+        assert_eq!(ratio_of_medians(&[1.0], &[0.0]), None);
     }
 
     #[test]

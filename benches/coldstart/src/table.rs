@@ -5,6 +5,7 @@ use comfy_table::{Cell, CellAlignment, Table, presets};
 
 use crate::results::{Results, Run, Sample, Scenario, Variant};
 use crate::stats::{self, median};
+use crate::units::duration;
 
 /// Cells of a full bar: the longest total of the table.
 const BAR_CELLS: f64 = 28.0;
@@ -127,33 +128,9 @@ fn remarks(results: &Results) -> Vec<String> {
     lines
 }
 
-/// A time with three digits and its unit.
-pub fn duration(ns: f64) -> String {
-    let (value, unit) = match ns.abs() {
-        x if x < 1e3 => (ns, "ns"),
-        x if x < 1e6 => (ns / 1e3, "µs"),
-        x if x < 1e9 => (ns / 1e6, "ms"),
-        _ => (ns / 1e9, "s"),
-    };
-    match value.abs() {
-        v if v < 10.0 => format!("{value:.2} {unit}"),
-        v if v < 100.0 => format!("{value:.1} {unit}"),
-        _ => format!("{value:.0} {unit}"),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn times_have_three_digits_and_a_unit() {
-        for (ns, text) in
-            [(5.0, "5.00 ns"), (1234.0, "1.23 µs"), (45_600.0, "45.6 µs"), (123_456_789.0, "123 ms"), (2.5e9, "2.50 s")]
-        {
-            assert_eq!(duration(ns), text);
-        }
-    }
 
     #[test]
     fn every_phase_that_is_there_is_seen_in_the_bar() {

@@ -1,0 +1,103 @@
+//! Where a machine saturates: from runs of one case with growing bursts to a sentence. Pure.
+
+use crate::results::{Results, Run, Variant};
+use crate::units::{duration, times};
+
+/// Twice the burst must bring at least this much more throughput, or the machine is full.
+const GROWTH: f64 = 1.15;
+
+/// The runs of one variant that differ only in their burst, by its size.
+pub struct Series<'a> {
+    pub variant: &'a Variant,
+    /// At least two, ascending.
+    pub runs: Vec<&'a Run>,
+}
+
+/// Every series with several bursts that the results hold; runs without a good sample are left out.
+pub fn series(results: &Results) -> Vec<Series<'_>> {
+    let mut found: Vec<Series<'_>> = Vec::new();
+    for variant in &results.variants {
+        for run in variant.runs.iter().filter(|r| r.summary.n > 0) {
+            let same = |s: &&mut Series<'_>| s.variant.name == variant.name && is_like(s.runs[0], run);
+            match found.iter_mut().find(same) {
+                Some(series) => series.runs.push(run),
+                None => found.push(Series { variant, runs: vec![run] }),
+            }
+        }
+    }
+    found.retain(|s| s.runs.len() > 1);
+    found.iter_mut().for_each(|s| s.runs.sort_by_key(|r| r.burst));
+    found
+}
+
+fn is_like(one: &Run, other: &Run) -> bool {
+    (&one.link, one.scenario, one.page_cache) == (&other.link, other.scenario, other.page_cache)
+}
+
+/// One sentence for each series.
+pub fn saturation(results: &Results) -> Vec<String> {
+    let named = |s: &Series<'_>| {
+        let what = format!("{}, {:?}, {}", s.variant.name, s.runs[0].scenario, s.runs[0].link).to_lowercase();
+        Some(format!("{what}: {}", describe(&s.runs)?))
+    };
+    series(results).iter().filter_map(named).collect()
+}
+
+/// Instances a second that a burst brings to their first reply: as many as it has, in its slowest tenth's time.
+fn throughput(run: &Run) -> Option<f64> {
+    Some(run.burst as f64 / run.summary.p90_ns? * 1e9)
+}
+
+fn describe(series: &[&Run]) -> Option<String> {
+    let (first, last) = (series.first()?, series.last()?);
+    let slower = last.summary.median_ns? / first.summary.median_ns?;
+    let full = series.windows(2).find(|pair| {
+        let (Some(before), Some(after)) = (throughput(pair[0]), throughput(pair[1])) else { return false };
+        let doublings = (pair[1].burst as f64 / pair[0].burst as f64).log2();
+        (after / before).powf(1.0 / doublings.max(0.01)) < GROWTH
+    });
+    let best = series.iter().filter_map(|r| throughput(r)).fold(0.0, f64::max);
+    let most = format!(
+        "{} at once take {} each, {} of {} at once; at most {best:.0} starts a second",
+        last.burst,
+        duration(last.summary.median_ns?),
+        times(slower),
+        first.burst
+    );
+    Some(match full {
+        Some(pair) => format!("saturated at {} at once; {most}", pair[0].burst),
+        None => format!("not saturated up to {} at once; {most}", last.burst),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::results::{PageCache, Sample, Scenario};
+    use crate::stats::Summary;
+
+    fn run(burst: usize, total_ns: u64) -> Run {
+        let samples = vec![Sample { total_ns: Some(total_ns), ..Sample::default() }; burst];
+        let (link, scenario, page_cache) = ("loopback".to_owned(), Scenario::Cold, PageCache::Warm);
+        let mut run =
+            Run { link, scenario, page_cache, burst, requests: 3, bytes: 1, samples, summary: Summary::default() };
+        run.summarise();
+        run
+    }
+
+    #[test]
+    fn a_machine_that_serves_one_after_the_other_is_saturated_from_the_start() {
+        let runs = [run(1, 1_000_000), run(4, 4_000_000), run(16, 16_000_000)];
+        let said = describe(&runs.iter().collect::<Vec<_>>()).unwrap();
+        assert!(said.starts_with("saturated at 1 at once"), "{said}");
+    }
+
+    #[test]
+    fn finds_where_throughput_stops_to_grow() {
+        let runs = [run(1, 1_000_000), run(2, 1_050_000), run(4, 1_200_000), run(8, 2_600_000)];
+        let said = describe(&runs.iter().collect::<Vec<_>>()).unwrap();
+        assert!(said.starts_with("saturated at 4 at once"), "{said}");
+        let runs = [run(1, 1_000_000), run(8, 1_100_000)];
+        assert!(describe(&runs.iter().collect::<Vec<_>>()).unwrap().starts_with("not saturated"));
+    }
+}

@@ -1,0 +1,229 @@
+//! The rows themselves, an advice a function. Every figure of the platform stands here with its page.
+
+use super::{Load, companion, is_modelled};
+use crate::link::Link;
+use crate::pipe::transfer_ns;
+use crate::results::{Guidance, Run, Scenario, Unit, Variant};
+use crate::stats::{self, median};
+use crate::units::{bytes, duration, percent, times};
+
+/// CNY per GB and second of an idle provisioned instance, from 2021-11-01 on.
+const IDLE_CNY_PER_GB_SECOND: f64 = 0.000_054_71;
+/// The HTTP server must listen within this.
+const LISTEN_DEADLINE_NS: f64 = 30e9;
+const IMAGE_PAGE: &str = "SCF, WebServer image function (583/41076)";
+const CONCURRENCY_PAGE: &str = "SCF, concurrency management";
+
+/// Keep the registry in the function's region: compares the two modelled regions.
+pub fn same_region(variant: &Variant) -> Option<Guidance> {
+    let cold = |link: &str| {
+        variant.runs.iter().find(|r| r.scenario == Scenario::Cold && r.burst == 1 && r.link == link && r.summary.n > 0)
+    };
+    let (near, far) = (cold("same-region")?, cold("cross-region")?);
+    let (ratio, interval) = stats::ratio_of_medians(&far.totals_ns(), &near.totals_ns())?;
+    let saved = far.summary.median_ns? - near.summary.median_ns?;
+    let share = saved / far.summary.median_ns?;
+    Some(Guidance {
+        id: "same-region".into(),
+        variant: variant.name.clone(),
+        link: Some(far.link.clone()),
+        advice: "keep image repository and function in one region, and pull over the VPC".into(),
+        source: IMAGE_PAGE.into(),
+        modelled: true,
+        measured: format!("a cold start is {} as fast with the registry in the same region", times(ratio)),
+        ci95: Some([interval.low, interval.high]),
+        unit: Some(Unit::Times),
+        max_share: Some(share.clamp(0.0, 1.0)),
+        verdict: if interval.low > 1.05 {
+            format!("do it: it saves {} of each cold start, {} of it", duration(saved), percent(share))
+        } else {
+            "it makes no difference that could be measured here".into()
+        },
+    })
+}
+
+/// Make the image smaller: at most pull and unpack go away, and round trips stay.
+pub fn minimal_image(variant: &Variant, cold: &Run) -> Guidance {
+    let (pull, unpack) = (cold.phase_ns(|s| s.pull_ns), cold.phase_ns(|s| s.unpack_ns));
+    let carried: Vec<f64> = pull.iter().zip(&unpack).map(|(p, u)| p + u).collect();
+    let total = cold.summary.median_ns.unwrap_or(0.0);
+    let share = median(&carried).filter(|_| total > 0.0).map(|ns| (ns / total).clamp(0.0, 1.0));
+    let unpack_ns = median(&unpack).unwrap_or(0.0);
+    // What of the pull grows with the image: the link's model says what nothing would have taken.
+    let carry_ns = cold.link.parse::<Link>().ok().filter(Link::is_shaped).map(|link| {
+        let longer = transfer_ns(&link, variant.compressed_bytes).saturating_sub(transfer_ns(&link, 1));
+        longer as f64
+    });
+    let by_size = carry_ns.unwrap_or(0.0) + unpack_ns;
+    let size = bytes(variant.compressed_bytes);
+    let layers = match variant.layers {
+        1 => "one layer".to_owned(),
+        n => format!("{n} layers"),
+    };
+    let verdict = match (carry_ns, by_size / total.max(1.0)) {
+        (Some(carry), grows) if grows < 0.25 => format!(
+            "small enough: {} on the link and {} to unpack grow with it; round trips and handshakes, which a smaller image does not shorten, rule this pull",
+            duration(carry),
+            duration(unpack_ns)
+        ),
+        (Some(carry), grows) => format!(
+            "size is worth work: {} of the cold start grows with it, {} on the link (rate and slow start) and {} to unpack",
+            percent(grows),
+            duration(carry),
+            duration(unpack_ns)
+        ),
+        (None, grows) if grows > 0.25 => format!("size is worth work: unpacking alone takes {}", duration(unpack_ns)),
+        (None, _) => "small enough: what remains does not grow with the image".into(),
+    };
+    Guidance {
+        id: "minimal-image".into(),
+        variant: variant.name.clone(),
+        link: Some(cold.link.clone()),
+        advice: "use a minimal base image and few layers".into(),
+        source: IMAGE_PAGE.into(),
+        modelled: is_modelled(cold),
+        measured: format!(
+            "{size} compressed in {layers}; pull and unpack take {}",
+            median(&carried).map_or("-".into(), duration)
+        ),
+        ci95: stats::bootstrap_median(&carried).map(|i| [i.low, i.high]),
+        unit: Some(Unit::Ns),
+        max_share: share,
+        verdict,
+    }
+}
+
+/// Image acceleration: the bytes are near the node before the first request.
+pub fn acceleration(variant: &Variant, cold: &Run) -> Option<Guidance> {
+    let run = companion(variant, cold, Scenario::Accelerated)?;
+    let (ratio, interval) = stats::ratio_of_medians(&cold.totals_ns(), &run.totals_ns())?;
+    let share = (1.0 - 1.0 / ratio).clamp(0.0, 1.0);
+    let quota = "the quota is five functions an account and region";
+    let verdict = if interval.high < 1.25 {
+        format!("leave it off: at most {} of the cold start is the pull, and {quota}", percent(share))
+    } else if interval.low > 2.0 {
+        format!(
+            "switch it on for functions that this link serves: {} of the cold start is the pull; {quota}",
+            percent(share)
+        )
+    } else {
+        format!(
+            "worth it only for the functions that people wait for: it removes {} at most, and {quota}",
+            percent(share)
+        )
+    };
+    Some(Guidance {
+        id: "acceleration".into(),
+        variant: variant.name.clone(),
+        link: Some(cold.link.clone()),
+        advice: "image acceleration: starts \"average 5 times\" as fast, free while in beta".into(),
+        source: CONCURRENCY_PAGE.into(),
+        modelled: is_modelled(cold),
+        measured: format!("a start without the pull is {} as fast", times(ratio)),
+        ci95: Some([interval.low, interval.high]),
+        unit: Some(Unit::Times),
+        max_share: Some(share),
+        verdict,
+    })
+}
+
+/// Provisioned concurrency: instances started ahead, and what idle ones cost.
+pub fn provisioned(variant: &Variant, cold: &Run, load: Load) -> Option<Guidance> {
+    let run = companion(variant, cold, Scenario::Provisioned)?;
+    let totals = run.totals_ns();
+    let (ratio, interval) = stats::ratio_of_medians(&cold.totals_ns(), &totals)?;
+    let mean_seconds = totals.iter().sum::<f64>() / totals.len() as f64 / 1e9;
+    let instances = (load.requests_per_second * mean_seconds).ceil().max(1.0);
+    let per_hour = load.memory_mib as f64 / 1024.0 * 3600.0 * IDLE_CNY_PER_GB_SECOND;
+    let cold_ns = cold.summary.median_ns?;
+    let verdict = format!(
+        "{rate} requests/s at a mean of {mean} a request need {instances} instance{s} (rate x mean seconds); each idle one of {memory} MiB costs CNY {per_hour:.4} an hour. {judgement}",
+        rate = load.requests_per_second,
+        mean = duration(mean_seconds * 1e9),
+        s = if instances > 1.0 { "s" } else { "" },
+        memory = load.memory_mib,
+        judgement = if cold_ns < 50e6 {
+            format!("A cold start of {} rarely justifies the price", duration(cold_ns))
+        } else {
+            format!("It pays where {} for a first request is too long", duration(cold_ns))
+        }
+    );
+    Some(Guidance {
+        id: "provisioned".into(),
+        variant: variant.name.clone(),
+        link: Some(cold.link.clone()),
+        advice: "provisioned concurrency: instances are started ahead, concurrency = QPS x mean seconds".into(),
+        source: format!("{CONCURRENCY_PAGE}; idle price CNY {IDLE_CNY_PER_GB_SECOND} per GB and second"),
+        modelled: true, // prices, and the handler's time is this one request's
+        measured: format!("a request to a ready instance is {} as fast as a cold one", times(ratio)),
+        ci95: Some([interval.low, interval.high]),
+        unit: Some(Unit::Times),
+        max_share: Some((1.0 - 1.0 / ratio).clamp(0.0, 1.0)),
+        verdict,
+    })
+}
+
+/// Listen within 30 s: the slowest start that was seen against the platform's limit.
+pub fn deadline(variant: &Variant) -> Option<Guidance> {
+    let starts: Vec<f64> = variant
+        .runs
+        .iter()
+        .filter(|r| r.scenario != Scenario::Provisioned)
+        .flat_map(|r| r.phase_ns(|s| s.listen_ns.or(s.start_ns)))
+        .collect();
+    let worst = stats::sorted(&starts).last().copied()?;
+    Some(Guidance {
+        id: "listen-deadline".into(),
+        variant: variant.name.clone(),
+        link: None,
+        advice: "the HTTP server must listen within 30 s of its start (otherwise 446 PortBindingFailed)".into(),
+        source: IMAGE_PAGE.into(),
+        modelled: false,
+        measured: format!(
+            "listens after {} (median), {} at the slowest of {} starts",
+            median(&starts).map_or("-".into(), duration),
+            duration(worst),
+            starts.len()
+        ),
+        ci95: stats::bootstrap_median(&starts).map(|i| [i.low, i.high]),
+        unit: Some(Unit::Ns),
+        max_share: None,
+        verdict: match LISTEN_DEADLINE_NS / worst {
+            room if room > 100.0 => format!("no concern: {} to spare", times(room.floor())),
+            room if room > 3.0 => {
+                format!("fine on this machine; {} to spare is little for a fraction of a core", times(room))
+            }
+            _ => "too close: move work behind the listening, or raise the function's memory and with it its CPU".into(),
+        },
+    })
+}
+
+/// Memory by image size, as the platform's table has it.
+pub fn memory(variant: &Variant) -> Guidance {
+    const MIB: u64 = 1 << 20;
+    let (advised, verdict) = match variant.compressed_bytes / MIB {
+        0..256 => (
+            "256 to 512 MB",
+            "the table's smallest step covers it; the table is about page cache for big images, so measure less memory before paying for more",
+        ),
+        256..512 => ("512 MB to 1 GB", "give it at least 512 MB, or make the image smaller than 256 MB"),
+        512..1024 => (
+            "more than 1 GB",
+            "give it more than 1 GB, or make the image smaller: memory is paid for every second it runs",
+        ),
+        _ => ("not accepted", "over the limit of 1 GiB compressed: the platform refuses it"),
+    };
+    Guidance {
+        id: "memory-by-image-size".into(),
+        variant: variant.name.clone(),
+        link: None,
+        advice: format!("memory by image size: for this size {advised}"),
+        source: IMAGE_PAGE.into(),
+        modelled: false,
+        measured: format!("{} compressed", bytes(variant.compressed_bytes)),
+        ci95: None,
+        unit: None,
+        max_share: None,
+        verdict: verdict.into(),
+    }
+}

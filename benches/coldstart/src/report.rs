@@ -1,0 +1,113 @@
+//! report.html: one self-contained page from results.json alone, light and dark, wide and narrow. It
+//! measures nothing and fetches nothing. Every number that is shown carries its raw value (`<data value>`
+//! or `data-value`), which a test holds against the results.
+
+mod sections;
+
+use maud::{DOCTYPE, Markup, PreEscaped, html};
+
+use crate::plot;
+use crate::results::{EngineKind, Results, Scenario};
+use crate::units::duration;
+
+const STYLE: &str = include_str!("report/style.css");
+/// Plots are drawn twice; the page shows the one that fits.
+const WIDE: f64 = 880.0;
+const NARROW: f64 = 340.0;
+
+/// The whole page.
+pub fn render(results: &Results) -> String {
+    let title = format!("Cold start: {}", names(results));
+    let page = html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                meta name="color-scheme" content="light dark";
+                title { (title) }
+                style { (PreEscaped(plot::COLOURS)) (PreEscaped(plot::STYLE)) (PreEscaped(STYLE)) }
+            }
+            body {
+                main {
+                    (header(results))
+                    (figure("Where the time goes", "Median of each phase. Bars of one group have one scale; groups differ, read the numbers.", |width| plot::phases(results, width)))
+                    (sections::guidance(results))
+                    (figure("Every sample", "One dot a sample on a logarithmic axis; shaded: 95 % interval of the median; rings: flagged as outliers, none dropped.", |width| plot::samples(results, width)))
+                    (bursts(results))
+                    (sections::numbers(results))
+                    (sections::failures(results))
+                    (sections::machine(results))
+                }
+            }
+        }
+    };
+    page.into_string()
+}
+
+fn names(results: &Results) -> String {
+    results.variants.iter().map(|v| v.name.as_str()).collect::<Vec<_>>().join(", ")
+}
+
+/// A number of nanoseconds.
+fn time(ns: f64) -> Markup {
+    number(ns, &duration(ns))
+}
+
+/// A number as shown, with its raw value.
+fn number(raw: f64, shown: &str) -> Markup {
+    html! { data value=(raw) { (shown) } }
+}
+
+fn header(results: &Results) -> Markup {
+    let engine = match results.engine {
+        EngineKind::Embedded => "embedded engine",
+        EngineKind::Docker => "Docker Engine",
+    };
+    html! {
+        header {
+            h1 { "Where a cold start goes" }
+            p.muted { (names(results)) " · " (engine) " · " (results.host.date) " · " (results.host.git_describe) }
+            div.cards {
+                @for variant in &results.variants {
+                    @for run in variant.runs.iter().filter(|r| r.burst == 1 && r.scenario == Scenario::Cold) {
+                        @if let (Some(median), Some(low), Some(high)) = (run.summary.median_ns, run.summary.ci95_low_ns, run.summary.ci95_high_ns) {
+                            div.card {
+                                div.muted { (variant.name) ", " (run.link) }
+                                div.hero { (time(median)) }
+                                div.small.muted { (time(low)) " to " (time(high)) ", n = " (number(run.summary.n as f64, &run.summary.n.to_string())) }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn figure(title: &str, caption: &str, draw: impl Fn(f64) -> String) -> Markup {
+    html! {
+        section {
+            h2 { (title) }
+            p.muted { (caption) }
+            div.wide { (PreEscaped(draw(WIDE))) }
+            div.narrow { (PreEscaped(draw(NARROW))) }
+        }
+    }
+}
+
+fn bursts(results: &Results) -> Markup {
+    let (wide, narrow) = (plot::bursts(results, WIDE / 2.0 - 12.0), plot::bursts(results, NARROW));
+    if wide.is_empty() {
+        return html! {};
+    }
+    html! {
+        section {
+            h2 { "Many at once" }
+            p.muted { "Latency from the intended start, on a fixed schedule that waits for no instance; the link to the registry is shared." }
+            ul { @for sentence in crate::burst::saturation(results) { li.derived { (sentence) } } }
+            div.wide.pairs { @for plot in wide { (PreEscaped(plot)) } }
+            div.narrow { @for plot in narrow { (PreEscaped(plot)) } }
+        }
+    }
+}

@@ -1,0 +1,190 @@
+//! The report's sections of text and tables: advice, numbers, failures, machine.
+
+use maud::{Markup, html};
+
+use super::{number, time};
+use crate::plot::{Group, medians};
+use crate::results::{Guidance, PageCache, Results, Run, Scenario, Unit};
+use crate::stats;
+use crate::units::{bytes, percent, times};
+
+/// What each piece of the platform's advice would buy, grouped by advice.
+pub fn guidance(results: &Results) -> Markup {
+    let mut ids: Vec<&str> = Vec::new();
+    for row in &results.guidance {
+        if !ids.contains(&row.id.as_str()) {
+            ids.push(&row.id);
+        }
+    }
+    if ids.is_empty() {
+        return html! {};
+    }
+    html! {
+        section {
+            h2 { "What the platform's advice would buy" }
+            p.muted { "Per advice: what was measured for each image, the share of its cold start that the advice can remove at most, and a verdict. Modelled rows rest on a modelled link or on prices." }
+            @for id in ids {
+                @let rows: Vec<&Guidance> = results.guidance.iter().filter(|g| g.id == id).collect();
+                @let same = rows.iter().all(|g| g.advice == rows[0].advice);
+                div.advice {
+                    h3 { (heading(id)) }
+                    p.muted { @if same { (rows[0].advice) " · " } (rows[0].source) }
+                    @for row in rows { (advice(row, !same)) }
+                }
+            }
+        }
+    }
+}
+
+fn heading(id: &str) -> String {
+    let words = id.replace('-', " ");
+    let mut letters = words.chars();
+    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
+}
+
+fn advice(row: &Guidance, with_text: bool) -> Markup {
+    html! {
+        div.row {
+            div {
+                div { (row.variant) }
+                @if let Some(link) = &row.link { span.tag { (link) } " " }
+                @if row.modelled { span.tag { "modelled" } }
+            }
+            div {
+                @if with_text { div.small.muted { (row.advice) } }
+                div.verdict { (row.verdict) }
+                div.small.muted { (row.measured) @if let Some(interval) = row.ci95 { " · 95 % CI " (interval_of(interval, row.unit)) } }
+            }
+            div.share {
+                @if let Some(share) = row.max_share {
+                    "removes at most " (number(share, &percent(share)))
+                    span.track { i style=(format!("width:{:.1}%", share * 100.0)) {} }
+                }
+            }
+        }
+    }
+}
+
+fn interval_of([low, high]: [f64; 2], unit: Option<Unit>) -> Markup {
+    let shown = |value: f64| match unit {
+        Some(Unit::Ns) => time(value),
+        Some(Unit::Times) | None => number(value, &times(value)),
+    };
+    html! { (shown(low)) " to " (shown(high)) }
+}
+
+/// Every run in figures.
+pub fn numbers(results: &Results) -> Markup {
+    html! {
+        section {
+            h2 { "All numbers" }
+            p.muted { "Totals are measured on their own, from the sample's beginning to the last byte of the first correct reply; phases are medians. Lower is better." }
+            div.scroll {
+                table {
+                    thead { tr {
+                        th { "image" } th.left { "circumstances" } th { "n" } th { "median" } th { "95 % CI" } th { "p90" } th { "p99" } th { "min" } th { "max" }
+                        th { "pull" } th { "unpack" } th { "create" } th { "start" } th { "listen" } th { "requests" } th { "bytes" }
+                    } }
+                    tbody {
+                        @for group in Group::all(&results.variants) {
+                            @for (variant, run) in group.runs(&results.variants) {
+                                tr { td { (variant.name) } td.left { (group.name()) } (cells(run)) }
+                            }
+                        }
+                    }
+                }
+            }
+            (noise(results))
+        }
+    }
+}
+
+fn cells(run: &Run) -> Markup {
+    let s = &run.summary;
+    let count = |n: u64| number(n as f64, &n.to_string());
+    let cold = run.scenario == Scenario::Cold;
+    html! {
+        td { (count(s.n as u64)) }
+        td { (maybe(s.median_ns)) }
+        td { (maybe(s.ci95_low_ns)) " to " (maybe(s.ci95_high_ns)) }
+        @for ns in [s.p90_ns, s.p99_ns, s.min_ns, s.max_ns] { td { (maybe(ns)) } }
+        @for ns in medians(run) { td { (maybe(ns)) } }
+        td { (maybe(stats::median(&run.phase_ns(|s| s.listen_ns)))) }
+        td { @if cold { (count(run.requests)) } @else { "-" } }
+        td { @if cold { (number(run.bytes as f64, &bytes(run.bytes))) } @else { "-" } }
+    }
+}
+
+fn maybe(ns: Option<f64>) -> Markup {
+    html! { @if let Some(ns) = ns { (time(ns)) } @else { "-" } }
+}
+
+/// Which runs deserve little trust.
+fn noise(results: &Results) -> Markup {
+    let groups = Group::all(&results.variants);
+    let noisy: Vec<String> = groups
+        .iter()
+        .flat_map(|group| group.runs(&results.variants).map(move |(v, r)| (format!("{}, {}", v.name, group.name()), r)))
+        .filter_map(|(what, run)| Some(format!("{what}: {}", stats::noise(&run.totals_ns())?)))
+        .collect();
+    html! { @if !noisy.is_empty() {
+        p { strong { "Noisy: " } "repeat these on a quiet machine before you rely on them." }
+        ul { @for line in noisy { li.derived { (line) } } }
+    } }
+}
+
+/// What failed, grouped by what was said.
+pub fn failures(results: &Results) -> Markup {
+    let mut found: Vec<(String, String, usize)> = Vec::new();
+    for group in Group::all(&results.variants) {
+        for (variant, run) in group.runs(&results.variants) {
+            for sample in &run.samples {
+                let Some(error) = &sample.error else { continue };
+                let what = format!("{}, {}, phase {}", variant.name, group.name(), error.phase);
+                match found.iter_mut().find(|(w, m, _)| *w == what && *m == error.message) {
+                    Some((_, _, n)) => *n += 1,
+                    None => found.push((what, error.message.clone(), 1)),
+                }
+            }
+        }
+    }
+    html! { @if !found.is_empty() {
+        section {
+            h2 { "Failures" }
+            @for (what, message, n) in found {
+                div.failure { strong { (what) } " (" span.derived { (n) } " samples): " (message) }
+            }
+        }
+    } }
+}
+
+/// The machine, the overhead, the notes.
+pub fn machine(results: &Results) -> Markup {
+    let host = &results.host;
+    let overhead = &results.overhead;
+    let evicted = results.variants.iter().flat_map(|v| &v.runs).any(|r| r.page_cache == PageCache::Evicted);
+    html! {
+        section {
+            h2 { "Machine and method" }
+            dl {
+                dt { "processor" } dd { (host.cpu_model) ", " (number(host.cores as f64, &host.cores.to_string())) " cores" }
+                dt { "memory" } dd { (number(host.memory_bytes as f64, &bytes(host.memory_bytes))) }
+                dt { "system" } dd { (host.os) ", Linux " (host.kernel) }
+                dt { "built with" } dd { (host.rustc) }
+                dt { "images" } dd { @for v in &results.variants { div {
+                    (v.name) ": " (number(v.compressed_bytes as f64, &bytes(v.compressed_bytes))) " compressed"
+                    @if let Some(size) = v.uncompressed_bytes { ", " (number(size as f64, &bytes(size))) " unpacked" }
+                    ", layers: " (number(v.layers as f64, &v.layers.to_string())) " (" (v.reference) ")"
+                } } }
+                dt { "floor" } dd {
+                    @if let Some(ns) = overhead.start_ns_median {
+                        "the smallest static program starts in " (time(ns)) " here, n = " (number(overhead.n as f64, &overhead.n.to_string()))
+                        @if let Some(step) = overhead.connect_step_ns_median { "; one turn of the connect loop takes " (time(step)) }
+                    } @else { "not measured" }
+                }
+                dt { "page cache" } dd { @if evicted { "as each run says" } @else { "warm: as unpacking leaves it" } }
+            }
+            ul.small.muted { @for note in &results.notes { li { (note) } } }
+        }
+    }
+}
