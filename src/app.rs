@@ -1,28 +1,41 @@
-//! App: an event handler, routes, a Web handler and their configuration, composed into one service.
+//! App: event handler, routes, Web handler, hooks and configuration, composed into one service. Who answers which
+//! request is decided here (docs/CONTRACTS.md, section 2); what platforms ask for is in `platform`.
 
 use crate::boot;
 use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::event::Event;
+use crate::log;
+use crate::platform::{self, Environment, Hook, Outcome, Platform, Role};
 use crate::reply::{IntoReply, Reply};
 use crate::request::Request;
 use crate::route::{Matched, Routes};
 use crate::spare;
-use crate::transport::{Admission, Limits, RequestHead, Service};
+use crate::transport::{Admission, Limits, RequestHead, Service, catch};
+use crate::trigger::bridge;
 use crate::wire::Status;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::fmt;
 use std::process::ExitCode;
 
 pub(crate) type EventHandler = Box<dyn Fn(Event<'_>) -> Result<Reply> + Send + Sync>;
 pub(crate) type WebHandler = Box<dyn Fn(Request<'_>) -> Result<Reply> + Send + Sync>;
+type HookHandler = Box<dyn Fn(Context<'_>) -> Result<()> + Send + Sync>;
 
 /// A function: what answers events, what answers Web requests, and within which limits.
 ///
-/// Handlers are fn items or closures; state is what a closure owns, shared by reference between all calls.
+/// Handlers are fn items or closures, and return anything that is [`IntoReply`], alone or in a `Result` whose error
+/// is this crate's or any `std::error::Error`. State is what a closure owns: every call sees it by reference. State of
+/// several handlers is a `static`, or a `&'static` made once in `main` (`Box::leak`): no counting, no locking
+/// (examples/shared_state.rs).
+///
+/// # Who answers
+/// 1. `POST /event-invoke` is the event handler's, if there is one; so are the event paths of sibling platforms, when
+///    the platform's own header or environment says that this is that platform.
+/// 2. Then the routes, then the Web handler, then 404. An App without event handler and hooks owns every path.
 ///
 /// # Example
 /// ```
-/// use firstbyte::{App, Event, Reply, Request, Result};
+/// use firstbyte::{App, Event, Reply, Request, Result, test};
 ///
 /// fn on_event(event: Event<'_>) -> Result<Reply> {
 ///     Reply::json(&event.document()?)
@@ -31,17 +44,22 @@ pub(crate) type WebHandler = Box<dyn Fn(Request<'_>) -> Result<Reply> + Send + S
 /// let greeting = String::from("hello");
 /// let app = App::new()
 ///     .event(on_event)
-///     .route("GET", "/hello/{name}", move |request: Request<'_>| {
-///         format!("{greeting}, {}", request.param("name").unwrap_or("stranger"))
-///     })
+///     .get("/hello/{name}", move |request| format!("{greeting}, {}", request.param("name").unwrap_or("stranger")))
 ///     .web(|_| "any other path");
-/// # let _ = app;
+///
+/// assert_eq!(test::event(r#"{"a":1}"#).send(&app).text(), r#"{"a":1}"#);
+/// assert_eq!(test::get("/hello/ann").send(&app).text(), "hello, ann");
+/// assert_eq!(test::post("/hello/ann", "").send(&app).status().code(), 405);
+/// assert_eq!(test::get("/").send(&app).text(), "any other path");
 /// ```
 #[derive(Default)]
 pub struct App {
     event: Option<EventHandler>,
+    /// Set by `bridge` alone, so that an App without it is linked without it.
+    bridge: Option<fn(&App, Event<'_>) -> Result<Reply>>,
     routes: Routes,
     web: Option<WebHandler>,
+    hooks: Vec<(Hook, HookHandler)>,
     limits: Limits,
     error_status: Option<Status>,
     workers: usize,
@@ -70,7 +88,8 @@ impl App {
     /// Answers one method on the paths that match `pattern`: `/users/{id}`, `/files/{*rest}`. A GET route answers HEAD
     /// too; other methods on a known path get 405.
     ///
-    /// A pattern that is malformed or taken is reported when the App starts to serve.
+    /// A pattern that is malformed or taken, and a method that is not in capitals, is reported when the App starts to
+    /// serve.
     pub fn route<F, R>(mut self, method: &'static str, pattern: &str, handler: F) -> App
     where
         F: Fn(Request<'_>) -> R + Send + Sync + 'static,
@@ -83,6 +102,42 @@ impl App {
         self
     }
 
+    /// [`App::route`] for GET, and so for HEAD.
+    pub fn get<F, R>(self, pattern: &str, handler: F) -> App
+    where
+        F: Fn(Request<'_>) -> R + Send + Sync + 'static,
+        R: IntoReply,
+    {
+        self.route("GET", pattern, handler)
+    }
+
+    /// [`App::route`] for POST.
+    pub fn post<F, R>(self, pattern: &str, handler: F) -> App
+    where
+        F: Fn(Request<'_>) -> R + Send + Sync + 'static,
+        R: IntoReply,
+    {
+        self.route("POST", pattern, handler)
+    }
+
+    /// [`App::route`] for PUT.
+    pub fn put<F, R>(self, pattern: &str, handler: F) -> App
+    where
+        F: Fn(Request<'_>) -> R + Send + Sync + 'static,
+        R: IntoReply,
+    {
+        self.route("PUT", pattern, handler)
+    }
+
+    /// [`App::route`] for DELETE.
+    pub fn delete<F, R>(self, pattern: &str, handler: F) -> App
+    where
+        F: Fn(Request<'_>) -> R + Send + Sync + 'static,
+        R: IntoReply,
+    {
+        self.route("DELETE", pattern, handler)
+    }
+
     /// Answers every path and method that no route and no event handler takes.
     pub fn web<F, R>(mut self, handler: F) -> App
     where
@@ -90,6 +145,53 @@ impl App {
         R: IntoReply,
     {
         self.web = Some(Box::new(move |request| handler(request).into_reply()));
+        self
+    }
+
+    /// Hands events of API Gateway and of function URLs to the routes and the Web handler, and turns their replies
+    /// into the integrated response (Base64 where the body is no text): the same handlers serve as a Web function
+    /// and behind a gateway. All other events stay the event handler's; without one they get 400.
+    ///
+    /// A handler's failure is the reply that the gateway passes on, 500 for example, and so not a failed invocation.
+    /// How a request is made of an event is said in [`trigger::apigw`](crate::trigger::apigw).
+    ///
+    /// # Example
+    /// ```
+    /// use firstbyte::{App, test};
+    ///
+    /// let app = App::new().get("/hello", |_| "hello").bridge();
+    /// let event = r#"{"httpMethod":"GET","path":"/hello","headers":{},"queryString":{}}"#;
+    /// let expected = r#"{"isBase64Encoded":false,"statusCode":200,"headers":{"content-type":"text/plain; charset=utf-8"},"body":"hello"}"#;
+    /// assert_eq!(test::event(event).send(&app).text(), expected);
+    /// assert_eq!(test::get("/hello").send(&app).text(), "hello");
+    /// ```
+    pub fn bridge(mut self) -> App {
+        self.bridge = Some(bridge::answer);
+        self
+    }
+
+    /// Answers a platform's hook. Without this, hooks are answered with 200 if the App has an event handler, and are
+    /// ordinary paths if it has none. On a platform without the hook it is never called.
+    ///
+    /// # Cold start
+    /// [`Hook::Initialize`] is part of it, where the platform is configured to call it.
+    ///
+    /// # Example
+    /// ```
+    /// use firstbyte::{App, test};
+    /// use firstbyte::platform::Hook;
+    ///
+    /// let app = App::new().event(|_| "done").on(Hook::PreStop, |context| println!("stopping: {context:?}"));
+    /// let reply = test::get("/pre-stop").header("x-fc-request-id", "r-1").send(&app);
+    /// assert_eq!(reply.header("x-fc-status"), Some("200"));
+    /// assert_eq!(test::get("/pre-stop").send(&app).status().code(), 404);
+    /// ```
+    pub fn on<F, R>(mut self, hook: Hook, handler: F) -> App
+    where
+        F: Fn(Context<'_>) -> R + Send + Sync + 'static,
+        R: IntoReply,
+    {
+        self.hooks.push((hook, Box::new(move |context| handler(context).into_reply().map(drop))));
         self
     }
 
@@ -139,24 +241,58 @@ impl App {
         boot::run(self, limits, workers)
     }
 
-    /// Answers one request without a server.
-    pub(crate) fn answer<'a>(&'a self, request: Request<'a>) -> Result<Reply> {
-        if let Some(handler) = &self.event
-            && request.method() == "POST"
-            && request.path() == Self::EVENT_PATH
-        {
-            return handler(Event::new(request));
+    /// What a request is to this App beyond an ordinary Web request. An event of SCF is one comparison.
+    fn role(&self, request: &Request<'_>) -> Option<Role> {
+        let takes_events = self.event.is_some() || self.bridge.is_some();
+        if takes_events && request.method() == "POST" && request.path() == Self::EVENT_PATH {
+            return Some(Role::Event(Platform::Scf));
         }
+        if !takes_events && self.hooks.is_empty() {
+            return None;
+        }
+        platform::role(request, || Environment::current().platform()).filter(|role| match role {
+            Role::Event(_) => takes_events,
+            Role::Hook(_, hook) => takes_events || self.hooks.iter().any(|(known, _)| known == hook),
+        })
+    }
+
+    fn answer<'a>(&'a self, role: Option<Role>, request: Request<'a>) -> Result<Reply> {
+        match role {
+            Some(Role::Event(_)) => match self.bridge {
+                Some(bridge) => bridge(self, Event::new(request)),
+                None => self.answer_event(Event::new(request)),
+            },
+            Some(Role::Hook(_, hook)) => {
+                for (_, handler) in self.hooks.iter().filter(|(known, _)| *known == hook) {
+                    handler(request.context())?;
+                }
+                Ok(Reply::text(""))
+            }
+            None => self.answer_web(request),
+        }
+    }
+
+    /// Answers an event that is no gateway's.
+    pub(crate) fn answer_event(&self, event: Event<'_>) -> Result<Reply> {
+        match &self.event {
+            Some(handler) => handler(event),
+            None => Err(Error::peer(
+                Status::BAD_REQUEST,
+                "this function takes events of API Gateway and function URLs only",
+            )),
+        }
+    }
+
+    /// Answers a Web request by route or Web handler.
+    pub(crate) fn answer_web<'a>(&'a self, mut request: Request<'a>) -> Result<Reply> {
         match (self.routes.find(request.method(), request.path()), &self.web) {
             (Matched::Handler(handler, params), _) => {
-                let mut request = request;
                 request.set_params(params);
                 handler(request)
             }
             (Matched::OtherMethods(allow), _) => {
                 let error = Error::peer(Status::METHOD_NOT_ALLOWED, "this path has no such method");
-                self.failure(&error, request.headers().get("x-scf-request-id").unwrap_or_default())
-                    .with_header("allow", allow)
+                self.failure(&error, request.context().log_id()).with_header("allow", allow)
             }
             (Matched::Nothing, Some(handler)) => handler(request),
             (Matched::Nothing, None) => {
@@ -165,10 +301,46 @@ impl App {
         }
     }
 
+    /// Makes a reply of whatever `answer` ends in: a reply, an error or a panic.
+    pub(crate) fn reply(&self, context: Context<'_>, answer: impl FnOnce() -> Result<Reply>) -> (Reply, Outcome) {
+        let id = context.log_id();
+        // A panic is the handler's: what it broke is its own, and the next request gets a fresh coroutine's worth.
+        let answered = catch(|| log::with_request_id(id, answer)).unwrap_or_else(|panicked| {
+            log::line(id, format_args!("the handler panicked {panicked}"));
+            Err(Error::new("the handler panicked").with_status(Status::INTERNAL_SERVER_ERROR))
+        });
+        match answered {
+            Ok(reply) => (reply, Outcome::Done),
+            Err(error) => (self.failure(&error, id), Outcome::Failed),
+        }
+    }
+
     fn failure(&self, error: &Error, request_id: &str) -> Reply {
         let mut body = spare::take();
         error.write_json(request_id, &mut body);
         Reply::raw_json(body).with_status(error.status_or(self.error_status.unwrap_or(Status::INTERNAL_SERVER_ERROR)))
+    }
+
+    /// Answers one request without a server, whatever happens.
+    pub(crate) fn respond(&self, request: Request<'_>) -> Reply {
+        let (context, role) = (request.context(), self.role(&request));
+        let (reply, outcome) = self.reply(context, || self.answer(role, request));
+        match role {
+            None | Some(Role::Event(Platform::Scf)) => reply,
+            Some(Role::Event(platform) | Role::Hook(platform, _)) => (platform.contract().signal)(reply, outcome)
+                .unwrap_or_else(|error| self.failure(&error, context.request_id())),
+        }
+    }
+}
+
+impl fmt::Debug for App {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("App")
+            .field("event", &self.event.is_some())
+            .field("bridge", &self.bridge.is_some())
+            .field("web", &self.web.is_some())
+            .field("limits", &self.limits)
+            .finish_non_exhaustive()
     }
 }
 
@@ -178,22 +350,104 @@ impl Service for App {
     }
 
     fn call(&self, request: Request<'_>) -> Reply {
-        let context = Context::new(request.headers());
-        // A panic is the handler's: what it broke is its own, and the next request gets a fresh coroutine's worth.
-        let answered = catch_unwind(AssertUnwindSafe(|| self.answer(request))).unwrap_or_else(|panic| {
-            let what = panic
-                .downcast_ref::<&str>()
-                .copied()
-                .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
-                .unwrap_or("no message");
-            crate::log::line(context.request_id(), format_args!("the handler panicked: {what}"));
-            Err(Error::new("the handler panicked").with_status(Status::INTERNAL_SERVER_ERROR))
-        });
-        answered.unwrap_or_else(|error| self.failure(&error, context.request_id()))
+        self.respond(request)
     }
 
     fn refuse(&self, error: &Error, head: Option<&RequestHead<'_>>) -> Reply {
-        let request_id = head.map(|head| Context::new(head.headers()).request_id()).unwrap_or_default();
+        let request_id = head.map(|head| Context::new(head.headers(), None).log_id()).unwrap_or_default();
         self.failure(error, request_id)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::test;
+
+    const FC: (&str, &str) = ("x-fc-request-id", "r-1");
+
+    #[test]
+    fn a_web_only_app_owns_every_path() {
+        let app = App::new().web(|request: Request<'_>| request.path().to_owned());
+        for path in ["/event-invoke", "/invoke", "/initialize", "/events", "/"] {
+            assert_eq!(test::post(path, "").header(FC.0, FC.1).send(&app).text(), path);
+        }
+        let app = app.on(Hook::Initialize, |_| ());
+        assert_eq!(test::post("/initialize", "").header(FC.0, FC.1).send(&app).text(), "");
+        assert_eq!(test::post("/invoke", "").header(FC.0, FC.1).send(&app).text(), "/invoke");
+        assert_eq!(test::post("/initialize", "").send(&app).text(), "/initialize");
+    }
+
+    #[test]
+    fn an_event_handler_owns_its_paths_and_no_more() {
+        let app = App::new().event(|_| "event").web(|_| "web");
+        for (call, expected) in [
+            (test::post("/event-invoke", ""), "event"),
+            (test::get("/event-invoke"), "web"),
+            (test::post("/event-invoke/", ""), "web"),
+            (test::post("/invoke", ""), "web"),
+            (test::post("/invoke", "").header(FC.0, FC.1), "event"),
+            (test::get("/pre-freeze").header(FC.0, FC.1), ""),
+            (test::post("/invoke", "").header("X-CFF-Request-Id", "r"), "event"),
+            (test::post("/events", "").header("x-amzn-lambda-context", "{}"), "event"),
+            (test::post("/", ""), "web"),
+            (test::post("/", "").header("X-Call-Id", "c"), "event"),
+        ] {
+            assert_eq!(call.send(&app).text(), expected);
+        }
+    }
+
+    #[test]
+    fn each_platform_is_told_of_a_failure_in_its_own_way() {
+        let app = App::new().event(|_| -> Result<Reply> { Err(Error::new("broken")) });
+        let reply = test::event("").header("x-scf-request-id", "r-1").send(&app);
+        assert_eq!(reply.text(), r#"{"errorCode":1,"errorMessage":"broken","requestId":"r-1"}"#);
+        assert_eq!((reply.status().code(), reply.header("x-fc-status")), (500, None));
+        let reply = test::post("/invoke", "").header(FC.0, FC.1).send(&app);
+        assert_eq!((reply.status().code(), reply.header("x-fc-status")), (404, Some("404")));
+        assert_eq!(reply.text(), r#"{"errorCode":1,"errorMessage":"broken","requestId":"r-1"}"#);
+        let app = app.on(Hook::Initialize, |_| Err::<(), _>(Error::new("no database")));
+        let reply = test::post("/initialize", "").header(FC.0, FC.1).send(&app);
+        assert_eq!((reply.status().code(), reply.header("x-fc-status")), (404, Some("404")));
+    }
+
+    #[test]
+    fn a_panic_is_a_500() {
+        let app = App::new().web(|_| -> &'static str { panic!("asked to") });
+        let reply = test::get("/").send(&app);
+        assert_eq!(reply.status(), Status::INTERNAL_SERVER_ERROR);
+        assert!(reply.text().contains("panicked") && !reply.text().contains("asked to"), "{}", reply.text());
+    }
+
+    #[test]
+    fn foreign_errors_are_the_functions_own_failures() {
+        fn parse(request: Request<'_>) -> Result<String, std::num::ParseIntError> {
+            let number: i32 = request.param("n").unwrap_or_default().parse()?;
+            Ok(number.to_string())
+        }
+        let app = App::new().get("/{n}", parse).error_status(Status::BAD_GATEWAY);
+        assert_eq!(test::get("/7").send(&app).text(), "7");
+        assert_eq!(test::get("/x").send(&app).status(), Status::BAD_GATEWAY);
+    }
+
+    #[test]
+    fn other_methods_are_listed() {
+        let app = App::new().get("/a", |_| "a").put("/a", |_| "a");
+        let reply = test::request("PATCH", "/a").send(&app);
+        assert_eq!((reply.status().code(), reply.header("allow")), (405, Some("GET, HEAD, PUT")));
+        assert_eq!(test::request("HEAD", "/a").send(&app).status(), Status::OK);
+    }
+
+    #[test]
+    fn a_wrong_route_is_reported_when_serving_starts() {
+        for (app, expected) in [
+            (App::new().route("get", "/a", |_| "a"), "`get`"),
+            (App::new().get("/a", |_| "a").get("/a", |_| "b"), "twice"),
+            (App::new().get("/{a", |_| "a"), "GET /{a"),
+            (App::new().get("a", |_| "a"), "start with `/`"),
+        ] {
+            let error = app.try_serve().unwrap_err();
+            assert!(error.to_string().contains(expected), "{error}");
+        }
     }
 }

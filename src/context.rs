@@ -1,85 +1,179 @@
-//! Context: what the platform says about an invocation (X-Scf-* headers) and about the instance (environment).
-//! Platform page: "WebServer image function", tencentcloud.com, 2023-07-10. Values are read when they are asked for.
+//! Context: what the platform says about one invocation, read from its headers when it is asked for.
+//! Not the instance's environment (`platform::Environment`), and no guesses: where a unit is documented nowhere, the
+//! text is there as it was sent. Platform page "WebServer image function", tencentcloud.com, 2023-07-10; the sibling
+//! platforms' names are in their files under src/platform.
 
+use crate::platform::{self, Contract, Environment, LambdaContext, Platform};
 use crate::request::Headers;
 use std::fmt;
+use std::time::{Duration, Instant};
 
 /// One invocation's context. Copies are free.
 ///
-/// Credentials are there when the function has a role; they are never printed by `Debug`.
+/// On a sibling platform the same questions read that platform's headers. What the platform does not send is empty.
+/// Credentials are there when the function has a role; `Debug` never prints them.
+///
+/// # Example
+/// ```
+/// use firstbyte::{Event, test};
+/// use std::time::{Duration, Instant};
+///
+/// let arrival = Instant::now();
+/// test::event("{}").header("X-Scf-Request-Id", "r-1").header("X-Scf-Timeout", "3").arrival(arrival).call_event(
+///     |event: Event<'_>| {
+///         let context = event.context();
+///         assert_eq!(context.request_id(), "r-1");
+///         assert_eq!(context.deadline(), Some(arrival + Duration::from_secs(3)));
+///     },
+/// )?;
+/// # Ok::<(), firstbyte::Error>(())
+/// ```
 #[derive(Clone, Copy)]
 pub struct Context<'a> {
     headers: Headers<'a>,
+    arrival: Option<Instant>,
 }
 
 impl<'a> Context<'a> {
-    /// Names of the headers that carry secrets, lower case.
-    pub const SECRET_HEADERS: [&'static str; 3] = ["x-scf-secret-id", "x-scf-secret-key", "x-scf-session-token"];
-
-    pub(crate) fn new(headers: Headers<'a>) -> Context<'a> {
-        Context { headers }
+    pub(crate) fn new(headers: Headers<'a>, arrival: Option<Instant>) -> Context<'a> {
+        Context { headers, arrival }
     }
 
-    /// `X-Scf-Request-Id`; empty if the platform sent none.
+    /// The platform that this invocation came from: by its own header, else by the environment; `None` if neither
+    /// says, as in local runs. The environment has the last word: a peer can make up headers.
+    ///
+    /// # Cold start
+    /// The first call of the process reads the environment: a dozen look-ups, once.
+    pub fn platform(&self) -> Option<Platform> {
+        platform::recognise(self.headers, || Environment::current().platform())
+    }
+
+    /// The environment of this instance, read once per process.
+    pub fn environment(&self) -> &'static Environment {
+        Environment::current()
+    }
+
+    /// The invocation's identity: `X-Scf-Request-Id` (FC `x-fc-request-id`, FunctionGraph `X-CFF-Request-Id`,
+    /// OpenFaaS `X-Call-Id`, Lambda `request_id` of its context).
     pub fn request_id(&self) -> &'a str {
-        self.header("x-scf-request-id")
+        (self.contract().request_id)(self.headers)
+    }
+
+    /// The same for logs and error replies, where every request asks: by headers alone, so that the environment stays
+    /// unread.
+    pub(crate) fn log_id(&self) -> &'a str {
+        platform::named(self.headers).map_or("", |platform| (platform.contract().request_id)(self.headers))
     }
 
     /// `X-Scf-Name`: the function's name.
     pub fn function_name(&self) -> &'a str {
-        self.header("x-scf-name")
+        self.header(self.contract().names.function_name)
     }
 
     /// `X-Scf-Version`, for example `$LATEST`.
     pub fn function_version(&self) -> &'a str {
-        self.header("x-scf-version")
+        self.header(self.contract().names.function_version)
     }
 
-    /// `X-Scf-Namespace`.
+    /// `X-Scf-Namespace`, for example `default`. FunctionGraph: the app that the function belongs to.
     pub fn namespace(&self) -> &'a str {
-        self.header("x-scf-namespace")
+        self.header(self.contract().names.namespace)
     }
 
     /// `X-Scf-Region`, for example `ap-guangzhou`.
     pub fn region(&self) -> &'a str {
-        self.header("x-scf-region")
+        self.header(self.contract().names.region)
     }
 
-    /// `X-Scf-Appid`.
+    /// `X-Scf-Appid`: the account, as resources name it. FC: the account's id; FunctionGraph: the project's.
     pub fn app_id(&self) -> &'a str {
-        self.header("x-scf-appid")
+        self.header(self.contract().names.app_id)
     }
 
-    /// `X-Scf-Uin`.
+    /// `X-Scf-Uin`: the account, as people name it.
     pub fn uin(&self) -> &'a str {
-        self.header("x-scf-uin")
+        self.header(self.contract().names.uin)
     }
 
-    /// `X-Scf-Memory` as it was sent; the unit is undocumented, so it never sets a limit here.
-    pub fn memory(&self) -> &'a str {
-        self.header("x-scf-memory")
+    /// `X-Scf-Memory` as it was sent; unit undocumented.
+    pub fn memory_text(&self) -> &'a str {
+        self.header(self.contract().names.memory)
     }
 
-    /// `X-Scf-Timeout` as it was sent; the unit is undocumented.
-    pub fn timeout(&self) -> &'a str {
-        self.header("x-scf-timeout")
+    /// The memory that the function is configured with, in MB as the platform's console counts them, where the text
+    /// can mean nothing else: SCF sells 64 MB to 120 GB, so 64 to 65,535 must be MB (in KB it would be below the
+    /// least). `None` for all else. Whether such an MB is 10^6 or 2^20 bytes is documented nowhere: never use this
+    /// as a limit.
+    pub fn memory_mb(&self) -> Option<u32> {
+        (self.contract().memory_mb)(self.memory_text())
+    }
+
+    /// `X-Scf-Timeout` as it was sent; unit undocumented.
+    pub fn timeout_text(&self) -> &'a str {
+        self.header(self.contract().names.timeout)
+    }
+
+    /// How long this invocation may take, where the text can mean nothing else: SCF allows 1 to 900 seconds, so 1 to
+    /// 900 must be seconds (in milliseconds it would be below the least). `None` for all else: with a function of the
+    /// asynchronous mode (up to 24 hours) use [`Context::deadline_after`] with what you have configured.
+    pub fn timeout(&self) -> Option<Duration> {
+        (self.contract().timeout)(self.timeout_text())
+    }
+
+    /// When the request's first byte was there; `None` if whoever made the request did not say.
+    pub fn arrival(&self) -> Option<Instant> {
+        self.arrival
+    }
+
+    /// Arrival + timeout: after it the platform gives the invocation up. The platform's clock started earlier than
+    /// ours, by the way here: leave a margin. `None` if either is unknown.
+    pub fn deadline(&self) -> Option<Instant> {
+        self.deadline_after(self.timeout()?)
+    }
+
+    /// Arrival + a timeout that you know better than the header says.
+    pub fn deadline_after(&self, timeout: Duration) -> Option<Instant> {
+        self.arrival?.checked_add(timeout)
     }
 
     /// `X-Scf-Trigger-Src`: `Timer` for timer triggers, empty otherwise.
     pub fn trigger_source(&self) -> &'a str {
-        self.header("x-scf-trigger-src")
+        self.header(self.contract().names.trigger_source)
+    }
+
+    /// `x-scf-remote-addr`: the client's address, on function URLs. Do not trust it: one sent by the client has been
+    /// seen to arrive unchanged through a custom domain.
+    pub fn remote_addr(&self) -> &'a str {
+        self.header("x-scf-remote-addr")
     }
 
     /// The role's temporary credentials; `None` unless a role is bound to the function.
     pub fn credentials(&self) -> Option<Credentials<'a>> {
+        let names = &self.contract().names;
         Some(Credentials {
-            secret_id: self.headers.get("x-scf-secret-id")?,
-            secret_key: self.headers.get("x-scf-secret-key")?,
-            session_token: self.headers.get("x-scf-session-token")?,
+            secret_id: self.headers.get(names.secret_id)?,
+            secret_key: self.headers.get(names.secret_key)?,
+            session_token: self.headers.get(names.session_token)?,
         })
     }
 
+    /// The invocation as Lambda describes it; `None` anywhere else.
+    ///
+    /// # Errors
+    /// 400 if the adapter's header is not the JSON that it should be.
+    pub fn lambda(&self) -> crate::Result<Option<LambdaContext>> {
+        LambdaContext::read(self.headers)
+    }
+
+    /// The contract whose names are used; SCF's if the platform is not known.
+    fn contract(&self) -> &'static Contract {
+        self.platform().unwrap_or(Platform::Scf).contract()
+    }
+
     fn header(&self, name: &str) -> &'a str {
+        if name.is_empty() {
+            return ""; // the platform sends no such thing
+        }
         self.headers.get(name).unwrap_or_default()
     }
 }
@@ -87,19 +181,25 @@ impl<'a> Context<'a> {
 impl fmt::Debug for Context<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Context")
+            .field("platform", &self.platform())
             .field("request_id", &self.request_id())
             .field("function_name", &self.function_name())
             .field("function_version", &self.function_version())
+            .field("timeout", &self.timeout_text())
+            .field("memory", &self.memory_text())
             .field("credentials", &self.credentials())
             .finish_non_exhaustive()
     }
 }
 
-/// Temporary credentials of the function's role, valid for at most six hours.
+/// Temporary credentials of the function's role, valid for at most six hours. `Debug` prints none of them.
 #[derive(Clone, Copy)]
 pub struct Credentials<'a> {
+    /// `X-Scf-Secret-Id`.
     pub secret_id: &'a str,
+    /// `X-Scf-Secret-Key`.
     pub secret_key: &'a str,
+    /// `X-Scf-Session-Token`.
     pub session_token: &'a str,
 }
 

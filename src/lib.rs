@@ -37,11 +37,14 @@ mod error;
 mod event;
 pub mod json;
 mod log;
+pub mod platform;
 mod reply;
 mod request;
 mod route;
 mod spare;
+pub mod test;
 mod transport;
+pub mod trigger;
 pub mod wire;
 
 pub use app::App;

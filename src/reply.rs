@@ -51,6 +51,14 @@ impl Reply {
         }
     }
 
+    /// `text/html; charset=utf-8`.
+    pub fn html(text: impl Into<Cow<'static, str>>) -> Reply {
+        match text.into() {
+            Cow::Borrowed(text) => Reply::of("text/html; charset=utf-8", ReplyBody::Static(text.as_bytes())),
+            Cow::Owned(text) => Reply::of("text/html; charset=utf-8", ReplyBody::Bytes(text.into_bytes())),
+        }
+    }
+
     /// Bytes of any media type.
     ///
     /// # Errors
@@ -160,6 +168,43 @@ impl Reply {
     pub(crate) fn into_body(self) -> ReplyBody {
         self.body
     }
+
+    /// The whole body, a stream's written out.
+    ///
+    /// # Errors
+    /// If the stream fails or is larger than `limit_bytes`.
+    pub(crate) fn into_bytes(self, limit_bytes: usize) -> Result<Vec<u8>> {
+        match self.body {
+            ReplyBody::Static(bytes) => Ok(bytes.to_vec()),
+            ReplyBody::Bytes(bytes) => Ok(bytes),
+            ReplyBody::Stream(write) => {
+                let mut out = Bounded { bytes: Vec::new(), limit_bytes };
+                write(&mut BodyWriter::new(&mut out))
+                    .map_err(|error| Error::new(format!("the streamed reply failed: {error}")))?;
+                Ok(out.bytes)
+            }
+        }
+    }
+}
+
+/// Memory that takes so much and no more.
+struct Bounded {
+    bytes: Vec<u8>,
+    limit_bytes: usize,
+}
+
+impl io::Write for Bounded {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if bytes.len() > self.limit_bytes - self.bytes.len() {
+            return Err(io::Error::other(format!("it is larger than {} bytes", self.limit_bytes)));
+        }
+        self.bytes.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 impl fmt::Debug for Reply {
@@ -211,7 +256,21 @@ impl io::Write for BodyWriter<'_> {
 /// A value that is answered as JSON: `Ok(Json(value))`.
 pub struct Json<T>(pub T);
 
-/// What a handler may return.
+/// What a handler may return: a [`Reply`], [`Json`], text, bytes, nothing (204), a status with any of these, an
+/// `Option` of any (`None` is 404), or a `Result` of any whose error is an [`Error`] or turns into one.
+///
+/// # Example
+/// ```
+/// use firstbyte::{App, Json, Status, test};
+///
+/// let app = App::new()
+///     .post("/items", |_| (Status::CREATED, Json([1, 2])))
+///     .get("/items/{id}", |request| (request.param("id") == Some("1")).then_some("the first"));
+/// let reply = test::post("/items", "").send(&app);
+/// assert_eq!((reply.status().code(), reply.text()), (201, "[1,2]"));
+/// assert_eq!(test::get("/items/1").send(&app).text(), "the first");
+/// assert_eq!(test::get("/items/2").send(&app).status().code(), 404);
+/// ```
 pub trait IntoReply {
     /// # Errors
     /// The handler's error, or one from making the reply.
@@ -249,9 +308,39 @@ impl IntoReply for () {
     }
 }
 
-impl<T: IntoReply> IntoReply for Result<T, Error> {
+impl IntoReply for Cow<'static, str> {
     fn into_reply(self) -> Result<Reply> {
-        self.and_then(T::into_reply)
+        Ok(Reply::text(self))
+    }
+}
+
+/// `application/octet-stream`.
+impl IntoReply for Vec<u8> {
+    fn into_reply(self) -> Result<Reply> {
+        Ok(Reply::of("application/octet-stream", ReplyBody::Bytes(self)))
+    }
+}
+
+/// The reply with this status.
+impl<T: IntoReply> IntoReply for (Status, T) {
+    fn into_reply(self) -> Result<Reply> {
+        Ok(self.1.into_reply()?.with_status(self.0))
+    }
+}
+
+/// `None` is 404.
+impl<T: IntoReply> IntoReply for Option<T> {
+    fn into_reply(self) -> Result<Reply> {
+        match self {
+            Some(found) => found.into_reply(),
+            None => Err(Error::peer(Status::NOT_FOUND, "there is nothing at this path")),
+        }
+    }
+}
+
+impl<T: IntoReply, E: Into<Error>> IntoReply for Result<T, E> {
+    fn into_reply(self) -> Result<Reply> {
+        self.map_err(E::into).and_then(T::into_reply)
     }
 }
 
@@ -279,6 +368,14 @@ mod tests {
             assert!(Reply::empty().with_header(name, value).is_err(), "{name:?}: {value:?}");
         }
         assert!(Reply::empty().with_header("x-name", "t\u{fc}r\tauf").is_ok());
+    }
+
+    #[test]
+    fn a_stream_can_be_taken_whole_within_a_limit() {
+        use std::io::Write;
+        let stream = || Reply::stream("text/plain", |out| out.write_all(b"one ").and_then(|()| out.write_all(b"two")));
+        assert_eq!(stream().unwrap().into_bytes(7).unwrap(), b"one two");
+        assert!(stream().unwrap().into_bytes(6).unwrap_err().to_string().contains("larger than 6 bytes"));
     }
 
     #[test]

@@ -35,8 +35,8 @@ pub struct Request<'a> {
     headers: Headers<'a>,
     body: Body<'a>,
     params: Option<matchit::Params<'a, 'a>>,
-    /// What the platform sent along, where that is not `headers`: a bridged event's client must not pose as it.
-    invocation: Option<Headers<'a>>,
+    /// The invocation's context, where that is not in `headers`: a bridged event's client must not write it.
+    invocation: Option<Context<'a>>,
     arrival: Option<Instant>,
 }
 
@@ -77,10 +77,9 @@ impl<'a> Request<'a> {
         self
     }
 
-    /// The same request as part of an invocation whose context is in other headers than the request's own.
-    pub(crate) fn with_invocation(mut self, headers: Headers<'a>, arrival: Option<Instant>) -> Request<'a> {
-        self.invocation = Some(headers);
-        self.arrival = arrival;
+    /// The same request as part of an invocation whose context is not in the request's own headers.
+    pub(crate) fn with_invocation(mut self, context: Context<'a>) -> Request<'a> {
+        self.invocation = Some(context);
         self
     }
 
@@ -116,7 +115,7 @@ impl<'a> Request<'a> {
 
     /// What the platform says about this invocation.
     pub fn context(&self) -> Context<'a> {
-        Context::new(self.invocation.unwrap_or(self.headers), self.arrival)
+        self.invocation.unwrap_or(Context::new(self.headers, self.arrival))
     }
 
     /// The body.

@@ -1,4 +1,5 @@
-//! Path and method → handler. Matching is matchit's: `/users/{id}`, `/files/{*rest}`.
+//! Path and method → handler. Matching is matchit's: `/users/{id}`, `/files/{*rest}`; paths are compared as they were
+//! sent, percent-encoding untouched. Methods: RFC 9110, section 9.1.
 
 use crate::app::WebHandler;
 use crate::error::{Error, Result};
@@ -22,9 +23,18 @@ pub(crate) enum Matched<'a> {
 
 impl Routes {
     /// # Errors
-    /// If the pattern is malformed, conflicts with an earlier one, or has the method already.
+    /// If the method is not in capitals, or the pattern is malformed, conflicts with an earlier one, or has the method
+    /// already.
     pub(crate) fn add(&mut self, method: &'static str, pattern: &str, handler: WebHandler) -> Result<()> {
         self.any = true;
+        if method.is_empty() || !method.bytes().all(|byte| byte.is_ascii_uppercase() || b"-_".contains(&byte)) {
+            return Err(Error::new(format!(
+                "`{method}` is no method; methods are case-sensitive, write it in capitals"
+            )));
+        }
+        if !pattern.starts_with('/') {
+            return Err(Error::new(format!("the route `{method} {pattern}` can match no path; start with `/`")));
+        }
         if let Ok(found) = self.paths.at_mut(pattern)
             && found
                 .params
@@ -52,7 +62,13 @@ impl Routes {
         let for_head = || found.value.iter().find(|(known, _)| method == "HEAD" && *known == "GET");
         match exact.or_else(for_head) {
             Some((_, handler)) => Matched::Handler(handler, found.params),
-            None => Matched::OtherMethods(found.value.iter().map(|(known, _)| *known).collect::<Vec<_>>().join(", ")),
+            None => Matched::OtherMethods(allow(found.value.iter().map(|(known, _)| *known))),
         }
     }
+}
+
+/// The value of an Allow field (RFC 9110, section 10.2.1).
+fn allow<'m>(methods: impl Iterator<Item = &'m str>) -> String {
+    let each = methods.map(|method| if method == "GET" { "GET, HEAD" } else { method });
+    each.collect::<Vec<_>>().join(", ")
 }

@@ -1,0 +1,110 @@
+//! Alibaba Cloud Function Compute, custom container. Sources: help.aliyun.com, "Custom runtime specification details"
+//! and "Event handlers" of custom containers (headers, paths, 404 and `x-fc-status`), awesome-fc/custom-container-docs;
+//! `x-fc-function-timeout` and the units (seconds, MB) are seen in public captures only.
+
+use super::{Contract, Hook, Names, Outcome, Platform, number_in};
+use crate::error::Result;
+use crate::reply::Reply;
+use crate::wire::Status;
+use std::time::Duration;
+
+pub(super) const CONTRACT: Contract = Contract {
+    platform: Platform::Fc,
+    own_headers: &["x-fc-request-id", "x-fc-control-path"],
+    port: 9000, // CAPort's default
+    port_variables: &["PORT"],
+    event_path: "/invoke",
+    // `x-fc-control-path` says what an invocation is: `/invoke`, or `/http-invoke` for a Web request to any path,
+    // this one included.
+    is_event: |headers| headers.get("x-fc-control-path").is_none_or(|kind| kind == "/invoke"),
+    hooks: &[
+        ("POST", "/initialize", Hook::Initialize),
+        ("GET", "/pre-freeze", Hook::PreFreeze),
+        ("GET", "/pre-stop", Hook::PreStop),
+    ],
+    names: Names {
+        function_name: "x-fc-function-name",
+        function_version: "x-fc-version-id",
+        region: "x-fc-region",
+        app_id: "x-fc-account-id",
+        memory: "x-fc-function-memory",
+        timeout: "x-fc-function-timeout",
+        secret_id: "x-fc-access-key-id",
+        secret_key: "x-fc-access-key-secret",
+        session_token: "x-fc-security-token",
+        ..Names::NONE
+    },
+    request_id: |headers| headers.get("x-fc-request-id").unwrap_or_default(),
+    timeout: |text| number_in(text, 1..=86_400).map(|seconds| Duration::from_secs(seconds.into())),
+    memory_mb: |text| number_in(text, 1..=1_048_576),
+    secret_headers: &["x-fc-access-key-id", "x-fc-access-key-secret", "x-fc-security-token"],
+    signal,
+};
+
+/// Done is 200, failed is 404, each said twice: as status and as `x-fc-status`.
+fn signal(reply: Reply, outcome: Outcome) -> Result<Reply> {
+    let (status, text) = match outcome {
+        Outcome::Done => (Status::OK, "200"),
+        Outcome::Failed => (Status::NOT_FOUND, "404"),
+    };
+    reply.with_status(status).with_header("x-fc-status", text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::role_of;
+    use super::super::{Platform, Role};
+    use super::*;
+    use crate::context::Context;
+    use crate::request::Headers;
+
+    const HEADERS: [(&str, &str); 10] = [
+        ("x-fc-request-id", "1-67adb489"),
+        ("x-fc-access-key-id", "id"),
+        ("x-fc-access-key-secret", "key"),
+        ("x-fc-security-token", "token"),
+        ("x-fc-function-name", "example"),
+        ("x-fc-function-memory", "1024"),
+        ("x-fc-function-timeout", "3"),
+        ("x-fc-region", "cn-hangzhou"),
+        ("x-fc-account-id", "123456789012"),
+        ("x-fc-version-id", "1"),
+    ];
+
+    #[test]
+    fn knows_its_paths() {
+        let events = [("x-fc-request-id", "r"), ("x-fc-control-path", "/invoke")];
+        let web = [("x-fc-request-id", "r"), ("x-fc-control-path", "/http-invoke")];
+        assert_eq!(role_of("POST", "/invoke", &events, None), Some(Role::Event(Platform::Fc)));
+        assert_eq!(role_of("POST", "/invoke", &HEADERS, None), Some(Role::Event(Platform::Fc)));
+        assert_eq!(role_of("POST", "/invoke", &web, None), None, "a Web function's own path");
+        assert_eq!(role_of("GET", "/invoke", &events, None), None);
+        for (method, path, hook) in [
+            ("POST", "/initialize", Hook::Initialize),
+            ("GET", "/pre-freeze", Hook::PreFreeze),
+            ("GET", "/pre-stop", Hook::PreStop),
+        ] {
+            assert_eq!(role_of(method, path, &HEADERS, None), Some(Role::Hook(Platform::Fc, hook)));
+        }
+    }
+
+    #[test]
+    fn reads_its_headers() {
+        let context = Context::new(Headers::from_pairs(&HEADERS), None);
+        assert_eq!((context.platform(), context.request_id()), (Some(Platform::Fc), "1-67adb489"));
+        assert_eq!((context.function_name(), context.function_version()), ("example", "1"));
+        assert_eq!((context.region(), context.app_id()), ("cn-hangzhou", "123456789012"));
+        assert_eq!((context.memory_mb(), context.timeout()), (Some(1024), Some(Duration::from_secs(3))));
+        assert_eq!((context.namespace(), context.uin(), context.trigger_source()), ("", "", ""));
+        assert_eq!(context.credentials().unwrap().session_token, "token");
+    }
+
+    #[test]
+    fn says_success_and_failure_twice() {
+        let done = signal(Reply::empty(), Outcome::Done).unwrap();
+        assert_eq!((done.status(), done.header("x-fc-status")), (Status::OK, Some("200")));
+        let failed = signal(Reply::text("why"), Outcome::Failed).unwrap();
+        assert_eq!((failed.status(), failed.header("x-fc-status")), (Status::NOT_FOUND, Some("404")));
+        assert_eq!(failed.body(), Some(&b"why"[..]));
+    }
+}

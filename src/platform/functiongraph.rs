@@ -1,0 +1,83 @@
+//! Huawei Cloud FunctionGraph, custom images. Sources: FunctionGraph user guide and opentelekomcloud-community guide
+//! (port 8000, header table, the four security headers, `/invoke`, `/init`). It has no environment variable that those
+//! name, so its headers switch it on; the port is fixed at 8000: set PORT=8000 in the function's configuration. Behind
+//! an APIG trigger the result must be an integrated response: `App::bridge` makes one.
+
+use super::{Contract, Hook, Names, Platform, always, by_status, undocumented};
+
+pub(super) const CONTRACT: Contract = Contract {
+    platform: Platform::FunctionGraph,
+    own_headers: &["x-cff-request-id"],
+    port: 8000,
+    port_variables: &["PORT"],
+    event_path: "/invoke",
+    is_event: always,
+    hooks: &[("POST", "/init", Hook::Initialize)],
+    names: Names {
+        function_name: "x-cff-func-name",
+        function_version: "x-cff-func-version",
+        namespace: "x-cff-package",
+        region: "x-cff-region",
+        app_id: "x-cff-project-id",
+        memory: "x-cff-memory",
+        timeout: "x-cff-timeout",
+        secret_id: "x-cff-security-access-key",
+        secret_key: "x-cff-security-secret-key",
+        session_token: "x-cff-security-token",
+        ..Names::NONE
+    },
+    request_id: |headers| headers.get("x-cff-request-id").unwrap_or_default(),
+    timeout: undocumented,
+    memory_mb: undocumented,
+    secret_headers: &[
+        "x-cff-auth-token",
+        "x-cff-security-access-key",
+        "x-cff-security-secret-key",
+        "x-cff-security-token",
+        "x-cff-access-key",
+        "x-cff-secret-key",
+    ],
+    signal: by_status,
+};
+
+#[cfg(test)]
+mod tests {
+    use super::super::Role;
+    use super::super::tests::role_of;
+    use super::*;
+    use crate::context::Context;
+    use crate::request::Headers;
+
+    const HEADERS: [(&str, &str); 11] = [
+        ("X-CFF-Request-Id", "r-1"),
+        ("X-CFF-Memory", "128"),
+        ("X-CFF-Timeout", "3"),
+        ("X-CFF-Func-Version", "latest"),
+        ("X-CFF-Func-Name", "example"),
+        ("X-CFF-Project-Id", "p"),
+        ("X-CFF-Package", "default"),
+        ("X-CFF-Region", "eu-de"),
+        ("X-CFF-Security-Access-Key", "id"),
+        ("X-CFF-Security-Secret-Key", "key"),
+        ("X-CFF-Security-Token", "token"),
+    ];
+
+    #[test]
+    fn knows_its_paths() {
+        assert_eq!(role_of("POST", "/invoke", &HEADERS, None), Some(Role::Event(Platform::FunctionGraph)));
+        let init = role_of("POST", "/init", &HEADERS, None);
+        assert_eq!(init, Some(Role::Hook(Platform::FunctionGraph, Hook::Initialize)));
+        assert_eq!(role_of("POST", "/initialize", &HEADERS, None), None, "FC's");
+    }
+
+    #[test]
+    fn reads_its_headers() {
+        let context = Context::new(Headers::from_pairs(&HEADERS), None);
+        assert_eq!((context.platform(), context.request_id()), (Some(Platform::FunctionGraph), "r-1"));
+        assert_eq!((context.function_name(), context.function_version()), ("example", "latest"));
+        assert_eq!((context.namespace(), context.region(), context.app_id()), ("default", "eu-de", "p"));
+        assert_eq!((context.memory_text(), context.memory_mb()), ("128", None), "unit undocumented");
+        assert_eq!((context.timeout_text(), context.timeout()), ("3", None), "unit undocumented");
+        assert_eq!(context.credentials().unwrap().secret_id, "id");
+    }
+}

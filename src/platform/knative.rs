@@ -1,0 +1,57 @@
+//! Knative Serving and Google Cloud Run. Sources: knative/specs (runtime contract: PORT, K_SERVICE, K_REVISION,
+//! K_CONFIGURATION), cloud.google.com/run/docs/container-contract, cloudevents/spec (HTTP protocol binding). Neither
+//! sends a header of its own, so only the environment can switch this on. An event is a CloudEvent posted to `/`:
+//! binary (`ce-*` headers, the body is the data), structured or batched (the body is the envelope).
+
+use super::{Contract, Names, Platform, by_status, undocumented};
+use crate::request::Headers;
+
+pub(super) const CONTRACT: Contract = Contract {
+    platform: Platform::Knative,
+    own_headers: &[],
+    port: 8080,
+    port_variables: &["PORT"],
+    event_path: "/",
+    is_event: is_cloud_event,
+    hooks: &[],
+    names: Names::NONE,
+    request_id: |headers| headers.get("ce-id").unwrap_or_default(),
+    timeout: undocumented,
+    memory_mb: undocumented,
+    secret_headers: &[],
+    signal: by_status,
+};
+
+fn is_cloud_event(headers: Headers<'_>) -> bool {
+    // `application/cloudevents+json` and `application/cloudevents-batch+json`, with or without parameters.
+    const ENVELOPE: &[u8] = b"application/cloudevents";
+    headers.get_bytes("ce-specversion").is_some()
+        || headers
+            .get_bytes("content-type")
+            .and_then(|value| value.get(..ENVELOPE.len()))
+            .is_some_and(|start| start.eq_ignore_ascii_case(ENVELOPE))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Role;
+    use super::super::tests::role_of;
+    use super::*;
+
+    #[test]
+    fn takes_cloud_events_and_nothing_else() {
+        let event = Some(Role::Event(Platform::Knative));
+        for (headers, expected) in [
+            (&[("ce-specversion", "1.0"), ("ce-id", "1")][..], event),
+            (&[("Content-Type", "application/cloudevents+json; charset=utf-8")], event),
+            (&[("content-type", "Application/CloudEvents-Batch+json")], event),
+            (&[("content-type", "application/json")], None),
+            (&[("content-type", "application/cloud")], None),
+            (&[], None),
+        ] {
+            assert_eq!(role_of("POST", "/", headers, Some(Platform::Knative)), expected, "{headers:?}");
+            assert_eq!(role_of("POST", "/", headers, None), None, "no header says Knative");
+            assert_eq!(role_of("POST", "/other", headers, Some(Platform::Knative)), None);
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! AWS Lambda behind the Lambda Web Adapter, an extension that turns invocations into requests. Source:
+//! awslabs/aws-lambda-web-adapter (ports, `/events`, both headers); `AWS_LAMBDA_FUNCTION_NAME` from the Lambda guide;
+//! the shape of `x-amzn-lambda-context` from public code that reads it. The event path is the adapter's default: leave
+//! AWS_LWA_PASS_THROUGH_PATH unset. A failure is its HTTP status: set AWS_LWA_ERROR_STATUS_CODES=500-599, or the
+//! adapter takes it for a result. Readiness (`GET /` answered with 100 to 499) needs no handler: a 404 is one.
+
+use super::{Contract, Names, Platform, always, by_status, undocumented};
+use crate::error::{Error, Result};
+use crate::json;
+use crate::request::{Body, Headers};
+use crate::wire::Status;
+use serde::de::{IgnoredAny, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+use std::fmt;
+
+const CONTEXT: &str = "x-amzn-lambda-context";
+
+pub(super) const CONTRACT: Contract = Contract {
+    platform: Platform::LambdaAdapter,
+    own_headers: &[CONTEXT],
+    port: 8080,
+    port_variables: &["AWS_LWA_PORT", "PORT"],
+    event_path: "/events",
+    is_event: always,
+    hooks: &[],
+    names: Names::NONE, // everything is in one header of JSON
+    request_id,
+    timeout: undocumented, // the context has a deadline instead
+    memory_mb: undocumented,
+    // Not credentials, but `identity` and `authorizer` name the caller.
+    secret_headers: &["x-amzn-request-context", CONTEXT],
+    signal: by_status,
+};
+
+/// The identity as it stands in the header's JSON, so that it can be borrowed from there.
+fn request_id<'a>(headers: Headers<'a>) -> &'a str {
+    let Ok(Some(context)) = LambdaContext::read(headers) else { return "" };
+    let text = headers.get(CONTEXT).unwrap_or_default();
+    let start = text.find(&context.request_id);
+    start.and_then(|start| text.get(start..start + context.request_id.len())).unwrap_or_default()
+}
+
+/// What Lambda says about an invocation (header `x-amzn-lambda-context`).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct LambdaContext {
+    /// `request_id`.
+    pub request_id: String,
+    /// `deadline`: when Lambda gives the invocation up, in milliseconds since 1970-01-01 UTC; 0 if it was not sent.
+    pub deadline_unix_ms: u64,
+    /// `invoked_function_arn`.
+    pub function_arn: String,
+}
+
+impl LambdaContext {
+    pub(crate) fn read(headers: Headers<'_>) -> Result<Option<LambdaContext>> {
+        let Some(text) = headers.get_bytes(CONTEXT) else { return Ok(None) };
+        let mut bytes = text.to_vec();
+        json::parse(Body::from_vec(&mut bytes)).map(Some).map_err(|error| {
+            Error::peer(Status::BAD_REQUEST, format!("the header `{CONTEXT}` is not Lambda's context: {error}"))
+        })
+    }
+}
+
+impl<'de> Deserialize<'de> for LambdaContext {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<LambdaContext, D::Error> {
+        struct Members;
+
+        impl<'de> Visitor<'de> for Members {
+            type Value = LambdaContext;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<LambdaContext, A::Error> {
+                let mut context = LambdaContext::default();
+                while let Some(key) = map.next_key::<&str>()? {
+                    match key {
+                        "request_id" => context.request_id = map.next_value()?,
+                        "deadline" => context.deadline_unix_ms = map.next_value()?,
+                        "invoked_function_arn" => context.function_arn = map.next_value()?,
+                        _ => drop(map.next_value::<IgnoredAny>()?),
+                    }
+                }
+                Ok(context)
+            }
+        }
+
+        deserializer.deserialize_map(Members)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Role;
+    use super::super::tests::role_of;
+    use super::*;
+    use crate::context::Context;
+
+    const HEADERS: [(&str, &str); 2] = [
+        ("x-amzn-request-context", "{}"),
+        (
+            CONTEXT,
+            r#"{"request_id":"8476a536","deadline":1542409706888,"invoked_function_arn":"arn:aws:lambda:f",
+            "xray_trace_id":null,"env_config":{"function_name":"f","memory":128}}"#,
+        ),
+    ];
+
+    #[test]
+    fn knows_its_path() {
+        assert_eq!(role_of("POST", "/events", &HEADERS, None), Some(Role::Event(Platform::LambdaAdapter)));
+        let by_environment = role_of("POST", "/events", &[], Some(Platform::LambdaAdapter));
+        assert_eq!(by_environment, Some(Role::Event(Platform::LambdaAdapter)));
+        let trace = [("x-amzn-trace-id", "a load balancer's, on any platform")];
+        assert_eq!(role_of("POST", "/events", &trace, None), None);
+    }
+
+    #[test]
+    fn reads_its_context() {
+        let context = Context::new(Headers::from_pairs(&HEADERS), None);
+        assert_eq!(context.request_id(), "8476a536");
+        let lambda = context.lambda().unwrap().unwrap();
+        assert_eq!((lambda.deadline_unix_ms, &*lambda.function_arn), (1_542_409_706_888, "arn:aws:lambda:f"));
+        assert_eq!((context.timeout(), context.memory_mb()), (None, None));
+    }
+
+    #[test]
+    fn a_context_that_is_none_is_an_error_and_an_empty_identity() {
+        for text in ["", "{", "[]", r#"{"request_id":7}"#] {
+            let headers = [(CONTEXT, text)];
+            let context = Context::new(Headers::from_pairs(&headers), None);
+            assert!(context.lambda().is_err_and(|error| error.to_string().contains(CONTEXT)), "{text}");
+            assert_eq!(context.request_id(), "");
+        }
+        assert_eq!(Context::new(Headers::from_pairs(&[]), None).lambda().unwrap(), None);
+    }
+}

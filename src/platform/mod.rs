@@ -1,0 +1,323 @@
+//! Platforms: one file each, with that platform's whole contract: port, event path, hooks, headers, how a failure is
+//! signalled. One image serves them all, because each is switched on by its own header or environment only: on any
+//! other platform its paths are ordinary paths of the Web handler. Facts: sibling platforms' documentation, named in
+//! each file; nothing here was run against a cloud endpoint.
+//!
+//! Reading order: [`environment`] (which platform is this instance on), [`scf`], then the siblings.
+
+mod environment;
+mod fc;
+mod functiongraph;
+mod knative;
+mod lambda_adapter;
+mod openfaas;
+mod scf;
+
+pub use environment::Environment;
+pub use lambda_adapter::LambdaContext;
+
+use crate::error::{Error, Result};
+use crate::reply::Reply;
+use crate::request::{Headers, Request};
+use std::time::Duration;
+
+/// Where functions run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Platform {
+    /// Tencent Cloud SCF.
+    Scf,
+    /// Alibaba Cloud Function Compute.
+    Fc,
+    /// AWS Lambda behind the Lambda Web Adapter.
+    LambdaAdapter,
+    /// Knative Serving and Google Cloud Run.
+    Knative,
+    /// Huawei Cloud FunctionGraph.
+    FunctionGraph,
+    /// OpenFaaS.
+    OpenFaas,
+}
+
+/// What a platform asks for besides answering requests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Hook {
+    /// Before the first request: FC `POST /initialize`, FunctionGraph `POST /init`.
+    Initialize,
+    /// Before the instance is frozen: FC `GET /pre-freeze`.
+    PreFreeze,
+    /// Before the instance is reclaimed: FC `GET /pre-stop`.
+    PreStop,
+    /// Whether the instance is well: OpenFaaS `GET /_/health` and `/_/ready`.
+    Health,
+}
+
+impl Platform {
+    /// All of them, in the order in which their headers are looked for.
+    pub const ALL: [Platform; 6] = [
+        Platform::Scf,
+        Platform::Fc,
+        Platform::LambdaAdapter,
+        Platform::FunctionGraph,
+        Platform::OpenFaas,
+        Platform::Knative,
+    ];
+
+    pub(crate) fn contract(self) -> &'static Contract {
+        match self {
+            Platform::Scf => &scf::CONTRACT,
+            Platform::Fc => &fc::CONTRACT,
+            Platform::LambdaAdapter => &lambda_adapter::CONTRACT,
+            Platform::Knative => &knative::CONTRACT,
+            Platform::FunctionGraph => &functiongraph::CONTRACT,
+            Platform::OpenFaas => &openfaas::CONTRACT,
+        }
+    }
+}
+
+/// One platform's contract.
+pub(crate) struct Contract {
+    pub platform: Platform,
+    /// Headers of which this platform sends at least one with every invocation, and no other platform any.
+    pub own_headers: &'static [&'static str],
+    /// Where it expects the server to listen unless it says otherwise.
+    #[cfg_attr(not(test), expect(dead_code, reason = "boot.rs still has a rule of its own"))]
+    pub port: u16,
+    /// Variables that say otherwise, the first that is set counts.
+    #[cfg_attr(not(test), expect(dead_code, reason = "boot.rs still has a rule of its own"))]
+    pub port_variables: &'static [&'static str],
+    /// Where it posts events.
+    pub event_path: &'static str,
+    /// What a POST to the event path must have besides to be an event.
+    pub is_event: fn(Headers<'_>) -> bool,
+    /// Method, path and meaning.
+    pub hooks: &'static [(&'static str, &'static str, Hook)],
+    pub names: Names,
+    pub request_id: for<'a> fn(Headers<'a>) -> &'a str,
+    /// The careful reading of `names.timeout`.
+    pub timeout: fn(&str) -> Option<Duration>,
+    /// The careful reading of `names.memory`.
+    pub memory_mb: fn(&str) -> Option<u32>,
+    /// Headers that must never be printed.
+    pub secret_headers: &'static [&'static str],
+    /// Turns an event's or a hook's reply into what the platform takes for success or failure.
+    pub signal: fn(Reply, Outcome) -> Result<Reply>,
+}
+
+/// How an event handler or a hook ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    Done,
+    Failed,
+}
+
+/// Names of the context's headers; "" for what the platform does not send.
+pub(crate) struct Names {
+    pub function_name: &'static str,
+    pub function_version: &'static str,
+    pub namespace: &'static str,
+    pub region: &'static str,
+    pub app_id: &'static str,
+    pub uin: &'static str,
+    pub memory: &'static str,
+    pub timeout: &'static str,
+    pub trigger_source: &'static str,
+    pub secret_id: &'static str,
+    pub secret_key: &'static str,
+    pub session_token: &'static str,
+}
+
+impl Names {
+    pub const NONE: Names = Names {
+        function_name: "",
+        function_version: "",
+        namespace: "",
+        region: "",
+        app_id: "",
+        uin: "",
+        memory: "",
+        timeout: "",
+        trigger_source: "",
+        secret_id: "",
+        secret_key: "",
+        session_token: "",
+    };
+}
+
+/// The platform whose own header a request has.
+pub(crate) fn named(headers: Headers<'_>) -> Option<Platform> {
+    Platform::ALL
+        .into_iter()
+        .find(|platform| platform.contract().own_headers.iter().any(|name| headers.get_bytes(name).is_some()))
+}
+
+/// The platform that a request came from. Headers name it; if the environment names one, that one counts, because a
+/// peer can make up headers and not the environment.
+pub(crate) fn recognise(headers: Headers<'_>, environment: impl FnOnce() -> Option<Platform>) -> Option<Platform> {
+    environment().or_else(|| named(headers))
+}
+
+/// What a request is to its platform, if it is more than an ordinary Web request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Role {
+    Event(Platform),
+    Hook(Platform, Hook),
+}
+
+/// The role of a request. Paths are compared first, so that an ordinary request costs a dozen comparisons of lengths
+/// and no look at the environment.
+pub(crate) fn role(request: &Request<'_>, environment: impl FnOnce() -> Option<Platform>) -> Option<Role> {
+    let (method, path) = (request.method(), request.path());
+    let concerns = |contract: &Contract| {
+        (method == "POST" && path == contract.event_path)
+            || contract.hooks.iter().any(|(verb, at, _)| *verb == method && *at == path)
+    };
+    if !Platform::ALL.iter().any(|platform| concerns(platform.contract())) {
+        return None;
+    }
+    let contract = recognise(request.headers(), environment)?.contract();
+    if let Some((.., hook)) = contract.hooks.iter().find(|(verb, at, _)| *verb == method && *at == path) {
+        return Some(Role::Hook(contract.platform, *hook));
+    }
+    let is_event = method == "POST" && path == contract.event_path && (contract.is_event)(request.headers());
+    is_event.then_some(Role::Event(contract.platform))
+}
+
+/// The port to listen on. `PORT` counts everywhere but on SCF, where a user's own variable of that name must not move
+/// the server off 9000; a platform that names the port in a variable of its own is obeyed; else it is the platform's
+/// fixed port, and 9000 where no platform says anything.
+///
+/// # Errors
+/// If a variable that counts is not a number from 0 to 65535.
+#[cfg_attr(not(test), expect(dead_code, reason = "boot.rs still has a rule of its own"))]
+pub(crate) fn port(variable: impl Fn(&str) -> Option<String>) -> Result<u16> {
+    let contract = environment::platform(&variable).unwrap_or(Platform::Scf).contract();
+    let known = environment::platform(&variable).is_some();
+    let names = if known { contract.port_variables } else { &["PORT"] };
+    let Some((name, text)) = names.iter().find_map(|name| variable(name).map(|text| (name, text))) else {
+        return Ok(contract.port);
+    };
+    text.parse().map_err(|_| Error::io(format!("{name} is `{text}`; write a number from 0 to 65535, or unset it")))
+}
+
+/// Whether a header's value must not be printed. Wider than the platforms' lists, so that a secret header that is new
+/// or the user's own is not the one that leaks.
+pub(crate) fn is_secret(name: &str) -> bool {
+    const WORDS: [&str; 9] =
+        ["secret", "token", "password", "passwd", "authorization", "cookie", "credential", "access-key", "api-key"];
+    let name = name.to_ascii_lowercase();
+    WORDS.iter().any(|word| name.contains(word))
+        || Platform::ALL.iter().any(|platform| platform.contract().secret_headers.contains(&name.as_str()))
+}
+
+/// For platforms on which an invocation's failure is the HTTP status that the reply has anyway.
+fn by_status(reply: Reply, _: Outcome) -> Result<Reply> {
+    Ok(reply)
+}
+
+/// For platforms that say nothing, or nothing with a unit.
+fn undocumented<T>(_: &str) -> Option<T> {
+    None
+}
+
+/// For platforms whose every POST to the event path is an event.
+fn always(_: Headers<'_>) -> bool {
+    true
+}
+
+/// A number without sign or leading zeros or anything else around it, within `range`.
+fn number_in(text: &str, range: std::ops::RangeInclusive<u32>) -> Option<u32> {
+    let plain = text.bytes().all(|byte| byte.is_ascii_digit()) && !text.starts_with('0');
+    text.parse().ok().filter(|number| plain && range.contains(number))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::request::Body;
+
+    /// The role of a request on a platform that the environment names, or not.
+    pub(super) fn role_of(
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        environment: Option<Platform>,
+    ) -> Option<Role> {
+        let mut body = Vec::new();
+        let headers = Headers::from_pairs(headers);
+        let request = Request::assemble(method, path, None, headers, Body::from_vec(&mut body));
+        role(&request, || environment)
+    }
+
+    #[test]
+    fn every_path_of_a_platform_is_an_ordinary_path_elsewhere() {
+        for platform in Platform::ALL {
+            let contract = platform.contract();
+            let paths = contract.hooks.iter().map(|(method, path, _)| (*method, *path));
+            for (method, path) in paths.chain([("POST", contract.event_path)]) {
+                assert_eq!(role_of(method, path, &[], None), None, "{method} {path} without a platform");
+                for other in Platform::ALL.into_iter().filter(|other| *other != platform) {
+                    let found = role_of(method, path, &[], Some(other));
+                    let theirs = |role| match role {
+                        Role::Event(platform) | Role::Hook(platform, _) => platform == other,
+                    };
+                    assert!(found.is_none_or(theirs), "{method} {path} of {platform:?} on {other:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_environment_has_the_last_word_on_the_platform() {
+        let fc = [("x-fc-request-id", "r")];
+        let headers = Headers::from_pairs(&fc);
+        assert_eq!(recognise(headers, || None), Some(Platform::Fc));
+        assert_eq!(recognise(headers, || Some(Platform::Scf)), Some(Platform::Scf));
+        assert_eq!(role_of("POST", "/invoke", &fc, Some(Platform::Scf)), None, "a peer that poses as FC on SCF");
+        assert_eq!(role_of("POST", "/invoke", &fc, None), Some(Role::Event(Platform::Fc)));
+    }
+
+    #[test]
+    fn an_ordinary_path_never_asks_for_the_environment() {
+        let mut body = Vec::new();
+        let headers = Headers::from_pairs(&[("x-fc-request-id", "r")]);
+        let request = Request::assemble("GET", "/invoke", None, headers, Body::from_vec(&mut body));
+        assert_eq!(role(&request, || unreachable!("GET /invoke is nobody's event")), None);
+    }
+
+    #[test]
+    fn chooses_the_port() {
+        for (variables, expected) in [
+            (&[][..], Ok(9000)),
+            (&[("PORT", "8080")], Ok(8080)),
+            (&[("PORT", "8080"), ("TENCENTCLOUD_RUNENV", "SCF")], Ok(9000)),
+            (&[("PORT", "nonsense"), ("TENCENTCLOUD_RUNENV", "SCF")], Ok(9000)),
+            (&[("K_SERVICE", "f")], Ok(8080)),
+            (&[("K_SERVICE", "f"), ("PORT", "8081")], Ok(8081)),
+            (&[("OPENFAAS_NAME", "f")], Ok(8080)),
+            (&[("AWS_LAMBDA_FUNCTION_NAME", "f")], Ok(8080)),
+            (&[("AWS_LAMBDA_FUNCTION_NAME", "f"), ("PORT", "7")], Ok(7)),
+            (&[("AWS_LAMBDA_FUNCTION_NAME", "f"), ("PORT", "7"), ("AWS_LWA_PORT", "8")], Ok(8)),
+            (&[("AWS_LWA_PORT", "8")], Ok(9000)),
+            (&[("PORT", "70000")], Err("PORT is `70000`")),
+        ] {
+            let variable = |name: &str| variables.iter().find(|(key, _)| *key == name).map(|(_, v)| (*v).to_owned());
+            match (port(variable), expected) {
+                (Ok(port), Ok(expected)) => assert_eq!(port, expected, "{variables:?}"),
+                (Err(error), Err(expected)) => assert!(error.to_string().contains(expected), "{error}"),
+                (port, _) => panic!("{variables:?} give {port:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn reads_plain_numbers_only() {
+        for (text, number) in [("1", Some(1)), ("900", Some(900)), ("901", None), ("0", None), ("03", None)] {
+            assert_eq!(number_in(text, 1..=900), number, "{text}");
+        }
+        for text in ["", "+3", "-3", "3.0", "3s", " 3", "99999999999999999999"] {
+            assert_eq!(number_in(text, 1..=900), None, "{text}");
+        }
+    }
+}

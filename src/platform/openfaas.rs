@@ -1,0 +1,45 @@
+//! OpenFaaS, the image itself as the function (no watchdog in it). Sources: docs.openfaas.com, "Workloads" (port 8080,
+//! `/_/health`, `/_/ready`), openfaas/of-watchdog (`X-Call-Id`), docs.openfaas.com (OPENFAAS_NAME and
+//! OPENFAAS_NAMESPACE are injected). Probes carry no header, so they are known by the environment only. The lock file
+//! `/tmp/.lock` is the watchdog's affair and not written here: use the HTTP probes.
+
+use super::{Contract, Hook, Names, Platform, always, by_status, undocumented};
+
+pub(super) const CONTRACT: Contract = Contract {
+    platform: Platform::OpenFaas,
+    own_headers: &["x-call-id"],
+    port: 8080,
+    port_variables: &["PORT"],
+    event_path: "/",
+    is_event: always,
+    hooks: &[("GET", "/_/health", Hook::Health), ("GET", "/_/ready", Hook::Health)],
+    names: Names::NONE,
+    request_id: |headers| headers.get("x-call-id").unwrap_or_default(),
+    timeout: undocumented,
+    memory_mb: undocumented,
+    secret_headers: &[],
+    signal: by_status,
+};
+
+#[cfg(test)]
+mod tests {
+    use super::super::Role;
+    use super::super::tests::role_of;
+    use super::*;
+    use crate::context::Context;
+    use crate::request::Headers;
+
+    #[test]
+    fn knows_its_paths() {
+        let call = [("X-Call-Id", "c-1")];
+        assert_eq!(role_of("POST", "/", &call, None), Some(Role::Event(Platform::OpenFaas)));
+        assert_eq!(role_of("POST", "/", &[], Some(Platform::OpenFaas)), Some(Role::Event(Platform::OpenFaas)));
+        assert_eq!(role_of("POST", "/", &call, Some(Platform::Scf)), None);
+        for path in ["/_/health", "/_/ready"] {
+            let health = Some(Role::Hook(Platform::OpenFaas, Hook::Health));
+            assert_eq!(role_of("GET", path, &[], Some(Platform::OpenFaas)), health);
+            assert_eq!(role_of("GET", path, &[], None), None);
+        }
+        assert_eq!(Context::new(Headers::from_pairs(&call), None).request_id(), "c-1");
+    }
+}

@@ -1,0 +1,94 @@
+//! Tencent Cloud SCF image functions. Source: platform page "WebServer image function", tencentcloud.com, 2023-07-10
+//! (port, event path, headers); which status marks a failed event is documented nowhere: "to be measured on SCF".
+
+use super::{Contract, Names, Platform, always, by_status, number_in};
+use std::time::Duration;
+
+pub(super) const CONTRACT: Contract = Contract {
+    platform: Platform::Scf,
+    own_headers: &["x-scf-request-id"],
+    port: 9000,
+    port_variables: &[], // a user's variable PORT must not move the server off 9000
+    event_path: crate::app::App::EVENT_PATH,
+    is_event: always,
+    hooks: &[],
+    names: Names {
+        function_name: "x-scf-name",
+        function_version: "x-scf-version",
+        namespace: "x-scf-namespace",
+        region: "x-scf-region",
+        app_id: "x-scf-appid",
+        uin: "x-scf-uin",
+        memory: "x-scf-memory",
+        timeout: "x-scf-timeout",
+        trigger_source: "x-scf-trigger-src",
+        secret_id: "x-scf-secret-id",
+        secret_key: "x-scf-secret-key",
+        session_token: "x-scf-session-token",
+    },
+    request_id: |headers| headers.get("x-scf-request-id").unwrap_or_default(),
+    timeout: |text| number_in(text, 1..=900).map(|seconds| Duration::from_secs(seconds.into())),
+    memory_mb: |text| number_in(text, 64..=65_535),
+    secret_headers: &["x-scf-secret-id", "x-scf-secret-key", "x-scf-session-token"],
+    signal: by_status,
+};
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::context::Context;
+    use crate::request::Headers;
+    use std::time::Instant;
+
+    /// The thirteen headers of the platform page; the values are invented.
+    const HEADERS: [(&str, &str); 13] = [
+        ("X-Scf-Request-Id", "r-1"),
+        ("X-Scf-Memory", "256"),
+        ("X-Scf-Timeout", "3"),
+        ("X-Scf-Version", "$LATEST"),
+        ("X-Scf-Name", "example"),
+        ("X-Scf-Namespace", "default"),
+        ("X-Scf-Region", "ap-guangzhou"),
+        ("X-Scf-Appid", "1250000000"),
+        ("X-Scf-Uin", "100000000000"),
+        ("X-Scf-Session-Token", "token"),
+        ("X-Scf-Secret-Id", "id"),
+        ("X-Scf-Secret-Key", "key"),
+        ("X-Scf-Trigger-Src", "Timer"),
+    ];
+
+    #[test]
+    fn reads_every_documented_header() {
+        let arrival = Instant::now();
+        let context = Context::new(Headers::from_pairs(&HEADERS), Some(arrival));
+        assert_eq!(context.platform(), Some(Platform::Scf));
+        assert_eq!((context.request_id(), context.trigger_source()), ("r-1", "Timer"));
+        assert_eq!((context.function_name(), context.function_version()), ("example", "$LATEST"));
+        assert_eq!((context.namespace(), context.region()), ("default", "ap-guangzhou"));
+        assert_eq!((context.app_id(), context.uin()), ("1250000000", "100000000000"));
+        assert_eq!((context.memory_text(), context.memory_mb()), ("256", Some(256)));
+        assert_eq!((context.timeout_text(), context.timeout()), ("3", Some(Duration::from_secs(3))));
+        assert_eq!(context.deadline(), Some(arrival + Duration::from_secs(3)));
+        let credentials = context.credentials().unwrap();
+        assert_eq!((credentials.secret_id, credentials.secret_key, credentials.session_token), ("id", "key", "token"));
+        let printed = format!("{context:?} {credentials:?}");
+        assert!(!printed.contains("token\"") && !printed.contains("\"key") && !printed.contains("\"id"), "{printed}");
+    }
+
+    #[test]
+    fn has_no_credentials_without_a_role_and_no_deadline_without_an_arrival() {
+        let context = Context::new(Headers::from_pairs(&HEADERS[..9]), None);
+        assert!(context.credentials().is_none() && context.deadline().is_none());
+        assert!(context.deadline_after(Duration::from_secs(1)).is_none());
+    }
+
+    #[test]
+    fn reads_units_only_where_they_can_be_nothing_else() {
+        for (text, seconds) in [("1", Some(1)), ("900", Some(900)), ("901", None), ("3000", None), ("86400", None)] {
+            assert_eq!((CONTRACT.timeout)(text), seconds.map(Duration::from_secs), "{text}");
+        }
+        for (text, mb) in [("64", Some(64)), ("3072", Some(3072)), ("63", None), ("65536", None), ("134217728", None)] {
+            assert_eq!((CONTRACT.memory_mb)(text), mb, "{text}");
+        }
+    }
+}

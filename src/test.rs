@@ -1,0 +1,255 @@
+//! Handlers and Apps called without a server: an event or a request made in one line, the answer whole in memory.
+//! Not a client: nothing goes over a socket, so wire and transport have no part in it.
+
+use crate::app::App;
+use crate::error::{Error, Result};
+use crate::event::Event;
+use crate::json;
+use crate::reply::{IntoReply, Reply};
+use crate::request::{Body, Headers, Request};
+use crate::wire::Status;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::fmt;
+use std::time::Instant;
+
+/// An event, as the platform would post it. `body` is its JSON: text, bytes, or a file's by `include_str!`.
+///
+/// # Example
+/// ```
+/// use firstbyte::{Event, Result, test};
+///
+/// fn hello(event: Event<'_>) -> Result<String> {
+///     let name: &str = event.json()?;
+///     Ok(format!("Hello, {name}!"))
+/// }
+///
+/// assert_eq!(test::event(r#""Ann""#).call_event(hello)?.text(), "Hello, Ann!");
+/// assert!(test::event("no JSON").call_event(hello).unwrap_err().is_peers_fault());
+/// # Ok::<(), firstbyte::Error>(())
+/// ```
+pub fn event(body: impl Into<Vec<u8>>) -> Call {
+    post(App::EVENT_PATH, body)
+}
+
+/// A GET request; `target` is a path with or without a query.
+pub fn get(target: &str) -> Call {
+    request("GET", target)
+}
+
+/// A POST request.
+pub fn post(target: &str, body: impl Into<Vec<u8>>) -> Call {
+    request("POST", target).body(body)
+}
+
+/// A request with any method.
+pub fn request(method: &str, target: &str) -> Call {
+    let (path, query) = match target.split_once('?') {
+        Some((path, query)) => (path, Some(query.to_owned())),
+        None => (target, None),
+    };
+    let (method, path) = (method.to_owned(), path.to_owned());
+    Call { method, path, query, headers: Vec::new(), body: Vec::new(), arrival: None }
+}
+
+/// A request that is about to be made: of a handler with `call_event` or `call_web`, or of an App with `send`.
+#[derive(Clone)]
+#[must_use = "nothing is called yet; use `send`, `call_event` or `call_web`"]
+pub struct Call {
+    method: String,
+    path: String,
+    query: Option<String>,
+    headers: Vec<(String, String)>,
+    body: Vec<u8>,
+    arrival: Option<Instant>,
+}
+
+impl Call {
+    /// Adds a header field.
+    pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Call {
+        self.headers.push((name.into(), value.into()));
+        self
+    }
+
+    /// Adds the headers that SCF sends with an invocation of a function with a role; the values are invented:
+    /// `test-request` is the request id, 128 the memory, 3 the timeout.
+    pub fn scf(self) -> Call {
+        [
+            ("X-Scf-Request-Id", "test-request"),
+            ("X-Scf-Memory", "128"),
+            ("X-Scf-Timeout", "3"),
+            ("X-Scf-Version", "$LATEST"),
+            ("X-Scf-Name", "test"),
+            ("X-Scf-Namespace", "default"),
+            ("X-Scf-Region", "ap-guangzhou"),
+            ("X-Scf-Appid", "1250000000"),
+            ("X-Scf-Uin", "100000000000"),
+            ("X-Scf-Session-Token", "EXAMPLE"),
+            ("X-Scf-Secret-Id", "EXAMPLE"),
+            ("X-Scf-Secret-Key", "EXAMPLE"),
+        ]
+        .into_iter()
+        .fold(self, |call, (name, value)| call.header(name, value))
+    }
+
+    /// Sets the body.
+    pub fn body(mut self, body: impl Into<Vec<u8>>) -> Call {
+        self.body = body.into();
+        self
+    }
+
+    /// Sets the body to `value` as JSON.
+    ///
+    /// # Panics
+    /// If the type's own `Serialize` fails.
+    pub fn json(mut self, value: &(impl Serialize + ?Sized)) -> Call {
+        self.body.clear();
+        if let Err(error) = json::write(value, &mut self.body) {
+            panic!("the test's own value: {error}");
+        }
+        self.header("content-type", "application/json")
+    }
+
+    /// Sets the time of arrival, from which deadlines count.
+    pub fn arrival(mut self, arrival: Instant) -> Call {
+        self.arrival = Some(arrival);
+        self
+    }
+
+    /// Calls an App as the server would: routes, hooks, errors as JSON, panics as 500.
+    pub fn send(self, app: &App) -> Answer {
+        match self.with(|request| Answer::of(app.respond(request))) {
+            Ok(answer) => answer,
+            Err(error) => panic!("the reply's stream: {error}"),
+        }
+    }
+
+    /// Calls an event handler.
+    ///
+    /// # Errors
+    /// The handler's.
+    pub fn call_event<R: IntoReply>(self, handler: impl FnOnce(Event<'_>) -> R) -> Result<Answer> {
+        self.with(|request| Answer::of(handler(Event::new(request)).into_reply()?))
+    }
+
+    /// Calls a Web handler. Path parameters are a route's: to have them, send the call to an App.
+    ///
+    /// # Errors
+    /// The handler's.
+    pub fn call_web<R: IntoReply>(self, handler: impl FnOnce(Request<'_>) -> R) -> Result<Answer> {
+        self.with(|request| Answer::of(handler(request).into_reply()?))
+    }
+
+    fn with<T>(mut self, call: impl FnOnce(Request<'_>) -> T) -> T {
+        let pairs: Vec<(&str, &str)> = self.headers.iter().map(|(name, value)| (&**name, &**value)).collect();
+        let (headers, body) = (Headers::from_pairs(&pairs), Body::from_vec(&mut self.body));
+        let mut request = Request::assemble(&self.method, &self.path, self.query.as_deref(), headers, body);
+        if let Some(arrival) = self.arrival {
+            request = request.with_arrival(arrival);
+        }
+        call(request)
+    }
+}
+
+impl fmt::Debug for Call {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.clone().with(|request| request.fmt(f))
+    }
+}
+
+/// A reply, whole: what was streamed is in the body too.
+#[derive(Clone)]
+pub struct Answer {
+    status: Status,
+    headers: Vec<(String, String)>,
+    body: Vec<u8>,
+}
+
+impl Answer {
+    /// Size of a streamed body that a test may have, in bytes.
+    const STREAM_BYTES: usize = 64 * 1024 * 1024;
+
+    fn of(reply: Reply) -> Result<Answer> {
+        let status = reply.status();
+        let headers = reply.headers().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+        Ok(Answer { status, headers, body: reply.into_bytes(Self::STREAM_BYTES)? })
+    }
+
+    /// The status.
+    pub fn status(&self) -> Status {
+        self.status
+    }
+
+    /// The first value of a header field that the handler set.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers().find(|(field, _)| field.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+    }
+
+    /// All header fields that the handler set, in order.
+    pub fn headers(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.headers.iter().map(|(name, value)| (&**name, &**value))
+    }
+
+    /// The body.
+    pub fn body(&self) -> &[u8] {
+        &self.body
+    }
+
+    /// The body as text.
+    ///
+    /// # Panics
+    /// If it is not UTF-8.
+    pub fn text(&self) -> &str {
+        match std::str::from_utf8(&self.body) {
+            Ok(text) => text,
+            Err(error) => panic!("the reply's body is no text: {error}"),
+        }
+    }
+
+    /// The body as a `T`.
+    ///
+    /// # Errors
+    /// If it is not JSON or not a `T`.
+    pub fn json<T: DeserializeOwned>(&self) -> Result<T> {
+        let mut bytes = self.body.clone();
+        json::parse(Body::from_vec(&mut bytes)).map_err(|error| Error::new(format!("the reply: {error}")))
+    }
+}
+
+impl fmt::Debug for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Answer")
+            .field("status", &self.status)
+            .field("headers", &self.headers)
+            .field("body", &String::from_utf8_lossy(&self.body))
+            .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+
+    #[test]
+    fn a_call_is_what_was_asked_for() {
+        let arrival = Instant::now();
+        let call = request("PUT", "/a?b=c").scf().json(&[1, 2]).arrival(arrival);
+        let answer = call.call_web(|request: Request<'_>| {
+            assert_eq!((request.method(), request.path(), request.query()), ("PUT", "/a", Some("b=c")));
+            assert_eq!(request.context().arrival(), Some(arrival));
+            assert_eq!(request.context().request_id(), "test-request");
+            Reply::bytes("image/png", request.body())
+        });
+        let answer = answer.unwrap();
+        assert_eq!((answer.status(), answer.header("Content-Type")), (Status::OK, Some("image/png")));
+        assert_eq!(answer.json::<Vec<u8>>().unwrap(), [1, 2]);
+        assert!(answer.json::<String>().is_err());
+    }
+
+    #[test]
+    fn a_stream_is_whole() {
+        let answer = get("/").call_web(|_| Reply::stream("text/plain", |out| write!(out, "{}", 42)));
+        assert_eq!(answer.unwrap().text(), "42");
+    }
+}

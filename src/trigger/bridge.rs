@@ -1,0 +1,102 @@
+//! The bridge: events of API Gateway and function URLs go to the App's routes and Web handler, all others to its event
+//! handler. Which is which is seen in the event alone: only a gateway's has `httpMethod` and `path` at its top.
+
+use super::apigw::ApiGateway;
+use super::integrated::IntegratedResponse;
+use crate::app::App;
+use crate::error::Result;
+use crate::event::Event;
+use crate::json;
+use crate::reply::Reply;
+use crate::request::Body;
+use crate::spare;
+use memchr::memmem;
+
+/// Answers an event of an App with a bridge.
+pub(crate) fn answer(app: &App, event: Event<'_>) -> Result<Reply> {
+    if memmem::find(event.bytes(), b"\"httpMethod\"").is_none() {
+        return app.answer_event(event);
+    }
+    // Parsing rewrites what it parses, and the event may yet turn out to be the event handler's.
+    let mut copy = spare::take();
+    copy.extend_from_slice(event.bytes());
+    let reply = match json::parse::<ApiGateway<'_>>(Body::from_vec(&mut copy)) {
+        Ok(request) if request.is_request() => answer_request(app, &event, &request),
+        _ => app.answer_event(event),
+    };
+    spare::give_back(copy);
+    reply
+}
+
+fn answer_request(app: &App, event: &Event<'_>, gateway: &ApiGateway<'_>) -> Result<Reply> {
+    let context = event.context();
+    let (reply, _) = gateway.as_request(context, |request| app.reply(context, || app.answer_web(request)))?;
+    IntegratedResponse::wrap(reply)
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::test::{self, Answer};
+    use crate::{App, Error, Reply, Request, Result, Status};
+
+    fn app() -> App {
+        App::new()
+            .get("/hello/{name}", |request| format!("hello, {}", request.param("name").unwrap_or_default()))
+            .get("/broken", |_| -> Result<Reply> { Err(Error::new("broken")) })
+            .get("/panic", |_| -> Reply { panic!("asked to") })
+            .post("/test/value", |request: Request<'_>| Reply::bytes("application/octet-stream", request.body()))
+            .bridge()
+    }
+
+    fn get(path: &str) -> Answer {
+        let event = format!(r#"{{"httpMethod":"GET","path":"{path}","headers":{{}},"queryString":{{}}}}"#);
+        test::event(event).header("x-scf-request-id", "r-1").send(&app())
+    }
+
+    #[test]
+    fn one_handler_serves_requests_and_events() {
+        assert_eq!(test::get("/hello/ann").send(&app()).text(), "hello, ann");
+        assert!(get("/hello/ann").text().contains(r#""statusCode":200,"#));
+        assert!(get("/hello/ann").text().ends_with(r#""body":"hello, ann"}"#));
+    }
+
+    #[test]
+    fn bytes_go_in_and_out_as_base64() {
+        let sample = include_str!("../../tests/data/events/apigw.base64.json");
+        let answer = test::event(sample).send(&app());
+        assert!(answer.text().starts_with(r#"{"isBase64Encoded":true,"statusCode":200,"#), "{}", answer.text());
+        assert!(answer.text().ends_with(r#""body":"AAEC/f7/"}"#), "{}", answer.text());
+    }
+
+    #[test]
+    fn failures_are_the_clients_replies() {
+        for (path, status, message) in [
+            ("/broken", 500, "broken"),
+            ("/panic", 500, "the handler panicked"),
+            ("/missing", 404, "no handler"),
+            ("/test/value", 405, "no such method"),
+        ] {
+            let answer = get(path);
+            assert_eq!(answer.status(), Status::OK, "the invocation went well");
+            let text = answer.text();
+            assert!(text.contains(&format!(r#""statusCode":{status},"#)) && text.contains(message), "{text}");
+            assert!(text.contains(r#"\"requestId\":\"r-1\""#), "{text}");
+        }
+    }
+
+    #[test]
+    fn other_events_stay_the_event_handlers() {
+        let timer = include_str!("../../tests/data/events/timer.json");
+        let nested = include_str!("../../tests/data/events/eventbridge.apigw.json");
+        let text = r#""httpMethod""#;
+        for event in [timer, nested, text] {
+            let answer = test::event(event).send(&app());
+            assert_eq!(answer.status(), Status::BAD_REQUEST);
+            assert!(answer.text().contains("function URLs only"), "{}", answer.text());
+        }
+        let app = app().event(|event: crate::Event<'_>| String::from_utf8_lossy(event.bytes()).into_owned());
+        for event in [timer, nested, text, "no JSON with \"httpMethod\""] {
+            assert_eq!(test::event(event).send(&app).text(), event);
+        }
+    }
+}

@@ -1,0 +1,78 @@
+//! CMQ topic trigger: asynchronous. Samples: cmq.json, cmq.captured.json, scfcli.cmq_notify.json. Source: platform
+//! page "Trigger event message structures", 2024-11-07; tags as an array are in serverless.com's documentation.
+
+use super::record::record;
+use super::shapes::{OneOrMany, TextOrNumber};
+
+record! {
+    /// Messages.
+    pub struct Cmq<'a> {
+        /// One record a message.
+        "Records" => records: Vec<Record<'a>>,
+    }
+}
+
+record! {
+    /// One message in its envelope.
+    pub struct Record<'a> {
+        /// The message.
+        "CMQ" => message: Message<'a>,
+    }
+}
+
+record! {
+    /// One message.
+    pub struct Message<'a> {
+        /// `topic`.
+        "type" => kind: &'a str,
+        /// The topic's account: text in the documentation, an integer in captured events.
+        "topicOwner" => topic_owner: TextOrNumber<'a>,
+        /// The topic.
+        "topicName" => topic_name: &'a str,
+        /// The subscription that this function has.
+        "subscriptionName" => subscription_name: &'a str,
+        /// UTC, RFC 3339, with or without milliseconds.
+        "publishTime" => publish_time: &'a str,
+        /// The message's identity.
+        "msgId" => id: &'a str,
+        /// The request's identity.
+        "requestId" => request_id: &'a str,
+        /// The message.
+        "msgBody" => body: &'a str,
+        /// As it was sent: see [`Message::tags`].
+        "msgTag" => tag: OneOrMany<'a>,
+    }
+}
+
+impl<'a> Message<'a> {
+    /// The tags, whether they came as an array or in one text with commas; without spaces around them.
+    pub fn tags(&self) -> impl Iterator<Item = &'a str> {
+        self.tag.iter().flat_map(|text| text.split(',')).map(str::trim).filter(|tag| !tag.is_empty())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::samples::{read, round_trip};
+    use super::*;
+
+    #[test]
+    fn reads_and_writes_the_samples() {
+        let cmq: Cmq<'_> = round_trip(include_str!("../../tests/data/events/cmq.json"), &[]);
+        let message = &cmq.records[0].message;
+        assert_eq!((message.body, message.topic_owner), ("Hello from CMQ!", TextOrNumber::Text("120xxxxx")));
+        assert_eq!(message.tags().collect::<Vec<_>>(), ["tag1", "tag2"]);
+        let cmq: Cmq<'_> = round_trip(include_str!("../../tests/data/events/cmq.captured.json"), &[]);
+        let message = &cmq.records[0].message;
+        assert_eq!(message.topic_owner.as_i64(), Some(123_456));
+        assert_eq!(message.tags().collect::<Vec<_>>(), ["aaaa", "bbbbb", "cccc"]);
+        round_trip::<Cmq<'_>>(include_str!("../../tests/data/events/scfcli.cmq_notify.json"), &[]);
+    }
+
+    #[test]
+    fn takes_tags_as_an_array_and_none() {
+        let message: Message<'_> = read(r#"{"msgTag":["tag1","tag2"]}"#);
+        assert_eq!(message.tags().collect::<Vec<_>>(), ["tag1", "tag2"]);
+        assert_eq!(read::<Message<'_>>(r#"{"msgTag":""}"#).tags().count(), 0);
+    }
+}

@@ -1,0 +1,150 @@
+//! COS trigger: an object has been made, removed or restored; asynchronous. Samples: cos.json, cos.captured.json,
+//! scfcli.cos_put.json, scfcli.cos_post.json, scfcli.cos_delete.json. Source: platform page "Trigger event message
+//! structures", 2024-11-07.
+
+use super::record::record;
+use super::value::Map;
+
+record! {
+    /// What happened to objects.
+    pub struct Cos<'a> {
+        /// One record each.
+        "Records" => records: Vec<Record<'a>>,
+    }
+}
+
+record! {
+    /// What happened to one object.
+    pub struct Record<'a> {
+        /// The object and its bucket.
+        "cos" => cos: Notification<'a>,
+        /// What happened.
+        "event" => event: Occurrence<'a>,
+    }
+}
+
+record! {
+    /// The object and its bucket.
+    pub struct Notification<'a> {
+        /// `1.0`.
+        "cosSchemaVersion" => schema_version: &'a str,
+        /// The object.
+        "cosObject" => object: Object<'a>,
+        /// Its bucket.
+        "cosBucket" => bucket: Bucket<'a>,
+        /// The notification rule's identity; `unkown` has been seen, spelt so.
+        "cosNotificationId" => notification_id: &'a str,
+    }
+}
+
+record! {
+    /// An object.
+    pub struct Object<'a> {
+        /// `/appid/bucket/key`: see [`Object::path`].
+        "key" => key: &'a str,
+        /// Size in bytes.
+        "size" => size_bytes: u64,
+        /// Where it can be fetched from, given leave.
+        "url" => url: &'a str,
+        /// Its version; empty without versioning.
+        "vid" => version_id: &'a str,
+        /// Its metadata: `Content-Type`, `x-cos-…`.
+        "meta" => meta: Map<'a, &'a str>,
+    }
+}
+
+record! {
+    /// A bucket.
+    pub struct Bucket<'a> {
+        /// The short code (`cd`, `bj`, `gz`), not `ap-…`.
+        "region" => region: &'a str,
+        /// Its name without the account.
+        "name" => name: &'a str,
+        /// The account.
+        "appid" => app_id: &'a str,
+    }
+}
+
+record! {
+    /// What happened.
+    pub struct Occurrence<'a> {
+        /// As it was sent: see [`Occurrence::kind`].
+        "eventName" => name: &'a str,
+        /// `1.0`.
+        "eventVersion" => version: &'a str,
+        /// Seconds since 1970-01-01 UTC.
+        "eventTime" => time_unix_s: u64,
+        /// `qcs::cos`.
+        "eventSource" => source: &'a str,
+        /// The request that did it.
+        "requestParameters" => request: Cause<'a>,
+        /// The function: `qcs:0:lambda:…` or `qcs:0:scf:…`.
+        "eventQueue" => queue: &'a str,
+        /// Empty.
+        "reservedInfo" => reserved: &'a str,
+        /// The request's number.
+        "reqid" => request_id: u64,
+    }
+}
+
+record! {
+    /// The request that changed the object.
+    pub struct Cause<'a> {
+        /// Who sent it.
+        "requestSourceIP" => source_ip: &'a str,
+        /// Its header fields, `Authorization` among them.
+        "requestHeaders" => headers: Map<'a, &'a str>,
+    }
+}
+
+impl<'a> Object<'a> {
+    /// The object's path within its bucket, without a slash in front: `key` without account and bucket.
+    pub fn path(&self) -> &'a str {
+        let parts = self.key.strip_prefix('/').and_then(|key| key.splitn(3, '/').nth(2));
+        parts.unwrap_or(self.key)
+    }
+}
+
+impl<'a> Occurrence<'a> {
+    /// What happened, in two words: `("ObjectCreated", "Put")`. The second is `*` where the rule's wildcard is sent
+    /// instead of what happened. Spaces around the words, which have been seen, are not in them.
+    pub fn kind(&self) -> (&'a str, &'a str) {
+        let name = self.name.strip_prefix("cos:").unwrap_or(self.name);
+        let (what, how) = name.split_once(':').unwrap_or((name, ""));
+        (what.trim(), how.trim())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::samples::round_trip;
+    use super::*;
+
+    #[test]
+    fn reads_and_writes_the_samples() {
+        let cos: Cos<'_> = round_trip(include_str!("../../tests/data/events/cos.json"), &[]);
+        let record = &cos.records[0];
+        assert_eq!((record.cos.object.path(), record.cos.object.size_bytes), ("testfile", 1029));
+        assert_eq!((record.cos.bucket.name, record.cos.bucket.region), ("testpic", "cd"));
+        assert_eq!((record.event.kind(), record.event.time_unix_s), (("ObjectCreated", "*"), 1_545_205_770));
+        let printed = format!("{cos:?}");
+        assert!(printed.contains("\"Authorization\": \"redacted\"") && !printed.contains("q-signature"), "{printed}");
+
+        let cos: Cos<'_> = round_trip(include_str!("../../tests/data/events/cos.captured.json"), &[]);
+        assert_eq!(cos.records[0].cos.object.path(), "foobar.zip");
+        for (sample, kind) in [
+            (include_str!("../../tests/data/events/scfcli.cos_put.json"), ("ObjectCreated", "Put")),
+            (include_str!("../../tests/data/events/scfcli.cos_post.json"), ("ObjectCreated", "Post")),
+            (include_str!("../../tests/data/events/scfcli.cos_delete.json"), ("ObjectRemove", "Delete")),
+        ] {
+            assert_eq!(round_trip::<Cos<'_>>(sample, &[]).records[0].event.kind(), kind);
+        }
+    }
+
+    #[test]
+    fn finds_the_path_of_any_key() {
+        for (key, path) in [("/1/b/dir/a b.txt", "dir/a b.txt"), ("/1/b/", ""), ("plain", "plain"), ("/1/b", "/1/b")] {
+            assert_eq!(Object { key, ..Object::default() }.path(), path);
+        }
+    }
+}

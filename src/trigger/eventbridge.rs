@@ -1,0 +1,110 @@
+//! EventBridge: an envelope around any event, alone or in batches of up to 10,000; asynchronous. Looks like
+//! CloudEvents and is not: `specversion` is "0", "1.0" or "1.0.2", `time` is no RFC 3339, `subject` is mostly spelt
+//! `subjuect`. Samples: eventbridge.tdmq.json, .ckafka, .apigw, .cos, .cloudmonitor, .cloudaudit, .platform_template
+//! and .batch. Source: platform documentation of EventBridge, one page a connector.
+
+use super::record::record;
+use super::shapes::TextOrNumber;
+use super::value::{Map, Value};
+
+record! {
+    /// One event; `T` is the shape of its `data`, any type that reads itself from JSON.
+    ///
+    /// # Example
+    /// ```
+    /// use firstbyte::{Event, Result, test, trigger::{EventBridge, ckafka}};
+    ///
+    /// fn on_message(event: Event<'_>) -> Result<String> {
+    ///     let event: EventBridge<'_, ckafka::Message<'_>> = event.json()?;
+    ///     Ok(event.data.map(|message| message.body).unwrap_or_default().to_owned())
+    /// }
+    ///
+    /// let sample = r#"{"type":"connector:kafka","time":"1615430559146","data":{"Partition":1,"msgBody":"hello"}}"#;
+    /// assert_eq!(test::event(sample).call_event(on_message)?.text(), "hello");
+    /// # Ok::<(), firstbyte::Error>(())
+    /// ```
+    pub struct EventBridge<'a, T = Value<'a>> {
+        /// "0", "1.0" or "1.0.2".
+        "specversion" => spec_version: &'a str,
+        /// The event's identity.
+        "id" => id: &'a str,
+        /// For example `connector:kafka` or `cvm:ErrorEvent:ping_unreachable`.
+        "type" => kind: &'a str,
+        /// For example `ckafka.cloud.tencent`.
+        "source" => source: &'a str,
+        /// The resource. Also spelt `subjuect`.
+        "subject" | "subjuect" => subject: &'a str,
+        /// As it was sent: see [`EventBridge::time_unix_ms`].
+        "time" => time: TextOrNumber<'a>,
+        /// For example `ap-guangzhou`.
+        "region" => region: &'a str,
+        /// `application/json;charset=utf-8`.
+        "datacontenttype" => data_content_type: &'a str,
+        /// Resources, where the source names any.
+        "resource" => resources: Option<Vec<&'a str>>,
+        /// The resource's tags, where the source sends them.
+        "tags" => tags: Option<Map<'a, &'a str>>,
+        /// The alarm's state, from cloud monitoring only.
+        "status" => status: Option<&'a str>,
+        /// What happened.
+        "data" => data: Option<T>,
+    }
+}
+
+record! {
+    /// Several events at once.
+    pub struct EventBridgeBatch<'a, T = Value<'a>> {
+        /// The events.
+        "EventList" => events: Option<Vec<EventBridge<'a, T>>>,
+    }
+}
+
+impl<T> EventBridge<'_, T> {
+    /// When it happened, in milliseconds since 1970-01-01 UTC. Sent as text of milliseconds, as milliseconds or as
+    /// seconds; below 10^11 it is taken for seconds, which is right from 1973 to the year 5138. `None` if it is no
+    /// number.
+    pub fn time_unix_ms(&self) -> Option<i64> {
+        let time = self.time.as_i64()?;
+        if time < 100_000_000_000 { time.checked_mul(1000) } else { Some(time) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::samples::round_trip;
+    use super::super::{ApiGateway, ckafka};
+    use super::*;
+
+    const SPELT: [(&str, &str); 1] = [("\"subjuect\"", "\"subject\"")];
+
+    #[test]
+    fn reads_and_writes_the_samples() {
+        for (sample, spelt, time_unix_ms) in [
+            (include_str!("../../tests/data/events/eventbridge.tdmq.json"), &SPELT[..], 1_615_430_559_146),
+            (include_str!("../../tests/data/events/eventbridge.ckafka.json"), &SPELT, 1_615_430_559_146),
+            (include_str!("../../tests/data/events/eventbridge.apigw.json"), &SPELT, 1_615_430_559_146),
+            (include_str!("../../tests/data/events/eventbridge.cos.json"), &SPELT, 1_615_430_559_146),
+            (include_str!("../../tests/data/events/eventbridge.cloudmonitor.json"), &[], 1_615_430_559_146),
+            (include_str!("../../tests/data/events/eventbridge.cloudaudit.json"), &[], 1_615_430_559_146),
+            (include_str!("../../tests/data/events/eventbridge.platform_template.json"), &[], 1_693_986_756_000),
+        ] {
+            let event: EventBridge<'_> = round_trip(sample, spelt);
+            assert_eq!(event.time_unix_ms(), Some(time_unix_ms), "{sample}");
+            assert!(!event.subject.is_empty() && event.data.is_some());
+        }
+        let batch = include_str!("../../tests/data/events/eventbridge.batch.json");
+        let batch: EventBridgeBatch<'_> = round_trip(batch, &SPELT);
+        assert_eq!(batch.events.unwrap().len(), 2);
+    }
+
+    #[test]
+    fn reads_data_as_the_type_that_it_is() {
+        let sample = include_str!("../../tests/data/events/eventbridge.ckafka.json");
+        let spelt = [SPELT[0], ("\"Partition\"", "\"partition\"")];
+        let event: EventBridge<'_, ckafka::Message<'_>> = round_trip(sample, &spelt);
+        assert_eq!(event.data.unwrap().body, "Hello from Ckafka again!");
+        let sample = include_str!("../../tests/data/events/eventbridge.batch.json");
+        let batch: EventBridgeBatch<'_, ApiGateway<'_>> = round_trip(sample, &SPELT);
+        assert_eq!(batch.events.unwrap()[0].data.as_ref().unwrap().path, "/test/value");
+    }
+}

@@ -1,0 +1,102 @@
+//! Triggers: what arrives at an event handler, as types that borrow from the event's body. One file a trigger, each
+//! naming its samples under tests/data/events. Not yet: WebSocket, VOD and DTS events, Apache Kafka and MQTT (no
+//! sample is published).
+//!
+//! ```
+//! use firstbyte::{Event, Result, test, trigger::Timer};
+//!
+//! fn on_timer(event: Event<'_>) -> Result<String> {
+//!     let timer: Timer<'_> = event.json()?;
+//!     Ok(format!("{} fired at {}", timer.trigger_name, timer.time))
+//! }
+//!
+//! let sample = r#"{"Type":"Timer","TriggerName":"EveryDay","Time":"2019-02-21T11:49:00Z","Message":""}"#;
+//! assert_eq!(test::event(sample).call_event(on_timer)?.text(), "EveryDay fired at 2019-02-21T11:49:00Z");
+//! # Ok::<(), firstbyte::Error>(())
+//! ```
+//!
+//! All types read what the platform has been seen to send, which is more than it documents: a member that is missing
+//! or null is empty, unknown members are skipped, and the shapes in [`OneOrMany`], [`TextOrNumber`], [`Number`] and
+//! [`Flag`] take what different versions disagree about. So none of them proves that an event is of its kind: look
+//! at a member that only that kind has, `timer.kind == "Timer"`. `Debug` prints events whole, but for members whose
+//! names say that they are secrets.
+//!
+//! # Cold start
+//! Types that a function does not name are not in its binary.
+//!
+//! Reading order: [`record`] (how the types read themselves), [`value`], [`shapes`], then the triggers; [`apigw`] and
+//! [`integrated`] with [`bridge`] let one handler serve requests and events.
+
+mod record;
+mod shapes;
+mod value;
+
+pub mod apigw;
+pub mod base64;
+pub(crate) mod bridge;
+pub mod ckafka;
+pub mod clb;
+pub mod cls;
+pub mod cmq;
+pub mod cos;
+pub mod eventbridge;
+pub mod integrated;
+pub mod mps;
+pub mod timer;
+
+pub use apigw::ApiGateway;
+pub use ckafka::Ckafka;
+pub use clb::Clb;
+pub use cls::Cls;
+pub use cmq::Cmq;
+pub use cos::Cos;
+pub use eventbridge::{EventBridge, EventBridgeBatch};
+pub use integrated::IntegratedResponse;
+pub use mps::Mps;
+pub use shapes::{Flag, Number, OneOrMany, TextOrNumber};
+pub use timer::Timer;
+pub use value::{Map, Value};
+
+/// What the triggers' tests share.
+#[cfg(test)]
+pub(crate) mod samples {
+    use super::Value;
+    use crate::json;
+    use crate::request::Body;
+    use serde::{Deserialize, Serialize};
+
+    /// A sample's text, in memory that outlives the test: types borrow from it.
+    pub(crate) fn read<T: Deserialize<'static>>(sample: &str) -> T {
+        let bytes = Box::leak(Box::new(sample.as_bytes().to_vec()));
+        json::parse(Body::from_vec(bytes)).unwrap_or_else(|error| panic!("{error} in {sample}"))
+    }
+
+    /// Reads the sample as a `T`, writes it again, and compares with the sample: nothing may be lost, and nothing
+    /// added. Null is the same as no member; `spelt` lists what is written another way than it came.
+    pub(crate) fn round_trip<T: Deserialize<'static> + Serialize>(sample: &str, spelt: &[(&str, &str)]) -> T {
+        let value: T = read(sample);
+        let mut written = Vec::new();
+        json::write(&value, &mut written).unwrap();
+        let expected = spelt.iter().fold(sample.to_owned(), |sample, (came, written)| {
+            assert!(sample.contains(came), "the sample has no {came}");
+            sample.replace(came, written)
+        });
+        assert_eq!(normal(read(std::str::from_utf8(&written).unwrap())), normal(read(&expected)));
+        value
+    }
+
+    /// Members in the order of their names, without nulls.
+    fn normal(value: Value<'_>) -> Value<'_> {
+        match value {
+            Value::List(list) => Value::List(list.into_iter().map(normal).collect()),
+            Value::Object(map) => {
+                let mut members: Vec<_> = map.iter().filter(|(_, value)| **value != Value::Null).collect();
+                members.sort_by_key(|(name, _)| *name);
+                let mut sorted = super::Map::default();
+                members.into_iter().for_each(|(name, value)| sorted.push(name, normal(value.clone())));
+                Value::Object(sorted)
+            }
+            other => other,
+        }
+    }
+}

@@ -1,0 +1,151 @@
+//! `record!`: a struct that reads itself from a JSON object the way trigger events need it, and writes itself back.
+//! Missing and null members are the field's default, unknown ones are skipped, a member may have several spellings.
+//! Instead of serde's derive, because these rules would be an attribute on every field, and because a library
+//! without a procedural macro compiles in half the time; what it expands to is the same serde code.
+
+use serde::de::{Deserialize, Deserializer, MapAccess};
+
+/// How a field is read.
+pub(super) trait Field<'de>: Default + Absent {
+    fn read<A: MapAccess<'de>>(map: &mut A) -> Result<Self, A::Error>;
+}
+
+/// When a field is left out.
+pub(super) trait Absent {
+    /// Whether the object is written without this member.
+    fn is_absent(&self) -> bool {
+        false
+    }
+}
+
+/// A plain field: null is the default, like a missing member.
+macro_rules! plain_field {
+    ($($type:ty),* $(,)?) => {$(
+        #[allow(single_use_lifetimes, clippy::extra_unused_lifetimes)]
+        impl<'a> $crate::trigger::record::Absent for $type {}
+
+        impl<'de: 'a, 'a> $crate::trigger::record::Field<'de> for $type {
+            fn read<A: ::serde::de::MapAccess<'de>>(map: &mut A) -> Result<Self, A::Error> {
+                Ok(map.next_value::<Option<Self>>()?.unwrap_or_default())
+            }
+        }
+    )*};
+}
+
+plain_field!(&'a str, bool, u16, u64, i64, f64);
+
+/// An optional field: `None` is written as no member at all.
+impl<'de, T: Deserialize<'de>> Field<'de> for Option<T> {
+    fn read<A: MapAccess<'de>>(map: &mut A) -> Result<Self, A::Error> {
+        map.next_value()
+    }
+}
+
+impl<T> Absent for Option<T> {
+    fn is_absent(&self) -> bool {
+        self.is_none()
+    }
+}
+
+impl<T> Absent for Vec<T> {}
+
+impl<'de, T: Deserialize<'de>> Field<'de> for Vec<T> {
+    fn read<A: MapAccess<'de>>(map: &mut A) -> Result<Self, A::Error> {
+        Ok(map.next_value::<Option<Self>>()?.unwrap_or_default())
+    }
+}
+
+/// Reads a member's name. Borrowed: simd-json unescapes names in place.
+pub(super) struct Name<'de>(pub &'de str);
+
+impl<'de> Deserialize<'de> for Name<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        <&str>::deserialize(deserializer).map(Name)
+    }
+}
+
+/// `"Spelling" | "another" => field: Type,`: the first spelling is the one that is written.
+macro_rules! record {
+    (
+        $(#[$doc:meta])*
+        pub struct $record:ident<'a $(, $payload:ident = $default:ty)?> {
+            $(
+                $(#[$field_doc:meta])*
+                $spelling:literal $(| $other:literal)* => $field:ident: $type:ty,
+            )*
+        }
+    ) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, PartialEq)]
+        #[non_exhaustive]
+        pub struct $record<'a $(, $payload = $default)?> {
+            $($(#[$field_doc])* pub $field: $type,)*
+        }
+
+        impl<'a $(, $payload)?> Default for $record<'a $(, $payload)?> {
+            fn default() -> Self {
+                $record { $($field: Default::default(),)* }
+            }
+        }
+
+        impl<'de: 'a, 'a $(, $payload: ::serde::Deserialize<'de>)?> ::serde::Deserialize<'de>
+            for $record<'a $(, $payload)?>
+        where
+            $($type: $crate::trigger::record::Field<'de>,)*
+        {
+            fn deserialize<D: ::serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                struct Members<T>(::std::marker::PhantomData<T>);
+
+                impl<'de: 'a, 'a $(, $payload: ::serde::Deserialize<'de>)?> ::serde::de::Visitor<'de>
+                    for Members<$record<'a $(, $payload)?>>
+                {
+                    type Value = $record<'a $(, $payload)?>;
+
+                    fn expecting(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
+                        f.write_str(concat!("an object (", stringify!($record), ")"))
+                    }
+
+                    fn visit_map<A: ::serde::de::MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                        use $crate::trigger::record::{Field, Name};
+                        let mut record = <Self::Value as Default>::default();
+                        while let Some(Name(name)) = map.next_key()? {
+                            match name {
+                                $($spelling $(| $other)* => record.$field = Field::read(&mut map)?,)*
+                                _ => drop(map.next_value::<::serde::de::IgnoredAny>()?),
+                            }
+                        }
+                        Ok(record)
+                    }
+                }
+
+                deserializer.deserialize_map(Members(::std::marker::PhantomData))
+            }
+        }
+
+        impl<'a $(, $payload: ::serde::Serialize)?> ::serde::Serialize for $record<'a $(, $payload)?> {
+            fn serialize<S: ::serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                use ::serde::ser::SerializeMap;
+                use $crate::trigger::record::Absent;
+                let mut map = serializer.serialize_map(None)?;
+                $(
+                    if !self.$field.is_absent() {
+                        map.serialize_entry($spelling, &self.$field)?;
+                    }
+                )*
+                map.end()
+            }
+        }
+
+        $crate::trigger::record::record_field!($record $($payload)?);
+    };
+}
+
+/// A record is a plain field of other records.
+macro_rules! record_field {
+    ($record:ident) => {
+        $crate::trigger::record::plain_field!($record<'a>);
+    };
+    ($record:ident $payload:ident) => {};
+}
+
+pub(super) use {plain_field, record, record_field};
