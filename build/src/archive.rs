@@ -252,7 +252,7 @@ impl Store for TarStore {
                 Some(Member::File(offset, size)) => {
                     let (file, offset, size) = (Arc::clone(&self.file), *offset, *size);
                     let open = move || -> io::Result<Box<dyn Read + Send>> {
-                        let section = Section { file: Arc::clone(&file), at: offset, end: offset + size };
+                        let section = Section::new(Arc::clone(&file), offset, size);
                         Ok(Box::new(io::BufReader::with_capacity(1 << 16, section)))
                     };
                     return Ok(Some((size, Blob::new(open))));
@@ -264,10 +264,17 @@ impl Store for TarStore {
 }
 
 /// Part of a file, read without moving a shared position.
-struct Section {
+pub(crate) struct Section {
     file: Arc<File>,
     at: u64,
     end: u64,
+}
+
+impl Section {
+    /// The `size` bytes of `file` from `offset` on.
+    pub(crate) fn new(file: Arc<File>, offset: u64, size: u64) -> Section {
+        Section { file, at: offset, end: offset.saturating_add(size) }
+    }
 }
 
 impl Read for Section {

@@ -3,6 +3,7 @@
 
 use crate::archive::TarStore;
 use crate::image::{Blob, Descriptor, Image, ImageError, MAX_JSON_BYTES, media_type};
+use crate::reference::{self, CONTAINERD_NAME, REF_NAME};
 use crate::stage::Staging;
 use crate::{digest::Digest, image, json};
 use oci_spec::image::ImageIndex;
@@ -11,8 +12,6 @@ use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-/// The annotation that names a manifest within a layout (annotations.md).
-pub const REF_NAME: &str = "org.opencontainers.image.ref.name";
 /// How deep indexes may be nested.
 const MAX_INDEX_DEPTH: usize = 4;
 
@@ -128,7 +127,7 @@ pub fn read(store: &dyn Store, select: Option<&str>) -> Result<Image, LayoutErro
         if let Some(error) = broken {
             return Err(error);
         }
-        return Ok(match chosen.annotations().as_ref().and_then(|a| a.get(REF_NAME)) {
+        return Ok(match name_of(&chosen) {
             Some(name) => image.with_reference(name),
             None => image,
         });
@@ -200,8 +199,11 @@ fn index_json(image: &Image) -> Vec<u8> {
         "size": image.manifest_bytes().len(),
         "platform": {"architecture": image.architecture(), "os": image.os()},
     });
-    if let Some(reference) = image.reference() {
-        manifest["annotations"] = json!({ REF_NAME: reference });
+    if let Some(name) = image.reference() {
+        manifest["annotations"] = match (reference::full(name), reference::tag(name)) {
+            (Some(full), Some(tag)) => json!({ CONTAINERD_NAME: full, REF_NAME: tag }),
+            _ => json!({ REF_NAME: name }),
+        };
     }
     json::canonical(&json!({"schemaVersion": 2, "mediaType": media_type::OCI_INDEX, "manifests": [manifest]}))
 }
@@ -212,7 +214,7 @@ fn parse_index(bytes: &[u8], at: &str) -> Result<ImageIndex, LayoutError> {
 
 /// The one manifest of an index that fits.
 fn choose(index: &ImageIndex, select: Option<&str>, at: &str) -> Result<oci_spec::image::Descriptor, LayoutError> {
-    let name = |d: &oci_spec::image::Descriptor| d.annotations().as_ref().and_then(|a| a.get(REF_NAME)).cloned();
+    let name = name_of;
     let all = index.manifests();
     let mut fitting: Vec<_> = all.iter().collect();
     if let Some(select) = select {
@@ -250,6 +252,13 @@ fn choose(index: &ImageIndex, select: Option<&str>, at: &str) -> Result<oci_spec
             why: format!("holds {} images that fit; name one of {}", several.len(), list(all, name)),
         }),
     }
+}
+
+/// What a layout calls one of its manifests.
+fn name_of(manifest: &oci_spec::image::Descriptor) -> Option<String> {
+    let annotations = manifest.annotations().as_ref()?;
+    let full = annotations.get(CONTAINERD_NAME).map(|full| reference::familiar(full).to_owned());
+    full.or_else(|| annotations.get(REF_NAME).cloned())
 }
 
 fn list(

@@ -16,6 +16,7 @@ mod instruction;
 pub mod json;
 pub mod layer;
 pub mod recipe;
+pub mod reference;
 pub mod rootfs;
 mod words;
 
@@ -27,8 +28,11 @@ pub mod archive;
 pub mod cargo;
 pub mod contents;
 pub mod context;
+pub mod inspect;
 pub mod layout;
 pub mod outputs;
+#[cfg(feature = "registry")]
+pub mod registry;
 pub mod source;
 pub mod stage;
 pub mod unpack;

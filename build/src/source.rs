@@ -1,9 +1,11 @@
-//! Where an image is loaded from, by what a person types: an OCI layout, an archive. It decides which reader to use and does
-//! no reading of its own.
+//! Where an image is loaded from, by what a person types: an OCI layout, an archive, a registry's reference. It decides which
+//! reader to use and does no reading of its own.
 
 use crate::archive::{self, ArchiveError};
 use crate::image::Image;
 use crate::layout::{self, FolderStore, LayoutError};
+#[cfg(feature = "registry")]
+use crate::registry::{self, Credentials, Registry, RegistryError};
 use std::path::{Path, PathBuf};
 
 /// Why no image could be loaded.
@@ -18,23 +20,70 @@ pub enum SourceError {
     /// The file is no image archive, or a broken one.
     #[error(transparent)]
     Archive(#[from] ArchiveError),
+    /// The registry.
+    #[cfg(feature = "registry")]
+    #[error(transparent)]
+    Registry(#[from] RegistryError),
 }
 
 /// Loads the image at `place`: the folder of an OCI image layout or an archive file (docker-archive or a tar of a layout),
-/// followed by `#NAME` when it holds several images and NAME is a tag or digest.
+/// followed by `#NAME` when it holds several images and NAME is a tag or digest; or, asking as nobody in particular,
+/// `HOST/NAME:TAG` from a registry (the host with a dot, a port, or `localhost`).
 ///
 /// # Errors
 /// [`SourceError`]: nothing there, not an image, or broken.
 pub fn load(place: &str) -> Result<Image, SourceError> {
+    match on_disk(place) {
+        Some(result) => result,
+        #[cfg(feature = "registry")]
+        None if names_a_host(place) => {
+            Ok(Registry::new(registry::parse_reference(place)?, &Credentials::Anonymous)?.pull("amd64")?)
+        }
+        None => Err(SourceError::Missing(place.into())),
+    }
+}
+
+/// Loads the image at `place` as [`load`] does, but asks a registry with the credentials that `credentials` gives for it, and
+/// takes the manifest for `architecture` where a tag names several platforms.
+///
+/// # Errors
+/// [`SourceError`]: nothing there, not an image, or broken.
+#[cfg(feature = "registry")]
+pub fn load_with(
+    place: &str,
+    architecture: &str,
+    credentials: impl FnOnce(&str) -> Result<Credentials, RegistryError>,
+) -> Result<Image, SourceError> {
+    match on_disk(place) {
+        Some(result) => result,
+        None if names_a_host(place) => {
+            let reference = registry::parse_reference(place)?;
+            let credentials = credentials(reference.resolve_registry())?;
+            Ok(Registry::new(reference, &credentials)?.pull(architecture)?)
+        }
+        None => Err(SourceError::Missing(place.into())),
+    }
+}
+
+/// The image at a path; `None` when nothing is there.
+fn on_disk(place: &str) -> Option<Result<Image, SourceError>> {
     let (path, select) = match place.rsplit_once('#') {
         Some((path, select)) if !Path::new(place).exists() => (Path::new(path), Some(select)),
         _ => (Path::new(place), None),
     };
     if path.is_dir() {
-        Ok(layout::read(&FolderStore(path.to_owned()), select)?)
+        Some(layout::read(&FolderStore(path.to_owned()), select).map_err(SourceError::from))
     } else if path.exists() {
-        Ok(archive::read(path, select)?)
+        Some(archive::read(path, select).map_err(SourceError::from))
     } else {
-        Err(SourceError::Missing(path.to_owned()))
+        None
     }
+}
+
+/// Whether text that is no path is meant for a registry: its first part is a host, as Docker decides it.
+#[cfg(feature = "registry")]
+fn names_a_host(place: &str) -> bool {
+    let place = place.strip_prefix("docker://").map_or(place, |rest| rest);
+    let Some((host, _)) = place.split_once('/') else { return false };
+    !host.is_empty() && !place.starts_with(['.', '/']) && (host == "localhost" || host.contains(['.', ':']))
 }

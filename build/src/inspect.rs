@@ -1,0 +1,239 @@
+//! An image as a person wants to see it, and the difference between two. It turns values into text or JSON; it loads and
+//! prints nothing.
+
+use crate::contents::{Contents, Found, What};
+use crate::digest::{DiffId, Digest};
+use crate::image::Image;
+use serde::Serialize;
+use std::collections::BTreeSet;
+use std::fmt::Write;
+use std::path::Path;
+
+/// What `inspect` tells.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct View {
+    /// Name and tag, if it has one.
+    pub reference: Option<String>,
+    /// For example `linux/amd64`.
+    pub platform: String,
+    /// The image's identity.
+    pub manifest_digest: Digest,
+    /// Media type of the manifest.
+    pub media_type: String,
+    /// Digest of the configuration.
+    pub config_digest: Digest,
+    /// Entrypoint, then default arguments.
+    pub argv: Vec<String>,
+    /// `NAME=value`.
+    pub env: Vec<String>,
+    /// Working directory.
+    pub working_dir: String,
+    /// User, empty for root.
+    pub user: String,
+    /// For example `9000/tcp`.
+    pub exposed_ports: Vec<String>,
+    /// Labels by name.
+    pub labels: Vec<(String, String)>,
+    /// The manifest's annotations by name.
+    pub annotations: Vec<(String, String)>,
+    /// Lowest first.
+    pub layers: Vec<LayerView>,
+    /// Every file, folder and link.
+    pub files: Vec<FileView>,
+    /// Size of all layers as sent, in bytes.
+    pub total_compressed_bytes: u64,
+    /// Size of all files once unpacked, in bytes.
+    pub total_file_bytes: u64,
+    /// Requests of a pull that knows nothing yet: manifest by tag (HEAD, then GET), configuration, each different layer. A
+    /// registry that wants a token adds two.
+    pub pull_requests: usize,
+}
+
+/// One layer of a [`View`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct LayerView {
+    /// Digest of the compressed blob.
+    pub digest: Digest,
+    /// Digest of the tar, as found.
+    pub diff_id: DiffId,
+    /// Media type.
+    pub media_type: String,
+    /// Size as sent, in bytes.
+    pub compressed_bytes: u64,
+    /// Size of the tar, in bytes.
+    pub uncompressed_bytes: u64,
+    /// Entries of the tar.
+    pub entries: u64,
+}
+
+/// One file of a [`View`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct FileView {
+    /// Absolute path.
+    pub path: String,
+    /// `folder`, `file`, or `link`.
+    pub kind: &'static str,
+    /// Permission bits in octal.
+    pub mode: String,
+    /// `uid:gid`.
+    pub owner: String,
+    /// Size of a file, in bytes.
+    pub size_bytes: u64,
+    /// Target of a link.
+    pub target: Option<String>,
+}
+
+impl View {
+    /// What there is to tell of `image`, whose files are `contents`.
+    pub fn of(image: &Image, contents: &Contents) -> View {
+        let own = |pairs: Vec<(&str, &str)>| pairs.into_iter().map(|(n, v)| (n.to_owned(), v.to_owned())).collect();
+        let layers = image.layers().iter().zip(&contents.layers).map(|(layer, found)| LayerView {
+            digest: layer.descriptor().digest,
+            diff_id: found.diff_id,
+            media_type: layer.descriptor().media_type.clone(),
+            compressed_bytes: layer.descriptor().size_bytes,
+            uncompressed_bytes: found.uncompressed_bytes,
+            entries: found.entries,
+        });
+        let different: BTreeSet<_> = image.layers().iter().map(|l| l.descriptor().digest).collect();
+        let files: Vec<_> = contents.files.iter().map(|(path, found)| FileView::of(path, found)).collect();
+        View {
+            reference: image.reference().map(str::to_owned),
+            platform: format!("{}/{}", image.os(), image.architecture()),
+            manifest_digest: image.manifest_digest(),
+            media_type: image.media_type().to_owned(),
+            config_digest: image.config_descriptor().digest,
+            argv: image.argv(),
+            env: image.env().to_vec(),
+            working_dir: image.working_dir().to_owned(),
+            user: image.user().to_owned(),
+            exposed_ports: image.exposed_ports(),
+            labels: own(image.labels()),
+            annotations: own(image.annotations()),
+            layers: layers.collect(),
+            total_compressed_bytes: image.total_compressed_bytes(),
+            total_file_bytes: files.iter().map(|f| f.size_bytes).sum(),
+            files,
+            pull_requests: 3 + different.len(),
+        }
+    }
+
+    /// The view as text.
+    pub fn text(&self) -> String {
+        let mut out = String::new();
+        let mut line = |name: &str, value: &str| writeln!(out, "{name:<12}{value}").expect("a string takes all");
+        line("image", self.reference.as_deref().unwrap_or("(no name)"));
+        line("platform", &self.platform);
+        line("manifest", &format!("{}  {}", self.manifest_digest, self.media_type));
+        line("config", &self.config_digest.to_string());
+        line("starts", &format!("{:?}", self.argv));
+        line("in", &self.working_dir);
+        line("as", if self.user.is_empty() { "root (no USER)" } else { &self.user });
+        line("ports", &self.exposed_ports.join(", "));
+        for pair in &self.env {
+            line("env", &pair.escape_debug().to_string());
+        }
+        for (kind, pairs) in [("label", &self.labels), ("annotation", &self.annotations)] {
+            for (name, value) in pairs {
+                line(kind, &format!("{}={}", name.escape_debug(), value.escape_debug()));
+            }
+        }
+        line("pull", &format!("{} requests, {} compressed", self.pull_requests, size(self.total_compressed_bytes)));
+        for layer in &self.layers {
+            let sizes = format!(
+                "{} compressed, {} unpacked, {} entries",
+                size(layer.compressed_bytes),
+                size(layer.uncompressed_bytes),
+                layer.entries
+            );
+            line("layer", &format!("{}  {sizes}  {}", layer.digest, layer.media_type));
+        }
+        for file in &self.files {
+            let target = file.target.as_ref().map(|t| format!(" -> {}", t.escape_debug())).unwrap_or_default();
+            let shown = format!(
+                "{:>5} {:>9} {:>12}  {}{target}",
+                file.mode,
+                file.owner,
+                file.size_bytes,
+                file.path.escape_debug()
+            );
+            line(file.kind, &shown);
+        }
+        out
+    }
+}
+
+impl FileView {
+    fn of(path: &Path, found: &Found) -> FileView {
+        let (kind, size_bytes, target) = match &found.what {
+            What::Folder => ("folder", 0, None),
+            What::File { size_bytes, .. } => ("file", *size_bytes, None),
+            What::Symlink { target } => ("link", 0, Some(target.display().to_string())),
+        };
+        FileView {
+            path: format!("/{}", path.display()),
+            kind,
+            mode: format!("{:o}", found.mode),
+            owner: format!("{}:{}", found.uid, found.gid),
+            size_bytes,
+            target,
+        }
+    }
+}
+
+/// What differs between two images, a line each, empty when they start the same program with the same files. Names, digests of
+/// manifests and compression do not count: they are not seen from inside.
+pub fn diff(left: (&Image, &Contents), right: (&Image, &Contents)) -> Vec<String> {
+    let mut lines = Vec::new();
+    let (one, other) = (View::of(left.0, left.1), View::of(right.0, right.1));
+    let mut compare = |name: &str, a: String, b: String| {
+        if a != b {
+            lines.push(format!("~ {name}: {a} | {b}"));
+        }
+    };
+    compare("platform", one.platform, other.platform);
+    compare("starts", format!("{:?}", one.argv), format!("{:?}", other.argv));
+    compare("working directory", one.working_dir, other.working_dir);
+    compare("user", one.user, other.user);
+    compare("ports", one.exposed_ports.join(", "), other.exposed_ports.join(", "));
+    lines.extend(set_diff("env", &one.env, &other.env));
+    let pairs = |labels: &[(String, String)]| labels.iter().map(|(n, v)| format!("{n}={v}")).collect::<Vec<_>>();
+    lines.extend(set_diff("label", &pairs(&one.labels), &pairs(&other.labels)));
+    let paths: BTreeSet<_> = left.1.files.keys().chain(right.1.files.keys()).collect();
+    for path in paths {
+        let shown = path.display().to_string();
+        match (left.1.files.get(path), right.1.files.get(path)) {
+            (Some(a), Some(b)) if a != b => {
+                lines.push(format!("~ /{}: {} | {}", shown.escape_debug(), brief(a), brief(b)))
+            }
+            (Some(a), None) => lines.push(format!("- /{}: {}", shown.escape_debug(), brief(a))),
+            (None, Some(b)) => lines.push(format!("+ /{}: {}", shown.escape_debug(), brief(b))),
+            _ => {}
+        }
+    }
+    lines
+}
+
+fn set_diff(what: &str, left: &[String], right: &[String]) -> Vec<String> {
+    let gone = left.iter().filter(|v| !right.contains(v)).map(|v| format!("- {what} {}", v.escape_debug()));
+    let come = right.iter().filter(|v| !left.contains(v)).map(|v| format!("+ {what} {}", v.escape_debug()));
+    gone.chain(come).collect()
+}
+
+fn brief(found: &Found) -> String {
+    let what = match &found.what {
+        What::Folder => "folder".to_owned(),
+        What::File { size_bytes, digest, .. } => format!("file, {size_bytes} bytes, {}", &digest.to_string()[..19]),
+        What::Symlink { target } => format!("link to {}", target.display()),
+    };
+    format!("{what}, {:o} {}:{}", found.mode, found.uid, found.gid)
+}
+
+/// Bytes as a person reads them.
+pub fn size(bytes: u64) -> String {
+    match bytes {
+        0..1024 => format!("{bytes} B"),
+        1024..1_048_576 => format!("{:.1} KiB", bytes as f64 / 1024.0),
+        _ => format!("{:.1} MiB", bytes as f64 / 1_048_576.0),
+    }
+}

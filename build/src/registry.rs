@@ -1,0 +1,490 @@
+//! A registry, to push an image to and to pull one from. One manifest under one tag: no index and no attestation, which would cost
+//! every cold start a request. OCI distribution-spec 1.1; the token flow is Docker's (distribution, "Token Authentication").
+//! Plain HTTP is spoken to this machine only.
+
+use crate::archive::Section;
+use crate::digest::Digest;
+use crate::image::{self, Blob, Image, ImageError, MAX_JSON_BYTES, media_type};
+use oci_client::client::{ClientConfig, ClientProtocol};
+use oci_client::errors::OciDistributionError;
+use oci_client::secrets::RegistryAuth;
+use oci_client::{Client, Reference, RegistryOperation};
+use oci_spec::image::ImageIndex;
+use std::fs::File;
+use std::io::{self, BufReader, Read, Write};
+use std::net::IpAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+use std::{error, fmt};
+
+/// The largest layer that is pulled or pushed, in bytes: the largest image that any of the platforms takes.
+pub const MAX_BLOB_BYTES: u64 = 10 << 30;
+/// How long a connection may take.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a registry may be silent.
+const READ_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Who asks. Never printed.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Credentials {
+    /// Nobody in particular.
+    Anonymous,
+    /// A name and a password or token.
+    Basic {
+        /// Who.
+        username: String,
+        /// The secret.
+        password: String,
+    },
+}
+
+impl fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Credentials::Anonymous => "Anonymous",
+            Credentials::Basic { .. } => "Basic(redacted)",
+        })
+    }
+}
+
+/// Why a registry could not be used, and at which step.
+#[derive(Debug, thiserror::Error)]
+pub enum RegistryError {
+    /// Text that is no reference.
+    #[error("`{text}` is not an image reference ({why}); write `HOST/NAME:TAG` or `HOST/NAME@sha256:…`")]
+    Reference {
+        /// As given.
+        text: String,
+        /// What is wrong.
+        why: String,
+    },
+    /// Pushing by digest alone.
+    #[error("`{0}` has no tag to push to; write `HOST/NAME:TAG`")]
+    NoTag(String),
+    /// The registry could not be reached.
+    #[error("`{registry}` cannot be reached while {step}: {why}; check the host, the network and the proxy settings")]
+    Connect {
+        /// Host and port.
+        registry: String,
+        /// What was being done.
+        step: String,
+        /// The network's word.
+        why: String,
+    },
+    /// The registry wants to know who asks, or does not let them.
+    #[error(
+        "`{registry}` refuses access while {step}: {why}; `docker login {registry}`, or set MICROIMAGE_USERNAME and MICROIMAGE_PASSWORD"
+    )]
+    Denied {
+        /// Host and port.
+        registry: String,
+        /// What was being done.
+        step: String,
+        /// The registry's word.
+        why: String,
+    },
+    /// No such image.
+    #[error("`{0}` does not exist in the registry; check name and tag, or push it first")]
+    NotFound(String),
+    /// Any other answer.
+    #[error("`{registry}` failed while {step}: {why}")]
+    Step {
+        /// Host and port.
+        registry: String,
+        /// What was being done.
+        step: String,
+        /// The registry's word.
+        why: String,
+    },
+    /// The tag names several platforms and none is linux with the wanted architecture.
+    #[error("`{reference}` is an index without linux/{architecture}; it holds: {holds}")]
+    Platform {
+        /// The image.
+        reference: String,
+        /// What was looked for.
+        architecture: String,
+        /// What there is.
+        holds: String,
+    },
+    /// The image is inconsistent or too large.
+    #[error(transparent)]
+    Image(#[from] ImageError),
+    /// A layer could not be read or kept.
+    #[error("a layer cannot be {what}: {source}")]
+    Blob {
+        /// What was tried.
+        what: &'static str,
+        /// The system's word.
+        source: io::Error,
+    },
+    /// The docker configuration or a credential helper.
+    #[error("the credentials for `{registry}` cannot be read: {why}; `docker login {registry}` writes them anew")]
+    Credentials {
+        /// Host and port.
+        registry: String,
+        /// What is wrong.
+        why: String,
+    },
+}
+
+/// The credentials that a docker configuration (`config.json`) or its credential helpers hold for `registry`; `Anonymous` when
+/// they hold none.
+///
+/// # Errors
+/// [`RegistryError::Credentials`] when there are some that cannot be read.
+pub fn docker_credentials(registry: &str, config: impl Read) -> Result<Credentials, RegistryError> {
+    use docker_credential::{CredentialRetrievalError as Missing, DockerCredential};
+    let server = if registry == "docker.io" { "https://index.docker.io/v1/" } else { registry };
+    match docker_credential::get_credential_from_reader(config, server) {
+        Ok(DockerCredential::UsernamePassword(username, password)) => Ok(Credentials::Basic { username, password }),
+        // An identity token is what an OAuth2 login leaves; as a password of this name it is accepted by the same registries.
+        Ok(DockerCredential::IdentityToken(password)) => {
+            Ok(Credentials::Basic { username: "<token>".into(), password })
+        }
+        Err(Missing::NoCredentialConfigured | Missing::ConfigNotFound) => Ok(Credentials::Anonymous),
+        // A helper that has no entry says so by failing, with this phrase.
+        Err(Missing::HelperFailure { stdout, .. }) if stdout.contains("credentials not found") => {
+            Ok(Credentials::Anonymous)
+        }
+        // The helper's output may hold the secret: only the kind of the failure is told.
+        Err(Missing::HelperFailure { helper, .. }) => Err(RegistryError::Credentials {
+            registry: registry.to_owned(),
+            why: format!("the helper `{helper}` failed"),
+        }),
+        Err(other) => Err(RegistryError::Credentials { registry: registry.to_owned(), why: other.to_string() }),
+    }
+}
+
+/// Parses `HOST/NAME:TAG`, `NAME:TAG` (Docker Hub) or one with a digest.
+///
+/// # Errors
+/// [`RegistryError::Reference`].
+pub fn parse_reference(text: &str) -> Result<Reference, RegistryError> {
+    let text = text.strip_prefix("docker://").unwrap_or(text);
+    text.parse().map_err(|e: oci_client::ParseError| RegistryError::Reference {
+        text: text.chars().take(200).collect(),
+        why: e.to_string(),
+    })
+}
+
+/// A connection to the registry of one reference.
+pub struct Registry {
+    runtime: tokio::runtime::Runtime,
+    client: Client,
+    auth: RegistryAuth,
+    reference: Reference,
+}
+
+impl Registry {
+    /// Prepares to talk about `reference`; nothing is sent yet.
+    ///
+    /// # Errors
+    /// [`RegistryError`] when the system gives no event loop or no root certificates.
+    pub fn new(reference: Reference, credentials: &Credentials) -> Result<Registry, RegistryError> {
+        // Who came first has chosen, which is as well.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let host = reference.resolve_registry().to_owned();
+        let failed = |why: String| RegistryError::Step { registry: host.clone(), step: "preparing".into(), why };
+        let runtime =
+            tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|e| failed(e.to_string()))?;
+        let config = ClientConfig {
+            protocol: if is_loopback(&host) {
+                ClientProtocol::HttpsExcept(vec![host.clone()])
+            } else {
+                ClientProtocol::Https
+            },
+            connect_timeout: Some(CONNECT_TIMEOUT),
+            read_timeout: Some(READ_TIMEOUT),
+            user_agent: concat!("microimage/", env!("CARGO_PKG_VERSION")),
+            ..ClientConfig::default()
+        };
+        let client = Client::try_from(config).map_err(|e| failed(chain(&e)))?;
+        let auth = match credentials {
+            Credentials::Anonymous => RegistryAuth::Anonymous,
+            Credentials::Basic { username, password } => RegistryAuth::Basic(username.clone(), password.clone()),
+        };
+        Ok(Registry { runtime, client, auth, reference })
+    }
+
+    /// Pushes `image`: what is missing of layers and configuration first, the manifest under the reference's tag last. Returns the
+    /// reference with its digest, the form that platforms pin.
+    ///
+    /// # Errors
+    /// [`RegistryError`] with the step; the tag then still names what it named.
+    pub fn push(&self, image: &Image) -> Result<String, RegistryError> {
+        let reference = &self.reference;
+        if reference.tag().is_none() {
+            return Err(RegistryError::NoTag(reference.whole()));
+        }
+        self.runtime.block_on(async {
+            self.authorize(RegistryOperation::Push).await?;
+            for layer in image.layers() {
+                let descriptor = layer.descriptor();
+                if descriptor.size_bytes > MAX_BLOB_BYTES {
+                    return Err(ImageError::Limit(format!(
+                        "layer `{}` has {} bytes",
+                        descriptor.digest, descriptor.size_bytes
+                    ))
+                    .into());
+                }
+                let mut bytes = Vec::with_capacity(usize::try_from(descriptor.size_bytes.min(64 << 20)).unwrap_or(0));
+                let read = |source| RegistryError::Blob { what: "read", source };
+                if !self.has(descriptor.digest).await? {
+                    layer.open().and_then(|mut r| r.read_to_end(&mut bytes)).map_err(read)?;
+                    self.push_blob(bytes, descriptor.digest).await?;
+                }
+            }
+            let config = image.config_descriptor().digest;
+            if !self.has(config).await? {
+                self.push_blob(image.config_bytes().to_vec(), config).await?;
+            }
+            let step = "pushing the manifest".to_owned();
+            let media_type = http::HeaderValue::from_str(image.media_type()).map_err(|_| {
+                ImageError::Manifest(format!("its media type `{}` is none", image.media_type().escape_debug()))
+            })?;
+            let pushed = self.client.push_manifest_raw(reference, image.manifest_bytes().to_vec(), media_type).await;
+            pushed.map_err(|e| self.error(step, e))?;
+            Ok(format!("{}@{}", reference.whole().split('@').next().unwrap_or_default(), image.manifest_digest()))
+        })
+    }
+
+    /// Pulls the image. Its layers go into unnamed temporary files, verified as they arrive. Of an index the manifest for
+    /// linux/`architecture` is taken.
+    ///
+    /// # Errors
+    /// [`RegistryError`] with the step, a digest or size mismatch among them.
+    pub fn pull(&self, architecture: &str) -> Result<Image, RegistryError> {
+        self.runtime.block_on(async {
+            self.authorize(RegistryOperation::Pull).await?;
+            let mut manifest = self.manifest(&self.reference).await?;
+            if let Ok(index) = serde_json::from_slice::<ImageIndex>(&manifest)
+                && image::parse_manifest(&manifest).is_err()
+            {
+                let digest = self.choose(&index, architecture)?;
+                manifest = self.manifest(&self.reference.clone_with_digest(digest)).await?;
+            }
+            let parsed = image::parse_manifest(&manifest)?;
+            let config = image::descriptor(parsed.config())?;
+            if config.size_bytes > MAX_JSON_BYTES {
+                return Err(ImageError::Limit(format!("its configuration has {} bytes", config.size_bytes)).into());
+            }
+            let mut config_bytes = Vec::new();
+            let (file, size) = self.pull_blob(&config, "the configuration").await?;
+            section(&file, size)
+                .read_to_end(&mut config_bytes)
+                .map_err(|source| RegistryError::Blob { what: "read", source })?;
+            let mut blobs = Vec::new();
+            for layer in parsed.layers() {
+                let layer = image::descriptor(layer)?;
+                let (file, size) = self.pull_blob(&layer, &format!("layer `{}`", layer.digest)).await?;
+                blobs.push((layer.digest, file, size));
+            }
+            let image = Image::from_parts(manifest, config_bytes, |layer| {
+                let (_, file, size) =
+                    blobs.iter().find(|(digest, ..)| *digest == layer.digest).expect("each layer was pulled");
+                let (file, size) = (Arc::clone(file), *size);
+                Blob::new(move || Ok(Box::new(BufReader::with_capacity(1 << 16, section(&file, size)))))
+            })?;
+            Ok(image.with_reference(self.reference.whole()))
+        })
+    }
+
+    /// Asks for a token, or finds that none is needed.
+    async fn authorize(&self, operation: RegistryOperation) -> Result<(), RegistryError> {
+        let result = self.client.auth(&self.reference, &self.auth, operation).await;
+        result.map(drop).map_err(|e| self.error("asking for a token".into(), e))
+    }
+
+    async fn has(&self, digest: Digest) -> Result<bool, RegistryError> {
+        let result = self.client.blob_exists(&self.reference, &digest.to_string()).await;
+        result.map_err(|e| self.error(format!("looking for blob `{digest}`"), e))
+    }
+
+    async fn push_blob(&self, bytes: Vec<u8>, digest: Digest) -> Result<(), RegistryError> {
+        let result = self.client.push_blob(&self.reference, bytes, &digest.to_string()).await;
+        result.map(drop).map_err(|e| self.error(format!("pushing blob `{digest}`"), e))
+    }
+
+    /// A manifest's bytes; by digest they are verified here, whatever the library does.
+    async fn manifest(&self, reference: &Reference) -> Result<Vec<u8>, RegistryError> {
+        let accepted =
+            [media_type::OCI_MANIFEST, media_type::DOCKER_MANIFEST, media_type::OCI_INDEX, media_type::DOCKER_INDEX];
+        let result = self.client.pull_manifest_raw(reference, &self.auth, &accepted).await;
+        let (bytes, _) = result.map_err(|e| self.error("pulling the manifest".into(), e))?;
+        if bytes.len() as u64 > MAX_JSON_BYTES {
+            return Err(ImageError::Limit(format!("its manifest has {} bytes", bytes.len())).into());
+        }
+        let found = Digest::of(&bytes);
+        if let Some(wanted) = reference.digest()
+            && wanted != found.to_string()
+        {
+            return Err(self
+                .step("pulling the manifest".into(), format!("its bytes have the digest `{found}`, not `{wanted}`")));
+        }
+        Ok(bytes.to_vec())
+    }
+
+    fn choose(&self, index: &ImageIndex, architecture: &str) -> Result<String, RegistryError> {
+        let platform = |d: &oci_spec::image::Descriptor| {
+            d.platform().as_ref().map_or_else(|| "unknown".to_owned(), |p| format!("{}/{}", p.os(), p.architecture()))
+        };
+        let wanted = format!("linux/{architecture}");
+        match index.manifests().iter().find(|d| platform(d) == wanted) {
+            Some(descriptor) => Ok(descriptor.digest().to_string()),
+            None => Err(RegistryError::Platform {
+                reference: self.reference.whole(),
+                architecture: architecture.to_owned(),
+                holds: index.manifests().iter().take(20).map(platform).collect::<Vec<_>>().join(", "),
+            }),
+        }
+    }
+
+    async fn pull_blob(&self, descriptor: &image::Descriptor, what: &str) -> Result<(Arc<File>, u64), RegistryError> {
+        if descriptor.size_bytes > MAX_BLOB_BYTES {
+            return Err(ImageError::Limit(format!(
+                "{what} has {} bytes, at most {MAX_BLOB_BYTES} are pulled",
+                descriptor.size_bytes
+            ))
+            .into());
+        }
+        let file = tempfile::tempfile().map_err(|source| RegistryError::Blob { what: "kept", source })?;
+        let digest = descriptor.digest.to_string();
+        let mut spool = Spool { file, left: descriptor.size_bytes };
+        let result = self.client.pull_blob(&self.reference, digest.as_str(), &mut spool).await;
+        result.map_err(|e| self.error(format!("pulling {what}"), e))?;
+        if spool.left > 0 {
+            return Err(self.step(format!("pulling {what}"), format!("it ends {} bytes early", spool.left)));
+        }
+        Ok((Arc::new(spool.file), descriptor.size_bytes))
+    }
+
+    fn step(&self, step: String, why: String) -> RegistryError {
+        RegistryError::Step { registry: self.reference.resolve_registry().to_owned(), step, why }
+    }
+
+    /// The library's error, sorted by what a person can do about it.
+    fn error(&self, step: String, error: OciDistributionError) -> RegistryError {
+        use OciDistributionError as E;
+        let registry = self.reference.resolve_registry().to_owned();
+        let why = chain(&error);
+        let status = match &error {
+            E::ServerError { code, .. } => Some(*code),
+            E::RequestError(request) => request.status().map(|s| s.as_u16()),
+            E::UnauthorizedError { .. } | E::AuthenticationFailure(_) | E::RegistryTokenDecodeError(_) => Some(401),
+            E::ImageManifestNotFoundError(_) => Some(404),
+            E::RegistryError { envelope, .. } => envelope.errors.iter().find_map(|e| {
+                use oci_client::errors::OciErrorCode as Code;
+                match e.code {
+                    Code::Unauthorized | Code::Denied => Some(401),
+                    Code::ManifestUnknown | Code::NameUnknown | Code::NotFound => Some(404),
+                    _ => None,
+                }
+            }),
+            _ => None,
+        };
+        match (status, &error) {
+            (Some(401 | 403), _) => RegistryError::Denied { registry, step, why },
+            (Some(404), _) if step.contains("manifest") && step.starts_with("pull") => {
+                RegistryError::NotFound(self.reference.whole())
+            }
+            (None, E::RequestError(request)) if request.is_connect() || request.is_timeout() => {
+                RegistryError::Connect { registry, step, why }
+            }
+            _ => RegistryError::Step { registry, step, why },
+        }
+    }
+}
+
+/// Whether a registry is on this machine, where plain HTTP stays.
+fn is_loopback(registry: &str) -> bool {
+    let host = match registry.rsplit_once(':') {
+        Some((host, port)) if port.parse::<u16>().is_ok() => host,
+        _ => registry,
+    };
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    host == "localhost" || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
+}
+
+/// An error and what caused it, in one line.
+fn chain(error: &dyn error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        let inner_text = inner.to_string();
+        if !text.contains(&inner_text) {
+            text = format!("{text}: {inner_text}");
+        }
+        cause = inner.source();
+    }
+    text.chars().take(600).collect()
+}
+
+fn section(file: &Arc<File>, size: u64) -> Section {
+    Section::new(Arc::clone(file), 0, size)
+}
+
+/// A file that takes as many bytes as were promised and no more. Writing to a local file does not wait for anybody, so it is done
+/// within the poll.
+struct Spool {
+    file: File,
+    left: u64,
+}
+
+impl tokio::io::AsyncWrite for &mut Spool {
+    fn poll_write(mut self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let Some(left) = self.left.checked_sub(bytes.len() as u64) else {
+            return Poll::Ready(Err(io::Error::new(
+                io::ErrorKind::InvalidData,
+                "more bytes arrive than the manifest promises",
+            )));
+        };
+        let written = self.file.write_all(bytes);
+        self.left = left;
+        Poll::Ready(written.map(|()| bytes.len()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn speaks_plain_http_to_this_machine_only() {
+        for (registry, expected) in [
+            ("localhost", true),
+            ("localhost:5000", true),
+            ("127.0.0.1:5000", true),
+            ("127.9.9.9", true),
+            ("[::1]:5000", true),
+            ("localhost.example.com", false),
+            ("127.0.0.1.example.com:80", false),
+            ("10.0.0.1:5000", false),
+            ("registry.example.com", false),
+        ] {
+            assert_eq!(is_loopback(registry), expected, "{registry}");
+        }
+    }
+
+    #[test]
+    fn finds_credentials_in_a_docker_configuration_and_never_prints_them() {
+        // "user:s3cret" in base64.
+        let config = r#"{"auths":{"localhost:5000":{"auth":"dXNlcjpzM2NyZXQ="},"https://index.docker.io/v1/":{"auth":"dXNlcjpzM2NyZXQ="}}}"#;
+        let basic = Credentials::Basic { username: "user".into(), password: "s3cret".into() };
+        for registry in ["localhost:5000", "docker.io"] {
+            assert_eq!(docker_credentials(registry, config.as_bytes()).expect("credentials"), basic);
+        }
+        assert_eq!(docker_credentials("other.example.com", config.as_bytes()).expect("none"), Credentials::Anonymous);
+        assert!(matches!(docker_credentials("x", &b"{"[..]), Err(RegistryError::Credentials { .. })));
+        assert!(!format!("{basic:?}").contains("s3cret"));
+    }
+}

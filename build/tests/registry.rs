@@ -1,0 +1,292 @@
+//! Push and pull: against Debian's docker-registry where it is installed, and against a registry that lies, which is a few
+//! lines here. Everything listens on loopback.
+
+mod common;
+
+use common::{Tar, image};
+use microimage::registry::{Credentials, Registry, RegistryError, parse_reference};
+use microimage::unpack::unpack_image;
+use microimage::{digest::Digest, entry::Limits, image::Image, source};
+use std::collections::HashMap;
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::{Duration, Instant};
+
+fn sample() -> Image {
+    image(&[Tar::default().file("app", b"elf").bytes(), Tar::default().file("more", b"x").bytes()])
+}
+
+/// Debian's registry on a free port, storing below a folder; stopped when dropped.
+struct DebianRegistry(Child, String);
+
+impl DebianRegistry {
+    /// `None`, said so, where it is not installed.
+    fn start(home: &Path, htpasswd: Option<&str>) -> Option<DebianRegistry> {
+        let address = TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a free port").to_string();
+        let auth = htpasswd.map(|line| {
+            fs::write(home.join("htpasswd"), line).expect("a file");
+            format!("auth:\n  htpasswd:\n    realm: test\n    path: {}\n", home.join("htpasswd").display())
+        });
+        let config = format!(
+            "version: 0.1\nlog:\n  level: error\nstorage:\n  filesystem:\n    rootdirectory: {}\nhttp:\n  addr: {address}\n{}",
+            home.join("storage").display(),
+            auth.unwrap_or_default()
+        );
+        fs::write(home.join("config.yml"), config).expect("a file");
+        let child = Command::new("docker-registry")
+            .arg("serve")
+            .arg(home.join("config.yml"))
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn();
+        let Ok(child) = child else {
+            eprintln!("skipped: `docker-registry` is not installed (Debian package docker-registry)");
+            return None;
+        };
+        let registry = DebianRegistry(child, address);
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while TcpStream::connect(&registry.1).is_err() {
+            assert!(Instant::now() < deadline, "the registry does not listen");
+            thread::sleep(Duration::from_millis(10)); // between two tries to connect: the readiness signal itself
+        }
+        Some(registry)
+    }
+}
+
+impl Drop for DebianRegistry {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn registry(reference: &str, credentials: &Credentials) -> Registry {
+    Registry::new(parse_reference(reference).expect("a reference"), credentials).expect("an event loop")
+}
+
+#[test]
+fn a_pushed_image_is_pulled_as_the_same_image() {
+    let home = tempfile::tempdir().expect("a folder");
+    let Some(debian) = DebianRegistry::start(home.path(), None) else { return };
+    let place = format!("{}/team/echo:v1", debian.1);
+    let pinned = registry(&place, &Credentials::Anonymous).push(&sample()).expect("a push");
+    assert_eq!(pinned, format!("{place}@{}", sample().manifest_digest()));
+    // Again: everything is there already.
+    registry(&place, &Credentials::Anonymous).push(&sample()).expect("a second push");
+    for name in [&place, &pinned, &format!("docker://{place}")] {
+        let pulled = source::load(name).expect(name);
+        assert_eq!(
+            (pulled.manifest_bytes(), pulled.config_bytes()),
+            (sample().manifest_bytes(), sample().config_bytes())
+        );
+        let dest = home.path().join(format!("rootfs-{}", name.len()));
+        unpack_image(&pulled, &dest, &Limits::default()).expect("verified layers");
+        assert_eq!(fs::read(dest.join("app")).expect("a file"), b"elf");
+    }
+    let error = source::load(&format!("{}/team/echo:v2", debian.1)).expect_err("no such tag").to_string();
+    assert!(error.contains("does not exist in the registry"), "{error}");
+    let by_digest = format!("{}/team/echo@{}", debian.1, Digest::of(b"other"));
+    let error = source::load(&by_digest).expect_err("no such digest").to_string();
+    assert!(error.contains("does not exist in the registry"), "{error}");
+}
+
+#[test]
+fn a_registry_with_a_password_wants_it() {
+    let home = tempfile::tempdir().expect("a folder");
+    // `htpasswd -nbB user s3cret`, at bcrypt's lowest cost.
+    let Some(debian) =
+        DebianRegistry::start(home.path(), Some("user:$2b$04$abcdefghijklmnopqrstuuLZYjhNQAOdpbzt4WxWlUHjv1wsyH5DG\n"))
+    else {
+        return;
+    };
+    let place = format!("{}/echo:v1", debian.1);
+    let basic = |password: &str| Credentials::Basic { username: "user".into(), password: password.into() };
+    for credentials in [Credentials::Anonymous, basic("wrong")] {
+        let error = registry(&place, &credentials).push(&sample()).expect_err("not allowed");
+        assert!(matches!(error, RegistryError::Denied { .. }), "{error}");
+        let text = error.to_string();
+        assert!(text.contains("docker login") && !text.contains("wrong"), "{text}");
+    }
+    registry(&place, &basic("s3cret")).push(&sample()).expect("allowed");
+    let pulled = registry(&place, &basic("s3cret")).pull("amd64").expect("allowed");
+    assert_eq!(pulled.manifest_digest(), sample().manifest_digest());
+}
+
+/// A registry that answers from a table, `path → (status, extra header lines, body)`, and keeps what it was asked.
+struct Scripted {
+    address: String,
+    asked: Arc<Mutex<Vec<(String, String)>>>,
+}
+
+type Answers = HashMap<String, (u16, String, Vec<u8>)>;
+
+impl Scripted {
+    fn start(answers: impl FnOnce(&str) -> Answers) -> Scripted {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let address = listener.local_addr().expect("bound").to_string();
+        let answers = Arc::new(answers(&address));
+        let asked = Arc::new(Mutex::new(Vec::new()));
+        let log = Arc::clone(&asked);
+        thread::spawn(move || {
+            for stream in listener.incoming() {
+                let (answers, log) = (Arc::clone(&answers), Arc::clone(&log));
+                thread::spawn(move || answer(&stream.expect("a connection"), &answers, &log));
+            }
+        });
+        Scripted { address, asked }
+    }
+}
+
+fn answer(stream: &TcpStream, answers: &Answers, log: &Mutex<Vec<(String, String)>>) {
+    let mut reader = BufReader::new(stream);
+    let mut request = String::new();
+    if reader.read_line(&mut request).unwrap_or(0) == 0 {
+        return;
+    }
+    let (mut authorization, mut line) = (String::new(), String::new());
+    while reader.read_line(&mut line).is_ok_and(|n| n > 2) {
+        if line.to_ascii_lowercase().starts_with("authorization:") {
+            authorization = line[14..].trim().to_owned();
+        }
+        line.clear();
+    }
+    let path = request.split(' ').nth(1).unwrap_or_default().split('?').next().unwrap_or_default().to_owned();
+    log.lock().expect("no one panics here").push((path.clone(), authorization.clone()));
+    // A path that needs a token is listed twice: with `token ` in front for those who show it.
+    let with_token = answers.get(&format!("token {path}")).filter(|_| authorization == "Bearer t0ken");
+    let (status, headers, body) =
+        with_token.or(answers.get(&path)).cloned().unwrap_or((404, String::new(), b"{}".to_vec()));
+    let mut stream = stream;
+    let _ =
+        write!(stream, "HTTP/1.1 {status} X\r\n{headers}Content-Length: {}\r\nConnection: close\r\n\r\n", body.len());
+    let _ = stream.write_all(&body);
+}
+
+fn ok(body: &[u8]) -> (u16, String, Vec<u8>) {
+    (200, "Content-Type: application/vnd.oci.image.manifest.v1+json\r\n".into(), body.to_vec())
+}
+
+/// Everything that a pull of `image` as `x:1` asks for.
+fn honest(image: &Image) -> Answers {
+    let mut answers = HashMap::from([
+        ("/v2/".to_owned(), ok(b"{}")),
+        ("/v2/x/manifests/1".to_owned(), ok(image.manifest_bytes())),
+        (format!("/v2/x/blobs/{}", image.config_descriptor().digest), ok(image.config_bytes())),
+    ]);
+    for layer in image.layers() {
+        let mut bytes = Vec::new();
+        layer.open().and_then(|mut r| r.read_to_end(&mut bytes)).expect("in memory");
+        answers.insert(format!("/v2/x/blobs/{}", layer.descriptor().digest), ok(&bytes));
+    }
+    answers
+}
+
+#[test]
+fn fetches_a_token_where_the_registry_says_so_and_shows_it() {
+    let scripted = Scripted::start(|address| {
+        let mut answers = HashMap::from([("/token".to_owned(), ok(br#"{"token":"t0ken"}"#))]);
+        let challenge = format!("WWW-Authenticate: Bearer realm=\"http://{address}/token\",service=\"test\"\r\n");
+        for (path, reply) in honest(&sample()) {
+            answers.insert(path.clone(), (401, challenge.clone(), b"{}".to_vec()));
+            answers.insert(format!("token {path}"), reply);
+        }
+        answers
+    });
+    let credentials = Credentials::Basic { username: "user".into(), password: "s3cret".into() };
+    let pulled = registry(&format!("{}/x:1", scripted.address), &credentials).pull("amd64").expect("a pull");
+    assert_eq!(pulled.manifest_digest(), sample().manifest_digest());
+    let asked = scripted.asked.lock().expect("no one panics there");
+    // The name and the password go to the token server alone.
+    let basic: Vec<_> =
+        asked.iter().filter(|(_, auth)| auth.starts_with("Basic")).map(|(path, _)| path.as_str()).collect();
+    assert_eq!(basic, ["/token"]);
+    assert!(
+        asked.iter().filter(|(path, _)| path.contains("/blobs/")).all(|(_, auth)| auth == "Bearer t0ken"),
+        "{asked:?}"
+    );
+}
+
+#[test]
+fn refuses_what_a_lying_registry_sends() {
+    let image = sample();
+    let layer = image.layers()[0].descriptor().digest;
+    let (blob, config) = (format!("/v2/x/blobs/{layer}"), format!("/v2/x/blobs/{}", image.config_descriptor().digest));
+    let index = br#"{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[{"mediaType":"application/vnd.oci.image.manifest.v1+json","size":2,"digest":"sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a","platform":{"os":"linux","architecture":"s390x"}}]}"#;
+    type Lie = (&'static str, String, (u16, String, Vec<u8>), &'static str);
+    let flipped = || {
+        let mut bytes = honest(&image)[&blob].2.clone();
+        bytes[20] ^= 1;
+        bytes
+    };
+    let cut = || honest(&image)[&blob].2[..30].to_vec();
+    let longer = || [honest(&image)[&blob].2.clone(), vec![0; 100]].concat();
+    let lies: Vec<Lie> = vec![
+        ("other bytes in a layer", blob.clone(), ok(&flipped()), "pulling layer"),
+        ("a layer that is cut", blob.clone(), ok(&cut()), "pulling layer"),
+        ("a layer that is longer", blob.clone(), ok(&longer()), "more bytes arrive than the manifest promises"),
+        ("a layer that is not there", blob.clone(), (404, String::new(), b"{}".to_vec()), "pulling layer"),
+        ("a server that fails", blob.clone(), (500, String::new(), b"oops".to_vec()), "pulling layer"),
+        ("other bytes in the configuration", config, ok(b"{}"), "the configuration"),
+        ("a manifest that is none", "/v2/x/manifests/1".into(), ok(b"{]"), "not an image manifest"),
+        (
+            "an index of other platforms",
+            "/v2/x/manifests/1".into(),
+            ok(index),
+            "index without linux/amd64; it holds: linux/s390x",
+        ),
+        (
+            "no access",
+            "/v2/x/manifests/1".into(),
+            (403, String::new(), b"{}".to_vec()),
+            "refuses access while pulling the manifest",
+        ),
+    ];
+    for (what, path, reply, says) in lies {
+        let scripted = Scripted::start(|_| {
+            let mut answers = honest(&image);
+            answers.insert(path, reply);
+            answers
+        });
+        let error = registry(&format!("{}/x:1", scripted.address), &Credentials::Anonymous)
+            .pull("amd64")
+            .expect_err(what)
+            .to_string();
+        assert!(error.contains(says), "{what}: {error}");
+    }
+}
+
+#[test]
+fn refuses_a_manifest_that_is_not_the_pinned_one() {
+    let other = image(&[Tar::default().file("evil", b"x").bytes()]);
+    let pinned = sample().manifest_digest();
+    let scripted = Scripted::start(|_| {
+        HashMap::from([
+            ("/v2/".to_owned(), ok(b"{}")),
+            (format!("/v2/x/manifests/{pinned}"), ok(other.manifest_bytes())),
+        ])
+    });
+    let error = registry(&format!("{}/x@{pinned}", scripted.address), &Credentials::Anonymous)
+        .pull("amd64")
+        .expect_err("a lie")
+        .to_string();
+    assert!(error.contains("pulling the manifest"), "{error}");
+}
+
+#[test]
+fn says_that_nobody_listens_and_what_is_no_reference() {
+    let address =
+        TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a port that was free").to_string();
+    let error = registry(&format!("{address}/x:1"), &Credentials::Anonymous).pull("amd64").expect_err("nobody there");
+    assert!(matches!(error, RegistryError::Connect { .. }), "{error}");
+    let error = parse_reference("localhost:5000/UPPER:1").expect_err("no reference").to_string();
+    assert!(error.contains("`localhost:5000/UPPER:1` is not an image reference"), "{error}");
+    let by_digest = registry(&format!("{address}/x@{}", Digest::of(b"")), &Credentials::Anonymous)
+        .push(&sample())
+        .expect_err("no tag");
+    assert!(matches!(by_digest, RegistryError::NoTag(_)), "{by_digest}");
+}
