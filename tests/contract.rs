@@ -6,6 +6,8 @@
 mod address;
 #[path = "contract/bodies.rs"]
 mod bodies;
+#[path = "contract/boot_lane.rs"]
+mod boot_lane;
 #[path = "contract/connections.rs"]
 mod connections;
 #[path = "contract/crowd.rs"]

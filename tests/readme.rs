@@ -1,1 +1,134 @@
+//! The README's commands exist: every `just …` is a recipe of the justfile, every script that it names is in the tree and
+//! can be executed. .ci/run runs them; this says at once which line is wrong.
 
+use outside::program;
+use std::collections::BTreeSet;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+
+fn read(name: &str) -> String {
+    fs::read_to_string(program::root().join(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
+}
+
+/// Names of the recipes and aliases of a justfile: a line that starts with a name and ends its head with a colon.
+fn recipes(justfile: &str) -> BTreeSet<&str> {
+    let is_name = |word: &str| !word.is_empty() && word.chars().all(|c| c.is_ascii_alphanumeric() || "-_".contains(c));
+    justfile
+        .lines()
+        .filter_map(|line| {
+            let (head, rest) = line.split_once(':')?;
+            let assignment = rest.starts_with('=');
+            let name = head.trim_start_matches('@').trim_start_matches("alias ").split_ascii_whitespace().next()?;
+            (!line.starts_with([' ', '\t', '#', '[']) && !assignment && is_name(name)).then_some(name)
+        })
+        .filter(|name| *name != "export" && *name != "set")
+        .collect()
+}
+
+/// What the page tells a person to type: the words of each command in a fenced block or in backticks, comments and
+/// output left out.
+fn commands(page: &str) -> Vec<(usize, Vec<String>)> {
+    let mut found = Vec::new();
+    let mut fence = None;
+    for (number, line) in (1..).zip(page.lines()) {
+        if let Some(info) = line.trim_start().strip_prefix("```") {
+            fence = if fence.is_none() { Some(info.trim().to_owned()) } else { None };
+            continue;
+        }
+        let texts: Vec<&str> = match fence.as_deref() {
+            Some("sh" | "bash" | "console" | "shell") => vec![line.trim_start().trim_start_matches("$ ")],
+            Some(_) => vec![],
+            None => line.split('`').skip(1).step_by(2).collect(),
+        };
+        for text in texts {
+            let text = text.split(" #").next().unwrap_or_default();
+            for command in text.split("&&").flat_map(|part| part.split(['|', ';'])) {
+                let words: Vec<String> = command.split_ascii_whitespace().map(str::to_owned).collect();
+                if !words.is_empty() {
+                    found.push((number, words));
+                }
+            }
+        }
+    }
+    found
+}
+
+/// Each command of `page` that cannot be run, with its line.
+fn broken(page: &str, justfile: &str) -> Vec<String> {
+    let recipes = recipes(justfile);
+    let mut wrong = Vec::new();
+    for (line, words) in commands(page) {
+        // NAME=value words before a command set its environment.
+        let mut words = words.iter().skip_while(|word| word.contains('=') && !word.starts_with('-'));
+        let Some(program) = words.next() else { continue };
+        match program.as_str() {
+            "just" => {
+                let recipe = words.find(|word| !word.starts_with('-'));
+                if let Some(recipe) = recipe
+                    && !recipes.contains(recipe.as_str())
+                {
+                    wrong.push(format!("line {line}: `just {recipe}` is no recipe; there are {recipes:?}"));
+                }
+            }
+            script if ["build/", ".ci/", "./build/", "./.ci/"].iter().any(|folder| script.starts_with(folder)) => {
+                let runs = fs::metadata(program::root().join(script))
+                    .is_ok_and(|it| it.is_dir() || !script.ends_with("setup") || it.permissions().mode() & 0o111 != 0);
+                if !runs {
+                    wrong.push(format!("line {line}: `{script}` is not in the tree or cannot be executed"));
+                }
+            }
+            _ => {}
+        }
+    }
+    wrong
+}
+
+#[test]
+fn every_command_of_the_readme_exists() {
+    let wrong = broken(&read("README.md"), &read("justfile"));
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn the_readme_shows_the_two_commands_of_the_contract() {
+    let all: Vec<String> = commands(&read("README.md")).into_iter().map(|(_, words)| words.join(" ")).collect();
+    for command in ["build/setup", "just bench-coldstart", "just test"] {
+        assert!(all.iter().any(|shown| shown.trim_start_matches("./") == command), "`{command}` is not in README.md");
+    }
+}
+
+#[test]
+fn the_justfile_has_every_recipe_of_the_contract() {
+    let justfile = read("justfile");
+    let there = recipes(&justfile);
+    let promised = [
+        "image",
+        "image-docker",
+        "bench-coldstart",
+        "bench",
+        "record",
+        "test",
+        "run",
+        "invoke",
+        "new",
+        "push",
+        "check",
+        "deploy",
+        "ci",
+    ];
+    let missing: Vec<&str> = promised.into_iter().filter(|recipe| !there.contains(recipe)).collect();
+    assert!(missing.is_empty(), "docs/CONTRACTS.md, section 1, promises {missing:?}");
+}
+
+#[test]
+fn a_command_that_does_not_exist_is_found() {
+    let justfile = "x := 'y'\nset shell := ['sh']\nalias b := build\n# c\n@build *ARGS: dep\n    just nothing:\ndep:\n";
+    assert_eq!(recipes(justfile), BTreeSet::from(["b", "build", "dep"]));
+    let page = "Type `just build` or `just typo`.\n```sh\nA=1 just dep && just gone # just comment\nbuild/no-such\n```\n```\njust output\n```\n";
+    let wrong = broken(page, justfile);
+    assert_eq!(wrong.len(), 3, "{wrong:?}");
+    for (found, expected) in wrong.iter().zip(["line 1: `just typo`", "line 3: `just gone`", "line 4: `build/no-such`"])
+    {
+        assert!(found.starts_with(expected), "{found}");
+    }
+}

@@ -1,1 +1,367 @@
+//! ARCHITECTURE.md, "Who may import whom" and "unsafe has named doors", kept by reading the source. A violation names
+//! file, line and reason. What is not seen: a name that a macro of a dependency makes, and what a dependency does itself.
 
+use outside::program::root;
+use outside::source::{self, Exports, Source};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// One row of the table: in these files nothing of that.
+struct Rule {
+    /// Files and folders, relative to the repository.
+    rooms: &'static [&'static str],
+    /// Files within them that are the door for it.
+    doors: &'static [&'static str],
+    never: &'static [&'static str],
+    because: &'static str,
+}
+
+const SOCKETS: [&str; 6] =
+    ["std::net", "std::os::fd", "std::os::unix::net", "libc", "firstbyte::transport", "firstbyte::boot"];
+const CLOCK: [&str; 2] = ["std::time::Instant", "std::time::SystemTime"];
+const PURE_BUILD: &[&str] = &[
+    "build/src/assemble.rs",
+    "build/src/digest.rs",
+    "build/src/elf.rs",
+    "build/src/entry.rs",
+    "build/src/ignore.rs",
+    "build/src/image.rs",
+    "build/src/instruction.rs",
+    "build/src/json.rs",
+    "build/src/layer.rs",
+    "build/src/recipe.rs",
+    "build/src/rootfs.rs",
+    "build/src/words.rs",
+];
+const PURE_SERVER: &[&str] =
+    &["src/wire", "src/request.rs", "src/reply.rs", "src/event.rs", "src/context.rs", "src/route.rs", "src/trigger"];
+
+const RULES: &[Rule] = &[
+    Rule { rooms: PURE_SERVER, doors: &[], never: &["may"], because: "pure: tested without a server" },
+    Rule { rooms: PURE_SERVER, doors: &[], never: &SOCKETS, because: "pure: no sockets" },
+    Rule { rooms: PURE_SERVER, doors: &[], never: &CLOCK, because: "pure: time enters as a value" },
+    Rule { rooms: &["src"], doors: &["src/transport"], never: &["may"], because: "transport is the only door to may" },
+    Rule {
+        rooms: &["src"],
+        doors: &["src/json.rs", "src/json"],
+        never: &["simd_json"],
+        because: "json is the only door to simd-json's unsafe code",
+    },
+    Rule {
+        rooms: &["src/json.rs", "src/json"],
+        doors: &[],
+        never: &["firstbyte::request", "firstbyte::transport"],
+        because: "one door to simd-json, below whatever has a body",
+    },
+    Rule {
+        rooms: &["src/transport"],
+        doors: &[],
+        never: &["firstbyte::app", "firstbyte::trigger", "firstbyte::platform", "firstbyte::route", "firstbyte::json"],
+        because: "replaceable on a bad day: it knows a Service and no App",
+    },
+    Rule {
+        rooms: &["src", "template/src"],
+        doors: &[],
+        never: &["tokio", "hyper", "clap", "anyhow", "microimage", "coldstart", "outside"],
+        because: "every byte here is pulled, unpacked and paged in",
+    },
+    Rule {
+        rooms: PURE_BUILD,
+        doors: &[],
+        never: &["std::fs", "std::net", "std::env", "std::process", "rustix", "libc"],
+        because: "same input, same digest",
+    },
+    Rule { rooms: PURE_BUILD, doors: &[], never: &CLOCK, because: "same input, same digest" },
+    Rule { rooms: &["build/src"], doors: &[], never: &["firstbyte", "coldstart"], because: "a function is bytes" },
+    Rule {
+        rooms: &["benches/coldstart/src"],
+        doors: &[],
+        never: &["firstbyte"],
+        because: "measured from outside, as a platform would",
+    },
+    Rule {
+        rooms: &[
+            "benches/coldstart/src/stats.rs",
+            "benches/coldstart/src/report.rs",
+            "benches/coldstart/src/plot.rs",
+            "benches/coldstart/src/report",
+            "benches/coldstart/src/plot",
+        ],
+        doors: &[],
+        never: &[CLOCK[0], CLOCK[1], "std::process", "std::net"],
+        because: "same samples, same picture",
+    },
+    Rule {
+        rooms: &["build/src", "benches/coldstart/src"],
+        doors: &["build/src/main.rs", "benches/coldstart/src/main.rs"],
+        never: &["std::env", "std::process::exit", "std::process::ExitCode", "ExitCode"],
+        because: "only main.rs reads the environment and chooses exit codes",
+    },
+];
+
+/// Dependencies that a package's manifest must not name, dev-dependencies included where the whole package is meant.
+const MANIFESTS: [(&str, &[&str]); 3] = [
+    ("Cargo.toml", &["tokio", "hyper", "clap", "anyhow", "microimage", "coldstart", "outside"]),
+    ("build/Cargo.toml", &["firstbyte", "coldstart"]),
+    ("benches/coldstart/Cargo.toml", &["firstbyte"]),
+];
+
+const UNSAFE_DOORS: [&str; 5] = ["src/transport", "src/json.rs", "src/alloc.rs", "src/boot.rs", "build/src/sandbox"];
+const PRINTING: [&str; 5] = ["print", "println", "eprint", "eprintln", "dbg"];
+
+/// A source file, read once.
+struct File {
+    /// Relative to the repository, with `/`.
+    name: String,
+    text: String,
+    source: Source,
+}
+
+impl File {
+    fn is_in(&self, rooms: &[&str]) -> bool {
+        rooms.iter().any(|room| {
+            self.name.strip_prefix(room).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+                || self.name.strip_suffix(".rs") == Some(room)
+        })
+    }
+
+    /// Everything in this file that `rule` forbids.
+    fn breaks(&self, rule: &Rule) -> Vec<String> {
+        if !self.is_in(rule.rooms) || self.is_in(rule.doors) {
+            return Vec::new();
+        }
+        let is_below = |path: &str, of: &str| path.strip_prefix(of).is_some_and(|rest| rest.starts_with("::"));
+        let mut found = Vec::new();
+        for mention in &self.source.mentions {
+            let forbidden = rule.never.iter().find(|never| {
+                mention.path == **never
+                    || is_below(&mention.path, never)
+                    || (mention.hides && is_below(never, &mention.path) && !is_in_use_as_module(&mention.path))
+            });
+            if let Some(never) = forbidden {
+                found.push(format!(
+                    "{}:{}: `{}` where `{never}` must not be: {}",
+                    self.name, mention.line, mention.path, rule.because
+                ));
+            }
+        }
+        found
+    }
+
+    fn prints(&self) -> Vec<String> {
+        let host = ["build/src", "benches/coldstart/src"];
+        if !self.is_in(&host) || self.name.ends_with("/main.rs") {
+            return Vec::new();
+        }
+        let printing = self.source.macros.iter().filter(|(_, name)| PRINTING.contains(&name.as_str()));
+        printing.map(|(line, name)| format!("{}:{line}: `{name}!`: only main.rs prints", self.name)).collect()
+    }
+
+    fn unargued_unsafe(&self) -> Vec<String> {
+        let lines: Vec<&str> = self.text.lines().collect();
+        let mut found = Vec::new();
+        for &line in &self.source.unsafe_lines {
+            if !self.is_in(&UNSAFE_DOORS) {
+                found.push(format!("{}:{line}: unsafe code, and this is no named door for it", self.name));
+            }
+            for word in ["JUSTIFICATION:", "SAFETY:"] {
+                if !comment_above(&lines, line).contains(word) {
+                    found.push(format!("{}:{line}: an unsafe block without `{word}` above it", self.name));
+                }
+            }
+        }
+        found
+    }
+}
+
+/// `use std::io::{self}` names a module of its own; its uses are seen as `io::…` and are not hidden.
+fn is_in_use_as_module(path: &str) -> bool {
+    path.starts_with("std::") && path.matches("::").count() > 1
+}
+
+/// The comment lines right above the statement that `line` (from 1) belongs to.
+fn comment_above(lines: &[&str], line: usize) -> String {
+    let above = lines[..line - 1].iter().rev();
+    let is_comment = |text: &&&str| text.trim_start().starts_with("//");
+    let gap = above.clone().take(4).take_while(|text| !is_comment(text) && !ends_statement(text)).count();
+    above.skip(gap).take_while(is_comment).copied().collect::<Vec<_>>().join("\n")
+}
+
+fn ends_statement(line: &str) -> bool {
+    line.trim_end().ends_with([';', '}']) || line.trim().is_empty()
+}
+
+/// All Rust files of the packages whose rooms the table names.
+fn files() -> Vec<File> {
+    let packages = [
+        ("src", "firstbyte"),
+        ("build/src", "microimage"),
+        ("benches/coldstart/src", "coldstart"),
+        ("template/src", "template"),
+    ];
+    let mut files = Vec::new();
+    for (folder, crate_name) in packages {
+        let lib = fs::read_to_string(root().join(folder).join("lib.rs")).unwrap_or_default();
+        let exports = source::exports(&lib, crate_name);
+        for path in rust_files(&root().join(folder)) {
+            let name = path.strip_prefix(root()).expect("it is below").to_string_lossy().into_owned();
+            let text = fs::read_to_string(&path).expect("a source file can be read");
+            files.push(file(name, text, folder, crate_name, &exports));
+        }
+    }
+    assert!(files.len() > 30, "the source is elsewhere");
+    files
+}
+
+fn file(name: String, text: String, folder: &str, crate_name: &str, exports: &Exports) -> File {
+    let inner = name.trim_start_matches(folder).trim_start_matches('/').trim_end_matches(".rs");
+    let module = [crate_name]
+        .into_iter()
+        .chain(inner.split('/').filter(|part| !["lib", "main", "mod"].contains(part)))
+        .collect::<Vec<_>>()
+        .join("::");
+    let source = source::read(&text, &module, exports);
+    File { name, text, source }
+}
+
+fn rust_files(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display())) {
+        let path = entry.expect("a folder lists its entries").path();
+        if path.is_dir() {
+            found.extend(rust_files(&path));
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found.push(path);
+        }
+    }
+    found.sort();
+    found
+}
+
+#[track_caller]
+fn assert_none(violations: Vec<String>) {
+    assert!(violations.is_empty(), "{} violations:\n{}", violations.len(), violations.join("\n"));
+}
+
+#[test]
+fn nobody_imports_what_is_not_theirs() {
+    let files = files();
+    assert_none(files.iter().flat_map(|file| RULES.iter().flat_map(|rule| file.breaks(rule))).collect());
+}
+
+#[test]
+fn every_room_of_the_table_exists() {
+    let files = files();
+    // Rooms that ARCHITECTURE.md names and that may be a file or a folder, or come later.
+    let open = ["src/json", "src/trigger", "benches/coldstart/src/report", "benches/coldstart/src/plot"];
+    for room in RULES.iter().flat_map(|rule| rule.rooms.iter().chain(rule.doors)).filter(|room| !open.contains(room)) {
+        assert!(files.iter().any(|file| file.is_in(&[room])), "`{room}` is in the table and not in the tree");
+    }
+}
+
+#[test]
+fn no_manifest_names_what_its_code_must_not() {
+    for (manifest, never) in MANIFESTS {
+        let text = fs::read_to_string(root().join(manifest)).expect("the manifest is there");
+        let named = text.lines().enumerate().filter_map(|(at, line)| Some((at + 1, line.split_once('=')?.0.trim())));
+        let wrong: Vec<_> = named.filter(|(_, name)| never.contains(name)).collect();
+        assert!(wrong.is_empty(), "{manifest}: {wrong:?}");
+    }
+}
+
+#[test]
+fn only_the_main_files_of_the_host_tools_print() {
+    assert_none(files().iter().flat_map(File::prints).collect());
+}
+
+#[test]
+fn unsafe_has_named_doors_and_each_block_is_argued() {
+    assert_none(files().iter().flat_map(File::unargued_unsafe).collect());
+}
+
+#[test]
+fn every_crate_denies_unsafe_code_outside_of_its_doors() {
+    let files = files();
+    let is_root =
+        |name: &str| !name.starts_with("template") && (name.ends_with("/lib.rs") || name.ends_with("/main.rs"));
+    let open: Vec<&str> = files
+        .iter()
+        .filter(|file| is_root(&file.name) && !file.source.denies_unsafe)
+        .map(|file| file.name.as_str())
+        .collect();
+    assert!(open.is_empty(), "no `#![forbid(unsafe_code)]` or `#![deny(unsafe_code)]` in {open:?}");
+}
+
+/// The checker can fail: each bad line is found where it stands, and nothing else is.
+mod checker {
+    use super::*;
+
+    fn check(name: &str, text: &str) -> Vec<String> {
+        let (folder, crate_name) = match name {
+            _ if name.starts_with("build") => ("build/src", "microimage"),
+            _ if name.starts_with("benches") => ("benches/coldstart/src", "coldstart"),
+            _ => ("src", "firstbyte"),
+        };
+        let exports = source::exports("mod app; pub use app::App; pub use transport::{Limits, sleep};", "firstbyte");
+        let file = file(name.to_owned(), text.to_owned(), folder, crate_name, &exports);
+        let mut found: Vec<String> = RULES.iter().flat_map(|rule| file.breaks(rule)).collect();
+        found.extend(file.prints());
+        found.extend(file.unargued_unsafe());
+        found.sort();
+        found.dedup_by_key(|line| line.split(": ").next().unwrap_or_default().to_owned());
+        found
+    }
+
+    #[track_caller]
+    fn assert_found(name: &str, text: &str, lines: &[usize]) {
+        let found: Vec<String> =
+            check(name, text).iter().map(|line| line.split(": ").next().unwrap_or_default().to_owned()).collect();
+        let expected: Vec<String> = lines.iter().map(|line| format!("{name}:{line}")).collect();
+        assert_eq!(found, expected, "{text}");
+    }
+
+    #[test]
+    fn finds_imports_in_every_spelling() {
+        assert_found("src/wire/head.rs", "use may::net::TcpStream;", &[1]);
+        assert_found("src/wire/head.rs", "fn f() {}\nuse std::{fmt, net::{self, TcpStream}};", &[2]);
+        assert_found("src/wire/head.rs", "fn f() { let _ = ::std::time::Instant::now(); }", &[1]);
+        assert_found("src/request.rs", "use crate::{error::Error,\n transport::Limits};", &[2]);
+        assert_found("src/request.rs", "use crate::Limits;", &[1]); // lib.rs re-exports it from transport
+        assert_found("src/reply.rs", "use std::time as t;", &[1]);
+        assert_found("src/reply.rs", "use std::*;", &[1]);
+        assert_found("src/transport/link.rs", "use super::super::app::App;", &[1]);
+        assert_found("src/transport/link.rs", "fn f(app: crate::App) {}", &[1]);
+        assert_found("src/json.rs", "use crate::request::Body;", &[1]);
+        assert_found("src/boot.rs", "fn f() { may::config(); }", &[1]);
+        assert_found("src/app.rs", "macro_call!(x, tokio::spawn(y));", &[1]);
+        assert_found("build/src/recipe.rs", "use std::fs;", &[1]);
+        assert_found("build/src/archive.rs", "use firstbyte::App;", &[1]);
+        assert_found("build/src/archive.rs", "fn f() { std::env::var(\"A\"); }", &[1]);
+        assert_found("benches/coldstart/src/stats.rs", "use std::time::{Duration, Instant};", &[1]);
+        assert_found("benches/coldstart/src/run.rs", "fn f() { println!(\"x\"); }", &[1]);
+    }
+
+    #[test]
+    fn finds_unsafe_that_is_elsewhere_or_not_argued() {
+        assert_found("src/app.rs", "// JUSTIFICATION: a\n// SAFETY: b\nfn f() { unsafe { g() } }", &[3]);
+        assert_found("src/boot.rs", "// SAFETY: b\nfn f() { unsafe { g() } }", &[2]);
+        assert_found("src/boot.rs", "// JUSTIFICATION: a\n// SAFETY: b\nlet a = 1;\nlet b = unsafe { g() };", &[4]);
+        assert_found("src/boot.rs", "// JUSTIFICATION: a\n// SAFETY: b\nlet a = f(1,\n unsafe { g() });", &[]);
+    }
+
+    #[test]
+    fn leaves_alone_what_is_allowed() {
+        for (name, text) in [
+            ("src/wire/head.rs", "// use may::net;\n/// std::net::TcpStream\nconst A: &str = \"may::net\";"),
+            ("src/wire/head.rs", "#[cfg(test)]\nmod tests { use std::net::TcpStream; fn f() { unsafe { g() } } }"),
+            ("src/wire/head.rs", "use std::time::Duration; use std::io::{self, Write}; use super::scan::Scan;"),
+            ("src/wire/head.rs", "fn f(may: u8, x: X) -> u8 { x.libc + may }"),
+            ("src/transport/link.rs", "use may::net::TcpStream; use crate::error::Error;"),
+            ("src/app.rs", "use crate::transport::Limits; use crate::Limits as L;"),
+            ("build/src/main.rs", "fn main() { println!(\"{:?}\", std::env::args()); }"),
+            ("build/src/archive.rs", "use std::fs; use std::process::Command;"),
+        ] {
+            assert_found(name, text, &[]);
+        }
+    }
+}

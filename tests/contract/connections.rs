@@ -3,6 +3,8 @@
 use outside::peer::{Peer, get};
 use outside::process;
 use outside::server::Server;
+use rustix::process::Signal;
+use std::os::unix::process::ExitStatusExt;
 use std::time::Duration;
 
 #[test]
@@ -107,19 +109,19 @@ fn a_second_server_on_the_port_is_refused_in_one_line() {
 #[test]
 fn a_stack_overflow_in_a_handler_ends_the_process_and_says_so() {
     for _ in 0..3 {
-        let mut server = crate::server_with(&[]);
+        let mut server = crate::server_with(&[]).at_rest();
         let mut peer = Peer::to(server.address);
         peer.send(get("/overflow"));
         let status = server.wait();
-        use std::os::unix::process::ExitStatusExt;
-        assert_eq!(status.signal(), Some(libc_sigsegv()), "{status:?}");
-        outside::eventually("the line is there", || {
-            server.output().iter().any(|line| line.contains("overflowed its stack") && line.contains("stack_bytes"))
-        });
+        assert_eq!(status.signal(), Some(Signal::SEGV.as_raw()), "{status:?}");
+        assert_says_overflow(&server);
         peer.assert_closed();
     }
 }
 
-fn libc_sigsegv() -> i32 {
-    rustix::process::Signal::SEGV.as_raw()
+#[track_caller]
+fn assert_says_overflow(server: &Server) {
+    outside::eventually("the line is there", || {
+        server.output().iter().any(|line| line.contains("overflowed its stack") && line.contains("stack_bytes"))
+    });
 }

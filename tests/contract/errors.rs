@@ -87,7 +87,7 @@ fn a_method_that_a_path_does_not_have_is_405_and_says_which_it_has() {
     let server = Server::echo();
     let reply = ask(server.address, post("/reply?bytes=1", ""));
     reply.assert_is_error(405);
-    assert_eq!(reply.header("allow"), Some("GET"));
+    assert_eq!(reply.header("allow"), Some("GET, HEAD"));
 }
 
 #[test]

@@ -20,8 +20,11 @@ fn every_published_event_passes_through_unchanged_in_value() {
 #[test]
 fn every_sample_has_its_provenance() {
     let readme = include_str!("../data/events/README.md");
-    let told: BTreeSet<&str> =
-        readme.lines().filter_map(|line| line.strip_prefix("| ")?.split(" |").next()).filter(|name| *name != "file").collect();
+    let told: BTreeSet<&str> = readme
+        .lines()
+        .filter_map(|line| line.strip_prefix("| ")?.split(" |").next())
+        .filter(|name| *name != "file")
+        .collect();
     let there: Vec<String> = events::samples().into_iter().map(|(name, _)| name).collect();
     let there: BTreeSet<&str> = there.iter().map(String::as_str).collect();
     assert_eq!(told, there, "README.md names exactly the samples");

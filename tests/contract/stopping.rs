@@ -53,7 +53,7 @@ fn what_is_in_flight_finishes() {
 
 #[test]
 fn what_does_not_finish_is_given_up_after_the_drain_time() {
-    let mut server = crate::server_with(&["drain_timeout=300"]);
+    let mut server = crate::server_with(&["drain_timeout=300"]).at_rest();
     let mut sleeper = Peer::to(server.address);
     sleeper.send(get("/sleep?ms=60000"));
     assert_eq!(Peer::to(server.address).ask(get("/")).status, 200);

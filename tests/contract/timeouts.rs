@@ -69,12 +69,11 @@ fn idleness_is_not_slowness() {
 
 #[test]
 fn a_peer_that_stops_reading_is_cut_off_and_its_memory_freed() {
-    let server = crate::server_with(&["write_timeout=300"]);
-    let mut probe = Peer::to(server.address);
-    assert_eq!(probe.ask(get("/")).status, 200);
+    let server = crate::server_with(&["write_timeout=300"]).at_rest();
     let before = process::descriptors(server.id());
     let mut peer = Peer::to(server.address);
     peer.send(get("/reply?bytes=60000000"));
+    peer.wait_for_a_byte();
     outside::eventually("the connection is gone", || process::descriptors(server.id()) == before);
     let cut = peer.try_reply("GET");
     assert!(cut.is_err(), "a reply that was cut off does not look whole");

@@ -23,7 +23,9 @@ fn main() -> ExitCode {
         .route("GET", "/stream-fails", stream_fails)
         .route("GET", "/empty", |_| Reply::empty())
         .route("GET", "/overflow", |_| format!("{}", recurse(u64::MAX)))
-        .route("GET", "/reply", |request: Request<'_>| Reply::bytes("text/plain", vec![b'x'; number(&request, "bytes")]))
+        .route("GET", "/reply", |request: Request<'_>| {
+            Reply::bytes("text/plain", vec![b'x'; number(&request, "bytes")])
+        })
         .web(|request: Request<'_>| format!("{} {} {}", request.method(), request.path(), request.body().len()))
         .limits(limits)
         .workers(workers)

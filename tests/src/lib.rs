@@ -11,6 +11,7 @@ pub mod process;
 pub mod program;
 pub mod reply;
 pub mod server;
+pub mod source;
 
 /// How long a test waits for what should happen at once, before it says that it did not.
 pub const PATIENCE: std::time::Duration = std::time::Duration::from_secs(20);

@@ -73,6 +73,24 @@ impl Peer {
         }
     }
 
+    /// Whether the server has ended the connection and its end has arrived; says nothing about one that is on its way.
+    pub fn is_closed(&mut self) -> bool {
+        self.stream.set_nonblocking(true).expect("a socket can be told not to block");
+        let closed = match self.stream.peek(&mut [0]) {
+            Ok(size) => size == 0,
+            Err(error) => error.kind() != ErrorKind::WouldBlock,
+        };
+        self.stream.set_nonblocking(false).expect("a socket can be told to block");
+        closed
+    }
+
+    /// Waits until the first byte of a reply is here, and leaves it there.
+    #[track_caller]
+    pub fn wait_for_a_byte(&mut self) {
+        let peeked = self.stream.peek(&mut [0]);
+        assert!(matches!(peeked, Ok(1)), "no reply has begun: {peeked:?}");
+    }
+
     /// Whether nothing arrives for `time`: the connection is open and silent.
     #[track_caller]
     pub fn assert_silent(&mut self, time: Duration) {

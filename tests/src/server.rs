@@ -1,6 +1,7 @@
 //! A server process for one test: on loopback, on a port that nobody else has, ended by its id when the test ends.
 
-use crate::{PATIENCE, program};
+use crate::peer::{Peer, get};
+use crate::{PATIENCE, eventually, process, program};
 use rustix::process::{Pid, Signal, kill_process};
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
@@ -45,6 +46,20 @@ impl Server {
                 Err(_) => panic!("the server never listened; it printed {:?}", server.output()),
             }
         }
+    }
+
+    /// Takes the server past its boot lane: two peers at once have been served and are gone, so its threads run and its
+    /// descriptors and memory are those of a server at rest.
+    #[track_caller]
+    pub fn at_rest(self) -> Server {
+        let mut peers = [Peer::to(self.address), Peer::to(self.address)];
+        for peer in &mut peers {
+            assert!(peer.ask(get("/")).status < 500);
+        }
+        let with_peers = process::descriptors(self.id());
+        drop(peers);
+        eventually("the first two peers are let go", || process::descriptors(self.id()) + 2 == with_peers);
+        self
     }
 
     /// The process's id.

@@ -1,0 +1,187 @@
+//! The first request of a process is answered before there is a runtime. No peer may be able to tell, whatever it does in
+//! that moment: these tests hold the very first connection to the rules of all others.
+
+use outside::peer::{Peer, get, invoke};
+use outside::process;
+use outside::server::Server;
+use rustix::process::Signal;
+use std::time::{Duration, Instant};
+
+#[test]
+fn a_silent_first_peer_holds_nobody_up() {
+    let server = Server::echo();
+    let mut probes: Vec<Peer> = Vec::new();
+    for round in 0..20 {
+        probes.push(Peer::to(server.address));
+        if round % 5 == 4 {
+            assert_eq!(Peer::to(server.address).ask(get("/")).status, 200, "behind {round} silent peers");
+        }
+    }
+    for probe in &mut probes {
+        assert_eq!(probe.ask(get("/")).status, 200, "silent peers are not forgotten");
+    }
+}
+
+#[test]
+fn a_first_peer_that_sends_half_a_request_holds_nobody_up() {
+    for half in [
+        "G",
+        "GET / HTTP/1.1\r\nHost: h\r\n",
+        "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 4\r\n\r\nha",
+        "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nha",
+    ] {
+        let server = Server::echo();
+        let mut slow = Peer::to(server.address);
+        slow.send(half);
+        assert_eq!(Peer::to(server.address).ask(get("/")).status, 200, "{half:?}");
+        slow.half_close();
+        slow.reply().assert_is_error(400);
+    }
+}
+
+#[test]
+fn a_first_request_that_sleeps_holds_nobody_up() {
+    let server = Server::echo();
+    let mut sleeper = Peer::to(server.address);
+    sleeper.send(get("/sleep?ms=500"));
+    let start = Instant::now();
+    for _ in 0..20 {
+        assert_eq!(Peer::to(server.address).ask(get("/")).status, 200);
+    }
+    assert!(start.elapsed() < Duration::from_millis(500));
+    assert_eq!(sleeper.reply().status, 200);
+    assert_eq!(sleeper.ask(get("/")).status, 200);
+}
+
+#[test]
+fn a_first_reply_that_nobody_reads_holds_nobody_up() {
+    let server = Server::echo();
+    let mut stuck = Peer::to(server.address);
+    stuck.send(get("/reply?bytes=30000000"));
+    stuck.wait_for_a_byte();
+    assert_eq!(Peer::to(server.address).ask(get("/")).status, 200);
+    assert_eq!(stuck.reply().body.len(), 30_000_000);
+}
+
+#[test]
+fn a_first_connection_is_kept_with_all_that_it_has_sent() {
+    let server = Server::echo();
+    let mut peer = Peer::to(server.address);
+    peer.send([invoke("[1]"), invoke("[2]"), get("/3"), b"GET /4 HT".to_vec()].concat());
+    assert_eq!(peer.reply().text(), "[1]");
+    assert_eq!(peer.reply().text(), "[2]");
+    assert_eq!(peer.reply().json()["path"], "/3");
+    assert_eq!(peer.ask("TP/1.1\r\nHost: h\r\n\r\n").json()["path"], "/4");
+}
+
+#[test]
+fn a_first_request_in_pieces_is_answered() {
+    let server = Server::echo();
+    let mut peer = Peer::to(server.address);
+    for byte in invoke("{\"in\":\"pieces\"}") {
+        peer.send([byte]);
+    }
+    assert_eq!(peer.reply().text(), "{\"in\":\"pieces\"}");
+}
+
+#[test]
+fn a_first_body_of_6_mib_is_answered() {
+    let server = Server::echo();
+    let body = format!("\"{}\"", "a".repeat(6 * 1024 * 1024 - 2));
+    assert_eq!(Peer::to(server.address).ask(invoke(&body)).text(), body);
+}
+
+#[test]
+fn a_first_request_that_is_wrong_is_told_so() {
+    for (request, status) in [
+        ("nonsense\r\n\r\n", 400),
+        ("GET / HTTP/3.0\r\nHost: h\r\n\r\n", 505),
+        ("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 6291457\r\n\r\n", 413),
+        ("GET /panic HTTP/1.1\r\nHost: h\r\n\r\n", 500),
+    ] {
+        let mut server = Server::echo();
+        Peer::to(server.address).ask(request).assert_is_error(status);
+        assert_eq!(Peer::to(server.address).ask(get("/")).status, 200);
+        server.assert_alive();
+    }
+}
+
+#[test]
+fn a_first_peer_that_is_reset_is_nobodys_error() {
+    let mut server = Server::echo();
+    for round in 0..10 {
+        let mut peer = Peer::to(server.address);
+        if round % 2 == 0 {
+            peer.send(invoke("[1"));
+        }
+        peer.reset();
+    }
+    assert_eq!(Peer::to(server.address).ask(get("/")).status, 200);
+    server.assert_alive();
+}
+
+#[test]
+fn a_first_slow_head_is_408() {
+    let server = crate::server_with(&["head_timeout=200", "body_timeout=200"]);
+    let mut peer = Peer::to(server.address);
+    peer.ask("GET / HT").assert_is_error(408);
+    let server = crate::server_with(&["head_timeout=200", "body_timeout=200"]);
+    let mut peer = Peer::to(server.address);
+    peer.ask("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nab").assert_is_error(408);
+}
+
+#[test]
+fn sigterm_during_the_first_request_lets_it_finish() {
+    let mut server = Server::echo();
+    let mut peer = Peer::to(server.address);
+    peer.send(get("/sleep?ms=400"));
+    assert_eq!(Peer::to(server.address).ask(get("/")).status, 200); // so the first has begun
+    server.signal(Signal::TERM);
+    let reply = peer.reply();
+    assert_eq!((reply.status, reply.closes()), (200, true));
+    drop(peer);
+    assert_eq!(server.wait().code(), Some(0));
+}
+
+#[test]
+fn sigterm_with_silent_peers_only_ends_the_server() {
+    let mut server = Server::echo();
+    let mut peers: Vec<Peer> = (0..3).map(|_| Peer::to(server.address)).collect();
+    outside::eventually("they are in", || process::descriptors(server.id()) >= 3 + 3 + 1);
+    server.signal(Signal::TERM);
+    assert_eq!(server.wait().code(), Some(0));
+    for peer in &mut peers {
+        peer.assert_closed();
+    }
+}
+
+#[test]
+fn a_first_request_that_does_not_end_is_given_up_after_the_drain_time() {
+    let mut server = crate::server_with(&["drain_timeout=300"]);
+    let mut sleeper = Peer::to(server.address);
+    sleeper.send(get("/sleep?ms=60000"));
+    assert_eq!(Peer::to(server.address).ask(get("/")).status, 200);
+    server.signal(Signal::TERM);
+    assert_eq!(server.wait().code(), Some(0));
+}
+
+#[test]
+fn a_stack_overflow_in_the_first_request_ends_the_process_and_says_so() {
+    let mut server = crate::server_with(&[]);
+    let mut peer = Peer::to(server.address);
+    peer.send(get("/overflow"));
+    assert!(!server.wait().success());
+    outside::eventually("a line says so", || {
+        server.output().iter().any(|line| line.contains("firstbyte") && line.contains("overflowed its stack"))
+    });
+}
+
+#[test]
+fn an_idle_process_before_its_first_request_does_not_wake_up() {
+    let server = Server::echo();
+    let _silent = Peer::to(server.address);
+    std::thread::sleep(Duration::from_millis(100));
+    let before = process::voluntary_switches(server.id());
+    std::thread::sleep(Duration::from_secs(1));
+    assert_eq!(process::voluntary_switches(server.id()) - before, 0);
+}
