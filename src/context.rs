@@ -56,13 +56,13 @@ impl<'a> Context<'a> {
     /// The invocation's identity: `X-Scf-Request-Id` (FC `x-fc-request-id`, FunctionGraph `X-CFF-Request-Id`,
     /// OpenFaaS `X-Call-Id`, Lambda `request_id` of its context).
     pub fn request_id(&self) -> &'a str {
-        (self.contract().request_id)(self.headers)
+        self.identity(self.contract())
     }
 
     /// The same for logs and error replies, where every request asks: by headers alone, so that the environment stays
     /// unread.
     pub(crate) fn log_id(&self) -> &'a str {
-        platform::named(self.headers).map_or("", |platform| (platform.contract().request_id)(self.headers))
+        platform::named(self.headers).map_or("", |platform| self.identity(platform.contract()))
     }
 
     /// `X-Scf-Name`: the function's name.
@@ -168,6 +168,10 @@ impl<'a> Context<'a> {
     /// The contract whose names are used; SCF's if the platform is not known.
     fn contract(&self) -> &'static Contract {
         self.platform().unwrap_or(Platform::Scf).contract()
+    }
+
+    fn identity(&self, contract: &Contract) -> &'a str {
+        (contract.identity)(self.header(contract.names.request_id))
     }
 
     fn header(&self, name: &str) -> &'a str {

@@ -38,14 +38,14 @@ impl Environment {
     /// asks before the first reply, unless a request comes to a sibling platform's path.
     pub fn current() -> &'static Environment {
         static CURRENT: OnceLock<Environment> = OnceLock::new();
-        CURRENT.get_or_init(|| Environment::read(|name| std::env::var(name).ok()))
+        CURRENT.get_or_init(|| Environment::read(&|name| std::env::var(name).ok()))
     }
 
     /// The environment that `variable` describes: for tests.
-    pub fn read(variable: impl Fn(&str) -> Option<String>) -> Environment {
-        let first = |names: &[&str]| names.iter().find_map(|name| variable(name)).unwrap_or_default();
+    pub fn read(variable: &dyn Fn(&str) -> Option<String>) -> Environment {
+        let first = |names| first(variable, names);
         Environment {
-            platform: platform(&variable),
+            platform: platform(variable),
             run_environment: first(&["TENCENTCLOUD_RUNENV"]),
             user_code_root: first(&["USER_CODE_ROOT"]),
             user: first(&["USER"]),
@@ -65,8 +65,13 @@ impl Environment {
     }
 }
 
+#[inline(never)] // ten calls, once per process: size over speed
+fn first(variable: &dyn Fn(&str) -> Option<String>, names: &[&str]) -> String {
+    names.iter().find_map(|name| variable(name)).unwrap_or_default()
+}
+
 /// The platform whose own variable is set. SCF comes first: there, every other name may be a user's own variable.
-pub(super) fn platform(variable: impl Fn(&str) -> Option<String>) -> Option<Platform> {
+pub(super) fn platform(variable: &dyn Fn(&str) -> Option<String>) -> Option<Platform> {
     if variable("TENCENTCLOUD_RUNENV").is_some_and(|value| value == "SCF") {
         return Some(Platform::Scf);
     }
@@ -85,7 +90,7 @@ mod tests {
     use super::*;
 
     fn with(variables: &[(&str, &str)]) -> Environment {
-        Environment::read(|name| variables.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned()))
+        Environment::read(&|name| variables.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned()))
     }
 
     #[test]

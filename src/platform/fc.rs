@@ -2,7 +2,7 @@
 //! and "Event handlers" of custom containers (headers, paths, 404 and `x-fc-status`), awesome-fc/custom-container-docs;
 //! `x-fc-function-timeout` and the units (seconds, MB) are seen in public captures only.
 
-use super::{Contract, Hook, Names, Outcome, Platform, number_in};
+use super::{Contract, Hook, Names, Outcome, Platform, number_in, whole};
 use crate::error::Result;
 use crate::reply::Reply;
 use crate::wire::Status;
@@ -23,6 +23,7 @@ pub(super) const CONTRACT: Contract = Contract {
         ("GET", "/pre-stop", Hook::PreStop),
     ],
     names: Names {
+        request_id: "x-fc-request-id",
         function_name: "x-fc-function-name",
         function_version: "x-fc-version-id",
         region: "x-fc-region",
@@ -34,7 +35,7 @@ pub(super) const CONTRACT: Contract = Contract {
         session_token: "x-fc-security-token",
         ..Names::NONE
     },
-    request_id: |headers| headers.get("x-fc-request-id").unwrap_or_default(),
+    identity: whole,
     timeout: |text| number_in(text, 1..=86_400).map(|seconds| Duration::from_secs(seconds.into())),
     memory_mb: |text| number_in(text, 1..=1_048_576),
     secret_headers: &["x-fc-access-key-id", "x-fc-access-key-secret", "x-fc-security-token"],

@@ -3,7 +3,7 @@
 //! name, so its headers switch it on; the port is fixed at 8000: set PORT=8000 in the function's configuration. Behind
 //! an APIG trigger the result must be an integrated response: `App::bridge` makes one.
 
-use super::{Contract, Hook, Names, Platform, always, by_status, undocumented};
+use super::{Contract, Hook, Names, Platform, always, by_status, undocumented, whole};
 
 pub(super) const CONTRACT: Contract = Contract {
     platform: Platform::FunctionGraph,
@@ -14,6 +14,7 @@ pub(super) const CONTRACT: Contract = Contract {
     is_event: always,
     hooks: &[("POST", "/init", Hook::Initialize)],
     names: Names {
+        request_id: "x-cff-request-id",
         function_name: "x-cff-func-name",
         function_version: "x-cff-func-version",
         namespace: "x-cff-package",
@@ -26,7 +27,7 @@ pub(super) const CONTRACT: Contract = Contract {
         session_token: "x-cff-security-token",
         ..Names::NONE
     },
-    request_id: |headers| headers.get("x-cff-request-id").unwrap_or_default(),
+    identity: whole,
     timeout: undocumented,
     memory_mb: undocumented,
     secret_headers: &[

@@ -3,7 +3,7 @@
 //! sends a header of its own, so only the environment can switch this on. An event is a CloudEvent posted to `/`:
 //! binary (`ce-*` headers, the body is the data), structured or batched (the body is the envelope).
 
-use super::{Contract, Names, Platform, by_status, undocumented};
+use super::{Contract, Names, Platform, by_status, undocumented, whole};
 use crate::request::Headers;
 
 pub(super) const CONTRACT: Contract = Contract {
@@ -14,8 +14,8 @@ pub(super) const CONTRACT: Contract = Contract {
     event_path: "/",
     is_event: is_cloud_event,
     hooks: &[],
-    names: Names::NONE,
-    request_id: |headers| headers.get("ce-id").unwrap_or_default(),
+    names: Names { request_id: "ce-id", ..Names::NONE },
+    identity: whole,
     timeout: undocumented,
     memory_mb: undocumented,
     secret_headers: &[],

@@ -82,10 +82,8 @@ pub(crate) struct Contract {
     /// Headers of which this platform sends at least one with every invocation, and no other platform any.
     pub own_headers: &'static [&'static str],
     /// Where it expects the server to listen unless it says otherwise.
-    #[cfg_attr(not(test), expect(dead_code, reason = "boot.rs still has a rule of its own"))]
     pub port: u16,
     /// Variables that say otherwise, the first that is set counts.
-    #[cfg_attr(not(test), expect(dead_code, reason = "boot.rs still has a rule of its own"))]
     pub port_variables: &'static [&'static str],
     /// Where it posts events.
     pub event_path: &'static str,
@@ -94,7 +92,8 @@ pub(crate) struct Contract {
     /// Method, path and meaning.
     pub hooks: &'static [(&'static str, &'static str, Hook)],
     pub names: Names,
-    pub request_id: for<'a> fn(Headers<'a>) -> &'a str,
+    /// Finds the invocation's identity in the value of `names.request_id`.
+    pub identity: fn(&str) -> &str,
     /// The careful reading of `names.timeout`.
     pub timeout: fn(&str) -> Option<Duration>,
     /// The careful reading of `names.memory`.
@@ -114,6 +113,7 @@ pub(crate) enum Outcome {
 
 /// Names of the context's headers; "" for what the platform does not send.
 pub(crate) struct Names {
+    pub request_id: &'static str,
     pub function_name: &'static str,
     pub function_version: &'static str,
     pub namespace: &'static str,
@@ -130,6 +130,7 @@ pub(crate) struct Names {
 
 impl Names {
     pub const NONE: Names = Names {
+        request_id: "",
         function_name: "",
         function_version: "",
         namespace: "",
@@ -191,10 +192,10 @@ pub(crate) fn role(request: &Request<'_>, environment: impl FnOnce() -> Option<P
 /// # Errors
 /// If a variable that counts is not a number from 0 to 65535.
 #[cfg_attr(not(test), expect(dead_code, reason = "boot.rs still has a rule of its own"))]
-pub(crate) fn port(variable: impl Fn(&str) -> Option<String>) -> Result<u16> {
-    let contract = environment::platform(&variable).unwrap_or(Platform::Scf).contract();
-    let known = environment::platform(&variable).is_some();
-    let names = if known { contract.port_variables } else { &["PORT"] };
+pub(crate) fn port(variable: &dyn Fn(&str) -> Option<String>) -> Result<u16> {
+    let platform = environment::platform(variable);
+    let contract = platform.unwrap_or(Platform::Scf).contract();
+    let names = if platform.is_some() { contract.port_variables } else { &["PORT"] };
     let Some((name, text)) = names.iter().find_map(|name| variable(name).map(|text| (name, text))) else {
         return Ok(contract.port);
     };
@@ -214,6 +215,11 @@ pub(crate) fn is_secret(name: &str) -> bool {
 /// For platforms on which an invocation's failure is the HTTP status that the reply has anyway.
 fn by_status(reply: Reply, _: Outcome) -> Result<Reply> {
     Ok(reply)
+}
+
+/// For platforms whose header of the identity holds nothing else.
+fn whole(value: &str) -> &str {
+    value
 }
 
 /// For platforms that say nothing, or nothing with a unit.
@@ -303,7 +309,7 @@ mod tests {
             (&[("PORT", "70000")], Err("PORT is `70000`")),
         ] {
             let variable = |name: &str| variables.iter().find(|(key, _)| *key == name).map(|(_, v)| (*v).to_owned());
-            match (port(variable), expected) {
+            match (port(&variable), expected) {
                 (Ok(port), Ok(expected)) => assert_eq!(port, expected, "{variables:?}"),
                 (Err(error), Err(expected)) => assert!(error.to_string().contains(expected), "{error}"),
                 (port, _) => panic!("{variables:?} give {port:?}"),

@@ -3,7 +3,7 @@
 //! OPENFAAS_NAMESPACE are injected). Probes carry no header, so they are known by the environment only. The lock file
 //! `/tmp/.lock` is the watchdog's affair and not written here: use the HTTP probes.
 
-use super::{Contract, Hook, Names, Platform, always, by_status, undocumented};
+use super::{Contract, Hook, Names, Platform, always, by_status, undocumented, whole};
 
 pub(super) const CONTRACT: Contract = Contract {
     platform: Platform::OpenFaas,
@@ -13,8 +13,8 @@ pub(super) const CONTRACT: Contract = Contract {
     event_path: "/",
     is_event: always,
     hooks: &[("GET", "/_/health", Hook::Health), ("GET", "/_/ready", Hook::Health)],
-    names: Names::NONE,
-    request_id: |headers| headers.get("x-call-id").unwrap_or_default(),
+    names: Names { request_id: "x-call-id", ..Names::NONE },
+    identity: whole,
     timeout: undocumented,
     memory_mb: undocumented,
     secret_headers: &[],

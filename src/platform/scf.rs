@@ -1,7 +1,7 @@
 //! Tencent Cloud SCF image functions. Source: platform page "WebServer image function", tencentcloud.com, 2023-07-10
 //! (port, event path, headers); which status marks a failed event is documented nowhere: "to be measured on SCF".
 
-use super::{Contract, Names, Platform, always, by_status, number_in};
+use super::{Contract, Names, Platform, always, by_status, number_in, whole};
 use std::time::Duration;
 
 pub(super) const CONTRACT: Contract = Contract {
@@ -13,6 +13,7 @@ pub(super) const CONTRACT: Contract = Contract {
     is_event: always,
     hooks: &[],
     names: Names {
+        request_id: "x-scf-request-id",
         function_name: "x-scf-name",
         function_version: "x-scf-version",
         namespace: "x-scf-namespace",
@@ -26,7 +27,7 @@ pub(super) const CONTRACT: Contract = Contract {
         secret_key: "x-scf-secret-key",
         session_token: "x-scf-session-token",
     },
-    request_id: |headers| headers.get("x-scf-request-id").unwrap_or_default(),
+    identity: whole,
     timeout: |text| number_in(text, 1..=900).map(|seconds| Duration::from_secs(seconds.into())),
     memory_mb: |text| number_in(text, 64..=65_535),
     secret_headers: &["x-scf-secret-id", "x-scf-secret-key", "x-scf-session-token"],
