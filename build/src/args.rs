@@ -2,6 +2,7 @@
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use microimage::cargo;
+use microimage::check::Provider;
 use microimage::elf::Architecture;
 use microimage::image;
 use microimage::layer;
@@ -21,12 +22,27 @@ pub enum Command {
     Image(ImageArguments),
     /// Pack what a recipe names; nothing is compiled
     Build(BuildArguments),
+    /// Show what is in an image
+    Inspect(InspectArguments),
+    /// Show what differs between two images; exit code 1 if anything does
+    Diff(DiffArguments),
+    /// Hold an image to a platform's rules; exit code 1 if one is broken
+    Check(CheckArguments),
+    /// Push an image to a registry and print the reference to deploy
+    Push(PushArguments),
+    /// Pull an image from a registry into an image layout
+    Pull(PullArguments),
+    /// Unpack an image's files into a new folder
+    Unpack(UnpackArguments),
 }
 
 #[derive(Args)]
 pub struct ImageArguments {
     /// Workspace package or example; the template when not given
     pub function: Option<String>,
+    /// Compile and stage target/image/root/app only, for `docker build -f scratch.Dockerfile`
+    #[arg(long)]
+    pub stage_only: bool,
     /// How the program is compiled
     #[arg(long, value_enum, default_value = "fast")]
     pub profile: Profile,
@@ -47,6 +63,89 @@ pub struct BuildArguments {
     pub output: PathBuf,
     #[command(flatten)]
     pub pack: PackArguments,
+}
+
+#[derive(Args)]
+pub struct InspectArguments {
+    /// Layout folder, archive file, or HOST/NAME:TAG
+    #[arg(default_value = "target/image/oci")]
+    pub image: String,
+    /// As JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Args)]
+pub struct DiffArguments {
+    /// Layout folder, archive file, or HOST/NAME:TAG
+    pub left: String,
+    /// The other
+    pub right: String,
+}
+
+#[derive(Args)]
+pub struct CheckArguments {
+    /// Layout folder, archive file, or HOST/NAME:TAG
+    #[arg(default_value = "target/image/oci")]
+    pub image: String,
+    /// Whose rules
+    #[arg(long, value_enum, default_value = "scf")]
+    pub platform: PlatformName,
+    /// Memory that the function is to have, in MiB
+    #[arg(long, value_name = "MIB")]
+    pub memory: Option<u64>,
+    /// Start it as the platform would, read-only with a tmpfs /tmp, and play events against it
+    #[arg(long)]
+    pub run: bool,
+    /// Recorded events for --run: a JSON file, or a folder of them
+    #[arg(long, value_name = "PATH", requires = "run")]
+    pub events: Option<PathBuf>,
+    /// As JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Args)]
+pub struct PushArguments {
+    /// HOST/NAME:TAG
+    pub reference: String,
+    /// Layout folder or archive file
+    #[arg(long, default_value = "target/image/oci")]
+    pub image: String,
+}
+
+#[derive(Args)]
+pub struct PullArguments {
+    /// HOST/NAME:TAG or HOST/NAME@DIGEST
+    pub reference: String,
+    /// The layout folder to write
+    #[arg(short, long)]
+    pub output: PathBuf,
+    /// Which platform of an index
+    #[arg(long, default_value = "amd64")]
+    pub arch: Architecture,
+}
+
+#[derive(Args)]
+pub struct UnpackArguments {
+    /// Layout folder, archive file, or HOST/NAME:TAG
+    pub image: String,
+    /// The folder to make
+    pub folder: PathBuf,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+pub enum PlatformName {
+    /// Tencent Cloud SCF, image functions
+    Scf,
+    /// Alibaba Cloud Function Compute
+    Fc,
+    /// AWS Lambda with the Web Adapter
+    Lambda,
+    /// Google Cloud Run
+    Cloudrun,
+    /// Knative Serving
+    Knative,
 }
 
 #[derive(Args)]
@@ -116,6 +215,19 @@ impl From<Profile> for cargo::Profile {
             Profile::Small => cargo::Profile::Small,
             Profile::Tiny => cargo::Profile::Tiny,
             Profile::Hardened => cargo::Profile::Hardened,
+        }
+    }
+}
+
+impl PlatformName {
+    /// Its rules.
+    pub fn provider(self) -> &'static Provider {
+        match self {
+            PlatformName::Scf => &Provider::SCF,
+            PlatformName::Fc => &Provider::FC,
+            PlatformName::Lambda => &Provider::LAMBDA,
+            PlatformName::Cloudrun => &Provider::CLOUDRUN,
+            PlatformName::Knative => &Provider::KNATIVE,
         }
     }
 }

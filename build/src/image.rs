@@ -138,6 +138,7 @@ pub struct Image(Arc<Parts>);
 #[derive(Debug)]
 struct Parts {
     reference: Option<String>,
+    chosen_from_index: bool,
     media_type: String,
     manifest_bytes: Vec<u8>,
     manifest_digest: Digest,
@@ -225,6 +226,7 @@ impl Image {
         };
         Ok(Image(Arc::new(Parts {
             reference: None,
+            chosen_from_index: false,
             media_type,
             manifest_digest: Digest::of(&manifest),
             manifest_bytes: manifest,
@@ -238,17 +240,30 @@ impl Image {
 
     /// The same image under a name, such as `echo:latest`.
     pub fn with_reference(self, reference: impl Into<String>) -> Image {
-        let mut parts = match Arc::try_unwrap(self.0) {
-            Ok(parts) => parts,
-            Err(shared) => shared.copy(),
-        };
+        let mut parts = self.into_parts();
         parts.reference = Some(reference.into());
         Image(Arc::new(parts))
+    }
+
+    /// The same image, found by choosing one of several platforms in an index.
+    pub fn with_index(self) -> Image {
+        let mut parts = self.into_parts();
+        parts.chosen_from_index = true;
+        Image(Arc::new(parts))
+    }
+
+    fn into_parts(self) -> Parts {
+        Arc::try_unwrap(self.0).unwrap_or_else(|shared| shared.copy())
     }
 
     /// The name that the image was found or built under, if it has one.
     pub fn reference(&self) -> Option<&str> {
         self.0.reference.as_deref()
+    }
+
+    /// Whether the name that the image was found under is that of an index of several platforms.
+    pub fn chosen_from_index(&self) -> bool {
+        self.0.chosen_from_index
     }
 
     /// Media type of the manifest: OCI's or Docker's.
@@ -372,6 +387,7 @@ impl Parts {
     fn copy(&self) -> Parts {
         Parts {
             reference: self.reference.clone(),
+            chosen_from_index: self.chosen_from_index,
             media_type: self.media_type.clone(),
             manifest_bytes: self.manifest_bytes.clone(),
             manifest_digest: self.manifest_digest,

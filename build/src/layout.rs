@@ -103,7 +103,7 @@ pub fn read(store: &dyn Store, select: Option<&str>) -> Result<Image, LayoutErro
         other => return Err(LayoutError::Malformed(at, format!("imageLayoutVersion is {other:?}, `1.0.0` is known"))),
     }
     let mut index = parse_index(&read_json_file(store, "index.json")?, &at)?;
-    for _ in 0..MAX_INDEX_DEPTH {
+    for depth in 0..MAX_INDEX_DEPTH {
         let chosen = choose(&index, select, &at)?;
         let descriptor = image::descriptor(&chosen)?;
         let bytes = read_json_blob(store, &descriptor)?;
@@ -127,6 +127,7 @@ pub fn read(store: &dyn Store, select: Option<&str>) -> Result<Image, LayoutErro
         if let Some(error) = broken {
             return Err(error);
         }
+        let image = if depth > 0 { image.with_index() } else { image };
         return Ok(match name_of(&chosen) {
             Some(name) => image.with_reference(name),
             None => image,

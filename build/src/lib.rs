@@ -26,6 +26,7 @@ pub mod entry;
 // The rim: disks.
 pub mod archive;
 pub mod cargo;
+pub mod check;
 pub mod contents;
 pub mod context;
 pub mod inspect;

@@ -259,11 +259,13 @@ impl Registry {
         self.runtime.block_on(async {
             self.authorize(RegistryOperation::Pull).await?;
             let mut manifest = self.manifest(&self.reference).await?;
+            let mut chosen = false;
             if let Ok(index) = serde_json::from_slice::<ImageIndex>(&manifest)
                 && image::parse_manifest(&manifest).is_err()
             {
                 let digest = self.choose(&index, architecture)?;
                 manifest = self.manifest(&self.reference.clone_with_digest(digest)).await?;
+                chosen = true;
             }
             let parsed = image::parse_manifest(&manifest)?;
             let config = image::descriptor(parsed.config())?;
@@ -287,7 +289,8 @@ impl Registry {
                 let (file, size) = (Arc::clone(file), *size);
                 Blob::new(move || Ok(Box::new(BufReader::with_capacity(1 << 16, section(&file, size)))))
             })?;
-            Ok(image.with_reference(self.reference.whole()))
+            let image = image.with_reference(self.reference.whole());
+            Ok(if chosen { image.with_index() } else { image })
         })
     }
 

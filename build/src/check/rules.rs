@@ -1,0 +1,429 @@
+//! The rules, one function each, in the order in which a deployment would meet them. A rule returns what it saw and what to do
+//! about it; it never shows a value that may be a secret.
+
+use super::provider::{Provider, Size, Word};
+use super::{Finding, Verdict};
+use crate::contents::{self, Contents, ContentsError, Found, What};
+use crate::elf::{Architecture, ElfError, StaticElf};
+use crate::entry::Limits;
+use crate::image::{Compression, Image, media_type};
+use crate::inspect::size;
+use crate::rootfs::normalize;
+use regex::Regex;
+use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
+
+/// The largest program that is read, in bytes.
+const MAX_PROGRAM_BYTES: u64 = 1 << 30;
+
+/// What is judged.
+pub(super) struct Subject<'a> {
+    pub image: &'a Image,
+    pub contents: &'a Contents,
+    pub provider: &'static Provider,
+    pub memory_mib: Option<u64>,
+    /// How the image was named.
+    pub place: &'a str,
+}
+
+/// How a rule turned out: verdict, evidence, remedy.
+type Outcome = (Verdict, String, String);
+
+fn pass(evidence: impl Into<String>) -> Outcome {
+    (Verdict::Pass, evidence.into(), String::new())
+}
+
+fn warn(evidence: impl Into<String>, remedy: impl Into<String>) -> Outcome {
+    (Verdict::Warn, evidence.into(), remedy.into())
+}
+
+fn fail(evidence: impl Into<String>, remedy: impl Into<String>) -> Outcome {
+    (Verdict::Fail, evidence.into(), remedy.into())
+}
+
+/// Every rule, in order.
+pub(super) fn all(subject: &Subject<'_>) -> Result<Vec<Finding>, ContentsError> {
+    let mut findings = Vec::new();
+    let mut add = |rule, (verdict, evidence, remedy): Outcome, source| {
+        findings.push(Finding { rule, verdict, evidence, remedy, source })
+    };
+    let provider = subject.provider.source;
+    let oci = "OCI image-spec 1.1";
+    add("format", format(subject), provider);
+    add("one manifest", one_manifest(subject), provider);
+    add("architecture", architecture(subject), provider);
+    add("size", image_size(subject), provider);
+    add("memory", memory(subject), provider);
+    add("layers", layers(subject), "benches/coldstart: each layer is a request and an unpacking of its own");
+    add("compression", compression(subject), provider);
+    add("contents", diff_ids(subject), "OCI image-spec 1.1, config.md, rootfs.diff_ids");
+    add("port", port(subject), provider);
+    add("entrypoint", entrypoint(subject), oci);
+    add("arguments", arguments(subject), provider);
+    add("program", program(subject)?, "an image from scratch has no dynamic linker");
+    add("user", user(subject), "OCI image-spec 1.1, config.md, User");
+    add("working folder", working_dir(subject), "OCI image-spec 1.1, config.md, WorkingDir");
+    add("readable", readable(subject), provider);
+    add("/tmp", tmp(subject), provider);
+    add("pinned", pinned(subject), provider);
+    add("secrets", secrets(subject), "an image is readable by everyone who may pull it");
+    Ok(findings)
+}
+
+fn format(subject: &Subject<'_>) -> Outcome {
+    match subject.image.media_type() {
+        kind @ (media_type::OCI_MANIFEST | media_type::DOCKER_MANIFEST) => pass(kind),
+        other => fail(format!("the manifest is `{other}`"), "build an OCI or Docker v2 schema 2 image"),
+    }
+}
+
+fn one_manifest(subject: &Subject<'_>) -> Outcome {
+    let remedy = "push one platform's manifest under a tag of its own (`microimage push`), without attestations";
+    match (subject.image.chosen_from_index(), subject.provider.index) {
+        (false, _) => pass("the name is that of one manifest"),
+        (true, Word::Allowed) => warn("the name is that of an index; each pull asks once more", remedy),
+        (true, Word::Undocumented) => warn("the name is that of an index, which the documents do not mention", remedy),
+        (true, Word::Refused) => fail("the name is that of an index", remedy),
+    }
+}
+
+fn architecture(subject: &Subject<'_>) -> Outcome {
+    let (os, architecture) = (subject.image.os(), subject.image.architecture());
+    if os == "linux" && subject.provider.architectures.contains(&architecture.as_str()) {
+        return pass(format!("{os}/{architecture}"));
+    }
+    fail(
+        format!("{os}/{architecture}; the platform runs linux on {}", subject.provider.architectures.join(", ")),
+        "build with `--arch amd64`",
+    )
+}
+
+fn image_size(subject: &Subject<'_>) -> Outcome {
+    let compressed = subject.image.total_compressed_bytes();
+    let uncompressed: u64 = subject.contents.layers.iter().map(|layer| layer.uncompressed_bytes).sum();
+    let evidence = format!("{} compressed, {} unpacked", size(compressed), size(uncompressed));
+    match subject.provider.max_size {
+        None => pass(format!("{evidence}; no limit is documented")),
+        Some((limit, what)) => {
+            let counted = if what == Size::Compressed { compressed } else { uncompressed };
+            let evidence = format!("{evidence}, at most {}", size(limit));
+            if counted < limit {
+                pass(evidence)
+            } else {
+                fail(evidence, "leave out what the function does not need (`microimage inspect` lists it)")
+            }
+        }
+    }
+}
+
+fn memory(subject: &Subject<'_>) -> Outcome {
+    if subject.provider.memory_tiers.is_empty() {
+        return pass("no advice is documented");
+    }
+    let compressed = subject.image.total_compressed_bytes();
+    let tier = subject.provider.memory_tiers.iter().find(|(below, _)| compressed < *below);
+    let needed = tier.map_or(2048, |(_, mib)| *mib);
+    match subject.memory_mib {
+        Some(given) if given < needed => warn(
+            format!("{given} MiB; an image of {} should have at least {needed} MiB", size(compressed)),
+            format!("give the function {needed} MiB or make the image smaller"),
+        ),
+        Some(given) => pass(format!("{given} MiB; at least {needed} MiB are advised")),
+        None if needed <= 256 => pass(format!("any memory size suits an image of {}", size(compressed))),
+        None => warn(
+            format!("an image of {} should have at least {needed} MiB", size(compressed)),
+            "say with `--memory` how much the function has",
+        ),
+    }
+}
+
+fn layers(subject: &Subject<'_>) -> Outcome {
+    match subject.image.layers().len() {
+        1 => pass("one"),
+        n => warn(format!("{n}"), "pack the files as one layer (`microimage build`)"),
+    }
+}
+
+fn compression(subject: &Subject<'_>) -> Outcome {
+    let mut kinds = Vec::new();
+    for layer in subject.image.layers() {
+        let name = match Compression::of_media_type(&layer.descriptor().media_type) {
+            Some(Compression::Gzip) => "gzip",
+            Some(Compression::None) => "none",
+            Some(Compression::Zstd) => "zstd",
+            None => "unknown",
+        };
+        if !kinds.contains(&name) {
+            kinds.push(name);
+        }
+    }
+    let evidence = kinds.join(", ");
+    let remedy = "build with `--compression gzip`";
+    let docker_zstd = subject.image.media_type() == media_type::DOCKER_MANIFEST && kinds.contains(&"zstd");
+    match subject.provider.zstd {
+        _ if docker_zstd => fail("zstd, which Docker's manifest has no media type for", remedy),
+        _ if !kinds.contains(&"zstd") || subject.provider.zstd == Word::Allowed => pass(evidence),
+        Word::Refused => fail(evidence, remedy),
+        _ => warn(format!("{evidence}; the documents do not mention zstd"), remedy),
+    }
+}
+
+fn diff_ids(subject: &Subject<'_>) -> Outcome {
+    let mut pairs = subject.image.layers().iter().zip(&subject.contents.layers);
+    match pairs.find(|(layer, found)| layer.diff_id() != found.diff_id) {
+        None => pass("every layer is what manifest and configuration say"),
+        Some((layer, found)) => fail(
+            format!(
+                "layer `{}` unpacks to `{}`, the configuration says `{}`",
+                layer.descriptor().digest,
+                found.diff_id,
+                layer.diff_id()
+            ),
+            "build the image again: every runtime refuses it",
+        ),
+    }
+}
+
+fn port(subject: &Subject<'_>) -> Outcome {
+    let wanted = subject.provider.port;
+    let own_port = subject.image.env().iter().find_map(|line| line.strip_prefix("PORT="));
+    if let Some(value) = own_port.filter(|value| *value != wanted.to_string()) {
+        let evidence = format!("the image sets PORT={}, the platform asks port {wanted}", value.escape_debug());
+        return fail(evidence, "remove ENV PORT from the recipe");
+    }
+    let ports = subject.image.exposed_ports();
+    if ports.contains(&format!("{wanted}/tcp")) {
+        return pass(format!("exposes {wanted}/tcp"));
+    }
+    let seen = if ports.is_empty() { "exposes no port".to_owned() } else { format!("exposes {}", ports.join(", ")) };
+    if subject.provider.port_from_env {
+        return pass(format!("{seen}; the platform sets PORT (usually {wanted}), which the program must honour"));
+    }
+    warn(
+        format!("{seen}; the platform asks port {wanted} on 0.0.0.0"),
+        format!("`EXPOSE {wanted}`, and listen there (`--run` finds out)"),
+    )
+}
+
+fn entrypoint(subject: &Subject<'_>) -> Outcome {
+    let argv = subject.image.argv();
+    let Some(program) = argv.first() else {
+        return fail("the image starts nothing", "add `ENTRYPOINT [\"/app\"]` to the recipe");
+    };
+    let shells = ["sh", "bash", "ash", "dash", "zsh", "busybox", "env"];
+    let name = program.rsplit('/').next().unwrap_or(program);
+    if shells.contains(&name) {
+        return warn(
+            format!("{argv:?} starts through `{name}`, which costs time and receives the signals"),
+            "name the program itself in exec form",
+        );
+    }
+    pass(format!("{argv:?}"))
+}
+
+fn arguments(subject: &Subject<'_>) -> Outcome {
+    let argv = subject.image.argv();
+    if !subject.provider.splits_arguments {
+        return pass("may hold blanks");
+    }
+    match argv.iter().find(|word| word.contains(char::is_whitespace) || word.is_empty()) {
+        None => pass("none holds a blank"),
+        Some(word) => fail(
+            format!("`{}` holds a blank or is empty; the platform splits arguments at blanks", word.escape_debug()),
+            "pass it in the environment",
+        ),
+    }
+}
+
+/// The program's path in the image, links followed, and what is there.
+fn find_program(subject: &Subject<'_>) -> Option<(PathBuf, Found)> {
+    let argv = subject.image.argv();
+    let program = argv.first()?;
+    let search =
+        subject.image.env().iter().find_map(|line| line.strip_prefix("PATH=")).unwrap_or(crate::recipe::DEFAULT_PATH);
+    let folder = subject.image.working_dir();
+    let candidates = match program.contains('/') {
+        true => vec![normalize(folder, program)],
+        false => search.split(':').map(|path| normalize(folder, &format!("{path}/{program}"))).collect(),
+    };
+    candidates.into_iter().find_map(|path| follow(subject.contents, path))
+}
+
+fn follow(contents: &Contents, mut path: String) -> Option<(PathBuf, Found)> {
+    for _ in 0..40 {
+        let found = contents.files.get(Path::new(&path));
+        match found {
+            Some(Found { what: What::Symlink { target }, .. }) => {
+                let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder).to_owned();
+                path = normalize(&folder, target.to_str()?);
+            }
+            Some(found) => return Some((path.into(), found.clone())),
+            None => {
+                // A link among the parents, as usrmerge makes them: `/bin/x` where bin is a link to usr/bin.
+                let (at, target) =
+                    path.match_indices('/').find_map(|(end, _)| match contents.files.get(Path::new(&path[..end])) {
+                        Some(Found { what: What::Symlink { target }, .. }) => Some((end, target.to_str()?.to_owned())),
+                        _ => None,
+                    })?;
+                let folder = path[..at].rsplit_once('/').map_or("", |(folder, _)| folder);
+                path = normalize(folder, &format!("{target}{}", &path[at..]));
+            }
+        }
+    }
+    None
+}
+
+fn program(subject: &Subject<'_>) -> Result<Outcome, ContentsError> {
+    let Some((path, found)) = find_program(subject) else {
+        return Ok(fail(
+            "the program that the entrypoint names is not in the image",
+            "COPY it to where the entrypoint looks",
+        ));
+    };
+    let shown = format!("/{}", path.display());
+    if found.mode & 0o001 == 0 {
+        return Ok(fail(
+            format!("`{shown}` has mode {:o}: not every user may execute it", found.mode),
+            "`chmod 0755` before it is copied",
+        ));
+    }
+    let Ok(architecture) = subject.image.architecture().parse::<Architecture>() else {
+        return Ok((
+            Verdict::Skip,
+            format!("`{shown}`: programs for {} are not read", subject.image.architecture()),
+            String::new(),
+        ));
+    };
+    let bytes = contents::read_file(subject.image, &path, MAX_PROGRAM_BYTES, &Limits::default())?.unwrap_or_default();
+    Ok(match StaticElf::parse(&bytes, architecture) {
+        Ok(elf) => pass(format!(
+            "`{shown}` is static, {}{}",
+            size(elf.size_bytes()),
+            if elf.position_independent() { ", position independent" } else { "" }
+        )),
+        Err(ElfError::Interpreter { interpreter, .. }) => {
+            match follow(subject.contents, normalize("/", &interpreter)) {
+                Some(_) => warn(
+                    format!("`{shown}` is dynamic; its linker `{interpreter}` is in the image"),
+                    "a static program starts in less time: build for a musl target",
+                ),
+                None => fail(
+                    format!("`{shown}` is dynamic and its linker `{interpreter}` is not in the image"),
+                    "build it for a musl target, or copy the linker and the libraries",
+                ),
+            }
+        }
+        Err(ElfError::NotElf(what)) => warn(
+            format!("`{shown}` is {what}, not a program of its own"),
+            "make sure that what runs it is in the image",
+        ),
+        Err(error) => fail(format!("`{shown}`: {error}"), "build it again for the image's architecture"),
+    })
+}
+
+fn user(subject: &Subject<'_>) -> Outcome {
+    let user = subject.image.user();
+    let mut names = user.split(':').filter(|part| !part.is_empty() && part.parse::<u32>().is_err());
+    match names.next() {
+        None if user.is_empty() => pass("root, as none is stated"),
+        None => pass(format!("`{user}`")),
+        Some(_) if subject.contents.files.contains_key(Path::new("etc/passwd")) => {
+            pass(format!("`{user}`, with /etc/passwd in the image"))
+        }
+        Some(name) => fail(
+            format!("`{name}` is a name, and the image has no /etc/passwd"),
+            "use a number in USER, or build with `--passwd NAME:UID`",
+        ),
+    }
+}
+
+fn working_dir(subject: &Subject<'_>) -> Outcome {
+    let folder = subject.image.working_dir();
+    if normalize("/", folder).is_empty()
+        || follow(subject.contents, normalize("/", folder)).is_some_and(|(_, f)| f.what == What::Folder)
+    {
+        return pass(format!("`{folder}`"));
+    }
+    fail(
+        format!("`{folder}` is not in the image, and a read-only root cannot be given one"),
+        "add `WORKDIR` to the recipe, which makes it",
+    )
+}
+
+fn readable(subject: &Subject<'_>) -> Outcome {
+    let closed = subject.contents.files.iter().filter(|(_, found)| match found.what {
+        What::Folder => found.mode & 0o005 != 0o005,
+        What::File { .. } => found.mode & 0o004 == 0,
+        What::Symlink { .. } => false,
+    });
+    let closed: Vec<_> = closed.map(|(path, found)| format!("`/{}` ({:o})", path.display(), found.mode)).collect();
+    match closed.len() {
+        0 => pass("every file and folder, by any user"),
+        n => fail(
+            format!("{n} are closed to other users: {}", closed[..n.min(5)].join(", ")),
+            "`chmod -R a+rX` before they are copied",
+        ),
+    }
+}
+
+fn tmp(subject: &Subject<'_>) -> Outcome {
+    let below: Vec<_> =
+        subject.contents.files.keys().filter(|path| path.starts_with("tmp") && **path != Path::new("tmp")).collect();
+    match below.first() {
+        None => pass("nothing is shipped there"),
+        Some(_) if !subject.provider.tmp_is_overlaid => pass("the platform leaves it as it is"),
+        Some(first) => fail(
+            format!("{} entries, `/{}` first, that the platform's own /tmp will hide", below.len(), first.display()),
+            "ship them elsewhere",
+        ),
+    }
+}
+
+fn pinned(subject: &Subject<'_>) -> Outcome {
+    let on_disk = Path::new(subject.place.split('#').next().unwrap_or_default()).exists();
+    if on_disk {
+        return (
+            Verdict::Skip,
+            "the image is on this disk; `microimage push` prints the pinned form".into(),
+            String::new(),
+        );
+    }
+    if subject.place.contains("@sha256:") {
+        return pass("by digest");
+    }
+    let pinned = format!("{}@{}", subject.image.reference().unwrap_or(subject.place), subject.image.manifest_digest());
+    warn("by tag, which can be moved under a running function", format!("deploy `{pinned}`"))
+}
+
+/// Names that promise a secret.
+static SECRET_NAMES: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(r"(?i:secret|passw(or)?d|passphrase|api_?key|access_?key|private_?key|credential|(^|_)token$)")
+        .expect("our own expression")
+});
+/// Values that look like one: cloud key ids, private keys, tokens of code forges, a password in an URL.
+static SECRET_VALUES: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(r"AKID[0-9A-Za-z]{13,40}|LTAI[0-9A-Za-z]{12,30}|AKIA[0-9A-Z]{16}|-----BEGIN [A-Z ]*PRIVATE KEY|gh[pousr]_[0-9A-Za-z]{36}|glpat-[0-9A-Za-z_-]{20}|://[^/:@\s]+:[^/@\s]+@")
+        .expect("our own expression")
+});
+
+fn secrets(subject: &Subject<'_>) -> Outcome {
+    let env = subject.image.env().iter().map(|line| ("env", line.split_once('=').unwrap_or((line, ""))));
+    let labels = subject.image.labels().into_iter().map(|pair| ("label", pair));
+    let annotations = subject.image.annotations().into_iter().map(|pair| ("annotation", pair));
+    let suspicious = |(_, (name, value)): &(&str, (&str, &str))| {
+        !value.is_empty() && (SECRET_NAMES.is_match(name) || SECRET_VALUES.is_match(value))
+    };
+    let found: Vec<_> = env
+        .chain(labels)
+        .chain(annotations)
+        .filter(suspicious)
+        .map(|(kind, (name, _))| format!("{kind} `{}`", name.escape_debug()))
+        .collect();
+    if found.is_empty() {
+        return pass("none in environment, labels or annotations");
+    }
+    fail(
+        format!("{} may hold a secret (values are not shown)", found.join(", ")),
+        "pass it at run time: bind a role, or set the function's environment",
+    )
+}

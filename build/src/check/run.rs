@@ -1,0 +1,284 @@
+//! Starts the image as a platform would and looks: read-only root, a tmpfs over /tmp, nothing but loopback, then requests on its port. It
+//! uses the sandbox of this crate and needs its namespaces. Requests are HTTP/1.1 (RFC 9112), one a connection.
+
+use super::{Finding, Provider, Verdict};
+use crate::entry::Limits;
+use crate::image::Image;
+use crate::sandbox::{self, Instance, Launcher, Plan};
+use crate::unpack::{UnpackError, unpack_image};
+use rustix::net::connect;
+use std::fs;
+use std::io::{self, Read, Write};
+use std::net::{Ipv4Addr, SocketAddrV4, TcpStream};
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+/// The program must listen within this: SCF's bound, the shortest that is documented as one.
+const LISTEN_LIMIT: Duration = Duration::from_secs(30);
+/// A reply must come within this: SCF's default function timeout, the shortest.
+const REPLY_LIMIT: Duration = Duration::from_secs(3);
+/// The most events that are played: one socket each is made inside the sandbox.
+const MAX_EVENTS: usize = 200;
+/// The largest event, in bytes: SCF's limit for a synchronous event.
+const MAX_EVENT_BYTES: u64 = 6 << 20;
+
+/// Why the image could not be tried.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// It does not unpack.
+    #[error(transparent)]
+    Unpack(#[from] UnpackError),
+    /// The sandbox.
+    #[error(transparent)]
+    Sandbox(#[from] sandbox::Error),
+    /// Its user is not known.
+    #[error(transparent)]
+    User(#[from] sandbox::UserError),
+    /// A file or folder on this side.
+    #[error("`{path}` cannot be {what}: {source}")]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// What was tried.
+        what: &'static str,
+        /// The system's word.
+        source: io::Error,
+    },
+}
+
+/// Starts `image` with this executable as the sandbox's helper and plays `events` (a file, or a folder of JSON files; without
+/// them one GET) against it.
+///
+/// # Errors
+/// [`RunError`] when it cannot be tried at all; what the program does wrong is a finding.
+pub fn run(
+    image: &Image,
+    provider: &'static Provider,
+    events: Option<&Path>,
+    helper: &Path,
+) -> Result<Vec<Finding>, RunError> {
+    let events = match events {
+        Some(path) => read_events(path)?,
+        None => Vec::new(),
+    };
+    let at = |path: &Path, what| {
+        let path = path.to_owned();
+        move |source| RunError::File { path, what, source }
+    };
+    let home = tempfile::tempdir().map_err(at(Path::new("a temporary folder"), "made"))?;
+    let rootfs = home.path().join("rootfs");
+    unpack_image(image, &rootfs, &Limits::default())?;
+    let (uid, gid) = sandbox::user_of(&rootfs, image.user())?;
+    let mut env = image.env().to_vec();
+    if provider.name == "scf" {
+        env.push("TENCENTCLOUD_RUNENV=SCF".into());
+    } else {
+        env.push(format!("PORT={}", provider.port));
+    }
+    let plan = Plan {
+        rootfs,
+        argv: image.argv(),
+        env,
+        cwd: image.working_dir().to_owned(),
+        uid,
+        gid,
+        limits: sandbox::Limits::default(),
+        core: None,
+        sockets: 1 + events.len().max(1), // one to wait with, one a request
+        low_ports: true,
+    };
+    let mut launcher = Launcher::start(helper)?;
+    let started = Instant::now();
+    let mut instance = launcher.launch(&plan)?;
+    let mut sockets = instance.take_sockets();
+    let mut findings = Vec::new();
+    let listening = wait_listening(&mut instance, &mut sockets, provider.port, started);
+    let alive = listening.is_ok();
+    findings.push(finding(
+        provider,
+        "starts",
+        match &listening {
+            Ok(after) => Ok(format!(
+                "listens on port {} after {:.1} ms, root read-only, /tmp a tmpfs",
+                provider.port,
+                after.as_secs_f64() * 1e3
+            )),
+            Err(why) => Err(why.clone()),
+        },
+        format!("listen on 0.0.0.0:{} within {} s and write to /tmp only", provider.port, LISTEN_LIMIT.as_secs()),
+    ));
+    if alive {
+        let requests = match events.is_empty() {
+            true => vec![("GET /".to_owned(), get())],
+            false => events.iter().map(|(name, body)| (format!("`{name}`"), post(provider, body))).collect(),
+        };
+        for (name, request) in requests {
+            let socket = sockets.pop().ok_or_else(|| "no socket is left".to_owned());
+            findings.push(judged(
+                provider,
+                "answers",
+                &name,
+                socket.and_then(|socket| ask(socket, provider.port, &request)),
+            ));
+        }
+        let outcome = if instance.has_ended() {
+            Err("it has ended after the last reply".to_owned())
+        } else {
+            Ok("it still runs after the last reply".to_owned())
+        };
+        findings.push(finding(provider, "stays", outcome, "an instance answers many requests: do not exit after one"));
+    }
+    let said = instance.output_tail();
+    let exit = launcher.end(instance)?;
+    if let Some(last) = findings.iter_mut().rfind(|f| f.verdict == Verdict::Fail) {
+        let said = said.trim();
+        let tail: String = said.chars().skip(said.chars().count().saturating_sub(600)).collect();
+        last.evidence = format!("{}; it {exit}, and printed last: {:?}", last.evidence, tail);
+    }
+    Ok(findings)
+}
+
+/// Connects until the port answers, the program ends, or the time is up. What stays open is closed by drop.
+fn wait_listening(
+    instance: &mut Instance,
+    sockets: &mut Vec<OwnedFd>,
+    port: u16,
+    started: Instant,
+) -> Result<Duration, String> {
+    // Linux lets a TCP socket try again after a refusal.
+    let socket = sockets.pop().ok_or("no socket is left")?;
+    loop {
+        match connect(&socket, &loopback(port)) {
+            Ok(()) => return Ok(started.elapsed()),
+            Err(_) if instance.has_ended() => return Err("it ended before it listened".into()),
+            Err(_) if started.elapsed() > LISTEN_LIMIT => {
+                return Err(format!("nothing listens on port {port} after {} s", LISTEN_LIMIT.as_secs()));
+            }
+            Err(_) => {
+                // Nothing tells when a stranger's program listens: the end of the program is what is waited for between two tries.
+                instance.wait_end(Duration::from_millis(1));
+            }
+        }
+    }
+}
+
+/// One request on one socket of the sandbox; the reply's status line.
+fn ask(socket: OwnedFd, port: u16, request: &[u8]) -> Result<u16, String> {
+    connect(&socket, &loopback(port)).map_err(|e| format!("cannot connect: {e}"))?;
+    let mut stream = TcpStream::from(socket);
+    let talk = |stream: &mut TcpStream| -> io::Result<Vec<u8>> {
+        stream.set_read_timeout(Some(REPLY_LIMIT))?;
+        stream.set_write_timeout(Some(REPLY_LIMIT))?;
+        stream.write_all(request)?;
+        let mut reply = Vec::new();
+        stream.take(16 << 20).read_to_end(&mut reply)?;
+        Ok(reply)
+    };
+    let reply = talk(&mut stream).map_err(|e| match e.kind() {
+        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => {
+            format!("no whole reply within {} s", REPLY_LIMIT.as_secs())
+        }
+        _ => format!("the connection failed: {e}"),
+    })?;
+    let mut headers = [httparse::EMPTY_HEADER; 128];
+    let mut parsed = httparse::Response::new(&mut headers);
+    match parsed.parse(&reply) {
+        Ok(httparse::Status::Complete(_)) => parsed.code.ok_or_else(|| "the reply has no status".to_owned()),
+        Ok(httparse::Status::Partial) if reply.is_empty() => Err("the connection was closed without a reply".into()),
+        Ok(httparse::Status::Partial) => Err("the reply ends within its head".into()),
+        Err(error) => Err(format!("the reply is not HTTP/1.1: {error}")),
+    }
+}
+
+fn loopback(port: u16) -> SocketAddrV4 {
+    SocketAddrV4::new(Ipv4Addr::LOCALHOST, port)
+}
+
+/// A reply below 400 is what a platform calls success; a refusal may be right for an event that is not this function's.
+fn judged(provider: &Provider, rule: &'static str, what: &str, result: Result<u16, String>) -> Finding {
+    let (verdict, evidence, remedy) = match result {
+        Ok(status @ 0..400) => (Verdict::Pass, format!("status {status}"), ""),
+        Ok(status @ 400..500) => (
+            Verdict::Warn,
+            format!("status {status}: the function refuses it"),
+            "play events that the function is meant for (`--events`)",
+        ),
+        Ok(status) => (Verdict::Fail, format!("status {status}"), "find the cause in what the function logs"),
+        Err(why) => (Verdict::Fail, why, "answer every request, whatever it holds"),
+    };
+    Finding { rule, verdict, evidence: format!("{what}: {evidence}"), remedy: remedy.into(), source: provider.source }
+}
+
+fn get() -> Vec<u8> {
+    b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".to_vec()
+}
+
+/// An event as the platform posts it, with the context headers that it always sends.
+fn post(provider: &Provider, body: &[u8]) -> Vec<u8> {
+    let path = provider.event_path.unwrap_or("/");
+    let context = match provider.name {
+        "scf" => {
+            "X-Scf-Request-Id: 00000000-0000-4000-8000-000000000000\r\nX-Scf-Memory: 128\r\nX-Scf-Timeout: 3\r\nX-Scf-Version: $LATEST\r\n\
+             X-Scf-Name: check\r\nX-Scf-Namespace: default\r\nX-Scf-Region: ap-guangzhou\r\nX-Scf-Appid: 0\r\nX-Scf-Uin: 0\r\n"
+        }
+        "fc" => "x-fc-request-id: 00000000-0000-4000-8000-000000000000\r\nx-fc-control-path: /invoke\r\n",
+        "lambda" => "x-amzn-request-context: {}\r\nx-amzn-lambda-context: {}\r\n",
+        _ => "",
+    };
+    let head = format!(
+        "POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {}\r\n{context}Connection: close\r\n\r\n",
+        body.len()
+    );
+    [head.as_bytes(), body].concat()
+}
+
+fn finding(
+    provider: &Provider,
+    rule: &'static str,
+    result: Result<String, String>,
+    remedy: impl Into<String>,
+) -> Finding {
+    match result {
+        Ok(evidence) => {
+            Finding { rule, verdict: Verdict::Pass, evidence, remedy: String::new(), source: provider.source }
+        }
+        Err(evidence) => {
+            Finding { rule, verdict: Verdict::Fail, evidence, remedy: remedy.into(), source: provider.source }
+        }
+    }
+}
+
+/// The events of a file or folder, sorted by name. Recorded replies (`….response….json`) are no events.
+fn read_events(path: &Path) -> Result<Vec<(String, Vec<u8>)>, RunError> {
+    let at = |path: &Path| {
+        let path = path.to_owned();
+        move |source| RunError::File { path, what: "read", source }
+    };
+    let mut files = vec![path.to_owned()];
+    if path.is_dir() {
+        let entries = fs::read_dir(path).and_then(Iterator::collect::<io::Result<Vec<_>>>).map_err(at(path))?;
+        files = entries.into_iter().map(|entry| entry.path()).collect();
+        files.retain(|file| {
+            file.extension().is_some_and(|e| e == "json") && !file.to_string_lossy().contains(".response")
+        });
+        files.sort();
+    }
+    if files.is_empty() || files.len() > MAX_EVENTS {
+        let source =
+            io::Error::other(format!("it holds {} JSON files; between 1 and {MAX_EVENTS} can be played", files.len()));
+        return Err(at(path)(source));
+    }
+    let mut events = Vec::new();
+    for file in files {
+        let size_bytes = fs::metadata(&file).map_err(at(&file))?.len();
+        if size_bytes > MAX_EVENT_BYTES {
+            return Err(at(&file)(io::Error::other(format!(
+                "{size_bytes} bytes; an event has at most {MAX_EVENT_BYTES}"
+            ))));
+        }
+        let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        events.push((name, fs::read(&file).map_err(at(&file))?));
+    }
+    Ok(events)
+}

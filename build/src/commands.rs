@@ -1,0 +1,207 @@
+//! What each command does. A command returns what is to be printed; it prints nothing and reads no environment, which
+//! [`Surroundings`] brings.
+
+use crate::args::{
+    BuildArguments, CheckArguments, DiffArguments, ImageArguments, InspectArguments, PackArguments, PullArguments,
+    PushArguments, UnpackArguments,
+};
+use microimage::assemble::{self, Options};
+use microimage::cargo::{self, Cargo, Function};
+use microimage::contents::{self, Contents};
+use microimage::context::FolderContext;
+use microimage::entry::Limits;
+use microimage::image::Image;
+use microimage::inspect::{self, View};
+use microimage::outputs::{self, Summary};
+use microimage::recipe::Recipe;
+use microimage::registry::{self, Credentials, Registry, RegistryError};
+use microimage::{check, layout, source, unpack};
+use std::error::Error;
+use std::fs::{self, File};
+use std::io::BufReader;
+use std::path::{Path, PathBuf};
+
+/// What the environment says, read once by `main`.
+pub struct Surroundings {
+    /// The current directory.
+    pub here: PathBuf,
+    /// Cargo and its home.
+    pub cargo: Cargo,
+    /// SOURCE_DATE_EPOCH as it stands.
+    pub source_date_epoch: Option<String>,
+    /// Docker's configuration file, whether or not it exists.
+    pub docker_config: Option<PathBuf>,
+    /// MICROIMAGE_USERNAME and MICROIMAGE_PASSWORD.
+    pub credentials: Option<(String, String)>,
+}
+
+/// What a command has to say.
+pub struct Outcome {
+    /// For standard output.
+    pub text: String,
+    /// Whether what was asked holds: `false` for images that differ or a check that fails.
+    pub holds: bool,
+}
+
+type Done = Result<Outcome, Box<dyn Error>>;
+
+fn said(text: String) -> Done {
+    Ok(Outcome { text, holds: true })
+}
+
+/// `microimage image`: cargo, then pack.
+pub fn image(arguments: &ImageArguments, around: &Surroundings) -> Done {
+    let pack = &arguments.pack;
+    let options = options(pack, around)?;
+    let function = Function::find(&around.cargo, &around.here, arguments.function.as_deref(), pack.arch)?;
+    let elf = around.cargo.build(&function, pack.arch, arguments.profile.into())?;
+    let root = function.workspace_root();
+    let folder = root.join("target/image");
+    cargo::stage(&elf, &folder)?;
+    if arguments.stage_only {
+        return said(format!("staged    {}\n", folder.join("root/app").display()));
+    }
+    let reference = pack.tag.clone().unwrap_or_else(|| format!("{}:latest", function.name().to_lowercase()));
+    let summary = assembled(&root.join("scratch.Dockerfile"), root, &folder, reference, &options)?;
+    said(summary_text(&summary, &folder))
+}
+
+/// `microimage build`: a recipe and a folder that somebody else has filled.
+pub fn build(arguments: &BuildArguments, around: &Surroundings) -> Done {
+    let reference = arguments.pack.tag.clone().unwrap_or_else(|| "image:latest".to_owned());
+    let summary = assembled(
+        &arguments.file,
+        &arguments.context,
+        &arguments.output,
+        reference,
+        &options(&arguments.pack, around)?,
+    )?;
+    said(summary_text(&summary, &arguments.output))
+}
+
+/// `microimage inspect`.
+pub fn inspect(arguments: &InspectArguments, around: &Surroundings) -> Done {
+    let (image, contents) = read(&arguments.image, around)?;
+    let view = View::of(&image, &contents);
+    said(if arguments.json { serde_json::to_string_pretty(&view)? + "\n" } else { view.text() })
+}
+
+/// `microimage diff`.
+pub fn diff(arguments: &DiffArguments, around: &Surroundings) -> Done {
+    let (left, right) = (read(&arguments.left, around)?, read(&arguments.right, around)?);
+    let lines = inspect::diff((&left.0, &left.1), (&right.0, &right.1));
+    Ok(Outcome { text: lines.iter().map(|line| format!("{line}\n")).collect(), holds: lines.is_empty() })
+}
+
+/// `microimage check`.
+pub fn check(arguments: &CheckArguments, around: &Surroundings) -> Done {
+    let (image, contents) = read(&arguments.image, around)?;
+    let provider = arguments.platform.provider();
+    let mut report = check::check(&image, &contents, provider, arguments.memory, &arguments.image)?;
+    if arguments.run {
+        report =
+            report.with(check::run::run(&image, provider, arguments.events.as_deref(), Path::new("/proc/self/exe"))?);
+    }
+    let text = if arguments.json { serde_json::to_string_pretty(&report)? + "\n" } else { report.text() };
+    Ok(Outcome { text, holds: report.passed })
+}
+
+/// `microimage push`.
+pub fn push(arguments: &PushArguments, around: &Surroundings) -> Done {
+    let image = source::load(&arguments.image)?;
+    let reference = registry::parse_reference(&arguments.reference)?;
+    let credentials = around.credentials(reference.resolve_registry())?;
+    said(Registry::new(reference, &credentials)?.push(&image)? + "\n")
+}
+
+/// `microimage pull`.
+pub fn pull(arguments: &PullArguments, around: &Surroundings) -> Done {
+    let image = around.load(&arguments.reference, &arguments.arch.to_string())?;
+    layout::write(&image, &arguments.output)?;
+    said(format!("{}\n", image.manifest_digest()))
+}
+
+/// `microimage unpack`.
+pub fn unpack(arguments: &UnpackArguments, around: &Surroundings) -> Done {
+    let image = around.load(&arguments.image, "amd64")?;
+    let done = unpack::unpack_image(&image, &arguments.folder, &Limits::default())?;
+    let (entries, bytes) = done.iter().fold((0, 0), |(e, b), layer| (e + layer.entries, b + layer.file_bytes));
+    said(format!(
+        "{} layers, {entries} entries, {} of files in {}\n",
+        done.len(),
+        inspect::size(bytes),
+        arguments.folder.display()
+    ))
+}
+
+impl Surroundings {
+    fn load(&self, place: &str, architecture: &str) -> Result<Image, source::SourceError> {
+        source::load_with(place, architecture, |registry| self.credentials(registry))
+    }
+
+    /// The environment's credentials, else docker's for that registry.
+    fn credentials(&self, registry: &str) -> Result<Credentials, RegistryError> {
+        if let Some((username, password)) = &self.credentials {
+            return Ok(Credentials::Basic { username: username.clone(), password: password.clone() });
+        }
+        match self.docker_config.as_ref().map(File::open) {
+            Some(Ok(file)) => registry::docker_credentials(registry, BufReader::new(file)),
+            Some(Err(error)) if error.kind() != std::io::ErrorKind::NotFound => {
+                Err(RegistryError::Credentials { registry: registry.to_owned(), why: error.to_string() })
+            }
+            _ => Ok(Credentials::Anonymous),
+        }
+    }
+}
+
+fn read(place: &str, around: &Surroundings) -> Result<(Image, Contents), Box<dyn Error>> {
+    let image = around.load(place, "amd64")?;
+    let contents = contents::read(&image, &Limits::default())?;
+    Ok((image, contents))
+}
+
+fn assembled(
+    recipe: &Path,
+    context: &Path,
+    output: &Path,
+    reference: String,
+    options: &Options,
+) -> Result<Summary, Box<dyn Error>> {
+    let text =
+        fs::read_to_string(recipe).map_err(|e| format!("the recipe `{}` cannot be read: {e}", recipe.display()))?;
+    let parsed = Recipe::parse(&text).map_err(|e| format!("{}: {e}", recipe.display()))?;
+    let context = FolderContext::open(context)?;
+    let mut assembled = assemble::assemble(&parsed, &context, options)?;
+    assembled.image = assembled.image.with_reference(reference);
+    Ok(outputs::write(&assembled, output)?)
+}
+
+fn options(pack: &PackArguments, around: &Surroundings) -> Result<Options, Box<dyn Error>> {
+    let source_date_epoch = match &around.source_date_epoch {
+        Some(text) => text
+            .parse()
+            .map_err(|_| format!("SOURCE_DATE_EPOCH is `{text}`; it must be a number of seconds since 1970"))?,
+        None => 0,
+    };
+    Ok(Options {
+        architecture: pack.arch,
+        format: pack.format.into(),
+        compression: pack.compression.into(),
+        source_date_epoch,
+        ..Options::default()
+    })
+}
+
+fn summary_text(summary: &Summary, folder: &Path) -> String {
+    let mut text = format!("{}  {}\nmanifest  {}\n", summary.reference, summary.platform, summary.manifest_digest);
+    for layer in &summary.layers {
+        let (compressed, unpacked) = (inspect::size(layer.compressed_bytes), inspect::size(layer.uncompressed_bytes));
+        text += &format!("layer     {}  {compressed} compressed, {unpacked} unpacked\n", layer.digest);
+    }
+    text += &format!(
+        "program   {}\nwritten   {}/{{oci,docker.tar,image.json}}\n",
+        inspect::size(summary.elf_bytes),
+        folder.display()
+    );
+    text
+}
