@@ -136,9 +136,23 @@ impl RunArgs {
 
     /// Every image under every link, scenario and page-cache state. What needs no registry is
     /// measured once, under the first link.
-    pub fn definition(&self, targets: &[Target]) -> Definition {
+    ///
+    /// # Errors
+    /// What the docker engine cannot do.
+    pub fn definition(&self, targets: &[Target]) -> Result<Definition, String> {
+        let docker = self.engine == EngineKind::Docker;
         let all_links = [Link::loopback(), Link::same_region(), Link::cross_region()];
-        let links = if self.links.is_empty() { &all_links[..] } else { &self.links[..] };
+        let links = match (docker, self.links.is_empty()) {
+            (true, true) => &all_links[..1],
+            (false, true) => &all_links[..],
+            (_, false) => &self.links[..],
+        };
+        let plain = links.iter().all(|l| !l.is_shaped())
+            && self.bursts.iter().all(|&n| n == 1)
+            && self.page_caches.iter().all(|&p| p == PageCache::Warm);
+        if docker && !plain {
+            return Err("the docker engine measures one instance at a time, on loopback, with a warm page cache; use `--engine embedded` for the rest".into());
+        }
         let all_scenarios = [Scenario::Cold, Scenario::Accelerated, Scenario::Provisioned];
         let scenarios = if self.scenarios.is_empty() { &all_scenarios[..] } else { &self.scenarios[..] };
         let mut cases = Vec::new();
@@ -154,7 +168,7 @@ impl RunArgs {
                 }
             }
         }
-        Definition { cases, samples: self.samples as usize, warmups: self.warmups as usize, seed: self.seed }
+        Ok(Definition { cases, samples: self.samples as usize, warmups: self.warmups as usize, seed: self.seed })
     }
 
     pub fn deadline(&self) -> Duration {
@@ -174,11 +188,20 @@ impl RunArgs {
 
     /// What a reader of the results must know.
     pub fn notes(&self) -> Vec<String> {
-        let mut notes = vec![
-            "links are modelled: rate, round trip, a handshake and TCP's slow start, on loopback".to_owned(),
-            "the registry serves from memory; just-unpacked files are in the page cache unless a run says evicted"
-                .to_owned(),
-        ];
+        let mut notes = match self.engine {
+            EngineKind::Embedded => vec![
+                "links are modelled: rate, round trip, a handshake and TCP's slow start, on loopback".to_owned(),
+                "the registry serves from memory; just-unpacked files are in the page cache unless a run says evicted"
+                    .to_owned(),
+                "provisioned: the instance has been seen listening and has answered nothing yet".to_owned(),
+            ],
+            EngineKind::Docker => vec![
+                "start counts from the start request to the engine, which exposes no exec time; a listen time is an upper bound"
+                    .to_owned(),
+                "accelerated: `docker load` of a local archive stands for unpack".to_owned(),
+                "the registry is the distribution server on loopback, its storage in the page cache".to_owned(),
+            ],
+        };
         if self.limits().is_empty() {
             notes.push("instances have no memory or CPU limit (`--memory`, `--cpus`)".into());
         }

@@ -1,6 +1,7 @@
 //! What an engine is: something that can take one sample of one case. The runner knows no more than
 //! this, so that it is tested with a mock that neither sleeps nor starts anything.
 
+pub mod docker;
 pub mod embedded;
 
 use microimage::image::Image;

@@ -31,7 +31,16 @@ impl fmt::Display for Phase {
 
 /// A failure of pulling or unpacking.
 pub fn of(phase: Phase, error: &(impl Error + ?Sized)) -> Failure {
-    Failure { phase: phase.to_string(), message: format!("{error} (platform: 444 PullImageFailed)") }
+    in_phase(phase, &error.to_string())
+}
+
+/// A failure that an engine has put into words; adds what a user of the platform would see.
+pub fn in_phase(phase: Phase, message: &str) -> Failure {
+    let status = match phase {
+        Phase::Pull | Phase::Unpack => "444 PullImageFailed",
+        Phase::Create | Phase::Start => "445 ContainerInitError",
+    };
+    Failure { phase: phase.to_string(), message: format!("{message} (platform: {status})") }
 }
 
 /// The sandbox could not create the instance from this image.
@@ -50,8 +59,17 @@ pub fn wrong_answer(message: String) -> Failure {
     Failure { phase: Phase::Start.to_string(), message }
 }
 
-/// There was no answer.
+/// There was no answer from a sandbox's instance.
 pub fn probe(error: &ProbeError, instance: &mut Instance) -> Failure {
+    let found = match error {
+        ProbeError::NeverListened { .. } => listeners(instance.pid()),
+        _ => Vec::new(),
+    };
+    of_start(error, &instance.output_tail(), &found, None)
+}
+
+/// There was no answer: why, what listens instead, what the program printed last, how it ended.
+pub fn of_start(error: &ProbeError, printed: &str, listeners: &[String], ended: Option<String>) -> Failure {
     let status = match error {
         ProbeError::NeverListened { .. } => " (platform: 446 PortBindingFailed)",
         ProbeError::NeverAnswered { .. } => " (platform: 433 TimeLimitReached)",
@@ -61,14 +79,16 @@ pub fn probe(error: &ProbeError, instance: &mut Instance) -> Failure {
     };
     let mut message = format!("{error}{status}");
     if let ProbeError::NeverListened { port, .. } = error {
-        for found in listeners(instance.pid()) {
+        for found in listeners {
             message.push_str(&format!("; it listens on `{found}`, the platform asks 0.0.0.0:{port}"));
         }
     }
-    let printed = instance.output_tail();
     match printed.trim_end() {
         "" => message.push_str("; it printed nothing"),
         text => message.push_str(&format!("; it printed last: `{}`", last_lines(text))),
+    }
+    if let Some(ended) = ended {
+        message.push_str(&format!("; it {ended}"));
     }
     Failure { phase: Phase::Start.to_string(), message }
 }

@@ -6,10 +6,29 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use microimage::assemble::{Options, assemble};
+use microimage::context::FolderContext;
+use microimage::image::Image;
+use microimage::recipe::Recipe;
+
 /// The program's source: the physical limit of a start on this machine.
 pub const SOURCE: &str = include_str!("../floor/floor.c");
 /// musl's start is the shortest; glibc's static one serves where musl-tools is missing.
 const COMPILERS: [&str; 3] = ["musl-gcc", "cc", "gcc"];
+
+/// The image around the floor program, for engines that run nothing but images.
+const RECIPE: &str = "FROM scratch\nCOPY floor /app\nEXPOSE 9000\nENTRYPOINT [\"/app\"]\n";
+
+/// The floor program that [`build`] left in `folder`, as an image.
+///
+/// # Errors
+/// Why it cannot be assembled.
+pub fn image(folder: &Path) -> Result<Image, String> {
+    let recipe = Recipe::parse(RECIPE).map_err(|e| e.to_string())?;
+    let context = FolderContext::open(folder).map_err(|e| e.to_string())?;
+    let assembled = assemble(&recipe, &context, &Options::default()).map_err(|e| e.to_string())?;
+    Ok(assembled.image)
+}
 
 /// Compiles the floor program into `folder`; `None` when no compiler can.
 ///

@@ -11,8 +11,10 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use clap::Parser;
-use coldstart::engine::embedded::{Embedded, Settings};
-use coldstart::results::{self, Results};
+use coldstart::engine::docker::{self, Docker};
+use coldstart::engine::embedded::{self, Embedded};
+use coldstart::engine::{Engine, Target};
+use coldstart::results::{self, EngineKind, Results};
 use coldstart::run::{self, Watcher};
 use coldstart::work::Work;
 use coldstart::{compare, floor, guidance, host, plot, report, table};
@@ -50,33 +52,21 @@ fn main() -> ExitCode {
 
 fn measure(args: &RunArgs) -> Result<ExitCode, String> {
     let targets = args.targets()?;
-    let definition = args.definition(&targets);
+    let definition = args.definition(&targets)?;
     let stop = Arc::new(AtomicBool::new(false));
     signal_hook::flag::register(signal_hook::consts::SIGINT, Arc::clone(&stop)).map_err(|e| e.to_string())?;
     signal_hook::flag::register(signal_hook::consts::SIGTERM, Arc::clone(&stop)).map_err(|e| e.to_string())?;
     let work = Work::create(&args.out).map_err(|e| format!("cannot work in `{}`: {e}", args.out.display()))?;
-    let floor = floor::build(work.path()).map_err(|e| format!("cannot work in `{}`: {e}", work.path().display()))?;
-    let settings = Settings {
-        ask: args.request.clone().unwrap_or_default(),
-        deadline: args.deadline(),
-        limits: args.limits(),
-        burst_interval: Duration::from_millis(args.burst_interval),
-        stop,
-        helper: PathBuf::from("/proc/self/exe"),
-        floor,
-    };
-    let mut engine = Embedded::start(targets.clone(), settings, work).map_err(|e| e.to_string())?;
-    if let Some(body) = &args.expect {
-        engine.expect(body.as_bytes());
-    }
+    let mut notes = args.notes();
+    let mut engine = start_engine(args, &targets, stop, work, &mut notes)?;
     let path = args.out.join("results.json");
     let mut bar = Bar::new();
-    let finished = run::run(&definition, &targets, host::describe(), &mut engine, Some(&path), &mut bar);
+    let finished = run::run(&definition, &targets, host::describe(), engine.as_mut(), Some(&path), &mut bar);
     bar.0.finish_and_clear();
     drop(engine);
     let finished = finished.map_err(|e| e.to_string())?;
     let mut results = finished.results;
-    results.notes = args.notes();
+    results.notes = notes;
     results.guidance = guidance::advise(&results, args.load());
     results.save(&path).map_err(|e| e.to_string())?;
     print!("{}", table::render(&results));
@@ -94,6 +84,40 @@ fn measure(args: &RunArgs) -> Result<ExitCode, String> {
     match &args.baseline {
         Some(baseline) => compare(baseline, &path),
         None => Ok(ExitCode::SUCCESS),
+    }
+}
+
+/// Builds the floor and starts the engine that was asked for.
+fn start_engine(
+    args: &RunArgs,
+    targets: &[Target],
+    stop: Arc<AtomicBool>,
+    work: Work,
+    notes: &mut Vec<String>,
+) -> Result<Box<dyn Engine>, String> {
+    let floor = floor::build(work.path()).map_err(|e| format!("cannot work in `{}`: {e}", work.path().display()))?;
+    let (ask, deadline, limits) = (args.request.clone().unwrap_or_default(), args.deadline(), args.limits());
+    let expected = args.expect.as_deref().map(str::as_bytes);
+    match args.engine {
+        EngineKind::Embedded => {
+            let burst_interval = Duration::from_millis(args.burst_interval);
+            let helper = PathBuf::from("/proc/self/exe");
+            let settings = embedded::Settings { ask, deadline, limits, burst_interval, stop, helper, floor };
+            let mut engine = Embedded::start(targets.to_vec(), settings, work).map_err(|e| e.to_string())?;
+            expected.inspect(|body| engine.expect(body));
+            Ok(Box::new(engine))
+        }
+        EngineKind::Docker => {
+            let floor = match floor {
+                Some(_) => Some(Target { name: "calibration".into(), image: floor::image(work.path())?, port: 9000 }),
+                None => None,
+            };
+            let settings = docker::Settings { ask, deadline, limits, stop };
+            let mut engine = Docker::start(targets.to_vec(), floor, settings, work).map_err(|e| e.to_string())?;
+            expected.inspect(|body| engine.expect(body));
+            notes.push(engine.describe());
+            Ok(Box::new(engine))
+        }
     }
 }
 

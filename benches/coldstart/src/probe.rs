@@ -22,6 +22,8 @@ const TURNS_BETWEEN_LOOKS: u32 = 256;
 /// The moments of one request, in CLOCK_MONOTONIC nanoseconds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Asked {
+    /// The first connect was called.
+    pub began_ns: u64,
     /// The connection was accepted.
     pub connected_ns: u64,
     pub first_byte_ns: u64,
@@ -77,7 +79,7 @@ impl Probe<'_> {
             return Err(failed(Errno::EMSGSIZE));
         }
         let (first_byte_ns, last_byte_ns, answer) = self.read(socket, began_ns, &mut ended)?;
-        Ok(Asked { connected_ns, first_byte_ns, last_byte_ns, refused, refused_for_ns, answer })
+        Ok(Asked { began_ns, connected_ns, first_byte_ns, last_byte_ns, refused, refused_for_ns, answer })
     }
 
     /// Connects only, for an instance that is to be asked later; the same loop.
