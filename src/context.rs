@@ -3,10 +3,11 @@
 //! text is there as it was sent. Platform page "WebServer image function", tencentcloud.com, 2023-07-10; the sibling
 //! platforms' names are in their files under src/platform.
 
+use crate::deadline::{Arrival, Deadline};
 use crate::platform::{self, Contract, Environment, LambdaContext, Platform};
 use crate::request::Headers;
 use std::fmt;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// One invocation's context. Copies are free.
 ///
@@ -15,27 +16,22 @@ use std::time::{Duration, Instant};
 ///
 /// # Example
 /// ```
-/// use firstbyte::{Event, test};
-/// use std::time::{Duration, Instant};
+/// use firstbyte::test;
 ///
-/// let arrival = Instant::now();
-/// test::event("{}").header("X-Scf-Request-Id", "r-1").header("X-Scf-Timeout", "3").arrival(arrival).call_event(
-///     |event: Event<'_>| {
-///         let context = event.context();
-///         assert_eq!(context.request_id(), "r-1");
-///         assert_eq!(context.deadline(), Some(arrival + Duration::from_secs(3)));
-///     },
-/// )?;
+/// test::event("{}").header("X-Scf-Request-Id", "r-1").header("X-Scf-Memory", "128").call_event(|event| {
+///     let context = event.context();
+///     assert_eq!((context.request_id(), context.memory_mb()), ("r-1", Some(128)));
+/// })?;
 /// # Ok::<(), firstbyte::Error>(())
 /// ```
 #[derive(Clone, Copy)]
 pub struct Context<'a> {
     headers: Headers<'a>,
-    arrival: Option<Instant>,
+    arrival: Option<Arrival>,
 }
 
 impl<'a> Context<'a> {
-    pub(crate) fn new(headers: Headers<'a>, arrival: Option<Instant>) -> Context<'a> {
+    pub(crate) fn new(headers: Headers<'a>, arrival: Option<Arrival>) -> Context<'a> {
         Context { headers, arrival }
     }
 
@@ -121,19 +117,18 @@ impl<'a> Context<'a> {
     }
 
     /// When the request's first byte was there; `None` if whoever made the request did not say.
-    pub fn arrival(&self) -> Option<Instant> {
+    pub fn arrival(&self) -> Option<Arrival> {
         self.arrival
     }
 
-    /// Arrival + timeout: after it the platform gives the invocation up. The platform's clock started earlier than
-    /// ours, by the way here: leave a margin. `None` if either is unknown.
-    pub fn deadline(&self) -> Option<Instant> {
+    /// Arrival + timeout: when the platform gives this invocation up. `None` if either is unknown.
+    pub fn deadline(&self) -> Option<Deadline> {
         self.deadline_after(self.timeout()?)
     }
 
     /// Arrival + a timeout that you know better than the header says.
-    pub fn deadline_after(&self, timeout: Duration) -> Option<Instant> {
-        self.arrival?.checked_add(timeout)
+    pub fn deadline_after(&self, timeout: Duration) -> Option<Deadline> {
+        self.arrival?.deadline(timeout)
     }
 
     /// `X-Scf-Trigger-Src`: `Timer` for timer triggers, empty otherwise.

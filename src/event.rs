@@ -2,17 +2,17 @@
 //! Not the shapes that triggers send: those are in `trigger`. Platform page "WebServer image function".
 
 use crate::context::Context;
+use crate::deadline::Arrival;
 use crate::error::Result;
 use crate::json::{self, Document};
 use crate::request::{Body, Headers, Request};
 use std::fmt;
-use std::time::Instant;
 
 /// One invocation of an event function.
 pub struct Event<'a> {
     headers: Headers<'a>,
     body: Body<'a>,
-    arrival: Option<Instant>,
+    arrival: Option<Arrival>,
 }
 
 impl<'a> Event<'a> {

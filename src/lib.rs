@@ -33,6 +33,7 @@ mod alloc;
 mod app;
 mod boot;
 mod context;
+mod deadline;
 mod error;
 mod event;
 pub mod json;
@@ -49,6 +50,7 @@ pub mod wire;
 
 pub use app::App;
 pub use context::{Context, Credentials};
+pub use deadline::{Arrival, Deadline};
 pub use error::{Error, Result};
 pub use event::Event;
 pub use reply::{BodyWriter, IntoReply, Json, Reply};

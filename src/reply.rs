@@ -30,12 +30,14 @@ pub struct Reply {
 type Header = (Cow<'static, str>, Cow<'static, str>);
 
 /// What a reply carries.
-pub enum ReplyBody {
+pub(crate) enum ReplyBody {
     Static(&'static [u8]),
     Bytes(Vec<u8>),
     /// Written piece by piece while the connection takes it (chunked transfer coding).
-    Stream(Box<dyn FnOnce(&mut BodyWriter<'_>) -> io::Result<()> + Send>),
+    Stream(WriteBody),
 }
+
+type WriteBody = Box<dyn FnOnce(&mut BodyWriter<'_>) -> io::Result<()> + Send>;
 
 impl Reply {
     /// Status 204, no body.
@@ -243,6 +245,12 @@ impl<'a> BodyWriter<'a> {
     }
 }
 
+impl fmt::Debug for BodyWriter<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("BodyWriter")
+    }
+}
+
 impl io::Write for BodyWriter<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.sink.write(bytes)
@@ -254,6 +262,7 @@ impl io::Write for BodyWriter<'_> {
 }
 
 /// A value that is answered as JSON: `Ok(Json(value))`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Json<T>(pub T);
 
 /// What a handler may return: a [`Reply`], [`Json`], text, bytes, nothing (204), a status with any of these, an

@@ -3,6 +3,7 @@
 //! (`firstbyte::test`), and that an API Gateway event can be turned into (`trigger::apigw`). RFC 9110, section 3.4.
 
 use crate::context::Context;
+use crate::deadline::Arrival;
 use crate::error::{Error, Result};
 use crate::json;
 use crate::platform;
@@ -10,7 +11,6 @@ use crate::wire::{Field, Head, Status, Version};
 use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
-use std::time::Instant;
 
 /// One HTTP request, body complete. RFC 9110, section 3.4.
 ///
@@ -37,7 +37,7 @@ pub struct Request<'a> {
     params: Option<matchit::Params<'a, 'a>>,
     /// The invocation's context, where that is not in `headers`: a bridged event's client must not write it.
     invocation: Option<Context<'a>>,
-    arrival: Option<Instant>,
+    arrival: Option<Arrival>,
 }
 
 impl<'a> Request<'a> {
@@ -72,7 +72,7 @@ impl<'a> Request<'a> {
 
     /// The same request with the time of its arrival, from which [`Context::deadline`] counts. Time enters as a
     /// value: nothing here reads a clock.
-    pub fn with_arrival(mut self, arrival: Instant) -> Request<'a> {
+    pub fn with_arrival(mut self, arrival: Arrival) -> Request<'a> {
         self.arrival = Some(arrival);
         self
     }

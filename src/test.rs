@@ -2,6 +2,7 @@
 //! Not a client: nothing goes over a socket, so wire and transport have no part in it.
 
 use crate::app::App;
+use crate::deadline::Arrival;
 use crate::error::{Error, Result};
 use crate::event::Event;
 use crate::json;
@@ -110,7 +111,7 @@ impl Call {
         self.header("content-type", "application/json")
     }
 
-    /// Sets the time of arrival, from which deadlines count.
+    /// Sets the time of arrival, from which deadlines count; without it, it is now.
     pub fn arrival(mut self, arrival: Instant) -> Call {
         self.arrival = Some(arrival);
         self
@@ -143,11 +144,8 @@ impl Call {
     fn with<T>(mut self, call: impl FnOnce(Request<'_>) -> T) -> T {
         let pairs: Vec<(&str, &str)> = self.headers.iter().map(|(name, value)| (&**name, &**value)).collect();
         let (headers, body) = (Headers::from_pairs(&pairs), Body::from_vec(&mut self.body));
-        let mut request = Request::assemble(&self.method, &self.path, self.query.as_deref(), headers, body);
-        if let Some(arrival) = self.arrival {
-            request = request.with_arrival(arrival);
-        }
-        call(request)
+        let request = Request::assemble(&self.method, &self.path, self.query.as_deref(), headers, body);
+        call(request.with_arrival(Arrival::at(self.arrival.unwrap_or_else(Instant::now))))
     }
 }
 
@@ -237,7 +235,7 @@ mod tests {
         let call = request("PUT", "/a?b=c").scf().json(&[1, 2]).arrival(arrival);
         let answer = call.call_web(|request: Request<'_>| {
             assert_eq!((request.method(), request.path(), request.query()), ("PUT", "/a", Some("b=c")));
-            assert_eq!(request.context().arrival(), Some(arrival));
+            assert_eq!(request.context().arrival(), Some(Arrival::at(arrival)));
             assert_eq!(request.context().request_id(), "test-request");
             Reply::bytes("image/png", request.body())
         });

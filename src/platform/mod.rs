@@ -3,7 +3,7 @@
 //! other platform its paths are ordinary paths of the Web handler. Facts: sibling platforms' documentation, named in
 //! each file; nothing here was run against a cloud endpoint.
 //!
-//! Reading order: [`environment`] (which platform is this instance on), [`scf`], then the siblings.
+//! Reading order: `environment` (which platform is this instance on), `scf`, then the siblings.
 
 mod environment;
 mod fc;
@@ -129,7 +129,7 @@ pub(crate) struct Names {
 }
 
 impl Names {
-    pub const NONE: Names = Names {
+    pub(crate) const NONE: Names = Names {
         request_id: "",
         function_name: "",
         function_version: "",

@@ -38,6 +38,7 @@ pub(super) const CONTRACT: Contract = Contract {
 mod tests {
     use super::*;
     use crate::context::Context;
+    use crate::deadline::Arrival;
     use crate::request::Headers;
     use std::time::Instant;
 
@@ -60,7 +61,7 @@ mod tests {
 
     #[test]
     fn reads_every_documented_header() {
-        let arrival = Instant::now();
+        let arrival = Arrival::at(Instant::now());
         let context = Context::new(Headers::from_pairs(&HEADERS), Some(arrival));
         assert_eq!(context.platform(), Some(Platform::Scf));
         assert_eq!((context.request_id(), context.trigger_source()), ("r-1", "Timer"));
@@ -69,7 +70,7 @@ mod tests {
         assert_eq!((context.app_id(), context.uin()), ("1250000000", "100000000000"));
         assert_eq!((context.memory_text(), context.memory_mb()), ("256", Some(256)));
         assert_eq!((context.timeout_text(), context.timeout()), ("3", Some(Duration::from_secs(3))));
-        assert_eq!(context.deadline(), Some(arrival + Duration::from_secs(3)));
+        assert_eq!(context.deadline(), arrival.deadline(Duration::from_secs(3)));
         let credentials = context.credentials().unwrap();
         assert_eq!((credentials.secret_id, credentials.secret_key, credentials.session_token), ("id", "key", "token"));
         let printed = format!("{context:?} {credentials:?}");

@@ -55,7 +55,7 @@ pub fn decode(text: &str, out: &mut Vec<u8>) -> Result<()> {
         [digits @ .., b'=', b'='] | [digits @ .., b'='] => digits,
         digits => digits,
     };
-    if text.len() % 4 != 0 {
+    if !text.len().is_multiple_of(4) {
         return Err(malformed(text.len(), "its length is no multiple of 4"));
     }
     out.reserve(text.len() / 4 * 3);

@@ -24,8 +24,8 @@
 //! # Cold start
 //! Types that a function does not name are not in its binary.
 //!
-//! Reading order: [`record`] (how the types read themselves), [`value`], [`shapes`], then the triggers; [`apigw`] and
-//! [`integrated`] with [`bridge`] let one handler serve requests and events.
+//! Reading order: `record` (how the types read themselves), `value`, `shapes`, then the triggers; [`apigw`] and
+//! [`integrated`] with `bridge` let one handler serve requests and events.
 
 mod record;
 mod shapes;

@@ -142,7 +142,7 @@ impl<'de> Deserialize<'de> for Number {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         match Value::deserialize(deserializer)? {
             Value::Int(number) => Ok(Number(Some(number))),
-            Value::Text(text) if text.is_empty() => Ok(Number(None)),
+            Value::Text("") => Ok(Number(None)),
             Value::Text(text) => text.parse().map(|number| Number(Some(number))).map_err(D::Error::custom),
             other => Err(D::Error::custom(format_args!("expected an integer, found {other:?}"))),
         }

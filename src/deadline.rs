@@ -1,0 +1,78 @@
+//! Arrival and Deadline: time as a value. Whoever reads a request says when it came; request, event and context only
+//! carry that on, and no clock is read until somebody asks how much time is left. Not a timer: nothing happens when a
+//! deadline passes, the platform sees to that.
+
+use std::time::{Duration, Instant};
+
+/// When a request's first byte was there, by the monotonic clock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Arrival(Instant);
+
+impl Arrival {
+    /// The arrival of a request that came at `instant`.
+    pub fn at(instant: Instant) -> Arrival {
+        Arrival(instant)
+    }
+
+    /// The time as the clock has it.
+    pub fn instant(self) -> Instant {
+        self.0
+    }
+
+    /// Arrival + timeout; `None` if that is beyond what the clock can count.
+    pub fn deadline(self, timeout: Duration) -> Option<Deadline> {
+        self.0.checked_add(timeout).map(Deadline)
+    }
+}
+
+/// When the platform gives an invocation up. Its clock started earlier than ours, by the way to here: leave a margin.
+///
+/// # Example
+/// ```
+/// use firstbyte::{Event, Result, test};
+/// use std::time::{Duration, Instant};
+///
+/// fn work(event: Event<'_>) -> Result<String> {
+///     let left = event.context().deadline().map(|deadline| deadline.remaining());
+///     Ok(if left.is_some_and(|left| left < Duration::from_secs(1)) { "too late" } else { "done" }.to_owned())
+/// }
+///
+/// let long_ago = Instant::now() - Duration::from_secs(60);
+/// assert_eq!(test::event("").header("X-Scf-Timeout", "3").arrival(long_ago).call_event(work)?.text(), "too late");
+/// assert_eq!(test::event("").header("X-Scf-Timeout", "3").call_event(work)?.text(), "done");
+/// # Ok::<(), firstbyte::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Deadline(Instant);
+
+impl Deadline {
+    /// The time as the clock has it: for whatever takes an `Instant`.
+    pub fn instant(self) -> Instant {
+        self.0
+    }
+
+    /// How much time is left now; zero when it has passed.
+    pub fn remaining(self) -> Duration {
+        self.0.saturating_duration_since(Instant::now())
+    }
+
+    /// Whether it has passed by now.
+    pub fn has_passed(self) -> bool {
+        self.remaining().is_zero()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_from_the_arrival() {
+        let now = Instant::now();
+        let deadline = Arrival::at(now).deadline(Duration::from_secs(3600)).unwrap();
+        assert_eq!(deadline.instant() - now, Duration::from_secs(3600));
+        assert!(!deadline.has_passed() && deadline.remaining() > Duration::from_secs(3500));
+        assert!(Arrival::at(now).deadline(Duration::ZERO).unwrap().has_passed());
+        assert_eq!(Arrival::at(now).deadline(Duration::MAX), None);
+    }
+}
