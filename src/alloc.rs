@@ -28,21 +28,35 @@ mod early {
     #[global_allocator]
     static GLOBAL: Early = Early;
 
-    /// Size of the arena, in bytes; untouched pages of it cost nothing. A first event with its reply takes some 20 KiB.
-    const ARENA_BYTES: usize = 256 * 1024;
+    /// Size of the arena, in bytes; untouched pages of it cost nothing. A first event with its reply takes some 10 KiB.
+    const ARENA_BYTES: usize = 128 * 1024;
 
-    #[repr(align(4096))]
-    struct Arena(UnsafeCell<[MaybeUninit<u8>; ARENA_BYTES]>);
+    /// Every block begins at a multiple of this, as malloc's do, whatever was asked for: the unwinder stores to a panic's
+    /// own block with instructions that rely on it.
+    const MALLOC_ALIGN: usize = 16;
 
+    /// The counters lie with the bytes they count: one page is touched for both.
+    #[repr(C, align(4096))]
+    struct Arena {
+        /// First byte not handed out.
+        next: AtomicUsize,
+        /// Whether mimalloc serves from now on.
+        settled: AtomicBool,
+        bytes: UnsafeCell<[MaybeUninit<u8>; ARENA_BYTES]>,
+    }
+
+    // JUSTIFICATION: bytes that are handed out cannot lie in a type that Rust shares.
     // SAFETY: the bytes are handed out once each, by an atomic counter; the arena itself never reads or writes them.
     unsafe impl Sync for Arena {}
 
-    static ARENA: Arena = Arena(UnsafeCell::new([MaybeUninit::uninit(); ARENA_BYTES]));
-    /// First byte of the arena not handed out.
-    static NEXT: AtomicUsize = AtomicUsize::new(0);
-    /// Whether mimalloc serves from now on.
-    static SETTLED: AtomicBool = AtomicBool::new(false);
+    static ARENA: Arena = Arena {
+        next: AtomicUsize::new(0),
+        settled: AtomicBool::new(false),
+        bytes: UnsafeCell::new([MaybeUninit::uninit(); ARENA_BYTES]),
+    };
 
+    // JUSTIFICATION: mimalloc's crate does not declare them.
+    // SAFETY: the signatures are those of src/init.c at the pinned version.
     unsafe extern "C" {
         /// What mimalloc's ELF constructor would call (src/init.c). The first thread to call it is mimalloc's main one.
         fn _mi_auto_process_init();
@@ -61,7 +75,7 @@ mod early {
                     _mi_auto_process_init();
                 }
             }
-            SETTLED.store(true, Ordering::Release);
+            ARENA.settled.store(true, Ordering::Release);
         });
     }
 
@@ -71,23 +85,19 @@ mod early {
         /// Memory from the arena; `None` if mimalloc is to serve.
         #[cold]
         fn bump(layout: Layout) -> Option<*mut u8> {
-            // SAFETY: as in `settle`.
-            if unsafe { std::ptr::read_volatile(&raw const _mi_process_is_initialized) } {
-                settle(); // the constructor has run after all
-                return None;
-            }
-            let base = ARENA.0.get() as usize;
-            let mut from = NEXT.load(Ordering::Relaxed);
+            let base = ARENA.bytes.get() as usize;
+            let mut from = ARENA.next.load(Ordering::Relaxed);
             loop {
-                let start = (base + from).checked_next_multiple_of(layout.align())? - base;
+                let start = (base + from).checked_next_multiple_of(layout.align().max(MALLOC_ALIGN))? - base;
                 let end = start.checked_add(layout.size()).filter(|end| *end <= ARENA_BYTES);
                 let Some(end) = end else {
                     settle(); // a first request that needs more
                     return None;
                 };
-                match NEXT.compare_exchange_weak(from, end, Ordering::Relaxed, Ordering::Relaxed) {
+                match ARENA.next.compare_exchange_weak(from, end, Ordering::Relaxed, Ordering::Relaxed) {
+                    // JUSTIFICATION: an allocator deals in pointers.
                     // SAFETY: `start` is within the arena.
-                    Ok(_) => return Some(unsafe { ARENA.0.get().cast::<u8>().add(start) }),
+                    Ok(_) => return Some(unsafe { ARENA.bytes.get().cast::<u8>().add(start) }),
                     Err(moved) => from = moved,
                 }
             }
@@ -95,39 +105,41 @@ mod early {
 
         /// Grows or shrinks the block that was handed out last where it lies.
         fn resize_last(pointer: *mut u8, old: usize, new: usize) -> bool {
-            let start = pointer as usize - ARENA.0.get() as usize;
+            let start = pointer as usize - ARENA.bytes.get() as usize;
             start + new <= ARENA_BYTES
-                && NEXT.compare_exchange(start + old, start + new, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+                && ARENA.next.compare_exchange(start + old, start + new, Ordering::Relaxed, Ordering::Relaxed).is_ok()
         }
     }
 
     #[inline]
     fn is_arenas(pointer: *mut u8) -> bool {
-        (pointer as usize).wrapping_sub(ARENA.0.get() as usize) < ARENA_BYTES
+        (pointer as usize).wrapping_sub(ARENA.bytes.get() as usize) < ARENA_BYTES
     }
 
     // JUSTIFICATION: a global allocator is unsafe by its trait.
-    // SAFETY: before `SETTLED` blocks come from the arena, disjoint (see `bump`), aligned and in bounds; a block of the
+    // SAFETY: until the arena is `settled` blocks come from the arena, disjoint (see `bump`), aligned and in bounds; a block of the
     // arena is recognised by its address and never reaches mimalloc; everything else is mimalloc's from first to last.
     unsafe impl GlobalAlloc for Early {
         #[inline]
         unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-            if !SETTLED.load(Ordering::Acquire)
+            if !ARENA.settled.load(Ordering::Acquire)
                 && let Some(pointer) = Self::bump(layout)
             {
                 return pointer;
             }
+            // JUSTIFICATION: as for the trait.
             // SAFETY: the caller's promise is passed on.
             unsafe { MiMalloc.alloc(layout) }
         }
 
         #[inline]
         unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-            if !SETTLED.load(Ordering::Acquire)
+            if !ARENA.settled.load(Ordering::Acquire)
                 && let Some(pointer) = Self::bump(layout)
             {
                 return pointer; // .bss, and never handed out before
             }
+            // JUSTIFICATION: as for the trait.
             // SAFETY: the caller's promise is passed on.
             unsafe { MiMalloc.alloc_zeroed(layout) }
         }
@@ -135,6 +147,7 @@ mod early {
         #[inline]
         unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
             if !is_arenas(pointer) {
+                // JUSTIFICATION: as for the trait.
                 // SAFETY: not the arena's, so mimalloc's, with the layout it was made with.
                 unsafe { MiMalloc.dealloc(pointer, layout) };
             }
@@ -143,12 +156,14 @@ mod early {
         #[inline]
         unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
             if !is_arenas(pointer) {
+                // JUSTIFICATION: as for the trait.
                 // SAFETY: as in `dealloc`.
                 return unsafe { MiMalloc.realloc(pointer, layout, new_size) };
             }
             if Self::resize_last(pointer, layout.size(), new_size) {
                 return pointer;
             }
+            // JUSTIFICATION: as for the trait.
             // SAFETY: the caller promises a valid size for this alignment; the copy stays within both blocks, which are
             // disjoint.
             unsafe {

@@ -18,6 +18,7 @@ pub(crate) fn run(app: App, limits: Limits, workers: usize) -> Result<()> {
     #[cfg(feature = "minihttp")]
     if variable("FIRSTBYTE_TRANSPORT").is_none_or(|name| name == "minihttp") {
         crate::log::init(variable)?;
+        settle();
         return transport::minihttp::serve(address, app, limits, workers)
             .map_err(|error| Error::io(format!("cannot listen on {address}: {error}")));
     }
@@ -41,8 +42,14 @@ pub(crate) fn run(app: App, limits: Limits, workers: usize) -> Result<()> {
         // Whoever moved the address waits to be told (port 0 is any port); the platform reads no such line.
         crate::log::announce(format_args!("listening on {address}"));
     }
-    transport::serve(listener, app, limits, workers);
+    transport::serve(listener, app, limits, workers, settle);
     Ok(())
+}
+
+/// What a first reply need not wait for.
+fn settle() {
+    crate::alloc::settle();
+    crate::json::settle();
 }
 
 /// FIRSTBYTE_ADDR for tests and local runs; else 0.0.0.0 with PORT, which a user's own variable of that name must

@@ -57,3 +57,8 @@ pub use reply::{BodyWriter, IntoReply, Json, Reply};
 pub use request::{Body, Headers, Request};
 pub use transport::{Limits, blocking, sleep};
 pub use wire::{HeadLimits, Status, Version};
+
+/// The README's function compiles and is the one on the first screen.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

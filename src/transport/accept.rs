@@ -6,7 +6,6 @@ use super::connection::Connection;
 use super::link::{Link, retry};
 use super::slots::Slots;
 use super::{Limits, Service, lane, panics, stop};
-use crate::alloc;
 use may::coroutine::{self, JoinHandle};
 use may::io::WaitIo;
 use std::io;
@@ -23,6 +22,7 @@ pub(crate) struct Server<S> {
     pub slots: Slots,
     pub budget: Budget,
     workers: usize,
+    settle: fn(),
     /// The accepting coroutine, once there is one.
     acceptor: Mutex<Option<JoinHandle<()>>>,
 }
@@ -33,16 +33,19 @@ const POOL_AT_START: usize = 1;
 const POOL_LATER: usize = 64;
 
 /// Serves until SIGTERM or SIGINT, then lets what is in flight finish.
-pub(crate) fn serve<S: Service>(listener: TcpListener, service: S, limits: Limits, workers: usize) {
+///
+/// `settle` is called once the first reply is out and before there is another thread: for whatever was put off.
+pub(crate) fn serve<S: Service>(listener: TcpListener, service: S, limits: Limits, workers: usize, settle: fn()) {
     let server: &'static Server<S> = Box::leak(Box::new(Server {
         service,
         limits,
         slots: Slots::new(limits.connections.max(1)),
         budget: Budget::new(limits.body_bytes),
         workers: workers.max(1),
+        settle,
         acceptor: Mutex::new(None),
     }));
-    stop::on_signal(listener.as_raw_fd());
+    stop::on_signal(listener.as_raw_fd(), limits.drain_timeout);
     stop::end_on_stack_overflow(0);
     panics::install();
     lane::run(server, listener);
@@ -51,6 +54,7 @@ pub(crate) fn serve<S: Service>(listener: TcpListener, service: S, limits: Limit
         crate::log::announce(format_args!("accepting has failed; the server stops"));
     }
     server.slots.drain(limits.drain_timeout);
+    stop::drained();
 }
 
 /// Starts the coroutine runtime, which takes over the listener and the connections that were accepted without it.
@@ -59,7 +63,7 @@ pub(super) fn start_runtime<S: Service>(
     listener: TcpListener,
     accepted: Vec<Connection<S>>,
 ) {
-    alloc::settle();
+    (server.settle)();
     let config = may::config();
     config.set_workers(server.workers);
     config.set_pool_capacity(POOL_AT_START).set_stack_size(stack_words(server.limits.stack_bytes));
@@ -67,6 +71,7 @@ pub(super) fn start_runtime<S: Service>(
     // JUSTIFICATION: may's own bind sets SO_REUSEPORT; its listener has no safe way to take a socket.
     // SAFETY: the descriptor is a listening socket and is given up here. This starts the runtime.
     let listener = unsafe { may::net::TcpListener::from_raw_fd(listener.into_raw_fd()) };
+    // JUSTIFICATION: may's spawn is unsafe because coroutines move between threads.
     // SAFETY: the coroutine keeps nothing thread-local over a wait; its frames are bounded.
     let acceptor = unsafe { coroutine::spawn(move || accept(server, &listener)) };
     stop::end_on_stack_overflow(server.limits.stack_bytes);
@@ -148,9 +153,10 @@ pub(super) fn admit<S: Service>(server: &'static Server<S>, fd: OwnedFd) -> Conn
 pub(super) fn spawn<S: Service>(server: &'static Server<S>, connection: Connection<S>) {
     let number = connection.fd() as usize;
     let builder = coroutine::Builder::new();
+    // JUSTIFICATION: may's spawn is unsafe because coroutines move between threads.
     // SAFETY: the coroutine keeps nothing thread-local over a wait; a stack overflow ends the process (stop.rs).
     let started = catch_unwind(AssertUnwindSafe(|| unsafe {
-        if server.workers == 1 && coroutine::is_coroutine() {
+        if server.workers == 1 && lane::is_coroutine() {
             builder.spawn_local(move || connection.run())
         } else {
             builder.id(number).spawn(move || connection.run())

@@ -1,7 +1,7 @@
 //! Work that blocks its thread: done by a small pool of threads while the coroutine waits and others run.
 
+use super::lane::is_coroutine;
 use super::panics::{self, Panicked};
-use may::coroutine::is_coroutine;
 use may::sync::Blocker;
 use std::collections::VecDeque;
 use std::panic::AssertUnwindSafe;

@@ -5,7 +5,7 @@
 //! budget is therefore the cgroup's limit, less what the process itself needs, divided by that. A request that does not
 //! fit waits with its body unread, in the order of arrival; the kernel's buffers fill and the peer waits too.
 
-use may::coroutine::is_coroutine;
+use super::lane::is_coroutine;
 use may::sync::Blocker;
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};

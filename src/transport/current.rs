@@ -1,7 +1,7 @@
 //! Which request is being served here: for log records. In a coroutine a thread-local would be another request's after
 //! a wait; outside of one (the boot lane) may's own storage would register a destructor before the first reply.
 
-use may::coroutine::is_coroutine;
+use super::lane::is_coroutine;
 use std::cell::RefCell;
 use std::mem::ManuallyDrop;
 

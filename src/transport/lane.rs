@@ -20,14 +20,22 @@ use std::os::fd::{AsRawFd, RawFd};
 const MOST_SILENT: usize = 8;
 
 thread_local! {
+    /// Whether this is the main thread, in the lane.
+    static HERE: Cell<bool> = const { Cell::new(false) };
     /// How the main thread leaves the lane: there while it answers a request in it. Never dropped but by being called;
     /// registering a destructor costs five system calls.
     static LEAVE: Cell<Option<ManuallyDrop<Box<dyn FnOnce()>>>> = const { Cell::new(None) };
 }
 
+/// Whether a coroutine is running here. The library's own question sets a thread up first, which the lane need not pay.
+pub(super) fn is_coroutine() -> bool {
+    !HERE.get() && may::coroutine::is_coroutine()
+}
+
 /// To be called before a thread that runs no coroutines waits. In the lane this starts the runtime; elsewhere it does
 /// nothing.
 pub(super) fn leave() {
+    HERE.set(false);
     if let Some(start_runtime) = LEAVE.take() {
         ManuallyDrop::into_inner(start_runtime)();
     }
@@ -35,10 +43,14 @@ pub(super) fn leave() {
 
 /// Answers the first request, then starts the runtime. Returns early, without one, if the listener was shut down.
 pub(super) fn run<S: Service>(server: &'static Server<S>, listener: TcpListener) {
+    HERE.set(true);
     let mut silent = Vec::new();
     let first = match wait_for_request(server, &listener, &mut silent) {
         Waited::Request(connection) => connection,
-        Waited::Overflow => return accept::start_runtime(server, listener, silent),
+        Waited::Overflow => {
+            HERE.set(false);
+            return accept::start_runtime(server, listener, silent);
+        }
         Waited::Stopped => return,
     };
     let start_runtime: Box<dyn FnOnce()> = Box::new(move || accept::start_runtime(server, listener, silent));

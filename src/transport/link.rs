@@ -4,7 +4,7 @@
 //! closed after the reply never does.
 
 use super::lane;
-use may::coroutine::is_coroutine;
+use super::lane::is_coroutine;
 use may::io::WaitIo;
 use may::net::TcpStream;
 use std::io::{self, IoSlice};

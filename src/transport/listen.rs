@@ -46,11 +46,11 @@ pub(crate) fn listen(address: SocketAddr, backlog: u32) -> io::Result<TcpListene
 
 /// Switches a socket option on.
 ///
-/// # Safety
-/// None is needed for memory: the value outlives the call. `fd` must be a socket of ours.
-unsafe fn set(fd: RawFd, level: libc::c_int, option: libc::c_int) -> io::Result<libc::c_int> {
+/// A number that is no socket of ours is an error and nothing else.
+fn set(fd: RawFd, level: libc::c_int, option: libc::c_int) -> io::Result<libc::c_int> {
     let on: libc::c_int = 1;
-    // SAFETY: the value's address and size are its own.
+    // JUSTIFICATION: as in `listen`.
+    // SAFETY: the value outlives the call, its address and size are its own.
     check(unsafe {
         libc::setsockopt(fd, level, option, (&raw const on).cast(), size_of::<libc::c_int>() as libc::socklen_t)
     })

@@ -36,7 +36,6 @@ use std::sync::Arc;
 /// # Errors
 /// If the address cannot be bound.
 pub(crate) fn serve<S: Service>(address: SocketAddr, service: S, limits: Limits, workers: usize) -> io::Result<()> {
-    crate::alloc::settle();
     panics::install();
     let config = may::config();
     config.set_workers(workers.max(1)).set_pool_capacity(1).set_stack_size(stack_words(limits.stack_bytes));

@@ -1,6 +1,6 @@
 //! Panics in handlers: caught, told in one line by whoever catches them, and never the process's end.
 
-use may::coroutine::is_coroutine;
+use super::lane::is_coroutine;
 use std::any::Any;
 use std::cell::Cell;
 use std::fmt;

@@ -6,7 +6,7 @@ use std::time::Duration;
 ///
 /// Thread-local variables may be others' afterwards: the coroutine may go on on another thread.
 pub fn sleep(duration: Duration) {
-    if may::coroutine::is_coroutine() {
+    if super::lane::is_coroutine() {
         may::coroutine::sleep(duration);
         // may wakes a sleeper on its timer thread, where work would hold up every other timer.
         may::coroutine::yield_now();

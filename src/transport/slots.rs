@@ -16,7 +16,8 @@ use std::time::{Duration, Instant};
 /// Every connection of the server.
 pub(crate) struct Slots {
     cap: usize,
-    started: Instant,
+    /// When the first deadline was asked for.
+    started: OnceLock<Instant>,
     open: Mutex<Open>,
     /// Signalled when the last connection closes while the server stops.
     emptied: Condvar,
@@ -64,7 +65,7 @@ impl Slots {
     pub(crate) fn new(cap: usize) -> Slots {
         Slots {
             cap,
-            started: Instant::now(),
+            started: OnceLock::new(),
             open: Mutex::default(),
             emptied: Condvar::new(),
             count: AtomicUsize::new(0),
@@ -150,7 +151,7 @@ impl Slots {
     }
 
     fn now(&self) -> u64 {
-        u64::try_from(self.started.elapsed().as_nanos()).unwrap_or(u64::MAX)
+        u64::try_from(self.started.get_or_init(Instant::now).elapsed().as_nanos()).unwrap_or(u64::MAX)
     }
 
     /// Makes sure that the watcher looks at `deadline` or before.

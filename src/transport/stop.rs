@@ -2,10 +2,13 @@
 //!
 //! As PID 1 of a scratch image a process ignores SIGTERM unless it has a handler.
 
-use std::sync::atomic::{AtomicBool, AtomicI32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicUsize, Ordering};
+use std::time::Duration;
 
 static STOPPED: AtomicBool = AtomicBool::new(false);
 static LISTENER: AtomicI32 = AtomicI32::new(-1);
+/// What is in flight has this long, whole seconds, even where nobody is left to look at a clock.
+static DRAIN_SECONDS: AtomicU32 = AtomicU32::new(0);
 static STACK_KIB: AtomicUsize = AtomicUsize::new(0);
 
 /// Whether SIGTERM or SIGINT has come.
@@ -13,12 +16,22 @@ pub(crate) fn stopped() -> bool {
     STOPPED.load(Ordering::SeqCst)
 }
 
-/// From now on SIGTERM and SIGINT shut the listening socket down, which wakes whoever accepts on it.
-pub(crate) fn on_signal(listener: libc::c_int) {
+/// From now on SIGTERM and SIGINT shut the listening socket down, which wakes whoever accepts on it, and the process
+/// ends at the latest when `drain` has passed: a first request may hold the main thread, which would drain.
+pub(crate) fn on_signal(listener: libc::c_int, drain: Duration) {
     LISTENER.store(listener, Ordering::SeqCst);
+    let seconds = drain.as_secs() + u64::from(drain.subsec_nanos() > 0);
+    DRAIN_SECONDS.store(u32::try_from(seconds.max(1)).unwrap_or(u32::MAX), Ordering::SeqCst);
     for signal in [libc::SIGTERM, libc::SIGINT] {
         install(signal, stop as *const () as usize, libc::SA_RESTART);
     }
+}
+
+/// The server has drained: the process may live on.
+pub(crate) fn drained() {
+    // JUSTIFICATION: std has no alarms.
+    // SAFETY: it takes no memory.
+    unsafe { libc::alarm(0) };
 }
 
 /// The listening socket is about to be closed: its number must not be shut down any more.
@@ -27,13 +40,26 @@ pub(crate) fn forget_listener() {
 }
 
 extern "C" fn stop(_signal: libc::c_int) {
-    STOPPED.store(true, Ordering::SeqCst);
+    let first = !STOPPED.swap(true, Ordering::SeqCst);
     let listener = LISTENER.load(Ordering::SeqCst);
-    if listener >= 0 {
-        // JUSTIFICATION: a handler may call async-signal-safe functions only; shutdown is one (signal-safety(7)).
-        // SAFETY: it takes no memory.
-        unsafe { libc::shutdown(listener, libc::SHUT_RDWR) };
+    // JUSTIFICATION: a handler may call async-signal-safe functions only; these are (signal-safety(7)).
+    // SAFETY: they take no memory.
+    unsafe {
+        if listener >= 0 {
+            libc::shutdown(listener, libc::SHUT_RDWR);
+        }
+        if first {
+            install(libc::SIGALRM, give_up as *const () as usize, 0);
+            libc::alarm(DRAIN_SECONDS.load(Ordering::SeqCst));
+        }
     }
+}
+
+/// The time for what was in flight is over.
+extern "C" fn give_up(_signal: libc::c_int) {
+    // JUSTIFICATION: the main thread may be in a handler that does not end.
+    // SAFETY: _exit is async-signal-safe, and what is left undone was to be given up.
+    unsafe { libc::_exit(0) };
 }
 
 /// From now on a stack overflow ends the process with one line. `stack_bytes`: the size of a coroutine's stack, 0
@@ -69,18 +95,25 @@ extern "C" fn fault(_signal: libc::c_int, info: *mut libc::siginfo_t, context: *
     } else {
         line.text(b"firstbyte: invalid memory access, the process ends\n");
     }
+    // JUSTIFICATION: std's writers may allocate or lock, which a signal handler must not.
     // SAFETY: write is async-signal-safe; the bytes are the line's own.
     unsafe { libc::write(2, line.bytes.as_ptr().cast(), line.len) };
 }
 
+/// # Safety
+/// `context` is what the kernel passed to a signal handler.
 #[cfg(target_arch = "x86_64")]
 unsafe fn stack_pointer(context: *mut libc::c_void) -> usize {
+    // JUSTIFICATION: the kernel hands it over as an untyped pointer.
     // SAFETY: the caller passes a signal handler's context.
     unsafe { (*context.cast::<libc::ucontext_t>()).uc_mcontext.gregs[libc::REG_RSP as usize] as usize }
 }
 
+/// # Safety
+/// As above.
 #[cfg(target_arch = "aarch64")]
 unsafe fn stack_pointer(context: *mut libc::c_void) -> usize {
+    // JUSTIFICATION: as above.
     // SAFETY: the caller passes a signal handler's context.
     unsafe { (*context.cast::<libc::ucontext_t>()).uc_mcontext.sp as usize }
 }

@@ -198,7 +198,7 @@ impl<'a> Target<'a> {
     }
 
     fn split(target: &'a [u8]) -> Target<'a> {
-        match memchr::memchr(b'?', target) {
+        match target.iter().position(|&byte| byte == b'?') {
             Some(at) => Target { path: &target[..at], query: Some(&target[at + 1..]) },
             None => Target { path: target, query: None },
         }

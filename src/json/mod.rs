@@ -4,6 +4,8 @@
 //! clippy.toml forbids them. What this door adds: the padded parse (`fill_tape_padded`), tapes and buffers that go
 //! round, and errors that say what is wrong and where. Grammar: RFC 8259; integers beyond 64 bits become floats.
 
+mod first;
+
 use crate::error::{Error, Result};
 use crate::request::Body;
 use crate::wire::Status;
@@ -12,6 +14,7 @@ use serde::{Deserialize, Serialize, Serializer};
 use simd_json::{Buffers, Deserializer, ErrorType, Node, StaticNode, Tape};
 use std::cell::Cell;
 use std::mem::ManuallyDrop;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Bytes after a document that the parser may read.
 pub const PADDING_BYTES: usize = simd_json::INPUT_PADDING;
@@ -121,19 +124,41 @@ impl Serialize for Subtree<'_, '_> {
 
 /// Appends `value` as JSON.
 ///
+/// serde_json writes, simd-json reads: simd-json's writer asks the processor what it can do, and a first reply would wait
+/// for the answer (see `first`); on replies of usual size the two are level.
+///
 /// # Errors
 /// The handler's, if the type's own Serialize fails or a map's key is not text.
 pub fn write<T: Serialize + ?Sized>(value: &T, out: &mut Vec<u8>) -> Result<()> {
-    simd_json::serde::to_writer(out, value)
+    serde_json::to_writer(out, value)
         .map_err(|error| Error::new(format!("the reply cannot be written as JSON: {error}")))
 }
 
-fn fill<'a>(body: Body<'a>, buffers: &mut Buffers, tape: &mut Tape<'a>) -> Result<()> {
+fn fill<'a>(body: Body<'a>, buffers: &mut Option<Buffers>, tape: &mut Tape<'a>) -> Result<()> {
     let (padded, len) = body.into_padded();
     if len == 0 {
         return Err(Error::peer(Status::BAD_REQUEST, "the body is empty where JSON is expected"));
     }
+    if !SETTLED.load(Ordering::Relaxed) && len <= MOST_FIRST_BYTES && first::is_plain(&padded[..len], MAX_DEPTH) {
+        tape.0.clear();
+        first::fill(&padded[..len], MAX_DEPTH, &mut tape.0);
+        return Ok(());
+    }
+    let buffers = buffers.get_or_insert_with(|| Buffers::with_max_depth(1024, MAX_DEPTH));
     simd_json::fill_tape_padded(padded, len, buffers, tape).map_err(|error| not_json(&error))
+}
+
+/// Whether the processor has been asked what it can do.
+static SETTLED: AtomicBool = AtomicBool::new(false);
+/// Size above which even a first document is worth the question, in bytes.
+const MOST_FIRST_BYTES: usize = 16 * 1024;
+
+/// From now on documents are parsed with the instructions that this processor has. Called once the first reply is out:
+/// asking costs more than reading a small document does.
+pub(crate) fn settle() {
+    #[cfg(target_arch = "x86_64")]
+    let _ = std::arch::is_x86_feature_detected!("avx2");
+    SETTLED.store(true, Ordering::Relaxed);
 }
 
 fn not_json(error: &simd_json::Error) -> Error {
@@ -172,7 +197,8 @@ fn wrong_shape(error: &simd_json::Error) -> Error {
 /// The parser's memory between two parses. One per thread is enough: a parse never yields, so a coroutine gives
 /// back what it took before another one runs, and what moves to another thread is simply kept there.
 struct Scratch {
-    buffers: Buffers,
+    /// Made with the first document that needs them.
+    buffers: Option<Buffers>,
     tape: Tape<'static>,
 }
 
@@ -187,10 +213,7 @@ impl Scratch {
 
     #[inline(never)] // a coroutine may come back on another thread: the slot's address must not be kept across calls
     fn take() -> Scratch {
-        SPARE
-            .take()
-            .map(ManuallyDrop::into_inner)
-            .unwrap_or_else(|| Scratch { buffers: Self::new_buffers(), tape: Tape(Vec::new()) })
+        SPARE.take().map(ManuallyDrop::into_inner).unwrap_or_else(|| Scratch { buffers: None, tape: Tape(Vec::new()) })
     }
 
     #[inline(never)]
@@ -198,14 +221,10 @@ impl Scratch {
         if self.tape.0.capacity() > Self::KEEP_NODES {
             self.tape = Tape(Vec::new());
         }
-        if self.buffers.structural_indexes().len() > Self::KEEP_NODES {
-            self.buffers = Self::new_buffers();
+        if self.buffers.as_ref().is_some_and(|buffers| buffers.structural_indexes().len() > Self::KEEP_NODES) {
+            self.buffers = None;
         }
         SPARE.set(Some(ManuallyDrop::new(self)));
-    }
-
-    fn new_buffers() -> Buffers {
-        Buffers::with_max_depth(1024, MAX_DEPTH)
     }
 }
 
