@@ -162,6 +162,35 @@ pub struct PackArguments {
     /// Name and tag inside the image; FUNCTION:latest when not given
     #[arg(long, value_name = "NAME:TAG")]
     pub tag: Option<String>,
+    /// Annotation of the manifest, for example org.opencontainers.image.revision=1a2b3c
+    #[arg(long, value_name = "NAME=VALUE", value_parser = pair)]
+    pub annotation: Vec<(String, String)>,
+    /// Label of the configuration, over the recipe's
+    #[arg(long, value_name = "NAME=VALUE", value_parser = pair)]
+    pub label: Vec<(String, String)>,
+    /// Ship an empty /tmp that everyone may write to; platforms bring their own
+    #[arg(long)]
+    pub tmp: bool,
+    /// Ship certificate authorities, from this machine unless a PEM file is named
+    #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true, default_missing_value = "/etc/ssl/certs/ca-certificates.crt")]
+    pub ca_bundle: Option<PathBuf>,
+    /// Ship a time zone, for example Asia/Shanghai
+    #[arg(long, value_name = "ZONE")]
+    pub tzdata: Vec<String>,
+    /// Where time zones are on this machine
+    #[arg(long, value_name = "FOLDER", default_value = "/usr/share/zoneinfo", hide = true)]
+    pub zoneinfo: PathBuf,
+    /// Ship /etc/passwd and /etc/group with root and this user
+    #[arg(long, value_name = "NAME:UID")]
+    pub passwd: Option<String>,
+}
+
+/// `NAME=VALUE`.
+fn pair(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
+        _ => Err(format!("`{text}` is not `NAME=VALUE`")),
+    }
 }
 
 #[derive(Clone, Copy, ValueEnum)]

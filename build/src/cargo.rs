@@ -4,7 +4,7 @@
 
 use crate::elf::Architecture;
 use crate::stage::Staging;
-use cargo_metadata::{Message, Metadata, MetadataCommand, Package, Target};
+use cargo_metadata::{Message, Metadata, MetadataCommand, Package, PackageId, Target};
 use std::fs;
 use std::io::{self, BufReader};
 use std::os::unix::fs::PermissionsExt;
@@ -32,6 +32,17 @@ pub struct Function {
     pub target: Target,
     /// The workspace's metadata, dependencies resolved for the image's target.
     pub metadata: Metadata,
+}
+
+/// What a build left behind.
+#[derive(Clone, Debug)]
+pub struct Built {
+    /// The ELF file.
+    pub executable: PathBuf,
+    /// Every package that something was compiled of, whether now or before.
+    pub packages: Vec<PackageId>,
+    /// Version of rustc.
+    pub rustc: String,
 }
 
 /// How the program is compiled (CONTRACTS.md, section 4).
@@ -78,7 +89,7 @@ pub enum CargoError {
         count: usize,
     },
     /// The build failed; cargo has said why.
-    #[error("`cargo build` failed{hint}; its messages are above")]
+    #[error("`cargo build` failed; its messages are above{hint}")]
     Build {
         /// What is probably missing.
         hint: String,
@@ -143,7 +154,7 @@ impl Function {
 }
 
 impl Cargo {
-    /// Builds `function` and returns the path of the ELF file. Cargo's messages go to standard error.
+    /// Builds `function`. Cargo's messages go to standard error.
     ///
     /// # Errors
     /// [`CargoError`], which says what to type when something is missing.
@@ -152,7 +163,7 @@ impl Cargo {
         function: &Function,
         architecture: Architecture,
         profile: Profile,
-    ) -> Result<PathBuf, CargoError> {
+    ) -> Result<Built, CargoError> {
         let target = architecture.rust_target();
         let rustc = Rustc::ask(function.workspace_root())?;
         rustc.require(
@@ -172,6 +183,7 @@ impl Cargo {
         // RUSTFLAGS would replace the workspace's flags for the target, and with them the static link and the remapping.
         command.env_remove("RUSTFLAGS").env_remove("CARGO_ENCODED_RUSTFLAGS");
         let mut flags = self.remapping(function, &rustc);
+        cross(architecture, &mut command, &mut flags);
         profile.arguments(&mut command, &mut flags, &rustc)?;
         // Joined with the flags of .cargo/config.toml, after them.
         let flags = serde_json::to_string(&flags).expect("strings serialise"); // a JSON array of strings is one of TOML, too
@@ -181,19 +193,21 @@ impl Cargo {
         let mut child = command.spawn().map_err(start)?;
         let stdout = child.stdout.take().expect("it was asked for");
         let mut executable = None;
+        let mut packages = Vec::new();
         for message in Message::parse_stream(BufReader::new(stdout)) {
-            if let Message::CompilerArtifact(artifact) = message.map_err(start)?
-                && artifact.package_id == function.package.id
-                && artifact.target.name == function.target.name
-                && artifact.target.kind == function.target.kind
-            {
+            let Message::CompilerArtifact(artifact) = message.map_err(start)? else { continue };
+            let ours = artifact.package_id == function.package.id;
+            if ours && artifact.target.name == function.target.name && artifact.target.kind == function.target.kind {
                 executable = artifact.executable.or(executable);
             }
+            packages.push(artifact.package_id);
         }
         let status = child.wait().map_err(start)?;
         match executable {
-            Some(path) if status.success() => Ok(path.into_std_path_buf()),
-            _ => Err(CargoError::Build { hint: String::new() }),
+            Some(path) if status.success() => {
+                Ok(Built { executable: path.into_std_path_buf(), packages, rustc: rustc.version })
+            }
+            _ => Err(CargoError::Build { hint: cross_hint(architecture) }),
         }
     }
 
@@ -265,6 +279,40 @@ impl Profile {
     }
 }
 
+/// What .cargo/config.toml says of amd64, for arm64: the same linker and layout, and Debian's cross compiler for C code.
+fn cross(architecture: Architecture, command: &mut Command, flags: &mut Vec<String>) {
+    if architecture != Architecture::Arm64 {
+        return;
+    }
+    let target = architecture.rust_target();
+    let variable = target.replace('-', "_");
+    for setting in [
+        format!("target.{target}.linker=\"rust-lld\""),
+        // Of [env] nothing replaces what a person has set.
+        format!("env.CC_{variable}=\"{ARM64_CC}\""),
+        format!("env.CFLAGS_{variable}=\"-DMI_DEFAULT_ALLOW_THP=0 -DMI_DEFAULT_ARENA_RESERVE=65536L\""),
+    ] {
+        command.arg("--config").arg(setting);
+    }
+    let layout = [
+        "-Crelocation-model=static",
+        "-Clink-arg=-znorelro",
+        "-Clink-arg=-znoseparate-code",
+        "-Clink-arg=--build-id=none",
+    ];
+    flags.extend(layout.map(str::to_owned));
+}
+
+/// The C compiler of Debian's package gcc-aarch64-linux-gnu.
+const ARM64_CC: &str = "aarch64-linux-gnu-gcc";
+
+fn cross_hint(architecture: Architecture) -> String {
+    match architecture {
+        Architecture::Amd64 => " (C code needs `musl-gcc`: `apt-get install musl-tools`)".to_owned(),
+        Architecture::Arm64 => format!(" (C code needs `{ARM64_CC}`: `apt-get install gcc-aarch64-linux-gnu`)"),
+    }
+}
+
 /// Copies the program to `folder`/root/app with mode 0755, where scratch.Dockerfile expects it; nothing else stays in `root`.
 ///
 /// # Errors
@@ -288,6 +336,7 @@ pub fn stage(program: &Path, folder: &Path) -> Result<PathBuf, CargoError> {
 struct Rustc {
     sysroot: PathBuf,
     commit: String,
+    version: String,
 }
 
 impl Rustc {
@@ -299,9 +348,9 @@ impl Rustc {
         };
         let sysroot = PathBuf::from(run(&["--print", "sysroot"])?.trim());
         let verbose = run(&["-vV"])?;
-        let commit =
-            verbose.lines().find_map(|line| line.strip_prefix("commit-hash: ")).unwrap_or("unknown").to_owned();
-        Ok(Rustc { sysroot, commit })
+        let field =
+            |name: &str| verbose.lines().find_map(|line| line.strip_prefix(name)).unwrap_or("unknown").to_owned();
+        Ok(Rustc { sysroot, commit: field("commit-hash: "), version: field("release: ") })
     }
 
     fn require(&self, path: &str, what: &str, remedy: &str) -> Result<(), CargoError> {

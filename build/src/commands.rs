@@ -9,13 +9,17 @@ use microimage::assemble::{self, Options};
 use microimage::cargo::{self, Cargo, Function};
 use microimage::contents::{self, Contents};
 use microimage::context::FolderContext;
+use microimage::digest::Digest;
 use microimage::entry::Limits;
 use microimage::image::Image;
 use microimage::inspect::{self, View};
 use microimage::outputs::{self, Summary};
 use microimage::recipe::Recipe;
 use microimage::registry::{self, Credentials, Registry, RegistryError};
-use microimage::{check, layout, source, unpack};
+use microimage::rootfs::Node;
+use microimage::sbom::{self, Program};
+use microimage::{check, extras, layout, source, stage, unpack};
+use std::collections::BTreeMap;
 use std::error::Error;
 use std::fs::{self, File};
 use std::io::BufReader;
@@ -52,18 +56,46 @@ fn said(text: String) -> Done {
 /// `microimage image`: cargo, then pack.
 pub fn image(arguments: &ImageArguments, around: &Surroundings) -> Done {
     let pack = &arguments.pack;
-    let options = options(pack, around)?;
+    let mut options = options(pack, around)?;
     let function = Function::find(&around.cargo, &around.here, arguments.function.as_deref(), pack.arch)?;
-    let elf = around.cargo.build(&function, pack.arch, arguments.profile.into())?;
+    let built = around.cargo.build(&function, pack.arch, arguments.profile.into())?;
     let root = function.workspace_root();
     let folder = root.join("target/image");
-    cargo::stage(&elf, &folder)?;
+    let staged = cargo::stage(&built.executable, &folder)?;
     if arguments.stage_only {
-        return said(format!("staged    {}\n", folder.join("root/app").display()));
+        return said(format!("staged    {}\n", staged.display()));
     }
+    options.annotations = annotations(&function.package, options.annotations);
+    let bill = sbom::cyclonedx(&Program {
+        package: &function.package,
+        name: function.name(),
+        metadata: &function.metadata,
+        built: &built.packages,
+        rustc: &built.rustc,
+        digest: Digest::of(&fs::read(&staged)?),
+    })?;
     let reference = pack.tag.clone().unwrap_or_else(|| format!("{}:latest", function.name().to_lowercase()));
     let summary = assembled(&root.join("scratch.Dockerfile"), root, &folder, reference, &options)?;
-    said(summary_text(&summary, &folder))
+    stage::write_file(&folder.join("sbom.cdx.json"), &bill)?;
+    said(summary_text(&summary, &folder) + "          sbom.cdx.json lists the crates inside\n")
+}
+
+/// What the package's Cargo.toml says, under OCI's names; what was given on the command line wins. No revision and no time: the same
+/// source gives the same image, in a checkout or out of it.
+fn annotations(package: &cargo_metadata::Package, given: BTreeMap<String, String>) -> BTreeMap<String, String> {
+    let known = [
+        ("title", Some(package.name.to_string())),
+        ("version", Some(package.version.to_string())),
+        ("licenses", package.license.clone()),
+        ("source", package.repository.clone()),
+        ("description", package.description.clone()),
+    ];
+    let mut all = BTreeMap::new();
+    all.extend(
+        known.into_iter().filter_map(|(name, value)| Some((format!("org.opencontainers.image.{name}"), value?))),
+    );
+    all.extend(given);
+    all
 }
 
 /// `microimage build`: a recipe and a folder that somebody else has filled.
@@ -188,8 +220,32 @@ fn options(pack: &PackArguments, around: &Surroundings) -> Result<Options, Box<d
         format: pack.format.into(),
         compression: pack.compression.into(),
         source_date_epoch,
-        ..Options::default()
+        annotations: pack.annotation.iter().cloned().collect(),
+        labels: pack.label.iter().cloned().collect(),
+        extra: extra(pack)?,
     })
+}
+
+/// The files that flags ask for.
+fn extra(pack: &PackArguments) -> Result<Vec<(String, Node)>, Box<dyn Error>> {
+    let mut extra = Vec::new();
+    if pack.tmp {
+        extra.push(extras::tmp());
+    }
+    if let Some(path) = &pack.ca_bundle {
+        extra.push(extras::ca_bundle(read_file(path)?)?);
+    }
+    for zone in &pack.tzdata {
+        extra.push(extras::time_zone(zone, read_file(&pack.zoneinfo.join(zone))?)?);
+    }
+    if let Some(entry) = &pack.passwd {
+        extra.extend(extras::passwd(entry)?);
+    }
+    Ok(extra)
+}
+
+fn read_file(path: &Path) -> Result<Vec<u8>, String> {
+    fs::read(path).map_err(|e| format!("`{}` cannot be read: {e}", path.display()))
 }
 
 fn summary_text(summary: &Summary, folder: &Path) -> String {

@@ -10,6 +10,7 @@
 pub mod assemble;
 pub mod digest;
 pub mod elf;
+pub mod extras;
 pub mod ignore;
 pub mod image;
 mod instruction;
@@ -34,6 +35,7 @@ pub mod layout;
 pub mod outputs;
 #[cfg(feature = "registry")]
 pub mod registry;
+pub mod sbom;
 pub mod source;
 pub mod stage;
 pub mod unpack;
