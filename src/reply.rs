@@ -280,6 +280,10 @@ pub struct Json<T>(pub T);
 /// assert_eq!(test::get("/items/1").send(&app).text(), "the first");
 /// assert_eq!(test::get("/items/2").send(&app).status().code(), 404);
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "a handler cannot return `{Self}`",
+    note = "return a `Reply`, `Json(value)`, text, bytes, `()`, `(Status, …)`, an `Option` or a `Result` of these"
+)]
 pub trait IntoReply {
     /// # Errors
     /// The handler's error, or one from making the reply.

@@ -170,9 +170,16 @@ impl<'a> Request<'a> {
         text.parse().map(Some).map_err(|_| malformed("query", name))
     }
 
-    /// A path parameter of the route that matched, undecoded; `None` if the route has no such parameter.
+    /// A path parameter of the route that matched, undecoded; `None` if the route has no such parameter. See
+    /// [`Request::decoded_param`] for text that a person has typed.
     pub fn param(&self, name: &str) -> Option<&'a str> {
         self.params.as_ref()?.get(name)
+    }
+
+    /// A path parameter, percent-decoded: `J%C3%BCrgen` is `J\u{fc}rgen`. A decoded one may hold any character, `/` and `..`
+    /// included: it is no path.
+    pub fn decoded_param(&self, name: &str) -> Option<Cow<'a, str>> {
+        self.param(name).map(percent_decode)
     }
 
     /// A path parameter as a number or any other type that reads itself from text.
@@ -208,9 +215,17 @@ fn malformed(part: &str, name: &str) -> Error {
     Error::peer(Status::BAD_REQUEST, format!("the {part} parameter `{name}` is malformed; send what its type reads"))
 }
 
-/// `+` is a space and `%XX` a byte (WHATWG URL, section 5.1); bytes that are not UTF-8 become U+FFFD.
+/// `+` is a space and `%XX` a byte (WHATWG URL, section 5.1).
 fn form_decode(text: &str) -> Cow<'_, str> {
-    if !text.bytes().any(|byte| byte == b'+' || byte == b'%') {
+    if !text.contains('+') {
+        return percent_decode(text);
+    }
+    Cow::Owned(percent_decode(&text.replace('+', " ")).into_owned())
+}
+
+/// `%XX` is a byte (RFC 3986, section 2.1), other `%` are themselves; bytes that are not UTF-8 become U+FFFD.
+fn percent_decode(text: &str) -> Cow<'_, str> {
+    if !text.contains('%') {
         return Cow::Borrowed(text);
     }
     let bytes = text.as_bytes();
@@ -223,7 +238,6 @@ fn form_decode(text: &str) -> Cow<'_, str> {
                 out.push((high << 4 | low) as u8);
                 at += 2;
             }
-            (b'+', ..) => out.push(b' '),
             _ => out.push(byte),
         }
         at += 1;
@@ -432,8 +446,10 @@ mod tests {
             ("%zz", "%zz"),
             ("%ff", "\u{fffd}"),
             ("%", "%"),
+            ("%2b+%2B", "+ +"),
         ] {
             assert_eq!(form_decode(text), decoded);
         }
+        assert_eq!(percent_decode("a+%20%C3%BC"), "a+ \u{fc}");
     }
 }

@@ -1,6 +1,18 @@
-//! Alibaba Cloud Function Compute, custom container. Sources: help.aliyun.com, "Custom runtime specification details"
-//! and "Event handlers" of custom containers (headers, paths, 404 and `x-fc-status`), awesome-fc/custom-container-docs;
-//! `x-fc-function-timeout` and the units (seconds, MB) are seen in public captures only.
+//! Alibaba Cloud Function Compute, custom container. What is not here: job mode (`FC_CUSTOM_CONTAINER_EVENT`).
+//!
+//! | contract | | evidence |
+//! |---|---|---|
+//! | port | CAPort, 9000 by default, on all addresses | read: awesome-fc/custom-container-docs |
+//! | event | POST /invoke, application/octet-stream | read: help.aliyun.com, "Event handlers" of custom containers |
+//! | initialisation | POST /initialize, where configured | read: same page |
+//! | hooks | GET /pre-freeze, GET /pre-stop | read: awesome-fc/custom-container-docs |
+//! | Web | any path; `x-fc-control-path` is `/http-invoke` | read: "Custom runtime specification details" |
+//! | health | listening | read: awesome-fc/custom-container-docs |
+//! | start | within 120 s | read: same |
+//! | context | `x-fc-*`; a client cannot send any | read: "Custom runtime specification details", "Web functions" |
+//! | `x-fc-function-timeout`; seconds, MB | | seen in public captures |
+//! | failure | status 404 and `x-fc-status: 404`; success 200 and 200 | read: "Event handlers" of custom containers |
+//! | payload | 32 MB synchronous, 128 KB asynchronous | read: help.aliyun.com |
 
 use super::{Contract, Hook, Names, Outcome, Platform, number_in, whole};
 use crate::error::Result;

@@ -1,7 +1,19 @@
-//! Huawei Cloud FunctionGraph, custom images. Sources: FunctionGraph user guide and opentelekomcloud-community guide
-//! (port 8000, header table, the four security headers, `/invoke`, `/init`). It has no environment variable that those
-//! name, so its headers switch it on; the port is fixed at 8000: set PORT=8000 in the function's configuration. Behind
-//! an APIG trigger the result must be an integrated response: `App::bridge` makes one.
+//! Huawei Cloud FunctionGraph, custom images. No source names an environment variable of its own, so its headers
+//! switch it on, and the port must be told: set PORT=8000 in the function's configuration.
+//!
+//! | contract | | evidence |
+//! |---|---|---|
+//! | port | 8000, fixed | read: FunctionGraph user guide |
+//! | bind | 127.0.0.1 in one guide; all addresses cover it | read: opentelekomcloud-community guide; inferred |
+//! | event | POST /invoke | read: FunctionGraph pages |
+//! | initialisation | POST /init | read: same |
+//! | Web | any path, behind an APIG trigger only | read: user guide |
+//! | context | `X-CFF-*`, eight headers | read: user guide |
+//! | credentials | `X-CFF-Auth-Token`, three `X-CFF-Security-*` | read: opentelekomcloud-community guide |
+//! | units of memory and timeout | undocumented | looked for and not found |
+//! | failure | the HTTP status | inferred |
+//! | result behind APIG | the integrated response: `App::bridge` makes one | read: user guide |
+//! | payload | 6 MB synchronous, 256 KB asynchronous | read: FunctionGraph pages |
 
 use super::{Contract, Hook, Names, Platform, always, by_status, undocumented, whole};
 

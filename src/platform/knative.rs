@@ -1,7 +1,16 @@
-//! Knative Serving and Google Cloud Run. Sources: knative/specs (runtime contract: PORT, K_SERVICE, K_REVISION,
-//! K_CONFIGURATION), cloud.google.com/run/docs/container-contract, cloudevents/spec (HTTP protocol binding). Neither
-//! sends a header of its own, so only the environment can switch this on. An event is a CloudEvent posted to `/`:
-//! binary (`ce-*` headers, the body is the data), structured or batched (the body is the envelope).
+//! Knative Serving and Google Cloud Run. Neither sends a header of its own, so only the environment can switch this on.
+//! An event is a CloudEvent posted to `/`: binary (`ce-*` headers, the body is the data), structured or batched (the
+//! body is the envelope); the handler tells them apart by the headers.
+//!
+//! | contract | | evidence |
+//! |---|---|---|
+//! | port | `PORT`, 8080 by default, on all addresses | read: cloud.google.com/run/docs/container-contract |
+//! | environment | `K_SERVICE`, `K_REVISION`, `K_CONFIGURATION` | read: knative/specs |
+//! | event | the app's own path or CloudEvents | read: cloudevents/spec, HTTP protocol binding; the path `/`: inferred |
+//! | Web | any path | read: container contract |
+//! | hooks | SIGTERM, then SIGKILL after 10 s | read in code that quotes the contract |
+//! | health | listening; 240 s to start | read in issues only |
+//! | failure | the HTTP status | read: container contract |
 
 use super::{Contract, Names, Platform, by_status, undocumented, whole};
 use crate::request::Headers;

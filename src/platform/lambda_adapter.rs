@@ -1,8 +1,18 @@
-//! AWS Lambda behind the Lambda Web Adapter, an extension that turns invocations into requests. Source:
-//! awslabs/aws-lambda-web-adapter (ports, `/events`, both headers); `AWS_LAMBDA_FUNCTION_NAME` from the Lambda guide;
-//! the shape of `x-amzn-lambda-context` from public code that reads it. The event path is the adapter's default: leave
-//! AWS_LWA_PASS_THROUGH_PATH unset. A failure is its HTTP status: set AWS_LWA_ERROR_STATUS_CODES=500-599, or the
-//! adapter takes it for a result. Readiness (`GET /` answered with 100 to 499) needs no handler: a 404 is one.
+//! AWS Lambda behind the Lambda Web Adapter, an extension that turns invocations into requests.
+//!
+//! | contract | | evidence |
+//! |---|---|---|
+//! | port | `AWS_LWA_PORT`, then `PORT`, then 8080; loopback is enough | read: awslabs/aws-lambda-web-adapter |
+//! | event | POST /events; leave `AWS_LWA_PASS_THROUGH_PATH` unset | read: same |
+//! | Web | any path | read: same |
+//! | hooks | SIGTERM | read: same |
+//! | health | GET / every 10 ms, 100 to 499 is ready: a 404 is one, no handler is needed | read: same |
+//! | start | within 10 s | read: AWS, "Lambda quotas" |
+//! | context | JSON in `x-amzn-lambda-context`, `x-amzn-request-context` | read: awslabs/aws-lambda-web-adapter |
+//! | the JSON's members | `request_id`, `deadline`, `invoked_function_arn` | seen in public code |
+//! | environment | `AWS_LAMBDA_FUNCTION_NAME` | seen in public code |
+//! | failure | a status that `AWS_LWA_ERROR_STATUS_CODES` lists: set it to 500-599 | read: same |
+//! | payload | 6 MB synchronous, 256 KB asynchronous | read: "Lambda quotas" |
 
 use super::{Contract, Names, Platform, always, by_status, undocumented};
 use crate::error::{Error, Result};

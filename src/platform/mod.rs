@@ -1,7 +1,9 @@
-//! Platforms: one file each, with that platform's whole contract: port, event path, hooks, headers, how a failure is
-//! signalled. One image serves them all, because each is switched on by its own header or environment only: on any
-//! other platform its paths are ordinary paths of the Web handler. Facts: sibling platforms' documentation, named in
-//! each file; nothing here was run against a cloud endpoint.
+//! Platforms: one file each, with that platform's whole contract as the server meets it: port, paths, hooks, headers,
+//! how a failure is signalled; what concerns images is the image builder's. One image serves them all, because each
+//! is switched on by its own header or environment only: anywhere else its paths are ordinary paths.
+//!
+//! Each file has its contract as a table with the evidence for every row: read (in the named source), seen in public
+//! code, inferred, or looked for and not found. Nothing here was run against a cloud endpoint.
 //!
 //! Reading order: `environment` (which platform is this instance on), `scf`, then the siblings.
 
@@ -205,8 +207,19 @@ pub(crate) fn port(variable: &dyn Fn(&str) -> Option<String>) -> Result<u16> {
 /// Whether a header's value must not be printed. Wider than the platforms' lists, so that a secret header that is new
 /// or the user's own is not the one that leaks.
 pub(crate) fn is_secret(name: &str) -> bool {
-    const WORDS: [&str; 9] =
-        ["secret", "token", "password", "passwd", "authorization", "cookie", "credential", "access-key", "api-key"];
+    const WORDS: [&str; 11] = [
+        "secret",
+        "token",
+        "password",
+        "passwd",
+        "authorization",
+        "cookie",
+        "credential",
+        "access-key",
+        "api-key",
+        "session",
+        "signature",
+    ];
     let name = name.to_ascii_lowercase();
     WORDS.iter().any(|word| name.contains(word))
         || Platform::ALL.iter().any(|platform| platform.contract().secret_headers.contains(&name.as_str()))

@@ -1,7 +1,16 @@
-//! OpenFaaS, the image itself as the function (no watchdog in it). Sources: docs.openfaas.com, "Workloads" (port 8080,
-//! `/_/health`, `/_/ready`), openfaas/of-watchdog (`X-Call-Id`), docs.openfaas.com (OPENFAAS_NAME and
-//! OPENFAAS_NAMESPACE are injected). Probes carry no header, so they are known by the environment only. The lock file
-//! `/tmp/.lock` is the watchdog's affair and not written here: use the HTTP probes.
+//! OpenFaaS, the image itself as the function (no watchdog in it). Probes carry no header, so they are known by the
+//! environment only. What is not here: the lock file `/tmp/.lock`, which is the watchdog's; use the HTTP probes.
+//!
+//! | contract | | evidence |
+//! |---|---|---|
+//! | port | 8080, on all addresses | read: docs.openfaas.com, "Workloads" |
+//! | event | / | read: openfaas/of-watchdog |
+//! | Web | any path | read: "Workloads" |
+//! | hooks | SIGTERM | read: openfaas/of-watchdog |
+//! | health | GET /_/health, GET /_/ready | read: "Workloads" |
+//! | context | `X-Call-Id` | read: openfaas/of-watchdog |
+//! | environment | `OPENFAAS_NAME`, `OPENFAAS_NAMESPACE` | read in a post that documents them |
+//! | failure | the HTTP status | read: openfaas/of-watchdog |
 
 use super::{Contract, Hook, Names, Platform, always, by_status, undocumented, whole};
 

@@ -1,5 +1,18 @@
-//! Tencent Cloud SCF image functions. Source: platform page "WebServer image function", tencentcloud.com, 2023-07-10
-//! (port, event path, headers); which status marks a failed event is documented nowhere: "to be measured on SCF".
+//! Tencent Cloud SCF, image functions with a Web server: the platform that this crate is made for. What is not here:
+//! job images (no server; the event is in `SCF_CUSTOM_CONTAINER_EVENT`).
+//!
+//! | contract | | evidence |
+//! |---|---|---|
+//! | port | 9000, on all addresses | read: platform page "WebServer image function", 2023-07-10 |
+//! | event | POST /event-invoke | read: same page |
+//! | Web | any path and method | read: same page |
+//! | hooks, health | none; listening on 9000 is health | read: same page; more was looked for and not found |
+//! | start | listening within 30 s | read: same page |
+//! | context | `X-Scf-*`, thirteen headers; `x-scf-remote-addr` on function URLs | read: same page; 583/96099 for the last |
+//! | units of memory and timeout | undocumented | looked for and not found |
+//! | header names' case | any | seen in public code: lower case |
+//! | failure | a status, which one is documented nowhere; 500 here | to be measured on SCF |
+//! | payload | 6 MB synchronous, 128 KB asynchronous | read: SDK's Invoke |
 
 use super::{Contract, Names, Platform, always, by_status, number_in, whole};
 use std::time::Duration;

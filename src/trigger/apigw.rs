@@ -190,7 +190,7 @@ pub fn answer<R: IntoReply>(event: Event<'_>, handler: impl FnOnce(Request<'_>) 
     let context = event.context();
     let request: ApiGateway<'_> = event.json()?;
     let reply = request.as_request(context, |request| handler(request).into_reply())??;
-    IntegratedResponse::wrap(reply)
+    IntegratedResponse::wrap_for(request.http_method, reply)
 }
 
 fn separate(out: &mut String) {

@@ -31,7 +31,7 @@ pub(crate) fn answer(app: &App, event: Event<'_>) -> Result<Reply> {
 fn answer_request(app: &App, event: &Event<'_>, gateway: &ApiGateway<'_>) -> Result<Reply> {
     let context = event.context();
     let (reply, _) = gateway.as_request(context, |request| app.reply(context, || app.answer_web(request)))?;
-    IntegratedResponse::wrap(reply)
+    IntegratedResponse::wrap_for(gateway.http_method, reply)
 }
 
 #[cfg(test)]
@@ -82,6 +82,12 @@ mod tests {
             assert!(text.contains(&format!(r#""statusCode":{status},"#)) && text.contains(message), "{text}");
             assert!(text.contains(r#"\"requestId\":\"r-1\""#), "{text}");
         }
+    }
+
+    #[test]
+    fn the_reply_to_head_has_no_body() {
+        let answer = test::event(r#"{"httpMethod":"HEAD","path":"/hello/ann"}"#).send(&app());
+        assert!(answer.text().contains(r#""statusCode":200,"#) && answer.text().ends_with(r#""body":""}"#));
     }
 
     #[test]

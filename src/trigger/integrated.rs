@@ -35,10 +35,16 @@ impl IntegratedResponse<'_> {
     /// # Errors
     /// If a stream fails or is larger than [`IntegratedResponse::STREAM_BYTES`].
     pub fn wrap(reply: Reply) -> Result<Reply> {
+        IntegratedResponse::wrap_for("GET", reply)
+    }
+
+    /// As [`IntegratedResponse::wrap`], for a request with this method: the reply to HEAD has no body (RFC 9110,
+    /// section 9.3.2).
+    pub(super) fn wrap_for(method: &str, reply: Reply) -> Result<Reply> {
         let fields: Vec<(String, String)> =
             reply.headers().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
         let status_code = reply.status().code();
-        let bytes = reply.into_bytes(Self::STREAM_BYTES)?;
+        let bytes = if method == "HEAD" { Vec::new() } else { reply.into_bytes(Self::STREAM_BYTES)? };
         let (is_base64_encoded, body) = match String::from_utf8(bytes) {
             Ok(text) => (false, text),
             Err(error) => (true, base64::encode(error.as_bytes())),
