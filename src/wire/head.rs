@@ -205,14 +205,23 @@ impl<'a> Target<'a> {
     }
 }
 
-/// `uri-host [":" port]` by its alphabet: enough to keep a path, a user name or a list out of it.
+/// `uri-host [":" port]` (RFC 3986, section 3.2.2) by its alphabet: enough to keep a path, a user name or a list out of it.
 fn is_authority(value: &[u8]) -> bool {
-    let colons = value.iter().filter(|&&byte| byte == b':').count();
-    let bracketed = value.first() == Some(&b'[');
-    value.iter().all(|&byte| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+;=%:[]".contains(&byte))
-        && (bracketed || (colons <= 1 && !value.iter().any(|byte| b"[]".contains(byte))))
-        && (colons != 1
-            || value.rsplit(|&byte| byte == b':').next().is_some_and(|port| port.iter().all(u8::is_ascii_digit)))
+    let is_name_byte = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+;=%".contains(byte);
+    let (host_is_valid, port) = if let Some(literal) = value.strip_prefix(b"[") {
+        // An IP literal: whatever is between the brackets, which a name cannot hold.
+        let Some(end) = memchr::memchr(b']', literal) else { return false };
+        (literal[..end].iter().all(|byte| is_name_byte(byte) || *byte == b':'), &literal[end + 1..])
+    } else {
+        let end = memchr::memchr(b':', value).unwrap_or(value.len());
+        (value[..end].iter().all(is_name_byte), &value[end..])
+    };
+    let port_is_valid = match port {
+        [] => true,
+        [b':', digits @ ..] => digits.iter().all(u8::is_ascii_digit),
+        _ => false,
+    };
+    host_is_valid && port_is_valid
 }
 
 /// What the fields say about the message itself, collected line by line.
@@ -409,6 +418,13 @@ mod tests {
             ("Host: a\r\n", 200),
             ("Host:\r\n", 200),
             ("Host: [::1]:9000\r\n", 200),
+            ("Host: h:\r\n", 200),
+            ("Host: [::1\r\n", 400),
+            ("Host: [::1]x\r\n", 400),
+            ("Host: [::1]:x\r\n", 400),
+            ("Host: [a]b]\r\n", 400),
+            ("Host: ::1\r\n", 400),
+            ("Host: a:1:2\r\n", 400),
             ("", 400),
             ("Host: a\r\nHost: a\r\n", 400),
             ("Host: a, b\r\n", 400),

@@ -185,3 +185,17 @@ fn an_idle_process_before_its_first_request_does_not_wake_up() {
     std::thread::sleep(Duration::from_secs(1));
     assert_eq!(process::voluntary_switches(server.id()) - before, 0);
 }
+
+/// The unwinder's exception object came from the boot arena, which aligned it to 8 bytes where the unwinder's C code stores
+/// 16 at once: whether the process died depended on the sizes of all allocations before.
+#[test]
+fn a_first_request_that_panics_is_a_500_whatever_was_allocated_before() {
+    for id_bytes in 0..17 {
+        let mut server = Server::echo();
+        let id = "i".repeat(id_bytes);
+        let request = format!("GET /panic HTTP/1.1\r\nHost: h\r\nX-Scf-Request-Id: {id}\r\n\r\n");
+        let reply = Peer::to(server.address).ask(request);
+        reply.assert_is_error(500);
+        server.assert_alive();
+    }
+}

@@ -5,7 +5,10 @@
 
 #![forbid(unsafe_code)]
 
+pub mod corpus;
 pub mod events;
+pub mod framing;
+pub mod oracle;
 pub mod peer;
 pub mod process;
 pub mod program;

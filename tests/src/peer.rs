@@ -84,6 +84,14 @@ impl Peer {
         closed
     }
 
+    /// Whether anything is here to be read, the end included.
+    pub fn has_input(&mut self) -> bool {
+        self.stream.set_nonblocking(true).expect("a socket can be told not to block");
+        let here = self.stream.peek(&mut [0]).is_ok();
+        self.stream.set_nonblocking(false).expect("a socket can be told to block");
+        here || !self.unread.is_empty()
+    }
+
     /// Waits until the first byte of a reply is here, and leaves it there.
     #[track_caller]
     pub fn wait_for_a_byte(&mut self) {
