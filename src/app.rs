@@ -6,7 +6,7 @@ use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::event::Event;
 use crate::log;
-use crate::platform::{self, Environment, Hook, Outcome, Platform, Role};
+use crate::platform::{self, Hook, Outcome, Platform, Role};
 use crate::reply::{IntoReply, Reply};
 use crate::request::Request;
 use crate::route::{Matched, Routes};
@@ -250,7 +250,7 @@ impl App {
         if !takes_events && self.hooks.is_empty() {
             return None;
         }
-        platform::role(request, || Environment::current().platform()).filter(|role| match role {
+        platform::role(request, platform::of_environment).filter(|role| match role {
             Role::Event(_) => takes_events,
             Role::Hook(_, hook) => takes_events || self.hooks.iter().any(|(known, _)| known == hook),
         })
@@ -262,14 +262,17 @@ impl App {
                 Some(bridge) => bridge(self, Event::new(request)),
                 None => self.answer_event(Event::new(request)),
             },
-            Some(Role::Hook(_, hook)) => {
-                for (_, handler) in self.hooks.iter().filter(|(known, _)| *known == hook) {
-                    handler(request.context())?;
-                }
-                Ok(Reply::text(""))
-            }
+            Some(Role::Hook(_, hook)) => self.answer_hook(hook, request.context()),
             None => self.answer_web(request),
         }
+    }
+
+    #[cold]
+    fn answer_hook(&self, hook: Hook, context: Context<'_>) -> Result<Reply> {
+        for (_, handler) in self.hooks.iter().filter(|(known, _)| *known == hook) {
+            handler(context)?;
+        }
+        Ok(Reply::text(""))
     }
 
     /// Answers an event that is no gateway's.
@@ -315,6 +318,7 @@ impl App {
         }
     }
 
+    #[cold]
     fn failure(&self, error: &Error, request_id: &str) -> Reply {
         let mut body = spare::take();
         error.write_json(request_id, &mut body);

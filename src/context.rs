@@ -39,9 +39,9 @@ impl<'a> Context<'a> {
     /// says, as in local runs. The environment has the last word: a peer can make up headers.
     ///
     /// # Cold start
-    /// The first call of the process reads the environment: a dozen look-ups, once.
+    /// The first call of the process looks for four variables in the environment.
     pub fn platform(&self) -> Option<Platform> {
-        platform::recognise(self.headers, || Environment::current().platform())
+        platform::recognise(self.headers, platform::of_environment)
     }
 
     /// The environment of this instance, read once per process.
@@ -101,7 +101,7 @@ impl<'a> Context<'a> {
     /// least). `None` for all else. Whether such an MB is 10^6 or 2^20 bytes is documented nowhere: never use this
     /// as a limit.
     pub fn memory_mb(&self) -> Option<u32> {
-        (self.contract().memory_mb)(self.memory_text())
+        platform::number_in(self.memory_text(), self.contract().memory_mb.as_ref()?)
     }
 
     /// `X-Scf-Timeout` as it was sent; unit undocumented.
@@ -113,7 +113,8 @@ impl<'a> Context<'a> {
     /// 900 must be seconds (in milliseconds it would be below the least). `None` for all else: with a function of the
     /// asynchronous mode (up to 24 hours) use [`Context::deadline_after`] with what you have configured.
     pub fn timeout(&self) -> Option<Duration> {
-        (self.contract().timeout)(self.timeout_text())
+        let seconds = platform::number_in(self.timeout_text(), self.contract().timeout_s.as_ref()?)?;
+        Some(Duration::from_secs(seconds.into()))
     }
 
     /// When the request's first byte was there; `None` if whoever made the request did not say.

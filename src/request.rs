@@ -217,15 +217,17 @@ fn malformed(part: &str, name: &str) -> Error {
 
 /// `+` is a space and `%XX` a byte (WHATWG URL, section 5.1).
 fn form_decode(text: &str) -> Cow<'_, str> {
-    if !text.contains('+') {
-        return percent_decode(text);
-    }
-    Cow::Owned(percent_decode(&text.replace('+', " ")).into_owned())
+    decode(text, b'+')
 }
 
-/// `%XX` is a byte (RFC 3986, section 2.1), other `%` are themselves; bytes that are not UTF-8 become U+FFFD.
+/// `%XX` is a byte (RFC 3986, section 2.1).
 fn percent_decode(text: &str) -> Cow<'_, str> {
-    if !text.contains('%') {
+    decode(text, b' ') // a space is itself
+}
+
+/// `%XX` is a byte and `space` a space, other `%` are themselves; bytes that are not UTF-8 become U+FFFD.
+fn decode(text: &str, space: u8) -> Cow<'_, str> {
+    if !text.bytes().any(|byte| byte == space || byte == b'%') {
         return Cow::Borrowed(text);
     }
     let bytes = text.as_bytes();
@@ -238,6 +240,7 @@ fn percent_decode(text: &str) -> Cow<'_, str> {
                 out.push((high << 4 | low) as u8);
                 at += 2;
             }
+            _ if byte == space => out.push(b' '),
             _ => out.push(byte),
         }
         at += 1;

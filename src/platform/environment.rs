@@ -35,7 +35,7 @@ impl Environment {
     ///
     /// # Cold start
     /// The first call is a dozen look-ups in the process's environment, without a system call. Nothing in this crate
-    /// asks before the first reply, unless a request comes to a sibling platform's path.
+    /// asks before the first reply.
     pub fn current() -> &'static Environment {
         static CURRENT: OnceLock<Environment> = OnceLock::new();
         CURRENT.get_or_init(|| Environment::read(&|name| std::env::var(name).ok()))
@@ -68,6 +68,12 @@ impl Environment {
 #[inline(never)] // ten calls, once per process: size over speed
 fn first(variable: &dyn Fn(&str) -> Option<String>, names: &[&str]) -> String {
     names.iter().find_map(|name| variable(name)).unwrap_or_default()
+}
+
+/// The platform that this process's environment names, read once: four look-ups.
+pub(crate) fn current() -> Option<Platform> {
+    static CURRENT: OnceLock<Option<Platform>> = OnceLock::new();
+    *CURRENT.get_or_init(|| platform(&|name| std::env::var(name).ok()))
 }
 
 /// The platform whose own variable is set. SCF comes first: there, every other name may be a user's own variable.

@@ -14,11 +14,10 @@
 //! | failure | status 404 and `x-fc-status: 404`; success 200 and 200 | read: "Event handlers" of custom containers |
 //! | payload | 32 MB synchronous, 128 KB asynchronous | read: help.aliyun.com |
 
-use super::{Contract, Hook, Names, Outcome, Platform, number_in, whole};
+use super::{Contract, Hook, Names, Outcome, Platform, whole};
 use crate::error::Result;
 use crate::reply::Reply;
 use crate::wire::Status;
-use std::time::Duration;
 
 pub(super) const CONTRACT: Contract = Contract {
     platform: Platform::Fc,
@@ -48,8 +47,8 @@ pub(super) const CONTRACT: Contract = Contract {
         ..Names::NONE
     },
     identity: whole,
-    timeout: |text| number_in(text, 1..=86_400).map(|seconds| Duration::from_secs(seconds.into())),
-    memory_mb: |text| number_in(text, 1..=1_048_576),
+    timeout_s: Some(1..=86_400),
+    memory_mb: Some(1..=1_048_576),
     secret_headers: &["x-fc-access-key-id", "x-fc-access-key-secret", "x-fc-security-token"],
     signal,
 };
@@ -70,6 +69,7 @@ mod tests {
     use super::*;
     use crate::context::Context;
     use crate::request::Headers;
+    use std::time::Duration;
 
     const HEADERS: [(&str, &str); 10] = [
         ("x-fc-request-id", "1-67adb489"),

@@ -15,7 +15,7 @@
 //! | result behind APIG | the integrated response: `App::bridge` makes one | read: user guide |
 //! | payload | 6 MB synchronous, 256 KB asynchronous | read: FunctionGraph pages |
 
-use super::{Contract, Hook, Names, Platform, always, by_status, undocumented, whole};
+use super::{Contract, Hook, Names, Platform, always, by_status, whole};
 
 pub(super) const CONTRACT: Contract = Contract {
     platform: Platform::FunctionGraph,
@@ -40,8 +40,8 @@ pub(super) const CONTRACT: Contract = Contract {
         ..Names::NONE
     },
     identity: whole,
-    timeout: undocumented,
-    memory_mb: undocumented,
+    timeout_s: None,
+    memory_mb: None,
     secret_headers: &[
         "x-cff-auth-token",
         "x-cff-security-access-key",

@@ -12,7 +12,7 @@
 //! | health | listening; 240 s to start | read in issues only |
 //! | failure | the HTTP status | read: container contract |
 
-use super::{Contract, Names, Platform, by_status, undocumented, whole};
+use super::{Contract, Names, Platform, by_status, whole};
 use crate::request::Headers;
 
 pub(super) const CONTRACT: Contract = Contract {
@@ -25,8 +25,8 @@ pub(super) const CONTRACT: Contract = Contract {
     hooks: &[],
     names: Names { request_id: "ce-id", ..Names::NONE },
     identity: whole,
-    timeout: undocumented,
-    memory_mb: undocumented,
+    timeout_s: None,
+    memory_mb: None,
     secret_headers: &[],
     signal: by_status,
 };

@@ -14,7 +14,7 @@
 //! | failure | a status that `AWS_LWA_ERROR_STATUS_CODES` lists: set it to 500-599 | read: same |
 //! | payload | 6 MB synchronous, 256 KB asynchronous | read: "Lambda quotas" |
 
-use super::{Contract, Names, Platform, always, by_status, undocumented};
+use super::{Contract, Names, Platform, always, by_status};
 use crate::error::{Error, Result};
 use crate::json;
 use crate::request::{Body, Headers};
@@ -35,18 +35,18 @@ pub(super) const CONTRACT: Contract = Contract {
     hooks: &[],
     names: Names { request_id: CONTEXT, ..Names::NONE }, // everything is in one header of JSON
     identity,
-    timeout: undocumented, // the context has a deadline instead
-    memory_mb: undocumented,
+    timeout_s: None, // the context has a deadline instead
+    memory_mb: None,
     // Not credentials, but `identity` and `authorizer` name the caller.
     secret_headers: &["x-amzn-request-context", CONTEXT],
     signal: by_status,
 };
 
 /// The first `request_id` in the header's JSON, which is the one: Lambda writes it first. Found without the parser,
-/// which would be 15 KiB in functions that parse nothing else; an identity has no escapes.
+/// whose KiB no function should carry for an identity in its log; an identity has no escapes.
 fn identity(context: &str) -> &str {
     let mut between_quotes = context.split('"').skip_while(|part| *part != "request_id").skip(1);
-    match (between_quotes.next().map(str::trim), between_quotes.next(), between_quotes.next()) {
+    match (between_quotes.next().map(str::trim_ascii), between_quotes.next(), between_quotes.next()) {
         (Some(":"), Some(id), Some(_)) => id,
         _ => "",
     }

@@ -16,12 +16,13 @@ mod openfaas;
 mod scf;
 
 pub use environment::Environment;
+pub(crate) use environment::current as of_environment;
 pub use lambda_adapter::LambdaContext;
 
 use crate::error::{Error, Result};
 use crate::reply::Reply;
 use crate::request::{Headers, Request};
-use std::time::Duration;
+use std::ops::RangeInclusive;
 
 /// Where functions run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -96,15 +97,25 @@ pub(crate) struct Contract {
     pub names: Names,
     /// Finds the invocation's identity in the value of `names.request_id`.
     pub identity: fn(&str) -> &str,
-    /// The careful reading of `names.timeout`.
-    pub timeout: fn(&str) -> Option<Duration>,
-    /// The careful reading of `names.memory`.
-    pub memory_mb: fn(&str) -> Option<u32>,
+    /// What `names.timeout` can say in seconds and in no other unit; `None` where the unit is undocumented.
+    pub timeout_s: Option<RangeInclusive<u32>>,
+    /// What `names.memory` can say in MB and in no other unit; `None` where the unit is undocumented.
+    pub memory_mb: Option<RangeInclusive<u32>>,
     /// Headers that must never be printed.
     pub secret_headers: &'static [&'static str],
     /// Turns an event's or a hook's reply into what the platform takes for success or failure.
     pub signal: fn(Reply, Outcome) -> Result<Reply>,
 }
+
+/// The contracts of [`Platform::ALL`], in its order.
+static CONTRACTS: [&Contract; Platform::ALL.len()] = [
+    &scf::CONTRACT,
+    &fc::CONTRACT,
+    &lambda_adapter::CONTRACT,
+    &functiongraph::CONTRACT,
+    &openfaas::CONTRACT,
+    &knative::CONTRACT,
+];
 
 /// How an event handler or a hook ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -150,9 +161,8 @@ impl Names {
 
 /// The platform whose own header a request has.
 pub(crate) fn named(headers: Headers<'_>) -> Option<Platform> {
-    Platform::ALL
-        .into_iter()
-        .find(|platform| platform.contract().own_headers.iter().any(|name| headers.get_bytes(name).is_some()))
+    let has_own = |contract: &&&Contract| contract.own_headers.iter().any(|name| headers.get_bytes(name).is_some());
+    CONTRACTS.iter().find(has_own).map(|contract| contract.platform)
 }
 
 /// The platform that a request came from. Headers name it; if the environment names one, that one counts, because a
@@ -170,21 +180,23 @@ pub(crate) enum Role {
 
 /// The role of a request. Paths are compared first, so that an ordinary request costs a dozen comparisons of lengths
 /// and no look at the environment.
+#[inline(never)] // no event of SCF comes here
 pub(crate) fn role(request: &Request<'_>, environment: impl FnOnce() -> Option<Platform>) -> Option<Role> {
     let (method, path) = (request.method(), request.path());
-    let concerns = |contract: &Contract| {
-        (method == "POST" && path == contract.event_path)
-            || contract.hooks.iter().any(|(verb, at, _)| *verb == method && *at == path)
+    let is_event = |contract: &Contract| method == "POST" && path == contract.event_path;
+    let hook = |contract: &Contract| {
+        let found = contract.hooks.iter().find(|(verb, at, _)| *verb == method && *at == path);
+        found.map(|(.., hook)| *hook)
     };
-    if !Platform::ALL.iter().any(|platform| concerns(platform.contract())) {
+    if !CONTRACTS.iter().any(|contract| is_event(contract) || hook(contract).is_some()) {
         return None;
     }
     let contract = recognise(request.headers(), environment)?.contract();
-    if let Some((.., hook)) = contract.hooks.iter().find(|(verb, at, _)| *verb == method && *at == path) {
-        return Some(Role::Hook(contract.platform, *hook));
+    match hook(contract) {
+        Some(hook) => Some(Role::Hook(contract.platform, hook)),
+        None if is_event(contract) && (contract.is_event)(request.headers()) => Some(Role::Event(contract.platform)),
+        None => None,
     }
-    let is_event = method == "POST" && path == contract.event_path && (contract.is_event)(request.headers());
-    is_event.then_some(Role::Event(contract.platform))
 }
 
 /// The port to listen on. `PORT` counts everywhere but on SCF, where a user's own variable of that name must not move
@@ -222,7 +234,7 @@ pub(crate) fn is_secret(name: &str) -> bool {
     ];
     let name = name.to_ascii_lowercase();
     WORDS.iter().any(|word| name.contains(word))
-        || Platform::ALL.iter().any(|platform| platform.contract().secret_headers.contains(&name.as_str()))
+        || CONTRACTS.iter().any(|contract| contract.secret_headers.contains(&name.as_str()))
 }
 
 /// For platforms on which an invocation's failure is the HTTP status that the reply has anyway.
@@ -235,18 +247,13 @@ fn whole(value: &str) -> &str {
     value
 }
 
-/// For platforms that say nothing, or nothing with a unit.
-fn undocumented<T>(_: &str) -> Option<T> {
-    None
-}
-
 /// For platforms whose every POST to the event path is an event.
 fn always(_: Headers<'_>) -> bool {
     true
 }
 
 /// A number without sign or leading zeros or anything else around it, within `range`.
-fn number_in(text: &str, range: std::ops::RangeInclusive<u32>) -> Option<u32> {
+pub(crate) fn number_in(text: &str, range: &RangeInclusive<u32>) -> Option<u32> {
     let plain = text.bytes().all(|byte| byte.is_ascii_digit()) && !text.starts_with('0');
     text.parse().ok().filter(|number| plain && range.contains(number))
 }
@@ -284,6 +291,13 @@ mod tests {
                     assert!(found.is_none_or(theirs), "{method} {path} of {platform:?} on {other:?}");
                 }
             }
+        }
+    }
+
+    #[test]
+    fn the_table_is_in_the_order_of_the_names() {
+        for (platform, contract) in Platform::ALL.into_iter().zip(CONTRACTS) {
+            assert_eq!((contract.platform, platform.contract().platform), (platform, platform));
         }
     }
 
@@ -333,10 +347,10 @@ mod tests {
     #[test]
     fn reads_plain_numbers_only() {
         for (text, number) in [("1", Some(1)), ("900", Some(900)), ("901", None), ("0", None), ("03", None)] {
-            assert_eq!(number_in(text, 1..=900), number, "{text}");
+            assert_eq!(number_in(text, &(1..=900)), number, "{text}");
         }
         for text in ["", "+3", "-3", "3.0", "3s", " 3", "99999999999999999999"] {
-            assert_eq!(number_in(text, 1..=900), None, "{text}");
+            assert_eq!(number_in(text, &(1..=900)), None, "{text}");
         }
     }
 }

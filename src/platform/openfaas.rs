@@ -12,7 +12,7 @@
 //! | environment | `OPENFAAS_NAME`, `OPENFAAS_NAMESPACE` | read in a post that documents them |
 //! | failure | the HTTP status | read: openfaas/of-watchdog |
 
-use super::{Contract, Hook, Names, Platform, always, by_status, undocumented, whole};
+use super::{Contract, Hook, Names, Platform, always, by_status, whole};
 
 pub(super) const CONTRACT: Contract = Contract {
     platform: Platform::OpenFaas,
@@ -24,8 +24,8 @@ pub(super) const CONTRACT: Contract = Contract {
     hooks: &[("GET", "/_/health", Hook::Health), ("GET", "/_/ready", Hook::Health)],
     names: Names { request_id: "x-call-id", ..Names::NONE },
     identity: whole,
-    timeout: undocumented,
-    memory_mb: undocumented,
+    timeout_s: None,
+    memory_mb: None,
     secret_headers: &[],
     signal: by_status,
 };

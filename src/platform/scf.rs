@@ -14,8 +14,7 @@
 //! | failure | a status, which one is documented nowhere; 500 here | to be measured on SCF |
 //! | payload | 6 MB synchronous, 128 KB asynchronous | read: SDK's Invoke |
 
-use super::{Contract, Names, Platform, always, by_status, number_in, whole};
-use std::time::Duration;
+use super::{Contract, Names, Platform, always, by_status, whole};
 
 pub(super) const CONTRACT: Contract = Contract {
     platform: Platform::Scf,
@@ -41,8 +40,8 @@ pub(super) const CONTRACT: Contract = Contract {
         session_token: "x-scf-session-token",
     },
     identity: whole,
-    timeout: |text| number_in(text, 1..=900).map(|seconds| Duration::from_secs(seconds.into())),
-    memory_mb: |text| number_in(text, 64..=65_535),
+    timeout_s: Some(1..=900),
+    memory_mb: Some(64..=65_535),
     secret_headers: &["x-scf-secret-id", "x-scf-secret-key", "x-scf-session-token"],
     signal: by_status,
 };
@@ -53,7 +52,7 @@ mod tests {
     use crate::context::Context;
     use crate::deadline::Arrival;
     use crate::request::Headers;
-    use std::time::Instant;
+    use std::time::{Duration, Instant};
 
     /// The thirteen headers of the platform page; the values are invented.
     const HEADERS: [(&str, &str); 13] = [
@@ -100,10 +99,13 @@ mod tests {
     #[test]
     fn reads_units_only_where_they_can_be_nothing_else() {
         for (text, seconds) in [("1", Some(1)), ("900", Some(900)), ("901", None), ("3000", None), ("86400", None)] {
-            assert_eq!((CONTRACT.timeout)(text), seconds.map(Duration::from_secs), "{text}");
+            let headers = [("X-Scf-Timeout", text)];
+            let timeout = Context::new(Headers::from_pairs(&headers), None).timeout();
+            assert_eq!(timeout, seconds.map(Duration::from_secs), "{text}");
         }
         for (text, mb) in [("64", Some(64)), ("3072", Some(3072)), ("63", None), ("65536", None), ("134217728", None)] {
-            assert_eq!((CONTRACT.memory_mb)(text), mb, "{text}");
+            let headers = [("X-Scf-Memory", text)];
+            assert_eq!(Context::new(Headers::from_pairs(&headers), None).memory_mb(), mb, "{text}");
         }
     }
 }
