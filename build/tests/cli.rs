@@ -1,0 +1,207 @@
+//! The program from outside: what it prints, what it leaves on disk, how it ends.
+
+mod common;
+
+use common::HELLO;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::{Command, Output};
+
+fn microimage(folder: &Path, arguments: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_microimage"));
+    command
+        .args(arguments)
+        .current_dir(folder)
+        .env_remove("SOURCE_DATE_EPOCH")
+        .env_remove("CARGO_TARGET_DIR")
+        .output()
+        .expect("our own program")
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// A folder with a program and a recipe.
+fn context() -> tempfile::TempDir {
+    let home = tempfile::tempdir().expect("a folder");
+    fs::write(home.path().join("app"), HELLO).expect("a file");
+    fs::set_permissions(home.path().join("app"), fs::Permissions::from_mode(0o755)).expect("ours");
+    fs::write(
+        home.path().join("scratch.Dockerfile"),
+        "FROM scratch\nCOPY app /app\nEXPOSE 9000\nENTRYPOINT [\"/app\"]\n",
+    )
+    .expect("a file");
+    home
+}
+
+#[test]
+fn builds_inspects_compares_checks_and_unpacks() {
+    let home = context();
+    let run = |arguments: &[&str]| microimage(home.path(), arguments);
+    let built = run(&["build", "-o", "one", "--tag", "hello:1"]);
+    assert!(built.status.success(), "{}", text(&built.stderr));
+    assert!(text(&built.stdout).starts_with("hello:1  linux/amd64\nmanifest  sha256:"), "{}", text(&built.stdout));
+    let view: serde_json::Value =
+        serde_json::from_slice(&run(&["inspect", "--json", "one/docker.tar"]).stdout).expect("JSON");
+    assert_eq!(
+        (&view["reference"], &view["pull_requests"], &view["files"][0]["path"]),
+        (&"hello:1".into(), &4.into(), &"/app".into())
+    );
+    assert!(text(&run(&["inspect", "one/oci"]).stdout).contains("pull        4 requests"));
+    // Another compression is another manifest but the same image from inside; a label is not.
+    assert!(run(&["build", "-o", "two", "--compression", "zstd"]).status.success());
+    assert!(run(&["build", "-o", "three", "--label", "a=b", "--tmp", "--passwd", "app:65532"]).status.success());
+    let same = run(&["diff", "one/oci", "two/oci"]);
+    assert_eq!((same.status.code(), text(&same.stdout).as_str()), (Some(0), ""));
+    let other = run(&["diff", "one/oci", "three/docker.tar"]);
+    let lines = text(&other.stdout);
+    assert_eq!(other.status.code(), Some(1), "{lines}");
+    assert!(
+        lines.starts_with("+ label a=b\n+ /etc: folder, 755 0:0\n+ /etc/group: file, ")
+            && lines.ends_with("+ /tmp: folder, 1777 0:0\n"),
+        "{lines}"
+    );
+    let check = run(&["check", "one/oci", "--json"]);
+    let report: serde_json::Value = serde_json::from_slice(&check.stdout).expect("JSON");
+    assert_eq!((check.status.code(), &report["passed"], &report["platform"]), (Some(0), &true.into(), &"scf".into()));
+    assert!(run(&["build", "-o", "bad", "--label", "token=x"]).status.success());
+    assert_eq!(run(&["check", "bad/oci"]).status.code(), Some(1));
+    let unpacked = run(&["unpack", "one/oci", "rootfs"]);
+    assert!(text(&unpacked.stdout).starts_with("1 layers, 1 entries, 424 B of files"), "{}", text(&unpacked.stdout));
+    assert_eq!(fs::read(home.path().join("rootfs/app")).expect("the program"), HELLO);
+}
+
+#[test]
+fn refuses_and_leaves_nothing_behind() {
+    let home = context();
+    fs::write(home.path().join("bad.Dockerfile"), "FROM scratch\nCOPY app /app\nENTRYPIONT [\"/app\"]\n")
+        .expect("a file");
+    fs::write(home.path().join("script"), "#!/bin/sh\n").expect("a file");
+    fs::set_permissions(home.path().join("script"), fs::Permissions::from_mode(0o755)).expect("ours");
+    fs::write(home.path().join("script.Dockerfile"), "FROM scratch\nCOPY script /app\nENTRYPOINT [\"/app\"]\n")
+        .expect("a file");
+    for (arguments, code, says) in [
+        (
+            &["build", "-o", "out", "-f", "bad.Dockerfile"][..],
+            1,
+            "error: bad.Dockerfile: line 3: unknown instruction `ENTRYPIONT`; did you mean `ENTRYPOINT`?",
+        ),
+        (&["build", "-o", "out", "-f", "script.Dockerfile"], 1, "`/app` cannot run in this image: it is a script"),
+        (&["build", "-o", "out", "-f", "none"], 1, "the recipe `none` cannot be read"),
+        (&["build", "-o", "out", "--context", "none"], 1, "the build context `none` cannot be read"),
+        (
+            &["build", "-o", "out", "--format", "docker", "--compression", "zstd"],
+            1,
+            "zstd layers exist in OCI images only",
+        ),
+        (&["build", "-o", "out", "--arch", "arm64"], 1, "built for amd64, the image is for arm64"),
+        (&["build", "-o", "out", "--arch", "mips"], 2, "architecture `mips` is not known"),
+        (&["build", "-o", "out", "--annotation", "x"], 2, "`x` is not `NAME=VALUE`"),
+        (&["build", "-o", "out", "--passwd", "x"], 1, "`x` is not a user"),
+        (&["build", "-o", "out", "--ca-bundle=script"], 1, "holds no `BEGIN CERTIFICATE`"),
+        (&["build"], 2, "--output"),
+        (&["inspect", "nothing"], 1, "`nothing` does not exist"),
+        (&["inspect", "script"], 1, "`script` cannot be read as a tar"),
+        (&["push", "localhost:1/x:1", "--image", "nothing"], 1, "`nothing` does not exist"),
+        (&["image"], 1, "could not find `Cargo.toml`"),
+    ] {
+        let output = microimage(home.path(), arguments);
+        let error = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {error}");
+        assert!(error.contains(says), "{arguments:?}: {error}");
+        assert!(!home.path().join("out").exists() && output.stdout.is_empty(), "{arguments:?}");
+    }
+    let names = fs::read_dir(home.path())
+        .expect("a folder")
+        .map(|e| e.expect("an entry").file_name().to_string_lossy().into_owned());
+    assert_eq!(names.filter(|name| name.ends_with(".tmp")).count(), 0);
+}
+
+/// A workspace whose program has paths to give away: a panic location of its own, of a member and of the standard library.
+fn workspace(root: &Path) {
+    for (path, content) in [
+        (
+            "Cargo.toml",
+            "[package]\nname = \"tiny\"\nversion = \"1.2.3\"\nedition = \"2024\"\nlicense = \"MIT\"\n[workspace]\nmembers = [\"part\"]\n[dependencies]\npart = { path = \"part\" }\n[profile.release]\npanic = \"unwind\"\nstrip = \"symbols\"\n",
+        ),
+        ("part/Cargo.toml", "[package]\nname = \"part\"\nversion = \"0.1.0\"\nedition = \"2024\"\n"),
+        ("part/src/lib.rs", "pub fn third(words: &[String]) -> String {\n    words.get(3).unwrap().clone()\n}\n"),
+        (
+            "src/main.rs",
+            "fn main() {\n    let words: Vec<String> = std::env::args().collect();\n    println!(\"ok {} {}\", file!(), words.len());\n    if words.len() > 3 {\n        println!(\"{}\", part::third(&words));\n    }\n}\n",
+        ),
+        ("scratch.Dockerfile", "FROM scratch\nCOPY target/image/root/app /app\nENTRYPOINT [\"/app\"]\n"),
+        (".dockerignore", "*\n!target/image/root\n"),
+        (
+            ".cargo/config.toml",
+            "[target.x86_64-unknown-linux-musl]\nlinker = \"rust-lld\"\nrustflags = [\"-Crelocation-model=static\"]\n",
+        ),
+    ] {
+        let path = root.join(path);
+        fs::create_dir_all(path.parent().expect("below root")).and_then(|()| fs::write(path, content)).expect("a file");
+    }
+}
+
+#[test]
+fn a_workspace_compiled_in_two_folders_gives_one_image() {
+    let home = tempfile::tempdir().expect("a folder");
+    let mut seen = Vec::new();
+    for folder in ["a", "b/a-longer-name"] {
+        let root = home.path().join(folder);
+        workspace(&root);
+        // From a folder inside, with flags in the environment that would undo the static link.
+        let mut command = Command::new(env!("CARGO_BIN_EXE_microimage"));
+        command
+            .arg("image")
+            .current_dir(root.join("src"))
+            .env_remove("SOURCE_DATE_EPOCH")
+            .env_remove("CARGO_TARGET_DIR")
+            .env("RUSTFLAGS", "-Ctarget-feature=-crt-static");
+        let output = command.output().expect("our own program");
+        let error = text(&output.stderr);
+        if error.contains("rustup target add") {
+            eprintln!("skipped: {error}");
+            return;
+        }
+        assert!(output.status.success(), "{error}");
+        let program = fs::read(root.join("target/image/root/app")).expect("staged");
+        for path in [home.path().display().to_string(), ".rustup".into(), ".cargo".into()] {
+            assert!(!program.windows(path.len()).any(|w| w == path.as_bytes()), "the program names `{path}`");
+        }
+        let ran = Command::new(root.join("target/image/root/app")).output().expect("it runs");
+        assert_eq!(text(&ran.stdout), "ok src/main.rs 1\n");
+        let json: serde_json::Value =
+            serde_json::from_slice(&fs::read(root.join("target/image/image.json")).expect("image.json")).expect("JSON");
+        assert_eq!(json["reference"], "tiny:latest");
+        let bill: serde_json::Value =
+            serde_json::from_slice(&fs::read(root.join("target/image/sbom.cdx.json")).expect("a bill")).expect("JSON");
+        let names: Vec<_> = bill["components"]
+            .as_array()
+            .expect("a list")
+            .iter()
+            .map(|c| c["name"].as_str().unwrap_or_default())
+            .collect();
+        assert_eq!(names, ["part", "rust-std"]);
+        seen.push((
+            json["manifest_digest"].clone(),
+            fs::read(root.join("target/image/docker.tar")).expect("an archive"),
+            bill,
+        ));
+    }
+    assert!(seen[0] == seen[1], "{} and {}", seen[0].0, seen[1].0);
+}
+
+#[test]
+fn says_which_functions_there_are() {
+    let home = tempfile::tempdir().expect("a folder");
+    workspace(home.path());
+    let output = microimage(home.path(), &["image", "tinny"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        text(&output.stderr).contains("no package or example `tinny` in this workspace; there are: `tiny`"),
+        "{}",
+        text(&output.stderr)
+    );
+}
