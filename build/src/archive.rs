@@ -6,6 +6,7 @@ use crate::digest::{Digest, HashingReader};
 use crate::image::{Blob, Image, ImageError, MAX_JSON_BYTES, MAX_LAYERS, media_type};
 use crate::json;
 use crate::layout::{self, LayoutError, Store};
+use crate::reference;
 use crate::stage::Staging;
 use serde::Deserialize;
 use serde_json::json;
@@ -132,9 +133,13 @@ fn read_saved(store: &TarStore, select: Option<&str>) -> Result<Image, ArchiveEr
     };
     let saved: Vec<Saved> =
         serde_json::from_slice(&whole("manifest.json")?).map_err(|e| malformed(format!("`manifest.json`: {e}")))?;
-    let tags = |s: &Saved| s.repo_tags.clone().unwrap_or_default();
-    let fitting: Vec<_> =
-        saved.iter().filter(|s| select.is_none_or(|name| tags(s).iter().any(|t| t == name))).collect();
+    let tags = |s: &Saved| -> Vec<String> {
+        s.repo_tags.iter().flatten().map(|tag| reference::familiar(tag).to_owned()).collect()
+    };
+    let fitting: Vec<_> = saved
+        .iter()
+        .filter(|s| select.is_none_or(|name| tags(s).iter().any(|t| t == reference::familiar(name))))
+        .collect();
     let [saved] = fitting.as_slice() else {
         let names =
             saved.iter().flat_map(tags).take(10).map(|t| format!("`{}`", shorten(&t))).collect::<Vec<_>>().join(", ");

@@ -255,11 +255,13 @@ fn choose(index: &ImageIndex, select: Option<&str>, at: &str) -> Result<oci_spec
     }
 }
 
-/// What a layout calls one of its manifests.
+/// What a layout calls one of its manifests: the full name where there is one and the tag agrees. A tool that knows tags only may have
+/// copied the manifest under another, and the full name along with it.
 fn name_of(manifest: &oci_spec::image::Descriptor) -> Option<String> {
     let annotations = manifest.annotations().as_ref()?;
-    let full = annotations.get(CONTAINERD_NAME).map(|full| reference::familiar(full).to_owned());
-    full.or_else(|| annotations.get(REF_NAME).cloned())
+    let tag = annotations.get(REF_NAME);
+    let full = annotations.get(CONTAINERD_NAME).filter(|full| tag.is_none() || reference::tag(full).as_ref() == tag);
+    full.map(|full| reference::familiar(full).to_owned()).or_else(|| tag.cloned())
 }
 
 fn list(
