@@ -31,11 +31,13 @@
 
 mod alloc;
 mod app;
+mod body;
 mod boot;
 mod context;
 mod deadline;
 mod error;
 mod event;
+mod headers;
 pub mod json;
 mod log;
 pub mod platform;
