@@ -1,1 +1,288 @@
-//! soon
+//! Hostile crowds, bounded in time. What must come of each: no crash, memory and descriptors return, and whoever asks
+//! properly is answered meanwhile. The single rules behind this are contract/'s matter.
+
+use fastrand::Rng;
+use outside::cgroup::MemoryGroup;
+use outside::peer::{Peer, get, invoke, post};
+use outside::server::Server;
+use outside::{eventually, process, program};
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::process::Command;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// A server at rest and what it holds there.
+struct Watched {
+    server: Server,
+    descriptors: usize,
+    rss_kib: u64,
+}
+
+impl Watched {
+    fn new(server: Server) -> Watched {
+        let server = server.at_rest();
+        let (descriptors, rss_kib) = (process::descriptors(server.id()), process::rss_kib(server.id()));
+        Watched { server, descriptors, rss_kib }
+    }
+
+    fn address(&self) -> SocketAddr {
+        self.server.address
+    }
+
+    /// It lives, answers, holds no connection any more, and at most `grown_mib` more memory than before.
+    #[track_caller]
+    fn assert_recovers(mut self, grown_mib: u64) {
+        self.server.assert_alive();
+        assert_eq!(Peer::to(self.address()).ask(get("/")).status, 200);
+        eventually("the descriptors are back", || process::descriptors(self.server.id()) == self.descriptors);
+        eventually("the memory is back", || process::rss_kib(self.server.id()) < self.rss_kib + grown_mib * 1024);
+        let told: Vec<String> =
+            self.server.output().into_iter().filter(|line| !line.contains("listening on")).take(5).collect();
+        assert!(told.is_empty(), "a peer's doing is no line in the log: {told:?}");
+    }
+}
+
+/// Asks properly, on one connection and on new ones, until told to stop; every answer must be right.
+fn good_client(address: SocketAddr, stop: &AtomicBool, answered: &AtomicUsize) {
+    let mut kept = Peer::to(address);
+    let mut round = 0u32;
+    while !stop.load(Ordering::Relaxed) {
+        round += 1;
+        let event = format!("{{\"round\":{round}}}");
+        // Idle connections make room at the cap, and this one was idle for a moment: then it is a new one's turn.
+        let reply = kept.stream.write_all(&invoke(&event)).ok().and_then(|()| kept.try_reply("POST").ok());
+        match reply {
+            Some(reply) => assert_eq!(reply.text(), event),
+            None => kept = Peer::to(address),
+        }
+        assert_eq!(Peer::to(address).ask(invoke(&event)).text(), event);
+        answered.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// Runs `abuse` while two good clients ask; each must have been answered at least `at_least` times.
+#[track_caller]
+fn beside_good_clients(address: SocketAddr, at_least: usize, abuse: impl FnOnce()) {
+    let stop = AtomicBool::new(false);
+    let answered = [AtomicUsize::new(0), AtomicUsize::new(0)];
+    thread::scope(|scope| {
+        for answered in &answered {
+            scope.spawn(|| good_client(address, &stop, answered));
+        }
+        abuse();
+        eventually("the good clients are served", || {
+            answered.iter().all(|answered| answered.load(Ordering::Relaxed) >= at_least)
+        });
+        stop.store(true, Ordering::Relaxed);
+    });
+}
+
+fn short_limits(limits: &[&str]) -> Server {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_short_limits"));
+    command.args(limits);
+    Server::start(command)
+}
+
+#[test]
+fn ten_thousand_slow_connections_do_not_keep_others_out() {
+    let watched = Watched::new(short_limits(&["head_timeout=500", "body_timeout=500", "write_timeout=500"]));
+    let address = watched.address();
+    beside_good_clients(address, 20, || {
+        // In waves: the kernel's backlog holds 4096, and this process's descriptors are limited too.
+        for wave in 0..5 {
+            let mut slow = Vec::new();
+            for number in 0..2000 {
+                let Ok(mut stream) = TcpStream::connect(address) else { continue };
+                let begun: &[u8] = match (wave + number) % 4 {
+                    0 => b"",
+                    1 => b"GET / HT",
+                    2 => b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\n",
+                    _ => b"POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nab",
+                };
+                let _ = stream.write_all(begun); // it may have had to make room already
+                slow.push(stream);
+            }
+            // One more byte each, to those that still listen.
+            for stream in &mut slow {
+                let _ = stream.write_all(b"G");
+            }
+        }
+    });
+    watched.assert_recovers(16);
+}
+
+#[test]
+fn nesting_bombs_are_refused_and_leave_nothing() {
+    let watched = Watched::new(Server::echo());
+    let address = watched.address();
+    beside_good_clients(address, 20, || {
+        for bomb in ["[", "{\"a\":", "[{\"a\":", "[[[[[[[[{\"", "[1,[2,"] {
+            let mut peer = Peer::to(address);
+            for bytes in [300, 100_000, 6 * 1024 * 1024] {
+                let bomb = bomb.repeat(bytes / bomb.len());
+                peer.ask(invoke(&bomb)).assert_is_error(400);
+            }
+        }
+    });
+    watched.assert_recovers(40);
+}
+
+#[test]
+fn three_hundred_thousand_pipelined_requests_are_all_answered_in_order() {
+    const REQUESTS: usize = 300_000;
+    let watched = Watched::new(Server::echo());
+    let mut sender = Peer::to(watched.address());
+    let mut receiver = sender.stream.try_clone().expect("a socket can be shared");
+    thread::scope(|scope| {
+        scope.spawn(move || {
+            // A body of one digit, so that order shows: 0 to 9 and again.
+            let ten: Vec<u8> = (0..10).flat_map(|digit| invoke(format!("{digit}"))).collect();
+            for _ in 0..REQUESTS / 1000 {
+                sender.send(ten.repeat(100));
+            }
+            sender.half_close();
+        });
+        let mut all = Vec::new();
+        let mut answered = 0;
+        let mut piece = vec![0; 256 * 1024];
+        loop {
+            let size = receiver.read(&mut piece).expect("the replies keep coming");
+            all.extend_from_slice(&piece[..size]);
+            let mut at = 0;
+            while let Some(found) = all[at..].windows(5).position(|window| &window[..4] == b"\r\n\r\n") {
+                let digit = all[at + found + 4];
+                assert_eq!(usize::from(digit - b'0'), answered % 10, "reply {answered}");
+                answered += 1;
+                at += found + 5;
+            }
+            all.drain(..at);
+            if size == 0 {
+                break;
+            }
+        }
+        assert_eq!(answered, REQUESTS);
+        assert!(all.is_empty());
+    });
+    watched.assert_recovers(8);
+}
+
+#[test]
+fn replies_that_nobody_reads_cost_their_own_connections_only() {
+    let watched = Watched::new(Server::echo());
+    let address = watched.address();
+    let mut stuck = Vec::new();
+    beside_good_clients(address, 50, || {
+        for _ in 0..50 {
+            let mut peer = Peer::to(address);
+            peer.send(get("/reply?bytes=1000000").repeat(20));
+            stuck.push(peer);
+        }
+        let most = watched.rss_kib + 50 * 2 * 1024;
+        for _ in 0..100 {
+            assert!(process::rss_kib(watched.server.id()) < most, "one reply a connection at a time");
+            assert_eq!(Peer::to(address).ask(get("/")).status, 200);
+        }
+    });
+    drop(stuck);
+    watched.assert_recovers(32);
+}
+
+#[test]
+fn random_resets_at_every_stage_leave_nothing() {
+    let watched = Watched::new(Server::echo());
+    let address = watched.address();
+    beside_good_clients(address, 50, || {
+        let mut rng = Rng::with_seed(9112);
+        let large = post("/", vec![b'x'; 100_000]);
+        for _ in 0..3000 {
+            let mut peer = Peer::to(address);
+            match rng.u8(..7) {
+                0 => {}
+                1 => peer.try_send(&b"GET /x HTTP/1.1\r\nHost: h\r\nX: y"[..rng.usize(..30)]),
+                2 => peer.try_send(&large[..rng.usize(..large.len())]),
+                3 => peer.try_send(get("/reply?bytes=3000000")),
+                4 => peer.try_send(get("/sleep?ms=20")),
+                5 => peer.try_send(get("/").repeat(50)),
+                _ => {
+                    peer.try_send(get("/reply?bytes=3000000"));
+                    peer.wait_for_a_byte();
+                }
+            }
+            if rng.bool() { peer.reset() } else { drop(peer) }
+        }
+    });
+    watched.assert_recovers(40);
+}
+
+#[test]
+fn garbage_is_answered_or_dropped_and_never_believed() {
+    let watched = Watched::new(Server::echo());
+    let address = watched.address();
+    beside_good_clients(address, 20, || {
+        for seed in 0..3000 {
+            let mut peer = Peer::to(address);
+            let bytes = if seed % 2 == 0 {
+                let mut rng = Rng::with_seed(seed);
+                (0..rng.usize(1..300)).map(|_| rng.u8(..)).collect()
+            } else {
+                outside::corpus::connection(seed)
+            };
+            peer.try_send(&bytes);
+            peer.half_close();
+            // Whatever it was: replies in HTTP, and then the end.
+            while peer.try_reply("GET").is_ok() {}
+        }
+    });
+    watched.assert_recovers(8);
+}
+
+/// JSON of the shape that takes most memory for its size.
+fn worst_json(bytes: usize) -> Vec<u8> {
+    let mut text = b"[[]".to_vec();
+    while text.len() + 4 <= bytes {
+        text.extend_from_slice(b",[]");
+    }
+    text.push(b']');
+    text
+}
+
+#[test]
+fn the_largest_bodies_on_every_connection_at_once_stay_within_128_mib() {
+    let group = match MemoryGroup::new("firstbyte-abuse", 128 * 1024 * 1024) {
+        Ok(group) => group,
+        Err(error) => {
+            eprintln!("skipped: no memory cgroup can be made here: {error}");
+            return;
+        }
+    };
+    let mut server = Server::start(group.command(program::echo())).at_rest();
+    // The largest that this instance takes: found by asking, the limit follows from the group.
+    let largest = (1..=24).rev().map(|quarters| quarters * 256 * 1024).find(|bytes| {
+        let declared = format!(
+            "POST /event-invoke HTTP/1.1\r\nHost: h\r\nContent-Length: {bytes}\r\nExpect: 100-continue\r\n\r\n"
+        );
+        Peer::to(server.address).ask(declared).status == 100
+    });
+    let largest = largest.expect("some body is taken");
+    assert!(largest >= 1024 * 1024, "{largest} bytes are no useful limit");
+    let body = worst_json(largest);
+    let start = Instant::now();
+    thread::scope(|scope| {
+        for _ in 0..24 {
+            scope.spawn(|| {
+                for _ in 0..2 {
+                    let mut peer = Peer::to(server.address);
+                    peer.stream.set_read_timeout(Some(Duration::from_secs(60))).expect("not zero");
+                    peer.stream.set_write_timeout(Some(Duration::from_secs(60))).expect("not zero");
+                    let reply = peer.ask(invoke(&body));
+                    assert_eq!((reply.status, reply.body.len()), (200, body.len()));
+                }
+            });
+        }
+    });
+    server.assert_alive();
+    println!("48 bodies of {largest} bytes in {:?}", start.elapsed());
+    drop(server);
+}

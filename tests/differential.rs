@@ -1,29 +1,13 @@
 //! firstbyte::wire against an independent parser (hyper's HTTP/1 server) over a generated corpus: wherever we accept a
 //! request, hyper sees the same request with the same body at the same place. A request that two servers see differently
-//! is how requests are smuggled; where we differ on purpose, a row below says why.
+//! is how requests are smuggled; where we differ on purpose, a row says why, here or in `oracle::WE_ACCEPT`.
 
-use outside::framing::{self, End, Message};
+use outside::framing::{self, End};
 use outside::{corpus, oracle};
 use std::collections::BTreeMap;
 
 /// Connections per run. More were tried when this was written; these take a few seconds.
 const CONNECTIONS: u64 = 150_000;
-
-/// Requests that we accept and hyper does not: what makes one such, and why we accept it.
-const WE_ACCEPT: &[(fn(&Message) -> bool, &str)] = &[
-    (
-        |message| message.target.bytes().any(|byte| b"<>\"{}|\\^`".contains(&byte)),
-        "bytes that RFC 3986 wants percent-encoded: browsers send some of them raw in queries, and no framing depends on them",
-    ),
-    (
-        |message| {
-            message.fields.iter().any(|(name, value)| {
-                name == "transfer-encoding" && value.split(|b| *b == b',').any(|member| member.trim_ascii().is_empty())
-            })
-        },
-        "empty members of the Transfer-Encoding list, which a recipient must ignore (RFC 9110, section 5.6.1.2); hyper calls the message malformed and closes",
-    ),
-];
 
 /// Why we refuse what hyper accepts, by the reason that the peer is told.
 const WE_REFUSE: &[(&str, &str)] = &[
@@ -79,7 +63,7 @@ fn wherever_we_accept_hyper_sees_the_same_message() {
             match theirs.get(index) {
                 Some(their) if their == message => {}
                 their => {
-                    let known = WE_ACCEPT.iter().any(|(is_known, _)| is_known(message));
+                    let known = oracle::WE_ACCEPT.iter().any(|(is_known, _)| is_known(message));
                     if !known {
                         let bytes = bytes.escape_ascii();
                         differences.push(format!(

@@ -1,6 +1,6 @@
 //! Section 2: bodies, their limit, and what becomes of those that do not arrive.
 
-use outside::peer::{Peer, ask, get, invoke, post};
+use outside::peer::{Peer, ask, invoke, post};
 use outside::process;
 use outside::server::Server;
 use std::time::Duration;

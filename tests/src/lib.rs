@@ -5,6 +5,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod cgroup;
 pub mod corpus;
 pub mod events;
 pub mod framing;

@@ -13,6 +13,22 @@ use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
+/// Requests that we accept and hyper does not: what makes one such, and why we accept it.
+pub const WE_ACCEPT: &[(fn(&Message) -> bool, &str)] = &[
+    (
+        |message| message.target.bytes().any(|byte| b"<>\"{}|\\^`".contains(&byte)),
+        "bytes that RFC 3986 wants percent-encoded: browsers send some of them raw in queries, and no framing depends on them",
+    ),
+    (
+        |message| {
+            message.fields.iter().any(|(name, value)| {
+                name == "transfer-encoding" && value.split(|b| *b == b',').any(|member| member.trim_ascii().is_empty())
+            })
+        },
+        "empty members of the Transfer-Encoding list, which a recipient must ignore (RFC 9110, section 5.6.1.2); hyper calls the message malformed and closes",
+    ),
+];
+
 /// The requests that hyper finds complete in the bytes of one connection.
 ///
 /// # Panics

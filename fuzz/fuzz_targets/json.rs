@@ -1,0 +1,52 @@
+//! A JSON body, parsed in place: the verdict and the value are serde_json's, and the bytes behind the body stay as they were.
+#![no_main]
+
+use firstbyte::Body;
+use firstbyte::json::{self, Document};
+use libfuzzer_sys::fuzz_target;
+use serde_json::Value;
+
+fuzz_target!(|text: &[u8]| {
+    let behind: [u8; 80] = std::array::from_fn(|at| b"]}\"\\,1 a"[at % 8]);
+    let mut buffer = [text, &behind].concat();
+    let written = Document::parse(Body::new(&mut buffer, text.len())).ok().map(|document| {
+        let mut out = Vec::new();
+        assert!(json::write(&document, &mut out).is_ok(), "what was parsed can be written");
+        out
+    });
+    assert_eq!(&buffer[text.len()..], behind, "the next request may stand there");
+    let mut buffer = [text, &behind].concat();
+    let typed = json::parse::<Value>(Body::new(&mut buffer, text.len())).ok();
+    assert_eq!(typed.is_some(), written.is_some());
+
+    // serde_json goes one level less deep than we do.
+    if text.iter().filter(|byte| b"[{".contains(byte)).count() < 127 {
+        let theirs = serde_json::from_slice::<Value>(text).ok();
+        assert_eq!(theirs.is_some(), written.is_some(), "serde_json: {theirs:?}");
+        let again = written.map(|out| serde_json::from_slice::<Value>(&out).expect("what is written is JSON"));
+        assert!(same(&theirs, &again), "{theirs:?}, written back as {again:?}");
+        assert!(same(&theirs, &typed), "{theirs:?}, typed as {typed:?}");
+    }
+});
+
+/// Equal values; numbers by their value, however they are kept.
+fn same(one: &Option<Value>, other: &Option<Value>) -> bool {
+    fn is_same(one: &Value, other: &Value) -> bool {
+        match (one, other) {
+            (Value::Number(one), Value::Number(other)) => one == other || one.as_f64() == other.as_f64(),
+            (Value::Array(one), Value::Array(other)) => {
+                one.len() == other.len() && one.iter().zip(other).all(|(one, other)| is_same(one, other))
+            }
+            (Value::Object(one), Value::Object(other)) => {
+                one.len() == other.len()
+                    && one.iter().all(|(key, value)| other.get(key).is_some_and(|found| is_same(value, found)))
+            }
+            _ => one == other,
+        }
+    }
+    match (one, other) {
+        (Some(one), Some(other)) => is_same(one, other),
+        (None, None) => true,
+        _ => false,
+    }
+}
