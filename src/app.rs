@@ -309,7 +309,7 @@ impl App {
         let id = context.log_id();
         // A panic is the handler's: what it broke is its own, and the next request gets a fresh coroutine's worth.
         let answered = catch(|| log::with_request_id(id, answer)).unwrap_or_else(|panicked| {
-            log::line(id, format_args!("the handler panicked {panicked}"));
+            log::line(id, format_args!("the handler panicked: {panicked}"));
             Err(Error::new("the handler panicked").with_status(Status::INTERNAL_SERVER_ERROR))
         });
         match answered {

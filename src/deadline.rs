@@ -2,26 +2,44 @@
 //! carry that on, and no clock is read until somebody asks how much time is left. Not a timer: nothing happens when a
 //! deadline passes, the platform sees to that.
 
+use crate::transport::monotonic_ns;
 use std::time::{Duration, Instant};
 
-/// When a request's first byte was there, by the monotonic clock.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Arrival(Instant);
+/// When a request was there, by the monotonic clock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Arrival(Moment);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Moment {
+    Instant(Instant),
+    /// Nanoseconds by the clock's own zero: what a first request has, see transport/clock.rs.
+    Monotonic(u64),
+}
 
 impl Arrival {
     /// The arrival of a request that came at `instant`.
     pub fn at(instant: Instant) -> Arrival {
-        Arrival(instant)
+        Arrival(Moment::Instant(instant))
+    }
+
+    pub(crate) fn at_monotonic(ns: u64) -> Arrival {
+        Arrival(Moment::Monotonic(ns))
     }
 
     /// The time as the clock has it.
     pub fn instant(self) -> Instant {
-        self.0
+        match self.0 {
+            Moment::Instant(instant) => instant,
+            Moment::Monotonic(ns) => {
+                let (now, since) = (Instant::now(), monotonic_ns().saturating_sub(ns));
+                now.checked_sub(Duration::from_nanos(since)).unwrap_or(now)
+            }
+        }
     }
 
     /// Arrival + timeout; `None` if that is beyond what the clock can count.
     pub fn deadline(self, timeout: Duration) -> Option<Deadline> {
-        self.0.checked_add(timeout).map(Deadline)
+        self.instant().checked_add(timeout).map(Deadline)
     }
 }
 
@@ -74,5 +92,12 @@ mod tests {
         assert!(!deadline.has_passed() && deadline.remaining() > Duration::from_secs(3500));
         assert!(Arrival::at(now).deadline(Duration::ZERO).unwrap().has_passed());
         assert_eq!(Arrival::at(now).deadline(Duration::MAX), None);
+    }
+
+    #[test]
+    fn a_first_requests_arrival_is_the_same_time() {
+        let (before, arrival, after) = (Instant::now(), Arrival::at_monotonic(monotonic_ns()), Instant::now());
+        let slack = Duration::from_millis(5); // the two clocks are read one after the other
+        assert!(arrival.instant() + slack >= before && arrival.instant() <= after + slack);
     }
 }

@@ -29,6 +29,9 @@
 //! Modules in reading order: `app` (what is served), `event`, `request`, `reply`, `context`, `error` (what handlers
 //! see), `route`, [`json`], [`wire`] (HTTP as pure functions), `transport` (sockets and coroutines), `boot`, `log`.
 
+#![deny(unsafe_code)] // doors: alloc, log, transport
+
+#[allow(unsafe_code)]
 mod alloc;
 mod app;
 mod body;
@@ -39,6 +42,7 @@ mod error;
 mod event;
 mod headers;
 pub mod json;
+#[allow(unsafe_code)]
 mod log;
 pub mod platform;
 mod reply;
@@ -46,6 +50,7 @@ mod request;
 mod route;
 mod spare;
 pub mod test;
+#[allow(unsafe_code)]
 mod transport;
 pub mod trigger;
 pub mod wire;

@@ -2,11 +2,11 @@
 
 use super::accept::Server;
 use super::budget::Share;
+use super::clock;
 use super::link::{Link, Ready};
 use super::outgoing::{self, Asked, Outgoing};
 use super::slots::{Deadline, Seat};
 use super::{RequestHead, Service};
-use crate::deadline::Arrival;
 use crate::error::Error;
 use crate::request::{Body, Request};
 use crate::spare;
@@ -15,7 +15,7 @@ use crate::wire::{Framing, Head, Reject, Scan, Scanner, Status, Version, respons
 use std::io::{self, IoSlice};
 use std::net::Shutdown;
 use std::os::fd::RawFd;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// A connection and what has been read from it. The seat is dropped before the link is closed (field order).
 pub(crate) struct Connection<S: 'static> {
@@ -309,7 +309,7 @@ impl<S: Service> Connection<S> {
         // What follows the body may be the next request: the parser reads it and puts it back as it was.
         let (head_bytes, rest) = self.input.split_at_mut(head_end);
         let body = Body::new(&mut rest[..len + Body::PADDING_BYTES], len);
-        let request = Request::new(head, head_bytes, body).with_arrival(Arrival::at(Instant::now()));
+        let request = Request::new(head, head_bytes, body).with_arrival(clock::arrival());
         let reply = self.server.service.call(request);
         self.input.truncate(filled);
         reply

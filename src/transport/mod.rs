@@ -9,6 +9,7 @@
 mod accept;
 mod blocking;
 mod budget;
+mod clock;
 mod connection;
 mod current;
 mod lane;
@@ -24,6 +25,7 @@ mod stop;
 
 pub(crate) use accept::serve;
 pub use blocking::blocking;
+pub(crate) use clock::monotonic_ns;
 pub(crate) use current::{set_request_id, with_request_id};
 pub(crate) use listen::listen;
 pub(crate) use panics::catch;

@@ -1,7 +1,7 @@
 //! Replies on their way out: written whole before anything more is read, waiting for a peer that is slow, but not
 //! for one that has stopped.
 
-use super::lane::is_coroutine;
+use super::clock;
 use super::link::{Link, Ready};
 use super::panics;
 use super::slots::Seat;
@@ -11,7 +11,7 @@ use crate::wire::response::{self, ResponseFraming};
 use crate::wire::{Version, date};
 use std::io::{self, IoSlice};
 use std::net::Shutdown;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 /// What a reply must know of its request.
 #[derive(Clone, Copy)]
@@ -65,19 +65,7 @@ pub(super) fn send(link: &mut Link, seat: &Seat, stall: Duration, asked: Asked, 
 }
 
 fn today() -> [u8; 29] {
-    date::imf_fixdate(unix_seconds())
-}
-
-/// std asks through the vDSO, whose set-up costs a first reply three page faults; the plain system call costs 0.1 µs.
-fn unix_seconds() -> u64 {
-    if is_coroutine() {
-        return SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-    }
-    let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // JUSTIFICATION: std has no clock that is not the vDSO's.
-    // SAFETY: the call writes one timespec, which is there.
-    unsafe { libc::syscall(libc::SYS_clock_gettime, libc::CLOCK_REALTIME, &raw mut now) };
-    u64::try_from(now.tv_sec).unwrap_or_default()
+    date::imf_fixdate(clock::unix_seconds())
 }
 
 /// A link that waits until everything is written.
@@ -134,7 +122,7 @@ impl Outgoing<'_> {
             }
             Ok(result) => result,
             Err(panicked) => {
-                crate::log::announce(format_args!("a streaming reply panicked {panicked}; its connection is cut"));
+                crate::log::announce(format_args!("a streaming reply panicked: {panicked}; its connection is cut"));
                 Err(io::ErrorKind::Other.into())
             }
         }
