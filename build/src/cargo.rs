@@ -184,7 +184,7 @@ impl Cargo {
         command.env_remove("RUSTFLAGS").env_remove("CARGO_ENCODED_RUSTFLAGS");
         let mut flags = self.remapping(function, &rustc);
         cross(architecture, &mut command, &mut flags);
-        profile.arguments(&mut command, &mut flags, &rustc)?;
+        profile.arguments(architecture, &mut command, &mut flags, &rustc)?;
         // Joined with the flags of .cargo/config.toml, after them.
         let flags = serde_json::to_string(&flags).expect("strings serialise"); // a JSON array of strings is one of TOML, too
         command.arg("--config").arg(format!("target.{target}.rustflags={flags}"));
@@ -231,7 +231,13 @@ impl Cargo {
 
 impl Profile {
     /// What the profile adds to cargo's command line and to rustc's flags.
-    fn arguments(self, command: &mut Command, flags: &mut Vec<String>, rustc: &Rustc) -> Result<(), CargoError> {
+    fn arguments(
+        self,
+        architecture: Architecture,
+        command: &mut Command,
+        flags: &mut Vec<String>,
+        rustc: &Rustc,
+    ) -> Result<(), CargoError> {
         let name = match self {
             Profile::Fast => {
                 command.arg("--release");
@@ -260,7 +266,7 @@ impl Profile {
                 settings.push(("opt-level", "\"s\""));
                 // -Zbuild-std is cargo's nightly switch; RUSTC_BOOTSTRAP lets a stable toolchain take it, with its own std.
                 command.env("RUSTC_BOOTSTRAP", "1");
-                flags.push("-Clink-arg=-lgcc".to_owned()); // `__popcountdi2`, which C code compiled by gcc may call
+                flags.push(format!("-Clink-arg={}", rustc.compiled_builtins(architecture)?.display()));
             }
         }
         if self == Profile::Small {
@@ -351,6 +357,20 @@ impl Rustc {
         let field =
             |name: &str| verbose.lines().find_map(|line| line.strip_prefix(name)).unwrap_or("unknown").to_owned();
         Ok(Rustc { sysroot, commit: field("commit-hash: "), version: field("release: ") })
+    }
+
+    /// The compiler's support routines as they are shipped, those written in C among them. A standard library that is compiled along
+    /// has only those in Rust, and C code that gcc compiled may call `__popcountdi2`.
+    fn compiled_builtins(&self, architecture: Architecture) -> Result<PathBuf, CargoError> {
+        let target = architecture.rust_target();
+        let folder = self.sysroot.join(format!("lib/rustlib/{target}/lib"));
+        let files = fs::read_dir(&folder).into_iter().flatten().flatten().map(|entry| entry.path());
+        let found = files.into_iter().find(|path| {
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            name.starts_with("libcompiler_builtins-") && name.ends_with(".rlib")
+        });
+        let what = format!("the Rust target `{target}`");
+        found.ok_or_else(|| CargoError::NotInstalled { what, remedy: format!("rustup target add {target}") })
     }
 
     fn require(&self, path: &str, what: &str, remedy: &str) -> Result<(), CargoError> {

@@ -1,0 +1,18 @@
+//! `firstbyte new`: a project of its own.
+
+use crate::args::NewArguments;
+use scaffold::name::Name;
+use scaffold::project::{self, Source};
+use std::error::Error;
+
+/// Makes the project; returns what to print.
+pub fn new(arguments: &NewArguments) -> Result<String, Box<dyn Error>> {
+    let name = match &arguments.name {
+        Some(name) => Name::parse(name)?,
+        None => Name::of(&arguments.path)?,
+    };
+    let source = Source::parse(&arguments.firstbyte)?;
+    let kind = arguments.kind.0;
+    let path = project::create(&arguments.path, kind, &name, &source)?;
+    Ok(format!("made      {}, a function that gets {}\nnext      cd {0} && just test\n", path.display(), kind.about))
+}

@@ -1,0 +1,70 @@
+//! The kinds of function that a project can start as: each is a source file of the template and the sample that it
+//! answers. It knows no folder.
+
+/// A kind of function.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Kind {
+    /// Its name, as in `just new PATH --timer`.
+    pub name: &'static str,
+    /// One line about it.
+    pub about: &'static str,
+    /// Whether the platform sends it requests as they are (`web`) rather than events.
+    pub web: bool,
+    /// src/main.rs.
+    pub(crate) main: &'static str,
+    /// The sample in events/, if events are what it gets.
+    pub(crate) sample: Option<&'static str>,
+}
+
+/// All kinds; the first is what a project is when nobody says.
+pub const KINDS: [Kind; 6] = [
+    Kind {
+        name: "event",
+        about: "JSON events of your own",
+        web: false,
+        main: include_str!("../../../template/kinds/event.rs"),
+        sample: Some(include_str!("../../../template/events/event.json")),
+    },
+    Kind {
+        name: "web",
+        about: "requests as they are",
+        web: true,
+        main: include_str!("../../../template/kinds/web.rs"),
+        sample: None,
+    },
+    Kind {
+        name: "apigw",
+        about: "events of API Gateway and function URLs, answered by a Web handler",
+        web: false,
+        main: include_str!("../../../template/kinds/apigw.rs"),
+        sample: Some(include_str!("../../../template/events/apigw.json")),
+    },
+    Kind {
+        name: "timer",
+        about: "a timer",
+        web: false,
+        main: include_str!("../../../template/src/main.rs"),
+        sample: Some(include_str!("../../../template/events/timer.json")),
+    },
+    Kind {
+        name: "cos",
+        about: "objects of a COS bucket",
+        web: false,
+        main: include_str!("../../../template/kinds/cos.rs"),
+        sample: Some(include_str!("../../../template/events/cos.json")),
+    },
+    Kind {
+        name: "ckafka",
+        about: "messages of a CKafka topic",
+        web: false,
+        main: include_str!("../../../template/kinds/ckafka.rs"),
+        sample: Some(include_str!("../../../template/events/ckafka.json")),
+    },
+];
+
+impl Kind {
+    /// The kind of that name.
+    pub fn named(name: &str) -> Option<&'static Kind> {
+        KINDS.iter().find(|kind| kind.name == name)
+    }
+}

@@ -1,0 +1,150 @@
+//! Names of projects: what cargo takes for a package that has a program, and what an image may be called. The Cargo
+//! book, "The name field"; a function's name on SCF has 2 to 60 characters.
+
+use std::path::Path;
+
+/// A name that cargo, an image and the platform take.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Name(String);
+
+/// Why a name does not do.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NameError {
+    /// The path has no last part, or it is no text.
+    #[error("`{0}` ends in no name; name the folder to make, for example `../hello`")]
+    None(String),
+    /// A character that a crate's name may not have.
+    #[error("`{name}` has the character `{character}`; a name has lower-case letters, digits, `-` and `_`: try `{better}`")]
+    Character {
+        /// The name.
+        name: String,
+        /// The first wrong character.
+        character: char,
+        /// What would do.
+        better: String,
+    },
+    /// The first character is not a letter.
+    #[error("`{name}` does not begin with a letter; try `{better}`")]
+    First {
+        /// The name.
+        name: String,
+        /// What would do.
+        better: String,
+    },
+    /// A word of the language, or a name that cargo keeps.
+    #[error("`{0}` is a word of Rust or a name that cargo keeps; try `{0}-function`")]
+    Reserved(String),
+    /// Too short or too long for the platform.
+    #[error("`{name}` has {length} characters; a function's name has 2 to 60")]
+    Length {
+        /// The name.
+        name: String,
+        /// Its length.
+        length: usize,
+    },
+}
+
+/// Rust's keywords, and what cargo refuses or warns of for a package with a program.
+const RESERVED: [&str; 64] = [
+    "abstract", "alloc", "artifact", "as", "async", "await", "become", "box", "break", "build", "const", "continue",
+    "core", "crate", "deps", "do", "dyn", "else", "enum", "examples", "extern", "false", "final", "firstbyte", "fn",
+    "for", "gen", "if", "impl", "in", "incremental", "let", "loop", "macro", "main", "match", "mod", "move", "mut",
+    "override", "priv", "proc-macro", "proc_macro", "pub", "ref", "return", "self", "serde", "static", "std",
+    "struct", "super", "test", "trait", "true", "try", "type", "typeof", "unsafe", "unsized", "use", "virtual",
+    "where", "while",
+];
+
+impl Name {
+    /// The name of a project in that folder: the path's last part.
+    ///
+    /// # Errors
+    /// [`NameError`] says what is wrong and what would do.
+    pub fn of(path: &Path) -> Result<Name, NameError> {
+        let none = || NameError::None(path.display().to_string());
+        Name::parse(path.file_name().ok_or_else(none)?.to_str().ok_or_else(none)?)
+    }
+
+    /// A name as text.
+    ///
+    /// # Errors
+    /// [`NameError`] says what is wrong and what would do.
+    pub fn parse(text: &str) -> Result<Name, NameError> {
+        let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_';
+        let name = text.to_owned();
+        if let Some(character) = text.chars().find(|c| !allowed(*c)) {
+            let lower = text.to_lowercase();
+            let better: String = lower.chars().map(|c| if allowed(c) { c } else { '-' }).collect();
+            return Err(NameError::Character { name, character, better: presentable(&better) });
+        }
+        if !text.starts_with(|c: char| c.is_ascii_lowercase()) {
+            return Err(NameError::First { better: presentable(text), name });
+        }
+        if !(2..=60).contains(&text.len()) {
+            return Err(NameError::Length { length: text.len(), name });
+        }
+        if RESERVED.contains(&text) {
+            return Err(NameError::Reserved(name));
+        }
+        Ok(Name(name))
+    }
+
+    /// The name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// A suggestion that [`Name::parse`] takes.
+fn presentable(text: &str) -> String {
+    let trimmed = text.trim_matches(|c: char| !c.is_ascii_alphanumeric());
+    match trimmed.chars().next() {
+        Some('a'..='z') if trimmed.len() > 1 => trimmed.to_owned(),
+        Some(_) => format!("function-{trimmed}"),
+        None => "hello".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn takes_what_cargo_takes() {
+        for name in ["hello", "hello-2", "a_b", "fn-two"] {
+            assert_eq!(Name::of(Path::new("/somewhere").join(name).as_path()).unwrap().as_str(), name);
+        }
+    }
+
+    #[test]
+    fn refuses_and_suggests() {
+        for (name, expected) in [
+            ("Hello", "`hello`"),
+            ("my function", "`my-function`"),
+            ("größe", "`gr--e`"),
+            ("2fast", "`function-2fast`"),
+            ("-x-", "`function-x`"),
+            ("fn", "`fn-function`"),
+            ("test", "`test-function`"),
+            ("firstbyte", "`firstbyte-function`"),
+            ("x", "2 to 60"),
+            ("a.b", "`a-b`"),
+            ("ä", "`hello`"),
+        ] {
+            let error = Name::parse(name).unwrap_err().to_string();
+            assert!(error.contains(expected), "{name}: {error}");
+        }
+        assert!(Name::parse(&"a".repeat(61)).is_err());
+        for path in ["/", "..", ""] {
+            assert!(matches!(Name::of(Path::new(path)), Err(NameError::None(_))), "{path}");
+        }
+    }
+
+    #[test]
+    fn its_suggestions_would_do() {
+        for name in ["Hello", "my function", "größe", "2fast", "-x-", "a.b", "ä", "ABC DEF", "_"] {
+            let error = Name::parse(name).unwrap_err().to_string();
+            let better = error.rsplit('`').nth(1).unwrap();
+            assert!(Name::parse(better).is_ok(), "{name}: {error}");
+        }
+    }
+}

@@ -1,0 +1,181 @@
+//! A new project: the template's files under a new name, in a folder that appears whole or not at all. It compiles
+//! nothing and overwrites nothing.
+
+use crate::kind::Kind;
+use crate::name::Name;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// Where a project finds firstbyte.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// A folder on this machine, absolute.
+    Path(PathBuf),
+    /// A git repository.
+    Git(String),
+}
+
+/// Why there is no project.
+#[derive(Debug, thiserror::Error)]
+pub enum ProjectError {
+    /// Something is there already.
+    #[error("`{0}` is there already; nothing was written: choose another path")]
+    Exists(PathBuf),
+    /// The firstbyte that was named is none.
+    #[error("`{0}` holds no firstbyte (no Cargo.toml of that name); give the folder of its repository, or a git URL")]
+    NoFirstbyte(PathBuf),
+    /// The folder lies in a workspace, which would claim it.
+    #[error("`{path}` would lie inside the cargo workspace `{workspace}`, which would claim it; choose a path outside")]
+    InsideWorkspace {
+        /// The folder.
+        path: PathBuf,
+        /// The manifest around it.
+        workspace: PathBuf,
+    },
+    /// A file or folder cannot be written.
+    #[error("`{path}` cannot be {what}: {source}")]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// What was tried.
+        what: &'static str,
+        /// The system's word.
+        source: io::Error,
+    },
+}
+
+/// The files that are the same in every project.
+const FILES: [(&str, &str); 8] = [
+    (".cargo/config.toml", include_str!("../../../template/.cargo/config.toml")),
+    (".dockerignore", include_str!("../../../template/.dockerignore")),
+    (".gitignore", include_str!("../../../template/.gitignore")),
+    ("function.toml", include_str!("../../../template/function.toml")),
+    ("justfile", include_str!("../../../template/justfile")),
+    ("rust-toolchain.toml", include_str!("../../../template/rust-toolchain.toml")),
+    ("scratch.Dockerfile", include_str!("../../../template/scratch.Dockerfile")),
+    ("tests/socket.rs", include_str!("../../../template/tests/socket.rs")),
+];
+const MANIFEST: &str = include_str!("../../../template/Cargo.toml.liquid");
+const README: &str = include_str!("../../../template/README.md.liquid");
+/// The packages that have the host tools.
+const TOOLS: &str = "microimage coldstart emulator";
+
+impl Source {
+    /// `text` is a git URL, or a folder with firstbyte's repository.
+    ///
+    /// # Errors
+    /// [`ProjectError::NoFirstbyte`].
+    pub fn parse(text: &str) -> Result<Source, ProjectError> {
+        if text.contains("://") || text.starts_with("git@") {
+            return Ok(Source::Git(text.to_owned()));
+        }
+        let wrong = || ProjectError::NoFirstbyte(text.into());
+        let folder = fs::canonicalize(text).map_err(|_| wrong())?;
+        let manifest = fs::read_to_string(folder.join("Cargo.toml")).map_err(|_| wrong())?;
+        let manifest: toml::Table = manifest.parse().map_err(|_| wrong())?;
+        match manifest.get("package").and_then(|package| package.get("name")).and_then(toml::Value::as_str) {
+            Some("firstbyte") => Ok(Source::Path(folder)),
+            _ => Err(wrong()),
+        }
+    }
+
+    /// As it stands in Cargo.toml, without the braces.
+    fn dependency(&self) -> String {
+        match self {
+            Source::Path(folder) => format!("path = {}", quoted(&folder.display().to_string())),
+            Source::Git(url) => format!("git = {}", quoted(url)),
+        }
+    }
+
+    /// The one command that installs the host tools.
+    fn tools(&self) -> String {
+        match self {
+            Source::Path(folder) => format!("just --justfile {} tools", folder.join("justfile").display()),
+            Source::Git(url) => format!("cargo install --git {url} --profile host {TOOLS}"),
+        }
+    }
+
+    fn home(&self) -> String {
+        match self {
+            Source::Path(folder) => folder.join("README.md").display().to_string(),
+            Source::Git(url) => url.clone(),
+        }
+    }
+}
+
+/// The files of a project, as relative path and text.
+pub fn files(kind: &Kind, name: &Name, source: &Source) -> Vec<(String, String)> {
+    let filled = |text: &str| {
+        text.replace("{{project-name}}", name.as_str())
+            .replace("{{firstbyte}}", &source.dependency())
+            .replace("{{tools}}", &source.tools())
+            .replace("{{home}}", &source.home())
+    };
+    let mut files = vec![
+        ("Cargo.toml".to_owned(), filled(MANIFEST)),
+        ("README.md".to_owned(), filled(README)),
+        ("src/main.rs".to_owned(), kind.main.to_owned()),
+    ];
+    files.extend(FILES.map(|(path, text)| (path.to_owned(), text.to_owned())));
+    if let Some(sample) = kind.sample {
+        files.push((format!("events/{}.json", kind.name), sample.to_owned()));
+    }
+    if kind.web {
+        let function = files.iter_mut().find(|(path, _)| path == "function.toml").expect("it is in the table");
+        function.1 = function.1.replacen("type = \"event\"", "type = \"web\"  ", 1);
+    }
+    files
+}
+
+/// Makes a project at `path`, whose parents are made if need be. It has a temporary name until it is whole.
+///
+/// # Errors
+/// [`ProjectError`]; then nothing is there.
+pub fn create(path: &Path, kind: &Kind, name: &Name, source: &Source) -> Result<PathBuf, ProjectError> {
+    let at = |path: &Path, what| {
+        let path = path.to_owned();
+        move |source| ProjectError::File { path, what, source }
+    };
+    let path = std::path::absolute(path).map_err(at(path, "found"))?;
+    if fs::symlink_metadata(&path).is_ok() {
+        return Err(ProjectError::Exists(path));
+    }
+    if let Some(workspace) = workspace_around(&path) {
+        return Err(ProjectError::InsideWorkspace { path, workspace });
+    }
+    let parent = path.parent().unwrap_or(Path::new("/"));
+    fs::create_dir_all(parent).map_err(at(parent, "made"))?;
+    let staging = tempfile::Builder::new()
+        .prefix(&format!(".{}.", name.as_str()))
+        .tempdir_in(parent)
+        .map_err(at(parent, "written to"))?;
+    // What git clones and editors make: others may read it.
+    let root = staging.path().join(name.as_str());
+    fs::create_dir(&root).map_err(at(&root, "made"))?;
+    for (file, text) in files(kind, name, source) {
+        let file = root.join(file);
+        let folder = file.parent().unwrap_or(&root);
+        fs::create_dir_all(folder).map_err(at(folder, "made"))?;
+        fs::write(&file, text).map_err(at(&file, "written"))?;
+    }
+    fs::rename(&root, &path).map_err(|source| match source.kind() {
+        // Somebody was faster.
+        io::ErrorKind::AlreadyExists | io::ErrorKind::DirectoryNotEmpty => ProjectError::Exists(path.clone()),
+        _ => ProjectError::File { path: path.clone(), what: "made", source },
+    })?;
+    Ok(path)
+}
+
+/// The manifest of the workspace that would claim a package at `path`.
+fn workspace_around(path: &Path) -> Option<PathBuf> {
+    path.ancestors().skip(1).map(|folder| folder.join("Cargo.toml")).find(|manifest| {
+        let text = fs::read_to_string(manifest).unwrap_or_default();
+        text.parse::<toml::Table>().is_ok_and(|table| table.contains_key("workspace"))
+    })
+}
+
+/// A TOML string.
+fn quoted(text: &str) -> String {
+    toml::Value::from(text).to_string()
+}
