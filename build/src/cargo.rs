@@ -2,6 +2,15 @@
 //! were built in, and stages it for COPY. It packs nothing. The Cargo book: "External tools", "Configuration";
 //! rustc book: `--remap-path-prefix`.
 
+mod pick;
+mod profile;
+mod rustc;
+
+pub use profile::Profile;
+
+use self::pick::{binary, named, only};
+use self::profile::{cross, cross_hint};
+use self::rustc::Rustc;
 use crate::elf::Architecture;
 use crate::stage::Staging;
 use cargo_metadata::{Message, Metadata, MetadataCommand, Package, PackageId, Target};
@@ -43,19 +52,6 @@ pub struct Built {
     pub packages: Vec<PackageId>,
     /// Version of rustc.
     pub rustc: String,
-}
-
-/// How the program is compiled (CONTRACTS.md, section 4).
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
-pub enum Profile {
-    /// The workspace's `release`.
-    Fast,
-    /// The standard library compiled along, for size; panics still unwind.
-    Small,
-    /// As `small`, and a panic ends the process at once.
-    Tiny,
-    /// Position independent with read-only relocations and overflow checks.
-    Hardened,
 }
 
 /// Why there is no program.
@@ -229,96 +225,6 @@ impl Cargo {
     }
 }
 
-impl Profile {
-    /// What the profile adds to cargo's command line and to rustc's flags.
-    fn arguments(
-        self,
-        architecture: Architecture,
-        command: &mut Command,
-        flags: &mut Vec<String>,
-        rustc: &Rustc,
-    ) -> Result<(), CargoError> {
-        let name = match self {
-            Profile::Fast => {
-                command.arg("--release");
-                return Ok(());
-            }
-            Profile::Small => "small",
-            Profile::Tiny => "tiny",
-            Profile::Hardened => "hardened",
-        };
-        let mut settings = vec![("inherits", "\"release\"")];
-        match self {
-            Profile::Fast => {}
-            Profile::Hardened => {
-                settings.push(("overflow-checks", "true"));
-                flags.extend(
-                    ["-Crelocation-model=pie", "-Clink-arg=-zrelro", "-Clink-arg=-znow", "-Clink-arg=-zseparate-code"]
-                        .map(str::to_owned),
-                );
-            }
-            Profile::Small | Profile::Tiny => {
-                rustc.require(
-                    "lib/rustlib/src/rust/library/std",
-                    "the standard library's source (rust-src)",
-                    "rustup component add rust-src",
-                )?;
-                settings.push(("opt-level", "\"s\""));
-                // -Zbuild-std is cargo's nightly switch; RUSTC_BOOTSTRAP lets a stable toolchain take it, with its own std.
-                command.env("RUSTC_BOOTSTRAP", "1");
-                flags.push(format!("-Clink-arg={}", rustc.compiled_builtins(architecture)?.display()));
-            }
-        }
-        if self == Profile::Small {
-            command.args(["-Zbuild-std=std,panic_unwind", "-Zbuild-std-features=optimize_for_size"]);
-        }
-        if self == Profile::Tiny {
-            settings.push(("panic", "\"abort\""));
-            command.args(["-Zbuild-std=std,panic_abort", "-Zbuild-std-features=optimize_for_size"]);
-            flags.extend(["-Zunstable-options", "-Cpanic=immediate-abort"].map(str::to_owned));
-        }
-        command.args(["--profile", name]);
-        for (key, value) in settings {
-            command.arg("--config").arg(format!("profile.{name}.{key}={value}"));
-        }
-        Ok(())
-    }
-}
-
-/// What .cargo/config.toml says of amd64, for arm64: the same linker and layout, and Debian's cross compiler for C code.
-fn cross(architecture: Architecture, command: &mut Command, flags: &mut Vec<String>) {
-    if architecture != Architecture::Arm64 {
-        return;
-    }
-    let target = architecture.rust_target();
-    let variable = target.replace('-', "_");
-    for setting in [
-        format!("target.{target}.linker=\"rust-lld\""),
-        // Of [env] nothing replaces what a person has set.
-        format!("env.CC_{variable}=\"{ARM64_CC}\""),
-        format!("env.CFLAGS_{variable}=\"-DMI_DEFAULT_ALLOW_THP=0 -DMI_DEFAULT_ARENA_RESERVE=65536L\""),
-    ] {
-        command.arg("--config").arg(setting);
-    }
-    let layout = [
-        "-Crelocation-model=static",
-        "-Clink-arg=-znorelro",
-        "-Clink-arg=-znoseparate-code",
-        "-Clink-arg=--build-id=none",
-    ];
-    flags.extend(layout.map(str::to_owned));
-}
-
-/// The C compiler of Debian's package gcc-aarch64-linux-gnu.
-const ARM64_CC: &str = "aarch64-linux-gnu-gcc";
-
-fn cross_hint(architecture: Architecture) -> String {
-    match architecture {
-        Architecture::Amd64 => " (C code needs `musl-gcc`: `apt-get install musl-tools`)".to_owned(),
-        Architecture::Arm64 => format!(" (C code needs `{ARM64_CC}`: `apt-get install gcc-aarch64-linux-gnu`)"),
-    }
-}
-
 /// Copies the program to `folder`/root/app with mode 0755, where scratch.Dockerfile expects it; nothing else stays in `root`.
 ///
 /// # Errors
@@ -336,87 +242,4 @@ pub fn stage(program: &Path, folder: &Path) -> Result<PathBuf, CargoError> {
     fs::set_permissions(staging.path(), fs::Permissions::from_mode(0o755)).map_err(at(&root))?;
     staging.keep(&root).map_err(at(&root))?;
     Ok(root.join("app"))
-}
-
-/// The compiler that cargo will use in a folder.
-struct Rustc {
-    sysroot: PathBuf,
-    commit: String,
-    version: String,
-}
-
-impl Rustc {
-    fn ask(folder: &Path) -> Result<Rustc, CargoError> {
-        let run = |arguments: &[&str]| {
-            let start = |source| CargoError::Start { program: "rustc".into(), source };
-            let output = Command::new("rustc").args(arguments).current_dir(folder).output().map_err(start)?;
-            Ok(String::from_utf8_lossy(&output.stdout).into_owned())
-        };
-        let sysroot = PathBuf::from(run(&["--print", "sysroot"])?.trim());
-        let verbose = run(&["-vV"])?;
-        let field =
-            |name: &str| verbose.lines().find_map(|line| line.strip_prefix(name)).unwrap_or("unknown").to_owned();
-        Ok(Rustc { sysroot, commit: field("commit-hash: "), version: field("release: ") })
-    }
-
-    /// The compiler's support routines as they are shipped, those written in C among them. A standard library that is compiled along
-    /// has only those in Rust, and C code that gcc compiled may call `__popcountdi2`.
-    fn compiled_builtins(&self, architecture: Architecture) -> Result<PathBuf, CargoError> {
-        let target = architecture.rust_target();
-        let folder = self.sysroot.join(format!("lib/rustlib/{target}/lib"));
-        let files = fs::read_dir(&folder).into_iter().flatten().flatten().map(|entry| entry.path());
-        let found = files.into_iter().find(|path| {
-            let name = path.file_name().unwrap_or_default().to_string_lossy();
-            name.starts_with("libcompiler_builtins-") && name.ends_with(".rlib")
-        });
-        let what = format!("the Rust target `{target}`");
-        found.ok_or_else(|| CargoError::NotInstalled { what, remedy: format!("rustup target add {target}") })
-    }
-
-    fn require(&self, path: &str, what: &str, remedy: &str) -> Result<(), CargoError> {
-        if self.sysroot.join(path).is_dir() {
-            return Ok(());
-        }
-        Err(CargoError::NotInstalled { what: what.to_owned(), remedy: remedy.to_owned() })
-    }
-}
-
-/// A package by that name, or an example.
-fn named<'a>(packages: &[&'a Package], name: &str) -> Result<(&'a Package, &'a Target), CargoError> {
-    if let Some(package) = packages.iter().find(|p| p.name.as_str() == name)
-        && package.targets.iter().any(Target::is_bin)
-    {
-        return Ok((package, binary(package)?));
-    }
-    let examples = packages.iter().flat_map(|p| p.targets.iter().filter(|t| t.is_example()).map(|t| (*p, t)));
-    if let Some(found) = examples.clone().find(|(_, target)| target.name == name) {
-        return Ok(found);
-    }
-    let binaries = packages.iter().filter(|p| p.targets.iter().any(Target::is_bin)).map(|p| p.name.to_string());
-    let mut known: Vec<_> = binaries.chain(examples.map(|(_, t)| t.name.clone())).map(|n| format!("`{n}`")).collect();
-    known.sort();
-    Err(CargoError::Unknown { name: name.to_owned(), known: known.join(", ") })
-}
-
-/// The program of a package: its only one, its default, or the one that is named as the package is.
-fn binary(package: &Package) -> Result<&Target, CargoError> {
-    let binaries: Vec<_> = package.targets.iter().filter(|t| t.is_bin()).collect();
-    let preferred = package.default_run.as_deref().unwrap_or(&package.name);
-    match binaries.as_slice() {
-        [one] => Ok(one),
-        several => several
-            .iter()
-            .find(|t| t.name == preferred)
-            .copied()
-            .ok_or_else(|| CargoError::Binaries { package: package.name.to_string(), count: several.len() }),
-    }
-}
-
-/// The only package with a program.
-fn only<'a>(packages: &[&'a Package]) -> Result<(&'a Package, &'a Target), CargoError> {
-    let with_binaries: Vec<_> = packages.iter().filter(|p| p.targets.iter().any(Target::is_bin)).collect();
-    match with_binaries.as_slice() {
-        [one] => Ok((one, binary(one)?)),
-        _ => named(packages, DEFAULT_PACKAGE),
-    }
 }

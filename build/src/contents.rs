@@ -4,7 +4,7 @@
 use crate::digest::{DiffId, Digest, HashingReader};
 use crate::entry::{Entry, EntryError, Kind, Limits, read_entries};
 use crate::image::{Compression, Image};
-use crate::unpack::decompress;
+use crate::layer::decompress;
 use std::collections::{BTreeMap, HashSet};
 use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;

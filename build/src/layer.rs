@@ -1,10 +1,10 @@
-//! A root file system as one layer: a tar with sorted entries and nothing of this machine in it, then compressed. It takes a
-//! value and returns bytes. POSIX.1-2017 ustar (GNU names where a path is too long for it); RFC 1952; OCI image-spec, layer.md.
+//! A root file system as one layer: a tar with sorted entries and nothing of this machine in it, then compressed; and the way back
+//! to the tar of anyone's layer. It takes a value and returns bytes. POSIX.1-2017 ustar (GNU names where a path is too long for it); RFC 1952; OCI image-spec, layer.md.
 
 use crate::digest::{DiffId, Digest};
 use crate::image::{Compression, Descriptor, media_type};
 use crate::rootfs::{Node, Rootfs};
-use std::io;
+use std::io::{self, Read};
 
 /// The largest uncompressed layer that is built, in bytes; the smallest of the platforms' limits is 1 GiB compressed.
 pub const MAX_LAYER_BYTES: u64 = 4 << 30;
@@ -139,4 +139,22 @@ fn compress(tar: Vec<u8>, compression: Compression) -> Result<Vec<u8>, LayerErro
         // 19 is the highest level whose decompression needs no more memory than the default's.
         Compression::Zstd => zstd::bulk::compress(&tar, 19).map_err(LayerError::Compress),
     }
+}
+
+/// The uncompressed tar of a layer's blob.
+///
+/// # Errors
+/// When the decompressor cannot be set up.
+pub fn decompress<'a>(blob: impl Read + 'a, compression: Compression) -> io::Result<Box<dyn Read + 'a>> {
+    Ok(match compression {
+        Compression::None => Box::new(blob),
+        Compression::Gzip => {
+            Box::new(flate2::bufread::MultiGzDecoder::new(io::BufReader::with_capacity(1 << 16, blob)))
+        }
+        Compression::Zstd => {
+            let mut decoder = zstd::Decoder::new(blob)?;
+            decoder.window_log_max(27)?; // 128 MiB, what zstd itself accepts: a larger window is memory the peer chooses
+            Box::new(decoder)
+        }
+    })
 }

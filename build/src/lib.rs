@@ -1,45 +1,68 @@
 //! A static ELF in, a minimal and reproducible OCI image out, no daemon.
 //!
-//! The middle is pure: the same input gives the same digest. The rim touches disks and networks.
-//! Read in this order: [`digest`], [`image`], [`entry`], [`unpack`], [`layout`], [`archive`], [`source`].
+//! The middle is pure: it takes text, bytes and readers, and the same input gives the same digest. The rim touches disks,
+//! networks and processes. Nothing here knows HTTP servers, functions or the benches.
+//!
+//! Reading order: [`digest`] and [`image`], what an image is; [`recipe`], [`rootfs`], [`elf`], [`layer`], [`assemble`], how one is made;
+//! [`entry`] and [`contents`], what is in one; then the rim: [`context`], [`cargo`], [`outputs`] before, [`source`], [`unpack`],
+//! [`check`] after.
+//!
+//! # Example
+//! Load an image that somebody built, and see what it starts:
+//! ```
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # use microimage::{assemble, context::FolderContext, layout, recipe::Recipe};
+//! # let home = tempfile::tempdir()?;
+//! # std::fs::copy("tests/fixtures/hello.elf", home.path().join("app"))?;
+//! # use std::os::unix::fs::PermissionsExt;
+//! # std::fs::set_permissions(home.path().join("app"), std::fs::Permissions::from_mode(0o755))?;
+//! let recipe = Recipe::parse("FROM scratch\nCOPY app /app\nENTRYPOINT [\"/app\"]\n")?;
+//! let built = assemble::assemble(&recipe, &FolderContext::open(home.path())?, &assemble::Options::default())?;
+//! layout::write(&built.image, &home.path().join("oci"))?;
+//!
+//! let image = microimage::source::load(&home.path().join("oci").display().to_string())?;
+//! assert_eq!(image.entrypoint(), ["/app"]);
+//! assert_eq!(image.manifest_digest(), built.image.manifest_digest());
+//! # Ok(()) }
+//! ```
 
 #![deny(unsafe_code)] // one named door: sandbox
 #![warn(missing_docs)]
 
-// The pure middle, in reading order.
+// The pure middle: no disk, no network, no process, no clock (tests/rooms.rs keeps it).
 pub mod assemble;
+pub mod contents;
 pub mod digest;
 pub mod elf;
+pub mod entry;
 pub mod extras;
 pub mod ignore;
 pub mod image;
+pub mod inspect;
 mod instruction;
 pub mod json;
 pub mod layer;
 pub mod recipe;
 pub mod reference;
 pub mod rootfs;
+pub mod sbom;
 mod words;
-
-// Pure as well: a layer's tar, read.
-pub mod entry;
 
 // The rim: disks.
 pub mod archive;
-pub mod cargo;
-pub mod check;
-pub mod contents;
 pub mod context;
-pub mod inspect;
 pub mod layout;
 pub mod outputs;
-#[cfg(feature = "registry")]
-pub mod registry;
-pub mod sbom;
 pub mod source;
 pub mod stage;
 pub mod unpack;
 
-// The rim: processes. Runs an unpacked image (`check --run`, the cold-start bench).
+// The rim: networks.
+#[cfg(feature = "registry")]
+pub mod registry;
+
+// The rim: processes. The sandbox runs an unpacked image (`check --run`, the cold-start bench).
+pub mod cargo;
+pub mod check;
 #[allow(unsafe_code)]
 pub mod sandbox;

@@ -2,6 +2,12 @@
 //! every cold start a request. OCI distribution-spec 1.1; the token flow is Docker's (distribution, "Token Authentication").
 //! Plain HTTP is spoken to this machine only.
 
+mod credentials;
+mod spool;
+
+pub use credentials::{Credentials, docker_credentials};
+
+use self::spool::Spool;
 use crate::archive::Section;
 use crate::digest::Digest;
 use crate::image::{self, Blob, Image, ImageError, MAX_JSON_BYTES, media_type};
@@ -10,14 +16,12 @@ use oci_client::errors::OciDistributionError;
 use oci_client::secrets::RegistryAuth;
 use oci_client::{Client, Reference, RegistryOperation};
 use oci_spec::image::ImageIndex;
+use std::error;
 use std::fs::File;
-use std::io::{self, BufReader, Read, Write};
+use std::io::{self, BufReader, Read};
 use std::net::IpAddr;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
-use std::{error, fmt};
 
 /// The largest layer that is pulled or pushed, in bytes: the largest image that any of the platforms takes.
 pub const MAX_BLOB_BYTES: u64 = 10 << 30;
@@ -25,29 +29,6 @@ pub const MAX_BLOB_BYTES: u64 = 10 << 30;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a registry may be silent.
 const READ_TIMEOUT: Duration = Duration::from_secs(60);
-
-/// Who asks. Never printed.
-#[derive(Clone, PartialEq, Eq)]
-pub enum Credentials {
-    /// Nobody in particular.
-    Anonymous,
-    /// A name and a password or token.
-    Basic {
-        /// Who.
-        username: String,
-        /// The secret.
-        password: String,
-    },
-}
-
-impl fmt::Debug for Credentials {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Credentials::Anonymous => "Anonymous",
-            Credentials::Basic { .. } => "Basic(redacted)",
-        })
-    }
-}
 
 /// Why a registry could not be used, and at which step.
 #[derive(Debug, thiserror::Error)]
@@ -127,34 +108,6 @@ pub enum RegistryError {
         /// What is wrong.
         why: String,
     },
-}
-
-/// The credentials that a docker configuration (`config.json`) or its credential helpers hold for `registry`; `Anonymous` when
-/// they hold none.
-///
-/// # Errors
-/// [`RegistryError::Credentials`] when there are some that cannot be read.
-pub fn docker_credentials(registry: &str, config: impl Read) -> Result<Credentials, RegistryError> {
-    use docker_credential::{CredentialRetrievalError as Missing, DockerCredential};
-    let server = if registry == "docker.io" { "https://index.docker.io/v1/" } else { registry };
-    match docker_credential::get_credential_from_reader(config, server) {
-        Ok(DockerCredential::UsernamePassword(username, password)) => Ok(Credentials::Basic { username, password }),
-        // An identity token is what an OAuth2 login leaves; as a password of this name it is accepted by the same registries.
-        Ok(DockerCredential::IdentityToken(password)) => {
-            Ok(Credentials::Basic { username: "<token>".into(), password })
-        }
-        Err(Missing::NoCredentialConfigured | Missing::ConfigNotFound) => Ok(Credentials::Anonymous),
-        // A helper that has no entry says so by failing, with this phrase.
-        Err(Missing::HelperFailure { stdout, .. }) if stdout.contains("credentials not found") => {
-            Ok(Credentials::Anonymous)
-        }
-        // The helper's output may hold the secret: only the kind of the failure is told.
-        Err(Missing::HelperFailure { helper, .. }) => Err(RegistryError::Credentials {
-            registry: registry.to_owned(),
-            why: format!("the helper `{helper}` failed"),
-        }),
-        Err(other) => Err(RegistryError::Credentials { registry: registry.to_owned(), why: other.to_string() }),
-    }
 }
 
 /// Parses `HOST/NAME:TAG`, `NAME:TAG` (Docker Hub) or one with a digest.
@@ -428,35 +381,6 @@ fn section(file: &Arc<File>, size: u64) -> Section {
     Section::new(Arc::clone(file), 0, size)
 }
 
-/// A file that takes as many bytes as were promised and no more. Writing to a local file does not wait for anybody, so it is done
-/// within the poll.
-struct Spool {
-    file: File,
-    left: u64,
-}
-
-impl tokio::io::AsyncWrite for &mut Spool {
-    fn poll_write(mut self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let Some(left) = self.left.checked_sub(bytes.len() as u64) else {
-            return Poll::Ready(Err(io::Error::new(
-                io::ErrorKind::InvalidData,
-                "more bytes arrive than the manifest promises",
-            )));
-        };
-        let written = self.file.write_all(bytes);
-        self.left = left;
-        Poll::Ready(written.map(|()| bytes.len()))
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -476,18 +400,5 @@ mod tests {
         ] {
             assert_eq!(is_loopback(registry), expected, "{registry}");
         }
-    }
-
-    #[test]
-    fn finds_credentials_in_a_docker_configuration_and_never_prints_them() {
-        // "user:s3cret" in base64.
-        let config = r#"{"auths":{"localhost:5000":{"auth":"dXNlcjpzM2NyZXQ="},"https://index.docker.io/v1/":{"auth":"dXNlcjpzM2NyZXQ="}}}"#;
-        let basic = Credentials::Basic { username: "user".into(), password: "s3cret".into() };
-        for registry in ["localhost:5000", "docker.io"] {
-            assert_eq!(docker_credentials(registry, config.as_bytes()).expect("credentials"), basic);
-        }
-        assert_eq!(docker_credentials("other.example.com", config.as_bytes()).expect("none"), Credentials::Anonymous);
-        assert!(matches!(docker_credentials("x", &b"{"[..]), Err(RegistryError::Credentials { .. })));
-        assert!(!format!("{basic:?}").contains("s3cret"));
     }
 }

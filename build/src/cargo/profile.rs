@@ -1,0 +1,110 @@
+//! What a profile and an architecture add to cargo's command line and to rustc's flags. It starts nothing. The Cargo book:
+//! "Profiles", "Unstable features: build-std"; rustc book: "Codegen options".
+
+use super::CargoError;
+use super::rustc::Rustc;
+use crate::elf::Architecture;
+use std::process::Command;
+
+/// How the program is compiled (CONTRACTS.md, section 4).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
+pub enum Profile {
+    /// The workspace's `release`.
+    Fast,
+    /// The standard library compiled along, for size; panics still unwind.
+    Small,
+    /// As `small`, and a panic ends the process at once.
+    Tiny,
+    /// Position independent with read-only relocations and overflow checks.
+    Hardened,
+}
+
+impl Profile {
+    /// What the profile adds to cargo's command line and to rustc's flags.
+    pub(super) fn arguments(
+        self,
+        architecture: Architecture,
+        command: &mut Command,
+        flags: &mut Vec<String>,
+        rustc: &Rustc,
+    ) -> Result<(), CargoError> {
+        let name = match self {
+            Profile::Fast => {
+                command.arg("--release");
+                return Ok(());
+            }
+            Profile::Small => "small",
+            Profile::Tiny => "tiny",
+            Profile::Hardened => "hardened",
+        };
+        let mut settings = vec![("inherits", "\"release\"")];
+        match self {
+            Profile::Fast => {}
+            Profile::Hardened => {
+                settings.push(("overflow-checks", "true"));
+                flags.extend(
+                    ["-Crelocation-model=pie", "-Clink-arg=-zrelro", "-Clink-arg=-znow", "-Clink-arg=-zseparate-code"]
+                        .map(str::to_owned),
+                );
+            }
+            Profile::Small | Profile::Tiny => {
+                rustc.require(
+                    "lib/rustlib/src/rust/library/std",
+                    "the standard library's source (rust-src)",
+                    "rustup component add rust-src",
+                )?;
+                settings.push(("opt-level", "\"s\""));
+                // -Zbuild-std is cargo's nightly switch; RUSTC_BOOTSTRAP lets a stable toolchain take it, with its own std.
+                command.env("RUSTC_BOOTSTRAP", "1");
+                flags.push(format!("-Clink-arg={}", rustc.compiled_builtins(architecture)?.display()));
+            }
+        }
+        if self == Profile::Small {
+            command.args(["-Zbuild-std=std,panic_unwind", "-Zbuild-std-features=optimize_for_size"]);
+        }
+        if self == Profile::Tiny {
+            settings.push(("panic", "\"abort\""));
+            command.args(["-Zbuild-std=std,panic_abort", "-Zbuild-std-features=optimize_for_size"]);
+            flags.extend(["-Zunstable-options", "-Cpanic=immediate-abort"].map(str::to_owned));
+        }
+        command.args(["--profile", name]);
+        for (key, value) in settings {
+            command.arg("--config").arg(format!("profile.{name}.{key}={value}"));
+        }
+        Ok(())
+    }
+}
+
+/// What .cargo/config.toml says of amd64, for arm64: the same linker and layout, and Debian's cross compiler for C code.
+pub(super) fn cross(architecture: Architecture, command: &mut Command, flags: &mut Vec<String>) {
+    if architecture != Architecture::Arm64 {
+        return;
+    }
+    let target = architecture.rust_target();
+    let variable = target.replace('-', "_");
+    for setting in [
+        format!("target.{target}.linker=\"rust-lld\""),
+        // Of [env] nothing replaces what a person has set.
+        format!("env.CC_{variable}=\"{ARM64_CC}\""),
+        format!("env.CFLAGS_{variable}=\"-DMI_DEFAULT_ALLOW_THP=0 -DMI_DEFAULT_ARENA_RESERVE=65536L\""),
+    ] {
+        command.arg("--config").arg(setting);
+    }
+    let layout = [
+        "-Crelocation-model=static",
+        "-Clink-arg=-znorelro",
+        "-Clink-arg=-znoseparate-code",
+        "-Clink-arg=--build-id=none",
+    ];
+    flags.extend(layout.map(str::to_owned));
+}
+
+/// The C compiler of Debian's package gcc-aarch64-linux-gnu.
+const ARM64_CC: &str = "aarch64-linux-gnu-gcc";
+
+pub(super) fn cross_hint(architecture: Architecture) -> String {
+    match architecture {
+        Architecture::Amd64 => " (C code needs `musl-gcc`: `apt-get install musl-tools`)".to_owned(),
+        Architecture::Arm64 => format!(" (C code needs `{ARM64_CC}`: `apt-get install gcc-aarch64-linux-gnu`)"),
+    }
+}
