@@ -1,16 +1,9 @@
-//! A function: one typed handler, and a `main` that serves it.
+//! A function that a timer fires: one typed handler, and a `main` that serves it.
 
+use firstbyte::trigger::Timer;
 use firstbyte::{App, Event, Json, Result};
-use serde::{Deserialize, Serialize};
-
-/// What a timer trigger sends; fields that are not named here are skipped.
-#[derive(Deserialize)]
-struct Timer<'a> {
-    #[serde(rename = "TriggerName")]
-    trigger: &'a str,
-    #[serde(rename = "Time")]
-    time: &'a str,
-}
+use serde::Serialize;
+use std::process::ExitCode;
 
 #[derive(Serialize)]
 struct Answer {
@@ -18,10 +11,33 @@ struct Answer {
 }
 
 fn on_timer(event: Event<'_>) -> Result<Json<Answer>> {
-    let timer: Timer = event.json()?;
-    Ok(Json(Answer { message: format!("{} fired at {}", timer.trigger, timer.time) }))
+    let timer: Timer<'_> = event.json()?; // its &str fields point into the event's own bytes
+    Ok(Json(Answer { message: format!("{} fired at {}", timer.trigger_name, timer.time) }))
 }
 
-fn main() -> std::process::ExitCode {
-    App::new().event(on_timer).serve()
+fn app() -> App {
+    App::new().event(on_timer)
+}
+
+fn main() -> ExitCode {
+    app().serve()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use firstbyte::test;
+
+    #[test]
+    fn answers_the_sample() {
+        let answer = test::event(include_str!("../events/timer.json")).call_event(on_timer).unwrap();
+        assert_eq!(answer.text(), r#"{"message":"EveryDay fired at 2019-02-21T11:49:00Z"}"#);
+    }
+
+    #[test]
+    fn refuses_what_is_not_json() {
+        let answer = test::event("no JSON").send(&app());
+        assert_eq!(answer.status().code(), 400);
+        assert!(answer.text().starts_with(r#"{"errorCode":400,"#), "{}", answer.text());
+    }
 }

@@ -1,0 +1,46 @@
+//! A function that gets messages of a CKafka topic in batches: one typed handler, and a `main` that serves it.
+
+use firstbyte::trigger::Ckafka;
+use firstbyte::{App, Event, Json, Result};
+use serde::Serialize;
+use std::process::ExitCode;
+
+#[derive(Serialize)]
+struct Answer {
+    messages: usize,
+    last_offset: i64,
+}
+
+/// An error here has the platform send the same batch again: answer 200 for messages that will never do.
+fn on_messages(event: Event<'_>) -> Result<Json<Answer>> {
+    let batch: Ckafka<'_> = event.json()?; // its &str fields point into the event's own bytes
+    let last_offset = batch.records.last().map_or(-1, |record| record.message.offset);
+    Ok(Json(Answer { messages: batch.records.len(), last_offset }))
+}
+
+fn app() -> App {
+    App::new().event(on_messages)
+}
+
+fn main() -> ExitCode {
+    app().serve()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use firstbyte::test;
+
+    #[test]
+    fn answers_the_sample() {
+        let answer = test::event(include_str!("../events/ckafka.json")).call_event(on_messages).unwrap();
+        assert_eq!(answer.text(), r#"{"messages":2,"last_offset":37}"#);
+    }
+
+    #[test]
+    fn refuses_what_is_not_json() {
+        let answer = test::event("no JSON").send(&app());
+        assert_eq!(answer.status().code(), 400);
+        assert!(answer.text().starts_with(r#"{"errorCode":400,"#), "{}", answer.text());
+    }
+}

@@ -1,0 +1,46 @@
+//! A function that is told of objects in a bucket: one typed handler, and a `main` that serves it.
+
+use firstbyte::trigger::Cos;
+use firstbyte::{App, Event, Json, Result};
+use serde::Serialize;
+use std::process::ExitCode;
+
+#[derive(Serialize)]
+struct Answer {
+    objects: Vec<String>,
+}
+
+fn on_objects(event: Event<'_>) -> Result<Json<Answer>> {
+    let cos: Cos<'_> = event.json()?; // its &str fields point into the event's own bytes
+    let told = |record: &firstbyte::trigger::cos::Record<'_>| {
+        format!("{} {} ({} bytes)", record.event.name, record.cos.object.path(), record.cos.object.size_bytes)
+    };
+    Ok(Json(Answer { objects: cos.records.iter().map(told).collect() }))
+}
+
+fn app() -> App {
+    App::new().event(on_objects)
+}
+
+fn main() -> ExitCode {
+    app().serve()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use firstbyte::test;
+
+    #[test]
+    fn answers_the_sample() {
+        let answer = test::event(include_str!("../events/cos.json")).call_event(on_objects).unwrap();
+        assert!(answer.text().contains("cos:ObjectCreated:"), "{}", answer.text());
+    }
+
+    #[test]
+    fn refuses_what_is_not_json() {
+        let answer = test::event("no JSON").send(&app());
+        assert_eq!(answer.status().code(), 400);
+        assert!(answer.text().starts_with(r#"{"errorCode":400,"#), "{}", answer.text());
+    }
+}

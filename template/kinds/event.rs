@@ -1,0 +1,49 @@
+//! A function that gets JSON events: one typed handler, and a `main` that serves it.
+
+use firstbyte::{App, Event, Json, Result};
+use serde::{Deserialize, Serialize};
+use std::process::ExitCode;
+
+/// What is invoked with; members that are not named here are skipped.
+#[derive(Deserialize)]
+struct Greeting<'a> {
+    #[serde(default)]
+    name: Option<&'a str>, // points into the event's own bytes
+}
+
+#[derive(Serialize)]
+struct Answer {
+    message: String,
+}
+
+fn greet(event: Event<'_>) -> Result<Json<Answer>> {
+    let greeting: Greeting<'_> = event.json()?;
+    Ok(Json(Answer { message: format!("Hello, {}!", greeting.name.unwrap_or("world")) }))
+}
+
+fn app() -> App {
+    App::new().event(greet)
+}
+
+fn main() -> ExitCode {
+    app().serve()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use firstbyte::test;
+
+    #[test]
+    fn answers_the_sample() {
+        let answer = test::event(include_str!("../events/event.json")).call_event(greet).unwrap();
+        assert_eq!(answer.text(), r#"{"message":"Hello, Ann!"}"#);
+    }
+
+    #[test]
+    fn refuses_what_is_not_json() {
+        let answer = test::event("no JSON").send(&app());
+        assert_eq!(answer.status().code(), 400);
+        assert!(answer.text().starts_with(r#"{"errorCode":400,"#), "{}", answer.text());
+    }
+}

@@ -1,0 +1,36 @@
+//! A Web function: requests come as they are, routes go to handlers, and everything else to the last one.
+
+use firstbyte::{App, Json, Request};
+use serde::Serialize;
+use std::process::ExitCode;
+
+#[derive(Serialize)]
+struct Answer {
+    message: String,
+}
+
+/// GET /hello/{name}
+fn hello(request: Request<'_>) -> Json<Answer> {
+    Json(Answer { message: format!("Hello, {}!", request.param("name").unwrap_or("world")) })
+}
+
+fn app() -> App {
+    App::new().get("/hello/{name}", hello).web(|_| "try /hello/Ann\n")
+}
+
+fn main() -> ExitCode {
+    app().serve()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use firstbyte::test;
+
+    #[test]
+    fn answers_its_routes_and_everything_else() {
+        assert_eq!(test::get("/hello/Ann").send(&app()).text(), r#"{"message":"Hello, Ann!"}"#);
+        assert_eq!(test::get("/").send(&app()).text(), "try /hello/Ann\n");
+        assert_eq!(test::request("DELETE", "/hello/Ann").send(&app()).status().code(), 405);
+    }
+}
