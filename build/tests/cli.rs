@@ -205,3 +205,30 @@ fn says_which_functions_there_are() {
         text(&output.stderr)
     );
 }
+
+#[test]
+fn an_arm64_image_starts_under_qemu() {
+    let home = tempfile::tempdir().expect("a folder");
+    workspace(home.path());
+    let output = microimage(home.path(), &["image", "--arch", "arm64"]);
+    let error = text(&output.stderr);
+    if error.contains("rustup target add") {
+        eprintln!("skipped: {error}");
+        return;
+    }
+    assert!(output.status.success(), "{error}");
+    let image =
+        microimage::source::load(&home.path().join("target/image/oci").display().to_string()).expect("an image");
+    assert_eq!(image.architecture(), "arm64");
+    let check = microimage(home.path(), &["check", "--platform", "scf"]);
+    assert!(
+        text(&check.stdout).contains("FAIL  architecture    linux/arm64; the platform runs linux on amd64"),
+        "{}",
+        text(&check.stdout)
+    );
+    assert_eq!(microimage(home.path(), &["check", "--platform", "knative"]).status.code(), Some(0));
+    match Command::new("qemu-aarch64").arg(home.path().join("target/image/root/app")).output() {
+        Ok(ran) => assert_eq!(text(&ran.stdout), "ok src/main.rs 1\n"),
+        Err(error) => eprintln!("skipped: `qemu-aarch64` is not installed ({error}); Debian package qemu-user"),
+    }
+}
