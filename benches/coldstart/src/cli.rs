@@ -15,6 +15,7 @@ use microimage::source;
 
 /// What `just image` writes.
 const DEFAULT_IMAGE: &str = "target/image/oci";
+const DEFAULT_SAMPLES: u32 = 50;
 /// The platform's port (SCF), when an image names none.
 const DEFAULT_PORT: u16 = 9000;
 
@@ -36,6 +37,14 @@ pub struct Cli {
 pub enum Command {
     /// Measure (the default)
     Run(RunArgs),
+    /// Measure our image beside images that people know; builds them first, from packages (mmdebstrap) and a crate
+    Baselines {
+        /// Only these; repeatable: axum-scratch, axum-debian, python-http, python-flask, node, axum-250mib
+        #[arg(long = "only", value_name = "NAME")]
+        only: Vec<String>,
+        #[command(flatten)]
+        run: RunArgs,
+    },
     /// Compare two results.json; exit code 3 when the second is slower beyond noise
     Compare { before: PathBuf, after: PathBuf },
     /// Draw a results.json again: report.html and the plots as SVG, beside it or into --out
@@ -55,9 +64,9 @@ pub struct RunArgs {
     /// An image layout, a docker-archive or an OCI archive; NAME=PATH names the variant; repeatable
     #[arg(long = "image", value_name = "[NAME=]PATH")]
     pub images: Vec<String>,
-    /// Samples of each case
-    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=100_000))]
-    pub samples: u32,
+    /// Samples of each case; 50 by default, 10 with baselines
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub samples: Option<u32>,
     /// Rounds that are not kept, at the beginning
     #[arg(long, default_value_t = 1)]
     pub warmups: u32,
@@ -168,7 +177,25 @@ impl RunArgs {
                 }
             }
         }
-        Ok(Definition { cases, samples: self.samples as usize, warmups: self.warmups as usize, seed: self.seed })
+        Ok(Definition {
+            cases,
+            samples: self.samples.unwrap_or(DEFAULT_SAMPLES) as usize,
+            warmups: self.warmups as usize,
+            seed: self.seed,
+        })
+    }
+
+    /// The same arguments with what a run of baselines has by default: every image must give the same
+    /// answer, and a 250 MiB image over a slow link is a matter of minutes that one asks for.
+    pub fn for_baselines(mut self) -> Self {
+        self.samples = self.samples.or(Some(10));
+        if self.links.is_empty() && self.engine == EngineKind::Embedded {
+            self.links = vec![Link::loopback(), Link::same_region()];
+        }
+        if self.request.is_none() {
+            self.expect = self.expect.or_else(|| Some(coldstart::baselines::ANSWER.to_owned()));
+        }
+        self
     }
 
     pub fn deadline(&self) -> Duration {

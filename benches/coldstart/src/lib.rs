@@ -37,6 +37,7 @@ pub mod report;
 pub mod table;
 pub mod units;
 
+pub mod baselines;
 pub mod clock;
 pub mod cores;
 pub mod floor;

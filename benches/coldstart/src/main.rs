@@ -17,7 +17,7 @@ use coldstart::engine::{Engine, Target};
 use coldstart::results::{self, EngineKind, Results};
 use coldstart::run::{self, Watcher};
 use coldstart::work::Work;
-use coldstart::{compare, floor, guidance, host, plot, report, table};
+use coldstart::{baselines, compare, floor, guidance, host, plot, report, table};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use cli::{Cli, RunArgs};
@@ -39,8 +39,9 @@ fn main() -> ExitCode {
     }
     let cli = Cli::parse(); // exits with 2 on a usage error
     let done = match cli.command {
-        None => measure(&cli.run),
-        Some(cli::Command::Run(args)) => measure(&args),
+        None => cli.run.targets().and_then(|targets| measure(&cli.run, targets)),
+        Some(cli::Command::Run(args)) => args.targets().and_then(|targets| measure(&args, targets)),
+        Some(cli::Command::Baselines { only, run }) => measure_baselines(&only, run.for_baselines()),
         Some(cli::Command::Compare { before, after }) => compare(&before, &after),
         Some(cli::Command::Plot { file, out }) => draw(&file, out.as_deref()),
     };
@@ -50,8 +51,20 @@ fn main() -> ExitCode {
     })
 }
 
-fn measure(args: &RunArgs) -> Result<ExitCode, String> {
-    let targets = args.targets()?;
+fn measure_baselines(only: &[String], args: RunArgs) -> Result<ExitCode, String> {
+    let folder = args.out.join("baselines");
+    let mut built = Vec::new();
+    for baseline in baselines::ALL.iter().filter(|b| only.is_empty() || only.iter().any(|name| name == b.name)) {
+        eprintln!("building {}", baseline.name);
+        let image = baseline.image(&folder).map_err(|e| format!("{}: {e}", baseline.name))?;
+        built.push(Target { name: baseline.name.to_owned(), image, port: 9000 });
+    }
+    let mut targets = args.targets()?; // ours is read only now: building takes minutes the first time
+    targets.extend(built);
+    measure(&args, targets)
+}
+
+fn measure(args: &RunArgs, targets: Vec<Target>) -> Result<ExitCode, String> {
     let definition = args.definition(&targets)?;
     let stop = Arc::new(AtomicBool::new(false));
     signal_hook::flag::register(signal_hook::consts::SIGINT, Arc::clone(&stop)).map_err(|e| e.to_string())?;

@@ -5,7 +5,7 @@
 use std::str::FromStr;
 
 /// A timer's event as Tencent Cloud publishes it ("Timer trigger", message structure).
-const TIMER_EVENT: &str =
+pub const TIMER_EVENT: &str =
     r#"{"Type":"Timer","TriggerName":"EveryDay","Time":"2019-02-21T11:49:00Z","Message":"user define msg body"}"#;
 const TIMER_HEADERS: &str = "Content-Type: application/json\r\n\
     X-Scf-Request-Id: 00000000-0000-4000-8000-000000000000\r\n\

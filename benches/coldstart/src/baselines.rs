@@ -1,0 +1,166 @@
+//! Builds the images that people know, to compare with: from Debian packages (mmdebstrap) and from a crate.
+//! What is in them is baselines/README.md; what they come from is kept in a cache folder and built once. Nothing
+//! but packages and crates is fetched. Measuring them is the runner's business.
+
+mod debian;
+mod pack;
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use microimage::image::Image;
+
+/// What every baseline answers to the default request: the event itself.
+pub use crate::request::TIMER_EVENT as ANSWER;
+
+const AXUM: [(&str, &str); 3] = [
+    ("Cargo.toml", include_str!("../baselines/axum/Cargo.toml")),
+    ("Cargo.lock", include_str!("../baselines/axum/Cargo.lock")),
+    ("src/main.rs", include_str!("../baselines/axum/src/main.rs")),
+];
+const HTTP_SERVER: &str = include_str!("../baselines/http_server.py");
+const FLASK: &str = include_str!("../baselines/flask_app.py");
+const NODE: &str = include_str!("../baselines/node.js");
+/// What makes the large image large.
+const PADDING_BYTES: usize = 250 << 20;
+
+/// One image to compare with.
+pub struct Baseline {
+    pub name: &'static str,
+    /// Debian packages beside the essential ones; `None`: from scratch.
+    packages: Option<&'static [&'static str]>,
+    program: Program,
+    argv: &'static [&'static str],
+    padding_bytes: usize,
+}
+
+enum Program {
+    /// A script as /app/main.
+    Script(&'static str),
+    /// axum for this target as /app/main.
+    Axum(&'static str),
+}
+
+const MUSL: &str = "x86_64-unknown-linux-musl";
+const GNU: &str = "x86_64-unknown-linux-gnu";
+const RUN: &[&str] = &["/app/main"];
+
+/// All of them, smallest first.
+pub const ALL: [Baseline; 6] = [
+    Baseline { name: "axum-scratch", packages: None, program: Program::Axum(MUSL), argv: RUN, padding_bytes: 0 },
+    Baseline { name: "axum-debian", packages: Some(&[]), program: Program::Axum(GNU), argv: RUN, padding_bytes: 0 },
+    Baseline {
+        name: "python-http",
+        packages: Some(&["python3-minimal", "python3"]),
+        program: Program::Script(HTTP_SERVER),
+        argv: &["/usr/bin/python3", "/app/main"],
+        padding_bytes: 0,
+    },
+    Baseline {
+        name: "python-flask",
+        packages: Some(&["python3-flask"]),
+        program: Program::Script(FLASK),
+        argv: &["/usr/bin/python3", "/app/main"],
+        padding_bytes: 0,
+    },
+    Baseline {
+        name: "node",
+        packages: Some(&["nodejs"]),
+        program: Program::Script(NODE),
+        argv: &["/usr/bin/node", "/app/main"],
+        padding_bytes: 0,
+    },
+    Baseline {
+        name: "axum-250mib",
+        packages: Some(&[]),
+        program: Program::Axum(GNU),
+        argv: RUN,
+        padding_bytes: PADDING_BYTES,
+    },
+];
+
+/// Why a baseline cannot be built.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("`{program}` is needed for the comparison images: {hint}")]
+    Missing { program: &'static str, hint: &'static str },
+    #[error("{what} failed: {last}")]
+    Command { what: String, last: String },
+    #[error("{what}: {source}")]
+    Io { what: String, source: io::Error },
+    #[error(transparent)]
+    Image(#[from] microimage::image::ImageError),
+}
+
+impl Baseline {
+    /// The image, from the cache below `folder` or built into it.
+    ///
+    /// # Errors
+    /// [`Error`]: what is missing, or what a builder said last.
+    pub fn image(&self, folder: &Path) -> Result<Image, Error> {
+        let mut layers = Vec::new();
+        if let Some(packages) = self.packages {
+            layers.push(debian::layer(folder, packages)?);
+        }
+        let program = match self.program {
+            Program::Script(text) => text.as_bytes().to_vec(),
+            Program::Axum(target) => {
+                let built = axum(folder, target)?;
+                fs::read(&built).map_err(|source| io_error(&built, source))?
+            }
+        };
+        let mut files = vec![("app/main", program)];
+        if self.padding_bytes > 0 {
+            files.push(("app/padding", noise(self.padding_bytes)));
+        }
+        layers.push(pack::layer(&files).map_err(|source| Error::Io { what: "packing a layer".into(), source })?);
+        Ok(pack::image(self.name, layers, self.argv)?)
+    }
+}
+
+/// Builds the axum baseline for a target; cargo keeps what it built.
+fn axum(folder: &Path, target: &str) -> Result<PathBuf, Error> {
+    let source = folder.join("axum");
+    for (name, text) in AXUM {
+        let path = source.join(name);
+        // An unchanged file keeps its time, so that cargo builds nothing anew.
+        if fs::read_to_string(&path).is_ok_and(|found| found == text) {
+            continue;
+        }
+        let parent = path.parent().unwrap_or(&source);
+        fs::create_dir_all(parent).and_then(|()| fs::write(&path, text)).map_err(|e| io_error(&path, e))?;
+    }
+    let mut cargo = Command::new("cargo");
+    cargo.args(["build", "--quiet", "--release", "--locked", "--target", target]).current_dir(&source);
+    cargo.env("CARGO_TARGET_DIR", source.join("target")).env_remove("RUSTFLAGS");
+    run(cargo, "cargo", "install Rust (`build/setup`)")?;
+    Ok(source.join("target").join(target).join("release/axum-baseline"))
+}
+
+/// Bytes that no compressor shortens, the same each time.
+fn noise(bytes: usize) -> Vec<u8> {
+    let mut noise = vec![0; bytes];
+    fastrand::Rng::with_seed(250).fill(&mut noise);
+    noise
+}
+
+/// Runs a builder; its output is shown only when it fails.
+fn run(mut command: Command, program: &'static str, hint: &'static str) -> Result<(), Error> {
+    let output = match command.stdin(Stdio::null()).output() {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Err(Error::Missing { program, hint }),
+        Err(source) => return Err(Error::Io { what: format!("starting `{program}`"), source }),
+        Ok(output) => output,
+    };
+    if output.status.success() {
+        return Ok(());
+    }
+    let text = String::from_utf8_lossy(&output.stderr);
+    let last: Vec<&str> = text.lines().rev().take(5).collect();
+    Err(Error::Command { what: format!("`{program}`"), last: last.into_iter().rev().collect::<Vec<_>>().join(" | ") })
+}
+
+fn io_error(path: &Path, source: io::Error) -> Error {
+    Error::Io { what: format!("`{}`", path.display()), source }
+}

@@ -1,0 +1,266 @@
+//! report.html from the outside: every number in it comes from results.json, names are escaped, nothing is
+//! fetched, and it survives results in which everything failed. Also what the advice says.
+
+use coldstart::guidance::{Load, advise};
+use coldstart::results::{
+    EngineKind, Failure, Host, Overhead, PageCache, Results, Run, SCHEMA, Sample, Scenario, Variant,
+};
+use coldstart::stats::{Summary, median, noise};
+use coldstart::{burst, plot, report, table, units};
+use serde_json::Value;
+
+/// Thirty samples of a cold start, spread a little; each phase a share of the total.
+fn run(link: &str, scenario: Scenario, burst: usize, total_ns: u64) -> Run {
+    let sample = |order: u64| {
+        let total = total_ns + order * 7919 % 31 * total_ns / 1000;
+        let cold = (scenario == Scenario::Cold).then_some(total / 2);
+        let unpacked = (scenario != Scenario::Provisioned).then_some(total / 8);
+        Sample {
+            order: order as usize,
+            intended_start_ns: order * 1_000_003,
+            pull_ns: cold,
+            unpack_ns: unpacked,
+            create_ns: unpacked.map(|ns| ns + 17),
+            listen_ns: unpacked,
+            first_byte_ns: Some(total / 5),
+            start_ns: Some(total / 4),
+            total_ns: Some(total),
+            outlier: false,
+            error: None,
+        }
+    };
+    let mut run = Run {
+        link: link.into(),
+        scenario,
+        page_cache: PageCache::Warm,
+        burst,
+        requests: 3,
+        bytes: 429_948,
+        samples: (0..30).map(sample).collect(),
+        summary: Summary::default(),
+    };
+    run.summarise();
+    run
+}
+
+fn results() -> Results {
+    let runs = vec![
+        run("same-region", Scenario::Cold, 1, 15_432_101),
+        run("cross-region", Scenario::Cold, 1, 243_000_007),
+        run("same-region", Scenario::Cold, 8, 61_000_003),
+        run("same-region", Scenario::Accelerated, 1, 7_300_011),
+        run("same-region", Scenario::Provisioned, 1, 81_234),
+    ];
+    let variant = Variant {
+        name: "echo <b>&\"bold\"</b>".into(),
+        reference: "echo:latest".into(),
+        compressed_bytes: 428_614,
+        uncompressed_bytes: Some(909_824),
+        layers: 1,
+        runs,
+    };
+    let host = Host {
+        kernel: "6.1.0-7".into(),
+        cpu_model: "Model 9000 X".into(),
+        cores: 2,
+        memory_bytes: 25_276_579_840,
+        os: "Debian GNU/Linux 12".into(),
+        rustc: "rustc 1.95.0".into(),
+        git_describe: "v0.1.0-3-gabc1234".into(),
+        date: "2026-11-23T09:00:00Z".into(),
+    };
+    let overhead = Overhead { start_ns_median: Some(244_123.0), n: 30, connect_step_ns_median: Some(9_040.5) };
+    let (engine, notes) = (EngineKind::Embedded, vec!["a note of 3 words".into()]);
+    let mut results =
+        Results { schema: SCHEMA, engine, host, overhead, variants: vec![variant], guidance: Vec::new(), notes };
+    results.guidance = advise(&results, Load::default());
+    results
+}
+
+/// Every text of a page with the attributes of the elements around it, innermost last.
+fn texts(html: &str) -> Vec<(Vec<String>, String)> {
+    const VOID: [&str; 5] = ["meta", "!DOCTYPE", "br", "img", "link"];
+    let (mut stack, mut found): (Vec<String>, Vec<(Vec<String>, String)>) = (Vec::new(), Vec::new());
+    let mut rest = html;
+    while let Some(open) = rest.find('<') {
+        let text = rest[..open].trim();
+        if !text.is_empty() {
+            let plain = text.replace("&lt;", "<").replace("&gt;", ">").replace("&quot;", "\"").replace("&amp;", "&");
+            found.push((stack.clone(), plain));
+        }
+        let close = open + rest[open..].find('>').expect("a tag ends");
+        let tag = &rest[open + 1..close];
+        let name = tag.trim_start_matches('/').split([' ', '/']).next().unwrap_or("");
+        if tag.starts_with('/') {
+            let innermost = stack.pop().unwrap_or_default();
+            assert_eq!(innermost.split([' ', '/']).next(), Some(name), "elements nest");
+        } else if !tag.ends_with('/') && !VOID.contains(&name) {
+            stack.push(tag.to_owned());
+        }
+        rest = &rest[close + 1..];
+    }
+    assert!(stack.is_empty(), "every element is closed: {stack:?}");
+    found
+}
+
+fn attribute<'a>(tag: &'a str, name: &str) -> Option<&'a str> {
+    let (_, after) = tag.split_once(&format!(" {name}=\""))?;
+    after.split('"').next()
+}
+
+fn collect(value: &Value, numbers: &mut Vec<f64>, strings: &mut Vec<String>) {
+    match value {
+        Value::Number(n) => numbers.extend(n.as_f64()),
+        Value::String(s) => strings.push(s.clone()),
+        Value::Array(all) => all.iter().for_each(|v| collect(v, numbers, strings)),
+        Value::Object(all) => all.values().for_each(|v| collect(v, numbers, strings)),
+        _ => {}
+    }
+}
+
+#[test]
+fn every_number_in_the_report_comes_from_the_results() {
+    let results = results();
+    let (mut numbers, mut strings) = (Vec::new(), Vec::new());
+    collect(&serde_json::to_value(&results).expect("json"), &mut numbers, &mut strings);
+    for run in results.variants.iter().flat_map(|v| &v.runs) {
+        for phase in [
+            run.phase_ns(|s| s.pull_ns),
+            run.phase_ns(|s| s.unpack_ns),
+            run.phase_ns(|s| s.create_ns),
+            run.phase_ns(|s| s.start_ns),
+            run.phase_ns(|s| s.listen_ns),
+        ] {
+            numbers.extend(median(&phase)); // medians of the samples that are in the file
+        }
+        strings.extend(noise(&run.totals_ns()));
+    }
+    strings.extend(burst::saturation(&results));
+    strings.retain(|s| !s.is_empty());
+    strings.sort_by_key(|s| std::cmp::Reverse(s.len()));
+    // What the page itself says: names of statistics, sizes of bursts in a heading, the platform's limits are strings.
+    let own = ["95 %", "p90", "p99", "8 at once"];
+    let mut seen = 0;
+    for (around, text) in texts(&report::render(&results)) {
+        let digits = own.iter().fold(text.clone(), |t, word| t.replace(word, ""));
+        let innermost = around.last().map_or("", String::as_str);
+        if !digits.contains(|c: char| c.is_ascii_digit()) || innermost.starts_with("style") {
+            continue;
+        }
+        if let Some(raw) = attribute(innermost, "value").or(attribute(innermost, "data-value")) {
+            let raw: f64 = raw.parse().expect("a number");
+            let known = numbers.iter().any(|n| (n - raw).abs() <= n.abs() * 1e-12);
+            assert!(known, "`{text}` ({raw}) is not in the results");
+            let shown = [
+                units::duration(raw),
+                units::bytes(raw as u64),
+                units::percent(raw),
+                units::times(raw),
+                raw.to_string(),
+            ];
+            assert!(shown.contains(&text), "`{text}` is not {raw}");
+            seen += 1;
+        } else {
+            let tick = attribute(innermost, "class").is_some_and(|c| c.split(' ').any(|c| c == "tick"));
+            // What remains once the results' own strings are taken out, the longest first.
+            let rest = strings.iter().fold(digits.clone(), |t, s| t.replace(s.as_str(), ""));
+            let said = strings.iter().any(|s| s.contains(&text)) || !rest.contains(|c: char| c.is_ascii_digit());
+            assert!(tick || said, "where does `{text}` come from?");
+        }
+    }
+    assert!(seen > 300, "{seen} numbers were checked");
+}
+
+#[test]
+fn the_report_stands_alone_and_escapes_names() {
+    let page = report::render(&results());
+    for fetched in ["src=", "href=", "<script", "@import", "url("] {
+        assert!(!page.contains(fetched), "{fetched}");
+    }
+    assert!(!page.contains("<b>") && page.contains("&lt;b&gt;"));
+    assert!(page.contains("prefers-color-scheme:dark"));
+    assert_eq!(page, report::render(&results()), "the same results, the same page");
+}
+
+#[test]
+fn a_run_in_which_everything_failed_is_still_drawn() {
+    let mut results = results();
+    for run in results.variants.iter_mut().flat_map(|v| &mut v.runs) {
+        for sample in &mut run.samples {
+            *sample = Sample {
+                order: sample.order,
+                error: Some(Failure { phase: "start".into(), message: "nothing listened <on> port 9000".into() }),
+                ..Sample::default()
+            };
+        }
+        run.summarise();
+    }
+    results.guidance = advise(&results, Load::default());
+    let page = report::render(&results);
+    texts(&page);
+    assert!(page.contains("nothing listened &lt;on&gt; port 9000") && page.contains("no sample succeeded"));
+    assert!(table::render(&results).contains("phase start"));
+}
+
+#[test]
+fn plots_are_documents_of_their_own() {
+    let results = results();
+    for plot in [plot::phases(&results, 880.0), plot::samples(&results, 340.0)] {
+        let document = plot::document(&plot);
+        assert!(document.starts_with("<svg xmlns=\"http://www.w3.org/2000/svg\"") && document.contains("<style>"));
+        assert!(!document.contains("NaN") && !document.contains("inf"), "every coordinate is a number");
+        texts(&document);
+    }
+}
+
+#[test]
+fn each_advice_has_a_row_with_its_source_and_a_verdict() {
+    let rows = results().guidance;
+    for id in ["same-region", "minimal-image", "acceleration", "provisioned", "listen-deadline", "memory-by-image-size"]
+    {
+        let row = rows.iter().find(|r| r.id == id).unwrap_or_else(|| panic!("no row for {id}"));
+        assert!(!row.source.is_empty() && !row.verdict.is_empty() && !row.measured.is_empty(), "{row:?}");
+        assert!(row.max_share.is_none_or(|s| (0.0..=1.0).contains(&s)), "{row:?}");
+    }
+    // 243.0 ms against 15.4 ms: 93.6 % go away.
+    let region = rows.iter().find(|r| r.id == "same-region").expect("a row");
+    assert!(region.modelled && region.max_share.is_some_and(|s| (s - 0.936).abs() < 0.01), "{region:?}");
+    let near = |id: &str| rows.iter().find(|r| r.id == id && r.link.as_deref() == Some("same-region")).expect("a row");
+    // 15.4 ms against 7.3 ms: half of it goes away, and the quota is said.
+    let acceleration = near("acceleration");
+    assert!(acceleration.max_share.is_some_and(|s| (s - 0.527).abs() < 0.02), "{acceleration:?}");
+    assert!(acceleration.verdict.contains("five functions"), "{acceleration:?}");
+    // 100 a second at 82 microseconds: one instance; 128 MiB idle for an hour: 0.125 x 3600 x 0.00005471.
+    let provisioned = near("provisioned");
+    assert!(
+        provisioned.verdict.contains("1 instance (") && provisioned.verdict.contains("CNY 0.0246"),
+        "{provisioned:?}"
+    );
+}
+
+#[test]
+fn provisioned_concurrency_is_rate_times_mean_seconds() {
+    // The page's own example: 2000 a second at 20 ms are 40 instances.
+    let mut results = results();
+    let runs = &mut results.variants[0].runs;
+    runs.truncate(1);
+    let mut ready = run("same-region", Scenario::Provisioned, 1, 1);
+    ready.samples.iter_mut().for_each(|s| s.total_ns = Some(20_000_000));
+    ready.summarise();
+    runs.push(ready);
+    let rows = advise(&results, Load { requests_per_second: 2000.0, memory_mib: 512 });
+    let row = rows.iter().find(|r| r.id == "provisioned").expect("a row");
+    assert!(row.verdict.contains("need 40 instances") && row.verdict.contains("CNY 0.0985"), "{}", row.verdict);
+}
+
+#[test]
+fn a_large_image_is_told_the_platforms_memory_and_limit() {
+    let of_size = |mib: u64| {
+        let mut results = results();
+        results.variants[0].compressed_bytes = mib << 20;
+        let rows = advise(&results, Load::default());
+        rows.iter().find(|r| r.id == "memory-by-image-size").expect("a row").clone()
+    };
+    assert!(of_size(300).verdict.contains("512 MB"));
+    assert!(of_size(1024).verdict.contains("1 GiB") && of_size(1024).advice.contains("not accepted"));
+}
