@@ -11,7 +11,8 @@ use std::time::Duration;
 
 /// One invocation's context. Copies are free.
 ///
-/// On a sibling platform the same questions read that platform's headers. What the platform does not send is empty.
+/// On a sibling platform the same questions read that platform's headers. Where a platform puts the answer into the
+/// environment instead, it is taken from there; what it says nowhere is empty.
 /// Credentials are there when the function has a role; `Debug` never prints them.
 ///
 /// # Example
@@ -63,12 +64,12 @@ impl<'a> Context<'a> {
 
     /// `X-Scf-Name`: the function's name.
     pub fn function_name(&self) -> &'a str {
-        self.header(self.contract().names.function_name)
+        self.header_or(self.contract().names.function_name, |environment| &environment.function_name)
     }
 
     /// `X-Scf-Version`, for example `$LATEST`.
     pub fn function_version(&self) -> &'a str {
-        self.header(self.contract().names.function_version)
+        self.header_or(self.contract().names.function_version, |environment| &environment.function_version)
     }
 
     /// `X-Scf-Namespace`, for example `default`. FunctionGraph: the app that the function belongs to.
@@ -78,17 +79,17 @@ impl<'a> Context<'a> {
 
     /// `X-Scf-Region`, for example `ap-guangzhou`.
     pub fn region(&self) -> &'a str {
-        self.header(self.contract().names.region)
+        self.header_or(self.contract().names.region, |environment| &environment.region)
     }
 
     /// `X-Scf-Appid`: the account, as resources name it. FC: the account's id; FunctionGraph: the project's.
     pub fn app_id(&self) -> &'a str {
-        self.header(self.contract().names.app_id)
+        self.header_or(self.contract().names.app_id, |environment| &environment.app_id)
     }
 
     /// `X-Scf-Uin`: the account, as people name it.
     pub fn uin(&self) -> &'a str {
-        self.header(self.contract().names.uin)
+        self.header_or(self.contract().names.uin, |environment| &environment.uin)
     }
 
     /// `X-Scf-Memory` as it was sent; unit undocumented.
@@ -164,6 +165,13 @@ impl<'a> Context<'a> {
     /// The contract whose names are used; SCF's if the platform is not known.
     fn contract(&self) -> &'static Contract {
         self.platform().unwrap_or(Platform::Scf).contract()
+    }
+
+    fn header_or(&self, name: &str, environment: fn(&'static Environment) -> &'static str) -> &'a str {
+        match self.header(name) {
+            "" => environment(Environment::current()),
+            sent => sent,
+        }
     }
 
     fn identity(&self, contract: &Contract) -> &'a str {

@@ -125,4 +125,15 @@ mod tests {
         assert_eq!(with(&[("TENCENTCLOUD_RUNENV", "else")]).platform(), None);
         assert_eq!(with(&[]), Environment::default());
     }
+
+    #[test]
+    fn reads_the_function_of_the_siblings() {
+        let knative = with(&[("K_SERVICE", "f"), ("K_REVISION", "f-1"), ("K_CONFIGURATION", "f")]);
+        assert_eq!((&*knative.function_name, &*knative.function_version), ("f", "f-1"));
+        assert_eq!(knative.platform(), Some(Platform::Knative));
+        let lambda = with(&[("AWS_LAMBDA_FUNCTION_NAME", "l")]);
+        assert_eq!((&*lambda.function_name, lambda.platform()), ("l", Some(Platform::LambdaAdapter)));
+        let openfaas = with(&[("OPENFAAS_NAME", "o"), ("OPENFAAS_NAMESPACE", "openfaas-fn")]);
+        assert_eq!((&*openfaas.function_name, openfaas.platform()), ("o", Some(Platform::OpenFaas)));
+    }
 }
