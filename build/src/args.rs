@@ -109,9 +109,9 @@ pub struct CheckArguments {
 pub struct PushArguments {
     /// HOST/NAME:TAG
     pub reference: String,
-    /// Layout folder or archive file
+    /// Layout folder or archive file; several, one a platform, make an index under a tag of its own
     #[arg(long, default_value = "target/image/oci")]
-    pub image: String,
+    pub image: Vec<String>,
 }
 
 #[derive(Args)]

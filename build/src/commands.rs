@@ -140,10 +140,15 @@ pub fn check(arguments: &CheckArguments, around: &Surroundings) -> Done {
 
 /// `microimage push`.
 pub fn push(arguments: &PushArguments, around: &Surroundings) -> Done {
-    let image = source::load(&arguments.image)?;
+    let images = arguments.image.iter().map(|place| source::load(place)).collect::<Result<Vec<_>, _>>()?;
     let reference = registry::parse_reference(&arguments.reference)?;
     let credentials = around.credentials(reference.resolve_registry())?;
-    said(Registry::new(reference, &credentials)?.push(&image)? + "\n")
+    let registry = Registry::new(reference, &credentials)?;
+    let pinned = match images.as_slice() {
+        [image] => registry.push(image)?,
+        images => registry.push_index(images)?,
+    };
+    said(pinned + "\n")
 }
 
 /// `microimage pull`.

@@ -11,11 +11,13 @@ use self::spool::Spool;
 use crate::archive::Section;
 use crate::digest::Digest;
 use crate::image::{self, Blob, Image, ImageError, MAX_JSON_BYTES, media_type};
+use crate::json;
 use oci_client::client::{ClientConfig, ClientProtocol};
 use oci_client::errors::OciDistributionError;
 use oci_client::secrets::RegistryAuth;
 use oci_client::{Client, Reference, RegistryOperation};
 use oci_spec::image::ImageIndex;
+use serde_json::json;
 use std::error;
 use std::fs::File;
 use std::io::{self, BufReader, Read};
@@ -44,6 +46,9 @@ pub enum RegistryError {
     /// Pushing by digest alone.
     #[error("`{0}` has no tag to push to; write `HOST/NAME:TAG`")]
     NoTag(String),
+    /// An index would take the place of an image.
+    #[error("`{0}` names one image, which something may pull by that tag; give the index a tag of its own")]
+    TagTaken(String),
     /// The registry could not be reached.
     #[error("`{registry}` cannot be reached while {step}: {why}; check the host, the network and the proxy settings")]
     Connect {
@@ -167,39 +172,57 @@ impl Registry {
     /// # Errors
     /// [`RegistryError`] with the step; the tag then still names what it named.
     pub fn push(&self, image: &Image) -> Result<String, RegistryError> {
-        let reference = &self.reference;
-        if reference.tag().is_none() {
-            return Err(RegistryError::NoTag(reference.whole()));
+        self.require_tag()?;
+        self.runtime.block_on(async {
+            self.authorize(RegistryOperation::Push).await?;
+            self.push_blobs(image).await?;
+            self.put_manifest(&self.reference, image.manifest_bytes(), image.media_type()).await?;
+            Ok(self.pinned(image.manifest_digest()))
+        })
+    }
+
+    /// Pushes an index of `images`, one a platform, under the reference's tag, and the images by their digests. The tag must be the
+    /// index's own: one that names a single manifest is what some platform pulls, and stays as it is.
+    ///
+    /// # Errors
+    /// [`RegistryError`] with the step; the tag then still names what it named.
+    pub fn push_index(&self, images: &[Image]) -> Result<String, RegistryError> {
+        self.require_tag()?;
+        let platform = |image: &Image| (image.os(), image.architecture());
+        for (n, image) in images.iter().enumerate() {
+            if images[..n].iter().any(|other| platform(other) == platform(image)) {
+                let (os, architecture) = platform(image);
+                return Err(ImageError::Manifest(format!(
+                    "two images are for {os}/{architecture}; an index names one a platform"
+                ))
+                .into());
+            }
         }
         self.runtime.block_on(async {
             self.authorize(RegistryOperation::Push).await?;
-            for layer in image.layers() {
-                let descriptor = layer.descriptor();
-                if descriptor.size_bytes > MAX_BLOB_BYTES {
-                    return Err(ImageError::Limit(format!(
-                        "layer `{}` has {} bytes",
-                        descriptor.digest, descriptor.size_bytes
-                    ))
-                    .into());
+            match self.manifest(&self.reference).await {
+                Ok(known) if image::parse_manifest(&known).is_ok() => {
+                    return Err(RegistryError::TagTaken(self.reference.whole()));
                 }
-                let mut bytes = Vec::with_capacity(usize::try_from(descriptor.size_bytes.min(64 << 20)).unwrap_or(0));
-                let read = |source| RegistryError::Blob { what: "read", source };
-                if !self.has(descriptor.digest).await? {
-                    layer.open().and_then(|mut r| r.read_to_end(&mut bytes)).map_err(read)?;
-                    self.push_blob(bytes, descriptor.digest).await?;
-                }
+                Ok(_) | Err(RegistryError::NotFound(_)) => {}
+                Err(error) => return Err(error),
             }
-            let config = image.config_descriptor().digest;
-            if !self.has(config).await? {
-                self.push_blob(image.config_bytes().to_vec(), config).await?;
+            let mut manifests = Vec::new();
+            for image in images {
+                self.push_blobs(image).await?;
+                let by_digest = self.reference.clone_with_digest(image.manifest_digest().to_string());
+                self.put_manifest(&by_digest, image.manifest_bytes(), image.media_type()).await?;
+                let descriptor = image.descriptor();
+                manifests.push(json!({
+                    "mediaType": descriptor.media_type, "digest": descriptor.digest, "size": descriptor.size_bytes,
+                    "platform": {"os": image.os(), "architecture": image.architecture()},
+                }));
             }
-            let step = "pushing the manifest".to_owned();
-            let media_type = http::HeaderValue::from_str(image.media_type()).map_err(|_| {
-                ImageError::Manifest(format!("its media type `{}` is none", image.media_type().escape_debug()))
-            })?;
-            let pushed = self.client.push_manifest_raw(reference, image.manifest_bytes().to_vec(), media_type).await;
-            pushed.map_err(|e| self.error(step, e))?;
-            Ok(format!("{}@{}", reference.whole().split('@').next().unwrap_or_default(), image.manifest_digest()))
+            let index = json::canonical(
+                &json!({"schemaVersion": 2, "mediaType": media_type::OCI_INDEX, "manifests": manifests}),
+            );
+            self.put_manifest(&self.reference, &index, media_type::OCI_INDEX).await?;
+            Ok(self.pinned(Digest::of(&index)))
         })
     }
 
@@ -245,6 +268,50 @@ impl Registry {
             let image = image.with_reference(self.reference.whole());
             Ok(if chosen { image.with_index() } else { image })
         })
+    }
+
+    fn require_tag(&self) -> Result<(), RegistryError> {
+        if self.reference.tag().is_none() || self.reference.digest().is_some() {
+            return Err(RegistryError::NoTag(self.reference.whole()));
+        }
+        Ok(())
+    }
+
+    /// The reference with a digest, the form that platforms pin.
+    fn pinned(&self, digest: Digest) -> String {
+        format!("{}@{digest}", self.reference.whole())
+    }
+
+    /// Pushes what the registry does not have of layers and configuration.
+    async fn push_blobs(&self, image: &Image) -> Result<(), RegistryError> {
+        for layer in image.layers() {
+            let descriptor = layer.descriptor();
+            if descriptor.size_bytes > MAX_BLOB_BYTES {
+                return Err(ImageError::Limit(format!(
+                    "layer `{}` has {} bytes",
+                    descriptor.digest, descriptor.size_bytes
+                ))
+                .into());
+            }
+            if !self.has(descriptor.digest).await? {
+                let mut bytes = Vec::with_capacity(usize::try_from(descriptor.size_bytes.min(64 << 20)).unwrap_or(0));
+                let read = layer.open().and_then(|mut reader| reader.read_to_end(&mut bytes));
+                read.map_err(|source| RegistryError::Blob { what: "read", source })?;
+                self.push_blob(bytes, descriptor.digest).await?;
+            }
+        }
+        let config = image.config_descriptor().digest;
+        if !self.has(config).await? {
+            self.push_blob(image.config_bytes().to_vec(), config).await?;
+        }
+        Ok(())
+    }
+
+    async fn put_manifest(&self, reference: &Reference, bytes: &[u8], media_type: &str) -> Result<(), RegistryError> {
+        let header = http::HeaderValue::from_str(media_type)
+            .map_err(|_| ImageError::Manifest(format!("its media type `{}` is none", media_type.escape_debug())))?;
+        let result = self.client.push_manifest_raw(reference, bytes.to_vec(), header).await;
+        result.map(drop).map_err(|e| self.error("pushing the manifest".to_owned(), e))
     }
 
     /// Asks for a token, or finds that none is needed.

@@ -78,6 +78,14 @@ fn a_pushed_image_is_pulled_as_the_same_image() {
     assert_eq!(pinned, format!("{place}@{}", sample().manifest_digest()));
     // Again: everything is there already.
     registry(&place, &Credentials::Anonymous).push(&sample()).expect("a second push");
+    // A stranger finds the same manifest.
+    let seen = Command::new("skopeo")
+        .args(["inspect", "--tls-verify=false", "--format", "{{.Digest}}", &format!("docker://{place}")])
+        .output();
+    match seen {
+        Ok(seen) => assert_eq!(String::from_utf8_lossy(&seen.stdout).trim(), sample().manifest_digest().to_string()),
+        Err(error) => eprintln!("skipped: `skopeo` is not installed ({error})"),
+    }
     for name in [&place, &pinned, &format!("docker://{place}")] {
         let pulled = source::load(name).expect(name);
         assert_eq!(
@@ -93,6 +101,31 @@ fn a_pushed_image_is_pulled_as_the_same_image() {
     let by_digest = format!("{}/team/echo@{}", debian.1, Digest::of(b"other"));
     let error = source::load(&by_digest).expect_err("no such digest").to_string();
     assert!(error.contains("does not exist in the registry"), "{error}");
+}
+
+#[test]
+fn an_index_of_platforms_has_a_tag_of_its_own() {
+    let home = tempfile::tempdir().expect("a folder");
+    let Some(debian) = DebianRegistry::start(home.path(), None) else { return };
+    let amd64 = sample();
+    let config = String::from_utf8_lossy(amd64.config_bytes()).replace("amd64", "arm64");
+    let blobs: Vec<_> = [Tar::default().file("app", b"elf").bytes(), Tar::default().file("more", b"x").bytes()]
+        .map(|t| common::gzip(&t))
+        .into();
+    let arm64 = common::image_of(&blobs, &serde_json::from_str(&config).expect("JSON"));
+    let at = |tag: &str| registry(&format!("{}/echo:{tag}", debian.1), &Credentials::Anonymous);
+    at("v1").push(&amd64).expect("a push");
+    let error = at("v1").push_index(&[amd64.clone(), arm64.clone()]).expect_err("the tag is an image's");
+    assert!(matches!(error, RegistryError::TagTaken(_)), "{error}");
+    let error = at("all").push_index(&[amd64.clone(), amd64.clone()]).expect_err("twice the same").to_string();
+    assert!(error.contains("two images are for linux/amd64"), "{error}");
+    at("all").push_index(&[amd64.clone(), arm64.clone()]).expect("an index");
+    at("all").push_index(&[amd64.clone(), arm64.clone()]).expect("the index again");
+    for (architecture, image) in [("amd64", &amd64), ("arm64", &arm64)] {
+        let pulled = at("all").pull(architecture).expect(architecture);
+        assert_eq!((pulled.manifest_digest(), pulled.chosen_from_index()), (image.manifest_digest(), true));
+    }
+    assert!(!at("v1").pull("amd64").expect("still an image").chosen_from_index());
 }
 
 #[test]
