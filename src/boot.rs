@@ -11,6 +11,20 @@ const PLATFORM_PORT: u16 = 9000;
 /// Where to listen instead, for tests and local runs: `host:port`, port 0 for any.
 const OVERRIDE: &str = "FIRSTBYTE_ADDR";
 
+/// What `firstbyte::main!` expands to; not for calling.
+#[doc(hidden)]
+pub fn start(app: fn() -> App) -> i32 {
+    transport::replace_std_start_up();
+    // A panic must not leave through C. Its message has been printed by then.
+    std::panic::catch_unwind(|| app().try_serve()).map_or(101, |served| match served {
+        Ok(()) => 0,
+        Err(error) => {
+            eprintln!("firstbyte: {error}");
+            1
+        }
+    })
+}
+
 /// Binds, listens, then serves until it is told to stop.
 pub(crate) fn run(app: App, limits: Limits, workers: usize) -> Result<()> {
     let variable = |name: &str| std::env::var(name).ok();

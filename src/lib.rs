@@ -65,6 +65,45 @@ pub use request::{Body, Headers, Request};
 pub use transport::{Limits, blocking, sleep};
 pub use wire::{HeadLimits, Status, Version};
 
+#[doc(hidden)]
+pub use boot::start;
+
+/// Makes an [`App`] the program, without the standard library's start-up: two lines instead of `fn main`, for functions
+/// whose first byte counts.
+///
+/// # Cold start
+/// std asks about its standard streams, sets up a signal stack and handlers, and names the main thread before it calls
+/// `fn main`: a dozen system calls and several page faults. What a server needs of that is done here. Not done:
+/// `std::env::args` is empty, and the main thread has no name.
+///
+/// # Example
+/// ```no_run
+/// #![cfg_attr(not(test), no_main)]
+/// use firstbyte::{App, Request};
+///
+/// fn hello(_: Request<'_>) -> &'static str {
+///     "hello"
+/// }
+///
+/// firstbyte::main!(App::new().web(hello));
+/// ```
+#[macro_export]
+macro_rules! main {
+    ($app:expr) => {
+        #[cfg(not(test))] // the test harness has a main of its own
+        #[unsafe(no_mangle)]
+        extern "C" fn main(_: ::core::ffi::c_int, _: *const *const ::core::ffi::c_char) -> ::core::ffi::c_int {
+            $crate::start(|| $app)
+        }
+
+        #[cfg(test)]
+        #[allow(dead_code)]
+        fn main() -> ::std::process::ExitCode {
+            $crate::App::serve($app)
+        }
+    };
+}
+
 /// The README's function compiles and is the one on the first screen.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

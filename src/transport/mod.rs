@@ -30,6 +30,7 @@ pub(crate) use current::{set_request_id, with_request_id};
 pub(crate) use listen::listen;
 pub(crate) use panics::catch;
 pub use sleep::sleep;
+pub(crate) use stop::replace_std_start_up;
 
 use crate::error::{Error, Result};
 use crate::reply::Reply;

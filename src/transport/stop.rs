@@ -2,6 +2,7 @@
 //!
 //! As PID 1 of a scratch image a process ignores SIGTERM unless it has a handler.
 
+use std::cell::UnsafeCell;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicUsize, Ordering};
 use std::time::Duration;
 
@@ -72,6 +73,24 @@ pub(crate) fn end_on_stack_overflow(stack_bytes: usize) {
     for signal in [libc::SIGSEGV, libc::SIGBUS] {
         install(signal, fault as *const () as usize, libc::SA_SIGINFO | libc::SA_ONSTACK | libc::SA_RESETHAND);
     }
+}
+
+/// Does what std does before `main`, as far as a server needs it: a peer or log reader that is gone is an error and no
+/// signal, and a stack overflow of the main thread has a stack for its last line.
+pub(crate) fn replace_std_start_up() {
+    /// The signal stack: the kernel's frame with all registers, and a line.
+    #[repr(align(16))]
+    struct SignalStack(UnsafeCell<[u8; 16 * 1024]>);
+    // JUSTIFICATION: the kernel writes to it.
+    // SAFETY: nothing else ever does, and only the main thread is told of it.
+    unsafe impl Sync for SignalStack {}
+    static STACK: SignalStack = SignalStack(UnsafeCell::new([0; 16 * 1024]));
+
+    install(libc::SIGPIPE, libc::SIG_IGN, 0);
+    let stack = libc::stack_t { ss_sp: STACK.0.get().cast(), ss_flags: 0, ss_size: size_of::<SignalStack>() };
+    // JUSTIFICATION: std has no signal stacks of one's own.
+    // SAFETY: the stack is static and of the size said.
+    unsafe { libc::sigaltstack(&raw const stack, std::ptr::null_mut()) };
 }
 
 /// Says what happened in one line and returns: the handler is reset, the instruction faults again, and the process
