@@ -2,8 +2,9 @@
 //! through here but through the boot lane.
 
 use super::budget::Budget;
-use super::connection::Connection;
+use super::connection::{Connection, LONGEST_STREAK, PAUSE};
 use super::link::{Link, retry};
+use super::sleep::sleep;
 use super::slots::Slots;
 use super::{Limits, Service, lane, panics, stop};
 use may::coroutine::{self, JoinHandle};
@@ -88,7 +89,13 @@ pub(super) fn stack_words(bytes: usize) -> usize {
 }
 
 fn accept<S: Service>(server: &'static Server<S>, listener: &may::net::TcpListener) {
+    let mut streak = 0;
     loop {
+        streak += 1;
+        if streak >= LONGEST_STREAK {
+            streak = 0;
+            sleep(PAUSE); // those that are in have a turn, however many knock
+        }
         if server.slots.is_full() {
             make_room(server, listener);
         }
@@ -97,6 +104,7 @@ fn accept<S: Service>(server: &'static Server<S>, listener: &may::net::TcpListen
             Err(_) if stop::stopped() => break,
             Err(error) => match error.raw_os_error() {
                 Some(libc::EAGAIN) => {
+                    streak = 0;
                     listener.wait_io();
                 }
                 // Descriptors or memory have run out: an idle connection makes room, and the backlog holds the rest.

@@ -5,6 +5,7 @@ use super::budget::Share;
 use super::clock;
 use super::link::{Link, Ready};
 use super::outgoing::{self, Asked, Outgoing};
+use super::sleep::sleep;
 use super::slots::{Deadline, Seat};
 use super::{RequestHead, Service};
 use crate::error::Error;
@@ -26,6 +27,8 @@ pub(crate) struct Connection<S: 'static> {
     input: Vec<u8>,
     /// Where the next request starts in `input`.
     start: usize,
+    /// Requests since it last had to wait for the peer.
+    streak: u32,
 }
 
 /// What [`Connection::receive`] found.
@@ -60,6 +63,10 @@ impl From<io::Error> for End {
 /// unread data would cause (RFC 9112, section 9.6).
 const LINGER_BYTES: usize = 8 * 1024 * 1024;
 const LINGER: Duration = Duration::from_secs(2);
+/// Requests that a peer which never lets its connection run dry gets answered in a row, and the pause after them: a worker
+/// looks at its sockets again only when nothing is left to run, so that one greedy peer could starve all others.
+pub(super) const LONGEST_STREAK: u32 = 256;
+pub(super) const PAUSE: Duration = Duration::from_micros(50);
 /// Free space that a read finds at least, in bytes.
 const READ_BYTES: usize = 2 * 1024;
 /// Free space for bodies whose size is not known, in bytes.
@@ -67,7 +74,7 @@ const CHUNKED_READ_BYTES: usize = 16 * 1024;
 
 impl<S: Service> Connection<S> {
     pub(crate) fn new(server: &'static Server<S>, link: Link, seat: Seat) -> Connection<S> {
-        Connection { server, seat, link, input: Vec::new(), start: 0 }
+        Connection { server, seat, link, input: Vec::new(), start: 0, streak: 0 }
     }
 
     pub(super) fn fd(&self) -> RawFd {
@@ -76,7 +83,13 @@ impl<S: Service> Connection<S> {
 
     /// Serves requests until either side ends it.
     pub(super) fn run(mut self) {
-        while self.exchange().is_ok() {}
+        while self.exchange().is_ok() {
+            self.streak += 1;
+            if self.streak >= LONGEST_STREAK {
+                self.streak = 0;
+                sleep(PAUSE);
+            }
+        }
         spare::give_back(std::mem::take(&mut self.input));
     }
 
@@ -182,6 +195,7 @@ impl<S: Service> Connection<S> {
             if !self.seat.idle() {
                 return Err(End::Close);
             }
+            self.streak = 0;
             let waited = self.link.wait(Ready::ToRead);
             if !self.seat.busy() {
                 return Err(End::Close);
@@ -289,6 +303,7 @@ impl<S: Service> Connection<S> {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     let deadline = *deadline.get_or_insert_with(|| self.seat.deadline_in(limit));
                     self.seat.arm(deadline, Shutdown::Read);
+                    self.streak = 0;
                     let waited = self.link.wait(Ready::ToRead);
                     if self.seat.disarm() {
                         return Err(End::Refuse(Error::peer(Status::REQUEST_TIMEOUT, too_late)));
