@@ -1,10 +1,10 @@
-//! Shapes that members of trigger events have been seen in, where documentation and practice disagree. Each is read
-//! from a [`Value`], so that whatever comes is read and nothing is an error that could be understood.
+//! Shapes that members of trigger events have been seen in, where documentation and practice disagree. All are read
+//! by one visitor, so that what can be understood is no error, and what cannot be says what it is.
 
 use super::record::plain_field;
-use super::value::Value;
-use serde::de::{Deserialize, Deserializer, Error as _};
+use serde::de::{Deserialize, Deserializer, Error, SeqAccess, Visitor};
 use serde::ser::{Serialize, SerializeSeq, Serializer};
+use std::fmt;
 
 /// Text, or an integer that another version of the platform sends in its place (`topicOwner`, EventBridge's `time`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,12 +88,83 @@ impl super::record::Absent for Number {
     }
 }
 
+/// What any of the shapes may be made of.
+enum Part<'a> {
+    Bool(bool),
+    Int(i64),
+    Text(&'a str),
+    List(Vec<&'a str>),
+}
+
+/// Reads a part; the text says what is expected. No method formats what it found: a number's own text would bring
+/// 20 KiB of code for writing fractions.
+struct Expected(&'static str);
+
+impl Expected {
+    fn read<'de, D: Deserializer<'de>>(self, deserializer: D) -> Result<Part<'de>, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+
+    fn found<T, E: Error>(&self, what: &str) -> Result<T, E> {
+        Err(E::custom(format_args!("expected {}, found {what}", self.0)))
+    }
+}
+
+impl<'de> Visitor<'de> for Expected {
+    type Value = Part<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0)
+    }
+
+    fn visit_bool<E: Error>(self, value: bool) -> Result<Part<'de>, E> {
+        Ok(Part::Bool(value))
+    }
+
+    fn visit_i64<E: Error>(self, value: i64) -> Result<Part<'de>, E> {
+        Ok(Part::Int(value))
+    }
+
+    fn visit_u64<E: Error>(self, value: u64) -> Result<Part<'de>, E> {
+        match i64::try_from(value) {
+            Ok(value) => Ok(Part::Int(value)),
+            Err(_) => self.found("an integer beyond 63 bits"),
+        }
+    }
+
+    fn visit_f64<E: Error>(self, _: f64) -> Result<Part<'de>, E> {
+        self.found("a fraction")
+    }
+
+    fn visit_unit<E: Error>(self) -> Result<Part<'de>, E> {
+        self.found("null")
+    }
+
+    fn visit_borrowed_str<E: Error>(self, value: &'de str) -> Result<Part<'de>, E> {
+        Ok(Part::Text(value))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Part<'de>, A::Error> {
+        let mut list = Vec::new();
+        while let Some(member) = seq.next_element()? {
+            list.push(member);
+        }
+        Ok(Part::List(list))
+    }
+
+    fn visit_map<A: serde::de::MapAccess<'de>>(self, _: A) -> Result<Part<'de>, A::Error> {
+        self.found("an object")
+    }
+}
+
 impl<'de: 'a, 'a> Deserialize<'de> for TextOrNumber<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        match Value::deserialize(deserializer)? {
-            Value::Text(text) => Ok(TextOrNumber::Text(text)),
-            Value::Int(number) => Ok(TextOrNumber::Number(number)),
-            other => Err(D::Error::custom(format_args!("expected text or an integer, found {other:?}"))),
+        let expected = "text or an integer";
+        match Expected(expected).read(deserializer)? {
+            Part::Text(text) => Ok(TextOrNumber::Text(text)),
+            Part::Int(number) => Ok(TextOrNumber::Number(number)),
+            Part::Bool(_) => Expected(expected).found("a boolean"),
+            Part::List(_) => Expected(expected).found("an array"),
         }
     }
 }
@@ -108,16 +179,14 @@ impl Serialize for TextOrNumber<'_> {
 }
 
 impl<'de: 'a, 'a> Deserialize<'de> for OneOrMany<'a> {
+    #[inline(never)] // a gateway's event has five maps of these
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let wrong = |other| Err(D::Error::custom(format_args!("expected text or an array of it, found {other:?}")));
-        match Value::deserialize(deserializer)? {
-            Value::Text(text) => Ok(OneOrMany::One(text)),
-            Value::Bool(flag) => Ok(OneOrMany::Flag(flag)),
-            Value::List(list) => match list.iter().map(Value::as_str).collect() {
-                Some(values) => Ok(OneOrMany::Many(values)),
-                None => wrong(Value::List(list)),
-            },
-            other => wrong(other),
+        let expected = "text, an array of it or a boolean";
+        match Expected(expected).read(deserializer)? {
+            Part::Text(text) => Ok(OneOrMany::One(text)),
+            Part::Bool(flag) => Ok(OneOrMany::Flag(flag)),
+            Part::List(list) => Ok(OneOrMany::Many(list)),
+            Part::Int(_) => Expected(expected).found("an integer"),
         }
     }
 }
@@ -140,11 +209,16 @@ impl Serialize for OneOrMany<'_> {
 
 impl<'de> Deserialize<'de> for Number {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        match Value::deserialize(deserializer)? {
-            Value::Int(number) => Ok(Number(Some(number))),
-            Value::Text("") => Ok(Number(None)),
-            Value::Text(text) => text.parse().map(|number| Number(Some(number))).map_err(D::Error::custom),
-            other => Err(D::Error::custom(format_args!("expected an integer, found {other:?}"))),
+        let expected = "an integer";
+        match Expected(expected).read(deserializer)? {
+            Part::Int(number) => Ok(Number(Some(number))),
+            Part::Text("") => Ok(Number(None)),
+            Part::Text(text) => match text.parse() {
+                Ok(number) => Ok(Number(Some(number))),
+                Err(_) => Expected(expected).found("other text"),
+            },
+            Part::Bool(_) => Expected(expected).found("a boolean"),
+            Part::List(_) => Expected(expected).found("an array"),
         }
     }
 }
@@ -157,11 +231,14 @@ impl Serialize for Number {
 
 impl<'de> Deserialize<'de> for Flag {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        match Value::deserialize(deserializer)? {
-            Value::Bool(flag) => Ok(Flag(flag)),
-            Value::Text("true") => Ok(Flag(true)),
-            Value::Text("false" | "") => Ok(Flag(false)),
-            other => Err(D::Error::custom(format_args!("expected true or false, found {other:?}"))),
+        let expected = "true or false";
+        match Expected(expected).read(deserializer)? {
+            Part::Bool(flag) => Ok(Flag(flag)),
+            Part::Text("true") => Ok(Flag(true)),
+            Part::Text("false" | "") => Ok(Flag(false)),
+            Part::Text(_) => Expected(expected).found("other text"),
+            Part::Int(_) => Expected(expected).found("an integer"),
+            Part::List(_) => Expected(expected).found("an array"),
         }
     }
 }
@@ -169,5 +246,66 @@ impl<'de> Deserialize<'de> for Flag {
 impl Serialize for Flag {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_bool(self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Map;
+    use super::*;
+    use crate::json;
+    use crate::request::Body;
+
+    /// Reads `{"m": text}` as a map of `T`, and gives the member or the error.
+    fn member<T: Deserialize<'static>>(text: &str) -> Result<T, String> {
+        let bytes = Box::leak(Box::new(format!("{{\"m\":{text}}}").into_bytes()));
+        let map: Map<'_, T> = json::parse(Body::from_vec(bytes)).map_err(|error| error.to_string())?;
+        map.into_iter().next().map(|(_, value)| value).ok_or_else(|| "nothing".to_owned())
+    }
+
+    #[test]
+    fn takes_every_shape_that_was_seen() {
+        assert_eq!(member(r#""a\u0062""#), Ok(TextOrNumber::Text("ab")));
+        assert_eq!(member("-7"), Ok(TextOrNumber::Number(-7)));
+        assert_eq!(member(r#""a""#), Ok(OneOrMany::One("a")));
+        assert_eq!(member(r#"["a","b"]"#), Ok(OneOrMany::Many(vec!["a", "b"])));
+        assert_eq!(member("[]"), Ok(OneOrMany::Many(vec![])));
+        assert_eq!(member("true"), Ok(OneOrMany::Flag(true)));
+        assert_eq!((member("3"), member(r#""3""#), member(r#""""#)), (Ok(number(3)), Ok(number(3)), Ok(Number(None))));
+        assert_eq!(
+            (member("true"), member(r#""false""#), member(r#""""#)),
+            (Ok(Flag(true)), Ok(Flag(false)), Ok(Flag(false)))
+        );
+    }
+
+    fn number(number: i64) -> Number {
+        Number(Some(number))
+    }
+
+    #[test]
+    fn says_what_it_found_instead() {
+        let all = |text: &str| {
+            [
+                member::<TextOrNumber<'_>>(text).err(),
+                member::<OneOrMany<'_>>(text).err(),
+                member::<Number>(text).err(),
+                member::<Flag>(text).err(),
+            ]
+        };
+        for (text, found) in [
+            ("1.5", "found a fraction"),
+            ("{}", "found an object"),
+            ("null", "found null"),
+            ("18446744073709551615", "found an integer beyond 63 bits"),
+        ] {
+            for error in all(text) {
+                assert!(error.as_ref().is_some_and(|error| error.contains(found)), "{text}: {error:?}");
+            }
+        }
+        assert!(member::<OneOrMany<'_>>("7").unwrap_err().contains("expected text, an array of it or a boolean"));
+        assert!(member::<OneOrMany<'_>>("[1]").is_err() && member::<OneOrMany<'_>>("[[]]").is_err());
+        assert!(member::<Number>(r#""x""#).unwrap_err().contains("expected an integer, found other text"));
+        assert!(member::<Flag>(r#""yes""#).unwrap_err().contains("expected true or false, found other text"));
+        assert!(member::<TextOrNumber<'_>>("true").unwrap_err().contains("found a boolean"));
     }
 }

@@ -97,6 +97,15 @@ impl<'a, V> Map<'a, V> {
     }
 }
 
+impl<'a, V> IntoIterator for Map<'a, V> {
+    type Item = (&'a str, V);
+    type IntoIter = std::vec::IntoIter<(&'a str, V)>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.into_iter()
+    }
+}
+
 impl<V> Default for Map<'_, V> {
     fn default() -> Self {
         Map(Vec::new())
@@ -136,12 +145,14 @@ plain_field!(Value<'a>);
 impl<V> super::record::Absent for Map<'_, V> {}
 
 impl<'de: 'a, 'a, V: Deserialize<'de>> super::record::Field<'de> for Map<'a, V> {
+    #[inline(never)] // a gateway's event has six of them
     fn read<A: MapAccess<'de>>(map: &mut A) -> Result<Self, A::Error> {
         Ok(map.next_value::<Option<Self>>()?.unwrap_or_default())
     }
 }
 
 impl<'de: 'a, 'a, V: Deserialize<'de>> Deserialize<'de> for Map<'a, V> {
+    #[inline(never)]
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Members<T>(std::marker::PhantomData<T>);
 
