@@ -90,6 +90,10 @@ impl App {
     ///
     /// A pattern that is malformed or taken, and a method that is not in capitals, is reported when the App starts to
     /// serve.
+    ///
+    /// # Cold start
+    /// Each pattern is put into a tree before the port is bound: a few allocations. A function with hundreds of paths
+    /// is better off with one pattern that ends in `{*rest}`.
     pub fn route<F, R>(mut self, method: &'static str, pattern: &str, handler: F) -> App
     where
         F: Fn(Request<'_>) -> R + Send + Sync + 'static,
@@ -202,7 +206,8 @@ impl App {
     }
 
     /// The status of a handler's error that did not choose its own; 500 by default. (Which status makes an event
-    /// invocation a failure is documented nowhere: to be measured on SCF.)
+    /// invocation a failure is documented nowhere: to be measured on SCF.) Platforms with a signal of their own get
+    /// that for events, whatever the status: FC 404.
     pub fn error_status(mut self, status: Status) -> App {
         self.error_status = Some(status);
         self
@@ -328,7 +333,10 @@ impl App {
     /// Answers one request without a server, whatever happens.
     pub(crate) fn respond(&self, request: Request<'_>) -> Reply {
         let (context, role) = (request.context(), self.role(&request));
-        let (reply, outcome) = self.reply(context, || self.answer(role, request));
+        let (reply, mut outcome) = self.reply(context, || self.answer(role, request));
+        if reply.status().code() >= 400 {
+            outcome = Outcome::Failed; // a handler may say so without an error
+        }
         match role {
             None | Some(Role::Event(Platform::Scf)) => reply,
             Some(Role::Event(platform) | Role::Hook(platform, _)) => (platform.contract().signal)(reply, outcome)
@@ -410,6 +418,9 @@ mod tests {
         let reply = test::post("/invoke", "").header(FC.0, FC.1).send(&app);
         assert_eq!((reply.status().code(), reply.header("x-fc-status")), (404, Some("404")));
         assert_eq!(reply.text(), r#"{"errorCode":1,"errorMessage":"broken","requestId":"r-1"}"#);
+        let own_status = App::new().event(|_| (Status::CONFLICT, "not now"));
+        let reply = test::post("/invoke", "").header(FC.0, FC.1).send(&own_status);
+        assert_eq!((reply.status().code(), reply.header("x-fc-status"), reply.text()), (404, Some("404"), "not now"));
         let app = app.on(Hook::Initialize, |_| Err::<(), _>(Error::new("no database")));
         let reply = test::post("/initialize", "").header(FC.0, FC.1).send(&app);
         assert_eq!((reply.status().code(), reply.header("x-fc-status")), (404, Some("404")));
