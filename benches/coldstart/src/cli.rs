@@ -53,6 +53,17 @@ pub enum Command {
         /// Folder to write into
         #[arg(long)]
         out: Option<PathBuf>,
+        /// The plots as PNG too (needs rsvg-convert)
+        #[arg(long)]
+        png: bool,
+    },
+    /// Keep a results.json, with its machine, under its date
+    Record {
+        #[arg(default_value = "target/coldstart/results.json")]
+        file: PathBuf,
+        /// Folder of the history
+        #[arg(long, default_value = "benches/record")]
+        into: PathBuf,
     },
 }
 
@@ -97,6 +108,9 @@ pub struct RunArgs {
     /// Seconds from exec to a correct answer; the platform gives 30
     #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=900))]
     pub deadline: u64,
+    /// runc or crun, to create and start in place of our own sandbox (embedded engine, as root)
+    #[arg(long, value_name = "PROGRAM", value_parser = ["runc", "crun"])]
+    pub runtime: Option<String>,
     /// Memory limit of an instance
     #[arg(long, value_name = "MIB")]
     pub memory: Option<u64>,

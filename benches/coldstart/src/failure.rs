@@ -4,7 +4,7 @@
 use std::error::Error;
 use std::fmt;
 
-use microimage::sandbox::{self, Exit, Instance};
+use microimage::sandbox::{self, Exit};
 
 use crate::probe::ProbeError;
 use crate::results::Failure;
@@ -59,15 +59,6 @@ pub fn wrong_answer(message: String) -> Failure {
     Failure { phase: Phase::Start.to_string(), message }
 }
 
-/// There was no answer from a sandbox's instance.
-pub fn probe(error: &ProbeError, instance: &mut Instance) -> Failure {
-    let found = match error {
-        ProbeError::NeverListened { .. } => listeners(instance.pid()),
-        _ => Vec::new(),
-    };
-    of_start(error, &instance.output_tail(), &found, None)
-}
-
 /// There was no answer: why, what listens instead, what the program printed last, how it ended.
 pub fn of_start(error: &ProbeError, printed: &str, listeners: &[String], ended: Option<String>) -> Failure {
     let status = match error {
@@ -104,7 +95,7 @@ fn last_lines(text: &str) -> String {
 }
 
 /// What listens inside the instance's network namespace, from /proc/PID/net/tcp and tcp6 (proc(5)).
-fn listeners(pid: i32) -> Vec<String> {
+pub fn listeners(pid: i32) -> Vec<String> {
     ["tcp", "tcp6"]
         .iter()
         .filter_map(|table| std::fs::read_to_string(format!("/proc/{pid}/net/{table}")).ok())

@@ -43,7 +43,8 @@ fn main() -> ExitCode {
         Some(cli::Command::Run(args)) => args.targets().and_then(|targets| measure(&args, targets)),
         Some(cli::Command::Baselines { only, run }) => measure_baselines(&only, run.for_baselines()),
         Some(cli::Command::Compare { before, after }) => compare(&before, &after),
-        Some(cli::Command::Plot { file, out }) => draw(&file, out.as_deref()),
+        Some(cli::Command::Plot { file, out, png }) => draw(&file, out.as_deref(), png),
+        Some(cli::Command::Record { file, into }) => keep(&file, &into),
     };
     done.unwrap_or_else(|message| {
         eprintln!("coldstart: {message}");
@@ -115,7 +116,11 @@ fn start_engine(
         EngineKind::Embedded => {
             let burst_interval = Duration::from_millis(args.burst_interval);
             let helper = PathBuf::from("/proc/self/exe");
-            let settings = embedded::Settings { ask, deadline, limits, burst_interval, stop, helper, floor };
+            let runtime = args.runtime.clone();
+            if let Some(runtime) = &runtime {
+                notes.push(format!("created and started by {runtime}; start counts from its `start`"));
+            }
+            let settings = embedded::Settings { ask, deadline, limits, burst_interval, stop, helper, floor, runtime };
             let mut engine = Embedded::start(targets.to_vec(), settings, work).map_err(|e| e.to_string())?;
             expected.inspect(|body| engine.expect(body));
             Ok(Box::new(engine))
@@ -146,17 +151,47 @@ fn compare(before: &Path, after: &Path) -> Result<ExitCode, String> {
     Ok(if compare::any_slower(&comparisons) { ExitCode::from(EXIT_SLOWER) } else { ExitCode::SUCCESS })
 }
 
-fn draw(file: &Path, out: Option<&Path>) -> Result<ExitCode, String> {
+fn draw(file: &Path, out: Option<&Path>, png: bool) -> Result<ExitCode, String> {
     let results = Results::load(file).map_err(|e| e.to_string())?;
     let folder = out.or(file.parent()).unwrap_or(Path::new("."));
     println!("{}", plot_into(&results, folder)?.display());
-    for (name, plot) in
-        [("phases.svg", plot::phases(&results, PLOT_WIDTH)), ("samples.svg", plot::samples(&results, PLOT_WIDTH))]
-    {
-        let path = folder.join(name);
+    let plots = [("phases", plot::phases(&results, PLOT_WIDTH)), ("samples", plot::samples(&results, PLOT_WIDTH))];
+    for (name, plot) in plots {
+        let path = folder.join(name).with_extension("svg");
         results::save_whole(&path, plot::document(&plot).as_bytes()).map_err(|e| e.to_string())?;
         println!("{}", path.display());
+        if png {
+            let path = path.with_extension("png");
+            rasterize(&plot::flat_document(&plot), &path)?;
+            println!("{}", path.display());
+        }
     }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// SVG to PNG at twice the size, by librsvg's own program.
+fn rasterize(svg: &str, path: &Path) -> Result<(), String> {
+    let missing = |e| format!("PNG needs `rsvg-convert` (Debian's librsvg2-bin): {e}; the SVG is there without it");
+    let mut command = std::process::Command::new("rsvg-convert");
+    command.args(["--zoom", "2", "--output"]).arg(path).stdin(std::process::Stdio::piped());
+    let mut child = command.spawn().map_err(missing)?;
+    let written = child.stdin.take().map_or(Ok(()), |mut pipe| std::io::Write::write_all(&mut pipe, svg.as_bytes()));
+    let status = child.wait().map_err(missing)?;
+    match (written, status.success()) {
+        (Ok(()), true) => Ok(()),
+        _ => Err(format!("`rsvg-convert` could not draw `{}`: {status}", path.display())),
+    }
+}
+
+/// Keeps a run under its date, engine and number of cores.
+fn keep(file: &Path, folder: &Path) -> Result<ExitCode, String> {
+    let results = Results::load(file).map_err(|e| e.to_string())?;
+    let day = results.host.date.get(..10).unwrap_or("undated");
+    let engine = format!("{:?}", results.engine).to_lowercase();
+    let path = folder.join(format!("coldstart-{day}-{engine}-{}-cores.json", results.host.cores));
+    let text = serde_json::to_vec(&results).map_err(|e| e.to_string())?;
+    results::save_whole(&path, &text).map_err(|e| e.to_string())?;
+    println!("{}", path.display());
     Ok(ExitCode::SUCCESS)
 }
 

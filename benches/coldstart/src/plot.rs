@@ -39,6 +39,17 @@ pub fn document(plot: &str) -> String {
     format!("{head}<style>{COLOURS}{STYLE}svg{{background:var(--ground)}}</style>{rest}\n")
 }
 
+/// The same in the light theme, without custom properties: for programs that know no CSS variables.
+pub fn flat_document(plot: &str) -> String {
+    let light = COLOURS.split('}').next().unwrap_or("").trim_start_matches(":root{");
+    let named = light.split(';').filter_map(|rule| rule.split_once(':'));
+    let flat = named.fold(STYLE.to_owned(), |style, (name, value)| style.replace(&format!("var({name})"), value));
+    let ground = light.split(';').find_map(|rule| rule.strip_prefix("--ground:")).unwrap_or("white");
+    let head_end = plot.find('>').map_or(0, |at| at + 1);
+    let (head, rest) = plot.split_at(head_end);
+    format!("{head}<style>{flat}</style><rect width=\"100%\" height=\"100%\" fill=\"{ground}\"/>{rest}\n")
+}
+
 /// Width and height in pixels, and the elements so far.
 struct Canvas {
     width: f64,

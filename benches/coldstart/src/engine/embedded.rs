@@ -3,6 +3,8 @@
 //! the engine's state; `sample` is one instance's way through the phases, `burst` many at once.
 
 mod burst;
+mod oci;
+mod running;
 mod sample;
 
 use std::collections::HashMap;
@@ -46,6 +48,8 @@ pub struct Settings {
     pub helper: PathBuf,
     /// The floor program, static, if there is one.
     pub floor: Option<PathBuf>,
+    /// `runc` or `crun`, to create and start in place of our own sandbox.
+    pub runtime: Option<String>,
 }
 
 /// See the module.
@@ -76,6 +80,11 @@ impl Embedded {
     /// # Errors
     /// [`EngineError`]: what the machine lacks.
     pub fn start(targets: Vec<Target>, settings: Settings, work: Work) -> Result<Self, EngineError> {
+        if settings.runtime.is_some() && !nix::unistd::geteuid().is_root() {
+            return Err(EngineError::Other(
+                "`--runtime` needs root: runc and crun make cgroups; leave it out for our own sandbox".into(),
+            ));
+        }
         let launcher = Mutex::new(Launcher::start(&settings.helper)?);
         let registry = Registry::start().map_err(io_error("starting the registry"))?;
         let mut prepared = Vec::new();
@@ -212,11 +221,15 @@ impl Engine for Embedded {
             low_ports: false,
         };
         let pinned = self.cores.pin_harness();
-        let mut instance = self.launcher().launch(&plan)?;
+        let mut sample = Sample::default();
+        let Some(mut instance) = self.launch(&plan, &mut sample)? else {
+            let why = sample.error.map_or_else(String::new, |e| e.message);
+            return Err(EngineError::Other(format!("the floor program cannot be started: {why}")));
+        };
         let asked = self.ask(&mut instance, 9000, true);
         drop(pinned);
         let exec_ns = instance.exec_ns()?;
-        self.launcher().end(instance)?;
+        instance.end(self, &mut sample)?;
         if self.interrupted() {
             return Err(EngineError::Interrupted);
         }

@@ -51,6 +51,7 @@ impl Bench {
             stop: Arc::clone(&stop),
             helper: PathBuf::from(COLDSTART),
             floor: None,
+            runtime: None,
         };
         let target = Target { name: "function".into(), image, port: 9000 };
         let work = Work::create(folder.path()).expect("a work folder");

@@ -8,12 +8,14 @@ use std::path::Path;
 
 use microimage::entry;
 use microimage::image::Image;
-use microimage::sandbox::{self, Instance, Plan};
+use microimage::sandbox::{self, Plan};
 use microimage::unpack;
 use nix::sys::socket::{MsgFlags, Shutdown, recv, setsockopt, shutdown, sockopt};
 use nix::sys::time::TimeVal;
 
 use super::burst::Place;
+use super::oci;
+use super::running::Running;
 use super::{Embedded, INSTANCE_ADDRESS, TAG, io_error, path_of};
 use crate::clock;
 use crate::engine::{Case, EngineError};
@@ -90,21 +92,27 @@ impl Embedded {
         if evicted {
             work::evict(&rootfs).map_err(io_error("evicting the rootfs"))?;
         }
-        let paused_ns = if evicted { clock::since_ns(unpacked_ns) } else { 0 }; // the total stands still
-        if let Some(end_ns) = self.create_and_start(case, &rootfs, &mut sample)? {
+        let complete_ns = if evicted { clock::now_ns() } else { unpacked_ns };
+        let paused_ns = complete_ns - unpacked_ns; // the total stands still while files are evicted
+        if let Some(end_ns) = self.create_and_start(case, &rootfs, complete_ns, &mut sample)? {
             sample.total_ns = Some(end_ns - sample.intended_start_ns - paused_ns);
         }
         Ok((sample, Some(uncompressed_bytes)))
     }
 
-    /// From a complete rootfs to the first correct reply, whose last byte's moment is returned; the
-    /// instance is ended before this returns.
-    fn create_and_start(&self, case: &Case, rootfs: &Path, sample: &mut Sample) -> Result<Option<u64>, EngineError> {
+    /// From a rootfs that was complete at `complete_ns` to the first correct reply, whose last byte's moment
+    /// is returned; the instance is ended before this returns.
+    fn create_and_start(
+        &self,
+        case: &Case,
+        rootfs: &Path,
+        complete_ns: u64,
+        sample: &mut Sample,
+    ) -> Result<Option<u64>, EngineError> {
         let target = &self.targets[case.variant].target;
         let alone = case.burst == 1;
         let plan = self.plan(&target.image, rootfs, target.port, alone, 1)?;
         let pinned = alone.then(|| self.cores.pin_harness());
-        let began_ns = clock::now_ns();
         let Some(mut instance) = self.launch(&plan, sample)? else { return Ok(None) };
         let result = self.ask(&mut instance, target.port, alone);
         drop(pinned);
@@ -114,18 +122,18 @@ impl Embedded {
                 None
             }
             (Ok(exec_ns), Ok(asked)) => {
-                let exec_ns = exec_ns.unwrap_or(began_ns);
-                sample.create_ns = Some(exec_ns.saturating_sub(began_ns));
+                let exec_ns = exec_ns.unwrap_or(complete_ns);
+                sample.create_ns = Some(exec_ns.saturating_sub(complete_ns));
                 fill_start(sample, exec_ns, &asked);
                 self.check(case.variant, &asked, sample).then_some(asked.last_byte_ns)
             }
             (Ok(exec_ns), Err(error)) => {
-                sample.create_ns = exec_ns.map(|ns| ns.saturating_sub(began_ns));
-                sample.error = Some(failure::probe(&error, &mut instance));
+                sample.create_ns = exec_ns.map(|ns| ns.saturating_sub(complete_ns));
+                sample.error = Some(no_answer(&error, &mut instance));
                 None
             }
         };
-        self.end(instance, sample)?;
+        instance.end(self, sample)?;
         Ok(end_ns)
     }
 
@@ -140,8 +148,9 @@ impl Embedded {
         let sockets = instance.take_sockets();
         let address = SocketAddrV4::new(INSTANCE_ADDRESS, target.port);
         let request = self.settings.ask.to_bytes(&address.to_string());
-        let result = match &sockets[..] {
-            [ahead, socket] => self
+        let result = match (instance.go(), &sockets[..]) {
+            (Err(failure), _) => Err(ProbeError::Ended(failure.message)),
+            (Ok(()), [ahead, socket]) => self
                 .probe(address, &request, alone)
                 .wait_listening(ahead, || self.ended(&mut instance))
                 .map(|()| settle(ahead))
@@ -161,17 +170,22 @@ impl Embedded {
                     sample.total_ns = sample.start_ns;
                 }
             }
-            Err(error) => sample.error = Some(failure::probe(&error, &mut instance)),
+            Err(error) => sample.error = Some(no_answer(&error, &mut instance)),
         }
-        self.end(instance, &mut sample)?;
+        instance.end(self, &mut sample)?;
         Ok(sample)
     }
 
     /// An error of the image becomes the sample's; one of the machine ends the run.
-    fn launch(&self, plan: &Plan, sample: &mut Sample) -> Result<Option<Instance>, EngineError> {
+    pub(super) fn launch(&self, plan: &Plan, sample: &mut Sample) -> Result<Option<Running>, EngineError> {
+        if let Some(runtime) = &self.settings.runtime {
+            let bundle = self.work.fresh("bundle").map_err(io_error("making a folder"))?;
+            let created = oci::create(runtime, plan, &bundle).map_err(|failure| sample.error = Some(failure));
+            return Ok(created.ok().map(Running::Contained));
+        }
         let mut instance = self.launcher().begin(plan)?;
         match instance.wait_ready() {
-            Ok(()) => Ok(Some(instance)),
+            Ok(()) => Ok(Some(Running::Sandboxed(instance))),
             Err(error) => {
                 self.launcher().end(instance)?;
                 match error {
@@ -185,13 +199,14 @@ impl Embedded {
         }
     }
 
-    /// Waits for the instance as a platform would, and asks it.
-    pub(super) fn ask(&self, instance: &mut Instance, port: u16, alone: bool) -> Result<Asked, ProbeError> {
+    /// Has the program executed, waits for the instance as a platform would, and asks it.
+    pub(super) fn ask(&self, instance: &mut Running, port: u16, alone: bool) -> Result<Asked, ProbeError> {
         let address = SocketAddrV4::new(INSTANCE_ADDRESS, port);
         let request = self.settings.ask.to_bytes(&address.to_string());
         let Some(socket) = instance.take_sockets().pop() else {
             return Err(ProbeError::Ended("no socket came out of the sandbox".into()));
         };
+        instance.go().map_err(|failure| ProbeError::Ended(failure.message))?;
         self.probe(address, &request, alone).ask(&socket, || self.ended(instance))
     }
 
@@ -207,23 +222,22 @@ impl Embedded {
         expected.check(&asked.answer).map_err(|message| sample.error = Some(failure::wrong_answer(message))).is_ok()
     }
 
-    fn ended(&self, instance: &mut Instance) -> Option<String> {
+    fn ended(&self, instance: &mut Running) -> Option<String> {
         let _ = instance.output_tail(); // keeps the pipe empty
         if self.interrupted() {
             return Some("interrupted".into());
         }
         instance.has_ended().then(|| "the program ended before it answered".into())
     }
+}
 
-    /// Ends an instance; if it ended by itself, says how in the sample's failure.
-    fn end(&self, instance: Instance, sample: &mut Sample) -> Result<(), EngineError> {
-        let ended_itself = instance.has_ended();
-        let exit = self.launcher().end(instance)?;
-        if let Some(error) = sample.error.as_mut().filter(|_| ended_itself) {
-            failure::add_exit(error, &exit);
-        }
-        Ok(())
-    }
+/// A failed start, with what the instance can still be asked.
+fn no_answer(error: &ProbeError, instance: &mut Running) -> Failure {
+    let found = match error {
+        ProbeError::NeverListened { .. } => failure::listeners(instance.pid()),
+        _ => Vec::new(),
+    };
+    failure::of_start(error, &instance.output_tail(), &found, None)
 }
 
 /// Ends our side of the connection that showed the instance listening, and waits until the instance
