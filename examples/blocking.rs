@@ -7,11 +7,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 fn main() -> ExitCode {
-    App::new()
-        .route("GET", "/slow", slow)
-        .route("GET", "/patient", patient)
-        .route("GET", "/quick", |_| "quick")
-        .serve()
+    App::new().route("GET", "/slow", slow).route("GET", "/patient", patient).route("GET", "/quick", |_| "quick").serve()
 }
 
 /// A call that blocks its thread: a file, a name look-up, a database driver, a long computation.

@@ -11,14 +11,33 @@ use crate::reply::{IntoReply, Reply};
 use crate::request::Request;
 use crate::route::{Matched, Routes};
 use crate::spare;
-use crate::transport::{Admission, Limits, RequestHead, Service, catch};
+use crate::transport::{Admission, Limits, Once, RequestHead, Service, catch};
 use crate::trigger::bridge;
 use crate::wire::Status;
 use std::fmt;
 use std::process::ExitCode;
 
+/// When [`App::init`] runs a function's initialisation.
+///
+/// # Cold start
+/// Either way the first request waits for it: the instance was started because that request is there. The difference is
+/// whose clock runs. `FIRSTBYTE_BOOT_TRACE=1` shows both.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Init {
+    /// Before the port is bound. The platform's start-up deadline (30 s on SCF) covers it and the function's own
+    /// time-out does not; provisioned instances have it behind them. A failure ends the process with its message: the
+    /// platform starts another instance. [`test`](mod@crate::test)'s calls without a server do not run it.
+    BeforeListening,
+    /// With the first request, which waits; others that come meanwhile wait too, without holding up a thread. The
+    /// function's own time-out covers it, and a provisioned instance pays it with its first request. A failure is that
+    /// request's reply, and the next request tries again.
+    FirstRequest,
+}
+
 pub(crate) type EventHandler = Box<dyn Fn(Event<'_>) -> Result<Reply> + Send + Sync>;
 pub(crate) type WebHandler = Box<dyn Fn(Request<'_>) -> Result<Reply> + Send + Sync>;
+type InitWork = Box<dyn Fn() -> Result<()> + Send + Sync>;
+type FirstRequest = (&'static Once, fn(&App, &Once) -> Result<()>);
 type HookHandler = Box<dyn Fn(Context<'_>) -> Result<()> + Send + Sync>;
 
 /// A function: what answers events, what answers Web requests, and within which limits.
@@ -60,6 +79,9 @@ pub struct App {
     routes: Routes,
     web: Option<WebHandler>,
     hooks: Vec<(Hook, HookHandler)>,
+    inits: Vec<(Init, InitWork)>,
+    /// Set by `init` alone, so that an App without it is linked without it.
+    first_request: Option<FirstRequest>,
     limits: Limits,
     error_status: Option<Status>,
     workers: usize,
@@ -199,6 +221,39 @@ impl App {
         self
     }
 
+    /// Runs `work` once, before any handler; several in the order they were given. [`Init`] says when, and what that
+    /// costs. What it makes goes where the handlers find it: a `static OnceLock`, or what a closure owns.
+    ///
+    /// A value that a handler may or may not need is better made by a `static LazyLock` where it is used.
+    ///
+    /// # Example
+    /// ```
+    /// use firstbyte::{App, Error, Init, Result, test};
+    /// use std::sync::OnceLock;
+    ///
+    /// static TABLE: OnceLock<Vec<u32>> = OnceLock::new();
+    ///
+    /// fn load() -> Result<()> {
+    ///     TABLE.set(vec![1, 2, 3]).map_err(|_| Error::new("the table is there already"))
+    /// }
+    ///
+    /// let app = App::new().init(Init::FirstRequest, load).web(|_| TABLE.get().map_or(0, Vec::len).to_string());
+    /// assert_eq!(test::get("/").send(&app).text(), "3");
+    /// assert_eq!(test::get("/").send(&app).text(), "3");
+    /// ```
+    pub fn init<F, R>(mut self, when: Init, work: F) -> App
+    where
+        F: Fn() -> R + Send + Sync + 'static,
+        R: IntoReply,
+    {
+        self.inits.push((when, Box::new(move || work().into_reply().map(drop))));
+        if when == Init::FirstRequest {
+            let once: &'static Once = Box::leak(Box::default()); // an App lives as long as its process
+            self.first_request.get_or_insert((once, |app, once| once.done_by(|| app.initialise(Init::FirstRequest))));
+        }
+        self
+    }
+
     /// Other limits than the defaults.
     pub fn limits(mut self, limits: Limits) -> App {
         self.limits = limits;
@@ -223,7 +278,7 @@ impl App {
     /// Listens and serves until SIGTERM or SIGINT. If it cannot, it says why in one line on standard error.
     ///
     /// # Cold start
-    /// The port is bound and listened on before anything else happens.
+    /// The port is bound and listened on before anything else happens, but for [`Init::BeforeListening`].
     pub fn serve(self) -> ExitCode {
         match self.try_serve() {
             Ok(()) => ExitCode::SUCCESS,
@@ -261,7 +316,15 @@ impl App {
         })
     }
 
+    /// Runs what is to be run `when`.
+    pub(crate) fn initialise(&self, when: Init) -> Result<()> {
+        self.inits.iter().filter(|(its, _)| *its == when).try_for_each(|(_, work)| work())
+    }
+
     fn answer<'a>(&'a self, role: Option<Role>, request: Request<'a>) -> Result<Reply> {
+        if let Some((once, initialise)) = self.first_request {
+            initialise(self, once)?;
+        }
         match role {
             Some(Role::Event(_)) => match self.bridge {
                 Some(bridge) => bridge(self, Event::new(request)),

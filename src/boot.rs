@@ -1,19 +1,59 @@
-//! From exec to listening: which address, which order. The port is bound first; everything else comes after.
+//! From exec to listening: which address, which order. The port is bound first; everything else comes after, but for what a
+//! function wants done before (`Init::BeforeListening`).
 
-use crate::app::App;
+use crate::app::{App, Init};
 use crate::error::{Error, Result};
+use crate::platform;
+use crate::transport::timeline::{self, Mark};
 use crate::transport::{self, Limits};
 use std::io::ErrorKind;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 
-/// The port that the platform sends to (platform page "WebServer image function").
-const PLATFORM_PORT: u16 = 9000;
 /// Where to listen instead, for tests and local runs: `host:port`, port 0 for any.
 const OVERRIDE: &str = "FIRSTBYTE_ADDR";
+
+/// Makes an [`App`] the program, without the standard library's start-up: two lines instead of `fn main`, for functions
+/// whose first byte counts.
+///
+/// # Cold start
+/// std asks about its standard streams, sets up a signal stack and handlers, and names the main thread before it calls
+/// `fn main`: a dozen system calls and several page faults. What a server needs of that is done here. Not done:
+/// `std::env::args` is empty, and the main thread has no name.
+///
+/// # Example
+/// ```no_run
+/// #![cfg_attr(not(test), no_main)]
+/// use firstbyte::{App, Request};
+///
+/// fn hello(_: Request<'_>) -> &'static str {
+///     "hello"
+/// }
+///
+/// firstbyte::main!(App::new().web(hello));
+/// ```
+#[macro_export]
+macro_rules! main {
+    ($app:expr) => {
+        // JUSTIFICATION: the C library calls a function of this name; there is no other way past std's start-up.
+        // SAFETY: the name is defined once: `no_main` keeps rustc from making its own, and a second one does not link.
+        #[cfg(not(test))] // the test harness has a main of its own
+        #[unsafe(no_mangle)]
+        extern "C" fn main(_: ::core::ffi::c_int, _: *const *const ::core::ffi::c_char) -> ::core::ffi::c_int {
+            $crate::start(|| $app)
+        }
+
+        #[cfg(test)]
+        #[allow(dead_code)]
+        fn main() -> ::std::process::ExitCode {
+            $crate::App::serve($app)
+        }
+    };
+}
 
 /// What `firstbyte::main!` expands to; not for calling.
 #[doc(hidden)]
 pub fn start(app: fn() -> App) -> i32 {
+    timeline::begin(variable);
     transport::replace_std_start_up();
     // A panic must not leave through C. Its message has been printed by then.
     std::panic::catch_unwind(|| app().try_serve()).map_or(101, |served| match served {
@@ -27,8 +67,9 @@ pub fn start(app: fn() -> App) -> i32 {
 
 /// Binds, listens, then serves until it is told to stop.
 pub(crate) fn run(app: App, limits: Limits, workers: usize) -> Result<()> {
-    let variable = |name: &str| std::env::var(name).ok();
+    timeline::begin(variable);
     let address = address(variable)?;
+    app.initialise(Init::BeforeListening)?;
     #[cfg(feature = "minihttp")]
     if variable("FIRSTBYTE_TRANSPORT").is_none_or(|name| name == "minihttp") {
         crate::log::init(variable)?;
@@ -49,6 +90,7 @@ pub(crate) fn run(app: App, limits: Limits, workers: usize) -> Result<()> {
             _ => format!("cannot listen on {address}: {error}"),
         })
     })?;
+    timeline::mark(Mark::Listening);
     crate::log::init(variable)?;
     if variable(OVERRIDE).is_some()
         && let Ok(address) = listener.local_addr()
@@ -60,14 +102,17 @@ pub(crate) fn run(app: App, limits: Limits, workers: usize) -> Result<()> {
     Ok(())
 }
 
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
 /// What a first reply need not wait for.
 fn settle() {
     crate::alloc::settle();
     crate::json::settle();
 }
 
-/// FIRSTBYTE_ADDR for tests and local runs; else 0.0.0.0 with PORT, which a user's own variable of that name must
-/// not move off 9000 on SCF (docs/CONTRACTS.md, section 2).
+/// FIRSTBYTE_ADDR for tests and local runs; else 0.0.0.0 with the platform's port (docs/CONTRACTS.md, section 2).
 fn address(variable: impl Fn(&str) -> Option<String>) -> Result<SocketAddr> {
     if let Some(text) = variable(OVERRIDE) {
         // Numbers only, but for one name: a resolver is 30 KiB that no instance needs.
@@ -76,13 +121,7 @@ fn address(variable: impl Fn(&str) -> Option<String>) -> Result<SocketAddr> {
             Error::io(format!("FIRSTBYTE_ADDR is `{text}`; write it as address:port, for example 127.0.0.1:9000"))
         });
     }
-    let on_scf = variable("TENCENTCLOUD_RUNENV").is_some_and(|value| value == "SCF");
-    let port = match variable("PORT") {
-        Some(text) if !on_scf => text
-            .parse()
-            .map_err(|_| Error::io(format!("PORT is `{text}`; write a number from 0 to 65535, or unset it")))?,
-        _ => PLATFORM_PORT,
-    };
+    let port = platform::port(&variable)?;
     Ok(SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, port)))
 }
 

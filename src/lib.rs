@@ -26,10 +26,11 @@
 //! The port is bound and listened on by the first system calls of `serve`; coroutines, epoll and timers come up
 //! behind it. What a dependency costs in bytes is said on its line in Cargo.toml.
 //!
-//! Modules in reading order: `app` (what is served), `event`, `request`, `reply`, `context`, `error` (what handlers
-//! see), `route`, [`json`], [`wire`] (HTTP as pure functions), `transport` (sockets and coroutines), `boot`, `log`.
+//! Modules in reading order: `app` (what is served), `event`, `request` with `headers` and `body`, `reply`, `context`,
+//! `deadline`, `error` (what handlers see), `route`, [`json`], [`wire`] (HTTP as pure functions), [`platform`] and
+//! [`trigger`] (who sends what), `transport` (sockets and coroutines), `boot`, `alloc`, `spare`, `log`, [`mod@test`].
 
-#![deny(unsafe_code)] // doors: alloc, log, transport
+#![deny(unsafe_code)] // doors: alloc, boot, log, transport
 
 #[allow(unsafe_code)]
 mod alloc;
@@ -55,7 +56,7 @@ mod transport;
 pub mod trigger;
 pub mod wire;
 
-pub use app::App;
+pub use app::{App, Init};
 pub use context::{Context, Credentials};
 pub use deadline::{Arrival, Deadline};
 pub use error::{Error, Result};
@@ -68,43 +69,12 @@ pub use wire::{HeadLimits, Status, Version};
 #[doc(hidden)]
 pub use boot::start;
 
-/// Makes an [`App`] the program, without the standard library's start-up: two lines instead of `fn main`, for functions
-/// whose first byte counts.
-///
-/// # Cold start
-/// std asks about its standard streams, sets up a signal stack and handlers, and names the main thread before it calls
-/// `fn main`: a dozen system calls and several page faults. What a server needs of that is done here. Not done:
-/// `std::env::args` is empty, and the main thread has no name.
-///
-/// # Example
-/// ```no_run
-/// #![cfg_attr(not(test), no_main)]
-/// use firstbyte::{App, Request};
-///
-/// fn hello(_: Request<'_>) -> &'static str {
-///     "hello"
-/// }
-///
-/// firstbyte::main!(App::new().web(hello));
-/// ```
-#[macro_export]
-macro_rules! main {
-    ($app:expr) => {
-        #[cfg(not(test))] // the test harness has a main of its own
-        #[unsafe(no_mangle)]
-        extern "C" fn main(_: ::core::ffi::c_int, _: *const *const ::core::ffi::c_char) -> ::core::ffi::c_int {
-            $crate::start(|| $app)
-        }
-
-        #[cfg(test)]
-        #[allow(dead_code)]
-        fn main() -> ::std::process::ExitCode {
-            $crate::App::serve($app)
-        }
-    };
-}
-
 /// The README's function compiles and is the one on the first screen.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;
+
+/// The page's blocks compile, and what they assert holds.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/migrating.md")]
+struct Migrating;

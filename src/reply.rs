@@ -37,7 +37,7 @@ pub(crate) enum ReplyBody {
     Stream(WriteBody),
 }
 
-type WriteBody = Box<dyn FnOnce(&mut BodyWriter<'_>) -> io::Result<()> + Send>;
+pub(crate) type WriteBody = Box<dyn FnOnce(&mut BodyWriter<'_>) -> io::Result<()> + Send>;
 
 impl Reply {
     /// Status 204, no body.

@@ -20,6 +20,8 @@ mod errors;
 mod events;
 #[path = "contract/pipelines.rs"]
 mod pipelines;
+#[path = "contract/starting.rs"]
+mod starting;
 #[path = "contract/stopping.rs"]
 mod stopping;
 #[path = "contract/timeouts.rs"]

@@ -42,7 +42,8 @@ struct MiniHttp {
 impl MiniHttp {
     fn start() -> MiniHttp {
         // It binds by itself and does not say where: a port that was free a moment ago.
-        let address = TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a free loopback port");
+        let address =
+            TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a free loopback port");
         let mut command = Command::new(build());
         let child = command.env("FIRSTBYTE_ADDR", address.to_string()).spawn().expect("the program starts");
         let began = Instant::now();
@@ -82,16 +83,16 @@ fn differs_from_the_default_transport_where_its_page_says() {
     let ours = Server::echo();
     let theirs = MiniHttp::start();
     let post = |fields: &str| format!("POST /event-invoke HTTP/1.1\r\nHost: a\r\n{fields}\r\n[1]").into_bytes();
-    let cases: [(&str, Vec<u8>, Seen, Seen); 9] = [
-        ("a usual event", post("Content-Length: 3\r\n"), Status(200), Status(200)),
-        ("16 fields", with_fields(16), Status(200), Status(200)),
-        ("17 fields", with_fields(17), Status(200), Nothing),
-        ("a length that is no number", post("Content-Length: abc\r\n"), Status(400), Nothing),
-        ("a list of lengths", post("Content-Length: 3, 3\r\n"), Status(400), Nothing),
-        ("no Host", b"GET /x HTTP/1.1\r\n\r\n".to_vec(), Status(400), Status(200)),
-        ("a bare LF", b"GET /x HTTP/1.1\nHost: a\n\n".to_vec(), Status(400), Status(200)),
-        ("a malformed request line", b"GET\r\n\r\n".to_vec(), Status(400), Nothing),
-        ("a body cut short", post("Content-Length: 10\r\n"), Status(400), Status(400)),
+    let cases: [(&str, Vec<u8>, Seen, &[Seen]); 9] = [
+        ("a usual event", post("Content-Length: 3\r\n"), Status(200), &[Status(200)]),
+        ("16 fields", with_fields(16), Status(200), &[Status(200)]),
+        ("17 fields", with_fields(17), Status(200), &[Nothing]),
+        ("a length that is no number", post("Content-Length: abc\r\n"), Status(400), &[Nothing]),
+        ("a list of lengths", post("Content-Length: 3, 3\r\n"), Status(400), &[Nothing]),
+        ("no Host", b"GET /x HTTP/1.1\r\n\r\n".to_vec(), Status(400), &[Status(200)]),
+        ("a bare LF", b"GET /x HTTP/1.1\nHost: a\n\n".to_vec(), Status(400), &[Status(200)]),
+        ("a malformed request line", b"GET\r\n\r\n".to_vec(), Status(400), &[Nothing]),
+        ("a body cut short", post("Content-Length: 10\r\n"), Status(400), &[Status(200), Nothing]), // whether the end comes in the read of the head
     ];
     for (name, bytes, default, minihttp) in cases {
         assert_eq!(seen(ours.address, &bytes), default, "the default transport: {name}");
@@ -102,6 +103,6 @@ fn differs_from_the_default_transport_where_its_page_says() {
             peer.half_close();
         }
         let reply = peer.try_reply("GET").map_or(Nothing, |reply| Status(reply.status));
-        assert_eq!(reply, minihttp, "may_minihttp: {name}");
+        assert!(minihttp.contains(&reply), "may_minihttp: {name}: {reply:?} instead of {minihttp:?}");
     }
 }

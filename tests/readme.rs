@@ -1,4 +1,4 @@
-//! The README's commands exist: every `just …` is a recipe of the justfile, every script that it names is in the tree and
+//! The README's commands exist, and those of docs/ and of a new project's README: every `just …` is a recipe of the justfile, every script that it names is in the tree and
 //! can be executed. .ci/run runs them; this says at once which line is wrong.
 
 use outside::program;
@@ -17,7 +17,7 @@ fn recipes(justfile: &str) -> BTreeSet<&str> {
         .lines()
         .filter_map(|line| {
             let (head, rest) = line.split_once(':')?;
-            let assignment = rest.starts_with('=');
+            let assignment = rest.starts_with('=') && !head.starts_with("alias ");
             let name = head.trim_start_matches('@').trim_start_matches("alias ").split_ascii_whitespace().next()?;
             (!line.starts_with([' ', '\t', '#', '[']) && !assignment && is_name(name)).then_some(name)
         })
@@ -90,6 +90,46 @@ fn every_command_of_the_readme_exists() {
 }
 
 #[test]
+fn every_command_of_the_other_pages_exists() {
+    let ours = read("justfile");
+    let mut wrong = Vec::new();
+    for entry in fs::read_dir(program::root().join("docs")).expect("docs/ is there") {
+        let name = format!("docs/{}", entry.expect("it lists its entries").file_name().display());
+        if name.ends_with(".md") && name != "docs/CONTRACTS.md" {
+            wrong.extend(broken(&read(&name), &ours).into_iter().map(|what| format!("{name}: {what}")));
+        }
+    }
+    // A new project's page speaks of its own justfile, and once of ours.
+    let theirs = broken(&read("template/README.md.liquid"), &read("template/justfile"));
+    wrong.extend(theirs.into_iter().map(|what| format!("template/README.md.liquid: {what}")));
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// Numbers have one home (ARCHITECTURE.md, "Tenets"): what docs/ quotes of the README's run is what the README shows.
+#[test]
+fn times_in_docs_are_those_of_the_readme() {
+    let readme = read("README.md");
+    let mut quoted = 0;
+    for page in ["docs/cold-start.md", "docs/choosing.md", "docs/profiles.md"] {
+        let text = read(page);
+        let words: Vec<&str> = text.split_whitespace().collect();
+        for pair in words.windows(2) {
+            let unit = pair[1].trim_end_matches(|c: char| c.is_ascii_punctuation());
+            let number = pair[0].trim_start_matches('(');
+            // What is not measured here is written without a space (`236ms`, of a log line) or in seconds.
+            let measured = number.parse::<f64>().is_ok() && (unit == "ms" || unit == "µs");
+            if measured {
+                quoted += 1;
+                let ours = readme.contains(&format!(" {number} {unit}"));
+                let theirs = unit == "µs" && read("ARCHITECTURE.md").contains(&format!("{number} {unit}"));
+                assert!(ours || theirs, "{page}: `{number} {unit}` is not in README.md");
+            }
+        }
+    }
+    assert!(quoted > 8, "the pages quote the README's run");
+}
+
+#[test]
 fn the_readme_shows_the_two_commands_of_the_contract() {
     let all: Vec<String> = commands(&read("README.md")).into_iter().map(|(_, words)| words.join(" ")).collect();
     for command in ["build/setup", "just bench-coldstart", "just test"] {
@@ -111,6 +151,7 @@ fn the_justfile_has_every_recipe_of_the_contract() {
         "run",
         "invoke",
         "new",
+        "tools",
         "push",
         "check",
         "deploy",

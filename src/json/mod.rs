@@ -6,8 +6,8 @@
 
 mod first;
 
+use crate::body::Body;
 use crate::error::{Error, Result};
-use crate::request::Body;
 use crate::wire::Status;
 use serde::ser::{SerializeMap, SerializeSeq};
 use serde::{Deserialize, Serialize, Serializer};

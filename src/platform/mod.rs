@@ -205,7 +205,6 @@ pub(crate) fn role(request: &Request<'_>, environment: impl FnOnce() -> Option<P
 ///
 /// # Errors
 /// If a variable that counts is not a number from 0 to 65535.
-#[cfg_attr(not(test), expect(dead_code, reason = "boot.rs still has a rule of its own"))]
 pub(crate) fn port(variable: &dyn Fn(&str) -> Option<String>) -> Result<u16> {
     let platform = environment::platform(variable);
     let contract = platform.unwrap_or(Platform::Scf).contract();

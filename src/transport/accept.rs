@@ -6,6 +6,7 @@ use super::connection::{Connection, LONGEST_STREAK, PAUSE};
 use super::link::{Link, retry};
 use super::sleep::sleep;
 use super::slots::Slots;
+use super::timeline::{self, Mark};
 use super::{Limits, Service, lane, panics, stop};
 use may::coroutine::{self, JoinHandle};
 use may::io::WaitIo;
@@ -77,6 +78,7 @@ pub(super) fn start_runtime<S: Service>(
     let acceptor = unsafe { coroutine::spawn(move || accept(server, &listener)) };
     stop::end_on_stack_overflow(server.limits.stack_bytes);
     config.set_pool_capacity(POOL_LATER);
+    timeline::mark(Mark::Runtime);
     *server.acceptor.lock().unwrap_or_else(PoisonError::into_inner) = Some(acceptor);
     for connection in accepted {
         spawn(server, connection);

@@ -18,17 +18,24 @@ use std::net::Shutdown;
 use std::os::fd::RawFd;
 use std::time::Duration;
 
-/// A connection and what has been read from it. The seat is dropped before the link is closed (field order).
+/// A connection and what has been read from it. The seat is left, then the link closed, then the seat given up (field
+/// order).
 pub(crate) struct Connection<S: 'static> {
     server: &'static Server<S>,
-    seat: Seat,
     link: Link,
+    seat: Seat,
     /// Bytes read and not yet done with; holds no memory while the connection is idle.
     input: Vec<u8>,
     /// Where the next request starts in `input`.
     start: usize,
     /// Requests since it last had to wait for the peer.
     streak: u32,
+}
+
+impl<S> Drop for Connection<S> {
+    fn drop(&mut self) {
+        self.seat.leave();
+    }
 }
 
 /// What [`Connection::receive`] found.
@@ -74,7 +81,7 @@ const CHUNKED_READ_BYTES: usize = 16 * 1024;
 
 impl<S: Service> Connection<S> {
     pub(crate) fn new(server: &'static Server<S>, link: Link, seat: Seat) -> Connection<S> {
-        Connection { server, seat, link, input: Vec::new(), start: 0, streak: 0 }
+        Connection { server, link, seat, input: Vec::new(), start: 0, streak: 0 }
     }
 
     pub(super) fn fd(&self) -> RawFd {
@@ -186,13 +193,18 @@ impl<S: Service> Connection<S> {
 
     /// Waits for a request to begin, holding no buffer meanwhile.
     fn await_first_byte(&mut self) -> Result<(), End> {
+        let mut idle_since = None;
         loop {
-            match self.receive() {
-                First::Bytes => return Ok(()),
-                First::End => return Err(End::Close),
-                First::Nothing => {}
+            if self.link.may_have_input() {
+                match self.receive() {
+                    First::Bytes => return Ok(()),
+                    First::End => return Err(End::Close),
+                    First::Nothing => {}
+                }
+            } else if self.input.is_empty() {
+                spare::give_back(std::mem::take(&mut self.input));
             }
-            if !self.seat.idle() {
+            if !self.seat.idle(&mut idle_since) {
                 return Err(End::Close);
             }
             self.streak = 0;

@@ -11,6 +11,7 @@
 use super::Service;
 use super::accept::{self, Server};
 use super::connection::{Connection, First};
+use super::timeline::{self, Mark};
 use std::cell::Cell;
 use std::mem::ManuallyDrop;
 use std::net::TcpListener;
@@ -24,8 +25,10 @@ thread_local! {
     static HERE: Cell<bool> = const { Cell::new(false) };
     /// How the main thread leaves the lane: there while it answers a request in it. Never dropped but by being called;
     /// registering a destructor costs five system calls.
-    static LEAVE: Cell<Option<ManuallyDrop<Box<dyn FnOnce()>>>> = const { Cell::new(None) };
+    static LEAVE: Cell<Option<StartRuntime>> = const { Cell::new(None) };
 }
+
+type StartRuntime = ManuallyDrop<Box<dyn FnOnce()>>;
 
 /// Whether a coroutine is running here. The library's own question sets a thread up first, which the lane need not pay.
 pub(super) fn is_coroutine() -> bool {
@@ -49,14 +52,18 @@ pub(super) fn run<S: Service>(server: &'static Server<S>, listener: TcpListener)
         Waited::Request(connection) => connection,
         Waited::Overflow => {
             HERE.set(false);
-            return accept::start_runtime(server, listener, silent);
+            accept::start_runtime(server, listener, silent);
+            return timeline::tell();
         }
         Waited::Stopped => return,
     };
     let start_runtime: Box<dyn FnOnce()> = Box::new(move || accept::start_runtime(server, listener, silent));
     LEAVE.set(Some(ManuallyDrop::new(start_runtime)));
+    timeline::mark(Mark::FirstRequest);
     let kept = first.exchange_once();
+    timeline::mark(Mark::FirstReply);
     leave();
+    timeline::tell();
     if let Some(connection) = kept {
         accept::spawn(server, connection);
     }

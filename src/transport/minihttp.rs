@@ -10,7 +10,7 @@
 //! | a malformed request line | 400 | the connection closes without a word |
 //! | `Transfer-Encoding: chunked` | decoded | an empty body, then the connection closes without a word |
 //! | `Expect: 100-continue` | `100 Continue` | no interim reply: the peer waits until it gives up waiting |
-//! | a body cut short | 400 | the handler gets what there is |
+//! | a body cut short | 400 | the handler gets what there is, or the connection closes without a word |
 //! | HEAD | the head alone | the head and the body |
 //! | `Connection: close`, HTTP/1.0 | closes | stays open |
 //! | an endless head, no data for hours | 431, 408 | taken in without a bound, waited for for ever |

@@ -4,7 +4,7 @@
 //! its idea is: one coroutine a connection, written as if it blocked. What this room owns: [`listen`] (the port),
 //! [`lane`] (the first request, without a runtime), [`accept`] (who gets in),
 //! [`connection`] (request, reply, next), [`link`] (one socket), [`slots`] (all
-//! connections: deadlines, idleness, the cap), [`stop`] (SIGTERM). It knows a [`Service`], and no App.
+//! connections: deadlines, idleness, the cap), [`stop`] (SIGTERM), [`timeline`] (when the boot reached what). It knows a [`Service`], and no App.
 
 mod accept;
 mod blocking;
@@ -17,17 +17,20 @@ mod link;
 mod listen;
 #[cfg(feature = "minihttp")]
 pub(crate) mod minihttp;
+mod once;
 mod outgoing;
 mod panics;
 mod sleep;
 mod slots;
 mod stop;
+pub(crate) mod timeline;
 
 pub(crate) use accept::serve;
 pub use blocking::blocking;
 pub(crate) use clock::monotonic_ns;
 pub(crate) use current::{set_request_id, with_request_id};
 pub(crate) use listen::listen;
+pub(crate) use once::Once;
 pub(crate) use panics::catch;
 pub use sleep::sleep;
 pub(crate) use stop::replace_std_start_up;

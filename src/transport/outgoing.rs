@@ -5,7 +5,7 @@ use super::clock;
 use super::link::{Link, Ready};
 use super::panics;
 use super::slots::Seat;
-use crate::reply::{BodyWriter, Reply, ReplyBody};
+use crate::reply::{BodyWriter, Reply, ReplyBody, WriteBody};
 use crate::spare;
 use crate::wire::response::{self, ResponseFraming};
 use crate::wire::{Version, date};
@@ -109,11 +109,7 @@ impl Outgoing<'_> {
         self.write_all(&mut [IoSlice::new(head), IoSlice::new(body)])
     }
 
-    fn stream(
-        &mut self,
-        framing: ResponseFraming,
-        write: Box<dyn FnOnce(&mut BodyWriter<'_>) -> io::Result<()> + Send>,
-    ) -> io::Result<()> {
+    fn stream(&mut self, framing: ResponseFraming, write: WriteBody) -> io::Result<()> {
         let mut chunks = Chunks { out: self, chunked: framing == ResponseFraming::Chunked };
         let written = panics::catch(|| write(&mut BodyWriter::new(&mut chunks)));
         match written {

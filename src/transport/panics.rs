@@ -67,7 +67,9 @@ impl Panicked {
 impl fmt::Display for Panicked {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let text = self.payload.downcast_ref::<&str>().copied();
-        f.write_str(text.or_else(|| self.payload.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message"))?;
+        f.write_str(
+            text.or_else(|| self.payload.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message"),
+        )?;
         match &self.place {
             Some(place) => write!(f, " (at {place})"),
             None => Ok(()),

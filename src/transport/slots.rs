@@ -4,7 +4,7 @@
 //! next deadline and for ever if there is none, shuts its socket down, and the wait returns. That keeps may's own
 //! I/O timers out of the build, which wake every worker a hundred times a second, idle or not.
 
-use super::link::shutdown;
+use super::link::{has_input, shutdown};
 use super::stop;
 use may::coroutine::{self, Coroutine};
 use std::net::Shutdown;
@@ -55,8 +55,8 @@ enum Phase {
     Busy,
     /// Since when, as a position in the order of idle connections.
     Idle(u64),
-    /// Ended from outside; the connection finds out when its wait returns.
-    Cut,
+    /// Ended from outside, or by itself: the socket is being closed and is nobody else's business.
+    Leaving,
     /// The deadline has passed.
     Expired,
 }
@@ -100,17 +100,29 @@ impl Slots {
         Seat { slots: self, index, slot }
     }
 
-    /// Ends the connection that has been idle longest; false if none is idle.
-    pub(crate) fn evict_longest_idle(&self) -> bool {
-        let longest = {
-            let open = lock(&self.open);
-            let idle = open.slots.iter().flatten().filter_map(|slot| match lock(&slot.state).phase {
-                Phase::Idle(order) => Some((order, slot)),
+    /// Ends the connection that has been idle longest, unless one is leaving already: a slow leave costs one
+    /// connection and not all of them.
+    pub(crate) fn evict_longest_idle(&self) {
+        let open = lock(&self.open);
+        let phase = |slot: &Slot| lock(&slot.state).phase;
+        if open.slots.iter().flatten().any(|slot| matches!(phase(slot), Phase::Leaving)) {
+            return;
+        }
+        // The first is the one, but for a request that has just arrived; sorting for that case is 5 KiB of every function.
+        let mut tried = None;
+        let idle = |tried: Option<u64>| {
+            let order = |slot: &Slot| match phase(slot) {
+                Phase::Idle(order) if tried.is_none_or(|tried| order > tried) => Some(order),
                 _ => None,
-            });
-            idle.min_by_key(|(order, _)| *order).map(|(_, slot)| slot.clone())
+            };
+            open.slots.iter().flatten().filter_map(|slot| Some((order(slot)?, slot))).min_by_key(|(order, _)| *order)
         };
-        longest.is_some_and(|slot| slot.cut_if_idle())
+        while let Some((order, slot)) = idle(tried) {
+            if slot.cut_if_idle() {
+                return;
+            }
+            tried = Some(order);
+        }
     }
 
     /// Yields until a connection closes or becomes idle, or until `limit` has passed. Only the acceptor waits here.
@@ -206,19 +218,20 @@ impl Slots {
 }
 
 impl Slot {
+    /// Not if its next request has arrived and was not looked at yet.
     fn cut_if_idle(&self) -> bool {
         let mut state = lock(&self.state);
-        let idle = matches!(state.phase, Phase::Idle(_));
+        let idle = matches!(state.phase, Phase::Idle(_)) && !has_input(state.fd);
         if idle {
-            state.phase = Phase::Cut;
+            state.phase = Phase::Leaving;
             shutdown(state.fd, Shutdown::Both);
         }
         idle
     }
 }
 
-/// One connection's place; leaving it is dropping it. It must be dropped before the socket is closed, because the
-/// number of a closed socket is soon another's.
+/// One connection's place. [`Seat::leave`] comes before the socket is closed, because the number of a closed socket is
+/// soon another's; dropping it comes after, because only then is there room.
 pub(crate) struct Seat {
     slots: &'static Slots,
     index: usize,
@@ -227,11 +240,14 @@ pub(crate) struct Seat {
 
 impl Seat {
     /// Nothing has arrived of a next request: the connection may be ended to make room. False if it is to end now.
-    pub(crate) fn idle(&self) -> bool {
+    ///
+    /// `since` is the place among the idle ones: taken where there is none, kept while the same wait goes on. The kernel
+    /// wakes a connection for nothing now and then, and that makes it no younger.
+    pub(crate) fn idle(&self, since: &mut Option<u64>) -> bool {
         if self.slots.is_stopping() {
             return false;
         }
-        let order = self.slots.idle_order.fetch_add(1, Ordering::Relaxed);
+        let order = *since.get_or_insert_with(|| self.slots.idle_order.fetch_add(1, Ordering::Relaxed));
         let kept = self.turn(Phase::Idle(order));
         self.slots.tell_acceptor();
         // The server may have begun to stop before this connection was to be seen idle.
@@ -245,11 +261,18 @@ impl Seat {
 
     fn turn(&self, phase: Phase) -> bool {
         let mut state = lock(&self.slot.state);
-        let open = !matches!(state.phase, Phase::Cut);
+        let open = !matches!(state.phase, Phase::Leaving);
         if open {
             state.phase = phase;
         }
         open
+    }
+
+    /// The socket is about to be closed: nobody touches it any more.
+    pub(crate) fn leave(&self) {
+        let mut state = lock(&self.slot.state);
+        state.phase = Phase::Leaving;
+        state.deadline = None;
     }
 
     /// The point in time that is `limit` from now.

@@ -139,8 +139,10 @@ pub(crate) fn is_token_byte(byte: u8) -> bool {
 mod tests {
     use super::*;
 
+    type BodyAndRest = (Vec<u8>, Vec<u8>);
+
     /// The decoded body and the bytes after it, fed in pieces of `piece` bytes; `None` if it never ends.
-    fn decode(input: &[u8], piece: usize) -> Result<Option<(Vec<u8>, Vec<u8>)>, Reject> {
+    fn decode(input: &[u8], piece: usize) -> Result<Option<BodyAndRest>, Reject> {
         let mut decoder = Decoder::default();
         let mut body = Vec::new();
         let mut unread = Vec::new();

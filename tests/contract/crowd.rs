@@ -89,7 +89,7 @@ fn at_the_cap_active_connections_stay_and_newcomers_wait() {
     let server = crate::server_with(&["connections=4"]).at_rest();
     let mut sleepers: Vec<Peer> = (0..4).map(|_| Peer::to(server.address)).collect();
     for peer in &mut sleepers {
-        peer.send(get("/sleep?ms=700"));
+        peer.send(get("/sleep?ms=1500"));
     }
     let mut begun = Peer::to(server.address);
     begun.send(get("/waits"));

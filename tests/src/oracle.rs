@@ -13,8 +13,11 @@ use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
+/// Which messages, and why it is meant.
+pub type Difference = (fn(&Message) -> bool, &'static str);
+
 /// Requests that we accept and hyper does not: what makes one such, and why we accept it.
-pub const WE_ACCEPT: &[(fn(&Message) -> bool, &str)] = &[
+pub const WE_ACCEPT: &[Difference] = &[
     (
         |message| message.target.bytes().any(|byte| b"<>\"{}|\\^`".contains(&byte)),
         "bytes that RFC 3986 wants percent-encoded: browsers send some of them raw in queries, and no framing depends on them",

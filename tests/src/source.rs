@@ -38,7 +38,7 @@ pub type Exports = BTreeMap<String, String>;
 pub fn read(text: &str, module: &str, exports: &Exports) -> Source {
     let tokens: TokenStream = text.parse().unwrap_or_else(|error| panic!("{module} is not Rust: {error}"));
     let mut reader = Reader { exports, source: Source::default() };
-    reader.read(&tokens.into_iter().collect::<Vec<_>>(), module, false);
+    reader.read(&tokens.into_iter().collect::<Vec<_>>(), module);
     reader.source
 }
 
@@ -64,7 +64,7 @@ struct Reader<'e> {
 }
 
 impl Reader<'_> {
-    fn read(&mut self, tokens: &[TokenTree], module: &str, in_use: bool) {
+    fn read(&mut self, tokens: &[TokenTree], module: &str) {
         let mut at = 0;
         while let Some(token) = tokens.get(at) {
             if let Some(end) = test_item_end(tokens, at) {
@@ -73,7 +73,7 @@ impl Reader<'_> {
             }
             match token {
                 TokenTree::Group(group) => {
-                    self.read(&group.stream().into_iter().collect::<Vec<_>>(), module, in_use);
+                    self.read(&group.stream().into_iter().collect::<Vec<_>>(), module);
                     at += 1;
                 }
                 TokenTree::Ident(word) if word == "use" => at = self.read_use(tokens, at + 1, module),
@@ -82,7 +82,7 @@ impl Reader<'_> {
                     match (tokens.get(at + 1), tokens.get(at + 2)) {
                         (Some(TokenTree::Ident(name)), Some(TokenTree::Group(body))) => {
                             let inner = format!("{module}::{name}");
-                            self.read(&body.stream().into_iter().collect::<Vec<_>>(), &inner, false);
+                            self.read(&body.stream().into_iter().collect::<Vec<_>>(), &inner);
                             at += 3;
                         }
                         _ => at += 2, // `mod name;` mentions nothing

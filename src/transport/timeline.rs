@@ -1,0 +1,101 @@
+//! The boot timeline: `FIRSTBYTE_BOOT_TRACE=1` makes a server print when it reached what, once, after its first reply.
+//! Where it is not asked for it costs a look at the environment, and no system call.
+
+use super::clock::monotonic_ns;
+use std::fmt::{self, Write};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+/// What is reached on the way, in the usual order.
+#[derive(Clone, Copy)]
+pub(crate) enum Mark {
+    Main,
+    Listening,
+    FirstRequest,
+    FirstReply,
+    Runtime,
+}
+
+const NAMES: [&str; 5] = ["main", "listening", "first request", "first reply", "runtime"];
+
+struct Timeline {
+    /// Whether the environment was looked at: `main!` begins before `serve` does.
+    begun: AtomicBool,
+    wanted: AtomicBool,
+    /// By the monotonic clock; 0: not reached.
+    reached_ns: [AtomicU64; NAMES.len()],
+}
+
+static TIMELINE: Timeline = Timeline {
+    begun: AtomicBool::new(false),
+    wanted: AtomicBool::new(false),
+    reached_ns: [const { AtomicU64::new(0) }; NAMES.len()],
+};
+
+/// Begins, if it is wanted: this is `main`.
+pub(crate) fn begin(variable: impl Fn(&str) -> Option<String>) {
+    let again = TIMELINE.begun.swap(true, Ordering::Relaxed);
+    if !again && variable("FIRSTBYTE_BOOT_TRACE").is_some_and(|value| value == "1") {
+        TIMELINE.wanted.store(true, Ordering::Relaxed);
+        mark(Mark::Main);
+    }
+}
+
+/// Notes that `mark` is reached.
+#[inline]
+pub(crate) fn mark(mark: Mark) {
+    if TIMELINE.wanted.load(Ordering::Relaxed) {
+        TIMELINE.reached_ns[mark as usize].store(monotonic_ns(), Ordering::Relaxed);
+    }
+}
+
+/// Prints what was reached, in one line.
+pub(super) fn tell() {
+    if !TIMELINE.wanted.swap(false, Ordering::Relaxed) {
+        return;
+    }
+    let exec_ns = std::env::var("FIRSTBYTE_EXEC_NS").ok().and_then(|text| text.parse().ok());
+    let reached = TIMELINE.reached_ns.each_ref().map(|ns| ns.load(Ordering::Relaxed));
+    let mut line = String::new();
+    if write_line(&mut line, exec_ns, reached).is_ok() {
+        crate::log::announce(format_args!("{line}"));
+    }
+}
+
+/// `boot in µs since main: listening 21, first request 80, …`: since exec where the launcher said when that was, by the
+/// clock that every process shares.
+fn write_line(line: &mut String, exec_ns: Option<u64>, reached_ns: [u64; NAMES.len()]) -> fmt::Result {
+    let main_ns = reached_ns[Mark::Main as usize];
+    let exec_ns = exec_ns.filter(|&exec_ns| exec_ns > 0 && exec_ns <= main_ns);
+    let from = exec_ns.unwrap_or(main_ns);
+    write!(line, "boot in µs since {}:", if exec_ns.is_some() { "exec" } else { "main" })?;
+    let mut gap = " ";
+    let mut told = from;
+    // By looking for the next one again and again: sorting five marks would be 6 KiB of every function.
+    while let Some((ns, name)) = reached_ns.into_iter().zip(NAMES).filter(|(ns, _)| *ns > told).min() {
+        write!(line, "{gap}{name} {}", (ns - from) / 1000)?;
+        (gap, told) = (", ", ns);
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tells_in_the_order_of_what_happened() {
+        let told = |exec_ns, reached_ns| {
+            let mut line = String::new();
+            write_line(&mut line, exec_ns, reached_ns).map(|()| line)
+        };
+        let reached = [1_000_000, 1_021_000, 1_300_900, 1_340_000, 1_500_000];
+        let rest = "listening 21, first request 300, first reply 340, runtime 500";
+        assert_eq!(told(None, reached), Ok(format!("boot in µs since main: {rest}")));
+        assert_eq!(told(Some(1_000_001), reached), Ok(format!("boot in µs since main: {rest}")));
+        let rest = "main 100, listening 121, runtime 150, first request 400, first reply 440";
+        let reached = [1_000_000, 1_021_000, 1_300_900, 1_340_000, 1_050_000];
+        assert_eq!(told(Some(900_000), reached), Ok(format!("boot in µs since exec: {rest}")));
+        // Nine silent connections came first: the first request is an ordinary one.
+        assert_eq!(told(None, [1_000, 2_000, 0, 0, 3_000]), Ok("boot in µs since main: listening 1, runtime 2".into()));
+    }
+}
