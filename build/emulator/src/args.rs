@@ -1,8 +1,11 @@
 //! The command line's shape and help. It decides nothing.
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use microimage::cargo;
 use scaffold::kind::{KINDS, Kind};
+use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// From a new function to an invoked one.
 #[derive(Parser)]
@@ -16,6 +19,12 @@ pub struct Arguments {
 pub enum Command {
     /// Make a new function: a project of its own at PATH
     New(NewArguments),
+    /// Run a function behind the platform, played by this machine, until Ctrl-C
+    Run(RunArguments),
+    /// Invoke the function that `firstbyte run` runs; if none runs, start it for this one invocation
+    Invoke(InvokeArguments),
+    /// Deploy what function.toml says, with tccli
+    Deploy(DeployArguments),
 }
 
 #[derive(Args)]
@@ -25,11 +34,162 @@ pub struct NewArguments {
     /// Another name than the folder's
     #[arg(long)]
     pub name: Option<String>,
-    /// Where firstbyte is: the folder of its repository, or a git URL
-    #[arg(long, value_name = "PATH|URL")]
-    pub firstbyte: String,
+    /// Where firstbyte is: the folder of its repository, or a git URL; not needed inside that repository
+    #[arg(long, value_name = "PATH|URL", overrides_with = "firstbyte")]
+    pub firstbyte: Option<String>,
     #[command(flatten)]
     pub kind: KindArguments,
+}
+
+#[derive(Args)]
+pub struct RunArguments {
+    /// A static program, or a package or example to build; the function of this folder when not given
+    #[arg(conflicts_with = "image")]
+    pub function: Option<String>,
+    #[command(flatten)]
+    pub platform: PlatformArguments,
+    /// Where callers find it
+    #[arg(long, default_value = "127.0.0.1:9001", value_name = "HOST:PORT")]
+    pub address: SocketAddr,
+    /// Build again and swap when a file changes; no request is dropped
+    #[arg(long, conflicts_with = "image")]
+    pub watch: bool,
+    /// Requests that an instance gets at once; more than 1 for Web functions only
+    #[arg(long, value_name = "N")]
+    pub concurrency: Option<usize>,
+    /// Instances at most: more requests than they take are answered with 432; 10, or those provisioned, when not given
+    #[arg(long, value_name = "N")]
+    pub instances: Option<usize>,
+    /// Instances that are started ahead and never ended for being idle
+    #[arg(long, value_name = "N")]
+    pub provisioned: Option<usize>,
+    /// An instance without requests is ended after this time
+    #[arg(long, default_value = "300", value_name = "SECONDS", value_parser = seconds)]
+    pub idle: Duration,
+    /// How often an asynchronous invocation is tried again after the function failed
+    #[arg(long, default_value_t = 2, value_name = "N")]
+    pub retries: u32,
+    /// The time between two tries
+    #[arg(long, default_value = "60", value_name = "SECONDS", value_parser = seconds)]
+    pub retry_interval: Duration,
+}
+
+#[derive(Args)]
+pub struct InvokeArguments {
+    /// A sample's name, a file, or `-` for standard input; the project's only event, or `{}`, when not given
+    pub event: Option<String>,
+    /// Send a request instead of an event; EVENT, if given, is its body
+    #[arg(long, num_args = 2, value_names = ["METHOD", "PATH"])]
+    pub web: Option<Vec<String>>,
+    /// Do not wait: the platform retries failures
+    #[arg(long = "async", conflicts_with = "web")]
+    pub later: bool,
+    /// Show the header fields that the function gets and sends
+    #[arg(long)]
+    pub headers: bool,
+    /// Name the samples
+    #[arg(long)]
+    pub list: bool,
+    /// Where `firstbyte run` is
+    #[arg(long, default_value = "127.0.0.1:9001", value_name = "HOST:PORT")]
+    pub address: SocketAddr,
+    /// If none runs: a static program, or a package or example to build; the function of this folder when not given
+    #[arg(long, conflicts_with = "image")]
+    pub function: Option<String>,
+    #[command(flatten)]
+    pub platform: PlatformArguments,
+}
+
+/// What the function is configured with; function.toml, where there is one, says what is not given.
+#[derive(Args)]
+pub struct PlatformArguments {
+    /// Run an image: layout folder or archive file
+    #[arg(long, num_args = 0..=1, default_missing_value = "target/image/oci", value_name = "PATH")]
+    pub image: Option<String>,
+    /// How a package is compiled
+    #[arg(long, value_enum, default_value = "dev")]
+    pub profile: Profile,
+    /// Event or Web function
+    #[arg(long = "type", value_enum)]
+    pub kind: Option<FunctionType>,
+    /// Memory of an instance: 64, or 128 to 3072 in steps of 128
+    #[arg(long, value_name = "MB")]
+    pub memory: Option<u64>,
+    /// How long an invocation may take
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    pub timeout: Option<Duration>,
+    /// How long an instance may take until it listens; 30 as on the platform when nobody says
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    pub init_timeout: Option<Duration>,
+    /// A variable of the function's own; repeatable
+    #[arg(long, value_name = "NAME=VALUE", value_parser = variable)]
+    pub env: Vec<(String, String)>,
+    /// As with a role: requests bring (invented) credentials
+    #[arg(long)]
+    pub role: bool,
+    /// Plain processes instead of a read-only root behind walls
+    #[arg(long)]
+    pub no_sandbox: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum FunctionType {
+    /// JSON is posted to /event-invoke
+    Event,
+    /// Every request comes as it is
+    Web,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+pub enum Profile {
+    /// In seconds, for writing
+    Dev,
+    /// As `just image` builds it
+    Fast,
+    /// The standard library compiled along, for size
+    Small,
+    /// As small, and a panic ends the process
+    Tiny,
+    /// Position independent, with overflow checks
+    Hardened,
+}
+
+impl From<Profile> for cargo::Profile {
+    fn from(profile: Profile) -> cargo::Profile {
+        match profile {
+            Profile::Dev => cargo::Profile::Dev,
+            Profile::Fast => cargo::Profile::Fast,
+            Profile::Small => cargo::Profile::Small,
+            Profile::Tiny => cargo::Profile::Tiny,
+            Profile::Hardened => cargo::Profile::Hardened,
+        }
+    }
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds: f64 = text.parse().map_err(|_| "a number of seconds is wanted".to_owned())?;
+    Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())
+}
+
+fn variable(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or("write it as NAME=VALUE")?;
+    Ok((name.to_owned(), value.to_owned()))
+}
+
+#[derive(Args)]
+pub struct DeployArguments {
+    /// Print what would be called, and call nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// The function's folder, with function.toml and Cargo.toml; image and bench are taken from ./target
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    pub project: PathBuf,
+    /// The folder for requests and for examples of other tools
+    #[arg(long, value_name = "DIR", default_value = "target/deploy")]
+    pub out: PathBuf,
+    /// Another endpoint than the public one, with scheme
+    #[arg(long, value_name = "URL")]
+    pub endpoint: Option<String>,
 }
 
 /// One flag a kind: `--event`, `--timer`, …

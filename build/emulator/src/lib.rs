@@ -1,4 +1,41 @@
-//! The platform, played in front of a running function.
+//! The platform, played in front of a running function: Tencent Cloud SCF's image functions as their documents describe
+//! them, on one machine. It starts instances, sends them requests with the platform's headers, ends them when they are
+//! too slow, too big or idle, and writes the platform's log lines. It is no copy of the cloud: what no document says
+//! is decided in one place ([`verdict`]) and said so.
+//!
+//! Read in this order: [`config`], [`settings`], [`verdict`], [`wire`], [`program`], [`instance`], [`pool`], [`invoke`],
+//! [`journal`], [`queue`], [`front`], [`watch`], [`sample`].
+//!
+//! # Example
+//! A program in front of which the platform is played; `helper` is an executable that starts the sandbox's helper
+//! (the binary `firstbyte` does).
+//! ```no_run
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! use emulator::{config::Config, front::Front, instance::Host, invoke::Platform, journal::Journal, program::Source};
+//! use std::sync::Arc;
+//!
+//! let journal = Arc::new(Journal::new(Box::new(std::io::stdout()), Box::new(std::io::stderr())));
+//! let host = Host::new("/proc/self/exe".as_ref(), true, journal.clone())?;
+//! let program = Source::Elf("target/x86_64-unknown-linux-musl/release/function".into()).prepare()?;
+//! let platform = Platform::new(Config::default(), host, program, journal)?;
+//! let front = Front::open("127.0.0.1:9001".parse()?, platform.clone())?;
+//! println!("POST your events to http://{}", front.address());
+//! # Ok(()) }
+//! ```
 
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
+
+pub mod config;
+pub mod front;
+pub mod instance;
+pub mod invoke;
+pub mod journal;
+pub mod pool;
+pub mod program;
+pub mod queue;
+pub mod sample;
+pub mod settings;
+pub mod verdict;
+pub mod watch;
+pub mod wire;

@@ -4,25 +4,99 @@
 #![forbid(unsafe_code)]
 
 mod args;
+mod commands;
+mod deploy;
 mod new;
 
 use args::{Arguments, Command};
 use clap::Parser as _;
+use commands::function::Surroundings;
+use commands::{invoke, run};
+use emulator::journal::Journal;
+use microimage::cargo::Cargo;
+use microimage::sandbox;
+use scaffold::deploy::tccli;
+use signal_hook::consts::{SIGINT, SIGTERM};
+use std::env;
+use std::error::Error;
+use std::io::{self, Write as _};
+use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::mpsc::{self, Receiver};
 
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
-    let result = match &arguments.command {
-        Command::New(arguments) => new::new(arguments),
-    };
-    match result {
-        Ok(text) => {
-            print!("{text}");
-            ExitCode::SUCCESS
-        }
+    if env::args_os().nth(1).is_some_and(|argument| argument == sandbox::HELPER_SUBCOMMAND) {
+        // Before anything else: the helper is single-threaded.
+        return sandbox::helper_main().map_or(ExitCode::from(4), |()| ExitCode::SUCCESS);
+    }
+    match command(&Arguments::parse().command) {
+        Ok(code) => code,
         Err(error) => {
             eprintln!("error: {error}");
             ExitCode::FAILURE
         }
+    }
+}
+
+fn command(command: &Command) -> Result<ExitCode, Box<dyn Error>> {
+    match command {
+        Command::New(arguments) => print!("{}", new::new(arguments)?),
+        Command::Run(arguments) => {
+            let journal = Journal::new(Box::new(io::stdout()), Box::new(io::stderr()));
+            run::run(arguments, &surroundings()?, &Arc::new(journal), &stop()?)?;
+        }
+        Command::Invoke(arguments) => {
+            // The result alone is standard output: the log goes beside it.
+            let journal = Arc::new(Journal::new(Box::new(io::stderr()), Box::new(io::stderr())));
+            let shown = invoke::invoke(arguments, &surroundings()?, &journal, io::stdin(), stop)?;
+            io::stdout().write_all(&shown.out).and_then(|()| io::stdout().flush())?;
+            eprint!("{}", shown.beside);
+            return Ok(ExitCode::from(u8::from(!shown.succeeded)));
+        }
+        Command::Deploy(arguments) => {
+            print!("{}", deploy::deploy(arguments, &tools(), &mut |step| println!("{step}"))?);
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn surroundings() -> Result<Surroundings, Box<dyn Error>> {
+    let cargo_home = env::var_os("CARGO_HOME").map(PathBuf::from);
+    let cargo_home = cargo_home.or_else(|| env::home_dir().map(|home| home.join(".cargo")));
+    Ok(Surroundings {
+        here: env::current_dir().map_err(|e| format!("the current directory is gone ({e}); change to another"))?,
+        helper: env::current_exe()?,
+        cargo: Cargo {
+            program: env::var_os("CARGO").map_or_else(|| "cargo".into(), PathBuf::from),
+            home: cargo_home.ok_or("cargo's home is not known; set CARGO_HOME or HOME")?,
+        },
+    })
+}
+
+/// Says once when somebody wants an end: instances and their files are then put away. The second time the process is
+/// simply ended.
+fn stop() -> io::Result<Receiver<()>> {
+    let mut signals = signal_hook::iterator::Signals::new([SIGINT, SIGTERM])?;
+    let (sender, receiver) = mpsc::channel();
+    std::thread::spawn(move || {
+        for (nth, signal) in signals.forever().enumerate() {
+            if nth > 0 || sender.send(()).is_err() {
+                let _ = signal_hook::low_level::emulate_default_handler(signal);
+            }
+        }
+    });
+    Ok(receiver)
+}
+
+/// What `tccli` will find in the environment; its secrets are looked for, not read.
+fn tools() -> tccli::Surroundings {
+    let set = |name: &str| env::var_os(name).is_some_and(|value| !value.is_empty());
+    tccli::Surroundings {
+        path: env::var_os("PATH").map(|path| env::split_paths(&path).collect()).unwrap_or_default(),
+        home: env::var_os("HOME").map(Into::into),
+        secrets: set("TENCENTCLOUD_SECRET_ID") && set("TENCENTCLOUD_SECRET_KEY"),
+        cluster_identity: set("TKE_ROLE_ARN"),
+        profile: env::var("TCCLI_PROFILE").ok(),
     }
 }

@@ -4,6 +4,7 @@ use crate::args::NewArguments;
 use scaffold::name::Name;
 use scaffold::project::{self, Source};
 use std::error::Error;
+use std::path::Path;
 
 /// Makes the project; returns what to print.
 pub fn new(arguments: &NewArguments) -> Result<String, Box<dyn Error>> {
@@ -11,7 +12,10 @@ pub fn new(arguments: &NewArguments) -> Result<String, Box<dyn Error>> {
         Some(name) => Name::parse(name)?,
         None => Name::of(&arguments.path)?,
     };
-    let source = Source::parse(&arguments.firstbyte)?;
+    let source = match &arguments.firstbyte {
+        Some(text) => Source::parse(text)?,
+        None => Source::around(Path::new("."))?,
+    };
     let kind = arguments.kind.0;
     let path = project::create(&arguments.path, kind, &name, &source)?;
     Ok(format!("made      {}, a function that gets {}\nnext      cd {0} && just test\n", path.display(), kind.about))

@@ -1,0 +1,269 @@
+//! `firstbyte invoke`: one event or request, and its outcome for a person. If no function runs at the address, one is
+//! started for this invocation alone; the way to it is the same.
+
+use super::function::{Surroundings, config, source};
+use crate::args::InvokeArguments;
+use emulator::config::{Config, Mode};
+use emulator::front::{Front, INVOCATION_TYPE, MODE, OUTCOME, SHOW, Told};
+use emulator::instance::Host;
+use emulator::invoke::{Platform, milliseconds};
+use emulator::journal::Journal;
+use emulator::sample;
+use emulator::wire::{Fields, Reply, Request, field};
+use std::error::Error;
+use std::fmt::Write as _;
+use std::io::{self, BufReader, Read};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
+use std::sync::mpsc::Receiver;
+use std::time::Duration;
+
+/// Whoever listens on this machine is reached within this.
+const CONNECT_LIMIT: Duration = Duration::from_secs(2);
+
+/// What to print, and whether it went well.
+pub struct Shown {
+    /// The result.
+    pub out: Vec<u8>,
+    /// What there is to say about it.
+    pub beside: String,
+    /// Whether the function succeeded.
+    pub succeeded: bool,
+}
+
+/// Invokes.
+pub fn invoke(
+    arguments: &InvokeArguments,
+    around: &Surroundings,
+    journal: &Arc<Journal>,
+    stdin: impl Read,
+    stop: impl FnOnce() -> io::Result<Receiver<()>>,
+) -> Result<Shown, Box<dyn Error>> {
+    if arguments.list {
+        return Ok(list(around));
+    }
+    let request = request(arguments, around, stdin)?;
+    match TcpStream::connect_timeout(&arguments.address, CONNECT_LIMIT) {
+        Ok(stream) => {
+            if arguments.function.is_some() || arguments.platform.image.is_some() {
+                journal.note(format_args!("what runs at {} is invoked: end it to start another", arguments.address));
+            }
+            ask(stream, arguments, request)
+        }
+        Err(_) if arguments.later => Err(format!(
+            "nothing runs at {}, and retries need somebody to make them: start `firstbyte run` first",
+            arguments.address
+        )
+        .into()),
+        Err(_) => alone(arguments, around, journal, request, stop),
+    }
+}
+
+fn list(around: &Surroundings) -> Shown {
+    let samples = sample::all(&around.here);
+    let width = samples.iter().map(|sample| sample.name.len()).max().unwrap_or(0);
+    let lines = samples.iter().map(|sample| format!("{:width$}  {}\n", sample.name, sample.origin));
+    Shown { out: lines.collect::<String>().into(), beside: String::new(), succeeded: true }
+}
+
+fn request(
+    arguments: &InvokeArguments,
+    around: &Surroundings,
+    mut stdin: impl Read,
+) -> Result<Request, Box<dyn Error>> {
+    let body = match arguments.event.as_deref() {
+        Some("-") => {
+            let mut bytes = Vec::new();
+            stdin.read_to_end(&mut bytes)?;
+            Some(bytes)
+        }
+        Some(wanted) => Some(sample::find(&around.here, wanted)?),
+        None => None,
+    };
+    let is_web = arguments.web.is_some();
+    let mut headers: Fields = vec![(MODE.into(), if is_web { "web" } else { "event" }.into())];
+    if arguments.headers {
+        headers.push((SHOW.into(), "1".into()));
+    }
+    if arguments.later {
+        headers.push((INVOCATION_TYPE.into(), "Event".into()));
+    }
+    let (method, target) = match arguments.web.as_deref() {
+        Some([method, path]) if path.starts_with('/') => (method.to_ascii_uppercase(), path.clone()),
+        Some([_, path, ..]) => return Err(format!("`{path}` is no path: it begins with `/`").into()),
+        _ => ("POST".to_owned(), "/".to_owned()),
+    };
+    let body = body.unwrap_or_else(|| if is_web { Vec::new() } else { sample::default(&around.here) });
+    if !body.is_empty() {
+        let is_json = serde_json::from_slice::<serde::de::IgnoredAny>(&body).is_ok();
+        headers.push(("Content-Type".into(), if is_json { "application/json" } else { "text/plain" }.into()));
+    }
+    Ok(Request { method, target, headers, body })
+}
+
+/// Starts an instance for this one request.
+fn alone(
+    arguments: &InvokeArguments,
+    around: &Surroundings,
+    journal: &Arc<Journal>,
+    request: Request,
+    stop: impl FnOnce() -> io::Result<Receiver<()>>,
+) -> Result<Shown, Box<dyn Error>> {
+    let source = source(arguments.function.as_deref(), &arguments.platform, around)?;
+    let mode = if arguments.web.is_some() { Mode::Web } else { Mode::Event };
+    let config = Config { mode, provisioned: 0, concurrency: 1, ..config(&source, &arguments.platform, around)? };
+    config.check()?;
+    let program = source.prepare()?;
+    let host = Host::new(&around.helper, !arguments.platform.no_sandbox, journal.clone())?;
+    let platform = Platform::new(config, host, program, journal.clone())?;
+    let front = Front::open(SocketAddr::from(([127, 0, 0, 1], 0)), platform.clone())?;
+    let ended = platform.clone();
+    let stop = stop()?;
+    // Ctrl-C ends the instance; who waits for its reply then gets an error.
+    std::thread::spawn(move || stop.recv().map(|()| ended.close()));
+    let shown = ask(TcpStream::connect(front.address())?, arguments, request);
+    drop(front);
+    platform.close();
+    shown
+}
+
+fn ask(stream: TcpStream, arguments: &InvokeArguments, mut request: Request) -> Result<Shown, Box<dyn Error>> {
+    stream.set_nodelay(true)?;
+    request.headers.insert(0, ("Host".into(), arguments.address.to_string()));
+    request.write(&mut &stream)?;
+    let (reply, _) = Reply::read(&mut BufReader::new(&stream), &request.method)?;
+    let told = field(&reply.headers, OUTCOME).and_then(|told| serde_json::from_str::<Told>(told).ok());
+    match told {
+        Some(told) => Ok(shown(&reply, &told, arguments.web.is_some())),
+        None if reply.headers.iter().any(|(name, value)| name == "Content-Type" && value.starts_with("text/plain")) => {
+            Err(String::from_utf8_lossy(&reply.body).trim().to_owned().into())
+        }
+        None => Err(format!(
+            "what listens on {} is no `firstbyte run`; choose another address with --address",
+            arguments.address
+        )
+        .into()),
+    }
+}
+
+fn shown(reply: &Reply, told: &Told, is_web: bool) -> Shown {
+    let mut beside = String::new();
+    for (title, fields) in [("the function got", &told.sent), ("the function sent", &told.received)] {
+        if !fields.is_empty() {
+            let _ = writeln!(beside, "{title}"); // writing to a String does not fail
+            fields.iter().for_each(|(name, value)| {
+                let _ = writeln!(beside, "  {name}: {value}");
+            });
+        }
+    }
+    let _ = write!(beside, "{}", told.status);
+    if is_web && told.status == 200 {
+        let _ = write!(beside, ", HTTP {}", reply.status);
+    }
+    if let Some(message) = &told.message {
+        let _ = write!(beside, " {message}");
+    }
+    if told.status == 202 {
+        let _ = write!(beside, ", taken");
+    } else {
+        let us = Duration::from_micros;
+        let _ = write!(beside, ", {}", milliseconds(us(told.duration_us)));
+        let _ = match &told.cold {
+            Some(cold) => {
+                let [pull, runtime, function] = [cold.pull_us, cold.runtime_us, cold.function_us];
+                let [all, pull, runtime, function] =
+                    [pull + runtime + function, pull, runtime, function].map(|part| milliseconds(us(part)));
+                write!(beside, ", cold start {all} (pull {pull}, runtime {runtime}, function {function})")
+            }
+            None if told.memory_bytes > 0 => write!(beside, ", warm"),
+            None => Ok(()),
+        };
+        if told.memory_bytes > 0 {
+            let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
+            let _ = write!(beside, ", {:.1} of {} MB", mib(told.memory_bytes), mib(told.memory_limit_bytes));
+        }
+    }
+    let _ = writeln!(beside, ", request {}", told.request_id);
+    Shown { out: pretty(&reply.body), beside, succeeded: matches!(told.status, 200 | 202) }
+}
+
+/// JSON is indented, its keys and numbers as they are; anything else is passed on.
+fn pretty(body: &[u8]) -> Vec<u8> {
+    let mut out = match std::str::from_utf8(body) {
+        Ok(text) if serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok() => indented(text).into_bytes(),
+        _ => body.to_vec(),
+    };
+    if !out.is_empty() && !out.ends_with(b"\n") {
+        out.push(b'\n');
+    }
+    out
+}
+
+/// Valid JSON, a member or element a line.
+fn indented(json: &str) -> String {
+    let mut out = String::with_capacity(json.len() * 2);
+    let (mut depth, mut in_string, mut escaped) = (0usize, false, false);
+    let mut tokens = json.chars().peekable();
+    while let Some(c) = tokens.next() {
+        if in_string {
+            out.push(c);
+            in_string = escaped || c != '"';
+            escaped = c == '\\' && !escaped;
+            continue;
+        }
+        let line = |out: &mut String, depth: usize| {
+            out.push('\n');
+            out.extend(std::iter::repeat_n("  ", depth));
+        };
+        match c {
+            ' ' | '\t' | '\r' | '\n' => {}
+            '{' | '[' => {
+                out.push(c);
+                while tokens.next_if(char::is_ascii_whitespace).is_some() {}
+                match tokens.next_if(|next| matches!(next, '}' | ']')) {
+                    Some(empty) => out.push(empty),
+                    None => {
+                        depth += 1;
+                        line(&mut out, depth);
+                    }
+                }
+            }
+            '}' | ']' => {
+                depth = depth.saturating_sub(1);
+                line(&mut out, depth);
+                out.push(c);
+            }
+            ',' => {
+                out.push(c);
+                line(&mut out, depth);
+            }
+            ':' => out.push_str(": "),
+            other => {
+                in_string = other == '"';
+                out.push(other);
+            }
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn indents_as_serde_json_does_and_keeps_keys_and_numbers() {
+        for (_, sample) in emulator::sample::all("/".as_ref()).iter().map(|s| (&s.name, &s.bytes)) {
+            let text = std::str::from_utf8(sample).unwrap();
+            let value: serde_json::Value = serde_json::from_str(text).unwrap();
+            // Of what serde_json wrote itself the keys are in its order and the numbers in its form.
+            let (compact, expected) = (value.to_string(), serde_json::to_string_pretty(&value).unwrap());
+            assert_eq!(indented(&compact), expected);
+        }
+        assert_eq!(
+            indented(r#"{"b":1e400, "a":[ ],"\"\\":"{,"}"#),
+            "{\n  \"b\": 1e400,\n  \"a\": [],\n  \"\\\"\\\\\": \"{,\"\n}"
+        );
+        assert_eq!(pretty(b"no JSON"), b"no JSON\n");
+    }
+}

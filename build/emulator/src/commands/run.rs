@@ -1,0 +1,93 @@
+//! `firstbyte run`: the platform in front of a function until somebody ends it.
+
+use super::function::{Surroundings, config, source};
+use crate::args::RunArguments;
+use emulator::config::{Config, Mode};
+use emulator::front::Front;
+use emulator::instance::Host;
+use emulator::invoke::{Platform, milliseconds};
+use emulator::journal::Journal;
+use emulator::program::Source;
+use emulator::watch::{Swap, Watch};
+use std::error::Error;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, TryRecvError};
+use std::time::Duration;
+
+/// How often a watching run looks whether it is to end.
+const LOOK: Duration = Duration::from_millis(200);
+
+/// Runs until `stop` says so.
+pub fn run(
+    arguments: &RunArguments,
+    around: &Surroundings,
+    journal: &Arc<Journal>,
+    stop: &Receiver<()>,
+) -> Result<(), Box<dyn Error>> {
+    let source = source(arguments.function.as_deref(), &arguments.platform, around)?;
+    let mut config = config(&source, &arguments.platform, around)?;
+    config.concurrency = arguments.concurrency.unwrap_or(config.concurrency);
+    config.provisioned = arguments.provisioned.unwrap_or(config.provisioned);
+    config.max_instances = arguments.instances.unwrap_or(config.max_instances.max(config.provisioned));
+    config.idle = arguments.idle;
+    config.retries = arguments.retries;
+    config.retry_interval = arguments.retry_interval;
+    config.check()?;
+    let program = source.prepare()?;
+    let mut watch = if arguments.watch { Some(Watch::start(&program)?) } else { None };
+    let host = Host::new(&around.helper, !arguments.platform.no_sandbox, journal.clone())?;
+    let platform = Platform::new(config.clone(), host, program, journal.clone())?;
+    let front = Front::open(arguments.address, platform.clone()).map_err(|error| {
+        format!("`{}` cannot be listened on: {error}; choose another with --address", arguments.address)
+    })?;
+    let result = session(&source, &config, &platform, &front, watch.as_mut(), stop).map_err(Into::into);
+    drop(front);
+    platform.close();
+    result
+}
+
+/// From the first instance to the end; an error is a function that does not start.
+fn session(
+    source: &Source,
+    config: &Config,
+    platform: &Platform,
+    front: &Front,
+    watch: Option<&mut Watch>,
+    stop: &Receiver<()>,
+) -> Result<(), String> {
+    let (pool, journal) = (platform.pool(), platform.journal());
+    match pool.prime() {
+        Ok(start) => journal.note(format_args!("listens {} after its start", milliseconds(start.function))),
+        // While somebody is writing it, the next version may start.
+        Err(verdict) if watch.is_some() => journal.note(verdict),
+        Err(verdict) => return Err(verdict.to_string()),
+    }
+    journal.note(pool.walls());
+    journal.note(summary(config, front));
+    let Some(watch) = watch else {
+        let _ = stop.recv(); // an error is an end, too
+        return Ok(());
+    };
+    while stop.try_recv() == Err(TryRecvError::Empty) {
+        let Some(changed) = watch.wait(LOOK) else { continue };
+        journal.note(format_args!("{} has changed", changed.display()));
+        match watch.swap(source, pool) {
+            Swap::Same => journal.note("it is still the same program"),
+            Swap::Done(start) => {
+                journal.note(format_args!("swapped; listens {} after its start", milliseconds(start.function)));
+            }
+            Swap::NotBuilt(error) => journal.note(format_args!("{error}; the old version stays")),
+            Swap::NotStarted(verdict) => journal.note(format_args!("{verdict}; the old version stays")),
+        }
+    }
+    Ok(())
+}
+
+fn summary(config: &Config, front: &Front) -> String {
+    let (kind, how) = match config.mode {
+        Mode::Event => ("event", "POST an event, or `firstbyte invoke`"),
+        Mode::Web => ("web", "any request, or `firstbyte invoke --web GET /`"),
+    };
+    let (address, memory, timeout) = (front.address(), config.memory_mib, config.timeout.as_secs_f64());
+    format!("type {kind}, {memory} MB, {timeout} s; http://{address}: {how}; Ctrl-C ends it")
+}

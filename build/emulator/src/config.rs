@@ -1,0 +1,215 @@
+//! What a function is configured with on the platform, and what an instance is told of it: headers and environment.
+//! Platform pages "WebServer image function" (2023-07-10), "Quotas", and the API's CreateFunction.
+
+use crate::invoke::Invocation;
+use std::time::Duration;
+
+/// How the platform calls the function.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// Each invocation is a POST to /event-invoke.
+    Event,
+    /// Requests arrive as the client made them.
+    Web,
+}
+
+/// A function's configuration.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Event or Web.
+    pub mode: Mode,
+    /// Its name.
+    pub name: String,
+    /// `$LATEST` or a number.
+    pub version: String,
+    /// The namespace.
+    pub namespace: String,
+    /// The region.
+    pub region: String,
+    /// The account, as resources name it.
+    pub app_id: String,
+    /// The account, as people name it.
+    pub uin: String,
+    /// Whether a role is bound: then requests bring its credentials, invented ones here.
+    pub role: bool,
+    /// The function's own variables.
+    pub environment: Vec<(String, String)>,
+    /// How long an invocation may take.
+    pub timeout: Duration,
+    /// How long an instance may take until it listens.
+    pub init_timeout: Duration,
+    /// The memory an instance may have, in MiB.
+    pub memory_mib: u64,
+    /// Requests that an instance gets at once; more than one for Web functions only.
+    pub concurrency: usize,
+    /// Instances at most; more invocations than they can take are refused.
+    pub max_instances: usize,
+    /// Instances that are started ahead and never reclaimed.
+    pub provisioned: usize,
+    /// How long an idle instance is kept.
+    pub idle: Duration,
+    /// Retries of an asynchronous invocation that failed in the function.
+    pub retries: u32,
+    /// Time between them.
+    pub retry_interval: Duration,
+}
+
+impl Default for Config {
+    fn default() -> Config {
+        Config {
+            mode: Mode::Event,
+            name: "function".into(),
+            version: "$LATEST".into(),
+            namespace: "default".into(),
+            region: "ap-guangzhou".into(),
+            app_id: "1250000000".into(),
+            uin: "100000000000".into(),
+            role: false,
+            environment: Vec::new(),
+            timeout: Duration::from_secs(3),
+            init_timeout: Duration::from_secs(30),
+            memory_mib: 128,
+            concurrency: 1,
+            max_instances: 10,
+            provisioned: 0,
+            idle: Duration::from_secs(300),
+            retries: 2,
+            retry_interval: Duration::from_secs(60),
+        }
+    }
+}
+
+/// Why a configuration is none that the platform would take.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ConfigError {
+    /// A number outside of its range.
+    #[error("{what} is {value}; the platform takes {range}")]
+    Range {
+        /// Which.
+        what: &'static str,
+        /// What it is.
+        value: u64,
+        /// What it may be.
+        range: &'static str,
+    },
+    /// Several requests an instance are for Web functions.
+    #[error("an event function gets one request an instance; leave the concurrency out, or make it a Web function")]
+    Concurrency,
+    /// A variable's name that the platform keeps for itself, or that is none.
+    #[error("the variable `{0}` is refused: a name begins with a letter, and not with SCF_, QCLOUD_ or TECENTCLOUD_")]
+    Variable(String),
+    /// All variables together are too long.
+    #[error("the variables are {0} bytes together; the platform takes 4096")]
+    Variables(usize),
+}
+
+impl Config {
+    /// Holds the configuration to the platform's limits.
+    ///
+    /// # Errors
+    /// The first of them that it breaks.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        let range = |what, value: u64, holds: bool, range| match holds {
+            true => Ok(()),
+            false => Err(ConfigError::Range { what, value, range }),
+        };
+        let timeout_s = self.timeout.as_secs_f64().ceil() as u64;
+        range("the timeout in seconds", timeout_s, (1..=900).contains(&timeout_s), "1 to 900")?;
+        let init_timeout_s = self.init_timeout.as_secs_f64().ceil() as u64;
+        range(
+            "the initialization timeout in seconds",
+            init_timeout_s,
+            (1..=300).contains(&init_timeout_s),
+            "3 to 300; shorter ones are taken here",
+        )?;
+        let memory = self.memory_mib;
+        let sold = memory == 64 || ((128..=122_880).contains(&memory) && memory.is_multiple_of(128));
+        range("the memory in MB", memory, sold, "64, or 128 to 3072 in steps of 128 (to 120 GB on application)")?;
+        let concurrency = self.concurrency as u64;
+        range("the concurrency", concurrency, (1..=100).contains(&concurrency), "1 to 100")?;
+        range("the number of instances", self.max_instances as u64, self.max_instances > 0, "at least 1")?;
+        let provisioned = self.provisioned <= self.max_instances;
+        range("the number of provisioned instances", self.provisioned as u64, provisioned, "at most all instances")?;
+        if self.mode == Mode::Event && self.concurrency > 1 {
+            return Err(ConfigError::Concurrency);
+        }
+        for (name, _) in &self.environment {
+            let kept = ["SCF_", "QCLOUD_", "TECENTCLOUD_"].iter().any(|prefix| name.starts_with(prefix));
+            if kept || !name.starts_with(|c: char| c.is_ascii_alphabetic()) || name.contains('=') {
+                return Err(ConfigError::Variable(name.clone()));
+            }
+        }
+        let bytes = self.environment.iter().map(|(name, value)| name.len() + value.len()).sum();
+        if bytes > 4096 { Err(ConfigError::Variables(bytes)) } else { Ok(()) }
+    }
+
+    /// The environment of an instance: the platform's variables, then the function's own.
+    pub fn variables(&self) -> Vec<(String, String)> {
+        let platform = [
+            ("TENCENTCLOUD_RUNENV", "SCF"),
+            ("USER_CODE_ROOT", "/var/user/"),
+            ("USER", "qcloud"),
+            ("SCF_FUNCTIONNAME", &self.name),
+            ("SCF_FUNCTIONVERSION", &self.version),
+            ("TENCENTCLOUD_REGION", &self.region),
+            ("TENCENTCLOUD_APPID", &self.app_id),
+            ("TENCENTCLOUD_UIN", &self.uin),
+        ];
+        let platform = platform.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        platform.into_iter().chain(self.environment.iter().cloned()).collect()
+    }
+
+    /// The headers that the platform adds to a request. Units of memory and timeout are not documented; this sends MB
+    /// and seconds, as they are configured.
+    pub fn headers(&self, invocation: &Invocation) -> Vec<(String, String)> {
+        let mut headers = vec![
+            ("X-Scf-Request-Id", invocation.request_id.clone()),
+            ("X-Scf-Memory", self.memory_mib.to_string()),
+            ("X-Scf-Timeout", self.timeout.as_secs().max(1).to_string()),
+            ("X-Scf-Version", self.version.clone()),
+            ("X-Scf-Name", self.name.clone()),
+            ("X-Scf-Namespace", self.namespace.clone()),
+            ("X-Scf-Region", self.region.clone()),
+            ("X-Scf-Appid", self.app_id.clone()),
+            ("X-Scf-Uin", self.uin.clone()),
+        ];
+        if self.role {
+            headers.extend([
+                ("X-Scf-Session-Token", "EXAMPLE-TOKEN".to_owned()),
+                ("X-Scf-Secret-Id", "EXAMPLE-ID".to_owned()),
+                ("X-Scf-Secret-Key", "EXAMPLE-KEY".to_owned()),
+            ]);
+        }
+        if self.mode == Mode::Event && invocation.is_timer() {
+            headers.push(("X-Scf-Trigger-Src", "Timer".to_owned()));
+        }
+        headers.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn takes_what_the_platform_takes() {
+        assert_eq!(Config::default().check(), Ok(()));
+        type Change = fn(&mut Config);
+        let changes: [(Change, &str); 8] = [
+            (|c| c.timeout = Duration::from_secs(901), "the timeout in seconds is 901"),
+            (|c| c.timeout = Duration::ZERO, "the timeout in seconds is 0"),
+            (|c| c.memory_mib = 100, "the memory in MB is 100"),
+            (|c| c.concurrency = 2, "one request an instance"),
+            (|c| c.concurrency = 101, "1 to 100"),
+            (|c| c.provisioned = 11, "at most all instances"),
+            (|c| c.environment = vec![("SCF_X".into(), "1".into())], "`SCF_X`"),
+            (|c| c.environment = vec![("A".into(), "x".repeat(4096))], "4097 bytes"),
+        ];
+        for (change, expected) in changes {
+            let mut config = Config::default();
+            change(&mut config);
+            let error = config.check().expect_err(expected).to_string();
+            assert!(error.contains(expected), "{error}");
+        }
+    }
+}

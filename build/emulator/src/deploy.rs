@@ -1,0 +1,30 @@
+//! `firstbyte deploy`: what function.toml says becomes requests, which `tccli` sends.
+
+use crate::args::DeployArguments;
+use scaffold::deploy::plan::Deployment;
+use scaffold::deploy::tccli::{Surroundings, Tccli};
+use std::error::Error;
+use std::path::Path;
+
+/// Writes the artefacts, and deploys unless told not to; `say` is told of each step. Returns what to print at the end.
+pub fn deploy(
+    arguments: &DeployArguments,
+    around: &Surroundings,
+    say: &mut dyn FnMut(&str),
+) -> Result<String, Box<dyn Error>> {
+    let deployment = Deployment::read(&arguments.project, Path::new("target"))?;
+    let out = &arguments.out;
+    deployment.write(out)?;
+    let written = format!("written       {}\n", out.display());
+    if arguments.dry_run {
+        return Ok(format!(
+            "{}{written}\nwould call, in this order:\n\n{}",
+            deployment.summary(),
+            deployment.calls(out)
+        ));
+    }
+    let tccli = Tccli::ready(around, arguments.endpoint.clone())?;
+    say(&format!("{}{}", deployment.summary(), written.trim_end()));
+    let version = tccli.deploy(&deployment, out, say)?;
+    Ok(version.map_or_else(String::new, |version| deployment.next(&version)))
+}

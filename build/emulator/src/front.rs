@@ -1,0 +1,219 @@
+//! The address that callers talk to, HTTP/1.1 on loopback. An event function takes the event as the body of a POST to any
+//! path; a Web function gets requests as they come. The reply is the function's own, or the platform's error with its
+//! number as status; what became of the invocation stands beside it in one header field, [`OUTCOME`]. It is no copy of
+//! the cloud's own API.
+
+use crate::config::Mode;
+use crate::instance::lock;
+use crate::invoke::{Outcome, Platform, is_async};
+use crate::wire::{Fields, Reply, Request, WireError, field};
+use serde::{Deserialize, Serialize};
+use std::io::{self, BufReader};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread;
+
+/// A request's field: `Event` for an invocation that nobody waits for, as the API's InvocationType.
+pub const INVOCATION_TYPE: &str = "Firstbyte-Invocation-Type";
+/// A request's field: `event` or `web`, when the caller relies on it.
+pub const MODE: &str = "Firstbyte-Mode";
+/// A request's field: whoever sends it is also told the header fields that the function got and sent.
+pub const SHOW: &str = "Firstbyte-Show-Headers";
+/// A reply's field: [`Told`] as JSON.
+pub const OUTCOME: &str = "Firstbyte-Outcome";
+/// Callers at once.
+const MAX_CONNECTIONS: usize = 512;
+
+/// What a caller is told beside the reply.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Told {
+    /// The invocation's id.
+    pub request_id: String,
+    /// The platform's number for how it ended.
+    pub status: u16,
+    /// Its words, if it failed.
+    pub message: Option<String>,
+    /// How long the function took.
+    pub duration_us: u64,
+    /// The largest resident set of the instance so far.
+    pub memory_bytes: u64,
+    /// How much it may be.
+    pub memory_limit_bytes: u64,
+    /// What starting an instance took, if one was started for it.
+    pub cold: Option<Cold>,
+    /// The header fields that the function got.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sent: Fields,
+    /// The status and header fields that it answered with.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub received: Fields,
+}
+
+/// A cold start's parts.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cold {
+    /// The image's bytes put into place.
+    pub pull_us: u64,
+    /// From the decision to the program.
+    pub runtime_us: u64,
+    /// From the program's start to its listening.
+    pub function_us: u64,
+}
+
+/// The open address. Dropping it closes it.
+pub struct Front {
+    address: SocketAddr,
+    listener: Arc<TcpListener>,
+    connections: Arc<Mutex<Vec<TcpStream>>>,
+    closing: Arc<AtomicBool>,
+}
+
+impl Front {
+    /// Opens it.
+    ///
+    /// # Errors
+    /// The address is taken, or is none of this machine's.
+    pub fn open(address: SocketAddr, platform: Arc<Platform>) -> io::Result<Front> {
+        let listener = Arc::new(TcpListener::bind(address)?);
+        let front = Front {
+            address: listener.local_addr()?,
+            listener: listener.clone(),
+            connections: Arc::default(),
+            closing: Arc::default(),
+        };
+        let (connections, closing) = (front.connections.clone(), front.closing.clone());
+        thread::Builder::new().name("front".into()).spawn(move || {
+            while !closing.load(Ordering::Relaxed) {
+                let Ok((stream, _)) = listener.accept() else { continue };
+                let Ok(copy) = stream.try_clone() else { continue };
+                let mut open = lock(&connections);
+                if open.len() >= MAX_CONNECTIONS {
+                    continue; // closed by drop: whoever opens so many keeps none of them waiting
+                }
+                open.push(copy);
+                drop(open);
+                let (platform, connections, peer) = (platform.clone(), connections.clone(), stream.peer_addr().ok());
+                let _ = thread::Builder::new().name("caller".into()).spawn(move || {
+                    serve(stream, &platform);
+                    lock(&connections).retain(|other| other.peer_addr().ok() != peer);
+                });
+            }
+        })?;
+        Ok(front)
+    }
+
+    /// Where it is; the port that was found if none was named.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+}
+
+impl Drop for Front {
+    fn drop(&mut self) {
+        self.closing.store(true, Ordering::Relaxed);
+        let _ = rustix::net::shutdown(&self.listener, rustix::net::Shutdown::Both); // wakes the accepting thread
+        for connection in lock(&self.connections).drain(..) {
+            let _ = connection.shutdown(Shutdown::Read); // a reply that is on its way still arrives
+        }
+    }
+}
+
+fn serve(stream: TcpStream, platform: &Platform) {
+    let _ = stream.set_nodelay(true);
+    let mut reader = BufReader::new(stream);
+    loop {
+        let (reply, last) = match Request::read(&mut reader) {
+            Ok(None) => return,
+            Ok(Some(request)) => {
+                let closes = field(&request.headers, "connection").is_some_and(|v| v.eq_ignore_ascii_case("close"));
+                (answer(request, platform), closes)
+            }
+            Err(WireError::TooBig) => {
+                (told(&platform.refuse(crate::verdict::Verdict::EventTooBig), platform, false), true)
+            }
+            Err(WireError::Syntax(why)) => (text(400, &why), true),
+            Err(WireError::Closed | WireError::Io(_)) => return,
+        };
+        if reply.write(reader.get_mut()).is_err() || last {
+            return;
+        }
+    }
+}
+
+fn answer(request: Request, platform: &Platform) -> Reply {
+    let mode = platform.config().mode;
+    let (name, other) = match mode {
+        Mode::Event => ("event", "web"),
+        Mode::Web => ("web", "event"),
+    };
+    if field(&request.headers, MODE).is_some_and(|wanted| wanted == other) {
+        return text(409, &format!("the function that runs here is of type `{name}`, and `{other}` was asked for"));
+    }
+    let later = is_async(&request.headers);
+    match mode {
+        Mode::Event if request.method != "POST" => {
+            return text(405, "this function gets events: POST one as the body, to any path");
+        }
+        Mode::Web if later => return text(400, "a Web function is never called asynchronously"),
+        _ => {}
+    }
+    if later {
+        return match platform.send(request) {
+            Ok(request_id) => {
+                let told = Told { request_id, status: 202, ..Told::default() };
+                with_outcome(Reply { status: 202, ..Reply::default() }, &told)
+            }
+            Err(verdict) => self::told(&platform.refuse(verdict), platform, false),
+        };
+    }
+    let show = field(&request.headers, SHOW).is_some();
+    told(&platform.invoke(request), platform, show)
+}
+
+/// The function's reply or the platform's, and what there is to tell.
+fn told(outcome: &Outcome, platform: &Platform, show: bool) -> Reply {
+    let config = platform.config();
+    let us = |duration: std::time::Duration| u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
+    let mut told = Told {
+        request_id: outcome.request_id.clone(),
+        status: outcome.verdict.status(),
+        message: outcome.verdict.message(),
+        duration_us: us(outcome.ran.duration),
+        memory_bytes: outcome.ran.memory_bytes,
+        memory_limit_bytes: config.memory_mib << 20,
+        cold: outcome.cold.map(|start| Cold {
+            pull_us: us(start.pull),
+            runtime_us: us(start.runtime),
+            function_us: us(start.function),
+        }),
+        ..Told::default()
+    };
+    if show {
+        told.sent = outcome.sent.clone();
+        if let Some(reply) = &outcome.reply {
+            told.received = vec![(":status".into(), reply.status.to_string())];
+            told.received.extend(reply.headers.iter().cloned());
+        }
+    }
+    let reply = match &outcome.reply {
+        // An event's result: of the function's header fields only the kind of the body reaches the caller.
+        Some(reply) if config.mode == Mode::Event => {
+            let kind = field(&reply.headers, "content-type").unwrap_or("application/octet-stream");
+            Reply::new(outcome.verdict.status(), kind, reply.body.clone())
+        }
+        Some(reply) => reply.clone(),
+        None => Reply::new(outcome.verdict.status(), "application/json", outcome.verdict.body()),
+    };
+    with_outcome(reply, &told)
+}
+
+fn with_outcome(mut reply: Reply, told: &Told) -> Reply {
+    // JSON escapes line ends, so this is one field whatever a message holds.
+    reply.headers.push((OUTCOME.into(), serde_json::to_string(told).unwrap_or_default()));
+    reply
+}
+
+fn text(status: u16, message: &str) -> Reply {
+    Reply::new(status, "text/plain; charset=utf-8", format!("{message}\n"))
+}

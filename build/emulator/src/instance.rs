@@ -1,0 +1,650 @@
+//! One running copy of the function, and the machine that starts it: behind the sandbox's walls with a memory cgroup; behind
+//! walls without one, where no cgroup can be made; or as a plain process, where namespaces are refused or not wanted. It
+//! knows no queue and no retries. What is documented of an instance: read-only root, /tmp of 512 MB, port 9000, the
+//! platform's environment (platform page "WebServer image function").
+
+use crate::config::Config;
+use crate::journal::Journal;
+use crate::program::Program;
+use crate::verdict::Verdict;
+use crate::wire::{Reply, Request, WireError};
+use microimage::sandbox::{self, Launcher, Plan};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::net::{connect, connect_unspec};
+use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
+use std::fs::{self, File};
+use std::io::{self, BufReader, Read};
+use std::net::{Ipv4Addr, SocketAddrV4, TcpListener, TcpStream};
+use std::os::fd::OwnedFd;
+use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// The platform's port.
+const PORT: u16 = 9000;
+/// Inside the walls requests come to this address: a function that listens on 127.0.0.1 alone is not reached, as on the
+/// platform.
+const GATE: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(127, 0, 0, 2), PORT);
+/// How often memory is looked at where no cgroup limits it.
+const WATCH_INTERVAL: Duration = Duration::from_millis(5);
+/// How long a closed connection waits to learn whether its request was read.
+const RESET_GRACE: Duration = Duration::from_millis(20);
+/// How long a broken connection waits to learn whether the process behind it has ended.
+const END_GRACE: Duration = Duration::from_millis(100);
+
+/// What stands around an instance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Walls {
+    /// Namespaces, read-only root, memory limited by the kernel.
+    Cgroup,
+    /// The same, but its memory is only watched.
+    Sandbox,
+    /// Nothing: a process of this machine, on a port of its own, its memory watched.
+    Process,
+}
+
+/// Starts instances.
+pub struct Host {
+    launcher: Option<Mutex<Launcher>>,
+    walls: Mutex<Walls>,
+    journal: Arc<Journal>,
+}
+
+/// What starting an instance took: a cold start's parts in the platform's words.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct StartUp {
+    /// The image's bytes put into place: PullCode.
+    pub pull: Duration,
+    /// From the decision to the program: InitRuntime.
+    pub runtime: Duration,
+    /// From the program's start to its listening: InitFunction.
+    pub function: Duration,
+}
+
+impl StartUp {
+    /// The whole of it.
+    pub fn total(&self) -> Duration {
+        self.pull + self.runtime + self.function
+    }
+}
+
+/// A started instance that listens. Dropping it ends it.
+pub struct Instance {
+    host: Arc<Host>,
+    program: Arc<Program>,
+    process: Mutex<Process>,
+    pid: u32,
+    pidfd: OwnedFd,
+    address: SocketAddrV4,
+    /// Of the instance's network, not connected; a plain process needs none.
+    sockets: Mutex<Vec<OwnedFd>>,
+    /// Connected and waiting for a next request.
+    kept: Mutex<Vec<TcpStream>>,
+    walls: Walls,
+    memory_limit_bytes: u64,
+    memory_peak_bytes: AtomicU64,
+    over_memory: AtomicBool,
+    ended_by_us: AtomicBool,
+    start: StartUp,
+}
+
+enum Process {
+    Sandboxed(Box<sandbox::Instance>),
+    Plain(Child),
+    Ended(How),
+}
+
+/// How a process ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct How {
+    code: Option<i32>,
+    signal: Option<i32>,
+    /// The largest resident set, in bytes; 0 where nobody counted.
+    memory_bytes: u64,
+}
+
+/// Why there is no reply.
+#[derive(Debug)]
+pub enum Broken {
+    /// The time was over.
+    TimedOut,
+    /// The process is gone, or must go.
+    Ended(Verdict),
+    /// It lives, and what it said is no reply.
+    Wire(WireError),
+}
+
+/// Why a connection brought no reply.
+enum Silence {
+    /// The request was not read, or not to its end.
+    Unread,
+    Broken(Broken),
+}
+
+/// Why an instance did not come into being.
+enum Refused {
+    /// The machine does not allow such walls.
+    Walls(String, Walls),
+    Verdict(Verdict),
+}
+
+impl Host {
+    /// With `sandbox` instances are put behind walls if the machine allows; `helper` is the executable that becomes the
+    /// sandbox's helper when it is started with [`sandbox::HELPER_SUBCOMMAND`].
+    ///
+    /// # Errors
+    /// The helper does not start.
+    pub fn new(helper: &Path, sandbox: bool, journal: Arc<Journal>) -> Result<Arc<Host>, sandbox::Error> {
+        let launcher = if sandbox { Some(Mutex::new(Launcher::start(helper)?)) } else { None };
+        let walls = if sandbox { Walls::Cgroup } else { Walls::Process };
+        Ok(Arc::new(Host { launcher, walls: Mutex::new(walls), journal }))
+    }
+
+    /// What the next instance gets; known for sure once one was started.
+    pub fn walls(&self) -> Walls {
+        *lock(&self.walls)
+    }
+
+    /// Starts an instance and waits until it listens.
+    ///
+    /// # Errors
+    /// 405, 434, 445 or 446.
+    pub fn start(self: &Arc<Self>, program: &Arc<Program>, config: &Config) -> Result<Instance, Verdict> {
+        loop {
+            let walls = self.walls();
+            let started = match walls {
+                Walls::Process => self.start_process(program, config),
+                _ => self.start_sandboxed(program, config, walls),
+            };
+            match started {
+                Ok(instance) => return Ok(instance),
+                Err(Refused::Verdict(verdict)) => return Err(verdict),
+                Err(Refused::Walls(why, instead)) => {
+                    let mut walls = lock(&self.walls);
+                    if *walls != instead {
+                        *walls = instead;
+                        self.journal.note(instead.instead_of_more(&why));
+                    }
+                }
+            }
+        }
+    }
+
+    fn start_sandboxed(
+        self: &Arc<Self>,
+        program: &Arc<Program>,
+        config: &Config,
+        walls: Walls,
+    ) -> Result<Instance, Refused> {
+        let begun = Instant::now();
+        let launcher = self.launcher.as_ref().ok_or_else(|| Refused::Walls("not wanted".into(), Walls::Process))?;
+        let mut env = program.env.clone();
+        env.extend(config.variables().into_iter().map(|(name, value)| format!("{name}={value}")));
+        let memory_bytes = (walls == Walls::Cgroup).then_some(config.memory_mib << 20);
+        let plan = Plan {
+            rootfs: program.rootfs.clone(),
+            argv: program.argv.clone(),
+            env,
+            cwd: program.cwd.clone(),
+            uid: program.uid,
+            gid: program.gid,
+            limits: sandbox::Limits { memory_bytes, cpu_millis: None },
+            core: None,
+            sockets: config.concurrency + 1, // one more than requests at once: a socket is let go after its reply
+            low_ports: true,
+        };
+        let mut inner = lock(launcher).begin(&plan).map_err(|error| refused(error, walls))?;
+        if let Err(error) = inner.wait_ready() {
+            let _ = lock(launcher).end(inner); // the reason is known already
+            return Err(refused(error, walls));
+        }
+        if let Some(output) = inner.take_output() {
+            self.journal.follow(File::from(output));
+        }
+        let sockets = inner.take_sockets();
+        let pid = u32::try_from(inner.pid()).unwrap_or_default();
+        let runtime = begun.elapsed();
+        self.finish(program, config, Process::Sandboxed(Box::new(inner)), pid, GATE, sockets, walls, runtime)
+    }
+
+    fn start_process(self: &Arc<Self>, program: &Arc<Program>, config: &Config) -> Result<Instance, Refused> {
+        let begun = Instant::now();
+        let failed = |error: io::Error| Refused::Verdict(Verdict::ContainerInitError(error.to_string()));
+        let Some((name, arguments)) = program.argv.split_first().filter(|(name, _)| name.starts_with('/')) else {
+            let why = "without the sandbox the image's entrypoint must be an absolute path";
+            return Err(Refused::Verdict(Verdict::ContainerInitError(why.into())));
+        };
+        // Every instance is on the same network, so each has a port of its own; it is free again in a moment.
+        let port =
+            TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|free| free.local_addr()).map_err(failed)?.port();
+        let (output, input) = io::pipe().map_err(failed)?;
+        let mut command = Command::new(program.rootfs.join(name.trim_start_matches('/')));
+        command
+            .args(arguments)
+            .current_dir(program.rootfs.join(program.cwd.trim_start_matches('/')))
+            .env_clear()
+            .envs(program.env.iter().filter_map(|line| line.split_once('=')))
+            .envs(config.variables())
+            .env("FIRSTBYTE_ADDR", format!("127.0.0.1:{port}"))
+            .env("PORT", port.to_string())
+            .stdin(Stdio::null())
+            .stdout(input.try_clone().map_err(failed)?)
+            .stderr(input)
+            .process_group(0); // so that its children end with it
+        let child = command.spawn().map_err(failed)?;
+        drop(command); // and with it the writing end of the pipe
+        self.journal.follow(output);
+        let (pid, address) = (child.id(), SocketAddrV4::new(Ipv4Addr::LOCALHOST, port));
+        let runtime = begun.elapsed();
+        self.finish(program, config, Process::Plain(child), pid, address, Vec::new(), Walls::Process, runtime)
+    }
+
+    #[allow(clippy::too_many_arguments)] // all of one kind: what the two ways to start have found out
+    fn finish(
+        self: &Arc<Self>,
+        program: &Arc<Program>,
+        config: &Config,
+        mut process: Process,
+        pid: u32,
+        address: SocketAddrV4,
+        sockets: Vec<OwnedFd>,
+        walls: Walls,
+        runtime: Duration,
+    ) -> Result<Instance, Refused> {
+        let process_id = Pid::from_raw(pid.cast_signed()).ok_or(io::Error::from(io::ErrorKind::NotFound));
+        let pidfd = process_id.and_then(|pid| Ok(pidfd_open(pid, PidfdFlags::empty())?));
+        let pidfd = match pidfd {
+            Ok(pidfd) => pidfd,
+            Err(error) => {
+                self.end(&mut process, pid);
+                return Err(Refused::Verdict(Verdict::ContainerInitError(error.to_string())));
+            }
+        };
+        let mut instance = Instance {
+            host: self.clone(),
+            program: program.clone(),
+            process: Mutex::new(process),
+            pid,
+            pidfd,
+            address,
+            sockets: Mutex::new(sockets),
+            kept: Mutex::default(),
+            walls,
+            memory_limit_bytes: config.memory_mib << 20,
+            memory_peak_bytes: AtomicU64::new(0),
+            over_memory: AtomicBool::new(false),
+            ended_by_us: AtomicBool::new(false),
+            start: StartUp { pull: program.take_pull(), runtime, function: Duration::ZERO },
+        };
+        instance.start.function = instance.wait_listening(config.init_timeout).map_err(Refused::Verdict)?;
+        Ok(instance)
+    }
+
+    /// Ends a process if it has not ended, and says how it did.
+    fn end(&self, process: &mut Process, pid: u32) -> How {
+        // What stands here meanwhile is seen by nobody: the caller holds the lock.
+        const UNKNOWN: How = How { code: None, signal: None, memory_bytes: 0 };
+        let how = match std::mem::replace(process, Process::Ended(UNKNOWN)) {
+            Process::Ended(how) => how,
+            Process::Sandboxed(inner) => match self.launcher.as_ref().map(|launcher| lock(launcher).end(*inner)) {
+                Some(Ok(exit)) => How { code: exit.code, signal: exit.signal, memory_bytes: exit.max_rss_bytes },
+                _ => UNKNOWN, // the helper is gone, and with it all instances
+            },
+            Process::Plain(mut child) => {
+                // It has not been waited for, so its number is still its own.
+                if let Some(group) = Pid::from_raw(pid.cast_signed()) {
+                    let _ = kill_process_group(group, Signal::KILL);
+                }
+                match child.wait() {
+                    Ok(status) => How { code: status.code(), signal: status.signal(), memory_bytes: 0 },
+                    Err(_) => UNKNOWN,
+                }
+            }
+        };
+        *process = Process::Ended(how);
+        how
+    }
+}
+
+impl Walls {
+    fn instead_of_more(self, why: &str) -> String {
+        match self {
+            Walls::Cgroup => String::new(),
+            Walls::Sandbox => format!("no memory cgroup here ({why}): the instance's resident set is watched instead"),
+            Walls::Process => format!(
+                "no sandbox here ({why}): instances are plain processes; they can write to this machine's disk, and must take their address from FIRSTBYTE_ADDR or PORT"
+            ),
+        }
+    }
+}
+
+impl std::fmt::Display for Walls {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Walls::Cgroup => "sandbox: read-only root, /tmp in memory; memory limited by cgroup",
+            Walls::Sandbox => "sandbox: read-only root, /tmp in memory; memory watched by resident set",
+            Walls::Process => "plain process, no sandbox; memory watched by resident set",
+        })
+    }
+}
+
+impl Instance {
+    /// What its start took.
+    pub fn start(&self) -> StartUp {
+        self.start
+    }
+
+    /// The version that it runs.
+    pub fn program(&self) -> &Arc<Program> {
+        &self.program
+    }
+
+    /// The process's id, as this machine sees it.
+    pub fn pid(&self) -> u32 {
+        self.pid
+    }
+
+    /// Whether the process has ended.
+    pub fn has_ended(&self) -> bool {
+        self.wait_end(Duration::ZERO)
+    }
+
+    /// The largest resident set so far, in bytes.
+    pub fn memory_bytes(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.pid)).unwrap_or_default();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let kib = line.and_then(|line| line.trim().trim_end_matches(" kB").parse().ok()).unwrap_or(0u64);
+        let seen = kib << 10;
+        self.memory_peak_bytes.fetch_max(seen, Ordering::Relaxed).max(seen)
+    }
+
+    /// Sends a request and waits for the reply, at most so long.
+    ///
+    /// # Errors
+    /// [`Broken`]; of a timeout the process knows nothing yet.
+    pub fn exchange(&self, request: &Request, limit: Duration) -> Result<Reply, Broken> {
+        let deadline = Instant::now() + limit;
+        loop {
+            let kept = self.kept_connection();
+            let was_kept = kept.is_some();
+            let stream = match kept {
+                Some(stream) => stream,
+                None => self.connect().map_err(|error| self.broken(WireError::Io(error)))?,
+            };
+            let result = self.talk(&stream, request, deadline);
+            if let Ok((_, true)) = result {
+                lock(&self.kept).push(stream);
+            } else {
+                self.let_go(stream);
+            }
+            match result {
+                Ok((reply, _)) => return Ok(reply),
+                // The function closed it in the very moment, and has not read the request: to another connection with it.
+                Err(Silence::Unread) if was_kept && !self.has_ended() => {}
+                Err(Silence::Unread) => {
+                    return Err(self.broken(WireError::Io(io::ErrorKind::ConnectionReset.into())));
+                }
+                Err(Silence::Broken(broken)) => return Err(broken),
+            }
+        }
+    }
+
+    /// Ends it, if it has not ended.
+    pub fn end(&self) {
+        self.ended();
+    }
+
+    fn ended(&self) -> How {
+        let mut process = lock(&self.process);
+        if !matches!(*process, Process::Ended(_)) && !self.has_ended() {
+            self.ended_by_us.store(true, Ordering::Relaxed);
+        }
+        let how = self.host.end(&mut process, self.pid);
+        self.memory_peak_bytes.fetch_max(how.memory_bytes, Ordering::Relaxed);
+        how
+    }
+
+    /// What it means that the process is no more; `otherwise` if it was not the memory.
+    fn fate(&self, otherwise: impl FnOnce(String) -> Verdict) -> Verdict {
+        let how = self.ended();
+        const KILL: i32 = 9;
+        let killed = how.signal == Some(KILL) && !self.ended_by_us.load(Ordering::Relaxed);
+        match self.over_memory.load(Ordering::Relaxed) || (self.walls == Walls::Cgroup && killed) {
+            true => Verdict::MemoryLimitReached,
+            false => otherwise(how.to_string()),
+        }
+    }
+
+    fn wait_listening(&self, limit: Duration) -> Result<Duration, Verdict> {
+        let started = Instant::now();
+        loop {
+            match self.connect() {
+                Ok(stream) => {
+                    let elapsed = started.elapsed();
+                    lock(&self.kept).push(stream); // the first request goes this way
+                    return Ok(elapsed);
+                }
+                Err(_) if self.has_ended() => return Err(self.failed_start()),
+                Err(_) if self.is_over_memory() => {
+                    self.end();
+                    return Err(Verdict::MemoryLimitReached);
+                }
+                Err(_) if started.elapsed() > limit => {
+                    self.explain_silence();
+                    self.end();
+                    return Err(Verdict::PortBindingFailed(limit));
+                }
+                Err(_) => {
+                    // Nothing tells when a stranger's program listens: its end is what is waited for between two tries.
+                    let fast = started.elapsed() < Duration::from_millis(20);
+                    self.wait_end(Duration::from_micros(if fast { 100 } else { 1000 }));
+                }
+            }
+        }
+    }
+
+    fn failed_start(&self) -> Verdict {
+        if let Process::Sandboxed(inner) = &mut *lock(&self.process)
+            && let Err(error) = inner.exec_ns()
+        {
+            return Verdict::ContainerInitError(error.to_string());
+        }
+        self.fate(Verdict::ContainerExited)
+    }
+
+    /// A common mistake that the platform's sentence does not name.
+    fn explain_silence(&self) {
+        let local = SocketAddrV4::new(Ipv4Addr::LOCALHOST, PORT);
+        if self.walls != Walls::Process
+            && let Some(socket) = lock(&self.sockets).pop()
+            && connect(&socket, &local).is_ok()
+        {
+            self.host.journal.note("the function listens on 127.0.0.1 only; the platform needs 0.0.0.0");
+        }
+    }
+
+    fn connect(&self) -> io::Result<TcpStream> {
+        let stream = match self.walls {
+            Walls::Process => TcpStream::connect(self.address)?,
+            _ => {
+                let socket = lock(&self.sockets).pop().ok_or_else(|| io::Error::other("every socket is in use"))?;
+                if let Err(error) = connect(&socket, &self.address) {
+                    lock(&self.sockets).push(socket); // Linux lets a TCP socket try again after a refusal
+                    return Err(error.into());
+                }
+                TcpStream::from(socket)
+            }
+        };
+        stream.set_nodelay(true)?;
+        Ok(stream)
+    }
+
+    /// A connection that is still open at the other end.
+    fn kept_connection(&self) -> Option<TcpStream> {
+        loop {
+            let stream = lock(&self.kept).pop()?;
+            // Nothing is to be read from it but its end.
+            match ready([PollFd::new(&stream, PollFlags::IN)], Duration::ZERO) {
+                [true] => self.let_go(stream),
+                [false] => return Some(stream),
+            }
+        }
+    }
+
+    /// A socket of another network is taken back to be connected again: more of them cannot be had.
+    fn let_go(&self, stream: TcpStream) {
+        if self.walls != Walls::Process && connect_unspec(&stream).is_ok() {
+            lock(&self.sockets).push(stream.into());
+        }
+    }
+
+    fn talk(&self, stream: &TcpStream, request: &Request, deadline: Instant) -> Result<(Reply, bool), Silence> {
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(Silence::Broken(Broken::TimedOut));
+        }
+        let write = stream.set_write_timeout(Some(left)).and_then(|()| request.write(&mut &*stream));
+        // A function may answer before it has read everything, and close: its reply is what counts.
+        let cut_off = match write.map_err(|error| error.kind()) {
+            Err(io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => return Err(Silence::Broken(Broken::TimedOut)),
+            other => other.is_err(),
+        };
+        let mut reader = BufReader::new(Watched { stream, instance: self, deadline, is_silent: true, why: None });
+        let reply = Reply::read(&mut reader, &request.method);
+        match (reply, reader.get_mut().why.take()) {
+            (Ok((reply, kept)), _) => Ok((reply, kept && reader.buffer().is_empty())),
+            (Err(_), Some(broken)) => Err(Silence::Broken(broken)),
+            // Who closes a connection without having read all of it resets it (RFC 9293, section 3.6.1); who has read all
+            // of it and says nothing just closes it.
+            (Err(WireError::Closed), None) if cut_off || is_reset_soon(stream) => Err(Silence::Unread),
+            (Err(WireError::Io(error)), None) if reader.get_ref().is_silent && is_reset(&error) => Err(Silence::Unread),
+            (Err(error), None) => Err(Silence::Broken(self.broken(error))),
+        }
+    }
+
+    fn broken(&self, error: WireError) -> Broken {
+        match error {
+            WireError::TooBig => Broken::Wire(error),
+            // A process that ends takes its connections along, in no order that is promised.
+            _ if self.wait_end(END_GRACE) => Broken::Ended(self.fate(Verdict::UserProcessExited)),
+            _ => Broken::Wire(error),
+        }
+    }
+
+    /// Whether it takes more memory than it may, where no cgroup sees to that.
+    fn is_over_memory(&self) -> bool {
+        const PAGE_BYTES: u64 = 4096;
+        if self.walls == Walls::Cgroup {
+            return false;
+        }
+        let statm = fs::read_to_string(format!("/proc/{}/statm", self.pid)).unwrap_or_default();
+        let pages: u64 = statm.split(' ').nth(1).and_then(|pages| pages.parse().ok()).unwrap_or(0);
+        self.memory_peak_bytes.fetch_max(pages * PAGE_BYTES, Ordering::Relaxed);
+        let over = pages * PAGE_BYTES > self.memory_limit_bytes;
+        if over {
+            self.over_memory.store(true, Ordering::Relaxed);
+        }
+        over
+    }
+
+    fn wait_end(&self, limit: Duration) -> bool {
+        ready([PollFd::new(&self.pidfd, PollFlags::IN)], limit) == [true]
+    }
+}
+
+impl Drop for Instance {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+impl std::fmt::Display for How {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match (self.code, self.signal) {
+            (Some(code), _) => write!(f, "exited with code {code}"),
+            (None, Some(signal)) => write!(f, "was ended by signal {signal}"),
+            (None, None) => f.write_str("ended"),
+        }
+    }
+}
+
+/// A connection's reading side that also sees the clock and the memory.
+struct Watched<'a> {
+    stream: &'a TcpStream,
+    instance: &'a Instance,
+    deadline: Instant,
+    /// Whether nothing of a reply has come.
+    is_silent: bool,
+    /// Why reading was given up.
+    why: Option<Broken>,
+}
+
+impl Read for Watched<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        loop {
+            let left = self.deadline.saturating_duration_since(Instant::now());
+            let watched = self.instance.walls != Walls::Cgroup;
+            let [readable] =
+                ready([PollFd::new(self.stream, PollFlags::IN)], if watched { left.min(WATCH_INTERVAL) } else { left });
+            if readable {
+                let length = (&mut &*self.stream).read(buffer)?;
+                self.is_silent &= length == 0;
+                return Ok(length);
+            }
+            let broken = if watched && self.instance.is_over_memory() {
+                self.instance.end();
+                Broken::Ended(Verdict::MemoryLimitReached)
+            } else if left.is_zero() {
+                Broken::TimedOut
+            } else {
+                continue;
+            };
+            self.why = Some(broken);
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+    }
+}
+
+/// Which of these have something to read, or have ended, within the time.
+fn ready<const N: usize>(mut of: [PollFd<'_>; N], limit: Duration) -> [bool; N] {
+    let limit = Timespec { tv_sec: limit.as_secs().cast_signed(), tv_nsec: i64::from(limit.subsec_nanos()) };
+    match poll(&mut of, Some(&limit)) {
+        Ok(_) => of.each_ref().map(|fd| !fd.revents().is_empty()),
+        Err(_) => [false; N], // interrupted: the caller looks again
+    }
+}
+
+/// Whether the end of what there is to read was followed by a reset: the system is sometimes slower to send that.
+fn is_reset_soon(stream: &TcpStream) -> bool {
+    ready([PollFd::new(stream, PollFlags::empty())], RESET_GRACE) == [true]
+}
+
+fn is_reset(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe)
+}
+
+fn refused(error: sandbox::Error, walls: Walls) -> Refused {
+    let is_permission = |source: &io::Error| source.kind() == io::ErrorKind::PermissionDenied;
+    match error {
+        sandbox::Error::Cgroup(why) if walls == Walls::Cgroup => Refused::Walls(why, Walls::Sandbox),
+        sandbox::Error::Namespace { .. } => Refused::Walls(error.to_string(), Walls::Process),
+        // Some machines allow namespaces and refuse what is done inside them.
+        sandbox::Error::Step { ref step, ref source }
+            if is_permission(source) && !step.starts_with("entering the working directory") =>
+        {
+            match walls == Walls::Cgroup && step.contains("cgroup") {
+                true => Refused::Walls(error.to_string(), Walls::Sandbox),
+                false => Refused::Walls(error.to_string(), Walls::Process),
+            }
+        }
+        error => Refused::Verdict(Verdict::ContainerInitError(error.to_string())),
+    }
+}
+
+/// Nothing that is held in a lock here is left half done by a panic.
+pub(crate) fn lock<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
+    of.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,162 @@
+//! The log: the platform's lines in its own format, what the function prints between them, and, apart from both, notes
+//! of the emulator's own. Platform page "Log structure". It decides nothing and prints nowhere by itself: `main` says
+//! where lines go.
+
+use crate::config::Config;
+use crate::instance::StartUp;
+use crate::verdict::Verdict;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+/// Of a return value this much is shown, in bytes: a line of six megabytes helps nobody.
+const SHOWN_BYTES: usize = 4096;
+/// A line of the function's output is cut here, in bytes. The platform's limit is documented nowhere.
+const LINE_BYTES: u64 = 64 * 1024;
+
+/// Where lines go.
+pub struct Journal {
+    log: Mutex<Box<dyn Write + Send>>,
+    notes: Mutex<Box<dyn Write + Send>>,
+}
+
+impl Journal {
+    /// `log` gets what the platform's log would hold, `notes` what only this emulator has to say.
+    pub fn new(log: Box<dyn Write + Send>, notes: Box<dyn Write + Send>) -> Journal {
+        Journal { log: Mutex::new(log), notes: Mutex::new(notes) }
+    }
+
+    /// A remark of the emulator.
+    pub fn note(&self, text: impl std::fmt::Display) {
+        write(&self.notes, format!("firstbyte: {text}\n").as_bytes());
+    }
+
+    /// START: the platform has taken the request.
+    pub fn start(&self, id: &str) {
+        self.line(format_args!("START RequestId:{id}"));
+    }
+
+    /// Init Report, when an instance was started for the request.
+    pub fn init(&self, id: &str, start: &StartUp, config: &Config, memory_bytes: u64) {
+        self.cold("Init", id, start, config, memory_bytes);
+    }
+
+    /// Provisioned Report, when one was started ahead.
+    pub fn provisioned(&self, id: &str, start: &StartUp, config: &Config, memory_bytes: u64) {
+        self.cold("Provisioned", id, start, config, memory_bytes);
+    }
+
+    /// Response, END and Report, or ERROR instead of Response.
+    pub fn end(&self, id: &str, verdict: &Verdict, returned: Option<&[u8]>, ran: &Ran, config: &Config) {
+        match returned {
+            Some(returned) => self.line(format_args!("Response RequestId:{id} RetMsg:{}", shown(returned))),
+            None if *verdict == Verdict::Success => {} // a Web function's reply is no return value
+            None => self.line(format_args!("ERROR RequestId:{id} Result:{}", verdict.body())),
+        }
+        self.line(format_args!("END RequestId:{id}"));
+        let (ms, mib, used) = (whole_ms(ran.duration), config.memory_mib, mib(ran.memory_bytes));
+        self.line(format_args!("Report RequestId:{id} Duration:{ms}ms Memory:{mib}MB MemUsage:{used:.2}MB"));
+    }
+
+    /// Copies what a function prints, line by line, until it ends; on a thread of its own.
+    pub(crate) fn follow(self: &std::sync::Arc<Self>, output: impl Read + Send + 'static) {
+        let journal = self.clone();
+        // The thread ends with the pipe, and the pipe with the process.
+        let _ = thread::Builder::new().name("output".into()).spawn(move || {
+            let mut output = BufReader::new(output);
+            let mut line = Vec::new();
+            while matches!(output.by_ref().take(LINE_BYTES).read_until(b'\n', &mut line), Ok(1..)) {
+                if !line.ends_with(b"\n") {
+                    line.push(b'\n');
+                }
+                write(&journal.log, &line);
+                line.clear();
+            }
+        });
+    }
+
+    fn cold(&self, what: &str, id: &str, start: &StartUp, config: &Config, memory_bytes: u64) {
+        let [total, pull, runtime, function] = [start.total(), start.pull, start.runtime, start.function].map(whole_ms);
+        let (memory, used) = (config.memory_mib, mib(memory_bytes));
+        self.line(format_args!(
+            "{what} Report RequestId: {id} Coldstart: {total}ms (PullCode: {pull}ms InitRuntime: {runtime}ms InitFunction: {function}ms) Memory: {memory}MB MemUsage: {used:.2}MB"
+        ));
+    }
+
+    fn line(&self, line: std::fmt::Arguments<'_>) {
+        write(&self.log, format!("{line}\n").as_bytes());
+    }
+}
+
+/// What an invocation took.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Ran {
+    /// From sending the request to having the reply.
+    pub duration: Duration,
+    /// The largest resident set of the instance so far.
+    pub memory_bytes: u64,
+}
+
+/// Whole lines, one writer at a time. A reader that went away (a closed pipe) does not stop the platform.
+fn write(to: &Mutex<Box<dyn Write + Send>>, bytes: &[u8]) {
+    let mut to = to.lock().unwrap_or_else(PoisonError::into_inner);
+    let _ = to.write_all(bytes).and_then(|()| to.flush());
+}
+
+fn shown(returned: &[u8]) -> String {
+    let text = String::from_utf8_lossy(&returned[..returned.len().min(SHOWN_BYTES)]);
+    let cut = if returned.len() > SHOWN_BYTES { "…" } else { "" };
+    serde_json::Value::String(format!("{text}{cut}")).to_string()
+}
+
+/// The platform counts in whole milliseconds.
+fn whole_ms(duration: Duration) -> u128 {
+    (duration.as_micros() + 500) / 1000
+}
+
+fn mib(bytes: u64) -> f64 {
+    bytes as f64 / f64::from(1 << 20)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+
+    #[derive(Clone, Default)]
+    struct Kept(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Kept {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn writes_the_platforms_lines() {
+        let kept = Kept::default();
+        let journal = Journal::new(Box::new(kept.clone()), Box::new(std::io::sink()));
+        let config = Config { memory_mib: 640, ..Config::default() };
+        let ms = Duration::from_millis;
+        let start = StartUp { pull: ms(70), runtime: ms(8), function: ms(158) };
+        journal.start("a");
+        journal.init("a", &start, &config, 60_670_607);
+        let ran = Ran { duration: Duration::from_micros(1400), memory_bytes: 31_173_673 };
+        journal.end("a", &Verdict::Success, Some(b"say \"hi\""), &ran, &config);
+        journal.end("b", &Verdict::MemoryLimitReached, None, &ran, &config);
+        let expected = r#"START RequestId:a
+Init Report RequestId: a Coldstart: 236ms (PullCode: 70ms InitRuntime: 8ms InitFunction: 158ms) Memory: 640MB MemUsage: 57.86MB
+Response RequestId:a RetMsg:"say \"hi\""
+END RequestId:a
+Report RequestId:a Duration:1ms Memory:640MB MemUsage:29.73MB
+ERROR RequestId:b Result:{"errorCode":-1,"errorMessage":"MemoryLimitReached: the instance took more memory than it has","statusCode":434}
+END RequestId:b
+Report RequestId:b Duration:1ms Memory:640MB MemUsage:29.73MB
+"#;
+        assert_eq!(String::from_utf8(kept.0.lock().unwrap().clone()).unwrap(), expected);
+    }
+}

@@ -1,0 +1,223 @@
+//! What an instance runs: a package to build, an ELF file or an image, made into a root filesystem that all instances of
+//! one version share, read-only. It starts nothing but cargo.
+
+use microimage::cargo::{Cargo, CargoError, Function, Profile};
+use microimage::elf::Architecture;
+use microimage::entry::Limits;
+use microimage::sandbox::{UserError, user_of};
+use microimage::source::{self, SourceError};
+use microimage::unpack::{UnpackError, unpack_image};
+use std::collections::BTreeSet;
+use std::fs;
+use std::io;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+
+/// What functions are built for: this machine.
+const ARCHITECTURE: Architecture =
+    if cfg!(target_arch = "aarch64") { Architecture::Arm64 } else { Architecture::Amd64 };
+
+/// Where a program comes from.
+pub enum Source {
+    /// A package or example that cargo builds.
+    Package {
+        /// Which.
+        function: Box<Function>,
+        /// With what.
+        cargo: Cargo,
+        /// How.
+        profile: Profile,
+    },
+    /// A static program.
+    Elf(PathBuf),
+    /// An image: layout folder or archive file.
+    Image(String),
+}
+
+/// One version of the program, ready to be started any number of times. Dropping it removes its files.
+pub struct Program {
+    /// Holds `rootfs`.
+    home: Mutex<Option<TempDir>>,
+    /// The root filesystem.
+    pub rootfs: PathBuf,
+    /// Entrypoint and arguments.
+    pub argv: Vec<String>,
+    /// The image's environment, as `NAME=value`.
+    pub env: Vec<String>,
+    /// Working directory inside the rootfs; `/` when empty.
+    pub cwd: String,
+    /// User id inside the instance.
+    pub uid: u32,
+    /// Group id inside the instance.
+    pub gid: u32,
+    /// The files that it was made of, as far as they are known: what `--watch` looks at.
+    pub inputs: Vec<PathBuf>,
+    /// How long it took to have its files here; see [`Program::take_pull`].
+    pull: Mutex<Duration>,
+}
+
+/// Why there is no program.
+#[derive(Debug, thiserror::Error)]
+pub enum ProgramError {
+    /// Cargo.
+    #[error(transparent)]
+    Cargo(#[from] CargoError),
+    /// The image cannot be read.
+    #[error(transparent)]
+    Image(#[from] SourceError),
+    /// The image does not unpack.
+    #[error(transparent)]
+    Unpack(#[from] UnpackError),
+    /// Its user is not known.
+    #[error(transparent)]
+    User(#[from] UserError),
+    /// A path, and nothing is there.
+    #[error("there is no file `{0}`; name a static program, or a package or example of this workspace")]
+    NoFile(String),
+    /// A file or folder on this side.
+    #[error("`{path}` cannot be {what}: {source}")]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// What was tried.
+        what: &'static str,
+        /// The system's word.
+        source: io::Error,
+    },
+}
+
+impl Source {
+    /// What `name` means, seen from `folder`: the path of a file, a package or example of the workspace around it, or,
+    /// without a name, that workspace's function.
+    ///
+    /// # Errors
+    /// [`ProgramError`], which lists what there is.
+    pub fn find(name: Option<&str>, folder: &Path, cargo: &Cargo, profile: Profile) -> Result<Source, ProgramError> {
+        if let Some(path) = name.map(|name| folder.join(name)).filter(|path| path.is_file()) {
+            return Ok(Source::Elf(path));
+        }
+        let function = match name {
+            Some(name) if name.contains('/') => return Err(ProgramError::NoFile(name.to_owned())),
+            Some(name) => Function::find(cargo, folder, Some(name), ARCHITECTURE)?,
+            None => Function::find(cargo, folder, package_of(folder).as_deref(), ARCHITECTURE)?,
+        };
+        Ok(Source::Package { function: Box::new(function), cargo: cargo.clone(), profile })
+    }
+
+    /// Builds it where it is built, and lays out its files.
+    ///
+    /// # Errors
+    /// [`ProgramError`].
+    pub fn prepare(&self) -> Result<Program, ProgramError> {
+        match self {
+            Source::Package { function, cargo, profile } => {
+                let built = cargo.build(function, ARCHITECTURE, *profile)?;
+                Program::of_elf(&built.executable, inputs_of(&built.executable))
+            }
+            Source::Elf(path) => Program::of_elf(path, vec![path.clone()]),
+            Source::Image(place) => Program::of_image(place),
+        }
+    }
+
+    /// The folder of the package that is built, where its function.toml is; `None` where the program is all there is.
+    pub fn folder(&self) -> Option<&Path> {
+        match self {
+            Source::Package { function, .. } => function.package.manifest_path.parent().map(|path| path.as_std_path()),
+            Source::Elf(_) | Source::Image(_) => None,
+        }
+    }
+
+    /// What a person would call it.
+    pub fn name(&self) -> String {
+        match self {
+            Source::Package { function, .. } => function.name().to_owned(),
+            Source::Elf(path) => path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+            Source::Image(place) => place.clone(),
+        }
+    }
+}
+
+impl Program {
+    fn of_elf(path: &Path, inputs: Vec<PathBuf>) -> Result<Program, ProgramError> {
+        let started = Instant::now();
+        let (home, rootfs) = home()?;
+        fs::create_dir(&rootfs).map_err(at(&rootfs, "made"))?;
+        fs::set_permissions(&rootfs, fs::Permissions::from_mode(0o755)).map_err(at(&rootfs, "opened to its user"))?;
+        let app = rootfs.join("app");
+        fs::copy(path, &app).map_err(at(path, "copied"))?;
+        fs::set_permissions(&app, fs::Permissions::from_mode(0o755)).map_err(at(&app, "made executable"))?;
+        let pull = Mutex::new(started.elapsed());
+        let (argv, env, cwd) = (vec!["/app".to_owned()], Vec::new(), String::new());
+        Ok(Program { home: Mutex::new(Some(home)), rootfs, argv, env, cwd, uid: 0, gid: 0, inputs, pull })
+    }
+
+    fn of_image(place: &str) -> Result<Program, ProgramError> {
+        let started = Instant::now();
+        let image = source::load(place)?;
+        let (home, rootfs) = home()?;
+        unpack_image(&image, &rootfs, &Limits::default())?;
+        let pull = Mutex::new(started.elapsed());
+        let (uid, gid) = user_of(&rootfs, image.user())?;
+        let (argv, env, cwd) = (image.argv(), image.env().to_vec(), image.working_dir().to_owned());
+        Ok(Program { home: Mutex::new(Some(home)), rootfs, argv, env, cwd, uid, gid, inputs: Vec::new(), pull })
+    }
+
+    /// How long it took to have its files here, building not included: what the platform calls PullCode. No network is in
+    /// it. The first instance pays for it; to those that come later it is zero.
+    pub fn take_pull(&self) -> Duration {
+        std::mem::take(&mut *self.pull.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Removes its files; nothing can be started of it any more.
+    pub fn remove(&self) {
+        drop(self.home.lock().unwrap_or_else(PoisonError::into_inner).take());
+    }
+
+    /// Whether the other runs the same bytes in the same way. Images are not compared.
+    pub fn is_same_elf(&self, other: &Program) -> bool {
+        let bytes = |program: &Program| fs::read(program.rootfs.join("app")).ok();
+        self.argv == other.argv && bytes(self).is_some_and(|mine| Some(mine) == bytes(other))
+    }
+}
+
+fn home() -> Result<(TempDir, PathBuf), ProgramError> {
+    let home =
+        tempfile::Builder::new().prefix("firstbyte-").tempdir().map_err(at(Path::new("a temporary folder"), "made"))?;
+    let rootfs = home.path().join("rootfs");
+    Ok((home, rootfs))
+}
+
+/// What cargo says that a program was compiled of (its dep-info file, a make rule), with the manifests of those files.
+/// Dependencies from a registry are not among them.
+fn inputs_of(executable: &Path) -> Vec<PathBuf> {
+    let rule = fs::read_to_string(executable.with_extension("d")).unwrap_or_default();
+    let rule = rule.lines().next().and_then(|line| line.split_once(": ")).map_or("", |(_, files)| files);
+    let mut inputs: Vec<PathBuf> = rule
+        .replace("\\ ", "\0")
+        .split(' ')
+        .filter(|file| !file.is_empty())
+        .map(|file| file.replace('\0', " ").into())
+        .collect();
+    let manifest =
+        |file: &Path| file.ancestors().skip(1).map(|f| f.join("Cargo.toml")).find(|manifest| manifest.is_file());
+    let manifests: BTreeSet<PathBuf> = inputs.iter().filter_map(|file| manifest(file)).collect();
+    inputs.extend(manifests);
+    inputs
+}
+
+/// The name of the package whose folder `folder` is, so that a person in a package's folder gets that package.
+fn package_of(folder: &Path) -> Option<String> {
+    let manifest: toml::Table = fs::read_to_string(folder.join("Cargo.toml")).ok()?.parse().ok()?;
+    if manifest.contains_key("workspace") {
+        return None;
+    }
+    Some(manifest.get("package")?.get("name")?.as_str()?.to_owned())
+}
+
+fn at(path: &Path, what: &'static str) -> impl FnOnce(io::Error) -> ProgramError {
+    let path = path.to_owned();
+    move |source| ProgramError::File { path, what, source }
+}

@@ -1,0 +1,148 @@
+//! Events to invoke with: the project's own in `events/`, then the samples that this program carries, which are those of
+//! tests/data/events (its README says where each is from).
+
+use include_dir::{Dir, include_dir};
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+static SAMPLES: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../../tests/data/events");
+/// A project's own events.
+const FOLDER: &str = "events";
+
+/// An event by name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sample {
+    /// As `firstbyte invoke NAME` takes it.
+    pub name: String,
+    /// Where it is from.
+    pub origin: String,
+    /// JSON.
+    pub bytes: Vec<u8>,
+}
+
+/// Why there is no event.
+#[derive(Debug, thiserror::Error)]
+pub enum SampleError {
+    /// It is neither a name nor a file.
+    #[error("`{name}` is neither a file nor a sample{hint}; `--list` names the samples")]
+    Unknown {
+        /// What was asked for.
+        name: String,
+        /// What was probably meant.
+        hint: String,
+    },
+    /// A file that cannot be read.
+    #[error("`{path}` cannot be read: {source}")]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// The system's word.
+        source: io::Error,
+    },
+}
+
+/// All events that have names, those of the project around `folder` first.
+pub fn all(folder: &Path) -> Vec<Sample> {
+    let mut all = own(folder);
+    let carried = carried().into_iter().filter(|sample| !all.iter().any(|own| own.name == sample.name));
+    let carried: Vec<_> = carried.collect();
+    all.extend(carried);
+    all
+}
+
+/// The event that `wanted` means: a path, or a sample's name.
+///
+/// # Errors
+/// [`SampleError`].
+pub fn find(folder: &Path, wanted: &str) -> Result<Vec<u8>, SampleError> {
+    let path = folder.join(wanted);
+    if path.is_file() {
+        return fs::read(&path).map_err(|source| SampleError::File { path, source });
+    }
+    let all = all(folder);
+    if let Some(sample) = all.iter().find(|sample| sample.name == wanted) {
+        return Ok(sample.bytes.clone());
+    }
+    let mut close: Vec<_> =
+        all.iter().map(|sample| sample.name.as_str()).filter(|name| name.contains(wanted)).collect();
+    close.truncate(4);
+    let hint = if close.is_empty() { String::new() } else { format!(" (did you mean {}?)", close.join(", ")) };
+    Err(SampleError::Unknown { name: wanted.to_owned(), hint })
+}
+
+/// The event of a project that has one only; else an empty object.
+pub fn default(folder: &Path) -> Vec<u8> {
+    match own(folder).as_slice() {
+        [only] => only.bytes.clone(),
+        _ => b"{}".to_vec(),
+    }
+}
+
+fn own(folder: &Path) -> Vec<Sample> {
+    let files = fs::read_dir(folder.join(FOLDER)).into_iter().flatten().flatten().map(|entry| entry.path());
+    let mut own: Vec<_> = files
+        .filter_map(|path| {
+            let name = path.file_name()?.to_str()?.strip_suffix(".json")?.to_owned();
+            Some(Sample { name, origin: format!("{FOLDER}/, this project"), bytes: fs::read(&path).ok()? })
+        })
+        .collect();
+    own.sort_by(|a, b| a.name.cmp(&b.name));
+    own
+}
+
+/// Recorded replies are no events.
+fn carried() -> Vec<Sample> {
+    let origins = origins();
+    let files = SAMPLES.files().filter_map(|file| Some((file.path().to_str()?.strip_suffix(".json")?, file)));
+    let mut carried: Vec<_> = files
+        .filter(|(name, _)| !name.contains(".response"))
+        .map(|(name, file)| Sample {
+            name: name.to_owned(),
+            origin: origins.get(name).cloned().unwrap_or_default(),
+            bytes: file.contents().to_vec(),
+        })
+        .collect();
+    carried.sort_by(|a, b| a.name.cmp(&b.name));
+    carried
+}
+
+/// The second column of the table in the samples' README: how far each is evidence.
+fn origins() -> BTreeMap<String, String> {
+    let readme = SAMPLES.get_file("README.md").and_then(|file| file.contents_utf8()).unwrap_or_default();
+    let rows = readme.lines().filter_map(|line| {
+        let mut cells = line.strip_prefix("| ")?.split(" | ");
+        Some((cells.next()?.strip_suffix(".json")?.to_owned(), cells.next()?.to_owned()))
+    });
+    rows.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_sample_is_json_and_says_where_it_is_from() {
+        let samples = carried();
+        assert!(samples.len() > 30, "{}", samples.len());
+        for sample in samples {
+            assert!(serde_json::from_slice::<serde_json::Value>(&sample.bytes).is_ok(), "{}", sample.name);
+            assert!(!sample.origin.is_empty(), "{}: no row in the README", sample.name);
+        }
+    }
+
+    #[test]
+    fn a_projects_own_event_comes_before_the_sample_of_that_name() {
+        let project = tempfile::tempdir().unwrap();
+        assert_eq!(default(project.path()), b"{}");
+        assert!(find(project.path(), "timer").unwrap().starts_with(b"{"));
+        fs::create_dir(project.path().join(FOLDER)).unwrap();
+        fs::write(project.path().join("events/timer.json"), "1").unwrap();
+        assert_eq!(find(project.path(), "timer").unwrap(), b"1");
+        assert_eq!(find(project.path(), "events/timer.json").unwrap(), b"1");
+        assert_eq!(default(project.path()), b"1");
+        let error = find(project.path(), "cloud").unwrap_err().to_string();
+        assert!(error.contains("eventbridge.cloudaudit"), "{error}");
+    }
+}

@@ -1,0 +1,229 @@
+//! `firstbyte run` and `firstbyte invoke` as a person types them.
+
+mod common;
+
+use common::{Lines, moody};
+use microimage::assemble::{Options, assemble};
+use microimage::context::FolderContext;
+use microimage::layout;
+use microimage::recipe::Recipe;
+use rustix::process::{Pid, Signal, kill_process};
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+use std::thread;
+use tempfile::TempDir;
+
+fn firstbyte(folder: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_firstbyte"));
+    // Whatever is left behind in its temporary folder is seen.
+    command.current_dir(folder).env("TMPDIR", folder.join("tmp")).stdin(Stdio::null());
+    command
+}
+
+fn home() -> TempDir {
+    let home = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    fs::create_dir(home.path().join("tmp")).unwrap();
+    home
+}
+
+/// An address where nobody listens.
+fn nowhere() -> String {
+    let free = TcpListener::bind("127.0.0.1:0").unwrap();
+    free.local_addr().unwrap().to_string()
+}
+
+#[track_caller]
+fn assert_nothing_left(home: &TempDir) {
+    let left: Vec<_> = fs::read_dir(home.path().join("tmp")).unwrap().collect();
+    assert!(left.is_empty(), "{left:?}");
+}
+
+struct Said {
+    code: Option<i32>,
+    out: String,
+    beside: String,
+}
+
+fn said(output: Output) -> Said {
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    Said { code: output.status.code(), out: text(output.stdout), beside: text(output.stderr) }
+}
+
+/// Invokes where nothing runs.
+fn alone(home: &TempDir, arguments: &[&str], stdin: &str) -> Said {
+    let mut command = firstbyte(home.path());
+    command.arg("invoke").args(arguments).args(["--address", &nowhere()]);
+    let mut child =
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
+    child.stdin.take().unwrap().write_all(stdin.as_bytes()).unwrap();
+    said(child.wait_with_output().unwrap())
+}
+
+/// A running `firstbyte run`.
+struct Running {
+    child: Child,
+    log: Lines,
+    notes: Lines,
+    address: String,
+}
+
+impl Running {
+    fn start(home: &TempDir, arguments: &[&str]) -> Running {
+        let mut command = firstbyte(home.path());
+        command.arg("run").args(arguments).args(["--address", "127.0.0.1:0"]);
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
+        let log = follow(child.stdout.take().unwrap());
+        let notes = follow(child.stderr.take().unwrap());
+        let line = notes.wait("http://", 1).remove(0);
+        let address = line.split("http://").nth(1).unwrap().split(": ").next().unwrap().to_owned();
+        Running { child, log, notes, address }
+    }
+
+    fn invoke(&self, home: &TempDir, arguments: &[&str]) -> Said {
+        let mut command = firstbyte(home.path());
+        said(command.arg("invoke").args(arguments).args(["--address", &self.address]).output().unwrap())
+    }
+
+    fn terminate(mut self) -> Option<i32> {
+        let pid = Pid::from_raw(self.child.id().cast_signed()).unwrap();
+        kill_process(pid, Signal::TERM).unwrap();
+        self.child.wait().unwrap().code()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill(); // it may have ended already, as the test wanted
+        let _ = self.child.wait();
+    }
+}
+
+fn follow(output: impl Read + Send + 'static) -> Lines {
+    let lines = Lines::default();
+    let mut to = lines.clone();
+    thread::spawn(move || {
+        BufReader::new(output).lines().map_while(Result::ok).for_each(|line| drop(to.write_all(line.as_bytes())));
+    });
+    lines
+}
+
+#[test]
+fn invoke_with_a_sample_works_at_once() {
+    let home = home();
+    let function = moody().display().to_string();
+    let said = alone(&home, &["timer", "--function", &function], "");
+    assert_eq!(said.code, Some(0), "{}", said.beside);
+    let expected = r#"{
+  "Type": "Timer",
+  "TriggerName": "EveryDay",
+  "Time": "2019-02-21T11:49:00Z",
+  "Message": "user define msg body"
+}
+"#;
+    assert_eq!(said.out, expected);
+    assert!(said.beside.contains("START RequestId:") && said.beside.contains("\n200, "), "{}", said.beside);
+    assert!(said.beside.contains("cold start"), "{}", said.beside);
+    assert_nothing_left(&home);
+}
+
+#[test]
+fn a_failure_is_told_and_is_the_exit_code() {
+    let home = home();
+    let function = moody().display().to_string();
+    let failed = alone(&home, &["-", "--function", &function], r#"{"do":"fail"}"#);
+    assert_eq!((failed.code, failed.out.as_str()), (Some(1), "{\n  \"errorMessage\": \"moody\"\n}\n"));
+    assert!(failed.beside.contains("\n430 the function answered with a failure: HTTP 500, "), "{}", failed.beside);
+    let silent = alone(&home, &["--function", &function, "--init-timeout", "0.3", "--env", "MOODY=silent"], "");
+    assert_eq!(silent.code, Some(1));
+    assert!(silent.beside.contains("446 The request timed out in 300ms.Please confirm"), "{}", silent.beside);
+    assert_nothing_left(&home);
+}
+
+#[test]
+fn what_is_not_understood_is_said() {
+    let home = home();
+    let unknown = alone(&home, &["cloudaudit"], "");
+    assert_eq!(unknown.code, Some(1));
+    assert!(unknown.beside.contains("did you mean eventbridge.cloudaudit?"), "{}", unknown.beside);
+    assert_eq!(alone(&home, &["--web", "GET"], "").code, Some(2));
+    let memory = alone(&home, &["--function", &moody().display().to_string(), "--memory", "100"], "");
+    assert!(memory.beside.contains("the memory in MB is 100"), "{}", memory.beside);
+    let list = alone(&home, &["--list"], "");
+    assert!(list.out.lines().any(|line| line.starts_with("timer ")), "{}", list.out);
+}
+
+#[test]
+fn a_function_that_runs_is_invoked_warm_and_ends_without_a_trace() {
+    let home = home();
+    fs::create_dir(home.path().join("events")).unwrap();
+    fs::write(home.path().join("events/mine.json"), r#"{"do":"pid"}"#).unwrap();
+    let running = Running::start(&home, &[&moody().display().to_string(), "--no-sandbox", "--retry-interval", "0.02"]);
+    let said = running.invoke(&home, &[]);
+    assert!(said.beside.contains(", warm, "), "{}", said.beside);
+    let process = format!("/proc/{}", said.out.trim());
+    assert!(Path::new(&process).exists());
+    let shown = running.invoke(&home, &["mine", "--headers"]);
+    assert!(
+        shown.beside.contains("  X-Scf-Request-Id: ") && shown.beside.contains("  :status: 200"),
+        "{}",
+        shown.beside
+    );
+    let web = running.invoke(&home, &["--web", "GET", "/"]);
+    assert!(web.code == Some(1) && web.beside.contains("of type `event`"), "{}", web.beside);
+    fs::write(home.path().join("fails.json"), r#"{"do":"fail"}"#).unwrap();
+    let later = running.invoke(&home, &["fails.json", "--async"]);
+    assert!(later.code == Some(0) && later.beside.starts_with("202, taken, request "), "{}", later.beside);
+    running.notes.wait("given up after 2 retries", 1);
+    assert_eq!(running.log.wait("START", 5).len(), 5);
+    assert_eq!(running.terminate(), Some(0));
+    assert!(!Path::new(&process).exists(), "the instance has ended");
+    assert_nothing_left(&home);
+}
+
+#[test]
+fn function_toml_says_what_no_flag_says() {
+    let home = home();
+    fs::write(
+        home.path().join("function.toml"),
+        "type = \"web\"\nregion = \"ap-beijing\"\nimage = \"ccr.ccs.tencentyun.com/a/b:c\"\nmemory_mb = 256\ntimeout_s = 9\n\n[environment]\nA = \"file\"\nB = \"file\"\n",
+    )
+    .unwrap();
+    let running = Running::start(&home, &[&moody().display().to_string(), "--timeout", "8", "--env", "A=flag"]);
+    running.notes.wait("type web, 256 MB, 8 s", 1);
+    let env = running.invoke(&home, &["--web", "GET", "/env"]).out;
+    for line in ["A=flag", "B=file", "TENCENTCLOUD_REGION=ap-beijing"] {
+        assert!(env.lines().any(|have| have == line), "no `{line}` in {env}");
+    }
+    assert_eq!(running.terminate(), Some(0));
+}
+
+#[test]
+fn an_image_is_run_as_it_is() {
+    let home = home();
+    let root = home.path().join("context");
+    fs::create_dir(&root).unwrap();
+    fs::copy(moody(), root.join("app")).unwrap();
+    let recipe = "FROM scratch\nCOPY app /bin/app\nENV FROM_IMAGE=yes\nUSER 65532:65532\nENTRYPOINT [\"/bin/app\"]\n";
+    let context = FolderContext::open(&root).unwrap();
+    let built = assemble(&Recipe::parse(recipe).unwrap(), &context, &Options::default()).unwrap();
+    layout::write(&built.image, &home.path().join("target/image/oci")).unwrap();
+    for flags in [&["--image"][..], &["--image", "--no-sandbox"]] {
+        let said = alone(&home, &[&["-"], flags].concat(), r#"{"do":"env"}"#);
+        assert!(said.out.contains("FROM_IMAGE=yes\n"), "{}{}", said.out, said.beside);
+    }
+    assert_nothing_left(&home);
+}
+
+/// The way of a new project: its folder, its function, one of its events. Cargo builds it with all that it depends on.
+#[test]
+fn the_templates_function_answers_its_sample() {
+    let template = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../template");
+    let mut command = firstbyte(&template);
+    command.env("TMPDIR", env!("CARGO_TARGET_TMPDIR")).args(["invoke", "timer", "--address", &nowhere()]);
+    let said = said(command.output().unwrap());
+    assert_eq!(said.out, "{\n  \"message\": \"EveryDay fired at 2019-02-21T11:49:00Z\"\n}\n", "{}", said.beside);
+    assert_eq!(said.code, Some(0));
+}

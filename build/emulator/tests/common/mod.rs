@@ -1,0 +1,165 @@
+//! What the emulator's tests share: the moody function, and a platform whose lines can be waited for.
+
+#![allow(dead_code)] // each test file uses a part
+
+use emulator::config::Config;
+use emulator::instance::{Host, Walls};
+use emulator::invoke::{Outcome, Platform};
+use emulator::journal::Journal;
+use emulator::program::Source;
+use emulator::wire::Request;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::{Arc, Condvar, Mutex, OnceLock};
+use std::time::{Duration, Instant};
+
+/// Nothing that a test waits for takes this long.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+/// The target of functions.
+pub const TARGET: &str = "x86_64-unknown-linux-musl";
+/// The moody function's source.
+pub const MOODY: &str = include_str!("../programs/moody.rs");
+
+/// The moody function's static ELF, compiled once a process.
+pub fn moody() -> &'static Path {
+    static MOODY: OnceLock<PathBuf> = OnceLock::new();
+    MOODY.get_or_init(|| {
+        let elf = Path::new(env!("CARGO_TARGET_TMPDIR")).join("moody");
+        // Several test processes may be at it; each gets a whole file.
+        let whole = elf.with_extension(std::process::id().to_string());
+        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/programs/moody.rs");
+        let status = Command::new("rustc")
+            .args(["--edition=2024", "-Copt-level=1", "-Clinker=rust-lld", "--target", TARGET, "-o"])
+            .arg(&whole)
+            .arg(source)
+            .status()
+            .expect("rustc runs: it built this test");
+        assert!(status.success(), "the moody function does not compile; `build/setup` installs what it needs");
+        std::fs::rename(&whole, &elf).expect("the folder is ours");
+        elf
+    })
+}
+
+/// Short times, so that no test waits long.
+pub fn config() -> Config {
+    Config {
+        timeout: Duration::from_secs(3),
+        init_timeout: Duration::from_secs(10),
+        memory_mib: 64,
+        idle: Duration::from_secs(60),
+        retry_interval: Duration::from_millis(20),
+        ..Config::default()
+    }
+}
+
+/// A platform in front of the moody function.
+pub struct Stage {
+    pub platform: Arc<Platform>,
+    pub log: Lines,
+    pub notes: Lines,
+}
+
+impl Stage {
+    /// `sandbox`: behind walls, where this machine has them.
+    #[track_caller]
+    pub fn new(config: Config, sandbox: bool) -> Stage {
+        Stage::of(config, sandbox, &Source::Elf(moody().into()))
+    }
+
+    #[track_caller]
+    pub fn of(config: Config, sandbox: bool, source: &Source) -> Stage {
+        let (log, notes) = (Lines::default(), Lines::default());
+        let journal = Arc::new(Journal::new(Box::new(log.clone()), Box::new(notes.clone())));
+        let host = Host::new(env!("CARGO_BIN_EXE_firstbyte").as_ref(), sandbox, journal.clone()).expect("the helper");
+        let program = source.prepare().expect("the program is prepared");
+        let platform = Platform::new(config, host, program, journal).expect("a configuration that the platform takes");
+        Stage { platform, log, notes }
+    }
+
+    /// Invokes with an order: as an event, or as a Web function's path.
+    pub fn tell(&self, order: &str) -> Outcome {
+        self.platform.invoke(event(order))
+    }
+
+    /// What it answered.
+    #[track_caller]
+    pub fn ask(&self, order: &str) -> String {
+        let outcome = self.tell(order);
+        assert_eq!(outcome.verdict.status(), 200, "{order}: {:?}", outcome.verdict);
+        text(&outcome)
+    }
+
+    /// Whether there are walls here; says so if not.
+    pub fn has_walls(&self) -> bool {
+        let has = self.platform.pool().walls() != Walls::Process;
+        if !has {
+            eprintln!("skipped: no namespaces here: {:?}", self.notes.all());
+        }
+        has
+    }
+}
+
+impl Drop for Stage {
+    fn drop(&mut self) {
+        self.platform.close();
+    }
+}
+
+/// An event with an order.
+pub fn event(order: &str) -> Request {
+    let body = format!("{{\"do\":\"{order}\"}}").into_bytes();
+    Request { method: "POST".into(), target: "/".into(), headers: Vec::new(), body }
+}
+
+/// A Web function's request with an order.
+pub fn get(path: &str) -> Request {
+    Request { method: "GET".into(), target: path.into(), ..Request::default() }
+}
+
+/// The reply's body.
+#[track_caller]
+pub fn text(outcome: &Outcome) -> String {
+    String::from_utf8(outcome.reply.as_ref().expect("a reply").body.clone()).expect("text")
+}
+
+/// Lines that somebody writes.
+#[derive(Clone, Default)]
+pub struct Lines(Arc<(Mutex<Vec<String>>, Condvar)>);
+
+impl Lines {
+    pub fn all(&self) -> Vec<String> {
+        self.0.0.lock().unwrap().clone()
+    }
+
+    /// Waits until `count` lines hold `text`.
+    #[track_caller]
+    pub fn wait(&self, text: &str, count: usize) -> Vec<String> {
+        let (lines, changed) = &*self.0;
+        let started = Instant::now();
+        let mut all = lines.lock().unwrap();
+        loop {
+            let found: Vec<_> = all.iter().filter(|line| line.contains(text)).cloned().collect();
+            if found.len() >= count {
+                return found;
+            }
+            let left = PATIENCE.saturating_sub(started.elapsed());
+            assert!(!left.is_zero(), "{count} lines with `{text}` never came; there are {all:#?}");
+            all = changed.wait_timeout(all, left).unwrap().0;
+        }
+    }
+}
+
+impl Write for Lines {
+    /// The journal writes whole lines.
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let text = String::from_utf8_lossy(bytes);
+        self.0.0.lock().unwrap().extend(text.lines().map(str::to_owned));
+        self.0.1.notify_all();
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}

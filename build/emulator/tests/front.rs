@@ -1,0 +1,114 @@
+//! The front over a socket, with the bytes that clients send.
+
+mod common;
+
+use common::{PATIENCE, Stage, config};
+use emulator::config::{Config, Mode};
+use emulator::front::{Front, OUTCOME, Told};
+use emulator::wire::{Reply, field};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+
+fn open(mode: Mode) -> (Stage, Front) {
+    let stage = Stage::new(Config { mode, ..config() }, true);
+    let front = Front::open("127.0.0.1:0".parse().unwrap(), stage.platform.clone()).unwrap();
+    (stage, front)
+}
+
+struct Client(BufReader<TcpStream>);
+
+impl Client {
+    fn new(front: &Front) -> Client {
+        let stream = TcpStream::connect(front.address()).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        Client(BufReader::new(stream))
+    }
+
+    fn send(&mut self, bytes: &str) -> &mut Client {
+        self.0.get_mut().write_all(bytes.as_bytes()).unwrap();
+        self
+    }
+
+    #[track_caller]
+    fn reply(&mut self, method: &str) -> Reply {
+        Reply::read(&mut self.0, method).expect("a reply").0
+    }
+}
+
+fn told(reply: &Reply) -> Told {
+    serde_json::from_str(field(&reply.headers, OUTCOME).expect("what became of it")).unwrap()
+}
+
+#[test]
+fn a_callers_connection_is_kept_and_each_reply_says_what_became_of_it() {
+    let (_stage, front) = open(Mode::Event);
+    let mut client = Client::new(&front);
+    let event = "POST /any/path HTTP/1.1\r\nHost: x\r\nContent-Length: 15\r\n\r\n{\"do\":\"count\"}\n";
+    let first = client.send(event).reply("POST");
+    let second = client.send(event).reply("POST");
+    assert_eq!((first.body, second.body.as_slice()), (b"1".to_vec(), &b"2"[..]));
+    let told = told(&second);
+    assert_eq!((told.status, told.message, told.cold), (200, None, None));
+    assert!(told.duration_us > 0 && told.memory_bytes > 0 && told.memory_limit_bytes == 64 << 20);
+}
+
+#[test]
+fn a_failure_has_the_platforms_number_and_body() {
+    let (_stage, front) = open(Mode::Event);
+    let reply =
+        Client::new(&front).send("POST / HTTP/1.1\r\nContent-Length: 15\r\n\r\n{\"do\":\"exit 5\"}").reply("POST");
+    assert_eq!(reply.status, 439);
+    let body = r#"{"errorCode":-1,"errorMessage":"the user process exited while running: it exited with code 5","statusCode":439}"#;
+    assert_eq!(String::from_utf8(reply.body).unwrap(), body);
+}
+
+#[test]
+fn an_event_function_takes_nothing_but_events() {
+    let (stage, front) = open(Mode::Event);
+    let mut client = Client::new(&front);
+    assert_eq!(client.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n").reply("GET").status, 405);
+    assert_eq!(
+        client.send("POST / HTTP/1.1\r\nFirstbyte-Mode: web\r\nContent-Length: 2\r\n\r\n{}").reply("POST").status,
+        409
+    );
+    let big = format!("POST / HTTP/1.1\r\nContent-Length: {}\r\n\r\n", (6 << 20) + 1);
+    let refused = client.send(&big).reply("POST");
+    assert_eq!((refused.status, told(&refused).status), (406, 406));
+    assert_eq!(Client::new(&front).send("no HTTP\r\n\r\n").reply("POST").status, 400);
+    assert_eq!(stage.platform.pool().instances(), 0, "for none of them an instance was started");
+}
+
+#[test]
+fn a_client_that_waits_before_it_sends_its_body_is_told_to_go_on() {
+    let (_stage, front) = open(Mode::Event);
+    let mut client = Client::new(&front);
+    client.send("POST / HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n");
+    let mut line = String::new();
+    client.0.read_line(&mut line).unwrap();
+    assert_eq!(line, "HTTP/1.1 100 Continue\r\n");
+    client.0.read_line(&mut line).unwrap();
+    assert_eq!(client.send("{}").reply("POST").body, b"{}");
+}
+
+#[test]
+fn a_web_functions_head_and_errors_reach_the_client_as_they_are() {
+    let (_stage, front) = open(Mode::Web);
+    let mut client = Client::new(&front);
+    let head = client.send("HEAD /bodiless/7 HTTP/1.1\r\nHost: x\r\n\r\n").reply("HEAD");
+    assert_eq!((head.status, field(&head.headers, "content-length")), (200, Some("7")));
+    let failed = client.send("GET /fail HTTP/1.1\r\nHost: x\r\n\r\n").reply("GET");
+    assert_eq!((failed.status, told(&failed).status), (500, 200));
+    let chunked = "PUT /request HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n";
+    let got = String::from_utf8(client.send(chunked).reply("PUT").body).unwrap();
+    assert!(got.ends_with("Content-Length: 3\r\n\r\nabc") && !got.contains("chunked"), "{got}");
+}
+
+#[test]
+fn a_closed_front_lets_idle_callers_go() {
+    let (_stage, front) = open(Mode::Event);
+    let mut client = Client::new(&front);
+    assert_eq!(client.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n").reply("GET").status, 405);
+    drop(front);
+    let mut rest = Vec::new();
+    assert_eq!(client.0.read_to_end(&mut rest).unwrap(), 0);
+}

@@ -1,0 +1,188 @@
+//! Instances: when one is started, what it sees, when it is ended; and the queue of what nobody waits for.
+
+mod common;
+
+use common::{PATIENCE, Stage, config, event, get, text};
+use emulator::config::{Config, Mode};
+use emulator::verdict::Verdict;
+use std::time::Duration;
+
+#[test]
+fn the_first_request_is_cold_and_the_second_warm() {
+    let stage = Stage::new(config(), true);
+    let first = stage.tell("count");
+    let cold = first.cold.expect("the first starts an instance");
+    assert!(cold.pull > Duration::ZERO && cold.runtime > Duration::ZERO, "{cold:?}");
+    let second = stage.tell("count");
+    assert!(second.cold.is_none());
+    assert_eq!((text(&first), text(&second)), ("1".into(), "2".into()));
+    assert!(second.ran.memory_bytes > 0);
+    let lines = stage.log.wait("Duration:", 2);
+    let printed = stage.log.wait("moody starts", 1);
+    assert_eq!(printed, ["moody starts"], "what the function prints is in the log");
+    let (a, b) = (&first.request_id, &second.request_id);
+    assert!(lines[0].starts_with(&format!("Report RequestId:{a} Duration:")), "{lines:?}");
+    let shape: Vec<String> = stage
+        .log
+        .all()
+        .iter()
+        .filter(|line| *line != "moody starts")
+        .map(|line| line.split(['(', '"']).next().unwrap().replace(a, "a").replace(b, "b"))
+        .map(|line| line.split(" Duration:").next().unwrap().split(" Coldstart:").next().unwrap().to_owned())
+        .collect();
+    let expected = [
+        "START RequestId:a",
+        "Init Report RequestId: a",
+        "Response RequestId:a RetMsg:",
+        "END RequestId:a",
+        "Report RequestId:a",
+        "START RequestId:b",
+        "Response RequestId:b RetMsg:",
+        "END RequestId:b",
+        "Report RequestId:b",
+    ];
+    assert_eq!(shape, expected);
+}
+
+#[test]
+fn connections_that_the_function_closes_are_replaced() {
+    let stage = Stage::new(config(), true);
+    for order in ["close", "close", "drop", "version", "drop", "close", "hang-up", "close", "version"] {
+        let status = stage.tell(order).verdict.status();
+        assert_eq!(status, if order == "hang-up" { 443 } else { 200 }, "{order}");
+    }
+    // A connection that is closed just when the next request is sent: under load one in some hundred was answered 443.
+    for nth in 0..400 {
+        assert_eq!(stage.tell("drop").verdict.status(), 200, "{nth}");
+    }
+    assert_eq!(stage.ask("count"), (9 + 400 + 1).to_string(), "no request was sent twice, none was lost");
+    assert_eq!(stage.log.wait("Init Report", 1).len(), 1, "one instance answered all of them");
+}
+
+#[test]
+fn an_instance_sees_what_the_platform_documents() {
+    let environment = vec![("GREETING".to_owned(), "hello".to_owned())];
+    let stage = Stage::new(Config { environment, role: true, ..config() }, true);
+    let env = stage.ask("env");
+    for line in [
+        "TENCENTCLOUD_RUNENV=SCF",
+        "USER_CODE_ROOT=/var/user/",
+        "USER=qcloud",
+        "SCF_FUNCTIONNAME=function",
+        "SCF_FUNCTIONVERSION=$LATEST",
+        "TENCENTCLOUD_REGION=ap-guangzhou",
+        "TENCENTCLOUD_APPID=1250000000",
+        "TENCENTCLOUD_UIN=100000000000",
+        "GREETING=hello",
+    ] {
+        assert!(env.lines().any(|have| have == line), "no `{line}` in {env}");
+    }
+    assert!(!env.contains("CARGO"), "this machine's environment is not an instance's: {env}");
+    let request = stage.ask("request");
+    assert!(request.starts_with("POST /event-invoke HTTP/1.1\r\n"), "{request}");
+    for line in ["X-Scf-Memory: 64", "X-Scf-Timeout: 3", "X-Scf-Secret-Key: EXAMPLE-KEY", "X-Scf-Name: function"] {
+        assert!(request.lines().any(|have| have == line), "no `{line}` in {request}");
+    }
+    assert!(!request.contains("X-Scf-Trigger-Src"), "{request}");
+    let mut timer = event("request");
+    timer.body = b"{\"Type\":\"Timer\",\"do\":\"request\"}".to_vec();
+    assert!(text(&stage.platform.invoke(timer)).contains("\r\nX-Scf-Trigger-Src: Timer\r\n"));
+    if stage.has_walls() {
+        assert_eq!(stage.ask("write /tmp/x"), "written");
+        assert!(stage.ask("write /x").contains("Read-only file system"));
+    }
+}
+
+#[test]
+fn a_web_function_gets_the_request_as_it_is_and_the_platforms_own_fields() {
+    let stage = Stage::new(Config { mode: Mode::Web, ..config() }, true);
+    let mut request = get("/request?a=b");
+    request.method = "PUT".into();
+    request.body = b"body".to_vec();
+    let field = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+    request.headers = vec![field("Accept", "x/y"), field("x-scf-secret-key", "forged"), field("Connection", "close")];
+    let got = text(&stage.platform.invoke(request));
+    assert!(got.starts_with("PUT /request?a=b HTTP/1.1\r\n") && got.ends_with("\r\n\r\nbody"), "{got}");
+    assert!(got.contains("Accept: x/y\r\n") && got.contains("X-Scf-Request-Id: "), "{got}");
+    assert!(!got.contains("forged") && !got.to_ascii_lowercase().contains("connection:"), "{got}");
+}
+
+#[test]
+fn each_request_at_once_has_an_instance_of_its_own_up_to_the_most() {
+    let stage = Stage::new(Config { max_instances: 2, ..config() }, true);
+    std::thread::scope(|scope| {
+        let busy: Vec<_> = (0..2).map(|_| scope.spawn(|| stage.tell("sleep 1000"))).collect();
+        stage.log.wait("Init Report", 2);
+        assert_eq!(stage.tell("version").verdict, Verdict::ResourceLimitReached);
+        assert!(busy.into_iter().all(|one| one.join().unwrap().verdict == Verdict::Success));
+    });
+    assert_eq!(stage.platform.pool().instances(), 2);
+    assert!(stage.tell("version").cold.is_none());
+}
+
+#[test]
+fn one_instance_takes_as_many_requests_as_it_is_configured_for() {
+    let stage = Stage::new(Config { mode: Mode::Web, concurrency: 70, ..config() }, true);
+    assert_eq!(stage.platform.invoke(get("/version")).verdict, Verdict::Success);
+    std::thread::scope(|scope| {
+        let all: Vec<_> = (0..70).map(|_| scope.spawn(|| stage.platform.invoke(get("/sleep/300")).verdict)).collect();
+        assert!(all.into_iter().all(|one| one.join().unwrap() == Verdict::Success));
+    });
+    assert_eq!(stage.platform.pool().instances(), 1);
+    assert_eq!(text(&stage.platform.invoke(get("/count"))), "72");
+}
+
+#[test]
+fn an_idle_instance_is_ended_and_the_next_request_is_cold() {
+    for sandbox in [true, false] {
+        let stage = Stage::new(Config { idle: Duration::from_millis(200), ..config() }, sandbox);
+        stage.ask("version");
+        let pid = stage.platform.pool().pids()[0];
+        assert!(stage.platform.pool().wait_instances(0, PATIENCE));
+        stage.notes.wait("idle for 0.2 s", 1);
+        assert!(stage.tell("version").cold.is_some());
+        assert_ne!(stage.platform.pool().pids(), [pid]);
+    }
+}
+
+#[test]
+fn provisioned_instances_are_there_before_the_first_request_and_stay() {
+    let stage = Stage::new(Config { provisioned: 2, idle: Duration::from_millis(100), ..config() }, true);
+    assert!(stage.platform.pool().wait_instances(2, PATIENCE));
+    assert_eq!(stage.log.wait("Provisioned Report RequestId: ", 2).len(), 2);
+    assert!(stage.tell("version").cold.is_none());
+    assert_eq!(stage.tell("exit 0").verdict.status(), 439);
+    assert!(stage.platform.pool().wait_instances(2, PATIENCE), "one takes the place of the one that ended");
+    stage.log.wait("Provisioned Report RequestId: ", 3);
+    // More than are provisioned come and go.
+    std::thread::scope(|scope| {
+        for _ in 0..3 {
+            scope.spawn(|| stage.ask("sleep 300"));
+        }
+    });
+    assert!(stage.platform.pool().wait_instances(2, PATIENCE));
+    let extra = stage.log.wait("Init Report", 1).len();
+    assert_eq!(stage.notes.wait("idle for 0.1 s", extra).len(), extra, "only what came on top is ended");
+    assert_eq!(stage.log.wait("Provisioned Report", 3).len(), 3);
+}
+
+#[test]
+fn an_asynchronous_event_is_tried_three_times_under_one_id() {
+    let stage = Stage::new(config(), true);
+    let id = stage.platform.send(event("fail")).unwrap();
+    stage.notes.wait("given up after 2 retries", 1);
+    let starts = stage.log.wait("START", 3);
+    assert_eq!(starts, vec![format!("START RequestId:{id}"); 3]);
+    let id = stage.platform.send(event("version")).unwrap();
+    stage.log.wait(&format!("END RequestId:{id}"), 1);
+    assert_eq!(stage.notes.wait(&id, 0).len(), 0, "a success is not tried again");
+}
+
+#[test]
+fn an_asynchronous_event_outlives_an_instance_that_it_ends() {
+    let stage = Stage::new(Config { max_instances: 1, ..config() }, true);
+    let id = stage.platform.send(event("exit 1")).unwrap();
+    stage.notes.wait("given up after 2 retries", 1);
+    assert_eq!(stage.log.wait(&format!("ERROR RequestId:{id}"), 3).len(), 3);
+    assert_eq!(stage.log.wait("Init Report", 3).len(), 3, "each try had an instance");
+}

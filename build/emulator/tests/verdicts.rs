@@ -1,0 +1,159 @@
+//! Every way in which an invocation fails has the platform's number and words, behind walls and without.
+
+mod common;
+
+use common::{Stage, config, event, get, text};
+use emulator::config::{Config, Mode};
+use emulator::program::Source;
+use emulator::verdict::Verdict;
+use emulator::wire::Request;
+use std::time::Duration;
+
+/// The order, the platform's number, part of its words, and whether the instance is gone afterwards.
+const FAULTS: [(&str, u16, &str, bool); 7] = [
+    ("sleep 20000", 433, "timed out after 3 seconds", true),
+    ("eat 200", 434, "MemoryLimitReached", true),
+    ("exit 3", 439, "exited with code 3", true),
+    ("fail", 430, "HTTP 500", false),
+    ("reply 6291457", 407, "6 MB", false),
+    ("garbage", 443, "no HTTP", false),
+    ("hang-up", 443, "closed without a reply", false),
+];
+
+fn every_fault_has_its_number(sandbox: bool) {
+    let stage = Stage::new(config(), sandbox);
+    for (order, status, words, is_gone) in FAULTS {
+        let before = stage.ask("pid");
+        let pids = stage.platform.pool().pids();
+        let outcome = stage.tell(order);
+        let message = outcome.verdict.message().unwrap_or_default();
+        assert_eq!(outcome.verdict.status(), status, "{order}: {message}");
+        assert!(message.contains(words), "{order}: {message}");
+        let used_mib = outcome.ran.memory_bytes >> 20;
+        assert!(status != 434 || (60..120).contains(&used_mib), "{order}: {used_mib} MiB of 64");
+        let next = stage.tell("pid");
+        assert_eq!(next.cold.is_some(), is_gone, "{order}: the next request's instance");
+        assert_eq!(stage.platform.pool().pids() != pids, is_gone, "{order}: {before}");
+        let line = format!("\"statusCode\":{status}}}");
+        if status != 430 {
+            let errors = stage.log.wait(&line, 1);
+            assert!(errors[0].starts_with("ERROR RequestId:"), "{errors:?}");
+        }
+    }
+}
+
+#[test]
+fn every_fault_has_its_number_behind_walls() {
+    every_fault_has_its_number(true);
+}
+
+#[test]
+fn every_fault_has_its_number_in_a_plain_process() {
+    every_fault_has_its_number(false);
+}
+
+#[test]
+fn a_failure_that_the_function_reports_reaches_the_caller_as_it_is() {
+    let stage = Stage::new(config(), true);
+    let outcome = stage.tell("fail");
+    assert_eq!(outcome.verdict, Verdict::UserCodeException(500));
+    assert_eq!(text(&outcome), "{\"errorMessage\":\"moody\"}");
+    stage.log.wait("RetMsg:\"{\\\"errorMessage\\\":\\\"moody\\\"}\"", 1);
+}
+
+#[test]
+fn refuses_events_that_the_platform_refuses() {
+    let stage = Stage::new(config(), true);
+    let with = |body: Vec<u8>| Request { body, ..event("") };
+    let big = |bytes: usize| with([b"\"", "x".repeat(bytes - 2).as_bytes(), b"\""].concat());
+    assert_eq!(stage.platform.invoke(with(b"{no".to_vec())).verdict, Verdict::NoJson);
+    assert_eq!(stage.platform.invoke(big((6 << 20) + 1)).verdict, Verdict::EventTooBig);
+    assert_eq!(stage.platform.invoke(big(6 << 20)).verdict, Verdict::Success);
+    assert_eq!(stage.platform.send(big((128 << 10) + 1)), Err(Verdict::EventTooBig));
+    assert_eq!(stage.log.wait("START", 1).len(), 1, "a refused event starts nothing");
+}
+
+#[test]
+fn a_web_functions_reply_has_a_small_head() {
+    let stage = Stage::new(Config { mode: Mode::Web, ..config() }, true);
+    assert_eq!(stage.platform.invoke(get("/head/3000")).verdict, Verdict::Success);
+    assert_eq!(stage.platform.invoke(get("/head/4096")).verdict.status(), 407);
+    assert_eq!(
+        stage.platform.invoke(get("/fail")).verdict,
+        Verdict::Success,
+        "a status is the Web function's own affair"
+    );
+}
+
+/// What the function does before it listens, the number, the words.
+fn a_start_that_fails(mood: &str, init_timeout: Duration, memory_mib: u64, sandbox: bool) -> (Stage, Verdict) {
+    let environment = vec![("MOODY".to_owned(), mood.to_owned())];
+    let stage = Stage::new(Config { environment, init_timeout, memory_mib, ..config() }, sandbox);
+    let outcome = stage.tell("version");
+    assert!(outcome.reply.is_none() && outcome.cold.is_none());
+    (stage, outcome.verdict)
+}
+
+#[test]
+fn a_function_that_does_not_start_has_its_number() {
+    let (short, long) = (Duration::from_millis(300), Duration::from_secs(10));
+    for sandbox in [true, false] {
+        let (_, verdict) = a_start_that_fails("silent", short, 64, sandbox);
+        assert_eq!(verdict, Verdict::PortBindingFailed(short));
+        let (_, verdict) = a_start_that_fails("exit 7", long, 64, sandbox);
+        assert_eq!(verdict, Verdict::ContainerExited("exited with code 7".into()));
+        let (_, verdict) = a_start_that_fails("eat 200", long, 64, sandbox);
+        assert_eq!(verdict, Verdict::MemoryLimitReached);
+    }
+}
+
+#[test]
+fn a_function_that_listens_on_loopback_only_is_not_reached_and_told_why() {
+    let (stage, verdict) = a_start_that_fails("local", Duration::from_millis(300), 64, true);
+    if stage.has_walls() {
+        assert_eq!(verdict.status(), 446);
+        stage.notes.wait("127.0.0.1 only", 1);
+    }
+}
+
+#[test]
+fn what_is_no_program_does_not_start() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("app");
+    std::fs::write(&path, "no program\n").unwrap();
+    for sandbox in [true, false] {
+        let stage = Stage::of(config(), sandbox, &Source::Elf(path.clone()));
+        let outcome = stage.tell("version");
+        assert_eq!(outcome.verdict.status(), 445, "{:?}", outcome.verdict);
+    }
+}
+
+#[test]
+fn a_timeout_among_several_requests_ends_only_its_own() {
+    let several = Config { mode: Mode::Web, concurrency: 3, timeout: Duration::from_millis(600), ..config() };
+    let stage = Stage::new(several, true);
+    assert_eq!(stage.platform.invoke(get("/version")).verdict, Verdict::Success);
+    let pids = stage.platform.pool().pids();
+    std::thread::scope(|scope| {
+        let slow = scope.spawn(|| stage.platform.invoke(get("/sleep/20000")).verdict);
+        let fast = scope.spawn(|| stage.platform.invoke(get("/sleep/300")).verdict);
+        assert_eq!(fast.join().unwrap(), Verdict::Success);
+        assert_eq!(slow.join().unwrap().status(), 433);
+    });
+    assert_eq!(stage.platform.invoke(get("/version")).verdict, Verdict::Success);
+    assert_eq!(stage.platform.pool().pids(), pids);
+}
+
+#[test]
+fn too_much_memory_ends_all_that_is_in_flight() {
+    for sandbox in [true, false] {
+        let stage = Stage::new(Config { mode: Mode::Web, concurrency: 3, ..config() }, sandbox);
+        assert_eq!(stage.platform.invoke(get("/version")).verdict, Verdict::Success);
+        std::thread::scope(|scope| {
+            let other = scope.spawn(|| stage.platform.invoke(get("/sleep/20000")).verdict);
+            stage.log.wait("START", 2);
+            assert_eq!(stage.platform.invoke(get("/eat/200")).verdict, Verdict::MemoryLimitReached);
+            assert_eq!(other.join().unwrap(), Verdict::MemoryLimitReached);
+        });
+    }
+}

@@ -1,0 +1,107 @@
+//! A package that is edited while it is being called: its next version takes over and nobody is turned away.
+
+mod common;
+
+use common::{MOODY, PATIENCE, Stage, config};
+use emulator::config::Config;
+use emulator::front::Front;
+use emulator::program::Source;
+use emulator::watch::{Swap, Watch};
+use emulator::wire::{Reply, Request};
+use microimage::cargo::{Cargo, Profile};
+use std::fs;
+use std::io::BufReader;
+use std::net::{SocketAddr, TcpStream};
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc;
+use std::thread;
+
+/// A package without dependencies that holds the moody function.
+fn package(folder: &Path) -> Source {
+    let manifest = "[package]\nname = \"edited\"\nedition = \"2024\"\n\n[workspace]\n";
+    fs::create_dir_all(folder.join("src")).unwrap();
+    fs::create_dir_all(folder.join(".cargo")).unwrap();
+    fs::write(folder.join("Cargo.toml"), manifest).unwrap();
+    fs::write(folder.join(".cargo/config.toml"), include_str!("../../../template/.cargo/config.toml")).unwrap();
+    fs::write(folder.join("src/main.rs"), MOODY).unwrap();
+    let home = std::env::var_os("CARGO_HOME").map(Into::into).or_else(|| Some(std::env::home_dir()?.join(".cargo")));
+    let cargo = Cargo { program: env!("CARGO").into(), home: home.expect("cargo has a home") };
+    Source::find(None, folder, &cargo, Profile::Dev).expect("the package is found")
+}
+
+/// As a caller from outside: a new connection, a whole reply.
+fn post(address: SocketAddr, order: &str) -> Reply {
+    let stream = TcpStream::connect(address).expect("the front is open");
+    let request = Request { target: "/".into(), ..common::event(order) };
+    request.write(&mut &stream).expect("the front reads");
+    Reply::read(&mut BufReader::new(&stream), "POST").expect("the front answers").0
+}
+
+/// Ends the caller when it is dropped.
+struct Stop<'a>(&'a AtomicBool);
+
+impl Drop for Stop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+#[test]
+fn an_edited_package_is_swapped_in_without_dropping_a_request() {
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let source = package(folder.path());
+    let main = folder.path().join("src/main.rs");
+    let stage = Stage::of(Config { max_instances: 4, ..config() }, true, &source);
+    let pool = stage.platform.pool().clone();
+    let mut watch = Watch::start(&pool.program()).unwrap();
+    let front = Front::open("127.0.0.1:0".parse().unwrap(), stage.platform.clone()).unwrap();
+    let address = front.address();
+
+    let stop = AtomicBool::new(false);
+    let stopped = &stop;
+    thread::scope(|scope| {
+        // A test that fails must end, too.
+        let stop = Stop(stopped);
+        let (first, ready) = mpsc::channel();
+        let caller = scope.spawn(move || {
+            let mut replies = Vec::new();
+            while !stopped.load(Ordering::Relaxed) {
+                let reply = post(address, "version");
+                replies.push((reply.status, String::from_utf8_lossy(&reply.body).into_owned()));
+                let _ = first.send(());
+            }
+            replies
+        });
+        ready.recv().unwrap();
+        fs::write(&main, MOODY.replacen("\"one\"", "\"two\"", 1)).unwrap();
+        assert_eq!(watch.wait(PATIENCE).as_ref(), Some(&main));
+        let slow = scope.spawn(move || post(address, "sleep 2500"));
+        stage.log.wait("Init Report", 2); // the slow request has an instance of the old version
+        let old = pool.pids();
+        let swap = watch.swap(&source, &pool);
+        assert!(matches!(swap, Swap::Done(_)), "{swap:?}");
+        assert_eq!(post(address, "version").body, b"two");
+        assert_eq!(slow.join().unwrap().status, 200, "what was in flight is finished by the old version");
+        drop(stop);
+        let replies = caller.join().unwrap();
+        assert!(replies.iter().all(|(status, _)| *status == 200), "{replies:?}");
+        let twos = replies.iter().filter(|(_, version)| version == "two").count();
+        let left = pool.pids();
+        assert!(old.iter().all(|pid| !left.contains(pid)), "of {old:?} something is left in {left:?}");
+        assert!(twos > 0 && replies[..replies.len() - twos].iter().all(|(_, version)| version == "one"), "{replies:?}");
+    });
+
+    fs::write(&main, "no Rust").unwrap();
+    assert!(watch.wait(PATIENCE).is_some());
+    assert!(matches!(watch.swap(&source, &pool), Swap::NotBuilt(_)));
+    fs::write(&main, "fn main() {}").unwrap();
+    assert!(watch.wait(PATIENCE).is_some());
+    let swap = watch.swap(&source, &pool);
+    assert!(matches!(&swap, Swap::NotStarted(verdict) if verdict.status() == 405), "{swap:?}");
+    assert_eq!(post(address, "version").body, b"two", "the version that runs stays until another can");
+    fs::write(&main, MOODY.replacen("\"one\"", "\"two\"", 1) + "// the same program\n").unwrap();
+    assert!(watch.wait(PATIENCE).is_some());
+    let swap = watch.swap(&source, &pool);
+    assert!(matches!(swap, Swap::Same), "{swap:?}");
+}
