@@ -1,9 +1,10 @@
 //! A function behind API Gateway or a function URL: its events become requests, and the reply becomes the integrated
 //! response. Deployed as a Web function, the same handler gets the requests themselves.
 
+#![cfg_attr(not(test), no_main)] // `firstbyte::main!` is the start; a test's harness has a main of its own
+
 use firstbyte::{App, Json, Request};
 use serde::Serialize;
-use std::process::ExitCode;
 
 #[derive(Serialize)]
 struct Answer {
@@ -19,9 +20,7 @@ fn app() -> App {
     App::new().get("/hello/{name}", hello).web(|_| "try /hello/Ann\n").event(|_| "no request\n").bridge()
 }
 
-fn main() -> ExitCode {
-    app().serve()
-}
+firstbyte::main!(app());
 
 #[cfg(test)]
 mod tests {

@@ -1,9 +1,10 @@
-//! A function that gets messages of a CKafka topic in batches: one typed handler, and a `main` that serves it.
+//! A function that gets messages of a CKafka topic in batches: one typed handler, and the program that serves it.
+
+#![cfg_attr(not(test), no_main)] // `firstbyte::main!` is the start; a test's harness has a main of its own
 
 use firstbyte::trigger::Ckafka;
 use firstbyte::{App, Event, Json, Result};
 use serde::Serialize;
-use std::process::ExitCode;
 
 #[derive(Serialize)]
 struct Answer {
@@ -22,9 +23,7 @@ fn app() -> App {
     App::new().event(on_messages)
 }
 
-fn main() -> ExitCode {
-    app().serve()
-}
+firstbyte::main!(app());
 
 #[cfg(test)]
 mod tests {

@@ -1,8 +1,9 @@
-//! A function that gets JSON events: one typed handler, and a `main` that serves it.
+//! A function that gets JSON events: one typed handler, and the program that serves it.
+
+#![cfg_attr(not(test), no_main)] // `firstbyte::main!` is the start; a test's harness has a main of its own
 
 use firstbyte::{App, Event, Json, Result};
 use serde::{Deserialize, Serialize};
-use std::process::ExitCode;
 
 /// What is invoked with; members that are not named here are skipped.
 #[derive(Deserialize)]
@@ -25,9 +26,7 @@ fn app() -> App {
     App::new().event(greet)
 }
 
-fn main() -> ExitCode {
-    app().serve()
-}
+firstbyte::main!(app());
 
 #[cfg(test)]
 mod tests {

@@ -1,8 +1,9 @@
 //! A Web function: requests come as they are, routes go to handlers, and everything else to the last one.
 
+#![cfg_attr(not(test), no_main)] // `firstbyte::main!` is the start; a test's harness has a main of its own
+
 use firstbyte::{App, Json, Request};
 use serde::Serialize;
-use std::process::ExitCode;
 
 #[derive(Serialize)]
 struct Answer {
@@ -18,9 +19,7 @@ fn app() -> App {
     App::new().get("/hello/{name}", hello).web(|_| "try /hello/Ann\n")
 }
 
-fn main() -> ExitCode {
-    app().serve()
-}
+firstbyte::main!(app());
 
 #[cfg(test)]
 mod tests {

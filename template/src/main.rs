@@ -1,9 +1,10 @@
-//! A function that a timer fires: one typed handler, and a `main` that serves it.
+//! A function that a timer fires: one typed handler, and the program that serves it.
+
+#![cfg_attr(not(test), no_main)] // `firstbyte::main!` is the start; a test's harness has a main of its own
 
 use firstbyte::trigger::Timer;
 use firstbyte::{App, Event, Json, Result};
 use serde::Serialize;
-use std::process::ExitCode;
 
 #[derive(Serialize)]
 struct Answer {
@@ -19,9 +20,7 @@ fn app() -> App {
     App::new().event(on_timer)
 }
 
-fn main() -> ExitCode {
-    app().serve()
-}
+firstbyte::main!(app());
 
 #[cfg(test)]
 mod tests {

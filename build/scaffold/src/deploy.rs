@@ -1,1 +1,13 @@
-//! What a deployment needs.
+//! What a deployment needs: function.toml and the image's digest become the platform's requests and examples for other
+//! tools; `tccli` sends the requests. Everything but [`tccli`] and the reading of files is pure.
+//!
+//! Read in this order: [`function`] (function.toml), [`image`] (what is deployed), [`verdict`] (what the bench said),
+//! [`request`] (SCF's API, 2018-04-16), [`plan`] (all of it together), [`example`] (other tools), [`tccli`].
+
+pub mod example;
+pub mod function;
+pub mod image;
+pub mod plan;
+pub mod request;
+pub mod tccli;
+pub mod verdict;

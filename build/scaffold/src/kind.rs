@@ -41,14 +41,14 @@ pub const KINDS: [Kind; 6] = [
     },
     Kind {
         name: "timer",
-        about: "a timer",
+        about: "events of a timer",
         web: false,
         main: include_str!("../../../template/src/main.rs"),
         sample: Some(include_str!("../../../template/events/timer.json")),
     },
     Kind {
         name: "cos",
-        about: "objects of a COS bucket",
+        about: "events of a COS bucket",
         web: false,
         main: include_str!("../../../template/kinds/cos.rs"),
         sample: Some(include_str!("../../../template/events/cos.json")),

@@ -1,5 +1,6 @@
 //! Names of projects: what cargo takes for a package that has a program, and what an image may be called. The Cargo
-//! book, "The name field"; a function's name on SCF has 2 to 60 characters.
+//! book, "The name field"; a function's name on SCF has 2 to 60 characters
+//! and ends in a letter or a digit.
 
 use std::path::Path;
 
@@ -28,6 +29,14 @@ pub enum NameError {
     /// The first character is not a letter.
     #[error("`{name}` does not begin with a letter; try `{better}`")]
     First {
+        /// The name.
+        name: String,
+        /// What would do.
+        better: String,
+    },
+    /// The platform takes no dash and no underscore at the end.
+    #[error("`{name}` ends in `-` or `_`, which no function's name may; try `{better}`")]
+    Last {
         /// The name.
         name: String,
         /// What would do.
@@ -142,10 +151,28 @@ impl Name {
         if !(2..=60).contains(&text.len()) {
             return Err(NameError::Length { length: text.len(), name });
         }
+        if text.ends_with(['-', '_']) {
+            return Err(NameError::Last { better: presentable(text), name });
+        }
         if RESERVED.contains(&text) {
             return Err(NameError::Reserved(name));
         }
         Ok(Name(name))
+    }
+
+    /// Whether the platform takes a function's name, which may have capitals: 2 to 60 letters, digits, `-` and `_`, a
+    /// letter first, neither `-` nor `_` last.
+    ///
+    /// # Errors
+    /// The rule, as text.
+    pub fn check_function(text: &str) -> Result<(), &'static str> {
+        let does = (2..=60).contains(&text.len())
+            && text.starts_with(|c: char| c.is_ascii_alphabetic())
+            && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_')
+            && !text.ends_with(['-', '_']);
+        does.then_some(()).ok_or(
+            "a function's name has 2 to 60 letters, digits, `-` and `_`, a letter first, a letter or a digit last",
+        )
     }
 
     /// The name.
@@ -158,7 +185,7 @@ impl Name {
 fn presentable(text: &str) -> String {
     let trimmed = text.trim_matches(|c: char| !c.is_ascii_alphanumeric());
     match trimmed.chars().next() {
-        Some('a'..='z') if trimmed.len() > 1 => trimmed.to_owned(),
+        Some('a'..='z') if trimmed.len() > 1 && !RESERVED.contains(&trimmed) => trimmed.to_owned(),
         Some(_) => format!("function-{trimmed}"),
         None => "hello".to_owned(),
     }
@@ -187,6 +214,7 @@ mod tests {
             ("test", "`test-function`"),
             ("firstbyte", "`firstbyte-function`"),
             ("x", "2 to 60"),
+            ("hello-", "`hello`"),
             ("a.b", "`a-b`"),
             ("ä", "`hello`"),
         ] {
@@ -201,7 +229,7 @@ mod tests {
 
     #[test]
     fn its_suggestions_would_do() {
-        for name in ["Hello", "my function", "größe", "2fast", "-x-", "a.b", "ä", "ABC DEF", "_"] {
+        for name in ["Hello", "my function", "größe", "2fast", "-x-", "a.b", "ä", "ABC DEF", "_", "a--", "fn_"] {
             let error = Name::parse(name).unwrap_err().to_string();
             let better = error.rsplit('`').nth(1).unwrap();
             assert!(Name::parse(better).is_ok(), "{name}: {error}");

@@ -5,7 +5,7 @@ use crate::kind::Kind;
 use crate::name::Name;
 use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 /// Where a project finds firstbyte.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,6 +22,9 @@ pub enum ProjectError {
     /// Something is there already.
     #[error("`{0}` is there already; nothing was written: choose another path")]
     Exists(PathBuf),
+    /// Nobody said where firstbyte is, and this is not it.
+    #[error("nobody said where firstbyte is, and `{0}` is not inside its repository; add `--firstbyte PATH|URL`")]
+    NoSource(PathBuf),
     /// The firstbyte that was named is none.
     #[error("`{0}` holds no firstbyte (no Cargo.toml of that name); give the folder of its repository, or a git URL")]
     NoFirstbyte(PathBuf),
@@ -46,17 +49,17 @@ pub enum ProjectError {
 }
 
 /// The files that are the same in every project.
-const FILES: [(&str, &str); 8] = [
+const FILES: [(&str, &str); 7] = [
     (".cargo/config.toml", include_str!("../../../template/.cargo/config.toml")),
     (".dockerignore", include_str!("../../../template/.dockerignore")),
     (".gitignore", include_str!("../../../template/.gitignore")),
-    ("function.toml", include_str!("../../../template/function.toml")),
     ("justfile", include_str!("../../../template/justfile")),
     ("rust-toolchain.toml", include_str!("../../../template/rust-toolchain.toml")),
     ("scratch.Dockerfile", include_str!("../../../template/scratch.Dockerfile")),
     ("tests/socket.rs", include_str!("../../../template/tests/socket.rs")),
 ];
 const MANIFEST: &str = include_str!("../../../template/Cargo.toml.liquid");
+const FUNCTION: &str = include_str!("../../../template/function.toml.liquid");
 const README: &str = include_str!("../../../template/README.md.liquid");
 /// The packages that have the host tools.
 const TOOLS: &str = "microimage coldstart emulator";
@@ -70,14 +73,20 @@ impl Source {
         if text.contains("://") || text.starts_with("git@") {
             return Ok(Source::Git(text.to_owned()));
         }
-        let wrong = || ProjectError::NoFirstbyte(text.into());
-        let folder = fs::canonicalize(text).map_err(|_| wrong())?;
-        let manifest = fs::read_to_string(folder.join("Cargo.toml")).map_err(|_| wrong())?;
-        let manifest: toml::Table = manifest.parse().map_err(|_| wrong())?;
-        match manifest.get("package").and_then(|package| package.get("name")).and_then(toml::Value::as_str) {
-            Some("firstbyte") => Ok(Source::Path(folder)),
-            _ => Err(wrong()),
+        match fs::canonicalize(text) {
+            Ok(folder) if is_firstbyte(&folder) => Ok(Source::Path(folder)),
+            _ => Err(ProjectError::NoFirstbyte(text.into())),
         }
+    }
+
+    /// The repository of firstbyte that `folder` lies in.
+    ///
+    /// # Errors
+    /// [`ProjectError::NoSource`].
+    pub fn around(folder: &Path) -> Result<Source, ProjectError> {
+        let folder = fs::canonicalize(folder).unwrap_or_else(|_| folder.to_owned());
+        let found = folder.ancestors().find(|folder| is_firstbyte(folder)).map(|found| Source::Path(found.to_owned()));
+        found.ok_or(ProjectError::NoSource(folder))
     }
 
     /// As it stands in Cargo.toml, without the braces.
@@ -108,6 +117,7 @@ impl Source {
 pub fn files(kind: &Kind, name: &Name, source: &Source) -> Vec<(String, String)> {
     let filled = |text: &str| {
         text.replace("{{project-name}}", name.as_str())
+            .replace("{{function_type}}", if kind.web { "\"web\"  " } else { "\"event\"" })
             .replace("{{firstbyte}}", &source.dependency())
             .replace("{{tools}}", &source.tools())
             .replace("{{home}}", &source.home())
@@ -115,15 +125,12 @@ pub fn files(kind: &Kind, name: &Name, source: &Source) -> Vec<(String, String)>
     let mut files = vec![
         ("Cargo.toml".to_owned(), filled(MANIFEST)),
         ("README.md".to_owned(), filled(README)),
+        ("function.toml".to_owned(), filled(FUNCTION)),
         ("src/main.rs".to_owned(), kind.main.to_owned()),
     ];
     files.extend(FILES.map(|(path, text)| (path.to_owned(), text.to_owned())));
     if let Some(sample) = kind.sample {
         files.push((format!("events/{}.json", kind.name), sample.to_owned()));
-    }
-    if kind.web {
-        let function = files.iter_mut().find(|(path, _)| path == "function.toml").expect("it is in the table");
-        function.1 = function.1.replacen("type = \"event\"", "type = \"web\"  ", 1);
     }
     files
 }
@@ -137,7 +144,7 @@ pub fn create(path: &Path, kind: &Kind, name: &Name, source: &Source) -> Result<
         let path = path.to_owned();
         move |source| ProjectError::File { path, what, source }
     };
-    let path = std::path::absolute(path).map_err(at(path, "found"))?;
+    let path = resolved(path).map_err(at(path, "found"))?;
     if fs::symlink_metadata(&path).is_ok() {
         return Err(ProjectError::Exists(path));
     }
@@ -165,6 +172,29 @@ pub fn create(path: &Path, kind: &Kind, name: &Name, source: &Source) -> Result<
         _ => ProjectError::File { path: path.clone(), what: "made", source },
     })?;
     Ok(path)
+}
+
+/// The path from the root on, without `..`, which would make `../hello` look as if it lay inside. What is there is
+/// followed as the kernel does; what is not is taken by its words.
+fn resolved(path: &Path) -> io::Result<PathBuf> {
+    let mut resolved = PathBuf::new();
+    for part in std::path::absolute(path)?.components() {
+        match part {
+            Component::ParentDir => _ = resolved.pop(),
+            part => resolved.push(part),
+        }
+        resolved = fs::canonicalize(&resolved).unwrap_or(resolved);
+    }
+    Ok(resolved)
+}
+
+/// Whether a folder's manifest is that of firstbyte.
+fn is_firstbyte(folder: &Path) -> bool {
+    let manifest = fs::read_to_string(folder.join("Cargo.toml")).unwrap_or_default();
+    manifest.parse::<toml::Table>().is_ok_and(|manifest| {
+        let name = manifest.get("package").and_then(|package| package.get("name"));
+        name.and_then(toml::Value::as_str) == Some("firstbyte")
+    })
 }
 
 /// The manifest of the workspace that would claim a package at `path`.

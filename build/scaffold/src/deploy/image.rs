@@ -1,0 +1,165 @@
+//! What is deployed: an image by name and tag, pinned by the digest that image.json has. A tag can be moved; the digest
+//! cannot, and the platform stores that form anyway.
+
+use serde::Deserialize;
+use std::fmt;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// `HOST/NAME:TAG`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ImageName {
+    host: String,
+    path: String,
+    tag: String,
+}
+
+/// Why a text is no image's name.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ImageNameError {
+    /// There is a digest already.
+    #[error("leave the digest out: it is taken from target/image/image.json")]
+    Digest,
+    /// No tag.
+    #[error("it has no tag; write HOST/NAMESPACE/NAME:TAG")]
+    Tag,
+    /// A part is missing or has a character that none may have.
+    #[error("write HOST/NAMESPACE/NAME:TAG in lower case, without a scheme")]
+    Shape,
+    /// The personal registry has names of exactly two parts.
+    #[error("the personal registry takes HOST/NAMESPACE/NAME:TAG and no deeper name")]
+    Depth,
+}
+
+impl ImageName {
+    /// Reads `HOST/NAME:TAG`.
+    ///
+    /// # Errors
+    /// [`ImageNameError`] says what to write.
+    pub fn parse(text: &str) -> Result<ImageName, ImageNameError> {
+        if text.contains('@') {
+            return Err(ImageNameError::Digest);
+        }
+        let (host, rest) = text.split_once('/').ok_or(ImageNameError::Shape)?;
+        let (path, tag) = rest.rsplit_once(':').ok_or(ImageNameError::Tag)?;
+        let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "._-".contains(c);
+        let tag_does = (1..=128).contains(&tag.len())
+            && tag.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c))
+            && !tag.starts_with(['.', '-']);
+        let path_does = path
+            .split('/')
+            .all(|part| part.starts_with(|c: char| c.is_ascii_alphanumeric()) && part.chars().all(plain));
+        let host_does = host.contains(['.', ':']) && host.chars().all(|c| plain(c) || c == ':');
+        if !(host_does && path_does && tag_does) {
+            return Err(ImageNameError::Shape);
+        }
+        if host == "ccr.ccs.tencentyun.com" && path.split('/').count() != 2 {
+            return Err(ImageNameError::Depth);
+        }
+        Ok(ImageName { host: host.to_owned(), path: path.to_owned(), tag: tag.to_owned() })
+    }
+
+    /// The registry's host.
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// Whether the host is one of Tencent Cloud's enterprise registries.
+    pub fn is_enterprise(&self) -> bool {
+        self.host.ends_with(".tencentcloudcr.com")
+    }
+}
+
+impl fmt::Display for ImageName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}:{}", self.host, self.path, self.tag)
+    }
+}
+
+/// The digest of the image that `just image` made: `sha256:` and 64 hexadecimal digits.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Digest(String);
+
+/// Why there is no digest.
+#[derive(Debug, thiserror::Error)]
+pub enum DigestError {
+    /// There is no image.json.
+    #[error("`{path}` cannot be read: {source}; type `just image`, then `just push`")]
+    NoImage {
+        /// The file.
+        path: PathBuf,
+        /// The system's word.
+        source: io::Error,
+    },
+    /// It is not what `just image` writes.
+    #[error("`{path}` has no manifest's digest; type `just image` again")]
+    NoDigest {
+        /// The file.
+        path: PathBuf,
+    },
+}
+
+impl Digest {
+    /// Out of image.json.
+    ///
+    /// # Errors
+    /// [`DigestError`] says what to type.
+    pub fn read(path: &Path) -> Result<Digest, DigestError> {
+        #[derive(Deserialize)]
+        struct Summary {
+            manifest_digest: String,
+        }
+        let text = fs::read(path).map_err(|source| DigestError::NoImage { path: path.to_owned(), source })?;
+        let wrong = || DigestError::NoDigest { path: path.to_owned() };
+        let summary: Summary = serde_json::from_slice(&text).map_err(|_| wrong())?;
+        Digest::parse(&summary.manifest_digest).ok_or_else(wrong)
+    }
+
+    /// `sha256:…`.
+    pub fn parse(text: &str) -> Option<Digest> {
+        let hex = text.strip_prefix("sha256:")?;
+        let does = hex.len() == 64 && hex.chars().all(|c| matches!(c, '0'..='9' | 'a'..='f'));
+        does.then(|| Digest(text.to_owned()))
+    }
+}
+
+impl fmt::Display for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_names_and_says_what_is_wrong_with_others() {
+        for name in ["ccr.ccs.tencentyun.com/ns/fn:v1", "127.0.0.1:5000/fn:a.B-1", "t.tencentcloudcr.com/a/b/c:v"] {
+            assert_eq!(ImageName::parse(name).unwrap().to_string(), name);
+        }
+        for (name, expected) in [
+            ("ccr.ccs.tencentyun.com/ns/fn", ImageNameError::Tag),
+            ("fn:v1", ImageNameError::Shape),
+            ("https://ccr.ccs.tencentyun.com/ns/fn:v1", ImageNameError::Shape),
+            ("ccr.ccs.tencentyun.com/ns/Fn:v1", ImageNameError::Shape),
+            ("ccr.ccs.tencentyun.com/ns/:v1", ImageNameError::Shape),
+            ("ccr.ccs.tencentyun.com/ns/fn:", ImageNameError::Shape),
+            ("ccr.ccs.tencentyun.com/ns/fn:v 1", ImageNameError::Shape),
+            ("ccr.ccs.tencentyun.com/a/b/c:v1", ImageNameError::Depth),
+            ("ccr.ccs.tencentyun.com/ns/fn:v1@sha256:00", ImageNameError::Digest),
+        ] {
+            assert_eq!(ImageName::parse(name), Err(expected), "{name}");
+        }
+    }
+
+    #[test]
+    fn takes_no_digest_that_is_none() {
+        let good = format!("sha256:{}", "0a".repeat(32));
+        assert_eq!(Digest::parse(&good).unwrap().to_string(), good);
+        for wrong in ["", "sha256:", "sha256:0a", &good[7..], &good.to_uppercase(), &format!("{good}0")] {
+            assert_eq!(Digest::parse(wrong), None, "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,189 @@
+//! A deployment: function.toml, the project's name, the image's digest and the bench's word, and everything that is
+//! written from them. It reads files, writes files, and calls nobody.
+
+use crate::deploy::example;
+use crate::deploy::function::{Function, Mistakes};
+use crate::deploy::image::{Digest, DigestError};
+use crate::deploy::request::Requests;
+use crate::deploy::verdict::Verdicts;
+use serde::Serialize;
+use std::fmt::Write as _;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// Stands for the number that publishing gives out.
+pub const VERSION: &str = "<the version that PublishVersion returns>";
+
+/// Everything that is known before anything is called.
+#[derive(Clone, Debug)]
+pub struct Deployment {
+    /// The function's name on the platform.
+    pub name: String,
+    /// What function.toml says.
+    pub function: Function,
+    /// `HOST/NAME:TAG@sha256:…`.
+    pub image_uri: String,
+    /// The digest of it.
+    pub digest: Digest,
+    /// What the bench said.
+    pub verdicts: Verdicts,
+}
+
+/// Why there is nothing to deploy.
+#[derive(Debug, thiserror::Error)]
+pub enum PlanError {
+    /// A file cannot be read.
+    #[error("`{path}` cannot be read: {source}; run this in a function's folder (`just new` makes one), or name it")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// The system's word.
+        source: io::Error,
+    },
+    /// Something is wrong in function.toml.
+    #[error(transparent)]
+    Function(#[from] Mistakes),
+    /// Cargo.toml has no name that the platform takes.
+    #[error("Cargo.toml names no package whose name the platform takes; add `name = \"…\"` to function.toml")]
+    NoName,
+    /// There is no image.
+    #[error(transparent)]
+    Image(#[from] DigestError),
+    /// A file cannot be written.
+    #[error("`{path}` cannot be written: {source}")]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// The system's word.
+        source: io::Error,
+    },
+}
+
+impl Deployment {
+    /// Reads the project in `folder`, and what was made of it in `target`: the image and the bench's results.
+    ///
+    /// # Errors
+    /// [`PlanError`].
+    pub fn read(folder: &Path, target: &Path) -> Result<Deployment, PlanError> {
+        let read = |name: &str| {
+            let path = folder.join(name);
+            fs::read_to_string(&path).map_err(|source| PlanError::Read { path, source })
+        };
+        let function = Function::parse(&read("function.toml")?)?;
+        let package = package(&read("Cargo.toml")?);
+        let name = function.name.clone().or_else(|| package.clone());
+        let name = name.filter(|name| crate::name::Name::check_function(name).is_ok()).ok_or(PlanError::NoName)?;
+        let digest = Digest::read(&target.join("image/image.json"))?;
+        let verdicts = Verdicts::read(&target.join("coldstart/results.json"), package.as_deref().unwrap_or(&name));
+        let image_uri = format!("{}@{digest}", function.image);
+        Ok(Deployment { name, function, image_uri, digest, verdicts })
+    }
+
+    /// The requests.
+    pub fn requests(&self) -> Requests<'_> {
+        Requests { function: &self.function, name: &self.name, image_uri: &self.image_uri }
+    }
+
+    /// All artefacts, as file name and text.
+    pub fn files(&self) -> Vec<(&'static str, String)> {
+        let requests = self.requests();
+        let mut files = vec![
+            ("create-function.json", json(&requests.create_function())),
+            ("update-function-code.json", json(&requests.update_function_code())),
+            ("update-function-configuration.json", json(&requests.update_function_configuration())),
+            ("get-function.json", json(&requests.get_function(None))),
+            ("publish-version.json", json(&requests.publish_version())),
+        ];
+        if self.function.provisioned > 0 {
+            files.push(("put-provisioned-concurrency-config.json", json(&requests.put_provisioned(VERSION))));
+        }
+        files.extend([
+            ("main.tf", example::terraform(self)),
+            ("serverless.yml", example::serverless(self)),
+            ("knative.yaml", example::knative(self)),
+            ("s.yaml", example::function_compute(self)),
+        ]);
+        files
+    }
+
+    /// Writes all artefacts into `folder`.
+    ///
+    /// # Errors
+    /// [`PlanError::Write`].
+    pub fn write(&self, folder: &Path) -> Result<(), PlanError> {
+        let at = |path: &Path| {
+            let path = path.to_owned();
+            move |source| PlanError::Write { path, source }
+        };
+        fs::create_dir_all(folder).map_err(at(folder))?;
+        for (name, text) in self.files() {
+            let path = folder.join(name);
+            fs::write(&path, text).map_err(at(&path))?;
+        }
+        Ok(())
+    }
+
+    /// What is deployed, with the bench's word beside each switch.
+    pub fn summary(&self) -> String {
+        let Function { web, region, memory_mb, timeout_s, acceleration, provisioned, .. } = &self.function;
+        let kind = if *web { "Web" } else { "event" };
+        let on = if *acceleration { "on " } else { "off" };
+        format!(
+            "function      {}, {kind}, {region}, {memory_mb} MB, {timeout_s} s\n\
+             image         {}\n\
+             acceleration  {on}   bench: {}\n\
+             provisioned   {provisioned:<3}   bench: {}\n",
+            self.name, self.image_uri, self.verdicts.acceleration, self.verdicts.provisioned
+        )
+    }
+
+    /// What is left to a person after `version` was provisioned: which version gets the traffic.
+    pub fn next(&self, version: &str) -> String {
+        let Function { region, namespace, .. } = &self.function;
+        let namespace = namespace.as_ref().map(|namespace| format!(" --Namespace {namespace}")).unwrap_or_default();
+        format!(
+            "next      send traffic to it: tccli scf UpdateAlias --region {region}{namespace} --FunctionName {name} \
+             --Name '$DEFAULT' --FunctionVersion {version}\n\
+             \x20         and end what older versions have, which is paid for while idle: tccli scf \
+             DeleteProvisionedConcurrencyConfig --region {region}{namespace} --FunctionName {name} --Qualifier OLD\n",
+            name = self.name
+        )
+    }
+
+    /// What would be called, in order, with the requests that are in `folder`.
+    pub fn calls(&self, folder: &Path) -> String {
+        let call = |action: &str, file: &str| {
+            let file = folder.join(file);
+            format!("tccli scf {action} --region {} --cli-input-json file://{}\n", self.function.region, file.display())
+        };
+        let mut text = call("GetFunction", "get-function.json");
+        let _ = write!(text, "when it is not there:\n  {}", call("CreateFunction", "create-function.json"));
+        let _ = write!(text, "when it is:\n  {}", call("UpdateFunctionCode", "update-function-code.json"));
+        let _ = write!(text, "  {}", call("UpdateFunctionConfiguration", "update-function-configuration.json"));
+        text += "after each of these GetFunction again, until the function is Active\n";
+        if self.function.provisioned > 0 {
+            text += &call("PublishVersion", "publish-version.json");
+            text += &call("PutProvisionedConcurrencyConfig", "put-provisioned-concurrency-config.json");
+        }
+        let called = |name: &str| name.ends_with(".json") && text.contains(name);
+        let files: Vec<_> = self.files().into_iter().filter(|(name, _)| called(name)).collect();
+        for (name, content) in files {
+            let _ = write!(text, "\n{name}\n{content}");
+        }
+        text
+    }
+}
+
+/// The package's name in a Cargo.toml.
+fn package(manifest: &str) -> Option<String> {
+    let manifest: toml::Table = manifest.parse().ok()?;
+    Some(manifest.get("package")?.get("name")?.as_str()?.to_owned())
+}
+
+/// A request as text.
+fn json(request: &impl Serialize) -> String {
+    let mut text = serde_json::to_string_pretty(request).expect("text and numbers serialise");
+    text.push('\n');
+    text
+}

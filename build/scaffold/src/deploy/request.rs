@@ -1,0 +1,233 @@
+//! Requests of SCF's API, version 2018-04-16, as far as an image function needs them. Names are the API's; a test holds
+//! them to the skeletons of `tccli` and to the models of the Python SDK.
+
+use crate::deploy::function::Function;
+use serde::Serialize;
+
+/// Makes a function.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct CreateFunction<'a> {
+    function_name: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    namespace: Option<&'a str>,
+    #[serde(rename = "Type")]
+    kind: &'static str,
+    runtime: &'static str,
+    code: Code<'a>,
+    #[serde(flatten)]
+    settings: Settings<'a>,
+}
+
+/// Gives a function another image.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct UpdateFunctionCode<'a> {
+    function_name: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    namespace: Option<&'a str>,
+    code: Code<'a>,
+}
+
+/// Gives a function other settings. Variables that function.toml no longer has are gone afterwards.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct UpdateFunctionConfiguration<'a> {
+    function_name: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    namespace: Option<&'a str>,
+    #[serde(flatten)]
+    settings: Settings<'a>,
+}
+
+/// Asks how a function is.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct GetFunction<'a> {
+    function_name: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    namespace: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    qualifier: Option<&'a str>,
+}
+
+/// Keeps what is deployed now under a number.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct PublishVersion<'a> {
+    function_name: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    namespace: Option<&'a str>,
+    description: &'a str,
+}
+
+/// Has instances of a version started ahead.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct PutProvisionedConcurrencyConfig<'a> {
+    function_name: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    namespace: Option<&'a str>,
+    qualifier: &'a str,
+    version_provisioned_concurrency_num: u32,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Code<'a> {
+    image_config: ImageConfig<'a>,
+}
+
+/// No command and no arguments: the image's own hold.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct ImageConfig<'a> {
+    image_type: &'static str,
+    image_uri: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    registry_id: Option<&'a str>,
+    container_image_accelerate: bool,
+    image_port: u32,
+}
+
+/// What can be changed after a function was made.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Settings<'a> {
+    memory_size: u32,
+    timeout: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    init_timeout: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    description: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    role: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    environment: Option<Environment<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    instance_concurrency_config: Option<InstanceConcurrencyConfig>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Environment<'a> {
+    variables: Vec<Variable<'a>>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Variable<'a> {
+    key: &'a str,
+    value: &'a str,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct InstanceConcurrencyConfig {
+    /// Text in the API.
+    dynamic_enabled: &'static str,
+    max_concurrency: u32,
+}
+
+/// Makes the requests of one deployment.
+#[derive(Clone, Copy, Debug)]
+pub struct Requests<'a> {
+    /// What function.toml says.
+    pub function: &'a Function,
+    /// The function's name on the platform.
+    pub name: &'a str,
+    /// The image, pinned.
+    pub image_uri: &'a str,
+}
+
+impl<'a> Requests<'a> {
+    /// For a function that is not there yet.
+    pub fn create_function(self) -> CreateFunction<'a> {
+        CreateFunction {
+            function_name: self.name,
+            namespace: self.function.namespace.as_deref(),
+            kind: if self.function.web { "HTTP" } else { "Event" },
+            runtime: "CustomImage",
+            code: self.code(),
+            settings: Settings {
+                environment: self.environment().filter(|environment| !environment.variables.is_empty()),
+                ..self.settings()
+            },
+        }
+    }
+
+    /// For one that is.
+    pub fn update_function_code(self) -> UpdateFunctionCode<'a> {
+        UpdateFunctionCode {
+            function_name: self.name,
+            namespace: self.function.namespace.as_deref(),
+            code: self.code(),
+        }
+    }
+
+    /// For one that is.
+    pub fn update_function_configuration(self) -> UpdateFunctionConfiguration<'a> {
+        UpdateFunctionConfiguration {
+            function_name: self.name,
+            namespace: self.function.namespace.as_deref(),
+            settings: self.settings(),
+        }
+    }
+
+    /// Before and in between; a version when there is one.
+    pub fn get_function(self, qualifier: Option<&'a str>) -> GetFunction<'a> {
+        GetFunction { function_name: self.name, namespace: self.function.namespace.as_deref(), qualifier }
+    }
+
+    /// After it is up to date. The description is the image, so that a version says what it runs.
+    pub fn publish_version(self) -> PublishVersion<'a> {
+        PublishVersion {
+            function_name: self.name,
+            namespace: self.function.namespace.as_deref(),
+            description: self.image_uri,
+        }
+    }
+
+    /// After it was published: the platform provisions versions, never what is being edited.
+    pub fn put_provisioned(self, qualifier: &'a str) -> PutProvisionedConcurrencyConfig<'a> {
+        PutProvisionedConcurrencyConfig {
+            function_name: self.name,
+            namespace: self.function.namespace.as_deref(),
+            qualifier,
+            version_provisioned_concurrency_num: self.function.provisioned,
+        }
+    }
+
+    fn code(self) -> Code<'a> {
+        let registry_id = self.function.registry_id.as_deref();
+        Code {
+            image_config: ImageConfig {
+                image_type: if registry_id.is_some() { "enterprise" } else { "personal" },
+                image_uri: self.image_uri,
+                registry_id,
+                container_image_accelerate: self.function.acceleration,
+                image_port: 9000,
+            },
+        }
+    }
+
+    fn settings(self) -> Settings<'a> {
+        Settings {
+            memory_size: self.function.memory_mb,
+            timeout: self.function.timeout_s,
+            init_timeout: self.function.init_timeout_s,
+            description: self.function.description.as_deref(),
+            role: self.function.role.as_deref(),
+            environment: self.environment(),
+            instance_concurrency_config: self
+                .function
+                .concurrency
+                .map(|max_concurrency| InstanceConcurrencyConfig { dynamic_enabled: "FALSE", max_concurrency }),
+        }
+    }
+
+    fn environment(self) -> Option<Environment<'a>> {
+        let variables = self.function.environment.iter().map(|(key, value)| Variable { key, value });
+        Some(Environment { variables: variables.collect() })
+    }
+}

@@ -1,0 +1,391 @@
+//! What a deployment is made of, held to the tools that take it: `tccli`'s own skeletons, the models of the Python SDK that
+//! comes with it, and the real `tccli` sending to an endpoint on the loopback that keeps what it gets.
+//! Without `tccli` (`build/setup --deploy`) these say so and do nothing; the rest runs everywhere.
+
+mod endpoint;
+
+use endpoint::{Endpoint, Sent};
+use scaffold::deploy::plan::{Deployment, PlanError};
+use scaffold::deploy::tccli::{self, Surroundings, Tccli, TccliError};
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+use std::env;
+use std::fs;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+const DIGEST: &str = "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+/// Every key that there is.
+const FULL: &str = r#"
+name = "hello-web"
+description = "greets"
+type = "web"
+region = "ap-guangzhou"
+namespace = "greetings"
+role = "reader"
+memory_mb = 256
+timeout_s = 5
+init_timeout_s = 30
+concurrency = 10
+image = "team.tencentcloudcr.com/ns/hello:v1"
+registry_id = "tcr-12345678"
+acceleration = true
+provisioned = 2
+[environment]
+GREETING = "Hi \"there\" ${name}"
+"#;
+const SMALL: &str = "region = \"ap-guangzhou\"\nimage = \"ccr.ccs.tencentyun.com/ns/hello:v1\"\n";
+
+/// A project as far as a deployment looks at it.
+fn project(function: &str) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |path: &str, text: &str| {
+        let path = folder.path().join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    };
+    write("Cargo.toml", "[package]\nname = \"hello\"\n");
+    write("function.toml", function);
+    write("target/image/image.json", &format!("{{\"manifest_digest\":\"{DIGEST}\"}}"));
+    folder
+}
+
+fn read(folder: &tempfile::TempDir) -> Result<Deployment, PlanError> {
+    Deployment::read(folder.path(), &folder.path().join("target"))
+}
+
+fn tool() -> Option<PathBuf> {
+    let path = env::var_os("PATH").unwrap_or_default();
+    let found = tccli::find(&env::split_paths(&path).collect::<Vec<_>>());
+    if found.is_none() {
+        eprintln!("skipped: no `tccli` on PATH; `build/setup --deploy` installs it");
+    }
+    found
+}
+
+/// `tccli` in a home of its own, so that nobody's credentials or settings are touched, and past any proxy.
+fn quiet(program: &Path, home: &Path) -> Command {
+    let mut command = Command::new(program);
+    command.env_clear().env("HOME", home).env("PATH", env::var_os("PATH").unwrap_or_default());
+    command
+}
+
+/// The requests of a deployment, with the API's name for each.
+fn requests(deployment: &Deployment) -> Vec<(&'static str, Value)> {
+    let named = deployment.files().into_iter().filter_map(|(file, text)| {
+        let action = match file {
+            "create-function.json" => "CreateFunction",
+            "update-function-code.json" => "UpdateFunctionCode",
+            "update-function-configuration.json" => "UpdateFunctionConfiguration",
+            "get-function.json" => "GetFunction",
+            "publish-version.json" => "PublishVersion",
+            "put-provisioned-concurrency-config.json" => "PutProvisionedConcurrencyConfig",
+            _ => return None,
+        };
+        Some((action, serde_json::from_str(&text).unwrap()))
+    });
+    named.collect()
+}
+
+/// Whether a request has only members that the skeleton has, of the kinds it has.
+fn fits(request: &Value, skeleton: &Value, at: &str) {
+    match (request, skeleton) {
+        (Value::Object(members), Value::Object(known)) => {
+            for (name, value) in members {
+                let known = known.get(name).unwrap_or_else(|| panic!("{at}.{name} is not in the skeleton"));
+                fits(value, known, &format!("{at}.{name}"));
+            }
+        }
+        (Value::Array(values), Value::Array(known)) => values.iter().for_each(|value| fits(value, &known[0], at)),
+        (value, Value::String(kind)) => {
+            let does = match kind.as_str() {
+                "String" => value.is_string(),
+                "Integer" => value.is_i64() || value.is_u64(),
+                "Boolean" => value.is_boolean(),
+                "Float" => value.is_number(),
+                _ => false,
+            };
+            assert!(does, "{at} is {value}, the skeleton has {kind}");
+        }
+        _ => panic!("{at} is {request}, the skeleton has {skeleton}"),
+    }
+}
+
+#[test]
+fn requests_fit_the_skeletons_of_tccli() {
+    let Some(tccli) = tool() else { return };
+    let home = tempfile::tempdir().unwrap();
+    let mut seen = BTreeSet::new();
+    for function in [FULL, SMALL] {
+        let deployment = read(&project(function)).unwrap();
+        for (action, request) in requests(&deployment) {
+            let output = quiet(&tccli, home.path()).args(["scf", action, "--generate-cli-skeleton"]).output().unwrap();
+            let skeleton = serde_json::from_slice(&output.stdout)
+                .unwrap_or_else(|error| panic!("{action}: {error}: {}", String::from_utf8_lossy(&output.stderr)));
+            fits(&request, &skeleton, action);
+            seen.insert(action);
+        }
+    }
+    assert_eq!(seen.len(), 6, "{seen:?}");
+}
+
+#[test]
+fn requests_pass_the_models_of_the_python_sdk_unchanged() {
+    let Some(tccli) = tool() else { return };
+    // The interpreter that has the SDK is the one that tccli runs in.
+    let script = fs::read_to_string(&tccli).unwrap();
+    let python = script.lines().next().and_then(|line| line.strip_prefix("#!")).expect("tccli is a script");
+    let home = tempfile::tempdir().unwrap();
+    for function in [FULL, SMALL] {
+        let deployment = read(&project(function)).unwrap();
+        for (action, request) in requests(&deployment) {
+            let program = format!(
+                "import json, sys, warnings\n\
+                 from tencentcloud.scf.v20180416 import models\n\
+                 warnings.simplefilter('error')\n\
+                 model = models.{action}Request()\n\
+                 model.from_json_string(sys.stdin.read())\n\
+                 print(model.to_json_string())\n"
+            );
+            let mut child = quiet(Path::new(python), home.path())
+                .args(["-c", &program])
+                .stdin(Stdio::piped())
+                .stdout(Stdio::piped())
+                .stderr(Stdio::piped())
+                .spawn()
+                .unwrap();
+            child.stdin.take().unwrap().write_all(request.to_string().as_bytes()).unwrap();
+            let output = child.wait_with_output().unwrap();
+            let complaint = String::from_utf8_lossy(&output.stderr);
+            assert!(output.status.success() && complaint.is_empty(), "{action}: {complaint}");
+            let understood: Value = serde_json::from_slice(&output.stdout).unwrap();
+            assert_eq!(without_nulls(understood), request, "{action}");
+        }
+    }
+}
+
+/// Members that are null are those that were not given.
+fn without_nulls(value: Value) -> Value {
+    match value {
+        Value::Object(members) => {
+            members.into_iter().filter(|(_, v)| !v.is_null()).map(|(k, v)| (k, without_nulls(v))).collect()
+        }
+        Value::Array(values) => values.into_iter().map(without_nulls).collect(),
+        other => other,
+    }
+}
+
+/// What came of it, and what was sent.
+type Deployed = (Result<Option<String>, TccliError>, Vec<Sent>);
+
+/// Deploys with the real tccli against `answers`; returns what happened and what was sent.
+fn deployed(function: &str, answers: impl Fn(&str, usize) -> Value + Send + 'static) -> Option<Deployed> {
+    let tccli = tool()?;
+    let (home, folder) = (tempfile::tempdir().unwrap(), project(function));
+    // A program called tccli that is the real one in a quiet environment.
+    let wrapper = home.path().join("tccli");
+    let script = format!(
+        "#!/bin/sh\nexec env -i HOME='{}' PATH=\"$PATH\" TENCENTCLOUD_SECRET_ID=AKIDEXAMPLE TENCENTCLOUD_SECRET_KEY=EXAMPLE '{}' \"$@\"\n",
+        home.path().display(),
+        tccli.display()
+    );
+    fs::write(&wrapper, script).unwrap();
+    fs::set_permissions(&wrapper, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let around = Surroundings { path: vec![home.path().into()], secrets: true, ..Surroundings::default() };
+    let endpoint = Endpoint::start(answers);
+    let tccli = Tccli::ready(&around, Some(endpoint.url())).unwrap();
+    let deployment = read(&folder).unwrap();
+    let result = tccli.deploy(&deployment, &folder.path().join("target/deploy"), &mut |_| ());
+    Some((result, endpoint.stop()))
+}
+
+fn actions(sent: &[Sent]) -> Vec<&str> {
+    sent.iter().map(|request| request.action.as_str()).collect()
+}
+
+#[test]
+fn a_new_function_is_created_published_and_provisioned_by_the_real_tccli() {
+    let answered = deployed(FULL, |action, nth| match (action, nth) {
+        ("GetFunction", 0) => json!({"Error": {"Code": "ResourceNotFound.Function", "Message": "no such function"}}),
+        ("GetFunction", 1) => json!({"Status": "Creating", "FunctionName": "hello-web"}),
+        ("GetFunction", _) => json!({"Status": "Active", "FunctionName": "hello-web"}),
+        ("PublishVersion", _) => json!({"FunctionVersion": "3", "FunctionName": "hello-web"}),
+        _ => json!({}),
+    });
+    let Some((result, sent)) = answered else { return };
+    assert_eq!(result.unwrap().as_deref(), Some("3"));
+    let expected = [
+        "GetFunction",
+        "CreateFunction",
+        "GetFunction",
+        "GetFunction",
+        "PublishVersion",
+        "GetFunction",
+        "PutProvisionedConcurrencyConfig",
+    ];
+    assert_eq!(actions(&sent), expected);
+    assert!(sent.iter().all(|request| request.region == "ap-guangzhou" && request.version == "2018-04-16"));
+    let uri = format!("team.tencentcloudcr.com/ns/hello:v1@{DIGEST}");
+    assert_eq!(
+        sent[1].body,
+        json!({
+            "FunctionName": "hello-web", "Namespace": "greetings", "Type": "HTTP", "Runtime": "CustomImage",
+            "Code": {"ImageConfig": {"ImageType": "enterprise", "ImageUri": uri, "RegistryId": "tcr-12345678",
+                "ContainerImageAccelerate": true, "ImagePort": 9000}},
+            "MemorySize": 256, "Timeout": 5, "InitTimeout": 30, "Description": "greets", "Role": "reader",
+            "Environment": {"Variables": [{"Key": "GREETING", "Value": "Hi \"there\" ${name}"}]},
+            "InstanceConcurrencyConfig": {"DynamicEnabled": "FALSE", "MaxConcurrency": 10},
+        })
+    );
+    assert_eq!(sent[5].body, json!({"FunctionName": "hello-web", "Namespace": "greetings", "Qualifier": "3"}));
+    assert_eq!(
+        sent[6].body,
+        json!({"FunctionName": "hello-web", "Namespace": "greetings", "Qualifier": "3", "VersionProvisionedConcurrencyNum": 2})
+    );
+}
+
+#[test]
+fn a_function_that_is_there_is_updated_and_not_published() {
+    let Some((result, sent)) = deployed(SMALL, |_, _| json!({"Status": "Active"})) else { return };
+    assert_eq!(result.unwrap(), None);
+    let expected = ["GetFunction", "UpdateFunctionCode", "GetFunction", "UpdateFunctionConfiguration", "GetFunction"];
+    assert_eq!(actions(&sent), expected);
+    let uri = format!("ccr.ccs.tencentyun.com/ns/hello:v1@{DIGEST}");
+    assert_eq!(sent[1].body["Code"]["ImageConfig"]["ImageUri"], json!(uri));
+    assert_eq!(sent[3].body["Environment"], json!({"Variables": []}), "variables that are gone have to go");
+}
+
+#[test]
+fn a_refusal_is_told_in_the_platforms_words_and_ends_it() {
+    let refuse = |action: &str, _| match action {
+        "GetFunction" => json!({"Error": {"Code": "ResourceNotFound.Function", "Message": "none"}}),
+        _ => json!({"Error": {"Code": "InvalidParameterValue.ImageUri", "Message": "no such image"}}),
+    };
+    let Some((result, sent)) = deployed(SMALL, refuse) else { return };
+    let error = result.unwrap_err().to_string();
+    assert!(error.contains("CreateFunction failed") && error.contains("InvalidParameterValue.ImageUri"), "{error}");
+    assert_eq!(actions(&sent), ["GetFunction", "CreateFunction"]);
+    let failed = |_: &str, nth| match nth {
+        0 => json!({"Status": "Active"}),
+        _ => {
+            json!({"Status": "UpdateFailed", "StatusReasons": [{"ErrorCode": "X", "ErrorMessage": "image pull failed"}]})
+        }
+    };
+    let Some((result, _)) = deployed(SMALL, failed) else { return };
+    let error = result.unwrap_err().to_string();
+    assert!(error.contains("UpdateFailed") && error.contains("image pull failed"), "{error}");
+}
+
+#[test]
+fn without_tccli_or_credentials_it_says_what_to_do() {
+    let empty = tempfile::tempdir().unwrap();
+    let around =
+        Surroundings { path: vec![empty.path().into()], home: Some(empty.path().into()), ..Default::default() };
+    let error = Tccli::ready(&around, None).unwrap_err().to_string();
+    assert!(error.contains("build/setup --deploy") && error.contains("--dry-run"), "{error}");
+    fs::write(empty.path().join("tccli"), "").unwrap();
+    let error = Tccli::ready(&around, None).unwrap_err().to_string();
+    assert!(error.contains("tccli configure") && error.contains("TENCENTCLOUD_SECRET_ID"), "{error}");
+    fs::create_dir(empty.path().join(".tccli")).unwrap();
+    fs::write(empty.path().join(".tccli/default.credential"), "{}").unwrap();
+    assert!(Tccli::ready(&around, None).is_ok());
+    assert!(Tccli::ready(&Surroundings { profile: Some("other".into()), ..around.clone() }, None).is_err());
+    assert!(Tccli::ready(&Surroundings { secrets: true, home: None, ..around }, None).is_ok());
+}
+
+#[test]
+fn without_an_image_it_says_how_to_make_one() {
+    let folder = project(SMALL);
+    fs::remove_dir_all(folder.path().join("target")).unwrap();
+    let error = read(&folder).unwrap_err().to_string();
+    assert!(error.contains("just image"), "{error}");
+}
+
+#[test]
+fn a_dry_run_tells_the_calls_their_order_and_the_benchs_word() {
+    let folder = project(FULL);
+    fs::create_dir(folder.path().join("target/coldstart")).unwrap();
+    let row = |id: &str| json!({"id": id, "variant": "hello", "link": "same-region", "modelled": true, "measured": "m", "verdict": id});
+    let results = json!({"schema": 1, "host": {"date": "2026-11-22T1:2:3Z", "cpu_model": "A CPU"},
+        "guidance": [row("acceleration"), row("provisioned")]});
+    fs::write(folder.path().join("target/coldstart/results.json"), results.to_string()).unwrap();
+    let deployment = read(&folder).unwrap();
+    let summary = deployment.summary();
+    assert!(
+        summary.contains("acceleration  on    bench: acceleration (m; same-region, modelled; 2026-11-22, A CPU)"),
+        "{summary}"
+    );
+    assert!(summary.contains("provisioned   2     bench: provisioned"), "{summary}");
+    let calls = deployment.calls(Path::new("out"));
+    let mut rest = calls.as_str();
+    for action in
+        ["GetFunction", "CreateFunction", "UpdateFunctionCode", "PublishVersion", "PutProvisionedConcurrencyConfig"]
+    {
+        let call = format!("tccli scf {action} --region ap-guangzhou --cli-input-json file://out/");
+        rest = rest.split_once(&call).unwrap_or_else(|| panic!("{action} in its place: {calls}")).1;
+    }
+    let small = read(&project(SMALL)).unwrap().calls(Path::new("out"));
+    assert!(!small.contains("PublishVersion") && !small.contains("publish-version.json"), "{small}");
+}
+
+#[test]
+fn examples_pin_the_image_and_have_both_switches() {
+    for function in [FULL, SMALL] {
+        let deployment = read(&project(function)).unwrap();
+        let files = deployment.files();
+        let file = |name: &str| &files.iter().find(|(file, _)| *file == name).unwrap().1;
+        for name in ["main.tf", "serverless.yml", "knative.yaml", "s.yaml"] {
+            assert!(file(name).contains(DIGEST), "{name}: {}", file(name));
+            assert!(file(name).contains("not measured; `just bench-coldstart` does it"), "{name}");
+        }
+        let on = function == FULL;
+        assert!(file("main.tf").contains(&format!("container_image_accelerate = {on}")), "{}", file("main.tf"));
+        let named = file("main.tf").matches("\"greetings\"").count();
+        assert_eq!(named, if on { 3 } else { 0 }, "the version and its instances are in the namespace, too");
+        assert!(file("s.yaml").contains(&format!("accelerationType: {}", if on { "Default" } else { "None" })));
+        assert_eq!(file("main.tf").contains("version_provisioned_concurrency_num = 2"), on);
+        assert_eq!(file("main.tf").contains(r#"GREETING = "Hi \"there\" $${name}""#), on);
+        assert!(file("knative.yaml").contains(&format!("min-scale: \"{}\"", if on { 2 } else { 0 })));
+    }
+}
+
+#[test]
+fn yaml_examples_are_yaml() {
+    let ruler = "import sys, yaml\nprint(len(yaml.safe_load(sys.stdin)))";
+    if !Command::new("python3").args(["-c", "import yaml"]).output().is_ok_and(|output| output.status.success()) {
+        eprintln!("skipped: python3 has no module `yaml`");
+        return;
+    }
+    for function in [FULL, SMALL] {
+        let deployment = read(&project(function)).unwrap();
+        for (name, text) in deployment.files().iter().filter(|(name, _)| name.ends_with("ml")) {
+            let mut child = Command::new("python3")
+                .args(["-c", ruler])
+                .stdin(Stdio::piped())
+                .stdout(Stdio::piped())
+                .spawn()
+                .unwrap();
+            child.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+            assert!(child.wait_with_output().unwrap().status.success(), "{name}: {text}");
+        }
+    }
+}
+
+#[test]
+fn the_terraform_example_is_written_as_terraform_writes() {
+    if Command::new("terraform").arg("version").output().is_err() {
+        eprintln!("skipped: no `terraform` on PATH");
+        return;
+    }
+    for function in [FULL, SMALL] {
+        let deployment = read(&project(function)).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        deployment.write(folder.path()).unwrap();
+        let mut format = Command::new("terraform");
+        format.args(["fmt", "-check", "-diff", "main.tf"]).current_dir(folder.path()).env("CHECKPOINT_DISABLE", "1");
+        let output = format.output().unwrap();
+        let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        assert!(output.status.success(), "{said}");
+    }
+}

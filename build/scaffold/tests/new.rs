@@ -1,0 +1,198 @@
+//! New projects as their owners meet them: made in a temporary folder, built, tested and packed by the commands that
+//! their justfile runs. What is compiled is shared by all kinds and kept between runs (CARGO_TARGET_TMPDIR).
+
+use scaffold::kind::{KINDS, Kind};
+use scaffold::name::Name;
+use scaffold::project::{self, ProjectError, Source};
+use std::env;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+/// firstbyte's repository.
+fn root() -> PathBuf {
+    fs::canonicalize(Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")).expect("the repository is there")
+}
+
+/// A project of that kind in `folder`, with the repository's own choice of versions: they are on this machine already.
+fn made(folder: &Path, kind: &Kind) -> PathBuf {
+    let name = Name::parse(&format!("new-{}", kind.name)).expect("a kind's name does");
+    let path = project::create(&folder.join(name.as_str()), kind, &name, &Source::Path(root())).expect("it is made");
+    fs::copy(root().join("Cargo.lock"), path.join("Cargo.lock")).expect("the lock file is there");
+    path
+}
+
+/// A command in the project, with the shared target folder.
+fn command(program: impl AsRef<std::ffi::OsStr>, project: &Path) -> Command {
+    let mut command = Command::new(program);
+    command.current_dir(project).env("CARGO_TARGET_DIR", Path::new(env!("CARGO_TARGET_TMPDIR")).join("projects"));
+    command
+}
+
+/// Runs it; fails with everything that it said.
+fn done(command: &mut Command) -> String {
+    let Output { status, stdout, stderr } = command.output().expect("it can be started");
+    let (stdout, stderr) = (String::from_utf8_lossy(&stdout), String::from_utf8_lossy(&stderr));
+    assert!(status.success(), "{command:?}: {status}\n{stdout}\n{stderr}");
+    stdout.into_owned()
+}
+
+/// `--offline` where everything is here; otherwise cargo may fetch.
+fn offline(project: &Path) -> &'static [&'static str] {
+    let mut question = command(env!("CARGO"), project);
+    let known = question.args(["metadata", "--offline", "--format-version=1"]).output();
+    if known.is_ok_and(|known| known.status.success()) { &["--offline"] } else { &[] }
+}
+
+/// The image tool beside this test; a run of this package alone has to build it first.
+fn microimage() -> PathBuf {
+    let test = env::current_exe().expect("a process knows its file");
+    let folder = test.parent().and_then(Path::parent).expect("tests are in deps/");
+    let tool = folder.join("microimage");
+    if !tool.is_file() {
+        let profile = folder.file_name().and_then(|name| name.to_str()).expect("cargo named it");
+        let profile = if profile == "debug" { "dev" } else { profile };
+        done(Command::new(env!("CARGO")).current_dir(root()).args([
+            "build",
+            "--profile",
+            profile,
+            "--package=microimage",
+        ]));
+    }
+    tool
+}
+
+#[test]
+fn every_kind_passes_its_own_tests_and_the_first_becomes_an_image() {
+    let folder = tempfile::tempdir().unwrap();
+    let projects: Vec<_> = KINDS.iter().map(|kind| (kind, made(folder.path(), kind))).collect();
+    for (kind, project) in &projects {
+        let said = done(command(env!("CARGO"), project).arg("test").args(offline(project)));
+        let tests = said.lines().filter(|line| line.starts_with("test ") && line.ends_with(" ... ok")).count();
+        assert!(tests >= 2, "{}: a handler's tests and the socket's are expected\n{said}", kind.name);
+    }
+    let (_, project) = &projects[0];
+    done(command(microimage(), project).arg("image"));
+    let image = fs::read_to_string(project.join("target/image/image.json")).unwrap();
+    let image: serde_json::Value = serde_json::from_str(&image).unwrap();
+    assert_eq!(image["reference"], "new-event:latest");
+    assert!(image["manifest_digest"].as_str().unwrap().starts_with("sha256:"), "{image}");
+    // Flags or a profile that did not come along weigh more than this (SPECIFICATION.md).
+    assert!(image["total_compressed_bytes"].as_u64().unwrap() < 1 << 20, "{image}");
+    let checked = done(command(microimage(), project).arg("check"));
+    assert!(checked.contains("0 failed"), "{checked}");
+}
+
+#[test]
+fn carries_the_flags_and_the_profile_of_the_repository() {
+    let table = |text: &str| text.parse::<toml::Table>().expect("it is TOML");
+    let ours = |file: &str| table(&fs::read_to_string(root().join(file)).unwrap());
+    let name = Name::parse("hello").unwrap();
+    let files = project::files(&KINDS[0], &name, &Source::Path(root()));
+    let theirs = |file: &str| table(&files.iter().find(|(path, _)| path == file).unwrap().1);
+    assert_eq!(theirs(".cargo/config.toml"), ours(".cargo/config.toml"));
+    assert_eq!(theirs("Cargo.toml")["profile"]["release"], ours("Cargo.toml")["profile"]["release"]);
+    assert_eq!(theirs("Cargo.toml")["package"]["rust-version"], ours("Cargo.toml")["package"]["rust-version"]);
+}
+
+#[test]
+fn leaves_no_placeholder_and_tells_the_kinds_apart() {
+    for kind in &KINDS {
+        let files = project::files(kind, &Name::parse("hello").unwrap(), &Source::Git("https://example.org/f".into()));
+        for (path, text) in &files {
+            let justfile = path == "justfile"; // has double braces of its own
+            assert!(justfile || !text.contains("{{"), "{path}: {text}");
+        }
+        let of = |path: &str| files.iter().find(|(name, _)| name == path).map(|(_, text)| text.as_str());
+        assert!(of("Cargo.toml").unwrap().contains(r#"firstbyte = { git = "https://example.org/f" }"#));
+        let expected = if kind.web { "type = \"web\"" } else { "type = \"event\"" };
+        assert!(of("function.toml").unwrap().contains(expected), "{}", kind.name);
+        assert_eq!(files.iter().filter(|(path, _)| path.starts_with("events/")).count(), usize::from(!kind.web));
+        assert!(of("src/main.rs").unwrap().contains("firstbyte::main!(app());"), "{}", kind.name);
+    }
+}
+
+#[test]
+fn the_templates_own_function_toml_is_what_an_event_function_gets() {
+    let files = project::files(&KINDS[0], &Name::parse("hello").unwrap(), &Source::Path(root()));
+    let theirs = &files.iter().find(|(path, _)| path == "function.toml").unwrap().1;
+    assert_eq!(*theirs, fs::read_to_string(root().join("template/function.toml")).unwrap());
+}
+
+#[test]
+fn cargo_generate_makes_the_same_projects() {
+    if !Command::new("cargo-generate").arg("--version").output().is_ok_and(|output| output.status.success()) {
+        eprintln!("skipped: no `cargo-generate` on PATH; `cargo install cargo-generate` installs it");
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    for source in ["https://example.org/firstbyte".to_owned(), root().display().to_string()] {
+        for kind in &KINDS {
+            let name = Name::parse(&format!("made-{}", kind.name)).unwrap();
+            let into = tempfile::tempdir_in(folder.path()).unwrap();
+            let mut generate = Command::new("cargo-generate");
+            generate.args(["generate", "--silent", "--vcs", "none", "--name", name.as_str(), "--path"]);
+            generate.arg(root().join("template")).current_dir(into.path());
+            generate.args(["-d", &format!("kind={}", kind.name), "-d", &format!("source={source}")]);
+            done(&mut generate);
+            let mut ours = project::files(kind, &name, &Source::parse(&source).unwrap());
+            ours.sort();
+            assert_eq!(tree(&into.path().join(name.as_str())), ours, "{}", kind.name);
+        }
+    }
+}
+
+/// All files below a folder, as relative path and text, sorted.
+fn tree(root: &Path) -> Vec<(String, String)> {
+    let (mut folders, mut files) = (vec![root.to_owned()], Vec::new());
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else {
+                let name = path.strip_prefix(root).expect("it is below").display().to_string();
+                files.push((name, fs::read_to_string(&path).unwrap()));
+            }
+        }
+    }
+    files.sort();
+    files
+}
+
+#[test]
+fn writes_nothing_where_something_is_or_a_workspace_would_claim_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let create = |path: &Path| project::create(path, &KINDS[0], &Name::of(path).unwrap(), &Source::Path(root()));
+    let there = folder.path().join("there");
+    fs::write(&there, "mine").unwrap();
+    assert!(matches!(create(&there), Err(ProjectError::Exists(path)) if path == there));
+    assert_eq!(fs::read_to_string(&there).unwrap(), "mine");
+    fs::create_dir(folder.path().join("around")).unwrap();
+    fs::write(folder.path().join("around/Cargo.toml"), "[workspace]\n").unwrap();
+    let inside = folder.path().join("around/deep/hello");
+    assert!(matches!(create(&inside), Err(ProjectError::InsideWorkspace { .. })));
+    let left: Vec<_> = fs::read_dir(folder.path().join("around")).unwrap().map(|e| e.unwrap().file_name()).collect();
+    assert_eq!(left, ["Cargo.toml"], "not even a parent folder was made");
+}
+
+/// The README's own example, `just new ../hello`, was refused: the path began with the workspace's.
+#[test]
+fn a_path_that_leads_out_of_a_workspace_is_outside() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir(folder.path().join("around")).unwrap();
+    fs::write(folder.path().join("around/Cargo.toml"), "[workspace]\n").unwrap();
+    let path = folder.path().join("around/../hello");
+    let made = project::create(&path, &KINDS[0], &Name::of(&path).unwrap(), &Source::Path(root())).unwrap();
+    assert_eq!(made, folder.path().canonicalize().unwrap().join("hello"));
+    assert!(made.join("src/main.rs").is_file());
+}
+
+#[test]
+fn finds_firstbyte_around_a_folder_and_refuses_others() {
+    assert_eq!(Source::around(Path::new(env!("CARGO_MANIFEST_DIR"))).unwrap(), Source::Path(root()));
+    let elsewhere = tempfile::tempdir().unwrap();
+    assert!(Source::around(elsewhere.path()).unwrap_err().to_string().contains("--firstbyte"));
+    assert!(matches!(Source::parse(&elsewhere.path().display().to_string()), Err(ProjectError::NoFirstbyte(_))));
+    assert_eq!(Source::parse("git@example.org:f").unwrap(), Source::Git("git@example.org:f".into()));
+}
