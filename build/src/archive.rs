@@ -238,7 +238,6 @@ impl TarStore {
                 files.insert(name.clone(), Member::Link(normal(&format!("{base}/{target}"))));
             }
         }
-        drop(archive);
         Ok(TarStore { path: path.to_owned(), file: Arc::new(file), files })
     }
 }

@@ -1,9 +1,11 @@
 //! Whether a platform would take an image: its documented rules as a table of rule, verdict, evidence, what to do and source. It
 //! looks at the image's bytes; [`run`] starts it as well. It does not talk to any platform.
 
+mod program;
 mod provider;
 mod rules;
 pub mod run;
+mod secrets;
 
 pub use provider::Provider;
 

@@ -18,12 +18,13 @@ use microimage::recipe::Recipe;
 use microimage::registry::{self, Credentials, Registry, RegistryError};
 use microimage::rootfs::Node;
 use microimage::sbom::{self, Program};
-use microimage::{check, extras, layout, source, stage, unpack};
+use microimage::{check, extras, layout, reference, source, stage, unpack};
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::fs::{self, File};
 use std::io::BufReader;
 use std::path::{Path, PathBuf};
+use std::thread;
 
 /// What the environment says, read once by `main`.
 pub struct Surroundings {
@@ -58,6 +59,7 @@ pub fn image(arguments: &ImageArguments, around: &Surroundings) -> Done {
     let pack = &arguments.pack;
     let mut options = options(pack, around)?;
     let function = Function::find(&around.cargo, &around.here, arguments.function.as_deref(), pack.arch)?;
+    let recipe = recipe_of(function.workspace_root())?; // a mistake in it is told before anything is compiled
     let built = around.cargo.build(&function, pack.arch, arguments.profile.into())?;
     let root = function.workspace_root();
     let folder = root.join("target/image");
@@ -75,7 +77,7 @@ pub fn image(arguments: &ImageArguments, around: &Surroundings) -> Done {
         digest: Digest::of(&fs::read(&staged)?),
     })?;
     let reference = pack.tag.clone().unwrap_or_else(|| format!("{}:latest", function.name().to_lowercase()));
-    let summary = assembled(&root.join("scratch.Dockerfile"), root, &folder, reference, &options)?;
+    let summary = assembled(&recipe, root, &folder, reference, &options)?;
     stage::write_file(&folder.join("sbom.cdx.json"), &bill)?;
     said(summary_text(&summary, &folder) + "          sbom.cdx.json lists the crates inside\n")
 }
@@ -101,13 +103,14 @@ fn annotations(package: &cargo_metadata::Package, given: BTreeMap<String, String
 /// `microimage build`: a recipe and a folder that somebody else has filled.
 pub fn build(arguments: &BuildArguments, around: &Surroundings) -> Done {
     let reference = arguments.pack.tag.clone().unwrap_or_else(|| "image:latest".to_owned());
-    let summary = assembled(
-        &arguments.file,
-        &arguments.context,
-        &arguments.output,
-        reference,
-        &options(&arguments.pack, around)?,
-    )?;
+    let recipe = read_recipe(&arguments.file)?;
+    let options = options(&arguments.pack, around)?;
+    let name = reference.clone();
+    let summary = thread::scope(|scope| {
+        // The grammar of names takes 25 ms to be compiled, once a process: meanwhile the layer is compressed.
+        scope.spawn(|| reference::full(&name));
+        assembled(&recipe, &arguments.context, &arguments.output, reference, &options)
+    })?;
     said(summary_text(&summary, &arguments.output))
 }
 
@@ -153,7 +156,9 @@ pub fn push(arguments: &PushArguments, around: &Surroundings) -> Done {
 
 /// `microimage pull`.
 pub fn pull(arguments: &PullArguments, around: &Surroundings) -> Done {
-    let image = around.load(&arguments.reference, &arguments.arch.to_string())?;
+    let reference = registry::parse_reference(&arguments.reference)?;
+    let credentials = around.credentials(reference.resolve_registry())?;
+    let image = Registry::new(reference, &credentials)?.pull(&arguments.arch.to_string())?;
     layout::write(&image, &arguments.output)?;
     said(format!("{}\n", image.manifest_digest()))
 }
@@ -198,19 +203,26 @@ fn read(place: &str, around: &Surroundings) -> Result<(Image, Contents), Box<dyn
 }
 
 fn assembled(
-    recipe: &Path,
+    recipe: &Recipe,
     context: &Path,
     output: &Path,
     reference: String,
     options: &Options,
 ) -> Result<Summary, Box<dyn Error>> {
-    let text =
-        fs::read_to_string(recipe).map_err(|e| format!("the recipe `{}` cannot be read: {e}", recipe.display()))?;
-    let parsed = Recipe::parse(&text).map_err(|e| format!("{}: {e}", recipe.display()))?;
-    let context = FolderContext::open(context)?;
-    let mut assembled = assemble::assemble(&parsed, &context, options)?;
+    let mut assembled = assemble::assemble(recipe, &FolderContext::open(context)?, options)?;
     assembled.image = assembled.image.with_reference(reference);
     Ok(outputs::write(&assembled, output)?)
+}
+
+/// The recipe of a workspace; one that has none gets this project's own, which ships the program as /app.
+fn recipe_of(workspace: &Path) -> Result<Recipe, Box<dyn Error>> {
+    let path = workspace.join("scratch.Dockerfile");
+    if path.exists() { read_recipe(&path) } else { Ok(Recipe::parse(include_str!("../../scratch.Dockerfile"))?) }
+}
+
+fn read_recipe(path: &Path) -> Result<Recipe, Box<dyn Error>> {
+    let text = fs::read_to_string(path).map_err(|e| format!("the recipe `{}` cannot be read: {e}", path.display()))?;
+    Ok(Recipe::parse(&text).map_err(|e| format!("{}: {e}", path.display()))?)
 }
 
 fn options(pack: &PackArguments, around: &Surroundings) -> Result<Options, Box<dyn Error>> {

@@ -3,105 +3,19 @@
 //! made of has been parsed once, within limits, and checked for consistency. OCI image-spec 1.1: manifest.md, config.md;
 //! Docker's image manifest version 2, schema 2.
 
+mod blob;
+pub mod media_type;
+
+pub use blob::{Blob, Compression, Descriptor};
+
 use crate::digest::{DiffId, Digest, VerifyingReader};
 use oci_spec::image::{ImageConfiguration, ImageManifest};
-use std::{fmt, io, io::Read, sync::Arc};
+use std::{io, io::Read, sync::Arc};
 
 /// The largest manifest or configuration that is read, in bytes: what registries accept (OCI distribution-spec 1.1, "Pushing Manifests").
 pub const MAX_JSON_BYTES: u64 = 4 * 1024 * 1024;
 /// The most layers an image may have: the kernel's overlay accepts fewer than this.
 pub const MAX_LAYERS: usize = 512;
-
-/// The media types this program reads and writes (OCI image-spec, media-types.md; Docker's manifest v2 schema 2).
-pub mod media_type {
-    /// An OCI image manifest.
-    pub const OCI_MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
-    /// An OCI image index: several platforms under one tag.
-    pub const OCI_INDEX: &str = "application/vnd.oci.image.index.v1+json";
-    /// An OCI image configuration.
-    pub const OCI_CONFIG: &str = "application/vnd.oci.image.config.v1+json";
-    /// An OCI layer, not compressed.
-    pub const OCI_LAYER: &str = "application/vnd.oci.image.layer.v1.tar";
-    /// An OCI layer, gzip.
-    pub const OCI_LAYER_GZIP: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
-    /// An OCI layer, zstd (image-spec 1.1).
-    pub const OCI_LAYER_ZSTD: &str = "application/vnd.oci.image.layer.v1.tar+zstd";
-    /// A Docker manifest, version 2 schema 2.
-    pub const DOCKER_MANIFEST: &str = "application/vnd.docker.distribution.manifest.v2+json";
-    /// A Docker manifest list.
-    pub const DOCKER_INDEX: &str = "application/vnd.docker.distribution.manifest.list.v2+json";
-    /// A Docker image configuration.
-    pub const DOCKER_CONFIG: &str = "application/vnd.docker.container.image.v1+json";
-    /// A Docker layer, not compressed.
-    pub const DOCKER_LAYER: &str = "application/vnd.docker.image.rootfs.diff.tar";
-    /// A Docker layer, gzip.
-    pub const DOCKER_LAYER_GZIP: &str = "application/vnd.docker.image.rootfs.diff.tar.gzip";
-}
-
-/// How a layer's tar is compressed.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
-pub enum Compression {
-    /// The tar itself.
-    None,
-    /// RFC 1952.
-    Gzip,
-    /// RFC 8878.
-    Zstd,
-}
-
-impl Compression {
-    /// The compression that a layer's media type names; `None` for a media type that is no layer we can read.
-    pub fn of_media_type(media_type: &str) -> Option<Compression> {
-        match media_type {
-            media_type::OCI_LAYER | media_type::DOCKER_LAYER => Some(Compression::None),
-            media_type::OCI_LAYER_GZIP | media_type::DOCKER_LAYER_GZIP => Some(Compression::Gzip),
-            media_type::OCI_LAYER_ZSTD => Some(Compression::Zstd),
-            _ => None,
-        }
-    }
-}
-
-/// Where a blob's bytes come from. Opening is repeatable; every reader starts at the first byte.
-#[derive(Clone)]
-pub struct Blob(Arc<dyn Fn() -> io::Result<Box<dyn Read + Send>> + Send + Sync>);
-
-impl Blob {
-    /// A blob that `open` opens, each time from the start.
-    pub fn new(open: impl Fn() -> io::Result<Box<dyn Read + Send>> + Send + Sync + 'static) -> Blob {
-        Blob(Arc::new(open))
-    }
-
-    /// A blob in memory.
-    pub fn from_bytes(bytes: impl Into<Arc<[u8]>>) -> Blob {
-        let bytes = bytes.into();
-        Blob::new(move || Ok(Box::new(io::Cursor::new(Arc::clone(&bytes)))))
-    }
-
-    /// A reader from the first byte on; nothing about it is verified.
-    ///
-    /// # Errors
-    /// Whatever opening the source says.
-    pub fn open_unverified(&self) -> io::Result<Box<dyn Read + Send>> {
-        (self.0)()
-    }
-}
-
-impl fmt::Debug for Blob {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Blob")
-    }
-}
-
-/// A blob's media type, digest and size, as a manifest names it (descriptor.md).
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Descriptor {
-    /// What the bytes are, for example [`media_type::OCI_LAYER_GZIP`].
-    pub media_type: String,
-    /// Digest of the bytes as stored and sent.
-    pub digest: Digest,
-    /// Size of the bytes as stored and sent.
-    pub size_bytes: u64,
-}
 
 /// One layer: what the manifest says of it, what the configuration says of it, and its bytes.
 #[derive(Clone, Debug)]

@@ -1,6 +1,8 @@
 //! The command line of microimage. Everything that prints, reads the environment or chooses an exit code is here: 0 is
 //! done, 1 is that something went wrong or does not hold, 2 is a command that was not understood.
 
+#![forbid(unsafe_code)]
+
 mod args;
 mod commands;
 
@@ -15,7 +17,7 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     if env::args_os().nth(1).is_some_and(|argument| argument == sandbox::HELPER_SUBCOMMAND) {
-        return sandbox::helper_main(); // before anything else: the helper is single-threaded
+        return sandbox::helper_main().map_or(ExitCode::from(4), |()| ExitCode::SUCCESS); // before anything else: the helper is single-threaded
     }
     let arguments = Arguments::parse();
     let result = surroundings().and_then(|around| match &arguments.command {

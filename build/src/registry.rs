@@ -3,9 +3,11 @@
 //! Plain HTTP is spoken to this machine only.
 
 mod credentials;
+mod error;
 mod spool;
 
-pub use credentials::{Credentials, docker_credentials};
+pub use self::credentials::{Credentials, docker_credentials};
+pub use self::error::RegistryError;
 
 use self::spool::Spool;
 use crate::archive::Section;
@@ -18,9 +20,8 @@ use oci_client::secrets::RegistryAuth;
 use oci_client::{Client, Reference, RegistryOperation};
 use oci_spec::image::ImageIndex;
 use serde_json::json;
-use std::error;
 use std::fs::File;
-use std::io::{self, BufReader, Read};
+use std::io::{BufReader, Read};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,89 +32,6 @@ pub const MAX_BLOB_BYTES: u64 = 10 << 30;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a registry may be silent.
 const READ_TIMEOUT: Duration = Duration::from_secs(60);
-
-/// Why a registry could not be used, and at which step.
-#[derive(Debug, thiserror::Error)]
-pub enum RegistryError {
-    /// Text that is no reference.
-    #[error("`{text}` is not an image reference ({why}); write `HOST/NAME:TAG` or `HOST/NAME@sha256:…`")]
-    Reference {
-        /// As given.
-        text: String,
-        /// What is wrong.
-        why: String,
-    },
-    /// Pushing by digest alone.
-    #[error("`{0}` has no tag to push to; write `HOST/NAME:TAG`")]
-    NoTag(String),
-    /// An index would take the place of an image.
-    #[error("`{0}` names one image, which something may pull by that tag; give the index a tag of its own")]
-    TagTaken(String),
-    /// The registry could not be reached.
-    #[error("`{registry}` cannot be reached while {step}: {why}; check the host, the network and the proxy settings")]
-    Connect {
-        /// Host and port.
-        registry: String,
-        /// What was being done.
-        step: String,
-        /// The network's word.
-        why: String,
-    },
-    /// The registry wants to know who asks, or does not let them.
-    #[error(
-        "`{registry}` refuses access while {step}: {why}; `docker login {registry}`, or set MICROIMAGE_USERNAME and MICROIMAGE_PASSWORD"
-    )]
-    Denied {
-        /// Host and port.
-        registry: String,
-        /// What was being done.
-        step: String,
-        /// The registry's word.
-        why: String,
-    },
-    /// No such image.
-    #[error("`{0}` does not exist in the registry; check name and tag, or push it first")]
-    NotFound(String),
-    /// Any other answer.
-    #[error("`{registry}` failed while {step}: {why}")]
-    Step {
-        /// Host and port.
-        registry: String,
-        /// What was being done.
-        step: String,
-        /// The registry's word.
-        why: String,
-    },
-    /// The tag names several platforms and none is linux with the wanted architecture.
-    #[error("`{reference}` is an index without linux/{architecture}; it holds: {holds}")]
-    Platform {
-        /// The image.
-        reference: String,
-        /// What was looked for.
-        architecture: String,
-        /// What there is.
-        holds: String,
-    },
-    /// The image is inconsistent or too large.
-    #[error(transparent)]
-    Image(#[from] ImageError),
-    /// A layer could not be read or kept.
-    #[error("a layer cannot be {what}: {source}")]
-    Blob {
-        /// What was tried.
-        what: &'static str,
-        /// The system's word.
-        source: io::Error,
-    },
-    /// The docker configuration or a credential helper.
-    #[error("the credentials for `{registry}` cannot be read: {why}; `docker login {registry}` writes them anew")]
-    Credentials {
-        /// Host and port.
-        registry: String,
-        /// What is wrong.
-        why: String,
-    },
-}
 
 /// Parses `HOST/NAME:TAG`, `NAME:TAG` (Docker Hub) or one with a digest.
 ///
@@ -431,7 +349,7 @@ fn is_loopback(registry: &str) -> bool {
 }
 
 /// An error and what caused it, in one line.
-fn chain(error: &dyn error::Error) -> String {
+fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(inner) = cause {

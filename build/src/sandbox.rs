@@ -197,7 +197,7 @@ impl Launcher {
             other => return Err(Error::Helper(wire::unexpected(&other))),
         };
         let pidfd = wire::pidfd_open(pid).map_err(Error::Helper)?;
-        Ok(Instance { pid, pidfd, events, output, kept: Vec::new(), sockets: Vec::new(), exec_ns: None })
+        Ok(Instance { pid, pidfd, events, output: Some(output), kept: Vec::new(), sockets: Vec::new(), exec_ns: None })
     }
 
     /// Kills the instance (and with it its pid namespace) and reaps it.
@@ -231,7 +231,7 @@ pub struct Instance {
     pid: i32,
     pidfd: OwnedFd,
     events: OwnedFd,
-    output: OwnedFd,
+    output: Option<OwnedFd>,
     kept: Vec<u8>,
     sockets: Vec<OwnedFd>,
     exec_ns: Option<u64>,
@@ -269,10 +269,10 @@ impl Instance {
     }
 
     /// The end of what the program has printed so far on standard output and error (8 KiB at
-    /// most). Takes what waits in the pipe; never blocks.
+    /// most). Takes what waits in the pipe; never blocks. Nothing once [`Instance::take_output`] was called.
     pub fn output_tail(&mut self) -> String {
         let mut piece = [0u8; 4096];
-        while let Ok(n @ 1..) = nix::unistd::read(&self.output, &mut piece) {
+        while let Some(Ok(n @ 1..)) = self.output.as_ref().map(|output| nix::unistd::read(output, &mut piece)) {
             self.kept.extend_from_slice(&piece[..n]);
             if self.kept.len() > 2 * OUTPUT_KEPT_BYTES {
                 self.kept.drain(..self.kept.len() - OUTPUT_KEPT_BYTES);
@@ -280,6 +280,14 @@ impl Instance {
         }
         let from = self.kept.len().saturating_sub(OUTPUT_KEPT_BYTES);
         String::from_utf8_lossy(&self.kept[from..]).into_owned()
+    }
+
+    /// The pipe with all that the program prints on standard output and error, for one who reads along: reading blocks
+    /// from now on, and ends when the program has ended. `None` the second time.
+    pub fn take_output(&mut self) -> Option<OwnedFd> {
+        let output = self.output.take()?;
+        nix::fcntl::fcntl(&output, nix::fcntl::FcntlArg::F_SETFL(nix::fcntl::OFlag::empty())).ok()?;
+        Some(output)
     }
 
     /// Blocks until the program is about to be executed: its sockets are then here.

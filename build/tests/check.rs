@@ -75,7 +75,7 @@ fn each_mistake_breaks_its_own_rule() {
             report
                 .findings
                 .iter()
-                .all(|f| (f.verdict == Verdict::Pass || f.verdict == Verdict::Skip) != (!f.remedy.is_empty())),
+                .all(|f| (f.verdict == Verdict::Pass || f.verdict == Verdict::Skip) == f.remedy.is_empty()),
             "{text}"
         );
     }

@@ -210,6 +210,8 @@ fn says_which_functions_there_are() {
 fn an_arm64_image_starts_under_qemu() {
     let home = tempfile::tempdir().expect("a folder");
     workspace(home.path());
+    // A workspace without a recipe gets this project's own.
+    fs::remove_file(home.path().join("scratch.Dockerfile")).expect("a file");
     let output = microimage(home.path(), &["image", "--arch", "arm64"]);
     let error = text(&output.stderr);
     if error.contains("rustup target add") {
@@ -219,7 +221,7 @@ fn an_arm64_image_starts_under_qemu() {
     assert!(output.status.success(), "{error}");
     let image =
         microimage::source::load(&home.path().join("target/image/oci").display().to_string()).expect("an image");
-    assert_eq!(image.architecture(), "arm64");
+    assert_eq!((image.architecture(), image.exposed_ports()), ("arm64".to_owned(), vec!["9000/tcp".to_owned()]));
     let check = microimage(home.path(), &["check", "--platform", "scf"]);
     assert!(
         text(&check.stdout).contains("FAIL  architecture    linux/arm64; the platform runs linux on amd64"),

@@ -195,7 +195,7 @@ fn refuses_a_destination_that_exists_and_an_unknown_media_type() {
     let home = tempfile::tempdir().expect("a folder");
     let tar = Tar::default().file("app", b"elf").bytes();
     assert!(matches!(
-        unpack_image(&image(&[tar.clone()]), home.path(), &Limits::default()),
+        unpack_image(&image(std::slice::from_ref(&tar)), home.path(), &Limits::default()),
         Err(UnpackError::Exists(_))
     ));
     let result = unpack_layer(tar.as_slice(), "text/plain", home.path(), &Limits::default());

@@ -9,6 +9,8 @@ use std::process::Command;
 /// How the program is compiled (CONTRACTS.md, section 4).
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
 pub enum Profile {
+    /// The workspace's `dev`: compiled in seconds, for a function that is being written. No image is made of it.
+    Dev,
     /// The workspace's `release`.
     Fast,
     /// The standard library compiled along, for size; panics still unwind.
@@ -29,6 +31,7 @@ impl Profile {
         rustc: &Rustc,
     ) -> Result<(), CargoError> {
         let name = match self {
+            Profile::Dev => return Ok(()),
             Profile::Fast => {
                 command.arg("--release");
                 return Ok(());
@@ -39,7 +42,7 @@ impl Profile {
         };
         let mut settings = vec![("inherits", "\"release\"")];
         match self {
-            Profile::Fast => {}
+            Profile::Dev | Profile::Fast => {}
             Profile::Hardened => {
                 settings.push(("overflow-checks", "true"));
                 flags.extend(
@@ -65,7 +68,10 @@ impl Profile {
         if self == Profile::Tiny {
             settings.push(("panic", "\"abort\""));
             command.args(["-Zbuild-std=std,panic_abort", "-Zbuild-std-features=optimize_for_size"]);
-            flags.extend(["-Zunstable-options", "-Cpanic=immediate-abort"].map(str::to_owned));
+            // Nothing unwinds and nothing is told: neither tables nor the places of panics are read by anybody.
+            let unread = ["-Cforce-unwind-tables=no", "-Zlocation-detail=none"];
+            flags
+                .extend(["-Zunstable-options", "-Cpanic=immediate-abort"].into_iter().chain(unread).map(str::to_owned));
         }
         command.args(["--profile", name]);
         for (key, value) in settings {
@@ -86,7 +92,7 @@ pub(super) fn cross(architecture: Architecture, command: &mut Command, flags: &m
         format!("target.{target}.linker=\"rust-lld\""),
         // Of [env] nothing replaces what a person has set.
         format!("env.CC_{variable}=\"{ARM64_CC}\""),
-        format!("env.CFLAGS_{variable}=\"-DMI_DEFAULT_ALLOW_THP=0 -DMI_DEFAULT_ARENA_RESERVE=65536L\""),
+        format!("env.CFLAGS_{variable}=\"{MIMALLOC}\""),
     ] {
         command.arg("--config").arg(setting);
     }
@@ -98,6 +104,9 @@ pub(super) fn cross(architecture: Architecture, command: &mut Command, flags: &m
     ];
     flags.extend(layout.map(str::to_owned));
 }
+
+/// mimalloc's compile-time defaults, as .cargo/config.toml has them for amd64.
+const MIMALLOC: &str = "-DMI_DEFAULT_ALLOW_THP=0 -DMI_DEFAULT_ARENA_RESERVE=65536L -DMI_PRIM_HAS_PROCESS_ATTACH";
 
 /// The C compiler of Debian's package gcc-aarch64-linux-gnu.
 const ARM64_CC: &str = "aarch64-linux-gnu-gcc";

@@ -1,20 +1,15 @@
 //! The rules, one function each, in the order in which a deployment would meet them. A rule returns what it saw and what to do
 //! about it; it never shows a value that may be a secret.
 
+use super::program::{follow, program};
 use super::provider::{Provider, Size, Word};
+use super::secrets::secrets;
 use super::{Finding, Verdict};
-use crate::contents::{self, Contents, ContentsError, Found, What};
-use crate::elf::{Architecture, ElfError, StaticElf};
-use crate::entry::Limits;
+use crate::contents::{Contents, ContentsError, What};
 use crate::image::{Compression, Image, media_type};
 use crate::inspect::size;
 use crate::rootfs::normalize;
-use regex::Regex;
-use std::path::{Path, PathBuf};
-use std::sync::LazyLock;
-
-/// The largest program that is read, in bytes.
-const MAX_PROGRAM_BYTES: u64 = 1 << 30;
+use std::path::Path;
 
 /// What is judged.
 pub(super) struct Subject<'a> {
@@ -27,17 +22,17 @@ pub(super) struct Subject<'a> {
 }
 
 /// How a rule turned out: verdict, evidence, remedy.
-type Outcome = (Verdict, String, String);
+pub(super) type Outcome = (Verdict, String, String);
 
-fn pass(evidence: impl Into<String>) -> Outcome {
+pub(super) fn pass(evidence: impl Into<String>) -> Outcome {
     (Verdict::Pass, evidence.into(), String::new())
 }
 
-fn warn(evidence: impl Into<String>, remedy: impl Into<String>) -> Outcome {
+pub(super) fn warn(evidence: impl Into<String>, remedy: impl Into<String>) -> Outcome {
     (Verdict::Warn, evidence.into(), remedy.into())
 }
 
-fn fail(evidence: impl Into<String>, remedy: impl Into<String>) -> Outcome {
+pub(super) fn fail(evidence: impl Into<String>, remedy: impl Into<String>) -> Outcome {
     (Verdict::Fail, evidence.into(), remedy.into())
 }
 
@@ -235,92 +230,6 @@ fn arguments(subject: &Subject<'_>) -> Outcome {
     }
 }
 
-/// The program's path in the image, links followed, and what is there.
-fn find_program(subject: &Subject<'_>) -> Option<(PathBuf, Found)> {
-    let argv = subject.image.argv();
-    let program = argv.first()?;
-    let search =
-        subject.image.env().iter().find_map(|line| line.strip_prefix("PATH=")).unwrap_or(crate::recipe::DEFAULT_PATH);
-    let folder = subject.image.working_dir();
-    let candidates = match program.contains('/') {
-        true => vec![normalize(folder, program)],
-        false => search.split(':').map(|path| normalize(folder, &format!("{path}/{program}"))).collect(),
-    };
-    candidates.into_iter().find_map(|path| follow(subject.contents, path))
-}
-
-fn follow(contents: &Contents, mut path: String) -> Option<(PathBuf, Found)> {
-    for _ in 0..40 {
-        let found = contents.files.get(Path::new(&path));
-        match found {
-            Some(Found { what: What::Symlink { target }, .. }) => {
-                let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder).to_owned();
-                path = normalize(&folder, target.to_str()?);
-            }
-            Some(found) => return Some((path.into(), found.clone())),
-            None => {
-                // A link among the parents, as usrmerge makes them: `/bin/x` where bin is a link to usr/bin.
-                let (at, target) =
-                    path.match_indices('/').find_map(|(end, _)| match contents.files.get(Path::new(&path[..end])) {
-                        Some(Found { what: What::Symlink { target }, .. }) => Some((end, target.to_str()?.to_owned())),
-                        _ => None,
-                    })?;
-                let folder = path[..at].rsplit_once('/').map_or("", |(folder, _)| folder);
-                path = normalize(folder, &format!("{target}{}", &path[at..]));
-            }
-        }
-    }
-    None
-}
-
-fn program(subject: &Subject<'_>) -> Result<Outcome, ContentsError> {
-    let Some((path, found)) = find_program(subject) else {
-        return Ok(fail(
-            "the program that the entrypoint names is not in the image",
-            "COPY it to where the entrypoint looks",
-        ));
-    };
-    let shown = format!("/{}", path.display());
-    if found.mode & 0o001 == 0 {
-        return Ok(fail(
-            format!("`{shown}` has mode {:o}: not every user may execute it", found.mode),
-            "`chmod 0755` before it is copied",
-        ));
-    }
-    let Ok(architecture) = subject.image.architecture().parse::<Architecture>() else {
-        return Ok((
-            Verdict::Skip,
-            format!("`{shown}`: programs for {} are not read", subject.image.architecture()),
-            String::new(),
-        ));
-    };
-    let bytes = contents::read_file(subject.image, &path, MAX_PROGRAM_BYTES, &Limits::default())?.unwrap_or_default();
-    Ok(match StaticElf::parse(&bytes, architecture) {
-        Ok(elf) => pass(format!(
-            "`{shown}` is static, {}{}",
-            size(elf.size_bytes()),
-            if elf.position_independent() { ", position independent" } else { "" }
-        )),
-        Err(ElfError::Interpreter { interpreter, .. }) => {
-            match follow(subject.contents, normalize("/", &interpreter)) {
-                Some(_) => warn(
-                    format!("`{shown}` is dynamic; its linker `{interpreter}` is in the image"),
-                    "a static program starts in less time: build for a musl target",
-                ),
-                None => fail(
-                    format!("`{shown}` is dynamic and its linker `{interpreter}` is not in the image"),
-                    "build it for a musl target, or copy the linker and the libraries",
-                ),
-            }
-        }
-        Err(ElfError::NotElf(what)) => warn(
-            format!("`{shown}` is {what}, not a program of its own"),
-            "make sure that what runs it is in the image",
-        ),
-        Err(error) => fail(format!("`{shown}`: {error}"), "build it again for the image's architecture"),
-    })
-}
-
 fn user(subject: &Subject<'_>) -> Outcome {
     let user = subject.image.user();
     let mut names = user.split(':').filter(|part| !part.is_empty() && part.parse::<u32>().is_err());
@@ -393,37 +302,4 @@ fn pinned(subject: &Subject<'_>) -> Outcome {
     }
     let pinned = format!("{}@{}", subject.image.reference().unwrap_or(subject.place), subject.image.manifest_digest());
     warn("by tag, which can be moved under a running function", format!("deploy `{pinned}`"))
-}
-
-/// Names that promise a secret.
-static SECRET_NAMES: LazyLock<Regex> = LazyLock::new(|| {
-    Regex::new(r"(?i:secret|passw(or)?d|passphrase|api_?key|access_?key|private_?key|credential|(^|_)token$)")
-        .expect("our own expression")
-});
-/// Values that look like one: cloud key ids, private keys, tokens of code forges, a password in an URL.
-static SECRET_VALUES: LazyLock<Regex> = LazyLock::new(|| {
-    Regex::new(r"AKID[0-9A-Za-z]{13,40}|LTAI[0-9A-Za-z]{12,30}|AKIA[0-9A-Z]{16}|-----BEGIN [A-Z ]*PRIVATE KEY|gh[pousr]_[0-9A-Za-z]{36}|glpat-[0-9A-Za-z_-]{20}|://[^/:@\s]+:[^/@\s]+@")
-        .expect("our own expression")
-});
-
-fn secrets(subject: &Subject<'_>) -> Outcome {
-    let env = subject.image.env().iter().map(|line| ("env", line.split_once('=').unwrap_or((line, ""))));
-    let labels = subject.image.labels().into_iter().map(|pair| ("label", pair));
-    let annotations = subject.image.annotations().into_iter().map(|pair| ("annotation", pair));
-    let suspicious = |(_, (name, value)): &(&str, (&str, &str))| {
-        !value.is_empty() && (SECRET_NAMES.is_match(name) || SECRET_VALUES.is_match(value))
-    };
-    let found: Vec<_> = env
-        .chain(labels)
-        .chain(annotations)
-        .filter(suspicious)
-        .map(|(kind, (name, _))| format!("{kind} `{}`", name.escape_debug()))
-        .collect();
-    if found.is_empty() {
-        return pass("none in environment, labels or annotations");
-    }
-    fail(
-        format!("{} may hold a secret (values are not shown)", found.join(", ")),
-        "pass it at run time: bind a role, or set the function's environment",
-    )
 }

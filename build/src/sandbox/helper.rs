@@ -4,7 +4,6 @@
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
-use std::process::ExitCode;
 
 use nix::sched::{CloneFlags, clone};
 use nix::sys::signal::{Signal, kill};
@@ -29,10 +28,11 @@ struct Running {
 
 /// The helper's whole life; call it from `main` when the first argument is
 /// [`super::HELPER_SUBCOMMAND`], before any thread exists.
-pub fn helper_main() -> ExitCode {
-    let Ok(control) = take_control() else {
-        return ExitCode::from(4);
-    };
+///
+/// # Errors
+/// If standard input is not the socket that the tool gives its helper; there is nobody to tell but the exit code.
+pub fn helper_main() -> io::Result<()> {
+    let control = take_control()?;
     let identity = Identity::find();
     let mut running: Vec<Running> = Vec::new();
     let mut stack = vec![0u8; CHILD_STACK_BYTES];
@@ -59,7 +59,7 @@ pub fn helper_main() -> ExitCode {
     running.into_iter().for_each(|instance| {
         end(instance);
     });
-    ExitCode::SUCCESS
+    Ok(())
 }
 
 /// What a person can change when a namespace is refused.
@@ -103,9 +103,13 @@ fn launch(plan: &Plan, fds: Vec<OwnedFd>, identity: &Identity, stack: &mut [u8])
     // cannot run the mounts between clone and exec.
     // SAFETY: this process has one thread, so the child may allocate and use std as after any
     // single-threaded fork; memory is copied (no CLONE_VM), the stack outlives the call.
-    let pid = unsafe { clone(child, stack, flags, Some(nix::libc::SIGCHLD)) }
-        .map_err(|errno| Failure { what: What::Namespace { which: which.into() }, errno: errno as i32 })?;
-    Ok(Running { pid: pid.as_raw(), cgroup })
+    match unsafe { clone(child, stack, flags, Some(nix::libc::SIGCHLD)) } {
+        Ok(pid) => Ok(Running { pid: pid.as_raw(), cgroup }),
+        Err(errno) => {
+            cgroup.remove(); // nobody will ever be in it
+            Err(Failure { what: What::Namespace { which: which.into() }, errno: errno as i32 })
+        }
+    }
 }
 
 fn end(instance: Running) -> Exit {

@@ -15,8 +15,8 @@ use super::{Exit, Plan};
 
 /// A message larger than this is refused: an image's environment has no business being larger.
 const MESSAGE_LIMIT_BYTES: usize = 128 * 1024;
-/// Descriptors a message may carry (SCM_MAX_FD is 253).
-const DESCRIPTOR_LIMIT: usize = 64;
+/// Descriptors a message may carry: the kernel's own limit (SCM_MAX_FD).
+const DESCRIPTOR_LIMIT: usize = 253;
 
 /// From the tool to the helper.
 #[derive(Debug, Serialize, Deserialize)]

@@ -1,0 +1,224 @@
+//! Each instruction's own syntax, and what it adds to a recipe. It touches no file. Docker's Dockerfile reference, the section of
+//! each instruction.
+
+use super::{DEFAULT_PATH, KNOWN, Problem, Recipe, Step};
+use crate::instruction::Instruction;
+use crate::rootfs::normalize;
+use crate::words;
+
+/// A recipe in the making.
+pub(super) struct Parser {
+    pub recipe: Recipe,
+    escape: char,
+    pub seen_from: bool,
+}
+
+impl Parser {
+    /// Nothing taken in yet; words are escaped by `escape`.
+    pub fn new(escape: char) -> Parser {
+        let mut parser = Parser { recipe: Recipe::default(), escape, seen_from: false };
+        // Docker Engine's default comes first, and a recipe's own PATH takes its place in the list.
+        parser.set_env("PATH".into(), DEFAULT_PATH.into());
+        parser
+    }
+
+    /// Takes the next instruction in.
+    pub fn take(&mut self, instruction: &Instruction) -> Result<(), Problem> {
+        let keyword = instruction.keyword.as_str();
+        let Some(keyword) = KNOWN.into_iter().find(|known| *known == keyword) else { return Err(unknown(keyword)) };
+        let rest = instruction.rest.as_str();
+        let argument = |why: String| Problem::Argument { keyword, why };
+        if !self.seen_from && keyword != "FROM" {
+            return Err(Problem::NoFrom);
+        }
+        if rest.is_empty() {
+            return Err(argument("something must follow it".into()));
+        }
+        if rest.contains("<<") && keyword == "COPY" {
+            return Err(argument("here-documents are not supported; copy a file".into()));
+        }
+        match keyword {
+            "FROM" if self.seen_from => {
+                Err(argument("a second stage is not supported; build the program first, then copy it".into()))
+            }
+            "FROM" if rest != "scratch" => Err(argument(format!(
+                "only `scratch` is packed, not `{rest}`; a base image would be pulled at every cold start"
+            ))),
+            "FROM" => {
+                self.seen_from = true;
+                Ok(())
+            }
+            "COPY" => self.copy(instruction.line, rest).map_err(argument),
+            "WORKDIR" => {
+                let path = self.expand(rest).map_err(argument)?;
+                let path = normalize(&self.recipe.run.working_dir, &path);
+                self.recipe.run.working_dir = format!("/{path}");
+                self.recipe.steps.push(Step::Folder { line: instruction.line, path });
+                Ok(())
+            }
+            "USER" => {
+                self.recipe.run.user = self.expand(rest).map_err(argument)?;
+                Ok(())
+            }
+            "ENV" => {
+                // Values see what held before this line, as in Docker.
+                for (name, value) in self.pairs(rest).map_err(argument)? {
+                    self.set_env(name, value);
+                }
+                Ok(())
+            }
+            "LABEL" => {
+                for (name, value) in self.pairs(rest).map_err(argument)? {
+                    self.recipe.run.labels.retain(|(known, _)| *known != name);
+                    self.recipe.run.labels.push((name, value));
+                }
+                Ok(())
+            }
+            "EXPOSE" => {
+                for word in words::split(rest, self.escape) {
+                    let word = self.expand(&word).map_err(argument)?;
+                    for port in word.split_whitespace() {
+                        self.recipe.run.exposed_ports.extend(ports(port).map_err(argument)?);
+                    }
+                }
+                Ok(())
+            }
+            "ENTRYPOINT" => exec_form(rest).map(|words| self.recipe.run.entrypoint = words).map_err(argument),
+            _ => exec_form(rest).map(|words| self.recipe.run.cmd = words).map_err(argument), // CMD, the last of KNOWN
+        }
+    }
+
+    fn copy(&mut self, line: usize, rest: &str) -> Result<(), String> {
+        if let Some(flag) = rest.split_whitespace().next().filter(|w| w.starts_with("--")) {
+            return Err(format!("the flag `{flag}` is not supported; owner is root, modes are 0755 and 0644"));
+        }
+        let words = match json_strings(rest) {
+            Some(words) => words,
+            None => rest.split_whitespace().map(str::to_owned).collect(),
+        };
+        let words = words.iter().map(|w| self.expand(w)).collect::<Result<Vec<_>, _>>()?;
+        let Some((destination, sources)) = words.split_last().filter(|(_, sources)| !sources.is_empty()) else {
+            return Err("a source and a destination must follow it".into());
+        };
+        let into_folder = destination.ends_with('/') || destination == "." || destination.ends_with("/.");
+        if sources.len() > 1 && !into_folder {
+            return Err(format!("with several sources the destination must end with a slash: `{destination}/`"));
+        }
+        let mut clean = Vec::new();
+        for source in sources {
+            if source.contains(['*', '?', '[']) {
+                return Err(format!("`{source}` is a pattern; name the file or its folder"));
+            }
+            if climbs(source) {
+                return Err(format!("`{source}` lies outside of the build context; copy it into the context first"));
+            }
+            clean.push(normalize("", source));
+        }
+        let destination = normalize(&self.recipe.run.working_dir, destination);
+        self.recipe.steps.push(Step::Copy { line, sources: clean, destination, into_folder });
+        Ok(())
+    }
+
+    /// `NAME=value …`, or the old form `NAME value`.
+    fn pairs(&self, rest: &str) -> Result<Vec<(String, String)>, String> {
+        let words = words::split(rest, self.escape);
+        if words.first().is_some_and(|first| !first.contains('=')) {
+            let (name, value) = rest
+                .split_once(char::is_whitespace)
+                .ok_or_else(|| format!("`{rest}` has no value; write `{rest}=value`"))?;
+            return Ok(vec![(self.expand(name)?, self.expand(value.trim())?)]);
+        }
+        let mut pairs = Vec::new();
+        for word in words {
+            let (name, value) = word
+                .split_once('=')
+                .ok_or_else(|| format!("`{word}` is not `NAME=value`; quote a value that holds a blank"))?;
+            let name = self.expand(name)?;
+            if name.is_empty() {
+                return Err(format!("`{word}` has no name"));
+            }
+            pairs.push((name, self.expand(value)?));
+        }
+        Ok(pairs)
+    }
+
+    fn set_env(&mut self, name: String, value: String) {
+        match self.recipe.run.env.iter_mut().find(|(known, _)| *known == name) {
+            Some((_, known)) => *known = value,
+            None => self.recipe.run.env.push((name, value)),
+        }
+    }
+
+    fn expand(&self, word: &str) -> Result<String, String> {
+        words::expand(word, self.escape, &|name| self.recipe.run.env(name).map(str::to_owned))
+    }
+}
+
+/// Whether a path has more `..` than folders to leave, at any point.
+fn climbs(path: &str) -> bool {
+    let mut depth = 0_i64;
+    path.split('/').any(|part| {
+        depth += match part {
+            "" | "." => 0,
+            ".." => -1,
+            _ => 1,
+        };
+        depth < 0
+    })
+}
+
+/// `9000`, `9000/udp`, `80-82/tcp`, as Docker writes them into a configuration.
+fn ports(word: &str) -> Result<Vec<String>, String> {
+    let bad = || format!("`{word}` is not a port; write `9000` or `9000/udp`");
+    let (range, protocol) = word.split_once('/').unwrap_or((word, "tcp"));
+    let protocol = protocol.to_ascii_lowercase();
+    if !["tcp", "udp", "sctp"].contains(&protocol.as_str()) {
+        return Err(bad());
+    }
+    let (first, last) = range.split_once('-').unwrap_or((range, range));
+    let number = |text: &str| text.parse::<u16>().ok().filter(|n| *n > 0).ok_or_else(bad);
+    let (first, last) = (number(first)?, number(last)?);
+    if first > last {
+        return Err(bad());
+    }
+    Ok((first..=last).map(|port| format!("{port}/{protocol}")).collect())
+}
+
+/// `["program", "argument"]`.
+fn exec_form(rest: &str) -> Result<Vec<String>, String> {
+    json_strings(rest).ok_or_else(|| {
+        let words =
+            rest.split_whitespace().map(|w| format!("\"{}\"", w.trim_matches('"'))).collect::<Vec<_>>().join(", ");
+        format!("an image from scratch has no shell for `{rest}`; write `[{words}]`")
+    })
+}
+
+fn json_strings(text: &str) -> Option<Vec<String>> {
+    if !text.starts_with('[') {
+        return None;
+    }
+    serde_json::from_str(text).ok()
+}
+
+fn unknown(keyword: &str) -> Problem {
+    let why = match keyword {
+        "RUN" => "an image from scratch has nothing to run; do it before the image is built, then COPY the result",
+        "ADD" => "use COPY",
+        "ARG" => "a recipe with arguments is not one image; use ENV, or write the value",
+        "VOLUME" => "the platform gives the function /tmp and nothing else",
+        "HEALTHCHECK" => "OCI images have no health check; the platform checks the port",
+        "STOPSIGNAL" => "the function server stops on SIGTERM, which is the default",
+        "ONBUILD" | "SHELL" | "MAINTAINER" => {
+            "it has no meaning in an image from scratch; remove the line (a LABEL can name who maintains it)"
+        }
+        _ => {
+            let near = KNOWN.into_iter().map(|known| (strsim::damerau_levenshtein(keyword, known), known)).min();
+            let suggestion = match near {
+                Some((distance, known)) if distance <= 2 => format!("; did you mean `{known}`?"),
+                _ => format!("; known are {}", KNOWN.join(", ")),
+            };
+            return Problem::Unknown { keyword: keyword.chars().take(40).collect(), suggestion };
+        }
+    };
+    Problem::Unsupported { keyword: keyword.to_owned(), why }
+}
