@@ -122,6 +122,7 @@ impl Baseline {
 
 /// Builds the axum baseline for a target; cargo keeps what it built.
 fn axum(folder: &Path, target: &str) -> Result<PathBuf, Error> {
+    let folder = std::path::absolute(folder).map_err(|e| io_error(folder, e))?; // cargo runs in another
     let source = folder.join("axum");
     for (name, text) in AXUM {
         let path = source.join(name);

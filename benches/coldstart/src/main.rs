@@ -1,6 +1,8 @@
 //! The command line of coldstart: the only file that prints, reads the environment and chooses exit
 //! codes (docs/CONTRACTS.md, section 5).
 
+#![forbid(unsafe_code)]
+
 mod cli;
 
 use std::io::IsTerminal;
@@ -35,7 +37,7 @@ const EXIT_INTERRUPTED: u8 = 130;
 
 fn main() -> ExitCode {
     if std::env::args_os().nth(1).is_some_and(|a| a == microimage::sandbox::HELPER_SUBCOMMAND) {
-        return microimage::sandbox::helper_main();
+        return microimage::sandbox::helper_main().map_or(ExitCode::from(4), |()| ExitCode::SUCCESS);
     }
     let cli = Cli::parse(); // exits with 2 on a usage error
     let done = match cli.command {

@@ -8,17 +8,19 @@ use std::io::{Read, Seek};
 use std::os::fd::{AsRawFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
-use std::ptr;
 use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
+use std::thread::yield_now;
 use std::time::{Duration, Instant};
-use std::{hint, io};
+use std::{io, ptr};
 
 use nix::errno::Errno;
 use nix::sched::CpuSet;
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::signal::{Signal, kill};
-use nix::sys::wait::{WaitPidFlag, waitpid};
+use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
 use nix::unistd::Pid;
+
+use crate::cores;
 
 /// Bytes of the child's stack: it makes eight system calls and no more.
 const STACK_BYTES: usize = 64 * 1024;
@@ -34,13 +36,22 @@ pub enum Error {
     Exec { program: String, source: io::Error },
 }
 
+/// Where and how a program runs.
+#[derive(Debug, Clone, Copy)]
+pub struct Place {
+    /// The only core it may use; any, if `None`.
+    pub core: Option<usize>,
+    /// Ahead of everything that is not realtime too.
+    pub realtime: bool,
+}
+
 /// A running program. Dropping it kills the process, by its id, and reaps it.
 pub struct Instance {
     pid: Pid,
     exec_ns: u64,
     complaints: File,
-    _plan: Box<Plan>, // the child reads it until execve
-    _stack: Vec<u8>,  // and runs on this
+    plan: Box<Plan>, // the child reads it until execve
+    _stack: Vec<u8>, // and runs on this
 }
 
 /// What the child needs, laid out before it exists: it must not allocate.
@@ -52,23 +63,24 @@ struct Plan {
     cores: Option<CpuSet>,
     null: RawFd,
     complaints: RawFd,
+    realtime: bool,
     traced: bool,
     exec_ns: AtomicU64,
     errno: AtomicI32,
 }
 
 impl Instance {
-    /// Starts `program` on `core` (any, if `None`) with nothing but `environment` (`NAME=value`). A traced one stops
-    /// itself before execve and waits for its tracer.
+    /// Starts `program` with nothing but `environment` (`NAME=value`). A traced one stops itself before execve and waits
+    /// for its tracer.
     ///
     /// # Errors
     /// When the program cannot be executed.
-    pub fn start(program: &Path, environment: &[String], core: Option<usize>, traced: bool) -> Result<Self, Error> {
+    pub fn start(program: &Path, environment: &[String], place: Place, traced: bool) -> Result<Self, Error> {
         let name = program.display().to_string();
         let prepare = |source: io::Error| Error::Prepare { program: name.clone(), source };
         let null = File::options().read(true).write(true).open("/dev/null").map_err(prepare)?;
         let complaints = File::from(memfd_create(c"complaints", MFdFlags::MFD_CLOEXEC).map_err(|e| prepare(e.into()))?);
-        let mut plan = Plan::new(program, environment, core, traced).map_err(prepare)?;
+        let mut plan = Plan::new(program, environment, place, traced).map_err(prepare)?;
         (plan.null, plan.complaints) = (null.as_raw_fd(), complaints.as_raw_fd());
         let mut plan = Box::new(plan);
         let mut stack = vec![1u8; STACK_BYTES]; // written to: the child shall not count faults of ours
@@ -84,7 +96,7 @@ impl Instance {
         if pid < 0 {
             return Err(prepare(io::Error::last_os_error()));
         }
-        let mut instance = Self { pid: Pid::from_raw(pid), exec_ns: 0, complaints, _plan: plan, _stack: stack };
+        let mut instance = Self { pid: Pid::from_raw(pid), exec_ns: 0, complaints, plan, _stack: stack };
         if !traced {
             instance.exec_ns = instance.wait_for_exec().map_err(|source| Error::Exec { program: name, source })?;
         }
@@ -104,8 +116,8 @@ impl Instance {
     /// Whether the process has ended by itself.
     pub fn has_ended(&self) -> bool {
         let flags = WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT | WaitPidFlag::WEXITED;
-        let status = nix::sys::wait::waitid(nix::sys::wait::Id::Pid(self.pid), flags);
-        !matches!(status, Ok(nix::sys::wait::WaitStatus::StillAlive))
+        let status = waitid(Id::Pid(self.pid), flags);
+        !matches!(status, Ok(WaitStatus::StillAlive))
     }
 
     /// What the program has written to its standard error, at most 4 KiB.
@@ -115,17 +127,17 @@ impl Instance {
         read.map_or_else(|error| error.to_string(), |_| String::from_utf8_lossy(&bytes).trim().to_owned())
     }
 
-    /// The child runs on another core: it has written its time before the parent comes back here.
+    /// Waits for the child's note, which it makes on another core just before execve.
     fn wait_for_exec(&self) -> io::Result<u64> {
         let begun = Instant::now();
         loop {
-            let errno = self._plan.errno.load(Ordering::Acquire);
+            let errno = self.plan.errno.load(Ordering::Acquire);
             if errno != 0 {
                 return Err(io::Error::from_raw_os_error(errno));
             }
-            match self._plan.exec_ns.load(Ordering::Acquire) {
+            match self.plan.exec_ns.load(Ordering::Acquire) {
                 0 if begun.elapsed() > PATIENCE => return Err(io::ErrorKind::TimedOut.into()),
-                0 => hint::spin_loop(),
+                0 => yield_now(), // the child is made on this core, and leaves it at once
                 exec_ns => return Ok(exec_ns),
             }
         }
@@ -135,15 +147,23 @@ impl Instance {
 impl Drop for Instance {
     fn drop(&mut self) {
         let _ = kill(self.pid, Signal::SIGKILL);
-        while waitpid(self.pid, Some(WaitPidFlag::__WALL)) == Err(Errno::EINTR) {}
+        // The threads of a traced process are their tracer's to reap, and the process ends after the last of them.
+        let whom = (!self.plan.traced).then_some(self.pid);
+        loop {
+            match waitpid(whom, Some(WaitPidFlag::__WALL)) {
+                Ok(WaitStatus::Exited(pid, _) | WaitStatus::Signaled(pid, ..)) if pid == self.pid => return,
+                Ok(_) | Err(Errno::EINTR) => {}
+                Err(_) => return, // reaped already
+            }
+        }
     }
 }
 
 impl Plan {
-    fn new(program: &Path, environment: &[String], core: Option<usize>, traced: bool) -> io::Result<Self> {
+    fn new(program: &Path, environment: &[String], place: Place, traced: bool) -> io::Result<Self> {
         let program = CString::new(program.as_os_str().as_bytes())?;
         let texts = environment.iter().map(|text| CString::new(text.as_str())).collect::<Result<Vec<_>, _>>()?;
-        let cores = core.map(|core| {
+        let cores = place.core.map(|core| {
             let mut cores = CpuSet::new();
             cores.set(core).map(|()| cores)
         });
@@ -155,6 +175,7 @@ impl Plan {
             cores: cores.transpose()?,
             null: -1,
             complaints: -1,
+            realtime: place.realtime,
             traced,
             exec_ns: AtomicU64::new(0),
             errno: AtomicI32::new(0),
@@ -177,6 +198,9 @@ extern "C" fn child(plan: *mut c_void) -> c_int {
         libc::dup2(plan.complaints, 2);
         if let Some(cores) = &plan.cores {
             libc::sched_setaffinity(0, size_of::<CpuSet>(), ptr::from_ref(cores).cast());
+        }
+        if plan.realtime {
+            libc::sched_setscheduler(0, libc::SCHED_FIFO, &libc::sched_param { sched_priority: cores::REALTIME });
         }
         if plan.traced {
             libc::ptrace(libc::PTRACE_TRACEME, 0, 0, 0);

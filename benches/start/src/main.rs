@@ -1,109 +1,143 @@
-//! The command line of the start bench. It alone prints, reads the environment and chooses exit codes: 0 fine, 1 the
-//! measured thing failed, 2 usage, 4 the bench itself could not run.
+//! The command line of the start bench. It alone prints, reads the environment and chooses exit codes.
 
+mod cli;
+
+use std::error::Error;
+use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
-use nix::sched::{CpuSet, sched_setaffinity};
-use nix::unistd::Pid;
 
+use cli::Arguments;
+use start_bench::gate::Limits;
+use start_bench::launch::Place;
 use start_bench::program::{self, Places, Program};
-use start_bench::report::{Report, Run, Summary};
+use start_bench::report::{PageCache, Report};
 use start_bench::sample::Starter;
-use start_bench::table;
+use start_bench::trace::{self, Arrival};
+use start_bench::{cores, plot, record, run, table};
 
-/// From exec to the first byte: our function, the floor and the peers, interleaved in random order.
-#[derive(Parser)]
-struct Arguments {
-    /// Starts of each program
-    #[arg(long, default_value_t = 300)]
-    starts: usize,
-    /// Only these of the built-in programs, comma-separated
-    #[arg(long, value_delimiter = ',')]
-    only: Vec<String>,
-    /// One more program: any static ELF that listens on PORT and gives the same reply; repeatable
-    #[arg(long, value_name = "NAME=PATH")]
-    program: Vec<String>,
-    /// Seed of the order
-    #[arg(long, default_value_t = 1)]
-    seed: u64,
-}
+/// The measured thing failed.
+const FAILED: u8 = 1;
+/// The bench could not run.
+const UNABLE: u8 = 4;
+/// From this load on, times deserve a remark: the harness and the programs need a core each.
+const BUSY: f64 = 0.5;
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    match run(&arguments) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error}");
-            ExitCode::from(4)
-        }
-    }
+    let result = match (&arguments.trace, arguments.gate) {
+        (Some(name), _) => list_calls(&arguments, name),
+        (None, true) => gate(&arguments),
+        (None, false) => bench(&arguments),
+    };
+    result.unwrap_or_else(|error| {
+        eprintln!("error: {error}");
+        ExitCode::from(UNABLE)
+    })
 }
 
-fn run(arguments: &Arguments) -> Result<(), Box<dyn std::error::Error>> {
-    let places = Places::find(std::env::var_os("CARGO_TARGET_DIR").map(PathBuf::from))?;
-    let mut programs: Vec<Program> = Vec::new();
-    let named: Vec<_> = arguments.program.iter().filter_map(|text| text.split_once('=')).collect();
-    for name in program::ALL {
-        if (arguments.only.is_empty() || arguments.only.iter().any(|only| only == name))
-            && !named.iter().any(|(other, _)| *other == name)
-        {
-            eprintln!("building {name}");
-            programs.push(places.build(name)?);
+/// The whole bench.
+fn bench(arguments: &Arguments) -> Result<ExitCode, Box<dyn Error>> {
+    let programs = programs(arguments, &arguments.only)?;
+    let (harness, core) = cores::choose();
+    if let Some(harness) = harness {
+        cores::pin(harness)?;
+    }
+    if arguments.realtime {
+        cores::take_precedence()
+            .map_err(|error| format!("cannot go ahead of other work: {error}; leave `--realtime`"))?;
+    }
+    let place = Place { core, realtime: arguments.realtime };
+    let caches = arguments.page_cache.map_or(vec![PageCache::Warm, PageCache::Evicted], |cache| vec![cache]);
+    let mut report = Report::new(&programs, &caches, harness, place, arguments.seed);
+    if report.host.load() > BUSY && !arguments.realtime {
+        eprintln!("note: the load is {} before the first start; wait, or try --realtime", report.host.load());
+    }
+    let mut starter = Starter::new(place);
+    run::starts(&mut report, &mut starter, &programs, arguments.starts as usize, &mut progress)?;
+    if !arguments.times_only {
+        for (index, program) in programs.iter().enumerate() {
+            report.variants[index].counts = run::counts(&mut starter, program)?;
+            progress("tracing", index + 1, programs.len());
         }
+        run::idle(&mut report, &mut starter, &programs, &mut progress)?;
     }
-    for (name, path) in named {
-        programs.push(places.stage(name, &PathBuf::from(path))?);
-    }
-    let mut cores = CpuSet::new();
-    cores.set(0)?;
-    sched_setaffinity(Pid::from_raw(0), &cores)?;
-    let mut report = Report::new(&programs);
-    for variant in &mut report.variants {
-        variant.runs.push(Run {
-            page_cache: "warm".into(),
-            summary: Summary::default(),
-            samples: Vec::new(),
-            errors: Vec::new(),
-        });
-    }
-    let mut random = fastrand::Rng::with_seed(arguments.seed);
-    let mut starter = Starter::new(Some(1));
-    let mut order: Vec<usize> = (0..programs.len()).collect();
-    for program in &programs {
-        for _ in 0..3 {
-            starter.sample(program)?;
-        }
-    }
-    for _ in 0..arguments.starts {
-        random.shuffle(&mut order);
-        for &index in &order {
-            let run = &mut report.variants[index].runs[0];
-            match starter.sample(&programs[index]) {
-                Ok(sample) => run.samples.push(Some(sample)),
-                Err(error) => {
-                    run.samples.push(None);
-                    run.errors.push(error.to_string());
-                }
-            }
-        }
-    }
-    report.summarise();
+    report.host.finish();
     println!("{}", table::draw(&report));
-    for variant in &report.variants {
-        for run in &variant.runs {
-            if let Some(error) = run.errors.first() {
-                eprintln!(
-                    "{} of {} starts of `{}` failed, the first: {error}",
-                    run.errors.len(),
-                    run.samples.len(),
-                    variant.name
-                );
+    let drawing = plot::draw(&report);
+    let record = arguments.record.then_some((report.bench, report.host.date.as_str()));
+    for path in record::keep(&report, Some(&drawing), &arguments.results, record)? {
+        println!("wrote {}", path.display());
+    }
+    let complaints = report.complaints();
+    complaints.iter().for_each(|complaint| eprintln!("error: {complaint}"));
+    Ok(if complaints.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(FAILED) })
+}
+
+/// The gate of continuous integration.
+fn gate(arguments: &Arguments) -> Result<ExitCode, Box<dyn Error>> {
+    let limits = Limits::committed()?;
+    let mut closed = false;
+    for program in programs(arguments, &[program::OURS.to_owned()])? {
+        let counts = run::counts(&mut Starter::new(anywhere()), &program)?;
+        let over = limits.over(&counts);
+        for counts in &counts {
+            let reached = counts.to_first_byte;
+            let (calls, faults) = (reached.system_calls, reached.minor_faults);
+            println!("{}: event sent {}: {calls} system calls, {faults} minor faults", program.name, counts.arrival);
+        }
+        for line in &over {
+            eprintln!("error: {}: {line}; `start --trace {}` lists them", program.name, program.name);
+        }
+        closed |= !over.is_empty();
+    }
+    Ok(if closed { ExitCode::from(FAILED) } else { ExitCode::SUCCESS })
+}
+
+/// The way to the first byte, call by call.
+fn list_calls(arguments: &Arguments, name: &str) -> Result<ExitCode, Box<dyn Error>> {
+    for program in programs(arguments, &[name.to_owned()])?.iter().filter(|program| program.name == name) {
+        let mut starter = Starter::new(anywhere());
+        for arrival in [Arrival::AtListen, Arrival::WhenAsleep] {
+            let trace = trace::trace(&mut starter, program, arrival)?;
+            println!("{name}, event sent {arrival}: minor faults so far, thread, call");
+            for call in &trace.calls {
+                println!("{:5} {:3} {}", call.minor_faults, call.thread, call.name);
             }
-            let last = run.samples.iter().flatten().last();
-            eprintln!("{} {last:?}", variant.name);
+            println!("{:5}     first byte sent, {} calls\n", trace.to_first_byte.minor_faults, trace.calls.len());
         }
     }
-    Ok(())
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Where counted starts run: counts do not depend on it.
+fn anywhere() -> Place {
+    Place { core: cores::choose().1, realtime: false }
+}
+
+/// Builds what is asked for, and takes what is named.
+fn programs(arguments: &Arguments, only: &[String]) -> Result<Vec<Program>, program::Error> {
+    let places = Places::find(std::env::var_os("CARGO_TARGET_DIR").map(PathBuf::from))?;
+    let given = |name: &str| arguments.program.iter().find(|(given, _)| given == name);
+    let builtin = program::ALL.iter().copied().filter(|name| only.is_empty() || only.iter().any(|only| only == name));
+    let further = only.iter().map(String::as_str).filter(|name| !program::ALL.contains(name) && given(name).is_none());
+    let mut programs = Vec::new();
+    for name in builtin.chain(further).filter(|name| given(name).is_none()) {
+        eprintln!("building {name}");
+        programs.push(places.build(name)?);
+    }
+    for (name, path) in &arguments.program {
+        programs.push(places.stage(name, path)?);
+    }
+    Ok(programs)
+}
+
+/// One line that counts, where someone is looking.
+fn progress(what: &str, done: usize, of: usize) {
+    let mut terminal = std::io::stderr();
+    if terminal.is_terminal() {
+        let _ = write!(terminal, "\r{what}: {done} of {of}   {}", if done == of { "\n" } else { "" });
+    }
 }

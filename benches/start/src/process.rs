@@ -20,7 +20,7 @@ pub struct Stat {
     pub threads: u64,
 }
 
-/// /proc/PID/smaps_rollup and the ELF's part of /proc/PID/smaps, in bytes.
+/// /proc/PID/smaps_rollup, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Memory {
     /// Resident, all mappings.
@@ -66,18 +66,29 @@ pub fn mapped_bytes(pid: Pid, program: &str) -> io::Result<u64> {
     Ok(bytes)
 }
 
-/// How often the process's threads have been switched to and away from, willingly or not.
+/// How often the process's threads have gone to sleep by themselves: each time, something had woken them up before.
 ///
 /// # Errors
 /// When the process is gone.
-pub fn switches(pid: Pid) -> io::Result<u64> {
+pub fn sleeps(pid: Pid) -> io::Result<u64> {
     let mut sum = 0;
     for task in fs::read_dir(format!("/proc/{pid}/task"))? {
         let text = fs::read_to_string(task?.path().join("status"))?;
-        let lines = text.lines().filter(|line| line.contains("voluntary_ctxt_switches:"));
-        sum += lines.filter_map(|line| line.split_whitespace().nth(1)?.parse::<u64>().ok()).sum::<u64>();
+        let count = text.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"));
+        sum += count.and_then(|count| count.trim().parse::<u64>().ok()).unwrap_or(0);
     }
     Ok(sum)
+}
+
+/// The state of each thread, as in [`Stat`].
+///
+/// # Errors
+/// When the process is gone.
+pub fn states(pid: Pid) -> io::Result<Vec<char>> {
+    let tasks = fs::read_dir(format!("/proc/{pid}/task"))?;
+    tasks
+        .map(|task| Ok(parse_stat(&fs::read_to_string(task?.path().join("stat"))?).map_or('?', |stat| stat.state)))
+        .collect()
 }
 
 fn parse_stat(text: &str) -> Option<Stat> {

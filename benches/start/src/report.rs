@@ -3,15 +3,28 @@
 
 use serde::Serialize;
 
+use crate::host::Host;
+use crate::idle::Idle;
+use crate::launch::Place;
 use crate::program::{FLOOR, Program, RIVAL};
 use crate::sample::Sample;
 use crate::stats::{Quantiles, Ratio};
+use crate::trace::{Arrival, Point, Trace};
 
 /// A whole run.
 #[derive(Debug, Serialize)]
 pub struct Report {
     pub schema: u32,
     pub bench: &'static str,
+    pub host: Host,
+    /// The core of the harness; `None` where there is only one core, and nothing is pinned.
+    pub harness_core: Option<usize>,
+    /// The core of the programs.
+    pub program_core: Option<usize>,
+    /// Whether both ran ahead of all other work (SCHED_FIFO).
+    pub realtime: bool,
+    /// Seed of the order of starts.
+    pub seed: u64,
     pub variants: Vec<Variant>,
 }
 
@@ -21,18 +34,31 @@ pub struct Variant {
     pub name: String,
     pub elf_bytes: u64,
     pub runs: Vec<Run>,
+    pub counts: Vec<Counts>,
+    /// Medians of several times idling.
+    pub idle: Option<Idle>,
 }
 
 /// One program's starts with one state of the page cache.
 #[derive(Debug, Serialize)]
 pub struct Run {
-    /// `warm` or `evicted`.
-    pub page_cache: String,
+    pub page_cache: PageCache,
     pub summary: Summary,
-    /// Round by round; what failed has left a gap.
-    pub samples: Vec<Option<Sample>>,
+    /// Bytes of the ELF in the page cache after an evicted start: what was touched, and what the kernel read ahead of it.
+    pub read_bytes: Option<u64>,
+    pub samples: Samples,
     /// What failed, in words.
     pub errors: Vec<String>,
+}
+
+/// What is in memory of a program's file when it is started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, clap::ValueEnum)]
+#[serde(rename_all = "snake_case")]
+pub enum PageCache {
+    /// All of it.
+    Warm,
+    /// Nothing.
+    Evicted,
 }
 
 /// What the samples come to.
@@ -46,55 +72,152 @@ pub struct Summary {
     pub first_byte_to_axum: Option<Ratio>,
 }
 
+/// Samples as columns, a row a round; `None` where the start failed.
+#[derive(Debug, Default, Serialize)]
+pub struct Samples {
+    pub order: Vec<u32>,
+    pub listen_ns: Vec<Option<u64>>,
+    pub first_byte_ns: Vec<Option<u64>>,
+    pub reply_ns: Vec<Option<u64>>,
+    pub minor_faults: Vec<Option<u64>>,
+    pub major_faults: Vec<Option<u64>>,
+    pub rss_bytes: Vec<Option<u64>>,
+    pub mapped_bytes: Vec<Option<u64>>,
+}
+
+/// What a traced start counted: the most of several.
+#[derive(Debug, Serialize)]
+pub struct Counts {
+    pub arrival: Arrival,
+    pub n: usize,
+    /// Whether all of them made the same calls. Faults move by one or two: the stack begins elsewhere each time.
+    pub stable: bool,
+    pub before_accept: Point,
+    pub to_first_byte: Point,
+    /// The system calls to the first byte, in order.
+    pub calls: Vec<String>,
+}
+
 impl Report {
     /// A report without samples.
-    pub fn new(programs: &[Program]) -> Self {
-        let variants = programs.iter().map(|program| Variant {
+    pub fn new(
+        programs: &[Program],
+        page_caches: &[PageCache],
+        harness_core: Option<usize>,
+        place: Place,
+        seed: u64,
+    ) -> Self {
+        let run = |page_cache: &PageCache| Run {
+            page_cache: *page_cache,
+            summary: Summary::default(),
+            read_bytes: None,
+            samples: Samples::default(),
+            errors: Vec::new(),
+        };
+        let variant = |program: &Program| Variant {
             name: program.name.clone(),
             elf_bytes: program.elf_bytes,
-            runs: Vec::new(),
-        });
-        Self { schema: 1, bench: "start", variants: variants.collect() }
+            runs: page_caches.iter().map(run).collect(),
+            counts: Vec::new(),
+            idle: None,
+        };
+        Self {
+            schema: 1,
+            bench: "start",
+            host: Host::describe(),
+            harness_core,
+            program_core: place.core,
+            realtime: place.realtime,
+            seed,
+            variants: programs.iter().map(variant).collect(),
+        }
     }
 
     /// The states of the page cache that were measured, in order.
-    pub fn page_caches(&self) -> Vec<String> {
-        self.variants.first().map(|v| v.runs.iter().map(|run| run.page_cache.clone()).collect()).unwrap_or_default()
+    pub fn page_caches(&self) -> Vec<PageCache> {
+        self.variants.first().map(|v| v.runs.iter().map(|run| run.page_cache).collect()).unwrap_or_default()
     }
 
     /// Computes the summaries from the samples.
     pub fn summarise(&mut self) {
         for cache in self.page_caches() {
-            let column = |name: &str, of: fn(&Sample) -> u64| -> Vec<Option<f64>> {
+            let [floor, rival] = [FLOOR, RIVAL].map(|name| {
                 let variant = self.variants.iter().find(|variant| variant.name == name);
-                let run = variant.and_then(|v| v.runs.iter().find(|run| run.page_cache == cache));
-                run.map(|run| run.samples.iter().map(|s| s.as_ref().map(|s| of(s) as f64)).collect())
-                    .unwrap_or_default()
-            };
-            let listen = |name: &str| column(name, |s| s.listen_ns);
-            let first = |name: &str| column(name, |s| s.first_byte_ns);
-            let quantiles =
-                |samples: Vec<Option<f64>>| Quantiles::of(&samples.into_iter().flatten().collect::<Vec<_>>());
-            let summaries: Vec<_> = self
-                .variants
-                .iter()
-                .map(|variant| {
-                    let name = variant.name.as_str();
-                    Summary {
-                        listen: quantiles(listen(name)),
-                        first_byte: quantiles(first(name)),
-                        listen_to_floor: Ratio::of(&listen(name), &listen(FLOOR)),
-                        first_byte_to_floor: Ratio::of(&first(name), &first(FLOOR)),
-                        listen_to_axum: Ratio::of(&listen(name), &listen(RIVAL)),
-                        first_byte_to_axum: Ratio::of(&first(name), &first(RIVAL)),
-                    }
-                })
-                .collect();
-            for (variant, summary) in self.variants.iter_mut().zip(summaries) {
-                if let Some(run) = variant.runs.iter_mut().find(|run| run.page_cache == cache) {
-                    run.summary = summary;
+                variant.and_then(|variant| variant.run(cache)).map(|run| run.samples.times()).unwrap_or_default()
+            });
+            for run in self.variants.iter_mut().flat_map(|variant| &mut variant.runs) {
+                if run.page_cache == cache {
+                    let [listen, first_byte] = run.samples.times();
+                    run.summary = Summary {
+                        listen_to_floor: Ratio::of(&listen, &floor[0]),
+                        first_byte_to_floor: Ratio::of(&first_byte, &floor[1]),
+                        listen_to_axum: Ratio::of(&listen, &rival[0]),
+                        first_byte_to_axum: Ratio::of(&first_byte, &rival[1]),
+                        listen: Quantiles::of(&listen.into_iter().flatten().collect::<Vec<_>>()),
+                        first_byte: Quantiles::of(&first_byte.into_iter().flatten().collect::<Vec<_>>()),
+                    };
                 }
             }
         }
+    }
+
+    /// What failed, a line a program.
+    pub fn complaints(&self) -> Vec<String> {
+        let runs = self.variants.iter().flat_map(|variant| variant.runs.iter().map(move |run| (variant, run)));
+        let failed = runs.filter_map(|(variant, run)| {
+            let (count, of, first) = (run.errors.len(), run.samples.order.len(), run.errors.first()?);
+            Some(format!("{count} of {of} starts of `{}` failed, the first of them: {first}", variant.name))
+        });
+        failed.collect()
+    }
+}
+
+impl Variant {
+    /// The run with that state of the page cache.
+    pub fn run(&self, page_cache: PageCache) -> Option<&Run> {
+        self.runs.iter().find(|run| run.page_cache == page_cache)
+    }
+}
+
+impl Samples {
+    /// Adds a round.
+    pub fn push(&mut self, order: u32, sample: Option<Sample>) {
+        self.order.push(order);
+        self.listen_ns.push(sample.map(|s| s.listen_ns));
+        self.first_byte_ns.push(sample.map(|s| s.first_byte_ns));
+        self.reply_ns.push(sample.map(|s| s.reply_ns));
+        self.minor_faults.push(sample.map(|s| s.minor_faults));
+        self.major_faults.push(sample.map(|s| s.major_faults));
+        self.rss_bytes.push(sample.map(|s| s.rss_bytes));
+        self.mapped_bytes.push(sample.map(|s| s.mapped_bytes));
+    }
+
+    /// exec → listening and exec → first byte, in nanoseconds.
+    pub fn times(&self) -> [Vec<Option<f64>>; 2] {
+        [&self.listen_ns, &self.first_byte_ns].map(|column| column.iter().map(|ns| ns.map(|ns| ns as f64)).collect())
+    }
+}
+
+impl Counts {
+    /// The most that any of the traces counted. `None` without a trace.
+    pub fn of(arrival: Arrival, traces: &[Trace]) -> Option<Self> {
+        let most = traces.iter().max_by_key(|trace| {
+            (trace.to_first_byte.system_calls, trace.to_first_byte.minor_faults, trace.before_accept.minor_faults)
+        })?;
+        let max = |of: fn(&Trace) -> Point| {
+            traces.iter().map(of).fold(Point::default(), |a, b| Point {
+                system_calls: a.system_calls.max(b.system_calls),
+                minor_faults: a.minor_faults.max(b.minor_faults),
+                threads: a.threads.max(b.threads),
+            })
+        };
+        Some(Self {
+            arrival,
+            n: traces.len(),
+            stable: traces.iter().all(|trace| trace.names().eq(most.names())),
+            before_accept: max(|trace| trace.before_accept),
+            to_first_byte: max(|trace| trace.to_first_byte),
+            calls: most.names().map(str::to_owned).collect(),
+        })
     }
 }

@@ -1,12 +1,8 @@
 //! One start of one program, from execve to the whole reply, and the rounds in which all programs take turns. What is
 //! made of the samples is not decided here.
 
-use std::path::Path;
-
-use serde::Serialize;
-
 use crate::client::{self, Caller};
-use crate::launch::{self, Instance};
+use crate::launch::{self, Instance, Place};
 use crate::process;
 use crate::program::Program;
 
@@ -26,10 +22,8 @@ pub enum Error {
 }
 
 /// One start. Times are nanoseconds from the call of execve(2).
-#[derive(Debug, Clone, Copy, Serialize)]
+#[derive(Debug, Clone, Copy)]
 pub struct Sample {
-    /// Among all starts of the run.
-    pub order: u32,
     /// A connection was taken.
     pub listen_ns: u64,
     /// The reply's first byte was there.
@@ -40,7 +34,6 @@ pub struct Sample {
     pub minor_faults: u64,
     /// Faults with.
     pub major_faults: u64,
-    pub threads: u64,
     pub rss_bytes: u64,
     /// The ELF's own pages in the process.
     pub mapped_bytes: u64,
@@ -48,14 +41,24 @@ pub struct Sample {
 
 /// Hands out ports, and keeps the count of starts.
 pub struct Starter {
-    core: Option<usize>,
+    place: Place,
     order: u32,
 }
 
 impl Starter {
-    /// Programs will run on `core`.
-    pub fn new(core: Option<usize>) -> Self {
-        Self { core, order: 0 }
+    /// Programs will run there.
+    pub fn new(place: Place) -> Self {
+        Self { place, order: 0 }
+    }
+
+    /// Where programs run.
+    pub fn place(&self) -> Place {
+        self.place
+    }
+
+    /// How many starts there have been.
+    pub fn order(&self) -> u32 {
+        self.order
     }
 
     /// A port that no start of the last 10,000 had, and the environment that says so.
@@ -73,7 +76,7 @@ impl Starter {
         let (port, environment) = self.port();
         let fail = |source, printed| Error::Call { program: program.name.clone(), source, printed };
         let caller = Caller::new(port).map_err(|error| fail(error.into(), String::new()))?;
-        let mut instance = Instance::start(&program.path, &environment, self.core, false)?;
+        let mut instance = Instance::start(&program.path, &environment, self.place, false)?;
         match client::call(&instance, &caller) {
             Ok(moments) => Ok((instance, caller, moments)),
             Err(error) => Err(fail(error, instance.complaints())),
@@ -85,29 +88,22 @@ impl Starter {
     /// # Errors
     /// As [`Starter::answering`].
     pub fn sample(&mut self, program: &Program) -> Result<Sample, Error> {
-        let order = self.order;
         let (instance, _caller, moments) = self.answering(program)?;
         let observe = || {
             let stat = process::stat(instance.pid())?;
             let memory = process::memory(instance.pid())?;
-            Ok((stat, memory, process::mapped_bytes(instance.pid(), &path_text(&program.path))?))
+            Ok((stat, memory, process::mapped_bytes(instance.pid(), &program.path.display().to_string())?))
         };
         let (stat, memory, mapped_bytes) =
             observe().map_err(|source| Error::Process { program: program.name.clone(), source })?;
         Ok(Sample {
-            order,
             listen_ns: moments.listening_ns - instance.exec_ns(),
             first_byte_ns: moments.first_byte_ns - instance.exec_ns(),
             reply_ns: moments.reply_ns - instance.exec_ns(),
             minor_faults: stat.minor_faults,
             major_faults: stat.major_faults,
-            threads: stat.threads,
             rss_bytes: memory.rss_bytes,
             mapped_bytes,
         })
     }
-}
-
-fn path_text(path: &Path) -> String {
-    path.display().to_string()
 }

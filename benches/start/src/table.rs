@@ -1,72 +1,143 @@
-//! The terminal's table. It reads a finished report only.
+//! The terminal's tables. They read a finished report only.
 
 use comfy_table::presets::NOTHING;
 use comfy_table::{CellAlignment, Table};
 
-use crate::report::{Report, Run, Variant};
+use crate::report::{Counts, PageCache, Report, Run};
 use crate::stats::{Quantiles, Ratio};
 
-/// The tables of a report, as text.
+const DASH: &str = "-";
+
+/// All tables of a report, as text.
 pub fn draw(report: &Report) -> String {
     let mut text = String::new();
     for cache in report.page_caches() {
-        text += &format!(
-            "\npage cache {cache}: microseconds from execve, and ratios with their 95 % interval; lower is better\n"
-        );
-        text += &times(report, &cache);
+        let name = match cache {
+            PageCache::Warm => "page cache warm",
+            PageCache::Evicted => "page cache evicted (read from the disk again at each start)",
+        };
+        text += &format!("\n{name}: µs from execve; ratios of medians with 95 % interval; lower is better\n");
+        text += &format!("{}\n", times(report, cache));
     }
+    if report.variants.iter().any(|variant| !variant.counts.is_empty()) {
+        text += "\ncounted by ptrace from execve on: system calls of all threads, minor faults; lower is better\n";
+        text += &format!("{}\n", counts(report));
+    }
+    text += "\nELF pages mapped after a warm start (whole fault-around windows of 64 KiB) and read at an evicted one (with \
+             read-ahead); idle after the first reply\n";
+    text += &format!("{}\n", weights(report));
     text
 }
 
-fn times(report: &Report, cache: &str) -> String {
-    let header = [
+fn times(report: &Report, cache: PageCache) -> Table {
+    let mut table = table(&[
         "program",
         "n",
         "listen p25",
         "p50",
         "p99",
+        "/ floor",
         "first byte p25",
         "p50",
         "p99",
-        "/ floor p25",
-        "/ floor p50",
-        "/ axum p25",
-        "/ axum p50",
-    ];
-    let mut table = table(&header);
-    for variant in &report.variants {
-        let Some(run) = variant.runs.iter().find(|run| run.page_cache == cache) else { continue };
-        table.add_row(row(variant, run));
+        "/ floor",
+        "p25 / floor",
+        "/ axum",
+        "p25 / axum",
+    ]);
+    for (variant, run) in report.variants.iter().filter_map(|variant| Some((variant, variant.run(cache)?))) {
+        let s = &run.summary;
+        let mut cells = vec![variant.name.clone(), s.first_byte.map_or(0, |q| q.n).to_string()];
+        cells.extend(micros(&s.listen));
+        cells.push(ratio(&s.listen_to_floor));
+        cells.extend(micros(&s.first_byte));
+        for r in [&s.first_byte_to_floor, &s.first_byte_to_axum] {
+            cells.push(ratio(r));
+            cells.push(r.map_or_else(|| DASH.into(), |r| format!("{:.2}", r.of_p25)));
+        }
+        table.add_row(cells);
     }
-    format!("{table}\n")
+    table
 }
 
-fn row(variant: &Variant, run: &Run) -> Vec<String> {
-    let micro = |q: &Option<Quantiles>, of: fn(&Quantiles) -> f64| {
-        q.as_ref().map_or_else(|| "–".into(), |q| format!("{:.0}", of(q) / 1000.0))
+/// System calls and faults of a report.
+fn counts(report: &Report) -> Table {
+    let mut table = table(&[
+        "program",
+        "event sent",
+        "calls to accept",
+        "faults",
+        "calls to first byte",
+        "faults",
+        "threads",
+        "stable",
+    ]);
+    for (variant, counts) in report.variants.iter().flat_map(|v| v.counts.iter().map(move |counts| (v, counts))) {
+        table.add_row(counted(&variant.name, counts));
+    }
+    table
+}
+
+fn counted(name: &str, counts: &Counts) -> Vec<String> {
+    let (accept, first) = (counts.before_accept, counts.to_first_byte);
+    let numbers = [accept.system_calls, accept.minor_faults, first.system_calls, first.minor_faults, first.threads];
+    let mut cells = vec![name.to_owned(), counts.arrival.to_string()];
+    cells.extend(numbers.map(|number| number.to_string()));
+    cells.push(if counts.stable { "yes" } else { "no" }.into());
+    cells
+}
+
+fn weights(report: &Report) -> Table {
+    let mut table = table(&[
+        "program",
+        "ELF KiB",
+        "mapped KiB",
+        "read KiB",
+        "idle RSS KiB",
+        "private dirty KiB",
+        "threads",
+        "wake-ups/s",
+    ]);
+    for variant in &report.variants {
+        let dash = || DASH.to_owned();
+        let mapped = variant.run(PageCache::Warm).and_then(median_mapped);
+        let read = variant.run(PageCache::Evicted).and_then(|run| run.read_bytes);
+        table.add_row(vec![
+            variant.name.clone(),
+            kib(variant.elf_bytes),
+            mapped.map_or_else(dash, kib),
+            read.map_or_else(dash, kib),
+            variant.idle.map_or_else(dash, |idle| kib(idle.rss_bytes)),
+            variant.idle.map_or_else(dash, |idle| kib(idle.private_dirty_bytes)),
+            variant.idle.map_or_else(dash, |idle| idle.threads.to_string()),
+            variant.idle.map_or_else(dash, |idle| format!("{:.1}", idle.wakeups_per_s)),
+        ]);
+    }
+    table
+}
+
+fn median_mapped(run: &Run) -> Option<u64> {
+    let mut mapped: Vec<u64> = run.samples.mapped_bytes.iter().flatten().copied().collect();
+    mapped.sort_unstable();
+    mapped.get(mapped.len() / 2).copied()
+}
+
+fn kib(bytes: u64) -> String {
+    format!("{:.0}", bytes as f64 / 1024.0)
+}
+
+fn micros(quantiles: &Option<Quantiles>) -> [String; 3] {
+    let micros = |of: fn(&Quantiles) -> f64| {
+        quantiles.as_ref().map_or_else(|| DASH.into(), |quantiles| format!("{:.0}", of(quantiles) / 1000.0))
     };
-    let p25 = |r: &Option<Ratio>| r.map_or_else(|| "–".into(), |r| format!("{:.2}", r.of_p25));
-    let p50 = |r: &Option<Ratio>| {
-        r.map_or_else(
-            || "–".into(),
-            |r| format!("{:.2} [{:.2}, {:.2}]", r.of_p50, r.ci95_low_of_p50, r.ci95_high_of_p50),
-        )
-    };
-    let (listen, first) = (&run.summary.listen, &run.summary.first_byte);
-    vec![
-        variant.name.clone(),
-        first.as_ref().map_or(0, |q| q.n).to_string(),
-        micro(listen, |q| q.p25_ns),
-        micro(listen, |q| q.p50_ns),
-        micro(listen, |q| q.p99_ns),
-        micro(first, |q| q.p25_ns),
-        micro(first, |q| q.p50_ns),
-        micro(first, |q| q.p99_ns),
-        p25(&run.summary.first_byte_to_floor),
-        p50(&run.summary.first_byte_to_floor),
-        p25(&run.summary.first_byte_to_axum),
-        p50(&run.summary.first_byte_to_axum),
-    ]
+    [micros(|q| q.p25_ns), micros(|q| q.p50_ns), micros(|q| q.p99_ns)]
+}
+
+fn ratio(ratio: &Option<Ratio>) -> String {
+    ratio.map_or_else(
+        || DASH.into(),
+        |r| format!("{:.2} [{:.2}, {:.2}]", r.of_p50, r.ci95_low_of_p50, r.ci95_high_of_p50),
+    )
 }
 
 /// An empty table: names left, numbers right.

@@ -1,0 +1,93 @@
+//! The page cache as far as one file is concerned: reading it in, throwing it out, and counting what is there. Evicting
+//! asks the kernel (posix_fadvise(2)) and then looks whether it has happened (mincore(2)).
+
+use std::fs::{self, File};
+use std::io;
+use std::os::fd::AsRawFd;
+use std::path::Path;
+
+use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
+
+use crate::process::PAGE_BYTES;
+
+/// How often the kernel is asked: pages that another core has just touched may be held back for a moment.
+const ATTEMPTS: usize = 20;
+
+/// Brings the whole file into the page cache.
+///
+/// # Errors
+/// When it cannot be read, or does not stay.
+pub fn warm(path: &Path) -> io::Result<()> {
+    let bytes = fs::read(path)?.len() as u64;
+    match resident_bytes(path)? {
+        resident if resident >= bytes => Ok(()),
+        resident => {
+            Err(io::Error::other(format!("only {resident} of {bytes} bytes stay in the page cache; free memory")))
+        }
+    }
+}
+
+/// Throws the whole file out of the page cache. It must be on the disk already, and nobody may be running it.
+///
+/// # Errors
+/// When some of it stays, as on a file system that lives in memory.
+pub fn evict(path: &Path) -> io::Result<()> {
+    let file = File::open(path)?;
+    for _ in 0..ATTEMPTS {
+        posix_fadvise(&file, 0, 0, PosixFadviseAdvice::POSIX_FADV_DONTNEED)?;
+        if resident_bytes(path)? == 0 {
+            return Ok(());
+        }
+    }
+    Err(io::Error::other(
+        "its pages stay in the page cache; take a file system that is on a disk, or `--page-cache warm`",
+    ))
+}
+
+/// How much of the file is in the page cache, in bytes (whole pages).
+///
+/// # Errors
+/// When the kernel does not tell.
+pub fn resident_bytes(path: &Path) -> io::Result<u64> {
+    let file = File::open(path)?;
+    let length = usize::try_from(file.metadata()?.len()).map_err(io::Error::other)?;
+    let mut pages = vec![0u8; length.div_ceil(PAGE_BYTES as usize)];
+    // JUSTIFICATION: there is no safe door to mincore.
+    // SAFETY: a new mapping of `length` bytes is made, asked about, never read, and taken down; `pages` has a byte for
+    // each of its pages. An empty file fails in mmap.
+    let answer = unsafe {
+        let mapping = libc::mmap(std::ptr::null_mut(), length, libc::PROT_READ, libc::MAP_SHARED, file.as_raw_fd(), 0);
+        if mapping == libc::MAP_FAILED {
+            return Err(io::Error::last_os_error());
+        }
+        let answer = libc::mincore(mapping, length, pages.as_mut_ptr());
+        libc::munmap(mapping, length);
+        answer
+    };
+    match answer {
+        0 => Ok(pages.iter().filter(|page| **page & 1 == 1).count() as u64 * PAGE_BYTES),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_was_read_is_there_and_one_that_was_evicted_is_not() {
+        let path =
+            std::env::current_exe().expect("a path").with_file_name(format!("cache-test-{}", std::process::id()));
+        fs::write(&path, vec![7; 100_000]).expect("write");
+        File::open(&path).and_then(|file| file.sync_all()).expect("sync");
+        warm(&path).expect("warm");
+        assert_eq!(resident_bytes(&path).expect("mincore"), 102_400);
+        let evicted = evict(&path);
+        let resident = resident_bytes(&path).expect("mincore");
+        fs::remove_file(&path).expect("remove");
+        match evicted {
+            Ok(()) => assert_eq!(resident, 0),
+            Err(error) => assert!(resident > 0 && error.to_string().contains("stay"), "{error}"),
+        }
+    }
+}

@@ -1,0 +1,57 @@
+//! The command line's flags. What they do is main.rs's business.
+
+use std::path::PathBuf;
+
+use clap::Parser;
+
+use start_bench::report::PageCache;
+
+/// From exec to the first byte: our function, the floor and the peers, interleaved in random order.
+///
+/// Exit codes: 0 fine, 1 a start failed or the gate is closed, 2 usage, 4 the bench itself could not run.
+#[derive(Parser)]
+pub struct Arguments {
+    /// Starts of each program and state of the page cache
+    #[arg(long, default_value_t = 300, value_parser = clap::value_parser!(u32).range(1..=9000))]
+    pub starts: u32,
+    /// Only these of floor, firstbyte, blocking, hyper, axum, minihttp-tuned, minihttp-default
+    #[arg(long, value_delimiter = ',', value_name = "NAMES")]
+    pub only: Vec<String>,
+    /// One more program, or another in place of a built-in one: a static ELF that listens on PORT and gives the same
+    /// reply; repeatable
+    #[arg(long, value_name = "NAME=PATH", value_parser = named)]
+    pub program: Vec<(String, PathBuf)>,
+    /// Only this state of the page cache
+    #[arg(long, value_enum)]
+    pub page_cache: Option<PageCache>,
+    /// Measure times only: no tracing, no idling
+    #[arg(long)]
+    pub times_only: bool,
+    /// Put the harness and the programs ahead of all other work (SCHED_FIFO; asks for root): for a machine that is busy
+    #[arg(long)]
+    pub realtime: bool,
+    /// Seed of the order of starts
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// Where the results go; the plot goes beside them
+    #[arg(long, value_name = "FILE", default_value = "target/start/results.json")]
+    pub results: PathBuf,
+    /// Keep results and plot in benches/record too, under today's date
+    #[arg(long)]
+    pub record: bool,
+    /// Check system calls and faults of the function against benches/start/limits.json, and nothing else
+    #[arg(long, conflicts_with_all = ["starts", "record", "trace"])]
+    pub gate: bool,
+    /// List the system calls of one program to its first byte, and nothing else
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["starts", "record"])]
+    pub trace: Option<String>,
+}
+
+fn named(text: &str) -> Result<(String, PathBuf), String> {
+    match text.split_once('=') {
+        Some((name, path)) if !name.is_empty() && !path.is_empty() && !name.contains('/') => {
+            Ok((name.to_owned(), PathBuf::from(path)))
+        }
+        _ => Err("write it as NAME=PATH".into()),
+    }
+}

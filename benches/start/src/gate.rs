@@ -1,0 +1,82 @@
+//! The gate of continuous integration: what a function asks of the kernel until its first byte is out, against
+//! limits.json. It counts and does not time, so a busy machine changes nothing. What does move the counts: another
+//! kernel, the C library, the compiler. The whole file is brought into the page cache first, since the kernel maps only
+//! pages that are there around a fault.
+
+use serde::Deserialize;
+
+use crate::report::Counts;
+
+/// The limits, with their home in SPECIFICATION.md.
+const LIMITS: &str = include_str!("../limits.json");
+
+/// The most that is let through. Counted from the call of execve(2) to the return of the call that sends the reply's
+/// first byte, all threads, execve included.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Limits {
+    pub system_calls_to_first_byte: u64,
+    pub minor_faults_to_first_byte: u64,
+}
+
+impl Limits {
+    /// The committed ones.
+    ///
+    /// # Errors
+    /// When limits.json is not what this program expects.
+    pub fn committed() -> serde_json::Result<Self> {
+        serde_json::from_str(LIMITS)
+    }
+
+    /// What is over, a line each; empty if the gate is open.
+    pub fn over(&self, counts: &[Counts]) -> Vec<String> {
+        let mut over = Vec::new();
+        for counts in counts {
+            let reached = counts.to_first_byte;
+            for (what, value, limit) in [
+                ("system calls", reached.system_calls, self.system_calls_to_first_byte),
+                ("minor faults", reached.minor_faults, self.minor_faults_to_first_byte),
+            ] {
+                if value > limit {
+                    over.push(format!(
+                        "{value} {what} to the first byte, the limit is {limit} (event sent {})",
+                        counts.arrival
+                    ));
+                }
+            }
+        }
+        over
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::trace::{Arrival, Point};
+
+    fn counts(system_calls: u64, minor_faults: u64) -> Counts {
+        let point = Point { system_calls, minor_faults, threads: 1 };
+        Counts {
+            arrival: Arrival::AtListen,
+            n: 1,
+            stable: true,
+            before_accept: point,
+            to_first_byte: point,
+            calls: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn names_what_is_over_and_nothing_else() {
+        let limits = Limits { system_calls_to_first_byte: 40, minor_faults_to_first_byte: 30 };
+        assert_eq!(limits.over(&[counts(40, 30)]), Vec::<String>::new());
+        let over = limits.over(&[counts(41, 30), counts(40, 31)]);
+        assert_eq!(over.len(), 2);
+        assert!(over[0].starts_with("41 system calls") && over[1].starts_with("31 minor faults"), "{over:?}");
+    }
+
+    #[test]
+    fn the_committed_limits_can_be_read() {
+        Limits::committed().expect("limits.json");
+    }
+}

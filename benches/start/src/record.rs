@@ -1,0 +1,55 @@
+//! Keeps a run: results and plot in files that are either whole or not there. What is in them is decided elsewhere.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+/// Dated runs that are worth keeping.
+const RECORDS: &str = "benches/record";
+
+/// Why a run was not kept.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot write `{path}`: {source}", path = path.display())]
+pub struct Error {
+    path: PathBuf,
+    source: io::Error,
+}
+
+/// Writes the results to `results` and the drawing beside it; with `record` (the bench's name and the run's date), both
+/// into benches/record as well. The paths that were written.
+///
+/// # Errors
+/// When a file cannot be written.
+pub fn keep(
+    report: &impl Serialize,
+    drawing: Option<&str>,
+    results: &Path,
+    record: Option<(&str, &str)>,
+) -> Result<Vec<PathBuf>, Error> {
+    let json = serde_json::to_string(report).map_err(|error| Error { path: results.into(), source: error.into() })?;
+    let kept = record.map(|(bench, date)| {
+        let day = date.split('T').next().unwrap_or_default();
+        Path::new(RECORDS).join(format!("{bench}-{day}.json"))
+    });
+    let mut written = Vec::new();
+    for path in [Some(results.to_owned()), kept].into_iter().flatten() {
+        let drawing = drawing.map(|drawing| (path.with_extension("svg"), drawing));
+        for (path, text) in [Some((path, json.as_str())), drawing].into_iter().flatten() {
+            write(&path, text).map_err(|source| Error { path: path.clone(), source })?;
+            written.push(path);
+        }
+    }
+    Ok(written)
+}
+
+/// A temporary file, then a rename.
+fn write(path: &Path, text: &str) -> io::Result<()> {
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder)?;
+    }
+    let unfinished = path.with_extension("unfinished");
+    fs::write(&unfinished, text)?;
+    fs::rename(&unfinished, path)
+}

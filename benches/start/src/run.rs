@@ -1,0 +1,130 @@
+//! One run of the bench: rounds of starts in random order for each state of the page cache, then the counts, then
+//! idling. It prints nothing; `Progress` is told what is going on.
+
+use crate::cache;
+use crate::idle::{self, Idle};
+use crate::program::Program;
+use crate::report::{Counts, PageCache, Report};
+use crate::sample::{self, Starter};
+use crate::stats::{quantile, sorted};
+use crate::trace::{self, Arrival, Trace};
+
+/// Starts whose samples are thrown away: the first ones fill caches that no program owns.
+const WARM_UPS: usize = 3;
+/// Traced starts of each program and arrival.
+pub const TRACES: usize = 3;
+/// How often all programs idle.
+const IDLES: usize = 3;
+
+/// Why a run ended early.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("cannot {what} the page cache of `{program}`: {source}")]
+    Cache { what: &'static str, program: String, source: std::io::Error },
+    #[error(transparent)]
+    Sample(#[from] sample::Error),
+    #[error(transparent)]
+    Trace(#[from] trace::Error),
+}
+
+/// Told of each step: what is measured, how many rounds are done, and of how many.
+pub type Progress<'a> = &'a mut dyn FnMut(&str, usize, usize);
+
+/// Starts every program `starts` times for each state of the page cache, interleaved. A start that fails leaves a gap
+/// and a message in the report.
+///
+/// # Errors
+/// When the page cache does not obey.
+pub fn starts(
+    report: &mut Report,
+    starter: &mut Starter,
+    programs: &[Program],
+    starts: usize,
+    progress: Progress<'_>,
+) -> Result<(), Error> {
+    let mut random = fastrand::Rng::with_seed(report.seed);
+    let mut order: Vec<usize> = (0..programs.len()).collect();
+    for (run, page_cache) in report.page_caches().into_iter().enumerate() {
+        for program in programs.iter().cycle().take(programs.len() * WARM_UPS) {
+            arrange(program, page_cache)?;
+            let _ = starter.sample(program); // what fails here fails below too
+        }
+        for round in 0..starts {
+            random.shuffle(&mut order);
+            for &index in &order {
+                let program = &programs[index];
+                if page_cache == PageCache::Evicted {
+                    arrange(program, page_cache)?;
+                }
+                let (position, result) = (starter.order(), starter.sample(program));
+                let run = &mut report.variants[index].runs[run];
+                run.samples.push(position, result.as_ref().ok().copied());
+                run.errors.extend(result.err().map(|error| error.to_string()));
+                if page_cache == PageCache::Evicted {
+                    let read = cache::resident_bytes(&program.path).map_err(cache_error("look into", program))?;
+                    run.read_bytes = run.read_bytes.max(Some(read));
+                }
+            }
+            progress(if page_cache == PageCache::Warm { "warm starts" } else { "evicted starts" }, round + 1, starts);
+        }
+    }
+    report.summarise();
+    Ok(())
+}
+
+/// Traces a few starts, with both ways for the event to arrive.
+///
+/// # Errors
+/// When a program cannot be traced or does not answer.
+pub fn counts(starter: &mut Starter, program: &Program) -> Result<Vec<Counts>, Error> {
+    cache::warm(&program.path).map_err(cache_error("fill", program))?;
+    let mut counts = Vec::new();
+    for arrival in [Arrival::AtListen, Arrival::WhenAsleep] {
+        let traces: Result<Vec<Trace>, _> = (0..TRACES).map(|_| trace::trace(starter, program, arrival)).collect();
+        counts.extend(Counts::of(arrival, &traces?));
+    }
+    Ok(counts)
+}
+
+/// Lets all programs idle a few times; medians go into the report.
+///
+/// # Errors
+/// When a program does not answer.
+pub fn idle(
+    report: &mut Report,
+    starter: &mut Starter,
+    programs: &[Program],
+    progress: Progress<'_>,
+) -> Result<(), Error> {
+    let mut rounds = Vec::new();
+    for round in 0..IDLES {
+        rounds.push(idle::observe(starter, programs)?);
+        progress("idling", round + 1, IDLES);
+    }
+    for (index, variant) in report.variants.iter_mut().enumerate() {
+        let median = |of: fn(&Idle) -> f64| {
+            let values = sorted(rounds.iter().filter_map(|round| round.get(index)).map(of).collect());
+            quantile(&values, 0.5).unwrap_or(f64::NAN)
+        };
+        variant.idle = Some(Idle {
+            rss_bytes: median(|idle| idle.rss_bytes as f64) as u64,
+            private_dirty_bytes: median(|idle| idle.private_dirty_bytes as f64) as u64,
+            threads: median(|idle| idle.threads as f64) as u64,
+            wakeups_per_s: median(|idle| idle.wakeups_per_s),
+            settled: rounds.iter().all(|round| round.get(index).is_some_and(|idle| idle.settled)),
+        });
+    }
+    Ok(())
+}
+
+/// Brings the page cache into the state that the next start is to find.
+fn arrange(program: &Program, page_cache: PageCache) -> Result<(), Error> {
+    match page_cache {
+        PageCache::Warm => cache::warm(&program.path).map_err(cache_error("fill", program)),
+        PageCache::Evicted => cache::evict(&program.path).map_err(cache_error("empty", program)),
+    }
+}
+
+fn cache_error(what: &'static str, program: &Program) -> impl Fn(std::io::Error) -> Error {
+    move |source| Error::Cache { what, program: program.name.clone(), source }
+}

@@ -1,0 +1,149 @@
+//! What a run amounts to: machine, programs, every round, and what follows from them. In the JSON the unit ends a name.
+
+use serde::Serialize;
+use start_bench::host::Host;
+use start_bench::stats::{Ratio, quantile, sorted};
+
+use crate::load::Mode;
+
+/// A whole run.
+#[derive(Debug, Serialize)]
+pub struct Report {
+    pub schema: u32,
+    pub bench: &'static str,
+    pub host: Host,
+    /// The core of the client; `None` where there is only one core, and nothing is pinned.
+    pub client_core: Option<usize>,
+    /// The core of the programs: all their threads share it.
+    pub program_core: Option<usize>,
+    pub connections: usize,
+    pub warm_up_ms: u64,
+    pub time_ms: u64,
+    /// Seed of the order within each round.
+    pub seed: u64,
+    pub cases: Vec<Case>,
+}
+
+/// One program, used one way.
+#[derive(Debug, Serialize)]
+pub struct Case {
+    pub program: String,
+    pub mode: Mode,
+    /// A row a round.
+    pub rounds: Vec<Option<Round>>,
+    pub errors: Vec<String>,
+    pub summary: Option<Summary>,
+}
+
+/// One program's turn.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct Round {
+    pub replies: u64,
+    pub requests_per_s: f64,
+    pub p50_ns: f64,
+    pub p99_ns: f64,
+    /// Processor time of the program for one request: what remains comparable where the client is the bottleneck.
+    pub cpu_ns_per_request: f64,
+    pub rss_bytes: u64,
+}
+
+/// Medians over the rounds, and ratios to the rivals (ours to theirs: above 1 is more).
+#[derive(Debug, Serialize)]
+pub struct Summary {
+    pub n: usize,
+    pub requests_per_s: f64,
+    pub requests_per_s_min: f64,
+    pub requests_per_s_max: f64,
+    pub p50_ns: f64,
+    pub p99_ns: f64,
+    pub cpu_ns_per_request: f64,
+    pub rss_bytes: u64,
+    pub rate_to_axum: Option<Ratio>,
+    pub rate_to_minihttp: Option<Ratio>,
+    pub p99_to_minihttp: Option<Ratio>,
+}
+
+/// Names of the programs that ratios are taken to.
+const AXUM: &str = "axum";
+const MINIHTTP: &str = "minihttp-tuned";
+
+impl Round {
+    /// Of a turn's latencies.
+    pub fn of(latencies_ns: &[u64], elapsed_s: f64, cpu_ns: u64, rss_bytes: u64) -> Option<Round> {
+        let sorted = sorted(latencies_ns.iter().map(|&ns| ns as f64).collect());
+        let replies = sorted.len() as f64;
+        Some(Round {
+            replies: sorted.len() as u64,
+            requests_per_s: replies / elapsed_s,
+            p50_ns: quantile(&sorted, 0.5)?,
+            p99_ns: quantile(&sorted, 0.99)?,
+            cpu_ns_per_request: cpu_ns as f64 / replies,
+            rss_bytes,
+        })
+    }
+}
+
+impl Report {
+    /// Computes the summaries from the rounds.
+    pub fn summarise(&mut self) {
+        let summaries: Vec<_> = self.cases.iter().map(|case| self.summary(case)).collect();
+        for (case, summary) in self.cases.iter_mut().zip(summaries) {
+            case.summary = summary;
+        }
+    }
+
+    fn summary(&self, case: &Case) -> Option<Summary> {
+        let ratio = |name: &str, of: fn(&Round) -> f64| {
+            let other = self.cases.iter().find(|other| other.program == name && other.mode == case.mode)?;
+            Ratio::of(&case.column(of), &other.column(of))
+        };
+        let median = |of: fn(&Round) -> f64| quantile(&case.values(of), 0.5);
+        let rates = case.values(|round| round.requests_per_s);
+        Some(Summary {
+            n: rates.len(),
+            requests_per_s: median(|round| round.requests_per_s)?,
+            requests_per_s_min: *rates.first()?,
+            requests_per_s_max: *rates.last()?,
+            p50_ns: median(|round| round.p50_ns)?,
+            p99_ns: median(|round| round.p99_ns)?,
+            cpu_ns_per_request: median(|round| round.cpu_ns_per_request)?,
+            rss_bytes: median(|round| round.rss_bytes as f64)? as u64,
+            rate_to_axum: ratio(AXUM, |round| round.requests_per_s),
+            rate_to_minihttp: ratio(MINIHTTP, |round| round.requests_per_s),
+            p99_to_minihttp: ratio(MINIHTTP, |round| round.p99_ns),
+        })
+    }
+
+    /// What failed, a line a case.
+    pub fn complaints(&self) -> Vec<String> {
+        let failed = self.cases.iter().filter_map(|case| {
+            let (count, of, first) = (case.errors.len(), case.rounds.len(), case.errors.first()?);
+            Some(format!("{count} of {of} rounds of `{}` failed, the first of them: {first}", case.program))
+        });
+        failed.collect()
+    }
+}
+
+impl Case {
+    fn column(&self, of: fn(&Round) -> f64) -> Vec<Option<f64>> {
+        self.rounds.iter().map(|round| round.as_ref().map(of)).collect()
+    }
+
+    /// In ascending order.
+    fn values(&self, of: fn(&Round) -> f64) -> Vec<f64> {
+        sorted(self.column(of).into_iter().flatten().collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_round_is_its_latencies() {
+        let round = Round::of(&[3_000, 1_000, 2_000], 0.5, 600, 1).expect("latencies");
+        assert_eq!((round.replies, round.requests_per_s), (3, 6.0));
+        assert_eq!((round.p50_ns, round.cpu_ns_per_request), (2_000.0, 200.0));
+        assert!(Round::of(&[], 0.5, 600, 1).is_none());
+    }
+}

@@ -1,0 +1,95 @@
+//! Rounds: in each, every program is started afresh and asked in every mode; the order is drawn anew.
+
+use std::fs;
+use std::io;
+use std::time::Duration;
+
+use start_bench::client::{self, Caller};
+use start_bench::launch::Instance;
+use start_bench::process;
+use start_bench::program::Program;
+use start_bench::sample::Starter;
+
+use crate::load::{self, Load, Mode};
+use crate::report::{Case, Report, Round};
+
+/// Why a turn gave no round.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error(transparent)]
+    Launch(#[from] start_bench::launch::Error),
+    #[error("it does not start: {0}")]
+    Start(#[from] client::Error),
+    #[error("{0}")]
+    Load(#[from] load::Error),
+    #[error("cannot read /proc: {0}")]
+    Process(#[from] io::Error),
+    #[error("no reply was counted")]
+    Nothing,
+}
+
+/// Runs all rounds; the report holds them, failed ones too.
+pub fn rounds(
+    report: &mut Report,
+    starter: &mut Starter,
+    programs: &[Program],
+    modes: &[Mode],
+    rounds: usize,
+    progress: &mut dyn FnMut(usize, usize),
+) {
+    for program in programs {
+        for &mode in modes {
+            let (program, rounds) = (program.name.clone(), Vec::new());
+            report.cases.push(Case { program, mode, rounds, errors: Vec::new(), summary: None });
+        }
+    }
+    let mut random = fastrand::Rng::with_seed(report.seed);
+    let mut order: Vec<usize> = (0..report.cases.len()).collect();
+    for done in 0..rounds {
+        random.shuffle(&mut order);
+        for &index in &order {
+            let program = &programs[index / modes.len()];
+            let case = &mut report.cases[index];
+            let load = Load {
+                mode: case.mode,
+                connections: report.connections,
+                warm_up: Duration::from_millis(report.warm_up_ms),
+                time: Duration::from_millis(report.time_ms),
+            };
+            match turn(starter, program, load) {
+                Ok(round) => case.rounds.push(Some(round)),
+                Err(error) => {
+                    case.rounds.push(None);
+                    case.errors.push(error.to_string());
+                }
+            }
+        }
+        progress(done + 1, rounds);
+    }
+    report.summarise();
+}
+
+/// One program's turn: started, asked once, then under load.
+fn turn(starter: &mut Starter, program: &Program, load: Load) -> Result<Round, Error> {
+    let (port, environment) = starter.port();
+    let instance = Instance::start(&program.path, &environment, starter.place(), false)?;
+    let caller = Caller::new(port).map_err(client::Error::from)?;
+    client::call(&instance, &caller)?;
+    drop(caller);
+    let mut cpu = [Ok(0), Ok(0)];
+    let outcome = load::drive(port, load, |begins| cpu[usize::from(!begins)] = cpu_ns(&instance))?;
+    let [before, after] = cpu;
+    let rss_bytes = process::memory(instance.pid())?.rss_bytes;
+    let spent = after?.saturating_sub(before?);
+    Round::of(&outcome.latencies_ns, outcome.elapsed.as_secs_f64(), spent, rss_bytes).ok_or(Error::Nothing)
+}
+
+/// Time that the process's threads have run, in nanoseconds (Documentation/scheduler/sched-stats.rst).
+fn cpu_ns(instance: &Instance) -> io::Result<u64> {
+    let mut sum = 0;
+    for task in fs::read_dir(format!("/proc/{}/task", instance.pid()))? {
+        let text = fs::read_to_string(task?.path().join("schedstat"))?;
+        sum += text.split(' ').next().and_then(|ns| ns.parse::<u64>().ok()).unwrap_or(0);
+    }
+    Ok(sum)
+}
