@@ -17,20 +17,54 @@ image-docker FUNCTION='function-template' TAG='firstbyte:docker':
     {{ host }} microimage -- stage {{ FUNCTION }}
     DOCKER_BUILDKIT=0 docker build --quiet -f scratch.Dockerfile -t {{ TAG }} .
 
-# Measure where the cold start of the image goes: pull, unpack, create, start
+# Measure where the cold start of the image goes: pull, unpack, create, start. `baselines`: the echo beside images that people know
 [group('measure')]
-bench-coldstart *FLAGS: image
+bench-coldstart *FLAGS:
+    {{ host }} microimage -- image {{ if FLAGS =~ '^baselines' { 'echo' } else { '' } }}
     {{ host }} coldstart -- {{ FLAGS }}
+
+# Another bench: `just bench start` (exec to first byte) or `just bench throughput`; flags follow
+[group('measure')]
+bench NAME='start' *FLAGS:
+    {{ host }} {{ NAME }}-bench -- {{ FLAGS }}
+
+# Keep a run with its machine under benches/record, to compare with later (`--baseline FILE`)
+[group('measure')]
+record FILE='target/coldstart/results.json':
+    {{ host }} coldstart -- record {{ FILE }}
+
+# Make a new function, a project of its own at PATH: --event, --web, --apigw, --timer, --cos or --ckafka
+[group('work')]
+[no-cd]
+new PATH *FLAGS:
+    {{ host }} emulator --manifest-path '{{ justfile_directory() }}/Cargo.toml' -- new --firstbyte '{{ justfile_directory() }}' '{{ PATH }}' {{ FLAGS }}
+
+# Install what a new function's own justfile calls: microimage, coldstart and firstbyte
+[group('work')]
+tools:
+    cargo install --quiet --locked --profile host --path build
+    cargo install --quiet --locked --profile host --path benches/coldstart
+    cargo install --quiet --locked --profile host --path build/emulator
 
 # Run a function on this machine: 127.0.0.1:9000
 [group('work')]
 run FUNCTION='function-template':
     FIRSTBYTE_ADDR=${FIRSTBYTE_ADDR:-127.0.0.1:9000} cargo run --package {{ FUNCTION }}
 
+# Invoke a function as the platform would: a sample (`just invoke --list`), a file, `-` for stdin, or `--web GET /path`
+[group('work')]
+invoke *ARGS:
+    {{ host }} emulator -- invoke {{ ARGS }}
+
 # Check the image against the platform's documented rules
 [group('ship')]
 check *FLAGS: image
     {{ host }} microimage -- check {{ FLAGS }} target/image/oci
+
+# Deploy what template/function.toml says, with tccli; `--dry-run` prints what would be called
+[group('ship')]
+deploy *FLAGS:
+    {{ host }} emulator -- deploy --project template {{ FLAGS }}
 
 # Push the image that `just image` made to a registry
 [group('ship')]
