@@ -35,8 +35,9 @@ mod early {
     /// own block with instructions that rely on it.
     const MALLOC_ALIGN: usize = 16;
 
-    /// The counters lie with the bytes they count: one page is touched for both.
-    #[repr(C, align(4096))]
+    /// The counters lie with the bytes they count: one page is touched for both. Not aligned to pages: it begins in the page that the
+    /// variables before it have touched already.
+    #[repr(C, align(64))]
     struct Arena {
         /// First byte not handed out.
         next: AtomicUsize,

@@ -78,11 +78,29 @@ pub(super) fn start_runtime<S: Service>(
     let acceptor = unsafe { coroutine::spawn(move || accept(server, &listener)) };
     stop::end_on_stack_overflow(server.limits.stack_bytes);
     config.set_pool_capacity(POOL_LATER);
+    give_stack_back();
     timeline::mark(Mark::Runtime);
     *server.acceptor.lock().unwrap_or_else(PoisonError::into_inner) = Some(acceptor);
     for connection in accepted {
         spawn(server, connection);
     }
+}
+
+/// Gives back the pages of the main thread's stack that starting the runtime has left behind: may's scheduler is a value of 140 KiB
+/// before it is boxed, and the main thread never goes that deep again.
+fn give_stack_back() {
+    /// Deeper than the scheduler, and far from the end of the smallest stack that a platform gives (8 MiB).
+    const DEPTH_BYTES: usize = 256 * 1024;
+    const PAGE_BYTES: usize = 4096;
+    let here = 0u8;
+    // A page of distance: the frame of this function, and those of the call below it.
+    let end = ((&raw const here).addr() - PAGE_BYTES) / PAGE_BYTES * PAGE_BYTES;
+    let start = std::ptr::without_provenance_mut(end - DEPTH_BYTES);
+    // JUSTIFICATION: std cannot give memory back.
+    // SAFETY: bytes below the stack pointer are nobody's: frames that were there have returned, and the next ones write
+    // before they read. Only the main thread comes here. Where the stack has not grown so deep nothing is mapped, which the kernel
+    // reports and we need not know.
+    unsafe { libc::madvise(start, DEPTH_BYTES, libc::MADV_DONTNEED) };
 }
 
 /// may counts stacks in words and recycles only multiples of 512 of them.

@@ -10,11 +10,14 @@ use crate::json;
 use crate::reply::Reply;
 use crate::request::Body;
 use crate::spare;
-use memchr::memmem;
+use memchr::arch::all::twoway::Finder;
+
+/// Without it no event is a gateway's.
+const MARK: &[u8] = b"\"httpMethod\"";
 
 /// Answers an event of an App with a bridge.
 pub(crate) fn answer(app: &App, event: Event<'_>) -> Result<Reply> {
-    if memmem::find(event.bytes(), b"\"httpMethod\"").is_none() {
+    if Finder::new(MARK).find(event.bytes(), MARK).is_none() {
         return app.answer_event(event);
     }
     // Parsing rewrites what it parses, and the event may yet turn out to be the event handler's.
