@@ -2,6 +2,7 @@
 //! were built in, and stages it for COPY. It packs nothing. The Cargo book: "External tools", "Configuration";
 //! rustc book: `--remap-path-prefix`.
 
+pub mod link;
 mod pick;
 mod profile;
 mod rustc;
@@ -11,6 +12,7 @@ pub use profile::Profile;
 use self::pick::{binary, named, only};
 use self::profile::{cross, cross_hint};
 use self::rustc::Rustc;
+use crate::digest::Digest;
 use crate::elf::Architecture;
 use crate::stage::Staging;
 use cargo_metadata::{Message, Metadata, MetadataCommand, Package, PackageId, Target};
@@ -30,6 +32,8 @@ pub struct Cargo {
     pub program: PathBuf,
     /// CARGO_HOME.
     pub home: PathBuf,
+    /// The program that calls [`link::link`] when rustc calls it as its linker. Without one programs are not put in [`order`](crate::order).
+    pub linker: Option<PathBuf>,
 }
 
 /// A workspace and one of its programs.
@@ -181,6 +185,9 @@ impl Cargo {
         let mut flags = self.remapping(function, &rustc);
         cross(architecture, &mut command, &mut flags);
         profile.arguments(architecture, &mut command, &mut flags, &rustc)?;
+        if profile != Profile::Dev {
+            self.order(function, target, &mut command, &mut flags)?;
+        }
         // Joined with the flags of .cargo/config.toml, after them.
         let flags = serde_json::to_string(&flags).expect("strings serialise"); // a JSON array of strings is one of TOML, too
         command.arg("--config").arg(format!("target.{target}.rustflags={flags}"));
@@ -205,6 +212,45 @@ impl Cargo {
             }
             _ => Err(CargoError::Build { hint: cross_hint(architecture) }),
         }
+    }
+
+    /// Has the program put in the order that its packages bring along (`package.metadata.microimage.order`, a file beside their
+    /// Cargo.toml), the function's own first.
+    fn order(
+        &self,
+        function: &Function,
+        target: &str,
+        command: &mut Command,
+        flags: &mut Vec<String>,
+    ) -> Result<(), CargoError> {
+        let Some(linker) = &self.linker else { return Ok(()) };
+        let mut packages: Vec<_> = function.metadata.packages.iter().collect();
+        packages.sort_by_key(|package| (package.id != function.package.id, &package.id));
+        let lists = packages.iter().filter_map(|package| {
+            let list = package.metadata.get("microimage")?.get("order")?.as_str()?;
+            Some(package.manifest_path.parent()?.join(list).into_std_path_buf())
+        });
+        let mut text = String::new();
+        for path in lists {
+            text += &fs::read_to_string(&path).map_err(|source| CargoError::Stage { path, source })?;
+            text.push('\n');
+        }
+        if text.is_empty() {
+            return Ok(());
+        }
+        // What is the function's own is not in its framework's list, and most of it is used by the first request.
+        text += &format!("{}::*\n", function.target.name.replace('-', "_"));
+        // A name by content: cargo links again when, and only when, the order has changed.
+        let name = format!("order-{}.txt", &Digest::of(text.as_bytes()).hex()[..16]);
+        let path = function.metadata.target_directory.join("microimage").join(name).into_std_path_buf();
+        let at = |source| CargoError::Stage { path: path.clone(), source };
+        let staging = Staging::file(&path).map_err(at)?;
+        fs::write(staging.path(), text).map_err(at)?;
+        staging.keep(&path).map_err(at)?;
+        command.arg("--config").arg(format!("target.{target}.linker={}", serde_json::json!(linker)));
+        flags.push("-Clinker-flavor=ld.lld".to_owned());
+        flags.push(format!("-Clink-arg={}{}", link::ORDER_ARGUMENT, path.display()));
+        Ok(())
     }
 
     /// Replaces what differs between machines in paths that end up in the program (panic locations).

@@ -42,6 +42,7 @@ pub mod inspect;
 mod instruction;
 pub mod json;
 pub mod layer;
+pub mod order;
 pub mod recipe;
 pub mod reference;
 pub mod rootfs;

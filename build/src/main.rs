@@ -9,7 +9,7 @@ mod commands;
 use args::{Arguments, Command};
 use clap::Parser as _;
 use commands::Surroundings;
-use microimage::cargo::Cargo;
+use microimage::cargo::{Cargo, link};
 use microimage::sandbox;
 use std::env;
 use std::path::PathBuf;
@@ -18,6 +18,9 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     if env::args_os().nth(1).is_some_and(|argument| argument == sandbox::HELPER_SUBCOMMAND) {
         return sandbox::helper_main().map_or(ExitCode::from(4), |()| ExitCode::SUCCESS); // before anything else: the helper is single-threaded
+    }
+    if env::args_os().nth(1).is_some_and(|argument| argument == link::FIRST_ARGUMENT) {
+        return linked(); // rustc is calling, for `Cargo::build`
     }
     let arguments = Arguments::parse();
     let result = surroundings().and_then(|around| match &arguments.command {
@@ -42,6 +45,16 @@ fn main() -> ExitCode {
     }
 }
 
+fn linked() -> ExitCode {
+    match link::link(env::args_os().skip(1)) {
+        Ok(status) => ExitCode::from(u8::from(!status.success())),
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::from(1)
+        }
+    }
+}
+
 fn surroundings() -> Result<Surroundings, Box<dyn std::error::Error>> {
     let home = env::home_dir();
     let below_home = |name: &str| home.as_ref().map(|home| home.join(name));
@@ -52,6 +65,7 @@ fn surroundings() -> Result<Surroundings, Box<dyn std::error::Error>> {
         cargo: Cargo {
             program: env::var_os("CARGO").map_or_else(|| "cargo".into(), PathBuf::from),
             home: cargo_home.ok_or("cargo's home is not known; set CARGO_HOME or HOME")?,
+            linker: Some(env::current_exe().map_err(|e| format!("the path of this program is not known ({e})"))?),
         },
         source_date_epoch: env::var("SOURCE_DATE_EPOCH").ok(),
         docker_config: docker.map(|folder| folder.join("config.json")),

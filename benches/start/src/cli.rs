@@ -14,7 +14,8 @@ pub struct Arguments {
     /// Starts of each program and state of the page cache
     #[arg(long, default_value_t = 300, value_parser = clap::value_parser!(u32).range(1..=9000))]
     pub starts: u32,
-    /// Only these of floor, firstbyte, blocking, hyper, axum, minihttp-tuned, minihttp-default
+    /// Only these of floor, firstbyte, blocking, hyper, axum, minihttp-tuned, minihttp-default; and firstbyte-hardened,
+    /// firstbyte-small, firstbyte-tiny, which are in no other run
     #[arg(long, value_delimiter = ',', value_name = "NAMES")]
     pub only: Vec<String>,
     /// One more program, or another in place of a built-in one: a static ELF that listens on PORT and gives the same
@@ -39,12 +40,16 @@ pub struct Arguments {
     /// Keep results and plot in benches/record too, under today's date
     #[arg(long)]
     pub record: bool,
-    /// Check system calls and faults of the function against benches/start/limits.json, and nothing else
+    /// Check system calls, faults and instructions of the function against benches/start/limits.json, and nothing else
     #[arg(long, conflicts_with_all = ["starts", "record", "trace"])]
     pub gate: bool,
     /// List the system calls of one program to its first byte, and nothing else
     #[arg(long, value_name = "NAME", conflicts_with_all = ["starts", "record"])]
     pub trace: Option<String>,
+    /// Write the names of what our function uses on the way through its first requests, in the order of first use, and nothing
+    /// else: src/order.txt is made so
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["starts", "record", "trace", "gate"])]
+    pub order: Option<PathBuf>,
 }
 
 fn named(text: &str) -> Result<(String, PathBuf), String> {

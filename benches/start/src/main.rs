@@ -4,7 +4,7 @@ mod cli;
 
 use std::error::Error;
 use std::io::{IsTerminal, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -16,7 +16,7 @@ use start_bench::program::{self, Places, Program};
 use start_bench::report::{PageCache, Report};
 use start_bench::sample::Starter;
 use start_bench::trace::{self, Arrival};
-use start_bench::{cores, plot, record, run, table};
+use start_bench::{cores, plot, record, run, step, table};
 
 /// The measured thing failed.
 const FAILED: u8 = 1;
@@ -27,10 +27,11 @@ const BUSY: f64 = 0.5;
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let result = match (&arguments.trace, arguments.gate) {
+    let result = match (&arguments.trace, &arguments.order) {
         (Some(name), _) => list_calls(&arguments, name),
-        (None, true) => gate(&arguments),
-        (None, false) => bench(&arguments),
+        (None, Some(file)) => write_order(file),
+        (None, None) if arguments.gate => gate(&arguments),
+        (None, None) => bench(&arguments),
     };
     result.unwrap_or_else(|error| {
         eprintln!("error: {error}");
@@ -96,6 +97,26 @@ fn gate(arguments: &Arguments) -> Result<ExitCode, Box<dyn Error>> {
     Ok(if closed { ExitCode::from(FAILED) } else { ExitCode::SUCCESS })
 }
 
+/// The order in which a linker is to lay our function out: of the default profile, then what only another one has, because the
+/// compiler inlines differently there.
+fn write_order(file: &Path) -> Result<ExitCode, Box<dyn Error>> {
+    let mut names: Vec<String> = Vec::new();
+    for profile in ["fast"] {
+        let program = places()?.build_with_symbols(profile)?;
+        let steps = step::step(&mut Starter::new(anywhere()), &program)?;
+        eprintln!("{profile}: {} instructions to the first byte, {} CPUID", steps.instructions, steps.cpuid);
+        // The function's own names are no other function's; `microimage` adds them itself.
+        let own = |name: &String| !name.contains("function_template");
+        let further: Vec<_> = steps.names(&program)?.into_iter().filter(own).filter(|name| !names.contains(name)).collect();
+        names.extend(further);
+    }
+    let head = "# What a start uses first, in the order of its first use, by microimage's rules (build/src/order.rs).\n\
+                # Made by `just bench start --order src/order.txt`; what is missing or gone costs page faults, nothing else.\n";
+    std::fs::write(file, format!("{head}{}\n", names.join("\n")))?;
+    println!("wrote {} names to {}", names.len(), file.display());
+    Ok(ExitCode::SUCCESS)
+}
+
 /// The way to the first byte, call by call.
 fn list_calls(arguments: &Arguments, name: &str) -> Result<ExitCode, Box<dyn Error>> {
     for program in programs(arguments, &[name.to_owned()])?.iter().filter(|program| program.name == name) {
@@ -117,9 +138,13 @@ fn anywhere() -> Place {
     Place { core: cores::choose().1, realtime: false }
 }
 
+fn places() -> Result<Places, program::Error> {
+    Places::find(std::env::var_os("CARGO_TARGET_DIR").map(PathBuf::from))
+}
+
 /// Builds what is asked for, and takes what is named.
 fn programs(arguments: &Arguments, only: &[String]) -> Result<Vec<Program>, program::Error> {
-    let places = Places::find(std::env::var_os("CARGO_TARGET_DIR").map(PathBuf::from))?;
+    let places = places()?;
     let given = |name: &str| arguments.program.iter().find(|(given, _)| given == name);
     let builtin = program::ALL.iter().copied().filter(|name| only.is_empty() || only.iter().any(|only| only == name));
     let further = only.iter().map(String::as_str).filter(|name| !program::ALL.contains(name) && given(name).is_none());

@@ -25,6 +25,11 @@ const FLOOR_FLAGS: [&str; 5] =
 /// Our function.
 pub const OURS: &str = "firstbyte";
 
+/// Our function in another profile: `firstbyte-tiny`.
+const OURS_IN: &str = "firstbyte-";
+/// Those that there are (docs/profiles.md).
+const PROFILES: [&str; 3] = ["hardened", "small", "tiny"];
+
 /// The programs of a full run, in the order of the table.
 pub const ALL: [&str; 7] = [FLOOR, OURS, "blocking", "hyper", RIVAL, "minihttp-tuned", "minihttp-default"];
 
@@ -33,7 +38,7 @@ pub const ALL: [&str; 7] = [FLOOR, OURS, "blocking", "hyper", RIVAL, "minihttp-t
 pub enum Error {
     #[error("there is no `{0}` here; run the bench from the project's root")]
     Root(PathBuf),
-    #[error("there is no program `{0}`; take {list}, or name an ELF: `--program NAME=PATH`", list = ALL.join(", "))]
+    #[error("there is no program `{0}`; take {list}, one of our profiles (firstbyte-hardened, -small, -tiny), or name an ELF: `--program NAME=PATH`", list = ALL.join(", "))]
     Unknown(String),
     #[error("cannot run `{command}`: {source}; build/setup installs what it needs")]
     Tool { command: String, source: io::Error },
@@ -82,13 +87,24 @@ impl Places {
     pub fn build(&self, name: &str) -> Result<Program, Error> {
         let built = match name {
             FLOOR => self.floor()?,
-            OURS => self.cargo(&self.root, &self.target, "function-template")?,
+            OURS => self.ours("fast", false)?,
+            _ if name.starts_with(OURS_IN) && PROFILES.contains(&&name[OURS_IN.len()..]) => {
+                self.ours(&name[OURS_IN.len()..], false)?
+            }
             peer if ALL.contains(&peer) => {
                 self.cargo(&self.root.join(PEERS), &self.target.join("peers"), &format!("peer-{peer}"))?
             }
             _ => return Err(Error::Unknown(name.into())),
         };
         self.stage(name, &built)
+    }
+
+    /// Our function with its symbols.
+    ///
+    /// # Errors
+    /// When it does not build.
+    pub fn build_with_symbols(&self, profile: &str) -> Result<Program, Error> {
+        self.stage("firstbyte-with-symbols", &self.ours(profile, true)?)
     }
 
     /// Copies a program to where it is started from, and onto the disk: pages that are still to be written cannot be
@@ -115,6 +131,21 @@ impl Places {
         command.args(FLOOR_FLAGS).arg("-o").arg(&path).arg(self.root.join(PEERS).join("floor.c"));
         run(&mut command)?;
         Ok(path)
+    }
+
+    /// Our function as `just image` builds it, functions in their order: plain cargo would leave that out.
+    fn ours(&self, profile: &str, symbols: bool) -> Result<PathBuf, Error> {
+        let mut command = Command::new("cargo");
+        command.current_dir(&self.root).env("CARGO_TARGET_DIR", &self.target);
+        if symbols {
+            command.env("CARGO_PROFILE_RELEASE_STRIP", "none");
+        }
+        command.args(["run", "--quiet", "--locked", "--profile", "host", "--package", "microimage", "--"]);
+        command.args(["image", "function-template", "--stage-only", "--profile", profile]);
+        let said = String::from_utf8_lossy(&run(&mut command)?).into_owned();
+        said.lines().find_map(|line| line.strip_prefix("staged")).map(|path| PathBuf::from(path.trim())).ok_or_else(|| {
+            Error::Build { command: "microimage image".into(), output: format!("it names no program: {said}") }
+        })
     }
 
     /// Builds one package in its workspace: the folder decides which .cargo/config.toml holds.

@@ -13,7 +13,7 @@ use clap::Parser as _;
 use commands::function::Surroundings;
 use commands::{invoke, run};
 use emulator::journal::Journal;
-use microimage::cargo::Cargo;
+use microimage::cargo::{Cargo, link};
 use microimage::sandbox;
 use scaffold::deploy::tccli;
 use signal_hook::consts::{SIGINT, SIGTERM};
@@ -30,8 +30,21 @@ fn main() -> ExitCode {
         // Before anything else: the helper is single-threaded.
         return sandbox::helper_main().map_or(ExitCode::from(4), |()| ExitCode::SUCCESS);
     }
+    if env::args_os().nth(1).is_some_and(|argument| argument == link::FIRST_ARGUMENT) {
+        return linked(); // rustc is calling, for `Cargo::build`
+    }
     match command(&Arguments::parse().command) {
         Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn linked() -> ExitCode {
+    match link::link(env::args_os().skip(1)) {
+        Ok(status) => ExitCode::from(u8::from(!status.success())),
         Err(error) => {
             eprintln!("error: {error}");
             ExitCode::FAILURE
@@ -70,6 +83,7 @@ fn surroundings() -> Result<Surroundings, Box<dyn Error>> {
         cargo: Cargo {
             program: env::var_os("CARGO").map_or_else(|| "cargo".into(), PathBuf::from),
             home: cargo_home.ok_or("cargo's home is not known; set CARGO_HOME or HOME")?,
+            linker: Some(env::current_exe()?),
         },
     })
 }

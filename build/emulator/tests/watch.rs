@@ -26,7 +26,7 @@ fn package(folder: &Path) -> Source {
     fs::write(folder.join(".cargo/config.toml"), include_str!("../../../template/.cargo/config.toml")).unwrap();
     fs::write(folder.join("src/main.rs"), MOODY).unwrap();
     let home = std::env::var_os("CARGO_HOME").map(Into::into).or_else(|| Some(std::env::home_dir()?.join(".cargo")));
-    let cargo = Cargo { program: env!("CARGO").into(), home: home.expect("cargo has a home") };
+    let cargo = Cargo { program: env!("CARGO").into(), home: home.expect("cargo has a home"), linker: None };
     Source::find(None, folder, &cargo, Profile::Dev).expect("the package is found")
 }
 

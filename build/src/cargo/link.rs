@@ -1,0 +1,97 @@
+//! Between cargo and rust-lld: reads the names of what is being linked and tells rust-lld their order. rustc calls this program
+//! as its linker (`-Clinker-flavor=ld.lld`), and rust-lld does all the rest. LLD's documentation: `--symbol-ordering-file`.
+
+use crate::order::Order;
+use object::read::archive::ArchiveFile;
+use object::{Object as _, ObjectSymbol as _};
+use std::ffi::{OsStr, OsString};
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus};
+
+/// What rustc's arguments for a linker of LLD's flavour begin with, and no command line of a person.
+pub const FIRST_ARGUMENT: &str = "-flavor";
+/// Names the file with the order; ours, not LLD's.
+pub const ORDER_ARGUMENT: &str = "--function-order=";
+/// Is found on the search path that rustc sets for its linker.
+const LINKER: &str = "rust-lld";
+
+/// Why a program was not linked.
+#[derive(Debug, thiserror::Error)]
+pub enum LinkError {
+    /// A file cannot be read or written.
+    #[error("`{path}`: {source}")]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// The system's word.
+        source: io::Error,
+    },
+    /// The linker is not there.
+    #[error("`rust-lld` cannot be run: {0}; it comes with the Rust toolchain (`rustup component add llvm-tools`)")]
+    Start(io::Error),
+}
+
+/// Links as rust-lld would with the same arguments, in the order that [`ORDER_ARGUMENT`] names.
+///
+/// # Errors
+/// [`LinkError`].
+pub fn link(arguments: impl Iterator<Item = OsString>) -> Result<ExitStatus, LinkError> {
+    let (ours, arguments): (Vec<_>, Vec<_>) =
+        arguments.partition(|argument| argument.as_encoded_bytes().starts_with(ORDER_ARGUMENT.as_bytes()));
+    let mut command = Command::new(LINKER);
+    command.args(&arguments);
+    if let (Some(list), Some(output)) = (ours.first().and_then(|it| it.to_str()), output(&arguments)) {
+        let list = Path::new(&list[ORDER_ARGUMENT.len()..]);
+        let order = Order::parse(&String::from_utf8_lossy(&read(list)?));
+        let mut symbols = Vec::new();
+        for path in arguments.iter().map(Path::new).filter(|path| is_input(path)) {
+            collect(&read(path)?, &mut symbols);
+        }
+        let mut file = output.as_os_str().to_owned();
+        file.push(".order");
+        let file = PathBuf::from(file);
+        fs::write(&file, order.of_symbols(symbols.iter().map(String::as_str)))
+            .map_err(|source| LinkError::File { path: file.clone(), source })?;
+        let mut argument = OsString::from("--symbol-ordering-file=");
+        argument.push(&file);
+        // The order knows names of other profiles and functions, which this program may not have.
+        command.arg(argument).arg("--no-warn-symbol-ordering");
+    }
+    command.status().map_err(LinkError::Start)
+}
+
+fn output(arguments: &[OsString]) -> Option<&Path> {
+    let at = arguments.iter().position(|argument| argument == "-o")?;
+    arguments.get(at + 1).map(Path::new)
+}
+
+fn is_input(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| ["o", "rlib"].map(OsStr::new).contains(&extension))
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, LinkError> {
+    fs::read(path).map_err(|source| LinkError::File { path: path.to_owned(), source })
+}
+
+/// The names of all that is defined in an object file or an archive of such. What is neither (rustc keeps its metadata in archives)
+/// defines nothing that is linked.
+fn collect(bytes: &[u8], symbols: &mut Vec<String>) {
+    if let Ok(archive) = ArchiveFile::parse(bytes) {
+        for member in archive.members().flatten() {
+            if let Ok(bytes) = member.data(bytes) {
+                collect_object(bytes, symbols);
+            }
+        }
+    } else {
+        collect_object(bytes, symbols);
+    }
+}
+
+fn collect_object(bytes: &[u8], symbols: &mut Vec<String>) {
+    if let Ok(file) = object::File::parse(bytes) {
+        let defined = file.symbols().filter(|symbol| symbol.is_definition());
+        symbols.extend(defined.filter_map(|symbol| symbol.name().ok().map(str::to_owned)));
+    }
+}
