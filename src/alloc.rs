@@ -35,26 +35,19 @@ mod early {
     /// own block with instructions that rely on it.
     const MALLOC_ALIGN: usize = 16;
 
-    /// The counters lie with the bytes they count: one page is touched for both. Not aligned to pages: it begins in the page that the
-    /// variables before it have touched already.
+    /// First byte of the arena not handed out, and whether mimalloc serves from now on. Apart from the bytes: reading a page that was never
+    /// written costs a fault, and writing it another; these lie with other small variables, in a page that is written early.
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    static SETTLED: AtomicBool = AtomicBool::new(false);
+
     #[repr(C, align(64))]
-    struct Arena {
-        /// First byte not handed out.
-        next: AtomicUsize,
-        /// Whether mimalloc serves from now on.
-        settled: AtomicBool,
-        bytes: UnsafeCell<[MaybeUninit<u8>; ARENA_BYTES]>,
-    }
+    struct Arena(UnsafeCell<[MaybeUninit<u8>; ARENA_BYTES]>);
 
     // JUSTIFICATION: bytes that are handed out cannot lie in a type that Rust shares.
     // SAFETY: the bytes are handed out once each, by an atomic counter; the arena itself never reads or writes them.
     unsafe impl Sync for Arena {}
 
-    static ARENA: Arena = Arena {
-        next: AtomicUsize::new(0),
-        settled: AtomicBool::new(false),
-        bytes: UnsafeCell::new([MaybeUninit::uninit(); ARENA_BYTES]),
-    };
+    static ARENA: Arena = Arena(UnsafeCell::new([MaybeUninit::uninit(); ARENA_BYTES]));
 
     // JUSTIFICATION: mimalloc's crate does not declare them.
     // SAFETY: the signatures are those of src/init.c at the pinned version.
@@ -85,7 +78,7 @@ mod early {
                 }
                 mi_option_set_default(PURGE_DELAY, 0);
             }
-            ARENA.settled.store(true, Ordering::Release);
+            SETTLED.store(true, Ordering::Release);
         });
     }
 
@@ -95,8 +88,8 @@ mod early {
         /// Memory from the arena; `None` if mimalloc is to serve.
         #[cold]
         fn bump(layout: Layout) -> Option<*mut u8> {
-            let base = ARENA.bytes.get() as usize;
-            let mut from = ARENA.next.load(Ordering::Relaxed);
+            let base = ARENA.0.get() as usize;
+            let mut from = NEXT.load(Ordering::Relaxed);
             loop {
                 let start = (base + from).checked_next_multiple_of(layout.align().max(MALLOC_ALIGN))? - base;
                 let end = start.checked_add(layout.size()).filter(|end| *end <= ARENA_BYTES);
@@ -104,10 +97,10 @@ mod early {
                     settle(); // a first request that needs more
                     return None;
                 };
-                match ARENA.next.compare_exchange_weak(from, end, Ordering::Relaxed, Ordering::Relaxed) {
+                match NEXT.compare_exchange_weak(from, end, Ordering::Relaxed, Ordering::Relaxed) {
                     // JUSTIFICATION: an allocator deals in pointers.
                     // SAFETY: `start` is within the arena.
-                    Ok(_) => return Some(unsafe { ARENA.bytes.get().cast::<u8>().add(start) }),
+                    Ok(_) => return Some(unsafe { ARENA.0.get().cast::<u8>().add(start) }),
                     Err(moved) => from = moved,
                 }
             }
@@ -115,15 +108,15 @@ mod early {
 
         /// Grows or shrinks the block that was handed out last where it lies.
         fn resize_last(pointer: *mut u8, old: usize, new: usize) -> bool {
-            let start = pointer as usize - ARENA.bytes.get() as usize;
+            let start = pointer as usize - ARENA.0.get() as usize;
             start + new <= ARENA_BYTES
-                && ARENA.next.compare_exchange(start + old, start + new, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+                && NEXT.compare_exchange(start + old, start + new, Ordering::Relaxed, Ordering::Relaxed).is_ok()
         }
     }
 
     #[inline]
     fn is_arenas(pointer: *mut u8) -> bool {
-        (pointer as usize).wrapping_sub(ARENA.bytes.get() as usize) < ARENA_BYTES
+        (pointer as usize).wrapping_sub(ARENA.0.get() as usize) < ARENA_BYTES
     }
 
     // JUSTIFICATION: a global allocator is unsafe by its trait.
@@ -132,7 +125,7 @@ mod early {
     unsafe impl GlobalAlloc for Early {
         #[inline]
         unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-            if !ARENA.settled.load(Ordering::Acquire)
+            if !SETTLED.load(Ordering::Acquire)
                 && let Some(pointer) = Self::bump(layout)
             {
                 return pointer;
@@ -144,7 +137,7 @@ mod early {
 
         #[inline]
         unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-            if !ARENA.settled.load(Ordering::Acquire)
+            if !SETTLED.load(Ordering::Acquire)
                 && let Some(pointer) = Self::bump(layout)
             {
                 return pointer; // .bss, and never handed out before

@@ -29,6 +29,7 @@ const PURE_BUILD: &[&str] = &[
     "build/src/instruction.rs",
     "build/src/json.rs",
     "build/src/layer.rs",
+    "build/src/order.rs",
     "build/src/recipe.rs",
     "build/src/rootfs.rs",
     "build/src/words.rs",

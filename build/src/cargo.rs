@@ -102,6 +102,14 @@ pub enum CargoError {
         /// What to type.
         remedy: String,
     },
+    /// The order that a package names cannot be read.
+    #[error("`{path}`, named in package.metadata.microimage, cannot be read: {source}")]
+    Order {
+        /// The file.
+        path: PathBuf,
+        /// The system's word.
+        source: io::Error,
+    },
     /// A file could not be staged.
     #[error("`{path}` cannot be staged: {source}")]
     Stage {
@@ -232,7 +240,7 @@ impl Cargo {
         });
         let mut text = String::new();
         for path in lists {
-            text += &fs::read_to_string(&path).map_err(|source| CargoError::Stage { path, source })?;
+            text += &fs::read_to_string(&path).map_err(|source| CargoError::Order { path, source })?;
             text.push('\n');
         }
         if text.is_empty() {

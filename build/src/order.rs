@@ -67,7 +67,8 @@ fn is_c(name: &str) -> bool {
 
 /// Whether `prefix`, a crate with its colons, stands in `name` as a word of its own.
 fn mentions(name: &str, prefix: &str) -> bool {
-    name.match_indices(prefix).any(|(at, _)| !name[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_' || c == ':'))
+    name.match_indices(prefix)
+        .any(|(at, _)| !name[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_' || c == ':'))
 }
 
 #[cfg(test)]
@@ -90,7 +91,9 @@ mod tests {
 
     #[test]
     fn listed_symbols_come_in_the_lists_order_then_those_of_a_crate() {
-        let order = Order::parse("# comment\nstd::path::Path::join\n\n_start\nstd::env::vars\nstd::path::Path::join\nhello::*\n");
+        let order = Order::parse(
+            "# comment\nstd::path::Path::join\n\n_start\nstd::env::vars\nstd::path::Path::join\nhello::*\n",
+        );
         let symbols = [OF_USER, AGAIN, "cold", OF_STD, OLD];
         assert_eq!(order.of_symbols(symbols.into_iter()), format!("{OLD}\n_start\n{OF_STD}\n{AGAIN}\n{OF_USER}\n"));
         let mut reversed = symbols;

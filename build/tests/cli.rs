@@ -126,7 +126,11 @@ fn workspace(root: &Path) {
             "Cargo.toml",
             "[package]\nname = \"tiny\"\nversion = \"1.2.3\"\nedition = \"2024\"\nlicense = \"MIT\"\n[workspace]\nmembers = [\"part\"]\n[dependencies]\npart = { path = \"part\" }\n[profile.release]\npanic = \"unwind\"\nstrip = \"symbols\"\n",
         ),
-        ("part/Cargo.toml", "[package]\nname = \"part\"\nversion = \"0.1.0\"\nedition = \"2024\"\n"),
+        (
+            "part/Cargo.toml",
+            "[package]\nname = \"part\"\nversion = \"0.1.0\"\nedition = \"2024\"\n[package.metadata.microimage]\norder = \"order.txt\"\n",
+        ),
+        ("part/order.txt", "part::third\nmemcpy\n"),
         ("part/src/lib.rs", "pub fn third(words: &[String]) -> String {\n    words.get(3).unwrap().clone()\n}\n"),
         (
             "src/main.rs",
@@ -191,6 +195,39 @@ fn a_workspace_compiled_in_two_folders_gives_one_image() {
         ));
     }
     assert!(seen[0] == seen[1], "{} and {}", seen[0].0, seen[1].0);
+}
+
+#[test]
+fn functions_lie_in_the_order_that_a_package_brings() {
+    let home = tempfile::tempdir().expect("a folder");
+    let root = home.path();
+    workspace(root);
+    let function = |name: &str, factor: u32| {
+        format!("#[inline(never)]\npub fn {name}(n: u32) -> u32 {{\n    std::hint::black_box(n * {factor})\n}}\n")
+    };
+    let library = [("alpha", 3), ("beta", 5), ("gamma", 7), ("delta", 11)].map(|(name, factor)| function(name, factor));
+    fs::write(root.join("part/src/lib.rs"), library.concat()).expect("a file");
+    // The program prints where its functions lie, lowest first.
+    let main = "fn main() {\n    let mut all: [(fn(u32) -> u32, &str); 4] = [(part::alpha, \"alpha\"), (part::beta, \"beta\"), (part::gamma, \"gamma\"), (part::delta, \"delta\")];\n    all.sort_by_key(|(function, _)| *function as usize);\n    println!(\"{}\", all.map(|(function, name)| { function(1); name }).join(\" \"));\n}\n";
+    fs::write(root.join("src/main.rs"), main).expect("a file");
+    for (order, expected) in [
+        ("part::delta\npart::alpha\npart::gamma\npart::beta\n", "delta alpha gamma beta\n"),
+        ("# another\npart::gamma\npart::beta\npart::delta\npart::alpha\n", "gamma beta delta alpha\n"),
+    ] {
+        fs::write(root.join("part/order.txt"), order).expect("a file");
+        let built = microimage(root, &["image", "--stage-only"]);
+        let error = text(&built.stderr);
+        if error.contains("rustup target add") {
+            eprintln!("skipped: {error}");
+            return;
+        }
+        assert!(built.status.success(), "{error}");
+        let ran = Command::new(root.join("target/image/root/app")).output().expect("it runs");
+        assert_eq!(text(&ran.stdout), expected);
+    }
+    fs::remove_file(root.join("part/order.txt")).expect("it is there");
+    let refused = microimage(root, &["image", "--stage-only"]);
+    assert!(!refused.status.success() && text(&refused.stderr).contains("part/order.txt"), "{}", text(&refused.stderr));
 }
 
 #[test]

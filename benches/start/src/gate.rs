@@ -1,11 +1,12 @@
 //! The gate of continuous integration: what a function asks of the kernel until its first byte is out, against
-//! limits.json. It counts and does not time, so a busy machine changes nothing. What does move the counts: another
+//! limits.json, and how many instructions it runs. It counts and does not time, so a busy machine changes nothing. What does move the counts: another
 //! kernel, the C library, the compiler. The whole file is brought into the page cache first, since the kernel maps only
 //! pages that are there around a fault.
 
 use serde::Deserialize;
 
 use crate::report::Counts;
+use crate::step::Steps;
 
 /// The limits, with their home in SPECIFICATION.md.
 const LIMITS: &str = include_str!("../limits.json");
@@ -17,6 +18,8 @@ const LIMITS: &str = include_str!("../limits.json");
 pub struct Limits {
     pub system_calls_to_first_byte: u64,
     pub minor_faults_to_first_byte: u64,
+    pub instructions_to_first_byte: u64,
+    pub cpuid_to_first_byte: u64,
 }
 
 impl Limits {
@@ -29,8 +32,16 @@ impl Limits {
     }
 
     /// What is over, a line each; empty if the gate is open.
-    pub fn over(&self, counts: &[Counts]) -> Vec<String> {
+    pub fn over(&self, counts: &[Counts], steps: &Steps) -> Vec<String> {
         let mut over = Vec::new();
+        for (what, value, limit) in [
+            ("instructions", steps.instructions, self.instructions_to_first_byte),
+            ("CPUID (a virtual machine traps each)", steps.cpuid, self.cpuid_to_first_byte),
+        ] {
+            if value > limit {
+                over.push(format!("{value} {what} to the first byte, the limit is {limit}"));
+            }
+        }
         for counts in counts {
             let reached = counts.to_first_byte;
             for (what, value, limit) in [
@@ -68,11 +79,19 @@ mod tests {
 
     #[test]
     fn names_what_is_over_and_nothing_else() {
-        let limits = Limits { system_calls_to_first_byte: 40, minor_faults_to_first_byte: 30 };
-        assert_eq!(limits.over(&[counts(40, 30)]), Vec::<String>::new());
-        let over = limits.over(&[counts(41, 30), counts(40, 31)]);
-        assert_eq!(over.len(), 2);
-        assert!(over[0].starts_with("41 system calls") && over[1].starts_with("31 minor faults"), "{over:?}");
+        let limits = Limits {
+            system_calls_to_first_byte: 40,
+            minor_faults_to_first_byte: 30,
+            instructions_to_first_byte: 1000,
+            cpuid_to_first_byte: 0,
+        };
+        let steps = |instructions, cpuid| Steps { instructions, cpuid, ..Steps::default() };
+        assert_eq!(limits.over(&[counts(40, 30)], &steps(1000, 0)), Vec::<String>::new());
+        let over = limits.over(&[counts(41, 30), counts(40, 31)], &steps(1001, 1));
+        assert_eq!(over.len(), 4);
+        for (line, start) in over.iter().zip(["1001 instructions", "1 CPUID", "41 system calls", "31 minor faults"]) {
+            assert!(line.starts_with(start), "{over:?}");
+        }
     }
 
     #[test]

@@ -83,7 +83,9 @@ fn gate(arguments: &Arguments) -> Result<ExitCode, Box<dyn Error>> {
     let mut closed = false;
     for program in programs(arguments, &[program::OURS.to_owned()])? {
         let counts = run::counts(&mut Starter::new(anywhere()), &program)?;
-        let over = limits.over(&counts);
+        let steps = step::step(&mut Starter::new(anywhere()), &program)?;
+        let over = limits.over(&counts, &steps);
+        println!("{}: {} instructions, {} CPUID", program.name, steps.instructions, steps.cpuid);
         for counts in &counts {
             let reached = counts.to_first_byte;
             let (calls, faults) = (reached.system_calls, reached.minor_faults);
@@ -107,7 +109,8 @@ fn write_order(file: &Path) -> Result<ExitCode, Box<dyn Error>> {
         eprintln!("{profile}: {} instructions to the first byte, {} CPUID", steps.instructions, steps.cpuid);
         // The function's own names are no other function's; `microimage` adds them itself.
         let own = |name: &String| !name.contains("function_template");
-        let further: Vec<_> = steps.names(&program)?.into_iter().filter(own).filter(|name| !names.contains(name)).collect();
+        let further: Vec<_> =
+            steps.names(&program)?.into_iter().filter(own).filter(|name| !names.contains(name)).collect();
         names.extend(further);
     }
     let head = "# What a start uses first, in the order of its first use, by microimage's rules (build/src/order.rs).\n\

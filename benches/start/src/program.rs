@@ -143,9 +143,9 @@ impl Places {
         command.args(["run", "--quiet", "--locked", "--profile", "host", "--package", "microimage", "--"]);
         command.args(["image", "function-template", "--stage-only", "--profile", profile]);
         let said = String::from_utf8_lossy(&run(&mut command)?).into_owned();
-        said.lines().find_map(|line| line.strip_prefix("staged")).map(|path| PathBuf::from(path.trim())).ok_or_else(|| {
-            Error::Build { command: "microimage image".into(), output: format!("it names no program: {said}") }
-        })
+        said.lines().find_map(|line| line.strip_prefix("staged")).map(|path| PathBuf::from(path.trim())).ok_or_else(
+            || Error::Build { command: "microimage image".into(), output: format!("it names no program: {said}") },
+        )
     }
 
     /// Builds one package in its workspace: the folder decides which .cargo/config.toml holds.

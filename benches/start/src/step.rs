@@ -107,8 +107,7 @@ impl Steps {
             for &address in uses {
                 let at = symbols.partition_point(|(start, ..)| *start <= address);
                 // Code in assembly may have no size: the name before it is its own.
-                let holds =
-                    |(start, size, ..): &&Symbol| address < start + if *size == 0 { UNSIZED } else { *size };
+                let holds = |(start, size, ..): &&Symbol| address < start + if *size == 0 { UNSIZED } else { *size };
                 let found = symbols[..at].iter().rev().take(ALIASES).find(holds);
                 let Some((_, size, symbol, kind)) = found else { continue };
                 let name = order::name(symbol);
@@ -153,7 +152,8 @@ impl<'a> Image<'a> {
 
     /// The bytes of the instruction at `address`, and what follows.
     fn code(&self, address: u64) -> &'a [u8] {
-        let found = self.segments.iter().find_map(|(start, _, content)| content.get(address.checked_sub(*start)? as usize..));
+        let found =
+            self.segments.iter().find_map(|(start, _, content)| content.get(address.checked_sub(*start)? as usize..));
         let code = found.unwrap_or_default();
         &code[..code.len().min(LONGEST)]
     }
@@ -208,7 +208,10 @@ impl<'a> Stepper<'a> {
 
     fn run(&mut self, main: Pid) -> Result<(), Failure> {
         waitpid(main, Some(WaitPidFlag::__WALL))?; // it has stopped itself
-        ptrace::setoptions(main, Options::PTRACE_O_TRACECLONE | Options::PTRACE_O_TRACEEXEC | Options::PTRACE_O_EXITKILL)?;
+        ptrace::setoptions(
+            main,
+            Options::PTRACE_O_TRACECLONE | Options::PTRACE_O_TRACEEXEC | Options::PTRACE_O_EXITKILL,
+        )?;
         ptrace::cont(main, None)?;
         waitpid(main, Some(WaitPidFlag::__WALL))?; // execve has done its work
         self.steps_from(main)?;
@@ -216,7 +219,8 @@ impl<'a> Stepper<'a> {
         loop {
             match waitpid(None, Some(WaitPidFlag::__WALL | WaitPidFlag::WNOHANG))? {
                 WaitStatus::StillAlive => std::thread::yield_now(),
-                WaitStatus::Stopped(thread, Signal::SIGTRAP | Signal::SIGSTOP) | WaitStatus::PtraceEvent(thread, ..) => {
+                WaitStatus::Stopped(thread, Signal::SIGTRAP | Signal::SIGSTOP)
+                | WaitStatus::PtraceEvent(thread, ..) => {
                     self.steps_from(thread)?;
                 }
                 WaitStatus::Stopped(thread, signal) => ptrace::step(thread, signal)?,

@@ -46,8 +46,14 @@ impl Profile {
             Profile::Hardened => {
                 settings.push(("overflow-checks", "true"));
                 flags.extend(
-                    ["-Crelocation-model=pie", "-Clink-arg=-zrelro", "-Clink-arg=-znow", "-Clink-arg=-zseparate-code"]
-                        .map(str::to_owned),
+                    [
+                        "-Crelocation-model=pie",
+                        "-Clink-arg=-zrelro",
+                        "-Clink-arg=-znow",
+                        "-Clink-arg=-zseparate-code",
+                        "-Clink-arg=--rosegment",
+                    ]
+                    .map(str::to_owned),
                 );
             }
             Profile::Small | Profile::Tiny => {
@@ -100,6 +106,7 @@ pub(super) fn cross(architecture: Architecture, command: &mut Command, flags: &m
         "-Crelocation-model=static",
         "-Clink-arg=-znorelro",
         "-Clink-arg=-znoseparate-code",
+        "-Clink-arg=--no-rosegment",
         "-Clink-arg=--build-id=none",
     ];
     flags.extend(layout.map(str::to_owned));
