@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
+use rustix::fs::IFlags;
 
 const PREFIX: &str = "work-";
 
@@ -34,6 +35,7 @@ impl Work {
         }
         let path = parent.join(format!("{PREFIX}{}", std::process::id()));
         fs::create_dir_all(&path)?;
+        spread(&path);
         Ok(Self { path, made: AtomicUsize::new(0) })
     }
 
@@ -52,6 +54,17 @@ impl Work {
         fs::create_dir(&path)?;
         Ok(path)
     }
+}
+
+/// Asks the file system to put each folder made in `path` far from its siblings (chattr(1), `T`). ext4 without a journal skips
+/// inodes that were freed within the last minutes, one at a time, whenever it makes one: a rootfs unpacked beside the place of
+/// one just removed then takes several times as long, which is the bench's own doing and no part of a cold start.
+fn spread(path: &Path) {
+    // Best effort: file systems that know no such flag have no such search.
+    let _ = File::open(path).and_then(|folder| {
+        let flags = rustix::fs::ioctl_getflags(&folder)?;
+        Ok(rustix::fs::ioctl_setflags(&folder, flags | IFlags::TOPDIR)?)
+    });
 }
 
 impl Drop for Work {
@@ -120,6 +133,20 @@ mod tests {
         evict(&parent.path().join("nothing")).unwrap_err();
         drop(work);
         assert_eq!(fs::read_dir(parent.path()).unwrap().count(), 0);
+    }
+
+    /// The story: on an ext4 without a journal a rootfs of 8,830 entries unpacked in 9.9 s beside the place of the sample
+    /// before, and in 1.6 s away from it.
+    #[test]
+    fn keeps_samples_apart_where_the_file_system_can() {
+        let parent = tempfile::tempdir().unwrap();
+        let flags = |path: &Path| rustix::fs::ioctl_getflags(File::open(path).unwrap());
+        let Ok(plain) = flags(parent.path()) else { return eprintln!("skipped: this file system has no flags") };
+        if rustix::fs::ioctl_setflags(File::open(parent.path()).unwrap(), plain | IFlags::TOPDIR).is_err() {
+            return eprintln!("skipped: this file system cannot keep folders apart");
+        }
+        let work = Work::create(parent.path()).unwrap();
+        assert!(flags(work.path()).unwrap().contains(IFlags::TOPDIR));
     }
 
     #[test]
