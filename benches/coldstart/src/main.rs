@@ -46,7 +46,7 @@ fn main() -> ExitCode {
         Some(cli::Command::Baselines { only, run }) => measure_baselines(&only, run.for_baselines()),
         Some(cli::Command::Compare { before, after }) => compare(&before, &after),
         Some(cli::Command::Plot { file, out, png }) => draw(&file, out.as_deref(), png),
-        Some(cli::Command::Record { file, into }) => keep(&file, &into),
+        Some(cli::Command::Record { file, into, name }) => keep(&file, &into, name.as_deref()),
     };
     done.unwrap_or_else(|message| {
         eprintln!("coldstart: {message}");
@@ -186,13 +186,9 @@ fn rasterize(svg: &str, path: &Path) -> Result<(), String> {
 }
 
 /// Keeps a run under its date, engine and number of cores.
-fn keep(file: &Path, folder: &Path) -> Result<ExitCode, String> {
+fn keep(file: &Path, folder: &Path, name: Option<&str>) -> Result<ExitCode, String> {
     let results = Results::load(file).map_err(|e| e.to_string())?;
-    let day = results.host.date.get(..10).unwrap_or("undated");
-    let engine = format!("{:?}", results.engine).to_lowercase();
-    let path = folder.join(format!("coldstart-{day}-{engine}-{}-cores.json", results.host.cores));
-    let text = serde_json::to_vec(&results).map_err(|e| e.to_string())?;
-    results::save_whole(&path, &text).map_err(|e| e.to_string())?;
+    let path = results.keep(folder, name).map_err(|e| e.to_string())?;
     println!("{}", path.display());
     Ok(ExitCode::SUCCESS)
 }

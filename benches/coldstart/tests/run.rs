@@ -147,6 +147,29 @@ fn results_of_another_schema_are_refused() {
     assert!(Results::load(&path).expect_err("refused").to_string().contains("schema"));
 }
 
+#[test]
+fn a_record_is_never_replaced_by_another_run() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut results =
+        run(&definition(5), &targets(), host(), &mut Mock::default(), None, &mut ()).expect("ran").results;
+    results.host.date = "2026-11-23T09:00:00Z".into();
+    let first = results.keep(folder.path(), None).expect("kept");
+    assert_eq!(results.keep(folder.path(), None).expect("kept"), first, "the same run once");
+    results.notes.push("another run".into());
+    let second = results.keep(folder.path(), None).expect("kept");
+    let named = results.keep(folder.path(), Some("baselines")).expect("kept");
+    let names = [&first, &second, &named].map(|p| p.file_name().expect("a name").to_string_lossy().into_owned());
+    let stem = "coldstart-2026-11-23";
+    let embedded = "embedded-2-cores";
+    let expected = [
+        format!("{stem}-{embedded}.json"),
+        format!("{stem}-{embedded}-2.json"),
+        format!("{stem}-baselines-{embedded}.json"),
+    ];
+    assert_eq!(names, expected);
+    assert_ne!(Results::load(&first).expect("there"), results, "the first is what it was");
+}
+
 /// An image layout with a program of that fault; `None` where this machine cannot run it.
 fn layout_of(fault: &str) -> Option<tempfile::TempDir> {
     if skip_without_sandbox() {
