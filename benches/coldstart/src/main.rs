@@ -15,9 +15,9 @@ use std::time::Duration;
 use clap::Parser;
 use coldstart::engine::docker::{self, Docker};
 use coldstart::engine::embedded::{self, Embedded};
-use coldstart::engine::{Engine, Target};
+use coldstart::engine::{Engine, EngineError, Target};
 use coldstart::results::{self, EngineKind, Results};
-use coldstart::run::{self, Watcher};
+use coldstart::run::{self, RunError, Watcher};
 use coldstart::work::Work;
 use coldstart::{baselines, compare, floor, guidance, host, plot, report, table};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -80,7 +80,13 @@ fn measure(args: &RunArgs, targets: Vec<Target>) -> Result<ExitCode, String> {
     let finished = run::run(&definition, &targets, host::describe(), engine.as_mut(), Some(&path), &mut bar);
     bar.0.finish_and_clear();
     drop(engine);
-    let finished = finished.map_err(|e| e.to_string())?;
+    let finished = match finished {
+        Err(RunError::Engine(EngineError::Interrupted)) => {
+            eprintln!("coldstart: interrupted before the first round was complete: nothing is kept");
+            return Ok(ExitCode::from(EXIT_INTERRUPTED));
+        }
+        other => other.map_err(|e| e.to_string())?,
+    };
     let mut results = finished.results;
     results.notes = notes;
     results.guidance = guidance::advise(&results, args.load());
@@ -90,7 +96,7 @@ fn measure(args: &RunArgs, targets: Vec<Target>) -> Result<ExitCode, String> {
     println!("\n{}\n{}", path.display(), written.display());
     if let Some(why) = finished.stopped {
         eprintln!("coldstart: stopped early: {why}; what was measured is in `{}`", path.display());
-        let interrupted = matches!(why, coldstart::engine::EngineError::Interrupted);
+        let interrupted = matches!(why, EngineError::Interrupted);
         return Ok(ExitCode::from(if interrupted { EXIT_INTERRUPTED } else { EXIT_CANNOT }));
     }
     let mut samples = results.variants.iter().flat_map(|v| &v.runs).flat_map(|r| &r.samples);

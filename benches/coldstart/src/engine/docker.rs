@@ -290,9 +290,14 @@ impl Docker {
             }
             text
         });
-        let state = self.inspect(name).ok().and_then(|c| c.state);
+        let container = self.inspect(name).ok();
+        let found = match (error, &container) {
+            (ProbeError::NeverListened { .. }, Some(container)) => listeners(container),
+            _ => Vec::new(),
+        };
+        let state = container.and_then(|c| c.state);
         let ended = state.filter(|s| s.running == Some(false)).and_then(|s| s.exit_code);
-        failure::of_start(error, &printed, &[], ended.map(|code| format!("exited with code {code}")))
+        failure::of_start(error, &printed, &found, ended.map(|code| format!("exited with code {code}")))
     }
 
     fn take_one(&mut self, case: &Case) -> Result<Sample, EngineError> {
@@ -367,6 +372,15 @@ impl Docker {
         sample.total_ns = sample.start_ns;
         self.targets[case.variant].expected.check(&asked.answer).map_err(failure::wrong_answer)
     }
+}
+
+/// Where the container's program listens. An engine may run in a virtual machine, where its process ids are not ours: the
+/// process must be in a cgroup that names the container.
+fn listeners(container: &ContainerInspectResponse) -> Vec<String> {
+    let pid = container.state.as_ref().and_then(|s| i32::try_from(s.pid?).ok()).filter(|&pid| pid > 0);
+    let (Some(pid), Some(id)) = (pid, &container.id) else { return Vec::new() };
+    let cgroup = std::fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap_or_default();
+    if cgroup.contains(id.as_str()) { failure::listeners(pid) } else { Vec::new() }
 }
 
 impl Engine for Docker {
