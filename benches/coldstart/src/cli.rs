@@ -244,7 +244,7 @@ impl RunArgs {
                     .to_owned(),
                 "accelerated: `docker load` of a local archive stands for unpack".to_owned(),
                 "the registry is the distribution server on loopback, its storage in the page cache".to_owned(),
-                "the image is removed before each cold sample; on an ext4 without a journal that alone slows the engine's next unpack"
+                "the image is removed before each cold sample; on an ext4 without a journal the engine's next unpack pays for that too"
                     .to_owned(),
             ],
         };
