@@ -226,7 +226,7 @@ impl Tree {
     }
 }
 
-/// `io::copy` with a larger buffer: that one's 8 KiB are 18 thousand writes for a Debian base.
+/// `io::copy` with a larger buffer: that one's 8 KiB were 23 thousand writes for a layer of 139 MiB.
 fn copy(from: &mut impl Read, to: &mut File, buffer: &mut [u8]) -> io::Result<u64> {
     let mut copied_bytes = 0;
     loop {
