@@ -30,8 +30,8 @@ bench NAME='start' *FLAGS:
 
 # Keep a run with its machine under benches/record, to compare with later (`--baseline FILE`)
 [group('measure')]
-record FILE='target/coldstart/results.json':
-    {{ host }} coldstart -- record {{ FILE }}
+record FILE='target/coldstart/results.json' *FLAGS:
+    {{ host }} coldstart -- record {{ FILE }} {{ FLAGS }}
 
 # Make a new function, a project of its own at PATH: --event, --web, --apigw, --timer, --cos or --ckafka
 [group('work')]

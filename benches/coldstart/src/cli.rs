@@ -64,6 +64,9 @@ pub enum Command {
         /// Folder of the history
         #[arg(long, default_value = "benches/record")]
         into: PathBuf,
+        /// What was compared, as a part of the file's name
+        #[arg(long, value_name = "NAME", value_parser = record_name)]
+        name: Option<String>,
     },
 }
 
@@ -241,6 +244,8 @@ impl RunArgs {
                     .to_owned(),
                 "accelerated: `docker load` of a local archive stands for unpack".to_owned(),
                 "the registry is the distribution server on loopback, its storage in the page cache".to_owned(),
+                "the image is removed before each cold sample; on an ext4 without a journal the engine's next unpack pays for that too"
+                    .to_owned(),
             ],
         };
         if self.limits().is_empty() {
@@ -248,6 +253,12 @@ impl RunArgs {
         }
         notes
     }
+}
+
+/// A part of a file's name, and nothing that leads elsewhere.
+fn record_name(text: &str) -> Result<String, String> {
+    let fits = !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '-');
+    fits.then(|| text.to_owned()).ok_or_else(|| "letters, digits and `-` only".into())
 }
 
 /// `echo` of `registry/folder/echo:tag`, of `target/image/oci` and of `dir/echo.tar`; a name that a registry accepts.

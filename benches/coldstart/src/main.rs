@@ -15,9 +15,9 @@ use std::time::Duration;
 use clap::Parser;
 use coldstart::engine::docker::{self, Docker};
 use coldstart::engine::embedded::{self, Embedded};
-use coldstart::engine::{Engine, Target};
+use coldstart::engine::{Engine, EngineError, Target};
 use coldstart::results::{self, EngineKind, Results};
-use coldstart::run::{self, Watcher};
+use coldstart::run::{self, RunError, Watcher};
 use coldstart::work::Work;
 use coldstart::{baselines, compare, floor, guidance, host, plot, report, table};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -46,7 +46,7 @@ fn main() -> ExitCode {
         Some(cli::Command::Baselines { only, run }) => measure_baselines(&only, run.for_baselines()),
         Some(cli::Command::Compare { before, after }) => compare(&before, &after),
         Some(cli::Command::Plot { file, out, png }) => draw(&file, out.as_deref(), png),
-        Some(cli::Command::Record { file, into }) => keep(&file, &into),
+        Some(cli::Command::Record { file, into, name }) => keep(&file, &into, name.as_deref()),
     };
     done.unwrap_or_else(|message| {
         eprintln!("coldstart: {message}");
@@ -80,7 +80,13 @@ fn measure(args: &RunArgs, targets: Vec<Target>) -> Result<ExitCode, String> {
     let finished = run::run(&definition, &targets, host::describe(), engine.as_mut(), Some(&path), &mut bar);
     bar.0.finish_and_clear();
     drop(engine);
-    let finished = finished.map_err(|e| e.to_string())?;
+    let finished = match finished {
+        Err(RunError::Engine(EngineError::Interrupted)) => {
+            eprintln!("coldstart: interrupted before the first round was complete: nothing is kept");
+            return Ok(ExitCode::from(EXIT_INTERRUPTED));
+        }
+        other => other.map_err(|e| e.to_string())?,
+    };
     let mut results = finished.results;
     results.notes = notes;
     results.guidance = guidance::advise(&results, args.load());
@@ -90,7 +96,7 @@ fn measure(args: &RunArgs, targets: Vec<Target>) -> Result<ExitCode, String> {
     println!("\n{}\n{}", path.display(), written.display());
     if let Some(why) = finished.stopped {
         eprintln!("coldstart: stopped early: {why}; what was measured is in `{}`", path.display());
-        let interrupted = matches!(why, coldstart::engine::EngineError::Interrupted);
+        let interrupted = matches!(why, EngineError::Interrupted);
         return Ok(ExitCode::from(if interrupted { EXIT_INTERRUPTED } else { EXIT_CANNOT }));
     }
     let mut samples = results.variants.iter().flat_map(|v| &v.runs).flat_map(|r| &r.samples);
@@ -186,13 +192,9 @@ fn rasterize(svg: &str, path: &Path) -> Result<(), String> {
 }
 
 /// Keeps a run under its date, engine and number of cores.
-fn keep(file: &Path, folder: &Path) -> Result<ExitCode, String> {
+fn keep(file: &Path, folder: &Path, name: Option<&str>) -> Result<ExitCode, String> {
     let results = Results::load(file).map_err(|e| e.to_string())?;
-    let day = results.host.date.get(..10).unwrap_or("undated");
-    let engine = format!("{:?}", results.engine).to_lowercase();
-    let path = folder.join(format!("coldstart-{day}-{engine}-{}-cores.json", results.host.cores));
-    let text = serde_json::to_vec(&results).map_err(|e| e.to_string())?;
-    results::save_whole(&path, &text).map_err(|e| e.to_string())?;
+    let path = results.keep(folder, name).map_err(|e| e.to_string())?;
     println!("{}", path.display());
     Ok(ExitCode::SUCCESS)
 }

@@ -27,7 +27,7 @@ pub const STYLE: &str = "\
 svg text{font:12px system-ui,sans-serif;fill:var(--ink)}svg .muted,svg .tick{fill:var(--muted)}svg .small{font-size:11px}\
 svg .title{font-weight:600;font-size:13px}svg .number{font-variant-numeric:tabular-nums}svg .end{text-anchor:end}\
 svg .middle{text-anchor:middle}svg .rule{stroke:var(--line);stroke-width:1}svg .pull{fill:var(--pull)}\
-svg .unpack{fill:var(--unpack)}svg .create{fill:var(--create)}svg .start{fill:var(--start)}svg .dot{fill:var(--pull);fill-opacity:.5}\
+svg .unpack{fill:var(--unpack)}svg .create{fill:var(--create)}svg .start{fill:var(--start)}svg .dot{fill:var(--pull);fill-opacity:.75}\
 svg .outlier{fill:none;stroke:var(--mark);stroke-width:1.2}svg .interval{fill:var(--ink);fill-opacity:.13}\
 svg .median{stroke:var(--ink);stroke-width:2}svg .line{fill:none;stroke:var(--pull);stroke-width:2}\
 svg .line.far{stroke:var(--start);stroke-dasharray:5 4}svg .track{fill:var(--line);fill-opacity:.5}";

@@ -75,7 +75,7 @@ fn header(results: &Results) -> Markup {
                             div.card {
                                 div.muted { (variant.name) ", " (run.link) }
                                 div.hero { (time(median)) }
-                                div.small.muted { (time(low)) " to " (time(high)) ", n = " (number(run.summary.n as f64, &run.summary.n.to_string())) }
+                                div.small.muted { (time(low)) " to " (time(high)) ", " span.whole { "n = " (number(run.summary.n as f64, &run.summary.n.to_string())) } }
                             }
                         }
                     }

@@ -60,6 +60,19 @@ pub struct Overhead {
     pub connect_step_ns_median: Option<f64>,
 }
 
+/// The tool's own part in the smallest start of a run.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct OwnShare<'a> {
+    /// One turn of the connect loop, median.
+    pub step_ns: f64,
+    /// The smallest median start.
+    pub start_ns: f64,
+    /// Whose start that is.
+    pub variant: &'a str,
+    /// `step_ns` in `start_ns`.
+    pub share: f64,
+}
+
 /// One thing compared: an image.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Variant {
@@ -212,6 +225,18 @@ pub enum Error {
 }
 
 impl Results {
+    /// What the tool itself may add to a start: a listener is noticed at most one turn of the connect loop late. `None`
+    /// where the loop was not calibrated or nothing was started.
+    pub fn own_share(&self) -> Option<OwnShare<'_>> {
+        let step_ns = self.overhead.connect_step_ns_median?;
+        let runs = self.variants.iter().flat_map(|v| v.runs.iter().map(move |r| (v, r)));
+        // Provisioned instances listen already, and those of a burst are not watched by a loop with a core of its own.
+        let alone = runs.filter(|(_, r)| r.burst == 1 && r.scenario != Scenario::Provisioned);
+        let starts = alone.filter_map(|(v, r)| Some((v, stats::median(&r.phase_ns(|s| s.start_ns))?)));
+        let (variant, start_ns) = starts.min_by(|(_, a), (_, b)| a.total_cmp(b))?;
+        Some(OwnShare { step_ns, start_ns, variant: &variant.name, share: step_ns / start_ns })
+    }
+
     /// Keeps the results at `path`: whole or not at all.
     ///
     /// # Errors
@@ -221,6 +246,27 @@ impl Results {
             serde_json::to_string_pretty(self).map_err(|e| Error::Write { path: path.into(), source: e.into() })?;
         text.push('\n');
         save_whole(path, text.as_bytes())
+    }
+
+    /// Keeps the results in `folder` under their day, engine and machine, and gives the path. A record is never replaced:
+    /// another run of the same day gets a number, the same run its path again.
+    ///
+    /// # Errors
+    /// [`Error::Write`].
+    pub fn keep(&self, folder: &Path, name: Option<&str>) -> Result<PathBuf, Error> {
+        let day = self.host.date.get(..10).unwrap_or("undated");
+        let name = name.map_or_else(String::new, |name| format!("-{name}"));
+        let engine = format!("{:?}", self.engine).to_lowercase();
+        let stem = format!("coldstart-{day}{name}-{engine}-{}-cores", self.host.cores);
+        let text = serde_json::to_vec(self).map_err(|e| Error::Write { path: folder.into(), source: e.into() })?;
+        let mut path = folder.join(format!("{stem}.json"));
+        let mut number = 2;
+        while path.exists() && fs::read(&path).ok().is_none_or(|kept| kept != text) {
+            path = folder.join(format!("{stem}-{number}.json"));
+            number += 1;
+        }
+        save_whole(&path, &text)?;
+        Ok(path)
     }
 
     /// Reads what [`Results::save`] kept.

@@ -5,7 +5,7 @@ use comfy_table::{Cell, CellAlignment, Table, presets};
 
 use crate::results::{Results, Run, Sample, Scenario, Variant};
 use crate::stats::{self, median};
-use crate::units::duration;
+use crate::units::{duration, percent};
 
 /// Cells of a full bar: the longest total of the table.
 const BAR_CELLS: f64 = 28.0;
@@ -94,14 +94,20 @@ fn remarks(results: &Results) -> Vec<String> {
     let overhead = &results.overhead;
     match overhead.start_ns_median {
         Some(floor) => lines.push(format!(
-            "floor: the smallest static program starts in {} here (median of {}){}",
+            "floor: the smallest static program starts in {} here (median of {})",
             duration(floor),
             overhead.n,
-            overhead
-                .connect_step_ns_median
-                .map_or_else(String::new, |step| format!("; one turn of the connect loop takes {}", duration(step)))
         )),
         None => lines.push("floor: not measured, no C compiler that links statically was found".into()),
+    }
+    if let Some(own) = results.own_share() {
+        lines.push(format!(
+            "overhead: a listener is noticed at most one turn of the connect loop late, {}: {} of the smallest start ({}, {})",
+            duration(own.step_ns),
+            percent(own.share),
+            own.variant,
+            duration(own.start_ns)
+        ));
     }
     for (variant, run) in results.variants.iter().flat_map(|v| v.runs.iter().map(move |r| (v, r))) {
         let what = format!("{} {} {}", variant.name, scenario(run), link(run));

@@ -1,20 +1,31 @@
 //! The folder that a run works in, and the promise that it goes away: on drop, and, where a run was
 //! killed, at the beginning of the next one. Also eviction of files from the page cache.
 
+use std::collections::VecDeque;
 use std::fs::{self, File};
 use std::io;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
+use rustix::fs::IFlags;
 
 const PREFIX: &str = "work-";
+/// Inodes of 16 block groups of 8192, which ext4 fills one after the other (mkfs.ext4's defaults, flex_bg).
+const APART_INODES: u64 = 16 * 8192;
+/// Folders that a new one keeps away from; a disk of 252 GB has twice as many places.
+const PLACES: usize = 64;
+/// Names that are tried for one folder; a small disk has fewer places than are wanted.
+const DRAWS: usize = 16;
 
 /// A folder of this process, removed with everything in it when dropped.
 pub struct Work {
     path: PathBuf,
     made: AtomicUsize,
+    /// Inode numbers of the last folders, where the file system keeps them apart.
+    places: Option<Mutex<VecDeque<u64>>>,
 }
 
 impl Work {
@@ -34,7 +45,8 @@ impl Work {
         }
         let path = parent.join(format!("{PREFIX}{}", std::process::id()));
         fs::create_dir_all(&path)?;
-        Ok(Self { path, made: AtomicUsize::new(0) })
+        let places = spread(&path).ok().map(|()| Mutex::default());
+        Ok(Self { path, made: AtomicUsize::new(0), places })
     }
 
     /// The folder.
@@ -52,6 +64,40 @@ impl Work {
         fs::create_dir(&path)?;
         Ok(path)
     }
+
+    /// A fresh folder away from the last ones that were asked for in this way, where the file system can.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub fn fresh_apart(&self, name: &str) -> io::Result<PathBuf> {
+        let Some(places) = &self.places else { return self.fresh(name) };
+        let mut places = places.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut path = self.fresh(name)?;
+        // The file system draws a place from the name: another name, another place.
+        for _ in 0..DRAWS {
+            let inode = fs::symlink_metadata(&path)?.ino();
+            if places.iter().all(|place| place.abs_diff(inode) >= APART_INODES) {
+                break;
+            }
+            fs::remove_dir(&path)?;
+            path = self.fresh(name)?;
+        }
+        if places.len() == PLACES {
+            places.pop_front();
+        }
+        places.push_back(fs::symlink_metadata(&path)?.ino());
+        Ok(path)
+    }
+}
+
+/// Asks the file system to put each folder made in `path` far from its siblings (chattr(1), `T`). ext4 without a journal skips
+/// inodes that were freed within the last minutes, one at a time, whenever it makes one: a rootfs unpacked beside the place of
+/// one just removed then takes several times as long, which is the bench's own doing and no part of a cold start.
+/// An error where there is no such flag; there is no such search either.
+fn spread(path: &Path) -> io::Result<()> {
+    let folder = File::open(path)?;
+    let flags = rustix::fs::ioctl_getflags(&folder)?;
+    Ok(rustix::fs::ioctl_setflags(&folder, flags | IFlags::TOPDIR)?)
 }
 
 impl Drop for Work {
@@ -120,6 +166,27 @@ mod tests {
         evict(&parent.path().join("nothing")).unwrap_err();
         drop(work);
         assert_eq!(fs::read_dir(parent.path()).unwrap().count(), 0);
+    }
+
+    /// The story: on an ext4 without a journal a rootfs of 8,830 entries unpacked in 10.1 s beside the place of the sample
+    /// before, and in 1.6 s away from it.
+    #[test]
+    fn keeps_samples_apart_where_the_file_system_can() {
+        let parent = tempfile::tempdir().unwrap();
+        let work = Work::create(parent.path()).unwrap();
+        let inodes = rustix::fs::statvfs(parent.path()).unwrap().f_files;
+        if work.places.is_none() || inodes < 64 * APART_INODES {
+            return eprintln!("skipped: this file system has no places to choose from");
+        }
+        let mut places = Vec::new();
+        for _ in 0..4 {
+            let folder = work.fresh_apart("sample").unwrap();
+            let inode = fs::metadata(&folder).unwrap().ino();
+            assert!(places.iter().all(|place: &u64| place.abs_diff(inode) >= APART_INODES), "{places:?} {inode}");
+            places.push(inode);
+            fs::remove_dir(&folder).unwrap();
+        }
+        assert_eq!(fs::read_dir(work.path()).unwrap().count(), 0, "no folder of another draw stays");
     }
 
     #[test]

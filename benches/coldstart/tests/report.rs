@@ -136,6 +136,7 @@ fn every_number_in_the_report_comes_from_the_results() {
         strings.extend(noise(&run.totals_ns()));
     }
     strings.extend(burst::saturation(&results));
+    numbers.extend(results.own_share().map(|own| own.share));
     strings.retain(|s| !s.is_empty());
     strings.sort_by_key(|s| std::cmp::Reverse(s.len()));
     // What the page itself says: names of statistics, sizes of bursts in a heading, the platform's limits are strings.
@@ -169,6 +170,19 @@ fn every_number_in_the_report_comes_from_the_results() {
         }
     }
     assert!(seen > 300, "{seen} numbers were checked");
+}
+
+#[test]
+fn the_tool_states_its_own_share_of_the_smallest_start() {
+    let mut results = results();
+    let own = results.own_share().expect("the loop was calibrated");
+    let smallest = results.variants[0].runs.iter().filter(|r| r.scenario != Scenario::Provisioned && r.burst == 1);
+    let smallest = smallest.filter_map(|r| median(&r.phase_ns(|s| s.start_ns))).fold(f64::MAX, f64::min);
+    assert_eq!((own.step_ns, own.start_ns), (9_040.5, smallest), "a provisioned instance listens already");
+    assert_eq!(own.share, 9_040.5 / smallest);
+    assert!(table::render(&results).contains("of the smallest start"));
+    results.overhead.connect_step_ns_median = None;
+    assert!(results.own_share().is_none() && !table::render(&results).contains("overhead"));
 }
 
 #[test]

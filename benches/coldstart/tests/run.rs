@@ -147,6 +147,29 @@ fn results_of_another_schema_are_refused() {
     assert!(Results::load(&path).expect_err("refused").to_string().contains("schema"));
 }
 
+#[test]
+fn a_record_is_never_replaced_by_another_run() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut results =
+        run(&definition(5), &targets(), host(), &mut Mock::default(), None, &mut ()).expect("ran").results;
+    results.host.date = "2026-11-23T09:00:00Z".into();
+    let first = results.keep(folder.path(), None).expect("kept");
+    assert_eq!(results.keep(folder.path(), None).expect("kept"), first, "the same run once");
+    results.notes.push("another run".into());
+    let second = results.keep(folder.path(), None).expect("kept");
+    let named = results.keep(folder.path(), Some("baselines")).expect("kept");
+    let names = [&first, &second, &named].map(|p| p.file_name().expect("a name").to_string_lossy().into_owned());
+    let stem = "coldstart-2026-11-23";
+    let embedded = "embedded-2-cores";
+    let expected = [
+        format!("{stem}-{embedded}.json"),
+        format!("{stem}-{embedded}-2.json"),
+        format!("{stem}-baselines-{embedded}.json"),
+    ];
+    assert_eq!(names, expected);
+    assert_ne!(Results::load(&first).expect("there"), results, "the first is what it was");
+}
+
 /// An image layout with a program of that fault; `None` where this machine cannot run it.
 fn layout_of(fault: &str) -> Option<tempfile::TempDir> {
     if skip_without_sandbox() {
@@ -225,4 +248,82 @@ fn an_interrupted_run_leaves_no_process_and_no_folder() {
     let names: Vec<_> = std::fs::read_dir(out.path()).expect("a folder").flatten().map(|e| e.file_name()).collect();
     assert!(names.iter().all(|n| !n.to_string_lossy().starts_with("work-")), "{names:?}");
     assert!(Results::load(&path).expect("kept").variants[0].runs[0].summary.n > 0);
+}
+
+/// The story: an interruption before the first round was told as `the bench could not run`, 4.
+#[test]
+fn an_interruption_before_the_first_round_is_one_too() {
+    let Some(image) = layout_of("DEAF") else { return };
+    let out = tempfile::tempdir().expect("a folder");
+    let place = image.path().to_str().expect("a path");
+    let mut child = coldstart(place, out.path(), 10, &[]).spawn().expect("it starts");
+    let work = out.path().join(format!("work-{}", child.id())); // made once signals are listened to
+    while !work.exists() {
+        assert!(child.try_wait().expect("asked").is_none(), "it ended before it worked");
+        std::thread::yield_now();
+    }
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(child.id() as i32), nix::sys::signal::Signal::SIGINT)
+        .expect("sent");
+    assert_eq!(child.wait().expect("ended").code(), Some(130));
+    assert_eq!(std::fs::read_dir(out.path()).expect("a folder").count(), 0, "nothing was measured, nothing is left");
+}
+
+/// Whether the docker engine of the bench has what it needs here.
+fn skip_without_docker() -> bool {
+    let answers = |program: &str, argument: &str| {
+        let mut command = Command::new(program);
+        command.arg(argument).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        command.status().is_ok_and(|status| status.success())
+    };
+    let missing = !answers("docker", "version") || !answers("docker-registry", "--help");
+    if missing {
+        eprintln!("skipped: no Docker Engine that runs, or no docker-registry; `build/setup --docker` installs them");
+    }
+    missing
+}
+
+#[test]
+fn docker_engine_says_that_a_program_listens_where_no_platform_can_reach_it() {
+    if skip_without_docker() {
+        return;
+    }
+    let Some(image) = layout_of("LOOPBACK") else { return };
+    let out = tempfile::tempdir().expect("a folder");
+    let place = image.path().to_str().expect("a path");
+    let flags = ["--engine", "docker", "--scenario", "cold", "--warmups", "0"];
+    let done = coldstart(place, out.path(), 1, &flags).output().expect("it starts");
+    let text = String::from_utf8_lossy(&done.stdout);
+    assert_eq!(done.status.code(), Some(1), "{}", String::from_utf8_lossy(&done.stderr));
+    for word in ["446", "127.0.0.1:9000", "0.0.0.0:9000"] {
+        assert!(text.contains(word), "{word} is missing in\n{text}");
+    }
+}
+
+#[test]
+fn an_interrupted_run_leaves_nothing_in_docker_engine() {
+    if skip_without_docker() {
+        return;
+    }
+    let Some(image) = layout_of("GOOD") else { return };
+    let out = tempfile::tempdir().expect("a folder");
+    let name = format!("interrupted-{}", std::process::id()); // also in the registry's reference
+    let place = format!("{name}={}", image.path().display());
+    let mut child = coldstart(&place, out.path(), 10_000, &["--engine", "docker"]).spawn().expect("it starts");
+    let path = out.path().join("results.json");
+    while !path.exists() {
+        assert!(child.try_wait().expect("asked").is_none(), "it ended before its first round");
+        std::thread::yield_now();
+    }
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(child.id() as i32), nix::sys::signal::Signal::SIGINT)
+        .expect("sent");
+    let run = format!("coldstart-{}", child.id());
+    let status = child.wait().expect("ended");
+    assert_eq!(status.code(), Some(130));
+    for list in [&["ps", "--all", "--format", "{{.Names}}"][..], &["images", "--format", "{{.Repository}}"]] {
+        let listed = Command::new("docker").args(list).output().expect("it starts");
+        let listed = String::from_utf8_lossy(&listed.stdout);
+        assert!(!listed.contains(&run) && !listed.contains(&name), "{list:?}: {listed}");
+    }
+    let names: Vec<_> = std::fs::read_dir(out.path()).expect("a folder").flatten().map(|e| e.file_name()).collect();
+    assert!(names.iter().all(|n| !n.to_string_lossy().starts_with("work-")), "{names:?}");
 }

@@ -8,10 +8,14 @@ use rustix::io::Errno;
 use std::collections::HashSet;
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+/// A usual file is written by one system call.
+const BUFFER_BYTES: usize = 128 * 1024;
 
 /// A destination folder and what this layer has put there.
 pub(super) struct Tree {
@@ -22,7 +26,9 @@ pub(super) struct Tree {
     /// Folders whose modification time is set last, since filling them changes it.
     folders: Vec<(PathBuf, u64)>,
     /// The folder of the previous entry: entries come sorted, so most share it.
-    parent: Option<(PathBuf, OwnedFd)>,
+    parent: Option<(PathBuf, Rc<OwnedFd>)>,
+    /// What a file's bytes pass through, for all files.
+    buffer: Vec<u8>,
     /// Extended attributes that were left out.
     pub ignored_xattrs: u64,
 }
@@ -32,7 +38,8 @@ impl Tree {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let root = rustix::fs::open(dest, flags, Mode::empty()).map_err(|e| disk(dest, "opened", e.into()))?;
         let is_root_user = rustix::process::geteuid().is_root();
-        Ok(Tree { root, is_root_user, made: HashSet::new(), folders: Vec::new(), parent: None, ignored_xattrs: 0 })
+        let (made, folders, buffer) = (HashSet::new(), Vec::new(), vec![0; BUFFER_BYTES]);
+        Ok(Tree { root, is_root_user, made, folders, parent: None, buffer, ignored_xattrs: 0 })
     }
 
     pub fn apply(&mut self, entry: &Entry, bytes: &mut dyn Read) -> Result<(), UnpackError> {
@@ -61,8 +68,8 @@ impl Tree {
                 let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
                 let file = rustix::fs::openat(&parent, name, flags, Mode::from_raw_mode(0o600)).map_err(at("made"))?;
                 let mut file = File::from(file);
-                let written =
-                    io::copy(&mut bytes.take(*size_bytes), &mut file).map_err(|e| disk(&entry.path, "written", e))?;
+                let written = copy(&mut bytes.take(*size_bytes), &mut file, &mut self.buffer)
+                    .map_err(|e| disk(&entry.path, "written", e))?;
                 if written != *size_bytes {
                     let early =
                         io::Error::new(io::ErrorKind::UnexpectedEof, format!("`{}` ends early", entry.path.display()));
@@ -159,14 +166,14 @@ impl Tree {
     }
 
     /// Opens the folder `path`, making what is missing, as `tar` and runtimes do.
-    fn folder(&mut self, path: &Path) -> Result<OwnedFd, UnpackError> {
+    fn folder(&mut self, path: &Path) -> Result<Rc<OwnedFd>, UnpackError> {
         let at = |e: Errno| disk(path, "opened", e.into());
         if let Some((known, fd)) = &self.parent
             && known == path
         {
-            return fd.try_clone().map_err(|e| disk(path, "opened", e));
+            return Ok(Rc::clone(fd));
         }
-        let fd = match self.resolve(path) {
+        let fd = Rc::new(match self.resolve(path) {
             Err(Errno::NOENT) => {
                 let (Some(name), Some(above)) = (path.file_name(), path.parent()) else { return Err(at(Errno::NOENT)) };
                 let above = self.folder(above)?;
@@ -179,8 +186,8 @@ impl Tree {
                 self.resolve(path).map_err(at)?
             }
             other => other.map_err(at)?,
-        };
-        self.parent = Some((path.to_owned(), fd.try_clone().map_err(|e| disk(path, "opened", e))?));
+        });
+        self.parent = Some((path.to_owned(), Rc::clone(&fd)));
         Ok(fd)
     }
 
@@ -216,6 +223,22 @@ impl Tree {
             }
         }
         Ok(())
+    }
+}
+
+/// `io::copy` with a larger buffer: that one's 8 KiB were 23 thousand writes for a layer of 139 MiB.
+fn copy(from: &mut impl Read, to: &mut File, buffer: &mut [u8]) -> io::Result<u64> {
+    let mut copied_bytes = 0;
+    loop {
+        match from.read(buffer) {
+            Ok(0) => return Ok(copied_bytes),
+            Ok(n) => {
+                to.write_all(&buffer[..n])?;
+                copied_bytes += n as u64;
+            }
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            Err(e) => return Err(e),
+        }
     }
 }
 

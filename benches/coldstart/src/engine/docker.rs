@@ -1,9 +1,10 @@
 //! The engine that people have: Docker Engine through its API (version negotiated), a real registry on
 //! loopback, the engine's own pull, create and start. Same schema as the embedded engine. Pull and unpack
-//! split at the last "Download complete"; start counts from the start request, because the engine exposes
+//! split when the last layer is said to be here; start counts from the start request, because the engine exposes
 //! no exec time; the probe begins when that request returns, so a listen time is an upper bound.
 
 mod distribution;
+mod progress;
 mod seal;
 
 use std::net::{Ipv4Addr, SocketAddrV4};
@@ -33,6 +34,7 @@ use crate::results::{EngineKind, Failure, Sample, Scenario};
 use crate::work::Work;
 
 use distribution::Distribution;
+use progress::Downloads;
 
 const LABEL: &str = "coldstart.run";
 /// Lines of a container's output that a failure shows.
@@ -158,7 +160,7 @@ impl Docker {
         self.settings.stop.load(Ordering::Relaxed)
     }
 
-    /// Pulls as the engine does; the moment of the last "Download complete".
+    /// Pulls as the engine does; the moment when the last layer was here.
     fn pull(&self, reference: &str) -> Result<u64, String> {
         let options = query::CreateImageOptions {
             from_image: Some(reference.trim_end_matches(":latest").to_owned()),
@@ -166,22 +168,20 @@ impl Docker {
             ..Default::default()
         };
         self.runtime.block_on(async {
-            let mut downloaded_ns = None;
+            let mut downloads = Downloads::default();
             let mut events = self.api.create_image(Some(options), None, None);
             while let Some(event) = events.next().await {
-                let CreateImageInfo { status, error_detail, .. } = event.map_err(|e| e.to_string())?;
+                let CreateImageInfo { id, status, error_detail, .. } = event.map_err(|e| e.to_string())?;
                 if let Some(detail) = error_detail {
                     return Err(detail.message.unwrap_or_else(|| "the pull failed".into()));
                 }
-                match status.as_deref() {
-                    Some("Download complete") => downloaded_ns = Some(clock::now_ns()),
-                    Some("Already exists") => {
-                        return Err("a layer is in the engine already: this pull is not cold".into());
-                    }
-                    _ => {}
+                let (layer, status) = (id.unwrap_or_default(), status.unwrap_or_default());
+                if status == "Already exists" {
+                    return Err("a layer is in the engine already: this pull is not cold".into());
                 }
+                downloads.heard(&layer, &status, clock::now_ns());
             }
-            downloaded_ns.ok_or_else(|| "the engine said nothing of a download".into())
+            downloads.last_ns().ok_or_else(|| "the engine said nothing of a download".into())
         })
     }
 
@@ -290,9 +290,14 @@ impl Docker {
             }
             text
         });
-        let state = self.inspect(name).ok().and_then(|c| c.state);
+        let container = self.inspect(name).ok();
+        let found = match (error, &container) {
+            (ProbeError::NeverListened { .. }, Some(container)) => listeners(container),
+            _ => Vec::new(),
+        };
+        let state = container.and_then(|c| c.state);
         let ended = state.filter(|s| s.running == Some(false)).and_then(|s| s.exit_code);
-        failure::of_start(error, &printed, &[], ended.map(|code| format!("exited with code {code}")))
+        failure::of_start(error, &printed, &found, ended.map(|code| format!("exited with code {code}")))
     }
 
     fn take_one(&mut self, case: &Case) -> Result<Sample, EngineError> {
@@ -367,6 +372,15 @@ impl Docker {
         sample.total_ns = sample.start_ns;
         self.targets[case.variant].expected.check(&asked.answer).map_err(failure::wrong_answer)
     }
+}
+
+/// Where the container's program listens. An engine may run in a virtual machine, where its process ids are not ours: the
+/// process must be in a cgroup that names the container.
+fn listeners(container: &ContainerInspectResponse) -> Vec<String> {
+    let pid = container.state.as_ref().and_then(|s| i32::try_from(s.pid?).ok()).filter(|&pid| pid > 0);
+    let (Some(pid), Some(id)) = (pid, &container.id) else { return Vec::new() };
+    let cgroup = std::fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap_or_default();
+    if cgroup.contains(id.as_str()) { failure::listeners(pid) } else { Vec::new() }
 }
 
 impl Engine for Docker {

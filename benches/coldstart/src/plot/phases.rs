@@ -68,7 +68,7 @@ fn values(canvas: &mut Canvas, medians: [Option<f64>; 4]) {
         canvas.text(x + 14.0, y, "small muted", phase);
         canvas.number(x + 60.0, y, "small", *ns, &duration(*ns));
     }
-    canvas.height += 4.0;
+    canvas.height += 10.0;
 }
 
 /// The median of each phase, over the samples without error.

@@ -179,8 +179,13 @@ pub fn machine(results: &Results) -> Markup {
                 dt { "floor" } dd {
                     @if let Some(ns) = overhead.start_ns_median {
                         "the smallest static program starts in " (time(ns)) " here, n = " (number(overhead.n as f64, &overhead.n.to_string()))
-                        @if let Some(step) = overhead.connect_step_ns_median { "; one turn of the connect loop takes " (time(step)) }
                     } @else { "not measured" }
+                }
+                @if let Some(own) = results.own_share() {
+                    dt { "overhead" } dd {
+                        "a listener is noticed at most one turn of the connect loop late, " (time(own.step_ns)) ": "
+                        (number(own.share, &percent(own.share))) " of the smallest start (" (own.variant) ", " (time(own.start_ns)) ")"
+                    }
                 }
                 dt { "page cache" } dd { @if evicted { "as each run says" } @else { "warm: as unpacking leaves it" } }
             }
