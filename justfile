@@ -14,7 +14,7 @@ image *ARGS:
 # Make the same image with Docker Engine, from the same recipe and the ELF that `just image` staged
 [group('build')]
 image-docker FUNCTION='function-template' TAG='firstbyte:docker':
-    {{ host }} microimage -- stage {{ FUNCTION }}
+    {{ host }} microimage -- image --stage-only {{ FUNCTION }}
     DOCKER_BUILDKIT=0 docker build --quiet -f scratch.Dockerfile -t {{ TAG }} .
 
 # Measure where the cold start of the image goes: pull, unpack, create, start. `baselines`: the echo beside images that people know
@@ -69,7 +69,7 @@ deploy *FLAGS:
 # Push the image that `just image` made to a registry
 [group('ship')]
 push REFERENCE *FLAGS:
-    {{ host }} microimage -- push {{ FLAGS }} target/image/oci {{ REFERENCE }}
+    {{ host }} microimage -- push {{ FLAGS }} {{ REFERENCE }}
 
 # Every test of every room
 [group('work')]

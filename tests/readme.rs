@@ -1,10 +1,11 @@
 //! The README's commands exist, and those of docs/ and of a new project's README: every `just …` is a recipe of the justfile, every script that it names is in the tree and
-//! can be executed. .ci/run runs them; this says at once which line is wrong.
+//! can be executed. .ci/manual runs them; this says at once which line is wrong.
 
 use outside::program;
 use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::process::Command;
 
 fn read(name: &str) -> String {
     fs::read_to_string(program::root().join(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
@@ -135,6 +136,25 @@ fn the_readme_shows_the_two_commands_of_the_contract() {
     for command in ["build/setup", "just bench-coldstart", "just test"] {
         assert!(all.iter().any(|shown| shown.trim_start_matches("./") == command), "`{command}` is not in README.md");
     }
+}
+
+/// What CI really runs of the README is decided in .ci/manual: it has to know each line, and no line that is gone.
+#[test]
+fn every_line_of_the_readmes_shell_blocks_is_run_by_the_manual_or_named_in_it() {
+    let listed = Command::new(program::root().join(".ci/manual")).arg("--list").output().expect(".ci/manual starts");
+    let complaint = String::from_utf8_lossy(&listed.stderr);
+    assert!(listed.status.success(), "{complaint}");
+    let listed = String::from_utf8(listed.stdout).expect("it is text");
+    let readme = read("README.md");
+    let lines: Vec<&str> = readme
+        .split("```sh\n")
+        .skip(1)
+        .flat_map(|block| block.split("```").next().expect("a split has a first part").lines())
+        .map(|line| line.split(" #").next().expect("a split has a first part").trim_end())
+        .collect();
+    assert!(lines.len() > 10, "{lines:?}");
+    let fates: Vec<&str> = listed.lines().filter(|line| !line.starts_with(' ')).collect();
+    assert_eq!(fates, lines);
 }
 
 #[test]

@@ -25,6 +25,6 @@ pub fn deploy(
     }
     let tccli = Tccli::ready(around, arguments.endpoint.clone())?;
     say(&format!("{}{}", deployment.summary(), written.trim_end()));
-    let version = tccli.deploy(&deployment, out, say)?;
-    Ok(version.map_or_else(String::new, |version| deployment.next(&version)))
+    tccli.deploy(&deployment, out, say)?;
+    Ok(String::new())
 }

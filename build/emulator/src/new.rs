@@ -18,5 +18,10 @@ pub fn new(arguments: &NewArguments) -> Result<String, Box<dyn Error>> {
     };
     let kind = arguments.kind.0;
     let path = project::create(&arguments.path, kind, &name, &source)?;
-    Ok(format!("made      {}, a function that gets {}\nnext      cd {0} && just test\n", path.display(), kind.about))
+    let (path, about, tools) = (path.display(), kind.about, source.tools());
+    Ok(format!(
+        "made      {path}, a function that gets {about}\n\
+         next      cd {path} && just test\n\
+         once      {tools}, for the programs that its other recipes call\n"
+    ))
 }

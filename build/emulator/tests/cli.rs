@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{Lines, moody};
+use common::{Lines, MOODY, PATIENCE, moody, post};
 use microimage::assemble::{Options, assemble};
 use microimage::context::FolderContext;
 use microimage::layout;
@@ -10,10 +10,13 @@ use microimage::recipe::Recipe;
 use rustix::process::{Pid, Signal, kill_process};
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc;
 use std::thread;
+use std::time::Instant;
 use tempfile::TempDir;
 
 fn firstbyte(folder: &Path) -> Command {
@@ -214,6 +217,54 @@ fn an_image_is_run_as_it_is() {
         let said = alone(&home, &[&["-"], flags].concat(), r#"{"do":"env"}"#);
         assert!(said.out.contains("FROM_IMAGE=yes\n"), "{}{}", said.out, said.beside);
     }
+    assert_nothing_left(&home);
+}
+
+/// Ends the caller when it is dropped, also by a test that fails.
+struct Stop<'a>(&'a AtomicBool);
+
+impl Drop for Stop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+#[test]
+fn a_watching_run_answers_with_what_was_saved_and_drops_no_request() {
+    let home = home();
+    common::package(home.path());
+    let main = home.path().join("src/main.rs");
+    let running = Running::start(&home, &["--watch", "--instances", "4"]);
+    let address: SocketAddr = running.address.parse().unwrap();
+    let stopped = &AtomicBool::new(false);
+    thread::scope(|scope| {
+        let stop = Stop(stopped);
+        let (first, ready) = mpsc::channel();
+        let caller = scope.spawn(move || {
+            let (begun, mut replies) = (Instant::now(), Vec::new());
+            while !stopped.load(Ordering::Relaxed) && begun.elapsed() < 2 * PATIENCE {
+                let reply = post(address, "version");
+                replies.push((reply.status, String::from_utf8_lossy(&reply.body).into_owned()));
+                let _ = first.send(()); // only the first is waited for
+            }
+            replies
+        });
+        ready.recv().unwrap();
+        fs::write(&main, MOODY.replacen("\"one\"", "\"two\"", 1)).unwrap();
+        running.notes.wait("src/main.rs has changed", 1);
+        running.notes.wait("swapped; listens", 1);
+        assert_eq!(post(address, "version").body, b"two");
+        fs::write(&main, "no Rust").unwrap();
+        running.notes.wait("the old version stays", 1);
+        assert_eq!(post(address, "version").body, b"two");
+        drop(stop);
+        let replies = caller.join().unwrap();
+        assert!(replies.iter().all(|(status, _)| *status == 200), "{replies:?}");
+        let twos = replies.iter().skip_while(|(_, version)| version == "one");
+        assert!(replies[0].1 == "one" && replies.last().unwrap().1 == "two", "{replies:?}");
+        assert!(twos.into_iter().all(|(_, version)| version == "two"), "never back to the old version: {replies:?}");
+    });
+    assert_eq!(running.terminate(), Some(0));
     assert_nothing_left(&home);
 }
 

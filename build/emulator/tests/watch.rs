@@ -2,40 +2,24 @@
 
 mod common;
 
-use common::{MOODY, PATIENCE, Stage, config};
+use common::{MOODY, PATIENCE, Stage, config, post};
 use emulator::config::Config;
 use emulator::front::Front;
 use emulator::program::Source;
 use emulator::watch::{Swap, Watch};
-use emulator::wire::{Reply, Request};
 use microimage::cargo::{Cargo, Profile};
 use std::fs;
-use std::io::BufReader;
-use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
 use std::thread;
 
-/// A package without dependencies that holds the moody function.
+/// The moody function as a package that `cargo` finds.
 fn package(folder: &Path) -> Source {
-    let manifest = "[package]\nname = \"edited\"\nedition = \"2024\"\n\n[workspace]\n";
-    fs::create_dir_all(folder.join("src")).unwrap();
-    fs::create_dir_all(folder.join(".cargo")).unwrap();
-    fs::write(folder.join("Cargo.toml"), manifest).unwrap();
-    fs::write(folder.join(".cargo/config.toml"), include_str!("../../../template/.cargo/config.toml")).unwrap();
-    fs::write(folder.join("src/main.rs"), MOODY).unwrap();
+    common::package(folder);
     let home = std::env::var_os("CARGO_HOME").map(Into::into).or_else(|| Some(std::env::home_dir()?.join(".cargo")));
     let cargo = Cargo { program: env!("CARGO").into(), home: home.expect("cargo has a home"), linker: None };
     Source::find(None, folder, &cargo, Profile::Dev).expect("the package is found")
-}
-
-/// As a caller from outside: a new connection, a whole reply.
-fn post(address: SocketAddr, order: &str) -> Reply {
-    let stream = TcpStream::connect(address).expect("the front is open");
-    let request = Request { target: "/".into(), ..common::event(order) };
-    request.write(&mut &stream).expect("the front reads");
-    Reply::read(&mut BufReader::new(&stream), "POST").expect("the front answers").0
 }
 
 /// Ends the caller when it is dropped.

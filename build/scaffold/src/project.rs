@@ -98,7 +98,7 @@ impl Source {
     }
 
     /// The one command that installs the host tools.
-    fn tools(&self) -> String {
+    pub fn tools(&self) -> String {
         match self {
             Source::Path(folder) => format!("just --justfile {} tools", folder.join("justfile").display()),
             Source::Git(url) => format!("cargo install --git {url} --profile host {TOOLS}"),

@@ -81,11 +81,19 @@ fn requests(deployment: &Deployment) -> Vec<(&'static str, Value)> {
             "get-function.json" => "GetFunction",
             "publish-version.json" => "PublishVersion",
             "put-provisioned-concurrency-config.json" => "PutProvisionedConcurrencyConfig",
+            "get-provisioned-concurrency-config.json" => "GetProvisionedConcurrencyConfig",
+            "get-alias.json" => "GetAlias",
+            "point-alias.json" => "UpdateAlias", // and CreateAlias, below
+            "list-aliases.json" => "ListAliases",
+            "delete-provisioned-concurrency-config.json" => "DeleteProvisionedConcurrencyConfig",
             _ => return None,
         };
         Some((action, serde_json::from_str(&text).unwrap()))
     });
-    named.collect()
+    let mut named: Vec<(&str, Value)> = named.collect();
+    let made = named.iter().find(|(action, _)| *action == "UpdateAlias").map(|(_, request)| request.clone());
+    named.extend(made.map(|request| ("CreateAlias", request)));
+    named
 }
 
 /// Whether a request has only members that the skeleton has, of the kinds it has.
@@ -127,7 +135,7 @@ fn requests_fit_the_skeletons_of_tccli() {
             seen.insert(action);
         }
     }
-    assert_eq!(seen.len(), 6, "{seen:?}");
+    assert_eq!(seen.len(), 12, "{seen:?}");
 }
 
 #[test]
@@ -176,8 +184,14 @@ fn without_nulls(value: Value) -> Value {
     }
 }
 
-/// What came of it, and what was sent.
-type Deployed = (Result<Option<String>, TccliError>, Vec<Sent>);
+/// What came of a deployment.
+struct Deployed {
+    result: Result<Option<String>, TccliError>,
+    /// What the platform got.
+    sent: Vec<Sent>,
+    /// What the person was told.
+    said: Vec<String>,
+}
 
 /// Deploys with the real tccli against `answers`; returns what happened and what was sent.
 fn deployed(function: &str, answers: impl Fn(&str, usize) -> Value + Send + 'static) -> Option<Deployed> {
@@ -196,8 +210,10 @@ fn deployed(function: &str, answers: impl Fn(&str, usize) -> Value + Send + 'sta
     let endpoint = Endpoint::start(answers);
     let tccli = Tccli::ready(&around, Some(endpoint.url())).unwrap();
     let deployment = read(&folder).unwrap();
-    let result = tccli.deploy(&deployment, &folder.path().join("target/deploy"), &mut |_| ());
-    Some((result, endpoint.stop()))
+    let mut said = Vec::new();
+    let result =
+        tccli.deploy(&deployment, &folder.path().join("target/deploy"), &mut |line| said.push(line.to_owned()));
+    Some(Deployed { result, sent: endpoint.stop(), said })
 }
 
 fn actions(sent: &[Sent]) -> Vec<&str> {
@@ -210,11 +226,15 @@ fn a_new_function_is_created_published_and_provisioned_by_the_real_tccli() {
         ("GetFunction", 0) => json!({"Error": {"Code": "ResourceNotFound.Function", "Message": "no such function"}}),
         ("GetFunction", 1) => json!({"Status": "Creating", "FunctionName": "hello-web"}),
         ("GetFunction", _) => json!({"Status": "Active", "FunctionName": "hello-web"}),
-        ("PublishVersion", _) => json!({"FunctionVersion": "3", "FunctionName": "hello-web"}),
+        ("PublishVersion", _) => json!({"FunctionVersion": "1", "FunctionName": "hello-web"}),
+        ("GetProvisionedConcurrencyConfig", 0) => json!({"UnallocatedConcurrencyNum": 9, "Allocated": []}),
+        ("GetProvisionedConcurrencyConfig", 1) => started("1", "InProgress"),
+        ("GetProvisionedConcurrencyConfig", _) => started("1", "Done"),
+        ("GetAlias", _) => pointing("$LATEST"),
         _ => json!({}),
     });
-    let Some((result, sent)) = answered else { return };
-    assert_eq!(result.unwrap().as_deref(), Some("3"));
+    let Some(Deployed { result, sent, .. }) = answered else { return };
+    assert_eq!(result.unwrap().as_deref(), Some("1"));
     let expected = [
         "GetFunction",
         "CreateFunction",
@@ -223,6 +243,11 @@ fn a_new_function_is_created_published_and_provisioned_by_the_real_tccli() {
         "PublishVersion",
         "GetFunction",
         "PutProvisionedConcurrencyConfig",
+        "GetProvisionedConcurrencyConfig",
+        "GetProvisionedConcurrencyConfig",
+        "GetProvisionedConcurrencyConfig",
+        "GetAlias",
+        "UpdateAlias",
     ];
     assert_eq!(actions(&sent), expected);
     assert!(sent.iter().all(|request| request.region == "ap-guangzhou" && request.version == "2018-04-16"));
@@ -238,18 +263,148 @@ fn a_new_function_is_created_published_and_provisioned_by_the_real_tccli() {
             "InstanceConcurrencyConfig": {"DynamicEnabled": "FALSE", "MaxConcurrency": 10},
         })
     );
-    assert_eq!(sent[5].body, json!({"FunctionName": "hello-web", "Namespace": "greetings", "Qualifier": "3"}));
+    assert_eq!(sent[5].body, json!({"FunctionName": "hello-web", "Namespace": "greetings", "Qualifier": "1"}));
     assert_eq!(
         sent[6].body,
-        json!({"FunctionName": "hello-web", "Namespace": "greetings", "Qualifier": "3", "VersionProvisionedConcurrencyNum": 2})
+        json!({"FunctionName": "hello-web", "Namespace": "greetings", "Qualifier": "1", "VersionProvisionedConcurrencyNum": 2})
     );
+    assert_eq!(sent[7].body, sent[5].body, "the version's instances are asked for");
+    assert_eq!(
+        sent[11].body,
+        json!({"FunctionName": "hello-web", "Namespace": "greetings", "Name": "$DEFAULT", "FunctionVersion": "1"})
+    );
+}
+
+/// The platform's word on a version's instances.
+fn started(version: &str, status: &str) -> Value {
+    let of = json!({"Qualifier": version, "Status": status, "StatusReason": "why", "TriggerActions": null,
+        "AllocatedProvisionedConcurrencyNum": 2, "AvailableProvisionedConcurrencyNum": 1});
+    json!({"UnallocatedConcurrencyNum": 9, "Allocated": [of]})
+}
+
+/// An alias that sends all of its callers to a version.
+fn pointing(version: &str) -> Value {
+    let routing = json!({"AdditionalVersionWeights": [], "AddtionVersionMatchs": []});
+    json!({"Name": "$DEFAULT", "FunctionVersion": version, "RoutingConfig": routing})
+}
+
+/// How a function with version 2 and its instances answers until version 3 has started.
+fn of_version_2(action: &str, nth: usize) -> Value {
+    match (action, nth) {
+        ("GetFunction", _) => json!({"Status": "Active"}),
+        ("PublishVersion", _) => json!({"FunctionVersion": "3"}),
+        ("GetProvisionedConcurrencyConfig", 0) => started("3", "Done"),
+        ("GetProvisionedConcurrencyConfig", _) => started("2", "Done"),
+        ("GetAlias", _) => pointing("2"),
+        ("ListAliases", _) => json!({"Aliases": [pointing("3")], "TotalCount": 1}),
+        _ => json!({}),
+    }
+}
+
+#[test]
+fn callers_move_to_the_new_version_and_the_older_ones_instances_end() {
+    let Some(Deployed { result, sent, said }) = deployed(FULL, of_version_2) else { return };
+    assert_eq!(result.unwrap().as_deref(), Some("3"));
+    let expected = [
+        "GetAlias",
+        "UpdateAlias",
+        "GetProvisionedConcurrencyConfig",
+        "ListAliases",
+        "DeleteProvisionedConcurrencyConfig",
+    ];
+    assert_eq!(
+        actions(&sent[sent.len() - 5..]),
+        expected,
+        "in this order: nobody is sent to instances that have ended"
+    );
+    let older = json!({"FunctionName": "hello-web", "Namespace": "greetings", "Qualifier": "2"});
+    assert_eq!(sent.last().unwrap().body, older);
+    let back = "moved     alias $DEFAULT from version 2 to 3; back: tccli scf UpdateAlias --region ap-guangzhou --Namespace \
+                greetings --FunctionName hello-web --Name '$DEFAULT' --FunctionVersion '2'";
+    assert!(said.iter().any(|line| line == back), "{said:?}");
+}
+
+#[test]
+fn instances_of_an_older_version_stay_while_another_alias_uses_them() {
+    let answered = deployed(FULL, |action, nth| match action {
+        "ListAliases" => {
+            let mut other = pointing("1");
+            other["Name"] = json!("other");
+            other["RoutingConfig"]["AdditionalVersionWeights"] = json!([{"Version": "2", "Weight": 0.1}]);
+            json!({"Aliases": [pointing("3"), other], "TotalCount": 2})
+        }
+        _ => of_version_2(action, nth),
+    });
+    let Some(Deployed { result, sent, said }) = answered else { return };
+    assert_eq!(result.unwrap().as_deref(), Some("3"));
+    assert_eq!(actions(&sent).last(), Some(&"ListAliases"));
+    let last = said.last().unwrap();
+    let end = "tccli scf DeleteProvisionedConcurrencyConfig --region ap-guangzhou --Namespace greetings --FunctionName \
+               hello-web --Qualifier '2'";
+    assert!(last.contains("alias other sends callers there") && last.ends_with(end), "{last}");
+}
+
+#[test]
+fn an_alias_that_shares_its_callers_out_is_left_alone() {
+    let answered = deployed(FULL, |action, nth| {
+        let mut answer = of_version_2(action, nth);
+        if action == "GetAlias" {
+            answer["RoutingConfig"]["AddtionVersionMatchs"] = json!([{"Version": "1", "Key": "k", "Method": "exact"}]);
+        }
+        answer
+    });
+    let Some(Deployed { result, sent, said }) = answered else { return };
+    assert_eq!(result.unwrap().as_deref(), Some("3"));
+    assert_eq!(actions(&sent).last(), Some(&"GetAlias"));
+    let last = said.last().unwrap();
+    assert!(last.contains("alias $DEFAULT shares its callers out") && last.contains("--FunctionVersion '3'"), "{last}");
+}
+
+#[test]
+fn an_alias_of_ones_own_is_made_where_it_is_missing() {
+    let function = FULL.replace("provisioned = 2", "provisioned = 2\nalias = \"live\"");
+    let answered = deployed(&function, |action, nth| match action {
+        "GetAlias" => json!({"Error": {"Code": "ResourceNotFound.Alias", "Message": "none"}}),
+        _ => of_version_2(action, nth),
+    });
+    let Some(Deployed { result, sent, .. }) = answered else { return };
+    assert_eq!(result.unwrap().as_deref(), Some("3"));
+    let made = sent.last().unwrap();
+    assert_eq!(made.action, "CreateAlias");
+    assert_eq!((&made.body["Name"], &made.body["FunctionVersion"]), (&json!("live"), &json!("3")));
+}
+
+#[test]
+fn instances_that_do_not_start_end_it_before_any_caller_is_moved() {
+    let answered = deployed(FULL, |action, nth| match action {
+        "GetProvisionedConcurrencyConfig" => started("3", "Failed"),
+        _ => of_version_2(action, nth),
+    });
+    let Some(Deployed { result, sent, .. }) = answered else { return };
+    let error = result.unwrap_err().to_string();
+    assert!(error.contains("version 3: Failed, why") && error.contains("--Qualifier '3'"), "{error}");
+    assert_eq!(actions(&sent).last(), Some(&"GetProvisionedConcurrencyConfig"));
+}
+
+/// After `provisioned = 0` the alias still sends everybody to the last published version: that has to be said.
+#[test]
+fn who_stops_provisioning_is_told_where_callers_still_go() {
+    let Some(Deployed { result, said, .. }) = deployed(SMALL, of_version_2) else { return };
+    assert_eq!(result.unwrap(), None);
+    let last = said.last().unwrap();
+    assert!(last.contains("to version 2, not to this") && last.contains("--FunctionVersion '$LATEST'"), "{last}");
+    assert!(last.contains("DeleteProvisionedConcurrencyConfig"), "{last}");
 }
 
 #[test]
 fn a_function_that_is_there_is_updated_and_not_published() {
-    let Some((result, sent)) = deployed(SMALL, |_, _| json!({"Status": "Active"})) else { return };
+    let answers =
+        |action: &str, _| if action == "GetAlias" { pointing("$LATEST") } else { json!({"Status": "Active"}) };
+    let Some(Deployed { result, sent, said }) = deployed(SMALL, answers) else { return };
     assert_eq!(result.unwrap(), None);
-    let expected = ["GetFunction", "UpdateFunctionCode", "GetFunction", "UpdateFunctionConfiguration", "GetFunction"];
+    assert!(said.last().unwrap().starts_with("active"), "{said:?}");
+    let expected =
+        ["GetFunction", "UpdateFunctionCode", "GetFunction", "UpdateFunctionConfiguration", "GetFunction", "GetAlias"];
     assert_eq!(actions(&sent), expected);
     let uri = format!("ccr.ccs.tencentyun.com/ns/hello:v1@{DIGEST}");
     assert_eq!(sent[1].body["Code"]["ImageConfig"]["ImageUri"], json!(uri));
@@ -262,7 +417,7 @@ fn a_refusal_is_told_in_the_platforms_words_and_ends_it() {
         "GetFunction" => json!({"Error": {"Code": "ResourceNotFound.Function", "Message": "none"}}),
         _ => json!({"Error": {"Code": "InvalidParameterValue.ImageUri", "Message": "no such image"}}),
     };
-    let Some((result, sent)) = deployed(SMALL, refuse) else { return };
+    let Some(Deployed { result, sent, .. }) = deployed(SMALL, refuse) else { return };
     let error = result.unwrap_err().to_string();
     assert!(error.contains("CreateFunction failed") && error.contains("InvalidParameterValue.ImageUri"), "{error}");
     assert_eq!(actions(&sent), ["GetFunction", "CreateFunction"]);
@@ -272,7 +427,7 @@ fn a_refusal_is_told_in_the_platforms_words_and_ends_it() {
             json!({"Status": "UpdateFailed", "StatusReasons": [{"ErrorCode": "X", "ErrorMessage": "image pull failed"}]})
         }
     };
-    let Some((result, _)) = deployed(SMALL, failed) else { return };
+    let Some(Deployed { result, .. }) = deployed(SMALL, failed) else { return };
     let error = result.unwrap_err().to_string();
     assert!(error.contains("UpdateFailed") && error.contains("image pull failed"), "{error}");
 }
@@ -319,9 +474,19 @@ fn a_dry_run_tells_the_calls_their_order_and_the_benchs_word() {
     assert!(summary.contains("provisioned   2     bench: provisioned"), "{summary}");
     let calls = deployment.calls(Path::new("out"));
     let mut rest = calls.as_str();
-    for action in
-        ["GetFunction", "CreateFunction", "UpdateFunctionCode", "PublishVersion", "PutProvisionedConcurrencyConfig"]
-    {
+    for action in [
+        "GetFunction",
+        "CreateFunction",
+        "UpdateFunctionCode",
+        "PublishVersion",
+        "PutProvisionedConcurrencyConfig",
+        "GetProvisionedConcurrencyConfig",
+        "GetAlias",
+        "CreateAlias",
+        "UpdateAlias",
+        "ListAliases",
+        "DeleteProvisionedConcurrencyConfig",
+    ] {
         let call = format!("tccli scf {action} --region ap-guangzhou --cli-input-json file://out/");
         rest = rest.split_once(&call).unwrap_or_else(|| panic!("{action} in its place: {calls}")).1;
     }

@@ -7,8 +7,10 @@ use emulator::instance::{Host, Walls};
 use emulator::invoke::{Outcome, Platform};
 use emulator::journal::Journal;
 use emulator::program::Source;
-use emulator::wire::Request;
-use std::io::{self, Write};
+use emulator::wire::{Reply, Request};
+use std::fs;
+use std::io::{self, BufReader, Write};
+use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Arc, Condvar, Mutex, OnceLock};
@@ -36,9 +38,27 @@ pub fn moody() -> &'static Path {
             .status()
             .expect("rustc runs: it built this test");
         assert!(status.success(), "the moody function does not compile; `build/setup` installs what it needs");
-        std::fs::rename(&whole, &elf).expect("the folder is ours");
+        fs::rename(&whole, &elf).expect("the folder is ours");
         elf
     })
+}
+
+/// A package without dependencies that holds the moody function.
+pub fn package(folder: &Path) {
+    let manifest = "[package]\nname = \"edited\"\nedition = \"2024\"\n\n[workspace]\n";
+    fs::create_dir_all(folder.join("src")).unwrap();
+    fs::create_dir_all(folder.join(".cargo")).unwrap();
+    fs::write(folder.join("Cargo.toml"), manifest).unwrap();
+    fs::write(folder.join(".cargo/config.toml"), include_str!("../../../../template/.cargo/config.toml")).unwrap();
+    fs::write(folder.join("src/main.rs"), MOODY).unwrap();
+}
+
+/// As a caller from outside: a new connection, an event, a whole reply.
+pub fn post(address: SocketAddr, order: &str) -> Reply {
+    let stream = TcpStream::connect(address).expect("the front is open");
+    let request = Request { target: "/".into(), ..event(order) };
+    request.write(&mut &stream).expect("the front reads");
+    Reply::read(&mut BufReader::new(&stream), "POST").expect("the front answers").0
 }
 
 /// Short times, so that no test waits long.

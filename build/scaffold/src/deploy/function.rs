@@ -11,8 +11,10 @@ use toml::de::{DeTable, DeValue};
 const ENVIRONMENT_BYTES: usize = 4096;
 /// Names that the platform keeps for itself. The pages write the last one; the platform's own variables have the one before it.
 const KEPT_PREFIXES: [&str; 4] = ["SCF_", "QCLOUD_", "TENCENTCLOUD_", "TECENTCLOUD_"];
+/// The alias that every function has and that callers reach who name no other.
+const DEFAULT_ALIAS: &str = "$DEFAULT";
 /// The keys outside of `[environment]`, and what each is.
-const KEYS: [(&str, &str); 15] = [
+const KEYS: [(&str, &str); 16] = [
     ("name", "text"),
     ("description", "text"),
     ("type", "text"),
@@ -27,6 +29,7 @@ const KEYS: [(&str, &str); 15] = [
     ("registry_id", "text"),
     ("acceleration", "true or false"),
     ("provisioned", "a number"),
+    ("alias", "text"),
     ("environment", "a table"),
 ];
 
@@ -61,6 +64,8 @@ pub struct Function {
     pub acceleration: bool,
     /// Instances that are started ahead.
     pub provisioned: u32,
+    /// The alias that is moved to the version whose instances were started ahead.
+    pub alias: String,
     /// Environment variables.
     pub environment: BTreeMap<String, String>,
 }
@@ -219,6 +224,13 @@ impl<'a> Reader<'a> {
             let what = "`concurrency` is for Web functions only; leave it out, or say `type = \"web\"`".to_owned();
             self.wrong(value.span().start, what);
         }
+        let alias = self.text("alias").map(|(at, text)| {
+            if !is_alias(text) {
+                let rule = "an alias has up to 64 letters, digits, `_` and `-`, and a letter first; or it is $DEFAULT";
+                self.wrong(at, format!("`alias` is `{text}`; {rule}"));
+            }
+            text.to_owned()
+        });
         Some(Function {
             name,
             description: self.text("description").map(owned),
@@ -227,6 +239,7 @@ impl<'a> Reader<'a> {
             role: self.text("role").map(owned),
             acceleration: self.value("acceleration", DeValue::as_bool).is_some_and(|(_, on)| on),
             provisioned: self.number("provisioned", |_| true, "a number of instances, 0 for none").unwrap_or(0),
+            alias: alias.unwrap_or_else(|| DEFAULT_ALIAS.to_owned()),
             environment: self.environment(),
             web: web.unwrap_or(false),
             memory_mb: memory_mb.unwrap_or(128),
@@ -270,6 +283,13 @@ impl<'a> Reader<'a> {
     }
 }
 
+/// Whether the platform takes it as the name of an alias.
+fn is_alias(text: &str) -> bool {
+    let letters = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+    let own = text.starts_with(|c: char| c.is_ascii_alphabetic()) && text.chars().all(letters);
+    text == DEFAULT_ALIAS || (own && text.len() <= 64)
+}
+
 /// A variable's value, if the platform takes both.
 fn variable<'a>(name: &str, value: &'a Spanned<DeValue<'_>>) -> Result<&'a str, String> {
     if !name.starts_with(|c: char| c.is_ascii_alphabetic())
@@ -309,6 +329,7 @@ mod tests {
         let function = with("").unwrap();
         assert_eq!((function.memory_mb, function.timeout_s, function.init_timeout_s), (128, 3, None));
         assert_eq!((function.web, function.environment.len()), (false, 0));
+        assert_eq!(function.alias, "$DEFAULT");
     }
 
     #[test]
@@ -323,6 +344,7 @@ mod tests {
             ("timeout_s = -1", "function.toml:3: `timeout_s` is -1; it has to be 1 to 900"),
             ("init_timeout_s = 2", "3 to 300"),
             ("provisioned = true", "function.toml:3: `provisioned` is boolean; it has to be a number"),
+            ("alias = \"$LATEST\"", "function.toml:3: `alias` is `$LATEST`; an alias has up to 64 letters"),
             ("type = \"http\"", "function.toml:3: `type` is `http`; it has to be \"event\" or \"web\""),
             ("concurrency = 2", "function.toml:3: `concurrency` is for Web functions only"),
             ("role = \"\"", "function.toml:3: `role` is empty"),

@@ -15,6 +15,9 @@ use std::path::{Path, PathBuf};
 /// Stands for the number that publishing gives out.
 pub const VERSION: &str = "<the version that PublishVersion returns>";
 
+/// Stands for the version that the alias pointed to before.
+pub const OLDER: &str = "<the version that GetAlias returned before>";
+
 /// Everything that is known before anything is called.
 #[derive(Clone, Debug)]
 pub struct Deployment {
@@ -96,7 +99,14 @@ impl Deployment {
             ("publish-version.json", json(&requests.publish_version())),
         ];
         if self.function.provisioned > 0 {
-            files.push(("put-provisioned-concurrency-config.json", json(&requests.put_provisioned(VERSION))));
+            files.extend([
+                ("put-provisioned-concurrency-config.json", json(&requests.put_provisioned(VERSION))),
+                ("get-provisioned-concurrency-config.json", json(&requests.provisioned(VERSION))),
+                ("get-alias.json", json(&requests.get_alias())),
+                ("point-alias.json", json(&requests.point_alias(VERSION))),
+                ("list-aliases.json", json(&requests.list_aliases())),
+                ("delete-provisioned-concurrency-config.json", json(&requests.provisioned(OLDER))),
+            ]);
         }
         files.extend([
             ("main.tf", example::terraform(self)),
@@ -138,17 +148,21 @@ impl Deployment {
         )
     }
 
-    /// What is left to a person after `version` was provisioned: which version gets the traffic.
-    pub fn next(&self, version: &str) -> String {
+    /// A command for a person who wants `version` to have the callers of the alias.
+    pub fn point(&self, version: &str) -> String {
+        let call = self.command("UpdateAlias");
+        format!("{call} --Name '{}' --FunctionVersion '{version}'", self.function.alias)
+    }
+
+    /// A command for a person who wants no instances of `version` that are started ahead.
+    pub fn end(&self, version: &str) -> String {
+        format!("{} --Qualifier '{version}'", self.command("DeleteProvisionedConcurrencyConfig"))
+    }
+
+    fn command(&self, action: &str) -> String {
         let Function { region, namespace, .. } = &self.function;
         let namespace = namespace.as_ref().map(|namespace| format!(" --Namespace {namespace}")).unwrap_or_default();
-        format!(
-            "next      send traffic to it: tccli scf UpdateAlias --region {region}{namespace} --FunctionName {name} \
-             --Name '$DEFAULT' --FunctionVersion {version}\n\
-             \x20         and end what older versions have, which is paid for while idle: tccli scf \
-             DeleteProvisionedConcurrencyConfig --region {region}{namespace} --FunctionName {name} --Qualifier OLD\n",
-            name = self.name
-        )
+        format!("tccli scf {action} --region {region}{namespace} --FunctionName {}", self.name)
     }
 
     /// What would be called, in order, with the requests that are in `folder`.
@@ -164,7 +178,18 @@ impl Deployment {
         text += "after each of these GetFunction again, until the function is Active\n";
         if self.function.provisioned > 0 {
             text += &call("PublishVersion", "publish-version.json");
+            text += "GetFunction again, until that version is Active\n";
             text += &call("PutProvisionedConcurrencyConfig", "put-provisioned-concurrency-config.json");
+            text += &call("GetProvisionedConcurrencyConfig", "get-provisioned-concurrency-config.json");
+            text += "again, until its instances are Done\n";
+            text += &call("GetAlias", "get-alias.json");
+            let _ = write!(text, "when it is not there:\n  {}", call("CreateAlias", "point-alias.json"));
+            let _ = write!(text, "when it is, and sends all of its callers to one version:\n  ");
+            text += &call("UpdateAlias", "point-alias.json");
+            let _ =
+                write!(text, "when it pointed to an older version:\n  {}", call("ListAliases", "list-aliases.json"));
+            text += "when no alias points there any more, and that version has instances without a timetable:\n  ";
+            text += &call("DeleteProvisionedConcurrencyConfig", "delete-provisioned-concurrency-config.json");
         }
         let called = |name: &str| name.ends_with(".json") && text.contains(name);
         let files: Vec<_> = self.files().into_iter().filter(|(name, _)| called(name)).collect();

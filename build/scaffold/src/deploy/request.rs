@@ -40,10 +40,10 @@ pub struct UpdateFunctionConfiguration<'a> {
     settings: Settings<'a>,
 }
 
-/// Asks how a function is.
+/// Asks how a function is, asks for a version's instances that are started ahead, or ends them.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "PascalCase")]
-pub struct GetFunction<'a> {
+pub struct Qualified<'a> {
     function_name: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     namespace: Option<&'a str>,
@@ -70,6 +70,38 @@ pub struct PutProvisionedConcurrencyConfig<'a> {
     namespace: Option<&'a str>,
     qualifier: &'a str,
     version_provisioned_concurrency_num: u32,
+}
+
+/// Asks where an alias points.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct GetAlias<'a> {
+    function_name: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    namespace: Option<&'a str>,
+    name: &'a str,
+}
+
+/// Points an alias to a version, or makes one that does. Nothing is said of routing: all of its callers get there.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct PointAlias<'a> {
+    function_name: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    namespace: Option<&'a str>,
+    name: &'a str,
+    function_version: &'a str,
+}
+
+/// Asks which aliases point to a version.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct ListAliases<'a> {
+    function_name: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    namespace: Option<&'a str>,
+    /// Text in the API.
+    limit: &'static str,
 }
 
 #[derive(Debug, Serialize)]
@@ -175,8 +207,8 @@ impl<'a> Requests<'a> {
     }
 
     /// Before and in between; a version when there is one.
-    pub fn get_function(self, qualifier: Option<&'a str>) -> GetFunction<'a> {
-        GetFunction { function_name: self.name, namespace: self.function.namespace.as_deref(), qualifier }
+    pub fn get_function(self, qualifier: Option<&'a str>) -> Qualified<'a> {
+        Qualified { function_name: self.name, namespace: self.function.namespace.as_deref(), qualifier }
     }
 
     /// After it is up to date. The description is the image, so that a version says what it runs.
@@ -196,6 +228,32 @@ impl<'a> Requests<'a> {
             qualifier,
             version_provisioned_concurrency_num: self.function.provisioned,
         }
+    }
+
+    /// For a version's instances: how far they are, and, when no caller is sent to it any more, their end.
+    pub fn provisioned(self, qualifier: &'a str) -> Qualified<'a> {
+        self.get_function(Some(qualifier))
+    }
+
+    /// After a version's instances have started: who is sent where now.
+    pub fn get_alias(self) -> GetAlias<'a> {
+        GetAlias { function_name: self.name, namespace: self.function.namespace.as_deref(), name: &self.function.alias }
+    }
+
+    /// Then this sends callers there, as CreateAlias where there is no such alias and as UpdateAlias where there is.
+    pub fn point_alias(self, version: &'a str) -> PointAlias<'a> {
+        PointAlias {
+            function_name: self.name,
+            namespace: self.function.namespace.as_deref(),
+            name: &self.function.alias,
+            function_version: version,
+        }
+    }
+
+    /// Then whether any other alias sends callers to an older version. All are asked for, because an alias that gives a
+    /// version a share of its callers only is not said to be among those "associated with" it.
+    pub fn list_aliases(self) -> ListAliases<'a> {
+        ListAliases { function_name: self.name, namespace: self.function.namespace.as_deref(), limit: "100" }
     }
 
     fn code(self) -> Code<'a> {

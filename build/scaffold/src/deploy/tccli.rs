@@ -13,6 +13,8 @@ use std::time::{Duration, Instant};
 
 /// How long a function may take to become active; the platform's own limit for pull and start is 300 s.
 const ACTIVE_WITHIN: Duration = Duration::from_secs(330);
+/// The platform's pace for instances that are started ahead, a minute and region.
+const PROVISIONED_A_MINUTE: u32 = 100;
 /// Between two questions: the platform has no way to tell.
 const ASK_AGAIN_AFTER: Duration = Duration::from_secs(2);
 
@@ -94,6 +96,18 @@ pub enum TccliError {
         /// GetFunction's Status.
         status: String,
     },
+    /// Instances that were to be started ahead were not.
+    #[error(
+        "provisioned instances of version {version}: {reason}; no alias was moved. Mend that and deploy again, or end them: {end}"
+    )]
+    NotProvisioned {
+        /// Whose.
+        version: String,
+        /// GetProvisionedConcurrencyConfig's StatusReason, or that it takes too long.
+        reason: String,
+        /// The command that ends what there is of them.
+        end: String,
+    },
     /// A request cannot be written.
     #[error(transparent)]
     Plan(#[from] PlanError),
@@ -115,8 +129,9 @@ impl Tccli {
         }
     }
 
-    /// Makes the function or brings it up to date, with the requests in `folder`; publishes and provisions if that is
-    /// asked for. `say` is told of each step. Returns the version, if there is a new one.
+    /// Makes the function or brings it up to date, with the requests in `folder`; with `provisioned` publishes it, has
+    /// instances started, sends the alias's callers there, and ends the instances of the version that they came from.
+    /// `say` is told of each step. Returns the version, if there is a new one.
     ///
     /// # Errors
     /// [`TccliError`]; what was done until then stays done.
@@ -146,6 +161,7 @@ impl Tccli {
         call.wait_until_active("get-function.json")?;
         say("active    the function has this image");
         if deployment.function.provisioned == 0 {
+            call.look_for_other_callers(deployment, say)?;
             return Ok(None);
         }
         let published = call.send("PublishVersion", "publish-version.json")?;
@@ -157,6 +173,11 @@ impl Tccli {
         call.write(file, &requests.put_provisioned(&version))?;
         call.send("PutProvisionedConcurrencyConfig", file)?;
         say(&format!("starting  {} provisioned instances of version {version}", deployment.function.provisioned));
+        call.wait_until_provisioned(deployment, &version)?;
+        say("started   all of them");
+        if let Some(older) = call.move_alias(deployment, &version, say)? {
+            call.end_older(deployment, &older, say)?;
+        }
         Ok(Some(version))
     }
 }
@@ -219,6 +240,106 @@ impl Call<'_> {
         }
     }
 
+    /// Asks until all instances of a version that were asked for have started.
+    fn wait_until_provisioned(&self, deployment: &Deployment, version: &str) -> Result<(), TccliError> {
+        let file = "get-provisioned-concurrency-config.json";
+        self.write(file, &deployment.requests().provisioned(version))?;
+        let minutes = deployment.function.provisioned.div_ceil(PROVISIONED_A_MINUTE);
+        let within = ACTIVE_WITHIN + Duration::from_secs(60) * minutes;
+        let failed = |reason: String| TccliError::NotProvisioned {
+            version: version.to_owned(),
+            reason,
+            end: deployment.end(version),
+        };
+        let begun = Instant::now();
+        loop {
+            let answer = self.send("GetProvisionedConcurrencyConfig", file)?;
+            // What was asked for a moment ago may not be listed yet.
+            let status = provisioned(&answer, version).map_or("InProgress", |of| member(of, "Status"));
+            match status {
+                "Done" => return Ok(()),
+                "InProgress" if begun.elapsed() < within => thread::sleep(ASK_AGAIN_AFTER),
+                "InProgress" => return Err(failed(format!("still starting after {} s", within.as_secs()))),
+                other => {
+                    let reason = provisioned(&answer, version).map_or("", |of| member(of, "StatusReason"));
+                    return Err(failed(format!("{other}, {reason}")));
+                }
+            }
+        }
+    }
+
+    /// Sends the alias's callers to `version`; returns the version that they came from, if it has a number. An alias
+    /// that shares its callers out between versions is in the middle of something that a person began: it stays.
+    fn move_alias(
+        &self,
+        deployment: &Deployment,
+        version: &str,
+        say: &mut dyn FnMut(&str),
+    ) -> Result<Option<String>, TccliError> {
+        let alias = &deployment.function.alias;
+        self.write("point-alias.json", &deployment.requests().point_alias(version))?;
+        let found = match self.send("GetAlias", "get-alias.json") {
+            Ok(found) => found,
+            Err(TccliError::Refused { code: Some(code), .. }) if code == "ResourceNotFound.Alias" => {
+                self.send("CreateAlias", "point-alias.json")?;
+                say(&format!("made      alias {alias}, for version {version}"));
+                return Ok(None);
+            }
+            Err(error) => return Err(error),
+        };
+        let older = text("GetAlias", &found, "FunctionVersion")?;
+        if shares(&found).next().is_some() {
+            say(&format!(
+                "kept      alias {alias} shares its callers out between versions, and somebody is in the middle of that; to \
+                 send all to version {version}: {}",
+                deployment.point(version)
+            ));
+            return Ok(None);
+        }
+        self.send("UpdateAlias", "point-alias.json")?;
+        say(&format!("moved     alias {alias} from version {older} to {version}; back: {}", deployment.point(&older)));
+        Ok(is_number(&older).then_some(older))
+    }
+
+    /// Ends the instances that `older` has, if nobody is sent there any more and they follow no timetable.
+    fn end_older(&self, deployment: &Deployment, older: &str, say: &mut dyn FnMut(&str)) -> Result<(), TccliError> {
+        let file = "delete-provisioned-concurrency-config.json";
+        self.write(file, &deployment.requests().provisioned(older))?;
+        let has = self.send("GetProvisionedConcurrencyConfig", file)?;
+        let Some(has) = provisioned(&has, older) else { return Ok(()) };
+        let aliases = self.send("ListAliases", "list-aliases.json")?;
+        let Some(why) = why_kept(older, has, &aliases) else {
+            self.send("DeleteProvisionedConcurrencyConfig", file)?;
+            say(&format!("ending    the provisioned instances of version {older}"));
+            return Ok(());
+        };
+        let end = deployment.end(older);
+        say(&format!(
+            "kept      the provisioned instances of version {older}, which are paid for: {why}; to end them: {end}"
+        ));
+        Ok(())
+    }
+
+    /// Says so if the alias sends callers to a version from a deployment with `provisioned`, and not to this one.
+    fn look_for_other_callers(&self, deployment: &Deployment, say: &mut dyn FnMut(&str)) -> Result<(), TccliError> {
+        let alias = &deployment.function.alias;
+        self.write("get-alias.json", &deployment.requests().get_alias())?;
+        let version = match self.send("GetAlias", "get-alias.json") {
+            Ok(found) => text("GetAlias", &found, "FunctionVersion")?,
+            Err(TccliError::Refused { code: Some(code), .. }) if code == "ResourceNotFound.Alias" => return Ok(()),
+            Err(error) => return Err(error),
+        };
+        if is_number(&version) {
+            say(&format!(
+                "note      alias {alias} sends its callers to version {version}, not to this; to change that: {}\n\
+                 \x20         and to end what is started ahead there: {}",
+                deployment.point("$LATEST"),
+                deployment.end(&version)
+            ));
+        }
+        Ok(())
+    }
+
     fn write(&self, file: &str, request: &impl Serialize) -> Result<(), PlanError> {
         let path = self.folder.join(file);
         let text = serde_json::to_string_pretty(request).expect("text and numbers serialise");
@@ -235,4 +356,83 @@ fn is_absence(code: &str) -> bool {
 fn text(action: &'static str, answer: &Value, member: &'static str) -> Result<String, TccliError> {
     let found = answer.get(member).and_then(Value::as_str).map(str::to_owned);
     found.ok_or_else(|| TccliError::Answer { action, said: answer.to_string(), member })
+}
+
+/// A member that is text; empty where it is missing.
+fn member<'a>(of: &'a Value, name: &str) -> &'a str {
+    of.get(name).and_then(Value::as_str).unwrap_or_default()
+}
+
+/// A member that is a list; empty where it is missing or null.
+fn list<'a>(of: &'a Value, name: &str) -> impl Iterator<Item = &'a Value> {
+    of.get(name).and_then(Value::as_array).into_iter().flatten()
+}
+
+/// What GetProvisionedConcurrencyConfig says of a version.
+fn provisioned<'a>(answer: &'a Value, version: &str) -> Option<&'a Value> {
+    list(answer, "Allocated").find(|of| member(of, "Qualifier") == version)
+}
+
+/// The versions to which an alias sends a part of its callers, beside the one it points to. The second name is spelled as
+/// the API spells it.
+fn shares(alias: &Value) -> impl Iterator<Item = &str> {
+    let routing = alias.get("RoutingConfig").unwrap_or(&Value::Null);
+    list(routing, "AdditionalVersionWeights")
+        .chain(list(routing, "AddtionVersionMatchs"))
+        .map(|share| member(share, "Version"))
+}
+
+/// Why the instances of `version`, of which the platform says `has`, are not to be ended; none if they are nobody's.
+fn why_kept(version: &str, has: &Value, aliases: &Value) -> Option<String> {
+    let is_sent =
+        |alias: &&Value| member(alias, "FunctionVersion") == version || shares(alias).any(|share| share == version);
+    let others: Vec<&str> = list(aliases, "Aliases").filter(is_sent).map(|alias| member(alias, "Name")).collect();
+    let total = aliases.get("TotalCount").and_then(Value::as_u64).unwrap_or(0);
+    if !others.is_empty() {
+        Some(format!("alias {} sends callers there", others.join(", ")))
+    } else if (list(aliases, "Aliases").count() as u64) < total {
+        Some(format!("there are {total} aliases, not all of which were looked at"))
+    } else if list(has, "TriggerActions").next().is_some() {
+        Some("they follow a timetable, which is yours to set for another version".to_owned())
+    } else {
+        None
+    }
+}
+
+/// Whether it is a published version rather than `$LATEST`.
+fn is_number(version: &str) -> bool {
+    !version.is_empty() && version.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn instances_are_kept_while_they_are_somebodys() {
+        let has = json!({"Qualifier": "2", "TriggerActions": null});
+        let timetable = json!({"Qualifier": "2", "TriggerActions": [{"TriggerName": "rush"}]});
+        let of = |version: &str, shares: Value| {
+            let routing = json!({"AdditionalVersionWeights": shares, "AddtionVersionMatchs": []});
+            json!({"Name": "a", "FunctionVersion": version, "RoutingConfig": routing})
+        };
+        let aliases = |all: Value, total: u32| json!({"Aliases": all, "TotalCount": total});
+        for (has, aliases, expected) in [
+            (&has, aliases(json!([of("3", json!([]))]), 1), None),
+            (&has, aliases(json!([{"Name": "a", "FunctionVersion": "3"}]), 1), None),
+            (&has, aliases(json!([of("3", json!([])), of("2", json!([]))]), 2), Some("alias a sends callers there")),
+            (&has, aliases(json!([of("3", json!([{"Version": "2"}]))]), 1), Some("alias a sends callers there")),
+            (&has, aliases(json!([of("3", json!([]))]), 101), Some("there are 101 aliases")),
+            (&timetable, aliases(json!([of("3", json!([]))]), 1), Some("they follow a timetable")),
+        ] {
+            let why = why_kept("2", has, &aliases);
+            match expected {
+                None => assert_eq!(why, None, "{aliases}"),
+                Some(expected) => {
+                    assert!(why.as_ref().is_some_and(|why| why.starts_with(expected)), "{why:?}: {aliases}")
+                }
+            }
+        }
+    }
 }
