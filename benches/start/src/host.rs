@@ -2,6 +2,8 @@
 //! `unknown`, never guessed.
 
 use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::SystemTime;
 
@@ -20,6 +22,9 @@ pub struct Host {
     pub rustc: String,
     pub git_describe: String,
     pub date: String,
+    /// How much the disk under the project reads for a page that is asked for, in KiB: 128 by the kernel's default. What is
+    /// larger than a program reads all of it at its first fault.
+    pub read_ahead_kib: Option<u64>,
     /// /proc/loadavg before the run; other work on the machine shows here.
     pub load_before: String,
     /// And after it.
@@ -38,6 +43,7 @@ impl Host {
             rustc: ask("rustc", &["--version"]),
             git_describe: ask("git", &["describe", "--always", "--dirty", "--tags"]),
             date: humantime::format_rfc3339_seconds(SystemTime::now()).to_string(),
+            read_ahead_kib: read_ahead_kib(Path::new(".")),
             load_before: read("/proc/loadavg"),
             load_after: String::new(),
         }
@@ -52,6 +58,13 @@ impl Host {
     pub fn load(&self) -> f64 {
         self.load_before.split(' ').next().and_then(|text| text.parse().ok()).unwrap_or(0.0)
     }
+}
+
+/// Of the disk that the file lies on (Linux, Documentation/ABI/testing/sysfs-class-bdi).
+fn read_ahead_kib(path: &Path) -> Option<u64> {
+    let device = fs::metadata(path).ok()?.dev();
+    let (major, minor) = (libc::major(device), libc::minor(device));
+    fs::read_to_string(format!("/sys/class/bdi/{major}:{minor}/read_ahead_kb")).ok()?.trim().parse().ok()
 }
 
 fn read(path: &str) -> String {
