@@ -222,8 +222,9 @@ impl Cargo {
         }
     }
 
-    /// Has the program put in the order that its packages bring along (`package.metadata.microimage.order`, a file beside their
-    /// Cargo.toml), the function's own first.
+    /// Has the program put in the order that the workspace's packages bring along (`package.metadata.microimage.order`, a file beside
+    /// their Cargo.toml), its own packages' first. One order for all programs of a workspace: another one is other flags, and cargo
+    /// would compile everything anew.
     fn order(
         &self,
         function: &Function,
@@ -232,8 +233,9 @@ impl Cargo {
         flags: &mut Vec<String>,
     ) -> Result<(), CargoError> {
         let Some(linker) = &self.linker else { return Ok(()) };
-        let mut packages: Vec<_> = function.metadata.packages.iter().collect();
-        packages.sort_by_key(|package| (package.id != function.package.id, &package.id));
+        let metadata = &function.metadata;
+        let mut packages: Vec<_> = metadata.packages.iter().collect();
+        packages.sort_by_key(|package| (!metadata.workspace_members.contains(&package.id), &package.id));
         let lists = packages.iter().filter_map(|package| {
             let list = package.metadata.get("microimage")?.get("order")?.as_str()?;
             Some(package.manifest_path.parent()?.join(list).into_std_path_buf())
@@ -246,8 +248,6 @@ impl Cargo {
         if text.is_empty() {
             return Ok(());
         }
-        // What is the function's own is not in its framework's list, and most of it is used by the first request.
-        text += &format!("{}::*\n", function.target.name.replace('-', "_"));
         // A name by content: cargo links again when, and only when, the order has changed.
         let name = format!("order-{}.txt", &Digest::of(text.as_bytes()).hex()[..16]);
         let path = function.metadata.target_directory.join("microimage").join(name).into_std_path_buf();

@@ -99,20 +99,14 @@ fn gate(arguments: &Arguments) -> Result<ExitCode, Box<dyn Error>> {
     Ok(if closed { ExitCode::from(FAILED) } else { ExitCode::SUCCESS })
 }
 
-/// The order in which a linker is to lay our function out: of the default profile, then what only another one has, because the
-/// compiler inlines differently there.
+/// The order in which a linker is to lay our function out.
 fn write_order(file: &Path) -> Result<ExitCode, Box<dyn Error>> {
-    let mut names: Vec<String> = Vec::new();
-    for profile in ["fast"] {
-        let program = places()?.build_with_symbols(profile)?;
-        let steps = step::step(&mut Starter::new(anywhere()), &program)?;
-        eprintln!("{profile}: {} instructions to the first byte, {} CPUID", steps.instructions, steps.cpuid);
-        // The function's own names are no other function's; `microimage` adds them itself.
-        let own = |name: &String| !name.contains("function_template");
-        let further: Vec<_> =
-            steps.names(&program)?.into_iter().filter(own).filter(|name| !names.contains(name)).collect();
-        names.extend(further);
-    }
+    let program = places()?.build_with_symbols()?;
+    let steps = step::step(&mut Starter::new(anywhere()), &program)?;
+    eprintln!("{} instructions to the first byte, {} CPUID", steps.instructions, steps.cpuid);
+    let mut names = steps.names(&program)?;
+    // The function's own names are no other function's; `microimage` adds them itself.
+    names.retain(|name| !name.contains("function_template"));
     let head = "# What a start uses first, in the order of its first use, by microimage's rules (build/src/order.rs).\n\
                 # Made by `just bench start --order src/order.txt`; what is missing or gone costs page faults, nothing else.\n";
     std::fs::write(file, format!("{head}{}\n", names.join("\n")))?;

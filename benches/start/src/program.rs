@@ -103,8 +103,8 @@ impl Places {
     ///
     /// # Errors
     /// When it does not build.
-    pub fn build_with_symbols(&self, profile: &str) -> Result<Program, Error> {
-        self.stage("firstbyte-with-symbols", &self.ours(profile, true)?)
+    pub fn build_with_symbols(&self) -> Result<Program, Error> {
+        self.stage("firstbyte-with-symbols", &self.ours("fast", true)?)
     }
 
     /// Copies a program to where it is started from, and onto the disk: pages that are still to be written cannot be
@@ -135,13 +135,12 @@ impl Places {
 
     /// Our function as `just image` builds it, functions in their order: plain cargo would leave that out.
     fn ours(&self, profile: &str, symbols: bool) -> Result<PathBuf, Error> {
-        let mut command = Command::new("cargo");
+        let mut command = Command::new(self.root.join("build/host"));
         command.current_dir(&self.root).env("CARGO_TARGET_DIR", &self.target);
         if symbols {
             command.env("CARGO_PROFILE_RELEASE_STRIP", "none");
         }
-        command.args(["run", "--quiet", "--locked", "--profile", "host", "--package", "microimage", "--"]);
-        command.args(["image", "function-template", "--stage-only", "--profile", profile]);
+        command.args(["microimage", "image", "function-template", "--stage-only", "--profile", profile]);
         let said = String::from_utf8_lossy(&run(&mut command)?).into_owned();
         said.lines().find_map(|line| line.strip_prefix("staged")).map(|path| PathBuf::from(path.trim())).ok_or_else(
             || Error::Build { command: "microimage image".into(), output: format!("it names no program: {said}") },

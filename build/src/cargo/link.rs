@@ -44,7 +44,12 @@ pub fn link(arguments: impl Iterator<Item = OsString>) -> Result<ExitStatus, Lin
     command.args(&arguments);
     if let (Some(list), Some(output)) = (ours.first().and_then(|it| it.to_str()), output(&arguments)) {
         let list = Path::new(&list[ORDER_ARGUMENT.len()..]);
-        let order = Order::parse(&String::from_utf8_lossy(&read(list)?));
+        let mut order = String::from_utf8_lossy(&read(list)?).into_owned();
+        // What is the program's own is in no library's list, and most of it is used by the first request.
+        if let Some(name) = crate_name(output) {
+            order = format!("{order}\n{name}::*\n");
+        }
+        let order = Order::parse(&order);
         let mut symbols = Vec::new();
         for path in arguments.iter().map(Path::new).filter(|path| is_input(path)) {
             collect(&read(path)?, &mut symbols);
@@ -65,6 +70,11 @@ pub fn link(arguments: impl Iterator<Item = OsString>) -> Result<ExitStatus, Lin
 fn output(arguments: &[OsString]) -> Option<&Path> {
     let at = arguments.iter().position(|argument| argument == "-o")?;
     arguments.get(at + 1).map(Path::new)
+}
+
+/// `hello` of `…/deps/hello-0123456789abcdef`, as cargo names what rustc makes.
+fn crate_name(output: &Path) -> Option<&str> {
+    Some(output.file_name()?.to_str()?.rsplit_once('-')?.0)
 }
 
 fn is_input(path: &Path) -> bool {
@@ -93,5 +103,34 @@ fn collect_object(bytes: &[u8], symbols: &mut Vec<String>) {
     if let Ok(file) = object::File::parse(bytes) {
         let defined = file.symbols().filter(|symbol| symbol.is_definition());
         symbols.extend(defined.filter_map(|symbol| symbol.name().ok().map(str::to_owned)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn finds_output_inputs_and_crate_in_rustcs_arguments() {
+        let arguments = ["-flavor", "gnu", "a.rcgu.o", "-o", "/t/deps/my_fn-0123456789abcdef", "libx.rlib", "-lc"]
+            .map(OsString::from);
+        assert_eq!(output(&arguments).and_then(crate_name), Some("my_fn"));
+        let inputs: Vec<_> = arguments.iter().filter(|it| is_input(Path::new(it))).collect();
+        assert_eq!(inputs, ["a.rcgu.o", "libx.rlib"]);
+        assert_eq!(output(&arguments[..4]), None);
+    }
+
+    #[test]
+    fn what_is_no_object_file_defines_nothing() {
+        let mut symbols = Vec::new();
+        for bytes in [
+            &b""[..],
+            b"!<arch>\n",
+            b"!<arch>\nlib.rmeta/      0           0     0     644     4         `\nrust",
+            b"\x7fELF",
+        ] {
+            collect(bytes, &mut symbols);
+        }
+        assert_eq!(symbols, Vec::<String>::new());
     }
 }
