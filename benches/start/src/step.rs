@@ -56,9 +56,9 @@ pub struct Steps {
     /// Of those, CPUID: each traps into the hypervisor of a virtual machine, which costs microseconds.
     pub cpuid: u64,
     /// Addresses of the program's code and variables in the order of their first use, further requests included.
-    uses: Vec<u64>,
+    pub(crate) uses: Vec<u64>,
     /// How many of them came before the first byte.
-    uses_to_first_byte: usize,
+    pub(crate) uses_to_first_byte: usize,
 }
 
 /// Steps through a start with its first requests.
