@@ -88,18 +88,24 @@ pub(super) fn start_runtime<S: Service>(
 
 /// Gives back the pages of the main thread's stack that starting the runtime has left behind: may's scheduler is a value of 140 KiB
 /// before it is boxed, and the main thread never goes that deep again.
+#[inline(never)] // a frame of its own, the lowest: within its caller's, what is below `here` would be the caller's
 fn give_stack_back() {
     /// Deeper than the scheduler, and far from the end of the smallest stack that a platform gives (8 MiB).
     const DEPTH_BYTES: usize = 256 * 1024;
     const PAGE_BYTES: usize = 4096;
+    // JUSTIFICATION: std does not say which thread is the main one.
+    // SAFETY: two questions without arguments.
+    if unsafe { libc::getpid() != libc::gettid() } {
+        return; // a test's server: its thread's stack may be small, and what lies below is somebody else's
+    }
     let here = 0u8;
     // A page of distance: the frame of this function, and those of the call below it.
     let end = ((&raw const here).addr() - PAGE_BYTES) / PAGE_BYTES * PAGE_BYTES;
     let start = std::ptr::without_provenance_mut(end - DEPTH_BYTES);
     // JUSTIFICATION: std cannot give memory back.
     // SAFETY: bytes below the stack pointer are nobody's: frames that were there have returned, and the next ones write
-    // before they read. Only the main thread comes here. Where the stack has not grown so deep nothing is mapped, which the kernel
-    // reports and we need not know.
+    // before they read. Below the main thread's stack the kernel maps nothing for many times the depth (at least 128 MiB: its
+    // mmap_base). Where the stack has not grown so deep nothing is mapped, which the kernel reports and we need not know.
     unsafe { libc::madvise(start, DEPTH_BYTES, libc::MADV_DONTNEED) };
 }
 
