@@ -39,12 +39,11 @@ record FILE='target/coldstart/results.json' *FLAGS:
 new PATH *FLAGS:
     '{{ justfile_directory() }}'/build/host firstbyte new --firstbyte '{{ justfile_directory() }}' '{{ PATH }}' {{ FLAGS }}
 
-# Install what a new function's own justfile calls: microimage, coldstart and firstbyte
+# Install what a new function's own justfile calls: microimage, coldstart and firstbyte, where `cargo install` puts programs
 [group('work')]
 tools:
-    cargo install --quiet --locked --profile host --path build
-    cargo install --quiet --locked --profile host --path benches/coldstart
-    cargo install --quiet --locked --profile host --path build/emulator
+    cargo build --quiet --locked --profile host --workspace --bin microimage --bin coldstart --bin firstbyte
+    install -D -t "${CARGO_INSTALL_ROOT:-${CARGO_HOME:-$HOME/.cargo}}/bin" "${CARGO_TARGET_DIR:-target}"/host/microimage "${CARGO_TARGET_DIR:-target}"/host/coldstart "${CARGO_TARGET_DIR:-target}"/host/firstbyte
 
 # Run a function on this machine: 127.0.0.1:9000
 [group('work')]
