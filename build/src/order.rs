@@ -5,7 +5,7 @@
 //! crate; `#` begins a comment. Symbols of Rust carry hashes that change with compiler, version and folder, so the names are matched
 //! when a program is linked (`cargo::link`). A package brings its order along: `[package.metadata.microimage] order = "FILE"`.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeSet, HashMap};
 use std::fmt::Write as _;
 
 /// A parsed order.
@@ -37,17 +37,17 @@ impl Order {
     /// looks up itself.
     pub fn of_symbols<'a>(&self, symbols: impl Iterator<Item = &'a str>) -> String {
         // Several symbols may bear one name; they follow each other by their own, for the same bytes each time.
-        let mut placed: BTreeMap<(usize, &str), ()> = BTreeMap::new();
+        let mut placed = BTreeSet::new();
         for symbol in symbols {
             let name = name(symbol);
             let of_crate = || self.crates.iter().find(|(prefix, _)| mentions(&name, prefix)).map(|(_, place)| *place);
             if let Some(place) = self.places.get(&name).copied().or_else(of_crate) {
-                placed.insert((place, symbol), ());
+                placed.insert((place, symbol));
             }
         }
         let names = self.places.iter().filter(|(name, _)| is_c(name));
-        placed.extend(names.map(|(name, place)| ((*place, name.as_str()), ())));
-        placed.keys().fold(String::new(), |mut text, (_, symbol)| {
+        placed.extend(names.map(|(name, place)| (*place, name.as_str())));
+        placed.iter().fold(String::new(), |mut text, (_, symbol)| {
             let _ = writeln!(text, "{symbol}");
             text
         })

@@ -3,8 +3,8 @@
 //! any machine and however busy it is; times under the tracer mean nothing.
 
 use std::collections::HashSet;
+use std::fs;
 use std::time::{Duration, Instant};
-use std::{fs, io};
 
 use iced_x86::{Code, Decoder, DecoderOptions, InstructionInfoFactory, OpAccess, Register};
 use microimage::order;
@@ -21,6 +21,7 @@ use crate::launch::Instance;
 use crate::process::PAGE_BYTES;
 use crate::program::Program;
 use crate::sample::Starter;
+use crate::trace::{self, Failure};
 
 /// A stepped start and its further requests take a second or two.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -37,15 +38,9 @@ const LONGEST: usize = 15;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     #[error(transparent)]
-    Launch(#[from] crate::launch::Error),
-    #[error("cannot trace `{0}`: {1}; allow ptrace(2) (in a container: --cap-add SYS_PTRACE)")]
-    Ptrace(String, nix::Error),
-    #[error("`{0}`: {1}")]
-    Io(String, io::Error),
+    Trace(#[from] trace::Error),
     #[error("`{0}` is no ELF file of fixed addresses: {1}")]
     Elf(String, String),
-    #[error("`{0}` {1} before it had answered; it printed `{2}`")]
-    Unanswered(String, &'static str, String),
 }
 
 /// What the steps came to.
@@ -66,19 +61,16 @@ pub struct Steps {
 /// # Errors
 /// When it cannot be traced, or does not answer.
 pub fn step(starter: &mut Starter, program: &Program) -> Result<Steps, Error> {
-    let name = || program.name.clone();
-    let bytes = fs::read(&program.path).map_err(|error| Error::Io(name(), error))?;
-    let image = Image::parse(&bytes).map_err(|error| Error::Elf(name(), error))?;
+    let io_error = |source| trace::Error::Io { program: program.name.clone(), source };
+    let bytes = fs::read(&program.path).map_err(io_error)?;
+    let image = Image::parse(&bytes).map_err(|error| Error::Elf(program.name.clone(), error))?;
     let (port, environment) = starter.port();
-    let caller = Caller::new(port).map_err(|error| Error::Io(name(), error))?;
-    let mut instance = Instance::start(&program.path, &environment, starter.place(), true)?;
+    let caller = Caller::new(port).map_err(io_error)?;
+    let mut instance =
+        Instance::start(&program.path, &environment, starter.place(), true).map_err(trace::Error::from)?;
     let mut stepper = Stepper::new(&image, caller);
-    match stepper.run(instance.pid()) {
-        Ok(()) => Ok(stepper.steps),
-        Err(Failure::Ptrace(error)) => Err(Error::Ptrace(name(), error)),
-        Err(Failure::Io(error)) => Err(Error::Io(name(), error)),
-        Err(Failure::Unanswered(what)) => Err(Error::Unanswered(name(), what, instance.complaints())),
-    }
+    stepper.run(instance.pid()).map_err(|failure| failure.of(program, &mut instance))?;
+    Ok(stepper.steps)
 }
 
 impl Steps {
@@ -87,7 +79,8 @@ impl Steps {
     /// # Errors
     /// When the program's file cannot be read, or has no names (it was stripped).
     pub fn names(&self, program: &Program) -> Result<Vec<String>, Error> {
-        let bytes = fs::read(&program.path).map_err(|error| Error::Io(program.name.clone(), error))?;
+        let io_error = |source| trace::Error::Io { program: program.name.clone(), source };
+        let bytes = fs::read(&program.path).map_err(io_error)?;
         let elf = |what: String| Error::Elf(program.name.clone(), what);
         let file = object::File::parse(&*bytes).map_err(|error| elf(error.to_string()))?;
         let mut symbols: Vec<Symbol> = file
@@ -156,24 +149,6 @@ impl<'a> Image<'a> {
             self.segments.iter().find_map(|(start, _, content)| content.get(address.checked_sub(*start)? as usize..));
         let code = found.unwrap_or_default();
         &code[..code.len().min(LONGEST)]
-    }
-}
-
-enum Failure {
-    Ptrace(nix::Error),
-    Io(io::Error),
-    Unanswered(&'static str),
-}
-
-impl From<nix::Error> for Failure {
-    fn from(error: nix::Error) -> Self {
-        Self::Ptrace(error)
-    }
-}
-
-impl From<io::Error> for Failure {
-    fn from(error: io::Error) -> Self {
-        Self::Io(error)
     }
 }
 
@@ -293,7 +268,7 @@ impl<'a> Stepper<'a> {
                 }
                 Ok(self.replies == REQUESTS)
             }
-            Verdict::Wrong(_) => Err(Failure::Unanswered("gave a wrong reply")),
+            Verdict::Wrong(what) => Err(Failure::Wrong(what)),
             Verdict::Partial => Ok(false),
         }
     }

@@ -105,24 +105,29 @@ pub fn trace(starter: &mut Starter, program: &Program, arrival: Arrival) -> Resu
     let caller = Caller::new(port).map_err(io_error)?;
     let instance = Instance::start(&program.path, &environment, Place { realtime: false, ..starter.place() }, true)?;
     let mut tracer = Tracer::new(instance, caller, arrival);
-    match tracer.run() {
-        Ok(trace) => Ok(trace),
-        Err(Failure::Ptrace(source)) => Err(Error::Ptrace { program: program.name.clone(), source }),
-        Err(Failure::Io(source)) => Err(io_error(source)),
-        Err(Failure::Wrong(what)) => Err(Error::Wrong { program: program.name.clone(), what }),
-        Err(Failure::Unanswered(what)) => {
-            let printed = tracer.instance.complaints();
-            Err(Error::Unanswered { program: program.name.clone(), what, printed })
-        }
-    }
+    tracer.run().map_err(|failure| failure.of(program, &mut tracer.instance))
 }
 
+/// Why a traced program did not come to its reply; [`Failure::of`] says whose failure it was.
 #[derive(Debug)]
-enum Failure {
+pub(crate) enum Failure {
     Ptrace(nix::Error),
     Io(io::Error),
     Wrong(String),
     Unanswered(&'static str),
+}
+
+impl Failure {
+    /// The error of this program, with what it has printed.
+    pub(crate) fn of(self, program: &Program, instance: &mut Instance) -> Error {
+        let program = program.name.clone();
+        match self {
+            Self::Ptrace(source) => Error::Ptrace { program, source },
+            Self::Io(source) => Error::Io { program, source },
+            Self::Wrong(what) => Error::Wrong { program, what },
+            Self::Unanswered(what) => Error::Unanswered { program, what, printed: instance.complaints() },
+        }
+    }
 }
 
 impl From<nix::Error> for Failure {
