@@ -125,6 +125,7 @@ fn accept<S: Service>(server: &'static Server<S>, listener: &may::net::TcpListen
         if server.slots.is_full() {
             make_room(server, listener);
         }
+        let departures = server.slots.departures();
         match accept_one(listener.as_raw_fd()) {
             Ok(fd) => spawn(server, admit(server, fd)),
             Err(_) if stop::stopped() => break,
@@ -135,8 +136,8 @@ fn accept<S: Service>(server: &'static Server<S>, listener: &may::net::TcpListen
                 }
                 // Descriptors or memory have run out: an idle connection makes room, and the backlog holds the rest.
                 Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM) => {
-                    server.slots.evict_longest_idle();
-                    server.slots.wait_for_room(Some(Duration::from_millis(20)));
+                    server.slots.evict_longest_idle(departures);
+                    server.slots.wait_for_room(departures, Duration::from_millis(20));
                 }
                 // The peer is gone again (accept(2) passes the network's errors on): take the next one.
                 _ => {}
@@ -148,13 +149,17 @@ fn accept<S: Service>(server: &'static Server<S>, listener: &may::net::TcpListen
 
 /// At the cap: as soon as somebody waits to get in, the longest-idle connection goes, or the first that finishes.
 fn make_room<S: Service>(server: &'static Server<S>, listener: &may::net::TcpListener) {
-    while server.slots.is_full() && !stop::stopped() {
+    loop {
+        let departures = server.slots.departures();
+        if !server.slots.is_full() || stop::stopped() {
+            return;
+        }
         if !has_waiting_peer(listener) {
             listener.wait_io();
         } else {
-            server.slots.evict_longest_idle();
-            // A connection that closes or becomes idle in between has said so before this looks: the look is bounded.
-            server.slots.wait_for_room(Some(Duration::from_millis(50)));
+            server.slots.evict_longest_idle(departures);
+            // One that becomes idle in between has said so before this waits: the wait is bounded.
+            server.slots.wait_for_room(departures, Duration::from_millis(50));
         }
     }
 }

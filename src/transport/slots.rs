@@ -22,6 +22,8 @@ pub(crate) struct Slots {
     /// Signalled when the last connection closes while the server stops.
     emptied: Condvar,
     count: AtomicUsize,
+    /// How many have gone so far.
+    departures: AtomicUsize,
     /// Orders connections by when they became idle.
     idle_order: AtomicU64,
     stopping: AtomicBool,
@@ -69,6 +71,7 @@ impl Slots {
             open: Mutex::default(),
             emptied: Condvar::new(),
             count: AtomicUsize::new(0),
+            departures: AtomicUsize::new(0),
             idle_order: AtomicU64::new(0),
             stopping: AtomicBool::new(false),
             acceptor: OnceLock::new(),
@@ -100,12 +103,17 @@ impl Slots {
         Seat { slots: self, index, slot }
     }
 
-    /// Ends the connection that has been idle longest, unless one is leaving already: a slow leave costs one
-    /// connection and not all of them.
-    pub(crate) fn evict_longest_idle(&self) {
+    /// How many connections have gone so far. Whoever looks for room asks before the look.
+    pub(crate) fn departures(&self) -> usize {
+        self.departures.load(Ordering::SeqCst)
+    }
+
+    /// Ends the connection that has been idle longest, unless one is leaving already or has left since `seen`: then there may be
+    /// room by now, and a slow leave costs one connection and not all of them.
+    pub(crate) fn evict_longest_idle(&self, seen: usize) {
         let open = lock(&self.open);
         let phase = |slot: &Slot| lock(&slot.state).phase;
-        if open.slots.iter().flatten().any(|slot| matches!(phase(slot), Phase::Leaving)) {
+        if self.departures() != seen || open.slots.iter().flatten().any(|slot| matches!(phase(slot), Phase::Leaving)) {
             return;
         }
         // The first is the one, but for a request that has just arrived; sorting for that case is 5 KiB of every function.
@@ -125,13 +133,13 @@ impl Slots {
         }
     }
 
-    /// Yields until a connection closes or becomes idle, or until `limit` has passed. Only the acceptor waits here.
-    pub(crate) fn wait_for_room(&self, limit: Option<Duration>) {
+    /// Yields until a connection closes or becomes idle, or until `limit` has passed; not at all if one has closed since `seen`.
+    /// Only the acceptor waits here.
+    pub(crate) fn wait_for_room(&self, seen: usize, limit: Duration) {
         self.acceptor.get_or_init(coroutine::current);
         self.wants_room.store(true, Ordering::SeqCst);
-        match limit {
-            Some(limit) => coroutine::park_timeout(limit),
-            None => coroutine::park(),
+        if self.departures() == seen {
+            coroutine::park_timeout(limit);
         }
         self.wants_room.store(false, Ordering::SeqCst);
         coroutine::yield_now(); // off the timer's thread
@@ -304,6 +312,7 @@ impl Drop for Seat {
         let mut open = lock(&self.slots.open);
         open.slots[self.index] = None;
         open.free.push(self.index);
+        self.slots.departures.fetch_add(1, Ordering::SeqCst);
         let last = self.slots.count.fetch_sub(1, Ordering::AcqRel) == 1;
         drop(open);
         if last && self.slots.is_stopping() {
