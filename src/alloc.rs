@@ -88,30 +88,37 @@ mod early {
         /// Memory from the arena; `None` if mimalloc is to serve.
         #[cold]
         fn bump(layout: Layout) -> Option<*mut u8> {
-            let base = ARENA.0.get() as usize;
-            let mut from = NEXT.load(Ordering::Relaxed);
-            loop {
-                let start = (base + from).checked_next_multiple_of(layout.align().max(MALLOC_ALIGN))? - base;
-                let end = start.checked_add(layout.size()).filter(|end| *end <= ARENA_BYTES);
-                let Some(end) = end else {
-                    settle(); // a first request that needs more
-                    return None;
-                };
-                match NEXT.compare_exchange_weak(from, end, Ordering::Relaxed, Ordering::Relaxed) {
-                    // JUSTIFICATION: an allocator deals in pointers.
-                    // SAFETY: `start` is within the arena.
-                    Ok(_) => return Some(unsafe { ARENA.0.get().cast::<u8>().add(start) }),
-                    Err(moved) => from = moved,
-                }
+            let block = hand_out(&NEXT, ARENA.0.get() as usize, layout);
+            if block.is_none() {
+                settle(); // a first request that needs more
+            }
+            // JUSTIFICATION: an allocator deals in pointers.
+            // SAFETY: the offset is within the arena.
+            block.map(|start| unsafe { ARENA.0.get().cast::<u8>().add(start) })
+        }
+    }
+
+    /// Takes a block from an arena at `base`, of which all from `next` on was never handed out: its offset.
+    fn hand_out(next: &AtomicUsize, base: usize, layout: Layout) -> Option<usize> {
+        let mut from = next.load(Ordering::Relaxed);
+        loop {
+            let start = (base + from).checked_next_multiple_of(layout.align().max(MALLOC_ALIGN))? - base;
+            let end = start.checked_add(layout.size()).filter(|end| *end <= ARENA_BYTES)?;
+            match next.compare_exchange_weak(from, end, Ordering::Relaxed, Ordering::Relaxed) {
+                Ok(_) => return Some(start),
+                Err(moved) => from = moved,
             }
         }
+    }
 
-        /// Grows or shrinks the block that was handed out last where it lies.
-        fn resize_last(pointer: *mut u8, old: usize, new: usize) -> bool {
-            let start = pointer as usize - ARENA.0.get() as usize;
-            start + new <= ARENA_BYTES
-                && NEXT.compare_exchange(start + old, start + new, Ordering::Relaxed, Ordering::Relaxed).is_ok()
-        }
+    /// Whether the block at offset `start` may have `new` bytes where it lies: any that becomes smaller, and the last one if there is
+    /// room. What a smaller one leaves is not handed out again: it may hold anything, and `alloc_zeroed` relies on what is.
+    fn resize(next: &AtomicUsize, start: usize, old: usize, new: usize) -> bool {
+        new <= old
+            || start.checked_add(new).is_some_and(|end| {
+                end <= ARENA_BYTES
+                    && next.compare_exchange(start + old, end, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+            })
     }
 
     #[inline]
@@ -163,7 +170,7 @@ mod early {
                 // SAFETY: as in `dealloc`.
                 return unsafe { MiMalloc.realloc(pointer, layout, new_size) };
             }
-            if Self::resize_last(pointer, layout.size(), new_size) {
+            if resize(&NEXT, pointer as usize - ARENA.0.get() as usize, layout.size(), new_size) {
                 return pointer;
             }
             // JUSTIFICATION: as for the trait.
@@ -181,6 +188,25 @@ mod early {
 
     #[cfg(test)]
     mod tests {
+        use super::{ARENA_BYTES, hand_out, resize};
+        use std::alloc::Layout;
+        use std::sync::atomic::{AtomicUsize, Ordering};
+
+        /// `alloc_zeroed` gave out what a vector had left behind when it became smaller.
+        #[test]
+        fn what_was_handed_out_is_not_handed_out_again() {
+            let next = AtomicUsize::new(0);
+            let layout = |size| Layout::from_size_align(size, 1).unwrap();
+            let first = hand_out(&next, 0, layout(64)).unwrap();
+            assert!(resize(&next, first, 64, 8), "a block may become smaller where it lies");
+            let second = hand_out(&next, 0, layout(32)).unwrap();
+            assert!(second >= first + 64, "block at {second} holds bytes of the one at {first}");
+            assert!(resize(&next, second, 32, 100) && next.load(Ordering::Relaxed) == second + 100, "the last one grows");
+            assert!(!resize(&next, first, 8, 9), "another one does not");
+            assert!(!resize(&next, second, 100, ARENA_BYTES) && !resize(&next, second, 100, usize::MAX));
+            assert_eq!(hand_out(&next, 0, layout(ARENA_BYTES)), None);
+        }
+
         #[test]
         fn memory_survives_the_change_of_allocators() {
             let mut kept: Vec<Vec<u8>> = (0..100u8).map(|n| vec![n; 100]).collect();

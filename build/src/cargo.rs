@@ -3,6 +3,7 @@
 //! rustc book: `--remap-path-prefix`.
 
 pub mod link;
+pub mod omit;
 mod pick;
 mod profile;
 mod rustc;

@@ -25,6 +25,8 @@ pub(crate) struct Budget {
     body_limit: usize,
     total: OnceLock<usize>,
     held: AtomicUsize,
+    /// How many wait, or are about to. Counted before they look for the last time, so that whoever gives back sees them.
+    waiters: AtomicUsize,
     waiting: Mutex<VecDeque<Arc<Blocker>>>,
 }
 
@@ -36,7 +38,7 @@ pub(crate) struct Share<'b> {
 
 impl Budget {
     pub(crate) fn new(body_limit: usize) -> Budget {
-        Budget { body_limit, total: OnceLock::new(), held: AtomicUsize::new(0), waiting: Mutex::default() }
+        Budget { body_limit, total: OnceLock::new(), held: AtomicUsize::new(0), waiters: AtomicUsize::new(0), waiting: Mutex::default() }
     }
 
     /// The largest body that is taken: the configured limit, or less where the memory does not allow it.
@@ -48,20 +50,26 @@ impl Budget {
         *self.total.get_or_init(|| total_of(memory_limit(|path| std::fs::read_to_string(path).ok())))
     }
 
+    /// Never takes more than there is, not for a moment: one who looked then would wait for what nobody gives back.
     fn try_take(&self, bytes: usize) -> Option<Share<'_>> {
-        let held = self.held.fetch_add(bytes, Ordering::AcqRel) + bytes;
-        // Alone, any body that passed the limit passes: a waiting one can always go on when the others are done.
-        if held <= UNASKED_BYTES || held <= self.total() || held == bytes {
-            return Some(Share { budget: self, bytes });
-        }
-        self.held.fetch_sub(bytes, Ordering::AcqRel);
-        None
+        let room = |held: usize| {
+            let sum = held.checked_add(bytes)?;
+            // Alone, any body that passed the limit passes: a waiting one can always go on when the others are done.
+            (held == 0 || sum <= UNASKED_BYTES || sum <= self.total()).then_some(sum)
+        };
+        self.held.fetch_update(Ordering::SeqCst, Ordering::SeqCst, room).ok()?;
+        Some(Share { budget: self, bytes })
+    }
+
+    fn give_back(&self, bytes: usize) {
+        self.held.fetch_sub(bytes, Ordering::SeqCst);
+        self.wake_first();
     }
 
     /// Takes `bytes`, waiting for others to give theirs back. Nobody waits while holding a share, so nobody waits for
     /// ever.
     pub(crate) fn take(&self, bytes: usize) -> Share<'_> {
-        if self.nobody_waits()
+        if self.waiters.load(Ordering::SeqCst) == 0
             && let Some(share) = self.try_take(bytes)
         {
             return share;
@@ -69,12 +77,14 @@ impl Budget {
         if !is_coroutine() {
             super::lane::leave(); // who waits in the lane starts the runtime
         }
+        self.waiters.fetch_add(1, Ordering::SeqCst);
         let me = Blocker::current();
         self.lock().push_back(me.clone());
         loop {
             let first = self.lock().front().is_some_and(|first| Arc::ptr_eq(first, &me));
             if first && let Some(share) = self.try_take(bytes) {
                 self.lock().pop_front();
+                self.waiters.fetch_sub(1, Ordering::SeqCst);
                 self.wake_first(); // there may be room for the next as well
                 return share;
             }
@@ -82,12 +92,9 @@ impl Budget {
         }
     }
 
-    fn nobody_waits(&self) -> bool {
-        self.lock().is_empty()
-    }
-
     fn wake_first(&self) {
-        if let Some(first) = self.lock().front() {
+        if self.waiters.load(Ordering::SeqCst) > 0
+            && let Some(first) = self.lock().front() {
             first.unpark();
         }
     }
@@ -102,8 +109,7 @@ impl Share<'_> {
     pub(crate) fn shrink_to(&mut self, bytes: usize) {
         if let Some(surplus) = self.bytes.checked_sub(bytes).filter(|surplus| *surplus > 0) {
             self.bytes = bytes;
-            self.budget.held.fetch_sub(surplus, Ordering::AcqRel);
-            self.budget.wake_first();
+            self.budget.give_back(surplus);
         }
     }
 }
@@ -111,8 +117,7 @@ impl Share<'_> {
 impl Drop for Share<'_> {
     fn drop(&mut self) {
         if self.bytes > 0 {
-            self.budget.held.fetch_sub(self.bytes, Ordering::AcqRel);
-            self.budget.wake_first();
+            self.budget.give_back(self.bytes);
         }
     }
 }
@@ -183,6 +188,24 @@ mod tests {
             let total = total_of(Some(mib << 20));
             assert!(total * JSON_FACTOR <= (mib << 20) as usize - (OWN_BYTES.min((mib << 20) as usize / 2)));
         }
+    }
+
+    /// One who asked in vain held what it asked for until it had given it back, and another who looked in between waited for
+    /// ever. Here all wait in the end if one is forgotten.
+    #[test]
+    fn nobody_is_forgotten() {
+        let budget = Budget::new(1 << 20);
+        budget.total.set(UNASKED_BYTES * 2).unwrap();
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    for _ in 0..20_000 {
+                        drop(budget.take(UNASKED_BYTES * 2));
+                    }
+                });
+            }
+        });
+        assert_eq!(budget.held.load(Ordering::SeqCst), 0);
     }
 
     #[test]

@@ -37,7 +37,7 @@ impl Host {
         Self {
             kernel: read("/proc/sys/kernel/osrelease"),
             cpu_model: field("/proc/cpuinfo", "model name").unwrap_or_else(|| UNKNOWN.into()),
-            cores: std::thread::available_parallelism().map_or(1, usize::from),
+            cores: cores(),
             memory_bytes: memory_bytes().unwrap_or(0),
             os: os_name().unwrap_or_else(|| UNKNOWN.into()),
             rustc: ask("rustc", &["--version"]),
@@ -76,6 +76,12 @@ fn field(path: &str, name: &str) -> Option<String> {
     let text = fs::read_to_string(path).ok()?;
     let mut pairs = text.lines().filter_map(|line| line.split_once(':'));
     pairs.find_map(|(key, value)| (key.trim() == name).then(|| value.trim().to_owned()))
+}
+
+/// All of them, also where this process is kept to one.
+fn cores() -> usize {
+    let text = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    text.lines().filter(|line| line.starts_with("processor")).count()
 }
 
 /// `24684092 kB`, where kB means KiB (proc(5)).

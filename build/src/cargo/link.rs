@@ -1,6 +1,8 @@
-//! Between cargo and rust-lld: reads the names of what is being linked and tells rust-lld their order. rustc calls this program
-//! as its linker (`-Clinker-flavor=ld.lld`), and rust-lld does all the rest. LLD's documentation: `--symbol-ordering-file`.
+//! Between cargo and rust-lld: reads the names of what is being linked and tells rust-lld their order, and takes out of a program
+//! that is stripped what reads symbols. rustc calls this program as its linker (`-Clinker-flavor=ld.lld`), and rust-lld does all the
+//! rest. LLD's documentation: `--symbol-ordering-file`, `--strip-all`.
 
+use super::omit::omit_symboliser;
 use crate::order::Order;
 use object::read::archive::ArchiveFile;
 use object::{Object as _, ObjectSymbol as _};
@@ -14,6 +16,8 @@ use std::process::{Command, ExitStatus};
 pub const FIRST_ARGUMENT: &str = "-flavor";
 /// Names the file with the order; ours, not LLD's.
 pub const ORDER_ARGUMENT: &str = "--function-order=";
+/// What rustc says where `strip = "symbols"`.
+const STRIP: [&str; 2] = ["--strip-all", "-s"];
 /// Is found on the search path that rustc sets for its linker.
 const LINKER: &str = "rust-lld";
 
@@ -40,6 +44,12 @@ pub enum LinkError {
 pub fn link(arguments: impl Iterator<Item = OsString>) -> Result<ExitStatus, LinkError> {
     let (ours, arguments): (Vec<_>, Vec<_>) =
         arguments.partition(|argument| argument.as_encoded_bytes().starts_with(ORDER_ARGUMENT.as_bytes()));
+    let mut arguments = arguments;
+    if arguments.iter().any(|argument| STRIP.iter().any(|strip| argument == strip)) {
+        for argument in arguments.iter_mut().filter(|argument| is_object(Path::new(argument))) {
+            without_symboliser(argument)?;
+        }
+    }
     let mut command = Command::new(LINKER);
     command.args(&arguments);
     if let (Some(list), Some(output)) = (ours.first().and_then(|it| it.to_str()), output(&arguments)) {
@@ -67,6 +77,17 @@ pub fn link(arguments: impl Iterator<Item = OsString>) -> Result<ExitStatus, Lin
     command.status().map_err(LinkError::Start)
 }
 
+/// Has a copy of an object file linked in its place, if there is anything to take out of it. rustc's own file stays as it is: it
+/// may be linked again.
+fn without_symboliser(argument: &mut OsString) -> Result<(), LinkError> {
+    let mut bytes = read(Path::new(argument))?;
+    if omit_symboliser(&mut bytes) > 0 {
+        argument.push(".omitted.o");
+        fs::write(&argument, bytes).map_err(|source| LinkError::File { path: argument.clone().into(), source })?;
+    }
+    Ok(())
+}
+
 fn output(arguments: &[OsString]) -> Option<&Path> {
     let at = arguments.iter().position(|argument| argument == "-o")?;
     arguments.get(at + 1).map(Path::new)
@@ -78,7 +99,11 @@ fn crate_name(output: &Path) -> Option<&str> {
 }
 
 fn is_input(path: &Path) -> bool {
-    path.extension().is_some_and(|extension| ["o", "rlib"].map(OsStr::new).contains(&extension))
+    is_object(path) || path.extension() == Some(OsStr::new("rlib"))
+}
+
+fn is_object(path: &Path) -> bool {
+    path.extension() == Some(OsStr::new("o"))
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, LinkError> {
