@@ -201,7 +201,10 @@ mod early {
             assert!(resize(&next, first, 64, 8), "a block may become smaller where it lies");
             let second = hand_out(&next, 0, layout(32)).unwrap();
             assert!(second >= first + 64, "block at {second} holds bytes of the one at {first}");
-            assert!(resize(&next, second, 32, 100) && next.load(Ordering::Relaxed) == second + 100, "the last one grows");
+            assert!(
+                resize(&next, second, 32, 100) && next.load(Ordering::Relaxed) == second + 100,
+                "the last one grows"
+            );
             assert!(!resize(&next, first, 8, 9), "another one does not");
             assert!(!resize(&next, second, 100, ARENA_BYTES) && !resize(&next, second, 100, usize::MAX));
             assert_eq!(hand_out(&next, 0, layout(ARENA_BYTES)), None);

@@ -38,7 +38,13 @@ pub(crate) struct Share<'b> {
 
 impl Budget {
     pub(crate) fn new(body_limit: usize) -> Budget {
-        Budget { body_limit, total: OnceLock::new(), held: AtomicUsize::new(0), waiters: AtomicUsize::new(0), waiting: Mutex::default() }
+        Budget {
+            body_limit,
+            total: OnceLock::new(),
+            held: AtomicUsize::new(0),
+            waiters: AtomicUsize::new(0),
+            waiting: Mutex::default(),
+        }
     }
 
     /// The largest body that is taken: the configured limit, or less where the memory does not allow it.
@@ -94,7 +100,8 @@ impl Budget {
 
     fn wake_first(&self) {
         if self.waiters.load(Ordering::SeqCst) > 0
-            && let Some(first) = self.lock().front() {
+            && let Some(first) = self.lock().front()
+        {
             first.unpark();
         }
     }

@@ -22,7 +22,8 @@ pub fn descriptors(pid: u32) -> usize {
 /// The highest number that an open descriptor has: what a limit on descriptors is about.
 pub fn highest_descriptor(pid: u32) -> u64 {
     let open = fs::read_dir(format!("/proc/{pid}/fd")).expect("the process lives");
-    let number = |entry: std::io::Result<fs::DirEntry>| entry.expect("proc lists them").file_name().to_str()?.parse().ok();
+    let number =
+        |entry: std::io::Result<fs::DirEntry>| entry.expect("proc lists them").file_name().to_str()?.parse().ok();
     open.filter_map(number).max().expect("a server has a listener")
 }
 

@@ -75,7 +75,10 @@ fn functions(bytes: &[u8]) -> Result<Vec<Vec<Edit>>> {
         let mut edits = vec![
             Edit::new(section.sh_offset(ENDIAN) as usize, code.stop),
             Edit::new(section_at(home) + offset_of!(Section, sh_size), &short),
-            Edit::new(table + index.0 * size_of::<Sym64<LittleEndian>>() + offset_of!(Sym64<LittleEndian>, st_size), &short),
+            Edit::new(
+                table + index.0 * size_of::<Sym64<LittleEndian>>() + offset_of!(Sym64<LittleEndian>, st_size),
+                &short,
+            ),
         ];
         let mut frames = 0;
         for (index, list) in sections.enumerate() {
@@ -150,7 +153,14 @@ mod tests {
         let (source, object) = (folder.path().join("std.rs"), folder.path().join("std.o"));
         fs::write(&source, SOURCE).expect("a temporary folder is ours");
         let status = Command::new("rustc")
-            .args(["--edition=2024", "--crate-name=std", "--crate-type=rlib", "--emit=obj", "-Copt-level=3", "--cap-lints=allow"])
+            .args([
+                "--edition=2024",
+                "--crate-name=std",
+                "--crate-type=rlib",
+                "--emit=obj",
+                "-Copt-level=3",
+                "--cap-lints=allow",
+            ])
             .args(["-Csymbol-mangling-version=v0", "-Cforce-unwind-tables=yes", "--target", target, "-o"])
             .arg(&object)
             .arg(&source)
@@ -169,20 +179,28 @@ mod tests {
             let mut after = before.clone();
             assert_eq!(omit_symboliser(&mut after), 1, "{target}");
             let file = object::File::parse(&*after).expect("it is still an object file");
-            let neck = file.symbols().find(|it| it.name().is_ok_and(|name| name.contains(WORD))).expect("it is still there");
-            let section = file.section_by_index(neck.section_index().expect("a section of its own")).expect("it is in the file");
+            let neck =
+                file.symbols().find(|it| it.name().is_ok_and(|name| name.contains(WORD))).expect("it is still there");
+            let section =
+                file.section_by_index(neck.section_index().expect("a section of its own")).expect("it is in the file");
             let code = section.data().expect("it lies in the file");
             assert!([&[0xc3][..], &[0xc0, 0x03, 0x5f, 0xd6]].contains(&code), "{code:x?}");
             assert_eq!((neck.size(), section.relocations().count()), (code.len() as u64, 0));
             let resolve = file.section_by_name(".text.resolve").expect("its caller is as it was");
-            assert_eq!(resolve.data(), object::File::parse(&*before).unwrap().section_by_name(".text.resolve").unwrap().data());
+            assert_eq!(
+                resolve.data(),
+                object::File::parse(&*before).unwrap().section_by_name(".text.resolve").unwrap().data()
+            );
             // Its frame is the one whose size is the function's; there is none of the old size any more.
             let sizes = |bytes: &[u8], size: u32| {
                 let file = object::File::parse(bytes).unwrap();
                 let frames = file.section_by_name(".eh_frame").expect("unwinding was asked for");
                 let places: Vec<u64> = frames.relocations().map(|(place, _)| place + 4).collect();
                 let data = frames.data().unwrap();
-                places.iter().filter(|at| data.get(**at as usize..**at as usize + 4) == Some(&size.to_le_bytes())).count()
+                places
+                    .iter()
+                    .filter(|at| data.get(**at as usize..**at as usize + 4) == Some(&size.to_le_bytes()))
+                    .count()
             };
             assert_eq!(sizes(&after, code.len() as u32), 1, "{target}");
             assert_eq!(omit_symboliser(&mut after), 0, "there is nothing left to take out");
