@@ -96,8 +96,12 @@ mod tests {
 
     #[test]
     fn a_first_requests_arrival_is_the_same_time() {
-        let (before, arrival, after) = (Instant::now(), Arrival::at_monotonic(monotonic_ns()), Instant::now());
-        let slack = Duration::from_millis(5); // the two clocks are read one after the other
-        assert!(arrival.instant() + slack >= before && arrival.instant() <= after + slack);
+        // The two clocks are read one after the other, now and then with another program in between.
+        let slack = Duration::from_millis(5);
+        let close = || {
+            let (before, arrival, after) = (Instant::now(), Arrival::at_monotonic(monotonic_ns()), Instant::now());
+            arrival.instant() + slack >= before && arrival.instant() <= after + slack
+        };
+        assert!((0..100).any(|_| close()));
     }
 }

@@ -40,10 +40,9 @@ pub(crate) fn init(variable: impl Fn(&str) -> Option<String>) -> crate::Result<(
 
 /// Runs a handler with its request id at hand for the records it makes.
 pub(crate) fn with_request_id<T>(request_id: &str, handler: impl FnOnce() -> T) -> T {
-    if log::max_level() == LevelFilter::Off || request_id.is_empty() {
-        return handler();
+    if log::max_level() != LevelFilter::Off {
+        transport::set_request_id(request_id); // also an empty one: the connection's last request had another
     }
-    transport::set_request_id(request_id);
     handler()
 }
 
@@ -77,12 +76,18 @@ impl Log for Lines {
 
 fn write(level: Level, target: &str, request_id: &str, message: fmt::Arguments<'_>) {
     let line = format_line(JSON.load(Ordering::Relaxed), level, target, request_id, message);
-    // One system call a line, so that no other line ends up inside it, and no lock: std's stdout holds one while it
-    // writes. A standard output that is gone is nobody's error; one that is full loses the rest of the line rather than
-    // holding up a request.
-    // JUSTIFICATION: std has no unlocked standard output.
-    // SAFETY: the bytes are the line's own.
-    unsafe { libc::write(1, line.as_ptr().cast(), line.len()) };
+    // One system call a line, so that no other line ends up inside it (a pipe takes up to 4 KiB whole, pipe(7)), and no lock:
+    // std's stdout holds one while it writes. A reader that does not keep up holds its writer up, as everywhere. A standard
+    // output that is gone is nobody's error.
+    let mut left = line.as_slice();
+    while !left.is_empty() {
+        // JUSTIFICATION: std has no unlocked standard output.
+        // SAFETY: the bytes are the line's own.
+        match crate::transport::retry(|| unsafe { libc::write(1, left.as_ptr().cast(), left.len()) }) {
+            Ok(written @ 1..) => left = left.get(written..).unwrap_or_default(),
+            _ => return,
+        }
+    }
 }
 
 fn format_line(json: bool, level: Level, target: &str, request_id: &str, message: fmt::Arguments<'_>) -> Vec<u8> {

@@ -7,7 +7,7 @@ use std::mem::ManuallyDrop;
 /// Capacity of a fresh buffer, in bytes: a platform request is one to two KiB.
 const FRESH_BYTES: usize = 4 * 1024;
 /// Largest buffer that is kept, in bytes.
-const KEEP_BYTES: usize = 64 * 1024;
+pub(crate) const KEEP_BYTES: usize = 64 * 1024;
 /// Buffers kept per thread.
 const KEEP: usize = 16;
 

@@ -18,6 +18,10 @@ mod echo;
 mod errors;
 #[path = "contract/events.rs"]
 mod events;
+#[path = "contract/handlers.rs"]
+mod handlers;
+#[path = "contract/logs.rs"]
+mod logs;
 #[path = "contract/pipelines.rs"]
 mod pipelines;
 #[path = "contract/starting.rs"]
@@ -37,6 +41,12 @@ fn server_with(limits: &[&str]) -> Server {
     let mut command = Command::new(env!("CARGO_BIN_EXE_short_limits"));
     command.args(limits);
     Server::start(command)
+}
+
+/// A function whose `main` is firstbyte's: see programs/bare.rs.
+#[track_caller]
+fn bare() -> Server {
+    Server::start(Command::new(env!("CARGO_BIN_EXE_bare")))
 }
 
 /// The echo example's command line.

@@ -42,7 +42,7 @@ pub(crate) fn serve<S: Service>(listener: TcpListener, service: S, limits: Limit
         service,
         limits,
         slots: Slots::new(limits.connections.max(1)),
-        budget: Budget::new(limits.body_bytes),
+        budget: Budget::new(limits.body_bytes, limits.json_factor),
         workers: workers.max(1),
         settle,
         acceptor: Mutex::new(None),
@@ -132,6 +132,10 @@ fn accept<S: Service>(server: &'static Server<S>, listener: &may::net::TcpListen
             Err(error) => match error.raw_os_error() {
                 Some(libc::EAGAIN) => {
                     streak = 0;
+                    listener.wait_io();
+                }
+                // The kernel looks for a descriptor before it looks who is there: nobody, and so there is no need for one.
+                Some(libc::EMFILE | libc::ENFILE) if !has_waiting_peer(listener) => {
                     listener.wait_io();
                 }
                 // Descriptors or memory have run out: an idle connection makes room, and the backlog holds the rest.

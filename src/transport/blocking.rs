@@ -2,6 +2,7 @@
 
 use super::lane::is_coroutine;
 use super::panics::{self, Panicked};
+use super::stop::{self, Thread};
 use may::sync::Blocker;
 use std::collections::VecDeque;
 use std::panic::AssertUnwindSafe;
@@ -12,11 +13,14 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 /// while they are not, and stay.
 const MOST_THREADS: usize = 16;
 
+/// Of each: what its documentation says, whatever std or RUST_MIN_STACK take.
+const STACK_BYTES: usize = 2 * 1024 * 1024;
+
 /// Runs `work` on a thread that may block, and gives back what it returns. Other requests are served meanwhile.
 ///
 /// For files, name look-ups, other programs, long computations, deep recursion and libraries that block: in a plain
 /// handler they would hold up every connection of the same worker, on a stack of 256 KiB. The thread's stack has
-/// 2 MiB. The price is a hop to another thread and back, some tens of microseconds. Thread-local variables are the
+/// 2 MiB, and log records that `work` makes carry the request's id. The price is a hop to another thread and back, some tens of microseconds. Thread-local variables are the
 /// pool's, not the caller's. A panic in `work` goes on in the caller.
 ///
 /// Outside of a coroutine (in `main`, in a test, in the very first request) `work` simply runs.
@@ -40,6 +44,7 @@ where
         super::lane::leave();
         return work();
     }
+    let request_id = super::with_request_id(str::to_owned);
     let done = AtomicBool::new(false);
     let waiter = Blocker::current();
     let mut outcome: Option<Result<T, Panicked>> = None;
@@ -47,6 +52,7 @@ where
         let (done, outcome, waker) = (&done, AssertUnwindSafe(&mut outcome), waiter.clone());
         let job: Box<dyn FnOnce() + Send + '_> = Box::new(move || {
             let AssertUnwindSafe(slot) = outcome;
+            super::set_request_id(&request_id);
             *slot = Some(panics::catch(work));
             done.store(true, Ordering::Release);
             waker.unpark();
@@ -94,7 +100,8 @@ impl Pool {
         }
         if queue.threads < MOST_THREADS {
             queue.threads += 1;
-            let spawned = std::thread::Builder::new().name("blocking".into()).spawn(|| self.serve());
+            let thread = std::thread::Builder::new().name("blocking".into()).stack_size(STACK_BYTES);
+            let spawned = thread.spawn(|| self.serve());
             if spawned.is_err() {
                 queue.threads -= 1;
                 if queue.threads == 0 {
@@ -110,6 +117,7 @@ impl Pool {
     }
 
     fn serve(&self) {
+        stop::this_thread_is(Thread::Blocking);
         let mut queue = self.lock();
         loop {
             if let Some(job) = queue.jobs.pop_front() {

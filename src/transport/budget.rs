@@ -1,8 +1,8 @@
 //! How many bytes of bodies all connections may hold at once, so that no number of legal requests gets the process
 //! killed: it follows from the memory that the instance's cgroup allows.
 //!
-//! A body in memory is not the worst: parsed as JSON of the worst shape it takes [`JSON_FACTOR`] times its size. The
-//! budget is therefore the cgroup's limit, less what the process itself needs, divided by that. A request that does not
+//! A body in memory is not the worst: parsed as JSON of the worst shape it takes [`Limits::json_factor`](super::Limits) times its
+//! size. The budget is therefore the cgroup's limit, less what the process itself needs, divided by that. A request that does not
 //! fit waits with its body unread, in the order of arrival; the kernel's buffers fill and the peer waits too.
 
 use super::lane::is_coroutine;
@@ -11,19 +11,33 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-/// Memory that a JSON body may take while it is handled, in times its size: `[[],[],…]` as a tree of values took 27.5
-/// times its size, as a tape 17 (measured; docs: "JSON and memory").
-pub(crate) const JSON_FACTOR: usize = 28;
 /// Memory that the process takes without any body, in bytes: connections, stacks, code.
 const OWN_BYTES: usize = 24 * 1024 * 1024;
 /// Bodies up to this sum never ask what the budget is: a first request reads no file.
 const UNASKED_BYTES: usize = 256 * 1024;
 
+/// Bodies up to this size have a part of the budget for themselves, in bytes: whoever takes his time with a large one keeps
+/// nobody waiting who has little to say. So have heads larger than that: their holders wait for the share of a body, and must
+/// not take it from each other.
+pub(crate) const SMALL_BYTES: usize = 16 * 1024;
+/// Which part of the budget either is: one in so many.
+const SMALL_PART: usize = 8;
+
 /// The budget of one server.
 pub(crate) struct Budget {
     /// Largest body that the configuration allows, in bytes.
     body_limit: usize,
+    /// Memory that a body of JSON may take while it is handled, in times its size.
+    json_factor: usize,
     total: OnceLock<usize>,
+    heads: Pool,
+    small: Pool,
+    large: Pool,
+}
+
+/// One part of it.
+#[derive(Default)]
+struct Pool {
     held: AtomicUsize,
     /// How many wait, or are about to. Counted before they look for the last time, so that whoever gives back sees them.
     waiters: AtomicUsize,
@@ -32,54 +46,84 @@ pub(crate) struct Budget {
 
 /// Bytes of the budget, given back when dropped.
 pub(crate) struct Share<'b> {
-    budget: &'b Budget,
+    pool: &'b Pool,
     bytes: usize,
 }
 
 impl Budget {
-    pub(crate) fn new(body_limit: usize) -> Budget {
+    pub(crate) fn new(body_limit: usize, json_factor: usize) -> Budget {
+        let pool = Pool::default;
         Budget {
             body_limit,
+            json_factor: json_factor.max(1),
             total: OnceLock::new(),
-            held: AtomicUsize::new(0),
-            waiters: AtomicUsize::new(0),
-            waiting: Mutex::default(),
+            heads: pool(),
+            small: pool(),
+            large: pool(),
         }
     }
 
     /// The largest body that is taken: the configured limit, or less where the memory does not allow it.
     pub(crate) fn body_limit(&self, asked: usize) -> usize {
-        if asked <= UNASKED_BYTES { self.body_limit } else { self.body_limit.min(self.total()) }
+        if asked <= UNASKED_BYTES { self.body_limit } else { self.body_limit.min(self.large_bytes()) }
+    }
+
+    /// Takes `bytes` for a body, waiting for others to give theirs back. Whoever holds a share of a body waits for no other, so
+    /// nobody waits for ever.
+    pub(crate) fn take(&self, bytes: usize) -> Share<'_> {
+        if bytes <= SMALL_BYTES {
+            self.small.take(bytes, || self.small_bytes())
+        } else {
+            self.large.take(bytes, || self.large_bytes())
+        }
+    }
+
+    /// Takes `bytes` for a head, which is held as it is: no handler multiplies it.
+    pub(crate) fn take_head(&self, bytes: usize) -> Share<'_> {
+        self.heads.take(self.plain(bytes), || self.small_bytes())
     }
 
     fn total(&self) -> usize {
-        *self.total.get_or_init(|| total_of(memory_limit(|path| std::fs::read_to_string(path).ok())))
+        *self.total.get_or_init(|| total_of(memory_limit(|path| std::fs::read_to_string(path).ok()), self.json_factor))
     }
 
+    /// What `bytes` that are held as they are come to in bytes of bodies.
+    pub(crate) fn plain(&self, bytes: usize) -> usize {
+        bytes.div_ceil(self.json_factor)
+    }
+
+    fn small_bytes(&self) -> usize {
+        self.total() / SMALL_PART
+    }
+
+    fn large_bytes(&self) -> usize {
+        self.total() - 2 * self.small_bytes()
+    }
+}
+
+impl Pool {
     /// Never takes more than there is, not for a moment: one who looked then would wait for what nobody gives back.
-    fn try_take(&self, bytes: usize) -> Option<Share<'_>> {
+    fn try_take(&self, bytes: usize, most: impl Fn() -> usize) -> Option<Share<'_>> {
         let room = |held: usize| {
             let sum = held.checked_add(bytes)?;
             // Alone, any body that passed the limit passes: a waiting one can always go on when the others are done.
-            (held == 0 || sum <= UNASKED_BYTES || sum <= self.total()).then_some(sum)
+            (held == 0 || sum <= UNASKED_BYTES || sum <= most()).then_some(sum)
         };
         self.held.fetch_update(Ordering::SeqCst, Ordering::SeqCst, room).ok()?;
-        Some(Share { budget: self, bytes })
+        Some(Share { pool: self, bytes })
     }
 
-    fn give_back(&self, bytes: usize) {
-        self.held.fetch_sub(bytes, Ordering::SeqCst);
-        self.wake_first();
-    }
-
-    /// Takes `bytes`, waiting for others to give theirs back. Nobody waits while holding a share, so nobody waits for
-    /// ever.
-    pub(crate) fn take(&self, bytes: usize) -> Share<'_> {
-        if self.waiters.load(Ordering::SeqCst) == 0
-            && let Some(share) = self.try_take(bytes)
+    fn take(&self, bytes: usize, most: impl Fn() -> usize) -> Share<'_> {
+        if !self.is_wanted()
+            && let Some(share) = self.try_take(bytes, &most)
         {
             return share;
         }
+        self.wait_for(bytes, &most)
+    }
+
+    #[cold]
+    fn wait_for(&self, bytes: usize, most: &dyn Fn() -> usize) -> Share<'_> {
         if !is_coroutine() {
             super::lane::leave(); // who waits in the lane starts the runtime
         }
@@ -88,7 +132,7 @@ impl Budget {
         self.lock().push_back(me.clone());
         loop {
             let first = self.lock().front().is_some_and(|first| Arc::ptr_eq(first, &me));
-            if first && let Some(share) = self.try_take(bytes) {
+            if first && let Some(share) = self.try_take(bytes, most) {
                 self.lock().pop_front();
                 self.waiters.fetch_sub(1, Ordering::SeqCst);
                 self.wake_first(); // there may be room for the next as well
@@ -98,8 +142,17 @@ impl Budget {
         }
     }
 
+    fn is_wanted(&self) -> bool {
+        self.waiters.load(Ordering::SeqCst) > 0
+    }
+
+    fn give_back(&self, bytes: usize) {
+        self.held.fetch_sub(bytes, Ordering::SeqCst);
+        self.wake_first();
+    }
+
     fn wake_first(&self) {
-        if self.waiters.load(Ordering::SeqCst) > 0
+        if self.is_wanted()
             && let Some(first) = self.lock().front()
         {
             first.unpark();
@@ -112,11 +165,16 @@ impl Budget {
 }
 
 impl Share<'_> {
+    /// Whether somebody waits for it.
+    pub(crate) fn is_wanted(&self) -> bool {
+        self.pool.is_wanted()
+    }
+
     /// Gives back what turned out not to be needed.
     pub(crate) fn shrink_to(&mut self, bytes: usize) {
         if let Some(surplus) = self.bytes.checked_sub(bytes).filter(|surplus| *surplus > 0) {
             self.bytes = bytes;
-            self.budget.give_back(surplus);
+            self.pool.give_back(surplus);
         }
     }
 }
@@ -124,14 +182,14 @@ impl Share<'_> {
 impl Drop for Share<'_> {
     fn drop(&mut self) {
         if self.bytes > 0 {
-            self.budget.give_back(self.bytes);
+            self.pool.give_back(self.bytes);
         }
     }
 }
 
-fn total_of(memory: Option<u64>) -> usize {
+fn total_of(memory: Option<u64>, json_factor: usize) -> usize {
     let Some(memory) = memory.and_then(|memory| usize::try_from(memory).ok()) else { return usize::MAX };
-    memory.saturating_sub(OWN_BYTES.min(memory / 2)) / JSON_FACTOR
+    memory.saturating_sub(OWN_BYTES.min(memory / 2)) / json_factor
 }
 
 /// The memory limit of this process's cgroup, in bytes, from version 2 or version 1 of the interface; `None` if there
@@ -190,43 +248,55 @@ mod tests {
 
     #[test]
     fn the_budget_leaves_room_for_the_worst_json() {
-        assert_eq!(total_of(None), usize::MAX);
+        assert_eq!(total_of(None, 44), usize::MAX);
         for mib in [64, 128, 512, 3072] {
-            let total = total_of(Some(mib << 20));
-            assert!(total * JSON_FACTOR <= (mib << 20) as usize - (OWN_BYTES.min((mib << 20) as usize / 2)));
+            let total = total_of(Some(mib << 20), 44);
+            assert!(total * 44 <= (mib << 20) as usize - (OWN_BYTES.min((mib << 20) as usize / 2)));
         }
+    }
+
+    fn two_units() -> usize {
+        UNASKED_BYTES * 2
     }
 
     /// One who asked in vain held what it asked for until it had given it back, and another who looked in between waited for
     /// ever. Here all wait in the end if one is forgotten.
     #[test]
     fn nobody_is_forgotten() {
-        let budget = Budget::new(1 << 20);
-        budget.total.set(UNASKED_BYTES * 2).unwrap();
+        let pool = Pool::default();
         std::thread::scope(|scope| {
             for _ in 0..4 {
                 scope.spawn(|| {
                     for _ in 0..20_000 {
-                        drop(budget.take(UNASKED_BYTES * 2));
+                        drop(pool.take(two_units(), two_units));
                     }
                 });
             }
         });
-        assert_eq!(budget.held.load(Ordering::SeqCst), 0);
+        assert_eq!(pool.held.load(Ordering::SeqCst), 0);
     }
 
     #[test]
     fn shares_come_back() {
-        let budget = Budget::new(1 << 20);
-        budget.total.set(UNASKED_BYTES * 2).unwrap();
-        let mut first = budget.take(UNASKED_BYTES * 2);
-        assert!(budget.try_take(1).is_none());
+        let pool = Pool::default();
+        let mut first = pool.take(two_units(), two_units);
+        assert!(pool.try_take(1, two_units).is_none());
         first.shrink_to(UNASKED_BYTES);
-        let second = budget.take(UNASKED_BYTES);
-        assert!(budget.try_take(1).is_none());
+        let second = pool.take(UNASKED_BYTES, two_units);
+        assert!(pool.try_take(1, two_units).is_none());
         drop(first);
         drop(second);
         // A body larger than the budget is refused by the limit; one that equals it passes when it is alone.
-        assert!(budget.try_take(UNASKED_BYTES * 3).is_some());
+        assert!(pool.try_take(UNASKED_BYTES * 3, two_units).is_some());
+    }
+
+    #[test]
+    fn large_bodies_leave_room_for_small_ones_and_for_heads() {
+        let budget = Budget::new(usize::MAX, 44);
+        budget.total.set(UNASKED_BYTES * 8 * SMALL_PART).unwrap();
+        let large = budget.take(budget.large_bytes());
+        assert!(budget.large.try_take(1, || budget.large_bytes()).is_none());
+        drop((budget.take(SMALL_BYTES), budget.take_head(1 << 20)));
+        assert!(!large.is_wanted());
     }
 }

@@ -1,13 +1,15 @@
 //! One connection: read a request, answer it, read the next. Written as if it blocked; where it waits, others run.
 
 use super::accept::Server;
-use super::budget::Share;
+use super::budget::{SMALL_BYTES, Share};
 use super::clock;
 use super::link::{Link, Ready};
 use super::outgoing::{self, Asked, Outgoing};
 use super::sleep::sleep;
 use super::slots::{Deadline, Seat};
+use super::stop::{self, Thread};
 use super::{RequestHead, Service};
+use crate::deadline::Arrival;
 use crate::error::Error;
 use crate::request::{Body, Request};
 use crate::spare;
@@ -76,6 +78,8 @@ pub(super) const LONGEST_STREAK: u32 = 256;
 pub(super) const PAUSE: Duration = Duration::from_micros(50);
 /// Free space that a read finds at least, in bytes.
 const READ_BYTES: usize = 2 * 1024;
+/// Size above which no body is, whatever the configuration says, in bytes: with its head it is one buffer.
+const MOST_BYTES: usize = isize::MAX as usize / 2;
 /// Free space for bodies whose size is not known, in bytes.
 const CHUNKED_READ_BYTES: usize = 16 * 1024;
 
@@ -90,6 +94,7 @@ impl<S: Service> Connection<S> {
 
     /// Serves requests until either side ends it.
     pub(super) fn run(mut self) {
+        stop::this_thread_is(Thread::Worker);
         while self.exchange().is_ok() {
             self.streak += 1;
             if self.streak >= LONGEST_STREAK {
@@ -126,26 +131,36 @@ impl<S: Service> Connection<S> {
 
     /// One request and its reply. `Err(())`: the connection is over.
     fn exchange(&mut self) -> Result<(), ()> {
-        let (start, end) = match self.read_head() {
+        let (start, end, large_head) = match self.read_head() {
             Ok(found) => found,
             Err(End::Close) => return Err(()),
             Err(End::Refuse(error)) => return self.refuse(&error, None),
         };
-        let head = match Head::parse(&self.input, start, end, &self.server.limits.head) {
-            Ok(head) => head,
-            Err(reject) => return self.refuse(&reject.into(), None),
-        };
-        let body = match self.read_body(&head, end) {
+        let arrival = clock::arrival();
+        let mut head = Head::default();
+        if let Err(reject) = head.read(&self.input, start, end, &self.server.limits.head) {
+            return self.refuse(&reject.into(), None);
+        }
+        let mut body = match self.read_body(&head, end) {
             Ok(body) => body,
             Err(End::Close) => return Err(()),
             Err(End::Refuse(error)) => return self.refuse(&error, Some(&head)),
         };
         let head_only = head.method.of(&self.input) == b"HEAD";
-        let reply = self.call(&head, end, body.len);
+        let reply = self.call(&head, end, body.len, arrival);
         self.start = body.next;
         if self.start == self.input.len() {
             self.input.clear();
             self.start = 0;
+        }
+        // What was large is let go before its share is: whoever has sent it may say nothing more for a long time.
+        if self.input.capacity() > spare::KEEP_BYTES {
+            self.input = self.input.split_off(self.start);
+            self.start = 0;
+        }
+        drop(large_head);
+        if let Some(share) = &mut body.share {
+            share.shrink_to(self.server.budget.plain(reply.body().map_or(0, <[u8]>::len)));
         }
         // Asked as late as possible: a signal may have come while the handler ran.
         let keep_alive = head.keep_alive && !self.server.slots.is_stopping();
@@ -164,14 +179,19 @@ impl<S: Service> Connection<S> {
         }
     }
 
-    /// Reads up to the end of a request's head: its place in `input`.
-    fn read_head(&mut self) -> Result<(usize, usize), End> {
+    /// Reads up to the end of a request's head: its place in `input`, and its share of the budget if it is not small.
+    fn read_head(&mut self) -> Result<(usize, usize, Option<Share<'static>>), End> {
         let mut scanner = Scanner::default();
         let mut deadline = None;
+        let mut share = None;
         loop {
             let unread = self.input.get(self.start..).unwrap_or_default();
             if let Scan::Complete { start, end } = scanner.advance(unread, &self.server.limits.head)? {
-                return Ok((self.start + start, self.start + end));
+                return Ok((self.start + start, self.start + end, share));
+            }
+            if share.is_none() && unread.len() > SMALL_BYTES {
+                // A buffer that grows is at most twice as large as what is in it.
+                share = Some(self.server.budget.take_head(2 * self.server.limits.head.head_bytes));
             }
             if self.start > 0 {
                 self.input.drain(..self.start);
@@ -222,10 +242,10 @@ impl<S: Service> Connection<S> {
         let admitted = self.server.service.admit(&view).map_err(End::Refuse)?.body_bytes;
         let budget = &self.server.budget;
         match head.framing {
-            Framing::Length(0) => Ok(Received { len: 0, next: head_end, _share: None }),
+            Framing::Length(0) => Ok(Received { len: 0, next: head_end, share: None }),
             Framing::Length(size) => {
                 let size = usize::try_from(size).unwrap_or(usize::MAX);
-                let limit = admitted.min(budget.body_limit(size));
+                let limit = admitted.min(budget.body_limit(size)).min(MOST_BYTES);
                 if size > limit {
                     return Err(too_large(limit));
                 }
@@ -235,10 +255,11 @@ impl<S: Service> Connection<S> {
                     self.input.reserve(end + Body::PADDING_BYTES - self.input.len());
                     self.invite(head)?;
                 }
+                let mut deadline = None;
                 while self.input.len() < end {
-                    self.read_more_of_body()?;
+                    self.read_more_of_body(&mut deadline, Some(&share))?;
                 }
-                Ok(Received { len: size, next: end, _share: Some(share) })
+                Ok(Received { len: size, next: end, share: Some(share) })
             }
             Framing::Chunked => self.read_chunked(head, head_end, admitted),
         }
@@ -253,6 +274,7 @@ impl<S: Service> Connection<S> {
         let mut invited = false;
         let mut limit = admitted;
         let mut share: Option<Share<'static>> = None;
+        let mut deadline = None;
         loop {
             match decoder.step(self.input.get(raw..).unwrap_or_default())? {
                 Step::Content { content } => {
@@ -264,14 +286,16 @@ impl<S: Service> Connection<S> {
                     raw += content.end;
                 }
                 Step::End { consumed } => {
-                    if let Some(share) = &mut share {
-                        share.shrink_to(len);
+                    match &mut share {
+                        Some(share) => share.shrink_to(len),
+                        None if len > 0 => share = Some(self.server.budget.take(len)),
+                        None => {}
                     }
-                    return Ok(Received { len, next: raw + consumed, _share: share });
+                    return Ok(Received { len, next: raw + consumed, share });
                 }
                 Step::Partial { .. } => {
                     self.input.truncate(head_end + len); // everything raw has been looked at
-                    if share.is_none() && len > CHUNKED_READ_BYTES {
+                    if share.is_none() && len > SMALL_BYTES {
                         limit = admitted.min(self.server.budget.body_limit(admitted));
                         share = Some(self.server.budget.take(limit));
                     }
@@ -280,7 +304,7 @@ impl<S: Service> Connection<S> {
                         invited = true;
                     }
                     self.reserve(CHUNKED_READ_BYTES);
-                    self.read_more_of_body()?;
+                    self.read_more_of_body(&mut deadline, share.as_ref())?;
                     raw = head_end + len;
                 }
             }
@@ -295,9 +319,17 @@ impl<S: Service> Connection<S> {
         Ok(())
     }
 
-    fn read_more_of_body(&mut self) -> Result<(), End> {
+    /// Each wait has its own time; where others wait for the memory that this body holds, all further waits have it together.
+    fn read_more_of_body(
+        &mut self,
+        deadline: &mut Option<Deadline>,
+        share: Option<&Share<'static>>,
+    ) -> Result<(), End> {
         let limit = self.server.limits.body_timeout;
-        match self.read_within(limit, &mut None, "the request body stopped arriving")? {
+        if !share.is_some_and(Share::is_wanted) {
+            *deadline = None;
+        }
+        match self.read_within(limit, deadline, "the request body stopped arriving")? {
             0 => Err(Reject::bad_request("the connection ended within a request body").into()),
             _ => Ok(()),
         }
@@ -327,7 +359,7 @@ impl<S: Service> Connection<S> {
         }
     }
 
-    fn call(&mut self, head: &Head, head_end: usize, len: usize) -> crate::reply::Reply {
+    fn call(&mut self, head: &Head, head_end: usize, len: usize, arrival: Arrival) -> crate::reply::Reply {
         let filled = self.input.len();
         let padded_end = head_end + len + Body::PADDING_BYTES;
         if filled < padded_end {
@@ -336,7 +368,7 @@ impl<S: Service> Connection<S> {
         // What follows the body may be the next request: the parser reads it and puts it back as it was.
         let (head_bytes, rest) = self.input.split_at_mut(head_end);
         let body = Body::new(&mut rest[..len + Body::PADDING_BYTES], len);
-        let request = Request::new(head, head_bytes, body).with_arrival(clock::arrival());
+        let request = Request::new(head, head_bytes, body).with_arrival(arrival);
         let reply = self.server.service.call(request);
         self.input.truncate(filled);
         reply
@@ -397,7 +429,7 @@ impl<S: Service> Connection<S> {
 struct Received {
     len: usize,
     next: usize,
-    _share: Option<Share<'static>>,
+    share: Option<Share<'static>>,
 }
 
 fn too_large(limit: usize) -> End {

@@ -130,6 +130,17 @@ impl Link {
         }
     }
 
+    /// From now on closing the socket resets the connection: the peer sees that what it has is not all.
+    pub(crate) fn reset_on_close(&self) {
+        let linger = libc::linger { l_onoff: 1, l_linger: 0 };
+        // JUSTIFICATION: std's linger is not stable.
+        // SAFETY: the pointer and the size are the value's own; an error leaves the close an ordinary one.
+        unsafe {
+            let (at, size) = ((&raw const linger).cast(), size_of::<libc::linger>() as libc::socklen_t);
+            libc::setsockopt(self.fd(), libc::SOL_SOCKET, libc::SO_LINGER, at, size);
+        }
+    }
+
     pub(crate) fn shutdown(&self, how: Shutdown) {
         shutdown(self.fd(), how);
     }
@@ -156,7 +167,7 @@ pub(super) fn has_input(fd: RawFd) -> bool {
 }
 
 /// Repeats a call that a signal cut short.
-pub(super) fn retry(mut call: impl FnMut() -> isize) -> io::Result<usize> {
+pub(crate) fn retry(mut call: impl FnMut() -> isize) -> io::Result<usize> {
     loop {
         match usize::try_from(call()) {
             Ok(size) => return Ok(size),

@@ -7,8 +7,8 @@ use super::panics;
 use super::slots::Seat;
 use crate::reply::{BodyWriter, Reply, ReplyBody, WriteBody};
 use crate::spare;
+use crate::wire::Version;
 use crate::wire::response::{self, ResponseFraming};
-use crate::wire::{Version, date};
 use std::io::{self, IoSlice};
 use std::net::Shutdown;
 use std::time::Duration;
@@ -38,7 +38,7 @@ pub(super) fn send(link: &mut Link, seat: &Seat, stall: Duration, asked: Asked, 
     };
     let keep_alive = asked.keep_alive && framing != ResponseFraming::UntilClose;
     let mut head = spare::take();
-    response::begin(&mut head, status, framing, asked.version, keep_alive, &today());
+    response::begin(&mut head, status, framing, asked.version, keep_alive, &clock::today());
     for (name, value) in reply.headers() {
         response::field(&mut head, name.as_bytes(), value.as_bytes());
     }
@@ -62,10 +62,6 @@ pub(super) fn send(link: &mut Link, seat: &Seat, stall: Duration, asked: Asked, 
     };
     spare::give_back(head);
     sent.map(|()| keep_alive)
-}
-
-fn today() -> [u8; 29] {
-    date::imf_fixdate(clock::unix_seconds())
 }
 
 /// A link that waits until everything is written.
@@ -112,15 +108,20 @@ impl Outgoing<'_> {
     fn stream(&mut self, framing: ResponseFraming, write: WriteBody) -> io::Result<()> {
         let mut chunks = Chunks { out: self, chunked: framing == ResponseFraming::Chunked };
         let written = panics::catch(|| write(&mut BodyWriter::new(&mut chunks)));
-        match written {
-            Ok(Ok(())) if framing == ResponseFraming::Chunked => {
-                self.write_all(&mut [IoSlice::new(response::LAST_CHUNK)])
+        let written = written.unwrap_or_else(|panicked| {
+            super::with_request_id(|id| {
+                crate::log::line(id, format_args!("a streaming reply panicked: {panicked}; its connection is cut"));
+            });
+            Err(io::ErrorKind::Other.into())
+        });
+        match (framing, &written) {
+            (ResponseFraming::Chunked, Ok(())) => self.write_all(&mut [IoSlice::new(response::LAST_CHUNK)]),
+            // Its end is the connection's, and an orderly one would make it whole.
+            (ResponseFraming::UntilClose, Err(_)) => {
+                self.link.reset_on_close();
+                written
             }
-            Ok(result) => result,
-            Err(panicked) => {
-                crate::log::announce(format_args!("a streaming reply panicked: {panicked}; its connection is cut"));
-                Err(io::ErrorKind::Other.into())
-            }
+            _ => written,
         }
     }
 }

@@ -295,11 +295,15 @@ impl Seat {
         self.slots.look_by(deadline.0);
     }
 
-    /// Takes the deadline back; true if it has passed.
+    /// Takes the deadline back; true if it has passed. The next one is a deadline of its own.
     pub(crate) fn disarm(&self) -> bool {
         let mut state = lock(&self.slot.state);
         state.deadline = None;
-        matches!(state.phase, Phase::Expired)
+        let passed = matches!(state.phase, Phase::Expired);
+        if passed {
+            state.phase = Phase::Busy;
+        }
+        passed
     }
 }
 

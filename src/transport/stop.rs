@@ -2,7 +2,7 @@
 //!
 //! As PID 1 of a scratch image a process ignores SIGTERM unless it has a handler.
 
-use std::cell::UnsafeCell;
+use std::cell::{Cell, UnsafeCell};
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicUsize, Ordering};
 use std::time::Duration;
 
@@ -75,22 +75,76 @@ pub(crate) fn end_on_stack_overflow(stack_bytes: usize) {
     }
 }
 
-/// Does what std does before `main`, as far as a server needs it: a peer or log reader that is gone is an error and no
-/// signal, and a stack overflow of the main thread has a stack for its last line.
-pub(crate) fn replace_std_start_up() {
-    /// The signal stack: the kernel's frame with all registers, and a line.
-    #[repr(align(16))]
-    struct SignalStack(UnsafeCell<[u8; 16 * 1024]>);
-    // JUSTIFICATION: the kernel writes to it.
-    // SAFETY: nothing else ever does, and only the main thread is told of it.
-    unsafe impl Sync for SignalStack {}
-    static STACK: SignalStack = SignalStack(UnsafeCell::new([0; 16 * 1024]));
+/// Size of a signal stack, in bytes: the kernel's frame with all registers, and a line.
+const SIGNAL_STACK_BYTES: usize = 16 * 1024;
 
-    install(libc::SIGPIPE, libc::SIG_IGN, 0);
-    let stack = libc::stack_t { ss_sp: STACK.0.get().cast(), ss_flags: 0, ss_size: size_of::<SignalStack>() };
+/// The main thread's.
+#[repr(align(16))]
+struct SignalStack(UnsafeCell<[u8; SIGNAL_STACK_BYTES]>);
+
+// JUSTIFICATION: the kernel writes to it.
+// SAFETY: nothing else ever does, and only the main thread is told of it.
+unsafe impl Sync for SignalStack {}
+
+/// # Safety
+/// From `stack` on are [`SIGNAL_STACK_BYTES`] that nobody else uses for as long as the thread lives.
+unsafe fn install_signal_stack(stack: *mut libc::c_void) {
+    let stack = libc::stack_t { ss_sp: stack, ss_flags: 0, ss_size: SIGNAL_STACK_BYTES };
     // JUSTIFICATION: std has no signal stacks of one's own.
-    // SAFETY: the stack is static and of the size said.
+    // SAFETY: the caller has promised the stack; the call itself reads one stack_t.
     unsafe { libc::sigaltstack(&raw const stack, std::ptr::null_mut()) };
+}
+
+/// Does what std does before `main`, as far as a server needs it: a peer or log reader that is gone is an error and no
+/// signal, and a stack overflow of the main thread has a stack for its last line. Other threads: [`this_thread_is`].
+pub(crate) fn replace_std_start_up() {
+    static STACK: SignalStack = SignalStack(UnsafeCell::new([0; SIGNAL_STACK_BYTES]));
+    install(libc::SIGPIPE, libc::SIG_IGN, 0);
+    // JUSTIFICATION: as for the function.
+    // SAFETY: the stack is static and nobody else's.
+    unsafe { install_signal_stack(STACK.0.get().cast()) };
+}
+
+/// Whose stack it is that overflows.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Thread {
+    /// The main one, or one that the program has made itself.
+    Main,
+    /// Runs coroutines, each on a stack of its own.
+    Worker,
+    /// Runs what `blocking` is given.
+    Blocking,
+}
+
+thread_local! {
+    // Read in a signal handler: a plain variable of the thread, without initialisation or destructor.
+    static THREAD: Cell<Thread> = const { Cell::new(Thread::Main) };
+}
+
+/// To be called on a thread before what may overflow a stack there: std gives its threads a signal stack only where it has set
+/// up the process, which [`replace_std_start_up`] stands in for, and without one the kernel ends the process without a word.
+#[inline(never)] // a coroutine may come back on another thread: the variable's address must not be kept across calls
+pub(super) fn this_thread_is(thread: Thread) {
+    if THREAD.replace(thread) != thread {
+        have_signal_stack();
+    }
+}
+
+#[cold]
+#[inline(never)] // its frame would be every connection's
+fn have_signal_stack() {
+    // JUSTIFICATION: std does not say whether it has made one.
+    // SAFETY: stack_t is plain data, which the call fills.
+    let missing = unsafe {
+        let mut now: libc::stack_t = std::mem::zeroed();
+        libc::sigaltstack(std::ptr::null(), &raw mut now) == 0 && now.ss_flags & libc::SS_DISABLE != 0
+    };
+    if missing {
+        let stack = vec![0u128; SIGNAL_STACK_BYTES / size_of::<u128>()];
+        // JUSTIFICATION: as for the function.
+        // SAFETY: it is never freed, as these threads never end.
+        unsafe { install_signal_stack(Box::leak(stack.into_boxed_slice()).as_mut_ptr().cast()) };
+    }
 }
 
 /// Says what happened in one line and returns: the handler is reset, the instruction faults again, and the process
@@ -103,11 +157,12 @@ extern "C" fn fault(_signal: libc::c_int, info: *mut libc::siginfo_t, context: *
     // A frame reaches the guard page within a page or so of the stack pointer.
     if address.abs_diff(stack) <= 64 * 1024 {
         line.text(b"firstbyte: a handler has overflowed its stack");
-        match STACK_KIB.load(Ordering::SeqCst) {
-            0 => line.text(b", the main thread's; recurse less or raise the limit on stacks\n"),
-            kib => {
+        match THREAD.get() {
+            Thread::Main => line.text(b", the main thread's; recurse less or raise the limit on stacks\n"),
+            Thread::Blocking => line.text(b" of 2 MiB, in `blocking`; recurse less\n"),
+            Thread::Worker => {
                 line.text(b" of ");
-                line.number(kib);
+                line.number(STACK_KIB.load(Ordering::SeqCst));
                 line.text(b" KiB; set Limits::stack_bytes higher, or recurse less\n");
             }
         }

@@ -36,7 +36,9 @@ impl Span {
 /// The versions that are served; all others are 505.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Version {
+    /// HTTP/1.0.
     Http10,
+    /// HTTP/1.1.
     Http11,
 }
 
@@ -52,26 +54,47 @@ pub enum Framing {
 /// One header field line, OWS around the value removed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct Field {
+    /// As it was sent; names are compared without case.
     pub name: Span,
+    /// Without the white space around it.
     pub value: Span,
 }
 
 /// A request head that may be acted on.
 #[derive(Clone, Debug)]
 pub struct Head {
+    /// As it was sent: methods are case-sensitive.
     pub method: Span,
     /// The path as it was sent, percent-encoding untouched; `*` for `OPTIONS *`, the authority for CONNECT.
     pub path: Span,
     /// What follows the first `?`, without it.
     pub query: Option<Span>,
+    /// Of the protocol.
     pub version: Version,
     /// In the order they were sent. 32 inline: the platform's requests carry 15 to 25.
     pub fields: SmallVec<[Field; 32]>,
+    /// How the end of the body is found.
     pub framing: Framing,
     /// Whether the connection may carry another request after this one (RFC 9112, section 9.3).
     pub keep_alive: bool,
     /// `Expect: 100-continue` on HTTP/1.1 with a body.
     pub expects_continue: bool,
+}
+
+impl Default for Head {
+    /// Of a request that says nothing: for [`Head::read`] to fill.
+    fn default() -> Head {
+        Head {
+            method: Span::default(),
+            path: Span::default(),
+            query: None,
+            version: Version::Http11,
+            fields: SmallVec::new(),
+            framing: Framing::Length(0),
+            keep_alive: false,
+            expects_continue: false,
+        }
+    }
 }
 
 impl Head {
@@ -80,6 +103,16 @@ impl Head {
     /// # Errors
     /// The status and reason that the peer is to be told; the connection must close after it.
     pub fn parse(bytes: &[u8], start: usize, end: usize, limits: &HeadLimits) -> Result<Head, Reject> {
+        let mut head = Head::default();
+        head.read(bytes, start, end, limits)?;
+        Ok(head)
+    }
+
+    /// As [`Head::parse`], where the head lies: it is half a KiB, which every move copies. After an error it means nothing.
+    ///
+    /// # Errors
+    /// As [`Head::parse`].
+    pub fn read(&mut self, bytes: &[u8], start: usize, end: usize, limits: &HeadLimits) -> Result<(), Reject> {
         let head = bytes.get(start..end).unwrap_or_default();
         if head.len() > u32::MAX as usize / 2 {
             return Err(Reject::new(
@@ -87,8 +120,26 @@ impl Head {
                 "the request head is larger than the limit",
             ));
         }
-        let mut table = [const { MaybeUninit::<httparse::Header<'_>>::uninit() }; HeadLimits::MAX_FIELDS];
         let allowed = limits.fields.min(HeadLimits::MAX_FIELDS);
+        match self.read_fields::<USUAL_FIELDS>(head, start, allowed.min(USUAL_FIELDS)) {
+            Err(reject) if reject.status == TOO_MANY.status && allowed > USUAL_FIELDS => {
+                self.read_many(head, start, allowed)
+            }
+            verdict => verdict,
+        }
+    }
+
+    /// A table for all that may be is 4 KiB of stack, which every connection would keep: it is for the few that need it.
+    #[cold]
+    #[inline(never)]
+    fn read_many(&mut self, head: &[u8], start: usize, allowed: usize) -> Result<(), Reject> {
+        self.read_fields::<{ HeadLimits::MAX_FIELDS }>(head, start, allowed)
+    }
+
+    /// The head that `head` is, which begins at `start` of the buffer, with at most `allowed` fields of a table of `N`.
+    #[inline(never)] // the table is on the stack of this call only
+    fn read_fields<const N: usize>(&mut self, head: &[u8], start: usize, allowed: usize) -> Result<(), Reject> {
+        let mut table = [const { MaybeUninit::<httparse::Header<'_>>::uninit() }; N];
         let mut parsed = httparse::Request::new(&mut []);
         match parsed.parse_with_uninit_headers(head, &mut table[..allowed]) {
             Ok(httparse::Status::Complete(size)) if size == head.len() => {}
@@ -102,29 +153,32 @@ impl Head {
         let version = if minor == 1 { Version::Http11 } else { Version::Http10 };
 
         let mut meaning = Meaning::default();
-        let mut fields = SmallVec::with_capacity(parsed.headers.len());
+        self.fields.clear();
+        self.fields.reserve(parsed.headers.len());
         for header in parsed.headers.iter() {
             meaning.read(header.name.as_bytes(), header.value)?;
-            fields.push(Field {
+            self.fields.push(Field {
                 name: Span::locate(header.name.as_bytes(), head).offset(start),
                 value: Span::locate(header.value, head).offset(start),
             });
         }
         let target = Target::parse(method, target.as_bytes())?;
         meaning.check_host(version)?;
-        let framing = meaning.framing(version)?;
-        Ok(Head {
-            method: Span::locate(method.as_bytes(), head).offset(start),
-            path: Span::locate(target.path, head).offset(start),
-            query: target.query.map(|query| Span::locate(query, head).offset(start)),
-            version,
-            fields,
-            framing,
-            keep_alive: !meaning.close && (version == Version::Http11 || meaning.keep_alive),
-            expects_continue: meaning.expects_continue && version == Version::Http11 && framing != Framing::Length(0),
-        })
+        self.framing = meaning.framing(version)?;
+        self.method = Span::locate(method.as_bytes(), head).offset(start);
+        self.path = Span::locate(target.path, head).offset(start);
+        self.query = target.query.map(|query| Span::locate(query, head).offset(start));
+        self.version = version;
+        self.keep_alive = !meaning.close && (version == Version::Http11 || meaning.keep_alive);
+        self.expects_continue =
+            meaning.expects_continue && version == Version::Http11 && self.framing != Framing::Length(0);
+        Ok(())
     }
 }
+
+/// Fields that a usual request has at most: as many as stand inline in a [`Head`].
+const USUAL_FIELDS: usize = 32;
+const TOO_MANY: Reject = Reject::new(Status::REQUEST_HEADER_FIELDS_TOO_LARGE, "more header fields than the limit");
 
 fn reject_of(error: httparse::Error, head: &[u8]) -> Reject {
     use httparse::Error;
@@ -133,9 +187,7 @@ fn reject_of(error: httparse::Error, head: &[u8]) -> Reject {
         Error::HeaderValue => Reject::bad_request("a header field value has an invalid byte"),
         Error::NewLine => Reject::bad_request("a line does not end in CRLF"),
         Error::Token => Reject::bad_request("the request line has an invalid byte"),
-        Error::TooManyHeaders => {
-            Reject::new(Status::REQUEST_HEADER_FIELDS_TOO_LARGE, "more header fields than the limit")
-        }
+        Error::TooManyHeaders => TOO_MANY,
         Error::Version if names_a_version(head) => {
             Reject::new(Status::HTTP_VERSION_NOT_SUPPORTED, "only HTTP/1.1 and HTTP/1.0 are served")
         }

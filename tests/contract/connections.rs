@@ -86,8 +86,7 @@ fn an_idle_server_does_not_wake_up() {
         assert_eq!(peer.ask(get("/")).status, 200);
         assert_eq!(peer.ask(get("/sleep?ms=1")).status, 200);
     }
-    std::thread::sleep(Duration::from_millis(200)); // what the last reply still sets in motion
-    let before = process::voluntary_switches(server.id());
+    let before = process::voluntary_switches_at_rest(server.id());
     std::thread::sleep(Duration::from_secs(2));
     assert_eq!(process::voluntary_switches(server.id()) - before, 0, "wake-ups in two idle seconds");
     for peer in &mut peers {

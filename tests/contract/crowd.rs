@@ -52,17 +52,12 @@ fn where_descriptors_are_the_cap_the_longest_idle_connection_makes_room() {
     for index in [1, 0, 2] {
         assert_eq!(peers[index].ask(get("/")).status, 200);
     }
-    // The limit is on numbers: one lower, and the place of the one that leaves might be out of bounds.
-    limit_descriptors(&server, process::highest_descriptor(server.id()) + 1);
-    // Numbers below the limit may be free: newcomers take those first.
-    for _ in 0..10 {
-        let mut newcomer = Peer::to(server.address);
-        assert_eq!(newcomer.ask(get("/")).status, 200);
-        peers.push(newcomer);
-        if peers.iter_mut().any(|peer| peer.is_closed()) {
-            break;
-        }
-    }
+    // The limit is on numbers, and the lowest free one is taken first: those of the peers are below it, and there is none left.
+    limit_descriptors(&server, process::lowest_free_descriptor(server.id()));
+    let mut newcomer = Peer::to(server.address);
+    assert_eq!(newcomer.ask(get("/")).status, 200);
+    peers[1].assert_closed();
+    peers.push(newcomer);
     let closed: Vec<usize> = (0..peers.len()).filter(|index| peers[*index].is_closed()).collect();
     assert_eq!(closed, [1], "the one that has been idle longest, and nobody else");
 }
@@ -90,7 +85,7 @@ fn at_the_cap_active_connections_stay_and_newcomers_wait() {
     let server = crate::server_with(&["connections=4"]).at_rest();
     let mut sleepers: Vec<Peer> = (0..4).map(|_| Peer::to(server.address)).collect();
     for peer in &mut sleepers {
-        peer.send(get("/sleep?ms=1500"));
+        peer.send(get("/sleep?ms=2500"));
     }
     let mut begun = Peer::to(server.address);
     begun.send(get("/waits"));

@@ -94,6 +94,8 @@ fn a_method_that_a_path_does_not_have_is_405_and_says_which_it_has() {
 fn a_handlers_error_has_the_status_that_the_function_chose() {
     let server = crate::server_with(&[]);
     ask(server.address, invoke("{")).assert_is_error(400);
+    ask(server.address, get("/fails")).assert_is_error(502);
+    ask(crate::bare().address, get("/fails")).assert_is_error(500);
     let echo = Server::echo();
     ask(echo.address, get("/reply")).assert_is_error(400);
     ask(echo.address, get("/reply?bytes=x")).assert_is_error(400);

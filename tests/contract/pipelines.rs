@@ -66,7 +66,7 @@ fn parsing_an_event_in_place_leaves_the_next_request_alone() {
 fn a_finished_reply_does_not_wait_for_the_next_request() {
     let server = Server::echo();
     let mut peer = Peer::to(server.address);
-    peer.send([get("/"), get("/sleep?ms=500"), get("/last")].concat());
+    peer.send([get("/"), get("/sleep?ms=1500"), get("/last")].concat());
     assert_eq!(peer.reply().status, 200);
     peer.assert_silent(Duration::from_millis(100));
     assert_eq!(peer.reply().status, 200);

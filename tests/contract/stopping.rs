@@ -37,7 +37,7 @@ fn a_signal_before_the_first_connection_ends_the_server() {
 fn what_is_in_flight_finishes() {
     let mut server = Server::echo();
     let mut sleeper = Peer::to(server.address);
-    sleeper.send(get("/sleep?ms=700"));
+    sleeper.send(get("/sleep?ms=1500"));
     let mut uploader = Peer::to(server.address);
     uploader.send("POST /up HTTP/1.1\r\nHost: h\r\nContent-Length: 4\r\n\r\nbo");
     assert_eq!(Peer::to(server.address).ask(get("/")).status, 200); // both are in flight by now
@@ -68,7 +68,7 @@ fn what_does_not_finish_is_given_up_after_the_drain_time() {
 fn a_second_signal_changes_nothing() {
     let mut server = Server::echo();
     let mut sleeper = Peer::to(server.address);
-    sleeper.send(get("/sleep?ms=500"));
+    sleeper.send(get("/sleep?ms=1500"));
     assert_eq!(Peer::to(server.address).ask(get("/")).status, 200);
     server.signal(Signal::TERM);
     server.signal(Signal::INT);
@@ -92,7 +92,7 @@ fn sigterm_ends_the_server_as_pid_1() {
     command.args(namespace).arg("--kill-child").arg("--").arg(program::echo());
     let mut server = Server::start(command);
     let mut sleeper = Peer::to(server.address);
-    sleeper.send(get("/sleep?ms=300"));
+    sleeper.send(get("/sleep?ms=1500"));
     assert_eq!(Peer::to(server.address).ask(get("/")).status, 200);
     let init = process::children(server.id());
     assert_eq!(init.len(), 1, "unshare has one child: the server");

@@ -46,14 +46,14 @@ fn a_stalled_body_is_408() {
 
 #[test]
 fn a_body_that_keeps_arriving_may_take_longer_than_the_limit() {
-    let server = crate::server_with(&["body_timeout=400", "head_timeout=400"]);
+    let server = crate::server_with(&["body_timeout=1500", "head_timeout=1500"]);
     let mut peer = Peer::to(server.address);
-    peer.send("POST /slow HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\n");
-    for _ in 0..10 {
+    peer.send("POST /slow HTTP/1.1\r\nHost: h\r\nContent-Length: 20\r\n\r\n");
+    for _ in 0..20 {
         std::thread::sleep(Duration::from_millis(100));
         peer.send("b");
     }
-    assert_eq!(peer.reply().text(), "POST /slow 10");
+    assert_eq!(peer.reply().text(), "POST /slow 20");
 }
 
 #[test]
@@ -77,6 +77,7 @@ fn a_peer_that_stops_reading_is_cut_off_and_its_memory_freed() {
     outside::eventually("the connection is gone", || process::descriptors(server.id()) == before);
     let cut = peer.try_reply("GET");
     assert!(cut.is_err(), "a reply that was cut off does not look whole");
+    let server = crate::server_with(&["write_timeout=10000"]);
     let mut slow = Peer::to(server.address);
     slow.send(get("/reply?bytes=60000000"));
     assert_eq!(slow.reply().body.len(), 60_000_000, "a peer that reads is not cut off");
@@ -95,6 +96,9 @@ fn a_streamed_reply_is_whole_or_visibly_not() {
     assert_eq!((reply.header("transfer-encoding"), reply.body.len()), (None, 15));
     peer.send(get("/stream-fails"));
     assert!(peer.try_reply("GET").is_err(), "half a body does not look whole");
+    let mut old = Peer::to(server.address);
+    old.send("GET /stream-fails HTTP/1.0\r\n\r\n");
+    assert!(old.try_reply("GET").is_err(), "nor does one that ends with its connection");
 }
 
 #[test]
@@ -105,5 +109,18 @@ fn a_408_is_complete_even_behind_a_connection_that_had_timed_waits_before() {
     std::thread::sleep(Duration::from_millis(50));
     assert_eq!(peer.ask("b").status, 200);
     peer.send("GET / HT");
+    peer.reply().assert_is_error(408);
+}
+
+/// A deadline that had passed once counted as passed for ever: whatever waited next on the connection was cut at once.
+#[test]
+fn a_408_reaches_a_peer_that_is_still_sending() {
+    let server = crate::server_with(&["body_timeout=300"]);
+    let mut peer = Peer::to(server.address);
+    peer.send("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 2000000\r\n\r\nb");
+    peer.wait_for_a_byte();
+    for _ in 0..100 {
+        peer.try_send([b'b'; 10_000]);
+    }
     peer.reply().assert_is_error(408);
 }

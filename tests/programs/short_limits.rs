@@ -2,7 +2,7 @@
 //! milliseconds, sizes in bytes; a name that is not known ends the program with status 2. It is not the echo example:
 //! that one serves with the defaults of docs/CONTRACTS.md.
 
-use firstbyte::{App, Limits, Reply, Request, Result, Status};
+use firstbyte::{App, Error, Limits, Reply, Request, Result, Status};
 use std::io::{self, Write};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -22,6 +22,7 @@ fn main() -> ExitCode {
         .route("GET", "/stream", stream)
         .route("GET", "/stream-fails", stream_fails)
         .route("GET", "/empty", |_| Reply::empty())
+        .route("GET", "/fails", |_| -> Result<Reply> { Err(Error::new("on purpose")) })
         .route("GET", "/overflow", |_| format!("{}", recurse(u64::MAX)))
         .route("GET", "/reply", |request: Request<'_>| {
             Reply::bytes("text/plain", vec![b'x'; number(&request, "bytes")])

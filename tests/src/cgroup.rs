@@ -30,10 +30,10 @@ impl MemoryGroup {
         Ok(group)
     }
 
-    /// `program`, started within the group.
+    /// `program`, started within the group with the arguments that the command is given.
     pub fn command(&self, program: &Path) -> Command {
         let mut command = Command::new("sh");
-        command.args(["-c", "echo $$ > \"$0\" && exec \"$1\""]).arg(self.0.join("cgroup.procs")).arg(program);
+        command.args(["-c", "echo $$ > \"$0\" && exec \"$@\""]).arg(self.0.join("cgroup.procs")).arg(program);
         command
     }
 }

@@ -19,12 +19,13 @@ pub fn descriptors(pid: u32) -> usize {
     fs::read_dir(format!("/proc/{pid}/fd")).expect("the process lives").count()
 }
 
-/// The highest number that an open descriptor has: what a limit on descriptors is about.
-pub fn highest_descriptor(pid: u32) -> u64 {
+/// The number that the next descriptor gets: what a limit on descriptors is about.
+pub fn lowest_free_descriptor(pid: u32) -> u64 {
     let open = fs::read_dir(format!("/proc/{pid}/fd")).expect("the process lives");
     let number =
         |entry: std::io::Result<fs::DirEntry>| entry.expect("proc lists them").file_name().to_str()?.parse().ok();
-    open.filter_map(number).max().expect("a server has a listener")
+    let taken: Vec<u64> = open.filter_map(number).collect();
+    (0..).find(|number| !taken.contains(number)).expect("there are more numbers than descriptors")
 }
 
 /// Threads.
@@ -41,6 +42,21 @@ pub fn voluntary_switches(pid: u32) -> u64 {
             status_field(status.to_str().expect("a number"), "voluntary_ctxt_switches").unwrap_or(0)
         })
         .sum()
+}
+
+/// The same once what a last request has set in motion is over: twice the same, half a second apart. A server that wakes up by
+/// itself now and then passes sooner or later, and is found out afterwards.
+pub fn voluntary_switches_at_rest(pid: u32) -> u64 {
+    let mut before = voluntary_switches(pid);
+    for _ in 0..20 {
+        std::thread::sleep(std::time::Duration::from_millis(500));
+        let now = voluntary_switches(pid);
+        if now == before {
+            return now;
+        }
+        before = now;
+    }
+    panic!("process {pid} never came to rest");
 }
 
 /// The processes that `pid` has started and that live.

@@ -83,7 +83,13 @@ pub fn read(stream: &mut impl Read, unread: &mut Vec<u8>, method: &str) -> Resul
         reply.body = unread[head_end..end].to_vec();
         end
     } else {
-        while more(stream, unread).is_ok() {}
+        loop {
+            match more(stream, unread) {
+                Ok(()) => {}
+                Err(NoReply::Failed(kind)) => return Err(NoReply::Failed(kind)), // a reset is not an end
+                Err(_) => break,
+            }
+        }
         reply.body = unread[head_end..].to_vec();
         unread.len()
     };

@@ -20,7 +20,7 @@ pub struct Server {
 }
 
 /// What a server prints when it listens and was told where.
-const READY: &str = "firstbyte: listening on ";
+const READY: &str = "listening on ";
 
 impl Server {
     /// The echo example.
@@ -38,7 +38,8 @@ impl Server {
         loop {
             match arrived.recv_timeout(PATIENCE) {
                 Ok(line) => {
-                    if let Some(address) = line.strip_prefix(READY) {
+                    if let Some((_, address)) = line.split_once(READY) {
+                        let address = address.split('"').next().unwrap_or_default(); // a JSON line goes on behind it
                         server.address = address.parse().expect("the readiness line names an address");
                         return server;
                     }

@@ -1,0 +1,69 @@
+//! A function as the template makes one: `firstbyte::main!` in place of std's start-up. What it does shows who takes std's part:
+//! stacks that overflow on each kind of thread, records with the request's id, work that blocks. It is not the echo example, which
+//! is `fn main`.
+
+#![no_main]
+
+use firstbyte::{App, Error, Event, Request, Result, blocking};
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+firstbyte::main!(
+    App::new()
+        .event(depth)
+        .route("GET", "/overflow", |_| format!("{}", recurse(u64::MAX)))
+        .route("GET", "/blocking-overflow", |_| format!("{}", blocking(|| recurse(u64::MAX))))
+        .route("GET", "/blocking", sleeps)
+        .route("GET", "/blocking-panic", |_| blocking(|| -> &'static str { panic!("in a blocking thread") }))
+        .route("GET", "/log", logs)
+        .route("GET", "/fails", |_| -> Result<&'static str> { Err(Error::new("on purpose")) })
+        .web(|_| "bare")
+);
+
+/// The deepest frames that a type of a function's own is likely to have: an enum, a map, a list, a boxed struct with an array.
+#[derive(Deserialize)]
+#[allow(dead_code)] // read by serde only
+enum Deep {
+    Number(f64),
+    Struct(Box<Node>),
+    Map(BTreeMap<String, Deep>),
+    List(Vec<Deep>),
+}
+
+#[derive(Deserialize)]
+#[allow(dead_code)] // read by serde only
+struct Node {
+    node: Option<Box<Node>>,
+    deep: Option<Deep>,
+    name: Option<String>,
+    parts: Option<[u64; 16]>,
+}
+
+fn depth(event: Event<'_>) -> Result<&'static str> {
+    event.json::<Node>()?;
+    Ok("deep")
+}
+
+/// Holds its thread for as long as it is told.
+fn sleeps(request: Request<'_>) -> String {
+    let pause = Duration::from_millis(request.query_param("ms").and_then(|text| text.parse().ok()).unwrap_or(0));
+    blocking(|| std::thread::sleep(pause));
+    "slept".to_owned()
+}
+
+/// One record of the handler, one of the thread that it has something done on.
+fn logs(request: Request<'_>) -> &'static str {
+    let what = request.query_param("what").unwrap_or_default().into_owned();
+    log::info!("handler {what}");
+    log::debug!("details of {what}");
+    blocking(|| log::warn!("thread {what}"));
+    "logged"
+}
+
+/// Never ends by itself; the frames are too different to be folded into a loop.
+#[inline(never)]
+fn recurse(depth: u64) -> u64 {
+    let frame = std::hint::black_box([depth; 64]);
+    if depth == 0 { frame[0] } else { recurse(depth - 1).wrapping_add(frame[(depth % 64) as usize]) }
+}
