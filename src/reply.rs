@@ -75,7 +75,7 @@ impl Reply {
     /// # Errors
     /// If the type's own `Serialize` fails.
     pub fn json<T: Serialize + ?Sized>(value: &T) -> Result<Reply> {
-        let mut out = spare::take();
+        let mut out = spare::take_to_write();
         json::write(value, &mut out)?;
         Ok(Reply::of("application/json", ReplyBody::Bytes(out)))
     }

@@ -24,6 +24,8 @@ mod handlers;
 mod logs;
 #[path = "contract/pipelines.rs"]
 mod pipelines;
+#[path = "contract/profile.rs"]
+mod profile;
 #[path = "contract/starting.rs"]
 mod starting;
 #[path = "contract/stopping.rs"]

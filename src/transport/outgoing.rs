@@ -37,7 +37,7 @@ pub(super) fn send(link: &mut Link, seat: &Seat, stall: Duration, asked: Asked, 
         (None, Version::Http10) => ResponseFraming::UntilClose,
     };
     let keep_alive = asked.keep_alive && framing != ResponseFraming::UntilClose;
-    let mut head = spare::take();
+    let mut head = spare::take_to_write();
     response::begin(&mut head, status, framing, asked.version, keep_alive, &clock::today());
     for (name, value) in reply.headers() {
         response::field(&mut head, name.as_bytes(), value.as_bytes());

@@ -7,7 +7,9 @@ use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicUsize, Ordering}
 use std::time::Duration;
 
 static STOPPED: AtomicBool = AtomicBool::new(false);
-static LISTENER: AtomicI32 = AtomicI32::new(-1);
+/// The listening socket's number and one more, 0 for none: a variable that begins at 0 is not in the file, and this one is
+/// written before the first reply.
+static LISTENER: AtomicI32 = AtomicI32::new(0);
 /// What is in flight has this long, whole seconds, even where nobody is left to look at a clock.
 static DRAIN_SECONDS: AtomicU32 = AtomicU32::new(0);
 static STACK_KIB: AtomicUsize = AtomicUsize::new(0);
@@ -20,7 +22,7 @@ pub(crate) fn stopped() -> bool {
 /// From now on SIGTERM and SIGINT shut the listening socket down, which wakes whoever accepts on it, and the process
 /// ends at the latest when `drain` has passed: a first request may hold the main thread, which would drain.
 pub(crate) fn on_signal(listener: libc::c_int, drain: Duration) {
-    LISTENER.store(listener, Ordering::SeqCst);
+    LISTENER.store(listener + 1, Ordering::SeqCst);
     let seconds = drain.as_secs() + u64::from(drain.subsec_nanos() > 0);
     DRAIN_SECONDS.store(u32::try_from(seconds.max(1)).unwrap_or(u32::MAX), Ordering::SeqCst);
     for signal in [libc::SIGTERM, libc::SIGINT] {
@@ -37,12 +39,12 @@ pub(crate) fn drained() {
 
 /// The listening socket is about to be closed: its number must not be shut down any more.
 pub(crate) fn forget_listener() {
-    LISTENER.store(-1, Ordering::SeqCst);
+    LISTENER.store(0, Ordering::SeqCst);
 }
 
 extern "C" fn stop(_signal: libc::c_int) {
     let first = !STOPPED.swap(true, Ordering::SeqCst);
-    let listener = LISTENER.load(Ordering::SeqCst);
+    let listener = LISTENER.load(Ordering::SeqCst) - 1;
     // JUSTIFICATION: a handler may call async-signal-safe functions only; these are (signal-safety(7)).
     // SAFETY: they take no memory.
     unsafe {

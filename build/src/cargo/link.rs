@@ -50,6 +50,7 @@ pub fn link(arguments: impl Iterator<Item = OsString>) -> Result<ExitStatus, Lin
             without_symboliser(argument)?;
         }
     }
+    initialise_before_text(&mut arguments);
     let mut command = Command::new(LINKER);
     command.args(&arguments);
     if let (Some(list), Some(output)) = (ours.first().and_then(|it| it.to_str()), output(&arguments)) {
@@ -86,6 +87,18 @@ fn without_symboliser(argument: &mut OsString) -> Result<(), LinkError> {
         fs::write(&argument, bytes).map_err(|source| LinkError::File { path: argument.clone().into(), source })?;
     }
     Ok(())
+}
+
+/// musl's `_init`, three bytes that every start calls, lies where the first object has it: behind all code if crt1.o comes first, in
+/// a page that nothing else of a start is in.
+fn initialise_before_text(arguments: &mut [OsString]) {
+    let named =
+        |name: &str| arguments.iter().position(|argument| Path::new(argument).file_name() == Some(OsStr::new(name)));
+    if let (Some(start), Some(init)) = (named("crt1.o").or_else(|| named("rcrt1.o")), named("crti.o"))
+        && start < init
+    {
+        arguments[start..=init].rotate_right(1);
+    }
 }
 
 fn output(arguments: &[OsString]) -> Option<&Path> {
@@ -143,6 +156,14 @@ mod tests {
         let inputs: Vec<_> = arguments.iter().filter(|it| is_input(Path::new(it))).collect();
         assert_eq!(inputs, ["a.rcgu.o", "libx.rlib"]);
         assert_eq!(output(&arguments[..4]), None);
+    }
+
+    #[test]
+    fn init_comes_before_the_code_and_the_rest_stays() {
+        let mut arguments =
+            ["-o", "f", "/s/crt1.o", "/s/crti.o", "/s/crtbegin.o", "a.o", "/s/crtn.o"].map(OsString::from);
+        initialise_before_text(&mut arguments);
+        assert_eq!(arguments, ["-o", "f", "/s/crti.o", "/s/crt1.o", "/s/crtbegin.o", "a.o", "/s/crtn.o"]);
     }
 
     #[test]

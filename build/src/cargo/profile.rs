@@ -108,12 +108,14 @@ pub(super) fn cross(architecture: Architecture, command: &mut Command, flags: &m
         "-Clink-arg=-znoseparate-code",
         "-Clink-arg=--no-rosegment",
         "-Clink-arg=--build-id=none",
+        "-Clink-arg=--icf=all",
     ];
     flags.extend(layout.map(str::to_owned));
 }
 
 /// mimalloc's compile-time defaults, as .cargo/config.toml has them for amd64.
-const MIMALLOC: &str = "-DMI_DEFAULT_ALLOW_THP=0 -DMI_DEFAULT_ARENA_RESERVE=65536L -DMI_PRIM_HAS_PROCESS_ATTACH";
+const MIMALLOC: &str = "-DMI_DEFAULT_ALLOW_THP=0 -DMI_DEFAULT_ARENA_RESERVE=65536L -DMI_PRIM_HAS_PROCESS_ATTACH \
+                        -fno-asynchronous-unwind-tables -fno-unwind-tables";
 
 /// The C compiler of Debian's package gcc-aarch64-linux-gnu.
 const ARM64_CC: &str = "aarch64-linux-gnu-gcc";
