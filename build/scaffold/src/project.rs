@@ -101,7 +101,7 @@ impl Source {
     pub fn tools(&self) -> String {
         match self {
             Source::Path(folder) => format!("just --justfile {} tools", folder.join("justfile").display()),
-            Source::Git(url) => format!("cargo install --git {url} --profile host {TOOLS}"),
+            Source::Git(url) => format!("cargo install --locked --git {url} --profile host {TOOLS}"),
         }
     }
 
