@@ -2,6 +2,7 @@
 
 # Arguments reach a program as they were typed, with their quotes: `{{ ARGS }}` would hand them to the shell once more.
 set positional-arguments
+set quiet
 
 host := "build/host"
 
