@@ -113,6 +113,11 @@ fn leaves_no_placeholder_and_tells_the_kinds_apart() {
         assert_eq!(readme.contains("events/"), !kind.web, "a Web function has no events: {readme}");
         assert_eq!(readme.contains("just invoke --web GET '/hello/Ann?a=1&b=2'"), kind.web, "{readme}");
         assert!(readme.contains("cargo install --locked --git https://example.org/f"), "{readme}");
+        // Where there is no cargo-generate, at least its script is held to say the same.
+        let script = fs::read_to_string(root().join("template/kind.rhai")).unwrap().replace("\\n", "\n");
+        let invoked: Vec<_> = readme.lines().filter(|line| line.starts_with("just invoke ")).collect();
+        assert_eq!(invoked.len(), 2, "{readme}");
+        assert!(script.contains(&invoked.join("\n")), "{invoked:?} is not in kind.rhai");
     }
 }
 
