@@ -1,5 +1,9 @@
 # The front door. `just` alone lists what can be done; docs/CONTRACTS.md says what each recipe promises.
 
+# Arguments reach a program as they were typed, with their quotes: `{{ ARGS }}` would hand them to the shell once more.
+set positional-arguments
+set quiet
+
 host := "build/host"
 
 [private]
@@ -9,35 +13,42 @@ default:
 # Make the image of a function: a workspace package or an example; flags as in docs/CONTRACTS.md, section 4
 [group('build')]
 image *ARGS:
-    {{ host }} microimage image {{ ARGS }}
+    {{ host }} microimage image "$@"
+    @case " $* " in *' -h '* | *' --help '* | *' --stage-only '*) ;; *) for word; do printf '%s\0' "$word"; done > target/image/asked ;; esac
+
+# The image as `just image` was last asked for it; the template's when nobody has asked
+[private]
+made:
+    @[ ! -s target/image/asked ] || echo "as last asked for: just image $(tr '\0' ' ' < target/image/asked)"
+    @cat target/image/asked 2> /dev/null | xargs -0 {{ host }} microimage image
 
 # Make the same image with Docker Engine, from the same recipe and the ELF that `just image` staged
 [group('build')]
 image-docker FUNCTION='function-template' TAG='firstbyte:docker':
-    {{ host }} microimage image --stage-only {{ FUNCTION }}
-    DOCKER_BUILDKIT=0 docker build --quiet -f scratch.Dockerfile -t {{ TAG }} .
+    {{ host }} microimage image --stage-only "$1"
+    DOCKER_BUILDKIT=0 docker build --quiet -f scratch.Dockerfile -t "$2" .
 
-# Measure where the cold start of the image goes: pull, unpack, create, start. `baselines`: the echo beside images that people know
+# Measure where the cold start of the image goes: pull, unpack, create, start. `--image` measures another, `baselines` the echo beside images that people know
 [group('measure')]
 bench-coldstart *FLAGS:
-    {{ host }} microimage image {{ if FLAGS =~ '^baselines' { 'echo' } else { '' } }}
-    {{ host }} coldstart {{ FLAGS }}
+    @{{ if FLAGS =~ '^baselines' { host + ' microimage image echo' } else if FLAGS =~ '--image' { ':' } else { quote(just_executable()) + ' made' } }}
+    {{ host }} coldstart "$@"
 
 # Another bench: `just bench start` (exec to first byte) or `just bench throughput`; flags follow
 [group('measure')]
 bench NAME='start' *FLAGS:
-    {{ host }} {{ NAME }} {{ FLAGS }}
+    {{ host }} "$@"
 
 # Keep a run with its machine under benches/record, to compare with later (`--baseline FILE`)
 [group('measure')]
 record FILE='target/coldstart/results.json' *FLAGS:
-    {{ host }} coldstart record {{ FILE }} {{ FLAGS }}
+    {{ host }} coldstart record "$@"
 
 # Make a new function, a project of its own at PATH: --event, --web, --apigw, --timer, --cos or --ckafka
 [group('work')]
 [no-cd]
 new PATH *FLAGS:
-    '{{ justfile_directory() }}'/build/host firstbyte new --firstbyte '{{ justfile_directory() }}' '{{ PATH }}' {{ FLAGS }}
+    '{{ justfile_directory() }}'/build/host firstbyte new --firstbyte '{{ justfile_directory() }}' "$@"
 
 # Install what a new function's own justfile calls: microimage, coldstart and firstbyte, where `cargo install` puts programs
 [group('work')]
@@ -45,35 +56,35 @@ tools:
     cargo build --quiet --locked --profile host --workspace --bin microimage --bin coldstart --bin firstbyte
     install -D -t "${CARGO_INSTALL_ROOT:-${CARGO_HOME:-$HOME/.cargo}}/bin" "${CARGO_TARGET_DIR:-target}"/host/microimage "${CARGO_TARGET_DIR:-target}"/host/coldstart "${CARGO_TARGET_DIR:-target}"/host/firstbyte
 
-# Run a function on this machine: 127.0.0.1:9000
+# Run a function by itself, without the platform: 127.0.0.1:9000 (a new project's `just run` is behind the platform, on 9001)
 [group('work')]
 run FUNCTION='function-template':
-    FIRSTBYTE_ADDR=${FIRSTBYTE_ADDR:-127.0.0.1:9000} cargo run --package {{ FUNCTION }}
+    FIRSTBYTE_ADDR=${FIRSTBYTE_ADDR:-127.0.0.1:9000} cargo run --package "$1"
 
 # Invoke a function as the platform would: a sample (`just invoke --list`), a file, `-` for stdin, or `--web GET /path`
 [group('work')]
 invoke *ARGS:
-    {{ host }} firstbyte invoke {{ ARGS }}
+    {{ host }} firstbyte invoke "$@"
 
 # Check the image against the platform's documented rules
 [group('ship')]
-check *FLAGS: image
-    {{ host }} microimage check {{ FLAGS }} target/image/oci
+check *FLAGS: made
+    {{ host }} microimage check "$@"
 
 # Deploy what template/function.toml says, with tccli; `--dry-run` prints what would be called
 [group('ship')]
 deploy *FLAGS:
-    {{ host }} firstbyte deploy --project template {{ FLAGS }}
+    {{ host }} firstbyte deploy --project template "$@"
 
-# Push the image that `just image` made to a registry
+# Push the image that `just image` made to a registry, and print the reference to deploy
 [group('ship')]
 push REFERENCE *FLAGS:
-    {{ host }} microimage push {{ FLAGS }} {{ REFERENCE }}
+    {{ host }} microimage push "$@"
 
-# Every test of every room
+# Run all tests
 [group('work')]
 test *FLAGS:
-    cargo test --workspace --profile host {{ FLAGS }}
+    cargo test --workspace --profile host "$@"
 
 # What continuous integration runs
 [group('work')]

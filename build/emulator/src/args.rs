@@ -181,6 +181,9 @@ pub struct DeployArguments {
     /// Print what would be called, and call nothing
     #[arg(long)]
     pub dry_run: bool,
+    /// Print where function.toml says that the image is, which is where `just push` puts it, and call nothing
+    #[arg(long, conflicts_with_all = ["dry_run", "endpoint"])]
+    pub image_name: bool,
     /// The function's folder, with function.toml and Cargo.toml; image and bench are taken from ./target
     #[arg(long, value_name = "DIR", default_value = ".")]
     pub project: PathBuf,

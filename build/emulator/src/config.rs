@@ -2,6 +2,7 @@
 //! Platform pages "WebServer image function" (2023-07-10), "Quotas", and the API's CreateFunction.
 
 use crate::invoke::Invocation;
+use scaffold::deploy::function::KEPT_PREFIXES;
 use std::time::Duration;
 
 /// How the platform calls the function.
@@ -13,8 +14,18 @@ pub enum Mode {
     Web,
 }
 
+impl Mode {
+    /// As function.toml writes it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Mode::Event => "event",
+            Mode::Web => "web",
+        }
+    }
+}
+
 /// A function's configuration.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
     /// Event or Web.
     pub mode: Mode,
@@ -96,7 +107,9 @@ pub enum ConfigError {
     #[error("an event function gets one request an instance; leave the concurrency out, or make it a Web function")]
     Concurrency,
     /// A variable's name that the platform keeps for itself, or that is none.
-    #[error("the variable `{0}` is refused: a name begins with a letter, and not with SCF_, QCLOUD_ or TECENTCLOUD_")]
+    #[error(
+        "the variable `{0}` is refused: a name begins with a letter, and not with SCF_, QCLOUD_, TENCENTCLOUD_ or TECENTCLOUD_"
+    )]
     Variable(String),
     /// All variables together are too long.
     #[error("the variables are {0} bytes together; the platform takes 4096")]
@@ -134,7 +147,7 @@ impl Config {
             return Err(ConfigError::Concurrency);
         }
         for (name, _) in &self.environment {
-            let kept = ["SCF_", "QCLOUD_", "TECENTCLOUD_"].iter().any(|prefix| name.starts_with(prefix));
+            let kept = KEPT_PREFIXES.iter().any(|prefix| name.starts_with(prefix));
             if kept || !name.starts_with(|c: char| c.is_ascii_alphabetic()) || name.contains('=') {
                 return Err(ConfigError::Variable(name.clone()));
             }
@@ -183,6 +196,9 @@ impl Config {
         if self.mode == Mode::Event && invocation.is_timer() {
             headers.push(("X-Scf-Trigger-Src", "Timer".to_owned()));
         }
+        if let (Mode::Web, Some(client)) = (self.mode, invocation.client()) {
+            headers.push(("X-Scf-Remote-Addr", client.to_string()));
+        }
         headers.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
     }
 }
@@ -195,7 +211,7 @@ mod tests {
     fn takes_what_the_platform_takes() {
         assert_eq!(Config::default().check(), Ok(()));
         type Change = fn(&mut Config);
-        let changes: [(Change, &str); 8] = [
+        let changes: [(Change, &str); 10] = [
             (|c| c.timeout = Duration::from_secs(901), "the timeout in seconds is 901"),
             (|c| c.timeout = Duration::ZERO, "the timeout in seconds is 0"),
             (|c| c.memory_mib = 100, "the memory in MB is 100"),
@@ -203,6 +219,8 @@ mod tests {
             (|c| c.concurrency = 101, "1 to 100"),
             (|c| c.provisioned = 11, "at most all instances"),
             (|c| c.environment = vec![("SCF_X".into(), "1".into())], "`SCF_X`"),
+            (|c| c.environment = vec![("TENCENTCLOUD_X".into(), "1".into())], "`TENCENTCLOUD_X`"),
+            (|c| c.environment = vec![("TECENTCLOUD_X".into(), "1".into())], "`TECENTCLOUD_X`"),
             (|c| c.environment = vec![("A".into(), "x".repeat(4096))], "4097 bytes"),
         ];
         for (change, expected) in changes {

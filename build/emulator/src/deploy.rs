@@ -1,7 +1,7 @@
 //! `firstbyte deploy`: what function.toml says becomes requests, which `tccli` sends.
 
 use crate::args::DeployArguments;
-use scaffold::deploy::plan::Deployment;
+use scaffold::deploy::plan::{self, Deployment};
 use scaffold::deploy::tccli::{Surroundings, Tccli};
 use std::error::Error;
 use std::path::Path;
@@ -12,6 +12,9 @@ pub fn deploy(
     around: &Surroundings,
     say: &mut dyn FnMut(&str),
 ) -> Result<String, Box<dyn Error>> {
+    if arguments.image_name {
+        return Ok(format!("{}\n", plan::image_name(&arguments.project)?));
+    }
     let deployment = Deployment::read(&arguments.project, Path::new("target"))?;
     let out = &arguments.out;
     deployment.write(out)?;
@@ -23,6 +26,7 @@ pub fn deploy(
             deployment.calls(out)
         ));
     }
+    deployment.check()?;
     let tccli = Tccli::ready(around, arguments.endpoint.clone())?;
     say(&format!("{}{}", deployment.summary(), written.trim_end()));
     tccli.deploy(&deployment, out, say)?;

@@ -8,11 +8,13 @@ use crate::instance::lock;
 use crate::invoke::{Outcome, Platform, is_async};
 use crate::wire::{Fields, Reply, Request, WireError, field};
 use serde::{Deserialize, Serialize};
-use std::io::{self, BufReader};
-use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::collections::BTreeMap;
+use std::io::{self, BufReader, Read as _};
+use std::net::{IpAddr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
+use std::time::{Duration, Instant};
 
 /// A request's field: `Event` for an invocation that nobody waits for, as the API's InvocationType.
 pub const INVOCATION_TYPE: &str = "Firstbyte-Invocation-Type";
@@ -24,6 +26,10 @@ pub const SHOW: &str = "Firstbyte-Show-Headers";
 pub const OUTCOME: &str = "Firstbyte-Outcome";
 /// Callers at once.
 const MAX_CONNECTIONS: usize = 512;
+/// What a caller may still send after it was refused, in bytes, and for how long: who is not read to the end is reset, and
+/// loses the reply that says why.
+const MAX_DRAIN_BYTES: u64 = 64 << 20;
+const DRAIN_LIMIT: Duration = Duration::from_secs(5);
 
 /// What a caller is told beside the reply.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -65,7 +71,8 @@ pub struct Cold {
 pub struct Front {
     address: SocketAddr,
     listener: Arc<TcpListener>,
-    connections: Arc<Mutex<Vec<TcpStream>>>,
+    /// By number: a connection that was reset no longer knows its peer.
+    connections: Arc<Mutex<BTreeMap<u64, TcpStream>>>,
     closing: Arc<AtomicBool>,
 }
 
@@ -84,20 +91,26 @@ impl Front {
         };
         let (connections, closing) = (front.connections.clone(), front.closing.clone());
         thread::Builder::new().name("front".into()).spawn(move || {
-            while !closing.load(Ordering::Relaxed) {
-                let Ok((stream, _)) = listener.accept() else { continue };
+            for number in 0.. {
+                if closing.load(Ordering::Relaxed) {
+                    return;
+                }
+                let Ok((stream, peer)) = listener.accept() else { continue };
                 let Ok(copy) = stream.try_clone() else { continue };
                 let mut open = lock(&connections);
                 if open.len() >= MAX_CONNECTIONS {
                     continue; // closed by drop: whoever opens so many keeps none of them waiting
                 }
-                open.push(copy);
+                open.insert(number, copy);
                 drop(open);
-                let (platform, connections, peer) = (platform.clone(), connections.clone(), stream.peer_addr().ok());
-                let _ = thread::Builder::new().name("caller".into()).spawn(move || {
-                    serve(stream, &platform);
-                    lock(&connections).retain(|other| other.peer_addr().ok() != peer);
+                let (platform, its) = (platform.clone(), connections.clone());
+                let served = thread::Builder::new().name("caller".into()).spawn(move || {
+                    serve(stream, peer.ip(), &platform);
+                    lock(&its).remove(&number);
                 });
+                if served.is_err() {
+                    lock(&connections).remove(&number);
+                }
             }
         })?;
         Ok(front)
@@ -107,48 +120,91 @@ impl Front {
     pub fn address(&self) -> SocketAddr {
         self.address
     }
+
+    /// How many callers are connected.
+    pub fn connections(&self) -> usize {
+        lock(&self.connections).len()
+    }
 }
 
 impl Drop for Front {
     fn drop(&mut self) {
         self.closing.store(true, Ordering::Relaxed);
         let _ = rustix::net::shutdown(&self.listener, rustix::net::Shutdown::Both); // wakes the accepting thread
-        for connection in lock(&self.connections).drain(..) {
+        for connection in std::mem::take(&mut *lock(&self.connections)).into_values() {
             let _ = connection.shutdown(Shutdown::Read); // a reply that is on its way still arrives
         }
     }
 }
 
-fn serve(stream: TcpStream, platform: &Platform) {
+fn serve(stream: TcpStream, peer: IpAddr, platform: &Platform) {
     let _ = stream.set_nodelay(true);
     let mut reader = BufReader::new(stream);
     loop {
+        let mut method = String::new();
+        let mut is_read = true;
         let (reply, last) = match Request::read(&mut reader) {
             Ok(None) => return,
             Ok(Some(request)) => {
                 let closes = field(&request.headers, "connection").is_some_and(|v| v.eq_ignore_ascii_case("close"));
-                (answer(request, platform), closes)
+                method.clone_from(&request.method);
+                (answer(request, peer, platform), closes)
             }
             Err(WireError::TooBig) => {
+                is_read = false;
                 (told(&platform.refuse(crate::verdict::Verdict::EventTooBig), platform, false), true)
             }
-            Err(WireError::Syntax(why)) => (text(400, &why), true),
+            Err(WireError::Syntax(why)) => {
+                is_read = false;
+                (text(400, &why), true)
+            }
             Err(WireError::Closed | WireError::Io(_)) => return,
         };
-        if reply.write(reader.get_mut()).is_err() || last {
+        if reply.write(&method, reader.get_mut()).is_err() {
+            return;
+        }
+        if !is_read {
+            drain(reader.get_mut());
+        }
+        if last {
             return;
         }
     }
 }
 
-fn answer(request: Request, platform: &Platform) -> Reply {
-    let mode = platform.config().mode;
-    let (name, other) = match mode {
-        Mode::Event => ("event", "web"),
-        Mode::Web => ("web", "event"),
+/// Reads what a refused caller still sends, to its end or a bound.
+fn drain(stream: &mut TcpStream) {
+    let _ = stream.shutdown(Shutdown::Write); // nothing more will come, so that a caller need not wait
+    let until = Instant::now() + DRAIN_LIMIT;
+    let (mut sink, mut left) = ([0; 64 << 10], MAX_DRAIN_BYTES);
+    while left > 0 {
+        let time = until.saturating_duration_since(Instant::now());
+        if time.is_zero() || stream.set_read_timeout(Some(time)).is_err() {
+            return;
+        }
+        match stream.read(&mut sink) {
+            Ok(0) | Err(_) => return,
+            Ok(length) => left = left.saturating_sub(length as u64),
+        }
+    }
+}
+
+/// Why a function of this type is not called the other way, and what to do.
+pub fn other_mode(mode: Mode) -> String {
+    let (other, instead) = match mode {
+        Mode::Event => (Mode::Web, "leave `--web` out, or play it as a Web function with `--type web`"),
+        Mode::Web => {
+            (Mode::Event, "ask it with `--web GET /path`, or play it as an event function with `--type event`")
+        }
     };
-    if field(&request.headers, MODE).is_some_and(|wanted| wanted == other) {
-        return text(409, &format!("the function that runs here is of type `{name}`, and `{other}` was asked for"));
+    let (name, other) = (mode.name(), other.name());
+    format!("the function is of type `{name}`, and `{other}` was asked for; {instead}")
+}
+
+fn answer(request: Request, peer: IpAddr, platform: &Platform) -> Reply {
+    let mode = platform.config().mode;
+    if field(&request.headers, MODE).is_some_and(|wanted| wanted != mode.name()) {
+        return text(409, &other_mode(mode));
     }
     let later = is_async(&request.headers);
     match mode {
@@ -168,7 +224,7 @@ fn answer(request: Request, platform: &Platform) -> Reply {
         };
     }
     let show = field(&request.headers, SHOW).is_some();
-    told(&platform.invoke(request), platform, show)
+    told(&platform.invoke_from(request, Some(peer)), platform, show)
 }
 
 /// The function's reply or the platform's, and what there is to tell.

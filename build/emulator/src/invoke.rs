@@ -10,6 +10,7 @@ use crate::queue::Queue;
 use crate::verdict::Verdict;
 use crate::wire::{Fields, MAX_BODY_BYTES, Reply, Request, WireError, field, is_hop};
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -26,7 +27,6 @@ pub struct Platform {
 
 /// What runs invocations, now or later.
 pub(crate) struct Invoker {
-    pub(crate) config: Arc<Config>,
     pub(crate) pool: Arc<Pool>,
     pub(crate) journal: Arc<Journal>,
 }
@@ -39,6 +39,7 @@ pub struct Invocation {
     /// As the caller sent it.
     pub request: Request,
     is_timer: bool,
+    client: Option<IpAddr>,
 }
 
 /// What became of an invocation.
@@ -74,12 +75,17 @@ impl Invocation {
             }
             Mode::Web => false,
         };
-        Ok(Invocation { request_id: new_id(), request, is_timer })
+        Ok(Invocation { request_id: new_id(), request, is_timer, client: None })
     }
 
     /// Whether a timer's trigger sent it.
     pub fn is_timer(&self) -> bool {
         self.is_timer
+    }
+
+    /// Who called, if that is known.
+    pub fn client(&self) -> Option<IpAddr> {
+        self.client
     }
 
     /// What the instance gets.
@@ -118,16 +124,20 @@ impl Platform {
         journal: Arc<Journal>,
     ) -> Result<Arc<Platform>, ConfigError> {
         config.check()?;
-        let config = Arc::new(config);
-        let pool = Pool::new(config.clone(), host, program, journal.clone());
-        let invoker = Arc::new(Invoker { config, pool, journal });
+        let pool = Pool::new(config, host, program, journal.clone());
+        let invoker = Arc::new(Invoker { pool, journal });
         Ok(Arc::new(Platform { queue: Queue::new(invoker.clone()), invoker }))
     }
 
     /// Invokes the function and waits for the outcome.
     pub fn invoke(&self, request: Request) -> Outcome {
-        match Invocation::new(request, self.invoker.config.mode, MAX_BODY_BYTES) {
-            Ok(invocation) => self.invoker.run(&invocation),
+        self.invoke_from(request, None)
+    }
+
+    /// The same for a client whose address is known: a Web function is told.
+    pub fn invoke_from(&self, request: Request, client: Option<IpAddr>) -> Outcome {
+        match Invocation::new(request, self.config().mode, MAX_BODY_BYTES) {
+            Ok(invocation) => self.invoker.run(&Invocation { client, ..invocation }),
             Err(verdict) => self.refuse(verdict),
         }
     }
@@ -137,7 +147,7 @@ impl Platform {
     /// # Errors
     /// 400, 406, or 432 when too many are waiting.
     pub fn send(&self, request: Request) -> Result<String, Verdict> {
-        let invocation = Invocation::new(request, self.invoker.config.mode, MAX_ASYNC_BYTES)?;
+        let invocation = Invocation::new(request, self.config().mode, MAX_ASYNC_BYTES)?;
         let id = invocation.request_id.clone();
         self.queue.push(invocation)?;
         Ok(id)
@@ -150,9 +160,9 @@ impl Platform {
         Outcome { request_id: new_id(), verdict, reply: None, cold: None, ran, sent: Vec::new() }
     }
 
-    /// The function's configuration.
-    pub fn config(&self) -> &Config {
-        &self.invoker.config
+    /// The function's configuration; another after a swap.
+    pub fn config(&self) -> Arc<Config> {
+        self.invoker.pool.config()
     }
 
     /// Its instances.
@@ -183,58 +193,62 @@ impl Invoker {
     pub(crate) fn run(&self, invocation: &Invocation) -> Outcome {
         let id = &invocation.request_id;
         self.journal.start(id);
-        let request = invocation.outgoing(&self.config);
+        let config = self.pool.config();
+        let request = invocation.outgoing(&config);
         let lease = match self.pool.acquire() {
             Ok(lease) => lease,
-            Err(verdict) => return self.end(invocation, verdict, None, None, Ran::default(), request.headers),
+            Err(verdict) => return self.end(invocation, &config, verdict, None, None, Ran::default(), request.headers),
         };
         let (instance, cold) = (lease.instance.clone(), lease.cold);
         if let Some(start) = &cold {
-            self.journal.init(id, start, &self.config, instance.memory_bytes());
+            self.journal.init(id, start, &config, instance.memory_bytes());
         }
         let started = Instant::now();
-        let result = instance.exchange(&request, self.config.timeout);
+        let result = instance.exchange(&request, config.timeout);
         let duration = started.elapsed();
         let ran = Ran { duration, memory_bytes: instance.memory_bytes() };
-        let (verdict, reply) = self.judge(result);
+        let (verdict, reply) = judge(result, &config);
         drop(instance);
         self.pool.release(lease, &verdict);
-        self.end(invocation, verdict, reply, cold, ran, request.headers)
+        self.end(invocation, &config, verdict, reply, cold, ran, request.headers)
     }
 
+    #[allow(clippy::too_many_arguments)] // all of one kind: what an outcome and its lines are made of
     fn end(
         &self,
         invocation: &Invocation,
+        config: &Config,
         verdict: Verdict,
         reply: Option<Reply>,
         cold: Option<StartUp>,
         ran: Ran,
         sent: Fields,
     ) -> Outcome {
-        let is_event = self.config.mode == Mode::Event;
+        let is_event = config.mode == Mode::Event;
         let returned = reply.as_ref().filter(|_| is_event).map(|reply| reply.body.as_slice());
-        self.journal.end(&invocation.request_id, &verdict, returned, &ran, &self.config);
+        self.journal.end(&invocation.request_id, &verdict, returned, &ran, config);
         Outcome { request_id: invocation.request_id.clone(), verdict, reply, cold, ran, sent }
     }
+}
 
-    fn judge(&self, result: Result<Reply, Broken>) -> (Verdict, Option<Reply>) {
-        let reply = match result {
-            Ok(reply) => reply,
-            Err(Broken::TimedOut) => return (Verdict::TimeLimitReached(self.config.timeout), None),
-            Err(Broken::Ended(verdict)) => return (verdict, None),
-            Err(Broken::Wire(WireError::TooBig)) => return (Verdict::ReplyTooBig("a body of 6 MB"), None),
-            Err(Broken::Wire(error)) => return (Verdict::BadReply(error.to_string()), None),
-        };
-        let verdict = match self.config.mode {
-            Mode::Event if (200..300).contains(&reply.status) => Verdict::Success,
-            Mode::Event => Verdict::UserCodeException(reply.status),
-            Mode::Web if head_bytes(&reply.headers) > MAX_REPLY_HEAD_BYTES => {
-                return (Verdict::ReplyTooBig("header fields of 4 KB"), None);
-            }
-            Mode::Web => Verdict::Success,
-        };
-        (verdict, Some(reply))
-    }
+/// What a reply, or that there is none, means on the platform.
+fn judge(result: Result<Reply, Broken>, config: &Config) -> (Verdict, Option<Reply>) {
+    let reply = match result {
+        Ok(reply) => reply,
+        Err(Broken::TimedOut) => return (Verdict::TimeLimitReached(config.timeout), None),
+        Err(Broken::Ended(verdict)) => return (verdict, None),
+        Err(Broken::Wire(WireError::TooBig)) => return (Verdict::ReplyTooBig("a body of 6 MB"), None),
+        Err(Broken::Wire(error)) => return (Verdict::BadReply(error.to_string()), None),
+    };
+    let verdict = match config.mode {
+        Mode::Event if (200..300).contains(&reply.status) => Verdict::Success,
+        Mode::Event => Verdict::UserCodeException(reply.status),
+        Mode::Web if head_bytes(&reply.headers) > MAX_REPLY_HEAD_BYTES => {
+            return (Verdict::ReplyTooBig("header fields of 4 KB"), None);
+        }
+        Mode::Web => Verdict::Success,
+    };
+    (verdict, Some(reply))
 }
 
 fn head_bytes(headers: &Fields) -> usize {

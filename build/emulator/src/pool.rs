@@ -17,7 +17,6 @@ const START_PAUSE: Duration = Duration::from_secs(5);
 
 /// The instances.
 pub struct Pool {
-    config: Arc<Config>,
     host: Arc<Host>,
     journal: Arc<Journal>,
     state: Mutex<State>,
@@ -26,8 +25,9 @@ pub struct Pool {
 
 struct State {
     program: Arc<Program>,
+    config: Arc<Config>,
     slots: Vec<Slot>,
-    /// Instances that are being started for requests; they count against the most that may be.
+    /// Instances that are being started; they count against the most that may be.
     starting: usize,
     next_id: u64,
     /// Changes whenever anything here does.
@@ -56,10 +56,10 @@ pub struct Lease {
 
 impl Pool {
     /// No instance is started yet, but for provisioned ones.
-    pub fn new(config: Arc<Config>, host: Arc<Host>, program: Program, journal: Arc<Journal>) -> Arc<Pool> {
-        let program = Arc::new(program);
-        let state = State { program, slots: Vec::new(), starting: 0, next_id: 1, epoch: 0, closing: false };
-        let pool = Arc::new(Pool { config, host, journal, state: Mutex::new(state), changed: Condvar::new() });
+    pub fn new(config: Config, host: Arc<Host>, program: Program, journal: Arc<Journal>) -> Arc<Pool> {
+        let (program, config) = (Arc::new(program), Arc::new(config));
+        let state = State { program, config, slots: Vec::new(), starting: 0, next_id: 1, epoch: 0, closing: false };
+        let pool = Arc::new(Pool { host, journal, state: Mutex::new(state), changed: Condvar::new() });
         let keeper = pool.clone();
         // Without its keeper a pool still works: nothing is reclaimed.
         let _ = thread::Builder::new().name("keeper".into()).spawn(move || keeper.keep());
@@ -73,35 +73,36 @@ impl Pool {
     pub fn acquire(&self) -> Result<Lease, Verdict> {
         let mut state = lock(&self.state);
         let mut gone = self.remove_ended(&mut state);
-        let room = |slot: &&mut Slot| !slot.leaving && slot.in_flight < self.config.concurrency;
+        let config = state.config.clone();
+        let room = |slot: &&mut Slot| !slot.leaving && slot.in_flight < config.concurrency;
         // The one that was busy last: the others become idle long enough to be ended.
         if let Some(slot) = state.slots.iter_mut().filter(room).max_by_key(|slot| (slot.in_flight > 0, slot.since)) {
             slot.in_flight += 1;
             return Ok(Lease { id: slot.id, instance: slot.instance.clone(), cold: None });
         }
-        if state.alive() + state.starting >= self.config.max_instances || state.closing {
+        if state.alive() + state.starting >= config.max_instances || state.closing {
             return Err(Verdict::ResourceLimitReached);
         }
         state.starting += 1;
         let program = state.program.clone();
         drop(state);
         gone.clear();
-        let started = self.host.start(&program, &self.config);
+        let started = self.host.start(&program, &config);
         let mut state = lock(&self.state);
         state.starting -= 1;
+        self.changed.notify_all(); // also of a failure: a place is free again
         let instance = Arc::new(started?);
         let cold = Some(instance.start());
         let id = self.insert(&mut state, instance.clone(), 1);
-        self.changed.notify_all();
         Ok(Lease { id, instance, cold })
     }
 
     /// Gives a place back; `verdict` says what became of its request, and so of the instance.
     pub fn release(&self, lease: Lease, verdict: &Verdict) {
         // "A timeout ends only its request" where an instance has several.
-        let only_request = matches!(verdict, Verdict::TimeLimitReached(_)) && self.config.concurrency > 1;
         let mut ended = Vec::new();
         let mut state = lock(&self.state);
+        let only_request = matches!(verdict, Verdict::TimeLimitReached(_)) && state.config.concurrency > 1;
         if let Some(slot) = state.slots.iter_mut().find(|slot| slot.id == lease.id) {
             slot.in_flight -= 1;
             slot.since = Instant::now();
@@ -115,31 +116,44 @@ impl Pool {
         drop(ended); // ends them, which takes a moment: not under the lock
     }
 
-    /// Starts an instance ahead of the first request, to see whether it starts at all.
+    /// Sees whether an instance starts at all, ahead of the first request: starts one, unless a provisioned one is there or
+    /// on its way.
     ///
     /// # Errors
     /// Why it did not.
     pub fn prime(&self) -> Result<StartUp, Verdict> {
-        let program = lock(&self.state).program.clone();
-        let instance = Arc::new(self.host.start(&program, &self.config)?);
-        let start = instance.start();
-        self.insert(&mut lock(&self.state), instance, 0);
+        let state = lock(&self.state);
+        let is_open = |state: &mut State| state.starting > 0 && state.alive() == 0;
+        let mut state = self.changed.wait_while(state, is_open).unwrap_or_else(PoisonError::into_inner);
+        if let Some(slot) = state.slots.iter().find(|slot| !slot.leaving) {
+            return Ok(slot.instance.start());
+        }
+        state.starting += 1;
+        let (program, config) = (state.program.clone(), state.config.clone());
+        drop(state);
+        let started = self.host.start(&program, &config);
+        let mut state = lock(&self.state);
+        state.starting -= 1;
         self.changed.notify_all();
+        let instance = Arc::new(started?);
+        let start = instance.start();
+        self.insert(&mut state, instance, 0);
         Ok(start)
     }
 
-    /// Puts another version in: once an instance of it listens, it takes the requests; those of the old one end with what
+    /// Puts another version in, or another configuration: once an instance of it listens, it takes the requests; those of the old one end with what
     /// they have in flight.
     ///
     /// # Errors
     /// Why the new version does not start; the old one then stays.
-    pub fn swap(&self, program: Program) -> Result<StartUp, Verdict> {
+    pub fn swap(&self, program: Program, config: Arc<Config>) -> Result<StartUp, Verdict> {
         let program = Arc::new(program);
-        let instance = Arc::new(self.host.start(&program, &self.config)?);
+        let instance = Arc::new(self.host.start(&program, &config)?);
         let start = instance.start();
         let mut ended = Vec::new();
         let mut state = lock(&self.state);
         state.program = program;
+        state.config = config;
         state.slots.iter_mut().for_each(|slot| slot.leaving = true);
         state.take(&mut ended, |slot| slot.in_flight == 0);
         self.insert(&mut state, instance, 0);
@@ -162,6 +176,11 @@ impl Pool {
     /// The process ids of all instances.
     pub fn pids(&self) -> Vec<u32> {
         lock(&self.state).slots.iter().map(|slot| slot.instance.pid()).collect()
+    }
+
+    /// The configuration that holds.
+    pub fn config(&self) -> Arc<Config> {
+        lock(&self.state).config.clone()
     }
 
     /// The version that runs.
@@ -221,25 +240,26 @@ impl Pool {
             }
             ended.extend(self.remove_ended(&mut state));
             let now = Instant::now();
-            while state.alive() > self.config.provisioned {
+            let config = state.config.clone();
+            while state.alive() > config.provisioned {
                 let idle = |slot: &&Slot| !slot.leaving && slot.in_flight == 0;
                 let Some(oldest) = state.slots.iter().filter(idle).min_by_key(|slot| slot.since) else { break };
-                if now.duration_since(oldest.since) < self.config.idle {
+                if now.duration_since(oldest.since) < config.idle {
                     break;
                 }
                 let id = oldest.id;
                 state.take(&mut ended, |slot| slot.id == id);
                 self.journal
-                    .note(format_args!("an instance was idle for {} s and is ended", self.config.idle.as_secs_f64()));
+                    .note(format_args!("an instance was idle for {} s and is ended", config.idle.as_secs_f64()));
                 self.changed.notify_all();
             }
-            let missing = state.alive() + state.starting < self.config.provisioned;
+            let missing = state.alive() + state.starting < config.provisioned;
             if missing && now >= not_before {
                 state.starting += 1;
                 let program = state.program.clone();
                 drop(state);
                 drop(ended);
-                if let Err(verdict) = self.provision(&program) {
+                if let Err(verdict) = self.provision(&program, &config) {
                     self.journal.note(format_args!("a provisioned instance did not start: {verdict}"));
                     not_before = Instant::now() + START_PAUSE;
                 }
@@ -250,16 +270,16 @@ impl Pool {
         }
     }
 
-    fn provision(&self, program: &Arc<Program>) -> Result<(), Verdict> {
-        let started = self.host.start(program, &self.config);
+    fn provision(&self, program: &Arc<Program>, config: &Config) -> Result<(), Verdict> {
+        let started = self.host.start(program, config);
         let mut state = lock(&self.state);
         state.starting -= 1;
+        self.changed.notify_all();
         let instance = Arc::new(started?);
         let (start, memory_bytes) = (instance.start(), instance.memory_bytes());
         self.insert(&mut state, instance, 0);
-        self.changed.notify_all();
         drop(state);
-        self.journal.provisioned(&crate::invoke::new_id(), &start, &self.config, memory_bytes);
+        self.journal.provisioned(&crate::invoke::new_id(), &start, config, memory_bytes);
         Ok(())
     }
 
@@ -267,11 +287,11 @@ impl Pool {
     fn wait(&self, state: MutexGuard<'_, State>, until: Option<Instant>) {
         let now = Instant::now();
         let idle = state.slots.iter().filter(|slot| !slot.leaving && slot.in_flight == 0);
-        let reclaim = (state.alive() > self.config.provisioned)
-            .then(|| idle.map(|slot| slot.since + self.config.idle).min())
+        let reclaim = (state.alive() > state.config.provisioned)
+            .then(|| idle.map(|slot| slot.since + state.config.idle).min())
             .flatten();
         // A provisioned instance that ends by itself says so to nobody: it is looked at every second.
-        let look = (self.config.provisioned > 0).then(|| now + Duration::from_secs(1));
+        let look = (state.config.provisioned > 0).then(|| now + Duration::from_secs(1));
         let next = [reclaim, look, until].into_iter().flatten().min();
         let seen = state.epoch;
         let same = |state: &mut State| state.epoch == seen && !state.closing;

@@ -20,6 +20,11 @@ use tempfile::TempDir;
 const ARCHITECTURE: Architecture =
     if cfg!(target_arch = "aarch64") { Architecture::Arm64 } else { Architecture::Amd64 };
 
+/// What a program depends on beside its sources, by its place in the folder of a package or workspace: it is watched, also
+/// where it is not there yet.
+pub const SETTINGS: [&str; 5] =
+    ["Cargo.toml", "Cargo.lock", "function.toml", "rust-toolchain.toml", ".cargo/config.toml"];
+
 /// Where a program comes from.
 pub enum Source {
     /// A package or example that cargo builds.
@@ -115,7 +120,7 @@ impl Source {
         match self {
             Source::Package { function, cargo, profile } => {
                 let built = cargo.build(function, ARCHITECTURE, *profile)?;
-                Program::of_elf(&built.executable, inputs_of(&built.executable))
+                Program::of_elf(&built.executable, inputs_of(&built.executable, function.workspace_root()))
             }
             Source::Elf(path) => Program::of_elf(path, vec![path.clone()]),
             Source::Image(place) => Program::of_image(place),
@@ -190,9 +195,9 @@ fn home() -> Result<(TempDir, PathBuf), ProgramError> {
     Ok((home, rootfs))
 }
 
-/// What cargo says that a program was compiled of (its dep-info file, a make rule), with the manifests of those files.
-/// Dependencies from a registry are not among them.
-fn inputs_of(executable: &Path) -> Vec<PathBuf> {
+/// What cargo says that a program was compiled of (its dep-info file, a make rule), with the manifests and settings around
+/// those files. Dependencies from a registry are not among them.
+fn inputs_of(executable: &Path, workspace: &Path) -> Vec<PathBuf> {
     let rule = fs::read_to_string(executable.with_extension("d")).unwrap_or_default();
     let rule = rule.lines().next().and_then(|line| line.split_once(": ")).map_or("", |(_, files)| files);
     let mut inputs: Vec<PathBuf> = rule
@@ -201,10 +206,12 @@ fn inputs_of(executable: &Path) -> Vec<PathBuf> {
         .filter(|file| !file.is_empty())
         .map(|file| file.replace('\0', " ").into())
         .collect();
-    let manifest =
-        |file: &Path| file.ancestors().skip(1).map(|f| f.join("Cargo.toml")).find(|manifest| manifest.is_file());
-    let manifests: BTreeSet<PathBuf> = inputs.iter().filter_map(|file| manifest(file)).collect();
-    inputs.extend(manifests);
+    let is_package = |folder: &&Path| folder.join("Cargo.toml").is_file();
+    let package = |file: &PathBuf| file.ancestors().skip(1).find(is_package).map(Path::to_owned);
+    let mut folders: BTreeSet<PathBuf> = inputs.iter().filter_map(package).collect();
+    folders.insert(workspace.to_owned());
+    let settings = folders.iter().flat_map(|folder| SETTINGS.map(|name| folder.join(name)));
+    inputs.extend(settings.filter(|path| path.parent().is_some_and(Path::is_dir)));
     inputs
 }
 

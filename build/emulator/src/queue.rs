@@ -72,10 +72,11 @@ impl Queue {
 impl Shared {
     /// Starts what is due, one thread each, never more than there can be instances.
     fn work(self: Arc<Self>) {
-        let most = self.invoker.config.max_instances * self.invoker.config.concurrency;
         let mut state = lock(&self.state);
         while !state.closing {
             let now = Instant::now();
+            let config = self.invoker.pool.config();
+            let most = config.max_instances * config.concurrency;
             let next = state.waiting.iter().enumerate().min_by_key(|(_, job)| job.due).map(|(at, job)| (at, job.due));
             let wait = match next {
                 Some((at, due)) if due <= now && state.running < most => {
@@ -97,8 +98,9 @@ impl Shared {
 
     fn run(&self, mut job: Job) {
         let outcome = self.invoker.run(&job.invocation);
-        let (id, interval) = (&job.invocation.request_id, self.invoker.config.retry_interval);
-        let (allowed, status) = (self.invoker.config.retries, outcome.verdict.status());
+        let config = self.invoker.pool.config();
+        let (id, interval) = (&job.invocation.request_id, config.retry_interval);
+        let (allowed, status) = (config.retries, outcome.verdict.status());
         let journal = &self.invoker.journal;
         let again = match outcome.verdict.retry() {
             Retry::Never => false,

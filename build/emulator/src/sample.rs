@@ -33,6 +33,9 @@ pub enum SampleError {
         /// What was probably meant.
         hint: String,
     },
+    /// A project has several events, and which was not said.
+    #[error("there are several events in {FOLDER}/; say which: {0}")]
+    Several(String),
     /// A file that cannot be read.
     #[error("`{path}` cannot be read: {source}")]
     File {
@@ -72,11 +75,18 @@ pub fn find(folder: &Path, wanted: &str) -> Result<Vec<u8>, SampleError> {
     Err(SampleError::Unknown { name: wanted.to_owned(), hint })
 }
 
-/// The event of a project that has one only; else an empty object.
-pub fn default(folder: &Path) -> Vec<u8> {
+/// The event of a project that has one only; of one that has none an empty object.
+///
+/// # Errors
+/// [`SampleError::Several`] names them.
+pub fn default(folder: &Path) -> Result<Vec<u8>, SampleError> {
     match own(folder).as_slice() {
-        [only] => only.bytes.clone(),
-        _ => b"{}".to_vec(),
+        [] => Ok(b"{}".to_vec()),
+        [only] => Ok(only.bytes.clone()),
+        several => {
+            let names: Vec<_> = several.iter().map(|sample| sample.name.as_str()).collect();
+            Err(SampleError::Several(names.join(", ")))
+        }
     }
 }
 
@@ -135,13 +145,16 @@ mod tests {
     #[test]
     fn a_projects_own_event_comes_before_the_sample_of_that_name() {
         let project = tempfile::tempdir().unwrap();
-        assert_eq!(default(project.path()), b"{}");
+        assert_eq!(default(project.path()).unwrap(), b"{}");
         assert!(find(project.path(), "timer").unwrap().starts_with(b"{"));
         fs::create_dir(project.path().join(FOLDER)).unwrap();
         fs::write(project.path().join("events/timer.json"), "1").unwrap();
         assert_eq!(find(project.path(), "timer").unwrap(), b"1");
         assert_eq!(find(project.path(), "events/timer.json").unwrap(), b"1");
-        assert_eq!(default(project.path()), b"1");
+        assert_eq!(default(project.path()).unwrap(), b"1");
+        fs::write(project.path().join("events/again.json"), "2").unwrap();
+        let several = default(project.path()).unwrap_err().to_string();
+        assert!(several.ends_with("say which: again, timer"), "{several}");
         let error = find(project.path(), "cloud").unwrap_err().to_string();
         assert!(error.contains("eventbridge.cloudaudit"), "{error}");
     }

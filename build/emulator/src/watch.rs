@@ -1,13 +1,15 @@
 //! Changes of the files that a program is made of, and what follows: it is built again and put in place of the version
 //! that runs, without a request being dropped. Of images nothing is watched: nobody edits them.
 
+use crate::config::Config;
 use crate::instance::StartUp;
 use crate::pool::Pool;
-use crate::program::{Program, ProgramError, Source};
+use crate::program::{Program, ProgramError, SETTINGS, Source};
 use crate::verdict::Verdict;
 use notify::{Event, RecommendedWatcher, RecursiveMode, Watcher as _};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
@@ -38,7 +40,7 @@ pub enum WatchError {
 /// What came of a change.
 #[derive(Debug)]
 pub enum Swap {
-    /// The same program came out.
+    /// The same program came out, with the same configuration.
     Same,
     /// Another runs.
     Done(StartUp),
@@ -61,6 +63,24 @@ impl Watch {
         if watch.folders.is_empty() { Err(WatchError::Nothing) } else { Ok(watch) }
     }
 
+    /// Watches the sources of a package of which no program has come yet, in its folder.
+    ///
+    /// # Errors
+    /// [`WatchError`].
+    pub fn around(folder: &Path) -> Result<Watch, WatchError> {
+        let (sender, changes) = mpsc::channel();
+        let mut watcher = notify::recommended_watcher(sender)?;
+        watcher.watch(folder, RecursiveMode::NonRecursive)?;
+        for (below, mode) in [("src", RecursiveMode::Recursive), (".cargo", RecursiveMode::NonRecursive)] {
+            let below = folder.join(below);
+            if below.is_dir() {
+                watcher.watch(&below, mode)?;
+            }
+        }
+        let inputs = SETTINGS.iter().map(|name| folder.join(name)).collect();
+        Ok(Watch { watcher, changes, folders: BTreeSet::new(), inputs })
+    }
+
     /// Waits for a change and the quiet after it; the file that changed first, or `None` when the time is over.
     pub fn wait(&self, limit: Duration) -> Option<PathBuf> {
         let until = Instant::now() + limit;
@@ -79,18 +99,18 @@ impl Watch {
         first
     }
 
-    /// Builds `source` again and puts what comes of it in place.
-    pub fn swap(&mut self, source: &Source, pool: &Pool) -> Swap {
+    /// Builds `source` again and puts what comes of it in place, with this configuration.
+    pub fn swap(&mut self, source: &Source, pool: &Pool, config: Arc<Config>) -> Swap {
         let program = match source.prepare() {
             Ok(program) => program,
             Err(error) => return Swap::NotBuilt(error),
         };
         // A file more may belong to it now. One that cannot be watched is noticed by nobody until the next change.
         let _ = self.look_at(&program);
-        if program.is_same_elf(&pool.program()) {
+        if program.is_same_elf(&pool.program()) && config == pool.config() {
             return Swap::Same;
         }
-        match pool.swap(program) {
+        match pool.swap(program, config) {
             Ok(start) => Swap::Done(start),
             Err(verdict) => Swap::NotStarted(verdict),
         }

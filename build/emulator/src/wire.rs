@@ -80,10 +80,14 @@ impl Request {
         let headers = owned(parsed.headers);
         let (method, target) = (parsed.method.unwrap_or_default(), parsed.path.unwrap_or_default());
         let mut request = Request { method: method.into(), target: target.into(), headers, body: Vec::new() };
+        let length = length(&request.headers)?;
+        if matches!(length, Length::Exactly(length) if length > MAX_BODY_BYTES as u64) {
+            return Err(WireError::TooBig); // before a client that asks is told to send it
+        }
         if field(&request.headers, "expect").is_some_and(|value| value.eq_ignore_ascii_case("100-continue")) {
             from.go_on()?;
         }
-        request.body = match length(&request.headers)? {
+        request.body = match length {
             Length::None => Vec::new(),
             other => body(from, other)?,
         };
@@ -139,19 +143,20 @@ impl Reply {
         }
     }
 
-    /// Writes it.
+    /// Writes it as the reply to a request with that method: to HEAD goes the length of the body, and no body.
     ///
     /// # Errors
     /// The socket's.
-    pub fn write(&self, to: &mut impl Write) -> io::Result<()> {
+    pub fn write(&self, method: &str, to: &mut impl Write) -> io::Result<()> {
         let out = format!("HTTP/1.1 {} {}\r\n", self.status, reason(self.status)).into_bytes();
+        let body = if method == "HEAD" { &[] } else { self.body.as_slice() };
         let length = match (self.status, self.body.len() as u64) {
             (204 | 304, _) => None,
             // To HEAD a function says how long the body would be.
             (_, 0) => Some(field(&self.headers, "content-length").and_then(|text| text.parse().ok()).unwrap_or(0)),
             (_, length) => Some(length),
         };
-        write_rest(out, &self.headers, &self.body, length, to)
+        write_rest(out, &self.headers, body, length, to)
     }
 }
 
@@ -350,6 +355,17 @@ mod tests {
         }
         let long = format!("GET / HTTP/1.1\r\nA: {}\r\n\r\n", "x".repeat(MAX_HEAD_BYTES));
         assert!(Request::read(&mut long.as_bytes()).is_err());
+    }
+
+    #[test]
+    fn a_reply_to_head_has_the_bodys_length_and_no_body() {
+        let reply = Reply::new(446, "text/plain", "nobody listens");
+        for (method, expected) in [("GET", "\r\n\r\nnobody listens"), ("HEAD", "\r\n\r\n")] {
+            let mut out = Vec::new();
+            reply.write(method, &mut out).unwrap();
+            let out = String::from_utf8(out).unwrap();
+            assert!(out.contains("Content-Length: 14\r\n") && out.ends_with(expected), "{method}: {out}");
+        }
     }
 
     #[test]

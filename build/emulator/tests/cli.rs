@@ -203,6 +203,75 @@ fn function_toml_says_what_no_flag_says() {
     assert_eq!(running.terminate(), Some(0));
 }
 
+/// With nothing running, `{}` went to a Web function's /event-invoke and was told as a success.
+#[test]
+fn what_the_function_is_not_is_refused_whether_or_not_it_runs() {
+    let home = home();
+    let function = moody().display().to_string();
+    let settings = |kind: &str| {
+        let text = format!("type = \"{kind}\"\nregion = \"ap-beijing\"\nimage = \"ccr.ccs.tencentyun.com/a/b:c\"\n");
+        fs::write(home.path().join("function.toml"), text).unwrap();
+    };
+    let web = ["--web", "GET", "/version", "--function", &function];
+    let event = ["--function", function.as_str()];
+    for (kind, wrong, right, hint) in [
+        ("web", &event[..], &web[..], "ask it with `--web GET /path`"),
+        ("event", &web[..], &event[..], "leave `--web` out"),
+    ] {
+        settings(kind);
+        let refused = alone(&home, wrong, "");
+        assert_eq!((refused.code, refused.out.as_str()), (Some(1), ""), "{}", refused.beside);
+        assert!(refused.beside.contains(&format!("is of type `{kind}`")), "{}", refused.beside);
+        assert!(refused.beside.contains(hint), "{}", refused.beside);
+        let running = Running::start(&home, &[&function]);
+        assert_eq!(running.invoke(&home, &wrong[..wrong.len() - 2]).beside, refused.beside, "the same words");
+        assert_eq!(running.terminate(), Some(0));
+        let done = alone(&home, right, "");
+        assert_eq!(done.code, Some(0), "{}", done.beside);
+    }
+    let said = alone(&home, &[&web[..], &["--type", "web"]].concat(), "");
+    assert_eq!((said.code, said.out.as_str()), (Some(0), "one\n"), "{}", said.beside);
+    assert_nothing_left(&home);
+}
+
+#[test]
+fn an_event_above_the_limit_is_refused_in_the_platforms_words() {
+    let home = home();
+    let function = moody().display().to_string();
+    fs::write(home.path().join("big.json"), format!("\"{}\"", "x".repeat(12 << 20))).unwrap();
+    let refused = alone(&home, &["big.json", "--function", &function], "");
+    assert_eq!(refused.code, Some(1));
+    assert!(refused.beside.contains("\n406 ") && !refused.beside.contains("pipe"), "{}", refused.beside);
+}
+
+/// It ended at the first build that failed, which is what a person who begins to watch may well have.
+#[test]
+fn a_watching_run_waits_for_the_first_version_that_builds() {
+    let home = home();
+    common::package(home.path());
+    let main = home.path().join("src/main.rs");
+    fs::write(&main, "no Rust").unwrap();
+    let mut command = firstbyte(home.path());
+    command.args(["run", "--watch", "--address", "127.0.0.1:0"]);
+    let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("it starts");
+    let notes = follow(child.stderr.take().unwrap());
+    notes.wait("waiting for a change", 1);
+    fs::write(&main, MOODY).unwrap();
+    let line = notes.wait("http://", 1).remove(0);
+    let address: SocketAddr = line.split("http://").nth(1).unwrap().split(": ").next().unwrap().parse().unwrap();
+    assert_eq!(post(address, "version").body, b"one");
+    fs::write(
+        home.path().join("function.toml"),
+        "region = \"ap-beijing\"\nimage = \"ccr.ccs.tencentyun.com/a/b:c\"\nmemory_mb = 256\n",
+    )
+    .unwrap();
+    notes.wait("type event, 256 MB", 1);
+    assert_eq!(post(address, "version").body, b"one");
+    kill_process(Pid::from_raw(child.id().cast_signed()).unwrap(), Signal::TERM).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    assert_nothing_left(&home);
+}
+
 #[test]
 fn an_image_is_run_as_it_is() {
     let home = home();

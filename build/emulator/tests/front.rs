@@ -8,6 +8,7 @@ use emulator::front::{Front, OUTCOME, Told};
 use emulator::wire::{Reply, field};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
+use std::time::{Duration, Instant};
 
 fn open(mode: Mode) -> (Stage, Front) {
     let stage = Stage::new(Config { mode, ..config() }, true);
@@ -74,6 +75,9 @@ fn an_event_function_takes_nothing_but_events() {
     let big = format!("POST / HTTP/1.1\r\nContent-Length: {}\r\n\r\n", (6 << 20) + 1);
     let refused = client.send(&big).reply("POST");
     assert_eq!((refused.status, told(&refused).status), (406, 406));
+    let asked = big.replace("\r\n\r\n", "\r\nExpect: 100-continue\r\n\r\n");
+    let refused = Client::new(&front).send(&asked).reply("POST");
+    assert_eq!(refused.status, 406, "and is not told to go on first");
     assert_eq!(Client::new(&front).send("no HTTP\r\n\r\n").reply("POST").status, 400);
     assert_eq!(stage.platform.pool().instances(), 0, "for none of them an instance was started");
 }
@@ -111,4 +115,55 @@ fn a_closed_front_lets_idle_callers_go() {
     drop(front);
     let mut rest = Vec::new();
     assert_eq!(client.0.read_to_end(&mut rest).unwrap(), 0);
+}
+
+/// Whoever sends more than the platform takes was reset in the middle of it: "Broken pipe", and no reply.
+#[test]
+fn who_sends_too_much_may_send_it_and_learns_why_it_was_refused() {
+    let (_stage, front) = open(Mode::Event);
+    let body = "x".repeat(20 << 20);
+    for head in [format!("Content-Length: {}", body.len()), "Transfer-Encoding: chunked".to_owned()] {
+        let chunk = if head.starts_with('T') { format!("{:x}\r\n", body.len()) } else { String::new() };
+        let mut client = Client::new(&front);
+        let refused = client.send(&format!("POST / HTTP/1.1\r\n{head}\r\n\r\n{chunk}{body}")).reply("POST");
+        assert_eq!((refused.status, told(&refused).status), (406, 406), "{head}");
+    }
+}
+
+#[test]
+fn a_reply_to_head_has_no_body_whoever_gives_it() {
+    let (_stage, front) = open(Mode::Event);
+    let mut client = Client::new(&front);
+    client.send("HEAD / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+    let mut all = String::new();
+    client.0.read_to_string(&mut all).unwrap();
+    assert!(all.starts_with("HTTP/1.1 405 ") && all.ends_with("\r\n\r\n"), "{all}");
+    assert!(!all.contains("Content-Length: 0\r\n"), "{all}");
+}
+
+#[test]
+fn a_web_function_is_told_who_called_and_cannot_be_lied_to() {
+    let (_stage, front) = open(Mode::Web);
+    let got = Client::new(&front).send("GET /request HTTP/1.1\r\nX-Scf-Remote-Addr: 9.9.9.9\r\n\r\n").reply("GET");
+    let got = String::from_utf8(got.body).unwrap();
+    assert!(got.contains("X-Scf-Remote-Addr: 127.0.0.1\r\n") && !got.contains("9.9.9.9"), "{got}");
+}
+
+/// A connection that was reset has no peer any more; its entry, which was looked for by peer, and its descriptor stayed.
+/// After 512 of them nobody was let in.
+#[test]
+fn connections_that_are_reset_leave_nothing_behind() {
+    let (_stage, front) = open(Mode::Event);
+    for _ in 0..600 {
+        let stream = TcpStream::connect(front.address()).unwrap();
+        (&stream).write_all(b"POST / HTTP/1.1\r\n").unwrap();
+        rustix::net::sockopt::set_socket_linger(&stream, Some(Duration::ZERO)).unwrap(); // its end is a reset
+    }
+    let reply = Client::new(&front).send("GET / HTTP/1.1\r\nHost: x\r\n\r\n").reply("GET");
+    assert_eq!(reply.status, 405, "who comes after them is answered");
+    let begun = Instant::now();
+    while front.connections() > 0 {
+        assert!(begun.elapsed() < PATIENCE, "{} of them are still there", front.connections());
+        std::thread::sleep(Duration::from_millis(5));
+    }
 }

@@ -109,9 +109,10 @@ fn a_web_function_gets_the_request_as_it_is_and_the_platforms_own_fields() {
 
 #[test]
 fn each_request_at_once_has_an_instance_of_its_own_up_to_the_most() {
-    let stage = Stage::new(Config { max_instances: 2, ..config() }, true);
+    // Long enough that both still sleep when the third comes, also where a start takes a second.
+    let stage = Stage::new(Config { max_instances: 2, timeout: PATIENCE, ..config() }, true);
     std::thread::scope(|scope| {
-        let busy: Vec<_> = (0..2).map(|_| scope.spawn(|| stage.tell("sleep 1000"))).collect();
+        let busy: Vec<_> = (0..2).map(|_| scope.spawn(|| stage.tell("sleep 5000"))).collect();
         stage.log.wait("Init Report", 2);
         assert_eq!(stage.tell("version").verdict, Verdict::ResourceLimitReached);
         assert!(busy.into_iter().all(|one| one.join().unwrap().verdict == Verdict::Success));
@@ -164,6 +165,29 @@ fn provisioned_instances_are_there_before_the_first_request_and_stay() {
     let extra = stage.log.wait("Init Report", 1).len();
     assert_eq!(stage.notes.wait("idle for 0.1 s", extra).len(), extra, "only what came on top is ended");
     assert_eq!(stage.log.wait("Provisioned Report", 3).len(), 3);
+}
+
+/// `run` looks whether the function starts; where the most that may be is provisioned, this was one above it.
+#[test]
+fn the_look_whether_it_starts_is_never_one_instance_too_many() {
+    let stage = Stage::new(Config { provisioned: 1, max_instances: 1, ..config() }, true);
+    let pool = stage.platform.pool();
+    assert!(pool.wait_instances(1, PATIENCE));
+    let start = pool.prime().expect("one has started");
+    assert!(start.total() > Duration::ZERO);
+    assert_eq!((pool.instances(), pool.pids().len()), (1, 1));
+    let alone = Stage::new(Config { max_instances: 1, ..config() }, true);
+    alone.platform.pool().prime().expect("it starts");
+    assert_eq!(alone.platform.pool().instances(), 1);
+    assert!(alone.tell("version").cold.is_none());
+}
+
+#[test]
+fn a_provisioned_instance_that_does_not_start_is_told_to_who_looks() {
+    let environment = vec![("MOODY".to_owned(), "exit 7".to_owned())];
+    let stage = Stage::new(Config { provisioned: 1, max_instances: 1, environment, ..config() }, true);
+    let verdict = stage.platform.pool().prime().expect_err("it ends before it listens");
+    assert_eq!(verdict, Verdict::ContainerExited("exited with code 7".into()));
 }
 
 #[test]

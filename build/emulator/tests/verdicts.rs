@@ -4,6 +4,7 @@ mod common;
 
 use common::{Stage, config, event, get, text};
 use emulator::config::{Config, Mode};
+use emulator::instance::Walls;
 use emulator::program::Source;
 use emulator::verdict::Verdict;
 use emulator::wire::Request;
@@ -30,7 +31,11 @@ fn every_fault_has_its_number(sandbox: bool) {
         assert_eq!(outcome.verdict.status(), status, "{order}: {message}");
         assert!(message.contains(words), "{order}: {message}");
         let used_mib = outcome.ran.memory_bytes >> 20;
-        assert!(status != 434 || (60..120).contains(&used_mib), "{order}: {used_mib} MiB of 64");
+        assert!(status != 434 || used_mib >= 60, "{order}: {used_mib} MiB of 64");
+        // A cgroup holds the limit. Elsewhere the resident set is looked at every few milliseconds, and how much a function
+        // takes between two looks is up to the machine's other work.
+        let is_held = stage.platform.pool().walls() == Walls::Cgroup;
+        assert!(status != 434 || !is_held || used_mib < 120, "{order}: {used_mib} MiB of 64");
         let next = stage.tell("pid");
         assert_eq!(next.cold.is_some(), is_gone, "{order}: the next request's instance");
         assert_eq!(stage.platform.pool().pids() != pids, is_gone, "{order}: {before}");

@@ -11,7 +11,7 @@ use microimage::cargo::{Cargo, Profile};
 use std::fs;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 use std::thread;
 
 /// The moody function as a package that `cargo` finds.
@@ -36,7 +36,8 @@ fn an_edited_package_is_swapped_in_without_dropping_a_request() {
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     let source = package(folder.path());
     let main = folder.path().join("src/main.rs");
-    let stage = Stage::of(Config { max_instances: 4, ..config() }, true, &source);
+    // The slow request sleeps longer than the new version takes to build, and is to be far from its time-out.
+    let stage = Stage::of(Config { max_instances: 4, timeout: PATIENCE, ..config() }, true, &source);
     let pool = stage.platform.pool().clone();
     let mut watch = Watch::start(&pool.program()).unwrap();
     let front = Front::open("127.0.0.1:0".parse().unwrap(), stage.platform.clone()).unwrap();
@@ -63,7 +64,7 @@ fn an_edited_package_is_swapped_in_without_dropping_a_request() {
         let slow = scope.spawn(move || post(address, "sleep 2500"));
         stage.log.wait("Init Report", 2); // the slow request has an instance of the old version
         let old = pool.pids();
-        let swap = watch.swap(&source, &pool);
+        let swap = watch.swap(&source, &pool, pool.config());
         assert!(matches!(swap, Swap::Done(_)), "{swap:?}");
         assert_eq!(post(address, "version").body, b"two");
         assert_eq!(slow.join().unwrap().status, 200, "what was in flight is finished by the old version");
@@ -78,14 +79,29 @@ fn an_edited_package_is_swapped_in_without_dropping_a_request() {
 
     fs::write(&main, "no Rust").unwrap();
     assert!(watch.wait(PATIENCE).is_some());
-    assert!(matches!(watch.swap(&source, &pool), Swap::NotBuilt(_)));
+    assert!(matches!(watch.swap(&source, &pool, pool.config()), Swap::NotBuilt(_)));
     fs::write(&main, "fn main() {}").unwrap();
     assert!(watch.wait(PATIENCE).is_some());
-    let swap = watch.swap(&source, &pool);
+    let swap = watch.swap(&source, &pool, pool.config());
     assert!(matches!(&swap, Swap::NotStarted(verdict) if verdict.status() == 405), "{swap:?}");
     assert_eq!(post(address, "version").body, b"two", "the version that runs stays until another can");
     fs::write(&main, MOODY.replacen("\"one\"", "\"two\"", 1) + "// the same program\n").unwrap();
     assert!(watch.wait(PATIENCE).is_some());
-    let swap = watch.swap(&source, &pool);
+    let swap = watch.swap(&source, &pool, pool.config());
     assert!(matches!(swap, Swap::Same), "{swap:?}");
+
+    // Not only sources: what the platform is told is the function's, too.
+    let settings = folder.path().join("function.toml");
+    fs::write(&settings, "").unwrap();
+    assert_eq!(watch.wait(PATIENCE).as_ref(), Some(&settings));
+    let other = Arc::new(Config { memory_mib: 256, ..(*pool.config()).clone() });
+    let swap = watch.swap(&source, &pool, other);
+    assert!(matches!(swap, Swap::Done(_)), "{swap:?}");
+    assert_eq!(stage.platform.config().memory_mib, 256);
+    for name in ["Cargo.toml", ".cargo/config.toml"] {
+        let path = folder.path().join(name);
+        let text = fs::read_to_string(&path).unwrap();
+        fs::write(&path, text + "\n").unwrap();
+        assert_eq!(watch.wait(PATIENCE).as_ref(), Some(&path));
+    }
 }

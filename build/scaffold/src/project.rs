@@ -61,6 +61,13 @@ const FILES: [(&str, &str); 7] = [
 const MANIFEST: &str = include_str!("../../../template/Cargo.toml.liquid");
 const FUNCTION: &str = include_str!("../../../template/function.toml.liquid");
 const README: &str = include_str!("../../../template/README.md.liquid");
+/// How a function is invoked, for its README: by what it gets.
+const INVOKE: [&str; 2] = [
+    "just invoke                   # one invocation with the sample in events/; `just invoke --list` names more\n\
+     just invoke --image           # the same, of the image that `just image` made",
+    "just invoke --web GET '/hello/Ann?a=1&b=2'           # one request through the platform\n\
+     just invoke --web GET '/hello/Ann?a=1&b=2' --image   # the same, to the image that `just image` made",
+];
 /// The packages that have the host tools.
 const TOOLS: &str = "microimage coldstart emulator";
 
@@ -101,7 +108,7 @@ impl Source {
     pub fn tools(&self) -> String {
         match self {
             Source::Path(folder) => format!("just --justfile {} tools", folder.join("justfile").display()),
-            Source::Git(url) => format!("cargo install --git {url} --profile host {TOOLS}"),
+            Source::Git(url) => format!("cargo install --locked --git {url} --profile host {TOOLS}"),
         }
     }
 
@@ -121,6 +128,7 @@ pub fn files(kind: &Kind, name: &Name, source: &Source) -> Vec<(String, String)>
             .replace("{{firstbyte}}", &source.dependency())
             .replace("{{tools}}", &source.tools())
             .replace("{{home}}", &source.home())
+            .replace("{{invoke}}", INVOKE[usize::from(kind.web)])
     };
     let mut files = vec![
         ("Cargo.toml".to_owned(), filled(MANIFEST)),

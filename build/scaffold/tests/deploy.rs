@@ -5,7 +5,7 @@
 mod endpoint;
 
 use endpoint::{Endpoint, Sent};
-use scaffold::deploy::plan::{Deployment, PlanError};
+use scaffold::deploy::plan::{self, Deployment, PlanError};
 use scaffold::deploy::tccli::{self, Surroundings, Tccli, TccliError};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -47,7 +47,8 @@ fn project(function: &str) -> tempfile::TempDir {
     };
     write("Cargo.toml", "[package]\nname = \"hello\"\n");
     write("function.toml", function);
-    write("target/image/image.json", &format!("{{\"manifest_digest\":\"{DIGEST}\"}}"));
+    let image = json!({"reference": "hello:latest", "manifest_digest": DIGEST});
+    write("target/image/image.json", &image.to_string());
     folder
 }
 
@@ -409,6 +410,72 @@ fn a_function_that_is_there_is_updated_and_not_published() {
     let uri = format!("ccr.ccs.tencentyun.com/ns/hello:v1@{DIGEST}");
     assert_eq!(sent[1].body["Code"]["ImageConfig"]["ImageUri"], json!(uri));
     assert_eq!(sent[3].body["Environment"], json!({"Variables": []}), "variables that are gone have to go");
+}
+
+/// An update cannot say the type, so that a Web function stayed the event function that it was.
+#[test]
+fn a_function_of_the_other_type_is_left_alone() {
+    for (function, there, words) in [
+        (SMALL, "HTTP", "as a Web function, and function.toml says `type = \"event\"`"),
+        (FULL, "Event", "`type = \"web\"`"),
+    ] {
+        let answers = move |_: &str, _| json!({"Status": "Active", "Type": there});
+        let Some(Deployed { result, sent, .. }) = deployed(function, answers) else { return };
+        let error = result.unwrap_err().to_string();
+        assert!(error.contains(words) && error.contains("tccli scf DeleteFunction --region ap-guangzhou"), "{error}");
+        assert_eq!(actions(&sent), ["GetFunction"], "nothing was changed");
+    }
+}
+
+#[test]
+fn what_function_toml_no_longer_says_is_kept_and_named() {
+    let answers = |action: &str, _| match action {
+        "GetAlias" => pointing("$LATEST"),
+        _ => json!({"Status": "Active", "Type": "Event", "Description": "greets", "Role": "reader", "InitTimeout": 90,
+            "InstanceConcurrencyConfig": null}),
+    };
+    let Some(Deployed { result, said, .. }) = deployed(SMALL, answers) else { return };
+    assert_eq!(result.unwrap(), None);
+    let kept: Vec<_> = said.iter().filter(|line| line.starts_with("kept ")).collect();
+    assert_eq!(kept.len(), 2, "90 s are what it has anyway: {kept:?}");
+    assert!(
+        kept[0].contains("description is still \"greets\"") && kept[1].contains("role is still \"reader\""),
+        "{kept:?}"
+    );
+}
+
+/// The folder of images is one for all functions of a workspace: what was made last may be another's.
+#[test]
+fn another_functions_image_is_not_deployed() {
+    let folder = project(SMALL);
+    let path = folder.path().join("target/image/image.json");
+    for (reference, is_taken) in [
+        ("echo:latest", false),
+        ("hello-web:latest", false),
+        ("hello:latest", true),
+        ("ccr.ccs.tencentyun.com/ns/hello:v1", true),
+    ] {
+        fs::write(&path, json!({"reference": reference, "manifest_digest": DIGEST}).to_string()).unwrap();
+        match read(&folder) {
+            Ok(_) => assert!(is_taken, "{reference}"),
+            Err(error) => {
+                assert!(!is_taken && error.to_string().contains(&format!("is `{reference}`")), "{reference}: {error}");
+            }
+        }
+    }
+}
+
+#[test]
+fn the_image_that_stands_for_nobodys_is_never_deployed() {
+    let placeholder = "region = \"ap-guangzhou\"\nimage = \"ccr.ccs.tencentyun.com/namespace/function:v1\"\n";
+    let deployment = read(&project(placeholder)).unwrap();
+    let error = deployment.check().unwrap_err().to_string();
+    assert!(error.contains("namespace/function:v1") && error.contains("just push"), "{error}");
+    assert!(deployment.summary().contains(&error), "a dry run says it, too");
+    let folder = project(SMALL);
+    assert!(read(&folder).unwrap().check().is_ok());
+    assert_eq!(plan::image_name(folder.path()).unwrap().to_string(), "ccr.ccs.tencentyun.com/ns/hello:v1");
+    assert!(plan::image_name(project(placeholder).path()).is_err());
 }
 
 #[test]

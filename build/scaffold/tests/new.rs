@@ -109,6 +109,15 @@ fn leaves_no_placeholder_and_tells_the_kinds_apart() {
         assert!(of("function.toml").unwrap().contains(expected), "{}", kind.name);
         assert_eq!(files.iter().filter(|(path, _)| path.starts_with("events/")).count(), usize::from(!kind.web));
         assert!(of("src/main.rs").unwrap().contains("firstbyte::main!(app());"), "{}", kind.name);
+        let readme = of("README.md").unwrap();
+        assert_eq!(readme.contains("events/"), !kind.web, "a Web function has no events: {readme}");
+        assert_eq!(readme.contains("just invoke --web GET '/hello/Ann?a=1&b=2'"), kind.web, "{readme}");
+        assert!(readme.contains("cargo install --locked --git https://example.org/f"), "{readme}");
+        // Where there is no cargo-generate, at least its script is held to say the same.
+        let script = fs::read_to_string(root().join("template/kind.rhai")).unwrap().replace("\\n", "\n");
+        let invoked: Vec<_> = readme.lines().filter(|line| line.starts_with("just invoke ")).collect();
+        assert_eq!(invoked.len(), 2, "{readme}");
+        assert!(script.contains(&invoked.join("\n")), "{invoked:?} is not in kind.rhai");
     }
 }
 

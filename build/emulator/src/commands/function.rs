@@ -30,9 +30,15 @@ pub fn source(
     }
 }
 
-/// The configuration: the defaults, then function.toml, then the flags.
-pub fn config(source: &Source, arguments: &PlatformArguments, around: &Surroundings) -> Result<Config, Box<dyn Error>> {
-    let mut config = Config { name: name(source), ..Config::default() };
+/// The configuration: the defaults, then function.toml, then the flags. `otherwise` is the type of a function of which
+/// neither says one.
+pub fn config(
+    source: &Source,
+    arguments: &PlatformArguments,
+    around: &Surroundings,
+    otherwise: Mode,
+) -> Result<Config, Box<dyn Error>> {
+    let mut config = Config { name: name(source), mode: otherwise, ..Config::default() };
     if let Some(function) = settings::read(source.folder().unwrap_or(&around.here))? {
         settings::apply(function, &mut config);
     }

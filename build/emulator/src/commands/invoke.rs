@@ -4,12 +4,12 @@
 use super::function::{Surroundings, config, source};
 use crate::args::InvokeArguments;
 use emulator::config::{Config, Mode};
-use emulator::front::{Front, INVOCATION_TYPE, MODE, OUTCOME, SHOW, Told};
+use emulator::front::{Front, INVOCATION_TYPE, MODE, OUTCOME, SHOW, Told, other_mode};
 use emulator::instance::Host;
 use emulator::invoke::{Platform, milliseconds};
 use emulator::journal::Journal;
 use emulator::sample;
-use emulator::wire::{Fields, Reply, Request, field};
+use emulator::wire::{Fields, Reply, Request, WireError, field};
 use std::error::Error;
 use std::fmt::Write as _;
 use std::io::{self, BufReader, Read};
@@ -20,6 +20,8 @@ use std::time::Duration;
 
 /// Whoever listens on this machine is reached within this.
 const CONNECT_LIMIT: Duration = Duration::from_secs(2);
+/// No reply takes longer: the platform's most for an invocation and for a start, and a little.
+const REPLY_LIMIT: Duration = Duration::from_secs(900 + 300 + 10);
 
 /// What to print, and whether it went well.
 pub struct Shown {
@@ -48,7 +50,7 @@ pub fn invoke(
             if arguments.function.is_some() || arguments.platform.image.is_some() {
                 journal.note(format_args!("what runs at {} is invoked: end it to start another", arguments.address));
             }
-            ask(stream, arguments, request)
+            ask(stream, arguments, request, REPLY_LIMIT)
         }
         Err(_) if arguments.later => Err(format!(
             "nothing runs at {}, and retries need somebody to make them: start `firstbyte run` first",
@@ -93,7 +95,11 @@ fn request(
         Some([_, path, ..]) => return Err(format!("`{path}` is no path: it begins with `/`").into()),
         _ => ("POST".to_owned(), "/".to_owned()),
     };
-    let body = body.unwrap_or_else(|| if is_web { Vec::new() } else { sample::default(&around.here) });
+    let body = match body {
+        Some(body) => body,
+        None if is_web => Vec::new(),
+        None => sample::default(&around.here)?,
+    };
     if !body.is_empty() {
         let is_json = serde_json::from_slice::<serde::de::IgnoredAny>(&body).is_ok();
         headers.push(("Content-Type".into(), if is_json { "application/json" } else { "text/plain" }.into()));
@@ -110,8 +116,12 @@ fn alone(
     stop: impl FnOnce() -> io::Result<Receiver<()>>,
 ) -> Result<Shown, Box<dyn Error>> {
     let source = source(arguments.function.as_deref(), &arguments.platform, around)?;
-    let mode = if arguments.web.is_some() { Mode::Web } else { Mode::Event };
-    let config = Config { mode, provisioned: 0, concurrency: 1, ..config(&source, &arguments.platform, around)? };
+    let wanted = if arguments.web.is_some() { Mode::Web } else { Mode::Event };
+    let config = config(&source, &arguments.platform, around, wanted)?;
+    if config.mode != wanted {
+        return Err(other_mode(config.mode).into());
+    }
+    let config = Config { provisioned: 0, concurrency: 1, ..config };
     config.check()?;
     let program = source.prepare()?;
     let host = Host::new(&around.helper, !arguments.platform.no_sandbox, journal.clone())?;
@@ -121,17 +131,32 @@ fn alone(
     let stop = stop()?;
     // Ctrl-C ends the instance; who waits for its reply then gets an error.
     std::thread::spawn(move || stop.recv().map(|()| ended.close()));
-    let shown = ask(TcpStream::connect(front.address())?, arguments, request);
+    let shown = ask(TcpStream::connect(front.address())?, arguments, request, REPLY_LIMIT);
     drop(front);
     platform.close();
     shown
 }
 
-fn ask(stream: TcpStream, arguments: &InvokeArguments, mut request: Request) -> Result<Shown, Box<dyn Error>> {
+fn ask(
+    stream: TcpStream,
+    arguments: &InvokeArguments,
+    mut request: Request,
+    limit: Duration,
+) -> Result<Shown, Box<dyn Error>> {
     stream.set_nodelay(true)?;
+    stream.set_read_timeout(Some(limit))?;
+    stream.set_write_timeout(Some(limit))?;
     request.headers.insert(0, ("Host".into(), arguments.address.to_string()));
-    request.write(&mut &stream)?;
-    let (reply, _) = Reply::read(&mut BufReader::new(&stream), &request.method)?;
+    // Who refuses a request before its end says why: a reply is looked for, whatever became of the writing.
+    let written = request.write(&mut &stream);
+    let is_late = |error: &io::Error| matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut);
+    let late = || format!("{} has not answered within {} s", arguments.address, limit.as_secs_f64());
+    let reply = match (Reply::read(&mut BufReader::new(&stream), &request.method), written) {
+        (Ok((reply, _)), _) => reply,
+        (Err(WireError::Io(error)), _) | (Err(_), Err(error)) if is_late(&error) => return Err(late().into()),
+        (Err(_), Err(error)) => return Err(error.into()),
+        (Err(error), Ok(())) => return Err(error.into()),
+    };
     let told = field(&reply.headers, OUTCOME).and_then(|told| serde_json::from_str::<Told>(told).ok());
     match told {
         Some(told) => Ok(shown(&reply, &told, arguments.web.is_some())),
@@ -250,6 +275,21 @@ fn indented(json: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Somebody else's server may take a connection and say nothing.
+    #[test]
+    fn who_is_not_answered_is_told_so() {
+        let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let stream = TcpStream::connect(silent.local_addr().unwrap()).unwrap();
+        let crate::args::Command::Invoke(arguments) =
+            <crate::args::Arguments as clap::Parser>::parse_from(["firstbyte", "invoke"]).command
+        else {
+            unreachable!("it was asked for")
+        };
+        let request = Request { method: "POST".into(), target: "/".into(), ..Request::default() };
+        let error = ask(stream, &arguments, request, Duration::from_millis(50)).err().expect("there is no reply");
+        assert!(error.to_string().ends_with("has not answered within 0.05 s"), "{error}");
+    }
 
     #[test]
     fn indents_as_serde_json_does_and_keeps_keys_and_numbers() {

@@ -7,7 +7,7 @@ use emulator::front::Front;
 use emulator::instance::Host;
 use emulator::invoke::{Platform, milliseconds};
 use emulator::journal::Journal;
-use emulator::program::Source;
+use emulator::program::{Program, Source};
 use emulator::watch::{Swap, Watch};
 use std::error::Error;
 use std::sync::Arc;
@@ -25,18 +25,22 @@ pub fn run(
     stop: &Receiver<()>,
 ) -> Result<(), Box<dyn Error>> {
     let source = source(arguments.function.as_deref(), &arguments.platform, around)?;
-    let mut config = config(&source, &arguments.platform, around)?;
-    config.concurrency = arguments.concurrency.unwrap_or(config.concurrency);
-    config.provisioned = arguments.provisioned.unwrap_or(config.provisioned);
-    config.max_instances = arguments.instances.unwrap_or(config.max_instances.max(config.provisioned));
-    config.idle = arguments.idle;
-    config.retries = arguments.retries;
-    config.retry_interval = arguments.retry_interval;
-    config.check()?;
-    let program = source.prepare()?;
+    let config = || configured(arguments, around, &source);
+    let first = config()?;
+    let program = match (source.prepare(), source.folder()) {
+        (Ok(program), _) => program,
+        (Err(error), Some(folder)) if arguments.watch => {
+            journal.note(error);
+            match first_that_builds(&source, &Watch::around(folder)?, journal, stop) {
+                Some(program) => program,
+                None => return Ok(()),
+            }
+        }
+        (Err(error), _) => return Err(error.into()),
+    };
     let mut watch = if arguments.watch { Some(Watch::start(&program)?) } else { None };
     let host = Host::new(&around.helper, !arguments.platform.no_sandbox, journal.clone())?;
-    let platform = Platform::new(config.clone(), host, program, journal.clone())?;
+    let platform = Platform::new(first, host, program, journal.clone())?;
     let front = Front::open(arguments.address, platform.clone()).map_err(|error| {
         format!("`{}` cannot be listened on: {error}; choose another with --address", arguments.address)
     })?;
@@ -46,10 +50,37 @@ pub fn run(
     result
 }
 
+/// What function.toml and the flags say now.
+fn configured(arguments: &RunArguments, around: &Surroundings, source: &Source) -> Result<Config, Box<dyn Error>> {
+    let mut config = config(source, &arguments.platform, around, Mode::Event)?;
+    config.concurrency = arguments.concurrency.unwrap_or(config.concurrency);
+    config.provisioned = arguments.provisioned.unwrap_or(config.provisioned);
+    config.max_instances = arguments.instances.unwrap_or(config.max_instances.max(config.provisioned));
+    config.idle = arguments.idle;
+    config.retries = arguments.retries;
+    config.retry_interval = arguments.retry_interval;
+    config.check()?;
+    Ok(config)
+}
+
+/// Who begins to watch may be in the middle of writing: waits for sources that build. None when it is to end.
+fn first_that_builds(source: &Source, watch: &Watch, journal: &Journal, stop: &Receiver<()>) -> Option<Program> {
+    journal.note("waiting for a change");
+    while stop.try_recv() == Err(TryRecvError::Empty) {
+        let Some(changed) = watch.wait(LOOK) else { continue };
+        journal.note(format_args!("{} has changed", changed.display()));
+        match source.prepare() {
+            Ok(program) => return Some(program),
+            Err(error) => journal.note(format_args!("{error}; waiting for a change")),
+        }
+    }
+    None
+}
+
 /// From the first instance to the end; an error is a function that does not start.
 fn session(
     source: &Source,
-    config: &Config,
+    config: &dyn Fn() -> Result<Config, Box<dyn Error>>,
     platform: &Platform,
     front: &Front,
     watch: Option<&mut Watch>,
@@ -63,7 +94,7 @@ fn session(
         Err(verdict) => return Err(verdict.to_string()),
     }
     journal.note(pool.walls());
-    journal.note(summary(config, front));
+    journal.note(summary(&pool.config(), front));
     let Some(watch) = watch else {
         let _ = stop.recv(); // an error is an end, too
         return Ok(());
@@ -71,10 +102,21 @@ fn session(
     while stop.try_recv() == Err(TryRecvError::Empty) {
         let Some(changed) = watch.wait(LOOK) else { continue };
         journal.note(format_args!("{} has changed", changed.display()));
-        match watch.swap(source, pool) {
+        let config = match config() {
+            Ok(config) => Arc::new(config),
+            Err(error) => {
+                journal.note(format_args!("{error}; the old version stays"));
+                continue;
+            }
+        };
+        let is_other = config != pool.config();
+        match watch.swap(source, pool, config) {
             Swap::Same => journal.note("it is still the same program"),
             Swap::Done(start) => {
                 journal.note(format_args!("swapped; listens {} after its start", milliseconds(start.function)));
+                if is_other {
+                    journal.note(summary(&pool.config(), front));
+                }
             }
             Swap::NotBuilt(error) => journal.note(format_args!("{error}; the old version stays")),
             Swap::NotStarted(verdict) => journal.note(format_args!("{verdict}; the old version stays")),

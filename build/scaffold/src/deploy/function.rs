@@ -9,8 +9,8 @@ use toml::de::{DeTable, DeValue};
 
 /// What all environment variables of a function may come to, names and values, in bytes.
 const ENVIRONMENT_BYTES: usize = 4096;
-/// Names that the platform keeps for itself. The pages write the last one; the platform's own variables have the one before it.
-const KEPT_PREFIXES: [&str; 4] = ["SCF_", "QCLOUD_", "TENCENTCLOUD_", "TECENTCLOUD_"];
+/// How names begin that the platform keeps for itself. The pages write the last one; the platform's own variables have the one before it.
+pub const KEPT_PREFIXES: [&str; 4] = ["SCF_", "QCLOUD_", "TENCENTCLOUD_", "TECENTCLOUD_"];
 /// The alias that every function has and that callers reach who name no other.
 const DEFAULT_ALIAS: &str = "$DEFAULT";
 /// The keys outside of `[environment]`, and what each is.

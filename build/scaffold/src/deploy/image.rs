@@ -15,6 +15,9 @@ pub struct ImageName {
     tag: String,
 }
 
+/// What every project's function.toml says until somebody says where the image really goes.
+const PLACEHOLDER: &str = "namespace/function";
+
 /// Why a text is no image's name.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ImageNameError {
@@ -65,6 +68,16 @@ impl ImageName {
         &self.host
     }
 
+    /// Its name without the namespaces.
+    pub fn last(&self) -> &str {
+        self.path.rsplit('/').next().unwrap_or_default()
+    }
+
+    /// Whether it is the one that a new project begins with.
+    pub fn is_placeholder(&self) -> bool {
+        self.path == PLACEHOLDER
+    }
+
     /// Whether the host is one of Tencent Cloud's enterprise registries.
     pub fn is_enterprise(&self) -> bool {
         self.host.ends_with(".tencentcloudcr.com")
@@ -77,13 +90,22 @@ impl fmt::Display for ImageName {
     }
 }
 
-/// The digest of the image that `just image` made: `sha256:` and 64 hexadecimal digits.
+/// An image's digest: `sha256:` and 64 hexadecimal digits.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Digest(String);
 
-/// Why there is no digest.
+/// The image that `just image` made, as image.json says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Made {
+    /// Its name and tag; the name is the function's unless `--tag` said another.
+    pub reference: String,
+    /// Its manifest's digest.
+    pub digest: Digest,
+}
+
+/// Why there is no image.
 #[derive(Debug, thiserror::Error)]
-pub enum DigestError {
+pub enum MadeError {
     /// There is no image.json.
     #[error("`{path}` cannot be read: {source}; type `just image`, then `just push`")]
     NoImage {
@@ -93,29 +115,39 @@ pub enum DigestError {
         source: io::Error,
     },
     /// It is not what `just image` writes.
-    #[error("`{path}` has no manifest's digest; type `just image` again")]
+    #[error("`{path}` has no manifest's digest and no reference; type `just image` again")]
     NoDigest {
         /// The file.
         path: PathBuf,
     },
 }
 
-impl Digest {
+impl Made {
     /// Out of image.json.
     ///
     /// # Errors
-    /// [`DigestError`] says what to type.
-    pub fn read(path: &Path) -> Result<Digest, DigestError> {
+    /// [`MadeError`] says what to type.
+    pub fn read(path: &Path) -> Result<Made, MadeError> {
         #[derive(Deserialize)]
         struct Summary {
+            reference: String,
             manifest_digest: String,
         }
-        let text = fs::read(path).map_err(|source| DigestError::NoImage { path: path.to_owned(), source })?;
-        let wrong = || DigestError::NoDigest { path: path.to_owned() };
+        let text = fs::read(path).map_err(|source| MadeError::NoImage { path: path.to_owned(), source })?;
+        let wrong = || MadeError::NoDigest { path: path.to_owned() };
         let summary: Summary = serde_json::from_slice(&text).map_err(|_| wrong())?;
-        Digest::parse(&summary.manifest_digest).ok_or_else(wrong)
+        let digest = Digest::parse(&summary.manifest_digest).ok_or_else(wrong)?;
+        Ok(Made { reference: summary.reference, digest })
     }
 
+    /// Whose image it is: the name without registry, namespaces and tag.
+    pub fn name(&self) -> &str {
+        let last = self.reference.rsplit('/').next().unwrap_or_default();
+        last.split(':').next().unwrap_or_default()
+    }
+}
+
+impl Digest {
     /// `sha256:…`.
     pub fn parse(text: &str) -> Option<Digest> {
         let hex = text.strip_prefix("sha256:")?;
@@ -151,6 +183,14 @@ mod tests {
             ("ccr.ccs.tencentyun.com/ns/fn:v1@sha256:00", ImageNameError::Digest),
         ] {
             assert_eq!(ImageName::parse(name), Err(expected), "{name}");
+        }
+    }
+
+    #[test]
+    fn an_images_own_name_is_what_is_left_without_registry_and_tag() {
+        let digest = Digest::parse(&format!("sha256:{}", "0a".repeat(32))).unwrap();
+        for reference in ["fn:latest", "fn", "127.0.0.1:5000/ns/fn:v1", "127.0.0.1:5000/ns/fn"] {
+            assert_eq!(Made { reference: reference.to_owned(), digest: digest.clone() }.name(), "fn");
         }
     }
 

@@ -3,7 +3,7 @@
 
 use crate::deploy::example;
 use crate::deploy::function::{Function, Mistakes};
-use crate::deploy::image::{Digest, DigestError};
+use crate::deploy::image::{Digest, ImageName, Made, MadeError};
 use crate::deploy::request::Requests;
 use crate::deploy::verdict::Verdicts;
 use serde::Serialize;
@@ -52,7 +52,22 @@ pub enum PlanError {
     NoName,
     /// There is no image.
     #[error(transparent)]
-    Image(#[from] DigestError),
+    Image(#[from] MadeError),
+    /// The image that was made last is another function's.
+    #[error(
+        "the image in `{target}` is `{reference}`, and this function is `{name}`; type `just image`, then `just push`"
+    )]
+    OtherImage {
+        /// Where it is.
+        target: PathBuf,
+        /// What it says it is.
+        reference: String,
+        /// Whose image is wanted.
+        name: String,
+    },
+    /// Nobody has said where the image goes.
+    #[error("`image` in function.toml is still `{0}`, which stands for yours: say where `just push` puts the image")]
+    Placeholder(ImageName),
     /// A file cannot be written.
     #[error("`{path}` cannot be written: {source}")]
     Write {
@@ -77,10 +92,18 @@ impl Deployment {
         let package = package(&read("Cargo.toml")?);
         let name = function.name.clone().or_else(|| package.clone());
         let name = name.filter(|name| crate::name::Name::check_function(name).is_ok()).ok_or(PlanError::NoName)?;
-        let digest = Digest::read(&target.join("image/image.json"))?;
+        let Made { digest, .. } = image_of(&target.join("image/image.json"), package.as_deref(), &function)?;
         let verdicts = Verdicts::read(&target.join("coldstart/results.json"), package.as_deref().unwrap_or(&name));
         let image_uri = format!("{}@{digest}", function.image);
         Ok(Deployment { name, function, image_uri, digest, verdicts })
+    }
+
+    /// Holds it to what a dry run is not held to.
+    ///
+    /// # Errors
+    /// [`PlanError::Placeholder`].
+    pub fn check(&self) -> Result<(), PlanError> {
+        yours(&self.function.image).map(|_| ())
     }
 
     /// The requests.
@@ -138,12 +161,13 @@ impl Deployment {
     pub fn summary(&self) -> String {
         let Function { web, region, memory_mb, timeout_s, acceleration, provisioned, .. } = &self.function;
         let kind = if *web { "Web" } else { "event" };
+        let note = self.check().err().map(|note| format!("note          {note}\n")).unwrap_or_default();
         let on = if *acceleration { "on " } else { "off" };
         format!(
             "function      {}, {kind}, {region}, {memory_mb} MB, {timeout_s} s\n\
              image         {}\n\
              acceleration  {on}   bench: {}\n\
-             provisioned   {provisioned:<3}   bench: {}\n",
+             provisioned   {provisioned:<3}   bench: {}\n{note}",
             self.name, self.image_uri, self.verdicts.acceleration, self.verdicts.provisioned
         )
     }
@@ -159,7 +183,8 @@ impl Deployment {
         format!("{} --Qualifier '{version}'", self.command("DeleteProvisionedConcurrencyConfig"))
     }
 
-    fn command(&self, action: &str) -> String {
+    /// A command for a person, about this function.
+    pub(crate) fn command(&self, action: &str) -> String {
         let Function { region, namespace, .. } = &self.function;
         let namespace = namespace.as_ref().map(|namespace| format!(" --Namespace {namespace}")).unwrap_or_default();
         format!("tccli scf {action} --region {region}{namespace} --FunctionName {}", self.name)
@@ -198,6 +223,34 @@ impl Deployment {
         }
         text
     }
+}
+
+/// Where the function.toml in `folder` says that the image is, by tag: what `just push` is given.
+///
+/// # Errors
+/// [`PlanError`].
+pub fn image_name(folder: &Path) -> Result<ImageName, PlanError> {
+    let path = folder.join("function.toml");
+    let text = fs::read_to_string(&path).map_err(|source| PlanError::Read { path, source })?;
+    let function = Function::parse(&text)?;
+    yours(&function.image).cloned()
+}
+
+fn yours(image: &ImageName) -> Result<&ImageName, PlanError> {
+    if image.is_placeholder() { Err(PlanError::Placeholder(image.clone())) } else { Ok(image) }
+}
+
+/// The image that was made, if it is this function's: it has the name of the package, of the function, or the one under
+/// which it is pushed. A workspace has one such folder for all of its functions.
+fn image_of(path: &Path, package: Option<&str>, function: &Function) -> Result<Made, PlanError> {
+    let made = Made::read(path)?;
+    let mut names = [package, function.name.as_deref(), Some(function.image.last())].into_iter().flatten();
+    if names.any(|name| name.eq_ignore_ascii_case(made.name())) {
+        return Ok(made);
+    }
+    let target = path.parent().unwrap_or(path).to_owned();
+    let name = package.or(function.name.as_deref()).unwrap_or_default().to_owned();
+    Err(PlanError::OtherImage { target, reference: made.reference, name })
 }
 
 /// The package's name in a Cargo.toml.

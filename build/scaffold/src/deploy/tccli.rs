@@ -1,6 +1,7 @@
 //! The door to `tccli`, Tencent Cloud's own command line: it signs and sends the requests of a plan. Credentials are
 //! looked for but never read. Statuses are those of API 2018-04-16, GetFunction.
 
+use crate::deploy::function::Function;
 use crate::deploy::plan::{Deployment, PlanError};
 use serde::Serialize;
 use serde_json::Value;
@@ -71,6 +72,20 @@ pub enum TccliError {
         said: String,
         /// The platform's code for it, if the platform was reached.
         code: Option<String>,
+    },
+    /// The platform has it as another kind of function, and nothing changes that.
+    #[error(
+        "`{name}` is there as {there} function, and function.toml says `type = \"{wanted}\"`: the platform has no way to change that. Give it another `name`, or end the one that is there: {end}"
+    )]
+    Kind {
+        /// The function's name.
+        name: String,
+        /// What it is.
+        there: &'static str,
+        /// What it is to be.
+        wanted: &'static str,
+        /// The command that ends it.
+        end: String,
     },
     /// It said yes, but not what was expected.
     #[error("{action} answered `{said}`, which has no {member}")]
@@ -145,12 +160,14 @@ impl Tccli {
         deployment.write(folder)?;
         let call = Call { tccli: self, region: &deployment.function.region, folder };
         match call.send("GetFunction", "get-function.json") {
-            Ok(_) => {
+            Ok(there) => {
+                check_kind(deployment, &there)?;
                 say("updating  the image");
                 call.send("UpdateFunctionCode", "update-function-code.json")?;
                 call.wait_until_active("get-function.json")?;
                 say("updating  the settings");
                 call.send("UpdateFunctionConfiguration", "update-function-configuration.json")?;
+                kept(&deployment.function, &there).iter().for_each(|line| say(line));
             }
             Err(TccliError::Refused { code: Some(code), .. }) if is_absence(&code) => {
                 say("creating  the function");
@@ -345,6 +362,48 @@ impl Call<'_> {
         let text = serde_json::to_string_pretty(request).expect("text and numbers serialise");
         fs::write(&path, text).map_err(|source| PlanError::Write { path, source })
     }
+}
+
+/// Whether the function that is there is of the type that it is to be. An answer that does not say has no say.
+fn check_kind(deployment: &Deployment, there: &Value) -> Result<(), TccliError> {
+    let kinds = |web: bool| if web { ("HTTP", "a Web", "web") } else { ("Event", "an event", "event") };
+    let (_, _, wanted) = kinds(deployment.function.web);
+    let (other, there_as, _) = kinds(!deployment.function.web);
+    if member(there, "Type") != other {
+        return Ok(());
+    }
+    Err(TccliError::Kind {
+        name: deployment.name.clone(),
+        there: there_as,
+        wanted,
+        end: deployment.command("DeleteFunction"),
+    })
+}
+
+/// What the platform keeps of earlier deployments because function.toml no longer speaks of it: a setting that a request
+/// leaves out is not changed, and what stands for "none" is documented for no one of them.
+fn kept(function: &Function, there: &Value) -> Vec<String> {
+    let number = |of: &Value| of.as_u64().map(|number| number.to_string()).unwrap_or_default();
+    let concurrency = there.get("InstanceConcurrencyConfig").and_then(|config| config.get("MaxConcurrency"));
+    let of = [
+        ("description", function.description.is_none(), member(there, "Description").to_owned(), ""),
+        ("role", function.role.is_none(), member(there, "Role").to_owned(), ""),
+        (
+            "init_timeout_s",
+            function.init_timeout_s.is_none(),
+            there.get("InitTimeout").map(number).unwrap_or_default(),
+            "90",
+        ),
+        ("concurrency", function.concurrency.is_none(), concurrency.map(number).unwrap_or_default(), "1"),
+    ];
+    let of =
+        of.into_iter().filter(|(_, is_unsaid, value, default)| *is_unsaid && !value.is_empty() && value != default);
+    of.map(|(key, _, value, _)| {
+        format!(
+            "kept      {key} is still {value:?} there; to change it, say another in function.toml, or use the console"
+        )
+    })
+    .collect()
 }
 
 /// Whether a code says that there is no such function.
