@@ -8,6 +8,8 @@ use microimage::{archive, layout, source};
 use std::fs;
 use std::io::Read;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 
 fn sample() -> Image {
     image(&[Tar::default().file("app", b"elf").bytes(), Tar::default().file("more", b"x").bytes()])
@@ -47,6 +49,31 @@ fn a_layout_and_an_archive_read_back_as_the_same_image() {
     );
     let error = source::load(&format!("{}#other", tar.display())).expect_err("no such image").to_string();
     assert!(error.contains("no image `other`; it holds `echo:latest`"), "{error}");
+}
+
+/// The old layout went aside before the new one came: between the two there was none.
+#[test]
+fn a_layout_that_is_replaced_is_there_at_every_moment() {
+    let home = tempfile::tempdir().expect("a folder");
+    let oci = home.path().join("oci");
+    layout::write(&sample(), &oci).expect("a layout");
+    let done = AtomicBool::new(false);
+    let looks = thread::scope(|scope| {
+        let looking = scope.spawn(|| {
+            let mut looks = 0;
+            while !done.load(Ordering::Relaxed) {
+                assert!(oci.join("oci-layout").exists(), "after {looks} looks");
+                looks += 1;
+            }
+            looks
+        });
+        let written = (0..200).try_for_each(|_| layout::write(&sample(), &oci));
+        done.store(true, Ordering::Relaxed);
+        written.expect("a layout");
+        looking.join().expect("it was always there")
+    });
+    assert!(looks > 100, "{looks}");
+    assert_eq!(fs::read_dir(home.path()).expect("a folder").count(), 1);
 }
 
 #[test]
@@ -138,4 +165,53 @@ fn refuses_an_archive_that_is_cut_anywhere() {
 fn says_what_is_not_there() {
     let error = source::load("/nowhere/at/all").expect_err("nothing there").to_string();
     assert!(error.contains("`/nowhere/at/all` does not exist"), "{error}");
+}
+
+/// A header of 6 GiB in a file that takes no room on the disk was read whole: the library does so before anyone is asked.
+#[test]
+fn a_header_in_front_of_a_file_is_bounded() {
+    let home = tempfile::tempdir().expect("a folder");
+    let path = home.path().join("docker.tar");
+    for kind in [b'x', b'g', b'L', b'K'] {
+        let mut header = tar::Header::new_gnu();
+        header.set_path("pax").expect("a name");
+        header.set_entry_type(tar::EntryType::new(kind));
+        header.set_size(6 << 30);
+        header.set_cksum();
+        fs::write(&path, header.as_bytes()).expect("a file");
+        fs::File::options().write(true).open(&path).and_then(|f| f.set_len(7 << 30)).expect("a sparse file");
+        let error = source::load(&path.display().to_string()).expect_err("a header of 6 GiB").to_string();
+        assert!(error.contains("an extension header of 6442450944 bytes"), "{error}");
+    }
+    let long = Tar::default().raw("@LongLink", b'L', "", 0o644, &[b'a'; 5000]).file("a", b"").bytes();
+    fs::write(&path, long).expect("a file");
+    let error = source::load(&path.display().to_string()).expect_err("a long name").to_string();
+    assert!(error.contains("a name of more than 4096 bytes"), "{error}");
+}
+
+#[test]
+fn finds_members_by_their_long_names() {
+    let home = tempfile::tempdir().expect("a folder");
+    let path = home.path().join("docker.tar");
+    let image = sample();
+    let bytes = |n: usize| {
+        let mut bytes = Vec::new();
+        image.layers()[n].open().and_then(|mut r| r.read_to_end(&mut bytes)).expect("in memory");
+        bytes
+    };
+    let (one, two) = (format!("{}/layer.tar", "a".repeat(120)), format!("{}/layer.tar", "b".repeat(120)));
+    let manifest = format!(r#"[{{"Config":"c.json","RepoTags":["echo:1"],"Layers":["{one}","{two}"]}}]"#);
+    let record = format!("{} path={two}\n", two.len() + 10);
+    assert_eq!(record.len(), two.len() + 10);
+    let tar = Tar::default()
+        .raw("@LongLink", b'L', "", 0o644, one.as_bytes())
+        .file("short", &bytes(0))
+        .raw("pax", b'x', "", 0o644, record.as_bytes())
+        .file("short", &bytes(1))
+        .file("c.json", image.config_bytes())
+        .file("manifest.json", manifest.as_bytes());
+    fs::write(&path, tar.bytes()).expect("a file");
+    let loaded = source::load(&path.display().to_string()).expect("as docker wrote before version 25");
+    assert_eq!((loaded.layers().len(), loaded.reference()), (2, Some("echo:1")));
+    microimage::contents::read(&loaded, &microimage::entry::Limits::default()).expect("both layers");
 }

@@ -3,7 +3,7 @@
 
 use super::Verdict;
 use super::rules::{Outcome, Subject, fail, pass, warn};
-use crate::contents::{self, Contents, ContentsError, Found, What};
+use crate::contents::{Contents, ContentsError, Found, What};
 use crate::elf::{Architecture, ElfError, StaticElf};
 use crate::entry::Limits;
 use crate::inspect::size;
@@ -72,7 +72,8 @@ pub(super) fn program(subject: &Subject<'_>) -> Result<Outcome, ContentsError> {
             String::new(),
         ));
     };
-    let bytes = contents::read_file(subject.image, &path, MAX_PROGRAM_BYTES, &Limits::default())?.unwrap_or_default();
+    let bytes = subject.contents.read_file(subject.image, &path, MAX_PROGRAM_BYTES, &Limits::default())?;
+    let bytes = bytes.unwrap_or_default();
     Ok(match StaticElf::parse(&bytes, architecture) {
         Ok(elf) => pass(format!(
             "`{shown}` is static, {}{}",
