@@ -38,6 +38,17 @@ pub struct Surroundings {
     pub docker_config: Option<PathBuf>,
     /// MICROIMAGE_USERNAME and MICROIMAGE_PASSWORD.
     pub credentials: Option<(String, String)>,
+    /// MICROIMAGE_REGISTRY: whose they are.
+    pub registry: Option<String>,
+}
+
+/// Why a registry is asked.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Asked {
+    /// It is what `push` or `pull` names, one a command.
+    ByTarget,
+    /// It stands in the name of some image to look at.
+    InPassing,
 }
 
 /// What a command has to say.
@@ -145,7 +156,7 @@ pub fn check(arguments: &CheckArguments, around: &Surroundings) -> Done {
 pub fn push(arguments: &PushArguments, around: &Surroundings) -> Done {
     let images = arguments.image.iter().map(|place| source::load(place)).collect::<Result<Vec<_>, _>>()?;
     let reference = registry::parse_reference(&arguments.reference)?;
-    let credentials = around.credentials(reference.resolve_registry())?;
+    let credentials = around.credentials(reference.resolve_registry(), Asked::ByTarget)?;
     let registry = Registry::new(reference, &credentials)?;
     let pinned = match images.as_slice() {
         [image] => registry.push(image)?,
@@ -157,7 +168,7 @@ pub fn push(arguments: &PushArguments, around: &Surroundings) -> Done {
 /// `microimage pull`.
 pub fn pull(arguments: &PullArguments, around: &Surroundings) -> Done {
     let reference = registry::parse_reference(&arguments.reference)?;
-    let credentials = around.credentials(reference.resolve_registry())?;
+    let credentials = around.credentials(reference.resolve_registry(), Asked::ByTarget)?;
     let image = Registry::new(reference, &credentials)?.pull(&arguments.arch.to_string())?;
     layout::write(&image, &arguments.output)?;
     said(format!("{}\n", image.manifest_digest()))
@@ -178,12 +189,14 @@ pub fn unpack(arguments: &UnpackArguments, around: &Surroundings) -> Done {
 
 impl Surroundings {
     fn load(&self, place: &str, architecture: &str) -> Result<Image, source::SourceError> {
-        source::load_with(place, architecture, |registry| self.credentials(registry))
+        source::load_with(place, architecture, |registry| self.credentials(registry, Asked::InPassing))
     }
 
-    /// The environment's credentials, else docker's for that registry.
-    fn credentials(&self, registry: &str) -> Result<Credentials, RegistryError> {
-        if let Some((username, password)) = &self.credentials {
+    /// The environment's credentials where they belong, else docker's for that registry. Those of MICROIMAGE_REGISTRY go to it alone;
+    /// without it they go to what `push` or `pull` names, and to no registry that only stands in an image's name.
+    fn credentials(&self, registry: &str, asked: Asked) -> Result<Credentials, RegistryError> {
+        let ours = self.registry.as_deref().map_or(asked == Asked::ByTarget, |ours| ours == registry);
+        if let Some((username, password)) = self.credentials.as_ref().filter(|_| ours) {
             return Ok(Credentials::Basic { username: username.clone(), password: password.clone() });
         }
         match self.docker_config.as_ref().map(File::open) {

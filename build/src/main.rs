@@ -70,5 +70,6 @@ fn surroundings() -> Result<Surroundings, Box<dyn std::error::Error>> {
         source_date_epoch: env::var("SOURCE_DATE_EPOCH").ok(),
         docker_config: docker.map(|folder| folder.join("config.json")),
         credentials: env::var("MICROIMAGE_USERNAME").ok().zip(env::var("MICROIMAGE_PASSWORD").ok()),
+        registry: env::var("MICROIMAGE_REGISTRY").ok().filter(|host| !host.is_empty()),
     })
 }
