@@ -87,14 +87,14 @@ pub fn write(image: &Image, dest: &Path) -> Result<(), ArchiveError> {
 ///
 /// # Errors
 /// [`ArchiveError`]: the tar is broken, holds no image, or holds several and `select` names none of them.
-pub fn read(path: &Path, select: Option<&str>) -> Result<Image, ArchiveError> {
+pub fn read(path: &Path, select: Option<&str>, architecture: &str) -> Result<Image, ArchiveError> {
     let store = TarStore::open(path).map_err(|source| ArchiveError::File {
         path: path.to_owned(),
         what: "read as a tar",
         source,
     })?;
     if store.files.contains_key("oci-layout") && store.files.contains_key("index.json") {
-        return Ok(layout::read(&store, select)?);
+        return Ok(layout::read(&store, select, architecture)?);
     }
     read_saved(&store, select)
 }

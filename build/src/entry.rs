@@ -330,12 +330,16 @@ impl Extensions {
         if path.as_os_str().is_empty() && kind != Kind::Directory {
             return Err(EntryError::Name { path: shown, why: "the root is a directory" });
         }
+        let (uid, gid) = (self.uid.map_or_else(|| header.uid(), Ok)?, self.gid.map_or_else(|| header.gid(), Ok)?);
+        if uid.max(gid) >= u64::from(u32::MAX) {
+            return Err(EntryError::Name { path: shown, why: "an owner beyond 32 bits" }); // the largest means "unchanged"
+        }
         Ok(Some(Entry {
             path,
             kind,
             mode: header.mode()? & 0o7777,
-            uid: self.uid.map_or_else(|| header.uid(), Ok)?,
-            gid: self.gid.map_or_else(|| header.gid(), Ok)?,
+            uid,
+            gid,
             mtime: header.mtime()?,
             xattrs: self.xattrs,
         }))
@@ -373,7 +377,7 @@ fn clean(name: &[u8], shown: &str) -> Result<PathBuf, EntryError> {
 /// A symbolic link's target, if it stays inside the root when it is followed from the link's own folder.
 fn symlink_target(link: &Path, target: Vec<u8>, shown: &str) -> Result<PathBuf, EntryError> {
     let refuse = |why| Err(EntryError::Name { path: shown.to_owned(), why });
-    if target.is_empty() || target.len() > MAX_NAME_BYTES || target.contains(&0) {
+    if target.is_empty() || target.len() >= MAX_NAME_BYTES || target.contains(&0) {
         return refuse("its target is empty, too long or holds a zero byte");
     }
     let target = PathBuf::from(OsString::from_vec(target));

@@ -73,6 +73,24 @@ fn builds_inspects_compares_checks_and_unpacks() {
     assert_eq!(fs::read(home.path().join("rootfs/app")).expect("the program"), HELLO);
 }
 
+/// `docker load` refuses a name without a tag, and a /tmp that a COPY had made stayed closed.
+#[test]
+fn a_name_gets_its_tag_and_tmp_its_mode() {
+    let home = context();
+    fs::write(
+        home.path().join("tmp.Dockerfile"),
+        "FROM scratch\nCOPY app /app\nCOPY app /tmp/app\nENTRYPOINT [\"/app\"]\n",
+    )
+    .expect("a file");
+    let built = microimage(home.path(), &["build", "-o", "one", "--tag", "hello", "--tmp", "-f", "tmp.Dockerfile"]);
+    assert!(text(&built.stdout).starts_with("hello:latest  linux/amd64\n"), "{}", text(&built.stderr));
+    let view = microimage(home.path(), &["inspect", "--json", "one/docker.tar", "--arch", "amd64"]);
+    let view: serde_json::Value = serde_json::from_slice(&view.stdout).expect("JSON");
+    assert_eq!(view["reference"], "hello:latest");
+    let tmp = view["files"].as_array().and_then(|files| files.iter().find(|f| f["path"] == "/tmp")).expect("a folder");
+    assert_eq!(tmp["mode"], "1777");
+}
+
 #[test]
 fn refuses_and_leaves_nothing_behind() {
     let home = context();
@@ -100,6 +118,8 @@ fn refuses_and_leaves_nothing_behind() {
         (&["build", "-o", "out", "--arch", "mips"], 2, "architecture `mips` is not known"),
         (&["build", "-o", "out", "--annotation", "x"], 2, "`x` is not `NAME=VALUE`"),
         (&["build", "-o", "out", "--passwd", "x"], 1, "`x` is not a user"),
+        (&["build", "-o", "out", "--tag", "Not A Name"], 1, "`Not A Name` is no name for an image; write `NAME:TAG`"),
+        (&["build", "-o", "out", "--tag", "a@sha256:0"], 1, "`a@sha256:0` is no name for an image"),
         (&["build", "-o", "out", "--ca-bundle=script"], 1, "holds no `BEGIN CERTIFICATE`"),
         (&["build"], 2, "--output"),
         (&["inspect", "nothing"], 1, "`nothing` does not exist"),

@@ -3,8 +3,10 @@
 mod common;
 
 use common::{Tar, image};
-use microimage::image::Image;
+use microimage::digest::Digest;
+use microimage::image::{Image, media_type};
 use microimage::{archive, layout, source};
+use serde_json::json;
 use std::fs;
 use std::io::Read;
 use std::path::Path;
@@ -214,4 +216,41 @@ fn finds_members_by_their_long_names() {
     let loaded = source::load(&path.display().to_string()).expect("as docker wrote before version 25");
     assert_eq!((loaded.layers().len(), loaded.reference()), (2, Some("echo:1")));
     microimage::contents::read(&loaded, &microimage::entry::Limits::default()).expect("both layers");
+}
+
+#[test]
+fn of_several_platforms_the_one_that_is_asked_for_is_taken() {
+    let home = tempfile::tempdir().expect("a folder");
+    let oci = home.path().join("oci");
+    layout::write(&sample(), &oci).expect("a layout");
+    let amd64 = sample();
+    let config = String::from_utf8_lossy(amd64.config_bytes()).replace("amd64", "arm64").into_bytes();
+    let manifest = String::from_utf8_lossy(amd64.manifest_bytes())
+        .replace(&amd64.config_descriptor().digest.to_string(), &Digest::of(&config).to_string())
+        .into_bytes();
+    let entry = |bytes: &[u8], architecture: &str| {
+        json!({
+            "mediaType": media_type::OCI_MANIFEST, "digest": Digest::of(bytes), "size": bytes.len(),
+            "platform": {"os": "linux", "architecture": architecture},
+        })
+    };
+    let manifests = [entry(amd64.manifest_bytes(), "amd64"), entry(&manifest, "arm64")];
+    let inner = json!({"schemaVersion": 2, "mediaType": media_type::OCI_INDEX, "manifests": manifests}).to_string();
+    let outer = json!({"schemaVersion": 2, "manifests": [{
+        "mediaType": media_type::OCI_INDEX, "digest": Digest::of(inner.as_bytes()), "size": inner.len(),
+    }]});
+    for bytes in [&config, &manifest, inner.as_bytes()] {
+        fs::write(oci.join("blobs/sha256").join(Digest::of(bytes).hex()), bytes).expect("a blob");
+    }
+    fs::write(oci.join("index.json"), outer.to_string()).expect("an index");
+    let place = oci.display().to_string();
+    let load = |architecture| source::load_with(&place, architecture, |_| unreachable!("it is on this disk"));
+    assert_eq!(load("arm64").expect("arm64").manifest_digest(), Digest::of(&manifest));
+    assert_eq!(load("amd64").expect("amd64").manifest_digest(), amd64.manifest_digest());
+    assert!(load("riscv64").expect_err("not there").to_string().contains("holds 2 images that fit"));
+    // The platform's own manifest is one more request.
+    for (image, requests) in [(load("arm64").expect("arm64"), 6), (amd64, 5)] {
+        let contents = microimage::contents::read(&image, &microimage::entry::Limits::default()).expect("two layers");
+        assert_eq!(microimage::inspect::View::of(&image, &contents).pull_requests, requests);
+    }
 }

@@ -58,7 +58,7 @@ pub(super) fn program(subject: &Subject<'_>) -> Result<Outcome, ContentsError> {
             "COPY it to where the entrypoint looks",
         ));
     };
-    let shown = format!("/{}", path.display());
+    let shown = format!("/{}", crate::entry::shown(&path));
     if found.mode & 0o001 == 0 {
         return Ok(fail(
             format!("`{shown}` has mode {:o}: not every user may execute it", found.mode),
