@@ -246,7 +246,7 @@ fn run(image: &Image, provider: &'static Provider, events: Option<&Path>) -> Opt
     match check::run::run(image, provider, events, Path::new(env!("CARGO_BIN_EXE_microimage"))) {
         Ok(findings) => Some(findings),
         Err(check::run::RunError::Sandbox(error @ microimage::sandbox::Error::Namespace { .. })) => {
-            eprintln!("skipped: {error}");
+            common::skipped(format_args!("{error}"));
             None
         }
         Err(error) => panic!("{error}"),

@@ -45,7 +45,7 @@ impl DebianRegistry {
             .stderr(Stdio::null())
             .spawn();
         let Ok(child) = child else {
-            eprintln!("skipped: `docker-registry` is not installed (Debian package docker-registry)");
+            common::skipped(format_args!("`docker-registry` is not installed (Debian package docker-registry)"));
             return None;
         };
         let registry = DebianRegistry(child, address);
@@ -84,7 +84,7 @@ fn a_pushed_image_is_pulled_as_the_same_image() {
         .output();
     match seen {
         Ok(seen) => assert_eq!(String::from_utf8_lossy(&seen.stdout).trim(), sample().manifest_digest().to_string()),
-        Err(error) => eprintln!("skipped: `skopeo` is not installed ({error})"),
+        Err(error) => common::skipped(format_args!("`skopeo` is not installed ({error})")),
     }
     for name in [&place, &pinned, &format!("docker://{place}")] {
         let pulled = source::load(name).expect(name);

@@ -154,6 +154,12 @@ pub fn walk(root: &Path) -> Vec<String> {
     found.iter().map(|path| path.display().to_string()).collect()
 }
 
+/// Says what a test lacked. Written to the stream itself: the harness keeps what the macros print of a test that passes, and a test that
+/// did nothing passes.
+pub fn skipped(why: impl std::fmt::Display) {
+    let _ = writeln!(io::stderr(), "skipped: {why}"); // nobody to tell: nothing to do about it
+}
+
 /// Runs a program that this process has just written. A test beside this one may have forked while it was open for writing, and until
 /// that child has called exec the kernel says ETXTBSY: tried again, for at most 10 s.
 pub fn output(command: &mut Command) -> Output {
