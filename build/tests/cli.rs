@@ -303,6 +303,7 @@ fn an_arm64_image_starts_under_qemu() {
 #[test]
 fn a_package_outside_of_the_workspace_tells_no_folder() {
     let home = tempfile::tempdir().expect("a folder");
+    let mut programs = Vec::new();
     for folder in ["a", "b/a-longer-name"] {
         let (root, outside) = (home.path().join(folder).join("function"), home.path().join(folder).join("outside"));
         workspace(&root);
@@ -330,5 +331,7 @@ fn a_package_outside_of_the_workspace_tells_no_folder() {
         assert_eq!(text(&ran.stdout), "/package/outside-1.2.3/src/lib.rs\n");
         let path = home.path().display().to_string();
         assert!(!program.windows(path.len()).any(|w| w == path.as_bytes()), "the program names `{path}`");
+        programs.push(program);
     }
+    assert!(programs[0] == programs[1], "the same bytes from both");
 }
