@@ -5,9 +5,9 @@ use libfuzzer_sys::fuzz_target;
 use microimage::contents::{self, What};
 use microimage::digest::{DiffId, Digest};
 use microimage::entry::Limits;
+use microimage::image::Compression;
 use microimage::image::{Blob, Image, media_type};
 use microimage::layer::decompress;
-use microimage::image::Compression;
 use microimage::unpack::{unpack_image, unpack_layer};
 use serde_json::json;
 use std::fs;
@@ -24,7 +24,8 @@ fuzz_target!(|input: &[u8]| {
     let home = tempfile::tempdir_in(memory()).expect("a folder");
     let dest = home.path().join("rootfs");
     if read.is_err() || tar.len() as u64 > MAX_TAR_BYTES {
-        let kind = [media_type::OCI_LAYER, media_type::OCI_LAYER_GZIP, media_type::OCI_LAYER_ZSTD][usize::from(*kind) % 3];
+        let kind =
+            [media_type::OCI_LAYER, media_type::OCI_LAYER_GZIP, media_type::OCI_LAYER_ZSTD][usize::from(*kind) % 3];
         fs::create_dir(&dest).expect("a folder");
         let limits = Limits { max_uncompressed_bytes: MAX_TAR_BYTES, ..Limits::default() };
         assert!(unpack_layer(blob, kind, &dest, &limits).is_err(), "it is broken or too large");
@@ -37,7 +38,8 @@ fuzz_target!(|input: &[u8]| {
     let listed = contents::read(&image, &limits);
     let unpacked = unpack_image(&image, &dest, &limits);
     assert_eq!(listed.is_ok(), unpacked.is_ok(), "listing says {:?}, unpacking {unpacked:?}", listed.as_ref().err());
-    let names: Vec<_> = fs::read_dir(home.path()).expect("a folder").map(|e| e.expect("an entry").file_name()).collect();
+    let names: Vec<_> =
+        fs::read_dir(home.path()).expect("a folder").map(|e| e.expect("an entry").file_name()).collect();
     assert_eq!(names.len(), usize::from(unpacked.is_ok()), "{names:?}");
     let Ok(listed) = listed else { return };
     let mut on_disk = Vec::new();
