@@ -21,17 +21,22 @@ const SOCKETS: [&str; 6] =
 const CLOCK: [&str; 2] = ["std::time::Instant", "std::time::SystemTime"];
 const PURE_BUILD: &[&str] = &[
     "build/src/assemble.rs",
+    "build/src/contents.rs",
     "build/src/digest.rs",
     "build/src/elf.rs",
     "build/src/entry.rs",
+    "build/src/extras.rs",
     "build/src/ignore.rs",
     "build/src/image.rs",
+    "build/src/inspect.rs",
     "build/src/instruction.rs",
     "build/src/json.rs",
     "build/src/layer.rs",
     "build/src/order.rs",
     "build/src/recipe.rs",
+    "build/src/reference.rs",
     "build/src/rootfs.rs",
+    "build/src/sbom.rs",
     "build/src/words.rs",
 ];
 const PURE_SERVER: &[&str] = &[

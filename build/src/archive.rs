@@ -3,6 +3,7 @@
 //! the format; moby's image/tarexport and the description in the Docker image specification v1.2 are what this follows.
 
 use crate::digest::{Digest, HashingReader};
+use crate::entry::{EntryError, Extensions, MAX_NAME_BYTES};
 use crate::image::{Blob, Image, ImageError, MAX_JSON_BYTES, MAX_LAYERS, media_type};
 use crate::json;
 use crate::layout::{self, LayoutError, Store};
@@ -86,14 +87,14 @@ pub fn write(image: &Image, dest: &Path) -> Result<(), ArchiveError> {
 ///
 /// # Errors
 /// [`ArchiveError`]: the tar is broken, holds no image, or holds several and `select` names none of them.
-pub fn read(path: &Path, select: Option<&str>) -> Result<Image, ArchiveError> {
+pub fn read(path: &Path, select: Option<&str>, architecture: &str) -> Result<Image, ArchiveError> {
     let store = TarStore::open(path).map_err(|source| ArchiveError::File {
         path: path.to_owned(),
         what: "read as a tar",
         source,
     })?;
     if store.files.contains_key("oci-layout") && store.files.contains_key("index.json") {
-        return Ok(layout::read(&store, select)?);
+        return Ok(layout::read(&store, select, architecture)?);
     }
     read_saved(&store, select)
 }
@@ -218,22 +219,40 @@ impl TarStore {
         let broken = |why: &str| io::Error::new(io::ErrorKind::InvalidData, why.to_owned());
         let mut files = HashMap::new();
         let mut archive = tar::Archive::new(&file);
-        for entry in archive.entries_with_seek()? {
-            let entry = entry?;
+        let mut extensions = Extensions::default();
+        // Raw: what stands in front of a file, its long name for example, is bounded before it is read into memory.
+        for entry in archive.entries_with_seek()?.raw(true) {
+            let mut entry = entry?;
+            if extensions.absorb(&mut entry).map_err(|e| match e {
+                EntryError::Read(error) => error,
+                other => broken(&other.to_string()),
+            })? {
+                continue;
+            }
+            let said = std::mem::take(&mut extensions);
             if files.len() >= MAX_FILES {
                 return Err(broken("it holds more than 10,000 files, which no image archive does"));
             }
-            let Ok(name) = String::from_utf8(entry.path_bytes().into_owned()) else { continue };
+            let name = said.path.unwrap_or_else(|| entry.path_bytes().into_owned());
+            let target = said.link.unwrap_or_else(|| entry.link_name_bytes().unwrap_or_default().into_owned());
+            if name.len() > MAX_NAME_BYTES || target.len() > MAX_NAME_BYTES {
+                return Err(broken("it holds a name of more than 4096 bytes"));
+            }
+            let Ok(name) = String::from_utf8(name) else { continue };
             let name = normal(&name);
             let kind = entry.header().entry_type();
             if kind.is_file() {
-                let end = entry.raw_file_position().checked_add(entry.size());
+                let size_bytes = entry.header().entry_size()?;
+                if said.size_bytes.is_some_and(|said| said != size_bytes) {
+                    return Err(broken("it holds a file with two sizes that contradict each other"));
+                }
+                let end = entry.raw_file_position().checked_add(size_bytes);
                 if end.is_none_or(|end| end > length) {
                     return Err(broken("it ends within a file; copy or build it again"));
                 }
-                files.insert(name, Member::File(entry.raw_file_position(), entry.size()));
+                files.insert(name, Member::File(entry.raw_file_position(), size_bytes));
             } else if kind.is_symlink() || kind.is_hard_link() {
-                let target = String::from_utf8_lossy(&entry.link_name_bytes().unwrap_or_default()).into_owned();
+                let target = String::from_utf8_lossy(&target).into_owned();
                 let base = if kind.is_symlink() { name.rsplit_once('/').map_or("", |(folder, _)| folder) } else { "" };
                 files.insert(name.clone(), Member::Link(normal(&format!("{base}/{target}"))));
             }

@@ -70,6 +70,9 @@ pub struct InspectArguments {
     /// Layout folder, archive file, or HOST/NAME:TAG
     #[arg(default_value = "target/image/oci")]
     pub image: String,
+    /// Which platform of an index
+    #[arg(long, default_value = "amd64")]
+    pub arch: Architecture,
     /// As JSON
     #[arg(long)]
     pub json: bool,
@@ -81,6 +84,9 @@ pub struct DiffArguments {
     pub left: String,
     /// The other
     pub right: String,
+    /// Which platform of an index
+    #[arg(long, default_value = "amd64")]
+    pub arch: Architecture,
 }
 
 #[derive(Args)]
@@ -88,6 +94,9 @@ pub struct CheckArguments {
     /// Layout folder, archive file, or HOST/NAME:TAG
     #[arg(default_value = "target/image/oci")]
     pub image: String,
+    /// Which platform of an index
+    #[arg(long, default_value = "amd64")]
+    pub arch: Architecture,
     /// Whose rules
     #[arg(long, value_enum, default_value = "scf")]
     pub platform: PlatformName,
@@ -132,6 +141,9 @@ pub struct UnpackArguments {
     pub image: String,
     /// The folder to make
     pub folder: PathBuf,
+    /// Which platform of an index
+    #[arg(long, default_value = "amd64")]
+    pub arch: Architecture,
 }
 
 #[derive(Clone, Copy, ValueEnum)]

@@ -264,13 +264,15 @@ impl Cargo {
 
     /// Replaces what differs between machines in paths that end up in the program (panic locations).
     fn remapping(&self, function: &Function, rustc: &Rustc) -> Vec<String> {
-        let mut pairs = vec![
+        // Of two that fit rustc takes the last: a package's folder may hold the workspace.
+        let mut pairs = outside(function);
+        pairs.extend([
             (self.home.join("git/checkouts"), "/cargo/git".to_owned()),
             (function.metadata.target_directory.clone().into_std_path_buf(), "/target".to_owned()),
             (function.workspace_root().to_owned(), "/function".to_owned()),
             // Where rust-src is installed, rustc shows the standard library's files there instead of at their virtual place.
             (rustc.sysroot.join("lib/rustlib/src/rust"), format!("/rustc/{}", rustc.commit)),
-        ];
+        ]);
         // A registry's folder is named after its host: a mirror must not show in the program.
         let registries = fs::read_dir(self.home.join("registry/src")).into_iter().flatten().flatten();
         let mut registries: Vec<_> = registries.map(|entry| entry.path()).collect();
@@ -278,6 +280,20 @@ impl Cargo {
         pairs.extend(registries.into_iter().map(|path| (path, "/cargo/registry".to_owned())));
         pairs.iter().map(|(from, to)| format!("--remap-path-prefix={}={to}", from.display())).collect()
     }
+}
+
+/// The folders of packages that are on this disk but not in the workspace, and what the program is to call them.
+fn outside(function: &Function) -> Vec<(PathBuf, String)> {
+    let packages = function.metadata.packages.iter().filter(|package| package.source.is_none());
+    let mut pairs: Vec<_> = packages
+        .filter_map(|package| {
+            let folder = package.manifest_path.parent()?.as_std_path();
+            let name = format!("/package/{}-{}", package.name, package.version);
+            (!folder.starts_with(function.workspace_root())).then(|| (folder.to_owned(), name))
+        })
+        .collect();
+    pairs.sort(); // the inner one of two that are in each other comes later, and counts
+    pairs
 }
 
 /// Copies the program to `folder`/root/app with mode 0755, where scratch.Dockerfile expects it; nothing else stays in `root`.

@@ -7,10 +7,11 @@ mod rules;
 pub mod run;
 mod secrets;
 
-pub use provider::Provider;
+pub use provider::{PortSaid, Provider};
 
 use crate::contents::{Contents, ContentsError};
 use crate::image::Image;
+use crate::inspect::one_line;
 use serde::Serialize;
 use std::fmt::Write;
 
@@ -82,7 +83,7 @@ impl Report {
 
     /// The report as text.
     pub fn text(&self) -> String {
-        let mut out = format!("{}  for {}\n", self.image, self.platform);
+        let mut out = format!("{}  for {}\n", one_line(&self.image), self.platform);
         for finding in &self.findings {
             let verdict = match finding.verdict {
                 Verdict::Pass => "pass",
@@ -90,10 +91,18 @@ impl Report {
                 Verdict::Fail => "FAIL",
                 Verdict::Skip => "skip",
             };
-            writeln!(out, "{verdict}  {:<16}{}", finding.rule, finding.evidence).expect("a string takes all");
+            writeln!(out, "{verdict}  {:<16}{}", finding.rule, one_line(&finding.evidence))
+                .expect("a string takes all");
             if matches!(finding.verdict, Verdict::Warn | Verdict::Fail) {
-                writeln!(out, "      {:<16}do: {}\n      {:<16}see: {}", "", finding.remedy, "", finding.source)
-                    .expect("a string takes all");
+                writeln!(
+                    out,
+                    "      {:<16}do: {}\n      {:<16}see: {}",
+                    "",
+                    one_line(&finding.remedy),
+                    "",
+                    finding.source
+                )
+                .expect("a string takes all");
             }
         }
         let count = |verdict| self.findings.iter().filter(|f| f.verdict == verdict).count();

@@ -5,11 +5,13 @@ use crate::args::{
     BuildArguments, CheckArguments, DiffArguments, ImageArguments, InspectArguments, PackArguments, PullArguments,
     PushArguments, UnpackArguments,
 };
-use microimage::assemble::{self, Options};
+use microimage::assemble::{self, Assembled, Options};
 use microimage::cargo::{self, Cargo, Function};
+use microimage::check::run::RunError;
 use microimage::contents::{self, Contents};
 use microimage::context::FolderContext;
 use microimage::digest::Digest;
+use microimage::elf::Architecture;
 use microimage::entry::Limits;
 use microimage::image::Image;
 use microimage::inspect::{self, View};
@@ -18,7 +20,7 @@ use microimage::recipe::Recipe;
 use microimage::registry::{self, Credentials, Registry, RegistryError};
 use microimage::rootfs::Node;
 use microimage::sbom::{self, Program};
-use microimage::{check, extras, layout, reference, source, stage, unpack};
+use microimage::{check, extras, layout, reference, sandbox, source, stage, unpack};
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::fs::{self, File};
@@ -38,6 +40,17 @@ pub struct Surroundings {
     pub docker_config: Option<PathBuf>,
     /// MICROIMAGE_USERNAME and MICROIMAGE_PASSWORD.
     pub credentials: Option<(String, String)>,
+    /// MICROIMAGE_REGISTRY: whose they are.
+    pub registry: Option<String>,
+}
+
+/// Why a registry is asked.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Asked {
+    /// It is what `push` or `pull` names, one a command.
+    ByTarget,
+    /// It stands in the name of some image to look at.
+    InPassing,
 }
 
 /// What a command has to say.
@@ -58,6 +71,7 @@ fn said(text: String) -> Done {
 pub fn image(arguments: &ImageArguments, around: &Surroundings) -> Done {
     let pack = &arguments.pack;
     let mut options = options(pack, around)?;
+    let tag = pack.tag.as_deref().map(tagged).transpose()?;
     let function = Function::find(&around.cargo, &around.here, arguments.function.as_deref(), pack.arch)?;
     let recipe = recipe_of(function.workspace_root())?; // a mistake in it is told before anything is compiled
     let built = around.cargo.build(&function, pack.arch, arguments.profile.into())?;
@@ -76,8 +90,8 @@ pub fn image(arguments: &ImageArguments, around: &Surroundings) -> Done {
         rustc: &built.rustc,
         digest: Digest::of(&fs::read(&staged)?),
     })?;
-    let reference = pack.tag.clone().unwrap_or_else(|| format!("{}:latest", function.name().to_lowercase()));
-    let summary = assembled(&recipe, root, &folder, reference, &options)?;
+    let reference = tag.unwrap_or_else(|| format!("{}:latest", function.name().to_lowercase()));
+    let summary = outputs::write(&named(assembled(&recipe, root, &options)?, reference), &folder)?;
     stage::write_file(&folder.join("sbom.cdx.json"), &bill)?;
     said(summary_text(&summary, &folder) + "          sbom.cdx.json lists the crates inside\n")
 }
@@ -102,40 +116,48 @@ fn annotations(package: &cargo_metadata::Package, given: BTreeMap<String, String
 
 /// `microimage build`: a recipe and a folder that somebody else has filled.
 pub fn build(arguments: &BuildArguments, around: &Surroundings) -> Done {
-    let reference = arguments.pack.tag.clone().unwrap_or_else(|| "image:latest".to_owned());
+    let given = arguments.pack.tag.as_deref().unwrap_or("image:latest");
     let recipe = read_recipe(&arguments.file)?;
     let options = options(&arguments.pack, around)?;
-    let name = reference.clone();
-    let summary = thread::scope(|scope| {
+    let assembled = thread::scope(|scope| {
         // The grammar of names takes 25 ms to be compiled, once a process: meanwhile the layer is compressed.
-        scope.spawn(|| reference::full(&name));
-        assembled(&recipe, &arguments.context, &arguments.output, reference, &options)
+        let reference = scope.spawn(|| tagged(given));
+        let assembled = assembled(&recipe, &arguments.context, &options);
+        let reference = reference.join().map_err(|_| "the name could not be read")??;
+        Ok::<_, Box<dyn Error>>(named(assembled?, reference))
     })?;
+    let summary = outputs::write(&assembled, &arguments.output)?;
     said(summary_text(&summary, &arguments.output))
 }
 
 /// `microimage inspect`.
 pub fn inspect(arguments: &InspectArguments, around: &Surroundings) -> Done {
-    let (image, contents) = read(&arguments.image, around)?;
+    let (image, contents) = read(&arguments.image, arguments.arch, around)?;
     let view = View::of(&image, &contents);
     said(if arguments.json { serde_json::to_string_pretty(&view)? + "\n" } else { view.text() })
 }
 
 /// `microimage diff`.
 pub fn diff(arguments: &DiffArguments, around: &Surroundings) -> Done {
-    let (left, right) = (read(&arguments.left, around)?, read(&arguments.right, around)?);
+    let (left, right) =
+        (read(&arguments.left, arguments.arch, around)?, read(&arguments.right, arguments.arch, around)?);
     let lines = inspect::diff((&left.0, &left.1), (&right.0, &right.1));
     Ok(Outcome { text: lines.iter().map(|line| format!("{line}\n")).collect(), holds: lines.is_empty() })
 }
 
 /// `microimage check`.
 pub fn check(arguments: &CheckArguments, around: &Surroundings) -> Done {
-    let (image, contents) = read(&arguments.image, around)?;
+    let (image, contents) = read(&arguments.image, arguments.arch, around)?;
     let provider = arguments.platform.provider();
     let mut report = check::check(&image, &contents, provider, arguments.memory, &arguments.image)?;
     if arguments.run {
-        report =
-            report.with(check::run::run(&image, provider, arguments.events.as_deref(), Path::new("/proc/self/exe"))?);
+        let tried = check::run::run(&image, provider, arguments.events.as_deref(), Path::new("/proc/self/exe"));
+        report = report.with(match tried {
+            Err(RunError::Sandbox(error @ sandbox::Error::Namespace { .. })) => {
+                vec![check::run::not_tried(provider, &error)]
+            }
+            other => other?,
+        });
     }
     let text = if arguments.json { serde_json::to_string_pretty(&report)? + "\n" } else { report.text() };
     Ok(Outcome { text, holds: report.passed })
@@ -145,7 +167,7 @@ pub fn check(arguments: &CheckArguments, around: &Surroundings) -> Done {
 pub fn push(arguments: &PushArguments, around: &Surroundings) -> Done {
     let images = arguments.image.iter().map(|place| source::load(place)).collect::<Result<Vec<_>, _>>()?;
     let reference = registry::parse_reference(&arguments.reference)?;
-    let credentials = around.credentials(reference.resolve_registry())?;
+    let credentials = around.credentials(reference.resolve_registry(), Asked::ByTarget)?;
     let registry = Registry::new(reference, &credentials)?;
     let pinned = match images.as_slice() {
         [image] => registry.push(image)?,
@@ -157,7 +179,7 @@ pub fn push(arguments: &PushArguments, around: &Surroundings) -> Done {
 /// `microimage pull`.
 pub fn pull(arguments: &PullArguments, around: &Surroundings) -> Done {
     let reference = registry::parse_reference(&arguments.reference)?;
-    let credentials = around.credentials(reference.resolve_registry())?;
+    let credentials = around.credentials(reference.resolve_registry(), Asked::ByTarget)?;
     let image = Registry::new(reference, &credentials)?.pull(&arguments.arch.to_string())?;
     layout::write(&image, &arguments.output)?;
     said(format!("{}\n", image.manifest_digest()))
@@ -165,7 +187,7 @@ pub fn pull(arguments: &PullArguments, around: &Surroundings) -> Done {
 
 /// `microimage unpack`.
 pub fn unpack(arguments: &UnpackArguments, around: &Surroundings) -> Done {
-    let image = around.load(&arguments.image, "amd64")?;
+    let image = around.load(&arguments.image, arguments.arch)?;
     let done = unpack::unpack_image(&image, &arguments.folder, &Limits::default())?;
     let (entries, bytes) = done.iter().fold((0, 0), |(e, b), layer| (e + layer.entries, b + layer.file_bytes));
     said(format!(
@@ -177,13 +199,15 @@ pub fn unpack(arguments: &UnpackArguments, around: &Surroundings) -> Done {
 }
 
 impl Surroundings {
-    fn load(&self, place: &str, architecture: &str) -> Result<Image, source::SourceError> {
-        source::load_with(place, architecture, |registry| self.credentials(registry))
+    fn load(&self, place: &str, architecture: Architecture) -> Result<Image, source::SourceError> {
+        source::load_with(place, &architecture.to_string(), |registry| self.credentials(registry, Asked::InPassing))
     }
 
-    /// The environment's credentials, else docker's for that registry.
-    fn credentials(&self, registry: &str) -> Result<Credentials, RegistryError> {
-        if let Some((username, password)) = &self.credentials {
+    /// The environment's credentials where they belong, else docker's for that registry. Those of MICROIMAGE_REGISTRY go to it alone;
+    /// without it they go to what `push` or `pull` names, and to no registry that only stands in an image's name.
+    fn credentials(&self, registry: &str, asked: Asked) -> Result<Credentials, RegistryError> {
+        let ours = self.registry.as_deref().map_or(asked == Asked::ByTarget, |ours| ours == registry);
+        if let Some((username, password)) = self.credentials.as_ref().filter(|_| ours) {
             return Ok(Credentials::Basic { username: username.clone(), password: password.clone() });
         }
         match self.docker_config.as_ref().map(File::open) {
@@ -196,22 +220,26 @@ impl Surroundings {
     }
 }
 
-fn read(place: &str, around: &Surroundings) -> Result<(Image, Contents), Box<dyn Error>> {
-    let image = around.load(place, "amd64")?;
+fn read(place: &str, arch: Architecture, around: &Surroundings) -> Result<(Image, Contents), Box<dyn Error>> {
+    let image = around.load(place, arch)?;
     let contents = contents::read(&image, &Limits::default())?;
     Ok((image, contents))
 }
 
-fn assembled(
-    recipe: &Recipe,
-    context: &Path,
-    output: &Path,
-    reference: String,
-    options: &Options,
-) -> Result<Summary, Box<dyn Error>> {
-    let mut assembled = assemble::assemble(recipe, &FolderContext::open(context)?, options)?;
+fn assembled(recipe: &Recipe, context: &Path, options: &Options) -> Result<Assembled, Box<dyn Error>> {
+    Ok(assemble::assemble(recipe, &FolderContext::open(context)?, options)?)
+}
+
+fn named(mut assembled: Assembled, reference: String) -> Assembled {
     assembled.image = assembled.image.with_reference(reference);
-    Ok(outputs::write(&assembled, output)?)
+    assembled
+}
+
+/// The name of `--tag`, with a tag.
+fn tagged(name: &str) -> Result<String, String> {
+    reference::tagged(name).ok_or_else(|| {
+        format!("`{name}` is no name for an image; write `NAME:TAG`, small letters and no blanks, such as `echo:1`")
+    })
 }
 
 /// The recipe of a workspace; one that has none gets this project's own, which ships the program as /app.

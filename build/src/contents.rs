@@ -2,13 +2,16 @@
 //! `inspect`, `diff` and `check` look at. OCI image-spec 1.1, layer.md, "Applying changesets".
 
 use crate::digest::{DiffId, Digest, HashingReader};
-use crate::entry::{Entry, EntryError, Kind, Limits, read_entries};
+use crate::entry::{Budget, Entry, EntryError, Kind, Limits, Whiteout, read_entries, shown};
 use crate::image::{Compression, Image};
 use crate::layer::decompress;
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::io::{self, Read};
-use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
+
+/// The most links that are followed on the way to one folder: what Linux follows (path_resolution(7)).
+const MAX_LINKS: usize = 40;
 
 /// An image's files.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,6 +20,15 @@ pub struct Contents {
     pub files: BTreeMap<PathBuf, Found>,
     /// What each layer held, lowest first.
     pub layers: Vec<LayerContents>,
+    /// Where the bytes of each file are.
+    origins: BTreeMap<PathBuf, Origin>,
+}
+
+/// Which entry of which layer holds a file's bytes, each counted from 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Origin {
+    layer: usize,
+    entry: u64,
 }
 
 /// One file, folder or link.
@@ -85,14 +97,15 @@ pub enum ContentsError {
     },
 }
 
-/// Reads every layer of `image`, verifying each blob's digest.
+/// Reads every layer of `image`, verifying each blob's digest. What [`unpack`](crate::unpack) refuses is refused here too.
 ///
 /// # Errors
 /// [`ContentsError`] with the layer and the entry.
 pub fn read(image: &Image, limits: &Limits) -> Result<Contents, ContentsError> {
-    let mut files = BTreeMap::new();
+    let budget = Budget::new(limits);
+    let mut flat = Flat { nodes: BTreeMap::new(), layer: 0, entry: 0, budget: &budget };
     let mut layers = Vec::new();
-    for layer in image.layers() {
+    for (number, layer) in image.layers().iter().enumerate() {
         let descriptor = layer.descriptor();
         let at = |source| ContentsError::Layer { layer: descriptor.digest, source };
         let compression = Compression::of_media_type(&descriptor.media_type).ok_or_else(|| {
@@ -100,108 +113,238 @@ pub fn read(image: &Image, limits: &Limits) -> Result<Contents, ContentsError> {
         })?;
         let mut blob = layer.open().map_err(|e| at(e.into()))?;
         let mut tar = HashingReader::new(decompress(&mut blob, compression).map_err(|e| at(e.into()))?);
-        let mut made = HashSet::new();
-        let totals =
-            read_entries(&mut tar, limits, |entry, bytes| apply(&mut files, &mut made, entry, bytes)).map_err(at)?;
+        (flat.layer, flat.entry) = (number, 0);
+        let totals = read_entries(&mut tar, &budget, |entry, bytes| flat.apply(entry, bytes)).map_err(at)?;
         let (diff_id, uncompressed_bytes) = tar.finish();
         io::copy(&mut blob, &mut io::sink()).map_err(|e| at(e.into()))?;
         layers.push(LayerContents { entries: totals.entries, uncompressed_bytes, diff_id: DiffId(diff_id) });
     }
-    Ok(Contents { files, layers })
+    let (mut files, mut origins) = (BTreeMap::new(), BTreeMap::new());
+    for (path, node) in flat.nodes {
+        if let What::File { .. } = node.found.what {
+            origins.insert(path.clone(), node.origin);
+        }
+        files.insert(path, node.found);
+    }
+    Ok(Contents { files, layers, origins })
 }
 
-/// The content of the regular file `path` (clean, without leading slash), if the topmost layer that has it is not hidden;
-/// at most `limit_bytes` are read.
-///
-/// # Errors
-/// [`ContentsError`], a larger file among them.
-pub fn read_file(
-    image: &Image,
-    path: &Path,
-    limit_bytes: u64,
-    limits: &Limits,
-) -> Result<Option<Vec<u8>>, ContentsError> {
-    for layer in image.layers().iter().rev() {
+impl Contents {
+    /// The bytes of the regular file `path` (clean, without leading slash) of `image`, whose files these are; at most `limit_bytes`
+    /// are read. `None` when there is no such file.
+    ///
+    /// # Errors
+    /// [`ContentsError`], a larger file among them.
+    pub fn read_file(
+        &self,
+        image: &Image,
+        path: &Path,
+        limit_bytes: u64,
+        limits: &Limits,
+    ) -> Result<Option<Vec<u8>>, ContentsError> {
+        let Some(origin) = self.origins.get(path) else { return Ok(None) };
+        let Some(layer) = image.layers().get(origin.layer) else { return Ok(None) };
         let descriptor = layer.descriptor();
         let at = |source| ContentsError::Layer { layer: descriptor.digest, source };
-        let Some(compression) = Compression::of_media_type(&descriptor.media_type) else { continue };
+        let Some(compression) = Compression::of_media_type(&descriptor.media_type) else { return Ok(None) };
         let blob = layer.open().map_err(|e| at(e.into()))?;
         let tar = decompress(blob, compression).map_err(|e| at(e.into()))?;
-        let mut found = None;
-        read_entries(tar, limits, |entry, bytes| match entry.kind {
-            Kind::File { size_bytes } if entry.path == path && size_bytes > limit_bytes => Err(EntryError::Limit(
-                format!("`/{}` has {size_bytes} bytes, at most {limit_bytes} are read", path.display()),
-            )),
-            Kind::File { .. } if entry.path == path => {
-                let mut content = Vec::new();
-                bytes.read_to_end(&mut content)?;
-                found = Some(content);
-                Ok(())
+        let (mut found, mut number) = (None, 0);
+        read_entries(tar, &Budget::new(limits), |entry, bytes| {
+            number += 1;
+            match entry.kind {
+                Kind::File { size_bytes } if number - 1 == origin.entry => {
+                    if size_bytes > limit_bytes {
+                        let shown = shown(path);
+                        return Err(EntryError::Limit(format!(
+                            "`/{shown}` has {size_bytes} bytes, at most {limit_bytes} are read"
+                        )));
+                    }
+                    let mut content = Vec::new();
+                    bytes.read_to_end(&mut content)?;
+                    found = Some(content);
+                    Ok(())
+                }
+                _ => Ok(()),
             }
-            _ => Ok(()),
         })
         .map_err(at)?;
-        if found.is_some() {
-            return Ok(found);
-        }
+        Ok(found)
     }
-    Ok(None)
 }
 
-fn apply(
-    files: &mut BTreeMap<PathBuf, Found>,
-    made: &mut HashSet<PathBuf>,
-    entry: &Entry,
-    bytes: &mut dyn Read,
-) -> Result<(), EntryError> {
-    let (Some(name), Some(folder)) = (entry.path.file_name(), entry.path.parent()) else { return Ok(()) };
-    if let Some(hidden) = name.as_bytes().strip_prefix(b".wh.") {
-        if hidden == b".wh..opq" {
-            files.retain(|path, _| !path.starts_with(folder) || path == folder || made.contains(path));
-        } else {
-            let hidden = folder.join(std::ffi::OsStr::from_bytes(hidden));
-            files.retain(|path, _| !path.starts_with(&hidden));
-        }
-        return Ok(());
-    }
-    for parent in folder.ancestors().filter(|p| !p.as_os_str().is_empty()) {
-        // A folder that no layer lists is made as runtimes make it.
-        files.entry(parent.to_owned()).or_insert(Found { what: What::Folder, mode: 0o755, uid: 0, gid: 0 });
-        made.insert(parent.to_owned());
-    }
-    let what = match &entry.kind {
-        Kind::Directory => What::Folder,
-        Kind::Symlink { target } => What::Symlink { target: target.clone() },
-        Kind::Hardlink { target } => {
-            let original = files.get(target).cloned();
-            let original = original.ok_or_else(|| EntryError::Name {
-                path: entry.path.display().to_string(),
-                why: "a hard link to nothing",
-            })?;
-            files.insert(entry.path.clone(), original);
-            made.insert(entry.path.clone());
+/// The files as the layers so far leave them, by a path in which no folder is a link.
+struct Flat<'a> {
+    nodes: BTreeMap<PathBuf, Node>,
+    /// The layer being read.
+    layer: usize,
+    /// The entry being read.
+    entry: u64,
+    budget: &'a Budget,
+}
+
+struct Node {
+    found: Found,
+    /// The layer that put it there: an opaque whiteout hides lower layers only, wherever in its own it stands.
+    layer: usize,
+    origin: Origin,
+}
+
+impl Flat<'_> {
+    fn apply(&mut self, entry: &Entry, bytes: &mut dyn Read) -> Result<(), EntryError> {
+        let origin = Origin { layer: self.layer, entry: self.entry };
+        self.entry += 1;
+        let (Some(name), Some(folder)) = (entry.path.file_name(), entry.path.parent()) else { return Ok(()) };
+        if let Some(whiteout) = entry.whiteout()? {
+            // A folder that is not there has nothing to hide.
+            if let Some(folder) = self.folder(folder, false).map_err(|why| why.of(entry))? {
+                self.white_out(&folder, whiteout);
+            }
             return Ok(());
         }
-        Kind::File { size_bytes } => {
-            let mut reader = HashingReader::new(bytes);
-            let mut magic = Vec::new();
-            (&mut reader).take(4).read_to_end(&mut magic)?;
-            io::copy(&mut reader, &mut io::sink())?;
-            let (digest, read_bytes) = reader.finish();
-            if read_bytes != *size_bytes {
-                return Err(io::Error::new(
-                    io::ErrorKind::UnexpectedEof,
-                    format!("`{}` ends early", entry.path.display()),
-                )
-                .into());
-            }
-            What::File { size_bytes: *size_bytes, digest, elf: magic == b"\x7fELF" }
+        let folder = self.folder(folder, true).map_err(|why| why.of(entry))?.unwrap_or_default();
+        let path = folder.join(name);
+        if !(entry.kind == Kind::Directory && self.nodes.get(&path).is_some_and(|n| n.found.what == What::Folder)) {
+            self.remove(&path); // what a folder held goes with it
         }
-    };
-    if what != What::Folder {
-        files.retain(|path, _| !path.starts_with(&entry.path)); // what a folder held goes with it
+        let (mode, uid, gid) = (entry.mode, entry.uid, entry.gid);
+        let what = match &entry.kind {
+            Kind::Directory => What::Folder,
+            Kind::Symlink { target } => {
+                self.budget.path(target)?;
+                What::Symlink { target: target.clone() }
+            }
+            Kind::File { size_bytes } => read_content(entry, *size_bytes, bytes)?,
+            Kind::Hardlink { target } => {
+                let (Some(name), Some(folder)) = (target.file_name(), target.parent()) else {
+                    return Err(entry.refused("a link to the root"));
+                };
+                let folder = self.folder(folder, false).map_err(|why| why.of(entry))?;
+                let original = folder.and_then(|folder| self.nodes.get(&folder.join(name)));
+                let (found, origin) = match original {
+                    None => return Err(entry.refused("a hard link to nothing")),
+                    Some(node) if node.found.what == What::Folder => {
+                        return Err(entry.refused("a hard link to a folder"));
+                    }
+                    Some(node) => (node.found.clone(), node.origin),
+                };
+                if let What::Symlink { target } = &found.what {
+                    self.budget.path(target)?;
+                }
+                return self.put(path, found, origin);
+            }
+        };
+        self.put(path, Found { what, mode, uid, gid }, origin)
     }
-    files.insert(entry.path.clone(), Found { what, mode: entry.mode, uid: entry.uid, gid: entry.gid });
-    made.insert(entry.path.clone());
-    Ok(())
+
+    fn put(&mut self, path: PathBuf, found: Found, origin: Origin) -> Result<(), EntryError> {
+        self.budget.path(&path)?;
+        self.nodes.insert(path, Node { found, layer: self.layer, origin });
+        Ok(())
+    }
+
+    /// Removes `path` and all below it.
+    fn remove(&mut self, path: &Path) {
+        for path in self.below(path) {
+            self.nodes.remove(&path);
+        }
+    }
+
+    /// `path` and all below it: paths are ordered part by part, so that they follow each other.
+    fn below(&self, path: &Path) -> Vec<PathBuf> {
+        let from = self.nodes.range::<Path, _>((std::ops::Bound::Included(path), std::ops::Bound::Unbounded));
+        from.map(|(below, _)| below).take_while(|below| below.starts_with(path)).cloned().collect()
+    }
+
+    fn white_out(&mut self, folder: &Path, whiteout: Whiteout<'_>) {
+        match whiteout {
+            Whiteout::Name(name) => self.remove(&folder.join(name)),
+            Whiteout::Opaque => {
+                // From the last on, since a folder of a lower layer stays while something of this one is in it.
+                let mut kept: Option<PathBuf> = None;
+                for path in self.below(folder).into_iter().rev().filter(|path| path != folder) {
+                    let is_of_this_layer = self.nodes.get(&path).is_some_and(|node| node.layer == self.layer);
+                    if is_of_this_layer || kept.as_ref().is_some_and(|kept| kept.starts_with(&path)) {
+                        kept = Some(path);
+                    } else {
+                        self.nodes.remove(&path);
+                    }
+                }
+            }
+        }
+    }
+
+    /// The folder `path` with every link on the way followed as if the root were `/`, which is what `openat2(RESOLVE_IN_ROOT)` does.
+    /// With `make`, folders that no layer lists are made as runtimes make them, but not where a link leads.
+    fn folder(&mut self, path: &Path, make: bool) -> Result<Option<PathBuf>, NoFolder> {
+        let mut at = PathBuf::new();
+        let mut links = 0;
+        let mut left: Vec<(OsString, bool)> = path.iter().rev().map(|part| (part.to_owned(), false)).collect();
+        while let Some((part, of_link)) = left.pop() {
+            if part == ".." {
+                at.pop();
+                continue;
+            }
+            at.push(&part);
+            match self.nodes.get(&at).map(|node| &node.found.what) {
+                Some(What::Folder) => {}
+                Some(What::File { .. }) if !make => return Ok(None),
+                Some(What::File { .. }) => return Err(NoFolder::Refused("a part of its name is a file")),
+                Some(What::Symlink { target }) => {
+                    links += 1;
+                    if links > MAX_LINKS {
+                        return Err(NoFolder::Refused("its name leads through too many links"));
+                    }
+                    at.pop();
+                    if target.is_absolute() {
+                        at = PathBuf::new();
+                    }
+                    left.extend(target.components().rev().filter_map(|component| match component {
+                        Component::Normal(part) => Some((part.to_owned(), true)),
+                        Component::ParentDir => Some(("..".into(), true)),
+                        _ => None,
+                    }));
+                }
+                None if !make => return Ok(None),
+                None if of_link => return Err(NoFolder::Refused("a link in its name leads nowhere")),
+                None => {
+                    self.budget.entry().map_err(NoFolder::Limit)?;
+                    self.budget.path(&at).map_err(NoFolder::Limit)?;
+                    let found = Found { what: What::Folder, mode: 0o755, uid: 0, gid: 0 };
+                    let origin = Origin { layer: self.layer, entry: 0 };
+                    self.nodes.insert(at.clone(), Node { found, layer: self.layer, origin });
+                }
+            }
+        }
+        Ok(Some(at))
+    }
+}
+
+/// Why the folder of an entry is none.
+enum NoFolder {
+    Refused(&'static str),
+    Limit(EntryError),
+}
+
+impl NoFolder {
+    fn of(self, entry: &Entry) -> EntryError {
+        match self {
+            NoFolder::Refused(why) => entry.refused(why),
+            NoFolder::Limit(error) => error,
+        }
+    }
+}
+
+/// Size, digest and kind of a file's bytes.
+fn read_content(entry: &Entry, size_bytes: u64, bytes: &mut dyn Read) -> Result<What, EntryError> {
+    let mut reader = HashingReader::new(bytes);
+    let mut magic = Vec::new();
+    (&mut reader).take(4).read_to_end(&mut magic)?;
+    io::copy(&mut reader, &mut io::sink())?;
+    let (digest, read_bytes) = reader.finish();
+    if read_bytes != size_bytes {
+        let early = io::Error::new(io::ErrorKind::UnexpectedEof, format!("`{}` ends early", shown(&entry.path)));
+        return Err(early.into());
+    }
+    Ok(What::File { size_bytes, digest, elf: magic == b"\x7fELF" })
 }

@@ -2,30 +2,83 @@
 //! It reads a stream and calls a visitor; it writes nothing and knows no disk. POSIX.1-2017 pax interchange format, GNU long names;
 //! OCI image-spec, layer.md. What no layer needs (devices, sparse files, sizes that contradict each other) is refused, not guessed.
 
-use std::ffi::OsString;
+use std::cell::Cell;
+use std::ffi::{OsStr, OsString};
 use std::io::{self, Read};
-use std::os::unix::ffi::OsStringExt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Component, Path, PathBuf};
 
 /// The longest name or link target, in bytes: Linux's PATH_MAX.
-const MAX_NAME_BYTES: usize = 4096;
+pub(crate) const MAX_NAME_BYTES: usize = 4096;
+/// The most parts of a name. PATH_MAX leaves room for 2,048, each a folder to make and to keep in mind, while no program ships a tree
+/// of even 50.
+pub const MAX_DEPTH: usize = 128;
 /// The largest pax header or GNU long name, in bytes.
 const MAX_EXTENSION_BYTES: u64 = 1024 * 1024;
 
-/// How much an image may ask of its reader.
+/// How much an image may ask of its reader, all its layers together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Most entries of one layer.
+    /// Most entries, and folders that stand in a name only.
     pub max_entries: u64,
-    /// Most bytes of one layer's uncompressed tar.
+    /// Most bytes of the uncompressed tars.
     pub max_uncompressed_bytes: u64,
+    /// Most bytes of all paths that are kept in memory.
+    pub max_path_bytes: u64,
 }
 
 impl Default for Limits {
-    /// 500,000 entries and 8 GiB a layer: above any image that a function platform accepts.
+    /// 500,000 entries, 12 GiB and 128 MiB of names: above any image that a function platform accepts.
     fn default() -> Limits {
-        Limits { max_entries: 500_000, max_uncompressed_bytes: 8 << 30 }
+        Limits { max_entries: 500_000, max_uncompressed_bytes: 12 << 30, max_path_bytes: 128 << 20 }
     }
+}
+
+/// What is left of an image's [`Limits`]. One budget goes through all layers, so that many of them get no more than one would.
+#[derive(Debug)]
+pub struct Budget {
+    limits: Limits,
+    entries: Cell<u64>,
+    uncompressed_bytes: Cell<u64>,
+    path_bytes: Cell<u64>,
+}
+
+impl Budget {
+    /// The whole of `limits`.
+    pub fn new(limits: &Limits) -> Budget {
+        Budget {
+            limits: *limits,
+            entries: Cell::new(limits.max_entries),
+            uncompressed_bytes: Cell::new(limits.max_uncompressed_bytes),
+            path_bytes: Cell::new(limits.max_path_bytes),
+        }
+    }
+
+    /// Pays for one entry, or one folder that no entry lists.
+    ///
+    /// # Errors
+    /// [`EntryError::Limit`] when none is left.
+    pub(crate) fn entry(&self) -> Result<(), EntryError> {
+        pay(&self.entries, 1).ok_or_else(|| EntryError::Limit(format!("more than {} entries", self.limits.max_entries)))
+    }
+
+    /// Pays for a path that is kept.
+    ///
+    /// # Errors
+    /// [`EntryError::Limit`] when there is no room for it.
+    pub(crate) fn path(&self, path: &Path) -> Result<(), EntryError> {
+        pay(&self.path_bytes, path.as_os_str().len() as u64)
+            .ok_or_else(|| EntryError::Limit(format!("names of more than {} bytes", self.limits.max_path_bytes)))
+    }
+
+    fn too_large(&self) -> String {
+        format!("more than {} bytes uncompressed, the limit of this reader", self.limits.max_uncompressed_bytes)
+    }
+}
+
+fn pay(left: &Cell<u64>, price: u64) -> Option<()> {
+    left.set(left.get().checked_sub(price)?);
+    Some(())
 }
 
 /// One entry. Its path is relative, has no `.` or `..`, and is empty for the root itself.
@@ -107,20 +160,52 @@ pub enum EntryError {
     Limit(String),
 }
 
-/// Reads `tar` to its very end and calls `visit` with each entry and its bytes (which it need not read).
+/// What a file of this name hides of the lower layers (layer.md, "Whiteouts").
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Whiteout<'a> {
+    /// `.wh.NAME`: NAME, and all below it.
+    Name(&'a OsStr),
+    /// `.wh..wh..opq`: whatever the folder held.
+    Opaque,
+}
+
+impl Entry {
+    /// The whiteout that this entry is, if it is one.
+    ///
+    /// # Errors
+    /// [`EntryError::Name`] for one that names nothing, or is more than a file.
+    pub(crate) fn whiteout(&self) -> Result<Option<Whiteout<'_>>, EntryError> {
+        let Some(hidden) = self.path.file_name().and_then(|name| name.as_bytes().strip_prefix(b".wh.")) else {
+            return Ok(None);
+        };
+        if !matches!(self.kind, Kind::File { .. }) {
+            return Err(self.refused("a whiteout is an empty file"));
+        }
+        match hidden {
+            b".wh..opq" => Ok(Some(Whiteout::Opaque)),
+            b"" | b"." | b".." => Err(self.refused("a whiteout that names nothing")),
+            hidden if hidden.starts_with(b".wh.") => Err(self.refused("a whiteout that names nothing")),
+            hidden => Ok(Some(Whiteout::Name(OsStr::from_bytes(hidden)))),
+        }
+    }
+
+    /// This entry, refused.
+    pub(crate) fn refused(&self, why: &'static str) -> EntryError {
+        EntryError::Name { path: shorten(self.path.as_os_str().as_bytes()), why }
+    }
+}
+
+/// Reads `tar` to its very end and calls `visit` with each entry and its bytes (which it need not read). A file that is larger than
+/// what is left of the budget is refused before its first byte.
 ///
 /// # Errors
 /// [`EntryError`] for a refused entry, and whatever `visit` returns.
 pub fn read_entries<E: From<EntryError>>(
     tar: impl Read,
-    limits: &Limits,
+    budget: &Budget,
     mut visit: impl FnMut(&Entry, &mut dyn Read) -> Result<(), E>,
 ) -> Result<Totals, E> {
-    let mut archive = tar::Archive::new(Bounded {
-        inner: tar,
-        left: limits.max_uncompressed_bytes,
-        limit: limits.max_uncompressed_bytes,
-    });
+    let mut archive = tar::Archive::new(Bounded { inner: tar, budget });
     let mut totals = Totals::default();
     let mut extensions = Extensions::default();
     // Raw: extension headers arrive as entries, so that their sizes can be bounded before they are read into memory.
@@ -130,11 +215,12 @@ pub fn read_entries<E: From<EntryError>>(
             continue;
         }
         totals.entries += 1;
-        if totals.entries > limits.max_entries {
-            return Err(EntryError::Limit(format!("more than {} entries", limits.max_entries)).into());
-        }
+        budget.entry()?;
         let Some(entry) = std::mem::take(&mut extensions).into_entry(&raw)? else { continue };
         if let Kind::File { size_bytes } = entry.kind {
+            if size_bytes > budget.uncompressed_bytes.get() {
+                return Err(EntryError::Limit(format!("{} with `{}`", budget.too_large(), shown(&entry.path))).into());
+            }
             totals.file_bytes += size_bytes;
         }
         visit(&entry, &mut raw)?;
@@ -146,10 +232,13 @@ pub fn read_entries<E: From<EntryError>>(
 
 /// What extension headers said about the entry that follows them.
 #[derive(Default)]
-struct Extensions {
-    path: Option<Vec<u8>>,
-    link: Option<Vec<u8>>,
-    size_bytes: Option<u64>,
+pub(crate) struct Extensions {
+    /// Its name.
+    pub path: Option<Vec<u8>>,
+    /// What it links to.
+    pub link: Option<Vec<u8>>,
+    /// Its size, in bytes.
+    pub size_bytes: Option<u64>,
     uid: Option<u64>,
     gid: Option<u64>,
     sparse: bool,
@@ -158,7 +247,7 @@ struct Extensions {
 
 impl Extensions {
     /// Takes in `raw` if it is an extension header; `false` when it is an entry of its own.
-    fn absorb(&mut self, raw: &mut tar::Entry<'_, impl Read>) -> Result<bool, EntryError> {
+    pub(crate) fn absorb(&mut self, raw: &mut tar::Entry<'_, impl Read>) -> Result<bool, EntryError> {
         let kind = raw.header().entry_type();
         if !(kind.is_gnu_longname()
             || kind.is_gnu_longlink()
@@ -241,12 +330,16 @@ impl Extensions {
         if path.as_os_str().is_empty() && kind != Kind::Directory {
             return Err(EntryError::Name { path: shown, why: "the root is a directory" });
         }
+        let (uid, gid) = (self.uid.map_or_else(|| header.uid(), Ok)?, self.gid.map_or_else(|| header.gid(), Ok)?);
+        if uid.max(gid) >= u64::from(u32::MAX) {
+            return Err(EntryError::Name { path: shown, why: "an owner beyond 32 bits" }); // the largest means "unchanged"
+        }
         Ok(Some(Entry {
             path,
             kind,
             mode: header.mode()? & 0o7777,
-            uid: self.uid.map_or_else(|| header.uid(), Ok)?,
-            gid: self.gid.map_or_else(|| header.gid(), Ok)?,
+            uid,
+            gid,
             mtime: header.mtime()?,
             xattrs: self.xattrs,
         }))
@@ -262,13 +355,17 @@ fn clean(name: &[u8], shown: &str) -> Result<PathBuf, EntryError> {
     if name.contains(&0) {
         return refuse("its name holds a zero byte");
     }
-    let mut path = PathBuf::new();
+    let (mut path, mut depth) = (PathBuf::new(), 0);
     for component in Path::new(&OsString::from_vec(name.to_vec())).components() {
         match component {
             Component::Normal(part) if part.len() > 255 => {
                 return refuse("a part of its name is longer than 255 bytes");
             }
-            Component::Normal(part) => path.push(part),
+            Component::Normal(_) if depth == MAX_DEPTH => return refuse("its name has more than 128 parts"),
+            Component::Normal(part) => {
+                path.push(part);
+                depth += 1;
+            }
             Component::CurDir => {}
             Component::ParentDir => return refuse("its name holds `..`"),
             Component::RootDir | Component::Prefix(_) => return refuse("its name is absolute"),
@@ -280,7 +377,7 @@ fn clean(name: &[u8], shown: &str) -> Result<PathBuf, EntryError> {
 /// A symbolic link's target, if it stays inside the root when it is followed from the link's own folder.
 fn symlink_target(link: &Path, target: Vec<u8>, shown: &str) -> Result<PathBuf, EntryError> {
     let refuse = |why| Err(EntryError::Name { path: shown.to_owned(), why });
-    if target.is_empty() || target.len() > MAX_NAME_BYTES || target.contains(&0) {
+    if target.is_empty() || target.len() >= MAX_NAME_BYTES || target.contains(&0) {
         return refuse("its target is empty, too long or holds a zero byte");
     }
     let target = PathBuf::from(OsString::from_vec(target));
@@ -301,22 +398,22 @@ fn shorten(name: &[u8]) -> String {
     text.escape_debug().collect()
 }
 
-/// Stops with an error, instead of an end of file, once more bytes arrive than are allowed.
-struct Bounded<R> {
-    inner: R,
-    left: u64,
-    limit: u64,
+/// A path in a message: a peer wrote it, so it is shortened, and no control character reaches a terminal.
+pub(crate) fn shown(path: &Path) -> String {
+    shorten(path.as_os_str().as_bytes())
 }
 
-impl<R: Read> Read for Bounded<R> {
+/// Stops with an error, instead of an end of file, once more bytes arrive than are left.
+struct Bounded<'a, R> {
+    inner: R,
+    budget: &'a Budget,
+}
+
+impl<R: Read> Read for Bounded<'_, R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let n = self.inner.read(buffer)?;
-        self.left = self.left.checked_sub(n as u64).ok_or_else(|| {
-            io::Error::new(
-                io::ErrorKind::FileTooLarge,
-                format!("more than {} bytes uncompressed, the limit of this reader", self.limit),
-            )
-        })?;
+        pay(&self.budget.uncompressed_bytes, n as u64)
+            .ok_or_else(|| io::Error::new(io::ErrorKind::FileTooLarge, self.budget.too_large()))?;
         Ok(n)
     }
 }

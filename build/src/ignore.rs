@@ -64,18 +64,21 @@ impl Ignore {
     }
 }
 
-/// The regular expression for a pattern: `*`, `?` and `[a-z]` within one name, `**` across names.
+/// The regular expression for a pattern: `*`, `?` and `[a-z]` within one name, `**` across names. What `**` means beside letters is
+/// moby's own (patternmatcher): `a**b` is `ab` or a path from `a` to `/b`; only `**b`, with nothing but letters, is whatever ends so.
 fn expression(pattern: &str) -> Option<String> {
+    if let Some(end) =
+        pattern.strip_prefix("**").filter(|end| !end.is_empty() && !end.contains(['*', '?', '[', ']', '\\', '/']))
+    {
+        return Some(format!("^.*{}$", regex::escape(end)));
+    }
     let mut out = String::from("^");
     let mut rest = pattern.chars().peekable();
     while let Some(c) = rest.next() {
         match c {
             '*' if rest.next_if_eq(&'*').is_some() => {
-                if rest.next_if_eq(&'/').is_some() {
-                    out.push_str("(?:.*/)?");
-                } else {
-                    out.push_str(".*");
-                }
+                rest.next_if_eq(&'/');
+                out.push_str(if rest.peek().is_some() { "(?:.*/)?" } else { ".*" });
             }
             '*' => out.push_str("[^/]*"),
             '?' => out.push_str("[^/]"),
@@ -122,6 +125,11 @@ mod tests {
             ("/target/\n# words\n\n", &["target", "target/x"], &["src/target", "# words"]),
             ("a/**/b", &["a/b", "a/x/b", "a/x/y/b/c"], &["a/x"]),
             ("a/**", &["a/x", "a/x/y"], &["a", "b"]),
+            ("a**b", &["ab", "a/b", "ax/b", "a/x/y/b"], &["axb", "a/xb"]),
+            ("**foo*", &["foo", "foobar", "x/foo1"], &["xfoo", "x/afoo"]),
+            ("**foo", &["foo", "xfoo", "x/yfoo"], &["foox"]),
+            ("a**", &["a", "ab", "a/b"], &["b"]),
+            ("**/foo/bar", &["foo/bar", "x/foo/bar"], &["xfoo/bar"]),
             ("[a-c].x", &["a.x", "c.x"], &["d.x"]),
             ("[^a].x", &["b.x"], &["a.x"]),
             (r"\*.x", &["*.x"], &["a.x"]),

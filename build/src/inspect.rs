@@ -44,8 +44,8 @@ pub struct View {
     pub total_compressed_bytes: u64,
     /// Size of all files once unpacked, in bytes.
     pub total_file_bytes: u64,
-    /// Requests of a pull that knows nothing yet: manifest by tag (HEAD, then GET), configuration, each different layer. A
-    /// registry that wants a token adds two.
+    /// Requests of a pull that knows nothing yet: manifest by tag (HEAD, then GET), the platform's own where the tag names an index,
+    /// configuration, each different layer. A registry that wants a token adds two.
     pub pull_requests: usize,
 }
 
@@ -114,14 +114,15 @@ impl View {
             total_compressed_bytes: image.total_compressed_bytes(),
             total_file_bytes: files.iter().map(|f| f.size_bytes).sum(),
             files,
-            pull_requests: 3 + different.len(),
+            pull_requests: 3 + usize::from(image.chosen_from_index()) + different.len(),
         }
     }
 
     /// The view as text.
     pub fn text(&self) -> String {
         let mut out = String::new();
-        let mut line = |name: &str, value: &str| writeln!(out, "{name:<12}{value}").expect("a string takes all");
+        let mut line =
+            |name: &str, value: &str| writeln!(out, "{name:<12}{}", one_line(value)).expect("a string takes all");
         line("image", self.reference.as_deref().unwrap_or("(no name)"));
         line("platform", &self.platform);
         line("manifest", &format!("{}  {}", self.manifest_digest, self.media_type));
@@ -211,7 +212,7 @@ pub fn diff(left: (&Image, &Contents), right: (&Image, &Contents)) -> Vec<String
             _ => {}
         }
     }
-    lines
+    lines.iter().map(|line| one_line(line)).collect()
 }
 
 fn set_diff(what: &str, left: &[String], right: &[String]) -> Vec<String> {
@@ -227,6 +228,26 @@ fn brief(found: &Found) -> String {
         What::Symlink { target } => format!("link to {}", target.display()),
     };
     format!("{what}, {:o} {}:{}", found.mode, found.uid, found.gid)
+}
+
+/// `text` as one line that a terminal only shows: who built an image could otherwise move the cursor, paint over what was said
+/// before, or turn a line around. What is written so (`\\u001b`) is also what JSON means by it.
+pub fn one_line(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for letter in text.chars() {
+        let turns = matches!(letter, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+        if letter.is_control() || turns {
+            write!(out, "\\u{:04x}", u32::from(letter)).expect("a string takes all");
+        } else {
+            out.push(letter);
+        }
+    }
+    out
+}
+
+/// The same for text of several lines.
+pub fn lines(text: &str) -> String {
+    text.split('\n').map(one_line).collect::<Vec<_>>().join("\n")
 }
 
 /// Bytes as a person reads them.

@@ -89,11 +89,11 @@ impl Store for FolderStore {
 }
 
 /// Reads the one image of a layout, or the one that `select` names by tag or digest. Within an index of several platforms
-/// linux/amd64 is taken unless `select` is a digest.
+/// linux/`architecture` is taken unless `select` is a digest.
 ///
 /// # Errors
 /// [`LayoutError`]: a file is missing, a digest is wrong, or more than one image fits.
-pub fn read(store: &dyn Store, select: Option<&str>) -> Result<Image, LayoutError> {
+pub fn read(store: &dyn Store, select: Option<&str>, architecture: &str) -> Result<Image, LayoutError> {
     let at = store.name();
     let header = read_json_file(store, "oci-layout")?;
     let header: Value =
@@ -104,7 +104,7 @@ pub fn read(store: &dyn Store, select: Option<&str>) -> Result<Image, LayoutErro
     }
     let mut index = parse_index(&read_json_file(store, "index.json")?, &at)?;
     for depth in 0..MAX_INDEX_DEPTH {
-        let chosen = choose(&index, select, &at)?;
+        let chosen = choose(&index, select, architecture, &at)?;
         let descriptor = image::descriptor(&chosen)?;
         let bytes = read_json_blob(store, &descriptor)?;
         if [media_type::OCI_INDEX, media_type::DOCKER_INDEX].contains(&descriptor.media_type.as_str()) {
@@ -214,7 +214,12 @@ fn parse_index(bytes: &[u8], at: &str) -> Result<ImageIndex, LayoutError> {
 }
 
 /// The one manifest of an index that fits.
-fn choose(index: &ImageIndex, select: Option<&str>, at: &str) -> Result<oci_spec::image::Descriptor, LayoutError> {
+fn choose(
+    index: &ImageIndex,
+    select: Option<&str>,
+    architecture: &str,
+    at: &str,
+) -> Result<oci_spec::image::Descriptor, LayoutError> {
     let name = name_of;
     let all = index.manifests();
     let mut fitting: Vec<_> = all.iter().collect();
@@ -229,12 +234,12 @@ fn choose(index: &ImageIndex, select: Option<&str>, at: &str) -> Result<oci_spec
         }
     }
     if fitting.len() > 1 {
-        let amd64 = |d: &&oci_spec::image::Descriptor| {
+        let ours = |d: &&oci_spec::image::Descriptor| {
             d.platform()
                 .as_ref()
-                .is_some_and(|p| p.architecture().to_string() == "amd64" && p.os().to_string() == "linux")
+                .is_some_and(|p| p.architecture().to_string() == architecture && p.os().to_string() == "linux")
         };
-        let for_us: Vec<_> = fitting.iter().copied().filter(amd64).collect();
+        let for_us: Vec<_> = fitting.iter().copied().filter(ours).collect();
         if for_us.len() == 1 {
             fitting = for_us;
         }

@@ -10,6 +10,7 @@ use args::{Arguments, Command};
 use clap::Parser as _;
 use commands::Surroundings;
 use microimage::cargo::{Cargo, link};
+use microimage::inspect::lines;
 use microimage::sandbox;
 use std::env;
 use std::path::PathBuf;
@@ -35,11 +36,11 @@ fn main() -> ExitCode {
     });
     match result {
         Ok(outcome) => {
-            print!("{}", outcome.text);
+            print!("{}", lines(&outcome.text));
             ExitCode::from(u8::from(!outcome.holds))
         }
         Err(error) => {
-            eprintln!("error: {error}");
+            eprintln!("error: {}", lines(&error.to_string()));
             ExitCode::from(1)
         }
     }
@@ -70,5 +71,6 @@ fn surroundings() -> Result<Surroundings, Box<dyn std::error::Error>> {
         source_date_epoch: env::var("SOURCE_DATE_EPOCH").ok(),
         docker_config: docker.map(|folder| folder.join("config.json")),
         credentials: env::var("MICROIMAGE_USERNAME").ok().zip(env::var("MICROIMAGE_PASSWORD").ok()),
+        registry: env::var("MICROIMAGE_REGISTRY").ok().filter(|host| !host.is_empty()),
     })
 }

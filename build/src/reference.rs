@@ -19,6 +19,16 @@ pub fn familiar(name: &str) -> &str {
     name.strip_prefix("library/").filter(|rest| !rest.contains('/')).unwrap_or(name)
 }
 
+/// `echo` as `echo:latest`, the form that `docker load` and every listing want; `None` when `name` is not a name with at most a tag.
+pub fn tagged(name: &str) -> Option<String> {
+    let reference = name.parse::<Reference>().ok().filter(|reference| reference.digest().is_none())?;
+    Some(format!(
+        "{}:{}",
+        familiar(name).strip_suffix(&format!(":{}", reference.tag()?)).unwrap_or(familiar(name)),
+        reference.tag()?
+    ))
+}
+
 /// The tag of a name: `1` of `echo:1`.
 pub fn tag(name: &str) -> Option<String> {
     name.parse::<Reference>().ok().and_then(|reference| reference.tag().map(str::to_owned))
@@ -39,6 +49,18 @@ mod tests {
                 (full(short).as_deref(), familiar(long), tag(short).as_deref()),
                 (Some(long), short, Some(tagged))
             );
+        }
+        for (given, expected) in [
+            ("echo", Some("echo:latest")),
+            ("echo:1", Some("echo:1")),
+            ("localhost:5000/a/echo", Some("localhost:5000/a/echo:latest")),
+            ("docker.io/library/echo", Some("echo:latest")),
+            ("Not A Name", None),
+            ("echo:", None),
+            ("", None),
+            ("echo@sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a", None),
+        ] {
+            assert_eq!(tagged(given).as_deref(), expected, "{given}");
         }
         assert_eq!((full("Not A Name"), tag("Not A Name")), (None, None));
     }

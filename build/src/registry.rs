@@ -2,6 +2,7 @@
 //! every cold start a request. OCI distribution-spec 1.1; the token flow is Docker's (distribution, "Token Authentication").
 //! Plain HTTP is spoken to this machine only.
 
+mod challenge;
 mod credentials;
 mod error;
 mod spool;
@@ -45,10 +46,18 @@ pub fn parse_reference(text: &str) -> Result<Reference, RegistryError> {
     })
 }
 
+/// A layer is sent in pieces of this many bytes, so that no more of it is in memory.
+const PIECE_BYTES: usize = 8 << 20;
+/// How much of a refusal is read, in bytes.
+const MAX_REFUSAL_BYTES: u64 = 16 << 10;
+const USER_AGENT: &str = concat!("microimage/", env!("CARGO_PKG_VERSION"));
+
 /// A connection to the registry of one reference.
 pub struct Registry {
     runtime: tokio::runtime::Runtime,
     client: Client,
+    /// For what the library reads without a bound, or would send a secret for without a look.
+    http: reqwest::Client,
     auth: RegistryAuth,
     reference: Reference,
 }
@@ -73,7 +82,7 @@ impl Registry {
             },
             connect_timeout: Some(CONNECT_TIMEOUT),
             read_timeout: Some(READ_TIMEOUT),
-            user_agent: concat!("microimage/", env!("CARGO_PKG_VERSION")),
+            user_agent: USER_AGENT,
             ..ClientConfig::default()
         };
         let client = Client::try_from(config).map_err(|e| failed(chain(&e)))?;
@@ -81,7 +90,13 @@ impl Registry {
             Credentials::Anonymous => RegistryAuth::Anonymous,
             Credentials::Basic { username, password } => RegistryAuth::Basic(username.clone(), password.clone()),
         };
-        Ok(Registry { runtime, client, auth, reference })
+        let http = reqwest::Client::builder()
+            .connect_timeout(CONNECT_TIMEOUT)
+            .read_timeout(READ_TIMEOUT)
+            .user_agent(USER_AGENT)
+            .build()
+            .map_err(|e| failed(chain(&e)))?;
+        Ok(Registry { runtime, client, http, auth, reference })
     }
 
     /// Pushes `image`: what is missing of layers and configuration first, the manifest under the reference's tag last. Returns the
@@ -117,8 +132,8 @@ impl Registry {
             }
         }
         self.runtime.block_on(async {
-            self.authorize(RegistryOperation::Push).await?;
-            match self.manifest(&self.reference).await {
+            let access = self.authorize(RegistryOperation::Push).await?;
+            match self.manifest(&self.reference, &access).await {
                 Ok(known) if image::parse_manifest(&known).is_ok() => {
                     return Err(RegistryError::TagTaken(self.reference.whole()));
                 }
@@ -151,14 +166,14 @@ impl Registry {
     /// [`RegistryError`] with the step, a digest or size mismatch among them.
     pub fn pull(&self, architecture: &str) -> Result<Image, RegistryError> {
         self.runtime.block_on(async {
-            self.authorize(RegistryOperation::Pull).await?;
-            let mut manifest = self.manifest(&self.reference).await?;
+            let access = self.authorize(RegistryOperation::Pull).await?;
+            let mut manifest = self.manifest(&self.reference, &access).await?;
             let mut chosen = false;
             if let Ok(index) = serde_json::from_slice::<ImageIndex>(&manifest)
                 && image::parse_manifest(&manifest).is_err()
             {
                 let digest = self.choose(&index, architecture)?;
-                manifest = self.manifest(&self.reference.clone_with_digest(digest)).await?;
+                manifest = self.manifest(&self.reference.clone_with_digest(digest), &access).await?;
                 chosen = true;
             }
             let parsed = image::parse_manifest(&manifest)?;
@@ -212,10 +227,15 @@ impl Registry {
                 .into());
             }
             if !self.has(descriptor.digest).await? {
-                let mut bytes = Vec::with_capacity(usize::try_from(descriptor.size_bytes.min(64 << 20)).unwrap_or(0));
-                let read = layer.open().and_then(|mut reader| reader.read_to_end(&mut bytes));
-                read.map_err(|source| RegistryError::Blob { what: "read", source })?;
-                self.push_blob(bytes, descriptor.digest).await?;
+                let reader = layer.open().map_err(|source| RegistryError::Blob { what: "read", source })?;
+                if descriptor.size_bytes <= PIECE_BYTES as u64 {
+                    let mut reader = reader;
+                    let mut bytes = Vec::new();
+                    reader.read_to_end(&mut bytes).map_err(|source| RegistryError::Blob { what: "read", source })?;
+                    self.push_blob(bytes, descriptor.digest).await?;
+                } else {
+                    self.push_pieces(reader, descriptor.digest).await?;
+                }
             }
         }
         let config = image.config_descriptor().digest;
@@ -232,10 +252,37 @@ impl Registry {
         result.map(drop).map_err(|e| self.error("pushing the manifest".to_owned(), e))
     }
 
-    /// Asks for a token, or finds that none is needed.
-    async fn authorize(&self, operation: RegistryOperation) -> Result<(), RegistryError> {
+    /// Asks for a token, or finds that none is needed. The name and the password go where the registry says, over TLS or on this
+    /// machine, and nowhere else.
+    async fn authorize(&self, operation: RegistryOperation) -> Result<Access, RegistryError> {
+        let step = || "asking for a token".to_owned();
+        let mut wants_basic = false;
+        if let RegistryAuth::Basic(..) = &self.auth {
+            let url = format!("{}/v2/", self.base());
+            let reply = self.http.get(&url).send().await.map_err(|e| self.error(step(), e.into()))?;
+            for header in reply.headers().get_all(http::header::WWW_AUTHENTICATE) {
+                let challenge = String::from_utf8_lossy(header.as_bytes());
+                if let Some(realm) = challenge::open_realm(&challenge) {
+                    let registry = self.reference.resolve_registry().to_owned();
+                    return Err(RegistryError::Realm { registry, realm });
+                }
+                wants_basic = true;
+            }
+        }
         let result = self.client.auth(&self.reference, &self.auth, operation).await;
-        result.map(drop).map_err(|e| self.error("asking for a token".into(), e))
+        match (result.map_err(|e| self.error(step(), e))?, &self.auth) {
+            (Some(token), _) => Ok(Access::Bearer(token)),
+            (None, RegistryAuth::Basic(name, password)) if wants_basic => {
+                Ok(Access::Basic(name.clone(), password.clone()))
+            }
+            _ => Ok(Access::Open),
+        }
+    }
+
+    /// Scheme and host of the registry.
+    fn base(&self) -> String {
+        let host = self.reference.resolve_registry();
+        format!("{}://{host}", if is_loopback(host) { "http" } else { "https" })
     }
 
     async fn has(&self, digest: Digest) -> Result<bool, RegistryError> {
@@ -248,14 +295,56 @@ impl Registry {
         result.map(drop).map_err(|e| self.error(format!("pushing blob `{digest}`"), e))
     }
 
-    /// A manifest's bytes; by digest they are verified here, whatever the library does.
-    async fn manifest(&self, reference: &Reference) -> Result<Vec<u8>, RegistryError> {
+    /// Sends a layer piece by piece; the reader verifies it on the way, so that a damaged one is never finished.
+    async fn push_pieces(&self, mut reader: impl Read + Send + 'static, digest: Digest) -> Result<(), RegistryError> {
+        let pieces = std::iter::from_fn(move || {
+            let mut piece = Vec::with_capacity(PIECE_BYTES);
+            match (&mut reader).take(PIECE_BYTES as u64).read_to_end(&mut piece) {
+                Ok(0) => None,
+                Ok(_) => Some(Ok(bytes::Bytes::from(piece))),
+                Err(error) => Some(Err(OciDistributionError::from(error))),
+            }
+        });
+        let stream = futures_util::stream::iter(pieces);
+        let result = self.client.push_blob_stream(&self.reference, stream, &digest.to_string(), None).await;
+        result.map(drop).map_err(|e| self.error(format!("pushing blob `{digest}`"), e))
+    }
+
+    /// A manifest's bytes, no more of them than a manifest may have; by digest they are verified here.
+    async fn manifest(&self, reference: &Reference, access: &Access) -> Result<Vec<u8>, RegistryError> {
         let accepted =
             [media_type::OCI_MANIFEST, media_type::DOCKER_MANIFEST, media_type::OCI_INDEX, media_type::DOCKER_INDEX];
-        let result = self.client.pull_manifest_raw(reference, &self.auth, &accepted).await;
-        let (bytes, _) = result.map_err(|e| self.error("pulling the manifest".into(), e))?;
-        if bytes.len() as u64 > MAX_JSON_BYTES {
-            return Err(ImageError::Limit(format!("its manifest has {} bytes", bytes.len())).into());
+        let step = || "pulling the manifest".to_owned();
+        let name = reference.digest().or(reference.tag()).unwrap_or("latest");
+        let url = format!("{}/v2/{}/manifests/{name}", self.base(), reference.repository());
+        let request = self.http.get(&url).header(http::header::ACCEPT, accepted.join(", "));
+        let request = match access {
+            Access::Open => request,
+            Access::Bearer(token) => request.bearer_auth(token),
+            Access::Basic(name, password) => request.basic_auth(name, Some(password)),
+        };
+        let mut reply = request.send().await.map_err(|e| self.error(step(), e.into()))?;
+        let status = reply.status();
+        let limit = if status.is_success() { MAX_JSON_BYTES } else { MAX_REFUSAL_BYTES };
+        let mut bytes = Vec::new();
+        while let Some(piece) = reply.chunk().await.map_err(|e| self.error(step(), e.into()))? {
+            if (bytes.len() + piece.len()) as u64 > limit {
+                if !status.is_success() {
+                    break;
+                }
+                return Err(ImageError::Limit(format!("its manifest has more than {limit} bytes")).into());
+            }
+            bytes.extend_from_slice(&piece);
+        }
+        if !status.is_success() {
+            let said =
+                String::from_utf8_lossy(&bytes).chars().take(300).flat_map(char::escape_debug).collect::<String>();
+            let (registry, why) = (self.reference.resolve_registry().to_owned(), format!("status {status}: {said}"));
+            return Err(match status.as_u16() {
+                401 | 403 => RegistryError::Denied { registry, step: step(), why },
+                404 => RegistryError::NotFound(self.reference.whole()),
+                _ => RegistryError::Step { registry, step: step(), why },
+            });
         }
         let found = Digest::of(&bytes);
         if let Some(wanted) = reference.digest()
@@ -264,7 +353,7 @@ impl Registry {
             return Err(self
                 .step("pulling the manifest".into(), format!("its bytes have the digest `{found}`, not `{wanted}`")));
         }
-        Ok(bytes.to_vec())
+        Ok(bytes)
     }
 
     fn choose(&self, index: &ImageIndex, architecture: &str) -> Result<String, RegistryError> {
@@ -314,7 +403,6 @@ impl Registry {
             E::ServerError { code, .. } => Some(*code),
             E::RequestError(request) => request.status().map(|s| s.as_u16()),
             E::UnauthorizedError { .. } | E::AuthenticationFailure(_) | E::RegistryTokenDecodeError(_) => Some(401),
-            E::ImageManifestNotFoundError(_) => Some(404),
             E::RegistryError { envelope, .. } => envelope.errors.iter().find_map(|e| {
                 use oci_client::errors::OciErrorCode as Code;
                 match e.code {
@@ -327,15 +415,19 @@ impl Registry {
         };
         match (status, &error) {
             (Some(401 | 403), _) => RegistryError::Denied { registry, step, why },
-            (Some(404), _) if step.contains("manifest") && step.starts_with("pull") => {
-                RegistryError::NotFound(self.reference.whole())
-            }
             (None, E::RequestError(request)) if request.is_connect() || request.is_timeout() => {
                 RegistryError::Connect { registry, step, why }
             }
             _ => RegistryError::Step { registry, step, why },
         }
     }
+}
+
+/// What the registry wants to see before it gives a manifest.
+enum Access {
+    Open,
+    Bearer(String),
+    Basic(String, String),
 }
 
 /// Whether a registry is on this machine, where plain HTTP stays.

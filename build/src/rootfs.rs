@@ -68,7 +68,8 @@ impl Node {
 }
 
 impl Rootfs {
-    /// Puts `node` at `path`, making parents with mode 0755. A folder that is there already stays, files and links are replaced.
+    /// Puts `node` at `path`, making parents with mode 0755. A folder that is there already stays, with the more open
+    /// of the two modes; files and links are replaced.
     ///
     /// # Errors
     /// [`RootfsError::Conflict`] when a file stands where a folder is needed, or the other way round.
@@ -87,9 +88,12 @@ impl Rootfs {
             }
         }
         let is_folder = matches!(node, Node::Folder { .. });
-        match self.0.get(&path) {
+        match self.0.get_mut(&path) {
             Some(Node::Folder { .. }) if !is_folder => return Err(RootfsError::Conflict { path }),
-            Some(Node::Folder { .. }) => return Ok(()),
+            Some(Node::Folder { mode }) => {
+                *mode |= node.mode(); // one that a COPY made on its way becomes the /tmp that was asked for
+                return Ok(());
+            }
             Some(_) if is_folder => return Err(RootfsError::Conflict { path }),
             _ => {}
         }

@@ -33,7 +33,7 @@ pub enum SourceError {
 /// # Errors
 /// [`SourceError`]: nothing there, not an image, or broken.
 pub fn load(place: &str) -> Result<Image, SourceError> {
-    match on_disk(place) {
+    match on_disk(place, "amd64") {
         Some(result) => result,
         #[cfg(feature = "registry")]
         None if names_a_host(place) => {
@@ -44,7 +44,7 @@ pub fn load(place: &str) -> Result<Image, SourceError> {
 }
 
 /// Loads the image at `place` as [`load`] does, but asks a registry with the credentials that `credentials` gives for it, and
-/// takes the manifest for `architecture` where a tag names several platforms.
+/// takes the manifest for `architecture` where several platforms have one name.
 ///
 /// # Errors
 /// [`SourceError`]: nothing there, not an image, or broken.
@@ -54,7 +54,7 @@ pub fn load_with(
     architecture: &str,
     credentials: impl FnOnce(&str) -> Result<Credentials, RegistryError>,
 ) -> Result<Image, SourceError> {
-    match on_disk(place) {
+    match on_disk(place, architecture) {
         Some(result) => result,
         None if names_a_host(place) => {
             let reference = registry::parse_reference(place)?;
@@ -66,15 +66,15 @@ pub fn load_with(
 }
 
 /// The image at a path; `None` when nothing is there.
-fn on_disk(place: &str) -> Option<Result<Image, SourceError>> {
+fn on_disk(place: &str, architecture: &str) -> Option<Result<Image, SourceError>> {
     let (path, select) = match place.rsplit_once('#') {
         Some((path, select)) if !Path::new(place).exists() => (Path::new(path), Some(select)),
         _ => (Path::new(place), None),
     };
     if path.is_dir() {
-        Some(layout::read(&FolderStore(path.to_owned()), select).map_err(SourceError::from))
+        Some(layout::read(&FolderStore(path.to_owned()), select, architecture).map_err(SourceError::from))
     } else if path.exists() {
-        Some(archive::read(path, select).map_err(SourceError::from))
+        Some(archive::read(path, select, architecture).map_err(SourceError::from))
     } else {
         None
     }

@@ -1,8 +1,14 @@
 //! Files and folders that appear whole or not at all: written under a temporary name beside their place, then renamed. It
-//! knows nothing of images. rename(2) replaces a file in one step; a folder that is replaced is moved aside first.
+//! knows nothing of images. rename(2) replaces a file in one step, renameat2(2) with `RENAME_EXCHANGE` a folder.
 
+use rustix::fs::{AtFlags, CWD, Mode, OFlags, RenameFlags};
+use rustix::io::Errno;
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 /// A file or folder under a temporary name, removed when dropped before [`keep`](Staging::keep).
@@ -18,6 +24,14 @@ impl Staging {
     /// The system's word when folders cannot be made.
     pub fn folder(target: &Path) -> io::Result<Staging> {
         Staging::unused(target, |path| fs::create_dir(path))
+    }
+
+    /// A new empty folder beside `target` that no other user can look into: what is in it may be anyone's while it is filled.
+    ///
+    /// # Errors
+    /// The system's word when folders cannot be made.
+    pub fn private_folder(target: &Path) -> io::Result<Staging> {
+        Staging::unused(target, |path| fs::DirBuilder::new().mode(0o700).create(path))
     }
 
     /// A new empty file beside `target`, whose own parents are made if need be.
@@ -40,6 +54,12 @@ impl Staging {
     pub fn keep(mut self, target: &Path) -> io::Result<()> {
         let replaced_folder = self.path.is_dir() && fs::symlink_metadata(target).is_ok_and(|m| m.is_dir());
         if replaced_folder {
+            match rustix::fs::renameat_with(CWD, &self.path, CWD, target, RenameFlags::EXCHANGE) {
+                // At no moment was there neither; what carries the temporary name now is the old one, and goes by drop.
+                Ok(()) => return Ok(()),
+                Err(Errno::INVAL | Errno::NOSYS) => {} // a file system that cannot exchange
+                Err(error) => return Err(error.into()),
+            }
             // A folder that is not empty cannot be renamed over: move the old one aside, and back should the new one fail to follow.
             let aside = self.path.with_extension("old");
             fs::rename(target, &aside)?;
@@ -47,8 +67,8 @@ impl Staging {
                 fs::rename(&aside, target)?;
                 return Err(error);
             }
-            self.kept = true;
-            return fs::remove_dir_all(&aside);
+            self.path = aside;
+            return Ok(());
         }
         fs::rename(&self.path, target)?;
         self.kept = true;
@@ -82,9 +102,99 @@ impl Drop for Staging {
     fn drop(&mut self) {
         if !self.kept {
             // The error that brought us here is the one to report.
-            let _ = if self.path.is_dir() { fs::remove_dir_all(&self.path) } else { fs::remove_file(&self.path) };
+            let _ = remove_tree(CWD, self.path.as_os_str());
         }
     }
+}
+
+/// Removes `name` and all below it, following no link. A tree may be as deep as a hostile layer makes it: folders come up into `name`
+/// before they are emptied, so that three descriptors do for any depth. (`fs::remove_dir_all` takes one a level.)
+pub(crate) fn remove_tree(parent: impl AsFd, name: &OsStr) -> Result<(), Errno> {
+    match rustix::fs::unlinkat(&parent, name, AtFlags::empty()) {
+        Err(Errno::ISDIR | Errno::PERM) => {}
+        other => return other,
+    }
+    let base = open_folder(&parent, name)?;
+    let mut waiting = Vec::new();
+    for child in names(&base)? {
+        if !unlinked(&base, &child)? {
+            waiting.push(child);
+        }
+    }
+    let mut number = 0_u64;
+    while let Some(name) = waiting.pop() {
+        let folder = open_folder(&base, &name)?;
+        for child in names(&folder)? {
+            if !unlinked(&folder, &child)? {
+                waiting.push(move_up(&folder, &child, &base, &mut number)?);
+            }
+        }
+        rustix::fs::unlinkat(&base, &name, AtFlags::REMOVEDIR)?;
+    }
+    rustix::fs::unlinkat(&parent, name, AtFlags::REMOVEDIR)
+}
+
+/// Opens a folder to look into it, as its owner may who is not root.
+fn open_folder(parent: impl AsFd, name: &OsStr) -> Result<OwnedFd, Errno> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let opened = rustix::fs::openat(&parent, name, flags, Mode::empty());
+    let owner = Mode::from_raw_mode(0o700);
+    match opened {
+        Err(Errno::ACCESS) => {
+            rustix::fs::chmodat(&parent, name, owner, AtFlags::empty())?;
+            rustix::fs::openat(&parent, name, flags, Mode::empty())
+        }
+        Ok(folder) if !rustix::process::geteuid().is_root() => {
+            rustix::fs::fchmod(&folder, owner)?;
+            Ok(folder)
+        }
+        other => other,
+    }
+}
+
+/// Removes what is no folder, or an empty one; `false` when it has to be emptied first.
+fn unlinked(folder: &OwnedFd, name: &OsStr) -> Result<bool, Errno> {
+    match rustix::fs::unlinkat(folder, name, AtFlags::empty()) {
+        Ok(()) => return Ok(true),
+        Err(Errno::ISDIR | Errno::PERM) => {}
+        Err(error) => return Err(error),
+    }
+    match rustix::fs::unlinkat(folder, name, AtFlags::REMOVEDIR) {
+        Ok(()) => Ok(true),
+        Err(Errno::NOTEMPTY | Errno::EXIST) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// Moves the folder `name` into `base`, under a name that is free there.
+fn move_up(folder: &OwnedFd, name: &OsStr, base: &OwnedFd, number: &mut u64) -> Result<OsString, Errno> {
+    if !rustix::process::geteuid().is_root() {
+        drop(open_folder(folder, name)?); // moving a folder writes its `..`
+    }
+    loop {
+        *number += 1;
+        let free = OsString::from(format!(".{number}"));
+        match rustix::fs::renameat_with(folder, name, base, &free, RenameFlags::NOREPLACE) {
+            Ok(()) => return Ok(free),
+            Err(Errno::EXIST) => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// The names in a folder, without `.` and `..`.
+pub(crate) fn names(folder: impl AsFd) -> Result<Vec<OsString>, Errno> {
+    let readable =
+        rustix::fs::openat(folder, ".", OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+    let mut names = Vec::new();
+    for entry in rustix::fs::Dir::new(readable)? {
+        let entry = entry?;
+        let name = OsStr::from_bytes(entry.file_name().to_bytes());
+        if name != "." && name != ".." {
+            names.push(name.to_owned());
+        }
+    }
+    Ok(names)
 }
 
 /// Writes `bytes` as the file `target`, whole or not at all.

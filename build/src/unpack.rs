@@ -6,7 +6,7 @@ mod tree;
 
 use self::tree::Tree;
 use crate::digest::{DiffId, Digest, HashingReader};
-use crate::entry::{EntryError, Limits, read_entries};
+use crate::entry::{Budget, EntryError, Limits, read_entries};
 use crate::image::{Compression, Image};
 pub use crate::layer::decompress;
 use std::io::{self, Read};
@@ -70,12 +70,16 @@ pub fn unpack_image(image: &Image, dest: &Path, limits: &Limits) -> Result<Vec<U
     if dest.symlink_metadata().is_ok() {
         return Err(UnpackError::Exists(dest.to_owned()));
     }
-    let staging = crate::stage::Staging::folder(dest).map_err(|source| disk(dest, "made", source))?;
+    // Closed to others until it is whole: as root, a folder of the image that anyone may write to would be open to them at once.
+    let staging = crate::stage::Staging::private_folder(dest).map_err(|source| disk(dest, "made", source))?;
+    let budget = Budget::new(limits);
+    let mut tree = Tree::open(staging.path(), &budget)?;
+    tree.set_root(0o755, None);
     let mut done = Vec::new();
     for layer in image.layers() {
         let descriptor = layer.descriptor();
         let blob = layer.open().map_err(EntryError::Read)?;
-        let unpacked = unpack_layer(blob, &descriptor.media_type, staging.path(), limits)?;
+        let unpacked = apply(blob, &descriptor.media_type, &mut tree, &budget)?;
         if unpacked.diff_id != layer.diff_id() {
             return Err(UnpackError::DiffId {
                 layer: descriptor.digest,
@@ -85,27 +89,39 @@ pub fn unpack_image(image: &Image, dest: &Path, limits: &Limits) -> Result<Vec<U
         }
         done.push(unpacked);
     }
+    tree.finish()?;
     staging.keep(dest).map_err(|source| disk(dest, "put into place", source))?;
     Ok(done)
 }
 
 /// Applies one layer to the folder `dest`, which exists and may hold lower layers. `layer` is read to its end, so a
 /// [`VerifyingReader`](crate::digest::VerifyingReader) has proved its digest when this returns; compare
-/// [`Unpacked::diff_id`] yourself. Owners are kept when the process is root.
+/// [`Unpacked::diff_id`] yourself. Owners are kept when the process is root; `limits` are this one layer's.
 ///
 /// # Errors
 /// [`UnpackError`]; `dest` then holds part of the layer, use [`unpack_image`] for all or nothing.
 pub fn unpack_layer(layer: impl Read, media_type: &str, dest: &Path, limits: &Limits) -> Result<Unpacked, UnpackError> {
+    let budget = Budget::new(limits);
+    let mut tree = Tree::open(dest, &budget)?;
+    let unpacked = apply(layer, media_type, &mut tree, &budget)?;
+    tree.finish()?;
+    Ok(unpacked)
+}
+
+fn apply(
+    mut layer: impl Read,
+    media_type: &str,
+    tree: &mut Tree<'_>,
+    budget: &Budget,
+) -> Result<Unpacked, UnpackError> {
     let compression = Compression::of_media_type(media_type)
         .ok_or_else(|| UnpackError::MediaType(media_type.chars().take(200).collect()))?;
-    let mut layer = layer;
     let mut tar = HashingReader::new(decompress(&mut layer, compression).map_err(EntryError::Read)?);
-    let mut tree = Tree::open(dest)?;
-    let totals = read_entries(&mut tar, limits, |entry, bytes| tree.apply(entry, bytes))?;
+    tree.next_layer();
+    let totals = read_entries(&mut tar, budget, |entry, bytes| tree.apply(entry, bytes))?;
     let (diff_id, uncompressed_bytes) = tar.finish();
     // Bytes after the compressed stream's end still belong to the blob: reach its end, where the blob's digest is verified.
     io::copy(&mut layer, &mut io::sink()).map_err(EntryError::Read)?;
-    tree.date_folders()?;
     Ok(Unpacked {
         diff_id: DiffId(diff_id),
         entries: totals.entries,

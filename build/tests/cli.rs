@@ -73,6 +73,24 @@ fn builds_inspects_compares_checks_and_unpacks() {
     assert_eq!(fs::read(home.path().join("rootfs/app")).expect("the program"), HELLO);
 }
 
+/// `docker load` refuses a name without a tag, and a /tmp that a COPY had made stayed closed.
+#[test]
+fn a_name_gets_its_tag_and_tmp_its_mode() {
+    let home = context();
+    fs::write(
+        home.path().join("tmp.Dockerfile"),
+        "FROM scratch\nCOPY app /app\nCOPY app /tmp/app\nENTRYPOINT [\"/app\"]\n",
+    )
+    .expect("a file");
+    let built = microimage(home.path(), &["build", "-o", "one", "--tag", "hello", "--tmp", "-f", "tmp.Dockerfile"]);
+    assert!(text(&built.stdout).starts_with("hello:latest  linux/amd64\n"), "{}", text(&built.stderr));
+    let view = microimage(home.path(), &["inspect", "--json", "one/docker.tar", "--arch", "amd64"]);
+    let view: serde_json::Value = serde_json::from_slice(&view.stdout).expect("JSON");
+    assert_eq!(view["reference"], "hello:latest");
+    let tmp = view["files"].as_array().and_then(|files| files.iter().find(|f| f["path"] == "/tmp")).expect("a folder");
+    assert_eq!(tmp["mode"], "1777");
+}
+
 #[test]
 fn refuses_and_leaves_nothing_behind() {
     let home = context();
@@ -100,6 +118,8 @@ fn refuses_and_leaves_nothing_behind() {
         (&["build", "-o", "out", "--arch", "mips"], 2, "architecture `mips` is not known"),
         (&["build", "-o", "out", "--annotation", "x"], 2, "`x` is not `NAME=VALUE`"),
         (&["build", "-o", "out", "--passwd", "x"], 1, "`x` is not a user"),
+        (&["build", "-o", "out", "--tag", "Not A Name"], 1, "`Not A Name` is no name for an image; write `NAME:TAG`"),
+        (&["build", "-o", "out", "--tag", "a@sha256:0"], 1, "`a@sha256:0` is no name for an image"),
         (&["build", "-o", "out", "--ca-bundle=script"], 1, "holds no `BEGIN CERTIFICATE`"),
         (&["build"], 2, "--output"),
         (&["inspect", "nothing"], 1, "`nothing` does not exist"),
@@ -166,7 +186,7 @@ fn a_workspace_compiled_in_two_folders_gives_one_image() {
         let output = command.output().expect("our own program");
         let error = text(&output.stderr);
         if error.contains("rustup target add") {
-            eprintln!("skipped: {error}");
+            common::skipped(format_args!("{error}"));
             return;
         }
         assert!(output.status.success(), "{error}");
@@ -174,7 +194,7 @@ fn a_workspace_compiled_in_two_folders_gives_one_image() {
         for path in [home.path().display().to_string(), ".rustup".into(), ".cargo".into()] {
             assert!(!program.windows(path.len()).any(|w| w == path.as_bytes()), "the program names `{path}`");
         }
-        let ran = Command::new(root.join("target/image/root/app")).output().expect("it runs");
+        let ran = common::output(&mut Command::new(root.join("target/image/root/app")));
         assert_eq!(text(&ran.stdout), "ok src/main.rs 1\n");
         let json: serde_json::Value =
             serde_json::from_slice(&fs::read(root.join("target/image/image.json")).expect("image.json")).expect("JSON");
@@ -218,11 +238,11 @@ fn functions_lie_in_the_order_that_a_package_brings() {
         let built = microimage(root, &["image", "--stage-only"]);
         let error = text(&built.stderr);
         if error.contains("rustup target add") {
-            eprintln!("skipped: {error}");
+            common::skipped(format_args!("{error}"));
             return;
         }
         assert!(built.status.success(), "{error}");
-        let ran = Command::new(root.join("target/image/root/app")).output().expect("it runs");
+        let ran = common::output(&mut Command::new(root.join("target/image/root/app")));
         assert_eq!(text(&ran.stdout), expected);
     }
     fs::remove_file(root.join("part/order.txt")).expect("it is there");
@@ -252,7 +272,7 @@ fn an_arm64_image_starts_under_qemu() {
     let output = microimage(home.path(), &["image", "--arch", "arm64"]);
     let error = text(&output.stderr);
     if error.contains("rustup target add") {
-        eprintln!("skipped: {error}");
+        common::skipped(format_args!("{error}"));
         return;
     }
     assert!(output.status.success(), "{error}");
@@ -266,8 +286,52 @@ fn an_arm64_image_starts_under_qemu() {
         text(&check.stdout)
     );
     assert_eq!(microimage(home.path(), &["check", "--platform", "knative"]).status.code(), Some(0));
-    match Command::new("qemu-aarch64").arg(home.path().join("target/image/root/app")).output() {
-        Ok(ran) => assert_eq!(text(&ran.stdout), "ok src/main.rs 1\n"),
-        Err(error) => eprintln!("skipped: `qemu-aarch64` is not installed ({error}); Debian package qemu-user"),
+    // Debian's qemu-user has the one, its qemu-user-static the other.
+    for qemu in ["qemu-aarch64", "qemu-aarch64-static"] {
+        match Command::new(qemu).arg(home.path().join("target/image/root/app")).output() {
+            Ok(ran) => return assert_eq!(text(&ran.stdout), "ok src/main.rs 1\n", "{}", text(&ran.stderr)),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            Err(error) => panic!("{qemu}: {error}"),
+        }
     }
+    common::skipped(
+        "neither `qemu-aarch64` nor `qemu-aarch64-static` is installed; `build/setup --arm64` installs one",
+    );
+}
+
+/// A project that depends on a package beside it, as one of `just new` does on a checkout.
+#[test]
+fn a_package_outside_of_the_workspace_tells_no_folder() {
+    let home = tempfile::tempdir().expect("a folder");
+    let mut programs = Vec::new();
+    for folder in ["a", "b/a-longer-name"] {
+        let (root, outside) = (home.path().join(folder).join("function"), home.path().join(folder).join("outside"));
+        workspace(&root);
+        let manifest = fs::read_to_string(root.join("Cargo.toml")).expect("a file");
+        let manifest = manifest.replace("[dependencies]\n", "[dependencies]\noutside = { path = \"../outside\" }\n");
+        assert!(manifest.contains("../outside"), "{manifest}");
+        fs::write(root.join("Cargo.toml"), manifest).expect("a file");
+        fs::write(root.join("src/main.rs"), "fn main() {\n    println!(\"{}\", outside::place());\n}\n")
+            .expect("a file");
+        fs::create_dir_all(outside.join("src")).expect("a folder");
+        fs::write(
+            outside.join("Cargo.toml"),
+            "[package]\nname = \"outside\"\nversion = \"1.2.3\"\nedition = \"2024\"\n\n[workspace]\n",
+        )
+        .expect("a file");
+        fs::write(outside.join("src/lib.rs"), "pub fn place() -> &'static str {\n    file!()\n}\n").expect("a file");
+        let built = microimage(&root, &["image", "--stage-only"]);
+        let error = text(&built.stderr);
+        if error.contains("rustup target add") {
+            return common::skipped(error);
+        }
+        assert!(built.status.success(), "{error}");
+        let program = fs::read(root.join("target/image/root/app")).expect("staged");
+        let ran = common::output(&mut Command::new(root.join("target/image/root/app")));
+        assert_eq!(text(&ran.stdout), "/package/outside-1.2.3/src/lib.rs\n");
+        let path = home.path().display().to_string();
+        assert!(!program.windows(path.len()).any(|w| w == path.as_bytes()), "the program names `{path}`");
+        programs.push(program);
+    }
+    assert!(programs[0] == programs[1], "the same bytes from both");
 }

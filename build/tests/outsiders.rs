@@ -37,7 +37,7 @@ fn run(program: &str, arguments: &[&str]) -> Option<Output> {
             Some(output)
         }
         Err(error) => {
-            eprintln!("skipped: `{program}` is not installed ({error}); `build/setup --docker` installs it");
+            common::skipped(format_args!("`{program}` is not installed ({error}); `build/setup --docker` installs it"));
             None
         }
     }
@@ -50,7 +50,7 @@ fn path(path: &Path) -> String {
 #[test]
 fn docker_engine_loads_runs_and_saves_it() {
     if !docker(&["info"]).is_ok_and(|o| o.status.success()) {
-        eprintln!("skipped: no Docker Engine answers `docker info`");
+        common::skipped(format_args!("no Docker Engine answers `docker info`"));
         return;
     }
     for (format, compression) in
@@ -131,7 +131,7 @@ fn containerd_imports_it_with_our_digest() {
         .stderr(Stdio::null())
         .spawn();
     let Ok(mut containerd) = child else {
-        eprintln!("skipped: `containerd` is not installed");
+        common::skipped(format_args!("`containerd` is not installed"));
         return;
     };
     let ctr = |arguments: &[&str]| Command::new("ctr").args(["--address", &path(&socket)]).args(arguments).output();
@@ -153,7 +153,7 @@ fn containerd_imports_it_with_our_digest() {
     let _ = containerd.kill();
     let _ = containerd.wait();
     let Some((imported, list)) = result else {
-        eprintln!("skipped: containerd does not start here (it needs root)");
+        common::skipped(format_args!("containerd does not start here (it needs root)"));
         return;
     };
     let list = String::from_utf8_lossy(&list.stdout).into_owned();

@@ -21,7 +21,7 @@ static ENGINE: Mutex<()> = Mutex::new(());
 /// Builds `recipe` over `context` with both, and compares.
 fn same_with_docker(recipe: &str, context: &Path, options: &Options) {
     if !docker(&["info"]).is_ok_and(|o| o.status.success()) {
-        eprintln!("skipped: no Docker Engine answers `docker info`");
+        common::skipped(format_args!("no Docker Engine answers `docker info`"));
         return;
     }
     let ours =

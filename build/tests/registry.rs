@@ -45,7 +45,7 @@ impl DebianRegistry {
             .stderr(Stdio::null())
             .spawn();
         let Ok(child) = child else {
-            eprintln!("skipped: `docker-registry` is not installed (Debian package docker-registry)");
+            common::skipped(format_args!("`docker-registry` is not installed (Debian package docker-registry)"));
             return None;
         };
         let registry = DebianRegistry(child, address);
@@ -84,7 +84,7 @@ fn a_pushed_image_is_pulled_as_the_same_image() {
         .output();
     match seen {
         Ok(seen) => assert_eq!(String::from_utf8_lossy(&seen.stdout).trim(), sample().manifest_digest().to_string()),
-        Err(error) => eprintln!("skipped: `skopeo` is not installed ({error})"),
+        Err(error) => common::skipped(format_args!("`skopeo` is not installed ({error})")),
     }
     for name in [&place, &pinned, &format!("docker://{place}")] {
         let pulled = source::load(name).expect(name);
@@ -242,6 +242,101 @@ fn fetches_a_token_where_the_registry_says_so_and_shows_it() {
         asked.iter().filter(|(path, _)| path.contains("/blobs/")).all(|(_, auth)| auth == "Bearer t0ken"),
         "{asked:?}"
     );
+}
+
+#[test]
+fn a_password_does_not_go_to_a_realm_that_everyone_can_read() {
+    let credentials = Credentials::Basic { username: "user".into(), password: "s3cret".into() };
+    // Nobody listens there, and nobody is asked: the address is one for documentation (RFC 5737).
+    let realm = "http://192.0.2.1/token";
+    let scripted = Scripted::start(|_| {
+        let challenge = format!("WWW-Authenticate: Bearer realm=\"{realm}\",service=\"test\"\r\n");
+        HashMap::from([("/v2/".to_owned(), (401, challenge, b"{}".to_vec()))])
+    });
+    let place = format!("{}/x:1", scripted.address);
+    for result in [
+        registry(&place, &credentials).pull("amd64").map(drop),
+        registry(&place, &credentials).push(&sample()).map(drop),
+    ] {
+        let error = result.expect_err("an open realm");
+        assert!(matches!(&error, RegistryError::Realm { realm: r, .. } if r == realm), "{error}");
+        assert!(!error.to_string().contains("s3cret"), "{error}");
+    }
+    let asked = scripted.asked.lock().expect("no one panics there");
+    assert!(asked.iter().all(|(path, auth)| path == "/v2/" && auth.is_empty()), "{asked:?}");
+}
+
+/// The environment's credentials went to every registry that any argument of any command named.
+#[test]
+fn the_environments_password_goes_where_it_belongs() {
+    let scripted = Scripted::start(|_| {
+        let mut answers = HashMap::new();
+        for (path, reply) in honest(&sample()) {
+            answers.insert(path.clone(), (200, "WWW-Authenticate: Basic realm=\"test\"\r\n".into(), reply.2));
+        }
+        answers
+    });
+    let home = tempfile::tempdir().expect("a folder");
+    let place = format!("{}/x:1", scripted.address);
+    let run = |arguments: &[&str], registry: Option<&str>| {
+        scripted.asked.lock().expect("no one panics there").clear();
+        let output = Command::new(env!("CARGO_BIN_EXE_microimage"))
+            .args(arguments)
+            .current_dir(home.path())
+            .env("DOCKER_CONFIG", home.path())
+            .env("MICROIMAGE_USERNAME", "user")
+            .env("MICROIMAGE_PASSWORD", "s3cret")
+            .env("MICROIMAGE_REGISTRY", registry.unwrap_or_default())
+            .output()
+            .expect("our own program");
+        assert!(!String::from_utf8_lossy(&output.stderr).contains("error"), "{output:?}");
+        scripted.asked.lock().expect("no one panics there").iter().any(|(_, auth)| auth.starts_with("Basic"))
+    };
+    for arguments in [&["inspect", &place][..], &["diff", &place, &place], &["check", &place]] {
+        assert!(!run(arguments, None), "{arguments:?}: the registry stands in a name, no more");
+        assert!(run(arguments, Some(&scripted.address)), "{arguments:?}");
+        assert!(!run(arguments, Some("registry.example.com")), "{arguments:?}");
+    }
+    assert!(run(&["pull", &place, "-o", "one"], None), "what is pulled is what the credentials are for");
+    assert!(!run(&["pull", &place, "-o", "two"], Some("registry.example.com")));
+    assert!(run(&["pull", &place, "-o", "three"], Some(&scripted.address)));
+}
+
+#[test]
+fn a_manifest_without_end_is_not_read_to_it() {
+    let scripted = Scripted::start(|_| {
+        HashMap::from([("/v2/".to_owned(), ok(b"{}")), ("/v2/x/manifests/1".to_owned(), ok(&vec![b' '; 5 << 20]))])
+    });
+    let error = registry(&format!("{}/x:1", scripted.address), &Credentials::Anonymous)
+        .pull("amd64")
+        .expect_err("5 MiB")
+        .to_string();
+    assert!(error.contains("its manifest has more than 4194304 bytes"), "{error}");
+}
+
+/// A layer was read whole into memory before it was sent.
+#[test]
+fn a_layer_of_many_pieces_is_pushed_as_itself() {
+    let home = tempfile::tempdir().expect("a folder");
+    let Some(debian) = DebianRegistry::start(home.path(), None) else { return };
+    // What gzip cannot make smaller: Marsaglia's xorshift, 64 bits.
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let noise: Vec<u8> = std::iter::repeat_with(|| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state.to_le_bytes()
+    })
+    .take((20 << 20) / 8)
+    .flatten()
+    .collect();
+    let large = image(&[Tar::default().file("noise", &noise).bytes()]);
+    assert!(large.total_compressed_bytes() > 16 << 20);
+    let place = format!("{}/large:1", debian.1);
+    registry(&place, &Credentials::Anonymous).push(&large).expect("a push");
+    let pulled = registry(&place, &Credentials::Anonymous).pull("amd64").expect("a pull");
+    unpack_image(&pulled, &home.path().join("rootfs"), &Limits::default()).expect("verified layers");
+    assert!(fs::read(home.path().join("rootfs/noise")).expect("a file") == noise);
 }
 
 #[test]

@@ -3,11 +3,15 @@
 mod common;
 
 use common::{Tar, image};
-use microimage::image::Image;
+use microimage::digest::Digest;
+use microimage::image::{Image, media_type};
 use microimage::{archive, layout, source};
+use serde_json::json;
 use std::fs;
 use std::io::Read;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 
 fn sample() -> Image {
     image(&[Tar::default().file("app", b"elf").bytes(), Tar::default().file("more", b"x").bytes()])
@@ -47,6 +51,31 @@ fn a_layout_and_an_archive_read_back_as_the_same_image() {
     );
     let error = source::load(&format!("{}#other", tar.display())).expect_err("no such image").to_string();
     assert!(error.contains("no image `other`; it holds `echo:latest`"), "{error}");
+}
+
+/// The old layout went aside before the new one came: between the two there was none.
+#[test]
+fn a_layout_that_is_replaced_is_there_at_every_moment() {
+    let home = tempfile::tempdir().expect("a folder");
+    let oci = home.path().join("oci");
+    layout::write(&sample(), &oci).expect("a layout");
+    let done = AtomicBool::new(false);
+    let looks = thread::scope(|scope| {
+        let looking = scope.spawn(|| {
+            let mut looks = 0;
+            while !done.load(Ordering::Relaxed) {
+                assert!(oci.join("oci-layout").exists(), "after {looks} looks");
+                looks += 1;
+            }
+            looks
+        });
+        let written = (0..200).try_for_each(|_| layout::write(&sample(), &oci));
+        done.store(true, Ordering::Relaxed);
+        written.expect("a layout");
+        looking.join().expect("it was always there")
+    });
+    assert!(looks > 100, "{looks}");
+    assert_eq!(fs::read_dir(home.path()).expect("a folder").count(), 1);
 }
 
 #[test]
@@ -138,4 +167,90 @@ fn refuses_an_archive_that_is_cut_anywhere() {
 fn says_what_is_not_there() {
     let error = source::load("/nowhere/at/all").expect_err("nothing there").to_string();
     assert!(error.contains("`/nowhere/at/all` does not exist"), "{error}");
+}
+
+/// A header of 6 GiB in a file that takes no room on the disk was read whole: the library does so before anyone is asked.
+#[test]
+fn a_header_in_front_of_a_file_is_bounded() {
+    let home = tempfile::tempdir().expect("a folder");
+    let path = home.path().join("docker.tar");
+    for kind in [b'x', b'g', b'L', b'K'] {
+        let mut header = tar::Header::new_gnu();
+        header.set_path("pax").expect("a name");
+        header.set_entry_type(tar::EntryType::new(kind));
+        header.set_size(6 << 30);
+        header.set_cksum();
+        fs::write(&path, header.as_bytes()).expect("a file");
+        fs::File::options().write(true).open(&path).and_then(|f| f.set_len(7 << 30)).expect("a sparse file");
+        let error = source::load(&path.display().to_string()).expect_err("a header of 6 GiB").to_string();
+        assert!(error.contains("an extension header of 6442450944 bytes"), "{error}");
+    }
+    let long = Tar::default().raw("@LongLink", b'L', "", 0o644, &[b'a'; 5000]).file("a", b"").bytes();
+    fs::write(&path, long).expect("a file");
+    let error = source::load(&path.display().to_string()).expect_err("a long name").to_string();
+    assert!(error.contains("a name of more than 4096 bytes"), "{error}");
+}
+
+#[test]
+fn finds_members_by_their_long_names() {
+    let home = tempfile::tempdir().expect("a folder");
+    let path = home.path().join("docker.tar");
+    let image = sample();
+    let bytes = |n: usize| {
+        let mut bytes = Vec::new();
+        image.layers()[n].open().and_then(|mut r| r.read_to_end(&mut bytes)).expect("in memory");
+        bytes
+    };
+    let (one, two) = (format!("{}/layer.tar", "a".repeat(120)), format!("{}/layer.tar", "b".repeat(120)));
+    let manifest = format!(r#"[{{"Config":"c.json","RepoTags":["echo:1"],"Layers":["{one}","{two}"]}}]"#);
+    let record = format!("{} path={two}\n", two.len() + 10);
+    assert_eq!(record.len(), two.len() + 10);
+    let tar = Tar::default()
+        .raw("@LongLink", b'L', "", 0o644, one.as_bytes())
+        .file("short", &bytes(0))
+        .raw("pax", b'x', "", 0o644, record.as_bytes())
+        .file("short", &bytes(1))
+        .file("c.json", image.config_bytes())
+        .file("manifest.json", manifest.as_bytes());
+    fs::write(&path, tar.bytes()).expect("a file");
+    let loaded = source::load(&path.display().to_string()).expect("as docker wrote before version 25");
+    assert_eq!((loaded.layers().len(), loaded.reference()), (2, Some("echo:1")));
+    microimage::contents::read(&loaded, &microimage::entry::Limits::default()).expect("both layers");
+}
+
+#[test]
+fn of_several_platforms_the_one_that_is_asked_for_is_taken() {
+    let home = tempfile::tempdir().expect("a folder");
+    let oci = home.path().join("oci");
+    layout::write(&sample(), &oci).expect("a layout");
+    let amd64 = sample();
+    let config = String::from_utf8_lossy(amd64.config_bytes()).replace("amd64", "arm64").into_bytes();
+    let manifest = String::from_utf8_lossy(amd64.manifest_bytes())
+        .replace(&amd64.config_descriptor().digest.to_string(), &Digest::of(&config).to_string())
+        .into_bytes();
+    let entry = |bytes: &[u8], architecture: &str| {
+        json!({
+            "mediaType": media_type::OCI_MANIFEST, "digest": Digest::of(bytes), "size": bytes.len(),
+            "platform": {"os": "linux", "architecture": architecture},
+        })
+    };
+    let manifests = [entry(amd64.manifest_bytes(), "amd64"), entry(&manifest, "arm64")];
+    let inner = json!({"schemaVersion": 2, "mediaType": media_type::OCI_INDEX, "manifests": manifests}).to_string();
+    let outer = json!({"schemaVersion": 2, "manifests": [{
+        "mediaType": media_type::OCI_INDEX, "digest": Digest::of(inner.as_bytes()), "size": inner.len(),
+    }]});
+    for bytes in [&config, &manifest, inner.as_bytes()] {
+        fs::write(oci.join("blobs/sha256").join(Digest::of(bytes).hex()), bytes).expect("a blob");
+    }
+    fs::write(oci.join("index.json"), outer.to_string()).expect("an index");
+    let place = oci.display().to_string();
+    let load = |architecture| source::load_with(&place, architecture, |_| unreachable!("it is on this disk"));
+    assert_eq!(load("arm64").expect("arm64").manifest_digest(), Digest::of(&manifest));
+    assert_eq!(load("amd64").expect("amd64").manifest_digest(), amd64.manifest_digest());
+    assert!(load("riscv64").expect_err("not there").to_string().contains("holds 2 images that fit"));
+    // The platform's own manifest is one more request.
+    for (image, requests) in [(load("arm64").expect("arm64"), 6), (amd64, 5)] {
+        let contents = microimage::contents::read(&image, &microimage::entry::Limits::default()).expect("two layers");
+        assert_eq!(microimage::inspect::View::of(&image, &contents).pull_requests, requests);
+    }
 }

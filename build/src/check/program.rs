@@ -3,7 +3,7 @@
 
 use super::Verdict;
 use super::rules::{Outcome, Subject, fail, pass, warn};
-use crate::contents::{self, Contents, ContentsError, Found, What};
+use crate::contents::{Contents, ContentsError, Found, What};
 use crate::elf::{Architecture, ElfError, StaticElf};
 use crate::entry::Limits;
 use crate::inspect::size;
@@ -58,7 +58,7 @@ pub(super) fn program(subject: &Subject<'_>) -> Result<Outcome, ContentsError> {
             "COPY it to where the entrypoint looks",
         ));
     };
-    let shown = format!("/{}", path.display());
+    let shown = format!("/{}", crate::entry::shown(&path));
     if found.mode & 0o001 == 0 {
         return Ok(fail(
             format!("`{shown}` has mode {:o}: not every user may execute it", found.mode),
@@ -72,7 +72,8 @@ pub(super) fn program(subject: &Subject<'_>) -> Result<Outcome, ContentsError> {
             String::new(),
         ));
     };
-    let bytes = contents::read_file(subject.image, &path, MAX_PROGRAM_BYTES, &Limits::default())?.unwrap_or_default();
+    let bytes = subject.contents.read_file(subject.image, &path, MAX_PROGRAM_BYTES, &Limits::default())?;
+    let bytes = bytes.unwrap_or_default();
     Ok(match StaticElf::parse(&bytes, architecture) {
         Ok(elf) => pass(format!(
             "`{shown}` is static, {}{}",

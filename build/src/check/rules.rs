@@ -2,10 +2,11 @@
 //! about it; it never shows a value that may be a secret.
 
 use super::program::{follow, program};
-use super::provider::{Provider, Size, Word};
+use super::provider::{PortSaid, Provider, Size, Word};
 use super::secrets::secrets;
 use super::{Finding, Verdict};
 use crate::contents::{Contents, ContentsError, What};
+use crate::entry::shown;
 use crate::image::{Compression, Image, media_type};
 use crate::inspect::size;
 use crate::rootfs::normalize;
@@ -42,25 +43,28 @@ pub(super) fn all(subject: &Subject<'_>) -> Result<Vec<Finding>, ContentsError> 
     let mut add = |rule, (verdict, evidence, remedy): Outcome, source| {
         findings.push(Finding { rule, verdict, evidence, remedy, source })
     };
-    let provider = subject.provider.source;
+    let provider = |rule| subject.provider.source_of(rule);
     let oci = "OCI image-spec 1.1";
-    add("format", format(subject), provider);
-    add("one manifest", one_manifest(subject), provider);
-    add("architecture", architecture(subject), provider);
-    add("size", image_size(subject), provider);
-    add("memory", memory(subject), provider);
+    add("format", format(subject), provider("format"));
+    add("one manifest", one_manifest(subject), provider("one manifest"));
+    add("architecture", architecture(subject), provider("architecture"));
+    add("size", image_size(subject), provider("size"));
+    add("memory", memory(subject), provider("memory"));
     add("layers", layers(subject), "benches/coldstart: each layer is a request and an unpacking of its own");
-    add("compression", compression(subject), provider);
+    add("compression", compression(subject), provider("compression"));
     add("contents", diff_ids(subject), "OCI image-spec 1.1, config.md, rootfs.diff_ids");
-    add("port", port(subject), provider);
+    add("port", port(subject), provider("port"));
     add("entrypoint", entrypoint(subject), oci);
-    add("arguments", arguments(subject), provider);
+    add("arguments", arguments(subject), provider("arguments"));
     add("program", program(subject)?, "an image from scratch has no dynamic linker");
+    if let Some(folder) = subject.provider.companion {
+        add("companion", companion(subject, folder), provider("companion"));
+    }
     add("user", user(subject), "OCI image-spec 1.1, config.md, User");
     add("working folder", working_dir(subject), "OCI image-spec 1.1, config.md, WorkingDir");
-    add("readable", readable(subject), provider);
-    add("/tmp", tmp(subject), provider);
-    add("pinned", pinned(subject), provider);
+    add("readable", readable(subject), provider("readable"));
+    add("/tmp", tmp(subject), provider("/tmp"));
+    add("pinned", pinned(subject), provider("pinned"));
     add("secrets", secrets(subject), "an image is readable by everyone who may pull it");
     Ok(findings)
 }
@@ -124,7 +128,11 @@ fn memory(subject: &Subject<'_>) -> Outcome {
             format!("give the function {needed} MiB or make the image smaller"),
         ),
         Some(given) => pass(format!("{given} MiB; at least {needed} MiB are advised")),
-        None if needed <= 256 => pass(format!("any memory size suits an image of {}", size(compressed))),
+        // The advice for the smallest images: nothing about this one is out of the ordinary.
+        None if needed == subject.provider.memory_tiers[0].1 => pass(format!(
+            "{needed} MiB or more are advised for an image of {}; `--memory` compares what the function has",
+            size(compressed)
+        )),
         None => warn(
             format!("an image of {} should have at least {needed} MiB", size(compressed)),
             "say with `--memory` how much the function has",
@@ -180,24 +188,59 @@ fn diff_ids(subject: &Subject<'_>) -> Outcome {
 }
 
 fn port(subject: &Subject<'_>) -> Outcome {
-    let wanted = subject.provider.port;
-    let own_port = subject.image.env().iter().find_map(|line| line.strip_prefix("PORT="));
+    let (provider, env) = (subject.provider, subject.image.env());
+    let wanted = match provider.port_for(env) {
+        Ok(port) => port,
+        Err(line) => return fail(format!("the image sets {}, which is no port", line.escape_debug()), "set a port"),
+    };
+    let own_port = env.iter().find_map(|line| line.strip_prefix("PORT="));
     if let Some(value) = own_port.filter(|value| *value != wanted.to_string()) {
         let evidence = format!("the image sets PORT={}, the platform asks port {wanted}", value.escape_debug());
-        return fail(evidence, "remove ENV PORT from the recipe");
+        return match provider.port_said {
+            PortSaid::Fixed | PortSaid::ByImage(_) => fail(evidence, "remove ENV PORT from the recipe"),
+            PortSaid::ByPlatform => warn(
+                format!("{evidence} and sets PORT itself"),
+                "remove ENV PORT from the recipe: it only counts elsewhere",
+            ),
+        };
     }
     let ports = subject.image.exposed_ports();
     if ports.contains(&format!("{wanted}/tcp")) {
         return pass(format!("exposes {wanted}/tcp"));
     }
     let seen = if ports.is_empty() { "exposes no port".to_owned() } else { format!("exposes {}", ports.join(", ")) };
-    if subject.provider.port_from_env {
-        return pass(format!("{seen}; the platform sets PORT (usually {wanted}), which the program must honour"));
+    match provider.port_said {
+        PortSaid::ByPlatform => {
+            pass(format!("{seen}; the platform sets PORT (usually {wanted}), which the program must honour"))
+        }
+        PortSaid::ByImage(names) => {
+            pass(format!("{seen}; asked is port {wanted}, which {} can change", names.join(" or ")))
+        }
+        PortSaid::Fixed => warn(
+            format!("{seen}; the platform asks port {wanted} on 0.0.0.0"),
+            format!("`EXPOSE {wanted}`, and listen there (`--run` finds out)"),
+        ),
     }
-    warn(
-        format!("{seen}; the platform asks port {wanted} on 0.0.0.0"),
-        format!("`EXPOSE {wanted}`, and listen there (`--run` finds out)"),
-    )
+}
+
+/// The part that speaks to the platform: a program, in its folder, that anyone may execute.
+fn companion(subject: &Subject<'_>, folder: &str) -> Outcome {
+    let programs: Vec<_> = subject
+        .contents
+        .files
+        .iter()
+        .filter(|(path, found)| {
+            path.parent() == Some(Path::new(folder)) && found.mode & 0o001 != 0 && found.what != What::Folder
+        })
+        .map(|(path, _)| format!("`/{}`", shown(path)))
+        .collect();
+    match programs.as_slice() {
+        [] => fail(
+            format!("no program is in /{folder}: nothing takes the platform's events to the function"),
+            "COPY the Lambda Web Adapter to /opt/extensions/lambda-adapter, mode 0755",
+        ),
+        programs => pass(programs.join(", ")),
+    }
 }
 
 fn entrypoint(subject: &Subject<'_>) -> Outcome {
@@ -265,7 +308,7 @@ fn readable(subject: &Subject<'_>) -> Outcome {
         What::File { .. } => found.mode & 0o004 == 0,
         What::Symlink { .. } => false,
     });
-    let closed: Vec<_> = closed.map(|(path, found)| format!("`/{}` ({:o})", path.display(), found.mode)).collect();
+    let closed: Vec<_> = closed.map(|(path, found)| format!("`/{}` ({:o})", shown(path), found.mode)).collect();
     match closed.len() {
         0 => pass("every file and folder, by any user"),
         n => fail(
@@ -282,7 +325,7 @@ fn tmp(subject: &Subject<'_>) -> Outcome {
         None => pass("nothing is shipped there"),
         Some(_) if !subject.provider.tmp_is_overlaid => pass("the platform leaves it as it is"),
         Some(first) => fail(
-            format!("{} entries, `/{}` first, that the platform's own /tmp will hide", below.len(), first.display()),
+            format!("{} entries, `/{}` first, that the platform's own /tmp will hide", below.len(), shown(first)),
             "ship them elsewhere",
         ),
     }

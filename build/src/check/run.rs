@@ -1,7 +1,7 @@
 //! Starts the image as a platform would and looks: read-only root, a tmpfs over /tmp, nothing but loopback, then requests on its port. It
 //! uses the sandbox of this crate and needs its namespaces. Requests are HTTP/1.1 (RFC 9112), one a connection.
 
-use super::{Finding, Provider, Verdict};
+use super::{Finding, PortSaid, Provider, Verdict};
 use crate::entry::Limits;
 use crate::image::Image;
 use crate::sandbox::{self, Instance, Launcher, Plan};
@@ -14,8 +14,11 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-/// The program must listen within this: SCF's bound, the shortest that is documented as one.
-const LISTEN_LIMIT: Duration = Duration::from_secs(30);
+/// How requests come in: not at 127.0.0.1, where a program that listens there alone would be found as it is on no platform. Each
+/// address of 127/8 is the loopback's, and all of them are 0.0.0.0's.
+const ASKED: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
+/// How long a program that listens on 127.0.0.1 may take to listen elsewhere too.
+const SECOND_ADDRESS_LIMIT: Duration = Duration::from_secs(1);
 /// A reply must come within this: SCF's default function timeout, the shortest.
 const REPLY_LIMIT: Duration = Duration::from_secs(3);
 /// The most events that are played: one socket each is made inside the sandbox.
@@ -71,11 +74,16 @@ pub fn run(
     unpack_image(image, &rootfs, &Limits::default())?;
     let (uid, gid) = sandbox::user_of(&rootfs, image.user())?;
     let mut env = image.env().to_vec();
-    if provider.name == "scf" {
-        env.push("TENCENTCLOUD_RUNENV=SCF".into());
-    } else {
-        env.push(format!("PORT={}", provider.port));
+    let port = provider.port_for(image.env()).unwrap_or(provider.port);
+    match provider.port_said {
+        PortSaid::Fixed if provider.name == "scf" => env.push("TENCENTCLOUD_RUNENV=SCF".into()),
+        PortSaid::ByImage(_) if env.iter().any(|line| line.starts_with("PORT=")) => {}
+        _ => {
+            env.retain(|line| !line.starts_with("PORT=")); // of two, programs read the first
+            env.push(format!("PORT={port}"));
+        }
     }
+    let asked = SocketAddrV4::new(if provider.asks_from_inside { Ipv4Addr::LOCALHOST } else { ASKED }, port);
     let plan = Plan {
         rootfs,
         argv: image.argv(),
@@ -85,7 +93,7 @@ pub fn run(
         gid,
         limits: sandbox::Limits::default(),
         core: None,
-        sockets: 1 + events.len().max(1), // one to wait with, one a request
+        sockets: 2 + events.len().max(1), // two to wait with, one a request
         low_ports: true,
     };
     let mut launcher = Launcher::start(helper)?;
@@ -93,20 +101,19 @@ pub fn run(
     let mut instance = launcher.launch(&plan)?;
     let mut sockets = instance.take_sockets();
     let mut findings = Vec::new();
-    let listening = wait_listening(&mut instance, &mut sockets, provider.port, started);
+    let listening = wait_listening(&mut instance, &mut sockets, asked, provider.start_limit, started);
     let alive = listening.is_ok();
     findings.push(finding(
         provider,
         "starts",
         match &listening {
             Ok(after) => Ok(format!(
-                "listens on port {} after {:.1} ms, root read-only, /tmp a tmpfs",
-                provider.port,
+                "listens on port {port} after {:.1} ms, root read-only, /tmp a tmpfs",
                 after.as_secs_f64() * 1e3
             )),
             Err(why) => Err(why.clone()),
         },
-        format!("listen on 0.0.0.0:{} within {} s and write to /tmp only", provider.port, LISTEN_LIMIT.as_secs()),
+        format!("listen on 0.0.0.0:{port} within {} s and write to /tmp only", provider.start_limit.as_secs()),
     ));
     if alive {
         let requests = match events.is_empty() {
@@ -115,12 +122,7 @@ pub fn run(
         };
         for (name, request) in requests {
             let socket = sockets.pop().ok_or_else(|| "no socket is left".to_owned());
-            findings.push(judged(
-                provider,
-                "answers",
-                &name,
-                socket.and_then(|socket| ask(socket, provider.port, &request)),
-            ));
+            findings.push(judged(provider, "answers", &name, socket.and_then(|socket| ask(socket, asked, &request))));
         }
         let outcome = if instance.has_ended() {
             Err("it has ended after the last reply".to_owned())
@@ -139,33 +141,51 @@ pub fn run(
     Ok(findings)
 }
 
+/// What takes the place of a trial that this machine does not allow, so that the rest of the report is told all the same.
+pub fn not_tried(provider: &Provider, why: &sandbox::Error) -> Finding {
+    let rule = "starts";
+    let evidence = format!("it was not started: {why}");
+    Finding { rule, verdict: Verdict::Skip, evidence, remedy: String::new(), source: provider.source_of(rule) }
+}
+
 /// Connects until the port answers, the program ends, or the time is up. What stays open is closed by drop.
 fn wait_listening(
     instance: &mut Instance,
     sockets: &mut Vec<OwnedFd>,
-    port: u16,
+    asked: SocketAddrV4,
+    limit: Duration,
     started: Instant,
 ) -> Result<Duration, String> {
     // Linux lets a TCP socket try again after a refusal.
     let socket = sockets.pop().ok_or("no socket is left")?;
+    let inside = SocketAddrV4::new(Ipv4Addr::LOCALHOST, asked.port());
+    let mut second = sockets.pop();
+    let mut seen_inside = None;
     loop {
-        match connect(&socket, &loopback(port)) {
-            Ok(()) => return Ok(started.elapsed()),
-            Err(_) if instance.has_ended() => return Err("it ended before it listened".into()),
-            Err(_) if started.elapsed() > LISTEN_LIMIT => {
-                return Err(format!("nothing listens on port {port} after {} s", LISTEN_LIMIT.as_secs()));
-            }
-            Err(_) => {
-                // Nothing tells when a stranger's program listens: the end of the program is what is waited for between two tries.
-                instance.wait_end(Duration::from_millis(1));
-            }
+        if connect(&socket, &asked).is_ok() {
+            return Ok(started.elapsed());
         }
+        if instance.has_ended() {
+            return Err("it ended before it listened".into());
+        }
+        if started.elapsed() > limit {
+            return Err(format!("nothing listens on port {} after {} s", asked.port(), limit.as_secs()));
+        }
+        if let Some(socket) = second.take_if(|socket| connect(socket, &inside).is_ok()) {
+            drop(socket); // a program that takes one connection at a time is free again
+            seen_inside = Some(Instant::now());
+        }
+        if seen_inside.is_some_and(|at| at.elapsed() > SECOND_ADDRESS_LIMIT) {
+            return Err(format!("it listens on {inside} alone, where no request from outside arrives"));
+        }
+        // Nothing tells when a stranger's program listens: the end of the program is what is waited for between two tries.
+        instance.wait_end(Duration::from_millis(1));
     }
 }
 
 /// One request on one socket of the sandbox; the reply's status line.
-fn ask(socket: OwnedFd, port: u16, request: &[u8]) -> Result<u16, String> {
-    connect(&socket, &loopback(port)).map_err(|e| format!("cannot connect: {e}"))?;
+fn ask(socket: OwnedFd, asked: SocketAddrV4, request: &[u8]) -> Result<u16, String> {
+    connect(&socket, &asked).map_err(|e| format!("cannot connect: {e}"))?;
     let mut stream = TcpStream::from(socket);
     let talk = |stream: &mut TcpStream| -> io::Result<Vec<u8>> {
         stream.set_read_timeout(Some(REPLY_LIMIT))?;
@@ -191,10 +211,6 @@ fn ask(socket: OwnedFd, port: u16, request: &[u8]) -> Result<u16, String> {
     }
 }
 
-fn loopback(port: u16) -> SocketAddrV4 {
-    SocketAddrV4::new(Ipv4Addr::LOCALHOST, port)
-}
-
 /// A reply below 400 is what a platform calls success; a refusal may be right for an event that is not this function's.
 fn judged(provider: &Provider, rule: &'static str, what: &str, result: Result<u16, String>) -> Finding {
     let (verdict, evidence, remedy) = match result {
@@ -207,7 +223,13 @@ fn judged(provider: &Provider, rule: &'static str, what: &str, result: Result<u1
         Ok(status) => (Verdict::Fail, format!("status {status}"), "find the cause in what the function logs"),
         Err(why) => (Verdict::Fail, why, "answer every request, whatever it holds"),
     };
-    Finding { rule, verdict, evidence: format!("{what}: {evidence}"), remedy: remedy.into(), source: provider.source }
+    Finding {
+        rule,
+        verdict,
+        evidence: format!("{what}: {evidence}"),
+        remedy: remedy.into(),
+        source: provider.source_of(rule),
+    }
 }
 
 fn get() -> Vec<u8> {
@@ -241,10 +263,10 @@ fn finding(
 ) -> Finding {
     match result {
         Ok(evidence) => {
-            Finding { rule, verdict: Verdict::Pass, evidence, remedy: String::new(), source: provider.source }
+            Finding { rule, verdict: Verdict::Pass, evidence, remedy: String::new(), source: provider.source_of(rule) }
         }
         Err(evidence) => {
-            Finding { rule, verdict: Verdict::Fail, evidence, remedy: remedy.into(), source: provider.source }
+            Finding { rule, verdict: Verdict::Fail, evidence, remedy: remedy.into(), source: provider.source_of(rule) }
         }
     }
 }

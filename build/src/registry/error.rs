@@ -32,7 +32,7 @@ pub enum RegistryError {
     },
     /// The registry wants to know who asks, or does not let them.
     #[error(
-        "`{registry}` refuses access while {step}: {why}; `docker login {registry}`, or set MICROIMAGE_USERNAME and MICROIMAGE_PASSWORD"
+        "`{registry}` refuses access while {step}: {why}; `docker login {registry}`, or set MICROIMAGE_REGISTRY, MICROIMAGE_USERNAME and MICROIMAGE_PASSWORD"
     )]
     Denied {
         /// Host and port.
@@ -41,6 +41,16 @@ pub enum RegistryError {
         step: String,
         /// The registry's word.
         why: String,
+    },
+    /// A name and a password would go there for everyone on the way to read.
+    #[error(
+        "`{registry}` sends those who log in to `{}`, which is not HTTPS; nothing was sent there, ask who runs the registry", realm.escape_debug()
+    )]
+    Realm {
+        /// Host and port.
+        registry: String,
+        /// Where it sends.
+        realm: String,
     },
     /// No such image.
     #[error("`{0}` does not exist in the registry; check name and tag, or push it first")]

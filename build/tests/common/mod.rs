@@ -6,8 +6,13 @@ use microimage::image::{Blob, Image, media_type};
 use microimage::recipe::{BuildContext, ContextEntry};
 use serde_json::json;
 use std::collections::BTreeMap;
+use std::fs;
 use std::io::{self, Write};
+use std::path::Path;
+use std::process::{Command, Output};
 use std::sync::Arc;
+use std::thread;
+use std::time::Instant;
 
 /// A tar under construction whose headers say exactly what the test wants, true or not.
 #[derive(Default)]
@@ -132,14 +137,51 @@ impl BuildContext for MemoryContext {
     }
 }
 
+/// Every path below `root`, relative to it, in the order of paths.
+pub fn walk(root: &Path) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut folders = vec![root.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).expect("a folder") {
+            let path = entry.expect("an entry").path();
+            found.push(path.strip_prefix(root).expect("below").to_owned());
+            if path.symlink_metadata().expect("there").is_dir() {
+                folders.push(path);
+            }
+        }
+    }
+    found.sort();
+    found.iter().map(|path| path.display().to_string()).collect()
+}
+
+/// Says what a test lacked. Written to the stream itself: the harness keeps what the macros print of a test that passes, and a test that
+/// did nothing passes.
+pub fn skipped(why: impl std::fmt::Display) {
+    let _ = writeln!(io::stderr(), "skipped: {why}"); // nobody to tell: nothing to do about it
+}
+
+/// Runs a program that this process has just written. A test beside this one may have forked while it was open for writing, and until
+/// that child has called exec the kernel says ETXTBSY: tried again, for at most 10 s.
+pub fn output(command: &mut Command) -> Output {
+    let started = Instant::now();
+    loop {
+        match command.output() {
+            Err(error) if error.kind() == io::ErrorKind::ExecutableFileBusy && started.elapsed().as_secs() < 10 => {
+                thread::yield_now();
+            }
+            other => return other.unwrap_or_else(|error| panic!("{command:?}: {error}")),
+        }
+    }
+}
+
 /// Runs the docker client.
-pub fn docker(arguments: &[&str]) -> io::Result<std::process::Output> {
+pub fn docker(arguments: &[&str]) -> io::Result<Output> {
     // The classic builder needs no plug-in; where a plug-in is there, the default builder is as good.
-    std::process::Command::new("docker").args(arguments).output()
+    Command::new("docker").args(arguments).output()
 }
 
 /// What Docker Engine holds under `tag`, saved as `tar` and loaded from there.
-pub fn load_through_docker(tag: &str, tar: &std::path::Path) -> Image {
+pub fn load_through_docker(tag: &str, tar: &Path) -> Image {
     let output = docker(&["save", "-o", &tar.display().to_string(), tag]).expect("docker");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     microimage::source::load(&tar.display().to_string()).expect("an archive that docker wrote")
