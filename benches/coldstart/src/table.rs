@@ -4,7 +4,7 @@
 use comfy_table::{Cell, CellAlignment, Table, presets};
 
 use crate::results::{Results, Run, Sample, Scenario, Variant};
-use crate::stats::{self, median};
+use crate::stats::median;
 use crate::units::{duration, percent};
 
 /// Cells of a full bar: the longest total of the table.
@@ -111,7 +111,7 @@ fn remarks(results: &Results) -> Vec<String> {
     }
     for (variant, run) in results.variants.iter().flat_map(|v| v.runs.iter().map(move |r| (v, r))) {
         let what = format!("{} {} {}", variant.name, scenario(run), link(run));
-        if let Some(why) = stats::noise(&run.totals_ns()).filter(|_| run.summary.n > 0) {
+        if let Some(why) = run.noise().filter(|_| run.summary.n > 0) {
             lines.push(format!("noisy: {what}: {why}"));
         }
         let flagged = run.samples.iter().filter(|s| s.outlier).count();

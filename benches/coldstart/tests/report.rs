@@ -5,7 +5,7 @@ use coldstart::guidance::{Load, advise};
 use coldstart::results::{
     EngineKind, Failure, Host, Overhead, PageCache, Results, Run, SCHEMA, Sample, Scenario, Variant,
 };
-use coldstart::stats::{Summary, median, noise};
+use coldstart::stats::{Summary, median};
 use coldstart::{burst, plot, report, table, units};
 use serde_json::Value;
 
@@ -133,7 +133,7 @@ fn every_number_in_the_report_comes_from_the_results() {
         ] {
             numbers.extend(median(&phase)); // medians of the samples that are in the file
         }
-        strings.extend(noise(&run.totals_ns()));
+        strings.extend(run.noise());
     }
     strings.extend(burst::saturation(&results));
     numbers.extend(results.own_share().map(|own| own.share));

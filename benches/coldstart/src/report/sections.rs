@@ -125,7 +125,7 @@ fn noise(results: &Results) -> Markup {
     let noisy: Vec<String> = groups
         .iter()
         .flat_map(|group| group.runs(&results.variants).map(move |(v, r)| (format!("{}, {}", v.name, group.name()), r)))
-        .filter_map(|(what, run)| Some(format!("{what}: {}", stats::noise(&run.totals_ns())?)))
+        .filter_map(|(what, run)| Some(format!("{what}: {}", run.noise()?)))
         .collect();
     html! { @if !noisy.is_empty() {
         p { strong { "Noisy: " } "repeat these on a quiet machine before you rely on them." }
