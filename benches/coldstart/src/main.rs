@@ -21,6 +21,7 @@ use coldstart::run::{self, RunError, Watcher};
 use coldstart::work::Work;
 use coldstart::{baselines, compare, floor, guidance, host, plot, report, table};
 use indicatif::{ProgressBar, ProgressStyle};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 use cli::{Cli, RunArgs};
 
@@ -44,6 +45,8 @@ fn main() -> ExitCode {
     if std::env::args_os().nth(1).is_some_and(|a| a == microimage::sandbox::HELPER_SUBCOMMAND) {
         return microimage::sandbox::helper_main().map_or(ExitCode::from(4), |()| ExitCode::SUCCESS);
     }
+    // A burst has half a dozen descriptors an instance. Where the limit stays, it is where the machine saturates.
+    let _ = getrlimit(Resource::RLIMIT_NOFILE).and_then(|(_, hard)| setrlimit(Resource::RLIMIT_NOFILE, hard, hard));
     let cli = Cli::parse(); // exits with 2 on a usage error
     let done = match cli.command {
         None => cli.run.targets().and_then(|targets| measure(&cli.run, targets)),

@@ -46,6 +46,17 @@ pub enum PullError {
     Image(#[from] image::ImageError),
 }
 
+impl PullError {
+    /// Whether the registry took too long, rather than said something wrong.
+    pub fn is_timeout(&self) -> bool {
+        match self {
+            Self::Http { source, .. } => matches!(**source, ureq::Error::Timeout(_)),
+            Self::Blob { source, .. } => source.kind() == io::ErrorKind::TimedOut,
+            _ => false,
+        }
+    }
+}
+
 /// Pulls an image into `folder`, a file a blob (hex digest). The image reads from these files.
 ///
 /// # Errors

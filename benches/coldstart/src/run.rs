@@ -150,8 +150,11 @@ impl State {
         let run = &mut variant.runs[place];
         (run.requests, run.bytes) = (run.requests.max(outcome.requests), run.bytes.max(outcome.bytes));
         for mut sample in outcome.samples {
-            let began_ns = *self.began_ns.get_or_insert(sample.intended_start_ns);
-            sample.intended_start_ns = sample.intended_start_ns.saturating_sub(began_ns);
+            // A sample that failed before its start has no moment.
+            if sample.intended_start_ns > 0 {
+                let began_ns = *self.began_ns.get_or_insert(sample.intended_start_ns);
+                sample.intended_start_ns = sample.intended_start_ns.saturating_sub(began_ns);
+            }
             sample.order = self.order;
             self.order += 1;
             run.samples.push(sample);

@@ -27,8 +27,8 @@ use tokio::runtime::Runtime;
 use super::{Calibration, Case, Engine, EngineError, Outcome, Target};
 use crate::clock;
 use crate::cores::Cores;
-use crate::failure::{self, Phase};
-use crate::probe::{Asked, Probe, ProbeError};
+use crate::failure::{self, Ended, Phase};
+use crate::probe::{Asked, Gone, Probe, ProbeError};
 use crate::request::{Ask, Expected};
 use crate::results::{EngineKind, Failure, Sample, Scenario};
 use crate::work::Work;
@@ -37,6 +37,8 @@ use distribution::Distribution;
 use progress::Downloads;
 
 const LABEL: &str = "coldstart.run";
+/// How long the engine may take to notice a program's end.
+const BREAKS_OFF_NS: u64 = 300_000_000;
 /// Lines of a container's output that a failure shows.
 const OUTPUT_LINES: &str = "5";
 
@@ -253,9 +255,16 @@ impl Docker {
         address.ok_or_else(|| "the container has no address: it has ended already, or has no network".into())
     }
 
+    fn is_running(&self, name: &str) -> Option<bool> {
+        self.inspect(name).ok()?.state?.running
+    }
+
     /// Asks an instance that has been started; `first` only connects, to see it listening.
     fn ask(&self, name: &str, port: u16) -> Result<Asked, ProbeError> {
-        let ip = self.address(name).map_err(ProbeError::Ended)?;
+        let ip = self.address(name).map_err(|why| match self.is_running(name) {
+            Some(false) => ProbeError::Ended { listened: false },
+            _ => ProbeError::Engine(why),
+        })?;
         let target = SocketAddrV4::new(ip, port);
         let request = self.settings.ask.to_bytes(&target.to_string());
         let socket = socket(AddressFamily::Inet, SockType::Stream, SockFlag::SOCK_CLOEXEC, None)
@@ -266,15 +275,14 @@ impl Docker {
         let mut looked_ns = clock::now_ns();
         probe.ask(&socket, || {
             if self.interrupted() {
-                return Some("interrupted".into());
+                return Some(Gone::Interrupted);
             }
             // Asking the engine takes a millisecond: a look every 50 ms is often enough.
             if clock::since_ns(looked_ns) < 50_000_000 {
                 return None;
             }
             looked_ns = clock::now_ns();
-            let running = self.inspect(name).ok().and_then(|c| c.state?.running);
-            (running == Some(false)).then(|| "the program ended before it answered".into())
+            (self.is_running(name) == Some(false)).then_some(Gone::Ended)
         })
     }
 
@@ -290,14 +298,25 @@ impl Docker {
             }
             text
         });
+        // A program that crashes closes its connections before the engine knows.
+        let until_ns = clock::now_ns() + BREAKS_OFF_NS;
+        let broke_off = matches!(error, ProbeError::Closed | ProbeError::Reply(_));
+        while broke_off && self.is_running(name) == Some(true) && clock::now_ns() < until_ns {
+            clock::sleep_until_ns(clock::now_ns() + 5_000_000);
+        }
         let container = self.inspect(name).ok();
         let found = match (error, &container) {
             (ProbeError::NeverListened { .. }, Some(container)) => listeners(container),
             _ => Vec::new(),
         };
         let state = container.and_then(|c| c.state);
-        let ended = state.filter(|s| s.running == Some(false)).and_then(|s| s.exit_code);
-        failure::of_start(error, &printed, &found, ended.map(|code| format!("exited with code {code}")))
+        let ended = state.filter(|s| s.running == Some(false)).and_then(|s| {
+            Some(Ended {
+                how: format!("exited with code {}", s.exit_code?),
+                out_of_memory: s.oom_killed.unwrap_or(false),
+            })
+        });
+        failure::of_start(error, &printed, &found, ended.as_ref())
     }
 
     fn take_one(&mut self, case: &Case) -> Result<Sample, EngineError> {
@@ -348,7 +367,7 @@ impl Docker {
         sample.listen_ns = Some(asked.connected_ns - start_ns);
         sample.first_byte_ns = Some(asked.first_byte_ns - start_ns);
         sample.start_ns = Some(asked.last_byte_ns - start_ns);
-        self.targets[case.variant].expected.check(&asked.answer).map_err(failure::wrong_answer)?;
+        self.check(case, &asked)?;
         Ok(asked.last_byte_ns)
     }
 
@@ -370,7 +389,12 @@ impl Docker {
         sample.first_byte_ns = Some(asked.first_byte_ns - asked.began_ns);
         sample.start_ns = Some(asked.last_byte_ns - asked.began_ns);
         sample.total_ns = sample.start_ns;
-        self.targets[case.variant].expected.check(&asked.answer).map_err(failure::wrong_answer)
+        self.check(case, &asked)
+    }
+
+    fn check(&mut self, case: &Case, asked: &Asked) -> Result<(), Failure> {
+        let expected = &mut self.targets[case.variant].expected;
+        expected.check(&asked.answer).map_err(|message| failure::wrong_answer(asked.answer.status, &message))
     }
 }
 
@@ -404,7 +428,7 @@ impl Engine for Docker {
         let Some(image) = self.floor.clone() else { return Ok(None) };
         let name = self.create(&image).map_err(EngineError::Other)?;
         let start_ns = clock::now_ns();
-        let asked = self.start_container(&name).map_err(ProbeError::Ended).and_then(|()| {
+        let asked = self.start_container(&name).map_err(ProbeError::Engine).and_then(|()| {
             let _pinned = self.cores.pin_harness();
             self.ask(&name, 9000)
         });

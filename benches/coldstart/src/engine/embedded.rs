@@ -22,11 +22,12 @@ use microimage::sandbox::{self, Launcher, Limits, Plan};
 
 use super::{Calibration, Case, Engine, EngineError, Outcome, Target};
 use crate::cores::Cores;
+use crate::failure::{self, Phase};
 use crate::link::Link;
 use crate::registry::Registry;
 use crate::relay::Relay;
 use crate::request::{Ask, Expected};
-use crate::results::{EngineKind, Sample, Scenario};
+use crate::results::{EngineKind, Failure, Sample, Scenario};
 use crate::work::Work;
 
 /// Instances are asked at this address: one bound to 127.0.0.1 only, which a platform could not
@@ -135,7 +136,7 @@ impl Embedded {
     }
 
     /// An unpacked copy of the image, made when first needed.
-    fn ready_rootfs(&mut self, variant: usize) -> Result<Result<PathBuf, crate::results::Failure>, EngineError> {
+    fn ready_rootfs(&mut self, variant: usize) -> Result<Result<PathBuf, Failure>, EngineError> {
         if let Some(rootfs) = &self.targets[variant].rootfs {
             return Ok(Ok(rootfs.clone()));
         }
@@ -147,8 +148,9 @@ impl Embedded {
         }))
     }
 
-    fn plan(&self, image: &Image, rootfs: &Path, port: u16, alone: bool, sockets: usize) -> Result<Plan, EngineError> {
-        let (uid, gid) = sandbox::user_of(rootfs, image.user()).map_err(|e| EngineError::Other(e.to_string()))?;
+    /// What to start; a user that the image does not know is the image's failure.
+    fn plan(&self, image: &Image, rootfs: &Path, port: u16, alone: bool, sockets: usize) -> Result<Plan, Failure> {
+        let (uid, gid) = sandbox::user_of(rootfs, image.user()).map_err(|e| failure::of(Phase::Create, &e))?;
         Ok(Plan {
             rootfs: rootfs.to_owned(),
             argv: image.argv(),
@@ -222,14 +224,14 @@ impl Engine for Embedded {
         };
         let pinned = self.cores.pin_harness();
         let mut sample = Sample::default();
-        let Some(mut instance) = self.launch(&plan, &mut sample)? else {
+        let Some(mut instance) = self.launch(&plan, &mut sample, true)? else {
             let why = sample.error.map_or_else(String::new, |e| e.message);
             return Err(EngineError::Other(format!("the floor program cannot be started: {why}")));
         };
         let asked = self.ask(&mut instance, 9000, true);
         drop(pinned);
         let exec_ns = instance.exec_ns()?;
-        instance.end(self, &mut sample)?;
+        instance.end(self)?;
         if self.interrupted() {
             return Err(EngineError::Interrupted);
         }
