@@ -16,7 +16,7 @@ use clap::Parser;
 use coldstart::engine::docker::{self, Docker};
 use coldstart::engine::embedded::{self, Embedded};
 use coldstart::engine::{Engine, EngineError, Target};
-use coldstart::results::{self, EngineKind, Results};
+use coldstart::results::{self, EngineKind, PageCache, Results};
 use coldstart::run::{self, RunError, Watcher};
 use coldstart::work::Work;
 use coldstart::{baselines, compare, floor, guidance, host, plot, report, table};
@@ -31,6 +31,8 @@ const EXIT_FAILED: u8 = 1;
 const EXIT_SLOWER: u8 = 3;
 /// The bench itself could not run.
 const EXIT_CANNOT: u8 = 4;
+/// The platform takes no larger image, in compressed bytes (SCF quotas).
+const IMAGE_LIMIT_BYTES: u64 = 1 << 30;
 /// Width of exported plots, in pixels.
 const PLOT_WIDTH: f64 = 880.0;
 /// As a shell reports SIGINT.
@@ -49,8 +51,8 @@ fn main() -> ExitCode {
     let _ = getrlimit(Resource::RLIMIT_NOFILE).and_then(|(_, hard)| setrlimit(Resource::RLIMIT_NOFILE, hard, hard));
     let cli = Cli::parse(); // exits with 2 on a usage error
     let done = match cli.command {
-        None => cli.run.targets().and_then(|targets| measure(&cli.run, targets)),
-        Some(cli::Command::Run(args)) => args.targets().and_then(|targets| measure(&args, targets)),
+        None => cli.run.targets().and_then(|targets| measure(&cli.run, targets, Vec::new())),
+        Some(cli::Command::Run(args)) => args.targets().and_then(|targets| measure(&args, targets, Vec::new())),
         Some(cli::Command::Baselines { only, run }) => measure_baselines(&only, run.for_baselines()),
         Some(cli::Command::Compare { before, after }) => compare(&before, &after),
         Some(cli::Command::Plot { file, out, png }) => draw(&file, out.as_deref(), png),
@@ -64,18 +66,30 @@ fn main() -> ExitCode {
 
 fn measure_baselines(only: &[String], args: RunArgs) -> Result<ExitCode, String> {
     let folder = args.out.join("baselines");
-    let mut built = Vec::new();
+    let (mut built, mut notes) = (Vec::new(), Vec::new());
     for baseline in baselines::ALL.iter().filter(|b| only.is_empty() || only.iter().any(|name| name == b.name)) {
         eprintln!("building {}", baseline.name);
-        let image = baseline.image(&folder).map_err(|e| format!("{}: {e}", baseline.name))?;
-        built.push(Target { name: baseline.name.to_owned(), image, port: 9000 });
+        match baseline.image(&folder) {
+            Ok(image) => built.push(Target { name: baseline.name.to_owned(), image, port: 9000 }),
+            // One that this machine cannot build is no reason to measure none.
+            Err(error) => {
+                eprintln!("coldstart: {} is left out: {error}", baseline.name);
+                notes.push(format!("{} is left out: {error}", baseline.name));
+            }
+        }
+    }
+    if built.is_empty() {
+        return Err(match notes.first() {
+            Some(note) => note.clone(),
+            None => format!("no comparison image is called {}", only.join(" or ")),
+        });
     }
     let mut targets = args.targets()?; // ours is read only now: building takes minutes the first time
     targets.extend(built);
-    measure(&args, targets)
+    measure(&args, targets, notes)
 }
 
-fn measure(args: &RunArgs, targets: Vec<Target>) -> Result<ExitCode, String> {
+fn measure(args: &RunArgs, targets: Vec<Target>, more_notes: Vec<String>) -> Result<ExitCode, String> {
     let definition = args.definition(&targets)?;
     // Before the run: minutes of measuring are not spent on a comparison that cannot be made.
     let baseline = args.baseline.as_deref().map(|path| load_baseline(path, args.engine)).transpose()?;
@@ -84,7 +98,19 @@ fn measure(args: &RunArgs, targets: Vec<Target>) -> Result<ExitCode, String> {
         signal_hook::flag::register(signal, Arc::clone(&stop)).map_err(|e| e.to_string())?;
     }
     let work = Work::create(&args.out).map_err(|e| format!("cannot work in `{}`: {e}", args.out.display()))?;
+    if definition.cases.iter().any(|case| case.page_cache == PageCache::Evicted)
+        && !work.evicts().map_err(|e| format!("cannot work in `{}`: {e}", args.out.display()))?
+    {
+        return Err(format!(
+            "nothing can be evicted in `{}`, which is in memory: `--out` a folder on a disk",
+            args.out.display()
+        ));
+    }
     let mut notes = args.notes();
+    notes.extend(more_notes);
+    for target in targets.iter().filter(|t| t.image.total_compressed_bytes() >= IMAGE_LIMIT_BYTES) {
+        notes.push(format!("{} is over the platform's limit of 1 GiB compressed: it would be refused", target.name));
+    }
     let mut engine = start_engine(args, &targets, stop, work, &mut notes)?;
     let path = args.out.join("results.json");
     let mut bar = Bar::new();
@@ -192,7 +218,11 @@ fn draw(file: &Path, out: Option<&Path>, png: bool) -> Result<ExitCode, String> 
     let results = Results::load(file).map_err(|e| e.to_string())?;
     let folder = out.or(file.parent()).unwrap_or(Path::new("."));
     say!("{}", plot_into(&results, folder)?.display());
-    let plots = [("phases", plot::phases(&results, PLOT_WIDTH)), ("samples", plot::samples(&results, PLOT_WIDTH))];
+    let mut plots = vec![
+        ("phases".to_owned(), plot::phases(&results, PLOT_WIDTH)),
+        ("samples".to_owned(), plot::samples(&results, PLOT_WIDTH)),
+    ];
+    plots.extend((1..).map(|i| format!("bursts-{i}")).zip(plot::bursts(&results, PLOT_WIDTH)));
     for (name, plot) in plots {
         let path = folder.join(name).with_extension("svg");
         results::save_whole(&path, plot::document(&plot).as_bytes()).map_err(|e| e.to_string())?;

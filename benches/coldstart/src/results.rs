@@ -67,6 +67,13 @@ pub struct Overhead {
     /// One turn of the connect loop: how far an instance's first accept can be missed.
     #[serde(default)]
     pub connect_step_ns_median: Option<f64>,
+    /// The floor image's other phases, pulled over loopback; `None` where the engine never pulls it.
+    #[serde(default)]
+    pub pull_ns_median: Option<f64>,
+    #[serde(default)]
+    pub unpack_ns_median: Option<f64>,
+    #[serde(default)]
+    pub create_ns_median: Option<f64>,
 }
 
 /// The tool's own part in the smallest start of a run.
@@ -126,7 +133,8 @@ pub enum Scenario {
 pub enum PageCache {
     /// As unpacking leaves it: what was just written is in memory.
     Warm,
-    /// Blobs and rootfs were dropped from the page cache before they were read.
+    /// The rootfs was dropped from the page cache before the start; where the blobs were here already (accelerated), they were
+    /// before they were unpacked. Blobs that a cold start has just pulled are warm.
     Evicted,
 }
 
@@ -254,8 +262,12 @@ pub enum Error {
 
 impl Results {
     /// What the tool itself may add to a start: a listener is noticed at most one turn of the connect loop late. `None`
-    /// where the loop was not calibrated or nothing was started.
+    /// where the loop was not calibrated or nothing was started, and of Docker Engine: there the loop begins only when the start
+    /// request has returned, which is more than a turn.
     pub fn own_share(&self) -> Option<OwnShare<'_>> {
+        if self.engine == EngineKind::Docker {
+            return None;
+        }
         let step_ns = self.overhead.connect_step_ns_median?;
         let runs = self.variants.iter().flat_map(|v| v.runs.iter().map(move |r| (v, r)));
         // Provisioned instances listen already, and those of a burst are not watched by a loop with a core of its own.

@@ -3,7 +3,7 @@
 
 use comfy_table::{Cell, CellAlignment, Table, presets};
 
-use crate::results::{Results, Run, Sample, Scenario, Variant};
+use crate::results::{EngineKind, Results, Run, Sample, Scenario, Variant};
 use crate::stats::median;
 use crate::units::{duration, percent};
 
@@ -99,6 +99,19 @@ fn remarks(results: &Results) -> Vec<String> {
             overhead.n,
         )),
         None => lines.push("floor: not measured, no C compiler that links statically was found".into()),
+    }
+    if let (Some(pull), Some(unpack), Some(create)) =
+        (overhead.pull_ns_median, overhead.unpack_ns_median, overhead.create_ns_median)
+    {
+        lines.push(format!(
+            "floor: its image takes {} to pull over loopback, {} to unpack, {} to create",
+            duration(pull),
+            duration(unpack),
+            duration(create)
+        ));
+    }
+    if results.engine == EngineKind::Docker {
+        lines.push("overhead: the probe begins when the engine's start request has returned; who listens before that is seen then".into());
     }
     if let Some(own) = results.own_share() {
         lines.push(format!(

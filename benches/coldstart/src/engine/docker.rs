@@ -111,6 +111,7 @@ impl Docker {
             made: 0,
             _work: work,
         };
+        engine.remove_stale();
         for target in targets {
             let prepared = engine.prepare(target)?;
             engine.registry.push(&prepared.target.name, &prepared.target.image)?;
@@ -246,6 +247,24 @@ impl Docker {
     fn remove_image(&self, reference: &str) {
         let options = query::RemoveImageOptions { force: true, ..Default::default() };
         let _ = self.runtime.block_on(self.api.remove_image(reference, Some(options), None));
+    }
+
+    /// Removes what runs left that were killed: their names hold the number of a process that is gone.
+    fn remove_stale(&self) {
+        let filters = [("label".to_owned(), vec![LABEL.to_owned()])].into();
+        let options = query::ListContainersOptions { all: true, filters: Some(filters), ..Default::default() };
+        let containers = self.runtime.block_on(self.api.list_containers(Some(options))).unwrap_or_default();
+        for container in containers {
+            let run = container.labels.as_ref().and_then(|labels| labels.get(LABEL));
+            if let (Some(id), true) = (container.id.as_deref(), run.is_some_and(|run| is_of_a_gone_run(run))) {
+                self.remove_container(id);
+            }
+        }
+        let images = self.runtime.block_on(self.api.list_images(None::<query::ListImagesOptions>));
+        let tags = images.unwrap_or_default().into_iter().flat_map(|image| image.repo_tags);
+        for tag in tags.filter(|tag| tag.split_once('/').is_some_and(|(run, _)| is_of_a_gone_run(run))) {
+            self.remove_image(&tag);
+        }
     }
 
     /// The container's address on the bridge; it has one once it has been started.
@@ -398,6 +417,12 @@ impl Docker {
     }
 }
 
+/// Whether `coldstart-PID` names a process that is gone.
+fn is_of_a_gone_run(run: &str) -> bool {
+    let pid = run.strip_prefix("coldstart-").and_then(|pid| pid.parse::<u32>().ok());
+    pid.is_some_and(|pid| !std::path::Path::new(&format!("/proc/{pid}")).exists())
+}
+
 /// Where the container's program listens. An engine may run in a virtual machine, where its process ids are not ours: the
 /// process must be in a cgroup that names the container.
 fn listeners(container: &ContainerInspectResponse) -> Vec<String> {
@@ -437,7 +462,11 @@ impl Engine for Docker {
             return Err(EngineError::Interrupted);
         }
         let asked = asked.map_err(|e| EngineError::Other(format!("the floor program did not answer: {e}")))?;
+        let (pull_ns, unpack_ns, create_ns) = (None, None, None);
         Ok(Some(Calibration {
+            pull_ns,
+            unpack_ns,
+            create_ns,
             start_ns: asked.last_byte_ns - start_ns,
             connect_step_ns: (asked.refused > 0).then(|| asked.refused_for_ns as f64 / f64::from(asked.refused)),
         }))
@@ -458,6 +487,20 @@ impl Drop for Docker {
         }
         if let Some(floor) = &self.floor {
             self.remove_image(floor);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_a_gone_run_left_is_stale() {
+        assert!(is_of_a_gone_run("coldstart-4294967294")); // beyond any pid
+        let own = format!("coldstart-{}", std::process::id());
+        for name in [own.as_str(), "coldstart-", "coldstart-x", "coldstart", "4294967294", "coldstart-4294967294-1"] {
+            assert!(!is_of_a_gone_run(name), "{name}");
         }
     }
 }
