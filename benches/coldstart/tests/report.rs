@@ -284,6 +284,11 @@ fn what_unpacking_nothing_takes_is_not_the_images_size() {
     assert!(verdict(Some(1_000_000.0)).starts_with("small enough"), "{}", verdict(Some(1_000_000.0)));
     assert!(verdict(Some(100_000.0)).starts_with("size is worth work"), "{}", verdict(Some(100_000.0)));
     assert!(verdict(None).starts_with("size is worth work"));
+    // Where the floor took as long, no time is made up.
+    let mut results = results();
+    results.overhead.unpack_ns_median = Some(1e9);
+    let shaped = advise(&results, Load::default()).into_iter().find(|r| r.id == "minimal-image").expect("a row");
+    assert!(shaped.verdict.contains("nothing that could be measured"), "{}", shaped.verdict);
 }
 
 #[test]

@@ -92,17 +92,18 @@ pub fn minimal_image(variant: &Variant, cold: &Run, overhead: &Overhead) -> Guid
         1 => "one layer".to_owned(),
         n => format!("{n} layers"),
     };
+    let unpacking = if unpack_ns > 0.0 { duration(unpack_ns) } else { "nothing that could be measured".into() };
     let verdict = match (carry_ns, by_size / total.max(1.0)) {
         (Some(carry), grows) if grows < 0.25 => format!(
             "small enough: {} on the link and {} to unpack grow with it; round trips and handshakes, which a smaller image does not shorten, rule this pull",
             duration(carry),
-            duration(unpack_ns)
+            unpacking
         ),
         (Some(carry), grows) => format!(
             "size is worth work: {} of the cold start grows with it, {} on the link (rate and slow start) and {} to unpack",
             percent(grows),
             duration(carry),
-            duration(unpack_ns)
+            unpacking
         ),
         (None, grows) if grows >= 0.25 => {
             format!("size is worth work: unpacking takes {} more than that of the smallest image", duration(unpack_ns))
