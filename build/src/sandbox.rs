@@ -52,7 +52,8 @@ pub struct Plan {
     pub env: Vec<String>,
     /// Working directory inside the rootfs; `/` when empty.
     pub cwd: String,
-    /// User and group id as seen inside the instance.
+    /// User and group id as seen inside the instance. As root, the rootfs' owners are seen as they are on the host's disk, where
+    /// the file system can (mount_setattr(2), ID-mapped mounts).
     pub uid: u32,
     /// See `uid`.
     pub gid: u32,
@@ -96,6 +97,14 @@ pub enum Error {
         /// The kernel's word.
         source: io::Error,
     },
+    /// There is no room for one more instance: a limit of processes, namespaces, memory or descriptors is reached.
+    #[error("no room for another instance: {which}: {source}")]
+    Full {
+        /// What could not be had.
+        which: String,
+        /// The kernel's word.
+        source: io::Error,
+    },
     /// A step between fork and exec failed.
     #[error("`{step}` failed inside the sandbox: {source}")]
     Step {
@@ -123,6 +132,8 @@ pub struct Exit {
     pub max_rss_bytes: u64,
     /// Minor page faults between fork and end.
     pub minor_faults: u64,
+    /// Whether the kernel killed a process of the instance for its memory limit.
+    pub out_of_memory: bool,
 }
 
 impl std::fmt::Display for Exit {
@@ -186,8 +197,8 @@ impl Launcher {
     /// # Errors
     /// [`Error`]: no process could be made.
     pub fn begin(&mut self, plan: &Plan) -> Result<Instance, Error> {
-        let (events, child_events) = wire::pair().map_err(Error::Helper)?;
-        let (output, child_output) = wire::output_pipe().map_err(Error::Helper)?;
+        let (events, child_events) = wire::pair().map_err(descriptors)?;
+        let (output, child_output) = wire::output_pipe().map_err(descriptors)?;
         let request = Request::Launch(Box::new(plan.clone()));
         wire::send(&self.control, &request, &[child_events.as_fd(), child_output.as_fd()]).map_err(Error::Helper)?;
         drop((child_events, child_output));
@@ -325,10 +336,38 @@ impl From<wire::Failure> for Error {
     fn from(failure: wire::Failure) -> Self {
         let source = io::Error::from_raw_os_error(failure.errno);
         match failure.what {
+            wire::What::Namespace { which } if is_full(&which, failure.errno) => {
+                Error::Full { which: format!("a process in a new {which} namespace"), source }
+            }
             wire::What::Namespace { which } => Error::Namespace { hint: helper::namespace_hint(&which), which, source },
             wire::What::Step { step } => Error::Step { step, source },
             wire::What::Cgroup { message } => Error::Cgroup(message),
         }
+    }
+}
+
+/// Whether a refused namespace means that there are too many, rather than that there may be none (clone(2), EAGAIN and ENOSPC).
+fn is_full(which: &str, errno: i32) -> bool {
+    let none_allowed = || {
+        let name = match which {
+            "mount" => "mnt",
+            "network" => "net",
+            other => other,
+        };
+        std::fs::read_to_string(format!("/proc/sys/user/max_{name}_namespaces")).is_ok_and(|n| n.trim() == "0")
+    };
+    match errno {
+        nix::libc::EAGAIN | nix::libc::ENOMEM => true,
+        nix::libc::ENOSPC | nix::libc::EUSERS => !none_allowed(),
+        _ => false,
+    }
+}
+
+/// The tool itself has no descriptor left, or its helper is gone.
+fn descriptors(source: io::Error) -> Error {
+    match source.raw_os_error() {
+        Some(nix::libc::EMFILE | nix::libc::ENFILE) => Error::Full { which: "a descriptor".into(), source },
+        _ => Error::Helper(source),
     }
 }
 

@@ -64,9 +64,14 @@ fn describe(series: &[&Run]) -> Option<String> {
         times(slower),
         first.burst
     );
+    let held = series.iter().find(|r| r.samples.iter().any(|s| s.error.is_some())).map(|run| {
+        let failed = run.samples.iter().filter(|s| s.error.is_some()).count();
+        format!("; of {} at once {failed} of {} instances failed", run.burst, run.samples.len())
+    });
+    let held = held.unwrap_or_default();
     Some(match full {
-        Some(pair) => format!("saturated at {} at once; {most}", pair[0].burst),
-        None => format!("not saturated up to {} at once; {most}", last.burst),
+        Some(pair) => format!("saturated at {} at once; {most}{held}", pair[0].burst),
+        None => format!("not saturated up to {} at once; {most}{held}", last.burst),
     })
 }
 
@@ -90,6 +95,15 @@ mod tests {
         let runs = [run(1, 1_000_000), run(4, 4_000_000), run(16, 16_000_000)];
         let said = describe(&runs.iter().collect::<Vec<_>>()).unwrap();
         assert!(said.starts_with("saturated at 1 at once"), "{said}");
+    }
+
+    #[test]
+    fn says_from_where_on_the_machine_held_no_more() {
+        let mut runs = [run(1, 1_000_000), run(8, 1_100_000)];
+        runs[1].samples[5].error = Some(crate::results::Failure { phase: "create".into(), message: "full".into() });
+        runs[1].summarise();
+        let said = describe(&runs.iter().collect::<Vec<_>>()).unwrap();
+        assert!(said.ends_with("of 8 at once 1 of 8 instances failed"), "{said}");
     }
 
     #[test]

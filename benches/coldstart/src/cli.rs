@@ -75,8 +75,8 @@ pub struct RunArgs {
     /// Who pulls, unpacks, creates and starts
     #[arg(long, value_enum, default_value = "embedded")]
     pub engine: EngineKind,
-    /// An image layout, a docker-archive or an OCI archive; NAME=PATH names the variant; repeatable
-    #[arg(long = "image", value_name = "[NAME=]PATH")]
+    /// An image layout, a docker-archive, an OCI archive, or HOST/NAME:TAG in a registry; NAME= names the variant; repeatable
+    #[arg(long = "image", value_name = "[NAME=]REF|PATH")]
     pub images: Vec<String>,
     /// Samples of each case; 50 by default, 10 with baselines
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=100_000))]
@@ -187,12 +187,21 @@ impl RunArgs {
                 let links = if scenario == Scenario::Cold { links } else { &links[..1] };
                 for link in links {
                     for &page_cache in &self.page_caches {
+                        // An instance that listens has read its files: there is nothing to evict.
+                        if scenario == Scenario::Provisioned && page_cache == PageCache::Evicted {
+                            continue;
+                        }
                         for &burst in &self.bursts {
                             cases.push(Case { variant, link: link.clone(), scenario, page_cache, burst: burst.into() });
                         }
                     }
                 }
             }
+        }
+        if cases.is_empty() {
+            return Err(
+                "a provisioned instance has read its files already: `--page-cache evicted` says nothing of it".into()
+            );
         }
         Ok(Definition {
             cases,
@@ -237,10 +246,13 @@ impl RunArgs {
                 "links are modelled: rate, round trip, a handshake and TCP's slow start, on loopback".to_owned(),
                 "the registry serves from memory; just-unpacked files are in the page cache unless a run says evicted"
                     .to_owned(),
-                "provisioned: the instance has been seen listening and has answered nothing yet".to_owned(),
+                "provisioned: the instance has been seen listening and has answered nothing yet; with docker it has answered one request"
+                    .to_owned(),
             ],
             EngineKind::Docker => vec![
                 "start counts from the start request to the engine, which exposes no exec time; a listen time is an upper bound"
+                    .to_owned(),
+                "provisioned: the instance has answered one request already, the engine gives no other sign of readiness; with embedded it has answered none"
                     .to_owned(),
                 "accelerated: `docker load` of a local archive stands for unpack".to_owned(),
                 "the registry is the distribution server on loopback, its storage in the page cache".to_owned(),
@@ -250,6 +262,18 @@ impl RunArgs {
         };
         if self.limits().is_empty() {
             notes.push("instances have no memory or CPU limit (`--memory`, `--cpus`)".into());
+        }
+        notes.extend(self.memory.map(|mib| format!("instances are limited to {mib} MiB of memory")));
+        notes.extend(self.cpus.map(|cores| format!("instances are limited to {cores} cores")));
+        notes.extend(self.request.as_ref().map(|ask| format!("the request that ends a start: {}", ask.describe())));
+        if self.burst_interval > 0 {
+            notes.push(format!("{} ms between two intended starts of a burst", self.burst_interval));
+        }
+        if self.page_caches.contains(&PageCache::Evicted) {
+            notes.push(
+                "evicted: the rootfs before a start, stored blobs before an accelerated one; just-pulled blobs stay"
+                    .into(),
+            );
         }
         notes
     }

@@ -1,12 +1,13 @@
 //! Compares two runs: which cases became slower beyond noise, which faster, which cannot be told apart.
 //! Pure: two results in, verdicts out. Slower needs all three: a rank test that is sure, an effect that is
-//! not negligible, and a shift that a person could care about.
+//! not negligible, and a shift that a person could care about. Too few samples for any test to be sure are not
+//! the same: they cannot tell.
 
 use std::fmt;
 
-use crate::results::{PageCache, Results, Run, Scenario};
-use crate::stats::{RankTest, median, rank_test};
-use crate::units::{duration, percent};
+use crate::results::{EngineKind, PageCache, Results, Run, Scenario};
+use crate::stats::{RankTest, least_p, median, rank_test};
+use crate::units::{bytes, duration, percent};
 
 /// Chance of a false alarm that is accepted over all cases together (Bonferroni).
 const ALPHA: f64 = 0.01;
@@ -30,7 +31,7 @@ pub enum Verdict {
     Slower,
     Faster,
     Same,
-    /// One side has no samples without error.
+    /// No test of so few samples without error could be sure.
     CannotTell,
 }
 
@@ -42,15 +43,70 @@ pub struct Comparison {
     pub after_ns: Option<f64>,
     pub test: Option<RankTest>,
     pub verdict: Verdict,
+    /// Samples of each side; of bursts, their number.
+    pub samples: [usize; 2],
+    /// Samples of each side from which on a test could be sure.
+    pub enough: usize,
+}
+
+/// Why two runs are not comparable at all.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    #[error("one run is of the `{before}` engine, the other of `{after}`: what they call a start is not the same")]
+    Engines { before: EngineKind, after: EngineKind },
+    #[error("the two runs have no case in common")]
+    NothingInCommon,
+}
+
+/// Whether two runs may be compared at all; what else they should have had in common.
+///
+/// # Errors
+/// [`Error::Engines`]
+pub fn circumstances(before: &Results, after: &Results) -> Result<Vec<String>, Error> {
+    if before.engine != after.engine {
+        return Err(Error::Engines { before: before.engine, after: after.engine });
+    }
+    let (then, now) = (&before.host, &after.host);
+    let facts = [
+        ("processor", then.cpu_model.clone(), now.cpu_model.clone()),
+        ("number of cores", then.cores.to_string(), now.cores.to_string()),
+        ("memory", bytes(then.memory_bytes), bytes(now.memory_bytes)),
+        ("kernel", then.kernel.clone(), now.kernel.clone()),
+        ("system", then.os.clone(), now.os.clone()),
+    ];
+    let mut differences: Vec<String> = facts
+        .into_iter()
+        .filter(|(_, then, now)| then != now)
+        .map(|(what, then, now)| format!("another {what}: `{then}`, then `{now}`"))
+        .collect();
+    let only = |one: &Results, other: &Results, whose: &str| -> Vec<String> {
+        let notes = one.notes.iter().filter(|note| !other.notes.contains(note));
+        notes.map(|note| format!("only the {whose} run: {note}")).collect()
+    };
+    differences.extend(only(before, after, "first"));
+    differences.extend(only(after, before, "second"));
+    Ok(differences)
 }
 
 /// Compares every case that both runs have.
-pub fn compare(before: &Results, after: &Results) -> Vec<Comparison> {
+///
+/// # Errors
+/// [`Error`]
+pub fn compare(before: &Results, after: &Results) -> Result<Vec<Comparison>, Error> {
+    circumstances(before, after)?;
     let pairs: Vec<_> = cases(after)
         .filter_map(|(name, now)| cases(before).find(|(other, _)| *other == name).map(|(_, then)| (name, then, now)))
         .collect();
-    let alpha = ALPHA / pairs.len().max(1) as f64;
-    pairs.into_iter().map(|(name, then, now)| judge(name, then, now, alpha)).collect()
+    if pairs.is_empty() {
+        return Err(Error::NothingInCommon);
+    }
+    let alpha = ALPHA / pairs.len() as f64;
+    Ok(pairs.into_iter().map(|(name, then, now)| judge(name, then, now, alpha)).collect())
+}
+
+/// Whether nothing at all could be told.
+pub fn none_told(comparisons: &[Comparison]) -> bool {
+    comparisons.iter().all(|c| c.verdict == Verdict::CannotTell)
 }
 
 /// Whether any case is slower beyond noise.
@@ -74,9 +130,10 @@ fn cases(results: &Results) -> impl Iterator<Item = (CaseName, &Run)> {
 }
 
 fn judge(case: CaseName, then: &Run, now: &Run, alpha: f64) -> Comparison {
-    let (a, b) = (then.totals_ns(), now.totals_ns());
+    // What one burst brings is one piece of news, however many instances it has.
+    let (a, b) = (then.independent_ns(), now.independent_ns());
     let (before_ns, after_ns) = (median(&a), median(&b));
-    let test = rank_test(&a, &b);
+    let test = rank_test(&a, &b).filter(|_| least_p(a.len(), b.len()) < alpha);
     let verdict =
         match (test, before_ns) {
             (Some(test), Some(before))
@@ -87,7 +144,8 @@ fn judge(case: CaseName, then: &Run, now: &Run, alpha: f64) -> Comparison {
             (Some(_), Some(_)) => Verdict::Same,
             _ => Verdict::CannotTell,
         };
-    Comparison { case, before_ns, after_ns, test, verdict }
+    let enough = (2..).find(|&n| least_p(n, n) < alpha).unwrap_or(usize::MAX);
+    Comparison { case, before_ns, after_ns, test, verdict, samples: [a.len(), b.len()], enough }
 }
 
 impl fmt::Display for Comparison {
@@ -111,7 +169,18 @@ impl fmt::Display for Comparison {
                 test.p,
                 test.delta
             ),
-            _ => write!(f, ": too few samples without error on one side"),
+            _ => {
+                let [then, now] = self.samples;
+                let moved = self.before_ns.zip(self.after_ns);
+                if let Some((before, after)) = moved {
+                    write!(f, ": {} -> {}", duration(before), duration(after))?;
+                }
+                write!(
+                    f,
+                    "; {then} and {now} samples without error, no test of fewer than {} each is sure",
+                    self.enough
+                )
+            }
         }
     }
 }
@@ -169,35 +238,80 @@ mod tests {
         (0..30u64).map(move |i| middle + (i * 7919 % 31) * middle / 500)
     }
 
+    fn compared(before: &Results, after: &Results) -> Vec<Comparison> {
+        compare(before, after).unwrap()
+    }
+
+    /// The story: a record of three samples and the same with every total ten times as long were called the same.
+    #[test]
+    fn what_is_too_little_to_tell_is_not_the_same() {
+        let few = compared(&results([100, 101, 102]), &results([1000, 1010, 1020]));
+        assert_eq!(few[0].verdict, Verdict::CannotTell);
+        assert!(none_told(&few) && !any_slower(&few));
+        assert!(
+            few[0].to_string().contains("3 and 3 samples") && few[0].to_string().contains("fewer than 5"),
+            "{}",
+            few[0]
+        );
+        // What is said to be enough is enough.
+        let enough = compared(&results([100, 101, 102, 103, 104]), &results([1000, 1010, 1020, 1030, 1040]));
+        assert_eq!(enough[0].verdict, Verdict::Slower, "{}", enough[0]);
+        assert!(!none_told(&enough));
+    }
+
+    #[test]
+    fn a_burst_is_one_piece_of_news() {
+        let burst = |total: u64| {
+            let mut results = results((0..16).map(|i| total + i));
+            results.variants[0].runs[0].burst = 8;
+            results
+        };
+        let two_bursts = compared(&burst(1_000_000), &burst(2_000_000));
+        assert_eq!((two_bursts[0].verdict, two_bursts[0].samples), (Verdict::CannotTell, [2, 2]));
+    }
+
+    #[test]
+    fn another_engine_is_refused_and_another_machine_is_said() {
+        let (before, mut after) = (results(around(9)), results(around(9)));
+        assert_eq!(circumstances(&before, &after), Ok(Vec::new()));
+        after.host.cores = 64;
+        after.notes.push("instances have 128 MiB of memory".into());
+        let said = circumstances(&before, &after).unwrap().join("\n");
+        assert!(said.contains("cores") && said.contains("128 MiB"), "{said}");
+        after.engine = EngineKind::Docker;
+        let refused = compare(&before, &after).unwrap_err();
+        assert!(refused.to_string().contains("`embedded`") && refused.to_string().contains("`docker`"), "{refused}");
+    }
+
     #[test]
     fn a_tenth_more_is_slower_and_a_tenth_less_is_faster() {
-        let slower = compare(&results(around(1_000_000)), &results(around(1_100_000)));
+        let slower = compared(&results(around(1_000_000)), &results(around(1_100_000)));
         assert_eq!(slower[0].verdict, Verdict::Slower);
         assert!(any_slower(&slower) && slower[0].to_string().contains("Cliff's delta"), "{}", slower[0]);
-        assert_eq!(compare(&results(around(1_100_000)), &results(around(1_000_000)))[0].verdict, Verdict::Faster);
+        assert_eq!(compared(&results(around(1_100_000)), &results(around(1_000_000)))[0].verdict, Verdict::Faster);
     }
 
     #[test]
     fn the_same_run_is_the_same() {
-        let same = compare(&results(around(1_000_000)), &results(around(1_000_000)));
+        let same = compared(&results(around(1_000_000)), &results(around(1_000_000)));
         assert_eq!(same[0].verdict, Verdict::Same);
         assert!(!any_slower(&same));
     }
 
     #[test]
     fn a_shift_that_nobody_could_care_about_is_not_slower_however_sure() {
-        assert_eq!(compare(&results(vec![1_000_000; 40]), &results(vec![1_010_000; 40]))[0].verdict, Verdict::Same);
+        assert_eq!(compared(&results(vec![1_000_000; 40]), &results(vec![1_010_000; 40]))[0].verdict, Verdict::Same);
     }
 
     #[test]
     fn without_samples_it_does_not_guess() {
-        assert_eq!(compare(&results([]), &results(around(5)))[0].verdict, Verdict::CannotTell);
+        assert_eq!(compared(&results([]), &results(around(5)))[0].verdict, Verdict::CannotTell);
     }
 
     #[test]
     fn cases_that_only_one_run_has_are_not_compared() {
         let mut other = results(around(9));
         other.variants[0].name = "else".into();
-        assert!(compare(&results(around(9)), &other).is_empty());
+        assert_eq!(compare(&results(around(9)), &other), Err(Error::NothingInCommon));
     }
 }

@@ -42,9 +42,13 @@ pub struct Outcome {
     pub uncompressed_bytes: Option<u64>,
 }
 
-/// One start of the floor image.
+/// One cold start of the floor image, over loopback.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Calibration {
+    /// `None` where the engine has the image already; so the next two.
+    pub pull_ns: Option<u64>,
+    pub unpack_ns: Option<u64>,
+    pub create_ns: Option<u64>,
     pub start_ns: u64,
     /// Time of one refused connect, if any was refused.
     pub connect_step_ns: Option<f64>,

@@ -7,6 +7,7 @@ use std::fmt;
 use microimage::sandbox::{self, Exit};
 
 use crate::probe::ProbeError;
+use crate::pull::PullError;
 use crate::results::Failure;
 
 /// The four phases of a cold start.
@@ -29,7 +30,37 @@ impl fmt::Display for Phase {
     }
 }
 
-/// A failure of pulling or unpacking.
+/// How a program ended by itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ended {
+    /// `exited with code 3`.
+    pub how: String,
+    /// Whether its memory limit ended it.
+    pub out_of_memory: bool,
+}
+
+impl From<Exit> for Ended {
+    fn from(exit: Exit) -> Self {
+        Self { how: exit.to_string(), out_of_memory: exit.out_of_memory }
+    }
+}
+
+/// A failure of pulling.
+pub fn of_pull(error: &PullError) -> Failure {
+    let status = match error {
+        PullError::Thread(_) => "", // this machine's, not the image's
+        error if error.is_timeout() => " (platform: 447 PullImageTimeOut)",
+        _ => " (platform: 444 PullImageFailed)",
+    };
+    Failure { phase: Phase::Pull.to_string(), message: format!("{error}{status}") }
+}
+
+/// There was no room for this instance: a burst was larger than the machine. No fault of the image, and no status of the platform.
+pub fn no_room(error: &(impl Error + ?Sized)) -> Failure {
+    Failure { phase: Phase::Create.to_string(), message: format!("this machine holds no more instances: {error}") }
+}
+
+/// A failure of unpacking.
 pub fn of(phase: Phase, error: &(impl Error + ?Sized)) -> Failure {
     in_phase(phase, &error.to_string())
 }
@@ -55,20 +86,32 @@ pub fn launch(error: &sandbox::Error) -> Failure {
 }
 
 /// It answered, but not with what was expected.
-pub fn wrong_answer(message: String) -> Failure {
-    Failure { phase: Phase::Start.to_string(), message }
+pub fn wrong_answer(status: u16, message: &str) -> Failure {
+    // An event function whose status is not 2xx has failed; any other answer the platform passes on.
+    let said = if (200..300).contains(&status) { "" } else { " (platform: 430 UserCodeException)" };
+    Failure { phase: Phase::Start.to_string(), message: format!("{message}{said}") }
 }
 
-/// There was no answer: why, what listens instead, what the program printed last, how it ended.
-pub fn of_start(error: &ProbeError, printed: &str, listeners: &[String], ended: Option<String>) -> Failure {
-    let status = match error {
-        ProbeError::NeverListened { .. } => " (platform: 446 PortBindingFailed)",
-        ProbeError::NeverAnswered { .. } => " (platform: 433 TimeLimitReached)",
-        ProbeError::Ended(why) if why != "interrupted" => " (platform: 445 ContainerInitError)",
-        ProbeError::Closed | ProbeError::Reply(_) => " (platform: 443 UserCodeError)",
-        ProbeError::Ended(_) | ProbeError::Socket(_) => "",
-    };
-    let mut message = format!("{error}{status}");
+/// The number that a user of the platform would see, as the project's emulator gives it.
+fn status(error: &ProbeError, ended: Option<&Ended>) -> &'static str {
+    match (error, ended) {
+        (ProbeError::Interrupted | ProbeError::Socket(_), _) => "",
+        (_, Some(ended)) if ended.out_of_memory => " (platform: 434 MemoryLimitReached)",
+        (ProbeError::NeverListened { .. }, _) => " (platform: 446 PortBindingFailed)",
+        (ProbeError::NeverAnswered { .. }, _) => " (platform: 433 TimeLimitReached)",
+        (ProbeError::Engine(_), _) => " (platform: 445 ContainerInitError)",
+        (ProbeError::Ended { listened: false }, _) => " (platform: 405 ContainerStateExited)",
+        (ProbeError::Ended { listened: true }, _) | (ProbeError::Closed | ProbeError::Reply(_), Some(_)) => {
+            " (platform: 439 the user process exited while running)"
+        }
+        (ProbeError::Closed | ProbeError::Reply(_), None) => " (platform: 443 UserCodeError)",
+    }
+}
+
+/// No correct answer came. `printed` is the program's output, `listeners` where it does listen, `ended` how it ended if it
+/// did so by itself.
+pub fn of_start(error: &ProbeError, printed: &str, listeners: &[String], ended: Option<&Ended>) -> Failure {
+    let mut message = format!("{error}{}", status(error, ended));
     if let ProbeError::NeverListened { port, .. } = error {
         for found in listeners {
             message.push_str(&format!("; it listens on `{found}`, the platform asks 0.0.0.0:{port}"));
@@ -78,15 +121,12 @@ pub fn of_start(error: &ProbeError, printed: &str, listeners: &[String], ended: 
         "" => message.push_str("; it printed nothing"),
         text => message.push_str(&format!("; it printed last: `{}`", last_lines(text))),
     }
-    if let Some(ended) = ended {
-        message.push_str(&format!("; it {ended}"));
+    match ended {
+        Some(Ended { how, out_of_memory: true }) => message.push_str(&format!("; it {how}, over its memory limit")),
+        Some(Ended { how, .. }) => message.push_str(&format!("; it {how}")),
+        None => {}
     }
     Failure { phase: Phase::Start.to_string(), message }
-}
-
-/// Adds how the program ended.
-pub fn add_exit(failure: &mut Failure, exit: &Exit) {
-    failure.message.push_str(&format!("; it {exit}"));
 }
 
 fn last_lines(text: &str) -> String {
@@ -125,6 +165,46 @@ fn listener(line: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::reply::ReplyError;
+
+    /// docs/CONTRACTS.md, section 8, has the same numbers for `firstbyte run`.
+    #[test]
+    fn each_failure_has_the_status_that_the_platform_would_give() {
+        let exited = Ended { how: "exited with code 1".into(), out_of_memory: false };
+        let killed = Ended { how: "was ended by signal 9".into(), out_of_memory: true };
+        let never_listened = || ProbeError::NeverListened { port: 9000, waited_ms: 30_000 };
+        let never_answered = || ProbeError::NeverAnswered { waited_ms: 30_000 };
+        let cut = || ProbeError::Reply(ReplyError::Cut(3));
+        let table = [
+            (ProbeError::Ended { listened: false }, Some(&exited), "405"),
+            (never_answered(), None, "433"),
+            (ProbeError::Ended { listened: false }, Some(&killed), "434"),
+            (ProbeError::Ended { listened: true }, Some(&killed), "434"),
+            (ProbeError::Closed, Some(&killed), "434"),
+            (never_listened(), Some(&killed), "434"), // a child of the program was killed
+            (ProbeError::Ended { listened: true }, Some(&exited), "439"),
+            (ProbeError::Closed, Some(&exited), "439"),
+            (cut(), Some(&exited), "439"),
+            (ProbeError::Closed, None, "443"),
+            (cut(), None, "443"),
+            (ProbeError::Engine("no such runtime".into()), None, "445"),
+            (never_listened(), None, "446"),
+        ];
+        for (error, ended, expected) in table {
+            let failure = of_start(&error, "", &[], ended);
+            assert!(failure.message.contains(&format!("(platform: {expected} ")), "{error:?}: {}", failure.message);
+            assert_eq!(failure.phase, "start");
+        }
+        for error in [ProbeError::Interrupted, ProbeError::Socket(std::io::ErrorKind::Other.into())] {
+            assert!(!of_start(&error, "", &[], None).message.contains("platform"), "{error:?}");
+        }
+        assert!(wrong_answer(500, "oops").message.contains("430"));
+        assert!(!wrong_answer(200, "another body").message.contains("platform"));
+        let blob = |kind: std::io::ErrorKind| PullError::Blob { url: "u".into(), source: kind.into() };
+        assert!(of_pull(&blob(std::io::ErrorKind::TimedOut)).message.contains("447"));
+        assert!(of_pull(&blob(std::io::ErrorKind::InvalidData)).message.contains("444"));
+        assert!(of(Phase::Unpack, &std::io::Error::other("broken")).message.contains("444"));
+    }
 
     #[test]
     fn reads_a_listener_from_the_kernels_table() {

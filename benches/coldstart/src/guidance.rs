@@ -5,7 +5,7 @@
 mod rows;
 
 use crate::link::Link;
-use crate::results::{Guidance, Results, Run, Scenario, Variant};
+use crate::results::{EngineKind, Guidance, Results, Run, Scenario, Variant};
 
 /// What the reader's own case is, as far as a row depends on it.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -22,20 +22,50 @@ impl Default for Load {
     }
 }
 
-/// All rows that the runs allow.
+/// A row for each advice, variant and link; where something was not measured, the row says what to run.
 pub fn advise(results: &Results, load: Load) -> Vec<Guidance> {
     let mut rows = Vec::new();
     for variant in &results.variants {
-        rows.extend(rows::same_region(variant));
-        for cold in variant.runs.iter().filter(|r| r.scenario == Scenario::Cold && r.burst == 1 && r.summary.n > 0) {
-            rows.push(rows::minimal_image(variant, cold));
+        let absent = |id, scenario, flags: &str| rows::absent(variant, id, why_absent(variant, scenario, flags));
+        rows.push(rows::same_region(variant).unwrap_or_else(|| match results.engine {
+            EngineKind::Embedded => {
+                absent("same-region", None, "--scenario cold --link same-region --link cross-region")
+            }
+            EngineKind::Docker => {
+                rows::absent(variant, "same-region", "this engine pulls over loopback only: `--engine embedded`".into())
+            }
+        }));
+        let colds = || variant.runs.iter().filter(|r| r.scenario == Scenario::Cold && r.burst == 1 && r.summary.n > 0);
+        for cold in colds() {
+            rows.push(rows::minimal_image(variant, cold, &results.overhead));
             rows.extend(rows::acceleration(variant, cold));
             rows.extend(rows::provisioned(variant, cold, load));
         }
-        rows.extend(rows::deadline(variant));
+        if colds().next().is_none() {
+            rows.push(absent("minimal-image", Some(Scenario::Cold), "--scenario cold"));
+        }
+        for (id, scenario, flags) in [
+            ("acceleration", Scenario::Accelerated, "--scenario cold --scenario accelerated"),
+            ("provisioned", Scenario::Provisioned, "--scenario cold --scenario provisioned"),
+        ] {
+            if !rows.iter().any(|row| row.id == id && row.variant == variant.name) {
+                rows.push(absent(id, Some(scenario), flags));
+            }
+        }
+        let listens = rows::deadline(variant);
+        rows.push(listens.unwrap_or_else(|| absent("listen-deadline", Some(Scenario::Cold), "--scenario cold")));
         rows.push(rows::memory(variant));
     }
     rows
+}
+
+/// What a reader can do about a row that has no number.
+fn why_absent(variant: &Variant, scenario: Option<Scenario>, flags: &str) -> String {
+    let tried = variant.runs.iter().any(|r| Some(r.scenario) == scenario && r.burst == 1);
+    match tried && variant.runs.iter().all(|r| Some(r.scenario) != scenario || r.summary.n == 0) {
+        true => "no sample succeeded; the failures say why".into(),
+        false => format!("run with `{flags}`"),
+    }
 }
 
 /// The run of a variant that is comparable with `cold`: same page cache, one instance.

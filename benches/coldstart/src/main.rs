@@ -16,11 +16,12 @@ use clap::Parser;
 use coldstart::engine::docker::{self, Docker};
 use coldstart::engine::embedded::{self, Embedded};
 use coldstart::engine::{Engine, EngineError, Target};
-use coldstart::results::{self, EngineKind, Results};
+use coldstart::results::{self, EngineKind, PageCache, Results};
 use coldstart::run::{self, RunError, Watcher};
 use coldstart::work::Work;
 use coldstart::{baselines, compare, floor, guidance, host, plot, report, table};
 use indicatif::{ProgressBar, ProgressStyle};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 use cli::{Cli, RunArgs};
 
@@ -30,19 +31,28 @@ const EXIT_FAILED: u8 = 1;
 const EXIT_SLOWER: u8 = 3;
 /// The bench itself could not run.
 const EXIT_CANNOT: u8 = 4;
+/// The platform takes no larger image, in compressed bytes (SCF quotas).
+const IMAGE_LIMIT_BYTES: u64 = 1 << 30;
 /// Width of exported plots, in pixels.
 const PLOT_WIDTH: f64 = 880.0;
 /// As a shell reports SIGINT.
 const EXIT_INTERRUPTED: u8 = 130;
 
+/// Prints a line. That nobody reads on (`coldstart compare … | head -1`) is no reason to end otherwise.
+macro_rules! say {
+    ($($text:tt)*) => {{ let _ = std::io::Write::write_fmt(&mut std::io::stdout(), format_args!("{}\n", format_args!($($text)*))); }};
+}
+
 fn main() -> ExitCode {
     if std::env::args_os().nth(1).is_some_and(|a| a == microimage::sandbox::HELPER_SUBCOMMAND) {
         return microimage::sandbox::helper_main().map_or(ExitCode::from(4), |()| ExitCode::SUCCESS);
     }
+    // A burst has half a dozen descriptors an instance. Where the limit stays, it is where the machine saturates.
+    let _ = getrlimit(Resource::RLIMIT_NOFILE).and_then(|(_, hard)| setrlimit(Resource::RLIMIT_NOFILE, hard, hard));
     let cli = Cli::parse(); // exits with 2 on a usage error
     let done = match cli.command {
-        None => cli.run.targets().and_then(|targets| measure(&cli.run, targets)),
-        Some(cli::Command::Run(args)) => args.targets().and_then(|targets| measure(&args, targets)),
+        None => cli.run.targets().and_then(|targets| measure(&cli.run, targets, Vec::new())),
+        Some(cli::Command::Run(args)) => args.targets().and_then(|targets| measure(&args, targets, Vec::new())),
         Some(cli::Command::Baselines { only, run }) => measure_baselines(&only, run.for_baselines()),
         Some(cli::Command::Compare { before, after }) => compare(&before, &after),
         Some(cli::Command::Plot { file, out, png }) => draw(&file, out.as_deref(), png),
@@ -56,24 +66,51 @@ fn main() -> ExitCode {
 
 fn measure_baselines(only: &[String], args: RunArgs) -> Result<ExitCode, String> {
     let folder = args.out.join("baselines");
-    let mut built = Vec::new();
+    let (mut built, mut notes) = (Vec::new(), Vec::new());
     for baseline in baselines::ALL.iter().filter(|b| only.is_empty() || only.iter().any(|name| name == b.name)) {
         eprintln!("building {}", baseline.name);
-        let image = baseline.image(&folder).map_err(|e| format!("{}: {e}", baseline.name))?;
-        built.push(Target { name: baseline.name.to_owned(), image, port: 9000 });
+        match baseline.image(&folder) {
+            Ok(image) => built.push(Target { name: baseline.name.to_owned(), image, port: 9000 }),
+            // One that this machine cannot build is no reason to measure none.
+            Err(error) => {
+                eprintln!("coldstart: {} is left out: {error}", baseline.name);
+                notes.push(format!("{} is left out: {error}", baseline.name));
+            }
+        }
+    }
+    if built.is_empty() {
+        return Err(match notes.first() {
+            Some(note) => note.clone(),
+            None => format!("no comparison image is called {}", only.join(" or ")),
+        });
     }
     let mut targets = args.targets()?; // ours is read only now: building takes minutes the first time
     targets.extend(built);
-    measure(&args, targets)
+    measure(&args, targets, notes)
 }
 
-fn measure(args: &RunArgs, targets: Vec<Target>) -> Result<ExitCode, String> {
+fn measure(args: &RunArgs, targets: Vec<Target>, more_notes: Vec<String>) -> Result<ExitCode, String> {
     let definition = args.definition(&targets)?;
+    // Before the run: minutes of measuring are not spent on a comparison that cannot be made.
+    let baseline = args.baseline.as_deref().map(|path| load_baseline(path, args.engine)).transpose()?;
     let stop = Arc::new(AtomicBool::new(false));
-    signal_hook::flag::register(signal_hook::consts::SIGINT, Arc::clone(&stop)).map_err(|e| e.to_string())?;
-    signal_hook::flag::register(signal_hook::consts::SIGTERM, Arc::clone(&stop)).map_err(|e| e.to_string())?;
+    for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM, signal_hook::consts::SIGHUP] {
+        signal_hook::flag::register(signal, Arc::clone(&stop)).map_err(|e| e.to_string())?;
+    }
     let work = Work::create(&args.out).map_err(|e| format!("cannot work in `{}`: {e}", args.out.display()))?;
+    if definition.cases.iter().any(|case| case.page_cache == PageCache::Evicted)
+        && !work.evicts().map_err(|e| format!("cannot work in `{}`: {e}", args.out.display()))?
+    {
+        return Err(format!(
+            "nothing can be evicted in `{}`, which is in memory: `--out` a folder on a disk",
+            args.out.display()
+        ));
+    }
     let mut notes = args.notes();
+    notes.extend(more_notes);
+    for target in targets.iter().filter(|t| t.image.total_compressed_bytes() >= IMAGE_LIMIT_BYTES) {
+        notes.push(format!("{} is over the platform's limit of 1 GiB compressed: it would be refused", target.name));
+    }
     let mut engine = start_engine(args, &targets, stop, work, &mut notes)?;
     let path = args.out.join("results.json");
     let mut bar = Bar::new();
@@ -91,9 +128,9 @@ fn measure(args: &RunArgs, targets: Vec<Target>) -> Result<ExitCode, String> {
     results.notes = notes;
     results.guidance = guidance::advise(&results, args.load());
     results.save(&path).map_err(|e| e.to_string())?;
-    print!("{}", table::render(&results));
+    say!("{}", table::render(&results).trim_end());
     let written = plot_into(&results, &args.out)?;
-    println!("\n{}\n{}", path.display(), written.display());
+    say!("\n{}\n{}", path.display(), written.display());
     if let Some(why) = finished.stopped {
         eprintln!("coldstart: stopped early: {why}; what was measured is in `{}`", path.display());
         let interrupted = matches!(why, EngineError::Interrupted);
@@ -103,10 +140,19 @@ fn measure(args: &RunArgs, targets: Vec<Target>) -> Result<ExitCode, String> {
     if samples.any(|s| s.error.is_some()) {
         return Ok(ExitCode::from(EXIT_FAILED));
     }
-    match &args.baseline {
-        Some(baseline) => compare(baseline, &path),
+    match &baseline {
+        Some(baseline) => compare_loaded(baseline, &results),
         None => Ok(ExitCode::SUCCESS),
     }
+}
+
+fn load_baseline(path: &Path, engine: EngineKind) -> Result<Results, String> {
+    let baseline = Results::load(path).map_err(|e| e.to_string())?;
+    if baseline.engine != engine {
+        let error = compare::Error::Engines { before: baseline.engine, after: engine };
+        return Err(format!("`{}`: {error}", path.display()));
+    }
+    Ok(baseline)
 }
 
 /// Builds the floor and starts the engine that was asked for.
@@ -149,29 +195,42 @@ fn start_engine(
 
 fn compare(before: &Path, after: &Path) -> Result<ExitCode, String> {
     let load = |path: &Path| Results::load(path).map_err(|e| e.to_string());
-    let comparisons = compare::compare(&load(before)?, &load(after)?);
-    if comparisons.is_empty() {
-        return Err(format!("`{}` and `{}` have no case in common", before.display(), after.display()));
+    compare_loaded(&load(before)?, &load(after)?)
+        .map_err(|e| format!("`{}`, `{}`: {e}", before.display(), after.display()))
+}
+
+fn compare_loaded(before: &Results, after: &Results) -> Result<ExitCode, String> {
+    for difference in compare::circumstances(before, after).map_err(|e| e.to_string())? {
+        eprintln!("coldstart: {difference}");
     }
+    let comparisons = compare::compare(before, after).map_err(|e| e.to_string())?;
     for comparison in &comparisons {
-        println!("{comparison}");
+        say!("{comparison}");
     }
-    Ok(if compare::any_slower(&comparisons) { ExitCode::from(EXIT_SLOWER) } else { ExitCode::SUCCESS })
+    match (compare::any_slower(&comparisons), compare::none_told(&comparisons)) {
+        (true, _) => Ok(ExitCode::from(EXIT_SLOWER)),
+        (false, true) => Err("nothing could be told: take more samples".into()),
+        (false, false) => Ok(ExitCode::SUCCESS),
+    }
 }
 
 fn draw(file: &Path, out: Option<&Path>, png: bool) -> Result<ExitCode, String> {
     let results = Results::load(file).map_err(|e| e.to_string())?;
     let folder = out.or(file.parent()).unwrap_or(Path::new("."));
-    println!("{}", plot_into(&results, folder)?.display());
-    let plots = [("phases", plot::phases(&results, PLOT_WIDTH)), ("samples", plot::samples(&results, PLOT_WIDTH))];
+    say!("{}", plot_into(&results, folder)?.display());
+    let mut plots = vec![
+        ("phases".to_owned(), plot::phases(&results, PLOT_WIDTH)),
+        ("samples".to_owned(), plot::samples(&results, PLOT_WIDTH)),
+    ];
+    plots.extend((1..).map(|i| format!("bursts-{i}")).zip(plot::bursts(&results, PLOT_WIDTH)));
     for (name, plot) in plots {
         let path = folder.join(name).with_extension("svg");
         results::save_whole(&path, plot::document(&plot).as_bytes()).map_err(|e| e.to_string())?;
-        println!("{}", path.display());
+        say!("{}", path.display());
         if png {
             let path = path.with_extension("png");
             rasterize(&plot::flat_document(&plot), &path)?;
-            println!("{}", path.display());
+            say!("{}", path.display());
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -195,7 +254,7 @@ fn rasterize(svg: &str, path: &Path) -> Result<(), String> {
 fn keep(file: &Path, folder: &Path, name: Option<&str>) -> Result<ExitCode, String> {
     let results = Results::load(file).map_err(|e| e.to_string())?;
     let path = results.keep(folder, name).map_err(|e| e.to_string())?;
-    println!("{}", path.display());
+    say!("{}", path.display());
     Ok(ExitCode::SUCCESS)
 }
 

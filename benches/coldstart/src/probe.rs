@@ -46,10 +46,24 @@ pub enum ProbeError {
     Closed,
     #[error(transparent)]
     Reply(#[from] ReplyError),
+    #[error("the program ended before it {}", if *.listened { "answered" } else { "listened" })]
+    Ended { listened: bool },
+    #[error("interrupted")]
+    Interrupted,
+    /// The engine's word: there was nobody to ask.
     #[error("{0}")]
-    Ended(String),
+    Engine(String),
     #[error("the probe's own socket failed: {0}")]
     Socket(#[source] io::Error),
+}
+
+/// What ends the waiting before the deadline does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Gone {
+    /// The program has ended.
+    Ended,
+    /// The user wants no more.
+    Interrupted,
 }
 
 /// Whom to ask, what, and until when.
@@ -65,11 +79,11 @@ pub struct Probe<'a> {
 
 impl Probe<'_> {
     /// Connects as soon as it can, asks, and reads the answer. `ended` is asked now and then whether
-    /// the instance has ended (then why); it also keeps the instance's output pipe empty.
+    /// there is anything left to wait for; it also keeps the instance's output pipe empty.
     ///
     /// # Errors
     /// [`ProbeError`]
-    pub fn ask(&self, socket: &OwnedFd, mut ended: impl FnMut() -> Option<String>) -> Result<Asked, ProbeError> {
+    pub fn ask(&self, socket: &OwnedFd, mut ended: impl FnMut() -> Option<Gone>) -> Result<Asked, ProbeError> {
         let began_ns = clock::now_ns();
         let (refused, refused_for_ns) = self.connect(socket, began_ns, &mut ended)?;
         let connected_ns = clock::now_ns();
@@ -86,11 +100,7 @@ impl Probe<'_> {
     ///
     /// # Errors
     /// [`ProbeError`]
-    pub fn wait_listening(
-        &self,
-        socket: &OwnedFd,
-        mut ended: impl FnMut() -> Option<String>,
-    ) -> Result<(), ProbeError> {
+    pub fn wait_listening(&self, socket: &OwnedFd, mut ended: impl FnMut() -> Option<Gone>) -> Result<(), ProbeError> {
         self.connect(socket, clock::now_ns(), &mut ended).map(drop)
     }
 
@@ -98,7 +108,7 @@ impl Probe<'_> {
         &self,
         socket: &OwnedFd,
         began_ns: u64,
-        ended: &mut impl FnMut() -> Option<String>,
+        ended: &mut impl FnMut() -> Option<Gone>,
     ) -> Result<(u32, u64), ProbeError> {
         let address = SockaddrIn::from(self.target);
         let (mut refused, mut last_refusal_ns) = (0, began_ns);
@@ -113,7 +123,7 @@ impl Probe<'_> {
                 clock::sleep_until_ns(last_refusal_ns + REST_NS);
             }
             if refused % TURNS_BETWEEN_LOOKS == 0 || !self.spins {
-                look(ended)?;
+                look(ended, false)?;
                 if last_refusal_ns > self.deadline_ns {
                     let waited_ms = (last_refusal_ns - began_ns) / 1_000_000;
                     return Err(ProbeError::NeverListened { port: self.target.port(), waited_ms });
@@ -126,7 +136,7 @@ impl Probe<'_> {
         &self,
         socket: &OwnedFd,
         began_ns: u64,
-        ended: &mut impl FnMut() -> Option<String>,
+        ended: &mut impl FnMut() -> Option<Gone>,
     ) -> Result<(u64, u64, Answer), ProbeError> {
         let mut collector = Collector::default();
         let mut buffer = [0u8; 16 * 1024];
@@ -134,7 +144,7 @@ impl Probe<'_> {
         loop {
             match recv(socket.as_raw_fd(), &mut buffer, MsgFlags::MSG_DONTWAIT) {
                 Ok(0) if first_byte_ns.is_none() => {
-                    look(ended)?;
+                    look(ended, true)?;
                     return Err(ProbeError::Closed);
                 }
                 Ok(0) => {
@@ -155,14 +165,14 @@ impl Probe<'_> {
                         let _ = poll(&mut fds, 50u16);
                     }
                     if turns % TURNS_BETWEEN_LOOKS == 0 || !self.spins {
-                        look(ended)?;
+                        look(ended, true)?;
                         if clock::now_ns() > self.deadline_ns {
                             return Err(ProbeError::NeverAnswered { waited_ms: clock::since_ns(began_ns) / 1_000_000 });
                         }
                     }
                 }
                 Err(Errno::ECONNRESET) => {
-                    look(ended)?;
+                    look(ended, true)?;
                     return Err(ProbeError::Closed);
                 }
                 Err(errno) => return Err(failed(errno)),
@@ -171,8 +181,12 @@ impl Probe<'_> {
     }
 }
 
-fn look(ended: &mut impl FnMut() -> Option<String>) -> Result<(), ProbeError> {
-    ended().map_or(Ok(()), |why| Err(ProbeError::Ended(why)))
+fn look(ended: &mut impl FnMut() -> Option<Gone>, listened: bool) -> Result<(), ProbeError> {
+    match ended() {
+        None => Ok(()),
+        Some(Gone::Ended) => Err(ProbeError::Ended { listened }),
+        Some(Gone::Interrupted) => Err(ProbeError::Interrupted),
+    }
 }
 
 fn failed(errno: Errno) -> ProbeError {

@@ -13,7 +13,7 @@ use std::thread::JoinHandle;
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::body::Incoming;
-use hyper::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue};
+use hyper::header::{ALLOW, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue};
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
@@ -155,7 +155,10 @@ impl Shared {
         self.requests.fetch_add(1, Ordering::Relaxed);
         let path = request.uri().path();
         if !matches!(*request.method(), Method::GET | Method::HEAD) {
-            return error(StatusCode::METHOD_NOT_ALLOWED, "UNSUPPORTED", "this registry can only be pulled from");
+            let mut reply =
+                error(StatusCode::METHOD_NOT_ALLOWED, "UNSUPPORTED", "this registry can only be pulled from");
+            reply.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+            return reply;
         }
         if path == "/v2/" {
             let mut reply = json(StatusCode::OK, Bytes::from_static(b"{}"));
@@ -193,4 +196,54 @@ fn json(status: StatusCode, body: Bytes) -> Response<Full<Bytes>> {
     *reply.status_mut() = status;
     reply.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     reply
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+    use std::net::TcpStream;
+
+    use super::*;
+
+    /// Status line, fields and body of the answer to one request, as they come over the wire.
+    fn ask(registry: &Registry, method: &str, path: &str) -> (String, String) {
+        let mut stream = TcpStream::connect(registry.address()).unwrap();
+        write!(stream, "{method} {path} HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n").unwrap();
+        let mut text = String::new();
+        stream.read_to_string(&mut text).unwrap();
+        let (head, body) = text.split_once("\r\n\r\n").unwrap();
+        (head.to_ascii_lowercase(), body.to_owned())
+    }
+
+    #[test]
+    fn speaks_the_pull_side_of_the_distribution_spec_and_nothing_else() {
+        let registry = Registry::start().unwrap();
+        let digest = Digest::of(b"blob");
+        registry.put_blob("n", digest, Bytes::from_static(b"blob"));
+        let blob = format!("/v2/n/blobs/{digest}");
+
+        let (head, body) = ask(&registry, "GET", "/v2/");
+        assert!(head.starts_with("http/1.1 200") && head.contains("docker-distribution-api-version: registry/2.0"));
+        assert_eq!(body, "{}");
+        let (head, body) = ask(&registry, "GET", &blob);
+        assert!(
+            head.contains("content-length: 4") && head.contains(&format!("docker-content-digest: {digest}")),
+            "{head}"
+        );
+        assert_eq!(body, "blob");
+        let (head, body) = ask(&registry, "HEAD", &blob);
+        assert!(head.starts_with("http/1.1 200") && head.contains("content-length: 4"), "{head}");
+        assert_eq!(body, "", "a length, and no body");
+        for (path, code) in [("/v2/n/blobs/sha256:0", "BLOB_UNKNOWN"), ("/v2/n/manifests/none", "MANIFEST_UNKNOWN")] {
+            let (head, body) = ask(&registry, "GET", path);
+            assert!(head.starts_with("http/1.1 404") && body.contains(code), "{head} {body}");
+        }
+        for method in ["POST", "PUT", "PATCH", "DELETE"] {
+            let (head, body) = ask(&registry, method, &blob);
+            assert!(head.starts_with("http/1.1 405") && head.contains("allow: get, head"), "{method}: {head}");
+            assert!(body.contains("UNSUPPORTED"));
+        }
+        let traffic = registry.traffic();
+        assert_eq!((traffic.requests, traffic.bytes), (9, 4), "bodies that were asked for, not what errors say");
+    }
 }

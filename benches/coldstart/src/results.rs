@@ -35,6 +35,15 @@ pub enum EngineKind {
     Docker,
 }
 
+impl std::fmt::Display for EngineKind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Embedded => "embedded",
+            Self::Docker => "docker",
+        })
+    }
+}
+
 /// The machine and the tool, as far as they matter to the numbers.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Host {
@@ -58,6 +67,13 @@ pub struct Overhead {
     /// One turn of the connect loop: how far an instance's first accept can be missed.
     #[serde(default)]
     pub connect_step_ns_median: Option<f64>,
+    /// The floor image's other phases, pulled over loopback; `None` where the engine never pulls it.
+    #[serde(default)]
+    pub pull_ns_median: Option<f64>,
+    #[serde(default)]
+    pub unpack_ns_median: Option<f64>,
+    #[serde(default)]
+    pub create_ns_median: Option<f64>,
 }
 
 /// The tool's own part in the smallest start of a run.
@@ -117,7 +133,8 @@ pub enum Scenario {
 pub enum PageCache {
     /// As unpacking leaves it: what was just written is in memory.
     Warm,
-    /// Blobs and rootfs were dropped from the page cache before they were read.
+    /// The rootfs was dropped from the page cache before the start; where the blobs were here already (accelerated), they were
+    /// before they were unpacked. Blobs that a cold start has just pulled are warm.
     Evicted,
 }
 
@@ -200,6 +217,25 @@ impl Run {
         self.samples.iter().filter(|s| s.error.is_none()).filter_map(|s| phase(s).map(|ns| ns as f64)).collect()
     }
 
+    /// The same totals, those of one burst together. Without bursts each round has one.
+    pub fn rounds_ns(&self) -> Vec<Vec<f64>> {
+        let of = |round: &[Sample]| -> Vec<f64> {
+            round.iter().filter(|s| s.error.is_none()).filter_map(|s| s.total_ns).map(|ns| ns as f64).collect()
+        };
+        self.samples.chunks(self.burst.max(1)).map(of).filter(|round| !round.is_empty()).collect()
+    }
+
+    /// What is independent of each other among the totals, in nanoseconds: the median of each round.
+    pub fn independent_ns(&self) -> Vec<f64> {
+        self.rounds_ns().iter().filter_map(|round| stats::median(round)).collect()
+    }
+
+    /// Why the run deserves little trust; `None` when nothing speaks against it.
+    pub fn noise(&self) -> Option<String> {
+        let why = stats::noise(&self.independent_ns())?;
+        Some(if self.burst > 1 { format!("burst by burst: {why}") } else { why })
+    }
+
     /// Recomputes summary and outlier marks from the samples.
     pub fn summarise(&mut self) {
         let good: Vec<usize> = (0..self.samples.len())
@@ -209,7 +245,7 @@ impl Run {
         for (&i, outlier) in good.iter().zip(stats::outliers(&totals)) {
             self.samples[i].outlier = outlier;
         }
-        self.summary = Summary::of(&totals);
+        self.summary = Summary::of_rounds(&self.rounds_ns());
     }
 }
 
@@ -226,8 +262,12 @@ pub enum Error {
 
 impl Results {
     /// What the tool itself may add to a start: a listener is noticed at most one turn of the connect loop late. `None`
-    /// where the loop was not calibrated or nothing was started.
+    /// where the loop was not calibrated or nothing was started, and of Docker Engine: there the loop begins only when the start
+    /// request has returned, which is more than a turn.
     pub fn own_share(&self) -> Option<OwnShare<'_>> {
+        if self.engine == EngineKind::Docker {
+            return None;
+        }
         let step_ns = self.overhead.connect_step_ns_median?;
         let runs = self.variants.iter().flat_map(|v| v.runs.iter().map(move |r| (v, r)));
         // Provisioned instances listen already, and those of a burst are not watched by a loop with a core of its own.
@@ -256,8 +296,7 @@ impl Results {
     pub fn keep(&self, folder: &Path, name: Option<&str>) -> Result<PathBuf, Error> {
         let day = self.host.date.get(..10).unwrap_or("undated");
         let name = name.map_or_else(String::new, |name| format!("-{name}"));
-        let engine = format!("{:?}", self.engine).to_lowercase();
-        let stem = format!("coldstart-{day}{name}-{engine}-{}-cores", self.host.cores);
+        let stem = format!("coldstart-{day}{name}-{}-{}-cores", self.engine, self.host.cores);
         let text = serde_json::to_vec(self).map_err(|e| Error::Write { path: folder.into(), source: e.into() })?;
         let mut path = folder.join(format!("{stem}.json"));
         let mut number = 2;

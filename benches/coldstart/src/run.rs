@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use crate::engine::{Case, Engine, EngineError, Target};
+use crate::engine::{Calibration, Case, Engine, EngineError, Target};
 use crate::results::{self, EngineKind, Host, Overhead, Results, Run, SCHEMA, Variant};
 use crate::stats;
 
@@ -87,8 +87,7 @@ struct State {
     results: Results,
     /// For each case: its variant and its place among that variant's runs.
     places: Vec<(usize, usize)>,
-    floor_ns: Vec<f64>,
-    steps_ns: Vec<f64>,
+    floor: Vec<Calibration>,
     began_ns: Option<u64>,
     order: usize,
     rounds: usize,
@@ -118,8 +117,8 @@ impl State {
         let (overhead, guidance, notes) = (Overhead::default(), Vec::new(), Vec::new());
         let results = Results { schema: SCHEMA, engine, host, overhead, variants, guidance, notes };
         let of = (definition.warmups + definition.samples) * (definition.cases.len() + 1);
-        let (floor_ns, steps_ns, began_ns, doing) = (Vec::new(), Vec::new(), None, String::new());
-        Self { results, places, floor_ns, steps_ns, began_ns, order: 0, rounds: 0, done: 0, of, doing }
+        let (floor, began_ns, doing) = (Vec::new(), None, String::new());
+        Self { results, places, floor, began_ns, order: 0, rounds: 0, done: 0, of, doing }
     }
 
     /// One turn: a case, or the floor.
@@ -133,8 +132,7 @@ impl State {
         let Some((at, case)) = turn else {
             self.doing = "floor".into();
             if let Some(floor) = engine.calibrate()?.filter(|_| !warm_up) {
-                self.floor_ns.push(floor.start_ns as f64);
-                self.steps_ns.extend(floor.connect_step_ns);
+                self.floor.push(floor);
             }
             return Ok(());
         };
@@ -150,8 +148,11 @@ impl State {
         let run = &mut variant.runs[place];
         (run.requests, run.bytes) = (run.requests.max(outcome.requests), run.bytes.max(outcome.bytes));
         for mut sample in outcome.samples {
-            let began_ns = *self.began_ns.get_or_insert(sample.intended_start_ns);
-            sample.intended_start_ns = sample.intended_start_ns.saturating_sub(began_ns);
+            // A sample that failed before its start has no moment.
+            if sample.intended_start_ns > 0 {
+                let began_ns = *self.began_ns.get_or_insert(sample.intended_start_ns);
+                sample.intended_start_ns = sample.intended_start_ns.saturating_sub(began_ns);
+            }
             sample.order = self.order;
             self.order += 1;
             run.samples.push(sample);
@@ -163,10 +164,16 @@ impl State {
         for run in self.results.variants.iter_mut().flat_map(|v| &mut v.runs) {
             run.summarise();
         }
+        let of = |part: &dyn Fn(&Calibration) -> Option<f64>| {
+            stats::median(&self.floor.iter().filter_map(part).collect::<Vec<_>>())
+        };
         self.results.overhead = Overhead {
-            start_ns_median: stats::median(&self.floor_ns),
-            n: self.floor_ns.len(),
-            connect_step_ns_median: stats::median(&self.steps_ns),
+            start_ns_median: of(&|c| Some(c.start_ns as f64)),
+            n: self.floor.len(),
+            connect_step_ns_median: of(&|c| c.connect_step_ns),
+            pull_ns_median: of(&|c| c.pull_ns.map(|ns| ns as f64)),
+            unpack_ns_median: of(&|c| c.unpack_ns.map(|ns| ns as f64)),
+            create_ns_median: of(&|c| c.create_ns.map(|ns| ns as f64)),
         };
     }
 

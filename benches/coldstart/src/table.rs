@@ -3,8 +3,8 @@
 
 use comfy_table::{Cell, CellAlignment, Table, presets};
 
-use crate::results::{Results, Run, Sample, Scenario, Variant};
-use crate::stats::{self, median};
+use crate::results::{EngineKind, Results, Run, Sample, Scenario, Variant};
+use crate::stats::median;
 use crate::units::{duration, percent};
 
 /// Cells of a full bar: the longest total of the table.
@@ -100,6 +100,19 @@ fn remarks(results: &Results) -> Vec<String> {
         )),
         None => lines.push("floor: not measured, no C compiler that links statically was found".into()),
     }
+    if let (Some(pull), Some(unpack), Some(create)) =
+        (overhead.pull_ns_median, overhead.unpack_ns_median, overhead.create_ns_median)
+    {
+        lines.push(format!(
+            "floor: its image takes {} to pull over loopback, {} to unpack, {} to create",
+            duration(pull),
+            duration(unpack),
+            duration(create)
+        ));
+    }
+    if results.engine == EngineKind::Docker {
+        lines.push("overhead: the probe begins when the engine's start request has returned; who listens before that is seen then".into());
+    }
     if let Some(own) = results.own_share() {
         lines.push(format!(
             "overhead: a listener is noticed at most one turn of the connect loop late, {}: {} of the smallest start ({}, {})",
@@ -111,7 +124,7 @@ fn remarks(results: &Results) -> Vec<String> {
     }
     for (variant, run) in results.variants.iter().flat_map(|v| v.runs.iter().map(move |r| (v, r))) {
         let what = format!("{} {} {}", variant.name, scenario(run), link(run));
-        if let Some(why) = stats::noise(&run.totals_ns()).filter(|_| run.summary.n > 0) {
+        if let Some(why) = run.noise().filter(|_| run.summary.n > 0) {
             lines.push(format!("noisy: {what}: {why}"));
         }
         let flagged = run.samples.iter().filter(|s| s.outlier).count();

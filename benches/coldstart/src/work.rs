@@ -11,6 +11,7 @@ use std::sync::{Mutex, PoisonError};
 
 use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
 use rustix::fs::IFlags;
+use rustix::io::ReadWriteFlags;
 
 const PREFIX: &str = "work-";
 /// Inodes of 16 block groups of 8192, which ext4 fills one after the other (mkfs.ext4's defaults, flex_bg).
@@ -19,6 +20,9 @@ const APART_INODES: u64 = 16 * 8192;
 const PLACES: usize = 64;
 /// Names that are tried for one folder; a small disk has fewer places than are wanted.
 const DRAWS: usize = 16;
+
+/// File systems without a disk: tmpfs and ramfs (linux/magic.h).
+const IN_MEMORY: [u64; 2] = [0x0102_1994, 0x8584_58f6];
 
 /// A folder of this process, removed with everything in it when dropped.
 pub struct Work {
@@ -63,6 +67,23 @@ impl Work {
         let path = self.path.join(format!("{name}-{number}"));
         fs::create_dir(&path)?;
         Ok(path)
+    }
+
+    /// Whether files here can be dropped from the page cache at all. On a tmpfs they cannot: there is no disk below it.
+    ///
+    /// # Errors
+    /// When no file can be written here.
+    pub fn evicts(&self) -> io::Result<bool> {
+        let path = self.path.join("evictable");
+        fs::write(&path, [1; 4096])?;
+        evict(&path)?;
+        let file = File::open(&path)?;
+        fs::remove_file(&path)?;
+        let kind = rustix::fs::fstatfs(&file)?.f_type as u64;
+        // A read that must not wait finds nothing where the file has to come from a disk; not every file system can be asked.
+        let mut byte = [0];
+        let read = rustix::io::preadv2(&file, &mut [io::IoSliceMut::new(&mut byte)], 0, ReadWriteFlags::NOWAIT);
+        Ok(!IN_MEMORY.contains(&kind) && !matches!(read, Ok(1..)))
     }
 
     /// A fresh folder away from the last ones that were asked for in this way, where the file system can.
@@ -187,6 +208,19 @@ mod tests {
             fs::remove_dir(&folder).unwrap();
         }
         assert_eq!(fs::read_dir(work.path()).unwrap().count(), 0, "no folder of another draw stays");
+    }
+
+    #[test]
+    fn knows_that_a_folder_in_memory_has_no_page_cache_to_drop() {
+        let Ok(parent) = tempfile::tempdir_in("/dev/shm") else { return eprintln!("skipped: no /dev/shm") };
+        if rustix::fs::statfs(parent.path()).unwrap().f_type as u64 != IN_MEMORY[0] {
+            return eprintln!("skipped: /dev/shm is no tmpfs");
+        }
+        assert!(!Work::create(parent.path()).unwrap().evicts().unwrap());
+        let elsewhere = tempfile::tempdir_in(".").unwrap();
+        if rustix::fs::statfs(elsewhere.path()).unwrap().f_type == 0xef53 {
+            assert!(Work::create(elsewhere.path()).unwrap().evicts().unwrap(), "an ext4 has a disk");
+        }
     }
 
     #[test]

@@ -1,11 +1,13 @@
 //! report.html from the outside: every number in it comes from results.json, names are escaped, nothing is
 //! fetched, and it survives results in which everything failed. Also what the advice says.
 
+use std::collections::BTreeSet;
+
 use coldstart::guidance::{Load, advise};
 use coldstart::results::{
     EngineKind, Failure, Host, Overhead, PageCache, Results, Run, SCHEMA, Sample, Scenario, Variant,
 };
-use coldstart::stats::{Summary, median, noise};
+use coldstart::stats::{Summary, median};
 use coldstart::{burst, plot, report, table, units};
 use serde_json::Value;
 
@@ -69,7 +71,14 @@ fn results() -> Results {
         git_describe: "v0.1.0-3-gabc1234".into(),
         date: "2026-11-23T09:00:00Z".into(),
     };
-    let overhead = Overhead { start_ns_median: Some(244_123.0), n: 30, connect_step_ns_median: Some(9_040.5) };
+    let overhead = Overhead {
+        start_ns_median: Some(244_123.0),
+        n: 30,
+        connect_step_ns_median: Some(9_040.5),
+        pull_ns_median: Some(1_200_341.5),
+        unpack_ns_median: Some(811_007.0),
+        create_ns_median: Some(2_345_678.0),
+    };
     let (engine, notes) = (EngineKind::Embedded, vec!["a note of 3 words".into()]);
     let mut results =
         Results { schema: SCHEMA, engine, host, overhead, variants: vec![variant], guidance: Vec::new(), notes };
@@ -120,9 +129,31 @@ fn collect(value: &Value, numbers: &mut Vec<f64>, strings: &mut Vec<String>) {
 
 #[test]
 fn every_number_in_the_report_comes_from_the_results() {
-    let results = results();
+    every_number_is_known(&results());
+}
+
+#[test]
+fn so_does_every_number_of_a_run_without_floor_with_failures_and_evictions() {
+    let mut results = results();
+    results.overhead = Overhead::default();
+    let runs = &mut results.variants[0].runs;
+    runs[0].page_cache = PageCache::Evicted;
+    runs[3].page_cache = PageCache::Evicted;
+    for sample in &mut runs[1].samples[..7] {
+        *sample = Sample {
+            order: sample.order,
+            error: Some(Failure { phase: "pull".into(), message: "blob 17 of 23 is wrong".into() }),
+            ..Sample::default()
+        };
+    }
+    runs[1].summarise();
+    results.guidance = advise(&results, Load::default());
+    every_number_is_known(&results);
+}
+
+fn every_number_is_known(results: &Results) {
     let (mut numbers, mut strings) = (Vec::new(), Vec::new());
-    collect(&serde_json::to_value(&results).expect("json"), &mut numbers, &mut strings);
+    collect(&serde_json::to_value(results).expect("json"), &mut numbers, &mut strings);
     for run in results.variants.iter().flat_map(|v| &v.runs) {
         for phase in [
             run.phase_ns(|s| s.pull_ns),
@@ -133,16 +164,16 @@ fn every_number_in_the_report_comes_from_the_results() {
         ] {
             numbers.extend(median(&phase)); // medians of the samples that are in the file
         }
-        strings.extend(noise(&run.totals_ns()));
+        strings.extend(run.noise());
     }
-    strings.extend(burst::saturation(&results));
+    strings.extend(burst::saturation(results));
     numbers.extend(results.own_share().map(|own| own.share));
     strings.retain(|s| !s.is_empty());
     strings.sort_by_key(|s| std::cmp::Reverse(s.len()));
     // What the page itself says: names of statistics, sizes of bursts in a heading, the platform's limits are strings.
     let own = ["95 %", "p90", "p99", "8 at once"];
     let mut seen = 0;
-    for (around, text) in texts(&report::render(&results)) {
+    for (around, text) in texts(&report::render(results)) {
         let digits = own.iter().fold(text.clone(), |t, word| t.replace(word, ""));
         let innermost = around.last().map_or("", String::as_str);
         if !digits.contains(|c: char| c.is_ascii_digit()) || innermost.starts_with("style") {
@@ -170,6 +201,110 @@ fn every_number_in_the_report_comes_from_the_results() {
         }
     }
     assert!(seen > 300, "{seen} numbers were checked");
+}
+
+/// `variants[].runs[].link` and the like, of every value there is.
+fn keys(value: &Value, at: &str, found: &mut BTreeSet<String>) {
+    match value {
+        Value::Object(all) => {
+            for (key, value) in all {
+                let path = if at.is_empty() { key.clone() } else { format!("{at}.{key}") };
+                keys(value, &path, found);
+                found.insert(path);
+            }
+        }
+        Value::Array(all) => all.iter().for_each(|v| keys(v, &format!("{at}[]"), found)),
+        _ => {}
+    }
+}
+
+/// Results are an interface: a key that comes or goes is seen here and in docs/CONTRACTS.md, section 5.
+#[test]
+fn the_schema_is_what_the_contract_says() {
+    let mut results = results();
+    results.variants[0].runs[0].samples[0].error = Some(Failure { phase: "start".into(), message: "m".into() });
+    let mut found = BTreeSet::new();
+    keys(&serde_json::to_value(&results).expect("json"), "", &mut found);
+    let places = [
+        ("", "schema engine host overhead variants guidance notes"),
+        ("host.", "kernel cpu_model cores memory_bytes os rustc git_describe date"),
+        ("overhead.", "start_ns_median n connect_step_ns_median pull_ns_median unpack_ns_median create_ns_median"),
+        ("variants[].", "name reference compressed_bytes uncompressed_bytes layers runs"),
+        ("variants[].runs[].", "link scenario page_cache burst requests bytes samples summary"),
+        (
+            "variants[].runs[].samples[].",
+            "order intended_start_ns pull_ns unpack_ns create_ns listen_ns first_byte_ns start_ns total_ns outlier error",
+        ),
+        ("variants[].runs[].samples[].error.", "phase message"),
+        ("variants[].runs[].summary.", "n median_ns p90_ns p99_ns min_ns max_ns ci95_low_ns ci95_high_ns"),
+        ("guidance[].", "id variant link advice source modelled measured ci95 unit max_share verdict"),
+    ];
+    let expected: BTreeSet<String> =
+        places.iter().flat_map(|(at, names)| names.split(' ').map(move |name| format!("{at}{name}"))).collect();
+    assert_eq!(found, expected);
+    let contract = include_str!("../../../docs/CONTRACTS.md");
+    let section = contract.split("\n## ").find(|s| s.starts_with("5. ")).expect("section 5");
+    for name in places.iter().flat_map(|(_, names)| names.split(' ')) {
+        assert!(section.contains(&format!("\"{name}\"")), "`{name}` is not in docs/CONTRACTS.md, section 5");
+    }
+}
+
+#[test]
+fn a_row_that_was_not_measured_says_what_to_run() {
+    let mut results = results();
+    results.variants[0].runs.retain(|r| r.scenario == Scenario::Cold && r.link == "same-region");
+    let rows = advise(&results, Load::default());
+    for (id, flags) in [
+        ("same-region", "--link cross-region"),
+        ("acceleration", "--scenario accelerated"),
+        ("provisioned", "--scenario provisioned"),
+    ] {
+        let row = rows.iter().find(|r| r.id == id).unwrap_or_else(|| panic!("no row for {id}"));
+        assert!(row.verdict.starts_with("not measured") && row.verdict.contains(flags), "{row:?}");
+        assert!(row.ci95.is_none() && row.max_share.is_none() && !row.modelled, "{row:?}");
+    }
+    results.variants[0].runs.clear();
+    let rows = advise(&results, Load::default());
+    let ids: BTreeSet<&str> = rows.iter().map(|r| r.id.as_str()).collect();
+    assert_eq!(ids.len(), 6, "each advice has its row: {ids:?}");
+}
+
+/// The story: an image of 436 KiB was told that its size is worth work, because unpacking anything takes a millisecond.
+#[test]
+fn what_unpacking_nothing_takes_is_not_the_images_size() {
+    let verdict = |floor_unpack: Option<f64>| {
+        let mut results = results();
+        results.overhead.unpack_ns_median = floor_unpack;
+        let mut cold = run("loopback", Scenario::Cold, 1, 4_000_000);
+        cold.samples.iter_mut().for_each(|s| s.unpack_ns = Some(1_200_000));
+        results.variants[0].runs = vec![cold];
+        let rows = advise(&results, Load::default());
+        rows.iter().find(|r| r.id == "minimal-image").expect("a row").verdict.clone()
+    };
+    assert!(verdict(Some(1_000_000.0)).starts_with("small enough"), "{}", verdict(Some(1_000_000.0)));
+    assert!(verdict(Some(100_000.0)).starts_with("size is worth work"), "{}", verdict(Some(100_000.0)));
+    assert!(verdict(None).starts_with("size is worth work"));
+    // Where the floor took as long, no time is made up.
+    let mut results = results();
+    results.overhead.unpack_ns_median = Some(1e9);
+    let shaped = advise(&results, Load::default()).into_iter().find(|r| r.id == "minimal-image").expect("a row");
+    assert!(shaped.verdict.contains("nothing that could be measured"), "{}", shaped.verdict);
+}
+
+#[test]
+fn acceleration_is_judged_against_what_the_page_promises() {
+    let verdict = |accelerated_ns: u64| {
+        let mut results = results();
+        results.variants[0].runs = vec![
+            run("cross-region", Scenario::Cold, 1, 243_000_000),
+            run("cross-region", Scenario::Accelerated, 1, accelerated_ns),
+        ];
+        let rows = advise(&results, Load::default());
+        rows.iter().find(|r| r.id == "acceleration").expect("a row").verdict.clone()
+    };
+    assert!(verdict(7_000_000).contains("more than the promised 5 times"), "{}", verdict(7_000_000));
+    assert!(verdict(100_000_000).contains("less than the promised 5 times"), "{}", verdict(100_000_000));
+    assert!(verdict(230_000_000).starts_with("leave it off"), "{}", verdict(230_000_000));
 }
 
 #[test]

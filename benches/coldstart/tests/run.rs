@@ -43,7 +43,13 @@ impl Engine for Mock {
 
     fn calibrate(&mut self) -> Result<Option<Calibration>, EngineError> {
         self.floors += 1;
-        Ok(Some(Calibration { start_ns: 200 + self.floors, connect_step_ns: Some(4.0) }))
+        Ok(Some(Calibration {
+            pull_ns: Some(700),
+            unpack_ns: Some(300),
+            create_ns: None,
+            start_ns: 200 + self.floors,
+            connect_step_ns: Some(4.0),
+        }))
     }
 }
 
@@ -92,6 +98,9 @@ fn keeps_every_sample_with_its_place_and_sums_up() {
     let finished = run(&definition(10), &targets(), host(), &mut Mock::default(), None, &mut ()).expect("ran");
     let results = finished.results;
     assert_eq!(results.overhead.n, 10, "the floor is part of each round");
+    let floor = &results.overhead;
+    let phases = (floor.pull_ns_median, floor.unpack_ns_median, floor.create_ns_median);
+    assert_eq!(phases, (Some(700.0), Some(300.0), None));
     let mut orders: Vec<usize> = Vec::new();
     for run in results.variants.iter().flat_map(|v| &v.runs) {
         assert_eq!((run.samples.len(), run.summary.n, run.requests, run.bytes), (10, 10, 3, 700));
@@ -184,7 +193,7 @@ fn layout_of(fault: &str) -> Option<tempfile::TempDir> {
 fn coldstart(image: &str, out: &std::path::Path, samples: u32, flags: &[&str]) -> Command {
     let mut command = Command::new(COLDSTART);
     command
-        .args(["--image", image, "--link", "loopback", "--deadline", "1", "--out"])
+        .args(["--image", image, "--link", "loopback", "--deadline", "5", "--out"])
         .arg(out)
         .arg("--samples")
         .arg(samples.to_string())
@@ -232,7 +241,7 @@ fn an_interrupted_run_leaves_no_process_and_no_folder() {
     let path = out.path().join("results.json");
     while !path.exists() {
         assert!(child.try_wait().expect("asked").is_none(), "it ended before its first round");
-        std::thread::yield_now();
+        std::thread::sleep(std::time::Duration::from_millis(5)); // both cores are the bench's
     }
     let pid = nix::unistd::Pid::from_raw(child.id() as i32);
     let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).expect("its helper");
@@ -260,12 +269,177 @@ fn an_interruption_before_the_first_round_is_one_too() {
     let work = out.path().join(format!("work-{}", child.id())); // made once signals are listened to
     while !work.exists() {
         assert!(child.try_wait().expect("asked").is_none(), "it ended before it worked");
-        std::thread::yield_now();
+        std::thread::sleep(std::time::Duration::from_millis(5)); // both cores are the bench's
     }
     nix::sys::signal::kill(nix::unistd::Pid::from_raw(child.id() as i32), nix::sys::signal::Signal::SIGINT)
         .expect("sent");
     assert_eq!(child.wait().expect("ended").code(), Some(130));
     assert_eq!(std::fs::read_dir(out.path()).expect("a folder").count(), 0, "nothing was measured, nothing is left");
+}
+
+/// Results of a run of the mock, with every total `factor` times as long, in a file of their own.
+fn results_file(folder: &std::path::Path, name: &str, samples: usize, factor: u64) -> std::path::PathBuf {
+    let mut results =
+        run(&definition(samples), &targets(), host(), &mut Mock::default(), None, &mut ()).expect("ran").results;
+    for run in results.variants.iter_mut().flat_map(|v| &mut v.runs) {
+        run.samples.iter_mut().for_each(|s| s.total_ns = s.total_ns.map(|ns| ns * factor));
+        run.summarise();
+    }
+    results.host.date = "2026-11-23T09:00:00Z".into();
+    let path = folder.join(name);
+    results.save(&path).expect("saved");
+    path
+}
+
+fn subcommand(arguments: &[&str]) -> (Option<i32>, String, String) {
+    let done = Command::new(COLDSTART).args(arguments).stdin(Stdio::null()).output().expect("it starts");
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    (done.status.code(), text(&done.stdout), text(&done.stderr))
+}
+
+#[test]
+fn compare_ends_with_3_for_slower_and_with_4_when_nothing_can_be_told() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = |name: &str, samples, factor| results_file(folder.path(), name, samples, factor).display().to_string();
+    let (before, slower) = (file("before.json", 20, 1), file("slower.json", 20, 3));
+    let (few, few_slower) = (file("few.json", 3, 1), file("few-slower.json", 3, 10));
+    let (code, said, _) = subcommand(&["compare", &before, &slower]);
+    assert!(code == Some(3) && said.contains("SLOWER") && said.contains("Cliff's delta"), "{code:?} {said}");
+    assert_eq!(subcommand(&["compare", &slower, &before]).0, Some(0), "faster is fine");
+    assert_eq!(subcommand(&["compare", &before, &before]).0, Some(0));
+    let (code, said, why) = subcommand(&["compare", &few, &few_slower]);
+    assert!(code == Some(4) && said.contains("cannot tell") && why.contains("more samples"), "{code:?} {said} {why}");
+    let (code, _, why) = subcommand(&["compare", &before, "/nowhere.json"]);
+    assert!(code == Some(4) && why.contains("/nowhere.json"), "{why}");
+}
+
+#[test]
+fn another_engines_baseline_is_refused_before_anything_is_measured() {
+    let Some(image) = layout_of("GOOD") else { return };
+    let folder = tempfile::tempdir().expect("a folder");
+    let baseline = results_file(folder.path(), "baseline.json", 5, 1);
+    let text =
+        std::fs::read_to_string(&baseline).expect("there").replace(r#""engine": "embedded""#, r#""engine": "docker""#);
+    std::fs::write(&baseline, text).expect("written");
+    let out = folder.path().join("out");
+    let flags = ["--baseline", baseline.to_str().expect("a path")];
+    let done = coldstart(image.path().to_str().expect("a path"), &out, 3, &flags).output().expect("it starts");
+    let said = String::from_utf8_lossy(&done.stderr);
+    assert!(done.status.code() == Some(4) && said.contains("`docker`"), "{said}");
+    assert!(!out.exists(), "nothing was begun");
+}
+
+#[test]
+fn a_run_slower_than_its_baseline_ends_with_3() {
+    let Some(image) = layout_of("GOOD") else { return };
+    let (out, place) = (tempfile::tempdir().expect("a folder"), image.path().to_str().expect("a path"));
+    let once = ["--scenario", "accelerated"];
+    let done = coldstart(place, out.path(), 6, &once).output().expect("it starts");
+    assert_eq!(done.status.code(), Some(0), "{}", String::from_utf8_lossy(&done.stderr));
+    let mut results = Results::load(&out.path().join("results.json")).expect("kept");
+    for sample in results.variants.iter_mut().flat_map(|v| &mut v.runs).flat_map(|r| &mut r.samples) {
+        sample.total_ns = sample.total_ns.map(|ns| ns / 100);
+    }
+    let baseline = out.path().join("baseline.json");
+    results.save(&baseline).expect("saved");
+    let flags = [&once[..], &["--baseline", baseline.to_str().expect("a path")]].concat();
+    let done = coldstart(place, out.path(), 6, &flags).output().expect("it starts");
+    assert_eq!(done.status.code(), Some(3), "{}", String::from_utf8_lossy(&done.stderr));
+}
+
+#[test]
+fn plot_and_record_write_where_they_say() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = results_file(folder.path(), "results.json", 5, 1).display().to_string();
+    let drawn = folder.path().join("drawn");
+    let (code, said, why) = subcommand(&["plot", &file, "--out", drawn.to_str().expect("a path")]);
+    assert_eq!(code, Some(0), "{why}");
+    for name in ["report.html", "phases.svg", "samples.svg"] {
+        let path = drawn.join(name);
+        assert!(path.is_file() && said.contains(&path.display().to_string()), "{name}: {said}");
+    }
+    let (code, said, why) = subcommand(&["record", &file, "--into", drawn.to_str().expect("a path"), "--name", "mock"]);
+    assert_eq!(code, Some(0), "{why}");
+    assert!(said.trim_end().ends_with("coldstart-2026-11-23-mock-embedded-2-cores.json"), "{said}");
+    assert!(Results::load(std::path::Path::new(said.trim_end())).is_ok());
+    assert_eq!(subcommand(&["record", &file, "--name", "../elsewhere"]).0, Some(2));
+}
+
+/// The story: `coldstart compare A B | head -1` panicked.
+#[test]
+fn a_reader_who_has_left_is_no_reason_to_panic() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = results_file(folder.path(), "results.json", 20, 1).display().to_string();
+    let (reader, writer) = std::io::pipe().expect("a pipe");
+    drop(reader);
+    let mut command = Command::new(COLDSTART);
+    let done =
+        command.args(["compare", &file, &file]).stdout(writer).stderr(Stdio::piped()).output().expect("it starts");
+    assert_eq!((done.status.code(), String::from_utf8_lossy(&done.stderr).into_owned()), (Some(0), String::new()));
+}
+
+#[test]
+fn what_is_provisioned_has_nothing_to_evict() {
+    let Some(image) = layout_of("GOOD") else { return };
+    let (out, place) = (tempfile::tempdir_in(".").expect("a folder"), image.path().to_str().expect("a path"));
+    let flags = ["--page-cache", "evicted", "--scenario", "provisioned"];
+    let done = coldstart(place, out.path(), 1, &flags).output().expect("it starts");
+    assert!(
+        done.status.code() == Some(4) && String::from_utf8_lossy(&done.stderr).contains("read its files"),
+        "{done:?}"
+    );
+}
+
+/// The story: with room for forty processes a burst of 64 hung, and took no signal.
+#[test]
+fn a_burst_that_the_machine_does_not_hold_is_a_result_and_ends() {
+    const UID: u32 = 61_234; // nobody's, so that the limit counts this run alone
+    if !nix::unistd::geteuid().is_root() {
+        return eprintln!("skipped: a limit of processes for a user of its own needs root");
+    }
+    let Some(image) = layout_of("GOOD") else { return };
+    let out = tempfile::tempdir().expect("a folder");
+    for folder in [image.path(), out.path()] {
+        std::os::unix::fs::chown(folder, Some(UID), Some(UID)).expect("given away");
+    }
+    let mut command = Command::new("prlimit");
+    let place = image.path().to_str().expect("a path");
+    command.args(["--nproc=40", COLDSTART, "--image", place, "--out"]).arg(out.path());
+    command.args([
+        "--link",
+        "loopback",
+        "--scenario",
+        "accelerated",
+        "--samples",
+        "1",
+        "--warmups",
+        "0",
+        "--burst",
+        "64",
+    ]);
+    std::os::unix::process::CommandExt::uid(&mut command, UID);
+    std::os::unix::process::CommandExt::gid(&mut command, UID);
+    let mut child =
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
+    let began = std::time::Instant::now();
+    let status = loop {
+        if let Some(status) = child.try_wait().expect("asked") {
+            break status;
+        }
+        if began.elapsed() > std::time::Duration::from_secs(120) {
+            child.kill().expect("killed");
+            panic!("it hangs");
+        }
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    };
+    let (mut said, mut why) = (String::new(), String::new());
+    child.stdout.take().expect("piped").read_to_string(&mut said).expect("text");
+    child.stderr.take().expect("piped").read_to_string(&mut why).expect("text");
+    if matches!(status.code(), Some(4 | 126)) && (why.contains("not permitted") || why.contains("ermission denied")) {
+        return eprintln!("skipped: an ordinary user cannot do this here: {why}");
+    }
+    assert_eq!(status.code(), Some(1), "{said}\n{why}");
+    assert!(said.contains("this machine holds no more instances"), "{said}");
 }
 
 /// Whether the docker engine of the bench has what it needs here.
@@ -312,7 +486,7 @@ fn an_interrupted_run_leaves_nothing_in_docker_engine() {
     let path = out.path().join("results.json");
     while !path.exists() {
         assert!(child.try_wait().expect("asked").is_none(), "it ended before its first round");
-        std::thread::yield_now();
+        std::thread::sleep(std::time::Duration::from_millis(5)); // both cores are the bench's
     }
     nix::sys::signal::kill(nix::unistd::Pid::from_raw(child.id() as i32), nix::sys::signal::Signal::SIGINT)
         .expect("sent");

@@ -5,11 +5,16 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use super::Limits;
 
 /// The period that a CPU quota is counted in, in microseconds: the kernel's default.
 const PERIOD_US: u64 = 100_000;
+
+/// How often a busy folder is tried again.
+const REMOVALS: u32 = 100;
+const BETWEEN_REMOVALS: Duration = Duration::from_millis(2);
 
 /// The folders of one instance; empty when nothing is limited.
 pub struct Cgroup {
@@ -37,10 +42,22 @@ impl Cgroup {
         self.folders.iter().try_for_each(|folder| fs::write(folder.join("cgroup.procs"), "0"))
     }
 
-    /// Removes the folders; their processes must have ended.
+    /// Whether the kernel has killed a process in them for its memory: `oom_kill N` in memory.events (v2) or
+    /// memory.oom_control (v1).
+    pub fn out_of_memory(&self) -> bool {
+        let files = self.folders.iter().flat_map(|f| ["memory.events", "memory.oom_control"].map(|name| f.join(name)));
+        files.filter_map(|file| fs::read_to_string(file).ok()).any(|text| has_killed(&text))
+    }
+
+    /// Removes the folders; their processes must have ended. The kernel may call a folder busy for a moment after that.
     pub fn remove(&self) {
         for folder in &self.folders {
-            let _ = fs::remove_dir(folder); // busy for a moment at worst; the kernel keeps no process in it
+            for _ in 0..REMOVALS {
+                match fs::remove_dir(folder) {
+                    Err(e) if e.kind() == io::ErrorKind::ResourceBusy => std::thread::sleep(BETWEEN_REMOVALS),
+                    _ => break,
+                }
+            }
         }
     }
 
@@ -80,6 +97,10 @@ impl Cgroup {
     }
 }
 
+fn has_killed(text: &str) -> bool {
+    text.lines().filter_map(|line| line.strip_prefix("oom_kill ")).any(|n| n.trim() != "0")
+}
+
 /// Where a v1 controller's folder of this process is: lines are `id:controllers:path`.
 fn v1_folder(mine: &str, controller: &str) -> Option<PathBuf> {
     let path = mine.lines().find_map(|line| {
@@ -114,6 +135,13 @@ mod tests {
         let found = v1_folder(mine, "cpu");
         assert!(found.is_none_or(|path| path.ends_with("cpu/user.slice")));
         assert_eq!(v1_folder(mine, "memory"), None);
+    }
+
+    #[test]
+    fn reads_whether_the_kernel_has_killed_for_memory() {
+        assert!(has_killed("low 0\nhigh 0\nmax 12\noom 1\noom_kill 1\noom_group_kill 0\n")); // v2
+        assert!(has_killed("oom_kill_disable 0\nunder_oom 0\noom_kill 3\n")); // v1
+        assert!(!has_killed("max 12\noom 0\noom_kill 0\n") && !has_killed("oom_kill_disable 1\n") && !has_killed(""));
     }
 
     #[test]

@@ -14,10 +14,12 @@ use super::inside::{self, Identity};
 use super::wire::{self, Failure, Reply, Request, What};
 use super::{Exit, Plan};
 
-/// As root, the ids 0 to 65535 of an instance are these of the host: no instance is ever the
-/// host's root. The number is the usual first subordinate id (useradd(8), SUB_UID_MIN).
+/// As root, the ids of an instance are those of the host from here on: no instance is ever the host's root. The number is
+/// the usual first subordinate id (useradd(8), SUB_UID_MIN).
 const FIRST_HOST_ID: u32 = 100_000;
-const MAPPED_IDS: u32 = 65_536;
+/// All ids that there are beyond it, because images name large ones (1001230000 on some platforms); 65,536 of them where we are
+/// in a user namespace ourselves that has no more.
+const MAPPED_IDS: [u32; 2] = [u32::MAX - FIRST_HOST_ID, 65_536];
 /// Stack of a fresh child until it executes; it is a copy-on-write copy of the helper's own.
 const CHILD_STACK_BYTES: usize = 512 * 1024;
 
@@ -125,12 +127,14 @@ fn end(instance: Running) -> Exit {
         {}
         usage
     };
+    let out_of_memory = instance.cgroup.out_of_memory();
     instance.cgroup.remove();
     Exit {
         code: nix::libc::WIFEXITED(status).then(|| nix::libc::WEXITSTATUS(status)),
         signal: nix::libc::WIFSIGNALED(status).then(|| nix::libc::WTERMSIG(status)),
         max_rss_bytes: u64::try_from(usage.ru_maxrss).unwrap_or(0) * 1024,
         minor_faults: u64::try_from(usage.ru_minflt).unwrap_or(0),
+        out_of_memory,
     }
 }
 
@@ -148,7 +152,7 @@ impl Identity {
     }
 }
 
-/// As root: a user namespace in which 65,536 ids are mapped to unprivileged ones of the host. It is
+/// As root: a user namespace in which ids are mapped to unprivileged ones of the host. It is
 /// made once and entered by each instance as its last step; its mounts belong to the host's root
 /// and are thus out of an instance's reach.
 fn mapped_user_namespace() -> Option<OwnedFd> {
@@ -166,11 +170,13 @@ fn mapped_user_namespace() -> Option<OwnedFd> {
     // JUSTIFICATION: a namespace needs a process to be born with.
     // SAFETY: as in `launch`; the child only closes and reads a pipe.
     let pid = unsafe { clone(holder, &mut stack, CloneFlags::CLONE_NEWUSER, Some(nix::libc::SIGCHLD)) }.ok()?;
-    let map = format!("0 {FIRST_HOST_ID} {MAPPED_IDS}");
-    let namespace = std::fs::write(format!("/proc/{pid}/uid_map"), &map)
-        .and_then(|()| std::fs::write(format!("/proc/{pid}/gid_map"), &map))
-        .and_then(|()| std::fs::File::open(format!("/proc/{pid}/ns/user")));
+    let write = |file: &str| {
+        let maps = MAPPED_IDS.map(|count| format!("0 {FIRST_HOST_ID} {count}"));
+        maps.iter().any(|map| std::fs::write(format!("/proc/{pid}/{file}"), map).is_ok())
+    };
+    let mapped = write("uid_map") && write("gid_map");
+    let namespace = std::fs::File::open(format!("/proc/{pid}/ns/user")).ok().filter(|_| mapped);
     drop(theirs);
     let _ = nix::sys::wait::waitpid(pid, None);
-    namespace.ok().map(OwnedFd::from)
+    namespace.map(OwnedFd::from)
 }

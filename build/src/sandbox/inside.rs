@@ -65,7 +65,7 @@ fn start(
         unshare(flag)
             .map_err(|errno| Failure { what: What::Namespace { which: which.into() }, errno: errno as i32 })?;
     }
-    build_root(&plan.rootfs)?;
+    build_root(&plan.rootfs, identity)?;
     loopback_up().map_err(step("bringing loopback up"))?;
     nix::unistd::sethostname("instance").map_err(step("setting the host name"))?;
     if plan.low_ports {
@@ -105,22 +105,31 @@ fn map_single(plan: &Plan, uid: u32, gid: u32) -> std::io::Result<()> {
 
 /// Makes the rootfs the root, read-only, with its own /proc, /dev and /tmp. Everything below the new
 /// root is resolved inside it, so a symbolic link of the image cannot lead a mount outside.
-fn build_root(rootfs: &Path) -> Result<(), Failure> {
+fn build_root(rootfs: &Path, identity: &Identity) -> Result<(), Failure> {
     const NONE: Option<&str> = None;
     mount(NONE, "/", NONE, MsFlags::MS_REC | MsFlags::MS_PRIVATE, NONE).map_err(step("making mounts private"))?;
     let bind = MsFlags::MS_BIND;
-    mount(Some(rootfs), rootfs, NONE, bind | MsFlags::MS_REC, NONE).map_err(step("binding the rootfs"))?;
-    let host_devices = fs::File::open("/dev").map_err(|e| io_step("opening the host's /dev", &e))?;
-    nix::unistd::chdir(rootfs).map_err(step("entering the rootfs"))?;
-    nix::unistd::pivot_root(".", ".").map_err(step("pivot_root"))?;
-    for folder in ["/proc", "/dev", "/tmp"] {
-        match fs::create_dir(folder) {
+    // While the host's root still owns the rootfs; a link under that name is not followed.
+    for folder in ["proc", "dev", "tmp"] {
+        match fs::create_dir(rootfs.join(folder)) {
             Err(e) if e.kind() != std::io::ErrorKind::AlreadyExists => {
-                return Err(io_step(&format!("creating {folder}"), &e));
+                return Err(io_step(&format!("creating /{folder}"), &e));
             }
             _ => {}
         }
     }
+    // Where the file system cannot map ids (ENOSYS before Linux 5.12, EINVAL), what the image's root owns belongs to nobody
+    // whom the instance knows: enough for files that everyone may read.
+    let mapped = match identity {
+        Identity::Mapped { user_namespace } => bind_mapped(rootfs, user_namespace).is_ok(),
+        Identity::Single { .. } => false,
+    };
+    if !mapped {
+        mount(Some(rootfs), rootfs, NONE, bind | MsFlags::MS_REC, NONE).map_err(step("binding the rootfs"))?;
+    }
+    let host_devices = fs::File::open("/dev").map_err(|e| io_step("opening the host's /dev", &e))?;
+    nix::unistd::chdir(rootfs).map_err(step("entering the rootfs"))?;
+    nix::unistd::pivot_root(".", ".").map_err(step("pivot_root"))?;
     let quiet = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
     mount(Some("proc"), "/proc", Some("proc"), quiet, NONE).map_err(step("mounting /proc"))?;
     let plain = MsFlags::MS_NOSUID;
@@ -138,6 +147,39 @@ fn build_root(rootfs: &Path) -> Result<(), Failure> {
     let kept = locked_flags();
     let read_only = bind | MsFlags::MS_REMOUNT | MsFlags::MS_RDONLY | kept;
     mount(NONE, "/", NONE, read_only, NONE).map_err(step("making the root read-only"))
+}
+
+/// Binds the rootfs onto itself so that an id on the disk is that id in `user_namespace`: image files keep their owners, although
+/// the host gives instances other ids (mount_setattr(2), "ID-mapped mounts").
+fn bind_mapped(rootfs: &Path, user_namespace: &OwnedFd) -> nix::Result<()> {
+    use nix::libc;
+    let path = CString::new(rootfs.as_os_str().as_encoded_bytes()).map_err(|_| nix::Error::EINVAL)?;
+    let flags = libc::OPEN_TREE_CLONE | libc::OPEN_TREE_CLOEXEC | libc::AT_RECURSIVE as libc::c_uint;
+    // JUSTIFICATION: neither std nor nix wraps the three calls.
+    // SAFETY: the path ends in zero and lives; the call touches no other memory of ours.
+    let tree = unsafe { libc::syscall(libc::SYS_open_tree, libc::AT_FDCWD, path.as_ptr(), flags) };
+    let tree = nix::Error::result(tree)? as libc::c_int;
+    // SAFETY: the kernel has just made the descriptor for us, and nothing else knows of it.
+    let tree = unsafe { <OwnedFd as std::os::fd::FromRawFd>::from_raw_fd(tree) };
+    let here = c"".as_ptr();
+    let wanted = libc::mount_attr {
+        attr_set: libc::MOUNT_ATTR_IDMAP,
+        attr_clr: 0,
+        propagation: 0,
+        userns_fd: user_namespace.as_raw_fd() as u64,
+    };
+    let empty = libc::AT_EMPTY_PATH as libc::c_uint;
+    // SAFETY: `here` is a static string, `wanted` a live local whose size is given; both are only read.
+    nix::Error::result(unsafe {
+        let size = size_of::<libc::mount_attr>();
+        libc::syscall(libc::SYS_mount_setattr, tree.as_raw_fd(), here, empty, &raw const wanted, size)
+    })?;
+    // SAFETY: both strings end in zero and live; they are only read.
+    nix::Error::result(unsafe {
+        let flags = libc::MOVE_MOUNT_F_EMPTY_PATH;
+        libc::syscall(libc::SYS_move_mount, tree.as_raw_fd(), here, libc::AT_FDCWD, path.as_ptr(), flags)
+    })
+    .map(drop)
 }
 
 /// The flags of the mount that holds the rootfs: an ordinary user may add to them, not take away.

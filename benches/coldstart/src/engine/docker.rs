@@ -27,8 +27,8 @@ use tokio::runtime::Runtime;
 use super::{Calibration, Case, Engine, EngineError, Outcome, Target};
 use crate::clock;
 use crate::cores::Cores;
-use crate::failure::{self, Phase};
-use crate::probe::{Asked, Probe, ProbeError};
+use crate::failure::{self, Ended, Phase};
+use crate::probe::{Asked, Gone, Probe, ProbeError};
 use crate::request::{Ask, Expected};
 use crate::results::{EngineKind, Failure, Sample, Scenario};
 use crate::work::Work;
@@ -37,6 +37,8 @@ use distribution::Distribution;
 use progress::Downloads;
 
 const LABEL: &str = "coldstart.run";
+/// How long the engine may take to notice a program's end.
+const BREAKS_OFF_NS: u64 = 300_000_000;
 /// Lines of a container's output that a failure shows.
 const OUTPUT_LINES: &str = "5";
 
@@ -109,6 +111,7 @@ impl Docker {
             made: 0,
             _work: work,
         };
+        engine.remove_stale();
         for target in targets {
             let prepared = engine.prepare(target)?;
             engine.registry.push(&prepared.target.name, &prepared.target.image)?;
@@ -246,6 +249,24 @@ impl Docker {
         let _ = self.runtime.block_on(self.api.remove_image(reference, Some(options), None));
     }
 
+    /// Removes what runs left that were killed: their names hold the number of a process that is gone.
+    fn remove_stale(&self) {
+        let filters = [("label".to_owned(), vec![LABEL.to_owned()])].into();
+        let options = query::ListContainersOptions { all: true, filters: Some(filters), ..Default::default() };
+        let containers = self.runtime.block_on(self.api.list_containers(Some(options))).unwrap_or_default();
+        for container in containers {
+            let run = container.labels.as_ref().and_then(|labels| labels.get(LABEL));
+            if let (Some(id), true) = (container.id.as_deref(), run.is_some_and(|run| is_of_a_gone_run(run))) {
+                self.remove_container(id);
+            }
+        }
+        let images = self.runtime.block_on(self.api.list_images(None::<query::ListImagesOptions>));
+        let tags = images.unwrap_or_default().into_iter().flat_map(|image| image.repo_tags);
+        for tag in tags.filter(|tag| tag.split_once('/').is_some_and(|(run, _)| is_of_a_gone_run(run))) {
+            self.remove_image(&tag);
+        }
+    }
+
     /// The container's address on the bridge; it has one once it has been started.
     fn address(&self, name: &str) -> Result<Ipv4Addr, String> {
         let networks = self.inspect(name)?.network_settings.and_then(|s| s.networks).unwrap_or_default();
@@ -253,9 +274,16 @@ impl Docker {
         address.ok_or_else(|| "the container has no address: it has ended already, or has no network".into())
     }
 
+    fn is_running(&self, name: &str) -> Option<bool> {
+        self.inspect(name).ok()?.state?.running
+    }
+
     /// Asks an instance that has been started; `first` only connects, to see it listening.
     fn ask(&self, name: &str, port: u16) -> Result<Asked, ProbeError> {
-        let ip = self.address(name).map_err(ProbeError::Ended)?;
+        let ip = self.address(name).map_err(|why| match self.is_running(name) {
+            Some(false) => ProbeError::Ended { listened: false },
+            _ => ProbeError::Engine(why),
+        })?;
         let target = SocketAddrV4::new(ip, port);
         let request = self.settings.ask.to_bytes(&target.to_string());
         let socket = socket(AddressFamily::Inet, SockType::Stream, SockFlag::SOCK_CLOEXEC, None)
@@ -266,15 +294,14 @@ impl Docker {
         let mut looked_ns = clock::now_ns();
         probe.ask(&socket, || {
             if self.interrupted() {
-                return Some("interrupted".into());
+                return Some(Gone::Interrupted);
             }
             // Asking the engine takes a millisecond: a look every 50 ms is often enough.
             if clock::since_ns(looked_ns) < 50_000_000 {
                 return None;
             }
             looked_ns = clock::now_ns();
-            let running = self.inspect(name).ok().and_then(|c| c.state?.running);
-            (running == Some(false)).then(|| "the program ended before it answered".into())
+            (self.is_running(name) == Some(false)).then_some(Gone::Ended)
         })
     }
 
@@ -290,14 +317,25 @@ impl Docker {
             }
             text
         });
+        // A program that crashes closes its connections before the engine knows.
+        let until_ns = clock::now_ns() + BREAKS_OFF_NS;
+        let broke_off = matches!(error, ProbeError::Closed | ProbeError::Reply(_));
+        while broke_off && self.is_running(name) == Some(true) && clock::now_ns() < until_ns {
+            clock::sleep_until_ns(clock::now_ns() + 5_000_000);
+        }
         let container = self.inspect(name).ok();
         let found = match (error, &container) {
             (ProbeError::NeverListened { .. }, Some(container)) => listeners(container),
             _ => Vec::new(),
         };
         let state = container.and_then(|c| c.state);
-        let ended = state.filter(|s| s.running == Some(false)).and_then(|s| s.exit_code);
-        failure::of_start(error, &printed, &found, ended.map(|code| format!("exited with code {code}")))
+        let ended = state.filter(|s| s.running == Some(false)).and_then(|s| {
+            Some(Ended {
+                how: format!("exited with code {}", s.exit_code?),
+                out_of_memory: s.oom_killed.unwrap_or(false),
+            })
+        });
+        failure::of_start(error, &printed, &found, ended.as_ref())
     }
 
     fn take_one(&mut self, case: &Case) -> Result<Sample, EngineError> {
@@ -348,7 +386,7 @@ impl Docker {
         sample.listen_ns = Some(asked.connected_ns - start_ns);
         sample.first_byte_ns = Some(asked.first_byte_ns - start_ns);
         sample.start_ns = Some(asked.last_byte_ns - start_ns);
-        self.targets[case.variant].expected.check(&asked.answer).map_err(failure::wrong_answer)?;
+        self.check(case, &asked)?;
         Ok(asked.last_byte_ns)
     }
 
@@ -370,8 +408,19 @@ impl Docker {
         sample.first_byte_ns = Some(asked.first_byte_ns - asked.began_ns);
         sample.start_ns = Some(asked.last_byte_ns - asked.began_ns);
         sample.total_ns = sample.start_ns;
-        self.targets[case.variant].expected.check(&asked.answer).map_err(failure::wrong_answer)
+        self.check(case, &asked)
     }
+
+    fn check(&mut self, case: &Case, asked: &Asked) -> Result<(), Failure> {
+        let expected = &mut self.targets[case.variant].expected;
+        expected.check(&asked.answer).map_err(|message| failure::wrong_answer(asked.answer.status, &message))
+    }
+}
+
+/// Whether `coldstart-PID` names a process that is gone.
+fn is_of_a_gone_run(run: &str) -> bool {
+    let pid = run.strip_prefix("coldstart-").and_then(|pid| pid.parse::<u32>().ok());
+    pid.is_some_and(|pid| !std::path::Path::new(&format!("/proc/{pid}")).exists())
 }
 
 /// Where the container's program listens. An engine may run in a virtual machine, where its process ids are not ours: the
@@ -404,7 +453,7 @@ impl Engine for Docker {
         let Some(image) = self.floor.clone() else { return Ok(None) };
         let name = self.create(&image).map_err(EngineError::Other)?;
         let start_ns = clock::now_ns();
-        let asked = self.start_container(&name).map_err(ProbeError::Ended).and_then(|()| {
+        let asked = self.start_container(&name).map_err(ProbeError::Engine).and_then(|()| {
             let _pinned = self.cores.pin_harness();
             self.ask(&name, 9000)
         });
@@ -413,7 +462,11 @@ impl Engine for Docker {
             return Err(EngineError::Interrupted);
         }
         let asked = asked.map_err(|e| EngineError::Other(format!("the floor program did not answer: {e}")))?;
+        let (pull_ns, unpack_ns, create_ns) = (None, None, None);
         Ok(Some(Calibration {
+            pull_ns,
+            unpack_ns,
+            create_ns,
             start_ns: asked.last_byte_ns - start_ns,
             connect_step_ns: (asked.refused > 0).then(|| asked.refused_for_ns as f64 / f64::from(asked.refused)),
         }))
@@ -434,6 +487,20 @@ impl Drop for Docker {
         }
         if let Some(floor) = &self.floor {
             self.remove_image(floor);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_a_gone_run_left_is_stale() {
+        assert!(is_of_a_gone_run("coldstart-4294967294")); // beyond any pid
+        let own = format!("coldstart-{}", std::process::id());
+        for name in [own.as_str(), "coldstart-", "coldstart-x", "coldstart", "4294967294", "coldstart-4294967294-1"] {
+            assert!(!is_of_a_gone_run(name), "{name}");
         }
     }
 }

@@ -21,18 +21,26 @@ use microimage::image::{Blob, Image};
 use microimage::sandbox::{self, Launcher, Limits, Plan};
 
 use super::{Calibration, Case, Engine, EngineError, Outcome, Target};
+use crate::clock;
 use crate::cores::Cores;
+use crate::failure::{self, Phase};
+use crate::floor;
 use crate::link::Link;
+use crate::pull;
 use crate::registry::Registry;
 use crate::relay::Relay;
 use crate::request::{Ask, Expected};
-use crate::results::{EngineKind, Sample, Scenario};
-use crate::work::Work;
+use crate::results::{EngineKind, Failure, Sample, Scenario};
+use crate::work::{self, Work};
 
 /// Instances are asked at this address: one bound to 127.0.0.1 only, which a platform could not
 /// reach, does not answer here, one bound to 0.0.0.0 does.
 const INSTANCE_ADDRESS: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
 const TAG: &str = "latest";
+/// Where the floor program listens.
+const FLOOR_PORT: u16 = 9000;
+/// What the registry calls the floor image: no variant's name has a slash.
+const FLOOR: &str = "coldstart/floor";
 
 /// What does not change from sample to sample.
 pub struct Settings {
@@ -56,7 +64,8 @@ pub struct Settings {
 pub struct Embedded {
     settings: Settings,
     targets: Vec<Prepared>,
-    floor: Option<PathBuf>,
+    /// The registry serves it; nothing else keeps it.
+    has_floor: bool,
     registry: Registry,
     relays: HashMap<String, Relay>,
     cores: Cores,
@@ -94,16 +103,13 @@ impl Embedded {
             let stored = store_blobs(&target.image, &store).map_err(io_error("storing the image"))?;
             prepared.push(Prepared { target, stored, store, rootfs: None, expected: Mutex::default() });
         }
-        let floor = match &settings.floor {
-            Some(program) => {
-                let rootfs = work.fresh("floor").map_err(io_error("making a folder"))?;
-                fs::copy(program, rootfs.join("app")).map_err(io_error("copying the floor program"))?;
-                Some(rootfs)
-            }
-            None => None,
-        };
+        if let Some(program) = &settings.floor {
+            let image = floor::image(program.parent().unwrap_or(Path::new("."))).map_err(EngineError::Other)?;
+            registry.serve(FLOOR, TAG, &image).map_err(io_error("reading the floor image"))?;
+        }
         let (cores, relays) = (Cores::choose(), HashMap::new());
-        Ok(Self { settings, targets: prepared, floor, registry, relays, cores, launcher, work })
+        let has_floor = settings.floor.is_some();
+        Ok(Self { settings, targets: prepared, has_floor, registry, relays, cores, launcher, work })
     }
 
     /// Replaces what counts as the correct answer of every variant.
@@ -135,7 +141,7 @@ impl Embedded {
     }
 
     /// An unpacked copy of the image, made when first needed.
-    fn ready_rootfs(&mut self, variant: usize) -> Result<Result<PathBuf, crate::results::Failure>, EngineError> {
+    fn ready_rootfs(&mut self, variant: usize) -> Result<Result<PathBuf, Failure>, EngineError> {
         if let Some(rootfs) = &self.targets[variant].rootfs {
             return Ok(Ok(rootfs.clone()));
         }
@@ -147,8 +153,9 @@ impl Embedded {
         }))
     }
 
-    fn plan(&self, image: &Image, rootfs: &Path, port: u16, alone: bool, sockets: usize) -> Result<Plan, EngineError> {
-        let (uid, gid) = sandbox::user_of(rootfs, image.user()).map_err(|e| EngineError::Other(e.to_string()))?;
+    /// What to start; a user that the image does not know is the image's failure.
+    fn plan(&self, image: &Image, rootfs: &Path, port: u16, alone: bool, sockets: usize) -> Result<Plan, Failure> {
+        let (uid, gid) = sandbox::user_of(rootfs, image.user()).map_err(|e| failure::of(Phase::Create, &e))?;
         Ok(Plan {
             rootfs: rootfs.to_owned(),
             argv: image.argv(),
@@ -207,37 +214,54 @@ impl Engine for Embedded {
     }
 
     fn calibrate(&mut self) -> Result<Option<Calibration>, EngineError> {
-        let Some(rootfs) = self.floor.clone() else { return Ok(None) };
-        let plan = Plan {
-            rootfs,
-            argv: vec!["/app".into()],
-            env: Vec::new(),
-            cwd: String::new(),
-            uid: 0,
-            gid: 0,
-            limits: self.settings.limits.clone(),
-            core: self.cores.instance,
-            sockets: 1,
-            low_ports: false,
-        };
-        let pinned = self.cores.pin_harness();
-        let mut sample = Sample::default();
-        let Some(mut instance) = self.launch(&plan, &mut sample)? else {
-            let why = sample.error.map_or_else(String::new, |e| e.message);
-            return Err(EngineError::Other(format!("the floor program cannot be started: {why}")));
-        };
-        let asked = self.ask(&mut instance, 9000, true);
-        drop(pinned);
-        let exec_ns = instance.exec_ns()?;
-        instance.end(self, &mut sample)?;
+        if !self.has_floor {
+            return Ok(None);
+        }
+        let folder = self.work.fresh_apart("floor").map_err(io_error("making a folder"))?;
+        let done = self.calibrate_in(&folder);
+        work::remove_tree(&folder).map_err(io_error("removing a folder"))?;
         if self.interrupted() {
             return Err(EngineError::Interrupted);
         }
+        done.map(Some)
+    }
+}
+
+impl Embedded {
+    /// A cold start of the floor image over loopback.
+    fn calibrate_in(&self, folder: &Path) -> Result<Calibration, EngineError> {
+        let fail = |what: &str, why: String| EngineError::Other(format!("the floor image cannot be {what}: {why}"));
+        let (blobs, rootfs) = (folder.join("blobs"), folder.join("rootfs"));
+        for made in [&blobs, &rootfs] {
+            fs::create_dir(made).map_err(io_error("making a folder"))?;
+        }
+        let base = format!("http://{}", self.registry.address());
+        let began_ns = clock::now_ns();
+        let source = pull::Source { base, name: FLOOR.into(), reference: TAG.into() };
+        let image = pull::pull(&source, &blobs).map_err(|e| fail("pulled", e.to_string()))?;
+        let pulled_ns = clock::now_ns();
+        sample::unpack_all(&image, &blobs, &rootfs).map_err(|failure| fail("unpacked", failure.message))?;
+        let unpacked_ns = clock::now_ns();
+        let plan =
+            self.plan(&image, &rootfs, FLOOR_PORT, true, 1).map_err(|failure| fail("started", failure.message))?;
+        let pinned = self.cores.pin_harness();
+        let mut sample = Sample::default();
+        let Some(mut instance) = self.launch(&plan, &mut sample, true)? else {
+            return Err(fail("started", sample.error.map_or_else(String::new, |e| e.message)));
+        };
+        let asked = self.ask(&mut instance, FLOOR_PORT, true);
+        drop(pinned);
+        let exec_ns = instance.exec_ns();
+        instance.end(self)?;
         let asked = asked.map_err(|e| EngineError::Other(format!("the floor program did not answer: {e}")))?;
-        Ok(Some(Calibration {
-            start_ns: asked.last_byte_ns - exec_ns.unwrap_or(asked.last_byte_ns),
+        let exec_ns = exec_ns?.unwrap_or(asked.last_byte_ns);
+        Ok(Calibration {
+            pull_ns: Some(pulled_ns - began_ns),
+            unpack_ns: Some(unpacked_ns - pulled_ns),
+            create_ns: Some(exec_ns.saturating_sub(unpacked_ns)),
+            start_ns: asked.last_byte_ns - exec_ns,
             connect_step_ns: (asked.refused > 0).then(|| asked.refused_for_ns as f64 / f64::from(asked.refused)),
-        }))
+        })
     }
 }
 

@@ -3,7 +3,7 @@
 use super::{Load, companion, is_modelled};
 use crate::link::Link;
 use crate::pipe::transfer_ns;
-use crate::results::{Guidance, Run, Scenario, Unit, Variant};
+use crate::results::{Guidance, Overhead, Run, Scenario, Unit, Variant};
 use crate::stats::{self, median};
 use crate::units::{bytes, duration, percent, times};
 
@@ -13,6 +13,37 @@ const IDLE_CNY_PER_GB_SECOND: f64 = 0.000_054_71;
 const LISTEN_DEADLINE_NS: f64 = 30e9;
 const IMAGE_PAGE: &str = "SCF, WebServer image function (583/41076)";
 const CONCURRENCY_PAGE: &str = "SCF, concurrency management";
+/// How many times as fast the platform says that an accelerated start is on average.
+const ACCELERATION_PROMISE: f64 = 5.0;
+const SAME_REGION: &str = "keep image repository and function in one region, and pull over the VPC";
+const MINIMAL_IMAGE: &str = "use a minimal base image and few layers";
+const ACCELERATION: &str = "image acceleration: starts \"average 5 times\" as fast, free while in beta";
+const PROVISIONED: &str = "provisioned concurrency: instances are started ahead, concurrency = QPS x mean seconds";
+const DEADLINE: &str = "the HTTP server must listen within 30 s of its start (otherwise 446 PortBindingFailed)";
+
+/// A row for which something was not measured, and what to do about it.
+pub fn absent(variant: &Variant, id: &str, todo: String) -> Guidance {
+    let (advice, source) = match id {
+        "same-region" => (SAME_REGION, IMAGE_PAGE),
+        "minimal-image" => (MINIMAL_IMAGE, IMAGE_PAGE),
+        "acceleration" => (ACCELERATION, CONCURRENCY_PAGE),
+        "provisioned" => (PROVISIONED, CONCURRENCY_PAGE),
+        _ => (DEADLINE, IMAGE_PAGE),
+    };
+    Guidance {
+        id: id.into(),
+        variant: variant.name.clone(),
+        link: None,
+        advice: advice.into(),
+        source: source.into(),
+        modelled: false,
+        measured: "not measured".into(),
+        ci95: None,
+        unit: None,
+        max_share: None,
+        verdict: format!("not measured: {todo}"),
+    }
+}
 
 /// Keep the registry in the function's region: compares the two modelled regions.
 pub fn same_region(variant: &Variant) -> Option<Guidance> {
@@ -27,7 +58,7 @@ pub fn same_region(variant: &Variant) -> Option<Guidance> {
         id: "same-region".into(),
         variant: variant.name.clone(),
         link: Some(far.link.clone()),
-        advice: "keep image repository and function in one region, and pull over the VPC".into(),
+        advice: SAME_REGION.into(),
         source: IMAGE_PAGE.into(),
         modelled: true,
         measured: format!("a cold start is {} as fast with the registry in the same region", times(ratio)),
@@ -43,12 +74,13 @@ pub fn same_region(variant: &Variant) -> Option<Guidance> {
 }
 
 /// Make the image smaller: at most pull and unpack go away, and round trips stay.
-pub fn minimal_image(variant: &Variant, cold: &Run) -> Guidance {
+pub fn minimal_image(variant: &Variant, cold: &Run, overhead: &Overhead) -> Guidance {
     let (pull, unpack) = (cold.phase_ns(|s| s.pull_ns), cold.phase_ns(|s| s.unpack_ns));
     let carried: Vec<f64> = pull.iter().zip(&unpack).map(|(p, u)| p + u).collect();
     let total = cold.summary.median_ns.unwrap_or(0.0);
     let share = median(&carried).filter(|_| total > 0.0).map(|ns| (ns / total).clamp(0.0, 1.0));
-    let unpack_ns = median(&unpack).unwrap_or(0.0);
+    // Folders, descriptors and threads cost their time whatever the size: that is what unpacking the floor image takes.
+    let unpack_ns = (median(&unpack).unwrap_or(0.0) - overhead.unpack_ns_median.unwrap_or(0.0)).max(0.0);
     // What of the pull grows with the image: the link's model says what nothing would have taken.
     let carry_ns = cold.link.parse::<Link>().ok().filter(Link::is_shaped).map(|link| {
         let longer = transfer_ns(&link, variant.compressed_bytes).saturating_sub(transfer_ns(&link, 1));
@@ -60,26 +92,29 @@ pub fn minimal_image(variant: &Variant, cold: &Run) -> Guidance {
         1 => "one layer".to_owned(),
         n => format!("{n} layers"),
     };
+    let unpacking = if unpack_ns > 0.0 { duration(unpack_ns) } else { "nothing that could be measured".into() };
     let verdict = match (carry_ns, by_size / total.max(1.0)) {
         (Some(carry), grows) if grows < 0.25 => format!(
             "small enough: {} on the link and {} to unpack grow with it; round trips and handshakes, which a smaller image does not shorten, rule this pull",
             duration(carry),
-            duration(unpack_ns)
+            unpacking
         ),
         (Some(carry), grows) => format!(
             "size is worth work: {} of the cold start grows with it, {} on the link (rate and slow start) and {} to unpack",
             percent(grows),
             duration(carry),
-            duration(unpack_ns)
+            unpacking
         ),
-        (None, grows) if grows > 0.25 => format!("size is worth work: unpacking alone takes {}", duration(unpack_ns)),
+        (None, grows) if grows >= 0.25 => {
+            format!("size is worth work: unpacking takes {} more than that of the smallest image", duration(unpack_ns))
+        }
         (None, _) => "small enough: what remains does not grow with the image".into(),
     };
     Guidance {
         id: "minimal-image".into(),
         variant: variant.name.clone(),
         link: Some(cold.link.clone()),
-        advice: "use a minimal base image and few layers".into(),
+        advice: MINIMAL_IMAGE.into(),
         source: IMAGE_PAGE.into(),
         modelled: is_modelled(cold),
         measured: format!(
@@ -99,16 +134,21 @@ pub fn acceleration(variant: &Variant, cold: &Run) -> Option<Guidance> {
     let (ratio, interval) = stats::ratio_of_medians(&cold.totals_ns(), &run.totals_ns())?;
     let share = (1.0 - 1.0 / ratio).clamp(0.0, 1.0);
     let quota = "the quota is five functions an account and region";
+    let promise = match interval {
+        i if i.high < ACCELERATION_PROMISE => "less than the promised 5 times",
+        i if i.low > ACCELERATION_PROMISE => "more than the promised 5 times",
+        _ => "about the promised 5 times",
+    };
     let verdict = if interval.high < 1.25 {
         format!("leave it off: at most {} of the cold start is the pull, and {quota}", percent(share))
     } else if interval.low > 2.0 {
         format!(
-            "switch it on for functions that this link serves: {} of the cold start is the pull; {quota}",
-            percent(share)
+            "switch it on for functions that this link serves: a start is {} as fast, {promise}; {quota}",
+            times(ratio)
         )
     } else {
         format!(
-            "worth it only for the functions that people wait for: it removes {} at most, and {quota}",
+            "worth it only for the functions that people wait for: it removes {} at most, {promise}, and {quota}",
             percent(share)
         )
     };
@@ -116,7 +156,7 @@ pub fn acceleration(variant: &Variant, cold: &Run) -> Option<Guidance> {
         id: "acceleration".into(),
         variant: variant.name.clone(),
         link: Some(cold.link.clone()),
-        advice: "image acceleration: starts \"average 5 times\" as fast, free while in beta".into(),
+        advice: ACCELERATION.into(),
         source: CONCURRENCY_PAGE.into(),
         modelled: is_modelled(cold),
         measured: format!("a start without the pull is {} as fast", times(ratio)),
@@ -152,7 +192,7 @@ pub fn provisioned(variant: &Variant, cold: &Run, load: Load) -> Option<Guidance
         id: "provisioned".into(),
         variant: variant.name.clone(),
         link: Some(cold.link.clone()),
-        advice: "provisioned concurrency: instances are started ahead, concurrency = QPS x mean seconds".into(),
+        advice: PROVISIONED.into(),
         source: format!("{CONCURRENCY_PAGE}; idle price CNY {IDLE_CNY_PER_GB_SECOND} per GB and second"),
         modelled: true, // prices, and the handler's time is this one request's
         measured: format!("a request to a ready instance is {} as fast as a cold one", times(ratio)),
@@ -176,7 +216,7 @@ pub fn deadline(variant: &Variant) -> Option<Guidance> {
         id: "listen-deadline".into(),
         variant: variant.name.clone(),
         link: None,
-        advice: "the HTTP server must listen within 30 s of its start (otherwise 446 PortBindingFailed)".into(),
+        advice: DEADLINE.into(),
         source: IMAGE_PAGE.into(),
         modelled: false,
         measured: format!(

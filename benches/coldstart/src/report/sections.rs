@@ -4,7 +4,7 @@ use maud::{Markup, html};
 
 use super::{number, time};
 use crate::plot::{Group, medians};
-use crate::results::{Guidance, PageCache, Results, Run, Scenario, Unit};
+use crate::results::{EngineKind, Guidance, PageCache, Results, Run, Scenario, Unit};
 use crate::stats;
 use crate::units::{bytes, percent, times};
 
@@ -125,7 +125,7 @@ fn noise(results: &Results) -> Markup {
     let noisy: Vec<String> = groups
         .iter()
         .flat_map(|group| group.runs(&results.variants).map(move |(v, r)| (format!("{}, {}", v.name, group.name()), r)))
-        .filter_map(|(what, run)| Some(format!("{what}: {}", stats::noise(&run.totals_ns())?)))
+        .filter_map(|(what, run)| Some(format!("{what}: {}", run.noise()?)))
         .collect();
     html! { @if !noisy.is_empty() {
         p { strong { "Noisy: " } "repeat these on a quiet machine before you rely on them." }
@@ -180,6 +180,12 @@ pub fn machine(results: &Results) -> Markup {
                     @if let Some(ns) = overhead.start_ns_median {
                         "the smallest static program starts in " (time(ns)) " here, n = " (number(overhead.n as f64, &overhead.n.to_string()))
                     } @else { "not measured" }
+                    @if let (Some(pull), Some(unpack), Some(create)) = (overhead.pull_ns_median, overhead.unpack_ns_median, overhead.create_ns_median) {
+                        "; its image takes " (time(pull)) " to pull over loopback, " (time(unpack)) " to unpack, " (time(create)) " to create"
+                    }
+                }
+                @if results.engine == EngineKind::Docker {
+                    dt { "overhead" } dd { "the probe begins when the engine's start request has returned; who listens before that is seen then" }
                 }
                 @if let Some(own) = results.own_share() {
                     dt { "overhead" } dd {

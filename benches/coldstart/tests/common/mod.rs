@@ -4,8 +4,8 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use coldstart::engine::Target;
@@ -25,7 +25,11 @@ pub struct Bench {
     pub engine: Embedded,
     pub folder: TempDir,
     pub stop: Arc<AtomicBool>,
+    /// Every bench keeps to the same two cores, so that one beside another would be late for its deadlines.
+    _alone: MutexGuard<'static, ()>,
 }
+
+static ALONE: Mutex<()> = Mutex::new(());
 
 impl Bench {
     /// An engine for the program with that fault; `None`, said aloud, where this machine cannot.
@@ -41,22 +45,32 @@ impl Bench {
     }
 
     pub fn with(image: Image, ask: Ask, deadline: Duration) -> Option<Self> {
+        Self::limited(image, ask, deadline, Limits::default())
+    }
+
+    pub fn limited(image: Image, ask: Ask, deadline: Duration, limits: Limits) -> Option<Self> {
+        Self::run_by(None, image, ask, deadline, limits)
+    }
+
+    /// With `runtime` to create and start.
+    pub fn run_by(runtime: Option<&str>, image: Image, ask: Ask, deadline: Duration, limits: Limits) -> Option<Self> {
+        let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
         let folder = tempfile::tempdir().expect("a folder");
         let stop = Arc::new(AtomicBool::new(false));
         let settings = Settings {
             ask,
             deadline,
-            limits: Limits::default(),
+            limits,
             burst_interval: Duration::ZERO,
             stop: Arc::clone(&stop),
             helper: PathBuf::from(COLDSTART),
             floor: None,
-            runtime: None,
+            runtime: runtime.map(str::to_owned),
         };
         let target = Target { name: "function".into(), image, port: 9000 };
         let work = Work::create(folder.path()).expect("a work folder");
         let engine = Embedded::start(vec![target], settings, work).expect("an engine");
-        Some(Self { engine, folder, stop })
+        Some(Self { engine, folder, stop, _alone: alone })
     }
 
     /// Sample folders below the work folder.
@@ -118,6 +132,57 @@ pub fn image(program: &[u8], architecture: &str) -> Image {
     Image::from_parts(parts.manifest, parts.config, |_| Blob::from_bytes(layer.clone())).expect("an image")
 }
 
+/// A file of a layer.
+pub struct Entry<'a> {
+    pub path: &'a str,
+    pub content: &'a [u8],
+    pub mode: u32,
+    pub owner: u64,
+}
+
+/// An image with these layers that runs /app as `user`.
+pub fn image_of(layers: &[&[Entry<'_>]], user: &str) -> Image {
+    let tars: Vec<Vec<u8>> = layers.iter().map(|entries| tar_of(entries)).collect();
+    let (manifest, config) = documents(&tars, "amd64", user);
+    let mut blobs = tars.into_iter();
+    Image::from_parts(manifest, config, |_| Blob::from_bytes(blobs.next().expect("a layer each"))).expect("an image")
+}
+
+fn tar_of(entries: &[Entry<'_>]) -> Vec<u8> {
+    let mut tar = tar::Builder::new(Vec::new());
+    for entry in entries {
+        let mut header = tar::Header::new_gnu();
+        header.set_size(entry.content.len() as u64);
+        header.set_mode(entry.mode);
+        header.set_uid(entry.owner);
+        header.set_gid(entry.owner);
+        header.set_mtime(0);
+        tar.append_data(&mut header, entry.path, entry.content).expect("in memory");
+    }
+    tar.into_inner().expect("in memory")
+}
+
+/// Manifest and configuration of an image with these tars as layers.
+fn documents(tars: &[Vec<u8>], architecture: &str, user: &str) -> (Vec<u8>, Vec<u8>) {
+    let diff_ids: Vec<String> = tars.iter().map(|tar| DiffId::of(tar).to_string()).collect();
+    let config = serde_json::json!({
+        "architecture": architecture,
+        "os": "linux",
+        "config": {"Entrypoint": ["/app"], "Env": ["GREETING=hello"], "User": user, "ExposedPorts": {"9000/tcp": {}}},
+        "rootfs": {"type": "layers", "diff_ids": diff_ids},
+    });
+    let config = config.to_string().into_bytes();
+    let blob = |media_type: &str, bytes: &[u8]| serde_json::json!({"mediaType": media_type, "digest": Digest::of(bytes).to_string(), "size": bytes.len()});
+    let layer = |tar: &Vec<u8>| blob("application/vnd.oci.image.layer.v1.tar", tar);
+    let manifest = serde_json::json!({
+        "schemaVersion": 2,
+        "mediaType": "application/vnd.oci.image.manifest.v1+json",
+        "config": blob("application/vnd.oci.image.config.v1+json", &config),
+        "layers": tars.iter().map(layer).collect::<Vec<_>>(),
+    });
+    (manifest.to_string().into_bytes(), config)
+}
+
 pub struct Parts {
     pub manifest: Vec<u8>,
     pub config: Vec<u8>,
@@ -125,30 +190,9 @@ pub struct Parts {
 }
 
 pub fn parts(program: &[u8], architecture: &str) -> Parts {
-    let mut tar = tar::Builder::new(Vec::new());
-    let mut header = tar::Header::new_gnu();
-    header.set_size(program.len() as u64);
-    header.set_mode(0o755);
-    header.set_uid(0);
-    header.set_gid(0);
-    header.set_mtime(0);
-    tar.append_data(&mut header, "app", program).expect("in memory");
-    let layer = tar.into_inner().expect("in memory");
-    let config = serde_json::json!({
-        "architecture": architecture,
-        "os": "linux",
-        "config": {"Entrypoint": ["/app"], "Env": ["GREETING=hello"], "User": "65532:65532", "ExposedPorts": {"9000/tcp": {}}},
-        "rootfs": {"type": "layers", "diff_ids": [DiffId::of(&layer).to_string()]},
-    });
-    let config = config.to_string().into_bytes();
-    let blob = |media_type: &str, bytes: &[u8]| serde_json::json!({"mediaType": media_type, "digest": Digest::of(bytes).to_string(), "size": bytes.len()});
-    let manifest = serde_json::json!({
-        "schemaVersion": 2,
-        "mediaType": "application/vnd.oci.image.manifest.v1+json",
-        "config": blob("application/vnd.oci.image.config.v1+json", &config),
-        "layers": [blob("application/vnd.oci.image.layer.v1.tar", &layer)],
-    });
-    Parts { manifest: manifest.to_string().into_bytes(), config, layer }
+    let layer = tar_of(&[Entry { path: "app", content: program, mode: 0o755, owner: 0 }]);
+    let (manifest, config) = documents(std::slice::from_ref(&layer), architecture, "65532:65532");
+    Parts { manifest, config, layer }
 }
 
 /// Writes an image layout (OCI image-spec, image-layout.md).

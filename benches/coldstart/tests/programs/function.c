@@ -6,6 +6,8 @@
  *   WRONG      answers 500
  *   FICKLE     answers the time, differently each time
  *   MUTE       listens and never answers
+ *   ABORTS     listens, and aborts on the first request
+ *   HUNGRY     touches 256 MiB before it listens
  *   LOOKS      answers with what it sees of its sandbox */
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -25,10 +27,11 @@ static const char *look(void) {
     gethostname(host, sizeof host);
     snprintf(text, sizeof text,
              "{\"pid\":%d,\"uid\":%d,\"gid\":%d,\"host\":\"%s\",\"root_writable\":%s,\"tmp_writable\":%s,"
-             "\"exec_ns\":%s,\"greeting\":\"%s\",\"sees_host\":%s}",
+             "\"exec_ns\":%s,\"greeting\":\"%s\",\"sees_host\":%s,\"sees_removed\":%s}",
              getpid(), getuid(), getgid(), host, root >= 0 ? "true" : "false", tmp >= 0 ? "true" : "false",
              getenv("FIRSTBYTE_EXEC_NS") ? getenv("FIRSTBYTE_EXEC_NS") : "0",
-             getenv("GREETING") ? getenv("GREETING") : "", access("/etc/os-release", F_OK) ? "false" : "true");
+             getenv("GREETING") ? getenv("GREETING") : "", access("/etc/os-release", F_OK) ? "false" : "true",
+             access("/removed", F_OK) ? "false" : "true");
     return text;
 }
 #endif
@@ -40,6 +43,12 @@ int main(void) {
 #ifdef EXITS
     puts("cannot find the answer");
     return 3;
+#endif
+#ifdef HUNGRY
+    for (int i = 0; i < 256; i++) {
+        char *piece = malloc(1 << 20);
+        if (piece) memset(piece, i + 1, 1 << 20);
+    }
 #endif
 #ifdef DEAF
     fputs("warming up\n", stderr);
@@ -53,6 +62,10 @@ int main(void) {
     while ((peer = accept(server, 0, 0)) >= 0) {
         while (read(peer, buffer, sizeof buffer) > 0) {
             const char *status = "200 OK", *body = "{\"ok\":true}";
+#ifdef ABORTS
+            fputs("no such event\n", stderr);
+            abort();
+#endif
 #ifdef MUTE
             continue;
 #endif

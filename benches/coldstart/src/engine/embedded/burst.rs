@@ -4,60 +4,122 @@
 
 use std::cell::Cell;
 use std::path::Path;
-use std::sync::Barrier;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Condvar, Mutex, PoisonError};
+use std::time::Duration;
 
 use super::Embedded;
 use crate::clock;
 use crate::engine::{Case, EngineError};
+use crate::failure;
 use crate::results::Sample;
 
 /// From "all are ready" to the first intended start: every thread has woken by then.
 const LEAD_NS: u64 = 3_000_000;
+/// How often a waiting thread looks whether the user wants no more.
+const LOOK: Duration = Duration::from_millis(50);
 
-/// Where the threads of a burst wait for each other.
-struct StartLine {
-    barrier: Barrier,
-    first_ns: AtomicU64,
+/// Where threads wait for each other: it opens when all have come that have not given up, and when the run is interrupted.
+struct Gate<'a> {
+    state: Mutex<State>,
+    changed: Condvar,
+    stop: &'a AtomicBool,
+}
+
+struct State {
+    expected: usize,
+    arrived: usize,
+    /// CLOCK_MONOTONIC, once it is open.
+    opened_ns: Option<u64>,
+}
+
+impl<'a> Gate<'a> {
+    fn new(expected: usize, stop: &'a AtomicBool) -> Self {
+        Self { state: Mutex::new(State { expected, arrived: 0, opened_ns: None }), changed: Condvar::new(), stop }
+    }
+
+    /// Waits for all others; the moment at which the last one came.
+    fn wait(&self) -> u64 {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.arrived += 1;
+        self.open_if_all_are_here(&mut state);
+        loop {
+            if let Some(at_ns) = state.opened_ns {
+                return at_ns;
+            }
+            if self.stop.load(Ordering::Relaxed) {
+                return clock::now_ns();
+            }
+            state = self.changed.wait_timeout(state, LOOK).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    /// One of those expected will not come.
+    fn give_up(&self) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.expected -= 1;
+        self.open_if_all_are_here(&mut state);
+    }
+
+    fn open_if_all_are_here(&self, state: &mut State) {
+        if state.opened_ns.is_none() && state.arrived >= state.expected {
+            state.opened_ns = Some(clock::now_ns());
+            self.changed.notify_all();
+        }
+    }
+}
+
+/// The two gates of a burst.
+struct Course<'a> {
+    /// Before the first start.
+    start: Gate<'a>,
+    /// After the last answer: ending an instance and removing its files is work that no other instance's measurement should meet.
+    finish: Gate<'a>,
     interval_ns: u64,
 }
 
-/// One thread's place at the line. It waits there once, at the latest when it is dropped: an instance
-/// that fails early must not keep the others waiting.
+/// One thread's place in a burst. It passes each gate once, at the latest when it is dropped: an instance that fails early must
+/// not keep the others waiting.
 pub(super) struct Place<'a> {
-    line: &'a StartLine,
+    course: &'a Course<'a>,
     index: u64,
-    waited: Cell<bool>,
+    started: Cell<bool>,
+    finished: Cell<bool>,
 }
 
 impl Place<'_> {
     /// Waits for the others, then for this place's moment, which is returned.
     pub(super) fn intended_ns(&self) -> u64 {
-        let intended_ns = self.wait();
+        self.started.set(true);
+        let intended_ns = self.course.start.wait() + LEAD_NS + self.index * self.course.interval_ns;
         clock::sleep_until_ns(intended_ns);
         intended_ns
     }
 
-    fn wait(&self) -> u64 {
-        self.waited.set(true);
-        if self.line.barrier.wait().is_leader() {
-            self.line.first_ns.store(clock::now_ns() + LEAD_NS, Ordering::SeqCst);
+    /// Waits until every other instance has answered or failed. The second time it does nothing.
+    pub(super) fn finish(&self) {
+        if !self.started.replace(true) {
+            self.course.start.give_up();
         }
-        self.line.barrier.wait();
-        self.line.first_ns.load(Ordering::SeqCst) + self.index * self.line.interval_ns
+        if !self.finished.replace(true) {
+            self.course.finish.wait();
+        }
     }
 }
 
 impl Drop for Place<'_> {
     fn drop(&mut self) {
-        if !self.waited.get() {
-            self.wait();
+        if !self.started.get() {
+            self.course.start.give_up();
+        }
+        if !self.finished.get() {
+            self.course.finish.give_up();
         }
     }
 }
 
 impl Embedded {
-    /// Takes the samples of one burst.
+    /// Takes the samples of one burst. One for which this machine has no thread is a failed one: that is where it saturates.
     pub(super) fn burst(
         &self,
         case: &Case,
@@ -65,21 +127,72 @@ impl Embedded {
         rootfs: Option<&Path>,
     ) -> Result<Vec<(Sample, Option<u64>)>, EngineError> {
         let interval_ns = u64::try_from(self.settings.burst_interval.as_nanos()).unwrap_or(0);
-        let line = StartLine { barrier: Barrier::new(case.burst), first_ns: AtomicU64::new(0), interval_ns };
-        let line = &line;
+        let gate = || Gate::new(case.burst, &self.settings.stop);
+        let course = Course { start: gate(), finish: gate(), interval_ns };
+        let course = &course;
         std::thread::scope(|scope| {
             let threads: Vec<_> = (0..case.burst as u64)
                 .map(|index| {
-                    scope.spawn(move || {
-                        let place = Place { line, index, waited: Cell::new(false) };
-                        self.one(case, base, rootfs, Some(&place))
-                    })
+                    let place = Place { course, index, started: Cell::new(false), finished: Cell::new(false) };
+                    let one = move || self.one(case, base, rootfs, Some(&place));
+                    // A closure that found no thread is dropped, and its place gives up.
+                    std::thread::Builder::new().name(format!("burst-{index}")).spawn_scoped(scope, one)
                 })
                 .collect();
             // Every thread is joined before the first error is returned.
-            let taken: Vec<_> =
-                threads.into_iter().map(|t| t.join().unwrap_or_else(|p| std::panic::resume_unwind(p))).collect();
+            let taken: Vec<_> = threads
+                .into_iter()
+                .map(|thread| match thread {
+                    Ok(thread) => thread.join().unwrap_or_else(|p| std::panic::resume_unwind(p)),
+                    Err(e) => Ok((Sample { error: Some(failure::no_room(&e)), ..Sample::default() }, None)),
+                })
+                .collect();
             taken.into_iter().collect()
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The story: where a thread of a burst could not be made, the others waited for it for ever, and for no signal.
+    #[test]
+    fn a_gate_opens_without_those_who_give_up_and_for_an_interruption() {
+        let stop = AtomicBool::new(false);
+        let (gate, never) = (Gate::new(3, &stop), Gate::new(2, &stop));
+        std::thread::scope(|scope| {
+            let waiting = [scope.spawn(|| gate.wait()), scope.spawn(|| gate.wait())];
+            gate.give_up();
+            let [one, other] = waiting.map(|thread| thread.join().unwrap());
+            assert_eq!(one, other, "all are told the same moment");
+            let held = scope.spawn(|| never.wait());
+            stop.store(true, Ordering::Relaxed);
+            held.join().unwrap();
+        });
+    }
+
+    #[test]
+    fn a_place_that_fails_early_keeps_nobody_waiting() {
+        let stop = AtomicBool::new(false);
+        let course = Course { start: Gate::new(3, &stop), finish: Gate::new(3, &stop), interval_ns: 1000 };
+        let course = &course;
+        let place = |index| Place { course, index, started: Cell::new(false), finished: Cell::new(false) };
+        std::thread::scope(|scope| {
+            let others = [1, 2].map(|index| {
+                scope.spawn(move || {
+                    let place = place(index);
+                    let intended_ns = place.intended_ns();
+                    place.finish();
+                    intended_ns
+                })
+            });
+            drop(place(0));
+            let [one, two] = others.map(|thread| thread.join().unwrap());
+            assert_eq!(two - one, 1000, "the schedule is as it was laid out");
+        });
+        let failed_late = Course { start: Gate::new(1, &stop), finish: Gate::new(1, &stop), interval_ns: 0 };
+        Place { course: &failed_late, index: 0, started: Cell::new(false), finished: Cell::new(false) }.finish();
+        course.start.wait(); // open, and stays so
     }
 }

@@ -8,6 +8,7 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use microimage::sandbox::Plan;
 use nix::sched::{CloneFlags, setns};
@@ -99,6 +100,21 @@ impl Container {
     pub(super) fn has_ended(&self) -> bool {
         let stat = fs::read_to_string(format!("/proc/{}/stat", self.pid)).unwrap_or_default();
         stat.rsplit_once(')').is_none_or(|(_, rest)| rest.trim_start().starts_with(['Z', 'X']))
+    }
+
+    pub(super) fn wait_end(&self, limit: Duration) {
+        let until_ns = clock::now_ns() + u64::try_from(limit.as_nanos()).unwrap_or(0);
+        while !self.has_ended() && clock::now_ns() < until_ns {
+            clock::sleep_until_ns(clock::now_ns() + 1_000_000);
+        }
+    }
+
+    /// Whether the kernel has killed a process of it for its memory (cgroup v1 and v2).
+    pub(super) fn out_of_memory(&self) -> bool {
+        let files = ["memory/{id}/memory.oom_control", "{id}/memory.events"];
+        let read = |file: &str| fs::read_to_string(Path::new("/sys/fs/cgroup").join(file.replace("{id}", &self.id)));
+        let mut texts = files.into_iter().filter_map(|file| read(file).ok());
+        texts.any(|t| t.lines().any(|l| l.strip_prefix("oom_kill ").is_some_and(|n| n.trim() != "0")))
     }
 
     pub(super) fn output_tail(&mut self) -> String {

@@ -3,16 +3,16 @@
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
-use microimage::sandbox::{self, Exit, Instance};
+use microimage::sandbox::{self, Instance};
 
 use super::Embedded;
 use super::oci::Container;
 use crate::engine::EngineError;
-use crate::failure;
-use crate::results::{Failure, Sample};
+use crate::failure::Ended;
+use crate::results::Failure;
 
-/// How long a killed instance may take to be gone before it is called ended by itself.
-const AT_ONCE: Duration = Duration::ZERO;
+/// How long a program whose connection has broken off may take to be gone: its sockets close before it is.
+pub(super) const BREAKS_OFF: Duration = Duration::from_millis(200);
 
 pub(super) enum Running {
     /// Its program is executed as soon as it exists.
@@ -54,7 +54,7 @@ impl Running {
 
     pub(super) fn has_ended(&self) -> bool {
         match self {
-            Self::Sandboxed(instance) => instance.wait_end(AT_ONCE),
+            Self::Sandboxed(instance) => instance.has_ended(),
             Self::Contained(container) => container.has_ended(),
         }
     }
@@ -66,19 +66,30 @@ impl Running {
         }
     }
 
-    /// Ends it; if it ended by itself, says how in the sample's failure.
-    pub(super) fn end(self, engine: &Embedded, sample: &mut Sample) -> Result<(), EngineError> {
-        let ended_itself = self.has_ended();
-        let exit: Option<Exit> = match self {
-            Self::Sandboxed(instance) => Some(engine.launcher().end(instance)?),
-            Self::Contained(container) => {
-                container.remove();
-                None
+    /// Waits for its end, so long at most.
+    pub(super) fn wait_end(&self, limit: Duration) {
+        match self {
+            Self::Sandboxed(instance) => {
+                instance.wait_end(limit);
             }
-        };
-        if let (Some(error), Some(exit), true) = (sample.error.as_mut(), exit, ended_itself) {
-            failure::add_exit(error, &exit);
+            Self::Contained(container) => container.wait_end(limit),
         }
-        Ok(())
+    }
+
+    /// Ends it; how it had ended, if it had done so by itself or for want of memory.
+    pub(super) fn end(self, engine: &Embedded) -> Result<Option<Ended>, EngineError> {
+        let ended_itself = self.has_ended();
+        match self {
+            Self::Sandboxed(instance) => {
+                let exit = engine.launcher().end(instance)?;
+                Ok((ended_itself || exit.out_of_memory).then(|| exit.into()))
+            }
+            Self::Contained(container) => {
+                let out_of_memory = container.out_of_memory();
+                container.remove();
+                // The runtime has reaped it, and says not how.
+                Ok((ended_itself || out_of_memory).then(|| Ended { how: "ended by itself".into(), out_of_memory }))
+            }
+        }
     }
 }

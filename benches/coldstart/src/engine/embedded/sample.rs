@@ -15,12 +15,12 @@ use nix::sys::time::TimeVal;
 
 use super::burst::Place;
 use super::oci;
-use super::running::Running;
+use super::running::{BREAKS_OFF, Running};
 use super::{Embedded, INSTANCE_ADDRESS, TAG, io_error, path_of};
 use crate::clock;
 use crate::engine::{Case, EngineError};
-use crate::failure::{self, Phase};
-use crate::probe::{Asked, Probe, ProbeError};
+use crate::failure::{self, Ended, Phase};
+use crate::probe::{Asked, Gone, Probe, ProbeError};
 use crate::pull;
 use crate::results::{Failure, PageCache, Sample, Scenario};
 use crate::work;
@@ -44,6 +44,7 @@ impl Embedded {
         let folder = if place.is_none() { self.work.fresh_apart("sample") } else { self.work.fresh("sample") };
         let folder = folder.map_err(io_error("making a folder"))?;
         let done = self.phases(case, base, &folder, place);
+        place.inspect(|place| place.finish()); // where a phase before the start has failed
         work::remove_tree(&folder).map_err(io_error("removing a sample's folder"))?;
         done
     }
@@ -76,12 +77,17 @@ impl Embedded {
                 (pull::pull(&source, &blobs), &blobs)
             }
         };
+        // By tag, as a platform pulls that resolves one: what came must be what is measured.
+        let known = prepared.target.image.manifest_digest();
+        let image = image.and_then(|image| match image.manifest_digest() {
+            found if found == known => Ok(image),
+            found => Err(pull::PullError::Manifest { asked: known.to_string(), found }),
+        });
         let pulled_ns = clock::now_ns();
         if case.scenario == Scenario::Cold {
             sample.pull_ns = Some(pulled_ns - began_ns);
         }
-        let unpacked =
-            image.map_err(|e| failure::of(Phase::Pull, &e)).and_then(|image| unpack_all(&image, blobs, &rootfs));
+        let unpacked = image.map_err(|e| failure::of_pull(&e)).and_then(|image| unpack_all(&image, blobs, &rootfs));
         let uncompressed_bytes = match unpacked {
             Ok(bytes) => bytes,
             Err(failure) => {
@@ -96,7 +102,7 @@ impl Embedded {
         }
         let complete_ns = if evicted { clock::now_ns() } else { unpacked_ns };
         let paused_ns = complete_ns - unpacked_ns; // the total stands still while files are evicted
-        if let Some(end_ns) = self.create_and_start(case, &rootfs, complete_ns, &mut sample)? {
+        if let Some(end_ns) = self.create_and_start(case, &rootfs, complete_ns, &mut sample, place)? {
             sample.total_ns = Some(end_ns - sample.intended_start_ns - paused_ns);
         }
         Ok((sample, Some(uncompressed_bytes)))
@@ -110,14 +116,22 @@ impl Embedded {
         rootfs: &Path,
         complete_ns: u64,
         sample: &mut Sample,
+        place: Option<&Place<'_>>,
     ) -> Result<Option<u64>, EngineError> {
         let target = &self.targets[case.variant].target;
         let alone = case.burst == 1;
-        let plan = self.plan(&target.image, rootfs, target.port, alone, 1)?;
+        let plan = match self.plan(&target.image, rootfs, target.port, alone, 1) {
+            Ok(plan) => plan,
+            Err(failure) => {
+                sample.error = Some(failure);
+                return Ok(None);
+            }
+        };
         let pinned = alone.then(|| self.cores.pin_harness());
-        let Some(mut instance) = self.launch(&plan, sample)? else { return Ok(None) };
+        let Some(mut instance) = self.launch(&plan, sample, alone)? else { return Ok(None) };
         let result = self.ask(&mut instance, target.port, alone);
         drop(pinned);
+        let mut silence = None;
         let end_ns = match (instance.exec_ns(), result) {
             (Err(error), _) => {
                 sample.error = Some(failure::launch(&error));
@@ -131,11 +145,15 @@ impl Embedded {
             }
             (Ok(exec_ns), Err(error)) => {
                 sample.create_ns = exec_ns.map(|ns| ns.saturating_sub(complete_ns));
-                sample.error = Some(no_answer(&error, &mut instance));
+                silence = Some(Silence::of(error, &mut instance));
                 None
             }
         };
-        instance.end(self, sample)?;
+        place.inspect(|place| place.finish());
+        let ended = instance.end(self)?;
+        if let Some(silence) = silence {
+            sample.error = Some(silence.explain(ended.as_ref()));
+        }
         Ok(end_ns)
     }
 
@@ -143,15 +161,18 @@ impl Embedded {
     fn provisioned(&self, case: &Case, rootfs: &Path, place: Option<&Place<'_>>) -> Result<Sample, EngineError> {
         let target = &self.targets[case.variant].target;
         let alone = case.burst == 1;
-        let plan = self.plan(&target.image, rootfs, target.port, alone, 2)?;
+        let plan = match self.plan(&target.image, rootfs, target.port, alone, 2) {
+            Ok(plan) => plan,
+            Err(failure) => return Ok(Sample { error: Some(failure), ..Sample::default() }),
+        };
         let pinned = alone.then(|| self.cores.pin_harness());
         let mut sample = Sample::default();
-        let Some(mut instance) = self.launch(&plan, &mut sample)? else { return Ok(sample) };
+        let Some(mut instance) = self.launch(&plan, &mut sample, alone)? else { return Ok(sample) };
         let sockets = instance.take_sockets();
         let address = SocketAddrV4::new(INSTANCE_ADDRESS, target.port);
         let request = self.settings.ask.to_bytes(&address.to_string());
         let result = match (instance.go(), &sockets[..]) {
-            (Err(failure), _) => Err(ProbeError::Ended(failure.message)),
+            (Err(failure), _) => Err(ProbeError::Engine(failure.message)),
             (Ok(()), [ahead, socket]) => self
                 .probe(address, &request, alone)
                 .wait_listening(ahead, || self.ended(&mut instance))
@@ -160,9 +181,10 @@ impl Embedded {
                     sample.intended_start_ns = place.map_or_else(clock::now_ns, Place::intended_ns);
                     self.probe(address, &request, alone).ask(socket, || self.ended(&mut instance))
                 }),
-            _ => Err(ProbeError::Ended("no sockets came out of the sandbox".into())),
+            _ => Err(ProbeError::Engine("no sockets came out of the sandbox".into())),
         };
         drop(pinned);
+        let mut silence = None;
         match result {
             Ok(asked) => {
                 let began_ns = sample.intended_start_ns;
@@ -172,33 +194,40 @@ impl Embedded {
                     sample.total_ns = sample.start_ns;
                 }
             }
-            Err(error) => sample.error = Some(no_answer(&error, &mut instance)),
+            Err(error) => silence = Some(Silence::of(error, &mut instance)),
         }
-        instance.end(self, &mut sample)?;
+        place.inspect(|place| place.finish());
+        let ended = instance.end(self)?;
+        if let Some(silence) = silence {
+            sample.error = Some(silence.explain(ended.as_ref()));
+        }
         Ok(sample)
     }
 
-    /// An error of the image becomes the sample's; one of the machine ends the run.
-    pub(super) fn launch(&self, plan: &Plan, sample: &mut Sample) -> Result<Option<Running>, EngineError> {
+    /// An error of the image becomes the sample's, as does, in a burst, a machine that is full; one of the machine ends the run.
+    pub(super) fn launch(&self, plan: &Plan, sample: &mut Sample, alone: bool) -> Result<Option<Running>, EngineError> {
         if let Some(runtime) = &self.settings.runtime {
             let bundle = self.work.fresh("bundle").map_err(io_error("making a folder"))?;
             let created = oci::create(runtime, plan, &bundle).map_err(|failure| sample.error = Some(failure));
             return Ok(created.ok().map(Running::Contained));
         }
-        let mut instance = self.launcher().begin(plan)?;
-        match instance.wait_ready() {
-            Ok(()) => Ok(Some(Running::Sandboxed(instance))),
-            Err(error) => {
-                self.launcher().end(instance)?;
-                match error {
-                    sandbox::Error::Step { .. } => {
-                        sample.error = Some(failure::launch(&error));
-                        Ok(None)
-                    }
-                    other => Err(other.into()),
+        let begun = self.launcher().begin(plan); // the lock is not held while the instance builds its walls
+        let error = match begun {
+            Err(error) => error,
+            Ok(mut instance) => match instance.wait_ready() {
+                Ok(()) => return Ok(Some(Running::Sandboxed(instance))),
+                Err(error) => {
+                    self.launcher().end(instance)?;
+                    error
                 }
-            }
-        }
+            },
+        };
+        sample.error = Some(match error {
+            error @ sandbox::Error::Step { .. } => failure::launch(&error),
+            error @ sandbox::Error::Full { .. } if !alone => failure::no_room(&error),
+            other => return Err(other.into()),
+        });
+        Ok(None)
     }
 
     /// Has the program executed, waits for the instance as a platform would, and asks it.
@@ -206,9 +235,9 @@ impl Embedded {
         let address = SocketAddrV4::new(INSTANCE_ADDRESS, port);
         let request = self.settings.ask.to_bytes(&address.to_string());
         let Some(socket) = instance.take_sockets().pop() else {
-            return Err(ProbeError::Ended("no socket came out of the sandbox".into()));
+            return Err(ProbeError::Engine("no socket came out of the sandbox".into()));
         };
-        instance.go().map_err(|failure| ProbeError::Ended(failure.message))?;
+        instance.go().map_err(|failure| ProbeError::Engine(failure.message))?;
         self.probe(address, &request, alone).ask(&socket, || self.ended(instance))
     }
 
@@ -221,25 +250,42 @@ impl Embedded {
     /// Holds an answer against what is expected; a wrong one is the sample's failure.
     fn check(&self, variant: usize, asked: &Asked, sample: &mut Sample) -> bool {
         let mut expected = self.targets[variant].expected.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        expected.check(&asked.answer).map_err(|message| sample.error = Some(failure::wrong_answer(message))).is_ok()
+        let wrong = expected.check(&asked.answer).err();
+        sample.error = wrong.map(|message| failure::wrong_answer(asked.answer.status, &message));
+        sample.error.is_none()
     }
 
-    fn ended(&self, instance: &mut Running) -> Option<String> {
+    fn ended(&self, instance: &mut Running) -> Option<Gone> {
         let _ = instance.output_tail(); // keeps the pipe empty
         if self.interrupted() {
-            return Some("interrupted".into());
+            return Some(Gone::Interrupted);
         }
-        instance.has_ended().then(|| "the program ended before it answered".into())
+        instance.has_ended().then_some(Gone::Ended)
     }
 }
 
-/// A failed start, with what the instance can still be asked.
-fn no_answer(error: &ProbeError, instance: &mut Running) -> Failure {
-    let found = match error {
-        ProbeError::NeverListened { .. } => failure::listeners(instance.pid()),
-        _ => Vec::new(),
-    };
-    failure::of_start(error, &instance.output_tail(), &found, None)
+/// A failed start, with what the instance could be asked while it was there.
+struct Silence {
+    error: ProbeError,
+    printed: String,
+    listeners: Vec<String>,
+}
+
+impl Silence {
+    fn of(error: ProbeError, instance: &mut Running) -> Self {
+        if matches!(error, ProbeError::Closed | ProbeError::Reply(_)) {
+            instance.wait_end(BREAKS_OFF); // a program that crashes closes its connections before it is gone
+        }
+        let listeners = match error {
+            ProbeError::NeverListened { .. } => failure::listeners(instance.pid()),
+            _ => Vec::new(),
+        };
+        Self { error, printed: instance.output_tail(), listeners }
+    }
+
+    fn explain(&self, ended: Option<&Ended>) -> Failure {
+        failure::of_start(&self.error, &self.printed, &self.listeners, ended)
+    }
 }
 
 /// Ends our side of the connection that showed the instance listening, and waits until the instance
