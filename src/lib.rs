@@ -31,6 +31,7 @@
 //! [`trigger`] (who sends what), `transport` (sockets and coroutines), `boot`, `alloc`, `spare`, `log`, [`mod@test`].
 
 #![deny(unsafe_code)] // doors: alloc, boot, log, transport
+#![deny(missing_docs)]
 
 #[allow(unsafe_code)]
 mod alloc;

@@ -285,6 +285,8 @@ pub struct Json<T>(pub T);
     note = "return a `Reply`, `Json(value)`, text, bytes, `()`, `(Status, …)`, an `Option` or a `Result` of these"
 )]
 pub trait IntoReply {
+    /// The reply that it stands for.
+    ///
     /// # Errors
     /// The handler's error, or one from making the reply.
     fn into_reply(self) -> Result<Reply>;

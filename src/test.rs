@@ -1,5 +1,10 @@
-//! Handlers and Apps called without a server: an event or a request made in one line, the answer whole in memory.
-//! Not a client: nothing goes over a socket, so wire and transport have no part in it.
+//! Handlers and Apps called without a server: an event or a request made in one line, the answer whole in memory. Nothing goes over
+//! a socket, so wire and transport have no part in it. For a test that wants them, [`Served`] starts the program itself on a
+//! port of its own, and any client may ask it.
+
+mod served;
+
+pub use served::Served;
 
 use crate::app::App;
 use crate::deadline::Arrival;

@@ -11,11 +11,20 @@ use std::ops::Range;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
     /// `input[..consumed]` held no content and needs more bytes to go on.
-    Partial { consumed: usize },
+    Partial {
+        /// Bytes that need not be shown again.
+        consumed: usize,
+    },
     /// `input[content]` is body; `input[..content.end]` is consumed.
-    Content { content: Range<usize> },
+    Content {
+        /// Where it lies in `input`.
+        content: Range<usize>,
+    },
     /// The body is complete; what follows `input[..consumed]` is the next request.
-    End { consumed: usize },
+    End {
+        /// Bytes up to the end of the trailer section.
+        consumed: usize,
+    },
 }
 
 /// One body's position in the coding.

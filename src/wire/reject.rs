@@ -6,6 +6,7 @@ use super::Status;
 /// after a framing error nobody knows where the next request would start (RFC 9112, section 9.6).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Reject {
+    /// What the reply says.
     pub status: Status,
     /// One sentence, lower case, without peer-controlled bytes.
     pub reason: &'static str,

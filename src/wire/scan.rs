@@ -12,7 +12,12 @@ pub enum Scan {
     /// Read more, append it, and ask again.
     Partial,
     /// `bytes[start..end]` is a head: request line, fields and the empty line, CRLFs included.
-    Complete { start: usize, end: usize },
+    Complete {
+        /// Of the request line's first byte.
+        start: usize,
+        /// Behind the empty line.
+        end: usize,
+    },
 }
 
 /// The position in one connection's unread bytes. One scanner serves one head; it never looks back.
