@@ -159,6 +159,7 @@ fn bind_mapped(rootfs: &Path, user_namespace: &OwnedFd) -> nix::Result<()> {
     // SAFETY: the path ends in zero and lives; the call touches no other memory of ours.
     let tree = unsafe { libc::syscall(libc::SYS_open_tree, libc::AT_FDCWD, path.as_ptr(), flags) };
     let tree = nix::Error::result(tree)? as libc::c_int;
+    // JUSTIFICATION: a system call gives a number.
     // SAFETY: the kernel has just made the descriptor for us, and nothing else knows of it.
     let tree = unsafe { <OwnedFd as std::os::fd::FromRawFd>::from_raw_fd(tree) };
     let here = c"".as_ptr();
@@ -169,17 +170,17 @@ fn bind_mapped(rootfs: &Path, user_namespace: &OwnedFd) -> nix::Result<()> {
         userns_fd: user_namespace.as_raw_fd() as u64,
     };
     let empty = libc::AT_EMPTY_PATH as libc::c_uint;
+    let size = size_of::<libc::mount_attr>();
+    // JUSTIFICATION: as for the first.
     // SAFETY: `here` is a static string, `wanted` a live local whose size is given; both are only read.
-    nix::Error::result(unsafe {
-        let size = size_of::<libc::mount_attr>();
-        libc::syscall(libc::SYS_mount_setattr, tree.as_raw_fd(), here, empty, &raw const wanted, size)
-    })?;
+    let set = unsafe { libc::syscall(libc::SYS_mount_setattr, tree.as_raw_fd(), here, empty, &raw const wanted, size) };
+    nix::Error::result(set)?;
+    let flags = libc::MOVE_MOUNT_F_EMPTY_PATH;
+    // JUSTIFICATION: as for the first.
     // SAFETY: both strings end in zero and live; they are only read.
-    nix::Error::result(unsafe {
-        let flags = libc::MOVE_MOUNT_F_EMPTY_PATH;
-        libc::syscall(libc::SYS_move_mount, tree.as_raw_fd(), here, libc::AT_FDCWD, path.as_ptr(), flags)
-    })
-    .map(drop)
+    let moved =
+        unsafe { libc::syscall(libc::SYS_move_mount, tree.as_raw_fd(), here, libc::AT_FDCWD, path.as_ptr(), flags) };
+    nix::Error::result(moved).map(drop)
 }
 
 /// The flags of the mount that holds the rootfs: an ordinary user may add to them, not take away.
