@@ -1,8 +1,11 @@
 //! What the profiles of an image promise of the program (docs/profiles.md). `.ci/profiles` says in FIRSTBYTE_PROFILE which one
 //! FIRSTBYTE_ECHO is; without that the echo is as `cargo build --release` makes it.
 
-use outside::peer::{Peer, get};
+use outside::peer::{Peer, get, invoke};
+use outside::program;
 use outside::server::Server;
+use std::io::Write;
+use std::process::Command;
 
 fn is_tiny() -> bool {
     std::env::var("FIRSTBYTE_PROFILE").is_ok_and(|name| name == "tiny")
@@ -21,5 +24,30 @@ fn in_tiny_alone_what_panics_ends_the_process() {
     } else {
         assert_eq!(peer.reply().status, 500);
         server.assert_alive();
+    }
+}
+
+/// The instructions that parse JSON are chosen when the program runs: a processor of 2003 has none of those that today's have.
+#[test]
+fn runs_on_any_x86_64() {
+    const QEMU: &str = "qemu-x86_64-static";
+    if Command::new(QEMU).arg("--version").output().is_err() {
+        let _ = writeln!(std::io::stderr(), "skipped: no {QEMU}; build/setup --arm64 installs it");
+        return;
+    }
+    let event = format!("[{}]", vec!["{\"a\":\"b\\n\u{e4}\",\"c\":[1,-2.5e3,true]}"; 1000].join(","));
+    for processor in ["Opteron_G1", "core2duo", "Nehalem", "max"] {
+        let mut command = Command::new(QEMU);
+        command.args(["-cpu", processor]).arg(program::echo());
+        let server = Server::start(command);
+        for _ in 0..3 {
+            // The first one is answered before the processor is asked what it can do.
+            let reply = Peer::to(server.address).ask(invoke(&event));
+            assert_eq!(
+                (reply.status, reply.text().len()),
+                (200, event.replace("-2.5e3", "-2500.0").len()),
+                "{processor}"
+            );
+        }
     }
 }
