@@ -1,10 +1,39 @@
-//! Where a machine saturates: from runs of one case with growing bursts to a sentence. Pure.
+//! Where a machine saturates: how far a ramp of growing bursts goes, and from runs of one case with several bursts to a
+//! sentence. Pure.
 
-use crate::results::{Results, Run, Variant};
+use crate::results::{Results, Run, Sample, Variant};
+use crate::stats;
 use crate::units::{duration, times};
 
 /// Twice the burst must bring at least this much more throughput, or the machine is full.
 const GROWTH: f64 = 1.15;
+
+/// The bursts of a ramp: doublings, up to the largest that there is.
+pub const RAMP: [u16; 10] = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512];
+/// Steps in a row that bring no more throughput, after which a ramp ends: one alone may be bad luck.
+const FLAT_STEPS: u32 = 2;
+
+/// Whether a ramp goes on, told after each of its bursts.
+#[derive(Debug, Default)]
+pub struct Ramp {
+    best: f64,
+    flat: u32,
+}
+
+impl Ramp {
+    /// Whether a larger burst is worth a try after this one. Not after one in which an instance failed.
+    pub fn goes_on(&mut self, samples: &[Sample]) -> bool {
+        let totals: Option<Vec<f64>> = samples.iter().map(|s| s.total_ns.map(|ns| ns as f64)).collect();
+        let Some(rate) =
+            totals.and_then(|totals| Some(rate(samples.len(), stats::quantile(&stats::sorted(&totals), 0.9)?)))
+        else {
+            return false;
+        };
+        self.flat = if rate < self.best * GROWTH { self.flat + 1 } else { 0 };
+        self.best = self.best.max(rate);
+        self.flat < FLAT_STEPS
+    }
+}
 
 /// The runs of one variant that differ only in their burst, by its size.
 pub struct Series<'a> {
@@ -45,7 +74,11 @@ pub fn saturation(results: &Results) -> Vec<String> {
 
 /// Instances a second that a burst brings to their first reply: as many as it has, in its slowest tenth's time.
 fn throughput(run: &Run) -> Option<f64> {
-    Some(run.burst as f64 / run.summary.p90_ns? * 1e9)
+    Some(rate(run.burst, run.summary.p90_ns?))
+}
+
+fn rate(burst: usize, slowest_tenth_ns: f64) -> f64 {
+    burst as f64 / slowest_tenth_ns * 1e9
 }
 
 fn describe(series: &[&Run]) -> Option<String> {
@@ -95,6 +128,21 @@ mod tests {
         let runs = [run(1, 1_000_000), run(4, 4_000_000), run(16, 16_000_000)];
         let said = describe(&runs.iter().collect::<Vec<_>>()).unwrap();
         assert!(said.starts_with("saturated at 1 at once"), "{said}");
+    }
+
+    #[test]
+    fn a_ramp_ends_after_two_flat_steps_or_a_failure() {
+        let of = |burst: usize, total_ns: u64| run(burst, total_ns).samples;
+        let mut ramp = Ramp::default();
+        // The step from 2 to 4 is bad luck, that from 8 on is the end: 16 does not double it, nor does 32.
+        let steps =
+            [(1, 1000, true), (2, 1000, true), (4, 2000, true), (8, 2500, true), (16, 5000, true), (32, 9900, false)];
+        for (burst, total_ns, goes_on) in steps {
+            assert_eq!(ramp.goes_on(&of(burst, total_ns)), goes_on, "{burst}");
+        }
+        let mut failed = of(2, 1000);
+        failed[1].total_ns = None;
+        assert!(!Ramp::default().goes_on(&failed) && !Ramp::default().goes_on(&[]));
     }
 
     #[test]

@@ -1,9 +1,11 @@
 //! Flags, their help, and what they amount to: targets and a definition of the run. Knows no engine.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
+use coldstart::burst::RAMP;
 use coldstart::engine::{Case, Target};
 use coldstart::guidance::Load;
 use coldstart::link::Link;
@@ -70,6 +72,14 @@ pub enum Command {
     },
 }
 
+/// How many instances at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Burst {
+    Of(u16),
+    /// As many as bring more starts a second than fewer do.
+    Auto,
+}
+
 #[derive(Args, Clone)]
 pub struct RunArgs {
     /// Who pulls, unpacks, creates and starts
@@ -93,9 +103,9 @@ pub struct RunArgs {
     /// Whether files are in memory when they are read
     #[arg(long = "page-cache", value_enum, default_value = "warm")]
     pub page_caches: Vec<PageCache>,
-    /// Instances started at once; repeatable, to see where the machine saturates
-    #[arg(long = "burst", value_name = "N", default_value = "1", value_parser = clap::value_parser!(u16).range(1..=512))]
-    pub bursts: Vec<u16>,
+    /// Instances started at once; repeatable; `auto` doubles it until this machine is saturated
+    #[arg(long = "burst", value_name = "N|auto", default_value = "1", value_parser = burst)]
+    pub bursts: Vec<Burst>,
     /// Milliseconds between two intended starts of a burst
     #[arg(long, value_name = "MS", default_value_t = 0)]
     pub burst_interval: u64,
@@ -174,7 +184,7 @@ impl RunArgs {
             (_, false) => &self.links[..],
         };
         let plain = links.iter().all(|l| !l.is_shaped())
-            && self.bursts.iter().all(|&n| n == 1)
+            && self.bursts.iter().all(|&n| n == Burst::Of(1))
             && self.page_caches.iter().all(|&p| p == PageCache::Warm);
         if docker && !plain {
             return Err("the docker engine measures one instance at a time, on loopback, with a warm page cache; use `--engine embedded` for the rest".into());
@@ -191,7 +201,7 @@ impl RunArgs {
                         if scenario == Scenario::Provisioned && page_cache == PageCache::Evicted {
                             continue;
                         }
-                        for &burst in &self.bursts {
+                        for burst in self.burst_sizes() {
                             cases.push(Case { variant, link: link.clone(), scenario, page_cache, burst: burst.into() });
                         }
                     }
@@ -209,6 +219,20 @@ impl RunArgs {
             warmups: self.warmups as usize,
             seed: self.seed,
         })
+    }
+
+    /// Whether the largest burst is to be found.
+    pub fn ramps(&self) -> bool {
+        self.bursts.contains(&Burst::Auto)
+    }
+
+    /// Every burst that may be measured, once, ascending.
+    fn burst_sizes(&self) -> BTreeSet<u16> {
+        let of = |burst: &Burst| match burst {
+            Burst::Of(n) => vec![*n],
+            Burst::Auto => RAMP.to_vec(),
+        };
+        self.bursts.iter().flat_map(of).collect()
     }
 
     /// The same arguments with what a run of baselines has by default: every image must give the same
@@ -246,14 +270,11 @@ impl RunArgs {
                 "links are modelled: rate, round trip, a handshake and TCP's slow start, on loopback".to_owned(),
                 "the registry serves from memory; just-unpacked files are in the page cache unless a run says evicted"
                     .to_owned(),
-                "provisioned: the instance has been seen listening and has answered nothing yet; with docker it has answered one request"
-                    .to_owned(),
+                "provisioned: the instance has been seen listening and has answered nothing yet".to_owned(),
             ],
             EngineKind::Docker => vec![
-                "start counts from the start request to the engine, which exposes no exec time; a listen time is an upper bound"
-                    .to_owned(),
-                "provisioned: the instance has answered one request already, the engine gives no other sign of readiness; with embedded it has answered none"
-                    .to_owned(),
+                "start counts from the start request to the engine, which exposes no exec time".to_owned(),
+                "provisioned: the instance has been seen listening and has answered nothing yet".to_owned(),
                 "accelerated: `docker load` of a local archive stands for unpack".to_owned(),
                 "the registry is the distribution server on loopback, its storage in the page cache".to_owned(),
                 "the image is removed before each cold sample; on an ext4 without a journal the engine's next unpack pays for that too"
@@ -276,6 +297,15 @@ impl RunArgs {
             );
         }
         notes
+    }
+}
+
+/// `64`, or `auto`.
+fn burst(text: &str) -> Result<Burst, String> {
+    match text.parse::<u16>() {
+        _ if text == "auto" => Ok(Burst::Auto),
+        Ok(n) if (1..=RAMP[RAMP.len() - 1]).contains(&n) => Ok(Burst::Of(n)),
+        _ => Err(format!("a number from 1 to {}, or `auto`", RAMP[RAMP.len() - 1])),
     }
 }
 

@@ -90,7 +90,7 @@ fn measure_baselines(only: &[String], args: RunArgs) -> Result<ExitCode, String>
 }
 
 fn measure(args: &RunArgs, targets: Vec<Target>, more_notes: Vec<String>) -> Result<ExitCode, String> {
-    let definition = args.definition(&targets)?;
+    let mut definition = args.definition(&targets)?;
     // Before the run: minutes of measuring are not spent on a comparison that cannot be made.
     let baseline = args.baseline.as_deref().map(|path| load_baseline(path, args.engine)).transpose()?;
     let stop = Arc::new(AtomicBool::new(false));
@@ -114,7 +114,13 @@ fn measure(args: &RunArgs, targets: Vec<Target>, more_notes: Vec<String>) -> Res
     let mut engine = start_engine(args, &targets, stop, work, &mut notes)?;
     let path = args.out.join("results.json");
     let mut bar = Bar::new();
-    let finished = run::run(&definition, &targets, host::describe(), engine.as_mut(), Some(&path), &mut bar);
+    let ramped = match args.ramps() {
+        true => run::ramp(&mut definition, engine.as_mut(), &mut bar).map(|said| notes.extend(said)),
+        false => Ok(()),
+    };
+    let finished = ramped
+        .map_err(RunError::from)
+        .and_then(|()| run::run(&definition, &targets, host::describe(), engine.as_mut(), Some(&path), &mut bar));
     bar.0.finish_and_clear();
     drop(engine);
     let finished = match finished {
@@ -187,7 +193,7 @@ fn start_engine(
             let settings = docker::Settings { ask, deadline, limits, stop };
             let mut engine = Docker::start(targets.to_vec(), floor, settings, work).map_err(|e| e.to_string())?;
             expected.inspect(|body| engine.expect(body));
-            notes.push(engine.describe());
+            notes.extend(engine.describe());
             Ok(Box::new(engine))
         }
     }

@@ -8,7 +8,8 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, poll};
-use nix::sys::socket::{MsgFlags, SockaddrIn, connect, recv, send, setsockopt, sockopt};
+use nix::sys::socket::{MsgFlags, Shutdown, SockaddrIn, connect, recv, send, setsockopt, shutdown, sockopt};
+use nix::sys::time::TimeVal;
 
 use crate::clock;
 use crate::reply::{Collector, ReplyError};
@@ -18,6 +19,8 @@ use crate::request::Answer;
 const REST_NS: u64 = 100_000;
 /// Turns of the loop between two looks at whether the instance still lives.
 const TURNS_BETWEEN_LOOKS: u32 = 256;
+/// How long an instance that was started ahead may take to notice that its first visitor has left.
+const SETTLE_US: i64 = 50_000;
 
 /// The moments of one request, in CLOCK_MONOTONIC nanoseconds.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -116,6 +119,8 @@ impl Probe<'_> {
             match connect(socket.as_raw_fd(), &address) {
                 Ok(()) => return Ok((refused, last_refusal_ns - began_ns)),
                 Err(Errno::ECONNREFUSED | Errno::EINTR | Errno::ECONNABORTED) => refused += 1,
+                // An instance with an interface of its own, before that is up or after it has gone: `ended` knows which.
+                Err(Errno::EHOSTUNREACH | Errno::ENETUNREACH | Errno::ETIMEDOUT) => refused += 1,
                 Err(errno) => return Err(failed(errno)),
             }
             last_refusal_ns = clock::now_ns();
@@ -179,6 +184,14 @@ impl Probe<'_> {
             }
         }
     }
+}
+
+/// Ends our side of the connection that showed the instance listening, and waits until the instance
+/// has noticed, so that it is idle when the request comes. A program that never closes is given 50 ms.
+pub fn settle(ahead: &OwnedFd) {
+    let _ = shutdown(ahead.as_raw_fd(), Shutdown::Write);
+    let _ = setsockopt(ahead, sockopt::ReceiveTimeout, &TimeVal::new(0, SETTLE_US));
+    let _ = recv(ahead.as_raw_fd(), &mut [0u8; 1], MsgFlags::empty());
 }
 
 fn look(ended: &mut impl FnMut() -> Option<Gone>, listened: bool) -> Result<(), ProbeError> {

@@ -3,6 +3,7 @@
 
 use std::path::Path;
 
+use crate::burst::Ramp;
 use crate::engine::{Calibration, Case, Engine, EngineError, Target};
 use crate::results::{self, EngineKind, Host, Overhead, Results, Run, SCHEMA, Variant};
 use crate::stats;
@@ -44,6 +45,49 @@ pub enum RunError {
     Engine(#[from] EngineError),
     #[error(transparent)]
     Results(#[from] results::Error),
+}
+
+/// Leaves out the bursts that say nothing new: each series of cases that differ only in their burst is tried once, upwards,
+/// until more instances at once bring no more starts a second, or one of them fails. What is left out is said in the notes.
+///
+/// # Errors
+/// [`EngineError`] when nothing could be measured.
+pub fn ramp(
+    definition: &mut Definition,
+    engine: &mut dyn Engine,
+    watcher: &mut dyn Watcher,
+) -> Result<Vec<String>, EngineError> {
+    let of = definition.cases.len();
+    let (mut kept, mut notes) = (Vec::new(), Vec::new());
+    let mut rest = std::mem::take(&mut definition.cases);
+    while let Some(first) = rest.first().cloned() {
+        let (mut series, others): (Vec<_>, Vec<_>) =
+            rest.into_iter().partition(|case| Case { burst: first.burst, ..case.clone() } == first);
+        rest = others;
+        series.sort_by_key(|case| case.burst);
+        engine.take(&series[0])?; // caches are filled by nobody's sample
+        let mut ramp = Ramp::default();
+        for (at, case) in series.iter().enumerate() {
+            watcher.sampled(kept.len(), of, &format!("{} at once", case.burst));
+            let samples = engine.take(case)?.samples;
+            let goes_on = ramp.goes_on(&samples);
+            let failures: Vec<_> = samples.iter().filter_map(|s| s.error.as_ref()).collect();
+            if let (Some(failure), true) = (failures.first(), at > 0) {
+                let (burst, failed) = (case.burst, failures.len());
+                notes.push(format!(
+                    "of {burst} at once {failed} failed ({}: {}); not measured further",
+                    failure.phase, failure.message
+                ));
+                break;
+            }
+            kept.push(case.clone());
+            if !goes_on {
+                break;
+            }
+        }
+    }
+    definition.cases = kept;
+    Ok(notes)
 }
 
 /// Takes all samples. `keep`: where to keep the results after each round.

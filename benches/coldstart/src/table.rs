@@ -3,7 +3,7 @@
 
 use comfy_table::{Cell, CellAlignment, Table, presets};
 
-use crate::results::{EngineKind, Results, Run, Sample, Scenario, Variant};
+use crate::results::{Results, Run, Sample, Scenario, Variant};
 use crate::stats::median;
 use crate::units::{duration, percent};
 
@@ -109,9 +109,6 @@ fn remarks(results: &Results) -> Vec<String> {
             duration(unpack),
             duration(create)
         ));
-    }
-    if results.engine == EngineKind::Docker {
-        lines.push("overhead: the probe begins when the engine's start request has returned; who listens before that is seen then".into());
     }
     if let Some(own) = results.own_share() {
         lines.push(format!(

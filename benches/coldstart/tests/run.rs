@@ -93,6 +93,45 @@ fn every_case_comes_once_a_round_and_the_order_changes() {
     assert!(rounds.windows(2).any(|pair| pair[0] != pair[1]), "always the same order");
 }
 
+/// An engine of which four instances at once are as fast as one, and more take turns; beyond sixteen some fail.
+struct FourAtOnce;
+
+impl Engine for FourAtOnce {
+    fn kind(&self) -> EngineKind {
+        EngineKind::Embedded
+    }
+
+    fn take(&mut self, case: &Case) -> Result<Outcome, EngineError> {
+        let full = Failure { phase: "create".into(), message: "full".into() };
+        let error = (case.burst > 16 && case.scenario == Scenario::Cold).then_some(full);
+        let total_ns = error.is_none().then_some(1000 * case.burst.div_ceil(4) as u64);
+        Ok(Outcome { samples: vec![Sample { total_ns, error, ..Sample::default() }; case.burst], ..Outcome::default() })
+    }
+
+    fn calibrate(&mut self) -> Result<Option<Calibration>, EngineError> {
+        Ok(None)
+    }
+}
+
+#[test]
+fn a_ramp_leaves_out_the_bursts_beyond_saturation() {
+    let mut definition = definition(1);
+    let burst = |case: &Case| [1, 2, 4, 8, 16, 32, 64].map(|burst| Case { burst, ..case.clone() });
+    definition.cases = definition.cases.iter().flat_map(burst).collect();
+    let notes = coldstart::run::ramp(&mut definition, &mut FourAtOnce, &mut ()).expect("ran");
+    let bursts = |scenario| {
+        let of = definition.cases.iter().filter(|c| c.variant == 1 && c.scenario == scenario);
+        of.map(|c| c.burst).collect::<Vec<_>>()
+    };
+    assert_eq!(bursts(Scenario::Accelerated), [1, 2, 4, 8, 16], "two steps beyond the fourth bring nothing");
+    assert_eq!(notes, [""; 0]);
+    definition.cases.iter_mut().for_each(|case| case.burst *= 8); // 8 and 16 hold, 32 fails
+    let notes = coldstart::run::ramp(&mut definition, &mut FourAtOnce, &mut ()).expect("ran");
+    let cold: Vec<_> = definition.cases.iter().filter(|c| c.scenario == Scenario::Cold).map(|c| c.burst).collect();
+    assert_eq!(cold, [8, 16, 8, 16]);
+    assert_eq!(notes, ["of 32 at once 32 failed (create: full); not measured further"; 2]);
+}
+
 #[test]
 fn keeps_every_sample_with_its_place_and_sums_up() {
     let finished = run(&definition(10), &targets(), host(), &mut Mock::default(), None, &mut ()).expect("ran");
@@ -483,21 +522,71 @@ fn an_interrupted_run_leaves_nothing_in_docker_engine() {
     let name = format!("interrupted-{}", std::process::id()); // also in the registry's reference
     let place = format!("{name}={}", image.path().display());
     let mut child = coldstart(&place, out.path(), 10_000, &["--engine", "docker"]).spawn().expect("it starts");
-    let path = out.path().join("results.json");
-    while !path.exists() {
-        assert!(child.try_wait().expect("asked").is_none(), "it ended before its first round");
-        std::thread::sleep(std::time::Duration::from_millis(5)); // both cores are the bench's
-    }
+    wait_for_a_round(&mut child, out.path());
     nix::sys::signal::kill(nix::unistd::Pid::from_raw(child.id() as i32), nix::sys::signal::Signal::SIGINT)
         .expect("sent");
     let run = format!("coldstart-{}", child.id());
     let status = child.wait().expect("ended");
     assert_eq!(status.code(), Some(130));
-    for list in [&["ps", "--all", "--format", "{{.Names}}"][..], &["images", "--format", "{{.Repository}}"]] {
-        let listed = Command::new("docker").args(list).output().expect("it starts");
-        let listed = String::from_utf8_lossy(&listed.stdout);
-        assert!(!listed.contains(&run) && !listed.contains(&name), "{list:?}: {listed}");
-    }
+    let left = in_docker(&run);
+    assert!(!left.contains(&name) && !left.contains(&run), "{left}");
     let names: Vec<_> = std::fs::read_dir(out.path()).expect("a folder").flatten().map(|e| e.file_name()).collect();
     assert!(names.iter().all(|n| !n.to_string_lossy().starts_with("work-")), "{names:?}");
+}
+
+/// The story: of a run that was killed the engine kept the images it had pulled, and the registry went on running.
+#[test]
+fn a_killed_run_is_cleared_away_by_the_next_in_docker_engine() {
+    if skip_without_docker() {
+        return;
+    }
+    let Some(image) = layout_of("GOOD") else { return };
+    let out = tempfile::tempdir().expect("a folder");
+    let place = image.path().to_str().expect("a path");
+    let mut child = coldstart(place, out.path(), 10_000, &["--engine", "docker"]).spawn().expect("it starts");
+    wait_for_a_round(&mut child, out.path());
+    let run = format!("coldstart-{}", child.id());
+    let folder = out.path().join(format!("work-{}", child.id()));
+    child.kill().expect("killed");
+    child.wait().expect("ended");
+    assert_ne!(in_docker(&run), "", "the floor's image at least");
+
+    let flags = ["--engine", "docker", "--warmups", "0"];
+    let done = coldstart(place, out.path(), 1, &flags).output().expect("it starts");
+    assert_eq!(done.status.code(), Some(0), "{}", String::from_utf8_lossy(&done.stderr));
+    assert_eq!(in_docker(&run), "");
+    assert!(!folder.exists());
+    let commands = std::fs::read_dir("/proc").expect("there").flatten();
+    let ours = commands.filter_map(|process| std::fs::read_to_string(process.path().join("cmdline")).ok());
+    let registry = ours.into_iter().find(|command| command.contains(folder.to_str().expect("a path")));
+    assert_eq!(registry, None, "a registry of the killed run");
+
+    let results = Results::load(&out.path().join("results.json")).expect("kept");
+    let of = |scenario| results.variants[0].runs.iter().find(|r| r.scenario == scenario).expect("there");
+    for scenario in [Scenario::Cold, Scenario::Accelerated] {
+        let sample = &of(scenario).samples[0];
+        assert!(sample.listen_ns <= sample.first_byte_ns && sample.first_byte_ns <= sample.start_ns, "{sample:?}");
+    }
+    let ready = &of(Scenario::Provisioned).samples[0];
+    assert!(ready.total_ns.is_some_and(|ns| Some(ns) < of(Scenario::Cold).samples[0].start_ns), "{ready:?}");
+    if results.notes.iter().any(|note| note.contains("while the engine still starts it")) {
+        let step = results.overhead.connect_step_ns_median;
+        assert!(step.is_some(), "the probe was there before the program listened: a connect was refused");
+    }
+}
+
+/// Waits until a run has kept its first round.
+fn wait_for_a_round(child: &mut std::process::Child, out: &std::path::Path) {
+    while !out.join("results.json").exists() {
+        assert!(child.try_wait().expect("asked").is_none(), "it ended before its first round");
+        std::thread::sleep(std::time::Duration::from_millis(5)); // both cores are the bench's
+    }
+}
+
+/// Containers and images of one run.
+fn in_docker(run: &str) -> String {
+    let filter = format!("label=coldstart.run={run}");
+    let lists = [["ps", "--all", "--format", "{{.Names}}"], ["images", "--all", "--format", "{{.Repository}}"]];
+    let listed = lists.map(|list| Command::new("docker").args(list).args(["--filter", &filter]).output());
+    listed.map(|done| String::from_utf8(done.expect("it starts").stdout).expect("text")).concat()
 }

@@ -1,46 +1,45 @@
 //! The engine that people have: Docker Engine through its API (version negotiated), a real registry on
 //! loopback, the engine's own pull, create and start. Same schema as the embedded engine. Pull and unpack
 //! split when the last layer is said to be here; start counts from the start request, because the engine exposes
-//! no exec time; the probe begins when that request returns, so a listen time is an upper bound.
+//! no exec time. The probe begins while that request runs, as soon as the instance has a network (`bridge`). This file
+//! is the engine's state and its calls; `instance` is a container's way from its creation to its answer.
 
+mod bridge;
 mod distribution;
+mod instance;
 mod progress;
 mod seal;
 
-use std::net::{Ipv4Addr, SocketAddrV4};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bollard::Docker as Api;
-use bollard::container::LogOutput;
-use bollard::models::{ContainerCreateBody, ContainerInspectResponse, CreateImageInfo, HostConfig};
+use bollard::models::CreateImageInfo;
 use bollard::query_parameters as query;
 use bytes::Bytes;
 use futures_util::StreamExt;
 use microimage::archive;
 use microimage::sandbox::Limits;
-use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
 use tokio::runtime::Runtime;
 
 use super::{Calibration, Case, Engine, EngineError, Outcome, Target};
 use crate::clock;
 use crate::cores::Cores;
-use crate::failure::{self, Ended, Phase};
-use crate::probe::{Asked, Gone, Probe, ProbeError};
+use crate::failure::{self, Phase};
+use crate::probe::Asked;
 use crate::request::{Ask, Expected};
 use crate::results::{EngineKind, Failure, Sample, Scenario};
 use crate::work::Work;
 
+use bridge::Bridge;
 use distribution::Distribution;
 use progress::Downloads;
 
 const LABEL: &str = "coldstart.run";
-/// How long the engine may take to notice a program's end.
-const BREAKS_OFF_NS: u64 = 300_000_000;
-/// Lines of a container's output that a failure shows.
-const OUTPUT_LINES: &str = "5";
+/// Where the floor program listens.
+const FLOOR_PORT: u16 = 9000;
 
 /// What does not change from sample to sample.
 pub struct Settings {
@@ -61,6 +60,8 @@ pub struct Docker {
     /// The floor image, loaded once; never pulled.
     floor: Option<String>,
     cores: Cores,
+    /// Where an instance's interface appears, if that is on this machine.
+    bridge: Option<Bridge>,
     run: String,
     made: usize,
     _work: Work, // last: the registry's storage is in it
@@ -87,7 +88,8 @@ impl Docker {
         settings: Settings,
         work: Work,
     ) -> Result<Self, EngineError> {
-        let runtime = tokio::runtime::Builder::new_current_thread()
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1) // on which a start goes on while the probe has this thread
             .enable_all()
             .build()
             .map_err(|source| EngineError::Io { what: "starting a runtime".into(), source })?;
@@ -107,10 +109,12 @@ impl Docker {
             targets: Vec::new(),
             floor: None,
             cores: Cores::choose(),
+            bridge: None,
             run,
             made: 0,
             _work: work,
         };
+        engine.bridge = engine.find_bridge();
         engine.remove_stale();
         for target in targets {
             let prepared = engine.prepare(target)?;
@@ -133,8 +137,18 @@ impl Docker {
         }
     }
 
-    /// The engine's version and storage driver, as a note for the results.
-    pub fn describe(&self) -> String {
+    /// The engine's version and storage driver, and how an instance is watched, as notes for the results.
+    pub fn describe(&self) -> Vec<String> {
+        let probe = match self.bridge {
+            Some(_) => "the probe begins when an instance's network is up, while the engine still starts it",
+            None => {
+                "the engine's network is not this machine's: the probe begins when the start request has returned, and who listens before that is seen then"
+            }
+        };
+        vec![self.describe_engine(), probe.into()]
+    }
+
+    fn describe_engine(&self) -> String {
         let info = self.runtime.block_on(self.api.info());
         let of = |text: Option<String>| text.unwrap_or_else(|| "unknown".into());
         match info {
@@ -149,7 +163,7 @@ impl Docker {
     }
 
     fn prepare(&self, mut target: Target) -> Result<Prepared, EngineError> {
-        target.image = seal::seal(&target.image, &format!("{} {}", self.run, clock::now_ns()))
+        target.image = seal::seal(&target.image, &format!("{} {}", self.run, clock::now_ns()), (LABEL, &self.run))
             .map_err(|e| EngineError::Other(format!("`{}`: {e}", target.name)))?;
         let remote = format!("{}/{}:latest", self.registry.address(), target.name);
         let local = format!("{}/{}:latest", self.run, target.name);
@@ -157,6 +171,13 @@ impl Docker {
         archive::write(&target.image.clone().with_reference(&local), &path)
             .map_err(|e| EngineError::Other(e.to_string()))?;
         Ok(Prepared { target, remote, local, archive: path, expected: Expected::default() })
+    }
+
+    /// The bridge of the engine's default network.
+    fn find_bridge(&self) -> Option<Bridge> {
+        let asked = self.api.inspect_network("bridge", None::<query::InspectNetworkOptions>);
+        let options = self.runtime.block_on(asked).ok()?.options?;
+        Bridge::find(options.get(bridge::NAME_OPTION)?)
     }
 
     fn interrupted(&self) -> bool {
@@ -204,46 +225,6 @@ impl Docker {
         })
     }
 
-    fn create(&mut self, image: &str) -> Result<String, String> {
-        self.made += 1;
-        let name = format!("{}-{}", self.run, self.made);
-        let limits = &self.settings.limits;
-        let host = HostConfig {
-            readonly_rootfs: Some(true),
-            tmpfs: Some([("/tmp".to_owned(), "mode=1777".to_owned())].into()),
-            memory: limits.memory_bytes.map(|b| i64::try_from(b).unwrap_or(i64::MAX)),
-            nano_cpus: limits.cpu_millis.map(|m| i64::from(m) * 1_000_000),
-            cpuset_cpus: self.cores.instance.map(|core| core.to_string()),
-            ..Default::default()
-        };
-        let body = ContainerCreateBody {
-            image: Some(image.to_owned()),
-            labels: Some([(LABEL.to_owned(), self.run.clone())].into()),
-            host_config: Some(host),
-            ..Default::default()
-        };
-        let options = query::CreateContainerOptions { name: Some(name.clone()), ..Default::default() };
-        self.runtime.block_on(self.api.create_container(Some(options), body)).map_err(|e| e.to_string())?;
-        Ok(name)
-    }
-
-    fn start_container(&self, name: &str) -> Result<(), String> {
-        self.runtime
-            .block_on(self.api.start_container(name, None::<query::StartContainerOptions>))
-            .map_err(|e| e.to_string())
-    }
-
-    fn inspect(&self, name: &str) -> Result<ContainerInspectResponse, String> {
-        self.runtime
-            .block_on(self.api.inspect_container(name, None::<query::InspectContainerOptions>))
-            .map_err(|e| e.to_string())
-    }
-
-    fn remove_container(&self, name: &str) {
-        let options = query::RemoveContainerOptions { force: true, v: true, link: false };
-        let _ = self.runtime.block_on(self.api.remove_container(name, Some(options)));
-    }
-
     fn remove_image(&self, reference: &str) {
         let options = query::RemoveImageOptions { force: true, ..Default::default() };
         let _ = self.runtime.block_on(self.api.remove_image(reference, Some(options), None));
@@ -260,82 +241,13 @@ impl Docker {
                 self.remove_container(id);
             }
         }
-        let images = self.runtime.block_on(self.api.list_images(None::<query::ListImagesOptions>));
-        let tags = images.unwrap_or_default().into_iter().flat_map(|image| image.repo_tags);
-        for tag in tags.filter(|tag| tag.split_once('/').is_some_and(|(run, _)| is_of_a_gone_run(run))) {
-            self.remove_image(&tag);
+        let filters = [("label".to_owned(), vec![LABEL.to_owned()])].into();
+        let options = query::ListImagesOptions { filters: Some(filters), ..Default::default() };
+        for image in self.runtime.block_on(self.api.list_images(Some(options))).unwrap_or_default() {
+            if image.labels.get(LABEL).is_some_and(|run| is_of_a_gone_run(run)) {
+                self.remove_image(&image.id);
+            }
         }
-    }
-
-    /// The container's address on the bridge; it has one once it has been started.
-    fn address(&self, name: &str) -> Result<Ipv4Addr, String> {
-        let networks = self.inspect(name)?.network_settings.and_then(|s| s.networks).unwrap_or_default();
-        let address = networks.into_values().find_map(|n| n.ip_address?.to_string().parse().ok());
-        address.ok_or_else(|| "the container has no address: it has ended already, or has no network".into())
-    }
-
-    fn is_running(&self, name: &str) -> Option<bool> {
-        self.inspect(name).ok()?.state?.running
-    }
-
-    /// Asks an instance that has been started; `first` only connects, to see it listening.
-    fn ask(&self, name: &str, port: u16) -> Result<Asked, ProbeError> {
-        let ip = self.address(name).map_err(|why| match self.is_running(name) {
-            Some(false) => ProbeError::Ended { listened: false },
-            _ => ProbeError::Engine(why),
-        })?;
-        let target = SocketAddrV4::new(ip, port);
-        let request = self.settings.ask.to_bytes(&target.to_string());
-        let socket = socket(AddressFamily::Inet, SockType::Stream, SockFlag::SOCK_CLOEXEC, None)
-            .map_err(|e| ProbeError::Socket(e.into()))?;
-        let patience_ns = u64::try_from(self.settings.deadline.as_nanos()).unwrap_or(u64::MAX / 2);
-        let spins = self.cores.harness.is_some();
-        let probe = Probe { target, request: &request, deadline_ns: clock::now_ns() + patience_ns, spins };
-        let mut looked_ns = clock::now_ns();
-        probe.ask(&socket, || {
-            if self.interrupted() {
-                return Some(Gone::Interrupted);
-            }
-            // Asking the engine takes a millisecond: a look every 50 ms is often enough.
-            if clock::since_ns(looked_ns) < 50_000_000 {
-                return None;
-            }
-            looked_ns = clock::now_ns();
-            (self.is_running(name) == Some(false)).then_some(Gone::Ended)
-        })
-    }
-
-    /// A failed start, with what the container printed and how it ended.
-    fn failed_start(&self, name: &str, error: &ProbeError) -> Failure {
-        let options =
-            query::LogsOptions { stdout: true, stderr: true, tail: OUTPUT_LINES.into(), ..Default::default() };
-        let printed = self.runtime.block_on(async {
-            let mut text = String::new();
-            let mut lines = self.api.logs(name, Some(options));
-            while let Some(Ok(LogOutput::StdOut { message } | LogOutput::StdErr { message })) = lines.next().await {
-                text.push_str(&String::from_utf8_lossy(&message));
-            }
-            text
-        });
-        // A program that crashes closes its connections before the engine knows.
-        let until_ns = clock::now_ns() + BREAKS_OFF_NS;
-        let broke_off = matches!(error, ProbeError::Closed | ProbeError::Reply(_));
-        while broke_off && self.is_running(name) == Some(true) && clock::now_ns() < until_ns {
-            clock::sleep_until_ns(clock::now_ns() + 5_000_000);
-        }
-        let container = self.inspect(name).ok();
-        let found = match (error, &container) {
-            (ProbeError::NeverListened { .. }, Some(container)) => listeners(container),
-            _ => Vec::new(),
-        };
-        let state = container.and_then(|c| c.state);
-        let ended = state.filter(|s| s.running == Some(false)).and_then(|s| {
-            Some(Ended {
-                how: format!("exited with code {}", s.exit_code?),
-                out_of_memory: s.oom_killed.unwrap_or(false),
-            })
-        });
-        failure::of_start(error, &printed, &found, ended.as_ref())
     }
 
     fn take_one(&mut self, case: &Case) -> Result<Sample, EngineError> {
@@ -370,40 +282,28 @@ impl Docker {
         let name = self.create(image).map_err(fail(Phase::Create))?;
         let start_ns = clock::now_ns();
         sample.create_ns = Some(start_ns - unpacked_ns);
-        let done = self.start_and_ask(case, &name, start_ns, sample);
+        let asked = self.start_and_ask(&name, self.targets[case.variant].target.port);
         self.remove_container(&name);
-        sample.total_ns = Some(done? - began_ns);
-        Ok(())
-    }
-
-    /// Starts a created container and asks it; the moment of the reply's last byte.
-    fn start_and_ask(&mut self, case: &Case, name: &str, start_ns: u64, sample: &mut Sample) -> Result<u64, Failure> {
-        self.start_container(name).map_err(|message| failure::in_phase(Phase::Start, &message))?;
-        let pinned = self.cores.pin_harness();
-        let asked = self.ask(name, self.targets[case.variant].target.port);
-        drop(pinned);
-        let asked = asked.map_err(|error| self.failed_start(name, &error))?;
+        let asked = asked?;
         sample.listen_ns = Some(asked.connected_ns - start_ns);
         sample.first_byte_ns = Some(asked.first_byte_ns - start_ns);
         sample.start_ns = Some(asked.last_byte_ns - start_ns);
         self.check(case, &asked)?;
-        Ok(asked.last_byte_ns)
+        sample.total_ns = Some(asked.last_byte_ns - began_ns);
+        Ok(())
     }
 
-    /// One request to an instance that has answered one already: the engine gives no other sign of readiness.
+    /// One request to an instance that was started ahead and has been seen listening.
     fn provisioned(&mut self, case: &Case, image: &str, sample: &mut Sample) -> Result<(), Failure> {
+        let port = self.targets[case.variant].target.port;
         self.load(&self.targets[case.variant].archive).map_err(|m| failure::in_phase(Phase::Unpack, &m))?;
         let name = self.create(image).map_err(|m| failure::in_phase(Phase::Create, &m))?;
-        let mut ahead = Sample::default();
-        let ready = self.start_and_ask(case, &name, clock::now_ns(), &mut ahead);
-        let done = ready.and_then(|_| {
-            let pinned = self.cores.pin_harness();
-            let asked = self.ask(&name, self.targets[case.variant].target.port);
-            drop(pinned);
-            asked.map_err(|error| self.failed_start(&name, &error))
+        let asked = self.start_ahead(&name, port).and_then(|()| {
+            let _pinned = self.cores.pin_harness();
+            self.ask(&name, port)
         });
         self.remove_container(&name);
-        let asked = done?;
+        let asked = asked?;
         sample.intended_start_ns = asked.began_ns;
         sample.first_byte_ns = Some(asked.first_byte_ns - asked.began_ns);
         sample.start_ns = Some(asked.last_byte_ns - asked.began_ns);
@@ -421,15 +321,6 @@ impl Docker {
 fn is_of_a_gone_run(run: &str) -> bool {
     let pid = run.strip_prefix("coldstart-").and_then(|pid| pid.parse::<u32>().ok());
     pid.is_some_and(|pid| !std::path::Path::new(&format!("/proc/{pid}")).exists())
-}
-
-/// Where the container's program listens. An engine may run in a virtual machine, where its process ids are not ours: the
-/// process must be in a cgroup that names the container.
-fn listeners(container: &ContainerInspectResponse) -> Vec<String> {
-    let pid = container.state.as_ref().and_then(|s| i32::try_from(s.pid?).ok()).filter(|&pid| pid > 0);
-    let (Some(pid), Some(id)) = (pid, &container.id) else { return Vec::new() };
-    let cgroup = std::fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap_or_default();
-    if cgroup.contains(id.as_str()) { failure::listeners(pid) } else { Vec::new() }
 }
 
 impl Engine for Docker {
@@ -453,15 +344,13 @@ impl Engine for Docker {
         let Some(image) = self.floor.clone() else { return Ok(None) };
         let name = self.create(&image).map_err(EngineError::Other)?;
         let start_ns = clock::now_ns();
-        let asked = self.start_container(&name).map_err(ProbeError::Engine).and_then(|()| {
-            let _pinned = self.cores.pin_harness();
-            self.ask(&name, 9000)
-        });
+        let asked = self.start_and_ask(&name, FLOOR_PORT);
         self.remove_container(&name);
         if self.interrupted() {
             return Err(EngineError::Interrupted);
         }
-        let asked = asked.map_err(|e| EngineError::Other(format!("the floor program did not answer: {e}")))?;
+        let asked =
+            asked.map_err(|e| EngineError::Other(format!("the floor program did not answer: {}", e.message)))?;
         let (pull_ns, unpack_ns, create_ns) = (None, None, None);
         Ok(Some(Calibration {
             pull_ns,

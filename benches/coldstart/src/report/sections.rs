@@ -4,7 +4,7 @@ use maud::{Markup, html};
 
 use super::{number, time};
 use crate::plot::{Group, medians};
-use crate::results::{EngineKind, Guidance, PageCache, Results, Run, Scenario, Unit};
+use crate::results::{Guidance, PageCache, Results, Run, Scenario, Unit};
 use crate::stats;
 use crate::units::{bytes, percent, times};
 
@@ -183,9 +183,6 @@ pub fn machine(results: &Results) -> Markup {
                     @if let (Some(pull), Some(unpack), Some(create)) = (overhead.pull_ns_median, overhead.unpack_ns_median, overhead.create_ns_median) {
                         "; its image takes " (time(pull)) " to pull over loopback, " (time(unpack)) " to unpack, " (time(create)) " to create"
                     }
-                }
-                @if results.engine == EngineKind::Docker {
-                    dt { "overhead" } dd { "the probe begins when the engine's start request has returned; who listens before that is seen then" }
                 }
                 @if let Some(own) = results.own_share() {
                     dt { "overhead" } dd {

@@ -1,7 +1,8 @@
 //! Makes an image that the engine cannot have any part of: otherwise a layer that some other local image
 //! shares is not pulled at all, and "cold" is a lie. The first layer gets a pax global header with a nonce in
 //! front (POSIX.1-2017, pax; ignored by every unpacker), as a gzip member of its own where the layer is
-//! gzip (RFC 1952, 2.2: members concatenate). Files, modes and every other byte stay. Pure.
+//! gzip (RFC 1952, 2.2: members concatenate). Files, modes and every other byte stay. A label says whose the image is, so that
+//! what a killed run left can be found. Pure.
 
 use std::io::Read;
 
@@ -26,11 +27,11 @@ pub enum SealError {
     NoLayer,
 }
 
-/// The same image with a first layer that exists nowhere else.
+/// The same image with a first layer that exists nowhere else, and one more label.
 ///
 /// # Errors
 /// [`SealError`]
-pub fn seal(image: &Image, nonce: &str) -> Result<Image, SealError> {
+pub fn seal(image: &Image, nonce: &str, (label, owner): (&str, &str)) -> Result<Image, SealError> {
     let first = image.layers().first().ok_or(SealError::NoLayer)?;
     let media_type = &first.descriptor().media_type;
     let unknown = || SealError::MediaType(media_type.clone());
@@ -47,6 +48,10 @@ pub fn seal(image: &Image, nonce: &str) -> Result<Image, SealError> {
 
     let mut config: Value = serde_json::from_slice(image.config_bytes())?;
     config["rootfs"]["diff_ids"][0] = DiffId::of(&tar).to_string().into();
+    if !config["config"]["Labels"].is_object() {
+        config["config"]["Labels"] = serde_json::json!({});
+    }
+    config["config"]["Labels"][label] = owner.into();
     let config = serde_json::to_vec(&config)?;
     let mut manifest: Value = serde_json::from_slice(image.manifest_bytes())?;
     for (place, bytes) in [("/config", &config), ("/layers/0", &blob)] {

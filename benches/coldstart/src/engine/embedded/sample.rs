@@ -3,15 +3,12 @@
 
 use std::fs;
 use std::net::SocketAddrV4;
-use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::Path;
 
 use microimage::entry;
 use microimage::image::Image;
 use microimage::sandbox::{self, Plan};
 use microimage::unpack;
-use nix::sys::socket::{MsgFlags, Shutdown, recv, setsockopt, shutdown, sockopt};
-use nix::sys::time::TimeVal;
 
 use super::burst::Place;
 use super::oci;
@@ -20,13 +17,10 @@ use super::{Embedded, INSTANCE_ADDRESS, TAG, io_error, path_of};
 use crate::clock;
 use crate::engine::{Case, EngineError};
 use crate::failure::{self, Ended, Phase};
-use crate::probe::{Asked, Gone, Probe, ProbeError};
+use crate::probe::{self, Asked, Gone, Probe, ProbeError};
 use crate::pull;
 use crate::results::{Failure, PageCache, Sample, Scenario};
 use crate::work;
-
-/// How long an instance that was started ahead may take to notice that its first visitor has left.
-const SETTLE_US: i64 = 50_000;
 
 impl Embedded {
     /// Takes one sample; with a `place`, as one of a burst. The number is the size of the layers' tars.
@@ -176,7 +170,7 @@ impl Embedded {
             (Ok(()), [ahead, socket]) => self
                 .probe(address, &request, alone)
                 .wait_listening(ahead, || self.ended(&mut instance))
-                .map(|()| settle(ahead))
+                .map(|()| probe::settle(ahead))
                 .and_then(|()| {
                     sample.intended_start_ns = place.map_or_else(clock::now_ns, Place::intended_ns);
                     self.probe(address, &request, alone).ask(socket, || self.ended(&mut instance))
@@ -286,14 +280,6 @@ impl Silence {
     fn explain(&self, ended: Option<&Ended>) -> Failure {
         failure::of_start(&self.error, &self.printed, &self.listeners, ended)
     }
-}
-
-/// Ends our side of the connection that showed the instance listening, and waits until the instance
-/// has noticed, so that it is idle when the request comes. A program that never closes is given 50 ms.
-fn settle(ahead: &OwnedFd) {
-    let _ = shutdown(ahead.as_raw_fd(), Shutdown::Write);
-    let _ = setsockopt(ahead, sockopt::ReceiveTimeout, &TimeVal::new(0, SETTLE_US));
-    let _ = recv(ahead.as_raw_fd(), &mut [0u8; 1], MsgFlags::empty());
 }
 
 fn fill_start(sample: &mut Sample, exec_ns: u64, asked: &Asked) {

@@ -1,0 +1,230 @@
+//! One container's way from its creation to its answer, and what can be said of one that gives none.
+
+use std::net::{Ipv4Addr, SocketAddrV4};
+use std::os::fd::OwnedFd;
+
+use bollard::container::LogOutput;
+use bollard::models::{ContainerCreateBody, ContainerInspectResponse, HostConfig};
+use bollard::query_parameters as query;
+use futures_util::StreamExt;
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
+use tokio::task::JoinHandle;
+
+use super::{Docker, LABEL};
+use crate::clock;
+use crate::failure::{self, Ended, Phase};
+use crate::probe::{self, Asked, Gone, Probe, ProbeError};
+use crate::results::Failure;
+
+/// How long the engine may take to notice a program's end.
+const BREAKS_OFF_NS: u64 = 300_000_000;
+/// Lines of a container's output that a failure shows.
+const OUTPUT_LINES: &str = "5";
+/// Asking the engine takes a millisecond: how often a waiting probe looks whether the container still runs.
+const LOOK_NS: u64 = 50_000_000;
+
+/// The engine's answer to a request to start, while it is on its way.
+type Starting = JoinHandle<Result<(), bollard::errors::Error>>;
+
+impl Docker {
+    pub(super) fn create(&mut self, image: &str) -> Result<String, String> {
+        self.made += 1;
+        let name = format!("{}-{}", self.run, self.made);
+        let limits = &self.settings.limits;
+        let host = HostConfig {
+            readonly_rootfs: Some(true),
+            tmpfs: Some([("/tmp".to_owned(), "mode=1777".to_owned())].into()),
+            memory: limits.memory_bytes.map(|b| i64::try_from(b).unwrap_or(i64::MAX)),
+            nano_cpus: limits.cpu_millis.map(|m| i64::from(m) * 1_000_000),
+            cpuset_cpus: self.cores.instance.map(|core| core.to_string()),
+            ..Default::default()
+        };
+        let body = ContainerCreateBody {
+            image: Some(image.to_owned()),
+            labels: Some([(LABEL.to_owned(), self.run.clone())].into()),
+            host_config: Some(host),
+            ..Default::default()
+        };
+        let options = query::CreateContainerOptions { name: Some(name.clone()), ..Default::default() };
+        self.runtime.block_on(self.api.create_container(Some(options), body)).map_err(|e| e.to_string())?;
+        Ok(name)
+    }
+
+    pub(super) fn remove_container(&self, name: &str) {
+        let options = query::RemoveContainerOptions { force: true, v: true, link: false };
+        let _ = self.runtime.block_on(self.api.remove_container(name, Some(options)));
+    }
+
+    /// Starts a created container and asks it as soon as it can be reached.
+    pub(super) fn start_and_ask(&self, name: &str, port: u16) -> Result<Asked, Failure> {
+        self.start_and(name, port, |probe, gone| probe.ask(&stream_socket()?, gone))
+    }
+
+    /// Starts a created container and waits until it listens and has noticed that its visitor is gone.
+    pub(super) fn start_ahead(&self, name: &str, port: u16) -> Result<(), Failure> {
+        self.start_and(name, port, |probe, gone| {
+            let ahead = stream_socket()?;
+            probe.wait_listening(&ahead, gone).map(|()| probe::settle(&ahead))
+        })
+    }
+
+    /// Asks a container that has been started.
+    pub(super) fn ask(&self, name: &str, port: u16) -> Result<Asked, Failure> {
+        let asked = self.address(name).and_then(|ip| {
+            let socket = stream_socket()?;
+            self.probe(ip, port, |probe| probe.ask(&socket, self.watch(name, None)))
+        });
+        asked.map_err(|error| self.failed_start(name, &error))
+    }
+
+    /// Has the engine start the container while the probe is at work already.
+    fn start_and<T>(
+        &self,
+        name: &str,
+        port: u16,
+        find: impl FnOnce(&Probe<'_>, &mut dyn FnMut() -> Option<Gone>) -> Result<T, ProbeError>,
+    ) -> Result<T, Failure> {
+        let known = self.bridge.as_ref().map(|bridge| bridge.known());
+        let pinned = self.cores.pin_harness();
+        let (api, of) = (self.api.clone(), name.to_owned());
+        let starting: Starting =
+            self.runtime.spawn(async move { api.start_container(&of, None::<query::StartContainerOptions>).await });
+        let early = self.bridge.as_ref().zip(known).and_then(|(bridge, known)| {
+            while !starting.is_finished() && !self.interrupted() {
+                if bridge.has_new(&known) {
+                    return self.address_on_bridge(name);
+                }
+                std::hint::spin_loop();
+            }
+            None
+        });
+        let found = match early {
+            Some(ip) => self.probe(ip, port, |probe| find(probe, &mut self.watch(name, Some(&starting)))),
+            // No network of ours to watch: as soon as the engine says that it has started.
+            None => self
+                .wait_started(&starting)
+                .and_then(|()| self.address(name))
+                .and_then(|ip| self.probe(ip, port, |probe| find(probe, &mut self.watch(name, Some(&starting))))),
+        };
+        drop(pinned);
+        // Whoever answers before the engine has finished: the container is not to be removed under its hands.
+        let started =
+            self.runtime.block_on(starting).map_err(|e| e.to_string()).and_then(|s| s.map_err(|e| e.to_string()));
+        started.map_err(|message| failure::in_phase(Phase::Start, &message))?;
+        found.map_err(|error| self.failed_start(name, &error))
+    }
+
+    fn wait_started(&self, starting: &Starting) -> Result<(), ProbeError> {
+        while !starting.is_finished() {
+            if self.interrupted() {
+                return Err(ProbeError::Interrupted);
+            }
+            clock::sleep_until_ns(clock::now_ns() + 50_000);
+        }
+        Ok(())
+    }
+
+    fn probe<T>(
+        &self,
+        ip: Ipv4Addr,
+        port: u16,
+        find: impl FnOnce(&Probe<'_>) -> Result<T, ProbeError>,
+    ) -> Result<T, ProbeError> {
+        let target = SocketAddrV4::new(ip, port);
+        let request = self.settings.ask.to_bytes(&target.to_string());
+        let patience_ns = u64::try_from(self.settings.deadline.as_nanos()).unwrap_or(u64::MAX / 2);
+        let spins = self.cores.harness.is_some();
+        find(&Probe { target, request: &request, deadline_ns: clock::now_ns() + patience_ns, spins })
+    }
+
+    /// What a probe asks now and then. While the engine is `starting` it is not to be disturbed: it would answer only afterwards.
+    fn watch<'a>(&'a self, name: &'a str, starting: Option<&'a Starting>) -> impl FnMut() -> Option<Gone> + 'a {
+        let mut looked_ns = clock::now_ns();
+        move || {
+            if self.interrupted() {
+                return Some(Gone::Interrupted);
+            }
+            if clock::since_ns(looked_ns) < LOOK_NS || starting.is_some_and(|s| !s.is_finished()) {
+                return None;
+            }
+            looked_ns = clock::now_ns();
+            (self.is_running(name) == Some(false)).then_some(Gone::Ended)
+        }
+    }
+
+    fn inspect(&self, name: &str) -> Result<ContainerInspectResponse, String> {
+        self.runtime
+            .block_on(self.api.inspect_container(name, None::<query::InspectContainerOptions>))
+            .map_err(|e| e.to_string())
+    }
+
+    fn is_running(&self, name: &str) -> Option<bool> {
+        self.inspect(name).ok()?.state?.running
+    }
+
+    /// The address of a container that has been started.
+    fn address(&self, name: &str) -> Result<Ipv4Addr, ProbeError> {
+        let container = self.inspect(name).map_err(ProbeError::Engine)?;
+        if container.state.and_then(|s| s.running) == Some(false) {
+            return Err(ProbeError::Ended { listened: false });
+        }
+        let networks = container.network_settings.and_then(|s| s.networks).unwrap_or_default();
+        let address = networks.into_values().find_map(|n| n.ip_address?.to_string().parse().ok());
+        address.ok_or_else(|| ProbeError::Engine("the container has no address on a network of the engine".into()))
+    }
+
+    /// The address of a container that is being started: the network knows it already, and the container cannot be asked.
+    fn address_on_bridge(&self, name: &str) -> Option<Ipv4Addr> {
+        let asked = self.api.inspect_network("bridge", None::<query::InspectNetworkOptions>);
+        let network = self.runtime.block_on(asked).ok()?;
+        let endpoint = network.containers?.into_values().find(|c| c.name.as_deref() == Some(name))?;
+        endpoint.ipv4_address?.split('/').next()?.parse().ok()
+    }
+
+    /// A failed start, with what the container printed and how it ended.
+    fn failed_start(&self, name: &str, error: &ProbeError) -> Failure {
+        let options =
+            query::LogsOptions { stdout: true, stderr: true, tail: OUTPUT_LINES.into(), ..Default::default() };
+        let printed = self.runtime.block_on(async {
+            let mut text = String::new();
+            let mut lines = self.api.logs(name, Some(options));
+            while let Some(Ok(LogOutput::StdOut { message } | LogOutput::StdErr { message })) = lines.next().await {
+                text.push_str(&String::from_utf8_lossy(&message));
+            }
+            text
+        });
+        // A program that crashes closes its connections before the engine knows.
+        let until_ns = clock::now_ns() + BREAKS_OFF_NS;
+        let broke_off = matches!(error, ProbeError::Closed | ProbeError::Reply(_));
+        while broke_off && self.is_running(name) == Some(true) && clock::now_ns() < until_ns {
+            clock::sleep_until_ns(clock::now_ns() + 5_000_000);
+        }
+        let container = self.inspect(name).ok();
+        let found = match (error, &container) {
+            (ProbeError::NeverListened { .. }, Some(container)) => listeners(container),
+            _ => Vec::new(),
+        };
+        let state = container.and_then(|c| c.state);
+        let ended = state.filter(|s| s.running == Some(false)).and_then(|s| {
+            Some(Ended {
+                how: format!("exited with code {}", s.exit_code?),
+                out_of_memory: s.oom_killed.unwrap_or(false),
+            })
+        });
+        failure::of_start(error, &printed, &found, ended.as_ref())
+    }
+}
+
+fn stream_socket() -> Result<OwnedFd, ProbeError> {
+    socket(AddressFamily::Inet, SockType::Stream, SockFlag::SOCK_CLOEXEC, None)
+        .map_err(|e| ProbeError::Socket(e.into()))
+}
+
+/// Where the container's program listens. An engine may run in a virtual machine, where its process ids are not ours: the
+/// process must be in a cgroup that names the container.
+fn listeners(container: &ContainerInspectResponse) -> Vec<String> {
+    let pid = container.state.as_ref().and_then(|s| i32::try_from(s.pid?).ok()).filter(|&pid| pid > 0);
+    let (Some(pid), Some(id)) = (pid, &container.id) else { return Vec::new() };
+    let cgroup = std::fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap_or_default();
+    if cgroup.contains(id.as_str()) { failure::listeners(pid) } else { Vec::new() }
+}
