@@ -261,13 +261,9 @@ pub enum Error {
 }
 
 impl Results {
-    /// What the tool itself may add to a start: a listener is noticed at most one turn of the connect loop late. `None`
-    /// where the loop was not calibrated or nothing was started, and of Docker Engine: there the loop begins only when the start
-    /// request has returned, which is more than a turn.
+    /// What the tool itself may add to a start: a listener is noticed at most one turn of the connect loop late, on average half
+    /// a turn. `None` where the loop was not calibrated or nothing was started.
     pub fn own_share(&self) -> Option<OwnShare<'_>> {
-        if self.engine == EngineKind::Docker {
-            return None;
-        }
         let step_ns = self.overhead.connect_step_ns_median?;
         let runs = self.variants.iter().flat_map(|v| v.runs.iter().map(move |r| (v, r)));
         // Provisioned instances listen already, and those of a burst are not watched by a loop with a core of its own.

@@ -3,6 +3,7 @@
 
 use comfy_table::{Cell, CellAlignment, Table, presets};
 
+use crate::burst;
 use crate::results::{Results, Run, Sample, Scenario, Variant};
 use crate::stats::median;
 use crate::units::{duration, percent};
@@ -112,13 +113,15 @@ fn remarks(results: &Results) -> Vec<String> {
     }
     if let Some(own) = results.own_share() {
         lines.push(format!(
-            "overhead: a listener is noticed at most one turn of the connect loop late, {}: {} of the smallest start ({}, {})",
+            "overhead: a listener is noticed at most one turn of the connect loop late, {}: {}, on average {} of the smallest start ({}, {})",
             duration(own.step_ns),
             percent(own.share),
+            percent(own.share / 2.0),
             own.variant,
             duration(own.start_ns)
         ));
     }
+    lines.extend(burst::saturation(results).into_iter().map(|sentence| format!("bursts: {sentence}")));
     for (variant, run) in results.variants.iter().flat_map(|v| v.runs.iter().map(move |r| (v, r))) {
         let what = format!("{} {} {}", variant.name, scenario(run), link(run));
         if let Some(why) = run.noise().filter(|_| run.summary.n > 0) {

@@ -167,7 +167,7 @@ fn every_number_is_known(results: &Results) {
         strings.extend(run.noise());
     }
     strings.extend(burst::saturation(results));
-    numbers.extend(results.own_share().map(|own| own.share));
+    numbers.extend(results.own_share().into_iter().flat_map(|own| [own.share, own.share / 2.0]));
     strings.retain(|s| !s.is_empty());
     strings.sort_by_key(|s| std::cmp::Reverse(s.len()));
     // What the page itself says: names of statistics, sizes of bursts in a heading, the platform's limits are strings.

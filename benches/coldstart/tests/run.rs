@@ -256,6 +256,45 @@ fn the_command_prints_a_table_and_keeps_results() {
 }
 
 #[test]
+fn a_ramp_of_bursts_is_measured_drawn_and_summed_up() {
+    let Some(image) = layout_of("GOOD") else { return };
+    let out = tempfile::tempdir().expect("a folder");
+    let place = image.path().to_str().expect("a path");
+    let flags = ["--burst", "auto", "--scenario", "cold"];
+    let done = coldstart(place, out.path(), 3, &flags).output().expect("it starts");
+    assert_eq!(done.status.code(), Some(0), "{}", String::from_utf8_lossy(&done.stderr));
+    let results = Results::load(&out.path().join("results.json")).expect("kept");
+    let bursts: Vec<usize> = results.variants[0].runs.iter().map(|r| r.burst).collect();
+    assert!(bursts.len() >= 3 && bursts.iter().enumerate().all(|(at, &burst)| burst == 1 << at), "{bursts:?}");
+    assert!(String::from_utf8_lossy(&done.stdout).contains("starts a second"), "{done:?}");
+
+    let drawn = tempfile::tempdir().expect("a folder");
+    let draw = |png: &[&str]| {
+        let mut command = Command::new(COLDSTART);
+        command.arg("plot").arg(out.path().join("results.json")).arg("--out").arg(drawn.path()).args(png);
+        command.output().expect("it starts")
+    };
+    let done = draw(&[]);
+    assert_eq!(done.status.code(), Some(0), "{done:?}");
+    let plots = |kind: &str| {
+        let names = std::fs::read_dir(drawn.path()).expect("a folder").flatten().map(|e| e.path());
+        names.filter(|path| path.extension().is_some_and(|e| e == kind)).collect::<Vec<_>>()
+    };
+    assert!(drawn.path().join("bursts-1.svg").exists() && drawn.path().join("report.html").exists());
+    let done = draw(&["--png"]);
+    if String::from_utf8_lossy(&done.stderr).contains("librsvg2-bin") {
+        return eprintln!("skipped: no rsvg-convert; `build/setup --plots` installs it");
+    }
+    assert_eq!((done.status.code(), plots("png").len()), (Some(0), plots("svg").len()), "{done:?}");
+    for png in plots("png") {
+        let bytes = std::fs::read(&png).expect("just written");
+        // PNG, 5.2 and 11.2.2: the signature, and the width in the first chunk.
+        let width = u32::from_be_bytes(bytes[16..20].try_into().expect("four"));
+        assert!(bytes.starts_with(b"\x89PNG\r\n\x1a\n") && width == 2 * 880, "{}: {width}", png.display());
+    }
+}
+
+#[test]
 fn exit_codes_tell_whose_fault_it_was() {
     let Some(image) = layout_of("EXITS") else { return };
     let out = tempfile::tempdir().expect("a folder");
