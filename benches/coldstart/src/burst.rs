@@ -1,38 +1,56 @@
 //! Where a machine saturates: how far a ramp of growing bursts goes, and from runs of one case with several bursts to a
 //! sentence. Pure.
 
-use crate::results::{Results, Run, Sample, Variant};
+use crate::results::{Results, Run, Sample, Variant, name_of};
 use crate::stats;
 use crate::units::{duration, times};
 
-/// Twice the burst must bring at least this much more throughput, or the machine is full.
+/// Each doubling of the burst must bring at least this much more throughput, or the machine is full.
 const GROWTH: f64 = 1.15;
-
 /// The bursts of a ramp: doublings, up to the largest that there is.
 pub const RAMP: [u16; 10] = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512];
-/// Steps in a row that bring no more throughput, after which a ramp ends: one alone may be bad luck.
+/// Steps in a row that bring no more, after which a ramp ends: one alone may be bad luck.
 const FLAT_STEPS: u32 = 2;
 
-/// Whether a ramp goes on, told after each of its bursts.
+/// Growing bursts, one after the other: which was the last that brought more starts a second.
 #[derive(Debug, Default)]
 pub struct Ramp {
-    best: f64,
+    /// The burst that did, and its rate.
+    best: Option<(usize, f64)>,
     flat: u32,
 }
 
 impl Ramp {
-    /// Whether a larger burst is worth a try after this one. Not after one in which an instance failed.
-    pub fn goes_on(&mut self, samples: &[Sample]) -> bool {
-        let totals: Option<Vec<f64>> = samples.iter().map(|s| s.total_ns.map(|ns| ns as f64)).collect();
-        let Some(rate) =
-            totals.and_then(|totals| Some(rate(samples.len(), stats::quantile(&stats::sorted(&totals), 0.9)?)))
-        else {
-            return false;
-        };
-        self.flat = if rate < self.best * GROWTH { self.flat + 1 } else { 0 };
-        self.best = self.best.max(rate);
+    /// Takes note of the next larger burst; whether a still larger one is worth a try. Not after one without an answer.
+    pub fn goes_on(&mut self, burst: usize, samples: &[Sample]) -> bool {
+        let Some(rate) = rate(burst, samples) else { return false };
+        match self.best {
+            Some((at, best)) if rate < best * GROWTH.powf((burst as f64 / at as f64).log2().max(0.01)) => {
+                self.flat += 1
+            }
+            _ => (self.best, self.flat) = (Some((burst, rate)), 0),
+        }
         self.flat < FLAT_STEPS
     }
+
+    /// The burst beyond which more at once brought no more, if such a one was seen.
+    pub fn saturated_at(&self) -> Option<usize> {
+        self.best.filter(|_| self.flat > 0).map(|(burst, _)| burst)
+    }
+}
+
+/// Correct answers a second, counted from a burst's first intended start until nine tenths of its answers have come: the few
+/// slowest are not what a machine is full of. Of several bursts the median. An instance that failed is no answer.
+fn rate(burst: usize, samples: &[Sample]) -> Option<f64> {
+    let of_one = |round: &[Sample]| {
+        let mut ends_ns: Vec<u64> = round.iter().filter_map(|s| Some(s.intended_start_ns + s.total_ns?)).collect();
+        ends_ns.sort_unstable();
+        let counted = (ends_ns.len() * 9).div_ceil(10);
+        let began_ns = round.iter().filter(|s| s.total_ns.is_some()).map(|s| s.intended_start_ns).min()?;
+        let lasted_ns = ends_ns.get(counted.checked_sub(1)?)?.saturating_sub(began_ns);
+        Some(counted as f64 / lasted_ns.max(1) as f64 * 1e9)
+    };
+    stats::median(&samples.chunks(burst.max(1)).filter_map(of_one).collect::<Vec<_>>())
 }
 
 /// The runs of one variant that differ only in their burst, by its size.
@@ -66,32 +84,26 @@ fn is_like(one: &Run, other: &Run) -> bool {
 /// One sentence for each series.
 pub fn saturation(results: &Results) -> Vec<String> {
     let named = |s: &Series<'_>| {
-        let what = format!("{}, {:?}, {}", s.variant.name, s.runs[0].scenario, s.runs[0].link).to_lowercase();
-        Some(format!("{what}: {}", describe(&s.runs)?))
+        let one = s.runs[0];
+        let what = name_of(one.scenario, &one.link, one.page_cache, 1);
+        Some(format!("{}, {what}: {}", s.variant.name, describe(&s.runs)?))
     };
     series(results).iter().filter_map(named).collect()
-}
-
-/// Instances a second that a burst brings to their first reply: as many as it has, in its slowest tenth's time.
-fn throughput(run: &Run) -> Option<f64> {
-    Some(rate(run.burst, run.summary.p90_ns?))
-}
-
-fn rate(burst: usize, slowest_tenth_ns: f64) -> f64 {
-    burst as f64 / slowest_tenth_ns * 1e9
 }
 
 fn describe(series: &[&Run]) -> Option<String> {
     let (first, last) = (series.first()?, series.last()?);
     let slower = last.summary.median_ns? / first.summary.median_ns?;
-    let full = series.windows(2).find(|pair| {
-        let (Some(before), Some(after)) = (throughput(pair[0]), throughput(pair[1])) else { return false };
-        let doublings = (pair[1].burst as f64 / pair[0].burst as f64).log2();
-        (after / before).powf(1.0 / doublings.max(0.01)) < GROWTH
+    let mut ramp = Ramp::default();
+    // Unlike a ramp that is being measured, this one looks at all that there is.
+    let full = series.iter().find_map(|run| {
+        let goes_on = ramp.goes_on(run.burst, &run.samples);
+        (!goes_on).then(|| ramp.saturated_at()).flatten()
     });
-    let best = series.iter().filter_map(|r| throughput(r)).fold(0.0, f64::max);
+    let full = full.or_else(|| ramp.saturated_at());
+    let most = series.iter().filter_map(|r| rate(r.burst, &r.samples)).fold(0.0, f64::max);
     let most = format!(
-        "{} at once take {} each, {} of {} at once; at most {best:.0} starts a second",
+        "{} at once take {} each, {} of {} at once; at most {most:.0} starts a second",
         last.burst,
         duration(last.summary.median_ns?),
         times(slower),
@@ -103,7 +115,7 @@ fn describe(series: &[&Run]) -> Option<String> {
     });
     let held = held.unwrap_or_default();
     Some(match full {
-        Some(pair) => format!("saturated at {} at once; {most}{held}", pair[0].burst),
+        Some(burst) => format!("saturated at {burst} at once; {most}{held}"),
         None => format!("not saturated up to {} at once; {most}{held}", last.burst),
     })
 }
@@ -130,19 +142,39 @@ mod tests {
         assert!(said.starts_with("saturated at 1 at once"), "{said}");
     }
 
+    /// The step from 2 to 4 is bad luck; that from 8 on is the end: neither 16 nor 32 brings more.
+    const STEPS: [(usize, u64, bool); 6] =
+        [(1, 1000, true), (2, 1000, true), (4, 2000, true), (8, 2500, true), (16, 5000, true), (32, 9900, false)];
+
     #[test]
-    fn a_ramp_ends_after_two_flat_steps_or_a_failure() {
-        let of = |burst: usize, total_ns: u64| run(burst, total_ns).samples;
+    fn a_ramp_ends_after_two_flat_steps_or_without_an_answer() {
         let mut ramp = Ramp::default();
-        // The step from 2 to 4 is bad luck, that from 8 on is the end: 16 does not double it, nor does 32.
-        let steps =
-            [(1, 1000, true), (2, 1000, true), (4, 2000, true), (8, 2500, true), (16, 5000, true), (32, 9900, false)];
-        for (burst, total_ns, goes_on) in steps {
-            assert_eq!(ramp.goes_on(&of(burst, total_ns)), goes_on, "{burst}");
+        for (burst, total_ns, goes_on) in STEPS {
+            assert_eq!(ramp.goes_on(burst, &run(burst, total_ns).samples), goes_on, "{burst}");
         }
-        let mut failed = of(2, 1000);
-        failed[1].total_ns = None;
-        assert!(!Ramp::default().goes_on(&failed) && !Ramp::default().goes_on(&[]));
+        assert_eq!(ramp.saturated_at(), Some(8));
+        let mut failed = run(2, 1000).samples;
+        failed.iter_mut().for_each(|s| s.total_ns = None);
+        assert!(!Ramp::default().goes_on(2, &failed) && !Ramp::default().goes_on(1, &[]));
+    }
+
+    #[test]
+    fn what_is_said_of_a_ramp_is_where_it_ended() {
+        let runs = STEPS.map(|(burst, total_ns, _)| run(burst, total_ns));
+        let said = describe(&runs.iter().collect::<Vec<_>>()).unwrap();
+        assert!(said.starts_with("saturated at 8 at once") && said.contains("3200000 starts a second"), "{said}");
+    }
+
+    #[test]
+    fn a_rate_is_of_answers_on_the_schedule() {
+        let mut spread = run(10, 1_000_000).samples;
+        spread.iter_mut().zip(0..).for_each(|(s, at)| s.intended_start_ns = 7_000 + at * 1_000_000);
+        // The ninth of ten starts 8 ms after the first, and answers after 9 ms.
+        assert_eq!(rate(10, &spread), Some(1000.0));
+        spread.iter_mut().skip(1).for_each(|s| s.total_ns = None);
+        assert_eq!(rate(10, &spread), Some(1000.0), "one answer in a millisecond, however many failed");
+        let twice = [run(2, 1000).samples, run(2, 4000).samples].concat();
+        assert_eq!(rate(2, &twice), Some((2e6 + 5e5) / 2.0), "the median of two bursts");
     }
 
     #[test]

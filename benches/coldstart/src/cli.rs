@@ -86,7 +86,7 @@ pub struct RunArgs {
     #[arg(long, value_enum, default_value = "embedded")]
     pub engine: EngineKind,
     /// An image layout, a docker-archive, an OCI archive, or HOST/NAME:TAG in a registry; NAME= names the variant; repeatable
-    #[arg(long = "image", value_name = "[NAME=]REF|PATH")]
+    #[arg(long = "image", value_name = "[NAME=]REF|PATH", value_parser = image_argument)]
     pub images: Vec<String>,
     /// Samples of each case; 50 by default, 10 with baselines
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=100_000))]
@@ -155,8 +155,8 @@ impl RunArgs {
         let mut targets: Vec<Target> = Vec::new();
         for text in images {
             let (name, place) = match text.split_once('=') {
-                Some((name, place)) => (Some(name.to_owned()), place),
-                None => (None, text.as_str()),
+                Some((name, place)) if !name.contains('/') => (Some(name.to_owned()), place),
+                _ => (None, text.as_str()), // a path may have a `=` in it too
             };
             let image = source::load(place).map_err(|e| e.to_string())?;
             let name = name.unwrap_or_else(|| short_name(image.reference().unwrap_or(place)));
@@ -218,12 +218,22 @@ impl RunArgs {
             samples: self.samples.unwrap_or(DEFAULT_SAMPLES) as usize,
             warmups: self.warmups as usize,
             seed: self.seed,
+            notes: Vec::new(),
         })
     }
 
     /// Whether the largest burst is to be found.
     pub fn ramps(&self) -> bool {
         self.bursts.contains(&Burst::Auto)
+    }
+
+    /// The bursts that were asked for by their number.
+    pub fn asked_for(&self) -> Vec<usize> {
+        let number = |burst: &Burst| match burst {
+            Burst::Of(n) => Some(usize::from(*n)),
+            Burst::Auto => None,
+        };
+        self.bursts.iter().filter_map(number).collect()
     }
 
     /// Every burst that may be measured, once, ascending.
@@ -309,6 +319,20 @@ fn burst(text: &str) -> Result<Burst, String> {
     }
 }
 
+/// `[NAME=]PLACE`, with a name as a registry takes one (distribution-spec, "Pulling manifests": a component of `<name>`): it becomes part of references and files.
+fn image_argument(text: &str) -> Result<String, String> {
+    let Some((name, _)) = text.split_once('=').filter(|(name, _)| !name.contains('/')) else {
+        return Ok(text.to_owned());
+    };
+    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
+    let fits = name.starts_with(plain)
+        && name.ends_with(plain)
+        && name.len() <= 64
+        && name.chars().all(|c| plain(c) || c == '-');
+    let hint = "use lower-case letters and digits, with `-` between them";
+    fits.then(|| text.to_owned()).ok_or_else(|| format!("`{name}` cannot be an image's name: {hint}"))
+}
+
 /// A part of a file's name, and nothing that leads elsewhere.
 fn record_name(text: &str) -> Result<String, String> {
     let fits = !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '-');
@@ -321,5 +345,6 @@ fn short_name(text: &str) -> String {
     let last = text.rsplit('/').next().unwrap_or(text);
     let last = last.split(':').next().unwrap_or(last).trim_end_matches(".tar");
     let name: String = last.to_ascii_lowercase().chars().filter(|c| c.is_ascii_alphanumeric() || *c == '-').collect();
-    if name.is_empty() { "image".into() } else { name }
+    let name = name.trim_matches('-');
+    if name.is_empty() { "image".into() } else { name.into() }
 }

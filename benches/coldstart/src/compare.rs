@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use crate::results::{EngineKind, PageCache, Results, Run, Scenario};
+use crate::results::{EngineKind, PageCache, Results, Run, Scenario, name_of};
 use crate::stats::{RankTest, least_p, median, rank_test};
 use crate::units::{bytes, duration, percent};
 
@@ -26,6 +26,15 @@ pub struct CaseName {
     pub burst: usize,
 }
 
+/// What is compared of a case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Measure {
+    /// All that a person waits for.
+    Total,
+    /// The program's own part, which the pull would drown: from exec to its answer.
+    Start,
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
     Slower,
@@ -33,12 +42,15 @@ pub enum Verdict {
     Same,
     /// No test of so few samples without error could be sure.
     CannotTell,
+    /// It answered before, and does not any more.
+    Fails,
 }
 
 /// One case, before and after.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Comparison {
     pub case: CaseName,
+    pub measure: Measure,
     pub before_ns: Option<f64>,
     pub after_ns: Option<f64>,
     pub test: Option<RankTest>,
@@ -100,13 +112,28 @@ pub fn compare(before: &Results, after: &Results) -> Result<Vec<Comparison>, Err
     if pairs.is_empty() {
         return Err(Error::NothingInCommon);
     }
-    let alpha = ALPHA / pairs.len() as f64;
-    Ok(pairs.into_iter().map(|(name, then, now)| judge(name, then, now, alpha)).collect())
+    // Of a provisioned instance the total is the start; in a burst the parts of one are those of all.
+    let both = |run: &Run| {
+        run.scenario != Scenario::Provisioned && run.burst == 1 && run.samples.iter().any(|s| s.start_ns.is_some())
+    };
+    let tests: usize = pairs.iter().map(|(_, then, _)| 1 + usize::from(both(then))).sum();
+    let alpha = ALPHA / tests as f64;
+    let judged = pairs.into_iter().flat_map(|(name, then, now)| {
+        let start = both(then).then(|| judge(name.clone(), Measure::Start, then, now, alpha));
+        [judge(name, Measure::Total, then, now, alpha)].into_iter().chain(start)
+    });
+    // A case that fails now is said once.
+    Ok(judged.filter(|c| c.measure == Measure::Total || c.verdict != Verdict::Fails).collect())
 }
 
 /// Whether nothing at all could be told.
 pub fn none_told(comparisons: &[Comparison]) -> bool {
     comparisons.iter().all(|c| c.verdict == Verdict::CannotTell)
+}
+
+/// Whether any case that answered before does not any more.
+pub fn any_fails(comparisons: &[Comparison]) -> bool {
+    comparisons.iter().any(|c| c.verdict == Verdict::Fails)
 }
 
 /// Whether any case is slower beyond noise.
@@ -129,9 +156,13 @@ fn cases(results: &Results) -> impl Iterator<Item = (CaseName, &Run)> {
     })
 }
 
-fn judge(case: CaseName, then: &Run, now: &Run, alpha: f64) -> Comparison {
+fn judge(case: CaseName, measure: Measure, then: &Run, now: &Run, alpha: f64) -> Comparison {
     // What one burst brings is one piece of news, however many instances it has.
-    let (a, b) = (then.independent_ns(), now.independent_ns());
+    let of = |run: &Run| match measure {
+        Measure::Total => run.independent_ns(),
+        Measure::Start => run.phase_ns(|s| s.start_ns),
+    };
+    let (a, b) = (of(then), of(now));
     let (before_ns, after_ns) = (median(&a), median(&b));
     let test = rank_test(&a, &b).filter(|_| least_p(a.len(), b.len()) < alpha);
     let verdict =
@@ -142,22 +173,27 @@ fn judge(case: CaseName, then: &Run, now: &Run, alpha: f64) -> Comparison {
                 if test.shift > 0.0 { Verdict::Slower } else { Verdict::Faster }
             }
             (Some(_), Some(_)) => Verdict::Same,
+            _ if !a.is_empty() && b.is_empty() && !now.samples.is_empty() => Verdict::Fails,
             _ => Verdict::CannotTell,
         };
     let enough = (2..).find(|&n| least_p(n, n) < alpha).unwrap_or(usize::MAX);
-    Comparison { case, before_ns, after_ns, test, verdict, samples: [a.len(), b.len()], enough }
+    Comparison { case, measure, before_ns, after_ns, test, verdict, samples: [a.len(), b.len()], enough }
 }
 
 impl fmt::Display for Comparison {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let CaseName { variant, link, scenario, burst, .. } = &self.case;
+        let CaseName { variant, link, scenario, page_cache, burst } = &self.case;
         let word = match self.verdict {
             Verdict::Slower => "SLOWER",
             Verdict::Faster => "faster",
             Verdict::Same => "same",
             Verdict::CannotTell => "cannot tell",
+            Verdict::Fails => "FAILS",
         };
-        write!(f, "{word:11}  {variant} {scenario:?} {link} x{burst}")?;
+        write!(f, "{word:11}  {variant}, {}", name_of(*scenario, link, *page_cache, *burst))?;
+        if self.measure == Measure::Start {
+            write!(f, ", its start")?;
+        }
         match (self.before_ns, self.after_ns, self.test) {
             (Some(before), Some(after), Some(test)) => write!(
                 f,
@@ -169,6 +205,7 @@ impl fmt::Display for Comparison {
                 test.p,
                 test.delta
             ),
+            _ if self.verdict == Verdict::Fails => write!(f, ": it answered before, and no sample does now"),
             _ => {
                 let [then, now] = self.samples;
                 let moved = self.before_ns.zip(self.after_ns);
@@ -306,6 +343,33 @@ mod tests {
     #[test]
     fn without_samples_it_does_not_guess() {
         assert_eq!(compared(&results([]), &results(around(5)))[0].verdict, Verdict::CannotTell);
+        assert_eq!(compared(&results(around(5)), &results([]))[0].verdict, Verdict::CannotTell, "nothing was tried");
+    }
+
+    #[test]
+    fn what_answered_before_and_fails_now_is_said() {
+        let mut broken = results(around(5));
+        for sample in &mut broken.variants[0].runs[0].samples {
+            sample.error = Some(crate::results::Failure { phase: "start".into(), message: "gone".into() });
+        }
+        let fails = compared(&results(around(5)), &broken);
+        assert!(fails.len() == 1 && any_fails(&fails) && !any_slower(&fails), "{fails:?}");
+        assert!(fails[0].to_string().starts_with("FAILS") && !none_told(&fails), "{}", fails[0]);
+    }
+
+    /// The story: a start that took twice as long was a twentieth of the total, and called the same.
+    #[test]
+    fn a_start_twice_as_slow_is_seen_under_a_pull_that_drowns_it() {
+        let of = |start_ns: u64| {
+            let mut results = results(around(7_700_000));
+            for (sample, ns) in results.variants[0].runs[0].samples.iter_mut().zip(around(start_ns)) {
+                sample.start_ns = Some(ns);
+            }
+            results
+        };
+        let [total, start] = &compared(&of(306_000), &of(612_000))[..] else { panic!("two measures") };
+        assert_eq!((total.verdict, start.verdict), (Verdict::Same, Verdict::Slower));
+        assert!(start.to_string().contains("cold, loopback, its start: 3"), "{start}");
     }
 
     #[test]

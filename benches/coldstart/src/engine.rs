@@ -7,7 +7,7 @@ pub mod embedded;
 use microimage::image::Image;
 
 use crate::link::Link;
-use crate::results::{EngineKind, PageCache, Sample, Scenario};
+use crate::results::{EngineKind, PageCache, Sample, Scenario, name_of};
 
 /// An image under test.
 #[derive(Debug, Clone)]
@@ -19,7 +19,7 @@ pub struct Target {
     pub port: u16,
 }
 
-/// One set of circumstances; `variant` is an index into the run's targets.
+/// One set of name_of; `variant` is an index into the run's targets.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Case {
     pub variant: usize,
@@ -28,6 +28,13 @@ pub struct Case {
     pub page_cache: PageCache,
     /// Instances started at once.
     pub burst: usize,
+}
+
+impl Case {
+    /// For a person, of the variant called so: `echo, cold, loopback`. Without the burst.
+    pub fn name(&self, variant: &str) -> String {
+        format!("{variant}, {}", name_of(self.scenario, self.link.name(), self.page_cache, 1))
+    }
 }
 
 /// What one turn of a case gave: as many samples as its burst has instances.

@@ -47,6 +47,9 @@ impl From<Exit> for Ended {
 
 /// A failure of pulling.
 pub fn of_pull(error: &PullError) -> Failure {
+    if is_full(error) {
+        return Failure { phase: Phase::Pull.to_string(), ..no_room(error) };
+    }
     let status = match error {
         PullError::Thread(_) => "", // this machine's, not the image's
         error if error.is_timeout() => " (platform: 447 PullImageTimeOut)",
@@ -55,14 +58,50 @@ pub fn of_pull(error: &PullError) -> Failure {
     Failure { phase: Phase::Pull.to_string(), message: format!("{error}{status}") }
 }
 
+/// How a failure for want of room begins.
+const NO_ROOM: &str = "this machine holds no more instances";
+
 /// There was no room for this instance: a burst was larger than the machine. No fault of the image, and no status of the platform.
 pub fn no_room(error: &(impl Error + ?Sized)) -> Failure {
-    Failure { phase: Phase::Create.to_string(), message: format!("this machine holds no more instances: {error}") }
+    Failure { phase: Phase::Create.to_string(), message: format!("{NO_ROOM}: {error}") }
 }
 
-/// A failure of unpacking.
-pub fn of(phase: Phase, error: &(impl Error + ?Sized)) -> Failure {
+/// Whether a failure is one for want of room.
+pub fn is_no_room(failure: &Failure) -> bool {
+    failure.message.starts_with(NO_ROOM)
+}
+
+/// Whether an error comes of a machine that is full: its disk, its descriptors, its memory, its processes.
+pub fn is_full(error: &(dyn Error + 'static)) -> bool {
+    use nix::libc::{EAGAIN, EDQUOT, EMFILE, ENFILE, ENOMEM, ENOSPC};
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        let errno = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::raw_os_error);
+        if errno.is_some_and(|errno| [EAGAIN, EDQUOT, EMFILE, ENFILE, ENOMEM, ENOSPC].contains(&errno)) {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
+}
+
+/// A failure of a phase before the start; of a machine that is full it is no fault of the image.
+pub fn of(phase: Phase, error: &(dyn Error + 'static)) -> Failure {
+    if is_full(error) {
+        return Failure { phase: phase.to_string(), ..no_room(error) };
+    }
     in_phase(phase, &error.to_string())
+}
+
+/// The image is for another architecture than this machine's, by its own configuration (image-spec, config.md; names as in Go).
+pub fn of_architecture(architecture: &str) -> Option<Failure> {
+    let own = match std::env::consts::ARCH {
+        "x86_64" => "amd64",
+        "aarch64" => "arm64",
+        other => other,
+    };
+    let other = !architecture.is_empty() && architecture != own;
+    other.then(|| in_phase(Phase::Create, &format!("the image is for `{architecture}`, this machine is `{own}`")))
 }
 
 /// A failure that an engine has put into words; adds what a user of the platform would see.
@@ -204,6 +243,22 @@ mod tests {
         assert!(of_pull(&blob(std::io::ErrorKind::TimedOut)).message.contains("447"));
         assert!(of_pull(&blob(std::io::ErrorKind::InvalidData)).message.contains("444"));
         assert!(of(Phase::Unpack, &std::io::Error::other("broken")).message.contains("444"));
+    }
+
+    #[test]
+    fn a_full_machine_is_no_fault_of_the_image() {
+        let full = std::io::Error::from_raw_os_error(nix::libc::ENOSPC);
+        let pulled = of_pull(&PullError::Keep { path: "x".into(), source: full });
+        assert!(is_no_room(&pulled) && pulled.phase == "pull" && !pulled.message.contains("platform"), "{pulled:?}");
+        assert!(is_no_room(&of(Phase::Unpack, &std::io::Error::from_raw_os_error(nix::libc::EMFILE))));
+        assert!(!is_no_room(&of(Phase::Unpack, &std::io::Error::from_raw_os_error(nix::libc::EACCES))));
+    }
+
+    #[test]
+    fn another_architecture_is_said_before_anything_is_started() {
+        let here = if cfg!(target_arch = "x86_64") { ["amd64", "arm64"] } else { ["arm64", "amd64"] };
+        assert_eq!((of_architecture(here[0]), of_architecture("")), (None, None));
+        assert!(of_architecture(here[1]).unwrap().message.contains(&format!("for `{}`", here[1])));
     }
 
     #[test]

@@ -42,4 +42,5 @@ pub mod clock;
 pub mod cores;
 pub mod floor;
 pub mod host;
+pub mod owner;
 pub mod work;

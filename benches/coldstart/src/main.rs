@@ -15,8 +15,8 @@ use std::time::Duration;
 use clap::Parser;
 use coldstart::engine::docker::{self, Docker};
 use coldstart::engine::embedded::{self, Embedded};
-use coldstart::engine::{Engine, EngineError, Target};
-use coldstart::results::{self, EngineKind, PageCache, Results};
+use coldstart::engine::{Case, Engine, EngineError, Outcome, Target};
+use coldstart::results::{self, EngineKind, PageCache, Results, Scenario};
 use coldstart::run::{self, RunError, Watcher};
 use coldstart::work::Work;
 use coldstart::{baselines, compare, floor, guidance, host, plot, report, table};
@@ -95,6 +95,10 @@ fn measure(args: &RunArgs, targets: Vec<Target>, more_notes: Vec<String>) -> Res
     let baseline = args.baseline.as_deref().map(|path| load_baseline(path, args.engine)).transpose()?;
     let stop = Arc::new(AtomicBool::new(false));
     for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM, signal_hook::consts::SIGHUP] {
+        // The first one ends the run in order; whoever asks again does not want to wait for that.
+        let again =
+            signal_hook::flag::register_conditional_shutdown(signal, EXIT_INTERRUPTED.into(), Arc::clone(&stop));
+        again.map_err(|e| e.to_string())?;
         signal_hook::flag::register(signal, Arc::clone(&stop)).map_err(|e| e.to_string())?;
     }
     let work = Work::create(&args.out).map_err(|e| format!("cannot work in `{}`: {e}", args.out.display()))?;
@@ -109,15 +113,23 @@ fn measure(args: &RunArgs, targets: Vec<Target>, more_notes: Vec<String>) -> Res
     let mut notes = args.notes();
     notes.extend(more_notes);
     for target in targets.iter().filter(|t| t.image.total_compressed_bytes() >= IMAGE_LIMIT_BYTES) {
-        notes.push(format!("{} is over the platform's limit of 1 GiB compressed: it would be refused", target.name));
+        notes.push(format!(
+            "{} is over the platform's limit of 1 GiB compressed: no function could be made of it",
+            target.name
+        ));
     }
     let mut engine = start_engine(args, &targets, stop, work, &mut notes)?;
     let path = args.out.join("results.json");
     let mut bar = Bar::new();
     let ramped = match args.ramps() {
-        true => run::ramp(&mut definition, engine.as_mut(), &mut bar).map(|said| notes.extend(said)),
+        true => {
+            let fits = |case: &Case, last: &Outcome| fits_on_disk(case, last, &targets, &args.out);
+            run::ramp(&mut definition, &targets, &args.asked_for(), engine.as_mut(), &fits, &mut bar)
+                .map(|said| notes.extend(said))
+        }
         false => Ok(()),
     };
+    definition.notes = notes;
     let finished = ramped
         .map_err(RunError::from)
         .and_then(|()| run::run(&definition, &targets, host::describe(), engine.as_mut(), Some(&path), &mut bar));
@@ -131,7 +143,6 @@ fn measure(args: &RunArgs, targets: Vec<Target>, more_notes: Vec<String>) -> Res
         other => other.map_err(|e| e.to_string())?,
     };
     let mut results = finished.results;
-    results.notes = notes;
     results.guidance = guidance::advise(&results, args.load());
     results.save(&path).map_err(|e| e.to_string())?;
     say!("{}", table::render(&results).trim_end());
@@ -142,14 +153,14 @@ fn measure(args: &RunArgs, targets: Vec<Target>, more_notes: Vec<String>) -> Res
         let interrupted = matches!(why, EngineError::Interrupted);
         return Ok(ExitCode::from(if interrupted { EXIT_INTERRUPTED } else { EXIT_CANNOT }));
     }
+    // What failed does not hide what became slower beside it.
+    let compared = baseline.as_ref().map(|baseline| compare_loaded(baseline, &results));
     let mut samples = results.variants.iter().flat_map(|v| &v.runs).flat_map(|r| &r.samples);
     if samples.any(|s| s.error.is_some()) {
+        compared.and_then(Result::err).inspect(|why| eprintln!("coldstart: {why}"));
         return Ok(ExitCode::from(EXIT_FAILED));
     }
-    match &baseline {
-        Some(baseline) => compare_loaded(baseline, &results),
-        None => Ok(ExitCode::SUCCESS),
-    }
+    compared.unwrap_or(Ok(ExitCode::SUCCESS))
 }
 
 fn load_baseline(path: &Path, engine: EngineKind) -> Result<Results, String> {
@@ -159,6 +170,18 @@ fn load_baseline(path: &Path, engine: EngineKind) -> Result<Results, String> {
         return Err(format!("`{}`: {error}", path.display()));
     }
     Ok(baseline)
+}
+
+/// Whether each instance of a burst can have a copy of the image here, and half of the disk stays free.
+fn fits_on_disk(case: &Case, last: &Outcome, targets: &[Target], out: &Path) -> bool {
+    let image_bytes = match case.scenario {
+        Scenario::Provisioned => return true, // they share one copy
+        Scenario::Cold | Scenario::Accelerated => {
+            targets[case.variant].image.total_compressed_bytes() + last.uncompressed_bytes.unwrap_or(0)
+        }
+    };
+    let free_bytes = rustix::fs::statvfs(out).map_or(u64::MAX, |disk| disk.f_bavail.saturating_mul(disk.f_frsize));
+    image_bytes.saturating_mul(case.burst as u64) < free_bytes / 2
 }
 
 /// Builds the floor and starts the engine that was asked for.
@@ -212,6 +235,9 @@ fn compare_loaded(before: &Results, after: &Results) -> Result<ExitCode, String>
     let comparisons = compare::compare(before, after).map_err(|e| e.to_string())?;
     for comparison in &comparisons {
         say!("{comparison}");
+    }
+    if compare::any_fails(&comparisons) {
+        return Ok(ExitCode::from(EXIT_FAILED));
     }
     match (compare::any_slower(&comparisons), compare::none_told(&comparisons)) {
         (true, _) => Ok(ExitCode::from(EXIT_SLOWER)),

@@ -6,7 +6,7 @@ mod bursts;
 mod phases;
 mod samples;
 
-use crate::results::{PageCache, Run, Scenario, Variant};
+use crate::results::{PageCache, Run, Scenario, Variant, name_of};
 
 pub use bursts::bursts;
 pub use phases::{medians, phases};
@@ -127,28 +127,9 @@ impl<'a> Group<'a> {
         variants.iter().flat_map(move |v| v.runs.iter().filter(move |r| Self::of(r) == self).map(move |r| (v, r)))
     }
 
-    /// For a person: `cold, cross-region`.
+    /// See [`name_of`].
     pub fn name(self) -> String {
-        let mut name = scenario_name(self.scenario).to_owned();
-        if self.scenario == Scenario::Cold {
-            name.push_str(&format!(", {}", self.link));
-        }
-        if self.page_cache == PageCache::Evicted {
-            name.push_str(", files evicted from memory");
-        }
-        if self.burst > 1 {
-            name.push_str(&format!(", {} at once", self.burst));
-        }
-        name
-    }
-}
-
-/// The scenario as people read it.
-pub fn scenario_name(scenario: Scenario) -> &'static str {
-    match scenario {
-        Scenario::Cold => "cold",
-        Scenario::Accelerated => "accelerated",
-        Scenario::Provisioned => "provisioned",
+        name_of(self.scenario, self.link, self.page_cache, self.burst)
     }
 }
 

@@ -19,6 +19,9 @@ use crate::request::Answer;
 const REST_NS: u64 = 100_000;
 /// Turns of the loop between two looks at whether the instance still lives.
 const TURNS_BETWEEN_LOOKS: u32 = 256;
+/// How long one connect may take: on an instance's own loopback it never waits, on a bridge whose other end has gone it would wait
+/// for ARP and for retransmissions, and neither for the deadline nor for the user.
+const CONNECT_US: i64 = 50_000;
 /// How long an instance that was started ahead may take to notice that its first visitor has left.
 const SETTLE_US: i64 = 50_000;
 
@@ -91,9 +94,15 @@ impl Probe<'_> {
         let (refused, refused_for_ns) = self.connect(socket, began_ns, &mut ended)?;
         let connected_ns = clock::now_ns();
         setsockopt(socket, sockopt::TcpNoDelay, &true).map_err(failed)?;
-        let sent = send(socket.as_raw_fd(), self.request, MsgFlags::MSG_NOSIGNAL).map_err(failed)?;
-        if sent != self.request.len() {
-            return Err(failed(Errno::EMSGSIZE));
+        match send(socket.as_raw_fd(), self.request, MsgFlags::MSG_NOSIGNAL) {
+            Ok(sent) if sent == self.request.len() => {}
+            Ok(_) => return Err(failed(Errno::EMSGSIZE)),
+            // It accepted, and was gone before it could be asked.
+            Err(Errno::ECONNRESET | Errno::EPIPE) => {
+                look(&mut ended, true)?;
+                return Err(ProbeError::Closed);
+            }
+            Err(errno) => return Err(failed(errno)),
         }
         let (first_byte_ns, last_byte_ns, answer) = self.read(socket, began_ns, &mut ended)?;
         Ok(Asked { began_ns, connected_ns, first_byte_ns, last_byte_ns, refused, refused_for_ns, answer })
@@ -114,20 +123,33 @@ impl Probe<'_> {
         ended: &mut impl FnMut() -> Option<Gone>,
     ) -> Result<(u32, u64), ProbeError> {
         let address = SockaddrIn::from(self.target);
-        let (mut refused, mut last_refusal_ns) = (0, began_ns);
+        setsockopt(socket, sockopt::SendTimeout, &TimeVal::new(0, CONNECT_US)).map_err(failed)?;
+        let (mut refused, mut last_refusal_ns, mut waited_ns) = (0, began_ns, 0);
         loop {
+            let (mut slow, turn_ns) = (false, last_refusal_ns);
             match connect(socket.as_raw_fd(), &address) {
-                Ok(()) => return Ok((refused, last_refusal_ns - began_ns)),
+                // EISCONN: a connect that was given up has come through meanwhile.
+                Ok(()) | Err(Errno::EISCONN) => return Ok((refused, last_refusal_ns - began_ns - waited_ns)),
                 Err(Errno::ECONNREFUSED | Errno::EINTR | Errno::ECONNABORTED) => refused += 1,
                 // An instance with an interface of its own, before that is up or after it has gone: `ended` knows which.
-                Err(Errno::EHOSTUNREACH | Errno::ENETUNREACH | Errno::ETIMEDOUT) => refused += 1,
+                Err(
+                    Errno::EHOSTUNREACH
+                    | Errno::ENETUNREACH
+                    | Errno::ETIMEDOUT
+                    | Errno::EINPROGRESS
+                    | Errno::EALREADY
+                    | Errno::EAGAIN,
+                ) => slow = true,
                 Err(errno) => return Err(failed(errno)),
             }
             last_refusal_ns = clock::now_ns();
+            if slow {
+                waited_ns += last_refusal_ns - turn_ns; // no turn of a tight loop, nothing to calibrate with
+            }
             if !self.spins {
                 clock::sleep_until_ns(last_refusal_ns + REST_NS);
             }
-            if refused % TURNS_BETWEEN_LOOKS == 0 || !self.spins {
+            if slow || refused % TURNS_BETWEEN_LOOKS == 0 || !self.spins {
                 look(ended, false)?;
                 if last_refusal_ns > self.deadline_ns {
                     let waited_ms = (last_refusal_ns - began_ns) / 1_000_000;
@@ -143,7 +165,7 @@ impl Probe<'_> {
         began_ns: u64,
         ended: &mut impl FnMut() -> Option<Gone>,
     ) -> Result<(u64, u64, Answer), ProbeError> {
-        let mut collector = Collector::default();
+        let mut collector = Collector::new(self.request.starts_with(b"HEAD "));
         let mut buffer = [0u8; 16 * 1024];
         let (mut turns, mut first_byte_ns) = (0u32, None);
         loop {

@@ -14,7 +14,7 @@ use microimage::image::{self, Blob, Descriptor, Image, MAX_JSON_BYTES, media_typ
 
 /// Blobs fetched at once: Docker Engine's default (dockerd, max-concurrent-downloads).
 const PARALLEL_BLOBS: usize = 3;
-/// A registry on loopback that is silent for so long is broken.
+/// A registry that is silent for so long is broken.
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Where an image is to be pulled from.
@@ -98,7 +98,8 @@ pub fn pull(source: &Source, folder: &Path) -> Result<Image, PullError> {
 fn agent() -> ureq::Agent {
     ureq::Agent::config_builder()
         .http_status_as_error(false)
-        .timeout_global(Some(PATIENCE))
+        .timeout_connect(Some(PATIENCE))
+        .timeout_per_read(Some(PATIENCE)) // not in all: how long a large image may take is the link's affair
         .max_idle_connections_per_host(1)
         .build()
         .into()

@@ -19,12 +19,19 @@ pub enum ReplyError {
     TooLarge,
 }
 
-/// Collects a reply until it is whole.
+/// Collects a reply until it is whole. Each byte is looked at once, however small the pieces are: the time is the sample's.
 #[derive(Debug, Default)]
 pub struct Collector {
+    /// What is not yet understood: the head, then what remains of the body.
     bytes: Vec<u8>,
+    /// Whether the reply is to a HEAD, and has no body whatever it says (RFC 9112, section 6.3, rule 1).
+    bodiless: bool,
+    received_bytes: usize,
+    head: Option<(u16, Framing)>,
+    body: Vec<u8>,
 }
 
+#[derive(Debug, Clone, Copy)]
 enum Framing {
     Length(usize),
     Chunked,
@@ -32,12 +39,18 @@ enum Framing {
 }
 
 impl Collector {
+    /// For the reply to a HEAD, or to anything else.
+    pub fn new(bodiless: bool) -> Self {
+        Self { bodiless, ..Self::default() }
+    }
+
     /// Adds what has arrived; the answer once its last byte is there.
     ///
     /// # Errors
     /// [`ReplyError`]
     pub fn push(&mut self, piece: &[u8]) -> Result<Option<Answer>, ReplyError> {
-        if self.bytes.len() + piece.len() > SIZE_LIMIT_BYTES {
+        self.received_bytes += piece.len();
+        if self.received_bytes > SIZE_LIMIT_BYTES {
             return Err(ReplyError::TooLarge);
         }
         self.bytes.extend_from_slice(piece);
@@ -48,11 +61,44 @@ impl Collector {
     ///
     /// # Errors
     /// [`ReplyError::Cut`] unless the close is what ends the reply.
-    pub fn closed(self) -> Result<Answer, ReplyError> {
-        self.answer(true)?.ok_or(ReplyError::Cut(self.bytes.len()))
+    pub fn closed(mut self) -> Result<Answer, ReplyError> {
+        self.answer(true)?.ok_or(ReplyError::Cut(self.received_bytes))
     }
 
-    fn answer(&self, closed: bool) -> Result<Option<Answer>, ReplyError> {
+    fn answer(&mut self, closed: bool) -> Result<Option<Answer>, ReplyError> {
+        while self.head.is_none() {
+            let Some((status, framing, head_bytes)) = self.parse_head()? else { return Ok(None) };
+            self.bytes.drain(..head_bytes);
+            // An interim reply: the one that counts follows (RFC 9110, section 15.2). 101 ends the protocol.
+            if !(100..200).contains(&status) || status == 101 {
+                self.head = Some((status, framing));
+            }
+        }
+        let Some((status, framing)) = self.head else { return Ok(None) };
+        let whole = match framing {
+            Framing::Length(length) => {
+                let whole = self.bytes.len() >= length;
+                if whole {
+                    self.bytes.truncate(length);
+                    self.body = std::mem::take(&mut self.bytes);
+                }
+                whole
+            }
+            Framing::Chunked => {
+                let (understood, whole) = dechunk(&self.bytes, &mut self.body)?;
+                self.bytes.drain(..understood);
+                whole
+            }
+            Framing::UntilClosed => {
+                self.body.append(&mut self.bytes);
+                closed
+            }
+        };
+        Ok(whole.then(|| Answer { status, body: std::mem::take(&mut self.body) }))
+    }
+
+    /// Status, framing and length of the head, once it is whole.
+    fn parse_head(&self) -> Result<Option<(u16, Framing, usize)>, ReplyError> {
         let mut fields = [httparse::EMPTY_HEADER; FIELD_LIMIT];
         let mut head = httparse::Response::new(&mut fields);
         let not_http = |e: httparse::Error| ReplyError::NotHttp(e.to_string());
@@ -60,14 +106,8 @@ impl Collector {
             return Ok(None);
         };
         let status = head.code.unwrap_or(0);
-        let framing = framing(status, head.headers)?;
-        let rest = self.bytes.get(head_bytes..).unwrap_or_default();
-        let body = match framing {
-            Framing::Length(length) => rest.get(..length).map(<[u8]>::to_vec),
-            Framing::Chunked => dechunk(rest)?,
-            Framing::UntilClosed => closed.then(|| rest.to_vec()),
-        };
-        Ok(body.map(|body| Answer { status, body }))
+        let framing = if self.bodiless { Framing::Length(0) } else { framing(status, head.headers)? };
+        Ok(Some((status, framing, head_bytes)))
     }
 }
 
@@ -88,24 +128,26 @@ fn framing(status: u16, fields: &[httparse::Header<'_>]) -> Result<Framing, Repl
         .ok_or_else(|| ReplyError::NotHttp("its content-length is no number, or too large".into()))
 }
 
-/// The body of a chunked message, once its last chunk and the line after the trailers are there.
-fn dechunk(mut rest: &[u8]) -> Result<Option<Vec<u8>>, ReplyError> {
-    let mut body = Vec::new();
+/// Adds the whole chunks of `bytes` to `body`: how many bytes they take, and whether the last chunk and the line after the
+/// trailers are among them.
+fn dechunk(bytes: &[u8], body: &mut Vec<u8>) -> Result<(usize, bool), ReplyError> {
+    let mut at = 0;
     loop {
+        let rest = bytes.get(at..).unwrap_or_default();
         let bad = |_| ReplyError::NotHttp("a chunk's size is no number".into());
         let httparse::Status::Complete((skip, size)) = httparse::parse_chunk_size(rest).map_err(bad)? else {
-            return Ok(None);
+            return Ok((at, false));
         };
-        rest = rest.get(skip..).unwrap_or_default();
+        let rest = rest.get(skip..).unwrap_or_default();
         if size == 0 {
             // Trailers end with an empty line; without any, that line comes at once.
             let done = rest.starts_with(b"\r\n") || rest.windows(4).any(|w| w == b"\r\n\r\n");
-            return Ok(done.then_some(body));
+            return Ok((at, done));
         }
         let size = usize::try_from(size).ok().filter(|&s| s <= SIZE_LIMIT_BYTES).ok_or(ReplyError::TooLarge)?;
-        let (Some(chunk), Some(after)) = (rest.get(..size), rest.get(size + 2..)) else { return Ok(None) };
+        let (Some(chunk), Some(_)) = (rest.get(..size), rest.get(size..size + 2)) else { return Ok((at, false)) };
         body.extend_from_slice(chunk);
-        rest = after;
+        at += skip + size + 2;
     }
 }
 
@@ -143,6 +185,18 @@ mod tests {
         let mut collector = Collector::default();
         assert_eq!(collector.push(b"HTTP/1.0 200 OK\r\n\r\nall of it"), Ok(None));
         assert_eq!(collector.closed(), Ok(Answer { status: 200, body: b"all of it".to_vec() }));
+    }
+
+    #[test]
+    fn a_reply_to_head_has_no_body_and_an_interim_reply_is_not_the_answer() {
+        let mut head = Collector::new(true);
+        let answer = head.push(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n");
+        assert_eq!(answer, Ok(Some(Answer { status: 200, body: Vec::new() })));
+        whole_only(
+            b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi",
+            200,
+            b"hi",
+        );
     }
 
     #[test]

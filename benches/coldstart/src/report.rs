@@ -7,7 +7,7 @@ mod sections;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use crate::plot;
-use crate::results::{EngineKind, Results, Scenario};
+use crate::results::{EngineKind, PageCache, Results, Scenario};
 use crate::units::duration;
 
 const STYLE: &str = include_str!("report/style.css");
@@ -73,7 +73,7 @@ fn header(results: &Results) -> Markup {
                     @for run in variant.runs.iter().filter(|r| r.burst == 1 && r.scenario == Scenario::Cold) {
                         @if let (Some(median), Some(low), Some(high)) = (run.summary.median_ns, run.summary.ci95_low_ns, run.summary.ci95_high_ns) {
                             div.card {
-                                div.muted { (variant.name) ", " (run.link) }
+                                div.muted { (variant.name) ", " (run.link) @if run.page_cache == PageCache::Evicted { ", evicted" } }
                                 div.hero { (time(median)) }
                                 div.small.muted { (time(low)) " to " (time(high)) ", " span.whole { "n = " (number(run.summary.n as f64, &run.summary.n.to_string())) } }
                             }

@@ -128,6 +128,33 @@ pub enum Scenario {
     Provisioned,
 }
 
+impl Scenario {
+    /// As people read it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Cold => "cold",
+            Self::Accelerated => "accelerated",
+            Self::Provisioned => "provisioned",
+        }
+    }
+}
+
+/// The circumstances of a run as people read them: `cold, cross-region, files evicted from memory, 8 at once`. A link only where
+/// something is pulled.
+pub fn name_of(scenario: Scenario, link: &str, page_cache: PageCache, burst: usize) -> String {
+    let mut name = scenario.name().to_owned();
+    if scenario == Scenario::Cold {
+        name.push_str(&format!(", {link}"));
+    }
+    if page_cache == PageCache::Evicted {
+        name.push_str(", files evicted from memory");
+    }
+    if burst > 1 {
+        name.push_str(&format!(", {burst} at once"));
+    }
+    name
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum PageCache {
@@ -201,6 +228,11 @@ pub enum Unit {
 }
 
 impl Run {
+    /// See [`name_of`].
+    pub fn name(&self) -> String {
+        name_of(self.scenario, &self.link, self.page_cache, self.burst)
+    }
+
     /// The totals of the samples without error, in nanoseconds, in the order they were taken.
     pub fn totals_ns(&self) -> Vec<f64> {
         let mut done: Vec<_> = self

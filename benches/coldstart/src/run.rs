@@ -4,7 +4,8 @@
 use std::path::Path;
 
 use crate::burst::Ramp;
-use crate::engine::{Calibration, Case, Engine, EngineError, Target};
+use crate::engine::{Calibration, Case, Engine, EngineError, Outcome, Target};
+use crate::failure;
 use crate::results::{self, EngineKind, Host, Overhead, Results, Run, SCHEMA, Variant};
 use crate::stats;
 
@@ -18,6 +19,8 @@ pub struct Definition {
     pub warmups: usize,
     /// Of the random order.
     pub seed: u64,
+    /// What a reader of the results must know.
+    pub notes: Vec<String>,
 }
 
 /// Is told what happens while a run lasts.
@@ -47,44 +50,57 @@ pub enum RunError {
     Results(#[from] results::Error),
 }
 
-/// Leaves out the bursts that say nothing new: each series of cases that differ only in their burst is tried once, upwards,
-/// until more instances at once bring no more starts a second, or one of them fails. What is left out is said in the notes.
+/// Leaves out the bursts of a ramp that say nothing new: each series of cases that differ only in their burst is tried once,
+/// upwards, until more instances at once bring no more starts a second, the machine holds no more of them, or `fits` says that
+/// it would not. What was asked for by its number is measured whatever comes. The notes say where each ramp ended, and why.
 ///
 /// # Errors
 /// [`EngineError`] when nothing could be measured.
 pub fn ramp(
     definition: &mut Definition,
+    targets: &[Target],
+    asked_for: &[usize],
     engine: &mut dyn Engine,
+    fits: &dyn Fn(&Case, &Outcome) -> bool,
     watcher: &mut dyn Watcher,
 ) -> Result<Vec<String>, EngineError> {
     let of = definition.cases.len();
-    let (mut kept, mut notes) = (Vec::new(), Vec::new());
+    let (mut kept, mut notes, mut done) = (Vec::new(), Vec::new(), 0);
     let mut rest = std::mem::take(&mut definition.cases);
     while let Some(first) = rest.first().cloned() {
         let (mut series, others): (Vec<_>, Vec<_>) =
             rest.into_iter().partition(|case| Case { burst: first.burst, ..case.clone() } == first);
         rest = others;
         series.sort_by_key(|case| case.burst);
-        engine.take(&series[0])?; // caches are filled by nobody's sample
-        let mut ramp = Ramp::default();
-        for (at, case) in series.iter().enumerate() {
-            watcher.sampled(kept.len(), of, &format!("{} at once", case.burst));
-            let samples = engine.take(case)?.samples;
-            let goes_on = ramp.goes_on(&samples);
-            let failures: Vec<_> = samples.iter().filter_map(|s| s.error.as_ref()).collect();
-            if let (Some(failure), true) = (failures.first(), at > 0) {
-                let (burst, failed) = (case.burst, failures.len());
-                notes.push(format!(
-                    "of {burst} at once {failed} failed ({}: {}); not measured further",
-                    failure.phase, failure.message
-                ));
-                break;
+        let mut last = engine.take(&series[0])?; // caches are filled by nobody's sample
+        let (mut ramp, mut ended) = (Ramp::default(), None);
+        for case in series {
+            done += 1;
+            let name = format!("{}: bursts", case.name(&targets[case.variant].name));
+            watcher.sampled(done, of, &name);
+            if ended.is_none() && !fits(&case, &last) {
+                ended = Some(format!("{name} of {} and more have no room on the disk", case.burst));
             }
-            kept.push(case.clone());
-            if !goes_on {
-                break;
+            if ended.is_some() {
+                if asked_for.contains(&case.burst) {
+                    kept.push(case);
+                }
+                continue;
             }
+            last = engine.take(&case)?;
+            let full = last.samples.iter().filter_map(|s| s.error.as_ref()).find(|e| failure::is_no_room(e));
+            if let Some(full) = full {
+                ended = Some(format!("{name} of {} and more do not fit: {}", case.burst, full.message));
+                if !asked_for.contains(&case.burst) {
+                    continue;
+                }
+            } else if !ramp.goes_on(case.burst, &last.samples) {
+                ended =
+                    Some(format!("{name} of more than {} bring no more starts a second, and are left out", case.burst));
+            }
+            kept.push(case); // one that fails will fail again in the rounds that count, and be the run's result
         }
+        notes.extend(ended);
     }
     definition.cases = kept;
     Ok(notes)
@@ -158,7 +174,7 @@ impl State {
                 summary: stats::Summary::default(),
             });
         }
-        let (overhead, guidance, notes) = (Overhead::default(), Vec::new(), Vec::new());
+        let (overhead, guidance, notes) = (Overhead::default(), Vec::new(), definition.notes.clone());
         let results = Results { schema: SCHEMA, engine, host, overhead, variants, guidance, notes };
         let of = (definition.warmups + definition.samples) * (definition.cases.len() + 1);
         let (floor, began_ns, doing) = (Vec::new(), None, String::new());
@@ -221,7 +237,12 @@ impl State {
         };
     }
 
+    /// Of a round that was broken off nothing is kept: some cases would have a sample more than others, taken in other company.
     fn finish(mut self, stopped: Option<EngineError>) -> Finished {
+        for run in self.results.variants.iter_mut().flat_map(|v| &mut v.runs) {
+            run.samples.truncate(self.rounds * run.burst);
+        }
+        self.floor.truncate(self.rounds);
         self.summarise();
         Finished { results: self.results, stopped }
     }

@@ -4,7 +4,7 @@
 use comfy_table::{Cell, CellAlignment, Table, presets};
 
 use crate::burst;
-use crate::results::{Results, Run, Sample, Scenario, Variant};
+use crate::results::{PageCache, Results, Run, Sample, Scenario, Variant};
 use crate::stats::median;
 use crate::units::{duration, percent};
 
@@ -61,15 +61,14 @@ fn starts(run: &Run) -> Vec<f64> {
 }
 
 fn scenario(run: &Run) -> String {
-    let name = match run.scenario {
-        Scenario::Cold => "cold",
-        Scenario::Accelerated => "accelerated",
-        Scenario::Provisioned => "provisioned",
-    };
-    match run.burst {
-        1 => name.into(),
-        n => format!("{name} x{n}"),
+    let mut name = run.scenario.name().to_owned();
+    if run.page_cache == PageCache::Evicted {
+        name.push_str(" evicted");
     }
+    if run.burst > 1 {
+        name.push_str(&format!(" x{}", run.burst));
+    }
+    name
 }
 
 fn link(run: &Run) -> String {

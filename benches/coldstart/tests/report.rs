@@ -165,6 +165,7 @@ fn every_number_is_known(results: &Results) {
             numbers.extend(median(&phase)); // medians of the samples that are in the file
         }
         strings.extend(run.noise());
+        strings.extend(run.samples.iter().filter(|s| s.error.is_some()).map(|s| format!("#{}", s.order)));
     }
     strings.extend(burst::saturation(results));
     numbers.extend(results.own_share().into_iter().flat_map(|own| [own.share, own.share / 2.0]));
@@ -283,12 +284,35 @@ fn what_unpacking_nothing_takes_is_not_the_images_size() {
     };
     assert!(verdict(Some(1_000_000.0)).starts_with("small enough"), "{}", verdict(Some(1_000_000.0)));
     assert!(verdict(Some(100_000.0)).starts_with("size is worth work"), "{}", verdict(Some(100_000.0)));
-    assert!(verdict(None).starts_with("size is worth work"));
+    assert!(verdict(None).contains("is not known without the smallest image"), "{}", verdict(None));
     // Where the floor took as long, no time is made up.
     let mut results = results();
     results.overhead.unpack_ns_median = Some(1e9);
     let shaped = advise(&results, Load::default()).into_iter().find(|r| r.id == "minimal-image").expect("a row");
     assert!(shaped.verdict.contains("nothing that could be measured"), "{}", shaped.verdict);
+}
+
+/// The story: an image of which nearly every start had failed to listen was no concern, for the one that did was quick.
+#[test]
+fn starts_that_never_listened_count_and_so_does_the_time_for_pull_and_start() {
+    let verdict = |change: &dyn Fn(&mut Run)| {
+        let mut results = results();
+        let mut cold = run("10Mbit/30ms", Scenario::Cold, 1, 4_000_000);
+        change(&mut cold);
+        cold.summarise();
+        results.variants[0].runs = vec![cold];
+        let rows = advise(&results, Load::default());
+        rows.iter().find(|r| r.id == "listen-deadline").expect("a row").verdict.clone()
+    };
+    assert!(verdict(&|_| ()).starts_with("no concern"), "{}", verdict(&|_| ()));
+    let silent = verdict(&|cold| {
+        let error =
+            Failure { phase: "start".into(), message: "nothing listened (platform: 446 PortBindingFailed)".into() };
+        cold.samples[1..3].iter_mut().for_each(|s| s.error = Some(error.clone()));
+    });
+    assert!(silent.starts_with("act: 2 more") && silent.contains("446"), "{silent}");
+    let late = verdict(&|cold| cold.samples[0].total_ns = Some(91_000_000_000));
+    assert!(late.contains("450 InitContainerTimeout") && late.contains("10Mbit/30ms"), "{late}");
 }
 
 #[test]

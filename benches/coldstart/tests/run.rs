@@ -8,6 +8,7 @@ use std::io::Read;
 use std::process::{Command, Stdio};
 
 use coldstart::engine::{Calibration, Case, Engine, EngineError, Outcome, Target};
+use coldstart::failure;
 use coldstart::link::Link;
 use coldstart::results::{EngineKind, Failure, Host, PageCache, Results, Sample, Scenario};
 use coldstart::run::{Definition, run};
@@ -75,7 +76,7 @@ fn definition(samples: usize) -> Definition {
     let case =
         |variant, scenario| Case { variant, link: Link::loopback(), scenario, page_cache: PageCache::Warm, burst: 1 };
     let cases = (0..2).flat_map(|v| [Scenario::Cold, Scenario::Accelerated].map(|s| case(v, s))).collect();
-    Definition { cases, samples, warmups: 1, seed: 7 }
+    Definition { cases, samples, warmups: 1, seed: 7, notes: vec!["as told".into()] }
 }
 
 #[test]
@@ -93,7 +94,7 @@ fn every_case_comes_once_a_round_and_the_order_changes() {
     assert!(rounds.windows(2).any(|pair| pair[0] != pair[1]), "always the same order");
 }
 
-/// An engine of which four instances at once are as fast as one, and more take turns; beyond sixteen some fail.
+/// An engine of which four instances at once are as fast as one, and more take turns; of cold ones it holds sixteen.
 struct FourAtOnce;
 
 impl Engine for FourAtOnce {
@@ -102,7 +103,7 @@ impl Engine for FourAtOnce {
     }
 
     fn take(&mut self, case: &Case) -> Result<Outcome, EngineError> {
-        let full = Failure { phase: "create".into(), message: "full".into() };
+        let full = failure::no_room(&std::io::Error::other("full"));
         let error = (case.burst > 16 && case.scenario == Scenario::Cold).then_some(full);
         let total_ns = error.is_none().then_some(1000 * case.burst.div_ceil(4) as u64);
         Ok(Outcome { samples: vec![Sample { total_ns, error, ..Sample::default() }; case.burst], ..Outcome::default() })
@@ -113,23 +114,48 @@ impl Engine for FourAtOnce {
     }
 }
 
-#[test]
-fn a_ramp_leaves_out_the_bursts_beyond_saturation() {
+/// The bursts of the second variant that a ramp over these leaves, by scenario, and what it says.
+fn ramped(bursts: &[usize], asked_for: &[usize], fits: &dyn Fn(&Case, &Outcome) -> bool) -> [(Vec<usize>, String); 2] {
     let mut definition = definition(1);
-    let burst = |case: &Case| [1, 2, 4, 8, 16, 32, 64].map(|burst| Case { burst, ..case.clone() });
-    definition.cases = definition.cases.iter().flat_map(burst).collect();
-    let notes = coldstart::run::ramp(&mut definition, &mut FourAtOnce, &mut ()).expect("ran");
-    let bursts = |scenario| {
-        let of = definition.cases.iter().filter(|c| c.variant == 1 && c.scenario == scenario);
-        of.map(|c| c.burst).collect::<Vec<_>>()
-    };
-    assert_eq!(bursts(Scenario::Accelerated), [1, 2, 4, 8, 16], "two steps beyond the fourth bring nothing");
-    assert_eq!(notes, [""; 0]);
-    definition.cases.iter_mut().for_each(|case| case.burst *= 8); // 8 and 16 hold, 32 fails
-    let notes = coldstart::run::ramp(&mut definition, &mut FourAtOnce, &mut ()).expect("ran");
-    let cold: Vec<_> = definition.cases.iter().filter(|c| c.scenario == Scenario::Cold).map(|c| c.burst).collect();
-    assert_eq!(cold, [8, 16, 8, 16]);
-    assert_eq!(notes, ["of 32 at once 32 failed (create: full); not measured further"; 2]);
+    definition.cases.retain(|case| case.variant == 1);
+    let with = |case: &Case| bursts.iter().map(|&burst| Case { burst, ..case.clone() }).collect::<Vec<_>>();
+    definition.cases = definition.cases.iter().flat_map(with).collect();
+    let notes = coldstart::run::ramp(&mut definition, &targets(), asked_for, &mut FourAtOnce, fits, &mut ());
+    let notes = notes.expect("ran");
+    [(Scenario::Cold, "two, cold, loopback: "), (Scenario::Accelerated, "two, accelerated: ")].map(
+        |(scenario, name)| {
+            let of = definition.cases.iter().filter(|c| c.scenario == scenario).map(|c| c.burst);
+            let said = notes.iter().filter_map(|note| note.strip_prefix(name)).collect::<Vec<_>>().join("; ");
+            (of.collect(), said)
+        },
+    )
+}
+
+#[test]
+fn a_ramp_leaves_out_the_bursts_beyond_saturation_and_says_so() {
+    let any = |_: &Case, _: &Outcome| true;
+    let beyond = "bursts of more than 16 bring no more starts a second, and are left out".to_owned();
+    let ended = (vec![1, 2, 4, 8, 16], beyond.clone());
+    assert_eq!(
+        ramped(&[1, 2, 4, 8, 16, 32, 64], &[], &any),
+        [ended.clone(), ended],
+        "two steps beyond the fourth bring nothing"
+    );
+
+    let full = "bursts of 32 and more do not fit: this machine holds no more instances: full".to_owned();
+    let [cold, accelerated] = ramped(&[8, 16, 32, 64], &[], &any);
+    assert_eq!((cold, accelerated.0), ((vec![8, 16], full), vec![8, 16, 32]));
+
+    let [cold, accelerated] = ramped(&[1, 2, 4, 8, 16, 32, 64], &[64], &any);
+    assert_eq!(
+        (cold, accelerated.0),
+        ((vec![1, 2, 4, 8, 16, 64], beyond), vec![1, 2, 4, 8, 16, 64]),
+        "64 was asked for"
+    );
+
+    let small = |case: &Case, _: &Outcome| case.burst < 4;
+    let disk = "bursts of 4 and more have no room on the disk".to_owned();
+    assert_eq!(ramped(&[1, 2, 4, 8], &[], &small)[0], (vec![1, 2], disk));
 }
 
 #[test]
@@ -173,6 +199,8 @@ fn a_run_that_stops_keeps_what_it_has() {
     assert!(matches!(finished.stopped, Some(EngineError::Interrupted)));
     let kept = Results::load(&path).expect("kept after each round");
     assert!(kept.variants.iter().flat_map(|v| &v.runs).all(|r| r.samples.len() == 3), "three whole rounds");
+    assert_eq!(finished.results, kept, "and nothing of the fourth; its notes were with it all the time");
+    assert_eq!(kept.notes, ["as told"]);
     assert_eq!(std::fs::read_dir(folder.path().join("deep")).expect("a folder").count(), 1, "no half-written file");
 }
 
@@ -267,6 +295,12 @@ fn a_ramp_of_bursts_is_measured_drawn_and_summed_up() {
     let bursts: Vec<usize> = results.variants[0].runs.iter().map(|r| r.burst).collect();
     assert!(bursts.len() >= 3 && bursts.iter().enumerate().all(|(at, &burst)| burst == 1 << at), "{bursts:?}");
     assert!(String::from_utf8_lossy(&done.stdout).contains("starts a second"), "{done:?}");
+    let last = bursts.last().expect("some");
+    let ended = results.notes.iter().find(|n| n.starts_with("function, cold, loopback: bursts of")).expect("said");
+    assert!(
+        ended.contains(&format!("more than {last} ")) || ended.contains(&format!("of {} and more", last * 2)),
+        "{ended}"
+    );
 
     let drawn = tempfile::tempdir().expect("a folder");
     let draw = |png: &[&str]| {
@@ -551,6 +585,51 @@ fn docker_engine_says_that_a_program_listens_where_no_platform_can_reach_it() {
     }
 }
 
+/// The story: an instance's network was gone before the probe was, which then waited for minutes in one connect, and for no signal.
+#[test]
+fn docker_engine_says_what_ended_a_start_and_soon() {
+    if skip_without_docker() {
+        return;
+    }
+    let of = |change: &dyn Fn(&str) -> String, architecture: &str, fault: &str| {
+        let program = compile(fault)?;
+        let parts = changed(parts(&program, architecture), change);
+        let folder = tempfile::tempdir().expect("a folder");
+        layout(folder.path(), &parts);
+        Some(folder)
+    };
+    let same = |config: &str| config.to_owned();
+    let no_program = |config: &str| config.replace("/app", "/nowhere");
+    let cases = [
+        (of(&same, "amd64", "EXITS"), "405 ContainerStateExited", "cannot find the answer"),
+        (of(&no_program, "amd64", "GOOD"), "445 ContainerInitError", "nowhere"),
+        (of(&same, "arm64", "GOOD"), "445 ContainerInitError", "the image is for `arm64`"),
+    ];
+    for (image, status, word) in cases {
+        let Some(image) = image else { return eprintln!("skipped: no C compiler that links statically") };
+        let out = tempfile::tempdir().expect("a folder");
+        let flags = ["--engine", "docker", "--scenario", "accelerated", "--warmups", "0"];
+        let began = std::time::Instant::now();
+        let done =
+            coldstart(image.path().to_str().expect("a path"), out.path(), 2, &flags).output().expect("it starts");
+        let text = String::from_utf8_lossy(&done.stdout);
+        assert_eq!(done.status.code(), Some(1), "{text}{}", String::from_utf8_lossy(&done.stderr));
+        assert!(text.contains(status) && text.contains(word), "{text}");
+        // Two samples, each with a deadline of 5 s, and the floor; the story took some 13 minutes.
+        assert!(began.elapsed() < std::time::Duration::from_secs(60), "{:?}", began.elapsed());
+    }
+}
+
+/// An image with another configuration.
+fn changed(image: common::Parts, change: &dyn Fn(&str) -> String) -> common::Parts {
+    let config = change(std::str::from_utf8(&image.config).expect("JSON")).into_bytes();
+    let digest = |bytes: &[u8]| microimage::digest::Digest::of(bytes).to_string();
+    let manifest = std::str::from_utf8(&image.manifest).expect("JSON");
+    let manifest = manifest.replace(&digest(&image.config), &digest(&config));
+    let manifest = manifest.replace(&format!("\"size\":{}", image.config.len()), &format!("\"size\":{}", config.len()));
+    common::Parts { manifest: manifest.into_bytes(), config, ..image }
+}
+
 #[test]
 fn an_interrupted_run_leaves_nothing_in_docker_engine() {
     if skip_without_docker() {
@@ -558,17 +637,16 @@ fn an_interrupted_run_leaves_nothing_in_docker_engine() {
     }
     let Some(image) = layout_of("GOOD") else { return };
     let out = tempfile::tempdir().expect("a folder");
-    let name = format!("interrupted-{}", std::process::id()); // also in the registry's reference
-    let place = format!("{name}={}", image.path().display());
+    let place = format!("interrupted={}", image.path().display());
     let mut child = coldstart(&place, out.path(), 10_000, &["--engine", "docker"]).spawn().expect("it starts");
     wait_for_a_round(&mut child, out.path());
+    let run = coldstart::owner::label_of(child.id()).expect("it runs");
     nix::sys::signal::kill(nix::unistd::Pid::from_raw(child.id() as i32), nix::sys::signal::Signal::SIGINT)
         .expect("sent");
-    let run = format!("coldstart-{}", child.id());
     let status = child.wait().expect("ended");
     assert_eq!(status.code(), Some(130));
     let left = in_docker(&run);
-    assert!(!left.contains(&name) && !left.contains(&run), "{left}");
+    assert_eq!(left, "");
     let names: Vec<_> = std::fs::read_dir(out.path()).expect("a folder").flatten().map(|e| e.file_name()).collect();
     assert!(names.iter().all(|n| !n.to_string_lossy().starts_with("work-")), "{names:?}");
 }
@@ -584,7 +662,7 @@ fn a_killed_run_is_cleared_away_by_the_next_in_docker_engine() {
     let place = image.path().to_str().expect("a path");
     let mut child = coldstart(place, out.path(), 10_000, &["--engine", "docker"]).spawn().expect("it starts");
     wait_for_a_round(&mut child, out.path());
-    let run = format!("coldstart-{}", child.id());
+    let run = coldstart::owner::label_of(child.id()).expect("it runs");
     let folder = out.path().join(format!("work-{}", child.id()));
     child.kill().expect("killed");
     child.wait().expect("ended");
@@ -608,10 +686,8 @@ fn a_killed_run_is_cleared_away_by_the_next_in_docker_engine() {
     }
     let ready = &of(Scenario::Provisioned).samples[0];
     assert!(ready.total_ns.is_some_and(|ns| Some(ns) < of(Scenario::Cold).samples[0].start_ns), "{ready:?}");
-    if results.notes.iter().any(|note| note.contains("while the engine still starts it")) {
-        let step = results.overhead.connect_step_ns_median;
-        assert!(step.is_some(), "the probe was there before the program listened: a connect was refused");
-    }
+    let step = results.overhead.connect_step_ns_median;
+    assert!(step.is_some(), "the probe was there before the program listened: a connect was refused");
 }
 
 /// Waits until a run has kept its first round.

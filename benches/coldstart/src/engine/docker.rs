@@ -28,6 +28,7 @@ use super::{Calibration, Case, Engine, EngineError, Outcome, Target};
 use crate::clock;
 use crate::cores::Cores;
 use crate::failure::{self, Phase};
+use crate::owner;
 use crate::probe::Asked;
 use crate::request::{Ask, Expected};
 use crate::results::{EngineKind, Failure, Sample, Scenario};
@@ -60,9 +61,12 @@ pub struct Docker {
     /// The floor image, loaded once; never pulled.
     floor: Option<String>,
     cores: Cores,
-    /// Where an instance's interface appears, if that is on this machine.
-    bridge: Option<Bridge>,
+    /// Where an instance's interface appears.
+    bridge: Bridge,
+    /// What names of this run begin with.
     run: String,
+    /// See [`owner`].
+    owner: String,
     made: usize,
     _work: Work, // last: the registry's storage is in it
 }
@@ -75,6 +79,8 @@ struct Prepared {
     local: String,
     archive: PathBuf,
     expected: Expected,
+    /// Why none of its samples can start here, if so. An engine would run it, and say only that its program has ended.
+    stranger: Option<Failure>,
 }
 
 impl Docker {
@@ -100,7 +106,13 @@ impl Docker {
             ))
         })?;
         let registry = Distribution::start(work.path())?;
-        let run = format!("coldstart-{}", std::process::id());
+        let (Some(owner), Some(started)) = (owner::label(), owner::started(std::process::id())) else {
+            return Err(EngineError::Other(
+                "there is no /proc here: the docker engine marks what it makes with it".into(),
+            ));
+        };
+        let bridge = find_bridge(&runtime, &api)?;
+        let run = format!("coldstart-{}-{started}", std::process::id());
         let mut engine = Self {
             settings,
             api,
@@ -109,12 +121,12 @@ impl Docker {
             targets: Vec::new(),
             floor: None,
             cores: Cores::choose(),
-            bridge: None,
+            bridge,
             run,
+            owner,
             made: 0,
             _work: work,
         };
-        engine.bridge = engine.find_bridge();
         engine.remove_stale();
         for target in targets {
             let prepared = engine.prepare(target)?;
@@ -139,12 +151,7 @@ impl Docker {
 
     /// The engine's version and storage driver, and how an instance is watched, as notes for the results.
     pub fn describe(&self) -> Vec<String> {
-        let probe = match self.bridge {
-            Some(_) => "the probe begins when an instance's network is up, while the engine still starts it",
-            None => {
-                "the engine's network is not this machine's: the probe begins when the start request has returned, and who listens before that is seen then"
-            }
-        };
+        let probe = "the probe begins when an instance's network is up, while the engine still starts it";
         vec![self.describe_engine(), probe.into()]
     }
 
@@ -163,21 +170,15 @@ impl Docker {
     }
 
     fn prepare(&self, mut target: Target) -> Result<Prepared, EngineError> {
-        target.image = seal::seal(&target.image, &format!("{} {}", self.run, clock::now_ns()), (LABEL, &self.run))
+        let stranger = failure::of_architecture(&target.image.architecture());
+        target.image = seal::seal(&target.image, &format!("{} {}", self.run, clock::now_ns()), (LABEL, &self.owner))
             .map_err(|e| EngineError::Other(format!("`{}`: {e}", target.name)))?;
         let remote = format!("{}/{}:latest", self.registry.address(), target.name);
         let local = format!("{}/{}:latest", self.run, target.name);
         let path = self._work.path().join(format!("{}.tar", target.name));
         archive::write(&target.image.clone().with_reference(&local), &path)
             .map_err(|e| EngineError::Other(e.to_string()))?;
-        Ok(Prepared { target, remote, local, archive: path, expected: Expected::default() })
-    }
-
-    /// The bridge of the engine's default network.
-    fn find_bridge(&self) -> Option<Bridge> {
-        let asked = self.api.inspect_network("bridge", None::<query::InspectNetworkOptions>);
-        let options = self.runtime.block_on(asked).ok()?.options?;
-        Bridge::find(options.get(bridge::NAME_OPTION)?)
+        Ok(Prepared { target, remote, local, archive: path, expected: Expected::default(), stranger })
     }
 
     fn interrupted(&self) -> bool {
@@ -230,21 +231,21 @@ impl Docker {
         let _ = self.runtime.block_on(self.api.remove_image(reference, Some(options), None));
     }
 
-    /// Removes what runs left that were killed: their names hold the number of a process that is gone.
+    /// Removes what runs left that were killed: it is labelled as that of a process that is gone.
     fn remove_stale(&self) {
         let filters = [("label".to_owned(), vec![LABEL.to_owned()])].into();
         let options = query::ListContainersOptions { all: true, filters: Some(filters), ..Default::default() };
         let containers = self.runtime.block_on(self.api.list_containers(Some(options))).unwrap_or_default();
         for container in containers {
             let run = container.labels.as_ref().and_then(|labels| labels.get(LABEL));
-            if let (Some(id), true) = (container.id.as_deref(), run.is_some_and(|run| is_of_a_gone_run(run))) {
+            if let (Some(id), true) = (container.id.as_deref(), run.is_some_and(|run| owner::is_gone(run))) {
                 self.remove_container(id);
             }
         }
         let filters = [("label".to_owned(), vec![LABEL.to_owned()])].into();
         let options = query::ListImagesOptions { filters: Some(filters), ..Default::default() };
         for image in self.runtime.block_on(self.api.list_images(Some(options))).unwrap_or_default() {
-            if image.labels.get(LABEL).is_some_and(|run| is_of_a_gone_run(run)) {
+            if image.labels.get(LABEL).is_some_and(|run| owner::is_gone(run)) {
                 self.remove_image(&image.id);
             }
         }
@@ -252,7 +253,10 @@ impl Docker {
 
     fn take_one(&mut self, case: &Case) -> Result<Sample, EngineError> {
         let (remote, local) = (self.targets[case.variant].remote.clone(), self.targets[case.variant].local.clone());
-        let mut sample = Sample::default();
+        let mut sample = Sample { error: self.targets[case.variant].stranger.clone(), ..Sample::default() };
+        if sample.error.is_some() {
+            return Ok(sample);
+        }
         let image = if case.scenario == Scenario::Cold { remote } else { local };
         let done = match case.scenario {
             Scenario::Cold | Scenario::Accelerated => self.phases(case, &image, &mut sample),
@@ -317,10 +321,15 @@ impl Docker {
     }
 }
 
-/// Whether `coldstart-PID` names a process that is gone.
-fn is_of_a_gone_run(run: &str) -> bool {
-    let pid = run.strip_prefix("coldstart-").and_then(|pid| pid.parse::<u32>().ok());
-    pid.is_some_and(|pid| !std::path::Path::new(&format!("/proc/{pid}")).exists())
+/// The bridge of the engine's default network.
+fn find_bridge(runtime: &Runtime, api: &Api) -> Result<Bridge, EngineError> {
+    let asked = api.inspect_network("bridge", None::<query::InspectNetworkOptions>);
+    let options = runtime.block_on(asked).ok().and_then(|network| network.options).unwrap_or_default();
+    options.get(bridge::NAME_OPTION).and_then(|name| Bridge::find(name)).ok_or_else(|| {
+        EngineError::Other(
+            "the bridge of Docker Engine is not on this machine (the engine is rootless, or in a virtual machine): its instances cannot be asked from here; use `--engine embedded`, or run where the engine does".into(),
+        )
+    })
 }
 
 impl Engine for Docker {
@@ -364,7 +373,7 @@ impl Engine for Docker {
 
 impl Drop for Docker {
     fn drop(&mut self) {
-        let filters = [("label".to_owned(), vec![format!("{LABEL}={}", self.run)])].into();
+        let filters = [("label".to_owned(), vec![format!("{LABEL}={}", self.owner)])].into();
         let options = query::ListContainersOptions { all: true, filters: Some(filters), ..Default::default() };
         let left = self.runtime.block_on(self.api.list_containers(Some(options))).unwrap_or_default();
         for container in left.into_iter().filter_map(|c| c.id) {
@@ -376,20 +385,6 @@ impl Drop for Docker {
         }
         if let Some(floor) = &self.floor {
             self.remove_image(floor);
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_what_a_gone_run_left_is_stale() {
-        assert!(is_of_a_gone_run("coldstart-4294967294")); // beyond any pid
-        let own = format!("coldstart-{}", std::process::id());
-        for name in [own.as_str(), "coldstart-", "coldstart-x", "coldstart", "4294967294", "coldstart-4294967294-1"] {
-            assert!(!is_of_a_gone_run(name), "{name}");
         }
     }
 }

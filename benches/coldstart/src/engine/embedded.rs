@@ -94,6 +94,7 @@ impl Embedded {
                 "`--runtime` needs root: runc and crun make cgroups; leave it out for our own sandbox".into(),
             ));
         }
+        settings.runtime.as_deref().inspect(|runtime| oci::remove_stale(runtime));
         let launcher = Mutex::new(Launcher::start(&settings.helper)?);
         let registry = Registry::start().map_err(io_error("starting the registry"))?;
         let mut prepared = Vec::new();

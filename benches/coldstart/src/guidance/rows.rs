@@ -11,6 +11,10 @@ use crate::units::{bytes, duration, percent, times};
 const IDLE_CNY_PER_GB_SECOND: f64 = 0.000_054_71;
 /// The HTTP server must listen within this.
 const LISTEN_DEADLINE_NS: f64 = 30e9;
+/// Pull and start of an image function together must be done within this (the platform's SDK: InitTimeout, 90 s by default).
+const INIT_TIMEOUT_NS: f64 = 90e9;
+/// What a row on a modelled link rests on beside the page.
+const MODEL: &str = "link modelled: rate and round trip are assumed, TCP's slow start by RFC 6928 and RFC 5681";
 const IMAGE_PAGE: &str = "SCF, WebServer image function (583/41076)";
 const CONCURRENCY_PAGE: &str = "SCF, concurrency management";
 /// How many times as fast the platform says that an accelerated start is on average.
@@ -45,6 +49,11 @@ pub fn absent(variant: &Variant, id: &str, todo: String) -> Guidance {
     }
 }
 
+/// The page, and the link's model where the run rests on one.
+fn with_model(page: &str, run: &Run) -> String {
+    if is_modelled(run) { format!("{page}; {MODEL}") } else { page.into() }
+}
+
 /// Keep the registry in the function's region: compares the two modelled regions.
 pub fn same_region(variant: &Variant) -> Option<Guidance> {
     let cold = |link: &str| {
@@ -59,7 +68,7 @@ pub fn same_region(variant: &Variant) -> Option<Guidance> {
         variant: variant.name.clone(),
         link: Some(far.link.clone()),
         advice: SAME_REGION.into(),
-        source: IMAGE_PAGE.into(),
+        source: format!("{IMAGE_PAGE}; {MODEL}"),
         modelled: true,
         measured: format!("a cold start is {} as fast with the registry in the same region", times(ratio)),
         ci95: Some([interval.low, interval.high]),
@@ -80,7 +89,9 @@ pub fn minimal_image(variant: &Variant, cold: &Run, overhead: &Overhead) -> Guid
     let total = cold.summary.median_ns.unwrap_or(0.0);
     let share = median(&carried).filter(|_| total > 0.0).map(|ns| (ns / total).clamp(0.0, 1.0));
     // Folders, descriptors and threads cost their time whatever the size: that is what unpacking the floor image takes.
-    let unpack_ns = (median(&unpack).unwrap_or(0.0) - overhead.unpack_ns_median.unwrap_or(0.0)).max(0.0);
+    // Where nobody could unpack that one (Docker Engine, no C compiler) it is not known what of the time is the size's.
+    let floor_ns = overhead.unpack_ns_median;
+    let unpack_ns = (median(&unpack).unwrap_or(0.0) - floor_ns.unwrap_or(0.0)).max(0.0);
     // What of the pull grows with the image: the link's model says what nothing would have taken.
     let carry_ns = cold.link.parse::<Link>().ok().filter(Link::is_shaped).map(|link| {
         let longer = transfer_ns(&link, variant.compressed_bytes).saturating_sub(transfer_ns(&link, 1));
@@ -92,7 +103,11 @@ pub fn minimal_image(variant: &Variant, cold: &Run, overhead: &Overhead) -> Guid
         1 => "one layer".to_owned(),
         n => format!("{n} layers"),
     };
-    let unpacking = if unpack_ns > 0.0 { duration(unpack_ns) } else { "nothing that could be measured".into() };
+    let unpacking = match floor_ns {
+        _ if unpack_ns == 0.0 => "nothing that could be measured".into(),
+        Some(_) => duration(unpack_ns),
+        None => format!("at most {}", duration(unpack_ns)),
+    };
     let verdict = match (carry_ns, by_size / total.max(1.0)) {
         (Some(carry), grows) if grows < 0.25 => format!(
             "small enough: {} on the link and {} to unpack grow with it; round trips and handshakes, which a smaller image does not shorten, rule this pull",
@@ -105,9 +120,13 @@ pub fn minimal_image(variant: &Variant, cold: &Run, overhead: &Overhead) -> Guid
             duration(carry),
             unpacking
         ),
-        (None, grows) if grows >= 0.25 => {
+        (None, grows) if grows >= 0.25 && floor_ns.is_some() => {
             format!("size is worth work: unpacking takes {} more than that of the smallest image", duration(unpack_ns))
         }
+        (None, grows) if grows >= 0.25 => format!(
+            "unpacking takes {}; how much of it the size costs is not known without the smallest image's unpacking: measure a smaller image beside it, or with `--engine embedded`",
+            duration(unpack_ns)
+        ),
         (None, _) => "small enough: what remains does not grow with the image".into(),
     };
     Guidance {
@@ -115,7 +134,7 @@ pub fn minimal_image(variant: &Variant, cold: &Run, overhead: &Overhead) -> Guid
         variant: variant.name.clone(),
         link: Some(cold.link.clone()),
         advice: MINIMAL_IMAGE.into(),
-        source: IMAGE_PAGE.into(),
+        source: with_model(IMAGE_PAGE, cold),
         modelled: is_modelled(cold),
         measured: format!(
             "{size} compressed in {layers}; pull and unpack take {}",
@@ -157,7 +176,7 @@ pub fn acceleration(variant: &Variant, cold: &Run) -> Option<Guidance> {
         variant: variant.name.clone(),
         link: Some(cold.link.clone()),
         advice: ACCELERATION.into(),
-        source: CONCURRENCY_PAGE.into(),
+        source: with_model(CONCURRENCY_PAGE, cold),
         modelled: is_modelled(cold),
         measured: format!("a start without the pull is {} as fast", times(ratio)),
         ci95: Some([interval.low, interval.high]),
@@ -212,6 +231,12 @@ pub fn deadline(variant: &Variant) -> Option<Guidance> {
         .flat_map(|r| r.phase_ns(|s| s.listen_ns.or(s.start_ns)))
         .collect();
     let worst = stats::sorted(&starts).last().copied()?;
+    // A start in which nothing listened in time has no duration, and is the row's most important one.
+    let all = variant.runs.iter().filter(|r| r.scenario != Scenario::Provisioned).flat_map(|r| &r.samples);
+    let late = all.filter(|s| s.error.as_ref().is_some_and(|e| e.message.contains("446 PortBindingFailed"))).count();
+    let over = variant.runs.iter().find(|r| {
+        r.scenario == Scenario::Cold && r.burst == 1 && r.totals_ns().iter().any(|&total| total > INIT_TIMEOUT_NS)
+    });
     Some(Guidance {
         id: "listen-deadline".into(),
         variant: variant.name.clone(),
@@ -229,6 +254,15 @@ pub fn deadline(variant: &Variant) -> Option<Guidance> {
         unit: Some(Unit::Ns),
         max_share: None,
         verdict: match LISTEN_DEADLINE_NS / worst {
+            _ if late > 0 => {
+                format!("act: {late} more did not listen within the deadline, and would be a 446 for whoever asked")
+            }
+            _ if over.is_some() => format!(
+                "listening is in time, pull and start together are not: over {} on {}, where the platform's InitTimeout of {} makes it a 450 InitContainerTimeout: use a smaller image, a nearer registry, or a longer InitTimeout",
+                duration(INIT_TIMEOUT_NS),
+                over.map_or("", |run| &run.link),
+                duration(INIT_TIMEOUT_NS)
+            ),
             room if room > 100.0 => format!("no concern: {} to spare", times(room.floor())),
             room if room > 3.0 => {
                 format!("fine on this machine; {} to spare is little for a fraction of a core", times(room))

@@ -18,7 +18,7 @@ pub fn bursts(results: &Results, width: f64) -> Vec<String> {
 fn plot(variant: &Variant, series: &[&Run], width: f64) -> String {
     let mut canvas = Canvas::new(width);
     let link = if series[0].scenario == Scenario::Cold { format!(", {}", series[0].link) } else { String::new() };
-    let title = format!("{}: {}{link}, by instances at once", variant.name, super::scenario_name(series[0].scenario));
+    let title = format!("{}: {}{link}, by instances at once", variant.name, series[0].scenario.name());
     canvas.text(0.0, 16.0, "title", &fit(&title, width));
     let value = |run: &Run, far: bool| if far { run.summary.p99_ns } else { run.summary.median_ns }.unwrap_or(1.0);
     let low = series.iter().map(|r| value(r, false)).fold(f64::INFINITY, f64::min).log10().floor();

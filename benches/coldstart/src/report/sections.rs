@@ -135,15 +135,15 @@ fn noise(results: &Results) -> Markup {
 
 /// What failed, grouped by what was said.
 pub fn failures(results: &Results) -> Markup {
-    let mut found: Vec<(String, String, usize)> = Vec::new();
+    let mut found: Vec<(String, String, Vec<usize>)> = Vec::new();
     for group in Group::all(&results.variants) {
         for (variant, run) in group.runs(&results.variants) {
             for sample in &run.samples {
                 let Some(error) = &sample.error else { continue };
                 let what = format!("{}, {}, phase {}", variant.name, group.name(), error.phase);
                 match found.iter_mut().find(|(w, m, _)| *w == what && *m == error.message) {
-                    Some((_, _, n)) => *n += 1,
-                    None => found.push((what, error.message.clone(), 1)),
+                    Some((_, _, orders)) => orders.push(sample.order),
+                    None => found.push((what, error.message.clone(), vec![sample.order])),
                 }
             }
         }
@@ -151,11 +151,20 @@ pub fn failures(results: &Results) -> Markup {
     html! { @if !found.is_empty() {
         section {
             h2 { "Failures" }
-            @for (what, message, n) in found {
-                div.failure { strong { (what) } " (" span.derived { (n) } " samples): " (message) }
+            @for (what, message, orders) in found {
+                div.failure { strong { (what) } " (" span.derived { (orders.len()) } " samples; in the order taken: " span.derived { (first_of(&orders)) } "): " (message) }
             }
         }
     } }
+}
+
+/// The first few numbers of samples, and that there are more.
+fn first_of(orders: &[usize]) -> String {
+    let mut text = orders.iter().take(10).map(|order| format!("#{order}")).collect::<Vec<_>>().join(", ");
+    if orders.len() > 10 {
+        text.push_str(", …");
+    }
+    text
 }
 
 /// The machine, the overhead, the notes.

@@ -8,6 +8,7 @@
  *   MUTE       listens and never answers
  *   ABORTS     listens, and aborts on the first request
  *   HUNGRY     touches 256 MiB before it listens
+ *   BUSY       computes for 200 ms of processor time before it listens
  *   LOOKS      answers with what it sees of its sandbox */
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -48,6 +49,10 @@ int main(void) {
     for (int i = 0; i < 256; i++) {
         char *piece = malloc(1 << 20);
         if (piece) memset(piece, i + 1, 1 << 20);
+    }
+#endif
+#ifdef BUSY
+    while (clock() < CLOCKS_PER_SEC / 5) {
     }
 #endif
 #ifdef DEAF

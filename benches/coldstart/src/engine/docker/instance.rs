@@ -22,6 +22,9 @@ const BREAKS_OFF_NS: u64 = 300_000_000;
 const OUTPUT_LINES: &str = "5";
 /// Asking the engine takes a millisecond: how often a waiting probe looks whether the container still runs.
 const LOOK_NS: u64 = 50_000_000;
+/// How often the bridge is looked at while the engine starts an instance. Milliseconds pass between its network and its program;
+/// whoever never rests takes a core, and the kernel's lock on interfaces, from the engine that is being measured.
+const LOOK_AT_BRIDGE_NS: u64 = 100_000;
 
 /// The engine's answer to a request to start, while it is on its way.
 type Starting = JoinHandle<Result<(), bollard::errors::Error>>;
@@ -41,7 +44,7 @@ impl Docker {
         };
         let body = ContainerCreateBody {
             image: Some(image.to_owned()),
-            labels: Some([(LABEL.to_owned(), self.run.clone())].into()),
+            labels: Some([(LABEL.to_owned(), self.owner.clone())].into()),
             host_config: Some(host),
             ..Default::default()
         };
@@ -84,44 +87,28 @@ impl Docker {
         port: u16,
         find: impl FnOnce(&Probe<'_>, &mut dyn FnMut() -> Option<Gone>) -> Result<T, ProbeError>,
     ) -> Result<T, Failure> {
-        let known = self.bridge.as_ref().map(|bridge| bridge.known());
+        let mut known = self.bridge.known();
         let pinned = self.cores.pin_harness();
         let (api, of) = (self.api.clone(), name.to_owned());
         let starting: Starting =
             self.runtime.spawn(async move { api.start_container(&of, None::<query::StartContainerOptions>).await });
-        let early = self.bridge.as_ref().zip(known).and_then(|(bridge, known)| {
-            while !starting.is_finished() && !self.interrupted() {
-                if bridge.has_new(&known) {
-                    return self.address_on_bridge(name);
-                }
-                std::hint::spin_loop();
+        let mut early = None;
+        while early.is_none() && !starting.is_finished() && !self.interrupted() {
+            // Another engine's or another user's interface may be the one that is new.
+            if self.bridge.sees_another(&mut known) {
+                early = self.address_on_bridge(name);
             }
-            None
-        });
-        let found = match early {
-            Some(ip) => self.probe(ip, port, |probe| find(probe, &mut self.watch(name, Some(&starting)))),
-            // No network of ours to watch: as soon as the engine says that it has started.
-            None => self
-                .wait_started(&starting)
-                .and_then(|()| self.address(name))
-                .and_then(|ip| self.probe(ip, port, |probe| find(probe, &mut self.watch(name, Some(&starting))))),
-        };
+            clock::sleep_until_ns(clock::now_ns() + LOOK_AT_BRIDGE_NS);
+        }
+        let found = early
+            .map_or_else(|| self.address(name), Ok)
+            .and_then(|ip| self.probe(ip, port, |probe| find(probe, &mut self.watch(name, Some(&starting)))));
         drop(pinned);
         // Whoever answers before the engine has finished: the container is not to be removed under its hands.
         let started =
             self.runtime.block_on(starting).map_err(|e| e.to_string()).and_then(|s| s.map_err(|e| e.to_string()));
         started.map_err(|message| failure::in_phase(Phase::Start, &message))?;
         found.map_err(|error| self.failed_start(name, &error))
-    }
-
-    fn wait_started(&self, starting: &Starting) -> Result<(), ProbeError> {
-        while !starting.is_finished() {
-            if self.interrupted() {
-                return Err(ProbeError::Interrupted);
-            }
-            clock::sleep_until_ns(clock::now_ns() + 50_000);
-        }
-        Ok(())
     }
 
     fn probe<T>(

@@ -143,7 +143,12 @@ impl Embedded {
             let taken: Vec<_> = threads
                 .into_iter()
                 .map(|thread| match thread {
-                    Ok(thread) => thread.join().unwrap_or_else(|p| std::panic::resume_unwind(p)),
+                    Ok(thread) => match thread.join().unwrap_or_else(|p| std::panic::resume_unwind(p)) {
+                        Err(EngineError::Io { source, .. }) if failure::is_full(&source) => {
+                            Ok((Sample { error: Some(failure::no_room(&source)), ..Sample::default() }, None))
+                        }
+                        done => done,
+                    },
                     Err(e) => Ok((Sample { error: Some(failure::no_room(&e)), ..Sample::default() }, None)),
                 })
                 .collect();

@@ -17,6 +17,7 @@ use serde_json::{Value, json};
 
 use crate::clock;
 use crate::failure::{self, Phase};
+use crate::owner;
 use crate::results::Failure;
 
 /// A container that was created, and perhaps started.
@@ -36,7 +37,8 @@ pub(super) struct Container {
 /// The runtime's own word; the container is then gone.
 pub(super) fn create(runtime: &str, plan: &Plan, bundle: &Path) -> Result<Container, Failure> {
     static COUNT: AtomicU64 = AtomicU64::new(0);
-    let id = format!("coldstart-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+    let (pid, count) = (std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+    let id = format!("coldstart-{pid}-{}-{count}", owner::started(pid).unwrap_or(0));
     let fail = |what: &str, error: &io::Error| failure::in_phase(Phase::Create, &format!("{what}: {error}"));
     fs::create_dir_all(bundle).map_err(|e| fail("making a bundle", &e))?;
     let (pid_file, output) = (bundle.join("pid"), bundle.join("output"));
@@ -59,14 +61,14 @@ pub(super) fn create(runtime: &str, plan: &Plan, bundle: &Path) -> Result<Contai
     let pid = fs::read_to_string(&pid_file).ok().and_then(|text| text.trim().parse().ok());
     let Some(pid) = pid.filter(|_| status.success()) else {
         let said = container.output_tail();
-        container.remove();
+        drop(container);
         return Err(failure::in_phase(Phase::Create, &format!("`{runtime} create` failed: {}", said.trim_end())));
     };
     container.pid = pid;
     match sockets_in(pid, plan.sockets) {
         Ok(sockets) => container.sockets = sockets,
         Err(error) => {
-            container.remove();
+            drop(container);
             return Err(fail("entering the container's network", &error));
         }
     }
@@ -121,15 +123,35 @@ impl Container {
         let text = fs::read(&self.output).unwrap_or_default();
         String::from_utf8_lossy(&text[text.len().saturating_sub(8192)..]).into_owned()
     }
+}
 
-    /// Kills and deletes it.
-    pub(super) fn remove(mut self) {
+/// Kills and deletes it.
+impl Drop for Container {
+    fn drop(&mut self) {
         if let Some(mut starting) = self.starting.take() {
             let _ = starting.wait();
         }
-        let mut command = Command::new(&self.runtime);
-        command.args(["delete", "--force", &self.id]);
-        let _ = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status();
+        delete(&self.runtime, &self.id);
+    }
+}
+
+fn delete(runtime: &str, id: &str) {
+    let mut command = Command::new(runtime);
+    command.args(["delete", "--force", id]);
+    let _ = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status();
+}
+
+/// Deletes what runs left that were killed: the runtime keeps its list on this machine, and each name holds a process.
+pub(super) fn remove_stale(runtime: &str) {
+    let listed = Command::new(runtime).args(["list", "--quiet"]).stdin(Stdio::null()).stderr(Stdio::null()).output();
+    let listed = listed.map(|done| String::from_utf8_lossy(&done.stdout).into_owned()).unwrap_or_default();
+    for id in listed.lines() {
+        let mut parts = id.strip_prefix("coldstart-").into_iter().flat_map(|rest| rest.split('-'));
+        let process =
+            parts.next().and_then(|pid| pid.parse().ok()).zip(parts.next().and_then(|t| t.parse::<u64>().ok()));
+        if process.is_some_and(|(pid, since)| owner::started(pid) != Some(since)) {
+            delete(runtime, id);
+        }
     }
 }
 

@@ -86,7 +86,7 @@ impl Running {
             }
             Self::Contained(container) => {
                 let out_of_memory = container.out_of_memory();
-                container.remove();
+                drop(container);
                 // The runtime has reaped it, and says not how.
                 Ok((ended_itself || out_of_memory).then(|| Ended { how: "ended by itself".into(), out_of_memory }))
             }

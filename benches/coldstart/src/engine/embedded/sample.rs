@@ -293,7 +293,7 @@ fn fill_start(sample: &mut Sample, exec_ns: u64, asked: &Asked) {
 pub(super) fn unpack_all(image: &Image, blobs: &Path, rootfs: &Path) -> Result<u64, Failure> {
     let mut uncompressed_bytes = 0;
     for layer in image.layers() {
-        let fail = |e: &dyn std::error::Error| failure::of(Phase::Unpack, e);
+        let fail = |e: &(dyn std::error::Error + 'static)| failure::of(Phase::Unpack, e);
         // The pull has verified the blob's digest while it wrote the file.
         let blob = fs::File::open(path_of(blobs, layer.descriptor().digest)).map_err(|e| fail(&e))?;
         let done = unpack::unpack_layer(blob, &layer.descriptor().media_type, rootfs, &entry::Limits::default())
