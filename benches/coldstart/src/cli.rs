@@ -183,11 +183,12 @@ impl RunArgs {
             (false, true) => &all_links[..],
             (_, false) => &self.links[..],
         };
-        let plain = links.iter().all(|l| !l.is_shaped())
-            && self.bursts.iter().all(|&n| n == Burst::Of(1))
-            && self.page_caches.iter().all(|&p| p == PageCache::Warm);
+        let plain = links.iter().all(|l| !l.is_shaped()) && self.page_caches.iter().all(|&p| p == PageCache::Warm);
         if docker && !plain {
-            return Err("the docker engine measures one instance at a time, on loopback, with a warm page cache; use `--engine embedded` for the rest".into());
+            return Err(
+                "the docker engine measures on loopback, with a warm page cache; use `--engine embedded` for the rest"
+                    .into(),
+            );
         }
         let all_scenarios = [Scenario::Cold, Scenario::Accelerated, Scenario::Provisioned];
         let scenarios = if self.scenarios.is_empty() { &all_scenarios[..] } else { &self.scenarios[..] };
@@ -297,6 +298,9 @@ impl RunArgs {
         notes.extend(self.memory.map(|mib| format!("instances are limited to {mib} MiB of memory")));
         notes.extend(self.cpus.map(|cores| format!("instances are limited to {cores} cores")));
         notes.extend(self.request.as_ref().map(|ask| format!("the request that ends a start: {}", ask.describe())));
+        if self.engine == EngineKind::Docker && self.bursts != [Burst::Of(1)] {
+            notes.push("a burst's instances are on one node: the engine brings the image once for all of them".into());
+        }
         if self.burst_interval > 0 {
             notes.push(format!("{} ms between two intended starts of a burst", self.burst_interval));
         }

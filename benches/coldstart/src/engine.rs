@@ -3,6 +3,7 @@
 
 pub mod docker;
 pub mod embedded;
+mod schedule;
 
 use microimage::image::Image;
 
@@ -47,6 +48,14 @@ pub struct Outcome {
     pub bytes: u64,
     /// Size of the layers' tars, where this turn has seen it.
     pub uncompressed_bytes: Option<u64>,
+}
+
+/// The most memory that a process had resident so far (proc(5), status).
+fn peak_resident_bytes(pid: i32) -> Option<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let kib: u64 =
+        status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?.split_whitespace().next()?.parse().ok()?;
+    Some(kib * 1024)
 }
 
 /// One cold start of the floor image, over loopback.

@@ -123,7 +123,9 @@ fn measure(args: &RunArgs, targets: Vec<Target>, more_notes: Vec<String>) -> Res
     let mut bar = Bar::new();
     let ramped = match args.ramps() {
         true => {
-            let fits = |case: &Case, last: &Outcome| fits_on_disk(case, last, &targets, &args.out);
+            // Docker Engine has one copy for all of a burst.
+            let one_copy = args.engine == EngineKind::Docker;
+            let fits = |case: &Case, last: &Outcome| one_copy || fits_on_disk(case, last, &targets, &args.out);
             run::ramp(&mut definition, &targets, &args.asked_for(), engine.as_mut(), &fits, &mut bar)
                 .map(|said| notes.extend(said))
         }
@@ -195,9 +197,9 @@ fn start_engine(
     let floor = floor::build(work.path()).map_err(|e| format!("cannot work in `{}`: {e}", work.path().display()))?;
     let (ask, deadline, limits) = (args.request.clone().unwrap_or_default(), args.deadline(), args.limits());
     let expected = args.expect.as_deref().map(str::as_bytes);
+    let burst_interval = Duration::from_millis(args.burst_interval);
     match args.engine {
         EngineKind::Embedded => {
-            let burst_interval = Duration::from_millis(args.burst_interval);
             let helper = PathBuf::from("/proc/self/exe");
             let runtime = args.runtime.clone();
             if let Some(runtime) = &runtime {
@@ -213,7 +215,7 @@ fn start_engine(
                 Some(_) => Some(Target { name: "calibration".into(), image: floor::image(work.path())?, port: 9000 }),
                 None => None,
             };
-            let settings = docker::Settings { ask, deadline, limits, stop };
+            let settings = docker::Settings { ask, deadline, limits, burst_interval, stop };
             let mut engine = Docker::start(targets.to_vec(), floor, settings, work).map_err(|e| e.to_string())?;
             expected.inspect(|body| engine.expect(body));
             notes.extend(engine.describe());

@@ -183,6 +183,9 @@ pub struct Sample {
     pub start_ns: Option<u64>,
     /// From the sample's beginning to the same last byte, by stamps of its own.
     pub total_ns: Option<u64>,
+    /// The most memory that the instance's first process had resident until its reply (proc(5), VmHWM: shared and file pages too).
+    #[serde(default)]
+    pub peak_resident_bytes: Option<u64>,
     pub outlier: bool,
     pub error: Option<Failure>,
 }
@@ -225,6 +228,8 @@ pub enum Unit {
     Ns,
     /// A factor: how many times as fast.
     Times,
+    /// Bytes.
+    Bytes,
 }
 
 impl Run {

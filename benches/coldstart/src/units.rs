@@ -28,10 +28,11 @@ pub fn times(factor: f64) -> String {
     format!("{}x", three_digits(factor))
 }
 
-/// A share of one, in per cent: whole numbers from 10 % on, and never a false 100 %.
+/// A share of one, in per cent: whole numbers from 10 % on, and never a false 100 % or 0 %.
 pub fn percent(share: f64) -> String {
     match share * 100.0 {
         p if p > 99.9 && p < 100.0 => "over 99.9 %".into(),
+        p if p > 0.0 && p < 0.05 => "under 0.1 %".into(),
         p if p > 99.0 && p < 100.0 => format!("{p:.1} %"),
         p if p.abs() >= 10.0 => format!("{p:.0} %"),
         p => format!("{p:.1} %"),

@@ -50,6 +50,7 @@ fn a_cold_start_has_four_phases_that_fit_into_its_total() {
         assert!(sum <= total && total - sum < total / 2, "{phases:?} in {total}");
         let (listen, first, last) = (sample.listen_ns, sample.first_byte_ns, sample.start_ns);
         assert!(listen <= first && first <= last, "{sample:?}");
+        assert!(sample.peak_resident_bytes > Some(4096), "{sample:?}");
         assert_eq!(outcome.requests, 3, "manifest, configuration, layer");
         // The layer is a plain tar, so that manifest and configuration come on top of its size.
         let tar = outcome.uncompressed_bytes.expect("it was unpacked");

@@ -27,6 +27,7 @@ fn run(link: &str, scenario: Scenario, burst: usize, total_ns: u64) -> Run {
             first_byte_ns: Some(total / 5),
             start_ns: Some(total / 4),
             total_ns: Some(total),
+            peak_resident_bytes: Some(1_900_544 + 4096 * (order % 7)),
             outlier: false,
             error: None,
         }
@@ -234,7 +235,7 @@ fn the_schema_is_what_the_contract_says() {
         ("variants[].runs[].", "link scenario page_cache burst requests bytes samples summary"),
         (
             "variants[].runs[].samples[].",
-            "order intended_start_ns pull_ns unpack_ns create_ns listen_ns first_byte_ns start_ns total_ns outlier error",
+            "order intended_start_ns pull_ns unpack_ns create_ns listen_ns first_byte_ns start_ns total_ns peak_resident_bytes outlier error",
         ),
         ("variants[].runs[].samples[].error.", "phase message"),
         ("variants[].runs[].summary.", "n median_ns p90_ns p99_ns min_ns max_ns ci95_low_ns ci95_high_ns"),
@@ -290,6 +291,64 @@ fn what_unpacking_nothing_takes_is_not_the_images_size() {
     results.overhead.unpack_ns_median = Some(1e9);
     let shaped = advise(&results, Load::default()).into_iter().find(|r| r.id == "minimal-image").expect("a row");
     assert!(shaped.verdict.contains("nothing that could be measured"), "{}", shaped.verdict);
+}
+
+/// What the two engines call a start is not the same, but what is faster with one is so with the other.
+#[test]
+fn both_engines_rank_the_recorded_images_alike() {
+    let record = |engine: &str| {
+        let name = format!("../record/coldstart-2026-11-24-baselines-{engine}-2-cores.json");
+        Results::load(&std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(name)).expect("a record")
+    };
+    let (embedded, docker) = (record("embedded"), record("docker"));
+    let mut told = 0;
+    for scenario in [Scenario::Cold, Scenario::Provisioned] {
+        let interval = |results: &Results, at: usize| {
+            let runs = results.variants[at].runs.iter();
+            let run = runs.filter(|r| r.scenario == scenario).find(|r| r.link == "loopback").expect("measured");
+            (run.summary.ci95_low_ns.expect("samples"), run.summary.ci95_high_ns.expect("samples"))
+        };
+        let names = |results: &Results| results.variants.iter().map(|v| v.name.clone()).collect::<Vec<_>>();
+        assert_eq!(names(&embedded), names(&docker));
+        let pairs = (0..embedded.variants.len()).flat_map(|one| (0..one).map(move |other| (one, other)));
+        for (one, other) in pairs {
+            let order = |results: &Results| {
+                let ((low, high), (other_low, other_high)) = (interval(results, one), interval(results, other));
+                if high < other_low { -1 } else { i32::from(low > other_high) }
+            };
+            let orders = (order(&embedded), order(&docker));
+            let name = |at: usize| &embedded.variants[at].name;
+            assert!(orders.0 * orders.1 >= 0, "{} and {}: {orders:?}", name(one), name(other));
+            told += orders.0 * orders.1;
+        }
+    }
+    assert!(told > 25, "of 42 pairs only {told} have intervals apart on both engines");
+}
+
+#[test]
+fn memory_is_advised_by_what_an_instance_had() {
+    let verdict = |change: &dyn Fn(&mut Results)| {
+        let mut results = results();
+        change(&mut results);
+        let rows = advise(&results, Load::default());
+        let row = rows.into_iter().find(|r| r.id == "memory-by-image-size").expect("a row");
+        (row.measured, row.verdict)
+    };
+    let (measured, small) = verdict(&|_| ());
+    assert!(measured.contains("1.82 MiB resident"), "{measured}");
+    assert!(small.contains("64 MB hold the 1.84 MiB"), "{small}");
+    let all = |results: &mut Results, bytes: Option<u64>| {
+        let runs = results.variants[0].runs.iter_mut();
+        runs.flat_map(|r| &mut r.samples).for_each(|s| s.peak_resident_bytes = bytes);
+    };
+    let (_, middle) = verdict(&|results| all(results, Some(100 << 20)));
+    assert!(middle.contains("256 MB hold the 100 MiB"), "{middle}");
+    let (_, much) = verdict(&|results| all(results, Some(400 << 20)));
+    assert!(much.contains("begin with what load shows"), "{much}");
+    let (measured, unknown) = verdict(&|results| all(results, None));
+    assert!(!measured.contains("resident") && unknown.contains("smallest step covers it"), "{measured}: {unknown}");
+    let (_, large) = verdict(&|results| results.variants[0].compressed_bytes = 300 << 20);
+    assert!(large.contains("at least 512 MB"), "{large}");
 }
 
 /// The story: an image of which nearly every start had failed to listen was no concern, for the one that did was quick.

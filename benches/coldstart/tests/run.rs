@@ -690,6 +690,28 @@ fn a_killed_run_is_cleared_away_by_the_next_in_docker_engine() {
     assert!(step.is_some(), "the probe was there before the program listened: a connect was refused");
 }
 
+#[test]
+fn a_burst_in_docker_engine_shares_one_pull_and_its_schedule() {
+    if skip_without_docker() {
+        return;
+    }
+    let Some(image) = layout_of("GOOD") else { return };
+    let out = tempfile::tempdir().expect("a folder");
+    let place = image.path().to_str().expect("a path");
+    let flags = ["--engine", "docker", "--burst", "3", "--burst-interval", "20", "--warmups", "0"];
+    let done = coldstart(place, out.path(), 1, &flags).output().expect("it starts");
+    assert_eq!(done.status.code(), Some(0), "{}", String::from_utf8_lossy(&done.stdout));
+    let results = Results::load(&out.path().join("results.json")).expect("kept");
+    for run in &results.variants[0].runs {
+        let starts: Vec<u64> = run.samples.iter().map(|s| s.intended_start_ns).collect();
+        assert!(starts.windows(2).all(|pair| pair[1] - pair[0] == 20_000_000), "{starts:?}");
+        assert!(run.samples.iter().all(|s| s.total_ns.is_some() && s.peak_resident_bytes > Some(4096)), "{run:?}");
+    }
+    let cold = &results.variants[0].runs.iter().find(|r| r.scenario == Scenario::Cold).expect("there").samples;
+    let pulls: Vec<u64> = cold.iter().filter_map(|s| s.pull_ns).collect();
+    assert!(!pulls.is_empty() && pulls.windows(2).all(|pair| pair[0] == pair[1]), "one pull: {pulls:?}");
+}
+
 /// Waits until a run has kept its first round.
 fn wait_for_a_round(child: &mut std::process::Child, out: &std::path::Path) {
     while !out.join("results.json").exists() {

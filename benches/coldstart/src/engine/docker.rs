@@ -2,17 +2,18 @@
 //! loopback, the engine's own pull, create and start. Same schema as the embedded engine. Pull and unpack
 //! split when the last layer is said to be here; start counts from the start request, because the engine exposes
 //! no exec time. The probe begins while that request runs, as soon as the instance has a network (`bridge`). This file
-//! is the engine's state and its calls; `instance` is a container's way from its creation to its answer.
+//! is the engine's state and its calls; `sample` is one instance's way through the phases, `instance` a container's to its answer.
 
 mod bridge;
 mod distribution;
 mod instance;
 mod progress;
+mod sample;
 mod seal;
 
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bollard::Docker as Api;
@@ -27,11 +28,10 @@ use tokio::runtime::Runtime;
 use super::{Calibration, Case, Engine, EngineError, Outcome, Target};
 use crate::clock;
 use crate::cores::Cores;
-use crate::failure::{self, Phase};
+use crate::failure;
 use crate::owner;
-use crate::probe::Asked;
 use crate::request::{Ask, Expected};
-use crate::results::{EngineKind, Failure, Sample, Scenario};
+use crate::results::{EngineKind, Failure};
 use crate::work::Work;
 
 use bridge::Bridge;
@@ -47,6 +47,8 @@ pub struct Settings {
     pub ask: Ask,
     pub deadline: Duration,
     pub limits: Limits,
+    /// Between two intended starts of a burst.
+    pub burst_interval: Duration,
     /// Set by Ctrl-C.
     pub stop: Arc<AtomicBool>,
 }
@@ -67,7 +69,7 @@ pub struct Docker {
     run: String,
     /// See [`owner`].
     owner: String,
-    made: usize,
+    made: AtomicUsize,
     _work: Work, // last: the registry's storage is in it
 }
 
@@ -78,7 +80,7 @@ struct Prepared {
     /// What the engine loads: in the archive.
     local: String,
     archive: PathBuf,
-    expected: Expected,
+    expected: Mutex<Expected>,
     /// Why none of its samples can start here, if so. An engine would run it, and say only that its program has ended.
     stranger: Option<Failure>,
 }
@@ -124,7 +126,7 @@ impl Docker {
             bridge,
             run,
             owner,
-            made: 0,
+            made: AtomicUsize::new(0),
             _work: work,
         };
         engine.remove_stale();
@@ -145,7 +147,7 @@ impl Docker {
     /// Replaces what counts as the correct answer of every variant.
     pub fn expect(&mut self, body: &[u8]) {
         for prepared in &mut self.targets {
-            prepared.expected = Expected::Body(body.to_vec());
+            prepared.expected = Mutex::new(Expected::Body(body.to_vec()));
         }
     }
 
@@ -178,7 +180,7 @@ impl Docker {
         let path = self._work.path().join(format!("{}.tar", target.name));
         archive::write(&target.image.clone().with_reference(&local), &path)
             .map_err(|e| EngineError::Other(e.to_string()))?;
-        Ok(Prepared { target, remote, local, archive: path, expected: Expected::default(), stranger })
+        Ok(Prepared { target, remote, local, archive: path, expected: Mutex::default(), stranger })
     }
 
     fn interrupted(&self) -> bool {
@@ -250,75 +252,6 @@ impl Docker {
             }
         }
     }
-
-    fn take_one(&mut self, case: &Case) -> Result<Sample, EngineError> {
-        let (remote, local) = (self.targets[case.variant].remote.clone(), self.targets[case.variant].local.clone());
-        let mut sample = Sample { error: self.targets[case.variant].stranger.clone(), ..Sample::default() };
-        if sample.error.is_some() {
-            return Ok(sample);
-        }
-        let image = if case.scenario == Scenario::Cold { remote } else { local };
-        let done = match case.scenario {
-            Scenario::Cold | Scenario::Accelerated => self.phases(case, &image, &mut sample),
-            Scenario::Provisioned => self.provisioned(case, &image, &mut sample),
-        };
-        self.remove_image(&image); // the engine forgets its layers with it: the next sample is as cold
-        if let Err(failure) = done {
-            sample.error = Some(failure);
-            sample.total_ns = None;
-        }
-        if self.interrupted() { Err(EngineError::Interrupted) } else { Ok(sample) }
-    }
-
-    fn phases(&mut self, case: &Case, image: &str, sample: &mut Sample) -> Result<(), Failure> {
-        let fail = |phase: Phase| move |message: String| failure::in_phase(phase, &message);
-        let began_ns = clock::now_ns();
-        sample.intended_start_ns = began_ns;
-        if case.scenario == Scenario::Cold {
-            let downloaded_ns = self.pull(image).map_err(fail(Phase::Pull))?;
-            sample.pull_ns = Some(downloaded_ns - began_ns);
-            sample.unpack_ns = Some(clock::since_ns(downloaded_ns));
-        } else {
-            self.load(&self.targets[case.variant].archive).map_err(fail(Phase::Unpack))?;
-            sample.unpack_ns = Some(clock::since_ns(began_ns));
-        }
-        let unpacked_ns = clock::now_ns();
-        let name = self.create(image).map_err(fail(Phase::Create))?;
-        let start_ns = clock::now_ns();
-        sample.create_ns = Some(start_ns - unpacked_ns);
-        let asked = self.start_and_ask(&name, self.targets[case.variant].target.port);
-        self.remove_container(&name);
-        let asked = asked?;
-        sample.listen_ns = Some(asked.connected_ns - start_ns);
-        sample.first_byte_ns = Some(asked.first_byte_ns - start_ns);
-        sample.start_ns = Some(asked.last_byte_ns - start_ns);
-        self.check(case, &asked)?;
-        sample.total_ns = Some(asked.last_byte_ns - began_ns);
-        Ok(())
-    }
-
-    /// One request to an instance that was started ahead and has been seen listening.
-    fn provisioned(&mut self, case: &Case, image: &str, sample: &mut Sample) -> Result<(), Failure> {
-        let port = self.targets[case.variant].target.port;
-        self.load(&self.targets[case.variant].archive).map_err(|m| failure::in_phase(Phase::Unpack, &m))?;
-        let name = self.create(image).map_err(|m| failure::in_phase(Phase::Create, &m))?;
-        let asked = self.start_ahead(&name, port).and_then(|()| {
-            let _pinned = self.cores.pin_harness();
-            self.ask(&name, port)
-        });
-        self.remove_container(&name);
-        let asked = asked?;
-        sample.intended_start_ns = asked.began_ns;
-        sample.first_byte_ns = Some(asked.first_byte_ns - asked.began_ns);
-        sample.start_ns = Some(asked.last_byte_ns - asked.began_ns);
-        sample.total_ns = sample.start_ns;
-        self.check(case, &asked)
-    }
-
-    fn check(&mut self, case: &Case, asked: &Asked) -> Result<(), Failure> {
-        let expected = &mut self.targets[case.variant].expected;
-        expected.check(&asked.answer).map_err(|message| failure::wrong_answer(asked.answer.status, &message))
-    }
 }
 
 /// The bridge of the engine's default network.
@@ -339,21 +272,20 @@ impl Engine for Docker {
 
     fn take(&mut self, case: &Case) -> Result<Outcome, EngineError> {
         self.registry.traffic_since();
-        let sample = self.take_one(case)?;
-        let traffic = self.registry.traffic_since();
-        Ok(Outcome {
-            samples: vec![sample],
-            requests: traffic.requests,
-            bytes: traffic.bytes,
-            uncompressed_bytes: None,
-        })
+        let samples = self.samples(case);
+        if self.interrupted() {
+            return Err(EngineError::Interrupted);
+        }
+        let samples = samples?;
+        let traffic = self.registry.traffic_since(); // a burst's instances share one pull
+        Ok(Outcome { samples, requests: traffic.requests, bytes: traffic.bytes, uncompressed_bytes: None })
     }
 
     fn calibrate(&mut self) -> Result<Option<Calibration>, EngineError> {
         let Some(image) = self.floor.clone() else { return Ok(None) };
-        let name = self.create(&image).map_err(EngineError::Other)?;
+        let name = self.create(&image, true).map_err(EngineError::Other)?;
         let start_ns = clock::now_ns();
-        let asked = self.start_and_ask(&name, FLOOR_PORT);
+        let asked = self.start_and_ask(&name, FLOOR_PORT, true);
         self.remove_container(&name);
         if self.interrupted() {
             return Err(EngineError::Interrupted);

@@ -1,8 +1,7 @@
 //! The engine that needs no daemon: registry in this process, links shaped by a relay, verified
 //! pull, own unpack, own sandbox. What each phase means is docs/CONTRACTS.md, section 5. This file is
-//! the engine's state; `sample` is one instance's way through the phases, `burst` many at once.
+//! the engine's state; `sample` is one instance's way through the phases.
 
-mod burst;
 mod oci;
 mod running;
 mod sample;
@@ -20,7 +19,7 @@ use microimage::digest::Digest;
 use microimage::image::{Blob, Image};
 use microimage::sandbox::{self, Launcher, Limits, Plan};
 
-use super::{Calibration, Case, Engine, EngineError, Outcome, Target};
+use super::{Calibration, Case, Engine, EngineError, Outcome, Target, schedule};
 use crate::clock;
 use crate::cores::Cores;
 use crate::failure::{self, Phase};
@@ -200,7 +199,16 @@ impl Engine for Embedded {
         let before = self.registry.traffic();
         let taken = match case.burst {
             1 => vec![self.one(case, &base, ready.as_deref(), None)?],
-            _ => self.burst(case, &base, ready.as_deref())?,
+            _ => schedule::at_once(
+                case.burst,
+                self.settings.burst_interval,
+                &self.settings.stop,
+                |place| match self.one(case, &base, ready.as_deref(), Some(place)) {
+                    Err(EngineError::Io { source, .. }) if failure::is_full(&source) => Ok(no_room(&source)),
+                    done => done,
+                },
+                no_room,
+            )?,
         };
         if self.interrupted() {
             return Err(EngineError::Interrupted);
@@ -264,6 +272,11 @@ impl Embedded {
             connect_step_ns: (asked.refused > 0).then(|| asked.refused_for_ns as f64 / f64::from(asked.refused)),
         })
     }
+}
+
+/// The sample of an instance that this machine did not hold.
+fn no_room(error: &io::Error) -> (Sample, Option<u64>) {
+    (Sample { error: Some(failure::no_room(error)), ..Sample::default() }, None)
 }
 
 /// Writes an image's layers as files, and gives the image that reads from them.

@@ -15,6 +15,8 @@ const LISTEN_DEADLINE_NS: f64 = 30e9;
 const INIT_TIMEOUT_NS: f64 = 90e9;
 /// What a row on a modelled link rests on beside the page.
 const MODEL: &str = "link modelled: rate and round trip are assumed, TCP's slow start by RFC 6928 and RFC 5681";
+/// What memory a function can have, up to where images of less than 256 MB are advised (SCF quotas: 64, and 128 MB steps).
+const MEMORY_SETTINGS_MIB: [u64; 5] = [64, 128, 256, 384, 512];
 const IMAGE_PAGE: &str = "SCF, WebServer image function (583/41076)";
 const CONCURRENCY_PAGE: &str = "SCF, concurrency management";
 /// How many times as fast the platform says that an accelerated start is on average.
@@ -272,21 +274,42 @@ pub fn deadline(variant: &Variant) -> Option<Guidance> {
     })
 }
 
-/// Memory by image size, as the platform's table has it.
+/// Memory by image size, as the platform's table has it, against what an instance had resident when it had answered.
 pub fn memory(variant: &Variant) -> Guidance {
     const MIB: u64 = 1 << 20;
-    let (advised, verdict) = match variant.compressed_bytes / MIB {
-        0..256 => (
-            "256 to 512 MB",
-            "the table's smallest step covers it; the table is about page cache for big images, so measure less memory before paying for more",
-        ),
-        256..512 => ("512 MB to 1 GB", "give it at least 512 MB, or make the image smaller than 256 MB"),
+    let peaks: Vec<f64> = variant
+        .runs
+        .iter()
+        .flat_map(|r| &r.samples)
+        .filter(|s| s.error.is_none())
+        .filter_map(|s| s.peak_resident_bytes.map(|bytes| bytes as f64))
+        .collect();
+    let most = stats::sorted(&peaks).last().map(|&bytes| bytes as u64);
+    let (advised, large) = match variant.compressed_bytes / MIB {
+        0..256 => ("256 to 512 MB", None),
+        256..512 => ("512 MB to 1 GB", Some("give it at least 512 MB, or make the image smaller than 256 MB")),
         512..1024 => (
             "more than 1 GB",
-            "give it more than 1 GB, or make the image smaller: memory is paid for every second it runs",
+            Some("give it more than 1 GB, or make the image smaller: memory is paid for every second it runs"),
         ),
-        _ => ("not accepted", "over the limit of 1 GiB compressed: the platform refuses it"),
+        _ => ("not accepted", Some("over the limit of 1 GiB compressed: the platform refuses it")),
     };
+    // Half of a setting is left to requests, to what a handler keeps, and to files that are read.
+    let setting = most.and_then(|most| MEMORY_SETTINGS_MIB.into_iter().find(|mib| most <= mib * MIB / 2));
+    let verdict = match (large, most, setting) {
+        (Some(verdict), ..) => verdict.to_owned(),
+        (None, Some(most), Some(setting)) => format!(
+            "the table is about page cache for big images: {setting} MB hold the {} of a first answer twice over; try that under load before paying for the table's",
+            bytes(most)
+        ),
+        (None, Some(most), None) => format!("its first answer takes {}: begin with what load shows, not with the table", bytes(most)),
+        (None, None, _) => {
+            "the table's smallest step covers it; the table is about page cache for big images, so measure less memory before paying for more".into()
+        }
+    };
+    let resident = median(&peaks)
+        .map(|peak| format!("; {} resident when it has answered (median of {})", bytes(peak as u64), peaks.len()));
+    let ci95 = stats::bootstrap_median(&peaks).map(|i| [i.low, i.high]);
     Guidance {
         id: "memory-by-image-size".into(),
         variant: variant.name.clone(),
@@ -294,10 +317,10 @@ pub fn memory(variant: &Variant) -> Guidance {
         advice: format!("memory by image size: for this size {advised}"),
         source: IMAGE_PAGE.into(),
         modelled: false,
-        measured: format!("{} compressed", bytes(variant.compressed_bytes)),
-        ci95: None,
-        unit: None,
+        measured: format!("{} compressed{}", bytes(variant.compressed_bytes), resident.unwrap_or_default()),
+        ci95,
+        unit: ci95.map(|_| Unit::Bytes),
         max_share: None,
-        verdict: verdict.into(),
+        verdict,
     }
 }

@@ -68,6 +68,7 @@ fn advice(row: &Guidance, with_text: bool) -> Markup {
 fn interval_of([low, high]: [f64; 2], unit: Option<Unit>) -> Markup {
     let shown = |value: f64| match unit {
         Some(Unit::Ns) => time(value),
+        Some(Unit::Bytes) => number(value, &bytes(value as u64)),
         Some(Unit::Times) | None => number(value, &times(value)),
     };
     html! { (shown(low)) " to " (shown(high)) }

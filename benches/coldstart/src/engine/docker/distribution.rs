@@ -50,20 +50,16 @@ impl Distribution {
         fs::write(&config, configuration(&storage, address)).map_err(io("writing the configuration"))?;
         let output = File::create(&log).map_err(io("making a log"))?;
         let errors = output.try_clone().map_err(io("making a log"))?;
-        let Some(program) = PROGRAMS.iter().find_map(|program| on_path(program)) else {
+        let Some(program) = PROGRAMS.into_iter().find(|program| is_there(program)) else {
             return Err(EngineError::Other(
                 "the docker engine needs the distribution server: install Debian's package docker-registry (`build/setup --docker`)".into(),
             ));
         };
         // Where util-linux is there, the server ends with us even if we are killed: `setpriv` asks the kernel, and becomes it.
-        let mut command = match on_path("setpriv") {
-            Some(setpriv) => {
-                let mut command = Command::new(setpriv);
-                command.args(["--pdeathsig", "KILL"]).arg(program);
-                command
-            }
-            None => Command::new(program),
-        };
+        let mut command = Command::new(if is_there("setpriv") { "setpriv" } else { program });
+        if command.get_program() == "setpriv" {
+            command.args(["--pdeathsig", "KILL", program]);
+        }
         command.arg("serve").arg(&config).stdin(Stdio::null()).stdout(output).stderr(errors);
         let child = command.spawn().map_err(io("starting the server"))?;
         let agent = ureq::Agent::config_builder()
@@ -147,9 +143,9 @@ impl Drop for Distribution {
     }
 }
 
-fn on_path(program: &str) -> Option<PathBuf> {
-    let path = std::env::var_os("PATH")?;
-    std::env::split_paths(&path).map(|folder| folder.join(program)).find(|place| place.is_file())
+fn is_there(program: &str) -> bool {
+    let mut command = Command::new(program);
+    command.arg("--version").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok()
 }
 
 fn expect(reply: Result<ureq::http::Response<ureq::Body>, ureq::Error>, status: u16) -> io::Result<()> {

@@ -2,6 +2,7 @@
 
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::os::fd::OwnedFd;
+use std::sync::atomic::Ordering;
 
 use bollard::container::LogOutput;
 use bollard::models::{ContainerCreateBody, ContainerInspectResponse, HostConfig};
@@ -12,6 +13,7 @@ use tokio::task::JoinHandle;
 
 use super::{Docker, LABEL};
 use crate::clock;
+use crate::engine::peak_resident_bytes;
 use crate::failure::{self, Ended, Phase};
 use crate::probe::{self, Asked, Gone, Probe, ProbeError};
 use crate::results::Failure;
@@ -30,16 +32,16 @@ const LOOK_AT_BRIDGE_NS: u64 = 100_000;
 type Starting = JoinHandle<Result<(), bollard::errors::Error>>;
 
 impl Docker {
-    pub(super) fn create(&mut self, image: &str) -> Result<String, String> {
-        self.made += 1;
-        let name = format!("{}-{}", self.run, self.made);
+    /// Creates a container; one that is `alone` has a core of its own.
+    pub(super) fn create(&self, image: &str, alone: bool) -> Result<String, String> {
+        let name = format!("{}-{}", self.run, self.made.fetch_add(1, Ordering::Relaxed));
         let limits = &self.settings.limits;
         let host = HostConfig {
             readonly_rootfs: Some(true),
             tmpfs: Some([("/tmp".to_owned(), "mode=1777".to_owned())].into()),
             memory: limits.memory_bytes.map(|b| i64::try_from(b).unwrap_or(i64::MAX)),
             nano_cpus: limits.cpu_millis.map(|m| i64::from(m) * 1_000_000),
-            cpuset_cpus: self.cores.instance.map(|core| core.to_string()),
+            cpuset_cpus: self.cores.instance.filter(|_| alone).map(|core| core.to_string()),
             ..Default::default()
         };
         let body = ContainerCreateBody {
@@ -59,24 +61,23 @@ impl Docker {
     }
 
     /// Starts a created container and asks it as soon as it can be reached.
-    pub(super) fn start_and_ask(&self, name: &str, port: u16) -> Result<Asked, Failure> {
-        self.start_and(name, port, |probe, gone| probe.ask(&stream_socket()?, gone))
+    pub(super) fn start_and_ask(&self, name: &str, port: u16, alone: bool) -> Result<Asked, Failure> {
+        self.start_and(name, port, alone, |probe, gone| probe.ask(&stream_socket()?, gone))
     }
 
-    /// Starts a created container and waits until it listens and has noticed that its visitor is gone.
-    pub(super) fn start_ahead(&self, name: &str, port: u16) -> Result<(), Failure> {
-        self.start_and(name, port, |probe, gone| {
+    /// Starts a created container and waits until it listens and has noticed that its visitor is gone. Its address.
+    pub(super) fn start_ahead(&self, name: &str, port: u16, alone: bool) -> Result<Ipv4Addr, Failure> {
+        self.start_and(name, port, alone, |probe, gone| {
             let ahead = stream_socket()?;
-            probe.wait_listening(&ahead, gone).map(|()| probe::settle(&ahead))
+            probe.wait_listening(&ahead, gone).map(|()| probe::settle(&ahead))?;
+            Ok(*probe.target.ip())
         })
     }
 
     /// Asks a container that has been started.
-    pub(super) fn ask(&self, name: &str, port: u16) -> Result<Asked, Failure> {
-        let asked = self.address(name).and_then(|ip| {
-            let socket = stream_socket()?;
-            self.probe(ip, port, |probe| probe.ask(&socket, self.watch(name, None)))
-        });
+    pub(super) fn ask(&self, name: &str, ip: Ipv4Addr, port: u16, alone: bool) -> Result<Asked, Failure> {
+        let asked = stream_socket()
+            .and_then(|socket| self.probe(ip, port, alone, |probe| probe.ask(&socket, self.watch(name, None))));
         asked.map_err(|error| self.failed_start(name, &error))
     }
 
@@ -85,10 +86,11 @@ impl Docker {
         &self,
         name: &str,
         port: u16,
+        alone: bool,
         find: impl FnOnce(&Probe<'_>, &mut dyn FnMut() -> Option<Gone>) -> Result<T, ProbeError>,
     ) -> Result<T, Failure> {
         let mut known = self.bridge.known();
-        let pinned = self.cores.pin_harness();
+        let pinned = alone.then(|| self.cores.pin_harness());
         let (api, of) = (self.api.clone(), name.to_owned());
         let starting: Starting =
             self.runtime.spawn(async move { api.start_container(&of, None::<query::StartContainerOptions>).await });
@@ -102,7 +104,7 @@ impl Docker {
         }
         let found = early
             .map_or_else(|| self.address(name), Ok)
-            .and_then(|ip| self.probe(ip, port, |probe| find(probe, &mut self.watch(name, Some(&starting)))));
+            .and_then(|ip| self.probe(ip, port, alone, |probe| find(probe, &mut self.watch(name, Some(&starting)))));
         drop(pinned);
         // Whoever answers before the engine has finished: the container is not to be removed under its hands.
         let started =
@@ -115,12 +117,13 @@ impl Docker {
         &self,
         ip: Ipv4Addr,
         port: u16,
+        alone: bool,
         find: impl FnOnce(&Probe<'_>) -> Result<T, ProbeError>,
     ) -> Result<T, ProbeError> {
         let target = SocketAddrV4::new(ip, port);
         let request = self.settings.ask.to_bytes(&target.to_string());
         let patience_ns = u64::try_from(self.settings.deadline.as_nanos()).unwrap_or(u64::MAX / 2);
-        let spins = self.cores.harness.is_some();
+        let spins = alone && self.cores.harness.is_some();
         find(&Probe { target, request: &request, deadline_ns: clock::now_ns() + patience_ns, spins })
     }
 
@@ -143,6 +146,11 @@ impl Docker {
         self.runtime
             .block_on(self.api.inspect_container(name, None::<query::InspectContainerOptions>))
             .map_err(|e| e.to_string())
+    }
+
+    /// Of a container that still runs.
+    pub(super) fn peak_resident_bytes(&self, name: &str) -> Option<u64> {
+        peak_resident_bytes(first_process(&self.inspect(name).ok()?)?)
     }
 
     fn is_running(&self, name: &str) -> Option<bool> {
@@ -188,7 +196,9 @@ impl Docker {
         }
         let container = self.inspect(name).ok();
         let found = match (error, &container) {
-            (ProbeError::NeverListened { .. }, Some(container)) => listeners(container),
+            (ProbeError::NeverListened { .. }, Some(container)) => {
+                first_process(container).map(failure::listeners).unwrap_or_default()
+            }
             _ => Vec::new(),
         };
         let state = container.and_then(|c| c.state);
@@ -207,11 +217,10 @@ fn stream_socket() -> Result<OwnedFd, ProbeError> {
         .map_err(|e| ProbeError::Socket(e.into()))
 }
 
-/// Where the container's program listens. An engine may run in a virtual machine, where its process ids are not ours: the
-/// process must be in a cgroup that names the container.
-fn listeners(container: &ContainerInspectResponse) -> Vec<String> {
-    let pid = container.state.as_ref().and_then(|s| i32::try_from(s.pid?).ok()).filter(|&pid| pid > 0);
-    let (Some(pid), Some(id)) = (pid, &container.id) else { return Vec::new() };
+/// A container's first process. An engine may run in a virtual machine, where its process ids are not ours: the process must be
+/// in a cgroup that names the container.
+fn first_process(container: &ContainerInspectResponse) -> Option<i32> {
+    let pid = container.state.as_ref().and_then(|s| i32::try_from(s.pid?).ok()).filter(|&pid| pid > 0)?;
     let cgroup = std::fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap_or_default();
-    if cgroup.contains(id.as_str()) { failure::listeners(pid) } else { Vec::new() }
+    cgroup.contains(container.id.as_ref()?.as_str()).then_some(pid)
 }

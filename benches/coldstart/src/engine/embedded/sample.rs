@@ -10,12 +10,12 @@ use microimage::image::Image;
 use microimage::sandbox::{self, Plan};
 use microimage::unpack;
 
-use super::burst::Place;
 use super::oci;
 use super::running::{BREAKS_OFF, Running};
 use super::{Embedded, INSTANCE_ADDRESS, TAG, io_error, path_of};
 use crate::clock;
-use crate::engine::{Case, EngineError};
+use crate::engine::schedule::Place;
+use crate::engine::{Case, EngineError, peak_resident_bytes};
 use crate::failure::{self, Ended, Phase};
 use crate::probe::{self, Asked, Gone, Probe, ProbeError};
 use crate::pull;
@@ -125,6 +125,7 @@ impl Embedded {
         let Some(mut instance) = self.launch(&plan, sample, alone)? else { return Ok(None) };
         let result = self.ask(&mut instance, target.port, alone);
         drop(pinned);
+        sample.peak_resident_bytes = peak_resident_bytes(instance.pid());
         let mut silence = None;
         let end_ns = match (instance.exec_ns(), result) {
             (Err(error), _) => {
@@ -178,6 +179,7 @@ impl Embedded {
             _ => Err(ProbeError::Engine("no sockets came out of the sandbox".into())),
         };
         drop(pinned);
+        sample.peak_resident_bytes = peak_resident_bytes(instance.pid());
         let mut silence = None;
         match result {
             Ok(asked) => {

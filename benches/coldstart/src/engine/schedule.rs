@@ -1,18 +1,15 @@
 //! Scale-out: N instances at once, a thread each, on a fixed schedule that waits for none of them. All
 //! threads get ready first, then the schedule is laid out; latency counts from the intended start, so
-//! that a machine which cannot keep up does not hide it.
+//! that a machine which cannot keep up does not hide it. What an instance is, is the engine's affair.
 
 use std::cell::Cell;
-use std::path::Path;
+use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
-use super::Embedded;
+use super::EngineError;
 use crate::clock;
-use crate::engine::{Case, EngineError};
-use crate::failure;
-use crate::results::Sample;
 
 /// From "all are ready" to the first intended start: every thread has woken by then.
 const LEAD_NS: u64 = 3_000_000;
@@ -80,7 +77,7 @@ struct Course<'a> {
 
 /// One thread's place in a burst. It passes each gate once, at the latest when it is dropped: an instance that fails early must
 /// not keep the others waiting.
-pub(super) struct Place<'a> {
+pub struct Place<'a> {
     course: &'a Course<'a>,
     index: u64,
     started: Cell<bool>,
@@ -89,7 +86,7 @@ pub(super) struct Place<'a> {
 
 impl Place<'_> {
     /// Waits for the others, then for this place's moment, which is returned.
-    pub(super) fn intended_ns(&self) -> u64 {
+    pub fn intended_ns(&self) -> u64 {
         self.started.set(true);
         let intended_ns = self.course.start.wait() + LEAD_NS + self.index * self.course.interval_ns;
         clock::sleep_until_ns(intended_ns);
@@ -97,7 +94,7 @@ impl Place<'_> {
     }
 
     /// Waits until every other instance has answered or failed. The second time it does nothing.
-    pub(super) fn finish(&self) {
+    pub fn finish(&self) {
         if !self.started.replace(true) {
             self.course.start.give_up();
         }
@@ -118,43 +115,40 @@ impl Drop for Place<'_> {
     }
 }
 
-impl Embedded {
-    /// Takes the samples of one burst. One for which this machine has no thread is a failed one: that is where it saturates.
-    pub(super) fn burst(
-        &self,
-        case: &Case,
-        base: &str,
-        rootfs: Option<&Path>,
-    ) -> Result<Vec<(Sample, Option<u64>)>, EngineError> {
-        let interval_ns = u64::try_from(self.settings.burst_interval.as_nanos()).unwrap_or(0);
-        let gate = || Gate::new(case.burst, &self.settings.stop);
-        let course = Course { start: gate(), finish: gate(), interval_ns };
-        let course = &course;
-        std::thread::scope(|scope| {
-            let threads: Vec<_> = (0..case.burst as u64)
-                .map(|index| {
-                    let place = Place { course, index, started: Cell::new(false), finished: Cell::new(false) };
-                    let one = move || self.one(case, base, rootfs, Some(&place));
-                    // A closure that found no thread is dropped, and its place gives up.
-                    std::thread::Builder::new().name(format!("burst-{index}")).spawn_scoped(scope, one)
-                })
-                .collect();
-            // Every thread is joined before the first error is returned.
-            let taken: Vec<_> = threads
-                .into_iter()
-                .map(|thread| match thread {
-                    Ok(thread) => match thread.join().unwrap_or_else(|p| std::panic::resume_unwind(p)) {
-                        Err(EngineError::Io { source, .. }) if failure::is_full(&source) => {
-                            Ok((Sample { error: Some(failure::no_room(&source)), ..Sample::default() }, None))
-                        }
-                        done => done,
-                    },
-                    Err(e) => Ok((Sample { error: Some(failure::no_room(&e)), ..Sample::default() }, None)),
-                })
-                .collect();
-            taken.into_iter().collect()
-        })
-    }
+/// Runs `one` so many times at once, `interval` apart. An instance for which this machine has no thread is what `no_room` makes of
+/// the error: that is where the machine saturates.
+///
+/// # Errors
+/// The first of any instance, after all have ended.
+pub fn at_once<T: Send>(
+    burst: usize,
+    interval: Duration,
+    stop: &AtomicBool,
+    one: impl Fn(&Place<'_>) -> Result<T, EngineError> + Sync,
+    no_room: impl Fn(&io::Error) -> T,
+) -> Result<Vec<T>, EngineError> {
+    let interval_ns = u64::try_from(interval.as_nanos()).unwrap_or(0);
+    let gate = || Gate::new(burst, stop);
+    let course = Course { start: gate(), finish: gate(), interval_ns };
+    let (course, one) = (&course, &one);
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..burst as u64)
+            .map(|index| {
+                let place = Place { course, index, started: Cell::new(false), finished: Cell::new(false) };
+                // A closure that found no thread is dropped, and its place gives up.
+                std::thread::Builder::new().name(format!("burst-{index}")).spawn_scoped(scope, move || one(&place))
+            })
+            .collect();
+        // Every thread is joined before the first error is returned.
+        let taken: Vec<_> = threads
+            .into_iter()
+            .map(|thread| match thread {
+                Ok(thread) => thread.join().unwrap_or_else(|p| std::panic::resume_unwind(p)),
+                Err(e) => Ok(no_room(&e)),
+            })
+            .collect();
+        taken.into_iter().collect()
+    })
 }
 
 #[cfg(test)]
