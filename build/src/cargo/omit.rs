@@ -202,7 +202,9 @@ mod tests {
                     .filter(|at| data.get(**at as usize..**at as usize + 4) == Some(&size.to_le_bytes()))
                     .count()
             };
-            assert_eq!(sizes(&after, code.len() as u32), 1, "{target}");
+            // On some machines the caller is as short as that.
+            let short = code.len() as u32;
+            assert_eq!(sizes(&after, short), sizes(&before, short) + 1, "{target}");
             assert_eq!(omit_symboliser(&mut after), 0, "there is nothing left to take out");
         }
     }
