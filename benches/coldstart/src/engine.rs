@@ -43,7 +43,7 @@ impl Case {
 pub struct Outcome {
     /// `order` and `outlier` are the runner's to fill in; `intended_start_ns` is CLOCK_MONOTONIC.
     pub samples: Vec<Sample>,
-    /// Requests and bytes at the registry, for one sample.
+    /// Requests and bytes at the registry, for one sample; for all of a burst whose instances share one pull (docker).
     pub requests: u64,
     pub bytes: u64,
     /// Size of the layers' tars, where this turn has seen it.
