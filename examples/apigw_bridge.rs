@@ -1,8 +1,10 @@
-//! One handler behind everything: as a Web function it gets requests, as an event function behind API Gateway or a
-//! function URL it gets events, and never knows the difference. Timers, which are no requests, stay events.
+//! One handler behind everything: as a Web function it gets requests, as an event function behind
+//! API Gateway or a function URL it gets events, and never knows the difference. Timers, which are
+//! no requests, stay events.
 //!
-//! Try it: `cargo run --example apigw_bridge`, then `curl localhost:9000/hello/Ann`, or as the gateway does:
-//! `curl -d '{"httpMethod":"GET","path":"/hello/Ann","headers":{}}' localhost:9000/event-invoke`.
+//! Try it: `cargo run --example apigw_bridge`, then `curl localhost:9000/hello/Ann`, or as the
+//! gateway does: `curl -d '{"httpMethod":"GET","path":"/hello/Ann","headers":{}}'
+//! localhost:9000/event-invoke`.
 
 use firstbyte::trigger::Timer;
 use firstbyte::{App, Event, Request, Result};
@@ -33,9 +35,11 @@ mod tests {
     #[test]
     fn serves_requests_gateways_and_timers() {
         assert_eq!(test::get("/hello/Ann").send(&app()).text(), "Hello, Ann!");
-        let gateway = test::event(r#"{"httpMethod":"GET","path":"/hello/Ann","headers":{}}"#).send(&app());
+        let gateway =
+            test::event(r#"{"httpMethod":"GET","path":"/hello/Ann","headers":{}}"#).send(&app());
         assert!(gateway.text().ends_with(r#""body":"Hello, Ann!"}"#), "{}", gateway.text());
-        let timer = test::event(r#"{"Type":"Timer","TriggerName":"daily","Time":"2026-01-01T00:00:00Z"}"#);
+        let timer =
+            test::event(r#"{"Type":"Timer","TriggerName":"daily","Time":"2026-01-01T00:00:00Z"}"#);
         assert_eq!(timer.send(&app()).text(), "daily at 2026-01-01T00:00:00Z");
     }
 }

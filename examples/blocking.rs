@@ -1,13 +1,18 @@
 //! Work that blocks: on a thread of the pool, while other requests are served.
 //!
-//! `cargo run --example blocking`, then GET /slow?ms=2000 in one terminal and GET /quick in another.
+//! `cargo run --example blocking`, then GET /slow?ms=2000 in one terminal and GET /quick in
+//! another.
 
 use firstbyte::{App, Request, Result, blocking, sleep};
 use std::process::ExitCode;
 use std::time::Duration;
 
 fn main() -> ExitCode {
-    App::new().route("GET", "/slow", slow).route("GET", "/patient", patient).route("GET", "/quick", |_| "quick").serve()
+    App::new()
+        .route("GET", "/slow", slow)
+        .route("GET", "/patient", patient)
+        .route("GET", "/quick", |_| "quick")
+        .serve()
 }
 
 /// A call that blocks its thread: a file, a name look-up, a database driver, a long computation.
@@ -27,5 +32,7 @@ fn patient(request: Request<'_>) -> &'static str {
 }
 
 fn milliseconds(request: &Request<'_>) -> Duration {
-    Duration::from_millis(request.query_param("ms").and_then(|text| text.parse().ok()).unwrap_or(100))
+    Duration::from_millis(
+        request.query_param("ms").and_then(|text| text.parse().ok()).unwrap_or(100),
+    )
 }

@@ -1,7 +1,8 @@
 //! The public test vehicle (docs/CONTRACTS.md, section 3): answers with what it was asked.
 //!
-//! POST /event-invoke → the event's JSON, serialised again. GET /reply?bytes=n → n bytes of `x`. GET /sleep?ms=n → 200
-//! after n ms, without blocking others. GET /panic → panics. Anything else → the request as JSON.
+//! POST /event-invoke → the event's JSON, serialised again. GET /reply?bytes=n → n bytes of `x`.
+//! GET /sleep?ms=n → 200 after n ms, without blocking others. GET /panic → panics. Anything else →
+//! the request as JSON.
 
 use firstbyte::{App, Error, Event, Reply, Request, Result, Status};
 use serde::Serialize;
@@ -39,7 +40,12 @@ fn sleep(request: Request<'_>) -> Result<&'static str> {
 }
 
 fn number(request: &Request<'_>, name: &str) -> Result<usize> {
-    let missing = || Error::peer(Status::BAD_REQUEST, format!("give `{name}` as a number, for example ?{name}=10"));
+    let missing = || {
+        Error::peer(
+            Status::BAD_REQUEST,
+            format!("give `{name}` as a number, for example ?{name}=10"),
+        )
+    };
     request.query_param(name).and_then(|text| text.parse().ok()).ok_or_else(missing)
 }
 
@@ -59,7 +65,11 @@ fn describe(request: Request<'_>) -> Result<Reply> {
         method: request.method(),
         path: request.path(),
         query: request.query(),
-        headers: request.headers().iter().map(|(name, value)| (name, String::from_utf8_lossy(value))).collect(),
+        headers: request
+            .headers()
+            .iter()
+            .map(|(name, value)| (name, String::from_utf8_lossy(value)))
+            .collect(),
         body_bytes: request.body().len(),
         body_sha256: digest.iter().map(|byte| format!("{byte:02x}")).collect(),
     })

@@ -1,11 +1,13 @@
-//! State of several handlers. What lives as long as the process needs no counting: a `static` where it can be made
-//! without arguments, a `&'static` made once in `main` where it needs some. Both are plain references in the handlers.
+//! State of several handlers. What lives as long as the process needs no counting: a `static` where
+//! it can be made without arguments, a `&'static` made once in `main` where it needs some. Both are
+//! plain references in the handlers.
 //!
-//! Handlers run on coroutines: hold a lock for a moment, never across a wait (`firstbyte::sleep`, a write to a slow
-//! reader). What is expensive to make is made on first use (`LazyLock`), so that a cold start does not pay for it.
+//! Handlers run on coroutines: hold a lock for a moment, never across a wait (`firstbyte::sleep`, a
+//! write to a slow reader). What is expensive to make is made on first use (`LazyLock`), so that a
+//! cold start does not pay for it.
 //!
-//! Try it: `cargo run --example shared_state`, then `curl -X PUT -d tea localhost:9000/things/1`, `curl
-//! localhost:9000/things/1`.
+//! Try it: `cargo run --example shared_state`, then `curl -X PUT -d tea localhost:9000/things/1`,
+//! `curl localhost:9000/things/1`.
 
 use firstbyte::{App, Request, Result, Status};
 use std::collections::HashMap;
@@ -16,7 +18,8 @@ use std::sync::{LazyLock, Mutex, PoisonError};
 /// Made by the compiler: costs nothing at start.
 static REQUESTS: AtomicU64 = AtomicU64::new(0);
 /// Made by the first request that asks for it.
-static GREETINGS: LazyLock<HashMap<&str, &str>> = LazyLock::new(|| HashMap::from([("en", "hello"), ("de", "hallo")]));
+static GREETINGS: LazyLock<HashMap<&str, &str>> =
+    LazyLock::new(|| HashMap::from([("en", "hello"), ("de", "hallo")]));
 
 /// Made in `main`, with an argument.
 struct Store {
@@ -64,11 +67,16 @@ mod tests {
     #[test]
     fn handlers_share() {
         let app = app(1);
-        let put = |id: &str| test::request("PUT", &format!("/things/{id}")).body("tea").send(&app).status().code();
+        let put = |id: &str| {
+            test::request("PUT", &format!("/things/{id}")).body("tea").send(&app).status().code()
+        };
         assert_eq!((put("1"), put("1"), put("2"), put("x")), (201, 201, 409, 400));
         assert_eq!(test::get("/things/1").send(&app).text(), "tea");
         assert_eq!(test::get("/things/2").send(&app).status(), Status::NOT_FOUND);
         assert_eq!(test::get("/hello/de").send(&app).text(), "hallo");
-        assert_eq!((test::get("/").send(&app).text(), test::get("/").send(&app).text()), ("request 1", "request 2"));
+        assert_eq!(
+            (test::get("/").send(&app).text(), test::get("/").send(&app).text()),
+            ("request 1", "request 2")
+        );
     }
 }

@@ -1,6 +1,6 @@
-//! A reply without a known length: rows go out as they are made, and making them waits for a reader that is slow, so a
-//! million rows need no more memory than one. If making them fails half-way, the connection is cut, and the reader
-//! sees that something is missing.
+//! A reply without a known length: rows go out as they are made, and making them waits for a reader
+//! that is slow, so a million rows need no more memory than one. If making them fails half-way, the
+//! connection is cut, and the reader sees that something is missing.
 //!
 //! Try it: `cargo run --example streaming`, then `curl localhost:9000/rows?count=5`.
 

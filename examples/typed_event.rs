@@ -1,8 +1,10 @@
-//! An event function with types: an order in, a receipt out. `&str` fields point into the request's own bytes, so
-//! reading the order copies nothing; an order that is none is answered with 400 before the function is asked.
+//! An event function with types: an order in, a receipt out. `&str` fields point into the request's
+//! own bytes, so reading the order copies nothing; an order that is none is answered with 400
+//! before the function is asked.
 //!
 //! Try it: `cargo run --example typed_event`, then
-//! `curl -d '{"customer":"Ann","items":[{"name":"tea","cents":350,"count":2}]}' localhost:9000/event-invoke`.
+//! `curl -d '{"customer":"Ann","items":[{"name":"tea","cents":350,"count":2}]}'
+//! localhost:9000/event-invoke`.
 
 use firstbyte::{App, Error, Event, Json, Result, Status};
 use serde::{Deserialize, Serialize};
@@ -33,9 +35,14 @@ fn receipt(event: Event<'_>) -> Result<Json<Receipt>> {
     let mut total_cents = 0u64;
     for Item { name, cents, count } in &order.items {
         let item = cents.checked_mul(*count).and_then(|item| total_cents.checked_add(item));
-        total_cents = item.ok_or_else(|| Error::peer(Status::BAD_REQUEST, format!("nobody can pay for `{name}`")))?;
+        total_cents = item.ok_or_else(|| {
+            Error::peer(Status::BAD_REQUEST, format!("nobody can pay for `{name}`"))
+        })?;
     }
-    Ok(Json(Receipt { text: format!("{}: {} items", order.customer, order.items.len()), total_cents }))
+    Ok(Json(Receipt {
+        text: format!("{}: {} items", order.customer, order.items.len()),
+        total_cents,
+    }))
 }
 
 fn main() -> ExitCode {
@@ -49,10 +56,12 @@ mod tests {
 
     #[test]
     fn adds_up() {
-        let order =
-            r#"{"customer":"Ann","items":[{"name":"tea","cents":350,"count":2},{"name":"bun","cents":90,"count":1}]}"#;
+        let order = r#"{"customer":"Ann","items":[{"name":"tea","cents":350,"count":2},{"name":"bun","cents":90,"count":1}]}"#;
         let answer = test::event(order).call_event(receipt).unwrap();
-        assert_eq!(answer.json::<Receipt>().unwrap(), Receipt { text: "Ann: 2 items".into(), total_cents: 790 });
+        assert_eq!(
+            answer.json::<Receipt>().unwrap(),
+            Receipt { text: "Ann: 2 items".into(), total_cents: 790 }
+        );
         assert!(test::event(r#"{"customer":7}"#).call_event(receipt).unwrap_err().is_peers_fault());
     }
 }

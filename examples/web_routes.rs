@@ -1,4 +1,5 @@
-//! A Web function: routes with parameters, a query, statuses, a redirect, and a handler for everything else.
+//! A Web function: routes with parameters, a query, statuses, a redirect, and a handler for
+//! everything else.
 //!
 //! Try it: `cargo run --example web_routes`, then `curl -i localhost:9000/sum/2/3?unit=m`.
 
@@ -15,7 +16,9 @@ fn sum(request: Request<'_>) -> Result<String> {
 /// Made things have a status of their own, and a place.
 fn make(request: Request<'_>) -> Result<Reply> {
     let name = request.text()?.trim();
-    Reply::json(name)?.with_status(Status::CREATED).with_header("location", format!("/things/{}", name.len()))
+    Reply::json(name)?
+        .with_status(Status::CREATED)
+        .with_header("location", format!("/things/{}", name.len()))
 }
 
 fn app() -> App {
@@ -55,6 +58,9 @@ mod tests {
         }
         assert_eq!(test::get("/things/2").send(&app()).status(), Status::NOT_FOUND);
         assert_eq!(test::get("/sum/2/three").send(&app()).status(), Status::BAD_REQUEST);
-        assert_eq!(test::request("DELETE", "/things").send(&app()).header("allow"), Some("GET, HEAD, POST"));
+        assert_eq!(
+            test::request("DELETE", "/things").send(&app()).header("allow"),
+            Some("GET, HEAD, POST")
+        );
     }
 }

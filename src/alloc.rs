@@ -1,15 +1,18 @@
-//! The global allocator: mimalloc (feature `mimalloc`, on by default), which a cold start does not pay for.
+//! The global allocator: mimalloc (feature `mimalloc`, on by default), which a cold start does not
+//! pay for.
 //!
-//! Setting mimalloc up reads /proc and /sys, maps 66 MiB and touches a dozen pages. Until the first reply is out a
-//! small static arena serves instead: memory is handed out in order and never reused. Then [`settle`] sets mimalloc up
-//! and everything that follows is its own. What came from the arena stays valid; freeing it does nothing.
+//! Setting mimalloc up reads /proc and /sys, maps 66 MiB and touches a dozen pages. Until the first
+//! reply is out a small static arena serves instead: memory is handed out in order and never
+//! reused. Then [`settle`] sets mimalloc up and everything that follows is its own. What came from
+//! the arena stays valid; freeing it does nothing.
 //!
-//! mimalloc would set itself up before `main`, from an ELF constructor, unless its C code is compiled with
-//! `-DMI_PRIM_HAS_PROCESS_ATTACH` (.cargo/config.toml; the template carries the same line, because such flags do not
-//! travel with a crate). Where it is compiled without, everything works and the arena is never used.
+//! mimalloc would set itself up before `main`, from an ELF constructor, unless its C code is
+//! compiled with `-DMI_PRIM_HAS_PROCESS_ATTACH` (.cargo/config.toml; the template carries the same
+//! line, because such flags do not travel with a crate). Where it is compiled without, everything
+//! works and the arena is never used.
 
-/// Sets the allocator up for the rest of the process's life. Called once the first reply is out, and before another
-/// thread is started.
+/// Sets the allocator up for the rest of the process's life. Called once the first reply is out,
+/// and before another thread is started.
 pub(crate) fn settle() {
     #[cfg(feature = "mimalloc")]
     early::settle();
@@ -17,7 +20,8 @@ pub(crate) fn settle() {
 
 #[cfg(feature = "mimalloc")]
 mod early {
-    use libmimalloc_sys as _; // its exact version is pinned: the two symbols below are not its public interface
+    // its exact version is pinned: the two symbols below are not its public interface
+    use libmimalloc_sys as _;
     use mimalloc::MiMalloc;
     use std::alloc::{GlobalAlloc, Layout};
     use std::cell::UnsafeCell;
@@ -28,15 +32,17 @@ mod early {
     #[global_allocator]
     static GLOBAL: Early = Early;
 
-    /// Size of the arena, in bytes; untouched pages of it cost nothing. A first event with its reply takes some 10 KiB.
+    /// Size of the arena, in bytes; untouched pages of it cost nothing. A first event with its
+    /// reply takes some 10 KiB.
     const ARENA_BYTES: usize = 128 * 1024;
 
-    /// Every block begins at a multiple of this, as malloc's do, whatever was asked for: the unwinder stores to a panic's
-    /// own block with instructions that rely on it.
+    /// Every block begins at a multiple of this, as malloc's do, whatever was asked for: the
+    /// unwinder stores to a panic's own block with instructions that rely on it.
     const MALLOC_ALIGN: usize = 16;
 
-    /// First byte of the arena not handed out, and whether mimalloc serves from now on. Apart from the bytes: reading a page that was never
-    /// written costs a fault, and writing it another; these lie with other small variables, in a page that is written early.
+    /// First byte of the arena not handed out, and whether mimalloc serves from now on. Apart from
+    /// the bytes: reading a page that was never written costs a fault, and writing it another;
+    /// these lie with other small variables, in a page that is written early.
     static NEXT: AtomicUsize = AtomicUsize::new(0);
     static SETTLED: AtomicBool = AtomicBool::new(false);
 
@@ -44,7 +50,8 @@ mod early {
     struct Arena(UnsafeCell<[MaybeUninit<u8>; ARENA_BYTES]>);
 
     // JUSTIFICATION: bytes that are handed out cannot lie in a type that Rust shares.
-    // SAFETY: the bytes are handed out once each, by an atomic counter; the arena itself never reads or writes them.
+    // SAFETY: the bytes are handed out once each, by an atomic counter; the arena itself never
+    // reads or writes them.
     unsafe impl Sync for Arena {}
 
     static ARENA: Arena = Arena(UnsafeCell::new([MaybeUninit::uninit(); ARENA_BYTES]));
@@ -52,7 +59,8 @@ mod early {
     // JUSTIFICATION: mimalloc's crate does not declare them.
     // SAFETY: the signatures are those of src/init.c at the pinned version.
     unsafe extern "C" {
-        /// What mimalloc's ELF constructor would call (src/init.c). The first thread to call it is mimalloc's main one.
+        /// What mimalloc's ELF constructor would call (src/init.c). The first thread to call it is
+        /// mimalloc's main one.
         fn _mi_auto_process_init();
         /// Whether that has happened (src/init.c).
         static _mi_process_is_initialized: bool;
@@ -60,18 +68,21 @@ mod early {
         fn mi_option_set_default(option: core::ffi::c_int, value: core::ffi::c_long);
     }
 
-    /// `mi_option_purge_delay`'s place among the options (include/mimalloc.h at the pinned version), in milliseconds: how
-    /// long freed pages stay. mimalloc looks at the clock only when more is freed, and an instance that has nothing to do frees
-    /// nothing: with its default of a second, bodies of 6 MiB left 213 MiB resident for ever. At 0 they go at once.
+    /// `mi_option_purge_delay`'s place among the options (include/mimalloc.h at the pinned
+    /// version), in milliseconds: how long freed pages stay. mimalloc looks at the clock only when
+    /// more is freed, and an instance that has nothing to do frees nothing: with its default of a
+    /// second, bodies of 6 MiB left 213 MiB resident for ever. At 0 they go at once.
     const PURGE_DELAY: core::ffi::c_int = 15;
 
     pub(super) fn settle() {
         static ONCE: Once = Once::new();
         ONCE.call_once(|| {
-            // JUSTIFICATION: there is no public call that also arranges for threads to give their memory back.
-            // SAFETY: the flag is written by the call below only, or by the constructor before main; the call is made
-            // once, here, before anything is allocated by mimalloc, which is what the constructor would have done. The
-            // option is a number of the pinned version, set while there is one thread.
+            // JUSTIFICATION: there is no public call that also arranges for threads to give their
+            // memory back.
+            // SAFETY: the flag is written by the call below only, or by the constructor before
+            // main; the call is made once, here, before anything is allocated by mimalloc, which is
+            // what the constructor would have done. The option is a number of the pinned version,
+            // set while there is one thread.
             unsafe {
                 if !std::ptr::read_volatile(&raw const _mi_process_is_initialized) {
                     _mi_auto_process_init();
@@ -98,11 +109,13 @@ mod early {
         }
     }
 
-    /// Takes a block from an arena at `base`, of which all from `next` on was never handed out: its offset.
+    /// Takes a block from an arena at `base`, of which all from `next` on was never handed out: its
+    /// offset.
     fn hand_out(next: &AtomicUsize, base: usize, layout: Layout) -> Option<usize> {
         let mut from = next.load(Ordering::Relaxed);
         loop {
-            let start = (base + from).checked_next_multiple_of(layout.align().max(MALLOC_ALIGN))? - base;
+            let start =
+                (base + from).checked_next_multiple_of(layout.align().max(MALLOC_ALIGN))? - base;
             let end = start.checked_add(layout.size()).filter(|end| *end <= ARENA_BYTES)?;
             match next.compare_exchange_weak(from, end, Ordering::Relaxed, Ordering::Relaxed) {
                 Ok(_) => return Some(start),
@@ -111,13 +124,16 @@ mod early {
         }
     }
 
-    /// Whether the block at offset `start` may have `new` bytes where it lies: any that becomes smaller, and the last one if there is
-    /// room. What a smaller one leaves is not handed out again: it may hold anything, and `alloc_zeroed` relies on what is.
+    /// Whether the block at offset `start` may have `new` bytes where it lies: any that becomes
+    /// smaller, and the last one if there is room. What a smaller one leaves is not handed out
+    /// again: it may hold anything, and `alloc_zeroed` relies on what is.
     fn resize(next: &AtomicUsize, start: usize, old: usize, new: usize) -> bool {
         new <= old
             || start.checked_add(new).is_some_and(|end| {
                 end <= ARENA_BYTES
-                    && next.compare_exchange(start + old, end, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+                    && next
+                        .compare_exchange(start + old, end, Ordering::Relaxed, Ordering::Relaxed)
+                        .is_ok()
             })
     }
 
@@ -127,8 +143,9 @@ mod early {
     }
 
     // JUSTIFICATION: a global allocator is unsafe by its trait.
-    // SAFETY: until the arena is `settled` blocks come from the arena, disjoint (see `bump`), aligned and in bounds; a block of the
-    // arena is recognised by its address and never reaches mimalloc; everything else is mimalloc's from first to last.
+    // SAFETY: until the arena is `settled` blocks come from the arena, disjoint (see `bump`),
+    // aligned and in bounds; a block of the arena is recognised by its address and never reaches
+    // mimalloc; everything else is mimalloc's from first to last.
     unsafe impl GlobalAlloc for Early {
         #[inline]
         unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
@@ -174,8 +191,8 @@ mod early {
                 return pointer;
             }
             // JUSTIFICATION: as for the trait.
-            // SAFETY: the caller promises a valid size for this alignment; the copy stays within both blocks, which are
-            // disjoint.
+            // SAFETY: the caller promises a valid size for this alignment; the copy stays within
+            // both blocks, which are disjoint.
             unsafe {
                 let moved = self.alloc(Layout::from_size_align_unchecked(new_size, layout.align()));
                 if !moved.is_null() {
@@ -206,7 +223,9 @@ mod early {
                 "the last one grows"
             );
             assert!(!resize(&next, first, 8, 9), "another one does not");
-            assert!(!resize(&next, second, 100, ARENA_BYTES) && !resize(&next, second, 100, usize::MAX));
+            assert!(
+                !resize(&next, second, 100, ARENA_BYTES) && !resize(&next, second, 100, usize::MAX)
+            );
             assert_eq!(hand_out(&next, 0, layout(ARENA_BYTES)), None);
         }
 

@@ -1,5 +1,6 @@
-//! App: event handler, routes, Web handler, hooks and configuration, composed into one service. Who answers which
-//! request is decided here (docs/CONTRACTS.md, section 2); what platforms ask for is in `platform`.
+//! App: event handler, routes, Web handler, hooks and configuration, composed into one service. Who
+//! answers which request is decided here (docs/CONTRACTS.md, section 2); what platforms ask for is
+//! in `platform`.
 
 use crate::boot;
 use crate::context::Context;
@@ -20,17 +21,18 @@ use std::process::ExitCode;
 /// When [`App::init`] runs a function's initialisation.
 ///
 /// # Cold start
-/// Either way the first request waits for it: the instance was started because that request is there. The difference is
-/// whose clock runs. `FIRSTBYTE_BOOT_TRACE=1` shows both.
+/// Either way the first request waits for it: the instance was started because that request is
+/// there. The difference is whose clock runs. `FIRSTBYTE_BOOT_TRACE=1` shows both.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Init {
-    /// Before the port is bound. The platform's start-up deadline (30 s on SCF) covers it and the function's own
-    /// time-out does not; provisioned instances have it behind them. A failure ends the process with its message: the
-    /// platform starts another instance. [`test`](mod@crate::test)'s calls without a server do not run it.
+    /// Before the port is bound. The platform's start-up deadline (30 s on SCF) covers it and the
+    /// function's own time-out does not; provisioned instances have it behind them. A failure ends
+    /// the process with its message: the platform starts another instance.
+    /// [`test`](mod@crate::test)'s calls without a server do not run it.
     BeforeListening,
-    /// With the first request, which waits; others that come meanwhile wait too, without holding up a thread. The
-    /// function's own time-out covers it, and a provisioned instance pays it with its first request. A failure is that
-    /// request's reply, and the next request tries again.
+    /// With the first request, which waits; others that come meanwhile wait too, without holding up
+    /// a thread. The function's own time-out covers it, and a provisioned instance pays it with its
+    /// first request. A failure is that request's reply, and the next request tries again.
     FirstRequest,
 }
 
@@ -42,15 +44,17 @@ type HookHandler = Box<dyn Fn(Context<'_>) -> Result<()> + Send + Sync>;
 
 /// A function: what answers events, what answers Web requests, and within which limits.
 ///
-/// Handlers are fn items or closures, and return anything that is [`IntoReply`], alone or in a `Result` whose error
-/// is this crate's or any `std::error::Error`. State is what a closure owns: every call sees it by reference. State of
-/// several handlers is a `static`, or a `&'static` made once in `main` (`Box::leak`): no counting, no locking
-/// (examples/shared_state.rs).
+/// Handlers are fn items or closures, and return anything that is [`IntoReply`], alone or in a
+/// `Result` whose error is this crate's or any `std::error::Error`. State is what a closure owns:
+/// every call sees it by reference. State of several handlers is a `static`, or a `&'static` made
+/// once in `main` (`Box::leak`): no counting, no locking (examples/shared_state.rs).
 ///
 /// # Who answers
-/// 1. `POST /event-invoke` is the event handler's, if there is one; so are the event paths of sibling platforms, when
-///    the platform's own header or environment says that this is that platform.
-/// 2. Then the routes, then the Web handler, then 404. An App without event handler and hooks owns every path.
+/// 1. `POST /event-invoke` is the event handler's, if there is one; so are the event paths of
+///    sibling platforms, when the platform's own header or environment says that this is that
+///    platform.
+/// 2. Then the routes, then the Web handler, then 404. An App without event handler and hooks owns
+///    every path.
 ///
 /// # Example
 /// ```
@@ -97,7 +101,8 @@ impl App {
         App::default()
     }
 
-    /// Answers POST /event-invoke. Without an event handler that path is the Web handler's like any other.
+    /// Answers POST /event-invoke. Without an event handler that path is the Web handler's like any
+    /// other.
     pub fn event<F, R>(mut self, handler: F) -> App
     where
         F: Fn(Event<'_>) -> R + Send + Sync + 'static,
@@ -107,15 +112,15 @@ impl App {
         self
     }
 
-    /// Answers one method on the paths that match `pattern`: `/users/{id}`, `/files/{*rest}`. A GET route answers HEAD
-    /// too; other methods on a known path get 405.
+    /// Answers one method on the paths that match `pattern`: `/users/{id}`, `/files/{*rest}`. A GET
+    /// route answers HEAD too; other methods on a known path get 405.
     ///
-    /// A pattern that is malformed or taken, and a method that is not in capitals, is reported when the App starts to
-    /// serve.
+    /// A pattern that is malformed or taken, and a method that is not in capitals, is reported when
+    /// the App starts to serve.
     ///
     /// # Cold start
-    /// Each pattern is put into a tree before the port is bound: a few allocations. A function with hundreds of paths
-    /// is better off with one pattern that ends in `{*rest}`.
+    /// Each pattern is put into a tree before the port is bound: a few allocations. A function with
+    /// hundreds of paths is better off with one pattern that ends in `{*rest}`.
     pub fn route<F, R>(mut self, method: &'static str, pattern: &str, handler: F) -> App
     where
         F: Fn(Request<'_>) -> R + Send + Sync + 'static,
@@ -174,12 +179,14 @@ impl App {
         self
     }
 
-    /// Hands events of API Gateway and of function URLs to the routes and the Web handler, and turns their replies
-    /// into the integrated response (Base64 where the body is no text): the same handlers serve as a Web function
-    /// and behind a gateway. All other events stay the event handler's; without one they get 400.
+    /// Hands events of API Gateway and of function URLs to the routes and the Web handler, and
+    /// turns their replies into the integrated response (Base64 where the body is no text): the
+    /// same handlers serve as a Web function and behind a gateway. All other events stay the event
+    /// handler's; without one they get 400.
     ///
-    /// A handler's failure is the reply that the gateway passes on, 500 for example, and so not a failed invocation.
-    /// How a request is made of an event is said in [`trigger::apigw`](crate::trigger::apigw).
+    /// A handler's failure is the reply that the gateway passes on, 500 for example, and so not a
+    /// failed invocation. How a request is made of an event is said in
+    /// [`trigger::apigw`](crate::trigger::apigw).
     ///
     /// # Example
     /// ```
@@ -196,8 +203,9 @@ impl App {
         self
     }
 
-    /// Answers a platform's hook. Without this, hooks are answered with 200 if the App has an event handler, and are
-    /// ordinary paths if it has none. On a platform without the hook it is never called.
+    /// Answers a platform's hook. Without this, hooks are answered with 200 if the App has an event
+    /// handler, and are ordinary paths if it has none. On a platform without the hook it is never
+    /// called.
     ///
     /// # Cold start
     /// [`Hook::Initialize`] is part of it, where the platform is configured to call it.
@@ -221,10 +229,12 @@ impl App {
         self
     }
 
-    /// Runs `work` once, before any handler; several in the order they were given. [`Init`] says when, and what that
-    /// costs. What it makes goes where the handlers find it: a `static OnceLock`, or what a closure owns.
+    /// Runs `work` once, before any handler; several in the order they were given. [`Init`] says
+    /// when, and what that costs. What it makes goes where the handlers find it: a `static
+    /// OnceLock`, or what a closure owns.
     ///
-    /// A value that a handler may or may not need is better made by a `static LazyLock` where it is used.
+    /// A value that a handler may or may not need is better made by a `static LazyLock` where it is
+    /// used.
     ///
     /// # Example
     /// ```
@@ -248,8 +258,11 @@ impl App {
     {
         self.inits.push((when, Box::new(move || work().into_reply().map(drop))));
         if when == Init::FirstRequest {
-            let once: &'static Once = Box::leak(Box::default()); // an App lives as long as its process
-            self.first_request.get_or_insert((once, |app, once| once.done_by(|| app.initialise(Init::FirstRequest))));
+            // an App lives as long as its process
+            let once: &'static Once = Box::leak(Box::default());
+            self.first_request.get_or_insert((once, |app, once| {
+                once.done_by(|| app.initialise(Init::FirstRequest))
+            }));
         }
         self
     }
@@ -260,25 +273,27 @@ impl App {
         self
     }
 
-    /// The status of a handler's error that did not choose its own; 500 by default. (Which status makes an event
-    /// invocation a failure is documented nowhere: to be measured on SCF.) Platforms with a signal of their own get
-    /// that for events, whatever the status: FC 404.
+    /// The status of a handler's error that did not choose its own; 500 by default. (Which status
+    /// makes an event invocation a failure is documented nowhere: to be measured on SCF.) Platforms
+    /// with a signal of their own get that for events, whatever the status: FC 404.
     pub fn error_status(mut self, status: Status) -> App {
         self.error_status = Some(status);
         self
     }
 
-    /// Threads that run coroutines; 1 by default. The platform gives an instance one request at a time unless it
-    /// is configured otherwise, and a whole core only from 1,280 MB on.
+    /// Threads that run coroutines; 1 by default. The platform gives an instance one request at a
+    /// time unless it is configured otherwise, and a whole core only from 1,280 MB on.
     pub fn workers(mut self, workers: usize) -> App {
         self.workers = workers;
         self
     }
 
-    /// Listens and serves until SIGTERM or SIGINT. If it cannot, it says why in one line on standard error.
+    /// Listens and serves until SIGTERM or SIGINT. If it cannot, it says why in one line on
+    /// standard error.
     ///
     /// # Cold start
-    /// The port is bound and listened on before anything else happens, but for [`Init::BeforeListening`].
+    /// The port is bound and listened on before anything else happens, but for
+    /// [`Init::BeforeListening`].
     pub fn serve(self) -> ExitCode {
         match self.try_serve() {
             Ok(()) => ExitCode::SUCCESS,
@@ -301,7 +316,8 @@ impl App {
         boot::run(self, limits, workers)
     }
 
-    /// What a request is to this App beyond an ordinary Web request. An event of SCF is one comparison.
+    /// What a request is to this App beyond an ordinary Web request. An event of SCF is one
+    /// comparison.
     fn role(&self, request: &Request<'_>) -> Option<Role> {
         let takes_events = self.event.is_some() || self.bridge.is_some();
         if takes_events && request.method() == "POST" && request.path() == Self::EVENT_PATH {
@@ -312,7 +328,9 @@ impl App {
         }
         platform::role(request, platform::of_environment).filter(|role| match role {
             Role::Event(_) => takes_events,
-            Role::Hook(_, hook) => takes_events || self.hooks.iter().any(|(known, _)| known == hook),
+            Role::Hook(_, hook) => {
+                takes_events || self.hooks.iter().any(|(known, _)| known == hook)
+            }
         })
     }
 
@@ -373,9 +391,14 @@ impl App {
     }
 
     /// Makes a reply of whatever `answer` ends in: a reply, an error or a panic.
-    pub(crate) fn reply(&self, context: Context<'_>, answer: impl FnOnce() -> Result<Reply>) -> (Reply, Outcome) {
+    pub(crate) fn reply(
+        &self,
+        context: Context<'_>,
+        answer: impl FnOnce() -> Result<Reply>,
+    ) -> (Reply, Outcome) {
         let id = context.log_id();
-        // A panic is the handler's: what it broke is its own, and the next request gets a fresh coroutine's worth.
+        // A panic is the handler's: what it broke is its own, and the next request gets a fresh
+        // coroutine's worth.
         let answered = catch(|| log::with_request_id(id, answer)).unwrap_or_else(|panicked| {
             log::line(id, format_args!("the handler panicked: {panicked}"));
             Err(Error::new("the handler panicked").with_status(Status::INTERNAL_SERVER_ERROR))
@@ -390,7 +413,9 @@ impl App {
     fn failure(&self, error: &Error, request_id: &str) -> Reply {
         let mut body = spare::take();
         error.write_json(request_id, &mut body);
-        Reply::raw_json(body).with_status(error.status_or(self.error_status.unwrap_or(Status::INTERNAL_SERVER_ERROR)))
+        Reply::raw_json(body).with_status(
+            error.status_or(self.error_status.unwrap_or(Status::INTERNAL_SERVER_ERROR)),
+        )
     }
 
     /// Answers one request without a server, whatever happens.
@@ -402,8 +427,10 @@ impl App {
         }
         match role {
             None | Some(Role::Event(Platform::Scf)) => reply,
-            Some(Role::Event(platform) | Role::Hook(platform, _)) => (platform.contract().signal)(reply, outcome)
-                .unwrap_or_else(|error| self.failure(&error, context.request_id())),
+            Some(Role::Event(platform) | Role::Hook(platform, _)) => {
+                (platform.contract().signal)(reply, outcome)
+                    .unwrap_or_else(|error| self.failure(&error, context.request_id()))
+            }
         }
     }
 }
@@ -429,7 +456,8 @@ impl Service for App {
     }
 
     fn refuse(&self, error: &Error, head: Option<&RequestHead<'_>>) -> Reply {
-        let request_id = head.map(|head| Context::new(head.headers(), None).log_id()).unwrap_or_default();
+        let request_id =
+            head.map(|head| Context::new(head.headers(), None).log_id()).unwrap_or_default();
         self.failure(error, request_id)
     }
 }
@@ -483,7 +511,10 @@ mod tests {
         assert_eq!(reply.text(), r#"{"errorCode":1,"errorMessage":"broken","requestId":"r-1"}"#);
         let own_status = App::new().event(|_| (Status::CONFLICT, "not now"));
         let reply = test::post("/invoke", "").header(FC.0, FC.1).send(&own_status);
-        assert_eq!((reply.status().code(), reply.header("x-fc-status"), reply.text()), (404, Some("404"), "not now"));
+        assert_eq!(
+            (reply.status().code(), reply.header("x-fc-status"), reply.text()),
+            (404, Some("404"), "not now")
+        );
         let app = app.on(Hook::Initialize, |_| Err::<(), _>(Error::new("no database")));
         let reply = test::post("/initialize", "").header(FC.0, FC.1).send(&app);
         assert_eq!((reply.status().code(), reply.header("x-fc-status")), (404, Some("404")));
@@ -494,7 +525,11 @@ mod tests {
         let app = App::new().web(|_| -> &'static str { panic!("asked to") });
         let reply = test::get("/").send(&app);
         assert_eq!(reply.status(), Status::INTERNAL_SERVER_ERROR);
-        assert!(reply.text().contains("panicked") && !reply.text().contains("asked to"), "{}", reply.text());
+        assert!(
+            reply.text().contains("panicked") && !reply.text().contains("asked to"),
+            "{}",
+            reply.text()
+        );
     }
 
     #[test]

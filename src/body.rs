@@ -1,5 +1,5 @@
-//! Body: a request's bytes, complete, with the padding behind them that lets the JSON parser work in place. Not the
-//! reader (`transport`), which waits until they are all there.
+//! Body: a request's bytes, complete, with the padding behind them that lets the JSON parser work
+//! in place. Not the reader (`transport`), which waits until they are all there.
 
 use crate::json;
 use std::fmt;

@@ -1,5 +1,5 @@
-//! From exec to listening: which address, which order. The port is bound first; everything else comes after, but for what a
-//! function wants done before (`Init::BeforeListening`).
+//! From exec to listening: which address, which order. The port is bound first; everything else
+//! comes after, but for what a function wants done before (`Init::BeforeListening`).
 
 use crate::app::{App, Init};
 use crate::error::{Error, Result};
@@ -12,13 +12,14 @@ use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 /// Where to listen instead, for tests and local runs: `host:port`, port 0 for any.
 const OVERRIDE: &str = "FIRSTBYTE_ADDR";
 
-/// Makes an [`App`] the program, without the standard library's start-up: two lines instead of `fn main`, for functions
-/// whose first byte counts.
+/// Makes an [`App`] the program, without the standard library's start-up: two lines instead of `fn
+/// main`, for functions whose first byte counts.
 ///
 /// # Cold start
-/// std asks about its standard streams, sets up a signal stack and handlers, and names the main thread before it calls
-/// `fn main`: a dozen system calls and several page faults. What a server needs of that is done here. Not done:
-/// `std::env::args` is empty, and the main thread has no name.
+/// std asks about its standard streams, sets up a signal stack and handlers, and names the main
+/// thread before it calls `fn main`: a dozen system calls and several page faults. What a server
+/// needs of that is done here. Not done: `std::env::args` is empty, and the main thread has no
+/// name.
 ///
 /// # Example
 /// ```no_run
@@ -34,11 +35,16 @@ const OVERRIDE: &str = "FIRSTBYTE_ADDR";
 #[macro_export]
 macro_rules! main {
     ($app:expr) => {
-        // JUSTIFICATION: the C library calls a function of this name; there is no other way past std's start-up.
-        // SAFETY: the name is defined once: `no_main` keeps rustc from making its own, and a second one does not link.
+        // JUSTIFICATION: the C library calls a function of this name; there is no other way past
+        // std's start-up.
+        // SAFETY: the name is defined once: `no_main` keeps rustc from making its own, and a second
+        // one does not link.
         #[cfg(not(test))] // the test harness has a main of its own
         #[unsafe(no_mangle)]
-        extern "C" fn main(_: ::core::ffi::c_int, _: *const *const ::core::ffi::c_char) -> ::core::ffi::c_int {
+        extern "C" fn main(
+            _: ::core::ffi::c_int,
+            _: *const *const ::core::ffi::c_char,
+        ) -> ::core::ffi::c_int {
             $crate::start(|| $app)
         }
 
@@ -81,12 +87,15 @@ pub(crate) fn run(app: App, limits: Limits, workers: usize) -> Result<()> {
         Error::io(match error.kind() {
             ErrorKind::AddrInUse => {
                 format!(
-                    "port {} of {} is in use; stop the other program or set FIRSTBYTE_ADDR=host:port",
+                    "port {} of {} is in use; stop the other program or set \
+                     FIRSTBYTE_ADDR=host:port",
                     address.port(),
                     address.ip()
                 )
             }
-            ErrorKind::PermissionDenied => format!("no permission to listen on {address}; take a port from 1024 on"),
+            ErrorKind::PermissionDenied => {
+                format!("no permission to listen on {address}; take a port from 1024 on")
+            }
             _ => format!("cannot listen on {address}: {error}"),
         })
     })?;
@@ -95,7 +104,8 @@ pub(crate) fn run(app: App, limits: Limits, workers: usize) -> Result<()> {
     if variable(OVERRIDE).is_some()
         && let Ok(address) = listener.local_addr()
     {
-        // Whoever moved the address waits to be told (port 0 is any port); the platform reads no such line.
+        // Whoever moved the address waits to be told (port 0 is any port); the platform reads no
+        // such line.
         crate::log::announce(format_args!("listening on {address}"));
     }
     transport::serve(listener, app, limits, workers, settle);
@@ -112,13 +122,18 @@ fn settle() {
     crate::json::settle();
 }
 
-/// FIRSTBYTE_ADDR for tests and local runs; else 0.0.0.0 with the platform's port (docs/CONTRACTS.md, section 2).
+/// FIRSTBYTE_ADDR for tests and local runs; else 0.0.0.0 with the platform's port
+/// (docs/CONTRACTS.md, section 2).
 fn address(variable: impl Fn(&str) -> Option<String>) -> Result<SocketAddr> {
     if let Some(text) = variable(OVERRIDE) {
         // Numbers only, but for one name: a resolver is 30 KiB that no instance needs.
-        let numbers = text.strip_prefix("localhost:").map_or(text.clone(), |port| format!("127.0.0.1:{port}"));
+        let numbers = text
+            .strip_prefix("localhost:")
+            .map_or(text.clone(), |port| format!("127.0.0.1:{port}"));
         return numbers.parse().map_err(|_| {
-            Error::io(format!("FIRSTBYTE_ADDR is `{text}`; write it as address:port, for example 127.0.0.1:9000"))
+            Error::io(format!(
+                "FIRSTBYTE_ADDR is `{text}`; write it as address:port, for example 127.0.0.1:9000"
+            ))
         });
     }
     let port = platform::port(&variable)?;
@@ -130,18 +145,29 @@ mod tests {
     use super::*;
 
     fn with(variables: &[(&str, &str)]) -> Result<String, String> {
-        address(|name| variables.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned()))
-            .map(|address| address.to_string())
-            .map_err(|error| error.to_string())
+        address(|name| {
+            variables.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned())
+        })
+        .map(|address| address.to_string())
+        .map_err(|error| error.to_string())
     }
 
     #[test]
     fn chooses_the_address() {
         assert_eq!(with(&[]), Ok("0.0.0.0:9000".into()));
         assert_eq!(with(&[("PORT", "8080")]), Ok("0.0.0.0:8080".into()));
-        assert_eq!(with(&[("PORT", "8080"), ("TENCENTCLOUD_RUNENV", "SCF")]), Ok("0.0.0.0:9000".into()));
-        assert_eq!(with(&[("PORT", "x"), ("TENCENTCLOUD_RUNENV", "SCF")]), Ok("0.0.0.0:9000".into()));
-        assert_eq!(with(&[("FIRSTBYTE_ADDR", "127.0.0.1:1"), ("PORT", "2")]), Ok("127.0.0.1:1".into()));
+        assert_eq!(
+            with(&[("PORT", "8080"), ("TENCENTCLOUD_RUNENV", "SCF")]),
+            Ok("0.0.0.0:9000".into())
+        );
+        assert_eq!(
+            with(&[("PORT", "x"), ("TENCENTCLOUD_RUNENV", "SCF")]),
+            Ok("0.0.0.0:9000".into())
+        );
+        assert_eq!(
+            with(&[("FIRSTBYTE_ADDR", "127.0.0.1:1"), ("PORT", "2")]),
+            Ok("127.0.0.1:1".into())
+        );
         assert!(with(&[("PORT", "70000")]).unwrap_err().contains("70000"));
         assert!(with(&[("FIRSTBYTE_ADDR", "nonsense")]).unwrap_err().contains("address:port"));
     }

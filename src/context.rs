@@ -1,7 +1,8 @@
-//! Context: what the platform says about one invocation, read from its headers when it is asked for.
-//! Not the instance's environment (`platform::Environment`), and no guesses: where a unit is documented nowhere, the
-//! text is there as it was sent. Platform page "WebServer image function", tencentcloud.com, 2023-07-10; the sibling
-//! platforms' names are in their files under src/platform.
+//! Context: what the platform says about one invocation, read from its headers when it is asked
+//! for. Not the instance's environment (`platform::Environment`), and no guesses: where a unit is
+//! documented nowhere, the text is there as it was sent. Platform page "WebServer image function",
+//! tencentcloud.com, 2023-07-10; the sibling platforms' names are in their files under
+//! src/platform.
 
 use crate::deadline::{Arrival, Deadline};
 use crate::platform::{self, Contract, Environment, LambdaContext, Platform};
@@ -11,8 +12,8 @@ use std::time::Duration;
 
 /// One invocation's context. Copies are free.
 ///
-/// On a sibling platform the same questions read that platform's headers. Where a platform puts the answer into the
-/// environment instead, it is taken from there; what it says nowhere is empty.
+/// On a sibling platform the same questions read that platform's headers. Where a platform puts the
+/// answer into the environment instead, it is taken from there; what it says nowhere is empty.
 /// Credentials are there when the function has a role; `Debug` never prints them.
 ///
 /// # Example
@@ -36,8 +37,9 @@ impl<'a> Context<'a> {
         Context { headers, arrival }
     }
 
-    /// The platform that this invocation came from: by its own header, else by the environment; `None` if neither
-    /// says, as in local runs. The environment has the last word: a peer can make up headers.
+    /// The platform that this invocation came from: by its own header, else by the environment;
+    /// `None` if neither says, as in local runs. The environment has the last word: a peer can make
+    /// up headers.
     ///
     /// # Cold start
     /// The first call of the process looks for four variables in the environment.
@@ -50,29 +52,34 @@ impl<'a> Context<'a> {
         Environment::current()
     }
 
-    /// The invocation's identity: `X-Scf-Request-Id` (FC `x-fc-request-id`, FunctionGraph `X-CFF-Request-Id`,
-    /// OpenFaaS `X-Call-Id`, Lambda `request_id` of its context).
+    /// The invocation's identity: `X-Scf-Request-Id` (FC `x-fc-request-id`, FunctionGraph
+    /// `X-CFF-Request-Id`, OpenFaaS `X-Call-Id`, Lambda `request_id` of its context).
     pub fn request_id(&self) -> &'a str {
         self.identity(self.contract())
     }
 
-    /// The same for logs and error replies, where every request asks: by headers alone, so that the environment stays
-    /// unread.
+    /// The same for logs and error replies, where every request asks: by headers alone, so that the
+    /// environment stays unread.
     pub(crate) fn log_id(&self) -> &'a str {
         platform::named(self.headers).map_or("", |platform| self.identity(platform.contract()))
     }
 
     /// `X-Scf-Name`: the function's name.
     pub fn function_name(&self) -> &'a str {
-        self.header_or(self.contract().names.function_name, |environment| &environment.function_name)
+        self.header_or(self.contract().names.function_name, |environment| {
+            &environment.function_name
+        })
     }
 
     /// `X-Scf-Version`, for example `$LATEST`.
     pub fn function_version(&self) -> &'a str {
-        self.header_or(self.contract().names.function_version, |environment| &environment.function_version)
+        self.header_or(self.contract().names.function_version, |environment| {
+            &environment.function_version
+        })
     }
 
-    /// `X-Scf-Namespace`, for example `default`. FunctionGraph: the app that the function belongs to.
+    /// `X-Scf-Namespace`, for example `default`. FunctionGraph: the app that the function belongs
+    /// to.
     pub fn namespace(&self) -> &'a str {
         self.header(self.contract().names.namespace)
     }
@@ -82,7 +89,8 @@ impl<'a> Context<'a> {
         self.header_or(self.contract().names.region, |environment| &environment.region)
     }
 
-    /// `X-Scf-Appid`: the account, as resources name it. FC: the account's id; FunctionGraph: the project's.
+    /// `X-Scf-Appid`: the account, as resources name it. FC: the account's id; FunctionGraph: the
+    /// project's.
     pub fn app_id(&self) -> &'a str {
         self.header_or(self.contract().names.app_id, |environment| &environment.app_id)
     }
@@ -97,10 +105,10 @@ impl<'a> Context<'a> {
         self.header(self.contract().names.memory)
     }
 
-    /// The memory that the function is configured with, in MB as the platform's console counts them, where the text
-    /// can mean nothing else: SCF sells 64 MB to 120 GB, so 64 to 65,535 must be MB (in KB it would be below the
-    /// least). `None` for all else. Whether such an MB is 10^6 or 2^20 bytes is documented nowhere: never use this
-    /// as a limit.
+    /// The memory that the function is configured with, in MB as the platform's console counts
+    /// them, where the text can mean nothing else: SCF sells 64 MB to 120 GB, so 64 to 65,535 must
+    /// be MB (in KB it would be below the least). `None` for all else. Whether such an MB is 10^6
+    /// or 2^20 bytes is documented nowhere: never use this as a limit.
     pub fn memory_mb(&self) -> Option<u32> {
         platform::number_in(self.memory_text(), self.contract().memory_mb.as_ref()?)
     }
@@ -110,11 +118,13 @@ impl<'a> Context<'a> {
         self.header(self.contract().names.timeout)
     }
 
-    /// How long this invocation may take, where the text can mean nothing else: SCF allows 1 to 900 seconds, so 1 to
-    /// 900 must be seconds (in milliseconds it would be below the least). `None` for all else: with a function of the
-    /// asynchronous mode (up to 24 hours) use [`Context::deadline_after`] with what you have configured.
+    /// How long this invocation may take, where the text can mean nothing else: SCF allows 1 to 900
+    /// seconds, so 1 to 900 must be seconds (in milliseconds it would be below the least). `None`
+    /// for all else: with a function of the asynchronous mode (up to 24 hours) use
+    /// [`Context::deadline_after`] with what you have configured.
     pub fn timeout(&self) -> Option<Duration> {
-        let seconds = platform::number_in(self.timeout_text(), self.contract().timeout_s.as_ref()?)?;
+        let seconds =
+            platform::number_in(self.timeout_text(), self.contract().timeout_s.as_ref()?)?;
         Some(Duration::from_secs(seconds.into()))
     }
 
@@ -138,8 +148,8 @@ impl<'a> Context<'a> {
         self.header(self.contract().names.trigger_source)
     }
 
-    /// `x-scf-remote-addr`: the client's address, on function URLs. Do not trust it: one sent by the client has been
-    /// seen to arrive unchanged through a custom domain.
+    /// `x-scf-remote-addr`: the client's address, on function URLs. Do not trust it: one sent by
+    /// the client has been seen to arrive unchanged through a custom domain.
     pub fn remote_addr(&self) -> &'a str {
         self.header("x-scf-remote-addr")
     }
@@ -167,7 +177,11 @@ impl<'a> Context<'a> {
         self.platform().unwrap_or(Platform::Scf).contract()
     }
 
-    fn header_or(&self, name: &str, environment: fn(&'static Environment) -> &'static str) -> &'a str {
+    fn header_or(
+        &self,
+        name: &str,
+        environment: fn(&'static Environment) -> &'static str,
+    ) -> &'a str {
         match self.header(name) {
             "" => environment(Environment::current()),
             sent => sent,
@@ -200,7 +214,8 @@ impl fmt::Debug for Context<'_> {
     }
 }
 
-/// Temporary credentials of the function's role, valid for at most six hours. `Debug` prints none of them.
+/// Temporary credentials of the function's role, valid for at most six hours. `Debug` prints none
+/// of them.
 #[derive(Clone, Copy)]
 pub struct Credentials<'a> {
     /// `X-Scf-Secret-Id`.

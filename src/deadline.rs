@@ -1,6 +1,6 @@
-//! Arrival and Deadline: time as a value. Whoever reads a request says when it came; request, event and context only
-//! carry that on, and no clock is read until somebody asks how much time is left. Not a timer: nothing happens when a
-//! deadline passes, the platform sees to that.
+//! Arrival and Deadline: time as a value. Whoever reads a request says when it came; request, event
+//! and context only carry that on, and no clock is read until somebody asks how much time is left.
+//! Not a timer: nothing happens when a deadline passes, the platform sees to that.
 
 use crate::transport::monotonic_ns;
 use std::time::{Duration, Instant};
@@ -43,7 +43,8 @@ impl Arrival {
     }
 }
 
-/// When the platform gives an invocation up. Its clock started earlier than ours, by the way to here: leave a margin.
+/// When the platform gives an invocation up. Its clock started earlier than ours, by the way to
+/// here: leave a margin.
 ///
 /// # Example
 /// ```
@@ -96,10 +97,12 @@ mod tests {
 
     #[test]
     fn a_first_requests_arrival_is_the_same_time() {
-        // The two clocks are read one after the other, now and then with another program in between.
+        // The two clocks are read one after the other, now and then with another program in
+        // between.
         let slack = Duration::from_millis(5);
         let close = || {
-            let (before, arrival, after) = (Instant::now(), Arrival::at_monotonic(monotonic_ns()), Instant::now());
+            let (before, arrival, after) =
+                (Instant::now(), Arrival::at_monotonic(monotonic_ns()), Instant::now());
             arrival.instant() + slack >= before && arrival.instant() <= after + slack
         };
         assert!((0..100).any(|_| close()));

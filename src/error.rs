@@ -1,5 +1,6 @@
-//! One error for handlers and server alike: whose fault it is decides the status, the message goes to the caller.
-//! Not a backtrace carrier, and never a way for a secret to leave: the message is what the author wrote.
+//! One error for handlers and server alike: whose fault it is decides the status, the message goes
+//! to the caller. Not a backtrace carrier, and never a way for a secret to leave: the message is
+//! what the author wrote.
 
 use crate::wire::{Reject, Status};
 use std::borrow::Cow;
@@ -10,8 +11,8 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// Why a request got no ordinary reply.
 ///
-/// Every `std::error::Error` turns into one with `?` and is then the handler's fault: status 500 and its text as
-/// the message. (That is why `Error` is not itself a `std::error::Error`.)
+/// Every `std::error::Error` turns into one with `?` and is then the handler's fault: status 500
+/// and its text as the message. (That is why `Error` is not itself a `std::error::Error`.)
 ///
 /// # Example
 /// ```
@@ -40,7 +41,8 @@ enum Kind {
 }
 
 impl Error {
-    /// The function's own failure: status 500 unless the App or [`Error::with_status`] says otherwise.
+    /// The function's own failure: status 500 unless the App or [`Error::with_status`] says
+    /// otherwise.
     pub fn new(message: impl Into<Cow<'static, str>>) -> Error {
         Error { kind: Kind::Handler(None), message: message.into(), code: None }
     }
@@ -63,8 +65,9 @@ impl Error {
         self
     }
 
-    /// Sets `errorCode` of the reply; without it the code is 1 for a function's failure and the HTTP status for
-    /// everything else. (The platform documents the shape, not the values: "to be measured on SCF".)
+    /// Sets `errorCode` of the reply; without it the code is 1 for a function's failure and the
+    /// HTTP status for everything else. (The platform documents the shape, not the values: "to be
+    /// measured on SCF".)
     pub fn with_code(mut self, code: i64) -> Error {
         self.code = Some(code);
         self
@@ -100,8 +103,8 @@ impl Error {
         }
     }
 
-    /// Appends `{"errorCode":…,"errorMessage":"…","requestId":"…"}`; the platform's shape (facts: error logs of
-    /// SCF print `errorCode` and `errorMessage`).
+    /// Appends `{"errorCode":…,"errorMessage":"…","requestId":"…"}`; the platform's shape (facts:
+    /// error logs of SCF print `errorCode` and `errorMessage`).
     pub fn write_json(&self, request_id: &str, out: &mut Vec<u8>) {
         out.extend_from_slice(b"{\"errorCode\":");
         out.extend_from_slice(self.code().to_string().as_bytes());
@@ -113,7 +116,8 @@ impl Error {
     }
 }
 
-/// A JSON string (RFC 8259, section 7). Errors are answered without the JSON library: it may be what failed.
+/// A JSON string (RFC 8259, section 7). Errors are answered without the JSON library: it may be
+/// what failed.
 pub(crate) fn push_json_string(out: &mut Vec<u8>, text: &str) {
     out.push(b'"');
     for byte in text.bytes() {
@@ -123,7 +127,10 @@ pub(crate) fn push_json_string(out: &mut Vec<u8>, text: &str) {
             0..=0x1f => {
                 let digits = b"0123456789abcdef";
                 out.extend_from_slice(b"\\u00");
-                out.extend_from_slice(&[digits[usize::from(byte >> 4)], digits[usize::from(byte & 15)]]);
+                out.extend_from_slice(&[
+                    digits[usize::from(byte >> 4)],
+                    digits[usize::from(byte & 15)],
+                ]);
             }
             _ => out.push(byte),
         }
@@ -159,7 +166,8 @@ mod tests {
         Error::new("a \"quote\", a \\, a \n, a \u{1} and \u{e4}").write_json("r-1", &mut out);
         assert_eq!(
             String::from_utf8(out).unwrap(),
-            "{\"errorCode\":1,\"errorMessage\":\"a \\\"quote\\\", a \\\\, a \\n, a \\u0001 and \u{e4}\",\"requestId\":\"r-1\"}"
+            "{\"errorCode\":1,\"errorMessage\":\"a \\\"quote\\\", a \\\\, a \\n, a \\u0001 and \
+             \u{e4}\",\"requestId\":\"r-1\"}"
         );
     }
 }

@@ -1,5 +1,6 @@
-//! Event: the body of POST /event-invoke (or of a sibling platform's event path) and the context it came with.
-//! Not the shapes that triggers send: those are in `trigger`. Platform page "WebServer image function".
+//! Event: the body of POST /event-invoke (or of a sibling platform's event path) and the context it
+//! came with. Not the shapes that triggers send: those are in `trigger`. Platform page "WebServer
+//! image function".
 
 use crate::context::Context;
 use crate::deadline::Arrival;
@@ -21,8 +22,9 @@ impl<'a> Event<'a> {
         Event { headers, body: request.into_body(), arrival }
     }
 
-    /// The event as a `T`, parsed in place: `&str` fields of `T` point into the body. Take the [`context`] first if
-    /// it is needed afterwards: this uses the event up, because parsing rewrites the body.
+    /// The event as a `T`, parsed in place: `&str` fields of `T` point into the body. Take the
+    /// [`context`] first if it is needed afterwards: this uses the event up, because parsing
+    /// rewrites the body.
     ///
     /// [`context`]: Event::context
     ///

@@ -1,5 +1,5 @@
-//! Headers: the fields of one request, borrowed from wherever they came. Not the parser (`wire`): what is in here is
-//! valid already. RFC 9110, section 5.
+//! Headers: the fields of one request, borrowed from wherever they came. Not the parser (`wire`):
+//! what is in here is valid already. RFC 9110, section 5.
 
 use crate::platform;
 use crate::wire::Field;
@@ -8,8 +8,8 @@ use std::fmt;
 
 /// The header fields of one request. Copies are free: it is two references.
 ///
-/// `Debug` prints names and values, but `redacted` for what may be a secret: the platforms' credentials,
-/// `authorization`, `cookie`, and every name that says key, secret, token or password.
+/// `Debug` prints names and values, but `redacted` for what may be a secret: the platforms'
+/// credentials, `authorization`, `cookie`, and every name that says key, secret, token or password.
 #[derive(Clone, Copy)]
 pub struct Headers<'a>(Fields<'a>);
 
@@ -30,7 +30,8 @@ impl<'a> Headers<'a> {
         Headers(Fields::Pairs(pairs))
     }
 
-    /// The first value of a field, names compared without case; `None` if it is missing or not UTF-8.
+    /// The first value of a field, names compared without case; `None` if it is missing or not
+    /// UTF-8.
     pub fn get(&self, name: &str) -> Option<&'a str> {
         self.get_bytes(name).and_then(|value| std::str::from_utf8(value).ok())
     }
@@ -42,9 +43,10 @@ impl<'a> Headers<'a> {
                 .iter()
                 .find(|field| field.name.of(bytes).eq_ignore_ascii_case(name.as_bytes()))
                 .map(|field| field.value.of(bytes)),
-            Fields::Pairs(pairs) => {
-                pairs.iter().find(|(field, _)| field.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_bytes())
-            }
+            Fields::Pairs(pairs) => pairs
+                .iter()
+                .find(|(field, _)| field.eq_ignore_ascii_case(name))
+                .map(|(_, value)| value.as_bytes()),
         }
     }
 
@@ -53,9 +55,14 @@ impl<'a> Headers<'a> {
         let all = self.0;
         (0..self.len()).map(move |index| match all {
             Fields::Wire { bytes, fields } => fields.get(index).map_or(("", &[][..]), |field| {
-                (std::str::from_utf8(field.name.of(bytes)).unwrap_or_default(), field.value.of(bytes))
+                (
+                    std::str::from_utf8(field.name.of(bytes)).unwrap_or_default(),
+                    field.value.of(bytes),
+                )
             }),
-            Fields::Pairs(pairs) => pairs.get(index).map_or(("", &[][..]), |(name, value)| (name, value.as_bytes())),
+            Fields::Pairs(pairs) => {
+                pairs.get(index).map_or(("", &[][..]), |(name, value)| (name, value.as_bytes()))
+            }
         })
     }
 
@@ -129,7 +136,10 @@ mod tests {
     fn finds_fields_in_any_case_and_keeps_their_order() {
         let pairs = [("Accept", "a"), ("x-twice", "1"), ("X-Twice", "2")];
         let headers = Headers::from_pairs(&pairs);
-        assert_eq!((headers.get("ACCEPT"), headers.get("x-TWICE"), headers.get("x")), (Some("a"), Some("1"), None));
+        assert_eq!(
+            (headers.get("ACCEPT"), headers.get("x-TWICE"), headers.get("x")),
+            (Some("a"), Some("1"), None)
+        );
         assert_eq!(headers.iter().map(|(_, value)| value).collect::<Vec<_>>(), [b"a", b"1", b"2"]);
         assert!(!headers.is_empty() && Headers::from_pairs(&[]).is_empty());
     }

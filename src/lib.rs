@@ -1,8 +1,9 @@
 //! Functions that answer their first request within a millisecond of exec.
 //!
-//! `firstbyte` is the part that runs in the instance: an HTTP/1.1 server on coroutines, JSON parsed in place, and
-//! the contract of platforms that start a container image and send it requests on port 9000 (Tencent Cloud SCF image
-//! functions first). The image is made by `microimage`, the cold start measured by `coldstart`; neither is in here.
+//! `firstbyte` is the part that runs in the instance: an HTTP/1.1 server on coroutines, JSON parsed
+//! in place, and the contract of platforms that start a container image and send it requests on
+//! port 9000 (Tencent Cloud SCF image functions first). The image is made by `microimage`, the cold
+//! start measured by `coldstart`; neither is in here.
 //!
 //! ```no_run
 //! use firstbyte::{App, Event, Json, Result};
@@ -23,12 +24,13 @@
 //! ```
 //!
 //! # Cold start
-//! The port is bound and listened on by the first system calls of `serve`; coroutines, epoll and timers come up
-//! behind it. What a dependency costs in bytes is said on its line in Cargo.toml.
+//! The port is bound and listened on by the first system calls of `serve`; coroutines, epoll and
+//! timers come up behind it. What a dependency costs in bytes is said on its line in Cargo.toml.
 //!
-//! Modules in reading order: `app` (what is served), `event`, `request` with `headers` and `body`, `reply`, `context`,
-//! `deadline`, `error` (what handlers see), `route`, [`json`], [`wire`] (HTTP as pure functions), [`platform`] and
-//! [`trigger`] (who sends what), `transport` (sockets and coroutines), `boot`, `alloc`, `spare`, `log`, [`mod@test`].
+//! Modules in reading order: `app` (what is served), `event`, `request` with `headers` and `body`,
+//! `reply`, `context`, `deadline`, `error` (what handlers see), `route`, [`json`], [`wire`] (HTTP
+//! as pure functions), [`platform`] and [`trigger`] (who sends what), `transport` (sockets and
+//! coroutines), `boot`, `alloc`, `spare`, `log`, [`mod@test`].
 
 #![deny(unsafe_code)] // doors: alloc, boot, log, transport
 #![deny(missing_docs)]

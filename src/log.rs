@@ -1,9 +1,10 @@
-//! One line a record to standard output, with the request id in it: the platform collects the output line by line, and
-//! lines of concurrent requests interleave.
+//! One line a record to standard output, with the request id in it: the platform collects the
+//! output line by line, and lines of concurrent requests interleave.
 //!
-//! Text by default, JSON lines with `FIRSTBYTE_LOG_FORMAT=json`; the level comes from `FIRSTBYTE_LOG` (off, error, warn,
-//! info, debug, trace; info by default). Handlers log with the `log` crate's macros. Not a tracing system: no spans, no
-//! buffers, nothing that could be lost when the process ends.
+//! Text by default, JSON lines with `FIRSTBYTE_LOG_FORMAT=json`; the level comes from
+//! `FIRSTBYTE_LOG` (off, error, warn, info, debug, trace; info by default). Handlers log with the
+//! `log` crate's macros. Not a tracing system: no spans, no buffers, nothing that could be lost
+//! when the process ends.
 
 use crate::error::push_json_string;
 use crate::transport;
@@ -22,14 +23,18 @@ pub(crate) fn init(variable: impl Fn(&str) -> Option<String>) -> crate::Result<(
     let level = match variable("FIRSTBYTE_LOG") {
         None => LevelFilter::Info,
         Some(text) => text.parse().map_err(|_| {
-            crate::Error::io(format!("FIRSTBYTE_LOG is `{text}`; write off, error, warn, info, debug or trace"))
+            crate::Error::io(format!(
+                "FIRSTBYTE_LOG is `{text}`; write off, error, warn, info, debug or trace"
+            ))
         })?,
     };
     match variable("FIRSTBYTE_LOG_FORMAT").as_deref() {
         None | Some("text") => {}
         Some("json") => JSON.store(true, Ordering::Relaxed),
         Some(text) => {
-            return Err(crate::Error::io(format!("FIRSTBYTE_LOG_FORMAT is `{text}`; write text or json")));
+            return Err(crate::Error::io(format!(
+                "FIRSTBYTE_LOG_FORMAT is `{text}`; write text or json"
+            )));
         }
     }
     if log::set_logger(&Lines).is_ok() {
@@ -41,7 +46,8 @@ pub(crate) fn init(variable: impl Fn(&str) -> Option<String>) -> crate::Result<(
 /// Runs a handler with its request id at hand for the records it makes.
 pub(crate) fn with_request_id<T>(request_id: &str, handler: impl FnOnce() -> T) -> T {
     if log::max_level() != LevelFilter::Off {
-        transport::set_request_id(request_id); // also an empty one: the connection's last request had another
+        // also an empty one: the connection's last request had another
+        transport::set_request_id(request_id);
     }
     handler()
 }
@@ -67,7 +73,9 @@ impl Log for Lines {
 
     fn log(&self, record: &Record<'_>) {
         if self.enabled(record.metadata()) {
-            transport::with_request_id(|id| write(record.level(), record.target(), id, *record.args()));
+            transport::with_request_id(|id| {
+                write(record.level(), record.target(), id, *record.args())
+            });
         }
     }
 
@@ -76,21 +84,29 @@ impl Log for Lines {
 
 fn write(level: Level, target: &str, request_id: &str, message: fmt::Arguments<'_>) {
     let line = format_line(JSON.load(Ordering::Relaxed), level, target, request_id, message);
-    // One system call a line, so that no other line ends up inside it (a pipe takes up to 4 KiB whole, pipe(7)), and no lock:
-    // std's stdout holds one while it writes. A reader that does not keep up holds its writer up, as everywhere. A standard
-    // output that is gone is nobody's error.
+    // One system call a line, so that no other line ends up inside it (a pipe takes up to 4 KiB
+    // whole, pipe(7)), and no lock: std's stdout holds one while it writes. A reader that does not
+    // keep up holds its writer up, as everywhere. A standard output that is gone is nobody's error.
     let mut left = line.as_slice();
     while !left.is_empty() {
         // JUSTIFICATION: std has no unlocked standard output.
         // SAFETY: the bytes are the line's own.
-        match crate::transport::retry(|| unsafe { libc::write(1, left.as_ptr().cast(), left.len()) }) {
+        match crate::transport::retry(|| unsafe {
+            libc::write(1, left.as_ptr().cast(), left.len())
+        }) {
             Ok(written @ 1..) => left = left.get(written..).unwrap_or_default(),
             _ => return,
         }
     }
 }
 
-fn format_line(json: bool, level: Level, target: &str, request_id: &str, message: fmt::Arguments<'_>) -> Vec<u8> {
+fn format_line(
+    json: bool,
+    level: Level,
+    target: &str,
+    request_id: &str,
+    message: fmt::Arguments<'_>,
+) -> Vec<u8> {
     let mut line = Vec::with_capacity(128);
     let message = message.to_string();
     if json {
@@ -106,10 +122,13 @@ fn format_line(json: bool, level: Level, target: &str, request_id: &str, message
         push_json_string(&mut line, &message);
         line.push(b'}');
     } else {
-        let id = if request_id.is_empty() { String::new() } else { format!(" RequestId:{request_id}") };
+        let id =
+            if request_id.is_empty() { String::new() } else { format!(" RequestId:{request_id}") };
         let level = if target == "firstbyte" { String::new() } else { format!("{level} ") };
         // A line end within a record would look like another record's start.
-        line.extend_from_slice(format!("{level}{target}:{id} {message}").replace(['\r', '\n'], " ").as_bytes());
+        line.extend_from_slice(
+            format!("{level}{target}:{id} {message}").replace(['\r', '\n'], " ").as_bytes(),
+        );
     }
     line.push(b'\n');
     line
@@ -122,20 +141,29 @@ mod tests {
     #[test]
     fn a_record_is_one_line_with_its_request_id() {
         let text = |json, target, id| {
-            String::from_utf8(format_line(json, Level::Warn, target, id, format_args!("a \"b\"\nc"))).unwrap()
+            String::from_utf8(format_line(
+                json,
+                Level::Warn,
+                target,
+                id,
+                format_args!("a \"b\"\nc"),
+            ))
+            .unwrap()
         };
         assert_eq!(text(false, "f::g", "r-1"), "WARN f::g: RequestId:r-1 a \"b\" c\n");
         assert_eq!(text(false, "firstbyte", ""), "firstbyte: a \"b\" c\n");
         assert_eq!(
             text(true, "f::g", "r-1"),
-            "{\"level\":\"WARN\",\"target\":\"f::g\",\"requestId\":\"r-1\",\"message\":\"a \\\"b\\\"\\nc\"}\n"
+            "{\"level\":\"WARN\",\"target\":\"f::g\",\"requestId\":\"r-1\",\"message\":\"a \
+             \\\"b\\\"\\nc\"}\n"
         );
     }
 
     #[test]
     fn says_what_a_variable_should_be() {
         let with = |name: &'static str, value: &'static str| {
-            init(move |asked| (asked == name).then(|| value.to_owned())).map_err(|error| error.to_string())
+            init(move |asked| (asked == name).then(|| value.to_owned()))
+                .map_err(|error| error.to_string())
         };
         assert!(with("FIRSTBYTE_LOG", "loud").unwrap_err().contains("write off, error"));
         assert!(with("FIRSTBYTE_LOG_FORMAT", "xml").unwrap_err().contains("text or json"));

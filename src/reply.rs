@@ -1,4 +1,5 @@
-//! Reply: status, headers and body, whole or streamed. Owned values only; how it goes out is the transport's matter.
+//! Reply: status, headers and body, whole or streamed. Owned values only; how it goes out is the
+//! transport's matter.
 
 use crate::error::{Error, Result};
 use crate::json;
@@ -48,16 +49,24 @@ impl Reply {
     /// `text/plain; charset=utf-8`.
     pub fn text(text: impl Into<Cow<'static, str>>) -> Reply {
         match text.into() {
-            Cow::Borrowed(text) => Reply::of("text/plain; charset=utf-8", ReplyBody::Static(text.as_bytes())),
-            Cow::Owned(text) => Reply::of("text/plain; charset=utf-8", ReplyBody::Bytes(text.into_bytes())),
+            Cow::Borrowed(text) => {
+                Reply::of("text/plain; charset=utf-8", ReplyBody::Static(text.as_bytes()))
+            }
+            Cow::Owned(text) => {
+                Reply::of("text/plain; charset=utf-8", ReplyBody::Bytes(text.into_bytes()))
+            }
         }
     }
 
     /// `text/html; charset=utf-8`.
     pub fn html(text: impl Into<Cow<'static, str>>) -> Reply {
         match text.into() {
-            Cow::Borrowed(text) => Reply::of("text/html; charset=utf-8", ReplyBody::Static(text.as_bytes())),
-            Cow::Owned(text) => Reply::of("text/html; charset=utf-8", ReplyBody::Bytes(text.into_bytes())),
+            Cow::Borrowed(text) => {
+                Reply::of("text/html; charset=utf-8", ReplyBody::Static(text.as_bytes()))
+            }
+            Cow::Owned(text) => {
+                Reply::of("text/html; charset=utf-8", ReplyBody::Bytes(text.into_bytes()))
+            }
         }
     }
 
@@ -65,9 +74,13 @@ impl Reply {
     ///
     /// # Errors
     /// If `content_type` has a byte that no header value may have.
-    pub fn bytes(content_type: impl Into<Cow<'static, str>>, bytes: impl Into<Vec<u8>>) -> Result<Reply> {
+    pub fn bytes(
+        content_type: impl Into<Cow<'static, str>>,
+        bytes: impl Into<Vec<u8>>,
+    ) -> Result<Reply> {
         let body = ReplyBody::Bytes(bytes.into());
-        Reply { status: Status::OK, headers: SmallVec::new(), body }.with_header("content-type", content_type)
+        Reply { status: Status::OK, headers: SmallVec::new(), body }
+            .with_header("content-type", content_type)
     }
 
     /// `application/json`, serialised into a buffer that is used again for later replies.
@@ -91,15 +104,19 @@ impl Reply {
     /// If `status` is no redirect or `location` is no header value.
     pub fn redirect(status: Status, location: impl Into<Cow<'static, str>>) -> Result<Reply> {
         if !matches!(status.code(), 301 | 302 | 303 | 307 | 308) {
-            return Err(Error::new(format!("status {} is no redirect; use 301, 302, 303, 307 or 308", status.code())));
+            return Err(Error::new(format!(
+                "status {} is no redirect; use 301, 302, 303, 307 or 308",
+                status.code()
+            )));
         }
         let body = ReplyBody::Static(b"");
         Reply { status, headers: SmallVec::new(), body }.with_header("location", location)
     }
 
-    /// A body of unknown length: `write` is called once, on the connection's coroutine, and each of its writes waits
-    /// until the peer takes it (backpressure). If it fails half-way, the connection is cut, so that the peer sees a
-    /// truncated body and not a complete one (RFC 9112, section 8).
+    /// A body of unknown length: `write` is called once, on the connection's coroutine, and each of
+    /// its writes waits until the peer takes it (backpressure). If it fails half-way, the
+    /// connection is cut, so that the peer sees a truncated body and not a complete one (RFC 9112,
+    /// section 8).
     ///
     /// # Errors
     /// If `content_type` is no header value.
@@ -108,7 +125,8 @@ impl Reply {
         F: FnOnce(&mut BodyWriter<'_>) -> io::Result<()> + Send + 'static,
     {
         let body = ReplyBody::Stream(Box::new(write));
-        Reply { status: Status::OK, headers: SmallVec::new(), body }.with_header("content-type", content_type)
+        Reply { status: Status::OK, headers: SmallVec::new(), body }
+            .with_header("content-type", content_type)
     }
 
     /// `content_type` is one of ours, known to be valid.
@@ -124,11 +142,13 @@ impl Reply {
         self
     }
 
-    /// Adds a header field; one of the same name stays (`set-cookie`), but for `content-type`, which is replaced.
+    /// Adds a header field; one of the same name stays (`set-cookie`), but for `content-type`,
+    /// which is replaced.
     ///
     /// # Errors
-    /// If the name is not a token, the value has CR, LF, NUL or another control character, or the field is the
-    /// server's own: content-length, transfer-encoding, connection, date, trailer, upgrade, keep-alive.
+    /// If the name is not a token, the value has CR, LF, NUL or another control character, or the
+    /// field is the server's own: content-length, transfer-encoding, connection, date, trailer,
+    /// upgrade, keep-alive.
     pub fn with_header(
         mut self,
         name: impl Into<Cow<'static, str>>,
@@ -220,21 +240,34 @@ impl fmt::Debug for Reply {
 }
 
 fn check_field(name: &str, value: &str) -> Result<()> {
-    const OURS: [&str; 7] =
-        ["content-length", "transfer-encoding", "connection", "date", "trailer", "upgrade", "keep-alive"];
+    const OURS: [&str; 7] = [
+        "content-length",
+        "transfer-encoding",
+        "connection",
+        "date",
+        "trailer",
+        "upgrade",
+        "keep-alive",
+    ];
     if name.is_empty() || !name.bytes().all(is_token_byte) {
-        return Err(Error::new(format!("`{}` is no header name; use letters, digits and `-`", name.escape_debug())));
+        return Err(Error::new(format!(
+            "`{}` is no header name; use letters, digits and `-`",
+            name.escape_debug()
+        )));
     }
     if OURS.iter().any(|ours| name.eq_ignore_ascii_case(ours)) {
         return Err(Error::new(format!("the header `{name}` is the server's own; leave it out")));
     }
     if value.bytes().any(|byte| (byte < b' ' && byte != b'\t') || byte == 0x7f) {
-        return Err(Error::new(format!("the value of header `{name}` has a control character; remove or encode it")));
+        return Err(Error::new(format!(
+            "the value of header `{name}` has a control character; remove or encode it"
+        )));
     }
     Ok(())
 }
 
-/// Where a streamed body goes. Every write is sent at once as one chunk; use a `BufWriter` for small pieces.
+/// Where a streamed body goes. Every write is sent at once as one chunk; use a `BufWriter` for
+/// small pieces.
 pub struct BodyWriter<'a> {
     sink: &'a mut dyn io::Write,
 }
@@ -265,8 +298,9 @@ impl io::Write for BodyWriter<'_> {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Json<T>(pub T);
 
-/// What a handler may return: a [`Reply`], [`Json`], text, bytes, nothing (204), a status with any of these, an
-/// `Option` of any (`None` is 404), or a `Result` of any whose error is an [`Error`] or turns into one.
+/// What a handler may return: a [`Reply`], [`Json`], text, bytes, nothing (204), a status with any
+/// of these, an `Option` of any (`None` is 404), or a `Result` of any whose error is an [`Error`]
+/// or turns into one.
 ///
 /// # Example
 /// ```
@@ -282,7 +316,8 @@ pub struct Json<T>(pub T);
 /// ```
 #[diagnostic::on_unimplemented(
     message = "a handler cannot return `{Self}`",
-    note = "return a `Reply`, `Json(value)`, text, bytes, `()`, `(Status, …)`, an `Option` or a `Result` of these"
+    note = "return a `Reply`, `Json(value)`, text, bytes, `()`, `(Status, …)`, an `Option` or a \
+            `Result` of these"
 )]
 pub trait IntoReply {
     /// The reply that it stands for.
@@ -388,15 +423,29 @@ mod tests {
     #[test]
     fn a_stream_can_be_taken_whole_within_a_limit() {
         use std::io::Write;
-        let stream = || Reply::stream("text/plain", |out| out.write_all(b"one ").and_then(|()| out.write_all(b"two")));
+        let stream = || {
+            Reply::stream("text/plain", |out| {
+                out.write_all(b"one ").and_then(|()| out.write_all(b"two"))
+            })
+        };
         assert_eq!(stream().unwrap().into_bytes(7).unwrap(), b"one two");
-        assert!(stream().unwrap().into_bytes(6).unwrap_err().to_string().contains("larger than 6 bytes"));
+        assert!(
+            stream()
+                .unwrap()
+                .into_bytes(6)
+                .unwrap_err()
+                .to_string()
+                .contains("larger than 6 bytes")
+        );
     }
 
     #[test]
     fn the_content_type_is_one() {
         let reply = Reply::text("<p>").with_header("Content-Type", "text/html").unwrap();
-        assert_eq!(reply.headers().filter(|(name, _)| name.eq_ignore_ascii_case("content-type")).count(), 1);
+        assert_eq!(
+            reply.headers().filter(|(name, _)| name.eq_ignore_ascii_case("content-type")).count(),
+            1
+        );
         assert_eq!(reply.header("content-type"), Some("text/html"));
     }
 }

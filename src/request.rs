@@ -1,6 +1,7 @@
 //! Request: method, path, query, headers, body, all borrowed from the connection's buffer.
-//! Not the parser (`wire`) and not the reader (`transport`): a value that a test can make without a socket
-//! (`firstbyte::test`), and that an API Gateway event can be turned into (`trigger::apigw`). RFC 9110, section 3.4.
+//! Not the parser (`wire`) and not the reader (`transport`): a value that a test can make without a
+//! socket (`firstbyte::test`), and that an API Gateway event can be turned into (`trigger::apigw`).
+//! RFC 9110, section 3.4.
 
 pub use crate::body::Body;
 use crate::context::Context;
@@ -36,7 +37,8 @@ pub struct Request<'a> {
     headers: Headers<'a>,
     body: Body<'a>,
     params: Option<matchit::Params<'a, 'a>>,
-    /// The invocation's context, where that is not in `headers`: a bridged event's client must not write it.
+    /// The invocation's context, where that is not in `headers`: a bridged event's client must not
+    /// write it.
     invocation: Option<Context<'a>>,
     arrival: Option<Arrival>,
 }
@@ -59,7 +61,8 @@ impl<'a> Request<'a> {
         }
     }
 
-    /// A request that came in another form than HTTP. The target's parts must be what the wire would admit.
+    /// A request that came in another form than HTTP. The target's parts must be what the wire
+    /// would admit.
     pub(crate) fn assemble(
         method: &'a str,
         path: &'a str,
@@ -68,11 +71,21 @@ impl<'a> Request<'a> {
         body: Body<'a>,
     ) -> Request<'a> {
         let version = Version::Http11;
-        Request { method, path, query, version, headers, body, params: None, invocation: None, arrival: None }
+        Request {
+            method,
+            path,
+            query,
+            version,
+            headers,
+            body,
+            params: None,
+            invocation: None,
+            arrival: None,
+        }
     }
 
-    /// The same request with the time of its arrival, from which [`Context::deadline`] counts. Time enters as a
-    /// value: nothing here reads a clock.
+    /// The same request with the time of its arrival, from which [`Context::deadline`] counts. Time
+    /// enters as a value: nothing here reads a clock.
     pub fn with_arrival(mut self, arrival: Arrival) -> Request<'a> {
         self.arrival = Some(arrival);
         self
@@ -109,7 +122,8 @@ impl<'a> Request<'a> {
         self.headers
     }
 
-    /// The first value of a header field, names compared without case; `None` if it is missing or not UTF-8.
+    /// The first value of a header field, names compared without case; `None` if it is missing or
+    /// not UTF-8.
     pub fn header(&self, name: &str) -> Option<&'a str> {
         self.headers.get(name)
     }
@@ -131,7 +145,10 @@ impl<'a> Request<'a> {
     pub fn text(&self) -> Result<&str> {
         std::str::from_utf8(self.body()).map_err(|error| {
             let at = error.valid_up_to();
-            Error::peer(Status::BAD_REQUEST, format!("the body is not UTF-8 (near byte {at}); send text"))
+            Error::peer(
+                Status::BAD_REQUEST,
+                format!("the body is not UTF-8 (near byte {at}); send text"),
+            )
         })
     }
 
@@ -153,8 +170,8 @@ impl<'a> Request<'a> {
         self.query_params().find(|(key, _)| key == name).map(|(_, value)| value)
     }
 
-    /// All query parameters in the order they were sent, names and values decoded. A name without `=` has the value
-    /// "".
+    /// All query parameters in the order they were sent, names and values decoded. A name without
+    /// `=` has the value "".
     pub fn query_params(&self) -> impl Iterator<Item = (Cow<'a, str>, Cow<'a, str>)> + use<'a> {
         self.query.unwrap_or_default().split('&').filter(|pair| !pair.is_empty()).map(|pair| {
             let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
@@ -162,7 +179,8 @@ impl<'a> Request<'a> {
         })
     }
 
-    /// A query parameter as a number or any other type that reads itself from text; `None` if it is missing.
+    /// A query parameter as a number or any other type that reads itself from text; `None` if it is
+    /// missing.
     ///
     /// # Errors
     /// 400 if the parameter is there and not a `T`.
@@ -171,14 +189,14 @@ impl<'a> Request<'a> {
         text.parse().map(Some).map_err(|_| malformed("query", name))
     }
 
-    /// A path parameter of the route that matched, undecoded; `None` if the route has no such parameter. See
-    /// [`Request::decoded_param`] for text that a person has typed.
+    /// A path parameter of the route that matched, undecoded; `None` if the route has no such
+    /// parameter. See [`Request::decoded_param`] for text that a person has typed.
     pub fn param(&self, name: &str) -> Option<&'a str> {
         self.params.as_ref()?.get(name)
     }
 
-    /// A path parameter, percent-decoded: `J%C3%BCrgen` is `J\u{fc}rgen`. A decoded one may hold any character, `/` and `..`
-    /// included: it is no path.
+    /// A path parameter, percent-decoded: `J%C3%BCrgen` is `J\u{fc}rgen`. A decoded one may hold
+    /// any character, `/` and `..` included: it is no path.
     pub fn decoded_param(&self, name: &str) -> Option<Cow<'a, str>> {
         self.param(name).map(percent_decode)
     }
@@ -189,7 +207,10 @@ impl<'a> Request<'a> {
     /// 400 if the parameter is not a `T`; 500 if the route has no parameter of this name.
     pub fn parsed_param<T: FromStr>(&self, name: &str) -> Result<T> {
         let text = self.param(name).ok_or_else(|| {
-            Error::new(format!("the route has no parameter `{name}`; write it as `{{{name}}}` in the route's pattern"))
+            Error::new(format!(
+                "the route has no parameter `{name}`; write it as `{{{name}}}` in the route's \
+                 pattern"
+            ))
         })?;
         text.parse().map_err(|_| malformed("path", name))
     }
@@ -213,7 +234,10 @@ impl fmt::Debug for Request<'_> {
 }
 
 fn malformed(part: &str, name: &str) -> Error {
-    Error::peer(Status::BAD_REQUEST, format!("the {part} parameter `{name}` is malformed; send what its type reads"))
+    Error::peer(
+        Status::BAD_REQUEST,
+        format!("the {part} parameter `{name}` is malformed; send what its type reads"),
+    )
 }
 
 /// `+` is a space and `%XX` a byte (WHATWG URL, section 5.1).
@@ -226,7 +250,8 @@ fn percent_decode(text: &str) -> Cow<'_, str> {
     decode(text, b' ') // a space is itself
 }
 
-/// `%XX` is a byte and `space` a space, other `%` are themselves; bytes that are not UTF-8 become U+FFFD.
+/// `%XX` is a byte and `space` a space, other `%` are themselves; bytes that are not UTF-8 become
+/// U+FFFD.
 fn decode(text: &str, space: u8) -> Cow<'_, str> {
     if !text.bytes().any(|byte| byte == space || byte == b'%') {
         return Cow::Borrowed(text);
@@ -246,29 +271,49 @@ fn decode(text: &str, space: u8) -> Cow<'_, str> {
         }
         at += 1;
     }
-    Cow::Owned(String::from_utf8(out).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()))
+    Cow::Owned(
+        String::from_utf8(out)
+            .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()),
+    )
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn request<'a>(query: &'a str, headers: &'a [(&'a str, &'a str)], body: &'a mut Vec<u8>) -> Request<'a> {
-        Request::assemble("GET", "/p", Some(query), Headers::from_pairs(headers), Body::from_vec(body))
+    fn request<'a>(
+        query: &'a str,
+        headers: &'a [(&'a str, &'a str)],
+        body: &'a mut Vec<u8>,
+    ) -> Request<'a> {
+        Request::assemble(
+            "GET",
+            "/p",
+            Some(query),
+            Headers::from_pairs(headers),
+            Body::from_vec(body),
+        )
     }
 
     #[test]
     fn reads_query_parameters() {
         let mut body = Vec::new();
         let request = request("a=1&b=&c&a=2&%61+b=x%26y&&n=ten", &[], &mut body);
-        let all: Vec<_> = request.query_params().map(|(key, value)| format!("{key}={value}")).collect();
+        let all: Vec<_> =
+            request.query_params().map(|(key, value)| format!("{key}={value}")).collect();
         assert_eq!(all, ["a=1", "b=", "c=", "a=2", "a b=x&y", "n=ten"]);
         assert_eq!(request.query_param("a").as_deref(), Some("1"));
         assert_eq!(request.parsed_query_param::<u8>("a").unwrap(), Some(1));
         assert_eq!(request.parsed_query_param::<u8>("missing").unwrap(), None);
         let error = request.parsed_query_param::<u8>("n").unwrap_err();
-        assert_eq!((error.status(), error.to_string().contains("`n`")), (Status::BAD_REQUEST, true));
-        assert_eq!(request.parsed_param::<u8>("n").unwrap_err().status(), Status::INTERNAL_SERVER_ERROR);
+        assert_eq!(
+            (error.status(), error.to_string().contains("`n`")),
+            (Status::BAD_REQUEST, true)
+        );
+        assert_eq!(
+            request.parsed_param::<u8>("n").unwrap_err().status(),
+            Status::INTERNAL_SERVER_ERROR
+        );
     }
 
     #[test]

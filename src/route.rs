@@ -1,5 +1,5 @@
-//! Path and method → handler. Matching is matchit's: `/users/{id}`, `/files/{*rest}`; paths are compared as they were
-//! sent, percent-encoding untouched. Methods: RFC 9110, section 9.1.
+//! Path and method → handler. Matching is matchit's: `/users/{id}`, `/files/{*rest}`; paths are
+//! compared as they were sent, percent-encoding untouched. Methods: RFC 9110, section 9.1.
 
 use crate::app::WebHandler;
 use crate::error::{Error, Result};
@@ -23,23 +23,31 @@ pub(crate) enum Matched<'a> {
 
 impl Routes {
     /// # Errors
-    /// If the method is not in capitals, or the pattern is malformed, conflicts with an earlier one, or has the method
-    /// already.
-    pub(crate) fn add(&mut self, method: &'static str, pattern: &str, handler: WebHandler) -> Result<()> {
+    /// If the method is not in capitals, or the pattern is malformed, conflicts with an earlier
+    /// one, or has the method already.
+    pub(crate) fn add(
+        &mut self,
+        method: &'static str,
+        pattern: &str,
+        handler: WebHandler,
+    ) -> Result<()> {
         self.any = true;
-        if method.is_empty() || !method.bytes().all(|byte| byte.is_ascii_uppercase() || b"-_".contains(&byte)) {
+        if method.is_empty()
+            || !method.bytes().all(|byte| byte.is_ascii_uppercase() || b"-_".contains(&byte))
+        {
             return Err(Error::new(format!(
                 "`{method}` is no method; methods are case-sensitive, write it in capitals"
             )));
         }
         if !pattern.starts_with('/') {
-            return Err(Error::new(format!("the route `{method} {pattern}` can match no path; start with `/`")));
+            return Err(Error::new(format!(
+                "the route `{method} {pattern}` can match no path; start with `/`"
+            )));
         }
         if let Ok(found) = self.paths.at_mut(pattern)
-            && found
-                .params
-                .iter()
-                .all(|(name, value)| value == format!("{{{name}}}") || value == format!("{{*{name}}}"))
+            && found.params.iter().all(|(name, value)| {
+                value == format!("{{{name}}}") || value == format!("{{*{name}}}")
+            })
         {
             if found.value.iter().any(|(known, _)| *known == method) {
                 return Err(Error::new(format!("the route `{method} {pattern}` is added twice")));
@@ -47,9 +55,9 @@ impl Routes {
             found.value.push((method, handler));
             return Ok(());
         }
-        self.paths
-            .insert(pattern, vec![(method, handler)])
-            .map_err(|error| Error::new(format!("the route `{method} {pattern}` cannot be added: {error}")))
+        self.paths.insert(pattern, vec![(method, handler)]).map_err(|error| {
+            Error::new(format!("the route `{method} {pattern}` cannot be added: {error}"))
+        })
     }
 
     pub(crate) fn find<'a>(&'a self, method: &str, path: &'a str) -> Matched<'a> {
@@ -58,7 +66,8 @@ impl Routes {
         }
         let Ok(found) = self.paths.at(path) else { return Matched::Nothing };
         let exact = found.value.iter().find(|(known, _)| *known == method);
-        // A GET handler answers HEAD as well; the transport leaves the body out (RFC 9110, section 9.3.2).
+        // A GET handler answers HEAD as well; the transport leaves the body out (RFC 9110, section
+        // 9.3.2).
         let for_head = || found.value.iter().find(|(known, _)| method == "HEAD" && *known == "GET");
         match exact.or_else(for_head) {
             Some((_, handler)) => Matched::Handler(handler, found.params),

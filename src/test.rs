@@ -1,6 +1,7 @@
-//! Handlers and Apps called without a server: an event or a request made in one line, the answer whole in memory. Nothing goes over
-//! a socket, so wire and transport have no part in it. For a test that wants them, [`Served`] starts the program itself on a
-//! port of its own, and any client may ask it.
+//! Handlers and Apps called without a server: an event or a request made in one line, the answer
+//! whole in memory. Nothing goes over a socket, so wire and transport have no part in it. For a
+//! test that wants them, [`Served`] starts the program itself on a port of its own, and any client
+//! may ask it.
 
 mod served;
 
@@ -19,7 +20,8 @@ use serde::de::DeserializeOwned;
 use std::fmt;
 use std::time::Instant;
 
-/// An event, as the platform would post it. `body` is its JSON: text, bytes, or a file's by `include_str!`.
+/// An event, as the platform would post it. `body` is its JSON: text, bytes, or a file's by
+/// `include_str!`.
 ///
 /// # Example
 /// ```
@@ -58,7 +60,8 @@ pub fn request(method: &str, target: &str) -> Call {
     Call { method, path, query, headers: Vec::new(), body: Vec::new(), arrival: None }
 }
 
-/// A request that is about to be made: of a handler with `call_event` or `call_web`, or of an App with `send`.
+/// A request that is about to be made: of a handler with `call_event` or `call_web`, or of an App
+/// with `send`.
 #[derive(Clone)]
 #[must_use = "nothing is called yet; use `send`, `call_event` or `call_web`"]
 pub struct Call {
@@ -77,8 +80,8 @@ impl Call {
         self
     }
 
-    /// Adds the headers that SCF sends with an invocation of a function with a role; the values are invented:
-    /// `test-request` is the request id, 128 the memory, 3 the timeout.
+    /// Adds the headers that SCF sends with an invocation of a function with a role; the values are
+    /// invented: `test-request` is the request id, 128 the memory, 3 the timeout.
     pub fn scf(self) -> Call {
         [
             ("X-Scf-Request-Id", "test-request"),
@@ -147,9 +150,11 @@ impl Call {
     }
 
     fn with<T>(mut self, call: impl FnOnce(Request<'_>) -> T) -> T {
-        let pairs: Vec<(&str, &str)> = self.headers.iter().map(|(name, value)| (&**name, &**value)).collect();
+        let pairs: Vec<(&str, &str)> =
+            self.headers.iter().map(|(name, value)| (&**name, &**value)).collect();
         let (headers, body) = (Headers::from_pairs(&pairs), Body::from_vec(&mut self.body));
-        let request = Request::assemble(&self.method, &self.path, self.query.as_deref(), headers, body);
+        let request =
+            Request::assemble(&self.method, &self.path, self.query.as_deref(), headers, body);
         call(request.with_arrival(Arrival::at(self.arrival.unwrap_or_else(Instant::now))))
     }
 }
@@ -174,7 +179,8 @@ impl Answer {
 
     fn of(reply: Reply) -> Result<Answer> {
         let status = reply.status();
-        let headers = reply.headers().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+        let headers =
+            reply.headers().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
         Ok(Answer { status, headers, body: reply.into_bytes(Self::STREAM_BYTES)? })
     }
 
@@ -215,7 +221,8 @@ impl Answer {
     /// If it is not JSON or not a `T`.
     pub fn json<T: DeserializeOwned>(&self) -> Result<T> {
         let mut bytes = self.body.clone();
-        json::parse(Body::from_vec(&mut bytes)).map_err(|error| Error::new(format!("the reply: {error}")))
+        json::parse(Body::from_vec(&mut bytes))
+            .map_err(|error| Error::new(format!("the reply: {error}")))
     }
 }
 
@@ -239,20 +246,27 @@ mod tests {
         let arrival = Instant::now();
         let call = request("PUT", "/a?b=c").scf().json(&[1, 2]).arrival(arrival);
         let answer = call.call_web(|request: Request<'_>| {
-            assert_eq!((request.method(), request.path(), request.query()), ("PUT", "/a", Some("b=c")));
+            assert_eq!(
+                (request.method(), request.path(), request.query()),
+                ("PUT", "/a", Some("b=c"))
+            );
             assert_eq!(request.context().arrival(), Some(Arrival::at(arrival)));
             assert_eq!(request.context().request_id(), "test-request");
             Reply::bytes("image/png", request.body())
         });
         let answer = answer.unwrap();
-        assert_eq!((answer.status(), answer.header("Content-Type")), (Status::OK, Some("image/png")));
+        assert_eq!(
+            (answer.status(), answer.header("Content-Type")),
+            (Status::OK, Some("image/png"))
+        );
         assert_eq!(answer.json::<Vec<u8>>().unwrap(), [1, 2]);
         assert!(answer.json::<String>().is_err());
     }
 
     #[test]
     fn a_stream_is_whole() {
-        let answer = get("/").call_web(|_| Reply::stream("text/plain", |out| write!(out, "{}", 42)));
+        let answer =
+            get("/").call_web(|_| Reply::stream("text/plain", |out| write!(out, "{}", 42)));
         assert_eq!(answer.unwrap().text(), "42");
     }
 }

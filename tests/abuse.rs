@@ -1,5 +1,6 @@
-//! Hostile crowds, bounded in time. What must come of each: no crash, memory and descriptors return, and whoever asks
-//! properly is answered meanwhile. The single rules behind this are contract/'s matter.
+//! Hostile crowds, bounded in time. What must come of each: no crash, memory and descriptors
+//! return, and whoever asks properly is answered meanwhile. The single rules behind this are
+//! contract/'s matter.
 
 use fastrand::Rng;
 use outside::cgroup::MemoryGroup;
@@ -24,7 +25,8 @@ struct Watched {
 impl Watched {
     fn new(server: Server) -> Watched {
         let server = server.at_rest();
-        let (descriptors, rss_kib) = (process::descriptors(server.id()), process::rss_kib(server.id()));
+        let (descriptors, rss_kib) =
+            (process::descriptors(server.id()), process::rss_kib(server.id()));
         Watched { server, descriptors, rss_kib }
     }
 
@@ -32,36 +34,48 @@ impl Watched {
         self.server.address
     }
 
-    /// It lives, answers, holds no connection any more, and at most `grown_mib` more memory than before.
+    /// It lives, answers, holds no connection any more, and at most `grown_mib` more memory than
+    /// before.
     #[track_caller]
     fn assert_recovers(mut self, grown_mib: u64) {
         self.server.assert_alive();
         assert_eq!(Peer::to(self.address()).ask(get("/")).status, 200);
-        eventually("the descriptors are back", || process::descriptors(self.server.id()) == self.descriptors);
+        eventually("the descriptors are back", || {
+            process::descriptors(self.server.id()) == self.descriptors
+        });
         let most_kib = self.rss_kib + grown_mib * 1024;
         let back = || process::rss_kib(self.server.id()) < most_kib;
         let what = format!("at most {most_kib} KiB again, from {} at rest", self.rss_kib);
         eventually(&what, back);
-        let told: Vec<String> =
-            self.server.output().into_iter().filter(|line| !line.contains("listening on")).take(5).collect();
+        let told: Vec<String> = self
+            .server
+            .output()
+            .into_iter()
+            .filter(|line| !line.contains("listening on"))
+            .take(5)
+            .collect();
         assert!(told.is_empty(), "a peer's doing is no line in the log: {told:?}");
     }
 }
 
-/// Asks properly, on one connection and on new ones, until told to stop; every answer must be right.
+/// Asks properly, on one connection and on new ones, until told to stop; every answer must be
+/// right.
 fn good_client(address: SocketAddr, stop: &AtomicBool, answered: &AtomicUsize) {
     let mut kept = Peer::to(address);
     let mut round = 0u32;
     while !stop.load(Ordering::Relaxed) {
         round += 1;
         let event = format!("{{\"round\":{round}}}");
-        // Idle connections make room at the cap, and this one was idle for a moment: then it is a new one's turn.
-        let reply = kept.stream.write_all(&invoke(&event)).ok().and_then(|()| kept.try_reply("POST").ok());
+        // Idle connections make room at the cap, and this one was idle for a moment: then it is a
+        // new one's turn.
+        let reply =
+            kept.stream.write_all(&invoke(&event)).ok().and_then(|()| kept.try_reply("POST").ok());
         match reply {
             Some(reply) => assert_eq!(reply.text(), event),
             None => kept = Peer::to(address),
         }
-        // So may a new one be, between its connect and its request on a busy machine: it asks again, as any client does.
+        // So may a new one be, between its connect and its request on a busy machine: it asks
+        // again, as any client does.
         let fresh = || {
             let mut peer = Peer::to(address);
             peer.try_send(invoke(&event));
@@ -90,7 +104,8 @@ fn beside_good_clients(address: SocketAddr, at_least: usize, abuse: impl FnOnce(
     });
 }
 
-/// Ends the good clients, also when what runs beside them has failed: the test would otherwise wait for them for ever.
+/// Ends the good clients, also when what runs beside them has failed: the test would otherwise wait
+/// for them for ever.
 struct Stop<'a>(&'a AtomicBool);
 
 impl Drop for Stop<'_> {
@@ -107,10 +122,12 @@ fn short_limits(limits: &[&str]) -> Server {
 
 #[test]
 fn ten_thousand_slow_connections_do_not_keep_others_out() {
-    let watched = Watched::new(short_limits(&["head_timeout=500", "body_timeout=500", "write_timeout=500"]));
+    let watched =
+        Watched::new(short_limits(&["head_timeout=500", "body_timeout=500", "write_timeout=500"]));
     let address = watched.address();
     beside_good_clients(address, 20, || {
-        // In waves: the kernel's backlog holds 4096, and this process's descriptors are limited too.
+        // In waves: the kernel's backlog holds 4096, and this process's descriptors are limited
+        // too.
         for wave in 0..5 {
             let mut slow = Vec::new();
             for number in 0..2000 {
@@ -171,7 +188,9 @@ fn a_million_pipelined_requests_are_all_answered_in_order() {
             let size = receiver.read(&mut piece).expect("the replies keep coming");
             all.extend_from_slice(&piece[..size]);
             let mut at = 0;
-            while let Some(found) = all[at..].windows(5).position(|window| &window[..4] == b"\r\n\r\n") {
+            while let Some(found) =
+                all[at..].windows(5).position(|window| &window[..4] == b"\r\n\r\n")
+            {
                 let digit = all[at + found + 4];
                 assert_eq!(usize::from(digit - b'0'), answered % 10, "reply {answered}");
                 answered += 1;
@@ -201,7 +220,10 @@ fn replies_that_nobody_reads_cost_their_own_connections_only() {
         }
         let most = watched.rss_kib + 50 * 2 * 1024;
         for _ in 0..100 {
-            assert!(process::rss_kib(watched.server.id()) < most, "one reply a connection at a time");
+            assert!(
+                process::rss_kib(watched.server.id()) < most,
+                "one reply a connection at a time"
+            );
             assert_eq!(Peer::to(address).ask(get("/")).status, 200);
         }
     });
@@ -260,18 +282,30 @@ fn garbage_is_answered_or_dropped_and_never_believed() {
             };
             peer.try_send(&bytes);
             peer.half_close();
-            // Whatever it was: replies in HTTP if any, and then the end. Where each begins is differential.rs's matter.
+            // Whatever it was: replies in HTTP if any, and then the end. Where each begins is
+            // differential.rs's matter.
             let mut replies = Vec::new();
             let end = peer.stream.read_to_end(&mut replies);
-            let timed_out = end.is_err_and(|error| matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut));
-            assert!(!timed_out, "the connection neither goes on nor ends: {}", replies.escape_ascii());
-            assert!(replies.is_empty() || replies.starts_with(b"HTTP/1.1 "), "{}", replies.escape_ascii());
+            let timed_out = end.is_err_and(|error| {
+                matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut)
+            });
+            assert!(
+                !timed_out,
+                "the connection neither goes on nor ends: {}",
+                replies.escape_ascii()
+            );
+            assert!(
+                replies.is_empty() || replies.starts_with(b"HTTP/1.1 "),
+                "{}",
+                replies.escape_ascii()
+            );
         }
     });
     watched.assert_recovers(8);
 }
 
-/// simd-json's buffer for strings is as large as the document, and was kept if that had few structural characters.
+/// simd-json's buffer for strings is as large as the document, and was kept if that had few
+/// structural characters.
 #[test]
 fn a_large_string_with_escapes_leaves_nothing() {
     let watched = Watched::new(Server::echo());
@@ -284,7 +318,8 @@ fn a_large_string_with_escapes_leaves_nothing() {
     watched.assert_recovers(3);
 }
 
-/// A connection kept the buffer of its last body while it waited within the next request, and no budget knew of it.
+/// A connection kept the buffer of its last body while it waited within the next request, and no
+/// budget knew of it.
 #[test]
 fn a_body_that_is_answered_is_let_go_whatever_comes_next() {
     let watched = Watched::new(Server::echo());
@@ -300,7 +335,8 @@ fn a_body_that_is_answered_is_let_go_whatever_comes_next() {
     watched.assert_recovers(8);
 }
 
-/// One peer took the memory of all bodies with a large one that it sent byte by byte, and nobody else's were read.
+/// One peer took the memory of all bodies with a large one that it sent byte by byte, and nobody
+/// else's were read.
 #[test]
 fn a_body_that_trickles_keeps_nobody_elses_out() {
     let group = match MemoryGroup::new("firstbyte-trickle", 128 * 1024 * 1024) {
@@ -312,20 +348,27 @@ fn a_body_that_trickles_keeps_nobody_elses_out() {
     let mut server = Server::start(command).at_rest();
     let address = server.address;
     let mut trickler = Peer::to(address);
-    // Nobody knows how large a chunked body gets: once it is not small, it holds all that a body may.
+    // Nobody knows how large a chunked body gets: once it is not small, it holds all that a body
+    // may.
     let begun = format!("{:x}\r\n{}\r\n", 20_000, "t".repeat(20_000));
-    trickler.send(format!("POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n{begun}"));
+    trickler
+        .send(format!("POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n{begun}"));
     let stop = AtomicBool::new(false);
     thread::scope(|scope| {
         scope.spawn(|| {
-            while !stop.load(Ordering::Relaxed) && trickler.stream.write_all(b"1\r\nt\r\n").is_ok() {
+            while !stop.load(Ordering::Relaxed) && trickler.stream.write_all(b"1\r\nt\r\n").is_ok()
+            {
                 thread::sleep(Duration::from_millis(100));
             }
         });
         let _stop = Stop(&stop);
         let mut peer = Peer::to(address);
         for _ in 0..50 {
-            assert_eq!(peer.ask(post("/", "small")).text(), "POST / 5", "at once: it has a part of its own");
+            assert_eq!(
+                peer.ask(post("/", "small")).text(),
+                "POST / 5",
+                "at once: it has a part of its own"
+            );
         }
         let start = Instant::now();
         assert_eq!(peer.ask(post("/", vec![b'l'; 1024 * 1024])).text(), "POST / 1048576");
@@ -359,7 +402,8 @@ fn the_largest_bodies_on_every_connection_at_once_stay_within_128_mib() {
     // The largest that this instance takes: found by asking, the limit follows from the group.
     let largest = (1..=24).rev().map(|quarters| quarters * 256 * 1024).find(|bytes| {
         let declared = format!(
-            "POST /event-invoke HTTP/1.1\r\nHost: h\r\nContent-Length: {bytes}\r\nExpect: 100-continue\r\n\r\n"
+            "POST /event-invoke HTTP/1.1\r\nHost: h\r\nContent-Length: {bytes}\r\nExpect: \
+             100-continue\r\n\r\n"
         );
         Peer::to(server.address).ask(declared).status == 100
     });

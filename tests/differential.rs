@@ -1,6 +1,7 @@
-//! firstbyte::wire against an independent parser (hyper's HTTP/1 server) over a generated corpus: wherever we accept a
-//! request, hyper sees the same request with the same body at the same place. A request that two servers see differently
-//! is how requests are smuggled; where we differ on purpose, a row says why, here or in `oracle::WE_ACCEPT`.
+//! firstbyte::wire against an independent parser (hyper's HTTP/1 server) over a generated corpus:
+//! wherever we accept a request, hyper sees the same request with the same body at the same place.
+//! A request that two servers see differently is how requests are smuggled; where we differ on
+//! purpose, a row says why, here or in `oracle::WE_ACCEPT`.
 
 use outside::framing::{self, End};
 use outside::{corpus, oracle};
@@ -19,14 +20,18 @@ const WE_REFUSE: &[(&str, &str)] = &[
         "a chunk extension or trailer field has an invalid byte",
         "trailer lines are checked like fields, though they are dropped",
     ),
-    ("a chunk size has more than 16 digits", "leading zeros count, or a size line would have no end"),
+    (
+        "a chunk size has more than 16 digits",
+        "leading zeros count, or a size line would have no end",
+    ),
     (
         "a chunk size is not a hexadecimal number",
         "no space around the size: RFC 9112, section 7.1, has none in its grammar",
     ),
     (
         "a line ends in LF without CR",
-        "allowed to recipients by RFC 9112, section 2.2, and how requests are smuggled past those that do not",
+        "allowed to recipients by RFC 9112, section 2.2, and how requests are smuggled past those \
+         that do not",
     ),
     (
         "both Transfer-Encoding and Content-Length are present",
@@ -37,15 +42,24 @@ const WE_REFUSE: &[(&str, &str)] = &[
     ("two Content-Length fields differ", "also where a transfer coding overrides them"),
     ("the Host field is missing", "RFC 9112, section 3.2: 400 on HTTP/1.1"),
     ("the Host field is not a host and port", "RFC 9112, section 3.2: 400 for an invalid value"),
-    ("the chunked transfer coding is applied twice", "RFC 9112, section 7.1: must not be applied more than once"),
+    (
+        "the chunked transfer coding is applied twice",
+        "RFC 9112, section 7.1: must not be applied more than once",
+    ),
     ("the only transfer coding served is `chunked`", "501, RFC 9112, section 6.1"),
-    ("the request target has an invalid byte", "a fragment or a byte above 0x7f has no place in a target"),
+    (
+        "the request target has an invalid byte",
+        "a fragment or a byte above 0x7f has no place in a target",
+    ),
     (
         "the request target is neither a path nor an absolute URI",
         "RFC 9112, section 3.2: the four forms, of which a server has use for two",
     ),
     ("there is more than one Host field", "RFC 9112, section 3.2"),
-    ("too many empty lines before the request line", "one is robust (RFC 9112, section 2.2), five is no client"),
+    (
+        "too many empty lines before the request line",
+        "one is robust (RFC 9112, section 2.2), five is no client",
+    ),
 ];
 
 #[test]
@@ -67,7 +81,8 @@ fn wherever_we_accept_hyper_sees_the_same_message() {
                     if !known {
                         let bytes = bytes.escape_ascii();
                         differences.push(format!(
-                            "seed {seed}, request {index} of `{bytes}`:\nours   {message:?}\ntheirs {their:?}"
+                            "seed {seed}, request {index} of `{bytes}`:\nours   \
+                             {message:?}\ntheirs {their:?}"
                         ));
                     }
                     break; // they have stopped, or read on from somewhere else
@@ -86,9 +101,14 @@ fn wherever_we_accept_hyper_sees_the_same_message() {
     }
     println!("{accepted} requests accepted; refused where hyper accepts: {refused:#?}");
     let shown = differences.iter().take(10).cloned().collect::<Vec<_>>().join("\n");
-    assert!(differences.is_empty(), "{} differences, of which the first:\n{shown}", differences.len());
+    assert!(
+        differences.is_empty(),
+        "{} differences, of which the first:\n{shown}",
+        differences.len()
+    );
     assert!(accepted > CONNECTIONS / 2, "the corpus is mostly well-formed: {accepted}");
     assert!(unlisted.is_empty(), "refused for reasons that are not in the table: {unlisted:#?}");
-    let unseen: Vec<_> = WE_REFUSE.iter().filter(|(reason, _)| !refused.contains_key(reason)).collect();
+    let unseen: Vec<_> =
+        WE_REFUSE.iter().filter(|(reason, _)| !refused.contains_key(reason)).collect();
     assert!(unseen.is_empty(), "in the table, and never seen: {unseen:?}");
 }

@@ -1,6 +1,6 @@
-//! The image end to end, without a daemon: static ELF → recipe → one layer → OCI layout and docker-archive → unpacked
-//! folder → process → 200. How each step is built is microimage's own tests' matter; here it is the way as a whole that
-//! must not lose or change anything.
+//! The image end to end, without a daemon: static ELF → recipe → one layer → OCI layout and
+//! docker-archive → unpacked folder → process → 200. How each step is built is microimage's own
+//! tests' matter; here it is the way as a whole that must not lose or change anything.
 
 use microimage::archive;
 use microimage::assemble::{Assembled, Options, assemble};
@@ -20,16 +20,19 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use tempfile::TempDir;
 
-/// A build context like the repository's, in a folder of its own: the recipe, what it ignores, the staged program.
+/// A build context like the repository's, in a folder of its own: the recipe, what it ignores, the
+/// staged program.
 fn context_with(program: &Path) -> TempDir {
     let folder = TempDir::new().expect("a temporary folder");
     for name in ["scratch.Dockerfile", ".dockerignore"] {
-        fs::copy(program::root().join(name), folder.path().join(name)).expect("the recipe is part of the repository");
+        fs::copy(program::root().join(name), folder.path().join(name))
+            .expect("the recipe is part of the repository");
     }
     let staged = folder.path().join("target/image/root");
     fs::create_dir_all(&staged).expect("a temporary folder is ours");
     fs::copy(program, staged.join("app")).expect("the program can be copied");
-    fs::set_permissions(staged.join("app"), Permissions::from_mode(0o755)).expect("the copy is ours");
+    fs::set_permissions(staged.join("app"), Permissions::from_mode(0o755))
+        .expect("the copy is ours");
     folder
 }
 
@@ -41,7 +44,10 @@ fn try_build(folder: &Path, options: &Options) -> Result<Assembled, String> {
 }
 
 fn build(folder: &Path, options: &Options) -> Image {
-    try_build(folder, options).expect("the recipe fits the context").image.with_reference("outside:test")
+    try_build(folder, options)
+        .expect("the recipe fits the context")
+        .image
+        .with_reference("outside:test")
 }
 
 /// Every path below `root`, relative, sorted.
@@ -72,7 +78,8 @@ fn an_elf_becomes_an_image_that_answers_200() {
 
     for (place, expected) in [("oci", &built), ("docker.tar", &docker)] {
         let place = folder.path().join(place);
-        let image = source::load(place.to_str().expect("a temporary path is text")).expect("what was written is read");
+        let image = source::load(place.to_str().expect("a temporary path is text"))
+            .expect("what was written is read");
         assert_eq!(image.manifest_digest(), expected.manifest_digest());
         assert_eq!(image.argv(), ["/app"]);
         assert_eq!(image.exposed_ports(), ["9000/tcp"]);
@@ -88,17 +95,25 @@ fn an_elf_becomes_an_image_that_answers_200() {
     }
 }
 
-/// In the unpacked root where this process may change its own, as a runtime would; else as an ordinary program.
+/// In the unpacked root where this process may change its own, as a runtime would; else as an
+/// ordinary program.
 fn start(image: &Image, root: &Path, app: &Path) -> Server {
-    let wrapper: &[&str] =
-        if rustix::process::geteuid().is_root() { &["chroot"] } else { &["unshare", "-r", "chroot"] };
+    let wrapper: &[&str] = if rustix::process::geteuid().is_root() {
+        &["chroot"]
+    } else {
+        &["unshare", "-r", "chroot"]
+    };
     let rooted = |program: &str| {
         let mut command = Command::new(wrapper[0]);
         command.args(&wrapper[1..]).arg(root).arg(program);
         command
     };
-    // A program that cannot be found inside is the one thing that tells "not permitted" from "permitted": status 127.
-    let permitted = rooted("/no-such-program").stderr(Stdio::null()).status().is_ok_and(|it| it.code() == Some(127));
+    // A program that cannot be found inside is the one thing that tells "not permitted" from
+    // "permitted": status 127.
+    let permitted = rooted("/no-such-program")
+        .stderr(Stdio::null())
+        .status()
+        .is_ok_and(|it| it.code() == Some(127));
     let mut command = if permitted {
         rooted(&image.argv()[0])
     } else {
@@ -123,7 +138,8 @@ fn assert_answers(server: Server) {
 #[test]
 fn the_same_elf_gives_the_same_image_from_any_folder() {
     let (first, second) = (context_with(program::echo()), context_with(program::echo()));
-    fs::write(second.path().join("a file that .dockerignore keeps out"), "noise").expect("a temporary folder is ours");
+    fs::write(second.path().join("a file that .dockerignore keeps out"), "noise")
+        .expect("a temporary folder is ours");
     let digest = |folder: &TempDir| build(folder.path(), &Options::default()).manifest_digest();
     assert_eq!(digest(&first), digest(&second));
 }
@@ -132,7 +148,8 @@ fn the_same_elf_gives_the_same_image_from_any_folder() {
 fn a_program_that_needs_a_loader_is_refused() {
     // This test itself: a dynamic ELF, as cargo builds it for the host.
     let folder = context_with(&std::env::current_exe().expect("a test has an executable"));
-    let error = try_build(folder.path(), &Options::default()).expect_err("it would not start in an empty root");
+    let error = try_build(folder.path(), &Options::default())
+        .expect_err("it would not start in an empty root");
     assert!(error.contains("static"), "{error}");
     assert!(!folder.path().join("oci").exists());
 }

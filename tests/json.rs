@@ -1,12 +1,14 @@
-//! firstbyte::json against serde_json: the same verdict and the same value, on a generated corpus and on RFC 8259's
-//! grammar case by case. Where they differ on purpose, the case says so. No server: the server's own tests send JSON.
+//! firstbyte::json against serde_json: the same verdict and the same value, on a generated corpus
+//! and on RFC 8259's grammar case by case. Where they differ on purpose, the case says so. No
+//! server: the server's own tests send JSON.
 
 use fastrand::Rng;
 use firstbyte::Body;
 use firstbyte::json::{self, Document};
 use serde_json::Value;
 
-/// What firstbyte makes of a document: its value through a typed parse and through a document that is written back.
+/// What firstbyte makes of a document: its value through a typed parse and through a document that
+/// is written back.
 fn ours(text: &[u8]) -> Result<Value, String> {
     let as_value = {
         let mut bytes = text.to_vec();
@@ -14,12 +16,16 @@ fn ours(text: &[u8]) -> Result<Value, String> {
     };
     let as_document = {
         let mut bytes = text.to_vec();
-        Document::parse(Body::from_vec(&mut bytes)).map_err(|error| error.to_string()).map(|document| {
-            let mut written = Vec::new();
-            json::write(&document, &mut written).unwrap_or_else(|error| panic!("{error}: {}", text.escape_ascii()));
-            serde_json::from_slice::<Value>(&written)
-                .unwrap_or_else(|error| panic!("{error}: {} was written", written.escape_ascii()))
-        })
+        Document::parse(Body::from_vec(&mut bytes)).map_err(|error| error.to_string()).map(
+            |document| {
+                let mut written = Vec::new();
+                json::write(&document, &mut written)
+                    .unwrap_or_else(|error| panic!("{error}: {}", text.escape_ascii()));
+                serde_json::from_slice::<Value>(&written).unwrap_or_else(|error| {
+                    panic!("{error}: {} was written", written.escape_ascii())
+                })
+            },
+        )
     };
     match (&as_value, &as_document) {
         (Ok(value), Ok(document)) => {
@@ -36,20 +42,27 @@ fn is_same(one: &Value, other: &Value) -> bool {
     match (one, other) {
         (Value::Number(one), Value::Number(other)) => {
             one == other
-                || one.as_f64().zip(other.as_f64()).is_some_and(|(one, other)| one == other && !both_exact(one))
+                || one
+                    .as_f64()
+                    .zip(other.as_f64())
+                    .is_some_and(|(one, other)| one == other && !both_exact(one))
         }
         (Value::Array(one), Value::Array(other)) => {
-            one.len() == other.len() && one.iter().zip(other).all(|(one, other)| is_same(one, other))
+            one.len() == other.len()
+                && one.iter().zip(other).all(|(one, other)| is_same(one, other))
         }
         (Value::Object(one), Value::Object(other)) => {
             one.len() == other.len()
-                && one.iter().all(|(key, value)| other.get(key).is_some_and(|found| is_same(value, found)))
+                && one
+                    .iter()
+                    .all(|(key, value)| other.get(key).is_some_and(|found| is_same(value, found)))
         }
         _ => one == other,
     }
 }
 
-/// Above 2^53 not every integer is a float: there equal floats are not equal numbers, unless both were floats.
+/// Above 2^53 not every integer is a float: there equal floats are not equal numbers, unless both
+/// were floats.
 fn both_exact(value: f64) -> bool {
     value.abs() > 9_007_199_254_740_992.0 && value.abs() < 1.9e19
 }
@@ -59,7 +72,11 @@ fn assert_agree(text: &[u8]) {
     let theirs = serde_json::from_slice::<Value>(text);
     match (ours(text), theirs) {
         (Ok(ours), Ok(theirs)) => {
-            assert!(is_same(&ours, &theirs), "ours {ours}, theirs {theirs}: {}", text.escape_ascii());
+            assert!(
+                is_same(&ours, &theirs),
+                "ours {ours}, theirs {theirs}: {}",
+                text.escape_ascii()
+            );
         }
         (Err(_), Err(_)) => {}
         (ours, theirs) => panic!("ours {ours:?}, theirs {theirs:?}: {}", text.escape_ascii()),
@@ -114,15 +131,18 @@ fn every_case_of_the_grammar_has_serde_jsons_verdict_and_value() {
         // The same within a document, and where a wide instruction's block begins and ends.
         for padding in [1, 30, 31, 32, 62, 63, 64, 65] {
             assert_agree(&[b"[", " ".repeat(padding).as_bytes(), text, b"]"].concat());
-            assert_agree(&[b"{\"k\":\"", "v".repeat(padding).as_bytes(), b"\",\"l\":", text, b"}"].concat());
+            assert_agree(
+                &[b"{\"k\":\"", "v".repeat(padding).as_bytes(), b"\",\"l\":", text, b"}"].concat(),
+            );
         }
     }
 }
 
 #[test]
 fn every_prefix_of_a_document_has_the_same_verdict() {
-    let text =
-        "{\"a\":[1,-2.5e3,true,null,{\"b\\n\\u00e4\":\"\u{1d11e}\\ud834\\udd1e\"},[],{}],\"c\":false}".as_bytes();
+    let text = "{\"a\":[1,-2.5e3,true,null,{\"b\\n\\u00e4\":\"\u{1d11e}\\ud834\\udd1e\"},[],{}],\"\
+                c\":false}"
+        .as_bytes();
     for cut in 0..=text.len() {
         assert_agree(&text[..cut]);
     }
@@ -131,9 +151,16 @@ fn every_prefix_of_a_document_has_the_same_verdict() {
 #[test]
 fn every_single_byte_has_the_same_verdict_everywhere() {
     for byte in 0..=255 {
-        for (before, after) in
-            [("", ""), ("[", "]"), ("\"", "\""), ("\"\\", "\""), ("{", "\"a\":1}"), ("1", ""), ("[1", "2]"), ("-", "")]
-        {
+        for (before, after) in [
+            ("", ""),
+            ("[", "]"),
+            ("\"", "\""),
+            ("\"\\", "\""),
+            ("{", "\"a\":1}"),
+            ("1", ""),
+            ("[1", "2]"),
+            ("-", ""),
+        ] {
             assert_agree(&[before.as_bytes(), &[byte], after.as_bytes()].concat());
         }
     }
@@ -183,10 +210,13 @@ fn a_key_that_is_there_twice_is_kept_twice_and_the_last_one_counts() {
     let mut written = Vec::new();
     json::write(&document, &mut written).expect("it can be written");
     assert_eq!(written, b"{\"a\":1,\"b\":2,\"a\":3}", "passing an event on loses nothing");
-    // In a tree of values the last one counts, whatever their number: small and large objects alike.
+    // In a tree of values the last one counts, whatever their number: small and large objects
+    // alike.
     for keys in [2, 31, 32, 33, 100] {
-        let text =
-            format!("{{{}\"k0\":\"last\"}}", (0..keys).map(|key| format!("\"k{key}\":{key},")).collect::<String>());
+        let text = format!(
+            "{{{}\"k0\":\"last\"}}",
+            (0..keys).map(|key| format!("\"k{key}\":{key},")).collect::<String>()
+        );
         assert_agree(text.as_bytes());
     }
 }
@@ -206,7 +236,8 @@ fn nesting_is_limited_to_128_levels_of_any_kind() {
     }
 }
 
-/// Whether it is accepted; serde_json's own limit is one level lower, so it cannot read back what we write here.
+/// Whether it is accepted; serde_json's own limit is one level lower, so it cannot read back what
+/// we write here.
 fn ours_without_oracle(text: &[u8]) -> bool {
     let mut bytes = text.to_vec();
     let document = Document::parse(Body::from_vec(&mut bytes)).is_ok();
@@ -234,7 +265,12 @@ fn bytes_behind_the_document_are_left_as_they_were() {
         buffer.extend_from_slice(&behind);
         let verdict = Document::parse(Body::new(&mut buffer, text.len())).is_ok();
         assert_eq!(&buffer[text.len()..], behind, "{}", text.escape_ascii());
-        assert_eq!(verdict, ours(text).is_ok(), "what follows does not count: {}", text.escape_ascii());
+        assert_eq!(
+            verdict,
+            ours(text).is_ok(),
+            "what follows does not count: {}",
+            text.escape_ascii()
+        );
     }
 }
 
@@ -308,7 +344,8 @@ fn write_string(rng: &mut Rng, out: &mut Vec<u8>) {
     out.push(b'"');
 }
 
-/// A number of the grammar: short and long, whole and broken, near the ends of what 64 bits and floats can hold.
+/// A number of the grammar: short and long, whole and broken, near the ends of what 64 bits and
+/// floats can hold.
 fn number(rng: &mut Rng) -> String {
     let digits = |rng: &mut Rng, most: usize| -> String {
         (0..rng.usize(1..=most)).map(|_| char::from(b'0' + rng.u8(..10))).collect()

@@ -1,6 +1,6 @@
-//! What the published may_minihttp cannot do (cargo feature `minihttp`): the same bytes to the same function on both
-//! transports, and the differences that src/transport/minihttp.rs lists. A difference that is gone is news as well: the day
-//! its next release is better, this test says so.
+//! What the published may_minihttp cannot do (cargo feature `minihttp`): the same bytes to the same
+//! function on both transports, and the differences that src/transport/minihttp.rs lists. A
+//! difference that is gone is news as well: the day its next release is better, this test says so.
 
 use outside::PATIENCE;
 use outside::peer::Peer;
@@ -19,7 +19,8 @@ enum Seen {
     Nothing,
 }
 
-/// The echo example on may_minihttp, in a target folder of its own: features would replace the other one's program.
+/// The echo example on may_minihttp, in a target folder of its own: features would replace the
+/// other one's program.
 fn build() -> PathBuf {
     let target = program::root().join("target/minihttp");
     let status = Command::new(env!("CARGO"))
@@ -42,10 +43,12 @@ struct MiniHttp {
 impl MiniHttp {
     fn start() -> MiniHttp {
         // It binds by itself and does not say where: a port that was free a moment ago.
-        let address =
-            TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a free loopback port");
+        let address = TcpListener::bind("127.0.0.1:0")
+            .and_then(|free| free.local_addr())
+            .expect("a free loopback port");
         let mut command = Command::new(build());
-        let child = command.env("FIRSTBYTE_ADDR", address.to_string()).spawn().expect("the program starts");
+        let child =
+            command.env("FIRSTBYTE_ADDR", address.to_string()).spawn().expect("the program starts");
         let began = Instant::now();
         while TcpStream::connect(address).is_err() {
             assert!(began.elapsed() < PATIENCE, "the server never listened on {address}");
@@ -82,7 +85,9 @@ fn differs_from_the_default_transport_where_its_page_says() {
     use Seen::{Nothing, Status};
     let ours = Server::echo();
     let theirs = MiniHttp::start();
-    let post = |fields: &str| format!("POST /event-invoke HTTP/1.1\r\nHost: a\r\n{fields}\r\n[1]").into_bytes();
+    let post = |fields: &str| {
+        format!("POST /event-invoke HTTP/1.1\r\nHost: a\r\n{fields}\r\n[1]").into_bytes()
+    };
     let cases: [(&str, Vec<u8>, Seen, &[Seen]); 9] = [
         ("a usual event", post("Content-Length: 3\r\n"), Status(200), &[Status(200)]),
         ("16 fields", with_fields(16), Status(200), &[Status(200)]),
@@ -92,17 +97,22 @@ fn differs_from_the_default_transport_where_its_page_says() {
         ("no Host", b"GET /x HTTP/1.1\r\n\r\n".to_vec(), Status(400), &[Status(200)]),
         ("a bare LF", b"GET /x HTTP/1.1\nHost: a\n\n".to_vec(), Status(400), &[Status(200)]),
         ("a malformed request line", b"GET\r\n\r\n".to_vec(), Status(400), &[Nothing]),
-        ("a body cut short", post("Content-Length: 10\r\n"), Status(400), &[Status(200), Nothing]), // whether the end comes in the read of the head
+        // whether the end comes in the read of the head
+        ("a body cut short", post("Content-Length: 10\r\n"), Status(400), &[Status(200), Nothing]),
     ];
     for (name, bytes, default, minihttp) in cases {
         assert_eq!(seen(ours.address, &bytes), default, "the default transport: {name}");
-        // Half-closing loses it the reply to a request that came in the same read, so it is left open there.
+        // Half-closing loses it the reply to a request that came in the same read, so it is left
+        // open there.
         let mut peer = Peer::to(theirs.address);
         peer.try_send(&bytes);
         if name == "a body cut short" {
             peer.half_close();
         }
         let reply = peer.try_reply("GET").map_or(Nothing, |reply| Status(reply.status));
-        assert!(minihttp.contains(&reply), "may_minihttp: {name}: {reply:?} instead of {minihttp:?}");
+        assert!(
+            minihttp.contains(&reply),
+            "may_minihttp: {name}: {reply:?} instead of {minihttp:?}"
+        );
     }
 }

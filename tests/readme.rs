@@ -1,5 +1,6 @@
-//! The README's commands exist, and those of docs/ and of a new project's README: every `just …` is a recipe of the justfile, every script that it names is in the tree and
-//! can be executed. .ci/manual runs them; this says at once which line is wrong.
+//! The README's commands exist, and those of docs/ and of a new project's README: every `just …` is
+//! a recipe of the justfile, every script that it names is in the tree and can be executed.
+//! .ci/manual runs them; this says at once which line is wrong.
 
 use outside::program;
 use std::collections::BTreeSet;
@@ -11,23 +12,31 @@ fn read(name: &str) -> String {
     fs::read_to_string(program::root().join(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
 }
 
-/// Names of the recipes and aliases of a justfile: a line that starts with a name and ends its head with a colon.
+/// Names of the recipes and aliases of a justfile: a line that starts with a name and ends its head
+/// with a colon.
 fn recipes(justfile: &str) -> BTreeSet<&str> {
-    let is_name = |word: &str| !word.is_empty() && word.chars().all(|c| c.is_ascii_alphanumeric() || "-_".contains(c));
+    let is_name = |word: &str| {
+        !word.is_empty() && word.chars().all(|c| c.is_ascii_alphanumeric() || "-_".contains(c))
+    };
     justfile
         .lines()
         .filter_map(|line| {
             let (head, rest) = line.split_once(':')?;
             let assignment = rest.starts_with('=') && !head.starts_with("alias ");
-            let name = head.trim_start_matches('@').trim_start_matches("alias ").split_ascii_whitespace().next()?;
-            (!line.starts_with([' ', '\t', '#', '[']) && !assignment && is_name(name)).then_some(name)
+            let name = head
+                .trim_start_matches('@')
+                .trim_start_matches("alias ")
+                .split_ascii_whitespace()
+                .next()?;
+            (!line.starts_with([' ', '\t', '#', '[']) && !assignment && is_name(name))
+                .then_some(name)
         })
         .filter(|name| *name != "export" && *name != "set")
         .collect()
 }
 
-/// What the page tells a person to type: the words of each command in a fenced block or in backticks, comments and
-/// output left out.
+/// What the page tells a person to type: the words of each command in a fenced block or in
+/// backticks, comments and output left out.
 fn commands(page: &str) -> Vec<(usize, Vec<String>)> {
     let mut found = Vec::new();
     let mut fence = None;
@@ -37,14 +46,17 @@ fn commands(page: &str) -> Vec<(usize, Vec<String>)> {
             continue;
         }
         let texts: Vec<&str> = match fence.as_deref() {
-            Some("sh" | "bash" | "console" | "shell") => vec![line.trim_start().trim_start_matches("$ ")],
+            Some("sh" | "bash" | "console" | "shell") => {
+                vec![line.trim_start().trim_start_matches("$ ")]
+            }
             Some(_) => vec![],
             None => line.split('`').skip(1).step_by(2).collect(),
         };
         for text in texts {
             let text = text.split(" #").next().unwrap_or_default();
             for command in text.split("&&").flat_map(|part| part.split(['|', ';'])) {
-                let words: Vec<String> = command.split_ascii_whitespace().map(str::to_owned).collect();
+                let words: Vec<String> =
+                    command.split_ascii_whitespace().map(str::to_owned).collect();
                 if !words.is_empty() {
                     found.push((number, words));
                 }
@@ -60,7 +72,8 @@ fn broken(page: &str, justfile: &str) -> Vec<String> {
     let mut wrong = Vec::new();
     for (line, words) in commands(page) {
         // NAME=value words before a command set its environment.
-        let mut words = words.iter().skip_while(|word| word.contains('=') && !word.starts_with('-'));
+        let mut words =
+            words.iter().skip_while(|word| word.contains('=') && !word.starts_with('-'));
         let Some(program) = words.next() else { continue };
         match program.as_str() {
             "just" => {
@@ -68,14 +81,25 @@ fn broken(page: &str, justfile: &str) -> Vec<String> {
                 if let Some(recipe) = recipe
                     && !recipes.contains(recipe.as_str())
                 {
-                    wrong.push(format!("line {line}: `just {recipe}` is no recipe; there are {recipes:?}"));
+                    wrong.push(format!(
+                        "line {line}: `just {recipe}` is no recipe; there are {recipes:?}"
+                    ));
                 }
             }
-            script if ["build/", ".ci/", "./build/", "./.ci/"].iter().any(|folder| script.starts_with(folder)) => {
-                let runs = fs::metadata(program::root().join(script))
-                    .is_ok_and(|it| it.is_dir() || !script.ends_with("setup") || it.permissions().mode() & 0o111 != 0);
+            script
+                if ["build/", ".ci/", "./build/", "./.ci/"]
+                    .iter()
+                    .any(|folder| script.starts_with(folder)) =>
+            {
+                let runs = fs::metadata(program::root().join(script)).is_ok_and(|it| {
+                    it.is_dir()
+                        || !script.ends_with("setup")
+                        || it.permissions().mode() & 0o111 != 0
+                });
                 if !runs {
-                    wrong.push(format!("line {line}: `{script}` is not in the tree or cannot be executed"));
+                    wrong.push(format!(
+                        "line {line}: `{script}` is not in the tree or cannot be executed"
+                    ));
                 }
             }
             _ => {}
@@ -97,7 +121,9 @@ fn every_command_of_the_other_pages_exists() {
     for entry in fs::read_dir(program::root().join("docs")).expect("docs/ is there") {
         let name = format!("docs/{}", entry.expect("it lists its entries").file_name().display());
         if name.ends_with(".md") && name != "docs/CONTRACTS.md" {
-            wrong.extend(broken(&read(&name), &ours).into_iter().map(|what| format!("{name}: {what}")));
+            wrong.extend(
+                broken(&read(&name), &ours).into_iter().map(|what| format!("{name}: {what}")),
+            );
         }
     }
     // A new project's page speaks of its own justfile, and once of ours.
@@ -106,7 +132,8 @@ fn every_command_of_the_other_pages_exists() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-/// Numbers have one home (ARCHITECTURE.md, "Tenets"): what docs/ quotes of the README's run is what the README shows.
+/// Numbers have one home (ARCHITECTURE.md, "Tenets"): what docs/ quotes of the README's run is what
+/// the README shows.
 #[test]
 fn times_in_docs_are_those_of_the_readme() {
     let readme = read("README.md");
@@ -117,12 +144,14 @@ fn times_in_docs_are_those_of_the_readme() {
         for pair in words.windows(2) {
             let unit = pair[1].trim_end_matches(|c: char| c.is_ascii_punctuation());
             let number = pair[0].trim_start_matches('(');
-            // What is not measured here is written without a space (`236ms`, of a log line) or in seconds.
+            // What is not measured here is written without a space (`236ms`, of a log line) or in
+            // seconds.
             let measured = number.parse::<f64>().is_ok() && (unit == "ms" || unit == "µs");
             if measured {
                 quoted += 1;
                 let ours = readme.contains(&format!(" {number} {unit}"));
-                let theirs = unit == "µs" && read("ARCHITECTURE.md").contains(&format!("{number} {unit}"));
+                let theirs =
+                    unit == "µs" && read("ARCHITECTURE.md").contains(&format!("{number} {unit}"));
                 assert!(ours || theirs, "{page}: `{number} {unit}` is not in README.md");
             }
         }
@@ -132,16 +161,24 @@ fn times_in_docs_are_those_of_the_readme() {
 
 #[test]
 fn the_readme_shows_the_two_commands_of_the_contract() {
-    let all: Vec<String> = commands(&read("README.md")).into_iter().map(|(_, words)| words.join(" ")).collect();
+    let all: Vec<String> =
+        commands(&read("README.md")).into_iter().map(|(_, words)| words.join(" ")).collect();
     for command in ["build/setup", "just bench-coldstart", "just test"] {
-        assert!(all.iter().any(|shown| shown.trim_start_matches("./") == command), "`{command}` is not in README.md");
+        assert!(
+            all.iter().any(|shown| shown.trim_start_matches("./") == command),
+            "`{command}` is not in README.md"
+        );
     }
 }
 
-/// What CI really runs of the README is decided in .ci/manual: it has to know each line, and no line that is gone.
+/// What CI really runs of the README is decided in .ci/manual: it has to know each line, and no
+/// line that is gone.
 #[test]
 fn every_line_of_the_readmes_shell_blocks_is_run_by_the_manual_or_named_in_it() {
-    let listed = Command::new(program::root().join(".ci/manual")).arg("--list").output().expect(".ci/manual starts");
+    let listed = Command::new(program::root().join(".ci/manual"))
+        .arg("--list")
+        .output()
+        .expect(".ci/manual starts");
     let complaint = String::from_utf8_lossy(&listed.stderr);
     assert!(listed.status.success(), "{complaint}");
     let listed = String::from_utf8(listed.stdout).expect("it is text");
@@ -177,18 +214,22 @@ fn the_justfile_has_every_recipe_of_the_contract() {
         "deploy",
         "ci",
     ];
-    let missing: Vec<&str> = promised.into_iter().filter(|recipe| !there.contains(recipe)).collect();
+    let missing: Vec<&str> =
+        promised.into_iter().filter(|recipe| !there.contains(recipe)).collect();
     assert!(missing.is_empty(), "docs/CONTRACTS.md, section 1, promises {missing:?}");
 }
 
 #[test]
 fn a_command_that_does_not_exist_is_found() {
-    let justfile = "x := 'y'\nset shell := ['sh']\nalias b := build\n# c\n@build *ARGS: dep\n    just nothing:\ndep:\n";
+    let justfile = "x := 'y'\nset shell := ['sh']\nalias b := build\n# c\n@build *ARGS: dep\n    \
+                    just nothing:\ndep:\n";
     assert_eq!(recipes(justfile), BTreeSet::from(["b", "build", "dep"]));
-    let page = "Type `just build` or `just typo`.\n```sh\nA=1 just dep && just gone # just comment\nbuild/no-such\n```\n```\njust output\n```\n";
+    let page = "Type `just build` or `just typo`.\n```sh\nA=1 just dep && just gone # just \
+                comment\nbuild/no-such\n```\n```\njust output\n```\n";
     let wrong = broken(page, justfile);
     assert_eq!(wrong.len(), 3, "{wrong:?}");
-    for (found, expected) in wrong.iter().zip(["line 1: `just typo`", "line 3: `just gone`", "line 4: `build/no-such`"])
+    for (found, expected) in
+        wrong.iter().zip(["line 1: `just typo`", "line 3: `just gone`", "line 4: `build/no-such`"])
     {
         assert!(found.starts_with(expected), "{found}");
     }

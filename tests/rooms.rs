@@ -1,5 +1,6 @@
-//! ARCHITECTURE.md, "Who may import whom" and "unsafe has named doors", kept by reading the source. A violation names
-//! file, line and reason. What is not seen: a name that a macro of a dependency makes, and what a dependency does itself.
+//! ARCHITECTURE.md, "Who may import whom" and "unsafe has named doors", kept by reading the source.
+//! A violation names file, line and reason. What is not seen: a name that a macro of a dependency
+//! makes, and what a dependency does itself.
 
 use outside::program::root;
 use outside::source::{self, Exports, Source};
@@ -16,8 +17,14 @@ struct Rule {
     because: &'static str,
 }
 
-const SOCKETS: [&str; 6] =
-    ["std::net", "std::os::fd", "std::os::unix::net", "libc", "firstbyte::transport", "firstbyte::boot"];
+const SOCKETS: [&str; 6] = [
+    "std::net",
+    "std::os::fd",
+    "std::os::unix::net",
+    "libc",
+    "firstbyte::transport",
+    "firstbyte::boot",
+];
 const CLOCK: [&str; 2] = ["std::time::Instant", "std::time::SystemTime"];
 const PURE_BUILD: &[&str] = &[
     "build/src/assemble.rs",
@@ -52,10 +59,20 @@ const PURE_SERVER: &[&str] = &[
 ];
 
 const RULES: &[Rule] = &[
-    Rule { rooms: PURE_SERVER, doors: &[], never: &["may"], because: "pure: tested without a server" },
+    Rule {
+        rooms: PURE_SERVER,
+        doors: &[],
+        never: &["may"],
+        because: "pure: tested without a server",
+    },
     Rule { rooms: PURE_SERVER, doors: &[], never: &SOCKETS, because: "pure: no sockets" },
     Rule { rooms: PURE_SERVER, doors: &[], never: &CLOCK, because: "pure: time enters as a value" },
-    Rule { rooms: &["src"], doors: &["src/transport"], never: &["may"], because: "transport is the only door to may" },
+    Rule {
+        rooms: &["src"],
+        doors: &["src/transport"],
+        never: &["may"],
+        because: "transport is the only door to may",
+    },
     Rule {
         rooms: &["src"],
         doors: &["src/json"],
@@ -71,7 +88,13 @@ const RULES: &[Rule] = &[
     Rule {
         rooms: &["src/transport"],
         doors: &[],
-        never: &["firstbyte::app", "firstbyte::trigger", "firstbyte::platform", "firstbyte::route", "firstbyte::json"],
+        never: &[
+            "firstbyte::app",
+            "firstbyte::trigger",
+            "firstbyte::platform",
+            "firstbyte::route",
+            "firstbyte::json",
+        ],
         because: "replaceable on a bad day: it knows a Service and no App",
     },
     Rule {
@@ -125,13 +148,18 @@ const RULES: &[Rule] = &[
     },
     Rule {
         rooms: &HOST_TOOLS,
-        doors: &["build/src/main.rs", "benches/coldstart/src/main.rs", "build/emulator/src/main.rs"],
+        doors: &[
+            "build/src/main.rs",
+            "benches/coldstart/src/main.rs",
+            "build/emulator/src/main.rs",
+        ],
         never: &["std::env", "std::process::exit", "std::process::ExitCode", "ExitCode"],
         because: "only main.rs reads the environment and chooses exit codes",
     },
 ];
 
-/// Dependencies that a package's manifest must not name, dev-dependencies included where the whole package is meant.
+/// Dependencies that a package's manifest must not name, dev-dependencies included where the whole
+/// package is meant.
 const MANIFESTS: [(&str, &[&str]); 5] = [
     ("Cargo.toml", &["tokio", "hyper", "clap", "anyhow", "microimage", "coldstart", "outside"]),
     ("build/Cargo.toml", &["firstbyte", "coldstart"]),
@@ -140,8 +168,10 @@ const MANIFESTS: [(&str, &[&str]); 5] = [
     ("benches/coldstart/Cargo.toml", &["firstbyte"]),
 ];
 
-const UNSAFE_DOORS: [&str; 5] = ["src/transport", "src/alloc.rs", "src/boot.rs", "src/log.rs", "build/src/sandbox"];
-const HOST_TOOLS: [&str; 4] = ["build/src", "build/emulator/src", "build/scaffold/src", "benches/coldstart/src"];
+const UNSAFE_DOORS: [&str; 5] =
+    ["src/transport", "src/alloc.rs", "src/boot.rs", "src/log.rs", "build/src/sandbox"];
+const HOST_TOOLS: [&str; 4] =
+    ["build/src", "build/emulator/src", "build/scaffold/src", "benches/coldstart/src"];
 const PRINTING: [&str; 5] = ["print", "println", "eprint", "eprintln", "dbg"];
 
 /// A source file, read once.
@@ -155,7 +185,9 @@ struct File {
 impl File {
     fn is_in(&self, rooms: &[&str]) -> bool {
         rooms.iter().any(|room| {
-            self.name.strip_prefix(room).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+            self.name
+                .strip_prefix(room)
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
                 || self.name.strip_suffix(".rs") == Some(room)
         })
     }
@@ -165,13 +197,16 @@ impl File {
         if !self.is_in(rule.rooms) || self.is_in(rule.doors) {
             return Vec::new();
         }
-        let is_below = |path: &str, of: &str| path.strip_prefix(of).is_some_and(|rest| rest.starts_with("::"));
+        let is_below =
+            |path: &str, of: &str| path.strip_prefix(of).is_some_and(|rest| rest.starts_with("::"));
         let mut found = Vec::new();
         for mention in &self.source.mentions {
             let forbidden = rule.never.iter().find(|never| {
                 mention.path == **never
                     || is_below(&mention.path, never)
-                    || (mention.hides && is_below(never, &mention.path) && !is_in_use_as_module(&mention.path))
+                    || (mention.hides
+                        && is_below(never, &mention.path)
+                        && !is_in_use_as_module(&mention.path))
             });
             if let Some(never) = forbidden {
                 found.push(format!(
@@ -187,8 +222,11 @@ impl File {
         if !self.is_in(&HOST_TOOLS) || self.name.ends_with("/main.rs") {
             return Vec::new();
         }
-        let printing = self.source.macros.iter().filter(|(_, name)| PRINTING.contains(&name.as_str()));
-        printing.map(|(line, name)| format!("{}:{line}: `{name}!`: only main.rs prints", self.name)).collect()
+        let printing =
+            self.source.macros.iter().filter(|(_, name)| PRINTING.contains(&name.as_str()));
+        printing
+            .map(|(line, name)| format!("{}:{line}: `{name}!`: only main.rs prints", self.name))
+            .collect()
     }
 
     fn unargued_unsafe(&self) -> Vec<String> {
@@ -196,11 +234,17 @@ impl File {
         let mut found = Vec::new();
         for &line in &self.source.unsafe_lines {
             if !self.is_in(&UNSAFE_DOORS) {
-                found.push(format!("{}:{line}: unsafe code, and this is no named door for it", self.name));
+                found.push(format!(
+                    "{}:{line}: unsafe code, and this is no named door for it",
+                    self.name
+                ));
             }
             for word in ["JUSTIFICATION:", "SAFETY:"] {
                 if !comment_above(&lines, line).contains(word) {
-                    found.push(format!("{}:{line}: an unsafe block without `{word}` above it", self.name));
+                    found.push(format!(
+                        "{}:{line}: an unsafe block without `{word}` above it",
+                        self.name
+                    ));
                 }
             }
         }
@@ -208,7 +252,8 @@ impl File {
     }
 }
 
-/// `use std::io::{self}` names a module of its own; its uses are seen as `io::…` and are not hidden.
+/// `use std::io::{self}` names a module of its own; its uses are seen as `io::…` and are not
+/// hidden.
 fn is_in_use_as_module(path: &str) -> bool {
     path.starts_with("std::") && path.matches("::").count() > 1
 }
@@ -217,7 +262,8 @@ fn is_in_use_as_module(path: &str) -> bool {
 fn comment_above(lines: &[&str], line: usize) -> String {
     let above = lines[..line - 1].iter().rev();
     let is_comment = |text: &&&str| text.trim_start().starts_with("//");
-    let gap = above.clone().take(4).take_while(|text| !is_comment(text) && !ends_statement(text)).count();
+    let gap =
+        above.clone().take(4).take_while(|text| !is_comment(text) && !ends_statement(text)).count();
     above.skip(gap).take_while(is_comment).copied().collect::<Vec<_>>().join("\n")
 }
 
@@ -240,7 +286,8 @@ fn files() -> Vec<File> {
         let lib = fs::read_to_string(root().join(folder).join("lib.rs")).unwrap_or_default();
         let exports = source::exports(&lib, crate_name);
         for path in rust_files(&root().join(folder)) {
-            let name = path.strip_prefix(root()).expect("it is below").to_string_lossy().into_owned();
+            let name =
+                path.strip_prefix(root()).expect("it is below").to_string_lossy().into_owned();
             let text = fs::read_to_string(&path).expect("a source file can be read");
             files.push(file(name, text, folder, crate_name, &exports));
         }
@@ -262,7 +309,9 @@ fn file(name: String, text: String, folder: &str, crate_name: &str, exports: &Ex
 
 fn rust_files(folder: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
-    for entry in fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display())) {
+    for entry in
+        fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()))
+    {
         let path = entry.expect("a folder lists its entries").path();
         if path.is_dir() {
             found.extend(rust_files(&path));
@@ -282,7 +331,9 @@ fn assert_none(violations: Vec<String>) {
 #[test]
 fn nobody_imports_what_is_not_theirs() {
     let files = files();
-    assert_none(files.iter().flat_map(|file| RULES.iter().flat_map(|rule| file.breaks(rule))).collect());
+    assert_none(
+        files.iter().flat_map(|file| RULES.iter().flat_map(|rule| file.breaks(rule))).collect(),
+    );
 }
 
 #[test]
@@ -290,8 +341,15 @@ fn every_room_of_the_table_exists() {
     let files = files();
     // Rooms that ARCHITECTURE.md names and that may be a file or a folder, or come later.
     let open = ["benches/coldstart/src/report", "benches/coldstart/src/plot"];
-    for room in RULES.iter().flat_map(|rule| rule.rooms.iter().chain(rule.doors)).filter(|room| !open.contains(room)) {
-        assert!(files.iter().any(|file| file.is_in(&[room])), "`{room}` is in the table and not in the tree");
+    for room in RULES
+        .iter()
+        .flat_map(|rule| rule.rooms.iter().chain(rule.doors))
+        .filter(|room| !open.contains(room))
+    {
+        assert!(
+            files.iter().any(|file| file.is_in(&[room])),
+            "`{room}` is in the table and not in the tree"
+        );
     }
 }
 
@@ -299,7 +357,10 @@ fn every_room_of_the_table_exists() {
 fn no_manifest_names_what_its_code_must_not() {
     for (manifest, never) in MANIFESTS {
         let text = fs::read_to_string(root().join(manifest)).expect("the manifest is there");
-        let named = text.lines().enumerate().filter_map(|(at, line)| Some((at + 1, line.split_once('=')?.0.trim())));
+        let named = text
+            .lines()
+            .enumerate()
+            .filter_map(|(at, line)| Some((at + 1, line.split_once('=')?.0.trim())));
         let wrong: Vec<_> = named.filter(|(_, name)| never.contains(name)).collect();
         assert!(wrong.is_empty(), "{manifest}: {wrong:?}");
     }
@@ -318,8 +379,9 @@ fn unsafe_has_named_doors_and_each_block_is_argued() {
 #[test]
 fn every_crate_denies_unsafe_code_outside_of_its_doors() {
     let files = files();
-    let is_root =
-        |name: &str| !name.starts_with("template") && (name.ends_with("/lib.rs") || name.ends_with("/main.rs"));
+    let is_root = |name: &str| {
+        !name.starts_with("template") && (name.ends_with("/lib.rs") || name.ends_with("/main.rs"))
+    };
     let open: Vec<&str> = files
         .iter()
         .filter(|file| is_root(&file.name) && !file.source.denies_unsafe)
@@ -338,7 +400,10 @@ mod checker {
             _ if name.starts_with("benches") => ("benches/coldstart/src", "coldstart"),
             _ => ("src", "firstbyte"),
         };
-        let exports = source::exports("mod app; pub use app::App; pub use transport::{Limits, sleep};", "firstbyte");
+        let exports = source::exports(
+            "mod app; pub use app::App; pub use transport::{Limits, sleep};",
+            "firstbyte",
+        );
         let file = file(name.to_owned(), text.to_owned(), folder, crate_name, &exports);
         let mut found: Vec<String> = RULES.iter().flat_map(|rule| file.breaks(rule)).collect();
         found.extend(file.prints());
@@ -350,8 +415,10 @@ mod checker {
 
     #[track_caller]
     fn assert_found(name: &str, text: &str, lines: &[usize]) {
-        let found: Vec<String> =
-            check(name, text).iter().map(|line| line.split(": ").next().unwrap_or_default().to_owned()).collect();
+        let found: Vec<String> = check(name, text)
+            .iter()
+            .map(|line| line.split(": ").next().unwrap_or_default().to_owned())
+            .collect();
         let expected: Vec<String> = lines.iter().map(|line| format!("{name}:{line}")).collect();
         assert_eq!(found, expected, "{text}");
     }
@@ -359,10 +426,15 @@ mod checker {
     #[test]
     fn finds_imports_in_every_spelling() {
         assert_found("src/wire/head.rs", "use may::net::TcpStream;", &[1]);
-        assert_found("src/wire/head.rs", "fn f() {}\nuse std::{fmt, net::{self, TcpStream}};", &[2]);
+        assert_found(
+            "src/wire/head.rs",
+            "fn f() {}\nuse std::{fmt, net::{self, TcpStream}};",
+            &[2],
+        );
         assert_found("src/wire/head.rs", "fn f() { let _ = ::std::time::Instant::now(); }", &[1]);
         assert_found("src/request.rs", "use crate::{error::Error,\n transport::Limits};", &[2]);
-        assert_found("src/request.rs", "use crate::Limits;", &[1]); // lib.rs re-exports it from transport
+        // lib.rs re-exports it from transport
+        assert_found("src/request.rs", "use crate::Limits;", &[1]);
         assert_found("src/reply.rs", "use std::time as t;", &[1]);
         assert_found("src/reply.rs", "use std::*;", &[1]);
         assert_found("src/transport/link.rs", "use super::super::app::App;", &[1]);
@@ -379,18 +451,39 @@ mod checker {
 
     #[test]
     fn finds_unsafe_that_is_elsewhere_or_not_argued() {
-        assert_found("src/app.rs", "// JUSTIFICATION: a\n// SAFETY: b\nfn f() { unsafe { g() } }", &[3]);
+        assert_found(
+            "src/app.rs",
+            "// JUSTIFICATION: a\n// SAFETY: b\nfn f() { unsafe { g() } }",
+            &[3],
+        );
         assert_found("src/boot.rs", "// SAFETY: b\nfn f() { unsafe { g() } }", &[2]);
-        assert_found("src/boot.rs", "// JUSTIFICATION: a\n// SAFETY: b\nlet a = 1;\nlet b = unsafe { g() };", &[4]);
-        assert_found("src/boot.rs", "// JUSTIFICATION: a\n// SAFETY: b\nlet a = f(1,\n unsafe { g() });", &[]);
+        assert_found(
+            "src/boot.rs",
+            "// JUSTIFICATION: a\n// SAFETY: b\nlet a = 1;\nlet b = unsafe { g() };",
+            &[4],
+        );
+        assert_found(
+            "src/boot.rs",
+            "// JUSTIFICATION: a\n// SAFETY: b\nlet a = f(1,\n unsafe { g() });",
+            &[],
+        );
     }
 
     #[test]
     fn leaves_alone_what_is_allowed() {
         for (name, text) in [
-            ("src/wire/head.rs", "// use may::net;\n/// std::net::TcpStream\nconst A: &str = \"may::net\";"),
-            ("src/wire/head.rs", "#[cfg(test)]\nmod tests { use std::net::TcpStream; fn f() { unsafe { g() } } }"),
-            ("src/wire/head.rs", "use std::time::Duration; use std::io::{self, Write}; use super::scan::Scan;"),
+            (
+                "src/wire/head.rs",
+                "// use may::net;\n/// std::net::TcpStream\nconst A: &str = \"may::net\";",
+            ),
+            (
+                "src/wire/head.rs",
+                "#[cfg(test)]\nmod tests { use std::net::TcpStream; fn f() { unsafe { g() } } }",
+            ),
+            (
+                "src/wire/head.rs",
+                "use std::time::Duration; use std::io::{self, Write}; use super::scan::Scan;",
+            ),
             ("src/wire/head.rs", "fn f(may: u8, x: X) -> u8 { x.libc + may }"),
             ("src/transport/link.rs", "use may::net::TcpStream; use crate::error::Error;"),
             ("src/app.rs", "use crate::transport::Limits; use crate::Limits as L;"),

@@ -1,5 +1,6 @@
-//! Good and bad messages in raw bytes, each with the statuses that must come back over a socket, and every prefix of
-//! valid requests. RFC 9112 and 9110; docs/CONTRACTS.md, section 2: never a silent close for a peer's mistake.
+//! Good and bad messages in raw bytes, each with the statuses that must come back over a socket,
+//! and every prefix of valid requests. RFC 9112 and 9110; docs/CONTRACTS.md, section 2: never a
+//! silent close for a peer's mistake.
 
 use outside::peer::{Peer, get};
 use outside::reply::NoReply;
@@ -14,7 +15,8 @@ const REQUEST_LINES: &[Row] = &[
     ("GET / HTTP/1.1\r\nHost: h\r\n\r\n", &[200], OPEN),
     ("OPTIONS * HTTP/1.1\r\nHost: h\r\n\r\n", &[200], OPEN),
     ("GET http://other/x?y HTTP/1.1\r\nHost: h\r\n\r\n", &[200], OPEN),
-    ("get / HTTP/1.1\r\nHost: h\r\n\r\n", &[200], OPEN), // methods are case-sensitive: another method, not a mistake
+    // methods are case-sensitive: another method, not a mistake
+    ("get / HTTP/1.1\r\nHost: h\r\n\r\n", &[200], OPEN),
     ("\r\n\r\nGET / HTTP/1.1\r\nHost: h\r\n\r\n", &[200], OPEN),
     ("GET / HTTP/1.0\r\n\r\n", &[200], CLOSED),
     ("GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n", &[200], OPEN),
@@ -81,16 +83,28 @@ const FIELDS: &[Row] = &[
     ("GET / HTTP/1.1\r\nHost: h\r\n!#$%&'*+-.^_`|~09aZ: token\r\n\r\n", &[200], OPEN),
     ("GET / HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\n\r\n", &[200], OPEN),
     ("GET / HTTP/1.1\r\nHost: h\r\nExpect: more\r\n\r\n", &[417], CLOSED),
-    ("GET / HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: upgrade\r\n\r\n", &[200], OPEN),
+    (
+        "GET / HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: upgrade\r\n\r\n",
+        &[200],
+        OPEN,
+    ),
 ];
 
 const LENGTHS: &[Row] = &[
     ("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\n\r\n", &[200], OPEN),
     ("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\nab", &[200], OPEN),
     ("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 0000002\r\n\r\nab", &[200], OPEN),
-    ("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\nContent-Length: 2\r\n\r\nab", &[200], OPEN),
+    (
+        "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\nContent-Length: 2\r\n\r\nab",
+        &[200],
+        OPEN,
+    ),
     ("POST / HTTP/1.1\r\nHost: h\r\n\r\nGET / HTTP/1.1\r\nHost: h\r\n\r\n", &[200, 200], OPEN),
-    ("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\nab", &[400], CLOSED),
+    (
+        "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\nab",
+        &[400],
+        CLOSED,
+    ),
     ("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: abc\r\n\r\n", &[400], CLOSED),
     ("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: +5\r\n\r\nabcde", &[400], CLOSED),
     ("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: -1\r\n\r\n", &[400], CLOSED),
@@ -103,26 +117,51 @@ const LENGTHS: &[Row] = &[
 ];
 
 const CODINGS: &[Row] = &[
-    ("POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n0\r\n\r\n", &[200], OPEN),
     (
-        "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: CHUNKED\r\n\r\n02;a=b\r\nab\r\n00\r\nT: 1\r\n\r\n",
+        "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n0\r\n\r\n",
         &[200],
         OPEN,
     ),
     (
-        "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nGET / HTTP/1.1\r\nHost: h\r\n\r\n",
+        "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: CHUNKED\r\n\r\n02;a=b\r\nab\r\n00\r\nT: \
+         1\r\n\r\n",
+        &[200],
+        OPEN,
+    ),
+    (
+        "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nGET / \
+         HTTP/1.1\r\nHost: h\r\n\r\n",
         &[200, 200],
         OPEN,
     ),
-    ("POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\nContent-Length: 2\r\n\r\n0\r\n\r\n", &[400], CLOSED),
-    ("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", &[400], CLOSED),
+    (
+        "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\nContent-Length: \
+         2\r\n\r\n0\r\n\r\n",
+        &[400],
+        CLOSED,
+    ),
+    (
+        "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\nTransfer-Encoding: \
+         chunked\r\n\r\n0\r\n\r\n",
+        &[400],
+        CLOSED,
+    ),
     ("POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: gzip\r\n\r\n", &[501], CLOSED),
-    ("POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n", &[501], CLOSED),
-    ("POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked, gzip\r\n\r\n0\r\n\r\n", &[501], CLOSED),
+    (
+        "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
+        &[501],
+        CLOSED,
+    ),
+    (
+        "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked, gzip\r\n\r\n0\r\n\r\n",
+        &[501],
+        CLOSED,
+    ),
     ("POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: identity\r\n\r\n", &[501], CLOSED),
     ("POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: xchunked\r\n\r\n0\r\n\r\n", &[501], CLOSED),
     (
-        "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: \
+         chunked\r\n\r\n0\r\n\r\n",
         &[400],
         CLOSED,
     ),
@@ -160,40 +199,55 @@ const CHUNKS: &[Row] = &[
     ("0\n\n", &[400], CLOSED),
 ];
 
-/// Two servers that read these differently are how requests are smuggled: none gets as far as a second request.
+/// Two servers that read these differently are how requests are smuggled: none gets as far as a
+/// second request.
 const SMUGGLING: &[Row] = &[
     (
-        "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 6\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nGET /s HTTP/1.1\r\nHost: h\r\n\r\n",
+        "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 6\r\nTransfer-Encoding: \
+         chunked\r\n\r\n0\r\n\r\nGET /s HTTP/1.1\r\nHost: h\r\n\r\n",
         &[400],
         CLOSED,
     ),
     (
-        "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: xchunked\r\nContent-Length: 4\r\n\r\n5c\r\nGET /s HTTP/1.1\r\nHost: h\r\n\r\n",
+        "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: xchunked\r\nContent-Length: \
+         4\r\n\r\n5c\r\nGET /s HTTP/1.1\r\nHost: h\r\n\r\n",
         &[501],
         CLOSED,
     ),
     (
-        "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: x\r\n\r\n0\r\n\r\nGET /s HTTP/1.1\r\n\r\n",
+        "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: \
+         x\r\n\r\n0\r\n\r\nGET /s HTTP/1.1\r\n\r\n",
         &[501],
         CLOSED,
     ),
     (
-        "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding\x0b: chunked\r\n\r\n0\r\n\r\nGET /s HTTP/1.1\r\n\r\n",
+        "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding\x0b: chunked\r\n\r\n0\r\n\r\nGET /s \
+         HTTP/1.1\r\n\r\n",
         &[400],
         CLOSED,
     ),
     (
-        "POST / HTTP/1.1\r\nHost: h\r\nX: y\nContent-Length: 30\r\n\r\nGET /s HTTP/1.1\r\nHost: h\r\n\r\n",
+        "POST / HTTP/1.1\r\nHost: h\r\nX: y\nContent-Length: 30\r\n\r\nGET /s HTTP/1.1\r\nHost: \
+         h\r\n\r\n",
         &[400],
         CLOSED,
     ),
     (
-        "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\nContent-Length: 30\r\n\r\nGET /s HTTP/1.1\r\n\r\n",
+        "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\nContent-Length: 30\r\n\r\nGET /s \
+         HTTP/1.1\r\n\r\n",
         &[400],
         CLOSED,
     ),
-    ("GET / HTTP/1.1\r\nHost: h\r\nContent-Length: 1 1\r\n\r\nGET /s HTTP/1.1\r\n\r\n", &[400], CLOSED),
-    ("GET / HTTP/1.1\r\nHost: h\r\nFoo: bar\r\n\r\n\rGET /s HTTP/1.1\r\nHost: h\r\n\r\n", &[200, 400], CLOSED),
+    (
+        "GET / HTTP/1.1\r\nHost: h\r\nContent-Length: 1 1\r\n\r\nGET /s HTTP/1.1\r\n\r\n",
+        &[400],
+        CLOSED,
+    ),
+    (
+        "GET / HTTP/1.1\r\nHost: h\r\nFoo: bar\r\n\r\n\rGET /s HTTP/1.1\r\nHost: h\r\n\r\n",
+        &[200, 400],
+        CLOSED,
+    ),
 ];
 
 #[track_caller]
@@ -216,7 +270,10 @@ fn hold(rows: &[Row], prefix: &str) {
         if *open {
             assert_eq!(peer.ask(get("/next")).json()["path"], "/next", "`{shown}`");
         } else {
-            assert!(matches!(peer.try_reply("GET"), Err(NoReply::Closed)), "no further reply and no reset: `{shown}`");
+            assert!(
+                matches!(peer.try_reply("GET"), Err(NoReply::Closed)),
+                "no further reply and no reset: `{shown}`"
+            );
         }
     }
     server.assert_alive();
@@ -269,7 +326,12 @@ fn a_mistake_does_not_take_back_the_reply_before_it() {
         peer.try_send(all);
         assert_eq!(peer.reply().json()["path"], "/good");
         for status in statuses {
-            assert_eq!(peer.reply().status, *status, "`{}` behind a good request", bytes.escape_debug());
+            assert_eq!(
+                peer.reply().status,
+                *status,
+                "`{}` behind a good request",
+                bytes.escape_debug()
+            );
         }
         assert_eq!(open, CLOSED);
     }
@@ -277,8 +339,10 @@ fn a_mistake_does_not_take_back_the_reply_before_it() {
 
 const VALID: &[&str] = &[
     "GET /a?b HTTP/1.1\r\nHost: h\r\n\r\n",
-    "\r\nPOST /event-invoke HTTP/1.1\r\nHost: 127.0.0.1:9000\r\nX-Scf-Request-Id: r\r\nContent-Length: 7\r\n\r\n{\"a\":1}",
-    "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n3;x=y\r\nabc\r\n0a\r\n0123456789\r\n0\r\nT: 1\r\n\r\n",
+    "\r\nPOST /event-invoke HTTP/1.1\r\nHost: 127.0.0.1:9000\r\nX-Scf-Request-Id: \
+     r\r\nContent-Length: 7\r\n\r\n{\"a\":1}",
+    "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: \
+     chunked\r\n\r\n3;x=y\r\nabc\r\n0a\r\n0123456789\r\n0\r\nT: 1\r\n\r\n",
     "PUT http://h:1/p?q HTTP/1.0\r\nConnection: keep-alive\r\nContent-Length: 3\r\n\r\n\r\n\0",
 ];
 
@@ -292,8 +356,17 @@ fn no_prefix_of_a_valid_request_is_answered_and_each_can_be_completed() {
             peer.send(&request[..cut]);
             // The server has one worker: when this is answered, the prefix has been looked at.
             assert_eq!(clock.ask(get("/clock")).status, 200);
-            assert!(!peer.has_input(), "a reply to the first {cut} bytes of `{}`", request.escape_debug());
-            assert_eq!(peer.ask(&request[cut..]).status, 200, "cut at {cut}: `{}`", request.escape_debug());
+            assert!(
+                !peer.has_input(),
+                "a reply to the first {cut} bytes of `{}`",
+                request.escape_debug()
+            );
+            assert_eq!(
+                peer.ask(&request[cut..]).status,
+                200,
+                "cut at {cut}: `{}`",
+                request.escape_debug()
+            );
             assert_eq!(peer.ask(get("/next")).json()["path"], "/next");
         }
     }
@@ -312,7 +385,11 @@ fn every_prefix_that_ends_there_is_400_or_nothing() {
             match peer.try_reply("GET") {
                 Ok(reply) => reply.assert_is_error(400),
                 Err(NoReply::Closed) => {
-                    assert!(only_empty_lines, "silence for {cut} bytes of `{}`", request.escape_debug())
+                    assert!(
+                        only_empty_lines,
+                        "silence for {cut} bytes of `{}`",
+                        request.escape_debug()
+                    )
                 }
                 Err(other) => panic!("{other:?} for {cut} bytes of `{}`", request.escape_debug()),
             }

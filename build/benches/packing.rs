@@ -1,6 +1,7 @@
-//! How long it takes from a built program to an image, beside Docker Engine and beside umoci with skopeo doing the same, in turns
-//! and in random order. It measures this crate's program from outside and draws nothing. Lower is better; absolute times
-//! depend on the machine, so promise the ratio.
+//! How long it takes from a built program to an image, beside Docker Engine and beside umoci with
+//! skopeo doing the same, in turns and in random order. It measures this crate's program from
+//! outside and draws nothing. Lower is better; absolute times depend on the machine, so promise the
+//! ratio.
 //!
 //! `cargo bench -p microimage --bench packing --profile host -- ELF [ROUNDS]`
 
@@ -24,8 +25,10 @@ fn main() {
     // Cargo passes `--bench` along.
     let arguments: Vec<_> = env::args().skip(1).filter(|a| !a.starts_with("--")).collect();
     let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("below the workspace");
-    let elf = arguments.first().map_or_else(|| workspace.join("target/image/root/app"), PathBuf::from);
-    let rounds: usize = arguments.get(1).map_or(30, |text| text.parse().expect("ROUNDS is a number"));
+    let elf =
+        arguments.first().map_or_else(|| workspace.join("target/image/root/app"), PathBuf::from);
+    let rounds: usize =
+        arguments.get(1).map_or(30, |text| text.parse().expect("ROUNDS is a number"));
     let home = tempfile::tempdir().expect("a folder");
     stage(&elf, workspace, home.path());
     let peak = peak(home.path());
@@ -44,8 +47,13 @@ fn main() {
         }
     }
     let size = fs::metadata(&elf).expect("it was copied").len();
-    println!("program of {size} bytes, {rounds} rounds, interleaved; peak memory of microimage: {peak}");
-    println!("{:<28}{:>6}{:>11}{:>11}{:>11}{:>9}", "", "n", "median ms", "p90 ms", "min ms", "ratio");
+    println!(
+        "program of {size} bytes, {rounds} rounds, interleaved; peak memory of microimage: {peak}"
+    );
+    println!(
+        "{:<28}{:>6}{:>11}{:>11}{:>11}{:>9}",
+        "", "n", "median ms", "p90 ms", "min ms", "ratio"
+    );
     let base = median(&mut variants[0].samples.clone());
     for variant in &mut variants {
         let median = median(&mut variant.samples);
@@ -67,8 +75,9 @@ fn main() {
 fn stage(elf: &Path, workspace: &Path, context: &Path) {
     let root = context.join("target/image/root");
     fs::create_dir_all(&root).expect("a folder");
-    fs::copy(elf, root.join("app"))
-        .unwrap_or_else(|e| panic!("`{}`: {e}; build one with `just image`, or name an ELF", elf.display()));
+    fs::copy(elf, root.join("app")).unwrap_or_else(|e| {
+        panic!("`{}`: {e}; build one with `just image`, or name an ELF", elf.display())
+    });
     fs::set_permissions(root.join("app"), fs::Permissions::from_mode(0o755)).expect("ours");
     for file in ["scratch.Dockerfile", ".dockerignore"] {
         fs::copy(workspace.join(file), context.join(file)).expect("the recipe");
@@ -84,7 +93,10 @@ fn variants() -> Vec<Variant> {
     };
     vec![
         variant("microimage build", &[&format!("{microimage} build -o out-microimage")]),
-        variant("docker build", &["docker build --no-cache -q -t microimage-bench:1 -f scratch.Dockerfile ."]),
+        variant(
+            "docker build",
+            &["docker build --no-cache -q -t microimage-bench:1 -f scratch.Dockerfile ."],
+        ),
         variant(
             "docker build, save",
             &[
@@ -99,8 +111,10 @@ fn variants() -> Vec<Variant> {
                 "umoci init --layout out-umoci",
                 "umoci new --image out-umoci:1",
                 "umoci insert --rootless --image out-umoci:1 target/image/root/app /app",
-                "umoci config --image out-umoci:1 --config.entrypoint /app --config.exposedports 9000",
-                "skopeo --insecure-policy copy -q oci:out-umoci:1 docker-archive:out-skopeo.tar:microimage-bench:1",
+                "umoci config --image out-umoci:1 --config.entrypoint /app --config.exposedports \
+                 9000",
+                "skopeo --insecure-policy copy -q oci:out-umoci:1 \
+                 docker-archive:out-skopeo.tar:microimage-bench:1",
             ],
         ),
     ]
@@ -123,7 +137,8 @@ fn run(variant: &Variant, context: &Path) -> Option<Duration> {
     Some(started.elapsed())
 }
 
-/// Peak resident memory of one `microimage build`. The kernel keeps the largest of all children so far, so this comes before any other.
+/// Peak resident memory of one `microimage build`. The kernel keeps the largest of all children so
+/// far, so this comes before any other.
 fn peak(context: &Path) -> String {
     let run = Command::new(env!("CARGO_BIN_EXE_microimage"))
         .args(["build", "-o", "out-peak"])
@@ -131,7 +146,9 @@ fn peak(context: &Path) -> String {
         .stdout(Stdio::null())
         .status();
     match (run, getrusage(UsageWho::RUSAGE_CHILDREN)) {
-        (Ok(status), Ok(usage)) if status.success() => format!("{:.1} MiB", usage.max_rss() as f64 / 1024.0),
+        (Ok(status), Ok(usage)) if status.success() => {
+            format!("{:.1} MiB", usage.max_rss() as f64 / 1024.0)
+        }
         _ => "not measured".to_owned(),
     }
 }

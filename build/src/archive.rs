@@ -1,6 +1,8 @@
-//! The docker-archive: the tar that `docker save` writes and `docker load` takes. Ours is an OCI image layout as well, in the same
-//! tar, so that one file serves Docker Engine, containerd and skopeo. It never unpacks a layer. There is no specification of
-//! the format; moby's image/tarexport and the description in the Docker image specification v1.2 are what this follows.
+//! The docker-archive: the tar that `docker save` writes and `docker load` takes. Ours is an OCI
+//! image layout as well, in the same tar, so that one file serves Docker Engine, containerd and
+//! skopeo. It never unpacks a layer. There is no specification of the format; moby's
+//! image/tarexport and the description in the Docker image specification v1.2 are what this
+//! follows.
 
 use crate::digest::{Digest, HashingReader};
 use crate::entry::{EntryError, Extensions, MAX_NAME_BYTES};
@@ -59,7 +61,8 @@ struct Saved {
     layers: Vec<String>,
 }
 
-/// Writes `image` as the tar `dest`, replacing what is there in one step. Every blob is verified on its way.
+/// Writes `image` as the tar `dest`, replacing what is there in one step. Every blob is verified on
+/// its way.
 ///
 /// # Errors
 /// [`ArchiveError`]; then `dest` is as it was.
@@ -73,20 +76,26 @@ pub fn write(image: &Image, dest: &Path) -> Result<(), ArchiveError> {
         "RepoTags": image.reference().map(|r| vec![r]),
         "Layers": image.layers().iter().map(|l| layout::blob_path(l.descriptor().digest)).collect::<Vec<_>>(),
     }]));
-    append(&mut tar, "manifest.json", manifest.len() as u64, &mut manifest.as_slice()).map_err(at("written"))?;
+    append(&mut tar, "manifest.json", manifest.len() as u64, &mut manifest.as_slice())
+        .map_err(at("written"))?;
     for (path, size_bytes, open) in layout::files(image) {
-        append(&mut tar, &path, size_bytes, &mut open().map_err(at("written"))?).map_err(at("written"))?;
+        append(&mut tar, &path, size_bytes, &mut open().map_err(at("written"))?)
+            .map_err(at("written"))?;
     }
-    let file =
-        tar.into_inner().and_then(|w| w.into_inner().map_err(io::IntoInnerError::into_error)).map_err(at("written"))?;
+    let file = tar
+        .into_inner()
+        .and_then(|w| w.into_inner().map_err(io::IntoInnerError::into_error))
+        .map_err(at("written"))?;
     drop(file);
     staging.keep(dest).map_err(at("put into place"))
 }
 
-/// Reads an archive: as an OCI layout when it is one (which keeps the manifest's digest), as `docker save` wrote it otherwise.
+/// Reads an archive: as an OCI layout when it is one (which keeps the manifest's digest), as
+/// `docker save` wrote it otherwise.
 ///
 /// # Errors
-/// [`ArchiveError`]: the tar is broken, holds no image, or holds several and `select` names none of them.
+/// [`ArchiveError`]: the tar is broken, holds no image, or holds several and `select` names none of
+/// them.
 pub fn read(path: &Path, select: Option<&str>, architecture: &str) -> Result<Image, ArchiveError> {
     let store = TarStore::open(path).map_err(|source| ArchiveError::File {
         path: path.to_owned(),
@@ -99,7 +108,12 @@ pub fn read(path: &Path, select: Option<&str>, architecture: &str) -> Result<Ima
     read_saved(&store, select)
 }
 
-fn append(tar: &mut tar::Builder<impl io::Write>, path: &str, size_bytes: u64, bytes: &mut dyn Read) -> io::Result<()> {
+fn append(
+    tar: &mut tar::Builder<impl io::Write>,
+    path: &str,
+    size_bytes: u64,
+    bytes: &mut dyn Read,
+) -> io::Result<()> {
     let mut header = tar::Header::new_ustar();
     header.set_size(size_bytes);
     header.set_mode(0o644);
@@ -114,14 +128,17 @@ fn append(tar: &mut tar::Builder<impl io::Write>, path: &str, size_bytes: u64, b
     Ok(())
 }
 
-/// An image as `docker save` before version 25 writes it: configuration and layers by file name, no OCI manifest. The manifest made
-/// for it is Docker's, so its digest is not one that any registry knows.
+/// An image as `docker save` before version 25 writes it: configuration and layers by file name, no
+/// OCI manifest. The manifest made for it is Docker's, so its digest is not one that any registry
+/// knows.
 fn read_saved(store: &TarStore, select: Option<&str>) -> Result<Image, ArchiveError> {
     let malformed = |why: String| ArchiveError::Malformed { path: store.path.clone(), why };
     let read = |source| ArchiveError::File { path: store.path.clone(), what: "read", source };
     let whole = |name: &str| -> Result<Vec<u8>, ArchiveError> {
-        let (size_bytes, blob) =
-            store.file(name).map_err(read)?.ok_or_else(|| malformed(format!("it has no `{}`", shorten(name))))?;
+        let (size_bytes, blob) = store
+            .file(name)
+            .map_err(read)?
+            .ok_or_else(|| malformed(format!("it has no `{}`", shorten(name))))?;
         if size_bytes > MAX_JSON_BYTES {
             return Err(malformed(format!(
                 "`{}` has {size_bytes} bytes, at most {MAX_JSON_BYTES} are read",
@@ -132,29 +149,45 @@ fn read_saved(store: &TarStore, select: Option<&str>) -> Result<Image, ArchiveEr
         blob.open_unverified().and_then(|mut r| r.read_to_end(&mut bytes)).map_err(read)?;
         Ok(bytes)
     };
-    let saved: Vec<Saved> =
-        serde_json::from_slice(&whole("manifest.json")?).map_err(|e| malformed(format!("`manifest.json`: {e}")))?;
+    let saved: Vec<Saved> = serde_json::from_slice(&whole("manifest.json")?)
+        .map_err(|e| malformed(format!("`manifest.json`: {e}")))?;
     let tags = |s: &Saved| -> Vec<String> {
         s.repo_tags.iter().flatten().map(|tag| reference::familiar(tag).to_owned()).collect()
     };
     let fitting: Vec<_> = saved
         .iter()
-        .filter(|s| select.is_none_or(|name| tags(s).iter().any(|t| t == reference::familiar(name))))
+        .filter(|s| {
+            select.is_none_or(|name| tags(s).iter().any(|t| t == reference::familiar(name)))
+        })
         .collect();
     let [saved] = fitting.as_slice() else {
-        let names =
-            saved.iter().flat_map(tags).take(10).map(|t| format!("`{}`", shorten(&t))).collect::<Vec<_>>().join(", ");
-        return Err(malformed(format!("{} of its images fit; name one of: {names}", fitting.len())));
+        let names = saved
+            .iter()
+            .flat_map(tags)
+            .take(10)
+            .map(|t| format!("`{}`", shorten(&t)))
+            .collect::<Vec<_>>()
+            .join(", ");
+        return Err(malformed(format!(
+            "{} of its images fit; name one of: {names}",
+            fitting.len()
+        )));
     };
     if saved.layers.len() > MAX_LAYERS {
-        return Err(ImageError::Limit(format!("{} layers, at most {MAX_LAYERS} are read", saved.layers.len())).into());
+        return Err(ImageError::Limit(format!(
+            "{} layers, at most {MAX_LAYERS} are read",
+            saved.layers.len()
+        ))
+        .into());
     }
     let config = whole(&saved.config)?;
     let mut blobs = HashMap::new();
     let mut layers = Vec::new();
     for name in &saved.layers {
-        let (_, blob) =
-            store.file(name).map_err(read)?.ok_or_else(|| malformed(format!("it has no `{}`", shorten(name))))?;
+        let (_, blob) = store
+            .file(name)
+            .map_err(read)?
+            .ok_or_else(|| malformed(format!("it has no `{}`", shorten(name))))?;
         let (media_type, digest, size_bytes) = identify(&blob).map_err(read)?;
         layers.push(json!({"mediaType": media_type, "digest": digest, "size": size_bytes}));
         blobs.insert(digest, blob);
@@ -220,7 +253,8 @@ impl TarStore {
         let mut files = HashMap::new();
         let mut archive = tar::Archive::new(&file);
         let mut extensions = Extensions::default();
-        // Raw: what stands in front of a file, its long name for example, is bounded before it is read into memory.
+        // Raw: what stands in front of a file, its long name for example, is bounded before it is
+        // read into memory.
         for entry in archive.entries_with_seek()?.raw(true) {
             let mut entry = entry?;
             if extensions.absorb(&mut entry).map_err(|e| match e {
@@ -234,7 +268,9 @@ impl TarStore {
                 return Err(broken("it holds more than 10,000 files, which no image archive does"));
             }
             let name = said.path.unwrap_or_else(|| entry.path_bytes().into_owned());
-            let target = said.link.unwrap_or_else(|| entry.link_name_bytes().unwrap_or_default().into_owned());
+            let target = said
+                .link
+                .unwrap_or_else(|| entry.link_name_bytes().unwrap_or_default().into_owned());
             if name.len() > MAX_NAME_BYTES || target.len() > MAX_NAME_BYTES {
                 return Err(broken("it holds a name of more than 4096 bytes"));
             }
@@ -244,7 +280,9 @@ impl TarStore {
             if kind.is_file() {
                 let size_bytes = entry.header().entry_size()?;
                 if said.size_bytes.is_some_and(|said| said != size_bytes) {
-                    return Err(broken("it holds a file with two sizes that contradict each other"));
+                    return Err(broken(
+                        "it holds a file with two sizes that contradict each other",
+                    ));
                 }
                 let end = entry.raw_file_position().checked_add(size_bytes);
                 if end.is_none_or(|end| end > length) {
@@ -253,7 +291,11 @@ impl TarStore {
                 files.insert(name, Member::File(entry.raw_file_position(), size_bytes));
             } else if kind.is_symlink() || kind.is_hard_link() {
                 let target = String::from_utf8_lossy(&target).into_owned();
-                let base = if kind.is_symlink() { name.rsplit_once('/').map_or("", |(folder, _)| folder) } else { "" };
+                let base = if kind.is_symlink() {
+                    name.rsplit_once('/').map_or("", |(folder, _)| folder)
+                } else {
+                    ""
+                };
                 files.insert(name.clone(), Member::Link(normal(&format!("{base}/{target}"))));
             }
         }

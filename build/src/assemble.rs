@@ -1,5 +1,6 @@
-//! Recipe and context to image: root, proof that the program is static, one layer, configuration, manifest. Pure: the same
-//! input gives the same digest. OCI image-spec 1.1, config.md and manifest.md; Docker's image manifest version 2, schema 2.
+//! Recipe and context to image: root, proof that the program is static, one layer, configuration,
+//! manifest. Pure: the same input gives the same digest. OCI image-spec 1.1, config.md and
+//! manifest.md; Docker's image manifest version 2, schema 2.
 
 use crate::digest::Digest;
 use crate::elf::{Architecture, ElfError, StaticElf};
@@ -22,7 +23,8 @@ pub struct Options {
     pub compression: Compression,
     /// SOURCE_DATE_EPOCH: the time of every file and of the image, in seconds since 1970.
     pub source_date_epoch: u64,
-    /// Annotations of the manifest (annotations.md). Docker's manifest has none: there they become labels.
+    /// Annotations of the manifest (annotations.md). Docker's manifest has none: there they become
+    /// labels.
     pub annotations: BTreeMap<String, String>,
     /// Labels in addition to the recipe's; these win.
     pub labels: BTreeMap<String, String>,
@@ -87,7 +89,11 @@ pub enum AssembleError {
 ///
 /// # Errors
 /// [`AssembleError`], which says what to do.
-pub fn assemble(recipe: &Recipe, context: &dyn BuildContext, options: &Options) -> Result<Assembled, AssembleError> {
+pub fn assemble(
+    recipe: &Recipe,
+    context: &dyn BuildContext,
+    options: &Options,
+) -> Result<Assembled, AssembleError> {
     layer::layer_media_type(options.format, options.compression)?; // before any work
     let mut rootfs = recipe.rootfs(context)?;
     for (path, node) in &options.extra {
@@ -96,10 +102,12 @@ pub fn assemble(recipe: &Recipe, context: &dyn BuildContext, options: &Options) 
     let run = &recipe.run;
     let argv = run.argv();
     let program = argv.first().ok_or(AssembleError::NoEntrypoint)?;
-    let bytes = rootfs.program(program, &run.working_dir, run.env("PATH").unwrap_or(DEFAULT_PATH))?;
+    let bytes =
+        rootfs.program(program, &run.working_dir, run.env("PATH").unwrap_or(DEFAULT_PATH))?;
     let proof = StaticElf::parse(&bytes, options.architecture)
         .map_err(|source| AssembleError::Program { program: program.clone(), source })?;
-    let layer = layer::pack(&rootfs, options.source_date_epoch, options.format, options.compression)?;
+    let layer =
+        layer::pack(&rootfs, options.source_date_epoch, options.format, options.compression)?;
     let config = config_json(run, options, &layer.diff_id.to_string());
     let manifest = manifest_json(options, &config, &layer.descriptor);
     let blob = Blob::from_bytes(layer.bytes);
@@ -112,7 +120,8 @@ fn config_json(run: &RunConfig, options: &Options, diff_id: &str) -> Vec<u8> {
     let words = |words: &[String]| (!words.is_empty()).then(|| json!(words));
     let text = |text: &str| (!text.is_empty()).then(|| json!(text));
     let env: Vec<_> = run.env.iter().map(|(name, value)| format!("{name}={value}")).collect();
-    let ports: Map<String, Value> = run.exposed_ports.iter().map(|port| (port.clone(), json!({}))).collect();
+    let ports: Map<String, Value> =
+        run.exposed_ports.iter().map(|port| (port.clone(), json!({}))).collect();
     let mut labels: BTreeMap<_, _> = run.labels.iter().cloned().collect();
     if options.format == Format::Docker {
         labels.extend(options.annotations.clone());
@@ -160,7 +169,9 @@ fn manifest_json(options: &Options, config: &[u8], layer: &crate::image::Descrip
 /// Seconds since 1970 as `1970-01-01T00:00:00Z` (RFC 3339), in the proleptic Gregorian calendar.
 fn rfc3339(seconds: u64) -> String {
     let (mut days, of_day) = (seconds / 86_400, seconds % 86_400);
-    let leap = |year: u64| year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
+    let leap = |year: u64| {
+        year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400))
+    };
     let mut year = 1970 + days / 146_097 * 400; // whole cycles of 400 years at once
     days %= 146_097;
     while days >= 365 + u64::from(leap(year)) {
@@ -175,7 +186,13 @@ fn rfc3339(seconds: u64) -> String {
         days -= length;
         month += 1;
     }
-    format!("{year:04}-{month:02}-{:02}T{:02}:{:02}:{:02}Z", days + 1, of_day / 3600, of_day / 60 % 60, of_day % 60)
+    format!(
+        "{year:04}-{month:02}-{:02}T{:02}:{:02}:{:02}Z",
+        days + 1,
+        of_day / 3600,
+        of_day / 60 % 60,
+        of_day % 60
+    )
 }
 
 #[cfg(test)]

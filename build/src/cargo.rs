@@ -1,6 +1,6 @@
-//! The door to cargo: finds a function in the workspace, builds it as a static program whose bytes do not tell the folder they
-//! were built in, and stages it for COPY. It packs nothing. The Cargo book: "External tools", "Configuration";
-//! rustc book: `--remap-path-prefix`.
+//! The door to cargo: finds a function in the workspace, builds it as a static program whose bytes
+//! do not tell the folder they were built in, and stages it for COPY. It packs nothing. The Cargo
+//! book: "External tools", "Configuration"; rustc book: `--remap-path-prefix`.
 
 pub mod link;
 pub mod omit;
@@ -33,7 +33,8 @@ pub struct Cargo {
     pub program: PathBuf,
     /// CARGO_HOME.
     pub home: PathBuf,
-    /// The program that calls [`link::link`] when rustc calls it as its linker. Without one programs are not put in [`order`](crate::order).
+    /// The program that calls [`link::link`] when rustc calls it as its linker. Without one
+    /// programs are not put in [`order`](crate::order).
     pub linker: Option<PathBuf>,
 }
 
@@ -82,7 +83,10 @@ pub enum CargoError {
         known: String,
     },
     /// A package without one obvious binary.
-    #[error("package `{package}` has {count} binaries; an image holds one: set `default-run` in its Cargo.toml")]
+    #[error(
+        "package `{package}` has {count} binaries; an image holds one: set `default-run` in its \
+         Cargo.toml"
+    )]
     Binaries {
         /// The package.
         package: String,
@@ -122,8 +126,8 @@ pub enum CargoError {
 }
 
 impl Function {
-    /// Finds `name`, a workspace package or an example, in the workspace around `folder`; without a name the template,
-    /// or the only program of a workspace that has no template.
+    /// Finds `name`, a workspace package or an example, in the workspace around `folder`; without a
+    /// name the template, or the only program of a workspace that has no template.
     ///
     /// # Errors
     /// [`CargoError`], which lists what there is.
@@ -148,7 +152,11 @@ impl Function {
                 None => only(&packages)?,
             },
         };
-        Ok(Function { package: package.clone(), target: target.clone(), metadata: metadata.clone() })
+        Ok(Function {
+            package: package.clone(),
+            target: target.clone(),
+            metadata: metadata.clone(),
+        })
     }
 
     /// The function's name: of the package for a binary, of the example otherwise.
@@ -188,8 +196,12 @@ impl Cargo {
             target,
         ]);
         command.args(["--package", function.package.name.as_str()]);
-        command.args([if function.target.is_example() { "--example" } else { "--bin" }, &function.target.name]);
-        // RUSTFLAGS would replace the workspace's flags for the target, and with them the static link and the remapping.
+        command.args([
+            if function.target.is_example() { "--example" } else { "--bin" },
+            &function.target.name,
+        ]);
+        // RUSTFLAGS would replace the workspace's flags for the target, and with them the static
+        // link and the remapping.
         command.env_remove("RUSTFLAGS").env_remove("CARGO_ENCODED_RUSTFLAGS");
         let mut flags = self.remapping(function, &rustc);
         cross(architecture, &mut command, &mut flags);
@@ -198,7 +210,8 @@ impl Cargo {
             self.order(function, target, &mut command, &mut flags)?;
         }
         // Joined with the flags of .cargo/config.toml, after them.
-        let flags = serde_json::to_string(&flags).expect("strings serialise"); // a JSON array of strings is one of TOML, too
+        // a JSON array of strings is one of TOML, too
+        let flags = serde_json::to_string(&flags).expect("strings serialise");
         command.arg("--config").arg(format!("target.{target}.rustflags={flags}"));
         command.stdin(Stdio::null()).stdout(Stdio::piped());
         let start = |source| CargoError::Start { program: self.program.clone(), source };
@@ -209,7 +222,10 @@ impl Cargo {
         for message in Message::parse_stream(BufReader::new(stdout)) {
             let Message::CompilerArtifact(artifact) = message.map_err(start)? else { continue };
             let ours = artifact.package_id == function.package.id;
-            if ours && artifact.target.name == function.target.name && artifact.target.kind == function.target.kind {
+            if ours
+                && artifact.target.name == function.target.name
+                && artifact.target.kind == function.target.kind
+            {
                 executable = artifact.executable.or(executable);
             }
             packages.push(artifact.package_id);
@@ -223,8 +239,9 @@ impl Cargo {
         }
     }
 
-    /// Has the program put in the order that the workspace's packages bring along (`package.metadata.microimage.order`, a file beside
-    /// their Cargo.toml), its own packages' first. One order for all programs of a workspace: another one is other flags, and cargo
+    /// Has the program put in the order that the workspace's packages bring along
+    /// (`package.metadata.microimage.order`, a file beside their Cargo.toml), its own packages'
+    /// first. One order for all programs of a workspace: another one is other flags, and cargo
     /// would compile everything anew.
     fn order(
         &self,
@@ -236,14 +253,17 @@ impl Cargo {
         let Some(linker) = &self.linker else { return Ok(()) };
         let metadata = &function.metadata;
         let mut packages: Vec<_> = metadata.packages.iter().collect();
-        packages.sort_by_key(|package| (!metadata.workspace_members.contains(&package.id), &package.id));
+        packages.sort_by_key(|package| {
+            (!metadata.workspace_members.contains(&package.id), &package.id)
+        });
         let lists = packages.iter().filter_map(|package| {
             let list = package.metadata.get("microimage")?.get("order")?.as_str()?;
             Some(package.manifest_path.parent()?.join(list).into_std_path_buf())
         });
         let mut text = String::new();
         for path in lists {
-            text += &fs::read_to_string(&path).map_err(|source| CargoError::Order { path, source })?;
+            text +=
+                &fs::read_to_string(&path).map_err(|source| CargoError::Order { path, source })?;
             text.push('\n');
         }
         if text.is_empty() {
@@ -251,18 +271,22 @@ impl Cargo {
         }
         // A name by content: cargo links again when, and only when, the order has changed.
         let name = format!("order-{}.txt", &Digest::of(text.as_bytes()).hex()[..16]);
-        let path = function.metadata.target_directory.join("microimage").join(name).into_std_path_buf();
+        let path =
+            function.metadata.target_directory.join("microimage").join(name).into_std_path_buf();
         let at = |source| CargoError::Stage { path: path.clone(), source };
         let staging = Staging::file(&path).map_err(at)?;
         fs::write(staging.path(), text).map_err(at)?;
         staging.keep(&path).map_err(at)?;
-        command.arg("--config").arg(format!("target.{target}.linker={}", serde_json::json!(linker)));
+        command
+            .arg("--config")
+            .arg(format!("target.{target}.linker={}", serde_json::json!(linker)));
         flags.push("-Clinker-flavor=ld.lld".to_owned());
         flags.push(format!("-Clink-arg={}{}", link::ORDER_ARGUMENT, path.display()));
         Ok(())
     }
 
-    /// Replaces what differs between machines in paths that end up in the program (panic locations).
+    /// Replaces what differs between machines in paths that end up in the program (panic
+    /// locations).
     fn remapping(&self, function: &Function, rustc: &Rustc) -> Vec<String> {
         // Of two that fit rustc takes the last: a package's folder may hold the workspace.
         let mut pairs = outside(function);
@@ -270,19 +294,25 @@ impl Cargo {
             (self.home.join("git/checkouts"), "/cargo/git".to_owned()),
             (function.metadata.target_directory.clone().into_std_path_buf(), "/target".to_owned()),
             (function.workspace_root().to_owned(), "/function".to_owned()),
-            // Where rust-src is installed, rustc shows the standard library's files there instead of at their virtual place.
+            // Where rust-src is installed, rustc shows the standard library's files there instead
+            // of at their virtual place.
             (rustc.sysroot.join("lib/rustlib/src/rust"), format!("/rustc/{}", rustc.commit)),
         ]);
         // A registry's folder is named after its host: a mirror must not show in the program.
-        let registries = fs::read_dir(self.home.join("registry/src")).into_iter().flatten().flatten();
+        let registries =
+            fs::read_dir(self.home.join("registry/src")).into_iter().flatten().flatten();
         let mut registries: Vec<_> = registries.map(|entry| entry.path()).collect();
         registries.sort();
         pairs.extend(registries.into_iter().map(|path| (path, "/cargo/registry".to_owned())));
-        pairs.iter().map(|(from, to)| format!("--remap-path-prefix={}={to}", from.display())).collect()
+        pairs
+            .iter()
+            .map(|(from, to)| format!("--remap-path-prefix={}={to}", from.display()))
+            .collect()
     }
 }
 
-/// The folders of packages that are on this disk but not in the workspace, and what the program is to call them.
+/// The folders of packages that are on this disk but not in the workspace, and what the program is
+/// to call them.
 fn outside(function: &Function) -> Vec<(PathBuf, String)> {
     let packages = function.metadata.packages.iter().filter(|package| package.source.is_none());
     let mut pairs: Vec<_> = packages
@@ -296,7 +326,8 @@ fn outside(function: &Function) -> Vec<(PathBuf, String)> {
     pairs
 }
 
-/// Copies the program to `folder`/root/app with mode 0755, where scratch.Dockerfile expects it; nothing else stays in `root`.
+/// Copies the program to `folder`/root/app with mode 0755, where scratch.Dockerfile expects it;
+/// nothing else stays in `root`.
 ///
 /// # Errors
 /// [`CargoError::Stage`].

@@ -1,5 +1,6 @@
-//! Whether a platform would take an image: its documented rules as a table of rule, verdict, evidence, what to do and source. It
-//! looks at the image's bytes; [`run`] starts it as well. It does not talk to any platform.
+//! Whether a platform would take an image: its documented rules as a table of rule, verdict,
+//! evidence, what to do and source. It looks at the image's bytes; [`run`] starts it as well. It
+//! does not talk to any platform.
 
 mod program;
 mod provider;
@@ -57,7 +58,8 @@ pub struct Report {
     pub findings: Vec<Finding>,
 }
 
-/// Holds `image` to the rules of `provider`. `memory_mib` is what the function is to have; `place` is how the image was named.
+/// Holds `image` to the rules of `provider`. `memory_mib` is what the function is to have; `place`
+/// is how the image was named.
 ///
 /// # Errors
 /// [`ContentsError`] when its program cannot be read.
@@ -70,7 +72,8 @@ pub fn check(
 ) -> Result<Report, ContentsError> {
     let findings = rules::all(&rules::Subject { image, contents, provider, memory_mib, place })?;
     let name = image.reference().map_or_else(|| image.manifest_digest().to_string(), str::to_owned);
-    Ok(Report { platform: provider.name, image: name, passed: true, findings: Vec::new() }.with(findings))
+    Ok(Report { platform: provider.name, image: name, passed: true, findings: Vec::new() }
+        .with(findings))
 }
 
 impl Report {

@@ -1,9 +1,9 @@
-//! What each command does. A command returns what is to be printed; it prints nothing and reads no environment, which
-//! [`Surroundings`] brings.
+//! What each command does. A command returns what is to be printed; it prints nothing and reads no
+//! environment, which [`Surroundings`] brings.
 
 use crate::args::{
-    BuildArguments, CheckArguments, DiffArguments, ImageArguments, InspectArguments, PackArguments, PullArguments,
-    PushArguments, UnpackArguments,
+    BuildArguments, CheckArguments, DiffArguments, ImageArguments, InspectArguments, PackArguments,
+    PullArguments, PushArguments, UnpackArguments,
 };
 use microimage::assemble::{self, Assembled, Options};
 use microimage::cargo::{self, Cargo, Function};
@@ -72,8 +72,10 @@ pub fn image(arguments: &ImageArguments, around: &Surroundings) -> Done {
     let pack = &arguments.pack;
     let mut options = options(pack, around)?;
     let tag = pack.tag.as_deref().map(tagged).transpose()?;
-    let function = Function::find(&around.cargo, &around.here, arguments.function.as_deref(), pack.arch)?;
-    let recipe = recipe_of(function.workspace_root())?; // a mistake in it is told before anything is compiled
+    let function =
+        Function::find(&around.cargo, &around.here, arguments.function.as_deref(), pack.arch)?;
+    // a mistake in it is told before anything is compiled
+    let recipe = recipe_of(function.workspace_root())?;
     let built = around.cargo.build(&function, pack.arch, arguments.profile.into())?;
     let root = function.workspace_root();
     let folder = root.join("target/image");
@@ -96,9 +98,12 @@ pub fn image(arguments: &ImageArguments, around: &Surroundings) -> Done {
     said(summary_text(&summary, &folder) + "          sbom.cdx.json lists the crates inside\n")
 }
 
-/// What the package's Cargo.toml says, under OCI's names; what was given on the command line wins. No revision and no time: the same
-/// source gives the same image, in a checkout or out of it.
-fn annotations(package: &cargo_metadata::Package, given: BTreeMap<String, String>) -> BTreeMap<String, String> {
+/// What the package's Cargo.toml says, under OCI's names; what was given on the command line wins.
+/// No revision and no time: the same source gives the same image, in a checkout or out of it.
+fn annotations(
+    package: &cargo_metadata::Package,
+    given: BTreeMap<String, String>,
+) -> BTreeMap<String, String> {
     let known = [
         ("title", Some(package.name.to_string())),
         ("version", Some(package.version.to_string())),
@@ -108,7 +113,9 @@ fn annotations(package: &cargo_metadata::Package, given: BTreeMap<String, String
     ];
     let mut all = BTreeMap::new();
     all.extend(
-        known.into_iter().filter_map(|(name, value)| Some((format!("org.opencontainers.image.{name}"), value?))),
+        known
+            .into_iter()
+            .filter_map(|(name, value)| Some((format!("org.opencontainers.image.{name}"), value?))),
     );
     all.extend(given);
     all
@@ -120,7 +127,8 @@ pub fn build(arguments: &BuildArguments, around: &Surroundings) -> Done {
     let recipe = read_recipe(&arguments.file)?;
     let options = options(&arguments.pack, around)?;
     let assembled = thread::scope(|scope| {
-        // The grammar of names takes 25 ms to be compiled, once a process: meanwhile the layer is compressed.
+        // The grammar of names takes 25 ms to be compiled, once a process: meanwhile the layer is
+        // compressed.
         let reference = scope.spawn(|| tagged(given));
         let assembled = assembled(&recipe, &arguments.context, &options);
         let reference = reference.join().map_err(|_| "the name could not be read")??;
@@ -139,10 +147,15 @@ pub fn inspect(arguments: &InspectArguments, around: &Surroundings) -> Done {
 
 /// `microimage diff`.
 pub fn diff(arguments: &DiffArguments, around: &Surroundings) -> Done {
-    let (left, right) =
-        (read(&arguments.left, arguments.arch, around)?, read(&arguments.right, arguments.arch, around)?);
+    let (left, right) = (
+        read(&arguments.left, arguments.arch, around)?,
+        read(&arguments.right, arguments.arch, around)?,
+    );
     let lines = inspect::diff((&left.0, &left.1), (&right.0, &right.1));
-    Ok(Outcome { text: lines.iter().map(|line| format!("{line}\n")).collect(), holds: lines.is_empty() })
+    Ok(Outcome {
+        text: lines.iter().map(|line| format!("{line}\n")).collect(),
+        holds: lines.is_empty(),
+    })
 }
 
 /// `microimage check`.
@@ -151,7 +164,12 @@ pub fn check(arguments: &CheckArguments, around: &Surroundings) -> Done {
     let provider = arguments.platform.provider();
     let mut report = check::check(&image, &contents, provider, arguments.memory, &arguments.image)?;
     if arguments.run {
-        let tried = check::run::run(&image, provider, arguments.events.as_deref(), Path::new("/proc/self/exe"));
+        let tried = check::run::run(
+            &image,
+            provider,
+            arguments.events.as_deref(),
+            Path::new("/proc/self/exe"),
+        );
         report = report.with(match tried {
             Err(RunError::Sandbox(error @ sandbox::Error::Namespace { .. })) => {
                 vec![check::run::not_tried(provider, &error)]
@@ -159,13 +177,15 @@ pub fn check(arguments: &CheckArguments, around: &Surroundings) -> Done {
             other => other?,
         });
     }
-    let text = if arguments.json { serde_json::to_string_pretty(&report)? + "\n" } else { report.text() };
+    let text =
+        if arguments.json { serde_json::to_string_pretty(&report)? + "\n" } else { report.text() };
     Ok(Outcome { text, holds: report.passed })
 }
 
 /// `microimage push`.
 pub fn push(arguments: &PushArguments, around: &Surroundings) -> Done {
-    let images = arguments.image.iter().map(|place| source::load(place)).collect::<Result<Vec<_>, _>>()?;
+    let images =
+        arguments.image.iter().map(|place| source::load(place)).collect::<Result<Vec<_>, _>>()?;
     let reference = registry::parse_reference(&arguments.reference)?;
     let credentials = around.credentials(reference.resolve_registry(), Asked::ByTarget)?;
     let registry = Registry::new(reference, &credentials)?;
@@ -189,7 +209,8 @@ pub fn pull(arguments: &PullArguments, around: &Surroundings) -> Done {
 pub fn unpack(arguments: &UnpackArguments, around: &Surroundings) -> Done {
     let image = around.load(&arguments.image, arguments.arch)?;
     let done = unpack::unpack_image(&image, &arguments.folder, &Limits::default())?;
-    let (entries, bytes) = done.iter().fold((0, 0), |(e, b), layer| (e + layer.entries, b + layer.file_bytes));
+    let (entries, bytes) =
+        done.iter().fold((0, 0), |(e, b), layer| (e + layer.entries, b + layer.file_bytes));
     said(format!(
         "{} layers, {entries} entries, {} of files in {}\n",
         done.len(),
@@ -200,33 +221,51 @@ pub fn unpack(arguments: &UnpackArguments, around: &Surroundings) -> Done {
 
 impl Surroundings {
     fn load(&self, place: &str, architecture: Architecture) -> Result<Image, source::SourceError> {
-        source::load_with(place, &architecture.to_string(), |registry| self.credentials(registry, Asked::InPassing))
+        source::load_with(place, &architecture.to_string(), |registry| {
+            self.credentials(registry, Asked::InPassing)
+        })
     }
 
-    /// The environment's credentials where they belong, else docker's for that registry. Those of MICROIMAGE_REGISTRY go to it alone;
-    /// without it they go to what `push` or `pull` names, and to no registry that only stands in an image's name.
+    /// The environment's credentials where they belong, else docker's for that registry. Those of
+    /// MICROIMAGE_REGISTRY go to it alone; without it they go to what `push` or `pull` names, and
+    /// to no registry that only stands in an image's name.
     fn credentials(&self, registry: &str, asked: Asked) -> Result<Credentials, RegistryError> {
-        let ours = self.registry.as_deref().map_or(asked == Asked::ByTarget, |ours| ours == registry);
+        let ours =
+            self.registry.as_deref().map_or(asked == Asked::ByTarget, |ours| ours == registry);
         if let Some((username, password)) = self.credentials.as_ref().filter(|_| ours) {
-            return Ok(Credentials::Basic { username: username.clone(), password: password.clone() });
+            return Ok(Credentials::Basic {
+                username: username.clone(),
+                password: password.clone(),
+            });
         }
         match self.docker_config.as_ref().map(File::open) {
             Some(Ok(file)) => registry::docker_credentials(registry, BufReader::new(file)),
             Some(Err(error)) if error.kind() != std::io::ErrorKind::NotFound => {
-                Err(RegistryError::Credentials { registry: registry.to_owned(), why: error.to_string() })
+                Err(RegistryError::Credentials {
+                    registry: registry.to_owned(),
+                    why: error.to_string(),
+                })
             }
             _ => Ok(Credentials::Anonymous),
         }
     }
 }
 
-fn read(place: &str, arch: Architecture, around: &Surroundings) -> Result<(Image, Contents), Box<dyn Error>> {
+fn read(
+    place: &str,
+    arch: Architecture,
+    around: &Surroundings,
+) -> Result<(Image, Contents), Box<dyn Error>> {
     let image = around.load(place, arch)?;
     let contents = contents::read(&image, &Limits::default())?;
     Ok((image, contents))
 }
 
-fn assembled(recipe: &Recipe, context: &Path, options: &Options) -> Result<Assembled, Box<dyn Error>> {
+fn assembled(
+    recipe: &Recipe,
+    context: &Path,
+    options: &Options,
+) -> Result<Assembled, Box<dyn Error>> {
     Ok(assemble::assemble(recipe, &FolderContext::open(context)?, options)?)
 }
 
@@ -238,26 +277,35 @@ fn named(mut assembled: Assembled, reference: String) -> Assembled {
 /// The name of `--tag`, with a tag.
 fn tagged(name: &str) -> Result<String, String> {
     reference::tagged(name).ok_or_else(|| {
-        format!("`{name}` is no name for an image; write `NAME:TAG`, small letters and no blanks, such as `echo:1`")
+        format!(
+            "`{name}` is no name for an image; write `NAME:TAG`, small letters and no blanks, \
+             such as `echo:1`"
+        )
     })
 }
 
-/// The recipe of a workspace; one that has none gets this project's own, which ships the program as /app.
+/// The recipe of a workspace; one that has none gets this project's own, which ships the program as
+/// /app.
 fn recipe_of(workspace: &Path) -> Result<Recipe, Box<dyn Error>> {
     let path = workspace.join("scratch.Dockerfile");
-    if path.exists() { read_recipe(&path) } else { Ok(Recipe::parse(include_str!("../../scratch.Dockerfile"))?) }
+    if path.exists() {
+        read_recipe(&path)
+    } else {
+        Ok(Recipe::parse(include_str!("../../scratch.Dockerfile"))?)
+    }
 }
 
 fn read_recipe(path: &Path) -> Result<Recipe, Box<dyn Error>> {
-    let text = fs::read_to_string(path).map_err(|e| format!("the recipe `{}` cannot be read: {e}", path.display()))?;
+    let text = fs::read_to_string(path)
+        .map_err(|e| format!("the recipe `{}` cannot be read: {e}", path.display()))?;
     Ok(Recipe::parse(&text).map_err(|e| format!("{}: {e}", path.display()))?)
 }
 
 fn options(pack: &PackArguments, around: &Surroundings) -> Result<Options, Box<dyn Error>> {
     let source_date_epoch = match &around.source_date_epoch {
-        Some(text) => text
-            .parse()
-            .map_err(|_| format!("SOURCE_DATE_EPOCH is `{text}`; it must be a number of seconds since 1970"))?,
+        Some(text) => text.parse().map_err(|_| {
+            format!("SOURCE_DATE_EPOCH is `{text}`; it must be a number of seconds since 1970")
+        })?,
         None => 0,
     };
     Ok(Options {
@@ -294,10 +342,15 @@ fn read_file(path: &Path) -> Result<Vec<u8>, String> {
 }
 
 fn summary_text(summary: &Summary, folder: &Path) -> String {
-    let mut text = format!("{}  {}\nmanifest  {}\n", summary.reference, summary.platform, summary.manifest_digest);
+    let mut text = format!(
+        "{}  {}\nmanifest  {}\n",
+        summary.reference, summary.platform, summary.manifest_digest
+    );
     for layer in &summary.layers {
-        let (compressed, unpacked) = (inspect::size(layer.compressed_bytes), inspect::size(layer.uncompressed_bytes));
-        text += &format!("layer     {}  {compressed} compressed, {unpacked} unpacked\n", layer.digest);
+        let (compressed, unpacked) =
+            (inspect::size(layer.compressed_bytes), inspect::size(layer.uncompressed_bytes));
+        text +=
+            &format!("layer     {}  {compressed} compressed, {unpacked} unpacked\n", layer.digest);
     }
     text += &format!(
         "program   {}\nwritten   {}/{{oci,docker.tar,image.json}}\n",

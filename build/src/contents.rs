@@ -1,5 +1,6 @@
-//! The files of an image, flattened: every layer read in order, whiteouts applied, nothing written to disk. It is what
-//! `inspect`, `diff` and `check` look at. OCI image-spec 1.1, layer.md, "Applying changesets".
+//! The files of an image, flattened: every layer read in order, whiteouts applied, nothing written
+//! to disk. It is what `inspect`, `diff` and `check` look at. OCI image-spec 1.1, layer.md,
+//! "Applying changesets".
 
 use crate::digest::{DiffId, Digest, HashingReader};
 use crate::entry::{Budget, Entry, EntryError, Kind, Limits, Whiteout, read_entries, shown};
@@ -10,7 +11,8 @@ use std::ffi::OsString;
 use std::io::{self, Read};
 use std::path::{Component, Path, PathBuf};
 
-/// The most links that are followed on the way to one folder: what Linux follows (path_resolution(7)).
+/// The most links that are followed on the way to one folder: what Linux follows
+/// (path_resolution(7)).
 const MAX_LINKS: usize = 40;
 
 /// An image's files.
@@ -97,7 +99,8 @@ pub enum ContentsError {
     },
 }
 
-/// Reads every layer of `image`, verifying each blob's digest. What [`unpack`](crate::unpack) refuses is refused here too.
+/// Reads every layer of `image`, verifying each blob's digest. What [`unpack`](crate::unpack)
+/// refuses is refused here too.
 ///
 /// # Errors
 /// [`ContentsError`] with the layer and the entry.
@@ -109,15 +112,24 @@ pub fn read(image: &Image, limits: &Limits) -> Result<Contents, ContentsError> {
         let descriptor = layer.descriptor();
         let at = |source| ContentsError::Layer { layer: descriptor.digest, source };
         let compression = Compression::of_media_type(&descriptor.media_type).ok_or_else(|| {
-            ContentsError::MediaType { layer: descriptor.digest, media_type: descriptor.media_type.clone() }
+            ContentsError::MediaType {
+                layer: descriptor.digest,
+                media_type: descriptor.media_type.clone(),
+            }
         })?;
         let mut blob = layer.open().map_err(|e| at(e.into()))?;
-        let mut tar = HashingReader::new(decompress(&mut blob, compression).map_err(|e| at(e.into()))?);
+        let mut tar =
+            HashingReader::new(decompress(&mut blob, compression).map_err(|e| at(e.into()))?);
         (flat.layer, flat.entry) = (number, 0);
-        let totals = read_entries(&mut tar, &budget, |entry, bytes| flat.apply(entry, bytes)).map_err(at)?;
+        let totals =
+            read_entries(&mut tar, &budget, |entry, bytes| flat.apply(entry, bytes)).map_err(at)?;
         let (diff_id, uncompressed_bytes) = tar.finish();
         io::copy(&mut blob, &mut io::sink()).map_err(|e| at(e.into()))?;
-        layers.push(LayerContents { entries: totals.entries, uncompressed_bytes, diff_id: DiffId(diff_id) });
+        layers.push(LayerContents {
+            entries: totals.entries,
+            uncompressed_bytes,
+            diff_id: DiffId(diff_id),
+        });
     }
     let (mut files, mut origins) = (BTreeMap::new(), BTreeMap::new());
     for (path, node) in flat.nodes {
@@ -130,8 +142,8 @@ pub fn read(image: &Image, limits: &Limits) -> Result<Contents, ContentsError> {
 }
 
 impl Contents {
-    /// The bytes of the regular file `path` (clean, without leading slash) of `image`, whose files these are; at most `limit_bytes`
-    /// are read. `None` when there is no such file.
+    /// The bytes of the regular file `path` (clean, without leading slash) of `image`, whose files
+    /// these are; at most `limit_bytes` are read. `None` when there is no such file.
     ///
     /// # Errors
     /// [`ContentsError`], a larger file among them.
@@ -146,7 +158,9 @@ impl Contents {
         let Some(layer) = image.layers().get(origin.layer) else { return Ok(None) };
         let descriptor = layer.descriptor();
         let at = |source| ContentsError::Layer { layer: descriptor.digest, source };
-        let Some(compression) = Compression::of_media_type(&descriptor.media_type) else { return Ok(None) };
+        let Some(compression) = Compression::of_media_type(&descriptor.media_type) else {
+            return Ok(None);
+        };
         let blob = layer.open().map_err(|e| at(e.into()))?;
         let tar = decompress(blob, compression).map_err(|e| at(e.into()))?;
         let (mut found, mut number) = (None, 0);
@@ -185,7 +199,8 @@ struct Flat<'a> {
 
 struct Node {
     found: Found,
-    /// The layer that put it there: an opaque whiteout hides lower layers only, wherever in its own it stands.
+    /// The layer that put it there: an opaque whiteout hides lower layers only, wherever in its own
+    /// it stands.
     layer: usize,
     origin: Origin,
 }
@@ -194,7 +209,9 @@ impl Flat<'_> {
     fn apply(&mut self, entry: &Entry, bytes: &mut dyn Read) -> Result<(), EntryError> {
         let origin = Origin { layer: self.layer, entry: self.entry };
         self.entry += 1;
-        let (Some(name), Some(folder)) = (entry.path.file_name(), entry.path.parent()) else { return Ok(()) };
+        let (Some(name), Some(folder)) = (entry.path.file_name(), entry.path.parent()) else {
+            return Ok(());
+        };
         if let Some(whiteout) = entry.whiteout()? {
             // A folder that is not there has nothing to hide.
             if let Some(folder) = self.folder(folder, false).map_err(|why| why.of(entry))? {
@@ -204,7 +221,9 @@ impl Flat<'_> {
         }
         let folder = self.folder(folder, true).map_err(|why| why.of(entry))?.unwrap_or_default();
         let path = folder.join(name);
-        if !(entry.kind == Kind::Directory && self.nodes.get(&path).is_some_and(|n| n.found.what == What::Folder)) {
+        if !(entry.kind == Kind::Directory
+            && self.nodes.get(&path).is_some_and(|n| n.found.what == What::Folder))
+        {
             self.remove(&path); // what a folder held goes with it
         }
         let (mode, uid, gid) = (entry.mode, entry.uid, entry.gid);
@@ -252,7 +271,9 @@ impl Flat<'_> {
 
     /// `path` and all below it: paths are ordered part by part, so that they follow each other.
     fn below(&self, path: &Path) -> Vec<PathBuf> {
-        let from = self.nodes.range::<Path, _>((std::ops::Bound::Included(path), std::ops::Bound::Unbounded));
+        let from = self
+            .nodes
+            .range::<Path, _>((std::ops::Bound::Included(path), std::ops::Bound::Unbounded));
         from.map(|(below, _)| below).take_while(|below| below.starts_with(path)).cloned().collect()
     }
 
@@ -260,11 +281,14 @@ impl Flat<'_> {
         match whiteout {
             Whiteout::Name(name) => self.remove(&folder.join(name)),
             Whiteout::Opaque => {
-                // From the last on, since a folder of a lower layer stays while something of this one is in it.
+                // From the last on, since a folder of a lower layer stays while something of this
+                // one is in it.
                 let mut kept: Option<PathBuf> = None;
                 for path in self.below(folder).into_iter().rev().filter(|path| path != folder) {
-                    let is_of_this_layer = self.nodes.get(&path).is_some_and(|node| node.layer == self.layer);
-                    if is_of_this_layer || kept.as_ref().is_some_and(|kept| kept.starts_with(&path)) {
+                    let is_of_this_layer =
+                        self.nodes.get(&path).is_some_and(|node| node.layer == self.layer);
+                    if is_of_this_layer || kept.as_ref().is_some_and(|kept| kept.starts_with(&path))
+                    {
                         kept = Some(path);
                     } else {
                         self.nodes.remove(&path);
@@ -274,12 +298,14 @@ impl Flat<'_> {
         }
     }
 
-    /// The folder `path` with every link on the way followed as if the root were `/`, which is what `openat2(RESOLVE_IN_ROOT)` does.
-    /// With `make`, folders that no layer lists are made as runtimes make them, but not where a link leads.
+    /// The folder `path` with every link on the way followed as if the root were `/`, which is what
+    /// `openat2(RESOLVE_IN_ROOT)` does. With `make`, folders that no layer lists are made as
+    /// runtimes make them, but not where a link leads.
     fn folder(&mut self, path: &Path, make: bool) -> Result<Option<PathBuf>, NoFolder> {
         let mut at = PathBuf::new();
         let mut links = 0;
-        let mut left: Vec<(OsString, bool)> = path.iter().rev().map(|part| (part.to_owned(), false)).collect();
+        let mut left: Vec<(OsString, bool)> =
+            path.iter().rev().map(|part| (part.to_owned(), false)).collect();
         while let Some((part, of_link)) = left.pop() {
             if part == ".." {
                 at.pop();
@@ -289,7 +315,9 @@ impl Flat<'_> {
             match self.nodes.get(&at).map(|node| &node.found.what) {
                 Some(What::Folder) => {}
                 Some(What::File { .. }) if !make => return Ok(None),
-                Some(What::File { .. }) => return Err(NoFolder::Refused("a part of its name is a file")),
+                Some(What::File { .. }) => {
+                    return Err(NoFolder::Refused("a part of its name is a file"));
+                }
                 Some(What::Symlink { target }) => {
                     links += 1;
                     if links > MAX_LINKS {
@@ -299,14 +327,18 @@ impl Flat<'_> {
                     if target.is_absolute() {
                         at = PathBuf::new();
                     }
-                    left.extend(target.components().rev().filter_map(|component| match component {
-                        Component::Normal(part) => Some((part.to_owned(), true)),
-                        Component::ParentDir => Some(("..".into(), true)),
-                        _ => None,
-                    }));
+                    left.extend(target.components().rev().filter_map(
+                        |component| match component {
+                            Component::Normal(part) => Some((part.to_owned(), true)),
+                            Component::ParentDir => Some(("..".into(), true)),
+                            _ => None,
+                        },
+                    ));
                 }
                 None if !make => return Ok(None),
-                None if of_link => return Err(NoFolder::Refused("a link in its name leads nowhere")),
+                None if of_link => {
+                    return Err(NoFolder::Refused("a link in its name leads nowhere"));
+                }
                 None => {
                     self.budget.entry().map_err(NoFolder::Limit)?;
                     self.budget.path(&at).map_err(NoFolder::Limit)?;
@@ -343,7 +375,10 @@ fn read_content(entry: &Entry, size_bytes: u64, bytes: &mut dyn Read) -> Result<
     io::copy(&mut reader, &mut io::sink())?;
     let (digest, read_bytes) = reader.finish();
     if read_bytes != size_bytes {
-        let early = io::Error::new(io::ErrorKind::UnexpectedEof, format!("`{}` ends early", shown(&entry.path)));
+        let early = io::Error::new(
+            io::ErrorKind::UnexpectedEof,
+            format!("`{}` ends early", shown(&entry.path)),
+        );
         return Err(early.into());
     }
     Ok(What::File { size_bytes, digest, elf: magic == b"\x7fELF" })

@@ -1,5 +1,6 @@
-//! A build context that is a folder on disk, with its .dockerignore. It reads and never writes. Paths are opened with
-//! `openat2(RESOLVE_BENEATH)`: a link inside the context cannot make COPY read what lies outside of it.
+//! A build context that is a folder on disk, with its .dockerignore. It reads and never writes.
+//! Paths are opened with `openat2(RESOLVE_BENEATH)`: a link inside the context cannot make COPY
+//! read what lies outside of it.
 
 use crate::ignore::{Ignore, IgnoreError};
 use crate::recipe::{BuildContext, ContextEntry};
@@ -45,8 +46,9 @@ impl FolderContext {
     pub fn open(path: &Path) -> Result<FolderContext, ContextError> {
         let at = |path: PathBuf| move |source| ContextError::Read { path, source };
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let root =
-            rustix::fs::open(path, flags, Mode::empty()).map_err(io::Error::from).map_err(at(path.to_owned()))?;
+        let root = rustix::fs::open(path, flags, Mode::empty())
+            .map_err(io::Error::from)
+            .map_err(at(path.to_owned()))?;
         let ignore_file = path.join(".dockerignore");
         let ignore = match fs::read_to_string(&ignore_file) {
             Ok(text) => Ignore::parse(&text)?,
@@ -59,12 +61,13 @@ impl FolderContext {
     fn open_beneath(&self, path: &str, flags: OFlags) -> io::Result<OwnedFd> {
         let path = if path.is_empty() { "." } else { path };
         let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
-        rustix::fs::openat2(&self.root, path, flags | OFlags::CLOEXEC, Mode::empty(), resolve).map_err(|error| {
-            match error {
-                rustix::io::Errno::XDEV => io::Error::other("a link on its way leads out of the build context"),
+        rustix::fs::openat2(&self.root, path, flags | OFlags::CLOEXEC, Mode::empty(), resolve)
+            .map_err(|error| match error {
+                rustix::io::Errno::XDEV => {
+                    io::Error::other("a link on its way leads out of the build context")
+                }
                 other => other.into(),
-            }
-        })
+            })
     }
 
     /// Whether something below an excluded folder is kept, so that the folder exists after all.
@@ -85,7 +88,12 @@ impl FolderContext {
     fn look(&self, path: &str) -> io::Result<Option<ContextEntry>> {
         let handle = match self.open_beneath(path, OFlags::PATH | OFlags::NOFOLLOW) {
             Ok(handle) => handle,
-            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+                ) =>
+            {
                 return Ok(None);
             }
             Err(error) => return Err(error),
@@ -93,13 +101,18 @@ impl FolderContext {
         let stat = rustix::fs::statat(&handle, "", AtFlags::EMPTY_PATH)?;
         match FileType::from_raw_mode(stat.st_mode) {
             FileType::Directory => Ok(Some(ContextEntry::Folder)),
-            FileType::RegularFile => Ok(Some(ContextEntry::File { executable: stat.st_mode & 0o111 != 0 })),
+            FileType::RegularFile => {
+                Ok(Some(ContextEntry::File { executable: stat.st_mode & 0o111 != 0 }))
+            }
             FileType::Symlink => {
                 let target = rustix::fs::readlinkat(&handle, "", Vec::new())?.into_string();
-                let target = target.map_err(|_| io::Error::other("the link's target is not UTF-8"))?;
+                let target =
+                    target.map_err(|_| io::Error::other("the link's target is not UTF-8"))?;
                 Ok(Some(ContextEntry::Symlink { target }))
             }
-            _ => Err(io::Error::other("it is neither a file nor a folder nor a link; leave it out with .dockerignore")),
+            _ => Err(io::Error::other(
+                "it is neither a file nor a folder nor a link; leave it out with .dockerignore",
+            )),
         }
     }
 
@@ -108,8 +121,9 @@ impl FolderContext {
         let mut names = Vec::new();
         for entry in rustix::fs::Dir::new(folder)? {
             let name = std::ffi::OsString::from_vec(entry?.file_name().to_bytes().to_vec());
-            let name =
-                name.into_string().map_err(|name| io::Error::other(format!("the name {name:?} is not UTF-8")))?;
+            let name = name
+                .into_string()
+                .map_err(|name| io::Error::other(format!("the name {name:?} is not UTF-8")))?;
             if name != "." && name != ".." {
                 names.push(name);
             }
@@ -124,7 +138,9 @@ impl BuildContext for FolderContext {
             return self.look(path);
         }
         match self.look(path)? {
-            Some(ContextEntry::Folder) if self.keeps_something_below(path)? => Ok(Some(ContextEntry::Folder)),
+            Some(ContextEntry::Folder) if self.keeps_something_below(path)? => {
+                Ok(Some(ContextEntry::Folder))
+            }
             _ => Ok(None),
         }
     }

@@ -1,6 +1,7 @@
-//! Content addresses: the digest of bytes as they travel, the digest of a layer before compression, and readers that prove
-//! what they carried. It knows no files and no registries. Only SHA-256 is spoken: every registry does, and one algorithm
-//! means that two equal contents have one name. OCI image-spec, descriptor.md, "Digests".
+//! Content addresses: the digest of bytes as they travel, the digest of a layer before compression,
+//! and readers that prove what they carried. It knows no files and no registries. Only SHA-256 is
+//! spoken: every registry does, and one algorithm means that two equal contents have one name. OCI
+//! image-spec, descriptor.md, "Digests".
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::{Digest as _, Sha256};
@@ -18,8 +19,8 @@ use std::{fmt, io, io::Read, str::FromStr};
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Digest([u8; 32]);
 
-/// The digest of a layer's uncompressed tar (config.md, "Layer DiffID"). A type of its own, so that it is never
-/// mixed up with the [`Digest`] of the compressed blob.
+/// The digest of a layer's uncompressed tar (config.md, "Layer DiffID"). A type of its own, so that
+/// it is never mixed up with the [`Digest`] of the compressed blob.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct DiffId(pub Digest);
@@ -28,7 +29,9 @@ pub struct DiffId(pub Digest);
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DigestError {
     /// An algorithm other than SHA-256.
-    #[error("digest `{0}` uses an algorithm other than sha256; ask for the image by its sha256 digest")]
+    #[error(
+        "digest `{0}` uses an algorithm other than sha256; ask for the image by its sha256 digest"
+    )]
     Algorithm(String),
     /// No `sha256:` followed by 64 lower-case hex digits.
     #[error("`{0}` is not a digest: expected `sha256:` and 64 lower-case hex digits")]
@@ -41,7 +44,8 @@ impl Digest {
         Digest(Sha256::digest(bytes).into())
     }
 
-    /// The digest's 64 lower-case hex digits, without the algorithm: a blob's file name in an image layout.
+    /// The digest's 64 lower-case hex digits, without the algorithm: a blob's file name in an image
+    /// layout.
     pub fn hex(&self) -> String {
         hex::encode(self.0)
     }
@@ -60,12 +64,15 @@ impl FromStr for Digest {
     fn from_str(text: &str) -> Result<Digest, DigestError> {
         // What is quoted back is bounded: the text may come from a peer.
         let shown = || text.chars().take(160).collect::<String>();
-        let (algorithm, encoded) = text.split_once(':').ok_or_else(|| DigestError::Malformed(shown()))?;
+        let (algorithm, encoded) =
+            text.split_once(':').ok_or_else(|| DigestError::Malformed(shown()))?;
         if algorithm != "sha256" {
             return Err(DigestError::Algorithm(shown()));
         }
         let mut bytes = [0; 32];
-        if encoded.bytes().any(|b| b.is_ascii_uppercase()) || hex::decode_to_slice(encoded, &mut bytes).is_err() {
+        if encoded.bytes().any(|b| b.is_ascii_uppercase())
+            || hex::decode_to_slice(encoded, &mut bytes).is_err()
+        {
             return Err(DigestError::Malformed(shown()));
         }
         Ok(Digest(bytes))
@@ -139,8 +146,9 @@ impl<R: Read> Read for HashingReader<R> {
     }
 }
 
-/// A reader that ends well only if it carried exactly the promised bytes: a wrong size or digest is an error
-/// ([`io::ErrorKind::InvalidData`]) before end of file is reported, so whoever reads to the end has verified the blob.
+/// A reader that ends well only if it carried exactly the promised bytes: a wrong size or digest is
+/// an error ([`io::ErrorKind::InvalidData`]) before end of file is reported, so whoever reads to
+/// the end has verified the blob.
 pub struct VerifyingReader<R> {
     inner: HashingReader<io::Take<R>>,
     digest: Digest,
@@ -166,15 +174,24 @@ impl<R: Read> Read for VerifyingReader<R> {
         let seen = self.inner.size_bytes();
         let lie = |what: String| io::Error::new(io::ErrorKind::InvalidData, what);
         if seen > self.size_bytes {
-            return Err(lie(format!("blob `{}` is longer than its {} bytes", self.digest, self.size_bytes)));
+            return Err(lie(format!(
+                "blob `{}` is longer than its {} bytes",
+                self.digest, self.size_bytes
+            )));
         }
         if n == 0 {
             if seen < self.size_bytes {
-                return Err(lie(format!("blob `{}` ends after {seen} of {} bytes", self.digest, self.size_bytes)));
+                return Err(lie(format!(
+                    "blob `{}` ends after {seen} of {} bytes",
+                    self.digest, self.size_bytes
+                )));
             }
             let found = self.inner.digest_so_far();
             if found != self.digest {
-                return Err(lie(format!("blob `{}` holds other bytes: their digest is `{found}`", self.digest)));
+                return Err(lie(format!(
+                    "blob `{}` holds other bytes: their digest is `{found}`",
+                    self.digest
+                )));
             }
             self.verified = true;
         }

@@ -1,5 +1,6 @@
-//! The proof that a file is a static Linux program for one architecture: no interpreter, no needed libraries, all segments in
-//! the file. It takes bytes and runs nothing. System V gABI, chapters 4 and 5; ELF-64 little endian only, as all our targets are.
+//! The proof that a file is a static Linux program for one architecture: no interpreter, no needed
+//! libraries, all segments in the file. It takes bytes and runs nothing. System V gABI, chapters 4
+//! and 5; ELF-64 little endian only, as all our targets are.
 
 use object::elf;
 use object::read::elf::{Dyn, FileHeader, ProgramHeader};
@@ -47,7 +48,9 @@ pub enum ElfError {
     },
     /// It asks for a dynamic linker.
     #[error(
-        "it is dynamically linked: it asks for the interpreter `{interpreter}`{libraries}, and an image from scratch has neither; build with `--target {target}`, or for a glibc target with `RUSTFLAGS=-Ctarget-feature=+crt-static`"
+        "it is dynamically linked: it asks for the interpreter `{interpreter}`{libraries}, and an \
+         image from scratch has neither; build with `--target {target}`, or for a glibc target \
+         with `RUSTFLAGS=-Ctarget-feature=+crt-static`"
     )]
     Interpreter {
         /// Path of the dynamic linker.
@@ -59,7 +62,8 @@ pub enum ElfError {
     },
     /// It asks for libraries without naming an interpreter.
     #[error(
-        "it needs the shared libraries {libraries}, and an image from scratch has none; link them statically (`--target {target}`)"
+        "it needs the shared libraries {libraries}, and an image from scratch has none; link them \
+         statically (`--target {target}`)"
     )]
     Libraries {
         /// Their names.
@@ -100,7 +104,9 @@ impl StaticElf {
                 return Err(ElfError::Damaged("a segment ends beyond the end of the file"));
             }
             match segment.p_type(endian) {
-                elf::PT_INTERP => interpreter = Some(text(segment.data(endian, bytes).unwrap_or_default())),
+                elf::PT_INTERP => {
+                    interpreter = Some(text(segment.data(endian, bytes).unwrap_or_default()))
+                }
                 elf::PT_DYNAMIC => needed = needed_libraries(bytes, segments, segment)?,
                 elf::PT_LOAD if segment.p_flags(endian).0 & elf::PF_X.0 != 0 => {
                     let into = header.e_entry(endian).checked_sub(segment.p_vaddr(endian));
@@ -112,16 +118,24 @@ impl StaticElf {
         let target = wanted.rust_target();
         let libraries = needed.iter().map(|n| format!("`{n}`")).collect::<Vec<_>>().join(", ");
         if let Some(interpreter) = interpreter {
-            let libraries = if libraries.is_empty() { libraries } else { format!(" and the libraries {libraries}") };
+            let libraries = if libraries.is_empty() {
+                libraries
+            } else {
+                format!(" and the libraries {libraries}")
+            };
             return Err(ElfError::Interpreter { interpreter, libraries, target });
         }
         if !needed.is_empty() {
             return Err(ElfError::Libraries { libraries, target });
         }
         if !entry_is_code {
-            // A shared library has its entry at zero; a file that was cut or patched has it anywhere.
-            let what =
-                if kind == elf::ET_DYN { "a shared library" } else { "an ELF file whose entry point is no code" };
+            // A shared library has its entry at zero; a file that was cut or patched has it
+            // anywhere.
+            let what = if kind == elf::ET_DYN {
+                "a shared library"
+            } else {
+                "an ELF file whose entry point is no code"
+            };
             return Err(ElfError::NotProgram(what));
         }
         Ok(StaticElf {
@@ -195,7 +209,9 @@ fn header(bytes: &[u8]) -> Result<&Header, ElfError> {
         [] => return Err(ElfError::NotElf("an empty file")),
         [b'#', b'!', ..] => return Err(ElfError::NotElf("a script")),
         [b'M', b'Z', ..] => return Err(ElfError::NotElf("a Windows program")),
-        [0xcf, 0xfa, 0xed, 0xfe, ..] | [0xca, 0xfe, 0xba, 0xbe, ..] => return Err(ElfError::NotElf("a macOS program")),
+        [0xcf, 0xfa, 0xed, 0xfe, ..] | [0xca, 0xfe, 0xba, 0xbe, ..] => {
+            return Err(ElfError::NotElf("a macOS program"));
+        }
         [0, b'a', b's', b'm', ..] => return Err(ElfError::NotElf("a WebAssembly module")),
         [0x7f, b'E', b'L', b'F', ..] => {}
         _ => return Err(ElfError::NotElf("something else")),
@@ -215,12 +231,17 @@ fn check_machine(machine: elf::Machine, wanted: Architecture) -> Result<(), ElfE
         return Ok(());
     }
     let hint = found.map_or(String::new(), |a| format!(", or make the image with `--arch {a}`"));
-    let found = found.map_or_else(|| format!("machine {} of the ELF numbering", machine.0), |a| a.to_string());
+    let found = found
+        .map_or_else(|| format!("machine {} of the ELF numbering", machine.0), |a| a.to_string());
     Err(ElfError::Machine { found, wanted, hint })
 }
 
 /// The names behind DT_NEEDED.
-fn needed_libraries(bytes: &[u8], segments: &[Segment], dynamic: &Segment) -> Result<Vec<String>, ElfError> {
+fn needed_libraries(
+    bytes: &[u8],
+    segments: &[Segment],
+    dynamic: &Segment,
+) -> Result<Vec<String>, ElfError> {
     let endian = object::LittleEndian;
     let damaged = || ElfError::Damaged("its dynamic section lies outside of the file");
     let entries = dynamic.dynamic(endian, bytes).map_err(|_| damaged())?.unwrap_or_default();
@@ -229,14 +250,16 @@ fn needed_libraries(bytes: &[u8], segments: &[Segment], dynamic: &Segment) -> Re
         .map(|e| (e.d_tag(endian), e.d_val(endian)))
         .take_while(|(tag, _)| *tag != elf::DT_NULL)
         .collect();
-    let strings_at = entries.iter().find(|(tag, _)| *tag == elf::DT_STRTAB).map(|(_, value)| *value);
+    let strings_at =
+        entries.iter().find(|(tag, _)| *tag == elf::DT_STRTAB).map(|(_, value)| *value);
     let mut names = Vec::new();
     for (_, offset) in entries.iter().filter(|(tag, _)| *tag == elf::DT_NEEDED) {
         let address = strings_at.and_then(|at| at.checked_add(*offset)).ok_or_else(damaged)?;
-        let name = segments.iter().filter(|s| s.p_type(endian) == elf::PT_LOAD).find_map(|segment| {
-            let into = usize::try_from(address.checked_sub(segment.p_vaddr(endian))?).ok()?;
-            segment.data(endian, bytes).ok()?.get(into..)
-        });
+        let name =
+            segments.iter().filter(|s| s.p_type(endian) == elf::PT_LOAD).find_map(|segment| {
+                let into = usize::try_from(address.checked_sub(segment.p_vaddr(endian))?).ok()?;
+                segment.data(endian, bytes).ok()?.get(into..)
+            });
         names.push(text(name.ok_or_else(damaged)?));
     }
     Ok(names)

@@ -1,6 +1,7 @@
-//! The entries of a layer's tar, read with limits: names that stay inside, sizes that are bounded, links that lead nowhere else.
-//! It reads a stream and calls a visitor; it writes nothing and knows no disk. POSIX.1-2017 pax interchange format, GNU long names;
-//! OCI image-spec, layer.md. What no layer needs (devices, sparse files, sizes that contradict each other) is refused, not guessed.
+//! The entries of a layer's tar, read with limits: names that stay inside, sizes that are bounded,
+//! links that lead nowhere else. It reads a stream and calls a visitor; it writes nothing and knows
+//! no disk. POSIX.1-2017 pax interchange format, GNU long names; OCI image-spec, layer.md. What no
+//! layer needs (devices, sparse files, sizes that contradict each other) is refused, not guessed.
 
 use std::cell::Cell;
 use std::ffi::{OsStr, OsString};
@@ -10,8 +11,8 @@ use std::path::{Component, Path, PathBuf};
 
 /// The longest name or link target, in bytes: Linux's PATH_MAX.
 pub(crate) const MAX_NAME_BYTES: usize = 4096;
-/// The most parts of a name. PATH_MAX leaves room for 2,048, each a folder to make and to keep in mind, while no program ships a tree
-/// of even 50.
+/// The most parts of a name. PATH_MAX leaves room for 2,048, each a folder to make and to keep in
+/// mind, while no program ships a tree of even 50.
 pub const MAX_DEPTH: usize = 128;
 /// The largest pax header or GNU long name, in bytes.
 const MAX_EXTENSION_BYTES: u64 = 1024 * 1024;
@@ -28,13 +29,15 @@ pub struct Limits {
 }
 
 impl Default for Limits {
-    /// 500,000 entries, 12 GiB and 128 MiB of names: above any image that a function platform accepts.
+    /// 500,000 entries, 12 GiB and 128 MiB of names: above any image that a function platform
+    /// accepts.
     fn default() -> Limits {
         Limits { max_entries: 500_000, max_uncompressed_bytes: 12 << 30, max_path_bytes: 128 << 20 }
     }
 }
 
-/// What is left of an image's [`Limits`]. One budget goes through all layers, so that many of them get no more than one would.
+/// What is left of an image's [`Limits`]. One budget goes through all layers, so that many of them
+/// get no more than one would.
 #[derive(Debug)]
 pub struct Budget {
     limits: Limits,
@@ -59,7 +62,9 @@ impl Budget {
     /// # Errors
     /// [`EntryError::Limit`] when none is left.
     pub(crate) fn entry(&self) -> Result<(), EntryError> {
-        pay(&self.entries, 1).ok_or_else(|| EntryError::Limit(format!("more than {} entries", self.limits.max_entries)))
+        pay(&self.entries, 1).ok_or_else(|| {
+            EntryError::Limit(format!("more than {} entries", self.limits.max_entries))
+        })
     }
 
     /// Pays for a path that is kept.
@@ -67,12 +72,16 @@ impl Budget {
     /// # Errors
     /// [`EntryError::Limit`] when there is no room for it.
     pub(crate) fn path(&self, path: &Path) -> Result<(), EntryError> {
-        pay(&self.path_bytes, path.as_os_str().len() as u64)
-            .ok_or_else(|| EntryError::Limit(format!("names of more than {} bytes", self.limits.max_path_bytes)))
+        pay(&self.path_bytes, path.as_os_str().len() as u64).ok_or_else(|| {
+            EntryError::Limit(format!("names of more than {} bytes", self.limits.max_path_bytes))
+        })
     }
 
     fn too_large(&self) -> String {
-        format!("more than {} bytes uncompressed, the limit of this reader", self.limits.max_uncompressed_bytes)
+        format!(
+            "more than {} bytes uncompressed, the limit of this reader",
+            self.limits.max_uncompressed_bytes
+        )
     }
 }
 
@@ -110,7 +119,8 @@ pub enum Kind {
         /// Size of the file, in bytes.
         size_bytes: u64,
     },
-    /// A symbolic link. The target is as written; a relative one never climbs above the root, an absolute one starts at the root.
+    /// A symbolic link. The target is as written; a relative one never climbs above the root, an
+    /// absolute one starts at the root.
     Symlink {
         /// What the link says.
         target: PathBuf,
@@ -147,7 +157,8 @@ pub enum EntryError {
     },
     /// A device, a FIFO, a sparse file, or a kind that no layer holds.
     #[error(
-        "entry `{path}` is refused: it is {what}, and an image of a function holds files, directories and links only"
+        "entry `{path}` is refused: it is {what}, and an image of a function holds files, \
+         directories and links only"
     )]
     Unsupported {
         /// The name as written, shortened.
@@ -175,7 +186,9 @@ impl Entry {
     /// # Errors
     /// [`EntryError::Name`] for one that names nothing, or is more than a file.
     pub(crate) fn whiteout(&self) -> Result<Option<Whiteout<'_>>, EntryError> {
-        let Some(hidden) = self.path.file_name().and_then(|name| name.as_bytes().strip_prefix(b".wh.")) else {
+        let Some(hidden) =
+            self.path.file_name().and_then(|name| name.as_bytes().strip_prefix(b".wh."))
+        else {
             return Ok(None);
         };
         if !matches!(self.kind, Kind::File { .. }) {
@@ -184,7 +197,9 @@ impl Entry {
         match hidden {
             b".wh..opq" => Ok(Some(Whiteout::Opaque)),
             b"" | b"." | b".." => Err(self.refused("a whiteout that names nothing")),
-            hidden if hidden.starts_with(b".wh.") => Err(self.refused("a whiteout that names nothing")),
+            hidden if hidden.starts_with(b".wh.") => {
+                Err(self.refused("a whiteout that names nothing"))
+            }
             hidden => Ok(Some(Whiteout::Name(OsStr::from_bytes(hidden)))),
         }
     }
@@ -195,8 +210,8 @@ impl Entry {
     }
 }
 
-/// Reads `tar` to its very end and calls `visit` with each entry and its bytes (which it need not read). A file that is larger than
-/// what is left of the budget is refused before its first byte.
+/// Reads `tar` to its very end and calls `visit` with each entry and its bytes (which it need not
+/// read). A file that is larger than what is left of the budget is refused before its first byte.
 ///
 /// # Errors
 /// [`EntryError`] for a refused entry, and whatever `visit` returns.
@@ -208,7 +223,8 @@ pub fn read_entries<E: From<EntryError>>(
     let mut archive = tar::Archive::new(Bounded { inner: tar, budget });
     let mut totals = Totals::default();
     let mut extensions = Extensions::default();
-    // Raw: extension headers arrive as entries, so that their sizes can be bounded before they are read into memory.
+    // Raw: extension headers arrive as entries, so that their sizes can be bounded before they are
+    // read into memory.
     for raw in archive.entries().map_err(EntryError::Read)?.raw(true) {
         let mut raw = raw.map_err(EntryError::Read)?;
         if extensions.absorb(&mut raw)? {
@@ -219,13 +235,19 @@ pub fn read_entries<E: From<EntryError>>(
         let Some(entry) = std::mem::take(&mut extensions).into_entry(&raw)? else { continue };
         if let Kind::File { size_bytes } = entry.kind {
             if size_bytes > budget.uncompressed_bytes.get() {
-                return Err(EntryError::Limit(format!("{} with `{}`", budget.too_large(), shown(&entry.path))).into());
+                return Err(EntryError::Limit(format!(
+                    "{} with `{}`",
+                    budget.too_large(),
+                    shown(&entry.path)
+                ))
+                .into());
             }
             totals.file_bytes += size_bytes;
         }
         visit(&entry, &mut raw)?;
     }
-    // Padding after the end marker belongs to the DiffID and to the blob's digest: read on until the source says it is the end.
+    // Padding after the end marker belongs to the DiffID and to the blob's digest: read on until
+    // the source says it is the end.
     io::copy(&mut archive.into_inner(), &mut io::sink()).map_err(EntryError::Read)?;
     Ok(totals)
 }
@@ -247,7 +269,10 @@ pub(crate) struct Extensions {
 
 impl Extensions {
     /// Takes in `raw` if it is an extension header; `false` when it is an entry of its own.
-    pub(crate) fn absorb(&mut self, raw: &mut tar::Entry<'_, impl Read>) -> Result<bool, EntryError> {
+    pub(crate) fn absorb(
+        &mut self,
+        raw: &mut tar::Entry<'_, impl Read>,
+    ) -> Result<bool, EntryError> {
         let kind = raw.header().entry_type();
         if !(kind.is_gnu_longname()
             || kind.is_gnu_longlink()
@@ -265,14 +290,20 @@ impl Extensions {
         let mut bytes = Vec::new();
         raw.take(MAX_EXTENSION_BYTES).read_to_end(&mut bytes)?;
         if bytes.len() as u64 != stated {
-            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "an extension header ends early").into());
+            return Err(io::Error::new(
+                io::ErrorKind::UnexpectedEof,
+                "an extension header ends early",
+            )
+            .into());
         }
         if kind.is_gnu_longname() || kind.is_gnu_longlink() {
             bytes.truncate(bytes.iter().position(|b| *b == 0).unwrap_or(bytes.len()));
             *(if kind.is_gnu_longname() { &mut self.path } else { &mut self.link }) = Some(bytes);
         } else if kind.is_pax_local_extensions() {
             self.absorb_pax(&bytes)?;
-        } // a global header carries comments (git archive writes one) and defaults that no layer relies on
+            // a global header carries comments (git archive writes one) and defaults that no layer
+            // relies on
+        }
         Ok(true)
     }
 
@@ -282,7 +313,10 @@ impl Extensions {
             let number = || {
                 let text = record.value().ok().and_then(|v| v.parse().ok());
                 text.ok_or_else(|| {
-                    io::Error::new(io::ErrorKind::InvalidData, "a pax header holds a number that is none")
+                    io::Error::new(
+                        io::ErrorKind::InvalidData,
+                        "a pax header holds a number that is none",
+                    )
                 })
             };
             match record.key_bytes() {
@@ -292,14 +326,19 @@ impl Extensions {
                 b"uid" => self.uid = Some(number()?),
                 b"gid" => self.gid = Some(number()?),
                 key if key.starts_with(b"GNU.sparse.") => self.sparse = true,
-                key if key.starts_with(b"SCHILY.xattr.") || key.starts_with(b"LIBARCHIVE.xattr.") => self.xattrs += 1,
+                key if key.starts_with(b"SCHILY.xattr.")
+                    || key.starts_with(b"LIBARCHIVE.xattr.") =>
+                {
+                    self.xattrs += 1
+                }
                 _ => {}
             }
         }
         Ok(())
     }
 
-    /// The entry that `raw` describes, with what was absorbed; `None` for a kind that carries nothing.
+    /// The entry that `raw` describes, with what was absorbed; `None` for a kind that carries
+    /// nothing.
     fn into_entry(self, raw: &tar::Entry<'_, impl Read>) -> Result<Option<Entry>, EntryError> {
         let header = raw.header();
         let name = self.path.unwrap_or_else(|| header.path_bytes().into_owned());
@@ -308,7 +347,10 @@ impl Extensions {
         let path = clean(&name, &shown)?;
         let size_bytes = header.entry_size()?;
         if self.size_bytes.is_some_and(|said| said != size_bytes) {
-            return Err(EntryError::Name { path: shown, why: "two sizes that contradict each other" });
+            return Err(EntryError::Name {
+                path: shown,
+                why: "two sizes that contradict each other",
+            });
         }
         let link = self.link.or_else(|| header.link_name_bytes().map(|l| l.into_owned()));
         let kind = match header.entry_type() {
@@ -320,7 +362,9 @@ impl Extensions {
             tar::EntryType::Symlink => {
                 Kind::Symlink { target: symlink_target(&path, link.unwrap_or_default(), &shown)? }
             }
-            tar::EntryType::Link => Kind::Hardlink { target: clean(&link.unwrap_or_default(), &shown)? },
+            tar::EntryType::Link => {
+                Kind::Hardlink { target: clean(&link.unwrap_or_default(), &shown)? }
+            }
             tar::EntryType::Char => return unsupported("a character device"),
             tar::EntryType::Block => return unsupported("a block device"),
             tar::EntryType::Fifo => return unsupported("a FIFO"),
@@ -330,7 +374,10 @@ impl Extensions {
         if path.as_os_str().is_empty() && kind != Kind::Directory {
             return Err(EntryError::Name { path: shown, why: "the root is a directory" });
         }
-        let (uid, gid) = (self.uid.map_or_else(|| header.uid(), Ok)?, self.gid.map_or_else(|| header.gid(), Ok)?);
+        let (uid, gid) = (
+            self.uid.map_or_else(|| header.uid(), Ok)?,
+            self.gid.map_or_else(|| header.gid(), Ok)?,
+        );
         if uid.max(gid) >= u64::from(u32::MAX) {
             return Err(EntryError::Name { path: shown, why: "an owner beyond 32 bits" }); // the largest means "unchanged"
         }
@@ -361,7 +408,9 @@ fn clean(name: &[u8], shown: &str) -> Result<PathBuf, EntryError> {
             Component::Normal(part) if part.len() > 255 => {
                 return refuse("a part of its name is longer than 255 bytes");
             }
-            Component::Normal(_) if depth == MAX_DEPTH => return refuse("its name has more than 128 parts"),
+            Component::Normal(_) if depth == MAX_DEPTH => {
+                return refuse("its name has more than 128 parts");
+            }
             Component::Normal(part) => {
                 path.push(part);
                 depth += 1;
@@ -374,18 +423,22 @@ fn clean(name: &[u8], shown: &str) -> Result<PathBuf, EntryError> {
     Ok(path)
 }
 
-/// A symbolic link's target, if it stays inside the root when it is followed from the link's own folder.
+/// A symbolic link's target, if it stays inside the root when it is followed from the link's own
+/// folder.
 fn symlink_target(link: &Path, target: Vec<u8>, shown: &str) -> Result<PathBuf, EntryError> {
     let refuse = |why| Err(EntryError::Name { path: shown.to_owned(), why });
     if target.is_empty() || target.len() >= MAX_NAME_BYTES || target.contains(&0) {
         return refuse("its target is empty, too long or holds a zero byte");
     }
     let target = PathBuf::from(OsString::from_vec(target));
-    let mut depth = if target.is_absolute() { 0 } else { link.components().count().saturating_sub(1) };
+    let mut depth =
+        if target.is_absolute() { 0 } else { link.components().count().saturating_sub(1) };
     for component in target.components() {
         match component {
             Component::Normal(_) => depth += 1,
-            Component::ParentDir if depth == 0 => return refuse("its target leads out of the image"),
+            Component::ParentDir if depth == 0 => {
+                return refuse("its target leads out of the image");
+            }
             Component::ParentDir => depth -= 1,
             Component::CurDir | Component::RootDir | Component::Prefix(_) => {}
         }
@@ -398,7 +451,8 @@ fn shorten(name: &[u8]) -> String {
     text.escape_debug().collect()
 }
 
-/// A path in a message: a peer wrote it, so it is shortened, and no control character reaches a terminal.
+/// A path in a message: a peer wrote it, so it is shortened, and no control character reaches a
+/// terminal.
 pub(crate) fn shown(path: &Path) -> String {
     shorten(path.as_os_str().as_bytes())
 }

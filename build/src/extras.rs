@@ -1,5 +1,6 @@
-//! What an image from scratch lacks and a program may ask for: certificate authorities, time zones, a user's name, an empty /tmp.
-//! Each is a file of the root and comes only when asked for. It takes bytes and reads no disk.
+//! What an image from scratch lacks and a program may ask for: certificate authorities, time zones,
+//! a user's name, an empty /tmp. Each is a file of the root and comes only when asked for. It takes
+//! bytes and reads no disk.
 
 use crate::rootfs::Node;
 use std::sync::Arc;
@@ -8,10 +9,15 @@ use std::sync::Arc;
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ExtraError {
     /// No certificate in it.
-    #[error("the certificate bundle holds no `BEGIN CERTIFICATE`; name a PEM file with `--ca-bundle=FILE`")]
+    #[error(
+        "the certificate bundle holds no `BEGIN CERTIFICATE`; name a PEM file with \
+         `--ca-bundle=FILE`"
+    )]
     NoCertificate,
     /// A name that is no zone's, or content that is none.
-    #[error("`{0}` is not a time zone; `ls /usr/share/zoneinfo` shows them (Debian package tzdata)")]
+    #[error(
+        "`{0}` is not a time zone; `ls /usr/share/zoneinfo` shows them (Debian package tzdata)"
+    )]
     NoTimeZone(String),
     /// Not `NAME:UID`.
     #[error("`{0}` is not a user; write `NAME:UID`, for example `app:65532`")]
@@ -40,7 +46,8 @@ pub fn ca_bundle(pem: Vec<u8>) -> Result<(String, Node), ExtraError> {
 /// # Errors
 /// [`ExtraError::NoTimeZone`].
 pub fn time_zone(name: &str, rules: Vec<u8>) -> Result<(String, Node), ExtraError> {
-    let is_name = !name.is_empty() && name.split('/').all(|part| !part.is_empty() && !part.starts_with('.'));
+    let is_name =
+        !name.is_empty() && name.split('/').all(|part| !part.is_empty() && !part.starts_with('.'));
     if !is_name || !rules.starts_with(b"TZif") {
         return Err(ExtraError::NoTimeZone(name.to_owned()));
     }
@@ -63,9 +70,13 @@ pub fn passwd(entry: &str) -> Result<[(String, Node); 2], ExtraError> {
     {
         return Err(bad());
     }
-    let passwd = format!("root:x:0:0:root:/:/sbin/nologin\n{name}:x:{uid}:{uid}:{name}:/:/sbin/nologin\n");
+    let passwd =
+        format!("root:x:0:0:root:/:/sbin/nologin\n{name}:x:{uid}:{uid}:{name}:/:/sbin/nologin\n");
     let group = format!("root:x:0:\n{name}:x:{uid}:\n");
-    Ok([("/etc/passwd".into(), file(passwd.into_bytes())), ("/etc/group".into(), file(group.into_bytes()))])
+    Ok([
+        ("/etc/passwd".into(), file(passwd.into_bytes())),
+        ("/etc/group".into(), file(group.into_bytes())),
+    ])
 }
 
 fn file(content: Vec<u8>) -> Node {
@@ -79,10 +90,14 @@ mod tests {
     #[test]
     fn refuses_what_is_not_what_it_should_be() {
         assert_eq!(ca_bundle(b"hello".to_vec()), Err(ExtraError::NoCertificate));
-        for (name, rules) in [("../x", &b"TZif2"[..]), ("", b"TZif2"), ("/abs", b"TZif2"), ("UTC", b"text")] {
+        for (name, rules) in
+            [("../x", &b"TZif2"[..]), ("", b"TZif2"), ("/abs", b"TZif2"), ("UTC", b"text")]
+        {
             assert_eq!(time_zone(name, rules.to_vec()), Err(ExtraError::NoTimeZone(name.into())));
         }
-        for entry in ["app", "app:", "app:x", ":1", "root:0", "A:1", "a b:1", "a\n:1", "a:1:2", "a:-1"] {
+        for entry in
+            ["app", "app:", "app:x", ":1", "root:0", "A:1", "a b:1", "a\n:1", "a:1:2", "a:-1"]
+        {
             assert_eq!(passwd(entry), Err(ExtraError::NoUser(entry.into())), "{entry}");
         }
     }
@@ -93,7 +108,9 @@ mod tests {
             time_zone("Asia/Shanghai", b"TZif2".to_vec()).expect("a zone").0,
             "/usr/share/zoneinfo/Asia/Shanghai"
         );
-        let [(path, Node::File { content, .. }), _] = passwd("app:65532").expect("a user") else { panic!("two files") };
+        let [(path, Node::File { content, .. }), _] = passwd("app:65532").expect("a user") else {
+            panic!("two files")
+        };
         assert_eq!(path, "/etc/passwd");
         assert!(content.ends_with(b"\napp:x:65532:65532:app:/:/sbin/nologin\n"));
         assert_eq!(tmp().1.mode(), 0o1777);

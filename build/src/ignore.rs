@@ -1,5 +1,6 @@
-//! What a build context leaves out: the patterns of .dockerignore. It matches paths and reads no disk.
-//! Docker's reference, ".dockerignore files"; the last pattern that matches a path or one of its folders decides.
+//! What a build context leaves out: the patterns of .dockerignore. It matches paths and reads no
+//! disk. Docker's reference, ".dockerignore files"; the last pattern that matches a path or one of
+//! its folders decides.
 
 use regex::Regex;
 
@@ -34,7 +35,8 @@ impl Ignore {
                 Some(rest) => (true, rest.trim()),
                 None => (false, line.trim()),
             };
-            let error = |why| IgnoreError { line: number + 1, pattern: line.trim().to_owned(), why };
+            let error =
+                |why| IgnoreError { line: number + 1, pattern: line.trim().to_owned(), why };
             let clean = crate::rootfs::normalize("", pattern);
             if clean.is_empty() {
                 if pattern.is_empty() {
@@ -42,7 +44,8 @@ impl Ignore {
                 }
                 continue; // the context itself is never left out
             }
-            let expression = expression(&clean).ok_or_else(|| error("has a bracket that is not closed"))?;
+            let expression =
+                expression(&clean).ok_or_else(|| error("has a bracket that is not closed"))?;
             patterns.push((keeps, Regex::new(&expression).map_err(|_| error("is no pattern"))?));
         }
         Ok(Ignore(patterns))
@@ -52,9 +55,11 @@ impl Ignore {
     pub fn excludes(&self, path: &str) -> bool {
         let folders = path.match_indices('/').map(|(end, _)| &path[..end]);
         let names: Vec<&str> = folders.chain([path]).collect();
-        self.0.iter().fold(false, |excluded, (keeps, pattern)| match names.iter().any(|n| pattern.is_match(n)) {
-            true => !keeps,
-            false => excluded,
+        self.0.iter().fold(false, |excluded, (keeps, pattern)| {
+            match names.iter().any(|n| pattern.is_match(n)) {
+                true => !keeps,
+                false => excluded,
+            }
         })
     }
 
@@ -64,11 +69,13 @@ impl Ignore {
     }
 }
 
-/// The regular expression for a pattern: `*`, `?` and `[a-z]` within one name, `**` across names. What `**` means beside letters is
-/// moby's own (patternmatcher): `a**b` is `ab` or a path from `a` to `/b`; only `**b`, with nothing but letters, is whatever ends so.
+/// The regular expression for a pattern: `*`, `?` and `[a-z]` within one name, `**` across names.
+/// What `**` means beside letters is moby's own (patternmatcher): `a**b` is `ab` or a path from `a`
+/// to `/b`; only `**b`, with nothing but letters, is whatever ends so.
 fn expression(pattern: &str) -> Option<String> {
-    if let Some(end) =
-        pattern.strip_prefix("**").filter(|end| !end.is_empty() && !end.contains(['*', '?', '[', ']', '\\', '/']))
+    if let Some(end) = pattern
+        .strip_prefix("**")
+        .filter(|end| !end.is_empty() && !end.contains(['*', '?', '[', ']', '\\', '/']))
     {
         return Some(format!("^.*{}$", regex::escape(end)));
     }
@@ -137,7 +144,10 @@ mod tests {
             ("a+b", &["a+b"], &["aab"]),
         ] {
             let ignore = Ignore::parse(patterns).expect(patterns);
-            assert!(excluded.iter().all(|p| ignore.excludes(p)), "{patterns:?} leaves out {excluded:?}");
+            assert!(
+                excluded.iter().all(|p| ignore.excludes(p)),
+                "{patterns:?} leaves out {excluded:?}"
+            );
             assert!(!kept.iter().any(|p| ignore.excludes(p)), "{patterns:?} keeps {kept:?}");
         }
     }
@@ -145,7 +155,10 @@ mod tests {
     #[test]
     fn names_the_line_of_a_bad_pattern() {
         let error = Ignore::parse("ok\n[a").expect_err("not closed");
-        assert_eq!(error.to_string(), "line 2 of .dockerignore: pattern `[a` has a bracket that is not closed");
+        assert_eq!(
+            error.to_string(),
+            "line 2 of .dockerignore: pattern `[a` has a bracket that is not closed"
+        );
         assert_eq!(Ignore::parse("!").expect_err("nothing").line, 1);
     }
 }

@@ -1,7 +1,8 @@
-//! An image as an immutable value: manifest bytes, configuration bytes, layers as descriptor and a source of bytes. It opens
-//! nothing itself; sources ([`crate::source`]) make one, sinks ([`crate::layout`], [`crate::archive`]) write one. What it is
-//! made of has been parsed once, within limits, and checked for consistency. OCI image-spec 1.1: manifest.md, config.md;
-//! Docker's image manifest version 2, schema 2.
+//! An image as an immutable value: manifest bytes, configuration bytes, layers as descriptor and a
+//! source of bytes. It opens nothing itself; sources ([`crate::source`]) make one, sinks
+//! ([`crate::layout`], [`crate::archive`]) write one. What it is made of has been parsed once,
+//! within limits, and checked for consistency. OCI image-spec 1.1: manifest.md, config.md; Docker's
+//! image manifest version 2, schema 2.
 
 mod blob;
 pub mod media_type;
@@ -12,7 +13,8 @@ use crate::digest::{DiffId, Digest, VerifyingReader};
 use oci_spec::image::{ImageConfiguration, ImageManifest};
 use std::{io, io::Read, sync::Arc};
 
-/// The largest manifest or configuration that is read, in bytes: what registries accept (OCI distribution-spec 1.1, "Pushing Manifests").
+/// The largest manifest or configuration that is read, in bytes: what registries accept (OCI
+/// distribution-spec 1.1, "Pushing Manifests").
 pub const MAX_JSON_BYTES: u64 = 4 * 1024 * 1024;
 /// The most layers an image may have: the kernel's overlay accepts fewer than this.
 pub const MAX_LAYERS: usize = 512;
@@ -31,21 +33,29 @@ impl Layer {
         &self.descriptor
     }
 
-    /// Digest of the uncompressed tar, as the configuration promises it (not verified until the layer is unpacked).
+    /// Digest of the uncompressed tar, as the configuration promises it (not verified until the
+    /// layer is unpacked).
     pub fn diff_id(&self) -> DiffId {
         self.diff_id
     }
 
-    /// The compressed bytes; the reader fails before end of file if size or digest are not the descriptor's.
+    /// The compressed bytes; the reader fails before end of file if size or digest are not the
+    /// descriptor's.
     ///
     /// # Errors
-    /// Whatever opening the source says; reading reports a mismatch as [`io::ErrorKind::InvalidData`].
+    /// Whatever opening the source says; reading reports a mismatch as
+    /// [`io::ErrorKind::InvalidData`].
     pub fn open(&self) -> io::Result<VerifyingReader<Box<dyn Read + Send>>> {
-        Ok(VerifyingReader::new(self.blob.open_unverified()?, self.descriptor.digest, self.descriptor.size_bytes))
+        Ok(VerifyingReader::new(
+            self.blob.open_unverified()?,
+            self.descriptor.digest,
+            self.descriptor.size_bytes,
+        ))
     }
 }
 
-/// An image: immutable, cheap to clone, consistent (as many DiffIDs as layers, configuration as described).
+/// An image: immutable, cheap to clone, consistent (as many DiffIDs as layers, configuration as
+/// described).
 #[derive(Clone, Debug)]
 pub struct Image(Arc<Parts>);
 
@@ -72,11 +82,15 @@ pub enum ImageError {
     /// The configuration is not JSON of the expected shape.
     #[error("the image configuration cannot be read: {0}")]
     Config(String),
-    /// Manifest or configuration exceed [`MAX_JSON_BYTES`], or there are more than [`MAX_LAYERS`] layers.
+    /// Manifest or configuration exceed [`MAX_JSON_BYTES`], or there are more than [`MAX_LAYERS`]
+    /// layers.
     #[error("the image exceeds a limit: {0}")]
     Limit(String),
     /// The configuration's bytes are not those that the manifest names.
-    #[error("the image configuration is `{found}`, the manifest promises `{promised}`; fetch the image again")]
+    #[error(
+        "the image configuration is `{found}`, the manifest promises `{promised}`; fetch the \
+         image again"
+    )]
     ConfigDigest {
         /// Digest of the bytes at hand.
         found: Digest,
@@ -85,7 +99,8 @@ pub enum ImageError {
     },
     /// As many DiffIDs as layers are required.
     #[error(
-        "the manifest has {layers} layers, the configuration {diff_ids} DiffIDs; the image is broken, build it again"
+        "the manifest has {layers} layers, the configuration {diff_ids} DiffIDs; the image is \
+         broken, build it again"
     )]
     LayerCount {
         /// Layers in the manifest.
@@ -99,7 +114,8 @@ pub enum ImageError {
 }
 
 impl Image {
-    /// Puts an image together from a manifest, its configuration and a source for each layer's bytes.
+    /// Puts an image together from a manifest, its configuration and a source for each layer's
+    /// bytes.
     ///
     /// # Errors
     /// [`ImageError`] when the parts exceed a limit, cannot be parsed or contradict each other.
@@ -126,7 +142,10 @@ impl Image {
             serde_json::from_slice(&config).map_err(|e| ImageError::Config(e.to_string()))?;
         let diff_ids = parsed_config.rootfs().diff_ids();
         if diff_ids.len() != parsed.layers().len() {
-            return Err(ImageError::LayerCount { layers: parsed.layers().len(), diff_ids: diff_ids.len() });
+            return Err(ImageError::LayerCount {
+                layers: parsed.layers().len(),
+                diff_ids: diff_ids.len(),
+            });
         }
         let mut layers = Vec::new();
         for (layer, diff_id) in parsed.layers().iter().zip(diff_ids) {
@@ -255,14 +274,16 @@ impl Image {
         if stated.is_empty() { "/" } else { stated }
     }
 
-    /// User (and group) as the image states it, for example `65532:65532`; empty when it states none, which means root.
+    /// User (and group) as the image states it, for example `65532:65532`; empty when it states
+    /// none, which means root.
     pub fn user(&self) -> &str {
         self.run_config().and_then(|c| c.user().as_deref()).unwrap_or_default()
     }
 
     /// Ports as `9000/tcp`, sorted.
     pub fn exposed_ports(&self) -> Vec<String> {
-        let mut ports = self.run_config().and_then(|c| c.exposed_ports().clone()).unwrap_or_default();
+        let mut ports =
+            self.run_config().and_then(|c| c.exposed_ports().clone()).unwrap_or_default();
         ports.sort();
         ports
     }
@@ -329,10 +350,16 @@ pub fn parse_manifest(bytes: &[u8]) -> Result<ImageManifest, ImageError> {
         ImageError::Manifest(what)
     })?;
     if manifest.schema_version() != 2 {
-        return Err(ImageError::Manifest(format!("schemaVersion is {}, only 2 is known", manifest.schema_version())));
+        return Err(ImageError::Manifest(format!(
+            "schemaVersion is {}, only 2 is known",
+            manifest.schema_version()
+        )));
     }
     if manifest.layers().len() > MAX_LAYERS {
-        return Err(ImageError::Limit(format!("{} layers, at most {MAX_LAYERS} are read", manifest.layers().len())));
+        return Err(ImageError::Limit(format!(
+            "{} layers, at most {MAX_LAYERS} are read",
+            manifest.layers().len()
+        )));
     }
     Ok(manifest)
 }
@@ -350,7 +377,8 @@ pub fn descriptor(stated: &oci_spec::image::Descriptor) -> Result<Descriptor, Im
 }
 
 fn sorted_pairs(map: Option<&std::collections::HashMap<String, String>>) -> Vec<(&str, &str)> {
-    let mut pairs: Vec<_> = map.into_iter().flatten().map(|(k, v)| (k.as_str(), v.as_str())).collect();
+    let mut pairs: Vec<_> =
+        map.into_iter().flatten().map(|(k, v)| (k.as_str(), v.as_str())).collect();
     pairs.sort_unstable();
     pairs
 }

@@ -1,5 +1,5 @@
-//! An image as a person wants to see it, and the difference between two. It turns values into text or JSON; it loads and
-//! prints nothing.
+//! An image as a person wants to see it, and the difference between two. It turns values into text
+//! or JSON; it loads and prints nothing.
 
 use crate::contents::{Contents, Found, What};
 use crate::digest::{DiffId, Digest};
@@ -44,8 +44,9 @@ pub struct View {
     pub total_compressed_bytes: u64,
     /// Size of all files once unpacked, in bytes.
     pub total_file_bytes: u64,
-    /// Requests of a pull that knows nothing yet: manifest by tag (HEAD, then GET), the platform's own where the tag names an index,
-    /// configuration, each different layer. A registry that wants a token adds two.
+    /// Requests of a pull that knows nothing yet: manifest by tag (HEAD, then GET), the platform's
+    /// own where the tag names an index, configuration, each different layer. A registry that wants
+    /// a token adds two.
     pub pull_requests: usize,
 }
 
@@ -86,7 +87,9 @@ pub struct FileView {
 impl View {
     /// What there is to tell of `image`, whose files are `contents`.
     pub fn of(image: &Image, contents: &Contents) -> View {
-        let own = |pairs: Vec<(&str, &str)>| pairs.into_iter().map(|(n, v)| (n.to_owned(), v.to_owned())).collect();
+        let own = |pairs: Vec<(&str, &str)>| {
+            pairs.into_iter().map(|(n, v)| (n.to_owned(), v.to_owned())).collect()
+        };
         let layers = image.layers().iter().zip(&contents.layers).map(|(layer, found)| LayerView {
             digest: layer.descriptor().digest,
             diff_id: found.diff_id,
@@ -96,7 +99,8 @@ impl View {
             entries: found.entries,
         });
         let different: BTreeSet<_> = image.layers().iter().map(|l| l.descriptor().digest).collect();
-        let files: Vec<_> = contents.files.iter().map(|(path, found)| FileView::of(path, found)).collect();
+        let files: Vec<_> =
+            contents.files.iter().map(|(path, found)| FileView::of(path, found)).collect();
         View {
             reference: image.reference().map(str::to_owned),
             platform: format!("{}/{}", image.os(), image.architecture()),
@@ -121,8 +125,9 @@ impl View {
     /// The view as text.
     pub fn text(&self) -> String {
         let mut out = String::new();
-        let mut line =
-            |name: &str, value: &str| writeln!(out, "{name:<12}{}", one_line(value)).expect("a string takes all");
+        let mut line = |name: &str, value: &str| {
+            writeln!(out, "{name:<12}{}", one_line(value)).expect("a string takes all")
+        };
         line("image", self.reference.as_deref().unwrap_or("(no name)"));
         line("platform", &self.platform);
         line("manifest", &format!("{}  {}", self.manifest_digest, self.media_type));
@@ -139,7 +144,14 @@ impl View {
                 line(kind, &format!("{}={}", name.escape_debug(), value.escape_debug()));
             }
         }
-        line("pull", &format!("{} requests, {} compressed", self.pull_requests, size(self.total_compressed_bytes)));
+        line(
+            "pull",
+            &format!(
+                "{} requests, {} compressed",
+                self.pull_requests,
+                size(self.total_compressed_bytes)
+            ),
+        );
         for layer in &self.layers {
             let sizes = format!(
                 "{} compressed, {} unpacked, {} entries",
@@ -150,7 +162,11 @@ impl View {
             line("layer", &format!("{}  {sizes}  {}", layer.digest, layer.media_type));
         }
         for file in &self.files {
-            let target = file.target.as_ref().map(|t| format!(" -> {}", t.escape_debug())).unwrap_or_default();
+            let target = file
+                .target
+                .as_ref()
+                .map(|t| format!(" -> {}", t.escape_debug()))
+                .unwrap_or_default();
             let shown = format!(
                 "{:>5} {:>9} {:>12}  {}{target}",
                 file.mode,
@@ -182,8 +198,9 @@ impl FileView {
     }
 }
 
-/// What differs between two images, a line each, empty when they start the same program with the same files. Names, digests of
-/// manifests and compression do not count: they are not seen from inside.
+/// What differs between two images, a line each, empty when they start the same program with the
+/// same files. Names, digests of manifests and compression do not count: they are not seen from
+/// inside.
 pub fn diff(left: (&Image, &Contents), right: (&Image, &Contents)) -> Vec<String> {
     let mut lines = Vec::new();
     let (one, other) = (View::of(left.0, left.1), View::of(right.0, right.1));
@@ -198,7 +215,9 @@ pub fn diff(left: (&Image, &Contents), right: (&Image, &Contents)) -> Vec<String
     compare("user", one.user, other.user);
     compare("ports", one.exposed_ports.join(", "), other.exposed_ports.join(", "));
     lines.extend(set_diff("env", &one.env, &other.env));
-    let pairs = |labels: &[(String, String)]| labels.iter().map(|(n, v)| format!("{n}={v}")).collect::<Vec<_>>();
+    let pairs = |labels: &[(String, String)]| {
+        labels.iter().map(|(n, v)| format!("{n}={v}")).collect::<Vec<_>>()
+    };
     lines.extend(set_diff("label", &pairs(&one.labels), &pairs(&other.labels)));
     let paths: BTreeSet<_> = left.1.files.keys().chain(right.1.files.keys()).collect();
     for path in paths {
@@ -216,22 +235,31 @@ pub fn diff(left: (&Image, &Contents), right: (&Image, &Contents)) -> Vec<String
 }
 
 fn set_diff(what: &str, left: &[String], right: &[String]) -> Vec<String> {
-    let gone = left.iter().filter(|v| !right.contains(v)).map(|v| format!("- {what} {}", v.escape_debug()));
-    let come = right.iter().filter(|v| !left.contains(v)).map(|v| format!("+ {what} {}", v.escape_debug()));
+    let gone = left
+        .iter()
+        .filter(|v| !right.contains(v))
+        .map(|v| format!("- {what} {}", v.escape_debug()));
+    let come = right
+        .iter()
+        .filter(|v| !left.contains(v))
+        .map(|v| format!("+ {what} {}", v.escape_debug()));
     gone.chain(come).collect()
 }
 
 fn brief(found: &Found) -> String {
     let what = match &found.what {
         What::Folder => "folder".to_owned(),
-        What::File { size_bytes, digest, .. } => format!("file, {size_bytes} bytes, {}", &digest.to_string()[..19]),
+        What::File { size_bytes, digest, .. } => {
+            format!("file, {size_bytes} bytes, {}", &digest.to_string()[..19])
+        }
         What::Symlink { target } => format!("link to {}", target.display()),
     };
     format!("{what}, {:o} {}:{}", found.mode, found.uid, found.gid)
 }
 
-/// `text` as one line that a terminal only shows: who built an image could otherwise move the cursor, paint over what was said
-/// before, or turn a line around. What is written so (`\\u001b`) is also what JSON means by it.
+/// `text` as one line that a terminal only shows: who built an image could otherwise move the
+/// cursor, paint over what was said before, or turn a line around. What is written so (`\\u001b`)
+/// is also what JSON means by it.
 pub fn one_line(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for letter in text.chars() {

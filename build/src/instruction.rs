@@ -1,5 +1,6 @@
-//! The lines of a Dockerfile: comments, the `escape` directive, continuation. It splits and numbers; what an instruction
-//! means is [`crate::recipe`]'s. Docker's Dockerfile reference, "Format", "Parser directives".
+//! The lines of a Dockerfile: comments, the `escape` directive, continuation. It splits and
+//! numbers; what an instruction means is [`crate::recipe`]'s. Docker's Dockerfile reference,
+//! "Format", "Parser directives".
 
 /// One instruction, with its continuation lines joined.
 #[derive(Debug, PartialEq, Eq)]
@@ -16,7 +17,8 @@ pub(crate) struct Instruction {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Split {
     pub instructions: Vec<Instruction>,
-    /// The character that continues a line and escapes in a word: a backslash unless a directive says backtick.
+    /// The character that continues a line and escapes in a word: a backslash unless a directive
+    /// says backtick.
     pub escape: char,
 }
 
@@ -42,14 +44,19 @@ pub(crate) fn split(text: &str) -> Result<Split, (usize, String)> {
         };
         match instructions.last_mut() {
             Some(last) if continues => last.rest.push_str(content),
-            _ => instructions.push(Instruction { line: number + 1, keyword: String::new(), rest: content.to_owned() }),
+            _ => instructions.push(Instruction {
+                line: number + 1,
+                keyword: String::new(),
+                rest: content.to_owned(),
+            }),
         }
         continues = goes_on;
     }
     for instruction in &mut instructions {
         let joined = instruction.rest.trim();
         let (keyword, rest) = joined.split_once(char::is_whitespace).unwrap_or((joined, ""));
-        (instruction.keyword, instruction.rest) = (keyword.to_ascii_uppercase(), rest.trim().to_owned());
+        (instruction.keyword, instruction.rest) =
+            (keyword.to_ascii_uppercase(), rest.trim().to_owned());
     }
     instructions.retain(|i| !i.keyword.is_empty());
     Ok(Split { instructions, escape })
@@ -58,14 +65,21 @@ pub(crate) fn split(text: &str) -> Result<Split, (usize, String)> {
 /// Directives are comments of the form `# name=value`, before anything else.
 fn escape_directive(text: &str) -> Result<char, (usize, String)> {
     for (number, line) in text.lines().enumerate() {
-        let Some((name, value)) = line.trim().strip_prefix('#').and_then(|c| c.split_once('=')) else { break };
+        let Some((name, value)) = line.trim().strip_prefix('#').and_then(|c| c.split_once('='))
+        else {
+            break;
+        };
         match (name.trim().to_ascii_lowercase().as_str(), value.trim()) {
             ("escape", "\\") => return Ok('\\'),
             ("escape", "`") => return Ok('`'),
             ("escape", other) => {
-                return Err((number + 1, format!("escape character `{other}` is neither a backslash nor a backtick")));
+                return Err((
+                    number + 1,
+                    format!("escape character `{other}` is neither a backslash nor a backtick"),
+                ));
             }
-            ("syntax" | "check", _) => {} // choose and tune BuildKit's frontend: nothing here depends on them
+            // choose and tune BuildKit's frontend: nothing here depends on them
+            ("syntax" | "check", _) => {}
             _ => break,
         }
     }
@@ -83,8 +97,10 @@ mod tests {
 
     #[test]
     fn joins_continuation_lines_and_skips_comments_within() {
-        let text = "# a comment\n\nFROM scratch\n  env A=1 \\\n# inside\n\n  B=2 \\  \n  C=3\nCMD [\"x\"]";
-        let expected = [(3, "FROM", "scratch"), (4, "ENV", "A=1   B=2   C=3"), (9, "CMD", "[\"x\"]")];
+        let text =
+            "# a comment\n\nFROM scratch\n  env A=1 \\\n# inside\n\n  B=2 \\  \n  C=3\nCMD [\"x\"]";
+        let expected =
+            [(3, "FROM", "scratch"), (4, "ENV", "A=1   B=2   C=3"), (9, "CMD", "[\"x\"]")];
         assert_eq!(lines(text), expected.map(|(n, k, r)| (n, k.to_owned(), r.to_owned())));
     }
 

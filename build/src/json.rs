@@ -1,5 +1,6 @@
-//! JSON that is the same bytes every time: object keys sorted, no white space. It only writes; `serde_json` reads.
-//! Maps in `oci-spec` are hash maps, whose order differs from run to run, and a digest is taken over these bytes.
+//! JSON that is the same bytes every time: object keys sorted, no white space. It only writes;
+//! `serde_json` reads. Maps in `oci-spec` are hash maps, whose order differs from run to run, and a
+//! digest is taken over these bytes.
 
 use serde::Serialize;
 use serde_json::Value;
@@ -18,7 +19,8 @@ pub fn canonical(value: &impl Serialize) -> Vec<u8> {
 fn write(value: &Value, out: &mut Vec<u8>) {
     match value {
         Value::Object(map) => {
-            // Sorted here rather than trusted: a feature of serde_json (preserve_order) that any crate may turn on changes the map's order.
+            // Sorted here rather than trusted: a feature of serde_json (preserve_order) that any
+            // crate may turn on changes the map's order.
             let mut members: Vec<_> = map.iter().collect();
             members.sort_unstable_by_key(|(key, _)| *key);
             out.push(b'{');
@@ -53,9 +55,11 @@ mod tests {
     #[test]
     fn sorts_keys_at_every_depth() {
         let inner: HashMap<_, _> = (0..50).map(|n| (format!("k{n:02}"), n)).collect();
-        let text =
-            String::from_utf8(super::canonical(&HashMap::from([("b", vec![inner.clone()]), ("a", vec![inner])])))
-                .expect("utf-8");
+        let text = String::from_utf8(super::canonical(&HashMap::from([
+            ("b", vec![inner.clone()]),
+            ("a", vec![inner]),
+        ])))
+        .expect("utf-8");
         let keys: Vec<_> = text.split('"').filter(|t| t.starts_with('k')).collect();
         let sorted: Vec<_> = (0..50).chain(0..50).map(|n| format!("k{n:02}")).collect();
         assert_eq!(keys, sorted);

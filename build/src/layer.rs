@@ -1,12 +1,15 @@
-//! A root file system as one layer: a tar with sorted entries and nothing of this machine in it, then compressed; and the way back
-//! to the tar of anyone's layer. It takes a value and returns bytes. POSIX.1-2017 ustar (GNU names where a path is too long for it); RFC 1952; OCI image-spec, layer.md.
+//! A root file system as one layer: a tar with sorted entries and nothing of this machine in it,
+//! then compressed; and the way back to the tar of anyone's layer. It takes a value and returns
+//! bytes. POSIX.1-2017 ustar (GNU names where a path is too long for it); RFC 1952; OCI image-spec,
+//! layer.md.
 
 use crate::digest::{DiffId, Digest};
 use crate::image::{Compression, Descriptor, media_type};
 use crate::rootfs::{Node, Rootfs};
 use std::io::{self, Read};
 
-/// The largest uncompressed layer that is built, in bytes; the smallest of the platforms' limits is 1 GiB compressed.
+/// The largest uncompressed layer that is built, in bytes; the smallest of the platforms' limits is
+/// 1 GiB compressed.
 pub const MAX_LAYER_BYTES: u64 = 4 << 30;
 
 /// Which manifest and media types an image gets.
@@ -44,7 +47,8 @@ pub enum LayerError {
     },
     /// Larger than [`MAX_LAYER_BYTES`].
     #[error(
-        "the image's files have {0} bytes, at most {MAX_LAYER_BYTES} are packed; leave out what the function does not need"
+        "the image's files have {0} bytes, at most {MAX_LAYER_BYTES} are packed; leave out what \
+         the function does not need"
     )]
     TooLarge(u64),
     /// zstd with Docker's media types, which have no name for it.
@@ -59,7 +63,10 @@ pub enum LayerError {
 ///
 /// # Errors
 /// [`LayerError::ZstdInDocker`] for the one pair that no registry knows.
-pub fn layer_media_type(format: Format, compression: Compression) -> Result<&'static str, LayerError> {
+pub fn layer_media_type(
+    format: Format,
+    compression: Compression,
+) -> Result<&'static str, LayerError> {
     match (format, compression) {
         (Format::Oci, Compression::None) => Ok(media_type::OCI_LAYER),
         (Format::Oci, Compression::Gzip) => Ok(media_type::OCI_LAYER_GZIP),
@@ -74,13 +81,21 @@ pub fn layer_media_type(format: Format, compression: Compression) -> Result<&'st
 ///
 /// # Errors
 /// [`LayerError`]; the same input gives the same bytes.
-pub fn pack(rootfs: &Rootfs, mtime: u64, format: Format, compression: Compression) -> Result<PackedLayer, LayerError> {
+pub fn pack(
+    rootfs: &Rootfs,
+    mtime: u64,
+    format: Format,
+    compression: Compression,
+) -> Result<PackedLayer, LayerError> {
     let media_type = layer_media_type(format, compression)?;
     let tar = tar_of(rootfs, mtime)?;
     let (diff_id, uncompressed_bytes) = (DiffId::of(&tar), tar.len() as u64);
     let bytes = compress(tar, compression)?;
-    let descriptor =
-        Descriptor { media_type: media_type.to_owned(), digest: Digest::of(&bytes), size_bytes: bytes.len() as u64 };
+    let descriptor = Descriptor {
+        media_type: media_type.to_owned(),
+        digest: Digest::of(&bytes),
+        size_bytes: bytes.len() as u64,
+    };
     Ok(PackedLayer { descriptor, diff_id, uncompressed_bytes, bytes })
 }
 
@@ -88,14 +103,19 @@ pub fn pack(rootfs: &Rootfs, mtime: u64, format: Format, compression: Compressio
 fn tar_of(rootfs: &Rootfs, mtime: u64) -> Result<Vec<u8>, LayerError> {
     let content_bytes: u64 = rootfs
         .entries()
-        .map(|(_, node)| if let Node::File { content, .. } = node { content.len() as u64 } else { 0 })
+        .map(
+            |(_, node)| {
+                if let Node::File { content, .. } = node { content.len() as u64 } else { 0 }
+            },
+        )
         .sum();
     if content_bytes > MAX_LAYER_BYTES {
         return Err(LayerError::TooLarge(content_bytes));
     }
     let entries = rootfs.entries().count();
     // Reserved at once: growing by doubling would hold the content twice.
-    let mut tar = tar::Builder::new(Vec::with_capacity(content_bytes as usize + entries * 1536 + 1024));
+    let mut tar =
+        tar::Builder::new(Vec::with_capacity(content_bytes as usize + entries * 1536 + 1024));
     for (path, node) in rootfs.entries() {
         let mut header = tar::Header::new_ustar();
         header.set_mtime(mtime);
@@ -127,7 +147,8 @@ fn compress(tar: Vec<u8>, compression: Compression) -> Result<Vec<u8>, LayerErro
     match compression {
         Compression::None => Ok(tar),
         Compression::Gzip => {
-            // Level 12 finds what zopfli finds in a twentieth of its time; the header it writes has no time and no name.
+            // Level 12 finds what zopfli finds in a twentieth of its time; the header it writes has
+            // no time and no name.
             let mut compressor = libdeflater::Compressor::new(libdeflater::CompressionLvl::best());
             let mut out = vec![0; compressor.gzip_compress_bound(tar.len())];
             let size = compressor
@@ -145,15 +166,19 @@ fn compress(tar: Vec<u8>, compression: Compression) -> Result<Vec<u8>, LayerErro
 ///
 /// # Errors
 /// When the decompressor cannot be set up.
-pub fn decompress<'a>(blob: impl Read + 'a, compression: Compression) -> io::Result<Box<dyn Read + 'a>> {
+pub fn decompress<'a>(
+    blob: impl Read + 'a,
+    compression: Compression,
+) -> io::Result<Box<dyn Read + 'a>> {
     Ok(match compression {
         Compression::None => Box::new(blob),
-        Compression::Gzip => {
-            Box::new(flate2::bufread::MultiGzDecoder::new(io::BufReader::with_capacity(1 << 16, blob)))
-        }
+        Compression::Gzip => Box::new(flate2::bufread::MultiGzDecoder::new(
+            io::BufReader::with_capacity(1 << 16, blob),
+        )),
         Compression::Zstd => {
             let mut decoder = zstd::Decoder::new(blob)?;
-            decoder.window_log_max(27)?; // 128 MiB, what zstd itself accepts: a larger window is memory the peer chooses
+            // 128 MiB, what zstd itself accepts: a larger window is memory the peer chooses
+            decoder.window_log_max(27)?;
             Box::new(decoder)
         }
     })

@@ -1,5 +1,6 @@
-//! The OCI image layout: a folder (or a tar of one) with oci-layout, index.json and blobs. Reads one image out of it, writes
-//! one image as a new one. It does not reach a registry. OCI image-spec 1.1, image-layout.md and image-index.md.
+//! The OCI image layout: a folder (or a tar of one) with oci-layout, index.json and blobs. Reads
+//! one image out of it, writes one image as a new one. It does not reach a registry. OCI image-spec
+//! 1.1, image-layout.md and image-index.md.
 
 use crate::archive::TarStore;
 use crate::image::{Blob, Descriptor, Image, ImageError, MAX_JSON_BYTES, media_type};
@@ -59,7 +60,8 @@ pub trait Store {
     /// What to call it in an error.
     fn name(&self) -> String;
 
-    /// The file at `path` (`/`-separated): its size in bytes and its content; `None` when there is none.
+    /// The file at `path` (`/`-separated): its size in bytes and its content; `None` when there is
+    /// none.
     ///
     /// # Errors
     /// The system's word.
@@ -79,7 +81,9 @@ impl Store for FolderStore {
         match fs::metadata(&path) {
             Ok(metadata) if metadata.is_file() => Ok(Some((
                 metadata.len(),
-                Blob::new(move || Ok(Box::new(io::BufReader::with_capacity(1 << 16, File::open(&path)?)))),
+                Blob::new(move || {
+                    Ok(Box::new(io::BufReader::with_capacity(1 << 16, File::open(&path)?)))
+                }),
             ))),
             Ok(_) => Ok(None),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -88,42 +92,59 @@ impl Store for FolderStore {
     }
 }
 
-/// Reads the one image of a layout, or the one that `select` names by tag or digest. Within an index of several platforms
-/// linux/`architecture` is taken unless `select` is a digest.
+/// Reads the one image of a layout, or the one that `select` names by tag or digest. Within an
+/// index of several platforms linux/`architecture` is taken unless `select` is a digest.
 ///
 /// # Errors
 /// [`LayoutError`]: a file is missing, a digest is wrong, or more than one image fits.
-pub fn read(store: &dyn Store, select: Option<&str>, architecture: &str) -> Result<Image, LayoutError> {
+pub fn read(
+    store: &dyn Store,
+    select: Option<&str>,
+    architecture: &str,
+) -> Result<Image, LayoutError> {
     let at = store.name();
     let header = read_json_file(store, "oci-layout")?;
-    let header: Value =
-        serde_json::from_slice(&header).map_err(|e| LayoutError::Malformed(at.clone(), e.to_string()))?;
+    let header: Value = serde_json::from_slice(&header)
+        .map_err(|e| LayoutError::Malformed(at.clone(), e.to_string()))?;
     match header["imageLayoutVersion"].as_str() {
         Some(version) if version.starts_with("1.") => {}
-        other => return Err(LayoutError::Malformed(at, format!("imageLayoutVersion is {other:?}, `1.0.0` is known"))),
+        other => {
+            return Err(LayoutError::Malformed(
+                at,
+                format!("imageLayoutVersion is {other:?}, `1.0.0` is known"),
+            ));
+        }
     }
     let mut index = parse_index(&read_json_file(store, "index.json")?, &at)?;
     for depth in 0..MAX_INDEX_DEPTH {
         let chosen = choose(&index, select, architecture, &at)?;
         let descriptor = image::descriptor(&chosen)?;
         let bytes = read_json_blob(store, &descriptor)?;
-        if [media_type::OCI_INDEX, media_type::DOCKER_INDEX].contains(&descriptor.media_type.as_str()) {
+        if [media_type::OCI_INDEX, media_type::DOCKER_INDEX]
+            .contains(&descriptor.media_type.as_str())
+        {
             index = parse_index(&bytes, &at)?;
             continue;
         }
-        let config = read_json_blob(store, &image::descriptor(image::parse_manifest(&bytes)?.config())?)?;
+        let config =
+            read_json_blob(store, &image::descriptor(image::parse_manifest(&bytes)?.config())?)?;
         let mut broken = None;
-        let image = Image::from_parts(bytes, config, |layer| match store.file(&blob_path(layer.digest)) {
-            Ok(Some((_, blob))) => blob,
-            Ok(None) => {
-                broken.get_or_insert(missing(&blob_path(layer.digest)));
-                Blob::from_bytes([])
-            }
-            Err(source) => {
-                broken.get_or_insert(LayoutError::File { path: blob_path(layer.digest), what: "read", source });
-                Blob::from_bytes([])
-            }
-        })?;
+        let image =
+            Image::from_parts(bytes, config, |layer| match store.file(&blob_path(layer.digest)) {
+                Ok(Some((_, blob))) => blob,
+                Ok(None) => {
+                    broken.get_or_insert(missing(&blob_path(layer.digest)));
+                    Blob::from_bytes([])
+                }
+                Err(source) => {
+                    broken.get_or_insert(LayoutError::File {
+                        path: blob_path(layer.digest),
+                        what: "read",
+                        source,
+                    });
+                    Blob::from_bytes([])
+                }
+            })?;
         if let Some(error) = broken {
             return Err(error);
         }
@@ -136,15 +157,18 @@ pub fn read(store: &dyn Store, select: Option<&str>, architecture: &str) -> Resu
     Err(LayoutError::Malformed(at, format!("indexes are nested more than {MAX_INDEX_DEPTH} deep")))
 }
 
-/// Writes `image` as the layout `dest`, replacing what is there in one step. Every blob is verified on its way.
+/// Writes `image` as the layout `dest`, replacing what is there in one step. Every blob is verified
+/// on its way.
 ///
 /// # Errors
 /// [`LayoutError`]; then `dest` is as it was.
 pub fn write(image: &Image, dest: &Path) -> Result<(), LayoutError> {
-    let at = |what| move |source| LayoutError::File { path: dest.display().to_string(), what, source };
+    let at =
+        |what| move |source| LayoutError::File { path: dest.display().to_string(), what, source };
     if let Ok(metadata) = fs::symlink_metadata(dest) {
         let is_layout = metadata.is_dir()
-            && (dest.join("oci-layout").is_file() || fs::read_dir(dest).is_ok_and(|mut d| d.next().is_none()));
+            && (dest.join("oci-layout").is_file()
+                || fs::read_dir(dest).is_ok_and(|mut d| d.next().is_none()));
         if !is_layout {
             return Err(LayoutError::Malformed(
                 dest.display().to_string(),
@@ -157,7 +181,11 @@ pub fn write(image: &Image, dest: &Path) -> Result<(), LayoutError> {
     for (path, _, blob) in files(image) {
         let mut file = File::create_new(staging.path().join(&path)).map_err(at("written"))?;
         let mut bytes = blob().map_err(at("written"))?;
-        io::copy(&mut bytes, &mut file).map_err(|source| LayoutError::File { path, what: "copied", source })?;
+        io::copy(&mut bytes, &mut file).map_err(|source| LayoutError::File {
+            path,
+            what: "copied",
+            source,
+        })?;
     }
     staging.keep(dest).map_err(at("put into place"))
 }
@@ -206,7 +234,9 @@ fn index_json(image: &Image) -> Vec<u8> {
             _ => json!({ REF_NAME: name }),
         };
     }
-    json::canonical(&json!({"schemaVersion": 2, "mediaType": media_type::OCI_INDEX, "manifests": [manifest]}))
+    json::canonical(
+        &json!({"schemaVersion": 2, "mediaType": media_type::OCI_INDEX, "manifests": [manifest]}),
+    )
 }
 
 fn parse_index(bytes: &[u8], at: &str) -> Result<ImageIndex, LayoutError> {
@@ -229,15 +259,18 @@ fn choose(
                 || name(d).is_some_and(|n| n == select || n.ends_with(&format!(":{select}")))
         });
         // A tag that chose the outer index says nothing about the platforms inside.
-        if fitting.is_empty() && all.iter().all(|d| name(d).is_none()) && !select.starts_with("sha256:") {
+        if fitting.is_empty()
+            && all.iter().all(|d| name(d).is_none())
+            && !select.starts_with("sha256:")
+        {
             fitting = all.iter().collect();
         }
     }
     if fitting.len() > 1 {
         let ours = |d: &&oci_spec::image::Descriptor| {
-            d.platform()
-                .as_ref()
-                .is_some_and(|p| p.architecture().to_string() == architecture && p.os().to_string() == "linux")
+            d.platform().as_ref().is_some_and(|p| {
+                p.architecture().to_string() == architecture && p.os().to_string() == "linux"
+            })
         };
         let for_us: Vec<_> = fitting.iter().copied().filter(ours).collect();
         if for_us.len() == 1 {
@@ -255,17 +288,24 @@ fn choose(
         }),
         several => Err(LayoutError::Choice {
             at: at.to_owned(),
-            why: format!("holds {} images that fit; name one of {}", several.len(), list(all, name)),
+            why: format!(
+                "holds {} images that fit; name one of {}",
+                several.len(),
+                list(all, name)
+            ),
         }),
     }
 }
 
-/// What a layout calls one of its manifests: the full name where there is one and the tag agrees. A tool that knows tags only may have
-/// copied the manifest under another, and the full name along with it.
+/// What a layout calls one of its manifests: the full name where there is one and the tag agrees. A
+/// tool that knows tags only may have copied the manifest under another, and the full name along
+/// with it.
 fn name_of(manifest: &oci_spec::image::Descriptor) -> Option<String> {
     let annotations = manifest.annotations().as_ref()?;
     let tag = annotations.get(REF_NAME);
-    let full = annotations.get(CONTAINERD_NAME).filter(|full| tag.is_none() || reference::tag(full).as_ref() == tag);
+    let full = annotations
+        .get(CONTAINERD_NAME)
+        .filter(|full| tag.is_none() || reference::tag(full).as_ref() == tag);
     full.map(|full| reference::familiar(full).to_owned()).or_else(|| tag.cloned())
 }
 
@@ -273,17 +313,33 @@ fn list(
     manifests: &[oci_spec::image::Descriptor],
     name: impl Fn(&oci_spec::image::Descriptor) -> Option<String>,
 ) -> String {
-    let shown = manifests.iter().take(10).map(|d| format!("`{}`", name(d).unwrap_or_else(|| d.digest().to_string())));
+    let shown = manifests
+        .iter()
+        .take(10)
+        .map(|d| format!("`{}`", name(d).unwrap_or_else(|| d.digest().to_string())));
     shown.collect::<Vec<_>>().join(", ")
 }
 
 fn read_json_file(store: &dyn Store, path: &str) -> Result<Vec<u8>, LayoutError> {
-    let at = |source| LayoutError::File { path: format!("{}/{path}", store.name()), what: "read", source };
-    let (_, blob) = store.file(path).map_err(at)?.ok_or_else(|| at(io::Error::from(io::ErrorKind::NotFound)))?;
+    let at = |source| LayoutError::File {
+        path: format!("{}/{path}", store.name()),
+        what: "read",
+        source,
+    };
+    let (_, blob) = store
+        .file(path)
+        .map_err(at)?
+        .ok_or_else(|| at(io::Error::from(io::ErrorKind::NotFound)))?;
     let mut bytes = Vec::new();
-    blob.open_unverified().map_err(at)?.take(MAX_JSON_BYTES + 1).read_to_end(&mut bytes).map_err(at)?;
+    blob.open_unverified()
+        .map_err(at)?
+        .take(MAX_JSON_BYTES + 1)
+        .read_to_end(&mut bytes)
+        .map_err(at)?;
     if bytes.len() as u64 > MAX_JSON_BYTES {
-        return Err(ImageError::Limit(format!("`{path}` has more than {MAX_JSON_BYTES} bytes")).into());
+        return Err(
+            ImageError::Limit(format!("`{path}` has more than {MAX_JSON_BYTES} bytes")).into()
+        );
     }
     Ok(bytes)
 }
@@ -292,7 +348,11 @@ fn read_json_blob(store: &dyn Store, descriptor: &Descriptor) -> Result<Vec<u8>,
     let bytes = read_json_file(store, &blob_path(descriptor.digest))?;
     let damaged = |why| LayoutError::Damaged { digest: descriptor.digest, at: store.name(), why };
     if bytes.len() as u64 != descriptor.size_bytes {
-        return Err(damaged(format!("it has {} bytes, {} are promised", bytes.len(), descriptor.size_bytes)));
+        return Err(damaged(format!(
+            "it has {} bytes, {} are promised",
+            bytes.len(),
+            descriptor.size_bytes
+        )));
     }
     let found = Digest::of(&bytes);
     if found != descriptor.digest {
@@ -302,7 +362,11 @@ fn read_json_blob(store: &dyn Store, descriptor: &Descriptor) -> Result<Vec<u8>,
 }
 
 fn missing(path: &str) -> LayoutError {
-    LayoutError::File { path: path.to_owned(), what: "found", source: io::Error::from(io::ErrorKind::NotFound) }
+    LayoutError::File {
+        path: path.to_owned(),
+        what: "found",
+        source: io::Error::from(io::ErrorKind::NotFound),
+    }
 }
 
 /// Opens a path as a store: a folder with `oci-layout`, or a tar of one.
@@ -310,5 +374,9 @@ fn missing(path: &str) -> LayoutError {
 /// # Errors
 /// The system's word, or that the tar cannot be read.
 pub fn open(path: &Path) -> io::Result<Box<dyn Store>> {
-    if path.is_dir() { Ok(Box::new(FolderStore(path.to_owned()))) } else { Ok(Box::new(TarStore::open(path)?)) }
+    if path.is_dir() {
+        Ok(Box::new(FolderStore(path.to_owned())))
+    } else {
+        Ok(Box::new(TarStore::open(path)?))
+    }
 }

@@ -1,11 +1,12 @@
 //! A static ELF in, a minimal and reproducible OCI image out, no daemon.
 //!
-//! The middle is pure: it takes text, bytes and readers, and the same input gives the same digest. The rim touches disks,
-//! networks and processes. Nothing here knows HTTP servers, functions or the benches.
+//! The middle is pure: it takes text, bytes and readers, and the same input gives the same digest.
+//! The rim touches disks, networks and processes. Nothing here knows HTTP servers, functions or the
+//! benches.
 //!
-//! Reading order: [`digest`] and [`image`], what an image is; [`recipe`], [`rootfs`], [`elf`], [`layer`], [`assemble`], how one is made;
-//! [`entry`] and [`contents`], what is in one; then the rim: [`context`], [`cargo`], [`outputs`] before, [`source`], [`unpack`],
-//! [`check`] after.
+//! Reading order: [`digest`] and [`image`], what an image is; [`recipe`], [`rootfs`], [`elf`],
+//! [`layer`], [`assemble`], how one is made; [`entry`] and [`contents`], what is in one; then the
+//! rim: [`context`], [`cargo`], [`outputs`] before, [`source`], [`unpack`], [`check`] after.
 //!
 //! # Example
 //! Load an image that somebody built, and see what it starts:

@@ -1,5 +1,6 @@
-//! The command line of microimage. Everything that prints, reads the environment or chooses an exit code is here: 0 is
-//! done, 1 is that something went wrong or does not hold, 2 is a command that was not understood.
+//! The command line of microimage. Everything that prints, reads the environment or chooses an exit
+//! code is here: 0 is done, 1 is that something went wrong or does not hold, 2 is a command that
+//! was not understood.
 
 #![forbid(unsafe_code)]
 
@@ -18,7 +19,8 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     if env::args_os().nth(1).is_some_and(|argument| argument == sandbox::HELPER_SUBCOMMAND) {
-        return sandbox::helper_main().map_or(ExitCode::from(4), |()| ExitCode::SUCCESS); // before anything else: the helper is single-threaded
+        // before anything else: the helper is single-threaded
+        return sandbox::helper_main().map_or(ExitCode::from(4), |()| ExitCode::SUCCESS);
     }
     if env::args_os().nth(1).is_some_and(|argument| argument == link::FIRST_ARGUMENT) {
         return linked(); // rustc is calling, for `Cargo::build`
@@ -62,11 +64,15 @@ fn surroundings() -> Result<Surroundings, Box<dyn std::error::Error>> {
     let cargo_home = env::var_os("CARGO_HOME").map(PathBuf::from).or_else(|| below_home(".cargo"));
     let docker = env::var_os("DOCKER_CONFIG").map(PathBuf::from).or_else(|| below_home(".docker"));
     Ok(Surroundings {
-        here: env::current_dir().map_err(|e| format!("the current directory is gone ({e}); change to another"))?,
+        here: env::current_dir()
+            .map_err(|e| format!("the current directory is gone ({e}); change to another"))?,
         cargo: Cargo {
             program: env::var_os("CARGO").map_or_else(|| "cargo".into(), PathBuf::from),
             home: cargo_home.ok_or("cargo's home is not known; set CARGO_HOME or HOME")?,
-            linker: Some(env::current_exe().map_err(|e| format!("the path of this program is not known ({e})"))?),
+            linker: Some(
+                env::current_exe()
+                    .map_err(|e| format!("the path of this program is not known ({e})"))?,
+            ),
         },
         source_date_epoch: env::var("SOURCE_DATE_EPOCH").ok(),
         docker_config: docker.map(|folder| folder.join("config.json")),

@@ -1,9 +1,12 @@
-//! In which order a program's functions and variables lie in memory: first those that a start uses, in the order of their first use.
-//! Then a start touches few pages, one behind the other, and what only errors and later requests need stays on the disk.
+//! In which order a program's functions and variables lie in memory: first those that a start uses,
+//! in the order of their first use. Then a start touches few pages, one behind the other, and what
+//! only errors and later requests need stays on the disk.
 //!
-//! An order is a text: a name a line, as rustc-demangle prints it without hashes, or C's name as it is; `crate::*` is whatever mentions that
-//! crate; `#` begins a comment. Symbols of Rust carry hashes that change with compiler, version and folder, so the names are matched
-//! when a program is linked (`cargo::link`). A package brings its order along: `[package.metadata.microimage] order = "FILE"`.
+//! An order is a text: a name a line, as rustc-demangle prints it without hashes, or C's name as it
+//! is; `crate::*` is whatever mentions that crate; `#` begins a comment. Symbols of Rust carry
+//! hashes that change with compiler, version and folder, so the names are matched when a program is
+//! linked (`cargo::link`). A package brings its order along: `[package.metadata.microimage] order =
+//! "FILE"`.
 
 use std::collections::{BTreeSet, HashMap};
 use std::fmt::Write as _;
@@ -21,7 +24,8 @@ impl Order {
     /// Reads an order. Of a name that comes twice the first place holds.
     pub fn parse(text: &str) -> Order {
         let mut order = Order::default();
-        let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
+        let lines =
+            text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
         for (place, line) in lines.enumerate() {
             match line.strip_suffix("::*") {
                 Some(name) => order.crates.push((format!("{name}::"), place)),
@@ -33,14 +37,20 @@ impl Order {
         order
     }
 
-    /// What the linker's `--symbol-ordering-file` wants: those of `symbols` that the order names, and C's names, which the linker
-    /// looks up itself.
+    /// What the linker's `--symbol-ordering-file` wants: those of `symbols` that the order names,
+    /// and C's names, which the linker looks up itself.
     pub fn of_symbols<'a>(&self, symbols: impl Iterator<Item = &'a str>) -> String {
-        // Several symbols may bear one name; they follow each other by their own, for the same bytes each time.
+        // Several symbols may bear one name; they follow each other by their own, for the same
+        // bytes each time.
         let mut placed = BTreeSet::new();
         for symbol in symbols {
             let name = name(symbol);
-            let of_crate = || self.crates.iter().find(|(prefix, _)| mentions(&name, prefix)).map(|(_, place)| *place);
+            let of_crate = || {
+                self.crates
+                    .iter()
+                    .find(|(prefix, _)| mentions(&name, prefix))
+                    .map(|(_, place)| *place)
+            };
             if let Some(place) = self.places.get(&name).copied().or_else(of_crate) {
                 placed.insert((place, symbol));
             }
@@ -56,7 +66,8 @@ impl Order {
 
 /// The name of a symbol, without what changes with compiler, version and folder.
 pub fn name(symbol: &str) -> String {
-    // What the compiler appends when it clones or splits a function; rustc-demangle leaves some of it.
+    // What the compiler appends when it clones or splits a function; rustc-demangle leaves some of
+    // it.
     let symbol = symbol.split_once(".llvm.").map_or(symbol, |(symbol, _)| symbol);
     format!("{:#}", rustc_demangle::demangle(symbol))
 }
@@ -92,10 +103,14 @@ mod tests {
     #[test]
     fn listed_symbols_come_in_the_lists_order_then_those_of_a_crate() {
         let order = Order::parse(
-            "# comment\nstd::path::Path::join\n\n_start\nstd::env::vars\nstd::path::Path::join\nhello::*\n",
+            "# comment\nstd::path::Path::join\n\n_start\nstd::env::vars\nstd::path::Path::join\\
+             nhello::*\n",
         );
         let symbols = [OF_USER, AGAIN, "cold", OF_STD, OLD];
-        assert_eq!(order.of_symbols(symbols.into_iter()), format!("{OLD}\n_start\n{OF_STD}\n{AGAIN}\n{OF_USER}\n"));
+        assert_eq!(
+            order.of_symbols(symbols.into_iter()),
+            format!("{OLD}\n_start\n{OF_STD}\n{AGAIN}\n{OF_USER}\n")
+        );
         let mut reversed = symbols;
         reversed.reverse();
         assert_eq!(order.of_symbols(reversed.into_iter()), order.of_symbols(symbols.into_iter()));

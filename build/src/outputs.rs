@@ -1,5 +1,6 @@
-//! What building leaves on disk: an image layout, an archive for `docker load`, and image.json for programs. Each appears whole
-//! or not at all. It builds nothing. The fields of image.json are docs/CONTRACTS.md, section 4.
+//! What building leaves on disk: an image layout, an archive for `docker load`, and image.json for
+//! programs. Each appears whole or not at all. It builds nothing. The fields of image.json are
+//! docs/CONTRACTS.md, section 4.
 
 use crate::archive::{self, ArchiveError};
 use crate::assemble::Assembled;
@@ -94,6 +95,7 @@ pub fn write(assembled: &Assembled, folder: &Path) -> Result<Summary, OutputErro
     let path = folder.join("image.json");
     let mut text = serde_json::to_string_pretty(&summary).expect("our own type serialises");
     text.push('\n');
-    stage::write_file(&path, text.as_bytes()).map_err(|source| OutputError::File { path, source })?;
+    stage::write_file(&path, text.as_bytes())
+        .map_err(|source| OutputError::File { path, source })?;
     Ok(summary)
 }

@@ -1,6 +1,7 @@
-//! scratch.Dockerfile, read: which files go where, and how the program is started. It takes text and a [`BuildContext`] of
-//! readers; it opens nothing itself. The instructions are those that an image from scratch needs, with Docker's meaning; any
-//! other is an error that names its line. Docker's Dockerfile reference.
+//! scratch.Dockerfile, read: which files go where, and how the program is started. It takes text
+//! and a [`BuildContext`] of readers; it opens nothing itself. The instructions are those that an
+//! image from scratch needs, with Docker's meaning; any other is an error that names its line.
+//! Docker's Dockerfile reference.
 
 mod copy;
 mod parser;
@@ -16,7 +17,8 @@ use std::sync::Arc;
 pub const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// The instructions that are understood.
-const KNOWN: [&str; 9] = ["FROM", "COPY", "ENV", "USER", "WORKDIR", "EXPOSE", "LABEL", "ENTRYPOINT", "CMD"];
+const KNOWN: [&str; 9] =
+    ["FROM", "COPY", "ENV", "USER", "WORKDIR", "EXPOSE", "LABEL", "ENTRYPOINT", "CMD"];
 
 /// A recipe: steps that fill the root, and how the result is started.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
@@ -86,7 +88,8 @@ pub enum ContextEntry {
     },
 }
 
-/// Where COPY copies from. Paths are relative, clean and `/`-separated; entries that .dockerignore leaves out do not exist.
+/// Where COPY copies from. Paths are relative, clean and `/`-separated; entries that .dockerignore
+/// leaves out do not exist.
 pub trait BuildContext {
     /// What is at `path`, links not followed; `None` when nothing is.
     ///
@@ -175,13 +178,17 @@ impl Recipe {
     /// assert_eq!(error.to_string(), "line 2: unknown instruction `COPPY`; did you mean `COPY`?");
     /// ```
     pub fn parse(text: &str) -> Result<Recipe, RecipeError> {
-        let split = instruction::split(text)
-            .map_err(|(line, why)| RecipeError { line, problem: Problem::Argument { keyword: "# escape", why } })?;
+        let split = instruction::split(text).map_err(|(line, why)| RecipeError {
+            line,
+            problem: Problem::Argument { keyword: "# escape", why },
+        })?;
         let mut parser = Parser::new(split.escape);
         let mut last = 1;
         for instruction in &split.instructions {
             last = instruction.line;
-            parser.take(instruction).map_err(|problem| RecipeError { line: instruction.line, problem })?;
+            parser
+                .take(instruction)
+                .map_err(|problem| RecipeError { line: instruction.line, problem })?;
         }
         if !parser.seen_from {
             return Err(RecipeError { line: last, problem: Problem::NoFrom });
@@ -201,12 +208,14 @@ impl Recipe {
         let mut rootfs = Rootfs::default();
         for step in &self.steps {
             let (line, result) = match step {
-                Step::Folder { line, path } => {
-                    (*line, rootfs.insert(path, Node::Folder { mode: 0o755 }).map_err(Problem::from))
-                }
+                Step::Folder { line, path } => (
+                    *line,
+                    rootfs.insert(path, Node::Folder { mode: 0o755 }).map_err(Problem::from),
+                ),
                 Step::Copy { line, sources, destination, into_folder } => {
-                    let result =
-                        sources.iter().try_for_each(|s| copy(&mut rootfs, context, s, destination, *into_folder));
+                    let result = sources
+                        .iter()
+                        .try_for_each(|s| copy(&mut rootfs, context, s, destination, *into_folder));
                     (*line, result)
                 }
             };

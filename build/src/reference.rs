@@ -1,5 +1,6 @@
-//! What images are called: the short name a person types, the full name that engines keep, the tag alone. It talks to no
-//! registry. Docker's reference grammar (distribution/reference); OCI image-spec, annotations.md, on `ref.name`.
+//! What images are called: the short name a person types, the full name that engines keep, the tag
+//! alone. It talks to no registry. Docker's reference grammar (distribution/reference); OCI
+//! image-spec, annotations.md, on `ref.name`.
 
 use oci_spec::distribution::Reference;
 
@@ -19,9 +20,11 @@ pub fn familiar(name: &str) -> &str {
     name.strip_prefix("library/").filter(|rest| !rest.contains('/')).unwrap_or(name)
 }
 
-/// `echo` as `echo:latest`, the form that `docker load` and every listing want; `None` when `name` is not a name with at most a tag.
+/// `echo` as `echo:latest`, the form that `docker load` and every listing want; `None` when `name`
+/// is not a name with at most a tag.
 pub fn tagged(name: &str) -> Option<String> {
-    let reference = name.parse::<Reference>().ok().filter(|reference| reference.digest().is_none())?;
+    let reference =
+        name.parse::<Reference>().ok().filter(|reference| reference.digest().is_none())?;
     Some(format!(
         "{}:{}",
         familiar(name).strip_suffix(&format!(":{}", reference.tag()?)).unwrap_or(familiar(name)),

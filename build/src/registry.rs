@@ -1,6 +1,7 @@
-//! A registry, to push an image to and to pull one from. One manifest under one tag: no index and no attestation, which would cost
-//! every cold start a request. OCI distribution-spec 1.1; the token flow is Docker's (distribution, "Token Authentication").
-//! Plain HTTP is spoken to this machine only.
+//! A registry, to push an image to and to pull one from. One manifest under one tag: no index and
+//! no attestation, which would cost every cold start a request. OCI distribution-spec 1.1; the
+//! token flow is Docker's (distribution, "Token Authentication"). Plain HTTP is spoken to this
+//! machine only.
 
 mod challenge;
 mod credentials;
@@ -27,7 +28,8 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// The largest layer that is pulled or pushed, in bytes: the largest image that any of the platforms takes.
+/// The largest layer that is pulled or pushed, in bytes: the largest image that any of the
+/// platforms takes.
 pub const MAX_BLOB_BYTES: u64 = 10 << 30;
 /// How long a connection may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -71,9 +73,15 @@ impl Registry {
         // Who came first has chosen, which is as well.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let host = reference.resolve_registry().to_owned();
-        let failed = |why: String| RegistryError::Step { registry: host.clone(), step: "preparing".into(), why };
-        let runtime =
-            tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|e| failed(e.to_string()))?;
+        let failed = |why: String| RegistryError::Step {
+            registry: host.clone(),
+            step: "preparing".into(),
+            why,
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(|e| failed(e.to_string()))?;
         let config = ClientConfig {
             protocol: if is_loopback(&host) {
                 ClientProtocol::HttpsExcept(vec![host.clone()])
@@ -88,7 +96,9 @@ impl Registry {
         let client = Client::try_from(config).map_err(|e| failed(chain(&e)))?;
         let auth = match credentials {
             Credentials::Anonymous => RegistryAuth::Anonymous,
-            Credentials::Basic { username, password } => RegistryAuth::Basic(username.clone(), password.clone()),
+            Credentials::Basic { username, password } => {
+                RegistryAuth::Basic(username.clone(), password.clone())
+            }
         };
         let http = reqwest::Client::builder()
             .connect_timeout(CONNECT_TIMEOUT)
@@ -99,8 +109,8 @@ impl Registry {
         Ok(Registry { runtime, client, http, auth, reference })
     }
 
-    /// Pushes `image`: what is missing of layers and configuration first, the manifest under the reference's tag last. Returns the
-    /// reference with its digest, the form that platforms pin.
+    /// Pushes `image`: what is missing of layers and configuration first, the manifest under the
+    /// reference's tag last. Returns the reference with its digest, the form that platforms pin.
     ///
     /// # Errors
     /// [`RegistryError`] with the step; the tag then still names what it named.
@@ -114,8 +124,9 @@ impl Registry {
         })
     }
 
-    /// Pushes an index of `images`, one a platform, under the reference's tag, and the images by their digests. The tag must be the
-    /// index's own: one that names a single manifest is what some platform pulls, and stays as it is.
+    /// Pushes an index of `images`, one a platform, under the reference's tag, and the images by
+    /// their digests. The tag must be the index's own: one that names a single manifest is what
+    /// some platform pulls, and stays as it is.
     ///
     /// # Errors
     /// [`RegistryError`] with the step; the tag then still names what it named.
@@ -159,8 +170,8 @@ impl Registry {
         })
     }
 
-    /// Pulls the image. Its layers go into unnamed temporary files, verified as they arrive. Of an index the manifest for
-    /// linux/`architecture` is taken.
+    /// Pulls the image. Its layers go into unnamed temporary files, verified as they arrive. Of an
+    /// index the manifest for linux/`architecture` is taken.
     ///
     /// # Errors
     /// [`RegistryError`] with the step, a digest or size mismatch among them.
@@ -173,13 +184,18 @@ impl Registry {
                 && image::parse_manifest(&manifest).is_err()
             {
                 let digest = self.choose(&index, architecture)?;
-                manifest = self.manifest(&self.reference.clone_with_digest(digest), &access).await?;
+                manifest =
+                    self.manifest(&self.reference.clone_with_digest(digest), &access).await?;
                 chosen = true;
             }
             let parsed = image::parse_manifest(&manifest)?;
             let config = image::descriptor(parsed.config())?;
             if config.size_bytes > MAX_JSON_BYTES {
-                return Err(ImageError::Limit(format!("its configuration has {} bytes", config.size_bytes)).into());
+                return Err(ImageError::Limit(format!(
+                    "its configuration has {} bytes",
+                    config.size_bytes
+                ))
+                .into());
             }
             let mut config_bytes = Vec::new();
             let (file, size) = self.pull_blob(&config, "the configuration").await?;
@@ -189,14 +205,19 @@ impl Registry {
             let mut blobs = Vec::new();
             for layer in parsed.layers() {
                 let layer = image::descriptor(layer)?;
-                let (file, size) = self.pull_blob(&layer, &format!("layer `{}`", layer.digest)).await?;
+                let (file, size) =
+                    self.pull_blob(&layer, &format!("layer `{}`", layer.digest)).await?;
                 blobs.push((layer.digest, file, size));
             }
             let image = Image::from_parts(manifest, config_bytes, |layer| {
-                let (_, file, size) =
-                    blobs.iter().find(|(digest, ..)| *digest == layer.digest).expect("each layer was pulled");
+                let (_, file, size) = blobs
+                    .iter()
+                    .find(|(digest, ..)| *digest == layer.digest)
+                    .expect("each layer was pulled");
                 let (file, size) = (Arc::clone(file), *size);
-                Blob::new(move || Ok(Box::new(BufReader::with_capacity(1 << 16, section(&file, size)))))
+                Blob::new(move || {
+                    Ok(Box::new(BufReader::with_capacity(1 << 16, section(&file, size))))
+                })
             })?;
             let image = image.with_reference(self.reference.whole());
             Ok(if chosen { image.with_index() } else { image })
@@ -227,11 +248,14 @@ impl Registry {
                 .into());
             }
             if !self.has(descriptor.digest).await? {
-                let reader = layer.open().map_err(|source| RegistryError::Blob { what: "read", source })?;
+                let reader =
+                    layer.open().map_err(|source| RegistryError::Blob { what: "read", source })?;
                 if descriptor.size_bytes <= PIECE_BYTES as u64 {
                     let mut reader = reader;
                     let mut bytes = Vec::new();
-                    reader.read_to_end(&mut bytes).map_err(|source| RegistryError::Blob { what: "read", source })?;
+                    reader
+                        .read_to_end(&mut bytes)
+                        .map_err(|source| RegistryError::Blob { what: "read", source })?;
                     self.push_blob(bytes, descriptor.digest).await?;
                 } else {
                     self.push_pieces(reader, descriptor.digest).await?;
@@ -245,21 +269,28 @@ impl Registry {
         Ok(())
     }
 
-    async fn put_manifest(&self, reference: &Reference, bytes: &[u8], media_type: &str) -> Result<(), RegistryError> {
-        let header = http::HeaderValue::from_str(media_type)
-            .map_err(|_| ImageError::Manifest(format!("its media type `{}` is none", media_type.escape_debug())))?;
+    async fn put_manifest(
+        &self,
+        reference: &Reference,
+        bytes: &[u8],
+        media_type: &str,
+    ) -> Result<(), RegistryError> {
+        let header = http::HeaderValue::from_str(media_type).map_err(|_| {
+            ImageError::Manifest(format!("its media type `{}` is none", media_type.escape_debug()))
+        })?;
         let result = self.client.push_manifest_raw(reference, bytes.to_vec(), header).await;
         result.map(drop).map_err(|e| self.error("pushing the manifest".to_owned(), e))
     }
 
-    /// Asks for a token, or finds that none is needed. The name and the password go where the registry says, over TLS or on this
-    /// machine, and nowhere else.
+    /// Asks for a token, or finds that none is needed. The name and the password go where the
+    /// registry says, over TLS or on this machine, and nowhere else.
     async fn authorize(&self, operation: RegistryOperation) -> Result<Access, RegistryError> {
         let step = || "asking for a token".to_owned();
         let mut wants_basic = false;
         if let RegistryAuth::Basic(..) = &self.auth {
             let url = format!("{}/v2/", self.base());
-            let reply = self.http.get(&url).send().await.map_err(|e| self.error(step(), e.into()))?;
+            let reply =
+                self.http.get(&url).send().await.map_err(|e| self.error(step(), e.into()))?;
             for header in reply.headers().get_all(http::header::WWW_AUTHENTICATE) {
                 let challenge = String::from_utf8_lossy(header.as_bytes());
                 if let Some(realm) = challenge::open_realm(&challenge) {
@@ -295,8 +326,13 @@ impl Registry {
         result.map(drop).map_err(|e| self.error(format!("pushing blob `{digest}`"), e))
     }
 
-    /// Sends a layer piece by piece; the reader verifies it on the way, so that a damaged one is never finished.
-    async fn push_pieces(&self, mut reader: impl Read + Send + 'static, digest: Digest) -> Result<(), RegistryError> {
+    /// Sends a layer piece by piece; the reader verifies it on the way, so that a damaged one is
+    /// never finished.
+    async fn push_pieces(
+        &self,
+        mut reader: impl Read + Send + 'static,
+        digest: Digest,
+    ) -> Result<(), RegistryError> {
         let pieces = std::iter::from_fn(move || {
             let mut piece = Vec::with_capacity(PIECE_BYTES);
             match (&mut reader).take(PIECE_BYTES as u64).read_to_end(&mut piece) {
@@ -306,14 +342,24 @@ impl Registry {
             }
         });
         let stream = futures_util::stream::iter(pieces);
-        let result = self.client.push_blob_stream(&self.reference, stream, &digest.to_string(), None).await;
+        let result =
+            self.client.push_blob_stream(&self.reference, stream, &digest.to_string(), None).await;
         result.map(drop).map_err(|e| self.error(format!("pushing blob `{digest}`"), e))
     }
 
-    /// A manifest's bytes, no more of them than a manifest may have; by digest they are verified here.
-    async fn manifest(&self, reference: &Reference, access: &Access) -> Result<Vec<u8>, RegistryError> {
-        let accepted =
-            [media_type::OCI_MANIFEST, media_type::DOCKER_MANIFEST, media_type::OCI_INDEX, media_type::DOCKER_INDEX];
+    /// A manifest's bytes, no more of them than a manifest may have; by digest they are verified
+    /// here.
+    async fn manifest(
+        &self,
+        reference: &Reference,
+        access: &Access,
+    ) -> Result<Vec<u8>, RegistryError> {
+        let accepted = [
+            media_type::OCI_MANIFEST,
+            media_type::DOCKER_MANIFEST,
+            media_type::OCI_INDEX,
+            media_type::DOCKER_INDEX,
+        ];
         let step = || "pulling the manifest".to_owned();
         let name = reference.digest().or(reference.tag()).unwrap_or("latest");
         let url = format!("{}/v2/{}/manifests/{name}", self.base(), reference.repository());
@@ -332,14 +378,20 @@ impl Registry {
                 if !status.is_success() {
                     break;
                 }
-                return Err(ImageError::Limit(format!("its manifest has more than {limit} bytes")).into());
+                return Err(
+                    ImageError::Limit(format!("its manifest has more than {limit} bytes")).into()
+                );
             }
             bytes.extend_from_slice(&piece);
         }
         if !status.is_success() {
-            let said =
-                String::from_utf8_lossy(&bytes).chars().take(300).flat_map(char::escape_debug).collect::<String>();
-            let (registry, why) = (self.reference.resolve_registry().to_owned(), format!("status {status}: {said}"));
+            let said = String::from_utf8_lossy(&bytes)
+                .chars()
+                .take(300)
+                .flat_map(char::escape_debug)
+                .collect::<String>();
+            let (registry, why) =
+                (self.reference.resolve_registry().to_owned(), format!("status {status}: {said}"));
             return Err(match status.as_u16() {
                 401 | 403 => RegistryError::Denied { registry, step: step(), why },
                 404 => RegistryError::NotFound(self.reference.whole()),
@@ -350,15 +402,20 @@ impl Registry {
         if let Some(wanted) = reference.digest()
             && wanted != found.to_string()
         {
-            return Err(self
-                .step("pulling the manifest".into(), format!("its bytes have the digest `{found}`, not `{wanted}`")));
+            return Err(self.step(
+                "pulling the manifest".into(),
+                format!("its bytes have the digest `{found}`, not `{wanted}`"),
+            ));
         }
         Ok(bytes)
     }
 
     fn choose(&self, index: &ImageIndex, architecture: &str) -> Result<String, RegistryError> {
         let platform = |d: &oci_spec::image::Descriptor| {
-            d.platform().as_ref().map_or_else(|| "unknown".to_owned(), |p| format!("{}/{}", p.os(), p.architecture()))
+            d.platform().as_ref().map_or_else(
+                || "unknown".to_owned(),
+                |p| format!("{}/{}", p.os(), p.architecture()),
+            )
         };
         let wanted = format!("linux/{architecture}");
         match index.manifests().iter().find(|d| platform(d) == wanted) {
@@ -366,12 +423,22 @@ impl Registry {
             None => Err(RegistryError::Platform {
                 reference: self.reference.whole(),
                 architecture: architecture.to_owned(),
-                holds: index.manifests().iter().take(20).map(platform).collect::<Vec<_>>().join(", "),
+                holds: index
+                    .manifests()
+                    .iter()
+                    .take(20)
+                    .map(platform)
+                    .collect::<Vec<_>>()
+                    .join(", "),
             }),
         }
     }
 
-    async fn pull_blob(&self, descriptor: &image::Descriptor, what: &str) -> Result<(Arc<File>, u64), RegistryError> {
+    async fn pull_blob(
+        &self,
+        descriptor: &image::Descriptor,
+        what: &str,
+    ) -> Result<(Arc<File>, u64), RegistryError> {
         if descriptor.size_bytes > MAX_BLOB_BYTES {
             return Err(ImageError::Limit(format!(
                 "{what} has {} bytes, at most {MAX_BLOB_BYTES} are pulled",
@@ -379,13 +446,16 @@ impl Registry {
             ))
             .into());
         }
-        let file = tempfile::tempfile().map_err(|source| RegistryError::Blob { what: "kept", source })?;
+        let file =
+            tempfile::tempfile().map_err(|source| RegistryError::Blob { what: "kept", source })?;
         let digest = descriptor.digest.to_string();
         let mut spool = Spool { file, left: descriptor.size_bytes };
         let result = self.client.pull_blob(&self.reference, digest.as_str(), &mut spool).await;
         result.map_err(|e| self.error(format!("pulling {what}"), e))?;
         if spool.left > 0 {
-            return Err(self.step(format!("pulling {what}"), format!("it ends {} bytes early", spool.left)));
+            return Err(
+                self.step(format!("pulling {what}"), format!("it ends {} bytes early", spool.left))
+            );
         }
         Ok((Arc::new(spool.file), descriptor.size_bytes))
     }
@@ -402,7 +472,9 @@ impl Registry {
         let status = match &error {
             E::ServerError { code, .. } => Some(*code),
             E::RequestError(request) => request.status().map(|s| s.as_u16()),
-            E::UnauthorizedError { .. } | E::AuthenticationFailure(_) | E::RegistryTokenDecodeError(_) => Some(401),
+            E::UnauthorizedError { .. }
+            | E::AuthenticationFailure(_)
+            | E::RegistryTokenDecodeError(_) => Some(401),
             E::RegistryError { envelope, .. } => envelope.errors.iter().find_map(|e| {
                 use oci_client::errors::OciErrorCode as Code;
                 match e.code {

@@ -1,10 +1,12 @@
-//! The files of an image, as a value: names sorted, owner always root, modes reduced to what every platform user can read.
-//! It reads no disk and writes no tar. Modes are folded to 0755 and 0644 so that no umask of a checkout reaches the digest.
+//! The files of an image, as a value: names sorted, owner always root, modes reduced to what every
+//! platform user can read. It reads no disk and writes no tar. Modes are folded to 0755 and 0644 so
+//! that no umask of a checkout reaches the digest.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// A file system tree. Paths have no leading slash, no `.` and no `..`; every parent of an entry is an entry.
+/// A file system tree. Paths have no leading slash, no `.` and no `..`; every parent of an entry is
+/// an entry.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Rootfs(BTreeMap<String, Node>);
 
@@ -40,7 +42,9 @@ pub enum RootfsError {
         path: String,
     },
     /// The program to execute is not there.
-    #[error("the entrypoint `{program}` is not in the image; COPY it there, the image holds: {holds}")]
+    #[error(
+        "the entrypoint `{program}` is not in the image; COPY it there, the image holds: {holds}"
+    )]
     NoProgram {
         /// First word of the entrypoint.
         program: String,
@@ -48,7 +52,9 @@ pub enum RootfsError {
         holds: String,
     },
     /// The program to execute is no executable file.
-    #[error("the entrypoint `{program}` is not an executable file; `chmod +x` it before it is copied")]
+    #[error(
+        "the entrypoint `{program}` is not an executable file; `chmod +x` it before it is copied"
+    )]
     NotExecutable {
         /// First word of the entrypoint.
         program: String,
@@ -68,11 +74,12 @@ impl Node {
 }
 
 impl Rootfs {
-    /// Puts `node` at `path`, making parents with mode 0755. A folder that is there already stays, with the more open
-    /// of the two modes; files and links are replaced.
+    /// Puts `node` at `path`, making parents with mode 0755. A folder that is there already stays,
+    /// with the more open of the two modes; files and links are replaced.
     ///
     /// # Errors
-    /// [`RootfsError::Conflict`] when a file stands where a folder is needed, or the other way round.
+    /// [`RootfsError::Conflict`] when a file stands where a folder is needed, or the other way
+    /// round.
     pub fn insert(&mut self, path: &str, node: Node) -> Result<(), RootfsError> {
         let path = normalize("/", path);
         if path.is_empty() {
@@ -91,7 +98,8 @@ impl Rootfs {
         match self.0.get_mut(&path) {
             Some(Node::Folder { .. }) if !is_folder => return Err(RootfsError::Conflict { path }),
             Some(Node::Folder { mode }) => {
-                *mode |= node.mode(); // one that a COPY made on its way becomes the /tmp that was asked for
+                // one that a COPY made on its way becomes the /tmp that was asked for
+                *mode |= node.mode();
                 return Ok(());
             }
             Some(_) if is_folder => return Err(RootfsError::Conflict { path }),
@@ -116,17 +124,23 @@ impl Rootfs {
         self.0.iter().map(|(path, node)| (path.as_str(), node))
     }
 
-    /// The bytes of the program that an exec of `program` would start: a path, or a name looked up in `search_path`
-    /// (`:`-separated), from `working_dir`.
+    /// The bytes of the program that an exec of `program` would start: a path, or a name looked up
+    /// in `search_path` (`:`-separated), from `working_dir`.
     ///
     /// # Errors
     /// [`RootfsError`] when there is none, or it is not executable.
-    pub fn program(&self, program: &str, working_dir: &str, search_path: &str) -> Result<Arc<[u8]>, RootfsError> {
+    pub fn program(
+        &self,
+        program: &str,
+        working_dir: &str,
+        search_path: &str,
+    ) -> Result<Arc<[u8]>, RootfsError> {
         let candidates = match program.contains('/') {
             true => vec![normalize(working_dir, program)],
-            false => {
-                search_path.split(':').map(|folder| normalize(working_dir, &format!("{folder}/{program}"))).collect()
-            }
+            false => search_path
+                .split(':')
+                .map(|folder| normalize(working_dir, &format!("{folder}/{program}")))
+                .collect(),
         };
         let found = candidates.iter().find_map(|path| self.follow(path));
         match found {
@@ -134,7 +148,11 @@ impl Rootfs {
             Some(_) => Err(RootfsError::NotExecutable { program: program.to_owned() }),
             None => {
                 let files = self.entries().filter(|(_, node)| !matches!(node, Node::Folder { .. }));
-                let holds = files.take(8).map(|(path, _)| format!("`/{path}`")).collect::<Vec<_>>().join(", ");
+                let holds = files
+                    .take(8)
+                    .map(|(path, _)| format!("`/{path}`"))
+                    .collect::<Vec<_>>()
+                    .join(", ");
                 let holds = if holds.is_empty() { "nothing".to_owned() } else { holds };
                 Err(RootfsError::NoProgram { program: program.to_owned(), holds })
             }
@@ -156,7 +174,8 @@ impl Rootfs {
     }
 }
 
-/// `path` from the folder `base`, without leading slash, `.`, `..` and empty parts; `..` at the root stays there.
+/// `path` from the folder `base`, without leading slash, `.`, `..` and empty parts; `..` at the
+/// root stays there.
 pub fn normalize(base: &str, path: &str) -> String {
     let base = if path.starts_with('/') { "" } else { base };
     let mut parts = Vec::new();
@@ -185,7 +204,10 @@ mod tests {
         rootfs.insert("b-", file()).expect("room");
         rootfs.insert("/tmp/../a", file()).expect("room");
         let paths: Vec<_> = rootfs.entries().map(|(p, n)| (p, n.mode())).collect();
-        assert_eq!(paths, [("a", 0o755), ("b", 0o755), ("b-", 0o755), ("b/c", 0o755), ("b/c/d", 0o755)]);
+        assert_eq!(
+            paths,
+            [("a", 0o755), ("b", 0o755), ("b-", 0o755), ("b/c", 0o755), ("b/c/d", 0o755)]
+        );
     }
 
     #[test]
@@ -206,13 +228,20 @@ mod tests {
         rootfs.insert("srv/app", file()).expect("room");
         rootfs.insert("bin/link", Node::Symlink { target: "../srv/app".into() }).expect("room");
         rootfs.insert("bin/loop", Node::Symlink { target: "loop".into() }).expect("room");
-        rootfs.insert("text", Node::File { executable: false, content: Arc::from(*b"") }).expect("room");
-        for (program, folder) in [("/srv/app", "/"), ("./app", "/srv"), ("link", "/"), ("/bin/link", "/")] {
+        rootfs
+            .insert("text", Node::File { executable: false, content: Arc::from(*b"") })
+            .expect("room");
+        for (program, folder) in
+            [("/srv/app", "/"), ("./app", "/srv"), ("link", "/"), ("/bin/link", "/")]
+        {
             assert!(rootfs.program(program, folder, "/usr/bin:/bin").is_ok(), "{program}");
         }
         assert!(matches!(rootfs.program("/text", "/", ""), Err(RootfsError::NotExecutable { .. })));
         for absent in ["app", "/bin/loop", "./app"] {
-            assert!(matches!(rootfs.program(absent, "/", "/bin"), Err(RootfsError::NoProgram { .. })), "{absent}");
+            assert!(
+                matches!(rootfs.program(absent, "/", "/bin"), Err(RootfsError::NoProgram { .. })),
+                "{absent}"
+            );
         }
     }
 }

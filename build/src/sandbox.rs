@@ -46,14 +46,15 @@ const OUTPUT_KEPT_BYTES: usize = 8 * 1024;
 pub struct Plan {
     /// The unpacked root filesystem, a directory on this host. It is mounted read-only.
     pub rootfs: PathBuf,
-    /// Entrypoint and arguments; the first is a path inside the rootfs, or a name to look up in `PATH`.
+    /// Entrypoint and arguments; the first is a path inside the rootfs, or a name to look up in
+    /// `PATH`.
     pub argv: Vec<String>,
     /// `NAME=value` lines. [`EXEC_NS_VARIABLE`] is added.
     pub env: Vec<String>,
     /// Working directory inside the rootfs; `/` when empty.
     pub cwd: String,
-    /// User and group id as seen inside the instance. As root, the rootfs' owners are seen as they are on the host's disk, where
-    /// the file system can (mount_setattr(2), ID-mapped mounts).
+    /// User and group id as seen inside the instance. As root, the rootfs' owners are seen as they
+    /// are on the host's disk, where the file system can (mount_setattr(2), ID-mapped mounts).
     pub uid: u32,
     /// See `uid`.
     pub gid: u32,
@@ -88,7 +89,10 @@ impl Limits {
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The kernel or the container around us refuses a namespace.
-    #[error("{which} namespaces are not permitted here (`{source}`): run as root, or allow them ({hint})")]
+    #[error(
+        "{which} namespaces are not permitted here (`{source}`): run as root, or allow them \
+         ({hint})"
+    )]
     Namespace {
         /// Which kind of namespace.
         which: String,
@@ -97,7 +101,8 @@ pub enum Error {
         /// The kernel's word.
         source: io::Error,
     },
-    /// There is no room for one more instance: a limit of processes, namespaces, memory or descriptors is reached.
+    /// There is no room for one more instance: a limit of processes, namespaces, memory or
+    /// descriptors is reached.
     #[error("no room for another instance: {which}: {source}")]
     Full {
         /// What could not be had.
@@ -114,7 +119,10 @@ pub enum Error {
         source: io::Error,
     },
     /// A limit was asked for that this machine cannot set.
-    #[error("cannot limit the instance: {0}; leave the limit out, or run as root where cgroups are writable")]
+    #[error(
+        "cannot limit the instance: {0}; leave the limit out, or run as root where cgroups are \
+         writable"
+    )]
     Cgroup(String),
     /// The helper process did not start, or went away.
     #[error("the sandbox's helper process is gone: {0}")]
@@ -191,8 +199,9 @@ impl Launcher {
         }
     }
 
-    /// The first half of [`Launcher::launch`]: the instance exists, and builds its walls by itself. Several
-    /// may do so at once; wait for each with [`Instance::wait_ready`], and end those that fail.
+    /// The first half of [`Launcher::launch`]: the instance exists, and builds its walls by itself.
+    /// Several may do so at once; wait for each with [`Instance::wait_ready`], and end those that
+    /// fail.
     ///
     /// # Errors
     /// [`Error`]: no process could be made.
@@ -200,7 +209,8 @@ impl Launcher {
         let (events, child_events) = wire::pair().map_err(descriptors)?;
         let (output, child_output) = wire::output_pipe().map_err(descriptors)?;
         let request = Request::Launch(Box::new(plan.clone()));
-        wire::send(&self.control, &request, &[child_events.as_fd(), child_output.as_fd()]).map_err(Error::Helper)?;
+        wire::send(&self.control, &request, &[child_events.as_fd(), child_output.as_fd()])
+            .map_err(Error::Helper)?;
         drop((child_events, child_output));
         let pid = match self.reply()? {
             Reply::Launched { pid } => pid,
@@ -208,7 +218,15 @@ impl Launcher {
             other => return Err(Error::Helper(wire::unexpected(&other))),
         };
         let pidfd = wire::pidfd_open(pid).map_err(Error::Helper)?;
-        Ok(Instance { pid, pidfd, events, output: Some(output), kept: Vec::new(), sockets: Vec::new(), exec_ns: None })
+        Ok(Instance {
+            pid,
+            pidfd,
+            events,
+            output: Some(output),
+            kept: Vec::new(),
+            sockets: Vec::new(),
+            exec_ns: None,
+        })
     }
 
     /// Kills the instance (and with it its pid namespace) and reaps it.
@@ -216,7 +234,8 @@ impl Launcher {
     /// # Errors
     /// [`Error::Helper`] when the helper is gone; the instance is then gone too.
     pub fn end(&mut self, instance: Instance) -> Result<Exit, Error> {
-        wire::send(&self.control, &Request::End { pid: instance.pid }, &[]).map_err(Error::Helper)?;
+        wire::send(&self.control, &Request::End { pid: instance.pid }, &[])
+            .map_err(Error::Helper)?;
         match self.reply()? {
             Reply::Ended(exit) => Ok(exit),
             other => Err(Error::Helper(wire::unexpected(&other))),
@@ -232,7 +251,8 @@ impl Launcher {
 impl Drop for Launcher {
     fn drop(&mut self) {
         // Shutting the socket down is the order to end: the helper kills its instances and exits.
-        let _ = nix::sys::socket::shutdown(self.control.as_raw_fd(), nix::sys::socket::Shutdown::Both);
+        let _ =
+            nix::sys::socket::shutdown(self.control.as_raw_fd(), nix::sys::socket::Shutdown::Both);
         let _ = self.child.wait();
     }
 }
@@ -280,10 +300,13 @@ impl Instance {
     }
 
     /// The end of what the program has printed so far on standard output and error (8 KiB at
-    /// most). Takes what waits in the pipe; never blocks. Nothing once [`Instance::take_output`] was called.
+    /// most). Takes what waits in the pipe; never blocks. Nothing once [`Instance::take_output`]
+    /// was called.
     pub fn output_tail(&mut self) -> String {
         let mut piece = [0u8; 4096];
-        while let Some(Ok(n @ 1..)) = self.output.as_ref().map(|output| nix::unistd::read(output, &mut piece)) {
+        while let Some(Ok(n @ 1..)) =
+            self.output.as_ref().map(|output| nix::unistd::read(output, &mut piece))
+        {
             self.kept.extend_from_slice(&piece[..n]);
             if self.kept.len() > 2 * OUTPUT_KEPT_BYTES {
                 self.kept.drain(..self.kept.len() - OUTPUT_KEPT_BYTES);
@@ -293,11 +316,13 @@ impl Instance {
         String::from_utf8_lossy(&self.kept[from..]).into_owned()
     }
 
-    /// The pipe with all that the program prints on standard output and error, for one who reads along: reading blocks
-    /// from now on, and ends when the program has ended. `None` the second time.
+    /// The pipe with all that the program prints on standard output and error, for one who reads
+    /// along: reading blocks from now on, and ends when the program has ended. `None` the second
+    /// time.
     pub fn take_output(&mut self) -> Option<OwnedFd> {
         let output = self.output.take()?;
-        nix::fcntl::fcntl(&output, nix::fcntl::FcntlArg::F_SETFL(nix::fcntl::OFlag::empty())).ok()?;
+        nix::fcntl::fcntl(&output, nix::fcntl::FcntlArg::F_SETFL(nix::fcntl::OFlag::empty()))
+            .ok()?;
         Some(output)
     }
 
@@ -325,7 +350,9 @@ impl Instance {
                 Ok((Event::Exec { at_ns }, _)) => self.exec_ns = Some(at_ns),
                 Ok((Event::Failed(failure), _)) => return Err(failure.into()),
                 // The socket closes with execve: there is nothing more to come.
-                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof && !wait => return Ok(()),
+                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof && !wait => {
+                    return Ok(());
+                }
                 Err(error) => return Err(Error::Step { step: "setting up".into(), source: error }),
             }
         }
@@ -339,14 +366,17 @@ impl From<wire::Failure> for Error {
             wire::What::Namespace { which } if is_full(&which, failure.errno) => {
                 Error::Full { which: format!("a process in a new {which} namespace"), source }
             }
-            wire::What::Namespace { which } => Error::Namespace { hint: helper::namespace_hint(&which), which, source },
+            wire::What::Namespace { which } => {
+                Error::Namespace { hint: helper::namespace_hint(&which), which, source }
+            }
             wire::What::Step { step } => Error::Step { step, source },
             wire::What::Cgroup { message } => Error::Cgroup(message),
         }
     }
 }
 
-/// Whether a refused namespace means that there are too many, rather than that there may be none (clone(2), EAGAIN and ENOSPC).
+/// Whether a refused namespace means that there are too many, rather than that there may be none
+/// (clone(2), EAGAIN and ENOSPC).
 fn is_full(which: &str, errno: i32) -> bool {
     let none_allowed = || {
         let name = match which {
@@ -354,7 +384,8 @@ fn is_full(which: &str, errno: i32) -> bool {
             "network" => "net",
             other => other,
         };
-        std::fs::read_to_string(format!("/proc/sys/user/max_{name}_namespaces")).is_ok_and(|n| n.trim() == "0")
+        std::fs::read_to_string(format!("/proc/sys/user/max_{name}_namespaces"))
+            .is_ok_and(|n| n.trim() == "0")
     };
     match errno {
         nix::libc::EAGAIN | nix::libc::ENOMEM => true,
@@ -366,7 +397,9 @@ fn is_full(which: &str, errno: i32) -> bool {
 /// The tool itself has no descriptor left, or its helper is gone.
 fn descriptors(source: io::Error) -> Error {
     match source.raw_os_error() {
-        Some(nix::libc::EMFILE | nix::libc::ENFILE) => Error::Full { which: "a descriptor".into(), source },
+        Some(nix::libc::EMFILE | nix::libc::ENFILE) => {
+            Error::Full { which: "a descriptor".into(), source }
+        }
         _ => Error::Helper(source),
     }
 }

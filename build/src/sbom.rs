@@ -1,6 +1,7 @@
-//! What is inside a function's program: the crates that were compiled into it, as a CycloneDX 1.5 document. It is written beside the
-//! image, never attached to its tag: an index or attestation there would cost every pull a request. From cargo's resolution
-//! and the messages of the very build; it runs nothing. CycloneDX specification 1.5; package URL specification.
+//! What is inside a function's program: the crates that were compiled into it, as a CycloneDX 1.5
+//! document. It is written beside the image, never attached to its tag: an index or attestation
+//! there would cost every pull a request. From cargo's resolution and the messages of the very
+//! build; it runs nothing. CycloneDX specification 1.5; package URL specification.
 
 use crate::digest::Digest;
 use cargo_metadata::{DependencyKind, Metadata, Package, PackageId, TargetKind};
@@ -45,13 +46,15 @@ pub struct Program<'a> {
     pub digest: Digest,
 }
 
-/// The bill for `program`, as JSON; the same build gives the same bytes, so it has neither a time nor a serial number.
+/// The bill for `program`, as JSON; the same build gives the same bytes, so it has neither a time
+/// nor a serial number.
 ///
 /// # Errors
 /// [`SbomError`].
 pub fn cyclonedx(program: &Program<'_>) -> Result<Vec<u8>, SbomError> {
     let linked = linked(program)?;
-    let of_id: HashMap<_, _> = program.metadata.packages.iter().map(|package| (&package.id, package)).collect();
+    let of_id: HashMap<_, _> =
+        program.metadata.packages.iter().map(|package| (&package.id, package)).collect();
     let mut components = vec![standard_library(program.rustc)];
     let mut dependencies = Vec::new();
     for (id, uses) in &linked {
@@ -59,7 +62,8 @@ pub fn cyclonedx(program: &Program<'_>) -> Result<Vec<u8>, SbomError> {
         if **id != program.package.id {
             components.push(component(package));
         }
-        let mut names: Vec<_> = uses.iter().filter_map(|used| of_id.get(used)).map(|used| reference(used)).collect();
+        let mut names: Vec<_> =
+            uses.iter().filter_map(|used| of_id.get(used)).map(|used| reference(used)).collect();
         names.push(STD_REFERENCE.to_owned());
         names.sort();
         dependencies.push(Dependency { dependency_ref: reference(package), dependencies: names });
@@ -69,11 +73,18 @@ pub fn cyclonedx(program: &Program<'_>) -> Result<Vec<u8>, SbomError> {
     let mut main = component(program.package);
     main.component_type = Classification::Application;
     main.name = NormalizedString::new(program.name);
-    main.hashes = Some(Hashes(vec![Hash { alg: HashAlgorithm::SHA_256, content: HashValue(program.digest.hex()) }]));
+    main.hashes = Some(Hashes(vec![Hash {
+        alg: HashAlgorithm::SHA_256,
+        content: HashValue(program.digest.hex()),
+    }]));
     let bom = Bom {
         serial_number: None,
         metadata: Some(BomMetadata {
-            tools: Some(Tools::List(vec![Tool::new("firstbyte", "microimage", env!("CARGO_PKG_VERSION"))])),
+            tools: Some(Tools::List(vec![Tool::new(
+                "firstbyte",
+                "microimage",
+                env!("CARGO_PKG_VERSION"),
+            )])),
             component: Some(main),
             ..BomMetadata::default()
         }),
@@ -94,10 +105,16 @@ pub fn cyclonedx(program: &Program<'_>) -> Result<Vec<u8>, SbomError> {
 
 const STD_REFERENCE: &str = "rust-std";
 
-/// The packages whose code is in the program, each with those that it uses: reached over normal dependencies, compiled in this
-/// build, and not only run by the compiler (procedural macros).
-fn linked<'a>(program: &Program<'a>) -> Result<BTreeMap<&'a PackageId, Vec<&'a PackageId>>, SbomError> {
-    let resolve = program.metadata.resolve.as_ref().ok_or_else(|| SbomError::NoGraph(program.name.to_owned()))?;
+/// The packages whose code is in the program, each with those that it uses: reached over normal
+/// dependencies, compiled in this build, and not only run by the compiler (procedural macros).
+fn linked<'a>(
+    program: &Program<'a>,
+) -> Result<BTreeMap<&'a PackageId, Vec<&'a PackageId>>, SbomError> {
+    let resolve = program
+        .metadata
+        .resolve
+        .as_ref()
+        .ok_or_else(|| SbomError::NoGraph(program.name.to_owned()))?;
     let nodes: HashMap<_, _> = resolve.nodes.iter().map(|node| (&node.id, node)).collect();
     let built: HashSet<_> = program.built.iter().collect();
     let macros: HashSet<_> = program
@@ -111,9 +128,14 @@ fn linked<'a>(program: &Program<'a>) -> Result<BTreeMap<&'a PackageId, Vec<&'a P
     let mut open = vec![&program.package.id];
     while let Some(id) = open.pop() {
         let Some(node) = nodes.get(id) else { continue };
-        let normal =
-            node.deps.iter().filter(|dep| dep.dep_kinds.iter().any(|kind| kind.kind == DependencyKind::Normal));
-        let uses: Vec<_> = normal.map(|dep| &dep.pkg).filter(|id| built.contains(id) && !macros.contains(id)).collect();
+        let normal = node
+            .deps
+            .iter()
+            .filter(|dep| dep.dep_kinds.iter().any(|kind| kind.kind == DependencyKind::Normal));
+        let uses: Vec<_> = normal
+            .map(|dep| &dep.pkg)
+            .filter(|id| built.contains(id) && !macros.contains(id))
+            .collect();
         open.extend(uses.iter().filter(|used| !found.contains_key(*used)));
         found.insert(id, uses);
     }
@@ -122,27 +144,32 @@ fn linked<'a>(program: &Program<'a>) -> Result<BTreeMap<&'a PackageId, Vec<&'a P
 
 fn component(package: &Package) -> Component {
     let (name, version) = (package.name.as_str(), package.version.to_string());
-    let mut component = Component::new(Classification::Library, name, &version, Some(reference(package)));
+    let mut component =
+        Component::new(Classification::Library, name, &version, Some(reference(package)));
     // Only what a registry holds has a package URL that leads somewhere.
     if package.source.is_some() {
         component.purl = Purl::new("cargo", name, &version).ok();
     }
     // Cargo's old form `MIT/Apache-2.0` means OR.
-    let license =
-        package.license.as_ref().and_then(|license| SpdxExpression::parse_lax(license.replace('/', " OR ")).ok());
+    let license = package
+        .license
+        .as_ref()
+        .and_then(|license| SpdxExpression::parse_lax(license.replace('/', " OR ")).ok());
     component.licenses = license.map(|license| Licenses(vec![LicenseChoice::Expression(license)]));
-    component.description = package
-        .description
-        .as_deref()
-        .map(|text| NormalizedString::new(text.split_whitespace().collect::<Vec<_>>().join(" ").as_str()));
+    component.description = package.description.as_deref().map(|text| {
+        NormalizedString::new(text.split_whitespace().collect::<Vec<_>>().join(" ").as_str())
+    });
     component
 }
 
-/// The standard library, the allocator's and musl's code in it included: they come with the compiler, not from a registry.
+/// The standard library, the allocator's and musl's code in it included: they come with the
+/// compiler, not from a registry.
 fn standard_library(rustc: &str) -> Component {
-    let mut component = Component::new(Classification::Library, "rust-std", rustc, Some(STD_REFERENCE.to_owned()));
-    component.description =
-        Some(NormalizedString::new("Rust standard library with musl, as shipped with this compiler"));
+    let mut component =
+        Component::new(Classification::Library, "rust-std", rustc, Some(STD_REFERENCE.to_owned()));
+    component.description = Some(NormalizedString::new(
+        "Rust standard library with musl, as shipped with this compiler",
+    ));
     component.licenses = SpdxExpression::parse_lax("MIT OR Apache-2.0".into())
         .ok()
         .map(|l| Licenses(vec![LicenseChoice::Expression(l)]));

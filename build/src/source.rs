@@ -1,5 +1,5 @@
-//! Where an image is loaded from, by what a person types: an OCI layout, an archive, a registry's reference. It decides which
-//! reader to use and does no reading of its own.
+//! Where an image is loaded from, by what a person types: an OCI layout, an archive, a registry's
+//! reference. It decides which reader to use and does no reading of its own.
 
 use crate::archive::{self, ArchiveError};
 use crate::image::Image;
@@ -12,7 +12,9 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, thiserror::Error)]
 pub enum SourceError {
     /// Nothing is there.
-    #[error("`{0}` does not exist; `just image` writes target/image/oci and target/image/docker.tar")]
+    #[error(
+        "`{0}` does not exist; `just image` writes target/image/oci and target/image/docker.tar"
+    )]
     Missing(PathBuf),
     /// The folder is no OCI layout, or a broken one.
     #[error(transparent)]
@@ -26,9 +28,10 @@ pub enum SourceError {
     Registry(#[from] RegistryError),
 }
 
-/// Loads the image at `place`: the folder of an OCI image layout or an archive file (docker-archive or a tar of a layout),
-/// followed by `#NAME` when it holds several images and NAME is a tag or digest; or, asking as nobody in particular,
-/// `HOST/NAME:TAG` from a registry (the host with a dot, a port, or `localhost`).
+/// Loads the image at `place`: the folder of an OCI image layout or an archive file (docker-archive
+/// or a tar of a layout), followed by `#NAME` when it holds several images and NAME is a tag or
+/// digest; or, asking as nobody in particular, `HOST/NAME:TAG` from a registry (the host with a
+/// dot, a port, or `localhost`).
 ///
 /// # Errors
 /// [`SourceError`]: nothing there, not an image, or broken.
@@ -37,14 +40,16 @@ pub fn load(place: &str) -> Result<Image, SourceError> {
         Some(result) => result,
         #[cfg(feature = "registry")]
         None if names_a_host(place) => {
-            Ok(Registry::new(registry::parse_reference(place)?, &Credentials::Anonymous)?.pull("amd64")?)
+            Ok(Registry::new(registry::parse_reference(place)?, &Credentials::Anonymous)?
+                .pull("amd64")?)
         }
         None => Err(SourceError::Missing(place.into())),
     }
 }
 
-/// Loads the image at `place` as [`load`] does, but asks a registry with the credentials that `credentials` gives for it, and
-/// takes the manifest for `architecture` where several platforms have one name.
+/// Loads the image at `place` as [`load`] does, but asks a registry with the credentials that
+/// `credentials` gives for it, and takes the manifest for `architecture` where several platforms
+/// have one name.
 ///
 /// # Errors
 /// [`SourceError`]: nothing there, not an image, or broken.
@@ -72,7 +77,10 @@ fn on_disk(place: &str, architecture: &str) -> Option<Result<Image, SourceError>
         _ => (Path::new(place), None),
     };
     if path.is_dir() {
-        Some(layout::read(&FolderStore(path.to_owned()), select, architecture).map_err(SourceError::from))
+        Some(
+            layout::read(&FolderStore(path.to_owned()), select, architecture)
+                .map_err(SourceError::from),
+        )
     } else if path.exists() {
         Some(archive::read(path, select, architecture).map_err(SourceError::from))
     } else {
@@ -80,10 +88,13 @@ fn on_disk(place: &str, architecture: &str) -> Option<Result<Image, SourceError>
     }
 }
 
-/// Whether text that is no path is meant for a registry: its first part is a host, as Docker decides it.
+/// Whether text that is no path is meant for a registry: its first part is a host, as Docker
+/// decides it.
 #[cfg(feature = "registry")]
 fn names_a_host(place: &str) -> bool {
     let place = place.strip_prefix("docker://").map_or(place, |rest| rest);
     let Some((host, _)) = place.split_once('/') else { return false };
-    !host.is_empty() && !place.starts_with(['.', '/']) && (host == "localhost" || host.contains(['.', ':']))
+    !host.is_empty()
+        && !place.starts_with(['.', '/'])
+        && (host == "localhost" || host.contains(['.', ':']))
 }

@@ -1,5 +1,6 @@
-//! Files and folders that appear whole or not at all: written under a temporary name beside their place, then renamed. It
-//! knows nothing of images. rename(2) replaces a file in one step, renameat2(2) with `RENAME_EXCHANGE` a folder.
+//! Files and folders that appear whole or not at all: written under a temporary name beside their
+//! place, then renamed. It knows nothing of images. rename(2) replaces a file in one step,
+//! renameat2(2) with `RENAME_EXCHANGE` a folder.
 
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
@@ -26,7 +27,8 @@ impl Staging {
         Staging::unused(target, |path| fs::create_dir(path))
     }
 
-    /// A new empty folder beside `target` that no other user can look into: what is in it may be anyone's while it is filled.
+    /// A new empty folder beside `target` that no other user can look into: what is in it may be
+    /// anyone's while it is filled.
     ///
     /// # Errors
     /// The system's word when folders cannot be made.
@@ -52,15 +54,18 @@ impl Staging {
     /// # Errors
     /// The system's word; then what was at `target` is still there.
     pub fn keep(mut self, target: &Path) -> io::Result<()> {
-        let replaced_folder = self.path.is_dir() && fs::symlink_metadata(target).is_ok_and(|m| m.is_dir());
+        let replaced_folder =
+            self.path.is_dir() && fs::symlink_metadata(target).is_ok_and(|m| m.is_dir());
         if replaced_folder {
             match rustix::fs::renameat_with(CWD, &self.path, CWD, target, RenameFlags::EXCHANGE) {
-                // At no moment was there neither; what carries the temporary name now is the old one, and goes by drop.
+                // At no moment was there neither; what carries the temporary name now is the old
+                // one, and goes by drop.
                 Ok(()) => return Ok(()),
                 Err(Errno::INVAL | Errno::NOSYS) => {} // a file system that cannot exchange
                 Err(error) => return Err(error.into()),
             }
-            // A folder that is not empty cannot be renamed over: move the old one aside, and back should the new one fail to follow.
+            // A folder that is not empty cannot be renamed over: move the old one aside, and back
+            // should the new one fail to follow.
             let aside = self.path.with_extension("old");
             fs::rename(target, &aside)?;
             if let Err(error) = fs::rename(&self.path, target) {
@@ -76,15 +81,20 @@ impl Staging {
     }
 
     fn unused(target: &Path, make: impl Fn(&Path) -> io::Result<()>) -> io::Result<Staging> {
-        let name =
-            target.file_name().ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "the path names no file"))?;
+        let name = target
+            .file_name()
+            .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "the path names no file"))?;
         let parent = match target.parent() {
             Some(parent) if !parent.as_os_str().is_empty() => parent,
             _ => Path::new("."),
         };
         fs::create_dir_all(parent)?;
         for attempt in 0..1000 {
-            let path = parent.join(format!(".{}.{}-{attempt}.tmp", name.to_string_lossy(), std::process::id()));
+            let path = parent.join(format!(
+                ".{}.{}-{attempt}.tmp",
+                name.to_string_lossy(),
+                std::process::id()
+            ));
             match make(&path) {
                 Ok(()) => return Ok(Staging { path, kept: false }),
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
@@ -107,8 +117,9 @@ impl Drop for Staging {
     }
 }
 
-/// Removes `name` and all below it, following no link. A tree may be as deep as a hostile layer makes it: folders come up into `name`
-/// before they are emptied, so that three descriptors do for any depth. (`fs::remove_dir_all` takes one a level.)
+/// Removes `name` and all below it, following no link. A tree may be as deep as a hostile layer
+/// makes it: folders come up into `name` before they are emptied, so that three descriptors do for
+/// any depth. (`fs::remove_dir_all` takes one a level.)
 pub(crate) fn remove_tree(parent: impl AsFd, name: &OsStr) -> Result<(), Errno> {
     match rustix::fs::unlinkat(&parent, name, AtFlags::empty()) {
         Err(Errno::ISDIR | Errno::PERM) => {}
@@ -167,7 +178,12 @@ fn unlinked(folder: &OwnedFd, name: &OsStr) -> Result<bool, Errno> {
 }
 
 /// Moves the folder `name` into `base`, under a name that is free there.
-fn move_up(folder: &OwnedFd, name: &OsStr, base: &OwnedFd, number: &mut u64) -> Result<OsString, Errno> {
+fn move_up(
+    folder: &OwnedFd,
+    name: &OsStr,
+    base: &OwnedFd,
+    number: &mut u64,
+) -> Result<OsString, Errno> {
     if !rustix::process::geteuid().is_root() {
         drop(open_folder(folder, name)?); // moving a folder writes its `..`
     }
@@ -184,8 +200,12 @@ fn move_up(folder: &OwnedFd, name: &OsStr, base: &OwnedFd, number: &mut u64) -> 
 
 /// The names in a folder, without `.` and `..`.
 pub(crate) fn names(folder: impl AsFd) -> Result<Vec<OsString>, Errno> {
-    let readable =
-        rustix::fs::openat(folder, ".", OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+    let readable = rustix::fs::openat(
+        folder,
+        ".",
+        OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC,
+        Mode::empty(),
+    )?;
     let mut names = Vec::new();
     for entry in rustix::fs::Dir::new(readable)? {
         let entry = entry?;

@@ -1,6 +1,7 @@
-//! Layers into a folder on disk, as a runtime would see them: whiteouts applied, links resolved inside the folder, nothing
-//! written outside of it. It does not run what it unpacks. OCI image-spec 1.1, layer.md. Every path is opened with
-//! `openat2(RESOLVE_IN_ROOT)`, so that no link of a hostile layer is ever followed out of the folder (Linux 5.6 or newer).
+//! Layers into a folder on disk, as a runtime would see them: whiteouts applied, links resolved
+//! inside the folder, nothing written outside of it. It does not run what it unpacks. OCI
+//! image-spec 1.1, layer.md. Every path is opened with `openat2(RESOLVE_IN_ROOT)`, so that no link
+//! of a hostile layer is ever followed out of the folder (Linux 5.6 or newer).
 
 mod tree;
 
@@ -34,7 +35,9 @@ pub enum UnpackError {
     #[error(transparent)]
     Entry(#[from] EntryError),
     /// The media type is none of a layer.
-    #[error("media type `{0}` is no layer this program can unpack: it knows tar, tar+gzip and tar+zstd")]
+    #[error(
+        "media type `{0}` is no layer this program can unpack: it knows tar, tar+gzip and tar+zstd"
+    )]
     MediaType(String),
     /// A file or folder could not be made.
     #[error("`{path}` cannot be {what}: {source}")]
@@ -47,7 +50,9 @@ pub enum UnpackError {
         source: io::Error,
     },
     /// The uncompressed tar is not what the configuration names.
-    #[error("layer `{layer}` unpacks to `{found}`, the image promises `{promised}`; nothing was kept")]
+    #[error(
+        "layer `{layer}` unpacks to `{found}`, the image promises `{promised}`; nothing was kept"
+    )]
     DiffId {
         /// Digest of the compressed layer.
         layer: Digest,
@@ -61,17 +66,23 @@ pub enum UnpackError {
     Exists(PathBuf),
 }
 
-/// Unpacks `image` as a new folder `dest`: into a temporary sibling first, which is renamed when every digest was right
-/// and removed otherwise.
+/// Unpacks `image` as a new folder `dest`: into a temporary sibling first, which is renamed when
+/// every digest was right and removed otherwise.
 ///
 /// # Errors
 /// [`UnpackError`]; then `dest` does not exist.
-pub fn unpack_image(image: &Image, dest: &Path, limits: &Limits) -> Result<Vec<Unpacked>, UnpackError> {
+pub fn unpack_image(
+    image: &Image,
+    dest: &Path,
+    limits: &Limits,
+) -> Result<Vec<Unpacked>, UnpackError> {
     if dest.symlink_metadata().is_ok() {
         return Err(UnpackError::Exists(dest.to_owned()));
     }
-    // Closed to others until it is whole: as root, a folder of the image that anyone may write to would be open to them at once.
-    let staging = crate::stage::Staging::private_folder(dest).map_err(|source| disk(dest, "made", source))?;
+    // Closed to others until it is whole: as root, a folder of the image that anyone may write to
+    // would be open to them at once.
+    let staging =
+        crate::stage::Staging::private_folder(dest).map_err(|source| disk(dest, "made", source))?;
     let budget = Budget::new(limits);
     let mut tree = Tree::open(staging.path(), &budget)?;
     tree.set_root(0o755, None);
@@ -94,13 +105,19 @@ pub fn unpack_image(image: &Image, dest: &Path, limits: &Limits) -> Result<Vec<U
     Ok(done)
 }
 
-/// Applies one layer to the folder `dest`, which exists and may hold lower layers. `layer` is read to its end, so a
-/// [`VerifyingReader`](crate::digest::VerifyingReader) has proved its digest when this returns; compare
-/// [`Unpacked::diff_id`] yourself. Owners are kept when the process is root; `limits` are this one layer's.
+/// Applies one layer to the folder `dest`, which exists and may hold lower layers. `layer` is read
+/// to its end, so a [`VerifyingReader`](crate::digest::VerifyingReader) has proved its digest when
+/// this returns; compare [`Unpacked::diff_id`] yourself. Owners are kept when the process is root;
+/// `limits` are this one layer's.
 ///
 /// # Errors
 /// [`UnpackError`]; `dest` then holds part of the layer, use [`unpack_image`] for all or nothing.
-pub fn unpack_layer(layer: impl Read, media_type: &str, dest: &Path, limits: &Limits) -> Result<Unpacked, UnpackError> {
+pub fn unpack_layer(
+    layer: impl Read,
+    media_type: &str,
+    dest: &Path,
+    limits: &Limits,
+) -> Result<Unpacked, UnpackError> {
     let budget = Budget::new(limits);
     let mut tree = Tree::open(dest, &budget)?;
     let unpacked = apply(layer, media_type, &mut tree, &budget)?;
@@ -116,11 +133,13 @@ fn apply(
 ) -> Result<Unpacked, UnpackError> {
     let compression = Compression::of_media_type(media_type)
         .ok_or_else(|| UnpackError::MediaType(media_type.chars().take(200).collect()))?;
-    let mut tar = HashingReader::new(decompress(&mut layer, compression).map_err(EntryError::Read)?);
+    let mut tar =
+        HashingReader::new(decompress(&mut layer, compression).map_err(EntryError::Read)?);
     tree.next_layer();
     let totals = read_entries(&mut tar, budget, |entry, bytes| tree.apply(entry, bytes))?;
     let (diff_id, uncompressed_bytes) = tar.finish();
-    // Bytes after the compressed stream's end still belong to the blob: reach its end, where the blob's digest is verified.
+    // Bytes after the compressed stream's end still belong to the blob: reach its end, where the
+    // blob's digest is verified.
     io::copy(&mut layer, &mut io::sink()).map_err(EntryError::Read)?;
     Ok(Unpacked {
         diff_id: DiffId(diff_id),

@@ -1,5 +1,6 @@
 //! The words of an instruction: quotes, escapes and `$NAME`. It does not know what a word is for.
-//! Docker's Dockerfile reference, "Environment replacement": `$NAME`, `${NAME}`, `${NAME:-word}`, `${NAME:+word}`.
+//! Docker's Dockerfile reference, "Environment replacement": `$NAME`, `${NAME}`, `${NAME:-word}`,
+//! `${NAME:+word}`.
 
 /// Splits at white space outside of quotes; quotes and escapes stay in the words.
 pub(crate) fn split(text: &str, escape: char) -> Vec<String> {
@@ -20,7 +21,8 @@ pub(crate) fn split(text: &str, escape: char) -> Vec<String> {
             _ => {}
         }
         word.push(c);
-        // An escaped quote or blank does not end anything, except that single quotes know no escapes.
+        // An escaped quote or blank does not end anything, except that single quotes know no
+        // escapes.
         if c == escape && quote != Some('\'') {
             word.extend(characters.next());
         }
@@ -35,7 +37,11 @@ pub(crate) fn split(text: &str, escape: char) -> Vec<String> {
 ///
 /// # Errors
 /// What is wrong with the word: a quote or brace that is not closed, an unknown modifier.
-pub(crate) fn expand(word: &str, escape: char, lookup: &dyn Fn(&str) -> Option<String>) -> Result<String, String> {
+pub(crate) fn expand(
+    word: &str,
+    escape: char,
+    lookup: &dyn Fn(&str) -> Option<String>,
+) -> Result<String, String> {
     let mut out = String::new();
     let mut rest = word.chars().peekable();
     while let Some(c) = rest.next() {
@@ -52,8 +58,11 @@ pub(crate) fn expand(word: &str, escape: char, lookup: &dyn Fn(&str) -> Option<S
                     Some('"') => break,
                     Some('$') => variable(&mut rest, &mut out, word, escape, lookup)?,
                     Some(inner) if inner == escape => match rest.next() {
-                        // Inside double quotes only these are special; before any other character the escape is itself.
-                        Some(special) if special == '"' || special == '$' || special == escape => out.push(special),
+                        // Inside double quotes only these are special; before any other character
+                        // the escape is itself.
+                        Some(special) if special == '"' || special == '$' || special == escape => {
+                            out.push(special)
+                        }
                         Some(other) => out.extend([inner, other]),
                         None => return Err(format!("the quote in `{word}` is not closed")),
                     },
@@ -111,10 +120,18 @@ fn variable(
     let value = lookup(name).filter(|v| modifier.is_empty() || !v.is_empty());
     match (modifier.get(..2), modifier) {
         (_, "") => out.push_str(&value.unwrap_or_default()),
-        (Some(":-"), _) => out.push_str(&value.map_or_else(|| expand(&modifier[2..], escape, lookup), Ok)?),
-        (Some(":+"), _) if value.is_some() => out.push_str(&expand(&modifier[2..], escape, lookup)?),
+        (Some(":-"), _) => {
+            out.push_str(&value.map_or_else(|| expand(&modifier[2..], escape, lookup), Ok)?)
+        }
+        (Some(":+"), _) if value.is_some() => {
+            out.push_str(&expand(&modifier[2..], escape, lookup)?)
+        }
         (Some(":+"), _) => {}
-        _ => return Err(format!("`${{{inner}}}` has a modifier that is not known; `:-` and `:+` are")),
+        _ => {
+            return Err(format!(
+                "`${{{inner}}}` has a modifier that is not known; `:-` and `:+` are"
+            ));
+        }
     }
     Ok(())
 }

@@ -17,13 +17,18 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 
-const RECIPE: &str = "FROM scratch\nCOPY app /app\nCOPY etc /etc\nEXPOSE 9000\nENTRYPOINT [\"/app\"]\n";
+const RECIPE: &str =
+    "FROM scratch\nCOPY app /app\nCOPY etc /etc\nEXPOSE 9000\nENTRYPOINT [\"/app\"]\n";
 
-/// Digests of `RECIPE` over the committed program. A change here is a change for everyone who pins a digest: say so in CHANGELOG.md.
-const GOLDEN_MANIFEST: &str = "sha256:a4bda93fadc245ce8e9eb3dd263b23b58d0c6339beba4e1c3a98f0742edcdde8";
-const GOLDEN_DIFF_ID: &str = "sha256:8cdabdc735a2b50daab4a8696f4626320972e6596dece6255d0a05e25045850a";
+/// Digests of `RECIPE` over the committed program. A change here is a change for everyone who pins
+/// a digest: say so in CHANGELOG.md.
+const GOLDEN_MANIFEST: &str =
+    "sha256:a4bda93fadc245ce8e9eb3dd263b23b58d0c6339beba4e1c3a98f0742edcdde8";
+const GOLDEN_DIFF_ID: &str =
+    "sha256:8cdabdc735a2b50daab4a8696f4626320972e6596dece6255d0a05e25045850a";
 
-/// The same over OCI without compression, OCI with zstd, Docker with gzip, Docker without, and OCI with gzip at another time.
+/// The same over OCI without compression, OCI with zstd, Docker with gzip, Docker without, and OCI
+/// with gzip at another time.
 const GOLDEN: [(&str, &str); 5] = [
     ("sha256:ba344d07f4a2f03b1c8e9772a824bc5330326916bc59b82f9613d04bb2ba61fb", GOLDEN_DIFF_ID),
     ("sha256:ea10c5ecb37e29b179098884e4f3ac824326028365fd0af5241384e0486cdc29", GOLDEN_DIFF_ID),
@@ -36,7 +41,10 @@ const GOLDEN: [(&str, &str); 5] = [
 ];
 
 fn context() -> MemoryContext {
-    MemoryContext::default().program("app", HELLO).file("etc/config", b"key = \"value\"\n").link("etc/link", "config")
+    MemoryContext::default()
+        .program("app", HELLO)
+        .file("etc/config", b"key = \"value\"\n")
+        .link("etc/link", "config")
 }
 
 fn assembled(options: &Options) -> Assembled {
@@ -50,8 +58,9 @@ fn the_golden_image_has_not_changed() {
     assert_eq!(image.manifest_digest().to_string(), GOLDEN_MANIFEST);
 }
 
-/// Formats and compressions that the first golden digest says nothing about, and another time. The DiffIDs are the tar's, so that
-/// they are equal where only the compression differs. zstd and gzip are as their libraries write them: a new one may change these.
+/// Formats and compressions that the first golden digest says nothing about, and another time. The
+/// DiffIDs are the tar's, so that they are equal where only the compression differs. zstd and gzip
+/// are as their libraries write them: a new one may change these.
 #[test]
 fn the_other_golden_images_have_not_changed_either() {
     let found = [
@@ -62,7 +71,9 @@ fn the_other_golden_images_have_not_changed_either() {
         (Format::Oci, Compression::Gzip, 1_700_000_000),
     ]
     .map(|(format, compression, source_date_epoch)| {
-        let image = assembled(&Options { format, compression, source_date_epoch, ..Options::default() }).image;
+        let image =
+            assembled(&Options { format, compression, source_date_epoch, ..Options::default() })
+                .image;
         (image.manifest_digest().to_string(), image.layers()[0].diff_id().to_string())
     });
     let expected = GOLDEN.map(|(manifest, diff_id)| (manifest.to_owned(), diff_id.to_owned()));
@@ -71,15 +82,18 @@ fn the_other_golden_images_have_not_changed_either() {
 
 #[test]
 fn every_entry_has_the_time_that_was_asked_for() {
-    let image = assembled(&Options { source_date_epoch: 1_700_000_000, ..Options::default() }).image;
+    let image =
+        assembled(&Options { source_date_epoch: 1_700_000_000, ..Options::default() }).image;
     let mut times = Vec::new();
-    let tar = decompress(image.layers()[0].open().expect("in memory"), Compression::Gzip).expect("gzip");
+    let tar =
+        decompress(image.layers()[0].open().expect("in memory"), Compression::Gzip).expect("gzip");
     read_entries::<EntryError>(tar, &Budget::new(&Limits::default()), |entry, _| {
         times.push((entry.path.display().to_string(), entry.mtime));
         Ok(())
     })
     .expect("our own layer");
-    let expected = ["app", "etc", "etc/config", "etc/link"].map(|path| (path.to_owned(), 1_700_000_000));
+    let expected =
+        ["app", "etc", "etc/config", "etc/link"].map(|path| (path.to_owned(), 1_700_000_000));
     assert_eq!(times, expected);
     let history = image.config().history().as_ref().expect("a history")[0].created().clone();
     assert_eq!(history.as_deref(), Some("2023-11-14T22:13:20Z"));
@@ -87,10 +101,13 @@ fn every_entry_has_the_time_that_was_asked_for() {
 
 #[test]
 fn annotations_go_where_the_format_has_a_place_for_them() {
-    let pairs = |pairs: &[(&str, &str)]| pairs.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
+    let pairs = |pairs: &[(&str, &str)]| {
+        pairs.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect()
+    };
     for (format, annotations, labels) in [
         (Format::Oci, vec![("a.b/revision", "1"), ("x", "one")], vec![("x", "label")]),
-        (Format::Docker, vec![], vec![("a.b/revision", "1"), ("x", "label")]), // a label that was asked for wins
+        // a label that was asked for wins
+        (Format::Docker, vec![], vec![("a.b/revision", "1"), ("x", "label")]),
     ] {
         let options = Options {
             format,
@@ -113,14 +130,20 @@ fn unpacks_to_what_went_in() {
         (Format::Docker, Compression::Gzip, media_type::DOCKER_LAYER_GZIP),
         (Format::Docker, Compression::None, media_type::DOCKER_LAYER),
     ] {
-        let made = assembled(&Options { format, compression, source_date_epoch: 1_000_000_000, ..Options::default() });
+        let made = assembled(&Options {
+            format,
+            compression,
+            source_date_epoch: 1_000_000_000,
+            ..Options::default()
+        });
         assert_eq!(made.image.layers()[0].descriptor().media_type, layer);
         assert_eq!(made.image.config().created().as_deref(), Some("2001-09-09T01:46:40Z"));
         let dest = home.path().join(layer.replace('/', "-"));
         let done = unpack_image(&made.image, &dest, &Limits::default()).expect("our own image");
         assert_eq!(done[0].uncompressed_bytes, made.layer_uncompressed_bytes);
         assert_eq!(fs::read(dest.join("app")).expect("the program"), HELLO);
-        let mode = |path: &str| fs::metadata(dest.join(path)).expect(path).permissions().mode() & 0o7777;
+        let mode =
+            |path: &str| fs::metadata(dest.join(path)).expect(path).permissions().mode() & 0o7777;
         assert_eq!((mode("app"), mode("etc"), mode("etc/config")), (0o755, 0o755, 0o644));
         assert_eq!(fs::read_link(dest.join("etc/link")).expect("a link"), Path::new("config"));
         let output = common::output(&mut Command::new(dest.join("app")));
@@ -131,7 +154,8 @@ fn unpacks_to_what_went_in() {
 #[test]
 fn refuses_zstd_in_a_docker_image() {
     let recipe = Recipe::parse(RECIPE).expect("a recipe");
-    let options = Options { format: Format::Docker, compression: Compression::Zstd, ..Options::default() };
+    let options =
+        Options { format: Format::Docker, compression: Compression::Zstd, ..Options::default() };
     let error = assemble(&recipe, &context(), &options).expect_err("illegal");
     assert!(matches!(error, AssembleError::Layer(LayerError::ZstdInDocker)), "{error}");
 }
@@ -140,14 +164,18 @@ fn refuses_zstd_in_a_docker_image() {
 fn refuses_an_image_that_could_not_start() {
     for (lines, says) in [
         ("COPY app /app", "the recipe starts nothing"),
-        ("COPY app /app\nENTRYPOINT [\"/ap\"]", "`/ap` is not in the image; COPY it there, the image holds: `/app`"),
+        (
+            "COPY app /app\nENTRYPOINT [\"/ap\"]",
+            "`/ap` is not in the image; COPY it there, the image holds: `/app`",
+        ),
         ("COPY etc/config /app\nENTRYPOINT [\"/app\"]", "`/app` is not an executable file"),
         ("COPY script /app\nCMD [\"/app\"]", "`/app` cannot run in this image: it is a script"),
     ] {
         let recipe = Recipe::parse(&format!("FROM scratch\n{lines}")).expect(lines);
-        let error = assemble(&recipe, &context().program("script", b"#!/bin/sh"), &Options::default())
-            .expect_err(lines)
-            .to_string();
+        let error =
+            assemble(&recipe, &context().program("script", b"#!/bin/sh"), &Options::default())
+                .expect_err(lines)
+                .to_string();
         assert!(error.contains(says), "{error}");
     }
     let options = Options { architecture: Architecture::Arm64, ..Options::default() };
@@ -172,14 +200,17 @@ fn a_program_found_through_path_and_working_directory_is_proved_too() {
     }
 }
 
-/// Packs the same files as `microimage build` would, as another process with another umask, time zone, locale, and user.
+/// Packs the same files as `microimage build` would, as another process with another umask, time
+/// zone, locale, and user.
 #[test]
 fn packs_the_same_bytes_under_any_umask_time_zone_locale_and_user() {
     let home = tempfile::tempdir().expect("a folder");
     fs::set_permissions(home.path(), fs::Permissions::from_mode(0o777)).expect("ours");
     let program = env!("CARGO_BIN_EXE_microimage");
     let expected = assembled(&Options::default()).image.with_reference("x:1");
-    let is_root = fs::metadata("/proc/self").map(|m| std::os::unix::fs::MetadataExt::uid(&m)).expect("Linux") == 0;
+    let is_root =
+        fs::metadata("/proc/self").map(|m| std::os::unix::fs::MetadataExt::uid(&m)).expect("Linux")
+            == 0;
     // The binary may lie where another user cannot reach it.
     let copy = home.path().join("microimage");
     fs::copy(program, &copy).expect("a copy");
@@ -198,8 +229,10 @@ fn packs_the_same_bytes_under_any_umask_time_zone_locale_and_user() {
             continue;
         }
         let script = format!(
-            "set -e; umask {umask}; mkdir {n} {n}/etc; cd {n}; cat ../hello.elf > app; chmod u+x app; printf 'key = \"value\"\\n' > etc/config; \
-             ln -s config etc/link; cat ../recipe > Dockerfile; touch -d 2011-11-11 app; exec ../microimage build -f Dockerfile --tag x:1 -o out"
+            "set -e; umask {umask}; mkdir {n} {n}/etc; cd {n}; cat ../hello.elf > app; chmod u+x \
+             app; printf 'key = \"value\"\\n' > etc/config; ln -s config etc/link; cat ../recipe \
+             > Dockerfile; touch -d 2011-11-11 app; exec ../microimage build -f Dockerfile --tag \
+             x:1 -o out"
         );
         fs::write(home.path().join("hello.elf"), HELLO)
             .and_then(|()| fs::write(home.path().join("recipe"), RECIPE))
@@ -217,9 +250,15 @@ fn packs_the_same_bytes_under_any_umask_time_zone_locale_and_user() {
             .output();
         let output = output.expect("a shell");
         assert!(output.status.success(), "{n}: {}", String::from_utf8_lossy(&output.stderr));
-        let made = microimage::source::load(&home.path().join(format!("{n}/out/oci")).display().to_string())
-            .expect("an image");
-        assert_eq!(made.manifest_bytes(), expected.manifest_bytes(), "umask {umask}, {zone}, {locale}, user {uid}");
+        let made = microimage::source::load(
+            &home.path().join(format!("{n}/out/oci")).display().to_string(),
+        )
+        .expect("an image");
+        assert_eq!(
+            made.manifest_bytes(),
+            expected.manifest_bytes(),
+            "umask {umask}, {zone}, {locale}, user {uid}"
+        );
     }
 }
 
@@ -230,7 +269,8 @@ fn image_json_says_what_was_built() {
     made.image = made.image.with_reference("golden:1");
     outputs::write(&made, home.path()).expect("outputs");
     let json: serde_json::Value =
-        serde_json::from_slice(&fs::read(home.path().join("image.json")).expect("image.json")).expect("JSON");
+        serde_json::from_slice(&fs::read(home.path().join("image.json")).expect("image.json"))
+            .expect("JSON");
     assert_eq!(json["reference"], "golden:1");
     assert_eq!(json["platform"], "linux/amd64");
     assert_eq!(json["manifest_digest"], made.image.manifest_digest().to_string());
@@ -240,8 +280,10 @@ fn image_json_says_what_was_built() {
     assert_eq!(layer["diff_id"], made.image.layers()[0].diff_id().to_string());
     assert_eq!(layer["compressed_bytes"], json["total_compressed_bytes"]);
     assert_eq!(layer["uncompressed_bytes"], made.layer_uncompressed_bytes);
-    let mut left: Vec<_> =
-        fs::read_dir(home.path()).expect("outputs").map(|e| e.expect("an entry").file_name()).collect();
+    let mut left: Vec<_> = fs::read_dir(home.path())
+        .expect("outputs")
+        .map(|e| e.expect("an entry").file_name())
+        .collect();
     left.sort();
     assert_eq!(left, ["docker.tar", "image.json", "oci"]);
 }
@@ -263,7 +305,9 @@ fn a_context_on_disk_honours_dockerignore_and_stays_inside() {
     }
     let copy = |source: &str| {
         let recipe = Recipe::parse(&format!("FROM scratch\nCOPY {source} /x/")).expect("a recipe");
-        let rootfs = recipe.rootfs(&FolderContext::open(&root).expect("a folder")).map_err(|e| e.to_string())?;
+        let rootfs = recipe
+            .rootfs(&FolderContext::open(&root).expect("a folder"))
+            .map_err(|e| e.to_string())?;
         Ok::<_, String>(rootfs.entries().map(|(path, _)| path.to_owned()).collect::<Vec<_>>())
     };
     assert_eq!(copy(".").expect("the context"), ["x", "x/a", "x/a/b", "x/a/b/kept"]);

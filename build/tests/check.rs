@@ -1,4 +1,5 @@
-//! `check`: each broken image fails by the rule that it breaks and by no other, and `--run` starts what can be started.
+//! `check`: each broken image fails by the rule that it breaks and by no other, and `--run` starts
+//! what can be started.
 
 mod common;
 
@@ -20,7 +21,9 @@ const SERVER: &[u8] = include_bytes!("fixtures/server.elf");
 
 fn build(lines: &str, program: &[u8], options: &Options) -> Image {
     let context = MemoryContext::default().program("app", program).file("data", b"x");
-    assemble(&Recipe::parse(&format!("FROM scratch\n{lines}")).expect(lines), &context, options).expect(lines).image
+    assemble(&Recipe::parse(&format!("FROM scratch\n{lines}")).expect(lines), &context, options)
+        .expect(lines)
+        .image
 }
 
 fn report(image: &Image, provider: &'static Provider, memory_mib: Option<u64>) -> Report {
@@ -41,7 +44,9 @@ const GOOD: &str = "COPY app /app\nEXPOSE 9000\nENTRYPOINT [\"/app\"]\n";
 
 #[test]
 fn our_own_image_passes_everywhere() {
-    for provider in [&Provider::SCF, &Provider::FC, &Provider::LAMBDA, &Provider::CLOUDRUN, &Provider::KNATIVE] {
+    for provider in
+        [&Provider::SCF, &Provider::FC, &Provider::LAMBDA, &Provider::CLOUDRUN, &Provider::KNATIVE]
+    {
         let lines = if provider == &Provider::LAMBDA { ADAPTED } else { GOOD };
         let report = report(&build(lines, HELLO, &Options::default()), provider, None);
         assert_eq!((not_passed(&report), report.passed), (vec![], true), "{}", provider.name);
@@ -49,16 +54,25 @@ fn our_own_image_passes_everywhere() {
 }
 
 /// As the adapter's documents have it: their program beside ours.
-const ADAPTED: &str = "COPY app /app\nCOPY app /opt/extensions/lambda-adapter\nEXPOSE 8080\nENTRYPOINT [\"/app\"]\n";
+const ADAPTED: &str =
+    "COPY app /app\nCOPY app /opt/extensions/lambda-adapter\nEXPOSE 8080\nENTRYPOINT [\"/app\"]\n";
 
 #[test]
 fn each_platform_has_its_own_word_on_the_port_and_on_what_stands_in_front() {
     for (provider, lines, expected) in [
         (&Provider::LAMBDA, GOOD.to_owned(), &[("companion", Verdict::Fail)][..]),
-        (&Provider::LAMBDA, ADAPTED.replace("COPY app /opt", "COPY data /opt"), &[("companion", Verdict::Fail)]),
+        (
+            &Provider::LAMBDA,
+            ADAPTED.replace("COPY app /opt", "COPY data /opt"),
+            &[("companion", Verdict::Fail)],
+        ),
         (&Provider::LAMBDA, ADAPTED.to_owned() + "ENV PORT=3000", &[]),
         (&Provider::LAMBDA, ADAPTED.to_owned() + "ENV AWS_LWA_PORT=3000 PORT=3000", &[]),
-        (&Provider::LAMBDA, ADAPTED.to_owned() + "ENV AWS_LWA_PORT=3000 PORT=4000", &[("port", Verdict::Fail)]),
+        (
+            &Provider::LAMBDA,
+            ADAPTED.to_owned() + "ENV AWS_LWA_PORT=3000 PORT=4000",
+            &[("port", Verdict::Fail)],
+        ),
         (&Provider::LAMBDA, ADAPTED.to_owned() + "ENV PORT=http", &[("port", Verdict::Fail)]),
         (&Provider::CLOUDRUN, GOOD.to_owned() + "ENV PORT=3000", &[("port", Verdict::Warn)]),
         (&Provider::CLOUDRUN, GOOD.to_owned() + "ENV PORT=8080", &[]),
@@ -74,7 +88,9 @@ fn each_platform_has_its_own_word_on_the_port_and_on_what_stands_in_front() {
 fn says_where_each_rule_is_written() {
     let report = report(&build(GOOD, HELLO, &Options::default()), &Provider::SCF, None);
     let source = |rule: &str| report.findings.iter().find(|f| f.rule == rule).expect(rule).source;
-    assert!(source("port").contains("ImagePort") && source("arguments").contains("ImageConfig.Args"));
+    assert!(
+        source("port").contains("ImagePort") && source("arguments").contains("ImageConfig.Args")
+    );
     assert!(source("size").contains("583/56051") && source("/tmp").contains("583/42611"));
     assert!(report.findings.iter().all(|f| !f.source.is_empty()));
 }
@@ -91,15 +107,18 @@ fn claimed(compressed_bytes: u64, media_type: &str, config: serde_json::Value) -
         "config": {"mediaType": media_type::OCI_CONFIG, "digest": Digest::of(&config), "size": config.len()},
         "layers": [{"mediaType": media_type::OCI_LAYER, "digest": Digest::of(&[0; 1024]), "size": compressed_bytes}],
     });
-    Image::from_parts(manifest.to_string().into_bytes(), config, |_| Blob::from_bytes([0; 1024])).expect("consistent")
+    Image::from_parts(manifest.to_string().into_bytes(), config, |_| Blob::from_bytes([0; 1024]))
+        .expect("consistent")
 }
 
 #[test]
 fn rules_that_no_recipe_of_ours_breaks_are_broken_by_hand() {
     let run = || json!({"Entrypoint": ["/app"], "ExposedPorts": {"9000/tcp": {}}});
-    let empty = contents::read(&claimed(1024, media_type::OCI_MANIFEST, run()), &Limits::default()).expect("no file");
+    let empty = contents::read(&claimed(1024, media_type::OCI_MANIFEST, run()), &Limits::default())
+        .expect("no file");
     let verdict = |image: &Image, rule: &str, memory_mib| {
-        let report = check::check(image, &empty, &Provider::SCF, memory_mib, "/proc").expect("a good image");
+        let report =
+            check::check(image, &empty, &Provider::SCF, memory_mib, "/proc").expect("a good image");
         let finding = report.findings.iter().find(|f| f.rule == rule).expect(rule);
         (finding.verdict, finding.evidence.clone())
     };
@@ -117,16 +136,27 @@ fn rules_that_no_recipe_of_ours_breaks_are_broken_by_hand() {
         (1024, Some(1024), Verdict::Fail, Verdict::Warn),
     ] {
         let image = oci(mib << 20);
-        let found = (verdict(&image, "size", memory_mib).0, verdict(&image, "memory", memory_mib).0);
+        let found =
+            (verdict(&image, "size", memory_mib).0, verdict(&image, "memory", memory_mib).0);
         assert_eq!(found, (size, memory), "{mib} MiB with {memory_mib:?}");
     }
     let other = claimed(1024, "application/vnd.example.manifest+json", run());
     assert_eq!(verdict(&other, "format", None).0, Verdict::Fail);
     let idle = claimed(1024, media_type::OCI_MANIFEST, json!({}));
-    assert_eq!(verdict(&idle, "entrypoint", None), (Verdict::Fail, "the image starts nothing".into()));
-    let lost = claimed(1024, media_type::OCI_MANIFEST, json!({"Entrypoint": ["/app"], "WorkingDir": "/nowhere"}));
+    assert_eq!(
+        verdict(&idle, "entrypoint", None),
+        (Verdict::Fail, "the image starts nothing".into())
+    );
+    let lost = claimed(
+        1024,
+        media_type::OCI_MANIFEST,
+        json!({"Entrypoint": ["/app"], "WorkingDir": "/nowhere"}),
+    );
     let (found, evidence) = verdict(&lost, "working folder", None);
-    assert!(found == Verdict::Fail && evidence.contains("`/nowhere` is not in the image"), "{evidence}");
+    assert!(
+        found == Verdict::Fail && evidence.contains("`/nowhere` is not in the image"),
+        "{evidence}"
+    );
     // A layer that is another one than the configuration says.
     let tar = common::Tar::default().raw("app", b'0', "", 0o755, HELLO).bytes();
     let config = json!({
@@ -164,7 +194,10 @@ fn what_an_image_says_is_shown_and_not_obeyed() {
     ];
     for text in texts {
         assert!(text.contains("\\u{1b}[2J") || text.contains("\\u001b[2J"), "{text:?}");
-        assert!(!text.contains(|c: char| (c.is_control() && c != '\n') || c == '\u{202e}'), "{text:?}");
+        assert!(
+            !text.contains(|c: char| (c.is_control() && c != '\n') || c == '\u{202e}'),
+            "{text:?}"
+        );
         assert!(!text.lines().any(|line| line.starts_with("fake")), "{text}");
     }
 }
@@ -177,9 +210,17 @@ fn each_mistake_breaks_its_own_rule() {
         ("COPY app /app\nEXPOSE 9000\nENV PORT=8080\nENTRYPOINT [\"/app\"]", "port", Verdict::Fail),
         ("COPY app /app\nEXPOSE 9000\nENTRYPOINT [\"/app\", \"a b\"]", "arguments", Verdict::Fail),
         ("COPY app /bin/sh\nEXPOSE 9000\nENTRYPOINT [\"/bin/sh\"]", "entrypoint", Verdict::Warn),
-        ("COPY app /app\nCOPY data /tmp/data\nEXPOSE 9000\nENTRYPOINT [\"/app\"]", "/tmp", Verdict::Fail),
+        (
+            "COPY app /app\nCOPY data /tmp/data\nEXPOSE 9000\nENTRYPOINT [\"/app\"]",
+            "/tmp",
+            Verdict::Fail,
+        ),
         ("COPY app /app\nEXPOSE 9000\nUSER app\nENTRYPOINT [\"/app\"]", "user", Verdict::Fail),
-        ("COPY app /app\nEXPOSE 9000\nENV DB_PASSWORD=hunter2\nENTRYPOINT [\"/app\"]", "secrets", Verdict::Fail),
+        (
+            "COPY app /app\nEXPOSE 9000\nENV DB_PASSWORD=hunter2\nENTRYPOINT [\"/app\"]",
+            "secrets",
+            Verdict::Fail,
+        ),
         (
             "COPY app /app\nEXPOSE 9000\nLABEL x=AKID1234567890abcdefABCDEF\nENTRYPOINT [\"/app\"]",
             "secrets",
@@ -195,12 +236,16 @@ fn each_mistake_breaks_its_own_rule() {
         assert_eq!(not_passed(&report), [(rule, verdict)], "{lines}");
         assert_eq!(report.passed, verdict != Verdict::Fail);
         let text = report.text();
-        assert!(!text.contains("hunter2") && !text.contains("AKID1234") && !text.contains("me:pw"), "{text}");
+        assert!(
+            !text.contains("hunter2") && !text.contains("AKID1234") && !text.contains("me:pw"),
+            "{text}"
+        );
         assert!(
             report
                 .findings
                 .iter()
-                .all(|f| (f.verdict == Verdict::Pass || f.verdict == Verdict::Skip) == f.remedy.is_empty()),
+                .all(|f| (f.verdict == Verdict::Pass || f.verdict == Verdict::Skip)
+                    == f.remedy.is_empty()),
             "{text}"
         );
     }
@@ -208,7 +253,8 @@ fn each_mistake_breaks_its_own_rule() {
 
 #[test]
 fn judges_size_memory_compression_architecture_and_layers() {
-    let zstd = build(GOOD, HELLO, &Options { compression: Compression::Zstd, ..Options::default() });
+    let zstd =
+        build(GOOD, HELLO, &Options { compression: Compression::Zstd, ..Options::default() });
     assert_eq!(not_passed(&report(&zstd, &Provider::SCF, None)), [("compression", Verdict::Warn)]);
     assert_eq!(not_passed(&report(&zstd, &Provider::KNATIVE, None)), []);
     let small = report(&build(GOOD, HELLO, &Options::default()), &Provider::SCF, Some(32));
@@ -221,21 +267,29 @@ fn judges_size_memory_compression_architecture_and_layers() {
         let indexed = build(lines, HELLO, &Options::default()).with_index();
         assert_eq!(not_passed(&report(&indexed, provider, None)), [("one manifest", verdict)]);
     }
-    // Written by hand: two layers, a file that only its owner may read, a program that nobody may execute.
+    // Written by hand: two layers, a file that only its owner may read, a program that nobody may
+    // execute.
     let tar = |name: &str, mode| common::Tar::default().raw(name, b'0', "", mode, HELLO).bytes();
     let image = common::image(&[tar("app", 0o600), tar("other", 0o640)]);
     let found = not_passed(&report(&image, &Provider::SCF, None));
-    assert_eq!(found, [("layers", Verdict::Warn), ("program", Verdict::Fail), ("readable", Verdict::Fail)]);
+    assert_eq!(
+        found,
+        [("layers", Verdict::Warn), ("program", Verdict::Fail), ("readable", Verdict::Fail)]
+    );
     let dynamic = fs::read("/bin/true").expect("a dynamic program");
-    let image = common::image(&[common::Tar::default().raw("app", b'0', "", 0o755, &dynamic).bytes()]);
+    let image =
+        common::image(&[common::Tar::default().raw("app", b'0', "", 0o755, &dynamic).bytes()]);
     assert_eq!(not_passed(&report(&image, &Provider::SCF, None)), [("program", Verdict::Fail)]);
 }
 
 #[test]
 fn wants_a_digest_in_the_name_of_what_a_registry_holds() {
-    let image = build(GOOD, HELLO, &Options::default()).with_reference("registry.example.com/echo:1");
+    let image =
+        build(GOOD, HELLO, &Options::default()).with_reference("registry.example.com/echo:1");
     let contents = contents::read(&image, &Limits::default()).expect("a good image");
-    let check = |place: &str| check::check(&image, &contents, &Provider::SCF, None, place).expect("a good image");
+    let check = |place: &str| {
+        check::check(&image, &contents, &Provider::SCF, None, place).expect("a good image")
+    };
     assert_eq!(not_passed(&check("registry.example.com/echo:1")), [("pinned", Verdict::Warn)]);
     let pinned = format!("registry.example.com/echo:1@{}", image.manifest_digest());
     assert_eq!(not_passed(&check(&pinned)), []);
@@ -245,7 +299,9 @@ fn wants_a_digest_in_the_name_of_what_a_registry_holds() {
 fn run(image: &Image, provider: &'static Provider, events: Option<&Path>) -> Option<Vec<Finding>> {
     match check::run::run(image, provider, events, Path::new(env!("CARGO_BIN_EXE_microimage"))) {
         Ok(findings) => Some(findings),
-        Err(check::run::RunError::Sandbox(error @ microimage::sandbox::Error::Namespace { .. })) => {
+        Err(check::run::RunError::Sandbox(
+            error @ microimage::sandbox::Error::Namespace { .. },
+        )) => {
             common::skipped(format_args!("{error}"));
             None
         }
@@ -256,37 +312,54 @@ fn run(image: &Image, provider: &'static Provider, events: Option<&Path>) -> Opt
 #[test]
 fn starts_the_image_and_plays_events_against_it() {
     let home = tempfile::tempdir().expect("a folder");
-    for (name, body) in [("b.json", "{}"), ("a.json", "[1]"), ("a.response.json", "{}"), ("README.md", "words")] {
+    for (name, body) in
+        [("b.json", "{}"), ("a.json", "[1]"), ("a.response.json", "{}"), ("README.md", "words")]
+    {
         fs::write(home.path().join(name), body).expect("a file");
     }
     let image = build(GOOD, SERVER, &Options::default());
     let Some(findings) = run(&image, &Provider::SCF, Some(home.path())) else { return };
-    let seen: Vec<_> =
-        findings.iter().map(|f| (f.rule, f.verdict, f.evidence.split(':').next().unwrap_or_default())).collect();
+    let seen: Vec<_> = findings
+        .iter()
+        .map(|f| (f.rule, f.verdict, f.evidence.split(':').next().unwrap_or_default()))
+        .collect();
     let rules: Vec<_> = seen.iter().map(|(rule, verdict, _)| (*rule, *verdict)).collect();
     assert_eq!(
         rules,
-        [("starts", Verdict::Pass), ("answers", Verdict::Pass), ("answers", Verdict::Pass), ("stays", Verdict::Pass)],
+        [
+            ("starts", Verdict::Pass),
+            ("answers", Verdict::Pass),
+            ("answers", Verdict::Pass),
+            ("stays", Verdict::Pass)
+        ],
         "{findings:?}"
     );
     assert_eq!((seen[1].2, seen[2].2), ("`a.json`", "`b.json`"));
     let findings = run(&image, &Provider::SCF, None).expect("it ran before");
-    assert!(findings.iter().any(|f| f.rule == "answers" && f.evidence == "GET /: status 200"), "{findings:?}");
+    assert!(
+        findings.iter().any(|f| f.rule == "answers" && f.evidence == "GET /: status 200"),
+        "{findings:?}"
+    );
 }
 
 #[test]
 fn tells_what_a_program_printed_that_does_not_listen() {
-    let Some(findings) = run(&build(GOOD, HELLO, &Options::default()), &Provider::SCF, None) else { return };
+    let Some(findings) = run(&build(GOOD, HELLO, &Options::default()), &Provider::SCF, None) else {
+        return;
+    };
     let [finding] = findings.as_slice() else { panic!("{findings:?}") };
     assert_eq!((finding.rule, finding.verdict), ("starts", Verdict::Fail));
     assert!(
-        finding.evidence.contains("ended before it listened; it exited with code 0, and printed last: \"ok\""),
+        finding
+            .evidence
+            .contains("ended before it listened; it exited with code 0, and printed last: \"ok\""),
         "{}",
         finding.evidence
     );
 }
 
-/// On the loopback that the sandbox has, 127.0.0.1 is as good as any address; on a platform nobody finds a program there.
+/// On the loopback that the sandbox has, 127.0.0.1 is as good as any address; on a platform nobody
+/// finds a program there.
 #[test]
 fn a_program_that_listens_on_127_0_0_1_alone_does_not_start() {
     // struct sockaddr_in of fixtures/server.s: AF_INET, port 9000, 0.0.0.0.
@@ -298,7 +371,11 @@ fn a_program_that_listens_on_127_0_0_1_alone_does_not_start() {
     let Some(findings) = run(&image, &Provider::SCF, None) else { return };
     let [finding] = findings.as_slice() else { panic!("{findings:?}") };
     assert_eq!((finding.rule, finding.verdict), ("starts", Verdict::Fail));
-    assert!(finding.evidence.starts_with("it listens on 127.0.0.1:9000 alone"), "{}", finding.evidence);
+    assert!(
+        finding.evidence.starts_with("it listens on 127.0.0.1:9000 alone"),
+        "{}",
+        finding.evidence
+    );
     // Where the one who asks is inside as well, that is allowed.
     let image = build(&(GOOD.to_owned() + "ENV PORT=9000"), &local, &Options::default());
     let findings = run(&image, &Provider::LAMBDA, None).expect("it ran before");

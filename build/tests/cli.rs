@@ -42,9 +42,14 @@ fn builds_inspects_compares_checks_and_unpacks() {
     let run = |arguments: &[&str]| microimage(home.path(), arguments);
     let built = run(&["build", "-o", "one", "--tag", "hello:1"]);
     assert!(built.status.success(), "{}", text(&built.stderr));
-    assert!(text(&built.stdout).starts_with("hello:1  linux/amd64\nmanifest  sha256:"), "{}", text(&built.stdout));
+    assert!(
+        text(&built.stdout).starts_with("hello:1  linux/amd64\nmanifest  sha256:"),
+        "{}",
+        text(&built.stdout)
+    );
     let view: serde_json::Value =
-        serde_json::from_slice(&run(&["inspect", "--json", "one/docker.tar"]).stdout).expect("JSON");
+        serde_json::from_slice(&run(&["inspect", "--json", "one/docker.tar"]).stdout)
+            .expect("JSON");
     assert_eq!(
         (&view["reference"], &view["pull_requests"], &view["files"][0]["path"]),
         (&"hello:1".into(), &4.into(), &"/app".into())
@@ -52,7 +57,11 @@ fn builds_inspects_compares_checks_and_unpacks() {
     assert!(text(&run(&["inspect", "one/oci"]).stdout).contains("pull        4 requests"));
     // Another compression is another manifest but the same image from inside; a label is not.
     assert!(run(&["build", "-o", "two", "--compression", "zstd"]).status.success());
-    assert!(run(&["build", "-o", "three", "--label", "a=b", "--tmp", "--passwd", "app:65532"]).status.success());
+    assert!(
+        run(&["build", "-o", "three", "--label", "a=b", "--tmp", "--passwd", "app:65532"])
+            .status
+            .success()
+    );
     let same = run(&["diff", "one/oci", "two/oci"]);
     assert_eq!((same.status.code(), text(&same.stdout).as_str()), (Some(0), ""));
     let other = run(&["diff", "one/oci", "three/docker.tar"]);
@@ -65,11 +74,18 @@ fn builds_inspects_compares_checks_and_unpacks() {
     );
     let check = run(&["check", "one/oci", "--json"]);
     let report: serde_json::Value = serde_json::from_slice(&check.stdout).expect("JSON");
-    assert_eq!((check.status.code(), &report["passed"], &report["platform"]), (Some(0), &true.into(), &"scf".into()));
+    assert_eq!(
+        (check.status.code(), &report["passed"], &report["platform"]),
+        (Some(0), &true.into(), &"scf".into())
+    );
     assert!(run(&["build", "-o", "bad", "--label", "token=x"]).status.success());
     assert_eq!(run(&["check", "bad/oci"]).status.code(), Some(1));
     let unpacked = run(&["unpack", "one/oci", "rootfs"]);
-    assert!(text(&unpacked.stdout).starts_with("1 layers, 1 entries, 424 B of files"), "{}", text(&unpacked.stdout));
+    assert!(
+        text(&unpacked.stdout).starts_with("1 layers, 1 entries, 424 B of files"),
+        "{}",
+        text(&unpacked.stdout)
+    );
     assert_eq!(fs::read(home.path().join("rootfs/app")).expect("the program"), HELLO);
 }
 
@@ -82,33 +98,59 @@ fn a_name_gets_its_tag_and_tmp_its_mode() {
         "FROM scratch\nCOPY app /app\nCOPY app /tmp/app\nENTRYPOINT [\"/app\"]\n",
     )
     .expect("a file");
-    let built = microimage(home.path(), &["build", "-o", "one", "--tag", "hello", "--tmp", "-f", "tmp.Dockerfile"]);
-    assert!(text(&built.stdout).starts_with("hello:latest  linux/amd64\n"), "{}", text(&built.stderr));
+    let built = microimage(
+        home.path(),
+        &["build", "-o", "one", "--tag", "hello", "--tmp", "-f", "tmp.Dockerfile"],
+    );
+    assert!(
+        text(&built.stdout).starts_with("hello:latest  linux/amd64\n"),
+        "{}",
+        text(&built.stderr)
+    );
     let view = microimage(home.path(), &["inspect", "--json", "one/docker.tar", "--arch", "amd64"]);
     let view: serde_json::Value = serde_json::from_slice(&view.stdout).expect("JSON");
     assert_eq!(view["reference"], "hello:latest");
-    let tmp = view["files"].as_array().and_then(|files| files.iter().find(|f| f["path"] == "/tmp")).expect("a folder");
+    let tmp = view["files"]
+        .as_array()
+        .and_then(|files| files.iter().find(|f| f["path"] == "/tmp"))
+        .expect("a folder");
     assert_eq!(tmp["mode"], "1777");
 }
 
 #[test]
 fn refuses_and_leaves_nothing_behind() {
     let home = context();
-    fs::write(home.path().join("bad.Dockerfile"), "FROM scratch\nCOPY app /app\nENTRYPIONT [\"/app\"]\n")
-        .expect("a file");
+    fs::write(
+        home.path().join("bad.Dockerfile"),
+        "FROM scratch\nCOPY app /app\nENTRYPIONT [\"/app\"]\n",
+    )
+    .expect("a file");
     fs::write(home.path().join("script"), "#!/bin/sh\n").expect("a file");
-    fs::set_permissions(home.path().join("script"), fs::Permissions::from_mode(0o755)).expect("ours");
-    fs::write(home.path().join("script.Dockerfile"), "FROM scratch\nCOPY script /app\nENTRYPOINT [\"/app\"]\n")
-        .expect("a file");
+    fs::set_permissions(home.path().join("script"), fs::Permissions::from_mode(0o755))
+        .expect("ours");
+    fs::write(
+        home.path().join("script.Dockerfile"),
+        "FROM scratch\nCOPY script /app\nENTRYPOINT [\"/app\"]\n",
+    )
+    .expect("a file");
     for (arguments, code, says) in [
         (
             &["build", "-o", "out", "-f", "bad.Dockerfile"][..],
             1,
-            "error: bad.Dockerfile: line 3: unknown instruction `ENTRYPIONT`; did you mean `ENTRYPOINT`?",
+            "error: bad.Dockerfile: line 3: unknown instruction `ENTRYPIONT`; did you mean \
+             `ENTRYPOINT`?",
         ),
-        (&["build", "-o", "out", "-f", "script.Dockerfile"], 1, "`/app` cannot run in this image: it is a script"),
+        (
+            &["build", "-o", "out", "-f", "script.Dockerfile"],
+            1,
+            "`/app` cannot run in this image: it is a script",
+        ),
         (&["build", "-o", "out", "-f", "none"], 1, "the recipe `none` cannot be read"),
-        (&["build", "-o", "out", "--context", "none"], 1, "the build context `none` cannot be read"),
+        (
+            &["build", "-o", "out", "--context", "none"],
+            1,
+            "the build context `none` cannot be read",
+        ),
         (
             &["build", "-o", "out", "--format", "docker", "--compression", "zstd"],
             1,
@@ -118,7 +160,11 @@ fn refuses_and_leaves_nothing_behind() {
         (&["build", "-o", "out", "--arch", "mips"], 2, "architecture `mips` is not known"),
         (&["build", "-o", "out", "--annotation", "x"], 2, "`x` is not `NAME=VALUE`"),
         (&["build", "-o", "out", "--passwd", "x"], 1, "`x` is not a user"),
-        (&["build", "-o", "out", "--tag", "Not A Name"], 1, "`Not A Name` is no name for an image; write `NAME:TAG`"),
+        (
+            &["build", "-o", "out", "--tag", "Not A Name"],
+            1,
+            "`Not A Name` is no name for an image; write `NAME:TAG`",
+        ),
         (&["build", "-o", "out", "--tag", "a@sha256:0"], 1, "`a@sha256:0` is no name for an image"),
         (&["build", "-o", "out", "--ca-bundle=script"], 1, "holds no `BEGIN CERTIFICATE`"),
         (&["build"], 2, "--output"),
@@ -139,32 +185,47 @@ fn refuses_and_leaves_nothing_behind() {
     assert_eq!(names.filter(|name| name.ends_with(".tmp")).count(), 0);
 }
 
-/// A workspace whose program has paths to give away: a panic location of its own, of a member and of the standard library.
+/// A workspace whose program has paths to give away: a panic location of its own, of a member and
+/// of the standard library.
 fn workspace(root: &Path) {
     for (path, content) in [
         (
             "Cargo.toml",
-            "[package]\nname = \"tiny\"\nversion = \"1.2.3\"\nedition = \"2024\"\nlicense = \"MIT\"\n[workspace]\nmembers = [\"part\"]\n[dependencies]\npart = { path = \"part\" }\n[profile.release]\npanic = \"unwind\"\nstrip = \"symbols\"\n",
+            "[package]\nname = \"tiny\"\nversion = \"1.2.3\"\nedition = \"2024\"\nlicense = \
+             \"MIT\"\n[workspace]\nmembers = [\"part\"]\n[dependencies]\npart = { path = \"part\" \
+             }\n[profile.release]\npanic = \"unwind\"\nstrip = \"symbols\"\n",
         ),
         (
             "part/Cargo.toml",
-            "[package]\nname = \"part\"\nversion = \"0.1.0\"\nedition = \"2024\"\n[package.metadata.microimage]\norder = \"order.txt\"\n",
+            "[package]\nname = \"part\"\nversion = \"0.1.0\"\nedition = \
+             \"2024\"\n[package.metadata.microimage]\norder = \"order.txt\"\n",
         ),
         ("part/order.txt", "part::third\nmemcpy\n"),
-        ("part/src/lib.rs", "pub fn third(words: &[String]) -> String {\n    words.get(3).unwrap().clone()\n}\n"),
+        (
+            "part/src/lib.rs",
+            "pub fn third(words: &[String]) -> String {\n    words.get(3).unwrap().clone()\n}\n",
+        ),
         (
             "src/main.rs",
-            "fn main() {\n    let words: Vec<String> = std::env::args().collect();\n    println!(\"ok {} {}\", file!(), words.len());\n    if words.len() > 3 {\n        println!(\"{}\", part::third(&words));\n    }\n}\n",
+            "fn main() {\n    let words: Vec<String> = std::env::args().collect();\n    \
+             println!(\"ok {} {}\", file!(), words.len());\n    if words.len() > 3 {\n        \
+             println!(\"{}\", part::third(&words));\n    }\n}\n",
         ),
-        ("scratch.Dockerfile", "FROM scratch\nCOPY target/image/root/app /app\nENTRYPOINT [\"/app\"]\n"),
+        (
+            "scratch.Dockerfile",
+            "FROM scratch\nCOPY target/image/root/app /app\nENTRYPOINT [\"/app\"]\n",
+        ),
         (".dockerignore", "*\n!target/image/root\n"),
         (
             ".cargo/config.toml",
-            "[target.x86_64-unknown-linux-musl]\nlinker = \"rust-lld\"\nrustflags = [\"-Crelocation-model=static\"]\n",
+            "[target.x86_64-unknown-linux-musl]\nlinker = \"rust-lld\"\nrustflags = \
+             [\"-Crelocation-model=static\"]\n",
         ),
     ] {
         let path = root.join(path);
-        fs::create_dir_all(path.parent().expect("below root")).and_then(|()| fs::write(path, content)).expect("a file");
+        fs::create_dir_all(path.parent().expect("below root"))
+            .and_then(|()| fs::write(path, content))
+            .expect("a file");
     }
 }
 
@@ -192,15 +253,22 @@ fn a_workspace_compiled_in_two_folders_gives_one_image() {
         assert!(output.status.success(), "{error}");
         let program = fs::read(root.join("target/image/root/app")).expect("staged");
         for path in [home.path().display().to_string(), ".rustup".into(), ".cargo".into()] {
-            assert!(!program.windows(path.len()).any(|w| w == path.as_bytes()), "the program names `{path}`");
+            assert!(
+                !program.windows(path.len()).any(|w| w == path.as_bytes()),
+                "the program names `{path}`"
+            );
         }
         let ran = common::output(&mut Command::new(root.join("target/image/root/app")));
         assert_eq!(text(&ran.stdout), "ok src/main.rs 1\n");
-        let json: serde_json::Value =
-            serde_json::from_slice(&fs::read(root.join("target/image/image.json")).expect("image.json")).expect("JSON");
+        let json: serde_json::Value = serde_json::from_slice(
+            &fs::read(root.join("target/image/image.json")).expect("image.json"),
+        )
+        .expect("JSON");
         assert_eq!(json["reference"], "tiny:latest");
-        let bill: serde_json::Value =
-            serde_json::from_slice(&fs::read(root.join("target/image/sbom.cdx.json")).expect("a bill")).expect("JSON");
+        let bill: serde_json::Value = serde_json::from_slice(
+            &fs::read(root.join("target/image/sbom.cdx.json")).expect("a bill"),
+        )
+        .expect("JSON");
         let names: Vec<_> = bill["components"]
             .as_array()
             .expect("a list")
@@ -223,16 +291,27 @@ fn functions_lie_in_the_order_that_a_package_brings() {
     let root = home.path();
     workspace(root);
     let function = |name: &str, factor: u32| {
-        format!("#[inline(never)]\npub fn {name}(n: u32) -> u32 {{\n    std::hint::black_box(n * {factor})\n}}\n")
+        format!(
+            "#[inline(never)]\npub fn {name}(n: u32) -> u32 {{\n    std::hint::black_box(n * \
+             {factor})\n}}\n"
+        )
     };
-    let library = [("alpha", 3), ("beta", 5), ("gamma", 7), ("delta", 11)].map(|(name, factor)| function(name, factor));
+    let library = [("alpha", 3), ("beta", 5), ("gamma", 7), ("delta", 11)]
+        .map(|(name, factor)| function(name, factor));
     fs::write(root.join("part/src/lib.rs"), library.concat()).expect("a file");
     // The program prints where its functions lie, lowest first.
-    let main = "fn main() {\n    let mut all: [(fn(u32) -> u32, &str); 4] = [(part::alpha, \"alpha\"), (part::beta, \"beta\"), (part::gamma, \"gamma\"), (part::delta, \"delta\")];\n    all.sort_by_key(|(function, _)| *function as usize);\n    println!(\"{}\", all.map(|(function, name)| { function(1); name }).join(\" \"));\n}\n";
+    let main = "fn main() {\n    let mut all: [(fn(u32) -> u32, &str); 4] = [(part::alpha, \
+                \"alpha\"), (part::beta, \"beta\"), (part::gamma, \"gamma\"), (part::delta, \
+                \"delta\")];\n    all.sort_by_key(|(function, _)| *function as usize);\n    \
+                println!(\"{}\", all.map(|(function, name)| { function(1); name }).join(\" \
+                \"));\n}\n";
     fs::write(root.join("src/main.rs"), main).expect("a file");
     for (order, expected) in [
         ("part::delta\npart::alpha\npart::gamma\npart::beta\n", "delta alpha gamma beta\n"),
-        ("# another\npart::gamma\npart::beta\npart::delta\npart::alpha\n", "gamma beta delta alpha\n"),
+        (
+            "# another\npart::gamma\npart::beta\npart::delta\npart::alpha\n",
+            "gamma beta delta alpha\n",
+        ),
     ] {
         fs::write(root.join("part/order.txt"), order).expect("a file");
         let built = microimage(root, &["image", "--stage-only"]);
@@ -247,7 +326,11 @@ fn functions_lie_in_the_order_that_a_package_brings() {
     }
     fs::remove_file(root.join("part/order.txt")).expect("it is there");
     let refused = microimage(root, &["image", "--stage-only"]);
-    assert!(!refused.status.success() && text(&refused.stderr).contains("part/order.txt"), "{}", text(&refused.stderr));
+    assert!(
+        !refused.status.success() && text(&refused.stderr).contains("part/order.txt"),
+        "{}",
+        text(&refused.stderr)
+    );
 }
 
 #[test]
@@ -257,7 +340,8 @@ fn says_which_functions_there_are() {
     let output = microimage(home.path(), &["image", "tinny"]);
     assert_eq!(output.status.code(), Some(1));
     assert!(
-        text(&output.stderr).contains("no package or example `tinny` in this workspace; there are: `tiny`"),
+        text(&output.stderr)
+            .contains("no package or example `tinny` in this workspace; there are: `tiny`"),
         "{}",
         text(&output.stderr)
     );
@@ -277,11 +361,16 @@ fn an_arm64_image_starts_under_qemu() {
     }
     assert!(output.status.success(), "{error}");
     let image =
-        microimage::source::load(&home.path().join("target/image/oci").display().to_string()).expect("an image");
-    assert_eq!((image.architecture(), image.exposed_ports()), ("arm64".to_owned(), vec!["9000/tcp".to_owned()]));
+        microimage::source::load(&home.path().join("target/image/oci").display().to_string())
+            .expect("an image");
+    assert_eq!(
+        (image.architecture(), image.exposed_ports()),
+        ("arm64".to_owned(), vec!["9000/tcp".to_owned()])
+    );
     let check = microimage(home.path(), &["check", "--platform", "scf"]);
     assert!(
-        text(&check.stdout).contains("FAIL  architecture    linux/arm64; the platform runs linux on amd64"),
+        text(&check.stdout)
+            .contains("FAIL  architecture    linux/arm64; the platform runs linux on amd64"),
         "{}",
         text(&check.stdout)
     );
@@ -289,13 +378,21 @@ fn an_arm64_image_starts_under_qemu() {
     // Debian's qemu-user has the one, its qemu-user-static the other.
     for qemu in ["qemu-aarch64", "qemu-aarch64-static"] {
         match Command::new(qemu).arg(home.path().join("target/image/root/app")).output() {
-            Ok(ran) => return assert_eq!(text(&ran.stdout), "ok src/main.rs 1\n", "{}", text(&ran.stderr)),
+            Ok(ran) => {
+                return assert_eq!(
+                    text(&ran.stdout),
+                    "ok src/main.rs 1\n",
+                    "{}",
+                    text(&ran.stderr)
+                );
+            }
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
             Err(error) => panic!("{qemu}: {error}"),
         }
     }
     common::skipped(
-        "neither `qemu-aarch64` nor `qemu-aarch64-static` is installed; `build/setup --arm64` installs one",
+        "neither `qemu-aarch64` nor `qemu-aarch64-static` is installed; `build/setup --arm64` \
+         installs one",
     );
 }
 
@@ -305,21 +402,28 @@ fn a_package_outside_of_the_workspace_tells_no_folder() {
     let home = tempfile::tempdir().expect("a folder");
     let mut programs = Vec::new();
     for folder in ["a", "b/a-longer-name"] {
-        let (root, outside) = (home.path().join(folder).join("function"), home.path().join(folder).join("outside"));
+        let (root, outside) =
+            (home.path().join(folder).join("function"), home.path().join(folder).join("outside"));
         workspace(&root);
         let manifest = fs::read_to_string(root.join("Cargo.toml")).expect("a file");
-        let manifest = manifest.replace("[dependencies]\n", "[dependencies]\noutside = { path = \"../outside\" }\n");
+        let manifest = manifest
+            .replace("[dependencies]\n", "[dependencies]\noutside = { path = \"../outside\" }\n");
         assert!(manifest.contains("../outside"), "{manifest}");
         fs::write(root.join("Cargo.toml"), manifest).expect("a file");
-        fs::write(root.join("src/main.rs"), "fn main() {\n    println!(\"{}\", outside::place());\n}\n")
-            .expect("a file");
+        fs::write(
+            root.join("src/main.rs"),
+            "fn main() {\n    println!(\"{}\", outside::place());\n}\n",
+        )
+        .expect("a file");
         fs::create_dir_all(outside.join("src")).expect("a folder");
         fs::write(
             outside.join("Cargo.toml"),
-            "[package]\nname = \"outside\"\nversion = \"1.2.3\"\nedition = \"2024\"\n\n[workspace]\n",
+            "[package]\nname = \"outside\"\nversion = \"1.2.3\"\nedition = \
+             \"2024\"\n\n[workspace]\n",
         )
         .expect("a file");
-        fs::write(outside.join("src/lib.rs"), "pub fn place() -> &'static str {\n    file!()\n}\n").expect("a file");
+        fs::write(outside.join("src/lib.rs"), "pub fn place() -> &'static str {\n    file!()\n}\n")
+            .expect("a file");
         let built = microimage(&root, &["image", "--stage-only"]);
         let error = text(&built.stderr);
         if error.contains("rustup target add") {
@@ -330,7 +434,10 @@ fn a_package_outside_of_the_workspace_tells_no_folder() {
         let ran = common::output(&mut Command::new(root.join("target/image/root/app")));
         assert_eq!(text(&ran.stdout), "/package/outside-1.2.3/src/lib.rs\n");
         let path = home.path().display().to_string();
-        assert!(!program.windows(path.len()).any(|w| w == path.as_bytes()), "the program names `{path}`");
+        assert!(
+            !program.windows(path.len()).any(|w| w == path.as_bytes()),
+            "the program names `{path}`"
+        );
         programs.push(program);
     }
     assert!(programs[0] == programs[1], "the same bytes from both");

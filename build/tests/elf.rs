@@ -28,9 +28,15 @@ fn proves_a_static_program() {
 
 #[test]
 fn refuses_this_very_test_which_is_dynamic_and_says_how_to_fix_it() {
-    let bytes = fs::read(std::env::current_exe().expect("a test is a program")).expect("it can be read");
+    let bytes =
+        fs::read(std::env::current_exe().expect("a test is a program")).expect("it can be read");
     let error = refused(&bytes);
-    for part in ["it is dynamically linked", "`libc.so.6`", "--target x86_64-unknown-linux-musl", "crt-static"] {
+    for part in [
+        "it is dynamically linked",
+        "`libc.so.6`",
+        "--target x86_64-unknown-linux-musl",
+        "crt-static",
+    ] {
         assert!(error.contains(part), "`{part}` in: {error}");
     }
 }
@@ -65,7 +71,8 @@ fn says_what_a_file_is_instead() {
         (&patched(16, &[9, 9]), "an unknown kind"),
         (
             &patched(18, &[183, 0]),
-            "built for arm64, the image is for amd64; build with `--target x86_64-unknown-linux-musl`, or make the image with `--arch arm64`",
+            "built for arm64, the image is for amd64; build with `--target \
+             x86_64-unknown-linux-musl`, or make the image with `--arch arm64`",
         ),
         (&patched(18, &[243, 0]), "machine 243"),
         (&patched(24, &[0; 8]), "entry point is no code"),
@@ -79,7 +86,8 @@ fn says_what_a_file_is_instead() {
 #[test]
 fn refuses_every_prefix_and_survives_every_flipped_byte() {
     for end in 0..HELLO.len() {
-        // Section headers at the end are not loaded, so a cut there goes unseen; a cut into a segment does not.
+        // Section headers at the end are not loaded, so a cut there goes unseen; a cut into a
+        // segment does not.
         if let Ok(proof) = StaticElf::parse(&HELLO[..end], Architecture::Amd64) {
             assert!(proof.size_bytes() >= 0xd4, "cut at {end}");
         }
@@ -90,7 +98,8 @@ fn refuses_every_prefix_and_survives_every_flipped_byte() {
             for bit in [1, 0x80] {
                 let mut bytes = original.to_vec();
                 bytes[at] ^= bit;
-                let _: Result<StaticElf, ElfError> = StaticElf::parse(&bytes, Architecture::Amd64); // any verdict, no panic
+                // any verdict, no panic
+                let _: Result<StaticElf, ElfError> = StaticElf::parse(&bytes, Architecture::Amd64);
             }
         }
     }

@@ -1,6 +1,7 @@
-//! A thousand damaged inputs, the same ones every time: whatever a reader says of them, it does not panic, does not write outside
-//! of its folder, and does not take more than its limits. The targets `layer`, `image` and `archive` of fuzz/ hunt in the same readers;
-//! these here need no nightly toolchain.
+//! A thousand damaged inputs, the same ones every time: whatever a reader says of them, it does not
+//! panic, does not write outside of its folder, and does not take more than its limits. The targets
+//! `layer`, `image` and `archive` of fuzz/ hunt in the same readers; these here need no nightly
+//! toolchain.
 
 mod common;
 
@@ -32,7 +33,8 @@ impl Random {
     }
 }
 
-/// One damaged copy of `bytes`: bits flipped, a piece cut out, doubled, or overwritten with what parsers stumble over.
+/// One damaged copy of `bytes`: bits flipped, a piece cut out, doubled, or overwritten with what
+/// parsers stumble over.
 fn damage(bytes: &[u8], random: &mut Random) -> Vec<u8> {
     let mut bytes = bytes.to_vec();
     for _ in 0..1 + random.below(4) {
@@ -47,8 +49,16 @@ fn damage(bytes: &[u8], random: &mut Random) -> Vec<u8> {
             }
             3 => bytes.truncate(at),
             4 => {
-                let stumbles: [&[u8]; 8] =
-                    [b"../", b"\0", b"/", b"77777777777", b"\xff\xff\xff\xff", b"-1", b"\"", b"99999999999999999999"];
+                let stumbles: [&[u8]; 8] = [
+                    b"../",
+                    b"\0",
+                    b"/",
+                    b"77777777777",
+                    b"\xff\xff\xff\xff",
+                    b"-1",
+                    b"\"",
+                    b"99999999999999999999",
+                ];
                 let piece = stumbles[random.below(stumbles.len())];
                 let end = (at + piece.len()).min(bytes.len());
                 bytes.splice(at..end, piece.iter().copied());
@@ -112,19 +122,30 @@ fn damaged_layers_reach_nothing_outside() {
         match (&unpacked, &listed) {
             (Ok(_), Ok(listed)) => {
                 good += 1;
-                let files: Vec<_> = listed.files.keys().map(|path| path.display().to_string()).collect();
+                let files: Vec<_> =
+                    listed.files.keys().map(|path| path.display().to_string()).collect();
                 assert_eq!(files, walk(&dest), "round {round}: the list is what is on disk");
             }
             (Err(_), Err(_)) => bad += 1,
-            _ => panic!("round {round}: unpacking says {unpacked:?}, listing {:?}", listed.map(|c| c.files)),
+            _ => panic!(
+                "round {round}: unpacking says {unpacked:?}, listing {:?}",
+                listed.map(|c| c.files)
+            ),
         }
-        let _: Result<_, EntryError> = read_entries(bytes.as_slice(), &Budget::new(&limits), |_, content| {
-            Ok(content.read_to_end(&mut Vec::new()).map(drop)?)
-        });
-        let names: Vec<_> =
-            fs::read_dir(home.path()).expect("a folder").map(|e| e.expect("an entry").file_name()).collect();
+        let _: Result<_, EntryError> =
+            read_entries(bytes.as_slice(), &Budget::new(&limits), |_, content| {
+                Ok(content.read_to_end(&mut Vec::new()).map(drop)?)
+            });
+        let names: Vec<_> = fs::read_dir(home.path())
+            .expect("a folder")
+            .map(|e| e.expect("an entry").file_name())
+            .collect();
         assert_eq!(names.len(), 2, "round {round}: {names:?}");
-        assert_eq!(fs::read(home.path().join("canary")).expect("still there"), b"alive", "round {round}");
+        assert_eq!(
+            fs::read(home.path().join("canary")).expect("still there"),
+            b"alive",
+            "round {round}"
+        );
         fs::remove_dir_all(&dest).expect("ours");
     }
     assert!(good > 50 && bad > 50, "{good} unpacked, {bad} refused: the damage must reach both");
@@ -140,12 +161,22 @@ fn damaged_manifests_configurations_and_compressed_layers_are_refused_or_read() 
     for _ in 0..150 {
         let config = damage(sample.config_bytes(), &mut random);
         // The digest is made right, so that the damage behind it is reached.
-        let text = String::from_utf8_lossy(sample.manifest_bytes())
-            .replace(&sample.config_descriptor().digest.to_string(), &Digest::of(&config).to_string());
+        let text = String::from_utf8_lossy(sample.manifest_bytes()).replace(
+            &sample.config_descriptor().digest.to_string(),
+            &Digest::of(&config).to_string(),
+        );
         for manifest in [text.into_bytes(), damage(sample.manifest_bytes(), &mut random)] {
             let _ = images::parse_manifest(&manifest);
-            if let Ok(image) = Image::from_parts(manifest, config.clone(), |_| Blob::from_bytes(layer.clone())) {
-                let _ = (image.argv(), image.env(), image.exposed_ports(), image.labels(), image.working_dir());
+            if let Ok(image) =
+                Image::from_parts(manifest, config.clone(), |_| Blob::from_bytes(layer.clone()))
+            {
+                let _ = (
+                    image.argv(),
+                    image.env(),
+                    image.exposed_ports(),
+                    image.labels(),
+                    image.working_dir(),
+                );
                 read += 1;
             }
         }
@@ -175,7 +206,10 @@ fn damaged_archives_are_refused_or_read() {
         }
         fs::write(&path, bytes).expect("a file");
         if let Ok(image) = source::load(&path.display().to_string()) {
-            let _ = image.layers().iter().try_for_each(|layer| layer.open()?.read_to_end(&mut Vec::new()).map(drop));
+            let _ = image
+                .layers()
+                .iter()
+                .try_for_each(|layer| layer.open()?.read_to_end(&mut Vec::new()).map(drop));
         }
     }
 }
@@ -189,7 +223,8 @@ fn damaged_recipes_patterns_and_programs_get_a_verdict() {
         let _ = Recipe::parse(&String::from_utf8_lossy(&damage(recipe, &mut random)));
         // Regular expressions take their time to compile.
         if round % 20 == 0
-            && let Ok(ignore) = Ignore::parse(&String::from_utf8_lossy(&damage(patterns, &mut random)))
+            && let Ok(ignore) =
+                Ignore::parse(&String::from_utf8_lossy(&damage(patterns, &mut random)))
         {
             let _ = ignore.excludes("a/b/c.x");
         }

@@ -1,5 +1,6 @@
-//! Other programs take our images as theirs: Docker Engine, skopeo, umoci, containerd, Debian's registry. Each test runs where
-//! its outsider is installed (`build/setup --docker`) and says what it lacked otherwise.
+//! Other programs take our images as theirs: Docker Engine, skopeo, umoci, containerd, Debian's
+//! registry. Each test runs where its outsider is installed (`build/setup --docker`) and says what
+//! it lacked otherwise.
 
 mod common;
 
@@ -18,9 +19,10 @@ use std::time::{Duration, Instant};
 /// The image and its forms on disk: `oci`, `docker.tar`.
 fn image(home: &Path, format: Format, compression: Compression) -> Image {
     let context = MemoryContext::default().program("app", HELLO).file("etc/config", b"x");
-    let recipe =
-        Recipe::parse("FROM scratch\nCOPY app /app\nCOPY etc /etc\nENV A=1\nEXPOSE 9000\nENTRYPOINT [\"/app\"]\n")
-            .expect("a recipe");
+    let recipe = Recipe::parse(
+        "FROM scratch\nCOPY app /app\nCOPY etc /etc\nENV A=1\nEXPOSE 9000\nENTRYPOINT [\"/app\"]\n",
+    )
+    .expect("a recipe");
     let options = Options { format, compression, ..Options::default() };
     let name = format!("microimage-outsiders:{}", std::process::id());
     let image = assemble(&recipe, &context, &options).expect("an image").image.with_reference(name);
@@ -33,11 +35,17 @@ fn image(home: &Path, format: Format, compression: Compression) -> Image {
 fn run(program: &str, arguments: &[&str]) -> Option<Output> {
     match Command::new(program).args(arguments).output() {
         Ok(output) => {
-            assert!(output.status.success(), "{program} {arguments:?}\n{}", String::from_utf8_lossy(&output.stderr));
+            assert!(
+                output.status.success(),
+                "{program} {arguments:?}\n{}",
+                String::from_utf8_lossy(&output.stderr)
+            );
             Some(output)
         }
         Err(error) => {
-            common::skipped(format_args!("`{program}` is not installed ({error}); `build/setup --docker` installs it"));
+            common::skipped(format_args!(
+                "`{program}` is not installed ({error}); `build/setup --docker` installs it"
+            ));
             None
         }
     }
@@ -53,20 +61,30 @@ fn docker_engine_loads_runs_and_saves_it() {
         common::skipped(format_args!("no Docker Engine answers `docker info`"));
         return;
     }
-    for (format, compression) in
-        [(Format::Oci, Compression::Gzip), (Format::Docker, Compression::Gzip), (Format::Docker, Compression::None)]
-    {
+    for (format, compression) in [
+        (Format::Oci, Compression::Gzip),
+        (Format::Docker, Compression::Gzip),
+        (Format::Docker, Compression::None),
+    ] {
         let home = tempfile::tempdir().expect("a folder");
         let ours = image(home.path(), format, compression);
         let name = ours.reference().expect("named").to_owned();
         run("docker", &["load", "-i", &path(&home.path().join("docker.tar"))]);
         let id = run("docker", &["inspect", "--format", "{{.Id}}", &name]).expect("docker is here");
-        assert_eq!(String::from_utf8_lossy(&id.stdout).trim(), ours.config_descriptor().digest.to_string());
-        let ran = run("docker", &["run", "--rm", "--read-only", "--network", "none", &name]).expect("docker is here");
+        assert_eq!(
+            String::from_utf8_lossy(&id.stdout).trim(),
+            ours.config_descriptor().digest.to_string()
+        );
+        let ran = run("docker", &["run", "--rm", "--read-only", "--network", "none", &name])
+            .expect("docker is here");
         assert_eq!(ran.stdout, b"ok\n");
         let saved = common::load_through_docker(&name, &home.path().join("saved.tar"));
-        let files = |image: &Image| contents::read(image, &Limits::default()).expect("readable").files;
-        assert_eq!((files(&saved), saved.argv(), saved.env()), (files(&ours), ours.argv(), ours.env()));
+        let files =
+            |image: &Image| contents::read(image, &Limits::default()).expect("readable").files;
+        assert_eq!(
+            (files(&saved), saved.argv(), saved.env()),
+            (files(&ours), ours.argv(), ours.env())
+        );
         run("docker", &["rmi", &name]);
     }
 }
@@ -84,10 +102,16 @@ fn skopeo_reads_and_copies_both_forms() {
     // Copied by skopeo into a layout of its own, it is still the same manifest.
     let copy = home.path().join("copy");
     run("skopeo", &["--insecure-policy", "copy", &oci, &format!("oci:{}:latest", path(&copy))]);
-    assert_eq!(source::load(&path(&copy)).expect("skopeo's layout").manifest_bytes(), ours.manifest_bytes());
+    assert_eq!(
+        source::load(&path(&copy)).expect("skopeo's layout").manifest_bytes(),
+        ours.manifest_bytes()
+    );
     // A docker-archive has no manifest of its own: the configuration is what stays.
     let archive = home.path().join("copy.tar");
-    run("skopeo", &["--insecure-policy", "copy", &tar, &format!("docker-archive:{}:x:1", path(&archive))]);
+    run(
+        "skopeo",
+        &["--insecure-policy", "copy", &tar, &format!("docker-archive:{}:x:1", path(&archive))],
+    );
     let copied = source::load(&path(&archive)).expect("skopeo's archive");
     assert_eq!((copied.config_bytes(), copied.reference()), (ours.config_bytes(), Some("x:1")));
     let found = contents::read(&copied, &Limits::default()).expect("readable");
@@ -100,7 +124,10 @@ fn umoci_unpacks_it_and_makes_images_that_we_read() {
     image(home.path(), Format::Oci, Compression::Gzip);
     let tag = std::process::id();
     let (layout, bundle) = (path(&home.path().join("oci")), home.path().join("bundle"));
-    let Some(_) = run("umoci", &["unpack", "--rootless", "--image", &format!("{layout}:{tag}"), &path(&bundle)]) else {
+    let Some(_) = run(
+        "umoci",
+        &["unpack", "--rootless", "--image", &format!("{layout}:{tag}"), &path(&bundle)],
+    ) else {
         return;
     };
     assert_eq!(fs::read(bundle.join("rootfs/app")).expect("the program"), HELLO);
@@ -111,7 +138,10 @@ fn umoci_unpacks_it_and_makes_images_that_we_read() {
     let second = source::load(&format!("{layout}#second")).expect("umoci's image");
     let files = contents::read(&second, &Limits::default()).expect("readable").files;
     let names: Vec<_> = files.keys().map(|p| p.display().to_string()).collect();
-    assert_eq!((second.layers().len(), names), (2, vec!["app".to_owned(), "etc".into(), "new".into()]));
+    assert_eq!(
+        (second.layers().len(), names),
+        (2, vec!["app".to_owned(), "etc".into(), "new".into()])
+    );
 }
 
 #[test]
@@ -120,7 +150,8 @@ fn containerd_imports_it_with_our_digest() {
     let ours = image(home.path(), Format::Oci, Compression::Gzip);
     let (socket, config) = (home.path().join("containerd.sock"), home.path().join("config.toml"));
     let text = format!(
-        "version = 2\nroot = {:?}\nstate = {:?}\ndisabled_plugins = [\"io.containerd.grpc.v1.cri\"]\n[grpc]\naddress = {socket:?}\n",
+        "version = 2\nroot = {:?}\nstate = {:?}\ndisabled_plugins = \
+         [\"io.containerd.grpc.v1.cri\"]\n[grpc]\naddress = {socket:?}\n",
         home.path().join("root"),
         home.path().join("state")
     );
@@ -134,7 +165,9 @@ fn containerd_imports_it_with_our_digest() {
         common::skipped(format_args!("`containerd` is not installed"));
         return;
     };
-    let ctr = |arguments: &[&str]| Command::new("ctr").args(["--address", &path(&socket)]).args(arguments).output();
+    let ctr = |arguments: &[&str]| {
+        Command::new("ctr").args(["--address", &path(&socket)]).args(arguments).output()
+    };
     let deadline = Instant::now() + Duration::from_secs(20);
     let ready = loop {
         if ctr(&["version"]).is_ok_and(|o| o.status.success()) {
@@ -147,7 +180,9 @@ fn containerd_imports_it_with_our_digest() {
     };
     let mut result = None;
     if ready {
-        let imported = ctr(&["images", "import", "--no-unpack", &path(&home.path().join("docker.tar"))]).expect("ctr");
+        let imported =
+            ctr(&["images", "import", "--no-unpack", &path(&home.path().join("docker.tar"))])
+                .expect("ctr");
         result = Some((imported, ctr(&["images", "ls"]).expect("ctr")));
     }
     let _ = containerd.kill();

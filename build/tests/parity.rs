@@ -1,5 +1,6 @@
-//! `docker build -f scratch.Dockerfile` and `microimage build` make the same image: the same files with the same modes, owners
-//! and bytes, started the same way. Docker Engine is the oracle; where none runs, the tests say so and pass.
+//! `docker build -f scratch.Dockerfile` and `microimage build` make the same image: the same files
+//! with the same modes, owners and bytes, started the same way. Docker Engine is the oracle; where
+//! none runs, the tests say so and pass.
 
 mod common;
 
@@ -15,7 +16,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
-/// One build at a time: the engine loses a layer when an image that shares it is removed while another is built.
+/// One build at a time: the engine loses a layer when an image that shares it is removed while
+/// another is built.
 static ENGINE: Mutex<()> = Mutex::new(());
 
 /// Builds `recipe` over `context` with both, and compares.
@@ -24,8 +26,11 @@ fn same_with_docker(recipe: &str, context: &Path, options: &Options) {
         common::skipped(format_args!("no Docker Engine answers `docker info`"));
         return;
     }
-    let ours =
-        assemble(&Recipe::parse(recipe).expect(recipe), &FolderContext::open(context).expect("a context"), options);
+    let ours = assemble(
+        &Recipe::parse(recipe).expect(recipe),
+        &FolderContext::open(context).expect("a context"),
+        options,
+    );
     let ours = ours.expect(recipe).image;
     let turn = ENGINE.lock().unwrap_or_else(PoisonError::into_inner);
     let theirs = built_by_docker(recipe, context);
@@ -63,7 +68,8 @@ fn built_by_docker(recipe: &str, context: &Path) -> Image {
     fs::write(&file, recipe).expect("a file");
     let path = |p: &Path| p.display().to_string();
     let output =
-        docker(&["build", "--no-cache", "-q", "-t", &tag, "-f", &path(&file), &path(context)]).expect("docker");
+        docker(&["build", "--no-cache", "-q", "-t", &tag, "-f", &path(&file), &path(context)])
+            .expect("docker");
     assert!(output.status.success(), "{recipe}\n{}", String::from_utf8_lossy(&output.stderr));
     let image = load_through_docker(&tag, &tar);
     // The tar is opened already; the name can go.
@@ -106,9 +112,11 @@ fn every_instruction_at_once() {
     let home = context();
     fs::write(home.path().join(".dockerignore"), "**/secret\n*.tmp\n").expect("a file");
     same_with_docker(
-        "# every instruction\nFROM scratch\nENV A=1 B=\"two words\" C=x\\ y\nENV D four words $A\nCOPY target/image/root/app /app\nWORKDIR /srv\n\
-         WORKDIR sub\nCOPY conf ./conf\nCOPY run.me conf/a.conf ./bin/\nCOPY conf/a.conf .\nENV PATH=/app:$PATH A=${B:-x}\nENV E=\"${A}\" F='$A'\n\
-         EXPOSE 9000 53/udp\nEXPOSE 80-82\nLABEL a=b \"c d\"=\"e f\" g=\"h $A\" i='$A'\nUSER 65532:65532\nENTRYPOINT [\"/app\", \"x y\"]\nCMD [\"--z\"]\n",
+        "# every instruction\nFROM scratch\nENV A=1 B=\"two words\" C=x\\ y\nENV D four words \
+         $A\nCOPY target/image/root/app /app\nWORKDIR /srv\nWORKDIR sub\nCOPY conf ./conf\nCOPY \
+         run.me conf/a.conf ./bin/\nCOPY conf/a.conf .\nENV PATH=/app:$PATH A=${B:-x}\nENV \
+         E=\"${A}\" F='$A'\nEXPOSE 9000 53/udp\nEXPOSE 80-82\nLABEL a=b \"c d\"=\"e f\" g=\"h \
+         $A\" i='$A'\nUSER 65532:65532\nENTRYPOINT [\"/app\", \"x y\"]\nCMD [\"--z\"]\n",
         home.path(),
         &Options::default(),
     );
@@ -117,7 +125,11 @@ fn every_instruction_at_once() {
 #[test]
 fn ignored_folders_with_exceptions_and_a_copied_context() {
     let home = context();
-    fs::write(home.path().join(".dockerignore"), "*\n!target/image/root\n!conf\nconf/d\n**/secret\n").expect("a file");
+    fs::write(
+        home.path().join(".dockerignore"),
+        "*\n!target/image/root\n!conf\nconf/d\n**/secret\n",
+    )
+    .expect("a file");
     same_with_docker(
         "FROM scratch\nCOPY . /all\nWORKDIR /all\nCMD [\"./target/image/root/app\"]\n",
         home.path(),
@@ -125,12 +137,14 @@ fn ignored_folders_with_exceptions_and_a_copied_context() {
     );
 }
 
-/// No step copies what is there already: engine 20.10 loses the layer of a step that changes nothing.
+/// No step copies what is there already: engine 20.10 loses the layer of a step that changes
+/// nothing.
 #[test]
 fn folders_into_folders_and_files_over_files() {
     let home = context();
     same_with_docker(
-        "FROM scratch\nCOPY conf /etc\nCOPY run.me /etc/a.conf\nCOPY conf/d /etc/e/\nCOPY target/image/root/app /etc\nCOPY run.me /deep/er/still\nENTRYPOINT [\"/etc/app\"]\n",
+        "FROM scratch\nCOPY conf /etc\nCOPY run.me /etc/a.conf\nCOPY conf/d /etc/e/\nCOPY \
+         target/image/root/app /etc\nCOPY run.me /deep/er/still\nENTRYPOINT [\"/etc/app\"]\n",
         home.path(),
         &Options::default(),
     );

@@ -1,4 +1,5 @@
-//! Recipes: what each instruction means, and what each mistake is told. Docker Engine is the oracle in `parity.rs`.
+//! Recipes: what each instruction means, and what each mistake is told. Docker Engine is the oracle
+//! in `parity.rs`.
 
 mod common;
 
@@ -13,16 +14,24 @@ fn parse(lines: &str) -> Recipe {
 #[test]
 fn states_how_the_program_is_started() {
     let recipe = parse(
-        "ENV A=1 B=\"two words\" C=x\\ y\nENV D four words $A\nWORKDIR /srv\nWORKDIR sub\nENV PATH=/app:$PATH A=2\nENV E=$A\n\
-         EXPOSE 9000 53/UDP\nEXPOSE 80-82 9000\nLABEL a=b \"c d\"=\"e f\" g=\"h $A\" i='$A'\nLABEL a=z\nUSER 65532:65532\n\
-         ENTRYPOINT [\"/app\", \"x y\"]\nCMD [\"--z\", \"$A\"]\n",
+        "ENV A=1 B=\"two words\" C=x\\ y\nENV D four words $A\nWORKDIR /srv\nWORKDIR sub\nENV \
+         PATH=/app:$PATH A=2\nENV E=$A\nEXPOSE 9000 53/UDP\nEXPOSE 80-82 9000\nLABEL a=b \"c \
+         d\"=\"e f\" g=\"h $A\" i='$A'\nLABEL a=z\nUSER 65532:65532\nENTRYPOINT [\"/app\", \"x \
+         y\"]\nCMD [\"--z\", \"$A\"]\n",
     );
     let run = recipe.run;
     let env: Vec<_> = run.env.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
     let path = format!("/app:{DEFAULT_PATH}");
     assert_eq!(
         env,
-        [("PATH", path.as_str()), ("A", "2"), ("B", "two words"), ("C", "x y"), ("D", "four words 1"), ("E", "2")]
+        [
+            ("PATH", path.as_str()),
+            ("A", "2"),
+            ("B", "two words"),
+            ("C", "x y"),
+            ("D", "four words 1"),
+            ("E", "2")
+        ]
     );
     assert_eq!(run.exposed_ports, ["53/udp", "80/tcp", "81/tcp", "82/tcp", "9000/tcp"]);
     let labels: Vec<_> = run.labels.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
@@ -38,25 +47,33 @@ fn names_the_line_and_says_what_to_do() {
         ("# only words\nCOPY a b", "line 2: the recipe must begin with `FROM scratch`"),
         (
             "FROM alpine",
-            "line 1: `FROM`: only `scratch` is packed, not `alpine`; a base image would be pulled at every cold start",
+            "line 1: `FROM`: only `scratch` is packed, not `alpine`; a base image would be pulled \
+             at every cold start",
         ),
         (
             "FROM scratch AS x",
-            "line 1: `FROM`: only `scratch` is packed, not `scratch AS x`; a base image would be pulled at every cold start",
+            "line 1: `FROM`: only `scratch` is packed, not `scratch AS x`; a base image would be \
+             pulled at every cold start",
         ),
         (
             "FROM scratch\nFROM scratch",
-            "line 2: `FROM`: a second stage is not supported; build the program first, then copy it",
+            "line 2: `FROM`: a second stage is not supported; build the program first, then copy \
+             it",
         ),
         ("FROM scratch\n\nCOPPY a b", "line 3: unknown instruction `COPPY`; did you mean `COPY`?"),
         (
             "FROM scratch\nentry [\"a\"]",
-            "line 2: unknown instruction `ENTRY`; known are FROM, COPY, ENV, USER, WORKDIR, EXPOSE, LABEL, ENTRYPOINT, CMD",
+            "line 2: unknown instruction `ENTRY`; known are FROM, COPY, ENV, USER, WORKDIR, \
+             EXPOSE, LABEL, ENTRYPOINT, CMD",
         ),
-        ("FROM scratch\nEXPOSED 1", "line 2: unknown instruction `EXPOSED`; did you mean `EXPOSE`?"),
+        (
+            "FROM scratch\nEXPOSED 1",
+            "line 2: unknown instruction `EXPOSED`; did you mean `EXPOSE`?",
+        ),
         (
             "FROM scratch\nrun make",
-            "line 2: `RUN` is not supported: an image from scratch has nothing to run; do it before the image is built, then COPY the result",
+            "line 2: `RUN` is not supported: an image from scratch has nothing to run; do it \
+             before the image is built, then COPY the result",
         ),
         ("FROM scratch\nCOPY a", "line 2: `COPY`: a source and a destination must follow it"),
         ("FROM scratch\nCOPY", "line 2: `COPY`: something must follow it"),
@@ -64,33 +81,60 @@ fn names_the_line_and_says_what_to_do() {
             "FROM scratch\nCOPY a b c",
             "line 2: `COPY`: with several sources the destination must end with a slash: `c/`",
         ),
-        ("FROM scratch\nCOPY *.x /", "line 2: `COPY`: `*.x` is a pattern; name the file or its folder"),
+        (
+            "FROM scratch\nCOPY *.x /",
+            "line 2: `COPY`: `*.x` is a pattern; name the file or its folder",
+        ),
         (
             "FROM scratch\nCOPY ../a /",
-            "line 2: `COPY`: `../a` lies outside of the build context; copy it into the context first",
+            "line 2: `COPY`: `../a` lies outside of the build context; copy it into the context \
+             first",
         ),
         (
             "FROM scratch\nCOPY --chown=1 a /",
-            "line 2: `COPY`: the flag `--chown=1` is not supported; owner is root, modes are 0755 and 0644",
+            "line 2: `COPY`: the flag `--chown=1` is not supported; owner is root, modes are 0755 \
+             and 0644",
         ),
-        ("FROM scratch\nCOPY <<EOF /x\nhi\nEOF", "line 2: `COPY`: here-documents are not supported; copy a file"),
+        (
+            "FROM scratch\nCOPY <<EOF /x\nhi\nEOF",
+            "line 2: `COPY`: here-documents are not supported; copy a file",
+        ),
         ("FROM scratch\nENV A", "line 2: `ENV`: `A` has no value; write `A=value`"),
-        ("FROM scratch\nENV A=1 B", "line 2: `ENV`: `B` is not `NAME=value`; quote a value that holds a blank"),
+        (
+            "FROM scratch\nENV A=1 B",
+            "line 2: `ENV`: `B` is not `NAME=value`; quote a value that holds a blank",
+        ),
         ("FROM scratch\nENV A=\"x", "line 2: `ENV`: the quote in `\"x` is not closed"),
         ("FROM scratch\nENV =x", "line 2: `ENV`: `=x` has no name"),
-        ("FROM scratch\nEXPOSE 70000", "line 2: `EXPOSE`: `70000` is not a port; write `9000` or `9000/udp`"),
-        ("FROM scratch\nEXPOSE 9-8", "line 2: `EXPOSE`: `9-8` is not a port; write `9000` or `9000/udp`"),
-        ("FROM scratch\nEXPOSE 0", "line 2: `EXPOSE`: `0` is not a port; write `9000` or `9000/udp`"),
+        (
+            "FROM scratch\nEXPOSE 70000",
+            "line 2: `EXPOSE`: `70000` is not a port; write `9000` or `9000/udp`",
+        ),
+        (
+            "FROM scratch\nEXPOSE 9-8",
+            "line 2: `EXPOSE`: `9-8` is not a port; write `9000` or `9000/udp`",
+        ),
+        (
+            "FROM scratch\nEXPOSE 0",
+            "line 2: `EXPOSE`: `0` is not a port; write `9000` or `9000/udp`",
+        ),
         (
             "FROM scratch\nENTRYPOINT /app --x",
-            "line 2: `ENTRYPOINT`: an image from scratch has no shell for `/app --x`; write `[\"/app\", \"--x\"]`",
+            "line 2: `ENTRYPOINT`: an image from scratch has no shell for `/app --x`; write \
+             `[\"/app\", \"--x\"]`",
         ),
         (
             "FROM scratch\nCMD ['a']",
             "line 2: `CMD`: an image from scratch has no shell for `['a']`; write `[\"['a']\"]`",
         ),
-        ("FROM scratch\nCMD [1]", "line 2: `CMD`: an image from scratch has no shell for `[1]`; write `[\"[1]\"]`"),
-        ("# escape=x\nFROM scratch", "line 1: `# escape`: escape character `x` is neither a backslash nor a backtick"),
+        (
+            "FROM scratch\nCMD [1]",
+            "line 2: `CMD`: an image from scratch has no shell for `[1]`; write `[\"[1]\"]`",
+        ),
+        (
+            "# escape=x\nFROM scratch",
+            "line 1: `# escape`: escape character `x` is neither a backslash nor a backtick",
+        ),
     ] {
         assert_eq!(Recipe::parse(text).expect_err(text).to_string(), expected);
     }
@@ -135,11 +179,13 @@ fn copies_files_and_the_content_of_folders() {
 
 #[test]
 fn says_which_source_or_destination_is_wrong() {
-    let context = MemoryContext::default().program("app", b"elf").file("d/x", b"x").link("l", "app");
+    let context =
+        MemoryContext::default().program("app", b"elf").file("d/x", b"x").link("l", "app");
     for (lines, expected) in [
         (
             "COPY nothing /",
-            "line 2: `COPY`: `nothing` cannot be read: it is not in the build context (or .dockerignore leaves it out)",
+            "line 2: `COPY`: `nothing` cannot be read: it is not in the build context (or \
+             .dockerignore leaves it out)",
         ),
         (
             "COPY app /a\nCOPY app /a/b",

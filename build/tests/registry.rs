@@ -1,5 +1,5 @@
-//! Push and pull: against Debian's docker-registry where it is installed, and against a registry that lies, which is a few
-//! lines here. Everything listens on loopback.
+//! Push and pull: against Debian's docker-registry where it is installed, and against a registry
+//! that lies, which is a few lines here. Everything listens on loopback.
 
 mod common;
 
@@ -27,13 +27,20 @@ struct DebianRegistry(Child, String);
 impl DebianRegistry {
     /// `None`, said so, where it is not installed.
     fn start(home: &Path, htpasswd: Option<&str>) -> Option<DebianRegistry> {
-        let address = TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a free port").to_string();
+        let address = TcpListener::bind("127.0.0.1:0")
+            .and_then(|l| l.local_addr())
+            .expect("a free port")
+            .to_string();
         let auth = htpasswd.map(|line| {
             fs::write(home.join("htpasswd"), line).expect("a file");
-            format!("auth:\n  htpasswd:\n    realm: test\n    path: {}\n", home.join("htpasswd").display())
+            format!(
+                "auth:\n  htpasswd:\n    realm: test\n    path: {}\n",
+                home.join("htpasswd").display()
+            )
         });
         let config = format!(
-            "version: 0.1\nlog:\n  level: error\nstorage:\n  filesystem:\n    rootdirectory: {}\nhttp:\n  addr: {address}\n{}",
+            "version: 0.1\nlog:\n  level: error\nstorage:\n  filesystem:\n    rootdirectory: \
+             {}\nhttp:\n  addr: {address}\n{}",
             home.join("storage").display(),
             auth.unwrap_or_default()
         );
@@ -45,14 +52,17 @@ impl DebianRegistry {
             .stderr(Stdio::null())
             .spawn();
         let Ok(child) = child else {
-            common::skipped(format_args!("`docker-registry` is not installed (Debian package docker-registry)"));
+            common::skipped(format_args!(
+                "`docker-registry` is not installed (Debian package docker-registry)"
+            ));
             return None;
         };
         let registry = DebianRegistry(child, address);
         let deadline = Instant::now() + Duration::from_secs(20);
         while TcpStream::connect(&registry.1).is_err() {
             assert!(Instant::now() < deadline, "the registry does not listen");
-            thread::sleep(Duration::from_millis(10)); // between two tries to connect: the readiness signal itself
+            // between two tries to connect: the readiness signal itself
+            thread::sleep(Duration::from_millis(10));
         }
         Some(registry)
     }
@@ -66,7 +76,8 @@ impl Drop for DebianRegistry {
 }
 
 fn registry(reference: &str, credentials: &Credentials) -> Registry {
-    Registry::new(parse_reference(reference).expect("a reference"), credentials).expect("an event loop")
+    Registry::new(parse_reference(reference).expect("a reference"), credentials)
+        .expect("an event loop")
 }
 
 #[test]
@@ -80,10 +91,19 @@ fn a_pushed_image_is_pulled_as_the_same_image() {
     registry(&place, &Credentials::Anonymous).push(&sample()).expect("a second push");
     // A stranger finds the same manifest.
     let seen = Command::new("skopeo")
-        .args(["inspect", "--tls-verify=false", "--format", "{{.Digest}}", &format!("docker://{place}")])
+        .args([
+            "inspect",
+            "--tls-verify=false",
+            "--format",
+            "{{.Digest}}",
+            &format!("docker://{place}"),
+        ])
         .output();
     match seen {
-        Ok(seen) => assert_eq!(String::from_utf8_lossy(&seen.stdout).trim(), sample().manifest_digest().to_string()),
+        Ok(seen) => assert_eq!(
+            String::from_utf8_lossy(&seen.stdout).trim(),
+            sample().manifest_digest().to_string()
+        ),
         Err(error) => common::skipped(format_args!("`skopeo` is not installed ({error})")),
     }
     for name in [&place, &pinned, &format!("docker://{place}")] {
@@ -96,7 +116,8 @@ fn a_pushed_image_is_pulled_as_the_same_image() {
         unpack_image(&pulled, &dest, &Limits::default()).expect("verified layers");
         assert_eq!(fs::read(dest.join("app")).expect("a file"), b"elf");
     }
-    let error = source::load(&format!("{}/team/echo:v2", debian.1)).expect_err("no such tag").to_string();
+    let error =
+        source::load(&format!("{}/team/echo:v2", debian.1)).expect_err("no such tag").to_string();
     assert!(error.contains("does not exist in the registry"), "{error}");
     let by_digest = format!("{}/team/echo@{}", debian.1, Digest::of(b"other"));
     let error = source::load(&by_digest).expect_err("no such digest").to_string();
@@ -109,21 +130,29 @@ fn an_index_of_platforms_has_a_tag_of_its_own() {
     let Some(debian) = DebianRegistry::start(home.path(), None) else { return };
     let amd64 = sample();
     let config = String::from_utf8_lossy(amd64.config_bytes()).replace("amd64", "arm64");
-    let blobs: Vec<_> = [Tar::default().file("app", b"elf").bytes(), Tar::default().file("more", b"x").bytes()]
-        .map(|t| common::gzip(&t))
-        .into();
+    let blobs: Vec<_> =
+        [Tar::default().file("app", b"elf").bytes(), Tar::default().file("more", b"x").bytes()]
+            .map(|t| common::gzip(&t))
+            .into();
     let arm64 = common::image_of(&blobs, &serde_json::from_str(&config).expect("JSON"));
     let at = |tag: &str| registry(&format!("{}/echo:{tag}", debian.1), &Credentials::Anonymous);
     at("v1").push(&amd64).expect("a push");
-    let error = at("v1").push_index(&[amd64.clone(), arm64.clone()]).expect_err("the tag is an image's");
+    let error =
+        at("v1").push_index(&[amd64.clone(), arm64.clone()]).expect_err("the tag is an image's");
     assert!(matches!(error, RegistryError::TagTaken(_)), "{error}");
-    let error = at("all").push_index(&[amd64.clone(), amd64.clone()]).expect_err("twice the same").to_string();
+    let error = at("all")
+        .push_index(&[amd64.clone(), amd64.clone()])
+        .expect_err("twice the same")
+        .to_string();
     assert!(error.contains("two images are for linux/amd64"), "{error}");
     at("all").push_index(&[amd64.clone(), arm64.clone()]).expect("an index");
     at("all").push_index(&[amd64.clone(), arm64.clone()]).expect("the index again");
     for (architecture, image) in [("amd64", &amd64), ("arm64", &arm64)] {
         let pulled = at("all").pull(architecture).expect(architecture);
-        assert_eq!((pulled.manifest_digest(), pulled.chosen_from_index()), (image.manifest_digest(), true));
+        assert_eq!(
+            (pulled.manifest_digest(), pulled.chosen_from_index()),
+            (image.manifest_digest(), true)
+        );
     }
     assert!(!at("v1").pull("amd64").expect("still an image").chosen_from_index());
 }
@@ -132,13 +161,15 @@ fn an_index_of_platforms_has_a_tag_of_its_own() {
 fn a_registry_with_a_password_wants_it() {
     let home = tempfile::tempdir().expect("a folder");
     // `htpasswd -nbB user s3cret`, at bcrypt's lowest cost.
-    let Some(debian) =
-        DebianRegistry::start(home.path(), Some("user:$2b$04$abcdefghijklmnopqrstuuLZYjhNQAOdpbzt4WxWlUHjv1wsyH5DG\n"))
-    else {
+    let Some(debian) = DebianRegistry::start(
+        home.path(),
+        Some("user:$2b$04$abcdefghijklmnopqrstuuLZYjhNQAOdpbzt4WxWlUHjv1wsyH5DG\n"),
+    ) else {
         return;
     };
     let place = format!("{}/echo:v1", debian.1);
-    let basic = |password: &str| Credentials::Basic { username: "user".into(), password: password.into() };
+    let basic =
+        |password: &str| Credentials::Basic { username: "user".into(), password: password.into() };
     for credentials in [Credentials::Anonymous, basic("wrong")] {
         let error = registry(&place, &credentials).push(&sample()).expect_err("not allowed");
         assert!(matches!(error, RegistryError::Denied { .. }), "{error}");
@@ -150,7 +181,8 @@ fn a_registry_with_a_password_wants_it() {
     assert_eq!(pulled.manifest_digest(), sample().manifest_digest());
 }
 
-/// A registry that answers from a table, `path → (status, extra header lines, body)`, and keeps what it was asked.
+/// A registry that answers from a table, `path → (status, extra header lines, body)`, and keeps
+/// what it was asked.
 struct Scripted {
     address: String,
     asked: Arc<Mutex<Vec<(String, String)>>>,
@@ -188,15 +220,26 @@ fn answer(stream: &TcpStream, answers: &Answers, log: &Mutex<Vec<(String, String
         }
         line.clear();
     }
-    let path = request.split(' ').nth(1).unwrap_or_default().split('?').next().unwrap_or_default().to_owned();
+    let path = request
+        .split(' ')
+        .nth(1)
+        .unwrap_or_default()
+        .split('?')
+        .next()
+        .unwrap_or_default()
+        .to_owned();
     log.lock().expect("no one panics here").push((path.clone(), authorization.clone()));
     // A path that needs a token is listed twice: with `token ` in front for those who show it.
-    let with_token = answers.get(&format!("token {path}")).filter(|_| authorization == "Bearer t0ken");
+    let with_token =
+        answers.get(&format!("token {path}")).filter(|_| authorization == "Bearer t0ken");
     let (status, headers, body) =
         with_token.or(answers.get(&path)).cloned().unwrap_or((404, String::new(), b"{}".to_vec()));
     let mut stream = stream;
-    let _ =
-        write!(stream, "HTTP/1.1 {status} X\r\n{headers}Content-Length: {}\r\nConnection: close\r\n\r\n", body.len());
+    let _ = write!(
+        stream,
+        "HTTP/1.1 {status} X\r\n{headers}Content-Length: {}\r\nConnection: close\r\n\r\n",
+        body.len()
+    );
     let _ = stream.write_all(&body);
 }
 
@@ -223,7 +266,9 @@ fn honest(image: &Image) -> Answers {
 fn fetches_a_token_where_the_registry_says_so_and_shows_it() {
     let scripted = Scripted::start(|address| {
         let mut answers = HashMap::from([("/token".to_owned(), ok(br#"{"token":"t0ken"}"#))]);
-        let challenge = format!("WWW-Authenticate: Bearer realm=\"http://{address}/token\",service=\"test\"\r\n");
+        let challenge = format!(
+            "WWW-Authenticate: Bearer realm=\"http://{address}/token\",service=\"test\"\r\n"
+        );
         for (path, reply) in honest(&sample()) {
             answers.insert(path.clone(), (401, challenge.clone(), b"{}".to_vec()));
             answers.insert(format!("token {path}"), reply);
@@ -231,15 +276,22 @@ fn fetches_a_token_where_the_registry_says_so_and_shows_it() {
         answers
     });
     let credentials = Credentials::Basic { username: "user".into(), password: "s3cret".into() };
-    let pulled = registry(&format!("{}/x:1", scripted.address), &credentials).pull("amd64").expect("a pull");
+    let pulled =
+        registry(&format!("{}/x:1", scripted.address), &credentials).pull("amd64").expect("a pull");
     assert_eq!(pulled.manifest_digest(), sample().manifest_digest());
     let asked = scripted.asked.lock().expect("no one panics there");
     // The name and the password go to the token server alone.
-    let basic: Vec<_> =
-        asked.iter().filter(|(_, auth)| auth.starts_with("Basic")).map(|(path, _)| path.as_str()).collect();
+    let basic: Vec<_> = asked
+        .iter()
+        .filter(|(_, auth)| auth.starts_with("Basic"))
+        .map(|(path, _)| path.as_str())
+        .collect();
     assert_eq!(basic, ["/token"]);
     assert!(
-        asked.iter().filter(|(path, _)| path.contains("/blobs/")).all(|(_, auth)| auth == "Bearer t0ken"),
+        asked
+            .iter()
+            .filter(|(path, _)| path.contains("/blobs/"))
+            .all(|(_, auth)| auth == "Bearer t0ken"),
         "{asked:?}"
     );
 }
@@ -272,7 +324,10 @@ fn the_environments_password_goes_where_it_belongs() {
     let scripted = Scripted::start(|_| {
         let mut answers = HashMap::new();
         for (path, reply) in honest(&sample()) {
-            answers.insert(path.clone(), (200, "WWW-Authenticate: Basic realm=\"test\"\r\n".into(), reply.2));
+            answers.insert(
+                path.clone(),
+                (200, "WWW-Authenticate: Basic realm=\"test\"\r\n".into(), reply.2),
+            );
         }
         answers
     });
@@ -290,14 +345,22 @@ fn the_environments_password_goes_where_it_belongs() {
             .output()
             .expect("our own program");
         assert!(!String::from_utf8_lossy(&output.stderr).contains("error"), "{output:?}");
-        scripted.asked.lock().expect("no one panics there").iter().any(|(_, auth)| auth.starts_with("Basic"))
+        scripted
+            .asked
+            .lock()
+            .expect("no one panics there")
+            .iter()
+            .any(|(_, auth)| auth.starts_with("Basic"))
     };
     for arguments in [&["inspect", &place][..], &["diff", &place, &place], &["check", &place]] {
         assert!(!run(arguments, None), "{arguments:?}: the registry stands in a name, no more");
         assert!(run(arguments, Some(&scripted.address)), "{arguments:?}");
         assert!(!run(arguments, Some("registry.example.com")), "{arguments:?}");
     }
-    assert!(run(&["pull", &place, "-o", "one"], None), "what is pulled is what the credentials are for");
+    assert!(
+        run(&["pull", &place, "-o", "one"], None),
+        "what is pulled is what the credentials are for"
+    );
     assert!(!run(&["pull", &place, "-o", "two"], Some("registry.example.com")));
     assert!(run(&["pull", &place, "-o", "three"], Some(&scripted.address)));
 }
@@ -305,7 +368,10 @@ fn the_environments_password_goes_where_it_belongs() {
 #[test]
 fn a_manifest_without_end_is_not_read_to_it() {
     let scripted = Scripted::start(|_| {
-        HashMap::from([("/v2/".to_owned(), ok(b"{}")), ("/v2/x/manifests/1".to_owned(), ok(&vec![b' '; 5 << 20]))])
+        HashMap::from([
+            ("/v2/".to_owned(), ok(b"{}")),
+            ("/v2/x/manifests/1".to_owned(), ok(&vec![b' '; 5 << 20])),
+        ])
     });
     let error = registry(&format!("{}/x:1", scripted.address), &Credentials::Anonymous)
         .pull("amd64")
@@ -335,7 +401,8 @@ fn a_layer_of_many_pieces_is_pushed_as_itself() {
     let place = format!("{}/large:1", debian.1);
     registry(&place, &Credentials::Anonymous).push(&large).expect("a push");
     let pulled = registry(&place, &Credentials::Anonymous).pull("amd64").expect("a pull");
-    unpack_image(&pulled, &home.path().join("rootfs"), &Limits::default()).expect("verified layers");
+    unpack_image(&pulled, &home.path().join("rootfs"), &Limits::default())
+        .expect("verified layers");
     assert!(fs::read(home.path().join("rootfs/noise")).expect("a file") == noise);
 }
 
@@ -343,7 +410,10 @@ fn a_layer_of_many_pieces_is_pushed_as_itself() {
 fn refuses_what_a_lying_registry_sends() {
     let image = sample();
     let layer = image.layers()[0].descriptor().digest;
-    let (blob, config) = (format!("/v2/x/blobs/{layer}"), format!("/v2/x/blobs/{}", image.config_descriptor().digest));
+    let (blob, config) = (
+        format!("/v2/x/blobs/{layer}"),
+        format!("/v2/x/blobs/{}", image.config_descriptor().digest),
+    );
     let index = br#"{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[{"mediaType":"application/vnd.oci.image.manifest.v1+json","size":2,"digest":"sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a","platform":{"os":"linux","architecture":"s390x"}}]}"#;
     type Lie = (&'static str, String, (u16, String, Vec<u8>), &'static str);
     let flipped = || {
@@ -356,9 +426,24 @@ fn refuses_what_a_lying_registry_sends() {
     let lies: Vec<Lie> = vec![
         ("other bytes in a layer", blob.clone(), ok(&flipped()), "pulling layer"),
         ("a layer that is cut", blob.clone(), ok(&cut()), "pulling layer"),
-        ("a layer that is longer", blob.clone(), ok(&longer()), "more bytes arrive than the manifest promises"),
-        ("a layer that is not there", blob.clone(), (404, String::new(), b"{}".to_vec()), "pulling layer"),
-        ("a server that fails", blob.clone(), (500, String::new(), b"oops".to_vec()), "pulling layer"),
+        (
+            "a layer that is longer",
+            blob.clone(),
+            ok(&longer()),
+            "more bytes arrive than the manifest promises",
+        ),
+        (
+            "a layer that is not there",
+            blob.clone(),
+            (404, String::new(), b"{}".to_vec()),
+            "pulling layer",
+        ),
+        (
+            "a server that fails",
+            blob.clone(),
+            (500, String::new(), b"oops".to_vec()),
+            "pulling layer",
+        ),
         ("other bytes in the configuration", config, ok(b"{}"), "the configuration"),
         ("a manifest that is none", "/v2/x/manifests/1".into(), ok(b"{]"), "not an image manifest"),
         (
@@ -407,9 +492,13 @@ fn refuses_a_manifest_that_is_not_the_pinned_one() {
 
 #[test]
 fn says_that_nobody_listens_and_what_is_no_reference() {
-    let address =
-        TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a port that was free").to_string();
-    let error = registry(&format!("{address}/x:1"), &Credentials::Anonymous).pull("amd64").expect_err("nobody there");
+    let address = TcpListener::bind("127.0.0.1:0")
+        .and_then(|l| l.local_addr())
+        .expect("a port that was free")
+        .to_string();
+    let error = registry(&format!("{address}/x:1"), &Credentials::Anonymous)
+        .pull("amd64")
+        .expect_err("nobody there");
     assert!(matches!(error, RegistryError::Connect { .. }), "{error}");
     let error = parse_reference("localhost:5000/UPPER:1").expect_err("no reference").to_string();
     assert!(error.contains("`localhost:5000/UPPER:1` is not an image reference"), "{error}");

@@ -1,4 +1,5 @@
-//! The bill of materials, for this very package: whatever is named there can be looked up, and is what cargo says.
+//! The bill of materials, for this very package: whatever is named there can be looked up, and is
+//! what cargo says.
 
 use cargo_metadata::{MetadataCommand, Package};
 use microimage::digest::Digest;
@@ -9,17 +10,25 @@ use serde_json::Value;
 fn names_source_license_and_digest() {
     let metadata = MetadataCommand::new()
         .manifest_path(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"))
-        .other_options(["--offline", "--locked", "--filter-platform", "x86_64-unknown-linux-gnu"].map(str::to_owned))
+        .other_options(
+            ["--offline", "--locked", "--filter-platform", "x86_64-unknown-linux-gnu"]
+                .map(str::to_owned),
+        )
         .exec()
         .expect("cargo");
     let package = |name: &str| -> &Package {
-        metadata.packages.iter().find(|package| package.name.as_str() == name).expect("one of this workspace's")
+        metadata
+            .packages
+            .iter()
+            .find(|package| package.name.as_str() == name)
+            .expect("one of this workspace's")
     };
     let built: Vec<_> = metadata.packages.iter().map(|package| package.id.clone()).collect();
     let digest = Digest::of(b"the program");
     let bill = |built: &[_]| -> Value {
         let (package, rustc) = (package("microimage"), "1.95.0");
-        let program = Program { package, name: "microimage", metadata: &metadata, built, rustc, digest };
+        let program =
+            Program { package, name: "microimage", metadata: &metadata, built, rustc, digest };
         serde_json::from_slice(&sbom::cyclonedx(&program).expect("a bill")).expect("JSON")
     };
     let all = bill(&built);

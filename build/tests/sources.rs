@@ -1,4 +1,5 @@
-//! An image written by us is the same image when it is read back, and a damaged one is refused with what and where.
+//! An image written by us is the same image when it is read back, and a damaged one is refused with
+//! what and where.
 
 mod common;
 
@@ -49,7 +50,8 @@ fn a_layout_and_an_archive_read_back_as_the_same_image() {
         (loaded.argv(), loaded.exposed_ports(), loaded.architecture()),
         (vec!["/app".to_owned()], vec!["9000/tcp".to_owned()], "amd64".into())
     );
-    let error = source::load(&format!("{}#other", tar.display())).expect_err("no such image").to_string();
+    let error =
+        source::load(&format!("{}#other", tar.display())).expect_err("no such image").to_string();
     assert!(error.contains("no image `other`; it holds `echo:latest`"), "{error}");
 }
 
@@ -110,7 +112,10 @@ fn refuses_damage_and_says_where() {
         }
         let image = source::load(&oci.display().to_string()).map_err(|e| e.to_string())?;
         for layer in image.layers() {
-            layer.open().and_then(|mut r| r.read_to_end(&mut Vec::new())).map_err(|e| e.to_string())?;
+            layer
+                .open()
+                .and_then(|mut r| r.read_to_end(&mut Vec::new()))
+                .map_err(|e| e.to_string())?;
         }
         Ok::<_, String>(())
     };
@@ -122,10 +127,17 @@ fn refuses_damage_and_says_where() {
     let cut = |bytes: Vec<u8>| Some(bytes[..bytes.len() - 1].to_vec());
     let gone = |_| None;
     let image = sample();
-    let (manifest, config, layer) =
-        (image.manifest_digest(), image.config_descriptor().digest, image.layers()[1].descriptor().digest);
+    let (manifest, config, layer) = (
+        image.manifest_digest(),
+        image.config_descriptor().digest,
+        image.layers()[1].descriptor().digest,
+    );
     for (path, what, says) in [
-        (blob(manifest), &flip as &dyn Fn(Vec<u8>) -> Option<Vec<u8>>, "is damaged: its bytes have the digest"),
+        (
+            blob(manifest),
+            &flip as &dyn Fn(Vec<u8>) -> Option<Vec<u8>>,
+            "is damaged: its bytes have the digest",
+        ),
         (blob(manifest), &cut, "bytes, "),
         (blob(config), &flip, "is damaged"),
         (blob(config), &gone, "cannot be read"),
@@ -169,7 +181,8 @@ fn says_what_is_not_there() {
     assert!(error.contains("`/nowhere/at/all` does not exist"), "{error}");
 }
 
-/// A header of 6 GiB in a file that takes no room on the disk was read whole: the library does so before anyone is asked.
+/// A header of 6 GiB in a file that takes no room on the disk was read whole: the library does so
+/// before anyone is asked.
 #[test]
 fn a_header_in_front_of_a_file_is_bounded() {
     let home = tempfile::tempdir().expect("a folder");
@@ -181,11 +194,17 @@ fn a_header_in_front_of_a_file_is_bounded() {
         header.set_size(6 << 30);
         header.set_cksum();
         fs::write(&path, header.as_bytes()).expect("a file");
-        fs::File::options().write(true).open(&path).and_then(|f| f.set_len(7 << 30)).expect("a sparse file");
-        let error = source::load(&path.display().to_string()).expect_err("a header of 6 GiB").to_string();
+        fs::File::options()
+            .write(true)
+            .open(&path)
+            .and_then(|f| f.set_len(7 << 30))
+            .expect("a sparse file");
+        let error =
+            source::load(&path.display().to_string()).expect_err("a header of 6 GiB").to_string();
         assert!(error.contains("an extension header of 6442450944 bytes"), "{error}");
     }
-    let long = Tar::default().raw("@LongLink", b'L', "", 0o644, &[b'a'; 5000]).file("a", b"").bytes();
+    let long =
+        Tar::default().raw("@LongLink", b'L', "", 0o644, &[b'a'; 5000]).file("a", b"").bytes();
     fs::write(&path, long).expect("a file");
     let error = source::load(&path.display().to_string()).expect_err("a long name").to_string();
     assert!(error.contains("a name of more than 4096 bytes"), "{error}");
@@ -201,8 +220,10 @@ fn finds_members_by_their_long_names() {
         image.layers()[n].open().and_then(|mut r| r.read_to_end(&mut bytes)).expect("in memory");
         bytes
     };
-    let (one, two) = (format!("{}/layer.tar", "a".repeat(120)), format!("{}/layer.tar", "b".repeat(120)));
-    let manifest = format!(r#"[{{"Config":"c.json","RepoTags":["echo:1"],"Layers":["{one}","{two}"]}}]"#);
+    let (one, two) =
+        (format!("{}/layer.tar", "a".repeat(120)), format!("{}/layer.tar", "b".repeat(120)));
+    let manifest =
+        format!(r#"[{{"Config":"c.json","RepoTags":["echo:1"],"Layers":["{one}","{two}"]}}]"#);
     let record = format!("{} path={two}\n", two.len() + 10);
     assert_eq!(record.len(), two.len() + 10);
     let tar = Tar::default()
@@ -213,9 +234,11 @@ fn finds_members_by_their_long_names() {
         .file("c.json", image.config_bytes())
         .file("manifest.json", manifest.as_bytes());
     fs::write(&path, tar.bytes()).expect("a file");
-    let loaded = source::load(&path.display().to_string()).expect("as docker wrote before version 25");
+    let loaded =
+        source::load(&path.display().to_string()).expect("as docker wrote before version 25");
     assert_eq!((loaded.layers().len(), loaded.reference()), (2, Some("echo:1")));
-    microimage::contents::read(&loaded, &microimage::entry::Limits::default()).expect("both layers");
+    microimage::contents::read(&loaded, &microimage::entry::Limits::default())
+        .expect("both layers");
 }
 
 #[test]
@@ -224,7 +247,8 @@ fn of_several_platforms_the_one_that_is_asked_for_is_taken() {
     let oci = home.path().join("oci");
     layout::write(&sample(), &oci).expect("a layout");
     let amd64 = sample();
-    let config = String::from_utf8_lossy(amd64.config_bytes()).replace("amd64", "arm64").into_bytes();
+    let config =
+        String::from_utf8_lossy(amd64.config_bytes()).replace("amd64", "arm64").into_bytes();
     let manifest = String::from_utf8_lossy(amd64.manifest_bytes())
         .replace(&amd64.config_descriptor().digest.to_string(), &Digest::of(&config).to_string())
         .into_bytes();
@@ -235,7 +259,9 @@ fn of_several_platforms_the_one_that_is_asked_for_is_taken() {
         })
     };
     let manifests = [entry(amd64.manifest_bytes(), "amd64"), entry(&manifest, "arm64")];
-    let inner = json!({"schemaVersion": 2, "mediaType": media_type::OCI_INDEX, "manifests": manifests}).to_string();
+    let inner =
+        json!({"schemaVersion": 2, "mediaType": media_type::OCI_INDEX, "manifests": manifests})
+            .to_string();
     let outer = json!({"schemaVersion": 2, "manifests": [{
         "mediaType": media_type::OCI_INDEX, "digest": Digest::of(inner.as_bytes()), "size": inner.len(),
     }]});
@@ -244,13 +270,18 @@ fn of_several_platforms_the_one_that_is_asked_for_is_taken() {
     }
     fs::write(oci.join("index.json"), outer.to_string()).expect("an index");
     let place = oci.display().to_string();
-    let load = |architecture| source::load_with(&place, architecture, |_| unreachable!("it is on this disk"));
+    let load = |architecture| {
+        source::load_with(&place, architecture, |_| unreachable!("it is on this disk"))
+    };
     assert_eq!(load("arm64").expect("arm64").manifest_digest(), Digest::of(&manifest));
     assert_eq!(load("amd64").expect("amd64").manifest_digest(), amd64.manifest_digest());
-    assert!(load("riscv64").expect_err("not there").to_string().contains("holds 2 images that fit"));
+    assert!(
+        load("riscv64").expect_err("not there").to_string().contains("holds 2 images that fit")
+    );
     // The platform's own manifest is one more request.
     for (image, requests) in [(load("arm64").expect("arm64"), 6), (amd64, 5)] {
-        let contents = microimage::contents::read(&image, &microimage::entry::Limits::default()).expect("two layers");
+        let contents = microimage::contents::read(&image, &microimage::entry::Limits::default())
+            .expect("two layers");
         assert_eq!(microimage::inspect::View::of(&image, &contents).pull_requests, requests);
     }
 }

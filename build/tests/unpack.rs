@@ -1,4 +1,5 @@
-//! Unpacking as a stranger's layer would have it: what a runtime expects of whiteouts and links, and what is refused.
+//! Unpacking as a stranger's layer would have it: what a runtime expects of whiteouts and links,
+//! and what is refused.
 
 mod common;
 
@@ -34,22 +35,34 @@ fn keeps_names_modes_times_links_and_bytes() {
         .hardlink("app2", "app")
         .file("deep/er/f", b"x");
     let dest = home.path().join("rootfs");
-    let done = unpack_image(&image(&[tar.bytes()]), &dest, &Limits::default()).expect("a good image");
+    let done =
+        unpack_image(&image(&[tar.bytes()]), &dest, &Limits::default()).expect("a good image");
     assert_eq!((done[0].entries, done[0].file_bytes), (5, 4));
     let stat = |name: &str| fs::symlink_metadata(dest.join(name)).expect(name);
     assert_eq!(stat("tmp").permissions().mode() & 0o7777, 0o1777);
-    assert_eq!((stat("app").mode() & 0o7777, stat("app").mtime(), stat("app").nlink()), (0o644, 1_000_000_000, 2));
+    assert_eq!(
+        (stat("app").mode() & 0o7777, stat("app").mtime(), stat("app").nlink()),
+        (0o644, 1_000_000_000, 2)
+    );
     assert_eq!((stat("tmp").mtime(), stat("sh").mtime()), (1_000_000_000, 1_000_000_000));
     assert_eq!(fs::read_link(dest.join("sh")).expect("a link"), Path::new("/bin/app"));
     assert_eq!(fs::read(dest.join("deep/er/f")).expect("a file"), b"x");
-    assert_eq!(stat("deep/er").mode() & 0o7777, 0o755, "folders that the layer does not list are made");
+    assert_eq!(
+        stat("deep/er").mode() & 0o7777,
+        0o755,
+        "folders that the layer does not list are made"
+    );
 }
 
 #[test]
 fn applies_whiteouts_to_lower_layers_only() {
     let home = tempfile::tempdir().expect("a folder");
-    let lower =
-        Tar::default().file("gone", b"1").file("kept", b"1").file("d/old", b"1").file("d/sub/old", b"1").bytes();
+    let lower = Tar::default()
+        .file("gone", b"1")
+        .file("kept", b"1")
+        .file("d/old", b"1")
+        .file("d/sub/old", b"1")
+        .bytes();
     // The opaque marker stands after an entry of its own layer, which it must not hide.
     let upper = Tar::default()
         .file(".wh.gone", b"")
@@ -64,17 +77,34 @@ fn applies_whiteouts_to_lower_layers_only() {
 #[test]
 fn replaces_files_by_folders_and_folders_by_links() {
     let home = tempfile::tempdir().expect("a folder");
-    let lower = Tar::default().file("a", b"1").folder("b/", 0o755).file("b/x", b"1").folder("c/", 0o700).bytes();
-    let upper = Tar::default().folder("a/", 0o755).symlink("b", "a").folder("c/", 0o755).file("a/y", b"2").bytes();
+    let lower = Tar::default()
+        .file("a", b"1")
+        .folder("b/", 0o755)
+        .file("b/x", b"1")
+        .folder("c/", 0o700)
+        .bytes();
+    let upper = Tar::default()
+        .folder("a/", 0o755)
+        .symlink("b", "a")
+        .folder("c/", 0o755)
+        .file("a/y", b"2")
+        .bytes();
     apply(&[lower, upper], home.path()).expect("replacements");
     assert!(home.path().join("a/y").is_file() && home.path().join("b/y").is_file());
-    assert_eq!(fs::metadata(home.path().join("c")).expect("c").permissions().mode() & 0o7777, 0o755);
+    assert_eq!(
+        fs::metadata(home.path().join("c")).expect("c").permissions().mode() & 0o7777,
+        0o755
+    );
 }
 
 #[test]
 fn follows_links_inside_the_root_as_a_runtime_would() {
     let home = tempfile::tempdir().expect("a folder");
-    let lower = Tar::default().folder("usr/lib/", 0o755).symlink("lib", "usr/lib").symlink("abs", "/usr/lib").bytes();
+    let lower = Tar::default()
+        .folder("usr/lib/", 0o755)
+        .symlink("lib", "usr/lib")
+        .symlink("abs", "/usr/lib")
+        .bytes();
     let upper = Tar::default().file("lib/one", b"1").file("abs/two", b"2").bytes();
     apply(&[lower, upper], home.path()).expect("links inside");
     assert!(home.path().join("usr/lib/one").is_file() && home.path().join("usr/lib/two").is_file());
@@ -100,11 +130,19 @@ fn refuses_what_would_reach_outside_and_writes_nothing_there() {
         ("a root that is a file", Tar::default().file(".", b"x"), "the root is a directory"),
         (
             "a file below a file",
-            Tar::default().file(&long, b"x").file(&format!("{}/f", &long[..50]), b"").file("q", b"").file("q/f", b""),
+            Tar::default()
+                .file(&long, b"x")
+                .file(&format!("{}/f", &long[..50]), b"")
+                .file("q", b"")
+                .file("q/f", b""),
             "cannot be",
         ),
         ("a whiteout of the parent", Tar::default().file("a/.wh...", b""), "names nothing"),
-        ("a whiteout that is a folder", Tar::default().folder(".wh.a/", 0o755), "whiteout is an empty file"),
+        (
+            "a whiteout that is a folder",
+            Tar::default().folder(".wh.a/", 0o755),
+            "whiteout is an empty file",
+        ),
         (
             "a pax header with a lying size",
             Tar::default().raw("p", b'x', "", 0o644, b"9999 path=q\n").file("a", b""),
@@ -130,14 +168,20 @@ fn refuses_what_would_reach_outside_and_writes_nothing_there() {
         let home = tempfile::tempdir().expect("a folder");
         fs::write(home.path().join("secret"), b"secret").expect("a file outside");
         let dest = home.path().join("inner/rootfs");
-        let error = unpack_image(&image(&[tar.bytes()]), &dest, &Limits::default()).expect_err(what).to_string();
+        let error = unpack_image(&image(&[tar.bytes()]), &dest, &Limits::default())
+            .expect_err(what)
+            .to_string();
         assert!(error.contains(says), "{what}: {error}");
         assert_eq!(
             walk(home.path()).iter().filter(|n| *n != "inner").collect::<Vec<_>>(),
             ["secret"],
             "{what}: nothing half-written, nothing outside"
         );
-        assert_eq!(fs::metadata(home.path().join("secret")).expect("still there").nlink(), 1, "{what}");
+        assert_eq!(
+            fs::metadata(home.path().join("secret")).expect("still there").nlink(),
+            1,
+            "{what}"
+        );
     }
 }
 
@@ -145,11 +189,15 @@ fn refuses_what_would_reach_outside_and_writes_nothing_there() {
 fn never_follows_a_link_that_stands_in_the_folder_already() {
     let home = tempfile::tempdir().expect("a folder");
     let (dest, outside) = (home.path().join("rootfs"), home.path().join("outside"));
-    fs::create_dir_all(&dest).and_then(|()| fs::create_dir_all(outside.join("d"))).expect("folders");
+    fs::create_dir_all(&dest)
+        .and_then(|()| fs::create_dir_all(outside.join("d")))
+        .expect("folders");
     fs::write(outside.join("d/f"), b"mine").expect("a file outside");
     symlink(&outside, dest.join("out")).expect("a link");
-    // Resolved inside the root, the absolute target does not exist there: an error, not a write elsewhere.
-    let error = apply(&[Tar::default().file("out/evil", b"x").bytes()], &dest).expect_err("a link out");
+    // Resolved inside the root, the absolute target does not exist there: an error, not a write
+    // elsewhere.
+    let error =
+        apply(&[Tar::default().file("out/evil", b"x").bytes()], &dest).expect_err("a link out");
     assert!(matches!(error, UnpackError::Disk { .. }), "{error}");
     apply(&[Tar::default().file(".wh.out", b"").bytes()], &dest).expect("removing the link itself");
     assert_eq!(fs::read(outside.join("d/f")).expect("still there"), b"mine");
@@ -165,12 +213,19 @@ fn stops_at_the_limits() {
     let error = unpack_image(&image(&[zeros]), &dest, &small).expect_err("a bomb").to_string();
     assert!(error.contains("more than 1048576 bytes"), "{error}");
     let many = (0..100).fold(Tar::default(), |tar, n| tar.file(&format!("f{n}"), b""));
-    let error = unpack_image(&image(&[many.bytes()]), &dest, &Limits { max_entries: 99, ..Limits::default() })
-        .expect_err("too many")
-        .to_string();
+    let error = unpack_image(
+        &image(&[many.bytes()]),
+        &dest,
+        &Limits { max_entries: 99, ..Limits::default() },
+    )
+    .expect_err("too many")
+    .to_string();
     assert!(error.contains("more than 99 entries"), "{error}");
-    let huge = Tar::default().raw("p", b'x', "", 0o644, &vec![b'a'; 2 << 20]).file("a", b"").bytes();
-    let error = unpack_image(&image(&[huge]), &dest, &Limits::default()).expect_err("a huge header").to_string();
+    let huge =
+        Tar::default().raw("p", b'x', "", 0o644, &vec![b'a'; 2 << 20]).file("a", b"").bytes();
+    let error = unpack_image(&image(&[huge]), &dest, &Limits::default())
+        .expect_err("a huge header")
+        .to_string();
     assert!(error.contains("extension header of 2097152 bytes"), "{error}");
     assert_eq!(walk(home.path()), Vec::<String>::new());
 }
@@ -182,13 +237,18 @@ fn believes_neither_blob_nor_configuration() {
     let tar = Tar::default().file("app", b"elf").bytes();
     let other = DiffId::of(b"another tar");
     let config = json!({"architecture": "amd64", "os": "linux", "rootfs": {"type": "layers", "diff_ids": [other]}});
-    let error = unpack_image(&image_of(&[common::gzip(&tar)], &config), &dest, &Limits::default()).expect_err("a lie");
+    let error = unpack_image(&image_of(&[common::gzip(&tar)], &config), &dest, &Limits::default())
+        .expect_err("a lie");
     assert!(matches!(error, UnpackError::DiffId { promised, .. } if promised == other), "{error}");
     for cut in [0, 1, 20, 511, 512, 600, 1024, tar.len() - 1] {
         let layer = common::gzip(&tar);
         let cut_blob = &layer[..layer.len() * cut / tar.len()];
-        let result = unpack_layer(cut_blob, media_type::OCI_LAYER_GZIP, home.path(), &Limits::default());
-        assert!(cut == 0 || result.is_err() || result.is_ok_and(|u| u.diff_id != DiffId::of(&tar)), "cut at {cut}");
+        let result =
+            unpack_layer(cut_blob, media_type::OCI_LAYER_GZIP, home.path(), &Limits::default());
+        assert!(
+            cut == 0 || result.is_err() || result.is_ok_and(|u| u.diff_id != DiffId::of(&tar)),
+            "cut at {cut}"
+        );
     }
     assert!(!dest.exists());
 }
@@ -205,7 +265,8 @@ fn refuses_a_destination_that_exists_and_an_unknown_media_type() {
     assert!(matches!(result, Err(UnpackError::MediaType(t)) if t == "text/plain"));
 }
 
-/// 1,500 entries of 2,000 folders each, in a layer of 34 KB, took `inspect` to 12 GB: each folder of each name was kept twice.
+/// 1,500 entries of 2,000 folders each, in a layer of 34 KB, took `inspect` to 12 GB: each folder
+/// of each name was kept twice.
 #[test]
 fn a_deep_name_is_refused_and_so_are_many_names() {
     let home = tempfile::tempdir().expect("a folder");
@@ -229,20 +290,30 @@ fn a_deep_name_is_refused_and_so_are_many_names() {
     assert_eq!(contents::read(&good, &Limits::default()).expect("at the limit").files.len(), 128);
     unpack_image(&good, &dest, &Limits::default()).expect("at the limit");
     fs::remove_dir_all(&dest).expect("ours");
-    // Folders that stand in names only are entries like others, and all names together have a limit too.
+    // Folders that stand in names only are entries like others, and all names together have a limit
+    // too.
     let wide = (0..10).fold(Tar::default(), |tar, n| named(tar, &format!("{n}/{}", deep(100))));
     refused(wide, &Limits { max_entries: 500, ..Limits::default() }, "more than 500 entries");
-    let long = (0..50).fold(Tar::default(), |tar, n| named(tar, &format!("{n}{}", "x".repeat(200))));
-    refused(long, &Limits { max_path_bytes: 5000, ..Limits::default() }, "names of more than 5000 bytes");
+    let long =
+        (0..50).fold(Tar::default(), |tar, n| named(tar, &format!("{n}{}", "x".repeat(200))));
+    refused(
+        long,
+        &Limits { max_path_bytes: 5000, ..Limits::default() },
+        "names of more than 5000 bytes",
+    );
 }
 
-/// A tree is deeper than any name when links lead down it. Removing it took a descriptor a level and stopped half-way, unsaid.
+/// A tree is deeper than any name when links lead down it. Removing it took a descriptor a level
+/// and stopped half-way, unsaid.
 #[test]
 fn nothing_is_left_of_a_refused_tree_however_deep_it_is() {
     if std::env::var_os("FEW_DESCRIPTORS").is_none() {
         // The limit is the process's own: this very test again, in one that has few.
         let few = Command::new("sh")
-            .args(["-c", "ulimit -n 64 && exec \"$0\" nothing_is_left_of_a_refused_tree --nocapture"])
+            .args([
+                "-c",
+                "ulimit -n 64 && exec \"$0\" nothing_is_left_of_a_refused_tree --nocapture",
+            ])
             .arg(std::env::current_exe().expect("this test"))
             .env("FEW_DESCRIPTORS", "1")
             .output()
@@ -255,8 +326,9 @@ fn nothing_is_left_of_a_refused_tree_however_deep_it_is() {
     let deep = ["d"; 40].join("/");
     let mut tar = Tar::default().folder(&format!("{deep}/"), 0o755).symlink("l0", &deep);
     for n in 1..10 {
-        tar =
-            tar.folder(&format!("l{}/{deep}/", n - 1), 0o755).symlink(&format!("l{n}"), &format!("l{}/{deep}", n - 1));
+        tar = tar
+            .folder(&format!("l{}/{deep}/", n - 1), 0o755)
+            .symlink(&format!("l{n}"), &format!("l{}/{deep}", n - 1));
     }
     let dest = home.path().join("rootfs");
     let refused = image(&[tar.raw("d", b'3', "", 0o666, b"").bytes()]);
@@ -268,20 +340,31 @@ fn nothing_is_left_of_a_refused_tree_however_deep_it_is() {
 #[test]
 fn all_layers_share_one_budget() {
     let home = tempfile::tempdir().expect("a folder");
-    let layer = |name: &str| Tar::default().file(name, &vec![7; 400_000]).file(&format!("{name}2"), b"").bytes();
+    let layer = |name: &str| {
+        Tar::default().file(name, &vec![7; 400_000]).file(&format!("{name}2"), b"").bytes()
+    };
     let image = image(&[layer("a"), layer("b"), layer("c")]);
     for (limits, says) in [
-        (Limits { max_uncompressed_bytes: 1 << 20, ..Limits::default() }, "more than 1048576 bytes uncompressed"),
+        (
+            Limits { max_uncompressed_bytes: 1 << 20, ..Limits::default() },
+            "more than 1048576 bytes uncompressed",
+        ),
         (Limits { max_entries: 5, ..Limits::default() }, "more than 5 entries"),
         (Limits { max_path_bytes: 8, ..Limits::default() }, "names of more than 8 bytes"),
     ] {
         let error = contents::read(&image, &limits).expect_err(says).to_string();
         assert!(error.contains(says), "{error}");
-        let error = unpack_image(&image, &home.path().join("rootfs"), &limits).expect_err(says).to_string();
+        let error =
+            unpack_image(&image, &home.path().join("rootfs"), &limits).expect_err(says).to_string();
         assert!(error.contains(says), "{error}");
     }
     assert_eq!(walk(home.path()), Vec::<String>::new());
-    unpack_image(&image, &home.path().join("rootfs"), &Limits { max_entries: 6, ..Limits::default() }).expect("enough");
+    unpack_image(
+        &image,
+        &home.path().join("rootfs"),
+        &Limits { max_entries: 6, ..Limits::default() },
+    )
+    .expect("enough");
 }
 
 /// Counts what is read of a blob.
@@ -307,72 +390,122 @@ fn gigabytes_of_zeros_are_refused_before_any_is_written() {
     header.set_gid(0);
     header.set_mtime(0);
     header.set_cksum();
-    // A stream may be many members, one after the other: 13 GiB of zeros are 13 MiB, and were made in no time.
+    // A stream may be many members, one after the other: 13 GiB of zeros are 13 MiB, and were made
+    // in no time.
     let mut zeros = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
     zeros.write_all(&vec![0; 64 << 20]).expect("gzip into memory");
     let zeros = zeros.finish().expect("gzip into memory");
     let bomb = [common::gzip(header.as_bytes()), zeros.repeat(13 * 16)].concat();
     assert!(bomb.len() < 100 << 20, "{}", bomb.len());
     let read_bytes = std::cell::Cell::new(0);
-    let error = unpack_layer(Counted(&bomb, &read_bytes), media_type::OCI_LAYER_GZIP, home.path(), &Limits::default())
-        .expect_err("a bomb")
-        .to_string();
-    assert!(error.contains("more than 12884901888 bytes uncompressed") && error.contains("`zeros`"), "{error}");
+    let error = unpack_layer(
+        Counted(&bomb, &read_bytes),
+        media_type::OCI_LAYER_GZIP,
+        home.path(),
+        &Limits::default(),
+    )
+    .expect_err("a bomb")
+    .to_string();
+    assert!(
+        error.contains("more than 12884901888 bytes uncompressed") && error.contains("`zeros`"),
+        "{error}"
+    );
     assert!(read_bytes.get() <= 128 << 10, "{} bytes were read of it", read_bytes.get());
     assert_eq!(walk(home.path()), Vec::<String>::new(), "not even its name");
     // Zeros after the end of the tar are no file: they are counted, and nothing keeps them.
     let bomb = [common::gzip(&[0; 1024]), zeros.repeat(20)].concat();
     let limits = Limits { max_uncompressed_bytes: GIB, ..Limits::default() };
-    let error = unpack_layer(bomb.as_slice(), media_type::OCI_LAYER_GZIP, home.path(), &limits).expect_err("a bomb");
+    let error = unpack_layer(bomb.as_slice(), media_type::OCI_LAYER_GZIP, home.path(), &limits)
+        .expect_err("a bomb");
     assert!(error.to_string().contains("more than 1073741824 bytes uncompressed"), "{error}");
     assert_eq!(walk(home.path()), Vec::<String>::new());
 }
 
-/// `d/sub` is of the lower layer and `d/sub/new` of this one: an opaque marker behind it removed both.
+/// `d/sub` is of the lower layer and `d/sub/new` of this one: an opaque marker behind it removed
+/// both.
 #[test]
 fn an_opaque_whiteout_spares_its_own_layer_wherever_it_stands() {
     let lower = || {
-        Tar::default().folder("d/sub/", 0o750).file("d/sub/old", b"1").file("d/gone/x", b"1").symlink("l", "d").bytes()
+        Tar::default()
+            .folder("d/sub/", 0o750)
+            .file("d/sub/old", b"1")
+            .file("d/gone/x", b"1")
+            .symlink("l", "d")
+            .bytes()
     };
     for (upper, expected) in [
-        (Tar::default().file("d/sub/new", b"2").file("d/.wh..wh..opq", b""), &["d", "d/sub", "d/sub/new", "l"][..]),
-        (Tar::default().file("d/.wh..wh..opq", b"").file("d/sub/new", b"2"), &["d", "d/sub", "d/sub/new", "l"]),
-        (Tar::default().file("l/sub/new", b"2").file("d/.wh..wh..opq", b""), &["d", "d/sub", "d/sub/new", "l"]),
+        (
+            Tar::default().file("d/sub/new", b"2").file("d/.wh..wh..opq", b""),
+            &["d", "d/sub", "d/sub/new", "l"][..],
+        ),
+        (
+            Tar::default().file("d/.wh..wh..opq", b"").file("d/sub/new", b"2"),
+            &["d", "d/sub", "d/sub/new", "l"],
+        ),
+        (
+            Tar::default().file("l/sub/new", b"2").file("d/.wh..wh..opq", b""),
+            &["d", "d/sub", "d/sub/new", "l"],
+        ),
         (Tar::default().file("d/new", b"2").file("l/.wh..wh..opq", b""), &["d", "d/new", "l"]),
-        (Tar::default().hardlink("d/kept", "d/sub/old").file("d/.wh..wh..opq", b""), &["d", "d/kept", "l"]),
+        (
+            Tar::default().hardlink("d/kept", "d/sub/old").file("d/.wh..wh..opq", b""),
+            &["d", "d/kept", "l"],
+        ),
     ] {
         let home = tempfile::tempdir().expect("a folder");
         let image = image(&[lower(), upper.bytes()]);
         let listed = contents::read(&image, &Limits::default()).expect("whiteouts").files;
-        assert_eq!(listed.keys().map(|path| path.display().to_string()).collect::<Vec<_>>(), expected);
+        assert_eq!(
+            listed.keys().map(|path| path.display().to_string()).collect::<Vec<_>>(),
+            expected
+        );
         let dest = home.path().join("rootfs");
         unpack_image(&image, &dest, &Limits::default()).expect("whiteouts");
         assert_eq!(walk(&dest), expected);
     }
 }
 
-/// A file that came through a link of a lower layer was listed under the link, and the program behind it "not in the image"; a
-/// hard link was a file without bytes.
+/// A file that came through a link of a lower layer was listed under the link, and the program
+/// behind it "not in the image"; a hard link was a file without bytes.
 #[test]
 fn lists_files_where_they_are_and_reads_them_by_every_name() {
-    let lower = Tar::default().folder("usr/bin/", 0o755).symlink("bin", "usr/bin").symlink("up", "bin/../bin").bytes();
-    let upper = Tar::default().file("bin/app", b"elf").hardlink("up/same", "bin/app").hardlink("sh", "usr/bin/same");
+    let lower = Tar::default()
+        .folder("usr/bin/", 0o755)
+        .symlink("bin", "usr/bin")
+        .symlink("up", "bin/../bin")
+        .bytes();
+    let upper = Tar::default()
+        .file("bin/app", b"elf")
+        .hardlink("up/same", "bin/app")
+        .hardlink("sh", "usr/bin/same");
     let image = image(&[lower, upper.bytes()]);
     let listed = contents::read(&image, &Limits::default()).expect("links");
     let paths: Vec<_> = listed.files.keys().map(|path| path.display().to_string()).collect();
     assert_eq!(paths, ["bin", "sh", "up", "usr", "usr/bin", "usr/bin/app", "usr/bin/same"]);
     for path in ["usr/bin/app", "usr/bin/same", "sh"] {
-        let bytes = listed.read_file(&image, Path::new(path), 3, &Limits::default()).expect("a small file");
+        let bytes =
+            listed.read_file(&image, Path::new(path), 3, &Limits::default()).expect("a small file");
         assert_eq!(bytes.as_deref(), Some(&b"elf"[..]), "{path}");
     }
-    assert!(listed.read_file(&image, Path::new("sh"), 2, &Limits::default()).is_err(), "larger than what is read");
-    assert_eq!(listed.read_file(&image, Path::new("bin"), 9, &Limits::default()).expect("no file"), None);
+    assert!(
+        listed.read_file(&image, Path::new("sh"), 2, &Limits::default()).is_err(),
+        "larger than what is read"
+    );
+    assert_eq!(
+        listed.read_file(&image, Path::new("bin"), 9, &Limits::default()).expect("no file"),
+        None
+    );
 }
 
-/// Modes were set at once, so that a user who is not root could not fill a folder that nobody may write to.
+/// Modes were set at once, so that a user who is not root could not fill a folder that nobody may
+/// write to.
 #[test]
 fn folders_that_nobody_may_write_to_are_filled_by_anyone() {
-    let lower = Tar::default().folder("closed/", 0o555).file("closed/one", b"1").folder("closed/dark/", 0o000).bytes();
+    let lower = Tar::default()
+        .folder("closed/", 0o555)
+        .file("closed/one", b"1")
+        .folder("closed/dark/", 0o000)
+        .bytes();
     let upper = Tar::default().file("closed/two", b"2").file("closed/dark/three", b"3").bytes();
     let image = image(&[lower.clone(), upper.clone()]);
     let home = tempfile::tempdir().expect("a folder");
@@ -382,9 +515,14 @@ fn folders_that_nobody_may_write_to_are_filled_by_anyone() {
         fs::copy(std::env::current_exe().expect("this test"), &copy).expect("a copy");
         std::os::unix::fs::chown(home.path(), Some(65534), Some(65534)).expect("root");
         let mut again = Command::new(&copy);
-        again.arg("folders_that_nobody_may_write_to").env("TMPDIR", home.path()).uid(65534).gid(65534);
+        again
+            .arg("folders_that_nobody_may_write_to")
+            .env("TMPDIR", home.path())
+            .uid(65534)
+            .gid(65534);
         let output = common::output(&mut again);
-        let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+        let said =
+            String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success() && said.contains("1 passed"), "{said}");
         return;
     }
@@ -392,19 +530,25 @@ fn folders_that_nobody_may_write_to_are_filled_by_anyone() {
     unpack_image(&image, &dest, &Limits::default()).expect("as nobody");
     let stat = |name: &str| fs::symlink_metadata(dest.join(name)).expect(name);
     assert_eq!(stat("closed").mode() & 0o7777, 0o555);
-    assert_eq!((stat("closed/dark").mode() & 0o7777, stat("closed/dark").mtime()), (0, 1_000_000_000));
+    assert_eq!(
+        (stat("closed/dark").mode() & 0o7777, stat("closed/dark").mtime()),
+        (0, 1_000_000_000)
+    );
     assert_eq!(fs::read(dest.join("closed/two")).expect("a file"), b"2");
     // A refused one leaves nothing, closed folders or not.
     let other = home.path().join("other");
     let bad = Tar::default().file("closed/two", b"2").raw("d", b'3', "", 0o666, b"").bytes();
-    unpack_image(&common::image(&[lower.clone(), bad]), &other, &Limits::default()).expect_err("a device");
+    unpack_image(&common::image(&[lower.clone(), bad]), &other, &Limits::default())
+        .expect_err("a device");
     // Layer by layer, the folder is closed already when the second one comes.
     fs::create_dir(&other).expect("a folder");
     let closed = Tar::default().folder("closed/", 0o555).file("closed/one", b"1").bytes();
     apply(&[closed, Tar::default().file("closed/two", b"2").bytes()], &other).expect("as nobody");
     assert_eq!(fs::metadata(other.join("closed")).expect("there").mode() & 0o7777, 0o555);
-    let names: Vec<_> =
-        fs::read_dir(home.path()).expect("a folder").map(|e| e.expect("an entry").file_name()).collect();
+    let names: Vec<_> = fs::read_dir(home.path())
+        .expect("a folder")
+        .map(|e| e.expect("an entry").file_name())
+        .collect();
     assert_eq!(names.len(), 2, "{names:?}");
 }
 
@@ -417,14 +561,21 @@ fn the_folder_is_closed_to_others_until_it_is_whole() {
     let seen = Arc::new(Mutex::new(Vec::new()));
     let (log, folder) = (Arc::clone(&seen), home.path().to_owned());
     let image = image(&[tar]);
-    let image = Image::from_parts(image.manifest_bytes().to_vec(), image.config_bytes().to_vec(), move |_| {
-        let (log, folder, blob) = (Arc::clone(&log), folder.clone(), blob.clone());
-        Blob::new(move || {
-            let modes = fs::read_dir(&folder)?.map(|entry| Ok(entry?.metadata()?.mode() & 0o7777));
-            log.lock().expect("no one panics").extend(modes.collect::<std::io::Result<Vec<_>>>()?);
-            Ok(Box::new(std::io::Cursor::new(blob.clone())))
-        })
-    })
+    let image = Image::from_parts(
+        image.manifest_bytes().to_vec(),
+        image.config_bytes().to_vec(),
+        move |_| {
+            let (log, folder, blob) = (Arc::clone(&log), folder.clone(), blob.clone());
+            Blob::new(move || {
+                let modes =
+                    fs::read_dir(&folder)?.map(|entry| Ok(entry?.metadata()?.mode() & 0o7777));
+                log.lock()
+                    .expect("no one panics")
+                    .extend(modes.collect::<std::io::Result<Vec<_>>>()?);
+                Ok(Box::new(std::io::Cursor::new(blob.clone())))
+            })
+        },
+    )
     .expect("a consistent image");
     unpack_image(&image, &home.path().join("rootfs"), &Limits::default()).expect("a good image");
     assert_eq!(*seen.lock().expect("no one panics"), [0o700]);

@@ -1,4 +1,5 @@
-//! A file that is to be an image archive: what is read of it keeps within the file, and written again it is the same image.
+//! A file that is to be an image archive: what is read of it keeps within the file, and written
+//! again it is the same image.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -21,7 +22,10 @@ fuzz_target!(|input: &[u8]| {
             Ok(())
         });
         assert!(sent_bytes <= tar.len() as u64, "more than the file has");
-        assert!(read.is_err() || sent_bytes == layer.descriptor().size_bytes, "neither verified nor refused");
+        assert!(
+            read.is_err() || sent_bytes == layer.descriptor().size_bytes,
+            "neither verified nor refused"
+        );
         read.is_ok()
     });
     let again = home.path().join("again.tar");

@@ -1,5 +1,5 @@
-//! A request head: the scanner says the same however the bytes are cut, and an accepted head says the same when it is
-//! written down again in its plainest form.
+//! A request head: the scanner says the same however the bytes are cut, and an accepted head says
+//! the same when it is written down again in its plainest form.
 #![no_main]
 
 use firstbyte::HeadLimits;
@@ -46,15 +46,23 @@ fn check(head: &Head, bytes: &[u8]) {
         plain.push(b'?');
         plain.extend_from_slice(query.of(bytes));
     }
-    plain.extend_from_slice(if head.version == Version::Http11 { b" HTTP/1.1\r\n" } else { b" HTTP/1.0\r\n" });
+    plain.extend_from_slice(if head.version == Version::Http11 {
+        b" HTTP/1.1\r\n"
+    } else {
+        b" HTTP/1.0\r\n"
+    });
     for field in &head.fields {
         let (name, value) = (field.name.of(bytes), field.value.of(bytes));
-        assert!(!name.is_empty() && value.trim_ascii() == value, "white space around a value is not part of it");
+        assert!(
+            !name.is_empty() && value.trim_ascii() == value,
+            "white space around a value is not part of it"
+        );
         assert!(!value.iter().any(|byte| b"\r\n\0".contains(byte)));
         plain.extend_from_slice(&[name, b":", value, b"\r\n"].concat());
     }
     plain.extend_from_slice(b"\r\n");
-    let again = Head::parse(&plain, 0, plain.len(), &LIMITS).expect("what was accepted is accepted in its plainest form");
+    let again = Head::parse(&plain, 0, plain.len(), &LIMITS)
+        .expect("what was accepted is accepted in its plainest form");
     assert_eq!((again.framing, again.keep_alive), (head.framing, head.keep_alive));
     assert_eq!(again.expects_continue, head.expects_continue);
     assert_eq!(again.path.of(&plain), path);

@@ -1,5 +1,6 @@
-//! Index, manifest and configuration, three lines of JSON: whatever is read of them can be asked everything, names a layer for each
-//! DiffID, and the layout that is made of it reads back as the same image.
+//! Index, manifest and configuration, three lines of JSON: whatever is read of them can be asked
+//! everything, names a layer for each DiffID, and the layout that is made of it reads back as the
+//! same image.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -38,7 +39,8 @@ fuzz_target!(|input: &[u8]| {
     // Digests that no luck finds are put right, so that what lies behind them is reached.
     let manifest = with(&manifest, "/config", &config);
     let index = with(index, "/manifests/0", &manifest);
-    if let Ok(image) = Image::from_parts(manifest.clone(), config.clone(), |_| Blob::from_bytes([])) {
+    if let Ok(image) = Image::from_parts(manifest.clone(), config.clone(), |_| Blob::from_bytes([]))
+    {
         ask(&image);
     }
     let path = |bytes: &[u8]| format!("blobs/sha256/{}", Digest::of(bytes).hex());
@@ -77,7 +79,14 @@ fn ask(image: &Image) {
     let layers = image.layers();
     assert_eq!(image.config().rootfs().diff_ids().len(), layers.len());
     assert_eq!(image.manifest_digest(), Digest::of(image.manifest_bytes()));
-    let _ = (image.argv(), image.env(), image.exposed_ports(), image.labels(), image.annotations(), image.user());
+    let _ = (
+        image.argv(),
+        image.env(),
+        image.exposed_ports(),
+        image.labels(),
+        image.annotations(),
+        image.user(),
+    );
     let _ = (image.working_dir(), image.os(), image.architecture(), image.total_compressed_bytes());
     // None of these layers has a byte, so that only an image without layers has contents.
     if let Ok(contents) = contents::read(image, &Limits::default()) {

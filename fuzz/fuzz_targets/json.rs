@@ -1,4 +1,5 @@
-//! A JSON body, parsed in place: the verdict and the value are serde_json's, and the bytes behind the body stay as they were.
+//! A JSON body, parsed in place: the verdict and the value are serde_json's, and the bytes behind
+//! the body stay as they were.
 #![no_main]
 
 use firstbyte::Body;
@@ -23,7 +24,8 @@ fuzz_target!(|text: &[u8]| {
     if text.iter().filter(|byte| b"[{".contains(byte)).count() < 127 {
         let theirs = serde_json::from_slice::<Value>(text).ok();
         assert_eq!(theirs.is_some(), written.is_some(), "serde_json: {theirs:?}");
-        let again = written.map(|out| serde_json::from_slice::<Value>(&out).expect("what is written is JSON"));
+        let again = written
+            .map(|out| serde_json::from_slice::<Value>(&out).expect("what is written is JSON"));
         assert!(same(&theirs, &again), "{theirs:?}, written back as {again:?}");
         assert!(same(&theirs, &typed), "{theirs:?}, typed as {typed:?}");
     }
@@ -33,13 +35,18 @@ fuzz_target!(|text: &[u8]| {
 fn same(one: &Option<Value>, other: &Option<Value>) -> bool {
     fn is_same(one: &Value, other: &Value) -> bool {
         match (one, other) {
-            (Value::Number(one), Value::Number(other)) => one == other || one.as_f64() == other.as_f64(),
+            (Value::Number(one), Value::Number(other)) => {
+                one == other || one.as_f64() == other.as_f64()
+            }
             (Value::Array(one), Value::Array(other)) => {
-                one.len() == other.len() && one.iter().zip(other).all(|(one, other)| is_same(one, other))
+                one.len() == other.len()
+                    && one.iter().zip(other).all(|(one, other)| is_same(one, other))
             }
             (Value::Object(one), Value::Object(other)) => {
                 one.len() == other.len()
-                    && one.iter().all(|(key, value)| other.get(key).is_some_and(|found| is_same(value, found)))
+                    && one.iter().all(|(key, value)| {
+                        other.get(key).is_some_and(|found| is_same(value, found))
+                    })
             }
             _ => one == other,
         }

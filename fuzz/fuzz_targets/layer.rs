@@ -1,4 +1,5 @@
-//! A layer, twice over: unpacking and listing have the same verdict, the list is what is on disk, and nothing is written beside it.
+//! A layer, twice over: unpacking and listing have the same verdict, the list is what is on disk,
+//! and nothing is written beside it.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -18,14 +19,16 @@ const MAX_TAR_BYTES: u64 = 256 << 10;
 
 fuzz_target!(|input: &[u8]| {
     let Some((kind, blob)) = input.split_first() else { return };
-    let compression = [Compression::None, Compression::Gzip, Compression::Zstd][usize::from(*kind) % 3];
+    let compression =
+        [Compression::None, Compression::Gzip, Compression::Zstd][usize::from(*kind) % 3];
     let mut tar = Vec::new();
-    let read = decompress(blob, compression).and_then(|tar_of| tar_of.take(MAX_TAR_BYTES + 1).read_to_end(&mut tar));
+    let read = decompress(blob, compression)
+        .and_then(|tar_of| tar_of.take(MAX_TAR_BYTES + 1).read_to_end(&mut tar));
     let home = tempfile::tempdir_in(memory()).expect("a folder");
     let dest = home.path().join("rootfs");
     if read.is_err() || tar.len() as u64 > MAX_TAR_BYTES {
-        let kind =
-            [media_type::OCI_LAYER, media_type::OCI_LAYER_GZIP, media_type::OCI_LAYER_ZSTD][usize::from(*kind) % 3];
+        let kind = [media_type::OCI_LAYER, media_type::OCI_LAYER_GZIP, media_type::OCI_LAYER_ZSTD]
+            [usize::from(*kind) % 3];
         fs::create_dir(&dest).expect("a folder");
         let limits = Limits { max_uncompressed_bytes: MAX_TAR_BYTES, ..Limits::default() };
         assert!(unpack_layer(blob, kind, &dest, &limits).is_err(), "it is broken or too large");
@@ -34,12 +37,23 @@ fuzz_target!(|input: &[u8]| {
     fix_checksums(&mut tar);
     let image = image_of(&tar);
     // Both count entries and bytes alike; paths they keep in ways of their own.
-    let limits = Limits { max_entries: 2000, max_uncompressed_bytes: 2 * MAX_TAR_BYTES, max_path_bytes: u64::MAX };
+    let limits = Limits {
+        max_entries: 2000,
+        max_uncompressed_bytes: 2 * MAX_TAR_BYTES,
+        max_path_bytes: u64::MAX,
+    };
     let listed = contents::read(&image, &limits);
     let unpacked = unpack_image(&image, &dest, &limits);
-    assert_eq!(listed.is_ok(), unpacked.is_ok(), "listing says {:?}, unpacking {unpacked:?}", listed.as_ref().err());
-    let names: Vec<_> =
-        fs::read_dir(home.path()).expect("a folder").map(|e| e.expect("an entry").file_name()).collect();
+    assert_eq!(
+        listed.is_ok(),
+        unpacked.is_ok(),
+        "listing says {:?}, unpacking {unpacked:?}",
+        listed.as_ref().err()
+    );
+    let names: Vec<_> = fs::read_dir(home.path())
+        .expect("a folder")
+        .map(|e| e.expect("an entry").file_name())
+        .collect();
     assert_eq!(names.len(), usize::from(unpacked.is_ok()), "{names:?}");
     let Ok(listed) = listed else { return };
     let mut on_disk = Vec::new();
@@ -48,7 +62,8 @@ fuzz_target!(|input: &[u8]| {
     assert_eq!(listed.files.keys().cloned().collect::<Vec<_>>(), on_disk);
     for (path, found) in &listed.files {
         if let What::File { digest, .. } = &found.what {
-            let bytes = listed.read_file(&image, path, MAX_TAR_BYTES, &limits).expect("it was read before");
+            let bytes =
+                listed.read_file(&image, path, MAX_TAR_BYTES, &limits).expect("it was read before");
             assert_eq!(bytes.map(|bytes| Digest::of(&bytes)), Some(*digest), "{path:?}");
         }
     }
@@ -71,14 +86,16 @@ fn fix_checksums(tar: &mut [u8]) {
     }
 }
 
-/// An image whose two layers are both `tar`: whiteouts and links of the second meet what the first made.
+/// An image whose two layers are both `tar`: whiteouts and links of the second meet what the first
+/// made.
 fn image_of(tar: &[u8]) -> Image {
     let diff_id = DiffId::of(tar);
     let config = json!({
         "architecture": "amd64", "os": "linux", "rootfs": {"type": "layers", "diff_ids": [diff_id, diff_id]},
     });
     let config = config.to_string().into_bytes();
-    let layer = json!({"mediaType": media_type::OCI_LAYER, "digest": Digest::of(tar), "size": tar.len()});
+    let layer =
+        json!({"mediaType": media_type::OCI_LAYER, "digest": Digest::of(tar), "size": tar.len()});
     let manifest = json!({
         "schemaVersion": 2,
         "mediaType": media_type::OCI_MANIFEST,
@@ -86,10 +103,12 @@ fn image_of(tar: &[u8]) -> Image {
         "layers": [layer, layer],
     });
     let blob = Blob::from_bytes(tar.to_vec());
-    Image::from_parts(manifest.to_string().into_bytes(), config, |_| blob.clone()).expect("a consistent image")
+    Image::from_parts(manifest.to_string().into_bytes(), config, |_| blob.clone())
+        .expect("a consistent image")
 }
 
-/// Every path below `folder`. Modes keep out who is not root: what cannot be read into is not compared, so run this as root.
+/// Every path below `folder`. Modes keep out who is not root: what cannot be read into is not
+/// compared, so run this as root.
 fn walk(root: &Path, folder: &Path, found: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(root.join(folder)).expect("a folder") {
         let entry = entry.expect("an entry");

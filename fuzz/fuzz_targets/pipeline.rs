@@ -1,5 +1,6 @@
-//! A connection's bytes, request behind request: whatever we accept, hyper reads as the same messages with the same bodies.
-//! The model and the oracle are those of tests/differential.rs; here the fuzzer looks for bytes that no generator thinks of.
+//! A connection's bytes, request behind request: whatever we accept, hyper reads as the same
+//! messages with the same bodies. The model and the oracle are those of tests/differential.rs; here
+//! the fuzzer looks for bytes that no generator thinks of.
 #![no_main]
 
 #[path = "../../tests/src/framing.rs"]

@@ -1,12 +1,14 @@
 //! The first document of a process, parsed without asking the processor what it can do.
 //!
-//! simd-json chooses its instruction set at run time. The question, CPUID, traps into the hypervisor of a virtual machine:
-//! measured there, 4 µs each and 29 µs for the set, a quarter of a whole first reply. So the first document is read here,
-//! one byte at a time, into simd-json's own tape; the choice is made once the reply is out.
+//! simd-json chooses its instruction set at run time. The question, CPUID, traps into the
+//! hypervisor of a virtual machine: measured there, 4 µs each and 29 µs for the set, a quarter of a
+//! whole first reply. So the first document is read here, one byte at a time, into simd-json's own
+//! tape; the choice is made once the reply is out.
 //!
-//! This is no second JSON parser to trust: it takes what is plainly valid (no escapes, no fractions, no numbers beyond 18
-//! digits) and leaves everything else, every error among it, to simd-json. What it takes it reads as simd-json does:
-//! the tests compare the tapes. Grammar: RFC 8259.
+//! This is no second JSON parser to trust: it takes what is plainly valid (no escapes, no
+//! fractions, no numbers beyond 18 digits) and leaves everything else, every error among it, to
+//! simd-json. What it takes it reads as simd-json does: the tests compare the tapes. Grammar: RFC
+//! 8259.
 
 use simd_json::{Node, StaticNode};
 
@@ -153,9 +155,11 @@ fn string(text: &[u8], at: usize) -> Option<&str> {
 
 /// A literal or an integer of at most 18 digits, and its size.
 fn scalar(text: &[u8]) -> Option<(StaticNode, usize)> {
-    for (literal, node) in
-        [(&b"true"[..], StaticNode::Bool(true)), (b"false", StaticNode::Bool(false)), (b"null", StaticNode::Null)]
-    {
+    for (literal, node) in [
+        (&b"true"[..], StaticNode::Bool(true)),
+        (b"false", StaticNode::Bool(false)),
+        (b"null", StaticNode::Null),
+    ] {
         if text.starts_with(literal) {
             return Some((node, literal.len()));
         }
@@ -271,8 +275,9 @@ mod tests {
     /// Every document of up to five tokens: where this reader says yes, simd-json reads the same.
     #[test]
     fn never_disagrees_with_simd_json() {
-        const TOKENS: [&str; 14] =
-            ["[", "]", "{", "}", ",", ":", "\"a\"", "\"\"", "1", "-7", "null", "true", " ", "\"\\\""];
+        const TOKENS: [&str; 14] = [
+            "[", "]", "{", "}", ",", ":", "\"a\"", "\"\"", "1", "-7", "null", "true", " ", "\"\\\"",
+        ];
         let mut accepted = 0;
         for length in 1..=5u32 {
             for mut number in 0..TOKENS.len().pow(length) {

@@ -1,8 +1,9 @@
 //! The only door to simd-json: every parse is in place, has a depth limit, and reuses its memory.
 //!
-//! simd-json's other entry points either copy the whole body first or allow nesting that overflows a stack;
-//! clippy.toml forbids them. What this door adds: the padded parse (`fill_tape_padded`), tapes and buffers that go
-//! round, and errors that say what is wrong and where. Grammar: RFC 8259; integers beyond 64 bits become floats.
+//! simd-json's other entry points either copy the whole body first or allow nesting that overflows
+//! a stack; clippy.toml forbids them. What this door adds: the padded parse (`fill_tape_padded`),
+//! tapes and buffers that go round, and errors that say what is wrong and where. Grammar: RFC 8259;
+//! integers beyond 64 bits become floats.
 
 mod first;
 
@@ -20,28 +21,33 @@ use std::sync::atomic::{AtomicBool, Ordering};
 /// Bytes after a document that the parser may read.
 pub const PADDING_BYTES: usize = simd_json::INPUT_PADDING;
 
-/// Levels of arrays and objects that a document may have; one more is refused. The walk that builds a value is
-/// recursive, and 128 levels of the deepest-framed type fit a coroutine's stack (docs/CONTRACTS.md, section 2).
+/// Levels of arrays and objects that a document may have; one more is refused. The walk that builds
+/// a value is recursive, and 128 levels of the deepest-framed type fit a coroutine's stack
+/// (docs/CONTRACTS.md, section 2).
 pub const MAX_DEPTH: usize = 128;
 
 /// Parses the body as a `T`, in place: `&str` fields of `T` borrow from the body.
 ///
 /// # Errors
-/// 400 with what is wrong: and at which byte, if the body is not JSON or too deep; and what was expected, if it is not a `T`.
+/// 400 with what is wrong: and at which byte, if the body is not JSON or too deep; and what was
+/// expected, if it is not a `T`.
 pub fn parse<'a, T: Deserialize<'a>>(body: Body<'a>) -> Result<T> {
     let mut scratch = Scratch::take();
     let mut tape = scratch.tape.reset();
     let filled = fill(body, &mut scratch.buffers, &mut tape);
     let mut deserializer = Deserializer::from_tape(tape);
-    let value = filled.and_then(|()| T::deserialize(&mut deserializer).map_err(|error| wrong_shape(&error)));
+    let value = filled
+        .and_then(|()| T::deserialize(&mut deserializer).map_err(|error| wrong_shape(&error)));
     scratch.tape = deserializer.into_tape().reset();
     scratch.give_back();
     value
 }
 
-/// A parsed document that keeps what it was given: order, duplicate keys and all. Its strings are the body's bytes.
+/// A parsed document that keeps what it was given: order, duplicate keys and all. Its strings are
+/// the body's bytes.
 ///
-/// Serialising it writes the same value again without building a tree: what a pass-through function wants.
+/// Serialising it writes the same value again without building a tree: what a pass-through function
+/// wants.
 pub struct Document<'a>(Tape<'a>);
 
 impl<'a> Document<'a> {
@@ -93,7 +99,9 @@ impl Subtree<'_, '_> {
 
 impl Serialize for Subtree<'_, '_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Some((first, mut rest)) = self.0.split_first() else { return serializer.serialize_unit() };
+        let Some((first, mut rest)) = self.0.split_first() else {
+            return serializer.serialize_unit();
+        };
         match first {
             Node::Static(StaticNode::Null) => serializer.serialize_unit(),
             Node::Static(StaticNode::Bool(value)) => serializer.serialize_bool(*value),
@@ -125,8 +133,8 @@ impl Serialize for Subtree<'_, '_> {
 
 /// Appends `value` as JSON.
 ///
-/// serde_json writes, simd-json reads: simd-json's writer asks the processor what it can do, and a first reply would wait
-/// for the answer (see `first`); on replies of usual size the two are level.
+/// serde_json writes, simd-json reads: simd-json's writer asks the processor what it can do, and a
+/// first reply would wait for the answer (see `first`); on replies of usual size the two are level.
 ///
 /// # Errors
 /// The handler's, if the type's own Serialize fails or a map's key is not text.
@@ -140,13 +148,17 @@ fn fill<'a>(body: Body<'a>, buffers: &mut Option<Buffers>, tape: &mut Tape<'a>) 
     if len == 0 {
         return Err(Error::peer(Status::BAD_REQUEST, "the body is empty where JSON is expected"));
     }
-    if !SETTLED.load(Ordering::Relaxed) && len <= MOST_FIRST_BYTES && first::is_plain(&padded[..len], MAX_DEPTH) {
+    if !SETTLED.load(Ordering::Relaxed)
+        && len <= MOST_FIRST_BYTES
+        && first::is_plain(&padded[..len], MAX_DEPTH)
+    {
         tape.0.clear();
         first::fill(&padded[..len], MAX_DEPTH, &mut tape.0);
         return Ok(());
     }
     let parser = buffers.get_or_insert_with(|| Buffers::with_max_depth(1024, MAX_DEPTH));
-    let filled = simd_json::fill_tape_padded(padded, len, parser, tape).map_err(|error| not_json(&error));
+    let filled =
+        simd_json::fill_tape_padded(padded, len, parser, tape).map_err(|error| not_json(&error));
     if len > spare::KEEP_BYTES {
         *buffers = None; // they have grown with the document: strings and positions
     }
@@ -158,8 +170,8 @@ static SETTLED: AtomicBool = AtomicBool::new(false);
 /// Size above which even a first document is worth the question, in bytes.
 const MOST_FIRST_BYTES: usize = 16 * 1024;
 
-/// From now on documents are parsed with the instructions that this processor has. Called once the first reply is out:
-/// asking costs more than reading a small document does.
+/// From now on documents are parsed with the instructions that this processor has. Called once the
+/// first reply is out: asking costs more than reading a small document does.
 pub(crate) fn settle() {
     #[cfg(target_arch = "x86_64")]
     let _ = std::arch::is_x86_feature_detected!("avx2");
@@ -171,24 +183,32 @@ fn not_json(error: &simd_json::Error) -> Error {
         ErrorType::DepthLimitExceeded => {
             return Error::peer(
                 Status::BAD_REQUEST,
-                format!("the body's JSON is nested deeper than {MAX_DEPTH} levels (near byte {})", error.index()),
+                format!(
+                    "the body's JSON is nested deeper than {MAX_DEPTH} levels (near byte {})",
+                    error.index()
+                ),
             );
         }
         ErrorType::Eof => "it ends too early",
         ErrorType::InvalidUtf8 => "it is not UTF-8",
-        ErrorType::InvalidEscape | ErrorType::InvalidUnicodeEscape | ErrorType::InvalidUnicodeCodepoint => {
-            "a string has an invalid escape"
-        }
+        ErrorType::InvalidEscape
+        | ErrorType::InvalidUnicodeEscape
+        | ErrorType::InvalidUnicodeCodepoint => "a string has an invalid escape",
         ErrorType::InvalidNumber | ErrorType::InvalidExponent | ErrorType::Overflow => {
             "a number is malformed or out of range"
         }
         ErrorType::UnterminatedString => "a string is not ended",
         ErrorType::ExpectedObjectColon => "a `:` is missing",
-        ErrorType::ExpectedArrayComma | ErrorType::ExpectedObjectContent => "a `,` or a closing bracket is missing",
+        ErrorType::ExpectedArrayComma | ErrorType::ExpectedObjectContent => {
+            "a `,` or a closing bracket is missing"
+        }
         ErrorType::TrailingData => "something follows the document",
         _ => "it is malformed",
     };
-    Error::peer(Status::BAD_REQUEST, format!("the body is not JSON: {what} (near byte {})", error.index()))
+    Error::peer(
+        Status::BAD_REQUEST,
+        format!("the body is not JSON: {what} (near byte {})", error.index()),
+    )
 }
 
 fn wrong_shape(error: &simd_json::Error) -> Error {
@@ -196,11 +216,15 @@ fn wrong_shape(error: &simd_json::Error) -> Error {
         ErrorType::Serde(message) => message.clone(),
         other => format!("{other:?}"),
     };
-    Error::peer(Status::BAD_REQUEST, format!("the body's JSON is not what the function expects: {what}"))
+    Error::peer(
+        Status::BAD_REQUEST,
+        format!("the body's JSON is not what the function expects: {what}"),
+    )
 }
 
-/// The parser's memory between two parses. One per thread is enough: a parse never yields, so a coroutine gives
-/// back what it took before another one runs, and what moves to another thread is simply kept there.
+/// The parser's memory between two parses. One per thread is enough: a parse never yields, so a
+/// coroutine gives back what it took before another one runs, and what moves to another thread is
+/// simply kept there.
 struct Scratch {
     /// Made with the first document that needs them.
     buffers: Option<Buffers>,
@@ -208,7 +232,8 @@ struct Scratch {
 }
 
 thread_local! {
-    // Never dropped, like the buffers of spare.rs: registering a destructor costs five system calls before the first reply.
+    // Never dropped, like the buffers of spare.rs: registering a destructor costs five system calls
+    // before the first reply.
     static SPARE: Cell<Option<ManuallyDrop<Scratch>>> = const { Cell::new(None) };
 }
 
@@ -216,9 +241,13 @@ impl Scratch {
     /// Nodes above which a tape is dropped rather than kept: 24 bytes each, so 96 KiB.
     const KEEP_NODES: usize = 4096;
 
-    #[inline(never)] // a coroutine may come back on another thread: the slot's address must not be kept across calls
+    // a coroutine may come back on another thread: the slot's address must not be kept across calls
+    #[inline(never)]
     fn take() -> Scratch {
-        SPARE.take().map(ManuallyDrop::into_inner).unwrap_or_else(|| Scratch { buffers: None, tape: Tape(Vec::new()) })
+        SPARE
+            .take()
+            .map(ManuallyDrop::into_inner)
+            .unwrap_or_else(|| Scratch { buffers: None, tape: Tape(Vec::new()) })
     }
 
     #[inline(never)]
@@ -252,7 +281,8 @@ mod tests {
         let mut bytes = br#"{"Type":"Timer","TriggerName":"every\nminute"}"#.to_vec();
         bytes.reserve(PADDING_BYTES); // so that it need not move to be padded
         let range = bytes.as_ptr_range();
-        let timer: Timer<'_> = parse(Body::from_vec(&mut bytes)).map_err(|error| error.to_string()).unwrap();
+        let timer: Timer<'_> =
+            parse(Body::from_vec(&mut bytes)).map_err(|error| error.to_string()).unwrap();
         assert_eq!(timer.name, "every\nminute");
         assert!(range.contains(&timer.name.as_ptr()), "it lies in the body");
     }

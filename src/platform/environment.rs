@@ -1,6 +1,6 @@
-//! The environment of this instance: read once per process, when somebody asks. Not configuration of the server
-//! (`boot` reads FIRSTBYTE_ADDR and the port). Platform page "WebServer image function", 2023-07-10; the siblings'
-//! marks are in their files.
+//! The environment of this instance: read once per process, when somebody asks. Not configuration
+//! of the server (`boot` reads FIRSTBYTE_ADDR and the port). Platform page "WebServer image
+//! function", 2023-07-10; the siblings' marks are in their files.
 
 use super::Platform;
 use std::sync::OnceLock;
@@ -16,7 +16,8 @@ pub struct Environment {
     pub user_code_root: String,
     /// `USER`, `qcloud` on SCF.
     pub user: String,
-    /// `SCF_FUNCTIONNAME` (Knative `K_SERVICE`, Lambda `AWS_LAMBDA_FUNCTION_NAME`, OpenFaaS `OPENFAAS_NAME`).
+    /// `SCF_FUNCTIONNAME` (Knative `K_SERVICE`, Lambda `AWS_LAMBDA_FUNCTION_NAME`, OpenFaaS
+    /// `OPENFAAS_NAME`).
     pub function_name: String,
     /// `SCF_FUNCTIONVERSION` (Knative `K_REVISION`).
     pub function_version: String,
@@ -34,8 +35,8 @@ impl Environment {
     /// This process's environment, as it was when it was first asked for.
     ///
     /// # Cold start
-    /// The first call is a dozen look-ups in the process's environment, without a system call. Nothing in this crate
-    /// asks before the first reply.
+    /// The first call is a dozen look-ups in the process's environment, without a system call.
+    /// Nothing in this crate asks before the first reply.
     pub fn current() -> &'static Environment {
         static CURRENT: OnceLock<Environment> = OnceLock::new();
         CURRENT.get_or_init(|| Environment::read(&|name| std::env::var(name).ok()))
@@ -49,7 +50,12 @@ impl Environment {
             run_environment: first(&["TENCENTCLOUD_RUNENV"]),
             user_code_root: first(&["USER_CODE_ROOT"]),
             user: first(&["USER"]),
-            function_name: first(&["SCF_FUNCTIONNAME", "K_SERVICE", "AWS_LAMBDA_FUNCTION_NAME", "OPENFAAS_NAME"]),
+            function_name: first(&[
+                "SCF_FUNCTIONNAME",
+                "K_SERVICE",
+                "AWS_LAMBDA_FUNCTION_NAME",
+                "OPENFAAS_NAME",
+            ]),
             function_version: first(&["SCF_FUNCTIONVERSION", "K_REVISION"]),
             region: first(&["TENCENTCLOUD_REGION"]),
             app_id: first(&["TENCENTCLOUD_APPID"]),
@@ -58,8 +64,8 @@ impl Environment {
         }
     }
 
-    /// The platform that this environment belongs to. `None` says nothing: FC and FunctionGraph are known by the
-    /// headers of their requests only.
+    /// The platform that this environment belongs to. `None` says nothing: FC and FunctionGraph are
+    /// known by the headers of their requests only.
     pub fn platform(&self) -> Option<Platform> {
         self.platform
     }
@@ -76,7 +82,8 @@ pub(crate) fn current() -> Option<Platform> {
     *CURRENT.get_or_init(|| platform(&|name| std::env::var(name).ok()))
 }
 
-/// The platform whose own variable is set. SCF comes first: there, every other name may be a user's own variable.
+/// The platform whose own variable is set. SCF comes first: there, every other name may be a user's
+/// own variable.
 pub(super) fn platform(variable: &dyn Fn(&str) -> Option<String>) -> Option<Platform> {
     if variable("TENCENTCLOUD_RUNENV").is_some_and(|value| value == "SCF") {
         return Some(Platform::Scf);
@@ -96,7 +103,9 @@ mod tests {
     use super::*;
 
     fn with(variables: &[(&str, &str)]) -> Environment {
-        Environment::read(&|name| variables.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned()))
+        Environment::read(&|name| {
+            variables.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned())
+        })
     }
 
     #[test]
@@ -113,7 +122,10 @@ mod tests {
             ("TZ", "Asia/Shanghai"),
         ]);
         assert_eq!(scf.platform(), Some(Platform::Scf));
-        assert_eq!((&*scf.run_environment, &*scf.user_code_root, &*scf.user), ("SCF", "/var/user/", "qcloud"));
+        assert_eq!(
+            (&*scf.run_environment, &*scf.user_code_root, &*scf.user),
+            ("SCF", "/var/user/", "qcloud")
+        );
         assert_eq!((&*scf.function_name, &*scf.function_version), ("example", "$LATEST"));
         assert_eq!((&*scf.region, &*scf.app_id), ("ap-guangzhou", "1250000000"));
         assert_eq!((&*scf.uin, &*scf.time_zone), ("100000000000", "Asia/Shanghai"));
@@ -121,7 +133,10 @@ mod tests {
 
     #[test]
     fn a_users_variable_does_not_make_scf_another_platform() {
-        assert_eq!(with(&[("TENCENTCLOUD_RUNENV", "SCF"), ("K_SERVICE", "x")]).platform(), Some(Platform::Scf));
+        assert_eq!(
+            with(&[("TENCENTCLOUD_RUNENV", "SCF"), ("K_SERVICE", "x")]).platform(),
+            Some(Platform::Scf)
+        );
         assert_eq!(with(&[("TENCENTCLOUD_RUNENV", "else")]).platform(), None);
         assert_eq!(with(&[]), Environment::default());
     }
@@ -132,8 +147,14 @@ mod tests {
         assert_eq!((&*knative.function_name, &*knative.function_version), ("f", "f-1"));
         assert_eq!(knative.platform(), Some(Platform::Knative));
         let lambda = with(&[("AWS_LAMBDA_FUNCTION_NAME", "l")]);
-        assert_eq!((&*lambda.function_name, lambda.platform()), ("l", Some(Platform::LambdaAdapter)));
+        assert_eq!(
+            (&*lambda.function_name, lambda.platform()),
+            ("l", Some(Platform::LambdaAdapter))
+        );
         let openfaas = with(&[("OPENFAAS_NAME", "o"), ("OPENFAAS_NAMESPACE", "openfaas-fn")]);
-        assert_eq!((&*openfaas.function_name, openfaas.platform()), ("o", Some(Platform::OpenFaas)));
+        assert_eq!(
+            (&*openfaas.function_name, openfaas.platform()),
+            ("o", Some(Platform::OpenFaas))
+        );
     }
 }

@@ -1,4 +1,5 @@
-//! Alibaba Cloud Function Compute, custom container. What is not here: job mode (`FC_CUSTOM_CONTAINER_EVENT`).
+//! Alibaba Cloud Function Compute, custom container. What is not here: job mode
+//! (`FC_CUSTOM_CONTAINER_EVENT`).
 //!
 //! | contract | | evidence |
 //! |---|---|---|
@@ -25,8 +26,8 @@ pub(super) const CONTRACT: Contract = Contract {
     port: 9000, // CAPort's default
     port_variables: &["PORT"],
     event_path: "/invoke",
-    // `x-fc-control-path` says what an invocation is: `/invoke`, or `/http-invoke` for a Web request to any path,
-    // this one included.
+    // `x-fc-control-path` says what an invocation is: `/invoke`, or `/http-invoke` for a Web
+    // request to any path, this one included.
     is_event: |headers| headers.get("x-fc-control-path").is_none_or(|kind| kind == "/invoke"),
     hooks: &[
         ("POST", "/initialize", Hook::Initialize),
@@ -107,7 +108,10 @@ mod tests {
         assert_eq!((context.platform(), context.request_id()), (Some(Platform::Fc), "1-67adb489"));
         assert_eq!((context.function_name(), context.function_version()), ("example", "1"));
         assert_eq!((context.region(), context.app_id()), ("cn-hangzhou", "123456789012"));
-        assert_eq!((context.memory_mb(), context.timeout()), (Some(1024), Some(Duration::from_secs(3))));
+        assert_eq!(
+            (context.memory_mb(), context.timeout()),
+            (Some(1024), Some(Duration::from_secs(3)))
+        );
         assert_eq!((context.namespace(), context.uin(), context.trigger_source()), ("", "", ""));
         assert_eq!(context.credentials().unwrap().session_token, "token");
     }
@@ -117,7 +121,10 @@ mod tests {
         let done = signal(Reply::empty(), Outcome::Done).unwrap();
         assert_eq!((done.status(), done.header("x-fc-status")), (Status::OK, Some("200")));
         let failed = signal(Reply::text("why"), Outcome::Failed).unwrap();
-        assert_eq!((failed.status(), failed.header("x-fc-status")), (Status::NOT_FOUND, Some("404")));
+        assert_eq!(
+            (failed.status(), failed.header("x-fc-status")),
+            (Status::NOT_FOUND, Some("404"))
+        );
         assert_eq!(failed.body(), Some(&b"why"[..]));
     }
 }

@@ -1,5 +1,6 @@
-//! Huawei Cloud FunctionGraph, custom images. No source names an environment variable of its own, so its headers
-//! switch it on, and the port must be told: set PORT=8000 in the function's configuration.
+//! Huawei Cloud FunctionGraph, custom images. No source names an environment variable of its own,
+//! so its headers switch it on, and the port must be told: set PORT=8000 in the function's
+//! configuration.
 //!
 //! | contract | | evidence |
 //! |---|---|---|
@@ -77,7 +78,10 @@ mod tests {
 
     #[test]
     fn knows_its_paths() {
-        assert_eq!(role_of("POST", "/invoke", &HEADERS, None), Some(Role::Event(Platform::FunctionGraph)));
+        assert_eq!(
+            role_of("POST", "/invoke", &HEADERS, None),
+            Some(Role::Event(Platform::FunctionGraph))
+        );
         let init = role_of("POST", "/init", &HEADERS, None);
         assert_eq!(init, Some(Role::Hook(Platform::FunctionGraph, Hook::Initialize)));
         assert_eq!(role_of("POST", "/initialize", &HEADERS, None), None, "FC's");
@@ -86,10 +90,20 @@ mod tests {
     #[test]
     fn reads_its_headers() {
         let context = Context::new(Headers::from_pairs(&HEADERS), None);
-        assert_eq!((context.platform(), context.request_id()), (Some(Platform::FunctionGraph), "r-1"));
+        assert_eq!(
+            (context.platform(), context.request_id()),
+            (Some(Platform::FunctionGraph), "r-1")
+        );
         assert_eq!((context.function_name(), context.function_version()), ("example", "latest"));
-        assert_eq!((context.namespace(), context.region(), context.app_id()), ("default", "eu-de", "p"));
-        assert_eq!((context.memory_text(), context.memory_mb()), ("128", None), "unit undocumented");
+        assert_eq!(
+            (context.namespace(), context.region(), context.app_id()),
+            ("default", "eu-de", "p")
+        );
+        assert_eq!(
+            (context.memory_text(), context.memory_mb()),
+            ("128", None),
+            "unit undocumented"
+        );
         assert_eq!((context.timeout_text(), context.timeout()), ("3", None), "unit undocumented");
         assert_eq!(context.credentials().unwrap().secret_id, "id");
     }

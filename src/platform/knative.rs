@@ -1,6 +1,7 @@
-//! Knative Serving and Google Cloud Run. Neither sends a header of its own, so only the environment can switch this on.
-//! An event is a CloudEvent posted to `/`: binary (`ce-*` headers, the body is the data), structured or batched (the
-//! body is the envelope); the handler tells them apart by the headers.
+//! Knative Serving and Google Cloud Run. Neither sends a header of its own, so only the environment
+//! can switch this on. An event is a CloudEvent posted to `/`: binary (`ce-*` headers, the body is
+//! the data), structured or batched (the body is the envelope); the handler tells them apart by the
+//! headers.
 //!
 //! | contract | | evidence |
 //! |---|---|---|
@@ -32,7 +33,8 @@ pub(super) const CONTRACT: Contract = Contract {
 };
 
 fn is_cloud_event(headers: Headers<'_>) -> bool {
-    // `application/cloudevents+json` and `application/cloudevents-batch+json`, with or without parameters.
+    // `application/cloudevents+json` and `application/cloudevents-batch+json`, with or without
+    // parameters.
     const ENVELOPE: &[u8] = b"application/cloudevents";
     headers.get_bytes("ce-specversion").is_some()
         || headers
@@ -58,7 +60,11 @@ mod tests {
             (&[("content-type", "application/cloud")], None),
             (&[], None),
         ] {
-            assert_eq!(role_of("POST", "/", headers, Some(Platform::Knative)), expected, "{headers:?}");
+            assert_eq!(
+                role_of("POST", "/", headers, Some(Platform::Knative)),
+                expected,
+                "{headers:?}"
+            );
             assert_eq!(role_of("POST", "/", headers, None), None, "no header says Knative");
             assert_eq!(role_of("POST", "/other", headers, Some(Platform::Knative)), None);
         }

@@ -42,11 +42,13 @@ pub(super) const CONTRACT: Contract = Contract {
     signal: by_status,
 };
 
-/// The first `request_id` in the header's JSON, which is the one: Lambda writes it first. Found without the parser,
-/// whose KiB no function should carry for an identity in its log; an identity has no escapes.
+/// The first `request_id` in the header's JSON, which is the one: Lambda writes it first. Found
+/// without the parser, whose KiB no function should carry for an identity in its log; an identity
+/// has no escapes.
 fn identity(context: &str) -> &str {
     let mut between_quotes = context.split('"').skip_while(|part| *part != "request_id").skip(1);
-    match (between_quotes.next().map(str::trim_ascii), between_quotes.next(), between_quotes.next()) {
+    match (between_quotes.next().map(str::trim_ascii), between_quotes.next(), between_quotes.next())
+    {
         (Some(":"), Some(id), Some(_)) => id,
         _ => "",
     }
@@ -58,7 +60,8 @@ fn identity(context: &str) -> &str {
 pub struct LambdaContext {
     /// `request_id`.
     pub request_id: String,
-    /// `deadline`: when Lambda gives the invocation up, in milliseconds since 1970-01-01 UTC; 0 if it was not sent.
+    /// `deadline`: when Lambda gives the invocation up, in milliseconds since 1970-01-01 UTC; 0 if
+    /// it was not sent.
     pub deadline_unix_ms: u64,
     /// `invoked_function_arn`.
     pub function_arn: String,
@@ -69,7 +72,10 @@ impl LambdaContext {
         let Some(text) = headers.get_bytes(CONTEXT) else { return Ok(None) };
         let mut bytes = text.to_vec();
         json::parse(Body::from_vec(&mut bytes)).map(Some).map_err(|error| {
-            Error::peer(Status::BAD_REQUEST, format!("the header `{CONTEXT}` is not Lambda's context: {error}"))
+            Error::peer(
+                Status::BAD_REQUEST,
+                format!("the header `{CONTEXT}` is not Lambda's context: {error}"),
+            )
         })
     }
 }
@@ -121,7 +127,10 @@ mod tests {
 
     #[test]
     fn knows_its_path() {
-        assert_eq!(role_of("POST", "/events", &HEADERS, None), Some(Role::Event(Platform::LambdaAdapter)));
+        assert_eq!(
+            role_of("POST", "/events", &HEADERS, None),
+            Some(Role::Event(Platform::LambdaAdapter))
+        );
         let by_environment = role_of("POST", "/events", &[], Some(Platform::LambdaAdapter));
         assert_eq!(by_environment, Some(Role::Event(Platform::LambdaAdapter)));
         let trace = [("x-amzn-trace-id", "a load balancer's, on any platform")];
@@ -133,16 +142,24 @@ mod tests {
         let context = Context::new(Headers::from_pairs(&HEADERS), None);
         assert_eq!(context.request_id(), "8476a536");
         let lambda = context.lambda().unwrap().unwrap();
-        assert_eq!((lambda.deadline_unix_ms, &*lambda.function_arn), (1_542_409_706_888, "arn:aws:lambda:f"));
+        assert_eq!(
+            (lambda.deadline_unix_ms, &*lambda.function_arn),
+            (1_542_409_706_888, "arn:aws:lambda:f")
+        );
         assert_eq!((context.timeout(), context.memory_mb()), (None, None));
     }
 
     #[test]
     fn a_context_that_is_none_is_an_error_and_an_empty_identity() {
-        for text in ["", "{", "[]", r#"{"request_id":7}"#, r#"{"request_id":"#, r#"{"request_id":"x"#] {
+        for text in
+            ["", "{", "[]", r#"{"request_id":7}"#, r#"{"request_id":"#, r#"{"request_id":"x"#]
+        {
             let headers = [(CONTEXT, text)];
             let context = Context::new(Headers::from_pairs(&headers), None);
-            assert!(context.lambda().is_err_and(|error| error.to_string().contains(CONTEXT)), "{text}");
+            assert!(
+                context.lambda().is_err_and(|error| error.to_string().contains(CONTEXT)),
+                "{text}"
+            );
             assert_eq!(context.request_id(), "");
         }
         assert_eq!(Context::new(Headers::from_pairs(&[]), None).lambda().unwrap(), None);

@@ -1,9 +1,11 @@
-//! Platforms: one file each, with that platform's whole contract as the server meets it: port, paths, hooks, headers,
-//! how a failure is signalled; what concerns images is the image builder's. One image serves them all, because each
-//! is switched on by its own header or environment only: anywhere else its paths are ordinary paths.
+//! Platforms: one file each, with that platform's whole contract as the server meets it: port,
+//! paths, hooks, headers, how a failure is signalled; what concerns images is the image builder's.
+//! One image serves them all, because each is switched on by its own header or environment only:
+//! anywhere else its paths are ordinary paths.
 //!
-//! Each file has its contract as a table with the evidence for every row: read (in the named source), seen in public
-//! code, inferred, or looked for and not found. Nothing here was run against a cloud endpoint.
+//! Each file has its contract as a table with the evidence for every row: read (in the named
+//! source), seen in public code, inferred, or looked for and not found. Nothing here was run
+//! against a cloud endpoint.
 //!
 //! Reading order: `environment` (which platform is this instance on), `scf`, then the siblings.
 
@@ -82,7 +84,8 @@ impl Platform {
 /// One platform's contract.
 pub(crate) struct Contract {
     pub platform: Platform,
-    /// Headers of which this platform sends at least one with every invocation, and no other platform any.
+    /// Headers of which this platform sends at least one with every invocation, and no other
+    /// platform any.
     pub own_headers: &'static [&'static str],
     /// Where it expects the server to listen unless it says otherwise.
     pub port: u16,
@@ -97,9 +100,11 @@ pub(crate) struct Contract {
     pub names: Names,
     /// Finds the invocation's identity in the value of `names.request_id`.
     pub identity: fn(&str) -> &str,
-    /// What `names.timeout` can say in seconds and in no other unit; `None` where the unit is undocumented.
+    /// What `names.timeout` can say in seconds and in no other unit; `None` where the unit is
+    /// undocumented.
     pub timeout_s: Option<RangeInclusive<u32>>,
-    /// What `names.memory` can say in MB and in no other unit; `None` where the unit is undocumented.
+    /// What `names.memory` can say in MB and in no other unit; `None` where the unit is
+    /// undocumented.
     pub memory_mb: Option<RangeInclusive<u32>>,
     /// Headers that must never be printed.
     pub secret_headers: &'static [&'static str],
@@ -161,13 +166,18 @@ impl Names {
 
 /// The platform whose own header a request has.
 pub(crate) fn named(headers: Headers<'_>) -> Option<Platform> {
-    let has_own = |contract: &&&Contract| contract.own_headers.iter().any(|name| headers.get_bytes(name).is_some());
+    let has_own = |contract: &&&Contract| {
+        contract.own_headers.iter().any(|name| headers.get_bytes(name).is_some())
+    };
     CONTRACTS.iter().find(has_own).map(|contract| contract.platform)
 }
 
-/// The platform that a request came from. Headers name it; if the environment names one, that one counts, because a
-/// peer can make up headers and not the environment.
-pub(crate) fn recognise(headers: Headers<'_>, environment: impl FnOnce() -> Option<Platform>) -> Option<Platform> {
+/// The platform that a request came from. Headers name it; if the environment names one, that one
+/// counts, because a peer can make up headers and not the environment.
+pub(crate) fn recognise(
+    headers: Headers<'_>,
+    environment: impl FnOnce() -> Option<Platform>,
+) -> Option<Platform> {
     environment().or_else(|| named(headers))
 }
 
@@ -178,10 +188,13 @@ pub(crate) enum Role {
     Hook(Platform, Hook),
 }
 
-/// The role of a request. Paths are compared first, so that an ordinary request costs a dozen comparisons of lengths
-/// and no look at the environment.
+/// The role of a request. Paths are compared first, so that an ordinary request costs a dozen
+/// comparisons of lengths and no look at the environment.
 #[inline(never)] // no event of SCF comes here
-pub(crate) fn role(request: &Request<'_>, environment: impl FnOnce() -> Option<Platform>) -> Option<Role> {
+pub(crate) fn role(
+    request: &Request<'_>,
+    environment: impl FnOnce() -> Option<Platform>,
+) -> Option<Role> {
     let (method, path) = (request.method(), request.path());
     let is_event = |contract: &Contract| method == "POST" && path == contract.event_path;
     let hook = |contract: &Contract| {
@@ -194,14 +207,16 @@ pub(crate) fn role(request: &Request<'_>, environment: impl FnOnce() -> Option<P
     let contract = recognise(request.headers(), environment)?.contract();
     match hook(contract) {
         Some(hook) => Some(Role::Hook(contract.platform, hook)),
-        None if is_event(contract) && (contract.is_event)(request.headers()) => Some(Role::Event(contract.platform)),
+        None if is_event(contract) && (contract.is_event)(request.headers()) => {
+            Some(Role::Event(contract.platform))
+        }
         None => None,
     }
 }
 
-/// The port to listen on. `PORT` counts everywhere but on SCF, where a user's own variable of that name must not move
-/// the server off 9000; a platform that names the port in a variable of its own is obeyed; else it is the platform's
-/// fixed port, and 9000 where no platform says anything.
+/// The port to listen on. `PORT` counts everywhere but on SCF, where a user's own variable of that
+/// name must not move the server off 9000; a platform that names the port in a variable of its own
+/// is obeyed; else it is the platform's fixed port, and 9000 where no platform says anything.
 ///
 /// # Errors
 /// If a variable that counts is not a number from 0 to 65535.
@@ -209,14 +224,17 @@ pub(crate) fn port(variable: &dyn Fn(&str) -> Option<String>) -> Result<u16> {
     let platform = environment::platform(variable);
     let contract = platform.unwrap_or(Platform::Scf).contract();
     let names = if platform.is_some() { contract.port_variables } else { &["PORT"] };
-    let Some((name, text)) = names.iter().find_map(|name| variable(name).map(|text| (name, text))) else {
+    let Some((name, text)) = names.iter().find_map(|name| variable(name).map(|text| (name, text)))
+    else {
         return Ok(contract.port);
     };
-    text.parse().map_err(|_| Error::io(format!("{name} is `{text}`; write a number from 0 to 65535, or unset it")))
+    text.parse().map_err(|_| {
+        Error::io(format!("{name} is `{text}`; write a number from 0 to 65535, or unset it"))
+    })
 }
 
-/// Whether a header's value must not be printed. Wider than the platforms' lists, so that a secret header that is new
-/// or the user's own is not the one that leaks.
+/// Whether a header's value must not be printed. Wider than the platforms' lists, so that a secret
+/// header that is new or the user's own is not the one that leaks.
 pub(crate) fn is_secret(name: &str) -> bool {
     const WORDS: [&str; 11] = [
         "secret",
@@ -281,13 +299,20 @@ mod tests {
             let contract = platform.contract();
             let paths = contract.hooks.iter().map(|(method, path, _)| (*method, *path));
             for (method, path) in paths.chain([("POST", contract.event_path)]) {
-                assert_eq!(role_of(method, path, &[], None), None, "{method} {path} without a platform");
+                assert_eq!(
+                    role_of(method, path, &[], None),
+                    None,
+                    "{method} {path} without a platform"
+                );
                 for other in Platform::ALL.into_iter().filter(|other| *other != platform) {
                     let found = role_of(method, path, &[], Some(other));
                     let theirs = |role| match role {
                         Role::Event(platform) | Role::Hook(platform, _) => platform == other,
                     };
-                    assert!(found.is_none_or(theirs), "{method} {path} of {platform:?} on {other:?}");
+                    assert!(
+                        found.is_none_or(theirs),
+                        "{method} {path} of {platform:?} on {other:?}"
+                    );
                 }
             }
         }
@@ -306,7 +331,11 @@ mod tests {
         let headers = Headers::from_pairs(&fc);
         assert_eq!(recognise(headers, || None), Some(Platform::Fc));
         assert_eq!(recognise(headers, || Some(Platform::Scf)), Some(Platform::Scf));
-        assert_eq!(role_of("POST", "/invoke", &fc, Some(Platform::Scf)), None, "a peer that poses as FC on SCF");
+        assert_eq!(
+            role_of("POST", "/invoke", &fc, Some(Platform::Scf)),
+            None,
+            "a peer that poses as FC on SCF"
+        );
         assert_eq!(role_of("POST", "/invoke", &fc, None), Some(Role::Event(Platform::Fc)));
     }
 
@@ -334,10 +363,14 @@ mod tests {
             (&[("AWS_LWA_PORT", "8")], Ok(9000)),
             (&[("PORT", "70000")], Err("PORT is `70000`")),
         ] {
-            let variable = |name: &str| variables.iter().find(|(key, _)| *key == name).map(|(_, v)| (*v).to_owned());
+            let variable = |name: &str| {
+                variables.iter().find(|(key, _)| *key == name).map(|(_, v)| (*v).to_owned())
+            };
             match (port(&variable), expected) {
                 (Ok(port), Ok(expected)) => assert_eq!(port, expected, "{variables:?}"),
-                (Err(error), Err(expected)) => assert!(error.to_string().contains(expected), "{error}"),
+                (Err(error), Err(expected)) => {
+                    assert!(error.to_string().contains(expected), "{error}")
+                }
                 (port, _) => panic!("{variables:?} give {port:?}"),
             }
         }
@@ -345,7 +378,9 @@ mod tests {
 
     #[test]
     fn reads_plain_numbers_only() {
-        for (text, number) in [("1", Some(1)), ("900", Some(900)), ("901", None), ("0", None), ("03", None)] {
+        for (text, number) in
+            [("1", Some(1)), ("900", Some(900)), ("901", None), ("0", None), ("03", None)]
+        {
             assert_eq!(number_in(text, &(1..=900)), number, "{text}");
         }
         for text in ["", "+3", "-3", "3.0", "3s", " 3", "99999999999999999999"] {

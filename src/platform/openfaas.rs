@@ -1,5 +1,6 @@
-//! OpenFaaS, the image itself as the function (no watchdog in it). Probes carry no header, so they are known by the
-//! environment only. What is not here: the lock file `/tmp/.lock`, which is the watchdog's; use the HTTP probes.
+//! OpenFaaS, the image itself as the function (no watchdog in it). Probes carry no header, so they
+//! are known by the environment only. What is not here: the lock file `/tmp/.lock`, which is the
+//! watchdog's; use the HTTP probes.
 //!
 //! | contract | | evidence |
 //! |---|---|---|
@@ -42,7 +43,10 @@ mod tests {
     fn knows_its_paths() {
         let call = [("X-Call-Id", "c-1")];
         assert_eq!(role_of("POST", "/", &call, None), Some(Role::Event(Platform::OpenFaas)));
-        assert_eq!(role_of("POST", "/", &[], Some(Platform::OpenFaas)), Some(Role::Event(Platform::OpenFaas)));
+        assert_eq!(
+            role_of("POST", "/", &[], Some(Platform::OpenFaas)),
+            Some(Role::Event(Platform::OpenFaas))
+        );
         assert_eq!(role_of("POST", "/", &call, Some(Platform::Scf)), None);
         for path in ["/_/health", "/_/ready"] {
             let health = Some(Role::Hook(Platform::OpenFaas, Hook::Health));

@@ -1,5 +1,5 @@
-//! Tencent Cloud SCF, image functions with a Web server: the platform that this crate is made for. What is not here:
-//! job images (no server; the event is in `SCF_CUSTOM_CONTAINER_EVENT`).
+//! Tencent Cloud SCF, image functions with a Web server: the platform that this crate is made for.
+//! What is not here: job images (no server; the event is in `SCF_CUSTOM_CONTAINER_EVENT`).
 //!
 //! | contract | | evidence |
 //! |---|---|---|
@@ -81,12 +81,21 @@ mod tests {
         assert_eq!((context.namespace(), context.region()), ("default", "ap-guangzhou"));
         assert_eq!((context.app_id(), context.uin()), ("1250000000", "100000000000"));
         assert_eq!((context.memory_text(), context.memory_mb()), ("256", Some(256)));
-        assert_eq!((context.timeout_text(), context.timeout()), ("3", Some(Duration::from_secs(3))));
+        assert_eq!(
+            (context.timeout_text(), context.timeout()),
+            ("3", Some(Duration::from_secs(3)))
+        );
         assert_eq!(context.deadline(), arrival.deadline(Duration::from_secs(3)));
         let credentials = context.credentials().unwrap();
-        assert_eq!((credentials.secret_id, credentials.secret_key, credentials.session_token), ("id", "key", "token"));
+        assert_eq!(
+            (credentials.secret_id, credentials.secret_key, credentials.session_token),
+            ("id", "key", "token")
+        );
         let printed = format!("{context:?} {credentials:?}");
-        assert!(!printed.contains("token\"") && !printed.contains("\"key") && !printed.contains("\"id"), "{printed}");
+        assert!(
+            !printed.contains("token\"") && !printed.contains("\"key") && !printed.contains("\"id"),
+            "{printed}"
+        );
     }
 
     #[test]
@@ -98,12 +107,20 @@ mod tests {
 
     #[test]
     fn reads_units_only_where_they_can_be_nothing_else() {
-        for (text, seconds) in [("1", Some(1)), ("900", Some(900)), ("901", None), ("3000", None), ("86400", None)] {
+        for (text, seconds) in
+            [("1", Some(1)), ("900", Some(900)), ("901", None), ("3000", None), ("86400", None)]
+        {
             let headers = [("X-Scf-Timeout", text)];
             let timeout = Context::new(Headers::from_pairs(&headers), None).timeout();
             assert_eq!(timeout, seconds.map(Duration::from_secs), "{text}");
         }
-        for (text, mb) in [("64", Some(64)), ("3072", Some(3072)), ("63", None), ("65536", None), ("134217728", None)] {
+        for (text, mb) in [
+            ("64", Some(64)),
+            ("3072", Some(3072)),
+            ("63", None),
+            ("65536", None),
+            ("134217728", None),
+        ] {
             let headers = [("X-Scf-Memory", text)];
             assert_eq!(Context::new(Headers::from_pairs(&headers), None).memory_mb(), mb, "{text}");
         }

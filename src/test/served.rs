@@ -1,5 +1,5 @@
-//! A function's program, started for a test on a port of its own, to be asked by any client over real sockets. It knows the program's
-//! readiness line and nothing of HTTP.
+//! A function's program, started for a test on a port of its own, to be asked by any client over
+//! real sockets. It knows the program's readiness line and nothing of HTTP.
 
 use std::io::{self, BufRead, BufReader, ErrorKind};
 use std::net::SocketAddr;
@@ -11,7 +11,8 @@ use std::time::Duration;
 
 /// How long a program may take to listen: what the platform gives it (583/41076).
 const INIT_TIMEOUT: Duration = Duration::from_secs(30);
-/// What a program prints when FIRSTBYTE_ADDR told it where to listen; before the address, in either log format.
+/// What a program prints when FIRSTBYTE_ADDR told it where to listen; before the address, in either
+/// log format.
 const READY: &str = "listening on ";
 
 /// A running function; it ends when this is dropped.
@@ -41,7 +42,8 @@ impl Served {
     /// Starts a program on a free port of 127.0.0.1 and waits until it listens.
     ///
     /// # Errors
-    /// If it cannot be started, ends, or does not listen within the 30 s that the platform gives it. The error has what it printed.
+    /// If it cannot be started, ends, or does not listen within the 30 s that the platform gives
+    /// it. The error has what it printed.
     pub fn start(program: impl AsRef<std::ffi::OsStr>) -> io::Result<Served> {
         Served::run(Command::new(program))
     }
@@ -60,7 +62,9 @@ impl Served {
             let lines = served.lines.clone();
             thread::spawn(move || {
                 for line in BufReader::new(stdout).lines().map_while(Result::ok) {
-                    let address = line.split_once(READY).and_then(|(_, rest)| rest.split('"').next()?.parse().ok());
+                    let address = line
+                        .split_once(READY)
+                        .and_then(|(_, rest)| rest.split('"').next()?.parse().ok());
                     lock(&lines).push(line);
                     if let Some(address) = address {
                         let _ = sender.send(address); // heard once
@@ -89,7 +93,8 @@ impl Served {
         self.address
     }
 
-    /// Its URL, for clients that want one: `http://127.0.0.1:PORT` and `path`, which begins with a slash.
+    /// Its URL, for clients that want one: `http://127.0.0.1:PORT` and `path`, which begins with a
+    /// slash.
     pub fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)
     }
@@ -123,10 +128,12 @@ mod tests {
 
     #[test]
     fn reads_where_a_program_listens_in_either_format() {
-        for line in
-            ["firstbyte: listening on 127.0.0.1:8123", r#"{"level":"INFO","message":"listening on 127.0.0.1:8123"}"#]
-        {
-            let served = shell(&format!("echo first; echo '{line}'; exec sleep 60")).expect("it says so");
+        for line in [
+            "firstbyte: listening on 127.0.0.1:8123",
+            r#"{"level":"INFO","message":"listening on 127.0.0.1:8123"}"#,
+        ] {
+            let served =
+                shell(&format!("echo first; echo '{line}'; exec sleep 60")).expect("it says so");
             assert_eq!(served.address(), SocketAddr::from(([127, 0, 0, 1], 8123)));
             assert_eq!(served.url("/a?b"), "http://127.0.0.1:8123/a?b");
             assert_eq!(served.output(), ["first", line]);
@@ -136,7 +143,10 @@ mod tests {
     #[test]
     fn says_what_a_program_printed_that_never_listened() {
         let error = shell("echo no database").map(drop).expect_err("it ends").to_string();
-        assert!(error.contains("ended before it listened") && error.contains("no database"), "{error}");
+        assert!(
+            error.contains("ended before it listened") && error.contains("no database"),
+            "{error}"
+        );
         assert!(Served::start("/no/such/program").is_err());
     }
 }

@@ -1,5 +1,5 @@
-//! Who gets in: the accepting coroutine, and the life of the server around it. The first request of all does not come
-//! through here but through the boot lane.
+//! Who gets in: the accepting coroutine, and the life of the server around it. The first request of
+//! all does not come through here but through the boot lane.
 
 use super::budget::Budget;
 use super::connection::{Connection, LONGEST_STREAK, PAUSE};
@@ -29,15 +29,23 @@ pub(crate) struct Server<S> {
     acceptor: Mutex<Option<JoinHandle<()>>>,
 }
 
-/// Coroutines that are made before the first connection: each costs two system calls and two page faults.
+/// Coroutines that are made before the first connection: each costs two system calls and two page
+/// faults.
 const POOL_AT_START: usize = 1;
 /// Coroutines that are kept for the next connection once the server runs.
 const POOL_LATER: usize = 64;
 
 /// Serves until SIGTERM or SIGINT, then lets what is in flight finish.
 ///
-/// `settle` is called once the first reply is out and before there is another thread: for whatever was put off.
-pub(crate) fn serve<S: Service>(listener: TcpListener, service: S, limits: Limits, workers: usize, settle: fn()) {
+/// `settle` is called once the first reply is out and before there is another thread: for whatever
+/// was put off.
+pub(crate) fn serve<S: Service>(
+    listener: TcpListener,
+    service: S,
+    limits: Limits,
+    workers: usize,
+    settle: fn(),
+) {
     let server: &'static Server<S> = Box::leak(Box::new(Server {
         service,
         limits,
@@ -59,7 +67,8 @@ pub(crate) fn serve<S: Service>(listener: TcpListener, service: S, limits: Limit
     stop::drained();
 }
 
-/// Starts the coroutine runtime, which takes over the listener and the connections that were accepted without it.
+/// Starts the coroutine runtime, which takes over the listener and the connections that were
+/// accepted without it.
 pub(super) fn start_runtime<S: Service>(
     server: &'static Server<S>,
     listener: TcpListener,
@@ -70,7 +79,8 @@ pub(super) fn start_runtime<S: Service>(
     config.set_workers(server.workers);
     config.set_pool_capacity(POOL_AT_START).set_stack_size(stack_words(server.limits.stack_bytes));
     config.set_worker_pin(false); // an instance shares its cores with others
-    // JUSTIFICATION: may's own bind sets SO_REUSEPORT; its listener has no safe way to take a socket.
+    // JUSTIFICATION: may's own bind sets SO_REUSEPORT; its listener has no safe way to take a
+    // socket.
     // SAFETY: the descriptor is a listening socket and is given up here. This starts the runtime.
     let listener = unsafe { may::net::TcpListener::from_raw_fd(listener.into_raw_fd()) };
     // JUSTIFICATION: may's spawn is unsafe because coroutines move between threads.
@@ -86,26 +96,31 @@ pub(super) fn start_runtime<S: Service>(
     }
 }
 
-/// Gives back the pages of the main thread's stack that starting the runtime has left behind: may's scheduler is a value of 140 KiB
-/// before it is boxed, and the main thread never goes that deep again.
-#[inline(never)] // a frame of its own, the lowest: within its caller's, what is below `here` would be the caller's
+/// Gives back the pages of the main thread's stack that starting the runtime has left behind: may's
+/// scheduler is a value of 140 KiB before it is boxed, and the main thread never goes that deep
+/// again.
+// a frame of its own, the lowest: within its caller's, what is below `here` would be the caller's
+#[inline(never)]
 fn give_stack_back() {
-    /// Deeper than the scheduler, and far from the end of the smallest stack that a platform gives (8 MiB).
+    /// Deeper than the scheduler, and far from the end of the smallest stack that a platform gives
+    /// (8 MiB).
     const DEPTH_BYTES: usize = 256 * 1024;
     const PAGE_BYTES: usize = 4096;
     // JUSTIFICATION: std does not say which thread is the main one.
     // SAFETY: two questions without arguments.
     if unsafe { libc::getpid() != libc::gettid() } {
-        return; // a test's server: its thread's stack may be small, and what lies below is somebody else's
+        // a test's server: its thread's stack may be small, and what lies below is somebody else's
+        return;
     }
     let here = 0u8;
     // A page of distance: the frame of this function, and those of the call below it.
     let end = ((&raw const here).addr() - PAGE_BYTES) / PAGE_BYTES * PAGE_BYTES;
     let start = std::ptr::without_provenance_mut(end - DEPTH_BYTES);
     // JUSTIFICATION: std cannot give memory back.
-    // SAFETY: bytes below the stack pointer are nobody's: frames that were there have returned, and the next ones write
-    // before they read. Below the main thread's stack the kernel maps nothing for many times the depth (at least 128 MiB: its
-    // mmap_base). Where the stack has not grown so deep nothing is mapped, which the kernel reports and we need not know.
+    // SAFETY: bytes below the stack pointer are nobody's: frames that were there have returned, and
+    // the next ones write before they read. Below the main thread's stack the kernel maps nothing
+    // for many times the depth (at least 128 MiB: its mmap_base). Where the stack has not grown so
+    // deep nothing is mapped, which the kernel reports and we need not know.
     unsafe { libc::madvise(start, DEPTH_BYTES, libc::MADV_DONTNEED) };
 }
 
@@ -134,16 +149,19 @@ fn accept<S: Service>(server: &'static Server<S>, listener: &may::net::TcpListen
                     streak = 0;
                     listener.wait_io();
                 }
-                // The kernel looks for a descriptor before it looks who is there: nobody, and so there is no need for one.
+                // The kernel looks for a descriptor before it looks who is there: nobody, and so
+                // there is no need for one.
                 Some(libc::EMFILE | libc::ENFILE) if !has_waiting_peer(listener) => {
                     listener.wait_io();
                 }
-                // Descriptors or memory have run out: an idle connection makes room, and the backlog holds the rest.
+                // Descriptors or memory have run out: an idle connection makes room, and the
+                // backlog holds the rest.
                 Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM) => {
                     server.slots.evict_longest_idle(departures);
                     server.slots.wait_for_room(departures, Duration::from_millis(20));
                 }
-                // The peer is gone again (accept(2) passes the network's errors on): take the next one.
+                // The peer is gone again (accept(2) passes the network's errors on): take the next
+                // one.
                 _ => {}
             },
         }
@@ -151,7 +169,8 @@ fn accept<S: Service>(server: &'static Server<S>, listener: &may::net::TcpListen
     stop::forget_listener();
 }
 
-/// At the cap: as soon as somebody waits to get in, the longest-idle connection goes, or the first that finishes.
+/// At the cap: as soon as somebody waits to get in, the longest-idle connection goes, or the first
+/// that finishes.
 fn make_room<S: Service>(server: &'static Server<S>, listener: &may::net::TcpListener) {
     loop {
         let departures = server.slots.departures();
@@ -178,10 +197,13 @@ fn has_waiting_peer(listener: &may::net::TcpListener) -> bool {
 /// Accepts one connection; waits for it if the listener blocks.
 pub(super) fn accept_one(listener: RawFd) -> io::Result<OwnedFd> {
     let flags = libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC;
-    // JUSTIFICATION: std's accept leaves the socket blocking, which is one more system call to change.
+    // JUSTIFICATION: std's accept leaves the socket blocking, which is one more system call to
+    // change.
     // SAFETY: no address is asked for; the descriptor is ours as soon as it is valid.
     unsafe {
-        let fd = retry(|| libc::accept4(listener, std::ptr::null_mut(), std::ptr::null_mut(), flags) as isize)?;
+        let fd = retry(|| {
+            libc::accept4(listener, std::ptr::null_mut(), std::ptr::null_mut(), flags) as isize
+        })?;
         Ok(OwnedFd::from_raw_fd(fd as RawFd))
     }
 }
@@ -191,13 +213,15 @@ pub(super) fn admit<S: Service>(server: &'static Server<S>, fd: OwnedFd) -> Conn
     Connection::new(server, Link::new(fd), seat)
 }
 
-/// Gives the connection a coroutine. From within one, on a single worker, it runs at once: no detour through the
-/// queue and its wake-up call. Otherwise it starts on the worker whose epoll will watch its socket.
+/// Gives the connection a coroutine. From within one, on a single worker, it runs at once: no
+/// detour through the queue and its wake-up call. Otherwise it starts on the worker whose epoll
+/// will watch its socket.
 pub(super) fn spawn<S: Service>(server: &'static Server<S>, connection: Connection<S>) {
     let number = connection.fd() as usize;
     let builder = coroutine::Builder::new();
     // JUSTIFICATION: may's spawn is unsafe because coroutines move between threads.
-    // SAFETY: the coroutine keeps nothing thread-local over a wait; a stack overflow ends the process (stop.rs).
+    // SAFETY: the coroutine keeps nothing thread-local over a wait; a stack overflow ends the
+    // process (stop.rs).
     let started = catch_unwind(AssertUnwindSafe(|| unsafe {
         if server.workers == 1 && lane::is_coroutine() {
             builder.spawn_local(move || connection.run())
@@ -206,6 +230,8 @@ pub(super) fn spawn<S: Service>(server: &'static Server<S>, connection: Connecti
         }
     }));
     if !matches!(started, Ok(Ok(_))) {
-        crate::log::announce(format_args!("no memory for another connection's stack; the connection is closed"));
+        crate::log::announce(format_args!(
+            "no memory for another connection's stack; the connection is closed"
+        ));
     }
 }

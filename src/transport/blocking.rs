@@ -1,4 +1,5 @@
-//! Work that blocks its thread: done by a small pool of threads while the coroutine waits and others run.
+//! Work that blocks its thread: done by a small pool of threads while the coroutine waits and
+//! others run.
 
 use super::lane::is_coroutine;
 use super::panics::{self, Panicked};
@@ -9,19 +10,21 @@ use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
-/// Threads that the pool has at most; work beyond that waits in a queue. They are made when they are needed, sleep
-/// while they are not, and stay.
+/// Threads that the pool has at most; work beyond that waits in a queue. They are made when they
+/// are needed, sleep while they are not, and stay.
 const MOST_THREADS: usize = 16;
 
 /// Of each: what its documentation says, whatever std or RUST_MIN_STACK take.
 const STACK_BYTES: usize = 2 * 1024 * 1024;
 
-/// Runs `work` on a thread that may block, and gives back what it returns. Other requests are served meanwhile.
+/// Runs `work` on a thread that may block, and gives back what it returns. Other requests are
+/// served meanwhile.
 ///
-/// For files, name look-ups, other programs, long computations, deep recursion and libraries that block: in a plain
-/// handler they would hold up every connection of the same worker, on a stack of 256 KiB. The thread's stack has
-/// 2 MiB, and log records that `work` makes carry the request's id. The price is a hop to another thread and back, some tens of microseconds. Thread-local variables are the
-/// pool's, not the caller's. A panic in `work` goes on in the caller.
+/// For files, name look-ups, other programs, long computations, deep recursion and libraries that
+/// block: in a plain handler they would hold up every connection of the same worker, on a stack of
+/// 256 KiB. The thread's stack has 2 MiB, and log records that `work` makes carry the request's id.
+/// The price is a hop to another thread and back, some tens of microseconds. Thread-local variables
+/// are the pool's, not the caller's. A panic in `work` goes on in the caller.
 ///
 /// Outside of a coroutine (in `main`, in a test, in the very first request) `work` simply runs.
 ///
@@ -58,9 +61,9 @@ where
             waker.unpark();
         });
         // JUSTIFICATION: work may borrow from the caller, which a queue's type cannot say.
-        // SAFETY: only the lifetime changes. The caller's frame is not left before `done` is set, which is the last
-        // time the job touches anything borrowed; nothing cancels or drops a waiting coroutine, and the loop below
-        // has no way out but `done`.
+        // SAFETY: only the lifetime changes. The caller's frame is not left before `done` is set,
+        // which is the last time the job touches anything borrowed; nothing cancels or drops a
+        // waiting coroutine, and the loop below has no way out but `done`.
         let job = unsafe { std::mem::transmute::<Box<dyn FnOnce() + Send + '_>, Job>(job) };
         POOL.submit(job);
     }
@@ -76,8 +79,10 @@ where
 
 type Job = Box<dyn FnOnce() + Send>;
 
-static POOL: Pool =
-    Pool { queue: Mutex::new(Queue { jobs: VecDeque::new(), idle: 0, threads: 0 }), work: Condvar::new() };
+static POOL: Pool = Pool {
+    queue: Mutex::new(Queue { jobs: VecDeque::new(), idle: 0, threads: 0 }),
+    work: Condvar::new(),
+};
 
 struct Pool {
     queue: Mutex<Queue>,
@@ -100,12 +105,14 @@ impl Pool {
         }
         if queue.threads < MOST_THREADS {
             queue.threads += 1;
-            let thread = std::thread::Builder::new().name("blocking".into()).stack_size(STACK_BYTES);
+            let thread =
+                std::thread::Builder::new().name("blocking".into()).stack_size(STACK_BYTES);
             let spawned = thread.spawn(|| self.serve());
             if spawned.is_err() {
                 queue.threads -= 1;
                 if queue.threads == 0 {
-                    // No thread is to be had at all: the job is done here, at the others' expense, rather than never.
+                    // No thread is to be had at all: the job is done here, at the others' expense,
+                    // rather than never.
                     let job = queue.jobs.pop_back();
                     drop(queue);
                     if let Some(job) = job {

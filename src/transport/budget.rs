@@ -1,9 +1,10 @@
-//! How many bytes of bodies all connections may hold at once, so that no number of legal requests gets the process
-//! killed: it follows from the memory that the instance's cgroup allows.
+//! How many bytes of bodies all connections may hold at once, so that no number of legal requests
+//! gets the process killed: it follows from the memory that the instance's cgroup allows.
 //!
-//! A body in memory is not the worst: parsed as JSON of the worst shape it takes [`Limits::json_factor`](super::Limits) times its
-//! size. The budget is therefore the cgroup's limit, less what the process itself needs, divided by that. A request that does not
-//! fit waits with its body unread, in the order of arrival; the kernel's buffers fill and the peer waits too.
+//! A body in memory is not the worst: parsed as JSON of the worst shape it takes
+//! [`Limits::json_factor`](super::Limits) times its size. The budget is therefore the cgroup's
+//! limit, less what the process itself needs, divided by that. A request that does not fit waits
+//! with its body unread, in the order of arrival; the kernel's buffers fill and the peer waits too.
 
 use super::lane::is_coroutine;
 use may::sync::Blocker;
@@ -16,9 +17,9 @@ const OWN_BYTES: usize = 24 * 1024 * 1024;
 /// Bodies up to this sum never ask what the budget is: a first request reads no file.
 const UNASKED_BYTES: usize = 256 * 1024;
 
-/// Bodies up to this size have a part of the budget for themselves, in bytes: whoever takes his time with a large one keeps
-/// nobody waiting who has little to say. So have heads larger than that: their holders wait for the share of a body, and must
-/// not take it from each other.
+/// Bodies up to this size have a part of the budget for themselves, in bytes: whoever takes his
+/// time with a large one keeps nobody waiting who has little to say. So have heads larger than
+/// that: their holders wait for the share of a body, and must not take it from each other.
 pub(crate) const SMALL_BYTES: usize = 16 * 1024;
 /// Which part of the budget either is: one in so many.
 const SMALL_PART: usize = 8;
@@ -39,7 +40,8 @@ pub(crate) struct Budget {
 #[derive(Default)]
 struct Pool {
     held: AtomicUsize,
-    /// How many wait, or are about to. Counted before they look for the last time, so that whoever gives back sees them.
+    /// How many wait, or are about to. Counted before they look for the last time, so that whoever
+    /// gives back sees them.
     waiters: AtomicUsize,
     waiting: Mutex<VecDeque<Arc<Blocker>>>,
 }
@@ -63,13 +65,18 @@ impl Budget {
         }
     }
 
-    /// The largest body that is taken: the configured limit, or less where the memory does not allow it.
+    /// The largest body that is taken: the configured limit, or less where the memory does not
+    /// allow it.
     pub(crate) fn body_limit(&self, asked: usize) -> usize {
-        if asked <= UNASKED_BYTES { self.body_limit } else { self.body_limit.min(self.large_bytes()) }
+        if asked <= UNASKED_BYTES {
+            self.body_limit
+        } else {
+            self.body_limit.min(self.large_bytes())
+        }
     }
 
-    /// Takes `bytes` for a body, waiting for others to give theirs back. Whoever holds a share of a body waits for no other, so
-    /// nobody waits for ever.
+    /// Takes `bytes` for a body, waiting for others to give theirs back. Whoever holds a share of a
+    /// body waits for no other, so nobody waits for ever.
     pub(crate) fn take(&self, bytes: usize) -> Share<'_> {
         if bytes <= SMALL_BYTES {
             self.small.take(bytes, || self.small_bytes())
@@ -84,7 +91,9 @@ impl Budget {
     }
 
     fn total(&self) -> usize {
-        *self.total.get_or_init(|| total_of(memory_limit(|path| std::fs::read_to_string(path).ok()), self.json_factor))
+        *self.total.get_or_init(|| {
+            total_of(memory_limit(|path| std::fs::read_to_string(path).ok()), self.json_factor)
+        })
     }
 
     /// What `bytes` that are held as they are come to in bytes of bodies.
@@ -102,11 +111,13 @@ impl Budget {
 }
 
 impl Pool {
-    /// Never takes more than there is, not for a moment: one who looked then would wait for what nobody gives back.
+    /// Never takes more than there is, not for a moment: one who looked then would wait for what
+    /// nobody gives back.
     fn try_take(&self, bytes: usize, most: impl Fn() -> usize) -> Option<Share<'_>> {
         let room = |held: usize| {
             let sum = held.checked_add(bytes)?;
-            // Alone, any body that passed the limit passes: a waiting one can always go on when the others are done.
+            // Alone, any body that passed the limit passes: a waiting one can always go on when the
+            // others are done.
             (held == 0 || sum <= UNASKED_BYTES || sum <= most()).then_some(sum)
         };
         self.held.fetch_update(Ordering::SeqCst, Ordering::SeqCst, room).ok()?;
@@ -188,20 +199,27 @@ impl Drop for Share<'_> {
 }
 
 fn total_of(memory: Option<u64>, json_factor: usize) -> usize {
-    let Some(memory) = memory.and_then(|memory| usize::try_from(memory).ok()) else { return usize::MAX };
+    let Some(memory) = memory.and_then(|memory| usize::try_from(memory).ok()) else {
+        return usize::MAX;
+    };
     memory.saturating_sub(OWN_BYTES.min(memory / 2)) / json_factor
 }
 
-/// The memory limit of this process's cgroup, in bytes, from version 2 or version 1 of the interface; `None` if there
-/// is none or it is not to be seen. (`X-Scf-Memory` has no documented unit and never sets a limit.)
+/// The memory limit of this process's cgroup, in bytes, from version 2 or version 1 of the
+/// interface; `None` if there is none or it is not to be seen. (`X-Scf-Memory` has no documented
+/// unit and never sets a limit.)
 fn memory_limit(read: impl Fn(&str) -> Option<String>) -> Option<u64> {
     let groups = read("/proc/self/cgroup").unwrap_or_default();
-    // A container usually sees its own group as the root of the mount; a process outside of one is below it.
+    // A container usually sees its own group as the root of the mount; a process outside of one is
+    // below it.
     let own = |controller: &str| {
         groups.lines().find_map(|line| {
             let mut parts = line.splitn(3, ':').skip(1);
             let (controllers, path) = (parts.next()?, parts.next()?);
-            controllers.split(',').any(|name| name == controller).then(|| path.trim_end_matches('/').to_owned())
+            controllers
+                .split(',')
+                .any(|name| name == controller)
+                .then(|| path.trim_end_matches('/').to_owned())
         })
     };
     let files = [
@@ -224,7 +242,9 @@ mod tests {
     use super::*;
 
     fn with(files: &[(&str, &str)]) -> Option<u64> {
-        memory_limit(|path| files.iter().find(|(name, _)| *name == path).map(|(_, text)| (*text).to_owned()))
+        memory_limit(|path| {
+            files.iter().find(|(name, _)| *name == path).map(|(_, text)| (*text).to_owned())
+        })
     }
 
     #[test]
@@ -233,7 +253,10 @@ mod tests {
         assert_eq!(with(&[("/sys/fs/cgroup/memory.max", "max\n")]), None);
         assert_eq!(with(&[("/sys/fs/cgroup/memory.max", "134217728\n")]), Some(128 << 20));
         assert_eq!(
-            with(&[("/proc/self/cgroup", "0::/a/b\n"), ("/sys/fs/cgroup/a/b/memory.max", "1000\n")]),
+            with(&[
+                ("/proc/self/cgroup", "0::/a/b\n"),
+                ("/sys/fs/cgroup/a/b/memory.max", "1000\n")
+            ]),
             Some(1000)
         );
         assert_eq!(
@@ -259,8 +282,8 @@ mod tests {
         UNASKED_BYTES * 2
     }
 
-    /// One who asked in vain held what it asked for until it had given it back, and another who looked in between waited for
-    /// ever. Here all wait in the end if one is forgotten.
+    /// One who asked in vain held what it asked for until it had given it back, and another who
+    /// looked in between waited for ever. Here all wait in the end if one is forgotten.
     #[test]
     fn nobody_is_forgotten() {
         let pool = Pool::default();
@@ -286,7 +309,8 @@ mod tests {
         assert!(pool.try_take(1, two_units).is_none());
         drop(first);
         drop(second);
-        // A body larger than the budget is refused by the limit; one that equals it passes when it is alone.
+        // A body larger than the budget is refused by the limit; one that equals it passes when it
+        // is alone.
         assert!(pool.try_take(UNASKED_BYTES * 3, two_units).is_some());
     }
 

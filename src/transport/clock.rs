@@ -1,5 +1,6 @@
-//! What time it is. In the boot lane by plain system calls, 0.1 µs each: the C library asks through the vDSO, whose set-up costs
-//! a first reply three page faults. Later through it, by the kernel's last tick where a second is what is wanted.
+//! What time it is. In the boot lane by plain system calls, 0.1 µs each: the C library asks through
+//! the vDSO, whose set-up costs a first reply three page faults. Later through it, by the kernel's
+//! last tick where a second is what is wanted.
 
 use super::lane::is_coroutine;
 use crate::deadline::Arrival;
@@ -9,11 +10,16 @@ use std::time::Instant;
 
 /// This second as the Date field has it (RFC 9110, section 5.6.7).
 pub(super) fn today() -> [u8; 29] {
-    if is_coroutine() { this_second() } else { date::imf_fixdate(seconds(ask(libc::CLOCK_REALTIME))) }
+    if is_coroutine() {
+        this_second()
+    } else {
+        date::imf_fixdate(seconds(ask(libc::CLOCK_REALTIME)))
+    }
 }
 
 /// Written once a second and thread.
-#[inline(never)] // a coroutine may come back on another thread: the variable's address must not be kept across calls
+// a coroutine may come back on another thread: the variable's address must not be kept across calls
+#[inline(never)]
 fn this_second() -> [u8; 29] {
     thread_local! {
         static LAST: Cell<(u64, [u8; 29])> = const { Cell::new((0, [0; 29])) };

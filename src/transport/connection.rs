@@ -1,4 +1,5 @@
-//! One connection: read a request, answer it, read the next. Written as if it blocked; where it waits, others run.
+//! One connection: read a request, answer it, read the next. Written as if it blocked; where it
+//! waits, others run.
 
 use super::accept::Server;
 use super::budget::{SMALL_BYTES, Share};
@@ -20,8 +21,8 @@ use std::net::Shutdown;
 use std::os::fd::RawFd;
 use std::time::Duration;
 
-/// A connection and what has been read from it. The seat is left, then the link closed, then the seat given up (field
-/// order).
+/// A connection and what has been read from it. The seat is left, then the link closed, then the
+/// seat given up (field order).
 pub(crate) struct Connection<S: 'static> {
     server: &'static Server<S>,
     link: Link,
@@ -68,17 +69,19 @@ impl From<io::Error> for End {
     }
 }
 
-/// Bytes and time that a refused peer may still use up, so that it reads the refusal before the reset that closing on
-/// unread data would cause (RFC 9112, section 9.6).
+/// Bytes and time that a refused peer may still use up, so that it reads the refusal before the
+/// reset that closing on unread data would cause (RFC 9112, section 9.6).
 const LINGER_BYTES: usize = 8 * 1024 * 1024;
 const LINGER: Duration = Duration::from_secs(2);
-/// Requests that a peer which never lets its connection run dry gets answered in a row, and the pause after them: a worker
-/// looks at its sockets again only when nothing is left to run, so that one greedy peer could starve all others.
+/// Requests that a peer which never lets its connection run dry gets answered in a row, and the
+/// pause after them: a worker looks at its sockets again only when nothing is left to run, so that
+/// one greedy peer could starve all others.
 pub(super) const LONGEST_STREAK: u32 = 256;
 pub(super) const PAUSE: Duration = Duration::from_micros(50);
 /// Free space that a read finds at least, in bytes.
 const READ_BYTES: usize = 2 * 1024;
-/// Size above which no body is, whatever the configuration says, in bytes: with its head it is one buffer.
+/// Size above which no body is, whatever the configuration says, in bytes: with its head it is one
+/// buffer.
 const MOST_BYTES: usize = isize::MAX as usize / 2;
 /// Free space for bodies whose size is not known, in bytes.
 const CHUNKED_READ_BYTES: usize = 16 * 1024;
@@ -110,7 +113,8 @@ impl<S: Service> Connection<S> {
         self.exchange().is_ok().then_some(self)
     }
 
-    /// Takes in what has arrived of a next request, without waiting and holding no buffer for nothing.
+    /// Takes in what has arrived of a next request, without waiting and holding no buffer for
+    /// nothing.
     pub(super) fn receive(&mut self) -> First {
         if self.input.capacity() == 0 {
             self.input = spare::take();
@@ -153,7 +157,8 @@ impl<S: Service> Connection<S> {
             self.input.clear();
             self.start = 0;
         }
-        // What was large is let go before its share is: whoever has sent it may say nothing more for a long time.
+        // What was large is let go before its share is: whoever has sent it may say nothing more
+        // for a long time.
         if self.input.capacity() > spare::KEEP_BYTES {
             self.input = self.input.split_off(self.start);
             self.start = 0;
@@ -169,7 +174,8 @@ impl<S: Service> Connection<S> {
         match outgoing::send(&mut self.link, &self.seat, stall, asked, reply) {
             Ok(true) => Ok(()),
             Ok(false) => {
-                // A peer that said it would close has nothing left to send; any other may be sending right now.
+                // A peer that said it would close has nothing left to send; any other may be
+                // sending right now.
                 if head.keep_alive || !self.input.is_empty() {
                     self.linger();
                 }
@@ -179,14 +185,17 @@ impl<S: Service> Connection<S> {
         }
     }
 
-    /// Reads up to the end of a request's head: its place in `input`, and its share of the budget if it is not small.
+    /// Reads up to the end of a request's head: its place in `input`, and its share of the budget
+    /// if it is not small.
     fn read_head(&mut self) -> Result<(usize, usize, Option<Share<'static>>), End> {
         let mut scanner = Scanner::default();
         let mut deadline = None;
         let mut share = None;
         loop {
             let unread = self.input.get(self.start..).unwrap_or_default();
-            if let Scan::Complete { start, end } = scanner.advance(unread, &self.server.limits.head)? {
+            if let Scan::Complete { start, end } =
+                scanner.advance(unread, &self.server.limits.head)?
+            {
                 return Ok((self.start + start, self.start + end, share));
             }
             if share.is_none() && unread.len() > SMALL_BYTES {
@@ -204,9 +213,12 @@ impl<S: Service> Connection<S> {
             }
             self.reserve(READ_BYTES);
             let limit = self.server.limits.head_timeout;
-            let read = self.read_within(limit, &mut deadline, "the request head did not arrive in time")?;
+            let read =
+                self.read_within(limit, &mut deadline, "the request head did not arrive in time")?;
             if read == 0 {
-                return Err(Reject::bad_request("the connection ended within a request head").into());
+                return Err(
+                    Reject::bad_request("the connection ended within a request head").into()
+                );
             }
         }
     }
@@ -236,7 +248,8 @@ impl<S: Service> Connection<S> {
         }
     }
 
-    /// Reads the whole body behind its head, decoded. Its share of the budget comes first: until then it stays unread.
+    /// Reads the whole body behind its head, decoded. Its share of the budget comes first: until
+    /// then it stays unread.
     fn read_body(&mut self, head: &Head, head_end: usize) -> Result<Received, End> {
         let view = RequestHead { head, bytes: &self.input };
         let admitted = self.server.service.admit(&view).map_err(End::Refuse)?.body_bytes;
@@ -265,9 +278,15 @@ impl<S: Service> Connection<S> {
         }
     }
 
-    /// Decodes in place: content moves up against the content before it, and what is left of the raw bytes is never
-    /// more than one read. A body that turns out not to be small takes a share for the largest, because nobody knows.
-    fn read_chunked(&mut self, head: &Head, head_end: usize, admitted: usize) -> Result<Received, End> {
+    /// Decodes in place: content moves up against the content before it, and what is left of the
+    /// raw bytes is never more than one read. A body that turns out not to be small takes a share
+    /// for the largest, because nobody knows.
+    fn read_chunked(
+        &mut self,
+        head: &Head,
+        head_end: usize,
+        admitted: usize,
+    ) -> Result<Received, End> {
         let mut decoder = Decoder::default();
         let mut raw = head_end;
         let mut len = 0;
@@ -319,7 +338,8 @@ impl<S: Service> Connection<S> {
         Ok(())
     }
 
-    /// Each wait has its own time; where others wait for the memory that this body holds, all further waits have it together.
+    /// Each wait has its own time; where others wait for the memory that this body holds, all
+    /// further waits have it together.
     fn read_more_of_body(
         &mut self,
         deadline: &mut Option<Deadline>,
@@ -335,7 +355,8 @@ impl<S: Service> Connection<S> {
         }
     }
 
-    /// Reads what there is, or waits for it. The clock runs from the first wait on: what is already here costs none.
+    /// Reads what there is, or waits for it. The clock runs from the first wait on: what is already
+    /// here costs none.
     fn read_within(
         &mut self,
         limit: Duration,
@@ -359,13 +380,20 @@ impl<S: Service> Connection<S> {
         }
     }
 
-    fn call(&mut self, head: &Head, head_end: usize, len: usize, arrival: Arrival) -> crate::reply::Reply {
+    fn call(
+        &mut self,
+        head: &Head,
+        head_end: usize,
+        len: usize,
+        arrival: Arrival,
+    ) -> crate::reply::Reply {
         let filled = self.input.len();
         let padded_end = head_end + len + Body::PADDING_BYTES;
         if filled < padded_end {
             self.input.resize(padded_end, 0);
         }
-        // What follows the body may be the next request: the parser reads it and puts it back as it was.
+        // What follows the body may be the next request: the parser reads it and puts it back as it
+        // was.
         let (head_bytes, rest) = self.input.split_at_mut(head_end);
         let body = Body::new(&mut rest[..len + Body::PADDING_BYTES], len);
         let request = Request::new(head, head_bytes, body).with_arrival(arrival);
@@ -424,8 +452,8 @@ impl<S: Service> Connection<S> {
     }
 }
 
-/// A complete body: its size, where in `input` the next request starts, and its share of the budget until the reply
-/// is out.
+/// A complete body: its size, where in `input` the next request starts, and its share of the budget
+/// until the reply is out.
 struct Received {
     len: usize,
     next: usize,

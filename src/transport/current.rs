@@ -1,5 +1,6 @@
-//! Which request is being served here: for log records. In a coroutine a thread-local would be another request's after
-//! a wait; outside of one (the boot lane) may's own storage would register a destructor before the first reply.
+//! Which request is being served here: for log records. In a coroutine a thread-local would be
+//! another request's after a wait; outside of one (the boot lane) may's own storage would register
+//! a destructor before the first reply.
 
 use super::lane::is_coroutine;
 use std::cell::RefCell;

@@ -1,7 +1,8 @@
-//! One connected socket, read and written without blocking, with the wait left to the coroutine runtime.
+//! One connected socket, read and written without blocking, with the wait left to the coroutine
+//! runtime.
 //!
-//! The socket meets epoll only when it first has to wait: a connection whose request is already there and that is
-//! closed after the reply never does.
+//! The socket meets epoll only when it first has to wait: a connection whose request is already
+//! there and that is closed after the reply never does.
 
 use super::lane;
 use super::lane::is_coroutine;
@@ -15,7 +16,8 @@ use std::panic::catch_unwind;
 /// A socket that is ours alone.
 pub(crate) struct Link {
     socket: Socket,
-    /// The last read took all there was: what comes next brings an event of its own (epoll(7), edge-triggered).
+    /// The last read took all there was: what comes next brings an event of its own (epoll(7),
+    /// edge-triggered).
     drained: bool,
     /// The peer has ended its side: no further event will say so.
     hung_up: bool,
@@ -52,12 +54,14 @@ impl Link {
         }
     }
 
-    /// Whether a read can find anything before the next wait. Where it cannot, a system call is saved.
+    /// Whether a read can find anything before the next wait. Where it cannot, a system call is
+    /// saved.
     pub(crate) fn may_have_input(&self) -> bool {
         !self.drained || self.hung_up
     }
 
-    /// Appends what is there to `buffer`, at most its spare capacity. 0 is the peer's end of stream.
+    /// Appends what is there to `buffer`, at most its spare capacity. 0 is the peer's end of
+    /// stream.
     ///
     /// # Errors
     /// `WouldBlock` if nothing is there.
@@ -65,11 +69,13 @@ impl Link {
         let spare = buffer.spare_capacity_mut();
         debug_assert!(!spare.is_empty());
         // JUSTIFICATION: std reads into initialised bytes only, and would have them cleared first.
-        // SAFETY: recv writes at most `spare.len()` bytes to `spare`, which is the vector's own capacity; the length
-        // is raised by what it says it wrote.
+        // SAFETY: recv writes at most `spare.len()` bytes to `spare`, which is the vector's own
+        // capacity; the length is raised by what it says it wrote.
         unsafe {
             let room = spare.len();
-            let size = retry(|| libc::recv(self.fd(), spare.as_mut_ptr().cast(), room, libc::MSG_DONTWAIT))?;
+            let size = retry(|| {
+                libc::recv(self.fd(), spare.as_mut_ptr().cast(), room, libc::MSG_DONTWAIT)
+            })?;
             self.drained = size > 0 && size < room;
             buffer.set_len(buffer.len() + size);
             Ok(size)
@@ -86,10 +92,13 @@ impl Link {
             // The usual reply is one piece, and send costs the kernel less than sendmsg.
             // JUSTIFICATION: std's write on a socket raises SIGPIPE where it is not ignored.
             // SAFETY: the pointer and the length are the slice's own.
-            return retry(|| unsafe { libc::send(self.fd(), whole.as_ptr().cast(), whole.len(), FLAGS) });
+            return retry(|| unsafe {
+                libc::send(self.fd(), whole.as_ptr().cast(), whole.len(), FLAGS)
+            });
         }
         // JUSTIFICATION: std's write_vectored on a socket raises SIGPIPE where it is not ignored.
-        // SAFETY: msghdr is plain data; IoSlice is documented to have the layout of iovec; the slices outlive the call.
+        // SAFETY: msghdr is plain data; IoSlice is documented to have the layout of iovec; the
+        // slices outlive the call.
         unsafe {
             let mut message: libc::msghdr = std::mem::zeroed();
             message.msg_iov = slices.as_ptr().cast::<libc::iovec>().cast_mut();
@@ -98,8 +107,8 @@ impl Link {
         }
     }
 
-    /// Waits until something happened on the socket since it last said `WouldBlock`. May return early. A coroutine
-    /// yields; a thread blocks, once it has left the boot lane.
+    /// Waits until something happened on the socket since it last said `WouldBlock`. May return
+    /// early. A coroutine yields; a thread blocks, once it has left the boot lane.
     ///
     /// # Errors
     /// If the runtime cannot watch the socket.
@@ -115,7 +124,8 @@ impl Link {
             && let Socket::Fresh(fd) = std::mem::replace(&mut self.socket, Socket::Gone)
         {
             let fd = fd.into_raw_fd();
-            // JUSTIFICATION: may has no safe way to take a socket, and panics (closing it) where epoll takes no more.
+            // JUSTIFICATION: may has no safe way to take a socket, and panics (closing it) where
+            // epoll takes no more.
             // SAFETY: the descriptor is open, a stream socket, and given up by its owner here.
             let registered = catch_unwind(|| unsafe { TcpStream::from_raw_fd(fd) });
             self.socket = registered.map_or(Socket::Gone, Socket::Registered);
@@ -130,13 +140,16 @@ impl Link {
         }
     }
 
-    /// From now on closing the socket resets the connection: the peer sees that what it has is not all.
+    /// From now on closing the socket resets the connection: the peer sees that what it has is not
+    /// all.
     pub(crate) fn reset_on_close(&self) {
         let linger = libc::linger { l_onoff: 1, l_linger: 0 };
         // JUSTIFICATION: std's linger is not stable.
-        // SAFETY: the pointer and the size are the value's own; an error leaves the close an ordinary one.
+        // SAFETY: the pointer and the size are the value's own; an error leaves the close an
+        // ordinary one.
         unsafe {
-            let (at, size) = ((&raw const linger).cast(), size_of::<libc::linger>() as libc::socklen_t);
+            let (at, size) =
+                ((&raw const linger).cast(), size_of::<libc::linger>() as libc::socklen_t);
             libc::setsockopt(self.fd(), libc::SOL_SOCKET, libc::SO_LINGER, at, size);
         }
     }
@@ -146,7 +159,8 @@ impl Link {
     }
 }
 
-/// Ends one or both directions; whoever waits for the socket wakes up. Errors say that it is over already.
+/// Ends one or both directions; whoever waits for the socket wakes up. Errors say that it is over
+/// already.
 pub(super) fn shutdown(fd: RawFd, how: Shutdown) {
     let how = match how {
         Shutdown::Read => libc::SHUT_RD,
@@ -162,7 +176,8 @@ pub(super) fn shutdown(fd: RawFd, how: Shutdown) {
 pub(super) fn has_input(fd: RawFd) -> bool {
     let mut byte = 0u8;
     // JUSTIFICATION: the caller may hold no more than the number.
-    // SAFETY: recv writes at most the one byte that it is given, and nothing is taken from the socket.
+    // SAFETY: recv writes at most the one byte that it is given, and nothing is taken from the
+    // socket.
     unsafe { libc::recv(fd, (&raw mut byte).cast(), 1, libc::MSG_PEEK | libc::MSG_DONTWAIT) > 0 }
 }
 

@@ -1,6 +1,6 @@
-//! The same App on the published may_minihttp 0.1.11 (cargo feature `minihttp`): for comparison, and for the day its
-//! next release lifts the header limit. **Not for untrusted peers**, and no workarounds: what it cannot do is this table,
-//! kept true by tests/minihttp.rs.
+//! The same App on the published may_minihttp 0.1.11 (cargo feature `minihttp`): for comparison,
+//! and for the day its next release lifts the header limit. **Not for untrusted peers**, and no
+//! workarounds: what it cannot do is this table, kept true by tests/minihttp.rs.
 //!
 //! | a peer sends | the default transport | may_minihttp 0.1.11 |
 //! |---|---|---|
@@ -16,9 +16,9 @@
 //! | an endless head, no data for hours | 431, 408 | taken in without a bound, waited for for ever |
 //! | SIGTERM | finishes what is in flight, exit 0 | ends at once |
 //!
-//! And on our side: headers set at run time, redirects' locations among them, are not sent (it takes `&'static str`
-//! lines only), streams are put together in memory first, SO_REUSEPORT lets a second server on the port go unnoticed,
-//! and there is neither boot lane nor limit nor drain.
+//! And on our side: headers set at run time, redirects' locations among them, are not sent (it
+//! takes `&'static str` lines only), streams are put together in memory first, SO_REUSEPORT lets a
+//! second server on the port go unnoticed, and there is neither boot lane nor limit nor drain.
 
 use super::accept::stack_words;
 use super::{Limits, RequestHead, Service, panics};
@@ -35,10 +35,18 @@ use std::sync::Arc;
 ///
 /// # Errors
 /// If the address cannot be bound.
-pub(crate) fn serve<S: Service>(address: SocketAddr, service: S, limits: Limits, workers: usize) -> io::Result<()> {
+pub(crate) fn serve<S: Service>(
+    address: SocketAddr,
+    service: S,
+    limits: Limits,
+    workers: usize,
+) -> io::Result<()> {
     panics::install();
     let config = may::config();
-    config.set_workers(workers.max(1)).set_pool_capacity(1).set_stack_size(stack_words(limits.stack_bytes));
+    config
+        .set_workers(workers.max(1))
+        .set_pool_capacity(1)
+        .set_stack_size(stack_words(limits.stack_bytes));
     config.set_worker_pin(false);
     let server = HttpServer(Adapter(Arc::new(service))).start(address)?;
     crate::log::announce(format_args!("listening on {address}"));
@@ -68,10 +76,13 @@ impl<S: Service> HttpService for Adapter<S> {
                 let view = RequestHead { head: &head, bytes: &head_bytes };
                 match self.0.admit(&view) {
                     Ok(admission) if body.len() > admission.body_bytes => {
-                        let error = Error::peer(Status::CONTENT_TOO_LARGE, "the request body is too large");
+                        let error =
+                            Error::peer(Status::CONTENT_TOO_LARGE, "the request body is too large");
                         self.0.refuse(&error, Some(&view))
                     }
-                    Ok(_) => self.0.call(Request::new(&head, &head_bytes, Body::from_vec(&mut body))),
+                    Ok(_) => {
+                        self.0.call(Request::new(&head, &head_bytes, Body::from_vec(&mut body)))
+                    }
                     Err(error) => self.0.refuse(&error, Some(&view)),
                 }
             }
@@ -83,7 +94,9 @@ impl<S: Service> HttpService for Adapter<S> {
 
 /// The head as text again, without its framing: that has been taken care of, one way or another.
 fn head_of(request: &may_minihttp::Request<'_, '_, '_>) -> Vec<u8> {
-    let mut head = format!("{} {} HTTP/1.{}\r\n", request.method(), request.path(), request.version()).into_bytes();
+    let mut head =
+        format!("{} {} HTTP/1.{}\r\n", request.method(), request.path(), request.version())
+            .into_bytes();
     for header in request.headers() {
         let framing = ["content-length", "transfer-encoding", "expect"];
         if !framing.iter().any(|name| header.name.eq_ignore_ascii_case(name)) {
@@ -105,7 +118,9 @@ fn answer(reply: Reply, response: &mut may_minihttp::Response<'_>) -> io::Result
     response.status_code(status.code().into(), status.reason());
     match reply.header("content-type") {
         Some("application/json") => drop(response.header("Content-Type: application/json")),
-        Some("text/plain; charset=utf-8") => drop(response.header("Content-Type: text/plain; charset=utf-8")),
+        Some("text/plain; charset=utf-8") => {
+            drop(response.header("Content-Type: text/plain; charset=utf-8"))
+        }
         _ => {}
     }
     match reply.into_body() {

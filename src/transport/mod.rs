@@ -1,10 +1,11 @@
 //! The only door to may: sockets, coroutines and timers, with HTTP rules taken from `wire`.
 //!
-//! The published may_minihttp is not under it (16 headers, no limits, no timeouts, a panic per bad Content-Length);
-//! its idea is: one coroutine a connection, written as if it blocked. What this room owns: [`listen`] (the port),
-//! [`lane`] (the first request, without a runtime), [`accept`] (who gets in),
-//! [`connection`] (request, reply, next), [`link`] (one socket), [`slots`] (all
-//! connections: deadlines, idleness, the cap), [`stop`] (SIGTERM), [`timeline`] (when the boot reached what). It knows a [`Service`], and no App.
+//! The published may_minihttp is not under it (16 headers, no limits, no timeouts, a panic per bad
+//! Content-Length); its idea is: one coroutine a connection, written as if it blocked. What this
+//! room owns: [`listen`] (the port), [`lane`] (the first request, without a runtime), [`accept`]
+//! (who gets in), [`connection`] (request, reply, next), [`link`] (one socket), [`slots`] (all
+//! connections: deadlines, idleness, the cap), [`stop`] (SIGTERM), [`timeline`] (when the boot
+//! reached what). It knows a [`Service`], and no App.
 
 mod accept;
 mod blocking;
@@ -42,27 +43,31 @@ use crate::request::{Headers, Request};
 use crate::wire::{Head, HeadLimits};
 use std::time::Duration;
 
-/// What the server does for its peers at most. Each excess has its status (docs/CONTRACTS.md, section 2).
+/// What the server does for its peers at most. Each excess has its status (docs/CONTRACTS.md,
+/// section 2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Request line and fields: 414, 431.
     pub head: HeadLimits,
-    /// Size of a body, in bytes: 413. 6 MiB is the platform's own limit for a synchronous event; where the instance's
-    /// memory cgroup does not allow the worst JSON of that size, less is taken.
+    /// Size of a body, in bytes: 413. 6 MiB is the platform's own limit for a synchronous event;
+    /// where the instance's memory cgroup does not allow the worst JSON of that size, less is
+    /// taken.
     pub body_bytes: usize,
-    /// Memory that a body of JSON may take while it is handled, in times its size. With the memory cgroup's limit it says how large
-    /// a body and how many of them are taken. The default is for this crate's own types: peaks of 4 MiB in their worst shape were 17
-    /// (`Document`, numbers in a `Vec`), 29 (`[1,1,…]` as `trigger::Value`) and 42 times (`[{"a":1},…]` as that). A function that makes
-    /// a `serde_json::Value` of what strangers send sets 96.
+    /// Memory that a body of JSON may take while it is handled, in times its size. With the memory
+    /// cgroup's limit it says how large a body and how many of them are taken. The default is for
+    /// this crate's own types: peaks of 4 MiB in their worst shape were 17 (`Document`, numbers in
+    /// a `Vec`), 29 (`[1,1,…]` as `trigger::Value`) and 42 times (`[{"a":1},…]` as that). A
+    /// function that makes a `serde_json::Value` of what strangers send sets 96.
     pub json_factor: usize,
     /// From a request's first byte to the end of its head: 408.
     pub head_timeout: Duration,
-    /// Between two bytes of a body: 408. Where the memory allows no more bodies and others wait: for all that is left of it.
+    /// Between two bytes of a body: 408. Where the memory allows no more bodies and others wait:
+    /// for all that is left of it.
     pub body_timeout: Duration,
     /// Between two bytes that a peer takes of a reply: the connection is cut.
     pub write_timeout: Duration,
-    /// Connections open at once. At the cap the longest-idle one makes room; if none is idle, new ones wait in the
-    /// backlog.
+    /// Connections open at once. At the cap the longest-idle one makes room; if none is idle, new
+    /// ones wait in the backlog.
     pub connections: usize,
     /// Connections that the kernel keeps until they are accepted.
     pub backlog: u32,

@@ -1,5 +1,5 @@
-//! Replies on their way out: written whole before anything more is read, waiting for a peer that is slow, but not
-//! for one that has stopped.
+//! Replies on their way out: written whole before anything more is read, waiting for a peer that is
+//! slow, but not for one that has stopped.
 
 use super::clock;
 use super::link::{Link, Ready};
@@ -28,8 +28,15 @@ const COPY_BYTES: usize = 2 * 1024;
 /// Writes the reply. `Ok(true)` if the connection may carry another request.
 ///
 /// # Errors
-/// If the peer is gone, or takes nothing for as long as `stall`, or a stream failed half-way: the connection is over.
-pub(super) fn send(link: &mut Link, seat: &Seat, stall: Duration, asked: Asked, reply: Reply) -> io::Result<bool> {
+/// If the peer is gone, or takes nothing for as long as `stall`, or a stream failed half-way: the
+/// connection is over.
+pub(super) fn send(
+    link: &mut Link,
+    seat: &Seat,
+    stall: Duration,
+    asked: Asked,
+    reply: Reply,
+) -> io::Result<bool> {
     let status = reply.status();
     let framing = match (reply.body(), asked.version) {
         (Some(body), _) => ResponseFraming::Length(body.len() as u64),
@@ -83,7 +90,8 @@ impl Outgoing<'_> {
                     deadline = None;
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    let deadline = *deadline.get_or_insert_with(|| self.seat.deadline_in(self.stall));
+                    let deadline =
+                        *deadline.get_or_insert_with(|| self.seat.deadline_in(self.stall));
                     self.seat.arm(deadline, Shutdown::Both);
                     let waited = self.link.wait(Ready::ToWrite);
                     if self.seat.disarm() {
@@ -110,12 +118,17 @@ impl Outgoing<'_> {
         let written = panics::catch(|| write(&mut BodyWriter::new(&mut chunks)));
         let written = written.unwrap_or_else(|panicked| {
             super::with_request_id(|id| {
-                crate::log::line(id, format_args!("a streaming reply panicked: {panicked}; its connection is cut"));
+                crate::log::line(
+                    id,
+                    format_args!("a streaming reply panicked: {panicked}; its connection is cut"),
+                );
             });
             Err(io::ErrorKind::Other.into())
         });
         match (framing, &written) {
-            (ResponseFraming::Chunked, Ok(())) => self.write_all(&mut [IoSlice::new(response::LAST_CHUNK)]),
+            (ResponseFraming::Chunked, Ok(())) => {
+                self.write_all(&mut [IoSlice::new(response::LAST_CHUNK)])
+            }
             // Its end is the connection's, and an orderly one would make it whole.
             (ResponseFraming::UntilClose, Err(_)) => {
                 self.link.reset_on_close();
@@ -140,7 +153,8 @@ impl io::Write for Chunks<'_, '_> {
         if self.chunked {
             let mut size = Vec::with_capacity(18);
             response::chunk_head(&mut size, bytes.len());
-            let mut slices = [IoSlice::new(&size), IoSlice::new(bytes), IoSlice::new(response::CHUNK_END)];
+            let mut slices =
+                [IoSlice::new(&size), IoSlice::new(bytes), IoSlice::new(response::CHUNK_END)];
             self.out.write_all(&mut slices)?;
         } else {
             self.out.write_all(&mut [IoSlice::new(bytes)])?;

@@ -1,4 +1,5 @@
-//! Panics in handlers: caught, told in one line by whoever catches them, and never the process's end.
+//! Panics in handlers: caught, told in one line by whoever catches them, and never the process's
+//! end.
 
 use super::lane::is_coroutine;
 use std::any::Any;
@@ -8,18 +9,22 @@ use std::mem::ManuallyDrop;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind, set_hook, take_hook};
 
 thread_local! {
-    /// Where the last panic of this thread was, `file:line`, for the catcher. Never dropped by itself: see spare.rs.
+    /// Where the last panic of this thread was, `file:line`, for the catcher. Never dropped by
+    /// itself: see spare.rs.
     static PLACE: Cell<Option<ManuallyDrop<String>>> = const { Cell::new(None) };
     /// Whether a panic of this thread is caught, outside of coroutines, where it always is.
     static CAUGHT: Cell<bool> = const { Cell::new(false) };
 }
 
-/// From now on the panics that this server catches are not printed twice; all others are printed as before.
+/// From now on the panics that this server catches are not printed twice; all others are printed as
+/// before.
 pub(super) fn install() {
     let otherwise = take_hook();
     set_hook(Box::new(move |info| {
         if is_coroutine() || CAUGHT.get() {
-            keep_place(info.location().map(|location| format!("{}:{}", location.file(), location.line())));
+            keep_place(
+                info.location().map(|location| format!("{}:{}", location.file(), location.line())),
+            );
         } else {
             otherwise(info);
         }
@@ -34,7 +39,8 @@ pub(crate) struct Panicked {
 
 /// Runs `work`; a panic in it becomes a value.
 pub(crate) fn catch<T>(work: impl FnOnce() -> T) -> Result<T, Panicked> {
-    // Outside of a coroutine nothing moves to another thread, so the flag is this call's. Within one it is not needed.
+    // Outside of a coroutine nothing moves to another thread, so the flag is this call's. Within
+    // one it is not needed.
     let thread = !is_coroutine();
     let before = thread && CAUGHT.replace(true);
     let caught = catch_unwind(AssertUnwindSafe(work));
@@ -68,7 +74,8 @@ impl fmt::Display for Panicked {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let text = self.payload.downcast_ref::<&str>().copied();
         f.write_str(
-            text.or_else(|| self.payload.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message"),
+            text.or_else(|| self.payload.downcast_ref::<String>().map(String::as_str))
+                .unwrap_or("no message"),
         )?;
         match &self.place {
             Some(place) => write!(f, " (at {place})"),

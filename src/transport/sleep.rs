@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-/// Waits; in a coroutine others run meanwhile, on the same thread. `std::thread::sleep` would stop them all.
+/// Waits; in a coroutine others run meanwhile, on the same thread. `std::thread::sleep` would stop
+/// them all.
 ///
 /// Thread-local variables may be others' afterwards: the coroutine may go on on another thread.
 pub fn sleep(duration: Duration) {

@@ -1,8 +1,10 @@
-//! All open connections: who is idle, whose deadline has passed, whether there is room for one more.
+//! All open connections: who is idle, whose deadline has passed, whether there is room for one
+//! more.
 //!
-//! A connection that must not wait for ever is ended from outside: the watcher, a coroutine that sleeps until the
-//! next deadline and for ever if there is none, shuts its socket down, and the wait returns. That keeps may's own
-//! I/O timers out of the build, which wake every worker a hundred times a second, idle or not.
+//! A connection that must not wait for ever is ended from outside: the watcher, a coroutine that
+//! sleeps until the next deadline and for ever if there is none, shuts its socket down, and the
+//! wait returns. That keeps may's own I/O timers out of the build, which wake every worker a
+//! hundred times a second, idle or not.
 
 use super::link::{has_input, shutdown};
 use super::stop;
@@ -92,7 +94,8 @@ impl Slots {
 
     /// Takes in a connection that was just accepted.
     pub(crate) fn seat(&'static self, fd: RawFd) -> Seat {
-        let slot = Arc::new(Slot { state: Mutex::new(State { fd, phase: Phase::Busy, deadline: None }) });
+        let slot =
+            Arc::new(Slot { state: Mutex::new(State { fd, phase: Phase::Busy, deadline: None }) });
         let mut open = lock(&self.open);
         let index = open.free.pop().unwrap_or_else(|| {
             open.slots.push(None);
@@ -108,22 +111,30 @@ impl Slots {
         self.departures.load(Ordering::SeqCst)
     }
 
-    /// Ends the connection that has been idle longest, unless one is leaving already or has left since `seen`: then there may be
-    /// room by now, and a slow leave costs one connection and not all of them.
+    /// Ends the connection that has been idle longest, unless one is leaving already or has left
+    /// since `seen`: then there may be room by now, and a slow leave costs one connection and not
+    /// all of them.
     pub(crate) fn evict_longest_idle(&self, seen: usize) {
         let open = lock(&self.open);
         let phase = |slot: &Slot| lock(&slot.state).phase;
-        if self.departures() != seen || open.slots.iter().flatten().any(|slot| matches!(phase(slot), Phase::Leaving)) {
+        if self.departures() != seen
+            || open.slots.iter().flatten().any(|slot| matches!(phase(slot), Phase::Leaving))
+        {
             return;
         }
-        // The first is the one, but for a request that has just arrived; sorting for that case is 5 KiB of every function.
+        // The first is the one, but for a request that has just arrived; sorting for that case is 5
+        // KiB of every function.
         let mut tried = None;
         let idle = |tried: Option<u64>| {
             let order = |slot: &Slot| match phase(slot) {
                 Phase::Idle(order) if tried.is_none_or(|tried| order > tried) => Some(order),
                 _ => None,
             };
-            open.slots.iter().flatten().filter_map(|slot| Some((order(slot)?, slot))).min_by_key(|(order, _)| *order)
+            open.slots
+                .iter()
+                .flatten()
+                .filter_map(|slot| Some((order(slot)?, slot)))
+                .min_by_key(|(order, _)| *order)
         };
         while let Some((order, slot)) = idle(tried) {
             if slot.cut_if_idle() {
@@ -133,8 +144,8 @@ impl Slots {
         }
     }
 
-    /// Yields until a connection closes or becomes idle, or until `limit` has passed; not at all if one has closed since `seen`.
-    /// Only the acceptor waits here.
+    /// Yields until a connection closes or becomes idle, or until `limit` has passed; not at all if
+    /// one has closed since `seen`. Only the acceptor waits here.
     pub(crate) fn wait_for_room(&self, seen: usize, limit: Duration) {
         self.acceptor.get_or_init(coroutine::current);
         self.wants_room.store(true, Ordering::SeqCst);
@@ -153,7 +164,8 @@ impl Slots {
         }
     }
 
-    /// Ends idle connections now and busy ones after their reply; waits until none is left or `limit` has passed.
+    /// Ends idle connections now and busy ones after their reply; waits until none is left or
+    /// `limit` has passed.
     pub(crate) fn drain(&self, limit: Duration) {
         self.stopping.store(true, Ordering::SeqCst);
         let mut open = lock(&self.open);
@@ -171,7 +183,8 @@ impl Slots {
     }
 
     fn now(&self) -> u64 {
-        u64::try_from(self.started.get_or_init(Instant::now).elapsed().as_nanos()).unwrap_or(u64::MAX)
+        u64::try_from(self.started.get_or_init(Instant::now).elapsed().as_nanos())
+            .unwrap_or(u64::MAX)
     }
 
     /// Makes sure that the watcher looks at `deadline` or before.
@@ -182,7 +195,8 @@ impl Slots {
         super::lane::leave(); // a deadline is set before a wait, and the watcher needs the runtime
         let watcher = self.watcher.get_or_init(|| {
             // JUSTIFICATION: may's spawn is unsafe because coroutines move between threads.
-            // SAFETY: the watcher holds no thread-local, and no lock while it waits; its frames are small.
+            // SAFETY: the watcher holds no thread-local, and no lock while it waits; its frames are
+            // small.
             unsafe { coroutine::spawn(|| self.watch()) }.coroutine().clone()
         });
         watcher.unpark();
@@ -238,8 +252,8 @@ impl Slot {
     }
 }
 
-/// One connection's place. [`Seat::leave`] comes before the socket is closed, because the number of a closed socket is
-/// soon another's; dropping it comes after, because only then is there room.
+/// One connection's place. [`Seat::leave`] comes before the socket is closed, because the number of
+/// a closed socket is soon another's; dropping it comes after, because only then is there room.
 pub(crate) struct Seat {
     slots: &'static Slots,
     index: usize,
@@ -247,15 +261,18 @@ pub(crate) struct Seat {
 }
 
 impl Seat {
-    /// Nothing has arrived of a next request: the connection may be ended to make room. False if it is to end now.
+    /// Nothing has arrived of a next request: the connection may be ended to make room. False if it
+    /// is to end now.
     ///
-    /// `since` is the place among the idle ones: taken where there is none, kept while the same wait goes on. The kernel
-    /// wakes a connection for nothing now and then, and that makes it no younger.
+    /// `since` is the place among the idle ones: taken where there is none, kept while the same
+    /// wait goes on. The kernel wakes a connection for nothing now and then, and that makes it no
+    /// younger.
     pub(crate) fn idle(&self, since: &mut Option<u64>) -> bool {
         if self.slots.is_stopping() {
             return false;
         }
-        let order = *since.get_or_insert_with(|| self.slots.idle_order.fetch_add(1, Ordering::Relaxed));
+        let order =
+            *since.get_or_insert_with(|| self.slots.idle_order.fetch_add(1, Ordering::Relaxed));
         let kept = self.turn(Phase::Idle(order));
         self.slots.tell_acceptor();
         // The server may have begun to stop before this connection was to be seen idle.
@@ -326,7 +343,8 @@ impl Drop for Seat {
     }
 }
 
-/// Locks are held for a few instructions and never across a wait; a panic in between leaves nothing half-done.
+/// Locks are held for a few instructions and never across a wait; a panic in between leaves nothing
+/// half-done.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,4 +1,5 @@
-//! Signals: SIGTERM and SIGINT stop the server, SIGSEGV ends the process whatever else is installed.
+//! Signals: SIGTERM and SIGINT stop the server, SIGSEGV ends the process whatever else is
+//! installed.
 //!
 //! As PID 1 of a scratch image a process ignores SIGTERM unless it has a handler.
 
@@ -7,8 +8,8 @@ use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicUsize, Ordering}
 use std::time::Duration;
 
 static STOPPED: AtomicBool = AtomicBool::new(false);
-/// The listening socket's number and one more, 0 for none: a variable that begins at 0 is not in the file, and this one is
-/// written before the first reply.
+/// The listening socket's number and one more, 0 for none: a variable that begins at 0 is not in
+/// the file, and this one is written before the first reply.
 static LISTENER: AtomicI32 = AtomicI32::new(0);
 /// What is in flight has this long, whole seconds, even where nobody is left to look at a clock.
 static DRAIN_SECONDS: AtomicU32 = AtomicU32::new(0);
@@ -19,8 +20,9 @@ pub(crate) fn stopped() -> bool {
     STOPPED.load(Ordering::SeqCst)
 }
 
-/// From now on SIGTERM and SIGINT shut the listening socket down, which wakes whoever accepts on it, and the process
-/// ends at the latest when `drain` has passed: a first request may hold the main thread, which would drain.
+/// From now on SIGTERM and SIGINT shut the listening socket down, which wakes whoever accepts on
+/// it, and the process ends at the latest when `drain` has passed: a first request may hold the
+/// main thread, which would drain.
 pub(crate) fn on_signal(listener: libc::c_int, drain: Duration) {
     LISTENER.store(listener + 1, Ordering::SeqCst);
     let seconds = drain.as_secs() + u64::from(drain.subsec_nanos() > 0);
@@ -45,7 +47,8 @@ pub(crate) fn forget_listener() {
 extern "C" fn stop(_signal: libc::c_int) {
     let first = !STOPPED.swap(true, Ordering::SeqCst);
     let listener = LISTENER.load(Ordering::SeqCst) - 1;
-    // JUSTIFICATION: a handler may call async-signal-safe functions only; these are (signal-safety(7)).
+    // JUSTIFICATION: a handler may call async-signal-safe functions only; these are
+    // (signal-safety(7)).
     // SAFETY: they take no memory.
     unsafe {
         if listener >= 0 {
@@ -65,15 +68,20 @@ extern "C" fn give_up(_signal: libc::c_int) {
     unsafe { libc::_exit(0) };
 }
 
-/// From now on a stack overflow ends the process with one line. `stack_bytes`: the size of a coroutine's stack, 0
-/// while there are none.
+/// From now on a stack overflow ends the process with one line. `stack_bytes`: the size of a
+/// coroutine's stack, 0 while there are none.
 ///
-/// To be called again once a coroutine has been made: the coroutine library's handler allocates and then abandons the
-/// coroutine with its locks and sockets, so that the process could hang for ever with its port open.
+/// To be called again once a coroutine has been made: the coroutine library's handler allocates and
+/// then abandons the coroutine with its locks and sockets, so that the process could hang for ever
+/// with its port open.
 pub(crate) fn end_on_stack_overflow(stack_bytes: usize) {
     STACK_KIB.store(stack_bytes / 1024, Ordering::SeqCst);
     for signal in [libc::SIGSEGV, libc::SIGBUS] {
-        install(signal, fault as *const () as usize, libc::SA_SIGINFO | libc::SA_ONSTACK | libc::SA_RESETHAND);
+        install(
+            signal,
+            fault as *const () as usize,
+            libc::SA_SIGINFO | libc::SA_ONSTACK | libc::SA_RESETHAND,
+        );
     }
 }
 
@@ -89,7 +97,8 @@ struct SignalStack(UnsafeCell<[u8; SIGNAL_STACK_BYTES]>);
 unsafe impl Sync for SignalStack {}
 
 /// # Safety
-/// From `stack` on are [`SIGNAL_STACK_BYTES`] that nobody else uses for as long as the thread lives.
+/// From `stack` on are [`SIGNAL_STACK_BYTES`] that nobody else uses for as long as the thread
+/// lives.
 unsafe fn install_signal_stack(stack: *mut libc::c_void) {
     let stack = libc::stack_t { ss_sp: stack, ss_flags: 0, ss_size: SIGNAL_STACK_BYTES };
     // JUSTIFICATION: std has no signal stacks of one's own.
@@ -97,8 +106,9 @@ unsafe fn install_signal_stack(stack: *mut libc::c_void) {
     unsafe { libc::sigaltstack(&raw const stack, std::ptr::null_mut()) };
 }
 
-/// Does what std does before `main`, as far as a server needs it: a peer or log reader that is gone is an error and no
-/// signal, and a stack overflow of the main thread has a stack for its last line. Other threads: [`this_thread_is`].
+/// Does what std does before `main`, as far as a server needs it: a peer or log reader that is gone
+/// is an error and no signal, and a stack overflow of the main thread has a stack for its last
+/// line. Other threads: [`this_thread_is`].
 pub(crate) fn replace_std_start_up() {
     static STACK: SignalStack = SignalStack(UnsafeCell::new([0; SIGNAL_STACK_BYTES]));
     install(libc::SIGPIPE, libc::SIG_IGN, 0);
@@ -119,13 +129,16 @@ pub(super) enum Thread {
 }
 
 thread_local! {
-    // Read in a signal handler: a plain variable of the thread, without initialisation or destructor.
+    // Read in a signal handler: a plain variable of the thread, without initialisation or
+    // destructor.
     static THREAD: Cell<Thread> = const { Cell::new(Thread::Main) };
 }
 
-/// To be called on a thread before what may overflow a stack there: std gives its threads a signal stack only where it has set
-/// up the process, which [`replace_std_start_up`] stands in for, and without one the kernel ends the process without a word.
-#[inline(never)] // a coroutine may come back on another thread: the variable's address must not be kept across calls
+/// To be called on a thread before what may overflow a stack there: std gives its threads a signal
+/// stack only where it has set up the process, which [`replace_std_start_up`] stands in for, and
+/// without one the kernel ends the process without a word.
+// a coroutine may come back on another thread: the variable's address must not be kept across calls
+#[inline(never)]
 pub(super) fn this_thread_is(thread: Thread) {
     if THREAD.replace(thread) != thread {
         have_signal_stack();
@@ -139,7 +152,8 @@ fn have_signal_stack() {
     // SAFETY: stack_t is plain data, which the call fills.
     let missing = unsafe {
         let mut now: libc::stack_t = std::mem::zeroed();
-        libc::sigaltstack(std::ptr::null(), &raw mut now) == 0 && now.ss_flags & libc::SS_DISABLE != 0
+        libc::sigaltstack(std::ptr::null(), &raw mut now) == 0
+            && now.ss_flags & libc::SS_DISABLE != 0
     };
     if missing {
         let stack = vec![0u128; SIGNAL_STACK_BYTES / size_of::<u128>()];
@@ -149,18 +163,21 @@ fn have_signal_stack() {
     }
 }
 
-/// Says what happened in one line and returns: the handler is reset, the instruction faults again, and the process
-/// ends by the signal, as the platform and a core dump want it.
+/// Says what happened in one line and returns: the handler is reset, the instruction faults again,
+/// and the process ends by the signal, as the platform and a core dump want it.
 extern "C" fn fault(_signal: libc::c_int, info: *mut libc::siginfo_t, context: *mut libc::c_void) {
     // JUSTIFICATION: the fault address and the stack pointer are nowhere else.
-    // SAFETY: the kernel passes valid pointers to a handler installed with SA_SIGINFO; nothing but reads and write(2).
+    // SAFETY: the kernel passes valid pointers to a handler installed with SA_SIGINFO; nothing but
+    // reads and write(2).
     let (address, stack) = unsafe { ((*info).si_addr() as usize, stack_pointer(context)) };
     let mut line = Line::default();
     // A frame reaches the guard page within a page or so of the stack pointer.
     if address.abs_diff(stack) <= 64 * 1024 {
         line.text(b"firstbyte: a handler has overflowed its stack");
         match THREAD.get() {
-            Thread::Main => line.text(b", the main thread's; recurse less or raise the limit on stacks\n"),
+            Thread::Main => {
+                line.text(b", the main thread's; recurse less or raise the limit on stacks\n")
+            }
             Thread::Blocking => line.text(b" of 2 MiB, in `blocking`; recurse less\n"),
             Thread::Worker => {
                 line.text(b" of ");
@@ -182,7 +199,9 @@ extern "C" fn fault(_signal: libc::c_int, info: *mut libc::siginfo_t, context: *
 unsafe fn stack_pointer(context: *mut libc::c_void) -> usize {
     // JUSTIFICATION: the kernel hands it over as an untyped pointer.
     // SAFETY: the caller passes a signal handler's context.
-    unsafe { (*context.cast::<libc::ucontext_t>()).uc_mcontext.gregs[libc::REG_RSP as usize] as usize }
+    unsafe {
+        (*context.cast::<libc::ucontext_t>()).uc_mcontext.gregs[libc::REG_RSP as usize] as usize
+    }
 }
 
 /// # Safety
@@ -232,8 +251,8 @@ impl Line {
 
 fn install(signal: libc::c_int, handler: usize, flags: libc::c_int) {
     // JUSTIFICATION: std has no signals.
-    // SAFETY: sigaction is plain data, and zero is a valid value of each field; the handlers above call
-    // async-signal-safe functions only and touch nothing but atomics and their own stack.
+    // SAFETY: sigaction is plain data, and zero is a valid value of each field; the handlers above
+    // call async-signal-safe functions only and touch nothing but atomics and their own stack.
     unsafe {
         let mut action: libc::sigaction = std::mem::zeroed();
         action.sa_sigaction = handler;

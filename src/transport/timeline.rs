@@ -1,5 +1,6 @@
-//! The boot timeline: `FIRSTBYTE_BOOT_TRACE=1` makes a server print when it reached what, once, after its first reply.
-//! Where it is not asked for it costs a look at the environment, and no system call.
+//! The boot timeline: `FIRSTBYTE_BOOT_TRACE=1` makes a server print when it reached what, once,
+//! after its first reply. Where it is not asked for it costs a look at the environment, and no
+//! system call.
 
 use super::clock::monotonic_ns;
 use std::fmt::{self, Write};
@@ -61,17 +62,24 @@ pub(super) fn tell() {
     }
 }
 
-/// `boot in µs since main: listening 21, first request 80, …`: since exec where the launcher said when that was, by the
-/// clock that every process shares.
-fn write_line(line: &mut String, exec_ns: Option<u64>, reached_ns: [u64; NAMES.len()]) -> fmt::Result {
+/// `boot in µs since main: listening 21, first request 80, …`: since exec where the launcher said
+/// when that was, by the clock that every process shares.
+fn write_line(
+    line: &mut String,
+    exec_ns: Option<u64>,
+    reached_ns: [u64; NAMES.len()],
+) -> fmt::Result {
     let main_ns = reached_ns[Mark::Main as usize];
     let exec_ns = exec_ns.filter(|&exec_ns| exec_ns > 0 && exec_ns <= main_ns);
     let from = exec_ns.unwrap_or(main_ns);
     write!(line, "boot in µs since {}:", if exec_ns.is_some() { "exec" } else { "main" })?;
     let mut gap = " ";
     let mut told = from;
-    // By looking for the next one again and again: sorting five marks would be 6 KiB of every function.
-    while let Some((ns, name)) = reached_ns.into_iter().zip(NAMES).filter(|(ns, _)| *ns > told).min() {
+    // By looking for the next one again and again: sorting five marks would be 6 KiB of every
+    // function.
+    while let Some((ns, name)) =
+        reached_ns.into_iter().zip(NAMES).filter(|(ns, _)| *ns > told).min()
+    {
         write!(line, "{gap}{name} {}", (ns - from) / 1000)?;
         (gap, told) = (", ", ns);
     }
@@ -96,6 +104,9 @@ mod tests {
         let reached = [1_000_000, 1_021_000, 1_300_900, 1_340_000, 1_050_000];
         assert_eq!(told(Some(900_000), reached), Ok(format!("boot in µs since exec: {rest}")));
         // Nine silent connections came first: the first request is an ordinary one.
-        assert_eq!(told(None, [1_000, 2_000, 0, 0, 3_000]), Ok("boot in µs since main: listening 1, runtime 2".into()));
+        assert_eq!(
+            told(None, [1_000, 2_000, 0, 0, 3_000]),
+            Ok("boot in µs since main: listening 1, runtime 2".into())
+        );
     }
 }

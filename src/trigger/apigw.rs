@@ -1,13 +1,15 @@
-//! API Gateway and function URLs: an HTTP request as an event; synchronous. A function URL's event is the same without
-//! the gateway's own members. The reply must be the integrated response ([`IntegratedResponse`]). Samples: apigw.json,
-//! apigw.captured.json, apigw.base64.json, scfcli.apigw.json, function_url.json. Source: platform pages "Trigger event
-//! message structures", 2024-11-07, "API Gateway trigger" and "Function URL" (583/96099, 2025-08-12).
+//! API Gateway and function URLs: an HTTP request as an event; synchronous. A function URL's event
+//! is the same without the gateway's own members. The reply must be the integrated response
+//! ([`IntegratedResponse`]). Samples: apigw.json, apigw.captured.json, apigw.base64.json,
+//! scfcli.apigw.json, function_url.json. Source: platform pages "Trigger event message structures",
+//! 2024-11-07, "API Gateway trigger" and "Function URL" (583/96099, 2025-08-12).
 //!
-//! [`App::bridge`](crate::App::bridge) lets an App's routes answer such events; [`answer`] does it for one handler.
-//! How a request is made of an event: method and headers are the event's, the path is the one that the client asked
-//! for, the query is put together from `queryString` (a boolean is a name without `=`), a Base64 body is decoded.
-//! `content-length` and `transfer-encoding` are left out: they describe the message between client and gateway, and
-//! have been seen not to match. The context is the invocation's, never what a client writes into its headers.
+//! [`App::bridge`](crate::App::bridge) lets an App's routes answer such events; [`answer`] does it
+//! for one handler. How a request is made of an event: method and headers are the event's, the path
+//! is the one that the client asked for, the query is put together from `queryString` (a boolean is
+//! a name without `=`), a Base64 body is decoded. `content-length` and `transfer-encoding` are left
+//! out: they describe the message between client and gateway, and have been seen not to match. The
+//! context is the invocation's, never what a client writes into its headers.
 
 use super::base64;
 use super::integrated::IntegratedResponse;
@@ -89,7 +91,8 @@ impl<'a> ApiGateway<'a> {
         self.is_base64_encoded.unwrap_or_default().0
     }
 
-    /// The query as it stands in a URL (`application/x-www-form-urlencoded`); empty if there is none.
+    /// The query as it stands in a URL (`application/x-www-form-urlencoded`); empty if there is
+    /// none.
     pub fn query(&self) -> String {
         let mut out = String::new();
         for (name, values) in self.query_string.iter() {
@@ -121,7 +124,11 @@ impl<'a> ApiGateway<'a> {
     }
 
     /// Calls `then` with the request that this event describes.
-    pub(super) fn as_request<T>(&self, context: Context<'_>, then: impl FnOnce(Request<'_>) -> T) -> Result<T> {
+    pub(super) fn as_request<T>(
+        &self,
+        context: Context<'_>,
+        then: impl FnOnce(Request<'_>) -> T,
+    ) -> Result<T> {
         self.check()?;
         let headers: SmallVec<[(&str, &str); 32]> = self.fields().collect();
         let (path, query) = (target_encode(self.path), self.query());
@@ -144,13 +151,17 @@ impl<'a> ApiGateway<'a> {
         const BETWEEN_CLIENT_AND_GATEWAY: [&str; 2] = ["content-length", "transfer-encoding"];
         self.headers
             .iter()
-            .filter(|(name, _)| !BETWEEN_CLIENT_AND_GATEWAY.iter().any(|known| name.eq_ignore_ascii_case(known)))
+            .filter(|(name, _)| {
+                !BETWEEN_CLIENT_AND_GATEWAY.iter().any(|known| name.eq_ignore_ascii_case(known))
+            })
             .flat_map(|(name, values)| values.iter().map(move |value| (name, value)))
     }
 
     /// Refuses what no HTTP request could hold, before a handler relies on it.
     fn check(&self) -> Result<()> {
-        let wrong = |what: String| Err(Error::peer(Status::BAD_REQUEST, format!("{what}; this is no gateway's event")));
+        let wrong = |what: String| {
+            Err(Error::peer(Status::BAD_REQUEST, format!("{what}; this is no gateway's event")))
+        };
         let is_token = |text: &str| !text.is_empty() && text.bytes().all(is_token_byte);
         if !self.is_request() {
             return wrong("the event has no `httpMethod` or no `path`".to_owned());
@@ -159,8 +170,13 @@ impl<'a> ApiGateway<'a> {
             return wrong(format!("`{}` is no method", self.http_method.escape_debug()));
         }
         for (name, value) in self.fields() {
-            if !is_token(name) || value.bytes().any(|byte| (byte < b' ' && byte != b'\t') || byte == 0x7f) {
-                return wrong(format!("the header `{}` has a character that no header may have", name.escape_debug()));
+            if !is_token(name)
+                || value.bytes().any(|byte| (byte < b' ' && byte != b'\t') || byte == 0x7f)
+            {
+                return wrong(format!(
+                    "the header `{}` has a character that no header may have",
+                    name.escape_debug()
+                ));
             }
         }
         Ok(())
@@ -170,8 +186,8 @@ impl<'a> ApiGateway<'a> {
 /// Hands a gateway's event to a Web handler and makes its reply the integrated response.
 ///
 /// # Errors
-/// 400 if the event is no gateway's; the handler's own error, which is then a failed invocation: to answer the client
-/// with it instead, let [`App::bridge`](crate::App::bridge) do the work.
+/// 400 if the event is no gateway's; the handler's own error, which is then a failed invocation: to
+/// answer the client with it instead, let [`App::bridge`](crate::App::bridge) do the work.
 ///
 /// # Example
 /// ```
@@ -186,7 +202,10 @@ impl<'a> ApiGateway<'a> {
 /// assert!(reply.text().contains(r#""body":"hello, Ann""#));
 /// # Ok::<(), firstbyte::Error>(())
 /// ```
-pub fn answer<R: IntoReply>(event: Event<'_>, handler: impl FnOnce(Request<'_>) -> R) -> Result<Reply> {
+pub fn answer<R: IntoReply>(
+    event: Event<'_>,
+    handler: impl FnOnce(Request<'_>) -> R,
+) -> Result<Reply> {
     let context = event.context();
     let request: ApiGateway<'_> = event.json()?;
     let reply = request.as_request(context, |request| handler(request).into_reply())??;
@@ -241,7 +260,8 @@ mod tests {
             answer(event, |request: Request<'_>| {
                 let headers: Vec<_> = request.headers().iter().map(|(name, _)| name).collect();
                 let body = request.body();
-                let (method, path, query) = (request.method(), request.path(), request.query().unwrap_or("-"));
+                let (method, path, query) =
+                    (request.method(), request.path(), request.query().unwrap_or("-"));
                 format!("{method} {path} {query} {} {body:?}", headers.join(","))
             })
         })?;
@@ -251,22 +271,32 @@ mod tests {
 
     #[test]
     fn reads_and_writes_the_samples() {
-        let event: ApiGateway<'_> = round_trip(include_str!("../../tests/data/events/apigw.json"), &[]);
-        assert_eq!((event.path, event.http_method, event.is_base64()), ("/test/value", "POST", false));
+        let event: ApiGateway<'_> =
+            round_trip(include_str!("../../tests/data/events/apigw.json"), &[]);
+        assert_eq!(
+            (event.path, event.http_method, event.is_base64()),
+            ("/test/value", "POST", false)
+        );
         assert_eq!(event.header("user-agent"), Some("User Agent String"));
         let context = event.request_context.as_ref().unwrap();
         assert_eq!((context.path, context.stage), ("/test/{path}", "release"));
         assert!(format!("{event:?}").contains("\"secretId\": \"redacted\""), "{event:?}");
 
-        let event: ApiGateway<'_> = round_trip(include_str!("../../tests/data/events/apigw.captured.json"), &[]);
+        let event: ApiGateway<'_> =
+            round_trip(include_str!("../../tests/data/events/apigw.captured.json"), &[]);
         assert_eq!((event.query().as_str(), event.body), ("a=b&a=c&x=y&i", None));
-        let event: ApiGateway<'_> = round_trip(include_str!("../../tests/data/events/apigw.base64.json"), &[]);
+        let event: ApiGateway<'_> =
+            round_trip(include_str!("../../tests/data/events/apigw.base64.json"), &[]);
         let mut body = Vec::new();
         event.body_bytes(&mut body).unwrap();
         assert_eq!(body, [0, 1, 2, 0xfd, 0xfe, 0xff]);
-        let event: ApiGateway<'_> = round_trip(include_str!("../../tests/data/events/function_url.json"), &[]);
+        let event: ApiGateway<'_> =
+            round_trip(include_str!("../../tests/data/events/function_url.json"), &[]);
         assert_eq!((event.request_context.as_ref(), event.is_request()), (None, true));
-        round_trip::<ApiGateway<'_>>(include_str!("../../tests/data/events/scfcli.apigw.json"), &[]);
+        round_trip::<ApiGateway<'_>>(
+            include_str!("../../tests/data/events/scfcli.apigw.json"),
+            &[],
+        );
     }
 
     #[test]
@@ -282,9 +312,11 @@ mod tests {
 
     #[test]
     fn encodes_what_a_request_line_cannot_hold() {
-        let event =
-            r#"{"httpMethod":"GET","path":"/t\u00fcr/a b?#%20","queryString":{"q&":["a=b","\u00e4 "],"f":true}}"#;
-        assert_eq!(described(event).unwrap(), "GET /t%C3%BCr/a%20b%3F%23%20 q%26=a%3Db&q%26=%C3%A4+&f  []");
+        let event = r#"{"httpMethod":"GET","path":"/t\u00fcr/a b?#%20","queryString":{"q&":["a=b","\u00e4 "],"f":true}}"#;
+        assert_eq!(
+            described(event).unwrap(),
+            "GET /t%C3%BCr/a%20b%3F%23%20 q%26=a%3Db&q%26=%C3%A4+&f  []"
+        );
         let event: ApiGateway<'_> = read(event);
         assert_eq!(event.query(), "q%26=a%3Db&q%26=%C3%A4+&f");
     }
@@ -297,12 +329,18 @@ mod tests {
             (r#"{"httpMethod":"GET /x","path":"/"}"#, "is no method"),
             (r#"{"httpMethod":"GET","path":"/","headers":{"a":"b\r\nc: d"}}"#, "header `a`"),
             (r#"{"httpMethod":"GET","path":"/","headers":{"a\n":"b"}}"#, "header `a\\n`"),
-            (r#"{"httpMethod":"GET","path":"/","body":"%%%%","isBase64Encoded":true}"#, "not Base64"),
+            (
+                r#"{"httpMethod":"GET","path":"/","body":"%%%%","isBase64Encoded":true}"#,
+                "not Base64",
+            ),
             (r#"{"httpMethod":7,"path":"/"}"#, "not what the function expects"),
             (r#"[]"#, "not what the function expects"),
         ] {
             let error = described(event).unwrap_err();
-            assert!(error.is_peers_fault() && error.to_string().contains(expected), "{event}: {error}");
+            assert!(
+                error.is_peers_fault() && error.to_string().contains(expected),
+                "{event}: {error}"
+            );
         }
     }
 

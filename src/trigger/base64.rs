@@ -1,5 +1,5 @@
-//! Base64 with the standard alphabet and padding. RFC 4648, section 4. Decoding is strict: one text for one value,
-//! so no line ends, no missing padding, no bits that count for nothing.
+//! Base64 with the standard alphabet and padding. RFC 4648, section 4. Decoding is strict: one text
+//! for one value, so no line ends, no missing padding, no bits that count for nothing.
 
 use crate::error::{Error, Result};
 use crate::wire::Status;
@@ -71,7 +71,10 @@ pub fn decode(text: &str, out: &mut Vec<u8>) -> Result<()> {
         let [_, bytes @ ..] = bits.to_be_bytes();
         let (whole, rest) = bytes.split_at(group.len() * 6 / 8);
         if rest.iter().any(|&byte| byte != 0) {
-            return Err(malformed(index * 4 + group.len(), "its last character has bits that count for nothing"));
+            return Err(malformed(
+                index * 4 + group.len(),
+                "its last character has bits that count for nothing",
+            ));
         }
         out.extend_from_slice(whole);
     }
@@ -111,7 +114,8 @@ mod tests {
     fn every_byte_comes_back_at_every_place() {
         for length in 0..=9 {
             for byte in 0..=255u8 {
-                let bytes: Vec<u8> = (0..length).map(|place| byte.wrapping_add(37u8.wrapping_mul(place))).collect();
+                let bytes: Vec<u8> =
+                    (0..length).map(|place| byte.wrapping_add(37u8.wrapping_mul(place))).collect();
                 assert_eq!(decoded(&encode(&bytes)).unwrap(), bytes);
             }
         }
@@ -120,8 +124,8 @@ mod tests {
     #[test]
     fn refuses_what_is_not_the_one_text_of_a_value() {
         for text in [
-            "Zg", "Zg=", "Z===", "Zg==Zg==", "Zh==", "Zm9=", "Zm9v\n", "Zm 9", "Zm_v", "Zm-v", "=", "====", "Zg=a",
-            "\u{e4}aa",
+            "Zg", "Zg=", "Z===", "Zg==Zg==", "Zh==", "Zm9=", "Zm9v\n", "Zm 9", "Zm_v", "Zm-v", "=",
+            "====", "Zg=a", "\u{e4}aa",
         ] {
             assert!(decoded(text).is_err_and(|error| error.is_peers_fault()), "{text:?}");
         }

@@ -1,5 +1,6 @@
-//! The bridge: events of API Gateway and function URLs go to the App's routes and Web handler, all others to its event
-//! handler. Which is which is seen in the event alone: only a gateway's has `httpMethod` and `path` at its top.
+//! The bridge: events of API Gateway and function URLs go to the App's routes and Web handler, all
+//! others to its event handler. Which is which is seen in the event alone: only a gateway's has
+//! `httpMethod` and `path` at its top.
 
 use super::apigw::ApiGateway;
 use super::integrated::IntegratedResponse;
@@ -33,7 +34,8 @@ pub(crate) fn answer(app: &App, event: Event<'_>) -> Result<Reply> {
 
 fn answer_request(app: &App, event: &Event<'_>, gateway: &ApiGateway<'_>) -> Result<Reply> {
     let context = event.context();
-    let (reply, _) = gateway.as_request(context, |request| app.reply(context, || app.answer_web(request)))?;
+    let (reply, _) =
+        gateway.as_request(context, |request| app.reply(context, || app.answer_web(request)))?;
     IntegratedResponse::wrap_for(gateway.http_method, reply)
 }
 
@@ -44,15 +46,20 @@ mod tests {
 
     fn app() -> App {
         App::new()
-            .get("/hello/{name}", |request| format!("hello, {}", request.param("name").unwrap_or_default()))
+            .get("/hello/{name}", |request| {
+                format!("hello, {}", request.param("name").unwrap_or_default())
+            })
             .get("/broken", |_| -> Result<Reply> { Err(Error::new("broken")) })
             .get("/panic", |_| -> Reply { panic!("asked to") })
-            .post("/test/value", |request: Request<'_>| Reply::bytes("application/octet-stream", request.body()))
+            .post("/test/value", |request: Request<'_>| {
+                Reply::bytes("application/octet-stream", request.body())
+            })
             .bridge()
     }
 
     fn get(path: &str) -> Answer {
-        let event = format!(r#"{{"httpMethod":"GET","path":"{path}","headers":{{}},"queryString":{{}}}}"#);
+        let event =
+            format!(r#"{{"httpMethod":"GET","path":"{path}","headers":{{}},"queryString":{{}}}}"#);
         test::event(event).header("x-scf-request-id", "r-1").send(&app())
     }
 
@@ -67,7 +74,11 @@ mod tests {
     fn bytes_go_in_and_out_as_base64() {
         let sample = include_str!("../../tests/data/events/apigw.base64.json");
         let answer = test::event(sample).send(&app());
-        assert!(answer.text().starts_with(r#"{"isBase64Encoded":true,"statusCode":200,"#), "{}", answer.text());
+        assert!(
+            answer.text().starts_with(r#"{"isBase64Encoded":true,"statusCode":200,"#),
+            "{}",
+            answer.text()
+        );
         assert!(answer.text().ends_with(r#""body":"AAEC/f7/"}"#), "{}", answer.text());
     }
 
@@ -82,7 +93,10 @@ mod tests {
             let answer = get(path);
             assert_eq!(answer.status(), Status::OK, "the invocation went well");
             let text = answer.text();
-            assert!(text.contains(&format!(r#""statusCode":{status},"#)) && text.contains(message), "{text}");
+            assert!(
+                text.contains(&format!(r#""statusCode":{status},"#)) && text.contains(message),
+                "{text}"
+            );
             assert!(text.contains(r#"\"requestId\":\"r-1\""#), "{text}");
         }
     }
@@ -90,7 +104,10 @@ mod tests {
     #[test]
     fn the_reply_to_head_has_no_body() {
         let answer = test::event(r#"{"httpMethod":"HEAD","path":"/hello/ann"}"#).send(&app());
-        assert!(answer.text().contains(r#""statusCode":200,"#) && answer.text().ends_with(r#""body":""}"#));
+        assert!(
+            answer.text().contains(r#""statusCode":200,"#)
+                && answer.text().ends_with(r#""body":""}"#)
+        );
     }
 
     #[test]
@@ -103,7 +120,8 @@ mod tests {
             assert_eq!(answer.status(), Status::BAD_REQUEST);
             assert!(answer.text().contains("function URLs only"), "{}", answer.text());
         }
-        let app = app().event(|event: crate::Event<'_>| String::from_utf8_lossy(event.bytes()).into_owned());
+        let app = app()
+            .event(|event: crate::Event<'_>| String::from_utf8_lossy(event.bytes()).into_owned());
         for event in [timer, nested, text, "no JSON with \"httpMethod\""] {
             assert_eq!(test::event(event).send(&app).text(), event);
         }

@@ -1,7 +1,7 @@
-//! CKafka trigger: messages of one partition, pulled in batches of up to 10,000; synchronous. A handler that fails is
-//! called again with the same batch (10,000 times by default), and the partition waits. Samples: ckafka.json,
-//! ckafka.captured.json, scfcli.ckafka_consume.json. Source: platform page "Trigger event message structures",
-//! 2024-11-07.
+//! CKafka trigger: messages of one partition, pulled in batches of up to 10,000; synchronous. A
+//! handler that fails is called again with the same batch (10,000 times by default), and the
+//! partition waits. Samples: ckafka.json, ckafka.captured.json, scfcli.ckafka_consume.json. Source:
+//! platform page "Trigger event message structures", 2024-11-07.
 
 use super::record::record;
 use super::shapes::Number;
@@ -27,7 +27,8 @@ record! {
     pub struct Message<'a> {
         /// The topic.
         "topic" => topic: &'a str,
-        /// The partition; without a number where the platform's own tool sends "". Also spelt `Partition`.
+        /// The partition; without a number where the platform's own tool sends "". Also spelt
+        /// `Partition`.
         "partition" | "Partition" => partition: Number,
         /// The message's offset in its partition.
         "offset" => offset: i64,
@@ -45,14 +46,19 @@ mod tests {
 
     #[test]
     fn reads_and_writes_the_samples() {
-        let ckafka: Ckafka<'_> = round_trip(include_str!("../../tests/data/events/ckafka.json"), &[]);
-        let messages: Vec<_> =
-            ckafka.records.iter().map(|record| (record.message.offset, record.message.body)).collect();
+        let ckafka: Ckafka<'_> =
+            round_trip(include_str!("../../tests/data/events/ckafka.json"), &[]);
+        let messages: Vec<_> = ckafka
+            .records
+            .iter()
+            .map(|record| (record.message.offset, record.message.body))
+            .collect();
         assert_eq!(messages, [(36, "Hello from Ckafka!"), (37, "Hello from Ckafka again!")]);
         assert_eq!(ckafka.records[0].message.partition, Number(Some(1)));
         round_trip::<Ckafka<'_>>(include_str!("../../tests/data/events/ckafka.captured.json"), &[]);
         let sample = include_str!("../../tests/data/events/scfcli.ckafka_consume.json");
-        let ckafka: Ckafka<'_> = round_trip(sample, &[(r#""partition": """#, r#""partition": null"#)]);
+        let ckafka: Ckafka<'_> =
+            round_trip(sample, &[(r#""partition": """#, r#""partition": null"#)]);
         assert_eq!(ckafka.records[0].message.partition, Number(None));
     }
 

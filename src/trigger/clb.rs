@@ -1,6 +1,7 @@
 //! CLB trigger: a load balancer's request; synchronous. The reply is the integrated response
-//! ([`IntegratedResponse`](super::IntegratedResponse)); anything else, and the caller gets `{"errno":403,…}`. Sample:
-//! clb.json (repaired: the published one is no JSON). Source: platform page "CLB trigger".
+//! ([`IntegratedResponse`](super::IntegratedResponse)); anything else, and the caller gets
+//! `{"errno":403,…}`. Sample: clb.json (repaired: the published one is no JSON). Source: platform
+//! page "CLB trigger".
 
 use super::record::record;
 use super::shapes::Flag;
@@ -9,7 +10,8 @@ use super::value::{Map, Value};
 record! {
     /// One request.
     pub struct Clb<'a> {
-        /// Header fields: the client's, and the balancer's own `X-Method`, `X-Uri`, `X-Real-IP`, `X-Vip`, `X-Vport` …
+        /// Header fields: the client's, and the balancer's own `X-Method`, `X-Uri`, `X-Real-IP`,
+        /// `X-Vip`, `X-Vport` …
         "headers" => headers: Map<'a, &'a str>,
         /// The body; already an object if it was JSON.
         "payload" => payload: Value<'a>,
@@ -33,8 +35,12 @@ mod tests {
     #[test]
     fn reads_and_writes_the_sample() {
         let sample = include_str!("../../tests/data/events/clb.json");
-        let clb: Clb<'_> = round_trip(sample, &[(r#""isBase64Encoded": "false""#, r#""isBase64Encoded": false"#)]);
-        assert_eq!((clb.header("x-method"), clb.header("x-uri")), (Some("POST"), Some("/scf_location")));
+        let clb: Clb<'_> =
+            round_trip(sample, &[(r#""isBase64Encoded": "false""#, r#""isBase64Encoded": false"#)]);
+        assert_eq!(
+            (clb.header("x-method"), clb.header("x-uri")),
+            (Some("POST"), Some("/scf_location"))
+        );
         assert_eq!(clb.payload.get("key2").as_str(), Some("abc"));
     }
 }

@@ -1,8 +1,10 @@
-//! CLS trigger: log lines, in JSON, in gzip, in Base64; asynchronous. The page says "ZIP", the platform's own demos
-//! gunzip. Samples: cls.json, cls.decoded.json. Source: platform page "Trigger event message structures", 2024-11-07.
+//! CLS trigger: log lines, in JSON, in gzip, in Base64; asynchronous. The page says "ZIP", the
+//! platform's own demos gunzip. Samples: cls.json, cls.decoded.json. Source: platform page "Trigger
+//! event message structures", 2024-11-07.
 //!
-//! Unpacking gzip is left to the function, with a limit of its choosing (this is someone else's compressed data: a few
-//! KiB can be gigabytes): a server that few functions unpack anything in should not carry an inflater.
+//! Unpacking gzip is left to the function, with a limit of its choosing (this is someone else's
+//! compressed data: a few KiB can be gigabytes): a server that few functions unpack anything in
+//! should not carry an inflater.
 
 use super::base64;
 use super::record::record;
@@ -49,7 +51,8 @@ record! {
 }
 
 impl Cls<'_> {
-    /// The gzip: unpack it with a crate of your choice and a limit on what comes out, then [`Lines::read`].
+    /// The gzip: unpack it with a crate of your choice and a limit on what comes out, then
+    /// [`Lines::read`].
     ///
     /// # Errors
     /// 400 if the data is not Base64.
@@ -71,7 +74,8 @@ impl<'a> Lines<'a> {
 }
 
 impl Line<'_> {
-    /// When the line was written, in microseconds since 1970-01-01 UTC; `None` if the text is no number.
+    /// When the line was written, in microseconds since 1970-01-01 UTC; `None` if the text is no
+    /// number.
     pub fn unix_us(&self) -> Option<u64> {
         self.timestamp.parse().ok()
     }
@@ -85,7 +89,11 @@ mod tests {
     #[test]
     fn reads_and_writes_the_samples() {
         let cls: Cls<'_> = round_trip(include_str!("../../tests/data/events/cls.json"), &[]);
-        assert_eq!(cls.gzip().unwrap().get(..3), Some(&[0x1f, 0x8b, 8][..]), "gzip's magic and deflate (RFC 1952)");
+        assert_eq!(
+            cls.gzip().unwrap().get(..3),
+            Some(&[0x1f, 0x8b, 8][..]),
+            "gzip's magic and deflate (RFC 1952)"
+        );
         let decoded = include_str!("../../tests/data/events/cls.decoded.json");
         let lines: Lines<'_> = round_trip(decoded, &[]);
         assert_eq!((lines.topic_name, lines.records.len()), ("testname", 2));

@@ -1,5 +1,6 @@
-//! CMQ topic trigger: asynchronous. Samples: cmq.json, cmq.captured.json, scfcli.cmq_notify.json. Source: platform
-//! page "Trigger event message structures", 2024-11-07; tags as an array are in serverless.com's documentation.
+//! CMQ topic trigger: asynchronous. Samples: cmq.json, cmq.captured.json, scfcli.cmq_notify.json.
+//! Source: platform page "Trigger event message structures", 2024-11-07; tags as an array are in
+//! serverless.com's documentation.
 
 use super::record::record;
 use super::shapes::{OneOrMany, TextOrNumber};
@@ -45,9 +46,14 @@ record! {
 }
 
 impl<'a> Message<'a> {
-    /// The tags, whether they came as an array or in one text with commas; without spaces around them.
+    /// The tags, whether they came as an array or in one text with commas; without spaces around
+    /// them.
     pub fn tags(&self) -> impl Iterator<Item = &'a str> {
-        self.tag.iter().flat_map(|text| text.split(',')).map(str::trim).filter(|tag| !tag.is_empty())
+        self.tag
+            .iter()
+            .flat_map(|text| text.split(','))
+            .map(str::trim)
+            .filter(|tag| !tag.is_empty())
     }
 }
 
@@ -60,9 +66,13 @@ mod tests {
     fn reads_and_writes_the_samples() {
         let cmq: Cmq<'_> = round_trip(include_str!("../../tests/data/events/cmq.json"), &[]);
         let message = &cmq.records[0].message;
-        assert_eq!((message.body, message.topic_owner), ("Hello from CMQ!", TextOrNumber::Text("120xxxxx")));
+        assert_eq!(
+            (message.body, message.topic_owner),
+            ("Hello from CMQ!", TextOrNumber::Text("120xxxxx"))
+        );
         assert_eq!(message.tags().collect::<Vec<_>>(), ["tag1", "tag2"]);
-        let cmq: Cmq<'_> = round_trip(include_str!("../../tests/data/events/cmq.captured.json"), &[]);
+        let cmq: Cmq<'_> =
+            round_trip(include_str!("../../tests/data/events/cmq.captured.json"), &[]);
         let message = &cmq.records[0].message;
         assert_eq!(message.topic_owner.as_i64(), Some(123_456));
         assert_eq!(message.tags().collect::<Vec<_>>(), ["aaaa", "bbbbb", "cccc"]);

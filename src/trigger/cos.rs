@@ -1,6 +1,6 @@
-//! COS trigger: an object has been made, removed or restored; asynchronous. Samples: cos.json, cos.captured.json,
-//! scfcli.cos_put.json, scfcli.cos_post.json, scfcli.cos_delete.json. Source: platform page "Trigger event message
-//! structures", 2024-11-07.
+//! COS trigger: an object has been made, removed or restored; asynchronous. Samples: cos.json,
+//! cos.captured.json, scfcli.cos_put.json, scfcli.cos_post.json, scfcli.cos_delete.json. Source:
+//! platform page "Trigger event message structures", 2024-11-07.
 
 use super::record::record;
 use super::value::Map;
@@ -98,7 +98,8 @@ record! {
 }
 
 impl<'a> Object<'a> {
-    /// The object's path within its bucket, without a slash in front: `key` without account and bucket.
+    /// The object's path within its bucket, without a slash in front: `key` without account and
+    /// bucket.
     pub fn path(&self) -> &'a str {
         let parts = self.key.strip_prefix('/').and_then(|key| key.splitn(3, '/').nth(2));
         parts.unwrap_or(self.key)
@@ -106,8 +107,9 @@ impl<'a> Object<'a> {
 }
 
 impl<'a> Occurrence<'a> {
-    /// What happened, in two words: `("ObjectCreated", "Put")`. The second is `*` where the rule's wildcard is sent
-    /// instead of what happened. Spaces around the words, which have been seen, are not in them.
+    /// What happened, in two words: `("ObjectCreated", "Put")`. The second is `*` where the rule's
+    /// wildcard is sent instead of what happened. Spaces around the words, which have been seen,
+    /// are not in them.
     pub fn kind(&self) -> (&'a str, &'a str) {
         let name = self.name.strip_prefix("cos:").unwrap_or(self.name);
         let (what, how) = name.split_once(':').unwrap_or((name, ""));
@@ -126,16 +128,29 @@ mod tests {
         let record = &cos.records[0];
         assert_eq!((record.cos.object.path(), record.cos.object.size_bytes), ("testfile", 1029));
         assert_eq!((record.cos.bucket.name, record.cos.bucket.region), ("testpic", "cd"));
-        assert_eq!((record.event.kind(), record.event.time_unix_s), (("ObjectCreated", "*"), 1_545_205_770));
+        assert_eq!(
+            (record.event.kind(), record.event.time_unix_s),
+            (("ObjectCreated", "*"), 1_545_205_770)
+        );
         let printed = format!("{cos:?}");
-        assert!(printed.contains("\"Authorization\": \"redacted\"") && !printed.contains("q-signature"), "{printed}");
+        assert!(
+            printed.contains("\"Authorization\": \"redacted\"") && !printed.contains("q-signature"),
+            "{printed}"
+        );
 
-        let cos: Cos<'_> = round_trip(include_str!("../../tests/data/events/cos.captured.json"), &[]);
+        let cos: Cos<'_> =
+            round_trip(include_str!("../../tests/data/events/cos.captured.json"), &[]);
         assert_eq!(cos.records[0].cos.object.path(), "foobar.zip");
         for (sample, kind) in [
             (include_str!("../../tests/data/events/scfcli.cos_put.json"), ("ObjectCreated", "Put")),
-            (include_str!("../../tests/data/events/scfcli.cos_post.json"), ("ObjectCreated", "Post")),
-            (include_str!("../../tests/data/events/scfcli.cos_delete.json"), ("ObjectRemove", "Delete")),
+            (
+                include_str!("../../tests/data/events/scfcli.cos_post.json"),
+                ("ObjectCreated", "Post"),
+            ),
+            (
+                include_str!("../../tests/data/events/scfcli.cos_delete.json"),
+                ("ObjectRemove", "Delete"),
+            ),
         ] {
             assert_eq!(round_trip::<Cos<'_>>(sample, &[]).records[0].event.kind(), kind);
         }
@@ -143,7 +158,12 @@ mod tests {
 
     #[test]
     fn finds_the_path_of_any_key() {
-        for (key, path) in [("/1/b/dir/a b.txt", "dir/a b.txt"), ("/1/b/", ""), ("plain", "plain"), ("/1/b", "/1/b")] {
+        for (key, path) in [
+            ("/1/b/dir/a b.txt", "dir/a b.txt"),
+            ("/1/b/", ""),
+            ("plain", "plain"),
+            ("/1/b", "/1/b"),
+        ] {
             assert_eq!(Object { key, ..Object::default() }.path(), path);
         }
     }

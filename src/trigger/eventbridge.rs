@@ -1,7 +1,8 @@
-//! EventBridge: an envelope around any event, alone or in batches of up to 10,000; asynchronous. Looks like
-//! CloudEvents and is not: `specversion` is "0", "1.0" or "1.0.2", `time` is no RFC 3339, `subject` is mostly spelt
-//! `subjuect`. Samples: eventbridge.tdmq.json, .ckafka, .apigw, .cos, .cloudmonitor, .cloudaudit, .platform_template
-//! and .batch. Source: platform documentation of EventBridge, one page a connector.
+//! EventBridge: an envelope around any event, alone or in batches of up to 10,000; asynchronous.
+//! Looks like CloudEvents and is not: `specversion` is "0", "1.0" or "1.0.2", `time` is no RFC
+//! 3339, `subject` is mostly spelt `subjuect`. Samples: eventbridge.tdmq.json, .ckafka, .apigw,
+//! .cos, .cloudmonitor, .cloudaudit, .platform_template and .batch. Source: platform documentation
+//! of EventBridge, one page a connector.
 
 use super::record::record;
 use super::shapes::TextOrNumber;
@@ -60,9 +61,9 @@ record! {
 }
 
 impl<T> EventBridge<'_, T> {
-    /// When it happened, in milliseconds since 1970-01-01 UTC. Sent as text of milliseconds, as milliseconds or as
-    /// seconds; below 10^11 it is taken for seconds, which is right from 1973 to the year 5138. `None` if it is no
-    /// number.
+    /// When it happened, in milliseconds since 1970-01-01 UTC. Sent as text of milliseconds, as
+    /// milliseconds or as seconds; below 10^11 it is taken for seconds, which is right from 1973 to
+    /// the year 5138. `None` if it is no number.
     pub fn time_unix_ms(&self) -> Option<i64> {
         let time = self.time.as_i64()?;
         if time < 100_000_000_000 { time.checked_mul(1000) } else { Some(time) }
@@ -80,13 +81,41 @@ mod tests {
     #[test]
     fn reads_and_writes_the_samples() {
         for (sample, spelt, time_unix_ms) in [
-            (include_str!("../../tests/data/events/eventbridge.tdmq.json"), &SPELT[..], 1_615_430_559_146),
-            (include_str!("../../tests/data/events/eventbridge.ckafka.json"), &SPELT, 1_615_430_559_146),
-            (include_str!("../../tests/data/events/eventbridge.apigw.json"), &SPELT, 1_615_430_559_146),
-            (include_str!("../../tests/data/events/eventbridge.cos.json"), &SPELT, 1_615_430_559_146),
-            (include_str!("../../tests/data/events/eventbridge.cloudmonitor.json"), &[], 1_615_430_559_146),
-            (include_str!("../../tests/data/events/eventbridge.cloudaudit.json"), &[], 1_615_430_559_146),
-            (include_str!("../../tests/data/events/eventbridge.platform_template.json"), &[], 1_693_986_756_000),
+            (
+                include_str!("../../tests/data/events/eventbridge.tdmq.json"),
+                &SPELT[..],
+                1_615_430_559_146,
+            ),
+            (
+                include_str!("../../tests/data/events/eventbridge.ckafka.json"),
+                &SPELT,
+                1_615_430_559_146,
+            ),
+            (
+                include_str!("../../tests/data/events/eventbridge.apigw.json"),
+                &SPELT,
+                1_615_430_559_146,
+            ),
+            (
+                include_str!("../../tests/data/events/eventbridge.cos.json"),
+                &SPELT,
+                1_615_430_559_146,
+            ),
+            (
+                include_str!("../../tests/data/events/eventbridge.cloudmonitor.json"),
+                &[],
+                1_615_430_559_146,
+            ),
+            (
+                include_str!("../../tests/data/events/eventbridge.cloudaudit.json"),
+                &[],
+                1_615_430_559_146,
+            ),
+            (
+                include_str!("../../tests/data/events/eventbridge.platform_template.json"),
+                &[],
+                1_693_986_756_000,
+            ),
         ] {
             let event: EventBridge<'_> = round_trip(sample, spelt);
             assert_eq!(event.time_unix_ms(), Some(time_unix_ms), "{sample}");

@@ -1,7 +1,8 @@
-//! The integrated response: what API Gateway, function URLs and CLB turn into the client's response. Samples:
-//! apigw.response.json, apigw.response.multi_header.json, function_url.response.json. Source: platform pages "API
-//! Gateway trigger" and "Function URL" (583/96099, 2025-08-12). Anything of another shape, and the client gets
-//! `{"errno":403,…}` from a gateway (sample apigw.response.bad.json).
+//! The integrated response: what API Gateway, function URLs and CLB turn into the client's
+//! response. Samples: apigw.response.json, apigw.response.multi_header.json,
+//! function_url.response.json. Source: platform pages "API Gateway trigger" and "Function URL"
+//! (583/96099, 2025-08-12). Anything of another shape, and the client gets `{"errno":403,…}` from a
+//! gateway (sample apigw.response.bad.json).
 
 use super::base64;
 use super::record::record;
@@ -25,12 +26,13 @@ record! {
 }
 
 impl IntegratedResponse<'_> {
-    /// Size of a streamed reply that can be wrapped, in bytes: the platform's limit for a synchronous result.
+    /// Size of a streamed reply that can be wrapped, in bytes: the platform's limit for a
+    /// synchronous result.
     pub const STREAM_BYTES: usize = 6 * 1024 * 1024;
 
-    /// The reply of which the gateway makes `reply`: 200 and JSON. A field that is there several times becomes an
-    /// array; a body that is not UTF-8 becomes Base64; a stream is written out, as there is no streaming through an
-    /// event.
+    /// The reply of which the gateway makes `reply`: 200 and JSON. A field that is there several
+    /// times becomes an array; a body that is not UTF-8 becomes Base64; a stream is written out, as
+    /// there is no streaming through an event.
     ///
     /// # Errors
     /// If a stream fails or is larger than [`IntegratedResponse::STREAM_BYTES`].
@@ -38,13 +40,14 @@ impl IntegratedResponse<'_> {
         IntegratedResponse::wrap_for("GET", reply)
     }
 
-    /// As [`IntegratedResponse::wrap`], for a request with this method: the reply to HEAD has no body (RFC 9110,
-    /// section 9.3.2).
+    /// As [`IntegratedResponse::wrap`], for a request with this method: the reply to HEAD has no
+    /// body (RFC 9110, section 9.3.2).
     pub(super) fn wrap_for(method: &str, reply: Reply) -> Result<Reply> {
         let fields: Vec<(String, String)> =
             reply.headers().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
         let status_code = reply.status().code();
-        let bytes = if method == "HEAD" { Vec::new() } else { reply.into_bytes(Self::STREAM_BYTES)? };
+        let bytes =
+            if method == "HEAD" { Vec::new() } else { reply.into_bytes(Self::STREAM_BYTES)? };
         let (is_base64_encoded, body) = match String::from_utf8(bytes) {
             Ok(text) => (false, text),
             Err(error) => (true, base64::encode(error.as_bytes())),
@@ -53,7 +56,9 @@ impl IntegratedResponse<'_> {
         for (name, value) in &fields {
             match headers.get_ignore_case_mut(name) {
                 None => headers.push(name, OneOrMany::One(value)),
-                Some(values) => *values = OneOrMany::Many(values.iter().chain([&**value]).collect()),
+                Some(values) => {
+                    *values = OneOrMany::Many(values.iter().chain([&**value]).collect())
+                }
             }
         }
         Reply::json(&IntegratedResponse { is_base64_encoded, status_code, headers, body: &body })
@@ -68,18 +73,27 @@ mod tests {
 
     fn wrapped(reply: Reply) -> String {
         let reply = IntegratedResponse::wrap(reply).unwrap();
-        assert_eq!((reply.status(), reply.header("content-type")), (Status::OK, Some("application/json")));
+        assert_eq!(
+            (reply.status(), reply.header("content-type")),
+            (Status::OK, Some("application/json"))
+        );
         String::from_utf8(reply.body().unwrap().to_vec()).unwrap()
     }
 
     #[test]
     fn reads_and_writes_the_samples() {
-        round_trip::<IntegratedResponse<'_>>(include_str!("../../tests/data/events/apigw.response.json"), &[]);
+        round_trip::<IntegratedResponse<'_>>(
+            include_str!("../../tests/data/events/apigw.response.json"),
+            &[],
+        );
         let sample = include_str!("../../tests/data/events/apigw.response.multi_header.json");
         let response: IntegratedResponse<'_> = round_trip(sample, &[]);
         assert_eq!(response.headers.get("Key").unwrap().iter().count(), 3);
         let sample = include_str!("../../tests/data/events/function_url.response.json");
-        round_trip::<IntegratedResponse<'_>>(sample, &[("\"statusCode\"", "\"isBase64Encoded\":false,\"statusCode\"")]);
+        round_trip::<IntegratedResponse<'_>>(
+            sample,
+            &[("\"statusCode\"", "\"isBase64Encoded\":false,\"statusCode\"")],
+        );
     }
 
     #[test]
@@ -93,16 +107,25 @@ mod tests {
             r#"{"isBase64Encoded":true,"statusCode":200,"headers":{"content-type":"image/png"},"body":"iVBORw=="}"#
         );
         assert_eq!(
-            wrapped(Reply::stream("text/csv", |out| std::io::Write::write_all(out, b"a,b")).unwrap()),
+            wrapped(
+                Reply::stream("text/csv", |out| std::io::Write::write_all(out, b"a,b")).unwrap()
+            ),
             r#"{"isBase64Encoded":false,"statusCode":200,"headers":{"content-type":"text/csv"},"body":"a,b"}"#
         );
-        assert_eq!(wrapped(Reply::empty()), r#"{"isBase64Encoded":false,"statusCode":204,"headers":{},"body":""}"#);
+        assert_eq!(
+            wrapped(Reply::empty()),
+            r#"{"isBase64Encoded":false,"statusCode":204,"headers":{},"body":""}"#
+        );
     }
 
     #[test]
     fn a_field_that_is_there_twice_is_an_array() {
         let reply = Reply::empty().with_header("set-cookie", "a=1").unwrap();
-        let reply = reply.with_header("Set-Cookie", "b=2").unwrap().with_header("set-cookie", "c=3").unwrap();
+        let reply = reply
+            .with_header("Set-Cookie", "b=2")
+            .unwrap()
+            .with_header("set-cookie", "c=3")
+            .unwrap();
         assert!(wrapped(reply).contains(r#""headers":{"set-cookie":["a=1","b=2","c=3"]}"#));
     }
 

@@ -1,6 +1,6 @@
-//! Triggers: what arrives at an event handler, as types that borrow from the event's body. One file a trigger, each
-//! naming its samples under tests/data/events. Not yet: WebSocket, VOD and DTS events, Apache Kafka and MQTT (no
-//! sample is published).
+//! Triggers: what arrives at an event handler, as types that borrow from the event's body. One file
+//! a trigger, each naming its samples under tests/data/events. Not yet: WebSocket, VOD and DTS
+//! events, Apache Kafka and MQTT (no sample is published).
 //!
 //! ```
 //! use firstbyte::{Event, Result, test, trigger::Timer};
@@ -15,17 +15,18 @@
 //! # Ok::<(), firstbyte::Error>(())
 //! ```
 //!
-//! All types read what the platform has been seen to send, which is more than it documents: a member that is missing
-//! or null is empty, unknown members are skipped, and the shapes in [`OneOrMany`], [`TextOrNumber`], [`Number`] and
-//! [`Flag`] take what different versions disagree about. So none of them proves that an event is of its kind: look
-//! at a member that only that kind has, `timer.kind == "Timer"`. `Debug` prints events whole, but for members whose
-//! names say that they are secrets.
+//! All types read what the platform has been seen to send, which is more than it documents: a
+//! member that is missing or null is empty, unknown members are skipped, and the shapes in
+//! [`OneOrMany`], [`TextOrNumber`], [`Number`] and [`Flag`] take what different versions disagree
+//! about. So none of them proves that an event is of its kind: look at a member that only that kind
+//! has, `timer.kind == "Timer"`. `Debug` prints events whole, but for members whose names say that
+//! they are secrets.
 //!
 //! # Cold start
 //! Types that a function does not name are not in its binary.
 //!
-//! Reading order: `record` (how the types read themselves), `value`, `shapes`, then the triggers; [`apigw`] and
-//! [`integrated`] with `bridge` let one handler serve requests and events.
+//! Reading order: `record` (how the types read themselves), `value`, `shapes`, then the triggers;
+//! [`apigw`] and [`integrated`] with `bridge` let one handler serve requests and events.
 
 mod record;
 mod shapes;
@@ -71,12 +72,19 @@ pub(crate) mod samples {
         json::parse(Body::from_vec(bytes)).unwrap_or_else(|error| panic!("{error} in {sample}"))
     }
 
-    /// Reads the sample as a `T`, writes it again, and compares with the sample: nothing may be lost, and nothing
-    /// added. Null is the same as no member; `spelt` lists what is written another way than it came.
-    pub(crate) fn round_trip<T: Deserialize<'static> + Serialize>(sample: &str, spelt: &[(&str, &str)]) -> T {
+    /// Reads the sample as a `T`, writes it again, and compares with the sample: nothing may be
+    /// lost, and nothing added. Null is the same as no member; `spelt` lists what is written
+    /// another way than it came.
+    pub(crate) fn round_trip<T: Deserialize<'static> + Serialize>(
+        sample: &str,
+        spelt: &[(&str, &str)],
+    ) -> T {
         for cut in (0..sample.trim_end().len()).step_by(7) {
             let part = Box::leak(Box::new(sample.as_bytes()[..cut].to_vec()));
-            assert!(json::parse::<T>(Body::from_vec(part)).is_err_and(|error| error.is_peers_fault()), "cut at {cut}");
+            assert!(
+                json::parse::<T>(Body::from_vec(part)).is_err_and(|error| error.is_peers_fault()),
+                "cut at {cut}"
+            );
         }
         let value: T = read(sample);
         let mut written = Vec::new();
@@ -94,10 +102,13 @@ pub(crate) mod samples {
         match value {
             Value::List(list) => Value::List(list.into_iter().map(normal).collect()),
             Value::Object(map) => {
-                let mut members: Vec<_> = map.iter().filter(|(_, value)| **value != Value::Null).collect();
+                let mut members: Vec<_> =
+                    map.iter().filter(|(_, value)| **value != Value::Null).collect();
                 members.sort_by_key(|(name, _)| *name);
                 let mut sorted = super::Map::default();
-                members.into_iter().for_each(|(name, value)| sorted.push(name, normal(value.clone())));
+                members
+                    .into_iter()
+                    .for_each(|(name, value)| sorted.push(name, normal(value.clone())));
                 Value::Object(sorted)
             }
             other => other,
@@ -127,7 +138,8 @@ pub(crate) mod samples {
             .iter()
             .map(|name| std::fs::read_to_string(root.join("src/trigger").join(name)).unwrap())
             .collect();
-        let samples: Vec<_> = names("tests/data/events").into_iter().filter(|name| name.ends_with(".json")).collect();
+        let samples: Vec<_> =
+            names("tests/data/events").into_iter().filter(|name| name.ends_with(".json")).collect();
         assert!(samples.len() > LEFT_OUT.len(), "the samples are elsewhere");
         for sample in samples {
             let read = sources.contains(&format!("/tests/data/events/{sample}\")"));

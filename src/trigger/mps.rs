@@ -1,6 +1,6 @@
-//! MPS trigger: a media processing task has changed; asynchronous. Samples: mps.json, mps.edit_media_task.json (its
-//! values are invented from the field table). Source: platform pages "Trigger event message structures", 2024-11-07,
-//! and "MPS trigger".
+//! MPS trigger: a media processing task has changed; asynchronous. Samples: mps.json,
+//! mps.edit_media_task.json (its values are invented from the field table). Source: platform pages
+//! "Trigger event message structures", 2024-11-07, and "MPS trigger".
 
 use super::record::record;
 use super::value::Value;
@@ -89,8 +89,12 @@ mod tests {
         assert_eq!((mps.kind, workflow.status, workflow.error_code), ("WorkflowTask", "FINISH", 0));
         assert_eq!(workflow.input.cos.unwrap().object, "/dianping2.mp4");
         assert_eq!(workflow.metadata.get("Height").as_i64(), Some(720));
-        assert_eq!(workflow.results[0].get("TranscodeTask").get("Status").as_str(), Some("SUCCESS"));
-        let mps: Mps<'_> = round_trip(include_str!("../../tests/data/events/mps.edit_media_task.json"), &[]);
+        assert_eq!(
+            workflow.results[0].get("TranscodeTask").get("Status").as_str(),
+            Some("SUCCESS")
+        );
+        let mps: Mps<'_> =
+            round_trip(include_str!("../../tests/data/events/mps.edit_media_task.json"), &[]);
         assert_eq!((mps.edit.unwrap().status, mps.workflow), ("FINISH", None));
     }
 }

@@ -1,7 +1,8 @@
-//! `record!`: a struct that reads itself from a JSON object the way trigger events need it, and writes itself back.
-//! Missing and null members are the field's default, unknown ones are skipped, a member may have several spellings.
-//! Instead of serde's derive, because these rules would be an attribute on every field, and to keep procedural macros
-//! out of what a function must compile; what it expands to is the same serde code.
+//! `record!`: a struct that reads itself from a JSON object the way trigger events need it, and
+//! writes itself back. Missing and null members are the field's default, unknown ones are skipped,
+//! a member may have several spellings. Instead of serde's derive, because these rules would be an
+//! attribute on every field, and to keep procedural macros out of what a function must compile;
+//! what it expands to is the same serde code.
 
 use serde::de::{Deserialize, Deserializer, MapAccess};
 

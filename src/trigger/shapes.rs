@@ -1,12 +1,14 @@
-//! Shapes that members of trigger events have been seen in, where documentation and practice disagree. All are read
-//! by one visitor, so that what can be understood is no error, and what cannot be says what it is.
+//! Shapes that members of trigger events have been seen in, where documentation and practice
+//! disagree. All are read by one visitor, so that what can be understood is no error, and what
+//! cannot be says what it is.
 
 use super::record::plain_field;
 use serde::de::{Deserialize, Deserializer, Error, SeqAccess, Visitor};
 use serde::ser::{Serialize, SerializeSeq, Serializer};
 use std::fmt;
 
-/// Text, or an integer that another version of the platform sends in its place (`topicOwner`, EventBridge's `time`).
+/// Text, or an integer that another version of the platform sends in its place (`topicOwner`,
+/// EventBridge's `time`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TextOrNumber<'a> {
     /// As text.
@@ -31,8 +33,8 @@ impl Default for TextOrNumber<'_> {
     }
 }
 
-/// One value or several: header fields and query parameters of gateways (string, array of strings, or a boolean for a
-/// query parameter without a value), tags of messages.
+/// One value or several: header fields and query parameters of gateways (string, array of strings,
+/// or a boolean for a query parameter without a value), tags of messages.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum OneOrMany<'a> {
     /// `"value"`.
@@ -96,8 +98,8 @@ enum Part<'a> {
     List(Vec<&'a str>),
 }
 
-/// Reads a part; the text says what is expected. No method formats what it found: a number's own text would bring
-/// 20 KiB of code for writing fractions.
+/// Reads a part; the text says what is expected. No method formats what it found: a number's own
+/// text would bring 20 KiB of code for writing fractions.
 struct Expected(&'static str);
 
 impl Expected {
@@ -259,7 +261,8 @@ mod tests {
     /// Reads `{"m": text}` as a map of `T`, and gives the member or the error.
     fn member<T: Deserialize<'static>>(text: &str) -> Result<T, String> {
         let bytes = Box::leak(Box::new(format!("{{\"m\":{text}}}").into_bytes()));
-        let map: Map<'_, T> = json::parse(Body::from_vec(bytes)).map_err(|error| error.to_string())?;
+        let map: Map<'_, T> =
+            json::parse(Body::from_vec(bytes)).map_err(|error| error.to_string())?;
         map.into_iter().next().map(|(_, value)| value).ok_or_else(|| "nothing".to_owned())
     }
 
@@ -271,7 +274,10 @@ mod tests {
         assert_eq!(member(r#"["a","b"]"#), Ok(OneOrMany::Many(vec!["a", "b"])));
         assert_eq!(member("[]"), Ok(OneOrMany::Many(vec![])));
         assert_eq!(member("true"), Ok(OneOrMany::Flag(true)));
-        assert_eq!((member("3"), member(r#""3""#), member(r#""""#)), (Ok(number(3)), Ok(number(3)), Ok(Number(None))));
+        assert_eq!(
+            (member("3"), member(r#""3""#), member(r#""""#)),
+            (Ok(number(3)), Ok(number(3)), Ok(Number(None)))
+        );
         assert_eq!(
             (member("true"), member(r#""false""#), member(r#""""#)),
             (Ok(Flag(true)), Ok(Flag(false)), Ok(Flag(false)))
@@ -299,13 +305,30 @@ mod tests {
             ("18446744073709551615", "found an integer beyond 63 bits"),
         ] {
             for error in all(text) {
-                assert!(error.as_ref().is_some_and(|error| error.contains(found)), "{text}: {error:?}");
+                assert!(
+                    error.as_ref().is_some_and(|error| error.contains(found)),
+                    "{text}: {error:?}"
+                );
             }
         }
-        assert!(member::<OneOrMany<'_>>("7").unwrap_err().contains("expected text, an array of it or a boolean"));
-        assert!(member::<OneOrMany<'_>>("[1]").is_err() && member::<OneOrMany<'_>>("[[]]").is_err());
-        assert!(member::<Number>(r#""x""#).unwrap_err().contains("expected an integer, found other text"));
-        assert!(member::<Flag>(r#""yes""#).unwrap_err().contains("expected true or false, found other text"));
+        assert!(
+            member::<OneOrMany<'_>>("7")
+                .unwrap_err()
+                .contains("expected text, an array of it or a boolean")
+        );
+        assert!(
+            member::<OneOrMany<'_>>("[1]").is_err() && member::<OneOrMany<'_>>("[[]]").is_err()
+        );
+        assert!(
+            member::<Number>(r#""x""#)
+                .unwrap_err()
+                .contains("expected an integer, found other text")
+        );
+        assert!(
+            member::<Flag>(r#""yes""#)
+                .unwrap_err()
+                .contains("expected true or false, found other text")
+        );
         assert!(member::<TextOrNumber<'_>>("true").unwrap_err().contains("found a boolean"));
     }
 }

@@ -1,5 +1,6 @@
-//! Timer trigger: asynchronous; `X-Scf-Trigger-Src: Timer` comes with it. Samples: timer.json, timer.captured.json,
-//! scfcli.timer.json. Source: platform page "Trigger event message structures", 2024-11-07.
+//! Timer trigger: asynchronous; `X-Scf-Trigger-Src: Timer` comes with it. Samples: timer.json,
+//! timer.captured.json, scfcli.timer.json. Source: platform page "Trigger event message
+//! structures", 2024-11-07.
 
 use super::record::record;
 
@@ -25,11 +26,16 @@ mod tests {
     #[test]
     fn reads_and_writes_the_samples() {
         let timer: Timer<'_> = round_trip(include_str!("../../tests/data/events/timer.json"), &[]);
-        assert_eq!((timer.kind, timer.trigger_name, timer.time), ("Timer", "EveryDay", "2019-02-21T11:49:00Z"));
+        assert_eq!(
+            (timer.kind, timer.trigger_name, timer.time),
+            ("Timer", "EveryDay", "2019-02-21T11:49:00Z")
+        );
         assert_eq!(timer.message, "user define msg body");
-        let timer: Timer<'_> = round_trip(include_str!("../../tests/data/events/timer.captured.json"), &[]);
+        let timer: Timer<'_> =
+            round_trip(include_str!("../../tests/data/events/timer.captured.json"), &[]);
         assert_eq!(timer.message, "");
-        let timer: Timer<'_> = round_trip(include_str!("../../tests/data/events/scfcli.timer.json"), &[]);
+        let timer: Timer<'_> =
+            round_trip(include_str!("../../tests/data/events/scfcli.timer.json"), &[]);
         assert_eq!(timer.message, "hello timer");
     }
 

@@ -1,5 +1,6 @@
-//! Value: JSON of any shape within an event, borrowed from the body. For members that the documentation leaves open;
-//! where you know the shape, give your own type instead. Order and duplicate names are kept. RFC 8259.
+//! Value: JSON of any shape within an event, borrowed from the body. For members that the
+//! documentation leaves open; where you know the shape, give your own type instead. Order and
+//! duplicate names are kept. RFC 8259.
 
 use super::record::plain_field;
 use crate::platform;
@@ -55,8 +56,8 @@ impl<'a> Value<'a> {
     }
 }
 
-/// An object with names that are data: headers, query parameters, metadata. `Debug` prints `redacted` for what may be
-/// a secret, as [`Headers`](crate::Headers) does.
+/// An object with names that are data: headers, query parameters, metadata. `Debug` prints
+/// `redacted` for what may be a secret, as [`Headers`](crate::Headers) does.
 #[derive(Clone, PartialEq)]
 pub struct Map<'a, V>(Vec<(&'a str, V)>);
 
@@ -205,7 +206,10 @@ impl<'de: 'a, 'a> Deserialize<'de> for Value<'a> {
                 Ok(Value::Null)
             }
 
-            fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value<'de>, D::Error> {
+            fn visit_some<D: Deserializer<'de>>(
+                self,
+                deserializer: D,
+            ) -> Result<Value<'de>, D::Error> {
                 deserializer.deserialize_any(Any)
             }
 

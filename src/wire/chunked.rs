@@ -1,8 +1,8 @@
 //! The chunked transfer coding, decoded. RFC 9112, section 7.1.
 //!
-//! A state machine that is fed whatever has arrived and names the content among it. Line ends are CRLF and
-//! nothing else; sizes are hex digits and nothing else; extensions and trailer fields are checked, bounded and
-//! dropped (section 7.1.1 and RFC 9110, section 6.5.1 allow it).
+//! A state machine that is fed whatever has arrived and names the content among it. Line ends are
+//! CRLF and nothing else; sizes are hex digits and nothing else; extensions and trailer fields are
+//! checked, bounded and dropped (section 7.1.1 and RFC 9110, section 6.5.1 allow it).
 
 use super::Reject;
 use std::ops::Range;
@@ -99,7 +99,9 @@ impl Decoder {
             }
             (State::Size, b'\r') if self.digits > 0 => State::SizeLf,
             (State::Size, b';') if self.digits > 0 => State::Extension,
-            (State::Size, _) => return Err(Reject::bad_request("a chunk size is not a hexadecimal number")),
+            (State::Size, _) => {
+                return Err(Reject::bad_request("a chunk size is not a hexadecimal number"));
+            }
             (State::Extension, b'\r') => State::SizeLf,
             (State::Extension, byte) if is_field_byte(byte) => self.count(State::Extension)?,
             (State::SizeLf, b'\n') => {
@@ -116,19 +118,27 @@ impl Decoder {
             (State::TrailerName, b':') => self.count(State::TrailerValue)?,
             (State::TrailerName, byte) if is_token_byte(byte) => self.count(State::TrailerName)?,
             (State::TrailerValue, b'\r') => State::TrailerLf,
-            (State::TrailerValue, byte) if is_field_byte(byte) => self.count(State::TrailerValue)?,
+            (State::TrailerValue, byte) if is_field_byte(byte) => {
+                self.count(State::TrailerValue)?
+            }
             (State::TrailerLf, b'\n') => State::TrailerStart,
             (State::SizeLf | State::TrailerLf | State::EndLf, _) => {
                 return Err(Reject::bad_request("a CR is not followed by LF"));
             }
-            _ => return Err(Reject::bad_request("a chunk extension or trailer field has an invalid byte")),
+            _ => {
+                return Err(Reject::bad_request(
+                    "a chunk extension or trailer field has an invalid byte",
+                ));
+            }
         })
     }
 
     fn count(&mut self, state: State) -> Result<State, Reject> {
         self.overhead += 1;
         if self.overhead > Self::MAX_OVERHEAD_BYTES {
-            return Err(Reject::bad_request("chunk extensions and trailer fields are larger than the limit"));
+            return Err(Reject::bad_request(
+                "chunk extensions and trailer fields are larger than the limit",
+            ));
         }
         Ok(state)
     }
@@ -150,7 +160,8 @@ mod tests {
 
     type BodyAndRest = (Vec<u8>, Vec<u8>);
 
-    /// The decoded body and the bytes after it, fed in pieces of `piece` bytes; `None` if it never ends.
+    /// The decoded body and the bytes after it, fed in pieces of `piece` bytes; `None` if it never
+    /// ends.
     fn decode(input: &[u8], piece: usize) -> Result<Option<BodyAndRest>, Reject> {
         let mut decoder = Decoder::default();
         let mut body = Vec::new();

@@ -1,4 +1,5 @@
-//! The Date field's only allowed form, IMF-fixdate. RFC 9110, section 5.6.7. The time enters as a value.
+//! The Date field's only allowed form, IMF-fixdate. RFC 9110, section 5.6.7. The time enters as a
+//! value.
 
 /// Formats seconds since the Unix epoch, UTC, as in `Sun, 06 Nov 1994 08:49:37 GMT`.
 pub fn imf_fixdate(unix_seconds: u64) -> [u8; 29] {
@@ -25,13 +26,14 @@ fn put_two(out: &mut [u8], value: u64) {
     out[1] = b'0' + (value % 10) as u8;
 }
 
-/// Year, month (1 to 12) and day (1 to 31) of the proleptic Gregorian calendar: years are counted from 1 March,
-/// so that the leap day is the last of its year, in eras of 400 years (146,097 days).
+/// Year, month (1 to 12) and day (1 to 31) of the proleptic Gregorian calendar: years are counted
+/// from 1 March, so that the leap day is the last of its year, in eras of 400 years (146,097 days).
 fn civil_from_days(days_since_epoch: u64) -> (u64, u64, u64) {
     let days = days_since_epoch + 719_468; // days from 1 March of year 0 to 1 January 1970
     let era = days / 146_097;
     let day_of_era = days % 146_097;
-    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let year_of_era =
+        (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let march_month = (5 * day_of_year + 2) / 153;
     let day = day_of_year - (153 * march_month + 2) / 5 + 1;

@@ -1,8 +1,9 @@
 //! What a complete request head says: method, target, fields, and above all how the body is framed.
 //! RFC 9112, sections 3 to 6; RFC 9110, sections 7.2 (Host), 10.1.1 (Expect), 7.6.1 (Connection).
 //!
-//! A [`Head`] holds positions, not references: the buffer it was parsed from may grow and move while the body
-//! arrives. Fields stand inline (smallvec), so that a usual request allocates nothing.
+//! A [`Head`] holds positions, not references: the buffer it was parsed from may grow and move
+//! while the body arrives. Fields stand inline (smallvec), so that a usual request allocates
+//! nothing.
 
 use super::{HeadLimits, Reject, Status};
 use smallvec::SmallVec;
@@ -65,7 +66,8 @@ pub struct Field {
 pub struct Head {
     /// As it was sent: methods are case-sensitive.
     pub method: Span,
-    /// The path as it was sent, percent-encoding untouched; `*` for `OPTIONS *`, the authority for CONNECT.
+    /// The path as it was sent, percent-encoding untouched; `*` for `OPTIONS *`, the authority for
+    /// CONNECT.
     pub path: Span,
     /// What follows the first `?`, without it.
     pub query: Option<Span>,
@@ -98,21 +100,34 @@ impl Default for Head {
 }
 
 impl Head {
-    /// Parses `bytes[start..end]`, which the scanner found complete. Spans are positions in `bytes`.
+    /// Parses `bytes[start..end]`, which the scanner found complete. Spans are positions in
+    /// `bytes`.
     ///
     /// # Errors
     /// The status and reason that the peer is to be told; the connection must close after it.
-    pub fn parse(bytes: &[u8], start: usize, end: usize, limits: &HeadLimits) -> Result<Head, Reject> {
+    pub fn parse(
+        bytes: &[u8],
+        start: usize,
+        end: usize,
+        limits: &HeadLimits,
+    ) -> Result<Head, Reject> {
         let mut head = Head::default();
         head.read(bytes, start, end, limits)?;
         Ok(head)
     }
 
-    /// As [`Head::parse`], where the head lies: it is half a KiB, which every move copies. After an error it means nothing.
+    /// As [`Head::parse`], where the head lies: it is half a KiB, which every move copies. After an
+    /// error it means nothing.
     ///
     /// # Errors
     /// As [`Head::parse`].
-    pub fn read(&mut self, bytes: &[u8], start: usize, end: usize, limits: &HeadLimits) -> Result<(), Reject> {
+    pub fn read(
+        &mut self,
+        bytes: &[u8],
+        start: usize,
+        end: usize,
+        limits: &HeadLimits,
+    ) -> Result<(), Reject> {
         let head = bytes.get(start..end).unwrap_or_default();
         if head.len() > u32::MAX as usize / 2 {
             return Err(Reject::new(
@@ -129,25 +144,37 @@ impl Head {
         }
     }
 
-    /// A table for all that may be is 4 KiB of stack, which every connection would keep: it is for the few that need it.
+    /// A table for all that may be is 4 KiB of stack, which every connection would keep: it is for
+    /// the few that need it.
     #[cold]
     #[inline(never)]
     fn read_many(&mut self, head: &[u8], start: usize, allowed: usize) -> Result<(), Reject> {
         self.read_fields::<{ HeadLimits::MAX_FIELDS }>(head, start, allowed)
     }
 
-    /// The head that `head` is, which begins at `start` of the buffer, with at most `allowed` fields of a table of `N`.
+    /// The head that `head` is, which begins at `start` of the buffer, with at most `allowed`
+    /// fields of a table of `N`.
     #[inline(never)] // the table is on the stack of this call only
-    fn read_fields<const N: usize>(&mut self, head: &[u8], start: usize, allowed: usize) -> Result<(), Reject> {
+    fn read_fields<const N: usize>(
+        &mut self,
+        head: &[u8],
+        start: usize,
+        allowed: usize,
+    ) -> Result<(), Reject> {
         let mut table = [const { MaybeUninit::<httparse::Header<'_>>::uninit() }; N];
         let mut parsed = httparse::Request::new(&mut []);
         match parsed.parse_with_uninit_headers(head, &mut table[..allowed]) {
             Ok(httparse::Status::Complete(size)) if size == head.len() => {}
-            // The scanner saw the empty line, so a parser that wants more or less has read the lines differently.
-            Ok(_) => return Err(Reject::bad_request("the request head does not end at its empty line")),
+            // The scanner saw the empty line, so a parser that wants more or less has read the
+            // lines differently.
+            Ok(_) => {
+                return Err(Reject::bad_request("the request head does not end at its empty line"));
+            }
             Err(error) => return Err(reject_of(error, head)),
         }
-        let (Some(method), Some(target), Some(minor)) = (parsed.method, parsed.path, parsed.version) else {
+        let (Some(method), Some(target), Some(minor)) =
+            (parsed.method, parsed.path, parsed.version)
+        else {
             return Err(Reject::bad_request("the request line is incomplete"));
         };
         let version = if minor == 1 { Version::Http11 } else { Version::Http10 };
@@ -170,20 +197,24 @@ impl Head {
         self.query = target.query.map(|query| Span::locate(query, head).offset(start));
         self.version = version;
         self.keep_alive = !meaning.close && (version == Version::Http11 || meaning.keep_alive);
-        self.expects_continue =
-            meaning.expects_continue && version == Version::Http11 && self.framing != Framing::Length(0);
+        self.expects_continue = meaning.expects_continue
+            && version == Version::Http11
+            && self.framing != Framing::Length(0);
         Ok(())
     }
 }
 
 /// Fields that a usual request has at most: as many as stand inline in a [`Head`].
 const USUAL_FIELDS: usize = 32;
-const TOO_MANY: Reject = Reject::new(Status::REQUEST_HEADER_FIELDS_TOO_LARGE, "more header fields than the limit");
+const TOO_MANY: Reject =
+    Reject::new(Status::REQUEST_HEADER_FIELDS_TOO_LARGE, "more header fields than the limit");
 
 fn reject_of(error: httparse::Error, head: &[u8]) -> Reject {
     use httparse::Error;
     match error {
-        Error::HeaderName => Reject::bad_request("a header field name has an invalid byte or a space before its colon"),
+        Error::HeaderName => Reject::bad_request(
+            "a header field name has an invalid byte or a space before its colon",
+        ),
         Error::HeaderValue => Reject::bad_request("a header field value has an invalid byte"),
         Error::NewLine => Reject::bad_request("a line does not end in CRLF"),
         Error::Token => Reject::bad_request("the request line has an invalid byte"),
@@ -195,7 +226,8 @@ fn reject_of(error: httparse::Error, head: &[u8]) -> Reject {
     }
 }
 
-/// Whether the request line has three parts, the last `HTTP/` DIGIT `.` DIGIT (RFC 9112, section 2.3): a version, if not one of ours.
+/// Whether the request line has three parts, the last `HTTP/` DIGIT `.` DIGIT (RFC 9112, section
+/// 2.3): a version, if not one of ours.
 fn names_a_version(head: &[u8]) -> bool {
     let line = head.split(|&byte| byte == b'\r').next().unwrap_or_default();
     let mut parts = line.split(|&byte| byte == b' ').skip(2);
@@ -229,12 +261,16 @@ impl<'a> Target<'a> {
         }
     }
 
-    /// `http://authority/path?query`: the server must accept it (section 3.2.2), and the path is what counts.
+    /// `http://authority/path?query`: the server must accept it (section 3.2.2), and the path is
+    /// what counts.
     fn absolute(target: &'a [u8]) -> Result<Target<'a>, Reject> {
-        let malformed = Reject::bad_request("the request target is neither a path nor an absolute URI");
+        let malformed =
+            Reject::bad_request("the request target is neither a path nor an absolute URI");
         let scheme = [&b"http://"[..], b"https://"]
             .into_iter()
-            .find(|scheme| target.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme)))
+            .find(|scheme| {
+                target.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme))
+            })
             .ok_or(malformed)?;
         let rest = &target[scheme.len()..];
         let authority_end = rest.iter().position(|byte| b"/?".contains(byte)).unwrap_or(rest.len());
@@ -257,9 +293,10 @@ impl<'a> Target<'a> {
     }
 }
 
-/// Which bytes a host's name may have: a look-up, because every request has a Host. Without the percent sign, although a
-/// registered name may hold one (RFC 3986, section 3.2.2): names on the wire are A-labels (RFC 5890), and a `%` is read by one
-/// parser as its byte and refused by the next, the way in which two hops come to disagree on the host.
+/// Which bytes a host's name may have: a look-up, because every request has a Host. Without the
+/// percent sign, although a registered name may hold one (RFC 3986, section 3.2.2): names on the
+/// wire are A-labels (RFC 5890), and a `%` is read by one parser as its byte and refused by the
+/// next, the way in which two hops come to disagree on the host.
 static NAME_BYTES: [bool; 256] = {
     let mut table = [false; 256];
     let mut byte = 0u8;
@@ -272,8 +309,9 @@ static NAME_BYTES: [bool; 256] = {
     table
 };
 
-/// `uri-host [":" port]` (RFC 3986, section 3.2.2) by its alphabet: enough to keep a path, a user name or a list out of it.
-/// Some ten bytes, looked at one by one: memchr would ask the processor first (see scan.rs).
+/// `uri-host [":" port]` (RFC 3986, section 3.2.2) by its alphabet: enough to keep a path, a user
+/// name or a list out of it. Some ten bytes, looked at one by one: memchr would ask the processor
+/// first (see scan.rs).
 fn is_authority(value: &[u8]) -> bool {
     let is_name_byte = |byte: &u8| NAME_BYTES[usize::from(*byte)];
     let (host_is_valid, port) = if let Some(literal) = value.strip_prefix(b"[") {
@@ -322,7 +360,10 @@ impl Meaning {
             }
             6 if name.eq_ignore_ascii_case(b"expect") => {
                 if !value.eq_ignore_ascii_case(b"100-continue") {
-                    return Err(Reject::new(Status::EXPECTATION_FAILED, "only `Expect: 100-continue` is served"));
+                    return Err(Reject::new(
+                        Status::EXPECTATION_FAILED,
+                        "only `Expect: 100-continue` is served",
+                    ));
                 }
                 self.expects_continue = true;
             }
@@ -348,7 +389,9 @@ impl Meaning {
                         ));
                     }
                     if self.coding == Coding::Chunked {
-                        return Err(Reject::bad_request("the chunked transfer coding is applied twice"));
+                        return Err(Reject::bad_request(
+                            "the chunked transfer coding is applied twice",
+                        ));
                     }
                     self.coding = Coding::Chunked;
                 }
@@ -384,13 +427,15 @@ impl Meaning {
     }
 }
 
-/// Digits and nothing else: no sign, no list, no empty value. A number beyond 64 bits is "very large", and so a
-/// matter for the body limit rather than for the grammar.
+/// Digits and nothing else: no sign, no list, no empty value. A number beyond 64 bits is "very
+/// large", and so a matter for the body limit rather than for the grammar.
 fn content_length(value: &[u8]) -> Result<u64, Reject> {
     if value.is_empty() || !value.iter().all(u8::is_ascii_digit) {
         return Err(Reject::bad_request("the Content-Length field is not a number"));
     }
-    Ok(value.iter().fold(0u64, |sum, digit| sum.saturating_mul(10).saturating_add(u64::from(digit - b'0'))))
+    Ok(value
+        .iter()
+        .fold(0u64, |sum, digit| sum.saturating_mul(10).saturating_add(u64::from(digit - b'0'))))
 }
 
 /// The members of a comma-separated list (RFC 9110, section 5.6.1), empty ones left out.
@@ -412,8 +457,8 @@ mod tests {
 
     #[test]
     fn reads_a_platform_request() {
-        let text =
-            "POST /event-invoke?a=b HTTP/1.1\r\nHost: 127.0.0.1:9000\r\nContent-Length: 92\r\nX-Scf-Name:  f \r\n\r\n";
+        let text = "POST /event-invoke?a=b HTTP/1.1\r\nHost: 127.0.0.1:9000\r\nContent-Length: \
+                    92\r\nX-Scf-Name:  f \r\n\r\n";
         let head = parse(text).unwrap();
         let bytes = text.as_bytes();
         assert_eq!(head.method.of(bytes), b"POST");
@@ -473,7 +518,8 @@ mod tests {
             ("Expect: 200-ok\r\n", Err(417)),
         ];
         for (lines, expected) in cases {
-            let verdict = fields(lines).map(|head| head.framing).map_err(|reject| reject.status.code());
+            let verdict =
+                fields(lines).map(|head| head.framing).map_err(|reject| reject.status.code());
             assert_eq!(verdict, *expected, "{}", lines.escape_debug());
         }
         let old = parse("POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n");
@@ -503,8 +549,8 @@ mod tests {
             ("Host: a%41\r\n", 400),
             ("Host: a%\r\n", 400),
         ] {
-            let status =
-                parse(&format!("GET / HTTP/1.1\r\n{lines}\r\n")).map_or_else(|reject| reject.status.code(), |_| 200);
+            let status = parse(&format!("GET / HTTP/1.1\r\n{lines}\r\n"))
+                .map_or_else(|reject| reject.status.code(), |_| 200);
             assert_eq!(status, expected, "{}", lines.escape_debug());
         }
     }
@@ -541,8 +587,13 @@ mod tests {
             ("\u{16}\u{3}\u{1}", Err(400)), // the start of a TLS handshake
         ] {
             let text = format!("{line}\r\nHost: a\r\n\r\n");
-            let verdict = parse(&text).map(|head| String::from_utf8_lossy(head.path.of(text.as_bytes())).into_owned());
-            assert_eq!(verdict.map_err(|reject| reject.status.code()), expected.map(str::to_owned), "{line:?}");
+            let verdict = parse(&text)
+                .map(|head| String::from_utf8_lossy(head.path.of(text.as_bytes())).into_owned());
+            assert_eq!(
+                verdict.map_err(|reject| reject.status.code()),
+                expected.map(str::to_owned),
+                "{line:?}"
+            );
         }
     }
 

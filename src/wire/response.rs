@@ -13,10 +13,12 @@ pub enum ResponseFraming {
     UntilClose,
 }
 
-/// Appends the status line and the fields that are the server's own, without the empty line that ends the head.
+/// Appends the status line and the fields that are the server's own, without the empty line that
+/// ends the head.
 ///
-/// `keep_alive`: whether another request may follow. `version` is the peer's: HTTP/1.0 must be told that the
-/// connection stays, HTTP/1.1 that it does not. The status line always says HTTP/1.1 (RFC 9110, section 2.5).
+/// `keep_alive`: whether another request may follow. `version` is the peer's: HTTP/1.0 must be told
+/// that the connection stays, HTTP/1.1 that it does not. The status line always says HTTP/1.1 (RFC
+/// 9110, section 2.5).
 pub fn begin(
     out: &mut Vec<u8>,
     status: Status,
@@ -64,7 +66,8 @@ pub fn end(out: &mut Vec<u8>) {
     out.extend_from_slice(b"\r\n");
 }
 
-/// Appends a chunk's size line. A chunk of size 0 would end the body: the caller never asks for one.
+/// Appends a chunk's size line. A chunk of size 0 would end the body: the caller never asks for
+/// one.
 pub fn chunk_head(out: &mut Vec<u8>, bytes: usize) {
     debug_assert!(bytes > 0);
     let mut digits = [0u8; 16];
@@ -107,7 +110,12 @@ mod tests {
 
     const DATE: &[u8; 29] = b"Sun, 06 Nov 1994 08:49:37 GMT";
 
-    fn text(status: Status, framing: ResponseFraming, version: Version, keep_alive: bool) -> String {
+    fn text(
+        status: Status,
+        framing: ResponseFraming,
+        version: Version,
+        keep_alive: bool,
+    ) -> String {
         let mut out = Vec::new();
         begin(&mut out, status, framing, version, keep_alive, DATE);
         end(&mut out);
@@ -118,27 +126,41 @@ mod tests {
     fn says_length_and_connection() {
         assert_eq!(
             text(Status::OK, ResponseFraming::Length(1234567890), Version::Http11, true),
-            "HTTP/1.1 200 OK\r\ncontent-length: 1234567890\r\ndate: Sun, 06 Nov 1994 08:49:37 GMT\r\n\r\n"
+            "HTTP/1.1 200 OK\r\ncontent-length: 1234567890\r\ndate: Sun, 06 Nov 1994 08:49:37 \
+             GMT\r\n\r\n"
         );
-        assert!(text(Status::OK, ResponseFraming::Length(0), Version::Http11, false).contains("content-length: 0\r\n"));
-        assert!(text(Status::OK, ResponseFraming::Length(0), Version::Http11, false).contains("connection: close\r\n"));
         assert!(
-            text(Status::OK, ResponseFraming::Length(0), Version::Http10, true).contains("connection: keep-alive\r\n")
+            text(Status::OK, ResponseFraming::Length(0), Version::Http11, false)
+                .contains("content-length: 0\r\n")
+        );
+        assert!(
+            text(Status::OK, ResponseFraming::Length(0), Version::Http11, false)
+                .contains("connection: close\r\n")
+        );
+        assert!(
+            text(Status::OK, ResponseFraming::Length(0), Version::Http10, true)
+                .contains("connection: keep-alive\r\n")
         );
     }
 
     #[test]
     fn statuses_without_content_have_no_length() {
         for status in [Status::NO_CONTENT, Status::NOT_MODIFIED] {
-            assert!(!text(status, ResponseFraming::Length(0), Version::Http11, true).contains("content-length"));
+            assert!(
+                !text(status, ResponseFraming::Length(0), Version::Http11, true)
+                    .contains("content-length")
+            );
         }
     }
 
     #[test]
     fn chunk_sizes_are_hexadecimal() {
-        for (size, expected) in
-            [(1, "1\r\n"), (16, "10\r\n"), (0xabcdef, "abcdef\r\n"), (usize::MAX, "ffffffffffffffff\r\n")]
-        {
+        for (size, expected) in [
+            (1, "1\r\n"),
+            (16, "10\r\n"),
+            (0xabcdef, "abcdef\r\n"),
+            (usize::MAX, "ffffffffffffffff\r\n"),
+        ] {
             let mut out = Vec::new();
             chunk_head(&mut out, size);
             assert_eq!(out, expected.as_bytes());

@@ -1,8 +1,8 @@
 //! Where a request head ends. RFC 9112, section 2.1, 2.2 and 3.
 //!
-//! httparse takes a bare LF for a line end and starts again from byte 0 on every call. This scanner looks at
-//! every byte once (memchr), however the head is cut up by the network, refuses bare CR and LF, and applies
-//! the size limits before a parser sees anything.
+//! httparse takes a bare LF for a line end and starts again from byte 0 on every call. This scanner
+//! looks at every byte once (memchr), however the head is cut up by the network, refuses bare CR
+//! and LF, and applies the size limits before a parser sees anything.
 
 use super::{HeadLimits, Reject, Status};
 
@@ -41,7 +41,8 @@ impl Scanner {
     /// `bytes` is everything unread, from the same first byte each time.
     ///
     /// # Errors
-    /// 400 for a CR or LF on its own, 414 for a request line over its limit, 431 for a head over its limit.
+    /// 400 for a CR or LF on its own, 414 for a request line over its limit, 431 for a head over
+    /// its limit.
     pub fn advance(&mut self, bytes: &[u8], limits: &HeadLimits) -> Result<Scan, Reject> {
         while let Some(found) = next_line_end(bytes.get(self.seen..).unwrap_or_default()) {
             let at = self.seen + found;
@@ -68,7 +69,9 @@ impl Scanner {
             } else {
                 self.start = self.seen;
                 if self.start > Self::MAX_LEADING_CRLF * 2 {
-                    return Err(Reject::bad_request("too many empty lines before the request line"));
+                    return Err(Reject::bad_request(
+                        "too many empty lines before the request line",
+                    ));
                 }
             }
         }
@@ -86,7 +89,10 @@ impl Scanner {
     fn check_size(&self, end: usize, limits: &HeadLimits) -> Result<(), Reject> {
         let size = end.saturating_sub(self.start);
         if !self.request_line_ended && size > limits.request_line_bytes {
-            return Err(Reject::new(Status::URI_TOO_LONG, "the request line is longer than the limit"));
+            return Err(Reject::new(
+                Status::URI_TOO_LONG,
+                "the request line is longer than the limit",
+            ));
         }
         if size > limits.head_bytes {
             return Err(Reject::new(
@@ -98,8 +104,8 @@ impl Scanner {
     }
 }
 
-/// The first CR or LF. memchr's own choice of instructions would ask the processor first, which costs a virtual machine
-/// 29 µs of its first reply; SSE2 is there on every x86-64.
+/// The first CR or LF. memchr's own choice of instructions would ask the processor first, which
+/// costs a virtual machine 29 µs of its first reply; SSE2 is there on every x86-64.
 #[cfg(target_arch = "x86_64")]
 fn next_line_end(bytes: &[u8]) -> Option<usize> {
     match memchr::arch::x86_64::sse2::memchr::Two::new(b'\r', b'\n') {
@@ -110,7 +116,10 @@ fn next_line_end(bytes: &[u8]) -> Option<usize> {
 
 /// The first CR or LF.
 #[cfg(not(target_arch = "x86_64"))]
-#[expect(clippy::disallowed_methods, reason = "elsewhere nothing is asked: the choice is made when it is compiled")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "elsewhere nothing is asked: the choice is made when it is compiled"
+)]
 fn next_line_end(bytes: &[u8]) -> Option<usize> {
     memchr::memchr2(b'\r', b'\n', bytes)
 }
@@ -127,7 +136,10 @@ mod tests {
     fn finds_the_empty_line() {
         let head = b"GET / HTTP/1.1\r\nHost: a\r\n\r\nrest";
         assert_eq!(scan(head), Ok(Scan::Complete { start: 0, end: head.len() - 4 }));
-        assert_eq!(scan(b"\r\n\r\nGET / HTTP/1.1\r\n\r\n"), Ok(Scan::Complete { start: 4, end: 22 }));
+        assert_eq!(
+            scan(b"\r\n\r\nGET / HTTP/1.1\r\n\r\n"),
+            Ok(Scan::Complete { start: 4, end: 22 })
+        );
     }
 
     #[test]
@@ -138,7 +150,10 @@ mod tests {
             assert_eq!(scan(&head[..end]), Ok(Scan::Partial), "prefix of {end} bytes");
             assert_eq!(scanner.advance(&head[..end], &HeadLimits::default()), Ok(Scan::Partial));
         }
-        assert_eq!(scanner.advance(head, &HeadLimits::default()), Ok(Scan::Complete { start: 2, end: head.len() }));
+        assert_eq!(
+            scanner.advance(head, &HeadLimits::default()),
+            Ok(Scan::Complete { start: 2, end: head.len() })
+        );
     }
 
     #[test]
@@ -150,7 +165,12 @@ mod tests {
             b"\n",
             b"\rG",
         ] {
-            assert_eq!(scan(bytes).map_err(|r| r.status), Err(Status::BAD_REQUEST), "{}", bytes.escape_ascii());
+            assert_eq!(
+                scan(bytes).map_err(|r| r.status),
+                Err(Status::BAD_REQUEST),
+                "{}",
+                bytes.escape_ascii()
+            );
         }
     }
 
@@ -158,13 +178,28 @@ mod tests {
     fn limits_are_exact() {
         let limits = HeadLimits { request_line_bytes: 20, head_bytes: 40, fields: 4 };
         let with_line = |n: usize| format!("{}\r\n\r\n", "x".repeat(n)).into_bytes();
-        assert!(matches!(Scanner::default().advance(&with_line(20), &limits), Ok(Scan::Complete { .. })));
-        assert_eq!(Scanner::default().advance(&with_line(21), &limits).map_err(|r| r.status.code()), Err(414));
-        assert_eq!(Scanner::default().advance(&[b'x'; 21], &limits).map_err(|r| r.status.code()), Err(414));
+        assert!(matches!(
+            Scanner::default().advance(&with_line(20), &limits),
+            Ok(Scan::Complete { .. })
+        ));
+        assert_eq!(
+            Scanner::default().advance(&with_line(21), &limits).map_err(|r| r.status.code()),
+            Err(414)
+        );
+        assert_eq!(
+            Scanner::default().advance(&[b'x'; 21], &limits).map_err(|r| r.status.code()),
+            Err(414)
+        );
         // 4 bytes of request line with CRLF, n of field with CRLF, 2 of empty line
         let with_field = |n: usize| format!("ab\r\n{}\r\n\r\n", "y".repeat(n)).into_bytes();
-        assert!(matches!(Scanner::default().advance(&with_field(32), &limits), Ok(Scan::Complete { end: 40, .. })));
-        assert_eq!(Scanner::default().advance(&with_field(33), &limits).map_err(|r| r.status.code()), Err(431));
+        assert!(matches!(
+            Scanner::default().advance(&with_field(32), &limits),
+            Ok(Scan::Complete { end: 40, .. })
+        ));
+        assert_eq!(
+            Scanner::default().advance(&with_field(33), &limits).map_err(|r| r.status.code()),
+            Err(431)
+        );
         assert_eq!(
             Scanner::default()
                 .advance(b"ab\r\nyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyy", &limits)

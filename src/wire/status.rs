@@ -80,7 +80,8 @@ impl Status {
         self.0
     }
 
-    /// The phrase of RFC 9110 (or RFC 6585); empty for a code without one, which the grammar allows.
+    /// The phrase of RFC 9110 (or RFC 6585); empty for a code without one, which the grammar
+    /// allows.
     pub const fn reason(self) -> &'static str {
         match self.0 {
             100 => "Continue",
@@ -131,7 +132,8 @@ impl Status {
         }
     }
 
-    /// Whether a response with this status has no content and no Content-Length (RFC 9110, section 6.4.1 and 8.6).
+    /// Whether a response with this status has no content and no Content-Length (RFC 9110, section
+    /// 6.4.1 and 8.6).
     pub const fn forbids_content(self) -> bool {
         self.0 < 200 || self.0 == 204 || self.0 == 304
     }
@@ -160,9 +162,15 @@ mod tests {
 
     #[test]
     fn takes_final_statuses_only() {
-        for (code, accepted) in
-            [(0, false), (99, false), (100, false), (199, false), (200, true), (599, true), (600, false)]
-        {
+        for (code, accepted) in [
+            (0, false),
+            (99, false),
+            (100, false),
+            (199, false),
+            (200, true),
+            (599, true),
+            (600, false),
+        ] {
             assert_eq!(Status::new(code).is_some(), accepted, "{code}");
         }
     }

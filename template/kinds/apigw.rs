@@ -1,7 +1,9 @@
-//! A function behind API Gateway or a function URL: its events become requests, and the reply becomes the integrated
-//! response. Deployed as a Web function, the same handler gets the requests themselves.
+//! A function behind API Gateway or a function URL: its events become requests, and the reply
+//! becomes the integrated response. Deployed as a Web function, the same handler gets the requests
+//! themselves.
 
-#![cfg_attr(not(test), no_main)] // `firstbyte::main!` is the start; a test's harness has a main of its own
+// `firstbyte::main!` is the start; a test's harness has a main of its own
+#![cfg_attr(not(test), no_main)]
 
 use firstbyte::{App, Json, Request};
 use serde::Serialize;
@@ -17,7 +19,11 @@ fn hello(request: Request<'_>) -> Json<Answer> {
 }
 
 fn app() -> App {
-    App::new().get("/hello/{name}", hello).web(|_| "try /hello/Ann\n").event(|_| "no request\n").bridge()
+    App::new()
+        .get("/hello/{name}", hello)
+        .web(|_| "try /hello/Ann\n")
+        .event(|_| "no request\n")
+        .bridge()
 }
 
 firstbyte::main!(app());
@@ -31,7 +37,11 @@ mod tests {
     fn answers_gateways_and_clients_alike() {
         let event = r#"{"httpMethod":"GET","path":"/hello/Ann","headers":{},"queryString":{}}"#;
         let answer = test::event(event).send(&app());
-        assert!(answer.text().starts_with(r#"{"isBase64Encoded":false,"statusCode":200,"#), "{}", answer.text());
+        assert!(
+            answer.text().starts_with(r#"{"isBase64Encoded":false,"statusCode":200,"#),
+            "{}",
+            answer.text()
+        );
         assert!(answer.text().contains(r#"\"message\":\"Hello, Ann!\""#), "{}", answer.text());
         assert_eq!(test::get("/hello/Ann").send(&app()).text(), r#"{"message":"Hello, Ann!"}"#);
     }

@@ -1,6 +1,8 @@
-//! A function that gets messages of a CKafka topic in batches: one typed handler, and the program that serves it.
+//! A function that gets messages of a CKafka topic in batches: one typed handler, and the program
+//! that serves it.
 
-#![cfg_attr(not(test), no_main)] // `firstbyte::main!` is the start; a test's harness has a main of its own
+// `firstbyte::main!` is the start; a test's harness has a main of its own
+#![cfg_attr(not(test), no_main)]
 
 use firstbyte::trigger::Ckafka;
 use firstbyte::{App, Event, Json, Result};
@@ -12,7 +14,8 @@ struct Answer {
     last_offset: i64,
 }
 
-/// An error here has the platform send the same batch again: answer 200 for messages that will never do.
+/// An error here has the platform send the same batch again: answer 200 for messages that will
+/// never do.
 fn on_messages(event: Event<'_>) -> Result<Json<Answer>> {
     let batch: Ckafka<'_> = event.json()?; // its &str fields point into the event's own bytes
     let last_offset = batch.records.last().map_or(-1, |record| record.message.offset);
@@ -32,7 +35,8 @@ mod tests {
 
     #[test]
     fn answers_the_sample() {
-        let answer = test::event(include_str!("../events/ckafka.json")).call_event(on_messages).unwrap();
+        let answer =
+            test::event(include_str!("../events/ckafka.json")).call_event(on_messages).unwrap();
         assert_eq!(answer.text(), r#"{"messages":2,"last_offset":37}"#);
     }
 

@@ -1,6 +1,8 @@
-//! A function that is told of objects in a bucket: one typed handler, and the program that serves it.
+//! A function that is told of objects in a bucket: one typed handler, and the program that serves
+//! it.
 
-#![cfg_attr(not(test), no_main)] // `firstbyte::main!` is the start; a test's harness has a main of its own
+// `firstbyte::main!` is the start; a test's harness has a main of its own
+#![cfg_attr(not(test), no_main)]
 
 use firstbyte::trigger::Cos;
 use firstbyte::{App, Event, Json, Result};
@@ -14,7 +16,12 @@ struct Answer {
 fn on_objects(event: Event<'_>) -> Result<Json<Answer>> {
     let cos: Cos<'_> = event.json()?; // its &str fields point into the event's own bytes
     let told = |record: &firstbyte::trigger::cos::Record<'_>| {
-        format!("{} {} ({} bytes)", record.event.name, record.cos.object.path(), record.cos.object.size_bytes)
+        format!(
+            "{} {} ({} bytes)",
+            record.event.name,
+            record.cos.object.path(),
+            record.cos.object.size_bytes
+        )
     };
     Ok(Json(Answer { objects: cos.records.iter().map(told).collect() }))
 }
@@ -32,7 +39,8 @@ mod tests {
 
     #[test]
     fn answers_the_sample() {
-        let answer = test::event(include_str!("../events/cos.json")).call_event(on_objects).unwrap();
+        let answer =
+            test::event(include_str!("../events/cos.json")).call_event(on_objects).unwrap();
         assert!(answer.text().contains("cos:ObjectCreated:"), "{}", answer.text());
     }
 

@@ -1,6 +1,7 @@
 //! A function that gets JSON events: one typed handler, and the program that serves it.
 
-#![cfg_attr(not(test), no_main)] // `firstbyte::main!` is the start; a test's harness has a main of its own
+// `firstbyte::main!` is the start; a test's harness has a main of its own
+#![cfg_attr(not(test), no_main)]
 
 use firstbyte::{App, Event, Json, Result};
 use serde::{Deserialize, Serialize};

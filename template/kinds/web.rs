@@ -1,6 +1,8 @@
-//! A Web function: requests come as they are, routes go to handlers, and everything else to the last one.
+//! A Web function: requests come as they are, routes go to handlers, and everything else to the
+//! last one.
 
-#![cfg_attr(not(test), no_main)] // `firstbyte::main!` is the start; a test's harness has a main of its own
+// `firstbyte::main!` is the start; a test's harness has a main of its own
+#![cfg_attr(not(test), no_main)]
 
 use firstbyte::{App, Json, Request};
 use serde::Serialize;

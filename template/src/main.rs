@@ -1,6 +1,7 @@
 //! A function that a timer fires: one typed handler, and the program that serves it.
 
-#![cfg_attr(not(test), no_main)] // `firstbyte::main!` is the start; a test's harness has a main of its own
+// `firstbyte::main!` is the start; a test's harness has a main of its own
+#![cfg_attr(not(test), no_main)]
 
 use firstbyte::trigger::Timer;
 use firstbyte::{App, Event, Json, Result};
@@ -29,7 +30,8 @@ mod tests {
 
     #[test]
     fn answers_the_sample() {
-        let answer = test::event(include_str!("../events/timer.json")).call_event(on_timer).unwrap();
+        let answer =
+            test::event(include_str!("../events/timer.json")).call_event(on_timer).unwrap();
         assert_eq!(answer.text(), r#"{"message":"EveryDay fired at 2019-02-21T11:49:00Z"}"#);
     }
 

@@ -1,4 +1,5 @@
-//! The program itself, over a socket: each event in events/ is posted as the platform posts it; without events, a GET.
+//! The program itself, over a socket: each event in events/ is posted as the platform posts it;
+//! without events, a GET.
 
 use firstbyte::test::Served;
 use std::io::{Read, Write};
@@ -12,7 +13,8 @@ fn ask(function: &Served, method: &str, path: &str, body: &str) -> String {
     let length = body.len();
     write!(
         stream,
-        "{method} {path} HTTP/1.1\r\nHost: localhost\r\nX-Scf-Request-Id: test\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}"
+        "{method} {path} HTTP/1.1\r\nHost: localhost\r\nX-Scf-Request-Id: test\r\nContent-Length: \
+         {length}\r\nConnection: close\r\n\r\n{body}"
     )
     .expect("it reads");
     let mut reply = String::new();
@@ -22,10 +24,12 @@ fn ask(function: &Served, method: &str, path: &str, body: &str) -> String {
 
 #[test]
 fn answers_every_sample_over_a_socket() {
-    let program = env::var(concat!("CARGO_BIN_EXE_", env!("CARGO_PKG_NAME"))).expect("cargo says where it is");
+    let program = env::var(concat!("CARGO_BIN_EXE_", env!("CARGO_PKG_NAME")))
+        .expect("cargo says where it is");
     let function = Served::start(program).expect("the function listens");
     let events = fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("events"));
-    let mut events: Vec<_> = events.map(|all| all.map(|entry| entry.unwrap().path()).collect()).unwrap_or_default();
+    let mut events: Vec<_> =
+        events.map(|all| all.map(|entry| entry.unwrap().path()).collect()).unwrap_or_default();
     events.sort();
     for event in &events {
         let reply = ask(&function, "POST", "/event-invoke", &fs::read_to_string(event).unwrap());

@@ -10,7 +10,8 @@ use std::sync::Mutex;
 /// Tests that want a port by its number take turns.
 static PORTS: Mutex<()> = Mutex::new(());
 
-/// A server that was not told to say when it listens, as on the platform: it is asked until it answers.
+/// A server that was not told to say when it listens, as on the platform: it is asked until it
+/// answers.
 struct Quiet(Child);
 
 impl Quiet {
@@ -41,7 +42,10 @@ impl Drop for Quiet {
 
 /// A port that was free a moment ago.
 fn free_port() -> u16 {
-    TcpListener::bind(("127.0.0.1", 0)).and_then(|listener| listener.local_addr()).expect("loopback has ports").port()
+    TcpListener::bind(("127.0.0.1", 0))
+        .and_then(|listener| listener.local_addr())
+        .expect("loopback has ports")
+        .port()
 }
 
 fn is_9000_free() -> bool {
@@ -57,7 +61,8 @@ fn port_is_honoured_outside_of_scf() {
     let _turn = PORTS.lock();
     let port = free_port();
     Quiet::start(&[("PORT", &port.to_string())]).assert_answers_on(port);
-    Quiet::start(&[("PORT", &port.to_string()), ("TENCENTCLOUD_RUNENV", "OTHER")]).assert_answers_on(port);
+    Quiet::start(&[("PORT", &port.to_string()), ("TENCENTCLOUD_RUNENV", "OTHER")])
+        .assert_answers_on(port);
 }
 
 #[test]
@@ -73,7 +78,8 @@ fn a_users_variable_does_not_move_the_port_on_scf() {
     let _turn = PORTS.lock();
     if is_9000_free() {
         let elsewhere = free_port().to_string();
-        Quiet::start(&[("PORT", &elsewhere), ("TENCENTCLOUD_RUNENV", "SCF")]).assert_answers_on(9000);
+        Quiet::start(&[("PORT", &elsewhere), ("TENCENTCLOUD_RUNENV", "SCF")])
+            .assert_answers_on(9000);
     }
 }
 
@@ -82,7 +88,8 @@ fn firstbyte_addr_overrides_both() {
     let _turn = PORTS.lock();
     let port = free_port();
     let address = format!("127.0.0.1:{port}");
-    let variables = [("FIRSTBYTE_ADDR", address.as_str()), ("PORT", "1"), ("TENCENTCLOUD_RUNENV", "SCF")];
+    let variables =
+        [("FIRSTBYTE_ADDR", address.as_str()), ("PORT", "1"), ("TENCENTCLOUD_RUNENV", "SCF")];
     Quiet::start(&variables).assert_answers_on(port);
 }
 
@@ -98,7 +105,11 @@ fn an_address_that_is_none_ends_the_program_with_a_line_that_names_it() {
         ("PORT", ""),
     ] {
         let mut command: Command = crate::echo_command();
-        command.env_remove("FIRSTBYTE_ADDR").env_remove("PORT").env_remove("TENCENTCLOUD_RUNENV").env(name, value);
+        command
+            .env_remove("FIRSTBYTE_ADDR")
+            .env_remove("PORT")
+            .env_remove("TENCENTCLOUD_RUNENV")
+            .env(name, value);
         let (status, lines) = run_to_end(command);
         assert_eq!(status.code(), Some(1), "{name}={value}");
         assert_eq!(lines.len(), 1, "{lines:?}");
@@ -112,7 +123,10 @@ fn a_port_in_use_ends_the_program_with_one_line_that_says_which() {
     let taken = TcpListener::bind(("0.0.0.0", 0)).expect("a port is free");
     let port = taken.local_addr().expect("it is bound").port();
     let mut command = crate::echo_command();
-    command.env_remove("FIRSTBYTE_ADDR").env_remove("TENCENTCLOUD_RUNENV").env("PORT", port.to_string());
+    command
+        .env_remove("FIRSTBYTE_ADDR")
+        .env_remove("TENCENTCLOUD_RUNENV")
+        .env("PORT", port.to_string());
     let (status, lines) = run_to_end(command);
     assert_eq!(status.code(), Some(1));
     assert_eq!(lines.len(), 1, "{lines:?}");

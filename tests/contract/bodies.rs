@@ -29,7 +29,8 @@ fn a_body_over_the_limit_is_refused_before_it_is_read() {
     let server = Server::echo();
     for length in [(LIMIT + 1).to_string(), u64::MAX.to_string(), "9".repeat(40)] {
         let mut peer = Peer::to(server.address);
-        peer.ask(format!("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: {length}\r\n\r\n")).assert_is_error(413);
+        peer.ask(format!("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: {length}\r\n\r\n"))
+            .assert_is_error(413);
         peer.half_close();
         peer.assert_closed();
     }
@@ -39,7 +40,8 @@ fn a_body_over_the_limit_is_refused_before_it_is_read() {
 fn a_chunked_body_has_the_same_limit() {
     let server = Server::echo();
     let chunked = |bytes: usize, piece: usize| {
-        let mut request = b"POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n".to_vec();
+        let mut request =
+            b"POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n".to_vec();
         let body = vec![b'c'; bytes];
         for chunk in body.chunks(piece) {
             request.extend_from_slice(format!("{:x}\r\n", chunk.len()).as_bytes());
@@ -50,12 +52,18 @@ fn a_chunked_body_has_the_same_limit() {
         request
     };
     for piece in [LIMIT, 65_536, 1_000] {
-        assert_eq!(ask(server.address, chunked(LIMIT, piece)).json()["body_bytes"], LIMIT, "chunks of {piece}");
+        assert_eq!(
+            ask(server.address, chunked(LIMIT, piece)).json()["body_bytes"],
+            LIMIT,
+            "chunks of {piece}"
+        );
         ask(server.address, chunked(LIMIT + 1, piece)).assert_is_error(413);
     }
     assert_eq!(ask(server.address, chunked(20_000, 1)).json()["body_bytes"], 20_000);
     // The largest size that can be written: what counts is what comes.
-    let mut endless = b"POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\nffffffffffffffff\r\n".to_vec();
+    let mut endless =
+        b"POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\nffffffffffffffff\r\n"
+            .to_vec();
     endless.resize(endless.len() + LIMIT + 1, b'c');
     ask(server.address, endless).assert_is_error(413);
 }
@@ -65,7 +73,9 @@ fn a_peer_that_expects_100_continue_is_invited_once() {
     let server = Server::echo();
     for framing in ["Content-Length: 5", "Transfer-Encoding: chunked"] {
         let mut peer = Peer::to(server.address);
-        let invitation = peer.ask(format!("POST / HTTP/1.1\r\nHost: h\r\n{framing}\r\nExpect: 100-continue\r\n\r\n"));
+        let invitation = peer.ask(format!(
+            "POST / HTTP/1.1\r\nHost: h\r\n{framing}\r\nExpect: 100-continue\r\n\r\n"
+        ));
         assert_eq!((invitation.status, invitation.headers.len()), (100, 0));
         peer.assert_silent(Duration::from_millis(50));
         let chunked = framing.contains("chunked");
@@ -77,7 +87,9 @@ fn a_peer_that_expects_100_continue_is_invited_once() {
 #[test]
 fn no_invitation_for_a_body_that_is_there_or_refused_or_absent() {
     let server = Server::echo();
-    let expecting = |line: &str| format!("POST / HTTP/1.1\r\nHost: h\r\n{line}\r\nExpect: 100-continue\r\n\r\n");
+    let expecting = |line: &str| {
+        format!("POST / HTTP/1.1\r\nHost: h\r\n{line}\r\nExpect: 100-continue\r\n\r\n")
+    };
     assert_eq!(ask(server.address, expecting("Content-Length: 5") + "hello").status, 200);
     assert_eq!(ask(server.address, expecting("X: no body")).status, 200);
     ask(server.address, expecting("Content-Length: 6291457")).assert_is_error(413);
@@ -86,7 +98,8 @@ fn no_invitation_for_a_body_that_is_there_or_refused_or_absent() {
     peer.send(old);
     peer.assert_silent(Duration::from_millis(50)); // HTTP/1.0 knows no interim responses
     assert_eq!(peer.ask("hello").status, 200);
-    ask(server.address, "GET / HTTP/1.1\r\nHost: h\r\nExpect: a-miracle\r\n\r\n").assert_is_error(417);
+    ask(server.address, "GET / HTTP/1.1\r\nHost: h\r\nExpect: a-miracle\r\n\r\n")
+        .assert_is_error(417);
 }
 
 #[test]
@@ -129,6 +142,9 @@ fn a_connection_holds_nothing_of_a_large_body_that_is_done() {
     for peer in &mut peers {
         assert_eq!(peer.ask(invoke(json_of(LIMIT))).status, 200);
     }
-    // Ten idle connections have each carried 6 MiB both ways, and the process has given all of it back.
-    outside::eventually("the memory is back", || process::rss_kib(server.id()) < at_rest + 4 * 1024);
+    // Ten idle connections have each carried 6 MiB both ways, and the process has given all of it
+    // back.
+    outside::eventually("the memory is back", || {
+        process::rss_kib(server.id()) < at_rest + 4 * 1024
+    });
 }

@@ -1,5 +1,6 @@
-//! The first request of a process is answered before there is a runtime. No peer may be able to tell, whatever it does in
-//! that moment: these tests hold the very first connection to the rules of all others.
+//! The first request of a process is answered before there is a runtime. No peer may be able to
+//! tell, whatever it does in that moment: these tests hold the very first connection to the rules
+//! of all others.
 
 use outside::peer::{Peer, get, invoke};
 use outside::process;
@@ -14,7 +15,11 @@ fn a_silent_first_peer_holds_nobody_up() {
     for round in 0..20 {
         probes.push(Peer::to(server.address));
         if round % 5 == 4 {
-            assert_eq!(Peer::to(server.address).ask(get("/")).status, 200, "behind {round} silent peers");
+            assert_eq!(
+                Peer::to(server.address).ask(get("/")).status,
+                200,
+                "behind {round} silent peers"
+            );
         }
     }
     for probe in &mut probes {
@@ -145,7 +150,8 @@ fn sigterm_during_the_first_request_lets_it_finish() {
 fn sigterm_with_silent_peers_only_ends_the_server() {
     let mut server = Server::echo();
     let mut peers: Vec<Peer> = (0..3).map(|_| Peer::to(server.address)).collect();
-    outside::eventually("they are in", || process::descriptors(server.id()) > 3 + 3); // the streams, the peers, and the listener
+    // the streams, the peers, and the listener
+    outside::eventually("they are in", || process::descriptors(server.id()) > 3 + 3);
     server.signal(Signal::TERM);
     assert_eq!(server.wait().code(), Some(0));
     for peer in &mut peers {
@@ -170,7 +176,10 @@ fn a_stack_overflow_in_the_first_request_ends_the_process_and_says_so() {
     peer.send(get("/overflow"));
     assert!(!server.wait().success());
     outside::eventually("a line says so", || {
-        server.output().iter().any(|line| line.contains("firstbyte") && line.contains("overflowed its stack"))
+        server
+            .output()
+            .iter()
+            .any(|line| line.contains("firstbyte") && line.contains("overflowed its stack"))
     });
 }
 
@@ -183,8 +192,9 @@ fn an_idle_process_before_its_first_request_does_not_wake_up() {
     assert_eq!(process::voluntary_switches(server.id()) - before, 0);
 }
 
-/// The unwinder's exception object came from the boot arena, which aligned it to 8 bytes where the unwinder's C code stores
-/// 16 at once: whether the process died depended on the sizes of all allocations before.
+/// The unwinder's exception object came from the boot arena, which aligned it to 8 bytes where the
+/// unwinder's C code stores 16 at once: whether the process died depended on the sizes of all
+/// allocations before.
 #[test]
 fn a_first_request_that_panics_is_a_500_whatever_was_allocated_before() {
     for id_bytes in 0..17 {

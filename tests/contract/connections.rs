@@ -62,7 +62,12 @@ fn a_peer_that_comes_and_goes_without_a_word_is_nobodys_error() {
     peer.assert_closed(); // no request, no reply
     assert_eq!(Peer::to(server.address).ask(get("/")).status, 200);
     server.assert_alive();
-    assert_eq!(server.output().len(), 1, "the readiness line and nothing else: {:?}", server.output());
+    assert_eq!(
+        server.output().len(),
+        1,
+        "the readiness line and nothing else: {:?}",
+        server.output()
+    );
 }
 
 #[test]
@@ -70,7 +75,8 @@ fn an_empty_line_between_requests_is_not_the_start_of_one() {
     let server = crate::server_with(&["head_timeout=200"]);
     let mut peer = Peer::to(server.address);
     assert_eq!(peer.ask([&get("/a")[..], b"\r\n"].concat()).status, 200);
-    // RFC 9112, section 2.2: old clients send CRLF after a body. It starts no clock, and its end is no mistake.
+    // RFC 9112, section 2.2: old clients send CRLF after a body. It starts no clock, and its end is
+    // no mistake.
     peer.assert_silent(Duration::from_millis(600));
     assert_eq!(peer.ask(get("/b")).status, 200);
     peer.send("\r\n");
@@ -88,7 +94,11 @@ fn an_idle_server_does_not_wake_up() {
     }
     let before = process::voluntary_switches_at_rest(server.id());
     std::thread::sleep(Duration::from_secs(2));
-    assert_eq!(process::voluntary_switches(server.id()) - before, 0, "wake-ups in two idle seconds");
+    assert_eq!(
+        process::voluntary_switches(server.id()) - before,
+        0,
+        "wake-ups in two idle seconds"
+    );
     for peer in &mut peers {
         assert_eq!(peer.ask(get("/")).status, 200, "idle connections stay");
     }
@@ -102,7 +112,10 @@ fn a_second_server_on_the_port_is_refused_in_one_line() {
     let (status, lines) = outside::server::run_to_end(command);
     assert_eq!(status.code(), Some(1));
     assert_eq!(lines.len(), 1, "{lines:?}");
-    assert!(lines[0].contains(&server.address.port().to_string()) && lines[0].contains("in use"), "{lines:?}");
+    assert!(
+        lines[0].contains(&server.address.port().to_string()) && lines[0].contains("in use"),
+        "{lines:?}"
+    );
 }
 
 #[test]
@@ -121,6 +134,9 @@ fn a_stack_overflow_in_a_handler_ends_the_process_and_says_so() {
 #[track_caller]
 fn assert_says_overflow(server: &Server) {
     outside::eventually("the line is there", || {
-        server.output().iter().any(|line| line.contains("overflowed its stack") && line.contains("stack_bytes"))
+        server
+            .output()
+            .iter()
+            .any(|line| line.contains("overflowed its stack") && line.contains("stack_bytes"))
     });
 }

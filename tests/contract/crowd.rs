@@ -1,4 +1,5 @@
-//! Section 2: many connections. Descriptors run out, the cap is reached; nobody who is being served is sent away.
+//! Section 2: many connections. Descriptors run out, the cap is reached; nobody who is being served
+//! is sent away.
 
 use outside::peer::{Peer, get};
 use outside::process;
@@ -52,7 +53,8 @@ fn where_descriptors_are_the_cap_the_longest_idle_connection_makes_room() {
     for index in [1, 0, 2] {
         assert_eq!(peers[index].ask(get("/")).status, 200);
     }
-    // The limit is on numbers, and the lowest free one is taken first: those of the peers are below it, and there is none left.
+    // The limit is on numbers, and the lowest free one is taken first: those of the peers are below
+    // it, and there is none left.
     limit_descriptors(&server, process::lowest_free_descriptor(server.id()));
     let mut newcomer = Peer::to(server.address);
     assert_eq!(newcomer.ask(get("/")).status, 200);

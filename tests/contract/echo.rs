@@ -8,7 +8,8 @@ use sha2::{Digest, Sha256};
 #[test]
 fn an_event_comes_back_as_it_was() {
     let server = Server::echo();
-    let reply = ask(server.address, invoke(r#"{"b": [1, 2.5, -3], "a": {"": null, "ü": "\u00fc\n"}}"#));
+    let reply =
+        ask(server.address, invoke(r#"{"b": [1, 2.5, -3], "a": {"": null, "ü": "\u00fc\n"}}"#));
     assert_eq!(reply.status, 200);
     assert_eq!(reply.header("content-type"), Some("application/json"));
     assert_eq!(reply.text(), "{\"b\":[1,2.5,-3],\"a\":{\"\":null,\"ü\":\"ü\\n\"}}");
@@ -20,7 +21,8 @@ fn any_other_path_and_method_is_described() {
     let body = b"a body \0 of any bytes \xff";
     for method in ["GET", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "QUERY", "x-custom"] {
         let mut request = format!(
-            "{method} /a/%2e%2e/b?c=d&e?f HTTP/1.1\r\nHost: h:1\r\nX-One:  1 \r\nx-two:\r\nContent-Length: {}\r\n\r\n",
+            "{method} /a/%2e%2e/b?c=d&e?f HTTP/1.1\r\nHost: h:1\r\nX-One:  1 \
+             \r\nx-two:\r\nContent-Length: {}\r\n\r\n",
             body.len()
         )
         .into_bytes();
@@ -28,7 +30,8 @@ fn any_other_path_and_method_is_described() {
         let reply = ask(server.address, request);
         assert_eq!((reply.status, reply.header("content-type")), (200, Some("application/json")));
         let length = body.len().to_string();
-        let digest: String = Sha256::digest(body).iter().map(|byte| format!("{byte:02x}")).collect();
+        let digest: String =
+            Sha256::digest(body).iter().map(|byte| format!("{byte:02x}")).collect();
         let expected = json!({
             "method": method, "path": "/a/%2e%2e/b", "query": "c=d&e?f",
             "headers": [["Host", "h:1"], ["X-One", "1"], ["x-two", ""], ["Content-Length", length]],
@@ -79,8 +82,12 @@ fn a_sleeping_request_does_not_hold_up_others() {
 fn a_platform_request_with_thirteen_scf_headers_is_answered() {
     let server = Server::echo();
     let raw = include_bytes!("../data/events/event-invoke.request.http");
-    let head_end = raw.windows(4).position(|window| window == b"\r\n\r\n").expect("a head ends") + 4;
-    let scf = raw[..head_end].split(|byte| *byte == b'\n').filter(|line| line.starts_with(b"X-Scf-")).count();
+    let head_end =
+        raw.windows(4).position(|window| window == b"\r\n\r\n").expect("a head ends") + 4;
+    let scf = raw[..head_end]
+        .split(|byte| *byte == b'\n')
+        .filter(|line| line.starts_with(b"X-Scf-"))
+        .count();
     assert_eq!(scf, 13);
     let reply = ask(server.address, raw);
     let sent: Value = serde_json::from_slice(&raw[head_end..]).expect("the sample is JSON");

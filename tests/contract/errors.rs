@@ -1,4 +1,5 @@
-//! Section 2: every status that the server itself sends has a body of one shape, and none is a silent close.
+//! Section 2: every status that the server itself sends has a body of one shape, and none is a
+//! silent close.
 
 use outside::peer::{Peer, ask, get, invoke, post};
 use outside::server::Server;
@@ -23,14 +24,16 @@ fn up_to_128_fields_pass_and_129_do_not() {
 #[test]
 fn the_request_line_ends_at_16_kib() {
     let server = Server::echo();
-    let line = |bytes: usize| format!("GET /{} HTTP/1.1", "p".repeat(bytes - "GET / HTTP/1.1".len()));
+    let line =
+        |bytes: usize| format!("GET /{} HTTP/1.1", "p".repeat(bytes - "GET / HTTP/1.1".len()));
     let longest = format!("{}\r\nHost: h\r\n\r\n", line(16 * 1024));
     assert_eq!(ask(server.address, longest).status, 200);
     let longer = format!("{}\r\nHost: h\r\n\r\n", line(16 * 1024 + 1));
     let reply = ask(server.address, longer);
     reply.assert_is_error(414);
     assert!(reply.closes());
-    ask(server.address, "x".repeat(16 * 1024 + 1)).assert_is_error(414); // no end in sight, no need to wait for it
+    // no end in sight, no need to wait for it
+    ask(server.address, "x".repeat(16 * 1024 + 1)).assert_is_error(414);
 }
 
 #[test]
@@ -49,7 +52,8 @@ fn the_head_ends_at_64_kib() {
 fn a_body_that_is_not_json_is_the_peers_error() {
     let server = Server::echo();
     let mut peer = Peer::to(server.address);
-    for event in ["", "  ", "{", "nul", "[1,]", "{\"a\":1}{", "\"\\ud800\"", "{'a':1}", "\u{feff}1"] {
+    for event in ["", "  ", "{", "nul", "[1,]", "{\"a\":1}{", "\"\\ud800\"", "{'a':1}", "\u{feff}1"]
+    {
         let reply = peer.ask(invoke(event));
         reply.assert_is_error(400);
         assert!(!reply.closes(), "the framing was right: the connection goes on");
@@ -76,7 +80,8 @@ fn json_of_128_levels_passes_and_129_do_not() {
 #[test]
 fn an_error_carries_the_invocations_request_id() {
     let server = Server::echo();
-    let request = "POST /event-invoke HTTP/1.1\r\nHost: h\r\nX-Scf-Request-Id: r-\"1\"\r\nContent-Length: 1\r\n\r\n!";
+    let request = "POST /event-invoke HTTP/1.1\r\nHost: h\r\nX-Scf-Request-Id: \
+                   r-\"1\"\r\nContent-Length: 1\r\n\r\n!";
     let reply = ask(server.address, request);
     reply.assert_is_error(400);
     assert_eq!(reply.json()["requestId"], "r-\"1\"");
@@ -127,7 +132,8 @@ fn a_panic_is_a_500_with_one_line_and_every_other_connection_lives_on() {
 #[test]
 fn secrets_never_reach_a_log_line() {
     let server = Server::echo();
-    let secrets = "X-Scf-Secret-Id: AKIDnever\r\nx-scf-secret-key: never-print\r\nX-SCF-SESSION-TOKEN: never-say\r\n";
+    let secrets = "X-Scf-Secret-Id: AKIDnever\r\nx-scf-secret-key: \
+                   never-print\r\nX-SCF-SESSION-TOKEN: never-say\r\n";
     for request in [
         format!("GET /panic HTTP/1.1\r\nHost: h\r\nX-Scf-Request-Id: told\r\n{secrets}\r\n"),
         format!("POST /event-invoke HTTP/1.1\r\nHost: h\r\n{secrets}Content-Length: 1\r\n\r\n!"),
@@ -137,6 +143,8 @@ fn secrets_never_reach_a_log_line() {
         let reply = ask(server.address, request);
         assert!(!reply.text().contains("never"), "{}", reply.text());
     }
-    outside::eventually("the panic is logged", || server.output().iter().any(|line| line.contains("told")));
+    outside::eventually("the panic is logged", || {
+        server.output().iter().any(|line| line.contains("told"))
+    });
     assert!(!server.output().join("\n").contains("never"), "{:?}", server.output());
 }

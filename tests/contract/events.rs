@@ -1,4 +1,5 @@
-//! Published events, one of each kind, pass through the function unchanged in value. Provenance: data/events/README.md.
+//! Published events, one of each kind, pass through the function unchanged in value. Provenance:
+//! data/events/README.md.
 
 use outside::events;
 use outside::peer::{Peer, invoke};
@@ -12,7 +13,8 @@ fn every_published_event_passes_through_unchanged_in_value() {
     let mut peer = Peer::to(server.address);
     for (name, bytes) in events::samples() {
         let reply = peer.ask(invoke(&bytes));
-        let sent: Value = serde_json::from_slice(&bytes).unwrap_or_else(|error| panic!("{name}: {error}"));
+        let sent: Value =
+            serde_json::from_slice(&bytes).unwrap_or_else(|error| panic!("{name}: {error}"));
         assert_eq!((reply.status, &reply.json()), (200, &sent), "{name}");
     }
 }

@@ -1,5 +1,6 @@
-//! What a handler may do to its thread: block it in `blocking`, panic there, go deep. On a function with `firstbyte::main!`, as the
-//! template makes them, where no start-up of std has prepared anything.
+//! What a handler may do to its thread: block it in `blocking`, panic there, go deep. On a function
+//! with `firstbyte::main!`, as the template makes them, where no start-up of std has prepared
+//! anything.
 
 use outside::peer::{Peer, ask, get, invoke};
 use outside::server::Server;
@@ -30,8 +31,10 @@ fn a_panic_in_blocking_work_is_the_requests_500() {
     let mut server = crate::bare().at_rest();
     for round in 0..20 {
         let id = format!("blocked-{round}");
-        let reply =
-            ask(server.address, format!("GET /blocking-panic HTTP/1.1\r\nHost: h\r\nX-Scf-Request-Id: {id}\r\n\r\n"));
+        let reply = ask(
+            server.address,
+            format!("GET /blocking-panic HTTP/1.1\r\nHost: h\r\nX-Scf-Request-Id: {id}\r\n\r\n"),
+        );
         reply.assert_is_error(500);
         assert_eq!(reply.json()["requestId"], id.as_str());
         let told = || server.output().iter().filter(|line| line.contains(&id)).count();
@@ -48,7 +51,9 @@ fn a_stack_overflow_says_so_on_each_kind_of_stack() {
         let status = server.wait();
         assert_eq!(status.signal(), Some(Signal::SEGV.as_raw()), "{target}: {status:?}");
         let says = |line: &String| line.contains("overflowed its stack") && line.contains(advice);
-        outside::eventually(&format!("{target}: a line with `{advice}`"), || server.output().iter().any(says));
+        outside::eventually(&format!("{target}: a line with `{advice}`"), || {
+            server.output().iter().any(says)
+        });
     };
     overflow(&mut crate::bare(), "/overflow", "the main thread's"); // the boot lane
     overflow(&mut crate::bare().at_rest(), "/overflow", "set Limits::stack_bytes");
@@ -59,7 +64,8 @@ fn a_stack_overflow_says_so_on_each_kind_of_stack() {
 fn types_of_128_levels_fit_the_default_stack() {
     let mut server = crate::bare().at_rest();
     let mut peer = Peer::to(server.address);
-    let chain = |levels: usize| format!("{}null{}", "{\"node\":".repeat(levels), "}".repeat(levels));
+    let chain =
+        |levels: usize| format!("{}null{}", "{\"node\":".repeat(levels), "}".repeat(levels));
     // Each value of an enum is a level of its own, behind the name of its variant.
     let (open, close) = ("{\"Struct\":{\"deep\":{\"Map\":{\"k\":{\"List\":[", "]}}}}}");
     let mixed = |levels: usize| {

@@ -1,4 +1,5 @@
-//! Records of handlers: one line each on standard output, with the id of the request they belong to and of no other.
+//! Records of handlers: one line each on standard output, with the id of the request they belong to
+//! and of no other.
 
 use outside::peer::Peer;
 use outside::server::Server;
@@ -43,7 +44,10 @@ fn a_record_has_the_id_of_its_request_also_from_a_blocking_thread() {
             }
         }
     }
-    assert!(server.output().iter().all(|line| !line.contains("details")), "debug is not the default");
+    assert!(
+        server.output().iter().all(|line| !line.contains("details")),
+        "debug is not the default"
+    );
 }
 
 /// The id of a connection's last request stood in the records of the next one, if that had none.
@@ -64,12 +68,14 @@ fn a_request_without_an_id_has_none_in_its_records() {
 fn the_environment_sets_level_and_format() {
     let server = with(&[("FIRSTBYTE_LOG", "debug"), ("FIRSTBYTE_LOG_FORMAT", "json")]).at_rest();
     assert_eq!(Peer::to(server.address).ask(log("a%22b", "id-1")).text(), "logged");
-    let record: serde_json::Value = serde_json::from_str(&line_with(&server, "details of")).expect("a JSON object");
+    let record: serde_json::Value =
+        serde_json::from_str(&line_with(&server, "details of")).expect("a JSON object");
     assert_eq!((&record["level"], &record["requestId"]), (&"DEBUG".into(), &"id-1".into()));
     assert_eq!(record["message"], "details of a\"b");
     let silent = with(&[("FIRSTBYTE_LOG", "off")]).at_rest();
     assert_eq!(Peer::to(silent.address).ask(log("x", "id-1")).text(), "logged");
-    let told: Vec<String> = silent.output().into_iter().filter(|line| !line.contains("listening on")).collect();
+    let told: Vec<String> =
+        silent.output().into_iter().filter(|line| !line.contains("listening on")).collect();
     assert_eq!(told, Vec::<String>::new());
 }
 

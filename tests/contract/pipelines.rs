@@ -9,15 +9,20 @@ use std::time::Duration;
 fn pipelined_requests_are_answered_in_order() {
     let server = Server::echo();
     let mut peer = Peer::to(server.address);
-    let requests: Vec<u8> = (0..1000).flat_map(|round| post(&format!("/{round}"), "b".repeat(round % 7))).collect();
+    let requests: Vec<u8> =
+        (0..1000).flat_map(|round| post(&format!("/{round}"), "b".repeat(round % 7))).collect();
     peer.send(requests);
     for round in 0..1000 {
         let reply = peer.reply().json();
-        assert_eq!((&reply["path"], &reply["body_bytes"]), (&format!("/{round}").into(), &(round % 7).into()));
+        assert_eq!(
+            (&reply["path"], &reply["body_bytes"]),
+            (&format!("/{round}").into(), &(round % 7).into())
+        );
     }
 }
 
-/// What may_minihttp 0.1.11 loses: a body that fills the read buffer to its last byte, the next request behind it.
+/// What may_minihttp 0.1.11 loses: a body that fills the read buffer to its last byte, the next
+/// request behind it.
 #[test]
 fn a_request_behind_a_body_that_fills_a_buffer_is_answered() {
     let server = Server::echo();
@@ -40,8 +45,10 @@ fn a_body_that_nobody_reads_is_not_the_next_request() {
     let server = Server::echo();
     let mut peer = Peer::to(server.address);
     let smuggled = "GET /smuggled HTTP/1.1\r\nHost: h\r\n\r\n";
-    let unread =
-        format!("GET /reply?bytes=1 HTTP/1.1\r\nHost: h\r\nContent-Length: {}\r\n\r\n{smuggled}", smuggled.len());
+    let unread = format!(
+        "GET /reply?bytes=1 HTTP/1.1\r\nHost: h\r\nContent-Length: {}\r\n\r\n{smuggled}",
+        smuggled.len()
+    );
     peer.send([unread.as_bytes(), &post("/reply", smuggled), &get("/after")].concat());
     assert_eq!(peer.reply().body, b"x");
     peer.reply().assert_is_error(405);
@@ -51,7 +58,17 @@ fn a_body_that_nobody_reads_is_not_the_next_request() {
 #[test]
 fn parsing_an_event_in_place_leaves_the_next_request_alone() {
     let server = Server::echo();
-    for event in ["{\"a\":\"\\u00e4\\n\"}", "[", "{\"a\"", "\"\\ud800\"", "1", "tru", "\"unended", "[1,2", "[\"\\"] {
+    for event in [
+        "{\"a\":\"\\u00e4\\n\"}",
+        "[",
+        "{\"a\"",
+        "\"\\ud800\"",
+        "1",
+        "tru",
+        "\"unended",
+        "[1,2",
+        "[\"\\",
+    ] {
         let mut peer = Peer::to(server.address);
         // The parser may read and write past the event: right there the next request stands.
         peer.send([invoke(event), invoke("[\"next\"]"), get("/last")].concat());

@@ -1,5 +1,6 @@
-//! What the profiles of an image promise of the program (docs/profiles.md). `.ci/profiles` says in FIRSTBYTE_PROFILE which one
-//! FIRSTBYTE_ECHO is; without that the echo is as `cargo build --release` makes it.
+//! What the profiles of an image promise of the program (docs/profiles.md). `.ci/profiles` says in
+//! FIRSTBYTE_PROFILE which one FIRSTBYTE_ECHO is; without that the echo is as `cargo build
+//! --release` makes it.
 
 use outside::peer::{Peer, get, invoke};
 use outside::program;
@@ -11,7 +12,8 @@ fn is_tiny() -> bool {
     std::env::var("FIRSTBYTE_PROFILE").is_ok_and(|name| name == "tiny")
 }
 
-/// CONTRACTS.md, section 2: everywhere else it is a 500 and all others live on, which is a test of `errors`.
+/// CONTRACTS.md, section 2: everywhere else it is a 500 and all others live on, which is a test of
+/// `errors`.
 #[test]
 fn in_tiny_alone_what_panics_ends_the_process() {
     let mut server = Server::echo();
@@ -27,7 +29,8 @@ fn in_tiny_alone_what_panics_ends_the_process() {
     }
 }
 
-/// The instructions that parse JSON are chosen when the program runs: a processor of 2003 has none of those that today's have.
+/// The instructions that parse JSON are chosen when the program runs: a processor of 2003 has none
+/// of those that today's have.
 #[test]
 fn runs_on_any_x86_64() {
     const QEMU: &str = "qemu-x86_64-static";
@@ -35,7 +38,8 @@ fn runs_on_any_x86_64() {
         let _ = writeln!(std::io::stderr(), "skipped: no {QEMU}; build/setup --arm64 installs it");
         return;
     }
-    let event = format!("[{}]", vec!["{\"a\":\"b\\n\u{e4}\",\"c\":[1,-2.5e3,true]}"; 1000].join(","));
+    let event =
+        format!("[{}]", vec!["{\"a\":\"b\\n\u{e4}\",\"c\":[1,-2.5e3,true]}"; 1000].join(","));
     for processor in ["Opteron_G1", "core2duo", "Nehalem", "max"] {
         let mut command = Command::new(QEMU);
         command.args(["-cpu", processor]).arg(program::echo());

@@ -55,7 +55,8 @@ fn the_boot_timeline_is_one_line_after_the_first_reply() {
     command.env("FIRSTBYTE_BOOT_TRACE", "1").env("FIRSTBYTE_EXEC_NS", "1");
     let server = Server::start(command);
     assert_eq!(Peer::to(server.address).ask(get("/")).status, 200);
-    let told = || server.output().into_iter().find(|line| line.contains("boot in µs since exec: main "));
+    let told =
+        || server.output().into_iter().find(|line| line.contains("boot in µs since exec: main "));
     outside::eventually("the timeline is printed", || told().is_some());
     let line = told().unwrap_or_default();
     let order = ["main ", "listening ", "first request ", "first reply ", "runtime "];

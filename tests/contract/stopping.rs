@@ -1,4 +1,5 @@
-//! Section 2: SIGTERM and SIGINT. What is in flight finishes, then the process ends with status 0, as PID 1 too.
+//! Section 2: SIGTERM and SIGINT. What is in flight finishes, then the process ends with status 0,
+//! as PID 1 too.
 
 use outside::peer::{Peer, get};
 use outside::server::{Server, signal_to};
@@ -42,7 +43,9 @@ fn what_is_in_flight_finishes() {
     uploader.send("POST /up HTTP/1.1\r\nHost: h\r\nContent-Length: 4\r\n\r\nbo");
     assert_eq!(Peer::to(server.address).ask(get("/")).status, 200); // both are in flight by now
     server.signal(Signal::TERM);
-    outside::eventually("nobody is let in any more", || TcpStream::connect(server.address).is_err());
+    outside::eventually("nobody is let in any more", || {
+        TcpStream::connect(server.address).is_err()
+    });
     let uploaded = uploader.ask("dy");
     assert_eq!((&uploaded.json()["body_bytes"], uploaded.closes()), (&4.into(), true));
     let slept = sleeper.reply();
@@ -78,14 +81,23 @@ fn a_second_signal_changes_nothing() {
     assert_eq!(server.wait().code(), Some(0));
 }
 
-/// As PID 1 the kernel delivers only signals that have a handler: a scratch image has no shell that would forward them.
+/// As PID 1 the kernel delivers only signals that have a handler: a scratch image has no shell that
+/// would forward them.
 #[test]
 fn sigterm_ends_the_server_as_pid_1() {
-    let namespace: &[&str] = if rustix::process::geteuid().is_root() { &["-p", "-f"] } else { &["-r", "-p", "-f"] };
-    let allowed =
-        Command::new("unshare").args(namespace).arg("true").stderr(Stdio::null()).status().is_ok_and(|it| it.success());
+    let namespace: &[&str] =
+        if rustix::process::geteuid().is_root() { &["-p", "-f"] } else { &["-r", "-p", "-f"] };
+    let allowed = Command::new("unshare")
+        .args(namespace)
+        .arg("true")
+        .stderr(Stdio::null())
+        .status()
+        .is_ok_and(|it| it.success());
     if !allowed {
-        eprintln!("skipped: `unshare {}` is not permitted here (it makes a PID namespace)", namespace.join(" "));
+        eprintln!(
+            "skipped: `unshare {}` is not permitted here (it makes a PID namespace)",
+            namespace.join(" ")
+        );
         return;
     }
     let mut command = Command::new("unshare");

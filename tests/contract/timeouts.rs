@@ -1,4 +1,5 @@
-//! Section 2: who is too slow. The limits are short here; what they are by default is a test of `Limits` below.
+//! Section 2: who is too slow. The limits are short here; what they are by default is a test of
+//! `Limits` below.
 
 use outside::peer::{Peer, get};
 use outside::process;
@@ -36,7 +37,10 @@ fn a_slow_head_is_408_however_it_trickles() {
 #[test]
 fn a_stalled_body_is_408() {
     let server = crate::server_with(&["body_timeout=300"]);
-    for framing in ["Content-Length: 10\r\n\r\nhello", "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n5\r\nwo"] {
+    for framing in [
+        "Content-Length: 10\r\n\r\nhello",
+        "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n5\r\nwo",
+    ] {
         let mut peer = Peer::to(server.address);
         let reply = peer.ask(format!("POST / HTTP/1.1\r\nHost: h\r\n{framing}"));
         reply.assert_is_error(408);
@@ -112,7 +116,8 @@ fn a_408_is_complete_even_behind_a_connection_that_had_timed_waits_before() {
     peer.reply().assert_is_error(408);
 }
 
-/// A deadline that had passed once counted as passed for ever: whatever waited next on the connection was cut at once.
+/// A deadline that had passed once counted as passed for ever: whatever waited next on the
+/// connection was cut at once.
 #[test]
 fn a_408_reaches_a_peer_that_is_still_sending() {
     let server = crate::server_with(&["body_timeout=300"]);

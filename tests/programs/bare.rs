@@ -1,6 +1,6 @@
-//! A function as the template makes one: `firstbyte::main!` in place of std's start-up. What it does shows who takes std's part:
-//! stacks that overflow on each kind of thread, records with the request's id, work that blocks. It is not the echo example, which
-//! is `fn main`.
+//! A function as the template makes one: `firstbyte::main!` in place of std's start-up. What it
+//! does shows who takes std's part: stacks that overflow on each kind of thread, records with the
+//! request's id, work that blocks. It is not the echo example, which is `fn main`.
 
 #![no_main]
 
@@ -15,13 +15,16 @@ firstbyte::main!(
         .route("GET", "/overflow", |_| format!("{}", recurse(u64::MAX)))
         .route("GET", "/blocking-overflow", |_| format!("{}", blocking(|| recurse(u64::MAX))))
         .route("GET", "/blocking", sleeps)
-        .route("GET", "/blocking-panic", |_| blocking(|| -> &'static str { panic!("in a blocking thread") }))
+        .route("GET", "/blocking-panic", |_| blocking(|| -> &'static str {
+            panic!("in a blocking thread")
+        }))
         .route("GET", "/log", logs)
         .route("GET", "/fails", |_| -> Result<&'static str> { Err(Error::new("on purpose")) })
         .web(|_| "bare")
 );
 
-/// The deepest frames that a type of a function's own is likely to have: an enum, a map, a list, a boxed struct with an array.
+/// The deepest frames that a type of a function's own is likely to have: an enum, a map, a list, a
+/// boxed struct with an array.
 #[derive(Deserialize)]
 #[allow(dead_code)] // read by serde only
 enum Deep {
@@ -47,7 +50,9 @@ fn depth(event: Event<'_>) -> Result<&'static str> {
 
 /// Holds its thread for as long as it is told.
 fn sleeps(request: Request<'_>) -> String {
-    let pause = Duration::from_millis(request.query_param("ms").and_then(|text| text.parse().ok()).unwrap_or(0));
+    let pause = Duration::from_millis(
+        request.query_param("ms").and_then(|text| text.parse().ok()).unwrap_or(0),
+    );
     blocking(|| std::thread::sleep(pause));
     "slept".to_owned()
 }
@@ -65,5 +70,9 @@ fn logs(request: Request<'_>) -> &'static str {
 #[inline(never)]
 fn recurse(depth: u64) -> u64 {
     let frame = std::hint::black_box([depth; 64]);
-    if depth == 0 { frame[0] } else { recurse(depth - 1).wrapping_add(frame[(depth % 64) as usize]) }
+    if depth == 0 {
+        frame[0]
+    } else {
+        recurse(depth - 1).wrapping_add(frame[(depth % 64) as usize])
+    }
 }

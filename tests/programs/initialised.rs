@@ -1,4 +1,5 @@
-//! A function with an initialisation: `before` or `first` says when it runs, the number how often it fails first.
+//! A function with an initialisation: `before` or `first` says when it runs, the number how often
+//! it fails first.
 
 use firstbyte::{App, Error, Init};
 use std::process::ExitCode;
@@ -9,7 +10,9 @@ static RUNS: AtomicU32 = AtomicU32::new(0);
 
 fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);
-    let when = arguments.next().map(|when| if when == "before" { Init::BeforeListening } else { Init::FirstRequest });
+    let when = arguments
+        .next()
+        .map(|when| if when == "before" { Init::BeforeListening } else { Init::FirstRequest });
     let failures: u32 = arguments.next().and_then(|count| count.parse().ok()).unwrap_or(0);
     let Some(when) = when else {
         eprintln!("initialised: say `before` or `first`; see programs/initialised.rs");
@@ -21,7 +24,11 @@ fn main() -> ExitCode {
             if when == Init::FirstRequest {
                 firstbyte::sleep(Duration::from_millis(100)); // long enough for others to come
             }
-            if run <= failures { Err(Error::new(format!("no database, try {run}"))) } else { Ok(()) }
+            if run <= failures {
+                Err(Error::new(format!("no database, try {run}")))
+            } else {
+                Ok(())
+            }
         })
         .web(|_| format!("initialised after {} runs", RUNS.load(Ordering::Relaxed)))
         .serve()

@@ -1,6 +1,7 @@
-//! A function server whose limits are short enough for a test to reach. Limits come as `name=number` arguments, times in
-//! milliseconds, sizes in bytes; a name that is not known ends the program with status 2. It is not the echo example:
-//! that one serves with the defaults of docs/CONTRACTS.md.
+//! A function server whose limits are short enough for a test to reach. Limits come as
+//! `name=number` arguments, times in milliseconds, sizes in bytes; a name that is not known ends
+//! the program with status 2. It is not the echo example: that one serves with the defaults of
+//! docs/CONTRACTS.md.
 
 use firstbyte::{App, Error, Limits, Reply, Request, Result, Status};
 use std::io::{self, Write};
@@ -27,7 +28,9 @@ fn main() -> ExitCode {
         .route("GET", "/reply", |request: Request<'_>| {
             Reply::bytes("text/plain", vec![b'x'; number(&request, "bytes")])
         })
-        .web(|request: Request<'_>| format!("{} {} {}", request.method(), request.path(), request.body().len()))
+        .web(|request: Request<'_>| {
+            format!("{} {} {}", request.method(), request.path(), request.body().len())
+        })
         .limits(limits)
         .workers(workers)
         .error_status(Status::BAD_GATEWAY)
@@ -83,7 +86,11 @@ fn stream_fails(_: Request<'_>) -> Result<Reply> {
 #[inline(never)]
 fn recurse(depth: u64) -> u64 {
     let frame = std::hint::black_box([depth; 64]);
-    if depth == 0 { frame[0] } else { recurse(depth - 1).wrapping_add(frame[(depth % 64) as usize]) }
+    if depth == 0 {
+        frame[0]
+    } else {
+        recurse(depth - 1).wrapping_add(frame[(depth % 64) as usize])
+    }
 }
 
 fn number(request: &Request<'_>, name: &str) -> usize {

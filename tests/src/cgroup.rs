@@ -13,7 +13,8 @@ impl MemoryGroup {
     /// Makes one of `limit_bytes`, without swap.
     ///
     /// # Errors
-    /// If no memory controller is mounted or this process may not make a group: the test has nothing to stand on.
+    /// If no memory controller is mounted or this process may not make a group: the test has
+    /// nothing to stand on.
     pub fn new(name: &str, limit_bytes: u64) -> io::Result<MemoryGroup> {
         let version_1 = Path::new("/sys/fs/cgroup/memory/memory.limit_in_bytes");
         let (root, limit, swap) = if version_1.exists() {
@@ -26,14 +27,18 @@ impl MemoryGroup {
         let group = MemoryGroup(folder);
         fs::write(group.0.join(limit), limit_bytes.to_string())?;
         let no_swap = if version_1.exists() { limit_bytes.to_string() } else { "0".to_owned() };
-        let _ = fs::write(group.0.join(swap), no_swap); // a kernel without swap accounting has no such file
+        // a kernel without swap accounting has no such file
+        let _ = fs::write(group.0.join(swap), no_swap);
         Ok(group)
     }
 
     /// `program`, started within the group with the arguments that the command is given.
     pub fn command(&self, program: &Path) -> Command {
         let mut command = Command::new("sh");
-        command.args(["-c", "echo $$ > \"$0\" && exec \"$@\""]).arg(self.0.join("cgroup.procs")).arg(program);
+        command
+            .args(["-c", "echo $$ > \"$0\" && exec \"$@\""])
+            .arg(self.0.join("cgroup.procs"))
+            .arg(program);
         command
     }
 }

@@ -1,5 +1,5 @@
-//! Generated connections: mostly well-formed requests, pipelined, with the mistakes that parsers disagree about. The same
-//! seed gives the same bytes on every machine.
+//! Generated connections: mostly well-formed requests, pipelined, with the mistakes that parsers
+//! disagree about. The same seed gives the same bytes on every machine.
 
 use fastrand::Rng;
 
@@ -12,18 +12,38 @@ const TOKENS: &[&str] = &[
     "GET / HTTP/1.1\r\nHost: h\r\n\r\n", "http://h", "#", "\"", "{", "Connection: close\r\n",
     "Expect: 100-continue\r\n", "ffffffffffffffff", ";a=b", "\r\n x",
 ];
-const METHODS: &[&str] =
-    &["GET", "POST", "PUT", "HEAD", "OPTIONS", "DELETE", "get", "M-SEARCH", "CONNECT", "PRI", "", "G T"];
+const METHODS: &[&str] = &[
+    "GET", "POST", "PUT", "HEAD", "OPTIONS", "DELETE", "get", "M-SEARCH", "CONNECT", "PRI", "",
+    "G T",
+];
 #[rustfmt::skip] // a table, not a list of lines
 const TARGETS: &[&str] = &[
     "/", "/a/b?c=d", "/event-invoke", "http://h/p?q", "http://h", "HTTP://h:80?x", "//e", "*", "/%00%zz", "/a#b",
     "/<>\"{}|\\^`", "", "h:80", "/a?b?c", "/;,=!$&'()*+", "/\u{e9}", "https://[::1]:9/x", "http://u@h/", "ftp://h/",
     "?q",
 ];
-const VERSIONS: &[&str] =
-    &["HTTP/1.1", "HTTP/1.1", "HTTP/1.1", "HTTP/1.0", "HTTP/2.0", "HTTP/1.2", "http/1.1", "HTTP/1.1 ", "HTTP/11"];
-const HOSTS: &[&str] =
-    &["Host: h", "Host: h", "Host: h", "Host:", "host: h:80", "Host: [::1]", "Host: a b", "Host: a,b", "X: y"];
+const VERSIONS: &[&str] = &[
+    "HTTP/1.1",
+    "HTTP/1.1",
+    "HTTP/1.1",
+    "HTTP/1.0",
+    "HTTP/2.0",
+    "HTTP/1.2",
+    "http/1.1",
+    "HTTP/1.1 ",
+    "HTTP/11",
+];
+const HOSTS: &[&str] = &[
+    "Host: h",
+    "Host: h",
+    "Host: h",
+    "Host:",
+    "host: h:80",
+    "Host: [::1]",
+    "Host: a b",
+    "Host: a,b",
+    "X: y",
+];
 #[rustfmt::skip] // a table, not a list of lines
 const FIELDS: &[&str] = &[
     "X-Scf-Request-Id: r", "A:b", "A: \t b \t ", "A:", "A: \u{e9}", "A : b", "A\t: b", " A: b", "A: b\r\n c",
@@ -45,7 +65,8 @@ pub fn connection(seed: u64) -> Vec<u8> {
     bytes
 }
 
-/// One of `usual` of the choices 19 times out of 20, so that most of a request is right when one thing is wrong.
+/// One of `usual` of the choices 19 times out of 20, so that most of a request is right when one
+/// thing is wrong.
 fn pick<'c>(rng: &mut Rng, choices: &[&'c str], usual: usize) -> &'c str {
     let among = if rng.u8(..20) < 19 { usual } else { choices.len() };
     choices[rng.usize(..among)]
@@ -55,7 +76,8 @@ fn request(rng: &mut Rng, bytes: &mut Vec<u8>) {
     for _ in 0..[0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 2, 5][rng.usize(..16)] {
         bytes.extend_from_slice(b"\r\n");
     }
-    let (method, target, version) = (pick(rng, METHODS, 8), pick(rng, TARGETS, 7), pick(rng, VERSIONS, 4));
+    let (method, target, version) =
+        (pick(rng, METHODS, 8), pick(rng, TARGETS, 7), pick(rng, VERSIONS, 4));
     bytes.extend_from_slice(format!("{method} {target} {version}\r\n").as_bytes());
     let mut lines: Vec<String> = vec![pick(rng, HOSTS, 6).to_owned()];
     for _ in 0..rng.usize(..4) {
@@ -96,7 +118,10 @@ fn framing(rng: &mut Rng, lines: &mut Vec<String>) -> Vec<u8> {
                 "{n},",
                 "18446744073709551616",
             ];
-            lines.push(format!("content-length: {}", pick(rng, &spelling, 2).replace("{n}", &length.to_string())));
+            lines.push(format!(
+                "content-length: {}",
+                pick(rng, &spelling, 2).replace("{n}", &length.to_string())
+            ));
             if rng.bool() {
                 lines.push(format!("Content-Length: {}", length + rng.usize(..2)));
             }

@@ -3,7 +3,8 @@
 use std::fs;
 use std::path::PathBuf;
 
-/// Name and bytes of every sample that a trigger sends, in the order of names. Replies are left out.
+/// Name and bytes of every sample that a trigger sends, in the order of names. Replies are left
+/// out.
 ///
 /// # Panics
 /// If the folder cannot be read or is empty.

@@ -1,6 +1,7 @@
-//! What a connection's bytes mean, by `firstbyte::wire` alone: the requests with their bodies, and how it ends. The same
-//! steps as the server's connection takes, without its sockets and clocks; the differential test compares it with
-//! another parser, and wire_table.rs holds the server to the same verdicts over a socket.
+//! What a connection's bytes mean, by `firstbyte::wire` alone: the requests with their bodies, and
+//! how it ends. The same steps as the server's connection takes, without its sockets and clocks;
+//! the differential test compares it with another parser, and wire_table.rs holds the server to the
+//! same verdicts over a socket.
 
 use firstbyte::HeadLimits;
 use firstbyte::wire::chunked::{Decoder, Step};
@@ -33,10 +34,11 @@ pub enum End {
     Refused(u16, &'static str),
 }
 
-/// Sorts fields as [`Message::fields`] wants them. Of several Content-Length fields, which agree in an accepted
-/// request, the first is kept, as a recipient may do (RFC 9110, section 8.6).
+/// Sorts fields as [`Message::fields`] wants them. Of several Content-Length fields, which agree in
+/// an accepted request, the first is kept, as a recipient may do (RFC 9110, section 8.6).
 pub fn sorted(fields: impl Iterator<Item = (String, Vec<u8>)>) -> Vec<(String, Vec<u8>)> {
-    let mut fields: Vec<_> = fields.map(|(name, value)| (name.to_ascii_lowercase(), value)).collect();
+    let mut fields: Vec<_> =
+        fields.map(|(name, value)| (name.to_ascii_lowercase(), value)).collect();
     fields.sort_by(|one, other| one.0.cmp(&other.0)); // stable: values of one name keep their order
     fields.dedup_by(|one, other| one.0 == "content-length" && one.0 == other.0);
     fields
@@ -65,16 +67,24 @@ pub fn read(mut bytes: &[u8]) -> (Vec<Message>, End) {
 
 fn read_one(bytes: &[u8]) -> Result<Option<(Message, usize, bool)>, Reject> {
     let limits = HeadLimits::default();
-    let Scan::Complete { start, end } = Scanner::default().advance(bytes, &limits)? else { return Ok(None) };
+    let Scan::Complete { start, end } = Scanner::default().advance(bytes, &limits)? else {
+        return Ok(None);
+    };
     let head = Head::parse(bytes, start, end, &limits)?;
     let Some((body, consumed)) = read_body(head.framing, &bytes[end..])? else { return Ok(None) };
-    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).expect("the wire admits visible ASCII only");
+    let text = |bytes: &[u8]| {
+        String::from_utf8(bytes.to_vec()).expect("the wire admits visible ASCII only")
+    };
     let mut target = text(head.path.of(bytes));
     if let Some(query) = head.query {
         target = format!("{target}?{}", text(query.of(bytes)));
     }
-    let fields = head.fields.iter().map(|field| (text(field.name.of(bytes)), field.value.of(bytes).to_vec()));
-    let message = Message { method: text(head.method.of(bytes)), target, fields: sorted(fields), body };
+    let fields = head
+        .fields
+        .iter()
+        .map(|field| (text(field.name.of(bytes)), field.value.of(bytes).to_vec()));
+    let message =
+        Message { method: text(head.method.of(bytes)), target, fields: sorted(fields), body };
     Ok(Some((message, end + consumed, head.keep_alive)))
 }
 
@@ -82,7 +92,9 @@ fn read_body(framing: Framing, bytes: &[u8]) -> Result<Option<(Vec<u8>, usize)>,
     match framing {
         // Larger ones are 413 before they are read: for the framing they never end.
         Framing::Length(size) if size > BODY_LIMIT_BYTES => Ok(None),
-        Framing::Length(size) => Ok(bytes.get(..size as usize).map(|body| (body.to_vec(), size as usize))),
+        Framing::Length(size) => {
+            Ok(bytes.get(..size as usize).map(|body| (body.to_vec(), size as usize)))
+        }
         Framing::Chunked => {
             let mut decoder = Decoder::default();
             let (mut body, mut at) = (Vec::new(), 0);

@@ -1,4 +1,5 @@
-//! An independent reader of the same bytes: hyper's HTTP/1 server, fed from memory and driven without a runtime.
+//! An independent reader of the same bytes: hyper's HTTP/1 server, fed from memory and driven
+//! without a runtime.
 
 use crate::framing::{Message, sorted};
 use hyper::body::{Body, Bytes, Frame, Incoming};
@@ -20,15 +21,18 @@ pub type Difference = (fn(&Message) -> bool, &'static str);
 pub const WE_ACCEPT: &[Difference] = &[
     (
         |message| message.target.bytes().any(|byte| b"<>\"{}|\\^`".contains(&byte)),
-        "bytes that RFC 3986 wants percent-encoded: browsers send some of them raw in queries, and no framing depends on them",
+        "bytes that RFC 3986 wants percent-encoded: browsers send some of them raw in queries, \
+         and no framing depends on them",
     ),
     (
         |message| {
             message.fields.iter().any(|(name, value)| {
-                name == "transfer-encoding" && value.split(|b| *b == b',').any(|member| member.trim_ascii().is_empty())
+                name == "transfer-encoding"
+                    && value.split(|b| *b == b',').any(|member| member.trim_ascii().is_empty())
             })
         },
-        "empty members of the Transfer-Encoding list, which a recipient must ignore (RFC 9110, section 5.6.1.2); hyper calls the message malformed and closes",
+        "empty members of the Transfer-Encoding list, which a recipient must ignore (RFC 9110, \
+         section 5.6.1.2); hyper calls the message malformed and closes",
     ),
 ];
 
@@ -45,12 +49,21 @@ pub fn read(bytes: &[u8]) -> Vec<Message> {
             if let Some(body) = collect(body).await {
                 let target = head.uri.path_and_query().map_or("/", |target| target.as_str());
                 // An absolute target without a path means "/".
-                let target =
-                    if target.is_empty() || target.starts_with('?') { format!("/{target}") } else { target.into() };
+                let target = if target.is_empty() || target.starts_with('?') {
+                    format!("/{target}")
+                } else {
+                    target.into()
+                };
                 let fields = head.headers.iter();
-                let fields = fields.map(|(name, value)| (name.as_str().to_owned(), value.as_bytes().to_vec()));
+                let fields = fields
+                    .map(|(name, value)| (name.as_str().to_owned(), value.as_bytes().to_vec()));
                 let fields = sorted(fields);
-                messages.borrow_mut().push(Message { method: head.method.to_string(), target, fields, body });
+                messages.borrow_mut().push(Message {
+                    method: head.method.to_string(),
+                    target,
+                    fields,
+                    body,
+                });
             }
             Ok::<_, Infallible>(Response::new(NoBody))
         }
@@ -84,7 +97,11 @@ struct Memory {
 }
 
 impl Read for Memory {
-    fn poll_read(mut self: Pin<&mut Self>, _: &mut Context<'_>, mut buffer: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        mut buffer: ReadBufCursor<'_>,
+    ) -> Poll<io::Result<()>> {
         let size = buffer.remaining().min(self.unread.len() - self.at);
         buffer.put_slice(&self.unread[self.at..self.at + size]);
         self.at += size;
@@ -93,7 +110,11 @@ impl Read for Memory {
 }
 
 impl Write for Memory {
-    fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
         Poll::Ready(Ok(bytes.len()))
     }
 
@@ -112,7 +133,10 @@ impl Body for NoBody {
     type Data = Bytes;
     type Error = Infallible;
 
-    fn poll_frame(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         Poll::Ready(None)
     }
 

@@ -32,7 +32,8 @@ impl Peer {
 
     /// Sends `bytes`, or as much as a server that has had enough lets pass.
     pub fn try_send(&mut self, bytes: impl AsRef<[u8]>) {
-        let _ = self.stream.write_all(bytes.as_ref()); // a refusal may come first: the reply says so
+        // a refusal may come first: the reply says so
+        let _ = self.stream.write_all(bytes.as_ref());
     }
 
     /// The next response.
@@ -58,7 +59,8 @@ impl Peer {
 
     /// Ends this side: nothing more will be sent.
     pub fn half_close(&mut self) {
-        let _ = self.stream.shutdown(Shutdown::Write); // a server that has closed already makes this fail
+        // a server that has closed already makes this fail
+        let _ = self.stream.shutdown(Shutdown::Write);
     }
 
     /// Whether the server ends the connection without another byte, a reset included.
@@ -73,7 +75,8 @@ impl Peer {
         }
     }
 
-    /// Whether the server has ended the connection and its end has arrived; says nothing about one that is on its way.
+    /// Whether the server has ended the connection and its end has arrived; says nothing about one
+    /// that is on its way.
     pub fn is_closed(&mut self) -> bool {
         self.stream.set_nonblocking(true).expect("a socket can be told not to block");
         let closed = match self.stream.peek(&mut [0]) {
@@ -114,7 +117,8 @@ impl Peer {
 
     /// Ends the connection with a reset: what is in flight is lost on both sides.
     pub fn reset(self) {
-        rustix::net::sockopt::set_socket_linger(&self.stream, Some(Duration::ZERO)).expect("a TCP socket lingers");
+        rustix::net::sockopt::set_socket_linger(&self.stream, Some(Duration::ZERO))
+            .expect("a TCP socket lingers");
     }
 }
 
@@ -135,7 +139,8 @@ pub fn get(target: &str) -> Vec<u8> {
 pub fn post(target: &str, body: impl AsRef<[u8]>) -> Vec<u8> {
     let body = body.as_ref();
     let mut request =
-        format!("POST {target} HTTP/1.1\r\nHost: test\r\nContent-Length: {}\r\n\r\n", body.len()).into_bytes();
+        format!("POST {target} HTTP/1.1\r\nHost: test\r\nContent-Length: {}\r\n\r\n", body.len())
+            .into_bytes();
     request.extend_from_slice(body);
     request
 }

@@ -5,7 +5,9 @@ use std::fs;
 /// One field of /proc/PID/status in its own unit, for example `VmRSS` in KiB.
 fn status_field(path: &str, field: &str) -> Option<u64> {
     let text = fs::read_to_string(path).ok()?;
-    let line = text.lines().find(|line| line.strip_prefix(field).is_some_and(|rest| rest.starts_with(':')))?;
+    let line = text
+        .lines()
+        .find(|line| line.strip_prefix(field).is_some_and(|rest| rest.starts_with(':')))?;
     line.split_ascii_whitespace().nth(1)?.parse().ok()
 }
 
@@ -22,8 +24,9 @@ pub fn descriptors(pid: u32) -> usize {
 /// The number that the next descriptor gets: what a limit on descriptors is about.
 pub fn lowest_free_descriptor(pid: u32) -> u64 {
     let open = fs::read_dir(format!("/proc/{pid}/fd")).expect("the process lives");
-    let number =
-        |entry: std::io::Result<fs::DirEntry>| entry.expect("proc lists them").file_name().to_str()?.parse().ok();
+    let number = |entry: std::io::Result<fs::DirEntry>| {
+        entry.expect("proc lists them").file_name().to_str()?.parse().ok()
+    };
     let taken: Vec<u64> = open.filter_map(number).collect();
     (0..).find(|number| !taken.contains(number)).expect("there are more numbers than descriptors")
 }
@@ -33,7 +36,8 @@ pub fn threads(pid: u32) -> usize {
     fs::read_dir(format!("/proc/{pid}/task")).expect("the process lives").count()
 }
 
-/// How often its threads went to sleep of their own accord since they began: each wake-up ends in one more.
+/// How often its threads went to sleep of their own accord since they began: each wake-up ends in
+/// one more.
 pub fn voluntary_switches(pid: u32) -> u64 {
     fs::read_dir(format!("/proc/{pid}/task"))
         .expect("the process lives")
@@ -44,8 +48,9 @@ pub fn voluntary_switches(pid: u32) -> u64 {
         .sum()
 }
 
-/// The same once what a last request has set in motion is over: twice the same, half a second apart. A server that wakes up by
-/// itself now and then passes sooner or later, and is found out afterwards.
+/// The same once what a last request has set in motion is over: twice the same, half a second
+/// apart. A server that wakes up by itself now and then passes sooner or later, and is found out
+/// afterwards.
 pub fn voluntary_switches_at_rest(pid: u32) -> u64 {
     let mut before = voluntary_switches(pid);
     for _ in 0..20 {

@@ -14,29 +14,48 @@ pub fn root() -> &'static Path {
 /// The target that functions are built for.
 pub const TARGET: &str = "x86_64-unknown-linux-musl";
 
-/// The echo example's static ELF, built with the command of docs/CONTRACTS.md, section 3, once a process. FIRSTBYTE_ECHO
-/// names another program instead: one that runs it under a checker (tests/memcheck).
+/// The echo example's static ELF, built with the command of docs/CONTRACTS.md, section 3, once a
+/// process. FIRSTBYTE_ECHO names another program instead: one that runs it under a checker
+/// (tests/memcheck).
 pub fn echo() -> &'static Path {
     static ECHO: OnceLock<PathBuf> = OnceLock::new();
-    ECHO.get_or_init(|| std::env::var_os("FIRSTBYTE_ECHO").map_or_else(|| build_example("echo"), PathBuf::from))
+    ECHO.get_or_init(|| {
+        std::env::var_os("FIRSTBYTE_ECHO").map_or_else(|| build_example("echo"), PathBuf::from)
+    })
 }
 
 fn build_example(name: &str) -> PathBuf {
     let mut cargo = Command::new(env!("CARGO"))
         .current_dir(root())
-        .args(["build", "--release", "--target", TARGET, "--example", name, "--message-format=json"])
+        .args([
+            "build",
+            "--release",
+            "--target",
+            TARGET,
+            "--example",
+            name,
+            "--message-format=json",
+        ])
         .stdout(Stdio::piped())
         .spawn()
         .expect("cargo runs: it is the one that built this test");
     let messages = BufReader::new(cargo.stdout.take().expect("its output was asked for"));
     let executables: Vec<PathBuf> = Message::parse_stream(messages)
         .filter_map(|message| match message.expect("cargo writes one JSON value a line") {
-            Message::CompilerArtifact(artifact) if artifact.target.name == name => artifact.executable,
+            Message::CompilerArtifact(artifact) if artifact.target.name == name => {
+                artifact.executable
+            }
             _ => None,
         })
         .map(Into::into)
         .collect();
     let status = cargo.wait().expect("cargo ends");
-    assert!(status.success(), "the example `{name}` does not build; `build/setup` installs what it needs");
-    executables.into_iter().next().unwrap_or_else(|| panic!("cargo names no executable of the example `{name}`"))
+    assert!(
+        status.success(),
+        "the example `{name}` does not build; `build/setup` installs what it needs"
+    );
+    executables
+        .into_iter()
+        .next()
+        .unwrap_or_else(|| panic!("cargo names no executable of the example `{name}`"))
 }

@@ -1,4 +1,5 @@
-//! A response as a peer sees it, read from raw bytes and checked while it is read. RFC 9112, sections 4 to 7.
+//! A response as a peer sees it, read from raw bytes and checked while it is read. RFC 9112,
+//! sections 4 to 7.
 
 use serde_json::Value;
 use std::io::Read;
@@ -23,7 +24,8 @@ impl Reply {
     }
 
     pub fn json(&self) -> Value {
-        serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error} in `{}`", self.body.escape_ascii()))
+        serde_json::from_slice(&self.body)
+            .unwrap_or_else(|error| panic!("{error} in `{}`", self.body.escape_ascii()))
     }
 
     /// Whether this is the last response on its connection, by its own word.
@@ -31,7 +33,8 @@ impl Reply {
         self.header("connection") == Some("close")
     }
 
-    /// Holds the reply to the one shape that every error of the server has (docs/CONTRACTS.md, section 2).
+    /// Holds the reply to the one shape that every error of the server has (docs/CONTRACTS.md,
+    /// section 2).
     #[track_caller]
     pub fn assert_is_error(&self, status: u16) {
         assert_eq!(self.status, status, "{}", self.body.escape_ascii());
@@ -55,7 +58,8 @@ pub enum NoReply {
     Failed(std::io::ErrorKind),
 }
 
-/// Reads one response to a request with `method` from `stream`, by way of `unread`, where what follows it stays.
+/// Reads one response to a request with `method` from `stream`, by way of `unread`, where what
+/// follows it stays.
 ///
 /// # Errors
 /// [`NoReply`].
@@ -86,7 +90,8 @@ pub fn read(stream: &mut impl Read, unread: &mut Vec<u8>, method: &str) -> Resul
         loop {
             match more(stream, unread) {
                 Ok(()) => {}
-                Err(NoReply::Failed(kind)) => return Err(NoReply::Failed(kind)), // a reset is not an end
+                // a reset is not an end
+                Err(NoReply::Failed(kind)) => return Err(NoReply::Failed(kind)),
                 Err(_) => break,
             }
         }
@@ -107,7 +112,9 @@ fn parse_head(head: &[u8]) -> (u16, Vec<(String, String)>) {
         .unwrap_or_else(|| panic!("no status line: `{}`", line.escape_debug()));
     let headers = lines
         .map(|line| {
-            let (name, value) = line.split_once(": ").unwrap_or_else(|| panic!("no field: `{}`", line.escape_debug()));
+            let (name, value) = line
+                .split_once(": ")
+                .unwrap_or_else(|| panic!("no field: `{}`", line.escape_debug()));
             (name.to_ascii_lowercase(), value.to_owned())
         })
         .collect();
@@ -130,7 +137,8 @@ fn read_chunked(
             more(stream, unread)?;
         };
         let digits = std::str::from_utf8(&unread[at..line_end]).expect("a chunk size is text");
-        let size = usize::from_str_radix(digits, 16).unwrap_or_else(|_| panic!("no chunk size: `{digits}`"));
+        let size = usize::from_str_radix(digits, 16)
+            .unwrap_or_else(|_| panic!("no chunk size: `{digits}`"));
         let end = line_end + 2 + size + 2;
         while unread.len() < end {
             more(stream, unread)?;

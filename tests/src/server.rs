@@ -1,4 +1,5 @@
-//! A server process for one test: on loopback, on a port that nobody else has, ended by its id when the test ends.
+//! A server process for one test: on loopback, on a port that nobody else has, ended by its id when
+//! the test ends.
 
 use crate::peer::{Peer, get};
 use crate::{PATIENCE, eventually, process, program};
@@ -40,7 +41,8 @@ impl Server {
                 Ok(line) => {
                     if let Some((_, address)) = line.split_once(READY) {
                         let address = address.split('"').next().unwrap_or_default(); // a JSON line goes on behind it
-                        server.address = address.parse().expect("the readiness line names an address");
+                        server.address =
+                            address.parse().expect("the readiness line names an address");
                         return server;
                     }
                 }
@@ -49,8 +51,8 @@ impl Server {
         }
     }
 
-    /// Takes the server past its boot lane: two peers at once have been served and are gone, so its threads run and its
-    /// descriptors and memory are those of a server at rest.
+    /// Takes the server past its boot lane: two peers at once have been served and are gone, so its
+    /// threads run and its descriptors and memory are those of a server at rest.
     #[track_caller]
     pub fn at_rest(self) -> Server {
         let mut peers = [Peer::to(self.address), Peer::to(self.address)];
@@ -59,7 +61,9 @@ impl Server {
         }
         let with_peers = process::descriptors(self.id());
         drop(peers);
-        eventually("the first two peers are let go", || process::descriptors(self.id()) + 2 == with_peers);
+        eventually("the first two peers are let go", || {
+            process::descriptors(self.id()) + 2 == with_peers
+        });
         self
     }
 
@@ -126,8 +130,10 @@ fn spawn(mut command: Command) -> (Child, Arc<Mutex<Vec<String>>>, Receiver<Stri
         .unwrap_or_else(|error| panic!("{command:?} does not start: {error}"));
     let lines = Arc::new(Mutex::new(Vec::new()));
     let (sender, arrived) = mpsc::channel();
-    let streams: [Box<dyn Read + Send>; 2] =
-        [Box::new(child.stdout.take().expect("piped")), Box::new(child.stderr.take().expect("piped"))];
+    let streams: [Box<dyn Read + Send>; 2] = [
+        Box::new(child.stdout.take().expect("piped")),
+        Box::new(child.stderr.take().expect("piped")),
+    ];
     for stream in streams {
         let (lines, sender) = (lines.clone(), sender.clone());
         thread::spawn(move || {

@@ -1,7 +1,8 @@
-//! Rust source as the rules of rooms.rs see it: which paths a file mentions, which macros it calls, where it is unsafe.
-//! Tokens, not text: comments and strings are gone, a path inside a macro call is seen, and code that only tests compile is
-//! left out. It resolves `crate`, `self`, `super` and the names that lib.rs re-exports; it does not follow glob imports
-//! or aliases, which is why [`Mention::hides`] says where one of those could hide something.
+//! Rust source as the rules of rooms.rs see it: which paths a file mentions, which macros it calls,
+//! where it is unsafe. Tokens, not text: comments and strings are gone, a path inside a macro call
+//! is seen, and code that only tests compile is left out. It resolves `crate`, `self`, `super` and
+//! the names that lib.rs re-exports; it does not follow glob imports or aliases, which is why
+//! [`Mention::hides`] says where one of those could hide something.
 
 use proc_macro2::{Delimiter, TokenStream, TokenTree};
 use std::collections::BTreeMap;
@@ -10,9 +11,11 @@ use std::collections::BTreeMap;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mention {
     pub line: usize,
-    /// Segments joined by `::`, for example `std::net::TcpStream` or `firstbyte::transport::Limits`.
+    /// Segments joined by `::`, for example `std::net::TcpStream` or
+    /// `firstbyte::transport::Limits`.
     pub path: String,
-    /// Imported under another name, as a whole module or with `*`: what is used of it cannot be seen.
+    /// Imported under another name, as a whole module or with `*`: what is used of it cannot be
+    /// seen.
     pub hides: bool,
 }
 
@@ -36,7 +39,8 @@ pub type Exports = BTreeMap<String, String>;
 /// # Panics
 /// If `text` is not Rust.
 pub fn read(text: &str, module: &str, exports: &Exports) -> Source {
-    let tokens: TokenStream = text.parse().unwrap_or_else(|error| panic!("{module} is not Rust: {error}"));
+    let tokens: TokenStream =
+        text.parse().unwrap_or_else(|error| panic!("{module} is not Rust: {error}"));
     let mut reader = Reader { exports, source: Source::default() };
     reader.read(&tokens.into_iter().collect::<Vec<_>>(), module);
     reader.source
@@ -52,7 +56,9 @@ pub fn exports(lib: &str, crate_name: &str) -> Exports {
         .filter_map(|mention| {
             let (module, name) = mention.path.rsplit_once("::")?;
             let module = module.trim_start_matches(crate_name).trim_start_matches("::");
-            let inner = !mention.hides && !module.is_empty() && !outer.contains(&module.split("::").next()?);
+            let inner = !mention.hides
+                && !module.is_empty()
+                && !outer.contains(&module.split("::").next()?);
             inner.then(|| (name.to_owned(), format!("{crate_name}::{module}::{name}")))
         })
         .collect()
@@ -76,7 +82,9 @@ impl Reader<'_> {
                     self.read(&group.stream().into_iter().collect::<Vec<_>>(), module);
                     at += 1;
                 }
-                TokenTree::Ident(word) if word == "use" => at = self.read_use(tokens, at + 1, module),
+                TokenTree::Ident(word) if word == "use" => {
+                    at = self.read_use(tokens, at + 1, module)
+                }
                 TokenTree::Ident(word) if word == "mod" => {
                     // An inline module: what is in it is one level further down.
                     match (tokens.get(at + 1), tokens.get(at + 2)) {
@@ -97,7 +105,8 @@ impl Reader<'_> {
                     at += 1;
                 }
                 TokenTree::Ident(word) if word == "unsafe_code" => {
-                    self.source.denies_unsafe = true; // only ever within #![forbid(…)] or #![deny(…)]
+                    // only ever within #![forbid(…)] or #![deny(…)]
+                    self.source.denies_unsafe = true;
                     at += 1;
                 }
                 TokenTree::Ident(_) => at = self.read_path(tokens, at, module),
@@ -125,7 +134,8 @@ impl Reader<'_> {
             self.source.macros.push((line, segments.last().cloned().unwrap_or_default()));
         }
         // A field or a method is no path; a single name is a local one, or was imported.
-        let is_member = start > 0 && matches!(&tokens[start - 1], TokenTree::Punct(dot) if dot.as_char() == '.');
+        let is_member = start > 0
+            && matches!(&tokens[start - 1], TokenTree::Punct(dot) if dot.as_char() == '.');
         if segments.len() > 1 && !is_member {
             self.mention(line, &segments, module, false);
         }
@@ -143,7 +153,9 @@ impl Reader<'_> {
     }
 
     fn read_use_tree(&mut self, tokens: &[TokenTree], prefix: &[String], module: &str) {
-        for branch in tokens.split(|token| matches!(token, TokenTree::Punct(mark) if mark.as_char() == ',')) {
+        for branch in
+            tokens.split(|token| matches!(token, TokenTree::Punct(mark) if mark.as_char() == ','))
+        {
             let Some(first) = branch.first() else { continue };
             let line = first.span().start().line;
             let mut path = prefix.to_vec();
@@ -160,14 +172,19 @@ impl Reader<'_> {
                     TokenTree::Ident(word) => path.push(word.to_string()),
                     TokenTree::Punct(mark) if mark.as_char() == '*' => hides = true,
                     TokenTree::Group(group) if group.delimiter() == Delimiter::Brace => {
-                        self.read_use_tree(&group.stream().into_iter().collect::<Vec<_>>(), &path, module);
+                        self.read_use_tree(
+                            &group.stream().into_iter().collect::<Vec<_>>(),
+                            &path,
+                            module,
+                        );
                         nested = true;
                     }
                     _ => {}
                 }
             }
             if !nested && !path.is_empty() {
-                // `use std::net;` brings a module: what is used of it is seen where it is used, as `net::…`.
+                // `use std::net;` brings a module: what is used of it is seen where it is used, as
+                // `net::…`.
                 self.mention(line, &path, module, hides);
             }
         }
@@ -211,7 +228,9 @@ fn is_path_separator(tokens: &[TokenTree], at: usize) -> bool {
 
 /// If `#[cfg(test)]` or `#[test]` stands at `at`: where the item behind it ends.
 fn test_item_end(tokens: &[TokenTree], at: usize) -> Option<usize> {
-    let (TokenTree::Punct(hash), Some(TokenTree::Group(attribute))) = (tokens.get(at)?, tokens.get(at + 1)) else {
+    let (TokenTree::Punct(hash), Some(TokenTree::Group(attribute))) =
+        (tokens.get(at)?, tokens.get(at + 1))
+    else {
         return None;
     };
     let text: String = attribute.stream().to_string().split_ascii_whitespace().collect();

@@ -1,6 +1,7 @@
-//! Builds the images that people know, to compare with: from Debian packages (mmdebstrap) and from a crate.
-//! What is in them is baselines/README.md; what they come from is kept in a cache folder and built once. Nothing
-//! but packages and crates is fetched. Measuring them is the runner's business.
+//! Builds the images that people know, to compare with: from Debian packages (mmdebstrap) and from
+//! a crate. What is in them is baselines/README.md; what they come from is kept in a cache folder
+//! and built once. Nothing but packages and crates is fetched. Measuring them is the runner's
+//! business.
 
 mod debian;
 mod pack;
@@ -49,8 +50,20 @@ const RUN: &[&str] = &["/app/main"];
 
 /// All of them, smallest first.
 pub const ALL: [Baseline; 6] = [
-    Baseline { name: "axum-scratch", packages: None, program: Program::Axum(MUSL), argv: RUN, padding_bytes: 0 },
-    Baseline { name: "axum-debian", packages: Some(&[]), program: Program::Axum(GNU), argv: RUN, padding_bytes: 0 },
+    Baseline {
+        name: "axum-scratch",
+        packages: None,
+        program: Program::Axum(MUSL),
+        argv: RUN,
+        padding_bytes: 0,
+    },
+    Baseline {
+        name: "axum-debian",
+        packages: Some(&[]),
+        program: Program::Axum(GNU),
+        argv: RUN,
+        padding_bytes: 0,
+    },
     Baseline {
         name: "python-http",
         packages: Some(&["python3-minimal", "python3"]),
@@ -115,14 +128,18 @@ impl Baseline {
         if self.padding_bytes > 0 {
             files.push(("app/padding", noise(self.padding_bytes)));
         }
-        layers.push(pack::layer(&files).map_err(|source| Error::Io { what: "packing a layer".into(), source })?);
+        layers.push(
+            pack::layer(&files)
+                .map_err(|source| Error::Io { what: "packing a layer".into(), source })?,
+        );
         Ok(pack::image(self.name, layers, self.argv)?)
     }
 }
 
 /// Builds the axum baseline for a target; cargo keeps what it built.
 fn axum(folder: &Path, target: &str) -> Result<PathBuf, Error> {
-    let folder = std::path::absolute(folder).map_err(|e| io_error(folder, e))?; // cargo runs in another
+    // cargo runs in another
+    let folder = std::path::absolute(folder).map_err(|e| io_error(folder, e))?;
     let source = folder.join("axum");
     for (name, text) in AXUM {
         let path = source.join(name);
@@ -131,10 +148,14 @@ fn axum(folder: &Path, target: &str) -> Result<PathBuf, Error> {
             continue;
         }
         let parent = path.parent().unwrap_or(&source);
-        fs::create_dir_all(parent).and_then(|()| fs::write(&path, text)).map_err(|e| io_error(&path, e))?;
+        fs::create_dir_all(parent)
+            .and_then(|()| fs::write(&path, text))
+            .map_err(|e| io_error(&path, e))?;
     }
     let mut cargo = Command::new("cargo");
-    cargo.args(["build", "--quiet", "--release", "--locked", "--target", target]).current_dir(&source);
+    cargo
+        .args(["build", "--quiet", "--release", "--locked", "--target", target])
+        .current_dir(&source);
     cargo.env("CARGO_TARGET_DIR", source.join("target")).env_remove("RUSTFLAGS");
     run(cargo, "cargo", "install Rust (`build/setup`)")?;
     Ok(source.join("target").join(target).join("release/axum-baseline"))
@@ -150,7 +171,9 @@ fn noise(bytes: usize) -> Vec<u8> {
 /// Runs a builder; its output is shown only when it fails.
 fn run(mut command: Command, program: &'static str, hint: &'static str) -> Result<(), Error> {
     let output = match command.stdin(Stdio::null()).output() {
-        Err(e) if e.kind() == io::ErrorKind::NotFound => return Err(Error::Missing { program, hint }),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => {
+            return Err(Error::Missing { program, hint });
+        }
         Err(source) => return Err(Error::Io { what: format!("starting `{program}`"), source }),
         Ok(output) => output,
     };
@@ -159,7 +182,10 @@ fn run(mut command: Command, program: &'static str, hint: &'static str) -> Resul
     }
     let text = String::from_utf8_lossy(&output.stderr);
     let last: Vec<&str> = text.lines().rev().take(5).collect();
-    Err(Error::Command { what: format!("`{program}`"), last: last.into_iter().rev().collect::<Vec<_>>().join(" | ") })
+    Err(Error::Command {
+        what: format!("`{program}`"),
+        last: last.into_iter().rev().collect::<Vec<_>>().join(" | "),
+    })
 }
 
 fn io_error(path: &Path, source: io::Error) -> Error {

@@ -1,11 +1,12 @@
-//! Where a machine saturates: how far a ramp of growing bursts goes, and from runs of one case with several bursts to a
-//! sentence. Pure.
+//! Where a machine saturates: how far a ramp of growing bursts goes, and from runs of one case with
+//! several bursts to a sentence. Pure.
 
 use crate::results::{Results, Run, Sample, Variant, name_of};
 use crate::stats;
 use crate::units::{duration, times};
 
-/// Each doubling of the burst must bring at least this much more throughput, or the machine is full.
+/// Each doubling of the burst must bring at least this much more throughput, or the machine is
+/// full.
 const GROWTH: f64 = 1.15;
 /// The bursts of a ramp: doublings, up to the largest that there is.
 pub const RAMP: [u16; 10] = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512];
@@ -21,11 +22,14 @@ pub struct Ramp {
 }
 
 impl Ramp {
-    /// Takes note of the next larger burst; whether a still larger one is worth a try. Not after one without an answer.
+    /// Takes note of the next larger burst; whether a still larger one is worth a try. Not after
+    /// one without an answer.
     pub fn goes_on(&mut self, burst: usize, samples: &[Sample]) -> bool {
         let Some(rate) = rate(burst, samples) else { return false };
         match self.best {
-            Some((at, best)) if rate < best * GROWTH.powf((burst as f64 / at as f64).log2().max(0.01)) => {
+            Some((at, best))
+                if rate < best * GROWTH.powf((burst as f64 / at as f64).log2().max(0.01)) =>
+            {
                 self.flat += 1
             }
             _ => (self.best, self.flat) = (Some((burst, rate)), 0),
@@ -39,14 +43,17 @@ impl Ramp {
     }
 }
 
-/// Correct answers a second, counted from a burst's first intended start until nine tenths of its answers have come: the few
-/// slowest are not what a machine is full of. Of several bursts the median. An instance that failed is no answer.
+/// Correct answers a second, counted from a burst's first intended start until nine tenths of its
+/// answers have come: the few slowest are not what a machine is full of. Of several bursts the
+/// median. An instance that failed is no answer.
 fn rate(burst: usize, samples: &[Sample]) -> Option<f64> {
     let of_one = |round: &[Sample]| {
-        let mut ends_ns: Vec<u64> = round.iter().filter_map(|s| Some(s.intended_start_ns + s.total_ns?)).collect();
+        let mut ends_ns: Vec<u64> =
+            round.iter().filter_map(|s| Some(s.intended_start_ns + s.total_ns?)).collect();
         ends_ns.sort_unstable();
         let counted = (ends_ns.len() * 9).div_ceil(10);
-        let began_ns = round.iter().filter(|s| s.total_ns.is_some()).map(|s| s.intended_start_ns).min()?;
+        let began_ns =
+            round.iter().filter(|s| s.total_ns.is_some()).map(|s| s.intended_start_ns).min()?;
         let lasted_ns = ends_ns.get(counted.checked_sub(1)?)?.saturating_sub(began_ns);
         Some(counted as f64 / lasted_ns.max(1) as f64 * 1e9)
     };
@@ -65,7 +72,8 @@ pub fn series(results: &Results) -> Vec<Series<'_>> {
     let mut found: Vec<Series<'_>> = Vec::new();
     for variant in &results.variants {
         for run in variant.runs.iter().filter(|r| r.summary.n > 0) {
-            let same = |s: &&mut Series<'_>| s.variant.name == variant.name && is_like(s.runs[0], run);
+            let same =
+                |s: &&mut Series<'_>| s.variant.name == variant.name && is_like(s.runs[0], run);
             match found.iter_mut().find(same) {
                 Some(series) => series.runs.push(run),
                 None => found.push(Series { variant, runs: vec![run] }),
@@ -129,8 +137,16 @@ mod tests {
     fn run(burst: usize, total_ns: u64) -> Run {
         let samples = vec![Sample { total_ns: Some(total_ns), ..Sample::default() }; burst];
         let (link, scenario, page_cache) = ("loopback".to_owned(), Scenario::Cold, PageCache::Warm);
-        let mut run =
-            Run { link, scenario, page_cache, burst, requests: 3, bytes: 1, samples, summary: Summary::default() };
+        let mut run = Run {
+            link,
+            scenario,
+            page_cache,
+            burst,
+            requests: 3,
+            bytes: 1,
+            samples,
+            summary: Summary::default(),
+        };
         run.summarise();
         run
     }
@@ -143,8 +159,14 @@ mod tests {
     }
 
     /// The step from 2 to 4 is bad luck; that from 8 on is the end: neither 16 nor 32 brings more.
-    const STEPS: [(usize, u64, bool); 6] =
-        [(1, 1000, true), (2, 1000, true), (4, 2000, true), (8, 2500, true), (16, 5000, true), (32, 9900, false)];
+    const STEPS: [(usize, u64, bool); 6] = [
+        (1, 1000, true),
+        (2, 1000, true),
+        (4, 2000, true),
+        (8, 2500, true),
+        (16, 5000, true),
+        (32, 9900, false),
+    ];
 
     #[test]
     fn a_ramp_ends_after_two_flat_steps_or_without_an_answer() {
@@ -162,7 +184,10 @@ mod tests {
     fn what_is_said_of_a_ramp_is_where_it_ended() {
         let runs = STEPS.map(|(burst, total_ns, _)| run(burst, total_ns));
         let said = describe(&runs.iter().collect::<Vec<_>>()).unwrap();
-        assert!(said.starts_with("saturated at 8 at once") && said.contains("3200000 starts a second"), "{said}");
+        assert!(
+            said.starts_with("saturated at 8 at once") && said.contains("3200000 starts a second"),
+            "{said}"
+        );
     }
 
     #[test]
@@ -172,7 +197,11 @@ mod tests {
         // The ninth of ten starts 8 ms after the first, and answers after 9 ms.
         assert_eq!(rate(10, &spread), Some(1000.0));
         spread.iter_mut().skip(1).for_each(|s| s.total_ns = None);
-        assert_eq!(rate(10, &spread), Some(1000.0), "one answer in a millisecond, however many failed");
+        assert_eq!(
+            rate(10, &spread),
+            Some(1000.0),
+            "one answer in a millisecond, however many failed"
+        );
         let twice = [run(2, 1000).samples, run(2, 4000).samples].concat();
         assert_eq!(rate(2, &twice), Some((2e6 + 5e5) / 2.0), "the median of two bursts");
     }
@@ -180,7 +209,8 @@ mod tests {
     #[test]
     fn says_from_where_on_the_machine_held_no_more() {
         let mut runs = [run(1, 1_000_000), run(8, 1_100_000)];
-        runs[1].samples[5].error = Some(crate::results::Failure { phase: "create".into(), message: "full".into() });
+        runs[1].samples[5].error =
+            Some(crate::results::Failure { phase: "create".into(), message: "full".into() });
         runs[1].summarise();
         let said = describe(&runs.iter().collect::<Vec<_>>()).unwrap();
         assert!(said.ends_with("of 8 at once 1 of 8 instances failed"), "{said}");

@@ -1,4 +1,5 @@
-//! Flags, their help, and what they amount to: targets and a definition of the run. Knows no engine.
+//! Flags, their help, and what they amount to: targets and a definition of the run. Knows no
+//! engine.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -39,9 +40,11 @@ pub struct Cli {
 pub enum Command {
     /// Measure (the default)
     Run(RunArgs),
-    /// Measure our image beside images that people know; builds them first, from packages (mmdebstrap) and a crate
+    /// Measure our image beside images that people know; builds them first, from packages
+    /// (mmdebstrap) and a crate
     Baselines {
-        /// Only these; repeatable: axum-scratch, axum-debian, python-http, python-flask, node, axum-250mib
+        /// Only these; repeatable: axum-scratch, axum-debian, python-http, python-flask, node,
+        /// axum-250mib
         #[arg(long = "only", value_name = "NAME")]
         only: Vec<String>,
         #[command(flatten)]
@@ -85,7 +88,8 @@ pub struct RunArgs {
     /// Who pulls, unpacks, creates and starts
     #[arg(long, value_enum, default_value = "embedded")]
     pub engine: EngineKind,
-    /// An image layout, a docker-archive, an OCI archive, or HOST/NAME:TAG in a registry; NAME= names the variant; repeatable
+    /// An image layout, a docker-archive, an OCI archive, or HOST/NAME:TAG in a registry; NAME=
+    /// names the variant; repeatable
     #[arg(long = "image", value_name = "[NAME=]REF|PATH", value_parser = image_argument)]
     pub images: Vec<String>,
     /// Samples of each case; 50 by default, 10 with baselines
@@ -94,7 +98,8 @@ pub struct RunArgs {
     /// Rounds that are not kept, at the beginning
     #[arg(long, default_value_t = 1)]
     pub warmups: u32,
-    /// loopback, same-region, cross-region, or RATE/RTT such as 100Mbit/30ms; repeatable; all three by default
+    /// loopback, same-region, cross-region, or RATE/RTT such as 100Mbit/30ms; repeatable; all three
+    /// by default
     #[arg(long = "link")]
     pub links: Vec<Link>,
     /// Repeatable; all three by default
@@ -161,9 +166,12 @@ impl RunArgs {
             let image = source::load(place).map_err(|e| e.to_string())?;
             let name = name.unwrap_or_else(|| short_name(image.reference().unwrap_or(place)));
             if targets.iter().any(|t| t.name == name) {
-                return Err(format!("two images are called `{name}`: give them names, `--image NAME=PATH`"));
+                return Err(format!(
+                    "two images are called `{name}`: give them names, `--image NAME=PATH`"
+                ));
             }
-            let exposed = image.exposed_ports().iter().find_map(|p| p.split('/').next()?.parse().ok());
+            let exposed =
+                image.exposed_ports().iter().find_map(|p| p.split('/').next()?.parse().ok());
             let port = self.port.or(exposed).unwrap_or(DEFAULT_PORT);
             targets.push(Target { name, image, port });
         }
@@ -183,15 +191,16 @@ impl RunArgs {
             (false, true) => &all_links[..],
             (_, false) => &self.links[..],
         };
-        let plain = links.iter().all(|l| !l.is_shaped()) && self.page_caches.iter().all(|&p| p == PageCache::Warm);
+        let plain = links.iter().all(|l| !l.is_shaped())
+            && self.page_caches.iter().all(|&p| p == PageCache::Warm);
         if docker && !plain {
-            return Err(
-                "the docker engine measures on loopback, with a warm page cache; use `--engine embedded` for the rest"
-                    .into(),
-            );
+            return Err("the docker engine measures on loopback, with a warm page cache; use \
+                        `--engine embedded` for the rest"
+                .into());
         }
         let all_scenarios = [Scenario::Cold, Scenario::Accelerated, Scenario::Provisioned];
-        let scenarios = if self.scenarios.is_empty() { &all_scenarios[..] } else { &self.scenarios[..] };
+        let scenarios =
+            if self.scenarios.is_empty() { &all_scenarios[..] } else { &self.scenarios[..] };
         let mut cases = Vec::new();
         for variant in 0..targets.len() {
             for &scenario in scenarios {
@@ -203,16 +212,22 @@ impl RunArgs {
                             continue;
                         }
                         for burst in self.burst_sizes() {
-                            cases.push(Case { variant, link: link.clone(), scenario, page_cache, burst: burst.into() });
+                            cases.push(Case {
+                                variant,
+                                link: link.clone(),
+                                scenario,
+                                page_cache,
+                                burst: burst.into(),
+                            });
                         }
                     }
                 }
             }
         }
         if cases.is_empty() {
-            return Err(
-                "a provisioned instance has read its files already: `--page-cache evicted` says nothing of it".into()
-            );
+            return Err("a provisioned instance has read its files already: `--page-cache \
+                        evicted` says nothing of it"
+                .into());
         }
         Ok(Definition {
             cases,
@@ -246,8 +261,8 @@ impl RunArgs {
         self.bursts.iter().flat_map(of).collect()
     }
 
-    /// The same arguments with what a run of baselines has by default: every image must give the same
-    /// answer, and a 250 MiB image over a slow link is a matter of minutes that one asks for.
+    /// The same arguments with what a run of baselines has by default: every image must give the
+    /// same answer, and a 250 MiB image over a slow link is a matter of minutes that one asks for.
     pub fn for_baselines(mut self) -> Self {
         self.samples = self.samples.or(Some(10));
         if self.links.is_empty() && self.engine == EngineKind::Embedded {
@@ -278,35 +293,55 @@ impl RunArgs {
     pub fn notes(&self) -> Vec<String> {
         let mut notes = match self.engine {
             EngineKind::Embedded => vec![
-                "links are modelled: rate, round trip, a handshake and TCP's slow start, on loopback".to_owned(),
-                "the registry serves from memory; just-unpacked files are in the page cache unless a run says evicted"
+                "links are modelled: rate, round trip, a handshake and TCP's slow start, on \
+                 loopback"
                     .to_owned(),
-                "provisioned: the instance has been seen listening and has answered nothing yet".to_owned(),
+                "the registry serves from memory; just-unpacked files are in the page cache \
+                 unless a run says evicted"
+                    .to_owned(),
+                "provisioned: the instance has been seen listening and has answered nothing yet"
+                    .to_owned(),
             ],
             EngineKind::Docker => vec![
-                "start counts from the start request to the engine, which exposes no exec time".to_owned(),
-                "provisioned: the instance has been seen listening and has answered nothing yet".to_owned(),
+                "start counts from the start request to the engine, which exposes no exec time"
+                    .to_owned(),
+                "provisioned: the instance has been seen listening and has answered nothing yet"
+                    .to_owned(),
                 "accelerated: `docker load` of a local archive stands for unpack".to_owned(),
-                "the registry is the distribution server on loopback, its storage in the page cache".to_owned(),
-                "the image is removed before each cold sample; on an ext4 without a journal the engine's next unpack pays for that too"
+                "the registry is the distribution server on loopback, its storage in the page \
+                 cache"
+                    .to_owned(),
+                "the image is removed before each cold sample; on an ext4 without a journal the \
+                 engine's next unpack pays for that too"
                     .to_owned(),
             ],
         };
         if self.limits().is_empty() {
             notes.push("instances have no memory or CPU limit (`--memory`, `--cpus`)".into());
         }
-        notes.extend(self.memory.map(|mib| format!("instances are limited to {mib} MiB of memory")));
+        notes
+            .extend(self.memory.map(|mib| format!("instances are limited to {mib} MiB of memory")));
         notes.extend(self.cpus.map(|cores| format!("instances are limited to {cores} cores")));
-        notes.extend(self.request.as_ref().map(|ask| format!("the request that ends a start: {}", ask.describe())));
+        notes.extend(
+            self.request
+                .as_ref()
+                .map(|ask| format!("the request that ends a start: {}", ask.describe())),
+        );
         if self.engine == EngineKind::Docker && self.bursts != [Burst::Of(1)] {
-            notes.push("a burst's instances are on one node: the engine brings the image once for all of them".into());
+            notes.push(
+                "a burst's instances are on one node: the engine brings the image once for all of \
+                 them"
+                    .into(),
+            );
         }
         if self.burst_interval > 0 {
-            notes.push(format!("{} ms between two intended starts of a burst", self.burst_interval));
+            notes
+                .push(format!("{} ms between two intended starts of a burst", self.burst_interval));
         }
         if self.page_caches.contains(&PageCache::Evicted) {
             notes.push(
-                "evicted: the rootfs before a start, stored blobs before an accelerated one; just-pulled blobs stay"
+                "evicted: the rootfs before a start, stored blobs before an accelerated one; \
+                 just-pulled blobs stay"
                     .into(),
             );
         }
@@ -323,7 +358,8 @@ fn burst(text: &str) -> Result<Burst, String> {
     }
 }
 
-/// `[NAME=]PLACE`, with a name as a registry takes one (distribution-spec, "Pulling manifests": a component of `<name>`): it becomes part of references and files.
+/// `[NAME=]PLACE`, with a name as a registry takes one (distribution-spec, "Pulling manifests": a
+/// component of `<name>`): it becomes part of references and files.
 fn image_argument(text: &str) -> Result<String, String> {
     let Some((name, _)) = text.split_once('=').filter(|(name, _)| !name.contains('/')) else {
         return Ok(text.to_owned());
@@ -334,7 +370,8 @@ fn image_argument(text: &str) -> Result<String, String> {
         && name.len() <= 64
         && name.chars().all(|c| plain(c) || c == '-');
     let hint = "use lower-case letters and digits, with `-` between them";
-    fits.then(|| text.to_owned()).ok_or_else(|| format!("`{name}` cannot be an image's name: {hint}"))
+    fits.then(|| text.to_owned())
+        .ok_or_else(|| format!("`{name}` cannot be an image's name: {hint}"))
 }
 
 /// A part of a file's name, and nothing that leads elsewhere.
@@ -343,12 +380,17 @@ fn record_name(text: &str) -> Result<String, String> {
     fits.then(|| text.to_owned()).ok_or_else(|| "letters, digits and `-` only".into())
 }
 
-/// `echo` of `registry/folder/echo:tag`, of `target/image/oci` and of `dir/echo.tar`; a name that a registry accepts.
+/// `echo` of `registry/folder/echo:tag`, of `target/image/oci` and of `dir/echo.tar`; a name that a
+/// registry accepts.
 fn short_name(text: &str) -> String {
     let text = text.split('@').next().unwrap_or(text);
     let last = text.rsplit('/').next().unwrap_or(text);
     let last = last.split(':').next().unwrap_or(last).trim_end_matches(".tar");
-    let name: String = last.to_ascii_lowercase().chars().filter(|c| c.is_ascii_alphanumeric() || *c == '-').collect();
+    let name: String = last
+        .to_ascii_lowercase()
+        .chars()
+        .filter(|c| c.is_ascii_alphanumeric() || *c == '-')
+        .collect();
     let name = name.trim_matches('-');
     if name.is_empty() { "image".into() } else { name.into() }
 }

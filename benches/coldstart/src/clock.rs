@@ -10,7 +10,8 @@ use nix::time::{ClockId, ClockNanosleepFlags, clock_gettime, clock_nanosleep};
 
 /// Nanoseconds of CLOCK_MONOTONIC.
 pub fn now_ns() -> u64 {
-    let now = clock_gettime(ClockId::CLOCK_MONOTONIC).expect("CLOCK_MONOTONIC exists on every Linux");
+    let now =
+        clock_gettime(ClockId::CLOCK_MONOTONIC).expect("CLOCK_MONOTONIC exists on every Linux");
     now.tv_sec() as u64 * 1_000_000_000 + now.tv_nsec() as u64
 }
 
@@ -22,7 +23,9 @@ pub fn since_ns(then_ns: u64) -> u64 {
 /// Sleeps until the moment, not for a time: lateness does not add up.
 pub fn sleep_until_ns(moment_ns: u64) {
     let moment = TimeSpec::from(Duration::from_nanos(moment_ns));
-    while clock_nanosleep(ClockId::CLOCK_MONOTONIC, ClockNanosleepFlags::TIMER_ABSTIME, &moment) == Err(Errno::EINTR) {}
+    while clock_nanosleep(ClockId::CLOCK_MONOTONIC, ClockNanosleepFlags::TIMER_ABSTIME, &moment)
+        == Err(Errno::EINTR)
+    {}
 }
 
 /// Lets the calling thread's sleeps end on time: by default the kernel may add 50 microseconds

@@ -1,7 +1,7 @@
-//! Compares two runs: which cases became slower beyond noise, which faster, which cannot be told apart.
-//! Pure: two results in, verdicts out. Slower needs all three: a rank test that is sure, an effect that is
-//! not negligible, and a shift that a person could care about. Too few samples for any test to be sure are not
-//! the same: they cannot tell.
+//! Compares two runs: which cases became slower beyond noise, which faster, which cannot be told
+//! apart. Pure: two results in, verdicts out. Slower needs all three: a rank test that is sure, an
+//! effect that is not negligible, and a shift that a person could care about. Too few samples for
+//! any test to be sure are not the same: they cannot tell.
 
 use std::fmt;
 
@@ -11,7 +11,8 @@ use crate::units::{bytes, duration, percent};
 
 /// Chance of a false alarm that is accepted over all cases together (Bonferroni).
 const ALPHA: f64 = 0.01;
-/// Cliff's delta below this is negligible or small (Romano et al., 2006): noise of a shared machine.
+/// Cliff's delta below this is negligible or small (Romano et al., 2006): noise of a shared
+/// machine.
 const EFFECT: f64 = 0.33;
 /// A shift below this share of the baseline is called the same, however sure the test is.
 const SHIFT: f64 = 0.05;
@@ -64,7 +65,10 @@ pub struct Comparison {
 /// Why two runs are not comparable at all.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    #[error("one run is of the `{before}` engine, the other of `{after}`: what they call a start is not the same")]
+    #[error(
+        "one run is of the `{before}` engine, the other of `{after}`: what they call a start is \
+         not the same"
+    )]
     Engines { before: EngineKind, after: EngineKind },
     #[error("the two runs have no case in common")]
     NothingInCommon,
@@ -107,14 +111,19 @@ pub fn circumstances(before: &Results, after: &Results) -> Result<Vec<String>, E
 pub fn compare(before: &Results, after: &Results) -> Result<Vec<Comparison>, Error> {
     circumstances(before, after)?;
     let pairs: Vec<_> = cases(after)
-        .filter_map(|(name, now)| cases(before).find(|(other, _)| *other == name).map(|(_, then)| (name, then, now)))
+        .filter_map(|(name, now)| {
+            cases(before).find(|(other, _)| *other == name).map(|(_, then)| (name, then, now))
+        })
         .collect();
     if pairs.is_empty() {
         return Err(Error::NothingInCommon);
     }
-    // Of a provisioned instance the total is the start; in a burst the parts of one are those of all.
+    // Of a provisioned instance the total is the start; in a burst the parts of one are those of
+    // all.
     let both = |run: &Run| {
-        run.scenario != Scenario::Provisioned && run.burst == 1 && run.samples.iter().any(|s| s.start_ns.is_some())
+        run.scenario != Scenario::Provisioned
+            && run.burst == 1
+            && run.samples.iter().any(|s| s.start_ns.is_some())
     };
     let tests: usize = pairs.iter().map(|(_, then, _)| 1 + usize::from(both(then))).sum();
     let alpha = ALPHA / tests as f64;
@@ -165,19 +174,31 @@ fn judge(case: CaseName, measure: Measure, then: &Run, now: &Run, alpha: f64) ->
     let (a, b) = (of(then), of(now));
     let (before_ns, after_ns) = (median(&a), median(&b));
     let test = rank_test(&a, &b).filter(|_| least_p(a.len(), b.len()) < alpha);
-    let verdict =
-        match (test, before_ns) {
-            (Some(test), Some(before))
-                if test.p < alpha && test.delta.abs() > EFFECT && test.shift.abs() > SHIFT * before =>
-            {
-                if test.shift > 0.0 { Verdict::Slower } else { Verdict::Faster }
+    let verdict = match (test, before_ns) {
+        (Some(test), Some(before))
+            if test.p < alpha && test.delta.abs() > EFFECT && test.shift.abs() > SHIFT * before =>
+        {
+            if test.shift > 0.0 {
+                Verdict::Slower
+            } else {
+                Verdict::Faster
             }
-            (Some(_), Some(_)) => Verdict::Same,
-            _ if !a.is_empty() && b.is_empty() && !now.samples.is_empty() => Verdict::Fails,
-            _ => Verdict::CannotTell,
-        };
+        }
+        (Some(_), Some(_)) => Verdict::Same,
+        _ if !a.is_empty() && b.is_empty() && !now.samples.is_empty() => Verdict::Fails,
+        _ => Verdict::CannotTell,
+    };
     let enough = (2..).find(|&n| least_p(n, n) < alpha).unwrap_or(usize::MAX);
-    Comparison { case, measure, before_ns, after_ns, test, verdict, samples: [a.len(), b.len()], enough }
+    Comparison {
+        case,
+        measure,
+        before_ns,
+        after_ns,
+        test,
+        verdict,
+        samples: [a.len(), b.len()],
+        enough,
+    }
 }
 
 impl fmt::Display for Comparison {
@@ -205,7 +226,9 @@ impl fmt::Display for Comparison {
                 test.p,
                 test.delta
             ),
-            _ if self.verdict == Verdict::Fails => write!(f, ": it answered before, and no sample does now"),
+            _ if self.verdict == Verdict::Fails => {
+                write!(f, ": it answered before, and no sample does now")
+            }
             _ => {
                 let [then, now] = self.samples;
                 let moved = self.before_ns.zip(self.after_ns);
@@ -214,7 +237,8 @@ impl fmt::Display for Comparison {
                 }
                 write!(
                     f,
-                    "; {then} and {now} samples without error, no test of fewer than {} each is sure",
+                    "; {then} and {now} samples without error, no test of fewer than {} each is \
+                     sure",
                     self.enough
                 )
             }
@@ -279,19 +303,22 @@ mod tests {
         compare(before, after).unwrap()
     }
 
-    /// The story: a record of three samples and the same with every total ten times as long were called the same.
+    /// The story: a record of three samples and the same with every total ten times as long were
+    /// called the same.
     #[test]
     fn what_is_too_little_to_tell_is_not_the_same() {
         let few = compared(&results([100, 101, 102]), &results([1000, 1010, 1020]));
         assert_eq!(few[0].verdict, Verdict::CannotTell);
         assert!(none_told(&few) && !any_slower(&few));
         assert!(
-            few[0].to_string().contains("3 and 3 samples") && few[0].to_string().contains("fewer than 5"),
+            few[0].to_string().contains("3 and 3 samples")
+                && few[0].to_string().contains("fewer than 5"),
             "{}",
             few[0]
         );
         // What is said to be enough is enough.
-        let enough = compared(&results([100, 101, 102, 103, 104]), &results([1000, 1010, 1020, 1030, 1040]));
+        let enough =
+            compared(&results([100, 101, 102, 103, 104]), &results([1000, 1010, 1020, 1030, 1040]));
         assert_eq!(enough[0].verdict, Verdict::Slower, "{}", enough[0]);
         assert!(!none_told(&enough));
     }
@@ -317,15 +344,25 @@ mod tests {
         assert!(said.contains("cores") && said.contains("128 MiB"), "{said}");
         after.engine = EngineKind::Docker;
         let refused = compare(&before, &after).unwrap_err();
-        assert!(refused.to_string().contains("`embedded`") && refused.to_string().contains("`docker`"), "{refused}");
+        assert!(
+            refused.to_string().contains("`embedded`") && refused.to_string().contains("`docker`"),
+            "{refused}"
+        );
     }
 
     #[test]
     fn a_tenth_more_is_slower_and_a_tenth_less_is_faster() {
         let slower = compared(&results(around(1_000_000)), &results(around(1_100_000)));
         assert_eq!(slower[0].verdict, Verdict::Slower);
-        assert!(any_slower(&slower) && slower[0].to_string().contains("Cliff's delta"), "{}", slower[0]);
-        assert_eq!(compared(&results(around(1_100_000)), &results(around(1_000_000)))[0].verdict, Verdict::Faster);
+        assert!(
+            any_slower(&slower) && slower[0].to_string().contains("Cliff's delta"),
+            "{}",
+            slower[0]
+        );
+        assert_eq!(
+            compared(&results(around(1_100_000)), &results(around(1_000_000)))[0].verdict,
+            Verdict::Faster
+        );
     }
 
     #[test]
@@ -337,37 +374,49 @@ mod tests {
 
     #[test]
     fn a_shift_that_nobody_could_care_about_is_not_slower_however_sure() {
-        assert_eq!(compared(&results(vec![1_000_000; 40]), &results(vec![1_010_000; 40]))[0].verdict, Verdict::Same);
+        assert_eq!(
+            compared(&results(vec![1_000_000; 40]), &results(vec![1_010_000; 40]))[0].verdict,
+            Verdict::Same
+        );
     }
 
     #[test]
     fn without_samples_it_does_not_guess() {
         assert_eq!(compared(&results([]), &results(around(5)))[0].verdict, Verdict::CannotTell);
-        assert_eq!(compared(&results(around(5)), &results([]))[0].verdict, Verdict::CannotTell, "nothing was tried");
+        assert_eq!(
+            compared(&results(around(5)), &results([]))[0].verdict,
+            Verdict::CannotTell,
+            "nothing was tried"
+        );
     }
 
     #[test]
     fn what_answered_before_and_fails_now_is_said() {
         let mut broken = results(around(5));
         for sample in &mut broken.variants[0].runs[0].samples {
-            sample.error = Some(crate::results::Failure { phase: "start".into(), message: "gone".into() });
+            sample.error =
+                Some(crate::results::Failure { phase: "start".into(), message: "gone".into() });
         }
         let fails = compared(&results(around(5)), &broken);
         assert!(fails.len() == 1 && any_fails(&fails) && !any_slower(&fails), "{fails:?}");
         assert!(fails[0].to_string().starts_with("FAILS") && !none_told(&fails), "{}", fails[0]);
     }
 
-    /// The story: a start that took twice as long was a twentieth of the total, and called the same.
+    /// The story: a start that took twice as long was a twentieth of the total, and called the
+    /// same.
     #[test]
     fn a_start_twice_as_slow_is_seen_under_a_pull_that_drowns_it() {
         let of = |start_ns: u64| {
             let mut results = results(around(7_700_000));
-            for (sample, ns) in results.variants[0].runs[0].samples.iter_mut().zip(around(start_ns)) {
+            for (sample, ns) in results.variants[0].runs[0].samples.iter_mut().zip(around(start_ns))
+            {
                 sample.start_ns = Some(ns);
             }
             results
         };
-        let [total, start] = &compared(&of(306_000), &of(612_000))[..] else { panic!("two measures") };
+        let [total, start] = &compared(&of(306_000), &of(612_000))[..] else {
+            panic!("two measures")
+        };
         assert_eq!((total.verdict, start.verdict), (Verdict::Same, Verdict::Slower));
         assert!(start.to_string().contains("cold, loopback, its start: 3"), "{start}");
     }

@@ -18,9 +18,12 @@ impl Cores {
     /// Chooses among the cores this process may use.
     pub fn choose() -> Self {
         let all = sched_getaffinity(Pid::from_raw(0)).unwrap_or_default();
-        let allowed: Vec<usize> = (0..CpuSet::count()).filter(|&i| all.is_set(i).unwrap_or(false)).collect();
+        let allowed: Vec<usize> =
+            (0..CpuSet::count()).filter(|&i| all.is_set(i).unwrap_or(false)).collect();
         match allowed[..] {
-            [harness, .., instance] => Self { all, harness: Some(harness), instance: Some(instance) },
+            [harness, .., instance] => {
+                Self { all, harness: Some(harness), instance: Some(instance) }
+            }
             _ => Self { all, harness: None, instance: None },
         }
     }

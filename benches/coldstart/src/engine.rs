@@ -43,7 +43,8 @@ impl Case {
 pub struct Outcome {
     /// `order` and `outlier` are the runner's to fill in; `intended_start_ns` is CLOCK_MONOTONIC.
     pub samples: Vec<Sample>,
-    /// Requests and bytes at the registry, for one sample; for all of a burst whose instances share one pull (docker).
+    /// Requests and bytes at the registry, for one sample; for all of a burst whose instances share
+    /// one pull (docker).
     pub requests: u64,
     pub bytes: u64,
     /// Size of the layers' tars, where this turn has seen it.
@@ -53,8 +54,13 @@ pub struct Outcome {
 /// The most memory that a process had resident so far (proc(5), status).
 fn peak_resident_bytes(pid: i32) -> Option<u64> {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-    let kib: u64 =
-        status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?.split_whitespace().next()?.parse().ok()?;
+    let kib: u64 = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmHWM:"))?
+        .split_whitespace()
+        .next()?
+        .parse()
+        .ok()?;
     Some(kib * 1024)
 }
 

@@ -61,7 +61,8 @@ pub fn of_pull(error: &PullError) -> Failure {
 /// How a failure for want of room begins.
 const NO_ROOM: &str = "this machine holds no more instances";
 
-/// There was no room for this instance: a burst was larger than the machine. No fault of the image, and no status of the platform.
+/// There was no room for this instance: a burst was larger than the machine. No fault of the image,
+/// and no status of the platform.
 pub fn no_room(error: &(impl Error + ?Sized)) -> Failure {
     Failure { phase: Phase::Create.to_string(), message: format!("{NO_ROOM}: {error}") }
 }
@@ -71,13 +72,16 @@ pub fn is_no_room(failure: &Failure) -> bool {
     failure.message.starts_with(NO_ROOM)
 }
 
-/// Whether an error comes of a machine that is full: its disk, its descriptors, its memory, its processes.
+/// Whether an error comes of a machine that is full: its disk, its descriptors, its memory, its
+/// processes.
 pub fn is_full(error: &(dyn Error + 'static)) -> bool {
     use nix::libc::{EAGAIN, EDQUOT, EMFILE, ENFILE, ENOMEM, ENOSPC};
     let mut cause = Some(error);
     while let Some(error) = cause {
         let errno = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::raw_os_error);
-        if errno.is_some_and(|errno| [EAGAIN, EDQUOT, EMFILE, ENFILE, ENOMEM, ENOSPC].contains(&errno)) {
+        if errno
+            .is_some_and(|errno| [EAGAIN, EDQUOT, EMFILE, ENFILE, ENOMEM, ENOSPC].contains(&errno))
+        {
             return true;
         }
         cause = error.source();
@@ -93,7 +97,8 @@ pub fn of(phase: Phase, error: &(dyn Error + 'static)) -> Failure {
     in_phase(phase, &error.to_string())
 }
 
-/// The image is for another architecture than this machine's, by its own configuration (image-spec, config.md; names as in Go).
+/// The image is for another architecture than this machine's, by its own configuration (image-spec,
+/// config.md; names as in Go).
 pub fn of_architecture(architecture: &str) -> Option<Failure> {
     let own = match () {
         () if cfg!(target_arch = "x86_64") => "amd64",
@@ -101,7 +106,12 @@ pub fn of_architecture(architecture: &str) -> Option<Failure> {
         () => return None, // whoever runs it here knows what for
     };
     let other = !architecture.is_empty() && architecture != own;
-    other.then(|| in_phase(Phase::Create, &format!("the image is for `{architecture}`, this machine is `{own}`")))
+    other.then(|| {
+        in_phase(
+            Phase::Create,
+            &format!("the image is for `{architecture}`, this machine is `{own}`"),
+        )
+    })
 }
 
 /// A failure that an engine has put into words; adds what a user of the platform would see.
@@ -116,17 +126,23 @@ pub fn in_phase(phase: Phase, message: &str) -> Failure {
 /// The sandbox could not create the instance from this image.
 pub fn launch(error: &sandbox::Error) -> Failure {
     let hint = match error {
-        sandbox::Error::Step { source, .. } if source.raw_os_error() == Some(nix::libc::ENOEXEC) => {
+        sandbox::Error::Step { source, .. }
+            if source.raw_os_error() == Some(nix::libc::ENOEXEC) =>
+        {
             "; the program is for another architecture or no program at all"
         }
         _ => "",
     };
-    Failure { phase: Phase::Create.to_string(), message: format!("{error}{hint} (platform: 445 ContainerInitError)") }
+    Failure {
+        phase: Phase::Create.to_string(),
+        message: format!("{error}{hint} (platform: 445 ContainerInitError)"),
+    }
 }
 
 /// It answered, but not with what was expected.
 pub fn wrong_answer(status: u16, message: &str) -> Failure {
-    // An event function whose status is not 2xx has failed; any other answer the platform passes on.
+    // An event function whose status is not 2xx has failed; any other answer the platform passes
+    // on.
     let said = if (200..300).contains(&status) { "" } else { " (platform: 430 UserCodeException)" };
     Failure { phase: Phase::Start.to_string(), message: format!("{message}{said}") }
 }
@@ -140,20 +156,27 @@ fn status(error: &ProbeError, ended: Option<&Ended>) -> &'static str {
         (ProbeError::NeverAnswered { .. }, _) => " (platform: 433 TimeLimitReached)",
         (ProbeError::Engine(_), _) => " (platform: 445 ContainerInitError)",
         (ProbeError::Ended { listened: false }, _) => " (platform: 405 ContainerStateExited)",
-        (ProbeError::Ended { listened: true }, _) | (ProbeError::Closed | ProbeError::Reply(_), Some(_)) => {
+        (ProbeError::Ended { listened: true }, _)
+        | (ProbeError::Closed | ProbeError::Reply(_), Some(_)) => {
             " (platform: 439 the user process exited while running)"
         }
         (ProbeError::Closed | ProbeError::Reply(_), None) => " (platform: 443 UserCodeError)",
     }
 }
 
-/// No correct answer came. `printed` is the program's output, `listeners` where it does listen, `ended` how it ended if it
-/// did so by itself.
-pub fn of_start(error: &ProbeError, printed: &str, listeners: &[String], ended: Option<&Ended>) -> Failure {
+/// No correct answer came. `printed` is the program's output, `listeners` where it does listen,
+/// `ended` how it ended if it did so by itself.
+pub fn of_start(
+    error: &ProbeError,
+    printed: &str,
+    listeners: &[String],
+    ended: Option<&Ended>,
+) -> Failure {
     let mut message = format!("{error}{}", status(error, ended));
     if let ProbeError::NeverListened { port, .. } = error {
         for found in listeners {
-            message.push_str(&format!("; it listens on `{found}`, the platform asks 0.0.0.0:{port}"));
+            message
+                .push_str(&format!("; it listens on `{found}`, the platform asks 0.0.0.0:{port}"));
         }
     }
     match printed.trim_end() {
@@ -161,7 +184,9 @@ pub fn of_start(error: &ProbeError, printed: &str, listeners: &[String], ended: 
         text => message.push_str(&format!("; it printed last: `{}`", last_lines(text))),
     }
     match ended {
-        Some(Ended { how, out_of_memory: true }) => message.push_str(&format!("; it {how}, over its memory limit")),
+        Some(Ended { how, out_of_memory: true }) => {
+            message.push_str(&format!("; it {how}, over its memory limit"))
+        }
         Some(Ended { how, .. }) => message.push_str(&format!("; it {how}")),
         None => {}
     }
@@ -182,7 +207,8 @@ pub fn listeners(pid: i32) -> Vec<String> {
         .collect()
 }
 
-/// One line of such a table, if it is a listener: the address is hexadecimal, in the machine's byte order.
+/// One line of such a table, if it is a listener: the address is hexadecimal, in the machine's byte
+/// order.
 fn listener(line: &str) -> Option<String> {
     let mut fields = line.split_whitespace().skip(1);
     let (local, _, state) = (fields.next()?, fields.next()?, fields.next()?);
@@ -231,15 +257,21 @@ mod tests {
         ];
         for (error, ended, expected) in table {
             let failure = of_start(&error, "", &[], ended);
-            assert!(failure.message.contains(&format!("(platform: {expected} ")), "{error:?}: {}", failure.message);
+            assert!(
+                failure.message.contains(&format!("(platform: {expected} ")),
+                "{error:?}: {}",
+                failure.message
+            );
             assert_eq!(failure.phase, "start");
         }
-        for error in [ProbeError::Interrupted, ProbeError::Socket(std::io::ErrorKind::Other.into())] {
+        for error in [ProbeError::Interrupted, ProbeError::Socket(std::io::ErrorKind::Other.into())]
+        {
             assert!(!of_start(&error, "", &[], None).message.contains("platform"), "{error:?}");
         }
         assert!(wrong_answer(500, "oops").message.contains("430"));
         assert!(!wrong_answer(200, "another body").message.contains("platform"));
-        let blob = |kind: std::io::ErrorKind| PullError::Blob { url: "u".into(), source: kind.into() };
+        let blob =
+            |kind: std::io::ErrorKind| PullError::Blob { url: "u".into(), source: kind.into() };
         assert!(of_pull(&blob(std::io::ErrorKind::TimedOut)).message.contains("447"));
         assert!(of_pull(&blob(std::io::ErrorKind::InvalidData)).message.contains("444"));
         assert!(of(Phase::Unpack, &std::io::Error::other("broken")).message.contains("444"));
@@ -249,14 +281,24 @@ mod tests {
     fn a_full_machine_is_no_fault_of_the_image() {
         let full = std::io::Error::from_raw_os_error(nix::libc::ENOSPC);
         let pulled = of_pull(&PullError::Keep { path: "x".into(), source: full });
-        assert!(is_no_room(&pulled) && pulled.phase == "pull" && !pulled.message.contains("platform"), "{pulled:?}");
-        assert!(is_no_room(&of(Phase::Unpack, &std::io::Error::from_raw_os_error(nix::libc::EMFILE))));
-        assert!(!is_no_room(&of(Phase::Unpack, &std::io::Error::from_raw_os_error(nix::libc::EACCES))));
+        assert!(
+            is_no_room(&pulled) && pulled.phase == "pull" && !pulled.message.contains("platform"),
+            "{pulled:?}"
+        );
+        assert!(is_no_room(&of(
+            Phase::Unpack,
+            &std::io::Error::from_raw_os_error(nix::libc::EMFILE)
+        )));
+        assert!(!is_no_room(&of(
+            Phase::Unpack,
+            &std::io::Error::from_raw_os_error(nix::libc::EACCES)
+        )));
     }
 
     #[test]
     fn another_architecture_is_said_before_anything_is_started() {
-        let here = if cfg!(target_arch = "x86_64") { ["amd64", "arm64"] } else { ["arm64", "amd64"] };
+        let here =
+            if cfg!(target_arch = "x86_64") { ["amd64", "arm64"] } else { ["arm64", "amd64"] };
         assert_eq!((of_architecture(here[0]), of_architecture("")), (None, None));
         assert!(of_architecture(here[1]).unwrap().message.contains(&format!("for `{}`", here[1])));
     }

@@ -40,7 +40,8 @@ pub fn build(folder: &Path) -> io::Result<Option<PathBuf>> {
     let built = COMPILERS.iter().any(|compiler| {
         let mut command = Command::new(compiler);
         command.args(["-static", "-Os", "-s", "-o"]).arg(&program).arg(&source);
-        let done = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status();
+        let done =
+            command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status();
         done.is_ok_and(|status| status.success())
     });
     Ok(built.then_some(program))

@@ -1,6 +1,6 @@
-//! What the platform's advice on cold starts would buy for the images that were measured: one row per
-//! advice, variant and link. Pure: results in, rows out. Prices and limits are Tencent Cloud SCF's, as its
-//! pages state them; each row names its page and says whether it rests on a model.
+//! What the platform's advice on cold starts would buy for the images that were measured: one row
+//! per advice, variant and link. Pure: results in, rows out. Prices and limits are Tencent Cloud
+//! SCF's, as its pages state them; each row names its page and says whether it rests on a model.
 
 mod rows;
 
@@ -22,20 +22,32 @@ impl Default for Load {
     }
 }
 
-/// A row for each advice, variant and link; where something was not measured, the row says what to run.
+/// A row for each advice, variant and link; where something was not measured, the row says what to
+/// run.
 pub fn advise(results: &Results, load: Load) -> Vec<Guidance> {
     let mut rows = Vec::new();
     for variant in &results.variants {
-        let absent = |id, scenario, flags: &str| rows::absent(variant, id, why_absent(variant, scenario, flags));
+        let absent = |id, scenario, flags: &str| {
+            rows::absent(variant, id, why_absent(variant, scenario, flags))
+        };
         rows.push(rows::same_region(variant).unwrap_or_else(|| match results.engine {
-            EngineKind::Embedded => {
-                absent("same-region", None, "--scenario cold --link same-region --link cross-region")
-            }
-            EngineKind::Docker => {
-                rows::absent(variant, "same-region", "this engine pulls over loopback only: `--engine embedded`".into())
-            }
+            EngineKind::Embedded => absent(
+                "same-region",
+                None,
+                "--scenario cold --link same-region --link cross-region",
+            ),
+            EngineKind::Docker => rows::absent(
+                variant,
+                "same-region",
+                "this engine pulls over loopback only: `--engine embedded`".into(),
+            ),
         }));
-        let colds = || variant.runs.iter().filter(|r| r.scenario == Scenario::Cold && r.burst == 1 && r.summary.n > 0);
+        let colds = || {
+            variant
+                .runs
+                .iter()
+                .filter(|r| r.scenario == Scenario::Cold && r.burst == 1 && r.summary.n > 0)
+        };
         for cold in colds() {
             rows.push(rows::minimal_image(variant, cold, &results.overhead));
             rows.extend(rows::acceleration(variant, cold));
@@ -53,7 +65,11 @@ pub fn advise(results: &Results, load: Load) -> Vec<Guidance> {
             }
         }
         let listens = rows::deadline(variant);
-        rows.push(listens.unwrap_or_else(|| absent("listen-deadline", Some(Scenario::Cold), "--scenario cold")));
+        rows.push(
+            listens.unwrap_or_else(|| {
+                absent("listen-deadline", Some(Scenario::Cold), "--scenario cold")
+            }),
+        );
         rows.push(rows::memory(variant));
     }
     rows
@@ -70,10 +86,9 @@ fn why_absent(variant: &Variant, scenario: Option<Scenario>, flags: &str) -> Str
 
 /// The run of a variant that is comparable with `cold`: same page cache, one instance.
 fn companion<'a>(variant: &'a Variant, cold: &Run, scenario: Scenario) -> Option<&'a Run> {
-    variant
-        .runs
-        .iter()
-        .find(|r| r.scenario == scenario && r.burst == 1 && r.page_cache == cold.page_cache && r.summary.n > 0)
+    variant.runs.iter().find(|r| {
+        r.scenario == scenario && r.burst == 1 && r.page_cache == cold.page_cache && r.summary.n > 0
+    })
 }
 
 /// Whether a run's link is a model rather than this machine's loopback.

@@ -1,5 +1,5 @@
-//! The machine a run was taken on, as far as it matters to the numbers. Reads /proc and asks git and
-//! rustc for their versions; what cannot be found out is `unknown`, never guessed.
+//! The machine a run was taken on, as far as it matters to the numbers. Reads /proc and asks git
+//! and rustc for their versions; what cannot be found out is `unknown`, never guessed.
 
 use std::fs;
 use std::process::{Command, Stdio};
@@ -15,7 +15,9 @@ pub fn describe() -> Host {
         kernel: read("/proc/sys/kernel/osrelease"),
         cpu_model: field("/proc/cpuinfo", "model name").unwrap_or_else(|| UNKNOWN.into()),
         cores: std::thread::available_parallelism().map_or(1, usize::from),
-        memory_bytes: field("/proc/meminfo", "MemTotal").and_then(|kib| kibibytes(&kib)).unwrap_or(0),
+        memory_bytes: field("/proc/meminfo", "MemTotal")
+            .and_then(|kib| kibibytes(&kib))
+            .unwrap_or(0),
         os: os_name(),
         rustc: ask("rustc", &["--version"]),
         git_describe: ask("git", &["describe", "--always", "--dirty", "--tags"]),
@@ -53,7 +55,11 @@ fn os_name() -> String {
 }
 
 fn ask(program: &str, arguments: &[&str]) -> String {
-    let output = Command::new(program).args(arguments).stdin(Stdio::null()).stderr(Stdio::null()).output();
-    let text = output.ok().filter(|o| o.status.success()).map(|o| String::from_utf8_lossy(&o.stdout).trim().to_owned());
+    let output =
+        Command::new(program).args(arguments).stdin(Stdio::null()).stderr(Stdio::null()).output();
+    let text = output
+        .ok()
+        .filter(|o| o.status.success())
+        .map(|o| String::from_utf8_lossy(&o.stdout).trim().to_owned());
     text.filter(|text| !text.is_empty()).unwrap_or_else(|| UNKNOWN.into())
 }

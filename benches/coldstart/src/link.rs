@@ -18,7 +18,10 @@ pub struct Link {
 
 /// Text that names no link.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is no link: use `loopback`, `same-region`, `cross-region`, or RATE/RTT such as `100Mbit/30ms`")]
+#[error(
+    "`{0}` is no link: use `loopback`, `same-region`, `cross-region`, or RATE/RTT such as \
+     `100Mbit/30ms`"
+)]
 pub struct LinkError(String);
 
 impl Link {
@@ -29,12 +32,20 @@ impl Link {
 
     /// A registry in the same region: 1 Gbit/s, 0.5 ms.
     pub fn same_region() -> Self {
-        Self { name: "same-region".into(), rate_bits_per_second: 1_000_000_000, round_trip: Duration::from_micros(500) }
+        Self {
+            name: "same-region".into(),
+            rate_bits_per_second: 1_000_000_000,
+            round_trip: Duration::from_micros(500),
+        }
     }
 
     /// A registry in another region: 100 Mbit/s, 30 ms.
     pub fn cross_region() -> Self {
-        Self { name: "cross-region".into(), rate_bits_per_second: 100_000_000, round_trip: Duration::from_millis(30) }
+        Self {
+            name: "cross-region".into(),
+            rate_bits_per_second: 100_000_000,
+            round_trip: Duration::from_millis(30),
+        }
     }
 
     /// What results call it.
@@ -60,8 +71,10 @@ impl FromStr for Link {
         }
         let no = || LinkError(text.to_owned());
         let (rate, round_trip) = text.split_once('/').ok_or_else(no)?;
-        let rate = with_unit(rate, &[("Gbit", 1e9), ("Mbit", 1e6), ("kbit", 1e3)]).ok_or_else(no)?;
-        let round_trip = with_unit(round_trip, &[("ms", 1e6), ("us", 1e3), ("s", 1e9)]).ok_or_else(no)?;
+        let rate =
+            with_unit(rate, &[("Gbit", 1e9), ("Mbit", 1e6), ("kbit", 1e3)]).ok_or_else(no)?;
+        let round_trip =
+            with_unit(round_trip, &[("ms", 1e6), ("us", 1e3), ("s", 1e9)]).ok_or_else(no)?;
         if rate < 1e3 || round_trip > 10e9 {
             return Err(no());
         }
@@ -79,9 +92,11 @@ impl fmt::Display for Link {
     }
 }
 
-/// `100Mbit` with the factor of its unit; `None` for anything else, negative numbers and infinities.
+/// `100Mbit` with the factor of its unit; `None` for anything else, negative numbers and
+/// infinities.
 fn with_unit(text: &str, units: &[(&str, f64)]) -> Option<f64> {
-    let (number, factor) = units.iter().find_map(|(unit, factor)| Some((text.strip_suffix(unit)?, factor)))?;
+    let (number, factor) =
+        units.iter().find_map(|(unit, factor)| Some((text.strip_suffix(unit)?, factor)))?;
     let value: f64 = number.trim().parse().ok()?;
     (value.is_finite() && value >= 0.0).then_some(value * factor)
 }
@@ -99,15 +114,30 @@ mod tests {
     #[test]
     fn reads_a_rate_and_a_round_trip() {
         let link: Link = "100Mbit/30ms".parse().unwrap();
-        assert_eq!((link.rate_bits_per_second, link.round_trip), (100_000_000, Duration::from_millis(30)));
+        assert_eq!(
+            (link.rate_bits_per_second, link.round_trip),
+            (100_000_000, Duration::from_millis(30))
+        );
         assert_eq!(link.name(), "100Mbit/30ms");
         let quick: Link = "2.5Gbit/250us".parse().unwrap();
-        assert_eq!((quick.rate_bits_per_second, quick.round_trip), (2_500_000_000, Duration::from_micros(250)));
+        assert_eq!(
+            (quick.rate_bits_per_second, quick.round_trip),
+            (2_500_000_000, Duration::from_micros(250))
+        );
     }
 
     #[test]
     fn refuses_what_is_no_link_and_says_what_is() {
-        for text in ["", "moon", "100Mbit", "100/30ms", "-1Mbit/3ms", "0Mbit/3ms", "infMbit/1ms", "1Mbit/60s"] {
+        for text in [
+            "",
+            "moon",
+            "100Mbit",
+            "100/30ms",
+            "-1Mbit/3ms",
+            "0Mbit/3ms",
+            "infMbit/1ms",
+            "1Mbit/60s",
+        ] {
             let error = text.parse::<Link>().unwrap_err();
             assert!(error.to_string().contains("cross-region"), "{text}");
         }

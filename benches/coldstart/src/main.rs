@@ -38,22 +38,30 @@ const PLOT_WIDTH: f64 = 880.0;
 /// As a shell reports SIGINT.
 const EXIT_INTERRUPTED: u8 = 130;
 
-/// Prints a line. That nobody reads on (`coldstart compare … | head -1`) is no reason to end otherwise.
+/// Prints a line. That nobody reads on (`coldstart compare … | head -1`) is no reason to end
+/// otherwise.
 macro_rules! say {
     ($($text:tt)*) => {{ let _ = std::io::Write::write_fmt(&mut std::io::stdout(), format_args!("{}\n", format_args!($($text)*))); }};
 }
 
 fn main() -> ExitCode {
     if std::env::args_os().nth(1).is_some_and(|a| a == microimage::sandbox::HELPER_SUBCOMMAND) {
-        return microimage::sandbox::helper_main().map_or(ExitCode::from(4), |()| ExitCode::SUCCESS);
+        return microimage::sandbox::helper_main()
+            .map_or(ExitCode::from(4), |()| ExitCode::SUCCESS);
     }
-    // A burst has half a dozen descriptors an instance. Where the limit stays, it is where the machine saturates.
-    let _ = getrlimit(Resource::RLIMIT_NOFILE).and_then(|(_, hard)| setrlimit(Resource::RLIMIT_NOFILE, hard, hard));
+    // A burst has half a dozen descriptors an instance. Where the limit stays, it is where the
+    // machine saturates.
+    let _ = getrlimit(Resource::RLIMIT_NOFILE)
+        .and_then(|(_, hard)| setrlimit(Resource::RLIMIT_NOFILE, hard, hard));
     let cli = Cli::parse(); // exits with 2 on a usage error
     let done = match cli.command {
         None => cli.run.targets().and_then(|targets| measure(&cli.run, targets, Vec::new())),
-        Some(cli::Command::Run(args)) => args.targets().and_then(|targets| measure(&args, targets, Vec::new())),
-        Some(cli::Command::Baselines { only, run }) => measure_baselines(&only, run.for_baselines()),
+        Some(cli::Command::Run(args)) => {
+            args.targets().and_then(|targets| measure(&args, targets, Vec::new()))
+        }
+        Some(cli::Command::Baselines { only, run }) => {
+            measure_baselines(&only, run.for_baselines())
+        }
         Some(cli::Command::Compare { before, after }) => compare(&before, &after),
         Some(cli::Command::Plot { file, out, png }) => draw(&file, out.as_deref(), png),
         Some(cli::Command::Record { file, into, name }) => keep(&file, &into, name.as_deref()),
@@ -67,7 +75,9 @@ fn main() -> ExitCode {
 fn measure_baselines(only: &[String], args: RunArgs) -> Result<ExitCode, String> {
     let folder = args.out.join("baselines");
     let (mut built, mut notes) = (Vec::new(), Vec::new());
-    for baseline in baselines::ALL.iter().filter(|b| only.is_empty() || only.iter().any(|name| name == b.name)) {
+    for baseline in
+        baselines::ALL.iter().filter(|b| only.is_empty() || only.iter().any(|name| name == b.name))
+    {
         eprintln!("building {}", baseline.name);
         match baseline.image(&folder) {
             Ok(image) => built.push(Target { name: baseline.name.to_owned(), image, port: 9000 }),
@@ -84,24 +94,36 @@ fn measure_baselines(only: &[String], args: RunArgs) -> Result<ExitCode, String>
             None => format!("no comparison image is called {}", only.join(" or ")),
         });
     }
-    let mut targets = args.targets()?; // ours is read only now: building takes minutes the first time
+    // ours is read only now: building takes minutes the first time
+    let mut targets = args.targets()?;
     targets.extend(built);
     measure(&args, targets, notes)
 }
 
-fn measure(args: &RunArgs, targets: Vec<Target>, more_notes: Vec<String>) -> Result<ExitCode, String> {
+fn measure(
+    args: &RunArgs,
+    targets: Vec<Target>,
+    more_notes: Vec<String>,
+) -> Result<ExitCode, String> {
     let mut definition = args.definition(&targets)?;
     // Before the run: minutes of measuring are not spent on a comparison that cannot be made.
-    let baseline = args.baseline.as_deref().map(|path| load_baseline(path, args.engine)).transpose()?;
+    let baseline =
+        args.baseline.as_deref().map(|path| load_baseline(path, args.engine)).transpose()?;
     let stop = Arc::new(AtomicBool::new(false));
-    for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM, signal_hook::consts::SIGHUP] {
+    for signal in
+        [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM, signal_hook::consts::SIGHUP]
+    {
         // The first one ends the run in order; whoever asks again does not want to wait for that.
-        let again =
-            signal_hook::flag::register_conditional_shutdown(signal, EXIT_INTERRUPTED.into(), Arc::clone(&stop));
+        let again = signal_hook::flag::register_conditional_shutdown(
+            signal,
+            EXIT_INTERRUPTED.into(),
+            Arc::clone(&stop),
+        );
         again.map_err(|e| e.to_string())?;
         signal_hook::flag::register(signal, Arc::clone(&stop)).map_err(|e| e.to_string())?;
     }
-    let work = Work::create(&args.out).map_err(|e| format!("cannot work in `{}`: {e}", args.out.display()))?;
+    let work = Work::create(&args.out)
+        .map_err(|e| format!("cannot work in `{}`: {e}", args.out.display()))?;
     if definition.cases.iter().any(|case| case.page_cache == PageCache::Evicted)
         && !work.evicts().map_err(|e| format!("cannot work in `{}`: {e}", args.out.display()))?
     {
@@ -125,21 +147,32 @@ fn measure(args: &RunArgs, targets: Vec<Target>, more_notes: Vec<String>) -> Res
         true => {
             // Docker Engine has one copy for all of a burst.
             let one_copy = args.engine == EngineKind::Docker;
-            let fits = |case: &Case, last: &Outcome| one_copy || fits_on_disk(case, last, &targets, &args.out);
-            run::ramp(&mut definition, &targets, &args.asked_for(), engine.as_mut(), &fits, &mut bar)
-                .map(|said| notes.extend(said))
+            let fits = |case: &Case, last: &Outcome| {
+                one_copy || fits_on_disk(case, last, &targets, &args.out)
+            };
+            run::ramp(
+                &mut definition,
+                &targets,
+                &args.asked_for(),
+                engine.as_mut(),
+                &fits,
+                &mut bar,
+            )
+            .map(|said| notes.extend(said))
         }
         false => Ok(()),
     };
     definition.notes = notes;
-    let finished = ramped
-        .map_err(RunError::from)
-        .and_then(|()| run::run(&definition, &targets, host::describe(), engine.as_mut(), Some(&path), &mut bar));
+    let finished = ramped.map_err(RunError::from).and_then(|()| {
+        run::run(&definition, &targets, host::describe(), engine.as_mut(), Some(&path), &mut bar)
+    });
     bar.0.finish_and_clear();
     drop(engine);
     let finished = match finished {
         Err(RunError::Engine(EngineError::Interrupted)) => {
-            eprintln!("coldstart: interrupted before the first round was complete: nothing is kept");
+            eprintln!(
+                "coldstart: interrupted before the first round was complete: nothing is kept"
+            );
             return Ok(ExitCode::from(EXIT_INTERRUPTED));
         }
         other => other.map_err(|e| e.to_string())?,
@@ -174,15 +207,18 @@ fn load_baseline(path: &Path, engine: EngineKind) -> Result<Results, String> {
     Ok(baseline)
 }
 
-/// Whether each instance of a burst can have a copy of the image here, and half of the disk stays free.
+/// Whether each instance of a burst can have a copy of the image here, and half of the disk stays
+/// free.
 fn fits_on_disk(case: &Case, last: &Outcome, targets: &[Target], out: &Path) -> bool {
     let image_bytes = match case.scenario {
         Scenario::Provisioned => return true, // they share one copy
         Scenario::Cold | Scenario::Accelerated => {
-            targets[case.variant].image.total_compressed_bytes() + last.uncompressed_bytes.unwrap_or(0)
+            targets[case.variant].image.total_compressed_bytes()
+                + last.uncompressed_bytes.unwrap_or(0)
         }
     };
-    let free_bytes = rustix::fs::statvfs(out).map_or(u64::MAX, |disk| disk.f_bavail.saturating_mul(disk.f_frsize));
+    let free_bytes = rustix::fs::statvfs(out)
+        .map_or(u64::MAX, |disk| disk.f_bavail.saturating_mul(disk.f_frsize));
     image_bytes.saturating_mul(case.burst as u64) < free_bytes / 2
 }
 
@@ -194,8 +230,10 @@ fn start_engine(
     work: Work,
     notes: &mut Vec<String>,
 ) -> Result<Box<dyn Engine>, String> {
-    let floor = floor::build(work.path()).map_err(|e| format!("cannot work in `{}`: {e}", work.path().display()))?;
-    let (ask, deadline, limits) = (args.request.clone().unwrap_or_default(), args.deadline(), args.limits());
+    let floor = floor::build(work.path())
+        .map_err(|e| format!("cannot work in `{}`: {e}", work.path().display()))?;
+    let (ask, deadline, limits) =
+        (args.request.clone().unwrap_or_default(), args.deadline(), args.limits());
     let expected = args.expect.as_deref().map(str::as_bytes);
     let burst_interval = Duration::from_millis(args.burst_interval);
     match args.engine {
@@ -203,20 +241,37 @@ fn start_engine(
             let helper = PathBuf::from("/proc/self/exe");
             let runtime = args.runtime.clone();
             if let Some(runtime) = &runtime {
-                notes.push(format!("created and started by {runtime}; start counts from its `start`"));
+                notes.push(format!(
+                    "created and started by {runtime}; start counts from its `start`"
+                ));
             }
-            let settings = embedded::Settings { ask, deadline, limits, burst_interval, stop, helper, floor, runtime };
-            let mut engine = Embedded::start(targets.to_vec(), settings, work).map_err(|e| e.to_string())?;
+            let settings = embedded::Settings {
+                ask,
+                deadline,
+                limits,
+                burst_interval,
+                stop,
+                helper,
+                floor,
+                runtime,
+            };
+            let mut engine =
+                Embedded::start(targets.to_vec(), settings, work).map_err(|e| e.to_string())?;
             expected.inspect(|body| engine.expect(body));
             Ok(Box::new(engine))
         }
         EngineKind::Docker => {
             let floor = match floor {
-                Some(_) => Some(Target { name: "calibration".into(), image: floor::image(work.path())?, port: 9000 }),
+                Some(_) => Some(Target {
+                    name: "calibration".into(),
+                    image: floor::image(work.path())?,
+                    port: 9000,
+                }),
                 None => None,
             };
             let settings = docker::Settings { ask, deadline, limits, burst_interval, stop };
-            let mut engine = Docker::start(targets.to_vec(), floor, settings, work).map_err(|e| e.to_string())?;
+            let mut engine = Docker::start(targets.to_vec(), floor, settings, work)
+                .map_err(|e| e.to_string())?;
             expected.inspect(|body| engine.expect(body));
             notes.extend(engine.describe());
             Ok(Box::new(engine))
@@ -272,11 +327,18 @@ fn draw(file: &Path, out: Option<&Path>, png: bool) -> Result<ExitCode, String> 
 
 /// SVG to PNG at twice the size, by librsvg's own program.
 fn rasterize(svg: &str, path: &Path) -> Result<(), String> {
-    let missing = |e| format!("PNG needs `rsvg-convert` (Debian's librsvg2-bin): {e}; the SVG is there without it");
+    let missing = |e| {
+        format!(
+            "PNG needs `rsvg-convert` (Debian's librsvg2-bin): {e}; the SVG is there without it"
+        )
+    };
     let mut command = std::process::Command::new("rsvg-convert");
     command.args(["--zoom", "2", "--output"]).arg(path).stdin(std::process::Stdio::piped());
     let mut child = command.spawn().map_err(missing)?;
-    let written = child.stdin.take().map_or(Ok(()), |mut pipe| std::io::Write::write_all(&mut pipe, svg.as_bytes()));
+    let written = child
+        .stdin
+        .take()
+        .map_or(Ok(()), |mut pipe| std::io::Write::write_all(&mut pipe, svg.as_bytes()));
     let status = child.wait().map_err(missing)?;
     match (written, status.success()) {
         (Ok(()), true) => Ok(()),
@@ -304,7 +366,11 @@ struct Bar(ProgressBar);
 
 impl Bar {
     fn new() -> Self {
-        let bar = if std::io::stderr().is_terminal() { ProgressBar::new(0) } else { ProgressBar::hidden() };
+        let bar = if std::io::stderr().is_terminal() {
+            ProgressBar::new(0)
+        } else {
+            ProgressBar::hidden()
+        };
         let style = ProgressStyle::with_template("{bar:32} {pos}/{len} samples, {eta} left  {msg}");
         Self(bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar())))
     }

@@ -1,5 +1,6 @@
-//! Whose a container or an image is that a run has left behind: a label that outlives the process and names no other one. A
-//! process number alone does not do: it is given again, and beside another machine's or container's it means nothing.
+//! Whose a container or an image is that a run has left behind: a label that outlives the process
+//! and names no other one. A process number alone does not do: it is given again, and beside
+//! another machine's or container's it means nothing.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -9,8 +10,8 @@ pub fn label() -> Option<String> {
     label_of(std::process::id())
 }
 
-/// Boot, namespace of process numbers, number, and start in clock ticks since boot (proc(5)): `7c0f…/4026531836/812/90210`.
-/// `None` where there is no such process.
+/// Boot, namespace of process numbers, number, and start in clock ticks since boot (proc(5)):
+/// `7c0f…/4026531836/812/90210`. `None` where there is no such process.
 pub fn label_of(pid: u32) -> Option<String> {
     Some(format!("{}/{}/{pid}/{}", boot()?, namespace()?, started(pid)?))
 }
@@ -22,10 +23,13 @@ pub fn started(pid: u32) -> Option<u64> {
     stat.rsplit_once(')')?.1.split_whitespace().nth(22 - 3)?.parse().ok()
 }
 
-/// Whether the process that made this label is gone for sure: not if it is of a namespace that cannot be looked into from here.
+/// Whether the process that made this label is gone for sure: not if it is of a namespace that
+/// cannot be looked into from here.
 pub fn is_gone(label: &str) -> bool {
     let parts: Vec<&str> = label.split('/').collect();
-    let ([of_boot, of_namespace, pid, since], Some(boot), Some(namespace)) = (&parts[..], boot(), namespace()) else {
+    let ([of_boot, of_namespace, pid, since], Some(boot), Some(namespace)) =
+        (&parts[..], boot(), namespace())
+    else {
         return false;
     };
     let (Ok(pid), Ok(since)) = (pid.parse(), since.parse()) else { return false };
@@ -58,7 +62,9 @@ mod tests {
         assert!(!is_gone(&but(1, "1")), "a process of another namespace may live");
         assert!(is_gone(&but(2, "4294967294"))); // beyond any pid
         assert!(is_gone(&but(3, "1")), "its number was given again");
-        for text in ["", "/", "a/b/c", "coldstart-812", &format!("{own}/5"), &but(2, "x"), &but(3, "-1")] {
+        for text in
+            ["", "/", "a/b/c", "coldstart-812", &format!("{own}/5"), &but(2, "x"), &but(3, "-1")]
+        {
             assert!(!is_gone(text), "{text}");
         }
     }

@@ -1,6 +1,7 @@
 //! When a byte sent into a link comes out at the other end: serialisation at the link's rate,
 //! half a round trip of distance, and TCP's slow start. Pure: time enters as a value, nothing
-//! sleeps here. Not modelled: loss, congestion avoidance, queues of finite length, headers below TCP.
+//! sleeps here. Not modelled: loss, congestion avoidance, queues of finite length, headers below
+//! TCP.
 
 use std::collections::VecDeque;
 
@@ -22,7 +23,8 @@ impl Wire {
         let begin = self.free_at_ns.max(ready_ns);
         let takes = match link.rate_bits_per_second {
             0 => 0,
-            rate => u64::try_from(u128::from(bytes) * 8_000_000_000 / u128::from(rate)).unwrap_or(u64::MAX),
+            rate => u64::try_from(u128::from(bytes) * 8_000_000_000 / u128::from(rate))
+                .unwrap_or(u64::MAX),
         };
         self.free_at_ns = begin.saturating_add(takes);
         self.free_at_ns
@@ -50,9 +52,10 @@ impl Flow {
         }
     }
 
-    /// When the window lets `bytes` that were ready at `now_ns` leave: at once, or with the acknowledgement that makes room.
-    /// At most a window's worth at a time, see [`Flow::largest_piece`]. The wire is not to be taken before that moment: a
-    /// sender that waits for an acknowledgement leaves it to the others.
+    /// When the window lets `bytes` that were ready at `now_ns` leave: at once, or with the
+    /// acknowledgement that makes room. At most a window's worth at a time, see
+    /// [`Flow::largest_piece`]. The wire is not to be taken before that moment: a sender that waits
+    /// for an acknowledgement leaves it to the others.
     pub fn leaves_ns(&mut self, now_ns: u64, bytes: u64) -> u64 {
         let mut leaves = now_ns;
         self.hear_until(leaves);
@@ -77,7 +80,8 @@ impl Flow {
         INITIAL_WINDOW_BYTES as usize / 2
     }
 
-    /// Every acknowledged byte widens the window by one byte: it doubles each round trip (RFC 5681, 3.1).
+    /// Every acknowledged byte widens the window by one byte: it doubles each round trip (RFC 5681,
+    /// 3.1).
     fn hear_until(&mut self, now_ns: u64) {
         while let Some(&(at, bytes)) = self.acknowledgements.front()
             && at <= now_ns
@@ -89,23 +93,27 @@ impl Flow {
     }
 }
 
-/// How long `bytes` take over an idle link on a connection that has sent nothing yet: from the first byte
-/// sent to the last one received.
+/// How long `bytes` take over an idle link on a connection that has sent nothing yet: from the
+/// first byte sent to the last one received.
 pub fn transfer_ns(link: &Link, bytes: u64) -> u64 {
     arrivals_ns(link, &[(0, bytes)]).first().copied().unwrap_or(0)
 }
 
-/// When each of several transfers has arrived that share a link, given when each begins and its size in bytes: the wire is
-/// taken by whoever may send first.
+/// When each of several transfers has arrived that share a link, given when each begins and its
+/// size in bytes: the wire is taken by whoever may send first.
 pub fn arrivals_ns(link: &Link, transfers: &[(u64, u64)]) -> Vec<u64> {
     let mut wire = Wire::default();
     let mut arrivals: Vec<u64> = transfers.iter().map(|&(begins_ns, _)| begins_ns).collect();
     // What each has left, its flow, and when its next piece may leave.
-    let mut under_way: Vec<(usize, u64, Flow, u64)> =
-        transfers.iter().enumerate().map(|(i, &(begins_ns, bytes))| (i, bytes, Flow::new(link), begins_ns)).collect();
+    let mut under_way: Vec<(usize, u64, Flow, u64)> = transfers
+        .iter()
+        .enumerate()
+        .map(|(i, &(begins_ns, bytes))| (i, bytes, Flow::new(link), begins_ns))
+        .collect();
     loop {
         under_way.retain(|(_, left, ..)| *left > 0);
-        let Some((i, left, flow, leaves_ns)) = under_way.iter_mut().min_by_key(|(_, _, _, leaves_ns)| *leaves_ns)
+        let Some((i, left, flow, leaves_ns)) =
+            under_way.iter_mut().min_by_key(|(_, _, _, leaves_ns)| *leaves_ns)
         else {
             return arrivals;
         };
@@ -124,7 +132,8 @@ mod tests {
 
     #[test]
     fn a_small_message_takes_half_a_round_trip() {
-        assert_eq!(transfer_ns(&Link::cross_region(), 125), 15 * MS + 10_000); // 125 bytes at 100 Mbit/s: 10 us
+        // 125 bytes at 100 Mbit/s: 10 us
+        assert_eq!(transfer_ns(&Link::cross_region(), 125), 15 * MS + 10_000);
     }
 
     #[test]
@@ -145,7 +154,8 @@ mod tests {
     fn a_long_transfer_runs_at_the_rate() {
         let link: Link = "100Mbit/2ms".parse().unwrap();
         let seconds = transfer_ns(&link, 12_500_000) as f64 / 1e9;
-        assert!((1.0..1.02).contains(&seconds), "{seconds}"); // 12.5 MB at 100 Mbit/s, and slow start
+        // 12.5 MB at 100 Mbit/s, and slow start
+        assert!((1.0..1.02).contains(&seconds), "{seconds}");
     }
 
     #[test]
@@ -157,8 +167,8 @@ mod tests {
         assert_eq!(two.send(&mut wire, &link, 0, 1000), 2 * MS);
     }
 
-    /// The story: a sender that waited for an acknowledgement held the wire meanwhile, and two flows of 446 KB that began some
-    /// milliseconds apart took 296 ms in place of 174.
+    /// The story: a sender that waited for an acknowledgement held the wire meanwhile, and two
+    /// flows of 446 KB that began some milliseconds apart took 296 ms in place of 174.
     #[test]
     fn a_flow_that_waits_for_an_acknowledgement_leaves_the_wire_to_the_others() {
         let (link, bytes) = (Link::cross_region(), 446_000);
@@ -167,9 +177,15 @@ mod tests {
         for begins_ns in [0, MS, 5 * MS, 7 * MS, 14 * MS, 40 * MS, 1000 * MS] {
             let arrived = arrivals_ns(&link, &[(0, bytes), (begins_ns, bytes)]);
             // Each can be held up by no more than what the other has on the wire.
-            assert!((alone..=alone + on_the_wire).contains(&arrived[0]), "{begins_ns}: {arrived:?}, alone {alone}");
+            assert!(
+                (alone..=alone + on_the_wire).contains(&arrived[0]),
+                "{begins_ns}: {arrived:?}, alone {alone}"
+            );
             let second = arrived[1] - begins_ns;
-            assert!((alone..=alone + on_the_wire).contains(&second), "{begins_ns}: {arrived:?}, alone {alone}");
+            assert!(
+                (alone..=alone + on_the_wire).contains(&second),
+                "{begins_ns}: {arrived:?}, alone {alone}"
+            );
         }
     }
 

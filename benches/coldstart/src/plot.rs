@@ -1,6 +1,7 @@
-//! Plots of results as SVG, whole documents or parts of the report: stacked phases, samples, bursts. Pure
-//! functions of results and a width in pixels. Text that is a number carries its raw value in
-//! `data-value`, so that a test can hold it against results.json; axis ticks have the class `tick`.
+//! Plots of results as SVG, whole documents or parts of the report: stacked phases, samples,
+//! bursts. Pure functions of results and a width in pixels. Text that is a number carries its raw
+//! value in `data-value`, so that a test can hold it against results.json; axis ticks have the
+//! class `tick`.
 
 mod bursts;
 mod phases;
@@ -18,19 +19,24 @@ pub const PHASES: [&str; 4] = ["pull", "unpack", "create", "start"];
 /// Colours as CSS custom properties, for both themes; shared with the report.
 pub const COLOURS: &str = "\
 :root{--ground:#fbfbf9;--surface:#fff;--ink:#1d1d1b;--muted:#686862;--line:#e3e3dd;--mark:#b3261e;\
---pull:#2f6fd0;--unpack:#12916d;--create:#d18400;--start:#8a4fc0}\
-@media (prefers-color-scheme:dark){:root{--ground:#141413;--surface:#1d1d1b;--ink:#ecece6;--muted:#a3a39b;--line:#35352f;\
---mark:#ff8a80;--pull:#5b98f0;--unpack:#2fbd94;--create:#e5a631;--start:#b286e6}}";
+                           --pull:#2f6fd0;--unpack:#12916d;--create:#d18400;--start:#8a4fc0}@\
+                           media (prefers-color-scheme:dark){:root{--ground:#141413;--surface:#\
+                           1d1d1b;--ink:#ecece6;--muted:#a3a39b;--line:#35352f;--mark:#ff8a80;\
+                           --pull:#5b98f0;--unpack:#2fbd94;--create:#e5a631;--start:#b286e6}}";
 
 /// How the elements of a plot look; needs [`COLOURS`].
 pub const STYLE: &str = "\
-svg text{font:12px system-ui,sans-serif;fill:var(--ink)}svg .muted,svg .tick{fill:var(--muted)}svg .small{font-size:11px}\
-svg .title{font-weight:600;font-size:13px}svg .number{font-variant-numeric:tabular-nums}svg .end{text-anchor:end}\
-svg .middle{text-anchor:middle}svg .rule{stroke:var(--line);stroke-width:1}svg .pull{fill:var(--pull)}\
-svg .unpack{fill:var(--unpack)}svg .create{fill:var(--create)}svg .start{fill:var(--start)}svg .dot{fill:var(--pull);fill-opacity:.75}\
-svg .outlier{fill:none;stroke:var(--mark);stroke-width:1.2}svg .interval{fill:var(--ink);fill-opacity:.13}\
-svg .median{stroke:var(--ink);stroke-width:2}svg .line{fill:none;stroke:var(--pull);stroke-width:2}\
-svg .line.far{stroke:var(--start);stroke-dasharray:5 4}svg .track{fill:var(--line);fill-opacity:.5}";
+svg text{font:12px system-ui,sans-serif;fill:var(--ink)}svg .muted,svg .tick{fill:var(--muted)}svg \
+     .small{font-size:11px}svg .title{font-weight:600;font-size:13px}svg \
+     .number{font-variant-numeric:tabular-nums}svg .end{text-anchor:end}svg \
+     .middle{text-anchor:middle}svg .rule{stroke:var(--line);stroke-width:1}svg \
+     .pull{fill:var(--pull)}svg .unpack{fill:var(--unpack)}svg .create{fill:var(--create)}svg \
+     .start{fill:var(--start)}svg .dot{fill:var(--pull);fill-opacity:.75}svg \
+     .outlier{fill:none;stroke:var(--mark);stroke-width:1.2}svg \
+     .interval{fill:var(--ink);fill-opacity:.13}svg .median{stroke:var(--ink);stroke-width:2}svg \
+     .line{fill:none;stroke:var(--pull);stroke-width:2}svg \
+     .line.far{stroke:var(--start);stroke-dasharray:5 4}svg \
+     .track{fill:var(--line);fill-opacity:.5}";
 
 /// A plot as a document of its own.
 pub fn document(plot: &str) -> String {
@@ -43,11 +49,17 @@ pub fn document(plot: &str) -> String {
 pub fn flat_document(plot: &str) -> String {
     let light = COLOURS.split('}').next().unwrap_or("").trim_start_matches(":root{");
     let named = light.split(';').filter_map(|rule| rule.split_once(':'));
-    let flat = named.fold(STYLE.to_owned(), |style, (name, value)| style.replace(&format!("var({name})"), value));
-    let ground = light.split(';').find_map(|rule| rule.strip_prefix("--ground:")).unwrap_or("white");
+    let flat = named.fold(STYLE.to_owned(), |style, (name, value)| {
+        style.replace(&format!("var({name})"), value)
+    });
+    let ground =
+        light.split(';').find_map(|rule| rule.strip_prefix("--ground:")).unwrap_or("white");
     let head_end = plot.find('>').map_or(0, |at| at + 1);
     let (head, rest) = plot.split_at(head_end);
-    format!("{head}<style>{flat}</style><rect width=\"100%\" height=\"100%\" fill=\"{ground}\"/>{rest}\n")
+    format!(
+        "{head}<style>{flat}</style><rect width=\"100%\" height=\"100%\" \
+         fill=\"{ground}\"/>{rest}\n"
+    )
 }
 
 /// Width and height in pixels, and the elements so far.
@@ -65,26 +77,32 @@ impl Canvas {
     fn finish(self, label: &str) -> String {
         let (width, height, body) = (self.width, self.height, self.body);
         format!(
-            "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" width=\"{width}\" height=\"{height}\" role=\"img\" aria-label=\"{}\">{body}</svg>",
+            "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" \
+             width=\"{width}\" height=\"{height}\" role=\"img\" aria-label=\"{}\">{body}</svg>",
             escape(label)
         )
     }
 
     fn text(&mut self, x: f64, y: f64, class: &str, text: &str) {
-        self.body.push_str(&format!("<text x=\"{x:.1}\" y=\"{y:.1}\" class=\"{class}\">{}</text>", escape(text)));
+        self.body.push_str(&format!(
+            "<text x=\"{x:.1}\" y=\"{y:.1}\" class=\"{class}\">{}</text>",
+            escape(text)
+        ));
     }
 
     /// A number, with its raw value beside what is shown of it.
     fn number(&mut self, x: f64, y: f64, class: &str, raw: f64, shown: &str) {
         let shown = escape(shown);
         self.body.push_str(&format!(
-            "<text x=\"{x:.1}\" y=\"{y:.1}\" class=\"number {class}\" data-value=\"{raw}\">{shown}</text>"
+            "<text x=\"{x:.1}\" y=\"{y:.1}\" class=\"number {class}\" \
+             data-value=\"{raw}\">{shown}</text>"
         ));
     }
 
     fn rect(&mut self, x: f64, y: f64, width: f64, height: f64, class: &str, radius: f64) {
         self.body.push_str(&format!(
-            "<rect x=\"{x:.2}\" y=\"{y:.1}\" width=\"{:.2}\" height=\"{height:.1}\" rx=\"{radius}\" class=\"{class}\"/>",
+            "<rect x=\"{x:.2}\" y=\"{y:.1}\" width=\"{:.2}\" height=\"{height:.1}\" \
+             rx=\"{radius}\" class=\"{class}\"/>",
             width.max(0.0)
         ));
     }
@@ -108,7 +126,12 @@ pub struct Group<'a> {
 impl<'a> Group<'a> {
     /// The group of a run.
     pub fn of(run: &'a Run) -> Self {
-        Self { scenario: run.scenario, link: &run.link, page_cache: run.page_cache, burst: run.burst }
+        Self {
+            scenario: run.scenario,
+            link: &run.link,
+            page_cache: run.page_cache,
+            burst: run.burst,
+        }
     }
 
     /// The groups of all runs, in the order they were measured.
@@ -124,7 +147,9 @@ impl<'a> Group<'a> {
 
     /// The variants' runs of this group.
     pub fn runs(self, variants: &'a [Variant]) -> impl Iterator<Item = (&'a Variant, &'a Run)> {
-        variants.iter().flat_map(move |v| v.runs.iter().filter(move |r| Self::of(r) == self).map(move |r| (v, r)))
+        variants.iter().flat_map(move |v| {
+            v.runs.iter().filter(move |r| Self::of(r) == self).map(move |r| (v, r))
+        })
     }
 
     /// See [`name_of`].

@@ -1,6 +1,6 @@
-//! Finds the moment an instance is ready, and asks it: a tight connect loop on a socket that lives in
-//! the instance's network namespace, then one request, read to its last byte. A connect is not yet
-//! ready (the kernel accepts before the program runs): only the reply ends a start.
+//! Finds the moment an instance is ready, and asks it: a tight connect loop on a socket that lives
+//! in the instance's network namespace, then one request, read to its last byte. A connect is not
+//! yet ready (the kernel accepts before the program runs): only the reply ends a start.
 
 use std::io;
 use std::net::SocketAddrV4;
@@ -8,19 +8,23 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, poll};
-use nix::sys::socket::{MsgFlags, Shutdown, SockaddrIn, connect, recv, send, setsockopt, shutdown, sockopt};
+use nix::sys::socket::{
+    MsgFlags, Shutdown, SockaddrIn, connect, recv, send, setsockopt, shutdown, sockopt,
+};
 use nix::sys::time::TimeVal;
 
 use crate::clock;
 use crate::reply::{Collector, ReplyError};
 use crate::request::Answer;
 
-/// Where the core is shared with instances, the loop rests so long between two turns: its resolution.
+/// Where the core is shared with instances, the loop rests so long between two turns: its
+/// resolution.
 const REST_NS: u64 = 100_000;
 /// Turns of the loop between two looks at whether the instance still lives.
 const TURNS_BETWEEN_LOOKS: u32 = 256;
-/// How long one connect may take: on an instance's own loopback it never waits, on a bridge whose other end has gone it would wait
-/// for ARP and for retransmissions, and neither for the deadline nor for the user.
+/// How long one connect may take: on an instance's own loopback it never waits, on a bridge whose
+/// other end has gone it would wait for ARP and for retransmissions, and neither for the deadline
+/// nor for the user.
 const CONNECT_US: i64 = 50_000;
 /// How long an instance that was started ahead may take to notice that its first visitor has left.
 const SETTLE_US: i64 = 50_000;
@@ -84,12 +88,16 @@ pub struct Probe<'a> {
 }
 
 impl Probe<'_> {
-    /// Connects as soon as it can, asks, and reads the answer. `ended` is asked now and then whether
-    /// there is anything left to wait for; it also keeps the instance's output pipe empty.
+    /// Connects as soon as it can, asks, and reads the answer. `ended` is asked now and then
+    /// whether there is anything left to wait for; it also keeps the instance's output pipe empty.
     ///
     /// # Errors
     /// [`ProbeError`]
-    pub fn ask(&self, socket: &OwnedFd, mut ended: impl FnMut() -> Option<Gone>) -> Result<Asked, ProbeError> {
+    pub fn ask(
+        &self,
+        socket: &OwnedFd,
+        mut ended: impl FnMut() -> Option<Gone>,
+    ) -> Result<Asked, ProbeError> {
         let began_ns = clock::now_ns();
         let (refused, refused_for_ns) = self.connect(socket, began_ns, &mut ended)?;
         let connected_ns = clock::now_ns();
@@ -105,14 +113,26 @@ impl Probe<'_> {
             Err(errno) => return Err(failed(errno)),
         }
         let (first_byte_ns, last_byte_ns, answer) = self.read(socket, began_ns, &mut ended)?;
-        Ok(Asked { began_ns, connected_ns, first_byte_ns, last_byte_ns, refused, refused_for_ns, answer })
+        Ok(Asked {
+            began_ns,
+            connected_ns,
+            first_byte_ns,
+            last_byte_ns,
+            refused,
+            refused_for_ns,
+            answer,
+        })
     }
 
     /// Connects only, for an instance that is to be asked later; the same loop.
     ///
     /// # Errors
     /// [`ProbeError`]
-    pub fn wait_listening(&self, socket: &OwnedFd, mut ended: impl FnMut() -> Option<Gone>) -> Result<(), ProbeError> {
+    pub fn wait_listening(
+        &self,
+        socket: &OwnedFd,
+        mut ended: impl FnMut() -> Option<Gone>,
+    ) -> Result<(), ProbeError> {
         self.connect(socket, clock::now_ns(), &mut ended).map(drop)
     }
 
@@ -129,9 +149,12 @@ impl Probe<'_> {
             let (mut slow, turn_ns) = (false, last_refusal_ns);
             match connect(socket.as_raw_fd(), &address) {
                 // EISCONN: a connect that was given up has come through meanwhile.
-                Ok(()) | Err(Errno::EISCONN) => return Ok((refused, last_refusal_ns - began_ns - waited_ns)),
+                Ok(()) | Err(Errno::EISCONN) => {
+                    return Ok((refused, last_refusal_ns - began_ns - waited_ns));
+                }
                 Err(Errno::ECONNREFUSED | Errno::EINTR | Errno::ECONNABORTED) => refused += 1,
-                // An instance with an interface of its own, before that is up or after it has gone: `ended` knows which.
+                // An instance with an interface of its own, before that is up or after it has gone:
+                // `ended` knows which.
                 Err(
                     Errno::EHOSTUNREACH
                     | Errno::ENETUNREACH
@@ -144,7 +167,8 @@ impl Probe<'_> {
             }
             last_refusal_ns = clock::now_ns();
             if slow {
-                waited_ns += last_refusal_ns - turn_ns; // no turn of a tight loop, nothing to calibrate with
+                // no turn of a tight loop, nothing to calibrate with
+                waited_ns += last_refusal_ns - turn_ns;
             }
             if !self.spins {
                 clock::sleep_until_ns(last_refusal_ns + REST_NS);
@@ -194,7 +218,9 @@ impl Probe<'_> {
                     if turns % TURNS_BETWEEN_LOOKS == 0 || !self.spins {
                         look(ended, true)?;
                         if clock::now_ns() > self.deadline_ns {
-                            return Err(ProbeError::NeverAnswered { waited_ms: clock::since_ns(began_ns) / 1_000_000 });
+                            return Err(ProbeError::NeverAnswered {
+                                waited_ms: clock::since_ns(began_ns) / 1_000_000,
+                            });
                         }
                     }
                 }
@@ -209,7 +235,8 @@ impl Probe<'_> {
 }
 
 /// Ends our side of the connection that showed the instance listening, and waits until the instance
-/// has noticed, so that it is idle when the request comes. A program that never closes is given 50 ms.
+/// has noticed, so that it is idle when the request comes. A program that never closes is given 50
+/// ms.
 pub fn settle(ahead: &OwnedFd) {
     let _ = shutdown(ahead.as_raw_fd(), Shutdown::Write);
     let _ = setsockopt(ahead, sockopt::ReceiveTimeout, &TimeVal::new(0, SETTLE_US));

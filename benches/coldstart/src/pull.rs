@@ -80,7 +80,8 @@ pub fn pull(source: &Source, folder: &Path) -> Result<Image, PullError> {
     for layer in manifest.layers() {
         wanted.push(image::descriptor(layer)?);
     }
-    wanted.sort_by_key(|d| std::cmp::Reverse(d.size_bytes)); // the longest first: it bounds the pull
+    // the longest first: it bounds the pull
+    wanted.sort_by_key(|d| std::cmp::Reverse(d.size_bytes));
     wanted.dedup();
     let config = image::descriptor(manifest.config())?;
     fetch_all(&agent, &format!("{base}/v2/{name}/blobs"), &wanted, folder)?;
@@ -93,8 +94,9 @@ pub fn pull(source: &Source, folder: &Path) -> Result<Image, PullError> {
     })?)
 }
 
-/// One connection, kept alive between requests. Each thread of a pull has its own: which blob rides on the connection that
-/// brought the manifest, and so is spared a handshake and knows a wider window, is then no matter of chance.
+/// One connection, kept alive between requests. Each thread of a pull has its own: which blob rides
+/// on the connection that brought the manifest, and so is spared a handshake and knows a wider
+/// window, is then no matter of chance.
 fn agent() -> ureq::Agent {
     ureq::Agent::config_builder()
         .http_status_as_error(false)
@@ -105,8 +107,14 @@ fn agent() -> ureq::Agent {
         .into()
 }
 
-/// Fetches every blob, a few at a time; the first error ends it. The first blob rides on `agent`'s connection.
-fn fetch_all(agent: &ureq::Agent, base: &str, wanted: &[Descriptor], folder: &Path) -> Result<(), PullError> {
+/// Fetches every blob, a few at a time; the first error ends it. The first blob rides on `agent`'s
+/// connection.
+fn fetch_all(
+    agent: &ureq::Agent,
+    base: &str,
+    wanted: &[Descriptor],
+    folder: &Path,
+) -> Result<(), PullError> {
     let queue = Mutex::new(wanted.iter());
     let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).next();
     let mine = next(); // before any other thread can ask
@@ -119,23 +127,31 @@ fn fetch_all(agent: &ureq::Agent, base: &str, wanted: &[Descriptor], folder: &Pa
     let other = || work(&self::agent());
     std::thread::scope(|scope| {
         let named = |i| std::thread::Builder::new().name(format!("pull-{i}"));
-        let spawned: Result<Vec<_>, _> =
-            (1..PARALLEL_BLOBS.min(wanted.len())).map(|i| named(i).spawn_scoped(scope, other)).collect();
+        let spawned: Result<Vec<_>, _> = (1..PARALLEL_BLOBS.min(wanted.len()))
+            .map(|i| named(i).spawn_scoped(scope, other))
+            .collect();
         let others = spawned.map_err(PullError::Thread)?;
-        let done = mine.map_or(Ok(()), |blob| fetch(agent, base, blob, folder)).and_then(|()| work(agent));
-        others
-            .into_iter()
-            .fold(done, |done, other| done.and(other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))))
+        let done =
+            mine.map_or(Ok(()), |blob| fetch(agent, base, blob, folder)).and_then(|()| work(agent));
+        others.into_iter().fold(done, |done, other| {
+            done.and(other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+        })
     })
 }
 
-fn fetch(agent: &ureq::Agent, base: &str, blob: &Descriptor, folder: &Path) -> Result<(), PullError> {
+fn fetch(
+    agent: &ureq::Agent,
+    base: &str,
+    blob: &Descriptor,
+    folder: &Path,
+) -> Result<(), PullError> {
     let url = format!("{base}/{}", blob.digest);
     let path = folder.join(blob.digest.hex());
     let part = path.with_extension("part");
     let body = get(agent, &url, None)?;
     let mut body = VerifyingReader::new(body, blob.digest, blob.size_bytes);
-    let mut file = File::create(&part).map_err(|source| PullError::Keep { path: part.clone(), source })?;
+    let mut file =
+        File::create(&part).map_err(|source| PullError::Keep { path: part.clone(), source })?;
     let mut copy = || -> io::Result<()> {
         let mut buffer = vec![0u8; 128 * 1024];
         loop {
@@ -154,12 +170,18 @@ fn fetch(agent: &ureq::Agent, base: &str, blob: &Descriptor, folder: &Path) -> R
     }
 }
 
-fn get(agent: &ureq::Agent, url: &str, accept: Option<&str>) -> Result<impl Read + use<>, PullError> {
+fn get(
+    agent: &ureq::Agent,
+    url: &str,
+    accept: Option<&str>,
+) -> Result<impl Read + use<>, PullError> {
     let mut request = agent.get(url);
     if let Some(accept) = accept {
         request = request.header("Accept", accept);
     }
-    let reply = request.call().map_err(|source| PullError::Http { url: url.to_owned(), source: Box::new(source) })?;
+    let reply = request
+        .call()
+        .map_err(|source| PullError::Http { url: url.to_owned(), source: Box::new(source) })?;
     match reply.status().as_u16() {
         200 => Ok(reply.into_body().into_reader()),
         status => Err(PullError::Status { url: url.to_owned(), status }),
@@ -179,8 +201,8 @@ mod tests {
     /// The number of a connection, and what was asked on it.
     type Asked = Arc<Mutex<Vec<(usize, String)>>>;
 
-    /// A registry with one image of one layer; notes which connection asked for what. Gives its address, the layer's path
-    /// and the notes.
+    /// A registry with one image of one layer; notes which connection asked for what. Gives its
+    /// address, the layer's path and the notes.
     fn registry() -> (String, String, Asked) {
         let layer = vec![b'l'; 10_000];
         let blob = |kind: &str, bytes: &[u8]| {
@@ -219,7 +241,8 @@ mod tests {
                             path if path == layer_path => &layer,
                             _ => CONFIG,
                         };
-                        write!(peer, "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", body.len()).unwrap();
+                        write!(peer, "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", body.len())
+                            .unwrap();
                         peer.write_all(body).unwrap();
                     }
                 });
@@ -228,8 +251,8 @@ mod tests {
         (base, notes, asked)
     }
 
-    /// The story: whichever thread came first took the connection that had brought the manifest, and a pull over a far link
-    /// had three typical times in place of one.
+    /// The story: whichever thread came first took the connection that had brought the manifest,
+    /// and a pull over a far link had three typical times in place of one.
     #[test]
     fn the_largest_blob_rides_on_the_connection_that_brought_the_manifest() {
         for _ in 0..20 {

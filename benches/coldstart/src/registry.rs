@@ -95,7 +95,11 @@ impl Registry {
             io::Read::read_to_end(&mut layer.open()?, &mut bytes)?;
             self.put_blob(name, layer.descriptor().digest, bytes.into());
         }
-        self.put_blob(name, image.config_descriptor().digest, Bytes::copy_from_slice(image.config_bytes()));
+        self.put_blob(
+            name,
+            image.config_descriptor().digest,
+            Bytes::copy_from_slice(image.config_bytes()),
+        );
         let manifest = Content {
             media_type: image.media_type().to_owned(),
             digest: image.manifest_digest().to_string(),
@@ -110,7 +114,10 @@ impl Registry {
     /// Serves `bytes` as the blob `digest`; they are not compared, which is the puller's duty.
     pub fn put_blob(&self, name: &str, digest: Digest, bytes: Bytes) {
         let media_type = "application/octet-stream".to_owned();
-        self.put(format!("/v2/{name}/blobs/{digest}"), Content { media_type, digest: digest.to_string(), bytes });
+        self.put(
+            format!("/v2/{name}/blobs/{digest}"),
+            Content { media_type, digest: digest.to_string(), bytes },
+        );
     }
 
     /// Requests and bytes since the registry began.
@@ -146,7 +153,10 @@ async fn accept(listener: tokio::net::TcpListener, shared: Arc<Shared>) {
             let reply = shared.reply(&request);
             async { Ok::<_, Infallible>(reply) }
         });
-        tokio::spawn(hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service));
+        tokio::spawn(
+            hyper::server::conn::http1::Builder::new()
+                .serve_connection(TokioIo::new(stream), service),
+        );
     }
 }
 
@@ -155,8 +165,11 @@ impl Shared {
         self.requests.fetch_add(1, Ordering::Relaxed);
         let path = request.uri().path();
         if !matches!(*request.method(), Method::GET | Method::HEAD) {
-            let mut reply =
-                error(StatusCode::METHOD_NOT_ALLOWED, "UNSUPPORTED", "this registry can only be pulled from");
+            let mut reply = error(
+                StatusCode::METHOD_NOT_ALLOWED,
+                "UNSUPPORTED",
+                "this registry can only be pulled from",
+            );
             reply.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
             return reply;
         }
@@ -167,7 +180,8 @@ impl Shared {
         }
         let found = self.contents.read().unwrap_or_else(PoisonError::into_inner).get(path).cloned();
         let Some(content) = found else {
-            let code = if path.contains("/manifests/") { "MANIFEST_UNKNOWN" } else { "BLOB_UNKNOWN" };
+            let code =
+                if path.contains("/manifests/") { "MANIFEST_UNKNOWN" } else { "BLOB_UNKNOWN" };
             return error(StatusCode::NOT_FOUND, code, "no such thing here");
         };
         let length = content.bytes.len();
@@ -175,7 +189,8 @@ impl Shared {
         self.bytes.fetch_add(body.len() as u64, Ordering::Relaxed);
         let mut reply = Response::new(Full::new(body));
         let headers = reply.headers_mut();
-        for (name, value) in [(CONTENT_TYPE, &content.media_type), (DIGEST_HEADER, &content.digest)] {
+        for (name, value) in [(CONTENT_TYPE, &content.media_type), (DIGEST_HEADER, &content.digest)]
+        {
             if let Ok(value) = HeaderValue::from_str(value) {
                 headers.insert(name, value);
             }
@@ -223,27 +238,40 @@ mod tests {
         let blob = format!("/v2/n/blobs/{digest}");
 
         let (head, body) = ask(&registry, "GET", "/v2/");
-        assert!(head.starts_with("http/1.1 200") && head.contains("docker-distribution-api-version: registry/2.0"));
+        assert!(
+            head.starts_with("http/1.1 200")
+                && head.contains("docker-distribution-api-version: registry/2.0")
+        );
         assert_eq!(body, "{}");
         let (head, body) = ask(&registry, "GET", &blob);
         assert!(
-            head.contains("content-length: 4") && head.contains(&format!("docker-content-digest: {digest}")),
+            head.contains("content-length: 4")
+                && head.contains(&format!("docker-content-digest: {digest}")),
             "{head}"
         );
         assert_eq!(body, "blob");
         let (head, body) = ask(&registry, "HEAD", &blob);
         assert!(head.starts_with("http/1.1 200") && head.contains("content-length: 4"), "{head}");
         assert_eq!(body, "", "a length, and no body");
-        for (path, code) in [("/v2/n/blobs/sha256:0", "BLOB_UNKNOWN"), ("/v2/n/manifests/none", "MANIFEST_UNKNOWN")] {
+        for (path, code) in
+            [("/v2/n/blobs/sha256:0", "BLOB_UNKNOWN"), ("/v2/n/manifests/none", "MANIFEST_UNKNOWN")]
+        {
             let (head, body) = ask(&registry, "GET", path);
             assert!(head.starts_with("http/1.1 404") && body.contains(code), "{head} {body}");
         }
         for method in ["POST", "PUT", "PATCH", "DELETE"] {
             let (head, body) = ask(&registry, method, &blob);
-            assert!(head.starts_with("http/1.1 405") && head.contains("allow: get, head"), "{method}: {head}");
+            assert!(
+                head.starts_with("http/1.1 405") && head.contains("allow: get, head"),
+                "{method}: {head}"
+            );
             assert!(body.contains("UNSUPPORTED"));
         }
         let traffic = registry.traffic();
-        assert_eq!((traffic.requests, traffic.bytes), (9, 4), "bodies that were asked for, not what errors say");
+        assert_eq!(
+            (traffic.requests, traffic.bytes),
+            (9, 4),
+            "bodies that were asked for, not what errors say"
+        );
     }
 }

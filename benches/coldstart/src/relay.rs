@@ -1,7 +1,7 @@
 //! A relay on loopback that makes the way to the registry as slow and as far as a link says, by the
-//! rules of `pipe`: a thread a direction waits until bytes may leave and computes when they arrive, another sleeps until
-//! then and writes them. What it models: rate, round trip, a handshake's round trip, slow start. It never
-//! reads what it carries.
+//! rules of `pipe`: a thread a direction waits until bytes may leave and computes when they arrive,
+//! another sleeps until then and writes them. What it models: rate, round trip, a handshake's round
+//! trip, slow start. It never reads what it carries.
 
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -13,7 +13,8 @@ use crate::clock;
 use crate::link::Link;
 use crate::pipe::{Flow, Wire};
 
-/// What is read at once, at most: all of it was ready at that moment, however late the thread wakes for its later pieces.
+/// What is read at once, at most: all of it was ready at that moment, however late the thread wakes
+/// for its later pieces.
 const READ_BYTES: usize = 64 * 1024;
 /// Pieces that may be under way in one direction of one connection; the reader waits beyond.
 const PIECES_UNDER_WAY: usize = 4096;
@@ -41,8 +42,8 @@ impl Relay {
                 if stop.load(Ordering::Relaxed) {
                     break;
                 }
-                // A refused upstream closes the peer's connection, as a router would not: the puller
-                // then reports it.
+                // A refused upstream closes the peer's connection, as a router would not: the
+                // puller then reports it.
                 let _ = connect(peer, upstream, &link, &wires);
             }
         })?;
@@ -74,7 +75,8 @@ struct Wires {
 
 fn connect(peer: TcpStream, upstream: SocketAddr, link: &Link, wires: &Wires) -> io::Result<()> {
     // The handshake on loopback took no time; over the link, data leaves a round trip later.
-    let established_ns = clock::now_ns() + u64::try_from(link.round_trip.as_nanos()).unwrap_or(u64::MAX / 2);
+    let established_ns =
+        clock::now_ns() + u64::try_from(link.round_trip.as_nanos()).unwrap_or(u64::MAX / 2);
     let server = TcpStream::connect(upstream)?;
     peer.set_nodelay(true)?;
     server.set_nodelay(true)?;
@@ -82,7 +84,13 @@ fn connect(peer: TcpStream, upstream: SocketAddr, link: &Link, wires: &Wires) ->
     carry(server, peer, link, &wires.down, 0)
 }
 
-fn carry(from: TcpStream, to: TcpStream, link: &Link, wire: &Arc<Mutex<Wire>>, not_before_ns: u64) -> io::Result<()> {
+fn carry(
+    from: TcpStream,
+    to: TcpStream,
+    link: &Link,
+    wire: &Arc<Mutex<Wire>>,
+    not_before_ns: u64,
+) -> io::Result<()> {
     let (send, receive) = mpsc::sync_channel(PIECES_UNDER_WAY);
     let (link, wire) = (link.clone(), Arc::clone(wire));
     std::thread::Builder::new()
@@ -144,7 +152,8 @@ mod tests {
                 std::thread::spawn(move || {
                     let mut line = [0u8; 16];
                     while let Ok(n @ 1..) = peer.read(&mut line) {
-                        let wanted: usize = String::from_utf8_lossy(&line[..n]).trim().parse().unwrap_or(0);
+                        let wanted: usize =
+                            String::from_utf8_lossy(&line[..n]).trim().parse().unwrap_or(0);
                         let _ = peer.write_all(&vec![b'x'; wanted]);
                     }
                 });
@@ -165,7 +174,8 @@ mod tests {
     fn the_first_answer_takes_two_round_trips_and_the_next_one() {
         let link: Link = "1Gbit/20ms".parse().unwrap();
         let relay = Relay::start(&link, upstream()).unwrap();
-        // Lower bounds: a busy machine makes anything later, nothing earlier, if the clock starts before the handshake does.
+        // Lower bounds: a busy machine makes anything later, nothing earlier, if the clock starts
+        // before the handshake does.
         let began = clock::now_ns();
         let mut stream = TcpStream::connect(relay.address()).unwrap();
         ask(&mut stream, 10);
@@ -184,7 +194,8 @@ mod tests {
         assert!(ask(&mut stream, 1_000_000) >= 100_000_000); // 1 MB at 10 MB/s
     }
 
-    /// The story is that of `pipe`: the second of two transfers that began apart took as long as both one after the other.
+    /// The story is that of `pipe`: the second of two transfers that began apart took as long as
+    /// both one after the other.
     #[test]
     fn transfers_that_begin_apart_share_the_wire() {
         const BYTES: usize = 400_000; // 2.5 s of slow start and waiting, 0.16 s of the wire
@@ -192,13 +203,16 @@ mod tests {
         let relay = Relay::start(&link, upstream()).unwrap();
         let address = relay.address();
         let later = std::thread::spawn(move || {
-            std::thread::sleep(std::time::Duration::from_millis(300)); // apart, and not in step with a round trip
+            // apart, and not in step with a round trip
+            std::thread::sleep(std::time::Duration::from_millis(300));
             ask(&mut TcpStream::connect(address).unwrap(), BYTES)
         });
         let first = ask(&mut TcpStream::connect(address).unwrap(), BYTES);
         let second = later.join().unwrap();
-        let alone = crate::pipe::transfer_ns(&link, BYTES as u64) + 600_000_000; // handshake, and the question's way
-        let worst = alone + 160_000_000 + 400_000_000; // what the other has on the wire, and a round trip for a busy machine
+        // handshake, and the question's way
+        let alone = crate::pipe::transfer_ns(&link, BYTES as u64) + 600_000_000;
+        // what the other has on the wire, and a round trip for a busy machine
+        let worst = alone + 160_000_000 + 400_000_000;
         assert!(first < worst && second < worst, "{first} and {second}, alone {alone}");
     }
 }

@@ -19,12 +19,14 @@ pub enum ReplyError {
     TooLarge,
 }
 
-/// Collects a reply until it is whole. Each byte is looked at once, however small the pieces are: the time is the sample's.
+/// Collects a reply until it is whole. Each byte is looked at once, however small the pieces are:
+/// the time is the sample's.
 #[derive(Debug, Default)]
 pub struct Collector {
     /// What is not yet understood: the head, then what remains of the body.
     bytes: Vec<u8>,
-    /// Whether the reply is to a HEAD, and has no body whatever it says (RFC 9112, section 6.3, rule 1).
+    /// Whether the reply is to a HEAD, and has no body whatever it says (RFC 9112, section 6.3,
+    /// rule 1).
     bodiless: bool,
     received_bytes: usize,
     head: Option<(u16, Framing)>,
@@ -69,7 +71,8 @@ impl Collector {
         while self.head.is_none() {
             let Some((status, framing, head_bytes)) = self.parse_head()? else { return Ok(None) };
             self.bytes.drain(..head_bytes);
-            // An interim reply: the one that counts follows (RFC 9110, section 15.2). 101 ends the protocol.
+            // An interim reply: the one that counts follows (RFC 9110, section 15.2). 101 ends the
+            // protocol.
             if !(100..200).contains(&status) || status == 101 {
                 self.head = Some((status, framing));
             }
@@ -102,17 +105,20 @@ impl Collector {
         let mut fields = [httparse::EMPTY_HEADER; FIELD_LIMIT];
         let mut head = httparse::Response::new(&mut fields);
         let not_http = |e: httparse::Error| ReplyError::NotHttp(e.to_string());
-        let httparse::Status::Complete(head_bytes) = head.parse(&self.bytes).map_err(not_http)? else {
+        let httparse::Status::Complete(head_bytes) = head.parse(&self.bytes).map_err(not_http)?
+        else {
             return Ok(None);
         };
         let status = head.code.unwrap_or(0);
-        let framing = if self.bodiless { Framing::Length(0) } else { framing(status, head.headers)? };
+        let framing =
+            if self.bodiless { Framing::Length(0) } else { framing(status, head.headers)? };
         Ok(Some((status, framing, head_bytes)))
     }
 }
 
 fn framing(status: u16, fields: &[httparse::Header<'_>]) -> Result<Framing, ReplyError> {
-    let field = |name: &str| fields.iter().find(|f| f.name.eq_ignore_ascii_case(name)).map(|f| f.value);
+    let field =
+        |name: &str| fields.iter().find(|f| f.name.eq_ignore_ascii_case(name)).map(|f| f.value);
     if matches!(status, 204 | 304) {
         return Ok(Framing::Length(0));
     }
@@ -128,14 +134,16 @@ fn framing(status: u16, fields: &[httparse::Header<'_>]) -> Result<Framing, Repl
         .ok_or_else(|| ReplyError::NotHttp("its content-length is no number, or too large".into()))
 }
 
-/// Adds the whole chunks of `bytes` to `body`: how many bytes they take, and whether the last chunk and the line after the
-/// trailers are among them.
+/// Adds the whole chunks of `bytes` to `body`: how many bytes they take, and whether the last chunk
+/// and the line after the trailers are among them.
 fn dechunk(bytes: &[u8], body: &mut Vec<u8>) -> Result<(usize, bool), ReplyError> {
     let mut at = 0;
     loop {
         let rest = bytes.get(at..).unwrap_or_default();
         let bad = |_| ReplyError::NotHttp("a chunk's size is no number".into());
-        let httparse::Status::Complete((skip, size)) = httparse::parse_chunk_size(rest).map_err(bad)? else {
+        let httparse::Status::Complete((skip, size)) =
+            httparse::parse_chunk_size(rest).map_err(bad)?
+        else {
             return Ok((at, false));
         };
         let rest = rest.get(skip..).unwrap_or_default();
@@ -144,8 +152,13 @@ fn dechunk(bytes: &[u8], body: &mut Vec<u8>) -> Result<(usize, bool), ReplyError
             let done = rest.starts_with(b"\r\n") || rest.windows(4).any(|w| w == b"\r\n\r\n");
             return Ok((at, done));
         }
-        let size = usize::try_from(size).ok().filter(|&s| s <= SIZE_LIMIT_BYTES).ok_or(ReplyError::TooLarge)?;
-        let (Some(chunk), Some(_)) = (rest.get(..size), rest.get(size..size + 2)) else { return Ok((at, false)) };
+        let size = usize::try_from(size)
+            .ok()
+            .filter(|&s| s <= SIZE_LIMIT_BYTES)
+            .ok_or(ReplyError::TooLarge)?;
+        let (Some(chunk), Some(_)) = (rest.get(..size), rest.get(size..size + 2)) else {
+            return Ok((at, false));
+        };
         body.extend_from_slice(chunk);
         at += skip + size + 2;
     }
@@ -213,7 +226,10 @@ mod tests {
             b"HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n",
             b"HTTP/1.1 200 OK\r\nContent-Length: 99999999999\r\n\r\n",
         ] {
-            assert!(matches!(Collector::default().push(bytes), Err(ReplyError::NotHttp(_))), "{bytes:?}");
+            assert!(
+                matches!(Collector::default().push(bytes), Err(ReplyError::NotHttp(_))),
+                "{bytes:?}"
+            );
         }
     }
 }

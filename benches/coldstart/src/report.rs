@@ -1,6 +1,6 @@
-//! report.html: one self-contained page from results.json alone, light and dark, wide and narrow. It
-//! measures nothing and fetches nothing. Every number that is shown carries its raw value (`<data value>`
-//! or `data-value`), which a test holds against the results.
+//! report.html: one self-contained page from results.json alone, light and dark, wide and narrow.
+//! It measures nothing and fetches nothing. Every number that is shown carries its raw value
+//! (`<data value>` or `data-value`), which a test holds against the results.
 
 mod sections;
 

@@ -5,13 +5,13 @@
 use std::str::FromStr;
 
 /// A timer's event as Tencent Cloud publishes it ("Timer trigger", message structure).
-pub const TIMER_EVENT: &str =
-    r#"{"Type":"Timer","TriggerName":"EveryDay","Time":"2019-02-21T11:49:00Z","Message":"user define msg body"}"#;
-const TIMER_HEADERS: &str = "Content-Type: application/json\r\n\
-    X-Scf-Request-Id: 00000000-0000-4000-8000-000000000000\r\n\
-    X-Scf-Memory: 128\r\nX-Scf-Timeout: 3\r\nX-Scf-Version: $LATEST\r\nX-Scf-Name: coldstart\r\n\
-    X-Scf-Namespace: default\r\nX-Scf-Region: ap-guangzhou\r\nX-Scf-Appid: 1250000000\r\n\
-    X-Scf-Uin: 100000000001\r\nX-Scf-Trigger-Src: Timer\r\n";
+pub const TIMER_EVENT: &str = r#"{"Type":"Timer","TriggerName":"EveryDay","Time":"2019-02-21T11:49:00Z","Message":"user define msg body"}"#;
+const TIMER_HEADERS: &str = "Content-Type: application/json\r\nX-Scf-Request-Id: \
+                             00000000-0000-4000-8000-000000000000\r\nX-Scf-Memory: \
+                             128\r\nX-Scf-Timeout: 3\r\nX-Scf-Version: $LATEST\r\nX-Scf-Name: \
+                             coldstart\r\nX-Scf-Namespace: default\r\nX-Scf-Region: \
+                             ap-guangzhou\r\nX-Scf-Appid: 1250000000\r\nX-Scf-Uin: \
+                             100000000001\r\nX-Scf-Trigger-Src: Timer\r\n";
 
 /// What to ask: method, path and body.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,7 +29,12 @@ pub struct AskError(String);
 
 impl Default for Ask {
     fn default() -> Self {
-        Self { method: "POST".into(), path: "/event-invoke".into(), body: TIMER_EVENT.into(), headers: TIMER_HEADERS }
+        Self {
+            method: "POST".into(),
+            path: "/event-invoke".into(),
+            body: TIMER_EVENT.into(),
+            headers: TIMER_HEADERS,
+        }
     }
 }
 
@@ -45,9 +50,19 @@ impl FromStr for Ask {
             (true, "POST") if path == "/event-invoke" => Ok(Self::default()),
             (true, "POST" | "PUT" | "PATCH") => {
                 let headers = "Content-Type: application/json\r\n";
-                Ok(Self { method: method.into(), path: path.into(), body: TIMER_EVENT.into(), headers })
+                Ok(Self {
+                    method: method.into(),
+                    path: path.into(),
+                    body: TIMER_EVENT.into(),
+                    headers,
+                })
             }
-            (true, _) => Ok(Self { method: method.into(), path: path.into(), body: String::new(), headers: "" }),
+            (true, _) => Ok(Self {
+                method: method.into(),
+                path: path.into(),
+                body: String::new(),
+                headers: "",
+            }),
             (false, _) => Err(no()),
         }
     }
@@ -57,9 +72,16 @@ impl Ask {
     /// The request as sent (RFC 9112), for an instance that is asked as `host`.
     pub fn to_bytes(&self, host: &str) -> Vec<u8> {
         let Self { method, path, body, headers } = self;
-        let length = if body.is_empty() { String::new() } else { format!("Content-Length: {}\r\n", body.len()) };
-        format!("{method} {path} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: coldstart\r\n{headers}{length}\r\n{body}")
-            .into_bytes()
+        let length = if body.is_empty() {
+            String::new()
+        } else {
+            format!("Content-Length: {}\r\n", body.len())
+        };
+        format!(
+            "{method} {path} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: \
+             coldstart\r\n{headers}{length}\r\n{body}"
+        )
+        .into_bytes()
     }
 
     /// As a person would write it.
@@ -92,13 +114,21 @@ impl Expected {
     /// What is wrong with the answer, with the beginning of its body.
     pub fn check(&mut self, answer: &Answer) -> Result<(), String> {
         if answer.status != 200 {
-            return Err(format!("answered status `{}`, expected 200, with `{}`", answer.status, excerpt(&answer.body)));
+            return Err(format!(
+                "answered status `{}`, expected 200, with `{}`",
+                answer.status,
+                excerpt(&answer.body)
+            ));
         }
         match self {
             Self::NotYetSeen => *self = Self::Body(answer.body.clone()),
             Self::Body(expected) if same_value(expected, &answer.body) => {}
             Self::Body(expected) => {
-                return Err(format!("answered `{}`, expected `{}`", excerpt(&answer.body), excerpt(expected)));
+                return Err(format!(
+                    "answered `{}`, expected `{}`",
+                    excerpt(&answer.body),
+                    excerpt(expected)
+                ));
             }
         }
         Ok(())
@@ -135,7 +165,10 @@ mod tests {
     #[test]
     fn reads_a_request_and_refuses_what_is_none() {
         let get: Ask = "GET:/x?y=1".parse().unwrap();
-        assert_eq!(get.to_bytes("h"), b"GET /x?y=1 HTTP/1.1\r\nHost: h\r\nUser-Agent: coldstart\r\n\r\n");
+        assert_eq!(
+            get.to_bytes("h"),
+            b"GET /x?y=1 HTTP/1.1\r\nHost: h\r\nUser-Agent: coldstart\r\n\r\n"
+        );
         for text in ["", "GET", "GET:", "GET:x", "get:/x", "GET:/a b", "GET:/a\r\nX: y"] {
             assert!(text.parse::<Ask>().is_err(), "{text:?}");
         }
@@ -152,7 +185,12 @@ mod tests {
     #[test]
     fn an_error_status_is_never_a_reference() {
         let mut expected = Expected::default();
-        assert!(expected.check(&Answer { status: 500, body: b"oops".to_vec() }).unwrap_err().contains("oops"));
+        assert!(
+            expected
+                .check(&Answer { status: 500, body: b"oops".to_vec() })
+                .unwrap_err()
+                .contains("oops")
+        );
         assert_eq!(expected, Expected::NotYetSeen);
     }
 }

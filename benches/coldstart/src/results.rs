@@ -67,7 +67,8 @@ pub struct Overhead {
     /// One turn of the connect loop: how far an instance's first accept can be missed.
     #[serde(default)]
     pub connect_step_ns_median: Option<f64>,
-    /// The floor image's other phases, pulled over loopback; `None` where the engine never pulls it.
+    /// The floor image's other phases, pulled over loopback; `None` where the engine never pulls
+    /// it.
     #[serde(default)]
     pub pull_ns_median: Option<f64>,
     #[serde(default)]
@@ -139,8 +140,8 @@ impl Scenario {
     }
 }
 
-/// The circumstances of a run as people read them: `cold, cross-region, files evicted from memory, 8 at once`. A link only where
-/// something is pulled.
+/// The circumstances of a run as people read them: `cold, cross-region, files evicted from memory,
+/// 8 at once`. A link only where something is pulled.
 pub fn name_of(scenario: Scenario, link: &str, page_cache: PageCache, burst: usize) -> String {
     let mut name = scenario.name().to_owned();
     if scenario == Scenario::Cold {
@@ -160,8 +161,9 @@ pub fn name_of(scenario: Scenario, link: &str, page_cache: PageCache, burst: usi
 pub enum PageCache {
     /// As unpacking leaves it: what was just written is in memory.
     Warm,
-    /// The rootfs was dropped from the page cache before the start; where the blobs were here already (accelerated), they were
-    /// before they were unpacked. Blobs that a cold start has just pulled are warm.
+    /// The rootfs was dropped from the page cache before the start; where the blobs were here
+    /// already (accelerated), they were before they were unpacked. Blobs that a cold start has just
+    /// pulled are warm.
     Evicted,
 }
 
@@ -170,7 +172,8 @@ pub enum PageCache {
 pub struct Sample {
     /// Position in the whole run's random order.
     pub order: usize,
-    /// When the sample should have begun, from the run's beginning. Total counts from here in a burst.
+    /// When the sample should have begun, from the run's beginning. Total counts from here in a
+    /// burst.
     pub intended_start_ns: u64,
     pub pull_ns: Option<u64>,
     pub unpack_ns: Option<u64>,
@@ -183,7 +186,8 @@ pub struct Sample {
     pub start_ns: Option<u64>,
     /// From the sample's beginning to the same last byte, by stamps of its own.
     pub total_ns: Option<u64>,
-    /// The most memory that the instance's first process had resident until its reply (proc(5), VmHWM: shared and file pages too).
+    /// The most memory that the instance's first process had resident until its reply (proc(5),
+    /// VmHWM: shared and file pages too).
     #[serde(default)]
     pub peak_resident_bytes: Option<u64>,
     pub outlier: bool,
@@ -251,18 +255,28 @@ impl Run {
 
     /// One phase of the samples without error, in nanoseconds.
     pub fn phase_ns(&self, phase: impl Fn(&Sample) -> Option<u64>) -> Vec<f64> {
-        self.samples.iter().filter(|s| s.error.is_none()).filter_map(|s| phase(s).map(|ns| ns as f64)).collect()
+        self.samples
+            .iter()
+            .filter(|s| s.error.is_none())
+            .filter_map(|s| phase(s).map(|ns| ns as f64))
+            .collect()
     }
 
     /// The same totals, those of one burst together. Without bursts each round has one.
     pub fn rounds_ns(&self) -> Vec<Vec<f64>> {
         let of = |round: &[Sample]| -> Vec<f64> {
-            round.iter().filter(|s| s.error.is_none()).filter_map(|s| s.total_ns).map(|ns| ns as f64).collect()
+            round
+                .iter()
+                .filter(|s| s.error.is_none())
+                .filter_map(|s| s.total_ns)
+                .map(|ns| ns as f64)
+                .collect()
         };
         self.samples.chunks(self.burst.max(1)).map(of).filter(|round| !round.is_empty()).collect()
     }
 
-    /// What is independent of each other among the totals, in nanoseconds: the median of each round.
+    /// What is independent of each other among the totals, in nanoseconds: the median of each
+    /// round.
     pub fn independent_ns(&self) -> Vec<f64> {
         self.rounds_ns().iter().filter_map(|round| stats::median(round)).collect()
     }
@@ -278,7 +292,8 @@ impl Run {
         let good: Vec<usize> = (0..self.samples.len())
             .filter(|&i| self.samples[i].error.is_none() && self.samples[i].total_ns.is_some())
             .collect();
-        let totals: Vec<f64> = good.iter().filter_map(|&i| self.samples[i].total_ns).map(|ns| ns as f64).collect();
+        let totals: Vec<f64> =
+            good.iter().filter_map(|&i| self.samples[i].total_ns).map(|ns| ns as f64).collect();
         for (&i, outlier) in good.iter().zip(stats::outliers(&totals)) {
             self.samples[i].outlier = outlier;
         }
@@ -298,14 +313,17 @@ pub enum Error {
 }
 
 impl Results {
-    /// What the tool itself may add to a start: a listener is noticed at most one turn of the connect loop late, on average half
-    /// a turn. `None` where the loop was not calibrated or nothing was started.
+    /// What the tool itself may add to a start: a listener is noticed at most one turn of the
+    /// connect loop late, on average half a turn. `None` where the loop was not calibrated or
+    /// nothing was started.
     pub fn own_share(&self) -> Option<OwnShare<'_>> {
         let step_ns = self.overhead.connect_step_ns_median?;
         let runs = self.variants.iter().flat_map(|v| v.runs.iter().map(move |r| (v, r)));
-        // Provisioned instances listen already, and those of a burst are not watched by a loop with a core of its own.
+        // Provisioned instances listen already, and those of a burst are not watched by a loop with
+        // a core of its own.
         let alone = runs.filter(|(_, r)| r.burst == 1 && r.scenario != Scenario::Provisioned);
-        let starts = alone.filter_map(|(v, r)| Some((v, stats::median(&r.phase_ns(|s| s.start_ns))?)));
+        let starts =
+            alone.filter_map(|(v, r)| Some((v, stats::median(&r.phase_ns(|s| s.start_ns))?)));
         let (variant, start_ns) = starts.min_by(|(_, a), (_, b)| a.total_cmp(b))?;
         Some(OwnShare { step_ns, start_ns, variant: &variant.name, share: step_ns / start_ns })
     }
@@ -315,14 +333,15 @@ impl Results {
     /// # Errors
     /// [`Error::Write`]; the previous file is then untouched.
     pub fn save(&self, path: &Path) -> Result<(), Error> {
-        let mut text =
-            serde_json::to_string_pretty(self).map_err(|e| Error::Write { path: path.into(), source: e.into() })?;
+        let mut text = serde_json::to_string_pretty(self)
+            .map_err(|e| Error::Write { path: path.into(), source: e.into() })?;
         text.push('\n');
         save_whole(path, text.as_bytes())
     }
 
-    /// Keeps the results in `folder` under their day, engine and machine, and gives the path. A record is never replaced:
-    /// another run of the same day gets a number, the same run its path again.
+    /// Keeps the results in `folder` under their day, engine and machine, and gives the path. A
+    /// record is never replaced: another run of the same day gets a number, the same run its path
+    /// again.
     ///
     /// # Errors
     /// [`Error::Write`].
@@ -330,7 +349,8 @@ impl Results {
         let day = self.host.date.get(..10).unwrap_or("undated");
         let name = name.map_or_else(String::new, |name| format!("-{name}"));
         let stem = format!("coldstart-{day}{name}-{}-{}-cores", self.engine, self.host.cores);
-        let text = serde_json::to_vec(self).map_err(|e| Error::Write { path: folder.into(), source: e.into() })?;
+        let text = serde_json::to_vec(self)
+            .map_err(|e| Error::Write { path: folder.into(), source: e.into() })?;
         let mut path = folder.join(format!("{stem}.json"));
         let mut number = 2;
         while path.exists() && fs::read(&path).ok().is_none_or(|kept| kept != text) {
@@ -346,7 +366,8 @@ impl Results {
     /// # Errors
     /// [`Error::Read`] or [`Error::Schema`].
     pub fn load(path: &Path) -> Result<Self, Error> {
-        let text = fs::read_to_string(path).map_err(|source| Error::Read { path: path.into(), source })?;
+        let text =
+            fs::read_to_string(path).map_err(|source| Error::Read { path: path.into(), source })?;
         let schema = |reason: String| Error::Schema { path: path.into(), reason };
         let results: Self = serde_json::from_str(&text).map_err(|e| schema(e.to_string()))?;
         match results.schema {

@@ -50,9 +50,10 @@ pub enum RunError {
     Results(#[from] results::Error),
 }
 
-/// Leaves out the bursts of a ramp that say nothing new: each series of cases that differ only in their burst is tried once,
-/// upwards, until more instances at once bring no more starts a second, the machine holds no more of them, or `fits` says that
-/// it would not. What was asked for by its number is measured whatever comes. The notes say where each ramp ended, and why.
+/// Leaves out the bursts of a ramp that say nothing new: each series of cases that differ only in
+/// their burst is tried once, upwards, until more instances at once bring no more starts a second,
+/// the machine holds no more of them, or `fits` says that it would not. What was asked for by its
+/// number is measured whatever comes. The notes say where each ramp ended, and why.
 ///
 /// # Errors
 /// [`EngineError`] when nothing could be measured.
@@ -88,17 +89,25 @@ pub fn ramp(
                 continue;
             }
             last = engine.take(&case)?;
-            let full = last.samples.iter().filter_map(|s| s.error.as_ref()).find(|e| failure::is_no_room(e));
+            let full = last
+                .samples
+                .iter()
+                .filter_map(|s| s.error.as_ref())
+                .find(|e| failure::is_no_room(e));
             if let Some(full) = full {
-                ended = Some(format!("{name} of {} and more do not fit: {}", case.burst, full.message));
+                ended =
+                    Some(format!("{name} of {} and more do not fit: {}", case.burst, full.message));
                 if !asked_for.contains(&case.burst) {
                     continue;
                 }
             } else if !ramp.goes_on(case.burst, &last.samples) {
-                ended =
-                    Some(format!("{name} of more than {} bring no more starts a second, and are left out", case.burst));
+                ended = Some(format!(
+                    "{name} of more than {} bring no more starts a second, and are left out",
+                    case.burst
+                ));
             }
-            kept.push(case); // one that fails will fail again in the rounds that count, and be the run's result
+            // one that fails will fail again in the rounds that count, and be the run's result
+            kept.push(case);
         }
         notes.extend(ended);
     }
@@ -109,7 +118,8 @@ pub fn ramp(
 /// Takes all samples. `keep`: where to keep the results after each round.
 ///
 /// # Errors
-/// [`RunError`] when the engine fails before the first round is complete, or results cannot be kept.
+/// [`RunError`] when the engine fails before the first round is complete, or results cannot be
+/// kept.
 pub fn run(
     definition: &Definition,
     targets: &[Target],
@@ -174,7 +184,8 @@ impl State {
                 summary: stats::Summary::default(),
             });
         }
-        let (overhead, guidance, notes) = (Overhead::default(), Vec::new(), definition.notes.clone());
+        let (overhead, guidance, notes) =
+            (Overhead::default(), Vec::new(), definition.notes.clone());
         let results = Results { schema: SCHEMA, engine, host, overhead, variants, guidance, notes };
         let of = (definition.warmups + definition.samples) * (definition.cases.len() + 1);
         let (floor, began_ns, doing) = (Vec::new(), None, String::new());
@@ -197,7 +208,8 @@ impl State {
             return Ok(());
         };
         let (variant, place) = self.places[at];
-        self.doing = format!("{} {:?} {}", self.results.variants[variant].name, case.scenario, case.link);
+        self.doing =
+            format!("{} {:?} {}", self.results.variants[variant].name, case.scenario, case.link);
         let outcome = engine.take(case)?;
         let variant = &mut self.results.variants[variant];
         variant.uncompressed_bytes = variant.uncompressed_bytes.or(outcome.uncompressed_bytes);
@@ -206,7 +218,8 @@ impl State {
             return Ok(());
         }
         let run = &mut variant.runs[place];
-        (run.requests, run.bytes) = (run.requests.max(outcome.requests), run.bytes.max(outcome.bytes));
+        (run.requests, run.bytes) =
+            (run.requests.max(outcome.requests), run.bytes.max(outcome.bytes));
         for mut sample in outcome.samples {
             // A sample that failed before its start has no moment.
             if sample.intended_start_ns > 0 {
@@ -237,7 +250,8 @@ impl State {
         };
     }
 
-    /// Of a round that was broken off nothing is kept: some cases would have a sample more than others, taken in other company.
+    /// Of a round that was broken off nothing is kept: some cases would have a sample more than
+    /// others, taken in other company.
     fn finish(mut self, stopped: Option<EngineError>) -> Finished {
         for run in self.results.variants.iter_mut().flat_map(|v| &mut v.runs) {
             run.samples.truncate(self.rounds * run.burst);

@@ -33,7 +33,8 @@ impl Summary {
         Self::with(samples_ns, bootstrap_median(samples_ns))
     }
 
-    /// Summarises samples that came in rounds, of which those of one round met the same circumstances.
+    /// Summarises samples that came in rounds, of which those of one round met the same
+    /// circumstances.
     pub fn of_rounds(rounds_ns: &[Vec<f64>]) -> Self {
         Self::with(&rounds_ns.concat(), bootstrap_median_of_rounds(rounds_ns))
     }
@@ -106,8 +107,9 @@ pub fn bootstrap_median(samples: &[f64]) -> Option<Interval> {
     Some(Interval { low: quantile(&medians, 0.025)?, high: quantile(&medians, 0.975)? })
 }
 
-/// The same interval where samples came in rounds: whole rounds are drawn, because samples of one round are alike (a cluster
-/// bootstrap; Davison and Hinkley, 1997, 3.8). Drawing samples one by one would call it far too narrow.
+/// The same interval where samples came in rounds: whole rounds are drawn, because samples of one
+/// round are alike (a cluster bootstrap; Davison and Hinkley, 1997, 3.8). Drawing samples one by
+/// one would call it far too narrow.
 pub fn bootstrap_median_of_rounds(rounds: &[Vec<f64>]) -> Option<Interval> {
     if rounds.iter().all(Vec::is_empty) {
         return None;
@@ -127,17 +129,19 @@ pub fn bootstrap_median_of_rounds(rounds: &[Vec<f64>]) -> Option<Interval> {
     Some(Interval { low: quantile(&medians, 0.025)?, high: quantile(&medians, 0.975)? })
 }
 
-/// The ratio of two medians, `over` / `under`, with its 95 % bootstrap interval: each side is drawn anew.
-/// `None` when a side is empty or its median is not positive.
+/// The ratio of two medians, `over` / `under`, with its 95 % bootstrap interval: each side is drawn
+/// anew. `None` when a side is empty or its median is not positive.
 pub fn ratio_of_medians(over: &[f64], under: &[f64]) -> Option<(f64, Interval)> {
     let ratio = median(over)? / median(under).filter(|&m| m > 0.0)?;
     let mut random = fastrand::Rng::with_seed(0x5eed);
     let mut draw = |samples: &[f64]| {
-        let drawn: Vec<f64> = (0..samples.len()).map(|_| samples[random.usize(..samples.len())]).collect();
+        let drawn: Vec<f64> =
+            (0..samples.len()).map(|_| samples[random.usize(..samples.len())]).collect();
         median(&drawn)
     };
-    let mut ratios: Vec<f64> =
-        (0..RESAMPLES).filter_map(|_| Some(draw(over)? / draw(under).filter(|&m| m > 0.0)?)).collect();
+    let mut ratios: Vec<f64> = (0..RESAMPLES)
+        .filter_map(|_| Some(draw(over)? / draw(under).filter(|&m| m > 0.0)?))
+        .collect();
     ratios.sort_unstable_by(f64::total_cmp);
     Some((ratio, Interval { low: quantile(&ratios, 0.025)?, high: quantile(&ratios, 0.975)? }))
 }
@@ -190,9 +194,9 @@ pub struct RankTest {
 /// Samples of both sides together up to which the rank test counts every way to deal them out.
 const EXACT_UP_TO: usize = 40;
 
-/// Mann-Whitney U test of two independent sets of samples: exact for up to 40 samples together, ties included (the permutation
-/// distribution of the rank sum), beyond that by the normal approximation with tie and continuity correction.
-/// `None` when a side has fewer than two samples.
+/// Mann-Whitney U test of two independent sets of samples: exact for up to 40 samples together,
+/// ties included (the permutation distribution of the rank sum), beyond that by the normal
+/// approximation with tie and continuity correction. `None` when a side has fewer than two samples.
 pub fn rank_test(a: &[f64], b: &[f64]) -> Option<RankTest> {
     if a.len() < 2 || b.len() < 2 {
         return None;
@@ -202,11 +206,16 @@ pub fn rank_test(a: &[f64], b: &[f64]) -> Option<RankTest> {
     let pairs = a.len() as f64 * b.len() as f64;
     // The rank sum of b, less what it has without any sample of a.
     let u = ranks.of_b as f64 / 2.0 - b.len() as f64 * (b.len() as f64 + 1.0) / 2.0;
-    let p = if ranks.doubled.len() <= EXACT_UP_TO { ranks.exact_p(b.len()) } else { ranks.normal_p(u, pairs, &a, &b) };
+    let p = if ranks.doubled.len() <= EXACT_UP_TO {
+        ranks.exact_p(b.len())
+    } else {
+        ranks.normal_p(u, pairs, &a, &b)
+    };
     Some(RankTest { p, delta: 2.0 * u / pairs - 1.0, shift: median_difference(&a, &b)? })
 }
 
-/// The smallest p-value that a rank test of so many samples can have: no test of three and three can be sure.
+/// The smallest p-value that a rank test of so many samples can have: no test of three and three
+/// can be sure.
 pub fn least_p(n: usize, m: usize) -> f64 {
     // Two of all the ways to deal the samples out are the most extreme ones.
     (1..=m).fold(2.0, |p, i| p * i as f64 / (n + i) as f64).min(1.0)
@@ -222,7 +231,8 @@ struct Ranks {
 impl Ranks {
     /// Of two ascending sides.
     fn of(a: &[f64], b: &[f64]) -> Self {
-        let mut all: Vec<(f64, bool)> = a.iter().map(|&x| (x, false)).chain(b.iter().map(|&x| (x, true))).collect();
+        let mut all: Vec<(f64, bool)> =
+            a.iter().map(|&x| (x, false)).chain(b.iter().map(|&x| (x, true))).collect();
         all.sort_by(|x, y| x.0.total_cmp(&y.0));
         let (mut doubled, mut of_b) = (Vec::with_capacity(all.len()), 0);
         for run in all.chunk_by(|x, y| x.0 == y.0) {
@@ -233,7 +243,8 @@ impl Ranks {
         Self { doubled, of_b }
     }
 
-    /// The share of all ways to choose `m` of the ranks whose sum is as far from the mean as this one.
+    /// The share of all ways to choose `m` of the ranks whose sum is as far from the mean as this
+    /// one.
     fn exact_p(&self, m: usize) -> f64 {
         let most: usize = self.doubled.iter().rev().take(m).sum();
         let mut ways = vec![vec![0.0f64; most + 1]; m + 1];
@@ -246,25 +257,33 @@ impl Ranks {
             }
         }
         let mean = m * (self.doubled.len() + 1); // of doubled ranks
-        let (all, far): (f64, f64) = ways[m].iter().enumerate().fold((0.0, 0.0), |(all, far), (sum, n)| {
-            let is_far = sum.abs_diff(mean) >= self.of_b.abs_diff(mean);
-            (all + n, if is_far { far + n } else { far })
-        });
+        let (all, far): (f64, f64) =
+            ways[m].iter().enumerate().fold((0.0, 0.0), |(all, far), (sum, n)| {
+                let is_far = sum.abs_diff(mean) >= self.of_b.abs_diff(mean);
+                (all + n, if is_far { far + n } else { far })
+            });
         far / all
     }
 
     fn normal_p(&self, u: f64, pairs: f64, a: &[f64], b: &[f64]) -> f64 {
-        let ties: f64 =
-            self.doubled.chunk_by(|x, y| x == y).map(|run| (run.len() as f64).powi(3) - run.len() as f64).sum();
+        let ties: f64 = self
+            .doubled
+            .chunk_by(|x, y| x == y)
+            .map(|run| (run.len() as f64).powi(3) - run.len() as f64)
+            .sum();
         let total = (a.len() + b.len()) as f64;
         let variance = pairs / 12.0 * ((total + 1.0) - ties / (total * (total - 1.0)));
         let distance = ((u - pairs / 2.0).abs() - 0.5).max(0.0);
-        if variance > 0.0 { libm::erfc(distance / variance.sqrt() / std::f64::consts::SQRT_2) } else { 1.0 }
+        if variance > 0.0 {
+            libm::erfc(distance / variance.sqrt() / std::f64::consts::SQRT_2)
+        } else {
+            1.0
+        }
     }
 }
 
-/// The median of all differences y - x of two ascending sides. There are as many as one side times the other: they are
-/// counted, not kept.
+/// The median of all differences y - x of two ascending sides. There are as many as one side times
+/// the other: they are counted, not kept.
 fn median_difference(a: &[f64], b: &[f64]) -> Option<f64> {
     let pairs = a.len() * b.len();
     let (below, above) = (pairs.checked_sub(1)? / 2, pairs / 2);
@@ -272,7 +291,8 @@ fn median_difference(a: &[f64], b: &[f64]) -> Option<f64> {
     Some(if below == above { first } else { first + (nth_difference(a, b, above) - first) / 2.0 })
 }
 
-/// The difference that has `n` smaller ones or equals before it: a search over all numbers there are, in 64 steps.
+/// The difference that has `n` smaller ones or equals before it: a search over all numbers there
+/// are, in 64 steps.
 fn nth_difference(a: &[f64], b: &[f64], n: usize) -> f64 {
     // Ordered like the numbers themselves (as in f64::total_cmp), without gaps.
     let place = |x: f64| {
@@ -280,7 +300,9 @@ fn nth_difference(a: &[f64], b: &[f64], n: usize) -> f64 {
         bits ^ ((bits >> 63) as u64 >> 1) as i64
     };
     let number = |place: i64| f64::from_bits((place ^ ((place >> 63) as u64 >> 1) as i64) as u64);
-    let up_to = |limit: f64| -> usize { b.iter().map(|y| a.len() - a.partition_point(|x| y - x > limit)).sum() };
+    let up_to = |limit: f64| -> usize {
+        b.iter().map(|y| a.len() - a.partition_point(|x| y - x > limit)).sum()
+    };
     let (mut low, mut high) = (place(b[0] - a[a.len() - 1]), place(b[b.len() - 1] - a[0]));
     while low < high {
         let middle = ((i128::from(low) + i128::from(high)).div_euclid(2)) as i64;
@@ -333,7 +355,10 @@ mod tests {
                 interval.low <= 100.0 && 100.0 <= interval.high
             })
             .count();
-        assert!((182..=199).contains(&held), "{held} of 200 intervals hold the median, 190 are expected");
+        assert!(
+            (182..=199).contains(&held),
+            "{held} of 200 intervals hold the median, 190 are expected"
+        );
     }
 
     #[test]
@@ -343,14 +368,21 @@ mod tests {
             i.high - i.low
         };
         let ratio = width(50) / width(800);
-        assert!((2.5..6.5).contains(&ratio), "sixteen times the samples, {ratio:.1} times the width, 4 expected");
+        assert!(
+            (2.5..6.5).contains(&ratio),
+            "sixteen times the samples, {ratio:.1} times the width, 4 expected"
+        );
     }
 
     #[test]
     fn a_ratio_of_medians_lies_inside_its_interval() {
-        let (ratio, interval) = ratio_of_medians(&normal(200.0, 10.0, 40, 1), &normal(50.0, 2.0, 40, 2)).unwrap();
+        let (ratio, interval) =
+            ratio_of_medians(&normal(200.0, 10.0, 40, 1), &normal(50.0, 2.0, 40, 2)).unwrap();
         assert!((3.8..4.2).contains(&ratio), "{ratio}");
-        assert!(interval.low < ratio && ratio < interval.high && interval.high - interval.low < 0.5, "{interval:?}");
+        assert!(
+            interval.low < ratio && ratio < interval.high && interval.high - interval.low < 0.5,
+            "{interval:?}"
+        );
         assert_eq!(ratio_of_medians(&[1.0], &[]), None);
         assert_eq!(ratio_of_medians(&[1.0], &[0.0]), None);
     }
@@ -371,14 +403,15 @@ mod tests {
 
     #[test]
     fn the_rank_test_agrees_with_a_count_by_hand() {
-        // Two sets without overlap, five each: two of the 252 ways to deal ten samples out are as extreme.
+        // Two sets without overlap, five each: two of the 252 ways to deal ten samples out are as
+        // extreme.
         let test = rank_test(&[1.0, 2.0, 3.0, 4.0, 5.0], &[6.0, 7.0, 8.0, 9.0, 10.0]).unwrap();
         assert!((test.p - 2.0 / 252.0).abs() < 1e-12, "p is {}", test.p);
         assert_eq!(test.delta, 1.0);
         assert_eq!(test.shift, 5.0);
         assert!((least_p(5, 5) - 2.0 / 252.0).abs() < 1e-12 && (least_p(3, 3) - 0.1).abs() < 1e-12);
-        // {1, 2} and {2, 3}: of the six ways to choose two of the ranks 1, 2.5, 2.5, 4, the sums 3.5, 3.5, 6.5, 6.5 are as far
-        // from 5 as 6.5 is, the two of 5 are not.
+        // {1, 2} and {2, 3}: of the six ways to choose two of the ranks 1, 2.5, 2.5, 4, the sums
+        // 3.5, 3.5, 6.5, 6.5 are as far from 5 as 6.5 is, the two of 5 are not.
         let tied = rank_test(&[1.0, 2.0], &[2.0, 3.0]).unwrap();
         assert!((tied.p - 4.0 / 6.0).abs() < 1e-12, "{tied:?}");
     }
@@ -403,7 +436,8 @@ mod tests {
     #[test]
     fn the_shift_is_the_median_of_all_differences_without_keeping_them() {
         for seed in 0..20 {
-            let (a, b) = (normal(0.0, 9.0, 11, seed), normal(4.0, 1.0, 8 + seed as usize % 2, seed + 99));
+            let (a, b) =
+                (normal(0.0, 9.0, 11, seed), normal(4.0, 1.0, 8 + seed as usize % 2, seed + 99));
             let all: Vec<f64> = a.iter().flat_map(|x| b.iter().map(move |y| y - x)).collect();
             assert_eq!(rank_test(&a, &b).unwrap().shift, median(&all).unwrap());
         }
@@ -412,16 +446,20 @@ mod tests {
         assert!((rank_test(&a, &b).unwrap().shift - 10.0).abs() < 0.1);
     }
 
-    /// The totals of cold starts have such tails; the test looks at ranks only and is not led astray.
+    /// The totals of cold starts have such tails; the test looks at ranks only and is not led
+    /// astray.
     #[test]
     fn heavy_tails_neither_hide_a_shift_nor_make_one_up() {
         // Cauchy: no mean, no variance.
         let heavy = |middle: f64, n, seed| -> Vec<f64> {
             let mut random = fastrand::Rng::with_seed(seed);
-            (0..n).map(|_| middle + 2.0 * (std::f64::consts::PI * (random.f64() - 0.5)).tan()).collect()
+            (0..n)
+                .map(|_| middle + 2.0 * (std::f64::consts::PI * (random.f64() - 0.5)).tan())
+                .collect()
         };
-        let alarms = (0..400)
-            .filter(|&seed| rank_test(&heavy(50.0, 15, seed), &heavy(50.0, 15, seed + 10_000)).unwrap().p < 0.05);
+        let alarms = (0..400).filter(|&seed| {
+            rank_test(&heavy(50.0, 15, seed), &heavy(50.0, 15, seed + 10_000)).unwrap().p < 0.05
+        });
         let alarms = alarms.count();
         assert!((8..=36).contains(&alarms), "{alarms} of 400, 20 expected");
         let test = rank_test(&heavy(50.0, 40, 1), &heavy(58.0, 40, 2)).unwrap();
@@ -431,7 +469,10 @@ mod tests {
             interval.low <= 50.0 && 50.0 <= interval.high
         });
         let held = held.count();
-        assert!((182..=199).contains(&held), "{held} of 200 intervals hold the median, 190 are expected");
+        assert!(
+            (182..=199).contains(&held),
+            "{held} of 200 intervals hold the median, 190 are expected"
+        );
     }
 
     /// The story: the samples of one burst were drawn one by one, as if each were news.
@@ -439,16 +480,22 @@ mod tests {
     fn samples_of_one_round_are_alike_and_the_interval_knows_it() {
         let rounds = |seed: u64| -> Vec<Vec<f64>> {
             let middles = normal(100.0, 15.0, 20, seed); // what a round has in common ...
-            middles.iter().zip(0..).map(|(m, i)| normal(*m, 1.0, 8, seed * 1000 + i)).collect() // ... and what it has not
+            // ... and what it has not
+            middles.iter().zip(0..).map(|(m, i)| normal(*m, 1.0, 8, seed * 1000 + i)).collect()
         };
-        let holds = |interval: Option<Interval>| interval.is_some_and(|i| i.low <= 100.0 && 100.0 <= i.high);
+        let holds = |interval: Option<Interval>| {
+            interval.is_some_and(|i| i.low <= 100.0 && 100.0 <= i.high)
+        };
         let (mut by_rounds, mut one_by_one) = (0, 0);
         for seed in 0..100 {
             let rounds = rounds(seed);
             by_rounds += usize::from(holds(bootstrap_median_of_rounds(&rounds)));
             one_by_one += usize::from(holds(bootstrap_median(&rounds.concat())));
         }
-        assert!((86..=100).contains(&by_rounds), "{by_rounds} of 100 intervals hold the median, 95 are expected");
+        assert!(
+            (86..=100).contains(&by_rounds),
+            "{by_rounds} of 100 intervals hold the median, 95 are expected"
+        );
         assert!(one_by_one < 60, "{one_by_one}");
         let single: Vec<Vec<f64>> = normal(9.0, 2.0, 30, 4).into_iter().map(|x| vec![x]).collect();
         assert_eq!(bootstrap_median_of_rounds(&single), bootstrap_median(&single.concat()));
@@ -483,6 +530,10 @@ mod tests {
         assert_eq!(noise(&normal(100.0, 3.0, 40, 5)), None);
         assert!(noise(&normal(100.0, 60.0, 20, 5)).is_some());
         let drifting: Vec<f64> = (0..40).map(|i| 100.0 + f64::from(i)).collect();
-        assert!(noise(&drifting).is_some_and(|why| why.contains("second half")), "{:?}", noise(&drifting));
+        assert!(
+            noise(&drifting).is_some_and(|why| why.contains("second half")),
+            "{:?}",
+            noise(&drifting)
+        );
     }
 }

@@ -17,7 +17,10 @@ const GLYPHS: [(char, &str); 4] = [('█', "pull"), ('▓', "unpack"), ('▒', "
 pub fn render(results: &Results) -> String {
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
-    let head = ["variant", "scenario", "link", "pull", "unpack", "create", "start", "total", "95 % CI", "p99", "n", ""];
+    let head = [
+        "variant", "scenario", "link", "pull", "unpack", "create", "start", "total", "95 % CI",
+        "p99", "n", "",
+    ];
     table.set_header(head.map(Cell::new));
     let runs = || results.variants.iter().flat_map(|v| v.runs.iter().map(move |r| (v, r)));
     let longest = runs().filter_map(|(_, r)| r.summary.median_ns).fold(0.0, f64::max);
@@ -39,8 +42,12 @@ pub fn render(results: &Results) -> String {
 }
 
 fn row(variant: &Variant, run: &Run, longest: f64) -> Vec<String> {
-    let phases =
-        [run.phase_ns(|s| s.pull_ns), run.phase_ns(|s| s.unpack_ns), run.phase_ns(|s| s.create_ns), starts(run)];
+    let phases = [
+        run.phase_ns(|s| s.pull_ns),
+        run.phase_ns(|s| s.unpack_ns),
+        run.phase_ns(|s| s.create_ns),
+        starts(run),
+    ];
     let medians = phases.map(|samples| median(&samples));
     let mut cells = vec![variant.name.clone(), scenario(run), link(run)];
     cells.extend(medians.iter().map(|m| m.map_or_else(|| "-".into(), duration)));
@@ -80,8 +87,12 @@ fn bar(medians: &[Option<f64>; 4], longest: f64) -> String {
     GLYPHS
         .iter()
         .zip(medians)
-        .filter_map(|((glyph, _), ns)| ns.filter(|&ns| ns > 0.0 && longest > 0.0).map(|ns| (glyph, ns)))
-        .flat_map(|(glyph, ns)| std::iter::repeat_n(*glyph, (ns / longest * BAR_CELLS).round().max(1.0) as usize))
+        .filter_map(|((glyph, _), ns)| {
+            ns.filter(|&ns| ns > 0.0 && longest > 0.0).map(|ns| (glyph, ns))
+        })
+        .flat_map(|(glyph, ns)| {
+            std::iter::repeat_n(*glyph, (ns / longest * BAR_CELLS).round().max(1.0) as usize)
+        })
         .collect()
 }
 
@@ -98,7 +109,9 @@ fn remarks(results: &Results) -> Vec<String> {
             duration(floor),
             overhead.n,
         )),
-        None => lines.push("floor: not measured, no C compiler that links statically was found".into()),
+        None => {
+            lines.push("floor: not measured, no C compiler that links statically was found".into())
+        }
     }
     if let (Some(pull), Some(unpack), Some(create)) =
         (overhead.pull_ns_median, overhead.unpack_ns_median, overhead.create_ns_median)
@@ -112,7 +125,8 @@ fn remarks(results: &Results) -> Vec<String> {
     }
     if let Some(own) = results.own_share() {
         lines.push(format!(
-            "overhead: a listener is noticed at most one turn of the connect loop late, {}: {}, on average {} of the smallest start ({}, {})",
+            "overhead: a listener is noticed at most one turn of the connect loop late, {}: {}, \
+             on average {} of the smallest start ({}, {})",
             duration(own.step_ns),
             percent(own.share),
             percent(own.share / 2.0),
@@ -120,7 +134,9 @@ fn remarks(results: &Results) -> Vec<String> {
             duration(own.start_ns)
         ));
     }
-    lines.extend(burst::saturation(results).into_iter().map(|sentence| format!("bursts: {sentence}")));
+    lines.extend(
+        burst::saturation(results).into_iter().map(|sentence| format!("bursts: {sentence}")),
+    );
     for (variant, run) in results.variants.iter().flat_map(|v| v.runs.iter().map(move |r| (v, r))) {
         let what = format!("{} {} {}", variant.name, scenario(run), link(run));
         if let Some(why) = run.noise().filter(|_| run.summary.n > 0) {
@@ -128,7 +144,10 @@ fn remarks(results: &Results) -> Vec<String> {
         }
         let flagged = run.samples.iter().filter(|s| s.outlier).count();
         if flagged > 0 {
-            lines.push(format!("outliers: {what}: {flagged} of {} flagged, none dropped", run.samples.len()));
+            lines.push(format!(
+                "outliers: {what}: {flagged} of {} flagged, none dropped",
+                run.samples.len()
+            ));
         }
         let failed: Vec<_> = run.samples.iter().filter(|s| s.error.is_some()).collect();
         if let Some((first, error)) = failed.first().and_then(|s| Some((s, s.error.as_ref()?))) {
@@ -152,6 +171,9 @@ mod tests {
 
     #[test]
     fn every_phase_that_is_there_is_seen_in_the_bar() {
-        assert_eq!(bar(&[Some(900.0), Some(1.0), None, Some(100.0)], 1000.0), format!("{}▓░░░", "█".repeat(25)));
+        assert_eq!(
+            bar(&[Some(900.0), Some(1.0), None, Some(100.0)], 1000.0),
+            format!("{}▓░░░", "█".repeat(25))
+        );
     }
 }

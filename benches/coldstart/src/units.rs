@@ -1,5 +1,5 @@
-//! Numbers as people read them: three digits and a unit. Pure; terminal and report share it, so that
-//! both say the same.
+//! Numbers as people read them: three digits and a unit. Pure; terminal and report share it, so
+//! that both say the same.
 
 /// A time in nanoseconds, with the unit that leaves one to three digits before the point.
 pub fn duration(ns: f64) -> String {
@@ -68,9 +68,13 @@ mod tests {
 
     #[test]
     fn sizes_are_in_powers_of_1024() {
-        for (size, text) in
-            [(512, "512 B"), (2048, "2.00 KiB"), (428_614, "419 KiB"), (250 << 20, "250 MiB"), (3 << 30, "3.00 GiB")]
-        {
+        for (size, text) in [
+            (512, "512 B"),
+            (2048, "2.00 KiB"),
+            (428_614, "419 KiB"),
+            (250 << 20, "250 MiB"),
+            (3 << 30, "3.00 GiB"),
+        ] {
             assert_eq!(bytes(size), text);
         }
     }

@@ -14,7 +14,8 @@ use rustix::fs::IFlags;
 use rustix::io::ReadWriteFlags;
 
 const PREFIX: &str = "work-";
-/// Inodes of 16 block groups of 8192, which ext4 fills one after the other (mkfs.ext4's defaults, flex_bg).
+/// Inodes of 16 block groups of 8192, which ext4 fills one after the other (mkfs.ext4's defaults,
+/// flex_bg).
 const APART_INODES: u64 = 16 * 8192;
 /// Folders that a new one keeps away from; a disk of 252 GB has twice as many places.
 const PLACES: usize = 64;
@@ -42,7 +43,10 @@ impl Work {
         let parent = parent.canonicalize()?;
         for entry in fs::read_dir(&parent)?.flatten() {
             let name = entry.file_name();
-            let pid = name.to_str().and_then(|n| n.strip_prefix(PREFIX)).and_then(|n| n.parse::<u32>().ok());
+            let pid = name
+                .to_str()
+                .and_then(|n| n.strip_prefix(PREFIX))
+                .and_then(|n| n.parse::<u32>().ok());
             if pid.is_some_and(|pid| !Path::new(&format!("/proc/{pid}")).exists()) {
                 remove_tree(&entry.path())?;
             }
@@ -69,7 +73,8 @@ impl Work {
         Ok(path)
     }
 
-    /// Whether files here can be dropped from the page cache at all. On a tmpfs they cannot: there is no disk below it.
+    /// Whether files here can be dropped from the page cache at all. On a tmpfs they cannot: there
+    /// is no disk below it.
     ///
     /// # Errors
     /// When no file can be written here.
@@ -80,13 +85,20 @@ impl Work {
         let file = File::open(&path)?;
         fs::remove_file(&path)?;
         let kind = rustix::fs::fstatfs(&file)?.f_type as u64;
-        // A read that must not wait finds nothing where the file has to come from a disk; not every file system can be asked.
+        // A read that must not wait finds nothing where the file has to come from a disk; not every
+        // file system can be asked.
         let mut byte = [0];
-        let read = rustix::io::preadv2(&file, &mut [io::IoSliceMut::new(&mut byte)], 0, ReadWriteFlags::NOWAIT);
+        let read = rustix::io::preadv2(
+            &file,
+            &mut [io::IoSliceMut::new(&mut byte)],
+            0,
+            ReadWriteFlags::NOWAIT,
+        );
         Ok(!IN_MEMORY.contains(&kind) && !matches!(read, Ok(1..)))
     }
 
-    /// A fresh folder away from the last ones that were asked for in this way, where the file system can.
+    /// A fresh folder away from the last ones that were asked for in this way, where the file
+    /// system can.
     ///
     /// # Errors
     /// When it cannot be made.
@@ -111,10 +123,11 @@ impl Work {
     }
 }
 
-/// Asks the file system to put each folder made in `path` far from its siblings (chattr(1), `T`). ext4 without a journal skips
-/// inodes that were freed within the last minutes, one at a time, whenever it makes one: a rootfs unpacked beside the place of
-/// one just removed then takes several times as long, which is the bench's own doing and no part of a cold start.
-/// An error where there is no such flag; there is no such search either.
+/// Asks the file system to put each folder made in `path` far from its siblings (chattr(1), `T`).
+/// ext4 without a journal skips inodes that were freed within the last minutes, one at a time,
+/// whenever it makes one: a rootfs unpacked beside the place of one just removed then takes several
+/// times as long, which is the bench's own doing and no part of a cold start. An error where there
+/// is no such flag; there is no such search either.
 fn spread(path: &Path) -> io::Result<()> {
     let folder = File::open(path)?;
     let flags = rustix::fs::ioctl_getflags(&folder)?;
@@ -189,8 +202,8 @@ mod tests {
         assert_eq!(fs::read_dir(parent.path()).unwrap().count(), 0);
     }
 
-    /// The story: on an ext4 without a journal a rootfs of 8,830 entries unpacked in 10.1 s beside the place of the sample
-    /// before, and in 1.6 s away from it.
+    /// The story: on an ext4 without a journal a rootfs of 8,830 entries unpacked in 10.1 s beside
+    /// the place of the sample before, and in 1.6 s away from it.
     #[test]
     fn keeps_samples_apart_where_the_file_system_can() {
         let parent = tempfile::tempdir().unwrap();
@@ -203,23 +216,35 @@ mod tests {
         for _ in 0..4 {
             let folder = work.fresh_apart("sample").unwrap();
             let inode = fs::metadata(&folder).unwrap().ino();
-            assert!(places.iter().all(|place: &u64| place.abs_diff(inode) >= APART_INODES), "{places:?} {inode}");
+            assert!(
+                places.iter().all(|place: &u64| place.abs_diff(inode) >= APART_INODES),
+                "{places:?} {inode}"
+            );
             places.push(inode);
             fs::remove_dir(&folder).unwrap();
         }
-        assert_eq!(fs::read_dir(work.path()).unwrap().count(), 0, "no folder of another draw stays");
+        assert_eq!(
+            fs::read_dir(work.path()).unwrap().count(),
+            0,
+            "no folder of another draw stays"
+        );
     }
 
     #[test]
     fn knows_that_a_folder_in_memory_has_no_page_cache_to_drop() {
-        let Ok(parent) = tempfile::tempdir_in("/dev/shm") else { return eprintln!("skipped: no /dev/shm") };
+        let Ok(parent) = tempfile::tempdir_in("/dev/shm") else {
+            return eprintln!("skipped: no /dev/shm");
+        };
         if rustix::fs::statfs(parent.path()).unwrap().f_type as u64 != IN_MEMORY[0] {
             return eprintln!("skipped: /dev/shm is no tmpfs");
         }
         assert!(!Work::create(parent.path()).unwrap().evicts().unwrap());
         let elsewhere = tempfile::tempdir_in(".").unwrap();
         if rustix::fs::statfs(elsewhere.path()).unwrap().f_type == 0xef53 {
-            assert!(Work::create(elsewhere.path()).unwrap().evicts().unwrap(), "an ext4 has a disk");
+            assert!(
+                Work::create(elsewhere.path()).unwrap().evicts().unwrap(),
+                "an ext4 has a disk"
+            );
         }
     }
 

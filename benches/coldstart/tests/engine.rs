@@ -31,7 +31,10 @@ fn failure_of(fault: &str, deadline: Duration) -> Option<(String, String)> {
 
 fn failure_in(bench: &mut Bench, fault: &str) -> Option<(String, String)> {
     let outcome = bench.engine.take(&case(Scenario::Cold)).expect("the engine works");
-    let error = outcome.samples[0].error.clone().unwrap_or_else(|| panic!("{fault} was measured as if it were fine"));
+    let error = outcome.samples[0]
+        .error
+        .clone()
+        .unwrap_or_else(|| panic!("{fault} was measured as if it were fine"));
     assert_eq!(outcome.samples[0].total_ns, None, "a failed sample has no total");
     Some((error.phase, error.message))
 }
@@ -44,8 +47,8 @@ fn a_cold_start_has_four_phases_that_fit_into_its_total() {
         let sample = &outcome.samples[0];
         assert_eq!(sample.error, None);
         let total = sample.total_ns.expect("a total");
-        let phases =
-            [sample.pull_ns, sample.unpack_ns, sample.create_ns, sample.start_ns].map(|ns| ns.expect("all four"));
+        let phases = [sample.pull_ns, sample.unpack_ns, sample.create_ns, sample.start_ns]
+            .map(|ns| ns.expect("all four"));
         let sum: u64 = phases.iter().sum();
         assert!(sum <= total && total - sum < total / 2, "{phases:?} in {total}");
         let (listen, first, last) = (sample.listen_ns, sample.first_byte_ns, sample.start_ns);
@@ -62,14 +65,23 @@ fn a_cold_start_has_four_phases_that_fit_into_its_total() {
 fn scenarios_leave_out_what_is_already_there() {
     let Some(mut bench) = Bench::of("GOOD", Duration::from_secs(10)) else { return };
     let take = |bench: &mut Bench, scenario| -> Sample {
-        let sample = bench.engine.take(&case(scenario)).expect("the engine works").samples[0].clone();
+        let sample =
+            bench.engine.take(&case(scenario)).expect("the engine works").samples[0].clone();
         assert_eq!(sample.error, None);
         sample
     };
     let accelerated = take(&mut bench, Scenario::Accelerated);
-    assert!(accelerated.pull_ns.is_none() && accelerated.unpack_ns.is_some() && accelerated.total_ns.is_some());
+    assert!(
+        accelerated.pull_ns.is_none()
+            && accelerated.unpack_ns.is_some()
+            && accelerated.total_ns.is_some()
+    );
     let provisioned = take(&mut bench, Scenario::Provisioned);
-    assert!(provisioned.unpack_ns.is_none() && provisioned.create_ns.is_none() && provisioned.listen_ns.is_none());
+    assert!(
+        provisioned.unpack_ns.is_none()
+            && provisioned.create_ns.is_none()
+            && provisioned.listen_ns.is_none()
+    );
     assert_eq!(provisioned.start_ns, provisioned.total_ns);
     let evicted = Case { page_cache: PageCache::Evicted, ..case(Scenario::Accelerated) };
     assert_eq!(bench.engine.take(&evicted).expect("the engine works").samples[0].error, None);
@@ -81,7 +93,8 @@ fn a_link_delays_the_pull_and_nothing_else() {
     let slow = Case { link: "1Gbit/20ms".parse().expect("a link"), ..case(Scenario::Cold) };
     let mut take = || bench.engine.take(&slow).expect("the engine works").samples[0].clone();
     let samples = [take(), take(), take(), take(), take()];
-    // Handshake, manifest, then configuration beside layer on a second connection: four round trips.
+    // Handshake, manifest, then configuration beside layer on a second connection: four round
+    // trips.
     assert!(samples.iter().all(|s| s.pull_ns >= Some(80_000_000)), "{samples:?}");
     // The quickest start: one that a busy machine held up says nothing of the link.
     let start_ns = samples.iter().map(|s| s.start_ns.expect("started")).min();
@@ -92,7 +105,8 @@ fn a_link_delays_the_pull_and_nothing_else() {
 fn a_burst_has_as_many_samples_as_instances_on_its_schedule() {
     let Some(mut bench) = Bench::of("GOOD", Duration::from_secs(10)) else { return };
     for scenario in [Scenario::Cold, Scenario::Provisioned] {
-        let outcome = bench.engine.take(&Case { burst: 6, ..case(scenario) }).expect("the engine works");
+        let outcome =
+            bench.engine.take(&Case { burst: 6, ..case(scenario) }).expect("the engine works");
         assert_eq!(outcome.samples.len(), 6);
         assert!(outcome.samples.iter().all(|s| s.error.is_none()), "{:?}", outcome.samples);
         let first = outcome.samples[0].intended_start_ns;
@@ -149,7 +163,10 @@ fn says_how_a_program_ended_and_what_it_printed_last() {
 fn says_that_the_answer_was_an_error() {
     let Some((phase, message)) = failure_of("WRONG", PATIENT) else { return };
     assert_eq!(phase, "start");
-    assert!(message.contains("500") && message.contains("no answer") && message.contains("430"), "{message}");
+    assert!(
+        message.contains("500") && message.contains("no answer") && message.contains("430"),
+        "{message}"
+    );
 }
 
 #[test]
@@ -158,7 +175,8 @@ fn says_that_it_listened_and_never_answered() {
     assert!(message.contains("did not answer") && message.contains("433"), "{message}");
 }
 
-/// The story: a program that aborted on the first request had sometimes closed the connection, 443, and sometimes ended.
+/// The story: a program that aborted on the first request had sometimes closed the connection, 443,
+/// and sometimes ended.
 #[test]
 fn says_that_a_program_crashed_on_its_first_request() {
     for _ in 0..5 {
@@ -197,7 +215,9 @@ fn says_that_memory_ran_out() {
 fn a_limit_of_processor_time_holds_a_busy_program_back() {
     let limits = Limits { memory_bytes: None, cpu_millis: Some(200) };
     let Some(mut bench) = limited("BUSY", limits) else { return };
-    let sample = bench.engine.take(&case(Scenario::Accelerated)).expect("the engine works").samples[0].clone();
+    let sample = bench.engine.take(&case(Scenario::Accelerated)).expect("the engine works").samples
+        [0]
+    .clone();
     assert_eq!(sample.error, None);
     // 20 ms in each 100 ms: the tenth slice of what it needs begins 900 ms after the first.
     assert!(sample.start_ns.is_some_and(|ns| ns > 700_000_000), "{sample:?}");
@@ -207,7 +227,8 @@ fn a_limit_of_processor_time_holds_a_busy_program_back() {
 fn a_limit_does_not_break_a_good_program() {
     let limits = Limits { memory_bytes: Some(64 << 20), cpu_millis: Some(200) };
     let Some(mut bench) = limited("GOOD", limits) else { return };
-    let outcome = bench.engine.take(&Case { burst: 3, ..case(Scenario::Cold) }).expect("the engine works");
+    let outcome =
+        bench.engine.take(&Case { burst: 3, ..case(Scenario::Cold) }).expect("the engine works");
     assert!(outcome.samples.iter().all(|s| s.error.is_none()), "{:?}", outcome.samples);
 }
 
@@ -225,34 +246,50 @@ fn an_oci_runtime_measures_the_same_phases() {
         }
         let image = image(&program, "amd64");
         let mut bench =
-            Bench::run_by(Some(runtime), image, Ask::default(), PATIENT, Limits::default()).expect("an engine");
-        let sample = bench.engine.take(&case(Scenario::Cold)).expect("the engine works").samples[0].clone();
-        let forbidden =
-            |e: &str| e.contains("ermission denied") || e.contains("not permitted") || e.contains("not supported");
-        if let Some(error) = sample.error.as_ref().filter(|e| e.phase == "create" && forbidden(&e.message)) {
+            Bench::run_by(Some(runtime), image, Ask::default(), PATIENT, Limits::default())
+                .expect("an engine");
+        let sample =
+            bench.engine.take(&case(Scenario::Cold)).expect("the engine works").samples[0].clone();
+        let forbidden = |e: &str| {
+            e.contains("ermission denied")
+                || e.contains("not permitted")
+                || e.contains("not supported")
+        };
+        if let Some(error) =
+            sample.error.as_ref().filter(|e| e.phase == "create" && forbidden(&e.message))
+        {
             eprintln!("skipped: {runtime} cannot create a container here: {}", error.message);
             continue;
         }
         assert_eq!(sample.error, None, "{runtime}");
         let phases = [sample.pull_ns, sample.unpack_ns, sample.create_ns, sample.start_ns];
         let phases = phases.map(|ns| ns.expect("all four"));
-        assert!(phases.iter().sum::<u64>() <= sample.total_ns.expect("a total"), "{runtime}: {sample:?}");
+        assert!(
+            phases.iter().sum::<u64>() <= sample.total_ns.expect("a total"),
+            "{runtime}: {sample:?}"
+        );
     }
 }
 
-/// The story: unpacking as root gives files their owners, and instances had other ids: what only its owner may run could not be
-/// run, and an id beyond 65,535 could not be had.
+/// The story: unpacking as root gives files their owners, and instances had other ids: what only
+/// its owner may run could not be run, and an id beyond 65,535 could not be had.
 #[test]
 fn whoever_the_image_runs_as_may_do_what_its_modes_allow() {
     if skip_without_sandbox() {
         return;
     }
     let Some(program) = compile("LOOKS") else { return };
-    let table = [("", 0o700, 0, 0), ("65532", 0o500, 65_532, 65_532), ("1001230000", 0o755, 0, 1_001_230_000)];
+    let table = [
+        ("", 0o700, 0, 0),
+        ("65532", 0o500, 65_532, 65_532),
+        ("1001230000", 0o755, 0, 1_001_230_000),
+    ];
     for (user, mode, owner, uid) in table {
         let layer = [Entry { path: "app", content: &program, mode, owner }];
-        let mut bench = Bench::with(image_of(&[&layer], user), Ask::default(), PATIENT).expect("an engine");
-        let sample = bench.engine.take(&case(Scenario::Cold)).expect("the engine works").samples[0].clone();
+        let mut bench =
+            Bench::with(image_of(&[&layer], user), Ask::default(), PATIENT).expect("an engine");
+        let sample =
+            bench.engine.take(&case(Scenario::Cold)).expect("the engine works").samples[0].clone();
         assert_eq!(sample.error, None, "{user:?}");
         bench.engine.expect(b"show me");
         let seen = failure_in(&mut bench, "LOOKS").expect("not what was expected").1;
@@ -266,9 +303,11 @@ fn a_user_that_the_image_does_not_know_is_the_images_failure() {
         return;
     }
     let layer = [Entry { path: "app", content: b"x", mode: 0o755, owner: 0 }];
-    let mut bench = Bench::with(image_of(&[&layer], "nobody"), Ask::default(), PATIENT).expect("an engine");
+    let mut bench =
+        Bench::with(image_of(&[&layer], "nobody"), Ask::default(), PATIENT).expect("an engine");
     for scenario in [Scenario::Cold, Scenario::Provisioned] {
-        let error = bench.engine.take(&case(scenario)).expect("the engine works").samples[0].error.clone();
+        let error =
+            bench.engine.take(&case(scenario)).expect("the engine works").samples[0].error.clone();
         let error = error.expect("nobody is not there");
         assert!(error.phase == "create" && error.message.contains("/etc/passwd"), "{error:?}");
     }
@@ -283,9 +322,14 @@ fn upper_layers_replace_and_remove_what_lower_ones_have() {
     let file = |path, content| Entry { path, content, mode: 0o755, owner: 0 };
     let lower = [file("app", b"no program".as_slice()), file("removed", b"x")];
     let upper = [file("app", &program), file(".wh.removed", b"")];
-    let mut bench = Bench::with(image_of(&[&lower, &upper], "65532"), Ask::default(), PATIENT).expect("an engine");
+    let mut bench = Bench::with(image_of(&[&lower, &upper], "65532"), Ask::default(), PATIENT)
+        .expect("an engine");
     let outcome = bench.engine.take(&case(Scenario::Cold)).expect("the engine works");
-    assert_eq!((outcome.samples[0].error.clone(), outcome.requests), (None, 4), "manifest, configuration, two layers");
+    assert_eq!(
+        (outcome.samples[0].error.clone(), outcome.requests),
+        (None, 4),
+        "manifest, configuration, two layers"
+    );
     bench.engine.expect(b"show me");
     let seen = failure_in(&mut bench, "LOOKS").expect("not what was expected").1;
     assert!(seen.contains(r#""sees_removed":false"#), "{seen}");
@@ -294,8 +338,12 @@ fn upper_layers_replace_and_remove_what_lower_ones_have() {
 #[test]
 fn notices_an_answer_that_differs_from_the_first() {
     let Some(mut bench) = Bench::of("FICKLE", Duration::from_secs(5)) else { return };
-    assert_eq!(bench.engine.take(&case(Scenario::Cold)).expect("the engine works").samples[0].error, None);
-    let second = bench.engine.take(&case(Scenario::Cold)).expect("the engine works").samples[0].clone();
+    assert_eq!(
+        bench.engine.take(&case(Scenario::Cold)).expect("the engine works").samples[0].error,
+        None
+    );
+    let second =
+        bench.engine.take(&case(Scenario::Cold)).expect("the engine works").samples[0].clone();
     assert!(second.error.is_some_and(|e| e.message.contains("expected")));
 }
 
@@ -307,8 +355,11 @@ fn says_that_a_program_is_for_another_machine() {
     // An arm64 ELF header and nothing behind it: execve refuses it before it looks further.
     let mut elf = vec![0x7f, b'E', b'L', b'F', 2, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2, 0, 183, 0];
     elf.resize(4096, 0);
-    let mut bench = Bench::with(image(&elf, "arm64"), Ask::default(), Duration::from_secs(1)).expect("an engine");
-    let error = bench.engine.take(&case(Scenario::Cold)).expect("the engine works").samples[0].error.clone();
+    let mut bench = Bench::with(image(&elf, "arm64"), Ask::default(), Duration::from_secs(1))
+        .expect("an engine");
+    let error = bench.engine.take(&case(Scenario::Cold)).expect("the engine works").samples[0]
+        .error
+        .clone();
     let error = error.expect("arm64 does not run here");
     assert!(error.phase == "create" && error.message.contains("architecture"), "{error:?}");
 }
@@ -317,7 +368,8 @@ fn says_that_a_program_is_for_another_machine() {
 fn a_blob_with_a_wrong_digest_is_a_failed_pull_and_leaves_nothing() {
     let Some(mut bench) = Bench::of("GOOD", Duration::from_secs(5)) else { return };
     bench.engine.corrupt_layer(0);
-    let sample = bench.engine.take(&case(Scenario::Cold)).expect("the engine works").samples[0].clone();
+    let sample =
+        bench.engine.take(&case(Scenario::Cold)).expect("the engine works").samples[0].clone();
     let error = sample.error.expect("the bytes are wrong");
     assert!(error.phase == "pull" && error.message.contains("444"), "{error:?}");
     assert_eq!(bench.samples_left_behind(), 0);
@@ -329,7 +381,8 @@ fn an_interrupted_sample_ends_at_once_and_leaves_nothing() {
     let stop = bench.stop.clone();
     let began = Instant::now();
     let ringer = std::thread::spawn(move || {
-        std::thread::sleep(Duration::from_millis(300)); // the moment of a person's Ctrl-C, not a readiness wait
+        // the moment of a person's Ctrl-C, not a readiness wait
+        std::thread::sleep(Duration::from_millis(300));
         stop.store(true, std::sync::atomic::Ordering::Relaxed);
     });
     let taken = bench.engine.take(&case(Scenario::Cold));

@@ -1,5 +1,6 @@
-//! report.html from the outside: every number in it comes from results.json, names are escaped, nothing is
-//! fetched, and it survives results in which everything failed. Also what the advice says.
+//! report.html from the outside: every number in it comes from results.json, names are escaped,
+//! nothing is fetched, and it survives results in which everything failed. Also what the advice
+//! says.
 
 use std::collections::BTreeSet;
 
@@ -81,8 +82,15 @@ fn results() -> Results {
         create_ns_median: Some(2_345_678.0),
     };
     let (engine, notes) = (EngineKind::Embedded, vec!["a note of 3 words".into()]);
-    let mut results =
-        Results { schema: SCHEMA, engine, host, overhead, variants: vec![variant], guidance: Vec::new(), notes };
+    let mut results = Results {
+        schema: SCHEMA,
+        engine,
+        host,
+        overhead,
+        variants: vec![variant],
+        guidance: Vec::new(),
+        notes,
+    };
     results.guidance = advise(&results, Load::default());
     results
 }
@@ -90,12 +98,17 @@ fn results() -> Results {
 /// Every text of a page with the attributes of the elements around it, innermost last.
 fn texts(html: &str) -> Vec<(Vec<String>, String)> {
     const VOID: [&str; 5] = ["meta", "!DOCTYPE", "br", "img", "link"];
-    let (mut stack, mut found): (Vec<String>, Vec<(Vec<String>, String)>) = (Vec::new(), Vec::new());
+    let (mut stack, mut found): (Vec<String>, Vec<(Vec<String>, String)>) =
+        (Vec::new(), Vec::new());
     let mut rest = html;
     while let Some(open) = rest.find('<') {
         let text = rest[..open].trim();
         if !text.is_empty() {
-            let plain = text.replace("&lt;", "<").replace("&gt;", ">").replace("&quot;", "\"").replace("&amp;", "&");
+            let plain = text
+                .replace("&lt;", "<")
+                .replace("&gt;", ">")
+                .replace("&quot;", "\"")
+                .replace("&amp;", "&");
             found.push((stack.clone(), plain));
         }
         let close = open + rest[open..].find('>').expect("a tag ends");
@@ -166,13 +179,16 @@ fn every_number_is_known(results: &Results) {
             numbers.extend(median(&phase)); // medians of the samples that are in the file
         }
         strings.extend(run.noise());
-        strings.extend(run.samples.iter().filter(|s| s.error.is_some()).map(|s| format!("#{}", s.order)));
+        strings.extend(
+            run.samples.iter().filter(|s| s.error.is_some()).map(|s| format!("#{}", s.order)),
+        );
     }
     strings.extend(burst::saturation(results));
     numbers.extend(results.own_share().into_iter().flat_map(|own| [own.share, own.share / 2.0]));
     strings.retain(|s| !s.is_empty());
     strings.sort_by_key(|s| std::cmp::Reverse(s.len()));
-    // What the page itself says: names of statistics, sizes of bursts in a heading, the platform's limits are strings.
+    // What the page itself says: names of statistics, sizes of bursts in a heading, the platform's
+    // limits are strings.
     let own = ["95 %", "p90", "p99", "8 at once"];
     let mut seen = 0;
     for (around, text) in texts(&report::render(results)) {
@@ -195,10 +211,12 @@ fn every_number_is_known(results: &Results) {
             assert!(shown.contains(&text), "`{text}` is not {raw}");
             seen += 1;
         } else {
-            let tick = attribute(innermost, "class").is_some_and(|c| c.split(' ').any(|c| c == "tick"));
+            let tick =
+                attribute(innermost, "class").is_some_and(|c| c.split(' ').any(|c| c == "tick"));
             // What remains once the results' own strings are taken out, the longest first.
             let rest = strings.iter().fold(digits.clone(), |t, s| t.replace(s.as_str(), ""));
-            let said = strings.iter().any(|s| s.contains(&text)) || !rest.contains(|c: char| c.is_ascii_digit());
+            let said = strings.iter().any(|s| s.contains(&text))
+                || !rest.contains(|c: char| c.is_ascii_digit());
             assert!(tick || said, "where does `{text}` come from?");
         }
     }
@@ -220,34 +238,52 @@ fn keys(value: &Value, at: &str, found: &mut BTreeSet<String>) {
     }
 }
 
-/// Results are an interface: a key that comes or goes is seen here and in docs/CONTRACTS.md, section 5.
+/// Results are an interface: a key that comes or goes is seen here and in docs/CONTRACTS.md,
+/// section 5.
 #[test]
 fn the_schema_is_what_the_contract_says() {
     let mut results = results();
-    results.variants[0].runs[0].samples[0].error = Some(Failure { phase: "start".into(), message: "m".into() });
+    results.variants[0].runs[0].samples[0].error =
+        Some(Failure { phase: "start".into(), message: "m".into() });
     let mut found = BTreeSet::new();
     keys(&serde_json::to_value(&results).expect("json"), "", &mut found);
     let places = [
         ("", "schema engine host overhead variants guidance notes"),
         ("host.", "kernel cpu_model cores memory_bytes os rustc git_describe date"),
-        ("overhead.", "start_ns_median n connect_step_ns_median pull_ns_median unpack_ns_median create_ns_median"),
+        (
+            "overhead.",
+            "start_ns_median n connect_step_ns_median pull_ns_median unpack_ns_median \
+             create_ns_median",
+        ),
         ("variants[].", "name reference compressed_bytes uncompressed_bytes layers runs"),
         ("variants[].runs[].", "link scenario page_cache burst requests bytes samples summary"),
         (
             "variants[].runs[].samples[].",
-            "order intended_start_ns pull_ns unpack_ns create_ns listen_ns first_byte_ns start_ns total_ns peak_resident_bytes outlier error",
+            "order intended_start_ns pull_ns unpack_ns create_ns listen_ns first_byte_ns start_ns \
+             total_ns peak_resident_bytes outlier error",
         ),
         ("variants[].runs[].samples[].error.", "phase message"),
-        ("variants[].runs[].summary.", "n median_ns p90_ns p99_ns min_ns max_ns ci95_low_ns ci95_high_ns"),
-        ("guidance[].", "id variant link advice source modelled measured ci95 unit max_share verdict"),
+        (
+            "variants[].runs[].summary.",
+            "n median_ns p90_ns p99_ns min_ns max_ns ci95_low_ns ci95_high_ns",
+        ),
+        (
+            "guidance[].",
+            "id variant link advice source modelled measured ci95 unit max_share verdict",
+        ),
     ];
-    let expected: BTreeSet<String> =
-        places.iter().flat_map(|(at, names)| names.split(' ').map(move |name| format!("{at}{name}"))).collect();
+    let expected: BTreeSet<String> = places
+        .iter()
+        .flat_map(|(at, names)| names.split(' ').map(move |name| format!("{at}{name}")))
+        .collect();
     assert_eq!(found, expected);
     let contract = include_str!("../../../docs/CONTRACTS.md");
     let section = contract.split("\n## ").find(|s| s.starts_with("5. ")).expect("section 5");
     for name in places.iter().flat_map(|(_, names)| names.split(' ')) {
-        assert!(section.contains(&format!("\"{name}\"")), "`{name}` is not in docs/CONTRACTS.md, section 5");
+        assert!(
+            section.contains(&format!("\"{name}\"")),
+            "`{name}` is not in docs/CONTRACTS.md, section 5"
+        );
     }
 }
 
@@ -271,7 +307,8 @@ fn a_row_that_was_not_measured_says_what_to_run() {
     assert_eq!(ids.len(), 6, "each advice has its row: {ids:?}");
 }
 
-/// The story: an image of 436 KiB was told that its size is worth work, because unpacking anything takes a millisecond.
+/// The story: an image of 436 KiB was told that its size is worth work, because unpacking anything
+/// takes a millisecond.
 #[test]
 fn what_unpacking_nothing_takes_is_not_the_images_size() {
     let verdict = |floor_unpack: Option<f64>| {
@@ -283,37 +320,56 @@ fn what_unpacking_nothing_takes_is_not_the_images_size() {
         let rows = advise(&results, Load::default());
         rows.iter().find(|r| r.id == "minimal-image").expect("a row").verdict.clone()
     };
-    assert!(verdict(Some(1_000_000.0)).starts_with("small enough"), "{}", verdict(Some(1_000_000.0)));
-    assert!(verdict(Some(100_000.0)).starts_with("size is worth work"), "{}", verdict(Some(100_000.0)));
+    assert!(
+        verdict(Some(1_000_000.0)).starts_with("small enough"),
+        "{}",
+        verdict(Some(1_000_000.0))
+    );
+    assert!(
+        verdict(Some(100_000.0)).starts_with("size is worth work"),
+        "{}",
+        verdict(Some(100_000.0))
+    );
     assert!(verdict(None).contains("is not known without the smallest image"), "{}", verdict(None));
     // Where the floor took as long, no time is made up.
     let mut results = results();
     results.overhead.unpack_ns_median = Some(1e9);
-    let shaped = advise(&results, Load::default()).into_iter().find(|r| r.id == "minimal-image").expect("a row");
+    let shaped = advise(&results, Load::default())
+        .into_iter()
+        .find(|r| r.id == "minimal-image")
+        .expect("a row");
     assert!(shaped.verdict.contains("nothing that could be measured"), "{}", shaped.verdict);
 }
 
-/// What the two engines call a start is not the same, but what is faster with one is so with the other.
+/// What the two engines call a start is not the same, but what is faster with one is so with the
+/// other.
 #[test]
 fn both_engines_rank_the_recorded_images_alike() {
     let record = |engine: &str| {
         let name = format!("../record/coldstart-2026-11-24-baselines-{engine}-2-cores.json");
-        Results::load(&std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(name)).expect("a record")
+        Results::load(&std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(name))
+            .expect("a record")
     };
     let (embedded, docker) = (record("embedded"), record("docker"));
     let mut told = 0;
     for scenario in [Scenario::Cold, Scenario::Provisioned] {
         let interval = |results: &Results, at: usize| {
             let runs = results.variants[at].runs.iter();
-            let run = runs.filter(|r| r.scenario == scenario).find(|r| r.link == "loopback").expect("measured");
+            let run = runs
+                .filter(|r| r.scenario == scenario)
+                .find(|r| r.link == "loopback")
+                .expect("measured");
             (run.summary.ci95_low_ns.expect("samples"), run.summary.ci95_high_ns.expect("samples"))
         };
-        let names = |results: &Results| results.variants.iter().map(|v| v.name.clone()).collect::<Vec<_>>();
+        let names =
+            |results: &Results| results.variants.iter().map(|v| v.name.clone()).collect::<Vec<_>>();
         assert_eq!(names(&embedded), names(&docker));
-        let pairs = (0..embedded.variants.len()).flat_map(|one| (0..one).map(move |other| (one, other)));
+        let pairs =
+            (0..embedded.variants.len()).flat_map(|one| (0..one).map(move |other| (one, other)));
         for (one, other) in pairs {
             let order = |results: &Results| {
-                let ((low, high), (other_low, other_high)) = (interval(results, one), interval(results, other));
+                let ((low, high), (other_low, other_high)) =
+                    (interval(results, one), interval(results, other));
                 if high < other_low { -1 } else { i32::from(low > other_high) }
             };
             let orders = (order(&embedded), order(&docker));
@@ -346,12 +402,16 @@ fn memory_is_advised_by_what_an_instance_had() {
     let (_, much) = verdict(&|results| all(results, Some(400 << 20)));
     assert!(much.contains("begin with what load shows"), "{much}");
     let (measured, unknown) = verdict(&|results| all(results, None));
-    assert!(!measured.contains("resident") && unknown.contains("smallest step covers it"), "{measured}: {unknown}");
+    assert!(
+        !measured.contains("resident") && unknown.contains("smallest step covers it"),
+        "{measured}: {unknown}"
+    );
     let (_, large) = verdict(&|results| results.variants[0].compressed_bytes = 300 << 20);
     assert!(large.contains("at least 512 MB"), "{large}");
 }
 
-/// The story: an image of which nearly every start had failed to listen was no concern, for the one that did was quick.
+/// The story: an image of which nearly every start had failed to listen was no concern, for the one
+/// that did was quick.
 #[test]
 fn starts_that_never_listened_count_and_so_does_the_time_for_pull_and_start() {
     let verdict = |change: &dyn Fn(&mut Run)| {
@@ -365,8 +425,10 @@ fn starts_that_never_listened_count_and_so_does_the_time_for_pull_and_start() {
     };
     assert!(verdict(&|_| ()).starts_with("no concern"), "{}", verdict(&|_| ()));
     let silent = verdict(&|cold| {
-        let error =
-            Failure { phase: "start".into(), message: "nothing listened (platform: 446 PortBindingFailed)".into() };
+        let error = Failure {
+            phase: "start".into(),
+            message: "nothing listened (platform: 446 PortBindingFailed)".into(),
+        };
         cold.samples[1..3].iter_mut().for_each(|s| s.error = Some(error.clone()));
     });
     assert!(silent.starts_with("act: 2 more") && silent.contains("446"), "{silent}");
@@ -385,8 +447,16 @@ fn acceleration_is_judged_against_what_the_page_promises() {
         let rows = advise(&results, Load::default());
         rows.iter().find(|r| r.id == "acceleration").expect("a row").verdict.clone()
     };
-    assert!(verdict(7_000_000).contains("more than the promised 5 times"), "{}", verdict(7_000_000));
-    assert!(verdict(100_000_000).contains("less than the promised 5 times"), "{}", verdict(100_000_000));
+    assert!(
+        verdict(7_000_000).contains("more than the promised 5 times"),
+        "{}",
+        verdict(7_000_000)
+    );
+    assert!(
+        verdict(100_000_000).contains("less than the promised 5 times"),
+        "{}",
+        verdict(100_000_000)
+    );
     assert!(verdict(230_000_000).starts_with("leave it off"), "{}", verdict(230_000_000));
 }
 
@@ -394,9 +464,17 @@ fn acceleration_is_judged_against_what_the_page_promises() {
 fn the_tool_states_its_own_share_of_the_smallest_start() {
     let mut results = results();
     let own = results.own_share().expect("the loop was calibrated");
-    let smallest = results.variants[0].runs.iter().filter(|r| r.scenario != Scenario::Provisioned && r.burst == 1);
-    let smallest = smallest.filter_map(|r| median(&r.phase_ns(|s| s.start_ns))).fold(f64::MAX, f64::min);
-    assert_eq!((own.step_ns, own.start_ns), (9_040.5, smallest), "a provisioned instance listens already");
+    let smallest = results.variants[0]
+        .runs
+        .iter()
+        .filter(|r| r.scenario != Scenario::Provisioned && r.burst == 1);
+    let smallest =
+        smallest.filter_map(|r| median(&r.phase_ns(|s| s.start_ns))).fold(f64::MAX, f64::min);
+    assert_eq!(
+        (own.step_ns, own.start_ns),
+        (9_040.5, smallest),
+        "a provisioned instance listens already"
+    );
     assert_eq!(own.share, 9_040.5 / smallest);
     assert!(table::render(&results).contains("of the smallest start"));
     results.overhead.connect_step_ns_median = None;
@@ -421,7 +499,10 @@ fn a_run_in_which_everything_failed_is_still_drawn() {
         for sample in &mut run.samples {
             *sample = Sample {
                 order: sample.order,
-                error: Some(Failure { phase: "start".into(), message: "nothing listened <on> port 9000".into() }),
+                error: Some(Failure {
+                    phase: "start".into(),
+                    message: "nothing listened <on> port 9000".into(),
+                }),
                 ..Sample::default()
             };
         }
@@ -430,7 +511,10 @@ fn a_run_in_which_everything_failed_is_still_drawn() {
     results.guidance = advise(&results, Load::default());
     let page = report::render(&results);
     texts(&page);
-    assert!(page.contains("nothing listened &lt;on&gt; port 9000") && page.contains("no sample succeeded"));
+    assert!(
+        page.contains("nothing listened &lt;on&gt; port 9000")
+            && page.contains("no sample succeeded")
+    );
     assert!(table::render(&results).contains("phase start"));
 }
 
@@ -439,8 +523,14 @@ fn plots_are_documents_of_their_own() {
     let results = results();
     for plot in [plot::phases(&results, 880.0), plot::samples(&results, 340.0)] {
         let document = plot::document(&plot);
-        assert!(document.starts_with("<svg xmlns=\"http://www.w3.org/2000/svg\"") && document.contains("<style>"));
-        assert!(!document.contains("NaN") && !document.contains("inf"), "every coordinate is a number");
+        assert!(
+            document.starts_with("<svg xmlns=\"http://www.w3.org/2000/svg\"")
+                && document.contains("<style>")
+        );
+        assert!(
+            !document.contains("NaN") && !document.contains("inf"),
+            "every coordinate is a number"
+        );
         texts(&document);
     }
 }
@@ -448,21 +538,36 @@ fn plots_are_documents_of_their_own() {
 #[test]
 fn each_advice_has_a_row_with_its_source_and_a_verdict() {
     let rows = results().guidance;
-    for id in ["same-region", "minimal-image", "acceleration", "provisioned", "listen-deadline", "memory-by-image-size"]
-    {
+    for id in [
+        "same-region",
+        "minimal-image",
+        "acceleration",
+        "provisioned",
+        "listen-deadline",
+        "memory-by-image-size",
+    ] {
         let row = rows.iter().find(|r| r.id == id).unwrap_or_else(|| panic!("no row for {id}"));
-        assert!(!row.source.is_empty() && !row.verdict.is_empty() && !row.measured.is_empty(), "{row:?}");
+        assert!(
+            !row.source.is_empty() && !row.verdict.is_empty() && !row.measured.is_empty(),
+            "{row:?}"
+        );
         assert!(row.max_share.is_none_or(|s| (0.0..=1.0).contains(&s)), "{row:?}");
     }
     // 243.0 ms against 15.4 ms: 93.6 % go away.
     let region = rows.iter().find(|r| r.id == "same-region").expect("a row");
-    assert!(region.modelled && region.max_share.is_some_and(|s| (s - 0.936).abs() < 0.01), "{region:?}");
-    let near = |id: &str| rows.iter().find(|r| r.id == id && r.link.as_deref() == Some("same-region")).expect("a row");
+    assert!(
+        region.modelled && region.max_share.is_some_and(|s| (s - 0.936).abs() < 0.01),
+        "{region:?}"
+    );
+    let near = |id: &str| {
+        rows.iter().find(|r| r.id == id && r.link.as_deref() == Some("same-region")).expect("a row")
+    };
     // 15.4 ms against 7.3 ms: half of it goes away, and the quota is said.
     let acceleration = near("acceleration");
     assert!(acceleration.max_share.is_some_and(|s| (s - 0.527).abs() < 0.02), "{acceleration:?}");
     assert!(acceleration.verdict.contains("five functions"), "{acceleration:?}");
-    // 100 a second at 82 microseconds: one instance; 128 MiB idle for an hour: 0.125 x 3600 x 0.00005471.
+    // 100 a second at 82 microseconds: one instance; 128 MiB idle for an hour: 0.125 x 3600 x
+    // 0.00005471.
     let provisioned = near("provisioned");
     assert!(
         provisioned.verdict.contains("1 instance (") && provisioned.verdict.contains("CNY 0.0246"),
@@ -482,7 +587,11 @@ fn provisioned_concurrency_is_rate_times_mean_seconds() {
     runs.push(ready);
     let rows = advise(&results, Load { requests_per_second: 2000.0, memory_mib: 512 });
     let row = rows.iter().find(|r| r.id == "provisioned").expect("a row");
-    assert!(row.verdict.contains("need 40 instances") && row.verdict.contains("CNY 0.0985"), "{}", row.verdict);
+    assert!(
+        row.verdict.contains("need 40 instances") && row.verdict.contains("CNY 0.0985"),
+        "{}",
+        row.verdict
+    );
 }
 
 #[test]
@@ -494,5 +603,7 @@ fn a_large_image_is_told_the_platforms_memory_and_limit() {
         rows.iter().find(|r| r.id == "memory-by-image-size").expect("a row").clone()
     };
     assert!(of_size(300).verdict.contains("512 MB"));
-    assert!(of_size(1024).verdict.contains("1 GiB") && of_size(1024).advice.contains("not accepted"));
+    assert!(
+        of_size(1024).verdict.contains("1 GiB") && of_size(1024).advice.contains("not accepted")
+    );
 }

@@ -1,5 +1,5 @@
-//! The runner against an engine that neither sleeps nor starts anything: order, bookkeeping, what is
-//! kept when a run stops. Also the command line from outside, on a real image.
+//! The runner against an engine that neither sleeps nor starts anything: order, bookkeeping, what
+//! is kept when a run stops. Also the command line from outside, on a real image.
 
 mod common;
 
@@ -35,11 +35,16 @@ impl Engine for Mock {
         }
         self.calls.push((case.variant, case.scenario));
         let at = self.calls.len() as u64;
-        let error =
-            (self.fails == Some(case.scenario)).then(|| Failure { phase: "start".into(), message: "as told".into() });
+        let error = (self.fails == Some(case.scenario))
+            .then(|| Failure { phase: "start".into(), message: "as told".into() });
         let total_ns = error.is_none().then_some(at * 1000);
         let sample = Sample { intended_start_ns: 5_000 + at, total_ns, error, ..Sample::default() };
-        Ok(Outcome { samples: vec![sample; case.burst], requests: 3, bytes: 700, uncompressed_bytes: Some(900) })
+        Ok(Outcome {
+            samples: vec![sample; case.burst],
+            requests: 3,
+            bytes: 700,
+            uncompressed_bytes: Some(900),
+        })
     }
 
     fn calibrate(&mut self) -> Result<Option<Calibration>, EngineError> {
@@ -69,13 +74,21 @@ fn host() -> Host {
 }
 
 fn targets() -> Vec<Target> {
-    ["one", "two"].map(|name| Target { name: name.into(), image: image(b"x", "amd64"), port: 9000 }).to_vec()
+    ["one", "two"]
+        .map(|name| Target { name: name.into(), image: image(b"x", "amd64"), port: 9000 })
+        .to_vec()
 }
 
 fn definition(samples: usize) -> Definition {
-    let case =
-        |variant, scenario| Case { variant, link: Link::loopback(), scenario, page_cache: PageCache::Warm, burst: 1 };
-    let cases = (0..2).flat_map(|v| [Scenario::Cold, Scenario::Accelerated].map(|s| case(v, s))).collect();
+    let case = |variant, scenario| Case {
+        variant,
+        link: Link::loopback(),
+        scenario,
+        page_cache: PageCache::Warm,
+        burst: 1,
+    };
+    let cases =
+        (0..2).flat_map(|v| [Scenario::Cold, Scenario::Accelerated].map(|s| case(v, s))).collect();
     Definition { cases, samples, warmups: 1, seed: 7, notes: vec!["as told".into()] }
 }
 
@@ -94,7 +107,8 @@ fn every_case_comes_once_a_round_and_the_order_changes() {
     assert!(rounds.windows(2).any(|pair| pair[0] != pair[1]), "always the same order");
 }
 
-/// An engine of which four instances at once are as fast as one, and more take turns; of cold ones it holds sixteen.
+/// An engine of which four instances at once are as fast as one, and more take turns; of cold ones
+/// it holds sixteen.
 struct FourAtOnce;
 
 impl Engine for FourAtOnce {
@@ -106,7 +120,10 @@ impl Engine for FourAtOnce {
         let full = failure::no_room(&std::io::Error::other("full"));
         let error = (case.burst > 16 && case.scenario == Scenario::Cold).then_some(full);
         let total_ns = error.is_none().then_some(1000 * case.burst.div_ceil(4) as u64);
-        Ok(Outcome { samples: vec![Sample { total_ns, error, ..Sample::default() }; case.burst], ..Outcome::default() })
+        Ok(Outcome {
+            samples: vec![Sample { total_ns, error, ..Sample::default() }; case.burst],
+            ..Outcome::default()
+        })
     }
 
     fn calibrate(&mut self) -> Result<Option<Calibration>, EngineError> {
@@ -115,17 +132,34 @@ impl Engine for FourAtOnce {
 }
 
 /// The bursts of the second variant that a ramp over these leaves, by scenario, and what it says.
-fn ramped(bursts: &[usize], asked_for: &[usize], fits: &dyn Fn(&Case, &Outcome) -> bool) -> [(Vec<usize>, String); 2] {
+fn ramped(
+    bursts: &[usize],
+    asked_for: &[usize],
+    fits: &dyn Fn(&Case, &Outcome) -> bool,
+) -> [(Vec<usize>, String); 2] {
     let mut definition = definition(1);
     definition.cases.retain(|case| case.variant == 1);
-    let with = |case: &Case| bursts.iter().map(|&burst| Case { burst, ..case.clone() }).collect::<Vec<_>>();
+    let with = |case: &Case| {
+        bursts.iter().map(|&burst| Case { burst, ..case.clone() }).collect::<Vec<_>>()
+    };
     definition.cases = definition.cases.iter().flat_map(with).collect();
-    let notes = coldstart::run::ramp(&mut definition, &targets(), asked_for, &mut FourAtOnce, fits, &mut ());
+    let notes = coldstart::run::ramp(
+        &mut definition,
+        &targets(),
+        asked_for,
+        &mut FourAtOnce,
+        fits,
+        &mut (),
+    );
     let notes = notes.expect("ran");
     [(Scenario::Cold, "two, cold, loopback: "), (Scenario::Accelerated, "two, accelerated: ")].map(
         |(scenario, name)| {
             let of = definition.cases.iter().filter(|c| c.scenario == scenario).map(|c| c.burst);
-            let said = notes.iter().filter_map(|note| note.strip_prefix(name)).collect::<Vec<_>>().join("; ");
+            let said = notes
+                .iter()
+                .filter_map(|note| note.strip_prefix(name))
+                .collect::<Vec<_>>()
+                .join("; ");
             (of.collect(), said)
         },
     )
@@ -134,7 +168,8 @@ fn ramped(bursts: &[usize], asked_for: &[usize], fits: &dyn Fn(&Case, &Outcome) 
 #[test]
 fn a_ramp_leaves_out_the_bursts_beyond_saturation_and_says_so() {
     let any = |_: &Case, _: &Outcome| true;
-    let beyond = "bursts of more than 16 bring no more starts a second, and are left out".to_owned();
+    let beyond =
+        "bursts of more than 16 bring no more starts a second, and are left out".to_owned();
     let ended = (vec![1, 2, 4, 8, 16], beyond.clone());
     assert_eq!(
         ramped(&[1, 2, 4, 8, 16, 32, 64], &[], &any),
@@ -142,7 +177,8 @@ fn a_ramp_leaves_out_the_bursts_beyond_saturation_and_says_so() {
         "two steps beyond the fourth bring nothing"
     );
 
-    let full = "bursts of 32 and more do not fit: this machine holds no more instances: full".to_owned();
+    let full =
+        "bursts of 32 and more do not fit: this machine holds no more instances: full".to_owned();
     let [cold, accelerated] = ramped(&[8, 16, 32, 64], &[], &any);
     assert_eq!((cold, accelerated.0), ((vec![8, 16], full), vec![8, 16, 32]));
 
@@ -160,7 +196,8 @@ fn a_ramp_leaves_out_the_bursts_beyond_saturation_and_says_so() {
 
 #[test]
 fn keeps_every_sample_with_its_place_and_sums_up() {
-    let finished = run(&definition(10), &targets(), host(), &mut Mock::default(), None, &mut ()).expect("ran");
+    let finished =
+        run(&definition(10), &targets(), host(), &mut Mock::default(), None, &mut ()).expect("ran");
     let results = finished.results;
     assert_eq!(results.overhead.n, 10, "the floor is part of each round");
     let floor = &results.overhead;
@@ -169,20 +206,33 @@ fn keeps_every_sample_with_its_place_and_sums_up() {
     let mut orders: Vec<usize> = Vec::new();
     for run in results.variants.iter().flat_map(|v| &v.runs) {
         assert_eq!((run.samples.len(), run.summary.n, run.requests, run.bytes), (10, 10, 3, 700));
-        assert!(run.summary.min_ns <= run.summary.median_ns && run.summary.median_ns <= run.summary.max_ns);
+        assert!(
+            run.summary.min_ns <= run.summary.median_ns
+                && run.summary.median_ns <= run.summary.max_ns
+        );
         orders.extend(run.samples.iter().map(|s| s.order));
     }
     orders.sort_unstable();
     assert_eq!(orders, (0..40).collect::<Vec<_>>());
-    let first = results.variants.iter().flat_map(|v| &v.runs).flat_map(|r| &r.samples).find(|s| s.order == 0);
-    assert_eq!(first.expect("a first sample").intended_start_ns, 0, "times count from the run's beginning");
+    let first = results
+        .variants
+        .iter()
+        .flat_map(|v| &v.runs)
+        .flat_map(|r| &r.samples)
+        .find(|s| s.order == 0);
+    assert_eq!(
+        first.expect("a first sample").intended_start_ns,
+        0,
+        "times count from the run's beginning"
+    );
     assert_eq!(results.variants[0].uncompressed_bytes, Some(900));
 }
 
 #[test]
 fn a_failing_scenario_is_a_result_beside_the_others() {
     let mut mock = Mock { fails: Some(Scenario::Cold), ..Mock::default() };
-    let results = run(&definition(5), &targets(), host(), &mut mock, None, &mut ()).expect("ran").results;
+    let results =
+        run(&definition(5), &targets(), host(), &mut mock, None, &mut ()).expect("ran").results;
     for run in results.variants.iter().flat_map(|v| &v.runs) {
         assert_eq!(run.samples.len(), 5);
         assert_eq!(run.summary.n, if run.scenario == Scenario::Cold { 0 } else { 5 });
@@ -194,14 +244,26 @@ fn a_failing_scenario_is_a_result_beside_the_others() {
 fn a_run_that_stops_keeps_what_it_has() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("deep/results.json");
-    let mut mock = Mock { stops_at: Some(4 * 4 + 2), ..Mock::default() }; // in the third round that counts
-    let finished = run(&definition(50), &targets(), host(), &mut mock, Some(&path), &mut ()).expect("ran");
+    // in the third round that counts
+    let mut mock = Mock { stops_at: Some(4 * 4 + 2), ..Mock::default() };
+    let finished =
+        run(&definition(50), &targets(), host(), &mut mock, Some(&path), &mut ()).expect("ran");
     assert!(matches!(finished.stopped, Some(EngineError::Interrupted)));
     let kept = Results::load(&path).expect("kept after each round");
-    assert!(kept.variants.iter().flat_map(|v| &v.runs).all(|r| r.samples.len() == 3), "three whole rounds");
-    assert_eq!(finished.results, kept, "and nothing of the fourth; its notes were with it all the time");
+    assert!(
+        kept.variants.iter().flat_map(|v| &v.runs).all(|r| r.samples.len() == 3),
+        "three whole rounds"
+    );
+    assert_eq!(
+        finished.results, kept,
+        "and nothing of the fourth; its notes were with it all the time"
+    );
     assert_eq!(kept.notes, ["as told"]);
-    assert_eq!(std::fs::read_dir(folder.path().join("deep")).expect("a folder").count(), 1, "no half-written file");
+    assert_eq!(
+        std::fs::read_dir(folder.path().join("deep")).expect("a folder").count(),
+        1,
+        "no half-written file"
+    );
 }
 
 #[test]
@@ -214,8 +276,9 @@ fn nothing_to_keep_is_an_error() {
 fn results_of_another_schema_are_refused() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("results.json");
-    let mut results =
-        run(&definition(5), &targets(), host(), &mut Mock::default(), None, &mut ()).expect("ran").results;
+    let mut results = run(&definition(5), &targets(), host(), &mut Mock::default(), None, &mut ())
+        .expect("ran")
+        .results;
     results.save(&path).expect("saved");
     assert_eq!(Results::load(&path).expect("read back"), results);
     results.schema = 2;
@@ -226,15 +289,17 @@ fn results_of_another_schema_are_refused() {
 #[test]
 fn a_record_is_never_replaced_by_another_run() {
     let folder = tempfile::tempdir().expect("a folder");
-    let mut results =
-        run(&definition(5), &targets(), host(), &mut Mock::default(), None, &mut ()).expect("ran").results;
+    let mut results = run(&definition(5), &targets(), host(), &mut Mock::default(), None, &mut ())
+        .expect("ran")
+        .results;
     results.host.date = "2026-11-23T09:00:00Z".into();
     let first = results.keep(folder.path(), None).expect("kept");
     assert_eq!(results.keep(folder.path(), None).expect("kept"), first, "the same run once");
     results.notes.push("another run".into());
     let second = results.keep(folder.path(), None).expect("kept");
     let named = results.keep(folder.path(), Some("baselines")).expect("kept");
-    let names = [&first, &second, &named].map(|p| p.file_name().expect("a name").to_string_lossy().into_owned());
+    let names = [&first, &second, &named]
+        .map(|p| p.file_name().expect("a name").to_string_lossy().into_owned());
     let stem = "coldstart-2026-11-23";
     let embedded = "embedded-2-cores";
     let expected = [
@@ -273,7 +338,9 @@ fn coldstart(image: &str, out: &std::path::Path, samples: u32, flags: &[&str]) -
 fn the_command_prints_a_table_and_keeps_results() {
     let Some(image) = layout_of("GOOD") else { return };
     let out = tempfile::tempdir().expect("a folder");
-    let done = coldstart(image.path().to_str().expect("a path"), out.path(), 3, &[]).output().expect("it starts");
+    let done = coldstart(image.path().to_str().expect("a path"), out.path(), 3, &[])
+        .output()
+        .expect("it starts");
     let text = String::from_utf8_lossy(&done.stdout);
     assert_eq!(done.status.code(), Some(0), "{}", String::from_utf8_lossy(&done.stderr));
     for word in ["function", "cold", "accelerated", "provisioned", "ms", "floor"] {
@@ -293,19 +360,32 @@ fn a_ramp_of_bursts_is_measured_drawn_and_summed_up() {
     assert_eq!(done.status.code(), Some(0), "{}", String::from_utf8_lossy(&done.stderr));
     let results = Results::load(&out.path().join("results.json")).expect("kept");
     let bursts: Vec<usize> = results.variants[0].runs.iter().map(|r| r.burst).collect();
-    assert!(bursts.len() >= 3 && bursts.iter().enumerate().all(|(at, &burst)| burst == 1 << at), "{bursts:?}");
+    assert!(
+        bursts.len() >= 3 && bursts.iter().enumerate().all(|(at, &burst)| burst == 1 << at),
+        "{bursts:?}"
+    );
     assert!(String::from_utf8_lossy(&done.stdout).contains("starts a second"), "{done:?}");
     let last = bursts.last().expect("some");
-    let ended = results.notes.iter().find(|n| n.starts_with("function, cold, loopback: bursts of")).expect("said");
+    let ended = results
+        .notes
+        .iter()
+        .find(|n| n.starts_with("function, cold, loopback: bursts of"))
+        .expect("said");
     assert!(
-        ended.contains(&format!("more than {last} ")) || ended.contains(&format!("of {} and more", last * 2)),
+        ended.contains(&format!("more than {last} "))
+            || ended.contains(&format!("of {} and more", last * 2)),
         "{ended}"
     );
 
     let drawn = tempfile::tempdir().expect("a folder");
     let draw = |png: &[&str]| {
         let mut command = Command::new(COLDSTART);
-        command.arg("plot").arg(out.path().join("results.json")).arg("--out").arg(drawn.path()).args(png);
+        command
+            .arg("plot")
+            .arg(out.path().join("results.json"))
+            .arg("--out")
+            .arg(drawn.path())
+            .args(png);
         command.output().expect("it starts")
     };
     let done = draw(&[]);
@@ -314,7 +394,9 @@ fn a_ramp_of_bursts_is_measured_drawn_and_summed_up() {
         let names = std::fs::read_dir(drawn.path()).expect("a folder").flatten().map(|e| e.path());
         names.filter(|path| path.extension().is_some_and(|e| e == kind)).collect::<Vec<_>>()
     };
-    assert!(drawn.path().join("bursts-1.svg").exists() && drawn.path().join("report.html").exists());
+    assert!(
+        drawn.path().join("bursts-1.svg").exists() && drawn.path().join("report.html").exists()
+    );
     let done = draw(&["--png"]);
     if String::from_utf8_lossy(&done.stderr).contains("librsvg2-bin") {
         return eprintln!("skipped: no rsvg-convert; `build/setup --plots` installs it");
@@ -324,7 +406,11 @@ fn a_ramp_of_bursts_is_measured_drawn_and_summed_up() {
         let bytes = std::fs::read(&png).expect("just written");
         // PNG, 5.2 and 11.2.2: the signature, and the width in the first chunk.
         let width = u32::from_be_bytes(bytes[16..20].try_into().expect("four"));
-        assert!(bytes.starts_with(b"\x89PNG\r\n\x1a\n") && width == 2 * 880, "{}: {width}", png.display());
+        assert!(
+            bytes.starts_with(b"\x89PNG\r\n\x1a\n") && width == 2 * 880,
+            "{}: {width}",
+            png.display()
+        );
     }
 }
 
@@ -337,7 +423,8 @@ fn exit_codes_tell_whose_fault_it_was() {
     let text = String::from_utf8_lossy(&failed.stdout);
     assert_eq!(failed.status.code(), Some(1), "the measured thing failed");
     assert!(text.contains("cannot find the answer") && text.contains("phase start"), "{text}");
-    let usage = coldstart(place, out.path(), 3, &["--scenario", "lukewarm"]).output().expect("it starts");
+    let usage =
+        coldstart(place, out.path(), 3, &["--scenario", "lukewarm"]).output().expect("it starts");
     assert_eq!(usage.status.code(), Some(2));
     let missing = coldstart("/nowhere/at/all", out.path(), 3, &[]).output().expect("it starts");
     assert_eq!(missing.status.code(), Some(4));
@@ -356,7 +443,8 @@ fn an_interrupted_run_leaves_no_process_and_no_folder() {
         std::thread::sleep(std::time::Duration::from_millis(5)); // both cores are the bench's
     }
     let pid = nix::unistd::Pid::from_raw(child.id() as i32);
-    let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).expect("its helper");
+    let children =
+        std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).expect("its helper");
     nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGINT).expect("sent");
     let status = child.wait().expect("ended");
     let mut said = String::new();
@@ -366,7 +454,8 @@ fn an_interrupted_run_leaves_no_process_and_no_folder() {
     for helper in children.split_whitespace() {
         assert!(!std::path::Path::new(&format!("/proc/{helper}")).exists(), "the helper lives on");
     }
-    let names: Vec<_> = std::fs::read_dir(out.path()).expect("a folder").flatten().map(|e| e.file_name()).collect();
+    let names: Vec<_> =
+        std::fs::read_dir(out.path()).expect("a folder").flatten().map(|e| e.file_name()).collect();
     assert!(names.iter().all(|n| !n.to_string_lossy().starts_with("work-")), "{names:?}");
     assert!(Results::load(&path).expect("kept").variants[0].runs[0].summary.n > 0);
 }
@@ -383,16 +472,30 @@ fn an_interruption_before_the_first_round_is_one_too() {
         assert!(child.try_wait().expect("asked").is_none(), "it ended before it worked");
         std::thread::sleep(std::time::Duration::from_millis(5)); // both cores are the bench's
     }
-    nix::sys::signal::kill(nix::unistd::Pid::from_raw(child.id() as i32), nix::sys::signal::Signal::SIGINT)
-        .expect("sent");
+    nix::sys::signal::kill(
+        nix::unistd::Pid::from_raw(child.id() as i32),
+        nix::sys::signal::Signal::SIGINT,
+    )
+    .expect("sent");
     assert_eq!(child.wait().expect("ended").code(), Some(130));
-    assert_eq!(std::fs::read_dir(out.path()).expect("a folder").count(), 0, "nothing was measured, nothing is left");
+    assert_eq!(
+        std::fs::read_dir(out.path()).expect("a folder").count(),
+        0,
+        "nothing was measured, nothing is left"
+    );
 }
 
 /// Results of a run of the mock, with every total `factor` times as long, in a file of their own.
-fn results_file(folder: &std::path::Path, name: &str, samples: usize, factor: u64) -> std::path::PathBuf {
+fn results_file(
+    folder: &std::path::Path,
+    name: &str,
+    samples: usize,
+    factor: u64,
+) -> std::path::PathBuf {
     let mut results =
-        run(&definition(samples), &targets(), host(), &mut Mock::default(), None, &mut ()).expect("ran").results;
+        run(&definition(samples), &targets(), host(), &mut Mock::default(), None, &mut ())
+            .expect("ran")
+            .results;
     for run in results.variants.iter_mut().flat_map(|v| &mut v.runs) {
         run.samples.iter_mut().for_each(|s| s.total_ns = s.total_ns.map(|ns| ns * factor));
         run.summarise();
@@ -404,7 +507,8 @@ fn results_file(folder: &std::path::Path, name: &str, samples: usize, factor: u6
 }
 
 fn subcommand(arguments: &[&str]) -> (Option<i32>, String, String) {
-    let done = Command::new(COLDSTART).args(arguments).stdin(Stdio::null()).output().expect("it starts");
+    let done =
+        Command::new(COLDSTART).args(arguments).stdin(Stdio::null()).output().expect("it starts");
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     (done.status.code(), text(&done.stdout), text(&done.stderr))
 }
@@ -412,15 +516,23 @@ fn subcommand(arguments: &[&str]) -> (Option<i32>, String, String) {
 #[test]
 fn compare_ends_with_3_for_slower_and_with_4_when_nothing_can_be_told() {
     let folder = tempfile::tempdir().expect("a folder");
-    let file = |name: &str, samples, factor| results_file(folder.path(), name, samples, factor).display().to_string();
+    let file = |name: &str, samples, factor| {
+        results_file(folder.path(), name, samples, factor).display().to_string()
+    };
     let (before, slower) = (file("before.json", 20, 1), file("slower.json", 20, 3));
     let (few, few_slower) = (file("few.json", 3, 1), file("few-slower.json", 3, 10));
     let (code, said, _) = subcommand(&["compare", &before, &slower]);
-    assert!(code == Some(3) && said.contains("SLOWER") && said.contains("Cliff's delta"), "{code:?} {said}");
+    assert!(
+        code == Some(3) && said.contains("SLOWER") && said.contains("Cliff's delta"),
+        "{code:?} {said}"
+    );
     assert_eq!(subcommand(&["compare", &slower, &before]).0, Some(0), "faster is fine");
     assert_eq!(subcommand(&["compare", &before, &before]).0, Some(0));
     let (code, said, why) = subcommand(&["compare", &few, &few_slower]);
-    assert!(code == Some(4) && said.contains("cannot tell") && why.contains("more samples"), "{code:?} {said} {why}");
+    assert!(
+        code == Some(4) && said.contains("cannot tell") && why.contains("more samples"),
+        "{code:?} {said} {why}"
+    );
     let (code, _, why) = subcommand(&["compare", &before, "/nowhere.json"]);
     assert!(code == Some(4) && why.contains("/nowhere.json"), "{why}");
 }
@@ -430,12 +542,15 @@ fn another_engines_baseline_is_refused_before_anything_is_measured() {
     let Some(image) = layout_of("GOOD") else { return };
     let folder = tempfile::tempdir().expect("a folder");
     let baseline = results_file(folder.path(), "baseline.json", 5, 1);
-    let text =
-        std::fs::read_to_string(&baseline).expect("there").replace(r#""engine": "embedded""#, r#""engine": "docker""#);
+    let text = std::fs::read_to_string(&baseline)
+        .expect("there")
+        .replace(r#""engine": "embedded""#, r#""engine": "docker""#);
     std::fs::write(&baseline, text).expect("written");
     let out = folder.path().join("out");
     let flags = ["--baseline", baseline.to_str().expect("a path")];
-    let done = coldstart(image.path().to_str().expect("a path"), &out, 3, &flags).output().expect("it starts");
+    let done = coldstart(image.path().to_str().expect("a path"), &out, 3, &flags)
+        .output()
+        .expect("it starts");
     let said = String::from_utf8_lossy(&done.stderr);
     assert!(done.status.code() == Some(4) && said.contains("`docker`"), "{said}");
     assert!(!out.exists(), "nothing was begun");
@@ -444,12 +559,14 @@ fn another_engines_baseline_is_refused_before_anything_is_measured() {
 #[test]
 fn a_run_slower_than_its_baseline_ends_with_3() {
     let Some(image) = layout_of("GOOD") else { return };
-    let (out, place) = (tempfile::tempdir().expect("a folder"), image.path().to_str().expect("a path"));
+    let (out, place) =
+        (tempfile::tempdir().expect("a folder"), image.path().to_str().expect("a path"));
     let once = ["--scenario", "accelerated"];
     let done = coldstart(place, out.path(), 6, &once).output().expect("it starts");
     assert_eq!(done.status.code(), Some(0), "{}", String::from_utf8_lossy(&done.stderr));
     let mut results = Results::load(&out.path().join("results.json")).expect("kept");
-    for sample in results.variants.iter_mut().flat_map(|v| &mut v.runs).flat_map(|r| &mut r.samples) {
+    for sample in results.variants.iter_mut().flat_map(|v| &mut v.runs).flat_map(|r| &mut r.samples)
+    {
         sample.total_ns = sample.total_ns.map(|ns| ns / 100);
     }
     let baseline = out.path().join("baseline.json");
@@ -470,7 +587,8 @@ fn plot_and_record_write_where_they_say() {
         let path = drawn.join(name);
         assert!(path.is_file() && said.contains(&path.display().to_string()), "{name}: {said}");
     }
-    let (code, said, why) = subcommand(&["record", &file, "--into", drawn.to_str().expect("a path"), "--name", "mock"]);
+    let (code, said, why) =
+        subcommand(&["record", &file, "--into", drawn.to_str().expect("a path"), "--name", "mock"]);
     assert_eq!(code, Some(0), "{why}");
     assert!(said.trim_end().ends_with("coldstart-2026-11-23-mock-embedded-2-cores.json"), "{said}");
     assert!(Results::load(std::path::Path::new(said.trim_end())).is_ok());
@@ -485,19 +603,28 @@ fn a_reader_who_has_left_is_no_reason_to_panic() {
     let (reader, writer) = std::io::pipe().expect("a pipe");
     drop(reader);
     let mut command = Command::new(COLDSTART);
-    let done =
-        command.args(["compare", &file, &file]).stdout(writer).stderr(Stdio::piped()).output().expect("it starts");
-    assert_eq!((done.status.code(), String::from_utf8_lossy(&done.stderr).into_owned()), (Some(0), String::new()));
+    let done = command
+        .args(["compare", &file, &file])
+        .stdout(writer)
+        .stderr(Stdio::piped())
+        .output()
+        .expect("it starts");
+    assert_eq!(
+        (done.status.code(), String::from_utf8_lossy(&done.stderr).into_owned()),
+        (Some(0), String::new())
+    );
 }
 
 #[test]
 fn what_is_provisioned_has_nothing_to_evict() {
     let Some(image) = layout_of("GOOD") else { return };
-    let (out, place) = (tempfile::tempdir_in(".").expect("a folder"), image.path().to_str().expect("a path"));
+    let (out, place) =
+        (tempfile::tempdir_in(".").expect("a folder"), image.path().to_str().expect("a path"));
     let flags = ["--page-cache", "evicted", "--scenario", "provisioned"];
     let done = coldstart(place, out.path(), 1, &flags).output().expect("it starts");
     assert!(
-        done.status.code() == Some(4) && String::from_utf8_lossy(&done.stderr).contains("read its files"),
+        done.status.code() == Some(4)
+            && String::from_utf8_lossy(&done.stderr).contains("read its files"),
         "{done:?}"
     );
 }
@@ -531,8 +658,12 @@ fn a_burst_that_the_machine_does_not_hold_is_a_result_and_ends() {
     ]);
     std::os::unix::process::CommandExt::uid(&mut command, UID);
     std::os::unix::process::CommandExt::gid(&mut command, UID);
-    let mut child =
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
+    let mut child = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("it starts");
     let began = std::time::Instant::now();
     let status = loop {
         if let Some(status) = child.try_wait().expect("asked") {
@@ -547,7 +678,9 @@ fn a_burst_that_the_machine_does_not_hold_is_a_result_and_ends() {
     let (mut said, mut why) = (String::new(), String::new());
     child.stdout.take().expect("piped").read_to_string(&mut said).expect("text");
     child.stderr.take().expect("piped").read_to_string(&mut why).expect("text");
-    if matches!(status.code(), Some(4 | 126)) && (why.contains("not permitted") || why.contains("ermission denied")) {
+    if matches!(status.code(), Some(4 | 126))
+        && (why.contains("not permitted") || why.contains("ermission denied"))
+    {
         return eprintln!("skipped: an ordinary user cannot do this here: {why}");
     }
     assert_eq!(status.code(), Some(1), "{said}\n{why}");
@@ -563,7 +696,10 @@ fn skip_without_docker() -> bool {
     };
     let missing = !answers("docker", "version") || !answers("docker-registry", "--help");
     if missing {
-        eprintln!("skipped: no Docker Engine that runs, or no docker-registry; `build/setup --docker` installs them");
+        eprintln!(
+            "skipped: no Docker Engine that runs, or no docker-registry; `build/setup --docker` \
+             installs them"
+        );
     }
     missing
 }
@@ -585,7 +721,8 @@ fn docker_engine_says_that_a_program_listens_where_no_platform_can_reach_it() {
     }
 }
 
-/// The story: an instance's network was gone before the probe was, which then waited for minutes in one connect, and for no signal.
+/// The story: an instance's network was gone before the probe was, which then waited for minutes in
+/// one connect, and for no signal.
 #[test]
 fn docker_engine_says_what_ended_a_start_and_soon() {
     if skip_without_docker() {
@@ -606,12 +743,15 @@ fn docker_engine_says_what_ended_a_start_and_soon() {
         (of(&same, "arm64", "GOOD"), "445 ContainerInitError", "the image is for `arm64`"),
     ];
     for (image, status, word) in cases {
-        let Some(image) = image else { return eprintln!("skipped: no C compiler that links statically") };
+        let Some(image) = image else {
+            return eprintln!("skipped: no C compiler that links statically");
+        };
         let out = tempfile::tempdir().expect("a folder");
         let flags = ["--engine", "docker", "--scenario", "accelerated", "--warmups", "0"];
         let began = std::time::Instant::now();
-        let done =
-            coldstart(image.path().to_str().expect("a path"), out.path(), 2, &flags).output().expect("it starts");
+        let done = coldstart(image.path().to_str().expect("a path"), out.path(), 2, &flags)
+            .output()
+            .expect("it starts");
         let text = String::from_utf8_lossy(&done.stdout);
         assert_eq!(done.status.code(), Some(1), "{text}{}", String::from_utf8_lossy(&done.stderr));
         assert!(text.contains(status) && text.contains(word), "{text}");
@@ -626,7 +766,10 @@ fn changed(image: common::Parts, change: &dyn Fn(&str) -> String) -> common::Par
     let digest = |bytes: &[u8]| microimage::digest::Digest::of(bytes).to_string();
     let manifest = std::str::from_utf8(&image.manifest).expect("JSON");
     let manifest = manifest.replace(&digest(&image.config), &digest(&config));
-    let manifest = manifest.replace(&format!("\"size\":{}", image.config.len()), &format!("\"size\":{}", config.len()));
+    let manifest = manifest.replace(
+        &format!("\"size\":{}", image.config.len()),
+        &format!("\"size\":{}", config.len()),
+    );
     common::Parts { manifest: manifest.into_bytes(), config, ..image }
 }
 
@@ -638,20 +781,26 @@ fn an_interrupted_run_leaves_nothing_in_docker_engine() {
     let Some(image) = layout_of("GOOD") else { return };
     let out = tempfile::tempdir().expect("a folder");
     let place = format!("interrupted={}", image.path().display());
-    let mut child = coldstart(&place, out.path(), 10_000, &["--engine", "docker"]).spawn().expect("it starts");
+    let mut child =
+        coldstart(&place, out.path(), 10_000, &["--engine", "docker"]).spawn().expect("it starts");
     wait_for_a_round(&mut child, out.path());
     let run = coldstart::owner::label_of(child.id()).expect("it runs");
-    nix::sys::signal::kill(nix::unistd::Pid::from_raw(child.id() as i32), nix::sys::signal::Signal::SIGINT)
-        .expect("sent");
+    nix::sys::signal::kill(
+        nix::unistd::Pid::from_raw(child.id() as i32),
+        nix::sys::signal::Signal::SIGINT,
+    )
+    .expect("sent");
     let status = child.wait().expect("ended");
     assert_eq!(status.code(), Some(130));
     let left = in_docker(&run);
     assert_eq!(left, "");
-    let names: Vec<_> = std::fs::read_dir(out.path()).expect("a folder").flatten().map(|e| e.file_name()).collect();
+    let names: Vec<_> =
+        std::fs::read_dir(out.path()).expect("a folder").flatten().map(|e| e.file_name()).collect();
     assert!(names.iter().all(|n| !n.to_string_lossy().starts_with("work-")), "{names:?}");
 }
 
-/// The story: of a run that was killed the engine kept the images it had pulled, and the registry went on running.
+/// The story: of a run that was killed the engine kept the images it had pulled, and the registry
+/// went on running.
 #[test]
 fn a_killed_run_is_cleared_away_by_the_next_in_docker_engine() {
     if skip_without_docker() {
@@ -660,7 +809,8 @@ fn a_killed_run_is_cleared_away_by_the_next_in_docker_engine() {
     let Some(image) = layout_of("GOOD") else { return };
     let out = tempfile::tempdir().expect("a folder");
     let place = image.path().to_str().expect("a path");
-    let mut child = coldstart(place, out.path(), 10_000, &["--engine", "docker"]).spawn().expect("it starts");
+    let mut child =
+        coldstart(place, out.path(), 10_000, &["--engine", "docker"]).spawn().expect("it starts");
     wait_for_a_round(&mut child, out.path());
     let run = coldstart::owner::label_of(child.id()).expect("it runs");
     let folder = out.path().join(format!("work-{}", child.id()));
@@ -674,20 +824,32 @@ fn a_killed_run_is_cleared_away_by_the_next_in_docker_engine() {
     assert_eq!(in_docker(&run), "");
     assert!(!folder.exists());
     let commands = std::fs::read_dir("/proc").expect("there").flatten();
-    let ours = commands.filter_map(|process| std::fs::read_to_string(process.path().join("cmdline")).ok());
-    let registry = ours.into_iter().find(|command| command.contains(folder.to_str().expect("a path")));
+    let ours =
+        commands.filter_map(|process| std::fs::read_to_string(process.path().join("cmdline")).ok());
+    let registry =
+        ours.into_iter().find(|command| command.contains(folder.to_str().expect("a path")));
     assert_eq!(registry, None, "a registry of the killed run");
 
     let results = Results::load(&out.path().join("results.json")).expect("kept");
-    let of = |scenario| results.variants[0].runs.iter().find(|r| r.scenario == scenario).expect("there");
+    let of =
+        |scenario| results.variants[0].runs.iter().find(|r| r.scenario == scenario).expect("there");
     for scenario in [Scenario::Cold, Scenario::Accelerated] {
         let sample = &of(scenario).samples[0];
-        assert!(sample.listen_ns <= sample.first_byte_ns && sample.first_byte_ns <= sample.start_ns, "{sample:?}");
+        assert!(
+            sample.listen_ns <= sample.first_byte_ns && sample.first_byte_ns <= sample.start_ns,
+            "{sample:?}"
+        );
     }
     let ready = &of(Scenario::Provisioned).samples[0];
-    assert!(ready.total_ns.is_some_and(|ns| Some(ns) < of(Scenario::Cold).samples[0].start_ns), "{ready:?}");
+    assert!(
+        ready.total_ns.is_some_and(|ns| Some(ns) < of(Scenario::Cold).samples[0].start_ns),
+        "{ready:?}"
+    );
     let step = results.overhead.connect_step_ns_median;
-    assert!(step.is_some(), "the probe was there before the program listened: a connect was refused");
+    assert!(
+        step.is_some(),
+        "the probe was there before the program listened: a connect was refused"
+    );
 }
 
 #[test]
@@ -705,11 +867,22 @@ fn a_burst_in_docker_engine_shares_one_pull_and_its_schedule() {
     for run in &results.variants[0].runs {
         let starts: Vec<u64> = run.samples.iter().map(|s| s.intended_start_ns).collect();
         assert!(starts.windows(2).all(|pair| pair[1] - pair[0] == 20_000_000), "{starts:?}");
-        assert!(run.samples.iter().all(|s| s.total_ns.is_some() && s.peak_resident_bytes > Some(4096)), "{run:?}");
+        assert!(
+            run.samples.iter().all(|s| s.total_ns.is_some() && s.peak_resident_bytes > Some(4096)),
+            "{run:?}"
+        );
     }
-    let cold = &results.variants[0].runs.iter().find(|r| r.scenario == Scenario::Cold).expect("there").samples;
+    let cold = &results.variants[0]
+        .runs
+        .iter()
+        .find(|r| r.scenario == Scenario::Cold)
+        .expect("there")
+        .samples;
     let pulls: Vec<u64> = cold.iter().filter_map(|s| s.pull_ns).collect();
-    assert!(!pulls.is_empty() && pulls.windows(2).all(|pair| pair[0] == pair[1]), "one pull: {pulls:?}");
+    assert!(
+        !pulls.is_empty() && pulls.windows(2).all(|pair| pair[0] == pair[1]),
+        "one pull: {pulls:?}"
+    );
 }
 
 /// Waits until a run has kept its first round.
@@ -723,7 +896,11 @@ fn wait_for_a_round(child: &mut std::process::Child, out: &std::path::Path) {
 /// Containers and images of one run.
 fn in_docker(run: &str) -> String {
     let filter = format!("label=coldstart.run={run}");
-    let lists = [["ps", "--all", "--format", "{{.Names}}"], ["images", "--all", "--format", "{{.Repository}}"]];
-    let listed = lists.map(|list| Command::new("docker").args(list).args(["--filter", &filter]).output());
+    let lists = [
+        ["ps", "--all", "--format", "{{.Names}}"],
+        ["images", "--all", "--format", "{{.Repository}}"],
+    ];
+    let listed =
+        lists.map(|list| Command::new("docker").args(list).args(["--filter", &filter]).output());
     listed.map(|done| String::from_utf8(done.expect("it starts").stdout).expect("text")).concat()
 }

@@ -1,5 +1,6 @@
-//! The page cache as far as one file is concerned: reading it in, throwing it out, and counting what is there. Evicting
-//! asks the kernel (posix_fadvise(2)) and then looks whether it has happened (mincore(2)).
+//! The page cache as far as one file is concerned: reading it in, throwing it out, and counting
+//! what is there. Evicting asks the kernel (posix_fadvise(2)) and then looks whether it has
+//! happened (mincore(2)).
 
 use std::fs::{self, File};
 use std::io;
@@ -10,7 +11,8 @@ use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
 
 use crate::process::PAGE_BYTES;
 
-/// How often the kernel is asked: pages that another core has just touched may be held back for a moment.
+/// How often the kernel is asked: pages that another core has just touched may be held back for a
+/// moment.
 const ATTEMPTS: usize = 20;
 
 /// Brings the whole file into the page cache.
@@ -21,13 +23,14 @@ pub fn warm(path: &Path) -> io::Result<()> {
     let bytes = fs::read(path)?.len() as u64;
     match resident_bytes(path)? {
         resident if resident >= bytes => Ok(()),
-        resident => {
-            Err(io::Error::other(format!("only {resident} of {bytes} bytes stay in the page cache; free memory")))
-        }
+        resident => Err(io::Error::other(format!(
+            "only {resident} of {bytes} bytes stay in the page cache; free memory"
+        ))),
     }
 }
 
-/// Throws the whole file out of the page cache. It must be on the disk already, and nobody may be running it.
+/// Throws the whole file out of the page cache. It must be on the disk already, and nobody may be
+/// running it.
 ///
 /// # Errors
 /// When some of it stays, as on a file system that lives in memory.
@@ -40,7 +43,8 @@ pub fn evict(path: &Path) -> io::Result<()> {
         }
     }
     Err(io::Error::other(
-        "its pages stay in the page cache; take a file system that is on a disk, or `--page-cache warm`",
+        "its pages stay in the page cache; take a file system that is on a disk, or `--page-cache \
+         warm`",
     ))
 }
 
@@ -53,10 +57,17 @@ pub fn resident_bytes(path: &Path) -> io::Result<u64> {
     let length = usize::try_from(file.metadata()?.len()).map_err(io::Error::other)?;
     let mut pages = vec![0u8; length.div_ceil(PAGE_BYTES as usize)];
     // JUSTIFICATION: there is no safe door to mincore.
-    // SAFETY: a new mapping of `length` bytes is made, asked about, never read, and taken down; `pages` has a byte for
-    // each of its pages. An empty file fails in mmap.
+    // SAFETY: a new mapping of `length` bytes is made, asked about, never read, and taken down;
+    // `pages` has a byte for each of its pages. An empty file fails in mmap.
     let answer = unsafe {
-        let mapping = libc::mmap(std::ptr::null_mut(), length, libc::PROT_READ, libc::MAP_SHARED, file.as_raw_fd(), 0);
+        let mapping = libc::mmap(
+            std::ptr::null_mut(),
+            length,
+            libc::PROT_READ,
+            libc::MAP_SHARED,
+            file.as_raw_fd(),
+            0,
+        );
         if mapping == libc::MAP_FAILED {
             return Err(io::Error::last_os_error());
         }
@@ -76,8 +87,9 @@ mod tests {
 
     #[test]
     fn a_file_that_was_read_is_there_and_one_that_was_evicted_is_not() {
-        let path =
-            std::env::current_exe().expect("a path").with_file_name(format!("cache-test-{}", std::process::id()));
+        let path = std::env::current_exe()
+            .expect("a path")
+            .with_file_name(format!("cache-test-{}", std::process::id()));
         fs::write(&path, vec![7; 100_000]).expect("write");
         File::open(&path).and_then(|file| file.sync_all()).expect("sync");
         warm(&path).expect("warm");

@@ -8,18 +8,19 @@ use start_bench::report::PageCache;
 
 /// From exec to the first byte: our function, the floor and the peers, interleaved in random order.
 ///
-/// Exit codes: 0 fine, 1 a start failed or the gate is closed, 2 usage, 4 the bench itself could not run.
+/// Exit codes: 0 fine, 1 a start failed or the gate is closed, 2 usage, 4 the bench itself could
+/// not run.
 #[derive(Parser)]
 pub struct Arguments {
     /// Starts of each program and state of the page cache
     #[arg(long, default_value_t = 300, value_parser = clap::value_parser!(u32).range(1..=9000))]
     pub starts: u32,
-    /// Only these of floor, firstbyte, blocking, hyper, axum, minihttp-tuned, minihttp-default; and firstbyte-hardened,
-    /// firstbyte-small, firstbyte-tiny, which are in no other run
+    /// Only these of floor, firstbyte, blocking, hyper, axum, minihttp-tuned, minihttp-default; and
+    /// firstbyte-hardened, firstbyte-small, firstbyte-tiny, which are in no other run
     #[arg(long, value_delimiter = ',', value_name = "NAMES")]
     pub only: Vec<String>,
-    /// One more program, or another in place of a built-in one: a static ELF that listens on PORT and gives the same
-    /// reply; repeatable
+    /// One more program, or another in place of a built-in one: a static ELF that listens on PORT
+    /// and gives the same reply; repeatable
     #[arg(long, value_name = "NAME=PATH", value_parser = named)]
     pub program: Vec<(String, PathBuf)>,
     /// Only this state of the page cache
@@ -28,7 +29,8 @@ pub struct Arguments {
     /// Measure times only: no tracing, no idling
     #[arg(long)]
     pub times_only: bool,
-    /// Put the harness and the programs ahead of all other work (SCHED_FIFO; asks for root): for a machine that is busy
+    /// Put the harness and the programs ahead of all other work (SCHED_FIFO; asks for root): for a
+    /// machine that is busy
     #[arg(long)]
     pub realtime: bool,
     /// Seed of the order of starts
@@ -40,14 +42,15 @@ pub struct Arguments {
     /// Keep results and plot in benches/record too, under today's date
     #[arg(long)]
     pub record: bool,
-    /// Check system calls, faults and instructions of the function against benches/start/limits.json, and nothing else
+    /// Check system calls, faults and instructions of the function against
+    /// benches/start/limits.json, and nothing else
     #[arg(long, conflicts_with_all = ["starts", "record", "trace"])]
     pub gate: bool,
     /// List the system calls of one program to its first byte, and nothing else
     #[arg(long, value_name = "NAME", conflicts_with_all = ["starts", "record"])]
     pub trace: Option<String>,
-    /// Write the names of what our function uses on the way through its first requests, in the order of first use, and nothing
-    /// else: src/order.txt is made so
+    /// Write the names of what our function uses on the way through its first requests, in the
+    /// order of first use, and nothing else: src/order.txt is made so
     #[arg(long, value_name = "FILE", conflicts_with_all = ["starts", "record", "trace", "gate"])]
     pub order: Option<PathBuf>,
 }

@@ -1,5 +1,6 @@
-//! The peer of a starting program: connects again and again until someone listens, sends the event, and spins until the
-//! first byte is back. It never sleeps: its core is its own, and waking it up would be part of the measurement.
+//! The peer of a starting program: connects again and again until someone listens, sends the event,
+//! and spins until the first byte is back. It never sleeps: its core is its own, and waking it up
+//! would be part of the measurement.
 
 use std::io::{self, Write};
 use std::mem::MaybeUninit;
@@ -43,7 +44,8 @@ pub struct Moments {
     pub reply_ns: u64,
 }
 
-/// A socket that has not found its listener yet. Closing it resets the connection: no port is left in TIME_WAIT.
+/// A socket that has not found its listener yet. Closing it resets the connection: no port is left
+/// in TIME_WAIT.
 pub struct Caller {
     socket: Socket,
     to: SockAddr,
@@ -101,7 +103,8 @@ impl Caller {
     }
 }
 
-/// Calls a program that is just starting, and waits for the reply. The caller comes back with its connection open.
+/// Calls a program that is just starting, and waits for the reply. The caller comes back with its
+/// connection open.
 ///
 /// # Errors
 /// When the program ends, stays silent or says something else.
@@ -128,7 +131,9 @@ pub fn call(instance: &Instance, caller: &Caller) -> Result<Moments, Error> {
     let first_byte_ns = now_ns();
     loop {
         match event::check(&reply) {
-            Verdict::Correct(_) => return Ok(Moments { listening_ns, first_byte_ns, reply_ns: now_ns() }),
+            Verdict::Correct(_) => {
+                return Ok(Moments { listening_ns, first_byte_ns, reply_ns: now_ns() });
+            }
             Verdict::Wrong(what) => return Err(Error::Wrong(what)),
             Verdict::Partial => {
                 patience()?;

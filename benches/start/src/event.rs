@@ -1,5 +1,6 @@
-//! The one event that every program gets, and the one reply that each must give: a timer's, with the platform's 13
-//! X-Scf-* headers (tests/data/events says where it comes from). Checking a reply lives here; sockets do not.
+//! The one event that every program gets, and the one reply that each must give: a timer's, with
+//! the platform's 13 X-Scf-* headers (tests/data/events says where it comes from). Checking a reply
+//! lives here; sockets do not.
 
 /// The request's bytes, head and body.
 pub const REQUEST: &[u8] = include_bytes!("../data/timer-event.http");
@@ -26,8 +27,10 @@ pub fn check(bytes: &[u8]) -> Verdict {
         Ok(httparse::Status::Partial) => return Verdict::Partial,
         Err(error) => return Verdict::Wrong(format!("the reply's head is no HTTP: {error}")),
     };
-    let length = reply.headers.iter().find(|header| header.name.eq_ignore_ascii_case("content-length"));
-    let length = length.and_then(|header| std::str::from_utf8(header.value).ok()?.trim().parse::<usize>().ok());
+    let length =
+        reply.headers.iter().find(|header| header.name.eq_ignore_ascii_case("content-length"));
+    let length = length
+        .and_then(|header| std::str::from_utf8(header.value).ok()?.trim().parse::<usize>().ok());
     let Some(length) = length else {
         return Verdict::Wrong("the reply has no usable Content-Length".into());
     };
@@ -36,7 +39,11 @@ pub fn check(bytes: &[u8]) -> Verdict {
     };
     match (reply.code, body == EXPECTED.as_bytes()) {
         (Some(200), true) => Verdict::Correct(head + length),
-        (code, _) => Verdict::Wrong(format!("status {} with `{}`", code.unwrap_or(0), String::from_utf8_lossy(body))),
+        (code, _) => Verdict::Wrong(format!(
+            "status {} with `{}`",
+            code.unwrap_or(0),
+            String::from_utf8_lossy(body)
+        )),
     }
 }
 
@@ -46,7 +53,8 @@ mod tests {
 
     #[test]
     fn accepts_the_one_reply_and_no_prefix_of_it() {
-        let reply = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{EXPECTED}", EXPECTED.len());
+        let reply =
+            format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{EXPECTED}", EXPECTED.len());
         assert_eq!(check(reply.as_bytes()), Verdict::Correct(reply.len()));
         for end in 0..reply.len() {
             assert_eq!(check(&reply.as_bytes()[..end]), Verdict::Partial, "{end}");

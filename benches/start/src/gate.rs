@@ -1,7 +1,8 @@
-//! The gate of continuous integration: what a function asks of the kernel until its first byte is out, against
-//! limits.json, and how many instructions it runs. It counts and does not time, so a busy machine changes nothing. What does move the counts: another
-//! kernel, the C library, the compiler. The whole file is brought into the page cache first, since the kernel maps only
-//! pages that are there around a fault.
+//! The gate of continuous integration: what a function asks of the kernel until its first byte is
+//! out, against limits.json, and how many instructions it runs. It counts and does not time, so a
+//! busy machine changes nothing. What does move the counts: another kernel, the C library, the
+//! compiler. The whole file is brought into the page cache first, since the kernel maps only pages
+//! that are there around a fault.
 
 use serde::Deserialize;
 
@@ -11,8 +12,8 @@ use crate::step::Steps;
 /// The limits, with their home in SPECIFICATION.md.
 const LIMITS: &str = include_str!("../limits.json");
 
-/// The most that is let through. Counted from the call of execve(2) to the return of the call that sends the reply's
-/// first byte, all threads, execve included.
+/// The most that is let through. Counted from the call of execve(2) to the return of the call that
+/// sends the reply's first byte, all threads, execve included.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Limits {
@@ -89,7 +90,9 @@ mod tests {
         assert_eq!(limits.over(&[counts(40, 30)], &steps(1000, 0)), Vec::<String>::new());
         let over = limits.over(&[counts(41, 30), counts(40, 31)], &steps(1001, 1));
         assert_eq!(over.len(), 4);
-        for (line, start) in over.iter().zip(["1001 instructions", "1 CPUID", "41 system calls", "31 minor faults"]) {
+        for (line, start) in
+            over.iter().zip(["1001 instructions", "1 CPUID", "41 system calls", "31 minor faults"])
+        {
             assert!(line.starts_with(start), "{over:?}");
         }
     }

@@ -1,5 +1,5 @@
-//! The machine a run was taken on, as far as it matters to the numbers, and how busy it was. What cannot be found out is
-//! `unknown`, never guessed.
+//! The machine a run was taken on, as far as it matters to the numbers, and how busy it was. What
+//! cannot be found out is `unknown`, never guessed.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -22,8 +22,8 @@ pub struct Host {
     pub rustc: String,
     pub git_describe: String,
     pub date: String,
-    /// How much the disk under the project reads for a page that is asked for, in KiB: 128 by the kernel's default. What is
-    /// larger than a program reads all of it at its first fault.
+    /// How much the disk under the project reads for a page that is asked for, in KiB: 128 by the
+    /// kernel's default. What is larger than a program reads all of it at its first fault.
     pub read_ahead_kib: Option<u64>,
     /// /proc/loadavg before the run; other work on the machine shows here.
     pub load_before: String,
@@ -64,7 +64,11 @@ impl Host {
 fn read_ahead_kib(path: &Path) -> Option<u64> {
     let device = fs::metadata(path).ok()?.dev();
     let (major, minor) = (libc::major(device), libc::minor(device));
-    fs::read_to_string(format!("/sys/class/bdi/{major}:{minor}/read_ahead_kb")).ok()?.trim().parse().ok()
+    fs::read_to_string(format!("/sys/class/bdi/{major}:{minor}/read_ahead_kb"))
+        .ok()?
+        .trim()
+        .parse()
+        .ok()
 }
 
 fn read(path: &str) -> String {
@@ -91,11 +95,13 @@ fn memory_bytes() -> Option<u64> {
 
 fn os_name() -> Option<String> {
     let text = fs::read_to_string("/etc/os-release").ok()?;
-    text.lines().find_map(|line| Some(line.strip_prefix("PRETTY_NAME=")?.trim_matches('"').to_owned()))
+    text.lines()
+        .find_map(|line| Some(line.strip_prefix("PRETTY_NAME=")?.trim_matches('"').to_owned()))
 }
 
 fn ask(program: &str, arguments: &[&str]) -> String {
-    let output = Command::new(program).args(arguments).stdin(Stdio::null()).stderr(Stdio::null()).output();
+    let output =
+        Command::new(program).args(arguments).stdin(Stdio::null()).stderr(Stdio::null()).output();
     let text = output.ok().filter(|output| output.status.success()).map(|output| output.stdout);
     text.map_or_else(|| UNKNOWN.into(), |text| String::from_utf8_lossy(&text).trim().to_owned())
 }

@@ -1,5 +1,5 @@
-//! What a program costs while nothing happens: after its first reply, with that connection still open. All programs
-//! idle at the same time, which is the point of being idle.
+//! What a program costs while nothing happens: after its first reply, with that connection still
+//! open. All programs idle at the same time, which is the point of being idle.
 
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -38,7 +38,8 @@ pub struct Idle {
 /// # Errors
 /// When one does not answer, or ends.
 pub fn observe(starter: &mut Starter, programs: &[Program]) -> Result<Vec<Idle>, sample::Error> {
-    let running = programs.iter().map(|program| starter.answering(program)).collect::<Result<Vec<_>, _>>()?;
+    let running =
+        programs.iter().map(|program| starter.answering(program)).collect::<Result<Vec<_>, _>>()?;
     let failed = |index: usize| {
         let program = programs[index].name.clone();
         move |source: io::Error| sample::Error::Process { program, source }
@@ -48,7 +49,8 @@ pub fn observe(starter: &mut Starter, programs: &[Program]) -> Result<Vec<Idle>,
         settled.push(settle(instance.pid()).map_err(failed(index))?);
     }
     let begun = Instant::now();
-    let before = running.iter().map(|(instance, ..)| process::sleeps(instance.pid())).collect::<Vec<_>>();
+    let before =
+        running.iter().map(|(instance, ..)| process::sleeps(instance.pid())).collect::<Vec<_>>();
     sleep(WINDOW);
     let mut idle = Vec::new();
     for (index, ((instance, ..), before)) in iter::zip(&running, before).enumerate() {

@@ -1,6 +1,7 @@
-//! Starts one program on one core and notes the nanosecond before execve(2). The child shares the harness's memory
-//! (clone(2) with CLONE_VM) until then: a forked copy of the harness would have to be taken down inside the measured
-//! time. It is no sandbox, and what the program prints goes nowhere but into the message of a failed start.
+//! Starts one program on one core and notes the nanosecond before execve(2). The child shares the
+//! harness's memory (clone(2) with CLONE_VM) until then: a forked copy of the harness would have to
+//! be taken down inside the measured time. It is no sandbox, and what the program prints goes
+//! nowhere but into the message of a failed start.
 
 use std::ffi::{CString, c_char, c_int, c_void};
 use std::fs::File;
@@ -30,7 +31,9 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// Why a program did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    #[error("cannot prepare the start of `{program}`: {source}; check that the path names a program")]
+    #[error(
+        "cannot prepare the start of `{program}`: {source}; check that the path names a program"
+    )]
     Prepare { program: String, source: io::Error },
     #[error("cannot execute `{program}`: {source}; check that it is a static x86-64 program")]
     Exec { program: String, source: io::Error },
@@ -70,35 +73,51 @@ struct Plan {
 }
 
 impl Instance {
-    /// Starts `program` with nothing but `environment` (`NAME=value`). A traced one stops itself before execve and waits
-    /// for its tracer.
+    /// Starts `program` with nothing but `environment` (`NAME=value`). A traced one stops itself
+    /// before execve and waits for its tracer.
     ///
     /// # Errors
     /// When the program cannot be executed.
-    pub fn start(program: &Path, environment: &[String], place: Place, traced: bool) -> Result<Self, Error> {
+    pub fn start(
+        program: &Path,
+        environment: &[String],
+        place: Place,
+        traced: bool,
+    ) -> Result<Self, Error> {
         let name = program.display().to_string();
         let prepare = |source: io::Error| Error::Prepare { program: name.clone(), source };
         let null = File::options().read(true).write(true).open("/dev/null").map_err(prepare)?;
-        let complaints = File::from(memfd_create(c"complaints", MFdFlags::MFD_CLOEXEC).map_err(|e| prepare(e.into()))?);
+        let complaints = File::from(
+            memfd_create(c"complaints", MFdFlags::MFD_CLOEXEC).map_err(|e| prepare(e.into()))?,
+        );
         let mut plan = Plan::new(program, environment, place, traced).map_err(prepare)?;
         (plan.null, plan.complaints) = (null.as_raw_fd(), complaints.as_raw_fd());
         let mut plan = Box::new(plan);
-        let mut stack = vec![1u8; STACK_BYTES]; // written to: the child shall not count faults of ours
+        // written to: the child shall not count faults of ours
+        let mut stack = vec![1u8; STACK_BYTES];
         let top = stack.as_mut_ptr_range().end;
         let argument: *mut Plan = &mut *plan;
         // JUSTIFICATION: no safe door makes a child that shares memory and lets its parent run on.
-        // SAFETY: the stack and the plan live in the instance, which outlives the child's use of both (it is reaped in
-        // `drop`); `child` makes system calls only, takes no lock and does not allocate; the stack is cut to 16 bytes.
+        // SAFETY: the stack and the plan live in the instance, which outlives the child's use of
+        // both (it is reaped in `drop`); `child` makes system calls only, takes no lock and does
+        // not allocate; the stack is cut to 16 bytes.
         let pid = unsafe {
             let top = top.sub(top as usize % 16);
-            libc::clone(child, top.cast::<c_void>(), libc::CLONE_VM | libc::SIGCHLD, argument.cast::<c_void>())
+            libc::clone(
+                child,
+                top.cast::<c_void>(),
+                libc::CLONE_VM | libc::SIGCHLD,
+                argument.cast::<c_void>(),
+            )
         };
         if pid < 0 {
             return Err(prepare(io::Error::last_os_error()));
         }
-        let mut instance = Self { pid: Pid::from_raw(pid), exec_ns: 0, complaints, plan, _stack: stack };
+        let mut instance =
+            Self { pid: Pid::from_raw(pid), exec_ns: 0, complaints, plan, _stack: stack };
         if !traced {
-            instance.exec_ns = instance.wait_for_exec().map_err(|source| Error::Exec { program: name, source })?;
+            instance.exec_ns =
+                instance.wait_for_exec().map_err(|source| Error::Exec { program: name, source })?;
         }
         Ok(instance)
     }
@@ -123,8 +142,14 @@ impl Instance {
     /// What the program has written to its standard error, at most 4 KiB.
     pub fn complaints(&mut self) -> String {
         let mut bytes = Vec::new();
-        let read = self.complaints.rewind().and_then(|()| (&self.complaints).take(4096).read_to_end(&mut bytes));
-        read.map_or_else(|error| error.to_string(), |_| String::from_utf8_lossy(&bytes).trim().to_owned())
+        let read = self
+            .complaints
+            .rewind()
+            .and_then(|()| (&self.complaints).take(4096).read_to_end(&mut bytes));
+        read.map_or_else(
+            |error| error.to_string(),
+            |_| String::from_utf8_lossy(&bytes).trim().to_owned(),
+        )
     }
 
     /// Waits for the child's note, which it makes on another core just before execve.
@@ -147,11 +172,16 @@ impl Instance {
 impl Drop for Instance {
     fn drop(&mut self) {
         let _ = kill(self.pid, Signal::SIGKILL);
-        // The threads of a traced process are their tracer's to reap, and the process ends after the last of them.
+        // The threads of a traced process are their tracer's to reap, and the process ends after
+        // the last of them.
         let whom = (!self.plan.traced).then_some(self.pid);
         loop {
             match waitpid(whom, Some(WaitPidFlag::__WALL)) {
-                Ok(WaitStatus::Exited(pid, _) | WaitStatus::Signaled(pid, ..)) if pid == self.pid => return,
+                Ok(WaitStatus::Exited(pid, _) | WaitStatus::Signaled(pid, ..))
+                    if pid == self.pid =>
+                {
+                    return;
+                }
                 Ok(_) | Err(Errno::EINTR) => {}
                 Err(_) => return, // reaped already
             }
@@ -162,7 +192,10 @@ impl Drop for Instance {
 impl Plan {
     fn new(program: &Path, environment: &[String], place: Place, traced: bool) -> io::Result<Self> {
         let program = CString::new(program.as_os_str().as_bytes())?;
-        let texts = environment.iter().map(|text| CString::new(text.as_str())).collect::<Result<Vec<_>, _>>()?;
+        let texts = environment
+            .iter()
+            .map(|text| CString::new(text.as_str()))
+            .collect::<Result<Vec<_>, _>>()?;
         let cores = place.core.map(|core| {
             let mut cores = CpuSet::new();
             cores.set(core).map(|()| cores)
@@ -183,13 +216,14 @@ impl Plan {
     }
 }
 
-/// Runs in the child, in the parent's memory: system calls only. The C library's errno is shared with the parent too,
-/// which waits for the time or the error below before it makes a call of its own.
+/// Runs in the child, in the parent's memory: system calls only. The C library's errno is shared
+/// with the parent too, which waits for the time or the error below before it makes a call of its
+/// own.
 extern "C" fn child(plan: *mut c_void) -> c_int {
-    // JUSTIFICATION: between clone and execve only plain system calls are allowed, and nix offers no execve that
-    // takes pointers made beforehand.
-    // SAFETY: `plan` is the boxed plan of `Instance::start`, alive until the child is reaped; all pointers in it end
-    // in a null pointer and point into it.
+    // JUSTIFICATION: between clone and execve only plain system calls are allowed, and nix offers
+    // no execve that takes pointers made beforehand.
+    // SAFETY: `plan` is the boxed plan of `Instance::start`, alive until the child is reaped; all
+    // pointers in it end in a null pointer and point into it.
     unsafe {
         let plan = &*plan.cast::<Plan>();
         libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
@@ -200,7 +234,11 @@ extern "C" fn child(plan: *mut c_void) -> c_int {
             libc::sched_setaffinity(0, size_of::<CpuSet>(), ptr::from_ref(cores).cast());
         }
         if plan.realtime {
-            libc::sched_setscheduler(0, libc::SCHED_FIFO, &libc::sched_param { sched_priority: cores::REALTIME });
+            libc::sched_setscheduler(
+                0,
+                libc::SCHED_FIFO,
+                &libc::sched_param { sched_priority: cores::REALTIME },
+            );
         }
         if plan.traced {
             libc::ptrace(libc::PTRACE_TRACEME, 0, 0, 0);
@@ -208,7 +246,8 @@ extern "C" fn child(plan: *mut c_void) -> c_int {
         }
         let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
         libc::clock_gettime(libc::CLOCK_MONOTONIC, &mut now);
-        plan.exec_ns.store(now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64, Ordering::Release);
+        plan.exec_ns
+            .store(now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64, Ordering::Release);
         libc::execve(plan.program.as_ptr(), plan.arguments.as_ptr(), plan.environment.as_ptr());
         plan.errno.store(Errno::last_raw(), Ordering::Release);
         libc::_exit(127)

@@ -1,7 +1,9 @@
-//! The start bench: from execve to the first byte of an event's reply, our function beside the floor and the programs
-//! that people would pick instead. It measures plain processes on this machine; images, registries and runtimes are
-//! benches/coldstart's business. In reading order: what is started (`program`), how (`launch`, `client`, `sample`),
-//! what else is seen of it (`trace`, `step`, `idle`), the whole (`run`, `report`), and what is made of it (`table`, `plot`, `record`, `gate`).
+//! The start bench: from execve to the first byte of an event's reply, our function beside the
+//! floor and the programs that people would pick instead. It measures plain processes on this
+//! machine; images, registries and runtimes are benches/coldstart's business. In reading order:
+//! what is started (`program`), how (`launch`, `client`, `sample`), what else is seen of it
+//! (`trace`, `step`, `idle`), the whole (`run`, `report`), and what is made of it (`table`, `plot`,
+//! `record`, `gate`).
 
 pub mod program;
 

@@ -1,4 +1,5 @@
-//! The command line of the start bench. It alone prints, reads the environment and chooses exit codes.
+//! The command line of the start bench. It alone prints, reads the environment and chooses exit
+//! codes.
 
 mod cli;
 
@@ -47,14 +48,19 @@ fn bench(arguments: &Arguments) -> Result<ExitCode, Box<dyn Error>> {
         cores::pin(harness)?;
     }
     if arguments.realtime {
-        cores::take_precedence()
-            .map_err(|error| format!("cannot go ahead of other work: {error}; leave `--realtime`"))?;
+        cores::take_precedence().map_err(|error| {
+            format!("cannot go ahead of other work: {error}; leave `--realtime`")
+        })?;
     }
     let place = Place { core, realtime: arguments.realtime };
-    let caches = arguments.page_cache.map_or(vec![PageCache::Warm, PageCache::Evicted], |cache| vec![cache]);
+    let caches =
+        arguments.page_cache.map_or(vec![PageCache::Warm, PageCache::Evicted], |cache| vec![cache]);
     let mut report = Report::new(&programs, &caches, harness, place, arguments.seed);
     if report.host.load() > BUSY && !arguments.realtime {
-        eprintln!("note: the load is {} before the first start; wait, or try --realtime", report.host.load());
+        eprintln!(
+            "note: the load is {} before the first start; wait, or try --realtime",
+            report.host.load()
+        );
     }
     let mut starter = Starter::new(place);
     run::starts(&mut report, &mut starter, &programs, arguments.starts as usize, &mut progress)?;
@@ -89,10 +95,16 @@ fn gate(arguments: &Arguments) -> Result<ExitCode, Box<dyn Error>> {
         for counts in &counts {
             let reached = counts.to_first_byte;
             let (calls, faults) = (reached.system_calls, reached.minor_faults);
-            println!("{}: event sent {}: {calls} system calls, {faults} minor faults", program.name, counts.arrival);
+            println!(
+                "{}: event sent {}: {calls} system calls, {faults} minor faults",
+                program.name, counts.arrival
+            );
         }
         for line in &over {
-            eprintln!("error: {}: {line}; `start --trace {}` lists them", program.name, program.name);
+            eprintln!(
+                "error: {}: {line}; `start --trace {}` lists them",
+                program.name, program.name
+            );
         }
         closed |= !over.is_empty();
     }
@@ -107,8 +119,9 @@ fn write_order(file: &Path) -> Result<ExitCode, Box<dyn Error>> {
     let mut names = steps.names(&program)?;
     // The function's own names are no other function's; `microimage` adds them itself.
     names.retain(|name| !name.contains("function_template"));
-    let head = "# What a start uses first, in the order of its first use, by microimage's rules (build/src/order.rs).\n\
-                # Made by `just bench start --order src/order.txt`; what is missing or gone costs page faults, nothing else.\n";
+    let head = "# What a start uses first, in the order of its first use, by microimage's rules \
+                (build/src/order.rs).\n# Made by `just bench start --order src/order.txt`; what \
+                is missing or gone costs page faults, nothing else.\n";
     std::fs::write(file, format!("{head}{}\n", names.join("\n")))?;
     println!("wrote {} names to {}", names.len(), file.display());
     Ok(ExitCode::SUCCESS)
@@ -116,7 +129,9 @@ fn write_order(file: &Path) -> Result<ExitCode, Box<dyn Error>> {
 
 /// The way to the first byte, call by call.
 fn list_calls(arguments: &Arguments, name: &str) -> Result<ExitCode, Box<dyn Error>> {
-    for program in programs(arguments, &[name.to_owned()])?.iter().filter(|program| program.name == name) {
+    for program in
+        programs(arguments, &[name.to_owned()])?.iter().filter(|program| program.name == name)
+    {
         let mut starter = Starter::new(anywhere());
         for arrival in [Arrival::AtListen, Arrival::WhenAsleep] {
             let trace = trace::trace(&mut starter, program, arrival)?;
@@ -124,7 +139,11 @@ fn list_calls(arguments: &Arguments, name: &str) -> Result<ExitCode, Box<dyn Err
             for call in &trace.calls {
                 println!("{:5} {:3} {}", call.minor_faults, call.thread, call.name);
             }
-            println!("{:5}     first byte sent, {} calls\n", trace.to_first_byte.minor_faults, trace.calls.len());
+            println!(
+                "{:5}     first byte sent, {} calls\n",
+                trace.to_first_byte.minor_faults,
+                trace.calls.len()
+            );
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -143,8 +162,14 @@ fn places() -> Result<Places, program::Error> {
 fn programs(arguments: &Arguments, only: &[String]) -> Result<Vec<Program>, program::Error> {
     let places = places()?;
     let given = |name: &str| arguments.program.iter().find(|(given, _)| given == name);
-    let builtin = program::ALL.iter().copied().filter(|name| only.is_empty() || only.iter().any(|only| only == name));
-    let further = only.iter().map(String::as_str).filter(|name| !program::ALL.contains(name) && given(name).is_none());
+    let builtin = program::ALL
+        .iter()
+        .copied()
+        .filter(|name| only.is_empty() || only.iter().any(|only| only == name));
+    let further = only
+        .iter()
+        .map(String::as_str)
+        .filter(|name| !program::ALL.contains(name) && given(name).is_none());
     let mut programs = Vec::new();
     for name in builtin.chain(further).filter(|name| given(name).is_none()) {
         eprintln!("building {name}");
@@ -160,6 +185,7 @@ fn programs(arguments: &Arguments, only: &[String]) -> Result<Vec<Program>, prog
 fn progress(what: &str, done: usize, of: usize) {
     let mut terminal = std::io::stderr();
     if terminal.is_terminal() {
-        let _ = write!(terminal, "\r{what}: {done} of {of}   {}", if done == of { "\n" } else { "" });
+        let _ =
+            write!(terminal, "\r{what}: {done} of {of}   {}", if done == of { "\n" } else { "" });
     }
 }

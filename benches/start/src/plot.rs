@@ -1,5 +1,6 @@
-//! The distributions of a run as an SVG: a panel for each state of the page cache, a row for each program, time on a
-//! logarithmic axis. It reads a finished report only, and the same report gives the same picture.
+//! The distributions of a run as an SVG: a panel for each state of the page cache, a row for each
+//! program, time on a logarithmic axis. It reads a finished report only, and the same report gives
+//! the same picture.
 
 use std::fmt::Write;
 
@@ -14,17 +15,20 @@ const RIGHT: f64 = 830.0;
 const ROW: f64 = 46.0;
 /// Height of a row's highest bar.
 const PEAK: f64 = 34.0;
-/// From a panel's top to its first row, and from its last row to its end: titles, the axis and its labels.
+/// From a panel's top to its first row, and from its last row to its end: titles, the axis and its
+/// labels.
 const ABOVE: f64 = 30.0;
 const BELOW: f64 = 46.0;
 const TOP: f64 = 62.0;
 /// Bars from end to end of the axis.
 const BINS: usize = 150;
 
-const STYLE: &str = "text{font:13px system-ui,sans-serif;fill:#1f2933}.dim{fill:#66727f;font-size:12px}\
-    .title{font-size:17px;font-weight:600}.ours{font-weight:700}.grid{stroke:#e3e8ed}.base{stroke:#b8c2cc}\
-    .listen{fill:#d9a441;opacity:.55}.first{fill:#7b8794;opacity:.8}.first.ours{fill:#0b7285}\
-    .span{stroke:#1f2933;stroke-width:1.2}.mid{fill:#fff;stroke:#1f2933;stroke-width:1.5}";
+const STYLE: &str = "text{font:13px \
+                     system-ui,sans-serif;fill:#1f2933}.dim{fill:#66727f;font-size:12px}.\
+                     title{font-size:17px;font-weight:600}.ours{font-weight:700}.grid{stroke:#\
+                     e3e8ed}.base{stroke:#b8c2cc}.listen{fill:#d9a441;opacity:.55}.first{fill:#\
+                     7b8794;opacity:.8}.first.ours{fill:#0b7285}.span{stroke:#1f2933;stroke-width:\
+                     1.2}.mid{fill:#fff;stroke:#1f2933;stroke-width:1.5}";
 
 /// A logarithmic axis between two times, in nanoseconds.
 struct Axis {
@@ -39,12 +43,14 @@ pub fn draw(report: &Report) -> String {
     let panel = ABOVE + BELOW + ROW * report.variants.len() as f64;
     let height = TOP + panel * caches.len() as f64;
     let mut svg = format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {height}\" width=\"{WIDTH}\" height=\"{height}\">\
-         <style>{STYLE}</style><rect width=\"100%\" height=\"100%\" fill=\"#fff\"/>\
-         <text class=\"title\" x=\"20\" y=\"28\">From exec to the first byte of an event's reply</text>\
-         <rect class=\"listen\" x=\"20\" y=\"40\" width=\"12\" height=\"12\"/><text class=\"dim\" x=\"37\" y=\"50\">listening</text>\
-         <rect class=\"first\" x=\"105\" y=\"40\" width=\"12\" height=\"12\"/><text class=\"dim\" x=\"122\" y=\"50\">first byte \
-         (circle: median, line: 25th to 99th percentile), further left is better · {}</text>",
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {height}\" \
+         width=\"{WIDTH}\" height=\"{height}\"><style>{STYLE}</style><rect width=\"100%\" \
+         height=\"100%\" fill=\"#fff\"/><text class=\"title\" x=\"20\" y=\"28\">From exec to the \
+         first byte of an event's reply</text><rect class=\"listen\" x=\"20\" y=\"40\" \
+         width=\"12\" height=\"12\"/><text class=\"dim\" x=\"37\" y=\"50\">listening</text><rect \
+         class=\"first\" x=\"105\" y=\"40\" width=\"12\" height=\"12\"/><text class=\"dim\" \
+         x=\"122\" y=\"50\">first byte (circle: median, line: 25th to 99th percentile), further \
+         left is better · {}</text>",
         escape(&caption(report))
     );
     for (index, cache) in caches.into_iter().enumerate() {
@@ -69,7 +75,12 @@ fn draw_panel(svg: &mut String, report: &Report, cache: PageCache, axis: &Axis, 
     put(svg, format_args!("<text x=\"{LEFT}\" y=\"{}\">{title}</text>", top + 18.0));
     for tick in axis.ticks() {
         let (x, label) = (axis.x(tick), tick / 1e6);
-        put(svg, format_args!("<line class=\"grid\" x1=\"{x:.1}\" y1=\"{rows}\" x2=\"{x:.1}\" y2=\"{bottom}\"/>"));
+        put(
+            svg,
+            format_args!(
+                "<line class=\"grid\" x1=\"{x:.1}\" y1=\"{rows}\" x2=\"{x:.1}\" y2=\"{bottom}\"/>"
+            ),
+        );
         put(
             svg,
             format_args!(
@@ -82,7 +93,8 @@ fn draw_panel(svg: &mut String, report: &Report, cache: PageCache, axis: &Axis, 
     put(
         svg,
         format_args!(
-            "<text class=\"dim\" x=\"{middle}\" y=\"{}\" text-anchor=\"middle\">milliseconds from execve, logarithmic</text>",
+            "<text class=\"dim\" x=\"{middle}\" y=\"{}\" text-anchor=\"middle\">milliseconds from \
+             execve, logarithmic</text>",
             bottom + 34.0
         ),
     );
@@ -96,7 +108,12 @@ fn draw_panel(svg: &mut String, report: &Report, cache: PageCache, axis: &Axis, 
 fn draw_row(svg: &mut String, name: &str, run: &Run, axis: &Axis, base: f64) {
     let ours = if name == OURS { " ours" } else { "" };
     let [listen, first] = times(&run.samples);
-    put(svg, format_args!("<line class=\"base\" x1=\"{LEFT}\" y1=\"{base}\" x2=\"{RIGHT}\" y2=\"{base}\"/>"));
+    put(
+        svg,
+        format_args!(
+            "<line class=\"base\" x1=\"{LEFT}\" y1=\"{base}\" x2=\"{RIGHT}\" y2=\"{base}\"/>"
+        ),
+    );
     put(
         svg,
         format_args!(
@@ -109,7 +126,10 @@ fn draw_row(svg: &mut String, name: &str, run: &Run, axis: &Axis, base: f64) {
     );
     put(svg, format_args!("<path class=\"listen\" d=\"{}\"/>", outline(&listen, axis, base)));
     put(svg, format_args!("<path class=\"first{ours}\" d=\"{}\"/>", outline(&first, axis, base)));
-    let [Some(low), Some(middle), Some(high)] = [0.25, 0.5, 0.99].map(|q| quantile(&first, q)) else { return };
+    let [Some(low), Some(middle), Some(high)] = [0.25, 0.5, 0.99].map(|q| quantile(&first, q))
+    else {
+        return;
+    };
     let (y, text) = (base - 4.0, RIGHT + 10.0);
     put(
         svg,
@@ -119,12 +139,27 @@ fn draw_row(svg: &mut String, name: &str, run: &Run, axis: &Axis, base: f64) {
             axis.x(high)
         ),
     );
-    put(svg, format_args!("<circle class=\"mid\" cx=\"{:.1}\" cy=\"{y}\" r=\"3\"/>", axis.x(middle)));
     put(
         svg,
-        format_args!("<text class=\"{}\" x=\"{text}\" y=\"{}\">{:.3} ms</text>", ours.trim(), base - 6.0, middle / 1e6),
+        format_args!("<circle class=\"mid\" cx=\"{:.1}\" cy=\"{y}\" r=\"3\"/>", axis.x(middle)),
     );
-    put(svg, format_args!("<text class=\"dim\" x=\"{text}\" y=\"{}\">n {}</text>", base - 21.0, first.len()));
+    put(
+        svg,
+        format_args!(
+            "<text class=\"{}\" x=\"{text}\" y=\"{}\">{:.3} ms</text>",
+            ours.trim(),
+            base - 6.0,
+            middle / 1e6
+        ),
+    );
+    put(
+        svg,
+        format_args!(
+            "<text class=\"dim\" x=\"{text}\" y=\"{}\">n {}</text>",
+            base - 21.0,
+            first.len()
+        ),
+    );
 }
 
 /// The histogram of samples as a closed path; the highest bar of each has the same height.
@@ -154,7 +189,10 @@ impl Axis {
     fn over(report: &Report) -> Self {
         let runs = report.variants.iter().flat_map(|variant| &variant.runs);
         let times: Vec<[Vec<f64>; 2]> = runs.map(|run| times(&run.samples)).collect();
-        let least = times.iter().filter_map(|[listen, _]| listen.first().copied()).fold(f64::INFINITY, f64::min);
+        let least = times
+            .iter()
+            .filter_map(|[listen, _]| listen.first().copied())
+            .fold(f64::INFINITY, f64::min);
         let most = times.iter().filter_map(|[_, first]| quantile(first, 0.995)).fold(0.0, f64::max);
         if least.is_finite() && most > least {
             Self { from: least * 0.95, to: most * 1.05 }

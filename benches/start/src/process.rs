@@ -1,5 +1,5 @@
-//! What /proc says of a running process: faults, threads, memory, context switches (proc(5)). Reading it does not
-//! disturb the process.
+//! What /proc says of a running process: faults, threads, memory, context switches (proc(5)).
+//! Reading it does not disturb the process.
 
 use std::{fs, io};
 
@@ -44,11 +44,14 @@ pub fn stat(pid: Pid) -> io::Result<Stat> {
 /// When the process is gone.
 pub fn memory(pid: Pid) -> io::Result<Memory> {
     let text = fs::read_to_string(format!("/proc/{pid}/smaps_rollup"))?;
-    Ok(Memory { rss_bytes: kibibytes(&text, "Rss:"), private_dirty_bytes: kibibytes(&text, "Private_Dirty:") })
+    Ok(Memory {
+        rss_bytes: kibibytes(&text, "Rss:"),
+        private_dirty_bytes: kibibytes(&text, "Private_Dirty:"),
+    })
 }
 
-/// Bytes of `program`'s own pages that are mapped into the process: what it touched, rounded up by the kernel's
-/// fault-around (16 pages at a time, where they are in the page cache).
+/// Bytes of `program`'s own pages that are mapped into the process: what it touched, rounded up by
+/// the kernel's fault-around (16 pages at a time, where they are in the page cache).
 ///
 /// # Errors
 /// When the process is gone.
@@ -66,7 +69,8 @@ pub fn mapped_bytes(pid: Pid, program: &str) -> io::Result<u64> {
     Ok(bytes)
 }
 
-/// How often the process's threads have gone to sleep by themselves: each time, something had woken them up before.
+/// How often the process's threads have gone to sleep by themselves: each time, something had woken
+/// them up before.
 ///
 /// # Errors
 /// When the process is gone.
@@ -87,7 +91,10 @@ pub fn sleeps(pid: Pid) -> io::Result<u64> {
 pub fn states(pid: Pid) -> io::Result<Vec<char>> {
     let tasks = fs::read_dir(format!("/proc/{pid}/task"))?;
     tasks
-        .map(|task| Ok(parse_stat(&fs::read_to_string(task?.path().join("stat"))?).map_or('?', |stat| stat.state)))
+        .map(|task| {
+            Ok(parse_stat(&fs::read_to_string(task?.path().join("stat"))?)
+                .map_or('?', |stat| stat.state))
+        })
         .collect()
 }
 
@@ -96,13 +103,19 @@ fn parse_stat(text: &str) -> Option<Stat> {
     let state = fields.next()?.chars().next()?;
     let numbers: Vec<u64> = fields.map(|field| field.parse().unwrap_or(0)).collect();
     // Field 4 of proc(5) is the first of `numbers`.
-    Some(Stat { state, minor_faults: *numbers.get(6)?, major_faults: *numbers.get(8)?, threads: *numbers.get(16)? })
+    Some(Stat {
+        state,
+        minor_faults: *numbers.get(6)?,
+        major_faults: *numbers.get(8)?,
+        threads: *numbers.get(16)?,
+    })
 }
 
 /// The number after `key`, which the kernel gives in KiB, in bytes.
 fn kibibytes(text: &str, key: &str) -> u64 {
     let line = text.lines().find_map(|line| line.strip_prefix(key));
-    line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok()).map_or(0, |kib| kib * 1024)
+    line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok())
+        .map_or(0, |kib| kib * 1024)
 }
 
 #[cfg(test)]
@@ -111,7 +124,8 @@ mod tests {
 
     #[test]
     fn reads_a_stat_line_whose_name_holds_a_bracket() {
-        let text = "42 (a) b) S 1 42 42 0 -1 4194560 123 0 7 0 1 2 0 0 20 0 3 0 100 4096 25 18446744073709551615";
+        let text = "42 (a) b) S 1 42 42 0 -1 4194560 123 0 7 0 1 2 0 0 20 0 3 0 100 4096 25 \
+                    18446744073709551615";
         let expected = Stat { state: 'S', minor_faults: 123, major_faults: 7, threads: 3 };
         assert_eq!(parse_stat(text), Some(expected));
     }

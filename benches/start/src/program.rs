@@ -1,6 +1,6 @@
-//! The programs that are compared: our function from the root workspace, the floor from a C file, the peers from their
-//! own workspace, and any ELF that the user names. Each is built as its users would build it and then copied, so that
-//! a later build cannot change it under a running bench.
+//! The programs that are compared: our function from the root workspace, the floor from a C file,
+//! the peers from their own workspace, and any ELF that the user names. Each is built as its users
+//! would build it and then copied, so that a later build cannot change it under a running bench.
 
 use std::fs::{self, File};
 use std::io;
@@ -19,9 +19,15 @@ const PEERS: &str = "benches/peers";
 pub const FLOOR: &str = "floor";
 /// And so is this one.
 pub const RIVAL: &str = "axum";
-/// Without position independence, relocations, section padding and symbols: nothing smaller starts here.
-const FLOOR_FLAGS: [&str; 5] =
-    ["-static", "-no-pie", "-Os", "-s", "-Wl,-z,noseparate-code,-z,norelro,--build-id=none,--gc-sections"];
+/// Without position independence, relocations, section padding and symbols: nothing smaller starts
+/// here.
+const FLOOR_FLAGS: [&str; 5] = [
+    "-static",
+    "-no-pie",
+    "-Os",
+    "-s",
+    "-Wl,-z,noseparate-code,-z,norelro,--build-id=none,--gc-sections",
+];
 /// Our function.
 pub const OURS: &str = "firstbyte";
 
@@ -31,7 +37,8 @@ const OURS_IN: &str = "firstbyte-";
 const PROFILES: [&str; 3] = ["hardened", "small", "tiny"];
 
 /// The programs of a full run, in the order of the table.
-pub const ALL: [&str; 7] = [FLOOR, OURS, "blocking", "hyper", RIVAL, "minihttp-tuned", "minihttp-default"];
+pub const ALL: [&str; 7] =
+    [FLOOR, OURS, "blocking", "hyper", RIVAL, "minihttp-tuned", "minihttp-default"];
 
 /// Why there is no program.
 #[derive(Debug, thiserror::Error)]
@@ -72,7 +79,8 @@ impl Places {
     /// # Errors
     /// When the current folder is not the project's root.
     pub fn find(target: Option<PathBuf>) -> Result<Self, Error> {
-        let root = std::path::absolute(".").map_err(|source| Error::Copy { path: ".".into(), source })?;
+        let root =
+            std::path::absolute(".").map_err(|source| Error::Copy { path: ".".into(), source })?;
         if !root.join(PEERS).join("Cargo.toml").is_file() {
             return Err(Error::Root(PEERS.into()));
         }
@@ -91,9 +99,11 @@ impl Places {
             _ if name.starts_with(OURS_IN) && PROFILES.contains(&&name[OURS_IN.len()..]) => {
                 self.ours(&name[OURS_IN.len()..], false)?
             }
-            peer if ALL.contains(&peer) => {
-                self.cargo(&self.root.join(PEERS), &self.target.join("peers"), &format!("peer-{peer}"))?
-            }
+            peer if ALL.contains(&peer) => self.cargo(
+                &self.root.join(PEERS),
+                &self.target.join("peers"),
+                &format!("peer-{peer}"),
+            )?,
             _ => return Err(Error::Unknown(name.into())),
         };
         self.stage(name, &built)
@@ -107,8 +117,8 @@ impl Places {
         self.stage("firstbyte-with-symbols", &self.ours("fast", true)?)
     }
 
-    /// Copies a program to where it is started from, and onto the disk: pages that are still to be written cannot be
-    /// evicted.
+    /// Copies a program to where it is started from, and onto the disk: pages that are still to be
+    /// written cannot be evicted.
     ///
     /// # Errors
     /// When it cannot be copied.
@@ -126,34 +136,58 @@ impl Places {
 
     fn floor(&self) -> Result<PathBuf, Error> {
         let path = self.target.join("start/floor");
-        fs::create_dir_all(path.with_file_name("")).map_err(|source| Error::Copy { path: path.clone(), source })?;
+        fs::create_dir_all(path.with_file_name(""))
+            .map_err(|source| Error::Copy { path: path.clone(), source })?;
         let mut command = Command::new("musl-gcc");
         command.args(FLOOR_FLAGS).arg("-o").arg(&path).arg(self.root.join(PEERS).join("floor.c"));
         run(&mut command)?;
         Ok(path)
     }
 
-    /// Our function as `just image` builds it, functions in their order: plain cargo would leave that out.
+    /// Our function as `just image` builds it, functions in their order: plain cargo would leave
+    /// that out.
     fn ours(&self, profile: &str, symbols: bool) -> Result<PathBuf, Error> {
         let mut command = Command::new(self.root.join("build/host"));
         command.current_dir(&self.root).env("CARGO_TARGET_DIR", &self.target);
         if symbols {
             command.env("CARGO_PROFILE_RELEASE_STRIP", "none");
         }
-        command.args(["microimage", "image", "function-template", "--stage-only", "--profile", profile]);
+        command.args([
+            "microimage",
+            "image",
+            "function-template",
+            "--stage-only",
+            "--profile",
+            profile,
+        ]);
         let said = String::from_utf8_lossy(&run(&mut command)?).into_owned();
-        said.lines().find_map(|line| line.strip_prefix("staged")).map(|path| PathBuf::from(path.trim())).ok_or_else(
-            || Error::Build { command: "microimage image".into(), output: format!("it names no program: {said}") },
-        )
+        said.lines()
+            .find_map(|line| line.strip_prefix("staged"))
+            .map(|path| PathBuf::from(path.trim()))
+            .ok_or_else(|| Error::Build {
+                command: "microimage image".into(),
+                output: format!("it names no program: {said}"),
+            })
     }
 
     /// Builds one package in its workspace: the folder decides which .cargo/config.toml holds.
     fn cargo(&self, workspace: &Path, target: &Path, package: &str) -> Result<PathBuf, Error> {
         let mut command = Command::new("cargo");
         command.current_dir(workspace).env("CARGO_TARGET_DIR", target);
-        command.args(["build", "--quiet", "--locked", "--release", "--target", TARGET, "--package", package]);
+        command.args([
+            "build",
+            "--quiet",
+            "--locked",
+            "--release",
+            "--target",
+            TARGET,
+            "--package",
+            package,
+        ]);
         let messages = run(command.arg("--message-format=json-render-diagnostics"))?;
-        let built = Message::parse_stream(messages.as_slice()).filter_map(|message| match message.ok()? {
+        let built = Message::parse_stream(messages.as_slice()).filter_map(|message| match message
+            .ok()?
+        {
             Message::CompilerArtifact(artifact) => artifact.executable,
             _ => None,
         });
@@ -172,5 +206,8 @@ fn run(command: &mut Command) -> Result<Vec<u8>, Error> {
     if output.status.success() {
         return Ok(output.stdout);
     }
-    Err(Error::Build { command: text, output: String::from_utf8_lossy(&output.stderr).trim().to_owned() })
+    Err(Error::Build {
+        command: text,
+        output: String::from_utf8_lossy(&output.stderr).trim().to_owned(),
+    })
 }

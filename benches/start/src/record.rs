@@ -1,4 +1,5 @@
-//! Keeps a run: results and plot in files that are either whole or not there. What is in them is decided elsewhere.
+//! Keeps a run: results and plot in files that are either whole or not there. What is in them is
+//! decided elsewhere.
 
 use std::fs;
 use std::io;
@@ -17,8 +18,8 @@ pub struct Error {
     source: io::Error,
 }
 
-/// Writes the results to `results` and the drawing beside it; with `record` (the bench's name and the run's date), both
-/// into benches/record as well. The paths that were written.
+/// Writes the results to `results` and the drawing beside it; with `record` (the bench's name and
+/// the run's date), both into benches/record as well. The paths that were written.
 ///
 /// # Errors
 /// When a file cannot be written.
@@ -28,7 +29,8 @@ pub fn keep(
     results: &Path,
     record: Option<(&str, &str)>,
 ) -> Result<Vec<PathBuf>, Error> {
-    let json = serde_json::to_string(report).map_err(|error| Error { path: results.into(), source: error.into() })?;
+    let json = serde_json::to_string(report)
+        .map_err(|error| Error { path: results.into(), source: error.into() })?;
     let kept = record.map(|(bench, date)| {
         let day = date.split('T').next().unwrap_or_default();
         Path::new(RECORDS).join(format!("{bench}-{day}.json"))

@@ -1,5 +1,6 @@
-//! What a run amounts to: machine, programs, every sample, and what follows from them. It is the only link between
-//! measuring and drawing, and it is what results.json holds. In the JSON the unit ends a name.
+//! What a run amounts to: machine, programs, every sample, and what follows from them. It is the
+//! only link between measuring and drawing, and it is what results.json holds. In the JSON the unit
+//! ends a name.
 
 use serde::Serialize;
 
@@ -44,7 +45,8 @@ pub struct Variant {
 pub struct Run {
     pub page_cache: PageCache,
     pub summary: Summary,
-    /// Bytes of the ELF in the page cache after an evicted start: what was touched, and what the kernel read ahead of it.
+    /// Bytes of the ELF in the page cache after an evicted start: what was touched, and what the
+    /// kernel read ahead of it.
     pub read_bytes: Option<u64>,
     pub samples: Samples,
     /// What failed, in words.
@@ -90,7 +92,8 @@ pub struct Samples {
 pub struct Counts {
     pub arrival: Arrival,
     pub n: usize,
-    /// Whether all of them made the same calls. Faults move by one or two: the stack begins elsewhere each time.
+    /// Whether all of them made the same calls. Faults move by one or two: the stack begins
+    /// elsewhere each time.
     pub stable: bool,
     pub before_accept: Point,
     pub to_first_byte: Point,
@@ -135,7 +138,10 @@ impl Report {
 
     /// The states of the page cache that were measured, in order.
     pub fn page_caches(&self) -> Vec<PageCache> {
-        self.variants.first().map(|v| v.runs.iter().map(|run| run.page_cache).collect()).unwrap_or_default()
+        self.variants
+            .first()
+            .map(|v| v.runs.iter().map(|run| run.page_cache).collect())
+            .unwrap_or_default()
     }
 
     /// Computes the summaries from the samples.
@@ -143,7 +149,10 @@ impl Report {
         for cache in self.page_caches() {
             let [floor, rival] = [FLOOR, RIVAL].map(|name| {
                 let variant = self.variants.iter().find(|variant| variant.name == name);
-                variant.and_then(|variant| variant.run(cache)).map(|run| run.samples.times()).unwrap_or_default()
+                variant
+                    .and_then(|variant| variant.run(cache))
+                    .map(|run| run.samples.times())
+                    .unwrap_or_default()
             });
             for run in self.variants.iter_mut().flat_map(|variant| &mut variant.runs) {
                 if run.page_cache == cache {
@@ -154,7 +163,9 @@ impl Report {
                         listen_to_axum: Ratio::of(&listen, &rival[0]),
                         first_byte_to_axum: Ratio::of(&first_byte, &rival[1]),
                         listen: Quantiles::of(&listen.into_iter().flatten().collect::<Vec<_>>()),
-                        first_byte: Quantiles::of(&first_byte.into_iter().flatten().collect::<Vec<_>>()),
+                        first_byte: Quantiles::of(
+                            &first_byte.into_iter().flatten().collect::<Vec<_>>(),
+                        ),
                     };
                 }
             }
@@ -163,10 +174,17 @@ impl Report {
 
     /// What failed, a line a program.
     pub fn complaints(&self) -> Vec<String> {
-        let runs = self.variants.iter().flat_map(|variant| variant.runs.iter().map(move |run| (variant, run)));
+        let runs = self
+            .variants
+            .iter()
+            .flat_map(|variant| variant.runs.iter().map(move |run| (variant, run)));
         let failed = runs.filter_map(|(variant, run)| {
-            let (count, of, first) = (run.errors.len(), run.samples.order.len(), run.errors.first()?);
-            Some(format!("{count} of {of} starts of `{}` failed, the first of them: {first}", variant.name))
+            let (count, of, first) =
+                (run.errors.len(), run.samples.order.len(), run.errors.first()?);
+            Some(format!(
+                "{count} of {of} starts of `{}` failed, the first of them: {first}",
+                variant.name
+            ))
         });
         failed.collect()
     }
@@ -194,7 +212,8 @@ impl Samples {
 
     /// exec → listening and exec → first byte, in nanoseconds.
     pub fn times(&self) -> [Vec<Option<f64>>; 2] {
-        [&self.listen_ns, &self.first_byte_ns].map(|column| column.iter().map(|ns| ns.map(|ns| ns as f64)).collect())
+        [&self.listen_ns, &self.first_byte_ns]
+            .map(|column| column.iter().map(|ns| ns.map(|ns| ns as f64)).collect())
     }
 }
 
@@ -202,7 +221,11 @@ impl Counts {
     /// The most that any of the traces counted. `None` without a trace.
     pub fn of(arrival: Arrival, traces: &[Trace]) -> Option<Self> {
         let most = traces.iter().max_by_key(|trace| {
-            (trace.to_first_byte.system_calls, trace.to_first_byte.minor_faults, trace.before_accept.minor_faults)
+            (
+                trace.to_first_byte.system_calls,
+                trace.to_first_byte.minor_faults,
+                trace.before_accept.minor_faults,
+            )
         })?;
         let max = |of: fn(&Trace) -> Point| {
             traces.iter().map(of).fold(Point::default(), |a, b| Point {

@@ -1,5 +1,5 @@
-//! One run of the bench: rounds of starts in random order for each state of the page cache, then the counts, then
-//! idling. It prints nothing; `Progress` is told what is going on.
+//! One run of the bench: rounds of starts in random order for each state of the page cache, then
+//! the counts, then idling. It prints nothing; `Progress` is told what is going on.
 
 use crate::cache;
 use crate::idle::{self, Idle};
@@ -30,8 +30,8 @@ pub enum Error {
 /// Told of each step: what is measured, how many rounds are done, and of how many.
 pub type Progress<'a> = &'a mut dyn FnMut(&str, usize, usize);
 
-/// Starts every program `starts` times for each state of the page cache, interleaved. A start that fails leaves a gap
-/// and a message in the report.
+/// Starts every program `starts` times for each state of the page cache, interleaved. A start that
+/// fails leaves a gap and a message in the report.
 ///
 /// # Errors
 /// When the page cache does not obey.
@@ -61,11 +61,16 @@ pub fn starts(
                 run.samples.push(position, result.as_ref().ok().copied());
                 run.errors.extend(result.err().map(|error| error.to_string()));
                 if page_cache == PageCache::Evicted {
-                    let read = cache::resident_bytes(&program.path).map_err(cache_error("look into", program))?;
+                    let read = cache::resident_bytes(&program.path)
+                        .map_err(cache_error("look into", program))?;
                     run.read_bytes = run.read_bytes.max(Some(read));
                 }
             }
-            progress(if page_cache == PageCache::Warm { "warm starts" } else { "evicted starts" }, round + 1, starts);
+            progress(
+                if page_cache == PageCache::Warm { "warm starts" } else { "evicted starts" },
+                round + 1,
+                starts,
+            );
         }
     }
     report.summarise();
@@ -80,7 +85,8 @@ pub fn counts(starter: &mut Starter, program: &Program) -> Result<Vec<Counts>, E
     cache::warm(&program.path).map_err(cache_error("fill", program))?;
     let mut counts = Vec::new();
     for arrival in [Arrival::AtListen, Arrival::WhenAsleep] {
-        let traces: Result<Vec<Trace>, _> = (0..TRACES).map(|_| trace::trace(starter, program, arrival)).collect();
+        let traces: Result<Vec<Trace>, _> =
+            (0..TRACES).map(|_| trace::trace(starter, program, arrival)).collect();
         counts.extend(Counts::of(arrival, &traces?));
     }
     Ok(counts)
@@ -103,7 +109,8 @@ pub fn idle(
     }
     for (index, variant) in report.variants.iter_mut().enumerate() {
         let median = |of: fn(&Idle) -> f64| {
-            let values = sorted(rounds.iter().filter_map(|round| round.get(index)).map(of).collect());
+            let values =
+                sorted(rounds.iter().filter_map(|round| round.get(index)).map(of).collect());
             quantile(&values, 0.5).unwrap_or(f64::NAN)
         };
         variant.idle = Some(Idle {

@@ -1,13 +1,13 @@
-//! One start of one program, from execve to the whole reply, and the rounds in which all programs take turns. What is
-//! made of the samples is not decided here.
+//! One start of one program, from execve to the whole reply, and the rounds in which all programs
+//! take turns. What is made of the samples is not decided here.
 
 use crate::client::{self, Caller};
 use crate::launch::{self, Instance, Place};
 use crate::process;
 use crate::program::Program;
 
-/// Outside the range that the kernel takes ports of connecting sockets from (32768 to 60999), where a caller could by
-/// accident connect to itself.
+/// Outside the range that the kernel takes ports of connecting sockets from (32768 to 60999), where
+/// a caller could by accident connect to itself.
 const PORTS: std::ops::Range<u16> = 20_000..30_000;
 
 /// Why a start gave no sample.
@@ -72,7 +72,10 @@ impl Starter {
     ///
     /// # Errors
     /// When it does not start or does not answer as it should.
-    pub fn answering(&mut self, program: &Program) -> Result<(Instance, Caller, client::Moments), Error> {
+    pub fn answering(
+        &mut self,
+        program: &Program,
+    ) -> Result<(Instance, Caller, client::Moments), Error> {
         let (port, environment) = self.port();
         let fail = |source, printed| Error::Call { program: program.name.clone(), source, printed };
         let caller = Caller::new(port).map_err(|error| fail(error.into(), String::new()))?;
@@ -92,7 +95,11 @@ impl Starter {
         let observe = || {
             let stat = process::stat(instance.pid())?;
             let memory = process::memory(instance.pid())?;
-            Ok((stat, memory, process::mapped_bytes(instance.pid(), &program.path.display().to_string())?))
+            Ok((
+                stat,
+                memory,
+                process::mapped_bytes(instance.pid(), &program.path.display().to_string())?,
+            ))
         };
         let (stat, memory, mapped_bytes) =
             observe().map_err(|source| Error::Process { program: program.name.clone(), source })?;

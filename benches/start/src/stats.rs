@@ -1,5 +1,6 @@
-//! The statistics of starts, as pure functions: quantiles, and the ratio of two programs' quantiles with its bootstrap
-//! interval. No clock, no process, no files: the same samples give the same numbers.
+//! The statistics of starts, as pure functions: quantiles, and the ratio of two programs' quantiles
+//! with its bootstrap interval. No clock, no process, no files: the same samples give the same
+//! numbers.
 
 use serde::Serialize;
 
@@ -34,11 +35,12 @@ impl Quantiles {
 }
 
 impl Ratio {
-    /// Of `ours` to `theirs`, sample for sample of the same round: rounds are drawn again and again, both programs'
-    /// samples with them (Efron's percentile bootstrap, paired, so that what slows a round down cancels out). The seed is
-    /// fixed. `None` without a round that both have.
+    /// Of `ours` to `theirs`, sample for sample of the same round: rounds are drawn again and
+    /// again, both programs' samples with them (Efron's percentile bootstrap, paired, so that what
+    /// slows a round down cancels out). The seed is fixed. `None` without a round that both have.
     pub fn of(ours: &[Option<f64>], theirs: &[Option<f64>]) -> Option<Self> {
-        let rounds: Vec<(f64, f64)> = ours.iter().zip(theirs).filter_map(|(a, b)| Some(((*a)?, (*b)?))).collect();
+        let rounds: Vec<(f64, f64)> =
+            ours.iter().zip(theirs).filter_map(|(a, b)| Some(((*a)?, (*b)?))).collect();
         let ratio = |rounds: &[(f64, f64)], q| {
             let ours = quantile(&sorted(rounds.iter().map(|round| round.0).collect()), q)?;
             let theirs = quantile(&sorted(rounds.iter().map(|round| round.1).collect()), q)?;
@@ -61,8 +63,8 @@ impl Ratio {
     }
 }
 
-/// The quantile `q` (0 to 1) of an ascending slice, interpolated linearly between neighbours (type 7 of Hyndman and
-/// Fan, 1996). `None` of an empty slice.
+/// The quantile `q` (0 to 1) of an ascending slice, interpolated linearly between neighbours (type
+/// 7 of Hyndman and Fan, 1996). `None` of an empty slice.
 pub fn quantile(sorted: &[f64], q: f64) -> Option<f64> {
     let at = q.clamp(0.0, 1.0) * sorted.len().checked_sub(1)? as f64;
     let (below, above) = (sorted.get(at.floor() as usize)?, sorted.get(at.ceil() as usize)?);
@@ -82,13 +84,17 @@ mod tests {
     #[test]
     fn takes_quantiles_between_neighbours() {
         let quantiles = Quantiles::of(&[4.0, 1.0, 3.0, 2.0, 5.0]).expect("samples");
-        assert_eq!((quantiles.n, quantiles.p25_ns, quantiles.p50_ns, quantiles.p99_ns), (5, 2.0, 3.0, 4.96));
+        assert_eq!(
+            (quantiles.n, quantiles.p25_ns, quantiles.p50_ns, quantiles.p99_ns),
+            (5, 2.0, 3.0, 4.96)
+        );
         assert_eq!(Quantiles::of(&[]), None);
     }
 
     #[test]
     fn a_constant_factor_is_found_through_common_noise() {
-        let theirs: Vec<_> = (1..=300).map(|round| Some(100.0 + f64::from(round % 17) * 10.0)).collect();
+        let theirs: Vec<_> =
+            (1..=300).map(|round| Some(100.0 + f64::from(round % 17) * 10.0)).collect();
         let ours: Vec<_> = theirs.iter().map(|sample| sample.map(|ns| ns * 1.5)).collect();
         let ratio = Ratio::of(&ours, &theirs).expect("rounds");
         for value in [ratio.of_p25, ratio.of_p50, ratio.ci95_low_of_p50, ratio.ci95_high_of_p50] {
@@ -98,15 +104,21 @@ mod tests {
 
     #[test]
     fn the_interval_holds_the_ratio_and_has_a_width() {
-        let theirs: Vec<_> = (0..200).map(|round| Some(100.0 + f64::from(round * 37 % 101))).collect();
-        let ours: Vec<_> = (0..200).map(|round| Some(200.0 + f64::from(round * 53 % 101))).collect();
+        let theirs: Vec<_> =
+            (0..200).map(|round| Some(100.0 + f64::from(round * 37 % 101))).collect();
+        let ours: Vec<_> =
+            (0..200).map(|round| Some(200.0 + f64::from(round * 53 % 101))).collect();
         let ratio = Ratio::of(&ours, &theirs).expect("rounds");
-        assert!(ratio.ci95_low_of_p50 < ratio.of_p50 && ratio.of_p50 < ratio.ci95_high_of_p50, "{ratio:?}");
+        assert!(
+            ratio.ci95_low_of_p50 < ratio.of_p50 && ratio.of_p50 < ratio.ci95_high_of_p50,
+            "{ratio:?}"
+        );
     }
 
     #[test]
     fn a_round_that_one_program_failed_counts_for_neither() {
-        let ratio = Ratio::of(&[Some(2.0), None, Some(2.0)], &[Some(1.0), Some(900.0), Some(1.0)]).expect("rounds");
+        let ratio = Ratio::of(&[Some(2.0), None, Some(2.0)], &[Some(1.0), Some(900.0), Some(1.0)])
+            .expect("rounds");
         assert_eq!(ratio.of_p50, 2.0);
         assert_eq!(Ratio::of(&[None], &[Some(1.0)]), None);
     }

@@ -1,6 +1,7 @@
-//! Runs a program instruction by instruction through its first requests, by ptrace(2): how many instructions it takes to the first
-//! byte, how many of them a virtual machine traps, and which functions and variables are used in which order. Counts are the same on
-//! any machine and however busy it is; times under the tracer mean nothing.
+//! Runs a program instruction by instruction through its first requests, by ptrace(2): how many
+//! instructions it takes to the first byte, how many of them a virtual machine traps, and which
+//! functions and variables are used in which order. Counts are the same on any machine and however
+//! busy it is; times under the tracer mean nothing.
 
 use std::collections::HashSet;
 use std::fs;
@@ -46,11 +47,14 @@ pub enum Error {
 /// What the steps came to.
 #[derive(Debug, Clone, Default)]
 pub struct Steps {
-    /// Instructions of the program from its entry until the call that sends the first byte has returned.
+    /// Instructions of the program from its entry until the call that sends the first byte has
+    /// returned.
     pub instructions: u64,
-    /// Of those, CPUID: each traps into the hypervisor of a virtual machine, which costs microseconds.
+    /// Of those, CPUID: each traps into the hypervisor of a virtual machine, which costs
+    /// microseconds.
     pub cpuid: u64,
-    /// Addresses of the program's code and variables in the order of their first use, further requests included.
+    /// Addresses of the program's code and variables in the order of their first use, further
+    /// requests included.
     pub(crate) uses: Vec<u64>,
     /// How many of them came before the first byte.
     pub(crate) uses_to_first_byte: usize,
@@ -66,15 +70,16 @@ pub fn step(starter: &mut Starter, program: &Program) -> Result<Steps, Error> {
     let image = Image::parse(&bytes).map_err(|error| Error::Elf(program.name.clone(), error))?;
     let (port, environment) = starter.port();
     let caller = Caller::new(port).map_err(io_error)?;
-    let mut instance =
-        Instance::start(&program.path, &environment, starter.place(), true).map_err(trace::Error::from)?;
+    let mut instance = Instance::start(&program.path, &environment, starter.place(), true)
+        .map_err(trace::Error::from)?;
     let mut stepper = Stepper::new(&image, caller);
     stepper.run(instance.pid()).map_err(|failure| failure.of(program, &mut instance))?;
     Ok(stepper.steps)
 }
 
 impl Steps {
-    /// The names of what was used, in the order of first use: an order as [`microimage::order`] reads it.
+    /// The names of what was used, in the order of first use: an order as [`microimage::order`]
+    /// reads it.
     ///
     /// # Errors
     /// When the program's file cannot be read, or has no names (it was stripped).
@@ -86,10 +91,14 @@ impl Steps {
         let mut symbols: Vec<Symbol> = file
             .symbols()
             .filter(|symbol| symbol.is_definition() && KINDS.contains(&symbol.kind()))
-            .filter_map(|symbol| Some((symbol.address(), symbol.size(), symbol.name().ok()?, symbol.kind())))
+            .filter_map(|symbol| {
+                Some((symbol.address(), symbol.size(), symbol.name().ok()?, symbol.kind()))
+            })
             .collect();
         if symbols.is_empty() {
-            return Err(elf("it has no symbols; build it with CARGO_PROFILE_RELEASE_STRIP=none".to_owned()));
+            return Err(elf(
+                "it has no symbols; build it with CARGO_PROFILE_RELEASE_STRIP=none".to_owned()
+            ));
         }
         symbols.sort_unstable_by_key(|(start, size, name, _)| (*start, *size, *name));
         let mut seen = HashSet::new();
@@ -100,7 +109,9 @@ impl Steps {
             for &address in uses {
                 let at = symbols.partition_point(|(start, ..)| *start <= address);
                 // Code in assembly may have no size: the name before it is its own.
-                let holds = |(start, size, ..): &&Symbol| address < start + if *size == 0 { UNSIZED } else { *size };
+                let holds = |(start, size, ..): &&Symbol| {
+                    address < start + if *size == 0 { UNSIZED } else { *size }
+                };
                 let found = symbols[..at].iter().rev().take(ALIASES).find(holds);
                 let Some((_, size, symbol, kind)) = found else { continue };
                 let name = order::name(symbol);
@@ -135,7 +146,8 @@ impl<'a> Image<'a> {
             return Err("it is position independent; take a profile other than hardened".to_owned());
         }
         let segments = file.segments().map(|it| Ok((it.address(), it.size(), it.data()?)));
-        let segments = segments.collect::<object::Result<_>>().map_err(|error| error.to_string())?;
+        let segments =
+            segments.collect::<object::Result<_>>().map_err(|error| error.to_string())?;
         Ok(Self { segments })
     }
 
@@ -145,8 +157,10 @@ impl<'a> Image<'a> {
 
     /// The bytes of the instruction at `address`, and what follows.
     fn code(&self, address: u64) -> &'a [u8] {
-        let found =
-            self.segments.iter().find_map(|(start, _, content)| content.get(address.checked_sub(*start)? as usize..));
+        let found = self
+            .segments
+            .iter()
+            .find_map(|(start, _, content)| content.get(address.checked_sub(*start)? as usize..));
         let code = found.unwrap_or_default();
         &code[..code.len().min(LONGEST)]
     }
@@ -199,7 +213,9 @@ impl<'a> Stepper<'a> {
                     self.steps_from(thread)?;
                 }
                 WaitStatus::Stopped(thread, signal) => ptrace::step(thread, signal)?,
-                WaitStatus::Exited(process, _) | WaitStatus::Signaled(process, ..) if process == main => {
+                WaitStatus::Exited(process, _) | WaitStatus::Signaled(process, ..)
+                    if process == main =>
+                {
                     return Err(Failure::Unanswered("ended"));
                 }
                 _ => {}
@@ -235,7 +251,9 @@ impl<'a> Stepper<'a> {
             .used_memory()
             .iter()
             .filter(|memory| memory.access() != OpAccess::NoMemAccess)
-            .filter_map(|memory| memory.virtual_address(0, |register, _, _| value(registers, register)))
+            .filter_map(|memory| {
+                memory.virtual_address(0, |register, _, _| value(registers, register))
+            })
             .collect();
         used.into_iter().for_each(|address| self.note(address));
     }
@@ -255,7 +273,10 @@ impl<'a> Stepper<'a> {
             }
             return Ok(false);
         }
-        if self.caller.receive(&mut self.reply)? > 0 && self.replies == 0 && self.steps.instructions == 0 {
+        if self.caller.receive(&mut self.reply)? > 0
+            && self.replies == 0
+            && self.steps.instructions == 0
+        {
             (self.steps.instructions, self.steps.cpuid) = (self.instructions, self.cpuid);
             self.steps.uses_to_first_byte = self.steps.uses.len();
         }
@@ -274,7 +295,8 @@ impl<'a> Stepper<'a> {
     }
 }
 
-/// A register's value, as an address is computed of; segments start at 0 but for those of a thread's own.
+/// A register's value, as an address is computed of; segments start at 0 but for those of a
+/// thread's own.
 fn value(registers: &user_regs_struct, register: Register) -> Option<u64> {
     Some(match register {
         Register::RAX => registers.rax,

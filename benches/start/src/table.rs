@@ -16,15 +16,18 @@ pub fn draw(report: &Report) -> String {
             PageCache::Warm => "page cache warm",
             PageCache::Evicted => "page cache evicted (read from the disk again at each start)",
         };
-        text += &format!("\n{name}: µs from execve; ratios of medians with 95 % interval; lower is better\n");
+        text += &format!(
+            "\n{name}: µs from execve; ratios of medians with 95 % interval; lower is better\n"
+        );
         text += &format!("{}\n", times(report, cache));
     }
     if report.variants.iter().any(|variant| !variant.counts.is_empty()) {
-        text += "\ncounted by ptrace from execve on: system calls of all threads, minor faults; lower is better\n";
+        text += "\ncounted by ptrace from execve on: system calls of all threads, minor faults; \
+                 lower is better\n";
         text += &format!("{}\n", counts(report));
     }
-    text += "\nELF pages mapped after a warm start (whole fault-around windows of 64 KiB) and read at an evicted one (with \
-             read-ahead); idle after the first reply\n";
+    text += "\nELF pages mapped after a warm start (whole fault-around windows of 64 KiB) and \
+             read at an evicted one (with read-ahead); idle after the first reply\n";
     text += &format!("{}\n", weights(report));
     text
 }
@@ -45,7 +48,9 @@ fn times(report: &Report, cache: PageCache) -> Table {
         "/ axum",
         "p25 / axum",
     ]);
-    for (variant, run) in report.variants.iter().filter_map(|variant| Some((variant, variant.run(cache)?))) {
+    for (variant, run) in
+        report.variants.iter().filter_map(|variant| Some((variant, variant.run(cache)?)))
+    {
         let s = &run.summary;
         let mut cells = vec![variant.name.clone(), s.first_byte.map_or(0, |q| q.n).to_string()];
         cells.extend(micros(&s.listen));
@@ -72,7 +77,9 @@ fn counts(report: &Report) -> Table {
         "threads",
         "stable",
     ]);
-    for (variant, counts) in report.variants.iter().flat_map(|v| v.counts.iter().map(move |counts| (v, counts))) {
+    for (variant, counts) in
+        report.variants.iter().flat_map(|v| v.counts.iter().map(move |counts| (v, counts)))
+    {
         table.add_row(counted(&variant.name, counts));
     }
     table
@@ -80,7 +87,13 @@ fn counts(report: &Report) -> Table {
 
 fn counted(name: &str, counts: &Counts) -> Vec<String> {
     let (accept, first) = (counts.before_accept, counts.to_first_byte);
-    let numbers = [accept.system_calls, accept.minor_faults, first.system_calls, first.minor_faults, first.threads];
+    let numbers = [
+        accept.system_calls,
+        accept.minor_faults,
+        first.system_calls,
+        first.minor_faults,
+        first.threads,
+    ];
     let mut cells = vec![name.to_owned(), counts.arrival.to_string()];
     cells.extend(numbers.map(|number| number.to_string()));
     cells.push(if counts.stable { "yes" } else { "no" }.into());
@@ -128,7 +141,9 @@ fn kib(bytes: u64) -> String {
 
 fn micros(quantiles: &Option<Quantiles>) -> [String; 3] {
     let micros = |of: fn(&Quantiles) -> f64| {
-        quantiles.as_ref().map_or_else(|| DASH.into(), |quantiles| format!("{:.0}", of(quantiles) / 1000.0))
+        quantiles
+            .as_ref()
+            .map_or_else(|| DASH.into(), |quantiles| format!("{:.0}", of(quantiles) / 1000.0))
     };
     [micros(|q| q.p25_ns), micros(|q| q.p50_ns), micros(|q| q.p99_ns)]
 }

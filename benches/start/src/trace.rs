@@ -1,6 +1,7 @@
-//! Counts what a program asks of the kernel until its first byte is out: system calls of all its threads, and page
-//! faults, by ptrace(2). The same program gives the same counts on any machine of one kernel, busy or not: this, not
-//! milliseconds, is what continuous integration can hold a program to.
+//! Counts what a program asks of the kernel until its first byte is out: system calls of all its
+//! threads, and page faults, by ptrace(2). The same program gives the same counts on any machine of
+//! one kernel, busy or not: this, not milliseconds, is what continuous integration can hold a
+//! program to.
 
 use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
@@ -49,7 +50,10 @@ impl fmt::Display for Arrival {
 pub enum Error {
     #[error(transparent)]
     Launch(#[from] crate::launch::Error),
-    #[error("cannot trace `{program}`: {source}; allow ptrace(2) (in a container: --cap-add SYS_PTRACE)")]
+    #[error(
+        "cannot trace `{program}`: {source}; allow ptrace(2) (in a container: --cap-add \
+         SYS_PTRACE)"
+    )]
     Ptrace { program: String, source: nix::Error },
     #[error("`{program}`: {source}")]
     Io { program: String, source: io::Error },
@@ -103,7 +107,12 @@ pub fn trace(starter: &mut Starter, program: &Program, arrival: Arrival) -> Resu
     let (port, environment) = starter.port();
     let io_error = |source| Error::Io { program: program.name.clone(), source };
     let caller = Caller::new(port).map_err(io_error)?;
-    let instance = Instance::start(&program.path, &environment, Place { realtime: false, ..starter.place() }, true)?;
+    let instance = Instance::start(
+        &program.path,
+        &environment,
+        Place { realtime: false, ..starter.place() },
+        true,
+    )?;
     let mut tracer = Tracer::new(instance, caller, arrival);
     tracer.run().map_err(|failure| failure.of(program, &mut tracer.instance))
 }
@@ -125,7 +134,9 @@ impl Failure {
             Self::Ptrace(source) => Error::Ptrace { program, source },
             Self::Io(source) => Error::Io { program, source },
             Self::Wrong(what) => Error::Wrong { program, what },
-            Self::Unanswered(what) => Error::Unanswered { program, what, printed: instance.complaints() },
+            Self::Unanswered(what) => {
+                Error::Unanswered { program, what, printed: instance.complaints() }
+            }
         }
     }
 }
@@ -187,7 +198,9 @@ impl Tracer {
     fn run(&mut self) -> Result<Trace, Failure> {
         let main = self.instance.pid();
         waitpid(main, Some(WaitPidFlag::__WALL))?; // it has stopped itself
-        let follow = Options::PTRACE_O_TRACECLONE | Options::PTRACE_O_TRACEFORK | Options::PTRACE_O_TRACEVFORK;
+        let follow = Options::PTRACE_O_TRACECLONE
+            | Options::PTRACE_O_TRACEFORK
+            | Options::PTRACE_O_TRACEVFORK;
         let options = follow | Options::PTRACE_O_TRACEEXEC | Options::PTRACE_O_TRACESYSGOOD;
         ptrace::setoptions(main, options | Options::PTRACE_O_EXITKILL)?;
         ptrace::syscall(main, None)?;
@@ -213,10 +226,15 @@ impl Tracer {
                     ptrace::syscall(thread, None)?;
                 }
                 WaitStatus::PtraceEvent(thread, ..) => ptrace::syscall(thread, None)?,
-                // A thread's life begins with a stop; every other signal is the program's own business.
-                WaitStatus::Stopped(thread, Signal::SIGSTOP | Signal::SIGTRAP) => ptrace::syscall(thread, None)?,
+                // A thread's life begins with a stop; every other signal is the program's own
+                // business.
+                WaitStatus::Stopped(thread, Signal::SIGSTOP | Signal::SIGTRAP) => {
+                    ptrace::syscall(thread, None)?
+                }
                 WaitStatus::Stopped(thread, signal) => ptrace::syscall(thread, signal)?,
-                WaitStatus::Exited(process, _) | WaitStatus::Signaled(process, ..) if process == main => {
+                WaitStatus::Exited(process, _) | WaitStatus::Signaled(process, ..)
+                    if process == main =>
+                {
                     return Err(Failure::Unanswered("ended"));
                 }
                 _ => {}
@@ -235,7 +253,10 @@ impl Tracer {
                 // JUSTIFICATION: libc offers the kernel's structure as it is.
                 let entry = unsafe { info.u.entry };
                 let Some(call) = Sysno::new(entry.nr as usize) else { return Ok(()) };
-                self.threads.insert(thread, (thread_number, Some(Entered { call, argument: entry.args[0] as i64 })));
+                self.threads.insert(
+                    thread,
+                    (thread_number, Some(Entered { call, argument: entry.args[0] as i64 })),
+                );
                 self.enter(call, thread_number)
             }
             libc::PTRACE_SYSCALL_INFO_EXIT => {
@@ -275,7 +296,9 @@ impl Tracer {
                 self.connections.insert(value);
             }
             Sysno::write | Sysno::writev | Sysno::sendto | Sysno::sendmsg
-                if value > 0 && self.to_first_byte.is_none() && self.connections.contains(&entered.argument) =>
+                if value > 0
+                    && self.to_first_byte.is_none()
+                    && self.connections.contains(&entered.argument) =>
             {
                 self.to_first_byte = Some(self.point()?);
             }
@@ -304,7 +327,8 @@ impl Tracer {
 
     /// Whether every thread waits in the kernel.
     fn is_asleep(&self) -> bool {
-        process::states(self.instance.pid()).is_ok_and(|states| states.iter().all(|state| *state == 'S'))
+        process::states(self.instance.pid())
+            .is_ok_and(|states| states.iter().all(|state| *state == 'S'))
     }
 
     fn look_for_reply(&mut self) -> Result<Option<Trace>, Failure> {
@@ -314,9 +338,11 @@ impl Tracer {
         self.caller.receive(&mut self.reply)?;
         match (event::check(&self.reply), self.before_accept, self.to_first_byte) {
             (Verdict::Wrong(what), ..) => Err(Failure::Wrong(what)),
-            (Verdict::Correct(_), Some(before_accept), Some(to_first_byte)) => {
-                Ok(Some(Trace { before_accept, to_first_byte, calls: std::mem::take(&mut self.calls) }))
-            }
+            (Verdict::Correct(_), Some(before_accept), Some(to_first_byte)) => Ok(Some(Trace {
+                before_accept,
+                to_first_byte,
+                calls: std::mem::take(&mut self.calls),
+            })),
             _ => Ok(None),
         }
     }

@@ -1,7 +1,8 @@
-//! The peer that asks: so many connections to one program, each with one request on its way. It checks every reply.
+//! The peer that asks: so many connections to one program, each with one request on its way. It
+//! checks every reply.
 //!
-//! A new connection for each request is closed by a reset (SO_LINGER 0): otherwise the ports of a few seconds would all
-//! wait in TIME_WAIT, and the bench would measure that.
+//! A new connection for each request is closed by a reset (SO_LINGER 0): otherwise the ports of a
+//! few seconds would all wait in TIME_WAIT, and the bench would measure that.
 
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, SocketAddrV4};
@@ -31,13 +32,15 @@ pub enum Mode {
 }
 
 impl Mode {
-    /// What is sent: the start bench's event. `Connection: close` takes the place of a field that the function does not
-    /// read, because may_minihttp takes 16 fields and the event has as many.
+    /// What is sent: the start bench's event. `Connection: close` takes the place of a field that
+    /// the function does not read, because may_minihttp takes 16 fields and the event has as many.
     fn request(self) -> Vec<u8> {
         let text = String::from_utf8_lossy(REQUEST);
         match self {
             Mode::KeepAlive | Mode::NewConnection => REQUEST.to_vec(),
-            Mode::Close => text.replacen("X-Scf-Trigger-Src: Timer", "Connection: close", 1).into_bytes(),
+            Mode::Close => {
+                text.replacen("X-Scf-Trigger-Src: Timer", "Connection: close", 1).into_bytes()
+            }
         }
     }
 }
@@ -131,7 +134,9 @@ pub fn drive(port: u16, load: Load, mut counting: impl FnMut(bool)) -> Result<Ou
             }
             match load.mode {
                 Mode::KeepAlive => peers[index].begin(&request)?,
-                Mode::NewConnection | Mode::Close => peers[index] = connect(&address, &epoll, index, &request)?,
+                Mode::NewConnection | Mode::Close => {
+                    peers[index] = connect(&address, &epoll, index, &request)?
+                }
             }
         }
     }
@@ -166,7 +171,8 @@ impl Peer {
         self.send(request)
     }
 
-    /// The request is smaller than any socket buffer: it goes out whole or the connection is broken.
+    /// The request is smaller than any socket buffer: it goes out whole or the connection is
+    /// broken.
     fn send(&mut self, request: &[u8]) -> Result<(), Error> {
         match self.socket.write(request) {
             Ok(size) if size == request.len() => {
@@ -174,7 +180,8 @@ impl Peer {
                 Ok(())
             }
             Ok(size) => Err(Error::Wrong(format!("only {size} bytes of the request were taken"))),
-            Err(error) if error.kind() == io::ErrorKind::NotConnected && !self.sent => Ok(()), // still connecting
+            // still connecting
+            Err(error) if error.kind() == io::ErrorKind::NotConnected && !self.sent => Ok(()),
             Err(error) => Err(error.into()),
         }
     }

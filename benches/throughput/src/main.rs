@@ -1,4 +1,5 @@
-//! The command line of the throughput bench. It alone prints, reads the environment and chooses exit codes.
+//! The command line of the throughput bench. It alone prints, reads the environment and chooses
+//! exit codes.
 
 #![forbid(unsafe_code)]
 
@@ -22,7 +23,8 @@ const FAILED: u8 = 1;
 /// The bench could not run.
 const UNABLE: u8 = 4;
 
-/// Requests a second and their latency once a function runs: ours and the peers, interleaved in random order.
+/// Requests a second and their latency once a function runs: ours and the peers, interleaved in
+/// random order.
 ///
 /// Exit codes: 0 fine, 1 a program failed, 2 usage, 4 the bench itself could not run.
 #[derive(Parser)]
@@ -31,7 +33,12 @@ struct Arguments {
     #[arg(long, default_value_t = 15, value_parser = clap::value_parser!(u32).range(1..=500))]
     rounds: u32,
     /// Only these of the start bench's programs
-    #[arg(long, value_delimiter = ',', value_name = "NAMES", default_value = "firstbyte,hyper,axum,minihttp-tuned")]
+    #[arg(
+        long,
+        value_delimiter = ',',
+        value_name = "NAMES",
+        default_value = "firstbyte,hyper,axum,minihttp-tuned"
+    )]
     only: Vec<String>,
     /// One more program: a static ELF that listens on PORT and gives the same reply; repeatable
     #[arg(long, value_name = "NAME=PATH", value_parser = named)]
@@ -92,9 +99,18 @@ fn bench(arguments: &Arguments) -> Result<ExitCode, Box<dyn Error>> {
         seed: arguments.seed,
         cases: Vec::new(),
     };
-    let modes = arguments.mode.map_or(vec![Mode::KeepAlive, Mode::NewConnection, Mode::Close], |mode| vec![mode]);
+    let modes = arguments
+        .mode
+        .map_or(vec![Mode::KeepAlive, Mode::NewConnection, Mode::Close], |mode| vec![mode]);
     let mut starter = Starter::new(Place { core: program_core, realtime: false });
-    run::rounds(&mut report, &mut starter, &programs, &modes, arguments.rounds as usize, &mut progress);
+    run::rounds(
+        &mut report,
+        &mut starter,
+        &programs,
+        &modes,
+        arguments.rounds as usize,
+        &mut progress,
+    );
     report.host.finish();
     println!("{}", table::draw(&report));
     let record = arguments.record.then_some((report.bench, report.host.date.as_str()));
@@ -108,10 +124,15 @@ fn bench(arguments: &Arguments) -> Result<ExitCode, Box<dyn Error>> {
 
 fn named(text: &str) -> Result<(String, PathBuf), String> {
     match text.split_once('=') {
-        Some((name, path)) if !name.is_empty() && !name.contains('/') && Path::new(path).is_file() => {
+        Some((name, path))
+            if !name.is_empty() && !name.contains('/') && Path::new(path).is_file() =>
+        {
             Ok((name.to_owned(), PathBuf::from(path)))
         }
-        _ => Err(format!("write it as NAME=PATH of a program; the programs here are {}", program::ALL.join(", "))),
+        _ => Err(format!(
+            "write it as NAME=PATH of a program; the programs here are {}",
+            program::ALL.join(", ")
+        )),
     }
 }
 

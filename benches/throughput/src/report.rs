@@ -1,4 +1,5 @@
-//! What a run amounts to: machine, programs, every round, and what follows from them. In the JSON the unit ends a name.
+//! What a run amounts to: machine, programs, every round, and what follows from them. In the JSON
+//! the unit ends a name.
 
 use serde::Serialize;
 use start_bench::host::Host;
@@ -42,7 +43,8 @@ pub struct Round {
     pub requests_per_s: f64,
     pub p50_ns: f64,
     pub p99_ns: f64,
-    /// Processor time of the program for one request: what remains comparable where the client is the bottleneck.
+    /// Processor time of the program for one request: what remains comparable where the client is
+    /// the bottleneck.
     pub cpu_ns_per_request: f64,
     pub rss_bytes: u64,
 }
@@ -94,7 +96,8 @@ impl Report {
 
     fn summary(&self, case: &Case) -> Option<Summary> {
         let ratio = |name: &str, of: fn(&Round) -> f64| {
-            let other = self.cases.iter().find(|other| other.program == name && other.mode == case.mode)?;
+            let other =
+                self.cases.iter().find(|other| other.program == name && other.mode == case.mode)?;
             Ratio::of(&case.column(of), &other.column(of))
         };
         let median = |of: fn(&Round) -> f64| quantile(&case.values(of), 0.5);
@@ -118,7 +121,10 @@ impl Report {
     pub fn complaints(&self) -> Vec<String> {
         let failed = self.cases.iter().filter_map(|case| {
             let (count, of, first) = (case.errors.len(), case.rounds.len(), case.errors.first()?);
-            Some(format!("{count} of {of} rounds of `{}` failed, the first of them: {first}", case.program))
+            Some(format!(
+                "{count} of {of} rounds of `{}` failed, the first of them: {first}",
+                case.program
+            ))
         });
         failed.collect()
     }

@@ -1,4 +1,5 @@
-//! Rounds: in each, every program is started afresh and asked in every mode; the order is drawn anew.
+//! Rounds: in each, every program is started afresh and asked in every mode; the order is drawn
+//! anew.
 
 use std::fs;
 use std::io;
@@ -81,10 +82,12 @@ fn turn(starter: &mut Starter, program: &Program, load: Load) -> Result<Round, E
     let [before, after] = cpu;
     let rss_bytes = process::memory(instance.pid())?.rss_bytes;
     let spent = after?.saturating_sub(before?);
-    Round::of(&outcome.latencies_ns, outcome.elapsed.as_secs_f64(), spent, rss_bytes).ok_or(Error::Nothing)
+    Round::of(&outcome.latencies_ns, outcome.elapsed.as_secs_f64(), spent, rss_bytes)
+        .ok_or(Error::Nothing)
 }
 
-/// Time that the process's threads have run, in nanoseconds (Documentation/scheduler/sched-stats.rst).
+/// Time that the process's threads have run, in nanoseconds
+/// (Documentation/scheduler/sched-stats.rst).
 fn cpu_ns(instance: &Instance) -> io::Result<u64> {
     let mut sum = 0;
     for task in fs::read_dir(format!("/proc/{}/task", instance.pid()))? {

@@ -18,11 +18,14 @@ pub fn draw(report: &Report) -> String {
         }
         let name = match mode {
             Mode::KeepAlive => "connections kept alive",
-            Mode::NewConnection => "a new connection for each request, reset by the client after the reply",
+            Mode::NewConnection => {
+                "a new connection for each request, reset by the client after the reply"
+            }
             Mode::Close => "a new connection for each request, which says `Connection: close`",
         };
         text += &format!(
-            "\n{name}: {} at once, closed loop; medians of rounds of {} ms; ratios with 95 % interval\n{}\n",
+            "\n{name}: {} at once, closed loop; medians of rounds of {} ms; ratios with 95 % \
+             interval\n{}\n",
             report.connections,
             report.time_ms,
             table(report, mode)
@@ -34,8 +37,17 @@ pub fn draw(report: &Report) -> String {
 fn table(report: &Report, mode: Mode) -> Table {
     let mut table = Table::new();
     table.load_style(NOTHING);
-    let header =
-        ["program", "n", "requests/s", "min .. max", "/ axum", "/ minihttp", "p50 µs", "p99 µs", "p99 / minihttp"];
+    let header = [
+        "program",
+        "n",
+        "requests/s",
+        "min .. max",
+        "/ axum",
+        "/ minihttp",
+        "p50 µs",
+        "p99 µs",
+        "p99 / minihttp",
+    ];
     table.set_header(header.into_iter().chain(["CPU µs/request", "RSS KiB"]));
     for column in table.column_iter_mut().skip(1) {
         column.set_cell_alignment(CellAlignment::Right);

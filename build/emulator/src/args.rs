@@ -21,7 +21,8 @@ pub enum Command {
     New(NewArguments),
     /// Run a function behind the platform, played by this machine, until Ctrl-C
     Run(RunArguments),
-    /// Invoke the function that `firstbyte run` runs; if none runs, start it for this one invocation
+    /// Invoke the function that `firstbyte run` runs; if none runs, start it for this one
+    /// invocation
     Invoke(InvokeArguments),
     /// Deploy what function.toml says, with tccli
     Deploy(DeployArguments),
@@ -34,7 +35,8 @@ pub struct NewArguments {
     /// Another name than the folder's
     #[arg(long)]
     pub name: Option<String>,
-    /// Where firstbyte is: the folder of its repository, or a git URL; not needed inside that repository
+    /// Where firstbyte is: the folder of its repository, or a git URL; not needed inside that
+    /// repository
     #[arg(long, value_name = "PATH|URL", overrides_with = "firstbyte")]
     pub firstbyte: Option<String>,
     #[command(flatten)]
@@ -43,7 +45,8 @@ pub struct NewArguments {
 
 #[derive(Args)]
 pub struct RunArguments {
-    /// A static program, or a package or example to build; the function of this folder when not given
+    /// A static program, or a package or example to build; the function of this folder when not
+    /// given
     #[arg(conflicts_with = "image")]
     pub function: Option<String>,
     #[command(flatten)]
@@ -57,7 +60,8 @@ pub struct RunArguments {
     /// Requests that an instance gets at once; more than 1 for Web functions only
     #[arg(long, value_name = "N")]
     pub concurrency: Option<usize>,
-    /// Instances at most: more requests than they take are answered with 432; 10, or those provisioned, when not given
+    /// Instances at most: more requests than they take are answered with 432; 10, or those
+    /// provisioned, when not given
     #[arg(long, value_name = "N")]
     pub instances: Option<usize>,
     /// Instances that are started ahead and never ended for being idle
@@ -76,7 +80,8 @@ pub struct RunArguments {
 
 #[derive(Args)]
 pub struct InvokeArguments {
-    /// A sample's name, a file, or `-` for standard input; the project's only event, or `{}`, when not given
+    /// A sample's name, a file, or `-` for standard input; the project's only event, or `{}`, when
+    /// not given
     pub event: Option<String>,
     /// Send a request instead of an event; EVENT, if given, is its body
     #[arg(long, num_args = 2, value_names = ["METHOD", "PATH"])]
@@ -93,7 +98,8 @@ pub struct InvokeArguments {
     /// Where `firstbyte run` is
     #[arg(long, default_value = "127.0.0.1:9001", value_name = "HOST:PORT")]
     pub address: SocketAddr,
-    /// If none runs: a static program, or a package or example to build; the function of this folder when not given
+    /// If none runs: a static program, or a package or example to build; the function of this
+    /// folder when not given
     #[arg(long, conflicts_with = "image")]
     pub function: Option<String>,
     #[command(flatten)]
@@ -181,10 +187,12 @@ pub struct DeployArguments {
     /// Print what would be called, and call nothing
     #[arg(long)]
     pub dry_run: bool,
-    /// Print where function.toml says that the image is, which is where `just push` puts it, and call nothing
+    /// Print where function.toml says that the image is, which is where `just push` puts it, and
+    /// call nothing
     #[arg(long, conflicts_with_all = ["dry_run", "endpoint"])]
     pub image_name: bool,
-    /// The function's folder, with function.toml and Cargo.toml; image and bench are taken from ./target
+    /// The function's folder, with function.toml and Cargo.toml; image and bench are taken from
+    /// ./target
     #[arg(long, value_name = "DIR", default_value = ".")]
     pub project: PathBuf,
     /// The folder for requests and for examples of other tools
@@ -200,7 +208,9 @@ pub struct KindArguments(pub &'static Kind);
 
 impl clap::FromArgMatches for KindArguments {
     fn from_arg_matches(matches: &clap::ArgMatches) -> Result<Self, clap::Error> {
-        Ok(KindArguments(KINDS.iter().find(|kind| matches.get_flag(kind.name)).unwrap_or(&KINDS[0])))
+        Ok(KindArguments(
+            KINDS.iter().find(|kind| matches.get_flag(kind.name)).unwrap_or(&KINDS[0]),
+        ))
     }
 
     fn update_from_arg_matches(&mut self, matches: &clap::ArgMatches) -> Result<(), clap::Error> {

@@ -1,5 +1,6 @@
-//! What a function is configured with on the platform, and what an instance is told of it: headers and environment.
-//! Platform pages "WebServer image function" (2023-07-10), "Quotas", and the API's CreateFunction.
+//! What a function is configured with on the platform, and what an instance is told of it: headers
+//! and environment. Platform pages "WebServer image function" (2023-07-10), "Quotas", and the API's
+//! CreateFunction.
 
 use crate::invoke::Invocation;
 use scaffold::deploy::function::KEPT_PREFIXES;
@@ -104,11 +105,15 @@ pub enum ConfigError {
         range: &'static str,
     },
     /// Several requests an instance are for Web functions.
-    #[error("an event function gets one request an instance; leave the concurrency out, or make it a Web function")]
+    #[error(
+        "an event function gets one request an instance; leave the concurrency out, or make it a \
+         Web function"
+    )]
     Concurrency,
     /// A variable's name that the platform keeps for itself, or that is none.
     #[error(
-        "the variable `{0}` is refused: a name begins with a letter, and not with SCF_, QCLOUD_, TENCENTCLOUD_ or TECENTCLOUD_"
+        "the variable `{0}` is refused: a name begins with a letter, and not with SCF_, QCLOUD_, \
+         TENCENTCLOUD_ or TECENTCLOUD_"
     )]
     Variable(String),
     /// All variables together are too long.
@@ -136,13 +141,29 @@ impl Config {
             "3 to 300; shorter ones are taken here",
         )?;
         let memory = self.memory_mib;
-        let sold = memory == 64 || ((128..=122_880).contains(&memory) && memory.is_multiple_of(128));
-        range("the memory in MB", memory, sold, "64, or 128 to 3072 in steps of 128 (to 120 GB on application)")?;
+        let sold =
+            memory == 64 || ((128..=122_880).contains(&memory) && memory.is_multiple_of(128));
+        range(
+            "the memory in MB",
+            memory,
+            sold,
+            "64, or 128 to 3072 in steps of 128 (to 120 GB on application)",
+        )?;
         let concurrency = self.concurrency as u64;
         range("the concurrency", concurrency, (1..=100).contains(&concurrency), "1 to 100")?;
-        range("the number of instances", self.max_instances as u64, self.max_instances > 0, "at least 1")?;
+        range(
+            "the number of instances",
+            self.max_instances as u64,
+            self.max_instances > 0,
+            "at least 1",
+        )?;
         let provisioned = self.provisioned <= self.max_instances;
-        range("the number of provisioned instances", self.provisioned as u64, provisioned, "at most all instances")?;
+        range(
+            "the number of provisioned instances",
+            self.provisioned as u64,
+            provisioned,
+            "at most all instances",
+        )?;
         if self.mode == Mode::Event && self.concurrency > 1 {
             return Err(ConfigError::Concurrency);
         }
@@ -172,8 +193,8 @@ impl Config {
         platform.into_iter().chain(self.environment.iter().cloned()).collect()
     }
 
-    /// The headers that the platform adds to a request. Units of memory and timeout are not documented; this sends MB
-    /// and seconds, as they are configured.
+    /// The headers that the platform adds to a request. Units of memory and timeout are not
+    /// documented; this sends MB and seconds, as they are configured.
     pub fn headers(&self, invocation: &Invocation) -> Vec<(String, String)> {
         let mut headers = vec![
             ("X-Scf-Request-Id", invocation.request_id.clone()),

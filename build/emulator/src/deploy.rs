@@ -6,7 +6,8 @@ use scaffold::deploy::tccli::{Surroundings, Tccli};
 use std::error::Error;
 use std::path::Path;
 
-/// Writes the artefacts, and deploys unless told not to; `say` is told of each step. Returns what to print at the end.
+/// Writes the artefacts, and deploys unless told not to; `say` is told of each step. Returns what
+/// to print at the end.
 pub fn deploy(
     arguments: &DeployArguments,
     around: &Surroundings,

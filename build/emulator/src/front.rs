@@ -1,7 +1,7 @@
-//! The address that callers talk to, HTTP/1.1 on loopback. An event function takes the event as the body of a POST to any
-//! path; a Web function gets requests as they come. The reply is the function's own, or the platform's error with its
-//! number as status; what became of the invocation stands beside it in one header field, [`OUTCOME`]. It is no copy of
-//! the cloud's own API.
+//! The address that callers talk to, HTTP/1.1 on loopback. An event function takes the event as the
+//! body of a POST to any path; a Web function gets requests as they come. The reply is the
+//! function's own, or the platform's error with its number as status; what became of the invocation
+//! stands beside it in one header field, [`OUTCOME`]. It is no copy of the cloud's own API.
 
 use crate::config::Mode;
 use crate::instance::lock;
@@ -20,14 +20,15 @@ use std::time::{Duration, Instant};
 pub const INVOCATION_TYPE: &str = "Firstbyte-Invocation-Type";
 /// A request's field: `event` or `web`, when the caller relies on it.
 pub const MODE: &str = "Firstbyte-Mode";
-/// A request's field: whoever sends it is also told the header fields that the function got and sent.
+/// A request's field: whoever sends it is also told the header fields that the function got and
+/// sent.
 pub const SHOW: &str = "Firstbyte-Show-Headers";
 /// A reply's field: [`Told`] as JSON.
 pub const OUTCOME: &str = "Firstbyte-Outcome";
 /// Callers at once.
 const MAX_CONNECTIONS: usize = 512;
-/// What a caller may still send after it was refused, in bytes, and for how long: who is not read to the end is reset, and
-/// loses the reply that says why.
+/// What a caller may still send after it was refused, in bytes, and for how long: who is not read
+/// to the end is reset, and loses the reply that says why.
 const MAX_DRAIN_BYTES: u64 = 64 << 20;
 const DRAIN_LIMIT: Duration = Duration::from_secs(5);
 
@@ -130,7 +131,8 @@ impl Front {
 impl Drop for Front {
     fn drop(&mut self) {
         self.closing.store(true, Ordering::Relaxed);
-        let _ = rustix::net::shutdown(&self.listener, rustix::net::Shutdown::Both); // wakes the accepting thread
+        // wakes the accepting thread
+        let _ = rustix::net::shutdown(&self.listener, rustix::net::Shutdown::Both);
         for connection in std::mem::take(&mut *lock(&self.connections)).into_values() {
             let _ = connection.shutdown(Shutdown::Read); // a reply that is on its way still arrives
         }
@@ -146,13 +148,17 @@ fn serve(stream: TcpStream, peer: IpAddr, platform: &Platform) {
         let (reply, last) = match Request::read(&mut reader) {
             Ok(None) => return,
             Ok(Some(request)) => {
-                let closes = field(&request.headers, "connection").is_some_and(|v| v.eq_ignore_ascii_case("close"));
+                let closes = field(&request.headers, "connection")
+                    .is_some_and(|v| v.eq_ignore_ascii_case("close"));
                 method.clone_from(&request.method);
                 (answer(request, peer, platform), closes)
             }
             Err(WireError::TooBig) => {
                 is_read = false;
-                (told(&platform.refuse(crate::verdict::Verdict::EventTooBig), platform, false), true)
+                (
+                    told(&platform.refuse(crate::verdict::Verdict::EventTooBig), platform, false),
+                    true,
+                )
             }
             Err(WireError::Syntax(why)) => {
                 is_read = false;
@@ -174,7 +180,8 @@ fn serve(stream: TcpStream, peer: IpAddr, platform: &Platform) {
 
 /// Reads what a refused caller still sends, to its end or a bound.
 fn drain(stream: &mut TcpStream) {
-    let _ = stream.shutdown(Shutdown::Write); // nothing more will come, so that a caller need not wait
+    // nothing more will come, so that a caller need not wait
+    let _ = stream.shutdown(Shutdown::Write);
     let until = Instant::now() + DRAIN_LIMIT;
     let (mut sink, mut left) = ([0; 64 << 10], MAX_DRAIN_BYTES);
     while left > 0 {
@@ -192,10 +199,13 @@ fn drain(stream: &mut TcpStream) {
 /// Why a function of this type is not called the other way, and what to do.
 pub fn other_mode(mode: Mode) -> String {
     let (other, instead) = match mode {
-        Mode::Event => (Mode::Web, "leave `--web` out, or play it as a Web function with `--type web`"),
-        Mode::Web => {
-            (Mode::Event, "ask it with `--web GET /path`, or play it as an event function with `--type event`")
+        Mode::Event => {
+            (Mode::Web, "leave `--web` out, or play it as a Web function with `--type web`")
         }
+        Mode::Web => (
+            Mode::Event,
+            "ask it with `--web GET /path`, or play it as an event function with `--type event`",
+        ),
     };
     let (name, other) = (mode.name(), other.name());
     format!("the function is of type `{name}`, and `{other}` was asked for; {instead}")
@@ -230,7 +240,8 @@ fn answer(request: Request, peer: IpAddr, platform: &Platform) -> Reply {
 /// The function's reply or the platform's, and what there is to tell.
 fn told(outcome: &Outcome, platform: &Platform, show: bool) -> Reply {
     let config = platform.config();
-    let us = |duration: std::time::Duration| u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
+    let us =
+        |duration: std::time::Duration| u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
     let mut told = Told {
         request_id: outcome.request_id.clone(),
         status: outcome.verdict.status(),
@@ -253,7 +264,8 @@ fn told(outcome: &Outcome, platform: &Platform, show: bool) -> Reply {
         }
     }
     let reply = match &outcome.reply {
-        // An event's result: of the function's header fields only the kind of the body reaches the caller.
+        // An event's result: of the function's header fields only the kind of the body reaches the
+        // caller.
         Some(reply) if config.mode == Mode::Event => {
             let kind = field(&reply.headers, "content-type").unwrap_or("application/octet-stream");
             Reply::new(outcome.verdict.status(), kind, reply.body.clone())

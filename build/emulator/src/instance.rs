@@ -1,7 +1,8 @@
-//! One running copy of the function, and the machine that starts it: behind the sandbox's walls with a memory cgroup; behind
-//! walls without one, where no cgroup can be made; or as a plain process, where namespaces are refused or not wanted. It
-//! knows no queue and no retries. What is documented of an instance: read-only root, /tmp of 512 MB, port 9000, the
-//! platform's environment (platform page "WebServer image function").
+//! One running copy of the function, and the machine that starts it: behind the sandbox's walls
+//! with a memory cgroup; behind walls without one, where no cgroup can be made; or as a plain
+//! process, where namespaces are refused or not wanted. It knows no queue and no retries. What is
+//! documented of an instance: read-only root, /tmp of 512 MB, port 9000, the platform's environment
+//! (platform page "WebServer image function").
 
 use crate::config::Config;
 use crate::journal::Journal;
@@ -25,8 +26,8 @@ use std::time::{Duration, Instant};
 
 /// The platform's port.
 const PORT: u16 = 9000;
-/// Inside the walls requests come to this address: a function that listens on 127.0.0.1 alone is not reached, as on the
-/// platform.
+/// Inside the walls requests come to this address: a function that listens on 127.0.0.1 alone is
+/// not reached, as on the platform.
 const GATE: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(127, 0, 0, 2), PORT);
 /// How often memory is looked at where no cgroup limits it.
 const WATCH_INTERVAL: Duration = Duration::from_millis(5);
@@ -132,12 +133,17 @@ enum Refused {
 }
 
 impl Host {
-    /// With `sandbox` instances are put behind walls if the machine allows; `helper` is the executable that becomes the
-    /// sandbox's helper when it is started with [`sandbox::HELPER_SUBCOMMAND`].
+    /// With `sandbox` instances are put behind walls if the machine allows; `helper` is the
+    /// executable that becomes the sandbox's helper when it is started with
+    /// [`sandbox::HELPER_SUBCOMMAND`].
     ///
     /// # Errors
     /// The helper does not start.
-    pub fn new(helper: &Path, sandbox: bool, journal: Arc<Journal>) -> Result<Arc<Host>, sandbox::Error> {
+    pub fn new(
+        helper: &Path,
+        sandbox: bool,
+        journal: Arc<Journal>,
+    ) -> Result<Arc<Host>, sandbox::Error> {
         let launcher = if sandbox { Some(Mutex::new(Launcher::start(helper)?)) } else { None };
         let walls = if sandbox { Walls::Cgroup } else { Walls::Process };
         Ok(Arc::new(Host { launcher, walls: Mutex::new(walls), journal }))
@@ -152,7 +158,11 @@ impl Host {
     ///
     /// # Errors
     /// 405, 434, 445 or 446.
-    pub fn start(self: &Arc<Self>, program: &Arc<Program>, config: &Config) -> Result<Instance, Verdict> {
+    pub fn start(
+        self: &Arc<Self>,
+        program: &Arc<Program>,
+        config: &Config,
+    ) -> Result<Instance, Verdict> {
         loop {
             let walls = self.walls();
             let started = match walls {
@@ -180,7 +190,10 @@ impl Host {
         walls: Walls,
     ) -> Result<Instance, Refused> {
         let begun = Instant::now();
-        let launcher = self.launcher.as_ref().ok_or_else(|| Refused::Walls("not wanted".into(), Walls::Process))?;
+        let launcher = self
+            .launcher
+            .as_ref()
+            .ok_or_else(|| Refused::Walls("not wanted".into(), Walls::Process))?;
         let mut env = program.env.clone();
         env.extend(config.variables().into_iter().map(|(name, value)| format!("{name}={value}")));
         let memory_bytes = (walls == Walls::Cgroup).then_some(config.memory_mib << 20);
@@ -193,7 +206,8 @@ impl Host {
             gid: program.gid,
             limits: sandbox::Limits { memory_bytes, cpu_millis: None },
             core: None,
-            sockets: config.concurrency + 1, // one more than requests at once: a socket is let go after its reply
+            // one more than requests at once: a socket is let go after its reply
+            sockets: config.concurrency + 1,
             low_ports: true,
         };
         let mut inner = lock(launcher).begin(&plan).map_err(|error| refused(error, walls))?;
@@ -207,19 +221,38 @@ impl Host {
         let sockets = inner.take_sockets();
         let pid = u32::try_from(inner.pid()).unwrap_or_default();
         let runtime = begun.elapsed();
-        self.finish(program, config, Process::Sandboxed(Box::new(inner)), pid, GATE, sockets, walls, runtime)
+        self.finish(
+            program,
+            config,
+            Process::Sandboxed(Box::new(inner)),
+            pid,
+            GATE,
+            sockets,
+            walls,
+            runtime,
+        )
     }
 
-    fn start_process(self: &Arc<Self>, program: &Arc<Program>, config: &Config) -> Result<Instance, Refused> {
+    fn start_process(
+        self: &Arc<Self>,
+        program: &Arc<Program>,
+        config: &Config,
+    ) -> Result<Instance, Refused> {
         let begun = Instant::now();
-        let failed = |error: io::Error| Refused::Verdict(Verdict::ContainerInitError(error.to_string()));
-        let Some((name, arguments)) = program.argv.split_first().filter(|(name, _)| name.starts_with('/')) else {
+        let failed =
+            |error: io::Error| Refused::Verdict(Verdict::ContainerInitError(error.to_string()));
+        let Some((name, arguments)) =
+            program.argv.split_first().filter(|(name, _)| name.starts_with('/'))
+        else {
             let why = "without the sandbox the image's entrypoint must be an absolute path";
             return Err(Refused::Verdict(Verdict::ContainerInitError(why.into())));
         };
-        // Every instance is on the same network, so each has a port of its own; it is free again in a moment.
-        let port =
-            TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|free| free.local_addr()).map_err(failed)?.port();
+        // Every instance is on the same network, so each has a port of its own; it is free again in
+        // a moment.
+        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
+            .and_then(|free| free.local_addr())
+            .map_err(failed)?
+            .port();
         let (output, input) = io::pipe().map_err(failed)?;
         let mut command = Command::new(program.rootfs.join(name.trim_start_matches('/')));
         command
@@ -239,10 +272,20 @@ impl Host {
         self.journal.follow(output);
         let (pid, address) = (child.id(), SocketAddrV4::new(Ipv4Addr::LOCALHOST, port));
         let runtime = begun.elapsed();
-        self.finish(program, config, Process::Plain(child), pid, address, Vec::new(), Walls::Process, runtime)
+        self.finish(
+            program,
+            config,
+            Process::Plain(child),
+            pid,
+            address,
+            Vec::new(),
+            Walls::Process,
+            runtime,
+        )
     }
 
-    #[allow(clippy::too_many_arguments)] // all of one kind: what the two ways to start have found out
+    // all of one kind: what the two ways to start have found out
+    #[allow(clippy::too_many_arguments)]
     fn finish(
         self: &Arc<Self>,
         program: &Arc<Program>,
@@ -254,7 +297,8 @@ impl Host {
         walls: Walls,
         runtime: Duration,
     ) -> Result<Instance, Refused> {
-        let process_id = Pid::from_raw(pid.cast_signed()).ok_or(io::Error::from(io::ErrorKind::NotFound));
+        let process_id =
+            Pid::from_raw(pid.cast_signed()).ok_or(io::Error::from(io::ErrorKind::NotFound));
         let pidfd = process_id.and_then(|pid| Ok(pidfd_open(pid, PidfdFlags::empty())?));
         let pidfd = match pidfd {
             Ok(pidfd) => pidfd,
@@ -279,7 +323,8 @@ impl Host {
             ended_by_us: AtomicBool::new(false),
             start: StartUp { pull: program.take_pull(), runtime, function: Duration::ZERO },
         };
-        instance.start.function = instance.wait_listening(config.init_timeout).map_err(Refused::Verdict)?;
+        instance.start.function =
+            instance.wait_listening(config.init_timeout).map_err(Refused::Verdict)?;
         Ok(instance)
     }
 
@@ -289,17 +334,25 @@ impl Host {
         const UNKNOWN: How = How { code: None, signal: None, memory_bytes: 0 };
         let how = match std::mem::replace(process, Process::Ended(UNKNOWN)) {
             Process::Ended(how) => how,
-            Process::Sandboxed(inner) => match self.launcher.as_ref().map(|launcher| lock(launcher).end(*inner)) {
-                Some(Ok(exit)) => How { code: exit.code, signal: exit.signal, memory_bytes: exit.max_rss_bytes },
-                _ => UNKNOWN, // the helper is gone, and with it all instances
-            },
+            Process::Sandboxed(inner) => {
+                match self.launcher.as_ref().map(|launcher| lock(launcher).end(*inner)) {
+                    Some(Ok(exit)) => How {
+                        code: exit.code,
+                        signal: exit.signal,
+                        memory_bytes: exit.max_rss_bytes,
+                    },
+                    _ => UNKNOWN, // the helper is gone, and with it all instances
+                }
+            }
             Process::Plain(mut child) => {
                 // It has not been waited for, so its number is still its own.
                 if let Some(group) = Pid::from_raw(pid.cast_signed()) {
                     let _ = kill_process_group(group, Signal::KILL);
                 }
                 match child.wait() {
-                    Ok(status) => How { code: status.code(), signal: status.signal(), memory_bytes: 0 },
+                    Ok(status) => {
+                        How { code: status.code(), signal: status.signal(), memory_bytes: 0 }
+                    }
                     Err(_) => UNKNOWN,
                 }
             }
@@ -313,9 +366,12 @@ impl Walls {
     fn instead_of_more(self, why: &str) -> String {
         match self {
             Walls::Cgroup => String::new(),
-            Walls::Sandbox => format!("no memory cgroup here ({why}): the instance's resident set is watched instead"),
+            Walls::Sandbox => format!(
+                "no memory cgroup here ({why}): the instance's resident set is watched instead"
+            ),
             Walls::Process => format!(
-                "no sandbox here ({why}): instances are plain processes; they can write to this machine's disk, and must take their address from FIRSTBYTE_ADDR or PORT"
+                "no sandbox here ({why}): instances are plain processes; they can write to this \
+                 machine's disk, and must take their address from FIRSTBYTE_ADDR or PORT"
             ),
         }
     }
@@ -325,7 +381,9 @@ impl std::fmt::Display for Walls {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Walls::Cgroup => "sandbox: read-only root, /tmp in memory; memory limited by cgroup",
-            Walls::Sandbox => "sandbox: read-only root, /tmp in memory; memory watched by resident set",
+            Walls::Sandbox => {
+                "sandbox: read-only root, /tmp in memory; memory watched by resident set"
+            }
             Walls::Process => "plain process, no sandbox; memory watched by resident set",
         })
     }
@@ -356,7 +414,8 @@ impl Instance {
     pub fn memory_bytes(&self) -> u64 {
         let status = fs::read_to_string(format!("/proc/{}/status", self.pid)).unwrap_or_default();
         let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-        let kib = line.and_then(|line| line.trim().trim_end_matches(" kB").parse().ok()).unwrap_or(0u64);
+        let kib =
+            line.and_then(|line| line.trim().trim_end_matches(" kB").parse().ok()).unwrap_or(0u64);
         let seen = kib << 10;
         self.memory_peak_bytes.fetch_max(seen, Ordering::Relaxed).max(seen)
     }
@@ -382,7 +441,8 @@ impl Instance {
             }
             match result {
                 Ok((reply, _)) => return Ok(reply),
-                // The function closed it in the very moment, and has not read the request: to another connection with it.
+                // The function closed it in the very moment, and has not read the request: to
+                // another connection with it.
                 Err(Silence::Unread) if was_kept && !self.has_ended() => {}
                 Err(Silence::Unread) => {
                     return Err(self.broken(WireError::Io(io::ErrorKind::ConnectionReset.into())));
@@ -438,7 +498,8 @@ impl Instance {
                     return Err(Verdict::PortBindingFailed(limit));
                 }
                 Err(_) => {
-                    // Nothing tells when a stranger's program listens: its end is what is waited for between two tries.
+                    // Nothing tells when a stranger's program listens: its end is what is waited
+                    // for between two tries.
                     let fast = started.elapsed() < Duration::from_millis(20);
                     self.wait_end(Duration::from_micros(if fast { 100 } else { 1000 }));
                 }
@@ -462,7 +523,9 @@ impl Instance {
             && let Some(socket) = lock(&self.sockets).pop()
             && connect(&socket, &local).is_ok()
         {
-            self.host.journal.note("the function listens on 127.0.0.1 only; the platform needs 0.0.0.0");
+            self.host
+                .journal
+                .note("the function listens on 127.0.0.1 only; the platform needs 0.0.0.0");
         }
     }
 
@@ -470,9 +533,12 @@ impl Instance {
         let stream = match self.walls {
             Walls::Process => TcpStream::connect(self.address)?,
             _ => {
-                let socket = lock(&self.sockets).pop().ok_or_else(|| io::Error::other("every socket is in use"))?;
+                let socket = lock(&self.sockets)
+                    .pop()
+                    .ok_or_else(|| io::Error::other("every socket is in use"))?;
                 if let Err(error) = connect(&socket, &self.address) {
-                    lock(&self.sockets).push(socket); // Linux lets a TCP socket try again after a refusal
+                    // Linux lets a TCP socket try again after a refusal
+                    lock(&self.sockets).push(socket);
                     return Err(error.into());
                 }
                 TcpStream::from(socket)
@@ -501,26 +567,44 @@ impl Instance {
         }
     }
 
-    fn talk(&self, stream: &TcpStream, request: &Request, deadline: Instant) -> Result<(Reply, bool), Silence> {
+    fn talk(
+        &self,
+        stream: &TcpStream,
+        request: &Request,
+        deadline: Instant,
+    ) -> Result<(Reply, bool), Silence> {
         let left = deadline.saturating_duration_since(Instant::now());
         if left.is_zero() {
             return Err(Silence::Broken(Broken::TimedOut));
         }
-        let write = stream.set_write_timeout(Some(left)).and_then(|()| request.write(&mut &*stream));
+        let write =
+            stream.set_write_timeout(Some(left)).and_then(|()| request.write(&mut &*stream));
         // A function may answer before it has read everything, and close: its reply is what counts.
         let cut_off = match write.map_err(|error| error.kind()) {
-            Err(io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => return Err(Silence::Broken(Broken::TimedOut)),
+            Err(io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {
+                return Err(Silence::Broken(Broken::TimedOut));
+            }
             other => other.is_err(),
         };
-        let mut reader = BufReader::new(Watched { stream, instance: self, deadline, is_silent: true, why: None });
+        let mut reader = BufReader::new(Watched {
+            stream,
+            instance: self,
+            deadline,
+            is_silent: true,
+            why: None,
+        });
         let reply = Reply::read(&mut reader, &request.method);
         match (reply, reader.get_mut().why.take()) {
             (Ok((reply, kept)), _) => Ok((reply, kept && reader.buffer().is_empty())),
             (Err(_), Some(broken)) => Err(Silence::Broken(broken)),
-            // Who closes a connection without having read all of it resets it (RFC 9293, section 3.6.1); who has read all
-            // of it and says nothing just closes it.
-            (Err(WireError::Closed), None) if cut_off || is_reset_soon(stream) => Err(Silence::Unread),
-            (Err(WireError::Io(error)), None) if reader.get_ref().is_silent && is_reset(&error) => Err(Silence::Unread),
+            // Who closes a connection without having read all of it resets it (RFC 9293, section
+            // 3.6.1); who has read all of it and says nothing just closes it.
+            (Err(WireError::Closed), None) if cut_off || is_reset_soon(stream) => {
+                Err(Silence::Unread)
+            }
+            (Err(WireError::Io(error)), None) if reader.get_ref().is_silent && is_reset(&error) => {
+                Err(Silence::Unread)
+            }
             (Err(error), None) => Err(Silence::Broken(self.broken(error))),
         }
     }
@@ -587,8 +671,10 @@ impl Read for Watched<'_> {
         loop {
             let left = self.deadline.saturating_duration_since(Instant::now());
             let watched = self.instance.walls != Walls::Cgroup;
-            let [readable] =
-                ready([PollFd::new(self.stream, PollFlags::IN)], if watched { left.min(WATCH_INTERVAL) } else { left });
+            let [readable] = ready(
+                [PollFd::new(self.stream, PollFlags::IN)],
+                if watched { left.min(WATCH_INTERVAL) } else { left },
+            );
             if readable {
                 let length = (&mut &*self.stream).read(buffer)?;
                 self.is_silent &= length == 0;
@@ -610,14 +696,18 @@ impl Read for Watched<'_> {
 
 /// Which of these have something to read, or have ended, within the time.
 fn ready<const N: usize>(mut of: [PollFd<'_>; N], limit: Duration) -> [bool; N] {
-    let limit = Timespec { tv_sec: limit.as_secs().cast_signed(), tv_nsec: i64::from(limit.subsec_nanos()) };
+    let limit = Timespec {
+        tv_sec: limit.as_secs().cast_signed(),
+        tv_nsec: i64::from(limit.subsec_nanos()),
+    };
     match poll(&mut of, Some(&limit)) {
         Ok(_) => of.each_ref().map(|fd| !fd.revents().is_empty()),
         Err(_) => [false; N], // interrupted: the caller looks again
     }
 }
 
-/// Whether the end of what there is to read was followed by a reset: the system is sometimes slower to send that.
+/// Whether the end of what there is to read was followed by a reset: the system is sometimes slower
+/// to send that.
 fn is_reset_soon(stream: &TcpStream) -> bool {
     ready([PollFd::new(stream, PollFlags::empty())], RESET_GRACE) == [true]
 }
@@ -629,7 +719,9 @@ fn is_reset(error: &io::Error) -> bool {
 fn refused(error: sandbox::Error, walls: Walls) -> Refused {
     let is_permission = |source: &io::Error| source.kind() == io::ErrorKind::PermissionDenied;
     match error {
-        sandbox::Error::Cgroup(why) if walls == Walls::Cgroup => Refused::Walls(why, Walls::Sandbox),
+        sandbox::Error::Cgroup(why) if walls == Walls::Cgroup => {
+            Refused::Walls(why, Walls::Sandbox)
+        }
         sandbox::Error::Namespace { .. } => Refused::Walls(error.to_string(), Walls::Process),
         // Some machines allow namespaces and refuse what is done inside them.
         sandbox::Error::Step { ref step, ref source }

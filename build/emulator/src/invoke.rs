@@ -1,5 +1,6 @@
-//! One invocation from the caller's request to its outcome: what the platform checks, what it sends to the instance, what
-//! it makes of the reply. Platform pages "WebServer image function" and "Function status codes".
+//! One invocation from the caller's request to its outcome: what the platform checks, what it sends
+//! to the instance, what it makes of the reply. Platform pages "WebServer image function" and
+//! "Function status codes".
 
 use crate::config::{Config, ConfigError, Mode};
 use crate::instance::{Broken, Host, StartUp};
@@ -70,7 +71,8 @@ impl Invocation {
         }
         let is_timer = match mode {
             Mode::Event => {
-                let event: serde_json::Value = serde_json::from_slice(&request.body).map_err(|_| Verdict::NoJson)?;
+                let event: serde_json::Value =
+                    serde_json::from_slice(&request.body).map_err(|_| Verdict::NoJson)?;
                 event.get("Type").is_some_and(|kind| kind == "Timer")
             }
             Mode::Web => false,
@@ -99,12 +101,14 @@ impl Invocation {
                 Request { method, target, headers, body: request.body.clone() }
             }
             Mode::Web => {
-                // The platform's own names cannot be set by a client, and ours are not for the function.
+                // The platform's own names cannot be set by a client, and ours are not for the
+                // function.
                 let is_ours = |name: &str| {
                     let name = name.to_ascii_lowercase();
                     name.starts_with("x-scf-") || name.starts_with("firstbyte-")
                 };
-                let passed = request.headers.iter().filter(|(name, _)| !is_hop(name) && !is_ours(name));
+                let passed =
+                    request.headers.iter().filter(|(name, _)| !is_hop(name) && !is_ours(name));
                 headers.splice(0..0, passed.cloned());
                 Request { headers, ..request.clone() }
             }
@@ -197,7 +201,17 @@ impl Invoker {
         let request = invocation.outgoing(&config);
         let lease = match self.pool.acquire() {
             Ok(lease) => lease,
-            Err(verdict) => return self.end(invocation, &config, verdict, None, None, Ran::default(), request.headers),
+            Err(verdict) => {
+                return self.end(
+                    invocation,
+                    &config,
+                    verdict,
+                    None,
+                    None,
+                    Ran::default(),
+                    request.headers,
+                );
+            }
         };
         let (instance, cold) = (lease.instance.clone(), lease.cold);
         if let Some(start) = &cold {
@@ -213,7 +227,8 @@ impl Invoker {
         self.end(invocation, &config, verdict, reply, cold, ran, request.headers)
     }
 
-    #[allow(clippy::too_many_arguments)] // all of one kind: what an outcome and its lines are made of
+    // all of one kind: what an outcome and its lines are made of
+    #[allow(clippy::too_many_arguments)]
     fn end(
         &self,
         invocation: &Invocation,
@@ -237,7 +252,9 @@ fn judge(result: Result<Reply, Broken>, config: &Config) -> (Verdict, Option<Rep
         Ok(reply) => reply,
         Err(Broken::TimedOut) => return (Verdict::TimeLimitReached(config.timeout), None),
         Err(Broken::Ended(verdict)) => return (verdict, None),
-        Err(Broken::Wire(WireError::TooBig)) => return (Verdict::ReplyTooBig("a body of 6 MB"), None),
+        Err(Broken::Wire(WireError::TooBig)) => {
+            return (Verdict::ReplyTooBig("a body of 6 MB"), None);
+        }
         Err(Broken::Wire(error)) => return (Verdict::BadReply(error.to_string()), None),
     };
     let verdict = match config.mode {
@@ -255,8 +272,8 @@ fn head_bytes(headers: &Fields) -> usize {
     headers.iter().map(|(name, value)| name.len() + value.len() + ": \r\n".len()).sum()
 }
 
-/// A request id as the platform's look: that of a random UUID. Its numbers come from the keys that std draws for each
-/// hash map: ids must differ, and nobody relies on more.
+/// A request id as the platform's look: that of a random UUID. Its numbers come from the keys that
+/// std draws for each hash map: ids must differ, and nobody relies on more.
 pub(crate) fn new_id() -> String {
     let [a, b] = [(); 2].map(|()| RandomState::new().build_hasher().finish());
     format!(
@@ -276,5 +293,6 @@ pub fn milliseconds(duration: Duration) -> String {
 
 /// Whether a client marked its request as one that nobody waits for.
 pub(crate) fn is_async(headers: &Fields) -> bool {
-    field(headers, crate::front::INVOCATION_TYPE).is_some_and(|kind| kind.eq_ignore_ascii_case("event"))
+    field(headers, crate::front::INVOCATION_TYPE)
+        .is_some_and(|kind| kind.eq_ignore_ascii_case("event"))
 }

@@ -1,6 +1,6 @@
-//! The log: the platform's lines in its own format, what the function prints between them, and, apart from both, notes
-//! of the emulator's own. Platform page "Log structure". It decides nothing and prints nowhere by itself: `main` says
-//! where lines go.
+//! The log: the platform's lines in its own format, what the function prints between them, and,
+//! apart from both, notes of the emulator's own. Platform page "Log structure". It decides nothing
+//! and prints nowhere by itself: `main` says where lines go.
 
 use crate::config::Config;
 use crate::instance::StartUp;
@@ -12,7 +12,8 @@ use std::time::Duration;
 
 /// Of a return value this much is shown, in bytes: a line of six megabytes helps nobody.
 const SHOWN_BYTES: usize = 4096;
-/// A line of the function's output is cut here, in bytes. The platform's limit is documented nowhere.
+/// A line of the function's output is cut here, in bytes. The platform's limit is documented
+/// nowhere.
 const LINE_BYTES: u64 = 64 * 1024;
 
 /// Where lines go.
@@ -48,15 +49,26 @@ impl Journal {
     }
 
     /// Response, END and Report, or ERROR instead of Response.
-    pub fn end(&self, id: &str, verdict: &Verdict, returned: Option<&[u8]>, ran: &Ran, config: &Config) {
+    pub fn end(
+        &self,
+        id: &str,
+        verdict: &Verdict,
+        returned: Option<&[u8]>,
+        ran: &Ran,
+        config: &Config,
+    ) {
         match returned {
-            Some(returned) => self.line(format_args!("Response RequestId:{id} RetMsg:{}", shown(returned))),
+            Some(returned) => {
+                self.line(format_args!("Response RequestId:{id} RetMsg:{}", shown(returned)))
+            }
             None if *verdict == Verdict::Success => {} // a Web function's reply is no return value
             None => self.line(format_args!("ERROR RequestId:{id} Result:{}", verdict.body())),
         }
         self.line(format_args!("END RequestId:{id}"));
         let (ms, mib, used) = (whole_ms(ran.duration), config.memory_mib, mib(ran.memory_bytes));
-        self.line(format_args!("Report RequestId:{id} Duration:{ms}ms Memory:{mib}MB MemUsage:{used:.2}MB"));
+        self.line(format_args!(
+            "Report RequestId:{id} Duration:{ms}ms Memory:{mib}MB MemUsage:{used:.2}MB"
+        ));
     }
 
     /// Copies what a function prints, line by line, until it ends; on a thread of its own.
@@ -77,10 +89,12 @@ impl Journal {
     }
 
     fn cold(&self, what: &str, id: &str, start: &StartUp, config: &Config, memory_bytes: u64) {
-        let [total, pull, runtime, function] = [start.total(), start.pull, start.runtime, start.function].map(whole_ms);
+        let [total, pull, runtime, function] =
+            [start.total(), start.pull, start.runtime, start.function].map(whole_ms);
         let (memory, used) = (config.memory_mib, mib(memory_bytes));
         self.line(format_args!(
-            "{what} Report RequestId: {id} Coldstart: {total}ms (PullCode: {pull}ms InitRuntime: {runtime}ms InitFunction: {function}ms) Memory: {memory}MB MemUsage: {used:.2}MB"
+            "{what} Report RequestId: {id} Coldstart: {total}ms (PullCode: {pull}ms InitRuntime: \
+             {runtime}ms InitFunction: {function}ms) Memory: {memory}MB MemUsage: {used:.2}MB"
         ));
     }
 
@@ -98,7 +112,8 @@ pub struct Ran {
     pub memory_bytes: u64,
 }
 
-/// Whole lines, one writer at a time. A reader that went away (a closed pipe) does not stop the platform.
+/// Whole lines, one writer at a time. A reader that went away (a closed pipe) does not stop the
+/// platform.
 fn write(to: &Mutex<Box<dyn Write + Send>>, bytes: &[u8]) {
     let mut to = to.lock().unwrap_or_else(PoisonError::into_inner);
     let _ = to.write_all(bytes).and_then(|()| to.flush());

@@ -1,14 +1,15 @@
-//! The platform, played in front of a running function: Tencent Cloud SCF's image functions as their documents describe
-//! them, on one machine. It starts instances, sends them requests with the platform's headers, ends them when they are
-//! too slow, too big or idle, and writes the platform's log lines. It is no copy of the cloud: what no document says
-//! is decided in one place ([`verdict`]) and said so.
+//! The platform, played in front of a running function: Tencent Cloud SCF's image functions as
+//! their documents describe them, on one machine. It starts instances, sends them requests with the
+//! platform's headers, ends them when they are too slow, too big or idle, and writes the platform's
+//! log lines. It is no copy of the cloud: what no document says is decided in one place
+//! ([`verdict`]) and said so.
 //!
-//! Read in this order: [`config`], [`settings`], [`verdict`], [`wire`], [`program`], [`instance`], [`pool`], [`invoke`],
-//! [`journal`], [`queue`], [`front`], [`watch`], [`sample`].
+//! Read in this order: [`config`], [`settings`], [`verdict`], [`wire`], [`program`], [`instance`],
+//! [`pool`], [`invoke`], [`journal`], [`queue`], [`front`], [`watch`], [`sample`].
 //!
 //! # Example
-//! A program in front of which the platform is played; `helper` is an executable that starts the sandbox's helper
-//! (the binary `firstbyte` does).
+//! A program in front of which the platform is played; `helper` is an executable that starts the
+//! sandbox's helper (the binary `firstbyte` does).
 //! ```no_run
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! use emulator::{config::Config, front::Front, instance::Host, invoke::Platform, journal::Journal, program::Source};

@@ -1,5 +1,6 @@
-//! The command line of firstbyte's session: new, run, invoke, deploy. Everything that prints, reads the environment or
-//! chooses an exit code is here: 0 is done, 1 is that something went wrong, 2 is a command that was not understood.
+//! The command line of firstbyte's session: new, run, invoke, deploy. Everything that prints, reads
+//! the environment or chooses an exit code is here: 0 is done, 1 is that something went wrong, 2 is
+//! a command that was not understood.
 
 #![forbid(unsafe_code)]
 
@@ -78,7 +79,8 @@ fn surroundings() -> Result<Surroundings, Box<dyn Error>> {
     let cargo_home = env::var_os("CARGO_HOME").map(PathBuf::from);
     let cargo_home = cargo_home.or_else(|| env::home_dir().map(|home| home.join(".cargo")));
     Ok(Surroundings {
-        here: env::current_dir().map_err(|e| format!("the current directory is gone ({e}); change to another"))?,
+        here: env::current_dir()
+            .map_err(|e| format!("the current directory is gone ({e}); change to another"))?,
         helper: env::current_exe()?,
         cargo: Cargo {
             program: env::var_os("CARGO").map_or_else(|| "cargo".into(), PathBuf::from),
@@ -88,8 +90,8 @@ fn surroundings() -> Result<Surroundings, Box<dyn Error>> {
     })
 }
 
-/// Says once when somebody wants an end: instances and their files are then put away. The second time the process is
-/// simply ended.
+/// Says once when somebody wants an end: instances and their files are then put away. The second
+/// time the process is simply ended.
 fn stop() -> io::Result<Receiver<()>> {
     let mut signals = signal_hook::iterator::Signals::new([SIGINT, SIGTERM])?;
     let (sender, receiver) = mpsc::channel();

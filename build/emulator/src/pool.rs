@@ -1,5 +1,5 @@
-//! The instances of one function: which of them takes a request, when a new one is started, and when an idle one is
-//! ended. It knows no events and no replies.
+//! The instances of one function: which of them takes a request, when a new one is started, and
+//! when an idle one is ended. It knows no events and no replies.
 
 use crate::config::Config;
 use crate::instance::{Host, Instance, StartUp, Walls, lock};
@@ -56,17 +56,32 @@ pub struct Lease {
 
 impl Pool {
     /// No instance is started yet, but for provisioned ones.
-    pub fn new(config: Config, host: Arc<Host>, program: Program, journal: Arc<Journal>) -> Arc<Pool> {
+    pub fn new(
+        config: Config,
+        host: Arc<Host>,
+        program: Program,
+        journal: Arc<Journal>,
+    ) -> Arc<Pool> {
         let (program, config) = (Arc::new(program), Arc::new(config));
-        let state = State { program, config, slots: Vec::new(), starting: 0, next_id: 1, epoch: 0, closing: false };
-        let pool = Arc::new(Pool { host, journal, state: Mutex::new(state), changed: Condvar::new() });
+        let state = State {
+            program,
+            config,
+            slots: Vec::new(),
+            starting: 0,
+            next_id: 1,
+            epoch: 0,
+            closing: false,
+        };
+        let pool =
+            Arc::new(Pool { host, journal, state: Mutex::new(state), changed: Condvar::new() });
         let keeper = pool.clone();
         // Without its keeper a pool still works: nothing is reclaimed.
         let _ = thread::Builder::new().name("keeper".into()).spawn(move || keeper.keep());
         pool
     }
 
-    /// A warm instance with room, or a new one: "during a cold start each concurrent request starts its own".
+    /// A warm instance with room, or a new one: "during a cold start each concurrent request starts
+    /// its own".
     ///
     /// # Errors
     /// 432, or why the new one did not start.
@@ -76,7 +91,9 @@ impl Pool {
         let config = state.config.clone();
         let room = |slot: &&mut Slot| !slot.leaving && slot.in_flight < config.concurrency;
         // The one that was busy last: the others become idle long enough to be ended.
-        if let Some(slot) = state.slots.iter_mut().filter(room).max_by_key(|slot| (slot.in_flight > 0, slot.since)) {
+        if let Some(slot) =
+            state.slots.iter_mut().filter(room).max_by_key(|slot| (slot.in_flight > 0, slot.since))
+        {
             slot.in_flight += 1;
             return Ok(Lease { id: slot.id, instance: slot.instance.clone(), cold: None });
         }
@@ -102,7 +119,8 @@ impl Pool {
         // "A timeout ends only its request" where an instance has several.
         let mut ended = Vec::new();
         let mut state = lock(&self.state);
-        let only_request = matches!(verdict, Verdict::TimeLimitReached(_)) && state.config.concurrency > 1;
+        let only_request =
+            matches!(verdict, Verdict::TimeLimitReached(_)) && state.config.concurrency > 1;
         if let Some(slot) = state.slots.iter_mut().find(|slot| slot.id == lease.id) {
             slot.in_flight -= 1;
             slot.since = Instant::now();
@@ -116,15 +134,16 @@ impl Pool {
         drop(ended); // ends them, which takes a moment: not under the lock
     }
 
-    /// Sees whether an instance starts at all, ahead of the first request: starts one, unless a provisioned one is there or
-    /// on its way.
+    /// Sees whether an instance starts at all, ahead of the first request: starts one, unless a
+    /// provisioned one is there or on its way.
     ///
     /// # Errors
     /// Why it did not.
     pub fn prime(&self) -> Result<StartUp, Verdict> {
         let state = lock(&self.state);
         let is_open = |state: &mut State| state.starting > 0 && state.alive() == 0;
-        let mut state = self.changed.wait_while(state, is_open).unwrap_or_else(PoisonError::into_inner);
+        let mut state =
+            self.changed.wait_while(state, is_open).unwrap_or_else(PoisonError::into_inner);
         if let Some(slot) = state.slots.iter().find(|slot| !slot.leaving) {
             return Ok(slot.instance.start());
         }
@@ -141,8 +160,8 @@ impl Pool {
         Ok(start)
     }
 
-    /// Puts another version in, or another configuration: once an instance of it listens, it takes the requests; those of the old one end with what
-    /// they have in flight.
+    /// Puts another version in, or another configuration: once an instance of it listens, it takes
+    /// the requests; those of the old one end with what they have in flight.
     ///
     /// # Errors
     /// Why the new version does not start; the old one then stays.
@@ -190,7 +209,9 @@ impl Pool {
 
     /// Waits until `wanted` instances take requests; says whether it came to that in time.
     pub fn wait_instances(&self, wanted: usize, limit: Duration) -> bool {
-        let waited = self.changed.wait_timeout_while(lock(&self.state), limit, |state| state.alive() != wanted);
+        let waited = self
+            .changed
+            .wait_timeout_while(lock(&self.state), limit, |state| state.alive() != wanted);
         waited.unwrap_or_else(PoisonError::into_inner).0.alive() == wanted
     }
 
@@ -205,7 +226,8 @@ impl Pool {
         let slots = std::mem::take(&mut state.slots);
         let program = state.program.clone();
         drop(state);
-        slots.iter().for_each(|slot| slot.instance.end()); // whoever still waits for one of them learns of it
+        // whoever still waits for one of them learns of it
+        slots.iter().for_each(|slot| slot.instance.end());
         program.remove(); // a process that ends drops nothing that its threads hold
     }
 
@@ -224,7 +246,8 @@ impl Pool {
         let mut gone = Vec::new();
         state.take(&mut gone, |slot| slot.in_flight == 0 && slot.instance.has_ended());
         gone.iter().filter(|slot| !slot.leaving).for_each(|_| {
-            self.journal.note("an idle instance has ended by itself: the next request starts another");
+            self.journal
+                .note("an idle instance has ended by itself: the next request starts another");
         });
         gone
     }
@@ -243,14 +266,19 @@ impl Pool {
             let config = state.config.clone();
             while state.alive() > config.provisioned {
                 let idle = |slot: &&Slot| !slot.leaving && slot.in_flight == 0;
-                let Some(oldest) = state.slots.iter().filter(idle).min_by_key(|slot| slot.since) else { break };
+                let Some(oldest) = state.slots.iter().filter(idle).min_by_key(|slot| slot.since)
+                else {
+                    break;
+                };
                 if now.duration_since(oldest.since) < config.idle {
                     break;
                 }
                 let id = oldest.id;
                 state.take(&mut ended, |slot| slot.id == id);
-                self.journal
-                    .note(format_args!("an instance was idle for {} s and is ended", config.idle.as_secs_f64()));
+                self.journal.note(format_args!(
+                    "an instance was idle for {} s and is ended",
+                    config.idle.as_secs_f64()
+                ));
                 self.changed.notify_all();
             }
             let missing = state.alive() + state.starting < config.provisioned;
@@ -260,7 +288,8 @@ impl Pool {
                 drop(state);
                 drop(ended);
                 if let Err(verdict) = self.provision(&program, &config) {
-                    self.journal.note(format_args!("a provisioned instance did not start: {verdict}"));
+                    self.journal
+                        .note(format_args!("a provisioned instance did not start: {verdict}"));
                     not_before = Instant::now() + START_PAUSE;
                 }
                 continue;
@@ -290,13 +319,18 @@ impl Pool {
         let reclaim = (state.alive() > state.config.provisioned)
             .then(|| idle.map(|slot| slot.since + state.config.idle).min())
             .flatten();
-        // A provisioned instance that ends by itself says so to nobody: it is looked at every second.
+        // A provisioned instance that ends by itself says so to nobody: it is looked at every
+        // second.
         let look = (state.config.provisioned > 0).then(|| now + Duration::from_secs(1));
         let next = [reclaim, look, until].into_iter().flatten().min();
         let seen = state.epoch;
         let same = |state: &mut State| state.epoch == seen && !state.closing;
         match next {
-            Some(at) => drop(self.changed.wait_timeout_while(state, at.saturating_duration_since(now), same)),
+            Some(at) => drop(self.changed.wait_timeout_while(
+                state,
+                at.saturating_duration_since(now),
+                same,
+            )),
             None => drop(self.changed.wait_while(state, same)),
         }
     }

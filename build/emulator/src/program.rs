@@ -1,5 +1,5 @@
-//! What an instance runs: a package to build, an ELF file or an image, made into a root filesystem that all instances of
-//! one version share, read-only. It starts nothing but cargo.
+//! What an instance runs: a package to build, an ELF file or an image, made into a root filesystem
+//! that all instances of one version share, read-only. It starts nothing but cargo.
 
 use microimage::cargo::{Cargo, CargoError, Function, Profile};
 use microimage::elf::Architecture;
@@ -20,8 +20,8 @@ use tempfile::TempDir;
 const ARCHITECTURE: Architecture =
     if cfg!(target_arch = "aarch64") { Architecture::Arm64 } else { Architecture::Amd64 };
 
-/// What a program depends on beside its sources, by its place in the folder of a package or workspace: it is watched, also
-/// where it is not there yet.
+/// What a program depends on beside its sources, by its place in the folder of a package or
+/// workspace: it is watched, also where it is not there yet.
 pub const SETTINGS: [&str; 5] =
     ["Cargo.toml", "Cargo.lock", "function.toml", "rust-toolchain.toml", ".cargo/config.toml"];
 
@@ -42,7 +42,8 @@ pub enum Source {
     Image(String),
 }
 
-/// One version of the program, ready to be started any number of times. Dropping it removes its files.
+/// One version of the program, ready to be started any number of times. Dropping it removes its
+/// files.
 pub struct Program {
     /// Holds `rootfs`.
     home: Mutex<Option<TempDir>>,
@@ -80,7 +81,9 @@ pub enum ProgramError {
     #[error(transparent)]
     User(#[from] UserError),
     /// A path, and nothing is there.
-    #[error("there is no file `{0}`; name a static program, or a package or example of this workspace")]
+    #[error(
+        "there is no file `{0}`; name a static program, or a package or example of this workspace"
+    )]
     NoFile(String),
     /// A file or folder on this side.
     #[error("`{path}` cannot be {what}: {source}")]
@@ -95,12 +98,17 @@ pub enum ProgramError {
 }
 
 impl Source {
-    /// What `name` means, seen from `folder`: the path of a file, a package or example of the workspace around it, or,
-    /// without a name, that workspace's function.
+    /// What `name` means, seen from `folder`: the path of a file, a package or example of the
+    /// workspace around it, or, without a name, that workspace's function.
     ///
     /// # Errors
     /// [`ProgramError`], which lists what there is.
-    pub fn find(name: Option<&str>, folder: &Path, cargo: &Cargo, profile: Profile) -> Result<Source, ProgramError> {
+    pub fn find(
+        name: Option<&str>,
+        folder: &Path,
+        cargo: &Cargo,
+        profile: Profile,
+    ) -> Result<Source, ProgramError> {
         if let Some(path) = name.map(|name| folder.join(name)).filter(|path| path.is_file()) {
             return Ok(Source::Elf(path));
         }
@@ -120,17 +128,23 @@ impl Source {
         match self {
             Source::Package { function, cargo, profile } => {
                 let built = cargo.build(function, ARCHITECTURE, *profile)?;
-                Program::of_elf(&built.executable, inputs_of(&built.executable, function.workspace_root()))
+                Program::of_elf(
+                    &built.executable,
+                    inputs_of(&built.executable, function.workspace_root()),
+                )
             }
             Source::Elf(path) => Program::of_elf(path, vec![path.clone()]),
             Source::Image(place) => Program::of_image(place),
         }
     }
 
-    /// The folder of the package that is built, where its function.toml is; `None` where the program is all there is.
+    /// The folder of the package that is built, where its function.toml is; `None` where the
+    /// program is all there is.
     pub fn folder(&self) -> Option<&Path> {
         match self {
-            Source::Package { function, .. } => function.package.manifest_path.parent().map(|path| path.as_std_path()),
+            Source::Package { function, .. } => {
+                function.package.manifest_path.parent().map(|path| path.as_std_path())
+            }
             Source::Elf(_) | Source::Image(_) => None,
         }
     }
@@ -139,7 +153,9 @@ impl Source {
     pub fn name(&self) -> String {
         match self {
             Source::Package { function, .. } => function.name().to_owned(),
-            Source::Elf(path) => path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+            Source::Elf(path) => {
+                path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+            }
             Source::Image(place) => place.clone(),
         }
     }
@@ -150,13 +166,25 @@ impl Program {
         let started = Instant::now();
         let (home, rootfs) = home()?;
         fs::create_dir(&rootfs).map_err(at(&rootfs, "made"))?;
-        fs::set_permissions(&rootfs, fs::Permissions::from_mode(0o755)).map_err(at(&rootfs, "opened to its user"))?;
+        fs::set_permissions(&rootfs, fs::Permissions::from_mode(0o755))
+            .map_err(at(&rootfs, "opened to its user"))?;
         let app = rootfs.join("app");
         fs::copy(path, &app).map_err(at(path, "copied"))?;
-        fs::set_permissions(&app, fs::Permissions::from_mode(0o755)).map_err(at(&app, "made executable"))?;
+        fs::set_permissions(&app, fs::Permissions::from_mode(0o755))
+            .map_err(at(&app, "made executable"))?;
         let pull = Mutex::new(started.elapsed());
         let (argv, env, cwd) = (vec!["/app".to_owned()], Vec::new(), String::new());
-        Ok(Program { home: Mutex::new(Some(home)), rootfs, argv, env, cwd, uid: 0, gid: 0, inputs, pull })
+        Ok(Program {
+            home: Mutex::new(Some(home)),
+            rootfs,
+            argv,
+            env,
+            cwd,
+            uid: 0,
+            gid: 0,
+            inputs,
+            pull,
+        })
     }
 
     fn of_image(place: &str) -> Result<Program, ProgramError> {
@@ -167,11 +195,22 @@ impl Program {
         let pull = Mutex::new(started.elapsed());
         let (uid, gid) = user_of(&rootfs, image.user())?;
         let (argv, env, cwd) = (image.argv(), image.env().to_vec(), image.working_dir().to_owned());
-        Ok(Program { home: Mutex::new(Some(home)), rootfs, argv, env, cwd, uid, gid, inputs: Vec::new(), pull })
+        Ok(Program {
+            home: Mutex::new(Some(home)),
+            rootfs,
+            argv,
+            env,
+            cwd,
+            uid,
+            gid,
+            inputs: Vec::new(),
+            pull,
+        })
     }
 
-    /// How long it took to have its files here, building not included: what the platform calls PullCode. No network is in
-    /// it. The first instance pays for it; to those that come later it is zero.
+    /// How long it took to have its files here, building not included: what the platform calls
+    /// PullCode. No network is in it. The first instance pays for it; to those that come later it
+    /// is zero.
     pub fn take_pull(&self) -> Duration {
         std::mem::take(&mut *self.pull.lock().unwrap_or_else(PoisonError::into_inner))
     }
@@ -189,17 +228,20 @@ impl Program {
 }
 
 fn home() -> Result<(TempDir, PathBuf), ProgramError> {
-    let home =
-        tempfile::Builder::new().prefix("firstbyte-").tempdir().map_err(at(Path::new("a temporary folder"), "made"))?;
+    let home = tempfile::Builder::new()
+        .prefix("firstbyte-")
+        .tempdir()
+        .map_err(at(Path::new("a temporary folder"), "made"))?;
     let rootfs = home.path().join("rootfs");
     Ok((home, rootfs))
 }
 
-/// What cargo says that a program was compiled of (its dep-info file, a make rule), with the manifests and settings around
-/// those files. Dependencies from a registry are not among them.
+/// What cargo says that a program was compiled of (its dep-info file, a make rule), with the
+/// manifests and settings around those files. Dependencies from a registry are not among them.
 fn inputs_of(executable: &Path, workspace: &Path) -> Vec<PathBuf> {
     let rule = fs::read_to_string(executable.with_extension("d")).unwrap_or_default();
-    let rule = rule.lines().next().and_then(|line| line.split_once(": ")).map_or("", |(_, files)| files);
+    let rule =
+        rule.lines().next().and_then(|line| line.split_once(": ")).map_or("", |(_, files)| files);
     let mut inputs: Vec<PathBuf> = rule
         .replace("\\ ", "\0")
         .split(' ')
@@ -215,7 +257,8 @@ fn inputs_of(executable: &Path, workspace: &Path) -> Vec<PathBuf> {
     inputs
 }
 
-/// The name of the package whose folder `folder` is, so that a person in a package's folder gets that package.
+/// The name of the package whose folder `folder` is, so that a person in a package's folder gets
+/// that package.
 fn package_of(folder: &Path) -> Option<String> {
     let manifest: toml::Table = fs::read_to_string(folder.join("Cargo.toml")).ok()?.parse().ok()?;
     if manifest.contains_key("workspace") {

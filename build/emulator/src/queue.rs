@@ -1,5 +1,6 @@
-//! Asynchronous invocations: taken at once, worked on when there is room, tried again when the function failed. Platform
-//! pages "Retry policies" and "Quotas": two retries a minute apart, events live six hours, 100,000 may wait.
+//! Asynchronous invocations: taken at once, worked on when there is room, tried again when the
+//! function failed. Platform pages "Retry policies" and "Quotas": two retries a minute apart,
+//! events live six hours, 100,000 may wait.
 
 use crate::instance::lock;
 use crate::invoke::{Invocation, Invoker};
@@ -77,22 +78,34 @@ impl Shared {
             let now = Instant::now();
             let config = self.invoker.pool.config();
             let most = config.max_instances * config.concurrency;
-            let next = state.waiting.iter().enumerate().min_by_key(|(_, job)| job.due).map(|(at, job)| (at, job.due));
+            let next = state
+                .waiting
+                .iter()
+                .enumerate()
+                .min_by_key(|(_, job)| job.due)
+                .map(|(at, job)| (at, job.due));
             let wait = match next {
                 Some((at, due)) if due <= now && state.running < most => {
                     let job = state.waiting.swap_remove(at);
                     state.running += 1;
                     let runner = self.clone();
-                    if thread::Builder::new().name("event".into()).spawn(move || runner.run(job)).is_err() {
+                    if thread::Builder::new()
+                        .name("event".into())
+                        .spawn(move || runner.run(job))
+                        .is_err()
+                    {
                         state.running -= 1;
-                        self.invoker.journal.note("an event is lost: this machine has no thread for it");
+                        self.invoker
+                            .journal
+                            .note("an event is lost: this machine has no thread for it");
                     }
                     continue;
                 }
                 Some((_, due)) if state.running < most => due.saturating_duration_since(now),
                 _ => TIME_TO_LIVE,
             };
-            state = self.changed.wait_timeout(state, wait).unwrap_or_else(PoisonError::into_inner).0;
+            state =
+                self.changed.wait_timeout(state, wait).unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 
@@ -107,11 +120,15 @@ impl Shared {
             Retry::Counted if job.retries < allowed => {
                 job.retries += 1;
                 let (nth, seconds) = (job.retries, interval.as_secs_f64());
-                journal.note(format_args!("asynchronous {id}: {status}; retry {nth} of {allowed} in {seconds} s"));
+                journal.note(format_args!(
+                    "asynchronous {id}: {status}; retry {nth} of {allowed} in {seconds} s"
+                ));
                 true
             }
             Retry::Counted => {
-                journal.note(format_args!("asynchronous {id}: {status}; given up after {allowed} retries"));
+                journal.note(format_args!(
+                    "asynchronous {id}: {status}; given up after {allowed} retries"
+                ));
                 false
             }
             Retry::UntilCapacity => job.taken.elapsed() < TIME_TO_LIVE,

@@ -1,5 +1,5 @@
-//! Events to invoke with: the project's own in `events/`, then the samples that this program carries, which are those of
-//! tests/data/events (its README says where each is from).
+//! Events to invoke with: the project's own in `events/`, then the samples that this program
+//! carries, which are those of tests/data/events (its README says where each is from).
 
 use include_dir::{Dir, include_dir};
 use std::collections::BTreeMap;
@@ -49,7 +49,8 @@ pub enum SampleError {
 /// All events that have names, those of the project around `folder` first.
 pub fn all(folder: &Path) -> Vec<Sample> {
     let mut all = own(folder);
-    let carried = carried().into_iter().filter(|sample| !all.iter().any(|own| own.name == sample.name));
+    let carried =
+        carried().into_iter().filter(|sample| !all.iter().any(|own| own.name == sample.name));
     let carried: Vec<_> = carried.collect();
     all.extend(carried);
     all
@@ -68,10 +69,17 @@ pub fn find(folder: &Path, wanted: &str) -> Result<Vec<u8>, SampleError> {
     if let Some(sample) = all.iter().find(|sample| sample.name == wanted) {
         return Ok(sample.bytes.clone());
     }
-    let mut close: Vec<_> =
-        all.iter().map(|sample| sample.name.as_str()).filter(|name| name.contains(wanted)).collect();
+    let mut close: Vec<_> = all
+        .iter()
+        .map(|sample| sample.name.as_str())
+        .filter(|name| name.contains(wanted))
+        .collect();
     close.truncate(4);
-    let hint = if close.is_empty() { String::new() } else { format!(" (did you mean {}?)", close.join(", ")) };
+    let hint = if close.is_empty() {
+        String::new()
+    } else {
+        format!(" (did you mean {}?)", close.join(", "))
+    };
     Err(SampleError::Unknown { name: wanted.to_owned(), hint })
 }
 
@@ -91,11 +99,16 @@ pub fn default(folder: &Path) -> Result<Vec<u8>, SampleError> {
 }
 
 fn own(folder: &Path) -> Vec<Sample> {
-    let files = fs::read_dir(folder.join(FOLDER)).into_iter().flatten().flatten().map(|entry| entry.path());
+    let files =
+        fs::read_dir(folder.join(FOLDER)).into_iter().flatten().flatten().map(|entry| entry.path());
     let mut own: Vec<_> = files
         .filter_map(|path| {
             let name = path.file_name()?.to_str()?.strip_suffix(".json")?.to_owned();
-            Some(Sample { name, origin: format!("{FOLDER}/, this project"), bytes: fs::read(&path).ok()? })
+            Some(Sample {
+                name,
+                origin: format!("{FOLDER}/, this project"),
+                bytes: fs::read(&path).ok()?,
+            })
         })
         .collect();
     own.sort_by(|a, b| a.name.cmp(&b.name));
@@ -105,7 +118,9 @@ fn own(folder: &Path) -> Vec<Sample> {
 /// Recorded replies are no events.
 fn carried() -> Vec<Sample> {
     let origins = origins();
-    let files = SAMPLES.files().filter_map(|file| Some((file.path().to_str()?.strip_suffix(".json")?, file)));
+    let files = SAMPLES
+        .files()
+        .filter_map(|file| Some((file.path().to_str()?.strip_suffix(".json")?, file)));
     let mut carried: Vec<_> = files
         .filter(|(name, _)| !name.contains(".response"))
         .map(|(name, file)| Sample {
@@ -120,7 +135,8 @@ fn carried() -> Vec<Sample> {
 
 /// The second column of the table in the samples' README: how far each is evidence.
 fn origins() -> BTreeMap<String, String> {
-    let readme = SAMPLES.get_file("README.md").and_then(|file| file.contents_utf8()).unwrap_or_default();
+    let readme =
+        SAMPLES.get_file("README.md").and_then(|file| file.contents_utf8()).unwrap_or_default();
     let rows = readme.lines().filter_map(|line| {
         let mut cells = line.strip_prefix("| ")?.split(" | ");
         Some((cells.next()?.strip_suffix(".json")?.to_owned(), cells.next()?.to_owned()))
@@ -137,7 +153,11 @@ mod tests {
         let samples = carried();
         assert!(samples.len() > 30, "{}", samples.len());
         for sample in samples {
-            assert!(serde_json::from_slice::<serde_json::Value>(&sample.bytes).is_ok(), "{}", sample.name);
+            assert!(
+                serde_json::from_slice::<serde_json::Value>(&sample.bytes).is_ok(),
+                "{}",
+                sample.name
+            );
             assert!(!sample.origin.is_empty(), "{}: no row in the README", sample.name);
         }
     }

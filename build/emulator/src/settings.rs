@@ -1,5 +1,5 @@
-//! What a project's function.toml says, as far as the emulator plays it. The file has one reader, scaffold's, so that what
-//! runs here is what is deployed.
+//! What a project's function.toml says, as far as the emulator plays it. The file has one reader,
+//! scaffold's, so that what runs here is what is deployed.
 
 use crate::config::{Config, Mode};
 use scaffold::deploy::function::{Function, Mistakes};
@@ -40,8 +40,8 @@ pub fn read(folder: &Path) -> Result<Option<Function>, SettingsError> {
     }
 }
 
-/// Puts what the file says into `config`. Its time for pull and start is more than the platform gives a server to listen:
-/// it counts where it is less.
+/// Puts what the file says into `config`. Its time for pull and start is more than the platform
+/// gives a server to listen: it counts where it is less.
 pub fn apply(function: Function, config: &mut Config) {
     let seconds = |seconds| Duration::from_secs(u64::from(seconds));
     let count = |count| usize::try_from(count).unwrap_or(usize::MAX);
@@ -49,7 +49,9 @@ pub fn apply(function: Function, config: &mut Config) {
     config.region = function.region;
     config.memory_mib = function.memory_mb.into();
     config.timeout = seconds(function.timeout_s);
-    config.init_timeout = function.init_timeout_s.map_or(config.init_timeout, |s| seconds(s).min(config.init_timeout));
+    config.init_timeout = function
+        .init_timeout_s
+        .map_or(config.init_timeout, |s| seconds(s).min(config.init_timeout));
     config.role = function.role.is_some();
     config.concurrency = function.concurrency.map_or(config.concurrency, count);
     config.provisioned = count(function.provisioned);
@@ -71,8 +73,15 @@ mod tests {
         let template = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../template"));
         let mut config = Config { memory_mib: 1, ..Config::default() };
         apply(read(template).unwrap().unwrap(), &mut config);
-        assert_eq!((config.mode, config.memory_mib, config.timeout), (Mode::Event, 64, Duration::from_secs(3)));
-        assert_eq!(config.init_timeout, Duration::from_secs(30), "90 s are for pull and start together");
+        assert_eq!(
+            (config.mode, config.memory_mib, config.timeout),
+            (Mode::Event, 64, Duration::from_secs(3))
+        );
+        assert_eq!(
+            config.init_timeout,
+            Duration::from_secs(30),
+            "90 s are for pull and start together"
+        );
         assert_eq!(config.check(), Ok(()));
     }
 

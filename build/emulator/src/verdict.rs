@@ -1,5 +1,6 @@
-//! What became of an invocation, in the platform's words: status numbers and messages. Platform page "Function status
-//! codes" and the image functions' page; where those are silent, a comment says what was decided.
+//! What became of an invocation, in the platform's words: status numbers and messages. Platform
+//! page "Function status codes" and the image functions' page; where those are silent, a comment
+//! says what was decided.
 
 use std::time::Duration;
 
@@ -8,8 +9,8 @@ use std::time::Duration;
 pub enum Verdict {
     /// The function answered, and not with a failure.
     Success,
-    /// 430: the function answered, and said that it failed. Which HTTP status says so is documented nowhere: here,
-    /// for event functions, every one that is not 2xx.
+    /// 430: the function answered, and said that it failed. Which HTTP status says so is documented
+    /// nowhere: here, for event functions, every one that is not 2xx.
     UserCodeException(u16),
     /// 432: every instance that may exist is busy.
     ResourceLimitReached,
@@ -71,21 +72,34 @@ impl Verdict {
         Some(match self {
             Verdict::Success => return None,
             Verdict::NoJson => "the event is not JSON".to_owned(),
-            Verdict::ContainerExited(how) => format!("ContainerStateExited: the process {how} before it listened"),
-            Verdict::EventTooBig => "the event is over the limit: 6 MB, or 128 KB when asynchronous".to_owned(),
+            Verdict::ContainerExited(how) => {
+                format!("ContainerStateExited: the process {how} before it listened")
+            }
+            Verdict::EventTooBig => {
+                "the event is over the limit: 6 MB, or 128 KB when asynchronous".to_owned()
+            }
             Verdict::ReplyTooBig(what) => format!("the reply is over the limit: {what}"),
-            Verdict::UserCodeException(status) => format!("the function answered with a failure: HTTP {status}"),
-            Verdict::ResourceLimitReached => "ResourceLimitReached: every instance is busy".to_owned(),
+            Verdict::UserCodeException(status) => {
+                format!("the function answered with a failure: HTTP {status}")
+            }
+            Verdict::ResourceLimitReached => {
+                "ResourceLimitReached: every instance is busy".to_owned()
+            }
             Verdict::TimeLimitReached(limit) => {
                 format!("Invoking task timed out after {} seconds", limit.as_secs_f64())
             }
-            Verdict::MemoryLimitReached => "MemoryLimitReached: the instance took more memory than it has".to_owned(),
-            Verdict::UserProcessExited(how) => format!("the user process exited while running: it {how}"),
+            Verdict::MemoryLimitReached => {
+                "MemoryLimitReached: the instance took more memory than it has".to_owned()
+            }
+            Verdict::UserProcessExited(how) => {
+                format!("the user process exited while running: it {how}")
+            }
             Verdict::BadReply(why) => format!("the reply is no HTTP/1.1: {why}"),
             Verdict::ContainerInitError(why) => format!("ContainerInitError: {why}"),
             // The platform's own sentence, its spacing included.
             Verdict::PortBindingFailed(limit) => format!(
-                "The request timed out in {}ms.Please confirm your http server have enabled listening on port 9000.",
+                "The request timed out in {}ms.Please confirm your http server have enabled \
+                 listening on port 9000.",
                 limit.as_millis()
             ),
         })
@@ -100,15 +114,22 @@ impl Verdict {
         }
     }
 
-    /// Whether the instance is ended, whatever else it is doing (433, 434 and 439 "recycle the instance").
+    /// Whether the instance is ended, whatever else it is doing (433, 434 and 439 "recycle the
+    /// instance").
     pub fn recycles(&self) -> bool {
-        matches!(self, Verdict::TimeLimitReached(_) | Verdict::MemoryLimitReached | Verdict::UserProcessExited(_))
+        matches!(
+            self,
+            Verdict::TimeLimitReached(_)
+                | Verdict::MemoryLimitReached
+                | Verdict::UserProcessExited(_)
+        )
     }
 
     /// The body that a caller gets instead of a result, in the shape that the platform's logs show.
     pub fn body(&self) -> String {
         let message = self.message().unwrap_or_default();
-        serde_json::json!({"errorCode": -1, "errorMessage": message, "statusCode": self.status()}).to_string()
+        serde_json::json!({"errorCode": -1, "errorMessage": message, "statusCode": self.status()})
+            .to_string()
     }
 }
 
@@ -127,8 +148,8 @@ mod tests {
 
     #[test]
     fn says_of_a_silent_port_what_the_platform_says() {
-        let expected =
-            "The request timed out in 30000ms.Please confirm your http server have enabled listening on port 9000.";
+        let expected = "The request timed out in 30000ms.Please confirm your http server have \
+                        enabled listening on port 9000.";
         let verdict = Verdict::PortBindingFailed(crate::config::Config::default().init_timeout);
         assert_eq!((verdict.status(), verdict.message().as_deref()), (446, Some(expected)));
     }

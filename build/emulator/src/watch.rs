@@ -1,5 +1,6 @@
-//! Changes of the files that a program is made of, and what follows: it is built again and put in place of the version
-//! that runs, without a request being dropped. Of images nothing is watched: nobody edits them.
+//! Changes of the files that a program is made of, and what follows: it is built again and put in
+//! place of the version that runs, without a request being dropped. Of images nothing is watched:
+//! nobody edits them.
 
 use crate::config::Config;
 use crate::instance::StartUp;
@@ -58,7 +59,8 @@ impl Watch {
     pub fn start(program: &Program) -> Result<Watch, WatchError> {
         let (sender, changes) = mpsc::channel();
         let watcher = notify::recommended_watcher(sender)?;
-        let mut watch = Watch { watcher, changes, folders: BTreeSet::new(), inputs: BTreeSet::new() };
+        let mut watch =
+            Watch { watcher, changes, folders: BTreeSet::new(), inputs: BTreeSet::new() };
         watch.look_at(program)?;
         if watch.folders.is_empty() { Err(WatchError::Nothing) } else { Ok(watch) }
     }
@@ -71,7 +73,9 @@ impl Watch {
         let (sender, changes) = mpsc::channel();
         let mut watcher = notify::recommended_watcher(sender)?;
         watcher.watch(folder, RecursiveMode::NonRecursive)?;
-        for (below, mode) in [("src", RecursiveMode::Recursive), (".cargo", RecursiveMode::NonRecursive)] {
+        for (below, mode) in
+            [("src", RecursiveMode::Recursive), (".cargo", RecursiveMode::NonRecursive)]
+        {
             let below = folder.join(below);
             if below.is_dir() {
                 watcher.watch(&below, mode)?;
@@ -81,7 +85,8 @@ impl Watch {
         Ok(Watch { watcher, changes, folders: BTreeSet::new(), inputs })
     }
 
-    /// Waits for a change and the quiet after it; the file that changed first, or `None` when the time is over.
+    /// Waits for a change and the quiet after it; the file that changed first, or `None` when the
+    /// time is over.
     pub fn wait(&self, limit: Duration) -> Option<PathBuf> {
         let until = Instant::now() + limit;
         let mut first = None;
@@ -105,7 +110,8 @@ impl Watch {
             Ok(program) => program,
             Err(error) => return Swap::NotBuilt(error),
         };
-        // A file more may belong to it now. One that cannot be watched is noticed by nobody until the next change.
+        // A file more may belong to it now. One that cannot be watched is noticed by nobody until
+        // the next change.
         let _ = self.look_at(&program);
         if program.is_same_elf(&pool.program()) && config == pool.config() {
             return Swap::Same;
@@ -132,7 +138,8 @@ impl Watch {
 
     fn changed(&self, event: notify::Result<Event>) -> Option<PathBuf> {
         let event = event.ok()?;
-        let matters = |path: &Path| self.inputs.contains(path) || path.extension().is_some_and(|e| e == "rs");
+        let matters =
+            |path: &Path| self.inputs.contains(path) || path.extension().is_some_and(|e| e == "rs");
         let is_change = event.kind.is_modify() || event.kind.is_create() || event.kind.is_remove();
         event.paths.into_iter().find(|path| is_change && matters(path))
     }

@@ -1,5 +1,5 @@
-//! HTTP/1.1 as the platform needs it on both sides: a request read from a client, a reply read from an instance. Whole
-//! messages with limits; no pipelining, no trailers kept. RFC 9112.
+//! HTTP/1.1 as the platform needs it on both sides: a request read from a client, a reply read from
+//! an instance. Whole messages with limits; no pipelining, no trailers kept. RFC 9112.
 
 use std::io::{self, BufRead, Read, Write};
 
@@ -57,10 +57,19 @@ pub fn field<'a>(headers: &'a Fields, name: &str) -> Option<&'a str> {
     headers.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
 }
 
-/// Whether the field belongs to one connection and is never passed on (RFC 9110, section 7.6.1, and the lengths).
+/// Whether the field belongs to one connection and is never passed on (RFC 9110, section 7.6.1, and
+/// the lengths).
 pub fn is_hop(name: &str) -> bool {
-    const HOPS: [&str; 8] =
-        ["connection", "content-length", "expect", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade"];
+    const HOPS: [&str; 8] = [
+        "connection",
+        "content-length",
+        "expect",
+        "keep-alive",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+    ];
     HOPS.iter().any(|hop| name.eq_ignore_ascii_case(hop))
 }
 
@@ -76,15 +85,20 @@ impl Request {
         };
         let mut fields = [httparse::EMPTY_HEADER; 128];
         let mut parsed = httparse::Request::new(&mut fields);
-        parsed.parse(&head).map_err(|error| WireError::Syntax(format!("the request is no HTTP/1.1: {error}")))?;
+        parsed
+            .parse(&head)
+            .map_err(|error| WireError::Syntax(format!("the request is no HTTP/1.1: {error}")))?;
         let headers = owned(parsed.headers);
         let (method, target) = (parsed.method.unwrap_or_default(), parsed.path.unwrap_or_default());
-        let mut request = Request { method: method.into(), target: target.into(), headers, body: Vec::new() };
+        let mut request =
+            Request { method: method.into(), target: target.into(), headers, body: Vec::new() };
         let length = length(&request.headers)?;
         if matches!(length, Length::Exactly(length) if length > MAX_BODY_BYTES as u64) {
             return Err(WireError::TooBig); // before a client that asks is told to send it
         }
-        if field(&request.headers, "expect").is_some_and(|value| value.eq_ignore_ascii_case("100-continue")) {
+        if field(&request.headers, "expect")
+            .is_some_and(|value| value.eq_ignore_ascii_case("100-continue"))
+        {
             from.go_on()?;
         }
         request.body = match length {
@@ -111,10 +125,15 @@ impl Request {
 impl Reply {
     /// A reply of our own.
     pub fn new(status: u16, content_type: &str, body: impl Into<Vec<u8>>) -> Reply {
-        Reply { status, headers: vec![("Content-Type".into(), content_type.into())], body: body.into() }
+        Reply {
+            status,
+            headers: vec![("Content-Type".into(), content_type.into())],
+            body: body.into(),
+        }
     }
 
-    /// Reads the reply to a request with that method; the second value says whether the connection may be used again.
+    /// Reads the reply to a request with that method; the second value says whether the connection
+    /// may be used again.
     ///
     /// # Errors
     /// [`WireError`].
@@ -130,7 +149,8 @@ impl Reply {
             }
             let is_old = parsed.version == Some(0);
             let headers = owned(parsed.headers);
-            let closes = is_old || field(&headers, "connection").is_some_and(|v| v.eq_ignore_ascii_case("close"));
+            let closes = is_old
+                || field(&headers, "connection").is_some_and(|v| v.eq_ignore_ascii_case("close"));
             let bodiless = method == "HEAD" || status == 204 || status == 304;
             let length = match length(&headers)? {
                 _ if bodiless => Length::Exactly(0),
@@ -143,7 +163,8 @@ impl Reply {
         }
     }
 
-    /// Writes it as the reply to a request with that method: to HEAD goes the length of the body, and no body.
+    /// Writes it as the reply to a request with that method: to HEAD goes the length of the body,
+    /// and no body.
     ///
     /// # Errors
     /// The socket's.
@@ -153,7 +174,11 @@ impl Reply {
         let length = match (self.status, self.body.len() as u64) {
             (204 | 304, _) => None,
             // To HEAD a function says how long the body would be.
-            (_, 0) => Some(field(&self.headers, "content-length").and_then(|text| text.parse().ok()).unwrap_or(0)),
+            (_, 0) => Some(
+                field(&self.headers, "content-length")
+                    .and_then(|text| text.parse().ok())
+                    .unwrap_or(0),
+            ),
             (_, length) => Some(length),
         };
         write_rest(out, &self.headers, body, length, to)
@@ -217,12 +242,15 @@ fn head(from: &mut impl BufRead) -> Result<Vec<u8>, WireError> {
         if head.len() == before || !head.ends_with(b"\n") {
             return Err(match head.len() {
                 0 => WireError::Closed,
-                n if n > MAX_HEAD_BYTES => WireError::Syntax(format!("the head is over {MAX_HEAD_BYTES} bytes")),
+                n if n > MAX_HEAD_BYTES => {
+                    WireError::Syntax(format!("the head is over {MAX_HEAD_BYTES} bytes"))
+                }
                 _ => WireError::Syntax("the connection ends within the head".into()),
             });
         }
         match &head[before..] {
-            b"\r\n" | b"\n" if before == 0 => head.clear(), // an empty line before the first is allowed
+            // an empty line before the first is allowed
+            b"\r\n" | b"\n" if before == 0 => head.clear(),
             b"\r\n" | b"\n" => return Ok(head),
             _ => {}
         }
@@ -237,17 +265,24 @@ fn owned(fields: &[httparse::Header<'_>]) -> Fields {
 fn length(headers: &Fields) -> Result<Length, WireError> {
     let wrong = |what: &str| Err(WireError::Syntax(what.to_owned()));
     let coding = field(headers, "transfer-encoding");
-    let lengths: Vec<&str> =
-        headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case("content-length")).map(|(_, v)| v.trim()).collect();
+    let lengths: Vec<&str> = headers
+        .iter()
+        .filter(|(name, _)| name.eq_ignore_ascii_case("content-length"))
+        .map(|(_, v)| v.trim())
+        .collect();
     match (coding, lengths.as_slice()) {
         (Some(_), [_, ..]) => wrong("it has a content-length and a transfer-encoding"),
         (Some(coding), []) if coding.eq_ignore_ascii_case("chunked") => Ok(Length::Chunked),
         (Some(_), []) => wrong("its transfer-encoding is not `chunked`"),
         (None, []) => Ok(Length::None),
-        (None, [first, rest @ ..]) if rest.iter().all(|other| other == first) => match first.parse() {
-            Ok(length) if first.bytes().all(|b| b.is_ascii_digit()) => Ok(Length::Exactly(length)),
-            _ => wrong("its content-length is no number"),
-        },
+        (None, [first, rest @ ..]) if rest.iter().all(|other| other == first) => {
+            match first.parse() {
+                Ok(length) if first.bytes().all(|b| b.is_ascii_digit()) => {
+                    Ok(Length::Exactly(length))
+                }
+                _ => wrong("its content-length is no number"),
+            }
+        }
         (None, _) => wrong("its content-lengths differ"),
     }
 }
@@ -298,7 +333,9 @@ fn chunk_line(from: &mut impl BufRead) -> Result<String, WireError> {
     let mut line = Vec::new();
     from.by_ref().take(4096).read_until(b'\n', &mut line)?;
     match line.strip_suffix(b"\n") {
-        Some(line) => Ok(String::from_utf8_lossy(line.strip_suffix(b"\r").unwrap_or(line)).into_owned()),
+        Some(line) => {
+            Ok(String::from_utf8_lossy(line.strip_suffix(b"\r").unwrap_or(line)).into_owned())
+        }
         None => Err(WireError::Syntax("the connection ends within a chunk".into())),
     }
 }
@@ -322,14 +359,23 @@ mod tests {
         for (text, kept) in [
             ("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello", true),
             (
-                "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 5\r\nConnection: close\r\n\r\nhello",
+                "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 5\r\nConnection: \
+                 close\r\n\r\nhello",
                 false,
             ),
-            ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2;x=y\r\nhe\r\n3\r\nllo\r\n0\r\nA: b\r\n\r\n", true),
+            (
+                "HTTP/1.1 200 OK\r\nTransfer-Encoding: \
+                 chunked\r\n\r\n2;x=y\r\nhe\r\n3\r\nllo\r\n0\r\nA: b\r\n\r\n",
+                true,
+            ),
             ("HTTP/1.1 200 OK\r\n\r\nhello", false),
         ] {
             let (reply, again) = Reply::read(&mut text.as_bytes(), "GET").unwrap();
-            assert_eq!((reply.status, reply.body.as_slice(), again), (200, &b"hello"[..], kept), "{text}");
+            assert_eq!(
+                (reply.status, reply.body.as_slice(), again),
+                (200, &b"hello"[..], kept),
+                "{text}"
+            );
         }
         let head = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n";
         assert_eq!(Reply::read(&mut head.as_bytes(), "HEAD").unwrap().0.body, b"");
@@ -337,7 +383,8 @@ mod tests {
 
     #[test]
     fn refuses_what_is_cut_off_or_too_big() {
-        let whole = "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhe\r\n0\r\n\r\n";
+        let whole =
+            "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhe\r\n0\r\n\r\n";
         assert_eq!(Request::read(&mut whole.as_bytes()).unwrap().unwrap().body, b"he");
         assert_eq!(Request::read(&mut &b""[..]).unwrap(), None);
         for end in 1..whole.len() {
@@ -364,7 +411,10 @@ mod tests {
             let mut out = Vec::new();
             reply.write(method, &mut out).unwrap();
             let out = String::from_utf8(out).unwrap();
-            assert!(out.contains("Content-Length: 14\r\n") && out.ends_with(expected), "{method}: {out}");
+            assert!(
+                out.contains("Content-Length: 14\r\n") && out.ends_with(expected),
+                "{method}: {out}"
+            );
         }
     }
 
@@ -373,7 +423,11 @@ mod tests {
         let request = Request {
             method: "GET".into(),
             target: "/a?b".into(),
-            headers: vec![("Connection".into(), "close".into()), ("X".into(), "y".into()), ("Host".into(), "h".into())],
+            headers: vec![
+                ("Connection".into(), "close".into()),
+                ("X".into(), "y".into()),
+                ("Host".into(), "h".into()),
+            ],
             body: b"hi".to_vec(),
         };
         let mut out = Vec::new();

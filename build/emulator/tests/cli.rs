@@ -59,8 +59,12 @@ fn said(output: Output) -> Said {
 fn alone(home: &TempDir, arguments: &[&str], stdin: &str) -> Said {
     let mut command = firstbyte(home.path());
     command.arg("invoke").args(arguments).args(["--address", &nowhere()]);
-    let mut child =
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("it starts");
     child.stdin.take().unwrap().write_all(stdin.as_bytes()).unwrap();
     said(child.wait_with_output().unwrap())
 }
@@ -77,7 +81,8 @@ impl Running {
     fn start(home: &TempDir, arguments: &[&str]) -> Running {
         let mut command = firstbyte(home.path());
         command.arg("run").args(arguments).args(["--address", "127.0.0.1:0"]);
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
+        let mut child =
+            command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
         let log = follow(child.stdout.take().unwrap());
         let notes = follow(child.stderr.take().unwrap());
         let line = notes.wait("http://", 1).remove(0);
@@ -87,7 +92,14 @@ impl Running {
 
     fn invoke(&self, home: &TempDir, arguments: &[&str]) -> Said {
         let mut command = firstbyte(home.path());
-        said(command.arg("invoke").args(arguments).args(["--address", &self.address]).output().unwrap())
+        said(
+            command
+                .arg("invoke")
+                .args(arguments)
+                .args(["--address", &self.address])
+                .output()
+                .unwrap(),
+        )
     }
 
     fn terminate(mut self) -> Option<i32> {
@@ -108,7 +120,10 @@ fn follow(output: impl Read + Send + 'static) -> Lines {
     let lines = Lines::default();
     let mut to = lines.clone();
     thread::spawn(move || {
-        BufReader::new(output).lines().map_while(Result::ok).for_each(|line| drop(to.write_all(line.as_bytes())));
+        BufReader::new(output)
+            .lines()
+            .map_while(Result::ok)
+            .for_each(|line| drop(to.write_all(line.as_bytes())));
     });
     lines
 }
@@ -127,7 +142,11 @@ fn invoke_with_a_sample_works_at_once() {
 }
 "#;
     assert_eq!(said.out, expected);
-    assert!(said.beside.contains("START RequestId:") && said.beside.contains("\n200, "), "{}", said.beside);
+    assert!(
+        said.beside.contains("START RequestId:") && said.beside.contains("\n200, "),
+        "{}",
+        said.beside
+    );
     assert!(said.beside.contains("cold start"), "{}", said.beside);
     assert_nothing_left(&home);
 }
@@ -137,11 +156,26 @@ fn a_failure_is_told_and_is_the_exit_code() {
     let home = home();
     let function = moody().display().to_string();
     let failed = alone(&home, &["-", "--function", &function], r#"{"do":"fail"}"#);
-    assert_eq!((failed.code, failed.out.as_str()), (Some(1), "{\n  \"errorMessage\": \"moody\"\n}\n"));
-    assert!(failed.beside.contains("\n430 the function answered with a failure: HTTP 500, "), "{}", failed.beside);
-    let silent = alone(&home, &["--function", &function, "--init-timeout", "0.3", "--env", "MOODY=silent"], "");
+    assert_eq!(
+        (failed.code, failed.out.as_str()),
+        (Some(1), "{\n  \"errorMessage\": \"moody\"\n}\n")
+    );
+    assert!(
+        failed.beside.contains("\n430 the function answered with a failure: HTTP 500, "),
+        "{}",
+        failed.beside
+    );
+    let silent = alone(
+        &home,
+        &["--function", &function, "--init-timeout", "0.3", "--env", "MOODY=silent"],
+        "",
+    );
     assert_eq!(silent.code, Some(1));
-    assert!(silent.beside.contains("446 The request timed out in 300ms.Please confirm"), "{}", silent.beside);
+    assert!(
+        silent.beside.contains("446 The request timed out in 300ms.Please confirm"),
+        "{}",
+        silent.beside
+    );
     assert_nothing_left(&home);
 }
 
@@ -152,7 +186,8 @@ fn what_is_not_understood_is_said() {
     assert_eq!(unknown.code, Some(1));
     assert!(unknown.beside.contains("did you mean eventbridge.cloudaudit?"), "{}", unknown.beside);
     assert_eq!(alone(&home, &["--web", "GET"], "").code, Some(2));
-    let memory = alone(&home, &["--function", &moody().display().to_string(), "--memory", "100"], "");
+    let memory =
+        alone(&home, &["--function", &moody().display().to_string(), "--memory", "100"], "");
     assert!(memory.beside.contains("the memory in MB is 100"), "{}", memory.beside);
     let list = alone(&home, &["--list"], "");
     assert!(list.out.lines().any(|line| line.starts_with("timer ")), "{}", list.out);
@@ -163,7 +198,10 @@ fn a_function_that_runs_is_invoked_warm_and_ends_without_a_trace() {
     let home = home();
     fs::create_dir(home.path().join("events")).unwrap();
     fs::write(home.path().join("events/mine.json"), r#"{"do":"pid"}"#).unwrap();
-    let running = Running::start(&home, &[&moody().display().to_string(), "--no-sandbox", "--retry-interval", "0.02"]);
+    let running = Running::start(
+        &home,
+        &[&moody().display().to_string(), "--no-sandbox", "--retry-interval", "0.02"],
+    );
     let said = running.invoke(&home, &[]);
     assert!(said.beside.contains(", warm, "), "{}", said.beside);
     let process = format!("/proc/{}", said.out.trim());
@@ -178,7 +216,11 @@ fn a_function_that_runs_is_invoked_warm_and_ends_without_a_trace() {
     assert!(web.code == Some(1) && web.beside.contains("of type `event`"), "{}", web.beside);
     fs::write(home.path().join("fails.json"), r#"{"do":"fail"}"#).unwrap();
     let later = running.invoke(&home, &["fails.json", "--async"]);
-    assert!(later.code == Some(0) && later.beside.starts_with("202, taken, request "), "{}", later.beside);
+    assert!(
+        later.code == Some(0) && later.beside.starts_with("202, taken, request "),
+        "{}",
+        later.beside
+    );
     running.notes.wait("given up after 2 retries", 1);
     assert_eq!(running.log.wait("START", 5).len(), 5);
     assert_eq!(running.terminate(), Some(0));
@@ -191,10 +233,15 @@ fn function_toml_says_what_no_flag_says() {
     let home = home();
     fs::write(
         home.path().join("function.toml"),
-        "type = \"web\"\nregion = \"ap-beijing\"\nimage = \"ccr.ccs.tencentyun.com/a/b:c\"\nmemory_mb = 256\ntimeout_s = 9\n\n[environment]\nA = \"file\"\nB = \"file\"\n",
+        "type = \"web\"\nregion = \"ap-beijing\"\nimage = \
+         \"ccr.ccs.tencentyun.com/a/b:c\"\nmemory_mb = 256\ntimeout_s = 9\n\n[environment]\nA = \
+         \"file\"\nB = \"file\"\n",
     )
     .unwrap();
-    let running = Running::start(&home, &[&moody().display().to_string(), "--timeout", "8", "--env", "A=flag"]);
+    let running = Running::start(
+        &home,
+        &[&moody().display().to_string(), "--timeout", "8", "--env", "A=flag"],
+    );
     running.notes.wait("type web, 256 MB, 8 s", 1);
     let env = running.invoke(&home, &["--web", "GET", "/env"]).out;
     for line in ["A=flag", "B=file", "TENCENTCLOUD_REGION=ap-beijing"] {
@@ -209,7 +256,10 @@ fn what_the_function_is_not_is_refused_whether_or_not_it_runs() {
     let home = home();
     let function = moody().display().to_string();
     let settings = |kind: &str| {
-        let text = format!("type = \"{kind}\"\nregion = \"ap-beijing\"\nimage = \"ccr.ccs.tencentyun.com/a/b:c\"\n");
+        let text = format!(
+            "type = \"{kind}\"\nregion = \"ap-beijing\"\nimage = \
+             \"ccr.ccs.tencentyun.com/a/b:c\"\n"
+        );
         fs::write(home.path().join("function.toml"), text).unwrap();
     };
     let web = ["--web", "GET", "/version", "--function", &function];
@@ -224,7 +274,11 @@ fn what_the_function_is_not_is_refused_whether_or_not_it_runs() {
         assert!(refused.beside.contains(&format!("is of type `{kind}`")), "{}", refused.beside);
         assert!(refused.beside.contains(hint), "{}", refused.beside);
         let running = Running::start(&home, &[&function]);
-        assert_eq!(running.invoke(&home, &wrong[..wrong.len() - 2]).beside, refused.beside, "the same words");
+        assert_eq!(
+            running.invoke(&home, &wrong[..wrong.len() - 2]).beside,
+            refused.beside,
+            "the same words"
+        );
         assert_eq!(running.terminate(), Some(0));
         let done = alone(&home, right, "");
         assert_eq!(done.code, Some(0), "{}", done.beside);
@@ -241,10 +295,15 @@ fn an_event_above_the_limit_is_refused_in_the_platforms_words() {
     fs::write(home.path().join("big.json"), format!("\"{}\"", "x".repeat(12 << 20))).unwrap();
     let refused = alone(&home, &["big.json", "--function", &function], "");
     assert_eq!(refused.code, Some(1));
-    assert!(refused.beside.contains("\n406 ") && !refused.beside.contains("pipe"), "{}", refused.beside);
+    assert!(
+        refused.beside.contains("\n406 ") && !refused.beside.contains("pipe"),
+        "{}",
+        refused.beside
+    );
 }
 
-/// It ended at the first build that failed, which is what a person who begins to watch may well have.
+/// It ended at the first build that failed, which is what a person who begins to watch may well
+/// have.
 #[test]
 fn a_watching_run_waits_for_the_first_version_that_builds() {
     let home = home();
@@ -253,12 +312,14 @@ fn a_watching_run_waits_for_the_first_version_that_builds() {
     fs::write(&main, "no Rust").unwrap();
     let mut command = firstbyte(home.path());
     command.args(["run", "--watch", "--address", "127.0.0.1:0"]);
-    let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("it starts");
+    let mut child =
+        command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("it starts");
     let notes = follow(child.stderr.take().unwrap());
     notes.wait("waiting for a change", 1);
     fs::write(&main, MOODY).unwrap();
     let line = notes.wait("http://", 1).remove(0);
-    let address: SocketAddr = line.split("http://").nth(1).unwrap().split(": ").next().unwrap().parse().unwrap();
+    let address: SocketAddr =
+        line.split("http://").nth(1).unwrap().split(": ").next().unwrap().parse().unwrap();
     assert_eq!(post(address, "version").body, b"one");
     fs::write(
         home.path().join("function.toml"),
@@ -278,7 +339,8 @@ fn an_image_is_run_as_it_is() {
     let root = home.path().join("context");
     fs::create_dir(&root).unwrap();
     fs::copy(moody(), root.join("app")).unwrap();
-    let recipe = "FROM scratch\nCOPY app /bin/app\nENV FROM_IMAGE=yes\nUSER 65532:65532\nENTRYPOINT [\"/bin/app\"]\n";
+    let recipe = "FROM scratch\nCOPY app /bin/app\nENV FROM_IMAGE=yes\nUSER \
+                  65532:65532\nENTRYPOINT [\"/bin/app\"]\n";
     let context = FolderContext::open(&root).unwrap();
     let built = assemble(&Recipe::parse(recipe).unwrap(), &context, &Options::default()).unwrap();
     layout::write(&built.image, &home.path().join("target/image/oci")).unwrap();
@@ -331,19 +393,32 @@ fn a_watching_run_answers_with_what_was_saved_and_drops_no_request() {
         assert!(replies.iter().all(|(status, _)| *status == 200), "{replies:?}");
         let twos = replies.iter().skip_while(|(_, version)| version == "one");
         assert!(replies[0].1 == "one" && replies.last().unwrap().1 == "two", "{replies:?}");
-        assert!(twos.into_iter().all(|(_, version)| version == "two"), "never back to the old version: {replies:?}");
+        assert!(
+            twos.into_iter().all(|(_, version)| version == "two"),
+            "never back to the old version: {replies:?}"
+        );
     });
     assert_eq!(running.terminate(), Some(0));
     assert_nothing_left(&home);
 }
 
-/// The way of a new project: its folder, its function, one of its events. Cargo builds it with all that it depends on.
+/// The way of a new project: its folder, its function, one of its events. Cargo builds it with all
+/// that it depends on.
 #[test]
 fn the_templates_function_answers_its_sample() {
     let template = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../template");
     let mut command = firstbyte(&template);
-    command.env("TMPDIR", env!("CARGO_TARGET_TMPDIR")).args(["invoke", "timer", "--address", &nowhere()]);
+    command.env("TMPDIR", env!("CARGO_TARGET_TMPDIR")).args([
+        "invoke",
+        "timer",
+        "--address",
+        &nowhere(),
+    ]);
     let said = said(command.output().unwrap());
-    assert_eq!(said.out, "{\n  \"message\": \"EveryDay fired at 2019-02-21T11:49:00Z\"\n}\n", "{}", said.beside);
+    assert_eq!(
+        said.out, "{\n  \"message\": \"EveryDay fired at 2019-02-21T11:49:00Z\"\n}\n",
+        "{}",
+        said.beside
+    );
     assert_eq!(said.code, Some(0));
 }

@@ -44,7 +44,8 @@ fn told(reply: &Reply) -> Told {
 fn a_callers_connection_is_kept_and_each_reply_says_what_became_of_it() {
     let (_stage, front) = open(Mode::Event);
     let mut client = Client::new(&front);
-    let event = "POST /any/path HTTP/1.1\r\nHost: x\r\nContent-Length: 15\r\n\r\n{\"do\":\"count\"}\n";
+    let event =
+        "POST /any/path HTTP/1.1\r\nHost: x\r\nContent-Length: 15\r\n\r\n{\"do\":\"count\"}\n";
     let first = client.send(event).reply("POST");
     let second = client.send(event).reply("POST");
     assert_eq!((first.body, second.body.as_slice()), (b"1".to_vec(), &b"2"[..]));
@@ -56,8 +57,9 @@ fn a_callers_connection_is_kept_and_each_reply_says_what_became_of_it() {
 #[test]
 fn a_failure_has_the_platforms_number_and_body() {
     let (_stage, front) = open(Mode::Event);
-    let reply =
-        Client::new(&front).send("POST / HTTP/1.1\r\nContent-Length: 15\r\n\r\n{\"do\":\"exit 5\"}").reply("POST");
+    let reply = Client::new(&front)
+        .send("POST / HTTP/1.1\r\nContent-Length: 15\r\n\r\n{\"do\":\"exit 5\"}")
+        .reply("POST");
     assert_eq!(reply.status, 439);
     let body = r#"{"errorCode":-1,"errorMessage":"the user process exited while running: it exited with code 5","statusCode":439}"#;
     assert_eq!(String::from_utf8(reply.body).unwrap(), body);
@@ -69,7 +71,10 @@ fn an_event_function_takes_nothing_but_events() {
     let mut client = Client::new(&front);
     assert_eq!(client.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n").reply("GET").status, 405);
     assert_eq!(
-        client.send("POST / HTTP/1.1\r\nFirstbyte-Mode: web\r\nContent-Length: 2\r\n\r\n{}").reply("POST").status,
+        client
+            .send("POST / HTTP/1.1\r\nFirstbyte-Mode: web\r\nContent-Length: 2\r\n\r\n{}")
+            .reply("POST")
+            .status,
         409
     );
     let big = format!("POST / HTTP/1.1\r\nContent-Length: {}\r\n\r\n", (6 << 20) + 1);
@@ -102,7 +107,8 @@ fn a_web_functions_head_and_errors_reach_the_client_as_they_are() {
     assert_eq!((head.status, field(&head.headers, "content-length")), (200, Some("7")));
     let failed = client.send("GET /fail HTTP/1.1\r\nHost: x\r\n\r\n").reply("GET");
     assert_eq!((failed.status, told(&failed).status), (500, 200));
-    let chunked = "PUT /request HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n";
+    let chunked = "PUT /request HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: \
+                   chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n";
     let got = String::from_utf8(client.send(chunked).reply("PUT").body).unwrap();
     assert!(got.ends_with("Content-Length: 3\r\n\r\nabc") && !got.contains("chunked"), "{got}");
 }
@@ -117,15 +123,19 @@ fn a_closed_front_lets_idle_callers_go() {
     assert_eq!(client.0.read_to_end(&mut rest).unwrap(), 0);
 }
 
-/// Whoever sends more than the platform takes was reset in the middle of it: "Broken pipe", and no reply.
+/// Whoever sends more than the platform takes was reset in the middle of it: "Broken pipe", and no
+/// reply.
 #[test]
 fn who_sends_too_much_may_send_it_and_learns_why_it_was_refused() {
     let (_stage, front) = open(Mode::Event);
     let body = "x".repeat(20 << 20);
-    for head in [format!("Content-Length: {}", body.len()), "Transfer-Encoding: chunked".to_owned()] {
-        let chunk = if head.starts_with('T') { format!("{:x}\r\n", body.len()) } else { String::new() };
+    for head in [format!("Content-Length: {}", body.len()), "Transfer-Encoding: chunked".to_owned()]
+    {
+        let chunk =
+            if head.starts_with('T') { format!("{:x}\r\n", body.len()) } else { String::new() };
         let mut client = Client::new(&front);
-        let refused = client.send(&format!("POST / HTTP/1.1\r\n{head}\r\n\r\n{chunk}{body}")).reply("POST");
+        let refused =
+            client.send(&format!("POST / HTTP/1.1\r\n{head}\r\n\r\n{chunk}{body}")).reply("POST");
         assert_eq!((refused.status, told(&refused).status), (406, 406), "{head}");
     }
 }
@@ -144,20 +154,23 @@ fn a_reply_to_head_has_no_body_whoever_gives_it() {
 #[test]
 fn a_web_function_is_told_who_called_and_cannot_be_lied_to() {
     let (_stage, front) = open(Mode::Web);
-    let got = Client::new(&front).send("GET /request HTTP/1.1\r\nX-Scf-Remote-Addr: 9.9.9.9\r\n\r\n").reply("GET");
+    let got = Client::new(&front)
+        .send("GET /request HTTP/1.1\r\nX-Scf-Remote-Addr: 9.9.9.9\r\n\r\n")
+        .reply("GET");
     let got = String::from_utf8(got.body).unwrap();
     assert!(got.contains("X-Scf-Remote-Addr: 127.0.0.1\r\n") && !got.contains("9.9.9.9"), "{got}");
 }
 
-/// A connection that was reset has no peer any more; its entry, which was looked for by peer, and its descriptor stayed.
-/// After 512 of them nobody was let in.
+/// A connection that was reset has no peer any more; its entry, which was looked for by peer, and
+/// its descriptor stayed. After 512 of them nobody was let in.
 #[test]
 fn connections_that_are_reset_leave_nothing_behind() {
     let (_stage, front) = open(Mode::Event);
     for _ in 0..600 {
         let stream = TcpStream::connect(front.address()).unwrap();
         (&stream).write_all(b"POST / HTTP/1.1\r\n").unwrap();
-        rustix::net::sockopt::set_socket_linger(&stream, Some(Duration::ZERO)).unwrap(); // its end is a reset
+        // its end is a reset
+        rustix::net::sockopt::set_socket_linger(&stream, Some(Duration::ZERO)).unwrap();
     }
     let reply = Client::new(&front).send("GET / HTTP/1.1\r\nHost: x\r\n\r\n").reply("GET");
     assert_eq!(reply.status, 405, "who comes after them is answered");

@@ -1,4 +1,5 @@
-//! Instances: when one is started, what it sees, when it is ended; and the queue of what nobody waits for.
+//! Instances: when one is started, what it sees, when it is ended; and the queue of what nobody
+//! waits for.
 
 mod common;
 
@@ -28,7 +29,9 @@ fn the_first_request_is_cold_and_the_second_warm() {
         .iter()
         .filter(|line| *line != "moody starts")
         .map(|line| line.split(['(', '"']).next().unwrap().replace(a, "a").replace(b, "b"))
-        .map(|line| line.split(" Duration:").next().unwrap().split(" Coldstart:").next().unwrap().to_owned())
+        .map(|line| {
+            line.split(" Duration:").next().unwrap().split(" Coldstart:").next().unwrap().to_owned()
+        })
         .collect();
     let expected = [
         "START RequestId:a",
@@ -47,15 +50,22 @@ fn the_first_request_is_cold_and_the_second_warm() {
 #[test]
 fn connections_that_the_function_closes_are_replaced() {
     let stage = Stage::new(config(), true);
-    for order in ["close", "close", "drop", "version", "drop", "close", "hang-up", "close", "version"] {
+    for order in
+        ["close", "close", "drop", "version", "drop", "close", "hang-up", "close", "version"]
+    {
         let status = stage.tell(order).verdict.status();
         assert_eq!(status, if order == "hang-up" { 443 } else { 200 }, "{order}");
     }
-    // A connection that is closed just when the next request is sent: under load one in some hundred was answered 443.
+    // A connection that is closed just when the next request is sent: under load one in some
+    // hundred was answered 443.
     for nth in 0..400 {
         assert_eq!(stage.tell("drop").verdict.status(), 200, "{nth}");
     }
-    assert_eq!(stage.ask("count"), (9 + 400 + 1).to_string(), "no request was sent twice, none was lost");
+    assert_eq!(
+        stage.ask("count"),
+        (9 + 400 + 1).to_string(),
+        "no request was sent twice, none was lost"
+    );
     assert_eq!(stage.log.wait("Init Report", 1).len(), 1, "one instance answered all of them");
 }
 
@@ -80,7 +90,12 @@ fn an_instance_sees_what_the_platform_documents() {
     assert!(!env.contains("CARGO"), "this machine's environment is not an instance's: {env}");
     let request = stage.ask("request");
     assert!(request.starts_with("POST /event-invoke HTTP/1.1\r\n"), "{request}");
-    for line in ["X-Scf-Memory: 64", "X-Scf-Timeout: 3", "X-Scf-Secret-Key: EXAMPLE-KEY", "X-Scf-Name: function"] {
+    for line in [
+        "X-Scf-Memory: 64",
+        "X-Scf-Timeout: 3",
+        "X-Scf-Secret-Key: EXAMPLE-KEY",
+        "X-Scf-Name: function",
+    ] {
         assert!(request.lines().any(|have| have == line), "no `{line}` in {request}");
     }
     assert!(!request.contains("X-Scf-Trigger-Src"), "{request}");
@@ -100,9 +115,16 @@ fn a_web_function_gets_the_request_as_it_is_and_the_platforms_own_fields() {
     request.method = "PUT".into();
     request.body = b"body".to_vec();
     let field = |name: &str, value: &str| (name.to_owned(), value.to_owned());
-    request.headers = vec![field("Accept", "x/y"), field("x-scf-secret-key", "forged"), field("Connection", "close")];
+    request.headers = vec![
+        field("Accept", "x/y"),
+        field("x-scf-secret-key", "forged"),
+        field("Connection", "close"),
+    ];
     let got = text(&stage.platform.invoke(request));
-    assert!(got.starts_with("PUT /request?a=b HTTP/1.1\r\n") && got.ends_with("\r\n\r\nbody"), "{got}");
+    assert!(
+        got.starts_with("PUT /request?a=b HTTP/1.1\r\n") && got.ends_with("\r\n\r\nbody"),
+        "{got}"
+    );
     assert!(got.contains("Accept: x/y\r\n") && got.contains("X-Scf-Request-Id: "), "{got}");
     assert!(!got.contains("forged") && !got.to_ascii_lowercase().contains("connection:"), "{got}");
 }
@@ -126,7 +148,9 @@ fn one_instance_takes_as_many_requests_as_it_is_configured_for() {
     let stage = Stage::new(Config { mode: Mode::Web, concurrency: 70, ..config() }, true);
     assert_eq!(stage.platform.invoke(get("/version")).verdict, Verdict::Success);
     std::thread::scope(|scope| {
-        let all: Vec<_> = (0..70).map(|_| scope.spawn(|| stage.platform.invoke(get("/sleep/300")).verdict)).collect();
+        let all: Vec<_> = (0..70)
+            .map(|_| scope.spawn(|| stage.platform.invoke(get("/sleep/300")).verdict))
+            .collect();
         assert!(all.into_iter().all(|one| one.join().unwrap() == Verdict::Success));
     });
     assert_eq!(stage.platform.pool().instances(), 1);
@@ -148,12 +172,16 @@ fn an_idle_instance_is_ended_and_the_next_request_is_cold() {
 
 #[test]
 fn provisioned_instances_are_there_before_the_first_request_and_stay() {
-    let stage = Stage::new(Config { provisioned: 2, idle: Duration::from_millis(100), ..config() }, true);
+    let stage =
+        Stage::new(Config { provisioned: 2, idle: Duration::from_millis(100), ..config() }, true);
     assert!(stage.platform.pool().wait_instances(2, PATIENCE));
     assert_eq!(stage.log.wait("Provisioned Report RequestId: ", 2).len(), 2);
     assert!(stage.tell("version").cold.is_none());
     assert_eq!(stage.tell("exit 0").verdict.status(), 439);
-    assert!(stage.platform.pool().wait_instances(2, PATIENCE), "one takes the place of the one that ended");
+    assert!(
+        stage.platform.pool().wait_instances(2, PATIENCE),
+        "one takes the place of the one that ended"
+    );
     stage.log.wait("Provisioned Report RequestId: ", 3);
     // More than are provisioned come and go.
     std::thread::scope(|scope| {
@@ -163,11 +191,16 @@ fn provisioned_instances_are_there_before_the_first_request_and_stay() {
     });
     assert!(stage.platform.pool().wait_instances(2, PATIENCE));
     let extra = stage.log.wait("Init Report", 1).len();
-    assert_eq!(stage.notes.wait("idle for 0.1 s", extra).len(), extra, "only what came on top is ended");
+    assert_eq!(
+        stage.notes.wait("idle for 0.1 s", extra).len(),
+        extra,
+        "only what came on top is ended"
+    );
     assert_eq!(stage.log.wait("Provisioned Report", 3).len(), 3);
 }
 
-/// `run` looks whether the function starts; where the most that may be is provisioned, this was one above it.
+/// `run` looks whether the function starts; where the most that may be is provisioned, this was one
+/// above it.
 #[test]
 fn the_look_whether_it_starts_is_never_one_instance_too_many() {
     let stage = Stage::new(Config { provisioned: 1, max_instances: 1, ..config() }, true);
@@ -185,7 +218,8 @@ fn the_look_whether_it_starts_is_never_one_instance_too_many() {
 #[test]
 fn a_provisioned_instance_that_does_not_start_is_told_to_who_looks() {
     let environment = vec![("MOODY".to_owned(), "exit 7".to_owned())];
-    let stage = Stage::new(Config { provisioned: 1, max_instances: 1, environment, ..config() }, true);
+    let stage =
+        Stage::new(Config { provisioned: 1, max_instances: 1, environment, ..config() }, true);
     let verdict = stage.platform.pool().prime().expect_err("it ends before it listens");
     assert_eq!(verdict, Verdict::ContainerExited("exited with code 7".into()));
 }

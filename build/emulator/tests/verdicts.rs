@@ -1,4 +1,5 @@
-//! Every way in which an invocation fails has the platform's number and words, behind walls and without.
+//! Every way in which an invocation fails has the platform's number and words, behind walls and
+//! without.
 
 mod common;
 
@@ -10,7 +11,8 @@ use emulator::verdict::Verdict;
 use emulator::wire::Request;
 use std::time::Duration;
 
-/// The order, the platform's number, part of its words, and whether the instance is gone afterwards.
+/// The order, the platform's number, part of its words, and whether the instance is gone
+/// afterwards.
 const FAULTS: [(&str, u16, &str, bool); 7] = [
     ("sleep 20000", 433, "timed out after 3 seconds", true),
     ("eat 200", 434, "MemoryLimitReached", true),
@@ -32,8 +34,8 @@ fn every_fault_has_its_number(sandbox: bool) {
         assert!(message.contains(words), "{order}: {message}");
         let used_mib = outcome.ran.memory_bytes >> 20;
         assert!(status != 434 || used_mib >= 60, "{order}: {used_mib} MiB of 64");
-        // A cgroup holds the limit. Elsewhere the resident set is looked at every few milliseconds, and how much a function
-        // takes between two looks is up to the machine's other work.
+        // A cgroup holds the limit. Elsewhere the resident set is looked at every few milliseconds,
+        // and how much a function takes between two looks is up to the machine's other work.
         let is_held = stage.platform.pool().walls() == Walls::Cgroup;
         assert!(status != 434 || !is_held || used_mib < 120, "{order}: {used_mib} MiB of 64");
         let next = stage.tell("pid");
@@ -91,7 +93,12 @@ fn a_web_functions_reply_has_a_small_head() {
 }
 
 /// What the function does before it listens, the number, the words.
-fn a_start_that_fails(mood: &str, init_timeout: Duration, memory_mib: u64, sandbox: bool) -> (Stage, Verdict) {
+fn a_start_that_fails(
+    mood: &str,
+    init_timeout: Duration,
+    memory_mib: u64,
+    sandbox: bool,
+) -> (Stage, Verdict) {
     let environment = vec![("MOODY".to_owned(), mood.to_owned())];
     let stage = Stage::new(Config { environment, init_timeout, memory_mib, ..config() }, sandbox);
     let outcome = stage.tell("version");
@@ -135,7 +142,8 @@ fn what_is_no_program_does_not_start() {
 
 #[test]
 fn a_timeout_among_several_requests_ends_only_its_own() {
-    let several = Config { mode: Mode::Web, concurrency: 3, timeout: Duration::from_millis(600), ..config() };
+    let several =
+        Config { mode: Mode::Web, concurrency: 3, timeout: Duration::from_millis(600), ..config() };
     let stage = Stage::new(several, true);
     assert_eq!(stage.platform.invoke(get("/version")).verdict, Verdict::Success);
     let pids = stage.platform.pool().pids();

@@ -1,4 +1,5 @@
-//! A package that is edited while it is being called: its next version takes over and nobody is turned away.
+//! A package that is edited while it is being called: its next version takes over and nobody is
+//! turned away.
 
 mod common;
 
@@ -17,8 +18,14 @@ use std::thread;
 /// The moody function as a package that `cargo` finds.
 fn package(folder: &Path) -> Source {
     common::package(folder);
-    let home = std::env::var_os("CARGO_HOME").map(Into::into).or_else(|| Some(std::env::home_dir()?.join(".cargo")));
-    let cargo = Cargo { program: env!("CARGO").into(), home: home.expect("cargo has a home"), linker: None };
+    let home = std::env::var_os("CARGO_HOME")
+        .map(Into::into)
+        .or_else(|| Some(std::env::home_dir()?.join(".cargo")));
+    let cargo = Cargo {
+        program: env!("CARGO").into(),
+        home: home.expect("cargo has a home"),
+        linker: None,
+    };
     Source::find(None, folder, &cargo, Profile::Dev).expect("the package is found")
 }
 
@@ -36,8 +43,10 @@ fn an_edited_package_is_swapped_in_without_dropping_a_request() {
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     let source = package(folder.path());
     let main = folder.path().join("src/main.rs");
-    // The slow request sleeps longer than the new version takes to build, and is to be far from its time-out.
-    let stage = Stage::of(Config { max_instances: 4, timeout: PATIENCE, ..config() }, true, &source);
+    // The slow request sleeps longer than the new version takes to build, and is to be far from its
+    // time-out.
+    let stage =
+        Stage::of(Config { max_instances: 4, timeout: PATIENCE, ..config() }, true, &source);
     let pool = stage.platform.pool().clone();
     let mut watch = Watch::start(&pool.program()).unwrap();
     let front = Front::open("127.0.0.1:0".parse().unwrap(), stage.platform.clone()).unwrap();
@@ -67,14 +76,24 @@ fn an_edited_package_is_swapped_in_without_dropping_a_request() {
         let swap = watch.swap(&source, &pool, pool.config());
         assert!(matches!(swap, Swap::Done(_)), "{swap:?}");
         assert_eq!(post(address, "version").body, b"two");
-        assert_eq!(slow.join().unwrap().status, 200, "what was in flight is finished by the old version");
+        assert_eq!(
+            slow.join().unwrap().status,
+            200,
+            "what was in flight is finished by the old version"
+        );
         drop(stop);
         let replies = caller.join().unwrap();
         assert!(replies.iter().all(|(status, _)| *status == 200), "{replies:?}");
         let twos = replies.iter().filter(|(_, version)| version == "two").count();
         let left = pool.pids();
-        assert!(old.iter().all(|pid| !left.contains(pid)), "of {old:?} something is left in {left:?}");
-        assert!(twos > 0 && replies[..replies.len() - twos].iter().all(|(_, version)| version == "one"), "{replies:?}");
+        assert!(
+            old.iter().all(|pid| !left.contains(pid)),
+            "of {old:?} something is left in {left:?}"
+        );
+        assert!(
+            twos > 0 && replies[..replies.len() - twos].iter().all(|(_, version)| version == "one"),
+            "{replies:?}"
+        );
     });
 
     fs::write(&main, "no Rust").unwrap();
@@ -84,7 +103,11 @@ fn an_edited_package_is_swapped_in_without_dropping_a_request() {
     assert!(watch.wait(PATIENCE).is_some());
     let swap = watch.swap(&source, &pool, pool.config());
     assert!(matches!(&swap, Swap::NotStarted(verdict) if verdict.status() == 405), "{swap:?}");
-    assert_eq!(post(address, "version").body, b"two", "the version that runs stays until another can");
+    assert_eq!(
+        post(address, "version").body,
+        b"two",
+        "the version that runs stays until another can"
+    );
     fs::write(&main, MOODY.replacen("\"one\"", "\"two\"", 1) + "// the same program\n").unwrap();
     assert!(watch.wait(PATIENCE).is_some());
     let swap = watch.swap(&source, &pool, pool.config());

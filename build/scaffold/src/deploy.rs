@@ -1,8 +1,10 @@
-//! What a deployment needs: function.toml and the image's digest become the platform's requests and examples for other
-//! tools; `tccli` sends the requests. Everything but [`tccli`] and the reading of files is pure.
+//! What a deployment needs: function.toml and the image's digest become the platform's requests and
+//! examples for other tools; `tccli` sends the requests. Everything but [`tccli`] and the reading
+//! of files is pure.
 //!
-//! Read in this order: [`function`] (function.toml), [`image`] (what is deployed), [`verdict`] (what the bench said),
-//! [`request`] (SCF's API, 2018-04-16), [`plan`] (all of it together), [`example`] (other tools), [`tccli`].
+//! Read in this order: [`function`] (function.toml), [`image`] (what is deployed), [`verdict`]
+//! (what the bench said), [`request`] (SCF's API, 2018-04-16), [`plan`] (all of it together),
+//! [`example`] (other tools), [`tccli`].
 
 pub mod example;
 pub mod function;

@@ -1,5 +1,5 @@
-//! The kinds of function that a project can start as: each is a source file of the template and the sample that it
-//! answers. It knows no folder.
+//! The kinds of function that a project can start as: each is a source file of the template and the
+//! sample that it answers. It knows no folder.
 
 /// A kind of function.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,5 +1,5 @@
-//! The files around a function: a new project from the template, and what its deployment needs. It writes text; it
-//! compiles nothing, talks to no platform, and knows no image but by its digest.
+//! The files around a function: a new project from the template, and what its deployment needs. It
+//! writes text; it compiles nothing, talks to no platform, and knows no image but by its digest.
 //!
 //! Read in this order: [`kind`], [`name`], [`project`], [`deploy`].
 

@@ -1,5 +1,5 @@
-//! Names of projects: what cargo takes for a package that has a program, and what an image may be called. The Cargo
-//! book, "The name field"; a function's name on SCF has 2 to 60 characters
+//! Names of projects: what cargo takes for a package that has a program, and what an image may be
+//! called. The Cargo book, "The name field"; a function's name on SCF has 2 to 60 characters
 //! and ends in a letter or a digit.
 
 use std::path::Path;
@@ -16,7 +16,8 @@ pub enum NameError {
     None(String),
     /// A character that a crate's name may not have.
     #[error(
-        "`{name}` has the character `{character}`; a name has lower-case letters, digits, `-` and `_`: try `{better}`"
+        "`{name}` has the character `{character}`; a name has lower-case letters, digits, `-` and \
+         `_`: try `{better}`"
     )]
     Character {
         /// The name.
@@ -138,7 +139,8 @@ impl Name {
     /// # Errors
     /// [`NameError`] says what is wrong and what would do.
     pub fn parse(text: &str) -> Result<Name, NameError> {
-        let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_';
+        let allowed =
+            |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_';
         let name = text.to_owned();
         if let Some(character) = text.chars().find(|c| !allowed(*c)) {
             let lower = text.to_lowercase();
@@ -160,8 +162,8 @@ impl Name {
         Ok(Name(name))
     }
 
-    /// Whether the platform takes a function's name, which may have capitals: 2 to 60 letters, digits, `-` and `_`, a
-    /// letter first, neither `-` nor `_` last.
+    /// Whether the platform takes a function's name, which may have capitals: 2 to 60 letters,
+    /// digits, `-` and `_`, a letter first, neither `-` nor `_` last.
     ///
     /// # Errors
     /// The rule, as text.
@@ -171,7 +173,8 @@ impl Name {
             && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_')
             && !text.ends_with(['-', '_']);
         does.then_some(()).ok_or(
-            "a function's name has 2 to 60 letters, digits, `-` and `_`, a letter first, a letter or a digit last",
+            "a function's name has 2 to 60 letters, digits, `-` and `_`, a letter first, a letter \
+             or a digit last",
         )
     }
 
@@ -198,7 +201,10 @@ mod tests {
     #[test]
     fn takes_what_cargo_takes() {
         for name in ["hello", "hello-2", "a_b", "fn-two"] {
-            assert_eq!(Name::of(Path::new("/somewhere").join(name).as_path()).unwrap().as_str(), name);
+            assert_eq!(
+                Name::of(Path::new("/somewhere").join(name).as_path()).unwrap().as_str(),
+                name
+            );
         }
     }
 
@@ -229,7 +235,19 @@ mod tests {
 
     #[test]
     fn its_suggestions_would_do() {
-        for name in ["Hello", "my function", "größe", "2fast", "-x-", "a.b", "ä", "ABC DEF", "_", "a--", "fn_"] {
+        for name in [
+            "Hello",
+            "my function",
+            "größe",
+            "2fast",
+            "-x-",
+            "a.b",
+            "ä",
+            "ABC DEF",
+            "_",
+            "a--",
+            "fn_",
+        ] {
             let error = Name::parse(name).unwrap_err().to_string();
             let better = error.rsplit('`').nth(1).unwrap();
             assert!(Name::parse(better).is_ok(), "{name}: {error}");

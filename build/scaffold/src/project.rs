@@ -1,5 +1,5 @@
-//! A new project: the template's files under a new name, in a folder that appears whole or not at all. It compiles
-//! nothing and overwrites nothing.
+//! A new project: the template's files under a new name, in a folder that appears whole or not at
+//! all. It compiles nothing and overwrites nothing.
 
 use crate::kind::Kind;
 use crate::name::Name;
@@ -23,13 +23,22 @@ pub enum ProjectError {
     #[error("`{0}` is there already; nothing was written: choose another path")]
     Exists(PathBuf),
     /// Nobody said where firstbyte is, and this is not it.
-    #[error("nobody said where firstbyte is, and `{0}` is not inside its repository; add `--firstbyte PATH|URL`")]
+    #[error(
+        "nobody said where firstbyte is, and `{0}` is not inside its repository; add `--firstbyte \
+         PATH|URL`"
+    )]
     NoSource(PathBuf),
     /// The firstbyte that was named is none.
-    #[error("`{0}` holds no firstbyte (no Cargo.toml of that name); give the folder of its repository, or a git URL")]
+    #[error(
+        "`{0}` holds no firstbyte (no Cargo.toml of that name); give the folder of its \
+         repository, or a git URL"
+    )]
     NoFirstbyte(PathBuf),
     /// The folder lies in a workspace, which would claim it.
-    #[error("`{path}` would lie inside the cargo workspace `{workspace}`, which would claim it; choose a path outside")]
+    #[error(
+        "`{path}` would lie inside the cargo workspace `{workspace}`, which would claim it; \
+         choose a path outside"
+    )]
     InsideWorkspace {
         /// The folder.
         path: PathBuf,
@@ -63,10 +72,12 @@ const FUNCTION: &str = include_str!("../../../template/function.toml.liquid");
 const README: &str = include_str!("../../../template/README.md.liquid");
 /// How a function is invoked, for its README: by what it gets.
 const INVOKE: [&str; 2] = [
-    "just invoke                   # one invocation with the sample in events/; `just invoke --list` names more\n\
-     just invoke --image           # the same, of the image that `just image` made",
-    "just invoke --web GET '/hello/Ann?a=1&b=2'           # one request through the platform\n\
-     just invoke --web GET '/hello/Ann?a=1&b=2' --image   # the same, to the image that `just image` made",
+    "just invoke                   # one invocation with the sample in events/; `just invoke \
+     --list` names more\njust invoke --image           # the same, of the image that `just image` \
+     made",
+    "just invoke --web GET '/hello/Ann?a=1&b=2'           # one request through the \
+     platform\njust invoke --web GET '/hello/Ann?a=1&b=2' --image   # the same, to the image that \
+     `just image` made",
 ];
 /// The packages that have the host tools.
 const TOOLS: &str = "microimage coldstart emulator";
@@ -92,7 +103,10 @@ impl Source {
     /// [`ProjectError::NoSource`].
     pub fn around(folder: &Path) -> Result<Source, ProjectError> {
         let folder = fs::canonicalize(folder).unwrap_or_else(|_| folder.to_owned());
-        let found = folder.ancestors().find(|folder| is_firstbyte(folder)).map(|found| Source::Path(found.to_owned()));
+        let found = folder
+            .ancestors()
+            .find(|folder| is_firstbyte(folder))
+            .map(|found| Source::Path(found.to_owned()));
         found.ok_or(ProjectError::NoSource(folder))
     }
 
@@ -107,8 +121,12 @@ impl Source {
     /// The one command that installs the host tools.
     pub fn tools(&self) -> String {
         match self {
-            Source::Path(folder) => format!("just --justfile {} tools", folder.join("justfile").display()),
-            Source::Git(url) => format!("cargo install --locked --git {url} --profile host {TOOLS}"),
+            Source::Path(folder) => {
+                format!("just --justfile {} tools", folder.join("justfile").display())
+            }
+            Source::Git(url) => {
+                format!("cargo install --locked --git {url} --profile host {TOOLS}")
+            }
         }
     }
 
@@ -143,11 +161,17 @@ pub fn files(kind: &Kind, name: &Name, source: &Source) -> Vec<(String, String)>
     files
 }
 
-/// Makes a project at `path`, whose parents are made if need be. It has a temporary name until it is whole.
+/// Makes a project at `path`, whose parents are made if need be. It has a temporary name until it
+/// is whole.
 ///
 /// # Errors
 /// [`ProjectError`]; then nothing is there.
-pub fn create(path: &Path, kind: &Kind, name: &Name, source: &Source) -> Result<PathBuf, ProjectError> {
+pub fn create(
+    path: &Path,
+    kind: &Kind,
+    name: &Name,
+    source: &Source,
+) -> Result<PathBuf, ProjectError> {
     let at = |path: &Path, what| {
         let path = path.to_owned();
         move |source| ProjectError::File { path, what, source }
@@ -176,14 +200,16 @@ pub fn create(path: &Path, kind: &Kind, name: &Name, source: &Source) -> Result<
     }
     fs::rename(&root, &path).map_err(|source| match source.kind() {
         // Somebody was faster.
-        io::ErrorKind::AlreadyExists | io::ErrorKind::DirectoryNotEmpty => ProjectError::Exists(path.clone()),
+        io::ErrorKind::AlreadyExists | io::ErrorKind::DirectoryNotEmpty => {
+            ProjectError::Exists(path.clone())
+        }
         _ => ProjectError::File { path: path.clone(), what: "made", source },
     })?;
     Ok(path)
 }
 
-/// The path from the root on, without `..`, which would make `../hello` look as if it lay inside. What is there is
-/// followed as the kernel does; what is not is taken by its words.
+/// The path from the root on, without `..`, which would make `../hello` look as if it lay inside.
+/// What is there is followed as the kernel does; what is not is taken by its words.
 fn resolved(path: &Path) -> io::Result<PathBuf> {
     let mut resolved = PathBuf::new();
     for part in std::path::absolute(path)?.components() {

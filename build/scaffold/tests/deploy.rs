@@ -1,6 +1,7 @@
-//! What a deployment is made of, held to the tools that take it: `tccli`'s own skeletons, the models of the Python SDK that
-//! comes with it, and the real `tccli` sending to an endpoint on the loopback that keeps what it gets.
-//! Without `tccli` (`build/setup --deploy`) these say so and do nothing; the rest runs everywhere.
+//! What a deployment is made of, held to the tools that take it: `tccli`'s own skeletons, the
+//! models of the Python SDK that comes with it, and the real `tccli` sending to an endpoint on the
+//! loopback that keeps what it gets. Without `tccli` (`build/setup --deploy`) these say so and do
+//! nothing; the rest runs everywhere.
 
 mod endpoint;
 
@@ -65,7 +66,8 @@ fn tool() -> Option<PathBuf> {
     found
 }
 
-/// `tccli` in a home of its own, so that nobody's credentials or settings are touched, and past any proxy.
+/// `tccli` in a home of its own, so that nobody's credentials or settings are touched, and past any
+/// proxy.
 fn quiet(program: &Path, home: &Path) -> Command {
     let mut command = Command::new(program);
     command.env_clear().env("HOME", home).env("PATH", env::var_os("PATH").unwrap_or_default());
@@ -92,7 +94,10 @@ fn requests(deployment: &Deployment) -> Vec<(&'static str, Value)> {
         Some((action, serde_json::from_str(&text).unwrap()))
     });
     let mut named: Vec<(&str, Value)> = named.collect();
-    let made = named.iter().find(|(action, _)| *action == "UpdateAlias").map(|(_, request)| request.clone());
+    let made = named
+        .iter()
+        .find(|(action, _)| *action == "UpdateAlias")
+        .map(|(_, request)| request.clone());
     named.extend(made.map(|request| ("CreateAlias", request)));
     named
 }
@@ -102,11 +107,14 @@ fn fits(request: &Value, skeleton: &Value, at: &str) {
     match (request, skeleton) {
         (Value::Object(members), Value::Object(known)) => {
             for (name, value) in members {
-                let known = known.get(name).unwrap_or_else(|| panic!("{at}.{name} is not in the skeleton"));
+                let known =
+                    known.get(name).unwrap_or_else(|| panic!("{at}.{name} is not in the skeleton"));
                 fits(value, known, &format!("{at}.{name}"));
             }
         }
-        (Value::Array(values), Value::Array(known)) => values.iter().for_each(|value| fits(value, &known[0], at)),
+        (Value::Array(values), Value::Array(known)) => {
+            values.iter().for_each(|value| fits(value, &known[0], at))
+        }
         (value, Value::String(kind)) => {
             let does = match kind.as_str() {
                 "String" => value.is_string(),
@@ -129,9 +137,13 @@ fn requests_fit_the_skeletons_of_tccli() {
     for function in [FULL, SMALL] {
         let deployment = read(&project(function)).unwrap();
         for (action, request) in requests(&deployment) {
-            let output = quiet(&tccli, home.path()).args(["scf", action, "--generate-cli-skeleton"]).output().unwrap();
-            let skeleton = serde_json::from_slice(&output.stdout)
-                .unwrap_or_else(|error| panic!("{action}: {error}: {}", String::from_utf8_lossy(&output.stderr)));
+            let output = quiet(&tccli, home.path())
+                .args(["scf", action, "--generate-cli-skeleton"])
+                .output()
+                .unwrap();
+            let skeleton = serde_json::from_slice(&output.stdout).unwrap_or_else(|error| {
+                panic!("{action}: {error}: {}", String::from_utf8_lossy(&output.stderr))
+            });
             fits(&request, &skeleton, action);
             seen.insert(action);
         }
@@ -144,18 +156,17 @@ fn requests_pass_the_models_of_the_python_sdk_unchanged() {
     let Some(tccli) = tool() else { return };
     // The interpreter that has the SDK is the one that tccli runs in.
     let script = fs::read_to_string(&tccli).unwrap();
-    let python = script.lines().next().and_then(|line| line.strip_prefix("#!")).expect("tccli is a script");
+    let python =
+        script.lines().next().and_then(|line| line.strip_prefix("#!")).expect("tccli is a script");
     let home = tempfile::tempdir().unwrap();
     for function in [FULL, SMALL] {
         let deployment = read(&project(function)).unwrap();
         for (action, request) in requests(&deployment) {
             let program = format!(
-                "import json, sys, warnings\n\
-                 from tencentcloud.scf.v20180416 import models\n\
-                 warnings.simplefilter('error')\n\
-                 model = models.{action}Request()\n\
-                 model.from_json_string(sys.stdin.read())\n\
-                 print(model.to_json_string())\n"
+                "import json, sys, warnings\nfrom tencentcloud.scf.v20180416 import \
+                 models\nwarnings.simplefilter('error')\nmodel = \
+                 models.{action}Request()\nmodel.from_json_string(sys.stdin.read())\nprint(model.\
+                 to_json_string())\n"
             );
             let mut child = quiet(Path::new(python), home.path())
                 .args(["-c", &program])
@@ -177,9 +188,11 @@ fn requests_pass_the_models_of_the_python_sdk_unchanged() {
 /// Members that are null are those that were not given.
 fn without_nulls(value: Value) -> Value {
     match value {
-        Value::Object(members) => {
-            members.into_iter().filter(|(_, v)| !v.is_null()).map(|(k, v)| (k, without_nulls(v))).collect()
-        }
+        Value::Object(members) => members
+            .into_iter()
+            .filter(|(_, v)| !v.is_null())
+            .map(|(k, v)| (k, without_nulls(v)))
+            .collect(),
         Value::Array(values) => values.into_iter().map(without_nulls).collect(),
         other => other,
     }
@@ -195,25 +208,31 @@ struct Deployed {
 }
 
 /// Deploys with the real tccli against `answers`; returns what happened and what was sent.
-fn deployed(function: &str, answers: impl Fn(&str, usize) -> Value + Send + 'static) -> Option<Deployed> {
+fn deployed(
+    function: &str,
+    answers: impl Fn(&str, usize) -> Value + Send + 'static,
+) -> Option<Deployed> {
     let tccli = tool()?;
     let (home, folder) = (tempfile::tempdir().unwrap(), project(function));
     // A program called tccli that is the real one in a quiet environment.
     let wrapper = home.path().join("tccli");
     let script = format!(
-        "#!/bin/sh\nexec env -i HOME='{}' PATH=\"$PATH\" TENCENTCLOUD_SECRET_ID=AKIDEXAMPLE TENCENTCLOUD_SECRET_KEY=EXAMPLE '{}' \"$@\"\n",
+        "#!/bin/sh\nexec env -i HOME='{}' PATH=\"$PATH\" TENCENTCLOUD_SECRET_ID=AKIDEXAMPLE \
+         TENCENTCLOUD_SECRET_KEY=EXAMPLE '{}' \"$@\"\n",
         home.path().display(),
         tccli.display()
     );
     fs::write(&wrapper, script).unwrap();
     fs::set_permissions(&wrapper, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
-    let around = Surroundings { path: vec![home.path().into()], secrets: true, ..Surroundings::default() };
+    let around =
+        Surroundings { path: vec![home.path().into()], secrets: true, ..Surroundings::default() };
     let endpoint = Endpoint::start(answers);
     let tccli = Tccli::ready(&around, Some(endpoint.url())).unwrap();
     let deployment = read(&folder).unwrap();
     let mut said = Vec::new();
-    let result =
-        tccli.deploy(&deployment, &folder.path().join("target/deploy"), &mut |line| said.push(line.to_owned()));
+    let result = tccli.deploy(&deployment, &folder.path().join("target/deploy"), &mut |line| {
+        said.push(line.to_owned())
+    });
     Some(Deployed { result, sent: endpoint.stop(), said })
 }
 
@@ -224,11 +243,15 @@ fn actions(sent: &[Sent]) -> Vec<&str> {
 #[test]
 fn a_new_function_is_created_published_and_provisioned_by_the_real_tccli() {
     let answered = deployed(FULL, |action, nth| match (action, nth) {
-        ("GetFunction", 0) => json!({"Error": {"Code": "ResourceNotFound.Function", "Message": "no such function"}}),
+        ("GetFunction", 0) => {
+            json!({"Error": {"Code": "ResourceNotFound.Function", "Message": "no such function"}})
+        }
         ("GetFunction", 1) => json!({"Status": "Creating", "FunctionName": "hello-web"}),
         ("GetFunction", _) => json!({"Status": "Active", "FunctionName": "hello-web"}),
         ("PublishVersion", _) => json!({"FunctionVersion": "1", "FunctionName": "hello-web"}),
-        ("GetProvisionedConcurrencyConfig", 0) => json!({"UnallocatedConcurrencyNum": 9, "Allocated": []}),
+        ("GetProvisionedConcurrencyConfig", 0) => {
+            json!({"UnallocatedConcurrencyNum": 9, "Allocated": []})
+        }
         ("GetProvisionedConcurrencyConfig", 1) => started("1", "InProgress"),
         ("GetProvisionedConcurrencyConfig", _) => started("1", "Done"),
         ("GetAlias", _) => pointing("$LATEST"),
@@ -251,7 +274,10 @@ fn a_new_function_is_created_published_and_provisioned_by_the_real_tccli() {
         "UpdateAlias",
     ];
     assert_eq!(actions(&sent), expected);
-    assert!(sent.iter().all(|request| request.region == "ap-guangzhou" && request.version == "2018-04-16"));
+    assert!(
+        sent.iter()
+            .all(|request| request.region == "ap-guangzhou" && request.version == "2018-04-16")
+    );
     let uri = format!("team.tencentcloudcr.com/ns/hello:v1@{DIGEST}");
     assert_eq!(
         sent[1].body,
@@ -264,7 +290,10 @@ fn a_new_function_is_created_published_and_provisioned_by_the_real_tccli() {
             "InstanceConcurrencyConfig": {"DynamicEnabled": "FALSE", "MaxConcurrency": 10},
         })
     );
-    assert_eq!(sent[5].body, json!({"FunctionName": "hello-web", "Namespace": "greetings", "Qualifier": "1"}));
+    assert_eq!(
+        sent[5].body,
+        json!({"FunctionName": "hello-web", "Namespace": "greetings", "Qualifier": "1"})
+    );
     assert_eq!(
         sent[6].body,
         json!({"FunctionName": "hello-web", "Namespace": "greetings", "Qualifier": "1", "VersionProvisionedConcurrencyNum": 2})
@@ -320,8 +349,9 @@ fn callers_move_to_the_new_version_and_the_older_ones_instances_end() {
     );
     let older = json!({"FunctionName": "hello-web", "Namespace": "greetings", "Qualifier": "2"});
     assert_eq!(sent.last().unwrap().body, older);
-    let back = "moved     alias $DEFAULT from version 2 to 3; back: tccli scf UpdateAlias --region ap-guangzhou --Namespace \
-                greetings --FunctionName hello-web --Name '$DEFAULT' --FunctionVersion '2'";
+    let back = "moved     alias $DEFAULT from version 2 to 3; back: tccli scf UpdateAlias \
+                --region ap-guangzhou --Namespace greetings --FunctionName hello-web --Name \
+                '$DEFAULT' --FunctionVersion '2'";
     assert!(said.iter().any(|line| line == back), "{said:?}");
 }
 
@@ -331,7 +361,8 @@ fn instances_of_an_older_version_stay_while_another_alias_uses_them() {
         "ListAliases" => {
             let mut other = pointing("1");
             other["Name"] = json!("other");
-            other["RoutingConfig"]["AdditionalVersionWeights"] = json!([{"Version": "2", "Weight": 0.1}]);
+            other["RoutingConfig"]["AdditionalVersionWeights"] =
+                json!([{"Version": "2", "Weight": 0.1}]);
             json!({"Aliases": [pointing("3"), other], "TotalCount": 2})
         }
         _ => of_version_2(action, nth),
@@ -340,8 +371,8 @@ fn instances_of_an_older_version_stay_while_another_alias_uses_them() {
     assert_eq!(result.unwrap().as_deref(), Some("3"));
     assert_eq!(actions(&sent).last(), Some(&"ListAliases"));
     let last = said.last().unwrap();
-    let end = "tccli scf DeleteProvisionedConcurrencyConfig --region ap-guangzhou --Namespace greetings --FunctionName \
-               hello-web --Qualifier '2'";
+    let end = "tccli scf DeleteProvisionedConcurrencyConfig --region ap-guangzhou --Namespace \
+               greetings --FunctionName hello-web --Qualifier '2'";
     assert!(last.contains("alias other sends callers there") && last.ends_with(end), "{last}");
 }
 
@@ -350,7 +381,8 @@ fn an_alias_that_shares_its_callers_out_is_left_alone() {
     let answered = deployed(FULL, |action, nth| {
         let mut answer = of_version_2(action, nth);
         if action == "GetAlias" {
-            answer["RoutingConfig"]["AddtionVersionMatchs"] = json!([{"Version": "1", "Key": "k", "Method": "exact"}]);
+            answer["RoutingConfig"]["AddtionVersionMatchs"] =
+                json!([{"Version": "1", "Key": "k", "Method": "exact"}]);
         }
         answer
     });
@@ -358,7 +390,11 @@ fn an_alias_that_shares_its_callers_out_is_left_alone() {
     assert_eq!(result.unwrap().as_deref(), Some("3"));
     assert_eq!(actions(&sent).last(), Some(&"GetAlias"));
     let last = said.last().unwrap();
-    assert!(last.contains("alias $DEFAULT shares its callers out") && last.contains("--FunctionVersion '3'"), "{last}");
+    assert!(
+        last.contains("alias $DEFAULT shares its callers out")
+            && last.contains("--FunctionVersion '3'"),
+        "{last}"
+    );
 }
 
 #[test]
@@ -383,33 +419,51 @@ fn instances_that_do_not_start_end_it_before_any_caller_is_moved() {
     });
     let Some(Deployed { result, sent, .. }) = answered else { return };
     let error = result.unwrap_err().to_string();
-    assert!(error.contains("version 3: Failed, why") && error.contains("--Qualifier '3'"), "{error}");
+    assert!(
+        error.contains("version 3: Failed, why") && error.contains("--Qualifier '3'"),
+        "{error}"
+    );
     assert_eq!(actions(&sent).last(), Some(&"GetProvisionedConcurrencyConfig"));
 }
 
-/// After `provisioned = 0` the alias still sends everybody to the last published version: that has to be said.
+/// After `provisioned = 0` the alias still sends everybody to the last published version: that has
+/// to be said.
 #[test]
 fn who_stops_provisioning_is_told_where_callers_still_go() {
     let Some(Deployed { result, said, .. }) = deployed(SMALL, of_version_2) else { return };
     assert_eq!(result.unwrap(), None);
     let last = said.last().unwrap();
-    assert!(last.contains("to version 2, not to this") && last.contains("--FunctionVersion '$LATEST'"), "{last}");
+    assert!(
+        last.contains("to version 2, not to this") && last.contains("--FunctionVersion '$LATEST'"),
+        "{last}"
+    );
     assert!(last.contains("DeleteProvisionedConcurrencyConfig"), "{last}");
 }
 
 #[test]
 fn a_function_that_is_there_is_updated_and_not_published() {
-    let answers =
-        |action: &str, _| if action == "GetAlias" { pointing("$LATEST") } else { json!({"Status": "Active"}) };
+    let answers = |action: &str, _| {
+        if action == "GetAlias" { pointing("$LATEST") } else { json!({"Status": "Active"}) }
+    };
     let Some(Deployed { result, sent, said }) = deployed(SMALL, answers) else { return };
     assert_eq!(result.unwrap(), None);
     assert!(said.last().unwrap().starts_with("active"), "{said:?}");
-    let expected =
-        ["GetFunction", "UpdateFunctionCode", "GetFunction", "UpdateFunctionConfiguration", "GetFunction", "GetAlias"];
+    let expected = [
+        "GetFunction",
+        "UpdateFunctionCode",
+        "GetFunction",
+        "UpdateFunctionConfiguration",
+        "GetFunction",
+        "GetAlias",
+    ];
     assert_eq!(actions(&sent), expected);
     let uri = format!("ccr.ccs.tencentyun.com/ns/hello:v1@{DIGEST}");
     assert_eq!(sent[1].body["Code"]["ImageConfig"]["ImageUri"], json!(uri));
-    assert_eq!(sent[3].body["Environment"], json!({"Variables": []}), "variables that are gone have to go");
+    assert_eq!(
+        sent[3].body["Environment"],
+        json!({"Variables": []}),
+        "variables that are gone have to go"
+    );
 }
 
 /// An update cannot say the type, so that a Web function stayed the event function that it was.
@@ -422,7 +476,11 @@ fn a_function_of_the_other_type_is_left_alone() {
         let answers = move |_: &str, _| json!({"Status": "Active", "Type": there});
         let Some(Deployed { result, sent, .. }) = deployed(function, answers) else { return };
         let error = result.unwrap_err().to_string();
-        assert!(error.contains(words) && error.contains("tccli scf DeleteFunction --region ap-guangzhou"), "{error}");
+        assert!(
+            error.contains(words)
+                && error.contains("tccli scf DeleteFunction --region ap-guangzhou"),
+            "{error}"
+        );
         assert_eq!(actions(&sent), ["GetFunction"], "nothing was changed");
     }
 }
@@ -431,20 +489,24 @@ fn a_function_of_the_other_type_is_left_alone() {
 fn what_function_toml_no_longer_says_is_kept_and_named() {
     let answers = |action: &str, _| match action {
         "GetAlias" => pointing("$LATEST"),
-        _ => json!({"Status": "Active", "Type": "Event", "Description": "greets", "Role": "reader", "InitTimeout": 90,
-            "InstanceConcurrencyConfig": null}),
+        _ => {
+            json!({"Status": "Active", "Type": "Event", "Description": "greets", "Role": "reader", "InitTimeout": 90,
+            "InstanceConcurrencyConfig": null})
+        }
     };
     let Some(Deployed { result, said, .. }) = deployed(SMALL, answers) else { return };
     assert_eq!(result.unwrap(), None);
     let kept: Vec<_> = said.iter().filter(|line| line.starts_with("kept ")).collect();
     assert_eq!(kept.len(), 2, "90 s are what it has anyway: {kept:?}");
     assert!(
-        kept[0].contains("description is still \"greets\"") && kept[1].contains("role is still \"reader\""),
+        kept[0].contains("description is still \"greets\"")
+            && kept[1].contains("role is still \"reader\""),
         "{kept:?}"
     );
 }
 
-/// The folder of images is one for all functions of a workspace: what was made last may be another's.
+/// The folder of images is one for all functions of a workspace: what was made last may be
+/// another's.
 #[test]
 fn another_functions_image_is_not_deployed() {
     let folder = project(SMALL);
@@ -455,11 +517,15 @@ fn another_functions_image_is_not_deployed() {
         ("hello:latest", true),
         ("ccr.ccs.tencentyun.com/ns/hello:v1", true),
     ] {
-        fs::write(&path, json!({"reference": reference, "manifest_digest": DIGEST}).to_string()).unwrap();
+        fs::write(&path, json!({"reference": reference, "manifest_digest": DIGEST}).to_string())
+            .unwrap();
         match read(&folder) {
             Ok(_) => assert!(is_taken, "{reference}"),
             Err(error) => {
-                assert!(!is_taken && error.to_string().contains(&format!("is `{reference}`")), "{reference}: {error}");
+                assert!(
+                    !is_taken && error.to_string().contains(&format!("is `{reference}`")),
+                    "{reference}: {error}"
+                );
             }
         }
     }
@@ -467,14 +533,18 @@ fn another_functions_image_is_not_deployed() {
 
 #[test]
 fn the_image_that_stands_for_nobodys_is_never_deployed() {
-    let placeholder = "region = \"ap-guangzhou\"\nimage = \"ccr.ccs.tencentyun.com/namespace/function:v1\"\n";
+    let placeholder =
+        "region = \"ap-guangzhou\"\nimage = \"ccr.ccs.tencentyun.com/namespace/function:v1\"\n";
     let deployment = read(&project(placeholder)).unwrap();
     let error = deployment.check().unwrap_err().to_string();
     assert!(error.contains("namespace/function:v1") && error.contains("just push"), "{error}");
     assert!(deployment.summary().contains(&error), "a dry run says it, too");
     let folder = project(SMALL);
     assert!(read(&folder).unwrap().check().is_ok());
-    assert_eq!(plan::image_name(folder.path()).unwrap().to_string(), "ccr.ccs.tencentyun.com/ns/hello:v1");
+    assert_eq!(
+        plan::image_name(folder.path()).unwrap().to_string(),
+        "ccr.ccs.tencentyun.com/ns/hello:v1"
+    );
     assert!(plan::image_name(project(placeholder).path()).is_err());
 }
 
@@ -482,11 +552,16 @@ fn the_image_that_stands_for_nobodys_is_never_deployed() {
 fn a_refusal_is_told_in_the_platforms_words_and_ends_it() {
     let refuse = |action: &str, _| match action {
         "GetFunction" => json!({"Error": {"Code": "ResourceNotFound.Function", "Message": "none"}}),
-        _ => json!({"Error": {"Code": "InvalidParameterValue.ImageUri", "Message": "no such image"}}),
+        _ => {
+            json!({"Error": {"Code": "InvalidParameterValue.ImageUri", "Message": "no such image"}})
+        }
     };
     let Some(Deployed { result, sent, .. }) = deployed(SMALL, refuse) else { return };
     let error = result.unwrap_err().to_string();
-    assert!(error.contains("CreateFunction failed") && error.contains("InvalidParameterValue.ImageUri"), "{error}");
+    assert!(
+        error.contains("CreateFunction failed") && error.contains("InvalidParameterValue.ImageUri"),
+        "{error}"
+    );
     assert_eq!(actions(&sent), ["GetFunction", "CreateFunction"]);
     let failed = |_: &str, nth| match nth {
         0 => json!({"Status": "Active"}),
@@ -502,17 +577,26 @@ fn a_refusal_is_told_in_the_platforms_words_and_ends_it() {
 #[test]
 fn without_tccli_or_credentials_it_says_what_to_do() {
     let empty = tempfile::tempdir().unwrap();
-    let around =
-        Surroundings { path: vec![empty.path().into()], home: Some(empty.path().into()), ..Default::default() };
+    let around = Surroundings {
+        path: vec![empty.path().into()],
+        home: Some(empty.path().into()),
+        ..Default::default()
+    };
     let error = Tccli::ready(&around, None).unwrap_err().to_string();
     assert!(error.contains("build/setup --deploy") && error.contains("--dry-run"), "{error}");
     fs::write(empty.path().join("tccli"), "").unwrap();
     let error = Tccli::ready(&around, None).unwrap_err().to_string();
-    assert!(error.contains("tccli configure") && error.contains("TENCENTCLOUD_SECRET_ID"), "{error}");
+    assert!(
+        error.contains("tccli configure") && error.contains("TENCENTCLOUD_SECRET_ID"),
+        "{error}"
+    );
     fs::create_dir(empty.path().join(".tccli")).unwrap();
     fs::write(empty.path().join(".tccli/default.credential"), "{}").unwrap();
     assert!(Tccli::ready(&around, None).is_ok());
-    assert!(Tccli::ready(&Surroundings { profile: Some("other".into()), ..around.clone() }, None).is_err());
+    assert!(
+        Tccli::ready(&Surroundings { profile: Some("other".into()), ..around.clone() }, None)
+            .is_err()
+    );
     assert!(Tccli::ready(&Surroundings { secrets: true, home: None, ..around }, None).is_ok());
 }
 
@@ -535,7 +619,9 @@ fn a_dry_run_tells_the_calls_their_order_and_the_benchs_word() {
     let deployment = read(&folder).unwrap();
     let summary = deployment.summary();
     assert!(
-        summary.contains("acceleration  on    bench: acceleration (m; same-region, modelled; 2026-11-22, A CPU)"),
+        summary.contains(
+            "acceleration  on    bench: acceleration (m; same-region, modelled; 2026-11-22, A CPU)"
+        ),
         "{summary}"
     );
     assert!(summary.contains("provisioned   2     bench: provisioned"), "{summary}");
@@ -558,7 +644,10 @@ fn a_dry_run_tells_the_calls_their_order_and_the_benchs_word() {
         rest = rest.split_once(&call).unwrap_or_else(|| panic!("{action} in its place: {calls}")).1;
     }
     let small = read(&project(SMALL)).unwrap().calls(Path::new("out"));
-    assert!(!small.contains("PublishVersion") && !small.contains("publish-version.json"), "{small}");
+    assert!(
+        !small.contains("PublishVersion") && !small.contains("publish-version.json"),
+        "{small}"
+    );
 }
 
 #[test]
@@ -572,20 +661,37 @@ fn examples_pin_the_image_and_have_both_switches() {
             assert!(file(name).contains("not measured; `just bench-coldstart` does it"), "{name}");
         }
         let on = function == FULL;
-        assert!(file("main.tf").contains(&format!("container_image_accelerate = {on}")), "{}", file("main.tf"));
+        assert!(
+            file("main.tf").contains(&format!("container_image_accelerate = {on}")),
+            "{}",
+            file("main.tf")
+        );
         let named = file("main.tf").matches("\"greetings\"").count();
-        assert_eq!(named, if on { 3 } else { 0 }, "the version and its instances are in the namespace, too");
-        assert!(file("s.yaml").contains(&format!("accelerationType: {}", if on { "Default" } else { "None" })));
+        assert_eq!(
+            named,
+            if on { 3 } else { 0 },
+            "the version and its instances are in the namespace, too"
+        );
+        assert!(
+            file("s.yaml")
+                .contains(&format!("accelerationType: {}", if on { "Default" } else { "None" }))
+        );
         assert_eq!(file("main.tf").contains("version_provisioned_concurrency_num = 2"), on);
         assert_eq!(file("main.tf").contains(r#"GREETING = "Hi \"there\" $${name}""#), on);
-        assert!(file("knative.yaml").contains(&format!("min-scale: \"{}\"", if on { 2 } else { 0 })));
+        assert!(
+            file("knative.yaml").contains(&format!("min-scale: \"{}\"", if on { 2 } else { 0 }))
+        );
     }
 }
 
 #[test]
 fn yaml_examples_are_yaml() {
     let ruler = "import sys, yaml\nprint(len(yaml.safe_load(sys.stdin)))";
-    if !Command::new("python3").args(["-c", "import yaml"]).output().is_ok_and(|output| output.status.success()) {
+    if !Command::new("python3")
+        .args(["-c", "import yaml"])
+        .output()
+        .is_ok_and(|output| output.status.success())
+    {
         eprintln!("skipped: python3 has no module `yaml`");
         return;
     }
@@ -615,9 +721,16 @@ fn the_terraform_example_is_written_as_terraform_writes() {
         let folder = tempfile::tempdir().unwrap();
         deployment.write(folder.path()).unwrap();
         let mut format = Command::new("terraform");
-        format.args(["fmt", "-check", "-diff", "main.tf"]).current_dir(folder.path()).env("CHECKPOINT_DISABLE", "1");
+        format
+            .args(["fmt", "-check", "-diff", "main.tf"])
+            .current_dir(folder.path())
+            .env("CHECKPOINT_DISABLE", "1");
         let output = format.output().unwrap();
-        let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        let said = format!(
+            "{}{}",
+            String::from_utf8_lossy(&output.stdout),
+            String::from_utf8_lossy(&output.stderr)
+        );
         assert!(output.status.success(), "{said}");
     }
 }

@@ -1,5 +1,6 @@
-//! New projects as their owners meet them: made in a temporary folder, built, tested and packed by the commands that
-//! their justfile runs. What is compiled is shared by all kinds and kept between runs (CARGO_TARGET_TMPDIR).
+//! New projects as their owners meet them: made in a temporary folder, built, tested and packed by
+//! the commands that their justfile runs. What is compiled is shared by all kinds and kept between
+//! runs (CARGO_TARGET_TMPDIR).
 
 use scaffold::kind::{KINDS, Kind};
 use scaffold::name::Name;
@@ -11,13 +12,16 @@ use std::process::{Command, Output};
 
 /// firstbyte's repository.
 fn root() -> PathBuf {
-    fs::canonicalize(Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")).expect("the repository is there")
+    fs::canonicalize(Path::new(env!("CARGO_MANIFEST_DIR")).join("../.."))
+        .expect("the repository is there")
 }
 
-/// A project of that kind in `folder`, with the repository's own choice of versions: they are on this machine already.
+/// A project of that kind in `folder`, with the repository's own choice of versions: they are on
+/// this machine already.
 fn made(folder: &Path, kind: &Kind) -> PathBuf {
     let name = Name::parse(&format!("new-{}", kind.name)).expect("a kind's name does");
-    let path = project::create(&folder.join(name.as_str()), kind, &name, &Source::Path(root())).expect("it is made");
+    let path = project::create(&folder.join(name.as_str()), kind, &name, &Source::Path(root()))
+        .expect("it is made");
     fs::copy(root().join("Cargo.lock"), path.join("Cargo.lock")).expect("the lock file is there");
     path
 }
@@ -25,7 +29,9 @@ fn made(folder: &Path, kind: &Kind) -> PathBuf {
 /// A command in the project, with the shared target folder.
 fn command(program: impl AsRef<std::ffi::OsStr>, project: &Path) -> Command {
     let mut command = Command::new(program);
-    command.current_dir(project).env("CARGO_TARGET_DIR", Path::new(env!("CARGO_TARGET_TMPDIR")).join("projects"));
+    command
+        .current_dir(project)
+        .env("CARGO_TARGET_DIR", Path::new(env!("CARGO_TARGET_TMPDIR")).join("projects"));
     command
 }
 
@@ -68,8 +74,15 @@ fn every_kind_passes_its_own_tests_and_the_first_becomes_an_image() {
     let projects: Vec<_> = KINDS.iter().map(|kind| (kind, made(folder.path(), kind))).collect();
     for (kind, project) in &projects {
         let said = done(command(env!("CARGO"), project).arg("test").args(offline(project)));
-        let tests = said.lines().filter(|line| line.starts_with("test ") && line.ends_with(" ... ok")).count();
-        assert!(tests >= 2, "{}: a handler's tests and the socket's are expected\n{said}", kind.name);
+        let tests = said
+            .lines()
+            .filter(|line| line.starts_with("test ") && line.ends_with(" ... ok"))
+            .count();
+        assert!(
+            tests >= 2,
+            "{}: a handler's tests and the socket's are expected\n{said}",
+            kind.name
+        );
     }
     let (_, project) = &projects[0];
     done(command(microimage(), project).arg("image"));
@@ -91,31 +104,53 @@ fn carries_the_flags_and_the_profile_of_the_repository() {
     let files = project::files(&KINDS[0], &name, &Source::Path(root()));
     let theirs = |file: &str| table(&files.iter().find(|(path, _)| path == file).unwrap().1);
     assert_eq!(theirs(".cargo/config.toml"), ours(".cargo/config.toml"));
-    assert_eq!(theirs("Cargo.toml")["profile"]["release"], ours("Cargo.toml")["profile"]["release"]);
-    assert_eq!(theirs("Cargo.toml")["package"]["rust-version"], ours("Cargo.toml")["package"]["rust-version"]);
+    assert_eq!(
+        theirs("Cargo.toml")["profile"]["release"],
+        ours("Cargo.toml")["profile"]["release"]
+    );
+    assert_eq!(
+        theirs("Cargo.toml")["package"]["rust-version"],
+        ours("Cargo.toml")["package"]["rust-version"]
+    );
 }
 
 #[test]
 fn leaves_no_placeholder_and_tells_the_kinds_apart() {
     for kind in &KINDS {
-        let files = project::files(kind, &Name::parse("hello").unwrap(), &Source::Git("https://example.org/f".into()));
+        let files = project::files(
+            kind,
+            &Name::parse("hello").unwrap(),
+            &Source::Git("https://example.org/f".into()),
+        );
         for (path, text) in &files {
             let justfile = path == "justfile"; // has double braces of its own
             assert!(justfile || !text.contains("{{"), "{path}: {text}");
         }
-        let of = |path: &str| files.iter().find(|(name, _)| name == path).map(|(_, text)| text.as_str());
-        assert!(of("Cargo.toml").unwrap().contains(r#"firstbyte = { git = "https://example.org/f" }"#));
+        let of =
+            |path: &str| files.iter().find(|(name, _)| name == path).map(|(_, text)| text.as_str());
+        assert!(
+            of("Cargo.toml").unwrap().contains(r#"firstbyte = { git = "https://example.org/f" }"#)
+        );
         let expected = if kind.web { "type = \"web\"" } else { "type = \"event\"" };
         assert!(of("function.toml").unwrap().contains(expected), "{}", kind.name);
-        assert_eq!(files.iter().filter(|(path, _)| path.starts_with("events/")).count(), usize::from(!kind.web));
+        assert_eq!(
+            files.iter().filter(|(path, _)| path.starts_with("events/")).count(),
+            usize::from(!kind.web)
+        );
         assert!(of("src/main.rs").unwrap().contains("firstbyte::main!(app());"), "{}", kind.name);
         let readme = of("README.md").unwrap();
         assert_eq!(readme.contains("events/"), !kind.web, "a Web function has no events: {readme}");
-        assert_eq!(readme.contains("just invoke --web GET '/hello/Ann?a=1&b=2'"), kind.web, "{readme}");
+        assert_eq!(
+            readme.contains("just invoke --web GET '/hello/Ann?a=1&b=2'"),
+            kind.web,
+            "{readme}"
+        );
         assert!(readme.contains("cargo install --locked --git https://example.org/f"), "{readme}");
         // Where there is no cargo-generate, at least its script is held to say the same.
-        let script = fs::read_to_string(root().join("template/kind.rhai")).unwrap().replace("\\n", "\n");
-        let invoked: Vec<_> = readme.lines().filter(|line| line.starts_with("just invoke ")).collect();
+        let script =
+            fs::read_to_string(root().join("template/kind.rhai")).unwrap().replace("\\n", "\n");
+        let invoked: Vec<_> =
+            readme.lines().filter(|line| line.starts_with("just invoke ")).collect();
         assert_eq!(invoked.len(), 2, "{readme}");
         assert!(script.contains(&invoked.join("\n")), "{invoked:?} is not in kind.rhai");
     }
@@ -130,8 +165,14 @@ fn the_templates_own_function_toml_is_what_an_event_function_gets() {
 
 #[test]
 fn cargo_generate_makes_the_same_projects() {
-    if !Command::new("cargo-generate").arg("--version").output().is_ok_and(|output| output.status.success()) {
-        eprintln!("skipped: no `cargo-generate` on PATH; `cargo install cargo-generate` installs it");
+    if !Command::new("cargo-generate")
+        .arg("--version")
+        .output()
+        .is_ok_and(|output| output.status.success())
+    {
+        eprintln!(
+            "skipped: no `cargo-generate` on PATH; `cargo install cargo-generate` installs it"
+        );
         return;
     }
     let folder = tempfile::tempdir().unwrap();
@@ -140,9 +181,22 @@ fn cargo_generate_makes_the_same_projects() {
             let name = Name::parse(&format!("made-{}", kind.name)).unwrap();
             let into = tempfile::tempdir_in(folder.path()).unwrap();
             let mut generate = Command::new("cargo-generate");
-            generate.args(["generate", "--silent", "--vcs", "none", "--name", name.as_str(), "--path"]);
+            generate.args([
+                "generate",
+                "--silent",
+                "--vcs",
+                "none",
+                "--name",
+                name.as_str(),
+                "--path",
+            ]);
             generate.arg(root().join("template")).current_dir(into.path());
-            generate.args(["-d", &format!("kind={}", kind.name), "-d", &format!("source={source}")]);
+            generate.args([
+                "-d",
+                &format!("kind={}", kind.name),
+                "-d",
+                &format!("source={source}"),
+            ]);
             done(&mut generate);
             let mut ours = project::files(kind, &name, &Source::parse(&source).unwrap());
             ours.sort();
@@ -172,7 +226,9 @@ fn tree(root: &Path) -> Vec<(String, String)> {
 #[test]
 fn writes_nothing_where_something_is_or_a_workspace_would_claim_it() {
     let folder = tempfile::tempdir().unwrap();
-    let create = |path: &Path| project::create(path, &KINDS[0], &Name::of(path).unwrap(), &Source::Path(root()));
+    let create = |path: &Path| {
+        project::create(path, &KINDS[0], &Name::of(path).unwrap(), &Source::Path(root()))
+    };
     let there = folder.path().join("there");
     fs::write(&there, "mine").unwrap();
     assert!(matches!(create(&there), Err(ProjectError::Exists(path)) if path == there));
@@ -181,7 +237,10 @@ fn writes_nothing_where_something_is_or_a_workspace_would_claim_it() {
     fs::write(folder.path().join("around/Cargo.toml"), "[workspace]\n").unwrap();
     let inside = folder.path().join("around/deep/hello");
     assert!(matches!(create(&inside), Err(ProjectError::InsideWorkspace { .. })));
-    let left: Vec<_> = fs::read_dir(folder.path().join("around")).unwrap().map(|e| e.unwrap().file_name()).collect();
+    let left: Vec<_> = fs::read_dir(folder.path().join("around"))
+        .unwrap()
+        .map(|e| e.unwrap().file_name())
+        .collect();
     assert_eq!(left, ["Cargo.toml"], "not even a parent folder was made");
 }
 
@@ -192,16 +251,26 @@ fn a_path_that_leads_out_of_a_workspace_is_outside() {
     fs::create_dir(folder.path().join("around")).unwrap();
     fs::write(folder.path().join("around/Cargo.toml"), "[workspace]\n").unwrap();
     let path = folder.path().join("around/../hello");
-    let made = project::create(&path, &KINDS[0], &Name::of(&path).unwrap(), &Source::Path(root())).unwrap();
+    let made = project::create(&path, &KINDS[0], &Name::of(&path).unwrap(), &Source::Path(root()))
+        .unwrap();
     assert_eq!(made, folder.path().canonicalize().unwrap().join("hello"));
     assert!(made.join("src/main.rs").is_file());
 }
 
 #[test]
 fn finds_firstbyte_around_a_folder_and_refuses_others() {
-    assert_eq!(Source::around(Path::new(env!("CARGO_MANIFEST_DIR"))).unwrap(), Source::Path(root()));
+    assert_eq!(
+        Source::around(Path::new(env!("CARGO_MANIFEST_DIR"))).unwrap(),
+        Source::Path(root())
+    );
     let elsewhere = tempfile::tempdir().unwrap();
     assert!(Source::around(elsewhere.path()).unwrap_err().to_string().contains("--firstbyte"));
-    assert!(matches!(Source::parse(&elsewhere.path().display().to_string()), Err(ProjectError::NoFirstbyte(_))));
-    assert_eq!(Source::parse("git@example.org:f").unwrap(), Source::Git("git@example.org:f".into()));
+    assert!(matches!(
+        Source::parse(&elsewhere.path().display().to_string()),
+        Err(ProjectError::NoFirstbyte(_))
+    ));
+    assert_eq!(
+        Source::parse("git@example.org:f").unwrap(),
+        Source::Git("git@example.org:f".into())
+    );
 }

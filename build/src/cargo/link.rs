@@ -1,6 +1,7 @@
-//! Between cargo and rust-lld: reads the names of what is being linked and tells rust-lld their order, and takes out of a program
-//! that is stripped what reads symbols. rustc calls this program as its linker (`-Clinker-flavor=ld.lld`), and rust-lld does all the
-//! rest. LLD's documentation: `--symbol-ordering-file`, `--strip-all`.
+//! Between cargo and rust-lld: reads the names of what is being linked and tells rust-lld their
+//! order, and takes out of a program that is stripped what reads symbols. rustc calls this program
+//! as its linker (`-Clinker-flavor=ld.lld`), and rust-lld does all the rest. LLD's documentation:
+//! `--symbol-ordering-file`, `--strip-all`.
 
 use super::omit::omit_symboliser;
 use crate::order::Order;
@@ -12,7 +13,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
 
-/// What rustc's arguments for a linker of LLD's flavour begin with, and no command line of a person.
+/// What rustc's arguments for a linker of LLD's flavour begin with, and no command line of a
+/// person.
 pub const FIRST_ARGUMENT: &str = "-flavor";
 /// Names the file with the order; ours, not LLD's.
 pub const ORDER_ARGUMENT: &str = "--function-order=";
@@ -33,7 +35,10 @@ pub enum LinkError {
         source: io::Error,
     },
     /// The linker is not there.
-    #[error("`rust-lld` cannot be run: {0}; it comes with the Rust toolchain (`rustup component add llvm-tools`)")]
+    #[error(
+        "`rust-lld` cannot be run: {0}; it comes with the Rust toolchain (`rustup component add \
+         llvm-tools`)"
+    )]
     Start(io::Error),
 }
 
@@ -42,8 +47,8 @@ pub enum LinkError {
 /// # Errors
 /// [`LinkError`].
 pub fn link(arguments: impl Iterator<Item = OsString>) -> Result<ExitStatus, LinkError> {
-    let (ours, arguments): (Vec<_>, Vec<_>) =
-        arguments.partition(|argument| argument.as_encoded_bytes().starts_with(ORDER_ARGUMENT.as_bytes()));
+    let (ours, arguments): (Vec<_>, Vec<_>) = arguments
+        .partition(|argument| argument.as_encoded_bytes().starts_with(ORDER_ARGUMENT.as_bytes()));
     let mut arguments = arguments;
     if arguments.iter().any(|argument| STRIP.iter().any(|strip| argument == strip)) {
         for argument in arguments.iter_mut().filter(|argument| is_object(Path::new(argument))) {
@@ -53,10 +58,13 @@ pub fn link(arguments: impl Iterator<Item = OsString>) -> Result<ExitStatus, Lin
     initialise_before_text(&mut arguments);
     let mut command = Command::new(LINKER);
     command.args(&arguments);
-    if let (Some(list), Some(output)) = (ours.first().and_then(|it| it.to_str()), output(&arguments)) {
+    if let (Some(list), Some(output)) =
+        (ours.first().and_then(|it| it.to_str()), output(&arguments))
+    {
         let list = Path::new(&list[ORDER_ARGUMENT.len()..]);
         let mut order = String::from_utf8_lossy(&read(list)?).into_owned();
-        // What is the program's own is in no library's list, and most of it is used by the first request.
+        // What is the program's own is in no library's list, and most of it is used by the first
+        // request.
         if let Some(name) = crate_name(output) {
             order = format!("{order}\n{name}::*\n");
         }
@@ -78,23 +86,28 @@ pub fn link(arguments: impl Iterator<Item = OsString>) -> Result<ExitStatus, Lin
     command.status().map_err(LinkError::Start)
 }
 
-/// Has a copy of an object file linked in its place, if there is anything to take out of it. rustc's own file stays as it is: it
-/// may be linked again.
+/// Has a copy of an object file linked in its place, if there is anything to take out of it.
+/// rustc's own file stays as it is: it may be linked again.
 fn without_symboliser(argument: &mut OsString) -> Result<(), LinkError> {
     let mut bytes = read(Path::new(argument))?;
     if omit_symboliser(&mut bytes) > 0 {
         argument.push(".omitted.o");
-        fs::write(&argument, bytes).map_err(|source| LinkError::File { path: argument.clone().into(), source })?;
+        fs::write(&argument, bytes)
+            .map_err(|source| LinkError::File { path: argument.clone().into(), source })?;
     }
     Ok(())
 }
 
-/// musl's `_init`, three bytes that every start calls, lies where the first object has it: behind all code if crt1.o comes first, in
-/// a page that nothing else of a start is in.
+/// musl's `_init`, three bytes that every start calls, lies where the first object has it: behind
+/// all code if crt1.o comes first, in a page that nothing else of a start is in.
 fn initialise_before_text(arguments: &mut [OsString]) {
-    let named =
-        |name: &str| arguments.iter().position(|argument| Path::new(argument).file_name() == Some(OsStr::new(name)));
-    if let (Some(start), Some(init)) = (named("crt1.o").or_else(|| named("rcrt1.o")), named("crti.o"))
+    let named = |name: &str| {
+        arguments
+            .iter()
+            .position(|argument| Path::new(argument).file_name() == Some(OsStr::new(name)))
+    };
+    if let (Some(start), Some(init)) =
+        (named("crt1.o").or_else(|| named("rcrt1.o")), named("crti.o"))
         && start < init
     {
         arguments[start..=init].rotate_right(1);
@@ -123,8 +136,8 @@ fn read(path: &Path) -> Result<Vec<u8>, LinkError> {
     fs::read(path).map_err(|source| LinkError::File { path: path.to_owned(), source })
 }
 
-/// The names of all that is defined in an object file or an archive of such. What is neither (rustc keeps its metadata in archives)
-/// defines nothing that is linked.
+/// The names of all that is defined in an object file or an archive of such. What is neither (rustc
+/// keeps its metadata in archives) defines nothing that is linked.
 fn collect(bytes: &[u8], symbols: &mut Vec<String>) {
     if let Ok(archive) = ArchiveFile::parse(bytes) {
         for member in archive.members().flatten() {
@@ -150,8 +163,16 @@ mod tests {
 
     #[test]
     fn finds_output_inputs_and_crate_in_rustcs_arguments() {
-        let arguments = ["-flavor", "gnu", "a.rcgu.o", "-o", "/t/deps/my_fn-0123456789abcdef", "libx.rlib", "-lc"]
-            .map(OsString::from);
+        let arguments = [
+            "-flavor",
+            "gnu",
+            "a.rcgu.o",
+            "-o",
+            "/t/deps/my_fn-0123456789abcdef",
+            "libx.rlib",
+            "-lc",
+        ]
+        .map(OsString::from);
         assert_eq!(output(&arguments).and_then(crate_name), Some("my_fn"));
         let inputs: Vec<_> = arguments.iter().filter(|it| is_input(Path::new(it))).collect();
         assert_eq!(inputs, ["a.rcgu.o", "libx.rlib"]);
@@ -161,9 +182,13 @@ mod tests {
     #[test]
     fn init_comes_before_the_code_and_the_rest_stays() {
         let mut arguments =
-            ["-o", "f", "/s/crt1.o", "/s/crti.o", "/s/crtbegin.o", "a.o", "/s/crtn.o"].map(OsString::from);
+            ["-o", "f", "/s/crt1.o", "/s/crti.o", "/s/crtbegin.o", "a.o", "/s/crtn.o"]
+                .map(OsString::from);
         initialise_before_text(&mut arguments);
-        assert_eq!(arguments, ["-o", "f", "/s/crti.o", "/s/crt1.o", "/s/crtbegin.o", "a.o", "/s/crtn.o"]);
+        assert_eq!(
+            arguments,
+            ["-o", "f", "/s/crti.o", "/s/crt1.o", "/s/crtbegin.o", "a.o", "/s/crtn.o"]
+        );
     }
 
     #[test]

@@ -1,9 +1,11 @@
-//! Takes functions out of an object file before it is linked: what a stripped program carries and cannot use. It knows ELF and
-//! no linker. System V ABI: "Sections", "Symbol Table", "Relocation"; Linux Standard Base: "Exception Frames".
+//! Takes functions out of an object file before it is linked: what a stripped program carries and
+//! cannot use. It knows ELF and no linker. System V ABI: "Sections", "Symbol Table", "Relocation";
+//! Linux Standard Base: "Exception Frames".
 //!
-//! std links a reader of DWARF into every program, for the names in a backtrace. A fifth of a small function is that reader, and a
-//! program without symbols has nothing for it to read: each frame is `<unknown>` with it as without it. Otherwise only a
-//! recompiled standard library leaves it out (`-Zbuild-std`), which a stable toolchain does not do.
+//! std links a reader of DWARF into every program, for the names in a backtrace. A fifth of a small
+//! function is that reader, and a program without symbols has nothing for it to read: each frame is
+//! `<unknown>` with it as without it. Otherwise only a recompiled standard library leaves it out
+//! (`-Zbuild-std`), which a stable toolchain does not do.
 
 use object::elf::{self, FileHeader64, Rela64, SectionHeader64, Sym64};
 use object::read::elf::{FileHeader as _, Rela as _, SectionHeader as _, Sym as _};
@@ -12,8 +14,9 @@ use object::{LittleEndian, SymbolIndex};
 use std::mem::offset_of;
 use std::ops::Range;
 
-/// How the names of the functions begin ([`crate::order::name`]): each returns nothing, and its callers take "nothing found" for an
-/// answer. This is the neck through which std reaches the reader.
+/// How the names of the functions begin ([`crate::order::name`]): each returns nothing, and its
+/// callers take "nothing found" for an answer. This is the neck through which std reaches the
+/// reader.
 const SYMBOLISER: &[&str] = &["<std::backtrace_rs::symbolize::gimli::Cache>::with_global"];
 /// A word that every one of their symbols contains, however it is mangled.
 const WORD: &str = "with_global";
@@ -22,11 +25,11 @@ type Elf = FileHeader64<LittleEndian>;
 type Section = SectionHeader64<LittleEndian>;
 const ENDIAN: LittleEndian = LittleEndian;
 
-/// Makes std's symboliser return at once and forget whatever it called, so that the linker's `--gc-sections` drops all that only it
-/// used. Gives how many functions that were.
+/// Makes std's symboliser return at once and forget whatever it called, so that the linker's
+/// `--gc-sections` drops all that only it used. Gives how many functions that were.
 ///
-/// A function is taken only where it is alone in its section, as rustc's are. Anything else, and what is no relocatable ELF file,
-/// stays as it is.
+/// A function is taken only where it is alone in its section, as rustc's are. Anything else, and
+/// what is no relocatable ELF file, stays as it is.
 pub fn omit_symboliser(bytes: &mut [u8]) -> usize {
     let emptied = functions(bytes).unwrap_or_default();
     for edit in emptied.iter().flatten() {
@@ -58,17 +61,21 @@ fn functions(bytes: &[u8]) -> Result<Vec<Vec<Edit>>> {
     let sections = header.sections(ENDIAN, bytes)?;
     let symbols = sections.symbols(ENDIAN, bytes, elf::SHT_SYMTAB)?;
     let table = sections.section(symbols.section())?.sh_offset(ENDIAN) as usize;
-    let section_at = |index: SectionIndex| header.e_shoff(ENDIAN) as usize + index.0 * size_of::<Section>();
+    let section_at =
+        |index: SectionIndex| header.e_shoff(ENDIAN) as usize + index.0 * size_of::<Section>();
     let mut functions = Vec::new();
     for (index, symbol) in symbols.enumerate() {
         let Ok(name) = str::from_utf8(symbol.name(ENDIAN, symbols.strings())?) else { continue };
-        if !name.contains(WORD) || !SYMBOLISER.iter().any(|start| crate::order::name(name).starts_with(start)) {
+        if !name.contains(WORD)
+            || !SYMBOLISER.iter().any(|start| crate::order::name(name).starts_with(start))
+        {
             continue;
         }
         let Some(home) = symbols.symbol_section(ENDIAN, symbol, index)? else { continue };
         let section = sections.section(home)?;
         let (size, room) = (section.sh_size(ENDIAN), section.data(ENDIAN, bytes)?.len());
-        if symbol.st_value(ENDIAN) != 0 || symbol.st_size(ENDIAN) != size || room <= code.stop.len() {
+        if symbol.st_value(ENDIAN) != 0 || symbol.st_size(ENDIAN) != size || room <= code.stop.len()
+        {
             continue;
         }
         let short = (code.stop.len() as u64).to_le_bytes();
@@ -76,7 +83,9 @@ fn functions(bytes: &[u8]) -> Result<Vec<Vec<Edit>>> {
             Edit::new(section.sh_offset(ENDIAN) as usize, code.stop),
             Edit::new(section_at(home) + offset_of!(Section, sh_size), &short),
             Edit::new(
-                table + index.0 * size_of::<Sym64<LittleEndian>>() + offset_of!(Sym64<LittleEndian>, st_size),
+                table
+                    + index.0 * size_of::<Sym64<LittleEndian>>()
+                    + offset_of!(Sym64<LittleEndian>, st_size),
                 &short,
             ),
         ];
@@ -86,24 +95,30 @@ fn functions(bytes: &[u8]) -> Result<Vec<Vec<Edit>>> {
             let of = list.info_link(ENDIAN);
             if of == home {
                 // What it called, it calls no longer.
-                edits.push(Edit::new(section_at(index) + offset_of!(Section, sh_size), &0u64.to_le_bytes()));
+                edits.push(Edit::new(
+                    section_at(index) + offset_of!(Section, sh_size),
+                    &0u64.to_le_bytes(),
+                ));
             } else if sections.section_name(ENDIAN, sections.section(of)?)? == b".eh_frame" {
                 // Where its frame is told, its size stands behind its place, and is as wide.
                 let points_here = |relocation: &&Rela64<LittleEndian>| {
                     let target = SymbolIndex(relocation.r_sym(ENDIAN, false) as usize);
-                    let home_of = |symbol| symbols.symbol_section(ENDIAN, symbol, target).ok().flatten();
+                    let home_of =
+                        |symbol| symbols.symbol_section(ENDIAN, symbol, target).ok().flatten();
                     relocation.r_addend(ENDIAN) == 0
                         && relocation.r_type(ENDIAN, false) == code.begins
                         && symbols.symbol(target).ok().and_then(home_of) == Some(home)
                 };
                 for relocation in relocations.iter().filter(points_here) {
-                    let frame = sections.section(of)?.sh_offset(ENDIAN) + relocation.r_offset(ENDIAN) + 4;
+                    let frame =
+                        sections.section(of)?.sh_offset(ENDIAN) + relocation.r_offset(ENDIAN) + 4;
                     edits.push(Edit::new(frame as usize, &short[..4]));
                     frames += 1;
                 }
             }
         }
-        // A frame that is told in a way that is not known here would go on claiming what comes behind the function.
+        // A frame that is told in a way that is not known here would go on claiming what comes
+        // behind the function.
         if frames == 1 {
             functions.push(edits);
         }
@@ -123,7 +138,9 @@ impl Code {
     fn of(header: &Elf) -> Option<Code> {
         match header.e_machine(ENDIAN) {
             elf::EM_X86_64 => Some(Code { stop: &[0xc3], begins: elf::R_X86_64_PC32 }),
-            elf::EM_AARCH64 => Some(Code { stop: &[0xc0, 0x03, 0x5f, 0xd6], begins: elf::R_AARCH64_PREL32 }),
+            elf::EM_AARCH64 => {
+                Some(Code { stop: &[0xc0, 0x03, 0x5f, 0xd6], begins: elf::R_AARCH64_PREL32 })
+            }
             _ => None,
         }
     }
@@ -144,7 +161,8 @@ mod tests {
                 unsafe extern \"C\" { fn reader(what: usize) -> usize; }
                 impl Cache {
                     #[inline(never)]
-                    fn with_global(what: usize) { unsafe { reader(reader(what) + 1); reader(what); } }
+                    fn with_global(what: usize) { unsafe { reader(reader(what) + 1); reader(what); \
+                              } }
                 }
                 #[unsafe(no_mangle)]
                 pub extern \"C\" fn resolve(what: usize) { Cache::with_global(what) }
@@ -161,7 +179,13 @@ mod tests {
                 "-Copt-level=3",
                 "--cap-lints=allow",
             ])
-            .args(["-Csymbol-mangling-version=v0", "-Cforce-unwind-tables=yes", "--target", target, "-o"])
+            .args([
+                "-Csymbol-mangling-version=v0",
+                "-Cforce-unwind-tables=yes",
+                "--target",
+                target,
+                "-o",
+            ])
             .arg(&object)
             .arg(&source)
             .status()
@@ -173,25 +197,35 @@ mod tests {
     fn the_symboliser_returns_at_once_and_calls_nobody() {
         for target in ["x86_64-unknown-linux-musl", "aarch64-unknown-linux-musl"] {
             let Some(before) = compiled(target) else {
-                eprintln!("skipped: no standard library for {target}; build/setup --arm64 installs it");
+                eprintln!(
+                    "skipped: no standard library for {target}; build/setup --arm64 installs it"
+                );
                 continue;
             };
             let mut after = before.clone();
             assert_eq!(omit_symboliser(&mut after), 1, "{target}");
             let file = object::File::parse(&*after).expect("it is still an object file");
-            let neck =
-                file.symbols().find(|it| it.name().is_ok_and(|name| name.contains(WORD))).expect("it is still there");
-            let section =
-                file.section_by_index(neck.section_index().expect("a section of its own")).expect("it is in the file");
+            let neck = file
+                .symbols()
+                .find(|it| it.name().is_ok_and(|name| name.contains(WORD)))
+                .expect("it is still there");
+            let section = file
+                .section_by_index(neck.section_index().expect("a section of its own"))
+                .expect("it is in the file");
             let code = section.data().expect("it lies in the file");
             assert!([&[0xc3][..], &[0xc0, 0x03, 0x5f, 0xd6]].contains(&code), "{code:x?}");
             assert_eq!((neck.size(), section.relocations().count()), (code.len() as u64, 0));
             let resolve = file.section_by_name(".text.resolve").expect("its caller is as it was");
             assert_eq!(
                 resolve.data(),
-                object::File::parse(&*before).unwrap().section_by_name(".text.resolve").unwrap().data()
+                object::File::parse(&*before)
+                    .unwrap()
+                    .section_by_name(".text.resolve")
+                    .unwrap()
+                    .data()
             );
-            // Its frame is the one whose size is the function's; there is none of the old size any more.
+            // Its frame is the one whose size is the function's; there is none of the old size any
+            // more.
             let sizes = |bytes: &[u8], size: u32| {
                 let file = object::File::parse(bytes).unwrap();
                 let frames = file.section_by_name(".eh_frame").expect("unwinding was asked for");
@@ -199,7 +233,9 @@ mod tests {
                 let data = frames.data().unwrap();
                 places
                     .iter()
-                    .filter(|at| data.get(**at as usize..**at as usize + 4) == Some(&size.to_le_bytes()))
+                    .filter(|at| {
+                        data.get(**at as usize..**at as usize + 4) == Some(&size.to_le_bytes())
+                    })
                     .count()
             };
             // On some machines the caller is as short as that.

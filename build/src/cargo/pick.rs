@@ -1,21 +1,30 @@
-//! Which program of a workspace is meant by a name, or by none. It reads cargo's metadata and runs nothing.
+//! Which program of a workspace is meant by a name, or by none. It reads cargo's metadata and runs
+//! nothing.
 
 use super::{CargoError, DEFAULT_PACKAGE};
 use cargo_metadata::{Package, Target};
 
 /// A package by that name, or an example.
-pub(super) fn named<'a>(packages: &[&'a Package], name: &str) -> Result<(&'a Package, &'a Target), CargoError> {
+pub(super) fn named<'a>(
+    packages: &[&'a Package],
+    name: &str,
+) -> Result<(&'a Package, &'a Target), CargoError> {
     if let Some(package) = packages.iter().find(|p| p.name.as_str() == name)
         && package.targets.iter().any(Target::is_bin)
     {
         return Ok((package, binary(package)?));
     }
-    let examples = packages.iter().flat_map(|p| p.targets.iter().filter(|t| t.is_example()).map(|t| (*p, t)));
+    let examples =
+        packages.iter().flat_map(|p| p.targets.iter().filter(|t| t.is_example()).map(|t| (*p, t)));
     if let Some(found) = examples.clone().find(|(_, target)| target.name == name) {
         return Ok(found);
     }
-    let binaries = packages.iter().filter(|p| p.targets.iter().any(Target::is_bin)).map(|p| p.name.to_string());
-    let mut known: Vec<_> = binaries.chain(examples.map(|(_, t)| t.name.clone())).map(|n| format!("`{n}`")).collect();
+    let binaries = packages
+        .iter()
+        .filter(|p| p.targets.iter().any(Target::is_bin))
+        .map(|p| p.name.to_string());
+    let mut known: Vec<_> =
+        binaries.chain(examples.map(|(_, t)| t.name.clone())).map(|n| format!("`{n}`")).collect();
     known.sort();
     Err(CargoError::Unknown { name: name.to_owned(), known: known.join(", ") })
 }
@@ -26,17 +35,16 @@ pub(super) fn binary(package: &Package) -> Result<&Target, CargoError> {
     let preferred = package.default_run.as_deref().unwrap_or(&package.name);
     match binaries.as_slice() {
         [one] => Ok(one),
-        several => several
-            .iter()
-            .find(|t| t.name == preferred)
-            .copied()
-            .ok_or_else(|| CargoError::Binaries { package: package.name.to_string(), count: several.len() }),
+        several => several.iter().find(|t| t.name == preferred).copied().ok_or_else(|| {
+            CargoError::Binaries { package: package.name.to_string(), count: several.len() }
+        }),
     }
 }
 
 /// The only package with a program.
 pub(super) fn only<'a>(packages: &[&'a Package]) -> Result<(&'a Package, &'a Target), CargoError> {
-    let with_binaries: Vec<_> = packages.iter().filter(|p| p.targets.iter().any(Target::is_bin)).collect();
+    let with_binaries: Vec<_> =
+        packages.iter().filter(|p| p.targets.iter().any(Target::is_bin)).collect();
     match with_binaries.as_slice() {
         [one] => Ok((one, binary(one)?)),
         _ => named(packages, DEFAULT_PACKAGE),

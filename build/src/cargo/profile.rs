@@ -1,5 +1,6 @@
-//! What a profile and an architecture add to cargo's command line and to rustc's flags. It starts nothing. The Cargo book:
-//! "Profiles", "Unstable features: build-std"; rustc book: "Codegen options".
+//! What a profile and an architecture add to cargo's command line and to rustc's flags. It starts
+//! nothing. The Cargo book: "Profiles", "Unstable features: build-std"; rustc book: "Codegen
+//! options".
 
 use super::CargoError;
 use super::rustc::Rustc;
@@ -9,7 +10,8 @@ use std::process::Command;
 /// How the program is compiled (CONTRACTS.md, section 4).
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
 pub enum Profile {
-    /// The workspace's `dev`: compiled in seconds, for a function that is being written. No image is made of it.
+    /// The workspace's `dev`: compiled in seconds, for a function that is being written. No image
+    /// is made of it.
     Dev,
     /// The workspace's `release`.
     Fast,
@@ -63,21 +65,31 @@ impl Profile {
                     "rustup component add rust-src",
                 )?;
                 settings.push(("opt-level", "\"z\"")); // with "s" the layers are 4 and 9 % larger
-                // -Zbuild-std is cargo's nightly switch; RUSTC_BOOTSTRAP lets a stable toolchain take it, with its own std.
+                // -Zbuild-std is cargo's nightly switch; RUSTC_BOOTSTRAP lets a stable toolchain
+                // take it, with its own std.
                 command.env("RUSTC_BOOTSTRAP", "1");
-                flags.push(format!("-Clink-arg={}", rustc.compiled_builtins(architecture)?.display()));
+                flags.push(format!(
+                    "-Clink-arg={}",
+                    rustc.compiled_builtins(architecture)?.display()
+                ));
             }
         }
         if self == Profile::Small {
-            command.args(["-Zbuild-std=std,panic_unwind", "-Zbuild-std-features=optimize_for_size"]);
+            command
+                .args(["-Zbuild-std=std,panic_unwind", "-Zbuild-std-features=optimize_for_size"]);
         }
         if self == Profile::Tiny {
             settings.push(("panic", "\"abort\""));
             command.args(["-Zbuild-std=std,panic_abort", "-Zbuild-std-features=optimize_for_size"]);
-            // Nothing unwinds and nothing is told: neither tables nor the places of panics are read by anybody.
+            // Nothing unwinds and nothing is told: neither tables nor the places of panics are read
+            // by anybody.
             let unread = ["-Cforce-unwind-tables=no", "-Zlocation-detail=none"];
-            flags
-                .extend(["-Zunstable-options", "-Cpanic=immediate-abort"].into_iter().chain(unread).map(str::to_owned));
+            flags.extend(
+                ["-Zunstable-options", "-Cpanic=immediate-abort"]
+                    .into_iter()
+                    .chain(unread)
+                    .map(str::to_owned),
+            );
         }
         command.args(["--profile", name]);
         for (key, value) in settings {
@@ -87,7 +99,8 @@ impl Profile {
     }
 }
 
-/// What .cargo/config.toml says of amd64, for arm64: the same linker and layout, and Debian's cross compiler for C code.
+/// What .cargo/config.toml says of amd64, for arm64: the same linker and layout, and Debian's cross
+/// compiler for C code.
 pub(super) fn cross(architecture: Architecture, command: &mut Command, flags: &mut Vec<String>) {
     if architecture != Architecture::Arm64 {
         return;
@@ -114,15 +127,20 @@ pub(super) fn cross(architecture: Architecture, command: &mut Command, flags: &m
 }
 
 /// mimalloc's compile-time defaults, as .cargo/config.toml has them for amd64.
-const MIMALLOC: &str = "-DMI_DEFAULT_ALLOW_THP=0 -DMI_DEFAULT_ARENA_RESERVE=65536L -DMI_PRIM_HAS_PROCESS_ATTACH \
-                        -fno-asynchronous-unwind-tables -fno-unwind-tables";
+const MIMALLOC: &str = "-DMI_DEFAULT_ALLOW_THP=0 -DMI_DEFAULT_ARENA_RESERVE=65536L \
+                        -DMI_PRIM_HAS_PROCESS_ATTACH -fno-asynchronous-unwind-tables \
+                        -fno-unwind-tables";
 
 /// The C compiler of Debian's package gcc-aarch64-linux-gnu.
 const ARM64_CC: &str = "aarch64-linux-gnu-gcc";
 
 pub(super) fn cross_hint(architecture: Architecture) -> String {
     match architecture {
-        Architecture::Amd64 => " (C code needs `musl-gcc`: `apt-get install musl-tools`)".to_owned(),
-        Architecture::Arm64 => format!(" (C code needs `{ARM64_CC}`: `apt-get install gcc-aarch64-linux-gnu`)"),
+        Architecture::Amd64 => {
+            " (C code needs `musl-gcc`: `apt-get install musl-tools`)".to_owned()
+        }
+        Architecture::Arm64 => {
+            format!(" (C code needs `{ARM64_CC}`: `apt-get install gcc-aarch64-linux-gnu`)")
+        }
     }
 }

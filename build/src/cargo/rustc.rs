@@ -1,4 +1,5 @@
-//! The compiler that cargo will use: where it is, which one, and whether what a build needs is installed. It compiles nothing.
+//! The compiler that cargo will use: where it is, which one, and whether what a build needs is
+//! installed. It compiles nothing.
 
 use super::CargoError;
 use crate::elf::Architecture;
@@ -17,18 +18,24 @@ impl Rustc {
     pub fn ask(folder: &Path) -> Result<Rustc, CargoError> {
         let run = |arguments: &[&str]| {
             let start = |source| CargoError::Start { program: "rustc".into(), source };
-            let output = Command::new("rustc").args(arguments).current_dir(folder).output().map_err(start)?;
+            let output = Command::new("rustc")
+                .args(arguments)
+                .current_dir(folder)
+                .output()
+                .map_err(start)?;
             Ok(String::from_utf8_lossy(&output.stdout).into_owned())
         };
         let sysroot = PathBuf::from(run(&["--print", "sysroot"])?.trim());
         let verbose = run(&["-vV"])?;
-        let field =
-            |name: &str| verbose.lines().find_map(|line| line.strip_prefix(name)).unwrap_or("unknown").to_owned();
+        let field = |name: &str| {
+            verbose.lines().find_map(|line| line.strip_prefix(name)).unwrap_or("unknown").to_owned()
+        };
         Ok(Rustc { sysroot, commit: field("commit-hash: "), version: field("release: ") })
     }
 
-    /// The compiler's support routines as they are shipped, those written in C among them. A standard library that is compiled along
-    /// has only those in Rust, and C code that gcc compiled may call `__popcountdi2`.
+    /// The compiler's support routines as they are shipped, those written in C among them. A
+    /// standard library that is compiled along has only those in Rust, and C code that gcc compiled
+    /// may call `__popcountdi2`.
     pub fn compiled_builtins(&self, architecture: Architecture) -> Result<PathBuf, CargoError> {
         let target = architecture.rust_target();
         let folder = self.sysroot.join(format!("lib/rustlib/{target}/lib"));
@@ -38,7 +45,10 @@ impl Rustc {
             name.starts_with("libcompiler_builtins-") && name.ends_with(".rlib")
         });
         let what = format!("the Rust target `{target}`");
-        found.ok_or_else(|| CargoError::NotInstalled { what, remedy: format!("rustup target add {target}") })
+        found.ok_or_else(|| CargoError::NotInstalled {
+            what,
+            remedy: format!("rustup target add {target}"),
+        })
     }
 
     pub fn require(&self, path: &str, what: &str, remedy: &str) -> Result<(), CargoError> {

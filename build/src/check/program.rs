@@ -1,5 +1,5 @@
-//! The rule about the program: it is there, anyone may execute it, and nothing else is needed to start it. It reads one file of the
-//! image and starts nothing.
+//! The rule about the program: it is there, anyone may execute it, and nothing else is needed to
+//! start it. It reads one file of the image and starts nothing.
 
 use super::Verdict;
 use super::rules::{Outcome, Subject, fail, pass, warn};
@@ -17,12 +17,18 @@ const MAX_PROGRAM_BYTES: u64 = 1 << 30;
 fn find_program(subject: &Subject<'_>) -> Option<(PathBuf, Found)> {
     let argv = subject.image.argv();
     let program = argv.first()?;
-    let search =
-        subject.image.env().iter().find_map(|line| line.strip_prefix("PATH=")).unwrap_or(crate::recipe::DEFAULT_PATH);
+    let search = subject
+        .image
+        .env()
+        .iter()
+        .find_map(|line| line.strip_prefix("PATH="))
+        .unwrap_or(crate::recipe::DEFAULT_PATH);
     let folder = subject.image.working_dir();
     let candidates = match program.contains('/') {
         true => vec![normalize(folder, program)],
-        false => search.split(':').map(|path| normalize(folder, &format!("{path}/{program}"))).collect(),
+        false => {
+            search.split(':').map(|path| normalize(folder, &format!("{path}/{program}"))).collect()
+        }
     };
     candidates.into_iter().find_map(|path| follow(subject.contents, path))
 }
@@ -37,12 +43,16 @@ pub(super) fn follow(contents: &Contents, mut path: String) -> Option<(PathBuf, 
             }
             Some(found) => return Some((path.into(), found.clone())),
             None => {
-                // A link among the parents, as usrmerge makes them: `/bin/x` where bin is a link to usr/bin.
-                let (at, target) =
-                    path.match_indices('/').find_map(|(end, _)| match contents.files.get(Path::new(&path[..end])) {
-                        Some(Found { what: What::Symlink { target }, .. }) => Some((end, target.to_str()?.to_owned())),
+                // A link among the parents, as usrmerge makes them: `/bin/x` where bin is a link to
+                // usr/bin.
+                let (at, target) = path.match_indices('/').find_map(|(end, _)| {
+                    match contents.files.get(Path::new(&path[..end])) {
+                        Some(Found { what: What::Symlink { target }, .. }) => {
+                            Some((end, target.to_str()?.to_owned()))
+                        }
                         _ => None,
-                    })?;
+                    }
+                })?;
                 let folder = path[..at].rsplit_once('/').map_or("", |(folder, _)| folder);
                 path = normalize(folder, &format!("{target}{}", &path[at..]));
             }
@@ -72,7 +82,8 @@ pub(super) fn program(subject: &Subject<'_>) -> Result<Outcome, ContentsError> {
             String::new(),
         ));
     };
-    let bytes = subject.contents.read_file(subject.image, &path, MAX_PROGRAM_BYTES, &Limits::default())?;
+    let bytes =
+        subject.contents.read_file(subject.image, &path, MAX_PROGRAM_BYTES, &Limits::default())?;
     let bytes = bytes.unwrap_or_default();
     Ok(match StaticElf::parse(&bytes, architecture) {
         Ok(elf) => pass(format!(
@@ -87,7 +98,9 @@ pub(super) fn program(subject: &Subject<'_>) -> Result<Outcome, ContentsError> {
                     "a static program starts in less time: build for a musl target",
                 ),
                 None => fail(
-                    format!("`{shown}` is dynamic and its linker `{interpreter}` is not in the image"),
+                    format!(
+                        "`{shown}` is dynamic and its linker `{interpreter}` is not in the image"
+                    ),
                     "build it for a musl target, or copy the linker and the libraries",
                 ),
             }
@@ -96,6 +109,8 @@ pub(super) fn program(subject: &Subject<'_>) -> Result<Outcome, ContentsError> {
             format!("`{shown}` is {what}, not a program of its own"),
             "make sure that what runs it is in the image",
         ),
-        Err(error) => fail(format!("`{shown}`: {error}"), "build it again for the image's architecture"),
+        Err(error) => {
+            fail(format!("`{shown}`: {error}"), "build it again for the image's architecture")
+        }
     })
 }

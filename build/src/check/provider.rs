@@ -1,5 +1,6 @@
-//! What the function platforms write down about images: numbers and yes or no. It judges nothing. Each line names the
-//! document it was read in; what no document says is `None` or `Undocumented`, and becomes a warning, not a failure.
+//! What the function platforms write down about images: numbers and yes or no. It judges nothing.
+//! Each line names the document it was read in; what no document says is `None` or `Undocumented`,
+//! and becomes a warning, not a failure.
 
 use std::time::Duration;
 
@@ -49,9 +50,11 @@ pub struct Provider {
     pub port_said: PortSaid,
     /// The program must listen within this.
     pub start_limit: Duration,
-    /// A folder in which the image must bring a program of the platform's own, the part that speaks to it.
+    /// A folder in which the image must bring a program of the platform's own, the part that speaks
+    /// to it.
     pub companion: Option<&'static str>,
-    /// Whether requests come from within the instance, so that a program may listen on 127.0.0.1 alone.
+    /// Whether requests come from within the instance, so that a program may listen on 127.0.0.1
+    /// alone.
     pub asks_from_inside: bool,
     /// Architectures in Go's words.
     pub architectures: &'static [&'static str],
@@ -76,17 +79,22 @@ const MIB: u64 = 1 << 20;
 impl Provider {
     /// Where `rule` is written.
     pub fn source_of(&self, rule: &str) -> &'static str {
-        self.sources.iter().find(|(name, _)| *name == rule).map_or(self.source, |(_, source)| source)
+        self.sources
+            .iter()
+            .find(|(name, _)| *name == rule)
+            .map_or(self.source, |(_, source)| source)
     }
 
-    /// The port that requests come to when the image's environment is `env`. `Err` for a variable that says none.
+    /// The port that requests come to when the image's environment is `env`. `Err` for a variable
+    /// that says none.
     ///
     /// # Errors
     /// The variable, as it stands.
     pub fn port_for<'a>(&self, env: &'a [String]) -> Result<u16, &'a str> {
         let PortSaid::ByImage(names) = self.port_said else { return Ok(self.port) };
-        let value =
-            |name: &&str| env.iter().find_map(|line| Some((line, line.strip_prefix(*name)?.strip_prefix('=')?)));
+        let value = |name: &&str| {
+            env.iter().find_map(|line| Some((line, line.strip_prefix(*name)?.strip_prefix('=')?)))
+        };
         match names.iter().find_map(value) {
             None => Ok(self.port),
             Some((line, port)) => port.parse().ok().filter(|port| *port != 0).ok_or(line.as_str()),
@@ -98,14 +106,26 @@ impl Provider {
         name: "scf",
         source: "Tencent Cloud, SCF image functions (product/583/56051)",
         sources: &[
-            ("port", "Tencent Cloud, API 2018-04-16, ImageConfig.ImagePort: 9000 for a web server image"),
+            (
+                "port",
+                "Tencent Cloud, API 2018-04-16, ImageConfig.ImagePort: 9000 for a web server image",
+            ),
             ("arguments", "Tencent Cloud, API 2018-04-16, ImageConfig.Args: separated by spaces"),
             (
                 "pinned",
-                "Tencent Cloud, API 2018-04-16, ImageConfig.ImageUri: {domain}/{namespace}/{imageName}:{tag}@{digest}",
+                "Tencent Cloud, API 2018-04-16, ImageConfig.ImageUri: \
+                 {domain}/{namespace}/{imageName}:{tag}@{digest}",
             ),
-            ("/tmp", "Tencent Cloud, SCF web functions (product/583/42611): a read-only root, /tmp excepted"),
-            ("starts", "Tencent Cloud, SCF status codes (product/583/42611): the server must listen within 30 s"),
+            (
+                "/tmp",
+                "Tencent Cloud, SCF web functions (product/583/42611): a read-only root, /tmp \
+                 excepted",
+            ),
+            (
+                "starts",
+                "Tencent Cloud, SCF status codes (product/583/42611): the server must listen \
+                 within 30 s",
+            ),
             ("answers", "Tencent Cloud, SCF quotas: a function's time-out is 3 s unless it is set"),
         ],
         port: 9000,
@@ -126,10 +146,12 @@ impl Provider {
     /// Alibaba Cloud Function Compute.
     pub const FC: Provider = Provider {
         name: "fc",
-        source: "Alibaba Cloud, Function Compute custom containers (awesome-fc/custom-container-docs)",
+        source: "Alibaba Cloud, Function Compute custom containers \
+                 (awesome-fc/custom-container-docs)",
         sources: &[(
             "starts",
-            "Alibaba Cloud, Function Compute custom containers: the server must listen within 120 s",
+            "Alibaba Cloud, Function Compute custom containers: the server must listen within 120 \
+             s",
         )],
         port: 9000,
         port_said: PortSaid::Fixed,
@@ -152,7 +174,10 @@ impl Provider {
         source: "AWS, Lambda container images",
         sources: &[
             ("port", "awslabs/aws-lambda-web-adapter, README: AWS_LWA_PORT, else PORT, else 8080"),
-            ("companion", "awslabs/aws-lambda-web-adapter, README: copied to /opt/extensions/lambda-adapter"),
+            (
+                "companion",
+                "awslabs/aws-lambda-web-adapter, README: copied to /opt/extensions/lambda-adapter",
+            ),
             ("size", "AWS, Lambda quotas: a container image of 10 GB uncompressed"),
             ("starts", "AWS, Lambda runtime environment: the init phase has 10 s"),
         ],
@@ -175,7 +200,10 @@ impl Provider {
     pub const CLOUDRUN: Provider = Provider {
         name: "cloudrun",
         source: "Google Cloud, Cloud Run container runtime contract",
-        sources: &[("starts", "Google Cloud, Cloud Run health checks: the default TCP startup probe has 240 s")],
+        sources: &[(
+            "starts",
+            "Google Cloud, Cloud Run health checks: the default TCP startup probe has 240 s",
+        )],
         port: 8080,
         port_said: PortSaid::ByPlatform,
         start_limit: Duration::from_secs(240),
@@ -195,7 +223,10 @@ impl Provider {
     pub const KNATIVE: Provider = Provider {
         name: "knative",
         source: "Knative, runtime contract (knative/specs)",
-        sources: &[("starts", "Knative Serving, config-deployment: progress-deadline is 600 s unless it is set")],
+        sources: &[(
+            "starts",
+            "Knative Serving, config-deployment: progress-deadline is 600 s unless it is set",
+        )],
         port: 8080,
         port_said: PortSaid::ByPlatform,
         start_limit: Duration::from_secs(600),

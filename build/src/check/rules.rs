@@ -1,5 +1,5 @@
-//! The rules, one function each, in the order in which a deployment would meet them. A rule returns what it saw and what to do
-//! about it; it never shows a value that may be a secret.
+//! The rules, one function each, in the order in which a deployment would meet them. A rule returns
+//! what it saw and what to do about it; it never shows a value that may be a secret.
 
 use super::program::{follow, program};
 use super::provider::{PortSaid, Provider, Size, Word};
@@ -50,7 +50,11 @@ pub(super) fn all(subject: &Subject<'_>) -> Result<Vec<Finding>, ContentsError> 
     add("architecture", architecture(subject), provider("architecture"));
     add("size", image_size(subject), provider("size"));
     add("memory", memory(subject), provider("memory"));
-    add("layers", layers(subject), "benches/coldstart: each layer is a request and an unpacking of its own");
+    add(
+        "layers",
+        layers(subject),
+        "benches/coldstart: each layer is a request and an unpacking of its own",
+    );
     add("compression", compression(subject), provider("compression"));
     add("contents", diff_ids(subject), "OCI image-spec 1.1, config.md, rootfs.diff_ids");
     add("port", port(subject), provider("port"));
@@ -72,16 +76,23 @@ pub(super) fn all(subject: &Subject<'_>) -> Result<Vec<Finding>, ContentsError> 
 fn format(subject: &Subject<'_>) -> Outcome {
     match subject.image.media_type() {
         kind @ (media_type::OCI_MANIFEST | media_type::DOCKER_MANIFEST) => pass(kind),
-        other => fail(format!("the manifest is `{other}`"), "build an OCI or Docker v2 schema 2 image"),
+        other => {
+            fail(format!("the manifest is `{other}`"), "build an OCI or Docker v2 schema 2 image")
+        }
     }
 }
 
 fn one_manifest(subject: &Subject<'_>) -> Outcome {
-    let remedy = "push one platform's manifest under a tag of its own (`microimage push`), without attestations";
+    let remedy = "push one platform's manifest under a tag of its own (`microimage push`), \
+                  without attestations";
     match (subject.image.chosen_from_index(), subject.provider.index) {
         (false, _) => pass("the name is that of one manifest"),
-        (true, Word::Allowed) => warn("the name is that of an index; each pull asks once more", remedy),
-        (true, Word::Undocumented) => warn("the name is that of an index, which the documents do not mention", remedy),
+        (true, Word::Allowed) => {
+            warn("the name is that of an index; each pull asks once more", remedy)
+        }
+        (true, Word::Undocumented) => {
+            warn("the name is that of an index, which the documents do not mention", remedy)
+        }
         (true, Word::Refused) => fail("the name is that of an index", remedy),
     }
 }
@@ -92,14 +103,18 @@ fn architecture(subject: &Subject<'_>) -> Outcome {
         return pass(format!("{os}/{architecture}"));
     }
     fail(
-        format!("{os}/{architecture}; the platform runs linux on {}", subject.provider.architectures.join(", ")),
+        format!(
+            "{os}/{architecture}; the platform runs linux on {}",
+            subject.provider.architectures.join(", ")
+        ),
         "build with `--arch amd64`",
     )
 }
 
 fn image_size(subject: &Subject<'_>) -> Outcome {
     let compressed = subject.image.total_compressed_bytes();
-    let uncompressed: u64 = subject.contents.layers.iter().map(|layer| layer.uncompressed_bytes).sum();
+    let uncompressed: u64 =
+        subject.contents.layers.iter().map(|layer| layer.uncompressed_bytes).sum();
     let evidence = format!("{} compressed, {} unpacked", size(compressed), size(uncompressed));
     match subject.provider.max_size {
         None => pass(format!("{evidence}; no limit is documented")),
@@ -109,7 +124,10 @@ fn image_size(subject: &Subject<'_>) -> Outcome {
             if counted < limit {
                 pass(evidence)
             } else {
-                fail(evidence, "leave out what the function does not need (`microimage inspect` lists it)")
+                fail(
+                    evidence,
+                    "leave out what the function does not need (`microimage inspect` lists it)",
+                )
             }
         }
     }
@@ -124,13 +142,17 @@ fn memory(subject: &Subject<'_>) -> Outcome {
     let needed = tier.map_or(2048, |(_, mib)| *mib);
     match subject.memory_mib {
         Some(given) if given < needed => warn(
-            format!("{given} MiB; an image of {} should have at least {needed} MiB", size(compressed)),
+            format!(
+                "{given} MiB; an image of {} should have at least {needed} MiB",
+                size(compressed)
+            ),
             format!("give the function {needed} MiB or make the image smaller"),
         ),
         Some(given) => pass(format!("{given} MiB; at least {needed} MiB are advised")),
         // The advice for the smallest images: nothing about this one is out of the ordinary.
         None if needed == subject.provider.memory_tiers[0].1 => pass(format!(
-            "{needed} MiB or more are advised for an image of {}; `--memory` compares what the function has",
+            "{needed} MiB or more are advised for an image of {}; `--memory` compares what the \
+             function has",
             size(compressed)
         )),
         None => warn(
@@ -162,7 +184,8 @@ fn compression(subject: &Subject<'_>) -> Outcome {
     }
     let evidence = kinds.join(", ");
     let remedy = "build with `--compression gzip`";
-    let docker_zstd = subject.image.media_type() == media_type::DOCKER_MANIFEST && kinds.contains(&"zstd");
+    let docker_zstd =
+        subject.image.media_type() == media_type::DOCKER_MANIFEST && kinds.contains(&"zstd");
     match subject.provider.zstd {
         _ if docker_zstd => fail("zstd, which Docker's manifest has no media type for", remedy),
         _ if !kinds.contains(&"zstd") || subject.provider.zstd == Word::Allowed => pass(evidence),
@@ -191,13 +214,23 @@ fn port(subject: &Subject<'_>) -> Outcome {
     let (provider, env) = (subject.provider, subject.image.env());
     let wanted = match provider.port_for(env) {
         Ok(port) => port,
-        Err(line) => return fail(format!("the image sets {}, which is no port", line.escape_debug()), "set a port"),
+        Err(line) => {
+            return fail(
+                format!("the image sets {}, which is no port", line.escape_debug()),
+                "set a port",
+            );
+        }
     };
     let own_port = env.iter().find_map(|line| line.strip_prefix("PORT="));
     if let Some(value) = own_port.filter(|value| *value != wanted.to_string()) {
-        let evidence = format!("the image sets PORT={}, the platform asks port {wanted}", value.escape_debug());
+        let evidence = format!(
+            "the image sets PORT={}, the platform asks port {wanted}",
+            value.escape_debug()
+        );
         return match provider.port_said {
-            PortSaid::Fixed | PortSaid::ByImage(_) => fail(evidence, "remove ENV PORT from the recipe"),
+            PortSaid::Fixed | PortSaid::ByImage(_) => {
+                fail(evidence, "remove ENV PORT from the recipe")
+            }
             PortSaid::ByPlatform => warn(
                 format!("{evidence} and sets PORT itself"),
                 "remove ENV PORT from the recipe: it only counts elsewhere",
@@ -208,11 +241,15 @@ fn port(subject: &Subject<'_>) -> Outcome {
     if ports.contains(&format!("{wanted}/tcp")) {
         return pass(format!("exposes {wanted}/tcp"));
     }
-    let seen = if ports.is_empty() { "exposes no port".to_owned() } else { format!("exposes {}", ports.join(", ")) };
+    let seen = if ports.is_empty() {
+        "exposes no port".to_owned()
+    } else {
+        format!("exposes {}", ports.join(", "))
+    };
     match provider.port_said {
-        PortSaid::ByPlatform => {
-            pass(format!("{seen}; the platform sets PORT (usually {wanted}), which the program must honour"))
-        }
+        PortSaid::ByPlatform => pass(format!(
+            "{seen}; the platform sets PORT (usually {wanted}), which the program must honour"
+        )),
         PortSaid::ByImage(names) => {
             pass(format!("{seen}; asked is port {wanted}, which {} can change", names.join(" or ")))
         }
@@ -230,13 +267,17 @@ fn companion(subject: &Subject<'_>, folder: &str) -> Outcome {
         .files
         .iter()
         .filter(|(path, found)| {
-            path.parent() == Some(Path::new(folder)) && found.mode & 0o001 != 0 && found.what != What::Folder
+            path.parent() == Some(Path::new(folder))
+                && found.mode & 0o001 != 0
+                && found.what != What::Folder
         })
         .map(|(path, _)| format!("`/{}`", shown(path)))
         .collect();
     match programs.as_slice() {
         [] => fail(
-            format!("no program is in /{folder}: nothing takes the platform's events to the function"),
+            format!(
+                "no program is in /{folder}: nothing takes the platform's events to the function"
+            ),
             "COPY the Lambda Web Adapter to /opt/extensions/lambda-adapter, mode 0755",
         ),
         programs => pass(programs.join(", ")),
@@ -267,7 +308,10 @@ fn arguments(subject: &Subject<'_>) -> Outcome {
     match argv.iter().find(|word| word.contains(char::is_whitespace) || word.is_empty()) {
         None => pass("none holds a blank"),
         Some(word) => fail(
-            format!("`{}` holds a blank or is empty; the platform splits arguments at blanks", word.escape_debug()),
+            format!(
+                "`{}` holds a blank or is empty; the platform splits arguments at blanks",
+                word.escape_debug()
+            ),
             "pass it in the environment",
         ),
     }
@@ -292,7 +336,8 @@ fn user(subject: &Subject<'_>) -> Outcome {
 fn working_dir(subject: &Subject<'_>) -> Outcome {
     let folder = subject.image.working_dir();
     if normalize("/", folder).is_empty()
-        || follow(subject.contents, normalize("/", folder)).is_some_and(|(_, f)| f.what == What::Folder)
+        || follow(subject.contents, normalize("/", folder))
+            .is_some_and(|(_, f)| f.what == What::Folder)
     {
         return pass(format!("`{folder}`"));
     }
@@ -308,7 +353,8 @@ fn readable(subject: &Subject<'_>) -> Outcome {
         What::File { .. } => found.mode & 0o004 == 0,
         What::Symlink { .. } => false,
     });
-    let closed: Vec<_> = closed.map(|(path, found)| format!("`/{}` ({:o})", shown(path), found.mode)).collect();
+    let closed: Vec<_> =
+        closed.map(|(path, found)| format!("`/{}` ({:o})", shown(path), found.mode)).collect();
     match closed.len() {
         0 => pass("every file and folder, by any user"),
         n => fail(
@@ -319,13 +365,21 @@ fn readable(subject: &Subject<'_>) -> Outcome {
 }
 
 fn tmp(subject: &Subject<'_>) -> Outcome {
-    let below: Vec<_> =
-        subject.contents.files.keys().filter(|path| path.starts_with("tmp") && **path != Path::new("tmp")).collect();
+    let below: Vec<_> = subject
+        .contents
+        .files
+        .keys()
+        .filter(|path| path.starts_with("tmp") && **path != Path::new("tmp"))
+        .collect();
     match below.first() {
         None => pass("nothing is shipped there"),
         Some(_) if !subject.provider.tmp_is_overlaid => pass("the platform leaves it as it is"),
         Some(first) => fail(
-            format!("{} entries, `/{}` first, that the platform's own /tmp will hide", below.len(), shown(first)),
+            format!(
+                "{} entries, `/{}` first, that the platform's own /tmp will hide",
+                below.len(),
+                shown(first)
+            ),
             "ship them elsewhere",
         ),
     }
@@ -343,6 +397,10 @@ fn pinned(subject: &Subject<'_>) -> Outcome {
     if subject.place.contains("@sha256:") {
         return pass("by digest");
     }
-    let pinned = format!("{}@{}", subject.image.reference().unwrap_or(subject.place), subject.image.manifest_digest());
+    let pinned = format!(
+        "{}@{}",
+        subject.image.reference().unwrap_or(subject.place),
+        subject.image.manifest_digest()
+    );
     warn("by tag, which can be moved under a running function", format!("deploy `{pinned}`"))
 }

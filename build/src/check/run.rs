@@ -1,5 +1,6 @@
-//! Starts the image as a platform would and looks: read-only root, a tmpfs over /tmp, nothing but loopback, then requests on its port. It
-//! uses the sandbox of this crate and needs its namespaces. Requests are HTTP/1.1 (RFC 9112), one a connection.
+//! Starts the image as a platform would and looks: read-only root, a tmpfs over /tmp, nothing but
+//! loopback, then requests on its port. It uses the sandbox of this crate and needs its namespaces.
+//! Requests are HTTP/1.1 (RFC 9112), one a connection.
 
 use super::{Finding, PortSaid, Provider, Verdict};
 use crate::entry::Limits;
@@ -14,8 +15,8 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-/// How requests come in: not at 127.0.0.1, where a program that listens there alone would be found as it is on no platform. Each
-/// address of 127/8 is the loopback's, and all of them are 0.0.0.0's.
+/// How requests come in: not at 127.0.0.1, where a program that listens there alone would be found
+/// as it is on no platform. Each address of 127/8 is the loopback's, and all of them are 0.0.0.0's.
 const ASKED: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
 /// How long a program that listens on 127.0.0.1 may take to listen elsewhere too.
 const SECOND_ADDRESS_LIMIT: Duration = Duration::from_secs(1);
@@ -50,8 +51,8 @@ pub enum RunError {
     },
 }
 
-/// Starts `image` with this executable as the sandbox's helper and plays `events` (a file, or a folder of JSON files; without
-/// them one GET) against it.
+/// Starts `image` with this executable as the sandbox's helper and plays `events` (a file, or a
+/// folder of JSON files; without them one GET) against it.
 ///
 /// # Errors
 /// [`RunError`] when it cannot be tried at all; what the program does wrong is a finding.
@@ -83,7 +84,10 @@ pub fn run(
             env.push(format!("PORT={port}"));
         }
     }
-    let asked = SocketAddrV4::new(if provider.asks_from_inside { Ipv4Addr::LOCALHOST } else { ASKED }, port);
+    let asked = SocketAddrV4::new(
+        if provider.asks_from_inside { Ipv4Addr::LOCALHOST } else { ASKED },
+        port,
+    );
     let plan = Plan {
         rootfs,
         argv: image.argv(),
@@ -101,7 +105,8 @@ pub fn run(
     let mut instance = launcher.launch(&plan)?;
     let mut sockets = instance.take_sockets();
     let mut findings = Vec::new();
-    let listening = wait_listening(&mut instance, &mut sockets, asked, provider.start_limit, started);
+    let listening =
+        wait_listening(&mut instance, &mut sockets, asked, provider.start_limit, started);
     let alive = listening.is_ok();
     findings.push(finding(
         provider,
@@ -113,23 +118,39 @@ pub fn run(
             )),
             Err(why) => Err(why.clone()),
         },
-        format!("listen on 0.0.0.0:{port} within {} s and write to /tmp only", provider.start_limit.as_secs()),
+        format!(
+            "listen on 0.0.0.0:{port} within {} s and write to /tmp only",
+            provider.start_limit.as_secs()
+        ),
     ));
     if alive {
         let requests = match events.is_empty() {
             true => vec![("GET /".to_owned(), get())],
-            false => events.iter().map(|(name, body)| (format!("`{name}`"), post(provider, body))).collect(),
+            false => events
+                .iter()
+                .map(|(name, body)| (format!("`{name}`"), post(provider, body)))
+                .collect(),
         };
         for (name, request) in requests {
             let socket = sockets.pop().ok_or_else(|| "no socket is left".to_owned());
-            findings.push(judged(provider, "answers", &name, socket.and_then(|socket| ask(socket, asked, &request))));
+            findings.push(judged(
+                provider,
+                "answers",
+                &name,
+                socket.and_then(|socket| ask(socket, asked, &request)),
+            ));
         }
         let outcome = if instance.has_ended() {
             Err("it has ended after the last reply".to_owned())
         } else {
             Ok("it still runs after the last reply".to_owned())
         };
-        findings.push(finding(provider, "stays", outcome, "an instance answers many requests: do not exit after one"));
+        findings.push(finding(
+            provider,
+            "stays",
+            outcome,
+            "an instance answers many requests: do not exit after one",
+        ));
     }
     let said = instance.output_tail();
     let exit = launcher.end(instance)?;
@@ -141,14 +162,22 @@ pub fn run(
     Ok(findings)
 }
 
-/// What takes the place of a trial that this machine does not allow, so that the rest of the report is told all the same.
+/// What takes the place of a trial that this machine does not allow, so that the rest of the report
+/// is told all the same.
 pub fn not_tried(provider: &Provider, why: &sandbox::Error) -> Finding {
     let rule = "starts";
     let evidence = format!("it was not started: {why}");
-    Finding { rule, verdict: Verdict::Skip, evidence, remedy: String::new(), source: provider.source_of(rule) }
+    Finding {
+        rule,
+        verdict: Verdict::Skip,
+        evidence,
+        remedy: String::new(),
+        source: provider.source_of(rule),
+    }
 }
 
-/// Connects until the port answers, the program ends, or the time is up. What stays open is closed by drop.
+/// Connects until the port answers, the program ends, or the time is up. What stays open is closed
+/// by drop.
 fn wait_listening(
     instance: &mut Instance,
     sockets: &mut Vec<OwnedFd>,
@@ -169,16 +198,23 @@ fn wait_listening(
             return Err("it ended before it listened".into());
         }
         if started.elapsed() > limit {
-            return Err(format!("nothing listens on port {} after {} s", asked.port(), limit.as_secs()));
+            return Err(format!(
+                "nothing listens on port {} after {} s",
+                asked.port(),
+                limit.as_secs()
+            ));
         }
         if let Some(socket) = second.take_if(|socket| connect(socket, &inside).is_ok()) {
             drop(socket); // a program that takes one connection at a time is free again
             seen_inside = Some(Instant::now());
         }
         if seen_inside.is_some_and(|at| at.elapsed() > SECOND_ADDRESS_LIMIT) {
-            return Err(format!("it listens on {inside} alone, where no request from outside arrives"));
+            return Err(format!(
+                "it listens on {inside} alone, where no request from outside arrives"
+            ));
         }
-        // Nothing tells when a stranger's program listens: the end of the program is what is waited for between two tries.
+        // Nothing tells when a stranger's program listens: the end of the program is what is waited
+        // for between two tries.
         instance.wait_end(Duration::from_millis(1));
     }
 }
@@ -204,15 +240,25 @@ fn ask(socket: OwnedFd, asked: SocketAddrV4, request: &[u8]) -> Result<u16, Stri
     let mut headers = [httparse::EMPTY_HEADER; 128];
     let mut parsed = httparse::Response::new(&mut headers);
     match parsed.parse(&reply) {
-        Ok(httparse::Status::Complete(_)) => parsed.code.ok_or_else(|| "the reply has no status".to_owned()),
-        Ok(httparse::Status::Partial) if reply.is_empty() => Err("the connection was closed without a reply".into()),
+        Ok(httparse::Status::Complete(_)) => {
+            parsed.code.ok_or_else(|| "the reply has no status".to_owned())
+        }
+        Ok(httparse::Status::Partial) if reply.is_empty() => {
+            Err("the connection was closed without a reply".into())
+        }
         Ok(httparse::Status::Partial) => Err("the reply ends within its head".into()),
         Err(error) => Err(format!("the reply is not HTTP/1.1: {error}")),
     }
 }
 
-/// A reply below 400 is what a platform calls success; a refusal may be right for an event that is not this function's.
-fn judged(provider: &Provider, rule: &'static str, what: &str, result: Result<u16, String>) -> Finding {
+/// A reply below 400 is what a platform calls success; a refusal may be right for an event that is
+/// not this function's.
+fn judged(
+    provider: &Provider,
+    rule: &'static str,
+    what: &str,
+    result: Result<u16, String>,
+) -> Finding {
     let (verdict, evidence, remedy) = match result {
         Ok(status @ 0..400) => (Verdict::Pass, format!("status {status}"), ""),
         Ok(status @ 400..500) => (
@@ -220,7 +266,9 @@ fn judged(provider: &Provider, rule: &'static str, what: &str, result: Result<u1
             format!("status {status}: the function refuses it"),
             "play events that the function is meant for (`--events`)",
         ),
-        Ok(status) => (Verdict::Fail, format!("status {status}"), "find the cause in what the function logs"),
+        Ok(status) => {
+            (Verdict::Fail, format!("status {status}"), "find the cause in what the function logs")
+        }
         Err(why) => (Verdict::Fail, why, "answer every request, whatever it holds"),
     };
     Finding {
@@ -241,15 +289,21 @@ fn post(provider: &Provider, body: &[u8]) -> Vec<u8> {
     let path = provider.event_path.unwrap_or("/");
     let context = match provider.name {
         "scf" => {
-            "X-Scf-Request-Id: 00000000-0000-4000-8000-000000000000\r\nX-Scf-Memory: 128\r\nX-Scf-Timeout: 3\r\nX-Scf-Version: $LATEST\r\n\
-             X-Scf-Name: check\r\nX-Scf-Namespace: default\r\nX-Scf-Region: ap-guangzhou\r\nX-Scf-Appid: 0\r\nX-Scf-Uin: 0\r\n"
+            "X-Scf-Request-Id: 00000000-0000-4000-8000-000000000000\r\nX-Scf-Memory: \
+             128\r\nX-Scf-Timeout: 3\r\nX-Scf-Version: $LATEST\r\nX-Scf-Name: \
+             check\r\nX-Scf-Namespace: default\r\nX-Scf-Region: ap-guangzhou\r\nX-Scf-Appid: \
+             0\r\nX-Scf-Uin: 0\r\n"
         }
-        "fc" => "x-fc-request-id: 00000000-0000-4000-8000-000000000000\r\nx-fc-control-path: /invoke\r\n",
+        "fc" => {
+            "x-fc-request-id: 00000000-0000-4000-8000-000000000000\r\nx-fc-control-path: \
+             /invoke\r\n"
+        }
         "lambda" => "x-amzn-request-context: {}\r\nx-amzn-lambda-context: {}\r\n",
         _ => "",
     };
     let head = format!(
-        "POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {}\r\n{context}Connection: close\r\n\r\n",
+        "POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: \
+         application/json\r\nContent-Length: {}\r\n{context}Connection: close\r\n\r\n",
         body.len()
     );
     [head.as_bytes(), body].concat()
@@ -262,16 +316,25 @@ fn finding(
     remedy: impl Into<String>,
 ) -> Finding {
     match result {
-        Ok(evidence) => {
-            Finding { rule, verdict: Verdict::Pass, evidence, remedy: String::new(), source: provider.source_of(rule) }
-        }
-        Err(evidence) => {
-            Finding { rule, verdict: Verdict::Fail, evidence, remedy: remedy.into(), source: provider.source_of(rule) }
-        }
+        Ok(evidence) => Finding {
+            rule,
+            verdict: Verdict::Pass,
+            evidence,
+            remedy: String::new(),
+            source: provider.source_of(rule),
+        },
+        Err(evidence) => Finding {
+            rule,
+            verdict: Verdict::Fail,
+            evidence,
+            remedy: remedy.into(),
+            source: provider.source_of(rule),
+        },
     }
 }
 
-/// The events of a file or folder, sorted by name. Recorded replies (`….response….json`) are no events.
+/// The events of a file or folder, sorted by name. Recorded replies (`….response….json`) are no
+/// events.
 fn read_events(path: &Path) -> Result<Vec<(String, Vec<u8>)>, RunError> {
     let at = |path: &Path| {
         let path = path.to_owned();
@@ -279,16 +342,21 @@ fn read_events(path: &Path) -> Result<Vec<(String, Vec<u8>)>, RunError> {
     };
     let mut files = vec![path.to_owned()];
     if path.is_dir() {
-        let entries = fs::read_dir(path).and_then(Iterator::collect::<io::Result<Vec<_>>>).map_err(at(path))?;
+        let entries = fs::read_dir(path)
+            .and_then(Iterator::collect::<io::Result<Vec<_>>>)
+            .map_err(at(path))?;
         files = entries.into_iter().map(|entry| entry.path()).collect();
         files.retain(|file| {
-            file.extension().is_some_and(|e| e == "json") && !file.to_string_lossy().contains(".response")
+            file.extension().is_some_and(|e| e == "json")
+                && !file.to_string_lossy().contains(".response")
         });
         files.sort();
     }
     if files.is_empty() || files.len() > MAX_EVENTS {
-        let source =
-            io::Error::other(format!("it holds {} JSON files; between 1 and {MAX_EVENTS} can be played", files.len()));
+        let source = io::Error::other(format!(
+            "it holds {} JSON files; between 1 and {MAX_EVENTS} can be played",
+            files.len()
+        ));
         return Err(at(path)(source));
     }
     let mut events = Vec::new();

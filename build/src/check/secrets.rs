@@ -1,4 +1,5 @@
-//! The rule about secrets: none in what everyone who may pull the image can read. It names where one may be and never shows it.
+//! The rule about secrets: none in what everyone who may pull the image can read. It names where
+//! one may be and never shows it.
 
 use super::rules::{Outcome, Subject, fail, pass};
 use regex::Regex;
@@ -9,14 +10,16 @@ static SECRET_NAMES: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(r"(?i:secret|passw(or)?d|passphrase|api_?key|access_?key|private_?key|credential|(^|_)token$)")
         .expect("our own expression")
 });
-/// Values that look like one: cloud key ids, private keys, tokens of code forges, a password in an URL.
+/// Values that look like one: cloud key ids, private keys, tokens of code forges, a password in an
+/// URL.
 static SECRET_VALUES: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(r"AKID[0-9A-Za-z]{13,40}|LTAI[0-9A-Za-z]{12,30}|AKIA[0-9A-Z]{16}|-----BEGIN [A-Z ]*PRIVATE KEY|gh[pousr]_[0-9A-Za-z]{36}|glpat-[0-9A-Za-z_-]{20}|://[^/:@\s]+:[^/@\s]+@")
         .expect("our own expression")
 });
 
 pub(super) fn secrets(subject: &Subject<'_>) -> Outcome {
-    let env = subject.image.env().iter().map(|line| ("env", line.split_once('=').unwrap_or((line, ""))));
+    let env =
+        subject.image.env().iter().map(|line| ("env", line.split_once('=').unwrap_or((line, ""))));
     let labels = subject.image.labels().into_iter().map(|pair| ("label", pair));
     let annotations = subject.image.annotations().into_iter().map(|pair| ("annotation", pair));
     let suspicious = |(_, (name, value)): &(&str, (&str, &str))| {

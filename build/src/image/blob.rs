@@ -1,5 +1,5 @@
-//! One blob: how it is described, where its bytes come from, how they are compressed. It opens no file. OCI image-spec 1.1,
-//! descriptor.md.
+//! One blob: how it is described, where its bytes come from, how they are compressed. It opens no
+//! file. OCI image-spec 1.1, descriptor.md.
 
 use super::media_type;
 use crate::digest::Digest;
@@ -18,7 +18,8 @@ pub enum Compression {
 }
 
 impl Compression {
-    /// The compression that a layer's media type names; `None` for a media type that is no layer we can read.
+    /// The compression that a layer's media type names; `None` for a media type that is no layer we
+    /// can read.
     pub fn of_media_type(media_type: &str) -> Option<Compression> {
         match media_type {
             media_type::OCI_LAYER | media_type::DOCKER_LAYER => Some(Compression::None),
@@ -35,7 +36,9 @@ pub struct Blob(Arc<dyn Fn() -> io::Result<Box<dyn Read + Send>> + Send + Sync>)
 
 impl Blob {
     /// A blob that `open` opens, each time from the start.
-    pub fn new(open: impl Fn() -> io::Result<Box<dyn Read + Send>> + Send + Sync + 'static) -> Blob {
+    pub fn new(
+        open: impl Fn() -> io::Result<Box<dyn Read + Send>> + Send + Sync + 'static,
+    ) -> Blob {
         Blob(Arc::new(open))
     }
 

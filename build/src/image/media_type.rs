@@ -1,5 +1,5 @@
-//! The media types that are read and written, as constants. OCI image-spec 1.1, media-types.md; Docker's image manifest version 2,
-//! schema 2.
+//! The media types that are read and written, as constants. OCI image-spec 1.1, media-types.md;
+//! Docker's image manifest version 2, schema 2.
 
 /// An OCI image manifest.
 pub const OCI_MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";

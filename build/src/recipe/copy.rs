@@ -1,5 +1,5 @@
-//! COPY carried out: files and folders of a context into a root. It reads through [`BuildContext`] only. Docker's Dockerfile
-//! reference, "COPY".
+//! COPY carried out: files and folders of a context into a root. It reads through [`BuildContext`]
+//! only. Docker's Dockerfile reference, "COPY".
 
 use super::{BuildContext, ContextEntry, Problem};
 use crate::rootfs::{Node, Rootfs};
@@ -19,8 +19,10 @@ pub(super) fn copy(
         _ => context.entry(source).map_err(read(source.to_owned()))?,
     };
     let Some(entry) = entry else {
-        let missing =
-            io::Error::new(io::ErrorKind::NotFound, "it is not in the build context (or .dockerignore leaves it out)");
+        let missing = io::Error::new(
+            io::ErrorKind::NotFound,
+            "it is not in the build context (or .dockerignore leaves it out)",
+        );
         return Err(Problem::Read { path: source.to_owned(), source: missing });
     };
     let name = source.rsplit('/').next().unwrap_or(source);
@@ -30,7 +32,8 @@ pub(super) fn copy(
             let mut names = context.names(source).map_err(read(source.to_owned()))?;
             names.sort_unstable();
             for name in names {
-                let inner = if source.is_empty() { name.clone() } else { format!("{source}/{name}") };
+                let inner =
+                    if source.is_empty() { name.clone() } else { format!("{source}/{name}") };
                 copy_below(rootfs, context, &inner, &format!("{destination}/{name}"))?;
             }
             Ok(())
@@ -47,7 +50,12 @@ pub(super) fn copy(
 }
 
 /// Copies what is at `source` to exactly `destination`; links are copied as links.
-fn copy_below(rootfs: &mut Rootfs, context: &dyn BuildContext, source: &str, destination: &str) -> Result<(), Problem> {
+fn copy_below(
+    rootfs: &mut Rootfs,
+    context: &dyn BuildContext,
+    source: &str,
+    destination: &str,
+) -> Result<(), Problem> {
     let read = |error| Problem::Read { path: source.to_owned(), source: error };
     match context.entry(source).map_err(read)? {
         None => Ok(()), // left out by .dockerignore
@@ -55,13 +63,20 @@ fn copy_below(rootfs: &mut Rootfs, context: &dyn BuildContext, source: &str, des
             let content = context.read(source).map_err(read)?;
             Ok(rootfs.insert(destination, Node::File { executable, content })?)
         }
-        Some(ContextEntry::Symlink { target }) => Ok(rootfs.insert(destination, Node::Symlink { target })?),
+        Some(ContextEntry::Symlink { target }) => {
+            Ok(rootfs.insert(destination, Node::Symlink { target })?)
+        }
         Some(ContextEntry::Folder) => {
             rootfs.insert(destination, Node::Folder { mode: 0o755 })?;
             let mut names = context.names(source).map_err(read)?;
             names.sort_unstable();
             names.iter().try_for_each(|name| {
-                copy_below(rootfs, context, &format!("{source}/{name}"), &format!("{destination}/{name}"))
+                copy_below(
+                    rootfs,
+                    context,
+                    &format!("{source}/{name}"),
+                    &format!("{destination}/{name}"),
+                )
             })
         }
     }

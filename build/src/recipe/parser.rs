@@ -1,5 +1,5 @@
-//! Each instruction's own syntax, and what it adds to a recipe. It touches no file. Docker's Dockerfile reference, the section of
-//! each instruction.
+//! Each instruction's own syntax, and what it adds to a recipe. It touches no file. Docker's
+//! Dockerfile reference, the section of each instruction.
 
 use super::{DEFAULT_PATH, KNOWN, Problem, Recipe, Step};
 use crate::instruction::Instruction;
@@ -25,7 +25,9 @@ impl Parser {
     /// Takes the next instruction in.
     pub fn take(&mut self, instruction: &Instruction) -> Result<(), Problem> {
         let keyword = instruction.keyword.as_str();
-        let Some(keyword) = KNOWN.into_iter().find(|known| *known == keyword) else { return Err(unknown(keyword)) };
+        let Some(keyword) = KNOWN.into_iter().find(|known| *known == keyword) else {
+            return Err(unknown(keyword));
+        };
         let rest = instruction.rest.as_str();
         let argument = |why: String| Problem::Argument { keyword, why };
         if !self.seen_from && keyword != "FROM" {
@@ -38,11 +40,12 @@ impl Parser {
             return Err(argument("here-documents are not supported; copy a file".into()));
         }
         match keyword {
-            "FROM" if self.seen_from => {
-                Err(argument("a second stage is not supported; build the program first, then copy it".into()))
-            }
+            "FROM" if self.seen_from => Err(argument(
+                "a second stage is not supported; build the program first, then copy it".into(),
+            )),
             "FROM" if rest != "scratch" => Err(argument(format!(
-                "only `scratch` is packed, not `{rest}`; a base image would be pulled at every cold start"
+                "only `scratch` is packed, not `{rest}`; a base image would be pulled at every \
+                 cold start"
             ))),
             "FROM" => {
                 self.seen_from = true;
@@ -83,26 +86,36 @@ impl Parser {
                 }
                 Ok(())
             }
-            "ENTRYPOINT" => exec_form(rest).map(|words| self.recipe.run.entrypoint = words).map_err(argument),
-            _ => exec_form(rest).map(|words| self.recipe.run.cmd = words).map_err(argument), // CMD, the last of KNOWN
+            "ENTRYPOINT" => {
+                exec_form(rest).map(|words| self.recipe.run.entrypoint = words).map_err(argument)
+            }
+            // CMD, the last of KNOWN
+            _ => exec_form(rest).map(|words| self.recipe.run.cmd = words).map_err(argument),
         }
     }
 
     fn copy(&mut self, line: usize, rest: &str) -> Result<(), String> {
         if let Some(flag) = rest.split_whitespace().next().filter(|w| w.starts_with("--")) {
-            return Err(format!("the flag `{flag}` is not supported; owner is root, modes are 0755 and 0644"));
+            return Err(format!(
+                "the flag `{flag}` is not supported; owner is root, modes are 0755 and 0644"
+            ));
         }
         let words = match json_strings(rest) {
             Some(words) => words,
             None => rest.split_whitespace().map(str::to_owned).collect(),
         };
         let words = words.iter().map(|w| self.expand(w)).collect::<Result<Vec<_>, _>>()?;
-        let Some((destination, sources)) = words.split_last().filter(|(_, sources)| !sources.is_empty()) else {
+        let Some((destination, sources)) =
+            words.split_last().filter(|(_, sources)| !sources.is_empty())
+        else {
             return Err("a source and a destination must follow it".into());
         };
-        let into_folder = destination.ends_with('/') || destination == "." || destination.ends_with("/.");
+        let into_folder =
+            destination.ends_with('/') || destination == "." || destination.ends_with("/.");
         if sources.len() > 1 && !into_folder {
-            return Err(format!("with several sources the destination must end with a slash: `{destination}/`"));
+            return Err(format!(
+                "with several sources the destination must end with a slash: `{destination}/`"
+            ));
         }
         let mut clean = Vec::new();
         for source in sources {
@@ -110,7 +123,9 @@ impl Parser {
                 return Err(format!("`{source}` is a pattern; name the file or its folder"));
             }
             if climbs(source) {
-                return Err(format!("`{source}` lies outside of the build context; copy it into the context first"));
+                return Err(format!(
+                    "`{source}` lies outside of the build context; copy it into the context first"
+                ));
             }
             clean.push(normalize("", source));
         }
@@ -130,9 +145,9 @@ impl Parser {
         }
         let mut pairs = Vec::new();
         for word in words {
-            let (name, value) = word
-                .split_once('=')
-                .ok_or_else(|| format!("`{word}` is not `NAME=value`; quote a value that holds a blank"))?;
+            let (name, value) = word.split_once('=').ok_or_else(|| {
+                format!("`{word}` is not `NAME=value`; quote a value that holds a blank")
+            })?;
             let name = self.expand(name)?;
             if name.is_empty() {
                 return Err(format!("`{word}` has no name"));
@@ -187,8 +202,11 @@ fn ports(word: &str) -> Result<Vec<String>, String> {
 /// `["program", "argument"]`.
 fn exec_form(rest: &str) -> Result<Vec<String>, String> {
     json_strings(rest).ok_or_else(|| {
-        let words =
-            rest.split_whitespace().map(|w| format!("\"{}\"", w.trim_matches('"'))).collect::<Vec<_>>().join(", ");
+        let words = rest
+            .split_whitespace()
+            .map(|w| format!("\"{}\"", w.trim_matches('"')))
+            .collect::<Vec<_>>()
+            .join(", ");
         format!("an image from scratch has no shell for `{rest}`; write `[{words}]`")
     })
 }
@@ -202,17 +220,24 @@ fn json_strings(text: &str) -> Option<Vec<String>> {
 
 fn unknown(keyword: &str) -> Problem {
     let why = match keyword {
-        "RUN" => "an image from scratch has nothing to run; do it before the image is built, then COPY the result",
+        "RUN" => {
+            "an image from scratch has nothing to run; do it before the image is built, then COPY \
+             the result"
+        }
         "ADD" => "use COPY",
         "ARG" => "a recipe with arguments is not one image; use ENV, or write the value",
         "VOLUME" => "the platform gives the function /tmp and nothing else",
         "HEALTHCHECK" => "OCI images have no health check; the platform checks the port",
         "STOPSIGNAL" => "the function server stops on SIGTERM, which is the default",
         "ONBUILD" | "SHELL" | "MAINTAINER" => {
-            "it has no meaning in an image from scratch; remove the line (a LABEL can name who maintains it)"
+            "it has no meaning in an image from scratch; remove the line (a LABEL can name who \
+             maintains it)"
         }
         _ => {
-            let near = KNOWN.into_iter().map(|known| (strsim::damerau_levenshtein(keyword, known), known)).min();
+            let near = KNOWN
+                .into_iter()
+                .map(|known| (strsim::damerau_levenshtein(keyword, known), known))
+                .min();
             let suggestion = match near {
                 Some((distance, known)) if distance <= 2 => format!("; did you mean `{known}`?"),
                 _ => format!("; known are {}", KNOWN.join(", ")),

@@ -1,5 +1,6 @@
-//! Who asks a registry: nobody, or a name and a secret from docker's configuration and its helpers. It sends nothing, and no
-//! secret is ever printed. Docker's reference, "docker login", credential helpers.
+//! Who asks a registry: nobody, or a name and a secret from docker's configuration and its helpers.
+//! It sends nothing, and no secret is ever printed. Docker's reference, "docker login", credential
+//! helpers.
 
 use super::RegistryError;
 use std::fmt;
@@ -28,8 +29,8 @@ impl fmt::Debug for Credentials {
     }
 }
 
-/// The credentials that a docker configuration (`config.json`) or its credential helpers hold for `registry`; `Anonymous` when
-/// they hold none.
+/// The credentials that a docker configuration (`config.json`) or its credential helpers hold for
+/// `registry`; `Anonymous` when they hold none.
 ///
 /// # Errors
 /// [`RegistryError::Credentials`] when there are some that cannot be read.
@@ -37,12 +38,17 @@ pub fn docker_credentials(registry: &str, config: impl Read) -> Result<Credentia
     use docker_credential::{CredentialRetrievalError as Missing, DockerCredential};
     let server = if registry == "docker.io" { "https://index.docker.io/v1/" } else { registry };
     match docker_credential::get_credential_from_reader(config, server) {
-        Ok(DockerCredential::UsernamePassword(username, password)) => Ok(Credentials::Basic { username, password }),
-        // An identity token is what an OAuth2 login leaves; as a password of this name it is accepted by the same registries.
+        Ok(DockerCredential::UsernamePassword(username, password)) => {
+            Ok(Credentials::Basic { username, password })
+        }
+        // An identity token is what an OAuth2 login leaves; as a password of this name it is
+        // accepted by the same registries.
         Ok(DockerCredential::IdentityToken(password)) => {
             Ok(Credentials::Basic { username: "<token>".into(), password })
         }
-        Err(Missing::NoCredentialConfigured | Missing::ConfigNotFound) => Ok(Credentials::Anonymous),
+        Err(Missing::NoCredentialConfigured | Missing::ConfigNotFound) => {
+            Ok(Credentials::Anonymous)
+        }
         // A helper that has no entry says so by failing, with this phrase.
         Err(Missing::HelperFailure { stdout, .. }) if stdout.contains("credentials not found") => {
             Ok(Credentials::Anonymous)
@@ -52,7 +58,10 @@ pub fn docker_credentials(registry: &str, config: impl Read) -> Result<Credentia
             registry: registry.to_owned(),
             why: format!("the helper `{helper}` failed"),
         }),
-        Err(other) => Err(RegistryError::Credentials { registry: registry.to_owned(), why: other.to_string() }),
+        Err(other) => Err(RegistryError::Credentials {
+            registry: registry.to_owned(),
+            why: other.to_string(),
+        }),
     }
 }
 
@@ -66,10 +75,19 @@ mod tests {
         let config = r#"{"auths":{"localhost:5000":{"auth":"dXNlcjpzM2NyZXQ="},"https://index.docker.io/v1/":{"auth":"dXNlcjpzM2NyZXQ="}}}"#;
         let basic = Credentials::Basic { username: "user".into(), password: "s3cret".into() };
         for registry in ["localhost:5000", "docker.io"] {
-            assert_eq!(docker_credentials(registry, config.as_bytes()).expect("credentials"), basic);
+            assert_eq!(
+                docker_credentials(registry, config.as_bytes()).expect("credentials"),
+                basic
+            );
         }
-        assert_eq!(docker_credentials("other.example.com", config.as_bytes()).expect("none"), Credentials::Anonymous);
-        assert!(matches!(docker_credentials("x", &b"{"[..]), Err(RegistryError::Credentials { .. })));
+        assert_eq!(
+            docker_credentials("other.example.com", config.as_bytes()).expect("none"),
+            Credentials::Anonymous
+        );
+        assert!(matches!(
+            docker_credentials("x", &b"{"[..]),
+            Err(RegistryError::Credentials { .. })
+        ));
         assert!(!format!("{basic:?}").contains("s3cret"));
     }
 }

@@ -1,4 +1,5 @@
-//! What can go wrong with a registry, by what a person can do about it. It names the step, never a secret.
+//! What can go wrong with a registry, by what a person can do about it. It names the step, never a
+//! secret.
 
 use crate::image::ImageError;
 use std::io;
@@ -7,7 +8,9 @@ use std::io;
 #[derive(Debug, thiserror::Error)]
 pub enum RegistryError {
     /// Text that is no reference.
-    #[error("`{text}` is not an image reference ({why}); write `HOST/NAME:TAG` or `HOST/NAME@sha256:…`")]
+    #[error(
+        "`{text}` is not an image reference ({why}); write `HOST/NAME:TAG` or `HOST/NAME@sha256:…`"
+    )]
     Reference {
         /// As given.
         text: String,
@@ -18,10 +21,16 @@ pub enum RegistryError {
     #[error("`{0}` has no tag to push to; write `HOST/NAME:TAG`")]
     NoTag(String),
     /// An index would take the place of an image.
-    #[error("`{0}` names one image, which something may pull by that tag; give the index a tag of its own")]
+    #[error(
+        "`{0}` names one image, which something may pull by that tag; give the index a tag of its \
+         own"
+    )]
     TagTaken(String),
     /// The registry could not be reached.
-    #[error("`{registry}` cannot be reached while {step}: {why}; check the host, the network and the proxy settings")]
+    #[error(
+        "`{registry}` cannot be reached while {step}: {why}; check the host, the network and the \
+         proxy settings"
+    )]
     Connect {
         /// Host and port.
         registry: String,
@@ -32,7 +41,8 @@ pub enum RegistryError {
     },
     /// The registry wants to know who asks, or does not let them.
     #[error(
-        "`{registry}` refuses access while {step}: {why}; `docker login {registry}`, or set MICROIMAGE_REGISTRY, MICROIMAGE_USERNAME and MICROIMAGE_PASSWORD"
+        "`{registry}` refuses access while {step}: {why}; `docker login {registry}`, or set \
+         MICROIMAGE_REGISTRY, MICROIMAGE_USERNAME and MICROIMAGE_PASSWORD"
     )]
     Denied {
         /// Host and port.
@@ -87,7 +97,10 @@ pub enum RegistryError {
         source: io::Error,
     },
     /// The docker configuration or a credential helper.
-    #[error("the credentials for `{registry}` cannot be read: {why}; `docker login {registry}` writes them anew")]
+    #[error(
+        "the credentials for `{registry}` cannot be read: {why}; `docker login {registry}` writes \
+         them anew"
+    )]
     Credentials {
         /// Host and port.
         registry: String,

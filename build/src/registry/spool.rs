@@ -1,12 +1,13 @@
-//! A blob on its way from a registry to an unnamed file: no byte more than was promised. It verifies no digest.
+//! A blob on its way from a registry to an unnamed file: no byte more than was promised. It
+//! verifies no digest.
 
 use std::fs::File;
 use std::io::{self, Write};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-/// A file that takes as many bytes as were promised and no more. Writing to a local file does not wait for anybody, so it is done
-/// within the poll.
+/// A file that takes as many bytes as were promised and no more. Writing to a local file does not
+/// wait for anybody, so it is done within the poll.
 pub(super) struct Spool {
     pub file: File,
     /// Bytes still to come.
@@ -14,7 +15,11 @@ pub(super) struct Spool {
 }
 
 impl tokio::io::AsyncWrite for &mut Spool {
-    fn poll_write(mut self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
         let Some(left) = self.left.checked_sub(bytes.len() as u64) else {
             return Poll::Ready(Err(io::Error::new(
                 io::ErrorKind::InvalidData,

@@ -42,19 +42,25 @@ impl Cgroup {
         self.folders.iter().try_for_each(|folder| fs::write(folder.join("cgroup.procs"), "0"))
     }
 
-    /// Whether the kernel has killed a process in them for its memory: `oom_kill N` in memory.events (v2) or
-    /// memory.oom_control (v1).
+    /// Whether the kernel has killed a process in them for its memory: `oom_kill N` in
+    /// memory.events (v2) or memory.oom_control (v1).
     pub fn out_of_memory(&self) -> bool {
-        let files = self.folders.iter().flat_map(|f| ["memory.events", "memory.oom_control"].map(|name| f.join(name)));
+        let files = self
+            .folders
+            .iter()
+            .flat_map(|f| ["memory.events", "memory.oom_control"].map(|name| f.join(name)));
         files.filter_map(|file| fs::read_to_string(file).ok()).any(|text| has_killed(&text))
     }
 
-    /// Removes the folders; their processes must have ended. The kernel may call a folder busy for a moment after that.
+    /// Removes the folders; their processes must have ended. The kernel may call a folder busy for
+    /// a moment after that.
     pub fn remove(&self) {
         for folder in &self.folders {
             for _ in 0..REMOVALS {
                 match fs::remove_dir(folder) {
-                    Err(e) if e.kind() == io::ErrorKind::ResourceBusy => std::thread::sleep(BETWEEN_REMOVALS),
+                    Err(e) if e.kind() == io::ErrorKind::ResourceBusy => {
+                        std::thread::sleep(BETWEEN_REMOVALS)
+                    }
                     _ => break,
                 }
             }
@@ -63,10 +69,12 @@ impl Cgroup {
 
     fn fill(&mut self, limits: &Limits) -> Result<(), String> {
         static COUNT: AtomicU64 = AtomicU64::new(0);
-        let name = format!("instance-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+        let name =
+            format!("instance-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
         let memory = limits.memory_bytes.map(|bytes| bytes.to_string());
         let quota_us = limits.cpu_millis.map(|millis| u64::from(millis) * PERIOD_US / 1000);
-        let mine = fs::read_to_string("/proc/self/cgroup").map_err(|e| format!("/proc/self/cgroup: {e}"))?;
+        let mine = fs::read_to_string("/proc/self/cgroup")
+            .map_err(|e| format!("/proc/self/cgroup: {e}"))?;
         if let (Some(bytes), Some(folder)) = (&memory, v1_folder(&mine, "memory")) {
             self.limit(&folder.join(&name), "memory.limit_in_bytes", bytes)?;
         }
@@ -78,7 +86,9 @@ impl Cgroup {
         if self.folders.len() == wanted {
             return Ok(());
         }
-        let folder = v2_folder(&mine).ok_or("no cgroup hierarchy with the controllers is mounted")?.join(name);
+        let folder = v2_folder(&mine)
+            .ok_or("no cgroup hierarchy with the controllers is mounted")?
+            .join(name);
         if let Some(bytes) = &memory {
             self.limit(&folder, "memory.max", bytes)?;
         }
@@ -93,7 +103,8 @@ impl Cgroup {
             fs::create_dir(folder).map_err(|e| format!("`{}`: {e}", folder.display()))?;
             self.folders.push(folder.to_owned());
         }
-        fs::write(folder.join(file), value).map_err(|e| format!("`{}`: {e}", folder.join(file).display()))
+        fs::write(folder.join(file), value)
+            .map_err(|e| format!("`{}`: {e}", folder.join(file).display()))
     }
 }
 
@@ -118,8 +129,8 @@ fn v2_folder(mine: &str) -> Option<PathBuf> {
     let root = Path::new("/sys/fs/cgroup");
     root.join("cgroup.controllers").is_file().then(|| {
         let folder = root.join(path.trim_start_matches('/'));
-        // Refused where processes sit in this folder ("no internal processes"): the limit then fails
-        // with the name of the missing file.
+        // Refused where processes sit in this folder ("no internal processes"): the limit then
+        // fails with the name of the missing file.
         let _ = fs::write(folder.join("cgroup.subtree_control"), "+memory +cpu");
         folder
     })
@@ -141,7 +152,11 @@ mod tests {
     fn reads_whether_the_kernel_has_killed_for_memory() {
         assert!(has_killed("low 0\nhigh 0\nmax 12\noom 1\noom_kill 1\noom_group_kill 0\n")); // v2
         assert!(has_killed("oom_kill_disable 0\nunder_oom 0\noom_kill 3\n")); // v1
-        assert!(!has_killed("max 12\noom 0\noom_kill 0\n") && !has_killed("oom_kill_disable 1\n") && !has_killed(""));
+        assert!(
+            !has_killed("max 12\noom 0\noom_kill 0\n")
+                && !has_killed("oom_kill_disable 1\n")
+                && !has_killed("")
+        );
     }
 
     #[test]

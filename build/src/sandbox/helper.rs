@@ -14,11 +14,11 @@ use super::inside::{self, Identity};
 use super::wire::{self, Failure, Reply, Request, What};
 use super::{Exit, Plan};
 
-/// As root, the ids of an instance are those of the host from here on: no instance is ever the host's root. The number is
-/// the usual first subordinate id (useradd(8), SUB_UID_MIN).
+/// As root, the ids of an instance are those of the host from here on: no instance is ever the
+/// host's root. The number is the usual first subordinate id (useradd(8), SUB_UID_MIN).
 const FIRST_HOST_ID: u32 = 100_000;
-/// All ids that there are beyond it, because images name large ones (1001230000 on some platforms); 65,536 of them where we are
-/// in a user namespace ourselves that has no more.
+/// All ids that there are beyond it, because images name large ones (1001230000 on some platforms);
+/// 65,536 of them where we are in a user namespace ourselves that has no more.
 const MAPPED_IDS: [u32; 2] = [u32::MAX - FIRST_HOST_ID, 65_536];
 /// Stack of a fresh child until it executes; it is a copy-on-write copy of the helper's own.
 const CHILD_STACK_BYTES: usize = 512 * 1024;
@@ -32,7 +32,8 @@ struct Running {
 /// [`super::HELPER_SUBCOMMAND`], before any thread exists.
 ///
 /// # Errors
-/// If standard input is not the socket that the tool gives its helper; there is nobody to tell but the exit code.
+/// If standard input is not the socket that the tool gives its helper; there is nobody to tell but
+/// the exit code.
 pub fn helper_main() -> io::Result<()> {
     let control = take_control()?;
     let identity = Identity::find();
@@ -51,7 +52,9 @@ pub fn helper_main() -> io::Result<()> {
             },
             Request::End { pid } => match running.iter().position(|r| r.pid == pid) {
                 Some(at) => Reply::Ended(end(running.swap_remove(at))),
-                None => Reply::Failed(failure("ending an instance that is not ours", nix::Error::ESRCH)),
+                None => {
+                    Reply::Failed(failure("ending an instance that is not ours", nix::Error::ESRCH))
+                }
             },
         };
         if wire::send(&control, &reply, &[]).is_err() {
@@ -74,7 +77,9 @@ pub fn namespace_hint(which: &str) -> String {
     let found: Vec<String> = settings
         .iter()
         .filter(|_| which == "user")
-        .filter_map(|path| Some(format!("{path} is {}", std::fs::read_to_string(path).ok()?.trim())))
+        .filter_map(|path| {
+            Some(format!("{path} is {}", std::fs::read_to_string(path).ok()?.trim()))
+        })
         .collect();
     match found.is_empty() {
         true => "inside a container: `--privileged`, or CAP_SYS_ADMIN and no seccomp filter".into(),
@@ -90,7 +95,12 @@ fn take_control() -> io::Result<OwnedFd> {
     Ok(control)
 }
 
-fn launch(plan: &Plan, fds: Vec<OwnedFd>, identity: &Identity, stack: &mut [u8]) -> Result<Running, Failure> {
+fn launch(
+    plan: &Plan,
+    fds: Vec<OwnedFd>,
+    identity: &Identity,
+    stack: &mut [u8],
+) -> Result<Running, Failure> {
     let Ok([events, output]) = <[OwnedFd; 2]>::try_from(fds) else {
         return Err(failure("taking the descriptors of a launch", nix::Error::EBADF));
     };
@@ -147,7 +157,10 @@ impl Identity {
     fn find() -> Self {
         match mapped_user_namespace() {
             Some(user_namespace) => Self::Mapped { user_namespace },
-            None => Self::Single { uid: nix::unistd::geteuid().as_raw(), gid: nix::unistd::getegid().as_raw() },
+            None => Self::Single {
+                uid: nix::unistd::geteuid().as_raw(),
+                gid: nix::unistd::getegid().as_raw(),
+            },
         }
     }
 }
@@ -169,7 +182,9 @@ fn mapped_user_namespace() -> Option<OwnedFd> {
     });
     // JUSTIFICATION: a namespace needs a process to be born with.
     // SAFETY: as in `launch`; the child only closes and reads a pipe.
-    let pid = unsafe { clone(holder, &mut stack, CloneFlags::CLONE_NEWUSER, Some(nix::libc::SIGCHLD)) }.ok()?;
+    let pid =
+        unsafe { clone(holder, &mut stack, CloneFlags::CLONE_NEWUSER, Some(nix::libc::SIGCHLD)) }
+            .ok()?;
     let write = |file: &str| {
         let maps = MAPPED_IDS.map(|count| format!("0 {FIRST_HOST_ID} {count}"));
         maps.iter().any(|map| std::fs::write(format!("/proc/{pid}/{file}"), map).is_ok())

@@ -35,7 +35,13 @@ pub enum Identity {
 }
 
 /// The child's whole life until exec. The value is an exit code: reached only on failure.
-pub fn run(plan: &Plan, events: &OwnedFd, output: &OwnedFd, identity: &Identity, cgroup: &Cgroup) -> isize {
+pub fn run(
+    plan: &Plan,
+    events: &OwnedFd,
+    output: &OwnedFd,
+    identity: &Identity,
+    cgroup: &Cgroup,
+) -> isize {
     let Err(failure) = start(plan, events, output, identity, cgroup);
     let _ = wire::send(events, &Event::Failed(failure), &[]);
     127
@@ -54,7 +60,9 @@ fn start(
     cgroup.enter().map_err(|e| io_step("entering the cgroup", &e))?;
     if let Some(core) = plan.core {
         let mut set = CpuSet::new();
-        set.set(core).and_then(|()| sched_setaffinity(Pid::from_raw(0), &set)).map_err(step("pinning"))?;
+        set.set(core)
+            .and_then(|()| sched_setaffinity(Pid::from_raw(0), &set))
+            .map_err(step("pinning"))?;
     }
     for (flag, which) in [
         (CloneFlags::CLONE_NEWNS, "mount"),
@@ -62,8 +70,10 @@ fn start(
         (CloneFlags::CLONE_NEWIPC, "ipc"),
         (CloneFlags::CLONE_NEWNET, "network"),
     ] {
-        unshare(flag)
-            .map_err(|errno| Failure { what: What::Namespace { which: which.into() }, errno: errno as i32 })?;
+        unshare(flag).map_err(|errno| Failure {
+            what: What::Namespace { which: which.into() },
+            errno: errno as i32,
+        })?;
     }
     build_root(&plan.rootfs, identity)?;
     loopback_up().map_err(step("bringing loopback up"))?;
@@ -76,7 +86,8 @@ fn start(
         .map(|_| socket(AddressFamily::Inet, SockType::Stream, SockFlag::SOCK_CLOEXEC, None))
         .collect::<Result<Vec<_>, _>>()
         .map_err(step("creating the probe's sockets"))?;
-    setrlimit(Resource::RLIMIT_NOFILE, OPEN_FILES, OPEN_FILES).map_err(step("limiting open files"))?;
+    setrlimit(Resource::RLIMIT_NOFILE, OPEN_FILES, OPEN_FILES)
+        .map_err(step("limiting open files"))?;
     become_user(plan, identity)?;
     let cwd = if plan.cwd.is_empty() { "/" } else { &plan.cwd };
     nix::unistd::chdir(cwd).map_err(step(&format!("entering the working directory {cwd}")))?;
@@ -88,12 +99,15 @@ fn start(
     let borrowed: Vec<_> = sockets.iter().map(AsFd::as_fd).collect();
     wire::send(events, &Event::Ready, &borrowed).map_err(|e| io_step("reporting", &e))?;
     // Standard output only now: until here it was the helper's.
-    nix::unistd::dup2_stdout(output).and_then(|()| nix::unistd::dup2_stderr(output)).map_err(step("output"))?;
+    nix::unistd::dup2_stdout(output)
+        .and_then(|()| nix::unistd::dup2_stderr(output))
+        .map_err(step("output"))?;
 
     let at_ns = monotonic_ns();
     env.push(c_string(&format!("{EXEC_NS_VARIABLE}={at_ns}"))?);
     wire::send(events, &Event::Exec { at_ns }, &[]).map_err(|e| io_step("reporting", &e))?;
-    nix::unistd::execve(&program, &argv, &env).map_err(step(&format!("execve {}", program.to_string_lossy())))
+    nix::unistd::execve(&program, &argv, &env)
+        .map_err(step(&format!("execve {}", program.to_string_lossy())))
 }
 
 /// An ordinary user may map one id: its own, to whatever the image asks for (user_namespaces(7)).
@@ -103,11 +117,12 @@ fn map_single(plan: &Plan, uid: u32, gid: u32) -> std::io::Result<()> {
     fs::write("/proc/self/gid_map", format!("{} {gid} 1", plan.gid))
 }
 
-/// Makes the rootfs the root, read-only, with its own /proc, /dev and /tmp. Everything below the new
-/// root is resolved inside it, so a symbolic link of the image cannot lead a mount outside.
+/// Makes the rootfs the root, read-only, with its own /proc, /dev and /tmp. Everything below the
+/// new root is resolved inside it, so a symbolic link of the image cannot lead a mount outside.
 fn build_root(rootfs: &Path, identity: &Identity) -> Result<(), Failure> {
     const NONE: Option<&str> = None;
-    mount(NONE, "/", NONE, MsFlags::MS_REC | MsFlags::MS_PRIVATE, NONE).map_err(step("making mounts private"))?;
+    mount(NONE, "/", NONE, MsFlags::MS_REC | MsFlags::MS_PRIVATE, NONE)
+        .map_err(step("making mounts private"))?;
     let bind = MsFlags::MS_BIND;
     // While the host's root still owns the rootfs; a link under that name is not followed.
     for folder in ["proc", "dev", "tmp"] {
@@ -118,30 +133,35 @@ fn build_root(rootfs: &Path, identity: &Identity) -> Result<(), Failure> {
             _ => {}
         }
     }
-    // Where the file system cannot map ids (ENOSYS before Linux 5.12, EINVAL), what the image's root owns belongs to nobody
-    // whom the instance knows: enough for files that everyone may read.
+    // Where the file system cannot map ids (ENOSYS before Linux 5.12, EINVAL), what the image's
+    // root owns belongs to nobody whom the instance knows: enough for files that everyone may read.
     let mapped = match identity {
         Identity::Mapped { user_namespace } => bind_mapped(rootfs, user_namespace).is_ok(),
         Identity::Single { .. } => false,
     };
     if !mapped {
-        mount(Some(rootfs), rootfs, NONE, bind | MsFlags::MS_REC, NONE).map_err(step("binding the rootfs"))?;
+        mount(Some(rootfs), rootfs, NONE, bind | MsFlags::MS_REC, NONE)
+            .map_err(step("binding the rootfs"))?;
     }
-    let host_devices = fs::File::open("/dev").map_err(|e| io_step("opening the host's /dev", &e))?;
+    let host_devices =
+        fs::File::open("/dev").map_err(|e| io_step("opening the host's /dev", &e))?;
     nix::unistd::chdir(rootfs).map_err(step("entering the rootfs"))?;
     nix::unistd::pivot_root(".", ".").map_err(step("pivot_root"))?;
     let quiet = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
     mount(Some("proc"), "/proc", Some("proc"), quiet, NONE).map_err(step("mounting /proc"))?;
     let plain = MsFlags::MS_NOSUID;
-    mount(Some("tmpfs"), "/dev", Some("tmpfs"), plain, Some("mode=755,size=64k")).map_err(step("mounting /dev"))?;
+    mount(Some("tmpfs"), "/dev", Some("tmpfs"), plain, Some("mode=755,size=64k"))
+        .map_err(step("mounting /dev"))?;
     for name in DEVICES {
         let target = format!("/dev/{name}");
         fs::File::create(&target).map_err(|e| io_step(&format!("creating {target}"), &e))?;
         let source = format!("/proc/self/fd/{}/{name}", host_devices.as_raw_fd());
-        mount(Some(source.as_str()), target.as_str(), NONE, bind, NONE).map_err(step(&format!("binding {target}")))?;
+        mount(Some(source.as_str()), target.as_str(), NONE, bind, NONE)
+            .map_err(step(&format!("binding {target}")))?;
     }
     let private = MsFlags::MS_NOSUID | MsFlags::MS_NODEV;
-    mount(Some("tmpfs"), "/tmp", Some("tmpfs"), private, Some(TMP_OPTIONS)).map_err(step("mounting /tmp"))?;
+    mount(Some("tmpfs"), "/tmp", Some("tmpfs"), private, Some(TMP_OPTIONS))
+        .map_err(step("mounting /tmp"))?;
     umount2(".", MntFlags::MNT_DETACH).map_err(step("leaving the old root"))?;
     nix::unistd::chdir("/").map_err(step("entering the new root"))?;
     let kept = locked_flags();
@@ -149,12 +169,15 @@ fn build_root(rootfs: &Path, identity: &Identity) -> Result<(), Failure> {
     mount(NONE, "/", NONE, read_only, NONE).map_err(step("making the root read-only"))
 }
 
-/// Binds the rootfs onto itself so that an id on the disk is that id in `user_namespace`: image files keep their owners, although
-/// the host gives instances other ids (mount_setattr(2), "ID-mapped mounts").
+/// Binds the rootfs onto itself so that an id on the disk is that id in `user_namespace`: image
+/// files keep their owners, although the host gives instances other ids (mount_setattr(2),
+/// "ID-mapped mounts").
 fn bind_mapped(rootfs: &Path, user_namespace: &OwnedFd) -> nix::Result<()> {
     use nix::libc;
-    let path = CString::new(rootfs.as_os_str().as_encoded_bytes()).map_err(|_| nix::Error::EINVAL)?;
-    let flags = libc::OPEN_TREE_CLONE | libc::OPEN_TREE_CLOEXEC | libc::AT_RECURSIVE as libc::c_uint;
+    let path =
+        CString::new(rootfs.as_os_str().as_encoded_bytes()).map_err(|_| nix::Error::EINVAL)?;
+    let flags =
+        libc::OPEN_TREE_CLONE | libc::OPEN_TREE_CLOEXEC | libc::AT_RECURSIVE as libc::c_uint;
     // JUSTIFICATION: neither std nor nix wraps the three calls.
     // SAFETY: the path ends in zero and lives; the call touches no other memory of ours.
     let tree = unsafe { libc::syscall(libc::SYS_open_tree, libc::AT_FDCWD, path.as_ptr(), flags) };
@@ -172,14 +195,32 @@ fn bind_mapped(rootfs: &Path, user_namespace: &OwnedFd) -> nix::Result<()> {
     let empty = libc::AT_EMPTY_PATH as libc::c_uint;
     let size = size_of::<libc::mount_attr>();
     // JUSTIFICATION: as for the first.
-    // SAFETY: `here` is a static string, `wanted` a live local whose size is given; both are only read.
-    let set = unsafe { libc::syscall(libc::SYS_mount_setattr, tree.as_raw_fd(), here, empty, &raw const wanted, size) };
+    // SAFETY: `here` is a static string, `wanted` a live local whose size is given; both are only
+    // read.
+    let set = unsafe {
+        libc::syscall(
+            libc::SYS_mount_setattr,
+            tree.as_raw_fd(),
+            here,
+            empty,
+            &raw const wanted,
+            size,
+        )
+    };
     nix::Error::result(set)?;
     let flags = libc::MOVE_MOUNT_F_EMPTY_PATH;
     // JUSTIFICATION: as for the first.
     // SAFETY: both strings end in zero and live; they are only read.
-    let moved =
-        unsafe { libc::syscall(libc::SYS_move_mount, tree.as_raw_fd(), here, libc::AT_FDCWD, path.as_ptr(), flags) };
+    let moved = unsafe {
+        libc::syscall(
+            libc::SYS_move_mount,
+            tree.as_raw_fd(),
+            here,
+            libc::AT_FDCWD,
+            path.as_ptr(),
+            flags,
+        )
+    };
     nix::Error::result(moved).map(drop)
 }
 
@@ -211,7 +252,8 @@ fn loopback_up() -> nix::Result<()> {
         let mut request: nix::libc::ifreq = std::mem::zeroed();
         request.ifr_name[0] = b'l' as nix::libc::c_char;
         request.ifr_name[1] = b'o' as nix::libc::c_char;
-        request.ifr_ifru.ifru_flags = (nix::libc::IFF_UP | nix::libc::IFF_RUNNING) as nix::libc::c_short;
+        request.ifr_ifru.ifru_flags =
+            (nix::libc::IFF_UP | nix::libc::IFF_RUNNING) as nix::libc::c_short;
         nix::libc::ioctl(socket.as_raw_fd(), nix::libc::SIOCSIFFLAGS as _, &request)
     };
     nix::Error::result(done).map(drop)
@@ -219,7 +261,8 @@ fn loopback_up() -> nix::Result<()> {
 
 fn become_user(plan: &Plan, identity: &Identity) -> Result<(), Failure> {
     if let Identity::Mapped { user_namespace } = identity {
-        setns(user_namespace, CloneFlags::CLONE_NEWUSER).map_err(step("entering the user namespace"))?;
+        setns(user_namespace, CloneFlags::CLONE_NEWUSER)
+            .map_err(step("entering the user namespace"))?;
         nix::unistd::setgroups(&[]).map_err(step("dropping groups"))?;
     }
     let (uid, gid) = (Uid::from_raw(plan.uid), Gid::from_raw(plan.gid));
@@ -227,10 +270,14 @@ fn become_user(plan: &Plan, identity: &Identity) -> Result<(), Failure> {
     nix::unistd::setresuid(uid, uid, uid).map_err(step(&format!("becoming user {uid}")))
 }
 
-/// Program, arguments and environment as C strings; everything that may fail does so before the stamp.
+/// Program, arguments and environment as C strings; everything that may fail does so before the
+/// stamp.
 fn command(plan: &Plan) -> Result<(CString, Vec<CString>, Vec<CString>), Failure> {
     let Some(name) = plan.argv.first() else {
-        return Err(failure("finding the program: the image has neither entrypoint nor command", nix::Error::ENOEXEC));
+        return Err(failure(
+            "finding the program: the image has neither entrypoint nor command",
+            nix::Error::ENOEXEC,
+        ));
     };
     let mut env = plan.env.clone();
     if !env.iter().any(|line| line.starts_with("PATH=")) {
@@ -251,8 +298,9 @@ fn command(plan: &Plan) -> Result<(CString, Vec<CString>, Vec<CString>), Failure
 }
 
 fn c_string(text: &str) -> Result<CString, Failure> {
-    CString::new(text)
-        .map_err(|_| failure("reading the image's configuration: a value holds a zero byte", nix::Error::EINVAL))
+    CString::new(text).map_err(|_| {
+        failure("reading the image's configuration: a value holds a zero byte", nix::Error::EINVAL)
+    })
 }
 
 fn monotonic_ns() -> u64 {
@@ -266,7 +314,10 @@ fn step(name: &str) -> impl FnOnce(nix::Error) -> Failure + use<> {
 }
 
 fn io_step(name: &str, error: &std::io::Error) -> Failure {
-    Failure { what: What::Step { step: name.into() }, errno: error.raw_os_error().unwrap_or(nix::libc::EIO) }
+    Failure {
+        what: What::Step { step: name.into() },
+        errno: error.raw_os_error().unwrap_or(nix::libc::EIO),
+    }
 }
 
 fn failure(name: &str, errno: nix::Error) -> Failure {

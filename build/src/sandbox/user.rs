@@ -1,6 +1,6 @@
 //! Who an image's program runs as: the configuration's `User` field (OCI image-spec, config.md) to
-//! numbers, by way of the rootfs' own /etc/passwd and /etc/group. Symbolic links are followed inside
-//! the rootfs only. Private to the sandbox, but for [`user_of`].
+//! numbers, by way of the rootfs' own /etc/passwd and /etc/group. Symbolic links are followed
+//! inside the rootfs only. Private to the sandbox, but for [`user_of`].
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -14,7 +14,8 @@ const ACCOUNTS_LIMIT_BYTES: u64 = 1 << 20;
 /// A user that cannot be found.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "the image wants to run as `{wanted}`, and its {file} does not know `{name}`; use numbers, for example `65532:65532`"
+    "the image wants to run as `{wanted}`, and its {file} does not know `{name}`; use numbers, \
+     for example `65532:65532`"
 )]
 pub struct UserError {
     wanted: String,
@@ -22,7 +23,8 @@ pub struct UserError {
     name: String,
 }
 
-/// User id and group id for `user`, which is empty (root), `uid`, `uid:gid`, `name` or `name:group`.
+/// User id and group id for `user`, which is empty (root), `uid`, `uid:gid`, `name` or
+/// `name:group`.
 ///
 /// # Errors
 /// [`UserError`] when a name is not in the rootfs' account files.
@@ -32,8 +34,13 @@ pub fn user_of(rootfs: &Path, user: &str) -> Result<(u32, u32), UserError> {
     resolve(user, || read("etc/passwd"), || read("etc/group"))
 }
 
-fn resolve(user: &str, passwd: impl Fn() -> String, group: impl Fn() -> String) -> Result<(u32, u32), UserError> {
-    let unknown = |file, name: &str| UserError { wanted: user.to_owned(), file, name: name.to_owned() };
+fn resolve(
+    user: &str,
+    passwd: impl Fn() -> String,
+    group: impl Fn() -> String,
+) -> Result<(u32, u32), UserError> {
+    let unknown =
+        |file, name: &str| UserError { wanted: user.to_owned(), file, name: name.to_owned() };
     let (name, group_name) = match user.split_once(':') {
         Some((name, group)) => (name, Some(group)),
         None => (user, None),
@@ -74,7 +81,9 @@ fn group_id(group: &str, name: &str) -> Option<u32> {
 
 fn read_inside(rootfs: &Path, path: &str) -> io::Result<String> {
     let root = File::open(rootfs)?;
-    let how = OpenHow::new().flags(OFlag::O_RDONLY | OFlag::O_CLOEXEC).resolve(ResolveFlag::RESOLVE_IN_ROOT);
+    let how = OpenHow::new()
+        .flags(OFlag::O_RDONLY | OFlag::O_CLOEXEC)
+        .resolve(ResolveFlag::RESOLVE_IN_ROOT);
     let file = File::from(openat2(&root, path, how)?);
     let mut text = String::new();
     file.take(ACCOUNTS_LIMIT_BYTES).read_to_string(&mut text)?;

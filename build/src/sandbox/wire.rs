@@ -6,7 +6,8 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 use nix::fcntl::OFlag;
 use nix::sys::socket::{
-    AddressFamily, ControlMessage, ControlMessageOwned, MsgFlags, SockFlag, SockType, recvmsg, sendmsg, socketpair,
+    AddressFamily, ControlMessage, ControlMessageOwned, MsgFlags, SockFlag, SockType, recvmsg,
+    sendmsg, socketpair,
 };
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -79,11 +80,21 @@ pub fn output_pipe() -> io::Result<(OwnedFd, OwnedFd)> {
 pub fn send(to: &impl AsFd, value: &impl Serialize, fds: &[BorrowedFd<'_>]) -> io::Result<()> {
     let bytes = serde_json::to_vec(value)?;
     if bytes.len() > MESSAGE_LIMIT_BYTES {
-        return Err(io::Error::other(format!("a message of {} bytes is over the limit", bytes.len())));
+        return Err(io::Error::other(format!(
+            "a message of {} bytes is over the limit",
+            bytes.len()
+        )));
     }
     let raw: Vec<RawFd> = fds.iter().map(AsRawFd::as_raw_fd).collect();
-    let control: &[ControlMessage] = if raw.is_empty() { &[] } else { &[ControlMessage::ScmRights(&raw)] };
-    sendmsg::<()>(to.as_fd().as_raw_fd(), &[IoSlice::new(&bytes)], control, MsgFlags::MSG_NOSIGNAL, None)?;
+    let control: &[ControlMessage] =
+        if raw.is_empty() { &[] } else { &[ControlMessage::ScmRights(&raw)] };
+    sendmsg::<()>(
+        to.as_fd().as_raw_fd(),
+        &[IoSlice::new(&bytes)],
+        control,
+        MsgFlags::MSG_NOSIGNAL,
+        None,
+    )?;
     Ok(())
 }
 

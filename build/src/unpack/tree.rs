@@ -1,5 +1,6 @@
-//! One layer's entries, applied to a folder. Each path is opened relative to the folder with `openat2(RESOLVE_IN_ROOT)`, so no link
-//! is followed out of it. OCI image-spec 1.1, layer.md, "Applying changesets".
+//! One layer's entries, applied to a folder. Each path is opened relative to the folder with
+//! `openat2(RESOLVE_IN_ROOT)`, so no link is followed out of it. OCI image-spec 1.1, layer.md,
+//! "Applying changesets".
 
 use super::{UnpackError, disk};
 use crate::entry::{Budget, Entry, EntryError, Kind, Whiteout, shown};
@@ -16,7 +17,8 @@ use std::rc::Rc;
 
 /// A usual file is written by one system call.
 const BUFFER_BYTES: usize = 128 * 1024;
-/// How deep an opaque whiteout looks: each level is a descriptor. Names have fewer parts; links can put folders deeper.
+/// How deep an opaque whiteout looks: each level is a descriptor. Names have fewer parts; links can
+/// put folders deeper.
 const MAX_OPAQUE_DEPTH: usize = 256;
 
 /// A destination folder and what the layers have put there.
@@ -24,9 +26,11 @@ pub(super) struct Tree<'a> {
     root: OwnedFd,
     is_root_user: bool,
     budget: &'a Budget,
-    /// What this layer made, by folder and name: an opaque whiteout hides lower layers only, wherever in the layer it stands.
+    /// What this layer made, by folder and name: an opaque whiteout hides lower layers only,
+    /// wherever in the layer it stands.
     made: HashSet<(FileId, OsString)>,
-    /// Folders whose time and mode are set last: filling one changes its time, and a user who is not root cannot fill every one.
+    /// Folders whose time and mode are set last: filling one changes its time, and a user who is
+    /// not root cannot fill every one.
     folders: HashMap<FileId, Dress>,
     /// The folder of the previous entry: entries come sorted, so most share it.
     parent: Option<(PathBuf, Rc<Folder>)>,
@@ -54,7 +58,8 @@ struct Dress {
 impl<'a> Tree<'a> {
     pub fn open(dest: &Path, budget: &'a Budget) -> Result<Tree<'a>, UnpackError> {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let root = rustix::fs::open(dest, flags, Mode::empty()).map_err(|e| disk(dest, "opened", e.into()))?;
+        let root = rustix::fs::open(dest, flags, Mode::empty())
+            .map_err(|e| disk(dest, "opened", e.into()))?;
         Ok(Tree {
             root,
             is_root_user: rustix::process::geteuid().is_root(),
@@ -94,38 +99,53 @@ impl<'a> Tree<'a> {
                     Err(e) => return Err(at("made")(e)),
                 }
                 self.set_owner(&parent.fd, name, entry)?;
-                let stat = rustix::fs::statat(&parent.fd, name, AtFlags::SYMLINK_NOFOLLOW).map_err(at("looked at"))?;
-                let dress = Dress { path: entry.path.clone(), mode: entry.mode, mtime: Some(entry.mtime) };
+                let stat = rustix::fs::statat(&parent.fd, name, AtFlags::SYMLINK_NOFOLLOW)
+                    .map_err(at("looked at"))?;
+                let dress =
+                    Dress { path: entry.path.clone(), mode: entry.mode, mtime: Some(entry.mtime) };
                 self.folders.insert(id_of(&stat), dress);
             }
             Kind::File { size_bytes } => {
-                let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-                let file =
-                    rustix::fs::openat(&parent.fd, name, flags, Mode::from_raw_mode(0o600)).map_err(at("made"))?;
+                let flags = OFlags::WRONLY
+                    | OFlags::CREATE
+                    | OFlags::EXCL
+                    | OFlags::NOFOLLOW
+                    | OFlags::CLOEXEC;
+                let file = rustix::fs::openat(&parent.fd, name, flags, Mode::from_raw_mode(0o600))
+                    .map_err(at("made"))?;
                 let mut file = File::from(file);
                 let written = copy(&mut bytes.take(*size_bytes), &mut file, &mut self.buffer)
                     .map_err(|e| disk(&entry.path, "written", e))?;
                 if written != *size_bytes {
-                    let early =
-                        io::Error::new(io::ErrorKind::UnexpectedEof, format!("`{}` ends early", shown(&entry.path)));
+                    let early = io::Error::new(
+                        io::ErrorKind::UnexpectedEof,
+                        format!("`{}` ends early", shown(&entry.path)),
+                    );
                     return Err(EntryError::Read(early).into());
                 }
                 self.set_owner(&parent.fd, name, entry)?;
-                rustix::fs::fchmod(&file, Mode::from_raw_mode(entry.mode)).map_err(at("given its mode"))?;
+                rustix::fs::fchmod(&file, Mode::from_raw_mode(entry.mode))
+                    .map_err(at("given its mode"))?;
                 rustix::fs::futimens(&file, &times(entry.mtime)).map_err(at("given its time"))?;
             }
             Kind::Symlink { target } => {
                 rustix::fs::symlinkat(target, &parent.fd, name).map_err(at("linked"))?;
                 self.set_owner(&parent.fd, name, entry)?;
-                rustix::fs::utimensat(&parent.fd, name, &times(entry.mtime), AtFlags::SYMLINK_NOFOLLOW)
-                    .map_err(at("given its time"))?;
+                rustix::fs::utimensat(
+                    &parent.fd,
+                    name,
+                    &times(entry.mtime),
+                    AtFlags::SYMLINK_NOFOLLOW,
+                )
+                .map_err(at("given its time"))?;
             }
             Kind::Hardlink { target } => {
                 let (Some(old), Some(old_folder)) = (target.file_name(), target.parent()) else {
                     return Err(entry.refused("a link to the root").into());
                 };
                 let old_parent = self.resolve(old_folder).map_err(at("linked"))?;
-                rustix::fs::linkat(&old_parent, old, &parent.fd, name, AtFlags::empty()).map_err(at("linked"))?;
+                rustix::fs::linkat(&old_parent, old, &parent.fd, name, AtFlags::empty())
+                    .map_err(at("linked"))?;
             }
         }
         self.made.insert((parent.id, name.to_owned()));
@@ -133,12 +153,18 @@ impl<'a> Tree<'a> {
     }
 
     /// Removes what stands where `entry` goes, unless both are folders.
-    fn make_room(&mut self, parent: &OwnedFd, name: &OsStr, entry: &Entry) -> Result<(), UnpackError> {
+    fn make_room(
+        &mut self,
+        parent: &OwnedFd,
+        name: &OsStr,
+        entry: &Entry,
+    ) -> Result<(), UnpackError> {
         match rustix::fs::statat(parent, name, AtFlags::SYMLINK_NOFOLLOW) {
             Err(Errno::NOENT) => Ok(()),
             Err(e) => Err(disk(&entry.path, "looked at", e.into())),
             Ok(stat)
-                if FileType::from_raw_mode(stat.st_mode) == FileType::Directory && entry.kind == Kind::Directory =>
+                if FileType::from_raw_mode(stat.st_mode) == FileType::Directory
+                    && entry.kind == Kind::Directory =>
             {
                 Ok(())
             }
@@ -157,7 +183,12 @@ impl<'a> Tree<'a> {
     }
 
     /// Removes what `whiteout` hides of the lower layers.
-    fn white_out(&mut self, folder: &Path, whiteout: Whiteout<'_>, entry: &Entry) -> Result<(), UnpackError> {
+    fn white_out(
+        &mut self,
+        folder: &Path,
+        whiteout: Whiteout<'_>,
+        entry: &Entry,
+    ) -> Result<(), UnpackError> {
         let at = |e: Errno| disk(&entry.path, "applied", e.into());
         let parent = match self.resolve(folder) {
             Ok(parent) => parent,
@@ -174,7 +205,8 @@ impl<'a> Tree<'a> {
         }
     }
 
-    /// Removes what this layer did not make. A folder of a lower layer stays while something of this one is in it.
+    /// Removes what this layer did not make. A folder of a lower layer stays while something of
+    /// this one is in it.
     fn clear_lower(&self, folder: &OwnedFd, depth: usize) -> Result<(), Errno> {
         let left = depth.checked_sub(1).ok_or(Errno::NAMETOOLONG)?;
         let stat = rustix::fs::fstat(folder)?;
@@ -209,7 +241,9 @@ impl<'a> Tree<'a> {
         }
         let fd = match self.resolve(path) {
             Err(Errno::NOENT) => {
-                let (Some(name), Some(above)) = (path.file_name(), path.parent()) else { return Err(at(Errno::NOENT)) };
+                let (Some(name), Some(above)) = (path.file_name(), path.parent()) else {
+                    return Err(at(Errno::NOENT));
+                };
                 let above = self.folder(above)?;
                 match rustix::fs::mkdirat(&above.fd, name, Mode::from_raw_mode(0o755)) {
                     Ok(()) => self.budget.entry()?,
@@ -217,7 +251,8 @@ impl<'a> Tree<'a> {
                     Err(e) => return Err(at(e)),
                 }
                 let fd = self.resolve(path).map_err(at)?;
-                rustix::fs::chmodat(&fd, ".", Mode::from_raw_mode(0o755), AtFlags::empty()).map_err(at)?; // whatever the umask
+                rustix::fs::chmodat(&fd, ".", Mode::from_raw_mode(0o755), AtFlags::empty())
+                    .map_err(at)?; // whatever the umask
                 let stat = rustix::fs::fstat(&fd).map_err(at)?;
                 self.folders.remove(&id_of(&stat)); // of a folder that is gone and had this inode
                 self.made.insert((above.id, name.to_owned()));
@@ -230,7 +265,8 @@ impl<'a> Tree<'a> {
         if !self.is_root_user && stat.st_mode & 0o700 != 0o700 {
             // Left so by another unpacking. It gets back what it had.
             let mtime = u64::try_from(stat.st_mtime).ok();
-            self.folders.insert(id, Dress { path: path.to_owned(), mode: stat.st_mode & 0o7777, mtime });
+            self.folders
+                .insert(id, Dress { path: path.to_owned(), mode: stat.st_mode & 0o7777, mtime });
             let open = Mode::from_raw_mode(stat.st_mode & 0o7777 | 0o700);
             rustix::fs::chmodat(&fd, ".", open, AtFlags::empty()).map_err(at)?;
         }
@@ -243,7 +279,13 @@ impl<'a> Tree<'a> {
     fn resolve(&self, path: &Path) -> Result<OwnedFd, Errno> {
         let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        rustix::fs::openat2(&self.root, path, flags, Mode::empty(), ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS)
+        rustix::fs::openat2(
+            &self.root,
+            path,
+            flags,
+            Mode::empty(),
+            ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS,
+        )
     }
 
     fn set_owner(&self, parent: &OwnedFd, name: &OsStr, entry: &Entry) -> Result<(), UnpackError> {
@@ -289,7 +331,8 @@ fn id_of(stat: &Stat) -> FileId {
     (stat.st_dev, stat.st_ino)
 }
 
-/// `io::copy` with a larger buffer: that one's 8 KiB were 23 thousand writes for a layer of 139 MiB.
+/// `io::copy` with a larger buffer: that one's 8 KiB were 23 thousand writes for a layer of 139
+/// MiB.
 fn copy(from: &mut impl Read, to: &mut File, buffer: &mut [u8]) -> io::Result<u64> {
     let mut copied_bytes = 0;
     loop {

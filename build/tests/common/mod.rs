@@ -1,4 +1,5 @@
-//! What several tests need: layers written entry by entry, hostile ones among them, and images around them.
+//! What several tests need: layers written entry by entry, hostile ones among them, and images
+//! around them.
 #![allow(dead_code)] // each test file uses its part
 
 use microimage::digest::{DiffId, Digest};
@@ -35,7 +36,8 @@ impl Tar {
         self.raw(name, b'1', target, 0o644, b"")
     }
 
-    /// Any entry at all: names go into the header byte for byte, as no honest library would write them.
+    /// Any entry at all: names go into the header byte for byte, as no honest library would write
+    /// them.
     pub fn raw(mut self, name: &str, kind: u8, link: &str, mode: u32, content: &[u8]) -> Tar {
         let mut header = tar::Header::new_ustar();
         let ustar = header.as_ustar_mut().expect("a ustar header");
@@ -86,9 +88,12 @@ pub fn image_of(blobs: &[Vec<u8>], config: &serde_json::Value) -> Image {
         "layers": blobs.iter().map(|b| json!({"mediaType": media_type::OCI_LAYER_GZIP, "digest": Digest::of(b), "size": b.len()})).collect::<Vec<_>>(),
     });
     let blobs = blobs.to_vec();
-    let find = |digest| blobs.iter().find(|b| Digest::of(b) == digest).expect("one of ours").clone();
-    Image::from_parts(manifest.to_string().into_bytes(), config, |layer| Blob::from_bytes(find(layer.digest)))
-        .expect("a consistent image")
+    let find =
+        |digest| blobs.iter().find(|b| Digest::of(b) == digest).expect("one of ours").clone();
+    Image::from_parts(manifest.to_string().into_bytes(), config, |layer| {
+        Blob::from_bytes(find(layer.digest))
+    })
+    .expect("a consistent image")
 }
 
 /// A static x86-64 program that prints `ok`; fixtures/hello.s is its source.
@@ -127,7 +132,10 @@ impl BuildContext for MemoryContext {
 
     fn names(&self, path: &str) -> io::Result<Vec<String>> {
         let below = |known: &String| {
-            known.strip_prefix(&format!("{path}/")).filter(|rest| !rest.contains('/')).map(str::to_owned)
+            known
+                .strip_prefix(&format!("{path}/"))
+                .filter(|rest| !rest.contains('/'))
+                .map(str::to_owned)
         };
         Ok(self.0.keys().rev().filter_map(below).collect()) // not sorted, on purpose
     }
@@ -154,19 +162,23 @@ pub fn walk(root: &Path) -> Vec<String> {
     found.iter().map(|path| path.display().to_string()).collect()
 }
 
-/// Says what a test lacked. Written to the stream itself: the harness keeps what the macros print of a test that passes, and a test that
-/// did nothing passes.
+/// Says what a test lacked. Written to the stream itself: the harness keeps what the macros print
+/// of a test that passes, and a test that did nothing passes.
 pub fn skipped(why: impl std::fmt::Display) {
     let _ = writeln!(io::stderr(), "skipped: {why}"); // nobody to tell: nothing to do about it
 }
 
-/// Runs a program that this process has just written. A test beside this one may have forked while it was open for writing, and until
-/// that child has called exec the kernel says ETXTBSY: tried again, for at most 10 s.
+/// Runs a program that this process has just written. A test beside this one may have forked while
+/// it was open for writing, and until that child has called exec the kernel says ETXTBSY: tried
+/// again, for at most 10 s.
 pub fn output(command: &mut Command) -> Output {
     let started = Instant::now();
     loop {
         match command.output() {
-            Err(error) if error.kind() == io::ErrorKind::ExecutableFileBusy && started.elapsed().as_secs() < 10 => {
+            Err(error)
+                if error.kind() == io::ErrorKind::ExecutableFileBusy
+                    && started.elapsed().as_secs() < 10 =>
+            {
                 thread::yield_now();
             }
             other => return other.unwrap_or_else(|error| panic!("{command:?}: {error}")),
@@ -176,7 +188,8 @@ pub fn output(command: &mut Command) -> Output {
 
 /// Runs the docker client.
 pub fn docker(arguments: &[&str]) -> io::Result<Output> {
-    // The classic builder needs no plug-in; where a plug-in is there, the default builder is as good.
+    // The classic builder needs no plug-in; where a plug-in is there, the default builder is as
+    // good.
     Command::new("docker").args(arguments).output()
 }
 

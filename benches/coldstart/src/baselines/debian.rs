@@ -1,4 +1,5 @@
-//! Debian root filesystems, by mmdebstrap, trimmed as Debian's slim images are, compressed once and kept.
+//! Debian root filesystems, by mmdebstrap, trimmed as Debian's slim images are, compressed once and
+//! kept.
 
 use std::fs;
 use std::path::Path;
@@ -8,24 +9,30 @@ use super::pack::{Layer, compressed};
 use super::{Error, io_error, run};
 
 /// What slim images leave out.
-const LEFT_OUT: [&str; 4] = ["/usr/share/man/*", "/usr/share/doc/*", "/usr/share/info/*", "/usr/share/locale/*"];
+const LEFT_OUT: [&str; 4] =
+    ["/usr/share/man/*", "/usr/share/doc/*", "/usr/share/info/*", "/usr/share/locale/*"];
 
 /// The layer with the essential packages and these.
 ///
 /// # Errors
 /// mmdebstrap is not installed, or failed.
 pub fn layer(folder: &Path, packages: &[&str]) -> Result<Layer, Error> {
-    let name = std::iter::once("debian").chain(packages.iter().copied()).collect::<Vec<_>>().join("+");
+    let name =
+        std::iter::once("debian").chain(packages.iter().copied()).collect::<Vec<_>>().join("+");
     let cache = folder.join("debian");
     fs::create_dir_all(&cache).map_err(|e| io_error(&cache, e))?;
-    let (kept, diff_id) = (cache.join(format!("{name}.tar.gz")), cache.join(format!("{name}.diff-id")));
+    let (kept, diff_id) =
+        (cache.join(format!("{name}.tar.gz")), cache.join(format!("{name}.diff-id")));
     if let (Ok(bytes), Ok(diff_id)) = (fs::read(&kept), fs::read_to_string(&diff_id)) {
         return Ok(Layer { bytes, diff_id: diff_id.trim().to_owned() });
     }
     let tar = cache.join(format!("{name}.tar"));
     let mut command = Command::new("mmdebstrap");
-    // Device files are the sandbox's to make; the time is fixed so that two builds give the same files.
-    command.args(["--quiet", "--variant=essential", "--skip=output/dev"]).env("SOURCE_DATE_EPOCH", "0");
+    // Device files are the sandbox's to make; the time is fixed so that two builds give the same
+    // files.
+    command
+        .args(["--quiet", "--variant=essential", "--skip=output/dev"])
+        .env("SOURCE_DATE_EPOCH", "0");
     command.args(LEFT_OUT.map(|path| format!("--dpkgopt=path-exclude={path}")));
     if !packages.is_empty() {
         command.arg(format!("--include={}", packages.join(",")));

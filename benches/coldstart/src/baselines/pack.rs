@@ -1,4 +1,5 @@
-//! Layers and an image around programs that the image builder rightly refuses: scripts and dynamic ELFs.
+//! Layers and an image around programs that the image builder rightly refuses: scripts and dynamic
+//! ELFs.
 
 use std::io;
 
@@ -32,7 +33,8 @@ pub fn layer(files: &[(&str, Vec<u8>)]) -> io::Result<Layer> {
 pub fn compressed(tar: &[u8]) -> Layer {
     let mut compressor = Compressor::new(CompressionLvl::default());
     let mut bytes = vec![0; compressor.gzip_compress_bound(tar.len())];
-    let length = compressor.gzip_compress(tar, &mut bytes).expect("the buffer is as large as the bound");
+    let length =
+        compressor.gzip_compress(tar, &mut bytes).expect("the buffer is as large as the bound");
     bytes.truncate(length);
     Layer { bytes, diff_id: DiffId::of(tar).to_string() }
 }
@@ -48,7 +50,8 @@ pub fn image(name: &str, layers: Vec<Layer>, argv: &[&str]) -> Result<Image, Ima
     });
     let config = config.to_string().into_bytes();
     let descriptor = |kind: &str, bytes: &[u8]| json!({"mediaType": kind, "digest": Digest::of(bytes).to_string(), "size": bytes.len()});
-    let described: Vec<_> = layers.iter().map(|l| descriptor(media_type::OCI_LAYER_GZIP, &l.bytes)).collect();
+    let described: Vec<_> =
+        layers.iter().map(|l| descriptor(media_type::OCI_LAYER_GZIP, &l.bytes)).collect();
     let manifest = json!({
         "schemaVersion": 2,
         "mediaType": media_type::OCI_MANIFEST,

@@ -1,8 +1,9 @@
-//! The engine that people have: Docker Engine through its API (version negotiated), a real registry on
-//! loopback, the engine's own pull, create and start. Same schema as the embedded engine. Pull and unpack
-//! split when the last layer is said to be here; start counts from the start request, because the engine exposes
-//! no exec time. The probe begins while that request runs, as soon as the instance has a network (`bridge`). This file
-//! is the engine's state and its calls; `sample` is one instance's way through the phases, `instance` a container's to its answer.
+//! The engine that people have: Docker Engine through its API (version negotiated), a real registry
+//! on loopback, the engine's own pull, create and start. Same schema as the embedded engine. Pull
+//! and unpack split when the last layer is said to be here; start counts from the start request,
+//! because the engine exposes no exec time. The probe begins while that request runs, as soon as
+//! the instance has a network (`bridge`). This file is the engine's state and its calls; `sample`
+//! is one instance's way through the phases, `instance` a container's to its answer.
 
 mod bridge;
 mod distribution;
@@ -81,7 +82,8 @@ struct Prepared {
     local: String,
     archive: PathBuf,
     expected: Mutex<Expected>,
-    /// Why none of its samples can start here, if so. An engine would run it, and say only that its program has ended.
+    /// Why none of its samples can start here, if so. An engine would run it, and say only that its
+    /// program has ended.
     stranger: Option<Failure>,
 }
 
@@ -101,14 +103,17 @@ impl Docker {
             .enable_all()
             .build()
             .map_err(|source| EngineError::Io { what: "starting a runtime".into(), source })?;
-        let api = runtime.block_on(async { Api::connect_with_local_defaults()?.negotiate_version().await });
+        let api = runtime
+            .block_on(async { Api::connect_with_local_defaults()?.negotiate_version().await });
         let api = api.map_err(|e| {
             EngineError::Other(format!(
-                "cannot talk to Docker Engine: {e}; is it running? `build/setup --docker` installs it"
+                "cannot talk to Docker Engine: {e}; is it running? `build/setup --docker` \
+                 installs it"
             ))
         })?;
         let registry = Distribution::start(work.path())?;
-        let (Some(owner), Some(started)) = (owner::label(), owner::started(std::process::id())) else {
+        let (Some(owner), Some(started)) = (owner::label(), owner::started(std::process::id()))
+        else {
             return Err(EngineError::Other(
                 "there is no /proc here: the docker engine marks what it makes with it".into(),
             ));
@@ -151,9 +156,11 @@ impl Docker {
         }
     }
 
-    /// The engine's version and storage driver, and how an instance is watched, as notes for the results.
+    /// The engine's version and storage driver, and how an instance is watched, as notes for the
+    /// results.
     pub fn describe(&self) -> Vec<String> {
-        let probe = "the probe begins when an instance's network is up, while the engine still starts it";
+        let probe =
+            "the probe begins when an instance's network is up, while the engine still starts it";
         vec![self.describe_engine(), probe.into()]
     }
 
@@ -173,8 +180,12 @@ impl Docker {
 
     fn prepare(&self, mut target: Target) -> Result<Prepared, EngineError> {
         let stranger = failure::of_architecture(&target.image.architecture());
-        target.image = seal::seal(&target.image, &format!("{} {}", self.run, clock::now_ns()), (LABEL, &self.owner))
-            .map_err(|e| EngineError::Other(format!("`{}`: {e}", target.name)))?;
+        target.image = seal::seal(
+            &target.image,
+            &format!("{} {}", self.run, clock::now_ns()),
+            (LABEL, &self.owner),
+        )
+        .map_err(|e| EngineError::Other(format!("`{}`: {e}", target.name)))?;
         let remote = format!("{}/{}:latest", self.registry.address(), target.name);
         let local = format!("{}/{}:latest", self.run, target.name);
         let path = self._work.path().join(format!("{}.tar", target.name));
@@ -198,7 +209,8 @@ impl Docker {
             let mut downloads = Downloads::default();
             let mut events = self.api.create_image(Some(options), None, None);
             while let Some(event) = events.next().await {
-                let CreateImageInfo { id, status, error_detail, .. } = event.map_err(|e| e.to_string())?;
+                let CreateImageInfo { id, status, error_detail, .. } =
+                    event.map_err(|e| e.to_string())?;
                 if let Some(detail) = error_detail {
                     return Err(detail.message.unwrap_or_else(|| "the pull failed".into()));
                 }
@@ -217,7 +229,8 @@ impl Docker {
         let bytes = std::fs::read(archive).map_err(|e| e.to_string())?;
         self.runtime.block_on(async {
             let body = bollard::body_full(Bytes::from(bytes));
-            let mut events = self.api.import_image(query::ImportImageOptions::default(), body, None);
+            let mut events =
+                self.api.import_image(query::ImportImageOptions::default(), body, None);
             while let Some(event) = events.next().await {
                 let info = event.map_err(|e| e.to_string())?;
                 if let Some(detail) = info.error_detail {
@@ -236,17 +249,25 @@ impl Docker {
     /// Removes what runs left that were killed: it is labelled as that of a process that is gone.
     fn remove_stale(&self) {
         let filters = [("label".to_owned(), vec![LABEL.to_owned()])].into();
-        let options = query::ListContainersOptions { all: true, filters: Some(filters), ..Default::default() };
-        let containers = self.runtime.block_on(self.api.list_containers(Some(options))).unwrap_or_default();
+        let options = query::ListContainersOptions {
+            all: true,
+            filters: Some(filters),
+            ..Default::default()
+        };
+        let containers =
+            self.runtime.block_on(self.api.list_containers(Some(options))).unwrap_or_default();
         for container in containers {
             let run = container.labels.as_ref().and_then(|labels| labels.get(LABEL));
-            if let (Some(id), true) = (container.id.as_deref(), run.is_some_and(|run| owner::is_gone(run))) {
+            if let (Some(id), true) =
+                (container.id.as_deref(), run.is_some_and(|run| owner::is_gone(run)))
+            {
                 self.remove_container(id);
             }
         }
         let filters = [("label".to_owned(), vec![LABEL.to_owned()])].into();
         let options = query::ListImagesOptions { filters: Some(filters), ..Default::default() };
-        for image in self.runtime.block_on(self.api.list_images(Some(options))).unwrap_or_default() {
+        for image in self.runtime.block_on(self.api.list_images(Some(options))).unwrap_or_default()
+        {
             if image.labels.get(LABEL).is_some_and(|run| owner::is_gone(run)) {
                 self.remove_image(&image.id);
             }
@@ -257,10 +278,14 @@ impl Docker {
 /// The bridge of the engine's default network.
 fn find_bridge(runtime: &Runtime, api: &Api) -> Result<Bridge, EngineError> {
     let asked = api.inspect_network("bridge", None::<query::InspectNetworkOptions>);
-    let options = runtime.block_on(asked).ok().and_then(|network| network.options).unwrap_or_default();
+    let options =
+        runtime.block_on(asked).ok().and_then(|network| network.options).unwrap_or_default();
     options.get(bridge::NAME_OPTION).and_then(|name| Bridge::find(name)).ok_or_else(|| {
         EngineError::Other(
-            "the bridge of Docker Engine is not on this machine (the engine is rootless, or in a virtual machine): its instances cannot be asked from here; use `--engine embedded`, or run where the engine does".into(),
+            "the bridge of Docker Engine is not on this machine (the engine is rootless, or in a \
+             virtual machine): its instances cannot be asked from here; use `--engine embedded`, \
+             or run where the engine does"
+                .into(),
         )
     })
 }
@@ -278,7 +303,12 @@ impl Engine for Docker {
         }
         let samples = samples?;
         let traffic = self.registry.traffic_since(); // a burst's instances share one pull
-        Ok(Outcome { samples, requests: traffic.requests, bytes: traffic.bytes, uncompressed_bytes: None })
+        Ok(Outcome {
+            samples,
+            requests: traffic.requests,
+            bytes: traffic.bytes,
+            uncompressed_bytes: None,
+        })
     }
 
     fn calibrate(&mut self) -> Result<Option<Calibration>, EngineError> {
@@ -290,15 +320,17 @@ impl Engine for Docker {
         if self.interrupted() {
             return Err(EngineError::Interrupted);
         }
-        let asked =
-            asked.map_err(|e| EngineError::Other(format!("the floor program did not answer: {}", e.message)))?;
+        let asked = asked.map_err(|e| {
+            EngineError::Other(format!("the floor program did not answer: {}", e.message))
+        })?;
         let (pull_ns, unpack_ns, create_ns) = (None, None, None);
         Ok(Some(Calibration {
             pull_ns,
             unpack_ns,
             create_ns,
             start_ns: asked.last_byte_ns - start_ns,
-            connect_step_ns: (asked.refused > 0).then(|| asked.refused_for_ns as f64 / f64::from(asked.refused)),
+            connect_step_ns: (asked.refused > 0)
+                .then(|| asked.refused_for_ns as f64 / f64::from(asked.refused)),
         }))
     }
 }
@@ -306,8 +338,13 @@ impl Engine for Docker {
 impl Drop for Docker {
     fn drop(&mut self) {
         let filters = [("label".to_owned(), vec![format!("{LABEL}={}", self.owner)])].into();
-        let options = query::ListContainersOptions { all: true, filters: Some(filters), ..Default::default() };
-        let left = self.runtime.block_on(self.api.list_containers(Some(options))).unwrap_or_default();
+        let options = query::ListContainersOptions {
+            all: true,
+            filters: Some(filters),
+            ..Default::default()
+        };
+        let left =
+            self.runtime.block_on(self.api.list_containers(Some(options))).unwrap_or_default();
         for container in left.into_iter().filter_map(|c| c.id) {
             self.remove_container(&container);
         }

@@ -1,6 +1,6 @@
 //! The engine that needs no daemon: registry in this process, links shaped by a relay, verified
-//! pull, own unpack, own sandbox. What each phase means is docs/CONTRACTS.md, section 5. This file is
-//! the engine's state; `sample` is one instance's way through the phases.
+//! pull, own unpack, own sandbox. What each phase means is docs/CONTRACTS.md, section 5. This file
+//! is the engine's state; `sample` is one instance's way through the phases.
 
 mod oci;
 mod running;
@@ -87,10 +87,16 @@ impl Embedded {
     ///
     /// # Errors
     /// [`EngineError`]: what the machine lacks.
-    pub fn start(targets: Vec<Target>, settings: Settings, work: Work) -> Result<Self, EngineError> {
+    pub fn start(
+        targets: Vec<Target>,
+        settings: Settings,
+        work: Work,
+    ) -> Result<Self, EngineError> {
         if settings.runtime.is_some() && !nix::unistd::geteuid().is_root() {
             return Err(EngineError::Other(
-                "`--runtime` needs root: runc and crun make cgroups; leave it out for our own sandbox".into(),
+                "`--runtime` needs root: runc and crun make cgroups; leave it out for our own \
+                 sandbox"
+                    .into(),
             ));
         }
         settings.runtime.as_deref().inspect(|runtime| oci::remove_stale(runtime));
@@ -98,13 +104,23 @@ impl Embedded {
         let registry = Registry::start().map_err(io_error("starting the registry"))?;
         let mut prepared = Vec::new();
         for target in targets {
-            registry.serve(&target.name, TAG, &target.image).map_err(io_error("reading the image"))?;
+            registry
+                .serve(&target.name, TAG, &target.image)
+                .map_err(io_error("reading the image"))?;
             let store = work.fresh("store").map_err(io_error("making a folder"))?;
-            let stored = store_blobs(&target.image, &store).map_err(io_error("storing the image"))?;
-            prepared.push(Prepared { target, stored, store, rootfs: None, expected: Mutex::default() });
+            let stored =
+                store_blobs(&target.image, &store).map_err(io_error("storing the image"))?;
+            prepared.push(Prepared {
+                target,
+                stored,
+                store,
+                rootfs: None,
+                expected: Mutex::default(),
+            });
         }
         if let Some(program) = &settings.floor {
-            let image = floor::image(program.parent().unwrap_or(Path::new("."))).map_err(EngineError::Other)?;
+            let image = floor::image(program.parent().unwrap_or(Path::new(".")))
+                .map_err(EngineError::Other)?;
             registry.serve(FLOOR, TAG, &image).map_err(io_error("reading the floor image"))?;
         }
         let (cores, relays) = (Cores::choose(), HashMap::new());
@@ -119,8 +135,8 @@ impl Embedded {
         }
     }
 
-    /// Makes the registry send bytes of the right length and the wrong content for the last layer: what
-    /// a broken registry does, so that tests can see it refused.
+    /// Makes the registry send bytes of the right length and the wrong content for the last layer:
+    /// what a broken registry does, so that tests can see it refused.
     pub fn corrupt_layer(&mut self, variant: usize) {
         let target = &self.targets[variant].target;
         if let Some(layer) = target.image.layers().last() {
@@ -135,7 +151,8 @@ impl Embedded {
             return Ok(format!("http://{}", self.registry.address()));
         }
         if !self.relays.contains_key(link.name()) {
-            self.relays.insert(link.name().to_owned(), Relay::start(link, self.registry.address())?);
+            self.relays
+                .insert(link.name().to_owned(), Relay::start(link, self.registry.address())?);
         }
         Ok(format!("http://{}", self.relays[link.name()].address()))
     }
@@ -154,8 +171,16 @@ impl Embedded {
     }
 
     /// What to start; a user that the image does not know is the image's failure.
-    fn plan(&self, image: &Image, rootfs: &Path, port: u16, alone: bool, sockets: usize) -> Result<Plan, Failure> {
-        let (uid, gid) = sandbox::user_of(rootfs, image.user()).map_err(|e| failure::of(Phase::Create, &e))?;
+    fn plan(
+        &self,
+        image: &Image,
+        rootfs: &Path,
+        port: u16,
+        alone: bool,
+        sockets: usize,
+    ) -> Result<Plan, Failure> {
+        let (uid, gid) =
+            sandbox::user_of(rootfs, image.user()).map_err(|e| failure::of(Phase::Create, &e))?;
         Ok(Plan {
             rootfs: rootfs.to_owned(),
             argv: image.argv(),
@@ -204,7 +229,9 @@ impl Engine for Embedded {
                 self.settings.burst_interval,
                 &self.settings.stop,
                 |place| match self.one(case, &base, ready.as_deref(), Some(place)) {
-                    Err(EngineError::Io { source, .. }) if failure::is_full(&source) => Ok(no_room(&source)),
+                    Err(EngineError::Io { source, .. }) if failure::is_full(&source) => {
+                        Ok(no_room(&source))
+                    }
                     done => done,
                 },
                 no_room,
@@ -239,7 +266,9 @@ impl Engine for Embedded {
 impl Embedded {
     /// A cold start of the floor image over loopback.
     fn calibrate_in(&self, folder: &Path) -> Result<Calibration, EngineError> {
-        let fail = |what: &str, why: String| EngineError::Other(format!("the floor image cannot be {what}: {why}"));
+        let fail = |what: &str, why: String| {
+            EngineError::Other(format!("the floor image cannot be {what}: {why}"))
+        };
         let (blobs, rootfs) = (folder.join("blobs"), folder.join("rootfs"));
         for made in [&blobs, &rootfs] {
             fs::create_dir(made).map_err(io_error("making a folder"))?;
@@ -249,10 +278,12 @@ impl Embedded {
         let source = pull::Source { base, name: FLOOR.into(), reference: TAG.into() };
         let image = pull::pull(&source, &blobs).map_err(|e| fail("pulled", e.to_string()))?;
         let pulled_ns = clock::now_ns();
-        sample::unpack_all(&image, &blobs, &rootfs).map_err(|failure| fail("unpacked", failure.message))?;
+        sample::unpack_all(&image, &blobs, &rootfs)
+            .map_err(|failure| fail("unpacked", failure.message))?;
         let unpacked_ns = clock::now_ns();
-        let plan =
-            self.plan(&image, &rootfs, FLOOR_PORT, true, 1).map_err(|failure| fail("started", failure.message))?;
+        let plan = self
+            .plan(&image, &rootfs, FLOOR_PORT, true, 1)
+            .map_err(|failure| fail("started", failure.message))?;
         let pinned = self.cores.pin_harness();
         let mut sample = Sample::default();
         let Some(mut instance) = self.launch(&plan, &mut sample, true)? else {
@@ -262,14 +293,16 @@ impl Embedded {
         drop(pinned);
         let exec_ns = instance.exec_ns();
         instance.end(self)?;
-        let asked = asked.map_err(|e| EngineError::Other(format!("the floor program did not answer: {e}")))?;
+        let asked = asked
+            .map_err(|e| EngineError::Other(format!("the floor program did not answer: {e}")))?;
         let exec_ns = exec_ns?.unwrap_or(asked.last_byte_ns);
         Ok(Calibration {
             pull_ns: Some(pulled_ns - began_ns),
             unpack_ns: Some(unpacked_ns - pulled_ns),
             create_ns: Some(exec_ns.saturating_sub(unpacked_ns)),
             start_ns: asked.last_byte_ns - exec_ns,
-            connect_step_ns: (asked.refused > 0).then(|| asked.refused_for_ns as f64 / f64::from(asked.refused)),
+            connect_step_ns: (asked.refused > 0)
+                .then(|| asked.refused_for_ns as f64 / f64::from(asked.refused)),
         })
     }
 }

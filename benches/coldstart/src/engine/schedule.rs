@@ -1,6 +1,7 @@
-//! Scale-out: N instances at once, a thread each, on a fixed schedule that waits for none of them. All
-//! threads get ready first, then the schedule is laid out; latency counts from the intended start, so
-//! that a machine which cannot keep up does not hide it. What an instance is, is the engine's affair.
+//! Scale-out: N instances at once, a thread each, on a fixed schedule that waits for none of them.
+//! All threads get ready first, then the schedule is laid out; latency counts from the intended
+//! start, so that a machine which cannot keep up does not hide it. What an instance is, is the
+//! engine's affair.
 
 use std::cell::Cell;
 use std::io;
@@ -16,7 +17,8 @@ const LEAD_NS: u64 = 3_000_000;
 /// How often a waiting thread looks whether the user wants no more.
 const LOOK: Duration = Duration::from_millis(50);
 
-/// Where threads wait for each other: it opens when all have come that have not given up, and when the run is interrupted.
+/// Where threads wait for each other: it opens when all have come that have not given up, and when
+/// the run is interrupted.
 struct Gate<'a> {
     state: Mutex<State>,
     changed: Condvar,
@@ -32,7 +34,11 @@ struct State {
 
 impl<'a> Gate<'a> {
     fn new(expected: usize, stop: &'a AtomicBool) -> Self {
-        Self { state: Mutex::new(State { expected, arrived: 0, opened_ns: None }), changed: Condvar::new(), stop }
+        Self {
+            state: Mutex::new(State { expected, arrived: 0, opened_ns: None }),
+            changed: Condvar::new(),
+            stop,
+        }
     }
 
     /// Waits for all others; the moment at which the last one came.
@@ -47,7 +53,8 @@ impl<'a> Gate<'a> {
             if self.stop.load(Ordering::Relaxed) {
                 return clock::now_ns();
             }
-            state = self.changed.wait_timeout(state, LOOK).unwrap_or_else(PoisonError::into_inner).0;
+            state =
+                self.changed.wait_timeout(state, LOOK).unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 
@@ -70,13 +77,14 @@ impl<'a> Gate<'a> {
 struct Course<'a> {
     /// Before the first start.
     start: Gate<'a>,
-    /// After the last answer: ending an instance and removing its files is work that no other instance's measurement should meet.
+    /// After the last answer: ending an instance and removing its files is work that no other
+    /// instance's measurement should meet.
     finish: Gate<'a>,
     interval_ns: u64,
 }
 
-/// One thread's place in a burst. It passes each gate once, at the latest when it is dropped: an instance that fails early must
-/// not keep the others waiting.
+/// One thread's place in a burst. It passes each gate once, at the latest when it is dropped: an
+/// instance that fails early must not keep the others waiting.
 pub struct Place<'a> {
     course: &'a Course<'a>,
     index: u64,
@@ -115,8 +123,8 @@ impl Drop for Place<'_> {
     }
 }
 
-/// Runs `one` so many times at once, `interval` apart. An instance for which this machine has no thread is what `no_room` makes of
-/// the error: that is where the machine saturates.
+/// Runs `one` so many times at once, `interval` apart. An instance for which this machine has no
+/// thread is what `no_room` makes of the error: that is where the machine saturates.
 ///
 /// # Errors
 /// The first of any instance, after all have ended.
@@ -134,9 +142,12 @@ pub fn at_once<T: Send>(
     std::thread::scope(|scope| {
         let threads: Vec<_> = (0..burst as u64)
             .map(|index| {
-                let place = Place { course, index, started: Cell::new(false), finished: Cell::new(false) };
+                let place =
+                    Place { course, index, started: Cell::new(false), finished: Cell::new(false) };
                 // A closure that found no thread is dropped, and its place gives up.
-                std::thread::Builder::new().name(format!("burst-{index}")).spawn_scoped(scope, move || one(&place))
+                std::thread::Builder::new()
+                    .name(format!("burst-{index}"))
+                    .spawn_scoped(scope, move || one(&place))
             })
             .collect();
         // Every thread is joined before the first error is returned.
@@ -155,7 +166,8 @@ pub fn at_once<T: Send>(
 mod tests {
     use super::*;
 
-    /// The story: where a thread of a burst could not be made, the others waited for it for ever, and for no signal.
+    /// The story: where a thread of a burst could not be made, the others waited for it for ever,
+    /// and for no signal.
     #[test]
     fn a_gate_opens_without_those_who_give_up_and_for_an_interruption() {
         let stop = AtomicBool::new(false);
@@ -174,9 +186,11 @@ mod tests {
     #[test]
     fn a_place_that_fails_early_keeps_nobody_waiting() {
         let stop = AtomicBool::new(false);
-        let course = Course { start: Gate::new(3, &stop), finish: Gate::new(3, &stop), interval_ns: 1000 };
+        let course =
+            Course { start: Gate::new(3, &stop), finish: Gate::new(3, &stop), interval_ns: 1000 };
         let course = &course;
-        let place = |index| Place { course, index, started: Cell::new(false), finished: Cell::new(false) };
+        let place =
+            |index| Place { course, index, started: Cell::new(false), finished: Cell::new(false) };
         std::thread::scope(|scope| {
             let others = [1, 2].map(|index| {
                 scope.spawn(move || {
@@ -190,8 +204,15 @@ mod tests {
             let [one, two] = others.map(|thread| thread.join().unwrap());
             assert_eq!(two - one, 1000, "the schedule is as it was laid out");
         });
-        let failed_late = Course { start: Gate::new(1, &stop), finish: Gate::new(1, &stop), interval_ns: 0 };
-        Place { course: &failed_late, index: 0, started: Cell::new(false), finished: Cell::new(false) }.finish();
+        let failed_late =
+            Course { start: Gate::new(1, &stop), finish: Gate::new(1, &stop), interval_ns: 0 };
+        Place {
+            course: &failed_late,
+            index: 0,
+            started: Cell::new(false),
+            finished: Cell::new(false),
+        }
+        .finish();
         course.start.wait(); // open, and stays so
     }
 }

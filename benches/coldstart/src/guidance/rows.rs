@@ -1,4 +1,5 @@
-//! The rows themselves, an advice a function. Every figure of the platform stands here with its page.
+//! The rows themselves, an advice a function. Every figure of the platform stands here with its
+//! page.
 
 use super::{Load, companion, is_modelled};
 use crate::link::Link;
@@ -11,11 +12,14 @@ use crate::units::{bytes, duration, percent, times};
 const IDLE_CNY_PER_GB_SECOND: f64 = 0.000_054_71;
 /// The HTTP server must listen within this.
 const LISTEN_DEADLINE_NS: f64 = 30e9;
-/// Pull and start of an image function together must be done within this (the platform's SDK: InitTimeout, 90 s by default).
+/// Pull and start of an image function together must be done within this (the platform's SDK:
+/// InitTimeout, 90 s by default).
 const INIT_TIMEOUT_NS: f64 = 90e9;
 /// What a row on a modelled link rests on beside the page.
-const MODEL: &str = "link modelled: rate and round trip are assumed, TCP's slow start by RFC 6928 and RFC 5681";
-/// What memory a function can have, up to where images of less than 256 MB are advised (SCF quotas: 64, and 128 MB steps).
+const MODEL: &str =
+    "link modelled: rate and round trip are assumed, TCP's slow start by RFC 6928 and RFC 5681";
+/// What memory a function can have, up to where images of less than 256 MB are advised (SCF quotas:
+/// 64, and 128 MB steps).
 const MEMORY_SETTINGS_MIB: [u64; 5] = [64, 128, 256, 384, 512];
 const IMAGE_PAGE: &str = "SCF, WebServer image function (583/41076)";
 const CONCURRENCY_PAGE: &str = "SCF, concurrency management";
@@ -23,9 +27,12 @@ const CONCURRENCY_PAGE: &str = "SCF, concurrency management";
 const ACCELERATION_PROMISE: f64 = 5.0;
 const SAME_REGION: &str = "keep image repository and function in one region, and pull over the VPC";
 const MINIMAL_IMAGE: &str = "use a minimal base image and few layers";
-const ACCELERATION: &str = "image acceleration: starts \"average 5 times\" as fast, free while in beta";
-const PROVISIONED: &str = "provisioned concurrency: instances are started ahead, concurrency = QPS x mean seconds";
-const DEADLINE: &str = "the HTTP server must listen within 30 s of its start (otherwise 446 PortBindingFailed)";
+const ACCELERATION: &str =
+    "image acceleration: starts \"average 5 times\" as fast, free while in beta";
+const PROVISIONED: &str =
+    "provisioned concurrency: instances are started ahead, concurrency = QPS x mean seconds";
+const DEADLINE: &str =
+    "the HTTP server must listen within 30 s of its start (otherwise 446 PortBindingFailed)";
 
 /// A row for which something was not measured, and what to do about it.
 pub fn absent(variant: &Variant, id: &str, todo: String) -> Guidance {
@@ -59,7 +66,9 @@ fn with_model(page: &str, run: &Run) -> String {
 /// Keep the registry in the function's region: compares the two modelled regions.
 pub fn same_region(variant: &Variant) -> Option<Guidance> {
     let cold = |link: &str| {
-        variant.runs.iter().find(|r| r.scenario == Scenario::Cold && r.burst == 1 && r.link == link && r.summary.n > 0)
+        variant.runs.iter().find(|r| {
+            r.scenario == Scenario::Cold && r.burst == 1 && r.link == link && r.summary.n > 0
+        })
     };
     let (near, far) = (cold("same-region")?, cold("cross-region")?);
     let (ratio, interval) = stats::ratio_of_medians(&far.totals_ns(), &near.totals_ns())?;
@@ -72,12 +81,19 @@ pub fn same_region(variant: &Variant) -> Option<Guidance> {
         advice: SAME_REGION.into(),
         source: format!("{IMAGE_PAGE}; {MODEL}"),
         modelled: true,
-        measured: format!("a cold start is {} as fast with the registry in the same region", times(ratio)),
+        measured: format!(
+            "a cold start is {} as fast with the registry in the same region",
+            times(ratio)
+        ),
         ci95: Some([interval.low, interval.high]),
         unit: Some(Unit::Times),
         max_share: Some(share.clamp(0.0, 1.0)),
         verdict: if interval.low > 1.05 {
-            format!("do it: it saves {} of each cold start, {} of it", duration(saved), percent(share))
+            format!(
+                "do it: it saves {} of each cold start, {} of it",
+                duration(saved),
+                percent(share)
+            )
         } else {
             "it makes no difference that could be measured here".into()
         },
@@ -90,13 +106,15 @@ pub fn minimal_image(variant: &Variant, cold: &Run, overhead: &Overhead) -> Guid
     let carried: Vec<f64> = pull.iter().zip(&unpack).map(|(p, u)| p + u).collect();
     let total = cold.summary.median_ns.unwrap_or(0.0);
     let share = median(&carried).filter(|_| total > 0.0).map(|ns| (ns / total).clamp(0.0, 1.0));
-    // Folders, descriptors and threads cost their time whatever the size: that is what unpacking the floor image takes.
-    // Where nobody could unpack that one (Docker Engine, no C compiler) it is not known what of the time is the size's.
+    // Folders, descriptors and threads cost their time whatever the size: that is what unpacking
+    // the floor image takes. Where nobody could unpack that one (Docker Engine, no C compiler) it
+    // is not known what of the time is the size's.
     let floor_ns = overhead.unpack_ns_median;
     let unpack_ns = (median(&unpack).unwrap_or(0.0) - floor_ns.unwrap_or(0.0)).max(0.0);
     // What of the pull grows with the image: the link's model says what nothing would have taken.
     let carry_ns = cold.link.parse::<Link>().ok().filter(Link::is_shaped).map(|link| {
-        let longer = transfer_ns(&link, variant.compressed_bytes).saturating_sub(transfer_ns(&link, 1));
+        let longer =
+            transfer_ns(&link, variant.compressed_bytes).saturating_sub(transfer_ns(&link, 1));
         longer as f64
     });
     let by_size = carry_ns.unwrap_or(0.0) + unpack_ns;
@@ -112,21 +130,27 @@ pub fn minimal_image(variant: &Variant, cold: &Run, overhead: &Overhead) -> Guid
     };
     let verdict = match (carry_ns, by_size / total.max(1.0)) {
         (Some(carry), grows) if grows < 0.25 => format!(
-            "small enough: {} on the link and {} to unpack grow with it; round trips and handshakes, which a smaller image does not shorten, rule this pull",
+            "small enough: {} on the link and {} to unpack grow with it; round trips and \
+             handshakes, which a smaller image does not shorten, rule this pull",
             duration(carry),
             unpacking
         ),
         (Some(carry), grows) => format!(
-            "size is worth work: {} of the cold start grows with it, {} on the link (rate and slow start) and {} to unpack",
+            "size is worth work: {} of the cold start grows with it, {} on the link (rate and \
+             slow start) and {} to unpack",
             percent(grows),
             duration(carry),
             unpacking
         ),
         (None, grows) if grows >= 0.25 && floor_ns.is_some() => {
-            format!("size is worth work: unpacking takes {} more than that of the smallest image", duration(unpack_ns))
+            format!(
+                "size is worth work: unpacking takes {} more than that of the smallest image",
+                duration(unpack_ns)
+            )
         }
         (None, grows) if grows >= 0.25 => format!(
-            "unpacking takes {}; how much of it the size costs is not known without the smallest image's unpacking: measure a smaller image beside it, or with `--engine embedded`",
+            "unpacking takes {}; how much of it the size costs is not known without the smallest \
+             image's unpacking: measure a smaller image beside it, or with `--engine embedded`",
             duration(unpack_ns)
         ),
         (None, _) => "small enough: what remains does not grow with the image".into(),
@@ -161,15 +185,20 @@ pub fn acceleration(variant: &Variant, cold: &Run) -> Option<Guidance> {
         _ => "about the promised 5 times",
     };
     let verdict = if interval.high < 1.25 {
-        format!("leave it off: at most {} of the cold start is the pull, and {quota}", percent(share))
+        format!(
+            "leave it off: at most {} of the cold start is the pull, and {quota}",
+            percent(share)
+        )
     } else if interval.low > 2.0 {
         format!(
-            "switch it on for functions that this link serves: a start is {} as fast, {promise}; {quota}",
+            "switch it on for functions that this link serves: a start is {} as fast, {promise}; \
+             {quota}",
             times(ratio)
         )
     } else {
         format!(
-            "worth it only for the functions that people wait for: it removes {} at most, {promise}, and {quota}",
+            "worth it only for the functions that people wait for: it removes {} at most, \
+             {promise}, and {quota}",
             percent(share)
         )
     };
@@ -198,7 +227,8 @@ pub fn provisioned(variant: &Variant, cold: &Run, load: Load) -> Option<Guidance
     let per_hour = load.memory_mib as f64 / 1024.0 * 3600.0 * IDLE_CNY_PER_GB_SECOND;
     let cold_ns = cold.summary.median_ns?;
     let verdict = format!(
-        "{rate} requests/s at a mean of {mean} a request need {instances} instance{s} (rate x mean seconds); each idle one of {memory} MiB costs CNY {per_hour:.4} an hour. {judgement}",
+        "{rate} requests/s at a mean of {mean} a request need {instances} instance{s} (rate x \
+         mean seconds); each idle one of {memory} MiB costs CNY {per_hour:.4} an hour. {judgement}",
         rate = load.requests_per_second,
         mean = duration(mean_seconds * 1e9),
         s = if instances > 1.0 { "s" } else { "" },
@@ -214,9 +244,14 @@ pub fn provisioned(variant: &Variant, cold: &Run, load: Load) -> Option<Guidance
         variant: variant.name.clone(),
         link: Some(cold.link.clone()),
         advice: PROVISIONED.into(),
-        source: format!("{CONCURRENCY_PAGE}; idle price CNY {IDLE_CNY_PER_GB_SECOND} per GB and second"),
+        source: format!(
+            "{CONCURRENCY_PAGE}; idle price CNY {IDLE_CNY_PER_GB_SECOND} per GB and second"
+        ),
         modelled: true, // prices, and the handler's time is this one request's
-        measured: format!("a request to a ready instance is {} as fast as a cold one", times(ratio)),
+        measured: format!(
+            "a request to a ready instance is {} as fast as a cold one",
+            times(ratio)
+        ),
         ci95: Some([interval.low, interval.high]),
         unit: Some(Unit::Times),
         max_share: Some((1.0 - 1.0 / ratio).clamp(0.0, 1.0)),
@@ -233,11 +268,20 @@ pub fn deadline(variant: &Variant) -> Option<Guidance> {
         .flat_map(|r| r.phase_ns(|s| s.listen_ns.or(s.start_ns)))
         .collect();
     let worst = stats::sorted(&starts).last().copied()?;
-    // A start in which nothing listened in time has no duration, and is the row's most important one.
-    let all = variant.runs.iter().filter(|r| r.scenario != Scenario::Provisioned).flat_map(|r| &r.samples);
-    let late = all.filter(|s| s.error.as_ref().is_some_and(|e| e.message.contains("446 PortBindingFailed"))).count();
+    // A start in which nothing listened in time has no duration, and is the row's most important
+    // one.
+    let all = variant
+        .runs
+        .iter()
+        .filter(|r| r.scenario != Scenario::Provisioned)
+        .flat_map(|r| &r.samples);
+    let late = all
+        .filter(|s| s.error.as_ref().is_some_and(|e| e.message.contains("446 PortBindingFailed")))
+        .count();
     let over = variant.runs.iter().find(|r| {
-        r.scenario == Scenario::Cold && r.burst == 1 && r.totals_ns().iter().any(|&total| total > INIT_TIMEOUT_NS)
+        r.scenario == Scenario::Cold
+            && r.burst == 1
+            && r.totals_ns().iter().any(|&total| total > INIT_TIMEOUT_NS)
     });
     Some(Guidance {
         id: "listen-deadline".into(),
@@ -257,24 +301,35 @@ pub fn deadline(variant: &Variant) -> Option<Guidance> {
         max_share: None,
         verdict: match LISTEN_DEADLINE_NS / worst {
             _ if late > 0 => {
-                format!("act: {late} more did not listen within the deadline, and would be a 446 for whoever asked")
+                format!(
+                    "act: {late} more did not listen within the deadline, and would be a 446 for \
+                     whoever asked"
+                )
             }
             _ if over.is_some() => format!(
-                "listening is in time, pull and start together are not: over {} on {}, where the platform's InitTimeout of {} makes it a 450 InitContainerTimeout: use a smaller image, a nearer registry, or a longer InitTimeout",
+                "listening is in time, pull and start together are not: over {} on {}, where the \
+                 platform's InitTimeout of {} makes it a 450 InitContainerTimeout: use a smaller \
+                 image, a nearer registry, or a longer InitTimeout",
                 duration(INIT_TIMEOUT_NS),
                 over.map_or("", |run| &run.link),
                 duration(INIT_TIMEOUT_NS)
             ),
             room if room > 100.0 => format!("no concern: {} to spare", times(room.floor())),
             room if room > 3.0 => {
-                format!("fine on this machine; {} to spare is little for a fraction of a core", times(room))
+                format!(
+                    "fine on this machine; {} to spare is little for a fraction of a core",
+                    times(room)
+                )
             }
-            _ => "too close: move work behind the listening, or raise the function's memory and with it its CPU".into(),
+            _ => "too close: move work behind the listening, or raise the function's memory and \
+                  with it its CPU"
+                .into(),
         },
     })
 }
 
-/// Memory by image size, as the platform's table has it, against what an instance had resident when it had answered.
+/// Memory by image size, as the platform's table has it, against what an instance had resident when
+/// it had answered.
 pub fn memory(variant: &Variant) -> Guidance {
     const MIB: u64 = 1 << 20;
     let peaks: Vec<f64> = variant
@@ -287,28 +342,44 @@ pub fn memory(variant: &Variant) -> Guidance {
     let most = stats::sorted(&peaks).last().map(|&bytes| bytes as u64);
     let (advised, large) = match variant.compressed_bytes / MIB {
         0..256 => ("256 to 512 MB", None),
-        256..512 => ("512 MB to 1 GB", Some("give it at least 512 MB, or make the image smaller than 256 MB")),
+        256..512 => (
+            "512 MB to 1 GB",
+            Some("give it at least 512 MB, or make the image smaller than 256 MB"),
+        ),
         512..1024 => (
             "more than 1 GB",
-            Some("give it more than 1 GB, or make the image smaller: memory is paid for every second it runs"),
+            Some(
+                "give it more than 1 GB, or make the image smaller: memory is paid for every \
+                 second it runs",
+            ),
         ),
         _ => ("not accepted", Some("over the limit of 1 GiB compressed: the platform refuses it")),
     };
     // Half of a setting is left to requests, to what a handler keeps, and to files that are read.
-    let setting = most.and_then(|most| MEMORY_SETTINGS_MIB.into_iter().find(|mib| most <= mib * MIB / 2));
+    let setting =
+        most.and_then(|most| MEMORY_SETTINGS_MIB.into_iter().find(|mib| most <= mib * MIB / 2));
     let verdict = match (large, most, setting) {
         (Some(verdict), ..) => verdict.to_owned(),
         (None, Some(most), Some(setting)) => format!(
-            "the table is about page cache for big images: {setting} MB hold the {} of a first answer twice over; try that under load before paying for the table's",
+            "the table is about page cache for big images: {setting} MB hold the {} of a first \
+             answer twice over; try that under load before paying for the table's",
             bytes(most)
         ),
-        (None, Some(most), None) => format!("its first answer takes {}: begin with what load shows, not with the table", bytes(most)),
-        (None, None, _) => {
-            "the table's smallest step covers it; the table is about page cache for big images, so measure less memory before paying for more".into()
-        }
+        (None, Some(most), None) => format!(
+            "its first answer takes {}: begin with what load shows, not with the table",
+            bytes(most)
+        ),
+        (None, None, _) => "the table's smallest step covers it; the table is about page cache \
+                            for big images, so measure less memory before paying for more"
+            .into(),
     };
-    let resident = median(&peaks)
-        .map(|peak| format!("; {} resident when it has answered (median of {})", bytes(peak as u64), peaks.len()));
+    let resident = median(&peaks).map(|peak| {
+        format!(
+            "; {} resident when it has answered (median of {})",
+            bytes(peak as u64),
+            peaks.len()
+        )
+    });
     let ci95 = stats::bootstrap_median(&peaks).map(|i| [i.low, i.high]);
     Guidance {
         id: "memory-by-image-size".into(),
@@ -317,7 +388,11 @@ pub fn memory(variant: &Variant) -> Guidance {
         advice: format!("memory by image size: for this size {advised}"),
         source: IMAGE_PAGE.into(),
         modelled: false,
-        measured: format!("{} compressed{}", bytes(variant.compressed_bytes), resident.unwrap_or_default()),
+        measured: format!(
+            "{} compressed{}",
+            bytes(variant.compressed_bytes),
+            resident.unwrap_or_default()
+        ),
         ci95,
         unit: ci95.map(|_| Unit::Bytes),
         max_share: None,

@@ -1,5 +1,6 @@
-//! Scale-out: the total against the number of instances that were started at once, on two logarithmic
-//! axes; a straight rise of slope one means that the machine serves them one after the other.
+//! Scale-out: the total against the number of instances that were started at once, on two
+//! logarithmic axes; a straight rise of slope one means that the machine serves them one after the
+//! other.
 
 use super::{Canvas, PHASES, fit};
 use crate::burst;
@@ -17,14 +18,24 @@ pub fn bursts(results: &Results, width: f64) -> Vec<String> {
 
 fn plot(variant: &Variant, series: &[&Run], width: f64) -> String {
     let mut canvas = Canvas::new(width);
-    let link = if series[0].scenario == Scenario::Cold { format!(", {}", series[0].link) } else { String::new() };
-    let title = format!("{}: {}{link}, by instances at once", variant.name, series[0].scenario.name());
+    let link = if series[0].scenario == Scenario::Cold {
+        format!(", {}", series[0].link)
+    } else {
+        String::new()
+    };
+    let title =
+        format!("{}: {}{link}, by instances at once", variant.name, series[0].scenario.name());
     canvas.text(0.0, 16.0, "title", &fit(&title, width));
-    let value = |run: &Run, far: bool| if far { run.summary.p99_ns } else { run.summary.median_ns }.unwrap_or(1.0);
+    let value = |run: &Run, far: bool| {
+        if far { run.summary.p99_ns } else { run.summary.median_ns }.unwrap_or(1.0)
+    };
     let low = series.iter().map(|r| value(r, false)).fold(f64::INFINITY, f64::min).log10().floor();
-    let high = series.iter().map(|r| value(r, true)).fold(1.0, f64::max).log10().ceil().max(low + 1.0);
+    let high =
+        series.iter().map(|r| value(r, true)).fold(1.0, f64::max).log10().ceil().max(low + 1.0);
     let (first, last) = (series[0].burst as f64, series[series.len() - 1].burst as f64);
-    let x = |burst: usize| LEFT + (burst as f64 / first).ln() / (last / first).ln().max(0.01) * (width - LEFT - RIGHT);
+    let x = |burst: usize| {
+        LEFT + (burst as f64 / first).ln() / (last / first).ln().max(0.01) * (width - LEFT - RIGHT)
+    };
     let y = |ns: f64| 34.0 + (high - ns.log10()) / (high - low) * (HEIGHT - 70.0);
     for decade in low as i32..=high as i32 {
         let at = y(10f64.powi(decade));
@@ -32,15 +43,19 @@ fn plot(variant: &Variant, series: &[&Run], width: f64) -> String {
         canvas.text(LEFT - 8.0, at + 4.0, "tick small end", &duration(10f64.powi(decade)));
     }
     for (far, class, name) in [(false, "line", "median"), (true, "line far", "p99")] {
-        let points: Vec<String> = series.iter().map(|r| format!("{:.1},{:.1}", x(r.burst), y(value(r, far)))).collect();
-        canvas.body.push_str(&format!("<polyline points=\"{}\" class=\"{class}\"/>", points.join(" ")));
+        let points: Vec<String> =
+            series.iter().map(|r| format!("{:.1},{:.1}", x(r.burst), y(value(r, far)))).collect();
+        canvas
+            .body
+            .push_str(&format!("<polyline points=\"{}\" class=\"{class}\"/>", points.join(" ")));
         let end = series[series.len() - 1];
         canvas.text(x(end.burst) + 6.0, y(value(end, far)) + 4.0, "small", name);
     }
     for run in series {
         let at = x(run.burst);
         canvas.body.push_str(&format!(
-            "<circle cx=\"{at:.1}\" cy=\"{:.1}\" r=\"3.5\" class=\"{}\"><title data-value=\"{}\">{}</title></circle>",
+            "<circle cx=\"{at:.1}\" cy=\"{:.1}\" r=\"3.5\" class=\"{}\"><title \
+             data-value=\"{}\">{}</title></circle>",
             y(value(run, false)),
             PHASES[0],
             value(run, false),

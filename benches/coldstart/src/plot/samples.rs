@@ -26,7 +26,8 @@ impl Axis {
 /// The plot, `width` pixels wide.
 pub fn samples(results: &Results, width: f64) -> String {
     let mut canvas = Canvas::new(width);
-    let all: Vec<f64> = results.variants.iter().flat_map(|v| &v.runs).flat_map(Run::totals_ns).collect();
+    let all: Vec<f64> =
+        results.variants.iter().flat_map(|v| &v.runs).flat_map(Run::totals_ns).collect();
     let shortest = all.iter().copied().fold(f64::INFINITY, f64::min);
     let longest = all.iter().copied().fold(0.0, f64::max);
     if all.is_empty() {
@@ -56,7 +57,14 @@ fn strip(canvas: &mut Canvas, axis: &Axis, label: &str, run: &Run) {
     let top = canvas.height;
     canvas.line(0.0, top + STRIP / 2.0, width, top + STRIP / 2.0, "rule");
     if let (Some(low), Some(high)) = (run.summary.ci95_low_ns, run.summary.ci95_high_ns) {
-        canvas.rect(axis.x(low), top, (axis.x(high) - axis.x(low)).max(2.0), STRIP, "interval", 2.0);
+        canvas.rect(
+            axis.x(low),
+            top,
+            (axis.x(high) - axis.x(low)).max(2.0),
+            STRIP,
+            "interval",
+            2.0,
+        );
     }
     for sample in run.samples.iter().filter(|s| s.error.is_none()) {
         let Some(total) = sample.total_ns.map(|ns| ns as f64) else { continue };
@@ -64,7 +72,8 @@ fn strip(canvas: &mut Canvas, axis: &Axis, label: &str, run: &Run) {
         let y = top + STRIP / 2.0 + ((sample.order * 7919 % 17) as f64 - 8.0) * 1.3;
         let class = if sample.outlier { "outlier" } else { "dot" };
         canvas.body.push_str(&format!(
-            "<circle cx=\"{:.1}\" cy=\"{y:.1}\" r=\"{}\" class=\"{class}\"><title data-value=\"{total}\">{}</title></circle>",
+            "<circle cx=\"{:.1}\" cy=\"{y:.1}\" r=\"{}\" class=\"{class}\"><title \
+             data-value=\"{total}\">{}</title></circle>",
             axis.x(total),
             if sample.outlier { 3.0 } else { 2.4 },
             duration(total)

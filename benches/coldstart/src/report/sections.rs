@@ -125,7 +125,11 @@ fn noise(results: &Results) -> Markup {
     let groups = Group::all(&results.variants);
     let noisy: Vec<String> = groups
         .iter()
-        .flat_map(|group| group.runs(&results.variants).map(move |(v, r)| (format!("{}, {}", v.name, group.name()), r)))
+        .flat_map(|group| {
+            group
+                .runs(&results.variants)
+                .map(move |(v, r)| (format!("{}, {}", v.name, group.name()), r))
+        })
         .filter_map(|(what, run)| Some(format!("{what}: {}", run.noise()?)))
         .collect();
     html! { @if !noisy.is_empty() {
@@ -161,7 +165,8 @@ pub fn failures(results: &Results) -> Markup {
 
 /// The first few numbers of samples, and that there are more.
 fn first_of(orders: &[usize]) -> String {
-    let mut text = orders.iter().take(10).map(|order| format!("#{order}")).collect::<Vec<_>>().join(", ");
+    let mut text =
+        orders.iter().take(10).map(|order| format!("#{order}")).collect::<Vec<_>>().join(", ");
     if orders.len() > 10 {
         text.push_str(", …");
     }
@@ -172,7 +177,8 @@ fn first_of(orders: &[usize]) -> String {
 pub fn machine(results: &Results) -> Markup {
     let host = &results.host;
     let overhead = &results.overhead;
-    let evicted = results.variants.iter().flat_map(|v| &v.runs).any(|r| r.page_cache == PageCache::Evicted);
+    let evicted =
+        results.variants.iter().flat_map(|v| &v.runs).any(|r| r.page_cache == PageCache::Evicted);
     html! {
         section {
             h2 { "Machine and method" }

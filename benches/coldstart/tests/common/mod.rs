@@ -25,7 +25,8 @@ pub struct Bench {
     pub engine: Embedded,
     pub folder: TempDir,
     pub stop: Arc<AtomicBool>,
-    /// Every bench keeps to the same two cores, so that one beside another would be late for its deadlines.
+    /// Every bench keeps to the same two cores, so that one beside another would be late for its
+    /// deadlines.
     _alone: MutexGuard<'static, ()>,
 }
 
@@ -38,7 +39,9 @@ impl Bench {
             return None;
         }
         let Some(program) = compile(fault) else {
-            eprintln!("skipped: no C compiler that links statically (musl-gcc: Debian's musl-tools)");
+            eprintln!(
+                "skipped: no C compiler that links statically (musl-gcc: Debian's musl-tools)"
+            );
             return None;
         };
         Self::with(image(&program, "amd64"), Ask::default(), deadline)
@@ -53,7 +56,13 @@ impl Bench {
     }
 
     /// With `runtime` to create and start.
-    pub fn run_by(runtime: Option<&str>, image: Image, ask: Ask, deadline: Duration, limits: Limits) -> Option<Self> {
+    pub fn run_by(
+        runtime: Option<&str>,
+        image: Image,
+        ask: Ask,
+        deadline: Duration,
+        limits: Limits,
+    ) -> Option<Self> {
         let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
         let folder = tempfile::tempdir().expect("a folder");
         let stop = Arc::new(AtomicBool::new(false));
@@ -75,7 +84,8 @@ impl Bench {
 
     /// Sample folders below the work folder.
     pub fn samples_left_behind(&self) -> usize {
-        let work = std::fs::read_dir(self.folder.path()).expect("the folder").flatten().map(|e| e.path());
+        let work =
+            std::fs::read_dir(self.folder.path()).expect("the folder").flatten().map(|e| e.path());
         work.flat_map(|w| std::fs::read_dir(w).into_iter().flatten().flatten())
             .filter(|e| e.file_name().to_string_lossy().starts_with("sample"))
             .count()
@@ -119,7 +129,10 @@ pub fn compile(fault: &str) -> Option<Vec<u8>> {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/programs/function.c");
     let built = ["musl-gcc", "cc"].iter().any(|compiler| {
         let mut command = Command::new(compiler);
-        command.args(["-static", "-Os", "-s", &format!("-D{fault}"), "-o"]).arg(&program).arg(&source);
+        command
+            .args(["-static", "-Os", "-s", &format!("-D{fault}"), "-o"])
+            .arg(&program)
+            .arg(&source);
         command.output().is_ok_and(|output| output.status.success())
     });
     built.then(|| std::fs::read(&program).expect("just built"))
@@ -129,7 +142,8 @@ pub fn compile(fault: &str) -> Option<Vec<u8>> {
 pub fn image(program: &[u8], architecture: &str) -> Image {
     let parts = parts(program, architecture);
     let layer = parts.layer.clone();
-    Image::from_parts(parts.manifest, parts.config, |_| Blob::from_bytes(layer.clone())).expect("an image")
+    Image::from_parts(parts.manifest, parts.config, |_| Blob::from_bytes(layer.clone()))
+        .expect("an image")
 }
 
 /// A file of a layer.
@@ -145,7 +159,8 @@ pub fn image_of(layers: &[&[Entry<'_>]], user: &str) -> Image {
     let tars: Vec<Vec<u8>> = layers.iter().map(|entries| tar_of(entries)).collect();
     let (manifest, config) = documents(&tars, "amd64", user);
     let mut blobs = tars.into_iter();
-    Image::from_parts(manifest, config, |_| Blob::from_bytes(blobs.next().expect("a layer each"))).expect("an image")
+    Image::from_parts(manifest, config, |_| Blob::from_bytes(blobs.next().expect("a layer each")))
+        .expect("an image")
 }
 
 fn tar_of(entries: &[Entry<'_>]) -> Vec<u8> {
@@ -209,5 +224,6 @@ pub fn layout(folder: &Path, parts: &Parts) {
         "annotations": {"org.opencontainers.image.ref.name": "function:latest"},
     }]});
     std::fs::write(folder.join("index.json"), index.to_string()).expect("written");
-    std::fs::write(folder.join("oci-layout"), r#"{"imageLayoutVersion":"1.0.0"}"#).expect("written");
+    std::fs::write(folder.join("oci-layout"), r#"{"imageLayoutVersion":"1.0.0"}"#)
+        .expect("written");
 }

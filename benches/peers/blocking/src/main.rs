@@ -1,5 +1,6 @@
-//! What std alone can do: one thread, blocking reads, one connection after the other, serde_json for the body. No
-//! general HTTP server: it understands what the bench sends, and anything else ends the connection.
+//! What std alone can do: one thread, blocking reads, one connection after the other, serde_json
+//! for the body. No general HTTP server: it understands what the bench sends, and anything else
+//! ends the connection.
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -17,8 +18,9 @@ fn serve(mut stream: TcpStream) -> Option<()> {
         let timer: Timer = serde_json::from_slice(held.get(body..end)?).ok()?;
         let answer = serde_json::to_string(&timer::on_timer(&timer)).ok()?;
         let length = answer.len();
-        let reply =
-            format!("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n{answer}");
+        let reply = format!(
+            "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n{answer}"
+        );
         stream.write_all(reply.as_bytes()).ok()?;
         held.drain(..end);
     }
@@ -29,11 +31,13 @@ fn request(stream: &mut TcpStream, held: &mut Vec<u8>) -> Option<(usize, usize)>
     let mut chunk = [0; LIMIT];
     loop {
         if let Some(head) = held.windows(4).position(|window| window == b"\r\n\r\n") {
-            let text =
-                std::str::from_utf8(&held[..head]).ok().filter(|text| text.starts_with("POST /event-invoke "))?;
+            let text = std::str::from_utf8(&held[..head])
+                .ok()
+                .filter(|text| text.starts_with("POST /event-invoke "))?;
             let length = text.lines().find_map(|line| {
                 let (name, value) = line.split_once(':')?;
-                name.eq_ignore_ascii_case("content-length").then(|| value.trim().parse::<usize>().ok())?
+                name.eq_ignore_ascii_case("content-length")
+                    .then(|| value.trim().parse::<usize>().ok())?
             })?;
             let end = (head + 4).checked_add(length)?;
             if held.len() >= end {

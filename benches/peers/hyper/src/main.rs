@@ -1,4 +1,5 @@
-//! axum without axum: hyper's HTTP/1 server on tokio's current-thread runtime, serde_json, the standard allocator.
+//! axum without axum: hyper's HTTP/1 server on tokio's current-thread runtime, serde_json, the
+//! standard allocator.
 
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
@@ -39,7 +40,9 @@ fn main() -> std::io::Result<()> {
             let (stream, _) = listener.accept().await?;
             tokio::spawn(async move {
                 // A peer that breaks off is its own business.
-                let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service_fn(answer)).await;
+                let _ = http1::Builder::new()
+                    .serve_connection(TokioIo::new(stream), service_fn(answer))
+                    .await;
             });
         }
     })

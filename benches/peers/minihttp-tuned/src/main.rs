@@ -1,5 +1,5 @@
-//! may_minihttp as someone would tune it who cares about the start: one worker, one pooled stack, no polling, and a
-//! mimalloc that does not ask for huge pages.
+//! may_minihttp as someone would tune it who cares about the start: one worker, one pooled stack,
+//! no polling, and a mimalloc that does not ask for huge pages.
 
 #[global_allocator]
 static GLOBAL: mimalloc::MiMalloc = mimalloc::MiMalloc;

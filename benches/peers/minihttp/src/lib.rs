@@ -1,4 +1,5 @@
-//! The function on the published may_minihttp with simd-json: what the tuned peer and the one at defaults share.
+//! The function on the published may_minihttp with simd-json: what the tuned peer and the one at
+//! defaults share.
 
 use std::io::{self, Read};
 

@@ -1,5 +1,6 @@
-//! The function that every peer serves: a timer's event in, one message out, as template/src/main.rs does it. No
-//! HTTP and no JSON library: each peer brings its own. And the one thing that all share at a start: the port.
+//! The function that every peer serves: a timer's event in, one message out, as
+//! template/src/main.rs does it. No HTTP and no JSON library: each peer brings its own. And the one
+//! thing that all share at a start: the port.
 
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 
@@ -30,6 +31,7 @@ pub fn on_timer(timer: &Timer<'_>) -> Answer {
 /// # Panics
 /// When `PORT` is no port: a bench's mistake.
 pub fn address() -> SocketAddr {
-    let port = std::env::var("PORT").map_or(9000, |text| text.parse().expect("`PORT` is a number from 0 to 65535"));
+    let port = std::env::var("PORT")
+        .map_or(9000, |text| text.parse().expect("`PORT` is a number from 0 to 65535"));
     SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, port))
 }

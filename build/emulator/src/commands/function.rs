@@ -1,4 +1,5 @@
-//! The function that the command line means: where its program is from, and what it is configured with.
+//! The function that the command line means: where its program is from, and what it is configured
+//! with.
 
 use crate::args::{FunctionType, PlatformArguments};
 use emulator::config::{Config, Mode};
@@ -30,8 +31,8 @@ pub fn source(
     }
 }
 
-/// The configuration: the defaults, then function.toml, then the flags. `otherwise` is the type of a function of which
-/// neither says one.
+/// The configuration: the defaults, then function.toml, then the flags. `otherwise` is the type of
+/// a function of which neither says one.
 pub fn config(
     source: &Source,
     arguments: &PlatformArguments,

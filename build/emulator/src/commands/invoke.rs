@@ -1,5 +1,5 @@
-//! `firstbyte invoke`: one event or request, and its outcome for a person. If no function runs at the address, one is
-//! started for this invocation alone; the way to it is the same.
+//! `firstbyte invoke`: one event or request, and its outcome for a person. If no function runs at
+//! the address, one is started for this invocation alone; the way to it is the same.
 
 use super::function::{Surroundings, config, source};
 use crate::args::InvokeArguments;
@@ -48,12 +48,16 @@ pub fn invoke(
     match TcpStream::connect_timeout(&arguments.address, CONNECT_LIMIT) {
         Ok(stream) => {
             if arguments.function.is_some() || arguments.platform.image.is_some() {
-                journal.note(format_args!("what runs at {} is invoked: end it to start another", arguments.address));
+                journal.note(format_args!(
+                    "what runs at {} is invoked: end it to start another",
+                    arguments.address
+                ));
             }
             ask(stream, arguments, request, REPLY_LIMIT)
         }
         Err(_) if arguments.later => Err(format!(
-            "nothing runs at {}, and retries need somebody to make them: start `firstbyte run` first",
+            "nothing runs at {}, and retries need somebody to make them: start `firstbyte run` \
+             first",
             arguments.address
         )
         .into()),
@@ -91,8 +95,12 @@ fn request(
         headers.push((INVOCATION_TYPE.into(), "Event".into()));
     }
     let (method, target) = match arguments.web.as_deref() {
-        Some([method, path]) if path.starts_with('/') => (method.to_ascii_uppercase(), path.clone()),
-        Some([_, path, ..]) => return Err(format!("`{path}` is no path: it begins with `/`").into()),
+        Some([method, path]) if path.starts_with('/') => {
+            (method.to_ascii_uppercase(), path.clone())
+        }
+        Some([_, path, ..]) => {
+            return Err(format!("`{path}` is no path: it begins with `/`").into());
+        }
         _ => ("POST".to_owned(), "/".to_owned()),
     };
     let body = match body {
@@ -102,7 +110,10 @@ fn request(
     };
     if !body.is_empty() {
         let is_json = serde_json::from_slice::<serde::de::IgnoredAny>(&body).is_ok();
-        headers.push(("Content-Type".into(), if is_json { "application/json" } else { "text/plain" }.into()));
+        headers.push((
+            "Content-Type".into(),
+            if is_json { "application/json" } else { "text/plain" }.into(),
+        ));
     }
     Ok(Request { method, target, headers, body })
 }
@@ -147,20 +158,31 @@ fn ask(
     stream.set_read_timeout(Some(limit))?;
     stream.set_write_timeout(Some(limit))?;
     request.headers.insert(0, ("Host".into(), arguments.address.to_string()));
-    // Who refuses a request before its end says why: a reply is looked for, whatever became of the writing.
+    // Who refuses a request before its end says why: a reply is looked for, whatever became of the
+    // writing.
     let written = request.write(&mut &stream);
-    let is_late = |error: &io::Error| matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut);
-    let late = || format!("{} has not answered within {} s", arguments.address, limit.as_secs_f64());
+    let is_late = |error: &io::Error| {
+        matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut)
+    };
+    let late =
+        || format!("{} has not answered within {} s", arguments.address, limit.as_secs_f64());
     let reply = match (Reply::read(&mut BufReader::new(&stream), &request.method), written) {
         (Ok((reply, _)), _) => reply,
-        (Err(WireError::Io(error)), _) | (Err(_), Err(error)) if is_late(&error) => return Err(late().into()),
+        (Err(WireError::Io(error)), _) | (Err(_), Err(error)) if is_late(&error) => {
+            return Err(late().into());
+        }
         (Err(_), Err(error)) => return Err(error.into()),
         (Err(error), Ok(())) => return Err(error.into()),
     };
-    let told = field(&reply.headers, OUTCOME).and_then(|told| serde_json::from_str::<Told>(told).ok());
+    let told =
+        field(&reply.headers, OUTCOME).and_then(|told| serde_json::from_str::<Told>(told).ok());
     match told {
         Some(told) => Ok(shown(&reply, &told, arguments.web.is_some())),
-        None if reply.headers.iter().any(|(name, value)| name == "Content-Type" && value.starts_with("text/plain")) => {
+        None if reply
+            .headers
+            .iter()
+            .any(|(name, value)| name == "Content-Type" && value.starts_with("text/plain")) =>
+        {
             Err(String::from_utf8_lossy(&reply.body).trim().to_owned().into())
         }
         None => Err(format!(
@@ -173,7 +195,8 @@ fn ask(
 
 fn shown(reply: &Reply, told: &Told, is_web: bool) -> Shown {
     let mut beside = String::new();
-    for (title, fields) in [("the function got", &told.sent), ("the function sent", &told.received)] {
+    for (title, fields) in [("the function got", &told.sent), ("the function sent", &told.received)]
+    {
         if !fields.is_empty() {
             let _ = writeln!(beside, "{title}"); // writing to a String does not fail
             fields.iter().for_each(|(name, value)| {
@@ -197,15 +220,24 @@ fn shown(reply: &Reply, told: &Told, is_web: bool) -> Shown {
             Some(cold) => {
                 let [pull, runtime, function] = [cold.pull_us, cold.runtime_us, cold.function_us];
                 let [all, pull, runtime, function] =
-                    [pull + runtime + function, pull, runtime, function].map(|part| milliseconds(us(part)));
-                write!(beside, ", cold start {all} (pull {pull}, runtime {runtime}, function {function})")
+                    [pull + runtime + function, pull, runtime, function]
+                        .map(|part| milliseconds(us(part)));
+                write!(
+                    beside,
+                    ", cold start {all} (pull {pull}, runtime {runtime}, function {function})"
+                )
             }
             None if told.memory_bytes > 0 => write!(beside, ", warm"),
             None => Ok(()),
         };
         if told.memory_bytes > 0 {
             let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
-            let _ = write!(beside, ", {:.1} of {} MB", mib(told.memory_bytes), mib(told.memory_limit_bytes));
+            let _ = write!(
+                beside,
+                ", {:.1} of {} MB",
+                mib(told.memory_bytes),
+                mib(told.memory_limit_bytes)
+            );
         }
     }
     let _ = writeln!(beside, ", request {}", told.request_id);
@@ -215,7 +247,9 @@ fn shown(reply: &Reply, told: &Told, is_web: bool) -> Shown {
 /// JSON is indented, its keys and numbers as they are; anything else is passed on.
 fn pretty(body: &[u8]) -> Vec<u8> {
     let mut out = match std::str::from_utf8(body) {
-        Ok(text) if serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok() => indented(text).into_bytes(),
+        Ok(text) if serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok() => {
+            indented(text).into_bytes()
+        }
         _ => body.to_vec(),
     };
     if !out.is_empty() && !out.ends_with(b"\n") {
@@ -287,7 +321,9 @@ mod tests {
             unreachable!("it was asked for")
         };
         let request = Request { method: "POST".into(), target: "/".into(), ..Request::default() };
-        let error = ask(stream, &arguments, request, Duration::from_millis(50)).err().expect("there is no reply");
+        let error = ask(stream, &arguments, request, Duration::from_millis(50))
+            .err()
+            .expect("there is no reply");
         assert!(error.to_string().ends_with("has not answered within 0.05 s"), "{error}");
     }
 
@@ -296,8 +332,10 @@ mod tests {
         for (_, sample) in emulator::sample::all("/".as_ref()).iter().map(|s| (&s.name, &s.bytes)) {
             let text = std::str::from_utf8(sample).unwrap();
             let value: serde_json::Value = serde_json::from_str(text).unwrap();
-            // Of what serde_json wrote itself the keys are in its order and the numbers in its form.
-            let (compact, expected) = (value.to_string(), serde_json::to_string_pretty(&value).unwrap());
+            // Of what serde_json wrote itself the keys are in its order and the numbers in its
+            // form.
+            let (compact, expected) =
+                (value.to_string(), serde_json::to_string_pretty(&value).unwrap());
             assert_eq!(indented(&compact), expected);
         }
         assert_eq!(

@@ -42,20 +42,29 @@ pub fn run(
     let host = Host::new(&around.helper, !arguments.platform.no_sandbox, journal.clone())?;
     let platform = Platform::new(first, host, program, journal.clone())?;
     let front = Front::open(arguments.address, platform.clone()).map_err(|error| {
-        format!("`{}` cannot be listened on: {error}; choose another with --address", arguments.address)
+        format!(
+            "`{}` cannot be listened on: {error}; choose another with --address",
+            arguments.address
+        )
     })?;
-    let result = session(&source, &config, &platform, &front, watch.as_mut(), stop).map_err(Into::into);
+    let result =
+        session(&source, &config, &platform, &front, watch.as_mut(), stop).map_err(Into::into);
     drop(front);
     platform.close();
     result
 }
 
 /// What function.toml and the flags say now.
-fn configured(arguments: &RunArguments, around: &Surroundings, source: &Source) -> Result<Config, Box<dyn Error>> {
+fn configured(
+    arguments: &RunArguments,
+    around: &Surroundings,
+    source: &Source,
+) -> Result<Config, Box<dyn Error>> {
     let mut config = config(source, &arguments.platform, around, Mode::Event)?;
     config.concurrency = arguments.concurrency.unwrap_or(config.concurrency);
     config.provisioned = arguments.provisioned.unwrap_or(config.provisioned);
-    config.max_instances = arguments.instances.unwrap_or(config.max_instances.max(config.provisioned));
+    config.max_instances =
+        arguments.instances.unwrap_or(config.max_instances.max(config.provisioned));
     config.idle = arguments.idle;
     config.retries = arguments.retries;
     config.retry_interval = arguments.retry_interval;
@@ -63,8 +72,14 @@ fn configured(arguments: &RunArguments, around: &Surroundings, source: &Source) 
     Ok(config)
 }
 
-/// Who begins to watch may be in the middle of writing: waits for sources that build. None when it is to end.
-fn first_that_builds(source: &Source, watch: &Watch, journal: &Journal, stop: &Receiver<()>) -> Option<Program> {
+/// Who begins to watch may be in the middle of writing: waits for sources that build. None when it
+/// is to end.
+fn first_that_builds(
+    source: &Source,
+    watch: &Watch,
+    journal: &Journal,
+    stop: &Receiver<()>,
+) -> Option<Program> {
     journal.note("waiting for a change");
     while stop.try_recv() == Err(TryRecvError::Empty) {
         let Some(changed) = watch.wait(LOOK) else { continue };
@@ -88,7 +103,9 @@ fn session(
 ) -> Result<(), String> {
     let (pool, journal) = (platform.pool(), platform.journal());
     match pool.prime() {
-        Ok(start) => journal.note(format_args!("listens {} after its start", milliseconds(start.function))),
+        Ok(start) => {
+            journal.note(format_args!("listens {} after its start", milliseconds(start.function)))
+        }
         // While somebody is writing it, the next version may start.
         Err(verdict) if watch.is_some() => journal.note(verdict),
         Err(verdict) => return Err(verdict.to_string()),
@@ -113,13 +130,18 @@ fn session(
         match watch.swap(source, pool, config) {
             Swap::Same => journal.note("it is still the same program"),
             Swap::Done(start) => {
-                journal.note(format_args!("swapped; listens {} after its start", milliseconds(start.function)));
+                journal.note(format_args!(
+                    "swapped; listens {} after its start",
+                    milliseconds(start.function)
+                ));
                 if is_other {
                     journal.note(summary(&pool.config(), front));
                 }
             }
             Swap::NotBuilt(error) => journal.note(format_args!("{error}; the old version stays")),
-            Swap::NotStarted(verdict) => journal.note(format_args!("{verdict}; the old version stays")),
+            Swap::NotStarted(verdict) => {
+                journal.note(format_args!("{verdict}; the old version stays"))
+            }
         }
     }
     Ok(())
@@ -130,6 +152,7 @@ fn summary(config: &Config, front: &Front) -> String {
         Mode::Event => ("event", "POST an event, or `firstbyte invoke`"),
         Mode::Web => ("web", "any request, or `firstbyte invoke --web GET /`"),
     };
-    let (address, memory, timeout) = (front.address(), config.memory_mib, config.timeout.as_secs_f64());
+    let (address, memory, timeout) =
+        (front.address(), config.memory_mib, config.timeout.as_secs_f64());
     format!("type {kind}, {memory} MB, {timeout} s; http://{address}: {how}; Ctrl-C ends it")
 }

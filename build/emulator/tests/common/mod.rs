@@ -1,4 +1,5 @@
-//! What the emulator's tests share: the moody function, and a platform whose lines can be waited for.
+//! What the emulator's tests share: the moody function, and a platform whose lines can be waited
+//! for.
 
 #![allow(dead_code)] // each test file uses a part
 
@@ -32,12 +33,22 @@ pub fn moody() -> &'static Path {
         let whole = elf.with_extension(std::process::id().to_string());
         let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/programs/moody.rs");
         let status = Command::new("rustc")
-            .args(["--edition=2024", "-Copt-level=1", "-Clinker=rust-lld", "--target", TARGET, "-o"])
+            .args([
+                "--edition=2024",
+                "-Copt-level=1",
+                "-Clinker=rust-lld",
+                "--target",
+                TARGET,
+                "-o",
+            ])
             .arg(&whole)
             .arg(source)
             .status()
             .expect("rustc runs: it built this test");
-        assert!(status.success(), "the moody function does not compile; `build/setup` installs what it needs");
+        assert!(
+            status.success(),
+            "the moody function does not compile; `build/setup` installs what it needs"
+        );
         fs::rename(&whole, &elf).expect("the folder is ours");
         elf
     })
@@ -49,7 +60,11 @@ pub fn package(folder: &Path) {
     fs::create_dir_all(folder.join("src")).unwrap();
     fs::create_dir_all(folder.join(".cargo")).unwrap();
     fs::write(folder.join("Cargo.toml"), manifest).unwrap();
-    fs::write(folder.join(".cargo/config.toml"), include_str!("../../../../template/.cargo/config.toml")).unwrap();
+    fs::write(
+        folder.join(".cargo/config.toml"),
+        include_str!("../../../../template/.cargo/config.toml"),
+    )
+    .unwrap();
     fs::write(folder.join("src/main.rs"), MOODY).unwrap();
 }
 
@@ -91,9 +106,11 @@ impl Stage {
     pub fn of(config: Config, sandbox: bool, source: &Source) -> Stage {
         let (log, notes) = (Lines::default(), Lines::default());
         let journal = Arc::new(Journal::new(Box::new(log.clone()), Box::new(notes.clone())));
-        let host = Host::new(env!("CARGO_BIN_EXE_firstbyte").as_ref(), sandbox, journal.clone()).expect("the helper");
+        let host = Host::new(env!("CARGO_BIN_EXE_firstbyte").as_ref(), sandbox, journal.clone())
+            .expect("the helper");
         let program = source.prepare().expect("the program is prepared");
-        let platform = Platform::new(config, host, program, journal).expect("a configuration that the platform takes");
+        let platform = Platform::new(config, host, program, journal)
+            .expect("a configuration that the platform takes");
         Stage { platform, log, notes }
     }
 

@@ -1,5 +1,6 @@
-//! The same deployment for other tools, as plain files to copy from. They are examples: nothing here runs them, and each
-//! says what of it has to be looked at. Strings are quoted as JSON, which YAML takes as it is.
+//! The same deployment for other tools, as plain files to copy from. They are examples: nothing
+//! here runs them, and each says what of it has to be looked at. Strings are quoted as JSON, which
+//! YAML takes as it is.
 
 use crate::deploy::plan::Deployment;
 use std::fmt::Write as _;
@@ -32,7 +33,10 @@ pub fn terraform(deployment: &Deployment) -> String {
         inner.set("role", &hcl(role));
     }
     let mut image = Block::new(2);
-    image.set("image_type", if function.registry_id.is_some() { "\"enterprise\"" } else { "\"personal\"" });
+    image.set(
+        "image_type",
+        if function.registry_id.is_some() { "\"enterprise\"" } else { "\"personal\"" },
+    );
     if let Some(id) = &function.registry_id {
         image.set("registry_id", &hcl(id));
     }
@@ -41,8 +45,9 @@ pub fn terraform(deployment: &Deployment) -> String {
     image.comment(&format!("bench: {}", deployment.verdicts.acceleration));
     image.set("container_image_accelerate", &function.acceleration.to_string());
     let mut text = format!(
-        "# For the provider tencentcloudstack/tencentcloud. It has no argument for the time that a start may take.\n\
-         resource \"tencentcloud_scf_function\" \"function\" {{\n{}\n  image_config {{\n{}  }}\n",
+        "# For the provider tencentcloudstack/tencentcloud. It has no argument for the time that \
+         a start may take.\nresource \"tencentcloud_scf_function\" \"function\" {{\n{}\n  \
+         image_config {{\n{}  }}\n",
         inner.done(),
         image.done()
     );
@@ -78,8 +83,8 @@ pub fn terraform(deployment: &Deployment) -> String {
     provisioned.set("version_provisioned_concurrency_num", &function.provisioned.to_string());
     let _ = write!(
         text,
-        "resource \"tencentcloud_scf_function_version\" \"version\" {{\n{}}}\n\n\
-         resource \"tencentcloud_scf_provisioned_concurrency_config\" \"provisioned\" {{\n{}}}\n",
+        "resource \"tencentcloud_scf_function_version\" \"version\" {{\n{}}}\n\nresource \
+         \"tencentcloud_scf_provisioned_concurrency_config\" \"provisioned\" {{\n{}}}\n",
         version.done(),
         provisioned.done()
     );
@@ -90,13 +95,11 @@ pub fn terraform(deployment: &Deployment) -> String {
 pub fn serverless(deployment: &Deployment) -> String {
     let function = &deployment.function;
     let mut text = format!(
-        "# For Serverless Framework's component scf. Its pages have no key for image acceleration and none for provisioned\n\
-         # concurrency: both are switched with `just deploy` or Terraform.\n\
-         # bench on acceleration: {}\n\
-         # bench on provisioned concurrency: {}\n\
-         component: scf\n\
-         name: {name}\n\
-         inputs:\n  name: {name}\n  region: {region}\n  type: {kind}\n  memorySize: {memory}\n  timeout: {timeout}\n",
+        "# For Serverless Framework's component scf. Its pages have no key for image acceleration \
+         and none for provisioned\n# concurrency: both are switched with `just deploy` or \
+         Terraform.\n# bench on acceleration: {}\n# bench on provisioned concurrency: \
+         {}\ncomponent: scf\nname: {name}\ninputs:\n  name: {name}\n  region: {region}\n  type: \
+         {kind}\n  memorySize: {memory}\n  timeout: {timeout}\n",
         deployment.verdicts.acceleration,
         deployment.verdicts.provisioned,
         name = quoted(&deployment.name),
@@ -109,7 +112,9 @@ pub fn serverless(deployment: &Deployment) -> String {
         let _ = writeln!(text, "  namespace: {}", quoted(namespace));
     }
     let _ = match &function.registry_id {
-        Some(id) => write!(text, "  image:\n    imageType: enterprise\n    registryId: {}\n", quoted(id)),
+        Some(id) => {
+            write!(text, "  image:\n    imageType: enterprise\n    registryId: {}\n", quoted(id))
+        }
         None => write!(text, "  image:\n    imageType: personal\n"),
     };
     let _ = writeln!(text, "    imageUrl: {}", quoted(&deployment.image_uri));
@@ -126,17 +131,15 @@ pub fn serverless(deployment: &Deployment) -> String {
 pub fn knative(deployment: &Deployment) -> String {
     let function = &deployment.function;
     let mut text = format!(
-        "# For Knative Serving: `kubectl apply -f knative.yaml`. The cluster needs to be let into the registry\n\
-         # (imagePullSecrets). It sets PORT to containerPort, which the server honours there.\n\
-         apiVersion: serving.knative.dev/v1\n\
-         kind: Service\n\
-         metadata:\n  name: {}\n\
-         spec:\n  template:\n    metadata:\n      annotations:\n\
-         \x20       # bench on provisioned concurrency: {}\n\
-         \x20       autoscaling.knative.dev/min-scale: \"{}\"\n\
-         \x20   spec:\n      containerConcurrency: {}\n      timeoutSeconds: {}\n      containers:\n\
-         \x20       - image: {}\n          ports:\n            - containerPort: 9000\n\
-         \x20         resources:\n            limits:\n              memory: {}Mi\n",
+        "# For Knative Serving: `kubectl apply -f knative.yaml`. The cluster needs to be let \
+             into the registry\n# (imagePullSecrets). It sets PORT to containerPort, which the \
+             server honours there.\napiVersion: serving.knative.dev/v1\nkind: \
+             Service\nmetadata:\n  name: {}\nspec:\n  template:\n    metadata:\n      \
+             annotations:\n\x20       # bench on provisioned concurrency: {}\n\x20       \
+             autoscaling.knative.dev/min-scale: \"{}\"\n\x20   spec:\n      containerConcurrency: \
+             {}\n      timeoutSeconds: {}\n      containers:\n\x20       - image: {}\n          \
+             ports:\n            - containerPort: 9000\n\x20         resources:\n            \
+             limits:\n              memory: {}Mi\n",
         quoted(&dns_label(&deployment.name)),
         deployment.verdicts.provisioned,
         function.provisioned,
@@ -148,7 +151,12 @@ pub fn knative(deployment: &Deployment) -> String {
     if !function.environment.is_empty() {
         text += "          env:\n";
         for (name, value) in &function.environment {
-            let _ = write!(text, "            - name: {}\n              value: {}\n", quoted(name), quoted(value));
+            let _ = write!(
+                text,
+                "            - name: {}\n              value: {}\n",
+                quoted(name),
+                quoted(value)
+            );
         }
     }
     text
@@ -161,27 +169,19 @@ pub fn function_compute(deployment: &Deployment) -> String {
     // A multiple of 0.05 vCPU, with 1 to 4 GiB of memory a vCPU.
     let twentieths = (memory as f64 / 1024.0 / 4.0 / 0.05).ceil().max(1.0);
     let mut text = format!(
-        "# For Alibaba Cloud Function Compute 3.0 with Serverless Devs: `s deploy`. Region and image are that cloud's own: push\n\
-         # the image to its registry first (`just push`), and put that name here. Its pages show names with a tag; after\n\
-         # deploying, resolvedImageUri has to end in\n\
-         #   {digest}\n\
-         # bench on acceleration, which is on by default there: {on_acceleration}\n\
-         # bench on provisioned concurrency: {verdict}\n\
-         edition: 3.0.0\n\
-         name: {name}\n\
-         access: default\n\
-         resources:\n  function:\n    component: fc3\n    props:\n\
-         \x20     region: cn-hangzhou\n\
-         \x20     functionName: {name}\n\
-         \x20     handler: not-used\n\
-         \x20     runtime: custom-container\n\
-         \x20     cpu: {cpu:.2}\n\
-         \x20     memorySize: {memory}\n\
-         \x20     diskSize: 512\n\
-         \x20     timeout: {timeout}\n\
-         \x20     instanceConcurrency: {concurrency}\n\
-         \x20     customContainerConfig:\n        image: registry.cn-hangzhou.aliyuncs.com/namespace/function:v1\n        port: 9000\n\
-         \x20       accelerationType: {acceleration}\n",
+        "# For Alibaba Cloud Function Compute 3.0 with Serverless Devs: `s deploy`. Region and \
+         image are that cloud's own: push\n# the image to its registry first (`just push`), and \
+         put that name here. Its pages show names with a tag; after\n# deploying, \
+         resolvedImageUri has to end in\n#   {digest}\n# bench on acceleration, which is on by \
+         default there: {on_acceleration}\n# bench on provisioned concurrency: \
+         {verdict}\nedition: 3.0.0\nname: {name}\naccess: default\nresources:\n  function:\n    \
+         component: fc3\n    props:\n\x20     region: cn-hangzhou\n\x20     functionName: \
+         {name}\n\x20     handler: not-used\n\x20     runtime: custom-container\n\x20     cpu: \
+         {cpu:.2}\n\x20     memorySize: {memory}\n\x20     diskSize: 512\n\x20     timeout: \
+         {timeout}\n\x20     instanceConcurrency: {concurrency}\n\x20     \
+         customContainerConfig:\n        image: \
+         registry.cn-hangzhou.aliyuncs.com/namespace/function:v1\n        port: 9000\n\x20       \
+         accelerationType: {acceleration}\n",
         on_acceleration = deployment.verdicts.acceleration,
         acceleration = if function.acceleration { "Default" } else { "None" },
         digest = deployment.digest,
@@ -198,7 +198,11 @@ pub fn function_compute(deployment: &Deployment) -> String {
         }
     }
     if function.provisioned > 0 {
-        let _ = write!(text, "      provisionConfig:\n        defaultTarget: {}\n", function.provisioned);
+        let _ = write!(
+            text,
+            "      provisionConfig:\n        defaultTarget: {}\n",
+            function.provisioned
+        );
     }
     text
 }
@@ -208,7 +212,8 @@ fn dns_label(name: &str) -> String {
     name.to_ascii_lowercase().replace('_', "-")
 }
 
-/// Arguments of a Terraform block, with their equals signs under each other as `terraform fmt` has them.
+/// Arguments of a Terraform block, with their equals signs under each other as `terraform fmt` has
+/// them.
 struct Block {
     indent: usize,
     lines: Vec<Line>,
@@ -237,11 +242,14 @@ impl Block {
         let indent = "  ".repeat(self.indent);
         let mut text = String::new();
         for run in self.lines.chunk_by(|_, next| matches!(next, Line::Argument(..))) {
-            let name = |line: &Line| if let Line::Argument(name, _) = line { name.len() } else { 0 };
+            let name =
+                |line: &Line| if let Line::Argument(name, _) = line { name.len() } else { 0 };
             let width = run.iter().map(name).max().unwrap_or(0);
             for line in run {
                 let _ = match line {
-                    Line::Argument(name, value) => writeln!(text, "{indent}{name:width$} = {value}"),
+                    Line::Argument(name, value) => {
+                        writeln!(text, "{indent}{name:width$} = {value}")
+                    }
                     Line::Comment(comment) => writeln!(text, "{indent}# {comment}"),
                 };
             }

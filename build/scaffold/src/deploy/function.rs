@@ -1,5 +1,5 @@
-//! function.toml: what the platform is told about a function. Every mistake is found at once, each with its line. Limits
-//! are SCF's: its quota page, and the texts of API 2018-04-16.
+//! function.toml: what the platform is told about a function. Every mistake is found at once, each
+//! with its line. Limits are SCF's: its quota page, and the texts of API 2018-04-16.
 
 use crate::deploy::image::ImageName;
 use std::collections::BTreeMap;
@@ -9,7 +9,8 @@ use toml::de::{DeTable, DeValue};
 
 /// What all environment variables of a function may come to, names and values, in bytes.
 const ENVIRONMENT_BYTES: usize = 4096;
-/// How names begin that the platform keeps for itself. The pages write the last one; the platform's own variables have the one before it.
+/// How names begin that the platform keeps for itself. The pages write the last one; the platform's
+/// own variables have the one before it.
 pub const KEPT_PREFIXES: [&str; 4] = ["SCF_", "QCLOUD_", "TENCENTCLOUD_", "TECENTCLOUD_"];
 /// The alias that every function has and that callers reach who name no other.
 const DEFAULT_ALIAS: &str = "$DEFAULT";
@@ -104,7 +105,9 @@ impl Function {
     /// # Errors
     /// All [`Mistakes`] that are in it.
     pub fn parse(text: &str) -> Result<Function, Mistakes> {
-        let line = |at: usize| text.as_bytes()[..at.min(text.len())].iter().filter(|b| **b == b'\n').count() + 1;
+        let line = |at: usize| {
+            text.as_bytes()[..at.min(text.len())].iter().filter(|b| **b == b'\n').count() + 1
+        };
         let table = DeTable::parse(text).map_err(|error| {
             let line = error.span().map(|span| line(span.start));
             Mistakes(vec![Mistake { line, what: error.message().to_owned() }])
@@ -140,7 +143,8 @@ impl<'a> Reader<'a> {
                 continue;
             }
             let close = |known: &&str| strsim::jaro_winkler(known, name);
-            let nearest = KEYS.iter().map(|(known, _)| *known).max_by(|a, b| close(a).total_cmp(&close(b)));
+            let nearest =
+                KEYS.iter().map(|(known, _)| *known).max_by(|a, b| close(a).total_cmp(&close(b)));
             let what = match nearest.filter(|known| close(known) > 0.8) {
                 Some(known) => format!("unknown key `{name}`; did you mean `{known}`?"),
                 None => {
@@ -153,13 +157,23 @@ impl<'a> Reader<'a> {
     }
 
     /// A key's value, if `take` takes it; it is wrong otherwise.
-    fn value<T>(&mut self, name: &str, take: impl Fn(&'a DeValue<'a>) -> Option<T>) -> Option<(usize, T)> {
+    fn value<T>(
+        &mut self,
+        name: &str,
+        take: impl Fn(&'a DeValue<'a>) -> Option<T>,
+    ) -> Option<(usize, T)> {
         let value = self.table.get(name)?;
         let at = value.span().start;
         let taken = take(value.get_ref());
         if taken.is_none() {
-            let expected = KEYS.iter().find(|(known, _)| *known == name).map_or("something else", |(_, kind)| kind);
-            self.wrong(at, format!("`{name}` is {}; it has to be {expected}", value.get_ref().type_str()));
+            let expected = KEYS
+                .iter()
+                .find(|(known, _)| *known == name)
+                .map_or("something else", |(_, kind)| kind);
+            self.wrong(
+                at,
+                format!("`{name}` is {}; it has to be {expected}", value.get_ref().type_str()),
+            );
         }
         taken.map(|taken| (at, taken))
     }
@@ -176,7 +190,8 @@ impl<'a> Reader<'a> {
     /// A number for which `holds`; otherwise `rule` says what would do.
     fn number(&mut self, name: &str, holds: impl Fn(u32) -> bool, rule: &str) -> Option<u32> {
         let (at, integer) = self.value(name, DeValue::as_integer)?;
-        let number = u32::from_str_radix(integer.as_str(), integer.radix()).ok().filter(|n| holds(*n));
+        let number =
+            u32::from_str_radix(integer.as_str(), integer.radix()).ok().filter(|n| holds(*n));
         if number.is_none() {
             self.wrong(at, format!("`{name}` is {}; it has to be {rule}", integer.as_str()));
         }
@@ -185,7 +200,10 @@ impl<'a> Reader<'a> {
 
     fn missing(&mut self, name: &str, example: &str) {
         if !self.table.contains_key(name) {
-            self.mistakes.push(Mistake { line: None, what: format!("`{name}` is missing, for example {example}") });
+            self.mistakes.push(Mistake {
+                line: None,
+                what: format!("`{name}` is missing, for example {example}"),
+            });
         }
     }
 
@@ -194,13 +212,16 @@ impl<'a> Reader<'a> {
         self.missing("image", "image = \"ccr.ccs.tencentyun.com/namespace/function:v1\"");
         let owned = |(_, text): (usize, &str)| text.to_owned();
         let web = self.kind();
-        let name = self.text("name").and_then(|(at, text)| match crate::name::Name::check_function(text) {
-            Ok(()) => Some(text.to_owned()),
-            Err(rule) => {
-                self.wrong(at, format!("`name` is `{text}`; {rule}"));
-                None
-            }
-        });
+        let name =
+            self.text("name").and_then(|(at, text)| {
+                match crate::name::Name::check_function(text) {
+                    Ok(()) => Some(text.to_owned()),
+                    Err(rule) => {
+                        self.wrong(at, format!("`name` is `{text}`; {rule}"));
+                        None
+                    }
+                }
+            });
         let image = self.text("image").and_then(|(at, text)| {
             let parsed = ImageName::parse(text);
             parsed.map_err(|error| self.wrong(at, format!("`image` is `{text}`; {error}"))).ok()
@@ -211,8 +232,10 @@ impl<'a> Reader<'a> {
             && image.is_enterprise()
         {
             let at = self.table.get("image").map_or(0, |value| value.span().start);
-            let what =
-                format!("`{}` is an enterprise registry: add its `registry_id`, for example \"tcr-…\"", image.host());
+            let what = format!(
+                "`{}` is an enterprise registry: add its `registry_id`, for example \"tcr-…\"",
+                image.host()
+            );
             self.wrong(at, what);
         }
         let memory = |n| n == 64 || (n % 128 == 0 && (128..=3072).contains(&n));
@@ -220,13 +243,18 @@ impl<'a> Reader<'a> {
         let timeout_s = self.number("timeout_s", |n| (1..=900).contains(&n), "1 to 900");
         let init_timeout_s = self.number("init_timeout_s", |n| (3..=300).contains(&n), "3 to 300");
         let concurrency = self.number("concurrency", |n| (1..=100).contains(&n), "1 to 100");
-        if let (Some(false), Some(_), Some(value)) = (web, concurrency, self.table.get("concurrency")) {
-            let what = "`concurrency` is for Web functions only; leave it out, or say `type = \"web\"`".to_owned();
+        if let (Some(false), Some(_), Some(value)) =
+            (web, concurrency, self.table.get("concurrency"))
+        {
+            let what = "`concurrency` is for Web functions only; leave it out, or say `type = \
+                        \"web\"`"
+                .to_owned();
             self.wrong(value.span().start, what);
         }
         let alias = self.text("alias").map(|(at, text)| {
             if !is_alias(text) {
-                let rule = "an alias has up to 64 letters, digits, `_` and `-`, and a letter first; or it is $DEFAULT";
+                let rule = "an alias has up to 64 letters, digits, `_` and `-`, and a letter \
+                            first; or it is $DEFAULT";
                 self.wrong(at, format!("`alias` is `{text}`; {rule}"));
             }
             text.to_owned()
@@ -238,7 +266,9 @@ impl<'a> Reader<'a> {
             namespace: self.text("namespace").map(owned),
             role: self.text("role").map(owned),
             acceleration: self.value("acceleration", DeValue::as_bool).is_some_and(|(_, on)| on),
-            provisioned: self.number("provisioned", |_| true, "a number of instances, 0 for none").unwrap_or(0),
+            provisioned: self
+                .number("provisioned", |_| true, "a number of instances, 0 for none")
+                .unwrap_or(0),
             alias: alias.unwrap_or_else(|| DEFAULT_ALIAS.to_owned()),
             environment: self.environment(),
             web: web.unwrap_or(false),
@@ -267,7 +297,9 @@ impl<'a> Reader<'a> {
     }
 
     fn environment(&mut self) -> BTreeMap<String, String> {
-        let Some((at, table)) = self.value("environment", DeValue::as_table) else { return BTreeMap::new() };
+        let Some((at, table)) = self.value("environment", DeValue::as_table) else {
+            return BTreeMap::new();
+        };
         let mut variables = BTreeMap::new();
         for (name, value) in table {
             match variable(name.get_ref(), value) {
@@ -277,7 +309,12 @@ impl<'a> Reader<'a> {
         }
         let bytes: usize = variables.iter().map(|(name, value)| name.len() + value.len()).sum();
         if bytes > ENVIRONMENT_BYTES {
-            self.wrong(at, format!("the environment has {bytes} bytes; the platform takes {ENVIRONMENT_BYTES}"));
+            self.wrong(
+                at,
+                format!(
+                    "the environment has {bytes} bytes; the platform takes {ENVIRONMENT_BYTES}"
+                ),
+            );
         }
         variables
     }
@@ -295,22 +332,26 @@ fn variable<'a>(name: &str, value: &'a Spanned<DeValue<'_>>) -> Result<&'a str, 
     if !name.starts_with(|c: char| c.is_ascii_alphabetic())
         || !name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
     {
-        return Err(format!("`{name}` is no name of a variable; it has letters, digits and `_`, and a letter first"));
+        return Err(format!(
+            "`{name}` is no name of a variable; it has letters, digits and `_`, and a letter first"
+        ));
     }
     if let Some(prefix) = KEPT_PREFIXES.iter().find(|prefix| name.starts_with(**prefix)) {
-        return Err(format!("`{name}`: names with `{prefix}` are the platform's own; choose another"));
+        return Err(format!(
+            "`{name}`: names with `{prefix}` are the platform's own; choose another"
+        ));
     }
-    value
-        .get_ref()
-        .as_str()
-        .ok_or_else(|| format!("`{name}` is {}; write it as text, in quotes", value.get_ref().type_str()))
+    value.get_ref().as_str().ok_or_else(|| {
+        format!("`{name}` is {}; write it as text, in quotes", value.get_ref().type_str())
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const SMALL: &str = "region = \"ap-guangzhou\"\nimage = \"ccr.ccs.tencentyun.com/team/hello:v1\"\n";
+    const SMALL: &str =
+        "region = \"ap-guangzhou\"\nimage = \"ccr.ccs.tencentyun.com/team/hello:v1\"\n";
 
     fn with(lines: &str) -> Result<Function, String> {
         Function::parse(&format!("{SMALL}{lines}")).map_err(|mistakes| mistakes.to_string())
@@ -327,7 +368,10 @@ mod tests {
     #[test]
     fn fills_in_the_platforms_own_values() {
         let function = with("").unwrap();
-        assert_eq!((function.memory_mb, function.timeout_s, function.init_timeout_s), (128, 3, None));
+        assert_eq!(
+            (function.memory_mb, function.timeout_s, function.init_timeout_s),
+            (128, 3, None)
+        );
         assert_eq!((function.web, function.environment.len()), (false, 0));
         assert_eq!(function.alias, "$DEFAULT");
     }
@@ -336,21 +380,46 @@ mod tests {
     fn names_the_line_and_what_was_meant() {
         for (lines, expected) in [
             ("memory = 128", "function.toml:3: unknown key `memory`; did you mean `memory_mb`?"),
-            ("\nacelleration = true", "function.toml:4: unknown key `acelleration`; did you mean `acceleration`?"),
+            (
+                "\nacelleration = true",
+                "function.toml:4: unknown key `acelleration`; did you mean `acceleration`?",
+            ),
             ("zzz = 1", "function.toml:3: unknown key `zzz`; there are: name, description,"),
-            ("memory_mb = 100", "function.toml:3: `memory_mb` is 100; it has to be 64, or 128 to 3072 in steps of 128"),
-            ("memory_mb = \"128\"", "function.toml:3: `memory_mb` is string; it has to be a number"),
+            (
+                "memory_mb = 100",
+                "function.toml:3: `memory_mb` is 100; it has to be 64, or 128 to 3072 in steps of \
+                 128",
+            ),
+            (
+                "memory_mb = \"128\"",
+                "function.toml:3: `memory_mb` is string; it has to be a number",
+            ),
             ("timeout_s = 901", "function.toml:3: `timeout_s` is 901; it has to be 1 to 900"),
             ("timeout_s = -1", "function.toml:3: `timeout_s` is -1; it has to be 1 to 900"),
             ("init_timeout_s = 2", "3 to 300"),
-            ("provisioned = true", "function.toml:3: `provisioned` is boolean; it has to be a number"),
-            ("alias = \"$LATEST\"", "function.toml:3: `alias` is `$LATEST`; an alias has up to 64 letters"),
-            ("type = \"http\"", "function.toml:3: `type` is `http`; it has to be \"event\" or \"web\""),
+            (
+                "provisioned = true",
+                "function.toml:3: `provisioned` is boolean; it has to be a number",
+            ),
+            (
+                "alias = \"$LATEST\"",
+                "function.toml:3: `alias` is `$LATEST`; an alias has up to 64 letters",
+            ),
+            (
+                "type = \"http\"",
+                "function.toml:3: `type` is `http`; it has to be \"event\" or \"web\"",
+            ),
             ("concurrency = 2", "function.toml:3: `concurrency` is for Web functions only"),
             ("role = \"\"", "function.toml:3: `role` is empty"),
             ("name = \"x\"", "function.toml:3: `name` is `x`; a function's name has 2 to 60"),
-            ("[environment]\nSCF_X = \"1\"", "function.toml:4: `SCF_X`: names with `SCF_` are the platform's own"),
-            ("[environment]\nA = \"1\"\nB = 2", "function.toml:5: `B` is integer; write it as text"),
+            (
+                "[environment]\nSCF_X = \"1\"",
+                "function.toml:4: `SCF_X`: names with `SCF_` are the platform's own",
+            ),
+            (
+                "[environment]\nA = \"1\"\nB = 2",
+                "function.toml:5: `B` is integer; write it as text",
+            ),
             ("[environment]\n1A = \"1\"", "function.toml:4: `1A` is no name of a variable"),
             ("= 1", "function.toml:3: "),
             ("region = \"x\"", "function.toml:3: duplicate key"),
@@ -374,7 +443,12 @@ mod tests {
     fn wants_the_identifier_of_an_enterprise_registry() {
         let text = "region = \"ap-guangzhou\"\nimage = \"team.tencentcloudcr.com/a/b:v1\"\n";
         let error = Function::parse(text).unwrap_err().to_string();
-        assert!(error.starts_with("function.toml:2: `team.tencentcloudcr.com` is an enterprise registry"), "{error}");
+        assert!(
+            error.starts_with(
+                "function.toml:2: `team.tencentcloudcr.com` is an enterprise registry"
+            ),
+            "{error}"
+        );
         assert!(Function::parse(&format!("{text}registry_id = \"tcr-1\"\n")).is_ok());
     }
 }

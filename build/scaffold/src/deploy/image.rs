@@ -1,5 +1,5 @@
-//! What is deployed: an image by name and tag, pinned by the digest that image.json has. A tag can be moved; the digest
-//! cannot, and the platform stores that form anyway.
+//! What is deployed: an image by name and tag, pinned by the digest that image.json has. A tag can
+//! be moved; the digest cannot, and the platform stores that form anyway.
 
 use serde::Deserialize;
 use std::fmt;
@@ -50,9 +50,9 @@ impl ImageName {
         let tag_does = (1..=128).contains(&tag.len())
             && tag.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c))
             && !tag.starts_with(['.', '-']);
-        let path_does = path
-            .split('/')
-            .all(|part| part.starts_with(|c: char| c.is_ascii_alphanumeric()) && part.chars().all(plain));
+        let path_does = path.split('/').all(|part| {
+            part.starts_with(|c: char| c.is_ascii_alphanumeric()) && part.chars().all(plain)
+        });
         let host_does = host.contains(['.', ':']) && host.chars().all(|c| plain(c) || c == ':');
         if !(host_does && path_does && tag_does) {
             return Err(ImageNameError::Shape);
@@ -133,7 +133,8 @@ impl Made {
             reference: String,
             manifest_digest: String,
         }
-        let text = fs::read(path).map_err(|source| MadeError::NoImage { path: path.to_owned(), source })?;
+        let text = fs::read(path)
+            .map_err(|source| MadeError::NoImage { path: path.to_owned(), source })?;
         let wrong = || MadeError::NoDigest { path: path.to_owned() };
         let summary: Summary = serde_json::from_slice(&text).map_err(|_| wrong())?;
         let digest = Digest::parse(&summary.manifest_digest).ok_or_else(wrong)?;
@@ -168,7 +169,11 @@ mod tests {
 
     #[test]
     fn reads_names_and_says_what_is_wrong_with_others() {
-        for name in ["ccr.ccs.tencentyun.com/ns/fn:v1", "127.0.0.1:5000/fn:a.B-1", "t.tencentcloudcr.com/a/b/c:v"] {
+        for name in [
+            "ccr.ccs.tencentyun.com/ns/fn:v1",
+            "127.0.0.1:5000/fn:a.B-1",
+            "t.tencentcloudcr.com/a/b/c:v",
+        ] {
             assert_eq!(ImageName::parse(name).unwrap().to_string(), name);
         }
         for (name, expected) in [
@@ -190,7 +195,10 @@ mod tests {
     fn an_images_own_name_is_what_is_left_without_registry_and_tag() {
         let digest = Digest::parse(&format!("sha256:{}", "0a".repeat(32))).unwrap();
         for reference in ["fn:latest", "fn", "127.0.0.1:5000/ns/fn:v1", "127.0.0.1:5000/ns/fn"] {
-            assert_eq!(Made { reference: reference.to_owned(), digest: digest.clone() }.name(), "fn");
+            assert_eq!(
+                Made { reference: reference.to_owned(), digest: digest.clone() }.name(),
+                "fn"
+            );
         }
     }
 
@@ -198,7 +206,9 @@ mod tests {
     fn takes_no_digest_that_is_none() {
         let good = format!("sha256:{}", "0a".repeat(32));
         assert_eq!(Digest::parse(&good).unwrap().to_string(), good);
-        for wrong in ["", "sha256:", "sha256:0a", &good[7..], &good.to_uppercase(), &format!("{good}0")] {
+        for wrong in
+            ["", "sha256:", "sha256:0a", &good[7..], &good.to_uppercase(), &format!("{good}0")]
+        {
             assert_eq!(Digest::parse(wrong), None, "{wrong}");
         }
     }

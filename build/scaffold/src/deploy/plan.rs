@@ -1,5 +1,5 @@
-//! A deployment: function.toml, the project's name, the image's digest and the bench's word, and everything that is
-//! written from them. It reads files, writes files, and calls nobody.
+//! A deployment: function.toml, the project's name, the image's digest and the bench's word, and
+//! everything that is written from them. It reads files, writes files, and calls nobody.
 
 use crate::deploy::example;
 use crate::deploy::function::{Function, Mistakes};
@@ -37,7 +37,10 @@ pub struct Deployment {
 #[derive(Debug, thiserror::Error)]
 pub enum PlanError {
     /// A file cannot be read.
-    #[error("`{path}` cannot be read: {source}; run this in a function's folder (`just new` makes one), or name it")]
+    #[error(
+        "`{path}` cannot be read: {source}; run this in a function's folder (`just new` makes \
+         one), or name it"
+    )]
     Read {
         /// The file.
         path: PathBuf,
@@ -48,14 +51,18 @@ pub enum PlanError {
     #[error(transparent)]
     Function(#[from] Mistakes),
     /// Cargo.toml has no name that the platform takes.
-    #[error("Cargo.toml names no package whose name the platform takes; add `name = \"…\"` to function.toml")]
+    #[error(
+        "Cargo.toml names no package whose name the platform takes; add `name = \"…\"` to \
+         function.toml"
+    )]
     NoName,
     /// There is no image.
     #[error(transparent)]
     Image(#[from] MadeError),
     /// The image that was made last is another function's.
     #[error(
-        "the image in `{target}` is `{reference}`, and this function is `{name}`; type `just image`, then `just push`"
+        "the image in `{target}` is `{reference}`, and this function is `{name}`; type `just \
+         image`, then `just push`"
     )]
     OtherImage {
         /// Where it is.
@@ -66,7 +73,10 @@ pub enum PlanError {
         name: String,
     },
     /// Nobody has said where the image goes.
-    #[error("`image` in function.toml is still `{0}`, which stands for yours: say where `just push` puts the image")]
+    #[error(
+        "`image` in function.toml is still `{0}`, which stands for yours: say where `just push` \
+         puts the image"
+    )]
     Placeholder(ImageName),
     /// A file cannot be written.
     #[error("`{path}` cannot be written: {source}")]
@@ -79,7 +89,8 @@ pub enum PlanError {
 }
 
 impl Deployment {
-    /// Reads the project in `folder`, and what was made of it in `target`: the image and the bench's results.
+    /// Reads the project in `folder`, and what was made of it in `target`: the image and the
+    /// bench's results.
     ///
     /// # Errors
     /// [`PlanError`].
@@ -91,9 +102,15 @@ impl Deployment {
         let function = Function::parse(&read("function.toml")?)?;
         let package = package(&read("Cargo.toml")?);
         let name = function.name.clone().or_else(|| package.clone());
-        let name = name.filter(|name| crate::name::Name::check_function(name).is_ok()).ok_or(PlanError::NoName)?;
-        let Made { digest, .. } = image_of(&target.join("image/image.json"), package.as_deref(), &function)?;
-        let verdicts = Verdicts::read(&target.join("coldstart/results.json"), package.as_deref().unwrap_or(&name));
+        let name = name
+            .filter(|name| crate::name::Name::check_function(name).is_ok())
+            .ok_or(PlanError::NoName)?;
+        let Made { digest, .. } =
+            image_of(&target.join("image/image.json"), package.as_deref(), &function)?;
+        let verdicts = Verdicts::read(
+            &target.join("coldstart/results.json"),
+            package.as_deref().unwrap_or(&name),
+        );
         let image_uri = format!("{}@{digest}", function.image);
         Ok(Deployment { name, function, image_uri, digest, verdicts })
     }
@@ -123,7 +140,10 @@ impl Deployment {
         ];
         if self.function.provisioned > 0 {
             files.extend([
-                ("put-provisioned-concurrency-config.json", json(&requests.put_provisioned(VERSION))),
+                (
+                    "put-provisioned-concurrency-config.json",
+                    json(&requests.put_provisioned(VERSION)),
+                ),
                 ("get-provisioned-concurrency-config.json", json(&requests.provisioned(VERSION))),
                 ("get-alias.json", json(&requests.get_alias())),
                 ("point-alias.json", json(&requests.point_alias(VERSION))),
@@ -159,15 +179,16 @@ impl Deployment {
 
     /// What is deployed, with the bench's word beside each switch.
     pub fn summary(&self) -> String {
-        let Function { web, region, memory_mb, timeout_s, acceleration, provisioned, .. } = &self.function;
+        let Function { web, region, memory_mb, timeout_s, acceleration, provisioned, .. } =
+            &self.function;
         let kind = if *web { "Web" } else { "event" };
-        let note = self.check().err().map(|note| format!("note          {note}\n")).unwrap_or_default();
+        let note =
+            self.check().err().map(|note| format!("note          {note}\n")).unwrap_or_default();
         let on = if *acceleration { "on " } else { "off" };
         format!(
-            "function      {}, {kind}, {region}, {memory_mb} MB, {timeout_s} s\n\
-             image         {}\n\
-             acceleration  {on}   bench: {}\n\
-             provisioned   {provisioned:<3}   bench: {}\n{note}",
+            "function      {}, {kind}, {region}, {memory_mb} MB, {timeout_s} s\nimage         \
+             {}\nacceleration  {on}   bench: {}\nprovisioned   {provisioned:<3}   bench: \
+             {}\n{note}",
             self.name, self.image_uri, self.verdicts.acceleration, self.verdicts.provisioned
         )
     }
@@ -186,7 +207,10 @@ impl Deployment {
     /// A command for a person, about this function.
     pub(crate) fn command(&self, action: &str) -> String {
         let Function { region, namespace, .. } = &self.function;
-        let namespace = namespace.as_ref().map(|namespace| format!(" --Namespace {namespace}")).unwrap_or_default();
+        let namespace = namespace
+            .as_ref()
+            .map(|namespace| format!(" --Namespace {namespace}"))
+            .unwrap_or_default();
         format!("tccli scf {action} --region {region}{namespace} --FunctionName {}", self.name)
     }
 
@@ -194,27 +218,56 @@ impl Deployment {
     pub fn calls(&self, folder: &Path) -> String {
         let call = |action: &str, file: &str| {
             let file = folder.join(file);
-            format!("tccli scf {action} --region {} --cli-input-json file://{}\n", self.function.region, file.display())
+            format!(
+                "tccli scf {action} --region {} --cli-input-json file://{}\n",
+                self.function.region,
+                file.display()
+            )
         };
         let mut text = call("GetFunction", "get-function.json");
-        let _ = write!(text, "when it is not there:\n  {}", call("CreateFunction", "create-function.json"));
-        let _ = write!(text, "when it is:\n  {}", call("UpdateFunctionCode", "update-function-code.json"));
-        let _ = write!(text, "  {}", call("UpdateFunctionConfiguration", "update-function-configuration.json"));
+        let _ = write!(
+            text,
+            "when it is not there:\n  {}",
+            call("CreateFunction", "create-function.json")
+        );
+        let _ = write!(
+            text,
+            "when it is:\n  {}",
+            call("UpdateFunctionCode", "update-function-code.json")
+        );
+        let _ = write!(
+            text,
+            "  {}",
+            call("UpdateFunctionConfiguration", "update-function-configuration.json")
+        );
         text += "after each of these GetFunction again, until the function is Active\n";
         if self.function.provisioned > 0 {
             text += &call("PublishVersion", "publish-version.json");
             text += "GetFunction again, until that version is Active\n";
-            text += &call("PutProvisionedConcurrencyConfig", "put-provisioned-concurrency-config.json");
-            text += &call("GetProvisionedConcurrencyConfig", "get-provisioned-concurrency-config.json");
+            text +=
+                &call("PutProvisionedConcurrencyConfig", "put-provisioned-concurrency-config.json");
+            text +=
+                &call("GetProvisionedConcurrencyConfig", "get-provisioned-concurrency-config.json");
             text += "again, until its instances are Done\n";
             text += &call("GetAlias", "get-alias.json");
-            let _ = write!(text, "when it is not there:\n  {}", call("CreateAlias", "point-alias.json"));
+            let _ = write!(
+                text,
+                "when it is not there:\n  {}",
+                call("CreateAlias", "point-alias.json")
+            );
             let _ = write!(text, "when it is, and sends all of its callers to one version:\n  ");
             text += &call("UpdateAlias", "point-alias.json");
-            let _ =
-                write!(text, "when it pointed to an older version:\n  {}", call("ListAliases", "list-aliases.json"));
-            text += "when no alias points there any more, and that version has instances without a timetable:\n  ";
-            text += &call("DeleteProvisionedConcurrencyConfig", "delete-provisioned-concurrency-config.json");
+            let _ = write!(
+                text,
+                "when it pointed to an older version:\n  {}",
+                call("ListAliases", "list-aliases.json")
+            );
+            text += "when no alias points there any more, and that version has instances without \
+                     a timetable:\n  ";
+            text += &call(
+                "DeleteProvisionedConcurrencyConfig",
+                "delete-provisioned-concurrency-config.json",
+            );
         }
         let called = |name: &str| name.ends_with(".json") && text.contains(name);
         let files: Vec<_> = self.files().into_iter().filter(|(name, _)| called(name)).collect();
@@ -240,11 +293,13 @@ fn yours(image: &ImageName) -> Result<&ImageName, PlanError> {
     if image.is_placeholder() { Err(PlanError::Placeholder(image.clone())) } else { Ok(image) }
 }
 
-/// The image that was made, if it is this function's: it has the name of the package, of the function, or the one under
-/// which it is pushed. A workspace has one such folder for all of its functions.
+/// The image that was made, if it is this function's: it has the name of the package, of the
+/// function, or the one under which it is pushed. A workspace has one such folder for all of its
+/// functions.
 fn image_of(path: &Path, package: Option<&str>, function: &Function) -> Result<Made, PlanError> {
     let made = Made::read(path)?;
-    let mut names = [package, function.name.as_deref(), Some(function.image.last())].into_iter().flatten();
+    let mut names =
+        [package, function.name.as_deref(), Some(function.image.last())].into_iter().flatten();
     if names.any(|name| name.eq_ignore_ascii_case(made.name())) {
         return Ok(made);
     }

@@ -1,5 +1,5 @@
-//! Requests of SCF's API, version 2018-04-16, as far as an image function needs them. Names are the API's; a test holds
-//! them to the skeletons of `tccli` and to the models of the Python SDK.
+//! Requests of SCF's API, version 2018-04-16, as far as an image function needs them. Names are the
+//! API's; a test holds them to the skeletons of `tccli` and to the models of the Python SDK.
 
 use crate::deploy::function::Function;
 use serde::Serialize;
@@ -82,7 +82,8 @@ pub struct GetAlias<'a> {
     name: &'a str,
 }
 
-/// Points an alias to a version, or makes one that does. Nothing is said of routing: all of its callers get there.
+/// Points an alias to a version, or makes one that does. Nothing is said of routing: all of its
+/// callers get there.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct PointAlias<'a> {
@@ -182,7 +183,9 @@ impl<'a> Requests<'a> {
             runtime: "CustomImage",
             code: self.code(),
             settings: Settings {
-                environment: self.environment().filter(|environment| !environment.variables.is_empty()),
+                environment: self
+                    .environment()
+                    .filter(|environment| !environment.variables.is_empty()),
                 ..self.settings()
             },
         }
@@ -208,7 +211,11 @@ impl<'a> Requests<'a> {
 
     /// Before and in between; a version when there is one.
     pub fn get_function(self, qualifier: Option<&'a str>) -> Qualified<'a> {
-        Qualified { function_name: self.name, namespace: self.function.namespace.as_deref(), qualifier }
+        Qualified {
+            function_name: self.name,
+            namespace: self.function.namespace.as_deref(),
+            qualifier,
+        }
     }
 
     /// After it is up to date. The description is the image, so that a version says what it runs.
@@ -230,17 +237,23 @@ impl<'a> Requests<'a> {
         }
     }
 
-    /// For a version's instances: how far they are, and, when no caller is sent to it any more, their end.
+    /// For a version's instances: how far they are, and, when no caller is sent to it any more,
+    /// their end.
     pub fn provisioned(self, qualifier: &'a str) -> Qualified<'a> {
         self.get_function(Some(qualifier))
     }
 
     /// After a version's instances have started: who is sent where now.
     pub fn get_alias(self) -> GetAlias<'a> {
-        GetAlias { function_name: self.name, namespace: self.function.namespace.as_deref(), name: &self.function.alias }
+        GetAlias {
+            function_name: self.name,
+            namespace: self.function.namespace.as_deref(),
+            name: &self.function.alias,
+        }
     }
 
-    /// Then this sends callers there, as CreateAlias where there is no such alias and as UpdateAlias where there is.
+    /// Then this sends callers there, as CreateAlias where there is no such alias and as
+    /// UpdateAlias where there is.
     pub fn point_alias(self, version: &'a str) -> PointAlias<'a> {
         PointAlias {
             function_name: self.name,
@@ -250,10 +263,15 @@ impl<'a> Requests<'a> {
         }
     }
 
-    /// Then whether any other alias sends callers to an older version. All are asked for, because an alias that gives a
-    /// version a share of its callers only is not said to be among those "associated with" it.
+    /// Then whether any other alias sends callers to an older version. All are asked for, because
+    /// an alias that gives a version a share of its callers only is not said to be among those
+    /// "associated with" it.
     pub fn list_aliases(self) -> ListAliases<'a> {
-        ListAliases { function_name: self.name, namespace: self.function.namespace.as_deref(), limit: "100" }
+        ListAliases {
+            function_name: self.name,
+            namespace: self.function.namespace.as_deref(),
+            limit: "100",
+        }
     }
 
     fn code(self) -> Code<'a> {
@@ -277,15 +295,15 @@ impl<'a> Requests<'a> {
             description: self.function.description.as_deref(),
             role: self.function.role.as_deref(),
             environment: self.environment(),
-            instance_concurrency_config: self
-                .function
-                .concurrency
-                .map(|max_concurrency| InstanceConcurrencyConfig { dynamic_enabled: "FALSE", max_concurrency }),
+            instance_concurrency_config: self.function.concurrency.map(|max_concurrency| {
+                InstanceConcurrencyConfig { dynamic_enabled: "FALSE", max_concurrency }
+            }),
         }
     }
 
     fn environment(self) -> Option<Environment<'a>> {
-        let variables = self.function.environment.iter().map(|(key, value)| Variable { key, value });
+        let variables =
+            self.function.environment.iter().map(|(key, value)| Variable { key, value });
         Some(Environment { variables: variables.collect() })
     }
 }

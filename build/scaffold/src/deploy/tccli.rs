@@ -1,5 +1,6 @@
-//! The door to `tccli`, Tencent Cloud's own command line: it signs and sends the requests of a plan. Credentials are
-//! looked for but never read. Statuses are those of API 2018-04-16, GetFunction.
+//! The door to `tccli`, Tencent Cloud's own command line: it signs and sends the requests of a
+//! plan. Credentials are looked for but never read. Statuses are those of API 2018-04-16,
+//! GetFunction.
 
 use crate::deploy::function::Function;
 use crate::deploy::plan::{Deployment, PlanError};
@@ -12,7 +13,8 @@ use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// How long a function may take to become active; the platform's own limit for pull and start is 300 s.
+/// How long a function may take to become active; the platform's own limit for pull and start is
+/// 300 s.
 const ACTIVE_WITHIN: Duration = Duration::from_secs(330);
 /// The platform's pace for instances that are started ahead, a minute and region.
 const PROVISIONED_A_MINUTE: u32 = 100;
@@ -47,12 +49,14 @@ pub struct Tccli {
 pub enum TccliError {
     /// It is not installed.
     #[error(
-        "`tccli` is not on PATH; install it with firstbyte's `build/setup --deploy` or `pip install tccli`, or see with `--dry-run` what it would be asked"
+        "`tccli` is not on PATH; install it with firstbyte's `build/setup --deploy` or `pip \
+         install tccli`, or see with `--dry-run` what it would be asked"
     )]
     NotInstalled,
     /// Nobody has logged in.
     #[error(
-        "`tccli` has no credentials; type `tccli configure`, or set TENCENTCLOUD_SECRET_ID and TENCENTCLOUD_SECRET_KEY, or see with `--dry-run` what would be asked"
+        "`tccli` has no credentials; type `tccli configure`, or set TENCENTCLOUD_SECRET_ID and \
+         TENCENTCLOUD_SECRET_KEY, or see with `--dry-run` what would be asked"
     )]
     NoCredentials,
     /// It cannot be run.
@@ -75,7 +79,9 @@ pub enum TccliError {
     },
     /// The platform has it as another kind of function, and nothing changes that.
     #[error(
-        "`{name}` is there as {there} function, and function.toml says `type = \"{wanted}\"`: the platform has no way to change that. Give it another `name`, or end the one that is there: {end}"
+        "`{name}` is there as {there} function, and function.toml says `type = \"{wanted}\"`: the \
+         platform has no way to change that. Give it another `name`, or end the one that is \
+         there: {end}"
     )]
     Kind {
         /// The function's name.
@@ -113,7 +119,8 @@ pub enum TccliError {
     },
     /// Instances that were to be started ahead were not.
     #[error(
-        "provisioned instances of version {version}: {reason}; no alias was moved. Mend that and deploy again, or end them: {end}"
+        "provisioned instances of version {version}: {reason}; no alias was moved. Mend that and \
+         deploy again, or end them: {end}"
     )]
     NotProvisioned {
         /// Whose.
@@ -136,7 +143,10 @@ impl Tccli {
     pub fn ready(around: &Surroundings, endpoint: Option<String>) -> Result<Tccli, TccliError> {
         let program = find(&around.path).ok_or(TccliError::NotInstalled)?;
         let profile = around.profile.as_deref().unwrap_or("default");
-        let stored = around.home.as_ref().map(|home| home.join(".tccli").join(format!("{profile}.credential")));
+        let stored = around
+            .home
+            .as_ref()
+            .map(|home| home.join(".tccli").join(format!("{profile}.credential")));
         if around.secrets || around.cluster_identity || stored.is_some_and(|file| file.is_file()) {
             Ok(Tccli { program, endpoint })
         } else {
@@ -144,9 +154,10 @@ impl Tccli {
         }
     }
 
-    /// Makes the function or brings it up to date, with the requests in `folder`; with `provisioned` publishes it, has
-    /// instances started, sends the alias's callers there, and ends the instances of the version that they came from.
-    /// `say` is told of each step. Returns the version, if there is a new one.
+    /// Makes the function or brings it up to date, with the requests in `folder`; with
+    /// `provisioned` publishes it, has instances started, sends the alias's callers there, and ends
+    /// the instances of the version that they came from. `say` is told of each step. Returns the
+    /// version, if there is a new one.
     ///
     /// # Errors
     /// [`TccliError`]; what was done until then stays done.
@@ -189,7 +200,10 @@ impl Tccli {
         let file = "put-provisioned-concurrency-config.json";
         call.write(file, &requests.put_provisioned(&version))?;
         call.send("PutProvisionedConcurrencyConfig", file)?;
-        say(&format!("starting  {} provisioned instances of version {version}", deployment.function.provisioned));
+        say(&format!(
+            "starting  {} provisioned instances of version {version}",
+            deployment.function.provisioned
+        ));
         call.wait_until_provisioned(deployment, &version)?;
         say("started   all of them");
         if let Some(older) = call.move_alias(deployment, &version, say)? {
@@ -217,17 +231,30 @@ impl Call<'_> {
         let start = |source| TccliError::Start { program: self.tccli.program.clone(), source };
         let file = std::path::absolute(self.folder.join(file)).map_err(start)?;
         let mut command = Command::new(&self.tccli.program);
-        command.args(["scf", action, "--region", self.region, "--output", "json", "--cli-input-json"]);
+        command.args([
+            "scf",
+            action,
+            "--region",
+            self.region,
+            "--output",
+            "json",
+            "--cli-input-json",
+        ]);
         command.arg(format!("file://{}", file.display()));
         if let Some(endpoint) = &self.tccli.endpoint {
             command.args(["--endpoint", endpoint]);
         }
         let output = command.stdin(Stdio::null()).output().map_err(start)?;
         let stdout = String::from_utf8_lossy(&output.stdout);
-        // tccli has said yes with code 0 and no with another since 2018; what it says in either case is on both streams.
+        // tccli has said yes with code 0 and no with another since 2018; what it says in either
+        // case is on both streams.
         if !output.status.success() || stdout.trim().is_empty() {
-            let said = format!("{}\n{}", String::from_utf8_lossy(&output.stderr).trim(), stdout.trim());
-            let code = said.split_once("code:").and_then(|(_, rest)| rest.split_whitespace().next()).map(str::to_owned);
+            let said =
+                format!("{}\n{}", String::from_utf8_lossy(&output.stderr).trim(), stdout.trim());
+            let code = said
+                .split_once("code:")
+                .and_then(|(_, rest)| rest.split_whitespace().next())
+                .map(str::to_owned);
             return Err(TccliError::Refused { action, said: said.trim().to_owned(), code });
         }
         serde_json::from_str(&stdout).map_err(|_| TccliError::Answer {
@@ -258,7 +285,11 @@ impl Call<'_> {
     }
 
     /// Asks until all instances of a version that were asked for have started.
-    fn wait_until_provisioned(&self, deployment: &Deployment, version: &str) -> Result<(), TccliError> {
+    fn wait_until_provisioned(
+        &self,
+        deployment: &Deployment,
+        version: &str,
+    ) -> Result<(), TccliError> {
         let file = "get-provisioned-concurrency-config.json";
         self.write(file, &deployment.requests().provisioned(version))?;
         let minutes = deployment.function.provisioned.div_ceil(PROVISIONED_A_MINUTE);
@@ -272,21 +303,26 @@ impl Call<'_> {
         loop {
             let answer = self.send("GetProvisionedConcurrencyConfig", file)?;
             // What was asked for a moment ago may not be listed yet.
-            let status = provisioned(&answer, version).map_or("InProgress", |of| member(of, "Status"));
+            let status =
+                provisioned(&answer, version).map_or("InProgress", |of| member(of, "Status"));
             match status {
                 "Done" => return Ok(()),
                 "InProgress" if begun.elapsed() < within => thread::sleep(ASK_AGAIN_AFTER),
-                "InProgress" => return Err(failed(format!("still starting after {} s", within.as_secs()))),
+                "InProgress" => {
+                    return Err(failed(format!("still starting after {} s", within.as_secs())));
+                }
                 other => {
-                    let reason = provisioned(&answer, version).map_or("", |of| member(of, "StatusReason"));
+                    let reason =
+                        provisioned(&answer, version).map_or("", |of| member(of, "StatusReason"));
                     return Err(failed(format!("{other}, {reason}")));
                 }
             }
         }
     }
 
-    /// Sends the alias's callers to `version`; returns the version that they came from, if it has a number. An alias
-    /// that shares its callers out between versions is in the middle of something that a person began: it stays.
+    /// Sends the alias's callers to `version`; returns the version that they came from, if it has a
+    /// number. An alias that shares its callers out between versions is in the middle of something
+    /// that a person began: it stays.
     fn move_alias(
         &self,
         deployment: &Deployment,
@@ -297,7 +333,9 @@ impl Call<'_> {
         self.write("point-alias.json", &deployment.requests().point_alias(version))?;
         let found = match self.send("GetAlias", "get-alias.json") {
             Ok(found) => found,
-            Err(TccliError::Refused { code: Some(code), .. }) if code == "ResourceNotFound.Alias" => {
+            Err(TccliError::Refused { code: Some(code), .. })
+                if code == "ResourceNotFound.Alias" =>
+            {
                 self.send("CreateAlias", "point-alias.json")?;
                 say(&format!("made      alias {alias}, for version {version}"));
                 return Ok(None);
@@ -307,19 +345,28 @@ impl Call<'_> {
         let older = text("GetAlias", &found, "FunctionVersion")?;
         if shares(&found).next().is_some() {
             say(&format!(
-                "kept      alias {alias} shares its callers out between versions, and somebody is in the middle of that; to \
-                 send all to version {version}: {}",
+                "kept      alias {alias} shares its callers out between versions, and somebody is \
+                 in the middle of that; to send all to version {version}: {}",
                 deployment.point(version)
             ));
             return Ok(None);
         }
         self.send("UpdateAlias", "point-alias.json")?;
-        say(&format!("moved     alias {alias} from version {older} to {version}; back: {}", deployment.point(&older)));
+        say(&format!(
+            "moved     alias {alias} from version {older} to {version}; back: {}",
+            deployment.point(&older)
+        ));
         Ok(is_number(&older).then_some(older))
     }
 
-    /// Ends the instances that `older` has, if nobody is sent there any more and they follow no timetable.
-    fn end_older(&self, deployment: &Deployment, older: &str, say: &mut dyn FnMut(&str)) -> Result<(), TccliError> {
+    /// Ends the instances that `older` has, if nobody is sent there any more and they follow no
+    /// timetable.
+    fn end_older(
+        &self,
+        deployment: &Deployment,
+        older: &str,
+        say: &mut dyn FnMut(&str),
+    ) -> Result<(), TccliError> {
         let file = "delete-provisioned-concurrency-config.json";
         self.write(file, &deployment.requests().provisioned(older))?;
         let has = self.send("GetProvisionedConcurrencyConfig", file)?;
@@ -332,24 +379,34 @@ impl Call<'_> {
         };
         let end = deployment.end(older);
         say(&format!(
-            "kept      the provisioned instances of version {older}, which are paid for: {why}; to end them: {end}"
+            "kept      the provisioned instances of version {older}, which are paid for: {why}; \
+             to end them: {end}"
         ));
         Ok(())
     }
 
-    /// Says so if the alias sends callers to a version from a deployment with `provisioned`, and not to this one.
-    fn look_for_other_callers(&self, deployment: &Deployment, say: &mut dyn FnMut(&str)) -> Result<(), TccliError> {
+    /// Says so if the alias sends callers to a version from a deployment with `provisioned`, and
+    /// not to this one.
+    fn look_for_other_callers(
+        &self,
+        deployment: &Deployment,
+        say: &mut dyn FnMut(&str),
+    ) -> Result<(), TccliError> {
         let alias = &deployment.function.alias;
         self.write("get-alias.json", &deployment.requests().get_alias())?;
         let version = match self.send("GetAlias", "get-alias.json") {
             Ok(found) => text("GetAlias", &found, "FunctionVersion")?,
-            Err(TccliError::Refused { code: Some(code), .. }) if code == "ResourceNotFound.Alias" => return Ok(()),
+            Err(TccliError::Refused { code: Some(code), .. })
+                if code == "ResourceNotFound.Alias" =>
+            {
+                return Ok(());
+            }
             Err(error) => return Err(error),
         };
         if is_number(&version) {
             say(&format!(
-                "note      alias {alias} sends its callers to version {version}, not to this; to change that: {}\n\
-                 \x20         and to end what is started ahead there: {}",
+                "note      alias {alias} sends its callers to version {version}, not to this; to \
+                 change that: {}\n\x20         and to end what is started ahead there: {}",
                 deployment.point("$LATEST"),
                 deployment.end(&version)
             ));
@@ -364,9 +421,11 @@ impl Call<'_> {
     }
 }
 
-/// Whether the function that is there is of the type that it is to be. An answer that does not say has no say.
+/// Whether the function that is there is of the type that it is to be. An answer that does not say
+/// has no say.
 fn check_kind(deployment: &Deployment, there: &Value) -> Result<(), TccliError> {
-    let kinds = |web: bool| if web { ("HTTP", "a Web", "web") } else { ("Event", "an event", "event") };
+    let kinds =
+        |web: bool| if web { ("HTTP", "a Web", "web") } else { ("Event", "an event", "event") };
     let (_, _, wanted) = kinds(deployment.function.web);
     let (other, there_as, _) = kinds(!deployment.function.web);
     if member(there, "Type") != other {
@@ -380,13 +439,20 @@ fn check_kind(deployment: &Deployment, there: &Value) -> Result<(), TccliError> 
     })
 }
 
-/// What the platform keeps of earlier deployments because function.toml no longer speaks of it: a setting that a request
-/// leaves out is not changed, and what stands for "none" is documented for no one of them.
+/// What the platform keeps of earlier deployments because function.toml no longer speaks of it: a
+/// setting that a request leaves out is not changed, and what stands for "none" is documented for
+/// no one of them.
 fn kept(function: &Function, there: &Value) -> Vec<String> {
     let number = |of: &Value| of.as_u64().map(|number| number.to_string()).unwrap_or_default();
-    let concurrency = there.get("InstanceConcurrencyConfig").and_then(|config| config.get("MaxConcurrency"));
+    let concurrency =
+        there.get("InstanceConcurrencyConfig").and_then(|config| config.get("MaxConcurrency"));
     let of = [
-        ("description", function.description.is_none(), member(there, "Description").to_owned(), ""),
+        (
+            "description",
+            function.description.is_none(),
+            member(there, "Description").to_owned(),
+            "",
+        ),
         ("role", function.role.is_none(), member(there, "Role").to_owned(), ""),
         (
             "init_timeout_s",
@@ -394,13 +460,20 @@ fn kept(function: &Function, there: &Value) -> Vec<String> {
             there.get("InitTimeout").map(number).unwrap_or_default(),
             "90",
         ),
-        ("concurrency", function.concurrency.is_none(), concurrency.map(number).unwrap_or_default(), "1"),
+        (
+            "concurrency",
+            function.concurrency.is_none(),
+            concurrency.map(number).unwrap_or_default(),
+            "1",
+        ),
     ];
-    let of =
-        of.into_iter().filter(|(_, is_unsaid, value, default)| *is_unsaid && !value.is_empty() && value != default);
+    let of = of.into_iter().filter(|(_, is_unsaid, value, default)| {
+        *is_unsaid && !value.is_empty() && value != default
+    });
     of.map(|(key, _, value, _)| {
         format!(
-            "kept      {key} is still {value:?} there; to change it, say another in function.toml, or use the console"
+            "kept      {key} is still {value:?} there; to change it, say another in \
+             function.toml, or use the console"
         )
     })
     .collect()
@@ -432,8 +505,8 @@ fn provisioned<'a>(answer: &'a Value, version: &str) -> Option<&'a Value> {
     list(answer, "Allocated").find(|of| member(of, "Qualifier") == version)
 }
 
-/// The versions to which an alias sends a part of its callers, beside the one it points to. The second name is spelled as
-/// the API spells it.
+/// The versions to which an alias sends a part of its callers, beside the one it points to. The
+/// second name is spelled as the API spells it.
 fn shares(alias: &Value) -> impl Iterator<Item = &str> {
     let routing = alias.get("RoutingConfig").unwrap_or(&Value::Null);
     list(routing, "AdditionalVersionWeights")
@@ -441,11 +514,14 @@ fn shares(alias: &Value) -> impl Iterator<Item = &str> {
         .map(|share| member(share, "Version"))
 }
 
-/// Why the instances of `version`, of which the platform says `has`, are not to be ended; none if they are nobody's.
+/// Why the instances of `version`, of which the platform says `has`, are not to be ended; none if
+/// they are nobody's.
 fn why_kept(version: &str, has: &Value, aliases: &Value) -> Option<String> {
-    let is_sent =
-        |alias: &&Value| member(alias, "FunctionVersion") == version || shares(alias).any(|share| share == version);
-    let others: Vec<&str> = list(aliases, "Aliases").filter(is_sent).map(|alias| member(alias, "Name")).collect();
+    let is_sent = |alias: &&Value| {
+        member(alias, "FunctionVersion") == version || shares(alias).any(|share| share == version)
+    };
+    let others: Vec<&str> =
+        list(aliases, "Aliases").filter(is_sent).map(|alias| member(alias, "Name")).collect();
     let total = aliases.get("TotalCount").and_then(Value::as_u64).unwrap_or(0);
     if !others.is_empty() {
         Some(format!("alias {} sends callers there", others.join(", ")))
@@ -480,8 +556,16 @@ mod tests {
         for (has, aliases, expected) in [
             (&has, aliases(json!([of("3", json!([]))]), 1), None),
             (&has, aliases(json!([{"Name": "a", "FunctionVersion": "3"}]), 1), None),
-            (&has, aliases(json!([of("3", json!([])), of("2", json!([]))]), 2), Some("alias a sends callers there")),
-            (&has, aliases(json!([of("3", json!([{"Version": "2"}]))]), 1), Some("alias a sends callers there")),
+            (
+                &has,
+                aliases(json!([of("3", json!([])), of("2", json!([]))]), 2),
+                Some("alias a sends callers there"),
+            ),
+            (
+                &has,
+                aliases(json!([of("3", json!([{"Version": "2"}]))]), 1),
+                Some("alias a sends callers there"),
+            ),
             (&has, aliases(json!([of("3", json!([]))]), 101), Some("there are 101 aliases")),
             (&timetable, aliases(json!([of("3", json!([]))]), 1), Some("they follow a timetable")),
         ] {
@@ -489,7 +573,10 @@ mod tests {
             match expected {
                 None => assert_eq!(why, None, "{aliases}"),
                 Some(expected) => {
-                    assert!(why.as_ref().is_some_and(|why| why.starts_with(expected)), "{why:?}: {aliases}")
+                    assert!(
+                        why.as_ref().is_some_and(|why| why.starts_with(expected)),
+                        "{why:?}: {aliases}"
+                    )
                 }
             }
         }

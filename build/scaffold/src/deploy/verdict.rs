@@ -1,5 +1,6 @@
-//! What the cold-start bench said about the two things that a deployment can switch on. Its results.json is the one link;
-//! the schema is docs/CONTRACTS.md, section 5. It measures nothing and judges nothing.
+//! What the cold-start bench said about the two things that a deployment can switch on. Its
+//! results.json is the one link; the schema is docs/CONTRACTS.md, section 5. It measures nothing
+//! and judges nothing.
 
 use serde::Deserialize;
 use std::fs;
@@ -8,7 +9,8 @@ use std::path::Path;
 
 /// The schema that is read here.
 const SCHEMA: u32 = 1;
-/// The link that a deployment is most like: platform pages ask for an image in the function's region.
+/// The link that a deployment is most like: platform pages ask for an image in the function's
+/// region.
 const USUAL_LINK: &str = "same-region";
 
 /// The bench's word on both switches, or why there is none.
@@ -51,11 +53,15 @@ impl Verdicts {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 return Verdicts::none("not measured; `just bench-coldstart` does it");
             }
-            Err(error) => return Verdicts::none(&format!("`{}` cannot be read: {error}", path.display())),
+            Err(error) => {
+                return Verdicts::none(&format!("`{}` cannot be read: {error}", path.display()));
+            }
         };
         match serde_json::from_slice::<Results>(&results) {
             Ok(results) if results.schema == SCHEMA => Verdicts::of(&results, variant),
-            _ => Verdicts::none("results.json is of another version; measure again with `just bench-coldstart`"),
+            _ => Verdicts::none(
+                "results.json is of another version; measure again with `just bench-coldstart`",
+            ),
         }
     }
 
@@ -65,14 +71,21 @@ impl Verdicts {
 
     fn of(results: &Results, variant: &str) -> Verdicts {
         let quote = |id: &str| {
-            let rows = || results.guidance.iter().filter(|row| row.id == id && row.variant == variant);
-            match rows().find(|row| row.link.as_deref() == Some(USUAL_LINK)).or_else(|| rows().next()) {
+            let rows =
+                || results.guidance.iter().filter(|row| row.id == id && row.variant == variant);
+            match rows()
+                .find(|row| row.link.as_deref() == Some(USUAL_LINK))
+                .or_else(|| rows().next())
+            {
                 Some(row) => {
                     let link = row.link.as_deref().unwrap_or("no link");
                     let modelled = if row.modelled { ", modelled" } else { "" };
                     let day = results.host.date.split('T').next().unwrap_or_default();
-                    format!("{} ({}; {link}{modelled}; {day}, {})", row.verdict, row.measured, results.host.cpu_model)
-                        .replace(['\n', '\r'], " ")
+                    format!(
+                        "{} ({}; {link}{modelled}; {day}, {})",
+                        row.verdict, row.measured, results.host.cpu_model
+                    )
+                    .replace(['\n', '\r'], " ")
                 }
                 None => format!("`{variant}` was not measured; `just bench-coldstart` does it"),
             }
@@ -98,7 +111,10 @@ mod tests {
         let path = folder.path().join("results.json");
         fs::write(&path, RESULTS).unwrap();
         let verdicts = Verdicts::read(&path, "hello");
-        assert_eq!(verdicts.acceleration, "leave it off (m1; same-region, modelled; 2026-11-22, A CPU)");
+        assert_eq!(
+            verdicts.acceleration,
+            "leave it off (m1; same-region, modelled; 2026-11-22, A CPU)"
+        );
         assert_eq!(verdicts.provisioned, "rarely pays (m3; loopback; 2026-11-22, A CPU)");
         assert!(Verdicts::read(&path, "else").acceleration.contains("`else` was not measured"));
     }

@@ -1,5 +1,5 @@
-//! An endpoint of the cloud's API on the loopback: it keeps what it gets and answers what it is told to. It checks no
-//! signature.
+//! An endpoint of the cloud's API on the loopback: it keeps what it gets and answers what it is
+//! told to. It checks no signature.
 
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Read, Write};
@@ -29,7 +29,8 @@ pub struct Endpoint {
 }
 
 impl Endpoint {
-    /// `answers` is given an action and how many requests for it came before; it returns the Response's members.
+    /// `answers` is given an action and how many requests for it came before; it returns the
+    /// Response's members.
     pub fn start(answers: impl Fn(&str, usize) -> Value + Send + 'static) -> Endpoint {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
         let address = listener.local_addr().expect("it is bound").to_string();
@@ -48,7 +49,8 @@ impl Endpoint {
                 response["RequestId"] = json!("00000000-0000-0000-0000-000000000000");
                 let body = json!({ "Response": response }).to_string();
                 let head = format!(
-                    "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+                    "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: \
+                     {}\r\nConnection: close\r\n\r\n",
                     body.len()
                 );
                 stream.write_all(format!("{head}{body}").as_bytes()).expect("the peer reads");
@@ -78,7 +80,9 @@ fn read(stream: &TcpStream) -> Sent {
         let mut line = String::new();
         reader.read_line(&mut line).expect("the peer writes");
         match line.trim_end().split_once(':') {
-            Some((name, value)) => fields.push((name.to_ascii_lowercase(), value.trim().to_owned())),
+            Some((name, value)) => {
+                fields.push((name.to_ascii_lowercase(), value.trim().to_owned()))
+            }
             None if line.trim_end().is_empty() => break,
             None => {} // the request line
         }
@@ -89,7 +93,10 @@ fn read(stream: &TcpStream) -> Sent {
     };
     let mut body = vec![0; field("content-length").parse().expect("a length is a number")];
     reader.read_exact(&mut body).expect("the body is whole");
-    assert!(field("authorization").starts_with("TC3-HMAC-SHA256 Credential=AKIDEXAMPLE/"), "it is signed");
+    assert!(
+        field("authorization").starts_with("TC3-HMAC-SHA256 Credential=AKIDEXAMPLE/"),
+        "it is signed"
+    );
     Sent {
         action: field("x-tc-action"),
         region: field("x-tc-region"),

@@ -1,13 +1,15 @@
-//! When an instance of Docker Engine can be reached at all: before its program runs, the engine puts the instance's
-//! interface on its bridge. From that moment a connect is refused at once instead of being lost, so that a probe which
-//! begins there sees the program listen, where one that waits for the engine's reply sees only that it has been listening.
+//! When an instance of Docker Engine can be reached at all: before its program runs, the engine
+//! puts the instance's interface on its bridge. From that moment a connect is refused at once
+//! instead of being lost, so that a probe which begins there sees the program listen, where one
+//! that waits for the engine's reply sees only that it has been listening.
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// The option of a bridge network that names its interface (Docker's documentation, "Bridge network driver").
+/// The option of a bridge network that names its interface (Docker's documentation, "Bridge network
+/// driver").
 pub const NAME_OPTION: &str = "com.docker.network.bridge.name";
 
 /// The bridge of an engine whose network interfaces are this machine's.
@@ -18,13 +20,15 @@ pub struct Bridge {
 }
 
 impl Bridge {
-    /// The bridge called so; `None` where this machine has none: the engine is in a virtual machine, or rootless.
+    /// The bridge called so; `None` where this machine has none: the engine is in a virtual
+    /// machine, or rootless.
     pub fn find(name: &str) -> Option<Self> {
         Self::find_in(Path::new("/sys/class/net"), name)
     }
 
     fn find_in(interfaces: &Path, name: &str) -> Option<Self> {
-        let plain = !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c));
+        let plain = !name.is_empty()
+            && name.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c));
         let bridge = Self { interfaces: interfaces.to_owned(), name: name.to_owned() };
         (plain && !name.starts_with('.') && bridge.ports().is_dir()).then_some(bridge)
     }
@@ -34,8 +38,8 @@ impl Bridge {
         self.names().collect()
     }
 
-    /// Whether an interface is up on it that is not among the `known`, to which it is then added: its other end is up too,
-    /// inside an instance, with its address.
+    /// Whether an interface is up on it that is not among the `known`, to which it is then added:
+    /// its other end is up too, inside an instance, with its address.
     pub fn sees_another(&self, known: &mut BTreeSet<OsString>) -> bool {
         let another = self.names().find(|name| {
             // No carrier until the other end is up; unreadable while the interface itself is down.

@@ -1,6 +1,6 @@
 //! A real registry for Docker Engine to pull from: the distribution server of Debian's package
-//! docker-registry, started on loopback with its storage in the run's folder, and ended with it. Also
-//! the push side of the distribution-spec, as much as is needed to fill it.
+//! docker-registry, started on loopback with its storage in the run's folder, and ended with it.
+//! Also the push side of the distribution-spec, as much as is needed to fill it.
 
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom};
@@ -47,15 +47,19 @@ impl Distribution {
         let (config, log) = (folder.join("registry.yml"), folder.join("registry.log"));
         let storage = folder.join("storage");
         fs::create_dir_all(&storage).map_err(io("making a folder"))?;
-        fs::write(&config, configuration(&storage, address)).map_err(io("writing the configuration"))?;
+        fs::write(&config, configuration(&storage, address))
+            .map_err(io("writing the configuration"))?;
         let output = File::create(&log).map_err(io("making a log"))?;
         let errors = output.try_clone().map_err(io("making a log"))?;
         let Some(program) = PROGRAMS.into_iter().find(|program| is_there(program)) else {
             return Err(EngineError::Other(
-                "the docker engine needs the distribution server: install Debian's package docker-registry (`build/setup --docker`)".into(),
+                "the docker engine needs the distribution server: install Debian's package \
+                 docker-registry (`build/setup --docker`)"
+                    .into(),
             ));
         };
-        // Where util-linux is there, the server ends with us even if we are killed: `setpriv` asks the kernel, and becomes it.
+        // Where util-linux is there, the server ends with us even if we are killed: `setpriv` asks
+        // the kernel, and becomes it.
         let mut command = Command::new(if is_there("setpriv") { "setpriv" } else { program });
         if command.get_program() == "setpriv" {
             command.args(["--pdeathsig", "KILL", program]);
@@ -77,7 +81,8 @@ impl Distribution {
         self.address
     }
 
-    /// Pushes an image as `name:latest` (distribution-spec, "Pushing blobs" in one PUT, "Pushing manifests").
+    /// Pushes an image as `name:latest` (distribution-spec, "Pushing blobs" in one PUT, "Pushing
+    /// manifests").
     ///
     /// # Errors
     /// [`EngineError`]: a layer cannot be read, or the server refuses.
@@ -88,9 +93,14 @@ impl Distribution {
             layer.open().and_then(|mut r| r.read_to_end(&mut bytes)).map_err(failed)?;
             self.push_blob(name, layer.descriptor().digest, &bytes).map_err(failed)?;
         }
-        self.push_blob(name, image.config_descriptor().digest, image.config_bytes()).map_err(failed)?;
+        self.push_blob(name, image.config_descriptor().digest, image.config_bytes())
+            .map_err(failed)?;
         let url = format!("http://{}/v2/{name}/manifests/latest", self.address);
-        let put = self.agent.put(&url).header("Content-Type", image.media_type()).send(image.manifest_bytes());
+        let put = self
+            .agent
+            .put(&url)
+            .header("Content-Type", image.media_type())
+            .send(image.manifest_bytes());
         expect(put, 201).map_err(failed)
     }
 
@@ -108,11 +118,16 @@ impl Distribution {
     fn push_blob(&self, name: &str, digest: Digest, bytes: &[u8]) -> io::Result<()> {
         let url = format!("http://{}/v2/{name}/blobs/uploads/", self.address);
         let begun = self.agent.post(&url).send_empty().map_err(io::Error::other)?;
-        let place = begun.headers().get("Location").and_then(|v| v.to_str().ok()).map(str::to_owned);
+        let place =
+            begun.headers().get("Location").and_then(|v| v.to_str().ok()).map(str::to_owned);
         let Some(place) = place.filter(|_| begun.status() == 202) else {
-            return Err(io::Error::other(format!("the registry answered `{}` to an upload", begun.status())));
+            return Err(io::Error::other(format!(
+                "the registry answered `{}` to an upload",
+                begun.status()
+            )));
         };
-        let place = if place.starts_with('/') { format!("http://{}{place}", self.address) } else { place };
+        let place =
+            if place.starts_with('/') { format!("http://{}{place}", self.address) } else { place };
         let joint = if place.contains('?') { '&' } else { '?' };
         let put = self.agent.put(format!("{place}{joint}digest={digest}"));
         expect(put.header("Content-Type", "application/octet-stream").send(bytes), 201)
@@ -145,30 +160,44 @@ impl Drop for Distribution {
 
 fn is_there(program: &str) -> bool {
     let mut command = Command::new(program);
-    command.arg("--version").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok()
+    command
+        .arg("--version")
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .is_ok()
 }
 
-fn expect(reply: Result<ureq::http::Response<ureq::Body>, ureq::Error>, status: u16) -> io::Result<()> {
+fn expect(
+    reply: Result<ureq::http::Response<ureq::Body>, ureq::Error>,
+    status: u16,
+) -> io::Result<()> {
     match reply.map_err(io::Error::other)?.status().as_u16() {
         found if found == status => Ok(()),
-        found => Err(io::Error::other(format!("the registry answered `{found}`, expected `{status}`"))),
+        found => {
+            Err(io::Error::other(format!("the registry answered `{found}`, expected `{status}`")))
+        }
     }
 }
 
 /// distribution/distribution, configuration reference, version 0.1.
 fn configuration(storage: &Path, address: SocketAddr) -> String {
     format!(
-        "version: 0.1\nlog:\n  level: error\n  accesslog:\n    disabled: false\nstorage:\n  filesystem:\n    rootdirectory: {}\n\
-         \x20 cache:\n    blobdescriptor: inmemory\nhttp:\n  addr: {address}\n",
+        "version: 0.1\nlog:\n  level: error\n  accesslog:\n    disabled: false\nstorage:\n  \
+         filesystem:\n    rootdirectory: {}\n\x20 cache:\n    blobdescriptor: inmemory\nhttp:\n  \
+         addr: {address}\n",
         storage.display()
     )
 }
 
-/// Counts the lines of an access log in Apache's combined format: `… "GET /v2/… HTTP/1.1" 200 1234 …`.
+/// Counts the lines of an access log in Apache's combined format: `… "GET /v2/… HTTP/1.1" 200 1234
+/// …`.
 fn count(log: &str) -> Traffic {
     log.lines().fold(Traffic { requests: 0, bytes: 0 }, |sum, line| {
         let Some((_, rest)) = line.split_once(" /v2/") else { return sum };
-        let size = rest.split_once("\" ").and_then(|(_, after)| after.split(' ').nth(1)?.parse().ok());
+        let size =
+            rest.split_once("\" ").and_then(|(_, after)| after.split(' ').nth(1)?.parse().ok());
         Traffic { requests: sum.requests + 1, bytes: sum.bytes + size.unwrap_or(0) }
     })
 }
@@ -179,9 +208,10 @@ mod tests {
 
     #[test]
     fn counts_an_access_log() {
-        let log = "127.0.0.1 - - [23/Nov/2026:09:00:00 +0000] \"GET /v2/ HTTP/1.1\" 200 2 \"\" \"docker/20.10\"\n\
-                   time=\"2026\" level=error msg=\"something else\"\n\
-                   127.0.0.1 - - [23/Nov/2026:09:00:00 +0000] \"GET /v2/echo/blobs/sha256:ab HTTP/1.1\" 200 428614 \"\" \"docker\"\n";
+        let log = "127.0.0.1 - - [23/Nov/2026:09:00:00 +0000] \"GET /v2/ HTTP/1.1\" 200 2 \"\" \
+                   \"docker/20.10\"\ntime=\"2026\" level=error msg=\"something else\"\n127.0.0.1 \
+                   - - [23/Nov/2026:09:00:00 +0000] \"GET /v2/echo/blobs/sha256:ab HTTP/1.1\" 200 \
+                   428614 \"\" \"docker\"\n";
         assert_eq!(count(log), Traffic { requests: 2, bytes: 428_616 });
     }
 }

@@ -1,4 +1,5 @@
-//! One container's way from its creation to its answer, and what can be said of one that gives none.
+//! One container's way from its creation to its answer, and what can be said of one that gives
+//! none.
 
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::os::fd::OwnedFd;
@@ -22,10 +23,12 @@ use crate::results::Failure;
 const BREAKS_OFF_NS: u64 = 300_000_000;
 /// Lines of a container's output that a failure shows.
 const OUTPUT_LINES: &str = "5";
-/// Asking the engine takes a millisecond: how often a waiting probe looks whether the container still runs.
+/// Asking the engine takes a millisecond: how often a waiting probe looks whether the container
+/// still runs.
 const LOOK_NS: u64 = 50_000_000;
-/// How often the bridge is looked at while the engine starts an instance. Milliseconds pass between its network and its program;
-/// whoever never rests takes a core, and the kernel's lock on interfaces, from the engine that is being measured.
+/// How often the bridge is looked at while the engine starts an instance. Milliseconds pass between
+/// its network and its program; whoever never rests takes a core, and the kernel's lock on
+/// interfaces, from the engine that is being measured.
 const LOOK_AT_BRIDGE_NS: u64 = 100_000;
 
 /// The engine's answer to a request to start, while it is on its way.
@@ -50,8 +53,11 @@ impl Docker {
             host_config: Some(host),
             ..Default::default()
         };
-        let options = query::CreateContainerOptions { name: Some(name.clone()), ..Default::default() };
-        self.runtime.block_on(self.api.create_container(Some(options), body)).map_err(|e| e.to_string())?;
+        let options =
+            query::CreateContainerOptions { name: Some(name.clone()), ..Default::default() };
+        self.runtime
+            .block_on(self.api.create_container(Some(options), body))
+            .map_err(|e| e.to_string())?;
         Ok(name)
     }
 
@@ -61,12 +67,23 @@ impl Docker {
     }
 
     /// Starts a created container and asks it as soon as it can be reached.
-    pub(super) fn start_and_ask(&self, name: &str, port: u16, alone: bool) -> Result<Asked, Failure> {
+    pub(super) fn start_and_ask(
+        &self,
+        name: &str,
+        port: u16,
+        alone: bool,
+    ) -> Result<Asked, Failure> {
         self.start_and(name, port, alone, |probe, gone| probe.ask(&stream_socket()?, gone))
     }
 
-    /// Starts a created container and waits until it listens and has noticed that its visitor is gone. Its address.
-    pub(super) fn start_ahead(&self, name: &str, port: u16, alone: bool) -> Result<Ipv4Addr, Failure> {
+    /// Starts a created container and waits until it listens and has noticed that its visitor is
+    /// gone. Its address.
+    pub(super) fn start_ahead(
+        &self,
+        name: &str,
+        port: u16,
+        alone: bool,
+    ) -> Result<Ipv4Addr, Failure> {
         self.start_and(name, port, alone, |probe, gone| {
             let ahead = stream_socket()?;
             probe.wait_listening(&ahead, gone).map(|()| probe::settle(&ahead))?;
@@ -75,9 +92,16 @@ impl Docker {
     }
 
     /// Asks a container that has been started.
-    pub(super) fn ask(&self, name: &str, ip: Ipv4Addr, port: u16, alone: bool) -> Result<Asked, Failure> {
-        let asked = stream_socket()
-            .and_then(|socket| self.probe(ip, port, alone, |probe| probe.ask(&socket, self.watch(name, None))));
+    pub(super) fn ask(
+        &self,
+        name: &str,
+        ip: Ipv4Addr,
+        port: u16,
+        alone: bool,
+    ) -> Result<Asked, Failure> {
+        let asked = stream_socket().and_then(|socket| {
+            self.probe(ip, port, alone, |probe| probe.ask(&socket, self.watch(name, None)))
+        });
         asked.map_err(|error| self.failed_start(name, &error))
     }
 
@@ -92,8 +116,9 @@ impl Docker {
         let mut known = self.bridge.known();
         let pinned = alone.then(|| self.cores.pin_harness());
         let (api, of) = (self.api.clone(), name.to_owned());
-        let starting: Starting =
-            self.runtime.spawn(async move { api.start_container(&of, None::<query::StartContainerOptions>).await });
+        let starting: Starting = self.runtime.spawn(async move {
+            api.start_container(&of, None::<query::StartContainerOptions>).await
+        });
         let mut early = None;
         while early.is_none() && !starting.is_finished() && !self.interrupted() {
             // Another engine's or another user's interface may be the one that is new.
@@ -102,13 +127,17 @@ impl Docker {
             }
             clock::sleep_until_ns(clock::now_ns() + LOOK_AT_BRIDGE_NS);
         }
-        let found = early
-            .map_or_else(|| self.address(name), Ok)
-            .and_then(|ip| self.probe(ip, port, alone, |probe| find(probe, &mut self.watch(name, Some(&starting)))));
+        let found = early.map_or_else(|| self.address(name), Ok).and_then(|ip| {
+            self.probe(ip, port, alone, |probe| find(probe, &mut self.watch(name, Some(&starting))))
+        });
         drop(pinned);
-        // Whoever answers before the engine has finished: the container is not to be removed under its hands.
-        let started =
-            self.runtime.block_on(starting).map_err(|e| e.to_string()).and_then(|s| s.map_err(|e| e.to_string()));
+        // Whoever answers before the engine has finished: the container is not to be removed under
+        // its hands.
+        let started = self
+            .runtime
+            .block_on(starting)
+            .map_err(|e| e.to_string())
+            .and_then(|s| s.map_err(|e| e.to_string()));
         started.map_err(|message| failure::in_phase(Phase::Start, &message))?;
         found.map_err(|error| self.failed_start(name, &error))
     }
@@ -124,11 +153,21 @@ impl Docker {
         let request = self.settings.ask.to_bytes(&target.to_string());
         let patience_ns = u64::try_from(self.settings.deadline.as_nanos()).unwrap_or(u64::MAX / 2);
         let spins = alone && self.cores.harness.is_some();
-        find(&Probe { target, request: &request, deadline_ns: clock::now_ns() + patience_ns, spins })
+        find(&Probe {
+            target,
+            request: &request,
+            deadline_ns: clock::now_ns() + patience_ns,
+            spins,
+        })
     }
 
-    /// What a probe asks now and then. While the engine is `starting` it is not to be disturbed: it would answer only afterwards.
-    fn watch<'a>(&'a self, name: &'a str, starting: Option<&'a Starting>) -> impl FnMut() -> Option<Gone> + 'a {
+    /// What a probe asks now and then. While the engine is `starting` it is not to be disturbed: it
+    /// would answer only afterwards.
+    fn watch<'a>(
+        &'a self,
+        name: &'a str,
+        starting: Option<&'a Starting>,
+    ) -> impl FnMut() -> Option<Gone> + 'a {
         let mut looked_ns = clock::now_ns();
         move || {
             if self.interrupted() {
@@ -165,25 +204,35 @@ impl Docker {
         }
         let networks = container.network_settings.and_then(|s| s.networks).unwrap_or_default();
         let address = networks.into_values().find_map(|n| n.ip_address?.to_string().parse().ok());
-        address.ok_or_else(|| ProbeError::Engine("the container has no address on a network of the engine".into()))
+        address.ok_or_else(|| {
+            ProbeError::Engine("the container has no address on a network of the engine".into())
+        })
     }
 
-    /// The address of a container that is being started: the network knows it already, and the container cannot be asked.
+    /// The address of a container that is being started: the network knows it already, and the
+    /// container cannot be asked.
     fn address_on_bridge(&self, name: &str) -> Option<Ipv4Addr> {
         let asked = self.api.inspect_network("bridge", None::<query::InspectNetworkOptions>);
         let network = self.runtime.block_on(asked).ok()?;
-        let endpoint = network.containers?.into_values().find(|c| c.name.as_deref() == Some(name))?;
+        let endpoint =
+            network.containers?.into_values().find(|c| c.name.as_deref() == Some(name))?;
         endpoint.ipv4_address?.split('/').next()?.parse().ok()
     }
 
     /// A failed start, with what the container printed and how it ended.
     fn failed_start(&self, name: &str, error: &ProbeError) -> Failure {
-        let options =
-            query::LogsOptions { stdout: true, stderr: true, tail: OUTPUT_LINES.into(), ..Default::default() };
+        let options = query::LogsOptions {
+            stdout: true,
+            stderr: true,
+            tail: OUTPUT_LINES.into(),
+            ..Default::default()
+        };
         let printed = self.runtime.block_on(async {
             let mut text = String::new();
             let mut lines = self.api.logs(name, Some(options));
-            while let Some(Ok(LogOutput::StdOut { message } | LogOutput::StdErr { message })) = lines.next().await {
+            while let Some(Ok(LogOutput::StdOut { message } | LogOutput::StdErr { message })) =
+                lines.next().await
+            {
                 text.push_str(&String::from_utf8_lossy(&message));
             }
             text
@@ -217,10 +266,11 @@ fn stream_socket() -> Result<OwnedFd, ProbeError> {
         .map_err(|e| ProbeError::Socket(e.into()))
 }
 
-/// A container's first process. An engine may run in a virtual machine, where its process ids are not ours: the process must be
-/// in a cgroup that names the container.
+/// A container's first process. An engine may run in a virtual machine, where its process ids are
+/// not ours: the process must be in a cgroup that names the container.
 fn first_process(container: &ContainerInspectResponse) -> Option<i32> {
-    let pid = container.state.as_ref().and_then(|s| i32::try_from(s.pid?).ok()).filter(|&pid| pid > 0)?;
+    let pid =
+        container.state.as_ref().and_then(|s| i32::try_from(s.pid?).ok()).filter(|&pid| pid > 0)?;
     let cgroup = std::fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap_or_default();
     cgroup.contains(container.id.as_ref()?.as_str()).then_some(pid)
 }

@@ -1,6 +1,7 @@
-//! When a pull had all its bytes, from what the engine says on the way. The engine passes on the latest state of a layer
-//! only (moby, distribution/xfer/transfer.go), so a state that lasted too short a time is never said: a layer that is
-//! extracted has been downloaded, whether or not anyone heard of it. Pure.
+//! When a pull had all its bytes, from what the engine says on the way. The engine passes on the
+//! latest state of a layer only (moby, distribution/xfer/transfer.go), so a state that lasted too
+//! short a time is never said: a layer that is extracted has been downloaded, whether or not anyone
+//! heard of it. Pure.
 
 use std::collections::HashMap;
 
@@ -51,10 +52,18 @@ mod tests {
         assert_eq!(last(&[("latest", "Pulling from echo", 1)]), None);
     }
 
-    /// The story: one pull of an image from scratch in thirty was told without a "Download complete", and was a failure.
+    /// The story: one pull of an image from scratch in thirty was told without a "Download
+    /// complete", and was a failure.
     #[test]
     fn a_layer_that_is_extracted_was_downloaded_though_nobody_said_so() {
-        assert_eq!(last(&[("a", "Pulling fs layer", 1), ("a", "Extracting", 2), ("a", "Pull complete", 3)]), Some(2));
+        assert_eq!(
+            last(&[
+                ("a", "Pulling fs layer", 1),
+                ("a", "Extracting", 2),
+                ("a", "Pull complete", 3)
+            ]),
+            Some(2)
+        );
         assert_eq!(last(&[("a", "Pulling fs layer", 1), ("a", "Pull complete", 3)]), Some(3));
     }
 }

@@ -1,5 +1,6 @@
-//! One instance's way through the phases, with a stamp at each end. Only `&self`: a burst runs many of these at once. Its
-//! instances are on one node, and the engine keeps one copy of an image: the first that wants it brings it for all.
+//! One instance's way through the phases, with a stamp at each end. Only `&self`: a burst runs many
+//! of these at once. Its instances are on one node, and the engine keeps one copy of an image: the
+//! first that wants it brings it for all.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -36,7 +37,8 @@ impl Docker {
         if let Some(failure) = &prepared.stranger {
             return Ok(vec![failed(failure.clone()); case.burst]);
         }
-        let image = if case.scenario == Scenario::Cold { &prepared.remote } else { &prepared.local };
+        let image =
+            if case.scenario == Scenario::Cold { &prepared.remote } else { &prepared.local };
         let turn = Turn { case, image, brought: Mutex::default() };
         let samples = match case.burst {
             1 => Ok(vec![self.one(&turn, None)]),
@@ -55,7 +57,9 @@ impl Docker {
     fn one(&self, turn: &Turn<'_>, place: Option<&Place<'_>>) -> Sample {
         let (mut sample, mut container) = (Sample::default(), None);
         let done = match turn.case.scenario {
-            Scenario::Cold | Scenario::Accelerated => self.phases(turn, place, &mut sample, &mut container),
+            Scenario::Cold | Scenario::Accelerated => {
+                self.phases(turn, place, &mut sample, &mut container)
+            }
             Scenario::Provisioned => self.provisioned(turn, place, &mut sample, &mut container),
         };
         // Removing a container is work that no other instance's measurement should meet.
@@ -87,7 +91,8 @@ impl Docker {
             (sample.pull_ns, sample.unpack_ns) = (brought.pull_ns, Some(brought.unpack_ns));
         }
         let ready_ns = brought.ready_ns.max(intended_ns);
-        let name = self.create(turn.image, alone).map_err(|m| failure::in_phase(Phase::Create, &m))?;
+        let name =
+            self.create(turn.image, alone).map_err(|m| failure::in_phase(Phase::Create, &m))?;
         let name = container.insert(name);
         let start_ns = clock::now_ns();
         sample.create_ns = Some(start_ns - ready_ns);
@@ -110,7 +115,8 @@ impl Docker {
     ) -> Result<(), Failure> {
         let (alone, port) = (place.is_none(), self.targets[turn.case.variant].target.port);
         self.bring_once(turn)?;
-        let name = self.create(turn.image, alone).map_err(|m| failure::in_phase(Phase::Create, &m))?;
+        let name =
+            self.create(turn.image, alone).map_err(|m| failure::in_phase(Phase::Create, &m))?;
         let name = container.insert(name);
         let ip = self.start_ahead(name, port, alone)?;
         let _pinned = alone.then(|| self.cores.pin_harness());
@@ -133,7 +139,8 @@ impl Docker {
         let began_ns = clock::now_ns();
         let (pull_ns, unpacks_from_ns) = match turn.case.scenario {
             Scenario::Cold => {
-                let downloaded_ns = self.pull(turn.image).map_err(|m| failure::in_phase(Phase::Pull, &m))?;
+                let downloaded_ns =
+                    self.pull(turn.image).map_err(|m| failure::in_phase(Phase::Pull, &m))?;
                 (Some(downloaded_ns - began_ns), downloaded_ns)
             }
             Scenario::Accelerated | Scenario::Provisioned => {
@@ -147,7 +154,10 @@ impl Docker {
     }
 
     fn check(&self, case: &Case, asked: &Asked) -> Result<(), Failure> {
-        let mut expected = self.targets[case.variant].expected.lock().unwrap_or_else(PoisonError::into_inner);
-        expected.check(&asked.answer).map_err(|message| failure::wrong_answer(asked.answer.status, &message))
+        let mut expected =
+            self.targets[case.variant].expected.lock().unwrap_or_else(PoisonError::into_inner);
+        expected
+            .check(&asked.answer)
+            .map_err(|message| failure::wrong_answer(asked.answer.status, &message))
     }
 }

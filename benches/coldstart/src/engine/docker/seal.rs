@@ -1,8 +1,8 @@
-//! Makes an image that the engine cannot have any part of: otherwise a layer that some other local image
-//! shares is not pulled at all, and "cold" is a lie. The first layer gets a pax global header with a nonce in
-//! front (POSIX.1-2017, pax; ignored by every unpacker), as a gzip member of its own where the layer is
-//! gzip (RFC 1952, 2.2: members concatenate). Files, modes and every other byte stay. A label says whose the image is, so that
-//! what a killed run left can be found. Pure.
+//! Makes an image that the engine cannot have any part of: otherwise a layer that some other local
+//! image shares is not pulled at all, and "cold" is a lie. The first layer gets a pax global header
+//! with a nonce in front (POSIX.1-2017, pax; ignored by every unpacker), as a gzip member of its
+//! own where the layer is gzip (RFC 1952, 2.2: members concatenate). Files, modes and every other
+//! byte stay. A label says whose the image is, so that what a killed run left can be found. Pure.
 
 use std::io::Read;
 
@@ -75,7 +75,8 @@ pub fn seal(image: &Image, nonce: &str, (label, owner): (&str, &str)) -> Result<
 fn global_header(nonce: &str) -> Vec<u8> {
     let text = format!(" comment={nonce}\n");
     // The record's length counts its own digits (pax, "Extended Header").
-    let length = (1..).map(|digits| text.len() + digits).find(|n| n.to_string().len() + text.len() == *n);
+    let length =
+        (1..).map(|digits| text.len() + digits).find(|n| n.to_string().len() + text.len() == *n);
     let record = format!("{}{text}", length.unwrap_or(text.len()));
     let mut block = [0u8; 1024];
     let (head, body) = block.split_at_mut(512);
@@ -98,7 +99,8 @@ fn global_header(nonce: &str) -> Vec<u8> {
 fn gzip_member(bytes: &[u8]) -> Vec<u8> {
     let mut compressor = Compressor::new(CompressionLvl::default());
     let mut member = vec![0; compressor.gzip_compress_bound(bytes.len())];
-    let length = compressor.gzip_compress(bytes, &mut member).expect("the buffer is as large as the bound");
+    let length =
+        compressor.gzip_compress(bytes, &mut member).expect("the buffer is as large as the bound");
     member.truncate(length);
     member
 }
@@ -117,9 +119,14 @@ mod tests {
         plain.append_data(&mut header, "file", &b"hi"[..]).expect("in memory");
         bytes.extend(plain.into_inner().expect("in memory"));
         let mut archive = tar::Archive::new(&bytes[..]);
-        let kinds: Vec<_> =
-            archive.entries().expect("a tar").map(|e| e.expect("an entry").header().entry_type()).collect();
+        let kinds: Vec<_> = archive
+            .entries()
+            .expect("a tar")
+            .map(|e| e.expect("an entry").header().entry_type())
+            .collect();
         assert_eq!(kinds, [tar::EntryType::XGlobalHeader, tar::EntryType::Regular]);
-        assert!(String::from_utf8_lossy(&bytes[512..1024]).starts_with("25 comment=coldstart-123\n"));
+        assert!(
+            String::from_utf8_lossy(&bytes[512..1024]).starts_with("25 comment=coldstart-123\n")
+        );
     }
 }

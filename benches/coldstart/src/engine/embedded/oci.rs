@@ -1,6 +1,7 @@
-//! Create and start by an OCI runtime, runc or crun: the rootfs as a bundle (OCI runtime-spec, config.md), `create`,
-//! then `start`, which is when the program is executed as far as anyone outside can see. Needs root. The probe's
-//! sockets are made by a thread that enters the container's network namespace and ends there.
+//! Create and start by an OCI runtime, runc or crun: the rootfs as a bundle (OCI runtime-spec,
+//! config.md), `create`, then `start`, which is when the program is executed as far as anyone
+//! outside can see. Needs root. The probe's sockets are made by a thread that enters the
+//! container's network namespace and ends there.
 
 use std::fs::{self, File};
 use std::io;
@@ -39,10 +40,13 @@ pub(super) fn create(runtime: &str, plan: &Plan, bundle: &Path) -> Result<Contai
     static COUNT: AtomicU64 = AtomicU64::new(0);
     let (pid, count) = (std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
     let id = format!("coldstart-{pid}-{}-{count}", owner::started(pid).unwrap_or(0));
-    let fail = |what: &str, error: &io::Error| failure::in_phase(Phase::Create, &format!("{what}: {error}"));
+    let fail = |what: &str, error: &io::Error| {
+        failure::in_phase(Phase::Create, &format!("{what}: {error}"))
+    };
     fs::create_dir_all(bundle).map_err(|e| fail("making a bundle", &e))?;
     let (pid_file, output) = (bundle.join("pid"), bundle.join("output"));
-    fs::write(bundle.join("config.json"), config(plan, &id).to_string()).map_err(|e| fail("writing the bundle", &e))?;
+    fs::write(bundle.join("config.json"), config(plan, &id).to_string())
+        .map_err(|e| fail("writing the bundle", &e))?;
     let log = File::create(&output).map_err(|e| fail("making a log", &e))?;
     let errors = log.try_clone().map_err(|e| fail("making a log", &e))?;
     let status = Command::new(runtime)
@@ -57,12 +61,23 @@ pub(super) fn create(runtime: &str, plan: &Plan, bundle: &Path) -> Result<Contai
         .status()
         .map_err(|e| fail(runtime, &e))?;
     let (starting, sockets, started_ns) = (None, Vec::new(), None);
-    let mut container = Container { runtime: runtime.to_owned(), id, pid: 0, output, sockets, started_ns, starting };
+    let mut container = Container {
+        runtime: runtime.to_owned(),
+        id,
+        pid: 0,
+        output,
+        sockets,
+        started_ns,
+        starting,
+    };
     let pid = fs::read_to_string(&pid_file).ok().and_then(|text| text.trim().parse().ok());
     let Some(pid) = pid.filter(|_| status.success()) else {
         let said = container.output_tail();
         drop(container);
-        return Err(failure::in_phase(Phase::Create, &format!("`{runtime} create` failed: {}", said.trim_end())));
+        return Err(failure::in_phase(
+            Phase::Create,
+            &format!("`{runtime} create` failed: {}", said.trim_end()),
+        ));
     };
     container.pid = pid;
     match sockets_in(pid, plan.sockets) {
@@ -76,12 +91,19 @@ pub(super) fn create(runtime: &str, plan: &Plan, bundle: &Path) -> Result<Contai
 }
 
 impl Container {
-    /// Asks the runtime to start; does not wait for it, so that the probe sees the program's first accept.
+    /// Asks the runtime to start; does not wait for it, so that the probe sees the program's first
+    /// accept.
     pub(super) fn start(&mut self) -> Result<(), Failure> {
         let mut command = Command::new(&self.runtime);
-        command.args(["start", &self.id]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        command
+            .args(["start", &self.id])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
         self.started_ns = Some(clock::now_ns());
-        let child = command.spawn().map_err(|e| failure::in_phase(Phase::Start, &format!("{}: {e}", self.runtime)))?;
+        let child = command
+            .spawn()
+            .map_err(|e| failure::in_phase(Phase::Start, &format!("{}: {e}", self.runtime)))?;
         self.starting = Some(child);
         Ok(())
     }
@@ -114,9 +136,13 @@ impl Container {
     /// Whether the kernel has killed a process of it for its memory (cgroup v1 and v2).
     pub(super) fn out_of_memory(&self) -> bool {
         let files = ["memory/{id}/memory.oom_control", "{id}/memory.events"];
-        let read = |file: &str| fs::read_to_string(Path::new("/sys/fs/cgroup").join(file.replace("{id}", &self.id)));
+        let read = |file: &str| {
+            fs::read_to_string(Path::new("/sys/fs/cgroup").join(file.replace("{id}", &self.id)))
+        };
         let mut texts = files.into_iter().filter_map(|file| read(file).ok());
-        texts.any(|t| t.lines().any(|l| l.strip_prefix("oom_kill ").is_some_and(|n| n.trim() != "0")))
+        texts.any(|t| {
+            t.lines().any(|l| l.strip_prefix("oom_kill ").is_some_and(|n| n.trim() != "0"))
+        })
     }
 
     pub(super) fn output_tail(&mut self) -> String {
@@ -141,14 +167,22 @@ fn delete(runtime: &str, id: &str) {
     let _ = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status();
 }
 
-/// Deletes what runs left that were killed: the runtime keeps its list on this machine, and each name holds a process.
+/// Deletes what runs left that were killed: the runtime keeps its list on this machine, and each
+/// name holds a process.
 pub(super) fn remove_stale(runtime: &str) {
-    let listed = Command::new(runtime).args(["list", "--quiet"]).stdin(Stdio::null()).stderr(Stdio::null()).output();
-    let listed = listed.map(|done| String::from_utf8_lossy(&done.stdout).into_owned()).unwrap_or_default();
+    let listed = Command::new(runtime)
+        .args(["list", "--quiet"])
+        .stdin(Stdio::null())
+        .stderr(Stdio::null())
+        .output();
+    let listed =
+        listed.map(|done| String::from_utf8_lossy(&done.stdout).into_owned()).unwrap_or_default();
     for id in listed.lines() {
         let mut parts = id.strip_prefix("coldstart-").into_iter().flat_map(|rest| rest.split('-'));
-        let process =
-            parts.next().and_then(|pid| pid.parse().ok()).zip(parts.next().and_then(|t| t.parse::<u64>().ok()));
+        let process = parts
+            .next()
+            .and_then(|pid| pid.parse().ok())
+            .zip(parts.next().and_then(|t| t.parse::<u64>().ok()));
         if process.is_some_and(|(pid, since)| owner::started(pid) != Some(since)) {
             delete(runtime, id);
         }
@@ -183,7 +217,11 @@ fn config(plan: &Plan, id: &str) -> Value {
     if let Some(core) = plan.core {
         resources["cpu"]["cpus"] = json!(core.to_string());
     }
-    let ports = if plan.low_ports { json!({"net.ipv4.ip_unprivileged_port_start": "0"}) } else { json!({}) };
+    let ports = if plan.low_ports {
+        json!({"net.ipv4.ip_unprivileged_port_start": "0"})
+    } else {
+        json!({})
+    };
     json!({
         "ociVersion": "1.0.2",
         "process": {

@@ -1,4 +1,5 @@
-//! An instance that exists, whoever made it: our own sandbox or an OCI runtime. What both can be asked.
+//! An instance that exists, whoever made it: our own sandbox or an OCI runtime. What both can be
+//! asked.
 
 use std::os::fd::OwnedFd;
 use std::time::Duration;
@@ -11,7 +12,8 @@ use crate::engine::EngineError;
 use crate::failure::Ended;
 use crate::results::Failure;
 
-/// How long a program whose connection has broken off may take to be gone: its sockets close before it is.
+/// How long a program whose connection has broken off may take to be gone: its sockets close before
+/// it is.
 pub(super) const BREAKS_OFF: Duration = Duration::from_millis(200);
 
 pub(super) enum Running {
@@ -88,7 +90,8 @@ impl Running {
                 let out_of_memory = container.out_of_memory();
                 drop(container);
                 // The runtime has reaped it, and says not how.
-                Ok((ended_itself || out_of_memory).then(|| Ended { how: "ended by itself".into(), out_of_memory }))
+                Ok((ended_itself || out_of_memory)
+                    .then(|| Ended { how: "ended by itself".into(), out_of_memory }))
             }
         }
     }

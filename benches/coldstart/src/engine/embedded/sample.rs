@@ -23,7 +23,8 @@ use crate::results::{Failure, PageCache, Sample, Scenario};
 use crate::work;
 
 impl Embedded {
-    /// Takes one sample; with a `place`, as one of a burst. The number is the size of the layers' tars.
+    /// Takes one sample; with a `place`, as one of a burst. The number is the size of the layers'
+    /// tars.
     pub(super) fn one(
         &self,
         case: &Case,
@@ -35,7 +36,11 @@ impl Embedded {
             return Ok((self.provisioned(case, rootfs, place)?, None));
         }
         // In a burst nobody waits for a place of one's own: its clock is running.
-        let folder = if place.is_none() { self.work.fresh_apart("sample") } else { self.work.fresh("sample") };
+        let folder = if place.is_none() {
+            self.work.fresh_apart("sample")
+        } else {
+            self.work.fresh("sample")
+        };
         let folder = folder.map_err(io_error("making a folder"))?;
         let done = self.phases(case, base, &folder, place);
         place.inspect(|place| place.finish()); // where a phase before the start has failed
@@ -62,7 +67,8 @@ impl Embedded {
         }
         let intended_ns = place.map(Place::intended_ns);
         let began_ns = clock::now_ns();
-        let mut sample = Sample { intended_start_ns: intended_ns.unwrap_or(began_ns), ..Sample::default() };
+        let mut sample =
+            Sample { intended_start_ns: intended_ns.unwrap_or(began_ns), ..Sample::default() };
         let (image, blobs) = match case.scenario {
             Scenario::Accelerated => (Ok(prepared.stored.clone()), &prepared.store),
             _ => {
@@ -81,7 +87,9 @@ impl Embedded {
         if case.scenario == Scenario::Cold {
             sample.pull_ns = Some(pulled_ns - began_ns);
         }
-        let unpacked = image.map_err(|e| failure::of_pull(&e)).and_then(|image| unpack_all(&image, blobs, &rootfs));
+        let unpacked = image
+            .map_err(|e| failure::of_pull(&e))
+            .and_then(|image| unpack_all(&image, blobs, &rootfs));
         let uncompressed_bytes = match unpacked {
             Ok(bytes) => bytes,
             Err(failure) => {
@@ -96,14 +104,16 @@ impl Embedded {
         }
         let complete_ns = if evicted { clock::now_ns() } else { unpacked_ns };
         let paused_ns = complete_ns - unpacked_ns; // the total stands still while files are evicted
-        if let Some(end_ns) = self.create_and_start(case, &rootfs, complete_ns, &mut sample, place)? {
+        if let Some(end_ns) =
+            self.create_and_start(case, &rootfs, complete_ns, &mut sample, place)?
+        {
             sample.total_ns = Some(end_ns - sample.intended_start_ns - paused_ns);
         }
         Ok((sample, Some(uncompressed_bytes)))
     }
 
-    /// From a rootfs that was complete at `complete_ns` to the first correct reply, whose last byte's moment
-    /// is returned; the instance is ended before this returns.
+    /// From a rootfs that was complete at `complete_ns` to the first correct reply, whose last
+    /// byte's moment is returned; the instance is ended before this returns.
     fn create_and_start(
         &self,
         case: &Case,
@@ -153,7 +163,12 @@ impl Embedded {
     }
 
     /// provisioned: an instance is started ahead and has been seen listening; then one request.
-    fn provisioned(&self, case: &Case, rootfs: &Path, place: Option<&Place<'_>>) -> Result<Sample, EngineError> {
+    fn provisioned(
+        &self,
+        case: &Case,
+        rootfs: &Path,
+        place: Option<&Place<'_>>,
+    ) -> Result<Sample, EngineError> {
         let target = &self.targets[case.variant].target;
         let alone = case.burst == 1;
         let plan = match self.plan(&target.image, rootfs, target.port, alone, 2) {
@@ -200,14 +215,22 @@ impl Embedded {
         Ok(sample)
     }
 
-    /// An error of the image becomes the sample's, as does, in a burst, a machine that is full; one of the machine ends the run.
-    pub(super) fn launch(&self, plan: &Plan, sample: &mut Sample, alone: bool) -> Result<Option<Running>, EngineError> {
+    /// An error of the image becomes the sample's, as does, in a burst, a machine that is full; one
+    /// of the machine ends the run.
+    pub(super) fn launch(
+        &self,
+        plan: &Plan,
+        sample: &mut Sample,
+        alone: bool,
+    ) -> Result<Option<Running>, EngineError> {
         if let Some(runtime) = &self.settings.runtime {
             let bundle = self.work.fresh("bundle").map_err(io_error("making a folder"))?;
-            let created = oci::create(runtime, plan, &bundle).map_err(|failure| sample.error = Some(failure));
+            let created =
+                oci::create(runtime, plan, &bundle).map_err(|failure| sample.error = Some(failure));
             return Ok(created.ok().map(Running::Contained));
         }
-        let begun = self.launcher().begin(plan); // the lock is not held while the instance builds its walls
+        // the lock is not held while the instance builds its walls
+        let begun = self.launcher().begin(plan);
         let error = match begun {
             Err(error) => error,
             Ok(mut instance) => match instance.wait_ready() {
@@ -227,7 +250,12 @@ impl Embedded {
     }
 
     /// Has the program executed, waits for the instance as a platform would, and asks it.
-    pub(super) fn ask(&self, instance: &mut Running, port: u16, alone: bool) -> Result<Asked, ProbeError> {
+    pub(super) fn ask(
+        &self,
+        instance: &mut Running,
+        port: u16,
+        alone: bool,
+    ) -> Result<Asked, ProbeError> {
         let address = SocketAddrV4::new(INSTANCE_ADDRESS, port);
         let request = self.settings.ask.to_bytes(&address.to_string());
         let Some(socket) = instance.take_sockets().pop() else {
@@ -245,7 +273,10 @@ impl Embedded {
 
     /// Holds an answer against what is expected; a wrong one is the sample's failure.
     fn check(&self, variant: usize, asked: &Asked, sample: &mut Sample) -> bool {
-        let mut expected = self.targets[variant].expected.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut expected = self.targets[variant]
+            .expected
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
         let wrong = expected.check(&asked.answer).err();
         sample.error = wrong.map(|message| failure::wrong_answer(asked.answer.status, &message));
         sample.error.is_none()
@@ -270,7 +301,8 @@ struct Silence {
 impl Silence {
     fn of(error: ProbeError, instance: &mut Running) -> Self {
         if matches!(error, ProbeError::Closed | ProbeError::Reply(_)) {
-            instance.wait_end(BREAKS_OFF); // a program that crashes closes its connections before it is gone
+            // a program that crashes closes its connections before it is gone
+            instance.wait_end(BREAKS_OFF);
         }
         let listeners = match error {
             ProbeError::NeverListened { .. } => failure::listeners(instance.pid()),
@@ -297,12 +329,19 @@ pub(super) fn unpack_all(image: &Image, blobs: &Path, rootfs: &Path) -> Result<u
     for layer in image.layers() {
         let fail = |e: &(dyn std::error::Error + 'static)| failure::of(Phase::Unpack, e);
         // The pull has verified the blob's digest while it wrote the file.
-        let blob = fs::File::open(path_of(blobs, layer.descriptor().digest)).map_err(|e| fail(&e))?;
-        let done = unpack::unpack_layer(blob, &layer.descriptor().media_type, rootfs, &entry::Limits::default())
-            .map_err(|e| fail(&e))?;
+        let blob =
+            fs::File::open(path_of(blobs, layer.descriptor().digest)).map_err(|e| fail(&e))?;
+        let done = unpack::unpack_layer(
+            blob,
+            &layer.descriptor().media_type,
+            rootfs,
+            &entry::Limits::default(),
+        )
+        .map_err(|e| fail(&e))?;
         if done.diff_id != layer.diff_id() {
             let (found, promised) = (done.diff_id, layer.diff_id());
-            let message = format!("a layer's DiffID is `{found}`, the configuration promises `{promised}`");
+            let message =
+                format!("a layer's DiffID is `{found}`, the configuration promises `{promised}`");
             return Err(Failure { phase: Phase::Unpack.to_string(), message });
         }
         uncompressed_bytes += done.uncompressed_bytes;
