@@ -4,6 +4,8 @@
 
 #[path = "contract/address.rs"]
 mod address;
+#[path = "contract/allocator.rs"]
+mod allocator;
 #[path = "contract/bodies.rs"]
 mod bodies;
 #[path = "contract/boot_lane.rs"]
