@@ -3,13 +3,14 @@
 //!
 //! A connection that must not wait for ever is ended from outside: the watcher, a coroutine that
 //! sleeps until the next deadline and for ever if there is none, shuts its socket down, and the
-//! wait returns. That keeps may's own I/O timers out of the build, which wake every worker a
-//! hundred times a second, idle or not.
+//! wait returns. No wait has a timer of its own, and an
+//! idle server none at all.
 
 use super::link::{has_input, shutdown};
+use super::loops;
+use super::parker::Parker;
 use super::stop;
 use super::waiting::leave;
-use may::coroutine::{self, Coroutine};
 use std::net::Shutdown;
 use std::os::fd::RawFd;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -31,9 +32,9 @@ pub(crate) struct Slots {
     idle_order: AtomicU64,
     stopping: AtomicBool,
     /// The accepting coroutine, while it waits for room.
-    acceptor: OnceLock<Coroutine>,
+    acceptor: Arc<Parker>,
     wants_room: AtomicBool,
-    watcher: OnceLock<Coroutine>,
+    watcher: OnceLock<Arc<Parker>>,
     /// When the watcher will look next, nanoseconds since `started`.
     next_look: AtomicU64,
 }
@@ -77,7 +78,7 @@ impl Slots {
             departures: AtomicUsize::new(0),
             idle_order: AtomicU64::new(0),
             stopping: AtomicBool::new(false),
-            acceptor: OnceLock::new(),
+            acceptor: Arc::default(),
             wants_room: AtomicBool::new(false),
             watcher: OnceLock::new(),
             next_look: AtomicU64::new(u64::MAX),
@@ -149,20 +150,16 @@ impl Slots {
     /// Yields until a connection closes or becomes idle, or until `limit` has passed; not at all if
     /// one has closed since `seen`. Only the acceptor waits here.
     pub(crate) fn wait_for_room(&self, seen: usize, limit: Duration) {
-        self.acceptor.get_or_init(coroutine::current);
         self.wants_room.store(true, Ordering::SeqCst);
         if self.departures() == seen {
-            coroutine::park_timeout(limit);
+            self.acceptor.park(Some(limit));
         }
         self.wants_room.store(false, Ordering::SeqCst);
-        coroutine::yield_now(); // off the timer's thread
     }
 
     fn tell_acceptor(&self) {
-        if self.wants_room.load(Ordering::SeqCst)
-            && let Some(acceptor) = self.acceptor.get()
-        {
-            acceptor.unpark();
+        if self.wants_room.load(Ordering::SeqCst) {
+            self.acceptor.unpark();
         }
     }
 
@@ -196,27 +193,25 @@ impl Slots {
         }
         leave(); // a deadline is set before a wait, and the watcher needs the runtime
         let watcher = self.watcher.get_or_init(|| {
-            // JUSTIFICATION: may's spawn is unsafe because coroutines move between threads.
-            // SAFETY: the watcher holds no thread-local, and no lock while it waits; its frames are
-            // small.
-            unsafe { coroutine::spawn(|| self.watch()) }.coroutine().clone()
+            let parker = Arc::new(Parker::default());
+            let own = parker.clone();
+            loops::spawn(0, move || self.watch(&own));
+            parker
         });
         watcher.unpark();
     }
 
-    fn watch(&self) {
+    fn watch(&self, parker: &Arc<Parker>) {
         loop {
             self.next_look.store(u64::MAX, Ordering::SeqCst);
             let next = self.expire();
             self.next_look.fetch_min(next, Ordering::SeqCst);
             if next == u64::MAX {
-                coroutine::park();
+                parker.park(None);
             } else {
-                // may counts in whole milliseconds, rounded down, and takes 0 for no limit at all.
-                let left = next.saturating_sub(self.now()) / 1_000_000 + 1;
-                coroutine::park_timeout(Duration::from_millis(left));
+                let left = next.saturating_sub(self.now());
+                parker.park(Some(Duration::from_nanos(left)));
             }
-            coroutine::yield_now(); // off the timer's thread
         }
     }
 
