@@ -213,10 +213,10 @@ impl EventLoop {
                 state.happened(data as u32, (data >> 32) as u32, bits);
             }
         }
-        let state = &mut *state;
-        state.ready.extend(state.later.drain(..));
+        let later = std::mem::take(&mut state.later);
+        state.ready.extend(later);
         let due = state.take_due();
-        // Not within the lock: who is woken takes it.
+        drop(state); // who is woken takes the lock
         for (timed, round) in due {
             timed.expire(round);
         }
