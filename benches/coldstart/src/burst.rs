@@ -209,8 +209,10 @@ mod tests {
     #[test]
     fn says_from_where_on_the_machine_held_no_more() {
         let mut runs = [run(1, 1_000_000), run(8, 1_100_000)];
-        runs[1].samples[5].error =
-            Some(crate::results::Failure { phase: "create".into(), message: "full".into() });
+        runs[1].samples[5].error = Some(crate::results::Failure {
+            phase: crate::phase::Phase::Create,
+            message: "full".into(),
+        });
         runs[1].summarise();
         let said = describe(&runs.iter().collect::<Vec<_>>()).unwrap();
         assert!(said.ends_with("of 8 at once 1 of 8 instances failed"), "{said}");

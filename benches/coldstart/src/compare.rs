@@ -5,6 +5,7 @@
 
 use std::fmt;
 
+use crate::phase::Phase;
 use crate::results::{EngineKind, PageCache, Results, Run, Scenario, name_of};
 use crate::stats::{RankTest, least_p, median, rank_test};
 use crate::units::{bytes, duration, percent};
@@ -169,7 +170,7 @@ fn judge(case: CaseName, measure: Measure, then: &Run, now: &Run, alpha: f64) ->
     // What one burst brings is one piece of news, however many instances it has.
     let of = |run: &Run| match measure {
         Measure::Total => run.independent_ns(),
-        Measure::Start => run.phase_ns(|s| s.start_ns),
+        Measure::Start => run.phase_ns(Phase::Start),
     };
     let (a, b) = (of(then), of(now));
     let (before_ns, after_ns) = (median(&a), median(&b));
@@ -249,6 +250,7 @@ impl fmt::Display for Comparison {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::phase::Phase;
     use crate::results::{EngineKind, Host, Overhead, SCHEMA, Sample, Variant};
     use crate::stats::Summary;
 
@@ -395,7 +397,7 @@ mod tests {
         let mut broken = results(around(5));
         for sample in &mut broken.variants[0].runs[0].samples {
             sample.error =
-                Some(crate::results::Failure { phase: "start".into(), message: "gone".into() });
+                Some(crate::results::Failure { phase: Phase::Start, message: "gone".into() });
         }
         let fails = compared(&results(around(5)), &broken);
         assert!(fails.len() == 1 && any_fails(&fails) && !any_slower(&fails), "{fails:?}");

@@ -20,7 +20,7 @@ pub struct Target {
     pub port: u16,
 }
 
-/// One set of name_of; `variant` is an index into the run's targets.
+/// One set of circumstances; `variant` is an index into the run's targets.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Case {
     pub variant: usize,

@@ -10,6 +10,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod phase;
 pub mod results;
 pub mod stats;
 

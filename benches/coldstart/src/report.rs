@@ -26,7 +26,7 @@ pub fn render(results: &Results) -> String {
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 meta name="color-scheme" content="light dark";
                 title { (title) }
-                style { (PreEscaped(plot::COLOURS)) (PreEscaped(plot::STYLE)) (PreEscaped(STYLE)) }
+                style { (PreEscaped(plot::colours())) (PreEscaped(plot::style())) (PreEscaped(STYLE)) }
             }
             body {
                 main {

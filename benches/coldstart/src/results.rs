@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::phase::Phase;
 use crate::stats::{self, Summary};
 
 /// The schema's number; a reader refuses any other.
@@ -197,8 +198,8 @@ pub struct Sample {
 /// What went wrong in a sample: a result like any other.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failure {
-    /// `pull`, `unpack`, `create` or `start`.
-    pub phase: String,
+    /// Where it went wrong.
+    pub phase: Phase,
     /// What happened, what the program printed last, and what the platform would say.
     pub message: String,
 }
@@ -236,6 +237,37 @@ pub enum Unit {
     Bytes,
 }
 
+impl Sample {
+    /// How long a phase took; `None` where the scenario or the engine does not have it.
+    pub fn phase_ns(&self, phase: Phase) -> Option<u64> {
+        match phase {
+            Phase::Pull => self.pull_ns,
+            Phase::Unpack => self.unpack_ns,
+            Phase::Create => self.create_ns,
+            Phase::Start => self.start_ns,
+        }
+    }
+}
+
+impl Overhead {
+    /// The floor image's median of a phase; `None` where it was not measured.
+    pub fn phase_ns(&self, phase: Phase) -> Option<f64> {
+        match phase {
+            Phase::Pull => self.pull_ns_median,
+            Phase::Unpack => self.unpack_ns_median,
+            Phase::Create => self.create_ns_median,
+            Phase::Start => self.start_ns_median,
+        }
+    }
+
+    /// What the floor's image takes before its program starts: every phase but the start, in
+    /// nanoseconds. `None` unless all of them were measured.
+    pub fn before_start_ns(&self) -> Option<Vec<(Phase, f64)>> {
+        let before = Phase::all().iter().filter(|&&phase| phase != Phase::Start);
+        before.map(|&phase| Some((phase, self.phase_ns(phase)?))).collect()
+    }
+}
+
 impl Run {
     /// See [`name_of`].
     pub fn name(&self) -> String {
@@ -254,11 +286,22 @@ impl Run {
     }
 
     /// One phase of the samples without error, in nanoseconds.
-    pub fn phase_ns(&self, phase: impl Fn(&Sample) -> Option<u64>) -> Vec<f64> {
+    pub fn phase_ns(&self, phase: Phase) -> Vec<f64> {
+        self.times_ns(|sample| sample.phase_ns(phase))
+    }
+
+    /// Every phase with its median over the samples without error, in nanoseconds; `None` for a
+    /// phase that the scenario or the engine does not have.
+    pub fn phase_medians_ns(&self) -> Vec<(Phase, Option<f64>)> {
+        Phase::all().iter().map(|&phase| (phase, stats::median(&self.phase_ns(phase)))).collect()
+    }
+
+    /// Any time of the samples without error, in nanoseconds.
+    pub fn times_ns(&self, time_ns: impl Fn(&Sample) -> Option<u64>) -> Vec<f64> {
         self.samples
             .iter()
             .filter(|s| s.error.is_none())
-            .filter_map(|s| phase(s).map(|ns| ns as f64))
+            .filter_map(|s| time_ns(s).map(|ns| ns as f64))
             .collect()
     }
 
@@ -323,7 +366,7 @@ impl Results {
         // a core of its own.
         let alone = runs.filter(|(_, r)| r.burst == 1 && r.scenario != Scenario::Provisioned);
         let starts =
-            alone.filter_map(|(v, r)| Some((v, stats::median(&r.phase_ns(|s| s.start_ns))?)));
+            alone.filter_map(|(v, r)| Some((v, stats::median(&r.phase_ns(Phase::Start))?)));
         let (variant, start_ns) = starts.min_by(|(_, a), (_, b)| a.total_cmp(b))?;
         Some(OwnShare { step_ns, start_ns, variant: &variant.name, share: step_ns / start_ns })
     }

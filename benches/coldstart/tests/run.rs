@@ -10,6 +10,7 @@ use std::process::{Command, Stdio};
 use coldstart::engine::{Calibration, Case, Engine, EngineError, Outcome, Target};
 use coldstart::failure;
 use coldstart::link::Link;
+use coldstart::phase::Phase;
 use coldstart::results::{EngineKind, Failure, Host, PageCache, Results, Sample, Scenario};
 use coldstart::run::{Definition, run};
 
@@ -36,7 +37,7 @@ impl Engine for Mock {
         self.calls.push((case.variant, case.scenario));
         let at = self.calls.len() as u64;
         let error = (self.fails == Some(case.scenario))
-            .then(|| Failure { phase: "start".into(), message: "as told".into() });
+            .then(|| Failure { phase: Phase::Start, message: "as told".into() });
         let total_ns = error.is_none().then_some(at * 1000);
         let sample = Sample { intended_start_ns: 5_000 + at, total_ns, error, ..Sample::default() };
         Ok(Outcome {

@@ -3,7 +3,8 @@
 use maud::{Markup, html};
 
 use super::{number, time};
-use crate::plot::{Group, medians};
+use crate::phase::Phase;
+use crate::plot::Group;
 use crate::results::{Guidance, PageCache, Results, Run, Scenario, Unit};
 use crate::stats;
 use crate::units::{bytes, percent, times};
@@ -84,7 +85,8 @@ pub fn numbers(results: &Results) -> Markup {
                 table {
                     thead { tr {
                         th { "image" } th.left { "circumstances" } th { "n" } th { "median" } th { "95 % CI" } th { "p90" } th { "p99" } th { "min" } th { "max" }
-                        th { "pull" } th { "unpack" } th { "create" } th { "start" } th { "listen" } th { "requests" } th { "bytes" }
+                        @for phase in Phase::all() { th { (phase.name()) } }
+                        th { "listen" } th { "requests" } th { "bytes" }
                     } }
                     tbody {
                         @for group in Group::all(&results.variants) {
@@ -109,8 +111,8 @@ fn cells(run: &Run) -> Markup {
         td { (maybe(s.median_ns)) }
         td { (maybe(s.ci95_low_ns)) " to " (maybe(s.ci95_high_ns)) }
         @for ns in [s.p90_ns, s.p99_ns, s.min_ns, s.max_ns] { td { (maybe(ns)) } }
-        @for ns in medians(run) { td { (maybe(ns)) } }
-        td { (maybe(stats::median(&run.phase_ns(|s| s.listen_ns)))) }
+        @for (_, ns) in run.phase_medians_ns() { td { (maybe(ns)) } }
+        td { (maybe(stats::median(&run.times_ns(|s| s.listen_ns)))) }
         td { @if cold { (count(run.requests)) } @else { "-" } }
         td { @if cold { (number(run.bytes as f64, &bytes(run.bytes))) } @else { "-" } }
     }
@@ -196,8 +198,10 @@ pub fn machine(results: &Results) -> Markup {
                     @if let Some(ns) = overhead.start_ns_median {
                         "the smallest static program starts in " (time(ns)) " here, n = " (number(overhead.n as f64, &overhead.n.to_string()))
                     } @else { "not measured" }
-                    @if let (Some(pull), Some(unpack), Some(create)) = (overhead.pull_ns_median, overhead.unpack_ns_median, overhead.create_ns_median) {
-                        "; its image takes " (time(pull)) " to pull over loopback, " (time(unpack)) " to unpack, " (time(create)) " to create"
+                    @for (at, (phase, ns)) in overhead.before_start_ns().iter().flatten().enumerate() {
+                        @if at == 0 { "; its image takes " } @else { ", " }
+                        (time(*ns)) " to " (phase.name())
+                        @if *phase == Phase::Pull { " over loopback" }
                     }
                 }
                 @if let Some(own) = results.own_share() {

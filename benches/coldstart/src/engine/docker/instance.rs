@@ -15,7 +15,8 @@ use tokio::task::JoinHandle;
 use super::{Docker, LABEL};
 use crate::clock;
 use crate::engine::peak_resident_bytes;
-use crate::failure::{self, Ended, Phase};
+use crate::failure::{self, Ended};
+use crate::phase::Phase;
 use crate::probe::{self, Asked, Gone, Probe, ProbeError};
 use crate::results::Failure;
 

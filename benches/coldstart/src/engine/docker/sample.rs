@@ -8,7 +8,8 @@ use super::Docker;
 use crate::clock;
 use crate::engine::schedule::{self, Place};
 use crate::engine::{Case, EngineError};
-use crate::failure::{self, Phase};
+use crate::failure;
+use crate::phase::Phase;
 use crate::probe::Asked;
 use crate::results::{Failure, Sample, Scenario};
 

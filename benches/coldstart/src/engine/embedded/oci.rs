@@ -17,8 +17,9 @@ use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
 use serde_json::{Value, json};
 
 use crate::clock;
-use crate::failure::{self, Phase};
+use crate::failure;
 use crate::owner;
+use crate::phase::Phase;
 use crate::results::Failure;
 
 /// A container that was created, and perhaps started.

@@ -16,7 +16,8 @@ use super::{Embedded, INSTANCE_ADDRESS, TAG, io_error, path_of};
 use crate::clock;
 use crate::engine::schedule::Place;
 use crate::engine::{Case, EngineError, peak_resident_bytes};
-use crate::failure::{self, Ended, Phase};
+use crate::failure::{self, Ended};
+use crate::phase::Phase;
 use crate::probe::{self, Asked, Gone, Probe, ProbeError};
 use crate::pull;
 use crate::results::{Failure, PageCache, Sample, Scenario};
@@ -342,7 +343,7 @@ pub(super) fn unpack_all(image: &Image, blobs: &Path, rootfs: &Path) -> Result<u
             let (found, promised) = (done.diff_id, layer.diff_id());
             let message =
                 format!("a layer's DiffID is `{found}`, the configuration promises `{promised}`");
-            return Err(Failure { phase: Phase::Unpack.to_string(), message });
+            return Err(Failure { phase: Phase::Unpack, message });
         }
         uncompressed_bytes += done.uncompressed_bytes;
     }
