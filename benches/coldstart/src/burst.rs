@@ -2,8 +2,8 @@
 //! several bursts to a sentence. Pure.
 
 use crate::results::{Results, Run, Sample, Variant, name_of};
-use crate::stats;
 use crate::units::{duration, times};
+use bench_kit::stats;
 
 /// Each doubling of the burst must bring at least this much more throughput, or the machine is
 /// full.
@@ -132,7 +132,7 @@ fn describe(series: &[&Run]) -> Option<String> {
 mod tests {
     use super::*;
     use crate::results::{PageCache, Sample, Scenario};
-    use crate::stats::Summary;
+    use bench_kit::stats::Summary;
 
     fn run(burst: usize, total_ns: u64) -> Run {
         let samples = vec![Sample { total_ns: Some(total_ns), ..Sample::default() }; burst];

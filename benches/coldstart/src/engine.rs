@@ -40,7 +40,7 @@ impl Case {
 
 /// What one turn of a case gave: as many samples as its burst has instances.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Outcome {
+pub struct TurnSamples {
     /// `order` and `outlier` are the runner's to fill in; `intended_start_ns` is CLOCK_MONOTONIC.
     pub samples: Vec<Sample>,
     /// Requests and bytes at the registry, for one sample; for all of a burst whose instances share
@@ -99,7 +99,7 @@ pub trait Engine {
     ///
     /// # Errors
     /// [`EngineError`] when nothing could be measured.
-    fn take(&mut self, case: &Case) -> Result<Outcome, EngineError>;
+    fn take(&mut self, case: &Case) -> Result<TurnSamples, EngineError>;
 
     /// Starts the floor image once; `None` when there is none.
     ///

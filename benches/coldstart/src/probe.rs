@@ -13,9 +13,9 @@ use nix::sys::socket::{
 };
 use nix::sys::time::TimeVal;
 
-use crate::clock;
 use crate::reply::{Collector, ReplyError};
 use crate::request::Answer;
+use bench_kit::clock;
 
 /// Where the core is shared with instances, the loop rests so long between two turns: its
 /// resolution.
@@ -31,7 +31,7 @@ const SETTLE_US: i64 = 50_000;
 
 /// The moments of one request, in CLOCK_MONOTONIC nanoseconds.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Asked {
+pub struct Exchange {
     /// The first connect was called.
     pub began_ns: u64,
     /// The connection was accepted.
@@ -97,7 +97,7 @@ impl Probe<'_> {
         &self,
         socket: &OwnedFd,
         mut ended: impl FnMut() -> Option<Gone>,
-    ) -> Result<Asked, ProbeError> {
+    ) -> Result<Exchange, ProbeError> {
         let began_ns = clock::now_ns();
         let (refused, refused_for_ns) = self.connect(socket, began_ns, &mut ended)?;
         let connected_ns = clock::now_ns();
@@ -113,7 +113,7 @@ impl Probe<'_> {
             Err(errno) => return Err(failed(errno)),
         }
         let (first_byte_ns, last_byte_ns, answer) = self.read(socket, began_ns, &mut ended)?;
-        Ok(Asked {
+        Ok(Exchange {
             began_ns,
             connected_ns,
             first_byte_ns,

@@ -199,11 +199,11 @@ mod tests {
     const CONFIG: &[u8] = br#"{"architecture":"amd64","os":"linux","rootfs":{"type":"layers","diff_ids":["sha256:0000000000000000000000000000000000000000000000000000000000000000"]}}"#;
 
     /// The number of a connection, and what was asked on it.
-    type Asked = Arc<Mutex<Vec<(usize, String)>>>;
+    type SeenRequests = Arc<Mutex<Vec<(usize, String)>>>;
 
     /// A registry with one image of one layer; notes which connection asked for what. Gives its
     /// address, the layer's path and the notes.
-    fn registry() -> (String, String, Asked) {
+    fn registry() -> (String, String, SeenRequests) {
         let layer = vec![b'l'; 10_000];
         let blob = |kind: &str, bytes: &[u8]| {
             format!(

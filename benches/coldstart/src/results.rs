@@ -5,10 +5,12 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use bench_kit::host::Host;
+use bench_kit::stats::{self, Summary};
+use microimage::stage;
 use serde::{Deserialize, Serialize};
 
 use crate::phase::Phase;
-use crate::stats::{self, Summary};
 
 /// The schema's number; a reader refuses any other.
 pub const SCHEMA: u32 = 1;
@@ -43,20 +45,6 @@ impl std::fmt::Display for EngineKind {
             Self::Docker => "docker",
         })
     }
-}
-
-/// The machine and the tool, as far as they matter to the numbers.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Host {
-    pub kernel: String,
-    pub cpu_model: String,
-    pub cores: usize,
-    pub memory_bytes: u64,
-    pub os: String,
-    pub rustc: String,
-    pub git_describe: String,
-    /// RFC 3339, UTC, when the run began.
-    pub date: String,
 }
 
 /// What a start costs when the program does next to nothing: the floor image, measured in the
@@ -379,7 +367,7 @@ impl Results {
         let mut text = serde_json::to_string_pretty(self)
             .map_err(|e| Error::Write { path: path.into(), source: e.into() })?;
         text.push('\n');
-        save_whole(path, text.as_bytes())
+        write(path, text.as_bytes())
     }
 
     /// Keeps the results in `folder` under their day, engine and machine, and gives the path. A
@@ -400,7 +388,7 @@ impl Results {
             path = folder.join(format!("{stem}-{number}.json"));
             number += 1;
         }
-        save_whole(&path, &text)?;
+        write(&path, &text)?;
         Ok(path)
     }
 
@@ -420,20 +408,10 @@ impl Results {
     }
 }
 
-/// Writes a file by way of a temporary neighbour and a rename.
+/// Writes a file whole or not at all; the error says which file.
 ///
 /// # Errors
-/// [`Error::Write`]; nothing half-written stays.
-pub fn save_whole(path: &Path, bytes: &[u8]) -> Result<(), Error> {
-    let failed = |source| Error::Write { path: path.into(), source };
-    if let Some(folder) = path.parent().filter(|f| !f.as_os_str().is_empty()) {
-        fs::create_dir_all(folder).map_err(failed)?;
-    }
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(format!(".{}.part", std::process::id()));
-    let part = path.with_file_name(name);
-    fs::write(&part, bytes).and_then(|()| fs::rename(&part, path)).map_err(|source| {
-        let _ = fs::remove_file(&part);
-        failed(source)
-    })
+/// [`Error::Write`]; what was at `path` is then still there.
+pub fn write(path: &Path, bytes: &[u8]) -> Result<(), Error> {
+    stage::write_file(path, bytes).map_err(|source| Error::Write { path: path.into(), source })
 }

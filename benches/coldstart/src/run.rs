@@ -4,10 +4,11 @@
 use std::path::Path;
 
 use crate::burst::Ramp;
-use crate::engine::{Calibration, Case, Engine, EngineError, Outcome, Target};
+use crate::engine::{Calibration, Case, Engine, EngineError, Target, TurnSamples};
 use crate::failure;
-use crate::results::{self, EngineKind, Host, Overhead, Results, Run, SCHEMA, Variant};
-use crate::stats;
+use crate::results::{self, EngineKind, Overhead, Results, Run, SCHEMA, Variant};
+use bench_kit::host::Host;
+use bench_kit::stats;
 
 /// What to measure, and how often.
 #[derive(Debug, Clone)]
@@ -62,7 +63,7 @@ pub fn ramp(
     targets: &[Target],
     asked_for: &[usize],
     engine: &mut dyn Engine,
-    fits: &dyn Fn(&Case, &Outcome) -> bool,
+    fits: &dyn Fn(&Case, &TurnSamples) -> bool,
     watcher: &mut dyn Watcher,
 ) -> Result<Vec<String>, EngineError> {
     let of = definition.cases.len();

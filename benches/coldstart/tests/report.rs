@@ -4,12 +4,13 @@
 
 use std::collections::BTreeSet;
 
+use bench_kit::host::Host;
+use bench_kit::stats::{Summary, median};
 use coldstart::guidance::{Load, advise};
 use coldstart::phase::Phase;
 use coldstart::results::{
-    EngineKind, Failure, Host, Overhead, PageCache, Results, Run, SCHEMA, Sample, Scenario, Variant,
+    EngineKind, Failure, Overhead, PageCache, Results, Run, SCHEMA, Sample, Scenario, Variant,
 };
-use coldstart::stats::{Summary, median};
 use coldstart::{burst, plot, report, table, units};
 use serde_json::Value;
 

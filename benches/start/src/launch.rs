@@ -21,7 +21,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
 use nix::unistd::Pid;
 
-use crate::cores;
+use crate::precedence;
 
 /// Bytes of the child's stack: it makes eight system calls and no more.
 const STACK_BYTES: usize = 64 * 1024;
@@ -237,7 +237,7 @@ extern "C" fn child(plan: *mut c_void) -> c_int {
             libc::sched_setscheduler(
                 0,
                 libc::SCHED_FIFO,
-                &libc::sched_param { sched_priority: cores::REALTIME },
+                &libc::sched_param { sched_priority: precedence::REALTIME },
             );
         }
         if plan.traced {

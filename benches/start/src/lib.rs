@@ -10,9 +10,8 @@ pub mod program;
 pub mod launch;
 
 pub mod client;
-pub mod clock;
-pub mod cores;
 pub mod event;
+pub mod precedence;
 pub mod sample;
 
 pub mod cache;
@@ -24,7 +23,6 @@ pub mod trace;
 pub mod host;
 pub mod report;
 pub mod run;
-pub mod stats;
 
 pub mod gate;
 pub mod plot;

@@ -7,6 +7,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use bench_kit::floor;
 use cargo_metadata::Message;
 
 /// The only target that functions are built for here.
@@ -19,15 +20,6 @@ const PEERS: &str = "benches/peers";
 pub const FLOOR: &str = "floor";
 /// And so is this one.
 pub const RIVAL: &str = "axum";
-/// Without position independence, relocations, section padding and symbols: nothing smaller starts
-/// here.
-const FLOOR_FLAGS: [&str; 5] = [
-    "-static",
-    "-no-pie",
-    "-Os",
-    "-s",
-    "-Wl,-z,noseparate-code,-z,norelro,--build-id=none,--gc-sections",
-];
 /// Our function.
 pub const OURS: &str = "firstbyte";
 
@@ -138,9 +130,7 @@ impl Places {
         let path = self.target.join("start/floor");
         fs::create_dir_all(path.with_file_name(""))
             .map_err(|source| Error::Copy { path: path.clone(), source })?;
-        let mut command = Command::new("musl-gcc");
-        command.args(FLOOR_FLAGS).arg("-o").arg(&path).arg(self.root.join(PEERS).join("floor.c"));
-        run(&mut command)?;
+        run(&mut floor::compile("musl-gcc", &self.root.join(floor::SOURCE_PATH), &path))?;
         Ok(path)
     }
 

@@ -4,20 +4,20 @@
 
 use serde::Serialize;
 
-use crate::host::Host;
+use crate::host::HostState;
 use crate::idle::Idle;
 use crate::launch::Place;
 use crate::program::{FLOOR, Program, RIVAL};
 use crate::sample::Sample;
-use crate::stats::{Quantiles, Ratio};
 use crate::trace::{Arrival, Point, Trace};
+use bench_kit::stats::paired::{Quantiles, Ratio};
 
 /// A whole run.
 #[derive(Debug, Serialize)]
 pub struct Report {
     pub schema: u32,
     pub bench: &'static str,
-    pub host: Host,
+    pub host: HostState,
     /// The core of the harness; `None` where there is only one core, and nothing is pinned.
     pub harness_core: Option<usize>,
     /// The core of the programs.
@@ -127,7 +127,7 @@ impl Report {
         Self {
             schema: 1,
             bench: "start",
-            host: Host::describe(),
+            host: HostState::describe(),
             harness_core,
             program_core: place.core,
             realtime: place.realtime,

@@ -15,7 +15,7 @@ use serde::Serialize;
 use syscalls::Sysno;
 
 use crate::client::Caller;
-use crate::event::{self, Verdict};
+use crate::event::{self, ReplyCheck};
 use crate::launch::{Instance, Place};
 use crate::process;
 use crate::program::Program;
@@ -337,8 +337,8 @@ impl Tracer {
         }
         self.caller.receive(&mut self.reply)?;
         match (event::check(&self.reply), self.before_accept, self.to_first_byte) {
-            (Verdict::Wrong(what), ..) => Err(Failure::Wrong(what)),
-            (Verdict::Correct(_), Some(before_accept), Some(to_first_byte)) => Ok(Some(Trace {
+            (ReplyCheck::Wrong(what), ..) => Err(Failure::Wrong(what)),
+            (ReplyCheck::Correct(_), Some(before_accept), Some(to_first_byte)) => Ok(Some(Trace {
                 before_accept,
                 to_first_byte,
                 calls: std::mem::take(&mut self.calls),

@@ -1,9 +1,10 @@
 //! What a run amounts to: machine, programs, every round, and what follows from them. In the JSON
 //! the unit ends a name.
 
+use bench_kit::stats::paired::Ratio;
+use bench_kit::stats::{quantile, sorted};
 use serde::Serialize;
-use start_bench::host::Host;
-use start_bench::stats::{Ratio, quantile, sorted};
+use start_bench::host::HostState;
 
 use crate::load::Mode;
 
@@ -12,7 +13,7 @@ use crate::load::Mode;
 pub struct Report {
     pub schema: u32,
     pub bench: &'static str,
-    pub host: Host,
+    pub host: HostState,
     /// The core of the client; `None` where there is only one core, and nothing is pinned.
     pub client_core: Option<usize>,
     /// The core of the programs: all their threads share it.
@@ -72,7 +73,7 @@ const MINIHTTP: &str = "minihttp-tuned";
 impl Round {
     /// Of a turn's latencies.
     pub fn of(latencies_ns: &[u64], elapsed_s: f64, cpu_ns: u64, rss_bytes: u64) -> Option<Round> {
-        let sorted = sorted(latencies_ns.iter().map(|&ns| ns as f64).collect());
+        let sorted = sorted(&latencies_ns.iter().map(|&ns| ns as f64).collect::<Vec<_>>());
         let replies = sorted.len() as f64;
         Some(Round {
             replies: sorted.len() as u64,
@@ -137,7 +138,7 @@ impl Case {
 
     /// In ascending order.
     fn values(&self, of: fn(&Round) -> f64) -> Vec<f64> {
-        sorted(self.column(of).into_iter().flatten().collect())
+        sorted(&self.column(of).into_iter().flatten().collect::<Vec<_>>())
     }
 }
 

@@ -26,14 +26,14 @@ use microimage::archive;
 use microimage::sandbox::Limits;
 use tokio::runtime::Runtime;
 
-use super::{Calibration, Case, Engine, EngineError, Outcome, Target};
-use crate::clock;
-use crate::cores::Cores;
+use super::{Calibration, Case, Engine, EngineError, Target, TurnSamples};
 use crate::failure;
 use crate::owner;
 use crate::request::{Ask, Expected};
 use crate::results::{EngineKind, Failure};
 use crate::work::Work;
+use bench_kit::clock;
+use bench_kit::cores::Cores;
 
 use bridge::Bridge;
 use distribution::Distribution;
@@ -295,7 +295,7 @@ impl Engine for Docker {
         EngineKind::Docker
     }
 
-    fn take(&mut self, case: &Case) -> Result<Outcome, EngineError> {
+    fn take(&mut self, case: &Case) -> Result<TurnSamples, EngineError> {
         self.registry.traffic_since();
         let samples = self.samples(case);
         if self.interrupted() {
@@ -303,7 +303,7 @@ impl Engine for Docker {
         }
         let samples = samples?;
         let traffic = self.registry.traffic_since(); // a burst's instances share one pull
-        Ok(Outcome {
+        Ok(TurnSamples {
             samples,
             requests: traffic.requests,
             bytes: traffic.bytes,

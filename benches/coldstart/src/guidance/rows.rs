@@ -6,8 +6,8 @@ use crate::link::Link;
 use crate::phase::Phase;
 use crate::pipe::transfer_ns;
 use crate::results::{Guidance, Overhead, Run, Scenario, Unit, Variant};
-use crate::stats::{self, median};
 use crate::units::{bytes, duration, percent, times};
+use bench_kit::stats::{self, median};
 
 /// CNY per GB and second of an idle provisioned instance, from 2021-11-01 on.
 const IDLE_CNY_PER_GB_SECOND: f64 = 0.000_054_71;

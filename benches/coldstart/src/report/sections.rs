@@ -6,8 +6,8 @@ use super::{number, time};
 use crate::phase::Phase;
 use crate::plot::Group;
 use crate::results::{Guidance, PageCache, Results, Run, Scenario, Unit};
-use crate::stats;
 use crate::units::{bytes, percent, times};
+use bench_kit::stats;
 
 /// What each piece of the platform's advice would buy, grouped by advice.
 pub fn guidance(results: &Results) -> Markup {

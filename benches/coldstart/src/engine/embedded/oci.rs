@@ -16,11 +16,11 @@ use nix::sched::{CloneFlags, setns};
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
 use serde_json::{Value, json};
 
-use crate::clock;
 use crate::failure;
 use crate::owner;
 use crate::phase::Phase;
 use crate::results::Failure;
+use bench_kit::clock;
 
 /// A container that was created, and perhaps started.
 pub(super) struct Container {
