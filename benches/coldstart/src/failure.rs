@@ -287,7 +287,8 @@ mod tests {
 
     #[test]
     fn reads_a_listener_from_the_kernels_table() {
-        let line = "   0: 0100007F:2328 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 1 1";
+        let line = "   0: 0100007F:2328 00000000:0000 0A 00000000:00000000 00:00000000 00000000 \
+                    0 0 1 1";
         assert_eq!(listener(line).as_deref(), Some("127.0.0.1:9000"));
         assert_eq!(listener(&line.replace(" 0A ", " 01 ")), None);
         assert_eq!(listener("garbage"), None);

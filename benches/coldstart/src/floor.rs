@@ -1,4 +1,5 @@
-//! Builds the floor program with whatever C compiler can make a static executable here. Nothing is fetched; where no compiler is found, there is no floor, and results say so.
+//! Builds the floor program with any C compiler that can make a static executable here. Nothing is
+//! fetched; where no compiler is found, there is no floor, and results say so.
 
 use std::fs;
 use std::io;

@@ -42,7 +42,10 @@ const EXIT_INTERRUPTED: u8 = 130;
 /// Prints a line. That nobody reads on (`coldstart compare … | head -1`) is no reason to end
 /// otherwise.
 macro_rules! say {
-    ($($text:tt)*) => {{ let _ = std::io::Write::write_fmt(&mut std::io::stdout(), format_args!("{}\n", format_args!($($text)*))); }};
+    ($($text:tt)*) => {{
+        let line = format_args!("{}\n", format_args!($($text)*));
+        let _ = std::io::Write::write_fmt(&mut std::io::stdout(), line);
+    }};
 }
 
 fn main() -> ExitCode {

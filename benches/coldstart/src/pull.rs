@@ -101,7 +101,8 @@ fn agent() -> ureq::Agent {
     ureq::Agent::config_builder()
         .http_status_as_error(false)
         .timeout_connect(Some(PATIENCE))
-        .timeout_per_read(Some(PATIENCE)) // not in all: how long a large image may take is the link's affair
+        // Not in all: how long a large image may take is the link's affair.
+        .timeout_per_read(Some(PATIENCE))
         .max_idle_connections_per_host(1)
         .build()
         .into()
@@ -196,7 +197,8 @@ mod tests {
 
     use super::*;
 
-    const CONFIG: &[u8] = br#"{"architecture":"amd64","os":"linux","rootfs":{"type":"layers","diff_ids":["sha256:0000000000000000000000000000000000000000000000000000000000000000"]}}"#;
+    const CONFIG: &[u8] = br#"{"architecture":"amd64","os":"linux","rootfs":{"type":"layers",
+        "diff_ids":["sha256:0000000000000000000000000000000000000000000000000000000000000000"]}}"#;
 
     /// The number of a connection, and what was asked on it.
     type SeenRequests = Arc<Mutex<Vec<(usize, String)>>>;

@@ -1,5 +1,6 @@
-//! Which core measures and which core runs the instance, for all benches. With two cores or more they are never the
-//! same one: a load generator on the server's core multiplies the 95th percentile.
+//! Which core measures and which core runs the instance, for all benches. With two cores or more
+//! they are never the same one: a load generator on the server's core multiplies the 95th
+//! percentile.
 
 use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::unistd::Pid;

@@ -5,19 +5,26 @@
 //! (`trace`, `step`, `idle`), the whole (`run`, `report`), and what is made of it (`table`, `plot`,
 //! `record`, `gate`).
 
+#![deny(unsafe_code)] // the named doors: cache, client, launch, precedence, trace
+
 pub mod program;
 
+#[allow(unsafe_code)]
 pub mod launch;
 
+#[allow(unsafe_code)]
 pub mod client;
 pub mod event;
+#[allow(unsafe_code)]
 pub mod precedence;
 pub mod sample;
 
+#[allow(unsafe_code)]
 pub mod cache;
 pub mod idle;
 pub mod process;
 pub mod step;
+#[allow(unsafe_code)]
 pub mod trace;
 
 pub mod host;

@@ -1,6 +1,8 @@
 //! The command line of the start bench. It alone prints, reads the environment and chooses exit
 //! codes.
 
+#![forbid(unsafe_code)]
+
 mod cli;
 
 use std::error::Error;

@@ -37,7 +37,11 @@ pub const ALL: [&str; 7] =
 pub enum Error {
     #[error("there is no `{0}` here; run the bench from the project's root")]
     Root(PathBuf),
-    #[error("there is no program `{0}`; take {list}, one of our profiles (firstbyte-hardened, -small, -tiny), or name an ELF: `--program NAME=PATH`", list = ALL.join(", "))]
+    #[error(
+        "there is no program `{0}`; take {list}, one of our profiles (firstbyte-hardened, -small, \
+         -tiny), or name an ELF: `--program NAME=PATH`",
+        list = ALL.join(", ")
+    )]
     Unknown(String),
     #[error("cannot run `{command}`: {source}; build/setup installs what it needs")]
     Tool { command: String, source: io::Error },

@@ -203,7 +203,10 @@ fn sockets_in(pid: i32, count: usize) -> io::Result<Vec<OwnedFd>> {
 
 /// The bundle's configuration: the walls of our own sandbox, but for the user namespace.
 fn config(plan: &Plan, id: &str) -> Value {
-    let mount = |to: &str, kind: &str, options: &[&str]| json!({"destination": to, "type": kind, "source": kind, "options": options});
+    let mount = |to: &str, kind: &str, options: &[&str]| {
+        let source = kind; // these file systems have no device
+        json!({"destination": to, "type": kind, "source": source, "options": options})
+    };
     let mut env = plan.env.clone();
     if !env.iter().any(|line| line.starts_with("PATH=")) {
         env.push("PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin".into());
@@ -246,7 +249,13 @@ fn config(plan: &Plan, id: &str) -> Value {
             "cgroupsPath": format!("/{id}"),
             "resources": resources,
             "sysctl": ports,
-            "namespaces": [{"type": "pid"}, {"type": "network"}, {"type": "ipc"}, {"type": "uts"}, {"type": "mount"}],
+            "namespaces": [
+                {"type": "pid"},
+                {"type": "network"},
+                {"type": "ipc"},
+                {"type": "uts"},
+                {"type": "mount"},
+            ],
         },
     })
 }
