@@ -62,6 +62,7 @@ fn rate(burst: usize, samples: &[Sample]) -> Option<f64> {
 
 /// The runs of one variant that differ only in their burst, by its size.
 pub struct Series<'a> {
+    /// Whose runs these are.
     pub variant: &'a Variant,
     /// At least two, ascending.
     pub runs: Vec<&'a Run>,

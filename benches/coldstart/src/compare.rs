@@ -22,10 +22,15 @@ const SHIFT: f64 = 0.05;
 /// What identifies a case in both runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CaseName {
+    /// The name of the image.
     pub variant: String,
+    /// The link's name.
     pub link: String,
+    /// What is here when the sample begins.
     pub scenario: Scenario,
+    /// What of the files is in memory.
     pub page_cache: PageCache,
+    /// Instances started at once.
     pub burst: usize,
 }
 
@@ -38,10 +43,14 @@ pub enum Measure {
     Start,
 }
 
+/// What a comparison says of a case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Change {
+    /// Slower beyond noise.
     Slower,
+    /// Faster beyond noise.
     Faster,
+    /// No difference that a person could care about.
     Same,
     /// No test of so few samples without error could be sure.
     CannotTell,
@@ -52,11 +61,17 @@ pub enum Change {
 /// One case, before and after.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Comparison {
+    /// Which case.
     pub case: CaseName,
+    /// What of it is compared.
     pub measure: Measure,
+    /// Median of the first run.
     pub before_ns: Option<f64>,
+    /// Median of the second run.
     pub after_ns: Option<f64>,
+    /// The rank test; `None` with too few samples.
     pub test: Option<RankTest>,
+    /// What the comparison says.
     pub change: Change,
     /// Samples of each side; of bursts, their number.
     pub samples: [usize; 2],
@@ -67,11 +82,18 @@ pub struct Comparison {
 /// Why two runs are not comparable at all.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
+    /// The runs are of two engines.
     #[error(
         "one run is of the `{before}` engine, the other of `{after}`: what they call a start is \
          not the same"
     )]
-    Engines { before: EngineKind, after: EngineKind },
+    Engines {
+        /// The first run's engine.
+        before: EngineKind,
+        /// The second run's engine.
+        after: EngineKind,
+    },
+    /// No case is in both runs.
     #[error("the two runs have no case in common")]
     NothingInCommon,
 }

@@ -43,8 +43,8 @@ const EXIT_INTERRUPTED: u8 = 130;
 /// otherwise.
 macro_rules! say {
     ($($text:tt)*) => {{
-        let line = format_args!("{}\n", format_args!($($text)*));
-        let _ = std::io::Write::write_fmt(&mut std::io::stdout(), line);
+        let line = format!("{}\n", format_args!($($text)*));
+        let _ = std::io::Write::write_all(&mut std::io::stdout(), line.as_bytes());
     }};
 }
 

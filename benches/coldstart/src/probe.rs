@@ -36,33 +36,54 @@ pub struct Exchange {
     pub began_ns: u64,
     /// The connection was accepted.
     pub connected_ns: u64,
+    /// The first byte of the reply arrived.
     pub first_byte_ns: u64,
+    /// The last byte of the reply arrived.
     pub last_byte_ns: u64,
     /// Connects that were refused before one was accepted, and how long that took.
     pub refused: u32,
     /// From the first connect to the last refused one, in nanoseconds.
     pub refused_for_ns: u64,
+    /// The reply itself.
     pub answer: Answer,
 }
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum ProbeError {
+    /// No connection was accepted in time.
     #[error("nothing listened on port {port} within {waited_ms} ms")]
-    NeverListened { port: u16, waited_ms: u64 },
+    NeverListened {
+        /// The port that was asked.
+        port: u16,
+        /// How long it was waited for.
+        waited_ms: u64,
+    },
+    /// No whole reply came in time.
     #[error("it listened, but did not answer within {waited_ms} ms")]
-    NeverAnswered { waited_ms: u64 },
+    NeverAnswered {
+        /// How long it was waited for.
+        waited_ms: u64,
+    },
+    /// It closed the connection first.
     #[error("it closed the connection without an answer")]
     Closed,
+    /// The reply is not HTTP.
     #[error(transparent)]
     Reply(#[from] ReplyError),
+    /// The program ended.
     #[error("the program ended before it {}", if *.listened { "answered" } else { "listened" })]
-    Ended { listened: bool },
+    Ended {
+        /// Whether it had listened.
+        listened: bool,
+    },
+    /// The user ended the run.
     #[error("interrupted")]
     Interrupted,
     /// The engine's word: there was nobody to ask.
     #[error("{0}")]
     Engine(String),
+    /// A socket of this machine failed.
     #[error("the probe's own socket failed: {0}")]
     Socket(#[source] io::Error),
 }
@@ -78,7 +99,9 @@ pub enum Gone {
 
 /// Whom to ask, what, and until when.
 pub struct Probe<'a> {
+    /// Where the instance listens.
     pub target: SocketAddrV4,
+    /// The bytes that are sent.
     pub request: &'a [u8],
     /// CLOCK_MONOTONIC nanoseconds.
     pub deadline_ns: u64,

@@ -11,10 +11,13 @@ const SIZE_LIMIT_BYTES: usize = 16 * 1024 * 1024;
 /// Why bytes are no reply.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ReplyError {
+    /// The bytes are not HTTP.
     #[error("what came back is not HTTP/1: {0}")]
     NotHttp(String),
+    /// The connection ended inside the reply.
     #[error("the connection closed in the middle of the reply, after {0} bytes")]
     Cut(usize),
+    /// The reply is larger than a platform would pass on.
     #[error("the reply is larger than {SIZE_LIMIT_BYTES} bytes")]
     TooLarge,
 }

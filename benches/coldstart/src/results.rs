@@ -18,17 +18,24 @@ pub const SCHEMA: u32 = 1;
 /// A whole run of the bench.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Results {
+    /// Always 1; a reader refuses any other.
     pub schema: u32,
+    /// What pulled, unpacked, created and started.
     pub engine: EngineKind,
+    /// The machine.
     pub host: Host,
+    /// What the floor and the tool take.
     pub overhead: Overhead,
+    /// What was compared.
     pub variants: Vec<Variant>,
+    /// What the platform's advice would buy.
     pub guidance: Vec<Guidance>,
     /// What a reader must know to judge the numbers: how links are modelled, what was not limited.
     #[serde(default)]
     pub notes: Vec<String>,
 }
 
+/// What pulls, unpacks, creates and starts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum EngineKind {
@@ -51,7 +58,9 @@ impl std::fmt::Display for EngineKind {
 /// same rounds. `None` when it could not be built.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Overhead {
+    /// The floor's start, exec to reply.
     pub start_ns_median: Option<f64>,
+    /// How many samples of the floor.
     pub n: usize,
     /// One turn of the connect loop: how far an instance's first accept can be missed.
     #[serde(default)]
@@ -60,8 +69,10 @@ pub struct Overhead {
     /// it.
     #[serde(default)]
     pub pull_ns_median: Option<f64>,
+    /// Median time to unpack the floor's image.
     #[serde(default)]
     pub unpack_ns_median: Option<f64>,
+    /// Median time to create its instance.
     #[serde(default)]
     pub create_ns_median: Option<f64>,
 }
@@ -82,31 +93,42 @@ pub struct OwnShare<'a> {
 /// One thing compared: an image.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Variant {
+    /// Its name in the results.
     pub name: String,
+    /// Name and tag, or the digest of its manifest.
     pub reference: String,
     /// Configuration and layers as sent.
     pub compressed_bytes: u64,
     /// The layers' tars; `None` until one sample has unpacked them.
     pub uncompressed_bytes: Option<u64>,
+    /// How many layers it has.
     pub layers: usize,
+    /// Its runs, in the order they were measured.
     pub runs: Vec<Run>,
 }
 
 /// The samples of one variant under one set of circumstances.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Run {
+    /// The link's name.
     pub link: String,
+    /// What is here when the sample begins.
     pub scenario: Scenario,
+    /// What of the files is in memory.
     pub page_cache: PageCache,
+    /// Instances started at once.
     pub burst: usize,
     /// Requests that reached the registry for one sample.
     pub requests: u64,
     /// Bytes of bodies that left the registry for one sample.
     pub bytes: u64,
+    /// The samples, in the order they were taken.
     pub samples: Vec<Sample>,
+    /// What the samples come to.
     pub summary: Summary,
 }
 
+/// What is here already when a sample begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Scenario {
@@ -145,6 +167,7 @@ pub fn name_of(scenario: Scenario, link: &str, page_cache: PageCache, burst: usi
     name
 }
 
+/// What of the files is in memory when an instance starts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum PageCache {
@@ -164,8 +187,11 @@ pub struct Sample {
     /// When the sample should have begun, from the run's beginning. Total counts from here in a
     /// burst.
     pub intended_start_ns: u64,
+    /// From connecting to the registry to the last verified blob.
     pub pull_ns: Option<u64>,
+    /// From the verified blobs to the complete root file system.
     pub unpack_ns: Option<u64>,
+    /// From the complete root file system to the call of exec.
     pub create_ns: Option<u64>,
     /// From exec to the first accepted connection.
     pub listen_ns: Option<u64>,
@@ -179,7 +205,9 @@ pub struct Sample {
     /// VmHWM: shared and file pages too).
     #[serde(default)]
     pub peak_resident_bytes: Option<u64>,
+    /// Whether it lies far from the median; it still counts.
     pub outlier: bool,
+    /// What went wrong; `None` for a good sample.
     pub error: Option<Failure>,
 }
 
@@ -195,13 +223,19 @@ pub struct Failure {
 /// What one piece of the platform's advice is worth for one variant.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Guidance {
+    /// The advice, as a short name.
     pub id: String,
+    /// The name of the image.
     pub variant: String,
+    /// The link's name.
     pub link: Option<String>,
+    /// What the platform advises.
     pub advice: String,
+    /// Where that is written.
     pub source: String,
     /// Whether the number rests on a model (a link, a price) rather than on this machine alone.
     pub modelled: bool,
+    /// What was measured, in words.
     pub measured: String,
     /// 95 % bootstrap interval of what was measured, in `unit`.
     pub ci95: Option<[f64; 2]>,
@@ -210,6 +244,7 @@ pub struct Guidance {
     pub unit: Option<Unit>,
     /// The share of the cold start that the advice can remove at most, 0 to 1.
     pub max_share: Option<f64>,
+    /// What to do, in words.
     pub verdict: String,
 }
 
@@ -335,12 +370,30 @@ impl Run {
 /// Why results could not be read or kept.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
+    /// It cannot be written.
     #[error("cannot write `{path}`: {source}")]
-    Write { path: PathBuf, source: io::Error },
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// The underlying error.
+        source: io::Error,
+    },
+    /// It cannot be read.
     #[error("cannot read `{path}`: {source}; results are written by a run of the bench")]
-    Read { path: PathBuf, source: io::Error },
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// The underlying error.
+        source: io::Error,
+    },
+    /// It holds something else.
     #[error("`{path}` holds no results of schema {SCHEMA}: {reason}")]
-    Schema { path: PathBuf, reason: String },
+    Schema {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
 }
 
 impl Results {

@@ -13,6 +13,7 @@ use bench_kit::stats;
 /// What to measure, and how often.
 #[derive(Debug, Clone)]
 pub struct Definition {
+    /// What is measured.
     pub cases: Vec<Case>,
     /// Samples of each case.
     pub samples: usize,
@@ -37,6 +38,7 @@ impl Watcher for () {
 /// How a run ended.
 #[derive(Debug)]
 pub struct Finished {
+    /// The whole rounds that were taken.
     pub results: Results,
     /// Why not all samples were taken, if so. What was taken is in `results`.
     pub stopped: Option<EngineError>,
@@ -45,8 +47,10 @@ pub struct Finished {
 /// Why a run came to nothing.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
+    /// The engine cannot work.
     #[error(transparent)]
     Engine(#[from] EngineError),
+    /// The results cannot be kept.
     #[error(transparent)]
     Results(#[from] results::Error),
 }

@@ -23,12 +23,16 @@ const REPLY_BYTES: usize = 1024;
 /// Why there was no correct reply.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
+    /// The program ended.
     #[error("the program ended before it answered")]
     Ended,
+    /// No reply in time.
     #[error("no reply within {} s", PATIENCE.as_secs())]
     Late,
+    /// A wrong reply, in words.
     #[error("wrong reply: {0}")]
     Wrong(String),
+    /// A system call or a file failed.
     #[error("connection failed: {0}")]
     Io(#[from] io::Error),
 }

@@ -17,9 +17,13 @@ const LIMITS: &str = include_str!("../limits.json");
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct GateLimits {
+    /// System calls, all threads.
     pub system_calls_to_first_byte: u64,
+    /// Page faults that read nothing from a disk.
     pub minor_faults_to_first_byte: u64,
+    /// Instructions in user mode.
     pub instructions_to_first_byte: u64,
+    /// CPUID instructions.
     pub cpuid_to_first_byte: u64,
 }
 

@@ -31,12 +31,24 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// Why a program did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
+    /// The process cannot be prepared.
     #[error(
         "cannot prepare the start of `{program}`: {source}; check that the path names a program"
     )]
-    Prepare { program: String, source: io::Error },
+    Prepare {
+        /// Which program.
+        program: String,
+        /// The underlying error.
+        source: io::Error,
+    },
+    /// The program cannot be executed.
     #[error("cannot execute `{program}`: {source}; check that it is a static x86-64 program")]
-    Exec { program: String, source: io::Error },
+    Exec {
+        /// Which program.
+        program: String,
+        /// The underlying error.
+        source: io::Error,
+    },
 }
 
 /// Where and how a program runs.

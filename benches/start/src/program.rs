@@ -35,28 +35,50 @@ pub const ALL: [&str; 7] =
 /// Why there is no program.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
+    /// This folder is not the project's root.
     #[error("there is no `{0}` here; run the bench from the project's root")]
     Root(PathBuf),
+    /// No program has this name.
     #[error(
         "there is no program `{0}`; take {list}, one of our profiles (firstbyte-hardened, -small, \
          -tiny), or name an ELF: `--program NAME=PATH`",
         list = ALL.join(", ")
     )]
     Unknown(String),
+    /// A tool cannot be run.
     #[error("cannot run `{command}`: {source}; build/setup installs what it needs")]
-    Tool { command: String, source: io::Error },
+    Tool {
+        /// The command line.
+        command: String,
+        /// The underlying error.
+        source: io::Error,
+    },
+    /// A program does not build.
     #[error("`{command}` failed:\n{output}")]
-    Build { command: String, output: String },
+    Build {
+        /// The command line.
+        command: String,
+        /// What it printed.
+        output: String,
+    },
+    /// A file cannot be copied.
     #[error("cannot copy `{path}`: {source}")]
-    Copy { path: PathBuf, source: io::Error },
+    Copy {
+        /// The file.
+        path: PathBuf,
+        /// The underlying error.
+        source: io::Error,
+    },
 }
 
 /// A program, ready to be started.
 #[derive(Debug, Clone)]
 pub struct Program {
+    /// Its name on the command line and in the results.
     pub name: String,
     /// A copy of its own, absolute.
     pub path: PathBuf,
+    /// Size of the program file.
     pub elf_bytes: u64,
 }
 

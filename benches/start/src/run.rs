@@ -19,10 +19,20 @@ const IDLES: usize = 3;
 /// Why a run ended early.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
+    /// The page cache does not obey.
     #[error("cannot {what} the page cache of `{program}`: {source}")]
-    Cache { what: &'static str, program: String, source: std::io::Error },
+    Cache {
+        /// What was tried.
+        what: &'static str,
+        /// Which program.
+        program: String,
+        /// The underlying error.
+        source: std::io::Error,
+    },
+    /// A start could not be sampled.
     #[error(transparent)]
     Sample(#[from] sample::Error),
+    /// A start could not be traced.
     #[error(transparent)]
     Trace(#[from] trace::Error),
 }

@@ -38,8 +38,10 @@ const LONGEST: usize = 15;
 /// Why a program could not be stepped through.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
+    /// A start could not be traced.
     #[error(transparent)]
     Trace(#[from] trace::Error),
+    /// The program file cannot be read: its name, and why.
     #[error("`{0}` is no ELF file of fixed addresses: {1}")]
     Elf(String, String),
 }

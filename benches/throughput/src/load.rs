@@ -48,16 +48,20 @@ impl Mode {
 /// How much is asked for, and how long.
 #[derive(Debug, Clone, Copy)]
 pub struct Load {
+    /// How connections are used.
     pub mode: Mode,
+    /// Connections at once.
     pub connections: usize,
     /// Replies of this time are checked and not counted.
     pub warm_up: Duration,
+    /// How long replies are counted.
     pub time: Duration,
 }
 
 /// What came back in the counted time.
 #[derive(Debug, Default)]
 pub struct Latencies {
+    /// How long was counted.
     pub elapsed: Duration,
     /// From the send (with a new connection: from the connect) to the whole reply, in nanoseconds.
     pub latencies_ns: Vec<u64>,
@@ -66,10 +70,13 @@ pub struct Latencies {
 /// Why there is no outcome.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
+    /// No reply for a long time.
     #[error("no reply for {} s", PATIENCE.as_secs())]
     Stuck,
+    /// A wrong reply, in words.
     #[error("wrong reply: {0}")]
     Wrong(String),
+    /// A system call or a file failed.
     #[error("connection failed: {0}")]
     Io(#[from] io::Error),
 }

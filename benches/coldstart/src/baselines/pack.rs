@@ -10,7 +10,9 @@ use serde_json::json;
 
 /// A gzip layer in memory.
 pub struct Layer {
+    /// The tar, compressed.
     pub bytes: Vec<u8>,
+    /// The digest of the tar without compression.
     pub diff_id: String,
 }
 

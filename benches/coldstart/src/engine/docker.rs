@@ -45,8 +45,11 @@ const FLOOR_PORT: u16 = 9000;
 
 /// What does not change from sample to sample.
 pub struct Settings {
+    /// The request, and the answer that is expected.
     pub ask: Ask,
+    /// How long an instance may take to answer.
     pub deadline: Duration,
+    /// Memory and processor time of an instance.
     pub limits: Limits,
     /// Between two intended starts of a burst.
     pub burst_interval: Duration,

@@ -44,9 +44,11 @@ const FLOOR: &str = "coldstart/floor";
 
 /// What does not change from sample to sample.
 pub struct Settings {
+    /// The request, and the answer that is expected.
     pub ask: Ask,
     /// From exec until the correct reply.
     pub deadline: Duration,
+    /// Memory and processor time of an instance.
     pub limits: Limits,
     /// Between two intended starts of a burst.
     pub burst_interval: Duration,
