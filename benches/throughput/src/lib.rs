@@ -5,6 +5,7 @@
 //! kept), `table` (what a person sees).
 
 #![forbid(unsafe_code)]
+#![deny(missing_docs)]
 
 pub mod load;
 pub mod report;
