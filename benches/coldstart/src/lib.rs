@@ -9,7 +9,6 @@
 //! [`request`], [`reply`] and [`probe`] (when an instance is ready), [`engine`], [`run`].
 
 #![forbid(unsafe_code)]
-#![deny(missing_docs)]
 
 pub mod phase;
 pub mod results;
