@@ -44,6 +44,7 @@ const PURE_BUILD: &[&str] = &[
     "build/src/reference.rs",
     "build/src/rootfs.rs",
     "build/src/sbom.rs",
+    "build/src/scf.rs",
     "build/src/words.rs",
 ];
 const PURE_SERVER: &[&str] = &[

@@ -23,7 +23,7 @@ use bollard::query_parameters as query;
 use bytes::Bytes;
 use futures_util::StreamExt;
 use microimage::archive;
-use microimage::sandbox::Limits;
+use microimage::sandbox::ResourceLimits;
 use tokio::runtime::Runtime;
 
 use super::{Calibration, Case, Engine, EngineError, Outcome, Target};
@@ -47,7 +47,7 @@ const FLOOR_PORT: u16 = 9000;
 pub struct Settings {
     pub ask: Ask,
     pub deadline: Duration,
-    pub limits: Limits,
+    pub limits: ResourceLimits,
     /// Between two intended starts of a burst.
     pub burst_interval: Duration,
     /// Set by Ctrl-C.

@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use microimage::digest::Digest;
 use microimage::image::{Blob, Image};
-use microimage::sandbox::{self, Launcher, Limits, Plan};
+use microimage::sandbox::{self, Launcher, Plan, ResourceLimits};
 
 use super::{Calibration, Case, Engine, EngineError, Outcome, Target, schedule};
 use crate::clock;
@@ -46,7 +46,7 @@ pub struct Settings {
     pub ask: Ask,
     /// From exec until the correct reply.
     pub deadline: Duration,
-    pub limits: Limits,
+    pub limits: ResourceLimits,
     /// Between two intended starts of a burst.
     pub burst_interval: Duration,
     /// Set by Ctrl-C.
