@@ -95,7 +95,10 @@ pub fn image(arguments: &ImageArguments, around: &ProcessEnvironment) -> Done {
     let reference = tag.unwrap_or_else(|| format!("{}:latest", function.name().to_lowercase()));
     let summary = outputs::write(&named(assembled(&recipe, root, &options)?, reference), &folder)?;
     stage::write_file(&folder.join("sbom.cdx.json"), &bill)?;
-    said(summary_text(&summary, &folder) + "          sbom.cdx.json lists the crates inside\n")
+    let mut text = summary_text(&summary, &folder);
+    text += "          sbom.cdx.json lists the crates inside\n";
+    built.notices.iter().for_each(|notice| text += &format!("notice    {notice}\n"));
+    said(text)
 }
 
 /// What the package's Cargo.toml says, under OCI's names; what was given on the command line wins.
