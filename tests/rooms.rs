@@ -2,10 +2,10 @@
 //! A violation names file, line and reason. What is not seen: a name that a macro of a dependency
 //! makes, and what a dependency does itself.
 
+use outside::layers::rust_files;
 use outside::program::root;
 use outside::source::{self, Exports, Source};
 use std::fs;
-use std::path::{Path, PathBuf};
 
 /// One row of the table: in these files nothing of that.
 struct Rule {
@@ -306,22 +306,6 @@ fn file(name: String, text: String, folder: &str, crate_name: &str, exports: &Ex
         .join("::");
     let source = source::read(&text, &module, exports);
     File { name, text, source }
-}
-
-fn rust_files(folder: &Path) -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    for entry in
-        fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()))
-    {
-        let path = entry.expect("a folder lists its entries").path();
-        if path.is_dir() {
-            found.extend(rust_files(&path));
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
-            found.push(path);
-        }
-    }
-    found.sort();
-    found
 }
 
 #[track_caller]
