@@ -37,6 +37,7 @@ const PURE_BUILD: &[&str] = &[
     "build/src/reference.rs",
     "build/src/rootfs.rs",
     "build/src/sbom.rs",
+    "build/src/scf.rs",
     "build/src/words.rs",
 ];
 /// Pure rooms, as a stack names them and as a rule does.

@@ -13,7 +13,7 @@ use coldstart::link::Link;
 use coldstart::request::Ask;
 use coldstart::results::{EngineKind, PageCache, Scenario};
 use coldstart::run::Definition;
-use microimage::sandbox::Limits;
+use microimage::sandbox::ResourceLimits;
 use microimage::source;
 
 /// What `just image` writes.
@@ -279,8 +279,8 @@ impl RunArgs {
         Duration::from_secs(self.deadline)
     }
 
-    pub fn limits(&self) -> Limits {
-        Limits {
+    pub fn limits(&self) -> ResourceLimits {
+        ResourceLimits {
             memory_bytes: self.memory.map(|mib| mib.saturating_mul(1 << 20)),
             cpu_millis: self.cpus.map(|cores| (cores.clamp(0.001, 1024.0) * 1000.0) as u32),
         }

@@ -11,7 +11,7 @@ use coldstart::link::Link;
 use coldstart::phase::Phase;
 use coldstart::request::Ask;
 use coldstart::results::{PageCache, Sample, Scenario};
-use microimage::sandbox::Limits;
+use microimage::sandbox::ResourceLimits;
 
 use common::{Bench, Entry, compile, image, image_of, skip_without_sandbox};
 
@@ -196,7 +196,7 @@ fn says_that_a_program_crashed_on_its_first_request() {
 }
 
 /// A bench whose instances are limited; `None`, said aloud, where no cgroup can be made.
-fn limited(fault: &str, limits: Limits) -> Option<Bench> {
+fn limited(fault: &str, limits: ResourceLimits) -> Option<Bench> {
     if skip_without_sandbox() {
         return None;
     }
@@ -213,7 +213,7 @@ fn limited(fault: &str, limits: Limits) -> Option<Bench> {
 
 #[test]
 fn says_that_memory_ran_out() {
-    let limits = Limits { memory_bytes: Some(64 << 20), cpu_millis: None };
+    let limits = ResourceLimits { memory_bytes: Some(64 << 20), cpu_millis: None };
     let Some(mut bench) = limited("HUNGRY", limits) else { return };
     let Some((_, message)) = failure_in(&mut bench, "HUNGRY") else { return };
     assert!(message.contains("434") && message.contains("signal 9"), "{message}");
@@ -221,7 +221,7 @@ fn says_that_memory_ran_out() {
 
 #[test]
 fn a_limit_of_processor_time_holds_a_busy_program_back() {
-    let limits = Limits { memory_bytes: None, cpu_millis: Some(200) };
+    let limits = ResourceLimits { memory_bytes: None, cpu_millis: Some(200) };
     let Some(mut bench) = limited("BUSY", limits) else { return };
     let sample = bench.engine.take(&case(Scenario::Accelerated)).expect("the engine works").samples
         [0]
@@ -233,7 +233,7 @@ fn a_limit_of_processor_time_holds_a_busy_program_back() {
 
 #[test]
 fn a_limit_does_not_break_a_good_program() {
-    let limits = Limits { memory_bytes: Some(64 << 20), cpu_millis: Some(200) };
+    let limits = ResourceLimits { memory_bytes: Some(64 << 20), cpu_millis: Some(200) };
     let Some(mut bench) = limited("GOOD", limits) else { return };
     let outcome =
         bench.engine.take(&Case { burst: 3, ..case(Scenario::Cold) }).expect("the engine works");
@@ -254,7 +254,7 @@ fn an_oci_runtime_measures_the_same_phases() {
         }
         let image = image(&program, "amd64");
         let mut bench =
-            Bench::run_by(Some(runtime), image, Ask::default(), PATIENT, Limits::default())
+            Bench::run_by(Some(runtime), image, Ask::default(), PATIENT, ResourceLimits::default())
                 .expect("an engine");
         let sample =
             bench.engine.take(&case(Scenario::Cold)).expect("the engine works").samples[0].clone();

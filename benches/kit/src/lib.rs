@@ -4,7 +4,6 @@
 //! Read in this order: [`stats`] (pure), [`clock`], [`cores`], [`host`], [`floor`].
 
 #![forbid(unsafe_code)]
-#![deny(missing_docs)]
 
 pub mod stats;
 

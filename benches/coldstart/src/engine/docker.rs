@@ -25,7 +25,7 @@ use bollard::query_parameters as query;
 use bytes::Bytes;
 use futures_util::StreamExt;
 use microimage::archive;
-use microimage::sandbox::Limits;
+use microimage::sandbox::ResourceLimits;
 use tokio::runtime::Runtime;
 
 use super::{Calibration, Case, Engine, EngineError, Target, TurnSamples};
@@ -50,7 +50,7 @@ pub struct Settings {
     /// How long an instance may take to answer.
     pub deadline: Duration,
     /// Memory and processor time of an instance.
-    pub limits: Limits,
+    pub limits: ResourceLimits,
     /// Between two intended starts of a burst.
     pub burst_interval: Duration,
     /// Set by Ctrl-C.

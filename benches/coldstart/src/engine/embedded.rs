@@ -19,7 +19,7 @@ use bench_kit::clock;
 use bench_kit::cores::Cores;
 use microimage::digest::Digest;
 use microimage::image::{Blob, Image};
-use microimage::sandbox::{self, Launcher, Limits, Plan};
+use microimage::sandbox::{self, Launcher, Plan, ResourceLimits};
 
 use super::{Calibration, Case, Engine, EngineError, Target, TurnSamples, schedule};
 use crate::failure;
@@ -49,7 +49,7 @@ pub struct Settings {
     /// From exec until the correct reply.
     pub deadline: Duration,
     /// Memory and processor time of an instance.
-    pub limits: Limits,
+    pub limits: ResourceLimits,
     /// Between two intended starts of a burst.
     pub burst_interval: Duration,
     /// Set by Ctrl-C.

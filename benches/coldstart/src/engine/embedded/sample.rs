@@ -336,7 +336,7 @@ pub(super) fn unpack_all(image: &Image, blobs: &Path, rootfs: &Path) -> Result<u
             blob,
             &layer.descriptor().media_type,
             rootfs,
-            &entry::Limits::default(),
+            &entry::LayerLimits::default(),
         )
         .map_err(|e| fail(&e))?;
         if done.diff_id != layer.diff_id() {
