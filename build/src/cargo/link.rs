@@ -118,7 +118,7 @@ fn notice_beside(output: &Path) -> Option<PathBuf> {
     Some(output.with_file_name(format!("{}.notice", crate_name(output)?)))
 }
 
-/// Leaves word for [`notice`], or takes an old one away: rustc shows nothing that its linker prints.
+/// Writes what [`notice`] reads, or removes an old one: rustc does not show what its linker prints.
 fn write_notice(place: &Path, kept: Option<&str>) -> Result<(), LinkError> {
     let result = match kept {
         Some(why) => fs::write(
