@@ -29,7 +29,6 @@
 //! ```
 
 #![deny(unsafe_code)] // one named door: sandbox
-#![warn(missing_docs)]
 
 // The pure middle: no disk, no network, no process, no clock (tests/rooms.rs keeps it).
 pub mod assemble;

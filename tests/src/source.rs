@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 /// One path in a file, resolved as far as it can be.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mention {
+    /// Number of its line in the file, from 1.
     pub line: usize,
     /// Segments joined by `::`, for example `std::net::TcpStream` or
     /// `firstbyte::transport::Limits`.
@@ -24,6 +25,7 @@ pub struct Mention {
 /// What a source file does.
 #[derive(Clone, Debug, Default)]
 pub struct Source {
+    /// Every path that the file names.
     pub mentions: Vec<Mention>,
     /// Macro calls by name, with their lines.
     pub macros: Vec<(usize, String)>,

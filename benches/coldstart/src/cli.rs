@@ -124,7 +124,8 @@ pub struct RunArgs {
     #[arg(long)]
     pub port: Option<u16>,
     /// Seconds from exec to a correct answer; the platform gives 30
-    #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=900))]
+    #[arg(long, value_name = "SECONDS", default_value_t = 30)]
+    #[arg(value_parser = clap::value_parser!(u64).range(1..=900))]
     pub deadline: u64,
     /// runc or crun, to create and start in place of our own sandbox (embedded engine, as root)
     #[arg(long, value_name = "PROGRAM", value_parser = ["runc", "crun"])]

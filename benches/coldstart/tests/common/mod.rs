@@ -188,11 +188,22 @@ fn documents(tars: &[Vec<u8>], architecture: &str, user: &str) -> (Vec<u8>, Vec<
     let config = serde_json::json!({
         "architecture": architecture,
         "os": "linux",
-        "config": {"Entrypoint": ["/app"], "Env": ["GREETING=hello"], "User": user, "ExposedPorts": {"9000/tcp": {}}},
+        "config": {
+            "Entrypoint": ["/app"],
+            "Env": ["GREETING=hello"],
+            "User": user,
+            "ExposedPorts": {"9000/tcp": {}},
+        },
         "rootfs": {"type": "layers", "diff_ids": diff_ids},
     });
     let config = config.to_string().into_bytes();
-    let blob = |media_type: &str, bytes: &[u8]| serde_json::json!({"mediaType": media_type, "digest": Digest::of(bytes).to_string(), "size": bytes.len()});
+    let blob = |media_type: &str, bytes: &[u8]| {
+        serde_json::json!({
+            "mediaType": media_type,
+            "digest": Digest::of(bytes).to_string(),
+            "size": bytes.len(),
+        })
+    };
     let layer = |tar: &Vec<u8>| blob("application/vnd.oci.image.layer.v1.tar", tar);
     let manifest = serde_json::json!({
         "schemaVersion": 2,
