@@ -51,7 +51,7 @@ fn every_fault_has_its_number(sandbox: bool) {
 }
 
 #[test]
-fn every_fault_has_its_number_behind_walls() {
+fn every_fault_has_its_number_in_the_sandbox() {
     every_fault_has_its_number(true);
 }
 

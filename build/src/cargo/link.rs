@@ -3,7 +3,7 @@
 //! as its linker (`-Clinker-flavor=ld.lld`), and rust-lld does all the rest. LLD's documentation:
 //! `--symbol-ordering-file`, `--strip-all`.
 
-use super::omit::{self, Symboliser, omit_symboliser};
+use super::omit::{self, SourceOfStd, Symboliser, omit_symboliser};
 use crate::order::Order;
 use object::read::archive::ArchiveFile;
 use object::{Object as _, ObjectSymbol as _};
@@ -97,7 +97,7 @@ pub fn link(arguments: impl Iterator<Item = OsString>) -> Result<ExitStatus, Lin
 /// it was.
 fn without_symboliser(
     argument: &mut OsString,
-    source: &dyn Fn() -> Option<String>,
+    source: SourceOfStd<'_>,
 ) -> Result<Option<&'static str>, LinkError> {
     let mut bytes = read(Path::new(argument))?;
     match omit_symboliser(&mut bytes, source) {
