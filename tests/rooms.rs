@@ -607,3 +607,93 @@ mod checker {
         }
     }
 }
+
+/// build/src, build/emulator/src and build/scaffold/src as stacks, the ground first.
+mod build_layers {
+    use outside::layers::{Layers, Stack, assert_stacks};
+
+    const MICROIMAGE: Layers<'_> = &[
+        &["digest", "elf", "entry", "instruction", "json", "order", "reference", "rootfs", "scf"],
+        &["words", "stage", "sandbox"],
+        &["extras", "ignore", "image", "recipe", "sbom"],
+        &["layer", "layout"],
+        &["archive", "assemble", "contents", "context", "unpack"],
+        &["inspect", "outputs", "registry", "cargo"],
+        &["check", "source"],
+        &["lib"],
+        &["args"],
+        &["commands"],
+        &["main"],
+    ];
+    /// The pure middle of microimage; all but `check` and what works on disks, networks, processes.
+    const MICROIMAGE_PURE: &[&str] = &[
+        "assemble",
+        "contents",
+        "digest",
+        "elf",
+        "entry",
+        "extras",
+        "ignore",
+        "image",
+        "inspect",
+        "instruction",
+        "json",
+        "layer",
+        "order",
+        "recipe",
+        "reference",
+        "rootfs",
+        "sbom",
+        "scf",
+        "words",
+    ];
+    const CHECK: Layers<'_> =
+        &[&["provider"], &["finding"], &["program", "secrets", "run"], &["rules"]];
+    const EMULATOR: Layers<'_> = &[
+        &["config", "program", "sample", "start_up", "sync", "wire"],
+        &["fields", "settings", "verdict"],
+        &["invocation", "journal"],
+        &["instance"],
+        &["pool"],
+        &["invoker", "watch"],
+        &["queue"],
+        &["platform"],
+        &["front"],
+        &["lib"],
+        &["args"],
+        &["commands", "deploy", "new"],
+        &["main"],
+    ];
+    const SCAFFOLD: Layers<'_> = &[&["kind", "name"], &["deploy", "project"], &["lib"]];
+    const DEPLOY: Layers<'_> = &[
+        &["image", "verdict"],
+        &["function"],
+        &["request"],
+        &["plan"],
+        &["example"],
+        &["artefacts"],
+        &["tccli"],
+    ];
+
+    const fn all<'a>(layers: Layers<'a>) -> Stack<'a> {
+        Stack { folder: "", layers, pure: &[], doors: &[] }
+    }
+
+    #[test]
+    fn microimage_is_a_stack_and_its_middle_is_pure_all_the_way_down() {
+        let check = Stack { folder: "check", layers: CHECK, pure: &[], doors: &[] };
+        let whole = Stack { pure: MICROIMAGE_PURE, ..all(MICROIMAGE) };
+        assert_stacks("build/src", "microimage", &[whole, check]);
+    }
+
+    #[test]
+    fn the_emulator_is_a_stack() {
+        assert_stacks("build/emulator/src", "emulator", &[all(EMULATOR)]);
+    }
+
+    #[test]
+    fn the_scaffold_is_a_stack() {
+        let deploy = Stack { folder: "deploy", ..all(DEPLOY) };
+        assert_stacks("build/scaffold/src", "scaffold", &[all(SCAFFOLD), deploy]);
+    }
+}
