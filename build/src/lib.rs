@@ -47,6 +47,7 @@ pub mod recipe;
 pub mod reference;
 pub mod rootfs;
 pub mod sbom;
+pub mod scf;
 mod words;
 
 // The rim: disks.
