@@ -122,6 +122,12 @@ const RULES: &[Rule] = &[
         because: "json is the only door to simd-json's unsafe code",
     },
     Rule {
+        rooms: &["src/transport"],
+        doors: &[],
+        never: &["firstbyte::platform", "firstbyte::json"],
+        because: "replaceable on a bad day: it knows no platform and no JSON",
+    },
+    Rule {
         rooms: &["src", "template/src"],
         doors: &[],
         never: &["tokio", "hyper", "clap", "anyhow", "microimage", "coldstart", "outside"],

@@ -7,7 +7,7 @@
 //! |---|---|---|
 //! | port | `PORT`, 8080 by default, on all addresses | read: Cloud Run, "Container contract" |
 //! | environment | `K_SERVICE`, `K_REVISION`, `K_CONFIGURATION` | read: knative/specs |
-//! | event | the app's own path or CloudEvents | read: cloudevents/spec, HTTP binding; `/`: inferred |
+//! | event | the app's own path or CloudEvents | read: cloudevents/spec; `/`: inferred |
 //! | Web | any path | read: container contract |
 //! | hooks | SIGTERM, then SIGKILL after 10 s | read in code that quotes the contract |
 //! | health | listening; 240 s to start | read in issues only |

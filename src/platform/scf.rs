@@ -17,8 +17,8 @@
 
 use super::{Contract, Names, Platform, always, by_status, whole};
 
-/// The client's address, on function URLs. Not among [`Names`]: it is asked for by this name on every
-/// platform.
+/// The client's address, on function URLs. Not among [`Names`]: it is asked for by this name on
+/// every platform.
 pub(crate) const REMOTE_ADDR: &str = "x-scf-remote-addr";
 
 /// Where events are posted.
