@@ -217,7 +217,9 @@ const COLDSTART: Stack<'_> = Stack {
         &["cli"],
         &["main"],
     ],
-    pure: &["phase", "link", "units", "burst", "compare", "guidance", "plot", "table", "report"],
+    pure: &[
+        "phase", "link", "pipe", "units", "burst", "compare", "guidance", "plot", "table", "report",
+    ],
     // Types of results.json, and how they are kept on the disk.
     doors: &["results"],
 };

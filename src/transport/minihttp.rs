@@ -121,9 +121,11 @@ fn answer(reply: Reply, response: &mut may_minihttp::Response<'_>) -> io::Result
     let status = reply.status();
     response.status_code(status.code().into(), status.reason());
     match reply.header("content-type") {
-        Some("application/json") => drop(response.header("Content-Type: application/json")),
+        Some("application/json") => {
+            response.header("Content-Type: application/json");
+        }
         Some("text/plain; charset=utf-8") => {
-            drop(response.header("Content-Type: text/plain; charset=utf-8"))
+            response.header("Content-Type: text/plain; charset=utf-8");
         }
         _ => {}
     }
