@@ -71,7 +71,8 @@ const SERVER: Layers<'_> = &[
 /// Rooms of it that are tested without a server: no socket, no coroutine, and time enters as a
 /// value.
 const PURE_SERVER: Pure = pure!(
-    "src/": "body", "context", "error", "event", "handler", "headers", "json", "json_string", "platform", "reply", "request", "route", "secret", "spare", "trigger", "wire"
+    "src/": "body", "context", "error", "event", "handler", "headers", "json", "json_string",
+        "platform", "reply", "request", "route", "secret", "spare", "trigger", "wire"
 );
 /// Who asks for the time left reads a clock: `deadline` is the door to it.
 const DOORS_OF_PURE_SERVER: &[&str] = &["deadline"];
@@ -119,6 +120,12 @@ const RULES: &[Rule] = &[
         doors: &["src/json"],
         never: &["simd_json"],
         because: "json is the only door to simd-json's unsafe code",
+    },
+    Rule {
+        rooms: &["src/transport"],
+        doors: &[],
+        never: &["firstbyte::platform", "firstbyte::json"],
+        because: "replaceable on a bad day: it knows no platform and no JSON",
     },
     Rule {
         rooms: &["src", "template/src"],
