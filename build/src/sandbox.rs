@@ -58,8 +58,8 @@ pub struct Plan {
     pub uid: u32,
     /// See `uid`.
     pub gid: u32,
-    /// Limits; `None` everywhere needs no cgroup.
-    pub limits: Limits,
+    /// ResourceLimits; `None` everywhere needs no cgroup.
+    pub limits: ResourceLimits,
     /// The core that the instance may use; all of the helper's when `None`.
     pub core: Option<usize>,
     /// How many TCP sockets to create inside the instance's network namespace and hand out, see
@@ -69,16 +69,16 @@ pub struct Plan {
     pub low_ports: bool,
 }
 
-/// Limits by cgroup (v1 or v2, whichever the machine has).
+/// ResourceLimits by cgroup (v1 or v2, whichever the machine has).
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Limits {
+pub struct ResourceLimits {
     /// Bytes of memory, page cache of the instance included.
     pub memory_bytes: Option<u64>,
     /// Thousandths of a core.
     pub cpu_millis: Option<u32>,
 }
 
-impl Limits {
+impl ResourceLimits {
     /// Whether nothing is limited.
     pub fn is_empty(&self) -> bool {
         self.memory_bytes.is_none() && self.cpu_millis.is_none()
@@ -176,11 +176,6 @@ impl Launcher {
             .process_group(0); // Ctrl-C is ours to handle: the helper ends when the socket closes
         let child = command.spawn().map_err(Error::Helper)?;
         Ok(Self { control: ours, child })
-    }
-
-    /// The helper's process id.
-    pub fn helper_pid(&self) -> u32 {
-        self.child.id()
     }
 
     /// Creates an instance and returns once its program is about to be executed: everything but
@@ -357,6 +352,15 @@ impl Instance {
             }
         }
     }
+}
+
+/// The most memory that a process had resident so far, in bytes: shared and file pages too (proc(5),
+/// status, VmHWM). `None` when the process has ended.
+pub fn peak_resident_bytes(pid: i32) -> Option<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let kib: u64 = line.split_whitespace().next()?.parse().ok()?;
+    Some(kib * 1024)
 }
 
 impl From<wire::Failure> for Error {

@@ -7,13 +7,14 @@ mod common;
 
 use common::{HELLO, Tar, image, walk};
 use microimage::contents;
+use microimage::digest::Digest;
 use microimage::elf::{Architecture, StaticElf};
-use microimage::entry::{Budget, EntryError, Limits, read_entries};
+use microimage::entry::{Budget, EntryError, LayerLimits, read_entries};
 use microimage::ignore::Ignore;
 use microimage::image::{Blob, Image, media_type};
 use microimage::recipe::Recipe;
 use microimage::unpack::unpack_layer;
-use microimage::{archive, digest::Digest, image as images, source};
+use microimage::{archive, image as images, source};
 use std::fs;
 use std::io::Read;
 
@@ -107,7 +108,8 @@ fn sample_tar() -> Vec<u8> {
 fn damaged_layers_reach_nothing_outside() {
     let home = tempfile::tempdir().expect("a folder");
     fs::write(home.path().join("canary"), b"alive").expect("a file");
-    let limits = Limits { max_entries: 100, max_uncompressed_bytes: 1 << 20, ..Limits::default() };
+    let limits =
+        LayerLimits { max_entries: 100, max_uncompressed_bytes: 1 << 20, ..LayerLimits::default() };
     let (mut random, tar) = (Random(0x9e37_79b9_7f4a_7c15), sample_tar());
     let (mut good, mut bad) = (0, 0);
     for round in 0..500 {
@@ -186,7 +188,11 @@ fn damaged_manifests_configurations_and_compressed_layers_are_refused_or_read() 
                 damage(&layer, &mut random).as_slice(),
                 kind,
                 dest.path(),
-                &Limits { max_entries: 100, max_uncompressed_bytes: 1 << 20, ..Limits::default() },
+                &LayerLimits {
+                    max_entries: 100,
+                    max_uncompressed_bytes: 1 << 20,
+                    ..LayerLimits::default()
+                },
             );
         }
     }
@@ -216,7 +222,8 @@ fn damaged_archives_are_refused_or_read() {
 
 #[test]
 fn damaged_recipes_patterns_and_programs_get_a_verdict() {
-    let recipe = b"# escape=\\\nFROM scratch\nENV A=\"x y\" B=${A:-z}\nCOPY [\"a\", \"/b\"]\nWORKDIR /x\nEXPOSE 80-90/tcp\nLABEL a='b'\nUSER 1:2\nENTRYPOINT [\"/app\"]\nCMD [\"x\"]\n";
+    let recipe = b"# escape=\\\nFROM scratch\nENV A=\"x y\" B=${A:-z}\nCOPY [\"a\", \"/b\"]\n\
+        WORKDIR /x\nEXPOSE 80-90/tcp\nLABEL a='b'\nUSER 1:2\nENTRYPOINT [\"/app\"]\nCMD [\"x\"]\n";
     let patterns = b"*\n!a/**/b\n[a-z]?.x\n\\*\n# words\n";
     let mut random = Random(0xdead_beef_cafe_f00d);
     for round in 0..1000 {

@@ -4,9 +4,12 @@
 mod common;
 
 use common::{Tar, image};
+use microimage::digest::Digest;
+use microimage::entry::LayerLimits;
+use microimage::image::Image;
 use microimage::registry::{Credentials, Registry, RegistryError, parse_reference};
+use microimage::source;
 use microimage::unpack::unpack_image;
-use microimage::{digest::Digest, entry::Limits, image::Image, source};
 use std::collections::HashMap;
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -113,7 +116,7 @@ fn a_pushed_image_is_pulled_as_the_same_image() {
             (sample().manifest_bytes(), sample().config_bytes())
         );
         let dest = home.path().join(format!("rootfs-{}", name.len()));
-        unpack_image(&pulled, &dest, &Limits::default()).expect("verified layers");
+        unpack_image(&pulled, &dest, &LayerLimits::default()).expect("verified layers");
         assert_eq!(fs::read(dest.join("app")).expect("a file"), b"elf");
     }
     let error =
@@ -401,7 +404,7 @@ fn a_layer_of_many_pieces_is_pushed_as_itself() {
     let place = format!("{}/large:1", debian.1);
     registry(&place, &Credentials::Anonymous).push(&large).expect("a push");
     let pulled = registry(&place, &Credentials::Anonymous).pull("amd64").expect("a pull");
-    unpack_image(&pulled, &home.path().join("rootfs"), &Limits::default())
+    unpack_image(&pulled, &home.path().join("rootfs"), &LayerLimits::default())
         .expect("verified layers");
     assert!(fs::read(home.path().join("rootfs/noise")).expect("a file") == noise);
 }
@@ -414,7 +417,10 @@ fn refuses_what_a_lying_registry_sends() {
         format!("/v2/x/blobs/{layer}"),
         format!("/v2/x/blobs/{}", image.config_descriptor().digest),
     );
-    let index = br#"{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[{"mediaType":"application/vnd.oci.image.manifest.v1+json","size":2,"digest":"sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a","platform":{"os":"linux","architecture":"s390x"}}]}"#;
+    let index = br#"{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json",
+        "manifests":[{"mediaType":"application/vnd.oci.image.manifest.v1+json","size":2,
+        "digest":"sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a",
+        "platform":{"os":"linux","architecture":"s390x"}}]}"#;
     type Lie = (&'static str, String, (u16, String, Vec<u8>), &'static str);
     let flipped = || {
         let mut bytes = honest(&image)[&blob].2.clone();

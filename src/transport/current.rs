@@ -8,7 +8,8 @@ use std::mem::ManuallyDrop;
 
 thread_local! {
     // Never dropped: registering a destructor costs a first reply five system calls.
-    static REQUEST_ID: RefCell<ManuallyDrop<String>> = const { RefCell::new(ManuallyDrop::new(String::new())) };
+    static REQUEST_ID: RefCell<ManuallyDrop<String>> =
+        const { RefCell::new(ManuallyDrop::new(String::new())) };
 }
 
 /// Remembers the id for as long as the request is served here.

@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 /// One path in a file, resolved as far as it can be.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mention {
+    /// Number of its line in the file, from 1.
     pub line: usize,
     /// Segments joined by `::`, for example `std::net::TcpStream` or
     /// `firstbyte::transport::Limits`.
@@ -24,6 +25,7 @@ pub struct Mention {
 /// What a source file does.
 #[derive(Clone, Debug, Default)]
 pub struct Source {
+    /// Every path that the file names.
     pub mentions: Vec<Mention>,
     /// Macro calls by name, with their lines.
     pub macros: Vec<(usize, String)>,
@@ -100,7 +102,7 @@ impl Reader<'_> {
                 }
                 TokenTree::Ident(word) if word == "unsafe" => {
                     let acts = matches!(tokens.get(at + 1), Some(TokenTree::Group(_)))
-                        || matches!(tokens.get(at + 1), Some(TokenTree::Ident(next)) if next == "impl");
+                        || is_word(tokens.get(at + 1), "impl");
                     if acts {
                         self.source.unsafe_lines.push(word.span().start().line);
                     }
@@ -236,8 +238,15 @@ impl Reader<'_> {
     }
 }
 
+fn is_word(token: Option<&TokenTree>, word: &str) -> bool {
+    matches!(token, Some(TokenTree::Ident(ident)) if ident == word)
+}
+
 fn is_path_separator(tokens: &[TokenTree], at: usize) -> bool {
-    let colon = |token: Option<&TokenTree>| matches!(token, Some(TokenTree::Punct(mark)) if mark.as_char() == ':');
+    let colon = |token: Option<&TokenTree>| match token {
+        Some(TokenTree::Punct(mark)) => mark.as_char() == ':',
+        _ => false,
+    };
     colon(tokens.get(at)) && colon(tokens.get(at + 1))
 }
 

@@ -9,7 +9,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread::JoinHandle;
 
-use crate::clock;
+use bench_kit::clock;
+
 use crate::link::Link;
 use crate::pipe::{Flow, Wire};
 

@@ -5,19 +5,21 @@
 //! ([`verdict`]) and said so.
 //!
 //! Read in this order: [`config`], [`settings`], [`verdict`], [`wire`], [`program`], [`instance`],
-//! [`pool`], [`invoke`], [`journal`], [`queue`], [`front`], [`watch`], [`sample`].
+//! [`pool`], [`invocation`], [`invoker`], [`journal`], [`queue`], [`platform`], [`front`],
+//! [`watch`], [`sample`].
 //!
 //! # Example
 //! A program in front of which the platform is played; `helper` is an executable that starts the
 //! sandbox's helper (the binary `firstbyte` does).
 //! ```no_run
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! use emulator::{config::Config, front::Front, instance::Host, invoke::Platform, journal::Journal, program::Source};
+//! use emulator::{config::Config, front::Front, instance::Host, journal::Journal};
+//! use emulator::{platform::Platform, program::Source};
 //! use std::sync::Arc;
 //!
 //! let journal = Arc::new(Journal::new(Box::new(std::io::stdout()), Box::new(std::io::stderr())));
 //! let host = Host::new("/proc/self/exe".as_ref(), true, journal.clone())?;
-//! let program = Source::Elf("target/x86_64-unknown-linux-musl/release/function".into()).prepare()?;
+//! let program = Source::Elf("target/function".into()).prepare()?;
 //! let platform = Platform::new(Config::default(), host, program, journal)?;
 //! let front = Front::open("127.0.0.1:9001".parse()?, platform.clone())?;
 //! println!("POST your events to http://{}", front.address());
@@ -25,18 +27,25 @@
 //! ```
 
 #![forbid(unsafe_code)]
-#![warn(missing_docs)]
 
 pub mod config;
+pub mod fields;
 pub mod front;
 pub mod instance;
-pub mod invoke;
+pub mod invocation;
+pub mod invoker;
 pub mod journal;
+pub mod platform;
 pub mod pool;
 pub mod program;
 pub mod queue;
 pub mod sample;
 pub mod settings;
+pub mod start_up;
+mod sync;
 pub mod verdict;
 pub mod watch;
 pub mod wire;
+
+// What a deployment says and what is played here are one port.
+const _: () = assert!(scaffold::deploy::request::IMAGE_PORT == microimage::scf::PORT);

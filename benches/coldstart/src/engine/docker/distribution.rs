@@ -9,10 +9,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use bench_kit::clock;
 use microimage::digest::Digest;
 use microimage::image::Image;
 
-use crate::clock;
 use crate::engine::EngineError;
 use crate::registry::Traffic;
 

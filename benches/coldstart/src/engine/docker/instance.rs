@@ -5,18 +5,19 @@ use std::net::{Ipv4Addr, SocketAddrV4};
 use std::os::fd::OwnedFd;
 use std::sync::atomic::Ordering;
 
+use bench_kit::clock;
 use bollard::container::LogOutput;
 use bollard::models::{ContainerCreateBody, ContainerInspectResponse, HostConfig};
 use bollard::query_parameters as query;
 use futures_util::StreamExt;
+use microimage::sandbox;
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
 use tokio::task::JoinHandle;
 
 use super::{Docker, LABEL};
-use crate::clock;
-use crate::engine::peak_resident_bytes;
-use crate::failure::{self, Ended, Phase};
-use crate::probe::{self, Asked, Gone, Probe, ProbeError};
+use crate::failure::{self, Ended};
+use crate::phase::Phase;
+use crate::probe::{self, Exchange, Gone, Probe, ProbeError};
 use crate::results::Failure;
 
 /// How long the engine may take to notice a program's end.
@@ -72,7 +73,7 @@ impl Docker {
         name: &str,
         port: u16,
         alone: bool,
-    ) -> Result<Asked, Failure> {
+    ) -> Result<Exchange, Failure> {
         self.start_and(name, port, alone, |probe, gone| probe.ask(&stream_socket()?, gone))
     }
 
@@ -98,7 +99,7 @@ impl Docker {
         ip: Ipv4Addr,
         port: u16,
         alone: bool,
-    ) -> Result<Asked, Failure> {
+    ) -> Result<Exchange, Failure> {
         let asked = stream_socket().and_then(|socket| {
             self.probe(ip, port, alone, |probe| probe.ask(&socket, self.watch(name, None)))
         });
@@ -189,7 +190,7 @@ impl Docker {
 
     /// Of a container that still runs.
     pub(super) fn peak_resident_bytes(&self, name: &str) -> Option<u64> {
-        peak_resident_bytes(first_process(&self.inspect(name).ok()?)?)
+        sandbox::peak_resident_bytes(first_process(&self.inspect(name).ok()?)?)
     }
 
     fn is_running(&self, name: &str) -> Option<bool> {
