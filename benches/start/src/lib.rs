@@ -2,7 +2,7 @@
 //! floor and the programs that people would pick instead. It measures plain processes on this
 //! machine; images, registries and runtimes are benches/coldstart's business. In reading order:
 //! what is started (`program`), how (`launch`, `client`, `sample`), what else is seen of it
-//! (`trace`, `step`, `idle`), the whole (`run`, `report`), and what is made of it (`table`, `plot`,
+//! (`trace`, `step`, `idle`), the whole (`run`, `report`, `requests`), and what is made of it (`table`, `plot`,
 //! `record`, `gate`).
 
 pub mod program;
@@ -23,6 +23,7 @@ pub mod trace;
 
 pub mod host;
 pub mod report;
+pub mod requests;
 pub mod run;
 pub mod stats;
 

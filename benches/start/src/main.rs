@@ -14,7 +14,7 @@ use cli::Arguments;
 use start_bench::gate::Limits;
 use start_bench::launch::Place;
 use start_bench::program::{self, Places, Program};
-use start_bench::report::{PageCache, Report};
+use start_bench::report::{PageCache, Plan, Report};
 use start_bench::sample::Starter;
 use start_bench::trace::{self, Arrival};
 use start_bench::{cores, plot, record, run, step, table};
@@ -55,7 +55,12 @@ fn bench(arguments: &Arguments) -> Result<ExitCode, Box<dyn Error>> {
     let place = Place { core, realtime: arguments.realtime };
     let caches =
         arguments.page_cache.map_or(vec![PageCache::Warm, PageCache::Evicted], |cache| vec![cache]);
-    let mut report = Report::new(&programs, &caches, harness, place, arguments.seed);
+    let plan = Plan {
+        seed: arguments.seed,
+        against: against(arguments, &programs)?,
+        requests: arguments.requests,
+    };
+    let mut report = Report::new(&programs, &caches, harness, place, plan);
     if report.host.load() > BUSY && !arguments.realtime {
         eprintln!(
             "note: the load is {} before the first start; wait, or try --realtime",
@@ -64,6 +69,15 @@ fn bench(arguments: &Arguments) -> Result<ExitCode, Box<dyn Error>> {
     }
     let mut starter = Starter::new(place);
     run::starts(&mut report, &mut starter, &programs, arguments.starts as usize, &mut progress)?;
+    if arguments.requests > 1 {
+        run::requests(
+            &mut report,
+            &mut starter,
+            &programs,
+            arguments.starts as usize,
+            &mut progress,
+        )?;
+    }
     if !arguments.times_only {
         for (index, program) in programs.iter().enumerate() {
             report.variants[index].counts = run::counts(&mut starter, program)?;
@@ -81,6 +95,20 @@ fn bench(arguments: &Arguments) -> Result<ExitCode, Box<dyn Error>> {
     let complaints = report.complaints();
     complaints.iter().for_each(|complaint| eprintln!("error: {complaint}"));
     Ok(if complaints.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(FAILED) })
+}
+
+/// The program that others are compared with; our function, if nobody says another.
+fn against(arguments: &Arguments, programs: &[Program]) -> Result<String, String> {
+    let Some(name) = &arguments.against else { return Ok(program::OURS.to_owned()) };
+    if programs.iter().any(|program| program.name == *name) {
+        return Ok(name.clone());
+    }
+    let names: Vec<_> = programs.iter().map(|program| program.name.as_str()).collect();
+    Err(format!(
+        "`--against {name}`: this run has no such program; it has {}; add it with `--program \
+         {name}=PATH` or `--only`",
+        names.join(", ")
+    ))
 }
 
 /// The gate of continuous integration.

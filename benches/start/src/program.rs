@@ -31,14 +31,19 @@ const FLOOR_FLAGS: [&str; 5] = [
 /// Our function.
 pub const OURS: &str = "firstbyte";
 
+/// The same function with its work inside `firstbyte::blocking`: a package of its own.
+pub const OURS_BLOCKING: &str = "firstbyte-blocking-first";
+/// The package of our function.
+const OURS_PACKAGE: &str = "function-template";
+
 /// Our function in another profile: `firstbyte-tiny`.
 const OURS_IN: &str = "firstbyte-";
 /// Those that there are (docs/profiles.md).
 const PROFILES: [&str; 3] = ["hardened", "small", "tiny"];
 
 /// The programs of a full run, in the order of the table.
-pub const ALL: [&str; 7] =
-    [FLOOR, OURS, "blocking", "hyper", RIVAL, "minihttp-tuned", "minihttp-default"];
+pub const ALL: [&str; 8] =
+    [FLOOR, OURS, OURS_BLOCKING, "blocking", "hyper", RIVAL, "minihttp-tuned", "minihttp-default"];
 
 /// Why there is no program.
 #[derive(Debug, thiserror::Error)]
@@ -95,9 +100,10 @@ impl Places {
     pub fn build(&self, name: &str) -> Result<Program, Error> {
         let built = match name {
             FLOOR => self.floor()?,
-            OURS => self.ours("fast", false)?,
+            OURS => self.ours(OURS_PACKAGE, "fast", false)?,
+            OURS_BLOCKING => self.ours(OURS_BLOCKING, "fast", false)?,
             _ if name.starts_with(OURS_IN) && PROFILES.contains(&&name[OURS_IN.len()..]) => {
-                self.ours(&name[OURS_IN.len()..], false)?
+                self.ours(OURS_PACKAGE, &name[OURS_IN.len()..], false)?
             }
             peer if ALL.contains(&peer) => self.cargo(
                 &self.root.join(PEERS),
@@ -114,7 +120,7 @@ impl Places {
     /// # Errors
     /// When it does not build.
     pub fn build_with_symbols(&self) -> Result<Program, Error> {
-        self.stage("firstbyte-with-symbols", &self.ours("fast", true)?)
+        self.stage("firstbyte-with-symbols", &self.ours(OURS_PACKAGE, "fast", true)?)
     }
 
     /// Copies a program to where it is started from, and onto the disk: pages that are still to be
@@ -144,22 +150,15 @@ impl Places {
         Ok(path)
     }
 
-    /// Our function as `just image` builds it, functions in their order: plain cargo would leave
+    /// A function of ours as `just image` builds it, functions in their order: plain cargo would leave
     /// that out.
-    fn ours(&self, profile: &str, symbols: bool) -> Result<PathBuf, Error> {
+    fn ours(&self, package: &str, profile: &str, symbols: bool) -> Result<PathBuf, Error> {
         let mut command = Command::new(self.root.join("build/host"));
         command.current_dir(&self.root).env("CARGO_TARGET_DIR", &self.target);
         if symbols {
             command.env("CARGO_PROFILE_RELEASE_STRIP", "none");
         }
-        command.args([
-            "microimage",
-            "image",
-            "function-template",
-            "--stage-only",
-            "--profile",
-            profile,
-        ]);
+        command.args(["microimage", "image", package, "--stage-only", "--profile", profile]);
         let said = String::from_utf8_lossy(&run(&mut command)?).into_owned();
         said.lines()
             .find_map(|line| line.strip_prefix("staged"))
