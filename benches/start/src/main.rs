@@ -43,6 +43,9 @@ fn main() -> ExitCode {
 /// The whole bench.
 fn bench(arguments: &Arguments) -> Result<ExitCode, Box<dyn Error>> {
     let programs = programs(arguments, &arguments.only)?;
+    if let Some(name) = &arguments.against {
+        program::require(&programs, name)?;
+    }
     let (harness, core) = cores::choose();
     if let Some(harness) = harness {
         cores::pin(harness)?;
@@ -57,7 +60,7 @@ fn bench(arguments: &Arguments) -> Result<ExitCode, Box<dyn Error>> {
         arguments.page_cache.map_or(vec![PageCache::Warm, PageCache::Evicted], |cache| vec![cache]);
     let plan = Plan {
         seed: arguments.seed,
-        against: against(arguments, &programs)?,
+        against: arguments.against.clone().unwrap_or_else(|| program::OURS.to_owned()),
         requests: arguments.requests,
     };
     let mut report = Report::new(&programs, &caches, harness, place, plan);
@@ -95,20 +98,6 @@ fn bench(arguments: &Arguments) -> Result<ExitCode, Box<dyn Error>> {
     let complaints = report.complaints();
     complaints.iter().for_each(|complaint| eprintln!("error: {complaint}"));
     Ok(if complaints.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(FAILED) })
-}
-
-/// The program that others are compared with; our function, if nobody says another.
-fn against(arguments: &Arguments, programs: &[Program]) -> Result<String, String> {
-    let Some(name) = &arguments.against else { return Ok(program::OURS.to_owned()) };
-    if programs.iter().any(|program| program.name == *name) {
-        return Ok(name.clone());
-    }
-    let names: Vec<_> = programs.iter().map(|program| program.name.as_str()).collect();
-    Err(format!(
-        "`--against {name}`: this run has no such program; it has {}; add it with `--program \
-         {name}=PATH` or `--only`",
-        names.join(", ")
-    ))
 }
 
 /// The gate of continuous integration.

@@ -52,6 +52,8 @@ pub enum Error {
     Root(PathBuf),
     #[error("there is no program `{0}`; take {list}, one of our profiles (firstbyte-hardened, -small, -tiny), or name an ELF: `--program NAME=PATH`", list = ALL.join(", "))]
     Unknown(String),
+    #[error("`--against {name}`: this run has no such program, it has {}; add it with `--program {name}=PATH` or `--only`", there.join(", "))]
+    Absent { name: String, there: Vec<String> },
     #[error("cannot run `{command}`: {source}; build/setup installs what it needs")]
     Tool { command: String, source: io::Error },
     #[error("`{command}` failed:\n{output}")]
@@ -67,6 +69,18 @@ pub struct Program {
     /// A copy of its own, absolute.
     pub path: PathBuf,
     pub elf_bytes: u64,
+}
+
+/// Checks that a program by that name is in the run, so that others can be compared with it.
+///
+/// # Errors
+/// [`Error::Absent`], which lists those that are.
+pub fn require(programs: &[Program], name: &str) -> Result<(), Error> {
+    let there: Vec<String> = programs.iter().map(|program| program.name.clone()).collect();
+    if there.iter().any(|there| there == name) {
+        return Ok(());
+    }
+    Err(Error::Absent { name: name.to_owned(), there })
 }
 
 /// Where things are.

@@ -17,7 +17,10 @@ pub struct Report {
     pub client_core: Option<usize>,
     /// The core of the programs: all their threads share it.
     pub program_core: Option<usize>,
+    /// The first number of connections; each case has its own.
     pub connections: usize,
+    /// The program that `…_to_against` compares with.
+    pub against: Option<String>,
     pub warm_up_ms: u64,
     pub time_ms: u64,
     /// Seed of the order within each round.
@@ -25,11 +28,12 @@ pub struct Report {
     pub cases: Vec<Case>,
 }
 
-/// One program, used one way.
+/// One program, used one way by so many connections.
 #[derive(Debug, Serialize)]
 pub struct Case {
     pub program: String,
     pub mode: Mode,
+    pub connections: usize,
     /// A row a round.
     pub rounds: Vec<Option<Round>>,
     pub errors: Vec<String>,
@@ -63,6 +67,9 @@ pub struct Summary {
     pub rate_to_axum: Option<Ratio>,
     pub rate_to_minihttp: Option<Ratio>,
     pub p99_to_minihttp: Option<Ratio>,
+    pub rate_to_against: Option<Ratio>,
+    pub p99_to_against: Option<Ratio>,
+    pub cpu_to_against: Option<Ratio>,
 }
 
 /// Names of the programs that ratios are taken to.
@@ -97,9 +104,10 @@ impl Report {
     fn summary(&self, case: &Case) -> Option<Summary> {
         let ratio = |name: &str, of: fn(&Round) -> f64| {
             let other =
-                self.cases.iter().find(|other| other.program == name && other.mode == case.mode)?;
+                self.cases.iter().find(|other| other.program == name && other.is_used_as(case))?;
             Ratio::of(&case.column(of), &other.column(of))
         };
+        let to_against = |of| self.against.as_deref().and_then(|name| ratio(name, of));
         let median = |of: fn(&Round) -> f64| quantile(&case.values(of), 0.5);
         let rates = case.values(|round| round.requests_per_s);
         Some(Summary {
@@ -114,6 +122,9 @@ impl Report {
             rate_to_axum: ratio(AXUM, |round| round.requests_per_s),
             rate_to_minihttp: ratio(MINIHTTP, |round| round.requests_per_s),
             p99_to_minihttp: ratio(MINIHTTP, |round| round.p99_ns),
+            rate_to_against: to_against(|round| round.requests_per_s),
+            p99_to_against: to_against(|round| round.p99_ns),
+            cpu_to_against: to_against(|round| round.cpu_ns_per_request),
         })
     }
 
@@ -122,8 +133,9 @@ impl Report {
         let failed = self.cases.iter().filter_map(|case| {
             let (count, of, first) = (case.errors.len(), case.rounds.len(), case.errors.first()?);
             Some(format!(
-                "{count} of {of} rounds of `{}` failed, the first of them: {first}",
-                case.program
+                "{count} of {of} rounds of `{}` with {} connections failed, the first of them: \
+                 {first}",
+                case.program, case.connections
             ))
         });
         failed.collect()
@@ -131,6 +143,11 @@ impl Report {
 }
 
 impl Case {
+    /// Whether the other program was asked in the same way.
+    pub fn is_used_as(&self, other: &Case) -> bool {
+        (self.mode, self.connections) == (other.mode, other.connections)
+    }
+
     fn column(&self, of: fn(&Round) -> f64) -> Vec<Option<f64>> {
         self.rounds.iter().map(|round| round.as_ref().map(of)).collect()
     }
@@ -144,6 +161,48 @@ impl Case {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn case(program: &str, connections: usize, rates: &[u64]) -> Case {
+        let round = |&rate: &u64| Round::of(&vec![1_000; rate as usize], 1.0, rate * 10, 1);
+        Case {
+            program: program.to_owned(),
+            mode: Mode::KeepAlive,
+            connections,
+            rounds: rates.iter().map(round).collect(),
+            errors: Vec::new(),
+            summary: None,
+        }
+    }
+
+    #[test]
+    fn a_program_is_compared_with_the_other_at_the_same_number_of_connections() {
+        let mut report = Report {
+            schema: 1,
+            bench: "throughput",
+            host: Host::describe(),
+            client_core: None,
+            program_core: None,
+            connections: 16,
+            against: Some("old".to_owned()),
+            warm_up_ms: 0,
+            time_ms: 1000,
+            seed: 1,
+            cases: vec![
+                case("old", 16, &[100, 100, 100]),
+                case("new", 16, &[110, 110, 110]),
+                case("old", 32, &[200, 200, 200]),
+                case("new", 32, &[180, 180, 180]),
+            ],
+        };
+        report.summarise();
+        let rates: Vec<_> = report
+            .cases
+            .iter()
+            .map(|case| case.summary.as_ref().and_then(|it| it.rate_to_against))
+            .map(|ratio| ratio.map(|ratio| ratio.of_p50))
+            .collect();
+        assert_eq!(rates, [Some(1.0), Some(1.1), Some(1.0), Some(0.9)]);
+    }
 
     #[test]
     fn a_round_is_its_latencies() {
