@@ -5,11 +5,11 @@
 //! Request 1 is sent when the connection is taken, each further one when the reply before it is
 //! complete. /proc is read after the last reply only.
 
+use bench_kit::stats::paired::{Median, Ratio};
 use serde::Serialize;
 
 use crate::idle::Idle;
 use crate::sample;
-use crate::stats::{Median, Ratio};
 
 /// What a program did with them.
 #[derive(Debug, Default, Serialize)]
@@ -18,6 +18,7 @@ pub struct Requests {
     pub summary: Vec<Request>,
     /// Idling after the last of them: medians of several times.
     pub idle: Option<Idle>,
+    /// Every start.
     pub samples: Samples,
     /// What failed, in words.
     pub errors: Vec<String>,
@@ -28,8 +29,11 @@ pub struct Requests {
 pub struct Request {
     /// From 1.
     pub request: usize,
+    /// How long it took.
     pub time: Option<Median>,
+    /// To the same request of the floor.
     pub to_floor: Option<Ratio>,
+    /// To axum's.
     pub to_axum: Option<Ratio>,
     /// To the program of `--against`.
     pub to_against: Option<Ratio>,
@@ -38,19 +42,24 @@ pub struct Request {
 /// Samples as columns, a row a start; `None` where the start failed.
 #[derive(Debug, Default, Serialize)]
 pub struct Samples {
+    /// Number of the start in the whole run.
     pub order: Vec<u32>,
     /// A column for each request.
     pub request_ns: Vec<Vec<Option<u64>>>,
-    /// Right after the last reply.
+    /// Threads right after the last reply.
     pub threads: Vec<Option<u64>>,
+    /// Resident at the same time.
     pub rss_bytes: Vec<Option<u64>>,
 }
 
 /// The columns that ratios are taken to: a column a request, empty for a program that is not there.
 #[derive(Debug, Default)]
 pub struct Rivals {
+    /// Of the floor.
     pub floor: Vec<Vec<Option<f64>>>,
+    /// Of axum.
     pub axum: Vec<Vec<Option<f64>>>,
+    /// Of the program of `--against`.
     pub against: Vec<Vec<Option<f64>>>,
 }
 

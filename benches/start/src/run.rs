@@ -6,8 +6,8 @@ use crate::idle::{self, Idle, Observed};
 use crate::program::Program;
 use crate::report::{Counts, PageCache, Report};
 use crate::sample::{self, Starter};
-use crate::stats::{quantile, sorted};
 use crate::trace::{self, Arrival, Trace};
+use bench_kit::stats;
 
 /// Starts whose samples are thrown away: the first ones fill caches that no program owns.
 const WARM_UPS: usize = 3;
@@ -19,10 +19,20 @@ const IDLES: usize = 3;
 /// Why a run ended early.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
+    /// The page cache does not obey.
     #[error("cannot {what} the page cache of `{program}`: {source}")]
-    Cache { what: &'static str, program: String, source: std::io::Error },
+    Cache {
+        /// What was tried.
+        what: &'static str,
+        /// Which program.
+        program: String,
+        /// The underlying error.
+        source: std::io::Error,
+    },
+    /// A start could not be sampled.
     #[error(transparent)]
     Sample(#[from] sample::Error),
+    /// A start could not be traced.
     #[error(transparent)]
     Trace(#[from] trace::Error),
 }
@@ -154,7 +164,7 @@ pub fn idle(
 
 /// Medians of several observations; `None` without one.
 fn typical(observed: Vec<Idle>) -> Option<Idle> {
-    let median = |of: fn(&Idle) -> f64| quantile(&sorted(observed.iter().map(of).collect()), 0.5);
+    let median = |of: fn(&Idle) -> f64| stats::median(&observed.iter().map(of).collect::<Vec<_>>());
     Some(Idle {
         rss_bytes: median(|idle| idle.rss_bytes as f64)? as u64,
         private_dirty_bytes: median(|idle| idle.private_dirty_bytes as f64)? as u64,

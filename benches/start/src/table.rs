@@ -7,7 +7,7 @@ use crate::idle::Idle;
 use crate::program::RIVAL;
 use crate::report::{Counts, PageCache, Report, Run, Variant};
 use crate::requests::{Request, Requests};
-use crate::stats::{Median, Quantiles, Ratio};
+use bench_kit::stats::paired::{Median, Quantiles, Ratio};
 
 const DASH: &str = "-";
 

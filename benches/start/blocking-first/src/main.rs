@@ -2,6 +2,7 @@
 //! calls out does in its first request. The start bench compares it with the plain one.
 
 #![no_main]
+#![deny(unsafe_code)]
 
 use firstbyte::trigger::Timer;
 use firstbyte::{App, Event, Json, Result, blocking};

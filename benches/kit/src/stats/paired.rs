@@ -1,52 +1,64 @@
-//! The statistics of starts, as pure functions: quantiles, and the ratio of two programs' quantiles
-//! with its bootstrap interval. No clock, no process, no files: the same samples give the same
-//! numbers.
+//! Quantiles of one program's samples, and the ratio and difference of two programs' quantiles with
+//! bootstrap intervals, where both were measured in the same rounds. Pure functions, as all statistics here.
 
 use serde::Serialize;
 
-/// Resamples of the bootstrap.
-const RESAMPLES: usize = 2_000;
+use super::{Interval, RESAMPLES, bootstrap_median, median, quantile, sorted};
 
 /// Quantiles of one moment, in nanoseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Quantiles {
+    /// How many samples there are.
     pub n: usize,
+    /// The first quartile.
     pub p25_ns: f64,
+    /// The median.
     pub p50_ns: f64,
+    /// The 99th percentile.
     pub p99_ns: f64,
 }
 
 /// A ratio, with the ends of its 95 % interval.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Ratio {
+    /// Of the first quartiles.
     pub of_p25: f64,
+    /// Of the medians.
     pub of_p50: f64,
+    /// 95 % interval of the ratio of medians, lower end.
     pub ci95_low_of_p50: f64,
+    /// 95 % interval of the ratio of medians, upper end.
     pub ci95_high_of_p50: f64,
 }
 
 /// A median with the ends of its 95 % interval, in nanoseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Median {
+    /// How many samples there are.
     pub n: usize,
+    /// The median.
     pub p50_ns: f64,
+    /// 95 % interval of the median, lower end.
     pub ci95_low_of_p50_ns: f64,
+    /// 95 % interval of the median, upper end.
     pub ci95_high_of_p50_ns: f64,
 }
 
 /// A difference of medians with the ends of its 95 % interval, in nanoseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Difference {
+    /// Of the medians.
     pub of_p50_ns: f64,
+    /// 95 % interval of the difference, lower end.
     pub ci95_low_of_p50_ns: f64,
+    /// 95 % interval of the difference, upper end.
     pub ci95_high_of_p50_ns: f64,
 }
 
 impl Median {
     /// Of samples in any order; `None` without one.
     pub fn of(samples: &[f64]) -> Option<Self> {
-        let median = |samples: &[f64]| quantile(&sorted(samples.to_vec()), 0.5);
-        let [low, high] = interval(samples, median)?;
+        let Interval { low, high } = bootstrap_median(samples)?;
         Some(Self {
             n: samples.len(),
             p50_ns: median(samples)?,
@@ -65,7 +77,7 @@ impl Difference {
             let [ours, theirs] = quantiles(rounds, 0.5)?;
             Some(ours - theirs)
         };
-        let [low, high] = interval(&rounds, difference)?;
+        let Interval { low, high } = bootstrap(&rounds, difference)?;
         Some(Self {
             of_p50_ns: difference(&rounds)?,
             ci95_low_of_p50_ns: low,
@@ -77,7 +89,7 @@ impl Difference {
 impl Quantiles {
     /// Of samples in any order; `None` without one.
     pub fn of(samples: &[f64]) -> Option<Self> {
-        let sorted = sorted(samples.to_vec());
+        let sorted = sorted(samples);
         let at = |q| quantile(&sorted, q);
         Some(Self { n: sorted.len(), p25_ns: at(0.25)?, p50_ns: at(0.5)?, p99_ns: at(0.99)? })
     }
@@ -93,7 +105,7 @@ impl Ratio {
             let [ours, theirs] = quantiles(rounds, q)?;
             (theirs > 0.0).then_some(ours / theirs)
         };
-        let [low, high] = interval(&rounds, |rounds| ratio(rounds, 0.5))?;
+        let Interval { low, high } = bootstrap(&rounds, |rounds| ratio(rounds, 0.5))?;
         Some(Self {
             of_p25: ratio(&rounds, 0.25)?,
             of_p50: ratio(&rounds, 0.5)?,
@@ -110,37 +122,24 @@ fn common(ours: &[Option<f64>], theirs: &[Option<f64>]) -> Vec<(f64, f64)> {
 
 /// The quantile `q` of each program.
 fn quantiles(rounds: &[(f64, f64)], q: f64) -> Option<[f64; 2]> {
-    let ours = quantile(&sorted(rounds.iter().map(|round| round.0).collect()), q)?;
-    let theirs = quantile(&sorted(rounds.iter().map(|round| round.1).collect()), q)?;
-    Some([ours, theirs])
+    let of = |one: fn(&(f64, f64)) -> f64| {
+        quantile(&sorted(&rounds.iter().map(one).collect::<Vec<_>>()), q)
+    };
+    Some([of(|round| round.0)?, of(|round| round.1)?])
 }
 
-/// The ends of the 95 % percentile-bootstrap interval of a statistic. `None` without samples, or
+/// The 95 % percentile-bootstrap interval of a statistic of rounds. `None` without a round, or
 /// where the statistic is not defined.
-fn interval<T: Copy>(samples: &[T], of: impl Fn(&[T]) -> Option<f64>) -> Option<[f64; 2]> {
+fn bootstrap(rounds: &[(f64, f64)], of: impl Fn(&[(f64, f64)]) -> Option<f64>) -> Option<Interval> {
     let mut random = fastrand::Rng::with_seed(0x5eed);
-    let mut drawn = samples.to_vec();
+    let mut drawn = rounds.to_vec();
     let mut values = Vec::with_capacity(RESAMPLES);
     for _ in 0..RESAMPLES {
-        drawn.fill_with(|| samples[random.usize(..samples.len())]);
+        drawn.fill_with(|| rounds[random.usize(..rounds.len())]);
         values.push(of(&drawn)?);
     }
-    let values = sorted(values);
-    Some([quantile(&values, 0.025)?, quantile(&values, 0.975)?])
-}
-
-/// The quantile `q` (0 to 1) of an ascending slice, interpolated linearly between neighbours (type
-/// 7 of Hyndman and Fan, 1996). `None` of an empty slice.
-pub fn quantile(sorted: &[f64], q: f64) -> Option<f64> {
-    let at = q.clamp(0.0, 1.0) * sorted.len().checked_sub(1)? as f64;
-    let (below, above) = (sorted.get(at.floor() as usize)?, sorted.get(at.ceil() as usize)?);
-    Some(below + (above - below) * (at - at.floor()))
-}
-
-/// The samples in ascending order.
-pub fn sorted(mut samples: Vec<f64>) -> Vec<f64> {
-    samples.sort_unstable_by(f64::total_cmp);
-    samples
+    values.sort_unstable_by(f64::total_cmp);
+    Some(Interval { low: quantile(&values, 0.025)?, high: quantile(&values, 0.975)? })
 }
 
 #[cfg(test)]
@@ -194,12 +193,12 @@ mod tests {
     }
 
     #[test]
-    fn a_median_has_an_interval_around_it_that_the_order_of_samples_does_not_choose() {
+    fn the_interval_of_a_median_is_as_wide_as_the_binomial_distribution_says() {
         let samples: Vec<f64> = (0..101).map(f64::from).collect();
         let median = Median::of(&samples).expect("samples");
         assert_eq!((median.n, median.p50_ns), (101, 50.0));
         let (low, high) = (median.ci95_low_of_p50_ns, median.ci95_high_of_p50_ns);
-        // binomial: ranks 41 and 61 of 101
+        // of 101 samples in order, numbers 41 and 61
         assert!((36.0..46.0).contains(&low) && (54.0..64.0).contains(&high), "{median:?}");
         assert_eq!(Median::of(&[]), None);
     }
