@@ -51,7 +51,11 @@ pub enum Error {
     )]
     Unknown(String),
     /// Nothing to compare with.
-    #[error("`--against {name}`: this run has no such program, it has {}; add it with `--program {name}=PATH` or `--only`", there.join(", "))]
+    #[error(
+        "`--against {name}`: this run has no such program, it has {}; add it with `--program \
+         {name}=PATH` or `--only`",
+        there.join(", ")
+    )]
     Absent {
         /// What was asked for.
         name: String,
@@ -186,8 +190,8 @@ impl Places {
         Ok(path)
     }
 
-    /// A function of ours as `just image` builds it, functions in their order: plain cargo would leave
-    /// that out.
+    /// A function of ours as `just image` builds it, functions in their order: plain cargo would
+    /// leave that out.
     fn ours(&self, package: &str, profile: &str, symbols: bool) -> Result<PathBuf, Error> {
         let mut command = Command::new(self.root.join("build/host"));
         command.current_dir(&self.root).env("CARGO_TARGET_DIR", &self.target);
@@ -245,4 +249,22 @@ fn run(command: &mut Command) -> Result<Vec<u8>, Error> {
         command: text,
         output: String::from_utf8_lossy(&output.stderr).trim().to_owned(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_compared_with_has_to_be_in_the_run() {
+        let program = |name: &str| Program { name: name.into(), path: "x".into(), elf_bytes: 1 };
+        let programs = [program("firstbyte"), program("old")];
+        require(&programs, "old").expect("it is there");
+        let error = require(&programs, "older").expect_err("it is not");
+        assert_eq!(
+            error.to_string(),
+            "`--against older`: this run has no such program, it has firstbyte, old; add it with \
+             `--program older=PATH` or `--only`"
+        );
+    }
 }

@@ -1,5 +1,6 @@
 //! Quantiles of one program's samples, and the ratio and difference of two programs' quantiles with
-//! bootstrap intervals, where both were measured in the same rounds. Pure functions, as all statistics here.
+//! bootstrap intervals, where both were measured in the same rounds. Pure functions, as all
+//! statistics here.
 
 use serde::Serialize;
 
