@@ -71,7 +71,8 @@ const SERVER: Layers<'_> = &[
 /// Rooms of it that are tested without a server: no socket, no coroutine, and time enters as a
 /// value.
 const PURE_SERVER: Pure = pure!(
-    "src/": "body", "context", "error", "event", "handler", "headers", "json", "json_string", "platform", "reply", "request", "route", "secret", "spare", "trigger", "wire"
+    "src/": "body", "context", "error", "event", "handler", "headers", "json", "json_string",
+        "platform", "reply", "request", "route", "secret", "spare", "trigger", "wire"
 );
 /// Who asks for the time left reads a clock: `deadline` is the door to it.
 const DOORS_OF_PURE_SERVER: &[&str] = &["deadline"];
@@ -121,6 +122,12 @@ const RULES: &[Rule] = &[
         because: "json is the only door to simd-json's unsafe code",
     },
     Rule {
+        rooms: &["src/transport"],
+        doors: &[],
+        never: &["firstbyte::platform", "firstbyte::json"],
+        because: "replaceable on a bad day: it knows no platform and no JSON",
+    },
+    Rule {
         rooms: &["src", "template/src"],
         doors: &[],
         never: &["tokio", "hyper", "clap", "anyhow", "microimage", "coldstart", "outside"],
@@ -167,13 +174,22 @@ const RULES: &[Rule] = &[
             "benches/kit/src/stats.rs",
             "benches/kit/src/stats",
             "benches/coldstart/src/phase.rs",
-            "benches/coldstart/src/report.rs",
+            "benches/coldstart/src/link.rs",
+            "benches/coldstart/src/units.rs",
+            "benches/coldstart/src/pipe.rs",
+            "benches/coldstart/src/reply.rs",
+            "benches/coldstart/src/burst.rs",
+            "benches/coldstart/src/compare.rs",
+            "benches/coldstart/src/guidance.rs",
+            "benches/coldstart/src/guidance",
             "benches/coldstart/src/plot.rs",
-            "benches/coldstart/src/report",
             "benches/coldstart/src/plot",
+            "benches/coldstart/src/table.rs",
+            "benches/coldstart/src/report.rs",
+            "benches/coldstart/src/report",
         ],
         doors: &[],
-        never: &[CLOCK[0], CLOCK[1], "std::process", "std::net"],
+        never: &[CLOCK[0], CLOCK[1], "std::process", "std::net", "bench_kit::clock"],
         because: "same samples, same picture",
     },
     Rule {
@@ -210,7 +226,9 @@ const COLDSTART: Stack<'_> = Stack {
         &["cli"],
         &["main"],
     ],
-    pure: &["phase", "link", "units", "burst", "compare", "guidance", "plot", "table", "report"],
+    pure: &[
+        "phase", "link", "units", "pipe", "burst", "compare", "guidance", "plot", "table", "report",
+    ],
     // Types of results.json, and how they are kept on the disk.
     doors: &["results"],
 };

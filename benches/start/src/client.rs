@@ -7,11 +7,11 @@ use std::mem::MaybeUninit;
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::Duration;
 
+use bench_kit::clock::now_ns;
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
 use crate::event::{self, REQUEST, ReplyCheck};
 use crate::launch::Instance;
-use bench_kit::clock::now_ns;
 
 /// From execve to the whole reply, at most.
 const PATIENCE: Duration = Duration::from_secs(10);

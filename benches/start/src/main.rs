@@ -10,9 +10,9 @@ use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use bench_kit::cores::{self, Cores};
 use clap::Parser;
 
-use bench_kit::cores::{self, Cores};
 use cli::Arguments;
 use start_bench::gate::GateLimits;
 use start_bench::launch::Place;

@@ -2,6 +2,7 @@
 //! only link between measuring and drawing, and it is what results.json holds. In the JSON the unit
 //! ends a name.
 
+use bench_kit::stats::paired::{Quantiles, Ratio};
 use serde::Serialize;
 
 use crate::host::HostState;
@@ -10,7 +11,6 @@ use crate::launch::Place;
 use crate::program::{FLOOR, Program, RIVAL};
 use crate::sample::Sample;
 use crate::trace::{Arrival, Point, Trace};
-use bench_kit::stats::paired::{Quantiles, Ratio};
 
 /// A whole run.
 #[derive(Debug, Serialize)]

@@ -1,10 +1,10 @@
 //! The terminal's tables. They read a finished report only.
 
+use bench_kit::stats::paired::{Quantiles, Ratio};
 use comfy_table::presets::NOTHING;
 use comfy_table::{CellAlignment, Table};
 
 use crate::report::{Counts, PageCache, Report, Run};
-use bench_kit::stats::paired::{Quantiles, Ratio};
 
 const DASH: &str = "-";
 
