@@ -33,6 +33,7 @@ mod lane;
 mod limits;
 mod link;
 mod listen;
+mod lookout;
 mod loops;
 #[cfg(feature = "minihttp")]
 pub(crate) mod minihttp;
@@ -49,6 +50,7 @@ mod service;
 mod shift;
 mod sleep;
 mod slots;
+mod stack_guard;
 mod stop;
 mod threads;
 pub(crate) mod timeline;

@@ -4,7 +4,8 @@
 use super::coroutine;
 use super::handling::Blocks;
 use super::panics::{self, Panicked};
-use super::waiting::{Place, place};
+use super::stack_guard;
+use super::waiting::{Place, is_lane, place};
 use std::panic::AssertUnwindSafe;
 
 /// Runs `work` where it may block, and gives back what it returns. Other requests are served
@@ -36,6 +37,7 @@ where
     F: FnOnce() -> T + Send,
 {
     let _blocks = Blocks::begin();
+    let _whole_stack = is_lane().then(stack_guard::lift);
     if place() != Place::Handler || !coroutine::is_here() {
         return work(); // on a thread's own stack already
     }

@@ -110,6 +110,11 @@ impl<S: Service> Connection<S> {
         spare::give_back(std::mem::take(&mut self.input));
     }
 
+    /// Whether bytes of a next request are here already.
+    pub(super) fn has_input(&self) -> bool {
+        self.input.len() > self.start
+    }
+
     /// Serves one request; the connection if it may carry another.
     pub(super) fn exchange_once(mut self) -> Option<Connection<S>> {
         self.exchange().is_ok().then_some(self)
@@ -242,7 +247,7 @@ impl<S: Service> Connection<S> {
                 return Err(End::Close);
             }
             self.streak = 0;
-            let waited = self.link.wait(Ready::ToRead);
+            let waited = self.link.wait(Ready::ToRead, None);
             if !self.seat.busy() {
                 return Err(End::Close);
             }
@@ -369,13 +374,10 @@ impl<S: Service> Connection<S> {
             match self.link.try_read(&mut self.input) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     let deadline = *deadline.get_or_insert_with(|| self.seat.deadline_in(limit));
-                    self.seat.arm(deadline, Shutdown::Read);
                     self.streak = 0;
-                    let waited = self.link.wait(Ready::ToRead);
-                    if self.seat.disarm() {
+                    if self.seat.wait(&mut self.link, Ready::ToRead, deadline, Shutdown::Read)? {
                         return Err(End::Refuse(Error::peer(Status::REQUEST_TIMEOUT, too_late)));
                     }
-                    waited?;
                 }
                 read => return Ok(read?),
             }
@@ -426,9 +428,8 @@ impl<S: Service> Connection<S> {
                 Ok(0) => break,
                 Ok(size) => taken += size,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    self.seat.arm(deadline, Shutdown::Both);
-                    let waited = self.link.wait(Ready::ToRead);
-                    if self.seat.disarm() || waited.is_err() {
+                    let (link, how) = (&mut self.link, Shutdown::Both);
+                    if self.seat.wait(link, Ready::ToRead, deadline, how).unwrap_or(true) {
                         break;
                     }
                 }

@@ -5,9 +5,10 @@
 //! else's while it runs, and std's locks, channels, parking and joins are the system's own.
 
 use super::home::here;
+use super::lookout;
 use super::shift::Shift;
 use super::threads::relieve;
-use super::waiting::{Place, leave, now_runs, place};
+use super::waiting::{Place, now_runs, place};
 use super::worker::Worker;
 
 /// Runs a handler, or what else a function has given to be run.
@@ -48,11 +49,11 @@ impl Drop for Within {
 pub(super) struct Blocks(Option<(&'static Shift, Worker)>);
 
 impl Blocks {
-    /// In a handler this lends the event loop; in the boot lane it starts the runtime.
+    /// In a handler this lends the event loop; in the boot lane a thread looks out for others.
     pub(super) fn begin() -> Blocks {
         match place() {
             Place::Lane => {
-                leave();
+                lookout::have_a_thread();
                 Blocks(None)
             }
             Place::Handler => Blocks::lend(),

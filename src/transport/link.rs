@@ -7,11 +7,13 @@
 use super::event_loop::{HANG_UP, Ready, Watched};
 use super::handling::Blocks;
 use super::home::home;
-use super::waiting::wait_on;
+use super::lookout;
+use super::waiting::is_lane;
 use crate::sys::retry;
 use std::io::{self, IoSlice};
 use std::net::Shutdown;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::time::Duration;
 
 /// A socket that is ours alone.
 pub(crate) struct Link {
@@ -89,17 +91,17 @@ impl Link {
     }
 
     /// Waits until something happened on the socket since it last said `WouldBlock`. May return
-    /// early. A coroutine pauses; a handler's thread blocks, and others are served by another one;
-    /// any other thread blocks, once it has left the boot lane.
+    /// early. A coroutine pauses, whatever `limit` says; a thread blocks for at most `limit`, and
+    /// others are served by another one.
     ///
     /// # Errors
     /// If the runtime cannot watch the socket.
-    pub(crate) fn wait(&mut self, until: Ready) -> io::Result<()> {
+    pub(crate) fn wait(&mut self, until: Ready, limit: Option<Duration>) -> io::Result<()> {
         self.drained = false;
         let Some(home) = home() else {
-            let _blocks = Blocks::begin();
+            let _blocks = (!is_lane()).then(Blocks::begin); // in the lane the thread looks out itself
             let events = if until == Ready::ToRead { libc::POLLIN } else { libc::POLLOUT };
-            wait_on(&mut [libc::pollfd { fd: self.fd(), events, revents: 0 }]);
+            lookout::wait_for(self.fd(), events, limit);
             return Ok(());
         };
         let watched = match &mut self.watched {

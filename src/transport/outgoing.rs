@@ -100,12 +100,9 @@ impl Outgoing<'_> {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     let deadline =
                         *deadline.get_or_insert_with(|| self.seat.deadline_in(self.stall));
-                    self.seat.arm(deadline, Shutdown::Both);
-                    let waited = self.link.wait(Ready::ToWrite);
-                    if self.seat.disarm() {
+                    if self.seat.wait(self.link, Ready::ToWrite, deadline, Shutdown::Both)? {
                         return Err(io::ErrorKind::TimedOut.into());
                     }
-                    waited?;
                 }
                 Err(error) => return Err(error),
             }

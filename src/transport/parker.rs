@@ -3,7 +3,8 @@
 use super::coroutine::{Coroutine, pause};
 use super::event_loop::{EventLoop, Timed};
 use super::home::home;
-use super::waiting::leave;
+use super::lookout;
+use super::waiting::is_lane;
 use crate::sys::monotonic_ns;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -43,7 +44,9 @@ impl Parker {
 
     /// Blocks the thread.
     fn block(&self, limit: Option<Duration>) {
-        leave();
+        if is_lane() {
+            lookout::have_a_thread();
+        }
         let mut state = self.lock();
         if !state.token {
             state = match limit {

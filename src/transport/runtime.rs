@@ -19,7 +19,6 @@ pub(super) fn start<S: Service>(
     listener: TcpListener,
     accepted: Vec<Connection<S>>,
 ) {
-    (server.settle)();
     futex::link();
     threads::at_most(server.limits.threads.max(server.workers));
     let started = listener

@@ -24,7 +24,7 @@ pub(crate) fn serve<S: Service>(
     let server: &'static Server<S> =
         Box::leak(Box::new(Server::new(service, limits, workers, settle)));
     stop::on_signal(listener.as_raw_fd(), limits.drain_timeout);
-    stop::end_on_stack_overflow(0);
+    stop::end_on_stack_overflow(limits.stack_bytes);
     panics::install();
     lane::run(server, listener);
     if server.accepting.end() == AcceptState::Failed {

@@ -1,16 +1,18 @@
 //! All open connections: who is idle, whose deadline has passed, whether there is room for one
 //! more.
 //!
-//! A connection that must not wait for ever is ended from outside: the watcher, a coroutine that
-//! sleeps until the next deadline and for ever if there is none, shuts its socket down, and the
-//! wait returns. No wait has a timer of its own, and an
-//! idle server none at all.
+//! A connection that must not wait for ever is ended from outside where it waits on a coroutine: the
+//! watcher, a coroutine that sleeps until the next deadline and for ever if there is none, shuts its
+//! socket down, and the wait returns. No such wait has a timer of its own, and an idle server none
+//! at all. A thread that waits looks at the clock itself.
 
-use super::link::{has_input, shutdown};
+use super::event_loop::Ready;
+use super::link::{Link, has_input, shutdown};
 use super::loops;
 use super::parker::Parker;
 use super::stop;
-use super::waiting::leave;
+use super::waiting::is_coroutine;
+use std::io;
 use std::net::Shutdown;
 use std::os::fd::RawFd;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -191,7 +193,6 @@ impl Slots {
         if self.next_look.fetch_min(deadline, Ordering::SeqCst) <= deadline {
             return;
         }
-        leave(); // a deadline is set before a wait, and the watcher needs the runtime
         let watcher = self.watcher.get_or_init(|| {
             let parker = Arc::new(Parker::default());
             let own = parker.clone();
@@ -304,13 +305,41 @@ impl Seat {
     }
 
     /// Shuts `how` down at the deadline, unless [`Seat::disarm`] comes first.
-    pub(crate) fn arm(&self, deadline: Expiry, how: Shutdown) {
+    fn arm(&self, deadline: Expiry, how: Shutdown) {
         lock(&self.slot.state).deadline = Some((deadline.0, how));
-        self.slots.look_by(deadline.0);
+        if is_coroutine() {
+            self.slots.look_by(deadline.0);
+        }
+    }
+
+    /// Waits until the link may be ready or the deadline has passed, when `how` of it is shut down:
+    /// whether it has passed. May return early.
+    ///
+    /// # Errors
+    /// If the runtime cannot watch the socket.
+    pub(crate) fn wait(
+        &self,
+        link: &mut Link,
+        until: Ready,
+        deadline: Expiry,
+        how: Shutdown,
+    ) -> io::Result<bool> {
+        self.arm(deadline, how);
+        let left = deadline.0.saturating_sub(self.slots.now());
+        let waited = link.wait(until, Some(Duration::from_nanos(left)));
+        if self.disarm() {
+            return Ok(true);
+        }
+        waited?;
+        let passed = !is_coroutine() && self.slots.now() >= deadline.0; // a thread looks itself
+        if passed {
+            link.shutdown(how);
+        }
+        Ok(passed)
     }
 
     /// Takes the deadline back; true if it has passed. The next one is a deadline of its own.
-    pub(crate) fn disarm(&self) -> bool {
+    fn disarm(&self) -> bool {
         let mut state = lock(&self.slot.state);
         state.deadline = None;
         let passed = matches!(state.phase, Phase::Expired);

@@ -1,9 +1,9 @@
 //! Who waits here, and how: the lowest primitive of this room. Code of this room on a coroutine
 //! pauses it; a handler blocks its thread, and lends the event loop to another one (handling.rs); a
-//! thread blocks, and if that is the main thread in the boot lane, it starts the runtime first.
+//! thread blocks, and if that is the main thread in the boot lane, somebody looks out for other peers
+//! meanwhile (lookout.rs).
 
 use std::cell::Cell;
-use std::mem::ManuallyDrop;
 
 /// What is running on a thread.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -20,12 +20,7 @@ pub(super) enum Place {
 
 thread_local! {
     static PLACE: Cell<Place> = const { Cell::new(Place::Elsewhere) };
-    /// How the main thread leaves the lane: there while it answers a request in it. Never dropped
-    /// but by being called; registering a destructor costs five system calls.
-    static WAY_OUT: Cell<Option<WayOut>> = const { Cell::new(None) };
 }
-
-type WayOut = ManuallyDrop<Box<dyn FnOnce()>>;
 
 // Not inlined, as all here: a coroutine may come back on another thread, and the address of a
 // thread's variable must not be kept across a wait.
@@ -51,32 +46,14 @@ pub(super) fn is_lane() -> bool {
     place() == Place::Lane
 }
 
-/// This thread is in the boot lane from now on, until [`leave`].
-pub(super) fn enter() {
-    now_runs(Place::Lane);
-}
-
-/// From now on leaving the lane starts the runtime.
-pub(super) fn leave_by(start_runtime: Box<dyn FnOnce()>) {
-    WAY_OUT.set(Some(ManuallyDrop::new(start_runtime)));
-}
-
-/// To be called before a thread that runs no coroutines waits. In the lane this starts the runtime,
-/// once it can; elsewhere it does nothing.
-pub(super) fn leave() {
-    if place() != Place::Lane {
-        return;
-    }
-    now_runs(Place::Elsewhere);
-    if let Some(start_runtime) = WAY_OUT.take() {
-        ManuallyDrop::into_inner(start_runtime)();
-    }
-}
-
-/// Blocks the thread until one of the descriptors is ready; a signal ends the wait early.
-pub(super) fn wait_on(polled: &mut [libc::pollfd]) {
+/// Blocks the thread until one of the descriptors is ready, for at most so many milliseconds; -1:
+/// for ever. A signal ends the wait early.
+pub(super) fn wait_on(polled: &mut [libc::pollfd], limit_ms: libc::c_int) {
     // JUSTIFICATION: std has no way to wait for more than one descriptor, or for one without
     // reading from it.
     // SAFETY: the pointer and the count are the slice's own.
-    unsafe { libc::poll(polled.as_mut_ptr(), polled.len() as libc::nfds_t, -1) };
+    let ready = unsafe { libc::poll(polled.as_mut_ptr(), polled.len() as libc::nfds_t, limit_ms) };
+    if ready < 0 {
+        polled.iter_mut().for_each(|polled| polled.revents = 0); // poll has left them as they were
+    }
 }
