@@ -74,7 +74,9 @@ fn accept<S: Service>(server: &'static Server<S>, listener: &mut Listener) {
                 }
                 // The kernel looks for a descriptor before it looks who is there: nobody, and so
                 // there is no need for one.
-                Some(libc::EMFILE | libc::ENFILE) if !has_waiting_peer(listener) => {
+                Some(libc::EMFILE | libc::ENFILE)
+                    if !has_waiting_peer(listener.socket.as_raw_fd()) =>
+                {
                     listener.wait();
                 }
                 // Descriptors or memory have run out: an idle connection makes room, and the
@@ -100,7 +102,7 @@ fn make_room<S: Service>(server: &'static Server<S>, listener: &mut Listener) {
         if !server.slots.is_full() || stop::stopped() {
             return;
         }
-        if !has_waiting_peer(listener) {
+        if !has_waiting_peer(listener.socket.as_raw_fd()) {
             listener.wait();
         } else {
             server.slots.evict_longest_idle(departures);
@@ -110,9 +112,8 @@ fn make_room<S: Service>(server: &'static Server<S>, listener: &mut Listener) {
     }
 }
 
-fn has_waiting_peer(listener: &Listener) -> bool {
-    let mut poll =
-        libc::pollfd { fd: listener.socket.as_raw_fd(), events: libc::POLLIN, revents: 0 };
+pub(super) fn has_waiting_peer(listener: RawFd) -> bool {
+    let mut poll = libc::pollfd { fd: listener, events: libc::POLLIN, revents: 0 };
     // JUSTIFICATION: accepting would be too much and epoll reports changes only.
     // SAFETY: one pollfd, and the count says one.
     unsafe { libc::poll(&raw mut poll, 1, 0) > 0 }

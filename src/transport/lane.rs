@@ -127,6 +127,9 @@ impl<S: Service> Lane<S> {
                 }
             }
             if ready.first().is_some_and(|polled| polled.revents != 0) {
+                if self.server.slots.is_full() {
+                    return Some(self.crowd(speakers)); // who has to go is decided there
+                }
                 match self.accept() {
                     Found::Speaker(connection) => speakers.push(connection),
                     Found::Silent | Found::Nobody => {}
@@ -280,7 +283,7 @@ impl<S: Service> LaneHold for Hold<S> {
         if stop::stopped() {
             return false; // the main thread answers them before it ends
         }
-        if lane.is_left() {
+        if lane.is_over() {
             if let Some(mut lane) = held.take() {
                 if is_lane() {
                     lane.settle(); // the main thread has time: it waits
@@ -296,7 +299,7 @@ impl<S: Service> LaneHold for Hold<S> {
 impl<S: Service> Lane<S> {
     /// Takes in who has come; whether there is a second speaker beside the handler's peer, or more
     /// than the lane holds.
-    fn is_left(&mut self) -> bool {
+    fn is_over(&mut self) -> bool {
         let _ = self.listener.set_nonblocking(true);
         for connection in mem::take(&mut self.others) {
             if let Found::Speaker(speaker) = self.receive(connection) {
@@ -304,6 +307,9 @@ impl<S: Service> Lane<S> {
             }
         }
         while self.others.len() <= MOST_SILENT {
+            if self.server.slots.is_full() {
+                return accept::has_waiting_peer(self.listener.as_raw_fd());
+            }
             match self.accept() {
                 Found::Speaker(speaker) => self.others.push(speaker),
                 Found::Silent => {}

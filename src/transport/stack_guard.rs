@@ -5,7 +5,7 @@
 //! main thread's stack grow until it meets them.
 
 use std::ptr;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 /// More than the largest frame that steps over a page without touching it, in bytes.
 pub(super) const GUARD_BYTES: usize = 64 * 1024;
@@ -13,11 +13,18 @@ const PAGE_BYTES: usize = 4096;
 
 /// Where the guard lies; 0: nowhere.
 static PLACED: AtomicUsize = AtomicUsize::new(0);
+/// Whether it is away for a while.
+static LIFTED: AtomicBool = AtomicBool::new(false);
 
 /// Whether an address is in the guard. Async-signal-safe.
 pub(super) fn is_guard(address: usize) -> bool {
     let placed = PLACED.load(Ordering::SeqCst);
     placed != 0 && address.wrapping_sub(placed) < GUARD_BYTES
+}
+
+/// Whether work runs that may use the whole stack. Async-signal-safe.
+pub(super) fn is_lifted() -> bool {
+    LIFTED.load(Ordering::SeqCst)
 }
 
 /// From the caller's frame on, `stack_bytes` can be used, until [`remove`]. Nothing is done where
@@ -47,11 +54,13 @@ pub(super) struct Lifted(usize);
 pub(super) fn lift() -> Lifted {
     let start = PLACED.load(Ordering::SeqCst);
     remove();
+    LIFTED.store(true, Ordering::SeqCst);
     Lifted(start)
 }
 
 impl Drop for Lifted {
     fn drop(&mut self) {
+        LIFTED.store(false, Ordering::SeqCst);
         if self.0 != 0 {
             map(self.0); // where the work came as deep as this, the stack stays as it is
         }
