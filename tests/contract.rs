@@ -34,6 +34,8 @@ mod starting;
 mod stopping;
 #[path = "contract/timeouts.rs"]
 mod timeouts;
+#[path = "contract/waiting.rs"]
+mod waiting;
 
 use outside::program;
 use outside::server::Server;

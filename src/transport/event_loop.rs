@@ -298,10 +298,6 @@ impl Watched {
             self.control(libc::EPOLL_CTL_MOD, libc::EPOLLOUT as u32)?;
             self.writes = true;
         }
-        let events = self.take_events(ready);
-        if events != 0 {
-            return Ok(events);
-        }
         let (home, fd) = (self.home, self.fd);
         pause(move |coroutine| {
             let mut state = home.lock();
