@@ -24,6 +24,8 @@ mod events;
 mod handlers;
 #[path = "contract/logs.rs"]
 mod logs;
+#[path = "contract/one_at_a_time.rs"]
+mod one_at_a_time;
 #[path = "contract/pipelines.rs"]
 mod pipelines;
 #[path = "contract/profile.rs"]

@@ -13,11 +13,33 @@ use super::worker::Worker;
 
 /// Runs a handler, or what else a function has given to be run.
 pub(super) fn in_handler<T>(handler: impl FnOnce() -> T) -> T {
-    if place() != Place::Coroutine {
-        return handler(); // in the lane, or without a server
+    match place() {
+        Place::Coroutine => {
+            let _within = Within::begin();
+            handler()
+        }
+        Place::Lane => {
+            let _in_lane = InLane::begin();
+            handler()
+        }
+        Place::Handler | Place::Elsewhere => handler(),
     }
-    let _within = Within::begin();
-    handler()
+}
+
+/// Until it is dropped, a handler runs in the boot lane.
+struct InLane;
+
+impl InLane {
+    fn begin() -> InLane {
+        lookout::handler_runs(true);
+        InLane
+    }
+}
+
+impl Drop for InLane {
+    fn drop(&mut self) {
+        lookout::handler_runs(false);
+    }
 }
 
 /// Until it is dropped, a handler runs on this thread.

@@ -28,6 +28,9 @@ pub(super) trait LaneHold: Sync {
 static LANE: Mutex<Option<&'static dyn LaneHold>> = Mutex::new(None);
 /// Whether a thread looks out, or is on its way. It ends where it finds no lane.
 static THREAD: AtomicBool = AtomicBool::new(false);
+/// Whether a handler runs. While its reply is written the thread leaves others alone: the peer may
+/// have read it before this process goes on, and ask again.
+static HANDLER: AtomicBool = AtomicBool::new(false);
 /// An eventfd that wakes the thread: its number and one more, 0 for none yet.
 static BELL: AtomicI32 = AtomicI32::new(0);
 /// Whether the main thread looks out itself.
@@ -53,6 +56,14 @@ pub(super) fn end() {
     *lane() = None;
     timer::stop();
     if THREAD.load(Ordering::SeqCst) {
+        ring();
+    }
+}
+
+/// A handler begins or ends on the main thread in the lane.
+pub(super) fn handler_runs(runs: bool) {
+    HANDLER.store(runs, Ordering::SeqCst);
+    if runs && THREAD.load(Ordering::SeqCst) {
         ring();
     }
 }
@@ -162,7 +173,8 @@ extern "C" fn look_out(_: *mut libc::c_void) -> *mut libc::c_void {
         {
             let lane = lane();
             match *lane {
-                Some(lane) => lane.watched(&mut polled),
+                Some(lane) if HANDLER.load(Ordering::SeqCst) => lane.watched(&mut polled),
+                Some(_) => {}
                 None => {
                     // Within the lock: who begins a request later makes another thread.
                     THREAD.store(false, Ordering::SeqCst);
@@ -177,7 +189,7 @@ extern "C" fn look_out(_: *mut libc::c_void) -> *mut libc::c_void {
             // SAFETY: eight bytes of a number that lives across the call.
             unsafe { libc::read(bell, (&raw mut rung).cast(), 8) };
         }
-        if polled[1..].iter().any(|other| other.revents != 0) {
+        if polled[1..].iter().any(|other| other.revents != 0) && HANDLER.load(Ordering::SeqCst) {
             look();
         }
     }
