@@ -19,7 +19,7 @@ pub(super) fn in_handler<T>(handler: impl FnOnce() -> T) -> T {
             handler()
         }
         Place::Lane => {
-            let _in_lane = InLane::begin();
+            let _in_lane = InLane;
             handler()
         }
         Place::Handler | Place::Elsewhere => handler(),
@@ -29,16 +29,9 @@ pub(super) fn in_handler<T>(handler: impl FnOnce() -> T) -> T {
 /// Until it is dropped, a handler runs in the boot lane.
 struct InLane;
 
-impl InLane {
-    fn begin() -> InLane {
-        lookout::handler_runs(true);
-        InLane
-    }
-}
-
 impl Drop for InLane {
     fn drop(&mut self) {
-        lookout::handler_runs(false);
+        lookout::handler_ends();
     }
 }
 

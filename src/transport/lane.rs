@@ -114,6 +114,7 @@ impl<S: Service> Lane<S> {
             self.poll(&mut ready, told.is_some());
             if told.is_none() && ready.iter().all(|polled| polled.revents == 0) {
                 self.settle(); // a pause
+                lookout::rest();
                 continue;
             }
             for index in (0..self.others.len()).rev() {
@@ -171,10 +172,11 @@ impl<S: Service> Lane<S> {
     fn poll(&self, ready: &mut Vec<libc::pollfd>, at_once: bool) {
         ready.clear();
         self.watched(ready);
-        let limit_ms = match (at_once, self.settled || self.first) {
+        let put_off = !self.first && (!self.settled || lookout::has_thread());
+        let limit_ms = match (at_once, put_off) {
             (true, _) => 0,
-            (false, true) => -1,
-            (false, false) => PAUSE_MS,
+            (false, true) => PAUSE_MS,
+            (false, false) => -1,
         };
         waiting::wait_on(ready, limit_ms);
     }

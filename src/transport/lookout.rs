@@ -26,11 +26,12 @@ pub(super) trait LaneHold: Sync {
 
 /// The lane whose handler runs now; `None` between requests, and once the lane is over.
 static LANE: Mutex<Option<&'static dyn LaneHold>> = Mutex::new(None);
-/// Whether a thread looks out, or is on its way. It ends where it finds no lane.
+/// Whether there is a thread that looks out, or one is on its way. It stays until [`rest`].
 static THREAD: AtomicBool = AtomicBool::new(false);
-/// Whether a handler runs. While its reply is written the thread leaves others alone: the peer may
-/// have read it before this process goes on, and ask again.
-static HANDLER: AtomicBool = AtomicBool::new(false);
+/// Whether the thread is to look out: from a handler's wait to the handler's end. While the reply is
+/// written it leaves others alone, because the peer may have read it before this process goes on,
+/// and ask again.
+static WATCH: AtomicBool = AtomicBool::new(false);
 /// An eventfd that wakes the thread: its number and one more, 0 for none yet.
 static BELL: AtomicI32 = AtomicI32::new(0);
 /// Whether the main thread looks out itself.
@@ -48,6 +49,7 @@ fn lane() -> MutexGuard<'static, Option<&'static dyn LaneHold>> {
 /// A request is answered in the lane from now on, until [`end`].
 pub(super) fn begin(hold: &'static dyn LaneHold) {
     *lane() = Some(hold);
+    WATCH.store(false, Ordering::SeqCst); // the timer may have gone off after the last handler
     timer::set();
 }
 
@@ -55,29 +57,47 @@ pub(super) fn begin(hold: &'static dyn LaneHold) {
 pub(super) fn end() {
     *lane() = None;
     timer::stop();
-    if THREAD.load(Ordering::SeqCst) {
-        ring();
-    }
 }
 
-/// A handler begins or ends on the main thread in the lane.
-pub(super) fn handler_runs(runs: bool) {
-    HANDLER.store(runs, Ordering::SeqCst);
-    if runs && THREAD.load(Ordering::SeqCst) {
+/// The handler has ended.
+pub(super) fn handler_ends() {
+    WATCH.store(false, Ordering::SeqCst);
+}
+
+/// Whether there is a thread that [`rest`] would end.
+pub(super) fn has_thread() -> bool {
+    THREAD.load(Ordering::SeqCst)
+}
+
+/// There is time between two requests: the thread is not needed any more.
+pub(super) fn rest() {
+    if has_thread() {
         ring();
     }
 }
 
 /// To be called on the main thread in the lane, before it blocks in code that is not ours.
 pub(super) fn have_a_thread() {
-    let lane = lane();
-    if lane.is_some() && !THREAD.swap(true, Ordering::SeqCst) {
+    if lane().is_some() && !WATCH.swap(true, Ordering::SeqCst) {
         timer::stop(); // its signal would cut a system call short
-        if !spawn() {
-            THREAD.store(false, Ordering::SeqCst);
+        if !watch() {
             timer::set();
         }
     }
+}
+
+/// Has the thread look out; makes one if there is none. Async-signal-safe.
+fn watch() -> bool {
+    if THREAD.swap(true, Ordering::SeqCst) {
+        ring();
+        return true;
+    }
+    let made = spawn();
+    if !made {
+        THREAD.store(false, Ordering::SeqCst);
+        WATCH.store(false, Ordering::SeqCst);
+    }
+    made
 }
 
 /// Blocks this thread until `fd` is ready, or `limit` has passed. May return early.
@@ -98,7 +118,7 @@ fn wait(own: Option<libc::pollfd>, limit: Option<Duration>) {
         let mut polled: Vec<libc::pollfd> = own.into_iter().collect();
         let others = polled.len();
         if is_lane()
-            && !THREAD.load(Ordering::SeqCst)
+            && !WATCH.load(Ordering::SeqCst)
             && let Some(lane) = *lane()
         {
             lane.watched(&mut polled);
@@ -167,29 +187,28 @@ fn ring() {
 extern "C" fn look_out(_: *mut libc::c_void) -> *mut libc::c_void {
     let bell = BELL.load(Ordering::SeqCst) - 1;
     let mut polled = Vec::new();
+    let mut rung = false;
     loop {
         polled.clear();
         polled.push(libc::pollfd { fd: bell, events: libc::POLLIN, revents: 0 });
-        {
-            let lane = lane();
-            match *lane {
-                Some(lane) if HANDLER.load(Ordering::SeqCst) => lane.watched(&mut polled),
-                Some(_) => {}
-                None => {
-                    // Within the lock: who begins a request later makes another thread.
-                    THREAD.store(false, Ordering::SeqCst);
-                    return ptr::null_mut();
-                }
+        match *lane() {
+            Some(lane) if WATCH.load(Ordering::SeqCst) => lane.watched(&mut polled),
+            None if rung => {
+                // Within the lock: who begins a request later makes another thread.
+                THREAD.store(false, Ordering::SeqCst);
+                return ptr::null_mut();
             }
+            Some(_) | None => {}
         }
         wait_on(&mut polled, -1);
-        if polled[0].revents != 0 {
-            let mut rung = 0u64;
+        rung = polled[0].revents != 0;
+        if rung {
+            let mut rings = 0u64;
             // JUSTIFICATION: std's read wants a File.
             // SAFETY: eight bytes of a number that lives across the call.
-            unsafe { libc::read(bell, (&raw mut rung).cast(), 8) };
+            unsafe { libc::read(bell, (&raw mut rings).cast(), 8) };
         }
-        if polled[1..].iter().any(|other| other.revents != 0) && HANDLER.load(Ordering::SeqCst) {
+        if polled[1..].iter().any(|other| other.revents != 0) && WATCH.load(Ordering::SeqCst) {
             look();
         }
     }
@@ -198,7 +217,7 @@ extern "C" fn look_out(_: *mut libc::c_void) -> *mut libc::c_void {
 /// The timer that finds a handler which blocks or computes without saying so.
 #[cfg(target_env = "musl")]
 mod timer {
-    use super::{LOOKING, MISSED, THREAD, spawn};
+    use super::{LOOKING, MISSED, WATCH, watch};
     use std::mem::MaybeUninit;
     use std::ptr;
     use std::sync::OnceLock;
@@ -266,14 +285,12 @@ mod timer {
     extern "C" fn on_signal(_: libc::c_int) {
         if LOOKING.load(Ordering::SeqCst) {
             MISSED.store(true, Ordering::SeqCst);
-        } else if !THREAD.swap(true, Ordering::SeqCst) {
+        } else if !WATCH.swap(true, Ordering::SeqCst) {
             // JUSTIFICATION: the interrupted code has its own error there.
             // SAFETY: the C library gives the address of this thread's own variable.
             let errno = unsafe { &mut *libc::__errno_location() };
             let before = *errno;
-            if !spawn() {
-                THREAD.store(false, Ordering::SeqCst);
-            }
+            watch();
             *errno = before;
         }
     }
