@@ -25,6 +25,7 @@ mod clock;
 mod connection;
 mod coroutine;
 mod current;
+mod deadlock;
 mod event_loop;
 mod futex;
 mod handling;

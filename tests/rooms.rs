@@ -94,7 +94,7 @@ const TRANSPORT: Layers<'_> = &[
     &["shift"],
     &["home"],
     &["threads"],
-    &["current", "handling", "loops", "parker"],
+    &["current", "deadlock", "handling", "loops", "parker"],
     &["blocking", "budget", "futex", "link", "records", "sleep"],
     &["slots"],
     &["outgoing", "server"],

@@ -12,34 +12,51 @@ use super::worker::Worker;
 
 /// Runs a handler, or what else a function has given to be run.
 pub(super) fn in_handler<T>(handler: impl FnOnce() -> T) -> T {
-    if place() != Place::Coroutine {
-        return handler(); // in the lane, or without a server
-    }
     let _within = Within::begin();
     handler()
 }
 
+/// The thread that a handler runs on here; `None` if none does.
+pub(super) fn worker() -> Option<Worker> {
+    match place() {
+        Place::Handler | Place::LaneHandler => {
+            Some(here().map_or_else(Worker::main, |(_, worker)| worker))
+        }
+        _ => None,
+    }
+}
+
 /// Until it is dropped, a handler runs on this thread.
-struct Within(Option<(&'static Shift, Worker)>);
+struct Within(Option<Worker>);
 
 impl Within {
     fn begin() -> Within {
-        now_runs(Place::Handler);
-        let here = here();
-        if let Some((shift, worker)) = here {
-            worker.step();
-            relieve(shift, shift.watch_handler());
+        match (place(), here()) {
+            (Place::Lane, _) => {
+                now_runs(Place::LaneHandler);
+                Worker::main().step();
+                Within(Some(Worker::main()))
+            }
+            (Place::Coroutine, Some((shift, worker))) => {
+                now_runs(Place::Handler);
+                worker.step();
+                relieve(shift, shift.watch_handler());
+                Within(Some(worker))
+            }
+            _ => Within(None), // without a server, or on the main thread outside of the lane
         }
-        Within(here)
     }
 }
 
 impl Drop for Within {
     fn drop(&mut self) {
-        if let Some((_, worker)) = self.0 {
-            worker.step();
-        }
-        now_runs(Place::Coroutine);
+        let Some(worker) = self.0 else { return };
+        worker.step();
+        now_runs(match place() {
+            Place::LaneHandler => Place::Lane,
+            _ if worker == Worker::main() => Place::Elsewhere, // it has left the lane
+            _ => Place::Coroutine,
+        });
     }
 }
 
@@ -51,7 +68,7 @@ impl Blocks {
     /// In a handler this lends the event loop; in the boot lane it starts the runtime.
     pub(super) fn begin() -> Blocks {
         match place() {
-            Place::Lane => {
+            Place::Lane | Place::LaneHandler => {
                 leave();
                 Blocks(None)
             }

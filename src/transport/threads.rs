@@ -9,6 +9,7 @@ use super::shift::{Needed, Shift};
 use super::stop::{self, Thread};
 use super::waiting::{Place, now_runs};
 use super::worker::Worker;
+use crate::alloc;
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -48,6 +49,11 @@ static THREADS: Threads = Threads {
 /// No more threads than that from now on.
 pub(super) fn at_most(threads: usize) {
     THREADS.most.store(threads, Ordering::Relaxed);
+}
+
+/// The server's threads, the main one and the allocator's included.
+pub(super) fn count() -> usize {
+    1 + THREADS.lock().threads + alloc::threads()
 }
 
 /// Gives the shift its first leader, the worker that it was made with. False if no thread is to be

@@ -10,8 +10,10 @@ use std::mem::ManuallyDrop;
 pub(super) enum Place {
     /// Anything that is not the server's.
     Elsewhere,
-    /// The main thread in the boot lane, a handler included.
+    /// The main thread in the boot lane.
     Lane,
+    /// A handler there.
+    LaneHandler,
     /// This room's own code, on a coroutine: it may go on on another thread after a wait.
     Coroutine,
     /// A handler, on a coroutine's stack or the thread's: it stays on this thread to its end.
@@ -48,7 +50,7 @@ pub(super) fn is_coroutine() -> bool {
 /// Whether this is the main thread in the boot lane: what a first reply need not pay for is not set
 /// up yet.
 pub(super) fn is_lane() -> bool {
-    place() == Place::Lane
+    matches!(place(), Place::Lane | Place::LaneHandler)
 }
 
 /// This thread is in the boot lane from now on, until [`leave`].
@@ -64,10 +66,11 @@ pub(super) fn leave_by(start_runtime: Box<dyn FnOnce()>) {
 /// To be called before a thread that runs no coroutines waits. In the lane this starts the runtime,
 /// once it can; elsewhere it does nothing.
 pub(super) fn leave() {
-    if place() != Place::Lane {
-        return;
-    }
-    now_runs(Place::Elsewhere);
+    match place() {
+        Place::Lane => now_runs(Place::Elsewhere),
+        Place::LaneHandler => now_runs(Place::Handler),
+        _ => return,
+    };
     if let Some(start_runtime) = WAY_OUT.take() {
         ManuallyDrop::into_inner(start_runtime)();
     }
