@@ -262,7 +262,7 @@ const START: Stack<'_> = Stack {
         &["client"],
         &["sample"],
         &["idle", "trace"],
-        &["step"],
+        &["requests", "step"],
         &["report"],
         &["gate", "plot", "run", "table"],
         &["lib"],

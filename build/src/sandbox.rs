@@ -354,8 +354,8 @@ impl Instance {
     }
 }
 
-/// The most memory that a process had resident so far, in bytes: shared and file pages too (proc(5),
-/// status, VmHWM). `None` when the process has ended.
+/// The most memory that a process had resident so far, in bytes, shared and file pages included
+/// (proc(5), status, VmHWM). `None` when the process has ended.
 pub fn peak_resident_bytes(pid: i32) -> Option<u64> {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;

@@ -435,7 +435,7 @@ mod tests {
             };
             let bytes = fs::read(std).expect("an installed library can be read");
             let holds = |id: &&str| bytes.windows(id.len()).any(|window| window == id.as_bytes());
-            let is_read = READ.iter().any(|id| holds(id));
+            let is_read = READ.iter().any(holds);
             assert!(is_read || source.is_some(), "{target}: images keep the symboliser");
         }
     }
