@@ -34,6 +34,7 @@ mod lane;
 mod limits;
 mod link;
 mod listen;
+mod locks;
 mod loops;
 #[cfg(feature = "minihttp")]
 pub(crate) mod minihttp;

@@ -82,6 +82,7 @@ const TRANSPORT: Layers<'_> = &[
         "coroutine",
         "limits",
         "listen",
+        "locks",
         "once",
         "role",
         "service",

@@ -166,12 +166,12 @@ fn is_one_of(these: Callers, known: [Option<Callers>; 4]) -> bool {
 
 /// Has a thread wait for what is held here, until its callers are known.
 fn wait_once(known: &'static OnceLock<Callers>, wait: fn()) {
-    let waits = std::thread::Builder::new().spawn(move || {
+    let waits = threads::spawn(Box::new(move || {
         LEARNS.set(Some(known));
         wait();
-    });
+    }));
     for _ in 0..100 {
-        if waits.is_err() || known.get().is_some() {
+        if !waits || known.get().is_some() {
             return;
         }
         std::thread::sleep(Duration::from_millis(1));

@@ -1,12 +1,12 @@
 //! One waits, others wake it: a coroutine pauses, a thread sleeps. A wake that comes first is kept.
+//! tests/model.rs tries the orders in which that may happen.
 
 use super::coroutine::{Coroutine, pause};
 use super::event_loop::{EventLoop, Timed};
 use super::home::home;
+use super::locks::{Arc, AtomicU64, Condvar, Mutex, MutexGuard, Ordering, PoisonError};
 use super::waiting::leave;
 use crate::sys::monotonic_ns;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// Where one waits at a time.

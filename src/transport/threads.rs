@@ -51,6 +51,12 @@ pub(super) fn at_most(threads: usize) {
     THREADS.most.store(threads, Ordering::Relaxed);
 }
 
+/// Starts a thread; false if none is to be had.
+pub(super) fn spawn(work: Box<dyn FnOnce() + Send>) -> bool {
+    let thread = std::thread::Builder::new().name("firstbyte".into()).stack_size(STACK_BYTES);
+    thread.spawn(work).is_ok()
+}
+
 /// The server's threads, the main one and the allocator's included.
 pub(super) fn count() -> usize {
     1 + THREADS.lock().threads + alloc::threads()
@@ -84,8 +90,7 @@ impl Threads {
         }
         queue.threads += 1;
         drop(queue);
-        let thread = std::thread::Builder::new().name("firstbyte".into()).stack_size(STACK_BYTES);
-        let made = thread.spawn(move || self.live(duty)).is_ok();
+        let made = spawn(Box::new(move || self.live(duty)));
         if !made {
             self.lock().threads -= 1;
         }
