@@ -23,6 +23,14 @@ pub(crate) fn settle() {
     early::settle();
 }
 
+/// Threads that the allocator has made.
+pub(crate) fn threads() -> usize {
+    #[cfg(feature = "mimalloc")]
+    return early::THREADS.load(std::sync::atomic::Ordering::Relaxed);
+    #[cfg(not(feature = "mimalloc"))]
+    return 0;
+}
+
 #[cfg(feature = "mimalloc")]
 mod early {
     // its exact version is pinned: the two symbols below are not its public interface
@@ -50,6 +58,8 @@ mod early {
     /// these lie with other small variables, in a page that is written early.
     static NEXT: AtomicUsize = AtomicUsize::new(0);
     static SETTLED: AtomicBool = AtomicBool::new(false);
+    /// Threads made by `set_up_elsewhere`.
+    pub(super) static THREADS: AtomicUsize = AtomicUsize::new(0);
 
     #[repr(C, align(64))]
     struct Arena(UnsafeCell<[MaybeUninit<u8>; ARENA_BYTES]>);
@@ -152,6 +162,7 @@ mod early {
                 std::ptr::null_mut(),
             ) == 0
         };
+        THREADS.fetch_add(made.into(), Ordering::Relaxed);
         // Some 50 microseconds, once in the life of some processes.
         while made && !SETTLED.load(Ordering::Acquire) {
             // JUSTIFICATION: std's ways to wait allocate.

@@ -25,6 +25,7 @@ mod clock;
 mod connection;
 mod coroutine;
 mod current;
+mod deadlock;
 mod event_loop;
 mod futex;
 mod handling;
@@ -33,6 +34,7 @@ mod lane;
 mod limits;
 mod link;
 mod listen;
+mod locks;
 mod lookout;
 mod loops;
 #[cfg(feature = "minihttp")]

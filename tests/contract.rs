@@ -14,6 +14,8 @@ mod boot_lane;
 mod connections;
 #[path = "contract/crowd.rs"]
 mod crowd;
+#[path = "contract/deadlocks.rs"]
+mod deadlocks;
 #[path = "contract/echo.rs"]
 mod echo;
 #[path = "contract/errors.rs"]

@@ -6,8 +6,9 @@
 //! blocks. The wait itself is the kernel's, unchanged. Where another `syscall` were linked, or a
 //! library waits in another way, the loop is lent all the same, some 10 ms later (shift.rs).
 
-use super::handling::Blocks;
-use super::waiting::{Place, place};
+use super::current::with_request_id;
+use super::deadlock;
+use super::handling::{Blocks, worker};
 
 /// What the C library's function of this name does: syscall(2).
 ///
@@ -28,12 +29,16 @@ unsafe extern "C" fn syscall(
     e: libc::c_long,
     f: libc::c_long,
 ) -> libc::c_long {
-    let _blocks =
-        (number == libc::SYS_futex && waits(b) && place() == Place::Handler).then(Blocks::begin);
-    // JUSTIFICATION: as for the function.
-    // SAFETY: the caller's promise is passed on.
-    let result = unsafe { raw([number, a, b, c, d, e, f]) };
-    drop(_blocks);
+    let call = [number, a, b, c, d, e, f];
+    let result = if number == libc::SYS_futex && waits(b) {
+        // JUSTIFICATION: as for the function.
+        // SAFETY: the caller's promise is passed on.
+        unsafe { wait(call) }
+    } else {
+        // JUSTIFICATION: as for the function.
+        // SAFETY: the caller's promise is passed on.
+        unsafe { raw(call) }
+    };
     if (-4095..0).contains(&result) {
         // JUSTIFICATION: std cannot set it.
         // SAFETY: the C library gives the address of this thread's own variable.
@@ -41,6 +46,39 @@ unsafe extern "C" fn syscall(
         return -1;
     }
     result
+}
+
+/// A futex wait.
+///
+/// # Safety
+/// As for syscall(2).
+#[cold]
+unsafe fn wait(call: [libc::c_long; 7]) -> libc::c_long {
+    let Some(worker) = worker() else {
+        deadlock::learn();
+        // JUSTIFICATION: as for the function.
+        // SAFETY: the caller's promise is passed on.
+        return unsafe { raw(call) };
+    };
+    let _blocks = Blocks::begin();
+    let [number, address, operation, expected, limit, second, mask] = call;
+    let command = operation & !libc::c_long::from(libc::FUTEX_PRIVATE_FLAG);
+    if limit != 0 || command == libc::c_long::from(libc::FUTEX_LOCK_PI) {
+        // JUSTIFICATION: as for the function.
+        // SAFETY: the caller's promise is passed on.
+        return unsafe { raw(call) };
+    }
+    // The one without a mask is the one with all bits of it set; its time would be relative.
+    let mask = if command == libc::c_long::from(libc::FUTEX_WAIT) { !0 } else { mask };
+    let operation = operation & libc::c_long::from(libc::FUTEX_PRIVATE_FLAG)
+        | libc::c_long::from(libc::FUTEX_WAIT_BITSET);
+    deadlock::wait(worker, &|| with_request_id(str::to_owned), &|until| {
+        let limit = until.as_ref().map_or(0, |until| (&raw const *until).addr());
+        let limit = limit as libc::c_long;
+        // JUSTIFICATION: as for the function.
+        // SAFETY: the caller's promise is passed on; the time outlives the call.
+        unsafe { raw([number, address, operation, expected, limit, second, mask]) }
+    })
 }
 
 /// Whether the operation of futex(2) may block its thread.
@@ -53,7 +91,7 @@ fn waits(operation: libc::c_long) -> bool {
 /// Has the definition above linked: without a use it might stay in its archive, and the C library's
 /// be taken.
 pub(super) fn link() {
-    std::hint::black_box(syscall as *const ());
+    deadlock::syscall_is(syscall as *const () as usize);
 }
 
 /// # Safety

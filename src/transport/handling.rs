@@ -13,49 +13,52 @@ use super::worker::Worker;
 
 /// Runs a handler, or what else a function has given to be run.
 pub(super) fn in_handler<T>(handler: impl FnOnce() -> T) -> T {
-    match place() {
-        Place::Coroutine => {
-            let _within = Within::begin();
-            handler()
-        }
-        Place::Lane => {
-            let _in_lane = InLane;
-            handler()
-        }
-        Place::Handler | Place::Elsewhere => handler(),
-    }
+    let _within = Within::begin();
+    handler()
 }
 
-/// Until it is dropped, a handler runs in the boot lane.
-struct InLane;
-
-impl Drop for InLane {
-    fn drop(&mut self) {
-        lookout::handler_ends();
+/// The thread that a handler runs on here; `None` if none does.
+pub(super) fn worker() -> Option<Worker> {
+    match place() {
+        Place::Handler | Place::LaneHandler => {
+            Some(here().map_or_else(Worker::main, |(_, worker)| worker))
+        }
+        _ => None,
     }
 }
 
 /// Until it is dropped, a handler runs on this thread.
-struct Within(Option<(&'static Shift, Worker)>);
+struct Within(Option<Worker>);
 
 impl Within {
     fn begin() -> Within {
-        now_runs(Place::Handler);
-        let here = here();
-        if let Some((shift, worker)) = here {
-            worker.step();
-            relieve(shift, shift.watch_handler());
+        match (place(), here()) {
+            (Place::Lane, _) => {
+                now_runs(Place::LaneHandler);
+                Worker::main().step();
+                Within(Some(Worker::main()))
+            }
+            (Place::Coroutine, Some((shift, worker))) => {
+                now_runs(Place::Handler);
+                worker.step();
+                relieve(shift, shift.watch_handler());
+                Within(Some(worker))
+            }
+            _ => Within(None), // without a server, or on the main thread outside of the lane
         }
-        Within(here)
     }
 }
 
 impl Drop for Within {
     fn drop(&mut self) {
-        if let Some((_, worker)) = self.0 {
-            worker.step();
+        let Some(worker) = self.0 else { return };
+        worker.step();
+        if place() == Place::LaneHandler {
+            lookout::handler_ends();
+            now_runs(Place::Lane);
+        } else {
+            now_runs(Place::Coroutine);
         }
-        now_runs(Place::Coroutine);
     }
 }
 
@@ -67,8 +70,10 @@ impl Blocks {
     /// In a handler this lends the event loop; in the boot lane a thread looks out for others.
     pub(super) fn begin() -> Blocks {
         match place() {
-            Place::Lane => {
+            Place::Lane | Place::LaneHandler => {
+                let before = now_runs(Place::Elsewhere); // as in `lend`
                 lookout::have_a_thread();
+                now_runs(before);
                 Blocks(None)
             }
             Place::Handler => Blocks::lend(),

@@ -12,6 +12,7 @@
 
 use super::accept;
 use super::connection::{Connection, First};
+use super::futex;
 use super::lookout::{self, LaneHold};
 use super::runtime;
 use super::server::Server;
@@ -19,7 +20,7 @@ use super::service::Service;
 use super::stack_guard;
 use super::stop;
 use super::timeline::{self, Mark};
-use super::waiting::{self, Place, is_lane, now_runs};
+use super::waiting::{self, Place, now_runs};
 use std::io;
 use std::mem;
 use std::net::TcpListener;
@@ -36,6 +37,7 @@ const PAUSE_MS: libc::c_int = 1;
 /// without one, if the listener was shut down.
 pub(super) fn run<S: Service>(server: &'static Server<S>, listener: TcpListener) {
     now_runs(Place::Lane);
+    futex::link();
     lookout::make_timer();
     stack_guard::place(server.limits.stack_bytes);
     let hold: &'static Hold<S> = Box::leak(Box::new(Hold { server, lane: Mutex::new(None) }));
@@ -279,7 +281,7 @@ impl<S: Service> LaneHold for Hold<S> {
         }
     }
 
-    fn look(&self) -> bool {
+    fn look(&self, here_is_time: bool) -> bool {
         let mut held = self.lane();
         let Some(lane) = held.as_mut() else { return true };
         if stop::stopped() {
@@ -287,8 +289,8 @@ impl<S: Service> LaneHold for Hold<S> {
         }
         if lane.is_over() {
             if let Some(mut lane) = held.take() {
-                if is_lane() {
-                    lane.settle(); // the main thread has time: it waits
+                if here_is_time {
+                    lane.settle();
                 }
                 lane.end();
             }

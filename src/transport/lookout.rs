@@ -6,7 +6,7 @@
 //! request lasts. A handler that blocks or computes without saying so is found by a one-shot timer
 //! (timer_create(2)): its signal makes that thread.
 
-use super::waiting::{is_lane, wait_on};
+use super::waiting::{Place, is_lane, now_runs, wait_on};
 use crate::sys::monotonic_ns;
 use std::mem::MaybeUninit;
 use std::os::fd::RawFd;
@@ -21,7 +21,8 @@ pub(super) trait LaneHold: Sync {
     fn watched(&self, polled: &mut Vec<libc::pollfd>);
     /// Looks at all of them, without waiting. True if the lane is over: somebody else has spoken,
     /// and the runtime serves from now on.
-    fn look(&self) -> bool;
+    /// `here_is_time`: the main thread asks, which waits.
+    fn look(&self, here_is_time: bool) -> bool;
 }
 
 /// The lane whose handler runs now; `None` between requests, and once the lane is over.
@@ -113,11 +114,13 @@ pub(super) fn sleep(duration: Duration) {
 fn wait(own: Option<libc::pollfd>, limit: Option<Duration>) {
     let nanoseconds = |limit: Duration| u64::try_from(limit.as_nanos()).unwrap_or(u64::MAX);
     let end_ns = limit.map(|limit| monotonic_ns().saturating_add(nanoseconds(limit)));
-    LOOKING.store(is_lane(), Ordering::SeqCst);
+    let in_lane = is_lane();
+    let before = now_runs(Place::Elsewhere); // a lock within waits as a thread's (futex.rs)
+    LOOKING.store(in_lane, Ordering::SeqCst);
     loop {
         let mut polled: Vec<libc::pollfd> = own.into_iter().collect();
         let others = polled.len();
-        if is_lane()
+        if in_lane
             && !WATCH.load(Ordering::SeqCst)
             && let Some(lane) = *lane()
         {
@@ -132,24 +135,24 @@ fn wait(own: Option<libc::pollfd>, limit: Option<Duration>) {
             break;
         }
         if polled[others..].iter().any(|other| other.revents != 0) {
-            look();
+            look(true);
         } else if end_ns.is_some_and(|end_ns| monotonic_ns() >= end_ns) {
             break;
         }
     }
     LOOKING.store(false, Ordering::SeqCst);
+    now_runs(before);
     if MISSED.swap(false, Ordering::SeqCst) {
         timer::set(); // the handler goes on
     }
 }
 
-/// Looks at the others. True if there is no lane any more.
-fn look() -> bool {
+/// Looks at the others; ends the lane if one of them speaks.
+fn look(here_is_time: bool) {
     let mut lane = lane();
-    if lane.is_some_and(LaneHold::look) {
+    if lane.is_some_and(|lane| lane.look(here_is_time)) {
         *lane = None;
     }
-    lane.is_none()
 }
 
 /// Makes the thread. Async-signal-safe with musl: its pthread_create maps the stack, allocates
@@ -209,7 +212,7 @@ extern "C" fn look_out(_: *mut libc::c_void) -> *mut libc::c_void {
             unsafe { libc::read(bell, (&raw mut rings).cast(), 8) };
         }
         if polled[1..].iter().any(|other| other.revents != 0) && WATCH.load(Ordering::SeqCst) {
-            look();
+            look(false);
         }
     }
 }

@@ -1,13 +1,12 @@
 //! One waits, others wake it: a coroutine pauses, a thread sleeps. A wake that comes first is kept.
+//! tests/model.rs tries the orders in which that may happen.
 
 use super::coroutine::{Coroutine, pause};
 use super::event_loop::{EventLoop, Timed};
+use super::handling::Blocks;
 use super::home::home;
-use super::lookout;
-use super::waiting::is_lane;
+use super::locks::{Arc, AtomicU64, Condvar, Mutex, MutexGuard, Ordering, PoisonError};
 use crate::sys::monotonic_ns;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// Where one waits at a time.
@@ -44,9 +43,7 @@ impl Parker {
 
     /// Blocks the thread.
     fn block(&self, limit: Option<Duration>) {
-        if is_lane() {
-            lookout::have_a_thread();
-        }
+        let _blocks = Blocks::begin();
         let mut state = self.lock();
         if !state.token {
             state = match limit {

@@ -1,5 +1,5 @@
 //! The role of an event loop's leader: who has it, and who may take it. Pure; every change is made
-//! within the loop's lock. tests/model explores its orders.
+//! within the loop's lock. tests/model.rs tries their orders.
 //!
 //! A leader runs coroutines. Where a handler blocks the leader's thread, the role is offered: a
 //! standby takes it as soon as something happens. A leader that is done waiting before takes it

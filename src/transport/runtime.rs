@@ -2,7 +2,6 @@
 
 use super::accept;
 use super::connection::Connection;
-use super::futex;
 use super::loops;
 use super::server::{AcceptState, Server};
 use super::service::Service;
@@ -19,7 +18,6 @@ pub(super) fn start<S: Service>(
     listener: TcpListener,
     accepted: Vec<Connection<S>>,
 ) {
-    futex::link();
     threads::at_most(server.limits.threads.max(server.workers));
     let started = listener
         .set_nonblocking(true)

@@ -5,10 +5,12 @@
 use super::coroutine::{Coroutine, Pause};
 use super::event_loop::Next;
 use super::home::serve;
+use super::lookout;
 use super::shift::{Needed, Shift};
 use super::stop::{self, Thread};
 use super::waiting::{Place, now_runs};
 use super::worker::Worker;
+use crate::alloc;
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -50,6 +52,17 @@ pub(super) fn at_most(threads: usize) {
     THREADS.most.store(threads, Ordering::Relaxed);
 }
 
+/// Starts a thread; false if none is to be had.
+pub(super) fn spawn(work: Box<dyn FnOnce() + Send>) -> bool {
+    let thread = std::thread::Builder::new().name("firstbyte".into()).stack_size(STACK_BYTES);
+    thread.spawn(work).is_ok()
+}
+
+/// The server's threads, the main one, the lookout's and the allocator's included.
+pub(super) fn count() -> usize {
+    1 + THREADS.lock().threads + alloc::threads() + usize::from(lookout::has_thread())
+}
+
 /// Gives the shift its first leader, the worker that it was made with. False if no thread is to be
 /// had.
 pub(super) fn lead(shift: &'static Shift, leader: Worker) -> bool {
@@ -78,8 +91,7 @@ impl Threads {
         }
         queue.threads += 1;
         drop(queue);
-        let thread = std::thread::Builder::new().name("firstbyte".into()).stack_size(STACK_BYTES);
-        let made = thread.spawn(move || self.live(duty)).is_ok();
+        let made = spawn(Box::new(move || self.live(duty)));
         if !made {
             self.lock().threads -= 1;
         }

@@ -10,8 +10,10 @@ use std::cell::Cell;
 pub(super) enum Place {
     /// Anything that is not the server's.
     Elsewhere,
-    /// The main thread in the boot lane, a handler included.
+    /// The main thread in the boot lane.
     Lane,
+    /// A handler there.
+    LaneHandler,
     /// This room's own code, on a coroutine: it may go on on another thread after a wait.
     Coroutine,
     /// A handler, on a coroutine's stack or the thread's: it stays on this thread to its end.
@@ -43,7 +45,7 @@ pub(super) fn is_coroutine() -> bool {
 /// Whether this is the main thread in the boot lane: what a first reply need not pay for is not set
 /// up yet.
 pub(super) fn is_lane() -> bool {
-    place() == Place::Lane
+    matches!(place(), Place::Lane | Place::LaneHandler)
 }
 
 /// Blocks the thread until one of the descriptors is ready, for at most so many milliseconds; -1:

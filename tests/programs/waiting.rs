@@ -9,7 +9,7 @@ use std::cell::RefCell;
 use std::io::Write;
 use std::rc::Rc;
 use std::sync::mpsc;
-use std::sync::{Condvar, Mutex, OnceLock, RwLock};
+use std::sync::{Condvar, LazyLock, Mutex, OnceLock, RwLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -35,11 +35,7 @@ fn app() -> App {
         .route("GET", "/unwind/{how}", unwind)
         .route("GET", "/rc/{how}", rc)
         .route("GET", "/lazy/{how}", lazy)
-        .route("GET", "/self-lock", |_| {
-            let _held = M.lock();
-            let _again = M.lock();
-            "never"
-        })
+        .route("GET", "/deadlock/{how}", deadlock)
         .web(|_| "here");
     if set("THREADS_BEFORE_LISTENING") {
         app = app.init(Init::BeforeListening, two_threads_after_each_other_alone);
@@ -156,6 +152,41 @@ fn stream(request: Request<'_>) -> Result<Reply> {
         }
         Ok(())
     })
+}
+
+/// Waits for itself, or for another that waits for it.
+fn deadlock(request: Request<'_>) -> &'static str {
+    static LAZY: LazyLock<u64> = LazyLock::new(|| *LAZY + 1);
+    static FIRST: Mutex<()> = Mutex::new(());
+    static SECOND: Mutex<()> = Mutex::new(());
+    match request.param("how").unwrap_or_default() {
+        "mutex" => {
+            let _held = M.lock();
+            drop(M.lock());
+        }
+        "rwlock-write" => {
+            let _held = R.read();
+            drop(R.write());
+        }
+        "rwlock-read" => {
+            let _held = R.write();
+            drop(R.read());
+        }
+        "lazy" => drop(LAZY.to_string()),
+        "each-other" => {
+            let turned = number(&request, "n", 0) % 2 == 1;
+            let (one, other) = if turned { (&SECOND, &FIRST) } else { (&FIRST, &SECOND) };
+            let _held = one.lock();
+            sleep(Duration::from_millis(200));
+            drop(other.lock());
+        }
+        "in-blocking" => blocking(|| {
+            let _held = M.lock();
+            drop(M.lock());
+        }),
+        other => panic!("no deadlock: {other}"),
+    }
+    "never"
 }
 
 /// Each waits until `of` have come.
