@@ -47,6 +47,11 @@ fn lane() -> MutexGuard<'static, Option<&'static dyn LaneHold>> {
     LANE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// To be called once, before [`begin`]: makes the timer that finds silent handlers.
+pub(super) fn make_timer() {
+    timer::make();
+}
+
 /// A request is answered in the lane from now on, until [`end`].
 pub(super) fn begin(hold: &'static dyn LaneHold) {
     *lane() = Some(hold);
@@ -243,7 +248,7 @@ mod timer {
     static TIMER: OnceLock<Option<Timer>> = OnceLock::new();
 
     /// Makes the timer. Without one, a handler that blocks in silence holds others up.
-    pub(in super::super) fn make() {
+    pub(super) fn make() {
         TIMER.get_or_init(|| {
             // JUSTIFICATION: std has neither signals nor timers.
             // SAFETY: both structures are plain data for which zero is valid; they outlive the
@@ -326,9 +331,7 @@ mod timer {
 /// such a one (local runs, tests), a handler that blocks in silence holds others up in the lane.
 #[cfg(not(target_env = "musl"))]
 mod timer {
-    pub(in super::super) fn make() {}
+    pub(super) fn make() {}
     pub(super) fn set() {}
     pub(super) fn stop() {}
 }
-
-pub(super) use timer::make as make_timer;
