@@ -84,7 +84,9 @@ fn measure_baselines(only: &[String], args: RunArgs) -> Result<ExitCode, String>
     {
         eprintln!("building {}", baseline.name);
         match baseline.image(&folder) {
-            Ok(image) => built.push(Target { name: baseline.name.to_owned(), image, port: 9000 }),
+            Ok(image) => {
+                built.push(Target { name: baseline.name.to_owned(), image, port: baselines::PORT });
+            }
             // One that this machine cannot build is no reason to measure none.
             Err(error) => {
                 eprintln!("coldstart: {} is left out: {error}", baseline.name);
@@ -269,7 +271,7 @@ fn start_engine(
                 Some(_) => Some(Target {
                     name: "calibration".into(),
                     image: floor::image(work.path())?,
-                    port: 9000,
+                    port: floor::PORT,
                 }),
                 None => None,
             };

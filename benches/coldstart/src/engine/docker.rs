@@ -30,6 +30,7 @@ use tokio::runtime::Runtime;
 
 use super::{Calibration, Case, Engine, EngineError, Target, TurnSamples};
 use crate::failure;
+use crate::floor;
 use crate::owner;
 use crate::request::{Ask, Expected};
 use crate::results::{EngineKind, Failure};
@@ -40,8 +41,6 @@ use distribution::Distribution;
 use progress::Downloads;
 
 const LABEL: &str = "coldstart.run";
-/// Where the floor program listens.
-const FLOOR_PORT: u16 = 9000;
 
 /// What does not change from sample to sample.
 pub struct Settings {
@@ -318,7 +317,7 @@ impl Engine for Docker {
         let Some(image) = self.floor.clone() else { return Ok(None) };
         let name = self.create(&image, true).map_err(EngineError::Other)?;
         let start_ns = clock::now_ns();
-        let asked = self.start_and_ask(&name, FLOOR_PORT, true);
+        let asked = self.start_and_ask(&name, floor::PORT, true);
         self.remove_container(&name);
         if self.interrupted() {
             return Err(EngineError::Interrupted);
