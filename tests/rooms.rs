@@ -410,6 +410,21 @@ impl File {
             .collect()
     }
 
+    /// Imports stand in one block, which rustfmt sorts; what is exported (`pub use`) may stand apart.
+    fn split_imports(&self) -> Vec<String> {
+        let lines: Vec<&str> = self.text.lines().collect();
+        let is_split = |at: usize| {
+            let (before, gap, line) = (lines[at].trim(), lines[at + 1], lines[at + 2].trim());
+            (before.starts_with("use ") || before == "};")
+                && gap.is_empty()
+                && line.starts_with("use ")
+        };
+        (0..lines.len().saturating_sub(2))
+            .filter(|&at| is_split(at))
+            .map(|at| format!("{}:{}: an empty line between imports: remove it", self.name, at + 2))
+            .collect()
+    }
+
     fn unargued_unsafe(&self) -> Vec<String> {
         let lines: Vec<&str> = self.text.lines().collect();
         let mut found = Vec::new();
@@ -548,6 +563,17 @@ fn only_the_main_files_of_the_host_tools_print() {
     assert_none(files().iter().flat_map(File::prints).collect());
 }
 
+/// One style of modules and imports: `name.rs` beside `name/`, and imports in one block.
+#[test]
+fn modules_and_imports_have_one_style() {
+    let files = files();
+    let of_old_style = files.iter().filter(|file| file.name.ends_with("/mod.rs"));
+    assert_none(
+        of_old_style.map(|file| format!("{}: name it after its folder", file.name)).collect(),
+    );
+    assert_none(files.iter().flat_map(File::split_imports).collect());
+}
+
 #[test]
 fn unsafe_has_named_doors_and_each_block_is_argued() {
     assert_none(files().iter().flat_map(File::unargued_unsafe).collect());
@@ -585,6 +611,7 @@ mod checker {
         let mut found: Vec<String> = RULES.iter().flat_map(|rule| file.breaks(rule)).collect();
         found.extend(file.prints());
         found.extend(file.unargued_unsafe());
+        found.extend(file.split_imports());
         found.sort();
         found.dedup_by_key(|line| line.split(": ").next().unwrap_or_default().to_owned());
         found
@@ -636,6 +663,17 @@ mod checker {
         assert_found(
             "src/boot.rs",
             "// JUSTIFICATION: a\n// SAFETY: b\nlet a = f(1,\n unsafe { g() });",
+            &[],
+        );
+    }
+
+    #[test]
+    fn finds_imports_that_stand_apart() {
+        assert_found("src/app.rs", "use std::fmt;\n\nuse crate::event::Event;", &[2]);
+        assert_found("src/app.rs", "use std::{\n    fmt,\n};\n\nuse crate::event::Event;", &[4]);
+        assert_found(
+            "src/app.rs",
+            "use std::fmt;\n\npub use crate::event::Event;\n\nfn f() {}",
             &[],
         );
     }

@@ -6,13 +6,12 @@
 mod debian;
 mod pack;
 
+use microimage::image::Image;
+use microimage::scf;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-
-use microimage::image::Image;
-use microimage::scf;
 
 /// What every baseline answers to the default request: the event itself.
 pub use crate::request::TIMER_EVENT as ANSWER;

@@ -1,17 +1,16 @@
 //! Builds the floor program with any C compiler that can make a static executable here. Nothing is
 //! fetched; where no compiler is found, there is no floor, and results say so.
 
-use std::fs;
-use std::io;
-use std::path::{Path, PathBuf};
-use std::process::Stdio;
-
 use bench_kit::floor;
 use microimage::assemble::{Options, assemble};
 use microimage::context::FolderContext;
 use microimage::image::Image;
 use microimage::recipe::Recipe;
 use microimage::scf;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
 
 /// musl's start is the shortest; glibc's static one serves where musl-tools is missing.
 const COMPILERS: [&str; 3] = ["musl-gcc", "cc", "gcc"];

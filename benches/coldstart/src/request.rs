@@ -2,10 +2,9 @@
 //! sending is `probe`'s part. By default it is what the platform sends for a timer: POST
 //! /event-invoke with the X-Scf headers that an event function gets without a role.
 
+use microimage::scf::{EVENT_PATH, header};
 use std::fmt::Write;
 use std::str::FromStr;
-
-use microimage::scf::{EVENT_PATH, header};
 
 /// A timer's event as Tencent Cloud publishes it ("Timer trigger", message structure).
 pub const TIMER_EVENT: &str = concat!(

@@ -1,10 +1,8 @@
 //! The command line's flags. What they do is main.rs's business.
 
-use std::path::PathBuf;
-
 use clap::Parser;
-
 use start_bench::report::PageCache;
+use std::path::PathBuf;
 
 /// From exec to the first byte: our function, the floor and the peers, interleaved in random order.
 ///

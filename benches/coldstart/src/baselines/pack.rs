@@ -1,12 +1,11 @@
 //! Layers and an image around programs that the image builder rightly refuses: scripts and dynamic
 //! ELFs.
 
-use std::io;
-
 use libdeflater::{CompressionLvl, Compressor};
 use microimage::digest::{DiffId, Digest};
 use microimage::image::{Blob, Image, ImageError, media_type};
 use serde_json::json;
+use std::io;
 
 /// A gzip layer in memory.
 pub struct Layer {

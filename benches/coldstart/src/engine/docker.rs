@@ -12,22 +12,6 @@ mod progress;
 mod sample;
 mod seal;
 
-use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
-use std::time::Duration;
-
-use bench_kit::clock;
-use bench_kit::cores::Cores;
-use bollard::Docker as Api;
-use bollard::models::CreateImageInfo;
-use bollard::query_parameters as query;
-use bytes::Bytes;
-use futures_util::StreamExt;
-use microimage::archive;
-use microimage::sandbox::ResourceLimits;
-use tokio::runtime::Runtime;
-
 use super::{Calibration, Case, Engine, EngineError, Target, TurnSamples};
 use crate::failure;
 use crate::floor;
@@ -35,10 +19,23 @@ use crate::owner;
 use crate::request::{Ask, Expected};
 use crate::results::{EngineKind, Failure};
 use crate::work::Work;
-
+use bench_kit::clock;
+use bench_kit::cores::Cores;
+use bollard::Docker as Api;
+use bollard::models::CreateImageInfo;
+use bollard::query_parameters as query;
 use bridge::Bridge;
+use bytes::Bytes;
 use distribution::Distribution;
+use futures_util::StreamExt;
+use microimage::archive;
+use microimage::sandbox::ResourceLimits;
 use progress::Downloads;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tokio::runtime::Runtime;
 
 const LABEL: &str = "coldstart.run";
 
