@@ -410,7 +410,7 @@ impl File {
             .collect()
     }
 
-    /// Imports stand in one block, which rustfmt sorts; what is exported (`pub use`) may stand apart.
+    /// Imports stand in one block, which rustfmt sorts; what is exported (`pub use`) may be apart.
     fn split_imports(&self) -> Vec<String> {
         let lines: Vec<&str> = self.text.lines().collect();
         let is_split = |at: usize| {
