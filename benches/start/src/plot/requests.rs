@@ -2,7 +2,7 @@
 //! request, time on a logarithmic axis.
 
 use super::{ABOVE, Axis, BELOW, LEFT, escape, put};
-use crate::program::OURS;
+use crate::program::{FLOOR, OURS, RIVAL};
 use crate::report::{Report, Variant};
 use bench_kit::stats::paired::Median;
 
@@ -114,7 +114,12 @@ fn draw_row(
 }
 
 fn class(variant: &Variant) -> &'static str {
-    if variant.name == OURS { " ours" } else { "" }
+    match variant.name.as_str() {
+        OURS => " ours",
+        RIVAL => " rival",
+        FLOOR => " floor",
+        _ => "",
+    }
 }
 
 /// The programs that every request has a time of.
