@@ -14,6 +14,7 @@ use microimage::cargo::{Cargo, link};
 use microimage::inspect::lines;
 use microimage::sandbox;
 use std::env;
+use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -37,24 +38,32 @@ fn main() -> ExitCode {
         Command::Unpack(arguments) => commands::unpack(arguments, &around),
     });
     match result {
-        Ok(outcome) => {
-            print!("{}", lines(&outcome.text));
-            ExitCode::from(u8::from(!outcome.holds))
-        }
-        Err(error) => {
-            eprintln!("error: {}", lines(&error.to_string()));
-            ExitCode::from(1)
-        }
+        Ok(outcome) => match printed(&lines(&outcome.text)) {
+            Ok(()) => ExitCode::from(u8::from(!outcome.holds)),
+            Err(error) => failed(&format!("standard output cannot be written: {error}")),
+        },
+        Err(error) => failed(&lines(&error.to_string())),
     }
+}
+
+/// Prints; that nobody reads on (`microimage inspect | head -1`) is no error.
+fn printed(text: &str) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        written => written,
+    }
+}
+
+fn failed(why: &str) -> ExitCode {
+    let _ = writeln!(io::stderr(), "error: {why}"); // a closed one has nobody to tell
+    ExitCode::from(1)
 }
 
 fn linked() -> ExitCode {
     match link::link(env::args_os().skip(1)) {
         Ok(status) => ExitCode::from(u8::from(!status.success())),
-        Err(error) => {
-            eprintln!("error: {error}");
-            ExitCode::from(1)
-        }
+        Err(error) => failed(&error.to_string()),
     }
 }
 
