@@ -36,6 +36,18 @@ pub enum Command {
     Unpack(UnpackArguments),
 }
 
+/// How registries are reached.
+#[derive(Args)]
+#[command(next_help_heading = "Registries")]
+pub struct RegistryArguments {
+    /// Trust the certificates in this PEM file, authorities or a registry's own; may be repeated
+    #[arg(long, value_name = "FILE")]
+    pub ca: Vec<PathBuf>,
+    /// Let this registry have any certificate, or speak plain HTTP; may be repeated
+    #[arg(long, value_name = "HOST")]
+    pub insecure_registry: Vec<String>,
+}
+
 #[derive(Args)]
 pub struct ImageArguments {
     /// Workspace package or example; the template when not given
@@ -76,6 +88,8 @@ pub struct InspectArguments {
     /// As JSON
     #[arg(long)]
     pub json: bool,
+    #[command(flatten)]
+    pub registry: RegistryArguments,
 }
 
 #[derive(Args)]
@@ -87,6 +101,8 @@ pub struct DiffArguments {
     /// Which platform of an index
     #[arg(long, default_value = "amd64")]
     pub arch: Architecture,
+    #[command(flatten)]
+    pub registry: RegistryArguments,
 }
 
 #[derive(Args)]
@@ -112,15 +128,24 @@ pub struct CheckArguments {
     /// As JSON
     #[arg(long)]
     pub json: bool,
+    #[command(flatten)]
+    pub registry: RegistryArguments,
 }
 
 #[derive(Args)]
 pub struct PushArguments {
-    /// HOST/NAME:TAG
-    pub reference: String,
-    /// Layout folder or archive file; several, one a platform, make an index under a tag of its own
+    /// HOST/NAME:TAG; several get the same image
+    #[arg(required = true)]
+    pub reference: Vec<String>,
+    /// Layout folder, archive file, or HOST/NAME:TAG; several, one a platform, make an index under a
+    /// tag of its own
     #[arg(long, default_value = "target/image/oci")]
     pub image: Vec<String>,
+    /// No progress on the terminal
+    #[arg(short, long)]
+    pub quiet: bool,
+    #[command(flatten)]
+    pub registry: RegistryArguments,
 }
 
 #[derive(Args)]
@@ -130,9 +155,14 @@ pub struct PullArguments {
     /// The layout folder to write
     #[arg(short, long)]
     pub output: PathBuf,
+    /// No progress on the terminal
+    #[arg(short, long)]
+    pub quiet: bool,
     /// Which platform of an index
     #[arg(long, default_value = "amd64")]
     pub arch: Architecture,
+    #[command(flatten)]
+    pub registry: RegistryArguments,
 }
 
 #[derive(Args)]
@@ -144,6 +174,8 @@ pub struct UnpackArguments {
     /// Which platform of an index
     #[arg(long, default_value = "amd64")]
     pub arch: Architecture,
+    #[command(flatten)]
+    pub registry: RegistryArguments,
 }
 
 #[derive(Clone, Copy, ValueEnum)]

@@ -3,7 +3,7 @@
 
 use crate::args::{
     BuildArguments, CheckArguments, DiffArguments, ImageArguments, InspectArguments, PackArguments,
-    PullArguments, PushArguments, UnpackArguments,
+    PullArguments, PushArguments, RegistryArguments, UnpackArguments,
 };
 use microimage::assemble::{self, Assembled, Options};
 use microimage::cargo::{self, Cargo, Function};
@@ -17,14 +17,13 @@ use microimage::image::Image;
 use microimage::inspect::{self, View};
 use microimage::outputs::{self, Summary};
 use microimage::recipe::Recipe;
-use microimage::registry::{self, Credentials, Registry, RegistryError};
+use microimage::registry::{self, Access, Asked, Registry};
 use microimage::rootfs::Node;
 use microimage::sbom::{self, Program};
 use microimage::{check, extras, layout, reference, sandbox, source, stage, unpack};
 use std::collections::BTreeMap;
 use std::error::Error;
-use std::fs::{self, File};
-use std::io::BufReader;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::thread;
 
@@ -36,21 +35,8 @@ pub struct Surroundings {
     pub cargo: Cargo,
     /// SOURCE_DATE_EPOCH as it stands.
     pub source_date_epoch: Option<String>,
-    /// Docker's configuration file, whether or not it exists.
-    pub docker_config: Option<PathBuf>,
-    /// MICROIMAGE_USERNAME and MICROIMAGE_PASSWORD.
-    pub credentials: Option<(String, String)>,
-    /// MICROIMAGE_REGISTRY: whose they are.
-    pub registry: Option<String>,
-}
-
-/// Why a registry is asked.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Asked {
-    /// It is what `push` or `pull` names, one a command.
-    ByTarget,
-    /// It stands in the name of some image to look at.
-    InPassing,
+    /// Credentials, trusted certificates, and who is told of progress.
+    pub access: Access,
 }
 
 /// What a command has to say.
@@ -140,7 +126,7 @@ pub fn build(arguments: &BuildArguments, around: &Surroundings) -> Done {
 
 /// `microimage inspect`.
 pub fn inspect(arguments: &InspectArguments, around: &Surroundings) -> Done {
-    let (image, contents) = read(&arguments.image, arguments.arch, around)?;
+    let (image, contents) = read(&arguments.image, arguments.arch, &arguments.registry, around)?;
     let view = View::of(&image, &contents);
     said(if arguments.json { serde_json::to_string_pretty(&view)? + "\n" } else { view.text() })
 }
@@ -148,8 +134,8 @@ pub fn inspect(arguments: &InspectArguments, around: &Surroundings) -> Done {
 /// `microimage diff`.
 pub fn diff(arguments: &DiffArguments, around: &Surroundings) -> Done {
     let (left, right) = (
-        read(&arguments.left, arguments.arch, around)?,
-        read(&arguments.right, arguments.arch, around)?,
+        read(&arguments.left, arguments.arch, &arguments.registry, around)?,
+        read(&arguments.right, arguments.arch, &arguments.registry, around)?,
     );
     let lines = inspect::diff((&left.0, &left.1), (&right.0, &right.1));
     Ok(Outcome {
@@ -160,7 +146,7 @@ pub fn diff(arguments: &DiffArguments, around: &Surroundings) -> Done {
 
 /// `microimage check`.
 pub fn check(arguments: &CheckArguments, around: &Surroundings) -> Done {
-    let (image, contents) = read(&arguments.image, arguments.arch, around)?;
+    let (image, contents) = read(&arguments.image, arguments.arch, &arguments.registry, around)?;
     let provider = arguments.platform.provider();
     let mut report = check::check(&image, &contents, provider, arguments.memory, &arguments.image)?;
     if arguments.run {
@@ -184,30 +170,47 @@ pub fn check(arguments: &CheckArguments, around: &Surroundings) -> Done {
 
 /// `microimage push`.
 pub fn push(arguments: &PushArguments, around: &Surroundings) -> Done {
-    let images =
-        arguments.image.iter().map(|place| source::load(place)).collect::<Result<Vec<_>, _>>()?;
-    let reference = registry::parse_reference(&arguments.reference)?;
-    let credentials = around.credentials(reference.resolve_registry(), Asked::ByTarget)?;
-    let registry = Registry::new(reference, &credentials)?;
-    let pinned = match images.as_slice() {
-        [image] => registry.push(image)?,
-        images => registry.push_index(images)?,
-    };
-    said(pinned + "\n")
+    let references = arguments
+        .reference
+        .iter()
+        .map(|text| registry::parse_reference(text))
+        .collect::<Result<Vec<_>, _>>()?;
+    let access = around.access(&arguments.registry, arguments.quiet);
+    let images = arguments
+        .image
+        .iter()
+        .map(|place| source::load_through(place, "amd64", &access))
+        .collect::<Result<Vec<_>, _>>()?;
+    let mut text = String::new();
+    for (n, reference) in references.iter().enumerate() {
+        // What another name of the same registry has just got is there to be taken from it.
+        let earlier = references[..n].iter().rev();
+        let mut registry = Registry::open(reference.clone(), &access, Asked::ByTarget);
+        for other in earlier.filter(|other| other.registry() == reference.registry()).take(1) {
+            registry = registry.mounting_from(other.repository());
+        }
+        let pinned = match images.as_slice() {
+            [image] => registry.push(image)?,
+            images => registry.push_index(images)?,
+        };
+        text += &format!("{pinned}\n");
+    }
+    said(text)
 }
 
 /// `microimage pull`.
 pub fn pull(arguments: &PullArguments, around: &Surroundings) -> Done {
     let reference = registry::parse_reference(&arguments.reference)?;
-    let credentials = around.credentials(reference.resolve_registry(), Asked::ByTarget)?;
-    let image = Registry::new(reference, &credentials)?.pull(&arguments.arch.to_string())?;
+    let access = around.access(&arguments.registry, arguments.quiet);
+    let image =
+        Registry::open(reference, &access, Asked::ByTarget).pull(&arguments.arch.to_string())?;
     layout::write(&image, &arguments.output)?;
     said(format!("{}\n", image.manifest_digest()))
 }
 
 /// `microimage unpack`.
 pub fn unpack(arguments: &UnpackArguments, around: &Surroundings) -> Done {
-    let image = around.load(&arguments.image, arguments.arch)?;
+    let image = around.load(&arguments.image, arguments.arch, &arguments.registry)?;
     let done = unpack::unpack_image(&image, &arguments.folder, &Limits::default())?;
     let (entries, bytes) =
         done.iter().fold((0, 0), |(e, b), layer| (e + layer.entries, b + layer.file_bytes));
@@ -220,43 +223,34 @@ pub fn unpack(arguments: &UnpackArguments, around: &Surroundings) -> Done {
 }
 
 impl Surroundings {
-    fn load(&self, place: &str, architecture: Architecture) -> Result<Image, source::SourceError> {
-        source::load_with(place, &architecture.to_string(), |registry| {
-            self.credentials(registry, Asked::InPassing)
-        })
+    fn load(
+        &self,
+        place: &str,
+        architecture: Architecture,
+        arguments: &RegistryArguments,
+    ) -> Result<Image, source::SourceError> {
+        source::load_through(place, &architecture.to_string(), &self.access(arguments, false))
     }
 
-    /// The environment's credentials where they belong, else docker's for that registry. Those of
-    /// MICROIMAGE_REGISTRY go to it alone; without it they go to what `push` or `pull` names, and
-    /// to no registry that only stands in an image's name.
-    fn credentials(&self, registry: &str, asked: Asked) -> Result<Credentials, RegistryError> {
-        let ours =
-            self.registry.as_deref().map_or(asked == Asked::ByTarget, |ours| ours == registry);
-        if let Some((username, password)) = self.credentials.as_ref().filter(|_| ours) {
-            return Ok(Credentials::Basic {
-                username: username.clone(),
-                password: password.clone(),
-            });
+    /// How registries are reached, with what the command line adds.
+    fn access(&self, arguments: &RegistryArguments, quiet: bool) -> Access {
+        let mut access = self.access.clone();
+        access.trust.ca.extend(arguments.ca.iter().cloned());
+        access.trust.insecure.extend(arguments.insecure_registry.iter().cloned());
+        if quiet {
+            access.report = None;
         }
-        match self.docker_config.as_ref().map(File::open) {
-            Some(Ok(file)) => registry::docker_credentials(registry, BufReader::new(file)),
-            Some(Err(error)) if error.kind() != std::io::ErrorKind::NotFound => {
-                Err(RegistryError::Credentials {
-                    registry: registry.to_owned(),
-                    why: error.to_string(),
-                })
-            }
-            _ => Ok(Credentials::Anonymous),
-        }
+        access
     }
 }
 
 fn read(
     place: &str,
     arch: Architecture,
+    registry: &RegistryArguments,
     around: &Surroundings,
 ) -> Result<(Image, Contents), Box<dyn Error>> {
-    let image = around.load(place, arch)?;
+    let image = around.load(place, arch, registry)?;
     let contents = contents::read(&image, &Limits::default())?;
     Ok((image, contents))
 }

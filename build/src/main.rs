@@ -6,14 +6,17 @@
 
 mod args;
 mod commands;
+mod progress;
 
 use args::{Arguments, Command};
 use clap::Parser as _;
 use commands::Surroundings;
 use microimage::cargo::{Cargo, link};
 use microimage::inspect::lines;
+use microimage::registry::{Access, Keychain, Trust};
 use microimage::sandbox;
 use std::env;
+use std::io::{self, IsTerminal as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -62,7 +65,6 @@ fn surroundings() -> Result<Surroundings, Box<dyn std::error::Error>> {
     let home = env::home_dir();
     let below_home = |name: &str| home.as_ref().map(|home| home.join(name));
     let cargo_home = env::var_os("CARGO_HOME").map(PathBuf::from).or_else(|| below_home(".cargo"));
-    let docker = env::var_os("DOCKER_CONFIG").map(PathBuf::from).or_else(|| below_home(".docker"));
     Ok(Surroundings {
         here: env::current_dir()
             .map_err(|e| format!("the current directory is gone ({e}); change to another"))?,
@@ -75,8 +77,10 @@ fn surroundings() -> Result<Surroundings, Box<dyn std::error::Error>> {
             ),
         },
         source_date_epoch: env::var("SOURCE_DATE_EPOCH").ok(),
-        docker_config: docker.map(|folder| folder.join("config.json")),
-        credentials: env::var("MICROIMAGE_USERNAME").ok().zip(env::var("MICROIMAGE_PASSWORD").ok()),
-        registry: env::var("MICROIMAGE_REGISTRY").ok().filter(|host| !host.is_empty()),
+        access: Access {
+            keychain: Keychain::from_environment(|name| env::var_os(name), home.as_deref()),
+            trust: Trust::from_environment(|name| env::var_os(name), home.as_deref()),
+            report: io::stderr().is_terminal().then(progress::on_terminal),
+        },
     })
 }

@@ -13,6 +13,7 @@ use coldstart::link::Link;
 use coldstart::request::Ask;
 use coldstart::results::{EngineKind, PageCache, Scenario};
 use coldstart::run::Definition;
+use microimage::registry::Access;
 use microimage::sandbox::Limits;
 use microimage::source;
 
@@ -135,6 +136,12 @@ pub struct RunArgs {
     /// CPU limit of an instance, in cores
     #[arg(long, value_name = "CORES")]
     pub cpus: Option<f64>,
+    /// Trust the certificates in this PEM file, authorities or a registry's own; may be repeated
+    #[arg(long, value_name = "FILE")]
+    pub ca: Vec<PathBuf>,
+    /// Let this registry have any certificate, or speak plain HTTP; may be repeated
+    #[arg(long, value_name = "HOST")]
+    pub insecure_registry: Vec<String>,
     /// Seed of the random order
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
@@ -153,8 +160,11 @@ pub struct RunArgs {
 }
 
 impl RunArgs {
-    /// Loads every image.
-    pub fn targets(&self) -> Result<Vec<Target>, String> {
+    /// Loads every image, from a registry as `access` says and the flags add.
+    pub fn targets(&self, access: &Access) -> Result<Vec<Target>, String> {
+        let mut access = access.clone();
+        access.trust.ca.extend(self.ca.iter().cloned());
+        access.trust.insecure.extend(self.insecure_registry.iter().cloned());
         let default = [DEFAULT_IMAGE.to_owned()];
         let images = if self.images.is_empty() { &default[..] } else { &self.images[..] };
         let mut targets: Vec<Target> = Vec::new();
@@ -163,7 +173,7 @@ impl RunArgs {
                 Some((name, place)) if !name.contains('/') => (Some(name.to_owned()), place),
                 _ => (None, text.as_str()), // a path may have a `=` in it too
             };
-            let image = source::load(place).map_err(|e| e.to_string())?;
+            let image = source::load_through(place, "amd64", &access).map_err(|e| e.to_string())?;
             let name = name.unwrap_or_else(|| short_name(image.reference().unwrap_or(place)));
             if targets.iter().any(|t| t.name == name) {
                 return Err(format!(

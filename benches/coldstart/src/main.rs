@@ -21,6 +21,7 @@ use coldstart::run::{self, RunError, Watcher};
 use coldstart::work::Work;
 use coldstart::{baselines, compare, floor, guidance, host, plot, report, table};
 use indicatif::{ProgressBar, ProgressStyle};
+use microimage::registry::{Access, Keychain, Trust};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 use cli::{Cli, RunArgs};
@@ -55,9 +56,11 @@ fn main() -> ExitCode {
         .and_then(|(_, hard)| setrlimit(Resource::RLIMIT_NOFILE, hard, hard));
     let cli = Cli::parse(); // exits with 2 on a usage error
     let done = match cli.command {
-        None => cli.run.targets().and_then(|targets| measure(&cli.run, targets, Vec::new())),
+        None => {
+            cli.run.targets(&access()).and_then(|targets| measure(&cli.run, targets, Vec::new()))
+        }
         Some(cli::Command::Run(args)) => {
-            args.targets().and_then(|targets| measure(&args, targets, Vec::new()))
+            args.targets(&access()).and_then(|targets| measure(&args, targets, Vec::new()))
         }
         Some(cli::Command::Baselines { only, run }) => {
             measure_baselines(&only, run.for_baselines())
@@ -70,6 +73,17 @@ fn main() -> ExitCode {
         eprintln!("coldstart: {message}");
         ExitCode::from(EXIT_CANNOT)
     })
+}
+
+/// How registries are reached: with docker's and podman's credentials, as microimage does.
+fn access() -> Access {
+    let home = std::env::home_dir();
+    let variable = |name: &str| std::env::var_os(name);
+    Access {
+        keychain: Keychain::from_environment(variable, home.as_deref()),
+        trust: Trust::from_environment(variable, home.as_deref()),
+        report: None,
+    }
 }
 
 fn measure_baselines(only: &[String], args: RunArgs) -> Result<ExitCode, String> {
@@ -95,7 +109,7 @@ fn measure_baselines(only: &[String], args: RunArgs) -> Result<ExitCode, String>
         });
     }
     // ours is read only now: building takes minutes the first time
-    let mut targets = args.targets()?;
+    let mut targets = args.targets(&access())?;
     targets.extend(built);
     measure(&args, targets, notes)
 }
