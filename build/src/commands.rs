@@ -1,5 +1,5 @@
 //! What each command does. A command returns what is to be printed; it prints nothing and reads no
-//! environment, which [`Surroundings`] brings.
+//! environment, which [`ProcessEnvironment`] brings.
 
 use crate::args::{
     BuildArguments, CheckArguments, DiffArguments, ImageArguments, InspectArguments, PackArguments,
@@ -12,12 +12,12 @@ use microimage::contents::{self, Contents};
 use microimage::context::FolderContext;
 use microimage::digest::Digest;
 use microimage::elf::Architecture;
-use microimage::entry::Limits;
+use microimage::entry::LayerLimits;
 use microimage::image::Image;
 use microimage::inspect::{self, View};
 use microimage::outputs::{self, Summary};
 use microimage::recipe::Recipe;
-use microimage::registry::{self, Access, Asked, Registry};
+use microimage::registry::{self, Access, Registry, RegistryPurpose};
 use microimage::rootfs::Node;
 use microimage::sbom::{self, Program};
 use microimage::{check, extras, layout, reference, sandbox, source, stage, unpack};
@@ -28,7 +28,7 @@ use std::path::{Path, PathBuf};
 use std::thread;
 
 /// What the environment says, read once by `main`.
-pub struct Surroundings {
+pub struct ProcessEnvironment {
     /// The current directory.
     pub here: PathBuf,
     /// Cargo and its home.
@@ -40,21 +40,21 @@ pub struct Surroundings {
 }
 
 /// What a command has to say.
-pub struct Outcome {
+pub struct CommandOutput {
     /// For standard output.
     pub text: String,
     /// Whether what was asked holds: `false` for images that differ or a check that fails.
     pub holds: bool,
 }
 
-type Done = Result<Outcome, Box<dyn Error>>;
+type Done = Result<CommandOutput, Box<dyn Error>>;
 
 fn said(text: String) -> Done {
-    Ok(Outcome { text, holds: true })
+    Ok(CommandOutput { text, holds: true })
 }
 
 /// `microimage image`: cargo, then pack.
-pub fn image(arguments: &ImageArguments, around: &Surroundings) -> Done {
+pub fn image(arguments: &ImageArguments, around: &ProcessEnvironment) -> Done {
     let pack = &arguments.pack;
     let mut options = options(pack, around)?;
     let tag = pack.tag.as_deref().map(tagged).transpose()?;
@@ -81,7 +81,10 @@ pub fn image(arguments: &ImageArguments, around: &Surroundings) -> Done {
     let reference = tag.unwrap_or_else(|| format!("{}:latest", function.name().to_lowercase()));
     let summary = outputs::write(&named(assembled(&recipe, root, &options)?, reference), &folder)?;
     stage::write_file(&folder.join("sbom.cdx.json"), &bill)?;
-    said(summary_text(&summary, &folder) + "          sbom.cdx.json lists the crates inside\n")
+    let mut text = summary_text(&summary, &folder);
+    text += "          sbom.cdx.json lists the crates inside\n";
+    built.notices.iter().for_each(|notice| text += &format!("notice    {notice}\n"));
+    said(text)
 }
 
 /// What the package's Cargo.toml says, under OCI's names; what was given on the command line wins.
@@ -108,7 +111,7 @@ fn annotations(
 }
 
 /// `microimage build`: a recipe and a folder that somebody else has filled.
-pub fn build(arguments: &BuildArguments, around: &Surroundings) -> Done {
+pub fn build(arguments: &BuildArguments, around: &ProcessEnvironment) -> Done {
     let given = arguments.pack.tag.as_deref().unwrap_or("image:latest");
     let recipe = read_recipe(&arguments.file)?;
     let options = options(&arguments.pack, around)?;
@@ -125,27 +128,27 @@ pub fn build(arguments: &BuildArguments, around: &Surroundings) -> Done {
 }
 
 /// `microimage inspect`.
-pub fn inspect(arguments: &InspectArguments, around: &Surroundings) -> Done {
+pub fn inspect(arguments: &InspectArguments, around: &ProcessEnvironment) -> Done {
     let (image, contents) = read(&arguments.image, arguments.arch, &arguments.registry, around)?;
     let view = View::of(&image, &contents);
     said(if arguments.json { serde_json::to_string_pretty(&view)? + "\n" } else { view.text() })
 }
 
 /// `microimage diff`.
-pub fn diff(arguments: &DiffArguments, around: &Surroundings) -> Done {
+pub fn diff(arguments: &DiffArguments, around: &ProcessEnvironment) -> Done {
     let (left, right) = (
         read(&arguments.left, arguments.arch, &arguments.registry, around)?,
         read(&arguments.right, arguments.arch, &arguments.registry, around)?,
     );
     let lines = inspect::diff((&left.0, &left.1), (&right.0, &right.1));
-    Ok(Outcome {
+    Ok(CommandOutput {
         text: lines.iter().map(|line| format!("{line}\n")).collect(),
         holds: lines.is_empty(),
     })
 }
 
 /// `microimage check`.
-pub fn check(arguments: &CheckArguments, around: &Surroundings) -> Done {
+pub fn check(arguments: &CheckArguments, around: &ProcessEnvironment) -> Done {
     let (image, contents) = read(&arguments.image, arguments.arch, &arguments.registry, around)?;
     let provider = arguments.platform.provider();
     let mut report = check::check(&image, &contents, provider, arguments.memory, &arguments.image)?;
@@ -165,11 +168,11 @@ pub fn check(arguments: &CheckArguments, around: &Surroundings) -> Done {
     }
     let text =
         if arguments.json { serde_json::to_string_pretty(&report)? + "\n" } else { report.text() };
-    Ok(Outcome { text, holds: report.passed })
+    Ok(CommandOutput { text, holds: report.passed })
 }
 
 /// `microimage push`.
-pub fn push(arguments: &PushArguments, around: &Surroundings) -> Done {
+pub fn push(arguments: &PushArguments, around: &ProcessEnvironment) -> Done {
     let references = arguments
         .reference
         .iter()
@@ -185,7 +188,7 @@ pub fn push(arguments: &PushArguments, around: &Surroundings) -> Done {
     for (n, reference) in references.iter().enumerate() {
         // What another name of the same registry has just got is there to be taken from it.
         let earlier = references[..n].iter().rev();
-        let mut registry = Registry::open(reference.clone(), &access, Asked::ByTarget);
+        let mut registry = Registry::open(reference.clone(), &access, RegistryPurpose::ByTarget);
         for other in earlier.filter(|other| other.registry() == reference.registry()).take(1) {
             registry = registry.mounting_from(other.repository());
         }
@@ -199,19 +202,19 @@ pub fn push(arguments: &PushArguments, around: &Surroundings) -> Done {
 }
 
 /// `microimage pull`.
-pub fn pull(arguments: &PullArguments, around: &Surroundings) -> Done {
+pub fn pull(arguments: &PullArguments, around: &ProcessEnvironment) -> Done {
     let reference = registry::parse_reference(&arguments.reference)?;
     let access = around.access(&arguments.registry, arguments.quiet);
-    let image =
-        Registry::open(reference, &access, Asked::ByTarget).pull(&arguments.arch.to_string())?;
+    let image = Registry::open(reference, &access, RegistryPurpose::ByTarget)
+        .pull(&arguments.arch.to_string())?;
     layout::write(&image, &arguments.output)?;
     said(format!("{}\n", image.manifest_digest()))
 }
 
 /// `microimage unpack`.
-pub fn unpack(arguments: &UnpackArguments, around: &Surroundings) -> Done {
+pub fn unpack(arguments: &UnpackArguments, around: &ProcessEnvironment) -> Done {
     let image = around.load(&arguments.image, arguments.arch, &arguments.registry)?;
-    let done = unpack::unpack_image(&image, &arguments.folder, &Limits::default())?;
+    let done = unpack::unpack_image(&image, &arguments.folder, &LayerLimits::default())?;
     let (entries, bytes) =
         done.iter().fold((0, 0), |(e, b), layer| (e + layer.entries, b + layer.file_bytes));
     said(format!(
@@ -222,7 +225,7 @@ pub fn unpack(arguments: &UnpackArguments, around: &Surroundings) -> Done {
     ))
 }
 
-impl Surroundings {
+impl ProcessEnvironment {
     fn load(
         &self,
         place: &str,
@@ -248,10 +251,10 @@ fn read(
     place: &str,
     arch: Architecture,
     registry: &RegistryArguments,
-    around: &Surroundings,
+    around: &ProcessEnvironment,
 ) -> Result<(Image, Contents), Box<dyn Error>> {
     let image = around.load(place, arch, registry)?;
-    let contents = contents::read(&image, &Limits::default())?;
+    let contents = contents::read(&image, &LayerLimits::default())?;
     Ok((image, contents))
 }
 
@@ -295,7 +298,7 @@ fn read_recipe(path: &Path) -> Result<Recipe, Box<dyn Error>> {
     Ok(Recipe::parse(&text).map_err(|e| format!("{}: {e}", path.display()))?)
 }
 
-fn options(pack: &PackArguments, around: &Surroundings) -> Result<Options, Box<dyn Error>> {
+fn options(pack: &PackArguments, around: &ProcessEnvironment) -> Result<Options, Box<dyn Error>> {
     let source_date_epoch = match &around.source_date_epoch {
         Some(text) => text.parse().map_err(|_| {
             format!("SOURCE_DATE_EPOCH is `{text}`; it must be a number of seconds since 1970")

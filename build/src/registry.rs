@@ -17,7 +17,7 @@ mod tls;
 mod trust;
 mod upload;
 
-pub use self::credentials::{Asked, Credentials, Found, Keychain};
+pub use self::credentials::{Credentials, Found, Keychain, RegistryPurpose};
 pub use self::error::{Login, RegistryError};
 pub use self::progress::{Progress, Report};
 pub use self::referrers::Attachment;
@@ -102,7 +102,7 @@ impl Registry {
     }
 
     /// Prepares to talk about `reference` as `access` says; nothing is read or sent yet.
-    pub fn open(reference: Reference, access: &Access, asked: Asked) -> Registry {
+    pub fn open(reference: Reference, access: &Access, asked: RegistryPurpose) -> Registry {
         let host = reference.resolve_registry().to_owned();
         let (keychain, registry) = (access.keychain.clone(), host.clone());
         let repository = reference.repository().to_owned();

@@ -5,7 +5,9 @@ use crate::archive::{self, ArchiveError};
 use crate::image::Image;
 use crate::layout::{self, FolderStore, LayoutError};
 #[cfg(feature = "registry")]
-use crate::registry::{self, Access, Asked, Credentials, Reference, Registry, RegistryError};
+use crate::registry::{
+    self, Access, Credentials, Reference, Registry, RegistryError, RegistryPurpose,
+};
 use std::path::{Path, PathBuf};
 
 /// Why no image could be loaded.
@@ -77,7 +79,7 @@ pub fn load_through(
     access: &Access,
 ) -> Result<Image, SourceError> {
     load_or(place, architecture, |reference| {
-        Ok(Registry::open(reference, access, Asked::InPassing))
+        Ok(Registry::open(reference, access, RegistryPurpose::InPassing))
     })
 }
 

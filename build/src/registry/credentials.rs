@@ -77,7 +77,7 @@ impl Found {
 
 /// Why a registry is asked.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Asked {
+pub enum RegistryPurpose {
     /// It is what `push` or `pull` names, one a command.
     ByTarget,
     /// It stands in the name of some image to look at.
@@ -148,10 +148,12 @@ impl Keychain {
         &self,
         registry: &str,
         repository: &str,
-        asked: Asked,
+        asked: RegistryPurpose,
     ) -> Result<Found, RegistryError> {
-        let ours =
-            self.registry.as_deref().map_or(asked == Asked::ByTarget, |ours| ours == registry);
+        let ours = self
+            .registry
+            .as_deref()
+            .map_or(asked == RegistryPurpose::ByTarget, |ours| ours == registry);
         if ours && (self.username.is_some() || self.password.is_some()) {
             let half = |has: &str, lacks: &str| RegistryError::Half {
                 registry: registry.to_owned(),
@@ -341,7 +343,7 @@ mod tests {
             (vec![("REGISTRY_AUTH_FILE", none.as_str())], Credentials::Anonymous),
         ] {
             let found = keychain(home.path(), &variables)
-                .find("h.example.com", "x", Asked::InPassing)
+                .find("h.example.com", "x", RegistryPurpose::InPassing)
                 .expect("readable");
             assert!(found.credentials == expected, "{variables:?}: {}", found.origin);
             assert!(!format!("{found:?}").contains("s3cret"));
@@ -360,10 +362,20 @@ mod tests {
             keychain(home.path(), variables).find(registry, "x", asked).map(|f| f.credentials)
         };
         for (variables, registry, asked, expected) in [
-            (vec![user, password], "h.example.com", Asked::ByTarget, basic("a")),
-            (vec![user, password], "h.example.com", Asked::InPassing, Credentials::Anonymous),
-            (vec![user, password, ours], "h.example.com", Asked::InPassing, basic("a")),
-            (vec![user, password, ours], "o.example.com", Asked::ByTarget, Credentials::Anonymous),
+            (vec![user, password], "h.example.com", RegistryPurpose::ByTarget, basic("a")),
+            (
+                vec![user, password],
+                "h.example.com",
+                RegistryPurpose::InPassing,
+                Credentials::Anonymous,
+            ),
+            (vec![user, password, ours], "h.example.com", RegistryPurpose::InPassing, basic("a")),
+            (
+                vec![user, password, ours],
+                "o.example.com",
+                RegistryPurpose::ByTarget,
+                Credentials::Anonymous,
+            ),
         ] {
             assert!(find(&variables, registry, asked).expect("whole") == expected, "{variables:?}");
         }
@@ -372,10 +384,14 @@ mod tests {
             (vec![password], "MICROIMAGE_USERNAME is not"),
             (vec![user, ("MICROIMAGE_PASSWORD", "")], "MICROIMAGE_PASSWORD is not"),
         ] {
-            let error = find(&variables, "h.example.com", Asked::ByTarget).expect_err("half");
+            let error =
+                find(&variables, "h.example.com", RegistryPurpose::ByTarget).expect_err("half");
             assert!(error.to_string().contains(lacks), "{error}");
         }
-        assert!(find(&[user], "h.example.com", Asked::InPassing).is_ok(), "it is not for this one");
+        assert!(
+            find(&[user], "h.example.com", RegistryPurpose::InPassing).is_ok(),
+            "it is not for this one"
+        );
     }
 
     #[test]
