@@ -34,6 +34,8 @@ const TEXT_TIMEOUT: Duration = Duration::from_secs(60);
 const MAX_REFUSAL_BYTES: u64 = 16 << 10;
 /// The longest reply of a token server, in bytes.
 const MAX_TOKEN_BYTES: u64 = 1 << 20;
+/// How often a token is fetched for one request: it may expire while another is on its way.
+const MAX_LOGINS: u32 = 2;
 /// How many redirects are followed.
 const MAX_REDIRECTS: u32 = 5;
 const USER_AGENT: &str = concat!("microimage/", env!("CARGO_PKG_VERSION"));
@@ -316,7 +318,7 @@ impl Link {
             Target::Path(path) => join(&base.uri, &format!("/v2/{}/{path}", self.repository))
                 .ok_or_else(|| self.step(step, format!("`{path}` cannot be asked for")))?,
         };
-        let (mut hops, mut logged_in) = (0, false);
+        let (mut hops, mut logins) = (0, 0);
         loop {
             let origin = self.allowed(step, &base, &mut uri)?;
             let state = if origin == base.origin { Some(lock(&self.login).clone()) } else { None };
@@ -325,11 +327,11 @@ impl Link {
             let status = reply.status();
             match (status, state) {
                 (401, Some(state)) => {
-                    if logged_in {
+                    if logins >= MAX_LOGINS {
                         let why = reply.refusal();
                         return Err(self.denied(step, why, Verdict::AfterLogin).into());
                     }
-                    logged_in = true;
+                    logins += 1;
                     let challenges = challenges(&reply);
                     let why = reply.refusal();
                     self.log_in(step, &challenges, &base, state.number, &why)?;
