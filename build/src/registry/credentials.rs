@@ -70,7 +70,7 @@ pub struct Found {
 }
 
 impl Found {
-    fn nothing() -> Found {
+    pub(super) fn nothing() -> Found {
         Found { credentials: Credentials::Anonymous, origin: "nowhere".to_owned() }
     }
 }

@@ -52,8 +52,6 @@ pub(super) struct Link {
     trust: Arc<Configurations>,
     lookup: Lookup,
     found: OnceLock<Found>,
-    /// Why credentials that may be there could not be read: told when the registry insists.
-    lookup_error: Mutex<Option<RegistryError>>,
     base: Mutex<Option<Base>>,
     login: Mutex<State>,
     scopes: Mutex<Vec<String>>,
@@ -247,7 +245,6 @@ impl Link {
             trust,
             lookup,
             found: OnceLock::new(),
-            lookup_error: Mutex::default(),
             base: Mutex::default(),
             login: Mutex::default(),
             scopes: Mutex::default(),
@@ -576,10 +573,8 @@ impl Link {
     /// The credentials, looked for once.
     fn credentials(&self) -> &Found {
         self.found.get_or_init(|| {
-            (self.lookup)().unwrap_or_else(|error| {
-                *lock(&self.lookup_error) = Some(error);
-                Found { credentials: Credentials::Anonymous, origin: String::new() }
-            })
+            // Why they cannot be read is told when the registry insists on them: many do not.
+            (self.lookup)().unwrap_or_else(|_| Found::nothing())
         })
     }
 
@@ -773,7 +768,9 @@ impl Link {
     /// A refusal, sorted by the credentials that it met.
     pub(super) fn denied(&self, step: &str, why: String, verdict: Verdict) -> RegistryError {
         let found = self.credentials();
-        if let Some(error) = lock(&self.lookup_error).take() {
+        if found.credentials == Credentials::Anonymous
+            && let Err(error) = (self.lookup)()
+        {
             return error;
         }
         let user = found.credentials.user().to_owned();

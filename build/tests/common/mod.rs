@@ -2,6 +2,7 @@
 //! around them.
 #![allow(dead_code)] // each test file uses its part
 
+pub mod debian;
 pub mod stumbling;
 
 use microimage::digest::{DiffId, Digest};
