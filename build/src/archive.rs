@@ -74,7 +74,7 @@ pub fn write(image: &Image, dest: &Path) -> Result<(), ArchiveError> {
     let mut tar = tar::Builder::new(BufWriter::with_capacity(1 << 16, file));
     let manifest = json::canonical(&json!([{
         "Config": layout::blob_path(image.config_descriptor().digest),
-        "RepoTags": image.reference().map(|r| vec![r]),
+        "RepoTags": image.reference().map(|_| image.references().collect::<Vec<_>>()),
         "Layers": image.layers().iter().map(|l| layout::blob_path(l.descriptor().digest)).collect::<Vec<_>>(),
     }]));
     append(&mut tar, "manifest.json", manifest.len() as u64, &mut manifest.as_slice())

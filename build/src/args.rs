@@ -6,6 +6,7 @@ use microimage::check::Provider;
 use microimage::elf::Architecture;
 use microimage::image;
 use microimage::layer;
+use microimage::manual::{CompletionsArguments, ManArguments};
 use std::path::PathBuf;
 
 /// A static ELF in, a minimal and reproducible OCI image out, no daemon.
@@ -34,6 +35,10 @@ pub enum Command {
     Pull(PullArguments),
     /// Unpack an image's files into a new folder
     Unpack(UnpackArguments),
+    /// Print the completions of a shell
+    Completions(CompletionsArguments),
+    /// Write the manual pages into a folder
+    Man(ManArguments),
 }
 
 /// How registries are reached.
@@ -53,13 +58,21 @@ pub struct ImageArguments {
     /// Workspace package or example; the template when not given
     pub function: Option<String>,
     /// Compile and stage target/image/root/app only, for `docker build -f scratch.Dockerfile`
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["push", "load"])]
     pub stage_only: bool,
     /// How the program is compiled
     #[arg(long, value_enum, default_value = "fast")]
     pub profile: Profile,
+    /// Which binary of the package
+    #[arg(long, value_name = "NAME")]
+    pub bin: Option<String>,
+    /// Push a document about the image beside it, as an OCI referrer; the tag names the image alone
+    #[arg(long, value_enum, value_name = "DOCUMENT", requires = "push")]
+    pub attach: Vec<Document>,
     #[command(flatten)]
     pub pack: PackArguments,
+    #[command(flatten)]
+    pub deliver: DeliverArguments,
 }
 
 #[derive(Args)]
@@ -75,6 +88,8 @@ pub struct BuildArguments {
     pub output: PathBuf,
     #[command(flatten)]
     pub pack: PackArguments,
+    #[command(flatten)]
+    pub deliver: DeliverArguments,
 }
 
 #[derive(Args)]
@@ -101,6 +116,9 @@ pub struct DiffArguments {
     /// Which platform of an index
     #[arg(long, default_value = "amd64")]
     pub arch: Architecture,
+    /// As JSON
+    #[arg(long)]
+    pub json: bool,
     #[command(flatten)]
     pub registry: RegistryArguments,
 }
@@ -178,6 +196,31 @@ pub struct UnpackArguments {
     pub registry: RegistryArguments,
 }
 
+/// Where a built image goes beside the folder.
+#[derive(Args)]
+pub struct DeliverArguments {
+    /// Push the image there and print the reference to deploy; may be repeated
+    #[arg(long, value_name = "HOST/NAME:TAG")]
+    pub push: Vec<String>,
+    /// Load the image into Docker Engine
+    #[arg(long)]
+    pub load: bool,
+    /// Print the digest only, or what was pushed; no progress
+    #[arg(short, long)]
+    pub quiet: bool,
+    #[command(flatten)]
+    pub registry: RegistryArguments,
+}
+
+/// What can be attached to an image.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Document {
+    /// The crates inside, CycloneDX 1.5
+    Sbom,
+    /// How it was built, SLSA provenance 1.0, not signed
+    Provenance,
+}
+
 #[derive(Clone, Copy, ValueEnum)]
 pub enum PlatformName {
     /// Tencent Cloud SCF, image functions
@@ -203,9 +246,9 @@ pub struct PackArguments {
     /// Architecture: amd64 or arm64
     #[arg(long, default_value = "amd64")]
     pub arch: Architecture,
-    /// Name and tag inside the image; FUNCTION:latest when not given
-    #[arg(long, value_name = "NAME:TAG")]
-    pub tag: Option<String>,
+    /// Name and tag inside the image; FUNCTION:latest when not given; may be repeated
+    #[arg(short, long, value_name = "NAME:TAG")]
+    pub tag: Vec<String>,
     /// Annotation of the manifest, for example org.opencontainers.image.revision=1a2b3c
     #[arg(long, value_name = "NAME=VALUE", value_parser = pair)]
     pub annotation: Vec<(String, String)>,

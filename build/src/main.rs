@@ -38,6 +38,8 @@ fn main() -> ExitCode {
         Command::Push(arguments) => commands::push(arguments, &around),
         Command::Pull(arguments) => commands::pull(arguments, &around),
         Command::Unpack(arguments) => commands::unpack(arguments, &around),
+        Command::Completions(arguments) => commands::completions(arguments),
+        Command::Man(arguments) => commands::man(arguments),
     });
     match result {
         Ok(outcome) => {
