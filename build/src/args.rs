@@ -66,7 +66,7 @@ pub struct ImageArguments {
     /// Which binary of the package
     #[arg(long, value_name = "NAME")]
     pub bin: Option<String>,
-    /// Push a document about the image beside it, as an OCI referrer; the tag names the image alone
+    /// Push a document about the image beside it, as an OCI referrer; the tag stays the image's
     #[arg(long, value_enum, value_name = "DOCUMENT", requires = "push")]
     pub attach: Vec<Document>,
     #[command(flatten)]
@@ -259,7 +259,8 @@ pub struct PackArguments {
     #[arg(long)]
     pub tmp: bool,
     /// Ship certificate authorities, from this machine unless a PEM file is named
-    #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true, default_missing_value = "/etc/ssl/certs/ca-certificates.crt")]
+    #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true)]
+    #[arg(default_missing_value = "/etc/ssl/certs/ca-certificates.crt")]
     pub ca_bundle: Option<PathBuf>,
     /// Ship a time zone, for example Asia/Shanghai
     #[arg(long, value_name = "ZONE")]

@@ -49,7 +49,9 @@ pub fn loadable(image: &Image) -> Result<Image, LoadableError> {
             let open = move || -> io::Result<Box<dyn Read + Send>> { Ok(Box::new(layer.open()?)) };
             blobs.insert(descriptor.digest, Blob::new(open));
             layers.push(json!({
-                "mediaType": descriptor.media_type, "digest": descriptor.digest, "size": descriptor.size_bytes,
+                "mediaType": descriptor.media_type,
+                "digest": descriptor.digest,
+                "size": descriptor.size_bytes,
             }));
             continue;
         }

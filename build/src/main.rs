@@ -16,7 +16,7 @@ use microimage::inspect::lines;
 use microimage::registry::{Access, Keychain, Trust};
 use microimage::sandbox;
 use std::env;
-use std::io::{self, IsTerminal as _};
+use std::io::{self, IsTerminal as _, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -43,8 +43,15 @@ fn main() -> ExitCode {
     });
     match result {
         Ok(outcome) => {
-            print!("{}", lines(&outcome.text));
-            ExitCode::from(u8::from(!outcome.holds))
+            let text = lines(&outcome.text);
+            match io::stdout().write_all(text.as_bytes()).and_then(|()| io::stdout().flush()) {
+                // `| head -1` has enough: that is no failure
+                Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+                    eprintln!("error: standard output cannot be written: {error}");
+                    ExitCode::from(1)
+                }
+                _ => ExitCode::from(u8::from(!outcome.holds)),
+            }
         }
         Err(error) => {
             eprintln!("error: {}", lines(&error.to_string()));

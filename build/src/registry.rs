@@ -166,13 +166,17 @@ impl Registry {
             self.put_manifest(&digest, image.manifest_bytes(), image.media_type())?;
             let descriptor = image.descriptor();
             manifests.push(json!({
-                "mediaType": descriptor.media_type, "digest": descriptor.digest, "size": descriptor.size_bytes,
+                "mediaType": descriptor.media_type,
+                "digest": descriptor.digest,
+                "size": descriptor.size_bytes,
                 "platform": {"os": image.os(), "architecture": image.architecture()},
             }));
         }
-        let index = json::canonical(
-            &json!({"schemaVersion": 2, "mediaType": media_type::OCI_INDEX, "manifests": manifests}),
-        );
+        let index = json::canonical(&json!({
+            "schemaVersion": 2,
+            "mediaType": media_type::OCI_INDEX,
+            "manifests": manifests,
+        }));
         self.put_manifest(tag, &index, media_type::OCI_INDEX)?;
         Ok(self.pinned(Digest::of(&index)))
     }

@@ -1,6 +1,6 @@
-//! The files of an image, as a value: names sorted, owner root and modes what every platform user can
-//! read, unless a recipe states others. It reads no disk and writes no tar. Modes are folded to 0755 and 0644 so
-//! that no umask of a checkout reaches the digest.
+//! The files of an image, as a value: names sorted; owner root and modes that every platform user
+//! can read, unless a recipe states others. It reads no disk and writes no tar. Modes are folded to
+//! 0755 and 0644 so that no umask of a checkout reaches the digest.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -99,8 +99,8 @@ impl Rootfs {
         self.place(path, node, None)
     }
 
-    /// Puts `node` at `path` as [`insert`](Rootfs::insert) does, with owner and mode, which a folder
-    /// that is there already gets too. Parents that are made get the owner, and mode 0755.
+    /// Puts `node` at `path` as [`insert`](Rootfs::insert) does, with owner and mode. A folder that
+    /// is there already gets them too; parents that are made get the owner, and mode 0755.
     ///
     /// # Errors
     /// [`RootfsError::Conflict`] when a file stands where a folder is needed, or the other way

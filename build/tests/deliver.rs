@@ -170,7 +170,9 @@ fn a_difference_is_told_to_programs_too() {
     let found = json(&differs.stdout);
     assert_eq!(
         found[0],
-        serde_json::json!({"change": "added", "kind": "label", "name": null, "left": null, "right": "a=b"})
+        serde_json::json!({
+            "change": "added", "kind": "label", "name": null, "left": null, "right": "a=b",
+        })
     );
     assert_eq!((&found[1]["kind"], &found[1]["name"]), (&"file".into(), &"/tmp".into()));
     let lines = text(&run(&["diff", "one/oci", "two/oci"]).stdout);

@@ -13,6 +13,7 @@ use coldstart::link::Link;
 use coldstart::request::Ask;
 use coldstart::results::{EngineKind, PageCache, Scenario};
 use coldstart::run::Definition;
+use microimage::manual::{CompletionsArguments, ManArguments};
 use microimage::registry::Access;
 use microimage::sandbox::ResourceLimits;
 use microimage::source;
@@ -74,6 +75,10 @@ pub enum Command {
         #[arg(long, value_name = "NAME", value_parser = record_name)]
         name: Option<String>,
     },
+    /// Print the completions of a shell
+    Completions(CompletionsArguments),
+    /// Write the manual pages into a folder
+    Man(ManArguments),
 }
 
 /// How many instances at once.

@@ -13,7 +13,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use bench_kit::host;
-use clap::Parser;
+use clap::{CommandFactory as _, Parser};
 use coldstart::engine::docker::{self, Docker};
 use coldstart::engine::embedded::{self, Embedded};
 use coldstart::engine::{Case, Engine, EngineError, Target, TurnSamples};
@@ -22,6 +22,7 @@ use coldstart::run::{self, RunError, Watcher};
 use coldstart::work::Work;
 use coldstart::{baselines, compare, floor, guidance, plot, report, table};
 use indicatif::{ProgressBar, ProgressStyle};
+use microimage::manual;
 use microimage::registry::{Access, Keychain, Trust};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
@@ -72,6 +73,13 @@ fn main() -> ExitCode {
         Some(cli::Command::Compare { before, after }) => compare(&before, &after),
         Some(cli::Command::Plot { file, out, png }) => draw(&file, out.as_deref(), png),
         Some(cli::Command::Record { file, into, name }) => keep(&file, &into, name.as_deref()),
+        Some(cli::Command::Completions(arguments)) => {
+            say!("{}", manual::completions(Cli::command(), arguments.shell).trim_end());
+            Ok(ExitCode::SUCCESS)
+        }
+        Some(cli::Command::Man(arguments)) => manual::man_pages(Cli::command(), &arguments.folder)
+            .map(|()| ExitCode::SUCCESS)
+            .map_err(|e| format!("`{}` cannot be written: {e}", arguments.folder.display())),
     };
     done.unwrap_or_else(|message| {
         eprintln!("coldstart: {message}");

@@ -2,6 +2,7 @@
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use microimage::cargo;
+use microimage::manual::{CompletionsArguments, ManArguments};
 use scaffold::kind::{KINDS, Kind};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -26,6 +27,10 @@ pub enum Command {
     Invoke(InvokeArguments),
     /// Deploy what function.toml says, with tccli
     Deploy(DeployArguments),
+    /// Print the completions of a shell
+    Completions(CompletionsArguments),
+    /// Write the manual pages into a folder
+    Man(ManArguments),
 }
 
 #[derive(Args)]
@@ -133,7 +138,7 @@ pub struct PlatformArguments {
     /// As with a role: requests bring (invented) credentials
     #[arg(long)]
     pub role: bool,
-    /// Plain processes instead of a read-only root behind walls
+    /// Plain processes instead of a read-only root in a sandbox
     #[arg(long)]
     pub no_sandbox: bool,
 }

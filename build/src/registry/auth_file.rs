@@ -1,6 +1,6 @@
-//! The files in which `docker login`, `podman login` and their like keep credentials, as text: which
-//! entry is for a registry, and what is in it. It opens no file and runs no helper. Docker's
-//! reference, "docker login"; containers-auth.json(5).
+//! The text of the files in which `docker login` and `podman login` keep credentials: which entry is
+//! for a registry, and what is in it. It opens no file and runs no helper. Docker's reference,
+//! "docker login"; containers-auth.json(5).
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;

@@ -94,8 +94,8 @@ mod tests {
         let hub = "https://auth.docker.io/token";
         for (header, expected) in [
             (
-                r#"Bearer realm="https://auth.docker.io/token",service="registry.docker.io",scope="repository:a/b:pull,push""#,
-                vec![bearer(hub, Some("registry.docker.io"), Some("repository:a/b:pull,push"))],
+                r#"Bearer realm="https://auth.docker.io/token",service="hub",scope="a:b:pull,push""#,
+                vec![bearer(hub, Some("hub"), Some("a:b:pull,push"))],
             ),
             (
                 r#"bearer service="x" , REALM = "https://auth.docker.io/token" "#,
@@ -108,7 +108,8 @@ mod tests {
             (r#"Basic realm="a registry""#, vec![Challenge::Basic]),
             ("Basic", vec![Challenge::Basic]),
             (
-                r#"Negotiate, Basic realm="a, Bearer realm=\"x\"", Bearer realm="https://auth.docker.io/token""#,
+                "Negotiate, Basic realm=\"a, Bearer realm=\\\"x\\\"\", Bearer \
+                 realm=\"https://auth.docker.io/token\"",
                 vec![Challenge::Basic, bearer(hub, None, None)],
             ),
             (r#"Bearer service="no realm""#, vec![]),

@@ -10,7 +10,8 @@ use std::path::PathBuf;
 pub enum RegistryError {
     /// Text that is not a reference.
     #[error(
-        "`{text}` is not an image reference ({why}); write `HOST/NAME:TAG` or `HOST/NAME@sha256:…`"
+        "`{text}` is not an image reference ({why}); write `HOST/NAME:TAG` or \
+         `HOST/NAME@sha256:…`"
     )]
     Reference {
         /// As given.

@@ -1,6 +1,6 @@
 //! Documents about an image beside it in the registry: manifests with a `subject`, found by the
-//! referrers API or, where a registry lacks it, by the fallback tag. The image's own tag stays as it
-//! is. OCI distribution-spec 1.1, "Pushing Manifests with Subject", "Referrers Tag Schema";
+//! referrers API or, where a registry lacks it, by the fallback tag. The image's own tag stays as
+//! it is. OCI distribution-spec 1.1, "Pushing Manifests with Subject", "Referrers Tag Schema";
 //! image-spec 1.1, manifest.md, "Guidelines for Artifact Usage".
 
 use super::Registry;
@@ -55,7 +55,9 @@ impl Registry {
                 "annotations": {"org.opencontainers.image.title": attachment.title},
             }],
             "subject": {
-                "mediaType": subject.media_type, "digest": subject.digest, "size": subject.size_bytes,
+                "mediaType": subject.media_type,
+                "digest": subject.digest,
+                "size": subject.size_bytes,
             },
         }));
         let digest = Digest::of(&manifest);
