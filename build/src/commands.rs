@@ -32,7 +32,6 @@ use std::collections::BTreeMap;
 use std::error::Error;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::thread;
 
 /// What the environment says, read once by `main`.
 pub struct ProcessEnvironment {
@@ -247,19 +246,9 @@ pub fn build(arguments: &BuildArguments, around: &ProcessEnvironment) -> Done {
     let given = if arguments.pack.tag.is_empty() { &latest[..] } else { &arguments.pack.tag[..] };
     let recipe = read_recipe(&arguments.file)?;
     let options = options(&arguments.pack, around)?;
-    let (assembled, targets) = thread::scope(|scope| {
-        // The grammar of names takes 25 ms to be compiled, once a process: meanwhile the layer is
-        // compressed.
-        let names = scope.spawn(|| {
-            let tags = given.iter().map(|tag| tagged(tag)).collect::<Result<Vec<_>, _>>()?;
-            let targets =
-                push_targets(&arguments.deliver.push).map_err(|error| error.to_string())?;
-            Ok::<_, String>((tags, targets))
-        });
-        let assembled = assembled(&recipe, &arguments.context, &options);
-        let (tags, targets) = names.join().map_err(|_| "the name could not be read")??;
-        Ok::<_, Box<dyn Error>>((named(assembled?, tags), targets))
-    })?;
+    let tags = given.iter().map(|tag| tagged(tag)).collect::<Result<Vec<_>, _>>()?;
+    let targets = push_targets(&arguments.deliver.push)?;
+    let assembled = named(assembled(&recipe, &arguments.context, &options)?, tags);
     let summary = outputs::write(&assembled, &arguments.output)?;
     let text = summary_text(&summary, &arguments.output);
     let delivery = Delivery { targets, attachments: Vec::new(), folder: &arguments.output };

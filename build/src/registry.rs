@@ -31,7 +31,7 @@ use crate::archive::Section;
 use crate::digest::Digest;
 use crate::image::{self, Blob, Image, ImageError, MAX_JSON_BYTES, media_type};
 use crate::json;
-use oci_spec::distribution::ParseError;
+use crate::reference;
 use oci_spec::image::ImageIndex;
 use serde_json::json;
 use std::collections::HashSet;
@@ -61,9 +61,9 @@ const ACCEPTED: [&str; 4] = [
 /// [`RegistryError::Reference`].
 pub fn parse_reference(text: &str) -> Result<Reference, RegistryError> {
     let text = text.strip_prefix("docker://").unwrap_or(text);
-    text.parse().map_err(|e: ParseError| RegistryError::Reference {
+    reference::parse(text).map_err(|why| RegistryError::Reference {
         text: text.chars().take(200).collect(),
-        why: e.to_string(),
+        why: why.to_owned(),
     })
 }
 
