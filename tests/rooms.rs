@@ -622,17 +622,38 @@ mod build_layers {
     use outside::layers::{Layers, Stack, assert_stacks};
 
     const MICROIMAGE: Layers<'_> = &[
-        &["digest", "elf", "entry", "instruction", "json", "order", "reference", "rootfs", "scf"],
+        &[
+            "digest",
+            "elf",
+            "entry",
+            "instruction",
+            "json",
+            "load",
+            "manual",
+            "order",
+            "reference",
+            "rootfs",
+            "scf",
+        ],
         &["words", "stage", "sandbox"],
         &["extras", "ignore", "image", "recipe", "sbom"],
-        &["layer", "layout"],
-        &["archive", "assemble", "contents", "context", "unpack"],
+        &["layer", "layout", "provenance"],
+        &["archive", "assemble", "contents", "context", "loadable", "unpack"],
         &["inspect", "outputs", "registry", "cargo"],
         &["check", "source"],
         &["lib"],
-        &["args"],
+        &["args", "progress"],
         &["commands"],
         &["main"],
+    ];
+    /// The client of registries, from the pure parsers up.
+    const REGISTRY: Layers<'_> = &[
+        &["address", "attempts", "auth_file", "challenge", "error", "referrers"],
+        &["credentials", "trust"],
+        &["tls"],
+        &["link"],
+        &["progress"],
+        &["download", "upload"],
     ];
     /// The pure middle of microimage; all but `check` and what works on disks, networks, processes.
     const MICROIMAGE_PURE: &[&str] = &[
@@ -648,7 +669,9 @@ mod build_layers {
         "instruction",
         "json",
         "layer",
+        "loadable",
         "order",
+        "provenance",
         "recipe",
         "reference",
         "rootfs",
@@ -692,7 +715,8 @@ mod build_layers {
     fn microimage_is_a_stack_and_its_middle_is_pure_all_the_way_down() {
         let check = Stack { folder: "check", layers: CHECK, pure: &[], doors: &[] };
         let whole = Stack { pure: MICROIMAGE_PURE, ..all(MICROIMAGE) };
-        assert_stacks("build/src", "microimage", &[whole, check]);
+        let registry = Stack { folder: "registry", ..all(REGISTRY) };
+        assert_stacks("build/src", "microimage", &[whole, check, registry]);
     }
 
     #[test]

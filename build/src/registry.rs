@@ -243,6 +243,41 @@ impl Registry {
         Ok(if chosen { image.with_index() } else { image })
     }
 
+    /// Pushes a document about the image that `subject` describes, beside the image: its tag stays
+    /// as it is. Where the registry has no referrers API the document is listed under the fallback
+    /// tag, `sha256-…`. Returns the digest of the document's manifest.
+    ///
+    /// # Errors
+    /// [`RegistryError`] with the step; the image is as it was.
+    pub fn attach(
+        &self,
+        subject: &image::Descriptor,
+        attachment: &Attachment,
+    ) -> Result<Digest, RegistryError> {
+        self.link.wants("pull,push", &[]);
+        let bytes = (attachment.bytes.len() + referrers::EMPTY.len()) as u64;
+        let transfer = Transfer::new("pushing", 2, bytes, self.report.clone());
+        for bytes in [attachment.bytes.as_slice(), referrers::EMPTY] {
+            let source = Source::Bytes(bytes);
+            self.push_blob(Digest::of(bytes), bytes.len() as u64, source, &transfer)?;
+        }
+        let manifest = referrers::manifest(subject, attachment);
+        let digest = Digest::of(&manifest);
+        let has_api =
+            self.put_manifest(&digest.to_string(), &manifest, media_type::OCI_MANIFEST)?;
+        if !has_api {
+            let tag = referrers::tag(subject.digest);
+            let known = match self.manifest(&tag) {
+                Ok(known) => Some(known),
+                Err(RegistryError::NotFound(_)) => None,
+                Err(error) => return Err(error),
+            };
+            let index = referrers::index(known.as_deref(), &manifest, attachment.artifact_type)?;
+            self.put_manifest(&tag, &index, media_type::OCI_INDEX)?;
+        }
+        Ok(digest)
+    }
+
     /// The tag to push to.
     fn tag(&self) -> Result<&str, RegistryError> {
         match (self.reference.tag(), self.reference.digest()) {

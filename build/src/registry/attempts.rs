@@ -10,6 +10,9 @@ const FIRST_WAIT: Duration = Duration::from_millis(250);
 /// The longest wait that a registry may ask for.
 pub(super) const MAX_WAIT: Duration = Duration::from_secs(60);
 
+/// A transfer that moves this many bytes starts counting its failures anew.
+pub(super) const WORTHWHILE_BYTES: u64 = 1 << 20;
+
 /// How often a request has failed, and what is waited until the next attempt.
 pub(super) struct Attempts {
     failed: u32,

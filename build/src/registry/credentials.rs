@@ -2,8 +2,8 @@
 //! files and their helpers. It sends nothing, and no secret is ever printed. Docker's reference,
 //! "docker login", credential helpers; containers-auth.json(5).
 
-use super::RegistryError;
 use super::auth_file::{self, AuthFile, Held};
+use super::error::RegistryError;
 use serde::Deserialize;
 use std::ffi::OsString;
 use std::fmt;

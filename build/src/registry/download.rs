@@ -2,8 +2,8 @@
 //! where the connection broke, its digest verified. OCI distribution-spec 1.1, "Pulling blobs";
 //! RFC 9110, section 14 (Range).
 
-use super::RegistryError;
-use super::attempts::Attempts;
+use super::attempts::{Attempts, WORTHWHILE_BYTES};
+use super::error::RegistryError;
 use super::link::{Ask, Link, Target, Trouble, chain};
 use super::progress::Transfer;
 use crate::image::Descriptor;
@@ -12,9 +12,6 @@ use std::fs::File;
 use std::io::{Read, Seek, Write};
 use ureq::http::Method;
 use ureq::http::header;
-
-/// Progress of this many bytes is worth to start counting failures anew.
-pub(super) const WORTHWHILE_BYTES: u64 = 1 << 20;
 
 /// Pulls the blob. `what` names it in errors.
 pub(super) fn pull(

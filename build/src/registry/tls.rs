@@ -1,6 +1,7 @@
 //! TLS for ureq, with our own choice of what is trusted: a connector that wraps a TCP connection.
 //! It decides nothing about certificates ([`super::trust`] does).
 
+use super::error::RegistryError;
 use super::trust::{Configurations, explain};
 use rustls::pki_types::ServerName;
 use rustls::{ClientConnection, StreamOwned};
@@ -23,7 +24,7 @@ pub(super) enum HandshakeError {
     Certificate(String),
     /// The configuration for this host cannot be made.
     #[error("{0}")]
-    Configuration(super::RegistryError),
+    Configuration(RegistryError),
     /// Anything else that TLS itself refuses.
     #[error("{0}")]
     Other(String),

@@ -2,10 +2,9 @@
 //! one request or several, resumed at the offset that the registry names. OCI distribution-spec
 //! 1.1, "Pushing blobs".
 
-use super::RegistryError;
 use super::address::join;
-use super::attempts::Attempts;
-use super::download::WORTHWHILE_BYTES;
+use super::attempts::{Attempts, WORTHWHILE_BYTES};
+use super::error::RegistryError;
 use super::link::{Ask, Content, Link, Reply, Target, Trouble, chain};
 use super::progress::Transfer;
 use crate::digest::Digest;
