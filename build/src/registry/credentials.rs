@@ -150,10 +150,8 @@ impl Keychain {
         repository: &str,
         asked: RegistryPurpose,
     ) -> Result<Found, RegistryError> {
-        let ours = self
-            .registry
-            .as_deref()
-            .map_or(asked == RegistryPurpose::ByTarget, |ours| ours == registry);
+        let is_same = |ours: &str| auth_file::names(registry).any(|name| name == ours);
+        let ours = self.registry.as_deref().map_or(asked == RegistryPurpose::ByTarget, is_same);
         if ours && (self.username.is_some() || self.password.is_some()) {
             let half = |has: &str, lacks: &str| RegistryError::Half {
                 registry: registry.to_owned(),

@@ -536,8 +536,7 @@ impl Link {
                 .ok_or_else(|| self.step(step, format!("`{host}` is not a host")))?;
             let mut ask = Ask::new(Method::GET, Target::Uri(&uri));
             match self.run(step, &uri, None, &mut ask) {
-                // what Go, nginx and others say in plain HTTP where TLS is spoken
-                Ok(reply) if !is_last && *scheme == "http" && reply.status() == 400 => {}
+                Ok(reply) if !is_last && *scheme == "http" && wants_tls(&reply, &uri) => {}
                 Ok(mut reply) if is_passing(reply.status()) => {
                     let wait = reply
                         .header(header::RETRY_AFTER)
@@ -813,6 +812,15 @@ pub(super) enum Verdict {
     WrongPassword,
     AfterLogin,
     Forbidden,
+}
+
+/// Whether a reply in plain HTTP is what a server with TLS says: 400 is what Go's and nginx do, and
+/// others redirect to the same place.
+fn wants_tls(reply: &Reply, asked: &Uri) -> bool {
+    let redirected = reply.location().is_some_and(|next| {
+        next.scheme_str() == Some("https") && next.authority() == asked.authority()
+    });
+    reply.status() == 400 || redirected
 }
 
 fn challenges(reply: &Reply) -> Vec<Challenge> {

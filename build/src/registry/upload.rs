@@ -211,6 +211,9 @@ impl Upload<'_> {
             404 | 405 | 410 => return Err(Failure::Lost(reply.refusal())),
             _ => return Err(self.link.unexpected(step, &mut reply).into()),
         }
+        if reply.header(header::RANGE).is_none() {
+            return Err(Failure::Lost("it does not say how much of the upload it has".to_owned()));
+        }
         session.offset = self.offset(step, &reply, 0)?;
         if let Some(uri) = reply.location() {
             session.uri = uri;
