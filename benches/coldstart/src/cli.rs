@@ -1,10 +1,6 @@
 //! Flags, their help, and what they amount to: targets and a definition of the run. Knows no
 //! engine.
 
-use std::collections::BTreeSet;
-use std::path::PathBuf;
-use std::time::Duration;
-
 use clap::{Args, Parser, Subcommand};
 use coldstart::burst::RAMP;
 use coldstart::engine::{Case, Target};
@@ -16,13 +12,17 @@ use coldstart::run::Definition;
 use microimage::manual::{CompletionsArguments, ManArguments};
 use microimage::registry::Access;
 use microimage::sandbox::ResourceLimits;
+use microimage::scf;
 use microimage::source;
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::time::Duration;
 
 /// What `just image` writes.
 const DEFAULT_IMAGE: &str = "target/image/oci";
 const DEFAULT_SAMPLES: u32 = 50;
 /// The platform's port (SCF), when an image names none.
-const DEFAULT_PORT: u16 = 9000;
+const DEFAULT_PORT: u16 = scf::PORT;
 
 #[derive(Parser)]
 #[command(
