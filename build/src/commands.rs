@@ -41,7 +41,7 @@ pub struct ProcessEnvironment {
     pub cargo: Cargo,
     /// SOURCE_DATE_EPOCH as it stands.
     pub source_date_epoch: Option<String>,
-    /// Credentials, trusted certificates, and who is told of progress.
+    /// Credentials, trusted certificates, and the report of progress.
     pub access: Access,
 }
 

@@ -67,14 +67,14 @@ pub fn parse_reference(text: &str) -> Result<Reference, RegistryError> {
     })
 }
 
-/// How registries are reached: with whose credentials, trusting what, telling whom of progress.
+/// How registries are reached: credentials, trusted certificates, a report of progress.
 #[derive(Clone, Default)]
 pub struct Access {
     /// Where credentials are looked for.
     pub keychain: Keychain,
     /// Which certificates are trusted.
     pub trust: Trust,
-    /// Who is told of progress.
+    /// Called with the progress of each transfer.
     pub report: Option<Report>,
 }
 

@@ -23,7 +23,7 @@ fn parse_header(header: &str) -> Vec<Challenge> {
         rest = rest.trim_start_matches([' ', '\t', ',']);
         let (word, after) = token(rest);
         if word.is_empty() {
-            break; // the end, or what is no challenge: what stands before it counts
+            break; // the end, or something else than a challenge: what stands before it counts
         }
         let after_word = after.trim_start_matches([' ', '\t']);
         match (after_word.strip_prefix('='), found.last_mut()) {

@@ -572,7 +572,7 @@ impl Link {
     /// The credentials, looked for once.
     fn credentials(&self) -> &Found {
         self.found.get_or_init(|| {
-            // Why they cannot be read is told when the registry insists on them: many do not.
+            // The error is reported when the registry insists on credentials: many do not.
             (self.lookup)().unwrap_or_else(|_| Found::nothing())
         })
     }

@@ -3,7 +3,7 @@
 use super::link::lock;
 use std::sync::{Arc, Mutex};
 
-/// How far a transfer is.
+/// Progress of one transfer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Progress {
     /// `pushing` or `pulling`.
@@ -18,7 +18,7 @@ pub struct Progress {
     pub bytes: u64,
 }
 
-/// Who is told of progress, at each step of it.
+/// Called with the progress at each step of it.
 pub type Report = Arc<dyn Fn(&Progress) + Send + Sync>;
 
 /// One transfer.
