@@ -28,6 +28,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long a registry may take to answer when it was sent everything: it sums a large blob.
 const REPLY_TIMEOUT: Duration = Duration::from_secs(600);
+/// How long a registry on this machine may take to answer in plain HTTP before TLS is tried.
+const KNOCK_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a token, a manifest or an error may take to arrive.
 const TEXT_TIMEOUT: Duration = Duration::from_secs(60);
 /// How much of an error's text is read, in bytes.
@@ -96,6 +98,8 @@ pub(super) struct Ask<'a> {
     pub(super) content: Content<'a>,
     /// Whether the reply's content is text, which must not take long.
     pub(super) text: bool,
+    /// How long the registry may take to answer.
+    reply_timeout: Duration,
 }
 
 /// Where a request goes.
@@ -108,7 +112,14 @@ pub(super) enum Target<'a> {
 
 impl<'a> Ask<'a> {
     pub(super) fn new(method: Method, target: Target<'a>) -> Ask<'a> {
-        Ask { method, target, headers: Vec::new(), content: Content::None, text: true }
+        Ask {
+            method,
+            target,
+            headers: Vec::new(),
+            content: Content::None,
+            text: true,
+            reply_timeout: REPLY_TIMEOUT,
+        }
     }
 
     pub(super) fn header(mut self, name: HeaderName, value: impl Into<String>) -> Ask<'a> {
@@ -235,7 +246,6 @@ impl Link {
             .timeout_connect(Some(CONNECT_TIMEOUT))
             .timeout_per_read(Some(IDLE_TIMEOUT))
             .timeout_per_write(Some(IDLE_TIMEOUT))
-            .timeout_recv_response(Some(REPLY_TIMEOUT))
             .proxy(proxy)
             .build();
         Link {
@@ -409,16 +419,17 @@ impl Link {
         if let Some(login) = login {
             request = request.header(header::AUTHORIZATION, login);
         }
+        let times = (ask.reply_timeout, ask.text.then_some(TEXT_TIMEOUT));
         match &mut ask.content {
-            Content::None => self.run_with(step, uri, request.body(()), ask.text),
+            Content::None => self.run_with(step, uri, request.body(()), times),
             Content::Bytes(bytes) => {
                 let request = request.header(header::CONTENT_LENGTH, bytes.len());
-                self.run_with(step, uri, request.body(*bytes), ask.text)
+                self.run_with(step, uri, request.body(*bytes), times)
             }
             Content::Reader(reader, size) => {
                 let request = request.header(header::CONTENT_LENGTH, *size);
                 let body = SendBody::from_reader(*reader);
-                self.run_with(step, uri, request.body(body), ask.text)
+                self.run_with(step, uri, request.body(body), times)
             }
         }
     }
@@ -428,13 +439,14 @@ impl Link {
         step: &str,
         uri: &Uri,
         request: Result<Request<impl ureq::AsSendBody>, ureq::http::Error>,
-        text: bool,
+        (reply_timeout, text_timeout): (Duration, Option<Duration>),
     ) -> Result<Reply, Trouble> {
         let request = request.map_err(|error| self.step(step, error.to_string()))?;
         let request = self
             .agent
             .configure_request(request)
-            .timeout_recv_body(text.then_some(TEXT_TIMEOUT))
+            .timeout_recv_response(Some(reply_timeout))
+            .timeout_recv_body(text_timeout)
             .build();
         match self.agent.run(request) {
             Ok(response) => Ok(Reply { response, uri: uri.clone() }),
@@ -535,6 +547,9 @@ impl Link {
             let origin = Origin::of(&uri)
                 .ok_or_else(|| self.step(step, format!("`{host}` is not a host")))?;
             let mut ask = Ask::new(Method::GET, Target::Uri(&uri));
+            if !is_last && *scheme == "http" {
+                ask.reply_timeout = KNOCK_TIMEOUT;
+            }
             match self.run(step, &uri, None, &mut ask) {
                 Ok(reply) if !is_last && *scheme == "http" && wants_tls(&reply, &uri) => {}
                 Ok(mut reply) if is_passing(reply.status()) => {
