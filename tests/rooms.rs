@@ -211,6 +211,7 @@ const RULES: &[Rule] = &[
             "benches/coldstart/src/plot.rs",
             "benches/coldstart/src/plot",
             "benches/coldstart/src/table.rs",
+            "benches/coldstart/src/export.rs",
             "benches/coldstart/src/report.rs",
             "benches/coldstart/src/report",
             "benches/start/src/event.rs",
@@ -253,7 +254,7 @@ const COLDSTART: Stack<'_> = Stack {
         &["phase", "link", "units", "request", "owner", "work", "floor"],
         &["results", "pipe", "reply", "baselines"],
         &["relay", "registry", "pull", "probe", "burst", "compare", "guidance"],
-        &["failure", "plot", "table"],
+        &["export", "failure", "plot", "table"],
         &["engine", "report"],
         &["run"],
         &["lib"],
@@ -261,7 +262,8 @@ const COLDSTART: Stack<'_> = Stack {
         &["main"],
     ],
     pure: &[
-        "phase", "link", "units", "pipe", "burst", "compare", "guidance", "plot", "table", "report",
+        "phase", "link", "units", "pipe", "burst", "compare", "guidance", "export", "plot",
+        "table", "report",
     ],
     // Types of results.json, and how they are kept on the disk.
     doors: &["results"],
@@ -811,7 +813,7 @@ mod build_layers {
         "words",
     ];
     const CHECK: Layers<'_> =
-        &[&["provider"], &["finding"], &["program", "secrets", "run"], &["rules"]];
+        &[&["provider"], &["finding", "files"], &["program", "secrets", "run"], &["rules"]];
     const EMULATOR: Layers<'_> = &[
         &["config", "program", "sample", "start_up", "sync", "wire"],
         &["fields", "settings", "verdict"],

@@ -5,9 +5,10 @@
 //! follows.
 
 use crate::digest::{Digest, HashingReader};
-use crate::entry::{EntryError, Extensions, MAX_NAME_BYTES};
-use crate::image::{Blob, Image, ImageError, MAX_JSON_BYTES, MAX_LAYERS, media_type};
+use crate::entry::{EntryError, Extensions, LayerLimits, MAX_NAME_BYTES};
+use crate::image::{Blob, Compression, Image, ImageError, MAX_JSON_BYTES, MAX_LAYERS, media_type};
 use crate::json;
+use crate::layer::decompress;
 use crate::layout::{self, LayoutError, Store};
 use crate::reference;
 use crate::rootfs::normalize;
@@ -60,6 +61,53 @@ struct Saved {
     config: String,
     repo_tags: Option<Vec<String>>,
     layers: Vec<String>,
+}
+
+impl Saved {
+    fn tags(&self) -> Vec<String> {
+        let tags = self.repo_tags.iter().flatten();
+        tags.map(|tag| reference::familiar(tag).to_owned()).collect()
+    }
+
+    /// The digest of its configuration in hexadecimal, which is its id: `ID.json` before Docker 25,
+    /// `blobs/sha256/ID` since.
+    fn id(&self) -> &str {
+        let file = self.config.rsplit('/').next().unwrap_or(&self.config);
+        file.trim_end_matches(".json")
+    }
+
+    fn fits(&self, name: &str) -> bool {
+        let id = name.strip_prefix("sha256:").unwrap_or(name);
+        let is_id = id.len() >= 6 && id.bytes().all(|b| b.is_ascii_hexdigit());
+        self.tags().iter().any(|tag| is_called(tag, name)) || is_id && self.id().starts_with(id)
+    }
+}
+
+/// Whether `tag` is what somebody means by `name`: without a tag that is `latest`.
+fn is_called(tag: &str, name: &str) -> bool {
+    let name = reference::familiar(name);
+    tag == name || tag.strip_suffix(":latest") == Some(name)
+}
+
+/// The one image of an archive that `select` names, or its only one.
+fn choose<'a>(saved: &'a [Saved], select: Option<&str>) -> Result<&'a Saved, String> {
+    let fitting: Vec<_> = saved.iter().filter(|s| select.is_none_or(|name| s.fits(name))).collect();
+    let names: Vec<_> = saved
+        .iter()
+        .flat_map(|s| match s.tags() {
+            tags if tags.is_empty() => vec![s.id().chars().take(12).collect()],
+            tags => tags,
+        })
+        .take(10)
+        .map(|name| format!("`{}`", shorten(&name)))
+        .collect();
+    let how = format!("name one as `FILE#NAME`: {}", names.join(", "));
+    match (fitting.as_slice(), select) {
+        ([one], _) => Ok(one),
+        ([], None) => Err("it holds no image".into()),
+        ([], Some(name)) => Err(format!("it holds no image `{}`; {how}", shorten(name))),
+        (several, _) => Err(format!("it holds {} images that fit; {how}", several.len())),
+    }
 }
 
 /// Writes `image` as the tar `dest`, replacing what is there in one step. Every blob is verified on
@@ -153,28 +201,7 @@ fn read_saved(store: &TarStore, select: Option<&str>) -> Result<Image, ArchiveEr
     };
     let saved: Vec<Saved> = serde_json::from_slice(&whole("manifest.json")?)
         .map_err(|e| malformed(format!("`manifest.json`: {e}")))?;
-    let tags = |s: &Saved| -> Vec<String> {
-        s.repo_tags.iter().flatten().map(|tag| reference::familiar(tag).to_owned()).collect()
-    };
-    let fitting: Vec<_> = saved
-        .iter()
-        .filter(|s| {
-            select.is_none_or(|name| tags(s).iter().any(|t| t == reference::familiar(name)))
-        })
-        .collect();
-    let [saved] = fitting.as_slice() else {
-        let names = saved
-            .iter()
-            .flat_map(tags)
-            .take(10)
-            .map(|t| format!("`{}`", shorten(&t)))
-            .collect::<Vec<_>>()
-            .join(", ");
-        return Err(malformed(format!(
-            "{} of its images fit; name one of: {names}",
-            fitting.len()
-        )));
-    };
+    let saved = choose(&saved, select).map_err(malformed)?;
     if saved.layers.len() > MAX_LAYERS {
         return Err(ImageError::Limit(format!(
             "{} layers, at most {MAX_LAYERS} are read",
@@ -205,7 +232,9 @@ fn read_saved(store: &TarStore, select: Option<&str>) -> Result<Image, ArchiveEr
         "layers": layers,
     }));
     let image = Image::from_parts(manifest, config, |layer| blobs[&layer.digest].clone())?;
-    Ok(match tags(saved).first() {
+    let named = saved.tags();
+    let chosen = named.iter().find(|tag| select.is_some_and(|name| is_called(tag, name)));
+    Ok(match chosen.or(named.first()) {
         Some(tag) => image.with_reference(tag),
         None => image,
     })
@@ -252,7 +281,7 @@ impl TarStore {
     /// # Errors
     /// The system's word, or that it is no tar.
     pub fn open(path: &Path) -> io::Result<TarStore> {
-        let mut file = File::open(path)?;
+        let mut file = decompressed(File::open(path)?)?;
         let length = file.seek(SeekFrom::End(0))?;
         file.rewind()?;
         let broken = |why: &str| io::Error::new(io::ErrorKind::InvalidData, why.to_owned());
@@ -262,8 +291,17 @@ impl TarStore {
         // Raw: what stands in front of a file, its long name for example, is bounded before it is
         // read into memory.
         for entry in archive.entries_with_seek()?.raw(true) {
-            let mut entry = entry?;
-            if extensions.absorb(&mut entry).map_err(|e| match e {
+            let is_first = files.is_empty();
+            let mut entry = entry.map_err(|error| match error.kind() {
+                // What the library says of bytes that are no header is not for people.
+                io::ErrorKind::Other | io::ErrorKind::InvalidData if is_first => {
+                    broken("it is not a tar")
+                }
+                _ => error,
+            })?;
+            let kind = entry.header().entry_type();
+            let stated = entry.header().entry_size()?;
+            if extensions.absorb(kind, stated, &mut entry).map_err(|e| match e {
                 EntryError::Read(error) => error,
                 other => broken(&other.to_string()),
             })? {
@@ -283,9 +321,8 @@ impl TarStore {
             let Ok(name) = String::from_utf8(name) else { continue };
             // A key, never a path on disk.
             let name = normalize("", &name);
-            let kind = entry.header().entry_type();
             if kind.is_file() {
-                let size_bytes = entry.header().entry_size()?;
+                let size_bytes = stated;
                 if said.size_bytes.is_some_and(|said| said != size_bytes) {
                     return Err(broken(
                         "it holds a file with two sizes that contradict each other",
@@ -334,6 +371,36 @@ impl Store for TarStore {
         }
         Err(io::Error::new(io::ErrorKind::InvalidData, "links in the archive lead in a circle"))
     }
+}
+
+/// The archive as a tar: `docker save | gzip` is read too, by way of a temporary file without a
+/// name, because a tar is looked through more than once.
+fn decompressed(mut file: File) -> io::Result<File> {
+    let mut magic = [0; 6];
+    let filled = file.read_at(&mut magic, 0)?;
+    let unread = |program: &str| {
+        let why = format!("it is compressed by `{program}`; `{program} -d` it first");
+        Err(io::Error::new(io::ErrorKind::InvalidData, why))
+    };
+    let compression = match &magic[..filled] {
+        [0x1f, 0x8b, ..] => Compression::Gzip,
+        [0x28, 0xb5, 0x2f, 0xfd, ..] => Compression::Zstd,
+        [0xfd, b'7', b'z', b'X', b'Z', 0] => return unread("xz"),
+        [b'B', b'Z', b'h', ..] => return unread("bzip2"),
+        _ => return Ok(file),
+    };
+    file.rewind()?;
+    let mut tar = tempfile::tempfile()?;
+    let limit = LayerLimits::default().max_uncompressed_bytes;
+    let copied =
+        io::copy(&mut decompress(&file, compression)?.take(limit), &mut tar).map_err(|error| {
+            io::Error::new(error.kind(), format!("it cannot be decompressed: {error}"))
+        })?;
+    if copied == limit {
+        let why = format!("it has more than {limit} bytes once decompressed");
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, why));
+    }
+    Ok(tar)
 }
 
 /// Part of a file, read without moving a shared position.

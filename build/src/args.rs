@@ -134,7 +134,7 @@ pub struct CheckArguments {
     /// Whose rules
     #[arg(long, value_enum, default_value = "scf")]
     pub platform: PlatformName,
-    /// Memory that the function is to have, in MiB
+    /// Memory that the function is to have, in MiB; --run enforces it
     #[arg(long, value_name = "MIB")]
     pub memory: Option<u64>,
     /// Start it as the platform would, read-only with a tmpfs /tmp, and play events against it

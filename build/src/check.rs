@@ -2,6 +2,7 @@
 //! evidence, what to do and source. It looks at the image's bytes; [`run`] starts it as well. It
 //! does not talk to any platform.
 
+mod files;
 mod finding;
 mod program;
 mod provider;

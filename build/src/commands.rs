@@ -9,7 +9,6 @@ use crate::args::{
 use clap::{CommandFactory as _, ValueEnum as _};
 use microimage::assemble::{self, Assembled, Options};
 use microimage::cargo::{self, Cargo, Function};
-use microimage::check::run::RunError;
 use microimage::contents::{self, Contents};
 use microimage::context::FolderContext;
 use microimage::digest::Digest;
@@ -282,18 +281,16 @@ pub fn check(arguments: &CheckArguments, around: &ProcessEnvironment) -> Done {
     let provider = arguments.platform.provider();
     let mut report = check::check(&image, &contents, provider, arguments.memory, &arguments.image)?;
     if arguments.run {
-        let tried = check::run::run(
+        let tried = check::run::run_within(
             &image,
             provider,
             arguments.events.as_deref(),
             Path::new("/proc/self/exe"),
+            arguments.memory,
         );
-        report = report.with(match tried {
-            Err(RunError::Sandbox(error @ sandbox::Error::Namespace { .. })) => {
-                vec![check::run::not_tried(provider, &error)]
-            }
-            other => other?,
-        });
+        // Whatever became of the trial, what was found before it is told.
+        report = report
+            .with(tried.unwrap_or_else(|error| vec![check::run::not_tried(provider, &error)]));
     }
     let text =
         if arguments.json { serde_json::to_string_pretty(&report)? + "\n" } else { report.text() };
@@ -338,14 +335,18 @@ pub fn pull(arguments: &PullArguments, around: &ProcessEnvironment) -> Done {
 pub fn unpack(arguments: &UnpackArguments, around: &ProcessEnvironment) -> Done {
     let image = around.load(&arguments.image, arguments.arch, &arguments.registry)?;
     let done = unpack::unpack_image(&image, &arguments.folder, &LayerLimits::default())?;
-    let (entries, bytes) =
-        done.iter().fold((0, 0), |(e, b), layer| (e + layer.entries, b + layer.file_bytes));
-    said(format!(
-        "{} layers, {entries} entries, {} of files in {}\n",
+    let sum = |of: fn(&unpack::Unpacked) -> u64| done.iter().map(of).sum::<u64>();
+    let mut text = format!(
+        "{} layers, {} entries, {} of files in {}\n",
         done.len(),
-        inspect::size(bytes),
+        sum(|layer| layer.entries),
+        inspect::size(sum(|layer| layer.file_bytes)),
         arguments.folder.display()
-    ))
+    );
+    for line in unpack::left_out(&done) {
+        text += &format!("{line}\n");
+    }
+    said(text)
 }
 
 /// `microimage completions`.

@@ -3,7 +3,9 @@
 //! "Applying changesets".
 
 use crate::digest::{DiffId, Digest, HashingReader};
-use crate::entry::{Budget, Entry, EntryError, Kind, LayerLimits, Whiteout, read_entries, shown};
+use crate::entry::{
+    Budget, Capability, Entry, EntryError, Kind, LayerLimits, Whiteout, read_entries, shown,
+};
 use crate::image::{Compression, Image};
 use crate::layer::decompress;
 use std::collections::BTreeMap;
@@ -22,6 +24,9 @@ pub struct Contents {
     pub files: BTreeMap<PathBuf, Found>,
     /// What each layer held, lowest first.
     pub layers: Vec<LayerContents>,
+    /// Devices and FIFOs, by path as in [`Contents::files`]: what each is, and that it is not
+    /// unpacked.
+    pub left_out: BTreeMap<PathBuf, &'static str>,
     /// Where the bytes of each file are.
     origins: BTreeMap<PathBuf, Origin>,
 }
@@ -44,6 +49,8 @@ pub struct Found {
     pub uid: u64,
     /// Group.
     pub gid: u64,
+    /// What executing it grants, if it says so (capabilities(7)).
+    pub capability: Option<Capability>,
 }
 
 /// What a path is.
@@ -106,7 +113,13 @@ pub enum ContentsError {
 /// [`ContentsError`] with the layer and the entry.
 pub fn read(image: &Image, limits: &LayerLimits) -> Result<Contents, ContentsError> {
     let budget = Budget::new(limits);
-    let mut flat = Flat { nodes: BTreeMap::new(), layer: 0, entry: 0, budget: &budget };
+    let mut flat = Flat {
+        nodes: BTreeMap::new(),
+        left_out: BTreeMap::new(),
+        layer: 0,
+        entry: 0,
+        budget: &budget,
+    };
     let mut layers = Vec::new();
     for (number, layer) in image.layers().iter().enumerate() {
         let descriptor = layer.descriptor();
@@ -138,10 +151,15 @@ pub fn read(image: &Image, limits: &LayerLimits) -> Result<Contents, ContentsErr
         }
         files.insert(path, node.found);
     }
-    Ok(Contents { files, layers, origins })
+    Ok(Contents { files, layers, left_out: flat.left_out, origins })
 }
 
 impl Contents {
+    /// Which entry of which layer each file is, each counted from 0.
+    pub(crate) fn origins(&self) -> impl Iterator<Item = (usize, u64)> {
+        self.origins.values().map(|origin| (origin.layer, origin.entry))
+    }
+
     /// The bytes of the regular file `path` (clean, without leading slash) of `image`, whose files
     /// these are; at most `limit_bytes` are read. `None` when there is no such file.
     ///
@@ -190,6 +208,7 @@ impl Contents {
 /// The files as the layers so far leave them, by a path in which no folder is a link.
 struct Flat<'a> {
     nodes: BTreeMap<PathBuf, Node>,
+    left_out: BTreeMap<PathBuf, &'static str>,
     /// The layer being read.
     layer: usize,
     /// The entry being read.
@@ -212,6 +231,9 @@ impl Flat<'_> {
         let (Some(name), Some(folder)) = (entry.path.file_name(), entry.path.parent()) else {
             return Ok(());
         };
+        if entry.is_bookkeeping() {
+            return Ok(());
+        }
         if let Some(whiteout) = entry.whiteout()? {
             // A folder that is not there has nothing to hide.
             if let Some(folder) = self.folder(folder, false).map_err(|why| why.of(entry))? {
@@ -239,8 +261,11 @@ impl Flat<'_> {
                     return Err(entry.refused("a link to the root"));
                 };
                 let folder = self.folder(folder, false).map_err(|why| why.of(entry))?;
-                let original = folder.and_then(|folder| self.nodes.get(&folder.join(name)));
-                let (found, origin) = match original {
+                let target = folder.map(|folder| folder.join(name)).unwrap_or_default();
+                if let Some(what) = self.left_out.get(&target).copied() {
+                    return self.leave_out(path, what);
+                }
+                let (found, origin) = match self.nodes.get(&target) {
                     None => return Err(entry.refused("a hard link to nothing")),
                     Some(node) if node.found.what == What::Folder => {
                         return Err(entry.refused("a hard link to a folder"));
@@ -252,8 +277,16 @@ impl Flat<'_> {
                 }
                 return self.put(path, found, origin);
             }
+            Kind::Special { what } => return self.leave_out(path, what),
         };
-        self.put(path, Found { what, mode, uid, gid }, origin)
+        let capability = entry.capability();
+        self.put(path, Found { what, mode, uid, gid, capability }, origin)
+    }
+
+    fn leave_out(&mut self, path: PathBuf, what: &'static str) -> Result<(), EntryError> {
+        self.budget.path(&path)?;
+        self.left_out.insert(path, what);
+        Ok(())
     }
 
     fn put(&mut self, path: PathBuf, found: Found, origin: Origin) -> Result<(), EntryError> {
@@ -266,6 +299,12 @@ impl Flat<'_> {
     fn remove(&mut self, path: &Path) {
         for path in self.below(path) {
             self.nodes.remove(&path);
+        }
+        let from = (std::ops::Bound::Included(path), std::ops::Bound::Unbounded);
+        let gone = self.left_out.range::<Path, _>(from).map(|(below, _)| below);
+        let gone: Vec<_> = gone.take_while(|below| below.starts_with(path)).cloned().collect();
+        for path in gone {
+            self.left_out.remove(&path);
         }
     }
 
@@ -342,7 +381,8 @@ impl Flat<'_> {
                 None => {
                     self.budget.entry().map_err(NoFolder::Limit)?;
                     self.budget.path(&at).map_err(NoFolder::Limit)?;
-                    let found = Found { what: What::Folder, mode: 0o755, uid: 0, gid: 0 };
+                    let (what, mode, uid, gid) = (What::Folder, 0o755, 0, 0);
+                    let found = Found { what, mode, uid, gid, capability: None };
                     let origin = Origin { layer: self.layer, entry: 0 };
                     self.nodes.insert(at.clone(), Node { found, layer: self.layer, origin });
                 }

@@ -1,8 +1,17 @@
 //! The entries of a layer's tar, read with limits: names that stay inside, sizes that are bounded,
 //! links that lead nowhere else. It reads a stream and calls a visitor; it writes nothing and knows
-//! no disk. POSIX.1-2017 pax interchange format, GNU long names; OCI image-spec, layer.md. What no
-//! layer needs (devices, sparse files, sizes that contradict each other) is refused, not guessed.
+//! no disk. POSIX.1-2017 pax interchange format, GNU long names and sparse files; OCI image-spec,
+//! layer.md. Names are taken as Docker Engine takes them: an absolute one starts at the image's
+//! root. What contradicts itself is refused, not guessed.
 
+mod blocks;
+mod capability;
+mod sparse;
+
+pub use self::capability::Capability;
+
+use self::blocks::{Blocks, GID, MODE, MTIME, TYPE, UID, number};
+use self::sparse::{Expanded, PaxSparse, Piece, old_gnu_map};
 use std::cell::Cell;
 use std::ffi::{OsStr, OsString};
 use std::io::{self, Read};
@@ -109,9 +118,21 @@ pub struct Entry {
     pub gid: u64,
     /// Seconds since 1970.
     pub mtime: u64,
-    /// Extended attributes that the entry carries and this program does not keep.
-    pub xattrs: usize,
+    /// Extended attributes, by name.
+    pub xattrs: Vec<Xattr>,
 }
+
+/// One extended attribute of an entry (xattr(7); `SCHILY.xattr.` in a pax header).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Xattr {
+    /// With its name space, for example `security.capability`.
+    pub name: OsString,
+    /// Any bytes.
+    pub value: Vec<u8>,
+}
+
+/// The attribute that holds a file's capabilities.
+pub const CAPABILITY_XATTR: &str = "security.capability";
 
 /// What an entry is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -133,6 +154,12 @@ pub enum Kind {
     Hardlink {
         /// The path of that entry, as clean as [`Entry::path`].
         target: PathBuf,
+    },
+    /// A device or a FIFO. It takes the place of what was there and is left out: a function gets
+    /// its devices from the platform, and making one needs a privilege that unpacking has not.
+    Special {
+        /// `a character device`, `a block device` or `a FIFO`.
+        what: &'static str,
     },
 }
 
@@ -159,10 +186,10 @@ pub enum EntryError {
         /// What is wrong with it.
         why: &'static str,
     },
-    /// A device, a FIFO, a sparse file, or a kind that no layer holds.
+    /// A broken sparse file, or a kind that no layer holds.
     #[error(
-        "entry `{path}` is refused: it is {what}, and an image of a function holds files, \
-         directories and links only"
+        "entry `{path}` is refused: it is {what}; layers hold files, directories, links and \
+         devices only"
     )]
     Unsupported {
         /// The name as written, shortened.
@@ -208,6 +235,20 @@ impl Entry {
         }
     }
 
+    /// The capabilities that the entry gives its file, if any.
+    pub(crate) fn capability(&self) -> Option<Capability> {
+        let xattr = self.xattrs.iter().find(|xattr| xattr.name == CAPABILITY_XATTR)?;
+        Some(Capability::parse(&xattr.value))
+    }
+
+    /// Whether the entry is bookkeeping of a storage driver that wrote into its layers (AUFS, up to
+    /// Docker 1.9): runtimes skip it.
+    pub(crate) fn is_bookkeeping(&self) -> bool {
+        self.path.iter().next().is_some_and(|first| {
+            first.as_bytes().starts_with(b".wh..wh.") && first.as_bytes() != b".wh..wh..opq"
+        })
+    }
+
     /// This entry, refused.
     pub(crate) fn refused(&self, why: &'static str) -> EntryError {
         EntryError::Name { path: shorten(self.path.as_os_str().as_bytes()), why }
@@ -224,21 +265,26 @@ pub fn read_entries<E: From<EntryError>>(
     budget: &Budget,
     mut visit: impl FnMut(&Entry, &mut dyn Read) -> Result<(), E>,
 ) -> Result<Totals, E> {
-    let mut archive = tar::Archive::new(Bounded { inner: tar, budget });
+    let mut blocks = Blocks::new(Bounded { inner: tar, budget });
     let mut totals = Totals::default();
     let mut extensions = Extensions::default();
-    // Raw: extension headers arrive as entries, so that their sizes can be bounded before they are
-    // read into memory.
-    for raw in archive.entries().map_err(EntryError::Read)?.raw(true) {
-        let mut raw = raw.map_err(EntryError::Read)?;
-        if extensions.absorb(&mut raw)? {
+    while let Some(header) = blocks.next_header().map_err(EntryError::Read)? {
+        if extensions.absorb(header.entry_type(), blocks.content_bytes(), &mut blocks)? {
             continue;
         }
         totals.entries += 1;
         budget.entry()?;
-        let Some(entry) = std::mem::take(&mut extensions).into_entry(&raw)? else { continue };
+        let extensions = std::mem::take(&mut extensions);
+        let (entry, pieces) = extensions.into_entry(&header, &mut blocks)?;
         if let Kind::File { size_bytes } = entry.kind {
-            if size_bytes > budget.uncompressed_bytes.get() {
+            // What a sparse file leaves out is paid for too: a tar of 1 KiB may claim any size.
+            let holes_bytes = match &pieces {
+                Some(_) => size_bytes.saturating_sub(blocks.content_bytes()),
+                None => 0,
+            };
+            if size_bytes > budget.uncompressed_bytes.get()
+                || pay(&budget.uncompressed_bytes, holes_bytes).is_none()
+            {
                 return Err(EntryError::Limit(format!(
                     "{} with `{}`",
                     budget.too_large(),
@@ -247,12 +293,16 @@ pub fn read_entries<E: From<EntryError>>(
                 .into());
             }
             totals.file_bytes += size_bytes;
+            if let Some(pieces) = pieces {
+                visit(&entry, &mut Expanded::new(&mut blocks, pieces, size_bytes))?;
+                continue;
+            }
         }
-        visit(&entry, &mut raw)?;
+        visit(&entry, &mut blocks)?;
     }
     // Padding after the end marker belongs to the DiffID and to the blob's digest: read on until
     // the source says it is the end.
-    io::copy(&mut archive.into_inner(), &mut io::sink()).map_err(EntryError::Read)?;
+    io::copy(&mut blocks.into_inner(), &mut io::sink()).map_err(EntryError::Read)?;
     Ok(totals)
 }
 
@@ -267,17 +317,20 @@ pub(crate) struct Extensions {
     pub size_bytes: Option<u64>,
     uid: Option<u64>,
     gid: Option<u64>,
-    sparse: bool,
-    xattrs: usize,
+    mtime: Option<u64>,
+    sparse: PaxSparse,
+    xattrs: Vec<Xattr>,
 }
 
 impl Extensions {
-    /// Takes in `raw` if it is an extension header; `false` when it is an entry of its own.
+    /// Takes in an extension header of this type and size, whose bytes `content` has; `false` when
+    /// it is an entry of its own.
     pub(crate) fn absorb(
         &mut self,
-        raw: &mut tar::Entry<'_, impl Read>,
+        kind: tar::EntryType,
+        stated: u64,
+        content: impl Read,
     ) -> Result<bool, EntryError> {
-        let kind = raw.header().entry_type();
         if !(kind.is_gnu_longname()
             || kind.is_gnu_longlink()
             || kind.is_pax_local_extensions()
@@ -285,14 +338,13 @@ impl Extensions {
         {
             return Ok(false);
         }
-        let stated = raw.header().entry_size()?;
         if stated > MAX_EXTENSION_BYTES {
             return Err(EntryError::Limit(format!(
                 "an extension header of {stated} bytes, at most {MAX_EXTENSION_BYTES} are read"
             )));
         }
         let mut bytes = Vec::new();
-        raw.take(MAX_EXTENSION_BYTES).read_to_end(&mut bytes)?;
+        content.take(stated).read_to_end(&mut bytes)?;
         if bytes.len() as u64 != stated {
             return Err(io::Error::new(
                 io::ErrorKind::UnexpectedEof,
@@ -311,91 +363,132 @@ impl Extensions {
         Ok(true)
     }
 
-    fn absorb_pax(&mut self, bytes: &[u8]) -> Result<(), EntryError> {
-        for record in tar::PaxExtensions::new(bytes) {
-            let record = record?;
+    fn absorb_pax(&mut self, mut bytes: &[u8]) -> Result<(), EntryError> {
+        while !bytes.is_empty() {
+            let (key, value, rest) =
+                pax_record(bytes).ok_or_else(|| invalid("a pax header is malformed"))?;
+            bytes = rest;
             let number = || {
-                let text = record.value().ok().and_then(|v| v.parse().ok());
-                text.ok_or_else(|| {
-                    io::Error::new(
-                        io::ErrorKind::InvalidData,
-                        "a pax header holds a number that is none",
-                    )
-                })
+                let text = std::str::from_utf8(value).ok().and_then(|text| text.parse().ok());
+                text.ok_or_else(|| invalid("a pax header holds a number that is none"))
             };
-            match record.key_bytes() {
-                b"path" => self.path = Some(record.value_bytes().to_vec()),
-                b"linkpath" => self.link = Some(record.value_bytes().to_vec()),
+            match key {
+                b"path" => self.path = Some(value.to_vec()),
+                b"linkpath" => self.link = Some(value.to_vec()),
                 b"size" => self.size_bytes = Some(number()?),
                 b"uid" => self.uid = Some(number()?),
                 b"gid" => self.gid = Some(number()?),
-                key if key.starts_with(b"GNU.sparse.") => self.sparse = true,
-                key if key.starts_with(b"SCHILY.xattr.")
-                    || key.starts_with(b"LIBARCHIVE.xattr.") =>
-                {
-                    self.xattrs += 1
+                // Seconds with a fraction, or before 1970.
+                b"mtime" => self.mtime = whole_seconds(value),
+                key if key.starts_with(b"GNU.sparse.") => self
+                    .sparse
+                    .absorb(&key[b"GNU.sparse.".len()..], value)
+                    .ok_or_else(|| invalid("a sparse file's map is malformed"))?,
+                key => {
+                    if let Some(name) = key.strip_prefix(b"SCHILY.xattr.") {
+                        let name = OsStr::from_bytes(name).to_owned();
+                        self.xattrs.push(Xattr { name, value: value.to_vec() });
+                    }
                 }
-                _ => {}
             }
         }
         Ok(())
     }
 
-    /// The entry that `raw` describes, with what was absorbed; `None` for a kind that carries
-    /// nothing.
-    fn into_entry(self, raw: &tar::Entry<'_, impl Read>) -> Result<Option<Entry>, EntryError> {
-        let header = raw.header();
-        let name = self.path.unwrap_or_else(|| header.path_bytes().into_owned());
+    /// The entry that `header` describes, with what was absorbed; for a sparse file also where its
+    /// bytes go. The map of one may stand in front of its content, in `blocks`.
+    fn into_entry(
+        mut self,
+        header: &tar::Header,
+        blocks: &mut Blocks<impl Read>,
+    ) -> Result<(Entry, Option<Vec<Piece>>), EntryError> {
+        let sparse_name = self.sparse.name.take();
+        let name = sparse_name.or(self.path).unwrap_or_else(|| header.path_bytes().into_owned());
         let shown = shorten(&name);
+        let refuse = |why| Err(EntryError::Name { path: shown.clone(), why });
         let unsupported = |what| Err(EntryError::Unsupported { path: shown.clone(), what });
         let path = clean(&name, &shown)?;
-        let size_bytes = header.entry_size()?;
-        if self.size_bytes.is_some_and(|said| said != size_bytes) {
-            return Err(EntryError::Name {
-                path: shown,
-                why: "two sizes that contradict each other",
-            });
+        let stored_bytes = blocks.content_bytes();
+        // A link or a folder has no content, whatever either size says.
+        let kind = header.entry_type();
+        let has_content = kind.is_file() || kind.is_contiguous() || kind.is_gnu_sparse();
+        if has_content && self.size_bytes.is_some_and(|said| said != stored_bytes) {
+            return refuse("two sizes that contradict each other");
         }
         let link = self.link.or_else(|| header.link_name_bytes().map(|l| l.into_owned()));
+        let link = link.unwrap_or_default();
+        let mut pieces = None;
         let kind = match header.entry_type() {
-            _ if self.sparse => return unsupported("a sparse file"),
-            // Old archives mark a directory by a slash alone.
-            tar::EntryType::Regular if name.ends_with(b"/") && size_bytes == 0 => Kind::Directory,
-            tar::EntryType::Regular | tar::EntryType::Continuous => Kind::File { size_bytes },
+            kind if kind == tar::EntryType::GNUSparse || self.sparse.is_stated() => {
+                let map = match kind {
+                    tar::EntryType::GNUSparse => old_gnu_map(header, blocks),
+                    tar::EntryType::Regular => self.sparse.map(blocks),
+                    _ => None,
+                };
+                let Some((map, size_bytes)) = map else {
+                    return unsupported("a sparse file whose map contradicts its size");
+                };
+                pieces = Some(map);
+                Kind::File { size_bytes }
+            }
+            // Archives from before POSIX mark a directory by a slash alone.
+            tar::EntryType::Regular
+                if name.ends_with(b"/") && stored_bytes == 0 && header.as_bytes()[TYPE] == 0 =>
+            {
+                Kind::Directory
+            }
+            tar::EntryType::Regular | tar::EntryType::Continuous => {
+                Kind::File { size_bytes: stored_bytes }
+            }
             tar::EntryType::Directory => Kind::Directory,
             tar::EntryType::Symlink => {
-                Kind::Symlink { target: symlink_target(&path, link.unwrap_or_default(), &shown)? }
+                Kind::Symlink { target: symlink_target(&path, link, &shown)? }
             }
-            tar::EntryType::Link => {
-                Kind::Hardlink { target: clean(&link.unwrap_or_default(), &shown)? }
-            }
-            tar::EntryType::Char => return unsupported("a character device"),
-            tar::EntryType::Block => return unsupported("a block device"),
-            tar::EntryType::Fifo => return unsupported("a FIFO"),
-            tar::EntryType::GNUSparse => return unsupported("a sparse file"),
+            tar::EntryType::Link => Kind::Hardlink { target: clean(&link, &shown)? },
+            tar::EntryType::Char => Kind::Special { what: "a character device" },
+            tar::EntryType::Block => Kind::Special { what: "a block device" },
+            tar::EntryType::Fifo => Kind::Special { what: "a FIFO" },
             _ => return unsupported("of a kind that no layer holds"),
         };
         if path.as_os_str().is_empty() && kind != Kind::Directory {
-            return Err(EntryError::Name { path: shown, why: "the root is a directory" });
+            return refuse("the root is a directory");
         }
-        let (uid, gid) = (
-            self.uid.map_or_else(|| header.uid(), Ok)?,
-            self.gid.map_or_else(|| header.gid(), Ok)?,
-        );
-        if uid.max(gid) >= u64::from(u32::MAX) {
-            // The largest means "unchanged".
-            return Err(EntryError::Name { path: shown, why: "an owner beyond 32 bits" });
-        }
-        Ok(Some(Entry {
-            path,
-            kind,
-            mode: header.mode()? & 0o7777,
-            uid,
-            gid,
-            mtime: header.mtime()?,
-            xattrs: self.xattrs,
-        }))
+        let owner = |stated: Option<u64>, field: std::ops::Range<usize>| match stated {
+            Some(id) => Some(id),
+            None => number(&header.as_bytes()[field]).and_then(|id| u64::try_from(id).ok()),
+        };
+        let owners = owner(self.uid, UID).zip(owner(self.gid, GID));
+        // The largest means "unchanged".
+        let fits = |id: &u64| *id < u64::from(u32::MAX);
+        let Some((uid, gid)) = owners.filter(|(uid, gid)| fits(uid) && fits(gid)) else {
+            return refuse("an owner beyond 32 bits");
+        };
+        let field = |range| number(&header.as_bytes()[range]);
+        let Some((mode, mtime)) = field(MODE).zip(field(MTIME)) else {
+            return refuse("its header holds a number that is none");
+        };
+        let mtime = self.mtime.unwrap_or_else(|| u64::try_from(mtime).unwrap_or(0));
+        let xattrs = self.xattrs;
+        let mode = (mode & 0o7777) as u32;
+        Ok((Entry { path, kind, mode, uid, gid, mtime, xattrs }, pieces))
     }
+}
+
+/// `LENGTH KEY=VALUE\n`, where LENGTH counts the whole record: key, value and what follows. A value
+/// may hold any byte, a line feed among them (POSIX.1-2017, pax, "pax Extended Header").
+fn pax_record(bytes: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
+    let blank = bytes.iter().position(|b| *b == b' ')?;
+    let length: usize = std::str::from_utf8(&bytes[..blank]).ok()?.parse().ok()?;
+    let record = bytes.get(blank + 1..length)?.strip_suffix(b"\n")?;
+    let equals = record.iter().position(|b| *b == b'=')?;
+    Some((&record[..equals], &record[equals + 1..], &bytes[length..]))
+}
+
+/// The whole seconds of a decimal number; 0 for a time before 1970.
+fn whole_seconds(value: &[u8]) -> Option<u64> {
+    let text = std::str::from_utf8(value).ok()?;
+    let whole = text.split('.').next()?;
+    if whole.starts_with('-') { Some(0) } else { whole.parse().ok() }
 }
 
 /// A name as a clean relative path.
@@ -408,7 +501,8 @@ fn clean(name: &[u8], shown: &str) -> Result<PathBuf, EntryError> {
         return refuse("its name holds a zero byte");
     }
     let (mut path, mut depth) = (PathBuf::new(), 0);
-    for component in Path::new(&OsString::from_vec(name.to_vec())).components() {
+    let bytes = OsString::from_vec(name.to_vec());
+    for component in Path::new(&bytes).components() {
         match component {
             Component::Normal(part) if part.len() > 255 => {
                 return refuse("a part of its name is longer than 255 bytes");
@@ -420,24 +514,28 @@ fn clean(name: &[u8], shown: &str) -> Result<PathBuf, EntryError> {
                 path.push(part);
                 depth += 1;
             }
-            Component::CurDir => {}
-            Component::ParentDir => return refuse("its name holds `..`"),
-            Component::RootDir | Component::Prefix(_) => return refuse("its name is absolute"),
+            // As text, before any link is followed, and never above the root.
+            Component::ParentDir if depth > 0 => {
+                path.pop();
+                depth -= 1;
+            }
+            Component::ParentDir if name.starts_with(b"/") => {}
+            Component::ParentDir => return refuse("its name leads out of the image by `..`"),
+            Component::CurDir | Component::RootDir | Component::Prefix(_) => {}
         }
     }
     Ok(path)
 }
 
-/// A symbolic link's target, if it stays inside the root when it is followed from the link's own
-/// folder.
+/// A symbolic link's target, if it stays inside the root when it is joined to the link's own folder
+/// as text, which is what Docker Engine asks of absolute ones too.
 fn symlink_target(link: &Path, target: Vec<u8>, shown: &str) -> Result<PathBuf, EntryError> {
     let refuse = |why| Err(EntryError::Name { path: shown.to_owned(), why });
     if target.is_empty() || target.len() >= MAX_NAME_BYTES || target.contains(&0) {
         return refuse("its target is empty, too long or holds a zero byte");
     }
     let target = PathBuf::from(OsString::from_vec(target));
-    let mut depth =
-        if target.is_absolute() { 0 } else { link.components().count().saturating_sub(1) };
+    let mut depth = link.components().count().saturating_sub(1);
     for component in target.components() {
         match component {
             Component::Normal(_) => depth += 1,
@@ -449,6 +547,10 @@ fn symlink_target(link: &Path, target: Vec<u8>, shown: &str) -> Result<PathBuf, 
         }
     }
     Ok(target)
+}
+
+fn invalid(why: &'static str) -> EntryError {
+    EntryError::Read(io::Error::new(io::ErrorKind::InvalidData, why))
 }
 
 fn shorten(name: &[u8]) -> String {

@@ -11,6 +11,7 @@ pub use blob::{Blob, Compression, Descriptor};
 
 use crate::digest::{DiffId, Digest, VerifyingReader};
 use oci_spec::image::{ImageConfiguration, ImageManifest};
+use std::collections::BTreeSet;
 use std::{io, io::Read, sync::Arc};
 
 /// The largest manifest or configuration that is read, in bytes: what registries accept (OCI
@@ -294,12 +295,28 @@ impl Image {
         self.run_config().and_then(|c| c.user().as_deref()).unwrap_or_default()
     }
 
-    /// Ports as `9000/tcp`, sorted.
+    /// Ports as the image writes them, for example `9000/tcp`, sorted.
     pub fn exposed_ports(&self) -> Vec<String> {
         let mut ports =
             self.run_config().and_then(|c| c.exposed_ports().clone()).unwrap_or_default();
         ports.sort();
         ports
+    }
+
+    /// The TCP ports among them, ascending: `9000/tcp`, `9000`, and each of `8000-8002/tcp`
+    /// (image-spec, config.md, ExposedPorts: the default protocol is TCP).
+    pub fn tcp_ports(&self) -> Vec<u16> {
+        let mut ports = BTreeSet::new();
+        for text in self.exposed_ports() {
+            let (range, protocol) = text.split_once('/').unwrap_or((&text, "tcp"));
+            let (first, last) = range.split_once('-').unwrap_or((range, range));
+            if let (true, Ok(first), Ok(last)) =
+                (protocol.eq_ignore_ascii_case("tcp"), first.parse::<u16>(), last.parse::<u16>())
+            {
+                ports.extend(first.max(1)..=last);
+            }
+        }
+        ports.into_iter().collect()
     }
 
     /// Labels, sorted by name.

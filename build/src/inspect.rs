@@ -40,6 +40,8 @@ pub struct View {
     pub layers: Vec<LayerView>,
     /// Every file, folder and link.
     pub files: Vec<FileView>,
+    /// Devices and FIFOs: absolute path, and what it is. They are not unpacked.
+    pub left_out: Vec<(String, &'static str)>,
     /// Size of all layers as sent, in bytes.
     pub total_compressed_bytes: u64,
     /// Size of all files once unpacked, in bytes.
@@ -82,6 +84,8 @@ pub struct FileView {
     pub size_bytes: u64,
     /// Target of a link.
     pub target: Option<String>,
+    /// What executing it grants, as `getcap` prints it.
+    pub capabilities: Option<String>,
 }
 
 impl View {
@@ -118,6 +122,11 @@ impl View {
             total_compressed_bytes: image.total_compressed_bytes(),
             total_file_bytes: files.iter().map(|f| f.size_bytes).sum(),
             files,
+            left_out: contents
+                .left_out
+                .iter()
+                .map(|(path, what)| (format!("/{}", path.display()), *what))
+                .collect(),
             pull_requests: 3 + usize::from(image.chosen_from_index()) + different.len(),
         }
     }
@@ -167,14 +176,18 @@ impl View {
                 .as_ref()
                 .map(|t| format!(" -> {}", t.escape_debug()))
                 .unwrap_or_default();
+            let granted = file.capabilities.as_ref().map(|c| format!("  {c}")).unwrap_or_default();
             let shown = format!(
-                "{:>5} {:>9} {:>12}  {}{target}",
+                "{:>5} {:>9} {:>12}  {}{target}{granted}",
                 file.mode,
                 file.owner,
                 file.size_bytes,
                 file.path.escape_debug()
             );
             line(file.kind, &shown);
+        }
+        for (path, what) in &self.left_out {
+            line("left out", &format!("{}: {what}, which is not unpacked", path.escape_debug()));
         }
         out
     }
@@ -194,6 +207,7 @@ impl FileView {
             owner: format!("{}:{}", found.uid, found.gid),
             size_bytes,
             target,
+            capabilities: found.capability.as_ref().map(ToString::to_string),
         }
     }
 }
@@ -301,7 +315,8 @@ fn brief(found: &Found) -> String {
         }
         What::Symlink { target } => format!("link to {}", target.display()),
     };
-    format!("{what}, {:o} {}:{}", found.mode, found.uid, found.gid)
+    let granted = found.capability.as_ref().map(|c| format!(", {c}")).unwrap_or_default();
+    format!("{what}, {:o} {}:{}{granted}", found.mode, found.uid, found.gid)
 }
 
 /// `text` as one line that a terminal only shows: who built an image could otherwise move the

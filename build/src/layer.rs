@@ -144,6 +144,11 @@ fn tar_of(rootfs: &Rootfs, mtime: u64) -> Result<Vec<u8>, LayerError> {
     tar.into_inner().map_err(LayerError::Compress)
 }
 
+fn unread(program: &str) -> io::Error {
+    let why = format!("it is compressed by {program}; gzip and zstd are read");
+    io::Error::new(io::ErrorKind::InvalidData, why)
+}
+
 /// The blob of a layer's tar.
 ///
 /// # Errors
@@ -167,14 +172,28 @@ pub fn compress(tar: Vec<u8>, compression: Compression) -> Result<Vec<u8>, Layer
     }
 }
 
-/// The uncompressed tar of a layer's blob.
+/// The uncompressed tar of a layer's blob. What its first bytes say counts, as in Docker Engine:
+/// some tools write a media type that is not true.
 ///
 /// # Errors
-/// When the decompressor cannot be set up.
+/// The blob cannot be read, is compressed in a way that is not read, or the decompressor cannot be
+/// set up.
 pub fn decompress<'a>(
-    blob: impl Read + 'a,
-    compression: Compression,
+    mut blob: impl Read + 'a,
+    stated: Compression,
 ) -> io::Result<Box<dyn Read + 'a>> {
+    let mut magic = Vec::with_capacity(6);
+    blob.by_ref().take(6).read_to_end(&mut magic)?;
+    let compression = match magic.as_slice() {
+        [0x1f, 0x8b, ..] => Compression::Gzip,
+        [0x28, 0xb5, 0x2f, 0xfd, ..] => Compression::Zstd,
+        [0xfd, b'7', b'z', b'X', b'Z', 0] => return Err(unread("xz")),
+        [b'B', b'Z', b'h', b'1'..=b'9', b'1', b'A'] => return Err(unread("bzip2")),
+        // One that is cut is told as what it was to be.
+        magic if magic.len() < 6 => stated,
+        _ => Compression::None,
+    };
+    let blob = io::Cursor::new(magic).chain(blob);
     Ok(match compression {
         Compression::None => Box::new(blob),
         Compression::Gzip => Box::new(flate2::bufread::MultiGzDecoder::new(

@@ -262,8 +262,13 @@ fn choose(
     let mut fitting: Vec<_> = all.iter().collect();
     if let Some(select) = select {
         fitting.retain(|d| {
+            let called = reference::familiar(select);
             d.digest().to_string() == select
-                || name(d).is_some_and(|n| n == select || n.ends_with(&format!(":{select}")))
+                || name(d).is_some_and(|n| {
+                    n == called
+                        || n.ends_with(&format!(":{select}"))
+                        || n.strip_suffix(":latest") == Some(called)
+                })
         });
         // A tag that chose the outer index says nothing about the platforms inside.
         if fitting.is_empty()
@@ -293,14 +298,17 @@ fn choose(
         [] => Err(LayoutError::Choice {
             at: at.to_owned(),
             why: match select {
-                Some(select) => format!("holds no image `{select}`; it holds {}", list(all, name)),
+                Some(select) => format!(
+                    "holds no image `{select}`; it holds {}; name one as `{at}#NAME`",
+                    list(all, name)
+                ),
                 None => "holds no image".to_owned(),
             },
         }),
         several => Err(LayoutError::Choice {
             at: at.to_owned(),
             why: format!(
-                "holds {} images that fit; name one of {}",
+                "holds {} images that fit; name one as `{at}#NAME`: {}",
                 several.len(),
                 list(all, name)
             ),

@@ -42,31 +42,32 @@ fn main() -> ExitCode {
         Command::Man(arguments) => commands::man(arguments),
     });
     match result {
-        Ok(outcome) => {
-            let text = lines(&outcome.text);
-            match io::stdout().write_all(text.as_bytes()).and_then(|()| io::stdout().flush()) {
-                // `| head -1` has enough: that is no failure
-                Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-                    eprintln!("error: standard output cannot be written: {error}");
-                    ExitCode::from(1)
-                }
-                _ => ExitCode::from(u8::from(!outcome.holds)),
-            }
-        }
-        Err(error) => {
-            eprintln!("error: {}", lines(&error.to_string()));
-            ExitCode::from(1)
-        }
+        Ok(outcome) => match printed(&lines(&outcome.text)) {
+            Ok(()) => ExitCode::from(u8::from(!outcome.holds)),
+            Err(error) => failed(&format!("standard output cannot be written: {error}")),
+        },
+        Err(error) => failed(&lines(&error.to_string())),
     }
+}
+
+/// Prints; that nobody reads on (`microimage inspect | head -1`) is no error.
+fn printed(text: &str) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        written => written,
+    }
+}
+
+fn failed(why: &str) -> ExitCode {
+    let _ = writeln!(io::stderr(), "error: {why}"); // a closed one has nobody to tell
+    ExitCode::from(1)
 }
 
 fn linked() -> ExitCode {
     match link::link(env::args_os().skip(1)) {
         Ok(status) => ExitCode::from(u8::from(!status.success())),
-        Err(error) => {
-            eprintln!("error: {error}");
-            ExitCode::from(1)
-        }
+        Err(error) => failed(&error.to_string()),
     }
 }
 

@@ -15,7 +15,9 @@ use std::path::{Path, PathBuf};
 pub enum SourceError {
     /// Nothing is there.
     #[error(
-        "`{0}` does not exist; `just image` writes target/image/oci and target/image/docker.tar"
+        "`{0}` does not exist; name the folder of an image layout, an archive (`docker save -o \
+         FILE NAME` writes one of Docker's images), or HOST/NAME:TAG of a registry, where Docker \
+         Hub's host is docker.io; `just image` writes target/image/oci and target/image/docker.tar"
     )]
     Missing(PathBuf),
     /// The folder is no OCI layout, or a broken one.

@@ -24,8 +24,13 @@ pub struct Unpacked {
     pub file_bytes: u64,
     /// Bytes of the uncompressed tar.
     pub uncompressed_bytes: u64,
-    /// Extended attributes that were left out.
+    /// Extended attributes that were left out: name spaces other than `user` and
+    /// `security.capability`, and what the file system or the user's rights refused.
     pub ignored_xattrs: u64,
+    /// Files whose capabilities were among them.
+    pub lost_capabilities: u64,
+    /// Devices and FIFOs, which are not made.
+    pub left_out: u64,
 }
 
 /// Why a layer or an image was not unpacked.
@@ -125,6 +130,29 @@ pub fn unpack_layer(
     Ok(unpacked)
 }
 
+/// What of an image is not in the folder that it was unpacked into, a line each.
+pub fn left_out(done: &[Unpacked]) -> Vec<String> {
+    let sum = |of: fn(&Unpacked) -> u64| done.iter().map(of).sum::<u64>();
+    let (devices, capabilities) = (sum(|u| u.left_out), sum(|u| u.lost_capabilities));
+    let others = sum(|u| u.ignored_xattrs) - capabilities;
+    let mut lines = Vec::new();
+    if devices > 0 {
+        lines.push(format!(
+            "left out: {devices} devices or FIFOs, which the platform brings itself"
+        ));
+    }
+    if capabilities > 0 {
+        lines.push(format!(
+            "left out: the capabilities of {capabilities} files; unpack as root, onto a file \
+             system that keeps them"
+        ));
+    }
+    if others > 0 {
+        lines.push(format!("left out: {others} extended attributes"));
+    }
+    lines
+}
+
 fn apply(
     mut layer: impl Read,
     media_type: &str,
@@ -147,6 +175,8 @@ fn apply(
         file_bytes: totals.file_bytes,
         uncompressed_bytes,
         ignored_xattrs: tree.ignored_xattrs,
+        lost_capabilities: tree.lost_capabilities,
+        left_out: tree.left_out,
     })
 }
 

@@ -410,3 +410,245 @@ fn a_program_that_listens_on_127_0_0_1_alone_does_not_start() {
         "{findings:?}"
     );
 }
+
+/// An image without a file system of ours: a program, files, and this configuration.
+fn with_files(files: &[(&str, &[u8])], config: serde_json::Value) -> Image {
+    let mut tar = common::Tar::default().raw("app", b'0', "", 0o755, SERVER);
+    for (name, content) in files {
+        tar = tar.file(name, content);
+    }
+    let tar = tar.bytes();
+    let config = json!({
+        "architecture": "amd64", "os": "linux", "config": config,
+        "rootfs": {"type": "layers", "diff_ids": [DiffId::of(&tar)]},
+    });
+    common::image_of(&[common::gzip(&tar)], &config)
+}
+
+fn plain() -> serde_json::Value {
+    json!({"Entrypoint": ["/app"], "ExposedPorts": {"9000/tcp": {}}})
+}
+
+/// The story: `.env` and private keys among an image's files passed.
+#[test]
+fn secrets_among_the_files_are_named_and_never_shown() {
+    let body = "MIIEvgIBADANBgkqhkiG9w0BAQEFAASCBKgwggSkAgEAAoIBAQC";
+    let key = |kind: &str| format!("-----BEGIN {kind}PRIVATE KEY-----\n{body}\n").into_bytes();
+    for (path, content, why) in [
+        ("srv/.env", b"DB_PASSWORD=hunter2\n".to_vec(), "a dotenv file with values"),
+        ("srv/.env.production", b"A=hunter2\n".to_vec(), "a dotenv file"),
+        ("etc/tls/server.key", key(""), "a private key"),
+        ("root/.ssh/id_ed25519", key("OPENSSH "), "`OPENSSH`"),
+        ("key.pem", key("EC "), "`EC`"),
+        ("key.pem", key("ENCRYPTED "), "`ENCRYPTED`"),
+        ("root/.npmrc", b"//r/:_authToken=hunter2\n".to_vec(), "a package registry's token"),
+        ("root/.netrc", b"machine m login l password hunter2".to_vec(), "a password"),
+        (
+            "root/.docker/config.json",
+            br#"{"auths": {"r": {"auth": "aHVudGVyMg=="}}}"#.to_vec(),
+            "an image registry's credentials",
+        ),
+    ] {
+        let report = report(&with_files(&[(path, &content)], plain()), &Provider::SCF, None);
+        assert_eq!(not_passed(&report), [("secrets", RuleVerdict::Fail)], "{path}");
+        let text = report.text();
+        assert!(text.contains(&format!("file `/{path}` ({why}")) || text.contains(why), "{text}");
+        assert!(text.contains(&format!("`/{path}`")), "{text}");
+        for secret in ["hunter2", "aHVudGVyMg", &body[..12]] {
+            assert!(!text.contains(secret), "{path}: {text}");
+        }
+    }
+    let harmless: [(&str, &[u8]); 4] = [
+        ("srv/.env.example", b"DB_PASSWORD=changeme\n"),
+        ("root/.npmrc", b"registry=https://registry.example/\n"),
+        ("usr/share/doc/keys", b"-----BEGIN PRIVATE KEY-----\n...\n"),
+        ("etc/ssl/cert.pem", b"-----BEGIN CERTIFICATE-----\nMIIEvgIBADANBgkqhkiG9w0BAQ\n"),
+    ];
+    assert_eq!(not_passed(&report(&with_files(&harmless, plain()), &Provider::SCF, None)), []);
+}
+
+/// `docker history` shows everyone what stood in a command.
+#[test]
+fn secrets_in_arguments_and_in_the_history_are_found() {
+    let url = "https://me:hunter2@example.com/";
+    let tar = common::Tar::default().raw("app", b'0', "", 0o755, HELLO).bytes();
+    let config = json!({
+        "architecture": "amd64", "os": "linux",
+        "config": {"Entrypoint": ["/app", url], "ExposedPorts": {"9000/tcp": {}}},
+        "rootfs": {"type": "layers", "diff_ids": [DiffId::of(&tar)]},
+        "history": [{"created_by": "COPY app /app"}, {"created_by": format!("RUN wget {url}")}],
+    });
+    let report = report(&common::image_of(&[common::gzip(&tar)], &config), &Provider::SCF, None);
+    let found = report.findings.iter().find(|f| f.rule == "secrets").expect("a rule");
+    assert_eq!(found.verdict, RuleVerdict::Fail);
+    assert!(
+        found.evidence.contains("an argument") && found.evidence.contains("line 2 of the history"),
+        "{found:?}"
+    );
+    assert!(!found.evidence.contains("hunter2"));
+}
+
+/// What a later layer removes is still there for everyone who pulls.
+#[test]
+fn a_secret_that_a_later_layer_hides_is_found() {
+    let lower = common::Tar::default().file("srv/.env", b"TOKEN=hunter2\n");
+    let upper = common::Tar::default().raw("app", b'0', "", 0o755, HELLO).file("srv/.wh..env", b"");
+    let image = common::image(&[lower.bytes(), upper.bytes()]);
+    let report = report(&image, &Provider::SCF, None);
+    let found = report.findings.iter().find(|f| f.rule == "secrets").expect("a rule");
+    assert_eq!(found.verdict, RuleVerdict::Fail);
+    assert!(
+        found.evidence.contains("file `/srv/.env` (a dotenv file with values) of layer 1, hidden")
+            && found.remedy.contains("without the layer"),
+        "{found:?}"
+    );
+}
+
+/// `microimage check --run` of an image in a layout of its own, with these flags: exit code and
+/// what it printed.
+fn check_run(image: &Image, flags: &[&str]) -> (Option<i32>, String) {
+    let home = tempfile::tempdir().expect("a folder");
+    let oci = home.path().join("oci");
+    microimage::layout::write(image, &oci).expect("a layout");
+    let done = std::process::Command::new(env!("CARGO_BIN_EXE_microimage"))
+        .args(["check", &oci.display().to_string(), "--run"])
+        .args(flags)
+        .output()
+        .expect("it starts");
+    let text = [&done.stdout[..], &done.stderr[..]].map(String::from_utf8_lossy).concat();
+    (done.status.code(), text)
+}
+
+/// The story: of an image without an entrypoint, or with a user that it does not know, nothing was
+/// printed but one error.
+#[test]
+fn the_report_is_never_lost() {
+    let rules = |image: &Image| report(image, &Provider::SCF, None).findings.len();
+    let passwd: (&str, &[u8]) = ("etc/passwd", b"root:x:0:0::/:/bin/sh\n");
+    let with = |change: serde_json::Value| {
+        let mut config = plain();
+        for (name, value) in change.as_object().expect("a map") {
+            config[name] = value.clone();
+        }
+        with_files(&[passwd], config)
+    };
+    for (image, says) in [
+        (with(json!({"Entrypoint": null})), "the image names no program"),
+        (with(json!({"User": "nobody-knows"})), "`nobody-knows`"),
+        (with(json!({"User": "0:nobody-knows"})), "/etc/group"),
+        (with(json!({"Entrypoint": ["/nowhere"]})), "/nowhere"),
+        (with(json!({"Entrypoint": ["nowhere"]})), "finding nowhere"),
+        (with(json!({"Entrypoint": ["/etc/passwd"]})), "/etc/passwd"),
+        (with(json!({"WorkingDir": "/nowhere"})), "working directory /nowhere"),
+    ] {
+        let (code, text) = check_run(&image, &[]);
+        if text.contains("namespaces are not permitted") {
+            return common::skipped(text);
+        }
+        assert_eq!(code, Some(1), "{text}");
+        let lines = text.lines().filter(|line| {
+            ["pass  ", "WARN  ", "FAIL  ", "skip  "].iter().any(|v| line.starts_with(v))
+        });
+        assert_eq!(lines.count(), rules(&image) + 1, "{text}");
+        let starts: Vec<_> = text.lines().filter(|line| line.starts_with("FAIL  starts")).collect();
+        assert!(starts.len() == 1 && starts[0].contains(says), "{says}: {text}");
+    }
+    let (code, text) = check_run(&with(json!({})), &["--events", "/nowhere/at/all"]);
+    assert!(
+        code == Some(1) && text.contains("FAIL  starts") && text.contains("--events"),
+        "{text}"
+    );
+    assert!(text.contains("pass  architecture"), "{text}");
+}
+
+/// What the trial did without is said beside its result.
+#[test]
+fn what_is_left_out_of_the_trial_is_said() {
+    let tar = common::Tar::default().raw("app", b'0', "", 0o755, SERVER).raw(
+        "/dev/null",
+        b'3',
+        "",
+        0o666,
+        b"",
+    );
+    let (code, text) = check_run(&common::image(&[tar.bytes()]), &[]);
+    if text.contains("namespaces are not permitted") {
+        return common::skipped(text);
+    }
+    assert_eq!(code, Some(0), "{text}");
+    let starts = text.lines().find(|line| line.starts_with("pass  starts")).expect("a rule");
+    assert!(starts.contains("left out: 1 devices"), "{text}");
+}
+
+/// A program that touches 64 MiB before it does anything else.
+#[test]
+fn memory_is_enforced() {
+    let source = "#include <stdlib.h>\n#include <string.h>\n#include <unistd.h>\nint main(void) { \
+                  char *p = malloc(64 << 20); if (!p) return 1; memset(p, 1, 64 << 20); \
+                  pause(); return p[5]; }\n";
+    let home = tempfile::tempdir().expect("a folder");
+    let (c, program) = (home.path().join("hungry.c"), home.path().join("hungry"));
+    fs::write(&c, source).expect("a file");
+    let is_compiled = ["musl-gcc", "cc"].iter().any(|compiler| {
+        let mut compiler = std::process::Command::new(compiler);
+        compiler.args(["-static", "-O0", "-o"]).args([&program, &c]);
+        compiler.output().is_ok_and(|done| done.status.success())
+    });
+    if !is_compiled {
+        return common::skipped("no C compiler that links statically");
+    }
+    let image = build(GOOD, &fs::read(&program).expect("compiled"), &Options::default());
+    let (code, text) = check_run(&image, &["--memory", "32"]);
+    if text.contains("namespaces are not permitted") {
+        return common::skipped(text);
+    }
+    assert_eq!(code, Some(1), "{text}");
+    assert!(text.contains("over its memory limit of 32 MiB") && text.contains("434"), "{text}");
+    // A program that needs less is not held back.
+    let (code, text) = check_run(&build(GOOD, SERVER, &Options::default()), &["--memory", "128"]);
+    assert!(code == Some(0) && text.contains("128 MiB"), "{text}");
+}
+
+/// `microimage inspect | head -1` panicked.
+#[test]
+fn a_reader_who_has_left_ends_nothing_and_a_full_disk_is_an_error() {
+    let home = tempfile::tempdir().expect("a folder");
+    let oci = home.path().join("oci");
+    microimage::layout::write(&build(GOOD, HELLO, &Options::default()), &oci).expect("a layout");
+    let run = |command: &str, out: std::process::Stdio| {
+        let mut microimage = std::process::Command::new(env!("CARGO_BIN_EXE_microimage"));
+        let done = microimage
+            .args([command, &oci.display().to_string()])
+            .stdout(out)
+            .stderr(std::process::Stdio::piped())
+            .output()
+            .expect("it starts");
+        (done.status.code(), String::from_utf8_lossy(&done.stderr).into_owned())
+    };
+    for command in ["inspect", "check"] {
+        let (reader, writer) = std::io::pipe().expect("a pipe");
+        drop(reader);
+        assert_eq!(run(command, writer.into()), (Some(0), String::new()), "{command}");
+        let full = fs::File::options().write(true).open("/dev/full").expect("Linux has it");
+        let (code, said) = run(command, full.into());
+        assert!(
+            code == Some(1) && said.starts_with("error: standard output cannot be written"),
+            "{code:?} {said}"
+        );
+    }
+}
+
+/// `9000`, without a protocol, is TCP.
+#[test]
+fn a_port_without_a_protocol_is_tcp() {
+    for (ports, verdict) in [
+        (json!({"9000": {}}), RuleVerdict::Pass),
+        (json!({"53/udp": {}, "9000/tcp": {}}), RuleVerdict::Pass),
+        (json!({"9000/udp": {}}), RuleVerdict::Warn),
+    ] {
+        let config = json!({"Entrypoint": ["/app"], "ExposedPorts": ports});
+        let report = report(&with_files(&[], config), &Provider::SCF, None);
+        let found = report.findings.iter().find(|f| f.rule == "port").expect("a rule");
+        assert_eq!(found.verdict, verdict, "{found:?}");
+    }
+}

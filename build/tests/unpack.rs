@@ -116,15 +116,15 @@ fn refuses_what_would_reach_outside_and_writes_nothing_there() {
     let cases: Vec<(&str, Tar, &str)> = vec![
         ("a climbing name", Tar::default().file("../evil", b"x"), "`..`"),
         ("a climb in the middle", Tar::default().file("a/../../evil", b"x"), "`..`"),
-        ("an absolute name", Tar::default().file("/evil", b"x"), "absolute"),
         ("a link that climbs", Tar::default().symlink("a/l", "../../evil"), "leads out"),
         ("an absolute link that climbs", Tar::default().symlink("l", "/../evil"), "leads out"),
         ("a hard link that climbs", Tar::default().hardlink("l", "../secret"), "`..`"),
-        ("an absolute hard link", Tar::default().hardlink("l", "/etc/passwd"), "absolute"),
+        (
+            "an absolute hard link to nothing",
+            Tar::default().hardlink("l", "/etc/passwd"),
+            "cannot be linked",
+        ),
         ("a hard link to nothing", Tar::default().hardlink("l", "nothing"), "cannot be linked"),
-        ("a character device", Tar::default().raw("d", b'3', "", 0o666, b""), "character device"),
-        ("a block device", Tar::default().raw("d", b'4', "", 0o666, b""), "block device"),
-        ("a FIFO", Tar::default().raw("d", b'6', "", 0o666, b""), "FIFO"),
         ("an unknown kind", Tar::default().raw("d", b'Z', "", 0o666, b""), "no layer holds"),
         ("a sparse file", Tar::default().raw("d", b'S', "", 0o666, b""), "sparse"),
         ("a root that is a file", Tar::default().file(".", b"x"), "the root is a directory"),
@@ -344,8 +344,8 @@ fn nothing_is_left_of_a_refused_tree_however_deep_it_is() {
             .symlink(&format!("l{n}"), &format!("l{}/{deep}", n - 1));
     }
     let dest = home.path().join("rootfs");
-    let refused = image(&[tar.raw("d", b'3', "", 0o666, b"").bytes()]);
-    unpack_image(&refused, &dest, &LayerLimits::default()).expect_err("a device");
+    let refused = image(&[tar.raw("d", b'Z', "", 0o666, b"").bytes()]);
+    unpack_image(&refused, &dest, &LayerLimits::default()).expect_err("an unknown kind");
     assert_eq!(walk(home.path()), Vec::<String>::new());
 }
 
@@ -551,9 +551,9 @@ fn folders_that_nobody_may_write_to_are_filled_by_anyone() {
     assert_eq!(fs::read(dest.join("closed/two")).expect("a file"), b"2");
     // A refused one leaves nothing, closed folders or not.
     let other = home.path().join("other");
-    let bad = Tar::default().file("closed/two", b"2").raw("d", b'3', "", 0o666, b"").bytes();
+    let bad = Tar::default().file("closed/two", b"2").raw("d", b'Z', "", 0o666, b"").bytes();
     unpack_image(&common::image(&[lower.clone(), bad]), &other, &LayerLimits::default())
-        .expect_err("a device");
+        .expect_err("an unknown kind");
     // Layer by layer, the folder is closed already when the second one comes.
     fs::create_dir(&other).expect("a folder");
     let closed = Tar::default().folder("closed/", 0o555).file("closed/one", b"1").bytes();

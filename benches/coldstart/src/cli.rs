@@ -9,13 +9,14 @@ use coldstart::link::Link;
 use coldstart::request::Ask;
 use coldstart::results::{EngineKind, PageCache, Scenario};
 use coldstart::run::Definition;
+use microimage::image::Image;
 use microimage::manual::{CompletionsArguments, ManArguments};
 use microimage::registry::Access;
 use microimage::sandbox::ResourceLimits;
 use microimage::scf;
 use microimage::source;
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// What `just image` writes.
@@ -64,6 +65,19 @@ pub enum Command {
         #[arg(long)]
         png: bool,
     },
+    /// Print the table of a results.json again
+    Report {
+        #[arg(default_value = "target/coldstart/results.json")]
+        file: PathBuf,
+    },
+    /// Write the table of a results.json as Markdown or CSV; Markdown on standard output when no
+    /// file is named
+    Export {
+        #[arg(default_value = "target/coldstart/results.json")]
+        file: PathBuf,
+        #[command(flatten)]
+        export: ExportArgs,
+    },
     /// Keep a results.json, with its machine, under its date
     Record {
         #[arg(default_value = "target/coldstart/results.json")]
@@ -94,8 +108,11 @@ pub struct RunArgs {
     /// Who pulls, unpacks, creates and starts
     #[arg(long, value_enum, default_value = "embedded")]
     pub engine: EngineKind,
-    /// An image layout, a docker-archive, an OCI archive, or HOST/NAME:TAG in a registry; NAME=
-    /// names the variant; repeatable
+    /// Images to measure: as --image takes them
+    #[arg(value_name = "IMAGE", value_parser = image_argument)]
+    pub places: Vec<String>,
+    /// An image layout, a docker-archive, an OCI archive (also gzipped; FILE#NAME for one of
+    /// several), or HOST/NAME:TAG in a registry; NAME= names the variant; repeatable
     #[arg(long = "image", value_name = "[NAME=]REF|PATH", value_parser = image_argument)]
     pub images: Vec<String>,
     /// Samples of each case; 50 by default, 10 with baselines
@@ -126,7 +143,8 @@ pub struct RunArgs {
     /// The body that a correct answer has; by default that of the first answer
     #[arg(long, value_name = "BODY")]
     pub expect: Option<String>,
-    /// The port an instance listens on; by default the image's first exposed one
+    /// The port an instance listens on; by default the image's PORT, or 9000 if it exposes that, or
+    /// the lowest TCP port that it exposes
     #[arg(long)]
     pub port: Option<u16>,
     /// Seconds from exec to a correct answer; the platform gives 30
@@ -163,6 +181,23 @@ pub struct RunArgs {
     /// Where results go
     #[arg(long, default_value = "target/coldstart")]
     pub out: PathBuf,
+    /// A case that fails when it is tried first is left out, and the rest is measured; without it
+    /// the run ends there
+    #[arg(long)]
+    pub keep_going: bool,
+    #[command(flatten)]
+    pub export: ExportArgs,
+}
+
+/// Where the table goes besides.
+#[derive(Args, Clone)]
+pub struct ExportArgs {
+    /// The table as Markdown; `-` is standard output
+    #[arg(long, value_name = "FILE", alias = "export-markdown")]
+    pub markdown: Option<PathBuf>,
+    /// The numbers as CSV; `-` is standard output
+    #[arg(long, value_name = "FILE", alias = "export-csv")]
+    pub csv: Option<PathBuf>,
 }
 
 impl RunArgs {
@@ -172,7 +207,14 @@ impl RunArgs {
         access.trust.ca.extend(self.ca.iter().cloned());
         access.trust.insecure.extend(self.insecure_registry.iter().cloned());
         let default = [DEFAULT_IMAGE.to_owned()];
-        let images = if self.images.is_empty() { &default[..] } else { &self.images[..] };
+        let named = [&self.places[..], &self.images[..]].concat();
+        if named.is_empty() && !Path::new(DEFAULT_IMAGE).exists() {
+            return Err(format!(
+                "no image is named, and `{DEFAULT_IMAGE}` is not there: `coldstart IMAGE`, where \
+                 IMAGE is the folder of an OCI layout, the file of `docker save`, or HOST/NAME:TAG"
+            ));
+        }
+        let images = if named.is_empty() { &default[..] } else { &named[..] };
         let mut targets: Vec<Target> = Vec::new();
         for text in images {
             let (name, place) = match text.split_once('=') {
@@ -186,9 +228,7 @@ impl RunArgs {
                     "two images are called `{name}`: give them names, `--image NAME=PATH`"
                 ));
             }
-            let exposed =
-                image.exposed_ports().iter().find_map(|p| p.split('/').next()?.parse().ok());
-            let port = self.port.or(exposed).unwrap_or(DEFAULT_PORT);
+            let port = self.port.unwrap_or_else(|| port_of(&image));
             targets.push(Target { name, image, port });
         }
         Ok(targets)
@@ -365,6 +405,18 @@ impl RunArgs {
     }
 }
 
+/// Where an image's program listens, as far as the image says so: in PORT, which programs read;
+/// then the platform's port if it is exposed; then the lowest exposed one.
+fn port_of(image: &Image) -> u16 {
+    let own = image.env().iter().find_map(|line| line.strip_prefix("PORT=")?.parse().ok());
+    let exposed = image.tcp_ports();
+    match own {
+        Some(port @ 1..) => port,
+        _ if exposed.contains(&DEFAULT_PORT) => DEFAULT_PORT,
+        _ => exposed.first().copied().unwrap_or(DEFAULT_PORT),
+    }
+}
+
 /// `64`, or `auto`.
 fn burst(text: &str) -> Result<Burst, String> {
     match text.parse::<u16>() {
@@ -409,4 +461,71 @@ fn short_name(text: &str) -> String {
         .collect();
     let name = name.trim_matches('-');
     if name.is_empty() { "image".into() } else { name.into() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use microimage::digest::Digest;
+    use microimage::image::{Blob, media_type};
+
+    /// An image with these ports and this environment.
+    fn image(ports: &[&str], env: &[&str]) -> Image {
+        let exposed: serde_json::Map<_, _> =
+            ports.iter().map(|port| ((*port).to_owned(), serde_json::json!({}))).collect();
+        let config = serde_json::json!({
+            "architecture": "amd64", "os": "linux",
+            "config": {"ExposedPorts": exposed, "Env": env},
+            "rootfs": {"type": "layers", "diff_ids": []},
+        });
+        let config = config.to_string().into_bytes();
+        let manifest = serde_json::json!({
+            "schemaVersion": 2, "mediaType": media_type::OCI_MANIFEST, "layers": [],
+            "config": {"mediaType": media_type::OCI_CONFIG, "digest": Digest::of(&config),
+                "size": config.len()},
+        });
+        Image::from_parts(manifest.to_string().into_bytes(), config, |_| Blob::from_bytes([]))
+            .expect("consistent")
+    }
+
+    /// The story: of `53/udp` and `9000/tcp` port 53 was asked, over TCP.
+    #[test]
+    fn the_port_is_one_that_speaks_tcp() {
+        for (ports, env, expected) in [
+            (&["53/udp", "9000/tcp"][..], &[][..], 9000),
+            (&["53/udp", "8080"], &[], 8080),
+            (&["8080"], &[], 8080),
+            (&["10000/tcp", "8080/tcp"], &[], 8080),
+            (&["80/tcp", "9000/tcp"], &[], 9000),
+            (&["3000-3002/TCP"], &[], 3000),
+            (&["53/udp"], &[], 9000),
+            (&["9000/sctp", "x", "70000", "0"], &[], 9000),
+            (&[], &[], 9000),
+            (&["80/tcp", "3000/tcp"], &["PORT=3000"], 3000),
+            (&["80/tcp"], &["PORT=http"], 80),
+        ] {
+            assert_eq!(port_of(&image(ports, env)), expected, "{ports:?} {env:?}");
+        }
+    }
+
+    #[test]
+    fn an_image_needs_no_flag() {
+        for line in [
+            &["coldstart", "a/oci", "b.tar", "--samples", "3"][..],
+            &["coldstart", "run", "a/oci", "b.tar"],
+            &["coldstart", "--image", "b.tar", "a/oci"],
+        ] {
+            let cli = Cli::try_parse_from(line).expect("understood");
+            let run = match cli.command {
+                Some(Command::Run(run)) => run,
+                None => cli.run,
+                Some(_) => panic!("another command: {line:?}"),
+            };
+            let mut named = [run.places, run.images].concat();
+            named.sort();
+            assert_eq!(named, ["a/oci", "b.tar"], "{line:?}");
+        }
+        let compare = Cli::try_parse_from(["coldstart", "compare", "a", "b"]).expect("understood");
+        assert!(matches!(compare.command, Some(Command::Compare { .. })));
+    }
 }

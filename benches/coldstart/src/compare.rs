@@ -1,11 +1,11 @@
 //! Compares two runs: which cases became slower beyond noise, which faster, which cannot be told
 //! apart. Pure: two results in, verdicts out. Slower needs all three: a rank test that is sure, an
-//! effect that is not negligible, and a shift that a person could care about. Too few samples for
-//! any test to be sure are not the same: they cannot tell.
+//! effect that is not negligible, and a shift that a person could care about. The same needs proof
+//! too: samples that leave no room for a change. All else cannot tell.
 
 use crate::phase::Phase;
 use crate::results::{EngineKind, PageCache, Results, Run, Scenario, name_of};
-use crate::units::{bytes, duration, percent};
+use crate::units::{bytes, duration};
 use bench_kit::stats::median;
 use bench_kit::stats::rank::{RankTest, least_p, rank_test};
 use std::fmt;
@@ -17,6 +17,12 @@ const ALPHA: f64 = 0.01;
 const EFFECT: f64 = 0.33;
 /// A shift below this share of the baseline is called the same, however sure the test is.
 const SHIFT: f64 = 0.05;
+/// The same is what is not further apart than this share of the baseline, by its medians and by the
+/// 95 % interval of the shift…
+const ROOM: f64 = 0.1;
+/// …or, where the samples of one side lie too far apart for that, what cannot have an effect as
+/// large as this, by the 95 % interval of Cliff's delta (Romano et al., 2006).
+const LARGE_EFFECT: f64 = 0.474;
 
 /// What identifies a case in both runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,9 +55,9 @@ pub enum Change {
     Slower,
     /// Faster beyond noise.
     Faster,
-    /// No difference that a person could care about.
+    /// No difference that a person could care about: the samples leave no room for one.
     Same,
-    /// No test of so few samples without error could be sure.
+    /// Neither a change nor its absence is proved.
     CannotTell,
     /// It answered before, and does not any more.
     Fails,
@@ -196,8 +202,9 @@ fn judge(case: CaseName, measure: Measure, then: &Run, now: &Run, alpha: f64) ->
     };
     let (a, b) = (of(then), of(now));
     let (before_ns, after_ns) = (median(&a), median(&b));
-    let test = rank_test(&a, &b).filter(|_| least_p(a.len(), b.len()) < alpha);
-    let change = match (test, before_ns) {
+    let can_be_sure = least_p(a.len(), b.len()) < alpha;
+    let test = rank_test(&a, &b);
+    let change = match (test.filter(|_| can_be_sure), before_ns) {
         (Some(test), Some(before))
             if test.p < alpha && test.delta.abs() > EFFECT && test.shift.abs() > SHIFT * before =>
         {
@@ -207,7 +214,13 @@ fn judge(case: CaseName, measure: Measure, then: &Run, now: &Run, alpha: f64) ->
                 Change::Faster
             }
         }
-        (Some(_), Some(_)) => Change::Same,
+        (Some(test), Some(before))
+            if after_ns.is_some_and(|after| (after - before).abs() <= ROOM * before)
+                && (test.interval.iter().all(|bound| bound.abs() <= ROOM * before)
+                    || largest_effect(test.delta, a.len(), b.len()) < LARGE_EFFECT) =>
+        {
+            Change::Same
+        }
         _ if !a.is_empty() && b.is_empty() && !now.samples.is_empty() => Change::Fails,
         _ => Change::CannotTell,
     };
@@ -224,6 +237,13 @@ fn judge(case: CaseName, measure: Measure, then: &Run, now: &Run, alpha: f64) ->
     }
 }
 
+/// The largest absolute Cliff's delta that these samples leave room for: its deviation is that of
+/// the rank sum when nothing differs.
+fn largest_effect(delta: f64, n: usize, m: usize) -> f64 {
+    let (n, m) = (n as f64, m as f64);
+    delta.abs() + 1.96 * ((n + m + 1.0) / (3.0 * n * m)).sqrt()
+}
+
 impl fmt::Display for Comparison {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let CaseName { variant, link, scenario, page_cache, burst } = &self.case;
@@ -238,35 +258,44 @@ impl fmt::Display for Comparison {
         if self.measure == Measure::Start {
             write!(f, ", its start")?;
         }
-        match (self.before_ns, self.after_ns, self.test) {
-            (Some(before), Some(after), Some(test)) => write!(
-                f,
-                ": {} -> {} ({}{}; p {:.2e}, Cliff's delta {:+.2})",
-                duration(before),
-                duration(after),
-                if test.shift > 0.0 { "+" } else { "" },
-                percent(test.shift / before),
-                test.p,
-                test.delta
-            ),
-            _ if self.change == Change::Fails => {
-                write!(f, ": it answered before, and no sample does now")
+        if self.change == Change::Fails {
+            return write!(f, ": it answered before, and no sample does now");
+        }
+        if let Some((before, after)) = self.before_ns.zip(self.after_ns) {
+            write!(f, ": {} -> {}", duration(before), duration(after))?;
+            write!(f, " ({}", signed_percent(after / before - 1.0))?;
+            if let Some(test) = self.test {
+                write!(f, "; p {}, Cliff's delta {:+.2}", chance(test.p), test.delta)?;
             }
-            _ => {
-                let [then, now] = self.samples;
-                let moved = self.before_ns.zip(self.after_ns);
-                if let Some((before, after)) = moved {
-                    write!(f, ": {} -> {}", duration(before), duration(after))?;
-                }
-                write!(
-                    f,
-                    "; {then} and {now} samples without error, no test of fewer than {} each is \
-                     sure",
-                    self.enough
-                )
+            write!(f, ")")?;
+        }
+        if self.change != Change::CannotTell {
+            return Ok(());
+        }
+        let [then, now] = self.samples;
+        write!(f, "; {then} and {now} samples without error")?;
+        match (then.min(now) < self.enough, self.test.zip(self.before_ns)) {
+            (false, Some((test, before))) => {
+                let [low, high] = test.interval.map(|bound| signed_percent(bound / before));
+                write!(f, " leave room for {low} to {high}: take more")
             }
+            _ => write!(f, ", no test of fewer than {} each is sure", self.enough),
         }
     }
+}
+
+/// A change as a share of what was before.
+fn signed_percent(share: f64) -> String {
+    match share * 100.0 {
+        p if p.abs() < 0.05 => "0.0 %".into(),
+        p if p.abs() < 9.95 => format!("{p:+.1} %"),
+        p => format!("{p:+.0} %"),
+    }
+}
+
+/// A p-value.
+fn chance(p: f64) -> String {
+    if p < 0.001 { format!("{p:.1e}") } else { format!("{p:.3}") }
 }
 
 #[cfg(test)]
@@ -346,6 +375,45 @@ mod tests {
             compared(&results([100, 101, 102, 103, 104]), &results([1000, 1010, 1020, 1030, 1040]));
         assert_eq!(enough[0].change, Change::Slower, "{}", enough[0]);
         assert!(!none_told(&enough));
+    }
+
+    /// The story: 20 and 5 samples of which the second took two and a half times as long, p 0.051,
+    /// were called the same.
+    #[test]
+    fn what_is_not_proved_is_neither_slower_nor_the_same() {
+        // Two of the five are as fast as before.
+        let after = [1_000_000, 1_010_000, 4_000_000, 4_100_000, 4_200_000];
+        let before: Vec<u64> = (0..20).map(|i| 990_000 + i * 2_000).collect();
+        let told = &compared(&results(before.clone()), &results(after))[0];
+        let p = told.test.expect("tested").p;
+        assert!(told.change == Change::CannotTell && p > ALPHA && p < 0.2, "{told}");
+        assert!(told.to_string().contains("20 and 5 samples"), "{told}");
+        assert!(none_told(std::slice::from_ref(told)), "the exit code is that of nothing told");
+        // Nor are two sets the same because their medians are: these leave room for anything.
+        let wide = |seed: u64| (0..8u64).map(move |i| 1_000_000 + (i + seed) * 7919 % 13 * 400_000);
+        let told = &compared(&results(wide(0)), &results(wide(5)))[0];
+        assert!(told.change == Change::CannotTell, "{told}");
+        assert!(told.to_string().contains("leave room for"), "{told}");
+        let told = &compared(&results(before.clone()), &results(before))[0];
+        assert_eq!(told.change, Change::Same, "{told}");
+    }
+
+    /// The story: `+12 %` stood beside 1.69 ms -> 2.52 ms.
+    #[test]
+    fn the_percentage_is_that_of_the_numbers_beside_it() {
+        // The median moves by half, the typical difference of two samples by far less.
+        let before = (0..21).map(|i| if i < 10 { 1_000_000 } else { 1_690_000 });
+        let after = (0..21).map(|i| if i < 10 { 1_010_000 } else { 2_520_000 });
+        let told = &compared(&results(before), &results(after))[0];
+        assert_ne!(told.change, Change::Same, "{told}");
+        let told = told.to_string();
+        assert!(told.contains("1.69 ms -> 2.52 ms (+49 %;"), "{told}");
+        let faster = compared(&results(around(2_000_000)), &results(around(1_000_000)));
+        assert!(faster[0].to_string().contains("(-50 %;"), "{}", faster[0]);
+        assert_eq!(
+            [0.0, -0.0001, 0.051, -0.051, 1.48, -0.996].map(signed_percent),
+            ["0.0 %", "0.0 %", "+5.1 %", "-5.1 %", "+148 %", "-100 %"]
+        );
     }
 
     #[test]

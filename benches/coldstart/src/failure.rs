@@ -122,7 +122,12 @@ pub fn wrong_answer(status: u16, message: &str) -> Failure {
     // An event function whose status is not 2xx has failed; any other answer the platform passes
     // on.
     let said = if (200..300).contains(&status) { "" } else { " (platform: 430 UserCodeException)" };
-    Failure { phase: Phase::Start, message: format!("{message}{said}") }
+    let hint = match status {
+        404 | 405 => "; `--request GET:/` asks as a browser does, METHOD:/path for anything else",
+        400..=499 | 501 => "; `--request METHOD:/path` asks for something else",
+        _ => "",
+    };
+    Failure { phase: Phase::Start, message: format!("{message}{said}{hint}") }
 }
 
 /// The number that a user of the platform would see, as the project's emulator gives it.
@@ -168,7 +173,43 @@ pub fn of_start(
         Some(Ended { how, .. }) => message.push_str(&format!("; it {how}")),
         None => {}
     }
+    if let Some(hint) = hint(error, listeners, ended) {
+        message.push_str(&format!("; {hint}"));
+    }
     Failure { phase: Phase::Start, message }
+}
+
+/// The flag that may help.
+fn hint(error: &ProbeError, listeners: &[String], ended: Option<&Ended>) -> Option<String> {
+    if ended.is_some_and(|ended| ended.out_of_memory) {
+        return Some("`--memory MIB` gives it more".into());
+    }
+    match error {
+        ProbeError::NeverListened { port, .. } => {
+            // What only the instance itself reaches is helped by no flag.
+            let reached = listeners.iter().filter(|found| !found.starts_with("127."));
+            let ports: Vec<u16> =
+                reached.filter_map(|found| found.rsplit(':').next()?.parse().ok()).collect();
+            match (ports.first(), ended) {
+                (Some(other), _) if other != port => Some(format!("`--port {other}` asks there")),
+                (None, None) if listeners.is_empty() => {
+                    Some("`--port PORT` asks elsewhere, `--deadline SECONDS` waits longer".into())
+                }
+                _ => None,
+            }
+        }
+        ProbeError::NeverAnswered { .. } => Some(
+            "`--deadline SECONDS` waits longer, `--request METHOD:/path` asks for something else"
+                .into(),
+        ),
+        ProbeError::Reply(_) if ended.is_none() => {
+            Some("`--port PORT` asks elsewhere, if HTTP is spoken on another port".into())
+        }
+        ProbeError::Closed if ended.is_none() => {
+            Some("`--request METHOD:/path` asks for something else".into())
+        }
+        _ => None,
+    }
 }
 
 fn last_lines(text: &str) -> String {

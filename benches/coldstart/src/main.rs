@@ -11,19 +11,19 @@ use cli::{Cli, RunArgs};
 use coldstart::engine::docker::{self, Docker};
 use coldstart::engine::embedded::{self, Embedded};
 use coldstart::engine::{Case, Engine, EngineError, Target, TurnSamples};
-use coldstart::results::{self, EngineKind, PageCache, Results, Scenario};
-use coldstart::run::{self, RunError, Watcher};
+use coldstart::results::{self, EngineKind, Failure, PageCache, Results, Scenario};
+use coldstart::run::{self, Onward, RunError, Watcher};
 use coldstart::work::Work;
 use coldstart::{baselines, compare, floor, guidance, plot, report, table};
 use indicatif::{ProgressBar, ProgressStyle};
 use microimage::manual;
 use microimage::registry::{Access, Keychain, Trust};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
-use std::io::IsTerminal;
+use std::io::{self, IsTerminal, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 /// The measured thing failed.
@@ -39,13 +39,30 @@ const PLOT_WIDTH: f64 = 880.0;
 /// As a shell reports SIGINT.
 const EXIT_INTERRUPTED: u8 = 130;
 
+/// Why standard output could not be written, the first time.
+static UNWRITTEN: Mutex<Option<io::Error>> = Mutex::new(None);
+
 /// Prints a line. That nobody reads on (`coldstart compare … | head -1`) is no reason to end
-/// otherwise.
+/// otherwise; a full disk is.
 macro_rules! say {
+    ($($text:tt)*) => { print(&format!("{}\n", format_args!($($text)*))) };
+}
+
+/// Says what is beside the result, on standard error; a closed one has nobody to tell.
+macro_rules! remark {
     ($($text:tt)*) => {{
-        let line = format!("{}\n", format_args!($($text)*));
-        let _ = std::io::Write::write_all(&mut std::io::stdout(), line.as_bytes());
+        let line = format!("coldstart: {}\n", format_args!($($text)*));
+        let _ = io::stderr().write_all(line.as_bytes());
     }};
+}
+
+fn print(text: &str) {
+    let mut out = io::stdout().lock();
+    if let Err(error) = out.write_all(text.as_bytes()).and_then(|()| out.flush())
+        && error.kind() != io::ErrorKind::BrokenPipe
+    {
+        UNWRITTEN.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+    }
 }
 
 fn main() -> ExitCode {
@@ -71,6 +88,19 @@ fn main() -> ExitCode {
         Some(cli::Command::Compare { before, after }) => compare(&before, &after),
         Some(cli::Command::Plot { file, out, png }) => draw(&file, out.as_deref(), png),
         Some(cli::Command::Record { file, into, name }) => keep(&file, &into, name.as_deref()),
+        Some(cli::Command::Report { file }) => Results::load(&file)
+            .map_err(|e| e.to_string())
+            .map(|results| say!("{}", table::render(&results).trim_end()))
+            .map(|()| ExitCode::SUCCESS),
+        Some(cli::Command::Export { file, mut export }) => {
+            if export.markdown.is_none() && export.csv.is_none() {
+                export.markdown = Some("-".into());
+            }
+            Results::load(&file)
+                .map_err(|e| e.to_string())
+                .and_then(|results| export_to(&results, &export))
+                .map(|()| ExitCode::SUCCESS)
+        }
         Some(cli::Command::Completions(arguments)) => {
             say!("{}", manual::completions(Cli::command(), arguments.shell).trim_end());
             Ok(ExitCode::SUCCESS)
@@ -79,10 +109,36 @@ fn main() -> ExitCode {
             .map(|()| ExitCode::SUCCESS)
             .map_err(|e| format!("`{}` cannot be written: {e}", arguments.folder.display())),
     };
-    done.unwrap_or_else(|message| {
-        eprintln!("coldstart: {message}");
-        ExitCode::from(EXIT_CANNOT)
-    })
+    let unwritten = UNWRITTEN.lock().unwrap_or_else(PoisonError::into_inner).take();
+    match (done, unwritten) {
+        (Ok(code), None) => code,
+        (done, unwritten) => {
+            if let Some(error) = unwritten {
+                remark!("standard output cannot be written: {error}");
+            }
+            if let Err(message) = done {
+                remark!("{message}");
+            }
+            ExitCode::from(EXIT_CANNOT)
+        }
+    }
+}
+
+/// Writes the table where it was asked for.
+fn export_to(results: &Results, export: &cli::ExportArgs) -> Result<(), String> {
+    let wanted = [
+        export.markdown.as_ref().map(|path| (path, coldstart::export::markdown(results))),
+        export.csv.as_ref().map(|path| (path, coldstart::export::csv(results))),
+    ];
+    for (path, text) in wanted.into_iter().flatten() {
+        if path == Path::new("-") {
+            print(&text);
+        } else {
+            results::write(path, text.as_bytes()).map_err(|e| e.to_string())?;
+            say!("{}", path.display());
+        }
+    }
+    Ok(())
 }
 
 /// How registries are reached: with docker's and podman's credentials, as microimage does.
@@ -102,14 +158,14 @@ fn measure_baselines(only: &[String], args: RunArgs) -> Result<ExitCode, String>
     for baseline in
         baselines::ALL.iter().filter(|b| only.is_empty() || only.iter().any(|name| name == b.name))
     {
-        eprintln!("building {}", baseline.name);
+        remark!("building {}", baseline.name);
         match baseline.image(&folder) {
             Ok(image) => {
                 built.push(Target { name: baseline.name.to_owned(), image, port: baselines::PORT });
             }
             // One that this machine cannot build is no reason to measure none.
             Err(error) => {
-                eprintln!("coldstart: {} is left out: {error}", baseline.name);
+                remark!("{} is left out: {error}", baseline.name);
                 notes.push(format!("{} is left out: {error}", baseline.name));
             }
         }
@@ -168,7 +224,7 @@ fn measure(
     }
     let mut engine = start_engine(args, &targets, stop, work, &mut notes)?;
     let path = args.out.join("results.json");
-    let mut bar = Bar::new();
+    let mut bar = Bar::new(args.keep_going);
     let ramped = match args.ramps() {
         true => {
             // Docker Engine has one copy for all of a burst.
@@ -192,13 +248,11 @@ fn measure(
     let finished = ramped.map_err(RunError::from).and_then(|()| {
         run::run(&definition, &targets, host::describe(), engine.as_mut(), Some(&path), &mut bar)
     });
-    bar.0.finish_and_clear();
+    bar.progress.finish_and_clear();
     drop(engine);
     let finished = match finished {
         Err(RunError::Engine(EngineError::Interrupted)) => {
-            eprintln!(
-                "coldstart: interrupted before the first round was complete: nothing is kept"
-            );
+            remark!("interrupted before the first round was complete: nothing is kept");
             return Ok(ExitCode::from(EXIT_INTERRUPTED));
         }
         other => other.map_err(|e| e.to_string())?,
@@ -209,8 +263,16 @@ fn measure(
     say!("{}", table::render(&results).trim_end());
     let written = plot_into(&results, &args.out)?;
     say!("\n{}\n{}", path.display(), written.display());
+    export_to(&results, &args.export)?;
+    if let Some(case) = finished.gave_up {
+        remark!(
+            "stopped: the first try of `{case}` failed (see `failed:` above); nothing more was \
+             measured, `--keep-going` leaves it out and measures the rest"
+        );
+        return Ok(ExitCode::from(EXIT_FAILED));
+    }
     if let Some(why) = finished.stopped {
-        eprintln!("coldstart: stopped early: {why}; what was measured is in `{}`", path.display());
+        remark!("stopped early: {why}; what was measured is in `{}`", path.display());
         let interrupted = matches!(why, EngineError::Interrupted);
         return Ok(ExitCode::from(if interrupted { EXIT_INTERRUPTED } else { EXIT_CANNOT }));
     }
@@ -218,7 +280,7 @@ fn measure(
     let compared = baseline.as_ref().map(|baseline| compare_loaded(baseline, &results));
     let mut samples = results.variants.iter().flat_map(|v| &v.runs).flat_map(|r| &r.samples);
     if samples.any(|s| s.error.is_some()) {
-        compared.and_then(Result::err).inspect(|why| eprintln!("coldstart: {why}"));
+        compared.and_then(Result::err).inspect(|why| remark!("{why}"));
         return Ok(ExitCode::from(EXIT_FAILED));
     }
     compared.unwrap_or(Ok(ExitCode::SUCCESS))
@@ -313,7 +375,7 @@ fn compare(before: &Path, after: &Path) -> Result<ExitCode, String> {
 
 fn compare_loaded(before: &Results, after: &Results) -> Result<ExitCode, String> {
     for difference in compare::circumstances(before, after).map_err(|e| e.to_string())? {
-        eprintln!("coldstart: {difference}");
+        remark!("{difference}");
     }
     let comparisons = compare::compare(before, after).map_err(|e| e.to_string())?;
     for comparison in &comparisons {
@@ -388,24 +450,36 @@ fn plot_into(results: &Results, folder: &Path) -> Result<PathBuf, String> {
 }
 
 /// The progress bar: on standard error, and only on a terminal.
-struct Bar(ProgressBar);
+struct Bar {
+    progress: ProgressBar,
+    keep_going: bool,
+}
 
 impl Bar {
-    fn new() -> Self {
-        let bar = if std::io::stderr().is_terminal() {
+    fn new(keep_going: bool) -> Self {
+        let progress = if std::io::stderr().is_terminal() {
             ProgressBar::new(0)
         } else {
             ProgressBar::hidden()
         };
         let style = ProgressStyle::with_template("{bar:32} {pos}/{len} samples, {eta} left  {msg}");
-        Self(bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar())))
+        let progress = progress.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+        Self { progress, keep_going }
     }
 }
 
 impl Watcher for Bar {
     fn sampled(&mut self, done: usize, of: usize, what: &str) {
-        self.0.set_length(of as u64);
-        self.0.set_message(what.to_owned());
-        self.0.set_position(done as u64);
+        self.progress.set_length(of as u64);
+        self.progress.set_message(what.to_owned());
+        self.progress.set_position(done as u64);
+    }
+
+    fn failed_at_first(&mut self, what: &str, failure: &Failure) -> Onward {
+        if !self.keep_going {
+            return Onward::Stop;
+        }
+        self.progress.suspend(|| remark!("{what} is left out, it fails: {}", failure.message));
+        Onward::LeaveOut
     }
 }

@@ -4,7 +4,7 @@
 use crate::burst::Ramp;
 use crate::engine::{Calibration, Case, Engine, EngineError, Target, TurnSamples};
 use crate::failure;
-use crate::results::{self, EngineKind, Overhead, Results, Run, SCHEMA, Variant};
+use crate::results::{self, EngineKind, Failure, Overhead, Results, Run, SCHEMA, Sample, Variant};
 use bench_kit::host::Host;
 use bench_kit::stats;
 use std::path::Path;
@@ -28,6 +28,23 @@ pub struct Definition {
 pub trait Watcher {
     /// One sample is done, of so many.
     fn sampled(&mut self, done: usize, of: usize, what: &str);
+
+    /// The first turn of the case `what` brought nothing but failures, of which this is the first.
+    fn failed_at_first(&mut self, what: &str, failure: &Failure) -> Onward {
+        let _ = (what, failure);
+        Onward::Measure
+    }
+}
+
+/// What is to become of a case that failed when it was tried first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Onward {
+    /// It is measured all the same.
+    Measure,
+    /// The failure is its result; the other cases are measured.
+    LeaveOut,
+    /// The failure is the run's result.
+    Stop,
 }
 
 impl Watcher for () {
@@ -41,6 +58,8 @@ pub struct Finished {
     pub results: Results,
     /// Why not all samples were taken, if so. What was taken is in `results`.
     pub stopped: Option<EngineError>,
+    /// The case whose first turn failed, after which nothing more was measured.
+    pub gave_up: Option<String>,
 }
 
 /// Why a run came to nothing.
@@ -78,6 +97,13 @@ pub fn ramp(
         rest = others;
         series.sort_by_key(|case| case.burst);
         let mut last = engine.take(&series[0])?; // caches are filled by nobody's sample
+        if first_failure(&last.samples).is_some_and(|failure| !failure::is_no_room(failure)) {
+            // What fails alone is not tried in company: the run says what is wrong with it.
+            done += series.len();
+            series.truncate(1);
+            kept.append(&mut series);
+            continue;
+        }
         let (mut ramp, mut ended) = (Ramp::default(), None);
         for case in series {
             done += 1;
@@ -140,8 +166,10 @@ pub fn run(
         let mut turns: Vec<usize> = (0..=definition.cases.len()).collect();
         random.shuffle(&mut turns);
         for turn in turns {
-            match state.take(definition.cases.get(turn).map(|case| (turn, case)), engine, warm_up) {
-                Ok(()) => watcher.sampled(state.done, state.of, &state.doing),
+            let case = definition.cases.get(turn).map(|case| (turn, case));
+            match state.take(case, engine, warm_up, watcher) {
+                Ok(Onward::Stop) => return Ok(state.give_up()),
+                Ok(_) => watcher.sampled(state.done, state.of, &state.doing),
                 Err(error) if state.rounds > 0 => return Ok(state.finish(Some(error))),
                 Err(error) => return Err(error.into()),
             }
@@ -161,6 +189,8 @@ struct State {
     results: Results,
     /// For each case: its variant and its place among that variant's runs.
     places: Vec<(usize, usize)>,
+    /// For each case: what its first turn led to, once it was tried.
+    tried: Vec<Option<Onward>>,
     floor: Vec<Calibration>,
     began_ns: Option<u64>,
     order: usize,
@@ -193,7 +223,8 @@ impl State {
         let results = Results { schema: SCHEMA, engine, host, overhead, variants, guidance, notes };
         let of = (definition.warmups + definition.samples) * (definition.cases.len() + 1);
         let (floor, began_ns, doing) = (Vec::new(), None, String::new());
-        Self { results, places, floor, began_ns, order: 0, rounds: 0, done: 0, of, doing }
+        let tried = vec![None; places.len()];
+        Self { results, places, tried, floor, began_ns, order: 0, rounds: 0, done: 0, of, doing }
     }
 
     /// One turn: a case, or the floor.
@@ -202,24 +233,38 @@ impl State {
         turn: Option<(usize, &Case)>,
         engine: &mut dyn Engine,
         warm_up: bool,
-    ) -> Result<(), EngineError> {
+        watcher: &mut dyn Watcher,
+    ) -> Result<Onward, EngineError> {
         self.done += 1;
         let Some((at, case)) = turn else {
             self.doing = "floor".into();
             if let Some(floor) = engine.calibrate()?.filter(|_| !warm_up) {
                 self.floor.push(floor);
             }
-            return Ok(());
+            return Ok(Onward::Measure);
         };
+        if self.tried[at] == Some(Onward::LeaveOut) {
+            return Ok(Onward::LeaveOut);
+        }
         let (variant, place) = self.places[at];
         self.doing =
             format!("{} {:?} {}", self.results.variants[variant].name, case.scenario, case.link);
         let outcome = engine.take(case)?;
+        let onward = match (self.tried[at], first_failure(&outcome.samples)) {
+            (Some(onward), _) => onward,
+            (None, None) => Onward::Measure,
+            (None, Some(failure)) => {
+                self.doing = case.name(&self.results.variants[variant].name);
+                watcher.failed_at_first(&self.doing, failure)
+            }
+        };
+        self.tried[at] = Some(onward);
         let variant = &mut self.results.variants[variant];
         variant.uncompressed_bytes = variant.uncompressed_bytes.or(outcome.uncompressed_bytes);
-        // A warm-up that fails is not kept back: the same will happen in the rounds that count.
-        if warm_up {
-            return Ok(());
+        // A warm-up that fails is kept only where nothing follows it: otherwise the same will
+        // happen in the rounds that count.
+        if warm_up && onward == Onward::Measure {
+            return Ok(onward);
         }
         let run = &mut variant.runs[place];
         (run.requests, run.bytes) =
@@ -234,7 +279,17 @@ impl State {
             self.order += 1;
             run.samples.push(sample);
         }
-        Ok(())
+        Ok(onward)
+    }
+
+    /// The run ends with the failure of the case that was tried last; what was not tried has no
+    /// row.
+    fn give_up(mut self) -> Finished {
+        for variant in &mut self.results.variants {
+            variant.runs.retain(|run| run.samples.iter().any(|sample| sample.error.is_some()));
+        }
+        self.summarise();
+        Finished { results: self.results, stopped: None, gave_up: Some(self.doing) }
     }
 
     fn summarise(&mut self) {
@@ -257,13 +312,22 @@ impl State {
     /// Of a round that was broken off nothing is kept: some cases would have a sample more than
     /// others, taken in other company.
     fn finish(mut self, stopped: Option<EngineError>) -> Finished {
-        for run in self.results.variants.iter_mut().flat_map(|v| &mut v.runs) {
-            run.samples.truncate(self.rounds * run.burst);
+        for ((variant, place), tried) in self.places.iter().zip(&self.tried) {
+            let run = &mut self.results.variants[*variant].runs[*place];
+            if *tried != Some(Onward::LeaveOut) {
+                run.samples.truncate(self.rounds * run.burst);
+            }
         }
         self.floor.truncate(self.rounds);
         self.summarise();
-        Finished { results: self.results, stopped }
+        Finished { results: self.results, stopped, gave_up: None }
     }
+}
+
+/// The first failure of a turn in which nothing succeeded.
+fn first_failure(samples: &[Sample]) -> Option<&Failure> {
+    let failures: Option<Vec<_>> = samples.iter().map(|sample| sample.error.as_ref()).collect();
+    failures?.first().copied()
 }
 
 fn describe(target: &Target) -> Variant {

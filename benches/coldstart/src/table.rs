@@ -33,10 +33,33 @@ pub fn render(results: &Results) -> String {
     }
     let mut text = format!("{table}\n");
     text.push_str(&format!("\n{}  (medians; bar: share of the longest total)\n", legend()));
+    text.push_str(&verdicts(results));
     for line in remarks(results) {
         text.push_str(&line);
         text.push('\n');
     }
+    text
+}
+
+/// What each piece of the platform's advice would buy: a line for each verdict of the report.
+fn verdicts(results: &Results) -> String {
+    if results.guidance.is_empty() {
+        return String::new();
+    }
+    let mut text = "\nwhat the platform's advice would buy (why: report.html)\n".to_owned();
+    let lines: Vec<_> = results
+        .guidance
+        .iter()
+        .map(|row| {
+            let link = row.link.as_ref().map(|link| format!(", {link}")).unwrap_or_default();
+            (format!("{}, {}{link}", row.id, row.variant), &row.verdict)
+        })
+        .collect();
+    let width = lines.iter().map(|(what, _)| what.chars().count()).max().unwrap_or(0);
+    for (what, verdict) in lines {
+        text.push_str(&format!("  {what:width$}  {verdict}\n"));
+    }
+    text.push('\n');
     text
 }
 
@@ -153,6 +176,34 @@ fn remarks(results: &Results) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::guidance::{Load, advise};
+    use crate::results::Results;
+
+    /// The verdicts stood in report.html only.
+    #[test]
+    fn each_verdict_of_the_report_is_a_line_under_the_table() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../record");
+        let mut records: Vec<_> = std::fs::read_dir(path)
+            .expect("the history")
+            .filter_map(|entry| Some(entry.ok()?.path()))
+            .filter(|path| {
+                path.file_name()
+                    .is_some_and(|name| name.to_string_lossy().starts_with("coldstart-"))
+            })
+            .filter_map(|path| Results::load(&path).ok())
+            .collect();
+        let mut results = records.pop().expect("a recorded run");
+        results.guidance = advise(&results, Load::default());
+        let text = render(&results);
+        assert!(results.guidance.len() >= 5);
+        for row in &results.guidance {
+            let line = text.lines().find(|line| {
+                line.trim_start().starts_with(&format!("{}, {}", row.id, row.variant))
+                    && line.ends_with(&row.verdict)
+            });
+            assert!(line.is_some(), "{row:?}\n{text}");
+        }
+    }
 
     #[test]
     fn every_phase_that_is_there_is_seen_in_the_bar() {

@@ -8,8 +8,8 @@ use coldstart::engine::{Calibration, Case, Engine, EngineError, Target, TurnSamp
 use coldstart::failure;
 use coldstart::link::Link;
 use coldstart::phase::Phase;
-use coldstart::results::{EngineKind, Failure, PageCache, Results, Sample, Scenario};
-use coldstart::run::{Definition, run};
+use coldstart::results::{EngineKind, Failure, PageCache, Results, Run, Sample, Scenario};
+use coldstart::run::{Definition, Onward, Watcher, run};
 use common::{COLDSTART, compile, image, layout, parts, skip_without_sandbox};
 use std::collections::HashMap;
 use std::io::Read;
@@ -903,4 +903,212 @@ fn in_docker(run: &str) -> String {
     let listed =
         lists.map(|list| Command::new("docker").args(list).args(["--filter", &filter]).output());
     listed.map(|done| String::from_utf8(done.expect("it starts").stdout).expect("text")).concat()
+}
+
+/// What a run of one image for 50 samples gave: exit code, what it printed on either stream, runs.
+fn tried(fault: &str, flags: &[&str]) -> Option<(Option<i32>, String, String, Vec<Run>)> {
+    let image = layout_of(fault)?;
+    let out = tempfile::tempdir().expect("a folder");
+    let place = image.path().to_str().expect("a path");
+    let done = coldstart(place, out.path(), 50, flags).output().expect("it starts");
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let mut results = Results::load(&out.path().join("results.json")).expect("kept");
+    assert!(out.path().join("report.html").is_file(), "the failure is drawn too");
+    let runs = results.variants.remove(0).runs;
+    Some((done.status.code(), text(&done.stdout), text(&done.stderr), runs))
+}
+
+/// The story: an image that never listens was tried for two hours, fifty times in each of five
+/// cases.
+#[test]
+fn a_case_that_fails_when_tried_first_ends_the_run_and_says_which_flag_helps() {
+    for (fault, flag) in [
+        ("DEAF", "`--deadline SECONDS`"),
+        ("ELSEWHERE", "`--port 8081`"),
+        ("WEB", "`--request GET:/`"),
+    ] {
+        let Some((code, text, why, runs)) = tried(fault, &[]) else { return };
+        assert_eq!(code, Some(1), "{text}{why}");
+        assert!(text.contains(flag) && text.contains("phase start"), "{fault}: {text}");
+        assert!(why.contains("`--keep-going`"), "{fault}: {why}");
+        assert!(runs.len() == 1 && runs[0].samples.len() == 1, "{fault}: {runs:?}");
+    }
+    let Some((code, text, why, runs)) = tried("DEAF", &["--keep-going"]) else { return };
+    assert_eq!(code, Some(1), "{text}{why}");
+    let scenarios: Vec<_> = runs.iter().map(|run| (run.scenario, run.samples.len())).collect();
+    assert_eq!(
+        scenarios,
+        [(Scenario::Cold, 1), (Scenario::Accelerated, 1), (Scenario::Provisioned, 1)],
+        "each fails once"
+    );
+}
+
+/// With `--keep-going` the rest is measured.
+#[test]
+fn what_fails_at_first_is_left_out_and_the_rest_is_measured() {
+    let (Some(good), Some(deaf)) = (layout_of("GOOD"), layout_of("DEAF")) else { return };
+    let out = tempfile::tempdir().expect("a folder");
+    let place = |name: &str, folder: &tempfile::TempDir| {
+        format!("{name}={}", folder.path().to_str().expect("a path"))
+    };
+    let (good, deaf) = (place("good", &good), place("deaf", &deaf));
+    let flags = [&deaf, "--keep-going", "--scenario", "accelerated"];
+    let done = coldstart(&good, out.path(), 5, &flags).output().expect("it starts");
+    assert_eq!(done.status.code(), Some(1), "{}", String::from_utf8_lossy(&done.stderr));
+    let results = Results::load(&out.path().join("results.json")).expect("kept");
+    for variant in &results.variants {
+        let samples = &variant.runs[0].samples;
+        let failed = samples.iter().filter(|sample| sample.error.is_some()).count();
+        let expected = if variant.name == "good" { (5, 0) } else { (1, 1) };
+        assert_eq!((samples.len(), failed), expected, "{}", variant.name);
+    }
+}
+
+/// An engine whose second image fails the first time, and is counted.
+struct FailsOnce(usize);
+
+impl Engine for FailsOnce {
+    fn kind(&self) -> EngineKind {
+        EngineKind::Embedded
+    }
+
+    fn take(&mut self, case: &Case) -> Result<TurnSamples, EngineError> {
+        self.0 += 1;
+        let fails = case.variant == 1 && case.scenario == Scenario::Cold;
+        let error = fails.then(|| failure::in_phase(Phase::Start, "no"));
+        let total_ns = error.is_none().then_some(1000);
+        let sample = Sample { total_ns, error, ..Sample::default() };
+        Ok(TurnSamples { samples: vec![sample], ..TurnSamples::default() })
+    }
+
+    fn calibrate(&mut self) -> Result<Option<Calibration>, EngineError> {
+        Ok(None)
+    }
+}
+
+struct Decides(Onward);
+
+impl Watcher for Decides {
+    fn sampled(&mut self, _: usize, _: usize, _: &str) {}
+
+    fn failed_at_first(&mut self, what: &str, failure: &Failure) -> Onward {
+        assert!(what.starts_with("two, cold") && failure.message.contains("no"), "{what}");
+        self.0
+    }
+}
+
+#[test]
+fn the_watcher_decides_what_becomes_of_a_case_that_fails_at_first() {
+    // 4 cases, 1 warm-up, 10 rounds.
+    for (onward, takes, failed) in
+        [(Onward::Measure, 44..=44, 10), (Onward::LeaveOut, 34..=34, 1), (Onward::Stop, 1..=4, 1)]
+    {
+        let mut engine = FailsOnce(0);
+        let mut watcher = Decides(onward);
+        let finished =
+            run(&definition(10), &targets(), host(), &mut engine, None, &mut watcher).expect("ran");
+        assert!(takes.contains(&engine.0), "{onward:?}: {} turns", engine.0);
+        assert_eq!(finished.gave_up.is_some(), onward == Onward::Stop);
+        let samples =
+            finished.results.variants.iter().flat_map(|v| &v.runs).flat_map(|r| &r.samples);
+        assert_eq!(samples.filter(|s| s.error.is_some()).count(), failed, "{onward:?}");
+    }
+}
+
+/// Outside this repository, without a flag.
+#[test]
+fn an_image_is_all_that_a_newcomer_names() {
+    let Some(image) = layout_of("GOOD") else { return };
+    let elsewhere = tempfile::tempdir().expect("a folder");
+    let run = |arguments: &[&str]| {
+        let mut command = Command::new(COLDSTART);
+        command.args(arguments).current_dir(elsewhere.path()).stdin(Stdio::null());
+        let done = command.output().expect("it starts");
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        (done.status.code(), text(&done.stdout), text(&done.stderr))
+    };
+    let (code, _, why) = run(&[]);
+    assert!(code == Some(4) && why.contains("`coldstart IMAGE`"), "{why}");
+    let (code, _, why) = run(&["nginx:1"]);
+    assert!(code == Some(4) && why.contains("docker save") && why.contains("docker.io"), "{why}");
+    // A layout's folder, and the archive of it as `docker save | gzip` leaves it.
+    let place = image.path().to_str().expect("a path");
+    let tar = elsewhere.path().join("saved.tar.gz");
+    let loaded = microimage::source::load(place).expect("ours");
+    let plain = elsewhere.path().join("saved.tar");
+    microimage::archive::write(&loaded, &plain).expect("an archive");
+    let mut gzip = Command::new("gzip");
+    gzip.arg(&plain);
+    assert!(gzip.status().expect("gzip").success() && tar.is_file());
+    for place in [place, "saved.tar.gz"] {
+        let (code, text, why) = run(&[
+            place,
+            "--samples",
+            "2",
+            "--link",
+            "loopback",
+            "--markdown",
+            "t.md",
+            "--csv",
+            "-",
+        ]);
+        assert_eq!(code, Some(0), "{text}{why}");
+        assert!(text.contains("\nengine,image,reference,"), "{text}");
+        let markdown = std::fs::read_to_string(elsewhere.path().join("t.md")).expect("written");
+        assert!(markdown.starts_with("| image | scenario | link |"), "{markdown}");
+        // The verdicts stand under the table.
+        assert!(text.contains("what the platform's advice would buy"), "{text}");
+        let (code, again, _) = run(&["report"]);
+        assert!(code == Some(0) && again.contains("what the platform's advice would buy"));
+    }
+}
+
+/// A row for each case, the same in both forms; CSV's fields are as many as its head's.
+#[test]
+fn a_run_is_exported_as_markdown_and_csv() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = results_file(folder.path(), "results.json", 5, 1).display().to_string();
+    let results = Results::load(std::path::Path::new(&file)).expect("saved");
+    let (code, markdown, why) = subcommand(&["export", &file]);
+    assert_eq!(code, Some(0), "{why}");
+    let rows: Vec<_> = markdown.lines().take_while(|line| line.starts_with('|')).collect();
+    assert_eq!(rows.len(), 2 + 4, "{markdown}");
+    assert!(rows.iter().all(|row| row.matches('|').count() == rows[0].matches('|').count()));
+    let (code, csv, why) = subcommand(&["export", &file, "--csv", "-"]);
+    assert_eq!(code, Some(0), "{why}");
+    let lines: Vec<Vec<&str>> = csv.lines().map(|line| line.split(',').collect()).collect();
+    assert_eq!(lines.len(), 1 + 4, "{csv}");
+    assert!(lines.iter().all(|line| line.len() == lines[0].len()), "{csv}");
+    let at = lines[0].iter().position(|name| *name == "median_ns").expect("a column");
+    let first = results.variants[0].runs[0].summary.median_ns.expect("a median");
+    assert_eq!(lines[1][at], format!("{first:.0}"));
+    let path = folder.path().join("t.csv").display().to_string();
+    assert_eq!(subcommand(&["export", &file, "--export-csv", &path]).0, Some(0));
+    assert_eq!(std::fs::read_to_string(path).expect("written"), csv);
+}
+
+/// A reader who leaves ends nothing; a full disk is an error.
+#[test]
+fn a_full_output_is_an_error_and_a_closed_one_is_not() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = results_file(folder.path(), "results.json", 20, 1).display().to_string();
+    for arguments in [&["report", &file][..], &["compare", &file, &file], &["export", &file]] {
+        let run = |out: Stdio, beside: Stdio| {
+            let mut command = Command::new(COLDSTART);
+            let done = command.args(arguments).stdout(out).stderr(beside).output();
+            let done = done.expect("it starts");
+            (done.status.code(), String::from_utf8_lossy(&done.stderr).into_owned())
+        };
+        let closed = || {
+            let (reader, writer) = std::io::pipe().expect("a pipe");
+            drop(reader);
+            Stdio::from(writer)
+        };
+        assert_eq!(run(closed(), Stdio::piped()), (Some(0), String::new()), "{arguments:?}");
+        let full = || std::fs::File::options().write(true).open("/dev/full").expect("Linux has it");
+        let (code, why) = run(full().into(), Stdio::piped());
+        assert!(code == Some(4) && why.contains("standard output cannot be written"), "{why}");
+        // Nobody is left to tell.
+        assert_eq!(run(full().into(), closed()).0, Some(4));
+    }
 }

@@ -36,26 +36,36 @@ fn main() -> ExitCode {
     }
     match command(&Arguments::parse().command) {
         Ok(code) => code,
-        Err(error) => {
-            eprintln!("error: {error}");
-            ExitCode::FAILURE
-        }
+        Err(error) => failed(&error),
     }
+}
+
+/// Prints; that nobody reads on (`firstbyte invoke | head -1`) is no error.
+fn printed(bytes: &[u8]) -> Result<(), Box<dyn Error>> {
+    let mut out = io::stdout().lock();
+    match out.write_all(bytes).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(format!("standard output cannot be written: {error}").into())
+        }
+        _ => Ok(()),
+    }
+}
+
+fn failed(why: &dyn std::fmt::Display) -> ExitCode {
+    let _ = writeln!(io::stderr(), "error: {why}"); // a closed one has nobody to tell
+    ExitCode::FAILURE
 }
 
 fn linked() -> ExitCode {
     match link::link(env::args_os().skip(1)) {
         Ok(status) => ExitCode::from(u8::from(!status.success())),
-        Err(error) => {
-            eprintln!("error: {error}");
-            ExitCode::FAILURE
-        }
+        Err(error) => failed(&error),
     }
 }
 
 fn command(command: &Command) -> Result<ExitCode, Box<dyn Error>> {
     match command {
-        Command::New(arguments) => print!("{}", new::new(arguments)?),
+        Command::New(arguments) => printed(new::new(arguments)?.to_string().as_bytes())?,
         Command::Run(arguments) => {
             let journal = Journal::new(Box::new(io::stdout()), Box::new(io::stderr()));
             run::run(arguments, &surroundings()?, &Arc::new(journal), &stop()?)?;
@@ -64,12 +74,18 @@ fn command(command: &Command) -> Result<ExitCode, Box<dyn Error>> {
             // The result alone is standard output: the log goes beside it.
             let journal = Arc::new(Journal::new(Box::new(io::stderr()), Box::new(io::stderr())));
             let shown = invoke::invoke(arguments, &surroundings()?, &journal, io::stdin(), stop)?;
-            io::stdout().write_all(&shown.out).and_then(|()| io::stdout().flush())?;
-            eprint!("{}", shown.beside);
+            printed(&shown.out)?;
+            let _ = write!(io::stderr(), "{}", shown.beside); // a closed one has nobody to tell
             return Ok(ExitCode::from(u8::from(!shown.succeeded)));
         }
         Command::Deploy(arguments) => {
-            print!("{}", deploy::deploy(arguments, &tools(), &mut |step| println!("{step}"))?);
+            // A deployment is not broken off because nobody reads its steps.
+            let mut unwritten = None;
+            let text = deploy::deploy(arguments, &tools(), &mut |step| {
+                unwritten = unwritten.take().or(printed(format!("{step}\n").as_bytes()).err());
+            })?;
+            printed(text.to_string().as_bytes())?;
+            unwritten.map_or(Ok(()), Err)?;
         }
         Command::Completions(arguments) => {
             let script = manual::completions(Arguments::command(), arguments.shell);

@@ -6,7 +6,7 @@ use microimage::elf::Architecture;
 use microimage::entry::LayerLimits;
 use microimage::sandbox::{UserError, user_of};
 use microimage::source::{self, SourceError};
-use microimage::unpack::{UnpackError, unpack_image};
+use microimage::unpack::{self, UnpackError, unpack_image};
 use std::collections::BTreeSet;
 use std::fs;
 use std::io;
@@ -61,6 +61,8 @@ pub struct Program {
     pub gid: u32,
     /// The files that it was made of, as far as they are known: what `--watch` looks at.
     pub inputs: Vec<PathBuf>,
+    /// What of an image is not in `rootfs`, a line each.
+    pub left_out: Vec<String>,
     /// How long it took to have its files here; see [`Program::take_pull`].
     pull: Mutex<Duration>,
 }
@@ -183,6 +185,7 @@ impl Program {
             uid: 0,
             gid: 0,
             inputs,
+            left_out: Vec::new(),
             pull,
         })
     }
@@ -191,7 +194,7 @@ impl Program {
         let started = Instant::now();
         let image = source::load(place)?;
         let (home, rootfs) = home()?;
-        unpack_image(&image, &rootfs, &LayerLimits::default())?;
+        let unpacked = unpack_image(&image, &rootfs, &LayerLimits::default())?;
         let pull = Mutex::new(started.elapsed());
         let (uid, gid) = user_of(&rootfs, image.user())?;
         let (argv, env, cwd) = (image.argv(), image.env().to_vec(), image.working_dir().to_owned());
@@ -204,6 +207,7 @@ impl Program {
             uid,
             gid,
             inputs: Vec::new(),
+            left_out: unpack::left_out(&unpacked),
             pull,
         })
     }

@@ -422,3 +422,34 @@ fn the_templates_function_answers_its_sample() {
     );
     assert_eq!(said.code, Some(0));
 }
+
+/// `firstbyte invoke | head -1` panicked.
+#[test]
+fn a_reader_who_has_left_ends_nothing_and_a_full_disk_is_an_error() {
+    let home = home();
+    let run = |arguments: &[&str], out: Stdio, beside: Stdio| {
+        let mut command = firstbyte(home.path());
+        let done = command.args(arguments).stdout(out).stderr(beside).output().unwrap();
+        (done.status.code(), String::from_utf8_lossy(&done.stderr).into_owned())
+    };
+    let closed = || {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        Stdio::from(writer)
+    };
+    let full = || Stdio::from(fs::File::options().write(true).open("/dev/full").unwrap());
+    let moody = moody().to_str().unwrap().to_owned();
+    let address = nowhere();
+    let invoke = ["invoke", "timer", "--function", &moody, "--address", &address];
+    for arguments in [&["invoke", "--list"][..], &invoke] {
+        let (code, beside) = run(arguments, closed(), Stdio::piped());
+        assert!(code == Some(0) && !beside.contains("panicked"), "{arguments:?}: {beside}");
+        assert_eq!(run(arguments, closed(), closed()).0, Some(0), "{arguments:?}");
+        let (code, beside) = run(arguments, full(), Stdio::piped());
+        assert!(
+            code == Some(1) && beside.contains("error: standard output cannot be written"),
+            "{arguments:?}: {beside}"
+        );
+    }
+    assert_nothing_left(&home);
+}

@@ -61,6 +61,9 @@ pub(super) fn follow(contents: &Contents, mut path: String) -> Option<(PathBuf, 
 }
 
 pub(super) fn program(subject: &Subject<'_>) -> Result<Judgement, ContentsError> {
+    if subject.image.argv().is_empty() {
+        return Ok((RuleVerdict::Skip, "no program is named".into(), String::new()));
+    }
     let Some((path, found)) = find_program(subject) else {
         return Ok(fail(
             "the program that the entrypoint names is not in the image",

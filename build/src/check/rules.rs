@@ -172,7 +172,10 @@ fn compression(subject: &Subject<'_>) -> Judgement {
 fn diff_ids(subject: &Subject<'_>) -> Judgement {
     let mut pairs = subject.image.layers().iter().zip(&subject.contents.layers);
     match pairs.find(|(layer, found)| layer.diff_id() != found.diff_id) {
-        None => pass("every layer is what manifest and configuration say"),
+        None => pass(format!(
+            "every layer is what manifest and configuration say{}",
+            specialities(subject)
+        )),
         Some((layer, found)) => fail(
             format!(
                 "layer `{}` unpacks to `{}`, the configuration says `{}`",
@@ -183,6 +186,31 @@ fn diff_ids(subject: &Subject<'_>) -> Judgement {
             "build the image again: every runtime refuses it",
         ),
     }
+}
+
+/// What the image holds and an instance may not have: devices, and capabilities of files.
+fn specialities(subject: &Subject<'_>) -> String {
+    let few = |all: Vec<String>| {
+        let more = all.len().saturating_sub(5);
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        all.into_iter().take(5).collect::<Vec<_>>().join(", ") + &more
+    };
+    let mut text = String::new();
+    let devices = subject.contents.left_out.iter();
+    let devices: Vec<_> =
+        devices.map(|(path, what)| format!("`/{}` ({what})", shown(path))).collect();
+    if !devices.is_empty() {
+        text += &format!("; left out: {}", few(devices));
+    }
+    let files = subject.contents.files.iter();
+    let granted: Vec<_> = files
+        .filter_map(|(path, file)| Some((path, file.capability.as_ref()?)))
+        .map(|(path, capability)| format!("`/{}` {capability}", shown(path)))
+        .collect();
+    if !granted.is_empty() {
+        text += &format!("; file capabilities: {}", few(granted));
+    }
+    text
 }
 
 fn port(subject: &Subject<'_>) -> Judgement {
@@ -213,7 +241,7 @@ fn port(subject: &Subject<'_>) -> Judgement {
         };
     }
     let ports = subject.image.exposed_ports();
-    if ports.contains(&format!("{wanted}/tcp")) {
+    if subject.image.tcp_ports().contains(&wanted) {
         return pass(format!("exposes {wanted}/tcp"));
     }
     let seen = if ports.is_empty() {

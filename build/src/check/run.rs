@@ -8,7 +8,7 @@ use crate::entry::LayerLimits;
 use crate::image::Image;
 use crate::sandbox::{self, Instance, Launcher, Plan};
 use crate::scf::{self, header};
-use crate::unpack::{UnpackError, unpack_image};
+use crate::unpack::{self, UnpackError, unpack_image};
 use rustix::net::connect;
 use std::fs;
 use std::io::{self, Read, Write};
@@ -26,12 +26,17 @@ const SECOND_ADDRESS_LIMIT: Duration = Duration::from_secs(1);
 const REPLY_LIMIT: Duration = scf::DEFAULT_TIMEOUT;
 /// The most events that are played: one socket each is made inside the sandbox.
 const MAX_EVENTS: usize = 200;
+/// More of a reply is not read.
+const MAX_REPLY_BYTES: usize = 16 << 20;
 /// The largest event, in bytes: SCF's limit for a synchronous event.
 const MAX_EVENT_BYTES: u64 = scf::MAX_BODY_BYTES as u64;
 
 /// Why the image could not be tried.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
+    /// There is nothing to start.
+    #[error("the image names no program: it has neither entrypoint nor command")]
+    NoProgram,
     /// It does not unpack.
     #[error(transparent)]
     Unpack(#[from] UnpackError),
@@ -54,7 +59,7 @@ pub enum RunError {
 }
 
 /// Starts `image` with this executable as the sandbox's helper and plays `events` (a file, or a
-/// folder of JSON files; without them one GET) against it.
+/// folder of JSON files; without them one GET) against it. Its memory is not limited.
 ///
 /// # Errors
 /// [`RunError`] when it cannot be tried at all; what the program does wrong is a finding.
@@ -64,6 +69,24 @@ pub fn run(
     events: Option<&Path>,
     helper: &Path,
 ) -> Result<Vec<Finding>, RunError> {
+    run_within(image, provider, events, helper, None)
+}
+
+/// The same with at most `memory_mib` MiB of memory: limited by a memory cgroup or, where none can
+/// be made, by looking at what the program has resident.
+///
+/// # Errors
+/// [`RunError`]
+pub fn run_within(
+    image: &Image,
+    provider: &'static Provider,
+    events: Option<&Path>,
+    helper: &Path,
+    memory_mib: Option<u64>,
+) -> Result<Vec<Finding>, RunError> {
+    if image.argv().is_empty() {
+        return Err(RunError::NoProgram);
+    }
     let events = match events {
         Some(path) => read_events(path)?,
         None => Vec::new(),
@@ -74,7 +97,9 @@ pub fn run(
     };
     let home = tempfile::tempdir().map_err(at(Path::new("a temporary folder"), "made"))?;
     let rootfs = home.path().join("rootfs");
-    unpack_image(image, &rootfs, &LayerLimits::default())?;
+    let unpacked = unpack_image(image, &rootfs, &LayerLimits::default())?;
+    let left_out: String =
+        unpack::left_out(&unpacked).iter().map(|line| format!("; {line}")).collect();
     let (uid, gid) = sandbox::user_of(&rootfs, image.user())?;
     let mut env = image.env().to_vec();
     let port = provider.port_for(image.env()).unwrap_or(provider.port);
@@ -90,33 +115,44 @@ pub fn run(
         if provider.asks_from_inside { Ipv4Addr::LOCALHOST } else { ASKED },
         port,
     );
-    let plan = Plan {
+    let mut plan = Plan {
         rootfs,
         argv: image.argv(),
         env,
         cwd: image.working_dir().to_owned(),
         uid,
         gid,
-        limits: sandbox::ResourceLimits::default(),
+        limits: sandbox::ResourceLimits {
+            memory_bytes: memory_mib.map(|mib| mib.saturating_mul(1 << 20)),
+            cpu_millis: None,
+        },
         core: None,
         sockets: 2 + events.len().max(1), // two to wait with, one a request
         low_ports: true,
     };
     let mut launcher = Launcher::start(helper)?;
     let started = Instant::now();
-    let mut instance = launcher.launch(&plan)?;
+    let (mut instance, watched_bytes) = match launcher.launch(&plan) {
+        Err(sandbox::Error::Cgroup(_)) => {
+            let limits = std::mem::take(&mut plan.limits);
+            (launcher.launch(&plan)?, limits.memory_bytes)
+        }
+        launched => (launched?, None),
+    };
+    let memory = Memory { pid: instance.pid(), watched_bytes };
     let mut sockets = instance.take_sockets();
     let mut findings = Vec::new();
     let listening =
-        wait_listening(&mut instance, &mut sockets, asked, provider.start_limit, started);
+        wait_listening(&mut instance, &mut sockets, asked, provider.start_limit, started, &memory);
     let alive = listening.is_ok();
     findings.push(finding(
         provider,
         "starts",
         match &listening {
             Ok(after) => Ok(format!(
-                "listens on port {port} after {:.1} ms, root read-only, /tmp a tmpfs",
-                after.as_secs_f64() * 1e3
+                "listens on port {port} after {:.1} ms, root read-only, /tmp a tmpfs{}{left_out}",
+                after.as_secs_f64() * 1e3,
+                memory.described(memory_mib)
             )),
             Err(why) => Err(why.clone()),
         },
@@ -139,11 +175,13 @@ pub fn run(
                 provider,
                 "answers",
                 &name,
-                socket.and_then(|socket| ask(socket, asked, &request)),
+                socket.and_then(|socket| ask(socket, asked, &request, &memory)),
             ));
         }
         let outcome = if instance.has_ended() {
             Err("it has ended after the last reply".to_owned())
+        } else if memory.is_over() {
+            Err("it has more memory resident than it may".to_owned())
         } else {
             Ok("it still runs after the last reply".to_owned())
         };
@@ -154,8 +192,22 @@ pub fn run(
             "an instance answers many requests: do not exit after one",
         ));
     }
+    let over = memory.is_over();
     let said = instance.output_tail();
     let exit = launcher.end(instance)?;
+    if let Some(mib) = memory_mib.filter(|_| over || exit.out_of_memory) {
+        let why = format!("over its memory limit of {mib} MiB (platform: 434 MemoryLimitReached)");
+        match findings.iter_mut().rfind(|f| f.verdict == RuleVerdict::Fail) {
+            Some(last) => last.evidence = format!("{}: {why}", last.evidence),
+            // The kernel ended a child, and the program went on.
+            None => findings.push(finding(
+                provider,
+                "stays",
+                Err(format!("a process of it was ended: {why}")),
+                "give the function more memory, or use less",
+            )),
+        }
+    }
     if let Some(last) = findings.iter_mut().rfind(|f| f.verdict == RuleVerdict::Fail) {
         let said = said.trim();
         let tail: String = said.chars().skip(said.chars().count().saturating_sub(600)).collect();
@@ -164,19 +216,56 @@ pub fn run(
     Ok(findings)
 }
 
-/// What takes the place of a trial that this machine does not allow, so that the rest of the report
-/// is told all the same.
-pub fn not_tried(provider: &Provider, why: &sandbox::Error) -> Finding {
+/// What takes the place of a trial that did not come about, so that the rest of the report is told
+/// all the same. What this machine does not allow is no fault of the image.
+pub fn not_tried(provider: &Provider, why: &RunError) -> Finding {
+    use sandbox::Error::{Cgroup, Full, Helper, Namespace};
+    let remedy = match why {
+        RunError::Sandbox(Namespace { .. } | Full { .. } | Helper(_) | Cgroup(_)) => None,
+        RunError::Sandbox(_) => Some(
+            "the entrypoint must name a program that is in the image and runs on this \
+             architecture, in a folder that is there",
+        ),
+        RunError::NoProgram => Some("add `ENTRYPOINT [\"/app\"]` to the recipe"),
+        RunError::User(_) => Some("use a number in USER, or ship /etc/passwd with that name"),
+        RunError::Unpack(_) => Some("build the image again; `microimage unpack` says the same"),
+        RunError::File { .. } => Some("name a JSON file or a folder of them (`--events`)"),
+    };
     let rule = "starts";
-    let evidence = format!("it was not started: {why}");
     Finding {
         rule,
-        verdict: RuleVerdict::Skip,
-        evidence,
-        remedy: String::new(),
+        verdict: if remedy.is_some() { RuleVerdict::Fail } else { RuleVerdict::Skip },
+        evidence: format!("it was not started: {why}"),
+        remedy: remedy.unwrap_or_default().to_owned(),
         source: provider.source_of(rule),
     }
 }
+
+/// The memory of an instance where no cgroup limits it.
+struct Memory {
+    pid: i32,
+    /// What it may have, in bytes; `None` where the kernel sees to that, or nobody asked.
+    watched_bytes: Option<u64>,
+}
+
+impl Memory {
+    fn is_over(&self) -> bool {
+        let peak = || sandbox::peak_resident_bytes(self.pid).unwrap_or(0);
+        self.watched_bytes.is_some_and(|limit| peak() > limit)
+    }
+
+    /// How it is limited, behind a comma.
+    fn described(&self, memory_mib: Option<u64>) -> String {
+        match (memory_mib, self.watched_bytes) {
+            (None, _) => String::new(),
+            (Some(mib), None) => format!(", memory limited to {mib} MiB by cgroup"),
+            (Some(mib), Some(_)) => format!(", resident set watched: {mib} MiB"),
+        }
+    }
+}
+
+/// Between two looks at what is watched.
+const LOOK: Duration = Duration::from_millis(20);
 
 /// Connects until the port answers, the program ends, or the time is up. What stays open is closed
 /// by drop.
@@ -186,6 +275,7 @@ fn wait_listening(
     asked: SocketAddrV4,
     limit: Duration,
     started: Instant,
+    memory: &Memory,
 ) -> Result<Duration, String> {
     // Linux lets a TCP socket try again after a refusal.
     let socket = sockets.pop().ok_or("no socket is left")?;
@@ -197,7 +287,13 @@ fn wait_listening(
             return Ok(started.elapsed());
         }
         if instance.has_ended() {
-            return Err("it ended before it listened".into());
+            return Err(match instance.exec_ns() {
+                Err(why) => format!("it was not started: {why}"),
+                Ok(_) => "it ended before it listened".into(),
+            });
+        }
+        if memory.is_over() {
+            return Err("it has more memory resident than it may".into());
         }
         if started.elapsed() > limit {
             return Err(format!(
@@ -222,18 +318,38 @@ fn wait_listening(
 }
 
 /// One request on one socket of the sandbox; the reply's status line.
-fn ask(socket: OwnedFd, asked: SocketAddrV4, request: &[u8]) -> Result<u16, String> {
+fn ask(
+    socket: OwnedFd,
+    asked: SocketAddrV4,
+    request: &[u8],
+    memory: &Memory,
+) -> Result<u16, String> {
     connect(&socket, &asked).map_err(|e| format!("cannot connect: {e}"))?;
     let mut stream = TcpStream::from(socket);
     let talk = |stream: &mut TcpStream| -> io::Result<Vec<u8>> {
-        stream.set_read_timeout(Some(REPLY_LIMIT))?;
+        let until = Instant::now() + REPLY_LIMIT;
+        stream.set_read_timeout(Some(LOOK))?;
         stream.set_write_timeout(Some(REPLY_LIMIT))?;
         stream.write_all(request)?;
-        let mut reply = Vec::new();
-        stream.take(16 << 20).read_to_end(&mut reply)?;
+        let (mut reply, mut piece) = (Vec::new(), vec![0; 64 << 10]);
+        while reply.len() < MAX_REPLY_BYTES {
+            match stream.read(&mut piece) {
+                Ok(0) => break,
+                Ok(n) => reply.extend_from_slice(&piece[..n]),
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(e)
+                    if matches!(e.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut)
+                        && Instant::now() < until
+                        && !memory.is_over() => {}
+                Err(e) => return Err(e),
+            }
+        }
         Ok(reply)
     };
     let reply = talk(&mut stream).map_err(|e| match e.kind() {
+        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut if memory.is_over() => {
+            "it has more memory resident than it may".to_owned()
+        }
         io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => {
             format!("no whole reply within {} s", REPLY_LIMIT.as_secs())
         }

@@ -1,7 +1,8 @@
 //! The rule about secrets: none in what everyone who may pull the image can read. It names where
 //! one may be and never shows it.
 
-use super::finding::{Judgement, Subject, fail, pass};
+use super::files::{Suspect, suspects};
+use super::finding::{Judgement, Subject, fail, pass, warn};
 use regex::Regex;
 use std::sync::LazyLock;
 
@@ -25,6 +26,9 @@ static SECRET_VALUES: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(&values.join("|")).expect("our own expression")
 });
 
+/// The most files that are named.
+const MOST_NAMED: usize = 20;
+
 pub(super) fn secrets(subject: &Subject<'_>) -> Judgement {
     let env =
         subject.image.env().iter().map(|line| ("env", line.split_once('=').unwrap_or((line, ""))));
@@ -33,17 +37,53 @@ pub(super) fn secrets(subject: &Subject<'_>) -> Judgement {
     let suspicious = |(_, (name, value)): &(&str, (&str, &str))| {
         !value.is_empty() && (SECRET_NAMES.is_match(name) || SECRET_VALUES.is_match(value))
     };
-    let found: Vec<_> = env
+    let mut found: Vec<_> = env
         .chain(labels)
         .chain(annotations)
         .filter(suspicious)
         .map(|(kind, (name, _))| format!("{kind} `{}`", name.escape_debug()))
         .collect();
-    if found.is_empty() {
-        return pass("none in environment, labels or annotations");
+    if subject.image.argv().iter().any(|word| SECRET_VALUES.is_match(word)) {
+        found.push("an argument".into());
     }
-    fail(
-        format!("{} may hold a secret (values are not shown)", found.join(", ")),
-        "pass it at run time: bind a role, or set the function's environment",
-    )
+    // How each layer was built: a shell's command, with what stood in it.
+    let history = subject.image.config().history().iter().flatten();
+    for (number, line) in history.enumerate() {
+        if line.created_by().as_deref().is_some_and(|text| SECRET_VALUES.is_match(text)) {
+            found.push(format!("line {} of the history", number + 1));
+        }
+    }
+    let (files, unread) = match suspects(subject.image, subject.contents) {
+        Ok(files) => (files, None),
+        Err(error) => (Vec::new(), Some(format!("the files could not be looked through: {error}"))),
+    };
+    found.extend(files.iter().take(MOST_NAMED).map(named));
+    if files.len() > MOST_NAMED {
+        found.push(format!("{} more files", files.len() - MOST_NAMED));
+    }
+    if found.is_empty() {
+        return match unread {
+            None => pass("none in environment, labels, annotations, arguments, history or files"),
+            Some(why) => warn(why, "fetch or build the image again"),
+        };
+    }
+    let mut remedy =
+        "pass it at run time: bind a role, or set the function's environment".to_owned();
+    if !files.is_empty() {
+        remedy += "; keep the file out of the image (.dockerignore)";
+    }
+    if files.iter().any(|file| file.hidden_in.is_some()) {
+        remedy += ", and build again without the layer that holds it: removing it in a later one \
+                   does not take it away";
+    }
+    fail(format!("{} may hold a secret (values are not shown)", found.join(", ")), remedy)
+}
+
+fn named(file: &Suspect) -> String {
+    match file.hidden_in {
+        None => format!("file `{}` ({})", file.path, file.why),
+        Some(layer) => {
+            format!("file `{}` ({}) of layer {layer}, hidden by a later one", file.path, file.why)
+        }
+    }
 }

@@ -24,8 +24,15 @@ impl Compression {
         match media_type {
             media_type::OCI_LAYER | media_type::DOCKER_LAYER => Some(Compression::None),
             media_type::OCI_LAYER_GZIP | media_type::DOCKER_LAYER_GZIP => Some(Compression::Gzip),
-            media_type::OCI_LAYER_ZSTD => Some(Compression::Zstd),
-            _ => None,
+            media_type::OCI_LAYER_ZSTD | media_type::DOCKER_LAYER_ZSTD => Some(Compression::Zstd),
+            // Layers that were not to be pushed (image-spec 1.0, layer.md, "Non-Distributable").
+            media_type::DOCKER_FOREIGN_LAYER => Some(Compression::Gzip),
+            _ => match media_type.strip_prefix(media_type::OCI_FOREIGN_LAYER)? {
+                "" => Some(Compression::None),
+                "+gzip" => Some(Compression::Gzip),
+                "+zstd" => Some(Compression::Zstd),
+                _ => None,
+            },
         }
     }
 }

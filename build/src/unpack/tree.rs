@@ -3,9 +3,11 @@
 //! "Applying changesets".
 
 use super::{UnpackError, disk};
-use crate::entry::{Budget, Entry, EntryError, Kind, Whiteout, shown};
+use crate::entry::{Budget, CAPABILITY_XATTR, Entry, EntryError, Kind, Whiteout, shown};
 use crate::stage::{names, remove_tree};
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags, Stat, Timespec, Timestamps};
+use rustix::fs::{
+    AtFlags, FileType, Mode, OFlags, ResolveFlags, Stat, Timespec, Timestamps, XattrFlags,
+};
 use rustix::io::Errno;
 use std::collections::{HashMap, HashSet};
 use std::ffi::{OsStr, OsString};
@@ -38,6 +40,12 @@ pub(super) struct Tree<'a> {
     buffer: Vec<u8>,
     /// Extended attributes of this layer that were left out.
     pub ignored_xattrs: u64,
+    /// Files of this layer whose capabilities could not be kept.
+    pub lost_capabilities: u64,
+    /// Devices and FIFOs of this layer, which are not made.
+    pub left_out: u64,
+    /// Where those of all layers would be, by folder and name.
+    special: HashSet<(FileId, OsString)>,
 }
 
 /// Device and inode: one file whatever it is called.
@@ -69,21 +77,26 @@ impl<'a> Tree<'a> {
             parent: None,
             buffer: vec![0; BUFFER_BYTES],
             ignored_xattrs: 0,
+            lost_capabilities: 0,
+            left_out: 0,
+            special: HashSet::new(),
         })
     }
 
     /// What follows is of another layer.
     pub fn next_layer(&mut self) {
         self.made.clear();
-        self.ignored_xattrs = 0;
+        (self.ignored_xattrs, self.lost_capabilities, self.left_out) = (0, 0, 0);
     }
 
     pub fn apply(&mut self, entry: &Entry, bytes: &mut dyn Read) -> Result<(), UnpackError> {
-        self.ignored_xattrs += entry.xattrs as u64;
         let (Some(name), Some(folder)) = (entry.path.file_name(), entry.path.parent()) else {
             self.set_root(entry.mode | 0o700, Some(entry.mtime));
             return Ok(());
         };
+        if entry.is_bookkeeping() {
+            return Ok(());
+        }
         if let Some(whiteout) = entry.whiteout()? {
             return self.white_out(folder, whiteout, entry);
         }
@@ -126,6 +139,7 @@ impl<'a> Tree<'a> {
                 self.set_owner(&parent.fd, name, entry)?;
                 rustix::fs::fchmod(&file, Mode::from_raw_mode(entry.mode))
                     .map_err(at("given its mode"))?;
+                self.set_xattrs(&file, entry)?; // a change of the owner would take them away
                 rustix::fs::futimens(&file, &times(entry.mtime)).map_err(at("given its time"))?;
             }
             Kind::Symlink { target } => {
@@ -144,11 +158,65 @@ impl<'a> Tree<'a> {
                     return Err(entry.refused("a link to the root").into());
                 };
                 let old_parent = self.resolve(old_folder).map_err(at("linked"))?;
-                rustix::fs::linkat(&old_parent, old, &parent.fd, name, AtFlags::empty())
-                    .map_err(at("linked"))?;
+                match rustix::fs::linkat(&old_parent, old, &parent.fd, name, AtFlags::empty()) {
+                    Err(Errno::NOENT) if self.is_special(&old_parent, old) => {
+                        self.leave_out(parent, name, entry)?;
+                    }
+                    linked => linked.map_err(at("linked"))?,
+                }
             }
+            Kind::Special { .. } => self.leave_out(parent, name, entry)?,
         }
         self.made.insert((parent.id, name.to_owned()));
+        Ok(())
+    }
+
+    /// Notes a device or FIFO instead of making it.
+    fn leave_out(
+        &mut self,
+        parent: &Folder,
+        name: &OsStr,
+        entry: &Entry,
+    ) -> Result<(), UnpackError> {
+        self.budget.path(&entry.path)?;
+        self.left_out += 1;
+        self.special.insert((parent.id, name.to_owned()));
+        Ok(())
+    }
+
+    fn is_special(&self, folder: &OwnedFd, name: &OsStr) -> bool {
+        let stat = rustix::fs::fstat(folder);
+        stat.is_ok_and(|stat| self.special.contains(&(id_of(&stat), name.to_owned())))
+    }
+
+    /// Gives a file its capabilities and the attributes that are a user's own. What the file
+    /// system, or a user who is not root, cannot keep is counted, as runtimes leave it out.
+    fn set_xattrs(&mut self, file: &File, entry: &Entry) -> Result<(), UnpackError> {
+        for xattr in &entry.xattrs {
+            let is_capability = xattr.name == CAPABILITY_XATTR;
+            let is_kept = is_capability || xattr.name.as_encoded_bytes().starts_with(b"user.");
+            let set = match is_kept {
+                true => rustix::fs::fsetxattr(file, &xattr.name, &xattr.value, XattrFlags::empty()),
+                false => Err(Errno::NOTSUP),
+            };
+            match set {
+                Ok(()) => {}
+                // No room for it in the inode, a value that is none, a name that is too long.
+                Err(
+                    Errno::NOTSUP
+                    | Errno::PERM
+                    | Errno::ACCESS
+                    | Errno::INVAL
+                    | Errno::RANGE
+                    | Errno::TOOBIG
+                    | Errno::NODATA,
+                ) => {
+                    self.ignored_xattrs += 1;
+                    self.lost_capabilities += u64::from(is_capability);
+                }
+                Err(e) => return Err(disk(&entry.path, "given its attributes", e.into())),
+            }
+        }
         Ok(())
     }
 

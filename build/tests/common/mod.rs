@@ -59,6 +59,30 @@ impl Tar {
         self
     }
 
+    /// An entry whose header holds these bytes, with the checksum made right; then its content.
+    pub fn header(mut self, mut header: [u8; 512], content: &[u8]) -> Tar {
+        let mut summed = tar::Header::from_byte_slice(&header).clone();
+        summed.set_cksum();
+        header.copy_from_slice(summed.as_bytes());
+        self.0.extend_from_slice(&header);
+        self.0.extend_from_slice(content);
+        self.0.resize(self.0.len().next_multiple_of(512), 0);
+        self
+    }
+
+    /// A pax header for the entry that follows.
+    pub fn pax(self, records: &[(&str, &[u8])]) -> Tar {
+        let mut bytes = Vec::new();
+        for (key, value) in records {
+            let rest = key.len() + value.len() + 3; // a blank, a sign, a line feed
+            let length = (rest..).find(|n| n.to_string().len() + rest == *n).expect("one fits");
+            bytes.extend_from_slice(format!("{length} {key}=").as_bytes());
+            bytes.extend_from_slice(value);
+            bytes.push(b'\n');
+        }
+        self.raw("pax", b'x', "", 0o644, &bytes)
+    }
+
     pub fn bytes(mut self) -> Vec<u8> {
         self.0.resize(self.0.len() + 1024, 0);
         self.0

@@ -4,6 +4,8 @@
  *   DEAF       never listens
  *   EXITS      prints a line and exits with code 3
  *   WRONG      answers 500
+ *   WEB        answers GET alone, and 405 to all else
+ *   ELSEWHERE  listens on port 8081
  *   FICKLE     answers the time, differently each time
  *   MUTE       listens and never answers
  *   ABORTS     listens, and aborts on the first request
@@ -66,6 +68,9 @@ int main(void) {
 #ifdef LOOPBACK
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
 #endif
+#ifdef ELSEWHERE
+    address.sin_port = htons(8081);
+#endif
     setsockopt(server, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
     if (bind(server, (struct sockaddr *)&address, sizeof address) || listen(server, 128)) return 1;
     while ((peer = accept(server, 0, 0)) >= 0) {
@@ -80,6 +85,9 @@ int main(void) {
 #endif
 #ifdef WRONG
             status = "500 Internal Server Error", body = "{\"errorMessage\":\"no answer\"}";
+#endif
+#ifdef WEB
+            if (strncmp(buffer, "GET ", 4)) status = "405 Method Not Allowed";
 #endif
 #ifdef FICKLE
             struct timespec now;

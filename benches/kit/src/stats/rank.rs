@@ -13,7 +13,14 @@ pub struct RankTest {
     pub delta: f64,
     /// Hodges-Lehmann shift: the median of all differences b - a, in the samples' unit.
     pub shift: f64,
+    /// 95 % confidence interval of the shift: the differences whose ranks the test would not call
+    /// unlikely (Hollander and Wolfe, "Nonparametric Statistical Methods", 4.3). With few samples
+    /// it is all the differences that were seen.
+    pub interval: [f64; 2],
 }
+
+/// Of the standard normal distribution: 95 % lie within this many deviations.
+const WITHIN_95: f64 = 1.959_964;
 
 /// Samples of both sides together up to which the rank test counts every way to deal them out.
 const EXACT_UP_TO: usize = 40;
@@ -35,7 +42,8 @@ pub fn rank_test(a: &[f64], b: &[f64]) -> Option<RankTest> {
     } else {
         ranks.normal_p(u, pairs, &a, &b)
     };
-    Some(RankTest { p, delta: 2.0 * u / pairs - 1.0, shift: median_difference(&a, &b)? })
+    let (shift, interval) = (median_difference(&a, &b)?, shift_interval(&a, &b));
+    Some(RankTest { p, delta: 2.0 * u / pairs - 1.0, shift, interval })
 }
 
 /// The smallest p-value that a rank test of so many samples can have: no test of three and three
@@ -113,6 +121,15 @@ fn median_difference(a: &[f64], b: &[f64]) -> Option<f64> {
     let (below, above) = (pairs.checked_sub(1)? / 2, pairs / 2);
     let first = nth_difference(a, b, below);
     Some(if below == above { first } else { first + (nth_difference(a, b, above) - first) / 2.0 })
+}
+
+/// The interval of the shift: between two of the ordered differences, as far from the ends as the
+/// rank sum's deviation allows.
+fn shift_interval(a: &[f64], b: &[f64]) -> [f64; 2] {
+    let pairs = a.len() * b.len();
+    let deviation = (pairs as f64 * (a.len() + b.len() + 1) as f64 / 12.0).sqrt();
+    let from = (pairs as f64 / 2.0 - WITHIN_95 * deviation).max(0.0) as usize;
+    [nth_difference(a, b, from), nth_difference(a, b, pairs - 1 - from)]
 }
 
 /// The difference that has `n` smaller ones or equals before it: a search over all numbers there
@@ -231,6 +248,20 @@ mod tests {
         let test = rank_test(&normal(50.0, 5.0, 30, 1), &normal(55.0, 5.0, 30, 2)).unwrap();
         assert!(test.p < 0.01 && test.delta > 0.3, "{test:?}");
         assert!((test.shift - 5.0).abs() < 3.0, "{test:?}");
+    }
+
+    /// Of 200 intervals of a true shift of 5, some 190 hold it.
+    #[test]
+    fn the_interval_of_a_shift_holds_it_as_often_as_it_says() {
+        let held = (0..200).filter(|&seed| {
+            let (a, b) = (normal(50.0, 5.0, 25, seed), normal(55.0, 5.0, 25, seed + 10_000));
+            let [low, high] = rank_test(&a, &b).unwrap().interval;
+            low <= 5.0 && 5.0 <= high
+        });
+        let held = held.count();
+        assert!((182..=198).contains(&held), "{held} of 200");
+        let few = rank_test(&[1.0, 2.0], &[4.0, 9.0]).unwrap();
+        assert_eq!(few.interval, [2.0, 8.0], "all that was seen");
     }
 
     #[test]

@@ -137,6 +137,7 @@ fn alone(
     let config = Config { provisioned: 0, concurrency: 1, ..config };
     config.check()?;
     let program = source.prepare()?;
+    program.left_out.iter().for_each(|line| journal.note(line));
     let host = Host::new(&around.helper, !arguments.platform.no_sandbox, journal.clone())?;
     let platform = Platform::new(config, host, program, journal.clone())?;
     let front = Front::open(SocketAddr::from(([127, 0, 0, 1], 0)), platform.clone())?;

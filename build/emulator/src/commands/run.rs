@@ -39,6 +39,7 @@ pub fn run(
         }
         (Err(error), _) => return Err(error.into()),
     };
+    program.left_out.iter().for_each(|line| journal.note(line));
     let mut watch = if arguments.watch { Some(Watch::start(&program)?) } else { None };
     let host = Host::new(&around.helper, !arguments.platform.no_sandbox, journal.clone())?;
     let platform = Platform::new(first, host, program, journal.clone())?;
