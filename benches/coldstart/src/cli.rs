@@ -1,6 +1,8 @@
 //! Flags, their help, and what they amount to: targets and a definition of the run. Knows no
 //! engine.
 
+pub mod plan;
+
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -62,6 +64,9 @@ pub enum Command {
         #[arg(long)]
         png: bool,
     },
+    /// Plan capacity by simulation: cold share, latency and cost of so many requests a second, and
+    /// how many provisioned instances a target needs
+    Plan(Box<plan::PlanArgs>),
     /// Keep a results.json, with its machine, under its date
     Record {
         #[arg(default_value = "target/coldstart/results.json")]

@@ -32,6 +32,7 @@ pub mod burst;
 pub mod compare;
 pub mod guidance;
 
+pub mod plan;
 pub mod plot;
 pub mod report;
 pub mod table;
