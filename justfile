@@ -31,6 +31,7 @@ image-docker FUNCTION='function-template' TAG='firstbyte:docker':
 # Measure where the cold start of the image goes: pull, unpack, create, start. `--image` measures another, `baselines` the echo beside images that people know
 [group('measure')]
 bench-coldstart *FLAGS:
+    @{{ host }} --build microimage coldstart
     @{{ if FLAGS =~ '^baselines' { host + ' microimage image echo' } else if FLAGS =~ '--image' { ':' } else { quote(just_executable()) + ' made' } }}
     {{ host }} coldstart "$@"
 
@@ -53,7 +54,7 @@ new PATH *FLAGS:
 # Install what a new function's own justfile calls: microimage, coldstart and firstbyte, where `cargo install` puts programs
 [group('work')]
 tools:
-    cargo build --quiet --locked --profile host --workspace --bin microimage --bin coldstart --bin firstbyte
+    {{ host }} --build microimage coldstart firstbyte
     install -D -t "${CARGO_INSTALL_ROOT:-${CARGO_HOME:-$HOME/.cargo}}/bin" "${CARGO_TARGET_DIR:-target}"/host/microimage "${CARGO_TARGET_DIR:-target}"/host/coldstart "${CARGO_TARGET_DIR:-target}"/host/firstbyte
 
 # Run a function by itself, without the platform: 127.0.0.1:9000 (a new project's `just run` is behind the platform, on 9001)

@@ -2,21 +2,22 @@
 //! answers which request is decided here (docs/CONTRACTS.md, section 2); what platforms ask for is
 //! in `platform`.
 
-use crate::boot;
+mod bridge;
+
 use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::event::Event;
+use crate::handler::{EventHandler, HookHandler, InitWork, WebHandler};
 use crate::log;
-use crate::platform::{self, Hook, Outcome, Platform, Role};
+use crate::platform::{self, Completion, Hook, Platform, Role};
 use crate::reply::{IntoReply, Reply};
 use crate::request::Request;
 use crate::route::{Matched, Routes};
 use crate::spare;
+use crate::transport::records;
 use crate::transport::{Admission, Limits, Once, RequestHead, Service, catch};
-use crate::trigger::bridge;
 use crate::wire::Status;
 use std::fmt;
-use std::process::ExitCode;
 
 /// When [`App::init`] runs a function's initialisation.
 ///
@@ -26,7 +27,7 @@ use std::process::ExitCode;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Init {
     /// Before the port is bound. The platform's start-up deadline (30 s on SCF) covers it and the
-    /// function's own time-out does not; provisioned instances have it behind them. A failure ends
+    /// function's own time-out does not; on provisioned instances it has already run. A failure ends
     /// the process with its message: the platform starts another instance.
     /// [`test`](mod@crate::test)'s calls without a server do not run it.
     BeforeListening,
@@ -36,11 +37,7 @@ pub enum Init {
     FirstRequest,
 }
 
-pub(crate) type EventHandler = Box<dyn Fn(Event<'_>) -> Result<Reply> + Send + Sync>;
-pub(crate) type WebHandler = Box<dyn Fn(Request<'_>) -> Result<Reply> + Send + Sync>;
-type InitWork = Box<dyn Fn() -> Result<()> + Send + Sync>;
 type FirstRequest = (&'static Once, fn(&App, &Once) -> Result<()>);
-type HookHandler = Box<dyn Fn(Context<'_>) -> Result<()> + Send + Sync>;
 
 /// A function: what answers events, what answers Web requests, and within which limits.
 ///
@@ -94,7 +91,7 @@ pub struct App {
 
 impl App {
     /// The path that the platform posts events to (platform page "WebServer image function").
-    pub const EVENT_PATH: &'static str = "/event-invoke";
+    pub const EVENT_PATH: &'static str = platform::EVENT_PATH;
 
     /// An App without handlers: every request is a 404.
     pub fn new() -> App {
@@ -176,30 +173,6 @@ impl App {
         R: IntoReply,
     {
         self.web = Some(Box::new(move |request| handler(request).into_reply()));
-        self
-    }
-
-    /// Hands events of API Gateway and of function URLs to the routes and the Web handler, and
-    /// turns their replies into the integrated response (Base64 where the body is no text): the
-    /// same handlers serve as a Web function and behind a gateway. All other events stay the event
-    /// handler's; without one they get 400.
-    ///
-    /// A handler's failure is the reply that the gateway passes on, 500 for example, and so not a
-    /// failed invocation. How a request is made of an event is said in
-    /// [`trigger::apigw`](crate::trigger::apigw).
-    ///
-    /// # Example
-    /// ```
-    /// use firstbyte::{App, test};
-    ///
-    /// let app = App::new().get("/hello", |_| "hello").bridge();
-    /// let event = r#"{"httpMethod":"GET","path":"/hello","headers":{},"queryString":{}}"#;
-    /// let expected = r#"{"isBase64Encoded":false,"statusCode":200,"headers":{"content-type":"text/plain; charset=utf-8"},"body":"hello"}"#;
-    /// assert_eq!(test::event(event).send(&app).text(), expected);
-    /// assert_eq!(test::get("/hello").send(&app).text(), "hello");
-    /// ```
-    pub fn bridge(mut self) -> App {
-        self.bridge = Some(bridge::answer);
         self
     }
 
@@ -288,32 +261,15 @@ impl App {
         self
     }
 
-    /// Listens and serves until SIGTERM or SIGINT. If it cannot, it says why in one line on
-    /// standard error.
-    ///
-    /// # Cold start
-    /// The port is bound and listened on before anything else happens, but for
-    /// [`Init::BeforeListening`].
-    pub fn serve(self) -> ExitCode {
-        match self.try_serve() {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(error) => {
-                eprintln!("firstbyte: {error}");
-                ExitCode::FAILURE
-            }
-        }
-    }
-
-    /// As [`App::serve`], for a `main` that has its own way with errors.
+    /// What `boot` must know, if the App is fit to be served.
     ///
     /// # Errors
-    /// If a route is malformed, or the address is malformed, taken or not allowed.
-    pub fn try_serve(mut self) -> Result<()> {
-        if let Some(error) = self.misconfigured.take() {
-            return Err(error);
+    /// If a route is malformed.
+    pub(crate) fn take_settings(&mut self) -> Result<(Limits, usize)> {
+        match self.misconfigured.take() {
+            Some(error) => Err(error),
+            None => Ok((self.limits, self.workers)),
         }
-        let (limits, workers) = (self.limits, self.workers);
-        boot::run(self, limits, workers)
     }
 
     /// What a request is to this App beyond an ordinary Web request. An event of SCF is one
@@ -326,7 +282,13 @@ impl App {
         if !takes_events && self.hooks.is_empty() {
             return None;
         }
-        platform::role(request, platform::of_environment).filter(|role| match role {
+        platform::role(
+            request.method(),
+            request.path(),
+            request.headers(),
+            platform::of_environment,
+        )
+        .filter(|role| match role {
             Role::Event(_) => takes_events,
             Role::Hook(_, hook) => {
                 takes_events || self.hooks.iter().any(|(known, _)| known == hook)
@@ -395,17 +357,17 @@ impl App {
         &self,
         context: Context<'_>,
         answer: impl FnOnce() -> Result<Reply>,
-    ) -> (Reply, Outcome) {
+    ) -> (Reply, Completion) {
         let id = context.log_id();
         // A panic is the handler's: what it broke is its own, and the next request gets a fresh
         // coroutine's worth.
-        let answered = catch(|| log::with_request_id(id, answer)).unwrap_or_else(|panicked| {
+        let answered = catch(|| records::serving(id, answer)).unwrap_or_else(|panicked| {
             log::line(id, format_args!("the handler panicked: {panicked}"));
             Err(Error::new("the handler panicked").with_status(Status::INTERNAL_SERVER_ERROR))
         });
         match answered {
-            Ok(reply) => (reply, Outcome::Done),
-            Err(error) => (self.failure(&error, id), Outcome::Failed),
+            Ok(reply) => (reply, Completion::Done),
+            Err(error) => (self.failure(&error, id), Completion::Failed),
         }
     }
 
@@ -423,7 +385,7 @@ impl App {
         let (context, role) = (request.context(), self.role(&request));
         let (reply, mut outcome) = self.reply(context, || self.answer(role, request));
         if reply.status().code() >= 400 {
-            outcome = Outcome::Failed; // a handler may say so without an error
+            outcome = Completion::Failed; // a handler may say so without an error
         }
         match role {
             None | Some(Role::Event(Platform::Scf)) => reply,

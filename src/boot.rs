@@ -1,13 +1,18 @@
 //! From exec to listening: which address, which order. The port is bound first; everything else
 //! comes after, but for what a function wants done before (`Init::BeforeListening`).
 
+use crate::alloc;
 use crate::app::{App, Init};
 use crate::error::{Error, Result};
+use crate::json;
+use crate::log;
 use crate::platform;
+use crate::transport::records;
 use crate::transport::timeline::{self, Mark};
 use crate::transport::{self, Limits};
 use std::io::ErrorKind;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::process::ExitCode;
 
 /// Where to listen instead, for tests and local runs: `host:port`, port 0 for any.
 const OVERRIDE: &str = "FIRSTBYTE_ADDR";
@@ -71,14 +76,41 @@ pub fn start(app: fn() -> App) -> i32 {
     })
 }
 
+impl App {
+    /// Listens and serves until SIGTERM or SIGINT. If it cannot, it says why in one line on
+    /// standard error.
+    ///
+    /// # Cold start
+    /// The port is bound and listened on before anything else happens, but for
+    /// [`Init::BeforeListening`].
+    pub fn serve(self) -> ExitCode {
+        match self.try_serve() {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                eprintln!("firstbyte: {error}");
+                ExitCode::FAILURE
+            }
+        }
+    }
+
+    /// As [`App::serve`], for a `main` that has its own way with errors.
+    ///
+    /// # Errors
+    /// If a route is malformed, or the address is malformed, taken or not allowed.
+    pub fn try_serve(mut self) -> Result<()> {
+        let (limits, workers) = self.take_settings()?;
+        run(self, limits, workers)
+    }
+}
+
 /// Binds, listens, then serves until it is told to stop.
-pub(crate) fn run(app: App, limits: Limits, workers: usize) -> Result<()> {
+fn run(app: App, limits: Limits, workers: usize) -> Result<()> {
     timeline::begin(variable);
     let address = address(variable)?;
     app.initialise(Init::BeforeListening)?;
     #[cfg(feature = "minihttp")]
     if variable("FIRSTBYTE_TRANSPORT").is_none_or(|name| name == "minihttp") {
-        crate::log::init(variable)?;
+        records::init(variable)?;
         settle();
         return transport::minihttp::serve(address, app, limits, workers)
             .map_err(|error| Error::io(format!("cannot listen on {address}: {error}")));
@@ -100,13 +132,13 @@ pub(crate) fn run(app: App, limits: Limits, workers: usize) -> Result<()> {
         })
     })?;
     timeline::mark(Mark::Listening);
-    crate::log::init(variable)?;
+    records::init(variable)?;
     if variable(OVERRIDE).is_some()
         && let Ok(address) = listener.local_addr()
     {
         // Whoever moved the address waits to be told (port 0 is any port); the platform reads no
         // such line.
-        crate::log::announce(format_args!("listening on {address}"));
+        log::announce(format_args!("listening on {address}"));
     }
     transport::serve(listener, app, limits, workers, settle);
     Ok(())
@@ -118,8 +150,8 @@ fn variable(name: &str) -> Option<String> {
 
 /// What a first reply need not wait for.
 fn settle() {
-    crate::alloc::settle();
-    crate::json::settle();
+    alloc::settle();
+    json::settle();
 }
 
 /// FIRSTBYTE_ADDR for tests and local runs; else 0.0.0.0 with the platform's port

@@ -5,8 +5,9 @@
 //! src/platform.
 
 use crate::deadline::{Arrival, Deadline};
+use crate::error::Result;
+use crate::headers::Headers;
 use crate::platform::{self, Contract, Environment, LambdaContext, Platform};
-use crate::request::Headers;
 use std::fmt;
 use std::time::Duration;
 
@@ -168,7 +169,7 @@ impl<'a> Context<'a> {
     ///
     /// # Errors
     /// 400 if the adapter's header is not the JSON that it should be.
-    pub fn lambda(&self) -> crate::Result<Option<LambdaContext>> {
+    pub fn lambda(&self) -> Result<Option<LambdaContext>> {
         LambdaContext::read(self.headers)
     }
 

@@ -2,7 +2,7 @@
 //! and context only carry that on, and no clock is read until somebody asks how much time is left.
 //! Not a timer: nothing happens when a deadline passes, the platform sees to that.
 
-use crate::transport::monotonic_ns;
+use crate::sys::monotonic_ns;
 use std::time::{Duration, Instant};
 
 /// When a request was there, by the monotonic clock.

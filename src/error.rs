@@ -2,6 +2,7 @@
 //! to the caller. Not a backtrace carrier, and never a way for a secret to leave: the message is
 //! what the author wrote.
 
+use crate::json_string::push_json_string;
 use crate::wire::{Reject, Status};
 use std::borrow::Cow;
 use std::fmt;
@@ -114,28 +115,6 @@ impl Error {
         push_json_string(out, request_id);
         out.push(b'}');
     }
-}
-
-/// A JSON string (RFC 8259, section 7). Errors are answered without the JSON library: it may be
-/// what failed.
-pub(crate) fn push_json_string(out: &mut Vec<u8>, text: &str) {
-    out.push(b'"');
-    for byte in text.bytes() {
-        match byte {
-            b'"' | b'\\' => out.extend_from_slice(&[b'\\', byte]),
-            b'\n' => out.extend_from_slice(b"\\n"),
-            0..=0x1f => {
-                let digits = b"0123456789abcdef";
-                out.extend_from_slice(b"\\u00");
-                out.extend_from_slice(&[
-                    digits[usize::from(byte >> 4)],
-                    digits[usize::from(byte & 15)],
-                ]);
-            }
-            _ => out.push(byte),
-        }
-    }
-    out.push(b'"');
 }
 
 impl fmt::Display for Error {

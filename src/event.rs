@@ -2,11 +2,13 @@
 //! came with. Not the shapes that triggers send: those are in `trigger`. Platform page "WebServer
 //! image function".
 
+use crate::body::Body;
 use crate::context::Context;
 use crate::deadline::Arrival;
 use crate::error::Result;
+use crate::headers::Headers;
 use crate::json::{self, Document};
-use crate::request::{Body, Headers, Request};
+use crate::request::Request;
 use std::fmt;
 
 /// One invocation of an event function.

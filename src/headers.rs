@@ -1,7 +1,7 @@
 //! Headers: the fields of one request, borrowed from wherever they came. Not the parser (`wire`):
 //! what is in here is valid already. RFC 9110, section 5.
 
-use crate::platform;
+use crate::secret::is_secret;
 use crate::wire::Field;
 use std::borrow::Cow;
 use std::fmt;
@@ -84,7 +84,7 @@ impl fmt::Debug for Headers<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_map()
             .entries(self.iter().map(|(name, value)| {
-                let shown = match platform::is_secret(name) {
+                let shown = match is_secret(name) {
                     true => Cow::Borrowed("redacted"),
                     false => String::from_utf8_lossy(value),
                 };

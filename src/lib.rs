@@ -25,15 +25,14 @@
 //!
 //! # Cold start
 //! The port is bound and listened on by the first system calls of `serve`; coroutines, epoll and
-//! timers come up behind it. What a dependency costs in bytes is said on its line in Cargo.toml.
+//! timers come up behind it. Cargo.toml records the reason for each dependency.
 //!
 //! Modules in reading order: `app` (what is served), `event`, `request` with `headers` and `body`,
 //! `reply`, `context`, `deadline`, `error` (what handlers see), `route`, [`json`], [`wire`] (HTTP
 //! as pure functions), [`platform`] and [`trigger`] (who sends what), `transport` (sockets and
 //! coroutines), `boot`, `alloc`, `spare`, `log`, [`mod@test`].
 
-#![deny(unsafe_code)] // doors: alloc, boot, log, transport
-#![deny(missing_docs)]
+#![deny(unsafe_code)] // doors: alloc, boot, log, sys, transport
 
 #[allow(unsafe_code)]
 mod alloc;
@@ -44,15 +43,20 @@ mod context;
 mod deadline;
 mod error;
 mod event;
+mod handler;
 mod headers;
 pub mod json;
+mod json_string;
 #[allow(unsafe_code)]
 mod log;
 pub mod platform;
 mod reply;
 mod request;
 mod route;
+mod secret;
 mod spare;
+#[allow(unsafe_code)]
+mod sys;
 pub mod test;
 #[allow(unsafe_code)]
 mod transport;
@@ -60,12 +64,14 @@ pub mod trigger;
 pub mod wire;
 
 pub use app::{App, Init};
+pub use body::Body;
 pub use context::{Context, Credentials};
 pub use deadline::{Arrival, Deadline};
 pub use error::{Error, Result};
 pub use event::Event;
+pub use headers::Headers;
 pub use reply::{BodyWriter, IntoReply, Json, Reply};
-pub use request::{Body, Headers, Request};
+pub use request::Request;
 pub use transport::{Limits, blocking, sleep};
 pub use wire::{HeadLimits, Status, Version};
 

@@ -1,55 +1,33 @@
 //! One line a record to standard output, with the request id in it: the platform collects the
 //! output line by line, and lines of concurrent requests interleave.
 //!
-//! Text by default, JSON lines with `FIRSTBYTE_LOG_FORMAT=json`; the level comes from
-//! `FIRSTBYTE_LOG` (off, error, warn, info, debug, trace; info by default). Handlers log with the
-//! `log` crate's macros. Not a tracing system: no spans, no buffers, nothing that could be lost
-//! when the process ends.
+//! Text by default, JSON lines with `FIRSTBYTE_LOG_FORMAT=json`. Not the logger that handlers call
+//! through the `log` crate's macros: `transport::records`, which knows the request. Not a tracing
+//! system: no spans, no buffers, nothing that could be lost when the process ends.
 
-use crate::error::push_json_string;
-use crate::transport;
-use log::{Level, LevelFilter, Log, Metadata, Record};
+use crate::error::{Error, Result};
+use crate::json_string::push_json_string;
+use crate::sys::retry;
+use log::Level;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Whether lines are JSON objects.
 static JSON: AtomicBool = AtomicBool::new(false);
 
-/// Reads the environment and becomes the logger, unless the program has one already.
+/// Reads how lines are to be written (`FIRSTBYTE_LOG_FORMAT`).
 ///
 /// # Errors
-/// If a variable has a value that means nothing.
-pub(crate) fn init(variable: impl Fn(&str) -> Option<String>) -> crate::Result<()> {
-    let level = match variable("FIRSTBYTE_LOG") {
-        None => LevelFilter::Info,
-        Some(text) => text.parse().map_err(|_| {
-            crate::Error::io(format!(
-                "FIRSTBYTE_LOG is `{text}`; write off, error, warn, info, debug or trace"
-            ))
-        })?,
-    };
+/// If the variable has a value that means nothing.
+pub(crate) fn read_format(variable: impl Fn(&str) -> Option<String>) -> Result<()> {
     match variable("FIRSTBYTE_LOG_FORMAT").as_deref() {
         None | Some("text") => {}
         Some("json") => JSON.store(true, Ordering::Relaxed),
         Some(text) => {
-            return Err(crate::Error::io(format!(
-                "FIRSTBYTE_LOG_FORMAT is `{text}`; write text or json"
-            )));
+            return Err(Error::io(format!("FIRSTBYTE_LOG_FORMAT is `{text}`; write text or json")));
         }
     }
-    if log::set_logger(&Lines).is_ok() {
-        log::set_max_level(level);
-    }
     Ok(())
-}
-
-/// Runs a handler with its request id at hand for the records it makes.
-pub(crate) fn with_request_id<T>(request_id: &str, handler: impl FnOnce() -> T) -> T {
-    if log::max_level() != LevelFilter::Off {
-        // also an empty one: the connection's last request had another
-        transport::set_request_id(request_id);
-    }
-    handler()
 }
 
 /// Writes a record of the server's own about one request.
@@ -62,38 +40,16 @@ pub(crate) fn announce(message: fmt::Arguments<'_>) {
     write(Level::Info, "firstbyte", "", message);
 }
 
-struct Lines;
-
-impl Log for Lines {
-    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        // The coroutine library tells every socket it watches at level info: nobody asked for that.
-        metadata.level() <= log::max_level()
-            && (metadata.level() <= Level::Warn || !metadata.target().starts_with("may"))
-    }
-
-    fn log(&self, record: &Record<'_>) {
-        if self.enabled(record.metadata()) {
-            transport::with_request_id(|id| {
-                write(record.level(), record.target(), id, *record.args())
-            });
-        }
-    }
-
-    fn flush(&self) {}
-}
-
-fn write(level: Level, target: &str, request_id: &str, message: fmt::Arguments<'_>) {
+pub(crate) fn write(level: Level, target: &str, request_id: &str, message: fmt::Arguments<'_>) {
     let line = format_line(JSON.load(Ordering::Relaxed), level, target, request_id, message);
     // One system call a line, so that no other line ends up inside it (a pipe takes up to 4 KiB
-    // whole, pipe(7)), and no lock: std's stdout holds one while it writes. A reader that does not
-    // keep up holds its writer up, as everywhere. A standard output that is gone is nobody's error.
+    // whole, pipe(7)), and no lock: std's stdout holds one while it writes. A slow reader
+    // blocks the writer; write errors are ignored.
     let mut left = line.as_slice();
     while !left.is_empty() {
         // JUSTIFICATION: std has no unlocked standard output.
         // SAFETY: the bytes are the line's own.
-        match crate::transport::retry(|| unsafe {
-            libc::write(1, left.as_ptr().cast(), left.len())
-        }) {
+        match retry(|| unsafe { libc::write(1, left.as_ptr().cast(), left.len()) }) {
             Ok(written @ 1..) => left = left.get(written..).unwrap_or_default(),
             _ => return,
         }
@@ -160,12 +116,8 @@ mod tests {
     }
 
     #[test]
-    fn says_what_a_variable_should_be() {
-        let with = |name: &'static str, value: &'static str| {
-            init(move |asked| (asked == name).then(|| value.to_owned()))
-                .map_err(|error| error.to_string())
-        };
-        assert!(with("FIRSTBYTE_LOG", "loud").unwrap_err().contains("write off, error"));
-        assert!(with("FIRSTBYTE_LOG_FORMAT", "xml").unwrap_err().contains("text or json"));
+    fn says_what_the_format_should_be() {
+        let error = read_format(|_| Some("xml".to_owned())).unwrap_err();
+        assert!(error.to_string().contains("write text or json"), "{error}");
     }
 }

@@ -3,11 +3,11 @@
 //! socket (`firstbyte::test`), and that an API Gateway event can be turned into (`trigger::apigw`).
 //! RFC 9110, section 3.4.
 
-pub use crate::body::Body;
+use crate::body::Body;
 use crate::context::Context;
 use crate::deadline::Arrival;
 use crate::error::{Error, Result};
-pub use crate::headers::Headers;
+use crate::headers::Headers;
 use crate::json;
 use crate::wire::{Head, Status, Version};
 use std::borrow::Cow;

@@ -1,8 +1,8 @@
 //! Path and method → handler. Matching is matchit's: `/users/{id}`, `/files/{*rest}`; paths are
 //! compared as they were sent, percent-encoding untouched. Methods: RFC 9110, section 9.1.
 
-use crate::app::WebHandler;
 use crate::error::{Error, Result};
+use crate::handler::WebHandler;
 use matchit::Params;
 
 /// The routes of one App.
@@ -35,9 +35,7 @@ impl Routes {
         if method.is_empty()
             || !method.bytes().all(|byte| byte.is_ascii_uppercase() || b"-_".contains(&byte))
         {
-            return Err(Error::new(format!(
-                "`{method}` is no method; methods are case-sensitive, write it in capitals"
-            )));
+            return Err(Error::new(format!("invalid method `{method}`; use upper case")));
         }
         if !pattern.starts_with('/') {
             return Err(Error::new(format!(

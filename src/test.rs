@@ -8,12 +8,14 @@ mod served;
 pub use served::Served;
 
 use crate::app::App;
+use crate::body::Body;
 use crate::deadline::Arrival;
 use crate::error::{Error, Result};
 use crate::event::Event;
+use crate::headers::Headers;
 use crate::json;
 use crate::reply::{IntoReply, Reply};
-use crate::request::{Body, Headers, Request};
+use crate::request::Request;
 use crate::wire::Status;
 use serde::Serialize;
 use serde::de::DeserializeOwned;

@@ -5,7 +5,7 @@
 use microimage::archive;
 use microimage::assemble::{Assembled, Options, assemble};
 use microimage::context::FolderContext;
-use microimage::entry::Limits;
+use microimage::entry::LayerLimits;
 use microimage::image::Image;
 use microimage::layer::Format;
 use microimage::recipe::Recipe;
@@ -86,7 +86,7 @@ fn an_elf_becomes_an_image_that_answers_200() {
         assert_eq!(image.layers().len(), 1);
 
         let root = place.with_extension("root");
-        unpack_image(&image, &root, &Limits::default()).expect("every digest is right");
+        unpack_image(&image, &root, &LayerLimits::default()).expect("every digest is right");
         assert_eq!(files(&root), [PathBuf::from("app")], "one file and nothing else");
         let app = root.join("app");
         assert_eq!(fs::read(&app).expect("it is unpacked"), elf, "not a byte changed");

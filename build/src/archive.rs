@@ -10,6 +10,7 @@ use crate::image::{Blob, Image, ImageError, MAX_JSON_BYTES, MAX_LAYERS, media_ty
 use crate::json;
 use crate::layout::{self, LayoutError, Store};
 use crate::reference;
+use crate::rootfs::normalize;
 use crate::stage::Staging;
 use serde::Deserialize;
 use serde_json::json;
@@ -275,7 +276,8 @@ impl TarStore {
                 return Err(broken("it holds a name of more than 4096 bytes"));
             }
             let Ok(name) = String::from_utf8(name) else { continue };
-            let name = normal(&name);
+            // A key, never a path on disk.
+            let name = normalize("", &name);
             let kind = entry.header().entry_type();
             if kind.is_file() {
                 let size_bytes = entry.header().entry_size()?;
@@ -296,7 +298,8 @@ impl TarStore {
                 } else {
                     ""
                 };
-                files.insert(name.clone(), Member::Link(normal(&format!("{base}/{target}"))));
+                files
+                    .insert(name.clone(), Member::Link(normalize("", &format!("{base}/{target}"))));
             }
         }
         Ok(TarStore { path: path.to_owned(), file: Arc::new(file), files })
@@ -309,7 +312,7 @@ impl Store for TarStore {
     }
 
     fn file(&self, path: &str) -> io::Result<Option<(u64, Blob)>> {
-        let mut name = normal(path);
+        let mut name = normalize("", path);
         for _ in 0..8 {
             match self.files.get(&name) {
                 None => return Ok(None),
@@ -349,19 +352,6 @@ impl Read for Section {
         self.at += n as u64;
         Ok(n)
     }
-}
-
-/// A member's name without `.`, `..` and doubled slashes; it is a key, never a path on disk.
-fn normal(name: &str) -> String {
-    let mut parts = Vec::new();
-    for part in name.split('/') {
-        match part {
-            "" | "." => {}
-            ".." => drop(parts.pop()),
-            part => parts.push(part),
-        }
-    }
-    parts.join("/")
 }
 
 fn shorten(text: &str) -> String {

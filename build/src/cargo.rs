@@ -58,6 +58,8 @@ pub struct Built {
     pub packages: Vec<PackageId>,
     /// Version of rustc.
     pub rustc: String,
+    /// What the linking had to say, a line each; for people.
+    pub notices: Vec<String>,
 }
 
 /// Why there is no program.
@@ -233,7 +235,9 @@ impl Cargo {
         let status = child.wait().map_err(start)?;
         match executable {
             Some(path) if status.success() => {
-                Ok(Built { executable: path.into_std_path_buf(), packages, rustc: rustc.version })
+                let executable = path.into_std_path_buf();
+                let notices = link::notice(&executable).into_iter().collect();
+                Ok(Built { executable, packages, rustc: rustc.version, notices })
             }
             _ => Err(CargoError::Build { hint: cross_hint(architecture) }),
         }

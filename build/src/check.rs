@@ -2,48 +2,22 @@
 //! evidence, what to do and source. It looks at the image's bytes; [`run`] starts it as well. It
 //! does not talk to any platform.
 
+mod finding;
 mod program;
 mod provider;
 mod rules;
 pub mod run;
 mod secrets;
 
-pub use provider::{PortSaid, Provider};
+pub use self::finding::{Finding, RuleVerdict};
+pub use self::provider::{PortSaid, Provider};
 
+use self::finding::Subject;
 use crate::contents::{Contents, ContentsError};
 use crate::image::Image;
 use crate::inspect::one_line;
 use serde::Serialize;
 use std::fmt::Write;
-
-/// How a rule turned out.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Verdict {
-    /// It holds.
-    Pass,
-    /// The platform's documents do not settle it, or it only costs time.
-    Warn,
-    /// It is broken: the platform refuses the image or the function fails.
-    Fail,
-    /// It could not be looked at here.
-    Skip,
-}
-
-/// One rule and how it turned out.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
-pub struct Finding {
-    /// A word or two.
-    pub rule: &'static str,
-    /// How it turned out.
-    pub verdict: Verdict,
-    /// What was seen.
-    pub evidence: String,
-    /// What to do; empty when there is nothing to.
-    pub remedy: String,
-    /// Where the rule is written.
-    pub source: &'static str,
-}
 
 /// All of a check.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
@@ -70,7 +44,7 @@ pub fn check(
     memory_mib: Option<u64>,
     place: &str,
 ) -> Result<Report, ContentsError> {
-    let findings = rules::all(&rules::Subject { image, contents, provider, memory_mib, place })?;
+    let findings = rules::all(&Subject { image, contents, provider, memory_mib, place })?;
     let name = image.reference().map_or_else(|| image.manifest_digest().to_string(), str::to_owned);
     Ok(Report { platform: provider.name, image: name, passed: true, findings: Vec::new() }
         .with(findings))
@@ -80,7 +54,7 @@ impl Report {
     /// The report with more findings.
     pub fn with(mut self, findings: Vec<Finding>) -> Report {
         self.findings.extend(findings);
-        self.passed = self.findings.iter().all(|finding| finding.verdict != Verdict::Fail);
+        self.passed = self.findings.iter().all(|finding| finding.verdict != RuleVerdict::Fail);
         self
     }
 
@@ -89,14 +63,14 @@ impl Report {
         let mut out = format!("{}  for {}\n", one_line(&self.image), self.platform);
         for finding in &self.findings {
             let verdict = match finding.verdict {
-                Verdict::Pass => "pass",
-                Verdict::Warn => "WARN",
-                Verdict::Fail => "FAIL",
-                Verdict::Skip => "skip",
+                RuleVerdict::Pass => "pass",
+                RuleVerdict::Warn => "WARN",
+                RuleVerdict::Fail => "FAIL",
+                RuleVerdict::Skip => "skip",
             };
             writeln!(out, "{verdict}  {:<16}{}", finding.rule, one_line(&finding.evidence))
                 .expect("a string takes all");
-            if matches!(finding.verdict, Verdict::Warn | Verdict::Fail) {
+            if matches!(finding.verdict, RuleVerdict::Warn | RuleVerdict::Fail) {
                 writeln!(
                     out,
                     "      {:<16}do: {}\n      {:<16}see: {}",
@@ -109,7 +83,7 @@ impl Report {
             }
         }
         let count = |verdict| self.findings.iter().filter(|f| f.verdict == verdict).count();
-        let (failed, warned) = (count(Verdict::Fail), count(Verdict::Warn));
+        let (failed, warned) = (count(RuleVerdict::Fail), count(RuleVerdict::Warn));
         writeln!(
             out,
             "{}: {failed} failed, {warned} warnings, {} rules",

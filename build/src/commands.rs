@@ -1,5 +1,5 @@
 //! What each command does. A command returns what is to be printed; it prints nothing and reads no
-//! environment, which [`Surroundings`] brings.
+//! environment, which [`ProcessEnvironment`] brings.
 
 use crate::args::{
     BuildArguments, CheckArguments, DiffArguments, ImageArguments, InspectArguments, PackArguments,
@@ -12,7 +12,7 @@ use microimage::contents::{self, Contents};
 use microimage::context::FolderContext;
 use microimage::digest::Digest;
 use microimage::elf::Architecture;
-use microimage::entry::Limits;
+use microimage::entry::LayerLimits;
 use microimage::image::Image;
 use microimage::inspect::{self, View};
 use microimage::outputs::{self, Summary};
@@ -29,7 +29,7 @@ use std::path::{Path, PathBuf};
 use std::thread;
 
 /// What the environment says, read once by `main`.
-pub struct Surroundings {
+pub struct ProcessEnvironment {
     /// The current directory.
     pub here: PathBuf,
     /// Cargo and its home.
@@ -46,7 +46,7 @@ pub struct Surroundings {
 
 /// Why a registry is asked.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Asked {
+enum RegistryPurpose {
     /// It is what `push` or `pull` names, one a command.
     ByTarget,
     /// It stands in the name of some image to look at.
@@ -54,21 +54,21 @@ enum Asked {
 }
 
 /// What a command has to say.
-pub struct Outcome {
+pub struct CommandOutput {
     /// For standard output.
     pub text: String,
     /// Whether what was asked holds: `false` for images that differ or a check that fails.
     pub holds: bool,
 }
 
-type Done = Result<Outcome, Box<dyn Error>>;
+type Done = Result<CommandOutput, Box<dyn Error>>;
 
 fn said(text: String) -> Done {
-    Ok(Outcome { text, holds: true })
+    Ok(CommandOutput { text, holds: true })
 }
 
 /// `microimage image`: cargo, then pack.
-pub fn image(arguments: &ImageArguments, around: &Surroundings) -> Done {
+pub fn image(arguments: &ImageArguments, around: &ProcessEnvironment) -> Done {
     let pack = &arguments.pack;
     let mut options = options(pack, around)?;
     let tag = pack.tag.as_deref().map(tagged).transpose()?;
@@ -95,7 +95,10 @@ pub fn image(arguments: &ImageArguments, around: &Surroundings) -> Done {
     let reference = tag.unwrap_or_else(|| format!("{}:latest", function.name().to_lowercase()));
     let summary = outputs::write(&named(assembled(&recipe, root, &options)?, reference), &folder)?;
     stage::write_file(&folder.join("sbom.cdx.json"), &bill)?;
-    said(summary_text(&summary, &folder) + "          sbom.cdx.json lists the crates inside\n")
+    let mut text = summary_text(&summary, &folder);
+    text += "          sbom.cdx.json lists the crates inside\n";
+    built.notices.iter().for_each(|notice| text += &format!("notice    {notice}\n"));
+    said(text)
 }
 
 /// What the package's Cargo.toml says, under OCI's names; what was given on the command line wins.
@@ -122,7 +125,7 @@ fn annotations(
 }
 
 /// `microimage build`: a recipe and a folder that somebody else has filled.
-pub fn build(arguments: &BuildArguments, around: &Surroundings) -> Done {
+pub fn build(arguments: &BuildArguments, around: &ProcessEnvironment) -> Done {
     let given = arguments.pack.tag.as_deref().unwrap_or("image:latest");
     let recipe = read_recipe(&arguments.file)?;
     let options = options(&arguments.pack, around)?;
@@ -139,27 +142,27 @@ pub fn build(arguments: &BuildArguments, around: &Surroundings) -> Done {
 }
 
 /// `microimage inspect`.
-pub fn inspect(arguments: &InspectArguments, around: &Surroundings) -> Done {
+pub fn inspect(arguments: &InspectArguments, around: &ProcessEnvironment) -> Done {
     let (image, contents) = read(&arguments.image, arguments.arch, around)?;
     let view = View::of(&image, &contents);
     said(if arguments.json { serde_json::to_string_pretty(&view)? + "\n" } else { view.text() })
 }
 
 /// `microimage diff`.
-pub fn diff(arguments: &DiffArguments, around: &Surroundings) -> Done {
+pub fn diff(arguments: &DiffArguments, around: &ProcessEnvironment) -> Done {
     let (left, right) = (
         read(&arguments.left, arguments.arch, around)?,
         read(&arguments.right, arguments.arch, around)?,
     );
     let lines = inspect::diff((&left.0, &left.1), (&right.0, &right.1));
-    Ok(Outcome {
+    Ok(CommandOutput {
         text: lines.iter().map(|line| format!("{line}\n")).collect(),
         holds: lines.is_empty(),
     })
 }
 
 /// `microimage check`.
-pub fn check(arguments: &CheckArguments, around: &Surroundings) -> Done {
+pub fn check(arguments: &CheckArguments, around: &ProcessEnvironment) -> Done {
     let (image, contents) = read(&arguments.image, arguments.arch, around)?;
     let provider = arguments.platform.provider();
     let mut report = check::check(&image, &contents, provider, arguments.memory, &arguments.image)?;
@@ -179,15 +182,16 @@ pub fn check(arguments: &CheckArguments, around: &Surroundings) -> Done {
     }
     let text =
         if arguments.json { serde_json::to_string_pretty(&report)? + "\n" } else { report.text() };
-    Ok(Outcome { text, holds: report.passed })
+    Ok(CommandOutput { text, holds: report.passed })
 }
 
 /// `microimage push`.
-pub fn push(arguments: &PushArguments, around: &Surroundings) -> Done {
+pub fn push(arguments: &PushArguments, around: &ProcessEnvironment) -> Done {
     let images =
         arguments.image.iter().map(|place| source::load(place)).collect::<Result<Vec<_>, _>>()?;
     let reference = registry::parse_reference(&arguments.reference)?;
-    let credentials = around.credentials(reference.resolve_registry(), Asked::ByTarget)?;
+    let credentials =
+        around.credentials(reference.resolve_registry(), RegistryPurpose::ByTarget)?;
     let registry = Registry::new(reference, &credentials)?;
     let pinned = match images.as_slice() {
         [image] => registry.push(image)?,
@@ -197,18 +201,19 @@ pub fn push(arguments: &PushArguments, around: &Surroundings) -> Done {
 }
 
 /// `microimage pull`.
-pub fn pull(arguments: &PullArguments, around: &Surroundings) -> Done {
+pub fn pull(arguments: &PullArguments, around: &ProcessEnvironment) -> Done {
     let reference = registry::parse_reference(&arguments.reference)?;
-    let credentials = around.credentials(reference.resolve_registry(), Asked::ByTarget)?;
+    let credentials =
+        around.credentials(reference.resolve_registry(), RegistryPurpose::ByTarget)?;
     let image = Registry::new(reference, &credentials)?.pull(&arguments.arch.to_string())?;
     layout::write(&image, &arguments.output)?;
     said(format!("{}\n", image.manifest_digest()))
 }
 
 /// `microimage unpack`.
-pub fn unpack(arguments: &UnpackArguments, around: &Surroundings) -> Done {
+pub fn unpack(arguments: &UnpackArguments, around: &ProcessEnvironment) -> Done {
     let image = around.load(&arguments.image, arguments.arch)?;
-    let done = unpack::unpack_image(&image, &arguments.folder, &Limits::default())?;
+    let done = unpack::unpack_image(&image, &arguments.folder, &LayerLimits::default())?;
     let (entries, bytes) =
         done.iter().fold((0, 0), |(e, b), layer| (e + layer.entries, b + layer.file_bytes));
     said(format!(
@@ -219,19 +224,25 @@ pub fn unpack(arguments: &UnpackArguments, around: &Surroundings) -> Done {
     ))
 }
 
-impl Surroundings {
+impl ProcessEnvironment {
     fn load(&self, place: &str, architecture: Architecture) -> Result<Image, source::SourceError> {
         source::load_with(place, &architecture.to_string(), |registry| {
-            self.credentials(registry, Asked::InPassing)
+            self.credentials(registry, RegistryPurpose::InPassing)
         })
     }
 
     /// The environment's credentials where they belong, else docker's for that registry. Those of
     /// MICROIMAGE_REGISTRY go to it alone; without it they go to what `push` or `pull` names, and
     /// to no registry that only stands in an image's name.
-    fn credentials(&self, registry: &str, asked: Asked) -> Result<Credentials, RegistryError> {
-        let ours =
-            self.registry.as_deref().map_or(asked == Asked::ByTarget, |ours| ours == registry);
+    fn credentials(
+        &self,
+        registry: &str,
+        asked: RegistryPurpose,
+    ) -> Result<Credentials, RegistryError> {
+        let ours = self
+            .registry
+            .as_deref()
+            .map_or(asked == RegistryPurpose::ByTarget, |ours| ours == registry);
         if let Some((username, password)) = self.credentials.as_ref().filter(|_| ours) {
             return Ok(Credentials::Basic {
                 username: username.clone(),
@@ -254,10 +265,10 @@ impl Surroundings {
 fn read(
     place: &str,
     arch: Architecture,
-    around: &Surroundings,
+    around: &ProcessEnvironment,
 ) -> Result<(Image, Contents), Box<dyn Error>> {
     let image = around.load(place, arch)?;
-    let contents = contents::read(&image, &Limits::default())?;
+    let contents = contents::read(&image, &LayerLimits::default())?;
     Ok((image, contents))
 }
 
@@ -301,7 +312,7 @@ fn read_recipe(path: &Path) -> Result<Recipe, Box<dyn Error>> {
     Ok(Recipe::parse(&text).map_err(|e| format!("{}: {e}", path.display()))?)
 }
 
-fn options(pack: &PackArguments, around: &Surroundings) -> Result<Options, Box<dyn Error>> {
+fn options(pack: &PackArguments, around: &ProcessEnvironment) -> Result<Options, Box<dyn Error>> {
     let source_date_epoch = match &around.source_date_epoch {
         Some(text) => text.parse().map_err(|_| {
             format!("SOURCE_DATE_EPOCH is `{text}`; it must be a number of seconds since 1970")

@@ -3,7 +3,7 @@
 //! "Applying changesets".
 
 use crate::digest::{DiffId, Digest, HashingReader};
-use crate::entry::{Budget, Entry, EntryError, Kind, Limits, Whiteout, read_entries, shown};
+use crate::entry::{Budget, Entry, EntryError, Kind, LayerLimits, Whiteout, read_entries, shown};
 use crate::image::{Compression, Image};
 use crate::layer::decompress;
 use std::collections::BTreeMap;
@@ -104,7 +104,7 @@ pub enum ContentsError {
 ///
 /// # Errors
 /// [`ContentsError`] with the layer and the entry.
-pub fn read(image: &Image, limits: &Limits) -> Result<Contents, ContentsError> {
+pub fn read(image: &Image, limits: &LayerLimits) -> Result<Contents, ContentsError> {
     let budget = Budget::new(limits);
     let mut flat = Flat { nodes: BTreeMap::new(), layer: 0, entry: 0, budget: &budget };
     let mut layers = Vec::new();
@@ -152,7 +152,7 @@ impl Contents {
         image: &Image,
         path: &Path,
         limit_bytes: u64,
-        limits: &Limits,
+        limits: &LayerLimits,
     ) -> Result<Option<Vec<u8>>, ContentsError> {
         let Some(origin) = self.origins.get(path) else { return Ok(None) };
         let Some(layer) = image.layers().get(origin.layer) else { return Ok(None) };

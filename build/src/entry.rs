@@ -19,7 +19,7 @@ const MAX_EXTENSION_BYTES: u64 = 1024 * 1024;
 
 /// How much an image may ask of its reader, all its layers together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
+pub struct LayerLimits {
     /// Most entries, and folders that stand in a name only.
     pub max_entries: u64,
     /// Most bytes of the uncompressed tars.
@@ -28,19 +28,23 @@ pub struct Limits {
     pub max_path_bytes: u64,
 }
 
-impl Default for Limits {
+impl Default for LayerLimits {
     /// 500,000 entries, 12 GiB and 128 MiB of names: above any image that a function platform
     /// accepts.
-    fn default() -> Limits {
-        Limits { max_entries: 500_000, max_uncompressed_bytes: 12 << 30, max_path_bytes: 128 << 20 }
+    fn default() -> LayerLimits {
+        LayerLimits {
+            max_entries: 500_000,
+            max_uncompressed_bytes: 12 << 30,
+            max_path_bytes: 128 << 20,
+        }
     }
 }
 
-/// What is left of an image's [`Limits`]. One budget goes through all layers, so that many of them
+/// What is left of an image's [`LayerLimits`]. One budget goes through all layers, so that many of them
 /// get no more than one would.
 #[derive(Debug)]
 pub struct Budget {
-    limits: Limits,
+    limits: LayerLimits,
     entries: Cell<u64>,
     uncompressed_bytes: Cell<u64>,
     path_bytes: Cell<u64>,
@@ -48,7 +52,7 @@ pub struct Budget {
 
 impl Budget {
     /// The whole of `limits`.
-    pub fn new(limits: &Limits) -> Budget {
+    pub fn new(limits: &LayerLimits) -> Budget {
         Budget {
             limits: *limits,
             entries: Cell::new(limits.max_entries),

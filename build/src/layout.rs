@@ -2,7 +2,6 @@
 //! one image out of it, writes one image as a new one. It does not reach a registry. OCI image-spec
 //! 1.1, image-layout.md and image-index.md.
 
-use crate::archive::TarStore;
 use crate::image::{Blob, Descriptor, Image, ImageError, MAX_JSON_BYTES, media_type};
 use crate::reference::{self, CONTAINERD_NAME, REF_NAME};
 use crate::stage::Staging;
@@ -366,17 +365,5 @@ fn missing(path: &str) -> LayoutError {
         path: path.to_owned(),
         what: "found",
         source: io::Error::from(io::ErrorKind::NotFound),
-    }
-}
-
-/// Opens a path as a store: a folder with `oci-layout`, or a tar of one.
-///
-/// # Errors
-/// The system's word, or that the tar cannot be read.
-pub fn open(path: &Path) -> io::Result<Box<dyn Store>> {
-    if path.is_dir() {
-        Ok(Box::new(FolderStore(path.to_owned())))
-    } else {
-        Ok(Box::new(TarStore::open(path)?))
     }
 }

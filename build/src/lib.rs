@@ -28,7 +28,6 @@
 //! ```
 
 #![deny(unsafe_code)] // one named door: sandbox
-#![warn(missing_docs)]
 
 // The pure middle: no disk, no network, no process, no clock (tests/rooms.rs keeps it).
 pub mod assemble;
@@ -48,6 +47,7 @@ pub mod recipe;
 pub mod reference;
 pub mod rootfs;
 pub mod sbom;
+pub mod scf;
 mod words;
 
 // The rim: disks.

@@ -9,7 +9,7 @@ mod commands;
 
 use args::{Arguments, Command};
 use clap::Parser as _;
-use commands::Surroundings;
+use commands::ProcessEnvironment;
 use microimage::cargo::{Cargo, link};
 use microimage::inspect::lines;
 use microimage::sandbox;
@@ -58,12 +58,12 @@ fn linked() -> ExitCode {
     }
 }
 
-fn surroundings() -> Result<Surroundings, Box<dyn std::error::Error>> {
+fn surroundings() -> Result<ProcessEnvironment, Box<dyn std::error::Error>> {
     let home = env::home_dir();
     let below_home = |name: &str| home.as_ref().map(|home| home.join(name));
     let cargo_home = env::var_os("CARGO_HOME").map(PathBuf::from).or_else(|| below_home(".cargo"));
     let docker = env::var_os("DOCKER_CONFIG").map(PathBuf::from).or_else(|| below_home(".docker"));
-    Ok(Surroundings {
+    Ok(ProcessEnvironment {
         here: env::current_dir()
             .map_err(|e| format!("the current directory is gone ({e}); change to another"))?,
         cargo: Cargo {

@@ -103,8 +103,8 @@ mod tests {
     #[test]
     fn listed_symbols_come_in_the_lists_order_then_those_of_a_crate() {
         let order = Order::parse(
-            "# comment\nstd::path::Path::join\n\n_start\nstd::env::vars\nstd::path::Path::join\\
-             nhello::*\n",
+            "# comment\nstd::path::Path::join\n\n_start\nstd::env::vars\n\
+             std::path::Path::join\nhello::*\n",
         );
         let symbols = [OF_USER, AGAIN, "cold", OF_STD, OLD];
         assert_eq!(

@@ -4,6 +4,7 @@
 //! Docker's Dockerfile reference.
 
 mod copy;
+mod keyword;
 mod parser;
 
 use self::copy::copy;
@@ -15,10 +16,6 @@ use std::sync::Arc;
 
 /// The search path that Docker Engine gives every image that states none.
 pub const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-
-/// The instructions that are understood.
-const KNOWN: [&str; 9] =
-    ["FROM", "COPY", "ENV", "USER", "WORKDIR", "EXPOSE", "LABEL", "ENTRYPOINT", "CMD"];
 
 /// A recipe: steps that fill the root, and how the result is started.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]

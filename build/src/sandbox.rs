@@ -58,8 +58,8 @@ pub struct Plan {
     pub uid: u32,
     /// See `uid`.
     pub gid: u32,
-    /// Limits; `None` everywhere needs no cgroup.
-    pub limits: Limits,
+    /// ResourceLimits; `None` everywhere needs no cgroup.
+    pub limits: ResourceLimits,
     /// The core that the instance may use; all of the helper's when `None`.
     pub core: Option<usize>,
     /// How many TCP sockets to create inside the instance's network namespace and hand out, see
@@ -69,16 +69,16 @@ pub struct Plan {
     pub low_ports: bool,
 }
 
-/// Limits by cgroup (v1 or v2, whichever the machine has).
+/// ResourceLimits by cgroup (v1 or v2, whichever the machine has).
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Limits {
+pub struct ResourceLimits {
     /// Bytes of memory, page cache of the instance included.
     pub memory_bytes: Option<u64>,
     /// Thousandths of a core.
     pub cpu_millis: Option<u32>,
 }
 
-impl Limits {
+impl ResourceLimits {
     /// Whether nothing is limited.
     pub fn is_empty(&self) -> bool {
         self.memory_bytes.is_none() && self.cpu_millis.is_none()

@@ -7,7 +7,7 @@ mod tree;
 
 use self::tree::Tree;
 use crate::digest::{DiffId, Digest, HashingReader};
-use crate::entry::{Budget, EntryError, Limits, read_entries};
+use crate::entry::{Budget, EntryError, LayerLimits, read_entries};
 use crate::image::{Compression, Image};
 pub use crate::layer::decompress;
 use std::io::{self, Read};
@@ -74,7 +74,7 @@ pub enum UnpackError {
 pub fn unpack_image(
     image: &Image,
     dest: &Path,
-    limits: &Limits,
+    limits: &LayerLimits,
 ) -> Result<Vec<Unpacked>, UnpackError> {
     if dest.symlink_metadata().is_ok() {
         return Err(UnpackError::Exists(dest.to_owned()));
@@ -116,7 +116,7 @@ pub fn unpack_layer(
     layer: impl Read,
     media_type: &str,
     dest: &Path,
-    limits: &Limits,
+    limits: &LayerLimits,
 ) -> Result<Unpacked, UnpackError> {
     let budget = Budget::new(limits);
     let mut tree = Tree::open(dest, &budget)?;

@@ -6,7 +6,7 @@ use common::{HELLO, MemoryContext};
 use microimage::assemble::{AssembleError, Assembled, Options, assemble};
 use microimage::context::FolderContext;
 use microimage::elf::Architecture;
-use microimage::entry::{Budget, EntryError, Limits, read_entries};
+use microimage::entry::{Budget, EntryError, LayerLimits, read_entries};
 use microimage::image::{Compression, media_type};
 use microimage::layer::{Format, LayerError, decompress};
 use microimage::outputs;
@@ -87,7 +87,7 @@ fn every_entry_has_the_time_that_was_asked_for() {
     let mut times = Vec::new();
     let tar =
         decompress(image.layers()[0].open().expect("in memory"), Compression::Gzip).expect("gzip");
-    read_entries::<EntryError>(tar, &Budget::new(&Limits::default()), |entry, _| {
+    read_entries::<EntryError>(tar, &Budget::new(&LayerLimits::default()), |entry, _| {
         times.push((entry.path.display().to_string(), entry.mtime));
         Ok(())
     })
@@ -139,7 +139,8 @@ fn unpacks_to_what_went_in() {
         assert_eq!(made.image.layers()[0].descriptor().media_type, layer);
         assert_eq!(made.image.config().created().as_deref(), Some("2001-09-09T01:46:40Z"));
         let dest = home.path().join(layer.replace('/', "-"));
-        let done = unpack_image(&made.image, &dest, &Limits::default()).expect("our own image");
+        let done =
+            unpack_image(&made.image, &dest, &LayerLimits::default()).expect("our own image");
         assert_eq!(done[0].uncompressed_bytes, made.layer_uncompressed_bytes);
         assert_eq!(fs::read(dest.join("app")).expect("the program"), HELLO);
         let mode =

@@ -5,10 +5,10 @@ mod common;
 
 use common::{HELLO, MemoryContext};
 use microimage::assemble::{Options, assemble};
-use microimage::check::{self, Finding, Provider, Report, Verdict};
+use microimage::check::{self, Finding, Provider, Report, RuleVerdict};
 use microimage::contents;
 use microimage::digest::{DiffId, Digest};
-use microimage::entry::Limits;
+use microimage::entry::LayerLimits;
 use microimage::image::{Blob, Compression, Image, media_type};
 use microimage::inspect;
 use microimage::recipe::Recipe;
@@ -27,15 +27,15 @@ fn build(lines: &str, program: &[u8], options: &Options) -> Image {
 }
 
 fn report(image: &Image, provider: &'static Provider, memory_mib: Option<u64>) -> Report {
-    let contents = contents::read(image, &Limits::default()).expect("a good image");
+    let contents = contents::read(image, &LayerLimits::default()).expect("a good image");
     check::check(image, &contents, provider, memory_mib, "/proc").expect("a good image")
 }
 
-fn not_passed(report: &Report) -> Vec<(&'static str, Verdict)> {
+fn not_passed(report: &Report) -> Vec<(&'static str, RuleVerdict)> {
     report
         .findings
         .iter()
-        .filter(|f| matches!(f.verdict, Verdict::Warn | Verdict::Fail))
+        .filter(|f| matches!(f.verdict, RuleVerdict::Warn | RuleVerdict::Fail))
         .map(|f| (f.rule, f.verdict))
         .collect()
 }
@@ -60,24 +60,24 @@ const ADAPTED: &str =
 #[test]
 fn each_platform_has_its_own_word_on_the_port_and_on_what_stands_in_front() {
     for (provider, lines, expected) in [
-        (&Provider::LAMBDA, GOOD.to_owned(), &[("companion", Verdict::Fail)][..]),
+        (&Provider::LAMBDA, GOOD.to_owned(), &[("companion", RuleVerdict::Fail)][..]),
         (
             &Provider::LAMBDA,
             ADAPTED.replace("COPY app /opt", "COPY data /opt"),
-            &[("companion", Verdict::Fail)],
+            &[("companion", RuleVerdict::Fail)],
         ),
         (&Provider::LAMBDA, ADAPTED.to_owned() + "ENV PORT=3000", &[]),
         (&Provider::LAMBDA, ADAPTED.to_owned() + "ENV AWS_LWA_PORT=3000 PORT=3000", &[]),
         (
             &Provider::LAMBDA,
             ADAPTED.to_owned() + "ENV AWS_LWA_PORT=3000 PORT=4000",
-            &[("port", Verdict::Fail)],
+            &[("port", RuleVerdict::Fail)],
         ),
-        (&Provider::LAMBDA, ADAPTED.to_owned() + "ENV PORT=http", &[("port", Verdict::Fail)]),
-        (&Provider::CLOUDRUN, GOOD.to_owned() + "ENV PORT=3000", &[("port", Verdict::Warn)]),
+        (&Provider::LAMBDA, ADAPTED.to_owned() + "ENV PORT=http", &[("port", RuleVerdict::Fail)]),
+        (&Provider::CLOUDRUN, GOOD.to_owned() + "ENV PORT=3000", &[("port", RuleVerdict::Warn)]),
         (&Provider::CLOUDRUN, GOOD.to_owned() + "ENV PORT=8080", &[]),
-        (&Provider::KNATIVE, GOOD.to_owned() + "ENV PORT=3000", &[("port", Verdict::Warn)]),
-        (&Provider::FC, GOOD.to_owned() + "ENV PORT=3000", &[("port", Verdict::Fail)]),
+        (&Provider::KNATIVE, GOOD.to_owned() + "ENV PORT=3000", &[("port", RuleVerdict::Warn)]),
+        (&Provider::FC, GOOD.to_owned() + "ENV PORT=3000", &[("port", RuleVerdict::Fail)]),
     ] {
         let report = report(&build(&lines, HELLO, &Options::default()), provider, None);
         assert_eq!(not_passed(&report), expected, "{}: {lines}", provider.name);
@@ -114,8 +114,9 @@ fn claimed(compressed_bytes: u64, media_type: &str, config: serde_json::Value) -
 #[test]
 fn rules_that_no_recipe_of_ours_breaks_are_broken_by_hand() {
     let run = || json!({"Entrypoint": ["/app"], "ExposedPorts": {"9000/tcp": {}}});
-    let empty = contents::read(&claimed(1024, media_type::OCI_MANIFEST, run()), &Limits::default())
-        .expect("no file");
+    let empty =
+        contents::read(&claimed(1024, media_type::OCI_MANIFEST, run()), &LayerLimits::default())
+            .expect("no file");
     let verdict = |image: &Image, rule: &str, memory_mib| {
         let report =
             check::check(image, &empty, &Provider::SCF, memory_mib, "/proc").expect("a good image");
@@ -124,16 +125,16 @@ fn rules_that_no_recipe_of_ours_breaks_are_broken_by_hand() {
     };
     let oci = |compressed_bytes| claimed(compressed_bytes, media_type::OCI_MANIFEST, run());
     for (mib, memory_mib, size, memory) in [
-        (1, None, Verdict::Pass, Verdict::Pass),
-        (255, Some(128), Verdict::Pass, Verdict::Warn),
-        (255, Some(256), Verdict::Pass, Verdict::Pass),
-        (256, None, Verdict::Pass, Verdict::Warn),
-        (256, Some(256), Verdict::Pass, Verdict::Warn),
-        (256, Some(512), Verdict::Pass, Verdict::Pass),
-        (512, Some(512), Verdict::Pass, Verdict::Warn),
-        (512, Some(1024), Verdict::Pass, Verdict::Pass),
-        (1023, Some(1024), Verdict::Pass, Verdict::Pass),
-        (1024, Some(1024), Verdict::Fail, Verdict::Warn),
+        (1, None, RuleVerdict::Pass, RuleVerdict::Pass),
+        (255, Some(128), RuleVerdict::Pass, RuleVerdict::Warn),
+        (255, Some(256), RuleVerdict::Pass, RuleVerdict::Pass),
+        (256, None, RuleVerdict::Pass, RuleVerdict::Warn),
+        (256, Some(256), RuleVerdict::Pass, RuleVerdict::Warn),
+        (256, Some(512), RuleVerdict::Pass, RuleVerdict::Pass),
+        (512, Some(512), RuleVerdict::Pass, RuleVerdict::Warn),
+        (512, Some(1024), RuleVerdict::Pass, RuleVerdict::Pass),
+        (1023, Some(1024), RuleVerdict::Pass, RuleVerdict::Pass),
+        (1024, Some(1024), RuleVerdict::Fail, RuleVerdict::Warn),
     ] {
         let image = oci(mib << 20);
         let found =
@@ -141,11 +142,11 @@ fn rules_that_no_recipe_of_ours_breaks_are_broken_by_hand() {
         assert_eq!(found, (size, memory), "{mib} MiB with {memory_mib:?}");
     }
     let other = claimed(1024, "application/vnd.example.manifest+json", run());
-    assert_eq!(verdict(&other, "format", None).0, Verdict::Fail);
+    assert_eq!(verdict(&other, "format", None).0, RuleVerdict::Fail);
     let idle = claimed(1024, media_type::OCI_MANIFEST, json!({}));
     assert_eq!(
         verdict(&idle, "entrypoint", None),
-        (Verdict::Fail, "the image starts nothing".into())
+        (RuleVerdict::Fail, "the image starts nothing".into())
     );
     let lost = claimed(
         1024,
@@ -154,7 +155,7 @@ fn rules_that_no_recipe_of_ours_breaks_are_broken_by_hand() {
     );
     let (found, evidence) = verdict(&lost, "working folder", None);
     assert!(
-        found == Verdict::Fail && evidence.contains("`/nowhere` is not in the image"),
+        found == RuleVerdict::Fail && evidence.contains("`/nowhere` is not in the image"),
         "{evidence}"
     );
     // A layer that is another one than the configuration says.
@@ -164,7 +165,10 @@ fn rules_that_no_recipe_of_ours_breaks_are_broken_by_hand() {
         "rootfs": {"type": "layers", "diff_ids": [DiffId::of(b"another")]},
     });
     let image = common::image_of(&[common::gzip(&tar)], &config);
-    assert_eq!(not_passed(&report(&image, &Provider::SCF, None)), [("contents", Verdict::Fail)]);
+    assert_eq!(
+        not_passed(&report(&image, &Provider::SCF, None)),
+        [("contents", RuleVerdict::Fail)]
+    );
 }
 
 /// Evidence holds what the image's builder wrote, and a terminal obeys some of it.
@@ -185,7 +189,8 @@ fn what_an_image_says_is_shown_and_not_obeyed() {
         .bytes()];
     let image = common::image_of(&[common::gzip(&tars[0])], &config).with_reference(evil);
     let other = common::image(&[common::Tar::default().file("l", b"").bytes()]);
-    let read = |image: &Image| contents::read(image, &Limits::default()).expect("a good image");
+    let read =
+        |image: &Image| contents::read(image, &LayerLimits::default()).expect("a good image");
     let (found, others) = (read(&image), read(&other));
     let texts = [
         inspect::View::of(&image, &found).text(),
@@ -205,36 +210,48 @@ fn what_an_image_says_is_shown_and_not_obeyed() {
 #[test]
 fn each_mistake_breaks_its_own_rule() {
     for (lines, rule, verdict) in [
-        ("COPY app /app\nENTRYPOINT [\"/app\"]", "port", Verdict::Warn),
-        ("COPY app /app\nEXPOSE 8080\nENTRYPOINT [\"/app\"]", "port", Verdict::Warn),
-        ("COPY app /app\nEXPOSE 9000\nENV PORT=8080\nENTRYPOINT [\"/app\"]", "port", Verdict::Fail),
-        ("COPY app /app\nEXPOSE 9000\nENTRYPOINT [\"/app\", \"a b\"]", "arguments", Verdict::Fail),
-        ("COPY app /bin/sh\nEXPOSE 9000\nENTRYPOINT [\"/bin/sh\"]", "entrypoint", Verdict::Warn),
+        ("COPY app /app\nENTRYPOINT [\"/app\"]", "port", RuleVerdict::Warn),
+        ("COPY app /app\nEXPOSE 8080\nENTRYPOINT [\"/app\"]", "port", RuleVerdict::Warn),
+        (
+            "COPY app /app\nEXPOSE 9000\nENV PORT=8080\nENTRYPOINT [\"/app\"]",
+            "port",
+            RuleVerdict::Fail,
+        ),
+        (
+            "COPY app /app\nEXPOSE 9000\nENTRYPOINT [\"/app\", \"a b\"]",
+            "arguments",
+            RuleVerdict::Fail,
+        ),
+        (
+            "COPY app /bin/sh\nEXPOSE 9000\nENTRYPOINT [\"/bin/sh\"]",
+            "entrypoint",
+            RuleVerdict::Warn,
+        ),
         (
             "COPY app /app\nCOPY data /tmp/data\nEXPOSE 9000\nENTRYPOINT [\"/app\"]",
             "/tmp",
-            Verdict::Fail,
+            RuleVerdict::Fail,
         ),
-        ("COPY app /app\nEXPOSE 9000\nUSER app\nENTRYPOINT [\"/app\"]", "user", Verdict::Fail),
+        ("COPY app /app\nEXPOSE 9000\nUSER app\nENTRYPOINT [\"/app\"]", "user", RuleVerdict::Fail),
         (
             "COPY app /app\nEXPOSE 9000\nENV DB_PASSWORD=hunter2\nENTRYPOINT [\"/app\"]",
             "secrets",
-            Verdict::Fail,
+            RuleVerdict::Fail,
         ),
         (
             "COPY app /app\nEXPOSE 9000\nLABEL x=AKID1234567890abcdefABCDEF\nENTRYPOINT [\"/app\"]",
             "secrets",
-            Verdict::Fail,
+            RuleVerdict::Fail,
         ),
         (
             "COPY app /app\nEXPOSE 9000\nENV URL=https://me:pw@example.com/\nENTRYPOINT [\"/app\"]",
             "secrets",
-            Verdict::Fail,
+            RuleVerdict::Fail,
         ),
     ] {
         let report = report(&build(lines, HELLO, &Options::default()), &Provider::SCF, None);
         assert_eq!(not_passed(&report), [(rule, verdict)], "{lines}");
-        assert_eq!(report.passed, verdict != Verdict::Fail);
+        assert_eq!(report.passed, verdict != RuleVerdict::Fail);
         let text = report.text();
         assert!(
             !text.contains("hunter2") && !text.contains("AKID1234") && !text.contains("me:pw"),
@@ -244,7 +261,7 @@ fn each_mistake_breaks_its_own_rule() {
             report
                 .findings
                 .iter()
-                .all(|f| (f.verdict == Verdict::Pass || f.verdict == Verdict::Skip)
+                .all(|f| (f.verdict == RuleVerdict::Pass || f.verdict == RuleVerdict::Skip)
                     == f.remedy.is_empty()),
             "{text}"
         );
@@ -255,14 +272,17 @@ fn each_mistake_breaks_its_own_rule() {
 fn judges_size_memory_compression_architecture_and_layers() {
     let zstd =
         build(GOOD, HELLO, &Options { compression: Compression::Zstd, ..Options::default() });
-    assert_eq!(not_passed(&report(&zstd, &Provider::SCF, None)), [("compression", Verdict::Warn)]);
+    assert_eq!(
+        not_passed(&report(&zstd, &Provider::SCF, None)),
+        [("compression", RuleVerdict::Warn)]
+    );
     assert_eq!(not_passed(&report(&zstd, &Provider::KNATIVE, None)), []);
     let small = report(&build(GOOD, HELLO, &Options::default()), &Provider::SCF, Some(32));
-    assert_eq!(not_passed(&small), [("memory", Verdict::Warn)]);
+    assert_eq!(not_passed(&small), [("memory", RuleVerdict::Warn)]);
     for (provider, lines, verdict) in [
-        (&Provider::SCF, GOOD, Verdict::Warn),
-        (&Provider::LAMBDA, ADAPTED, Verdict::Fail),
-        (&Provider::KNATIVE, GOOD, Verdict::Warn),
+        (&Provider::SCF, GOOD, RuleVerdict::Warn),
+        (&Provider::LAMBDA, ADAPTED, RuleVerdict::Fail),
+        (&Provider::KNATIVE, GOOD, RuleVerdict::Warn),
     ] {
         let indexed = build(lines, HELLO, &Options::default()).with_index();
         assert_eq!(not_passed(&report(&indexed, provider, None)), [("one manifest", verdict)]);
@@ -274,23 +294,27 @@ fn judges_size_memory_compression_architecture_and_layers() {
     let found = not_passed(&report(&image, &Provider::SCF, None));
     assert_eq!(
         found,
-        [("layers", Verdict::Warn), ("program", Verdict::Fail), ("readable", Verdict::Fail)]
+        [
+            ("layers", RuleVerdict::Warn),
+            ("program", RuleVerdict::Fail),
+            ("readable", RuleVerdict::Fail)
+        ]
     );
     let dynamic = fs::read("/bin/true").expect("a dynamic program");
     let image =
         common::image(&[common::Tar::default().raw("app", b'0', "", 0o755, &dynamic).bytes()]);
-    assert_eq!(not_passed(&report(&image, &Provider::SCF, None)), [("program", Verdict::Fail)]);
+    assert_eq!(not_passed(&report(&image, &Provider::SCF, None)), [("program", RuleVerdict::Fail)]);
 }
 
 #[test]
 fn wants_a_digest_in_the_name_of_what_a_registry_holds() {
     let image =
         build(GOOD, HELLO, &Options::default()).with_reference("registry.example.com/echo:1");
-    let contents = contents::read(&image, &Limits::default()).expect("a good image");
+    let contents = contents::read(&image, &LayerLimits::default()).expect("a good image");
     let check = |place: &str| {
         check::check(&image, &contents, &Provider::SCF, None, place).expect("a good image")
     };
-    assert_eq!(not_passed(&check("registry.example.com/echo:1")), [("pinned", Verdict::Warn)]);
+    assert_eq!(not_passed(&check("registry.example.com/echo:1")), [("pinned", RuleVerdict::Warn)]);
     let pinned = format!("registry.example.com/echo:1@{}", image.manifest_digest());
     assert_eq!(not_passed(&check(&pinned)), []);
     assert!(check("registry.example.com/echo:1").text().contains(&format!("deploy `{pinned}`")));
@@ -327,10 +351,10 @@ fn starts_the_image_and_plays_events_against_it() {
     assert_eq!(
         rules,
         [
-            ("starts", Verdict::Pass),
-            ("answers", Verdict::Pass),
-            ("answers", Verdict::Pass),
-            ("stays", Verdict::Pass)
+            ("starts", RuleVerdict::Pass),
+            ("answers", RuleVerdict::Pass),
+            ("answers", RuleVerdict::Pass),
+            ("stays", RuleVerdict::Pass)
         ],
         "{findings:?}"
     );
@@ -348,7 +372,7 @@ fn tells_what_a_program_printed_that_does_not_listen() {
         return;
     };
     let [finding] = findings.as_slice() else { panic!("{findings:?}") };
-    assert_eq!((finding.rule, finding.verdict), ("starts", Verdict::Fail));
+    assert_eq!((finding.rule, finding.verdict), ("starts", RuleVerdict::Fail));
     assert!(
         finding
             .evidence
@@ -370,7 +394,7 @@ fn a_program_that_listens_on_127_0_0_1_alone_does_not_start() {
     let image = build(GOOD, &local, &Options::default());
     let Some(findings) = run(&image, &Provider::SCF, None) else { return };
     let [finding] = findings.as_slice() else { panic!("{findings:?}") };
-    assert_eq!((finding.rule, finding.verdict), ("starts", Verdict::Fail));
+    assert_eq!((finding.rule, finding.verdict), ("starts", RuleVerdict::Fail));
     assert!(
         finding.evidence.starts_with("it listens on 127.0.0.1:9000 alone"),
         "{}",
@@ -379,5 +403,9 @@ fn a_program_that_listens_on_127_0_0_1_alone_does_not_start() {
     // Where the one who asks is inside as well, that is allowed.
     let image = build(&(GOOD.to_owned() + "ENV PORT=9000"), &local, &Options::default());
     let findings = run(&image, &Provider::LAMBDA, None).expect("it ran before");
-    assert_eq!((findings[0].rule, findings[0].verdict), ("starts", Verdict::Pass), "{findings:?}");
+    assert_eq!(
+        (findings[0].rule, findings[0].verdict),
+        ("starts", RuleVerdict::Pass),
+        "{findings:?}"
+    );
 }

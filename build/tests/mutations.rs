@@ -8,7 +8,7 @@ mod common;
 use common::{HELLO, Tar, image, walk};
 use microimage::contents;
 use microimage::elf::{Architecture, StaticElf};
-use microimage::entry::{Budget, EntryError, Limits, read_entries};
+use microimage::entry::{Budget, EntryError, LayerLimits, read_entries};
 use microimage::ignore::Ignore;
 use microimage::image::{Blob, Image, media_type};
 use microimage::recipe::Recipe;
@@ -107,7 +107,8 @@ fn sample_tar() -> Vec<u8> {
 fn damaged_layers_reach_nothing_outside() {
     let home = tempfile::tempdir().expect("a folder");
     fs::write(home.path().join("canary"), b"alive").expect("a file");
-    let limits = Limits { max_entries: 100, max_uncompressed_bytes: 1 << 20, ..Limits::default() };
+    let limits =
+        LayerLimits { max_entries: 100, max_uncompressed_bytes: 1 << 20, ..LayerLimits::default() };
     let (mut random, tar) = (Random(0x9e37_79b9_7f4a_7c15), sample_tar());
     let (mut good, mut bad) = (0, 0);
     for round in 0..500 {
@@ -186,7 +187,11 @@ fn damaged_manifests_configurations_and_compressed_layers_are_refused_or_read() 
                 damage(&layer, &mut random).as_slice(),
                 kind,
                 dest.path(),
-                &Limits { max_entries: 100, max_uncompressed_bytes: 1 << 20, ..Limits::default() },
+                &LayerLimits {
+                    max_entries: 100,
+                    max_uncompressed_bytes: 1 << 20,
+                    ..LayerLimits::default()
+                },
             );
         }
     }

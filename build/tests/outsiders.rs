@@ -9,7 +9,7 @@ use microimage::assemble::{Options, assemble};
 use microimage::image::{Compression, Image};
 use microimage::layer::Format;
 use microimage::recipe::Recipe;
-use microimage::{archive, contents, entry::Limits, layout, source};
+use microimage::{archive, contents, entry::LayerLimits, layout, source};
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
@@ -80,7 +80,7 @@ fn docker_engine_loads_runs_and_saves_it() {
         assert_eq!(ran.stdout, b"ok\n");
         let saved = common::load_through_docker(&name, &home.path().join("saved.tar"));
         let files =
-            |image: &Image| contents::read(image, &Limits::default()).expect("readable").files;
+            |image: &Image| contents::read(image, &LayerLimits::default()).expect("readable").files;
         assert_eq!(
             (files(&saved), saved.argv(), saved.env()),
             (files(&ours), ours.argv(), ours.env())
@@ -114,8 +114,11 @@ fn skopeo_reads_and_copies_both_forms() {
     );
     let copied = source::load(&path(&archive)).expect("skopeo's archive");
     assert_eq!((copied.config_bytes(), copied.reference()), (ours.config_bytes(), Some("x:1")));
-    let found = contents::read(&copied, &Limits::default()).expect("readable");
-    assert_eq!(found.files, contents::read(&ours, &Limits::default()).expect("readable").files);
+    let found = contents::read(&copied, &LayerLimits::default()).expect("readable");
+    assert_eq!(
+        found.files,
+        contents::read(&ours, &LayerLimits::default()).expect("readable").files
+    );
 }
 
 #[test]
@@ -136,7 +139,7 @@ fn umoci_unpacks_it_and_makes_images_that_we_read() {
     run("umoci", &["repack", "--image", &format!("{layout}:second"), &path(&bundle)]);
     // Its second layer has a whiteout for the file that went.
     let second = source::load(&format!("{layout}#second")).expect("umoci's image");
-    let files = contents::read(&second, &Limits::default()).expect("readable").files;
+    let files = contents::read(&second, &LayerLimits::default()).expect("readable").files;
     let names: Vec<_> = files.keys().map(|p| p.display().to_string()).collect();
     assert_eq!(
         (second.layers().len(), names),

@@ -8,7 +8,7 @@ use common::{HELLO, docker, load_through_docker};
 use microimage::assemble::{Options, assemble};
 use microimage::contents;
 use microimage::context::FolderContext;
-use microimage::entry::Limits;
+use microimage::entry::LayerLimits;
 use microimage::image::Image;
 use microimage::recipe::Recipe;
 use std::fs;
@@ -36,8 +36,8 @@ fn same_with_docker(recipe: &str, context: &Path, options: &Options) {
     let theirs = built_by_docker(recipe, context);
     drop(turn);
     assert_eq!(
-        contents::read(&ours, &Limits::default()).expect("ours").files,
-        contents::read(&theirs, &Limits::default()).expect("theirs").files,
+        contents::read(&ours, &LayerLimits::default()).expect("ours").files,
+        contents::read(&theirs, &LayerLimits::default()).expect("theirs").files,
         "{recipe}"
     );
     let start = |image: &Image| {

@@ -6,7 +6,7 @@ mod common;
 use common::{Tar, image};
 use microimage::registry::{Credentials, Registry, RegistryError, parse_reference};
 use microimage::unpack::unpack_image;
-use microimage::{digest::Digest, entry::Limits, image::Image, source};
+use microimage::{digest::Digest, entry::LayerLimits, image::Image, source};
 use std::collections::HashMap;
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -113,7 +113,7 @@ fn a_pushed_image_is_pulled_as_the_same_image() {
             (sample().manifest_bytes(), sample().config_bytes())
         );
         let dest = home.path().join(format!("rootfs-{}", name.len()));
-        unpack_image(&pulled, &dest, &Limits::default()).expect("verified layers");
+        unpack_image(&pulled, &dest, &LayerLimits::default()).expect("verified layers");
         assert_eq!(fs::read(dest.join("app")).expect("a file"), b"elf");
     }
     let error =
@@ -401,7 +401,7 @@ fn a_layer_of_many_pieces_is_pushed_as_itself() {
     let place = format!("{}/large:1", debian.1);
     registry(&place, &Credentials::Anonymous).push(&large).expect("a push");
     let pulled = registry(&place, &Credentials::Anonymous).pull("amd64").expect("a pull");
-    unpack_image(&pulled, &home.path().join("rootfs"), &Limits::default())
+    unpack_image(&pulled, &home.path().join("rootfs"), &LayerLimits::default())
         .expect("verified layers");
     assert!(fs::read(home.path().join("rootfs/noise")).expect("a file") == noise);
 }

@@ -237,7 +237,7 @@ fn finds_members_by_their_long_names() {
     let loaded =
         source::load(&path.display().to_string()).expect("as docker wrote before version 25");
     assert_eq!((loaded.layers().len(), loaded.reference()), (2, Some("echo:1")));
-    microimage::contents::read(&loaded, &microimage::entry::Limits::default())
+    microimage::contents::read(&loaded, &microimage::entry::LayerLimits::default())
         .expect("both layers");
 }
 
@@ -280,8 +280,9 @@ fn of_several_platforms_the_one_that_is_asked_for_is_taken() {
     );
     // The platform's own manifest is one more request.
     for (image, requests) in [(load("arm64").expect("arm64"), 6), (amd64, 5)] {
-        let contents = microimage::contents::read(&image, &microimage::entry::Limits::default())
-            .expect("two layers");
+        let contents =
+            microimage::contents::read(&image, &microimage::entry::LayerLimits::default())
+                .expect("two layers");
         assert_eq!(microimage::inspect::View::of(&image, &contents).pull_requests, requests);
     }
 }

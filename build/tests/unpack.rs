@@ -6,7 +6,7 @@ mod common;
 use common::{Tar, image, image_of, walk};
 use microimage::contents;
 use microimage::digest::DiffId;
-use microimage::entry::Limits;
+use microimage::entry::LayerLimits;
 use microimage::image::{Blob, Image, media_type};
 use microimage::unpack::{UnpackError, unpack_image, unpack_layer};
 use serde_json::json;
@@ -20,7 +20,7 @@ use std::sync::{Arc, Mutex};
 
 fn apply(layers: &[Vec<u8>], dest: &Path) -> Result<(), UnpackError> {
     for layer in layers {
-        unpack_layer(layer.as_slice(), media_type::OCI_LAYER, dest, &Limits::default())?;
+        unpack_layer(layer.as_slice(), media_type::OCI_LAYER, dest, &LayerLimits::default())?;
     }
     Ok(())
 }
@@ -36,7 +36,7 @@ fn keeps_names_modes_times_links_and_bytes() {
         .file("deep/er/f", b"x");
     let dest = home.path().join("rootfs");
     let done =
-        unpack_image(&image(&[tar.bytes()]), &dest, &Limits::default()).expect("a good image");
+        unpack_image(&image(&[tar.bytes()]), &dest, &LayerLimits::default()).expect("a good image");
     assert_eq!((done[0].entries, done[0].file_bytes), (5, 4));
     let stat = |name: &str| fs::symlink_metadata(dest.join(name)).expect(name);
     assert_eq!(stat("tmp").permissions().mode() & 0o7777, 0o1777);
@@ -168,7 +168,7 @@ fn refuses_what_would_reach_outside_and_writes_nothing_there() {
         let home = tempfile::tempdir().expect("a folder");
         fs::write(home.path().join("secret"), b"secret").expect("a file outside");
         let dest = home.path().join("inner/rootfs");
-        let error = unpack_image(&image(&[tar.bytes()]), &dest, &Limits::default())
+        let error = unpack_image(&image(&[tar.bytes()]), &dest, &LayerLimits::default())
             .expect_err(what)
             .to_string();
         assert!(error.contains(says), "{what}: {error}");
@@ -208,7 +208,7 @@ fn never_follows_a_link_that_stands_in_the_folder_already() {
 fn stops_at_the_limits() {
     let home = tempfile::tempdir().expect("a folder");
     let zeros = Tar::default().raw("zeros", b'0', "", 0o644, &vec![0; 8 << 20]).bytes();
-    let small = Limits { max_uncompressed_bytes: 1 << 20, ..Limits::default() };
+    let small = LayerLimits { max_uncompressed_bytes: 1 << 20, ..LayerLimits::default() };
     let dest = home.path().join("rootfs");
     let error = unpack_image(&image(&[zeros]), &dest, &small).expect_err("a bomb").to_string();
     assert!(error.contains("more than 1048576 bytes"), "{error}");
@@ -216,14 +216,14 @@ fn stops_at_the_limits() {
     let error = unpack_image(
         &image(&[many.bytes()]),
         &dest,
-        &Limits { max_entries: 99, ..Limits::default() },
+        &LayerLimits { max_entries: 99, ..LayerLimits::default() },
     )
     .expect_err("too many")
     .to_string();
     assert!(error.contains("more than 99 entries"), "{error}");
     let huge =
         Tar::default().raw("p", b'x', "", 0o644, &vec![b'a'; 2 << 20]).file("a", b"").bytes();
-    let error = unpack_image(&image(&[huge]), &dest, &Limits::default())
+    let error = unpack_image(&image(&[huge]), &dest, &LayerLimits::default())
         .expect_err("a huge header")
         .to_string();
     assert!(error.contains("extension header of 2097152 bytes"), "{error}");
@@ -237,14 +237,19 @@ fn believes_neither_blob_nor_configuration() {
     let tar = Tar::default().file("app", b"elf").bytes();
     let other = DiffId::of(b"another tar");
     let config = json!({"architecture": "amd64", "os": "linux", "rootfs": {"type": "layers", "diff_ids": [other]}});
-    let error = unpack_image(&image_of(&[common::gzip(&tar)], &config), &dest, &Limits::default())
-        .expect_err("a lie");
+    let error =
+        unpack_image(&image_of(&[common::gzip(&tar)], &config), &dest, &LayerLimits::default())
+            .expect_err("a lie");
     assert!(matches!(error, UnpackError::DiffId { promised, .. } if promised == other), "{error}");
     for cut in [0, 1, 20, 511, 512, 600, 1024, tar.len() - 1] {
         let layer = common::gzip(&tar);
         let cut_blob = &layer[..layer.len() * cut / tar.len()];
-        let result =
-            unpack_layer(cut_blob, media_type::OCI_LAYER_GZIP, home.path(), &Limits::default());
+        let result = unpack_layer(
+            cut_blob,
+            media_type::OCI_LAYER_GZIP,
+            home.path(),
+            &LayerLimits::default(),
+        );
         assert!(
             cut == 0 || result.is_err() || result.is_ok_and(|u| u.diff_id != DiffId::of(&tar)),
             "cut at {cut}"
@@ -258,10 +263,10 @@ fn refuses_a_destination_that_exists_and_an_unknown_media_type() {
     let home = tempfile::tempdir().expect("a folder");
     let tar = Tar::default().file("app", b"elf").bytes();
     assert!(matches!(
-        unpack_image(&image(std::slice::from_ref(&tar)), home.path(), &Limits::default()),
+        unpack_image(&image(std::slice::from_ref(&tar)), home.path(), &LayerLimits::default()),
         Err(UnpackError::Exists(_))
     ));
-    let result = unpack_layer(tar.as_slice(), "text/plain", home.path(), &Limits::default());
+    let result = unpack_layer(tar.as_slice(), "text/plain", home.path(), &LayerLimits::default());
     assert!(matches!(result, Err(UnpackError::MediaType(t)) if t == "text/plain"));
 }
 
@@ -277,7 +282,7 @@ fn a_deep_name_is_refused_and_so_are_many_names() {
         record(length).into_bytes()
     };
     let named = |tar: Tar, name: &str| tar.raw("p", b'x', "", 0o644, &pax(name)).file("f", b"");
-    let refused = |tar: Tar, limits: &Limits, says: &str| {
+    let refused = |tar: Tar, limits: &LayerLimits, says: &str| {
         let image = image(&[tar.bytes()]);
         let listed = contents::read(&image, limits).expect_err("a limit").to_string();
         let unpacked = unpack_image(&image, &dest, limits).expect_err("a limit").to_string();
@@ -285,20 +290,27 @@ fn a_deep_name_is_refused_and_so_are_many_names() {
         assert_eq!(walk(home.path()), Vec::<String>::new());
     };
     let deep = |depth: usize| vec!["d"; depth].join("/");
-    refused(named(Tar::default(), &deep(129)), &Limits::default(), "more than 128 parts");
+    refused(named(Tar::default(), &deep(129)), &LayerLimits::default(), "more than 128 parts");
     let good = image(&[named(Tar::default(), &deep(128)).bytes()]);
-    assert_eq!(contents::read(&good, &Limits::default()).expect("at the limit").files.len(), 128);
-    unpack_image(&good, &dest, &Limits::default()).expect("at the limit");
+    assert_eq!(
+        contents::read(&good, &LayerLimits::default()).expect("at the limit").files.len(),
+        128
+    );
+    unpack_image(&good, &dest, &LayerLimits::default()).expect("at the limit");
     fs::remove_dir_all(&dest).expect("ours");
     // Folders that stand in names only are entries like others, and all names together have a limit
     // too.
     let wide = (0..10).fold(Tar::default(), |tar, n| named(tar, &format!("{n}/{}", deep(100))));
-    refused(wide, &Limits { max_entries: 500, ..Limits::default() }, "more than 500 entries");
+    refused(
+        wide,
+        &LayerLimits { max_entries: 500, ..LayerLimits::default() },
+        "more than 500 entries",
+    );
     let long =
         (0..50).fold(Tar::default(), |tar, n| named(tar, &format!("{n}{}", "x".repeat(200))));
     refused(
         long,
-        &Limits { max_path_bytes: 5000, ..Limits::default() },
+        &LayerLimits { max_path_bytes: 5000, ..LayerLimits::default() },
         "names of more than 5000 bytes",
     );
 }
@@ -332,7 +344,7 @@ fn nothing_is_left_of_a_refused_tree_however_deep_it_is() {
     }
     let dest = home.path().join("rootfs");
     let refused = image(&[tar.raw("d", b'3', "", 0o666, b"").bytes()]);
-    unpack_image(&refused, &dest, &Limits::default()).expect_err("a device");
+    unpack_image(&refused, &dest, &LayerLimits::default()).expect_err("a device");
     assert_eq!(walk(home.path()), Vec::<String>::new());
 }
 
@@ -346,11 +358,11 @@ fn all_layers_share_one_budget() {
     let image = image(&[layer("a"), layer("b"), layer("c")]);
     for (limits, says) in [
         (
-            Limits { max_uncompressed_bytes: 1 << 20, ..Limits::default() },
+            LayerLimits { max_uncompressed_bytes: 1 << 20, ..LayerLimits::default() },
             "more than 1048576 bytes uncompressed",
         ),
-        (Limits { max_entries: 5, ..Limits::default() }, "more than 5 entries"),
-        (Limits { max_path_bytes: 8, ..Limits::default() }, "names of more than 8 bytes"),
+        (LayerLimits { max_entries: 5, ..LayerLimits::default() }, "more than 5 entries"),
+        (LayerLimits { max_path_bytes: 8, ..LayerLimits::default() }, "names of more than 8 bytes"),
     ] {
         let error = contents::read(&image, &limits).expect_err(says).to_string();
         assert!(error.contains(says), "{error}");
@@ -362,7 +374,7 @@ fn all_layers_share_one_budget() {
     unpack_image(
         &image,
         &home.path().join("rootfs"),
-        &Limits { max_entries: 6, ..Limits::default() },
+        &LayerLimits { max_entries: 6, ..LayerLimits::default() },
     )
     .expect("enough");
 }
@@ -402,7 +414,7 @@ fn gigabytes_of_zeros_are_refused_before_any_is_written() {
         Counted(&bomb, &read_bytes),
         media_type::OCI_LAYER_GZIP,
         home.path(),
-        &Limits::default(),
+        &LayerLimits::default(),
     )
     .expect_err("a bomb")
     .to_string();
@@ -414,7 +426,7 @@ fn gigabytes_of_zeros_are_refused_before_any_is_written() {
     assert_eq!(walk(home.path()), Vec::<String>::new(), "not even its name");
     // Zeros after the end of the tar are no file: they are counted, and nothing keeps them.
     let bomb = [common::gzip(&[0; 1024]), zeros.repeat(20)].concat();
-    let limits = Limits { max_uncompressed_bytes: GIB, ..Limits::default() };
+    let limits = LayerLimits { max_uncompressed_bytes: GIB, ..LayerLimits::default() };
     let error = unpack_layer(bomb.as_slice(), media_type::OCI_LAYER_GZIP, home.path(), &limits)
         .expect_err("a bomb");
     assert!(error.to_string().contains("more than 1073741824 bytes uncompressed"), "{error}");
@@ -454,13 +466,13 @@ fn an_opaque_whiteout_spares_its_own_layer_wherever_it_stands() {
     ] {
         let home = tempfile::tempdir().expect("a folder");
         let image = image(&[lower(), upper.bytes()]);
-        let listed = contents::read(&image, &Limits::default()).expect("whiteouts").files;
+        let listed = contents::read(&image, &LayerLimits::default()).expect("whiteouts").files;
         assert_eq!(
             listed.keys().map(|path| path.display().to_string()).collect::<Vec<_>>(),
             expected
         );
         let dest = home.path().join("rootfs");
-        unpack_image(&image, &dest, &Limits::default()).expect("whiteouts");
+        unpack_image(&image, &dest, &LayerLimits::default()).expect("whiteouts");
         assert_eq!(walk(&dest), expected);
     }
 }
@@ -479,20 +491,21 @@ fn lists_files_where_they_are_and_reads_them_by_every_name() {
         .hardlink("up/same", "bin/app")
         .hardlink("sh", "usr/bin/same");
     let image = image(&[lower, upper.bytes()]);
-    let listed = contents::read(&image, &Limits::default()).expect("links");
+    let listed = contents::read(&image, &LayerLimits::default()).expect("links");
     let paths: Vec<_> = listed.files.keys().map(|path| path.display().to_string()).collect();
     assert_eq!(paths, ["bin", "sh", "up", "usr", "usr/bin", "usr/bin/app", "usr/bin/same"]);
     for path in ["usr/bin/app", "usr/bin/same", "sh"] {
-        let bytes =
-            listed.read_file(&image, Path::new(path), 3, &Limits::default()).expect("a small file");
+        let bytes = listed
+            .read_file(&image, Path::new(path), 3, &LayerLimits::default())
+            .expect("a small file");
         assert_eq!(bytes.as_deref(), Some(&b"elf"[..]), "{path}");
     }
     assert!(
-        listed.read_file(&image, Path::new("sh"), 2, &Limits::default()).is_err(),
+        listed.read_file(&image, Path::new("sh"), 2, &LayerLimits::default()).is_err(),
         "larger than what is read"
     );
     assert_eq!(
-        listed.read_file(&image, Path::new("bin"), 9, &Limits::default()).expect("no file"),
+        listed.read_file(&image, Path::new("bin"), 9, &LayerLimits::default()).expect("no file"),
         None
     );
 }
@@ -527,7 +540,7 @@ fn folders_that_nobody_may_write_to_are_filled_by_anyone() {
         return;
     }
     let dest = home.path().join("rootfs");
-    unpack_image(&image, &dest, &Limits::default()).expect("as nobody");
+    unpack_image(&image, &dest, &LayerLimits::default()).expect("as nobody");
     let stat = |name: &str| fs::symlink_metadata(dest.join(name)).expect(name);
     assert_eq!(stat("closed").mode() & 0o7777, 0o555);
     assert_eq!(
@@ -538,7 +551,7 @@ fn folders_that_nobody_may_write_to_are_filled_by_anyone() {
     // A refused one leaves nothing, closed folders or not.
     let other = home.path().join("other");
     let bad = Tar::default().file("closed/two", b"2").raw("d", b'3', "", 0o666, b"").bytes();
-    unpack_image(&common::image(&[lower.clone(), bad]), &other, &Limits::default())
+    unpack_image(&common::image(&[lower.clone(), bad]), &other, &LayerLimits::default())
         .expect_err("a device");
     // Layer by layer, the folder is closed already when the second one comes.
     fs::create_dir(&other).expect("a folder");
@@ -577,7 +590,8 @@ fn the_folder_is_closed_to_others_until_it_is_whole() {
         },
     )
     .expect("a consistent image");
-    unpack_image(&image, &home.path().join("rootfs"), &Limits::default()).expect("a good image");
+    unpack_image(&image, &home.path().join("rootfs"), &LayerLimits::default())
+        .expect("a good image");
     assert_eq!(*seen.lock().expect("no one panics"), [0o700]);
     assert_eq!(fs::metadata(home.path().join("rootfs")).expect("there").mode() & 0o7777, 0o777);
 }

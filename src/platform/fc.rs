@@ -15,7 +15,7 @@
 //! | failure | status 404 and `x-fc-status: 404`; success 200 and 200 | read: "Event handlers" of custom containers |
 //! | payload | 32 MB synchronous, 128 KB asynchronous | read: help.aliyun.com |
 
-use super::{Contract, Hook, Names, Outcome, Platform, whole};
+use super::{Completion, Contract, Hook, Names, Platform, whole};
 use crate::error::Result;
 use crate::reply::Reply;
 use crate::wire::Status;
@@ -50,18 +50,22 @@ pub(super) const CONTRACT: Contract = Contract {
     identity: whole,
     timeout_s: Some(1..=86_400),
     memory_mb: Some(1..=1_048_576),
-    secret_headers: &["x-fc-access-key-id", "x-fc-access-key-secret", "x-fc-security-token"],
     signal,
 };
 
 /// Done is 200, failed is 404, each said twice: as status and as `x-fc-status`.
-fn signal(reply: Reply, outcome: Outcome) -> Result<Reply> {
+fn signal(reply: Reply, outcome: Completion) -> Result<Reply> {
     let (status, text) = match outcome {
-        Outcome::Done => (Status::OK, "200"),
-        Outcome::Failed => (Status::NOT_FOUND, "404"),
+        Completion::Done => (Status::OK, "200"),
+        Completion::Failed => (Status::NOT_FOUND, "404"),
     };
     reply.with_status(status).with_header("x-fc-status", text)
 }
+
+/// Headers that must never be printed.
+#[cfg(test)]
+pub(super) const SECRET_HEADERS: &[&str] =
+    &["x-fc-access-key-id", "x-fc-access-key-secret", "x-fc-security-token"];
 
 #[cfg(test)]
 mod tests {
@@ -69,7 +73,7 @@ mod tests {
     use super::super::{Platform, Role};
     use super::*;
     use crate::context::Context;
-    use crate::request::Headers;
+    use crate::headers::Headers;
     use std::time::Duration;
 
     const HEADERS: [(&str, &str); 10] = [
@@ -118,9 +122,9 @@ mod tests {
 
     #[test]
     fn says_success_and_failure_twice() {
-        let done = signal(Reply::empty(), Outcome::Done).unwrap();
+        let done = signal(Reply::empty(), Completion::Done).unwrap();
         assert_eq!((done.status(), done.header("x-fc-status")), (Status::OK, Some("200")));
-        let failed = signal(Reply::text("why"), Outcome::Failed).unwrap();
+        let failed = signal(Reply::text("why"), Completion::Failed).unwrap();
         assert_eq!(
             (failed.status(), failed.header("x-fc-status")),
             (Status::NOT_FOUND, Some("404"))

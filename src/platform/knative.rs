@@ -14,7 +14,7 @@
 //! | failure | the HTTP status | read: container contract |
 
 use super::{Contract, Names, Platform, by_status, whole};
-use crate::request::Headers;
+use crate::headers::Headers;
 
 pub(super) const CONTRACT: Contract = Contract {
     platform: Platform::Knative,
@@ -28,7 +28,6 @@ pub(super) const CONTRACT: Contract = Contract {
     identity: whole,
     timeout_s: None,
     memory_mb: None,
-    secret_headers: &[],
     signal: by_status,
 };
 

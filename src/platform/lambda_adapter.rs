@@ -15,9 +15,10 @@
 //! | payload | 6 MB synchronous, 256 KB asynchronous | read: "Lambda quotas" |
 
 use super::{Contract, Names, Platform, always, by_status};
+use crate::body::Body;
 use crate::error::{Error, Result};
+use crate::headers::Headers;
 use crate::json;
-use crate::request::{Body, Headers};
 use crate::wire::Status;
 use serde::de::{IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
@@ -37,8 +38,6 @@ pub(super) const CONTRACT: Contract = Contract {
     identity,
     timeout_s: None, // the context has a deadline instead
     memory_mb: None,
-    // Not credentials, but `identity` and `authorizer` name the caller.
-    secret_headers: &["x-amzn-request-context", CONTEXT],
     signal: by_status,
 };
 
@@ -108,6 +107,10 @@ impl<'de> Deserialize<'de> for LambdaContext {
         deserializer.deserialize_map(Members)
     }
 }
+
+/// Headers that must never be printed.
+#[cfg(test)]
+pub(super) const SECRET_HEADERS: &[&str] = &["x-amzn-request-context", CONTEXT];
 
 #[cfg(test)]
 mod tests {

@@ -27,7 +27,6 @@ pub(super) const CONTRACT: Contract = Contract {
     identity: whole,
     timeout_s: None,
     memory_mb: None,
-    secret_headers: &[],
     signal: by_status,
 };
 
@@ -37,7 +36,7 @@ mod tests {
     use super::super::tests::role_of;
     use super::*;
     use crate::context::Context;
-    use crate::request::Headers;
+    use crate::headers::Headers;
 
     #[test]
     fn knows_its_paths() {

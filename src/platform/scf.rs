@@ -16,12 +16,15 @@
 
 use super::{Contract, Names, Platform, always, by_status, whole};
 
+/// Where events are posted.
+pub(crate) const EVENT_PATH: &str = "/event-invoke";
+
 pub(super) const CONTRACT: Contract = Contract {
     platform: Platform::Scf,
     own_headers: &["x-scf-request-id"],
     port: 9000,
     port_variables: &[], // a user's variable PORT must not move the server off 9000
-    event_path: crate::app::App::EVENT_PATH,
+    event_path: EVENT_PATH,
     is_event: always,
     hooks: &[],
     names: Names {
@@ -42,16 +45,20 @@ pub(super) const CONTRACT: Contract = Contract {
     identity: whole,
     timeout_s: Some(1..=900),
     memory_mb: Some(64..=65_535),
-    secret_headers: &["x-scf-secret-id", "x-scf-secret-key", "x-scf-session-token"],
     signal: by_status,
 };
+
+/// Headers that must never be printed.
+#[cfg(test)]
+pub(super) const SECRET_HEADERS: &[&str] =
+    &["x-scf-secret-id", "x-scf-secret-key", "x-scf-session-token"];
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::context::Context;
     use crate::deadline::Arrival;
-    use crate::request::Headers;
+    use crate::headers::Headers;
     use std::time::{Duration, Instant};
 
     /// The thirteen headers of the platform page; the values are invented.

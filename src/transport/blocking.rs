@@ -1,9 +1,10 @@
 //! Work that blocks its thread: done by a small pool of threads while the coroutine waits and
 //! others run.
 
-use super::lane::is_coroutine;
+use super::current::{set_request_id, with_request_id};
 use super::panics::{self, Panicked};
 use super::stop::{self, Thread};
+use super::waiting::{is_coroutine, leave};
 use may::sync::Blocker;
 use std::collections::VecDeque;
 use std::panic::AssertUnwindSafe;
@@ -44,10 +45,10 @@ where
     F: FnOnce() -> T + Send,
 {
     if !is_coroutine() {
-        super::lane::leave();
+        leave();
         return work();
     }
-    let request_id = super::with_request_id(str::to_owned);
+    let request_id = with_request_id(str::to_owned);
     let done = AtomicBool::new(false);
     let waiter = Blocker::current();
     let mut outcome: Option<Result<T, Panicked>> = None;
@@ -55,7 +56,7 @@ where
         let (done, outcome, waker) = (&done, AssertUnwindSafe(&mut outcome), waiter.clone());
         let job: Box<dyn FnOnce() + Send + '_> = Box::new(move || {
             let AssertUnwindSafe(slot) = outcome;
-            super::set_request_id(&request_id);
+            set_request_id(&request_id);
             *slot = Some(panics::catch(work));
             done.store(true, Ordering::Release);
             waker.unpark();
@@ -79,12 +80,12 @@ where
 
 type Job = Box<dyn FnOnce() + Send>;
 
-static POOL: Pool = Pool {
+static POOL: Threads = Threads {
     queue: Mutex::new(Queue { jobs: VecDeque::new(), idle: 0, threads: 0 }),
     work: Condvar::new(),
 };
 
-struct Pool {
+struct Threads {
     queue: Mutex<Queue>,
     work: Condvar,
 }
@@ -95,7 +96,7 @@ struct Queue {
     threads: usize,
 }
 
-impl Pool {
+impl Threads {
     fn submit(&'static self, job: Job) {
         let mut queue = self.lock();
         queue.jobs.push_back(job);

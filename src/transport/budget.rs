@@ -2,11 +2,11 @@
 //! gets the process killed: it follows from the memory that the instance's cgroup allows.
 //!
 //! A body in memory is not the worst: parsed as JSON of the worst shape it takes
-//! [`Limits::json_factor`](super::Limits) times its size. The budget is therefore the cgroup's
+//! [`Limits::json_factor`](crate::Limits) times its size. The budget is therefore the cgroup's
 //! limit, less what the process itself needs, divided by that. A request that does not fit waits
 //! with its body unread, in the order of arrival; the kernel's buffers fill and the peer waits too.
 
-use super::lane::is_coroutine;
+use super::waiting::{is_coroutine, leave};
 use may::sync::Blocker;
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -17,9 +17,9 @@ const OWN_BYTES: usize = 24 * 1024 * 1024;
 /// Bodies up to this sum never ask what the budget is: a first request reads no file.
 const UNASKED_BYTES: usize = 256 * 1024;
 
-/// Bodies up to this size have a part of the budget for themselves, in bytes: whoever takes his
-/// time with a large one keeps nobody waiting who has little to say. So have heads larger than
-/// that: their holders wait for the share of a body, and must not take it from each other.
+/// Size of a small body at most, in bytes. Small bodies have their own part of the budget, so a slow
+/// large upload cannot block them. So have heads larger than that: their holders wait for the share
+/// of a body, and must not take it from each other.
 pub(crate) const SMALL_BYTES: usize = 16 * 1024;
 /// Which part of the budget either is: one in so many.
 const SMALL_PART: usize = 8;
@@ -31,14 +31,14 @@ pub(crate) struct Budget {
     /// Memory that a body of JSON may take while it is handled, in times its size.
     json_factor: usize,
     total: OnceLock<usize>,
-    heads: Pool,
-    small: Pool,
-    large: Pool,
+    heads: Portion,
+    small: Portion,
+    large: Portion,
 }
 
 /// One part of it.
 #[derive(Default)]
-struct Pool {
+struct Portion {
     held: AtomicUsize,
     /// How many wait, or are about to. Counted before they look for the last time, so that whoever
     /// gives back sees them.
@@ -48,13 +48,13 @@ struct Pool {
 
 /// Bytes of the budget, given back when dropped.
 pub(crate) struct Share<'b> {
-    pool: &'b Pool,
+    pool: &'b Portion,
     bytes: usize,
 }
 
 impl Budget {
     pub(crate) fn new(body_limit: usize, json_factor: usize) -> Budget {
-        let pool = Pool::default;
+        let pool = Portion::default;
         Budget {
             body_limit,
             json_factor: json_factor.max(1),
@@ -110,7 +110,7 @@ impl Budget {
     }
 }
 
-impl Pool {
+impl Portion {
     /// Never takes more than there is, not for a moment: one who looked then would wait for what
     /// nobody gives back.
     fn try_take(&self, bytes: usize, most: impl Fn() -> usize) -> Option<Share<'_>> {
@@ -136,7 +136,7 @@ impl Pool {
     #[cold]
     fn wait_for(&self, bytes: usize, most: &dyn Fn() -> usize) -> Share<'_> {
         if !is_coroutine() {
-            super::lane::leave(); // who waits in the lane starts the runtime
+            leave(); // who waits in the lane starts the runtime
         }
         self.waiters.fetch_add(1, Ordering::SeqCst);
         let me = Blocker::current();
@@ -286,7 +286,7 @@ mod tests {
     /// looked in between waited for ever. Here all wait in the end if one is forgotten.
     #[test]
     fn nobody_is_forgotten() {
-        let pool = Pool::default();
+        let pool = Portion::default();
         std::thread::scope(|scope| {
             for _ in 0..4 {
                 scope.spawn(|| {
@@ -301,7 +301,7 @@ mod tests {
 
     #[test]
     fn shares_come_back() {
-        let pool = Pool::default();
+        let pool = Portion::default();
         let mut first = pool.take(two_units(), two_units);
         assert!(pool.try_take(1, two_units).is_none());
         first.shrink_to(UNASKED_BYTES);

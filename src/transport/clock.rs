@@ -1,9 +1,10 @@
-//! What time it is. In the boot lane by plain system calls, 0.1 µs each: the C library asks through
-//! the vDSO, whose set-up costs a first reply three page faults. Later through it, by the kernel's
-//! last tick where a second is what is wanted.
+//! Clock access: raw system calls in the boot lane, the vDSO after it. The C library asks through the
+//! vDSO, whose set-up costs a first reply three page faults; later it is the cheaper way, and the
+//! kernel's last tick will do where a second is what is wanted.
 
-use super::lane::is_coroutine;
+use super::waiting::is_coroutine;
 use crate::deadline::Arrival;
+use crate::sys::{ask, monotonic_ns, seconds};
 use crate::wire::date;
 use std::cell::Cell;
 use std::time::Instant;
@@ -17,7 +18,7 @@ pub(super) fn today() -> [u8; 29] {
     }
 }
 
-/// Written once a second and thread.
+/// Cached per thread, refreshed each second.
 // a coroutine may come back on another thread: the variable's address must not be kept across calls
 #[inline(never)]
 fn this_second() -> [u8; 29] {
@@ -36,27 +37,7 @@ fn this_second() -> [u8; 29] {
     text
 }
 
-/// Since the Unix epoch.
-fn seconds(now: libc::timespec) -> u64 {
-    u64::try_from(now.tv_sec).unwrap_or_default()
-}
-
 /// A request is there.
 pub(super) fn arrival() -> Arrival {
     if is_coroutine() { Arrival::at(Instant::now()) } else { Arrival::at_monotonic(monotonic_ns()) }
-}
-
-/// Nanoseconds by the monotonic clock, from its own zero.
-pub(crate) fn monotonic_ns() -> u64 {
-    let now = ask(libc::CLOCK_MONOTONIC);
-    let nanoseconds = u64::try_from(now.tv_nsec).unwrap_or_default();
-    seconds(now).saturating_mul(1_000_000_000).saturating_add(nanoseconds)
-}
-
-fn ask(clock: libc::clockid_t) -> libc::timespec {
-    let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // JUSTIFICATION: std has no clock that is not the vDSO's.
-    // SAFETY: the call writes one timespec, which is there.
-    unsafe { libc::syscall(libc::SYS_clock_gettime, clock, &raw mut now) };
-    now
 }

@@ -1,18 +1,20 @@
 //! One connection: read a request, answer it, read the next. Written as if it blocked; where it
 //! waits, others run.
 
-use super::accept::Server;
 use super::budget::{SMALL_BYTES, Share};
 use super::clock;
 use super::link::{Link, Ready};
-use super::outgoing::{self, Asked, Outgoing};
+use super::outgoing::{self, Outgoing, ReplyMode};
+use super::server::Server;
+use super::service::{RequestHead, Service};
 use super::sleep::sleep;
-use super::slots::{Deadline, Seat};
+use super::slots::{Expiry, Seat};
 use super::stop::{self, Thread};
-use super::{RequestHead, Service};
+use crate::body::Body;
 use crate::deadline::Arrival;
 use crate::error::Error;
-use crate::request::{Body, Request};
+use crate::reply::Reply;
+use crate::request::Request;
 use crate::spare;
 use crate::wire::chunked::{Decoder, Step};
 use crate::wire::{Framing, Head, Reject, Scan, Scanner, Status, Version, response};
@@ -21,8 +23,8 @@ use std::net::Shutdown;
 use std::os::fd::RawFd;
 use std::time::Duration;
 
-/// A connection and what has been read from it. The seat is left, then the link closed, then the
-/// seat given up (field order).
+/// A connection and what has been read from it. Drop order (field order): deregister, close the
+/// socket, free the slot.
 pub(crate) struct Connection<S: 'static> {
     server: &'static Server<S>,
     link: Link,
@@ -167,9 +169,9 @@ impl<S: Service> Connection<S> {
         if let Some(share) = &mut body.share {
             share.shrink_to(self.server.budget.plain(reply.body().map_or(0, <[u8]>::len)));
         }
-        // Asked as late as possible: a signal may have come while the handler ran.
+        // ReplyMode as late as possible: a signal may have come while the handler ran.
         let keep_alive = head.keep_alive && !self.server.slots.is_stopping();
-        let asked = Asked { version: head.version, keep_alive, head_only };
+        let asked = ReplyMode { version: head.version, keep_alive, head_only };
         let stall = self.server.limits.write_timeout;
         match outgoing::send(&mut self.link, &self.seat, stall, asked, reply) {
             Ok(true) => Ok(()),
@@ -342,7 +344,7 @@ impl<S: Service> Connection<S> {
     /// further waits have it together.
     fn read_more_of_body(
         &mut self,
-        deadline: &mut Option<Deadline>,
+        deadline: &mut Option<Expiry>,
         share: Option<&Share<'static>>,
     ) -> Result<(), End> {
         let limit = self.server.limits.body_timeout;
@@ -360,7 +362,7 @@ impl<S: Service> Connection<S> {
     fn read_within(
         &mut self,
         limit: Duration,
-        deadline: &mut Option<Deadline>,
+        deadline: &mut Option<Expiry>,
         too_late: &'static str,
     ) -> Result<usize, End> {
         loop {
@@ -380,13 +382,7 @@ impl<S: Service> Connection<S> {
         }
     }
 
-    fn call(
-        &mut self,
-        head: &Head,
-        head_end: usize,
-        len: usize,
-        arrival: Arrival,
-    ) -> crate::reply::Reply {
+    fn call(&mut self, head: &Head, head_end: usize, len: usize, arrival: Arrival) -> Reply {
         let filled = self.input.len();
         let padded_end = head_end + len + Body::PADDING_BYTES;
         if filled < padded_end {
@@ -406,7 +402,7 @@ impl<S: Service> Connection<S> {
     fn refuse(&mut self, error: &Error, head: Option<&Head>) -> Result<(), ()> {
         let view = head.map(|head| RequestHead { head, bytes: &self.input });
         let reply = self.server.service.refuse(error, view.as_ref());
-        let asked = Asked {
+        let asked = ReplyMode {
             version: head.map_or(Version::Http11, |head| head.version),
             keep_alive: false,
             head_only: head.is_some_and(|head| head.method.of(&self.input) == b"HEAD"),

@@ -2,7 +2,7 @@
 //! another request's after a wait; outside of one (the boot lane) may's own storage would register
 //! a destructor before the first reply.
 
-use super::lane::is_coroutine;
+use super::waiting::is_coroutine;
 use std::cell::RefCell;
 use std::mem::ManuallyDrop;
 

@@ -4,8 +4,8 @@
 //! The socket meets epoll only when it first has to wait: a connection whose request is already
 //! there and that is closed after the reply never does.
 
-use super::lane;
-use super::lane::is_coroutine;
+use super::waiting::{is_coroutine, leave, wait_on};
+use crate::sys::retry;
 use may::io::WaitIo;
 use may::net::TcpStream;
 use std::io::{self, IoSlice};
@@ -115,9 +115,9 @@ impl Link {
     pub(crate) fn wait(&mut self, until: Ready) -> io::Result<()> {
         self.drained = false;
         if !is_coroutine() {
-            lane::leave();
+            leave();
             let events = if until == Ready::ToRead { libc::POLLIN } else { libc::POLLOUT };
-            lane::wait_on(&mut [libc::pollfd { fd: self.fd(), events, revents: 0 }]);
+            wait_on(&mut [libc::pollfd { fd: self.fd(), events, revents: 0 }]);
             return Ok(());
         }
         if let Socket::Fresh(_) = self.socket
@@ -179,19 +179,4 @@ pub(super) fn has_input(fd: RawFd) -> bool {
     // SAFETY: recv writes at most the one byte that it is given, and nothing is taken from the
     // socket.
     unsafe { libc::recv(fd, (&raw mut byte).cast(), 1, libc::MSG_PEEK | libc::MSG_DONTWAIT) > 0 }
-}
-
-/// Repeats a call that a signal cut short.
-pub(crate) fn retry(mut call: impl FnMut() -> isize) -> io::Result<usize> {
-    loop {
-        match usize::try_from(call()) {
-            Ok(size) => return Ok(size),
-            Err(_) => {
-                let error = io::Error::last_os_error();
-                if error.kind() != io::ErrorKind::Interrupted {
-                    return Err(error);
-                }
-            }
-        }
-    }
 }

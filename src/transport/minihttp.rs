@@ -20,11 +20,15 @@
 //! takes `&'static str` lines only), streams are put together in memory first, SO_REUSEPORT lets a
 //! second server on the port go unnoticed, and there is neither boot lane nor limit nor drain.
 
-use super::accept::stack_words;
-use super::{Limits, RequestHead, Service, panics};
+use super::limits::Limits;
+use super::panics;
+use super::runtime::stack_words;
+use super::service::{RequestHead, Service};
+use crate::body::Body;
 use crate::error::Error;
+use crate::log;
 use crate::reply::{BodyWriter, Reply, ReplyBody};
-use crate::request::{Body, Request};
+use crate::request::Request;
 use crate::wire::{Head, HeadLimits, Status};
 use may_minihttp::{HttpServer, HttpService};
 use std::io::{self, Read};
@@ -49,7 +53,7 @@ pub(crate) fn serve<S: Service>(
         .set_stack_size(stack_words(limits.stack_bytes));
     config.set_worker_pin(false);
     let server = HttpServer(Adapter(Arc::new(service))).start(address)?;
-    crate::log::announce(format_args!("listening on {address}"));
+    log::announce(format_args!("listening on {address}"));
     let _ = server.join();
     Ok(())
 }

@@ -2,9 +2,11 @@
 //! slow, but not for one that has stopped.
 
 use super::clock;
+use super::current::with_request_id;
 use super::link::{Link, Ready};
 use super::panics;
 use super::slots::Seat;
+use crate::log;
 use crate::reply::{BodyWriter, Reply, ReplyBody, WriteBody};
 use crate::spare;
 use crate::wire::Version;
@@ -15,7 +17,7 @@ use std::time::Duration;
 
 /// What a reply must know of its request.
 #[derive(Clone, Copy)]
-pub(super) struct Asked {
+pub(super) struct ReplyMode {
     pub version: Version,
     pub keep_alive: bool,
     /// A HEAD request: the same head, no content (RFC 9110, section 9.3.2).
@@ -34,7 +36,7 @@ pub(super) fn send(
     link: &mut Link,
     seat: &Seat,
     stall: Duration,
-    asked: Asked,
+    asked: ReplyMode,
     reply: Reply,
 ) -> io::Result<bool> {
     let status = reply.status();
@@ -117,8 +119,8 @@ impl Outgoing<'_> {
         let mut chunks = Chunks { out: self, chunked: framing == ResponseFraming::Chunked };
         let written = panics::catch(|| write(&mut BodyWriter::new(&mut chunks)));
         let written = written.unwrap_or_else(|panicked| {
-            super::with_request_id(|id| {
-                crate::log::line(
+            with_request_id(|id| {
+                log::line(
                     id,
                     format_args!("a streaming reply panicked: {panicked}; its connection is cut"),
                 );

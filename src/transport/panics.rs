@@ -1,7 +1,7 @@
 //! Panics in handlers: caught, told in one line by whoever catches them, and never the process's
 //! end.
 
-use super::lane::is_coroutine;
+use super::waiting::is_coroutine;
 use std::any::Any;
 use std::cell::Cell;
 use std::fmt;

@@ -1,5 +1,6 @@
 //! Waiting in a handler without holding up others.
 
+use super::waiting::{is_coroutine, leave};
 use std::time::Duration;
 
 /// Waits; in a coroutine others run meanwhile, on the same thread. `std::thread::sleep` would stop
@@ -7,12 +8,12 @@ use std::time::Duration;
 ///
 /// Thread-local variables may be others' afterwards: the coroutine may go on on another thread.
 pub fn sleep(duration: Duration) {
-    if super::lane::is_coroutine() {
+    if is_coroutine() {
         may::coroutine::sleep(duration);
         // may wakes a sleeper on its timer thread, where work would hold up every other timer.
         may::coroutine::yield_now();
     } else {
-        super::lane::leave();
+        leave();
         std::thread::sleep(duration);
     }
 }

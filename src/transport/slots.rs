@@ -8,6 +8,7 @@
 
 use super::link::{has_input, shutdown};
 use super::stop;
+use super::waiting::leave;
 use may::coroutine::{self, Coroutine};
 use std::net::Shutdown;
 use std::os::fd::RawFd;
@@ -20,7 +21,7 @@ pub(crate) struct Slots {
     cap: usize,
     /// When the first deadline was asked for.
     started: OnceLock<Instant>,
-    open: Mutex<Open>,
+    open: Mutex<OpenSlots>,
     /// Signalled when the last connection closes while the server stops.
     emptied: Condvar,
     count: AtomicUsize,
@@ -38,16 +39,16 @@ pub(crate) struct Slots {
 }
 
 #[derive(Default)]
-struct Open {
+struct OpenSlots {
     slots: Vec<Option<Arc<Slot>>>,
     free: Vec<usize>,
 }
 
 struct Slot {
-    state: Mutex<State>,
+    state: Mutex<SlotState>,
 }
 
-struct State {
+struct SlotState {
     fd: RawFd,
     phase: Phase,
     /// Nanoseconds since `started`, and what is shut down then.
@@ -94,8 +95,9 @@ impl Slots {
 
     /// Takes in a connection that was just accepted.
     pub(crate) fn seat(&'static self, fd: RawFd) -> Seat {
-        let slot =
-            Arc::new(Slot { state: Mutex::new(State { fd, phase: Phase::Busy, deadline: None }) });
+        let slot = Arc::new(Slot {
+            state: Mutex::new(SlotState { fd, phase: Phase::Busy, deadline: None }),
+        });
         let mut open = lock(&self.open);
         let index = open.free.pop().unwrap_or_else(|| {
             open.slots.push(None);
@@ -192,7 +194,7 @@ impl Slots {
         if self.next_look.fetch_min(deadline, Ordering::SeqCst) <= deadline {
             return;
         }
-        super::lane::leave(); // a deadline is set before a wait, and the watcher needs the runtime
+        leave(); // a deadline is set before a wait, and the watcher needs the runtime
         let watcher = self.watcher.get_or_init(|| {
             // JUSTIFICATION: may's spawn is unsafe because coroutines move between threads.
             // SAFETY: the watcher holds no thread-local, and no lock while it waits; its frames are
@@ -301,13 +303,13 @@ impl Seat {
     }
 
     /// The point in time that is `limit` from now.
-    pub(crate) fn deadline_in(&self, limit: Duration) -> Deadline {
+    pub(crate) fn deadline_in(&self, limit: Duration) -> Expiry {
         let limit = u64::try_from(limit.as_nanos()).unwrap_or(u64::MAX);
-        Deadline(self.slots.now().saturating_add(limit))
+        Expiry(self.slots.now().saturating_add(limit))
     }
 
     /// Shuts `how` down at the deadline, unless [`Seat::disarm`] comes first.
-    pub(crate) fn arm(&self, deadline: Deadline, how: Shutdown) {
+    pub(crate) fn arm(&self, deadline: Expiry, how: Shutdown) {
         lock(&self.slot.state).deadline = Some((deadline.0, how));
         self.slots.look_by(deadline.0);
     }
@@ -326,7 +328,7 @@ impl Seat {
 
 /// A point in time: nanoseconds since the server started.
 #[derive(Clone, Copy)]
-pub(crate) struct Deadline(u64);
+pub(crate) struct Expiry(u64);
 
 impl Drop for Seat {
     fn drop(&mut self) {

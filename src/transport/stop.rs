@@ -8,8 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicUsize, Ordering}
 use std::time::Duration;
 
 static STOPPED: AtomicBool = AtomicBool::new(false);
-/// The listening socket's number and one more, 0 for none: a variable that begins at 0 is not in
-/// the file, and this one is written before the first reply.
+/// Listener fd + 1 (0 = none); zero-initialised, so it lives in .bss.
 static LISTENER: AtomicI32 = AtomicI32::new(0);
 /// What is in flight has this long, whole seconds, even where nobody is left to look at a clock.
 static DRAIN_SECONDS: AtomicU32 = AtomicU32::new(0);
@@ -170,7 +169,7 @@ extern "C" fn fault(_signal: libc::c_int, info: *mut libc::siginfo_t, context: *
     // SAFETY: the kernel passes valid pointers to a handler installed with SA_SIGINFO; nothing but
     // reads and write(2).
     let (address, stack) = unsafe { ((*info).si_addr() as usize, stack_pointer(context)) };
-    let mut line = Line::default();
+    let mut line = SignalLine::default();
     // A frame reaches the guard page within a page or so of the stack pointer.
     if address.abs_diff(stack) <= 64 * 1024 {
         line.text(b"firstbyte: a handler has overflowed its stack");
@@ -214,18 +213,18 @@ unsafe fn stack_pointer(context: *mut libc::c_void) -> usize {
 }
 
 /// A line put together without allocating.
-struct Line {
+struct SignalLine {
     bytes: [u8; 160],
     len: usize,
 }
 
-impl Default for Line {
+impl Default for SignalLine {
     fn default() -> Self {
-        Line { bytes: [0; 160], len: 0 }
+        SignalLine { bytes: [0; 160], len: 0 }
     }
 }
 
-impl Line {
+impl SignalLine {
     fn text(&mut self, text: &[u8]) {
         for (slot, byte) in self.bytes[self.len..].iter_mut().zip(text) {
             *slot = *byte;

@@ -2,7 +2,8 @@
 //! after its first reply. Where it is not asked for it costs a look at the environment, and no
 //! system call.
 
-use super::clock::monotonic_ns;
+use crate::log;
+use crate::sys::monotonic_ns;
 use std::fmt::{self, Write};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -58,7 +59,7 @@ pub(super) fn tell() {
     let reached = TIMELINE.reached_ns.each_ref().map(|ns| ns.load(Ordering::Relaxed));
     let mut line = String::new();
     if write_line(&mut line, exec_ns, reached).is_ok() {
-        crate::log::announce(format_args!("{line}"));
+        log::announce(format_args!("{line}"));
     }
 }
 

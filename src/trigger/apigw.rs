@@ -16,11 +16,13 @@ use super::integrated::IntegratedResponse;
 use super::record::record;
 use super::shapes::{Flag, OneOrMany};
 use super::value::Map;
+use crate::body::Body;
 use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::event::Event;
+use crate::headers::Headers;
 use crate::reply::{IntoReply, Reply};
-use crate::request::{Body, Headers, Request};
+use crate::request::Request;
 use crate::spare;
 use crate::wire::Status;
 use crate::wire::chunked::is_token_byte;
@@ -124,7 +126,7 @@ impl<'a> ApiGateway<'a> {
     }
 
     /// Calls `then` with the request that this event describes.
-    pub(super) fn as_request<T>(
+    pub(crate) fn as_request<T>(
         &self,
         context: Context<'_>,
         then: impl FnOnce(Request<'_>) -> T,

@@ -8,9 +8,9 @@
 
 use super::base64;
 use super::record::record;
+use crate::body::Body;
 use crate::error::Result;
 use crate::json;
-use crate::request::Body;
 
 record! {
     /// Log lines, packed.

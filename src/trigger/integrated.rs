@@ -42,7 +42,7 @@ impl IntegratedResponse<'_> {
 
     /// As [`IntegratedResponse::wrap`], for a request with this method: the reply to HEAD has no
     /// body (RFC 9110, section 9.3.2).
-    pub(super) fn wrap_for(method: &str, reply: Reply) -> Result<Reply> {
+    pub(crate) fn wrap_for(method: &str, reply: Reply) -> Result<Reply> {
         let fields: Vec<(String, String)> =
             reply.headers().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
         let status_code = reply.status().code();

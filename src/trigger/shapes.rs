@@ -255,8 +255,8 @@ impl Serialize for Flag {
 mod tests {
     use super::super::Map;
     use super::*;
+    use crate::body::Body;
     use crate::json;
-    use crate::request::Body;
 
     /// Reads `{"m": text}` as a map of `T`, and gives the member or the error.
     fn member<T: Deserialize<'static>>(text: &str) -> Result<T, String> {

@@ -3,7 +3,7 @@
 //! duplicate names are kept. RFC 8259.
 
 use super::record::plain_field;
-use crate::platform;
+use crate::secret::is_secret;
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde::ser::{Serialize, SerializeMap, SerializeSeq, Serializer};
 use std::fmt;
@@ -117,7 +117,7 @@ impl<V: fmt::Debug> fmt::Debug for Map<'_, V> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut map = f.debug_map();
         for (name, value) in self.iter() {
-            match platform::is_secret(name) {
+            match is_secret(name) {
                 true => map.entry(&name, &"redacted"),
                 false => map.entry(&name, value),
             };

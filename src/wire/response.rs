@@ -53,7 +53,7 @@ pub fn begin(
     }
 }
 
-/// Appends one field line. Name and value were checked when they were made (`reply::HeaderValue`).
+/// Appends one field line. Name and value were checked when they were made (`Reply::with_header`).
 pub fn field(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
     out.extend_from_slice(name);
     out.extend_from_slice(b": ");

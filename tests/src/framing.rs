@@ -13,11 +13,13 @@ pub const BODY_LIMIT_BYTES: u64 = 6 * 1024 * 1024;
 /// One complete request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Message {
+    /// The method, as it was sent.
     pub method: String,
     /// Path and query, as they were sent; without scheme and authority.
     pub target: String,
     /// Names in lower case, sorted by name; values of one name in the order they were sent.
     pub fields: Vec<(String, Vec<u8>)>,
+    /// The whole body, without its framing.
     pub body: Vec<u8>,
 }
 

@@ -10,6 +10,7 @@ pub mod cgroup;
 pub mod corpus;
 pub mod events;
 pub mod framing;
+pub mod layers;
 pub mod oracle;
 pub mod peer;
 pub mod process;

@@ -9,6 +9,7 @@ use std::time::Duration;
 /// One connection.
 #[derive(Debug)]
 pub struct Peer {
+    /// The socket, for a test that writes to it or shuts it down itself.
     pub stream: TcpStream,
     unread: Vec<u8>,
 }

@@ -7,9 +7,11 @@ use std::io::Read;
 /// One response.
 #[derive(Debug, Clone)]
 pub struct Reply {
+    /// The status code.
     pub status: u16,
     /// Names in lower case, values as they came, in order.
     pub headers: Vec<(String, String)>,
+    /// The whole body, without its framing.
     pub body: Vec<u8>,
 }
 
@@ -19,10 +21,18 @@ impl Reply {
         self.headers.iter().find(|(field, _)| field == name).map(|(_, value)| value.as_str())
     }
 
+    /// The body as text.
+    ///
+    /// # Panics
+    /// If it is not UTF-8.
     pub fn text(&self) -> &str {
         std::str::from_utf8(&self.body).expect("the body is text")
     }
 
+    /// The body as a JSON value.
+    ///
+    /// # Panics
+    /// If it is not JSON.
     pub fn json(&self) -> Value {
         serde_json::from_slice(&self.body)
             .unwrap_or_else(|error| panic!("{error} in `{}`", self.body.escape_ascii()))

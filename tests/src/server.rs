@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 /// A running server.
 #[derive(Debug)]
 pub struct Server {
+    /// Where it listens, on the loopback.
     pub address: SocketAddr,
     child: Child,
     lines: Arc<Mutex<Vec<String>>>,

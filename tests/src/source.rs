@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 /// One path in a file, resolved as far as it can be.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mention {
+    /// Number of its line in the file, from 1.
     pub line: usize,
     /// Segments joined by `::`, for example `std::net::TcpStream` or
     /// `firstbyte::transport::Limits`.
@@ -17,11 +18,14 @@ pub struct Mention {
     /// Imported under another name, as a whole module or with `*`: what is used of it cannot be
     /// seen.
     pub hides: bool,
+    /// The name that a `use` brings into the file's module, `None` for `*` and in expressions.
+    pub imported: Option<String>,
 }
 
 /// What a source file does.
 #[derive(Clone, Debug, Default)]
 pub struct Source {
+    /// Every path that the file names.
     pub mentions: Vec<Mention>,
     /// Macro calls by name, with their lines.
     pub macros: Vec<(usize, String)>,
@@ -137,7 +141,7 @@ impl Reader<'_> {
         let is_member = start > 0
             && matches!(&tokens[start - 1], TokenTree::Punct(dot) if dot.as_char() == '.');
         if segments.len() > 1 && !is_member {
-            self.mention(line, &segments, module, false);
+            self.mention(line, &segments, module, false, None);
         }
         at
     }
@@ -160,17 +164,22 @@ impl Reader<'_> {
             let line = first.span().start().line;
             let mut path = prefix.to_vec();
             let mut hides = false;
+            let mut alias = None;
+            let mut is_glob = false;
             let mut nested = false;
             let mut rest = branch.iter();
             while let Some(token) = rest.next() {
                 match token {
                     TokenTree::Ident(word) if word == "as" => {
                         hides = true;
-                        rest.next();
+                        alias = rest.next().map(TokenTree::to_string);
                     }
                     TokenTree::Ident(word) if word == "self" && !path.is_empty() => hides = true,
                     TokenTree::Ident(word) => path.push(word.to_string()),
-                    TokenTree::Punct(mark) if mark.as_char() == '*' => hides = true,
+                    TokenTree::Punct(mark) if mark.as_char() == '*' => {
+                        hides = true;
+                        is_glob = true;
+                    }
                     TokenTree::Group(group) if group.delimiter() == Delimiter::Brace => {
                         self.read_use_tree(
                             &group.stream().into_iter().collect::<Vec<_>>(),
@@ -185,12 +194,20 @@ impl Reader<'_> {
             if !nested && !path.is_empty() {
                 // `use std::net;` brings a module: what is used of it is seen where it is used, as
                 // `net::…`.
-                self.mention(line, &path, module, hides);
+                let imported = alias.or_else(|| path.last().cloned()).filter(|_| !is_glob);
+                self.mention(line, &path, module, hides, imported);
             }
         }
     }
 
-    fn mention(&mut self, line: usize, segments: &[String], module: &str, hides: bool) {
+    fn mention(
+        &mut self,
+        line: usize,
+        segments: &[String],
+        module: &str,
+        hides: bool,
+        imported: Option<String>,
+    ) {
         let crate_name = module.split("::").next().unwrap_or_default();
         let mut base: Vec<&str> = module.split("::").collect();
         let mut rest = segments;
@@ -217,7 +234,7 @@ impl Reader<'_> {
                 _ => [base.join("::"), path].join("::"),
             };
         }
-        self.source.mentions.push(Mention { line, path, hides });
+        self.source.mentions.push(Mention { line, path, hides, imported });
     }
 }
 

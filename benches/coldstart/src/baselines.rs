@@ -29,6 +29,7 @@ const PADDING_BYTES: usize = 250 << 20;
 
 /// One image to compare with.
 pub struct Baseline {
+    /// Its name in the results.
     pub name: &'static str,
     /// Debian packages beside the essential ones; `None`: from scratch.
     packages: Option<&'static [&'static str]>,
@@ -97,12 +98,31 @@ pub const ALL: [Baseline; 6] = [
 /// Why a baseline cannot be built.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
+    /// A program is not installed.
     #[error("`{program}` is needed for the comparison images: {hint}")]
-    Missing { program: &'static str, hint: &'static str },
+    Missing {
+        /// Which program.
+        program: &'static str,
+        /// What to type.
+        hint: &'static str,
+    },
+    /// A command failed.
     #[error("{what} failed: {last}")]
-    Command { what: String, last: String },
+    Command {
+        /// What was tried.
+        what: String,
+        /// The last lines that it printed.
+        last: String,
+    },
+    /// A system call or a file failed.
     #[error("{what}: {source}")]
-    Io { what: String, source: io::Error },
+    Io {
+        /// What was tried.
+        what: String,
+        /// The underlying error.
+        source: io::Error,
+    },
+    /// The image cannot be read.
     #[error(transparent)]
     Image(#[from] microimage::image::ImageError),
 }

@@ -2,8 +2,8 @@
 //! several bursts to a sentence. Pure.
 
 use crate::results::{Results, Run, Sample, Variant, name_of};
-use crate::stats;
 use crate::units::{duration, times};
+use bench_kit::stats;
 
 /// Each doubling of the burst must bring at least this much more throughput, or the machine is
 /// full.
@@ -62,6 +62,7 @@ fn rate(burst: usize, samples: &[Sample]) -> Option<f64> {
 
 /// The runs of one variant that differ only in their burst, by its size.
 pub struct Series<'a> {
+    /// Whose runs these are.
     pub variant: &'a Variant,
     /// At least two, ascending.
     pub runs: Vec<&'a Run>,
@@ -132,7 +133,7 @@ fn describe(series: &[&Run]) -> Option<String> {
 mod tests {
     use super::*;
     use crate::results::{PageCache, Sample, Scenario};
-    use crate::stats::Summary;
+    use bench_kit::stats::Summary;
 
     fn run(burst: usize, total_ns: u64) -> Run {
         let samples = vec![Sample { total_ns: Some(total_ns), ..Sample::default() }; burst];
@@ -209,8 +210,10 @@ mod tests {
     #[test]
     fn says_from_where_on_the_machine_held_no_more() {
         let mut runs = [run(1, 1_000_000), run(8, 1_100_000)];
-        runs[1].samples[5].error =
-            Some(crate::results::Failure { phase: "create".into(), message: "full".into() });
+        runs[1].samples[5].error = Some(crate::results::Failure {
+            phase: crate::phase::Phase::Create,
+            message: "full".into(),
+        });
         runs[1].summarise();
         let said = describe(&runs.iter().collect::<Vec<_>>()).unwrap();
         assert!(said.ends_with("of 8 at once 1 of 8 instances failed"), "{said}");

@@ -15,7 +15,7 @@ use coldstart::link::Link;
 use coldstart::request::Ask;
 use coldstart::results::{EngineKind, PageCache, Scenario};
 use coldstart::run::Definition;
-use microimage::sandbox::Limits;
+use microimage::sandbox::ResourceLimits;
 use microimage::source;
 
 /// What `just image` writes.
@@ -129,7 +129,8 @@ pub struct RunArgs {
     #[arg(long)]
     pub port: Option<u16>,
     /// Seconds from exec to a correct answer; the platform gives 30
-    #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=900))]
+    #[arg(long, value_name = "SECONDS", default_value_t = 30)]
+    #[arg(value_parser = clap::value_parser!(u64).range(1..=900))]
     pub deadline: u64,
     /// runc or crun, to create and start in place of our own sandbox (embedded engine, as root)
     #[arg(long, value_name = "PROGRAM", value_parser = ["runc", "crun"])]
@@ -283,8 +284,8 @@ impl RunArgs {
         Duration::from_secs(self.deadline)
     }
 
-    pub fn limits(&self) -> Limits {
-        Limits {
+    pub fn limits(&self) -> ResourceLimits {
+        ResourceLimits {
             memory_bytes: self.memory.map(|mib| mib.saturating_mul(1 << 20)),
             cpu_millis: self.cpus.map(|cores| (cores.clamp(0.001, 1024.0) * 1000.0) as u32),
         }

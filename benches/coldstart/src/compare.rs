@@ -5,9 +5,11 @@
 
 use std::fmt;
 
+use crate::phase::Phase;
 use crate::results::{EngineKind, PageCache, Results, Run, Scenario, name_of};
-use crate::stats::{RankTest, least_p, median, rank_test};
 use crate::units::{bytes, duration, percent};
+use bench_kit::stats::median;
+use bench_kit::stats::rank::{RankTest, least_p, rank_test};
 
 /// Chance of a false alarm that is accepted over all cases together (Bonferroni).
 const ALPHA: f64 = 0.01;
@@ -20,10 +22,15 @@ const SHIFT: f64 = 0.05;
 /// What identifies a case in both runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CaseName {
+    /// The name of the image.
     pub variant: String,
+    /// The link's name.
     pub link: String,
+    /// What is here when the sample begins.
     pub scenario: Scenario,
+    /// What of the files is in memory.
     pub page_cache: PageCache,
+    /// Instances started at once.
     pub burst: usize,
 }
 
@@ -36,10 +43,14 @@ pub enum Measure {
     Start,
 }
 
+/// What a comparison says of a case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
+pub enum Change {
+    /// Slower beyond noise.
     Slower,
+    /// Faster beyond noise.
     Faster,
+    /// No difference that a person could care about.
     Same,
     /// No test of so few samples without error could be sure.
     CannotTell,
@@ -50,12 +61,18 @@ pub enum Verdict {
 /// One case, before and after.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Comparison {
+    /// Which case.
     pub case: CaseName,
+    /// What of it is compared.
     pub measure: Measure,
+    /// Median of the first run.
     pub before_ns: Option<f64>,
+    /// Median of the second run.
     pub after_ns: Option<f64>,
+    /// The rank test; `None` with too few samples.
     pub test: Option<RankTest>,
-    pub verdict: Verdict,
+    /// What the comparison says.
+    pub change: Change,
     /// Samples of each side; of bursts, their number.
     pub samples: [usize; 2],
     /// Samples of each side from which on a test could be sure.
@@ -65,11 +82,18 @@ pub struct Comparison {
 /// Why two runs are not comparable at all.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
+    /// The runs are of two engines.
     #[error(
         "one run is of the `{before}` engine, the other of `{after}`: what they call a start is \
          not the same"
     )]
-    Engines { before: EngineKind, after: EngineKind },
+    Engines {
+        /// The first run's engine.
+        before: EngineKind,
+        /// The second run's engine.
+        after: EngineKind,
+    },
+    /// No case is in both runs.
     #[error("the two runs have no case in common")]
     NothingInCommon,
 }
@@ -132,22 +156,22 @@ pub fn compare(before: &Results, after: &Results) -> Result<Vec<Comparison>, Err
         [judge(name, Measure::Total, then, now, alpha)].into_iter().chain(start)
     });
     // A case that fails now is said once.
-    Ok(judged.filter(|c| c.measure == Measure::Total || c.verdict != Verdict::Fails).collect())
+    Ok(judged.filter(|c| c.measure == Measure::Total || c.change != Change::Fails).collect())
 }
 
 /// Whether nothing at all could be told.
 pub fn none_told(comparisons: &[Comparison]) -> bool {
-    comparisons.iter().all(|c| c.verdict == Verdict::CannotTell)
+    comparisons.iter().all(|c| c.change == Change::CannotTell)
 }
 
 /// Whether any case that answered before does not any more.
 pub fn any_fails(comparisons: &[Comparison]) -> bool {
-    comparisons.iter().any(|c| c.verdict == Verdict::Fails)
+    comparisons.iter().any(|c| c.change == Change::Fails)
 }
 
 /// Whether any case is slower beyond noise.
 pub fn any_slower(comparisons: &[Comparison]) -> bool {
-    comparisons.iter().any(|c| c.verdict == Verdict::Slower)
+    comparisons.iter().any(|c| c.change == Change::Slower)
 }
 
 fn cases(results: &Results) -> impl Iterator<Item = (CaseName, &Run)> {
@@ -169,24 +193,24 @@ fn judge(case: CaseName, measure: Measure, then: &Run, now: &Run, alpha: f64) ->
     // What one burst brings is one piece of news, however many instances it has.
     let of = |run: &Run| match measure {
         Measure::Total => run.independent_ns(),
-        Measure::Start => run.phase_ns(|s| s.start_ns),
+        Measure::Start => run.phase_ns(Phase::Start),
     };
     let (a, b) = (of(then), of(now));
     let (before_ns, after_ns) = (median(&a), median(&b));
     let test = rank_test(&a, &b).filter(|_| least_p(a.len(), b.len()) < alpha);
-    let verdict = match (test, before_ns) {
+    let change = match (test, before_ns) {
         (Some(test), Some(before))
             if test.p < alpha && test.delta.abs() > EFFECT && test.shift.abs() > SHIFT * before =>
         {
             if test.shift > 0.0 {
-                Verdict::Slower
+                Change::Slower
             } else {
-                Verdict::Faster
+                Change::Faster
             }
         }
-        (Some(_), Some(_)) => Verdict::Same,
-        _ if !a.is_empty() && b.is_empty() && !now.samples.is_empty() => Verdict::Fails,
-        _ => Verdict::CannotTell,
+        (Some(_), Some(_)) => Change::Same,
+        _ if !a.is_empty() && b.is_empty() && !now.samples.is_empty() => Change::Fails,
+        _ => Change::CannotTell,
     };
     let enough = (2..).find(|&n| least_p(n, n) < alpha).unwrap_or(usize::MAX);
     Comparison {
@@ -195,7 +219,7 @@ fn judge(case: CaseName, measure: Measure, then: &Run, now: &Run, alpha: f64) ->
         before_ns,
         after_ns,
         test,
-        verdict,
+        change,
         samples: [a.len(), b.len()],
         enough,
     }
@@ -204,12 +228,12 @@ fn judge(case: CaseName, measure: Measure, then: &Run, now: &Run, alpha: f64) ->
 impl fmt::Display for Comparison {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let CaseName { variant, link, scenario, page_cache, burst } = &self.case;
-        let word = match self.verdict {
-            Verdict::Slower => "SLOWER",
-            Verdict::Faster => "faster",
-            Verdict::Same => "same",
-            Verdict::CannotTell => "cannot tell",
-            Verdict::Fails => "FAILS",
+        let word = match self.change {
+            Change::Slower => "SLOWER",
+            Change::Faster => "faster",
+            Change::Same => "same",
+            Change::CannotTell => "cannot tell",
+            Change::Fails => "FAILS",
         };
         write!(f, "{word:11}  {variant}, {}", name_of(*scenario, link, *page_cache, *burst))?;
         if self.measure == Measure::Start {
@@ -226,7 +250,7 @@ impl fmt::Display for Comparison {
                 test.p,
                 test.delta
             ),
-            _ if self.verdict == Verdict::Fails => {
+            _ if self.change == Change::Fails => {
                 write!(f, ": it answered before, and no sample does now")
             }
             _ => {
@@ -249,8 +273,10 @@ impl fmt::Display for Comparison {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::results::{EngineKind, Host, Overhead, SCHEMA, Sample, Variant};
-    use crate::stats::Summary;
+    use crate::phase::Phase;
+    use crate::results::{EngineKind, Overhead, SCHEMA, Sample, Variant};
+    use bench_kit::host::Host;
+    use bench_kit::stats::Summary;
 
     fn results(totals: impl IntoIterator<Item = u64>) -> Results {
         let sample = |(order, ns)| Sample { order, total_ns: Some(ns), ..Sample::default() };
@@ -308,7 +334,7 @@ mod tests {
     #[test]
     fn what_is_too_little_to_tell_is_not_the_same() {
         let few = compared(&results([100, 101, 102]), &results([1000, 1010, 1020]));
-        assert_eq!(few[0].verdict, Verdict::CannotTell);
+        assert_eq!(few[0].change, Change::CannotTell);
         assert!(none_told(&few) && !any_slower(&few));
         assert!(
             few[0].to_string().contains("3 and 3 samples")
@@ -319,7 +345,7 @@ mod tests {
         // What is said to be enough is enough.
         let enough =
             compared(&results([100, 101, 102, 103, 104]), &results([1000, 1010, 1020, 1030, 1040]));
-        assert_eq!(enough[0].verdict, Verdict::Slower, "{}", enough[0]);
+        assert_eq!(enough[0].change, Change::Slower, "{}", enough[0]);
         assert!(!none_told(&enough));
     }
 
@@ -331,7 +357,7 @@ mod tests {
             results
         };
         let two_bursts = compared(&burst(1_000_000), &burst(2_000_000));
-        assert_eq!((two_bursts[0].verdict, two_bursts[0].samples), (Verdict::CannotTell, [2, 2]));
+        assert_eq!((two_bursts[0].change, two_bursts[0].samples), (Change::CannotTell, [2, 2]));
     }
 
     #[test]
@@ -353,39 +379,39 @@ mod tests {
     #[test]
     fn a_tenth_more_is_slower_and_a_tenth_less_is_faster() {
         let slower = compared(&results(around(1_000_000)), &results(around(1_100_000)));
-        assert_eq!(slower[0].verdict, Verdict::Slower);
+        assert_eq!(slower[0].change, Change::Slower);
         assert!(
             any_slower(&slower) && slower[0].to_string().contains("Cliff's delta"),
             "{}",
             slower[0]
         );
         assert_eq!(
-            compared(&results(around(1_100_000)), &results(around(1_000_000)))[0].verdict,
-            Verdict::Faster
+            compared(&results(around(1_100_000)), &results(around(1_000_000)))[0].change,
+            Change::Faster
         );
     }
 
     #[test]
     fn the_same_run_is_the_same() {
         let same = compared(&results(around(1_000_000)), &results(around(1_000_000)));
-        assert_eq!(same[0].verdict, Verdict::Same);
+        assert_eq!(same[0].change, Change::Same);
         assert!(!any_slower(&same));
     }
 
     #[test]
     fn a_shift_that_nobody_could_care_about_is_not_slower_however_sure() {
         assert_eq!(
-            compared(&results(vec![1_000_000; 40]), &results(vec![1_010_000; 40]))[0].verdict,
-            Verdict::Same
+            compared(&results(vec![1_000_000; 40]), &results(vec![1_010_000; 40]))[0].change,
+            Change::Same
         );
     }
 
     #[test]
     fn without_samples_it_does_not_guess() {
-        assert_eq!(compared(&results([]), &results(around(5)))[0].verdict, Verdict::CannotTell);
+        assert_eq!(compared(&results([]), &results(around(5)))[0].change, Change::CannotTell);
         assert_eq!(
-            compared(&results(around(5)), &results([]))[0].verdict,
-            Verdict::CannotTell,
+            compared(&results(around(5)), &results([]))[0].change,
+            Change::CannotTell,
             "nothing was tried"
         );
     }
@@ -395,7 +421,7 @@ mod tests {
         let mut broken = results(around(5));
         for sample in &mut broken.variants[0].runs[0].samples {
             sample.error =
-                Some(crate::results::Failure { phase: "start".into(), message: "gone".into() });
+                Some(crate::results::Failure { phase: Phase::Start, message: "gone".into() });
         }
         let fails = compared(&results(around(5)), &broken);
         assert!(fails.len() == 1 && any_fails(&fails) && !any_slower(&fails), "{fails:?}");
@@ -417,7 +443,7 @@ mod tests {
         let [total, start] = &compared(&of(306_000), &of(612_000))[..] else {
             panic!("two measures")
         };
-        assert_eq!((total.verdict, start.verdict), (Verdict::Same, Verdict::Slower));
+        assert_eq!((total.change, start.change), (Change::Same, Change::Slower));
         assert!(start.to_string().contains("cold, loopback, its start: 3"), "{start}");
     }
 

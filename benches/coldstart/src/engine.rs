@@ -15,17 +15,22 @@ use crate::results::{EngineKind, PageCache, Sample, Scenario, name_of};
 pub struct Target {
     /// Short and unique within a run.
     pub name: String,
+    /// The image.
     pub image: Image,
     /// The port it listens on.
     pub port: u16,
 }
 
-/// One set of name_of; `variant` is an index into the run's targets.
+/// One set of circumstances; `variant` is an index into the run's targets.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Case {
+    /// An index into the run's targets.
     pub variant: usize,
+    /// The modelled network.
     pub link: Link,
+    /// What is here when the sample begins.
     pub scenario: Scenario,
+    /// What of the files is in memory.
     pub page_cache: PageCache,
     /// Instances started at once.
     pub burst: usize,
@@ -40,12 +45,13 @@ impl Case {
 
 /// What one turn of a case gave: as many samples as its burst has instances.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Outcome {
+pub struct TurnSamples {
     /// `order` and `outlier` are the runner's to fill in; `intended_start_ns` is CLOCK_MONOTONIC.
     pub samples: Vec<Sample>,
     /// Requests and bytes at the registry, for one sample; for all of a burst whose instances share
     /// one pull (docker).
     pub requests: u64,
+    /// Bytes of bodies that left the registry, counted as `requests` are.
     pub bytes: u64,
     /// Size of the layers' tars, where this turn has seen it.
     pub uncompressed_bytes: Option<u64>,
@@ -69,8 +75,11 @@ fn peak_resident_bytes(pid: i32) -> Option<u64> {
 pub struct Calibration {
     /// `None` where the engine has the image already; so the next two.
     pub pull_ns: Option<u64>,
+    /// Time to unpack; `None` where the engine has the image already.
     pub unpack_ns: Option<u64>,
+    /// Time to create the instance; `None` where the engine has the image already.
     pub create_ns: Option<u64>,
+    /// From exec to the last byte of the reply.
     pub start_ns: u64,
     /// Time of one refused connect, if any was refused.
     pub connect_step_ns: Option<f64>,
@@ -79,12 +88,21 @@ pub struct Calibration {
 /// The engine itself cannot work: no sample can be taken at all.
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
+    /// The sandbox cannot work here.
     #[error("{0}; `--engine docker` needs no namespaces of ours")]
     Sandbox(#[from] microimage::sandbox::Error),
+    /// A system call or a file failed.
     #[error("{what}: {source}")]
-    Io { what: String, source: std::io::Error },
+    Io {
+        /// What was tried.
+        what: String,
+        /// The underlying error.
+        source: std::io::Error,
+    },
+    /// The user ended the run.
     #[error("interrupted")]
     Interrupted,
+    /// Anything else, in words.
     #[error("{0}")]
     Other(String),
 }
@@ -99,7 +117,7 @@ pub trait Engine {
     ///
     /// # Errors
     /// [`EngineError`] when nothing could be measured.
-    fn take(&mut self, case: &Case) -> Result<Outcome, EngineError>;
+    fn take(&mut self, case: &Case) -> Result<TurnSamples, EngineError>;
 
     /// Starts the floor image once; `None` when there is none.
     ///

@@ -2,33 +2,13 @@
 //! and the status that a user of the platform would see (Tencent Cloud SCF, function status codes).
 
 use std::error::Error;
-use std::fmt;
 
 use microimage::sandbox::{self, Exit};
 
+use crate::phase::Phase;
 use crate::probe::ProbeError;
 use crate::pull::PullError;
 use crate::results::Failure;
-
-/// The four phases of a cold start.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Phase {
-    Pull,
-    Unpack,
-    Create,
-    Start,
-}
-
-impl fmt::Display for Phase {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Pull => "pull",
-            Self::Unpack => "unpack",
-            Self::Create => "create",
-            Self::Start => "start",
-        })
-    }
-}
 
 /// How a program ended by itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,14 +28,14 @@ impl From<Exit> for Ended {
 /// A failure of pulling.
 pub fn of_pull(error: &PullError) -> Failure {
     if is_full(error) {
-        return Failure { phase: Phase::Pull.to_string(), ..no_room(error) };
+        return Failure { phase: Phase::Pull, ..no_room(error) };
     }
     let status = match error {
         PullError::Thread(_) => "", // this machine's, not the image's
         error if error.is_timeout() => " (platform: 447 PullImageTimeOut)",
         _ => " (platform: 444 PullImageFailed)",
     };
-    Failure { phase: Phase::Pull.to_string(), message: format!("{error}{status}") }
+    Failure { phase: Phase::Pull, message: format!("{error}{status}") }
 }
 
 /// How a failure for want of room begins.
@@ -64,7 +44,7 @@ const NO_ROOM: &str = "this machine holds no more instances";
 /// There was no room for this instance: a burst was larger than the machine. No fault of the image,
 /// and no status of the platform.
 pub fn no_room(error: &(impl Error + ?Sized)) -> Failure {
-    Failure { phase: Phase::Create.to_string(), message: format!("{NO_ROOM}: {error}") }
+    Failure { phase: Phase::Create, message: format!("{NO_ROOM}: {error}") }
 }
 
 /// Whether a failure is one for want of room.
@@ -92,7 +72,7 @@ pub fn is_full(error: &(dyn Error + 'static)) -> bool {
 /// A failure of a phase before the start; of a machine that is full it is no fault of the image.
 pub fn of(phase: Phase, error: &(dyn Error + 'static)) -> Failure {
     if is_full(error) {
-        return Failure { phase: phase.to_string(), ..no_room(error) };
+        return Failure { phase, ..no_room(error) };
     }
     in_phase(phase, &error.to_string())
 }
@@ -120,7 +100,7 @@ pub fn in_phase(phase: Phase, message: &str) -> Failure {
         Phase::Pull | Phase::Unpack => "444 PullImageFailed",
         Phase::Create | Phase::Start => "445 ContainerInitError",
     };
-    Failure { phase: phase.to_string(), message: format!("{message} (platform: {status})") }
+    Failure { phase, message: format!("{message} (platform: {status})") }
 }
 
 /// The sandbox could not create the instance from this image.
@@ -134,7 +114,7 @@ pub fn launch(error: &sandbox::Error) -> Failure {
         _ => "",
     };
     Failure {
-        phase: Phase::Create.to_string(),
+        phase: Phase::Create,
         message: format!("{error}{hint} (platform: 445 ContainerInitError)"),
     }
 }
@@ -144,7 +124,7 @@ pub fn wrong_answer(status: u16, message: &str) -> Failure {
     // An event function whose status is not 2xx has failed; any other answer the platform passes
     // on.
     let said = if (200..300).contains(&status) { "" } else { " (platform: 430 UserCodeException)" };
-    Failure { phase: Phase::Start.to_string(), message: format!("{message}{said}") }
+    Failure { phase: Phase::Start, message: format!("{message}{said}") }
 }
 
 /// The number that a user of the platform would see, as the project's emulator gives it.
@@ -190,7 +170,7 @@ pub fn of_start(
         Some(Ended { how, .. }) => message.push_str(&format!("; it {how}")),
         None => {}
     }
-    Failure { phase: Phase::Start.to_string(), message }
+    Failure { phase: Phase::Start, message }
 }
 
 fn last_lines(text: &str) -> String {
@@ -262,7 +242,7 @@ mod tests {
                 "{error:?}: {}",
                 failure.message
             );
-            assert_eq!(failure.phase, "start");
+            assert_eq!(failure.phase, Phase::Start);
         }
         for error in [ProbeError::Interrupted, ProbeError::Socket(std::io::ErrorKind::Other.into())]
         {
@@ -282,7 +262,9 @@ mod tests {
         let full = std::io::Error::from_raw_os_error(nix::libc::ENOSPC);
         let pulled = of_pull(&PullError::Keep { path: "x".into(), source: full });
         assert!(
-            is_no_room(&pulled) && pulled.phase == "pull" && !pulled.message.contains("platform"),
+            is_no_room(&pulled)
+                && pulled.phase == Phase::Pull
+                && !pulled.message.contains("platform"),
             "{pulled:?}"
         );
         assert!(is_no_room(&of(
@@ -305,7 +287,8 @@ mod tests {
 
     #[test]
     fn reads_a_listener_from_the_kernels_table() {
-        let line = "   0: 0100007F:2328 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 1 1";
+        let line = "   0: 0100007F:2328 00000000:0000 0A 00000000:00000000 00:00000000 00000000 \
+                    0 0 1 1";
         assert_eq!(listener(line).as_deref(), Some("127.0.0.1:9000"));
         assert_eq!(listener(&line.replace(" 0A ", " 01 ")), None);
         assert_eq!(listener("garbage"), None);

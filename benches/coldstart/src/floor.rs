@@ -1,18 +1,17 @@
-//! Builds the floor program (floor/floor.c) with whatever C compiler can make a static executable
-//! here. Nothing is fetched; where no compiler is found, there is no floor, and results say so.
+//! Builds the floor program with any C compiler that can make a static executable here. Nothing is
+//! fetched; where no compiler is found, there is no floor, and results say so.
 
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
+use bench_kit::floor;
 use microimage::assemble::{Options, assemble};
 use microimage::context::FolderContext;
 use microimage::image::Image;
 use microimage::recipe::Recipe;
 
-/// The program's source: the physical limit of a start on this machine.
-pub const SOURCE: &str = include_str!("../floor/floor.c");
 /// musl's start is the shortest; glibc's static one serves where musl-tools is missing.
 const COMPILERS: [&str; 3] = ["musl-gcc", "cc", "gcc"];
 
@@ -36,10 +35,9 @@ pub fn image(folder: &Path) -> Result<Image, String> {
 /// When the source cannot be written there.
 pub fn build(folder: &Path) -> io::Result<Option<PathBuf>> {
     let (source, program) = (folder.join("floor.c"), folder.join("floor"));
-    fs::write(&source, SOURCE)?;
+    fs::write(&source, floor::SOURCE)?;
     let built = COMPILERS.iter().any(|compiler| {
-        let mut command = Command::new(compiler);
-        command.args(["-static", "-Os", "-s", "-o"]).arg(&program).arg(&source);
+        let mut command = floor::compile(compiler, &source, &program);
         let done =
             command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status();
         done.is_ok_and(|status| status.success())

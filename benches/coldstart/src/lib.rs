@@ -4,14 +4,14 @@
 //! reads results.json only. It measures from outside, as a platform would, and knows no function
 //! framework. What is measured, and what the flags are: docs/CONTRACTS.md, section 5.
 //!
-//! Read in this order: [`results`] (what a run gives), [`stats`], [`link`] and [`pipe`] (what a
+//! Read in this order: [`results`] (what a run gives), [`link`] and [`pipe`] (what a
 //! modelled network does), [`relay`] and [`registry`] and [`pull`] (how bytes get here),
 //! [`request`], [`reply`] and [`probe`] (when an instance is ready), [`engine`], [`run`].
 
 #![forbid(unsafe_code)]
 
+pub mod phase;
 pub mod results;
-pub mod stats;
 
 pub mod link;
 pub mod pipe;
@@ -39,9 +39,6 @@ pub mod table;
 pub mod units;
 
 pub mod baselines;
-pub mod clock;
-pub mod cores;
 pub mod floor;
-pub mod host;
 pub mod owner;
 pub mod work;

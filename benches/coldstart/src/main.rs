@@ -13,14 +13,15 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
+use bench_kit::host;
 use clap::Parser;
 use coldstart::engine::docker::{self, Docker};
 use coldstart::engine::embedded::{self, Embedded};
-use coldstart::engine::{Case, Engine, EngineError, Outcome, Target};
+use coldstart::engine::{Case, Engine, EngineError, Target, TurnSamples};
 use coldstart::results::{self, EngineKind, PageCache, Results, Scenario};
 use coldstart::run::{self, RunError, Watcher};
 use coldstart::work::Work;
-use coldstart::{baselines, compare, floor, guidance, host, plot, report, table};
+use coldstart::{baselines, compare, floor, guidance, plot, report, table};
 use indicatif::{ProgressBar, ProgressStyle};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
@@ -44,7 +45,10 @@ const EXIT_INTERRUPTED: u8 = 130;
 /// Prints a line. That nobody reads on (`coldstart compare … | head -1`) is no reason to end
 /// otherwise.
 macro_rules! say {
-    ($($text:tt)*) => {{ let _ = std::io::Write::write_fmt(&mut std::io::stdout(), format_args!("{}\n", format_args!($($text)*))); }};
+    ($($text:tt)*) => {{
+        let line = format!("{}\n", format_args!($($text)*));
+        let _ = std::io::Write::write_all(&mut std::io::stdout(), line.as_bytes());
+    }};
 }
 
 fn main() -> ExitCode {
@@ -158,7 +162,7 @@ fn measure(
         true => {
             // Docker Engine has one copy for all of a burst.
             let one_copy = args.engine == EngineKind::Docker;
-            let fits = |case: &Case, last: &Outcome| {
+            let fits = |case: &Case, last: &TurnSamples| {
                 one_copy || fits_on_disk(case, last, &targets, &args.out)
             };
             run::ramp(
@@ -220,7 +224,7 @@ fn load_baseline(path: &Path, engine: EngineKind) -> Result<Results, String> {
 
 /// Whether each instance of a burst can have a copy of the image here, and half of the disk stays
 /// free.
-fn fits_on_disk(case: &Case, last: &Outcome, targets: &[Target], out: &Path) -> bool {
+fn fits_on_disk(case: &Case, last: &TurnSamples, targets: &[Target], out: &Path) -> bool {
     let image_bytes = match case.scenario {
         Scenario::Provisioned => return true, // they share one copy
         Scenario::Cold | Scenario::Accelerated => {
@@ -325,7 +329,7 @@ fn draw(file: &Path, out: Option<&Path>, png: bool) -> Result<ExitCode, String> 
     plots.extend((1..).map(|i| format!("bursts-{i}")).zip(plot::bursts(&results, PLOT_WIDTH)));
     for (name, plot) in plots {
         let path = folder.join(name).with_extension("svg");
-        results::save_whole(&path, plot::document(&plot).as_bytes()).map_err(|e| e.to_string())?;
+        results::write(&path, plot::document(&plot).as_bytes()).map_err(|e| e.to_string())?;
         say!("{}", path.display());
         if png {
             let path = path.with_extension("png");
@@ -368,7 +372,7 @@ fn keep(file: &Path, folder: &Path, name: Option<&str>) -> Result<ExitCode, Stri
 /// Writes report.html; returns where.
 fn plot_into(results: &Results, folder: &Path) -> Result<PathBuf, String> {
     let path = folder.join("report.html");
-    results::save_whole(&path, report::render(results).as_bytes()).map_err(|e| e.to_string())?;
+    results::write(&path, report::render(results).as_bytes()).map_err(|e| e.to_string())?;
     Ok(path)
 }
 

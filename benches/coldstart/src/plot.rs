@@ -7,51 +7,71 @@ mod bursts;
 mod phases;
 mod samples;
 
+use crate::phase::Phase;
 use crate::results::{PageCache, Run, Scenario, Variant, name_of};
 
 pub use bursts::bursts;
-pub use phases::{medians, phases};
+pub use phases::phases;
 pub use samples::samples;
 
-/// The phases, in order, with the class that colours them.
-pub const PHASES: [&str; 4] = ["pull", "unpack", "create", "start"];
-
 /// Colours as CSS custom properties, for both themes; shared with the report.
-pub const COLOURS: &str = "\
-:root{--ground:#fbfbf9;--surface:#fff;--ink:#1d1d1b;--muted:#686862;--line:#e3e3dd;--mark:#b3261e;\
-                           --pull:#2f6fd0;--unpack:#12916d;--create:#d18400;--start:#8a4fc0}@\
-                           media (prefers-color-scheme:dark){:root{--ground:#141413;--surface:#\
-                           1d1d1b;--ink:#ecece6;--muted:#a3a39b;--line:#35352f;--mark:#ff8a80;\
-                           --pull:#5b98f0;--unpack:#2fbd94;--create:#e5a631;--start:#b286e6}}";
+pub fn colours() -> String {
+    let of = |colour: fn(Phase) -> &'static str| -> String {
+        let rules = Phase::all().iter().map(|&phase| format!("--{phase}:{}", colour(phase)));
+        rules.collect::<Vec<_>>().join(";")
+    };
+    format!(
+        ":root{{{LIGHT}{}}}@media (prefers-color-scheme:dark){{:root{{{DARK}{}}}}}",
+        of(Phase::light_colour),
+        of(Phase::dark_colour)
+    )
+}
 
-/// How the elements of a plot look; needs [`COLOURS`].
-pub const STYLE: &str = "\
-svg text{font:12px system-ui,sans-serif;fill:var(--ink)}svg .muted,svg .tick{fill:var(--muted)}svg \
-     .small{font-size:11px}svg .title{font-weight:600;font-size:13px}svg \
-     .number{font-variant-numeric:tabular-nums}svg .end{text-anchor:end}svg \
-     .middle{text-anchor:middle}svg .rule{stroke:var(--line);stroke-width:1}svg \
-     .pull{fill:var(--pull)}svg .unpack{fill:var(--unpack)}svg .create{fill:var(--create)}svg \
-     .start{fill:var(--start)}svg .dot{fill:var(--pull);fill-opacity:.75}svg \
-     .outlier{fill:none;stroke:var(--mark);stroke-width:1.2}svg \
-     .interval{fill:var(--ink);fill-opacity:.13}svg .median{stroke:var(--ink);stroke-width:2}svg \
-     .line{fill:none;stroke:var(--pull);stroke-width:2}svg \
-     .line.far{stroke:var(--start);stroke-dasharray:5 4}svg \
-     .track{fill:var(--line);fill-opacity:.5}";
+/// The colours that belong to no phase.
+const LIGHT: &str = "--ground:#fbfbf9;--surface:#fff;--ink:#1d1d1b;--muted:#686862;--line:#e3e3dd;\
+                     --mark:#b3261e;";
+const DARK: &str = "--ground:#141413;--surface:#1d1d1b;--ink:#ecece6;--muted:#a3a39b;\
+                    --line:#35352f;--mark:#ff8a80;";
+
+/// How the elements of a plot look; needs [`colours`].
+pub fn style() -> String {
+    let phases = Phase::all().iter().map(|phase| format!("svg .{phase}{{fill:var(--{phase})}}"));
+    format!("{TEXT_STYLE}{}{MARK_STYLE}", phases.collect::<String>())
+}
+
+const TEXT_STYLE: &str = "\
+    svg text{font:12px system-ui,sans-serif;fill:var(--ink)}\
+    svg .muted,svg .tick{fill:var(--muted)}\
+    svg .small{font-size:11px}\
+    svg .title{font-weight:600;font-size:13px}\
+    svg .number{font-variant-numeric:tabular-nums}\
+    svg .end{text-anchor:end}\
+    svg .middle{text-anchor:middle}\
+    svg .rule{stroke:var(--line);stroke-width:1}";
+
+const MARK_STYLE: &str = "\
+    svg .dot{fill:var(--pull);fill-opacity:.75}\
+    svg .outlier{fill:none;stroke:var(--mark);stroke-width:1.2}\
+    svg .interval{fill:var(--ink);fill-opacity:.13}\
+    svg .median{stroke:var(--ink);stroke-width:2}\
+    svg .line{fill:none;stroke:var(--pull);stroke-width:2}\
+    svg .line.far{stroke:var(--start);stroke-dasharray:5 4}\
+    svg .track{fill:var(--line);fill-opacity:.5}";
 
 /// A plot as a document of its own.
 pub fn document(plot: &str) -> String {
     let head_end = plot.find('>').map_or(0, |at| at + 1);
     let (head, rest) = plot.split_at(head_end);
-    format!("{head}<style>{COLOURS}{STYLE}svg{{background:var(--ground)}}</style>{rest}\n")
+    format!("{head}<style>{}{}svg{{background:var(--ground)}}</style>{rest}\n", colours(), style())
 }
 
 /// The same in the light theme, without custom properties: for programs that know no CSS variables.
 pub fn flat_document(plot: &str) -> String {
-    let light = COLOURS.split('}').next().unwrap_or("").trim_start_matches(":root{");
+    let colours = colours();
+    let light = colours.split('}').next().unwrap_or("").trim_start_matches(":root{");
     let named = light.split(';').filter_map(|rule| rule.split_once(':'));
-    let flat = named.fold(STYLE.to_owned(), |style, (name, value)| {
-        style.replace(&format!("var({name})"), value)
-    });
+    let flat =
+        named.fold(style(), |style, (name, value)| style.replace(&format!("var({name})"), value));
     let ground =
         light.split(';').find_map(|rule| rule.strip_prefix("--ground:")).unwrap_or("white");
     let head_end = plot.find('>').map_or(0, |at| at + 1);

@@ -13,9 +13,9 @@ use nix::sys::socket::{
 };
 use nix::sys::time::TimeVal;
 
-use crate::clock;
 use crate::reply::{Collector, ReplyError};
 use crate::request::Answer;
+use bench_kit::clock;
 
 /// Where the core is shared with instances, the loop rests so long between two turns: its
 /// resolution.
@@ -31,38 +31,59 @@ const SETTLE_US: i64 = 50_000;
 
 /// The moments of one request, in CLOCK_MONOTONIC nanoseconds.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Asked {
+pub struct Exchange {
     /// The first connect was called.
     pub began_ns: u64,
     /// The connection was accepted.
     pub connected_ns: u64,
+    /// The first byte of the reply arrived.
     pub first_byte_ns: u64,
+    /// The last byte of the reply arrived.
     pub last_byte_ns: u64,
     /// Connects that were refused before one was accepted, and how long that took.
     pub refused: u32,
     /// From the first connect to the last refused one, in nanoseconds.
     pub refused_for_ns: u64,
+    /// The reply itself.
     pub answer: Answer,
 }
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum ProbeError {
+    /// No connection was accepted in time.
     #[error("nothing listened on port {port} within {waited_ms} ms")]
-    NeverListened { port: u16, waited_ms: u64 },
+    NeverListened {
+        /// The port that was asked.
+        port: u16,
+        /// How long it was waited for.
+        waited_ms: u64,
+    },
+    /// No whole reply came in time.
     #[error("it listened, but did not answer within {waited_ms} ms")]
-    NeverAnswered { waited_ms: u64 },
+    NeverAnswered {
+        /// How long it was waited for.
+        waited_ms: u64,
+    },
+    /// It closed the connection first.
     #[error("it closed the connection without an answer")]
     Closed,
+    /// The reply is not HTTP.
     #[error(transparent)]
     Reply(#[from] ReplyError),
+    /// The program ended.
     #[error("the program ended before it {}", if *.listened { "answered" } else { "listened" })]
-    Ended { listened: bool },
+    Ended {
+        /// Whether it had listened.
+        listened: bool,
+    },
+    /// The user ended the run.
     #[error("interrupted")]
     Interrupted,
     /// The engine's word: there was nobody to ask.
     #[error("{0}")]
     Engine(String),
+    /// A socket of this machine failed.
     #[error("the probe's own socket failed: {0}")]
     Socket(#[source] io::Error),
 }
@@ -78,7 +99,9 @@ pub enum Gone {
 
 /// Whom to ask, what, and until when.
 pub struct Probe<'a> {
+    /// Where the instance listens.
     pub target: SocketAddrV4,
+    /// The bytes that are sent.
     pub request: &'a [u8],
     /// CLOCK_MONOTONIC nanoseconds.
     pub deadline_ns: u64,
@@ -97,7 +120,7 @@ impl Probe<'_> {
         &self,
         socket: &OwnedFd,
         mut ended: impl FnMut() -> Option<Gone>,
-    ) -> Result<Asked, ProbeError> {
+    ) -> Result<Exchange, ProbeError> {
         let began_ns = clock::now_ns();
         let (refused, refused_for_ns) = self.connect(socket, began_ns, &mut ended)?;
         let connected_ns = clock::now_ns();
@@ -113,7 +136,7 @@ impl Probe<'_> {
             Err(errno) => return Err(failed(errno)),
         }
         let (first_byte_ns, last_byte_ns, answer) = self.read(socket, began_ns, &mut ended)?;
-        Ok(Asked {
+        Ok(Exchange {
             began_ns,
             connected_ns,
             first_byte_ns,

@@ -22,6 +22,7 @@ const PATIENCE: Duration = Duration::from_secs(120);
 pub struct Source {
     /// `http://127.0.0.1:port`.
     pub base: String,
+    /// The name of the repository in it.
     pub name: String,
     /// Tag, or digest; a digest is verified against the manifest's bytes.
     pub reference: String,
@@ -30,18 +31,50 @@ pub struct Source {
 /// Why a pull failed.
 #[derive(Debug, thiserror::Error)]
 pub enum PullError {
+    /// The request failed.
     #[error("GET {url}: {source}")]
-    Http { url: String, source: Box<ureq::Error> },
+    Http {
+        /// What was asked for.
+        url: String,
+        /// The underlying error.
+        source: Box<ureq::Error>,
+    },
+    /// The registry refused.
     #[error("GET {url}: the registry answered `{status}`; is the image there under that name?")]
-    Status { url: String, status: u16 },
+    Status {
+        /// What was asked for.
+        url: String,
+        /// The status code.
+        status: u16,
+    },
+    /// A blob did not arrive whole.
     #[error("GET {url}: {source}")]
-    Blob { url: String, source: io::Error },
+    Blob {
+        /// What was asked for.
+        url: String,
+        /// The underlying error.
+        source: io::Error,
+    },
+    /// What arrived cannot be kept.
     #[error("cannot keep `{path}`: {source}")]
-    Keep { path: PathBuf, source: io::Error },
+    Keep {
+        /// The file.
+        path: PathBuf,
+        /// The underlying error.
+        source: io::Error,
+    },
+    /// The manifest is not the one that was asked for.
     #[error("the manifest's digest is `{found}`, asked for was `{asked}`; the registry is broken")]
-    Manifest { asked: String, found: Digest },
+    Manifest {
+        /// The digest that was asked for.
+        asked: String,
+        /// The digest of what came.
+        found: Digest,
+    },
+    /// This machine can start no further thread.
     #[error("no thread to pull with: {0}")]
     Thread(#[source] io::Error),
+    /// The image cannot be read.
     #[error(transparent)]
     Image(#[from] image::ImageError),
 }
@@ -101,7 +134,8 @@ fn agent() -> ureq::Agent {
     ureq::Agent::config_builder()
         .http_status_as_error(false)
         .timeout_connect(Some(PATIENCE))
-        .timeout_per_read(Some(PATIENCE)) // not in all: how long a large image may take is the link's affair
+        // Not in all: how long a large image may take is the link's affair.
+        .timeout_per_read(Some(PATIENCE))
         .max_idle_connections_per_host(1)
         .build()
         .into()
@@ -196,14 +230,15 @@ mod tests {
 
     use super::*;
 
-    const CONFIG: &[u8] = br#"{"architecture":"amd64","os":"linux","rootfs":{"type":"layers","diff_ids":["sha256:0000000000000000000000000000000000000000000000000000000000000000"]}}"#;
+    const CONFIG: &[u8] = br#"{"architecture":"amd64","os":"linux","rootfs":{"type":"layers",
+        "diff_ids":["sha256:0000000000000000000000000000000000000000000000000000000000000000"]}}"#;
 
     /// The number of a connection, and what was asked on it.
-    type Asked = Arc<Mutex<Vec<(usize, String)>>>;
+    type SeenRequests = Arc<Mutex<Vec<(usize, String)>>>;
 
     /// A registry with one image of one layer; notes which connection asked for what. Gives its
     /// address, the layer's path and the notes.
-    fn registry() -> (String, String, Asked) {
+    fn registry() -> (String, String, SeenRequests) {
         let layer = vec![b'l'; 10_000];
         let blob = |kind: &str, bytes: &[u8]| {
             format!(

@@ -11,10 +11,13 @@ const SIZE_LIMIT_BYTES: usize = 16 * 1024 * 1024;
 /// Why bytes are no reply.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ReplyError {
+    /// The bytes are not HTTP.
     #[error("what came back is not HTTP/1: {0}")]
     NotHttp(String),
+    /// The connection ended inside the reply.
     #[error("the connection closed in the middle of the reply, after {0} bytes")]
     Cut(usize),
+    /// The reply is larger than a platform would pass on.
     #[error("the reply is larger than {SIZE_LIMIT_BYTES} bytes")]
     TooLarge,
 }
@@ -206,7 +209,8 @@ mod tests {
         let answer = head.push(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n");
         assert_eq!(answer, Ok(Some(Answer { status: 200, body: Vec::new() })));
         whole_only(
-            b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi",
+            b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n\
+              HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi",
             200,
             b"hi",
         );

@@ -7,10 +7,15 @@ mod sections;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use crate::plot;
-use crate::results::{EngineKind, PageCache, Results, Scenario};
+use crate::results::{EngineKind, PageCache, Results, Run, Scenario, Variant};
 use crate::units::duration;
 
 const STYLE: &str = include_str!("report/style.css");
+/// Captions of the plots.
+const PHASES: &str = "Median of each phase. Bars of one group have one scale; groups differ, read \
+                      the numbers.";
+const SAMPLES: &str = "One dot a sample on a logarithmic axis; shaded: 95 % interval of the \
+                       median; rings: flagged as outliers, none dropped.";
 /// Plots are drawn twice; the page shows the one that fits.
 const WIDE: f64 = 880.0;
 const NARROW: f64 = 340.0;
@@ -26,14 +31,16 @@ pub fn render(results: &Results) -> String {
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 meta name="color-scheme" content="light dark";
                 title { (title) }
-                style { (PreEscaped(plot::COLOURS)) (PreEscaped(plot::STYLE)) (PreEscaped(STYLE)) }
+                style {
+                    (PreEscaped(plot::colours())) (PreEscaped(plot::style())) (PreEscaped(STYLE))
+                }
             }
             body {
                 main {
                     (header(results))
-                    (figure("Where the time goes", "Median of each phase. Bars of one group have one scale; groups differ, read the numbers.", |width| plot::phases(results, width)))
+                    (figure("Where the time goes", PHASES, |width| plot::phases(results, width)))
                     (sections::guidance(results))
-                    (figure("Every sample", "One dot a sample on a logarithmic axis; shaded: 95 % interval of the median; rings: flagged as outliers, none dropped.", |width| plot::samples(results, width)))
+                    (figure("Every sample", SAMPLES, |width| plot::samples(results, width)))
                     (bursts(results))
                     (sections::numbers(results))
                     (sections::failures(results))
@@ -67,19 +74,39 @@ fn header(results: &Results) -> Markup {
     html! {
         header {
             h1 { "Where a cold start goes" }
-            p.muted { (names(results)) " · " (engine) " · " (results.host.date) " · " (results.host.git_describe) }
+            p.muted {
+                (names(results)) " · " (engine)
+                " · " (results.host.date) " · " (results.host.git_describe)
+            }
             div.cards {
                 @for variant in &results.variants {
-                    @for run in variant.runs.iter().filter(|r| r.burst == 1 && r.scenario == Scenario::Cold) {
-                        @if let (Some(median), Some(low), Some(high)) = (run.summary.median_ns, run.summary.ci95_low_ns, run.summary.ci95_high_ns) {
-                            div.card {
-                                div.muted { (variant.name) ", " (run.link) @if run.page_cache == PageCache::Evicted { ", evicted" } }
-                                div.hero { (time(median)) }
-                                div.small.muted { (time(low)) " to " (time(high)) ", " span.whole { "n = " (number(run.summary.n as f64, &run.summary.n.to_string())) } }
-                            }
+                    @for run in &variant.runs {
+                        @if run.burst == 1 && run.scenario == Scenario::Cold {
+                            (card(variant, run))
                         }
                     }
                 }
+            }
+        }
+    }
+}
+
+/// One cold start, large; nothing where no sample succeeded.
+fn card(variant: &Variant, run: &Run) -> Markup {
+    let s = &run.summary;
+    let (Some(median), Some(low), Some(high)) = (s.median_ns, s.ci95_low_ns, s.ci95_high_ns) else {
+        return html! {};
+    };
+    html! {
+        div.card {
+            div.muted {
+                (variant.name) ", " (run.link)
+                @if run.page_cache == PageCache::Evicted { ", evicted" }
+            }
+            div.hero { (time(median)) }
+            div.small.muted {
+                (time(low)) " to " (time(high)) ", "
+                span.whole { "n = " (number(s.n as f64, &s.n.to_string())) }
             }
         }
     }
@@ -104,7 +131,10 @@ fn bursts(results: &Results) -> Markup {
     html! {
         section {
             h2 { "Many at once" }
-            p.muted { "Latency from the intended start, on a fixed schedule that waits for no instance; the link to the registry is shared." }
+            p.muted {
+                "Latency from the intended start, on a fixed schedule that waits for no instance; \
+                 the link to the registry is shared."
+            }
             ul { @for sentence in crate::burst::saturation(results) { li.derived { (sentence) } } }
             div.wide.pairs { @for plot in wide { (PreEscaped(plot)) } }
             div.narrow { @for plot in narrow { (PreEscaped(plot)) } }

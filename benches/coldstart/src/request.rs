@@ -5,7 +5,10 @@
 use std::str::FromStr;
 
 /// A timer's event as Tencent Cloud publishes it ("Timer trigger", message structure).
-pub const TIMER_EVENT: &str = r#"{"Type":"Timer","TriggerName":"EveryDay","Time":"2019-02-21T11:49:00Z","Message":"user define msg body"}"#;
+pub const TIMER_EVENT: &str = concat!(
+    r#"{"Type":"Timer","TriggerName":"EveryDay","Time":"2019-02-21T11:49:00Z","#,
+    r#""Message":"user define msg body"}"#,
+);
 const TIMER_HEADERS: &str = "Content-Type: application/json\r\nX-Scf-Request-Id: \
                              00000000-0000-4000-8000-000000000000\r\nX-Scf-Memory: \
                              128\r\nX-Scf-Timeout: 3\r\nX-Scf-Version: $LATEST\r\nX-Scf-Name: \
@@ -93,7 +96,9 @@ impl Ask {
 /// A whole reply.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Answer {
+    /// The status code.
     pub status: u16,
+    /// The body.
     pub body: Vec<u8>,
 }
 

@@ -5,9 +5,12 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use bench_kit::host::Host;
+use bench_kit::stats::{self, Summary};
+use microimage::stage;
 use serde::{Deserialize, Serialize};
 
-use crate::stats::{self, Summary};
+use crate::phase::Phase;
 
 /// The schema's number; a reader refuses any other.
 pub const SCHEMA: u32 = 1;
@@ -15,17 +18,24 @@ pub const SCHEMA: u32 = 1;
 /// A whole run of the bench.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Results {
+    /// Always 1; a reader refuses any other.
     pub schema: u32,
+    /// What pulled, unpacked, created and started.
     pub engine: EngineKind,
+    /// The machine.
     pub host: Host,
+    /// What the floor and the tool take.
     pub overhead: Overhead,
+    /// What was compared.
     pub variants: Vec<Variant>,
+    /// What the platform's advice would buy.
     pub guidance: Vec<Guidance>,
     /// What a reader must know to judge the numbers: how links are modelled, what was not limited.
     #[serde(default)]
     pub notes: Vec<String>,
 }
 
+/// What pulls, unpacks, creates and starts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum EngineKind {
@@ -44,25 +54,13 @@ impl std::fmt::Display for EngineKind {
     }
 }
 
-/// The machine and the tool, as far as they matter to the numbers.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Host {
-    pub kernel: String,
-    pub cpu_model: String,
-    pub cores: usize,
-    pub memory_bytes: u64,
-    pub os: String,
-    pub rustc: String,
-    pub git_describe: String,
-    /// RFC 3339, UTC, when the run began.
-    pub date: String,
-}
-
 /// What a start costs when the program does next to nothing: the floor image, measured in the
 /// same rounds. `None` when it could not be built.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Overhead {
+    /// The floor's start, exec to reply.
     pub start_ns_median: Option<f64>,
+    /// How many samples of the floor.
     pub n: usize,
     /// One turn of the connect loop: how far an instance's first accept can be missed.
     #[serde(default)]
@@ -71,8 +69,10 @@ pub struct Overhead {
     /// it.
     #[serde(default)]
     pub pull_ns_median: Option<f64>,
+    /// Median time to unpack the floor's image.
     #[serde(default)]
     pub unpack_ns_median: Option<f64>,
+    /// Median time to create its instance.
     #[serde(default)]
     pub create_ns_median: Option<f64>,
 }
@@ -93,31 +93,42 @@ pub struct OwnShare<'a> {
 /// One thing compared: an image.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Variant {
+    /// Its name in the results.
     pub name: String,
+    /// Name and tag, or the digest of its manifest.
     pub reference: String,
     /// Configuration and layers as sent.
     pub compressed_bytes: u64,
     /// The layers' tars; `None` until one sample has unpacked them.
     pub uncompressed_bytes: Option<u64>,
+    /// How many layers it has.
     pub layers: usize,
+    /// Its runs, in the order they were measured.
     pub runs: Vec<Run>,
 }
 
 /// The samples of one variant under one set of circumstances.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Run {
+    /// The link's name.
     pub link: String,
+    /// What is here when the sample begins.
     pub scenario: Scenario,
+    /// What of the files is in memory.
     pub page_cache: PageCache,
+    /// Instances started at once.
     pub burst: usize,
     /// Requests that reached the registry for one sample.
     pub requests: u64,
     /// Bytes of bodies that left the registry for one sample.
     pub bytes: u64,
+    /// The samples, in the order they were taken.
     pub samples: Vec<Sample>,
+    /// What the samples come to.
     pub summary: Summary,
 }
 
+/// What is here already when a sample begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Scenario {
@@ -156,6 +167,7 @@ pub fn name_of(scenario: Scenario, link: &str, page_cache: PageCache, burst: usi
     name
 }
 
+/// What of the files is in memory when an instance starts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum PageCache {
@@ -175,8 +187,11 @@ pub struct Sample {
     /// When the sample should have begun, from the run's beginning. Total counts from here in a
     /// burst.
     pub intended_start_ns: u64,
+    /// From connecting to the registry to the last verified blob.
     pub pull_ns: Option<u64>,
+    /// From the verified blobs to the complete root file system.
     pub unpack_ns: Option<u64>,
+    /// From the complete root file system to the call of exec.
     pub create_ns: Option<u64>,
     /// From exec to the first accepted connection.
     pub listen_ns: Option<u64>,
@@ -190,15 +205,17 @@ pub struct Sample {
     /// VmHWM: shared and file pages too).
     #[serde(default)]
     pub peak_resident_bytes: Option<u64>,
+    /// Whether it lies far from the median; it still counts.
     pub outlier: bool,
+    /// What went wrong; `None` for a good sample.
     pub error: Option<Failure>,
 }
 
 /// What went wrong in a sample: a result like any other.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failure {
-    /// `pull`, `unpack`, `create` or `start`.
-    pub phase: String,
+    /// Where it went wrong.
+    pub phase: Phase,
     /// What happened, what the program printed last, and what the platform would say.
     pub message: String,
 }
@@ -206,13 +223,19 @@ pub struct Failure {
 /// What one piece of the platform's advice is worth for one variant.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Guidance {
+    /// The advice, as a short name.
     pub id: String,
+    /// The name of the image.
     pub variant: String,
+    /// The link's name.
     pub link: Option<String>,
+    /// What the platform advises.
     pub advice: String,
+    /// Where that is written.
     pub source: String,
     /// Whether the number rests on a model (a link, a price) rather than on this machine alone.
     pub modelled: bool,
+    /// What was measured, in words.
     pub measured: String,
     /// 95 % bootstrap interval of what was measured, in `unit`.
     pub ci95: Option<[f64; 2]>,
@@ -221,6 +244,7 @@ pub struct Guidance {
     pub unit: Option<Unit>,
     /// The share of the cold start that the advice can remove at most, 0 to 1.
     pub max_share: Option<f64>,
+    /// What to do, in words.
     pub verdict: String,
 }
 
@@ -234,6 +258,37 @@ pub enum Unit {
     Times,
     /// Bytes.
     Bytes,
+}
+
+impl Sample {
+    /// How long a phase took; `None` where the scenario or the engine does not have it.
+    pub fn phase_ns(&self, phase: Phase) -> Option<u64> {
+        match phase {
+            Phase::Pull => self.pull_ns,
+            Phase::Unpack => self.unpack_ns,
+            Phase::Create => self.create_ns,
+            Phase::Start => self.start_ns,
+        }
+    }
+}
+
+impl Overhead {
+    /// The floor image's median of a phase; `None` where it was not measured.
+    pub fn phase_ns(&self, phase: Phase) -> Option<f64> {
+        match phase {
+            Phase::Pull => self.pull_ns_median,
+            Phase::Unpack => self.unpack_ns_median,
+            Phase::Create => self.create_ns_median,
+            Phase::Start => self.start_ns_median,
+        }
+    }
+
+    /// What the floor's image takes before its program starts: every phase but the start, in
+    /// nanoseconds. `None` unless all of them were measured.
+    pub fn before_start_ns(&self) -> Option<Vec<(Phase, f64)>> {
+        let before = Phase::all().iter().filter(|&&phase| phase != Phase::Start);
+        before.map(|&phase| Some((phase, self.phase_ns(phase)?))).collect()
+    }
 }
 
 impl Run {
@@ -254,11 +309,22 @@ impl Run {
     }
 
     /// One phase of the samples without error, in nanoseconds.
-    pub fn phase_ns(&self, phase: impl Fn(&Sample) -> Option<u64>) -> Vec<f64> {
+    pub fn phase_ns(&self, phase: Phase) -> Vec<f64> {
+        self.times_ns(|sample| sample.phase_ns(phase))
+    }
+
+    /// Every phase with its median over the samples without error, in nanoseconds; `None` for a
+    /// phase that the scenario or the engine does not have.
+    pub fn phase_medians_ns(&self) -> Vec<(Phase, Option<f64>)> {
+        Phase::all().iter().map(|&phase| (phase, stats::median(&self.phase_ns(phase)))).collect()
+    }
+
+    /// Any time of the samples without error, in nanoseconds.
+    pub fn times_ns(&self, time_ns: impl Fn(&Sample) -> Option<u64>) -> Vec<f64> {
         self.samples
             .iter()
             .filter(|s| s.error.is_none())
-            .filter_map(|s| phase(s).map(|ns| ns as f64))
+            .filter_map(|s| time_ns(s).map(|ns| ns as f64))
             .collect()
     }
 
@@ -304,12 +370,30 @@ impl Run {
 /// Why results could not be read or kept.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
+    /// It cannot be written.
     #[error("cannot write `{path}`: {source}")]
-    Write { path: PathBuf, source: io::Error },
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// The underlying error.
+        source: io::Error,
+    },
+    /// It cannot be read.
     #[error("cannot read `{path}`: {source}; results are written by a run of the bench")]
-    Read { path: PathBuf, source: io::Error },
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// The underlying error.
+        source: io::Error,
+    },
+    /// It holds something else.
     #[error("`{path}` holds no results of schema {SCHEMA}: {reason}")]
-    Schema { path: PathBuf, reason: String },
+    Schema {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
 }
 
 impl Results {
@@ -323,7 +407,7 @@ impl Results {
         // a core of its own.
         let alone = runs.filter(|(_, r)| r.burst == 1 && r.scenario != Scenario::Provisioned);
         let starts =
-            alone.filter_map(|(v, r)| Some((v, stats::median(&r.phase_ns(|s| s.start_ns))?)));
+            alone.filter_map(|(v, r)| Some((v, stats::median(&r.phase_ns(Phase::Start))?)));
         let (variant, start_ns) = starts.min_by(|(_, a), (_, b)| a.total_cmp(b))?;
         Some(OwnShare { step_ns, start_ns, variant: &variant.name, share: step_ns / start_ns })
     }
@@ -336,7 +420,7 @@ impl Results {
         let mut text = serde_json::to_string_pretty(self)
             .map_err(|e| Error::Write { path: path.into(), source: e.into() })?;
         text.push('\n');
-        save_whole(path, text.as_bytes())
+        write(path, text.as_bytes())
     }
 
     /// Keeps the results in `folder` under their day, engine and machine, and gives the path. A
@@ -357,7 +441,7 @@ impl Results {
             path = folder.join(format!("{stem}-{number}.json"));
             number += 1;
         }
-        save_whole(&path, &text)?;
+        write(&path, &text)?;
         Ok(path)
     }
 
@@ -377,20 +461,10 @@ impl Results {
     }
 }
 
-/// Writes a file by way of a temporary neighbour and a rename.
+/// Writes a file whole or not at all; the error says which file.
 ///
 /// # Errors
-/// [`Error::Write`]; nothing half-written stays.
-pub fn save_whole(path: &Path, bytes: &[u8]) -> Result<(), Error> {
-    let failed = |source| Error::Write { path: path.into(), source };
-    if let Some(folder) = path.parent().filter(|f| !f.as_os_str().is_empty()) {
-        fs::create_dir_all(folder).map_err(failed)?;
-    }
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(format!(".{}.part", std::process::id()));
-    let part = path.with_file_name(name);
-    fs::write(&part, bytes).and_then(|()| fs::rename(&part, path)).map_err(|source| {
-        let _ = fs::remove_file(&part);
-        failed(source)
-    })
+/// [`Error::Write`]; what was at `path` is then still there.
+pub fn write(path: &Path, bytes: &[u8]) -> Result<(), Error> {
+    stage::write_file(path, bytes).map_err(|source| Error::Write { path: path.into(), source })
 }

@@ -4,14 +4,16 @@
 use std::path::Path;
 
 use crate::burst::Ramp;
-use crate::engine::{Calibration, Case, Engine, EngineError, Outcome, Target};
+use crate::engine::{Calibration, Case, Engine, EngineError, Target, TurnSamples};
 use crate::failure;
-use crate::results::{self, EngineKind, Host, Overhead, Results, Run, SCHEMA, Variant};
-use crate::stats;
+use crate::results::{self, EngineKind, Overhead, Results, Run, SCHEMA, Variant};
+use bench_kit::host::Host;
+use bench_kit::stats;
 
 /// What to measure, and how often.
 #[derive(Debug, Clone)]
 pub struct Definition {
+    /// What is measured.
     pub cases: Vec<Case>,
     /// Samples of each case.
     pub samples: usize,
@@ -36,6 +38,7 @@ impl Watcher for () {
 /// How a run ended.
 #[derive(Debug)]
 pub struct Finished {
+    /// The whole rounds that were taken.
     pub results: Results,
     /// Why not all samples were taken, if so. What was taken is in `results`.
     pub stopped: Option<EngineError>,
@@ -44,8 +47,10 @@ pub struct Finished {
 /// Why a run came to nothing.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
+    /// The engine cannot work.
     #[error(transparent)]
     Engine(#[from] EngineError),
+    /// The results cannot be kept.
     #[error(transparent)]
     Results(#[from] results::Error),
 }
@@ -62,7 +67,7 @@ pub fn ramp(
     targets: &[Target],
     asked_for: &[usize],
     engine: &mut dyn Engine,
-    fits: &dyn Fn(&Case, &Outcome) -> bool,
+    fits: &dyn Fn(&Case, &TurnSamples) -> bool,
     watcher: &mut dyn Watcher,
 ) -> Result<Vec<String>, EngineError> {
     let of = definition.cases.len();

@@ -4,30 +4,30 @@
 use comfy_table::{Cell, CellAlignment, Table, presets};
 
 use crate::burst;
-use crate::results::{PageCache, Results, Run, Sample, Scenario, Variant};
-use crate::stats::median;
+use crate::phase::Phase;
+use crate::results::{PageCache, Results, Run, Scenario, Variant};
 use crate::units::{duration, percent};
 
 /// Cells of a full bar: the longest total of the table.
 const BAR_CELLS: f64 = 28.0;
-/// One glyph a phase, in order.
-const GLYPHS: [(char, &str); 4] = [('█', "pull"), ('▓', "unpack"), ('▒', "create"), ('░', "start")];
+/// Columns in front of the phases; those behind them, up to the bar, are numbers too.
+const IN_FRONT: [&str; 3] = ["variant", "scenario", "link"];
+const BEHIND: [&str; 5] = ["total", "95 % CI", "p99", "n", ""];
 
 /// The whole table, with what a reader must know below it.
 pub fn render(results: &Results) -> String {
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
-    let head = [
-        "variant", "scenario", "link", "pull", "unpack", "create", "start", "total", "95 % CI",
-        "p99", "n", "",
-    ];
-    table.set_header(head.map(Cell::new));
+    let phases = Phase::all().iter().map(|phase| phase.name());
+    let head: Vec<&str> = IN_FRONT.into_iter().chain(phases).chain(BEHIND).collect();
+    let numbers = IN_FRONT.len()..head.len() - 1;
+    table.set_header(head.into_iter().map(Cell::new));
     let runs = || results.variants.iter().flat_map(|v| v.runs.iter().map(move |r| (v, r)));
     let longest = runs().filter_map(|(_, r)| r.summary.median_ns).fold(0.0, f64::max);
     for (variant, run) in runs() {
         table.add_row(row(variant, run, longest));
     }
-    for column in 3..=10 {
+    for column in numbers {
         if let Some(column) = table.column_mut(column) {
             column.set_cell_alignment(CellAlignment::Right);
         }
@@ -42,15 +42,9 @@ pub fn render(results: &Results) -> String {
 }
 
 fn row(variant: &Variant, run: &Run, longest: f64) -> Vec<String> {
-    let phases = [
-        run.phase_ns(|s| s.pull_ns),
-        run.phase_ns(|s| s.unpack_ns),
-        run.phase_ns(|s| s.create_ns),
-        starts(run),
-    ];
-    let medians = phases.map(|samples| median(&samples));
+    let medians = run.phase_medians_ns();
     let mut cells = vec![variant.name.clone(), scenario(run), link(run)];
-    cells.extend(medians.iter().map(|m| m.map_or_else(|| "-".into(), duration)));
+    cells.extend(medians.iter().map(|(_, ns)| ns.map_or_else(|| "-".into(), duration)));
     let s = &run.summary;
     cells.push(s.median_ns.map_or_else(|| "failed".into(), duration));
     cells.push(match (s.ci95_low_ns, s.ci95_high_ns) {
@@ -61,10 +55,6 @@ fn row(variant: &Variant, run: &Run, longest: f64) -> Vec<String> {
     cells.push(s.n.to_string());
     cells.push(bar(&medians, longest));
     cells
-}
-
-fn starts(run: &Run) -> Vec<f64> {
-    run.phase_ns(|s: &Sample| s.start_ns)
 }
 
 fn scenario(run: &Run) -> String {
@@ -83,21 +73,20 @@ fn link(run: &Run) -> String {
 }
 
 /// A stacked bar: each phase at least visible when it is there at all.
-fn bar(medians: &[Option<f64>; 4], longest: f64) -> String {
-    GLYPHS
+fn bar(medians: &[(Phase, Option<f64>)], longest: f64) -> String {
+    medians
         .iter()
-        .zip(medians)
-        .filter_map(|((glyph, _), ns)| {
-            ns.filter(|&ns| ns > 0.0 && longest > 0.0).map(|ns| (glyph, ns))
-        })
-        .flat_map(|(glyph, ns)| {
-            std::iter::repeat_n(*glyph, (ns / longest * BAR_CELLS).round().max(1.0) as usize)
+        .filter_map(|&(phase, ns)| Some((phase, ns.filter(|&ns| ns > 0.0 && longest > 0.0)?)))
+        .flat_map(|(phase, ns)| {
+            let cells = (ns / longest * BAR_CELLS).round().max(1.0) as usize;
+            std::iter::repeat_n(phase.glyph(), cells)
         })
         .collect()
 }
 
 fn legend() -> String {
-    GLYPHS.map(|(glyph, name)| format!("{glyph} {name}")).join("  ")
+    let phases = Phase::all().iter().map(|phase| format!("{} {phase}", phase.glyph()));
+    phases.collect::<Vec<_>>().join("  ")
 }
 
 fn remarks(results: &Results) -> Vec<String> {
@@ -113,15 +102,12 @@ fn remarks(results: &Results) -> Vec<String> {
             lines.push("floor: not measured, no C compiler that links statically was found".into())
         }
     }
-    if let (Some(pull), Some(unpack), Some(create)) =
-        (overhead.pull_ns_median, overhead.unpack_ns_median, overhead.create_ns_median)
-    {
-        lines.push(format!(
-            "floor: its image takes {} to pull over loopback, {} to unpack, {} to create",
-            duration(pull),
-            duration(unpack),
-            duration(create)
-        ));
+    if let Some(phases) = overhead.before_start_ns() {
+        let parts = phases.iter().map(|&(phase, ns)| match phase {
+            Phase::Pull => format!("{} to pull over loopback", duration(ns)),
+            _ => format!("{} to {phase}", duration(ns)),
+        });
+        lines.push(format!("floor: its image takes {}", parts.collect::<Vec<_>>().join(", ")));
     }
     if let Some(own) = results.own_share() {
         lines.push(format!(
@@ -171,9 +157,16 @@ mod tests {
 
     #[test]
     fn every_phase_that_is_there_is_seen_in_the_bar() {
-        assert_eq!(
-            bar(&[Some(900.0), Some(1.0), None, Some(100.0)], 1000.0),
-            format!("{}▓░░░", "█".repeat(25))
-        );
+        let medians: Vec<_> =
+            Phase::all().iter().zip(1..).map(|(&phase, n)| (phase, Some(f64::from(n)))).collect();
+        let drawn = bar(&medians, 1e9);
+        assert_eq!(drawn, Phase::all().iter().map(|phase| phase.glyph()).collect::<String>());
+        let some = [
+            (Phase::Pull, Some(900.0)),
+            (Phase::Unpack, Some(1.0)),
+            (Phase::Create, None),
+            (Phase::Start, Some(100.0)),
+        ];
+        assert_eq!(bar(&some, 1000.0), format!("{}▓░░░", "█".repeat(25)));
     }
 }

@@ -8,9 +8,10 @@ use std::time::{Duration, Instant};
 
 use coldstart::engine::{Case, Engine, EngineError};
 use coldstart::link::Link;
+use coldstart::phase::Phase;
 use coldstart::request::Ask;
 use coldstart::results::{PageCache, Sample, Scenario};
-use microimage::sandbox::Limits;
+use microimage::sandbox::ResourceLimits;
 
 use common::{Bench, Entry, compile, image, image_of, skip_without_sandbox};
 
@@ -24,12 +25,12 @@ const PATIENT: Duration = Duration::from_secs(30);
 const SHORT: Duration = Duration::from_secs(2);
 
 /// The error of a cold start of a program with a fault.
-fn failure_of(fault: &str, deadline: Duration) -> Option<(String, String)> {
+fn failure_of(fault: &str, deadline: Duration) -> Option<(Phase, String)> {
     let mut bench = Bench::of(fault, deadline)?;
     failure_in(&mut bench, fault)
 }
 
-fn failure_in(bench: &mut Bench, fault: &str) -> Option<(String, String)> {
+fn failure_in(bench: &mut Bench, fault: &str) -> Option<(Phase, String)> {
     let outcome = bench.engine.take(&case(Scenario::Cold)).expect("the engine works");
     let error = outcome.samples[0]
         .error
@@ -39,16 +40,23 @@ fn failure_in(bench: &mut Bench, fault: &str) -> Option<(String, String)> {
     Some((error.phase, error.message))
 }
 
+/// How long each phase took, in the order of time; all of them must be there.
+fn all_phases_ns(sample: &Sample) -> Vec<u64> {
+    let of = |&phase: &Phase| {
+        sample.phase_ns(phase).unwrap_or_else(|| panic!("no {phase} in {sample:?}"))
+    };
+    Phase::all().iter().map(of).collect()
+}
+
 #[test]
-fn a_cold_start_has_four_phases_that_fit_into_its_total() {
+fn a_cold_start_has_all_phases_and_they_fit_into_its_total() {
     let Some(mut bench) = Bench::of("GOOD", Duration::from_secs(10)) else { return };
     for _ in 0..3 {
         let outcome = bench.engine.take(&case(Scenario::Cold)).expect("the engine works");
         let sample = &outcome.samples[0];
         assert_eq!(sample.error, None);
         let total = sample.total_ns.expect("a total");
-        let phases = [sample.pull_ns, sample.unpack_ns, sample.create_ns, sample.start_ns]
-            .map(|ns| ns.expect("all four"));
+        let phases = all_phases_ns(sample);
         let sum: u64 = phases.iter().sum();
         assert!(sum <= total && total - sum < total / 2, "{phases:?} in {total}");
         let (listen, first, last) = (sample.listen_ns, sample.first_byte_ns, sample.start_ns);
@@ -140,21 +148,21 @@ fn the_instance_sees_a_sandbox_and_no_more() {
 #[test]
 fn says_that_a_program_listens_where_no_platform_can_reach_it() {
     let Some((phase, message)) = failure_of("LOOPBACK", SHORT) else { return };
-    assert_eq!(phase, "start");
+    assert_eq!(phase, Phase::Start);
     assert!(message.contains("127.0.0.1:9000") && message.contains("446"), "{message}");
 }
 
 #[test]
 fn says_that_a_program_never_listened_and_what_it_printed() {
     let Some((phase, message)) = failure_of("DEAF", SHORT) else { return };
-    assert_eq!(phase, "start");
+    assert_eq!(phase, Phase::Start);
     assert!(message.contains("warming up") && message.contains("446"), "{message}");
 }
 
 #[test]
 fn says_how_a_program_ended_and_what_it_printed_last() {
     let Some((phase, message)) = failure_of("EXITS", PATIENT) else { return };
-    assert_eq!(phase, "start");
+    assert_eq!(phase, Phase::Start);
     assert!(message.contains("cannot find the answer") && message.contains("code 3"), "{message}");
     assert!(message.contains("405 ContainerStateExited"), "it never listened: {message}");
 }
@@ -162,7 +170,7 @@ fn says_how_a_program_ended_and_what_it_printed_last() {
 #[test]
 fn says_that_the_answer_was_an_error() {
     let Some((phase, message)) = failure_of("WRONG", PATIENT) else { return };
-    assert_eq!(phase, "start");
+    assert_eq!(phase, Phase::Start);
     assert!(
         message.contains("500") && message.contains("no answer") && message.contains("430"),
         "{message}"
@@ -188,7 +196,7 @@ fn says_that_a_program_crashed_on_its_first_request() {
 }
 
 /// A bench whose instances are limited; `None`, said aloud, where no cgroup can be made.
-fn limited(fault: &str, limits: Limits) -> Option<Bench> {
+fn limited(fault: &str, limits: ResourceLimits) -> Option<Bench> {
     if skip_without_sandbox() {
         return None;
     }
@@ -205,7 +213,7 @@ fn limited(fault: &str, limits: Limits) -> Option<Bench> {
 
 #[test]
 fn says_that_memory_ran_out() {
-    let limits = Limits { memory_bytes: Some(64 << 20), cpu_millis: None };
+    let limits = ResourceLimits { memory_bytes: Some(64 << 20), cpu_millis: None };
     let Some(mut bench) = limited("HUNGRY", limits) else { return };
     let Some((_, message)) = failure_in(&mut bench, "HUNGRY") else { return };
     assert!(message.contains("434") && message.contains("signal 9"), "{message}");
@@ -213,7 +221,7 @@ fn says_that_memory_ran_out() {
 
 #[test]
 fn a_limit_of_processor_time_holds_a_busy_program_back() {
-    let limits = Limits { memory_bytes: None, cpu_millis: Some(200) };
+    let limits = ResourceLimits { memory_bytes: None, cpu_millis: Some(200) };
     let Some(mut bench) = limited("BUSY", limits) else { return };
     let sample = bench.engine.take(&case(Scenario::Accelerated)).expect("the engine works").samples
         [0]
@@ -225,7 +233,7 @@ fn a_limit_of_processor_time_holds_a_busy_program_back() {
 
 #[test]
 fn a_limit_does_not_break_a_good_program() {
-    let limits = Limits { memory_bytes: Some(64 << 20), cpu_millis: Some(200) };
+    let limits = ResourceLimits { memory_bytes: Some(64 << 20), cpu_millis: Some(200) };
     let Some(mut bench) = limited("GOOD", limits) else { return };
     let outcome =
         bench.engine.take(&Case { burst: 3, ..case(Scenario::Cold) }).expect("the engine works");
@@ -246,7 +254,7 @@ fn an_oci_runtime_measures_the_same_phases() {
         }
         let image = image(&program, "amd64");
         let mut bench =
-            Bench::run_by(Some(runtime), image, Ask::default(), PATIENT, Limits::default())
+            Bench::run_by(Some(runtime), image, Ask::default(), PATIENT, ResourceLimits::default())
                 .expect("an engine");
         let sample =
             bench.engine.take(&case(Scenario::Cold)).expect("the engine works").samples[0].clone();
@@ -256,14 +264,13 @@ fn an_oci_runtime_measures_the_same_phases() {
                 || e.contains("not supported")
         };
         if let Some(error) =
-            sample.error.as_ref().filter(|e| e.phase == "create" && forbidden(&e.message))
+            sample.error.as_ref().filter(|e| e.phase == Phase::Create && forbidden(&e.message))
         {
             eprintln!("skipped: {runtime} cannot create a container here: {}", error.message);
             continue;
         }
         assert_eq!(sample.error, None, "{runtime}");
-        let phases = [sample.pull_ns, sample.unpack_ns, sample.create_ns, sample.start_ns];
-        let phases = phases.map(|ns| ns.expect("all four"));
+        let phases = all_phases_ns(&sample);
         assert!(
             phases.iter().sum::<u64>() <= sample.total_ns.expect("a total"),
             "{runtime}: {sample:?}"
@@ -309,7 +316,7 @@ fn a_user_that_the_image_does_not_know_is_the_images_failure() {
         let error =
             bench.engine.take(&case(scenario)).expect("the engine works").samples[0].error.clone();
         let error = error.expect("nobody is not there");
-        assert!(error.phase == "create" && error.message.contains("/etc/passwd"), "{error:?}");
+        assert!(error.phase == Phase::Create && error.message.contains("/etc/passwd"), "{error:?}");
     }
 }
 
@@ -361,7 +368,7 @@ fn says_that_a_program_is_for_another_machine() {
         .error
         .clone();
     let error = error.expect("arm64 does not run here");
-    assert!(error.phase == "create" && error.message.contains("architecture"), "{error:?}");
+    assert!(error.phase == Phase::Create && error.message.contains("architecture"), "{error:?}");
 }
 
 #[test]
@@ -371,7 +378,7 @@ fn a_blob_with_a_wrong_digest_is_a_failed_pull_and_leaves_nothing() {
     let sample =
         bench.engine.take(&case(Scenario::Cold)).expect("the engine works").samples[0].clone();
     let error = sample.error.expect("the bytes are wrong");
-    assert!(error.phase == "pull" && error.message.contains("444"), "{error:?}");
+    assert!(error.phase == Phase::Pull && error.message.contains("444"), "{error:?}");
     assert_eq!(bench.samples_left_behind(), 0);
 }
 

@@ -4,11 +4,13 @@
 
 use std::collections::BTreeSet;
 
+use bench_kit::host::Host;
+use bench_kit::stats::{Summary, median};
 use coldstart::guidance::{Load, advise};
+use coldstart::phase::Phase;
 use coldstart::results::{
-    EngineKind, Failure, Host, Overhead, PageCache, Results, Run, SCHEMA, Sample, Scenario, Variant,
+    EngineKind, Failure, Overhead, PageCache, Results, Run, SCHEMA, Sample, Scenario, Variant,
 };
-use coldstart::stats::{Summary, median};
 use coldstart::{burst, plot, report, table, units};
 use serde_json::Value;
 
@@ -156,7 +158,7 @@ fn so_does_every_number_of_a_run_without_floor_with_failures_and_evictions() {
     for sample in &mut runs[1].samples[..7] {
         *sample = Sample {
             order: sample.order,
-            error: Some(Failure { phase: "pull".into(), message: "blob 17 of 23 is wrong".into() }),
+            error: Some(Failure { phase: Phase::Pull, message: "blob 17 of 23 is wrong".into() }),
             ..Sample::default()
         };
     }
@@ -169,15 +171,9 @@ fn every_number_is_known(results: &Results) {
     let (mut numbers, mut strings) = (Vec::new(), Vec::new());
     collect(&serde_json::to_value(results).expect("json"), &mut numbers, &mut strings);
     for run in results.variants.iter().flat_map(|v| &v.runs) {
-        for phase in [
-            run.phase_ns(|s| s.pull_ns),
-            run.phase_ns(|s| s.unpack_ns),
-            run.phase_ns(|s| s.create_ns),
-            run.phase_ns(|s| s.start_ns),
-            run.phase_ns(|s| s.listen_ns),
-        ] {
-            numbers.extend(median(&phase)); // medians of the samples that are in the file
-        }
+        // Medians of the samples that are in the file.
+        numbers.extend(Phase::all().iter().filter_map(|&phase| median(&run.phase_ns(phase))));
+        numbers.extend(median(&run.times_ns(|s| s.listen_ns)));
         strings.extend(run.noise());
         strings.extend(
             run.samples.iter().filter(|s| s.error.is_some()).map(|s| format!("#{}", s.order)),
@@ -244,7 +240,7 @@ fn keys(value: &Value, at: &str, found: &mut BTreeSet<String>) {
 fn the_schema_is_what_the_contract_says() {
     let mut results = results();
     results.variants[0].runs[0].samples[0].error =
-        Some(Failure { phase: "start".into(), message: "m".into() });
+        Some(Failure { phase: Phase::Start, message: "m".into() });
     let mut found = BTreeSet::new();
     keys(&serde_json::to_value(&results).expect("json"), "", &mut found);
     let places = [
@@ -426,7 +422,7 @@ fn starts_that_never_listened_count_and_so_does_the_time_for_pull_and_start() {
     assert!(verdict(&|_| ()).starts_with("no concern"), "{}", verdict(&|_| ()));
     let silent = verdict(&|cold| {
         let error = Failure {
-            phase: "start".into(),
+            phase: Phase::Start,
             message: "nothing listened (platform: 446 PortBindingFailed)".into(),
         };
         cold.samples[1..3].iter_mut().for_each(|s| s.error = Some(error.clone()));
@@ -469,7 +465,7 @@ fn the_tool_states_its_own_share_of_the_smallest_start() {
         .iter()
         .filter(|r| r.scenario != Scenario::Provisioned && r.burst == 1);
     let smallest =
-        smallest.filter_map(|r| median(&r.phase_ns(|s| s.start_ns))).fold(f64::MAX, f64::min);
+        smallest.filter_map(|r| median(&r.phase_ns(Phase::Start))).fold(f64::MAX, f64::min);
     assert_eq!(
         (own.step_ns, own.start_ns),
         (9_040.5, smallest),
@@ -500,7 +496,7 @@ fn a_run_in_which_everything_failed_is_still_drawn() {
             *sample = Sample {
                 order: sample.order,
                 error: Some(Failure {
-                    phase: "start".into(),
+                    phase: Phase::Start,
                     message: "nothing listened <on> port 9000".into(),
                 }),
                 ..Sample::default()

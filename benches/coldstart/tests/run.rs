@@ -7,10 +7,12 @@ use std::collections::HashMap;
 use std::io::Read;
 use std::process::{Command, Stdio};
 
-use coldstart::engine::{Calibration, Case, Engine, EngineError, Outcome, Target};
+use bench_kit::host::Host;
+use coldstart::engine::{Calibration, Case, Engine, EngineError, Target, TurnSamples};
 use coldstart::failure;
 use coldstart::link::Link;
-use coldstart::results::{EngineKind, Failure, Host, PageCache, Results, Sample, Scenario};
+use coldstart::phase::Phase;
+use coldstart::results::{EngineKind, Failure, PageCache, Results, Sample, Scenario};
 use coldstart::run::{Definition, run};
 
 use common::{COLDSTART, compile, image, layout, parts, skip_without_sandbox};
@@ -29,17 +31,17 @@ impl Engine for Mock {
         EngineKind::Embedded
     }
 
-    fn take(&mut self, case: &Case) -> Result<Outcome, EngineError> {
+    fn take(&mut self, case: &Case) -> Result<TurnSamples, EngineError> {
         if self.stops_at == Some(self.calls.len()) {
             return Err(EngineError::Interrupted);
         }
         self.calls.push((case.variant, case.scenario));
         let at = self.calls.len() as u64;
         let error = (self.fails == Some(case.scenario))
-            .then(|| Failure { phase: "start".into(), message: "as told".into() });
+            .then(|| Failure { phase: Phase::Start, message: "as told".into() });
         let total_ns = error.is_none().then_some(at * 1000);
         let sample = Sample { intended_start_ns: 5_000 + at, total_ns, error, ..Sample::default() };
-        Ok(Outcome {
+        Ok(TurnSamples {
             samples: vec![sample; case.burst],
             requests: 3,
             bytes: 700,
@@ -116,13 +118,13 @@ impl Engine for FourAtOnce {
         EngineKind::Embedded
     }
 
-    fn take(&mut self, case: &Case) -> Result<Outcome, EngineError> {
+    fn take(&mut self, case: &Case) -> Result<TurnSamples, EngineError> {
         let full = failure::no_room(&std::io::Error::other("full"));
         let error = (case.burst > 16 && case.scenario == Scenario::Cold).then_some(full);
         let total_ns = error.is_none().then_some(1000 * case.burst.div_ceil(4) as u64);
-        Ok(Outcome {
+        Ok(TurnSamples {
             samples: vec![Sample { total_ns, error, ..Sample::default() }; case.burst],
-            ..Outcome::default()
+            ..TurnSamples::default()
         })
     }
 
@@ -135,7 +137,7 @@ impl Engine for FourAtOnce {
 fn ramped(
     bursts: &[usize],
     asked_for: &[usize],
-    fits: &dyn Fn(&Case, &Outcome) -> bool,
+    fits: &dyn Fn(&Case, &TurnSamples) -> bool,
 ) -> [(Vec<usize>, String); 2] {
     let mut definition = definition(1);
     definition.cases.retain(|case| case.variant == 1);
@@ -167,7 +169,7 @@ fn ramped(
 
 #[test]
 fn a_ramp_leaves_out_the_bursts_beyond_saturation_and_says_so() {
-    let any = |_: &Case, _: &Outcome| true;
+    let any = |_: &Case, _: &TurnSamples| true;
     let beyond =
         "bursts of more than 16 bring no more starts a second, and are left out".to_owned();
     let ended = (vec![1, 2, 4, 8, 16], beyond.clone());
@@ -189,7 +191,7 @@ fn a_ramp_leaves_out_the_bursts_beyond_saturation_and_says_so() {
         "64 was asked for"
     );
 
-    let small = |case: &Case, _: &Outcome| case.burst < 4;
+    let small = |case: &Case, _: &TurnSamples| case.burst < 4;
     let disk = "bursts of 4 and more have no room on the disk".to_owned();
     assert_eq!(ramped(&[1, 2, 4, 8], &[], &small)[0], (vec![1, 2], disk));
 }

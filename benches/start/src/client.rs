@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
-use crate::clock::now_ns;
-use crate::event::{self, REQUEST, Verdict};
+use crate::event::{self, REQUEST, ReplyCheck};
 use crate::launch::Instance;
+use bench_kit::clock::now_ns;
 
 /// From execve to the whole reply, at most.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -23,12 +23,16 @@ const REPLY_BYTES: usize = 1024;
 /// Why there was no correct reply.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
+    /// The program ended.
     #[error("the program ended before it answered")]
     Ended,
+    /// No reply in time.
     #[error("no reply within {} s", PATIENCE.as_secs())]
     Late,
+    /// A wrong reply, in words.
     #[error("wrong reply: {0}")]
     Wrong(String),
+    /// A system call or a file failed.
     #[error("connection failed: {0}")]
     Io(#[from] io::Error),
 }
@@ -131,11 +135,11 @@ pub fn call(instance: &Instance, caller: &Caller) -> Result<Moments, Error> {
     let first_byte_ns = now_ns();
     loop {
         match event::check(&reply) {
-            Verdict::Correct(_) => {
+            ReplyCheck::Correct(_) => {
                 return Ok(Moments { listening_ns, first_byte_ns, reply_ns: now_ns() });
             }
-            Verdict::Wrong(what) => return Err(Error::Wrong(what)),
-            Verdict::Partial => {
+            ReplyCheck::Wrong(what) => return Err(Error::Wrong(what)),
+            ReplyCheck::Partial => {
                 patience()?;
                 caller.receive(&mut reply)?;
             }

@@ -9,7 +9,7 @@ pub const EXPECTED: &str = r#"{"message":"oneminute fired at 2019-08-17T05:26:00
 
 /// What a reply's bytes amount to so far.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum ReplyCheck {
     /// More has to come.
     Partial,
     /// 200, with the body that the function gives; its size in bytes, head included.
@@ -19,27 +19,27 @@ pub enum Verdict {
 }
 
 /// Checks what has arrived of a reply (RFC 9112, section 6: a body of Content-Length bytes).
-pub fn check(bytes: &[u8]) -> Verdict {
+pub fn check(bytes: &[u8]) -> ReplyCheck {
     let mut headers = [httparse::EMPTY_HEADER; 32];
     let mut reply = httparse::Response::new(&mut headers);
     let head = match reply.parse(bytes) {
         Ok(httparse::Status::Complete(head)) => head,
-        Ok(httparse::Status::Partial) => return Verdict::Partial,
-        Err(error) => return Verdict::Wrong(format!("the reply's head is no HTTP: {error}")),
+        Ok(httparse::Status::Partial) => return ReplyCheck::Partial,
+        Err(error) => return ReplyCheck::Wrong(format!("the reply's head is no HTTP: {error}")),
     };
     let length =
         reply.headers.iter().find(|header| header.name.eq_ignore_ascii_case("content-length"));
     let length = length
         .and_then(|header| std::str::from_utf8(header.value).ok()?.trim().parse::<usize>().ok());
     let Some(length) = length else {
-        return Verdict::Wrong("the reply has no usable Content-Length".into());
+        return ReplyCheck::Wrong("the reply has no usable Content-Length".into());
     };
     let Some(body) = head.checked_add(length).and_then(|end| bytes.get(head..end)) else {
-        return Verdict::Partial;
+        return ReplyCheck::Partial;
     };
     match (reply.code, body == EXPECTED.as_bytes()) {
-        (Some(200), true) => Verdict::Correct(head + length),
-        (code, _) => Verdict::Wrong(format!(
+        (Some(200), true) => ReplyCheck::Correct(head + length),
+        (code, _) => ReplyCheck::Wrong(format!(
             "status {} with `{}`",
             code.unwrap_or(0),
             String::from_utf8_lossy(body)
@@ -55,9 +55,9 @@ mod tests {
     fn accepts_the_one_reply_and_no_prefix_of_it() {
         let reply =
             format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{EXPECTED}", EXPECTED.len());
-        assert_eq!(check(reply.as_bytes()), Verdict::Correct(reply.len()));
+        assert_eq!(check(reply.as_bytes()), ReplyCheck::Correct(reply.len()));
         for end in 0..reply.len() {
-            assert_eq!(check(&reply.as_bytes()[..end]), Verdict::Partial, "{end}");
+            assert_eq!(check(&reply.as_bytes()[..end]), ReplyCheck::Partial, "{end}");
         }
     }
 
@@ -69,7 +69,7 @@ mod tests {
             "HTTP/1.1 200 OK\r\n\r\n",
             "nonsense\r\n\r\n",
         ] {
-            assert!(matches!(check(reply.as_bytes()), Verdict::Wrong(_)), "{reply}");
+            assert!(matches!(check(reply.as_bytes()), ReplyCheck::Wrong(_)), "{reply}");
         }
     }
 

@@ -16,14 +16,18 @@ const LIMITS: &str = include_str!("../limits.json");
 /// sends the reply's first byte, all threads, execve included.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Limits {
+pub struct GateLimits {
+    /// System calls, all threads.
     pub system_calls_to_first_byte: u64,
+    /// Page faults that read nothing from a disk.
     pub minor_faults_to_first_byte: u64,
+    /// Instructions in user mode.
     pub instructions_to_first_byte: u64,
+    /// CPUID instructions.
     pub cpuid_to_first_byte: u64,
 }
 
-impl Limits {
+impl GateLimits {
     /// The committed ones.
     ///
     /// # Errors
@@ -80,7 +84,7 @@ mod tests {
 
     #[test]
     fn names_what_is_over_and_nothing_else() {
-        let limits = Limits {
+        let limits = GateLimits {
             system_calls_to_first_byte: 40,
             minor_faults_to_first_byte: 30,
             instructions_to_first_byte: 1000,
@@ -99,6 +103,6 @@ mod tests {
 
     #[test]
     fn the_committed_limits_can_be_read() {
-        Limits::committed().expect("limits.json");
+        GateLimits::committed().expect("limits.json");
     }
 }

@@ -23,9 +23,11 @@ const WINDOW: Duration = Duration::from_secs(2);
 /// An idle program.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Idle {
+    /// Resident memory.
     pub rss_bytes: u64,
     /// Of that, what is the process's own and written to.
     pub private_dirty_bytes: u64,
+    /// Threads of the process.
     pub threads: u64,
     /// Of all threads, per second.
     pub wakeups_per_s: f64,

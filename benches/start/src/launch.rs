@@ -21,7 +21,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
 use nix::unistd::Pid;
 
-use crate::cores;
+use crate::precedence;
 
 /// Bytes of the child's stack: it makes eight system calls and no more.
 const STACK_BYTES: usize = 64 * 1024;
@@ -31,12 +31,24 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// Why a program did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
+    /// The process cannot be prepared.
     #[error(
         "cannot prepare the start of `{program}`: {source}; check that the path names a program"
     )]
-    Prepare { program: String, source: io::Error },
+    Prepare {
+        /// Which program.
+        program: String,
+        /// The underlying error.
+        source: io::Error,
+    },
+    /// The program cannot be executed.
     #[error("cannot execute `{program}`: {source}; check that it is a static x86-64 program")]
-    Exec { program: String, source: io::Error },
+    Exec {
+        /// Which program.
+        program: String,
+        /// The underlying error.
+        source: io::Error,
+    },
 }
 
 /// Where and how a program runs.
@@ -237,7 +249,7 @@ extern "C" fn child(plan: *mut c_void) -> c_int {
             libc::sched_setscheduler(
                 0,
                 libc::SCHED_FIFO,
-                &libc::sched_param { sched_priority: cores::REALTIME },
+                &libc::sched_param { sched_priority: precedence::REALTIME },
             );
         }
         if plan.traced {

@@ -1,6 +1,8 @@
 //! The command line of the start bench. It alone prints, reads the environment and chooses exit
 //! codes.
 
+#![forbid(unsafe_code)]
+
 mod cli;
 
 use std::error::Error;
@@ -10,14 +12,15 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
+use bench_kit::cores::{self, Cores};
 use cli::Arguments;
-use start_bench::gate::Limits;
+use start_bench::gate::GateLimits;
 use start_bench::launch::Place;
 use start_bench::program::{self, Places, Program};
 use start_bench::report::{PageCache, Report};
 use start_bench::sample::Starter;
 use start_bench::trace::{self, Arrival};
-use start_bench::{cores, plot, record, run, step, table};
+use start_bench::{plot, precedence, record, run, step, table};
 
 /// The measured thing failed.
 const FAILED: u8 = 1;
@@ -43,19 +46,19 @@ fn main() -> ExitCode {
 /// The whole bench.
 fn bench(arguments: &Arguments) -> Result<ExitCode, Box<dyn Error>> {
     let programs = programs(arguments, &arguments.only)?;
-    let (harness, core) = cores::choose();
-    if let Some(harness) = harness {
+    let cores = Cores::choose();
+    let place = Place { core: cores.instance, realtime: arguments.realtime };
+    let caches =
+        arguments.page_cache.map_or(vec![PageCache::Warm, PageCache::Evicted], |cache| vec![cache]);
+    let mut report = Report::new(&programs, &caches, cores.harness, place, arguments.seed);
+    if let Some(harness) = cores.harness {
         cores::pin(harness)?;
     }
     if arguments.realtime {
-        cores::take_precedence().map_err(|error| {
+        precedence::take_precedence().map_err(|error| {
             format!("cannot go ahead of other work: {error}; leave `--realtime`")
         })?;
     }
-    let place = Place { core, realtime: arguments.realtime };
-    let caches =
-        arguments.page_cache.map_or(vec![PageCache::Warm, PageCache::Evicted], |cache| vec![cache]);
-    let mut report = Report::new(&programs, &caches, harness, place, arguments.seed);
     if report.host.load() > BUSY && !arguments.realtime {
         eprintln!(
             "note: the load is {} before the first start; wait, or try --realtime",
@@ -74,7 +77,7 @@ fn bench(arguments: &Arguments) -> Result<ExitCode, Box<dyn Error>> {
     report.host.finish();
     println!("{}", table::draw(&report));
     let drawing = plot::draw(&report);
-    let record = arguments.record.then_some((report.bench, report.host.date.as_str()));
+    let record = arguments.record.then_some((report.bench, report.host.machine.date.as_str()));
     for path in record::keep(&report, Some(&drawing), &arguments.results, record)? {
         println!("wrote {}", path.display());
     }
@@ -85,7 +88,7 @@ fn bench(arguments: &Arguments) -> Result<ExitCode, Box<dyn Error>> {
 
 /// The gate of continuous integration.
 fn gate(arguments: &Arguments) -> Result<ExitCode, Box<dyn Error>> {
-    let limits = Limits::committed()?;
+    let limits = GateLimits::committed()?;
     let mut closed = false;
     for program in programs(arguments, &[program::OURS.to_owned()])? {
         let counts = run::counts(&mut Starter::new(anywhere()), &program)?;
@@ -151,7 +154,7 @@ fn list_calls(arguments: &Arguments, name: &str) -> Result<ExitCode, Box<dyn Err
 
 /// Where counted starts run: counts do not depend on it.
 fn anywhere() -> Place {
-    Place { core: cores::choose().1, realtime: false }
+    Place { core: Cores::choose().instance, realtime: false }
 }
 
 fn places() -> Result<Places, program::Error> {

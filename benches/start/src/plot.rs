@@ -6,7 +6,7 @@ use std::fmt::Write;
 
 use crate::program::OURS;
 use crate::report::{PageCache, Report, Run, Samples};
-use crate::stats::{quantile, sorted};
+use bench_kit::stats::{quantile, sorted};
 
 const WIDTH: f64 = 960.0;
 /// Left edge of the axis; names stand to the left of it, medians to the right of `RIGHT`.
@@ -60,7 +60,7 @@ pub fn draw(report: &Report) -> String {
 }
 
 fn caption(report: &Report) -> String {
-    let host = &report.host;
+    let host = &report.host.machine;
     let day = host.date.split('T').next().unwrap_or_default();
     format!("{}, Linux {}, {day}", host.cpu_model, host.kernel)
 }
@@ -181,7 +181,7 @@ fn outline(samples: &[f64], axis: &Axis, base: f64) -> String {
 
 /// Sorted times to listening and to the first byte, in nanoseconds.
 fn times(samples: &Samples) -> [Vec<f64>; 2] {
-    samples.times().map(|times| sorted(times.into_iter().flatten().collect()))
+    samples.times().map(|times| sorted(&times.into_iter().flatten().collect::<Vec<_>>()))
 }
 
 impl Axis {

@@ -17,6 +17,7 @@ pub struct Stat {
     pub minor_faults: u64,
     /// Faults that did.
     pub major_faults: u64,
+    /// Threads of the process.
     pub threads: u64,
 }
 

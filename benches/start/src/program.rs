@@ -7,6 +7,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use bench_kit::floor;
 use cargo_metadata::Message;
 
 /// The only target that functions are built for here.
@@ -19,15 +20,6 @@ const PEERS: &str = "benches/peers";
 pub const FLOOR: &str = "floor";
 /// And so is this one.
 pub const RIVAL: &str = "axum";
-/// Without position independence, relocations, section padding and symbols: nothing smaller starts
-/// here.
-const FLOOR_FLAGS: [&str; 5] = [
-    "-static",
-    "-no-pie",
-    "-Os",
-    "-s",
-    "-Wl,-z,noseparate-code,-z,norelro,--build-id=none,--gc-sections",
-];
 /// Our function.
 pub const OURS: &str = "firstbyte";
 
@@ -43,24 +35,50 @@ pub const ALL: [&str; 7] =
 /// Why there is no program.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
+    /// This folder is not the project's root.
     #[error("there is no `{0}` here; run the bench from the project's root")]
     Root(PathBuf),
-    #[error("there is no program `{0}`; take {list}, one of our profiles (firstbyte-hardened, -small, -tiny), or name an ELF: `--program NAME=PATH`", list = ALL.join(", "))]
+    /// No program has this name.
+    #[error(
+        "there is no program `{0}`; take {list}, one of our profiles (firstbyte-hardened, -small, \
+         -tiny), or name an ELF: `--program NAME=PATH`",
+        list = ALL.join(", ")
+    )]
     Unknown(String),
+    /// A tool cannot be run.
     #[error("cannot run `{command}`: {source}; build/setup installs what it needs")]
-    Tool { command: String, source: io::Error },
+    Tool {
+        /// The command line.
+        command: String,
+        /// The underlying error.
+        source: io::Error,
+    },
+    /// A program does not build.
     #[error("`{command}` failed:\n{output}")]
-    Build { command: String, output: String },
+    Build {
+        /// The command line.
+        command: String,
+        /// What it printed.
+        output: String,
+    },
+    /// A file cannot be copied.
     #[error("cannot copy `{path}`: {source}")]
-    Copy { path: PathBuf, source: io::Error },
+    Copy {
+        /// The file.
+        path: PathBuf,
+        /// The underlying error.
+        source: io::Error,
+    },
 }
 
 /// A program, ready to be started.
 #[derive(Debug, Clone)]
 pub struct Program {
+    /// Its name on the command line and in the results.
     pub name: String,
     /// A copy of its own, absolute.
     pub path: PathBuf,
+    /// Size of the program file.
     pub elf_bytes: u64,
 }
 
@@ -138,9 +156,7 @@ impl Places {
         let path = self.target.join("start/floor");
         fs::create_dir_all(path.with_file_name(""))
             .map_err(|source| Error::Copy { path: path.clone(), source })?;
-        let mut command = Command::new("musl-gcc");
-        command.args(FLOOR_FLAGS).arg("-o").arg(&path).arg(self.root.join(PEERS).join("floor.c"));
-        run(&mut command)?;
+        run(&mut floor::compile("musl-gcc", &self.root.join(floor::SOURCE_PATH), &path))?;
         Ok(path)
     }
 

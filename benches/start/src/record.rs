@@ -1,10 +1,10 @@
 //! Keeps a run: results and plot in files that are either whole or not there. What is in them is
 //! decided elsewhere.
 
-use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use microimage::stage;
 use serde::Serialize;
 
 /// Dated runs that are worth keeping.
@@ -39,19 +39,10 @@ pub fn keep(
     for path in [Some(results.to_owned()), kept].into_iter().flatten() {
         let drawing = drawing.map(|drawing| (path.with_extension("svg"), drawing));
         for (path, text) in [Some((path, json.as_str())), drawing].into_iter().flatten() {
-            write(&path, text).map_err(|source| Error { path: path.clone(), source })?;
+            stage::write_file(&path, text.as_bytes())
+                .map_err(|source| Error { path: path.clone(), source })?;
             written.push(path);
         }
     }
     Ok(written)
-}
-
-/// A temporary file, then a rename.
-fn write(path: &Path, text: &str) -> io::Result<()> {
-    if let Some(folder) = path.parent() {
-        fs::create_dir_all(folder)?;
-    }
-    let unfinished = path.with_extension("unfinished");
-    fs::write(&unfinished, text)?;
-    fs::rename(&unfinished, path)
 }

@@ -4,20 +4,23 @@
 
 use serde::Serialize;
 
-use crate::host::Host;
+use crate::host::HostState;
 use crate::idle::Idle;
 use crate::launch::Place;
 use crate::program::{FLOOR, Program, RIVAL};
 use crate::sample::Sample;
-use crate::stats::{Quantiles, Ratio};
 use crate::trace::{Arrival, Point, Trace};
+use bench_kit::stats::paired::{Quantiles, Ratio};
 
 /// A whole run.
 #[derive(Debug, Serialize)]
 pub struct Report {
+    /// The number of this report's schema.
     pub schema: u32,
+    /// Which bench this is of.
     pub bench: &'static str,
-    pub host: Host,
+    /// The machine.
+    pub host: HostState,
     /// The core of the harness; `None` where there is only one core, and nothing is pinned.
     pub harness_core: Option<usize>,
     /// The core of the programs.
@@ -26,15 +29,20 @@ pub struct Report {
     pub realtime: bool,
     /// Seed of the order of starts.
     pub seed: u64,
+    /// What was compared.
     pub variants: Vec<Variant>,
 }
 
 /// One program.
 #[derive(Debug, Serialize)]
 pub struct Variant {
+    /// Its name in the results.
     pub name: String,
+    /// Size of the program file.
     pub elf_bytes: u64,
+    /// Its runs, in the order they were measured.
     pub runs: Vec<Run>,
+    /// What traced starts counted.
     pub counts: Vec<Counts>,
     /// Medians of several times idling.
     pub idle: Option<Idle>,
@@ -43,11 +51,14 @@ pub struct Variant {
 /// One program's starts with one state of the page cache.
 #[derive(Debug, Serialize)]
 pub struct Run {
+    /// What of the files is in memory.
     pub page_cache: PageCache,
+    /// What the samples come to.
     pub summary: Summary,
     /// Bytes of the ELF in the page cache after an evicted start: what was touched, and what the
     /// kernel read ahead of it.
     pub read_bytes: Option<u64>,
+    /// Every start.
     pub samples: Samples,
     /// What failed, in words.
     pub errors: Vec<String>,
@@ -66,36 +77,54 @@ pub enum PageCache {
 /// What the samples come to.
 #[derive(Debug, Default, Serialize)]
 pub struct Summary {
+    /// From exec to the first accepted connection.
     pub listen: Option<Quantiles>,
+    /// From exec to the first byte of the reply.
     pub first_byte: Option<Quantiles>,
+    /// Until it listens, beside the floor's.
     pub listen_to_floor: Option<Ratio>,
+    /// Until the first byte, beside the floor's.
     pub first_byte_to_floor: Option<Ratio>,
+    /// Until it listens, beside axum's.
     pub listen_to_axum: Option<Ratio>,
+    /// Until the first byte, beside axum's.
     pub first_byte_to_axum: Option<Ratio>,
 }
 
 /// Samples as columns, a row a round; `None` where the start failed.
 #[derive(Debug, Default, Serialize)]
 pub struct Samples {
+    /// Position in the run's random order.
     pub order: Vec<u32>,
+    /// From exec to the accepted connection.
     pub listen_ns: Vec<Option<u64>>,
+    /// The first byte of the reply arrived.
     pub first_byte_ns: Vec<Option<u64>>,
+    /// From exec to the last byte of the reply.
     pub reply_ns: Vec<Option<u64>>,
+    /// Page faults that read nothing from a disk.
     pub minor_faults: Vec<Option<u64>>,
+    /// Page faults that did.
     pub major_faults: Vec<Option<u64>>,
+    /// Resident memory.
     pub rss_bytes: Vec<Option<u64>>,
+    /// Bytes of the program's own pages that were mapped.
     pub mapped_bytes: Vec<Option<u64>>,
 }
 
 /// What a traced start counted: the most of several.
 #[derive(Debug, Serialize)]
 pub struct Counts {
+    /// When the event was sent.
     pub arrival: Arrival,
+    /// Traced starts.
     pub n: usize,
     /// Whether all of them made the same calls. Faults move by one or two: the stack begins
     /// elsewhere each time.
     pub stable: bool,
+    /// Counted until the connection was accepted.
     pub before_accept: Point,
+    /// Counted until the first byte of the reply.
     pub to_first_byte: Point,
     /// The system calls to the first byte, in order.
     pub calls: Vec<String>,
@@ -127,7 +156,7 @@ impl Report {
         Self {
             schema: 1,
             bench: "start",
-            host: Host::describe(),
+            host: HostState::describe(),
             harness_core,
             program_core: place.core,
             realtime: place.realtime,

@@ -6,8 +6,8 @@ use crate::idle::{self, Idle};
 use crate::program::Program;
 use crate::report::{Counts, PageCache, Report};
 use crate::sample::{self, Starter};
-use crate::stats::{quantile, sorted};
 use crate::trace::{self, Arrival, Trace};
+use bench_kit::stats;
 
 /// Starts whose samples are thrown away: the first ones fill caches that no program owns.
 const WARM_UPS: usize = 3;
@@ -19,10 +19,20 @@ const IDLES: usize = 3;
 /// Why a run ended early.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
+    /// The page cache does not obey.
     #[error("cannot {what} the page cache of `{program}`: {source}")]
-    Cache { what: &'static str, program: String, source: std::io::Error },
+    Cache {
+        /// What was tried.
+        what: &'static str,
+        /// Which program.
+        program: String,
+        /// The underlying error.
+        source: std::io::Error,
+    },
+    /// A start could not be sampled.
     #[error(transparent)]
     Sample(#[from] sample::Error),
+    /// A start could not be traced.
     #[error(transparent)]
     Trace(#[from] trace::Error),
 }
@@ -110,8 +120,8 @@ pub fn idle(
     for (index, variant) in report.variants.iter_mut().enumerate() {
         let median = |of: fn(&Idle) -> f64| {
             let values =
-                sorted(rounds.iter().filter_map(|round| round.get(index)).map(of).collect());
-            quantile(&values, 0.5).unwrap_or(f64::NAN)
+                rounds.iter().filter_map(|round| round.get(index)).map(of).collect::<Vec<_>>();
+            stats::median(&values).unwrap_or(f64::NAN)
         };
         variant.idle = Some(Idle {
             rss_bytes: median(|idle| idle.rss_bytes as f64) as u64,

@@ -13,12 +13,27 @@ const PORTS: std::ops::Range<u16> = 20_000..30_000;
 /// Why a start gave no sample.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
+    /// The process could not be started.
     #[error(transparent)]
     Launch(#[from] launch::Error),
+    /// It did not answer.
     #[error("`{program}`: {source}; it printed `{printed}`")]
-    Call { program: String, source: client::Error, printed: String },
+    Call {
+        /// Which program.
+        program: String,
+        /// The underlying error.
+        source: client::Error,
+        /// What the program printed.
+        printed: String,
+    },
+    /// /proc cannot be read.
     #[error("`{program}`: cannot read /proc: {source}")]
-    Process { program: String, source: std::io::Error },
+    Process {
+        /// Which program.
+        program: String,
+        /// The underlying error.
+        source: std::io::Error,
+    },
 }
 
 /// One start. Times are nanoseconds from the call of execve(2).
@@ -34,6 +49,7 @@ pub struct Sample {
     pub minor_faults: u64,
     /// Faults with.
     pub major_faults: u64,
+    /// Resident memory.
     pub rss_bytes: u64,
     /// The ELF's own pages in the process.
     pub mapped_bytes: u64,

@@ -17,7 +17,7 @@ use nix::unistd::Pid;
 use object::{Object as _, ObjectSegment as _, ObjectSymbol as _, SymbolKind};
 
 use crate::client::Caller;
-use crate::event::{self, Verdict};
+use crate::event::{self, ReplyCheck};
 use crate::launch::Instance;
 use crate::process::PAGE_BYTES;
 use crate::program::Program;
@@ -38,8 +38,10 @@ const LONGEST: usize = 15;
 /// Why a program could not be stepped through.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
+    /// A start could not be traced.
     #[error(transparent)]
     Trace(#[from] trace::Error),
+    /// The program file cannot be read: its name, and why.
     #[error("`{0}` is no ELF file of fixed addresses: {1}")]
     Elf(String, String),
 }
@@ -281,7 +283,7 @@ impl<'a> Stepper<'a> {
             self.steps.uses_to_first_byte = self.steps.uses.len();
         }
         match event::check(&self.reply) {
-            Verdict::Correct(_) => {
+            ReplyCheck::Correct(_) => {
                 self.reply.clear();
                 self.replies += 1;
                 if self.replies < REQUESTS {
@@ -289,8 +291,8 @@ impl<'a> Stepper<'a> {
                 }
                 Ok(self.replies == REQUESTS)
             }
-            Verdict::Wrong(what) => Err(Failure::Wrong(what)),
-            Verdict::Partial => Ok(false),
+            ReplyCheck::Wrong(what) => Err(Failure::Wrong(what)),
+            ReplyCheck::Partial => Ok(false),
         }
     }
 }

@@ -4,7 +4,7 @@ use comfy_table::presets::NOTHING;
 use comfy_table::{CellAlignment, Table};
 
 use crate::report::{Counts, PageCache, Report, Run};
-use crate::stats::{Quantiles, Ratio};
+use bench_kit::stats::paired::{Quantiles, Ratio};
 
 const DASH: &str = "-";
 

@@ -15,7 +15,7 @@ use serde::Serialize;
 use syscalls::Sysno;
 
 use crate::client::Caller;
-use crate::event::{self, Verdict};
+use crate::event::{self, ReplyCheck};
 use crate::launch::{Instance, Place};
 use crate::process;
 use crate::program::Program;
@@ -48,32 +48,63 @@ impl fmt::Display for Arrival {
 /// Why nothing could be counted.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
+    /// The process could not be started.
     #[error(transparent)]
     Launch(#[from] crate::launch::Error),
+    /// ptrace(2) failed.
     #[error(
         "cannot trace `{program}`: {source}; allow ptrace(2) (in a container: --cap-add \
          SYS_PTRACE)"
     )]
-    Ptrace { program: String, source: nix::Error },
+    Ptrace {
+        /// Which program.
+        program: String,
+        /// The underlying error.
+        source: nix::Error,
+    },
+    /// /proc or a pipe cannot be read.
     #[error("`{program}`: {source}")]
-    Io { program: String, source: io::Error },
+    Io {
+        /// Which program.
+        program: String,
+        /// The underlying error.
+        source: io::Error,
+    },
+    /// It was traced and did not answer.
     #[error("`{program}` {what} before it had answered; it printed `{printed}`")]
-    Unanswered { program: String, what: &'static str, printed: String },
+    Unanswered {
+        /// Which program.
+        program: String,
+        /// What was tried.
+        what: &'static str,
+        /// What the program printed.
+        printed: String,
+    },
+    /// A wrong reply, in words.
     #[error("`{program}` gave a wrong reply: {what}")]
-    Wrong { program: String, what: String },
+    Wrong {
+        /// Which program.
+        program: String,
+        /// What was tried.
+        what: String,
+    },
 }
 
 /// Counts up to a moment, execve included.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 pub struct Point {
+    /// System calls, all threads.
     pub system_calls: u64,
+    /// Page faults that read nothing from a disk.
     pub minor_faults: u64,
+    /// Threads of the process.
     pub threads: u64,
 }
 
 /// One system call on the way to the first byte.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Call {
+    /// Its name.
     pub name: &'static str,
     /// Which thread, in order of appearance; 0 is the first.
     pub thread: usize,
@@ -337,8 +368,8 @@ impl Tracer {
         }
         self.caller.receive(&mut self.reply)?;
         match (event::check(&self.reply), self.before_accept, self.to_first_byte) {
-            (Verdict::Wrong(what), ..) => Err(Failure::Wrong(what)),
-            (Verdict::Correct(_), Some(before_accept), Some(to_first_byte)) => Ok(Some(Trace {
+            (ReplyCheck::Wrong(what), ..) => Err(Failure::Wrong(what)),
+            (ReplyCheck::Correct(_), Some(before_accept), Some(to_first_byte)) => Ok(Some(Trace {
                 before_accept,
                 to_first_byte,
                 calls: std::mem::take(&mut self.calls),

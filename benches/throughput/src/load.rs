@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use serde::Serialize;
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
-use start_bench::event::{self, REQUEST, Verdict};
+use start_bench::event::{self, REQUEST, ReplyCheck};
 
 /// Nothing for so long, and the program counts as stuck.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -48,16 +48,20 @@ impl Mode {
 /// How much is asked for, and how long.
 #[derive(Debug, Clone, Copy)]
 pub struct Load {
+    /// How connections are used.
     pub mode: Mode,
+    /// Connections at once.
     pub connections: usize,
     /// Replies of this time are checked and not counted.
     pub warm_up: Duration,
+    /// How long replies are counted.
     pub time: Duration,
 }
 
 /// What came back in the counted time.
 #[derive(Debug, Default)]
-pub struct Outcome {
+pub struct Latencies {
+    /// How long was counted.
     pub elapsed: Duration,
     /// From the send (with a new connection: from the connect) to the whole reply, in nanoseconds.
     pub latencies_ns: Vec<u64>,
@@ -66,10 +70,13 @@ pub struct Outcome {
 /// Why there is no outcome.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
+    /// No reply for a long time.
     #[error("no reply for {} s", PATIENCE.as_secs())]
     Stuck,
+    /// A wrong reply, in words.
     #[error("wrong reply: {0}")]
     Wrong(String),
+    /// A system call or a file failed.
     #[error("connection failed: {0}")]
     Io(#[from] io::Error),
 }
@@ -95,7 +102,7 @@ struct Peer {
 ///
 /// # Errors
 /// If one reply is wrong or missing: a server under ordinary load has no excuse.
-pub fn drive(port: u16, load: Load, mut counting: impl FnMut(bool)) -> Result<Outcome, Error> {
+pub fn drive(port: u16, load: Load, mut counting: impl FnMut(bool)) -> Result<Latencies, Error> {
     let address: SockAddr = SocketAddrV4::new(Ipv4Addr::LOCALHOST, port).into();
     let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
     let request = load.mode.request();
@@ -105,7 +112,8 @@ pub fn drive(port: u16, load: Load, mut counting: impl FnMut(bool)) -> Result<Ou
     }
     let begun = Instant::now();
     let mut counted_from = None;
-    let mut outcome = Outcome { latencies_ns: Vec::with_capacity(1 << 20), ..Outcome::default() };
+    let mut outcome =
+        Latencies { latencies_ns: Vec::with_capacity(1 << 20), ..Latencies::default() };
     let mut events = vec![EpollEvent::empty(); load.connections];
     loop {
         let now = Instant::now();
@@ -202,10 +210,10 @@ impl Peer {
             Err(error) => return Err(error.into()),
         }
         match event::check(&self.reply) {
-            Verdict::Correct(size) if size == self.reply.len() => Ok(Some(self.since.elapsed())),
-            Verdict::Correct(_) => Err(Error::Wrong("bytes after the reply".into())),
-            Verdict::Wrong(what) => Err(Error::Wrong(what)),
-            Verdict::Partial => Ok(None),
+            ReplyCheck::Correct(size) if size == self.reply.len() => Ok(Some(self.since.elapsed())),
+            ReplyCheck::Correct(_) => Err(Error::Wrong("bytes after the reply".into())),
+            ReplyCheck::Wrong(what) => Err(Error::Wrong(what)),
+            ReplyCheck::Partial => Ok(None),
         }
     }
 }

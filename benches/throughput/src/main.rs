@@ -8,12 +8,13 @@ use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use bench_kit::cores::{self, Cores};
 use clap::Parser;
-use start_bench::host::Host;
+use start_bench::host::HostState;
 use start_bench::launch::Place;
 use start_bench::program::{self, Places};
+use start_bench::record;
 use start_bench::sample::Starter;
-use start_bench::{cores, record};
 use throughput_bench::load::Mode;
 use throughput_bench::report::Report;
 use throughput_bench::{run, table};
@@ -83,14 +84,11 @@ fn bench(arguments: &Arguments) -> Result<ExitCode, Box<dyn Error>> {
     for (name, path) in &arguments.program {
         programs.push(places.stage(name, path)?);
     }
-    let (client_core, program_core) = cores::choose();
-    if let Some(core) = client_core {
-        cores::pin(core)?;
-    }
+    let Cores { harness: client_core, instance: program_core, .. } = Cores::choose();
     let mut report = Report {
         schema: 1,
         bench: "throughput",
-        host: Host::describe(),
+        host: HostState::describe(),
         client_core,
         program_core,
         connections: usize::from(arguments.connections),
@@ -99,6 +97,9 @@ fn bench(arguments: &Arguments) -> Result<ExitCode, Box<dyn Error>> {
         seed: arguments.seed,
         cases: Vec::new(),
     };
+    if let Some(core) = client_core {
+        cores::pin(core)?;
+    }
     let modes = arguments
         .mode
         .map_or(vec![Mode::KeepAlive, Mode::NewConnection, Mode::Close], |mode| vec![mode]);
@@ -113,7 +114,7 @@ fn bench(arguments: &Arguments) -> Result<ExitCode, Box<dyn Error>> {
     );
     report.host.finish();
     println!("{}", table::draw(&report));
-    let record = arguments.record.then_some((report.bench, report.host.date.as_str()));
+    let record = arguments.record.then_some((report.bench, report.host.machine.date.as_str()));
     for path in record::keep(&report, None, &arguments.results, record)? {
         println!("wrote {}", path.display());
     }

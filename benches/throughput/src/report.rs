@@ -1,67 +1,95 @@
 //! What a run amounts to: machine, programs, every round, and what follows from them. In the JSON
 //! the unit ends a name.
 
+use bench_kit::stats::paired::Ratio;
+use bench_kit::stats::{quantile, sorted};
 use serde::Serialize;
-use start_bench::host::Host;
-use start_bench::stats::{Ratio, quantile, sorted};
+use start_bench::host::HostState;
 
 use crate::load::Mode;
 
 /// A whole run.
 #[derive(Debug, Serialize)]
 pub struct Report {
+    /// The number of this report's schema.
     pub schema: u32,
+    /// Which bench this is of.
     pub bench: &'static str,
-    pub host: Host,
+    /// The machine.
+    pub host: HostState,
     /// The core of the client; `None` where there is only one core, and nothing is pinned.
     pub client_core: Option<usize>,
     /// The core of the programs: all their threads share it.
     pub program_core: Option<usize>,
+    /// Connections at once.
     pub connections: usize,
+    /// Time before replies are counted.
     pub warm_up_ms: u64,
+    /// Time in which they are.
     pub time_ms: u64,
     /// Seed of the order within each round.
     pub seed: u64,
+    /// What is measured.
     pub cases: Vec<Case>,
 }
 
 /// One program, used one way.
 #[derive(Debug, Serialize)]
 pub struct Case {
+    /// The name of the program.
     pub program: String,
+    /// How connections are used.
     pub mode: Mode,
     /// A row a round.
     pub rounds: Vec<Option<Round>>,
+    /// What failed, in words.
     pub errors: Vec<String>,
+    /// What the samples come to.
     pub summary: Option<Summary>,
 }
 
 /// One program's turn.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub struct Round {
+    /// Replies that were counted.
     pub replies: u64,
+    /// Replies a second.
     pub requests_per_s: f64,
+    /// Median latency.
     pub p50_ns: f64,
+    /// 99th percentile of the latency.
     pub p99_ns: f64,
     /// Processor time of the program for one request: what remains comparable where the client is
     /// the bottleneck.
     pub cpu_ns_per_request: f64,
+    /// Resident memory.
     pub rss_bytes: u64,
 }
 
 /// Medians over the rounds, and ratios to the rivals (ours to theirs: above 1 is more).
 #[derive(Debug, Serialize)]
 pub struct Summary {
+    /// Rounds that gave a reply.
     pub n: usize,
+    /// Replies a second.
     pub requests_per_s: f64,
+    /// Replies a second of the slowest round.
     pub requests_per_s_min: f64,
+    /// Replies a second of the fastest round.
     pub requests_per_s_max: f64,
+    /// Median latency.
     pub p50_ns: f64,
+    /// 99th percentile of the latency.
     pub p99_ns: f64,
+    /// Processor time of the program for one request.
     pub cpu_ns_per_request: f64,
+    /// Resident memory.
     pub rss_bytes: u64,
+    /// Replies a second, beside axum's.
     pub rate_to_axum: Option<Ratio>,
+    /// Replies a second, beside those of may_minihttp.
     pub rate_to_minihttp: Option<Ratio>,
+    /// 99th percentile, beside that of may_minihttp.
     pub p99_to_minihttp: Option<Ratio>,
 }
 
@@ -72,7 +100,7 @@ const MINIHTTP: &str = "minihttp-tuned";
 impl Round {
     /// Of a turn's latencies.
     pub fn of(latencies_ns: &[u64], elapsed_s: f64, cpu_ns: u64, rss_bytes: u64) -> Option<Round> {
-        let sorted = sorted(latencies_ns.iter().map(|&ns| ns as f64).collect());
+        let sorted = sorted(&latencies_ns.iter().map(|&ns| ns as f64).collect::<Vec<_>>());
         let replies = sorted.len() as f64;
         Some(Round {
             replies: sorted.len() as u64,
@@ -137,7 +165,7 @@ impl Case {
 
     /// In ascending order.
     fn values(&self, of: fn(&Round) -> f64) -> Vec<f64> {
-        sorted(self.column(of).into_iter().flatten().collect())
+        sorted(&self.column(of).into_iter().flatten().collect::<Vec<_>>())
     }
 }
 

@@ -17,14 +17,19 @@ use crate::report::{Case, Report, Round};
 /// Why a turn gave no round.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
+    /// The process could not be started.
     #[error(transparent)]
     Launch(#[from] start_bench::launch::Error),
+    /// It does not answer its first request.
     #[error("it does not start: {0}")]
     Start(#[from] client::Error),
+    /// The load could not be driven.
     #[error("{0}")]
     Load(#[from] load::Error),
+    /// /proc cannot be read.
     #[error("cannot read /proc: {0}")]
     Process(#[from] io::Error),
+    /// No reply was counted.
     #[error("no reply was counted")]
     Nothing,
 }

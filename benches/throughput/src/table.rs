@@ -1,8 +1,8 @@
 //! The terminal's table. It reads a finished report only.
 
+use bench_kit::stats::paired::Ratio;
 use comfy_table::presets::NOTHING;
 use comfy_table::{CellAlignment, Table};
-use start_bench::stats::Ratio;
 
 use crate::load::Mode;
 use crate::report::Report;

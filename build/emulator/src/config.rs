@@ -1,8 +1,8 @@
-//! What a function is configured with on the platform, and what an instance is told of it: headers
-//! and environment. Platform pages "WebServer image function" (2023-07-10), "Quotas", and the API's
+//! What a function is configured with on the platform, and which environment an
+//! instance gets. Platform pages "WebServer image function" (2023-07-10), "Quotas", and the API's
 //! CreateFunction.
 
-use crate::invoke::Invocation;
+use microimage::scf;
 use scaffold::deploy::function::KEPT_PREFIXES;
 use std::time::Duration;
 
@@ -78,8 +78,8 @@ impl Default for Config {
             uin: "100000000000".into(),
             role: false,
             environment: Vec::new(),
-            timeout: Duration::from_secs(3),
-            init_timeout: Duration::from_secs(30),
+            timeout: scf::DEFAULT_TIMEOUT,
+            init_timeout: scf::START_LIMIT,
             memory_mib: 128,
             concurrency: 1,
             max_instances: 10,
@@ -191,36 +191,6 @@ impl Config {
         ];
         let platform = platform.map(|(name, value)| (name.to_owned(), value.to_owned()));
         platform.into_iter().chain(self.environment.iter().cloned()).collect()
-    }
-
-    /// The headers that the platform adds to a request. Units of memory and timeout are not
-    /// documented; this sends MB and seconds, as they are configured.
-    pub fn headers(&self, invocation: &Invocation) -> Vec<(String, String)> {
-        let mut headers = vec![
-            ("X-Scf-Request-Id", invocation.request_id.clone()),
-            ("X-Scf-Memory", self.memory_mib.to_string()),
-            ("X-Scf-Timeout", self.timeout.as_secs().max(1).to_string()),
-            ("X-Scf-Version", self.version.clone()),
-            ("X-Scf-Name", self.name.clone()),
-            ("X-Scf-Namespace", self.namespace.clone()),
-            ("X-Scf-Region", self.region.clone()),
-            ("X-Scf-Appid", self.app_id.clone()),
-            ("X-Scf-Uin", self.uin.clone()),
-        ];
-        if self.role {
-            headers.extend([
-                ("X-Scf-Session-Token", "EXAMPLE-TOKEN".to_owned()),
-                ("X-Scf-Secret-Id", "EXAMPLE-ID".to_owned()),
-                ("X-Scf-Secret-Key", "EXAMPLE-KEY".to_owned()),
-            ]);
-        }
-        if self.mode == Mode::Event && invocation.is_timer() {
-            headers.push(("X-Scf-Trigger-Src", "Timer".to_owned()));
-        }
-        if let (Mode::Web, Some(client)) = (self.mode, invocation.client()) {
-            headers.push(("X-Scf-Remote-Addr", client.to_string()));
-        }
-        headers.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
     }
 }
 

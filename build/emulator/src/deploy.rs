@@ -2,7 +2,7 @@
 
 use crate::args::DeployArguments;
 use scaffold::deploy::plan::{self, Deployment};
-use scaffold::deploy::tccli::{Surroundings, Tccli};
+use scaffold::deploy::tccli::{Tccli, TccliEnvironment};
 use std::error::Error;
 use std::path::Path;
 
@@ -10,7 +10,7 @@ use std::path::Path;
 /// to print at the end.
 pub fn deploy(
     arguments: &DeployArguments,
-    around: &Surroundings,
+    around: &TccliEnvironment,
     say: &mut dyn FnMut(&str),
 ) -> Result<String, Box<dyn Error>> {
     if arguments.image_name {

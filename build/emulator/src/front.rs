@@ -4,8 +4,11 @@
 //! stands beside it in one header field, [`OUTCOME`]. It is no copy of the cloud's own API.
 
 use crate::config::Mode;
-use crate::instance::lock;
-use crate::invoke::{Outcome, Platform, is_async};
+use crate::fields::{MODE, OUTCOME, SHOW, is_async};
+use crate::invoker::InvocationResult;
+use crate::platform::Platform;
+use crate::sync::lock;
+use crate::verdict::InvocationVerdict;
 use crate::wire::{Fields, Reply, Request, WireError, field};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -16,15 +19,6 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// A request's field: `Event` for an invocation that nobody waits for, as the API's InvocationType.
-pub const INVOCATION_TYPE: &str = "Firstbyte-Invocation-Type";
-/// A request's field: `event` or `web`, when the caller relies on it.
-pub const MODE: &str = "Firstbyte-Mode";
-/// A request's field: whoever sends it is also told the header fields that the function got and
-/// sent.
-pub const SHOW: &str = "Firstbyte-Show-Headers";
-/// A reply's field: [`Told`] as JSON.
-pub const OUTCOME: &str = "Firstbyte-Outcome";
 /// Callers at once.
 const MAX_CONNECTIONS: usize = 512;
 /// What a caller may still send after it was refused, in bytes, and for how long: who is not read
@@ -32,9 +26,9 @@ const MAX_CONNECTIONS: usize = 512;
 const MAX_DRAIN_BYTES: u64 = 64 << 20;
 const DRAIN_LIMIT: Duration = Duration::from_secs(5);
 
-/// What a caller is told beside the reply.
+/// What a caller learns beside the reply, as JSON in the field [`OUTCOME`].
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Told {
+pub struct InvocationReport {
     /// The invocation's id.
     pub request_id: String,
     /// The platform's number for how it ended.
@@ -155,10 +149,7 @@ fn serve(stream: TcpStream, peer: IpAddr, platform: &Platform) {
             }
             Err(WireError::TooBig) => {
                 is_read = false;
-                (
-                    told(&platform.refuse(crate::verdict::Verdict::EventTooBig), platform, false),
-                    true,
-                )
+                (report(&platform.refuse(InvocationVerdict::EventTooBig), platform, false), true)
             }
             Err(WireError::Syntax(why)) => {
                 is_read = false;
@@ -227,22 +218,23 @@ fn answer(request: Request, peer: IpAddr, platform: &Platform) -> Reply {
     if later {
         return match platform.send(request) {
             Ok(request_id) => {
-                let told = Told { request_id, status: 202, ..Told::default() };
-                with_outcome(Reply { status: 202, ..Reply::default() }, &told)
+                let report =
+                    InvocationReport { request_id, status: 202, ..InvocationReport::default() };
+                with_report(Reply { status: 202, ..Reply::default() }, &report)
             }
-            Err(verdict) => self::told(&platform.refuse(verdict), platform, false),
+            Err(verdict) => self::report(&platform.refuse(verdict), platform, false),
         };
     }
     let show = field(&request.headers, SHOW).is_some();
-    told(&platform.invoke_from(request, Some(peer)), platform, show)
+    report(&platform.invoke_from(request, Some(peer)), platform, show)
 }
 
 /// The function's reply or the platform's, and what there is to tell.
-fn told(outcome: &Outcome, platform: &Platform, show: bool) -> Reply {
+fn report(outcome: &InvocationResult, platform: &Platform, show: bool) -> Reply {
     let config = platform.config();
     let us =
         |duration: std::time::Duration| u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
-    let mut told = Told {
+    let mut report = InvocationReport {
         request_id: outcome.request_id.clone(),
         status: outcome.verdict.status(),
         message: outcome.verdict.message(),
@@ -254,13 +246,13 @@ fn told(outcome: &Outcome, platform: &Platform, show: bool) -> Reply {
             runtime_us: us(start.runtime),
             function_us: us(start.function),
         }),
-        ..Told::default()
+        ..InvocationReport::default()
     };
     if show {
-        told.sent = outcome.sent.clone();
+        report.sent = outcome.sent.clone();
         if let Some(reply) = &outcome.reply {
-            told.received = vec![(":status".into(), reply.status.to_string())];
-            told.received.extend(reply.headers.iter().cloned());
+            report.received = vec![(":status".into(), reply.status.to_string())];
+            report.received.extend(reply.headers.iter().cloned());
         }
     }
     let reply = match &outcome.reply {
@@ -273,12 +265,12 @@ fn told(outcome: &Outcome, platform: &Platform, show: bool) -> Reply {
         Some(reply) => reply.clone(),
         None => Reply::new(outcome.verdict.status(), "application/json", outcome.verdict.body()),
     };
-    with_outcome(reply, &told)
+    with_report(reply, &report)
 }
 
-fn with_outcome(mut reply: Reply, told: &Told) -> Reply {
+fn with_report(mut reply: Reply, report: &InvocationReport) -> Reply {
     // JSON escapes line ends, so this is one field whatever a message holds.
-    reply.headers.push((OUTCOME.into(), serde_json::to_string(told).unwrap_or_default()));
+    reply.headers.push((OUTCOME.into(), serde_json::to_string(report).unwrap_or_default()));
     reply
 }
 

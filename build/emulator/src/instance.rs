@@ -1,15 +1,18 @@
-//! One running copy of the function, and the machine that starts it: behind the sandbox's walls
-//! with a memory cgroup; behind walls without one, where no cgroup can be made; or as a plain
-//! process, where namespaces are refused or not wanted. It knows no queue and no retries. What is
+//! One running copy of the function, and the machine that starts it: in the sandbox with
+//! a memory cgroup; in the sandbox without one, where no cgroup can be made; or as a plain process,
+//! where namespaces are refused or not wanted. It knows no queue and no retries. What is
 //! documented of an instance: read-only root, /tmp of 512 MB, port 9000, the platform's environment
 //! (platform page "WebServer image function").
 
 use crate::config::Config;
 use crate::journal::Journal;
 use crate::program::Program;
-use crate::verdict::Verdict;
+use crate::start_up::StartUp;
+use crate::sync::lock;
+use crate::verdict::InvocationVerdict;
 use crate::wire::{Reply, Request, WireError};
 use microimage::sandbox::{self, Launcher, Plan};
+use microimage::scf::PORT;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::{connect, connect_unspec};
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
@@ -21,12 +24,10 @@ use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-/// The platform's port.
-const PORT: u16 = 9000;
-/// Inside the walls requests come to this address: a function that listens on 127.0.0.1 alone is
+/// Inside the sandbox requests come to this address: a function that listens on 127.0.0.1 alone is
 /// not reached, as on the platform.
 const GATE: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(127, 0, 0, 2), PORT);
 /// How often memory is looked at where no cgroup limits it.
@@ -36,40 +37,22 @@ const RESET_GRACE: Duration = Duration::from_millis(20);
 /// How long a broken connection waits to learn whether the process behind it has ended.
 const END_GRACE: Duration = Duration::from_millis(100);
 
-/// What stands around an instance.
+/// How an instance is isolated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Walls {
+pub enum Isolation {
     /// Namespaces, read-only root, memory limited by the kernel.
     Cgroup,
     /// The same, but its memory is only watched.
     Sandbox,
-    /// Nothing: a process of this machine, on a port of its own, its memory watched.
+    /// Not at all: a process of this machine, on a port of its own, its memory watched.
     Process,
 }
 
 /// Starts instances.
 pub struct Host {
     launcher: Option<Mutex<Launcher>>,
-    walls: Mutex<Walls>,
+    isolation: Mutex<Isolation>,
     journal: Arc<Journal>,
-}
-
-/// What starting an instance took: a cold start's parts in the platform's words.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct StartUp {
-    /// The image's bytes put into place: PullCode.
-    pub pull: Duration,
-    /// From the decision to the program: InitRuntime.
-    pub runtime: Duration,
-    /// From the program's start to its listening: InitFunction.
-    pub function: Duration,
-}
-
-impl StartUp {
-    /// The whole of it.
-    pub fn total(&self) -> Duration {
-        self.pull + self.runtime + self.function
-    }
 }
 
 /// A started instance that listens. Dropping it ends it.
@@ -84,7 +67,7 @@ pub struct Instance {
     sockets: Mutex<Vec<OwnedFd>>,
     /// Connected and waiting for a next request.
     kept: Mutex<Vec<TcpStream>>,
-    walls: Walls,
+    isolation: Isolation,
     memory_limit_bytes: u64,
     memory_peak_bytes: AtomicU64,
     over_memory: AtomicBool,
@@ -95,12 +78,12 @@ pub struct Instance {
 enum Process {
     Sandboxed(Box<sandbox::Instance>),
     Plain(Child),
-    Ended(How),
+    Ended(ExitStatus),
 }
 
 /// How a process ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct How {
+struct ExitStatus {
     code: Option<i32>,
     signal: Option<i32>,
     /// The largest resident set, in bytes; 0 where nobody counted.
@@ -109,31 +92,31 @@ struct How {
 
 /// Why there is no reply.
 #[derive(Debug)]
-pub enum Broken {
+pub enum ExchangeError {
     /// The time was over.
     TimedOut,
     /// The process is gone, or must go.
-    Ended(Verdict),
+    Ended(InvocationVerdict),
     /// It lives, and what it said is no reply.
     Wire(WireError),
 }
 
 /// Why a connection brought no reply.
-enum Silence {
+enum NoReply {
     /// The request was not read, or not to its end.
     Unread,
-    Broken(Broken),
+    ExchangeError(ExchangeError),
 }
 
 /// Why an instance did not come into being.
 enum Refused {
-    /// The machine does not allow such walls.
-    Walls(String, Walls),
-    Verdict(Verdict),
+    /// The machine does not allow this isolation.
+    Isolation(String, Isolation),
+    InvocationVerdict(InvocationVerdict),
 }
 
 impl Host {
-    /// With `sandbox` instances are put behind walls if the machine allows; `helper` is the
+    /// With `sandbox` instances run in namespaces if the machine allows; `helper` is the
     /// executable that becomes the sandbox's helper when it is started with
     /// [`sandbox::HELPER_SUBCOMMAND`].
     ///
@@ -145,13 +128,13 @@ impl Host {
         journal: Arc<Journal>,
     ) -> Result<Arc<Host>, sandbox::Error> {
         let launcher = if sandbox { Some(Mutex::new(Launcher::start(helper)?)) } else { None };
-        let walls = if sandbox { Walls::Cgroup } else { Walls::Process };
-        Ok(Arc::new(Host { launcher, walls: Mutex::new(walls), journal }))
+        let isolation = if sandbox { Isolation::Cgroup } else { Isolation::Process };
+        Ok(Arc::new(Host { launcher, isolation: Mutex::new(isolation), journal }))
     }
 
     /// What the next instance gets; known for sure once one was started.
-    pub fn walls(&self) -> Walls {
-        *lock(&self.walls)
+    pub fn isolation(&self) -> Isolation {
+        *lock(&self.isolation)
     }
 
     /// Starts an instance and waits until it listens.
@@ -162,20 +145,20 @@ impl Host {
         self: &Arc<Self>,
         program: &Arc<Program>,
         config: &Config,
-    ) -> Result<Instance, Verdict> {
+    ) -> Result<Instance, InvocationVerdict> {
         loop {
-            let walls = self.walls();
-            let started = match walls {
-                Walls::Process => self.start_process(program, config),
-                _ => self.start_sandboxed(program, config, walls),
+            let isolation = self.isolation();
+            let started = match isolation {
+                Isolation::Process => self.start_process(program, config),
+                _ => self.start_sandboxed(program, config, isolation),
             };
             match started {
                 Ok(instance) => return Ok(instance),
-                Err(Refused::Verdict(verdict)) => return Err(verdict),
-                Err(Refused::Walls(why, instead)) => {
-                    let mut walls = lock(&self.walls);
-                    if *walls != instead {
-                        *walls = instead;
+                Err(Refused::InvocationVerdict(verdict)) => return Err(verdict),
+                Err(Refused::Isolation(why, instead)) => {
+                    let mut isolation = lock(&self.isolation);
+                    if *isolation != instead {
+                        *isolation = instead;
                         self.journal.note(instead.instead_of_more(&why));
                     }
                 }
@@ -187,16 +170,16 @@ impl Host {
         self: &Arc<Self>,
         program: &Arc<Program>,
         config: &Config,
-        walls: Walls,
+        isolation: Isolation,
     ) -> Result<Instance, Refused> {
         let begun = Instant::now();
         let launcher = self
             .launcher
             .as_ref()
-            .ok_or_else(|| Refused::Walls("not wanted".into(), Walls::Process))?;
+            .ok_or_else(|| Refused::Isolation("not wanted".into(), Isolation::Process))?;
         let mut env = program.env.clone();
         env.extend(config.variables().into_iter().map(|(name, value)| format!("{name}={value}")));
-        let memory_bytes = (walls == Walls::Cgroup).then_some(config.memory_mib << 20);
+        let memory_bytes = (isolation == Isolation::Cgroup).then_some(config.memory_mib << 20);
         let plan = Plan {
             rootfs: program.rootfs.clone(),
             argv: program.argv.clone(),
@@ -204,16 +187,16 @@ impl Host {
             cwd: program.cwd.clone(),
             uid: program.uid,
             gid: program.gid,
-            limits: sandbox::Limits { memory_bytes, cpu_millis: None },
+            limits: sandbox::ResourceLimits { memory_bytes, cpu_millis: None },
             core: None,
             // one more than requests at once: a socket is let go after its reply
             sockets: config.concurrency + 1,
             low_ports: true,
         };
-        let mut inner = lock(launcher).begin(&plan).map_err(|error| refused(error, walls))?;
+        let mut inner = lock(launcher).begin(&plan).map_err(|error| refused(error, isolation))?;
         if let Err(error) = inner.wait_ready() {
             let _ = lock(launcher).end(inner); // the reason is known already
-            return Err(refused(error, walls));
+            return Err(refused(error, isolation));
         }
         if let Some(output) = inner.take_output() {
             self.journal.follow(File::from(output));
@@ -228,7 +211,7 @@ impl Host {
             pid,
             GATE,
             sockets,
-            walls,
+            isolation,
             runtime,
         )
     }
@@ -239,13 +222,16 @@ impl Host {
         config: &Config,
     ) -> Result<Instance, Refused> {
         let begun = Instant::now();
-        let failed =
-            |error: io::Error| Refused::Verdict(Verdict::ContainerInitError(error.to_string()));
+        let failed = |error: io::Error| {
+            Refused::InvocationVerdict(InvocationVerdict::ContainerInitError(error.to_string()))
+        };
         let Some((name, arguments)) =
             program.argv.split_first().filter(|(name, _)| name.starts_with('/'))
         else {
             let why = "without the sandbox the image's entrypoint must be an absolute path";
-            return Err(Refused::Verdict(Verdict::ContainerInitError(why.into())));
+            return Err(Refused::InvocationVerdict(InvocationVerdict::ContainerInitError(
+                why.into(),
+            )));
         };
         // Every instance is on the same network, so each has a port of its own; it is free again in
         // a moment.
@@ -279,7 +265,7 @@ impl Host {
             pid,
             address,
             Vec::new(),
-            Walls::Process,
+            Isolation::Process,
             runtime,
         )
     }
@@ -294,7 +280,7 @@ impl Host {
         pid: u32,
         address: SocketAddrV4,
         sockets: Vec<OwnedFd>,
-        walls: Walls,
+        isolation: Isolation,
         runtime: Duration,
     ) -> Result<Instance, Refused> {
         let process_id =
@@ -304,7 +290,9 @@ impl Host {
             Ok(pidfd) => pidfd,
             Err(error) => {
                 self.end(&mut process, pid);
-                return Err(Refused::Verdict(Verdict::ContainerInitError(error.to_string())));
+                return Err(Refused::InvocationVerdict(InvocationVerdict::ContainerInitError(
+                    error.to_string(),
+                )));
             }
         };
         let mut instance = Instance {
@@ -316,7 +304,7 @@ impl Host {
             address,
             sockets: Mutex::new(sockets),
             kept: Mutex::default(),
-            walls,
+            isolation,
             memory_limit_bytes: config.memory_mib << 20,
             memory_peak_bytes: AtomicU64::new(0),
             over_memory: AtomicBool::new(false),
@@ -324,19 +312,19 @@ impl Host {
             start: StartUp { pull: program.take_pull(), runtime, function: Duration::ZERO },
         };
         instance.start.function =
-            instance.wait_listening(config.init_timeout).map_err(Refused::Verdict)?;
+            instance.wait_listening(config.init_timeout).map_err(Refused::InvocationVerdict)?;
         Ok(instance)
     }
 
     /// Ends a process if it has not ended, and says how it did.
-    fn end(&self, process: &mut Process, pid: u32) -> How {
+    fn end(&self, process: &mut Process, pid: u32) -> ExitStatus {
         // What stands here meanwhile is seen by nobody: the caller holds the lock.
-        const UNKNOWN: How = How { code: None, signal: None, memory_bytes: 0 };
+        const UNKNOWN: ExitStatus = ExitStatus { code: None, signal: None, memory_bytes: 0 };
         let how = match std::mem::replace(process, Process::Ended(UNKNOWN)) {
             Process::Ended(how) => how,
             Process::Sandboxed(inner) => {
                 match self.launcher.as_ref().map(|launcher| lock(launcher).end(*inner)) {
-                    Some(Ok(exit)) => How {
+                    Some(Ok(exit)) => ExitStatus {
                         code: exit.code,
                         signal: exit.signal,
                         memory_bytes: exit.max_rss_bytes,
@@ -351,7 +339,7 @@ impl Host {
                 }
                 match child.wait() {
                     Ok(status) => {
-                        How { code: status.code(), signal: status.signal(), memory_bytes: 0 }
+                        ExitStatus { code: status.code(), signal: status.signal(), memory_bytes: 0 }
                     }
                     Err(_) => UNKNOWN,
                 }
@@ -362,14 +350,14 @@ impl Host {
     }
 }
 
-impl Walls {
+impl Isolation {
     fn instead_of_more(self, why: &str) -> String {
         match self {
-            Walls::Cgroup => String::new(),
-            Walls::Sandbox => format!(
+            Isolation::Cgroup => String::new(),
+            Isolation::Sandbox => format!(
                 "no memory cgroup here ({why}): the instance's resident set is watched instead"
             ),
-            Walls::Process => format!(
+            Isolation::Process => format!(
                 "no sandbox here ({why}): instances are plain processes; they can write to this \
                  machine's disk, and must take their address from FIRSTBYTE_ADDR or PORT"
             ),
@@ -377,14 +365,16 @@ impl Walls {
     }
 }
 
-impl std::fmt::Display for Walls {
+impl std::fmt::Display for Isolation {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
-            Walls::Cgroup => "sandbox: read-only root, /tmp in memory; memory limited by cgroup",
-            Walls::Sandbox => {
+            Isolation::Cgroup => {
+                "sandbox: read-only root, /tmp in memory; memory limited by cgroup"
+            }
+            Isolation::Sandbox => {
                 "sandbox: read-only root, /tmp in memory; memory watched by resident set"
             }
-            Walls::Process => "plain process, no sandbox; memory watched by resident set",
+            Isolation::Process => "plain process, no sandbox; memory watched by resident set",
         })
     }
 }
@@ -423,15 +413,17 @@ impl Instance {
     /// Sends a request and waits for the reply, at most so long.
     ///
     /// # Errors
-    /// [`Broken`]; of a timeout the process knows nothing yet.
-    pub fn exchange(&self, request: &Request, limit: Duration) -> Result<Reply, Broken> {
+    /// [`ExchangeError`]; of a timeout the process knows nothing yet.
+    pub fn exchange(&self, request: &Request, limit: Duration) -> Result<Reply, ExchangeError> {
         let deadline = Instant::now() + limit;
         loop {
             let kept = self.kept_connection();
             let was_kept = kept.is_some();
             let stream = match kept {
                 Some(stream) => stream,
-                None => self.connect().map_err(|error| self.broken(WireError::Io(error)))?,
+                None => {
+                    self.connect().map_err(|error| self.exchange_error(WireError::Io(error)))?
+                }
             };
             let result = self.talk(&stream, request, deadline);
             if let Ok((_, true)) = result {
@@ -443,11 +435,13 @@ impl Instance {
                 Ok((reply, _)) => return Ok(reply),
                 // The function closed it in the very moment, and has not read the request: to
                 // another connection with it.
-                Err(Silence::Unread) if was_kept && !self.has_ended() => {}
-                Err(Silence::Unread) => {
-                    return Err(self.broken(WireError::Io(io::ErrorKind::ConnectionReset.into())));
+                Err(NoReply::Unread) if was_kept && !self.has_ended() => {}
+                Err(NoReply::Unread) => {
+                    return Err(
+                        self.exchange_error(WireError::Io(io::ErrorKind::ConnectionReset.into()))
+                    );
                 }
-                Err(Silence::Broken(broken)) => return Err(broken),
+                Err(NoReply::ExchangeError(exchange_error)) => return Err(exchange_error),
             }
         }
     }
@@ -457,7 +451,7 @@ impl Instance {
         self.ended();
     }
 
-    fn ended(&self) -> How {
+    fn ended(&self) -> ExitStatus {
         let mut process = lock(&self.process);
         if !matches!(*process, Process::Ended(_)) && !self.has_ended() {
             self.ended_by_us.store(true, Ordering::Relaxed);
@@ -468,17 +462,19 @@ impl Instance {
     }
 
     /// What it means that the process is no more; `otherwise` if it was not the memory.
-    fn fate(&self, otherwise: impl FnOnce(String) -> Verdict) -> Verdict {
+    fn fate(&self, otherwise: impl FnOnce(String) -> InvocationVerdict) -> InvocationVerdict {
         let how = self.ended();
         const KILL: i32 = 9;
         let killed = how.signal == Some(KILL) && !self.ended_by_us.load(Ordering::Relaxed);
-        match self.over_memory.load(Ordering::Relaxed) || (self.walls == Walls::Cgroup && killed) {
-            true => Verdict::MemoryLimitReached,
+        match self.over_memory.load(Ordering::Relaxed)
+            || (self.isolation == Isolation::Cgroup && killed)
+        {
+            true => InvocationVerdict::MemoryLimitReached,
             false => otherwise(how.to_string()),
         }
     }
 
-    fn wait_listening(&self, limit: Duration) -> Result<Duration, Verdict> {
+    fn wait_listening(&self, limit: Duration) -> Result<Duration, InvocationVerdict> {
         let started = Instant::now();
         loop {
             match self.connect() {
@@ -490,12 +486,12 @@ impl Instance {
                 Err(_) if self.has_ended() => return Err(self.failed_start()),
                 Err(_) if self.is_over_memory() => {
                     self.end();
-                    return Err(Verdict::MemoryLimitReached);
+                    return Err(InvocationVerdict::MemoryLimitReached);
                 }
                 Err(_) if started.elapsed() > limit => {
                     self.explain_silence();
                     self.end();
-                    return Err(Verdict::PortBindingFailed(limit));
+                    return Err(InvocationVerdict::PortBindingFailed(limit));
                 }
                 Err(_) => {
                     // Nothing tells when a stranger's program listens: its end is what is waited
@@ -507,19 +503,19 @@ impl Instance {
         }
     }
 
-    fn failed_start(&self) -> Verdict {
+    fn failed_start(&self) -> InvocationVerdict {
         if let Process::Sandboxed(inner) = &mut *lock(&self.process)
             && let Err(error) = inner.exec_ns()
         {
-            return Verdict::ContainerInitError(error.to_string());
+            return InvocationVerdict::ContainerInitError(error.to_string());
         }
-        self.fate(Verdict::ContainerExited)
+        self.fate(InvocationVerdict::ContainerExited)
     }
 
     /// A common mistake that the platform's sentence does not name.
     fn explain_silence(&self) {
         let local = SocketAddrV4::new(Ipv4Addr::LOCALHOST, PORT);
-        if self.walls != Walls::Process
+        if self.isolation != Isolation::Process
             && let Some(socket) = lock(&self.sockets).pop()
             && connect(&socket, &local).is_ok()
         {
@@ -530,8 +526,8 @@ impl Instance {
     }
 
     fn connect(&self) -> io::Result<TcpStream> {
-        let stream = match self.walls {
-            Walls::Process => TcpStream::connect(self.address)?,
+        let stream = match self.isolation {
+            Isolation::Process => TcpStream::connect(self.address)?,
             _ => {
                 let socket = lock(&self.sockets)
                     .pop()
@@ -562,7 +558,7 @@ impl Instance {
 
     /// A socket of another network is taken back to be connected again: more of them cannot be had.
     fn let_go(&self, stream: TcpStream) {
-        if self.walls != Walls::Process && connect_unspec(&stream).is_ok() {
+        if self.isolation != Isolation::Process && connect_unspec(&stream).is_ok() {
             lock(&self.sockets).push(stream.into());
         }
     }
@@ -572,17 +568,17 @@ impl Instance {
         stream: &TcpStream,
         request: &Request,
         deadline: Instant,
-    ) -> Result<(Reply, bool), Silence> {
+    ) -> Result<(Reply, bool), NoReply> {
         let left = deadline.saturating_duration_since(Instant::now());
         if left.is_zero() {
-            return Err(Silence::Broken(Broken::TimedOut));
+            return Err(NoReply::ExchangeError(ExchangeError::TimedOut));
         }
         let write =
             stream.set_write_timeout(Some(left)).and_then(|()| request.write(&mut &*stream));
         // A function may answer before it has read everything, and close: its reply is what counts.
         let cut_off = match write.map_err(|error| error.kind()) {
             Err(io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {
-                return Err(Silence::Broken(Broken::TimedOut));
+                return Err(NoReply::ExchangeError(ExchangeError::TimedOut));
             }
             other => other.is_err(),
         };
@@ -596,32 +592,34 @@ impl Instance {
         let reply = Reply::read(&mut reader, &request.method);
         match (reply, reader.get_mut().why.take()) {
             (Ok((reply, kept)), _) => Ok((reply, kept && reader.buffer().is_empty())),
-            (Err(_), Some(broken)) => Err(Silence::Broken(broken)),
+            (Err(_), Some(exchange_error)) => Err(NoReply::ExchangeError(exchange_error)),
             // Who closes a connection without having read all of it resets it (RFC 9293, section
             // 3.6.1); who has read all of it and says nothing just closes it.
             (Err(WireError::Closed), None) if cut_off || is_reset_soon(stream) => {
-                Err(Silence::Unread)
+                Err(NoReply::Unread)
             }
             (Err(WireError::Io(error)), None) if reader.get_ref().is_silent && is_reset(&error) => {
-                Err(Silence::Unread)
+                Err(NoReply::Unread)
             }
-            (Err(error), None) => Err(Silence::Broken(self.broken(error))),
+            (Err(error), None) => Err(NoReply::ExchangeError(self.exchange_error(error))),
         }
     }
 
-    fn broken(&self, error: WireError) -> Broken {
+    fn exchange_error(&self, error: WireError) -> ExchangeError {
         match error {
-            WireError::TooBig => Broken::Wire(error),
+            WireError::TooBig => ExchangeError::Wire(error),
             // A process that ends takes its connections along, in no order that is promised.
-            _ if self.wait_end(END_GRACE) => Broken::Ended(self.fate(Verdict::UserProcessExited)),
-            _ => Broken::Wire(error),
+            _ if self.wait_end(END_GRACE) => {
+                ExchangeError::Ended(self.fate(InvocationVerdict::UserProcessExited))
+            }
+            _ => ExchangeError::Wire(error),
         }
     }
 
     /// Whether it takes more memory than it may, where no cgroup sees to that.
     fn is_over_memory(&self) -> bool {
         const PAGE_BYTES: u64 = 4096;
-        if self.walls == Walls::Cgroup {
+        if self.isolation == Isolation::Cgroup {
             return false;
         }
         let statm = fs::read_to_string(format!("/proc/{}/statm", self.pid)).unwrap_or_default();
@@ -645,7 +643,7 @@ impl Drop for Instance {
     }
 }
 
-impl std::fmt::Display for How {
+impl std::fmt::Display for ExitStatus {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match (self.code, self.signal) {
             (Some(code), _) => write!(f, "exited with code {code}"),
@@ -663,14 +661,14 @@ struct Watched<'a> {
     /// Whether nothing of a reply has come.
     is_silent: bool,
     /// Why reading was given up.
-    why: Option<Broken>,
+    why: Option<ExchangeError>,
 }
 
 impl Read for Watched<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         loop {
             let left = self.deadline.saturating_duration_since(Instant::now());
-            let watched = self.instance.walls != Walls::Cgroup;
+            let watched = self.instance.isolation != Isolation::Cgroup;
             let [readable] = ready(
                 [PollFd::new(self.stream, PollFlags::IN)],
                 if watched { left.min(WATCH_INTERVAL) } else { left },
@@ -680,15 +678,15 @@ impl Read for Watched<'_> {
                 self.is_silent &= length == 0;
                 return Ok(length);
             }
-            let broken = if watched && self.instance.is_over_memory() {
+            let exchange_error = if watched && self.instance.is_over_memory() {
                 self.instance.end();
-                Broken::Ended(Verdict::MemoryLimitReached)
+                ExchangeError::Ended(InvocationVerdict::MemoryLimitReached)
             } else if left.is_zero() {
-                Broken::TimedOut
+                ExchangeError::TimedOut
             } else {
                 continue;
             };
-            self.why = Some(broken);
+            self.why = Some(exchange_error);
             return Err(io::ErrorKind::TimedOut.into());
         }
     }
@@ -716,27 +714,26 @@ fn is_reset(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe)
 }
 
-fn refused(error: sandbox::Error, walls: Walls) -> Refused {
+fn refused(error: sandbox::Error, isolation: Isolation) -> Refused {
     let is_permission = |source: &io::Error| source.kind() == io::ErrorKind::PermissionDenied;
     match error {
-        sandbox::Error::Cgroup(why) if walls == Walls::Cgroup => {
-            Refused::Walls(why, Walls::Sandbox)
+        sandbox::Error::Cgroup(why) if isolation == Isolation::Cgroup => {
+            Refused::Isolation(why, Isolation::Sandbox)
         }
-        sandbox::Error::Namespace { .. } => Refused::Walls(error.to_string(), Walls::Process),
+        sandbox::Error::Namespace { .. } => {
+            Refused::Isolation(error.to_string(), Isolation::Process)
+        }
         // Some machines allow namespaces and refuse what is done inside them.
         sandbox::Error::Step { ref step, ref source }
             if is_permission(source) && !step.starts_with("entering the working directory") =>
         {
-            match walls == Walls::Cgroup && step.contains("cgroup") {
-                true => Refused::Walls(error.to_string(), Walls::Sandbox),
-                false => Refused::Walls(error.to_string(), Walls::Process),
+            match isolation == Isolation::Cgroup && step.contains("cgroup") {
+                true => Refused::Isolation(error.to_string(), Isolation::Sandbox),
+                false => Refused::Isolation(error.to_string(), Isolation::Process),
             }
         }
-        error => Refused::Verdict(Verdict::ContainerInitError(error.to_string())),
+        error => {
+            Refused::InvocationVerdict(InvocationVerdict::ContainerInitError(error.to_string()))
+        }
     }
-}
-
-/// Nothing that is held in a lock here is left half done by a panic.
-pub(crate) fn lock<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
-    of.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -3,8 +3,8 @@
 //! and prints nowhere by itself: `main` says where lines go.
 
 use crate::config::Config;
-use crate::instance::StartUp;
-use crate::verdict::Verdict;
+use crate::start_up::StartUp;
+use crate::verdict::InvocationVerdict;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
@@ -52,7 +52,7 @@ impl Journal {
     pub fn end(
         &self,
         id: &str,
-        verdict: &Verdict,
+        verdict: &InvocationVerdict,
         returned: Option<&[u8]>,
         ran: &Ran,
         config: &Config,
@@ -61,7 +61,7 @@ impl Journal {
             Some(returned) => {
                 self.line(format_args!("Response RequestId:{id} RetMsg:{}", shown(returned)))
             }
-            None if *verdict == Verdict::Success => {} // a Web function's reply is no return value
+            None if *verdict == InvocationVerdict::Success => {} // a Web function's reply is no return value
             None => self.line(format_args!("ERROR RequestId:{id} Result:{}", verdict.body())),
         }
         self.line(format_args!("END RequestId:{id}"));
@@ -161,8 +161,8 @@ mod tests {
         journal.start("a");
         journal.init("a", &start, &config, 60_670_607);
         let ran = Ran { duration: Duration::from_micros(1400), memory_bytes: 31_173_673 };
-        journal.end("a", &Verdict::Success, Some(b"say \"hi\""), &ran, &config);
-        journal.end("b", &Verdict::MemoryLimitReached, None, &ran, &config);
+        journal.end("a", &InvocationVerdict::Success, Some(b"say \"hi\""), &ran, &config);
+        journal.end("b", &InvocationVerdict::MemoryLimitReached, None, &ran, &config);
         let expected = r#"START RequestId:a
 Init Report RequestId: a Coldstart: 236ms (PullCode: 70ms InitRuntime: 8ms InitFunction: 158ms) Memory: 640MB MemUsage: 57.86MB
 Response RequestId:a RetMsg:"say \"hi\""

@@ -5,14 +5,16 @@
 //! ([`verdict`]) and said so.
 //!
 //! Read in this order: [`config`], [`settings`], [`verdict`], [`wire`], [`program`], [`instance`],
-//! [`pool`], [`invoke`], [`journal`], [`queue`], [`front`], [`watch`], [`sample`].
+//! [`pool`], [`invocation`], [`invoker`], [`journal`], [`queue`], [`platform`], [`front`],
+//! [`watch`], [`sample`].
 //!
 //! # Example
 //! A program in front of which the platform is played; `helper` is an executable that starts the
 //! sandbox's helper (the binary `firstbyte` does).
 //! ```no_run
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! use emulator::{config::Config, front::Front, instance::Host, invoke::Platform, journal::Journal, program::Source};
+//! use emulator::{config::Config, front::Front, instance::Host, journal::Journal};
+//! use emulator::{platform::Platform, program::Source};
 //! use std::sync::Arc;
 //!
 //! let journal = Arc::new(Journal::new(Box::new(std::io::stdout()), Box::new(std::io::stderr())));
@@ -25,18 +27,22 @@
 //! ```
 
 #![forbid(unsafe_code)]
-#![warn(missing_docs)]
 
 pub mod config;
+pub mod fields;
 pub mod front;
 pub mod instance;
-pub mod invoke;
+pub mod invocation;
+pub mod invoker;
 pub mod journal;
+pub mod platform;
 pub mod pool;
 pub mod program;
 pub mod queue;
 pub mod sample;
 pub mod settings;
+pub mod start_up;
+mod sync;
 pub mod verdict;
 pub mod watch;
 pub mod wire;

@@ -11,7 +11,7 @@ mod new;
 
 use args::{Arguments, Command};
 use clap::Parser as _;
-use commands::function::Surroundings;
+use commands::function::CommandContext;
 use commands::{invoke, run};
 use emulator::journal::Journal;
 use microimage::cargo::{Cargo, link};
@@ -75,10 +75,10 @@ fn command(command: &Command) -> Result<ExitCode, Box<dyn Error>> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn surroundings() -> Result<Surroundings, Box<dyn Error>> {
+fn surroundings() -> Result<CommandContext, Box<dyn Error>> {
     let cargo_home = env::var_os("CARGO_HOME").map(PathBuf::from);
     let cargo_home = cargo_home.or_else(|| env::home_dir().map(|home| home.join(".cargo")));
-    Ok(Surroundings {
+    Ok(CommandContext {
         here: env::current_dir()
             .map_err(|e| format!("the current directory is gone ({e}); change to another"))?,
         helper: env::current_exe()?,
@@ -106,9 +106,9 @@ fn stop() -> io::Result<Receiver<()>> {
 }
 
 /// What `tccli` will find in the environment; its secrets are looked for, not read.
-fn tools() -> tccli::Surroundings {
+fn tools() -> tccli::TccliEnvironment {
     let set = |name: &str| env::var_os(name).is_some_and(|value| !value.is_empty());
-    tccli::Surroundings {
+    tccli::TccliEnvironment {
         path: env::var_os("PATH").map(|path| env::split_paths(&path).collect()).unwrap_or_default(),
         home: env::var_os("HOME").map(Into::into),
         secrets: set("TENCENTCLOUD_SECRET_ID") && set("TENCENTCLOUD_SECRET_KEY"),

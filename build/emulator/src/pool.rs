@@ -2,10 +2,13 @@
 //! when an idle one is ended. It knows no events and no replies.
 
 use crate::config::Config;
-use crate::instance::{Host, Instance, StartUp, Walls, lock};
+use crate::instance::{Host, Instance, Isolation};
+use crate::invocation::new_id;
 use crate::journal::Journal;
 use crate::program::Program;
-use crate::verdict::Verdict;
+use crate::start_up::StartUp;
+use crate::sync::lock;
+use crate::verdict::InvocationVerdict;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -85,7 +88,7 @@ impl Pool {
     ///
     /// # Errors
     /// 432, or why the new one did not start.
-    pub fn acquire(&self) -> Result<Lease, Verdict> {
+    pub fn acquire(&self) -> Result<Lease, InvocationVerdict> {
         let mut state = lock(&self.state);
         let mut gone = self.remove_ended(&mut state);
         let config = state.config.clone();
@@ -98,7 +101,7 @@ impl Pool {
             return Ok(Lease { id: slot.id, instance: slot.instance.clone(), cold: None });
         }
         if state.alive() + state.starting >= config.max_instances || state.closing {
-            return Err(Verdict::ResourceLimitReached);
+            return Err(InvocationVerdict::ResourceLimitReached);
         }
         state.starting += 1;
         let program = state.program.clone();
@@ -115,12 +118,12 @@ impl Pool {
     }
 
     /// Gives a place back; `verdict` says what became of its request, and so of the instance.
-    pub fn release(&self, lease: Lease, verdict: &Verdict) {
+    pub fn release(&self, lease: Lease, verdict: &InvocationVerdict) {
         // "A timeout ends only its request" where an instance has several.
         let mut ended = Vec::new();
         let mut state = lock(&self.state);
-        let only_request =
-            matches!(verdict, Verdict::TimeLimitReached(_)) && state.config.concurrency > 1;
+        let only_request = matches!(verdict, InvocationVerdict::TimeLimitReached(_))
+            && state.config.concurrency > 1;
         if let Some(slot) = state.slots.iter_mut().find(|slot| slot.id == lease.id) {
             slot.in_flight -= 1;
             slot.since = Instant::now();
@@ -139,7 +142,7 @@ impl Pool {
     ///
     /// # Errors
     /// Why it did not.
-    pub fn prime(&self) -> Result<StartUp, Verdict> {
+    pub fn prime(&self) -> Result<StartUp, InvocationVerdict> {
         let state = lock(&self.state);
         let is_open = |state: &mut State| state.starting > 0 && state.alive() == 0;
         let mut state =
@@ -165,7 +168,11 @@ impl Pool {
     ///
     /// # Errors
     /// Why the new version does not start; the old one then stays.
-    pub fn swap(&self, program: Program, config: Arc<Config>) -> Result<StartUp, Verdict> {
+    pub fn swap(
+        &self,
+        program: Program,
+        config: Arc<Config>,
+    ) -> Result<StartUp, InvocationVerdict> {
         let program = Arc::new(program);
         let instance = Arc::new(self.host.start(&program, &config)?);
         let start = instance.start();
@@ -182,9 +189,9 @@ impl Pool {
         Ok(start)
     }
 
-    /// What stands around instances on this machine; known for sure once one was started.
-    pub fn walls(&self) -> Walls {
-        self.host.walls()
+    /// How instances are isolated on this machine; known for sure once one was started.
+    pub fn isolation(&self) -> Isolation {
+        self.host.isolation()
     }
 
     /// How many instances there are that take requests.
@@ -299,7 +306,7 @@ impl Pool {
         }
     }
 
-    fn provision(&self, program: &Arc<Program>, config: &Config) -> Result<(), Verdict> {
+    fn provision(&self, program: &Arc<Program>, config: &Config) -> Result<(), InvocationVerdict> {
         let started = self.host.start(program, config);
         let mut state = lock(&self.state);
         state.starting -= 1;
@@ -308,7 +315,7 @@ impl Pool {
         let (start, memory_bytes) = (instance.start(), instance.memory_bytes());
         self.insert(&mut state, instance, 0);
         drop(state);
-        self.journal.provisioned(&crate::invoke::new_id(), &start, config, memory_bytes);
+        self.journal.provisioned(&new_id(), &start, config, memory_bytes);
         Ok(())
     }
 

@@ -3,7 +3,7 @@
 
 use microimage::cargo::{Cargo, CargoError, Function, Profile};
 use microimage::elf::Architecture;
-use microimage::entry::Limits;
+use microimage::entry::LayerLimits;
 use microimage::sandbox::{UserError, user_of};
 use microimage::source::{self, SourceError};
 use microimage::unpack::{UnpackError, unpack_image};
@@ -191,7 +191,7 @@ impl Program {
         let started = Instant::now();
         let image = source::load(place)?;
         let (home, rootfs) = home()?;
-        unpack_image(&image, &rootfs, &Limits::default())?;
+        unpack_image(&image, &rootfs, &LayerLimits::default())?;
         let pull = Mutex::new(started.elapsed());
         let (uid, gid) = user_of(&rootfs, image.user())?;
         let (argv, env, cwd) = (image.argv(), image.env().to_vec(), image.working_dir().to_owned());

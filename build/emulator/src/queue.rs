@@ -2,9 +2,10 @@
 //! function failed. Platform pages "Retry policies" and "Quotas": two retries a minute apart,
 //! events live six hours, 100,000 may wait.
 
-use crate::instance::lock;
-use crate::invoke::{Invocation, Invoker};
-use crate::verdict::{Retry, Verdict};
+use crate::invocation::Invocation;
+use crate::invoker::Invoker;
+use crate::sync::lock;
+use crate::verdict::{InvocationVerdict, Retry};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -48,10 +49,10 @@ impl Queue {
         Queue { shared }
     }
 
-    pub(crate) fn push(&self, invocation: Invocation) -> Result<(), Verdict> {
+    pub(crate) fn push(&self, invocation: Invocation) -> Result<(), InvocationVerdict> {
         let mut state = lock(&self.shared.state);
         if state.waiting.len() >= MAX_WAITING || state.closing {
-            return Err(Verdict::ResourceLimitReached);
+            return Err(InvocationVerdict::ResourceLimitReached);
         }
         let now = Instant::now();
         state.waiting.push(Job { invocation, due: now, taken: now, retries: 0 });

@@ -2,11 +2,12 @@
 //! page "Function status codes" and the image functions' page; where those are silent, a comment
 //! says what was decided.
 
+use microimage::scf;
 use std::time::Duration;
 
 /// How an invocation ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum InvocationVerdict {
     /// The function answered, and not with a failure.
     Success,
     /// 430: the function answered, and said that it failed. Which HTTP status says so is documented
@@ -47,60 +48,61 @@ pub enum Retry {
     UntilCapacity,
 }
 
-impl Verdict {
+impl InvocationVerdict {
     /// The platform's number.
     pub fn status(&self) -> u16 {
         match self {
-            Verdict::Success => 200,
-            Verdict::NoJson => 400,
-            Verdict::ContainerExited(_) => 405,
-            Verdict::EventTooBig => 406,
-            Verdict::ReplyTooBig(_) => 407,
-            Verdict::UserCodeException(_) => 430,
-            Verdict::ResourceLimitReached => 432,
-            Verdict::TimeLimitReached(_) => 433,
-            Verdict::MemoryLimitReached => 434,
-            Verdict::UserProcessExited(_) => 439,
-            Verdict::BadReply(_) => 443,
-            Verdict::ContainerInitError(_) => 445,
-            Verdict::PortBindingFailed(_) => 446,
+            InvocationVerdict::Success => 200,
+            InvocationVerdict::NoJson => 400,
+            InvocationVerdict::ContainerExited(_) => 405,
+            InvocationVerdict::EventTooBig => 406,
+            InvocationVerdict::ReplyTooBig(_) => 407,
+            InvocationVerdict::UserCodeException(_) => 430,
+            InvocationVerdict::ResourceLimitReached => 432,
+            InvocationVerdict::TimeLimitReached(_) => 433,
+            InvocationVerdict::MemoryLimitReached => 434,
+            InvocationVerdict::UserProcessExited(_) => 439,
+            InvocationVerdict::BadReply(_) => 443,
+            InvocationVerdict::ContainerInitError(_) => 445,
+            InvocationVerdict::PortBindingFailed(_) => 446,
         }
     }
 
     /// What the platform says, as far as its words are known; `None` for success.
     pub fn message(&self) -> Option<String> {
         Some(match self {
-            Verdict::Success => return None,
-            Verdict::NoJson => "the event is not JSON".to_owned(),
-            Verdict::ContainerExited(how) => {
+            InvocationVerdict::Success => return None,
+            InvocationVerdict::NoJson => "the event is not JSON".to_owned(),
+            InvocationVerdict::ContainerExited(how) => {
                 format!("ContainerStateExited: the process {how} before it listened")
             }
-            Verdict::EventTooBig => {
+            InvocationVerdict::EventTooBig => {
                 "the event is over the limit: 6 MB, or 128 KB when asynchronous".to_owned()
             }
-            Verdict::ReplyTooBig(what) => format!("the reply is over the limit: {what}"),
-            Verdict::UserCodeException(status) => {
+            InvocationVerdict::ReplyTooBig(what) => format!("the reply is over the limit: {what}"),
+            InvocationVerdict::UserCodeException(status) => {
                 format!("the function answered with a failure: HTTP {status}")
             }
-            Verdict::ResourceLimitReached => {
+            InvocationVerdict::ResourceLimitReached => {
                 "ResourceLimitReached: every instance is busy".to_owned()
             }
-            Verdict::TimeLimitReached(limit) => {
+            InvocationVerdict::TimeLimitReached(limit) => {
                 format!("Invoking task timed out after {} seconds", limit.as_secs_f64())
             }
-            Verdict::MemoryLimitReached => {
+            InvocationVerdict::MemoryLimitReached => {
                 "MemoryLimitReached: the instance took more memory than it has".to_owned()
             }
-            Verdict::UserProcessExited(how) => {
+            InvocationVerdict::UserProcessExited(how) => {
                 format!("the user process exited while running: it {how}")
             }
-            Verdict::BadReply(why) => format!("the reply is no HTTP/1.1: {why}"),
-            Verdict::ContainerInitError(why) => format!("ContainerInitError: {why}"),
+            InvocationVerdict::BadReply(why) => format!("the reply is no HTTP/1.1: {why}"),
+            InvocationVerdict::ContainerInitError(why) => format!("ContainerInitError: {why}"),
             // The platform's own sentence, its spacing included.
-            Verdict::PortBindingFailed(limit) => format!(
+            InvocationVerdict::PortBindingFailed(limit) => format!(
                 "The request timed out in {}ms.Please confirm your http server have enabled \
-                 listening on port 9000.",
-                limit.as_millis()
+                 listening on port {}.",
+                limit.as_millis(),
+                scf::PORT
             ),
         })
     }
@@ -108,8 +110,10 @@ impl Verdict {
     /// What the platform does with an asynchronous invocation that ended so.
     pub fn retry(&self) -> Retry {
         match self {
-            Verdict::Success | Verdict::NoJson | Verdict::EventTooBig => Retry::Never,
-            Verdict::ResourceLimitReached => Retry::UntilCapacity,
+            InvocationVerdict::Success
+            | InvocationVerdict::NoJson
+            | InvocationVerdict::EventTooBig => Retry::Never,
+            InvocationVerdict::ResourceLimitReached => Retry::UntilCapacity,
             _ => Retry::Counted,
         }
     }
@@ -119,9 +123,9 @@ impl Verdict {
     pub fn recycles(&self) -> bool {
         matches!(
             self,
-            Verdict::TimeLimitReached(_)
-                | Verdict::MemoryLimitReached
-                | Verdict::UserProcessExited(_)
+            InvocationVerdict::TimeLimitReached(_)
+                | InvocationVerdict::MemoryLimitReached
+                | InvocationVerdict::UserProcessExited(_)
         )
     }
 
@@ -133,7 +137,7 @@ impl Verdict {
     }
 }
 
-impl std::fmt::Display for Verdict {
+impl std::fmt::Display for InvocationVerdict {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self.message() {
             Some(message) => write!(f, "{} {message}", self.status()),
@@ -150,7 +154,8 @@ mod tests {
     fn says_of_a_silent_port_what_the_platform_says() {
         let expected = "The request timed out in 30000ms.Please confirm your http server have \
                         enabled listening on port 9000.";
-        let verdict = Verdict::PortBindingFailed(crate::config::Config::default().init_timeout);
+        let verdict =
+            InvocationVerdict::PortBindingFailed(crate::config::Config::default().init_timeout);
         assert_eq!((verdict.status(), verdict.message().as_deref()), (446, Some(expected)));
     }
 }

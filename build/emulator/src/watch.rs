@@ -3,10 +3,10 @@
 //! nobody edits them.
 
 use crate::config::Config;
-use crate::instance::StartUp;
 use crate::pool::Pool;
 use crate::program::{Program, ProgramError, SETTINGS, Source};
-use crate::verdict::Verdict;
+use crate::start_up::StartUp;
+use crate::verdict::InvocationVerdict;
 use notify::{Event, RecommendedWatcher, RecursiveMode, Watcher as _};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -48,7 +48,7 @@ pub enum Swap {
     /// It does not build.
     NotBuilt(ProgramError),
     /// It does not start.
-    NotStarted(Verdict),
+    NotStarted(InvocationVerdict),
 }
 
 impl Watch {

@@ -6,7 +6,7 @@ use std::io::{self, BufRead, Read, Write};
 /// The longest head, in bytes.
 const MAX_HEAD_BYTES: usize = 64 * 1024;
 /// The longest body, in bytes: SCF's for events and replies.
-pub const MAX_BODY_BYTES: usize = 6 << 20;
+pub use microimage::scf::MAX_BODY_BYTES;
 
 /// Header fields in their order.
 pub type Fields = Vec<(String, String)>;

@@ -4,7 +4,8 @@ mod common;
 
 use common::{PATIENCE, Stage, config};
 use emulator::config::{Config, Mode};
-use emulator::front::{Front, OUTCOME, Told};
+use emulator::fields::OUTCOME;
+use emulator::front::{Front, InvocationReport};
 use emulator::wire::{Reply, field};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
@@ -36,7 +37,7 @@ impl Client {
     }
 }
 
-fn told(reply: &Reply) -> Told {
+fn report(reply: &Reply) -> InvocationReport {
     serde_json::from_str(field(&reply.headers, OUTCOME).expect("what became of it")).unwrap()
 }
 
@@ -49,9 +50,11 @@ fn a_callers_connection_is_kept_and_each_reply_says_what_became_of_it() {
     let first = client.send(event).reply("POST");
     let second = client.send(event).reply("POST");
     assert_eq!((first.body, second.body.as_slice()), (b"1".to_vec(), &b"2"[..]));
-    let told = told(&second);
-    assert_eq!((told.status, told.message, told.cold), (200, None, None));
-    assert!(told.duration_us > 0 && told.memory_bytes > 0 && told.memory_limit_bytes == 64 << 20);
+    let report = report(&second);
+    assert_eq!((report.status, report.message, report.cold), (200, None, None));
+    assert!(
+        report.duration_us > 0 && report.memory_bytes > 0 && report.memory_limit_bytes == 64 << 20
+    );
 }
 
 #[test]
@@ -79,10 +82,10 @@ fn an_event_function_takes_nothing_but_events() {
     );
     let big = format!("POST / HTTP/1.1\r\nContent-Length: {}\r\n\r\n", (6 << 20) + 1);
     let refused = client.send(&big).reply("POST");
-    assert_eq!((refused.status, told(&refused).status), (406, 406));
+    assert_eq!((refused.status, report(&refused).status), (406, 406));
     let asked = big.replace("\r\n\r\n", "\r\nExpect: 100-continue\r\n\r\n");
     let refused = Client::new(&front).send(&asked).reply("POST");
-    assert_eq!(refused.status, 406, "and is not told to go on first");
+    assert_eq!(refused.status, 406, "and is not report to go on first");
     assert_eq!(Client::new(&front).send("no HTTP\r\n\r\n").reply("POST").status, 400);
     assert_eq!(stage.platform.pool().instances(), 0, "for none of them an instance was started");
 }
@@ -106,7 +109,7 @@ fn a_web_functions_head_and_errors_reach_the_client_as_they_are() {
     let head = client.send("HEAD /bodiless/7 HTTP/1.1\r\nHost: x\r\n\r\n").reply("HEAD");
     assert_eq!((head.status, field(&head.headers, "content-length")), (200, Some("7")));
     let failed = client.send("GET /fail HTTP/1.1\r\nHost: x\r\n\r\n").reply("GET");
-    assert_eq!((failed.status, told(&failed).status), (500, 200));
+    assert_eq!((failed.status, report(&failed).status), (500, 200));
     let chunked = "PUT /request HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: \
                    chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n";
     let got = String::from_utf8(client.send(chunked).reply("PUT").body).unwrap();
@@ -123,7 +126,7 @@ fn a_closed_front_lets_idle_callers_go() {
     assert_eq!(client.0.read_to_end(&mut rest).unwrap(), 0);
 }
 
-/// Whoever sends more than the platform takes was reset in the middle of it: "Broken pipe", and no
+/// Whoever sends more than the platform takes was reset in the middle of it: "ExchangeError pipe", and no
 /// reply.
 #[test]
 fn who_sends_too_much_may_send_it_and_learns_why_it_was_refused() {
@@ -136,7 +139,7 @@ fn who_sends_too_much_may_send_it_and_learns_why_it_was_refused() {
         let mut client = Client::new(&front);
         let refused =
             client.send(&format!("POST / HTTP/1.1\r\n{head}\r\n\r\n{chunk}{body}")).reply("POST");
-        assert_eq!((refused.status, told(&refused).status), (406, 406), "{head}");
+        assert_eq!((refused.status, report(&refused).status), (406, 406), "{head}");
     }
 }
 

@@ -5,7 +5,7 @@ mod common;
 
 use common::{PATIENCE, Stage, config, event, get, text};
 use emulator::config::{Config, Mode};
-use emulator::verdict::Verdict;
+use emulator::verdict::InvocationVerdict;
 use std::time::Duration;
 
 #[test]
@@ -136,8 +136,10 @@ fn each_request_at_once_has_an_instance_of_its_own_up_to_the_most() {
     std::thread::scope(|scope| {
         let busy: Vec<_> = (0..2).map(|_| scope.spawn(|| stage.tell("sleep 5000"))).collect();
         stage.log.wait("Init Report", 2);
-        assert_eq!(stage.tell("version").verdict, Verdict::ResourceLimitReached);
-        assert!(busy.into_iter().all(|one| one.join().unwrap().verdict == Verdict::Success));
+        assert_eq!(stage.tell("version").verdict, InvocationVerdict::ResourceLimitReached);
+        assert!(
+            busy.into_iter().all(|one| one.join().unwrap().verdict == InvocationVerdict::Success)
+        );
     });
     assert_eq!(stage.platform.pool().instances(), 2);
     assert!(stage.tell("version").cold.is_none());
@@ -146,12 +148,12 @@ fn each_request_at_once_has_an_instance_of_its_own_up_to_the_most() {
 #[test]
 fn one_instance_takes_as_many_requests_as_it_is_configured_for() {
     let stage = Stage::new(Config { mode: Mode::Web, concurrency: 70, ..config() }, true);
-    assert_eq!(stage.platform.invoke(get("/version")).verdict, Verdict::Success);
+    assert_eq!(stage.platform.invoke(get("/version")).verdict, InvocationVerdict::Success);
     std::thread::scope(|scope| {
         let all: Vec<_> = (0..70)
             .map(|_| scope.spawn(|| stage.platform.invoke(get("/sleep/300")).verdict))
             .collect();
-        assert!(all.into_iter().all(|one| one.join().unwrap() == Verdict::Success));
+        assert!(all.into_iter().all(|one| one.join().unwrap() == InvocationVerdict::Success));
     });
     assert_eq!(stage.platform.pool().instances(), 1);
     assert_eq!(text(&stage.platform.invoke(get("/count"))), "72");
@@ -221,7 +223,7 @@ fn a_provisioned_instance_that_does_not_start_is_told_to_who_looks() {
     let stage =
         Stage::new(Config { provisioned: 1, max_instances: 1, environment, ..config() }, true);
     let verdict = stage.platform.pool().prime().expect_err("it ends before it listens");
-    assert_eq!(verdict, Verdict::ContainerExited("exited with code 7".into()));
+    assert_eq!(verdict, InvocationVerdict::ContainerExited("exited with code 7".into()));
 }
 
 #[test]

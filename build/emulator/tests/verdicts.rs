@@ -1,13 +1,13 @@
-//! Every way in which an invocation fails has the platform's number and words, behind walls and
+//! Every way in which an invocation fails has the platform's number and words, isolated and
 //! without.
 
 mod common;
 
 use common::{Stage, config, event, get, text};
 use emulator::config::{Config, Mode};
-use emulator::instance::Walls;
+use emulator::instance::Isolation;
 use emulator::program::Source;
-use emulator::verdict::Verdict;
+use emulator::verdict::InvocationVerdict;
 use emulator::wire::Request;
 use std::time::Duration;
 
@@ -36,7 +36,7 @@ fn every_fault_has_its_number(sandbox: bool) {
         assert!(status != 434 || used_mib >= 60, "{order}: {used_mib} MiB of 64");
         // A cgroup holds the limit. Elsewhere the resident set is looked at every few milliseconds,
         // and how much a function takes between two looks is up to the machine's other work.
-        let is_held = stage.platform.pool().walls() == Walls::Cgroup;
+        let is_held = stage.platform.pool().isolation() == Isolation::Cgroup;
         assert!(status != 434 || !is_held || used_mib < 120, "{order}: {used_mib} MiB of 64");
         let next = stage.tell("pid");
         assert_eq!(next.cold.is_some(), is_gone, "{order}: the next request's instance");
@@ -63,7 +63,7 @@ fn every_fault_has_its_number_in_a_plain_process() {
 fn a_failure_that_the_function_reports_reaches_the_caller_as_it_is() {
     let stage = Stage::new(config(), true);
     let outcome = stage.tell("fail");
-    assert_eq!(outcome.verdict, Verdict::UserCodeException(500));
+    assert_eq!(outcome.verdict, InvocationVerdict::UserCodeException(500));
     assert_eq!(text(&outcome), "{\"errorMessage\":\"moody\"}");
     stage.log.wait("RetMsg:\"{\\\"errorMessage\\\":\\\"moody\\\"}\"", 1);
 }
@@ -73,21 +73,21 @@ fn refuses_events_that_the_platform_refuses() {
     let stage = Stage::new(config(), true);
     let with = |body: Vec<u8>| Request { body, ..event("") };
     let big = |bytes: usize| with([b"\"", "x".repeat(bytes - 2).as_bytes(), b"\""].concat());
-    assert_eq!(stage.platform.invoke(with(b"{no".to_vec())).verdict, Verdict::NoJson);
-    assert_eq!(stage.platform.invoke(big((6 << 20) + 1)).verdict, Verdict::EventTooBig);
-    assert_eq!(stage.platform.invoke(big(6 << 20)).verdict, Verdict::Success);
-    assert_eq!(stage.platform.send(big((128 << 10) + 1)), Err(Verdict::EventTooBig));
+    assert_eq!(stage.platform.invoke(with(b"{no".to_vec())).verdict, InvocationVerdict::NoJson);
+    assert_eq!(stage.platform.invoke(big((6 << 20) + 1)).verdict, InvocationVerdict::EventTooBig);
+    assert_eq!(stage.platform.invoke(big(6 << 20)).verdict, InvocationVerdict::Success);
+    assert_eq!(stage.platform.send(big((128 << 10) + 1)), Err(InvocationVerdict::EventTooBig));
     assert_eq!(stage.log.wait("START", 1).len(), 1, "a refused event starts nothing");
 }
 
 #[test]
 fn a_web_functions_reply_has_a_small_head() {
     let stage = Stage::new(Config { mode: Mode::Web, ..config() }, true);
-    assert_eq!(stage.platform.invoke(get("/head/3000")).verdict, Verdict::Success);
+    assert_eq!(stage.platform.invoke(get("/head/3000")).verdict, InvocationVerdict::Success);
     assert_eq!(stage.platform.invoke(get("/head/4096")).verdict.status(), 407);
     assert_eq!(
         stage.platform.invoke(get("/fail")).verdict,
-        Verdict::Success,
+        InvocationVerdict::Success,
         "a status is the Web function's own affair"
     );
 }
@@ -98,7 +98,7 @@ fn a_start_that_fails(
     init_timeout: Duration,
     memory_mib: u64,
     sandbox: bool,
-) -> (Stage, Verdict) {
+) -> (Stage, InvocationVerdict) {
     let environment = vec![("MOODY".to_owned(), mood.to_owned())];
     let stage = Stage::new(Config { environment, init_timeout, memory_mib, ..config() }, sandbox);
     let outcome = stage.tell("version");
@@ -111,11 +111,11 @@ fn a_function_that_does_not_start_has_its_number() {
     let (short, long) = (Duration::from_millis(300), Duration::from_secs(10));
     for sandbox in [true, false] {
         let (_, verdict) = a_start_that_fails("silent", short, 64, sandbox);
-        assert_eq!(verdict, Verdict::PortBindingFailed(short));
+        assert_eq!(verdict, InvocationVerdict::PortBindingFailed(short));
         let (_, verdict) = a_start_that_fails("exit 7", long, 64, sandbox);
-        assert_eq!(verdict, Verdict::ContainerExited("exited with code 7".into()));
+        assert_eq!(verdict, InvocationVerdict::ContainerExited("exited with code 7".into()));
         let (_, verdict) = a_start_that_fails("eat 200", long, 64, sandbox);
-        assert_eq!(verdict, Verdict::MemoryLimitReached);
+        assert_eq!(verdict, InvocationVerdict::MemoryLimitReached);
     }
 }
 
@@ -145,15 +145,15 @@ fn a_timeout_among_several_requests_ends_only_its_own() {
     let several =
         Config { mode: Mode::Web, concurrency: 3, timeout: Duration::from_millis(600), ..config() };
     let stage = Stage::new(several, true);
-    assert_eq!(stage.platform.invoke(get("/version")).verdict, Verdict::Success);
+    assert_eq!(stage.platform.invoke(get("/version")).verdict, InvocationVerdict::Success);
     let pids = stage.platform.pool().pids();
     std::thread::scope(|scope| {
         let slow = scope.spawn(|| stage.platform.invoke(get("/sleep/20000")).verdict);
         let fast = scope.spawn(|| stage.platform.invoke(get("/sleep/300")).verdict);
-        assert_eq!(fast.join().unwrap(), Verdict::Success);
+        assert_eq!(fast.join().unwrap(), InvocationVerdict::Success);
         assert_eq!(slow.join().unwrap().status(), 433);
     });
-    assert_eq!(stage.platform.invoke(get("/version")).verdict, Verdict::Success);
+    assert_eq!(stage.platform.invoke(get("/version")).verdict, InvocationVerdict::Success);
     assert_eq!(stage.platform.pool().pids(), pids);
 }
 
@@ -161,12 +161,15 @@ fn a_timeout_among_several_requests_ends_only_its_own() {
 fn too_much_memory_ends_all_that_is_in_flight() {
     for sandbox in [true, false] {
         let stage = Stage::new(Config { mode: Mode::Web, concurrency: 3, ..config() }, sandbox);
-        assert_eq!(stage.platform.invoke(get("/version")).verdict, Verdict::Success);
+        assert_eq!(stage.platform.invoke(get("/version")).verdict, InvocationVerdict::Success);
         std::thread::scope(|scope| {
             let other = scope.spawn(|| stage.platform.invoke(get("/sleep/20000")).verdict);
             stage.log.wait("START", 2);
-            assert_eq!(stage.platform.invoke(get("/eat/200")).verdict, Verdict::MemoryLimitReached);
-            assert_eq!(other.join().unwrap(), Verdict::MemoryLimitReached);
+            assert_eq!(
+                stage.platform.invoke(get("/eat/200")).verdict,
+                InvocationVerdict::MemoryLimitReached
+            );
+            assert_eq!(other.join().unwrap(), InvocationVerdict::MemoryLimitReached);
         });
     }
 }

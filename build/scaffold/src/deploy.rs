@@ -4,8 +4,9 @@
 //!
 //! Read in this order: [`function`] (function.toml), [`image`] (what is deployed), [`verdict`]
 //! (what the bench said), [`request`] (SCF's API, 2018-04-16), [`plan`] (all of it together),
-//! [`example`] (other tools), [`tccli`].
+//! [`example`] (other tools), [`artefacts`] (the files), [`tccli`].
 
+pub mod artefacts;
 pub mod example;
 pub mod function;
 pub mod image;

@@ -4,7 +4,6 @@
 //! Read in this order: [`kind`], [`name`], [`project`], [`deploy`].
 
 #![forbid(unsafe_code)]
-#![warn(missing_docs)]
 
 pub mod deploy;
 pub mod kind;

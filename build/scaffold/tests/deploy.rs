@@ -7,7 +7,7 @@ mod endpoint;
 
 use endpoint::{Endpoint, Sent};
 use scaffold::deploy::plan::{self, Deployment, PlanError};
-use scaffold::deploy::tccli::{self, Surroundings, Tccli, TccliError};
+use scaffold::deploy::tccli::{self, Tccli, TccliEnvironment, TccliError};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::env;
@@ -224,8 +224,11 @@ fn deployed(
     );
     fs::write(&wrapper, script).unwrap();
     fs::set_permissions(&wrapper, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
-    let around =
-        Surroundings { path: vec![home.path().into()], secrets: true, ..Surroundings::default() };
+    let around = TccliEnvironment {
+        path: vec![home.path().into()],
+        secrets: true,
+        ..TccliEnvironment::default()
+    };
     let endpoint = Endpoint::start(answers);
     let tccli = Tccli::ready(&around, Some(endpoint.url())).unwrap();
     let deployment = read(&folder).unwrap();
@@ -577,7 +580,7 @@ fn a_refusal_is_told_in_the_platforms_words_and_ends_it() {
 #[test]
 fn without_tccli_or_credentials_it_says_what_to_do() {
     let empty = tempfile::tempdir().unwrap();
-    let around = Surroundings {
+    let around = TccliEnvironment {
         path: vec![empty.path().into()],
         home: Some(empty.path().into()),
         ..Default::default()
@@ -594,10 +597,10 @@ fn without_tccli_or_credentials_it_says_what_to_do() {
     fs::write(empty.path().join(".tccli/default.credential"), "{}").unwrap();
     assert!(Tccli::ready(&around, None).is_ok());
     assert!(
-        Tccli::ready(&Surroundings { profile: Some("other".into()), ..around.clone() }, None)
+        Tccli::ready(&TccliEnvironment { profile: Some("other".into()), ..around.clone() }, None)
             .is_err()
     );
-    assert!(Tccli::ready(&Surroundings { secrets: true, home: None, ..around }, None).is_ok());
+    assert!(Tccli::ready(&TccliEnvironment { secrets: true, home: None, ..around }, None).is_ok());
 }
 
 #[test]

@@ -3,7 +3,7 @@
 //! as its linker (`-Clinker-flavor=ld.lld`), and rust-lld does all the rest. LLD's documentation:
 //! `--symbol-ordering-file`, `--strip-all`.
 
-use super::omit::omit_symboliser;
+use super::omit::{self, Symboliser, omit_symboliser};
 use crate::order::Order;
 use object::read::archive::ArchiveFile;
 use object::{Object as _, ObjectSymbol as _};
@@ -50,10 +50,16 @@ pub fn link(arguments: impl Iterator<Item = OsString>) -> Result<ExitStatus, Lin
     let (ours, arguments): (Vec<_>, Vec<_>) = arguments
         .partition(|argument| argument.as_encoded_bytes().starts_with(ORDER_ARGUMENT.as_bytes()));
     let mut arguments = arguments;
+    let mut kept = None;
     if arguments.iter().any(|argument| STRIP.iter().any(|strip| argument == strip)) {
+        let sysroot = sysroot(&arguments).map(Path::to_owned);
+        let source = || fs::read_to_string(sysroot.as_ref()?.join(omit::SOURCE)).ok();
         for argument in arguments.iter_mut().filter(|argument| is_object(Path::new(argument))) {
-            without_symboliser(argument)?;
+            kept = without_symboliser(argument, &source)?.or(kept);
         }
+    }
+    if let Some(place) = output(&arguments).and_then(notice_beside) {
+        write_notice(&place, kept)?;
     }
     initialise_before_text(&mut arguments);
     let mut command = Command::new(LINKER);
@@ -87,15 +93,62 @@ pub fn link(arguments: impl Iterator<Item = OsString>) -> Result<ExitStatus, Lin
 }
 
 /// Has a copy of an object file linked in its place, if there is anything to take out of it.
-/// rustc's own file stays as it is: it may be linked again.
-fn without_symboliser(argument: &mut OsString) -> Result<(), LinkError> {
+/// rustc's own file stays as it is: it may be linked again. Returns why the symboliser was kept, if
+/// it was.
+fn without_symboliser(
+    argument: &mut OsString,
+    source: &dyn Fn() -> Option<String>,
+) -> Result<Option<&'static str>, LinkError> {
     let mut bytes = read(Path::new(argument))?;
-    if omit_symboliser(&mut bytes) > 0 {
-        argument.push(".omitted.o");
-        fs::write(&argument, bytes)
-            .map_err(|source| LinkError::File { path: argument.clone().into(), source })?;
+    match omit_symboliser(&mut bytes, source) {
+        Symboliser::Absent => Ok(None),
+        Symboliser::Kept(why) => Ok(Some(why)),
+        Symboliser::Omitted => {
+            argument.push(".omitted.o");
+            let at = |source| LinkError::File { path: argument.clone().into(), source };
+            fs::write(&argument, bytes).map_err(at)?;
+            Ok(None)
+        }
     }
-    Ok(())
+}
+
+/// Where the notice of a program is that rustc has linked into this folder: beside it, by the name
+/// of its crate.
+fn notice_beside(output: &Path) -> Option<PathBuf> {
+    Some(output.with_file_name(format!("{}.notice", crate_name(output)?)))
+}
+
+/// Leaves word for [`notice`], or takes an old one away: rustc shows nothing that its linker prints.
+fn write_notice(place: &Path, kept: Option<&str>) -> Result<(), LinkError> {
+    let result = match kept {
+        Some(why) => fs::write(
+            place,
+            format!("std's symboliser stays in the program, a fifth of a small one: {why}"),
+        ),
+        None => match fs::remove_file(place) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            other => other,
+        },
+    };
+    result.map_err(|source| LinkError::File { path: place.to_owned(), source })
+}
+
+/// What [`link`] had to say of the program that cargo has put at `executable`; one line.
+pub(super) fn notice(executable: &Path) -> Option<String> {
+    let file = format!("{}.notice", executable.file_name()?.to_str()?.replace('-', "_"));
+    let folder = executable.parent()?;
+    // rustc links a binary in deps/, an example where it stays.
+    [folder.join("deps"), folder.to_owned()]
+        .iter()
+        .find_map(|folder| fs::read_to_string(folder.join(&file)).ok())
+}
+
+/// The sysroot of the rustc that calls: the start-up objects come from it.
+fn sysroot(arguments: &[OsString]) -> Option<&Path> {
+    arguments.iter().find_map(|argument| {
+        let (sysroot, _) = argument.to_str()?.split_once("/lib/rustlib/")?;
+        sysroot.starts_with('/').then_some(Path::new(sysroot))
+    })
 }
 
 /// musl's `_init`, three bytes that every start calls, lies where the first object has it: behind

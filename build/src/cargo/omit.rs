@@ -8,36 +8,82 @@
 //! (`-Zbuild-std`), which a stable toolchain does not do.
 
 use object::elf::{self, FileHeader64, Rela64, SectionHeader64, Sym64};
-use object::read::elf::{FileHeader as _, Rela as _, SectionHeader as _, Sym as _};
+use object::read::elf::{
+    FileHeader as _, Rela as _, SectionHeader as _, SectionTable, Sym as _, SymbolTable,
+};
 use object::read::{Result, SectionIndex};
 use object::{LittleEndian, SymbolIndex};
 use std::mem::offset_of;
 use std::ops::Range;
 
-/// How the names of the functions begin ([`crate::order::name`]): each returns nothing, and its
-/// callers take "nothing found" for an answer. This is the neck through which std reaches the
-/// reader.
-const SYMBOLISER: &[&str] = &["<std::backtrace_rs::symbolize::gimli::Cache>::with_global"];
-/// A word that every one of their symbols contains, however it is mangled.
+/// The function through which std reaches the reader, as [`crate::order::name`] has it.
+const NECK: &str = "<std::backtrace_rs::symbolize::gimli::Cache>::with_global";
+/// A word that its symbol contains, however it is mangled.
 const WORD: &str = "with_global";
+/// What std's source says of it: it returns nothing, so its callers take "nothing found" for an
+/// answer when it returns at once.
+const SIGNATURE: &str = "fn with_global(f: impl FnOnce(&mut Self))";
+/// Builds of std whose source was read for [`SIGNATURE`], by std's crate id in mangled names. The
+/// id is a hash of the compiler's release and of the build: another std has another.
+const READ: &[&str] = &[
+    "Csaz6eC2DG7lh_3std", // Rust 1.95.0, x86_64-unknown-linux-musl
+    "Cs3vIF18vCiwS_3std", // Rust 1.95.0, aarch64-unknown-linux-musl
+];
+/// Where a sysroot has std's source, if the component rust-src is installed.
+pub(super) const SOURCE: &str = "lib/rustlib/src/rust/library/backtrace/src/symbolize/gimli.rs";
 
 type Elf = FileHeader64<LittleEndian>;
 type Section = SectionHeader64<LittleEndian>;
+type Symbol = Sym64<LittleEndian>;
 const ENDIAN: LittleEndian = LittleEndian;
 
+/// What became of std's symboliser in an object file.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Symboliser {
+    /// The file does not define the function, or it returns at once already.
+    Absent,
+    /// The function returns at once now.
+    Omitted,
+    /// It is as it was; why.
+    Kept(&'static str),
+}
+
 /// Makes std's symboliser return at once and forget whatever it called, so that the linker's
-/// `--gc-sections` drops all that only it used. Gives how many functions that were.
+/// `--gc-sections` drops all that only it used.
 ///
-/// A function is taken only where it is alone in its section, as rustc's are. Anything else, and
-/// what is no relocatable ELF file, stays as it is.
-pub fn omit_symboliser(bytes: &mut [u8]) -> usize {
-    let emptied = functions(bytes).unwrap_or_default();
-    for edit in emptied.iter().flatten() {
-        if let Some(place) = bytes.get_mut(edit.place.clone()) {
-            place.copy_from_slice(&edit.value[..edit.place.len()]);
+/// It acts on a function only where both hold: the function is known to return nothing, because its
+/// std is one of [`READ`] or because `source` (std's file that defines it) says so; and it has the
+/// shape that rustc gives it: alone in its section, told by one frame, a user of its own cache.
+/// Anything else, and what is no relocatable ELF file, stays as it is.
+pub(super) fn omit_symboliser(bytes: &mut [u8], source: &dyn Fn() -> Option<String>) -> Symboliser {
+    let mut result = Symboliser::Absent;
+    for neck in necks(bytes, source).unwrap_or_default() {
+        match neck {
+            Ok(edits) => {
+                for edit in edits {
+                    if let Some(place) = bytes.get_mut(edit.place.clone()) {
+                        place.copy_from_slice(&edit.value[..edit.place.len()]);
+                    }
+                }
+                if result == Symboliser::Absent {
+                    result = Symboliser::Omitted;
+                }
+            }
+            Err(why) => result = Symboliser::Kept(why),
         }
     }
-    emptied.len()
+    result
+}
+
+/// Whether std's source defines the function once, and as returning nothing.
+fn returns_nothing(source: &str) -> bool {
+    let mut definitions = source.match_indices("fn with_global");
+    match (definitions.next(), definitions.next()) {
+        (Some((at, _)), None) => {
+            source[at..].split_once('{').is_some_and(|(head, _)| head.trim_end() == SIGNATURE)
+        }
+        _ => false,
+    }
 }
 
 /// Bytes to be written, and where: at most eight.
@@ -54,64 +100,144 @@ impl Edit {
     }
 }
 
-/// The edits of each function.
-fn functions(bytes: &[u8]) -> Result<Vec<Vec<Edit>>> {
+/// The edits that make one function return at once, or why there are none.
+type Neck = std::result::Result<Vec<Edit>, &'static str>;
+
+/// Each definition of [`NECK`] in the file.
+fn necks(bytes: &[u8], source: &dyn Fn() -> Option<String>) -> Result<Vec<Neck>> {
     let header = Elf::parse(bytes)?;
     let Some(code) = Code::of(header) else { return Ok(Vec::new()) };
     let sections = header.sections(ENDIAN, bytes)?;
-    let symbols = sections.symbols(ENDIAN, bytes, elf::SHT_SYMTAB)?;
-    let table = sections.section(symbols.section())?.sh_offset(ENDIAN) as usize;
-    let section_at =
-        |index: SectionIndex| header.e_shoff(ENDIAN) as usize + index.0 * size_of::<Section>();
-    let mut functions = Vec::new();
-    for (index, symbol) in symbols.enumerate() {
-        let Ok(name) = str::from_utf8(symbol.name(ENDIAN, symbols.strings())?) else { continue };
-        if !name.contains(WORD)
-            || !SYMBOLISER.iter().any(|start| crate::order::name(name).starts_with(start))
-        {
+    let object = Object {
+        header,
+        bytes,
+        symbols: sections.symbols(ENDIAN, bytes, elf::SHT_SYMTAB)?,
+        sections,
+    };
+    let mut found = Vec::new();
+    for (index, symbol) in object.symbols.enumerate() {
+        let mangled = object.symbol_name(symbol);
+        let is_neck = |name: &str| {
+            name.strip_prefix(NECK).is_some_and(|rest| rest.is_empty() || rest.starts_with("::<"))
+        };
+        if !mangled.contains(WORD) || !is_neck(&crate::order::name(mangled)) {
             continue;
         }
-        let Some(home) = symbols.symbol_section(ENDIAN, symbol, index)? else { continue };
-        let section = sections.section(home)?;
-        let (size, room) = (section.sh_size(ENDIAN), section.data(ENDIAN, bytes)?.len());
-        if symbol.st_value(ENDIAN) != 0 || symbol.st_size(ENDIAN) != size || room <= code.stop.len()
-        {
+        let Some(home) = object.symbols.symbol_section(ENDIAN, symbol, index)? else { continue };
+        if object.sections.section(home)?.data(ENDIAN, bytes)? == code.stop {
             continue;
         }
+        let is_known = READ.iter().any(|id| mangled.contains(id))
+            || source().is_some_and(|source| returns_nothing(&source));
+        found.push(match is_known {
+            true => object.edits(&code, index, symbol, home)?,
+            false => Err("whether `with_global` of this toolchain's std returns nothing is not \
+                          known; `rustup component add rust-src` lets microimage look it up"),
+        });
+    }
+    Ok(found)
+}
+
+/// A relocatable file, taken apart.
+struct Object<'a> {
+    header: &'a Elf,
+    bytes: &'a [u8],
+    sections: SectionTable<'a, Elf>,
+    symbols: SymbolTable<'a, Elf>,
+}
+
+impl Object<'_> {
+    /// The symbol's name; empty when it is no text.
+    fn symbol_name(&self, symbol: &Symbol) -> &str {
+        let name = symbol.name(ENDIAN, self.symbols.strings()).unwrap_or_default();
+        str::from_utf8(name).unwrap_or_default()
+    }
+
+    /// The section that a relocation points into.
+    fn target(&self, relocation: &Rela64<LittleEndian>) -> Option<SectionIndex> {
+        let target = SymbolIndex(relocation.r_sym(ENDIAN, false) as usize);
+        let symbol = self.symbols.symbol(target).ok()?;
+        self.symbols.symbol_section(ENDIAN, symbol, target).ok()?
+    }
+
+    /// Where the section's header is in the file.
+    fn header_of(&self, section: SectionIndex) -> usize {
+        self.header.e_shoff(ENDIAN) as usize + section.0 * size_of::<Section>()
+    }
+
+    /// What to write so that the function `symbol`, which lies in the section `home`, returns at
+    /// once.
+    fn edits(
+        &self,
+        code: &Code,
+        index: SymbolIndex,
+        symbol: &Symbol,
+        home: SectionIndex,
+    ) -> Result<Neck> {
+        const CODE: elf::SectionFlags = elf::SectionFlags(elf::SHF_ALLOC.0 | elf::SHF_EXECINSTR.0);
+        let section = self.sections.section(home)?;
+        let room = section.data(ENDIAN, self.bytes)?.len();
+        let is_function = symbol.st_type() == elf::STT_FUNC
+            && section.sh_type(ENDIAN) == elf::SHT_PROGBITS
+            && section.sh_flags(ENDIAN) & CODE == CODE;
+        if !is_function || room <= code.stop.len() {
+            return Ok(Err("`with_global` is not a function of the expected kind"));
+        }
+        let shares = |(other, it): (SymbolIndex, &Symbol)| {
+            other != index
+                && it.st_type() != elf::STT_SECTION
+                && !self.symbol_name(it).is_empty()
+                && self.symbols.symbol_section(ENDIAN, it, other).ok().flatten() == Some(home)
+                && it.st_type() != elf::STT_NOTYPE // where data begins in code, on AArch64
+        };
+        if symbol.st_value(ENDIAN) != 0
+            || symbol.st_size(ENDIAN) != section.sh_size(ENDIAN)
+            || self.symbols.enumerate().any(shares)
+        {
+            return Ok(Err("`with_global` is not alone in its section"));
+        }
+        let caches: Vec<_> = self
+            .symbols
+            .enumerate()
+            .filter(|(_, it)| {
+                let name = self.symbol_name(it);
+                name.contains(WORD)
+                    && crate::order::name(name).strip_prefix(NECK) == Some("::MAPPINGS_CACHE")
+            })
+            .filter_map(|(at, it)| self.symbols.symbol_section(ENDIAN, it, at).ok().flatten())
+            .collect();
+
+        let table = self.sections.section(self.symbols.section())?.sh_offset(ENDIAN) as usize;
+        let entry = table + index.0 * size_of::<Symbol>();
         let short = (code.stop.len() as u64).to_le_bytes();
         let mut edits = vec![
             Edit::new(section.sh_offset(ENDIAN) as usize, code.stop),
-            Edit::new(section_at(home) + offset_of!(Section, sh_size), &short),
-            Edit::new(
-                table
-                    + index.0 * size_of::<Sym64<LittleEndian>>()
-                    + offset_of!(Sym64<LittleEndian>, st_size),
-                &short,
-            ),
+            Edit::new(self.header_of(home) + offset_of!(Section, sh_size), &short),
+            Edit::new(entry + offset_of!(Symbol, st_size), &short),
         ];
-        let mut frames = 0;
-        for (index, list) in sections.enumerate() {
-            let Some((relocations, _)) = list.rela(ENDIAN, bytes)? else { continue };
+        let (mut frames, mut uses_cache) = (0, false);
+        for (index, list) in self.sections.enumerate() {
+            let Some((relocations, _)) = list.rela(ENDIAN, self.bytes)? else { continue };
             let of = list.info_link(ENDIAN);
             if of == home {
+                uses_cache |= relocations
+                    .iter()
+                    .any(|it| self.target(it).is_some_and(|target| caches.contains(&target)));
                 // What it called, it calls no longer.
-                edits.push(Edit::new(
-                    section_at(index) + offset_of!(Section, sh_size),
-                    &0u64.to_le_bytes(),
-                ));
-            } else if sections.section_name(ENDIAN, sections.section(of)?)? == b".eh_frame" {
+                let none = 0u64.to_le_bytes();
+                edits.push(Edit::new(self.header_of(index) + offset_of!(Section, sh_size), &none));
+            } else if self.sections.section_name(ENDIAN, self.sections.section(of)?)?
+                == b".eh_frame"
+            {
                 // Where its frame is told, its size stands behind its place, and is as wide.
-                let points_here = |relocation: &&Rela64<LittleEndian>| {
-                    let target = SymbolIndex(relocation.r_sym(ENDIAN, false) as usize);
-                    let home_of =
-                        |symbol| symbols.symbol_section(ENDIAN, symbol, target).ok().flatten();
-                    relocation.r_addend(ENDIAN) == 0
-                        && relocation.r_type(ENDIAN, false) == code.begins
-                        && symbols.symbol(target).ok().and_then(home_of) == Some(home)
+                let points_here = |it: &&Rela64<LittleEndian>| {
+                    it.r_addend(ENDIAN) == 0
+                        && it.r_type(ENDIAN, false) == code.begins
+                        && self.target(it) == Some(home)
                 };
                 for relocation in relocations.iter().filter(points_here) {
-                    let frame =
-                        sections.section(of)?.sh_offset(ENDIAN) + relocation.r_offset(ENDIAN) + 4;
+                    let frames_at = self.sections.section(of)?.sh_offset(ENDIAN);
+                    let frame = frames_at + relocation.r_offset(ENDIAN) + 4;
                     edits.push(Edit::new(frame as usize, &short[..4]));
                     frames += 1;
                 }
@@ -119,11 +245,12 @@ fn functions(bytes: &[u8]) -> Result<Vec<Vec<Edit>>> {
         }
         // A frame that is told in a way that is not known here would go on claiming what comes
         // behind the function.
-        if frames == 1 {
-            functions.push(edits);
-        }
+        Ok(match (frames, uses_cache) {
+            (1, true) => Ok(edits),
+            (1, false) => Err("`with_global` does not use its cache"),
+            _ => Err("the frame of `with_global` is told in an unknown way"),
+        })
     }
-    Ok(functions)
 }
 
 /// What differs between machines.
@@ -153,61 +280,58 @@ mod tests {
     use std::fs;
     use std::process::Command;
 
-    /// A crate that is called std and has the neck in it, as rustc compiles it.
-    fn compiled(target: &str) -> Option<Vec<u8>> {
-        const SOURCE: &str = "#![no_std]
-            pub mod backtrace_rs { pub mod symbolize { pub mod gimli {
+    const TARGETS: [&str; 2] = ["x86_64-unknown-linux-musl", "aarch64-unknown-linux-musl"];
+    /// The neck as std has it: it uses its cache and returns nothing.
+    const NECK_OF_STD: &str = "#[inline(never)]
+        fn with_global(what: usize) {
+            static mut MAPPINGS_CACHE: [usize; 8] = [1; 8];
+            unsafe { reader(&raw mut MAPPINGS_CACHE, what); reader(&raw mut MAPPINGS_CACHE, 1); }
+        }
+        #[unsafe(no_mangle)]
+        pub extern \"C\" fn resolve(what: usize) { Cache::with_global(what) }";
+
+    /// A crate that is called std and has `neck` in it, as rustc compiles it.
+    fn compiled(target: &str, neck: &str) -> Option<Vec<u8>> {
+        let text = format!(
+            "#![no_std]
+            pub mod backtrace_rs {{ pub mod symbolize {{ pub mod gimli {{
                 pub struct Cache;
-                unsafe extern \"C\" { fn reader(what: usize) -> usize; }
-                impl Cache {
-                    #[inline(never)]
-                    fn with_global(what: usize) { unsafe { reader(reader(what) + 1); reader(what); \
-                              } }
-                }
-                #[unsafe(no_mangle)]
-                pub extern \"C\" fn resolve(what: usize) { Cache::with_global(what) }
-            } } }";
+                unsafe extern \"C\" {{ fn reader(cache: *mut [usize; 8], what: usize) -> usize; }}
+                impl Cache {{ {neck} }}
+            }} }} }}"
+        );
         let folder = tempfile::tempdir().expect("a temporary folder");
         let (source, object) = (folder.path().join("std.rs"), folder.path().join("std.o"));
-        fs::write(&source, SOURCE).expect("a temporary folder is ours");
+        fs::write(&source, text).expect("a temporary folder is ours");
         let status = Command::new("rustc")
-            .args([
-                "--edition=2024",
-                "--crate-name=std",
-                "--crate-type=rlib",
-                "--emit=obj",
-                "-Copt-level=3",
-                "--cap-lints=allow",
-            ])
-            .args([
-                "-Csymbol-mangling-version=v0",
-                "-Cforce-unwind-tables=yes",
-                "--target",
-                target,
-                "-o",
-            ])
+            .args(["--edition=2024", "--crate-name=std", "--crate-type=rlib", "--emit=obj"])
+            .args(["-Copt-level=3", "--cap-lints=allow", "-Csymbol-mangling-version=v0"])
+            .args(["-Cforce-unwind-tables=yes", "--target", target, "-o"])
             .arg(&object)
             .arg(&source)
             .status()
             .expect("rustc is what compiled this test");
+        if !status.success() {
+            eprintln!("skipped: no standard library for {target}; build/setup --arm64 installs it");
+        }
         status.success().then(|| fs::read(&object).expect("rustc has written it"))
+    }
+
+    /// What std's source says today.
+    fn signed() -> Option<String> {
+        Some("unsafe fn with_global(f: impl FnOnce(&mut Self)) { f() }".to_owned())
     }
 
     #[test]
     fn the_symboliser_returns_at_once_and_calls_nobody() {
-        for target in ["x86_64-unknown-linux-musl", "aarch64-unknown-linux-musl"] {
-            let Some(before) = compiled(target) else {
-                eprintln!(
-                    "skipped: no standard library for {target}; build/setup --arm64 installs it"
-                );
-                continue;
-            };
+        for target in TARGETS {
+            let Some(before) = compiled(target, NECK_OF_STD) else { continue };
             let mut after = before.clone();
-            assert_eq!(omit_symboliser(&mut after), 1, "{target}");
+            assert_eq!(omit_symboliser(&mut after, &signed), Symboliser::Omitted, "{target}");
             let file = object::File::parse(&*after).expect("it is still an object file");
             let neck = file
                 .symbols()
-                .find(|it| it.name().is_ok_and(|name| name.contains(WORD)))
+                .find(|it| it.name().is_ok_and(|name| crate::order::name(name).ends_with(WORD)))
                 .expect("it is still there");
             let section = file
                 .section_by_index(neck.section_index().expect("a section of its own"))
@@ -216,14 +340,9 @@ mod tests {
             assert!([&[0xc3][..], &[0xc0, 0x03, 0x5f, 0xd6]].contains(&code), "{code:x?}");
             assert_eq!((neck.size(), section.relocations().count()), (code.len() as u64, 0));
             let resolve = file.section_by_name(".text.resolve").expect("its caller is as it was");
-            assert_eq!(
-                resolve.data(),
-                object::File::parse(&*before)
-                    .unwrap()
-                    .section_by_name(".text.resolve")
-                    .unwrap()
-                    .data()
-            );
+            let unchanged = object::File::parse(&*before).unwrap();
+            let unchanged = unchanged.section_by_name(".text.resolve").unwrap();
+            assert_eq!(resolve.data(), unchanged.data());
             // Its frame is the one whose size is the function's; there is none of the old size any
             // more.
             let sizes = |bytes: &[u8], size: u32| {
@@ -231,36 +350,130 @@ mod tests {
                 let frames = file.section_by_name(".eh_frame").expect("unwinding was asked for");
                 let places: Vec<u64> = frames.relocations().map(|(place, _)| place + 4).collect();
                 let data = frames.data().unwrap();
-                places
-                    .iter()
-                    .filter(|at| {
-                        data.get(**at as usize..**at as usize + 4) == Some(&size.to_le_bytes())
-                    })
-                    .count()
+                let has_size = |at: &&u64| {
+                    let at = **at as usize;
+                    data.get(at..at + 4) == Some(&size.to_le_bytes())
+                };
+                places.iter().filter(has_size).count()
             };
             // On some machines the caller is as short as that.
             let short = code.len() as u32;
             assert_eq!(sizes(&after, short), sizes(&before, short) + 1, "{target}");
-            assert_eq!(omit_symboliser(&mut after), 0, "there is nothing left to take out");
+            assert_eq!(omit_symboliser(&mut after, &signed), Symboliser::Absent, "nothing is left");
+        }
+    }
+
+    /// Panics would become undefined if a function that returns a value were made to return at
+    /// once.
+    #[test]
+    fn a_function_of_another_shape_stays_as_it_is() {
+        let no_source: fn() -> Option<String> = || None;
+        let returns = || signed().map(|it| it.replace(") {", ") -> bool {"));
+        let with = |from: &str, to: &str| {
+            assert!(NECK_OF_STD.contains(from), "{from}");
+            NECK_OF_STD.replace(from, to)
+        };
+        let returning = with("(what: usize) {\n", "(what: usize) -> usize {\n")
+            .replace("reader(&raw mut MAPPINGS_CACHE, 1);", "reader(&raw mut MAPPINGS_CACHE, 1)")
+            .replace(
+                "pub extern \"C\" fn resolve(what: usize)",
+                "pub extern \"C\" fn resolve(what: usize) -> usize",
+            );
+        let without_cache = with("MAPPINGS_CACHE", "SOMETHING");
+        let in_company = with(
+            "#[inline(never)]",
+            "#[inline(never)] #[unsafe(link_section = \".text.resolve\")]",
+        );
+        let cases: [(&str, &str, &dyn Fn() -> Option<String>, &str); 5] = [
+            ("std is not known", NECK_OF_STD, &no_source, "is not known"),
+            ("std says that it returns a value", NECK_OF_STD, &returns, "is not known"),
+            ("it returns a value", &returning, &no_source, "is not known"),
+            ("it is another function", &without_cache, &signed, "does not use its cache"),
+            ("it shares its section", &in_company, &signed, "not alone"),
+        ];
+        for (what, neck, source, why) in cases {
+            let Some(before) = compiled(TARGETS[0], neck) else { return };
+            let mut after = before.clone();
+            match omit_symboliser(&mut after, source) {
+                Symboliser::Kept(found) => assert!(found.contains(why), "{what}: {found}"),
+                other => panic!("{what}: {other:?}"),
+            }
+            assert!(before == after, "{what}: the file has changed");
+        }
+    }
+
+    #[test]
+    fn other_functions_of_a_similar_name_are_not_meant() {
+        let other = NECK_OF_STD.replace("with_global(", "with_globally(");
+        let Some(mut bytes) = compiled(TARGETS[0], &other) else { return };
+        assert_eq!(omit_symboliser(&mut bytes, &signed), Symboliser::Absent);
+    }
+
+    /// With a new toolchain this fails until somebody has read the function's source: then its id
+    /// belongs into READ.
+    #[test]
+    fn the_toolchain_in_use_is_one_that_was_read_or_can_be() {
+        let run = |arguments: &[&str]| {
+            let output = Command::new("rustc").args(arguments).output().expect("rustc runs");
+            String::from_utf8_lossy(&output.stdout).trim().to_owned()
+        };
+        let sysroot = std::path::PathBuf::from(run(&["--print", "sysroot"]));
+        let source = fs::read_to_string(sysroot.join(SOURCE)).ok();
+        if let Some(source) = &source {
+            assert!(returns_nothing(source), "`with_global` has another signature: read it anew");
+        }
+        for target in TARGETS {
+            let folder = sysroot.join("lib/rustlib").join(target).join("lib");
+            let entries = fs::read_dir(&folder).into_iter().flatten().flatten();
+            let is_std = |path: &std::path::PathBuf| {
+                let name = path.file_name().unwrap_or_default().to_string_lossy();
+                name.starts_with("libstd-") && name.ends_with(".rlib")
+            };
+            let Some(std) = entries.map(|entry| entry.path()).find(is_std) else {
+                eprintln!("skipped: no standard library for {target}");
+                continue;
+            };
+            let bytes = fs::read(std).expect("an installed library can be read");
+            let holds = |id: &&str| bytes.windows(id.len()).any(|window| window == id.as_bytes());
+            let is_read = READ.iter().any(|id| holds(&id));
+            assert!(is_read || source.is_some(), "{target}: images keep the symboliser");
+        }
+    }
+
+    #[test]
+    fn a_signature_is_read_to_its_end() {
+        let source = |signature: &str| format!("impl Cache {{ {signature} {{ f() }} }}");
+        assert!(returns_nothing(&source(SIGNATURE)));
+        assert!(returns_nothing(&source(&format!("unsafe {SIGNATURE}"))));
+        let twice = source(SIGNATURE).repeat(2);
+        let others = [
+            &source(&format!("{SIGNATURE} -> bool")),
+            &source("fn with_global<R>(f: impl FnOnce(&mut Self) -> R) -> R"),
+            &source("fn with_global_state(f: impl FnOnce(&mut Self))"),
+            &twice,
+            "",
+        ];
+        for other in others {
+            assert!(!returns_nothing(other), "{other}");
         }
     }
 
     #[test]
     fn damaged_files_stay_as_they_are_or_are_edited_in_bounds() {
-        let Some(whole) = compiled("x86_64-unknown-linux-musl") else { return };
+        let Some(whole) = compiled(TARGETS[0], NECK_OF_STD) else { return };
         for bytes in [&b""[..], b"\x7fELF", b"!<arch>\n"] {
             let mut bytes = bytes.to_vec();
-            assert_eq!(omit_symboliser(&mut bytes), 0);
+            assert_eq!(omit_symboliser(&mut bytes, &signed), Symboliser::Absent);
         }
         for length in 0..whole.len() {
-            omit_symboliser(&mut whole[..length].to_vec());
+            omit_symboliser(&mut whole[..length].to_vec(), &signed);
         }
         let mut random = 1u32;
         for at in 0..whole.len() {
             random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
             let mut bytes = whole.clone();
             bytes[at] ^= (random >> 24) as u8 | 1;
-            omit_symboliser(&mut bytes);
+            omit_symboliser(&mut bytes, &signed);
         }
     }
 }

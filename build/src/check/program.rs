@@ -1,11 +1,10 @@
 //! The rule about the program: it is there, anyone may execute it, and nothing else is needed to
 //! start it. It reads one file of the image and starts nothing.
 
-use super::Verdict;
-use super::rules::{Outcome, Subject, fail, pass, warn};
+use super::finding::{Judgement, RuleVerdict, Subject, fail, pass, warn};
 use crate::contents::{Contents, ContentsError, Found, What};
 use crate::elf::{Architecture, ElfError, StaticElf};
-use crate::entry::Limits;
+use crate::entry::LayerLimits;
 use crate::inspect::size;
 use crate::rootfs::normalize;
 use std::path::{Path, PathBuf};
@@ -61,7 +60,7 @@ pub(super) fn follow(contents: &Contents, mut path: String) -> Option<(PathBuf, 
     None
 }
 
-pub(super) fn program(subject: &Subject<'_>) -> Result<Outcome, ContentsError> {
+pub(super) fn program(subject: &Subject<'_>) -> Result<Judgement, ContentsError> {
     let Some((path, found)) = find_program(subject) else {
         return Ok(fail(
             "the program that the entrypoint names is not in the image",
@@ -77,13 +76,17 @@ pub(super) fn program(subject: &Subject<'_>) -> Result<Outcome, ContentsError> {
     }
     let Ok(architecture) = subject.image.architecture().parse::<Architecture>() else {
         return Ok((
-            Verdict::Skip,
+            RuleVerdict::Skip,
             format!("`{shown}`: programs for {} are not read", subject.image.architecture()),
             String::new(),
         ));
     };
-    let bytes =
-        subject.contents.read_file(subject.image, &path, MAX_PROGRAM_BYTES, &Limits::default())?;
+    let bytes = subject.contents.read_file(
+        subject.image,
+        &path,
+        MAX_PROGRAM_BYTES,
+        &LayerLimits::default(),
+    )?;
     let bytes = bytes.unwrap_or_default();
     Ok(match StaticElf::parse(&bytes, architecture) {
         Ok(elf) => pass(format!(

@@ -2,6 +2,7 @@
 //! Each line names the document it was read in; what no document says is `None` or `Undocumented`,
 //! and becomes a warning, not a failure.
 
+use crate::scf;
 use std::time::Duration;
 
 /// Yes, no, or nobody says.
@@ -128,9 +129,9 @@ impl Provider {
             ),
             ("answers", "Tencent Cloud, SCF quotas: a function's time-out is 3 s unless it is set"),
         ],
-        port: 9000,
+        port: scf::PORT,
         port_said: PortSaid::Fixed,
-        start_limit: Duration::from_secs(30),
+        start_limit: scf::START_LIMIT,
         companion: None,
         asks_from_inside: false,
         architectures: &["amd64"],
@@ -139,7 +140,7 @@ impl Provider {
         zstd: Word::Undocumented,
         tmp_is_overlaid: true,
         splits_arguments: true,
-        event_path: Some("/event-invoke"),
+        event_path: Some(scf::EVENT_PATH),
         memory_tiers: &[(256 * MIB, 256), (512 * MIB, 512), (1024 * MIB, 1024)],
     };
 

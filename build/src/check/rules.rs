@@ -1,46 +1,21 @@
 //! The rules, one function each, in the order in which a deployment would meet them. A rule returns
 //! what it saw and what to do about it; it never shows a value that may be a secret.
 
+use super::finding::{Finding, Judgement, RuleVerdict, Subject, fail, pass, warn};
 use super::program::{follow, program};
-use super::provider::{PortSaid, Provider, Size, Word};
+use super::provider::{PortSaid, Size, Word};
 use super::secrets::secrets;
-use super::{Finding, Verdict};
-use crate::contents::{Contents, ContentsError, What};
+use crate::contents::{ContentsError, What};
 use crate::entry::shown;
-use crate::image::{Compression, Image, media_type};
+use crate::image::{Compression, media_type};
 use crate::inspect::size;
 use crate::rootfs::normalize;
 use std::path::Path;
 
-/// What is judged.
-pub(super) struct Subject<'a> {
-    pub image: &'a Image,
-    pub contents: &'a Contents,
-    pub provider: &'static Provider,
-    pub memory_mib: Option<u64>,
-    /// How the image was named.
-    pub place: &'a str,
-}
-
-/// How a rule turned out: verdict, evidence, remedy.
-pub(super) type Outcome = (Verdict, String, String);
-
-pub(super) fn pass(evidence: impl Into<String>) -> Outcome {
-    (Verdict::Pass, evidence.into(), String::new())
-}
-
-pub(super) fn warn(evidence: impl Into<String>, remedy: impl Into<String>) -> Outcome {
-    (Verdict::Warn, evidence.into(), remedy.into())
-}
-
-pub(super) fn fail(evidence: impl Into<String>, remedy: impl Into<String>) -> Outcome {
-    (Verdict::Fail, evidence.into(), remedy.into())
-}
-
 /// Every rule, in order.
 pub(super) fn all(subject: &Subject<'_>) -> Result<Vec<Finding>, ContentsError> {
     let mut findings = Vec::new();
-    let mut add = |rule, (verdict, evidence, remedy): Outcome, source| {
+    let mut add = |rule, (verdict, evidence, remedy): Judgement, source| {
         findings.push(Finding { rule, verdict, evidence, remedy, source })
     };
     let provider = |rule| subject.provider.source_of(rule);
@@ -73,7 +48,7 @@ pub(super) fn all(subject: &Subject<'_>) -> Result<Vec<Finding>, ContentsError> 
     Ok(findings)
 }
 
-fn format(subject: &Subject<'_>) -> Outcome {
+fn format(subject: &Subject<'_>) -> Judgement {
     match subject.image.media_type() {
         kind @ (media_type::OCI_MANIFEST | media_type::DOCKER_MANIFEST) => pass(kind),
         other => {
@@ -82,7 +57,7 @@ fn format(subject: &Subject<'_>) -> Outcome {
     }
 }
 
-fn one_manifest(subject: &Subject<'_>) -> Outcome {
+fn one_manifest(subject: &Subject<'_>) -> Judgement {
     let remedy = "push one platform's manifest under a tag of its own (`microimage push`), \
                   without attestations";
     match (subject.image.chosen_from_index(), subject.provider.index) {
@@ -97,7 +72,7 @@ fn one_manifest(subject: &Subject<'_>) -> Outcome {
     }
 }
 
-fn architecture(subject: &Subject<'_>) -> Outcome {
+fn architecture(subject: &Subject<'_>) -> Judgement {
     let (os, architecture) = (subject.image.os(), subject.image.architecture());
     if os == "linux" && subject.provider.architectures.contains(&architecture.as_str()) {
         return pass(format!("{os}/{architecture}"));
@@ -111,7 +86,7 @@ fn architecture(subject: &Subject<'_>) -> Outcome {
     )
 }
 
-fn image_size(subject: &Subject<'_>) -> Outcome {
+fn image_size(subject: &Subject<'_>) -> Judgement {
     let compressed = subject.image.total_compressed_bytes();
     let uncompressed: u64 =
         subject.contents.layers.iter().map(|layer| layer.uncompressed_bytes).sum();
@@ -133,7 +108,7 @@ fn image_size(subject: &Subject<'_>) -> Outcome {
     }
 }
 
-fn memory(subject: &Subject<'_>) -> Outcome {
+fn memory(subject: &Subject<'_>) -> Judgement {
     if subject.provider.memory_tiers.is_empty() {
         return pass("no advice is documented");
     }
@@ -162,14 +137,14 @@ fn memory(subject: &Subject<'_>) -> Outcome {
     }
 }
 
-fn layers(subject: &Subject<'_>) -> Outcome {
+fn layers(subject: &Subject<'_>) -> Judgement {
     match subject.image.layers().len() {
         1 => pass("one"),
         n => warn(format!("{n}"), "pack the files as one layer (`microimage build`)"),
     }
 }
 
-fn compression(subject: &Subject<'_>) -> Outcome {
+fn compression(subject: &Subject<'_>) -> Judgement {
     let mut kinds = Vec::new();
     for layer in subject.image.layers() {
         let name = match Compression::of_media_type(&layer.descriptor().media_type) {
@@ -194,7 +169,7 @@ fn compression(subject: &Subject<'_>) -> Outcome {
     }
 }
 
-fn diff_ids(subject: &Subject<'_>) -> Outcome {
+fn diff_ids(subject: &Subject<'_>) -> Judgement {
     let mut pairs = subject.image.layers().iter().zip(&subject.contents.layers);
     match pairs.find(|(layer, found)| layer.diff_id() != found.diff_id) {
         None => pass("every layer is what manifest and configuration say"),
@@ -210,7 +185,7 @@ fn diff_ids(subject: &Subject<'_>) -> Outcome {
     }
 }
 
-fn port(subject: &Subject<'_>) -> Outcome {
+fn port(subject: &Subject<'_>) -> Judgement {
     let (provider, env) = (subject.provider, subject.image.env());
     let wanted = match provider.port_for(env) {
         Ok(port) => port,
@@ -261,7 +236,7 @@ fn port(subject: &Subject<'_>) -> Outcome {
 }
 
 /// The part that speaks to the platform: a program, in its folder, that anyone may execute.
-fn companion(subject: &Subject<'_>, folder: &str) -> Outcome {
+fn companion(subject: &Subject<'_>, folder: &str) -> Judgement {
     let programs: Vec<_> = subject
         .contents
         .files
@@ -284,7 +259,7 @@ fn companion(subject: &Subject<'_>, folder: &str) -> Outcome {
     }
 }
 
-fn entrypoint(subject: &Subject<'_>) -> Outcome {
+fn entrypoint(subject: &Subject<'_>) -> Judgement {
     let argv = subject.image.argv();
     let Some(program) = argv.first() else {
         return fail("the image starts nothing", "add `ENTRYPOINT [\"/app\"]` to the recipe");
@@ -300,7 +275,7 @@ fn entrypoint(subject: &Subject<'_>) -> Outcome {
     pass(format!("{argv:?}"))
 }
 
-fn arguments(subject: &Subject<'_>) -> Outcome {
+fn arguments(subject: &Subject<'_>) -> Judgement {
     let argv = subject.image.argv();
     if !subject.provider.splits_arguments {
         return pass("may hold blanks");
@@ -317,7 +292,7 @@ fn arguments(subject: &Subject<'_>) -> Outcome {
     }
 }
 
-fn user(subject: &Subject<'_>) -> Outcome {
+fn user(subject: &Subject<'_>) -> Judgement {
     let user = subject.image.user();
     let mut names = user.split(':').filter(|part| !part.is_empty() && part.parse::<u32>().is_err());
     match names.next() {
@@ -333,7 +308,7 @@ fn user(subject: &Subject<'_>) -> Outcome {
     }
 }
 
-fn working_dir(subject: &Subject<'_>) -> Outcome {
+fn working_dir(subject: &Subject<'_>) -> Judgement {
     let folder = subject.image.working_dir();
     if normalize("/", folder).is_empty()
         || follow(subject.contents, normalize("/", folder))
@@ -347,7 +322,7 @@ fn working_dir(subject: &Subject<'_>) -> Outcome {
     )
 }
 
-fn readable(subject: &Subject<'_>) -> Outcome {
+fn readable(subject: &Subject<'_>) -> Judgement {
     let closed = subject.contents.files.iter().filter(|(_, found)| match found.what {
         What::Folder => found.mode & 0o005 != 0o005,
         What::File { .. } => found.mode & 0o004 == 0,
@@ -364,7 +339,7 @@ fn readable(subject: &Subject<'_>) -> Outcome {
     }
 }
 
-fn tmp(subject: &Subject<'_>) -> Outcome {
+fn tmp(subject: &Subject<'_>) -> Judgement {
     let below: Vec<_> = subject
         .contents
         .files
@@ -385,11 +360,11 @@ fn tmp(subject: &Subject<'_>) -> Outcome {
     }
 }
 
-fn pinned(subject: &Subject<'_>) -> Outcome {
+fn pinned(subject: &Subject<'_>) -> Judgement {
     let on_disk = Path::new(subject.place.split('#').next().unwrap_or_default()).exists();
     if on_disk {
         return (
-            Verdict::Skip,
+            RuleVerdict::Skip,
             "the image is on this disk; `microimage push` prints the pinned form".into(),
             String::new(),
         );

@@ -2,10 +2,12 @@
 //! loopback, then requests on its port. It uses the sandbox of this crate and needs its namespaces.
 //! Requests are HTTP/1.1 (RFC 9112), one a connection.
 
-use super::{Finding, PortSaid, Provider, Verdict};
-use crate::entry::Limits;
+use super::finding::{Finding, RuleVerdict};
+use super::provider::{PortSaid, Provider};
+use crate::entry::LayerLimits;
 use crate::image::Image;
 use crate::sandbox::{self, Instance, Launcher, Plan};
+use crate::scf::{self, header};
 use crate::unpack::{UnpackError, unpack_image};
 use rustix::net::connect;
 use std::fs;
@@ -21,11 +23,11 @@ const ASKED: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
 /// How long a program that listens on 127.0.0.1 may take to listen elsewhere too.
 const SECOND_ADDRESS_LIMIT: Duration = Duration::from_secs(1);
 /// A reply must come within this: SCF's default function timeout, the shortest.
-const REPLY_LIMIT: Duration = Duration::from_secs(3);
+const REPLY_LIMIT: Duration = scf::DEFAULT_TIMEOUT;
 /// The most events that are played: one socket each is made inside the sandbox.
 const MAX_EVENTS: usize = 200;
 /// The largest event, in bytes: SCF's limit for a synchronous event.
-const MAX_EVENT_BYTES: u64 = 6 << 20;
+const MAX_EVENT_BYTES: u64 = scf::MAX_BODY_BYTES as u64;
 
 /// Why the image could not be tried.
 #[derive(Debug, thiserror::Error)]
@@ -72,7 +74,7 @@ pub fn run(
     };
     let home = tempfile::tempdir().map_err(at(Path::new("a temporary folder"), "made"))?;
     let rootfs = home.path().join("rootfs");
-    unpack_image(image, &rootfs, &Limits::default())?;
+    unpack_image(image, &rootfs, &LayerLimits::default())?;
     let (uid, gid) = sandbox::user_of(&rootfs, image.user())?;
     let mut env = image.env().to_vec();
     let port = provider.port_for(image.env()).unwrap_or(provider.port);
@@ -95,7 +97,7 @@ pub fn run(
         cwd: image.working_dir().to_owned(),
         uid,
         gid,
-        limits: sandbox::Limits::default(),
+        limits: sandbox::ResourceLimits::default(),
         core: None,
         sockets: 2 + events.len().max(1), // two to wait with, one a request
         low_ports: true,
@@ -154,7 +156,7 @@ pub fn run(
     }
     let said = instance.output_tail();
     let exit = launcher.end(instance)?;
-    if let Some(last) = findings.iter_mut().rfind(|f| f.verdict == Verdict::Fail) {
+    if let Some(last) = findings.iter_mut().rfind(|f| f.verdict == RuleVerdict::Fail) {
         let said = said.trim();
         let tail: String = said.chars().skip(said.chars().count().saturating_sub(600)).collect();
         last.evidence = format!("{}; it {exit}, and printed last: {:?}", last.evidence, tail);
@@ -169,7 +171,7 @@ pub fn not_tried(provider: &Provider, why: &sandbox::Error) -> Finding {
     let evidence = format!("it was not started: {why}");
     Finding {
         rule,
-        verdict: Verdict::Skip,
+        verdict: RuleVerdict::Skip,
         evidence,
         remedy: String::new(),
         source: provider.source_of(rule),
@@ -260,16 +262,18 @@ fn judged(
     result: Result<u16, String>,
 ) -> Finding {
     let (verdict, evidence, remedy) = match result {
-        Ok(status @ 0..400) => (Verdict::Pass, format!("status {status}"), ""),
+        Ok(status @ 0..400) => (RuleVerdict::Pass, format!("status {status}"), ""),
         Ok(status @ 400..500) => (
-            Verdict::Warn,
+            RuleVerdict::Warn,
             format!("status {status}: the function refuses it"),
             "play events that the function is meant for (`--events`)",
         ),
-        Ok(status) => {
-            (Verdict::Fail, format!("status {status}"), "find the cause in what the function logs")
-        }
-        Err(why) => (Verdict::Fail, why, "answer every request, whatever it holds"),
+        Ok(status) => (
+            RuleVerdict::Fail,
+            format!("status {status}"),
+            "find the cause in what the function logs",
+        ),
+        Err(why) => (RuleVerdict::Fail, why, "answer every request, whatever it holds"),
     };
     Finding {
         rule,
@@ -284,23 +288,30 @@ fn get() -> Vec<u8> {
     b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".to_vec()
 }
 
+/// The id of every request that is played.
+const REQUEST_ID: &str = "00000000-0000-4000-8000-000000000000";
+
 /// An event as the platform posts it, with the context headers that it always sends.
 fn post(provider: &Provider, body: &[u8]) -> Vec<u8> {
     let path = provider.event_path.unwrap_or("/");
-    let context = match provider.name {
-        "scf" => {
-            "X-Scf-Request-Id: 00000000-0000-4000-8000-000000000000\r\nX-Scf-Memory: \
-             128\r\nX-Scf-Timeout: 3\r\nX-Scf-Version: $LATEST\r\nX-Scf-Name: \
-             check\r\nX-Scf-Namespace: default\r\nX-Scf-Region: ap-guangzhou\r\nX-Scf-Appid: \
-             0\r\nX-Scf-Uin: 0\r\n"
-        }
-        "fc" => {
-            "x-fc-request-id: 00000000-0000-4000-8000-000000000000\r\nx-fc-control-path: \
-             /invoke\r\n"
-        }
-        "lambda" => "x-amzn-request-context: {}\r\nx-amzn-lambda-context: {}\r\n",
-        _ => "",
+    let context: &[(&str, &str)] = match provider.name {
+        "scf" => &[
+            (header::REQUEST_ID, REQUEST_ID),
+            (header::MEMORY, "128"),
+            (header::TIMEOUT, "3"),
+            (header::VERSION, "$LATEST"),
+            (header::NAME, "check"),
+            (header::NAMESPACE, "default"),
+            (header::REGION, "ap-guangzhou"),
+            (header::APP_ID, "0"),
+            (header::UIN, "0"),
+        ],
+        "fc" => &[("x-fc-request-id", REQUEST_ID), ("x-fc-control-path", "/invoke")],
+        "lambda" => &[("x-amzn-request-context", "{}"), ("x-amzn-lambda-context", "{}")],
+        _ => &[],
     };
+    let context: String =
+        context.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
     let head = format!(
         "POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: \
          application/json\r\nContent-Length: {}\r\n{context}Connection: close\r\n\r\n",
@@ -318,14 +329,14 @@ fn finding(
     match result {
         Ok(evidence) => Finding {
             rule,
-            verdict: Verdict::Pass,
+            verdict: RuleVerdict::Pass,
             evidence,
             remedy: String::new(),
             source: provider.source_of(rule),
         },
         Err(evidence) => Finding {
             rule,
-            verdict: Verdict::Fail,
+            verdict: RuleVerdict::Fail,
             evidence,
             remedy: remedy.into(),
             source: provider.source_of(rule),

@@ -1,7 +1,7 @@
 //! The rule about secrets: none in what everyone who may pull the image can read. It names where
 //! one may be and never shows it.
 
-use super::rules::{Outcome, Subject, fail, pass};
+use super::finding::{Judgement, Subject, fail, pass};
 use regex::Regex;
 use std::sync::LazyLock;
 
@@ -17,7 +17,7 @@ static SECRET_VALUES: LazyLock<Regex> = LazyLock::new(|| {
         .expect("our own expression")
 });
 
-pub(super) fn secrets(subject: &Subject<'_>) -> Outcome {
+pub(super) fn secrets(subject: &Subject<'_>) -> Judgement {
     let env =
         subject.image.env().iter().map(|line| ("env", line.split_once('=').unwrap_or((line, ""))));
     let labels = subject.image.labels().into_iter().map(|pair| ("label", pair));

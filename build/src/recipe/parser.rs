@@ -1,7 +1,8 @@
 //! Each instruction's own syntax, and what it adds to a recipe. It touches no file. Docker's
 //! Dockerfile reference, the section of each instruction.
 
-use super::{DEFAULT_PATH, KNOWN, Problem, Recipe, Step};
+use super::keyword::{Keyword, unsupported};
+use super::{DEFAULT_PATH, Problem, Recipe, Step};
 use crate::instruction::Instruction;
 use crate::rootfs::normalize;
 use crate::words;
@@ -24,60 +25,58 @@ impl Parser {
 
     /// Takes the next instruction in.
     pub fn take(&mut self, instruction: &Instruction) -> Result<(), Problem> {
-        let keyword = instruction.keyword.as_str();
-        let Some(keyword) = KNOWN.into_iter().find(|known| *known == keyword) else {
-            return Err(unknown(keyword));
-        };
+        let keyword =
+            Keyword::parse(&instruction.keyword).ok_or_else(|| refused(&instruction.keyword))?;
         let rest = instruction.rest.as_str();
-        let argument = |why: String| Problem::Argument { keyword, why };
-        if !self.seen_from && keyword != "FROM" {
+        let argument = |why: String| Problem::Argument { keyword: keyword.name(), why };
+        if !self.seen_from && keyword != Keyword::From {
             return Err(Problem::NoFrom);
         }
         if rest.is_empty() {
             return Err(argument("something must follow it".into()));
         }
-        if rest.contains("<<") && keyword == "COPY" {
+        if rest.contains("<<") && keyword == Keyword::Copy {
             return Err(argument("here-documents are not supported; copy a file".into()));
         }
         match keyword {
-            "FROM" if self.seen_from => Err(argument(
+            Keyword::From if self.seen_from => Err(argument(
                 "a second stage is not supported; build the program first, then copy it".into(),
             )),
-            "FROM" if rest != "scratch" => Err(argument(format!(
+            Keyword::From if rest != "scratch" => Err(argument(format!(
                 "only `scratch` is packed, not `{rest}`; a base image would be pulled at every \
                  cold start"
             ))),
-            "FROM" => {
+            Keyword::From => {
                 self.seen_from = true;
                 Ok(())
             }
-            "COPY" => self.copy(instruction.line, rest).map_err(argument),
-            "WORKDIR" => {
+            Keyword::Copy => self.copy(instruction.line, rest).map_err(argument),
+            Keyword::WorkDir => {
                 let path = self.expand(rest).map_err(argument)?;
                 let path = normalize(&self.recipe.run.working_dir, &path);
                 self.recipe.run.working_dir = format!("/{path}");
                 self.recipe.steps.push(Step::Folder { line: instruction.line, path });
                 Ok(())
             }
-            "USER" => {
+            Keyword::User => {
                 self.recipe.run.user = self.expand(rest).map_err(argument)?;
                 Ok(())
             }
-            "ENV" => {
+            Keyword::Env => {
                 // Values see what held before this line, as in Docker.
                 for (name, value) in self.pairs(rest).map_err(argument)? {
                     self.set_env(name, value);
                 }
                 Ok(())
             }
-            "LABEL" => {
+            Keyword::Label => {
                 for (name, value) in self.pairs(rest).map_err(argument)? {
                     self.recipe.run.labels.retain(|(known, _)| *known != name);
                     self.recipe.run.labels.push((name, value));
                 }
                 Ok(())
             }
-            "EXPOSE" => {
+            Keyword::Expose => {
                 for word in words::split(rest, self.escape) {
                     let word = self.expand(&word).map_err(argument)?;
                     for port in word.split_whitespace() {
@@ -86,11 +85,12 @@ impl Parser {
                 }
                 Ok(())
             }
-            "ENTRYPOINT" => {
+            Keyword::EntryPoint => {
                 exec_form(rest).map(|words| self.recipe.run.entrypoint = words).map_err(argument)
             }
-            // CMD, the last of KNOWN
-            _ => exec_form(rest).map(|words| self.recipe.run.cmd = words).map_err(argument),
+            Keyword::Cmd => {
+                exec_form(rest).map(|words| self.recipe.run.cmd = words).map_err(argument)
+            }
         }
     }
 
@@ -218,32 +218,14 @@ fn json_strings(text: &str) -> Option<Vec<String>> {
     serde_json::from_str(text).ok()
 }
 
-fn unknown(keyword: &str) -> Problem {
-    let why = match keyword {
-        "RUN" => {
-            "an image from scratch has nothing to run; do it before the image is built, then COPY \
-             the result"
-        }
-        "ADD" => "use COPY",
-        "ARG" => "a recipe with arguments is not one image; use ENV, or write the value",
-        "VOLUME" => "the platform gives the function /tmp and nothing else",
-        "HEALTHCHECK" => "OCI images have no health check; the platform checks the port",
-        "STOPSIGNAL" => "the function server stops on SIGTERM, which is the default",
-        "ONBUILD" | "SHELL" | "MAINTAINER" => {
-            "it has no meaning in an image from scratch; remove the line (a LABEL can name who \
-             maintains it)"
-        }
-        _ => {
-            let near = KNOWN
-                .into_iter()
-                .map(|known| (strsim::damerau_levenshtein(keyword, known), known))
-                .min();
-            let suggestion = match near {
-                Some((distance, known)) if distance <= 2 => format!("; did you mean `{known}`?"),
-                _ => format!("; known are {}", KNOWN.join(", ")),
-            };
-            return Problem::Unknown { keyword: keyword.chars().take(40).collect(), suggestion };
-        }
+/// What is wrong with a keyword that is not known.
+fn refused(keyword: &str) -> Problem {
+    if let Some(why) = unsupported(keyword) {
+        return Problem::Unsupported { keyword: keyword.to_owned(), why };
+    }
+    let suggestion = match Keyword::near(keyword) {
+        Some(near) => format!("; did you mean `{near}`?"),
+        None => format!("; known are {}", Keyword::list()),
     };
-    Problem::Unsupported { keyword: keyword.to_owned(), why }
+    Problem::Unknown { keyword: keyword.chars().take(40).collect(), suggestion }
 }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use super::Limits;
+use super::ResourceLimits;
 
 /// The period that a CPU quota is counted in, in microseconds: the kernel's default.
 const PERIOD_US: u64 = 100_000;
@@ -23,7 +23,7 @@ pub struct Cgroup {
 
 impl Cgroup {
     /// Makes the folders and sets the limits; on failure nothing is left behind.
-    pub fn create(limits: &Limits) -> Result<Self, String> {
+    pub fn create(limits: &ResourceLimits) -> Result<Self, String> {
         let mut made = Self { folders: Vec::new() };
         if limits.is_empty() {
             return Ok(made);
@@ -67,7 +67,7 @@ impl Cgroup {
         }
     }
 
-    fn fill(&mut self, limits: &Limits) -> Result<(), String> {
+    fn fill(&mut self, limits: &ResourceLimits) -> Result<(), String> {
         static COUNT: AtomicU64 = AtomicU64::new(0);
         let name =
             format!("instance-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
@@ -161,6 +161,8 @@ mod tests {
 
     #[test]
     fn limiting_nothing_makes_no_folder() {
-        assert!(Cgroup::create(&Limits::default()).is_ok_and(|made| made.folders.is_empty()));
+        assert!(
+            Cgroup::create(&ResourceLimits::default()).is_ok_and(|made| made.folders.is_empty())
+        );
     }
 }

@@ -10,7 +10,9 @@ use serde_json::json;
 
 /// A gzip layer in memory.
 pub struct Layer {
+    /// The tar, compressed.
     pub bytes: Vec<u8>,
+    /// The digest of the tar without compression.
     pub diff_id: String,
 }
 
@@ -49,7 +51,13 @@ pub fn image(name: &str, layers: Vec<Layer>, argv: &[&str]) -> Result<Image, Ima
         "rootfs": {"type": "layers", "diff_ids": diff_ids},
     });
     let config = config.to_string().into_bytes();
-    let descriptor = |kind: &str, bytes: &[u8]| json!({"mediaType": kind, "digest": Digest::of(bytes).to_string(), "size": bytes.len()});
+    let descriptor = |kind: &str, bytes: &[u8]| {
+        json!({
+            "mediaType": kind,
+            "digest": Digest::of(bytes).to_string(),
+            "size": bytes.len(),
+        })
+    };
     let described: Vec<_> =
         layers.iter().map(|l| descriptor(media_type::OCI_LAYER_GZIP, &l.bytes)).collect();
     let manifest = json!({

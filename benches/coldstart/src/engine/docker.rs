@@ -23,17 +23,17 @@ use bollard::query_parameters as query;
 use bytes::Bytes;
 use futures_util::StreamExt;
 use microimage::archive;
-use microimage::sandbox::Limits;
+use microimage::sandbox::ResourceLimits;
 use tokio::runtime::Runtime;
 
-use super::{Calibration, Case, Engine, EngineError, Outcome, Target};
-use crate::clock;
-use crate::cores::Cores;
+use super::{Calibration, Case, Engine, EngineError, Target, TurnSamples};
 use crate::failure;
 use crate::owner;
 use crate::request::{Ask, Expected};
 use crate::results::{EngineKind, Failure};
 use crate::work::Work;
+use bench_kit::clock;
+use bench_kit::cores::Cores;
 
 use bridge::Bridge;
 use distribution::Distribution;
@@ -45,9 +45,12 @@ const FLOOR_PORT: u16 = 9000;
 
 /// What does not change from sample to sample.
 pub struct Settings {
+    /// The request, and the answer that is expected.
     pub ask: Ask,
+    /// How long an instance may take to answer.
     pub deadline: Duration,
-    pub limits: Limits,
+    /// Memory and processor time of an instance.
+    pub limits: ResourceLimits,
     /// Between two intended starts of a burst.
     pub burst_interval: Duration,
     /// Set by Ctrl-C.
@@ -295,7 +298,7 @@ impl Engine for Docker {
         EngineKind::Docker
     }
 
-    fn take(&mut self, case: &Case) -> Result<Outcome, EngineError> {
+    fn take(&mut self, case: &Case) -> Result<TurnSamples, EngineError> {
         self.registry.traffic_since();
         let samples = self.samples(case);
         if self.interrupted() {
@@ -303,7 +306,7 @@ impl Engine for Docker {
         }
         let samples = samples?;
         let traffic = self.registry.traffic_since(); // a burst's instances share one pull
-        Ok(Outcome {
+        Ok(TurnSamples {
             samples,
             requests: traffic.requests,
             bytes: traffic.bytes,

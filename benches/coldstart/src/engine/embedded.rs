@@ -17,20 +17,21 @@ use std::time::Duration;
 
 use microimage::digest::Digest;
 use microimage::image::{Blob, Image};
-use microimage::sandbox::{self, Launcher, Limits, Plan};
+use microimage::sandbox::{self, Launcher, Plan, ResourceLimits};
 
-use super::{Calibration, Case, Engine, EngineError, Outcome, Target, schedule};
-use crate::clock;
-use crate::cores::Cores;
-use crate::failure::{self, Phase};
+use super::{Calibration, Case, Engine, EngineError, Target, TurnSamples, schedule};
+use crate::failure;
 use crate::floor;
 use crate::link::Link;
+use crate::phase::Phase;
 use crate::pull;
 use crate::registry::Registry;
 use crate::relay::Relay;
 use crate::request::{Ask, Expected};
 use crate::results::{EngineKind, Failure, Sample, Scenario};
 use crate::work::{self, Work};
+use bench_kit::clock;
+use bench_kit::cores::Cores;
 
 /// Instances are asked at this address: one bound to 127.0.0.1 only, which a platform could not
 /// reach, does not answer here, one bound to 0.0.0.0 does.
@@ -43,10 +44,12 @@ const FLOOR: &str = "coldstart/floor";
 
 /// What does not change from sample to sample.
 pub struct Settings {
+    /// The request, and the answer that is expected.
     pub ask: Ask,
     /// From exec until the correct reply.
     pub deadline: Duration,
-    pub limits: Limits,
+    /// Memory and processor time of an instance.
+    pub limits: ResourceLimits,
     /// Between two intended starts of a burst.
     pub burst_interval: Duration,
     /// Set by Ctrl-C.
@@ -209,14 +212,17 @@ impl Engine for Embedded {
         EngineKind::Embedded
     }
 
-    fn take(&mut self, case: &Case) -> Result<Outcome, EngineError> {
+    fn take(&mut self, case: &Case) -> Result<TurnSamples, EngineError> {
         let base = self.registry_at(&case.link).map_err(io_error("starting the link"))?;
         let ready = match case.scenario {
             Scenario::Provisioned => match self.ready_rootfs(case.variant)? {
                 Ok(rootfs) => Some(rootfs),
                 Err(failure) => {
                     let sample = Sample { error: Some(failure), ..Sample::default() };
-                    return Ok(Outcome { samples: vec![sample; case.burst], ..Outcome::default() });
+                    return Ok(TurnSamples {
+                        samples: vec![sample; case.burst],
+                        ..TurnSamples::default()
+                    });
                 }
             },
             Scenario::Cold | Scenario::Accelerated => None,
@@ -241,7 +247,7 @@ impl Engine for Embedded {
             return Err(EngineError::Interrupted);
         }
         let (after, instances) = (self.registry.traffic(), case.burst as u64);
-        Ok(Outcome {
+        Ok(TurnSamples {
             uncompressed_bytes: taken.iter().find_map(|(_, bytes)| *bytes),
             samples: taken.into_iter().map(|(sample, _)| sample).collect(),
             requests: (after.requests - before.requests) / instances,

@@ -10,7 +10,7 @@ use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::EngineError;
-use crate::clock;
+use bench_kit::clock;
 
 /// From "all are ready" to the first intended start: every thread has woken by then.
 const LEAD_NS: u64 = 3_000_000;

@@ -3,10 +3,11 @@
 
 use super::{Load, companion, is_modelled};
 use crate::link::Link;
+use crate::phase::Phase;
 use crate::pipe::transfer_ns;
 use crate::results::{Guidance, Overhead, Run, Scenario, Unit, Variant};
-use crate::stats::{self, median};
 use crate::units::{bytes, duration, percent, times};
+use bench_kit::stats::{self, median};
 
 /// CNY per GB and second of an idle provisioned instance, from 2021-11-01 on.
 const IDLE_CNY_PER_GB_SECOND: f64 = 0.000_054_71;
@@ -102,8 +103,8 @@ pub fn same_region(variant: &Variant) -> Option<Guidance> {
 
 /// Make the image smaller: at most pull and unpack go away, and round trips stay.
 pub fn minimal_image(variant: &Variant, cold: &Run, overhead: &Overhead) -> Guidance {
-    let (pull, unpack) = (cold.phase_ns(|s| s.pull_ns), cold.phase_ns(|s| s.unpack_ns));
-    let carried: Vec<f64> = pull.iter().zip(&unpack).map(|(p, u)| p + u).collect();
+    let unpack = cold.phase_ns(Phase::Unpack);
+    let carried = cold.times_ns(|s| Some(s.pull_ns? + s.unpack_ns?));
     let total = cold.summary.median_ns.unwrap_or(0.0);
     let share = median(&carried).filter(|_| total > 0.0).map(|ns| (ns / total).clamp(0.0, 1.0));
     // Folders, descriptors and threads cost their time whatever the size: that is what unpacking
@@ -265,7 +266,7 @@ pub fn deadline(variant: &Variant) -> Option<Guidance> {
         .runs
         .iter()
         .filter(|r| r.scenario != Scenario::Provisioned)
-        .flat_map(|r| r.phase_ns(|s| s.listen_ns.or(s.start_ns)))
+        .flat_map(|r| r.times_ns(|s| s.listen_ns.or(s.start_ns)))
         .collect();
     let worst = stats::sorted(&starts).last().copied()?;
     // A start in which nothing listened in time has no duration, and is the row's most important

@@ -2,8 +2,9 @@
 //! logarithmic axes; a straight rise of slope one means that the machine serves them one after the
 //! other.
 
-use super::{Canvas, PHASES, fit};
+use super::{Canvas, fit};
 use crate::burst;
+use crate::phase::Phase;
 use crate::results::{Results, Run, Scenario, Variant};
 use crate::units::duration;
 
@@ -57,7 +58,7 @@ fn plot(variant: &Variant, series: &[&Run], width: f64) -> String {
             "<circle cx=\"{at:.1}\" cy=\"{:.1}\" r=\"3.5\" class=\"{}\"><title \
              data-value=\"{}\">{}</title></circle>",
             y(value(run, false)),
-            PHASES[0],
+            Phase::Pull,
             value(run, false),
             duration(value(run, false))
         ));

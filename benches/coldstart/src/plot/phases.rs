@@ -1,8 +1,8 @@
 //! Stacked phases: a bar a run, grouped by circumstances; within a group all bars have one scale.
 
-use super::{Canvas, Group, PHASES, fit};
+use super::{Canvas, Group, fit};
+use crate::phase::Phase;
 use crate::results::{Results, Run};
-use crate::stats::median;
 use crate::units::duration;
 
 const TITLE: f64 = 30.0;
@@ -40,43 +40,33 @@ fn bar(canvas: &mut Canvas, name: &str, run: &Run, longest: f64) {
         return;
     };
     canvas.number(width, y, "end", total, &duration(total));
-    let medians = medians(run);
+    let medians = run.phase_medians_ns();
     canvas.height += 6.0;
     canvas.rect(0.0, canvas.height, width, BAR, "track", 3.0);
     let mut x = 0.0;
-    for (phase, ns) in PHASES.iter().zip(medians) {
+    for &(phase, ns) in &medians {
         let Some(ns) = ns.filter(|_| longest > 0.0) else { continue };
         let length = (ns / longest * width).max(2.0);
         // A pixel of the ground between two phases keeps them apart for eyes that see no hue.
-        canvas.rect(x, canvas.height, (length - 1.0).max(1.0), BAR, phase, 2.0);
+        canvas.rect(x, canvas.height, (length - 1.0).max(1.0), BAR, phase.name(), 2.0);
         x += length;
     }
     canvas.height += BAR;
-    values(canvas, medians);
+    values(canvas, &medians);
 }
 
-fn values(canvas: &mut Canvas, medians: [Option<f64>; 4]) {
-    let columns = if canvas.width < 560.0 { 2 } else { 4 };
-    let there: Vec<_> = PHASES.iter().zip(medians).filter_map(|(p, ns)| Some((p, ns?))).collect();
+fn values(canvas: &mut Canvas, medians: &[(Phase, Option<f64>)]) {
+    let columns = if canvas.width < 560.0 { 2 } else { medians.len() };
+    let there: Vec<_> = medians.iter().filter_map(|&(phase, ns)| Some((phase, ns?))).collect();
     for (i, (phase, ns)) in there.iter().enumerate() {
         let x = (i % columns) as f64 * canvas.width / columns as f64;
         if i % columns == 0 {
             canvas.height += VALUES;
         }
         let y = canvas.height;
-        canvas.rect(x, y - 9.0, 9.0, 9.0, phase, 2.0);
-        canvas.text(x + 14.0, y, "small muted", phase);
+        canvas.rect(x, y - 9.0, 9.0, 9.0, phase.name(), 2.0);
+        canvas.text(x + 14.0, y, "small muted", phase.name());
         canvas.number(x + 60.0, y, "small", *ns, &duration(*ns));
     }
     canvas.height += 10.0;
-}
-
-/// The median of each phase, over the samples without error.
-pub fn medians(run: &Run) -> [Option<f64>; 4] {
-    [
-        median(&run.phase_ns(|s| s.pull_ns)),
-        median(&run.phase_ns(|s| s.unpack_ns)),
-        median(&run.phase_ns(|s| s.create_ns)),
-        median(&run.phase_ns(|s| s.start_ns)),
-    ]
 }

@@ -3,10 +3,11 @@
 use maud::{Markup, html};
 
 use super::{number, time};
-use crate::plot::{Group, medians};
+use crate::phase::Phase;
+use crate::plot::Group;
 use crate::results::{Guidance, PageCache, Results, Run, Scenario, Unit};
-use crate::stats;
 use crate::units::{bytes, percent, times};
+use bench_kit::stats;
 
 /// What each piece of the platform's advice would buy, grouped by advice.
 pub fn guidance(results: &Results) -> Markup {
@@ -22,9 +23,14 @@ pub fn guidance(results: &Results) -> Markup {
     html! {
         section {
             h2 { "What the platform's advice would buy" }
-            p.muted { "Per advice: what was measured for each image, the share of its cold start that the advice can remove at most, and a verdict. Modelled rows rest on a modelled link or on prices." }
+            p.muted {
+                "Per advice: what was measured for each image, the share of its cold start that \
+                 the advice can remove at most, and a verdict. Modelled rows rest on a modelled \
+                 link or on prices."
+            }
             @for id in ids {
-                @let rows: Vec<&Guidance> = results.guidance.iter().filter(|g| g.id == id).collect();
+                @let rows = results.guidance.iter().filter(|g| g.id == id);
+                @let rows: Vec<&Guidance> = rows.collect();
                 @let same = rows.iter().all(|g| g.advice == rows[0].advice);
                 div.advice {
                     h3 { (heading(id)) }
@@ -53,7 +59,12 @@ fn advice(row: &Guidance, with_text: bool) -> Markup {
             div {
                 @if with_text { div.small.muted { (row.advice) } }
                 div.verdict { (row.verdict) }
-                div.small.muted { (row.measured) @if let Some(interval) = row.ci95 { " · 95 % CI " (interval_of(interval, row.unit)) } }
+                div.small.muted {
+                    (row.measured)
+                    @if let Some(interval) = row.ci95 {
+                        " · 95 % CI " (interval_of(interval, row.unit))
+                    }
+                }
             }
             div.share {
                 @if let Some(share) = row.max_share {
@@ -79,12 +90,17 @@ pub fn numbers(results: &Results) -> Markup {
     html! {
         section {
             h2 { "All numbers" }
-            p.muted { "Totals are measured on their own, from the sample's beginning to the last byte of the first correct reply; phases are medians. Lower is better." }
+            p.muted {
+                "Totals are measured on their own, from the sample's beginning to the last byte of \
+                 the first correct reply; phases are medians. Lower is better."
+            }
             div.scroll {
                 table {
                     thead { tr {
-                        th { "image" } th.left { "circumstances" } th { "n" } th { "median" } th { "95 % CI" } th { "p90" } th { "p99" } th { "min" } th { "max" }
-                        th { "pull" } th { "unpack" } th { "create" } th { "start" } th { "listen" } th { "requests" } th { "bytes" }
+                        th { "image" } th.left { "circumstances" } th { "n" } th { "median" }
+                        th { "95 % CI" } th { "p90" } th { "p99" } th { "min" } th { "max" }
+                        @for phase in Phase::all() { th { (phase.name()) } }
+                        th { "listen" } th { "requests" } th { "bytes" }
                     } }
                     tbody {
                         @for group in Group::all(&results.variants) {
@@ -109,8 +125,8 @@ fn cells(run: &Run) -> Markup {
         td { (maybe(s.median_ns)) }
         td { (maybe(s.ci95_low_ns)) " to " (maybe(s.ci95_high_ns)) }
         @for ns in [s.p90_ns, s.p99_ns, s.min_ns, s.max_ns] { td { (maybe(ns)) } }
-        @for ns in medians(run) { td { (maybe(ns)) } }
-        td { (maybe(stats::median(&run.phase_ns(|s| s.listen_ns)))) }
+        @for (_, ns) in run.phase_medians_ns() { td { (maybe(ns)) } }
+        td { (maybe(stats::median(&run.times_ns(|s| s.listen_ns)))) }
         td { @if cold { (count(run.requests)) } @else { "-" } }
         td { @if cold { (number(run.bytes as f64, &bytes(run.bytes))) } @else { "-" } }
     }
@@ -157,7 +173,11 @@ pub fn failures(results: &Results) -> Markup {
         section {
             h2 { "Failures" }
             @for (what, message, orders) in found {
-                div.failure { strong { (what) } " (" span.derived { (orders.len()) } " samples; in the order taken: " span.derived { (first_of(&orders)) } "): " (message) }
+                div.failure {
+                    strong { (what) } " (" span.derived { (orders.len()) }
+                    " samples; in the order taken: " span.derived { (first_of(&orders)) } "): "
+                    (message)
+                }
             }
         }
     } }
@@ -177,37 +197,49 @@ fn first_of(orders: &[usize]) -> String {
 pub fn machine(results: &Results) -> Markup {
     let host = &results.host;
     let overhead = &results.overhead;
+    let count = |n: usize| number(n as f64, &n.to_string());
+    let size = |n: u64| number(n as f64, &bytes(n));
+    let share = |of_one: f64| number(of_one, &percent(of_one));
     let evicted =
         results.variants.iter().flat_map(|v| &v.runs).any(|r| r.page_cache == PageCache::Evicted);
     html! {
         section {
             h2 { "Machine and method" }
             dl {
-                dt { "processor" } dd { (host.cpu_model) ", " (number(host.cores as f64, &host.cores.to_string())) " cores" }
-                dt { "memory" } dd { (number(host.memory_bytes as f64, &bytes(host.memory_bytes))) }
+                dt { "processor" } dd { (host.cpu_model) ", " (count(host.cores)) " cores" }
+                dt { "memory" } dd { (size(host.memory_bytes)) }
                 dt { "system" } dd { (host.os) ", Linux " (host.kernel) }
                 dt { "built with" } dd { (host.rustc) }
                 dt { "images" } dd { @for v in &results.variants { div {
-                    (v.name) ": " (number(v.compressed_bytes as f64, &bytes(v.compressed_bytes))) " compressed"
-                    @if let Some(size) = v.uncompressed_bytes { ", " (number(size as f64, &bytes(size))) " unpacked" }
-                    ", layers: " (number(v.layers as f64, &v.layers.to_string())) " (" (v.reference) ")"
+                    (v.name) ": " (size(v.compressed_bytes)) " compressed"
+                    @if let Some(unpacked) = v.uncompressed_bytes {
+                        ", " (size(unpacked)) " unpacked"
+                    }
+                    ", layers: " (count(v.layers)) " (" (v.reference) ")"
                 } } }
                 dt { "floor" } dd {
                     @if let Some(ns) = overhead.start_ns_median {
-                        "the smallest static program starts in " (time(ns)) " here, n = " (number(overhead.n as f64, &overhead.n.to_string()))
+                        "the smallest static program starts in " (time(ns)) " here, n = "
+                        (count(overhead.n))
                     } @else { "not measured" }
-                    @if let (Some(pull), Some(unpack), Some(create)) = (overhead.pull_ns_median, overhead.unpack_ns_median, overhead.create_ns_median) {
-                        "; its image takes " (time(pull)) " to pull over loopback, " (time(unpack)) " to unpack, " (time(create)) " to create"
+                    @let before = overhead.before_start_ns();
+                    @for (at, (phase, ns)) in before.iter().flatten().enumerate() {
+                        @if at == 0 { "; its image takes " } @else { ", " }
+                        (time(*ns)) " to " (phase.name())
+                        @if *phase == Phase::Pull { " over loopback" }
                     }
                 }
                 @if let Some(own) = results.own_share() {
                     dt { "overhead" } dd {
-                        "a listener is noticed at most one turn of the connect loop late, " (time(own.step_ns)) ": "
-                        (number(own.share, &percent(own.share))) ", on average " (number(own.share / 2.0, &percent(own.share / 2.0)))
-                        " of the smallest start (" (own.variant) ", " (time(own.start_ns)) ")"
+                        "a listener is noticed at most one turn of the connect loop late, "
+                        (time(own.step_ns)) ": " (share(own.share)) ", on average "
+                        (share(own.share / 2.0)) " of the smallest start (" (own.variant) ", "
+                        (time(own.start_ns)) ")"
                     }
                 }
-                dt { "page cache" } dd { @if evicted { "as each run says" } @else { "warm: as unpacking leaves it" } }
+                dt { "page cache" } dd {
+                    @if evicted { "as each run says" } @else { "warm: as unpacking leaves it" }
+                }
             }
             ul.small.muted { @for note in &results.notes { li { (note) } } }
         }

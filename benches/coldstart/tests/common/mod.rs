@@ -14,7 +14,7 @@ use coldstart::request::Ask;
 use coldstart::work::Work;
 use microimage::digest::{DiffId, Digest};
 use microimage::image::{Blob, Image};
-use microimage::sandbox::{Launcher, Limits, Plan};
+use microimage::sandbox::{Launcher, Plan, ResourceLimits};
 use tempfile::TempDir;
 
 /// The built coldstart, which is also the sandbox's helper.
@@ -48,10 +48,15 @@ impl Bench {
     }
 
     pub fn with(image: Image, ask: Ask, deadline: Duration) -> Option<Self> {
-        Self::limited(image, ask, deadline, Limits::default())
+        Self::limited(image, ask, deadline, ResourceLimits::default())
     }
 
-    pub fn limited(image: Image, ask: Ask, deadline: Duration, limits: Limits) -> Option<Self> {
+    pub fn limited(
+        image: Image,
+        ask: Ask,
+        deadline: Duration,
+        limits: ResourceLimits,
+    ) -> Option<Self> {
         Self::run_by(None, image, ask, deadline, limits)
     }
 
@@ -61,7 +66,7 @@ impl Bench {
         image: Image,
         ask: Ask,
         deadline: Duration,
-        limits: Limits,
+        limits: ResourceLimits,
     ) -> Option<Self> {
         let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
         let folder = tempfile::tempdir().expect("a folder");
@@ -102,7 +107,7 @@ pub fn skip_without_sandbox() -> bool {
         cwd: String::new(),
         uid: 0,
         gid: 0,
-        limits: Limits::default(),
+        limits: ResourceLimits::default(),
         core: None,
         sockets: 0,
         low_ports: false,
@@ -183,11 +188,22 @@ fn documents(tars: &[Vec<u8>], architecture: &str, user: &str) -> (Vec<u8>, Vec<
     let config = serde_json::json!({
         "architecture": architecture,
         "os": "linux",
-        "config": {"Entrypoint": ["/app"], "Env": ["GREETING=hello"], "User": user, "ExposedPorts": {"9000/tcp": {}}},
+        "config": {
+            "Entrypoint": ["/app"],
+            "Env": ["GREETING=hello"],
+            "User": user,
+            "ExposedPorts": {"9000/tcp": {}},
+        },
         "rootfs": {"type": "layers", "diff_ids": diff_ids},
     });
     let config = config.to_string().into_bytes();
-    let blob = |media_type: &str, bytes: &[u8]| serde_json::json!({"mediaType": media_type, "digest": Digest::of(bytes).to_string(), "size": bytes.len()});
+    let blob = |media_type: &str, bytes: &[u8]| {
+        serde_json::json!({
+            "mediaType": media_type,
+            "digest": Digest::of(bytes).to_string(),
+            "size": bytes.len(),
+        })
+    };
     let layer = |tar: &Vec<u8>| blob("application/vnd.oci.image.layer.v1.tar", tar);
     let manifest = serde_json::json!({
         "schemaVersion": 2,

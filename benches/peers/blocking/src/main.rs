@@ -19,7 +19,8 @@ fn serve(mut stream: TcpStream) -> Option<()> {
         let answer = serde_json::to_string(&timer::on_timer(&timer)).ok()?;
         let length = answer.len();
         let reply = format!(
-            "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n{answer}"
+            "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\
+             \r\n{answer}"
         );
         stream.write_all(reply.as_bytes()).ok()?;
         held.drain(..end);

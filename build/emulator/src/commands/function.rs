@@ -10,7 +10,7 @@ use std::error::Error;
 use std::path::PathBuf;
 
 /// What a command knows of the machine.
-pub struct Surroundings {
+pub struct CommandContext {
     /// The current folder.
     pub here: PathBuf,
     /// This executable.
@@ -23,7 +23,7 @@ pub struct Surroundings {
 pub fn source(
     function: Option<&str>,
     arguments: &PlatformArguments,
-    around: &Surroundings,
+    around: &CommandContext,
 ) -> Result<Source, Box<dyn Error>> {
     match &arguments.image {
         Some(place) => Ok(Source::Image(around.here.join(place).display().to_string())),
@@ -36,7 +36,7 @@ pub fn source(
 pub fn config(
     source: &Source,
     arguments: &PlatformArguments,
-    around: &Surroundings,
+    around: &CommandContext,
     otherwise: Mode,
 ) -> Result<Config, Box<dyn Error>> {
     let mut config = Config { name: name(source), mode: otherwise, ..Config::default() };

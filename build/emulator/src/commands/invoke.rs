@@ -1,14 +1,16 @@
 //! `firstbyte invoke`: one event or request, and its outcome for a person. If no function runs at
 //! the address, one is started for this invocation alone; the way to it is the same.
 
-use super::function::{Surroundings, config, source};
+use super::function::{CommandContext, config, source};
 use crate::args::InvokeArguments;
 use emulator::config::{Config, Mode};
-use emulator::front::{Front, INVOCATION_TYPE, MODE, OUTCOME, SHOW, Told, other_mode};
+use emulator::fields::{INVOCATION_TYPE, MODE, OUTCOME, SHOW};
+use emulator::front::{Front, InvocationReport, other_mode};
 use emulator::instance::Host;
-use emulator::invoke::{Platform, milliseconds};
 use emulator::journal::Journal;
+use emulator::platform::Platform;
 use emulator::sample;
+use emulator::start_up::milliseconds;
 use emulator::wire::{Fields, Reply, Request, WireError, field};
 use std::error::Error;
 use std::fmt::Write as _;
@@ -36,7 +38,7 @@ pub struct Shown {
 /// Invokes.
 pub fn invoke(
     arguments: &InvokeArguments,
-    around: &Surroundings,
+    around: &CommandContext,
     journal: &Arc<Journal>,
     stdin: impl Read,
     stop: impl FnOnce() -> io::Result<Receiver<()>>,
@@ -65,7 +67,7 @@ pub fn invoke(
     }
 }
 
-fn list(around: &Surroundings) -> Shown {
+fn list(around: &CommandContext) -> Shown {
     let samples = sample::all(&around.here);
     let width = samples.iter().map(|sample| sample.name.len()).max().unwrap_or(0);
     let lines = samples.iter().map(|sample| format!("{:width$}  {}\n", sample.name, sample.origin));
@@ -74,7 +76,7 @@ fn list(around: &Surroundings) -> Shown {
 
 fn request(
     arguments: &InvokeArguments,
-    around: &Surroundings,
+    around: &CommandContext,
     mut stdin: impl Read,
 ) -> Result<Request, Box<dyn Error>> {
     let body = match arguments.event.as_deref() {
@@ -121,7 +123,7 @@ fn request(
 /// Starts an instance for this one request.
 fn alone(
     arguments: &InvokeArguments,
-    around: &Surroundings,
+    around: &CommandContext,
     journal: &Arc<Journal>,
     request: Request,
     stop: impl FnOnce() -> io::Result<Receiver<()>>,
@@ -174,10 +176,10 @@ fn ask(
         (Err(_), Err(error)) => return Err(error.into()),
         (Err(error), Ok(())) => return Err(error.into()),
     };
-    let told =
-        field(&reply.headers, OUTCOME).and_then(|told| serde_json::from_str::<Told>(told).ok());
-    match told {
-        Some(told) => Ok(shown(&reply, &told, arguments.web.is_some())),
+    let report = field(&reply.headers, OUTCOME)
+        .and_then(|report| serde_json::from_str::<InvocationReport>(report).ok());
+    match report {
+        Some(report) => Ok(shown(&reply, &report, arguments.web.is_some())),
         None if reply
             .headers
             .iter()
@@ -193,9 +195,10 @@ fn ask(
     }
 }
 
-fn shown(reply: &Reply, told: &Told, is_web: bool) -> Shown {
+fn shown(reply: &Reply, report: &InvocationReport, is_web: bool) -> Shown {
     let mut beside = String::new();
-    for (title, fields) in [("the function got", &told.sent), ("the function sent", &told.received)]
+    for (title, fields) in
+        [("the function got", &report.sent), ("the function sent", &report.received)]
     {
         if !fields.is_empty() {
             let _ = writeln!(beside, "{title}"); // writing to a String does not fail
@@ -204,19 +207,19 @@ fn shown(reply: &Reply, told: &Told, is_web: bool) -> Shown {
             });
         }
     }
-    let _ = write!(beside, "{}", told.status);
-    if is_web && told.status == 200 {
+    let _ = write!(beside, "{}", report.status);
+    if is_web && report.status == 200 {
         let _ = write!(beside, ", HTTP {}", reply.status);
     }
-    if let Some(message) = &told.message {
+    if let Some(message) = &report.message {
         let _ = write!(beside, " {message}");
     }
-    if told.status == 202 {
+    if report.status == 202 {
         let _ = write!(beside, ", taken");
     } else {
         let us = Duration::from_micros;
-        let _ = write!(beside, ", {}", milliseconds(us(told.duration_us)));
-        let _ = match &told.cold {
+        let _ = write!(beside, ", {}", milliseconds(us(report.duration_us)));
+        let _ = match &report.cold {
             Some(cold) => {
                 let [pull, runtime, function] = [cold.pull_us, cold.runtime_us, cold.function_us];
                 let [all, pull, runtime, function] =
@@ -227,21 +230,21 @@ fn shown(reply: &Reply, told: &Told, is_web: bool) -> Shown {
                     ", cold start {all} (pull {pull}, runtime {runtime}, function {function})"
                 )
             }
-            None if told.memory_bytes > 0 => write!(beside, ", warm"),
+            None if report.memory_bytes > 0 => write!(beside, ", warm"),
             None => Ok(()),
         };
-        if told.memory_bytes > 0 {
+        if report.memory_bytes > 0 {
             let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
             let _ = write!(
                 beside,
                 ", {:.1} of {} MB",
-                mib(told.memory_bytes),
-                mib(told.memory_limit_bytes)
+                mib(report.memory_bytes),
+                mib(report.memory_limit_bytes)
             );
         }
     }
-    let _ = writeln!(beside, ", request {}", told.request_id);
-    Shown { out: pretty(&reply.body), beside, succeeded: matches!(told.status, 200 | 202) }
+    let _ = writeln!(beside, ", request {}", report.request_id);
+    Shown { out: pretty(&reply.body), beside, succeeded: matches!(report.status, 200 | 202) }
 }
 
 /// JSON is indented, its keys and numbers as they are; anything else is passed on.

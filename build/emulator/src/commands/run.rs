@@ -1,13 +1,14 @@
 //! `firstbyte run`: the platform in front of a function until somebody ends it.
 
-use super::function::{Surroundings, config, source};
+use super::function::{CommandContext, config, source};
 use crate::args::RunArguments;
 use emulator::config::{Config, Mode};
 use emulator::front::Front;
 use emulator::instance::Host;
-use emulator::invoke::{Platform, milliseconds};
 use emulator::journal::Journal;
+use emulator::platform::Platform;
 use emulator::program::{Program, Source};
+use emulator::start_up::milliseconds;
 use emulator::watch::{Swap, Watch};
 use std::error::Error;
 use std::sync::Arc;
@@ -20,7 +21,7 @@ const LOOK: Duration = Duration::from_millis(200);
 /// Runs until `stop` says so.
 pub fn run(
     arguments: &RunArguments,
-    around: &Surroundings,
+    around: &CommandContext,
     journal: &Arc<Journal>,
     stop: &Receiver<()>,
 ) -> Result<(), Box<dyn Error>> {
@@ -57,7 +58,7 @@ pub fn run(
 /// What function.toml and the flags say now.
 fn configured(
     arguments: &RunArguments,
-    around: &Surroundings,
+    around: &CommandContext,
     source: &Source,
 ) -> Result<Config, Box<dyn Error>> {
     let mut config = config(source, &arguments.platform, around, Mode::Event)?;
@@ -110,7 +111,7 @@ fn session(
         Err(verdict) if watch.is_some() => journal.note(verdict),
         Err(verdict) => return Err(verdict.to_string()),
     }
-    journal.note(pool.walls());
+    journal.note(pool.isolation());
     journal.note(summary(&pool.config(), front));
     let Some(watch) = watch else {
         let _ = stop.recv(); // an error is an end, too

@@ -4,9 +4,10 @@
 #![allow(dead_code)] // each test file uses a part
 
 use emulator::config::Config;
-use emulator::instance::{Host, Walls};
-use emulator::invoke::{Outcome, Platform};
+use emulator::instance::{Host, Isolation};
+use emulator::invoker::InvocationResult;
 use emulator::journal::Journal;
+use emulator::platform::Platform;
 use emulator::program::Source;
 use emulator::wire::{Reply, Request};
 use std::fs;
@@ -96,7 +97,7 @@ pub struct Stage {
 }
 
 impl Stage {
-    /// `sandbox`: behind walls, where this machine has them.
+    /// `sandbox`: in namespaces, where this machine has them.
     #[track_caller]
     pub fn new(config: Config, sandbox: bool) -> Stage {
         Stage::of(config, sandbox, &Source::Elf(moody().into()))
@@ -115,7 +116,7 @@ impl Stage {
     }
 
     /// Invokes with an order: as an event, or as a Web function's path.
-    pub fn tell(&self, order: &str) -> Outcome {
+    pub fn tell(&self, order: &str) -> InvocationResult {
         self.platform.invoke(event(order))
     }
 
@@ -127,9 +128,9 @@ impl Stage {
         text(&outcome)
     }
 
-    /// Whether there are walls here; says so if not.
+    /// Whether instances are isolated here; says so if not.
     pub fn has_walls(&self) -> bool {
-        let has = self.platform.pool().walls() != Walls::Process;
+        let has = self.platform.pool().isolation() != Isolation::Process;
         if !has {
             eprintln!("skipped: no namespaces here: {:?}", self.notes.all());
         }
@@ -156,7 +157,7 @@ pub fn get(path: &str) -> Request {
 
 /// The reply's body.
 #[track_caller]
-pub fn text(outcome: &Outcome) -> String {
+pub fn text(outcome: &InvocationResult) -> String {
     String::from_utf8(outcome.reply.as_ref().expect("a reply").body.clone()).expect("text")
 }
 

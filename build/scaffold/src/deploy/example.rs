@@ -3,6 +3,7 @@
 //! YAML takes as it is.
 
 use crate::deploy::plan::Deployment;
+use crate::deploy::request::IMAGE_PORT;
 use std::fmt::Write as _;
 
 /// Text in quotes, as JSON and YAML have it.
@@ -41,7 +42,7 @@ pub fn terraform(deployment: &Deployment) -> String {
         image.set("registry_id", &hcl(id));
     }
     image.set("image_uri", &hcl(&deployment.image_uri));
-    image.set("image_port", "9000");
+    image.set("image_port", &IMAGE_PORT.to_string());
     image.comment(&format!("bench: {}", deployment.verdicts.acceleration));
     image.set("container_image_accelerate", &function.acceleration.to_string());
     let mut text = format!(
@@ -138,7 +139,7 @@ pub fn knative(deployment: &Deployment) -> String {
              annotations:\n\x20       # bench on provisioned concurrency: {}\n\x20       \
              autoscaling.knative.dev/min-scale: \"{}\"\n\x20   spec:\n      containerConcurrency: \
              {}\n      timeoutSeconds: {}\n      containers:\n\x20       - image: {}\n          \
-             ports:\n            - containerPort: 9000\n\x20         resources:\n            \
+             ports:\n            - containerPort: {}\n\x20         resources:\n            \
              limits:\n              memory: {}Mi\n",
         quoted(&dns_label(&deployment.name)),
         deployment.verdicts.provisioned,
@@ -146,6 +147,7 @@ pub fn knative(deployment: &Deployment) -> String {
         function.concurrency.unwrap_or(1),
         function.timeout_s,
         quoted(&deployment.image_uri),
+        IMAGE_PORT,
         function.memory_mb,
     );
     if !function.environment.is_empty() {
@@ -180,11 +182,12 @@ pub fn function_compute(deployment: &Deployment) -> String {
          {cpu:.2}\n\x20     memorySize: {memory}\n\x20     diskSize: 512\n\x20     timeout: \
          {timeout}\n\x20     instanceConcurrency: {concurrency}\n\x20     \
          customContainerConfig:\n        image: \
-         registry.cn-hangzhou.aliyuncs.com/namespace/function:v1\n        port: 9000\n\x20       \
+         registry.cn-hangzhou.aliyuncs.com/namespace/function:v1\n        port: {port}\n\x20       \
          accelerationType: {acceleration}\n",
         on_acceleration = deployment.verdicts.acceleration,
         acceleration = if function.acceleration { "Default" } else { "None" },
         digest = deployment.digest,
+        port = IMAGE_PORT,
         verdict = deployment.verdicts.provisioned,
         name = quoted(&deployment.name),
         cpu = twentieths * 0.05,

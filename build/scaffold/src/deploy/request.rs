@@ -4,6 +4,10 @@
 use crate::deploy::function::Function;
 use serde::Serialize;
 
+/// The port that the server in every image of a function listens on; SCF's ImageConfig.ImagePort
+/// for a Web server image.
+pub const IMAGE_PORT: u16 = 9000;
+
 /// Makes a function.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "PascalCase")]
@@ -120,7 +124,7 @@ struct ImageConfig<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     registry_id: Option<&'a str>,
     container_image_accelerate: bool,
-    image_port: u32,
+    image_port: u16,
 }
 
 /// What can be changed after a function was made.
@@ -282,7 +286,7 @@ impl<'a> Requests<'a> {
                 image_uri: self.image_uri,
                 registry_id,
                 container_image_accelerate: self.function.acceleration,
-                image_port: 9000,
+                image_port: IMAGE_PORT,
             },
         }
     }

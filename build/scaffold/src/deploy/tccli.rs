@@ -23,7 +23,7 @@ const ASK_AGAIN_AFTER: Duration = Duration::from_secs(2);
 
 /// What the environment says, read once by `main`.
 #[derive(Clone, Debug, Default)]
-pub struct Surroundings {
+pub struct TccliEnvironment {
     /// The folders of PATH.
     pub path: Vec<PathBuf>,
     /// HOME.
@@ -140,7 +140,7 @@ impl Tccli {
     ///
     /// # Errors
     /// [`TccliError::NotInstalled`] and [`TccliError::NoCredentials`] say what to type.
-    pub fn ready(around: &Surroundings, endpoint: Option<String>) -> Result<Tccli, TccliError> {
+    pub fn ready(around: &TccliEnvironment, endpoint: Option<String>) -> Result<Tccli, TccliError> {
         let program = find(&around.path).ok_or(TccliError::NotInstalled)?;
         let profile = around.profile.as_deref().unwrap_or("default");
         let stored = around

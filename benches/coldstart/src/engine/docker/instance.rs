@@ -13,11 +13,12 @@ use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
 use tokio::task::JoinHandle;
 
 use super::{Docker, LABEL};
-use crate::clock;
 use crate::engine::peak_resident_bytes;
-use crate::failure::{self, Ended, Phase};
-use crate::probe::{self, Asked, Gone, Probe, ProbeError};
+use crate::failure::{self, Ended};
+use crate::phase::Phase;
+use crate::probe::{self, Exchange, Gone, Probe, ProbeError};
 use crate::results::Failure;
+use bench_kit::clock;
 
 /// How long the engine may take to notice a program's end.
 const BREAKS_OFF_NS: u64 = 300_000_000;
@@ -72,7 +73,7 @@ impl Docker {
         name: &str,
         port: u16,
         alone: bool,
-    ) -> Result<Asked, Failure> {
+    ) -> Result<Exchange, Failure> {
         self.start_and(name, port, alone, |probe, gone| probe.ask(&stream_socket()?, gone))
     }
 
@@ -98,7 +99,7 @@ impl Docker {
         ip: Ipv4Addr,
         port: u16,
         alone: bool,
-    ) -> Result<Asked, Failure> {
+    ) -> Result<Exchange, Failure> {
         let asked = stream_socket().and_then(|socket| {
             self.probe(ip, port, alone, |probe| probe.ask(&socket, self.watch(name, None)))
         });

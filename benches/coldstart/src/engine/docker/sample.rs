@@ -5,12 +5,13 @@
 use std::sync::{Mutex, PoisonError};
 
 use super::Docker;
-use crate::clock;
 use crate::engine::schedule::{self, Place};
 use crate::engine::{Case, EngineError};
-use crate::failure::{self, Phase};
-use crate::probe::Asked;
+use crate::failure;
+use crate::phase::Phase;
+use crate::probe::Exchange;
 use crate::results::{Failure, Sample, Scenario};
+use bench_kit::clock;
 
 /// How the engine came to have the image.
 #[derive(Clone)]
@@ -153,7 +154,7 @@ impl Docker {
         Ok(Brought { pull_ns, unpack_ns: ready_ns - unpacks_from_ns, ready_ns })
     }
 
-    fn check(&self, case: &Case, asked: &Asked) -> Result<(), Failure> {
+    fn check(&self, case: &Case, asked: &Exchange) -> Result<(), Failure> {
         let mut expected =
             self.targets[case.variant].expected.lock().unwrap_or_else(PoisonError::into_inner);
         expected

@@ -15,14 +15,19 @@ use serde_json::Value;
 /// Why an image cannot be sealed.
 #[derive(Debug, thiserror::Error)]
 pub enum SealError {
+    /// It cannot be read.
     #[error("the image's first layer cannot be read: {0}")]
     Read(#[from] std::io::Error),
+    /// A layer of a kind that is not known.
     #[error("the image's first layer is `{0}`; Docker Engine takes gzip and plain tar")]
     MediaType(String),
+    /// It holds JSON that is not what it should be.
     #[error("the image's manifest or configuration cannot be changed: {0}")]
     Json(#[from] serde_json::Error),
+    /// The image cannot be read.
     #[error(transparent)]
     Image(#[from] microimage::image::ImageError),
+    /// The image has no layer.
     #[error("the image has no layer")]
     NoLayer,
 }

@@ -16,10 +16,11 @@ use nix::sched::{CloneFlags, setns};
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
 use serde_json::{Value, json};
 
-use crate::clock;
-use crate::failure::{self, Phase};
+use crate::failure;
 use crate::owner;
+use crate::phase::Phase;
 use crate::results::Failure;
+use bench_kit::clock;
 
 /// A container that was created, and perhaps started.
 pub(super) struct Container {
@@ -202,7 +203,10 @@ fn sockets_in(pid: i32, count: usize) -> io::Result<Vec<OwnedFd>> {
 
 /// The bundle's configuration: the walls of our own sandbox, but for the user namespace.
 fn config(plan: &Plan, id: &str) -> Value {
-    let mount = |to: &str, kind: &str, options: &[&str]| json!({"destination": to, "type": kind, "source": kind, "options": options});
+    let mount = |to: &str, kind: &str, options: &[&str]| {
+        let source = kind; // these file systems have no device
+        json!({"destination": to, "type": kind, "source": source, "options": options})
+    };
     let mut env = plan.env.clone();
     if !env.iter().any(|line| line.starts_with("PATH=")) {
         env.push("PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin".into());
@@ -245,7 +249,13 @@ fn config(plan: &Plan, id: &str) -> Value {
             "cgroupsPath": format!("/{id}"),
             "resources": resources,
             "sysctl": ports,
-            "namespaces": [{"type": "pid"}, {"type": "network"}, {"type": "ipc"}, {"type": "uts"}, {"type": "mount"}],
+            "namespaces": [
+                {"type": "pid"},
+                {"type": "network"},
+                {"type": "ipc"},
+                {"type": "uts"},
+                {"type": "mount"},
+            ],
         },
     })
 }

@@ -13,14 +13,15 @@ use microimage::unpack;
 use super::oci;
 use super::running::{BREAKS_OFF, Running};
 use super::{Embedded, INSTANCE_ADDRESS, TAG, io_error, path_of};
-use crate::clock;
 use crate::engine::schedule::Place;
 use crate::engine::{Case, EngineError, peak_resident_bytes};
-use crate::failure::{self, Ended, Phase};
-use crate::probe::{self, Asked, Gone, Probe, ProbeError};
+use crate::failure::{self, Ended};
+use crate::phase::Phase;
+use crate::probe::{self, Exchange, Gone, Probe, ProbeError};
 use crate::pull;
 use crate::results::{Failure, PageCache, Sample, Scenario};
 use crate::work;
+use bench_kit::clock;
 
 impl Embedded {
     /// Takes one sample; with a `place`, as one of a burst. The number is the size of the layers'
@@ -255,7 +256,7 @@ impl Embedded {
         instance: &mut Running,
         port: u16,
         alone: bool,
-    ) -> Result<Asked, ProbeError> {
+    ) -> Result<Exchange, ProbeError> {
         let address = SocketAddrV4::new(INSTANCE_ADDRESS, port);
         let request = self.settings.ask.to_bytes(&address.to_string());
         let Some(socket) = instance.take_sockets().pop() else {
@@ -272,7 +273,7 @@ impl Embedded {
     }
 
     /// Holds an answer against what is expected; a wrong one is the sample's failure.
-    fn check(&self, variant: usize, asked: &Asked, sample: &mut Sample) -> bool {
+    fn check(&self, variant: usize, asked: &Exchange, sample: &mut Sample) -> bool {
         let mut expected = self.targets[variant]
             .expected
             .lock()
@@ -316,7 +317,7 @@ impl Silence {
     }
 }
 
-fn fill_start(sample: &mut Sample, exec_ns: u64, asked: &Asked) {
+fn fill_start(sample: &mut Sample, exec_ns: u64, asked: &Exchange) {
     sample.listen_ns = Some(asked.connected_ns.saturating_sub(exec_ns));
     sample.first_byte_ns = Some(asked.first_byte_ns.saturating_sub(exec_ns));
     sample.start_ns = Some(asked.last_byte_ns.saturating_sub(exec_ns));
@@ -335,14 +336,14 @@ pub(super) fn unpack_all(image: &Image, blobs: &Path, rootfs: &Path) -> Result<u
             blob,
             &layer.descriptor().media_type,
             rootfs,
-            &entry::Limits::default(),
+            &entry::LayerLimits::default(),
         )
         .map_err(|e| fail(&e))?;
         if done.diff_id != layer.diff_id() {
             let (found, promised) = (done.diff_id, layer.diff_id());
             let message =
                 format!("a layer's DiffID is `{found}`, the configuration promises `{promised}`");
-            return Err(Failure { phase: Phase::Unpack.to_string(), message });
+            return Err(Failure { phase: Phase::Unpack, message });
         }
         uncompressed_bytes += done.uncompressed_bytes;
     }

@@ -2,22 +2,48 @@
 //! others to its event handler. Which is which is seen in the event alone: only a gateway's has
 //! `httpMethod` and `path` at its top.
 
-use super::apigw::ApiGateway;
-use super::integrated::IntegratedResponse;
-use crate::app::App;
+use super::App;
+use crate::body::Body;
 use crate::error::Result;
 use crate::event::Event;
 use crate::json;
 use crate::reply::Reply;
-use crate::request::Body;
 use crate::spare;
+use crate::trigger::apigw::ApiGateway;
+use crate::trigger::integrated::IntegratedResponse;
 use memchr::arch::all::twoway::Finder;
 
 /// Without it no event is a gateway's.
 const MARK: &[u8] = b"\"httpMethod\"";
 
+impl App {
+    /// Hands events of API Gateway and of function URLs to the routes and the Web handler, and
+    /// turns their replies into the integrated response (Base64 where the body is no text): the
+    /// same handlers serve as a Web function and behind a gateway. All other events stay the event
+    /// handler's; without one they get 400.
+    ///
+    /// A handler's failure is the reply that the gateway passes on, 500 for example, and so not a
+    /// failed invocation. How a request is made of an event is said in
+    /// [`trigger::apigw`](crate::trigger::apigw).
+    ///
+    /// # Example
+    /// ```
+    /// use firstbyte::{App, test};
+    ///
+    /// let app = App::new().get("/hello", |_| "hello").bridge();
+    /// let event = r#"{"httpMethod":"GET","path":"/hello","headers":{},"queryString":{}}"#;
+    /// let expected = r#"{"isBase64Encoded":false,"statusCode":200,"headers":{"content-type":"text/plain; charset=utf-8"},"body":"hello"}"#;
+    /// assert_eq!(test::event(event).send(&app).text(), expected);
+    /// assert_eq!(test::get("/hello").send(&app).text(), "hello");
+    /// ```
+    pub fn bridge(mut self) -> App {
+        self.bridge = Some(answer);
+        self
+    }
+}
+
 /// Answers an event of an App with a bridge.
-pub(crate) fn answer(app: &App, event: Event<'_>) -> Result<Reply> {
+fn answer(app: &App, event: Event<'_>) -> Result<Reply> {
     if Finder::new(MARK).find(event.bytes(), MARK).is_none() {
         return app.answer_event(event);
     }

@@ -20,10 +20,11 @@ mod scf;
 pub use environment::Environment;
 pub(crate) use environment::current as of_environment;
 pub use lambda_adapter::LambdaContext;
+pub(crate) use scf::EVENT_PATH;
 
 use crate::error::{Error, Result};
+use crate::headers::Headers;
 use crate::reply::Reply;
-use crate::request::{Headers, Request};
 use std::ops::RangeInclusive;
 
 /// Where functions run.
@@ -89,7 +90,7 @@ pub(crate) struct Contract {
     pub own_headers: &'static [&'static str],
     /// Where it expects the server to listen unless it says otherwise.
     pub port: u16,
-    /// Variables that say otherwise, the first that is set counts.
+    /// Environment variables that override `port`; the first match wins.
     pub port_variables: &'static [&'static str],
     /// Where it posts events.
     pub event_path: &'static str,
@@ -106,10 +107,8 @@ pub(crate) struct Contract {
     /// What `names.memory` can say in MB and in no other unit; `None` where the unit is
     /// undocumented.
     pub memory_mb: Option<RangeInclusive<u32>>,
-    /// Headers that must never be printed.
-    pub secret_headers: &'static [&'static str],
     /// Turns an event's or a hook's reply into what the platform takes for success or failure.
-    pub signal: fn(Reply, Outcome) -> Result<Reply>,
+    pub signal: fn(Reply, Completion) -> Result<Reply>,
 }
 
 /// The contracts of [`Platform::ALL`], in its order.
@@ -124,7 +123,7 @@ static CONTRACTS: [&Contract; Platform::ALL.len()] = [
 
 /// How an event handler or a hook ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Outcome {
+pub(crate) enum Completion {
     Done,
     Failed,
 }
@@ -192,10 +191,11 @@ pub(crate) enum Role {
 /// comparisons of lengths and no look at the environment.
 #[inline(never)] // no event of SCF comes here
 pub(crate) fn role(
-    request: &Request<'_>,
+    method: &str,
+    path: &str,
+    headers: Headers<'_>,
     environment: impl FnOnce() -> Option<Platform>,
 ) -> Option<Role> {
-    let (method, path) = (request.method(), request.path());
     let is_event = |contract: &Contract| method == "POST" && path == contract.event_path;
     let hook = |contract: &Contract| {
         let found = contract.hooks.iter().find(|(verb, at, _)| *verb == method && *at == path);
@@ -204,10 +204,10 @@ pub(crate) fn role(
     if !CONTRACTS.iter().any(|contract| is_event(contract) || hook(contract).is_some()) {
         return None;
     }
-    let contract = recognise(request.headers(), environment)?.contract();
+    let contract = recognise(headers, environment)?.contract();
     match hook(contract) {
         Some(hook) => Some(Role::Hook(contract.platform, hook)),
-        None if is_event(contract) && (contract.is_event)(request.headers()) => {
+        None if is_event(contract) && (contract.is_event)(headers) => {
             Some(Role::Event(contract.platform))
         }
         None => None,
@@ -233,29 +233,8 @@ pub(crate) fn port(variable: &dyn Fn(&str) -> Option<String>) -> Result<u16> {
     })
 }
 
-/// Whether a header's value must not be printed. Wider than the platforms' lists, so that a secret
-/// header that is new or the user's own is not the one that leaks.
-pub(crate) fn is_secret(name: &str) -> bool {
-    const WORDS: [&str; 11] = [
-        "secret",
-        "token",
-        "password",
-        "passwd",
-        "authorization",
-        "cookie",
-        "credential",
-        "access-key",
-        "api-key",
-        "session",
-        "signature",
-    ];
-    let name = name.to_ascii_lowercase();
-    WORDS.iter().any(|word| name.contains(word))
-        || CONTRACTS.iter().any(|contract| contract.secret_headers.contains(&name.as_str()))
-}
-
 /// For platforms on which an invocation's failure is the HTTP status that the reply has anyway.
-fn by_status(reply: Reply, _: Outcome) -> Result<Reply> {
+fn by_status(reply: Reply, _: Completion) -> Result<Reply> {
     Ok(reply)
 }
 
@@ -278,7 +257,7 @@ pub(crate) fn number_in(text: &str, range: &RangeInclusive<u32>) -> Option<u32> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::request::Body;
+    use crate::secret::is_secret;
 
     /// The role of a request on a platform that the environment names, or not.
     pub(super) fn role_of(
@@ -287,10 +266,7 @@ mod tests {
         headers: &[(&str, &str)],
         environment: Option<Platform>,
     ) -> Option<Role> {
-        let mut body = Vec::new();
-        let headers = Headers::from_pairs(headers);
-        let request = Request::assemble(method, path, None, headers, Body::from_vec(&mut body));
-        role(&request, || environment)
+        role(method, path, Headers::from_pairs(headers), || environment)
     }
 
     #[test]
@@ -326,6 +302,26 @@ mod tests {
     }
 
     #[test]
+    fn every_platforms_secret_headers_are_secret() {
+        let per_platform = [
+            scf::SECRET_HEADERS,
+            fc::SECRET_HEADERS,
+            lambda_adapter::SECRET_HEADERS,
+            functiongraph::SECRET_HEADERS,
+        ];
+        let credentials = CONTRACTS.iter().flat_map(|contract| {
+            let names = &contract.names;
+            [names.secret_id, names.secret_key, names.session_token]
+        });
+        for name in
+            per_platform.concat().into_iter().chain(credentials.filter(|name| !name.is_empty()))
+        {
+            assert!(is_secret(name) && is_secret(&name.to_ascii_uppercase()), "{name}");
+        }
+        assert!(!is_secret("x-scf-request-id") && !is_secret("host"));
+    }
+
+    #[test]
     fn the_environment_has_the_last_word_on_the_platform() {
         let fc = [("x-fc-request-id", "r")];
         let headers = Headers::from_pairs(&fc);
@@ -341,10 +337,9 @@ mod tests {
 
     #[test]
     fn an_ordinary_path_never_asks_for_the_environment() {
-        let mut body = Vec::new();
         let headers = Headers::from_pairs(&[("x-fc-request-id", "r")]);
-        let request = Request::assemble("GET", "/invoke", None, headers, Body::from_vec(&mut body));
-        assert_eq!(role(&request, || unreachable!("GET /invoke is nobody's event")), None);
+        let environment = || unreachable!("GET /invoke is nobody's event");
+        assert_eq!(role("GET", "/invoke", headers, environment), None);
     }
 
     #[test]

@@ -5,11 +5,33 @@ use std::fs;
 use std::process::{Command, Stdio};
 use std::time::SystemTime;
 
-use crate::results::Host;
+use serde::{Deserialize, Serialize};
 
 const UNKNOWN: &str = "unknown";
 
-/// Describes this machine, now.
+/// The machine and the tools, as far as they matter to the numbers (docs/CONTRACTS.md, section 5).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Host {
+    /// The kernel's release.
+    pub kernel: String,
+    /// The processor's name.
+    pub cpu_model: String,
+    /// Cores that this process could use before it pinned itself to one.
+    pub cores: usize,
+    /// Memory of the machine.
+    pub memory_bytes: u64,
+    /// The distribution's name and version.
+    pub os: String,
+    /// The compiler's version.
+    pub rustc: String,
+    /// The project's version, as git describes it.
+    pub git_describe: String,
+    /// RFC 3339, UTC, when the run began.
+    pub date: String,
+}
+
+/// Describes this machine, now. Call it before the thread is pinned: it counts the cores that the
+/// thread may use.
 pub fn describe() -> Host {
     Host {
         kernel: read("/proc/sys/kernel/osrelease"),

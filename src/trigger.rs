@@ -26,7 +26,8 @@
 //! Types that a function does not name are not in its binary.
 //!
 //! Reading order: `record` (how the types read themselves), `value`, `shapes`, then the triggers;
-//! [`apigw`] and [`integrated`] with `bridge` let one handler serve requests and events.
+//! [`apigw`] and [`integrated`] with
+//! [`App::bridge`](crate::App::bridge) let one handler serve requests and events.
 
 mod record;
 mod shapes;
@@ -34,7 +35,6 @@ mod value;
 
 pub mod apigw;
 pub mod base64;
-pub(crate) mod bridge;
 pub mod ckafka;
 pub mod clb;
 pub mod cls;
@@ -62,8 +62,8 @@ pub use value::{Map, Value};
 #[cfg(test)]
 pub(crate) mod samples {
     use super::Value;
+    use crate::body::Body;
     use crate::json;
-    use crate::request::Body;
     use serde::{Deserialize, Serialize};
 
     /// A sample's text, in memory that outlives the test: types borrow from it.

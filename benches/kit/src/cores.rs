@@ -1,5 +1,6 @@
-//! Which core measures and which core runs the instance. With two cores or more they are never the
-//! same one: a load generator on the server's core multiplies the 95th percentile.
+//! Which core measures and which core runs the instance, for all benches. With two cores or more
+//! they are never the same one: a load generator on the server's core multiplies the 95th
+//! percentile.
 
 use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::unistd::Pid;
@@ -31,11 +32,20 @@ impl Cores {
     /// Keeps the calling thread on the measuring core until the guard is dropped.
     pub fn pin_harness(&self) -> Pinned {
         if let Some(core) = self.harness {
-            let mut one = CpuSet::new();
-            let _ = one.set(core).and_then(|()| sched_setaffinity(Pid::from_raw(0), &one));
+            let _ = pin(core);
         }
         Pinned(self.all)
     }
+}
+
+/// Keeps the calling thread, and those that it will start, on one core.
+///
+/// # Errors
+/// When the kernel refuses.
+pub fn pin(core: usize) -> nix::Result<()> {
+    let mut one = CpuSet::new();
+    one.set(core)?;
+    sched_setaffinity(Pid::from_raw(0), &one)
 }
 
 /// Restores the thread's cores when dropped.

@@ -1,7 +1,8 @@
-/* The floor: the smallest static program that binds, listens, accepts and answers. What a start costs with this
- * program is the kernel's and the bench's, not a function's. It is no HTTP server and parses no JSON: it reads until the
- * head has ended and the body's bytes are there, and sends the reply that the function would give to the bench's
- * event. Limits: 8 KiB a request, Content-Length spelt as the bench spells it (RFC 9112, sections 2 and 6). */
+/* The floor: the smallest static program that binds, listens, accepts and answers. What a start costs with this program
+ * is the kernel's and the bench's, not a function's. It does not know HTTP or JSON: it reads until the head has ended and
+ * the body's bytes are there, and sends the reply that the function would give to the event of benches/start. It listens
+ * on PORT, or on 9000, and closes at end of file. Limits: 8 KiB a request, Content-Length spelt as the benches spell it
+ * (RFC 9112, sections 2 and 6). */
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>

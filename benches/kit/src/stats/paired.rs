@@ -1,34 +1,40 @@
-//! The statistics of starts, as pure functions: quantiles, and the ratio of two programs' quantiles
-//! with its bootstrap interval. No clock, no process, no files: the same samples give the same
-//! numbers.
+//! Quantiles of one program's samples, and the ratio of two programs' quantiles with its bootstrap
+//! interval, where both were measured in the same rounds. Pure functions, as all statistics here.
 
 use serde::Serialize;
 
-/// Resamples of the bootstrap.
-const RESAMPLES: usize = 2_000;
+use super::{RESAMPLES, quantile, sorted};
 
 /// Quantiles of one moment, in nanoseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Quantiles {
+    /// How many samples there are.
     pub n: usize,
+    /// The first quartile.
     pub p25_ns: f64,
+    /// The median.
     pub p50_ns: f64,
+    /// The 99th percentile.
     pub p99_ns: f64,
 }
 
 /// A ratio, with the ends of its 95 % interval.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Ratio {
+    /// Of the first quartiles.
     pub of_p25: f64,
+    /// Of the medians.
     pub of_p50: f64,
+    /// 95 % interval of the ratio of medians, lower end.
     pub ci95_low_of_p50: f64,
+    /// 95 % interval of the ratio of medians, upper end.
     pub ci95_high_of_p50: f64,
 }
 
 impl Quantiles {
     /// Of samples in any order; `None` without one.
     pub fn of(samples: &[f64]) -> Option<Self> {
-        let sorted = sorted(samples.to_vec());
+        let sorted = sorted(samples);
         let at = |q| quantile(&sorted, q);
         Some(Self { n: sorted.len(), p25_ns: at(0.25)?, p50_ns: at(0.5)?, p99_ns: at(0.99)? })
     }
@@ -42,8 +48,10 @@ impl Ratio {
         let rounds: Vec<(f64, f64)> =
             ours.iter().zip(theirs).filter_map(|(a, b)| Some(((*a)?, (*b)?))).collect();
         let ratio = |rounds: &[(f64, f64)], q| {
-            let ours = quantile(&sorted(rounds.iter().map(|round| round.0).collect()), q)?;
-            let theirs = quantile(&sorted(rounds.iter().map(|round| round.1).collect()), q)?;
+            let ours =
+                quantile(&sorted(&rounds.iter().map(|round| round.0).collect::<Vec<_>>()), q)?;
+            let theirs =
+                quantile(&sorted(&rounds.iter().map(|round| round.1).collect::<Vec<_>>()), q)?;
             (theirs > 0.0).then_some(ours / theirs)
         };
         let mut random = fastrand::Rng::with_seed(0x5eed);
@@ -53,7 +61,7 @@ impl Ratio {
             drawn.fill_with(|| rounds[random.usize(..rounds.len())]);
             ratios.push(ratio(&drawn, 0.5)?);
         }
-        let ratios = sorted(ratios);
+        ratios.sort_unstable_by(f64::total_cmp);
         Some(Self {
             of_p25: ratio(&rounds, 0.25)?,
             of_p50: ratio(&rounds, 0.5)?,
@@ -61,20 +69,6 @@ impl Ratio {
             ci95_high_of_p50: quantile(&ratios, 0.975)?,
         })
     }
-}
-
-/// The quantile `q` (0 to 1) of an ascending slice, interpolated linearly between neighbours (type
-/// 7 of Hyndman and Fan, 1996). `None` of an empty slice.
-pub fn quantile(sorted: &[f64], q: f64) -> Option<f64> {
-    let at = q.clamp(0.0, 1.0) * sorted.len().checked_sub(1)? as f64;
-    let (below, above) = (sorted.get(at.floor() as usize)?, sorted.get(at.ceil() as usize)?);
-    Some(below + (above - below) * (at - at.floor()))
-}
-
-/// The samples in ascending order.
-pub fn sorted(mut samples: Vec<f64>) -> Vec<f64> {
-    samples.sort_unstable_by(f64::total_cmp);
-    samples
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! The one clock of the bench: CLOCK_MONOTONIC in nanoseconds, as the instances see it too, and a
+//! The clock of all benches: CLOCK_MONOTONIC in nanoseconds, as the instances see it too, and a
 //! sleep that ends within microseconds of its moment. tokio's timers have steps of a millisecond
 //! and are not used for anything that is measured. No arithmetic on durations lives here.
 

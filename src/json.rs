@@ -19,7 +19,8 @@ use std::mem::ManuallyDrop;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Bytes after a document that the parser may read.
-pub const PADDING_BYTES: usize = simd_json::INPUT_PADDING;
+pub const PADDING_BYTES: usize = Body::PADDING_BYTES;
+const _: () = assert!(simd_json::INPUT_PADDING <= PADDING_BYTES, "the parser reads further");
 
 /// Levels of arrays and objects that a document may have; one more is refused. The walk that builds
 /// a value is recursive, and 128 levels of the deepest-framed type fit a coroutine's stack

@@ -1,0 +1,134 @@
+//! An invocation carried out: an instance is taken, the request is sent, and the reply, or that
+//! there is none, is judged. It does not know who called. Platform pages "WebServer image function"
+//! and "Function status codes".
+
+use crate::config::{Config, Mode};
+use crate::instance::ExchangeError;
+use crate::invocation::Invocation;
+use crate::journal::{Journal, Ran};
+use crate::pool::Pool;
+use crate::start_up::StartUp;
+use crate::verdict::InvocationVerdict;
+use crate::wire::{Fields, Reply, WireError};
+use std::sync::Arc;
+use std::time::Instant;
+
+/// What the header fields of a Web function's reply may come to, in bytes.
+const MAX_REPLY_HEAD_BYTES: usize = 4 << 10;
+
+/// What became of an invocation.
+#[derive(Debug)]
+pub struct InvocationResult {
+    /// Its id.
+    pub request_id: String,
+    /// In the platform's words.
+    pub verdict: InvocationVerdict,
+    /// What the function answered, if it did.
+    pub reply: Option<Reply>,
+    /// What starting an instance took, if one was started for it.
+    pub cold: Option<StartUp>,
+    /// Time and memory.
+    pub ran: Ran,
+    /// The header fields that the function got.
+    pub sent: Fields,
+}
+
+/// What runs invocations, now or later.
+pub(crate) struct Invoker {
+    pub(crate) pool: Arc<Pool>,
+    pub(crate) journal: Arc<Journal>,
+}
+
+impl Invoker {
+    /// Runs an invocation to its end, whatever that is.
+    pub(crate) fn run(&self, invocation: &Invocation) -> InvocationResult {
+        let id = &invocation.request_id;
+        self.journal.start(id);
+        let config = self.pool.config();
+        let request = invocation.outgoing(&config);
+        let lease = match self.pool.acquire() {
+            Ok(lease) => lease,
+            Err(verdict) => {
+                return self.end(
+                    invocation,
+                    &config,
+                    verdict,
+                    None,
+                    None,
+                    Ran::default(),
+                    request.headers,
+                );
+            }
+        };
+        let (instance, cold) = (lease.instance.clone(), lease.cold);
+        if let Some(start) = &cold {
+            self.journal.init(id, start, &config, instance.memory_bytes());
+        }
+        let started = Instant::now();
+        let result = instance.exchange(&request, config.timeout);
+        let duration = started.elapsed();
+        let ran = Ran { duration, memory_bytes: instance.memory_bytes() };
+        let (verdict, reply) = judge(result, &config);
+        drop(instance);
+        self.pool.release(lease, &verdict);
+        self.end(invocation, &config, verdict, reply, cold, ran, request.headers)
+    }
+
+    // all of one kind: what an outcome and its lines are made of
+    #[allow(clippy::too_many_arguments)]
+    fn end(
+        &self,
+        invocation: &Invocation,
+        config: &Config,
+        verdict: InvocationVerdict,
+        reply: Option<Reply>,
+        cold: Option<StartUp>,
+        ran: Ran,
+        sent: Fields,
+    ) -> InvocationResult {
+        let is_event = config.mode == Mode::Event;
+        let returned = reply.as_ref().filter(|_| is_event).map(|reply| reply.body.as_slice());
+        self.journal.end(&invocation.request_id, &verdict, returned, &ran, config);
+        InvocationResult {
+            request_id: invocation.request_id.clone(),
+            verdict,
+            reply,
+            cold,
+            ran,
+            sent,
+        }
+    }
+}
+
+/// What a reply, or that there is none, means on the platform.
+fn judge(
+    result: Result<Reply, ExchangeError>,
+    config: &Config,
+) -> (InvocationVerdict, Option<Reply>) {
+    let reply = match result {
+        Ok(reply) => reply,
+        Err(ExchangeError::TimedOut) => {
+            return (InvocationVerdict::TimeLimitReached(config.timeout), None);
+        }
+        Err(ExchangeError::Ended(verdict)) => return (verdict, None),
+        Err(ExchangeError::Wire(WireError::TooBig)) => {
+            return (InvocationVerdict::ReplyTooBig("a body of 6 MB"), None);
+        }
+        Err(ExchangeError::Wire(error)) => {
+            return (InvocationVerdict::BadReply(error.to_string()), None);
+        }
+    };
+    let verdict = match config.mode {
+        Mode::Event if (200..300).contains(&reply.status) => InvocationVerdict::Success,
+        Mode::Event => InvocationVerdict::UserCodeException(reply.status),
+        Mode::Web if head_bytes(&reply.headers) > MAX_REPLY_HEAD_BYTES => {
+            return (InvocationVerdict::ReplyTooBig("header fields of 4 KB"), None);
+        }
+        Mode::Web => InvocationVerdict::Success,
+    };
+    (verdict, Some(reply))
+}
+
+fn head_bytes(headers: &Fields) -> usize {
+    headers.iter().map(|(name, value)| name.len() + value.len() + ": \r\n".len()).sum()
+}

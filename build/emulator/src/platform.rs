@@ -1,0 +1,105 @@
+//! The platform in front of one function: takes a request to be invoked at once, or later with
+//! retries. It reads no socket.
+
+use crate::config::{Config, ConfigError};
+use crate::instance::Host;
+use crate::invocation::{Invocation, new_id};
+use crate::invoker::{InvocationResult, Invoker};
+use crate::journal::{Journal, Ran};
+use crate::pool::Pool;
+use crate::program::Program;
+use crate::queue::Queue;
+use crate::verdict::InvocationVerdict;
+use crate::wire::Request;
+use microimage::scf::{MAX_ASYNC_BYTES, MAX_BODY_BYTES};
+use std::net::IpAddr;
+use std::sync::Arc;
+
+/// The platform in front of one function.
+pub struct Platform {
+    invoker: Arc<Invoker>,
+    queue: Queue,
+}
+
+impl Platform {
+    /// Plays the platform in front of `program`.
+    ///
+    /// # Errors
+    /// A configuration that the platform would not take.
+    pub fn new(
+        config: Config,
+        host: Arc<Host>,
+        program: Program,
+        journal: Arc<Journal>,
+    ) -> Result<Arc<Platform>, ConfigError> {
+        config.check()?;
+        let pool = Pool::new(config, host, program, journal.clone());
+        let invoker = Arc::new(Invoker { pool, journal });
+        Ok(Arc::new(Platform { queue: Queue::new(invoker.clone()), invoker }))
+    }
+
+    /// Invokes the function and waits for the outcome.
+    pub fn invoke(&self, request: Request) -> InvocationResult {
+        self.invoke_from(request, None)
+    }
+
+    /// The same for a client whose address is known: a Web function is told.
+    pub fn invoke_from(&self, request: Request, client: Option<IpAddr>) -> InvocationResult {
+        match Invocation::new(request, self.config().mode, MAX_BODY_BYTES) {
+            Ok(invocation) => self.invoker.run(&invocation.sent_by(client)),
+            Err(verdict) => self.refuse(verdict),
+        }
+    }
+
+    /// Takes an event to be worked on later, with retries; returns its id.
+    ///
+    /// # Errors
+    /// 400, 406, or 432 when too many are waiting.
+    pub fn send(&self, request: Request) -> Result<String, InvocationVerdict> {
+        let invocation = Invocation::new(request, self.config().mode, MAX_ASYNC_BYTES)?;
+        let id = invocation.request_id.clone();
+        self.queue.push(invocation)?;
+        Ok(id)
+    }
+
+    /// An invocation that never came to the function.
+    pub(crate) fn refuse(&self, verdict: InvocationVerdict) -> InvocationResult {
+        self.invoker.journal.note(format_args!("refused: {verdict}"));
+        let ran = Ran::default();
+        InvocationResult {
+            request_id: new_id(),
+            verdict,
+            reply: None,
+            cold: None,
+            ran,
+            sent: Vec::new(),
+        }
+    }
+
+    /// The function's configuration; another after a swap.
+    pub fn config(&self) -> Arc<Config> {
+        self.invoker.pool.config()
+    }
+
+    /// Its instances.
+    pub fn pool(&self) -> &Arc<Pool> {
+        &self.invoker.pool
+    }
+
+    /// Where its lines go.
+    pub fn journal(&self) -> &Arc<Journal> {
+        &self.invoker.journal
+    }
+
+    /// Ends everything; waiting events are dropped.
+    pub fn close(&self) {
+        self.queue.close();
+        self.invoker.pool.close();
+    }
+}
+
+impl Drop for Platform {
+    fn drop(&mut self) {
+        self.close();
+    }
+}

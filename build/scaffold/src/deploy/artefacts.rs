@@ -1,0 +1,130 @@
+//! The files that are written from a deployment, and the calls that send them. It writes files and
+//! calls nothing.
+
+use crate::deploy::example;
+use crate::deploy::plan::{Deployment, OLDER, PlanError, VERSION};
+use serde::Serialize;
+use std::fmt::Write as _;
+use std::fs;
+use std::path::Path;
+
+impl Deployment {
+    /// All artefacts, as file name and text.
+    pub fn files(&self) -> Vec<(&'static str, String)> {
+        let requests = self.requests();
+        let mut files = vec![
+            ("create-function.json", json(&requests.create_function())),
+            ("update-function-code.json", json(&requests.update_function_code())),
+            ("update-function-configuration.json", json(&requests.update_function_configuration())),
+            ("get-function.json", json(&requests.get_function(None))),
+            ("publish-version.json", json(&requests.publish_version())),
+        ];
+        if self.function.provisioned > 0 {
+            files.extend([
+                (
+                    "put-provisioned-concurrency-config.json",
+                    json(&requests.put_provisioned(VERSION)),
+                ),
+                ("get-provisioned-concurrency-config.json", json(&requests.provisioned(VERSION))),
+                ("get-alias.json", json(&requests.get_alias())),
+                ("point-alias.json", json(&requests.point_alias(VERSION))),
+                ("list-aliases.json", json(&requests.list_aliases())),
+                ("delete-provisioned-concurrency-config.json", json(&requests.provisioned(OLDER))),
+            ]);
+        }
+        files.extend([
+            ("main.tf", example::terraform(self)),
+            ("serverless.yml", example::serverless(self)),
+            ("knative.yaml", example::knative(self)),
+            ("s.yaml", example::function_compute(self)),
+        ]);
+        files
+    }
+
+    /// Writes all artefacts into `folder`.
+    ///
+    /// # Errors
+    /// [`PlanError::Write`].
+    pub fn write(&self, folder: &Path) -> Result<(), PlanError> {
+        let at = |path: &Path| {
+            let path = path.to_owned();
+            move |source| PlanError::Write { path, source }
+        };
+        fs::create_dir_all(folder).map_err(at(folder))?;
+        for (name, text) in self.files() {
+            let path = folder.join(name);
+            fs::write(&path, text).map_err(at(&path))?;
+        }
+        Ok(())
+    }
+
+    /// What would be called, in order, with the requests that are in `folder`.
+    pub fn calls(&self, folder: &Path) -> String {
+        let call = |action: &str, file: &str| {
+            let file = folder.join(file);
+            format!(
+                "tccli scf {action} --region {} --cli-input-json file://{}\n",
+                self.function.region,
+                file.display()
+            )
+        };
+        let mut text = call("GetFunction", "get-function.json");
+        let _ = write!(
+            text,
+            "when it is not there:\n  {}",
+            call("CreateFunction", "create-function.json")
+        );
+        let _ = write!(
+            text,
+            "when it is:\n  {}",
+            call("UpdateFunctionCode", "update-function-code.json")
+        );
+        let _ = write!(
+            text,
+            "  {}",
+            call("UpdateFunctionConfiguration", "update-function-configuration.json")
+        );
+        text += "after each of these GetFunction again, until the function is Active\n";
+        if self.function.provisioned > 0 {
+            text += &call("PublishVersion", "publish-version.json");
+            text += "GetFunction again, until that version is Active\n";
+            text +=
+                &call("PutProvisionedConcurrencyConfig", "put-provisioned-concurrency-config.json");
+            text +=
+                &call("GetProvisionedConcurrencyConfig", "get-provisioned-concurrency-config.json");
+            text += "again, until its instances are Done\n";
+            text += &call("GetAlias", "get-alias.json");
+            let _ = write!(
+                text,
+                "when it is not there:\n  {}",
+                call("CreateAlias", "point-alias.json")
+            );
+            let _ = write!(text, "when it is, and sends all of its callers to one version:\n  ");
+            text += &call("UpdateAlias", "point-alias.json");
+            let _ = write!(
+                text,
+                "when it pointed to an older version:\n  {}",
+                call("ListAliases", "list-aliases.json")
+            );
+            text += "when no alias points there any more, and that version has instances without \
+                     a timetable:\n  ";
+            text += &call(
+                "DeleteProvisionedConcurrencyConfig",
+                "delete-provisioned-concurrency-config.json",
+            );
+        }
+        let called = |name: &str| name.ends_with(".json") && text.contains(name);
+        let files: Vec<_> = self.files().into_iter().filter(|(name, _)| called(name)).collect();
+        for (name, content) in files {
+            let _ = write!(text, "\n{name}\n{content}");
+        }
+        text
+    }
+}
+
+/// A request as text.
+fn json(request: &impl Serialize) -> String {
+    let mut text = serde_json::to_string_pretty(request).expect("text and numbers serialise");
+    text.push('\n');
+    text
+}

@@ -1,0 +1,55 @@
+//! The only door to may: sockets, coroutines and timers, with HTTP rules taken from `wire`.
+//!
+//! The published may_minihttp is not under it (16 headers, no limits, no timeouts, a panic per bad
+//! Content-Length); its idea is: one coroutine a connection, written as if it blocked. It knows a
+//! [`Service`], and no App.
+//!
+//! From the ground up (tests/rooms.rs keeps the order):
+//!
+//! - `waiting`: who waits here, and how. `stop` (signals), `listen` (the port), `limits`, `service`,
+//!   `once`, `timeline` (when the boot reached what)
+//! - `clock`, `link` (one socket), `budget` (memory for bodies), `sleep`, `panics`, `current` (the
+//!   request's id)
+//! - `slots` (all connections: deadlines, idleness, the cap), `records` (the logger)
+//! - `outgoing` (replies), `server` (what connections share), `blocking`
+//! - `connection`: request, reply, next
+//! - `accept`: who gets in
+//! - `runtime`: coroutines come up
+//! - `lane`: the first request, without a runtime; `minihttp` (for comparison)
+//! - `serve`: from a listening socket to the last reply
+
+mod accept;
+mod blocking;
+mod budget;
+mod clock;
+mod connection;
+mod current;
+mod lane;
+mod limits;
+mod link;
+mod listen;
+#[cfg(feature = "minihttp")]
+pub(crate) mod minihttp;
+mod once;
+mod outgoing;
+mod panics;
+pub(crate) mod records;
+mod runtime;
+mod serve;
+mod server;
+mod service;
+mod sleep;
+mod slots;
+mod stop;
+pub(crate) mod timeline;
+mod waiting;
+
+pub use blocking::blocking;
+pub use limits::Limits;
+pub(crate) use listen::listen;
+pub(crate) use once::Once;
+pub(crate) use panics::catch;
+pub(crate) use serve::serve;
+pub(crate) use service::{Admission, RequestHead, Service};
+pub use sleep::sleep;
+pub(crate) use stop::replace_std_start_up;

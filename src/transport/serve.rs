@@ -1,0 +1,37 @@
+//! The life of the server: from a listening socket to the last reply after SIGTERM.
+
+use super::lane;
+use super::limits::Limits;
+use super::panics;
+use super::server::Server;
+use super::service::Service;
+use super::stop;
+use crate::log;
+use std::net::TcpListener;
+use std::os::fd::AsRawFd;
+use std::sync::PoisonError;
+
+/// Serves until SIGTERM or SIGINT, then lets what is in flight finish.
+///
+/// `settle` is called once the first reply is out and before there is another thread: for whatever
+/// was put off.
+pub(crate) fn serve<S: Service>(
+    listener: TcpListener,
+    service: S,
+    limits: Limits,
+    workers: usize,
+    settle: fn(),
+) {
+    let server: &'static Server<S> =
+        Box::leak(Box::new(Server::new(service, limits, workers, settle)));
+    stop::on_signal(listener.as_raw_fd(), limits.drain_timeout);
+    stop::end_on_stack_overflow(0);
+    panics::install();
+    lane::run(server, listener);
+    let acceptor = server.acceptor.lock().unwrap_or_else(PoisonError::into_inner).take();
+    if acceptor.is_some_and(|acceptor| acceptor.join().is_err()) {
+        log::announce(format_args!("accepting has failed; the server stops"));
+    }
+    server.slots.drain(limits.drain_timeout);
+    stop::drained();
+}

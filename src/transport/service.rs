@@ -1,0 +1,34 @@
+//! Service: what a server serves, as this room sees it. App implements it.
+
+use crate::error::{Error, Result};
+use crate::headers::Headers;
+use crate::reply::Reply;
+use crate::request::Request;
+use crate::wire::Head;
+
+/// What is served. Implemented by App; replaceable in tests.
+pub(crate) trait Service: Send + Sync + 'static {
+    /// Decides on a request by its head, before any of its body is read.
+    fn admit(&self, head: &RequestHead<'_>) -> Result<Admission>;
+    /// Answers a complete request. Must not panic.
+    fn call(&self, request: Request<'_>) -> Reply;
+    /// Makes the reply to a request that is refused; `head` is there if it was understood.
+    fn refuse(&self, error: &Error, head: Option<&RequestHead<'_>>) -> Reply;
+}
+
+/// Permission to read a body.
+pub(crate) struct Admission {
+    pub body_bytes: usize,
+}
+
+/// A head with the bytes it points into.
+pub(crate) struct RequestHead<'a> {
+    pub head: &'a Head,
+    pub bytes: &'a [u8],
+}
+
+impl<'a> RequestHead<'a> {
+    pub(crate) fn headers(&self) -> Headers<'a> {
+        Headers::new(self.bytes, &self.head.fields)
+    }
+}
