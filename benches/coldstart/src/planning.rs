@@ -12,7 +12,8 @@ use coldstart::plan::bill::Price;
 use coldstart::plan::document::{Header, Plan, SCHEMA, SHARD_KIND, Shard, read_shard};
 use coldstart::plan::rules::{Currency, Platform};
 use coldstart::plan::sweep::{Scenario, Sweep};
-use coldstart::results::save_whole;
+use coldstart::{report, results};
+
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::cli::plan::{PlanArgs, PlanCommand};
@@ -109,13 +110,13 @@ fn write(
     html: Option<&Path>,
 ) -> Result<(), Failed> {
     save(json, &plan.to_json())?;
-    let _ = (header, scenarios, html);
-    Ok(())
+    let Some(html) = html else { return Ok(()) };
+    save(Some(html), &report::plan::render(header, plan, scenarios))
 }
 
 fn save(path: Option<&Path>, text: &str) -> Result<(), Failed> {
     let Some(path) = path else { return Ok(()) };
-    save_whole(path, text.as_bytes()).map_err(|e| Failed::Cannot(e.to_string()))
+    results::write(path, text.as_bytes()).map_err(|e| Failed::Cannot(e.to_string()))
 }
 
 /// That nobody reads on is no mistake.

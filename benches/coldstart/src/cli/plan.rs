@@ -9,6 +9,7 @@ use coldstart::plan::cold::ColdTable;
 use coldstart::plan::distribution::{Distribution, SAMPLES_LIMIT_BYTES};
 use coldstart::plan::document::Header;
 use coldstart::plan::duration::{self, SECOND_NS};
+use coldstart::plan::limiter::StartLimit;
 use coldstart::plan::measured::{self, Measured};
 use coldstart::plan::pool::Reuse;
 use coldstart::plan::provision::Policy;
@@ -77,9 +78,10 @@ pub struct PlanArgs {
     /// How much longer than its service time a request holds its instance
     #[arg(long, value_name = "D", default_value = "0", allow_negative_numbers = true)]
     pub hold: String,
-    /// Whose rules on starts, quota and price hold
-    #[arg(long, value_enum, default_value = "scf")]
-    pub platform: Platform,
+    /// Whose rules hold: quota, price, and how many instances may be started in a minute; without it
+    /// SCF's, and starts are counted but not limited
+    #[arg(long, value_enum)]
+    pub platform: Option<Platform>,
     /// The function's memory; several with `,`
     #[arg(long, value_name = "MIB[,MIB…]", default_value = "128", allow_negative_numbers = true)]
     pub memory: String,
@@ -152,7 +154,11 @@ impl PlanArgs {
     /// One line for the first mistake.
     pub fn sweep(&self) -> Result<(Sweep, Header), String> {
         let mut notes = Vec::new();
-        let rules = self.platform.rules();
+        let rules = self.platform.unwrap_or(Platform::Scf).rules();
+        let starts = match (self.platform, rules.starts) {
+            (Some(_), limit) => limit,
+            (None, limit) => StartLimit::Unlimited { window_ns: limit.window_ns() },
+        };
         let memories_mib = list(&self.memory, "--memory", |text| {
             let mib = text.parse::<u64>().ok().filter(|n| (1..=1 << 20).contains(n));
             mib.ok_or_else(|| "write whole MiB, such as `128`".into())
@@ -194,6 +200,7 @@ impl PlanArgs {
             most_instances: self.max_instances,
             hold_ns,
             rules,
+            starts,
             warm_up,
             seed: self.seed,
         };
@@ -518,6 +525,13 @@ impl PlanArgs {
                     .into(),
             );
         }
+        if self.platform.is_none() {
+            notes.push(format!(
+                "starts are not limited: `--platform scf` refuses those beyond {} over all \
+                 functions of a region",
+                rules.starts.describe()
+            ));
+        }
         match rules.price(self.currency) {
             Some(price) => notes.push(format!(
                 "cost: of the simulated requests, {}, prices of {}; without free tiers, basic \
@@ -574,7 +588,7 @@ impl PlanArgs {
             "hold_ns": sweep.hold_ns,
             "platform": sweep.rules.name,
             "rules": sweep.rules.facts,
-            "starts": sweep.rules.starts.describe(),
+            "starts": sweep.starts.describe(),
             "provisioning": sweep.rules.provisioning.describe(),
             "memory_mib": sweep.memories_mib,
             "target": target,

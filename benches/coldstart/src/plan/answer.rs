@@ -5,7 +5,7 @@ use comfy_table::{Cell, CellAlignment, Table, presets};
 use super::document::{Cost, Header, Plan, Row};
 use super::duration::{self, DAY_NS};
 use super::sweep::Scenario;
-use crate::units::{duration as time, percent};
+use crate::units::duration as time;
 
 /// Nanoseconds of the month that costs are said for.
 const MONTH_NS: f64 = 30.0 * DAY_NS as f64;
@@ -19,9 +19,12 @@ pub fn sentence(header: &Header, plan: &Plan, scenarios: &[Scenario]) -> String 
     };
     let mut text = match (&header.target, scenario.found, scenario.failed) {
         (Some(target), true, _) => format!(
-            "{} meet{} `{target}` with a keep-alive of {}: ",
-            instances(row.provisioned),
-            if row.provisioned == 1 { "s" } else { "" },
+            "{} for `{target}` with a keep-alive of {}: ",
+            match row.provisioned {
+                0 => "No provisioned instance is needed".into(),
+                1 => "1 provisioned instance is needed".into(),
+                n => format!("{n} provisioned instances are needed"),
+            },
             duration::short(scenario.keep_alive_ns),
         ),
         (Some(target), _, true) => format!(
@@ -87,6 +90,20 @@ fn month(cost: &Cost, scenario: &Scenario) -> String {
     }
 }
 
+/// A share in per cent with two or three digits, however small: rare cold starts are the matter.
+pub fn percent(share: f64) -> String {
+    let p = share * 100.0;
+    if p <= 0.0 || p >= 100.0 {
+        return format!("{p:.0} %");
+    }
+    let digits = (1.0 - p.log10().floor()).clamp(0.0, 9.0) as usize;
+    let text = format!("{p:.digits$}");
+    let text =
+        if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.') } else { &text };
+    // Nearly all is not all.
+    format!("{} %", if text == "100" { "99.9" } else { text })
+}
+
 fn money(units: f64) -> String {
     match units {
         u if u < 1.0 => format!("{u:.4}"),
@@ -138,4 +155,26 @@ pub fn table(header: &Header, plan: &Plan, scenarios: &[Scenario]) -> String {
         text.push_str(&format!("note: {note}\n"));
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::percent;
+
+    #[test]
+    fn small_shares_keep_their_digits() {
+        for (share, text) in [
+            (0.0, "0 %"),
+            (1.0, "100 %"),
+            (0.9996, "99.9 %"),
+            (0.116_16, "12 %"),
+            (0.018_69, "1.9 %"),
+            (0.01, "1 %"),
+            (0.001, "0.1 %"),
+            (0.000_684, "0.068 %"),
+            (0.000_000_91, "0.000091 %"),
+        ] {
+            assert_eq!(percent(share), text, "{share}");
+        }
+    }
 }

@@ -6,19 +6,13 @@ use super::duration::SECOND_NS;
 /// How fast instances may be started.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StartLimit {
-    Unlimited,
+    /// No limit; starts are counted in windows of that length.
+    Unlimited { window_ns: u64 },
     /// `count` starts in each window, counted from the beginning; what is unused is lost.
-    Window {
-        count: u64,
-        window_ns: u64,
-    },
+    Window { count: u64, window_ns: u64 },
     /// `burst` starts at once, then `count` more in each window, evenly; unused ones are saved up
     /// to `burst`.
-    Bucket {
-        burst: u64,
-        count: u64,
-        window_ns: u64,
-    },
+    Bucket { burst: u64, count: u64, window_ns: u64 },
 }
 
 /// A limiter at work. Times must not decrease.
@@ -53,14 +47,8 @@ impl Limiter {
             return false;
         }
         let allowed = match self.limit {
-            StartLimit::Unlimited => true,
-            StartLimit::Window { count, window_ns } => {
-                let begun = now_ns / window_ns * window_ns;
-                if begun > self.since_ns {
-                    (self.since_ns, self.used) = (begun, 0);
-                }
-                self.used < count
-            }
+            StartLimit::Unlimited { window_ns } => self.in_window(now_ns, window_ns) < u64::MAX,
+            StartLimit::Window { count, window_ns } => self.in_window(now_ns, window_ns) < count,
             StartLimit::Bucket { burst, count, window_ns } => {
                 let passed = u128::from(now_ns - self.since_ns) * u128::from(count);
                 let filled = (passed / u128::from(window_ns)) as u64;
@@ -83,6 +71,15 @@ impl Limiter {
         allowed
     }
 
+    /// Starts in the window of `now_ns` so far.
+    fn in_window(&mut self, now_ns: u64, window_ns: u64) -> u64 {
+        let begun = now_ns / window_ns * window_ns;
+        if begun > self.since_ns {
+            (self.since_ns, self.used) = (begun, 0);
+        }
+        self.used
+    }
+
     /// An instance that exists without having been started here: a provisioned one.
     pub fn add(&mut self, instances: u64) {
         self.alive += instances;
@@ -91,6 +88,11 @@ impl Limiter {
     /// Instances have ended.
     pub fn remove(&mut self, instances: u64) {
         self.alive -= instances;
+    }
+
+    /// Forgets the most starts of a window: counting begins.
+    pub fn forget_most(&mut self) {
+        self.most_used = 0;
     }
 
     /// The most starts that any window had.
@@ -103,18 +105,27 @@ impl StartLimit {
     /// Nanoseconds between two starts where they are spread evenly.
     pub fn spacing_ns(self) -> u64 {
         match self {
-            Self::Unlimited => 0,
+            Self::Unlimited { .. } => 0,
             Self::Window { count, window_ns } | Self::Bucket { count, window_ns, .. } => {
                 window_ns / count
             }
         }
     }
 
-    /// As people read it: `500 in 60s`.
+    /// Length of the windows in which starts are counted.
+    pub fn window_ns(self) -> u64 {
+        match self {
+            Self::Unlimited { window_ns }
+            | Self::Window { window_ns, .. }
+            | Self::Bucket { window_ns, .. } => window_ns,
+        }
+    }
+
+    /// As people read it: `500 in 60 s`.
     pub fn describe(self) -> String {
         let within = |ns: u64| format!("{} s", ns / SECOND_NS);
         match self {
-            Self::Unlimited => "no limit".into(),
+            Self::Unlimited { .. } => "no limit".into(),
             Self::Window { count, window_ns } => format!("{count} in {}", within(window_ns)),
             Self::Bucket { burst, count, window_ns } => {
                 format!("{burst} at once, then {count} in {}", within(window_ns))
@@ -156,7 +167,7 @@ mod tests {
 
     #[test]
     fn the_quota_counts_what_exists() {
-        let mut limiter = Limiter::new(StartLimit::Unlimited, 3);
+        let mut limiter = Limiter::new(StartLimit::Unlimited { window_ns: MINUTE_NS }, 3);
         limiter.add(1);
         assert!(limiter.start(0) && limiter.start(0) && !limiter.start(0));
         limiter.remove(1);

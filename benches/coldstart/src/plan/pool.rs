@@ -66,6 +66,8 @@ pub struct Settings {
 pub struct Request {
     /// Its place among all requests of the function, from 0.
     pub number: u64,
+    /// When it arrived, in the time of the pool.
+    pub arrived_ns: u64,
     pub service_ns: u64,
     /// False during the warm-up.
     pub counted: bool,
@@ -127,6 +129,9 @@ pub struct Usage {
     pub idle_windows: u64,
     pub windows: u64,
     pub peak_instances: u64,
+    /// The most instances that were started in one window of the limit on starts, warm-up included
+    /// where it is kept.
+    pub most_starts: u64,
     pub peak_provisioned: u64,
     /// Instances that have ended, and the sum of their lives.
     pub ended: u64,
@@ -161,7 +166,7 @@ pub struct Pool {
     coming: u32,
     next_provisioning_ns: u64,
     provisionings: u64,
-    waiting: VecDeque<(u64, Request)>,
+    waiting: VecDeque<Request>,
     /// On-demand instances, idle ones included.
     alive: u64,
     started: u32,
@@ -242,11 +247,11 @@ impl Pool {
     #[inline]
     pub fn arrive(
         &mut self,
-        now_ns: u64,
         request: Request,
         limiter: &mut Limiter,
         observer: &mut impl Observer,
     ) {
+        let now_ns = request.arrived_ns;
         self.advance(now_ns, limiter, observer);
         if let Some(place) = self.room.least() {
             let latency_ns = request.service_ns;
@@ -261,11 +266,11 @@ impl Pool {
             );
             self.run(now_ns, now_ns, slot, &request);
         } else if self.waiting.is_empty() && self.may_start(now_ns, limiter) {
-            self.start(now_ns, now_ns, &request, observer);
+            self.start(now_ns, &request, observer);
         } else if self.settings.overflow == Overflow::Refuse {
             observer.refused(&request);
         } else {
-            self.waiting.push_back((now_ns, request));
+            self.waiting.push_back(request);
             self.serve_waiting(now_ns, limiter, observer);
         }
     }
@@ -302,6 +307,7 @@ impl Pool {
         self.count_ready(end_ns);
         let mut usage = std::mem::take(&mut self.usage);
         usage.length_ns = end_ns.saturating_sub(self.from_ns);
+        usage.most_starts = limiter.most_used();
         let idle: BTreeSet<u32> = self.idle.iter().map(|&(_, slot)| slot).collect();
         for (at, slot) in self.slots.iter().enumerate() {
             if slot.running > 0 || idle.contains(&(at as u32)) {
@@ -321,7 +327,7 @@ impl Pool {
         while !self.waiting.is_empty() && self.events.next_ns() != u64::MAX {
             self.advance(self.events.next_ns(), limiter, observer);
         }
-        while let Some((_, request)) = self.waiting.pop_front() {
+        while let Some(request) = self.waiting.pop_front() {
             observer.refused(&request);
         }
         (usage, carried)
@@ -337,13 +343,7 @@ impl Pool {
             && limiter.start(now_ns)
     }
 
-    fn start(
-        &mut self,
-        now_ns: u64,
-        arrived_ns: u64,
-        request: &Request,
-        observer: &mut impl Observer,
-    ) {
+    fn start(&mut self, now_ns: u64, request: &Request, observer: &mut impl Observer) {
         let slot = self.free.pop().unwrap_or_else(|| {
             self.slots.push(Slot::default());
             self.slots.len() as u32 - 1
@@ -355,7 +355,7 @@ impl Pool {
             self.usage.peak_instances = self.usage.peak_instances.max(self.instances());
         }
         let start_ns = self.cold.draw(now_ns, request.number);
-        let latency_ns = now_ns - arrived_ns + start_ns + request.service_ns;
+        let latency_ns = now_ns - request.arrived_ns + start_ns + request.service_ns;
         self.slots[slot as usize] =
             Slot { id, running: 0, starting: self.settings.concurrency > 1, created_ns: now_ns };
         observer.served(request, Served::Cold { start_ns }, id, latency_ns);
@@ -492,8 +492,8 @@ impl Pool {
     fn serve_waiting(&mut self, now_ns: u64, limiter: &mut Limiter, observer: &mut impl Observer) {
         let Overflow::Wait { limit_ns } = self.settings.overflow else { return };
         self.expire(now_ns, limiter);
-        while let Some(&(arrived_ns, request)) = self.waiting.front() {
-            let waited_ns = now_ns - arrived_ns;
+        while let Some(&request) = self.waiting.front() {
+            let waited_ns = now_ns - request.arrived_ns;
             if waited_ns > limit_ns {
                 observer.refused(&request);
             } else if let Some(place) = self.room.least() {
@@ -505,7 +505,7 @@ impl Pool {
                 observer.served(&request, Served::Warm, id, waited_ns + request.service_ns);
                 self.run(now_ns, now_ns, slot, &request);
             } else if self.may_start(now_ns, limiter) {
-                self.start(now_ns, arrived_ns, &request, observer);
+                self.start(now_ns, &request, observer);
             } else {
                 break;
             }
@@ -579,6 +579,7 @@ impl Pool {
                 // What was there before counting is forgotten, what is there now is not.
                 self.usage.peak_instances = now;
                 self.usage.peak_provisioned = self.ready.into();
+                limiter.forget_most();
                 self.window_most = self.requests_running;
             }
             let at = ((now_ns - self.from_ns) / self.point_ns) as usize % POINTS;

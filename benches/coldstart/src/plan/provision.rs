@@ -183,14 +183,14 @@ mod tests {
     #[test]
     fn tracking_asks_for_125_when_100_are_in_use_at_a_target_of_four_fifths() {
         let policy = Policy::tracking("0.8").unwrap();
-        let mut provision = Provision::new(policy, StartLimit::Unlimited);
+        let mut provision = Provision::new(policy, StartLimit::Unlimited { window_ns: SECOND_NS });
         assert_eq!(provision.wanted(LOOK_NS, 0, 100.0), 125);
     }
 
     #[test]
     fn tracking_goes_down_after_ten_minutes_only() {
         let policy = Policy::tracking("0.5,2,30").unwrap();
-        let mut provision = Provision::new(policy, StartLimit::Unlimited);
+        let mut provision = Provision::new(policy, StartLimit::Unlimited { window_ns: SECOND_NS });
         assert_eq!(provision.wanted(0, 0, 10.0), 20);
         for look in 1..60 {
             assert_eq!(provision.wanted(look * LOOK_NS, 0, 3.0), 20, "look {look}");
@@ -202,7 +202,7 @@ mod tests {
     #[test]
     fn a_timetable_holds_every_day_and_over_midnight() {
         let policy = Policy::timetable("# rush\n08:00,50\n20:30:15,5\n").unwrap();
-        let mut provision = Provision::new(policy, StartLimit::Unlimited);
+        let mut provision = Provision::new(policy, StartLimit::Unlimited { window_ns: SECOND_NS });
         let midnight_ns = 3 * SECOND_NS; // the simulation began before it
         let mut at =
             |seconds: u64| provision.wanted(midnight_ns + seconds * SECOND_NS, midnight_ns, 0.0);

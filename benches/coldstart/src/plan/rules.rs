@@ -227,8 +227,8 @@ const FC: Rules = Rules {
 const CLOUD_RUN: Rules = Rules {
     name: "cloudrun",
     quota: Quota::Instances(100),
-    starts: StartLimit::Unlimited,
-    provisioning: StartLimit::Unlimited,
+    starts: StartLimit::Unlimited { window_ns: MINUTE_NS },
+    provisioning: StartLimit::Unlimited { window_ns: MINUTE_NS },
     overflow: Overflow::Wait { limit_ns: 10 * SECOND_NS },
     concurrency: 80,
     prices: &[],
@@ -261,8 +261,8 @@ const CLOUD_RUN: Rules = Rules {
 const KNATIVE: Rules = Rules {
     name: "knative",
     quota: Quota::None,
-    starts: StartLimit::Unlimited,
-    provisioning: StartLimit::Unlimited,
+    starts: StartLimit::Unlimited { window_ns: MINUTE_NS },
+    provisioning: StartLimit::Unlimited { window_ns: MINUTE_NS },
     overflow: Overflow::Wait { limit_ns: 600 * SECOND_NS },
     concurrency: 100,
     prices: &[],

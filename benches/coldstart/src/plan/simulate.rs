@@ -9,7 +9,7 @@ use super::cold::{ColdStarts, ColdTable};
 use super::distribution::Distribution;
 use super::duration::{DAY_NS, SECOND_NS};
 use super::limiter::{Limiter, StartLimit};
-use super::pool::{Observer, POINTS, Pool, Request, Settings};
+use super::pool::{Observer, POINTS, Pool, Request, Settings, Usage};
 use super::random::{Purpose, Stream};
 use super::tally::Tally;
 use super::trace::{self, Trace};
@@ -158,19 +158,7 @@ impl Run {
     /// Simulates one part of generated arrivals.
     fn part(&self, part: &Part, shape: Shape, per_second: f64, progress: &AtomicU64) -> Tally {
         let mut tally = Tally::default();
-        self.drive(part, shape, per_second, &mut tally, progress)
-    }
-
-    fn drive(
-        &self,
-        part: &Part,
-        shape: Shape,
-        per_second: f64,
-        tally: &mut Tally,
-        progress: &AtomicU64,
-    ) -> Tally {
-        let usage = self.observe(part, shape, per_second, tally, progress);
-        let mut tally = std::mem::take(tally);
+        let (usage, _) = self.observe(part, shape, per_second, &mut tally, progress);
         tally.finish(usage);
         tally
     }
@@ -182,7 +170,7 @@ impl Run {
         per_second: f64,
         observer: &mut impl Observer,
         progress: &AtomicU64,
-    ) -> super::pool::Usage {
+    ) -> (Usage, Vec<u64>) {
         let mut limiter = self.limiter();
         let mut pool = self.pool(part, &mut limiter);
         let services = Stream::new(self.seed, Purpose::Service, part.number);
@@ -200,8 +188,13 @@ impl Run {
                 if at_ns >= from_ns {
                     break;
                 }
-                let request = Request { number, service_ns: service_ns(number), counted: false };
-                pool.arrive(at_ns, request, &mut limiter, observer);
+                let request = Request {
+                    number,
+                    service_ns: service_ns(number),
+                    arrived_ns: at_ns,
+                    counted: false,
+                };
+                pool.arrive(request, &mut limiter, observer);
             }
         }
         let mut arrivals = Generated::new(shape, per_second, self.seed, part.number, 0);
@@ -213,13 +206,18 @@ impl Run {
                 break;
             }
             end_ns = from_ns + since_ns;
-            let request = Request { number, service_ns: service_ns(number), counted: true };
-            pool.arrive(end_ns, request, &mut limiter, observer);
+            let request = Request {
+                number,
+                service_ns: service_ns(number),
+                arrived_ns: end_ns,
+                counted: true,
+            };
+            pool.arrive(request, &mut limiter, observer);
             if number % PROGRESS == PROGRESS - 1 {
                 progress.fetch_add(PROGRESS, Ordering::Relaxed);
             }
         }
-        pool.close(end_ns, &mut limiter, observer).0
+        pool.close(end_ns, &mut limiter, observer)
     }
 
     /// Simulates the run on `threads` threads; the result does not depend on how many.
@@ -241,14 +239,16 @@ impl Run {
         Ok(all)
     }
 
-    /// Simulates a run of generated arrivals undivided, and tells `observer` of each request.
-    pub fn watch(&self, observer: &mut impl Observer) {
-        if let Arrivals::Generated { shape, per_second } = self.arrivals {
-            let parts = self.parts();
-            for part in &parts {
-                self.observe(part, shape, per_second, observer, &AtomicU64::new(0));
-            }
-        }
+    /// Simulates the first part of a run of generated arrivals, tells `observer` of each request,
+    /// and gives what was used, with the busy nanoseconds of each provisioned instance.
+    ///
+    /// # Panics
+    /// If the run replays a trace.
+    pub fn watch(&self, observer: &mut impl Observer) -> (Usage, Vec<u64>) {
+        let Arrivals::Generated { shape, per_second } = self.arrivals else {
+            panic!("a trace is not watched");
+        };
+        self.observe(&self.parts()[0], shape, per_second, observer, &AtomicU64::new(0))
     }
 
     fn replay(&self, trace: &Trace, progress: &AtomicU64) -> Result<Tally, trace::Error> {
@@ -272,8 +272,8 @@ impl Run {
             end_ns = entry.at_ns;
             let service_ns =
                 entry.service_ns.unwrap_or_else(|| self.service.at(services.uniform(number)));
-            let request = Request { number, service_ns, counted: true };
-            pool.arrive(end_ns, request, &mut limiter, &mut tally);
+            let request = Request { number, service_ns, arrived_ns: end_ns, counted: true };
+            pool.arrive(request, &mut limiter, &mut tally);
             number += 1;
             if number % PROGRESS == 0 {
                 progress.fetch_add(PROGRESS, Ordering::Relaxed);

@@ -11,6 +11,7 @@ use super::cold::ColdTable;
 use super::distribution::Distribution;
 use super::duration::{self, SECOND_NS};
 use super::estimate::Samples;
+use super::limiter::StartLimit;
 use super::pool::{Reuse, Settings};
 use super::provision::{Policy, Provision};
 use super::rules::Rules;
@@ -53,6 +54,8 @@ pub struct Sweep {
     pub most_instances: Option<u64>,
     pub hold_ns: u64,
     pub rules: &'static Rules,
+    /// How fast instances may be started: the platform's limit, or none.
+    pub starts: StartLimit,
     pub warm_up: bool,
     pub seed: u64,
 }
@@ -156,7 +159,7 @@ impl Sweep {
             service: self.service.clone(),
             cold: cold.clone(),
             settings,
-            starts: self.rules.starts,
+            starts: self.starts,
             most_instances,
             seed: self.seed,
             warm_up: self.warm_up,

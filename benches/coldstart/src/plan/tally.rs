@@ -157,6 +157,7 @@ impl Usage {
         self.idle_windows += other.idle_windows;
         self.windows += other.windows;
         self.peak_instances = self.peak_instances.max(other.peak_instances);
+        self.most_starts = self.most_starts.max(other.most_starts);
         self.peak_provisioned = self.peak_provisioned.max(other.peak_provisioned);
         self.ended += other.ended;
         self.ended_life_ns += other.ended_life_ns;

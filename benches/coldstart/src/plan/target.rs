@@ -9,7 +9,8 @@ use super::tally::Tally;
 /// A target of a plan.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Target {
-    /// At most this share of the served requests meets a cold start.
+    /// At most this share of all requests finds no instance ready: it meets a cold start, or is
+    /// refused. Otherwise a limit on starts would look like fewer cold starts.
     Cold(f64),
     /// At most this share of all requests is refused.
     Refused(f64),
@@ -26,7 +27,9 @@ impl Target {
     pub fn value(&self, tally: &Tally) -> f64 {
         let share = |part: u64, all: u64| part as f64 / all.max(1) as f64;
         match self {
-            Self::Cold(_) => share(tally.all.cold, tally.all.served),
+            Self::Cold(_) => {
+                share(tally.all.cold + tally.all.refused, tally.all.served + tally.all.refused)
+            }
             Self::Refused(_) => share(tally.all.refused, tally.all.served + tally.all.refused),
             Self::Latency { q, .. } => {
                 tally.latency.quantile(*q).map_or(f64::INFINITY, |ns| ns as f64)

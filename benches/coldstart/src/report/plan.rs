@@ -1,0 +1,156 @@
+//! The report of a plan: one self-contained page with the look of report.html, from the plan alone.
+//! Every number that is shown carries its raw value.
+
+use maud::{DOCTYPE, Markup, PreEscaped, html};
+
+use super::{NARROW, STYLE, WIDE, number, time};
+use crate::plan::answer::{self, percent};
+use crate::plan::document::{Cost, Header, Plan, Row};
+use crate::plan::duration;
+use crate::plan::sweep::Scenario;
+use crate::plot;
+
+/// The whole page.
+pub fn render(header: &Header, plan: &Plan, scenarios: &[Scenario]) -> String {
+    let target = plot::target_line(header.target.as_deref());
+    let sentence = answer::sentence(header, plan, scenarios);
+    let page = html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                meta name="color-scheme" content="light dark";
+                title { "Capacity plan" }
+                style { (PreEscaped(plot::colours())) (PreEscaped(plot::style())) (PreEscaped(STYLE)) }
+            }
+            body {
+                main {
+                    header {
+                        h1 { "Capacity plan" }
+                        p.muted { (header.platform) " · " (plan.requests) " requests a scenario · seed " (plan.seed) }
+                        p { (sentence) }
+                        (cards(plan, scenarios))
+                    }
+                    (figure("Cold starts by provisioned instances", "The share of requests that find no instance ready: cold or refused. Dashed: the target.", |width| plot::cold_by_provisioned(scenarios, target, width)))
+                    (figure("Latency", "From the arrival to the end of the request; to the right, rarer and slower ones.", |width| Some(plot::latencies(plan, scenarios, width))))
+                    (figure("Cost against tail", "A dot a scenario; idle instances at the upper bound.", |width| plot::cost_by_tail(plan, scenarios, width)))
+                    (figure("Instances", "Provisioned and on demand together, mean of all looks.", |width| Some(plot::instances_by_time(plan, scenarios, width))))
+                    (numbers(plan, scenarios))
+                    (rules(header))
+                    (notes(plan))
+                }
+            }
+        }
+    };
+    page.into_string()
+}
+
+fn figure(title: &str, caption: &str, draw: impl Fn(f64) -> Option<String>) -> Markup {
+    html! {
+        @if let (Some(wide), Some(narrow)) = (draw(WIDE), draw(NARROW)) {
+            section {
+                h2 { (title) }
+                p.muted { (caption) }
+                div.wide { (PreEscaped(wide)) }
+                div.narrow { (PreEscaped(narrow)) }
+            }
+        }
+    }
+}
+
+fn cards(plan: &Plan, scenarios: &[Scenario]) -> Markup {
+    html! {
+        div.cards {
+            @for (row, _) in plan.scenarios.iter().zip(scenarios).filter(|(_, s)| !s.on_the_way).take(6) {
+                div.card {
+                    div.muted { (row.name) }
+                    div.hero { (number(row.cold_share.value, &percent(row.cold_share.value))) }
+                    div.small.muted { "cold, p99 " (maybe(row.latency_ns.p99)) }
+                }
+            }
+        }
+    }
+}
+
+fn maybe(ns: Option<u64>) -> Markup {
+    html! { @if let Some(ns) = ns { (time(ns as f64)) } @else { "-" } }
+}
+
+fn numbers(plan: &Plan, scenarios: &[Scenario]) -> Markup {
+    html! {
+        section {
+            h2 { "All scenarios" }
+            p.muted { "Quantiles that too few samples carry are withheld; the notes say which. Cost is of the simulated time." }
+            div.scroll {
+                table {
+                    thead { tr {
+                        th { "scenario" } th { "cold" } th { "95 % CI" } th { "refused" } th { "p50" } th { "p99" } th { "p99.9" }
+                        th { "instances" } th { "peak" } th { "simulated" } th { "requests" } th { "compute" } th { "idle" } th { "total" }
+                    } }
+                    tbody {
+                        @for (row, scenario) in plan.scenarios.iter().zip(scenarios) { (cells(row, scenario)) }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn cells(row: &Row, scenario: &Scenario) -> Markup {
+    let share = |value: f64| number(value, &percent(value));
+    let length_ns = scenario.tally.usage.length_ns;
+    html! {
+        tr {
+            td { (row.name) }
+            td { (share(row.cold_share.value)) }
+            td { (share(row.cold_share.ci95_low)) " to " (share(row.cold_share.ci95_high)) }
+            td { (share(row.refused_share.value)) }
+            @for ns in [row.latency_ns.p50, row.latency_ns.p99, row.latency_ns.p999] { td { (maybe(ns)) } }
+            td { (number(row.instances.mean, &format!("{:.1}", row.instances.mean))) }
+            td { (number(row.instances.peak as f64, &row.instances.peak.to_string())) }
+            td { (number(length_ns as f64, &duration::short(length_ns / 1_000_000_000 * 1_000_000_000))) }
+            (cost(row.cost.as_ref()))
+        }
+    }
+}
+
+fn cost(cost: Option<&Cost>) -> Markup {
+    let money = |units: f64| number(units, &format!("{units:.4}"));
+    html! {
+        @match cost {
+            Some(cost) => {
+                td { (cost.currency) " " (money(cost.requests)) }
+                td { (money(cost.compute)) }
+                td { (money(cost.idle_low)) " to " (money(cost.idle_high)) }
+                td { (money(cost.total_low)) " to " (money(cost.total_high)) }
+            }
+            None => { @for _ in 0..4 { td { "-" } } }
+        }
+    }
+}
+
+fn rules(header: &Header) -> Markup {
+    let empty = Vec::new();
+    let rules = header.inputs["rules"].as_array().unwrap_or(&empty);
+    html! {
+        section {
+            h2 { "The platform's rules" }
+            dl {
+                @for rule in rules {
+                    dt { (rule["rule"].as_str().unwrap_or("")) }
+                    dd { (rule["value"].as_str().unwrap_or("")) " " span.muted.small { (rule["source"].as_str().unwrap_or("")) ", " (rule["date"].as_str().unwrap_or("")) } }
+                }
+            }
+        }
+    }
+}
+
+fn notes(plan: &Plan) -> Markup {
+    html! {
+        section {
+            h2 { "What to know" }
+            ul { @for note in &plan.notes { li { (note) } } }
+        }
+    }
+}
