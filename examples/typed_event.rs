@@ -56,7 +56,8 @@ mod tests {
 
     #[test]
     fn adds_up() {
-        let order = r#"{"customer":"Ann","items":[{"name":"tea","cents":350,"count":2},{"name":"bun","cents":90,"count":1}]}"#;
+        let order = r#"{"customer":"Ann","items":[{"name":"tea","cents":350,"count":2},
+            {"name":"bun","cents":90,"count":1}]}"#;
         let answer = test::event(order).call_event(receipt).unwrap();
         assert_eq!(
             answer.json::<Receipt>().unwrap(),

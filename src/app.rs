@@ -27,8 +27,8 @@ use std::fmt;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Init {
     /// Before the port is bound. The platform's start-up deadline (30 s on SCF) covers it and the
-    /// function's own time-out does not; on provisioned instances it has already run. A failure ends
-    /// the process with its message: the platform starts another instance.
+    /// function's own time-out does not; on provisioned instances it has already run. A failure
+    /// ends the process with its message: the platform starts another instance.
     /// [`test`](mod@crate::test)'s calls without a server do not run it.
     BeforeListening,
     /// With the first request, which waits; others that come meanwhile wait too, without holding up
@@ -64,7 +64,9 @@ type FirstRequest = (&'static Once, fn(&App, &Once) -> Result<()>);
 /// let greeting = String::from("hello");
 /// let app = App::new()
 ///     .event(on_event)
-///     .get("/hello/{name}", move |request| format!("{greeting}, {}", request.param("name").unwrap_or("stranger")))
+///     .get("/hello/{name}", move |request| {
+///         format!("{greeting}, {}", request.param("name").unwrap_or("stranger"))
+///     })
 ///     .web(|_| "any other path");
 ///
 /// assert_eq!(test::event(r#"{"a":1}"#).send(&app).text(), r#"{"a":1}"#);
@@ -188,7 +190,9 @@ impl App {
     /// use firstbyte::{App, test};
     /// use firstbyte::platform::Hook;
     ///
-    /// let app = App::new().event(|_| "done").on(Hook::PreStop, |context| println!("stopping: {context:?}"));
+    /// let app = App::new()
+    ///     .event(|_| "done")
+    ///     .on(Hook::PreStop, |context| println!("stopping: {context:?}"));
     /// let reply = test::get("/pre-stop").header("x-fc-request-id", "r-1").send(&app);
     /// assert_eq!(reply.header("x-fc-status"), Some("200"));
     /// assert_eq!(test::get("/pre-stop").send(&app).status().code(), 404);
@@ -220,7 +224,9 @@ impl App {
     ///     TABLE.set(vec![1, 2, 3]).map_err(|_| Error::new("the table is there already"))
     /// }
     ///
-    /// let app = App::new().init(Init::FirstRequest, load).web(|_| TABLE.get().map_or(0, Vec::len).to_string());
+    /// let app = App::new()
+    ///     .init(Init::FirstRequest, load)
+    ///     .web(|_| TABLE.get().map_or(0, Vec::len).to_string());
     /// assert_eq!(test::get("/").send(&app).text(), "3");
     /// assert_eq!(test::get("/").send(&app).text(), "3");
     /// ```

@@ -3,6 +3,10 @@
 
 use std::fmt;
 
+/// Size of the largest body that a synchronous invocation may have, and of its largest result, in
+/// bytes: the platform's limit (docs/CONTRACTS.md, section 2).
+pub(crate) const SYNCHRONOUS_BYTES: usize = 6 * 1024 * 1024;
+
 /// A complete body, alone in its bytes: it can be parsed in place because it is followed by
 /// [`Body::PADDING_BYTES`] that the JSON parser may read past the end.
 pub struct Body<'a> {

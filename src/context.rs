@@ -21,7 +21,8 @@ use std::time::Duration;
 /// ```
 /// use firstbyte::test;
 ///
-/// test::event("{}").header("X-Scf-Request-Id", "r-1").header("X-Scf-Memory", "128").call_event(|event| {
+/// let call = test::event("{}").header("X-Scf-Request-Id", "r-1").header("X-Scf-Memory", "128");
+/// call.call_event(|event| {
 ///     let context = event.context();
 ///     assert_eq!((context.request_id(), context.memory_mb()), ("r-1", Some(128)));
 /// })?;
@@ -152,7 +153,7 @@ impl<'a> Context<'a> {
     /// `x-scf-remote-addr`: the client's address, on function URLs. Do not trust it: one sent by
     /// the client has been seen to arrive unchanged through a custom domain.
     pub fn remote_addr(&self) -> &'a str {
-        self.header("x-scf-remote-addr")
+        self.header(platform::REMOTE_ADDR)
     }
 
     /// The role's temporary credentials; `None` unless a role is bound to the function.

@@ -53,12 +53,14 @@ impl Arrival {
 ///
 /// fn work(event: Event<'_>) -> Result<String> {
 ///     let left = event.context().deadline().map(|deadline| deadline.remaining());
-///     Ok(if left.is_some_and(|left| left < Duration::from_secs(1)) { "too late" } else { "done" }.to_owned())
+///     let is_late = left.is_some_and(|left| left < Duration::from_secs(1));
+///     Ok(if is_late { "too late" } else { "done" }.to_owned())
 /// }
 ///
 /// let long_ago = Instant::now() - Duration::from_secs(60);
-/// assert_eq!(test::event("").header("X-Scf-Timeout", "3").arrival(long_ago).call_event(work)?.text(), "too late");
-/// assert_eq!(test::event("").header("X-Scf-Timeout", "3").call_event(work)?.text(), "done");
+/// let call = test::event("").header("X-Scf-Timeout", "3");
+/// assert_eq!(call.clone().arrival(long_ago).call_event(work)?.text(), "too late");
+/// assert_eq!(call.call_event(work)?.text(), "done");
 /// # Ok::<(), firstbyte::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

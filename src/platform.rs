@@ -20,7 +20,7 @@ mod scf;
 pub use environment::Environment;
 pub(crate) use environment::current as of_environment;
 pub use lambda_adapter::LambdaContext;
-pub(crate) use scf::EVENT_PATH;
+pub(crate) use scf::{EVENT_PATH, REMOTE_ADDR};
 
 use crate::error::{Error, Result};
 use crate::headers::Headers;
@@ -92,6 +92,8 @@ pub(crate) struct Contract {
     pub port: u16,
     /// Environment variables that override `port`; the first match wins.
     pub port_variables: &'static [&'static str],
+    /// It must listen within this time, in seconds; `None` where that is documented nowhere.
+    pub start_limit_s: Option<u16>,
     /// Where it posts events.
     pub event_path: &'static str,
     /// What a POST to the event path must have besides to be an event.
@@ -161,6 +163,41 @@ impl Names {
         secret_key: "",
         session_token: "",
     };
+}
+
+/// What the image builder states of the same platform as well. Not for functions: a test in tests/
+/// compares the two, which must not import each other.
+#[doc(hidden)]
+#[derive(Debug)]
+pub struct Facts {
+    pub port: u16,
+    pub event_path: &'static str,
+    pub start_limit_s: Option<u16>,
+    /// The names in the order of the context's questions; "" for what is not sent.
+    pub header_names: [&'static str; 13],
+}
+
+impl Platform {
+    #[doc(hidden)]
+    pub fn facts(self) -> Facts {
+        let Contract { port, event_path, start_limit_s, names, .. } = self.contract();
+        let header_names = [
+            names.request_id,
+            names.function_name,
+            names.function_version,
+            names.namespace,
+            names.region,
+            names.app_id,
+            names.uin,
+            names.memory,
+            names.timeout,
+            names.trigger_source,
+            names.secret_id,
+            names.secret_key,
+            names.session_token,
+        ];
+        Facts { port: *port, event_path, start_limit_s: *start_limit_s, header_names }
+    }
 }
 
 /// The platform whose own header a request has.
@@ -303,19 +340,12 @@ mod tests {
 
     #[test]
     fn every_platforms_secret_headers_are_secret() {
-        let per_platform = [
-            scf::SECRET_HEADERS,
-            fc::SECRET_HEADERS,
-            lambda_adapter::SECRET_HEADERS,
-            functiongraph::SECRET_HEADERS,
-        ];
+        let others = [lambda_adapter::SECRET_HEADERS, functiongraph::SECRET_HEADERS];
         let credentials = CONTRACTS.iter().flat_map(|contract| {
             let names = &contract.names;
             [names.secret_id, names.secret_key, names.session_token]
         });
-        for name in
-            per_platform.concat().into_iter().chain(credentials.filter(|name| !name.is_empty()))
-        {
+        for name in others.concat().into_iter().chain(credentials.filter(|name| !name.is_empty())) {
             assert!(is_secret(name) && is_secret(&name.to_ascii_uppercase()), "{name}");
         }
         assert!(!is_secret("x-scf-request-id") && !is_secret("host"));

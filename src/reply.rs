@@ -17,7 +17,8 @@ use std::io;
 /// # Example
 /// ```
 /// use firstbyte::{Reply, Status};
-/// let reply = Reply::text("made").with_status(Status::CREATED).with_header("location", "/items/7")?;
+/// let reply = Reply::text("made").with_status(Status::CREATED);
+/// let reply = reply.with_header("location", "/items/7")?;
 /// assert_eq!(reply.status(), Status::CREATED);
 /// assert_eq!(reply.header("Location"), Some("/items/7"));
 /// # Ok::<(), firstbyte::Error>(())

@@ -27,7 +27,8 @@ use std::str::FromStr;
 /// }
 ///
 /// let app = firstbyte::App::new().get("/hello/{name}", greet);
-/// assert_eq!(firstbyte::test::get("/hello/ann?times=2").send(&app).text(), "hello, ann! hello, ann! ");
+/// let answer = firstbyte::test::get("/hello/ann?times=2").send(&app);
+/// assert_eq!(answer.text(), "hello, ann! hello, ann! ");
 /// ```
 pub struct Request<'a> {
     method: &'a str,

@@ -1,5 +1,5 @@
-//! Byte buffers that go round: request bytes and reply bytes are taken here and given back, so that
-//! a connection that is idle holds none and a busy one allocates none. Big ones are not kept.
+//! Per-thread buffer pool: request bytes and reply bytes are taken here and given back, so that a
+//! connection that is idle holds none and a busy one allocates none. Big ones are not kept.
 
 use std::cell::RefCell;
 use std::mem::ManuallyDrop;
@@ -17,7 +17,8 @@ const KEEP: usize = 16;
 thread_local! {
     // Never dropped: the threads that serve live as long as the process, and a destructor would be
     // registered before the first reply at the price of five system calls.
-    static SPARE: RefCell<ManuallyDrop<Vec<Vec<u8>>>> = const { RefCell::new(ManuallyDrop::new(Vec::new())) };
+    static SPARE: RefCell<ManuallyDrop<Vec<Vec<u8>>>> =
+        const { RefCell::new(ManuallyDrop::new(Vec::new())) };
 }
 
 /// An empty buffer to read into.

@@ -1,5 +1,5 @@
-//! System calls that several rooms need and std has not: a clock without the vDSO, and a call that a
-//! signal must not cut short. What one room alone calls stays in that room.
+//! System calls that several rooms need and std has not: a clock without the vDSO, and a call that
+//! a signal must not cut short. What one room alone calls stays in that room.
 
 use std::io;
 

@@ -14,6 +14,7 @@ use crate::error::{Error, Result};
 use crate::event::Event;
 use crate::headers::Headers;
 use crate::json;
+use crate::platform::Platform;
 use crate::reply::{IntoReply, Reply};
 use crate::request::Request;
 use crate::wire::Status;
@@ -85,19 +86,20 @@ impl Call {
     /// Adds the headers that SCF sends with an invocation of a function with a role; the values are
     /// invented: `test-request` is the request id, 128 the memory, 3 the timeout.
     pub fn scf(self) -> Call {
+        let names = &Platform::Scf.contract().names;
         [
-            ("X-Scf-Request-Id", "test-request"),
-            ("X-Scf-Memory", "128"),
-            ("X-Scf-Timeout", "3"),
-            ("X-Scf-Version", "$LATEST"),
-            ("X-Scf-Name", "test"),
-            ("X-Scf-Namespace", "default"),
-            ("X-Scf-Region", "ap-guangzhou"),
-            ("X-Scf-Appid", "1250000000"),
-            ("X-Scf-Uin", "100000000000"),
-            ("X-Scf-Session-Token", "EXAMPLE"),
-            ("X-Scf-Secret-Id", "EXAMPLE"),
-            ("X-Scf-Secret-Key", "EXAMPLE"),
+            (names.request_id, "test-request"),
+            (names.memory, "128"),
+            (names.timeout, "3"),
+            (names.function_version, "$LATEST"),
+            (names.function_name, "test"),
+            (names.namespace, "default"),
+            (names.region, "ap-guangzhou"),
+            (names.app_id, "1250000000"),
+            (names.uin, "100000000000"),
+            (names.session_token, "EXAMPLE"),
+            (names.secret_id, "EXAMPLE"),
+            (names.secret_key, "EXAMPLE"),
         ]
         .into_iter()
         .fold(self, |call, (name, value)| call.header(name, value))

@@ -6,8 +6,8 @@
 //!
 //! From the ground up (tests/rooms.rs keeps the order):
 //!
-//! - `waiting`: who waits here, and how. `stop` (signals), `listen` (the port), `limits`, `service`,
-//!   `once`, `timeline` (when the boot reached what)
+//! - `waiting`: who waits here, and how. `stop` (signals), `listen` (the port), `limits`,
+//!   `service`, `once`, `timeline` (when the boot reached what)
 //! - `clock`, `link` (one socket), `budget` (memory for bodies), `sleep`, `panics`, `current` (the
 //!   request's id)
 //! - `slots` (all connections: deadlines, idleness, the cap), `records` (the logger)

@@ -10,8 +10,9 @@
 //!     Ok(format!("{} fired at {}", timer.trigger_name, timer.time))
 //! }
 //!
-//! let sample = r#"{"Type":"Timer","TriggerName":"EveryDay","Time":"2019-02-21T11:49:00Z","Message":""}"#;
-//! assert_eq!(test::event(sample).call_event(on_timer)?.text(), "EveryDay fired at 2019-02-21T11:49:00Z");
+//! let sample = r#"{"Type":"Timer","TriggerName":"Daily","Time":"2019-02-21T11:49:00Z"}"#;
+//! let answer = test::event(sample).call_event(on_timer)?;
+//! assert_eq!(answer.text(), "Daily fired at 2019-02-21T11:49:00Z");
 //! # Ok::<(), firstbyte::Error>(())
 //! ```
 //!

@@ -71,7 +71,8 @@ const SERVER: Layers<'_> = &[
 /// Rooms of it that are tested without a server: no socket, no coroutine, and time enters as a
 /// value.
 const PURE_SERVER: Pure = pure!(
-    "src/": "body", "context", "error", "event", "handler", "headers", "json", "json_string", "platform", "reply", "request", "route", "secret", "spare", "trigger", "wire"
+    "src/": "body", "context", "error", "event", "handler", "headers", "json", "json_string",
+        "platform", "reply", "request", "route", "secret", "spare", "trigger", "wire"
 );
 /// Who asks for the time left reads a clock: `deadline` is the door to it.
 const DOORS_OF_PURE_SERVER: &[&str] = &["deadline"];
@@ -121,6 +122,12 @@ const RULES: &[Rule] = &[
         because: "json is the only door to simd-json's unsafe code",
     },
     Rule {
+        rooms: &["src/transport"],
+        doors: &[],
+        never: &["firstbyte::platform", "firstbyte::json"],
+        because: "replaceable on a bad day: it knows no platform and no JSON",
+    },
+    Rule {
         rooms: &["src", "template/src"],
         doors: &[],
         never: &["tokio", "hyper", "clap", "anyhow", "microimage", "coldstart", "outside"],
@@ -167,13 +174,22 @@ const RULES: &[Rule] = &[
             "benches/kit/src/stats.rs",
             "benches/kit/src/stats",
             "benches/coldstart/src/phase.rs",
-            "benches/coldstart/src/report.rs",
+            "benches/coldstart/src/link.rs",
+            "benches/coldstart/src/units.rs",
+            "benches/coldstart/src/pipe.rs",
+            "benches/coldstart/src/reply.rs",
+            "benches/coldstart/src/burst.rs",
+            "benches/coldstart/src/compare.rs",
+            "benches/coldstart/src/guidance.rs",
+            "benches/coldstart/src/guidance",
             "benches/coldstart/src/plot.rs",
-            "benches/coldstart/src/report",
             "benches/coldstart/src/plot",
+            "benches/coldstart/src/table.rs",
+            "benches/coldstart/src/report.rs",
+            "benches/coldstart/src/report",
         ],
         doors: &[],
-        never: &[CLOCK[0], CLOCK[1], "std::process", "std::net"],
+        never: &[CLOCK[0], CLOCK[1], "std::process", "std::net", "bench_kit::clock"],
         because: "same samples, same picture",
     },
     Rule {
@@ -210,7 +226,9 @@ const COLDSTART: Stack<'_> = Stack {
         &["cli"],
         &["main"],
     ],
-    pure: &["phase", "link", "units", "burst", "compare", "guidance", "plot", "table", "report"],
+    pure: &[
+        "phase", "link", "units", "pipe", "burst", "compare", "guidance", "plot", "table", "report",
+    ],
     // Types of results.json, and how they are kept on the disk.
     doors: &["results"],
 };
@@ -222,7 +240,7 @@ const START: Stack<'_> = Stack {
         &["client"],
         &["sample"],
         &["idle", "trace"],
-        &["step"],
+        &["requests", "step"],
         &["report"],
         &["gate", "plot", "run", "table"],
         &["lib"],
@@ -594,5 +612,95 @@ mod checker {
         ] {
             assert_found(name, text, &[]);
         }
+    }
+}
+
+/// build/src, build/emulator/src and build/scaffold/src as stacks, the ground first.
+mod build_layers {
+    use outside::layers::{Layers, Stack, assert_stacks};
+
+    const MICROIMAGE: Layers<'_> = &[
+        &["digest", "elf", "entry", "instruction", "json", "order", "reference", "rootfs", "scf"],
+        &["words", "stage", "sandbox"],
+        &["extras", "ignore", "image", "recipe", "sbom"],
+        &["layer", "layout"],
+        &["archive", "assemble", "contents", "context", "unpack"],
+        &["inspect", "outputs", "registry", "cargo"],
+        &["check", "source"],
+        &["lib"],
+        &["args"],
+        &["commands"],
+        &["main"],
+    ];
+    /// The pure middle of microimage; all but `check` and what works on disks, networks, processes.
+    const MICROIMAGE_PURE: &[&str] = &[
+        "assemble",
+        "contents",
+        "digest",
+        "elf",
+        "entry",
+        "extras",
+        "ignore",
+        "image",
+        "inspect",
+        "instruction",
+        "json",
+        "layer",
+        "order",
+        "recipe",
+        "reference",
+        "rootfs",
+        "sbom",
+        "scf",
+        "words",
+    ];
+    const CHECK: Layers<'_> =
+        &[&["provider"], &["finding"], &["program", "secrets", "run"], &["rules"]];
+    const EMULATOR: Layers<'_> = &[
+        &["config", "program", "sample", "start_up", "sync", "wire"],
+        &["fields", "settings", "verdict"],
+        &["invocation", "journal"],
+        &["instance"],
+        &["pool"],
+        &["invoker", "watch"],
+        &["queue"],
+        &["platform"],
+        &["front"],
+        &["lib"],
+        &["args"],
+        &["commands", "deploy", "new"],
+        &["main"],
+    ];
+    const SCAFFOLD: Layers<'_> = &[&["kind", "name"], &["deploy", "project"], &["lib"]];
+    const DEPLOY: Layers<'_> = &[
+        &["image", "verdict"],
+        &["function"],
+        &["request"],
+        &["plan"],
+        &["example"],
+        &["artefacts"],
+        &["tccli"],
+    ];
+
+    const fn all<'a>(layers: Layers<'a>) -> Stack<'a> {
+        Stack { folder: "", layers, pure: &[], doors: &[] }
+    }
+
+    #[test]
+    fn microimage_is_a_stack_and_its_middle_is_pure_all_the_way_down() {
+        let check = Stack { folder: "check", layers: CHECK, pure: &[], doors: &[] };
+        let whole = Stack { pure: MICROIMAGE_PURE, ..all(MICROIMAGE) };
+        assert_stacks("build/src", "microimage", &[whole, check]);
+    }
+
+    #[test]
+    fn the_emulator_is_a_stack() {
+        assert_stacks("build/emulator/src", "emulator", &[all(EMULATOR)]);
+    }
+
+    #[test]
+    fn the_scaffold_is_a_stack() {
+        let deploy = Stack { folder: "deploy", ..all(DEPLOY) };
+        assert_stacks("build/scaffold/src", "scaffold", &[all(SCAFFOLD), deploy]);
     }
 }

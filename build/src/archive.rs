@@ -72,10 +72,11 @@ pub fn write(image: &Image, dest: &Path) -> Result<(), ArchiveError> {
     let staging = Staging::file(dest).map_err(at("made"))?;
     let file = File::options().write(true).open(staging.path()).map_err(at("made"))?;
     let mut tar = tar::Builder::new(BufWriter::with_capacity(1 << 16, file));
+    let paths = image.layers().iter().map(|layer| layout::blob_path(layer.descriptor().digest));
     let manifest = json::canonical(&json!([{
         "Config": layout::blob_path(image.config_descriptor().digest),
         "RepoTags": image.reference().map(|r| vec![r]),
-        "Layers": image.layers().iter().map(|l| layout::blob_path(l.descriptor().digest)).collect::<Vec<_>>(),
+        "Layers": paths.collect::<Vec<_>>(),
     }]));
     append(&mut tar, "manifest.json", manifest.len() as u64, &mut manifest.as_slice())
         .map_err(at("written"))?;
@@ -196,7 +197,11 @@ fn read_saved(store: &TarStore, select: Option<&str>) -> Result<Image, ArchiveEr
     let manifest = json::canonical(&json!({
         "schemaVersion": 2,
         "mediaType": media_type::DOCKER_MANIFEST,
-        "config": {"mediaType": media_type::DOCKER_CONFIG, "digest": Digest::of(&config), "size": config.len()},
+        "config": {
+            "mediaType": media_type::DOCKER_CONFIG,
+            "digest": Digest::of(&config),
+            "size": config.len(),
+        },
         "layers": layers,
     }));
     let image = Image::from_parts(manifest, config, |layer| blobs[&layer.digest].clone())?;

@@ -184,7 +184,8 @@ pub struct PackArguments {
     #[arg(long)]
     pub tmp: bool,
     /// Ship certificate authorities, from this machine unless a PEM file is named
-    #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true, default_missing_value = "/etc/ssl/certs/ca-certificates.crt")]
+    #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true)]
+    #[arg(default_missing_value = "/etc/ssl/certs/ca-certificates.crt")]
     pub ca_bundle: Option<PathBuf>,
     /// Ship a time zone, for example Asia/Shanghai
     #[arg(long, value_name = "ZONE")]

@@ -158,7 +158,11 @@ fn manifest_json(options: &Options, config: &[u8], layer: &crate::image::Descrip
         "schemaVersion": 2,
         "mediaType": manifest_type,
         "config": {"mediaType": config_type, "digest": Digest::of(config), "size": config.len()},
-        "layers": [{"mediaType": layer.media_type, "digest": layer.digest, "size": layer.size_bytes}],
+        "layers": [{
+            "mediaType": layer.media_type,
+            "digest": layer.digest,
+            "size": layer.size_bytes,
+        }],
     });
     if options.format == Format::Oci && !options.annotations.is_empty() {
         manifest["annotations"] = json!(options.annotations);

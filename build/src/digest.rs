@@ -13,7 +13,8 @@ use std::{fmt, io, io::Read, str::FromStr};
 /// ```
 /// use microimage::digest::Digest;
 /// let digest = Digest::of(b"hello");
-/// assert_eq!(digest.to_string(), "sha256:2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824");
+/// let expected = "sha256:2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824";
+/// assert_eq!(digest.to_string(), expected);
 /// assert_eq!(digest.to_string().parse(), Ok(digest));
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

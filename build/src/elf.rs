@@ -28,7 +28,10 @@ pub struct StaticElf {
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ElfError {
     /// Something else than ELF.
-    #[error("it is {0}, not a Linux program (ELF); build for a target such as `{target}`", target = Architecture::Amd64.rust_target())]
+    #[error(
+        "it is {0}, not a Linux program (ELF); build for a target such as `{target}`",
+        target = Architecture::Amd64.rust_target()
+    )]
     NotElf(&'static str),
     /// An ELF file that is no program.
     #[error("it is {0}, not a program that can be executed")]
@@ -37,7 +40,10 @@ pub enum ElfError {
     #[error("it is a {0} program; only 64-bit little-endian ones are packed")]
     Class(&'static str),
     /// Another machine.
-    #[error("it is built for {found}, the image is for {wanted}; build with `--target {target}`{hint}", target = wanted.rust_target())]
+    #[error(
+        "it is built for {found}, the image is for {wanted}; build with `--target {target}`{hint}",
+        target = wanted.rust_target()
+    )]
     Machine {
         /// What the file says.
         found: String,

@@ -40,7 +40,7 @@ impl Default for LayerLimits {
     }
 }
 
-/// What is left of an image's [`LayerLimits`]. One budget goes through all layers, so that many of them
+/// What is left of an image's [`LayerLimits`]. One budget goes through all layers; many of them
 /// get no more than one would.
 #[derive(Debug)]
 pub struct Budget {
@@ -383,7 +383,8 @@ impl Extensions {
             self.gid.map_or_else(|| header.gid(), Ok)?,
         );
         if uid.max(gid) >= u64::from(u32::MAX) {
-            return Err(EntryError::Name { path: shown, why: "an owner beyond 32 bits" }); // the largest means "unchanged"
+            // The largest means "unchanged".
+            return Err(EntryError::Name { path: shown, why: "an owner beyond 32 bits" });
         }
         Ok(Some(Entry {
             path,

@@ -2,10 +2,11 @@
 //! one image out of it, writes one image as a new one. It does not reach a registry. OCI image-spec
 //! 1.1, image-layout.md and image-index.md.
 
-use crate::image::{Blob, Descriptor, Image, ImageError, MAX_JSON_BYTES, media_type};
+use crate::digest::Digest;
+use crate::image::{self, Blob, Descriptor, Image, ImageError, MAX_JSON_BYTES, media_type};
+use crate::json;
 use crate::reference::{self, CONTAINERD_NAME, REF_NAME};
 use crate::stage::Staging;
-use crate::{digest::Digest, image, json};
 use oci_spec::image::ImageIndex;
 use serde_json::{Value, json};
 use std::fs::{self, File};

@@ -18,7 +18,8 @@
 //! # use std::os::unix::fs::PermissionsExt;
 //! # std::fs::set_permissions(home.path().join("app"), std::fs::Permissions::from_mode(0o755))?;
 //! let recipe = Recipe::parse("FROM scratch\nCOPY app /app\nENTRYPOINT [\"/app\"]\n")?;
-//! let built = assemble::assemble(&recipe, &FolderContext::open(home.path())?, &assemble::Options::default())?;
+//! let context = FolderContext::open(home.path())?;
+//! let built = assemble::assemble(&recipe, &context, &assemble::Options::default())?;
 //! layout::write(&built.image, &home.path().join("oci"))?;
 //!
 //! let image = microimage::source::load(&home.path().join("oci").display().to_string())?;

@@ -169,7 +169,8 @@ impl Recipe {
     /// # Example
     /// ```
     /// use microimage::recipe::Recipe;
-    /// let recipe = Recipe::parse("FROM scratch\nCOPY app /app\nEXPOSE 9000\nENTRYPOINT [\"/app\"]\n").unwrap();
+    /// let text = "FROM scratch\nCOPY app /app\nEXPOSE 9000\nENTRYPOINT [\"/app\"]\n";
+    /// let recipe = Recipe::parse(text).unwrap();
     /// assert_eq!(recipe.run.exposed_ports, ["9000/tcp"]);
     /// let error = Recipe::parse("FROM scratch\nCOPPY app /app\n").unwrap_err();
     /// assert_eq!(error.to_string(), "line 2: unknown instruction `COPPY`; did you mean `COPY`?");

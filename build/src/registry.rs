@@ -154,17 +154,22 @@ impl Registry {
             let mut manifests = Vec::new();
             for image in images {
                 self.push_blobs(image).await?;
-                let by_digest = self.reference.clone_with_digest(image.manifest_digest().to_string());
+                let digest = image.manifest_digest().to_string();
+                let by_digest = self.reference.clone_with_digest(digest);
                 self.put_manifest(&by_digest, image.manifest_bytes(), image.media_type()).await?;
                 let descriptor = image.descriptor();
                 manifests.push(json!({
-                    "mediaType": descriptor.media_type, "digest": descriptor.digest, "size": descriptor.size_bytes,
+                    "mediaType": descriptor.media_type,
+                    "digest": descriptor.digest,
+                    "size": descriptor.size_bytes,
                     "platform": {"os": image.os(), "architecture": image.architecture()},
                 }));
             }
-            let index = json::canonical(
-                &json!({"schemaVersion": 2, "mediaType": media_type::OCI_INDEX, "manifests": manifests}),
-            );
+            let index = json::canonical(&json!({
+                "schemaVersion": 2,
+                "mediaType": media_type::OCI_INDEX,
+                "manifests": manifests,
+            }));
             self.put_manifest(&self.reference, &index, media_type::OCI_INDEX).await?;
             Ok(self.pinned(Digest::of(&index)))
         })

@@ -178,11 +178,6 @@ impl Launcher {
         Ok(Self { control: ours, child })
     }
 
-    /// The helper's process id.
-    pub fn helper_pid(&self) -> u32 {
-        self.child.id()
-    }
-
     /// Creates an instance and returns once its program is about to be executed: everything but
     /// `execve` is done, the sockets are here. `execve` follows within microseconds.
     ///
@@ -357,6 +352,15 @@ impl Instance {
             }
         }
     }
+}
+
+/// The most memory that a process had resident so far, in bytes, shared and file pages included
+/// (proc(5), status, VmHWM). `None` when the process has ended.
+pub fn peak_resident_bytes(pid: i32) -> Option<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let kib: u64 = line.split_whitespace().next()?.parse().ok()?;
+    Some(kib * 1024)
 }
 
 impl From<wire::Failure> for Error {

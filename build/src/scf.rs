@@ -1,8 +1,8 @@
 //! What Tencent Cloud SCF documents of image functions, as constants: the port, the event path, the
-//! limits and the header names. It judges nothing and sends nothing. Platform pages "WebServer image
-//! function" (2023-07-10), "Quotas" and "Function status codes". src/platform/scf.rs states the same
-//! facts for the function's side, which must not depend on this crate; a test in tests/ compares
-//! the two.
+//! limits and the header names. It judges nothing and sends nothing. Platform pages "WebServer
+//! image function" (2023-07-10), "Quotas" and "Function status codes". src/platform/scf.rs states
+//! the same facts for the function's side, which must not depend on this crate; a test in tests/
+//! compares the two.
 
 use std::time::Duration;
 

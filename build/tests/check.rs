@@ -104,8 +104,10 @@ fn claimed(compressed_bytes: u64, media_type: &str, config: serde_json::Value) -
     let config = config.to_string().into_bytes();
     let manifest = json!({
         "schemaVersion": 2, "mediaType": media_type,
-        "config": {"mediaType": media_type::OCI_CONFIG, "digest": Digest::of(&config), "size": config.len()},
-        "layers": [{"mediaType": media_type::OCI_LAYER, "digest": Digest::of(&[0; 1024]), "size": compressed_bytes}],
+        "config": {"mediaType": media_type::OCI_CONFIG, "digest": Digest::of(&config),
+            "size": config.len()},
+        "layers": [{"mediaType": media_type::OCI_LAYER, "digest": Digest::of(&[0; 1024]),
+            "size": compressed_bytes}],
     });
     Image::from_parts(manifest.to_string().into_bytes(), config, |_| Blob::from_bytes([0; 1024]))
         .expect("consistent")
@@ -176,10 +178,11 @@ fn rules_that_no_recipe_of_ours_breaks_are_broken_by_hand() {
 fn what_an_image_says_is_shown_and_not_obeyed() {
     let evil = "\u{1b}[2J\u{9b}x\u{202e}y\nfake  PASS";
     let config = json!({
-        "architecture": "amd64", "os": "linux", "rootfs": {"type": "layers", "diff_ids": [DiffId::of(&[0; 1024])]},
+        "architecture": "amd64", "os": "linux",
+        "rootfs": {"type": "layers", "diff_ids": [DiffId::of(&[0; 1024])]},
         "config": {
-            "Entrypoint": [evil], "Env": [format!("A={evil}")], "User": evil, "WorkingDir": format!("/{evil}"),
-            "ExposedPorts": {evil: {}}, "Labels": {evil: evil},
+            "Entrypoint": [evil], "Env": [format!("A={evil}")], "User": evil,
+            "WorkingDir": format!("/{evil}"), "ExposedPorts": {evil: {}}, "Labels": {evil: evil},
         },
     });
     let tars = [common::Tar::default()

@@ -7,13 +7,14 @@ mod common;
 
 use common::{HELLO, Tar, image, walk};
 use microimage::contents;
+use microimage::digest::Digest;
 use microimage::elf::{Architecture, StaticElf};
 use microimage::entry::{Budget, EntryError, LayerLimits, read_entries};
 use microimage::ignore::Ignore;
 use microimage::image::{Blob, Image, media_type};
 use microimage::recipe::Recipe;
 use microimage::unpack::unpack_layer;
-use microimage::{archive, digest::Digest, image as images, source};
+use microimage::{archive, image as images, source};
 use std::fs;
 use std::io::Read;
 
@@ -221,7 +222,8 @@ fn damaged_archives_are_refused_or_read() {
 
 #[test]
 fn damaged_recipes_patterns_and_programs_get_a_verdict() {
-    let recipe = b"# escape=\\\nFROM scratch\nENV A=\"x y\" B=${A:-z}\nCOPY [\"a\", \"/b\"]\nWORKDIR /x\nEXPOSE 80-90/tcp\nLABEL a='b'\nUSER 1:2\nENTRYPOINT [\"/app\"]\nCMD [\"x\"]\n";
+    let recipe = b"# escape=\\\nFROM scratch\nENV A=\"x y\" B=${A:-z}\nCOPY [\"a\", \"/b\"]\n\
+        WORKDIR /x\nEXPOSE 80-90/tcp\nLABEL a='b'\nUSER 1:2\nENTRYPOINT [\"/app\"]\nCMD [\"x\"]\n";
     let patterns = b"*\n!a/**/b\n[a-z]?.x\n\\*\n# words\n";
     let mut random = Random(0xdead_beef_cafe_f00d);
     for round in 0..1000 {

@@ -6,10 +6,11 @@ mod common;
 
 use common::{HELLO, MemoryContext, docker};
 use microimage::assemble::{Options, assemble};
+use microimage::entry::LayerLimits;
 use microimage::image::{Compression, Image};
 use microimage::layer::Format;
 use microimage::recipe::Recipe;
-use microimage::{archive, contents, entry::LayerLimits, layout, source};
+use microimage::{archive, contents, layout, source};
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};

@@ -4,9 +4,12 @@
 mod common;
 
 use common::{Tar, image};
+use microimage::digest::Digest;
+use microimage::entry::LayerLimits;
+use microimage::image::Image;
 use microimage::registry::{Credentials, Registry, RegistryError, parse_reference};
+use microimage::source;
 use microimage::unpack::unpack_image;
-use microimage::{digest::Digest, entry::LayerLimits, image::Image, source};
 use std::collections::HashMap;
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -414,7 +417,10 @@ fn refuses_what_a_lying_registry_sends() {
         format!("/v2/x/blobs/{layer}"),
         format!("/v2/x/blobs/{}", image.config_descriptor().digest),
     );
-    let index = br#"{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[{"mediaType":"application/vnd.oci.image.manifest.v1+json","size":2,"digest":"sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a","platform":{"os":"linux","architecture":"s390x"}}]}"#;
+    let index = br#"{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json",
+        "manifests":[{"mediaType":"application/vnd.oci.image.manifest.v1+json","size":2,
+        "digest":"sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a",
+        "platform":{"os":"linux","architecture":"s390x"}}]}"#;
     type Lie = (&'static str, String, (u16, String, Vec<u8>), &'static str);
     let flipped = || {
         let mut bytes = honest(&image)[&blob].2.clone();

@@ -263,7 +263,8 @@ fn of_several_platforms_the_one_that_is_asked_for_is_taken() {
         json!({"schemaVersion": 2, "mediaType": media_type::OCI_INDEX, "manifests": manifests})
             .to_string();
     let outer = json!({"schemaVersion": 2, "manifests": [{
-        "mediaType": media_type::OCI_INDEX, "digest": Digest::of(inner.as_bytes()), "size": inner.len(),
+        "mediaType": media_type::OCI_INDEX, "digest": Digest::of(inner.as_bytes()),
+        "size": inner.len(),
     }]});
     for bytes in [&config, &manifest, inner.as_bytes()] {
         fs::write(oci.join("blobs/sha256").join(Digest::of(bytes).hex()), bytes).expect("a blob");

@@ -236,7 +236,8 @@ fn believes_neither_blob_nor_configuration() {
     let dest = home.path().join("rootfs");
     let tar = Tar::default().file("app", b"elf").bytes();
     let other = DiffId::of(b"another tar");
-    let config = json!({"architecture": "amd64", "os": "linux", "rootfs": {"type": "layers", "diff_ids": [other]}});
+    let config = json!({"architecture": "amd64", "os": "linux",
+        "rootfs": {"type": "layers", "diff_ids": [other]}});
     let error =
         unpack_image(&image_of(&[common::gzip(&tar)], &config), &dest, &LayerLimits::default())
             .expect_err("a lie");

@@ -57,7 +57,11 @@ fuzz_target!(|input: &[u8]| {
             ask(&image);
             store.0.insert("index.json".to_owned(), json!({
                 "schemaVersion": 2,
-                "manifests": [{"mediaType": image.media_type(), "digest": image.manifest_digest(), "size": image.manifest_bytes().len()}],
+                "manifests": [{
+                    "mediaType": image.media_type(),
+                    "digest": image.manifest_digest(),
+                    "size": image.manifest_bytes().len(),
+                }],
             }).to_string().into_bytes());
             let again = layout::read(&store, None, "amd64").expect("it was read before");
             assert_eq!(again.manifest_bytes(), image.manifest_bytes());

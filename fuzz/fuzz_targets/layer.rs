@@ -91,7 +91,8 @@ fn fix_checksums(tar: &mut [u8]) {
 fn image_of(tar: &[u8]) -> Image {
     let diff_id = DiffId::of(tar);
     let config = json!({
-        "architecture": "amd64", "os": "linux", "rootfs": {"type": "layers", "diff_ids": [diff_id, diff_id]},
+        "architecture": "amd64", "os": "linux",
+        "rootfs": {"type": "layers", "diff_ids": [diff_id, diff_id]},
     });
     let config = config.to_string().into_bytes();
     let layer =
@@ -99,7 +100,11 @@ fn image_of(tar: &[u8]) -> Image {
     let manifest = json!({
         "schemaVersion": 2,
         "mediaType": media_type::OCI_MANIFEST,
-        "config": {"mediaType": media_type::OCI_CONFIG, "digest": Digest::of(&config), "size": config.len()},
+        "config": {
+            "mediaType": media_type::OCI_CONFIG,
+            "digest": Digest::of(&config),
+            "size": config.len(),
+        },
         "layers": [layer, layer],
     });
     let blob = Blob::from_bytes(tar.to_vec());

@@ -32,8 +32,9 @@ impl App {
     ///
     /// let app = App::new().get("/hello", |_| "hello").bridge();
     /// let event = r#"{"httpMethod":"GET","path":"/hello","headers":{},"queryString":{}}"#;
-    /// let expected = r#"{"isBase64Encoded":false,"statusCode":200,"headers":{"content-type":"text/plain; charset=utf-8"},"body":"hello"}"#;
-    /// assert_eq!(test::event(event).send(&app).text(), expected);
+    /// let answer = test::event(event).send(&app);
+    /// assert!(answer.text().starts_with(r#"{"isBase64Encoded":false,"statusCode":200,"#));
+    /// assert!(answer.text().ends_with(r#","body":"hello"}"#));
     /// assert_eq!(test::get("/hello").send(&app).text(), "hello");
     /// ```
     pub fn bridge(mut self) -> App {

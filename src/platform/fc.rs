@@ -1,18 +1,21 @@
 //! Alibaba Cloud Function Compute, custom container. What is not here: job mode
 //! (`FC_CUSTOM_CONTAINER_EVENT`).
 //!
+//! The pages are help.aliyun.com's on custom containers ("Event handlers", "Web functions") and on
+//! custom runtimes ("Specification details").
+//!
 //! | contract | | evidence |
 //! |---|---|---|
 //! | port | CAPort, 9000 by default, on all addresses | read: awesome-fc/custom-container-docs |
-//! | event | POST /invoke, application/octet-stream | read: help.aliyun.com, "Event handlers" of custom containers |
+//! | event | POST /invoke, application/octet-stream | read: Aliyun, "Event handlers" |
 //! | initialisation | POST /initialize, where configured | read: same page |
 //! | hooks | GET /pre-freeze, GET /pre-stop | read: awesome-fc/custom-container-docs |
-//! | Web | any path; `x-fc-control-path` is `/http-invoke` | read: "Custom runtime specification details" |
+//! | Web | any path; `x-fc-control-path` is `/http-invoke` | read: "Specification details" |
 //! | health | listening | read: awesome-fc/custom-container-docs |
 //! | start | within 120 s | read: same |
-//! | context | `x-fc-*`; a client cannot send any | read: "Custom runtime specification details", "Web functions" |
+//! | context | `x-fc-*`; a client cannot send any | read: same, "Web functions" |
 //! | `x-fc-function-timeout`; seconds, MB | | seen in public captures |
-//! | failure | status 404 and `x-fc-status: 404`; success 200 and 200 | read: "Event handlers" of custom containers |
+//! | failure | status 404 and `x-fc-status: 404`; success 200 and 200 | read: "Event handlers" |
 //! | payload | 32 MB synchronous, 128 KB asynchronous | read: help.aliyun.com |
 
 use super::{Completion, Contract, Hook, Names, Platform, whole};
@@ -25,6 +28,7 @@ pub(super) const CONTRACT: Contract = Contract {
     own_headers: &["x-fc-request-id", "x-fc-control-path"],
     port: 9000, // CAPort's default
     port_variables: &["PORT"],
+    start_limit_s: Some(120),
     event_path: "/invoke",
     // `x-fc-control-path` says what an invocation is: `/invoke`, or `/http-invoke` for a Web
     // request to any path, this one included.
@@ -61,11 +65,6 @@ fn signal(reply: Reply, outcome: Completion) -> Result<Reply> {
     };
     reply.with_status(status).with_header("x-fc-status", text)
 }
-
-/// Headers that must never be printed.
-#[cfg(test)]
-pub(super) const SECRET_HEADERS: &[&str] =
-    &["x-fc-access-key-id", "x-fc-access-key-secret", "x-fc-security-token"];
 
 #[cfg(test)]
 mod tests {

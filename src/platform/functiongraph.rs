@@ -5,12 +5,12 @@
 //! | contract | | evidence |
 //! |---|---|---|
 //! | port | 8000, fixed | read: FunctionGraph user guide |
-//! | bind | 127.0.0.1 in one guide; all addresses cover it | read: opentelekomcloud-community guide; inferred |
+//! | bind | 127.0.0.1 in one guide; all addresses cover it | read: T-Systems guide; inferred |
 //! | event | POST /invoke | read: FunctionGraph pages |
 //! | initialisation | POST /init | read: same |
 //! | Web | any path, behind an APIG trigger only | read: user guide |
 //! | context | `X-CFF-*`, eight headers | read: user guide |
-//! | credentials | `X-CFF-Auth-Token`, three `X-CFF-Security-*` | read: opentelekomcloud-community guide |
+//! | credentials | `X-CFF-Auth-Token`, three `X-CFF-Security-*` | read: same guide |
 //! | units of memory and timeout | undocumented | looked for and not found |
 //! | failure | the HTTP status | inferred |
 //! | result behind APIG | the integrated response: `App::bridge` makes one | read: user guide |
@@ -23,6 +23,7 @@ pub(super) const CONTRACT: Contract = Contract {
     own_headers: &["x-cff-request-id"],
     port: 8000,
     port_variables: &["PORT"],
+    start_limit_s: None,
     event_path: "/invoke",
     is_event: always,
     hooks: &[("POST", "/init", Hook::Initialize)],
@@ -46,16 +47,10 @@ pub(super) const CONTRACT: Contract = Contract {
     signal: by_status,
 };
 
-/// Headers that must never be printed.
+/// Headers that must never be printed, besides the credentials in [`Names`].
 #[cfg(test)]
-pub(super) const SECRET_HEADERS: &[&str] = &[
-    "x-cff-auth-token",
-    "x-cff-security-access-key",
-    "x-cff-security-secret-key",
-    "x-cff-security-token",
-    "x-cff-access-key",
-    "x-cff-secret-key",
-];
+pub(super) const SECRET_HEADERS: &[&str] =
+    &["x-cff-auth-token", "x-cff-access-key", "x-cff-secret-key"];
 
 #[cfg(test)]
 mod tests {

@@ -5,9 +5,9 @@
 //!
 //! | contract | | evidence |
 //! |---|---|---|
-//! | port | `PORT`, 8080 by default, on all addresses | read: cloud.google.com/run/docs/container-contract |
+//! | port | `PORT`, 8080 by default, on all addresses | read: Cloud Run, "Container contract" |
 //! | environment | `K_SERVICE`, `K_REVISION`, `K_CONFIGURATION` | read: knative/specs |
-//! | event | the app's own path or CloudEvents | read: cloudevents/spec, HTTP protocol binding; the path `/`: inferred |
+//! | event | the app's own path or CloudEvents | read: cloudevents/spec; `/`: inferred |
 //! | Web | any path | read: container contract |
 //! | hooks | SIGTERM, then SIGKILL after 10 s | read in code that quotes the contract |
 //! | health | listening; 240 s to start | read in issues only |
@@ -21,6 +21,7 @@ pub(super) const CONTRACT: Contract = Contract {
     own_headers: &[],
     port: 8080,
     port_variables: &["PORT"],
+    start_limit_s: Some(240), // Cloud Run; on other clusters it is configured
     event_path: "/",
     is_event: is_cloud_event,
     hooks: &[],

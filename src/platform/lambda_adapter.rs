@@ -2,13 +2,13 @@
 //!
 //! | contract | | evidence |
 //! |---|---|---|
-//! | port | `AWS_LWA_PORT`, then `PORT`, then 8080; loopback is enough | read: awslabs/aws-lambda-web-adapter |
+//! | port | `AWS_LWA_PORT`, `PORT`, then 8080; loopback will do | read: aws-lambda-web-adapter |
 //! | event | POST /events; leave `AWS_LWA_PASS_THROUGH_PATH` unset | read: same |
 //! | Web | any path | read: same |
 //! | hooks | SIGTERM | read: same |
-//! | health | GET / every 10 ms, 100 to 499 is ready: a 404 is one, no handler is needed | read: same |
+//! | health | GET / every 10 ms; 100 to 499 is ready, a 404 too | read: same |
 //! | start | within 10 s | read: AWS, "Lambda quotas" |
-//! | context | JSON in `x-amzn-lambda-context`, `x-amzn-request-context` | read: awslabs/aws-lambda-web-adapter |
+//! | context | JSON in `x-amzn-lambda-context`, `x-amzn-request-context` | read: the adapter |
 //! | the JSON's members | `request_id`, `deadline`, `invoked_function_arn` | seen in public code |
 //! | environment | `AWS_LAMBDA_FUNCTION_NAME` | seen in public code |
 //! | failure | a status that `AWS_LWA_ERROR_STATUS_CODES` lists: set it to 500-599 | read: same |
@@ -31,6 +31,7 @@ pub(super) const CONTRACT: Contract = Contract {
     own_headers: &[CONTEXT],
     port: 8080,
     port_variables: &["AWS_LWA_PORT", "PORT"],
+    start_limit_s: Some(10),
     event_path: "/events",
     is_event: always,
     hooks: &[],
@@ -108,7 +109,7 @@ impl<'de> Deserialize<'de> for LambdaContext {
     }
 }
 
-/// Headers that must never be printed.
+/// Headers that must never be printed, besides the credentials in [`Names`].
 #[cfg(test)]
 pub(super) const SECRET_HEADERS: &[&str] = &["x-amzn-request-context", CONTEXT];
 
@@ -123,7 +124,8 @@ mod tests {
         ("x-amzn-request-context", "{}"),
         (
             CONTEXT,
-            r#"{"request_id":"8476a536","deadline":1542409706888,"invoked_function_arn":"arn:aws:lambda:f",
+            r#"{"request_id":"8476a536","deadline":1542409706888,
+            "invoked_function_arn":"arn:aws:lambda:f",
             "xray_trace_id":null,"env_config":{"function_name":"f","memory":128}}"#,
         ),
     ];

@@ -20,6 +20,7 @@ pub(super) const CONTRACT: Contract = Contract {
     own_headers: &["x-call-id"],
     port: 8080,
     port_variables: &["PORT"],
+    start_limit_s: None,
     event_path: "/",
     is_event: always,
     hooks: &[("GET", "/_/health", Hook::Health), ("GET", "/_/ready", Hook::Health)],

@@ -6,15 +6,20 @@
 //! | port | 9000, on all addresses | read: platform page "WebServer image function", 2023-07-10 |
 //! | event | POST /event-invoke | read: same page |
 //! | Web | any path and method | read: same page |
-//! | hooks, health | none; listening on 9000 is health | read: same page; more was looked for and not found |
+//! | hooks, health | none; listening on 9000 is health | read: same page; no more found |
 //! | start | listening within 30 s | read: same page |
-//! | context | `X-Scf-*`, thirteen headers; `x-scf-remote-addr` on function URLs | read: same page; 583/96099 for the last |
+//! | context | `X-Scf-*`, thirteen headers | read: same page |
+//! | client | `x-scf-remote-addr` on function URLs | read: product page 583/96099 |
 //! | units of memory and timeout | undocumented | looked for and not found |
 //! | header names' case | any | seen in public code: lower case |
 //! | failure | a status, which one is documented nowhere; 500 here | to be measured on SCF |
 //! | payload | 6 MB synchronous, 128 KB asynchronous | read: SDK's Invoke |
 
 use super::{Contract, Names, Platform, always, by_status, whole};
+
+/// The client's address, on function URLs. Not among [`Names`]: it is asked for by this name on
+/// every platform.
+pub(crate) const REMOTE_ADDR: &str = "x-scf-remote-addr";
 
 /// Where events are posted.
 pub(crate) const EVENT_PATH: &str = "/event-invoke";
@@ -24,6 +29,7 @@ pub(super) const CONTRACT: Contract = Contract {
     own_headers: &["x-scf-request-id"],
     port: 9000,
     port_variables: &[], // a user's variable PORT must not move the server off 9000
+    start_limit_s: Some(30),
     event_path: EVENT_PATH,
     is_event: always,
     hooks: &[],
@@ -47,11 +53,6 @@ pub(super) const CONTRACT: Contract = Contract {
     memory_mb: Some(64..=65_535),
     signal: by_status,
 };
-
-/// Headers that must never be printed.
-#[cfg(test)]
-pub(super) const SECRET_HEADERS: &[&str] =
-    &["x-scf-secret-id", "x-scf-secret-key", "x-scf-session-token"];
 
 #[cfg(test)]
 mod tests {

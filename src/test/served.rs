@@ -28,7 +28,8 @@ const READY: &str = "listening on ";
 /// client.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
 /// let mut reply = String::new();
 /// client.read_to_string(&mut reply)?;
-/// assert!(reply.starts_with("HTTP/1.1 200 OK\r\n"), "{reply}; it printed {:?}", function.output());
+/// let output = function.output();
+/// assert!(reply.starts_with("HTTP/1.1 200 OK\r\n"), "{reply}; it printed {output:?}");
 /// # Ok::<(), std::io::Error>(())
 /// ```
 #[derive(Debug)]

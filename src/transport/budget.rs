@@ -17,9 +17,9 @@ const OWN_BYTES: usize = 24 * 1024 * 1024;
 /// Bodies up to this sum never ask what the budget is: a first request reads no file.
 const UNASKED_BYTES: usize = 256 * 1024;
 
-/// Size of a small body at most, in bytes. Small bodies have their own part of the budget, so a slow
-/// large upload cannot block them. So have heads larger than that: their holders wait for the share
-/// of a body, and must not take it from each other.
+/// Size of a small body at most, in bytes. Small bodies have their own part of the budget, so a
+/// slow large upload cannot block them. So have heads larger than that: their holders wait for the
+/// share of a body, and must not take it from each other.
 pub(crate) const SMALL_BYTES: usize = 16 * 1024;
 /// Which part of the budget either is: one in so many.
 const SMALL_PART: usize = 8;

@@ -1,6 +1,6 @@
-//! Clock access: raw system calls in the boot lane, the vDSO after it. The C library asks through the
-//! vDSO, whose set-up costs a first reply three page faults; later it is the cheaper way, and the
-//! kernel's last tick will do where a second is what is wanted.
+//! Clock access: raw system calls in the boot lane, the vDSO after it. The C library asks through
+//! the vDSO, whose set-up costs a first reply three page faults; later it is the cheaper way, and
+//! the kernel's last tick will do where a second is what is wanted.
 
 use super::waiting::is_coroutine;
 use crate::deadline::Arrival;

@@ -9,7 +9,8 @@ use std::mem::ManuallyDrop;
 may::coroutine_local!(static IN_COROUTINE: RefCell<String> = RefCell::new(String::new()));
 
 thread_local! {
-    static IN_THREAD: RefCell<ManuallyDrop<String>> = const { RefCell::new(ManuallyDrop::new(String::new())) };
+    static IN_THREAD: RefCell<ManuallyDrop<String>> =
+        const { RefCell::new(ManuallyDrop::new(String::new())) };
 }
 
 /// Remembers the id for as long as the request is served here.

@@ -8,8 +8,8 @@
 //! accepted and have said nothing yet (a health probe holds nobody up).
 //!
 //! The lane never waits for one peer while others could be served: whoever has to wait in it (for a
-//! slow body, in `sleep`, in `blocking`) calls [`waiting::leave`] first, and the runtime starts there and
-//! then.
+//! slow body, in `sleep`, in `blocking`) calls [`waiting::leave`] first, and the runtime starts
+//! there and then.
 
 use super::accept;
 use super::connection::{Connection, First};

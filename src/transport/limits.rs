@@ -1,11 +1,8 @@
 //! Limits: what the server does for its peers at most.
 
+use crate::body::SYNCHRONOUS_BYTES;
 use crate::wire::HeadLimits;
 use std::time::Duration;
-
-/// Size of the largest body that is taken by default, in bytes: the platform's own limit for a
-/// synchronous event (docs/CONTRACTS.md, section 2).
-pub(crate) const BODY_BYTES: usize = 6 * 1024 * 1024;
 
 /// What the server does for its peers at most. Each excess has its status (docs/CONTRACTS.md,
 /// section 2).
@@ -46,7 +43,7 @@ impl Default for Limits {
     fn default() -> Self {
         Limits {
             head: HeadLimits::default(),
-            body_bytes: BODY_BYTES,
+            body_bytes: SYNCHRONOUS_BYTES,
             json_factor: 44,
             head_timeout: Duration::from_secs(10),
             body_timeout: Duration::from_secs(30),

@@ -1,6 +1,6 @@
-//! Who waits here, and how: the lowest primitive of this room. A coroutine yields to others; a thread
-//! blocks, and if that is the main thread in the boot lane, it starts the runtime first. Nothing
-//! else in this crate knows which of the three is running.
+//! Who waits here, and how: the lowest primitive of this room. A coroutine yields to others; a
+//! thread blocks, and if that is the main thread in the boot lane, it starts the runtime first.
+//! Nothing else in this crate knows which of the three is running.
 
 use std::cell::Cell;
 use std::mem::ManuallyDrop;

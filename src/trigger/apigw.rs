@@ -314,7 +314,8 @@ mod tests {
 
     #[test]
     fn encodes_what_a_request_line_cannot_hold() {
-        let event = r#"{"httpMethod":"GET","path":"/t\u00fcr/a b?#%20","queryString":{"q&":["a=b","\u00e4 "],"f":true}}"#;
+        let event = r#"{"httpMethod":"GET","path":"/t\u00fcr/a b?#%20",
+            "queryString":{"q&":["a=b","\u00e4 "],"f":true}}"#;
         assert_eq!(
             described(event).unwrap(),
             "GET /t%C3%BCr/a%20b%3F%23%20 q%26=a%3Db&q%26=%C3%A4+&f  []"
@@ -348,7 +349,8 @@ mod tests {
 
     #[test]
     fn a_client_cannot_write_the_context() {
-        let event = r#"{"httpMethod":"GET","path":"/","headers":{"X-Scf-Request-Id":"forged","x-scf-secret-id":"forged",
+        let event = r#"{"httpMethod":"GET","path":"/","headers":{
+            "X-Scf-Request-Id":"forged","x-scf-secret-id":"forged",
             "x-scf-secret-key":"forged","x-scf-session-token":"forged"}}"#;
         let call = test::event(event).header("X-Scf-Request-Id", "true");
         let answered = call.call_event(|event| {

@@ -20,7 +20,8 @@ record! {
     ///     Ok(event.data.map(|message| message.body).unwrap_or_default().to_owned())
     /// }
     ///
-    /// let sample = r#"{"type":"connector:kafka","time":"1615430559146","data":{"Partition":1,"msgBody":"hello"}}"#;
+    /// let sample = r#"{"type":"connector:kafka","time":"1615430559146",
+    ///     "data":{"Partition":1,"msgBody":"hello"}}"#;
     /// assert_eq!(test::event(sample).call_event(on_message)?.text(), "hello");
     /// # Ok::<(), firstbyte::Error>(())
     /// ```

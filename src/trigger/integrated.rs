@@ -8,6 +8,7 @@ use super::base64;
 use super::record::record;
 use super::shapes::OneOrMany;
 use super::value::Map;
+use crate::body::SYNCHRONOUS_BYTES;
 use crate::error::Result;
 use crate::reply::Reply;
 
@@ -28,7 +29,7 @@ record! {
 impl IntegratedResponse<'_> {
     /// Size of a streamed reply that can be wrapped, in bytes: the platform's limit for a
     /// synchronous result.
-    pub const STREAM_BYTES: usize = 6 * 1024 * 1024;
+    pub const STREAM_BYTES: usize = SYNCHRONOUS_BYTES;
 
     /// The reply of which the gateway makes `reply`: 200 and JSON. A field that is there several
     /// times becomes an array; a body that is not UTF-8 becomes Base64; a stream is written out, as
@@ -100,17 +101,27 @@ mod tests {
     fn wraps_text_bytes_streams_and_nothing() {
         assert_eq!(
             wrapped(Reply::html("<p>\"t\u{fc}r\"</p>").with_status(Status::CREATED)),
-            r#"{"isBase64Encoded":false,"statusCode":201,"headers":{"content-type":"text/html; charset=utf-8"},"body":"<p>\"tür\"</p>"}"#
+            concat!(
+                r#"{"isBase64Encoded":false,"statusCode":201,"#,
+                r#""headers":{"content-type":"text/html; charset=utf-8"},"#,
+                r#""body":"<p>\"tür\"</p>"}"#
+            )
         );
         assert_eq!(
             wrapped(Reply::bytes("image/png", [0x89, b'P', b'N', b'G']).unwrap()),
-            r#"{"isBase64Encoded":true,"statusCode":200,"headers":{"content-type":"image/png"},"body":"iVBORw=="}"#
+            concat!(
+                r#"{"isBase64Encoded":true,"statusCode":200,"#,
+                r#""headers":{"content-type":"image/png"},"body":"iVBORw=="}"#
+            )
         );
         assert_eq!(
             wrapped(
                 Reply::stream("text/csv", |out| std::io::Write::write_all(out, b"a,b")).unwrap()
             ),
-            r#"{"isBase64Encoded":false,"statusCode":200,"headers":{"content-type":"text/csv"},"body":"a,b"}"#
+            concat!(
+                r#"{"isBase64Encoded":false,"statusCode":200,"#,
+                r#""headers":{"content-type":"text/csv"},"body":"a,b"}"#
+            )
         );
         assert_eq!(
             wrapped(Reply::empty()),
@@ -137,6 +148,7 @@ mod tests {
             }
         });
         let error = IntegratedResponse::wrap(endless.unwrap()).unwrap_err();
-        assert!(error.to_string().contains("larger than 6291456 bytes"), "{error}");
+        let limit = format!("larger than {SYNCHRONOUS_BYTES} bytes");
+        assert!(error.to_string().contains(&limit), "{error}");
     }
 }

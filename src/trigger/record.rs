@@ -94,11 +94,13 @@ macro_rules! record {
         where
             $($type: $crate::trigger::record::Field<'de>,)*
         {
-            fn deserialize<D: ::serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+            fn deserialize<D: ::serde::Deserializer<'de>>(
+                deserializer: D,
+            ) -> Result<Self, D::Error> {
                 struct Members<T>(::std::marker::PhantomData<T>);
 
-                impl<'de: 'a, 'a $(, $payload: ::serde::Deserialize<'de>)?> ::serde::de::Visitor<'de>
-                    for Members<$record<'a $(, $payload)?>>
+                impl<'de: 'a, 'a $(, $payload: ::serde::Deserialize<'de>)?>
+                    ::serde::de::Visitor<'de> for Members<$record<'a $(, $payload)?>>
                 {
                     type Value = $record<'a $(, $payload)?>;
 
@@ -106,12 +108,17 @@ macro_rules! record {
                         f.write_str(concat!("an object (", stringify!($record), ")"))
                     }
 
-                    fn visit_map<A: ::serde::de::MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                    fn visit_map<A: ::serde::de::MapAccess<'de>>(
+                        self,
+                        mut map: A,
+                    ) -> Result<Self::Value, A::Error> {
                         use $crate::trigger::record::{Field, Name};
                         let mut record = <Self::Value as Default>::default();
                         while let Some(Name(name)) = map.next_key()? {
                             match name {
-                                $($spelling $(| $other)* => record.$field = Field::read(&mut map)?,)*
+                                $($spelling $(| $other)* => {
+                                    record.$field = Field::read(&mut map)?;
+                                })*
                                 _ => drop(map.next_value::<::serde::de::IgnoredAny>()?),
                             }
                         }
@@ -123,7 +130,9 @@ macro_rules! record {
             }
         }
 
-        impl<'a $(, $payload: ::serde::Serialize)?> ::serde::Serialize for $record<'a $(, $payload)?> {
+        impl<'a $(, $payload: ::serde::Serialize)?> ::serde::Serialize
+            for $record<'a $(, $payload)?>
+        {
             fn serialize<S: ::serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
                 use ::serde::ser::SerializeMap;
                 use $crate::trigger::record::Absent;

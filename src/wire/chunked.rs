@@ -198,7 +198,8 @@ mod tests {
 
     #[test]
     fn decodes_however_it_is_cut() {
-        let input = b"4\r\nWiki\r\n00A;a=\"b\";c\r\n0123456789\r\n0\r\nX-T: 1\r\nY:\r\n\r\nGET / HTTP/1.1\r\n";
+        let input = b"4\r\nWiki\r\n00A;a=\"b\";c\r\n0123456789\r\n0\r\nX-T: 1\r\nY:\r\n\r\n\
+            GET / HTTP/1.1\r\n";
         for piece in 1..input.len() {
             let (body, rest) = decode(input, piece).unwrap().unwrap();
             assert_eq!(

@@ -1,11 +1,12 @@
 //! Section 2: bodies, their limit, and what becomes of those that do not arrive.
 
+use outside::framing::BODY_LIMIT_BYTES;
 use outside::peer::{Peer, ask, invoke, post};
 use outside::process;
 use outside::server::Server;
 use std::time::Duration;
 
-const LIMIT: usize = 6 * 1024 * 1024;
+const LIMIT: usize = BODY_LIMIT_BYTES as usize;
 
 /// A JSON string of exactly `bytes` bytes, quotes included.
 fn json_of(bytes: usize) -> Vec<u8> {
@@ -92,7 +93,7 @@ fn no_invitation_for_a_body_that_is_there_or_refused_or_absent() {
     };
     assert_eq!(ask(server.address, expecting("Content-Length: 5") + "hello").status, 200);
     assert_eq!(ask(server.address, expecting("X: no body")).status, 200);
-    ask(server.address, expecting("Content-Length: 6291457")).assert_is_error(413);
+    ask(server.address, expecting(&format!("Content-Length: {}", LIMIT + 1))).assert_is_error(413);
     let old = "POST / HTTP/1.0\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n";
     let mut peer = Peer::to(server.address);
     peer.send(old);

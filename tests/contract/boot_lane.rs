@@ -2,6 +2,7 @@
 //! tell, whatever it does in that moment: these tests hold the very first connection to the rules
 //! of all others.
 
+use outside::framing::BODY_LIMIT_BYTES;
 use outside::peer::{Peer, get, invoke};
 use outside::process;
 use outside::server::Server;
@@ -91,17 +92,17 @@ fn a_first_request_in_pieces_is_answered() {
 #[test]
 fn a_first_body_of_6_mib_is_answered() {
     let server = Server::echo();
-    let body = format!("\"{}\"", "a".repeat(6 * 1024 * 1024 - 2));
+    let body = format!("\"{}\"", "a".repeat(BODY_LIMIT_BYTES as usize - 2));
     assert_eq!(Peer::to(server.address).ask(invoke(&body)).text(), body);
 }
 
 #[test]
 fn a_first_request_that_is_wrong_is_told_so() {
-    for (request, status) in [
-        ("nonsense\r\n\r\n", 400),
-        ("GET / HTTP/3.0\r\nHost: h\r\n\r\n", 505),
-        ("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 6291457\r\n\r\n", 413),
-    ] {
+    let too_large =
+        format!("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: {}\r\n\r\n", BODY_LIMIT_BYTES + 1);
+    for (request, status) in
+        [("nonsense\r\n\r\n", 400), ("GET / HTTP/3.0\r\nHost: h\r\n\r\n", 505), (&*too_large, 413)]
+    {
         let mut server = Server::echo();
         Peer::to(server.address).ask(request).assert_is_error(status);
         assert_eq!(Peer::to(server.address).ask(get("/")).status, 200);

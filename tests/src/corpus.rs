@@ -6,9 +6,10 @@ use fastrand::Rng;
 /// What is put in, wherever it hurts.
 #[rustfmt::skip] // a table, not a list of lines
 const TOKENS: &[&str] = &[
-    "\r", "\n", "\r\n", "\r\n\r\n", "\n\n", " ", "\t", ":", ",", ";", "\0", "0", "5", "+", "-", "0x", "\x0b", "\x0c",
-    "\x7f", "\u{e9}", "chunked", "Content-Length: 5\r\n", "Content-Length: 6\r\n", "Transfer-Encoding: chunked\r\n",
-    "Transfer-Encoding: identity\r\n", "Host: b\r\n", " HTTP/1.1", "HTTP/1.0", "0\r\n\r\n", "5\r\nhello\r\n",
+    "\r", "\n", "\r\n", "\r\n\r\n", "\n\n", " ", "\t", ":", ",", ";", "\0", "0", "5", "+", "-",
+    "0x", "\x0b", "\x0c", "\x7f", "\u{e9}", "chunked", "Content-Length: 5\r\n",
+    "Content-Length: 6\r\n", "Transfer-Encoding: chunked\r\n", "Transfer-Encoding: identity\r\n",
+    "Host: b\r\n", " HTTP/1.1", "HTTP/1.0", "0\r\n\r\n", "5\r\nhello\r\n",
     "GET / HTTP/1.1\r\nHost: h\r\n\r\n", "http://h", "#", "\"", "{", "Connection: close\r\n",
     "Expect: 100-continue\r\n", "ffffffffffffffff", ";a=b", "\r\n x",
 ];
@@ -18,9 +19,9 @@ const METHODS: &[&str] = &[
 ];
 #[rustfmt::skip] // a table, not a list of lines
 const TARGETS: &[&str] = &[
-    "/", "/a/b?c=d", "/event-invoke", "http://h/p?q", "http://h", "HTTP://h:80?x", "//e", "*", "/%00%zz", "/a#b",
-    "/<>\"{}|\\^`", "", "h:80", "/a?b?c", "/;,=!$&'()*+", "/\u{e9}", "https://[::1]:9/x", "http://u@h/", "ftp://h/",
-    "?q",
+    "/", "/a/b?c=d", "/event-invoke", "http://h/p?q", "http://h", "HTTP://h:80?x", "//e", "*",
+    "/%00%zz", "/a#b", "/<>\"{}|\\^`", "", "h:80", "/a?b?c", "/;,=!$&'()*+", "/\u{e9}",
+    "https://[::1]:9/x", "http://u@h/", "ftp://h/", "?q",
 ];
 const VERSIONS: &[&str] = &[
     "HTTP/1.1",
@@ -46,9 +47,10 @@ const HOSTS: &[&str] = &[
 ];
 #[rustfmt::skip] // a table, not a list of lines
 const FIELDS: &[&str] = &[
-    "X-Scf-Request-Id: r", "A:b", "A: \t b \t ", "A:", "A: \u{e9}", "A : b", "A\t: b", " A: b", "A: b\r\n c",
-    "Connection: close", "Connection: keep-alive", "Connection: keep-alive, close", "Expect: 100-continue", "Expect: x",
-    "TE: trailers", "Upgrade: h2c", "Content-Type: a/b; c=\"d\"", "A\u{e9}: b", "(A): b", "A", "Host: again",
+    "X-Scf-Request-Id: r", "A:b", "A: \t b \t ", "A:", "A: \u{e9}", "A : b", "A\t: b", " A: b",
+    "A: b\r\n c", "Connection: close", "Connection: keep-alive", "Connection: keep-alive, close",
+    "Expect: 100-continue", "Expect: x", "TE: trailers", "Upgrade: h2c",
+    "Content-Type: a/b; c=\"d\"", "A\u{e9}: b", "(A): b", "A", "Host: again",
     "X_y~!#$%&'*+-.^`|: z", "A: \"b\\\"", "A: \x01", "A: b\x7f",
 ];
 

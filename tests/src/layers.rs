@@ -21,6 +21,7 @@ pub struct Stack<'a> {
     /// The folder whose rooms these are, relative to the crate's source folder; `""` is all of it.
     /// The file of the same name (`transport.rs` for `transport`) stands above them.
     pub folder: &'a str,
+    /// All rooms, by layer.
     pub layers: Layers<'a>,
     /// Rooms that import nothing but each other and doors. What purity forbids within a file is a
     /// rule of its own; with this one it holds for all that a pure room reaches.

@@ -41,7 +41,8 @@ impl Server {
             match arrived.recv_timeout(PATIENCE) {
                 Ok(line) => {
                     if let Some((_, address)) = line.split_once(READY) {
-                        let address = address.split('"').next().unwrap_or_default(); // a JSON line goes on behind it
+                        // a JSON line goes on behind it
+                        let address = address.split('"').next().unwrap_or_default();
                         server.address =
                             address.parse().expect("the readiness line names an address");
                         return server;

@@ -102,7 +102,7 @@ impl Reader<'_> {
                 }
                 TokenTree::Ident(word) if word == "unsafe" => {
                     let acts = matches!(tokens.get(at + 1), Some(TokenTree::Group(_)))
-                        || matches!(tokens.get(at + 1), Some(TokenTree::Ident(next)) if next == "impl");
+                        || is_word(tokens.get(at + 1), "impl");
                     if acts {
                         self.source.unsafe_lines.push(word.span().start().line);
                     }
@@ -238,8 +238,15 @@ impl Reader<'_> {
     }
 }
 
+fn is_word(token: Option<&TokenTree>, word: &str) -> bool {
+    matches!(token, Some(TokenTree::Ident(ident)) if ident == word)
+}
+
 fn is_path_separator(tokens: &[TokenTree], at: usize) -> bool {
-    let colon = |token: Option<&TokenTree>| matches!(token, Some(TokenTree::Punct(mark)) if mark.as_char() == ':');
+    let colon = |token: Option<&TokenTree>| match token {
+        Some(TokenTree::Punct(mark)) => mark.as_char() == ':',
+        _ => false,
+    };
     colon(tokens.get(at)) && colon(tokens.get(at + 1))
 }
 

@@ -5,11 +5,12 @@
 
 use std::fmt;
 
+use bench_kit::stats::median;
+use bench_kit::stats::rank::{RankTest, least_p, rank_test};
+
 use crate::phase::Phase;
 use crate::results::{EngineKind, PageCache, Results, Run, Scenario, name_of};
 use crate::units::{bytes, duration, percent};
-use bench_kit::stats::median;
-use bench_kit::stats::rank::{RankTest, least_p, rank_test};
 
 /// Chance of a false alarm that is accepted over all cases together (Bonferroni).
 const ALPHA: f64 = 0.01;

@@ -57,19 +57,6 @@ pub struct TurnSamples {
     pub uncompressed_bytes: Option<u64>,
 }
 
-/// The most memory that a process had resident so far (proc(5), status).
-fn peak_resident_bytes(pid: i32) -> Option<u64> {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-    let kib: u64 = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmHWM:"))?
-        .split_whitespace()
-        .next()?
-        .parse()
-        .ok()?;
-    Some(kib * 1024)
-}
-
 /// One cold start of the floor image, over loopback.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Calibration {

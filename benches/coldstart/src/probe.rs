@@ -6,6 +6,7 @@ use std::io;
 use std::net::SocketAddrV4;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
+use bench_kit::clock;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, poll};
 use nix::sys::socket::{
@@ -15,7 +16,6 @@ use nix::sys::time::TimeVal;
 
 use crate::reply::{Collector, ReplyError};
 use crate::request::Answer;
-use bench_kit::clock;
 
 /// Where the core is shared with instances, the loop rests so long between two turns: its
 /// resolution.

@@ -9,9 +9,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread::JoinHandle;
 
+use bench_kit::clock;
+
 use crate::link::Link;
 use crate::pipe::{Flow, Wire};
-use bench_kit::clock;
 
 /// What is read at once, at most: all of it was ready at that moment, however late the thread wakes
 /// for its later pieces.

@@ -3,12 +3,13 @@
 
 use std::path::Path;
 
+use bench_kit::host::Host;
+use bench_kit::stats;
+
 use crate::burst::Ramp;
 use crate::engine::{Calibration, Case, Engine, EngineError, Target, TurnSamples};
 use crate::failure;
 use crate::results::{self, EngineKind, Overhead, Results, Run, SCHEMA, Variant};
-use bench_kit::host::Host;
-use bench_kit::stats;
 
 /// What to measure, and how often.
 #[derive(Debug, Clone)]

@@ -15,7 +15,8 @@ pub struct Arguments {
     /// Starts of each program and state of the page cache
     #[arg(long, default_value_t = 300, value_parser = clap::value_parser!(u32).range(1..=9000))]
     pub starts: u32,
-    /// Only these of floor, firstbyte, blocking, hyper, axum, minihttp-tuned, minihttp-default; and
+    /// Only these of floor, firstbyte, firstbyte-blocking-first (the same, its work in
+    /// `firstbyte::blocking`), blocking, hyper, axum, minihttp-tuned, minihttp-default; and
     /// firstbyte-hardened, firstbyte-small, firstbyte-tiny, which are in no other run
     #[arg(long, value_delimiter = ',', value_name = "NAMES")]
     pub only: Vec<String>,
@@ -23,6 +24,14 @@ pub struct Arguments {
     /// and gives the same reply; repeatable
     #[arg(long, value_name = "NAME=PATH", value_parser = named)]
     pub program: Vec<(String, PathBuf)>,
+    /// Compare first bytes and requests with this program too. Two commits: build the old one in a
+    /// worktree of its own (`git worktree add ../old COMMIT`, and there `just image --stage-only`),
+    /// then `just bench start --program old=../old/target/image/root/app --against old`
+    #[arg(long, value_name = "NAME")]
+    pub against: Option<String>,
+    /// Requests one after the other on one connection, in starts of their own; 1 leaves them out
+    #[arg(long, default_value_t = 6, value_parser = clap::value_parser!(u32).range(1..=100))]
+    pub requests: u32,
     /// Only this state of the page cache
     #[arg(long, value_enum)]
     pub page_cache: Option<PageCache>,

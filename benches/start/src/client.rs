@@ -7,13 +7,13 @@ use std::mem::MaybeUninit;
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::Duration;
 
+use bench_kit::clock::now_ns;
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
 use crate::event::{self, REQUEST, ReplyCheck};
 use crate::launch::Instance;
-use bench_kit::clock::now_ns;
 
-/// From execve to the whole reply, at most.
+/// From execve to the whole reply, and from any further request to its reply, at most.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Looks at the process once in so many vain attempts.
 const ATTEMPTS_A_LOOK: u32 = 4096;
@@ -113,35 +113,64 @@ impl Caller {
 /// # Errors
 /// When the program ends, stays silent or says something else.
 pub fn call(instance: &Instance, caller: &Caller) -> Result<Moments, Error> {
-    let deadline_ns = instance.exec_ns() + PATIENCE.as_nanos() as u64;
+    let mut patience = patience(instance, instance.exec_ns());
+    while !caller.connect()? {
+        patience()?;
+    }
+    let listening_ns = now_ns();
+    let (first_byte_ns, reply_ns) = exchange(caller, patience)?;
+    Ok(Moments { listening_ns, first_byte_ns, reply_ns })
+}
+
+/// Sends the event once more on the caller's connection, and waits for the reply: nanoseconds from
+/// just before the send until the reply's last byte was there.
+///
+/// # Errors
+/// As [`call`].
+pub fn call_again(instance: &Instance, caller: &Caller) -> Result<u64, Error> {
+    let sent_ns = now_ns();
+    let (_, reply_ns) = exchange(caller, patience(instance, sent_ns))?;
+    Ok(reply_ns - sent_ns)
+}
+
+/// Looks once in a while whether it makes sense to go on.
+fn patience(instance: &Instance, from_ns: u64) -> impl FnMut() -> Result<(), Error> {
+    let deadline_ns = from_ns + PATIENCE.as_nanos() as u64;
     let mut attempts = 0u32;
-    let mut patience = || {
+    move || {
         attempts = attempts.wrapping_add(1);
         match attempts % ATTEMPTS_A_LOOK {
             0 if instance.has_ended() => Err(Error::Ended),
             0 if now_ns() > deadline_ns => Err(Error::Late),
             _ => Ok(()),
         }
-    };
-    while !caller.connect()? {
-        patience()?;
     }
-    let listening_ns = now_ns();
+}
+
+/// Sends the event and spins for the reply: when its first byte was there, and when its last.
+fn exchange(
+    caller: &Caller,
+    mut patience: impl FnMut() -> Result<(), Error>,
+) -> Result<(u64, u64), Error> {
     caller.send()?;
     let mut reply = Vec::with_capacity(REPLY_BYTES);
     while caller.receive(&mut reply)? == 0 {
         patience()?;
     }
     let first_byte_ns = now_ns();
+    let mut arrived_ns = first_byte_ns;
     loop {
         match event::check(&reply) {
-            ReplyCheck::Correct(_) => {
-                return Ok(Moments { listening_ns, first_byte_ns, reply_ns: now_ns() });
+            ReplyCheck::Correct(size) if size == reply.len() => {
+                return Ok((first_byte_ns, arrived_ns));
             }
+            ReplyCheck::Correct(_) => return Err(Error::Wrong("bytes after the reply".into())),
             ReplyCheck::Wrong(what) => return Err(Error::Wrong(what)),
             ReplyCheck::Partial => {
                 patience()?;
-                caller.receive(&mut reply)?;
+                if caller.receive(&mut reply)? > 0 {
+                    arrived_ns = now_ns();
+                }
             }
         }
     }

@@ -1,5 +1,6 @@
-//! What a program costs while nothing happens: after its first reply, with that connection still
-//! open. All programs idle at the same time, which is the point of being idle.
+//! What a program costs while nothing happens: after its first reply, and after further ones, with
+//! that connection still open. All programs idle at the same time, which is the point of being
+//! idle.
 
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -7,6 +8,8 @@ use std::{io, iter};
 
 use serde::Serialize;
 
+use crate::client::{self, Caller, Moments};
+use crate::launch::Instance;
 use crate::process;
 use crate::program::Program;
 use crate::sample::{self, Starter};
@@ -35,13 +38,50 @@ pub struct Idle {
     pub settled: bool,
 }
 
-/// Lets all programs answer once, then idle together. In the order of `programs`.
+/// A program after its first reply, and after the last of several.
+#[derive(Debug, Clone, Copy)]
+pub struct Observed {
+    /// After the first one.
+    pub after_first: Idle,
+    /// `None` where one request was all.
+    pub after_last: Option<Idle>,
+}
+
+/// Lets all programs answer once, then idle together; and the same again after so many requests in
+/// all that `requests` says, on the same connections. In the order of `programs`.
 ///
 /// # Errors
 /// When one does not answer, or ends.
-pub fn observe(starter: &mut Starter, programs: &[Program]) -> Result<Vec<Idle>, sample::Error> {
-    let running =
+pub fn observe(
+    starter: &mut Starter,
+    programs: &[Program],
+    requests: u32,
+) -> Result<Vec<Observed>, sample::Error> {
+    let mut running =
         programs.iter().map(|program| starter.answering(program)).collect::<Result<Vec<_>, _>>()?;
+    let after_first = watch(&running, programs)?;
+    if requests < 2 {
+        let alone = |after_first| Observed { after_first, after_last: None };
+        return Ok(after_first.into_iter().map(alone).collect());
+    }
+    for ((instance, caller, _), program) in running.iter_mut().zip(programs) {
+        for _ in 1..requests {
+            if let Err(source) = client::call_again(instance, caller) {
+                let (program, printed) = (program.name.clone(), instance.complaints());
+                return Err(sample::Error::Call { program, source, printed });
+            }
+        }
+    }
+    let after_last = watch(&running, programs)?.into_iter().map(Some);
+    let both = |(after_first, after_last)| Observed { after_first, after_last };
+    Ok(iter::zip(after_first, after_last).map(both).collect())
+}
+
+/// Looks at programs that have nothing to do.
+fn watch(
+    running: &[(Instance, Caller, Moments)],
+    programs: &[Program],
+) -> Result<Vec<Idle>, sample::Error> {
     let failed = |index: usize| {
         let program = programs[index].name.clone();
         move |source: io::Error| sample::Error::Process { program, source }
@@ -55,7 +95,7 @@ pub fn observe(starter: &mut Starter, programs: &[Program]) -> Result<Vec<Idle>,
         running.iter().map(|(instance, ..)| process::sleeps(instance.pid())).collect::<Vec<_>>();
     sleep(WINDOW);
     let mut idle = Vec::new();
-    for (index, ((instance, ..), before)) in iter::zip(&running, before).enumerate() {
+    for (index, ((instance, ..), before)) in iter::zip(running, before).enumerate() {
         let look = || -> io::Result<Idle> {
             let slept = process::sleeps(instance.pid())?.saturating_sub(before?);
             let memory = process::memory(instance.pid())?;

@@ -2,8 +2,8 @@
 //! floor and the programs that people would pick instead. It measures plain processes on this
 //! machine; images, registries and runtimes are benches/coldstart's business. In reading order:
 //! what is started (`program`), how (`launch`, `client`, `sample`), what else is seen of it
-//! (`trace`, `step`, `idle`), the whole (`run`, `report`), and what is made of it (`table`, `plot`,
-//! `record`, `gate`).
+//! (`trace`, `step`, `idle`, `requests`), the whole (`run`, `report`), and what is made of it
+//! (`table`, `plot`, `record`, `gate`).
 
 #![deny(unsafe_code)] // the named doors: cache, client, launch, precedence, trace
 
@@ -23,6 +23,7 @@ pub mod sample;
 pub mod cache;
 pub mod idle;
 pub mod process;
+pub mod requests;
 pub mod step;
 #[allow(unsafe_code)]
 pub mod trace;

@@ -10,14 +10,14 @@ use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use bench_kit::cores::{self, Cores};
 use clap::Parser;
 
-use bench_kit::cores::{self, Cores};
 use cli::Arguments;
 use start_bench::gate::GateLimits;
 use start_bench::launch::Place;
 use start_bench::program::{self, Places, Program};
-use start_bench::report::{PageCache, Report};
+use start_bench::report::{PageCache, Plan, Report};
 use start_bench::sample::Starter;
 use start_bench::trace::{self, Arrival};
 use start_bench::{plot, precedence, record, run, step, table};
@@ -46,11 +46,19 @@ fn main() -> ExitCode {
 /// The whole bench.
 fn bench(arguments: &Arguments) -> Result<ExitCode, Box<dyn Error>> {
     let programs = programs(arguments, &arguments.only)?;
+    if let Some(name) = &arguments.against {
+        program::require(&programs, name)?;
+    }
     let cores = Cores::choose();
     let place = Place { core: cores.instance, realtime: arguments.realtime };
     let caches =
         arguments.page_cache.map_or(vec![PageCache::Warm, PageCache::Evicted], |cache| vec![cache]);
-    let mut report = Report::new(&programs, &caches, cores.harness, place, arguments.seed);
+    let plan = Plan {
+        seed: arguments.seed,
+        against: arguments.against.clone().unwrap_or_else(|| program::OURS.to_owned()),
+        requests: arguments.requests,
+    };
+    let mut report = Report::new(&programs, &caches, cores.harness, place, plan);
     if let Some(harness) = cores.harness {
         cores::pin(harness)?;
     }
@@ -67,6 +75,15 @@ fn bench(arguments: &Arguments) -> Result<ExitCode, Box<dyn Error>> {
     }
     let mut starter = Starter::new(place);
     run::starts(&mut report, &mut starter, &programs, arguments.starts as usize, &mut progress)?;
+    if arguments.requests > 1 {
+        run::requests(
+            &mut report,
+            &mut starter,
+            &programs,
+            arguments.starts as usize,
+            &mut progress,
+        )?;
+    }
     if !arguments.times_only {
         for (index, program) in programs.iter().enumerate() {
             report.variants[index].counts = run::counts(&mut starter, program)?;

@@ -1,16 +1,19 @@
 //! The distributions of a run as an SVG: a panel for each state of the page cache, a row for each
-//! program, time on a logarithmic axis. It reads a finished report only, and the same report gives
-//! the same picture.
+//! program, time on a logarithmic axis; below them requests one after the other (`requests`). It
+//! reads a finished report only, and the same report gives the same picture.
+
+mod requests;
 
 use std::fmt::Write;
 
+use bench_kit::stats::{quantile, sorted};
+
 use crate::program::OURS;
 use crate::report::{PageCache, Report, Run, Samples};
-use bench_kit::stats::{quantile, sorted};
 
 const WIDTH: f64 = 960.0;
 /// Left edge of the axis; names stand to the left of it, medians to the right of `RIGHT`.
-const LEFT: f64 = 140.0;
+const LEFT: f64 = 180.0;
 const RIGHT: f64 = 830.0;
 const ROW: f64 = 46.0;
 /// Height of a row's highest bar.
@@ -28,7 +31,8 @@ const STYLE: &str = "text{font:13px \
                      title{font-size:17px;font-weight:600}.ours{font-weight:700}.grid{stroke:#\
                      e3e8ed}.base{stroke:#b8c2cc}.listen{fill:#d9a441;opacity:.55}.first{fill:#\
                      7b8794;opacity:.8}.first.ours{fill:#0b7285}.span{stroke:#1f2933;stroke-width:\
-                     1.2}.mid{fill:#fff;stroke:#1f2933;stroke-width:1.5}";
+                     1.2}.mid{fill:#fff;stroke:#1f2933;stroke-width:1.5}.row{fill:none;stroke:\
+                     #7b8794;stroke-width:1.5}.row.ours{stroke:#0b7285;stroke-width:2.5}";
 
 /// A logarithmic axis between two times, in nanoseconds.
 struct Axis {
@@ -41,7 +45,8 @@ pub fn draw(report: &Report) -> String {
     let caches = report.page_caches();
     let axis = Axis::over(report);
     let panel = ABOVE + BELOW + ROW * report.variants.len() as f64;
-    let height = TOP + panel * caches.len() as f64;
+    let below = TOP + panel * caches.len() as f64;
+    let height = below + requests::height(report);
     let mut svg = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {height}\" \
          width=\"{WIDTH}\" height=\"{height}\"><style>{STYLE}</style><rect width=\"100%\" \
@@ -56,6 +61,7 @@ pub fn draw(report: &Report) -> String {
     for (index, cache) in caches.into_iter().enumerate() {
         draw_panel(&mut svg, report, cache, &axis, TOP + panel * index as f64);
     }
+    requests::draw(&mut svg, report, below);
     svg + "</svg>\n"
 }
 
@@ -202,8 +208,12 @@ impl Axis {
     }
 
     fn x(&self, ns: f64) -> f64 {
-        let share = (ns / self.from).ln() / (self.to / self.from).ln();
-        LEFT + share.clamp(0.0, 1.0) * (RIGHT - LEFT)
+        LEFT + self.share(ns) * (RIGHT - LEFT)
+    }
+
+    /// How far along the axis a time lies, 0 to 1.
+    fn share(&self, ns: f64) -> f64 {
+        ((ns / self.from).ln() / (self.to / self.from).ln()).clamp(0.0, 1.0)
     }
 
     /// 1, 2 and 5 times the powers of ten that lie on the axis.

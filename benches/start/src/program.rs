@@ -23,14 +23,19 @@ pub const RIVAL: &str = "axum";
 /// Our function.
 pub const OURS: &str = "firstbyte";
 
+/// The same function with its work inside `firstbyte::blocking`: a package of its own.
+pub const OURS_BLOCKING: &str = "firstbyte-blocking-first";
+/// The package of our function.
+const OURS_PACKAGE: &str = "function-template";
+
 /// Our function in another profile: `firstbyte-tiny`.
 const OURS_IN: &str = "firstbyte-";
 /// Those that there are (docs/profiles.md).
 const PROFILES: [&str; 3] = ["hardened", "small", "tiny"];
 
 /// The programs of a full run, in the order of the table.
-pub const ALL: [&str; 7] =
-    [FLOOR, OURS, "blocking", "hyper", RIVAL, "minihttp-tuned", "minihttp-default"];
+pub const ALL: [&str; 8] =
+    [FLOOR, OURS, OURS_BLOCKING, "blocking", "hyper", RIVAL, "minihttp-tuned", "minihttp-default"];
 
 /// Why there is no program.
 #[derive(Debug, thiserror::Error)]
@@ -45,6 +50,18 @@ pub enum Error {
         list = ALL.join(", ")
     )]
     Unknown(String),
+    /// Nothing to compare with.
+    #[error(
+        "`--against {name}`: this run has no such program, it has {}; add it with `--program \
+         {name}=PATH` or `--only`",
+        there.join(", ")
+    )]
+    Absent {
+        /// What was asked for.
+        name: String,
+        /// What there is.
+        there: Vec<String>,
+    },
     /// A tool cannot be run.
     #[error("cannot run `{command}`: {source}; build/setup installs what it needs")]
     Tool {
@@ -82,6 +99,18 @@ pub struct Program {
     pub elf_bytes: u64,
 }
 
+/// Checks that a program by that name is in the run, so that others can be compared with it.
+///
+/// # Errors
+/// [`Error::Absent`], which lists those that are.
+pub fn require(programs: &[Program], name: &str) -> Result<(), Error> {
+    let there: Vec<String> = programs.iter().map(|program| program.name.clone()).collect();
+    if there.iter().any(|there| there == name) {
+        return Ok(());
+    }
+    Err(Error::Absent { name: name.to_owned(), there })
+}
+
 /// Where things are.
 #[derive(Debug, Clone)]
 pub struct Places {
@@ -113,9 +142,10 @@ impl Places {
     pub fn build(&self, name: &str) -> Result<Program, Error> {
         let built = match name {
             FLOOR => self.floor()?,
-            OURS => self.ours("fast", false)?,
+            OURS => self.ours(OURS_PACKAGE, "fast", false)?,
+            OURS_BLOCKING => self.ours(OURS_BLOCKING, "fast", false)?,
             _ if name.starts_with(OURS_IN) && PROFILES.contains(&&name[OURS_IN.len()..]) => {
-                self.ours(&name[OURS_IN.len()..], false)?
+                self.ours(OURS_PACKAGE, &name[OURS_IN.len()..], false)?
             }
             peer if ALL.contains(&peer) => self.cargo(
                 &self.root.join(PEERS),
@@ -132,7 +162,7 @@ impl Places {
     /// # Errors
     /// When it does not build.
     pub fn build_with_symbols(&self) -> Result<Program, Error> {
-        self.stage("firstbyte-with-symbols", &self.ours("fast", true)?)
+        self.stage("firstbyte-with-symbols", &self.ours(OURS_PACKAGE, "fast", true)?)
     }
 
     /// Copies a program to where it is started from, and onto the disk: pages that are still to be
@@ -160,22 +190,15 @@ impl Places {
         Ok(path)
     }
 
-    /// Our function as `just image` builds it, functions in their order: plain cargo would leave
-    /// that out.
-    fn ours(&self, profile: &str, symbols: bool) -> Result<PathBuf, Error> {
+    /// A function of ours as `just image` builds it, functions in their order: plain cargo would
+    /// leave that out.
+    fn ours(&self, package: &str, profile: &str, symbols: bool) -> Result<PathBuf, Error> {
         let mut command = Command::new(self.root.join("build/host"));
         command.current_dir(&self.root).env("CARGO_TARGET_DIR", &self.target);
         if symbols {
             command.env("CARGO_PROFILE_RELEASE_STRIP", "none");
         }
-        command.args([
-            "microimage",
-            "image",
-            "function-template",
-            "--stage-only",
-            "--profile",
-            profile,
-        ]);
+        command.args(["microimage", "image", package, "--stage-only", "--profile", profile]);
         let said = String::from_utf8_lossy(&run(&mut command)?).into_owned();
         said.lines()
             .find_map(|line| line.strip_prefix("staged"))
@@ -226,4 +249,22 @@ fn run(command: &mut Command) -> Result<Vec<u8>, Error> {
         command: text,
         output: String::from_utf8_lossy(&output.stderr).trim().to_owned(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_compared_with_has_to_be_in_the_run() {
+        let program = |name: &str| Program { name: name.into(), path: "x".into(), elf_bytes: 1 };
+        let programs = [program("firstbyte"), program("old")];
+        require(&programs, "old").expect("it is there");
+        let error = require(&programs, "older").expect_err("it is not");
+        assert_eq!(
+            error.to_string(),
+            "`--against older`: this run has no such program, it has firstbyte, old; add it with \
+             `--program older=PATH` or `--only`"
+        );
+    }
 }

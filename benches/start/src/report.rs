@@ -2,15 +2,16 @@
 //! only link between measuring and drawing, and it is what results.json holds. In the JSON the unit
 //! ends a name.
 
+use bench_kit::stats::paired::{Difference, Quantiles, Ratio};
 use serde::Serialize;
 
 use crate::host::HostState;
 use crate::idle::Idle;
 use crate::launch::Place;
 use crate::program::{FLOOR, Program, RIVAL};
+use crate::requests::{Requests, Rivals};
 use crate::sample::Sample;
 use crate::trace::{Arrival, Point, Trace};
-use bench_kit::stats::paired::{Quantiles, Ratio};
 
 /// A whole run.
 #[derive(Debug, Serialize)]
@@ -29,6 +30,10 @@ pub struct Report {
     pub realtime: bool,
     /// Seed of the order of starts.
     pub seed: u64,
+    /// The program that `…_to_against` and `…_less_against` compare with.
+    pub against: String,
+    /// How many requests a start of [`Variant::requests`] makes.
+    pub requests: u32,
     /// What was compared.
     pub variants: Vec<Variant>,
 }
@@ -46,6 +51,8 @@ pub struct Variant {
     pub counts: Vec<Counts>,
     /// Medians of several times idling.
     pub idle: Option<Idle>,
+    /// Several requests on one connection; `None` where one was all.
+    pub requests: Option<Requests>,
 }
 
 /// One program's starts with one state of the page cache.
@@ -62,6 +69,17 @@ pub struct Run {
     pub samples: Samples,
     /// What failed, in words.
     pub errors: Vec<String>,
+}
+
+/// What the caller of the bench chooses.
+#[derive(Debug)]
+pub struct Plan {
+    /// Seed of the order of starts.
+    pub seed: u64,
+    /// The program that others are compared with, besides the floor and axum.
+    pub against: String,
+    /// Requests on one connection; 1: only the first one of each start.
+    pub requests: u32,
 }
 
 /// What is in memory of a program's file when it is started.
@@ -89,6 +107,10 @@ pub struct Summary {
     pub listen_to_axum: Option<Ratio>,
     /// Until the first byte, beside axum's.
     pub first_byte_to_axum: Option<Ratio>,
+    /// exec → first byte to that of the program of `--against`.
+    pub first_byte_to_against: Option<Ratio>,
+    /// exec → first byte less that of the program of `--against`.
+    pub first_byte_less_against: Option<Difference>,
 }
 
 /// Samples as columns, a row a round; `None` where the start failed.
@@ -137,7 +159,7 @@ impl Report {
         page_caches: &[PageCache],
         harness_core: Option<usize>,
         place: Place,
-        seed: u64,
+        plan: Plan,
     ) -> Self {
         let run = |page_cache: &PageCache| Run {
             page_cache: *page_cache,
@@ -152,6 +174,7 @@ impl Report {
             runs: page_caches.iter().map(run).collect(),
             counts: Vec::new(),
             idle: None,
+            requests: (plan.requests > 1).then(|| Requests::new(plan.requests)),
         };
         Self {
             schema: 1,
@@ -160,7 +183,9 @@ impl Report {
             harness_core,
             program_core: place.core,
             realtime: place.realtime,
-            seed,
+            seed: plan.seed,
+            against: plan.against,
+            requests: plan.requests,
             variants: programs.iter().map(variant).collect(),
         }
     }
@@ -176,9 +201,8 @@ impl Report {
     /// Computes the summaries from the samples.
     pub fn summarise(&mut self) {
         for cache in self.page_caches() {
-            let [floor, rival] = [FLOOR, RIVAL].map(|name| {
-                let variant = self.variants.iter().find(|variant| variant.name == name);
-                variant
+            let [floor, rival, against] = [FLOOR, RIVAL, &self.against].map(|name| {
+                self.variant(name)
                     .and_then(|variant| variant.run(cache))
                     .map(|run| run.samples.times())
                     .unwrap_or_default()
@@ -191,6 +215,8 @@ impl Report {
                         first_byte_to_floor: Ratio::of(&first_byte, &floor[1]),
                         listen_to_axum: Ratio::of(&listen, &rival[0]),
                         first_byte_to_axum: Ratio::of(&first_byte, &rival[1]),
+                        first_byte_to_against: Ratio::of(&first_byte, &against[1]),
+                        first_byte_less_against: Difference::of(&first_byte, &against[1]),
                         listen: Quantiles::of(&listen.into_iter().flatten().collect::<Vec<_>>()),
                         first_byte: Quantiles::of(
                             &first_byte.into_iter().flatten().collect::<Vec<_>>(),
@@ -201,21 +227,43 @@ impl Report {
         }
     }
 
+    /// Computes the summaries of further requests from their samples.
+    pub fn summarise_requests(&mut self) {
+        let times = |name: &str| {
+            let requests = self.variant(name).and_then(|variant| variant.requests.as_ref());
+            requests.map(|requests| requests.samples.times()).unwrap_or_default()
+        };
+        let rivals =
+            Rivals { floor: times(FLOOR), axum: times(RIVAL), against: times(&self.against) };
+        for requests in self.variants.iter_mut().filter_map(|variant| variant.requests.as_mut()) {
+            requests.summarise(&rivals);
+        }
+    }
+
+    /// The program of that name.
+    pub fn variant(&self, name: &str) -> Option<&Variant> {
+        self.variants.iter().find(|variant| variant.name == name)
+    }
+
     /// What failed, a line a program.
     pub fn complaints(&self) -> Vec<String> {
-        let runs = self
-            .variants
-            .iter()
-            .flat_map(|variant| variant.runs.iter().map(move |run| (variant, run)));
-        let failed = runs.filter_map(|(variant, run)| {
-            let (count, of, first) =
-                (run.errors.len(), run.samples.order.len(), run.errors.first()?);
-            Some(format!(
-                "{count} of {of} starts of `{}` failed, the first of them: {first}",
-                variant.name
-            ))
-        });
-        failed.collect()
+        let complaint = |variant: &Variant, errors: &[String], of: usize, what: &str| {
+            let (count, first, name) = (errors.len(), errors.first()?, &variant.name);
+            Some(format!("{count} of {of} {what} of `{name}` failed, the first of them: {first}"))
+        };
+        let mut complaints = Vec::new();
+        for variant in &self.variants {
+            for run in &variant.runs {
+                let of = run.samples.order.len();
+                complaints.extend(complaint(variant, &run.errors, of, "starts"));
+            }
+            if let Some(requests) = &variant.requests {
+                let of = requests.samples.order.len();
+                let what = "starts with several requests";
+                complaints.extend(complaint(variant, &requests.errors, of, what));
+            }
+        }
+        complaints
     }
 }
 

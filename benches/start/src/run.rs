@@ -1,13 +1,14 @@
 //! One run of the bench: rounds of starts in random order for each state of the page cache, then
 //! the counts, then idling. It prints nothing; `Progress` is told what is going on.
 
+use bench_kit::stats;
+
 use crate::cache;
-use crate::idle::{self, Idle};
+use crate::idle::{self, Idle, Observed};
 use crate::program::Program;
 use crate::report::{Counts, PageCache, Report};
 use crate::sample::{self, Starter};
 use crate::trace::{self, Arrival, Trace};
-use bench_kit::stats;
 
 /// Starts whose samples are thrown away: the first ones fill caches that no program owns.
 const WARM_UPS: usize = 3;
@@ -87,6 +88,40 @@ pub fn starts(
     Ok(())
 }
 
+/// Starts every program `starts` times, interleaved, with several requests on one connection each.
+/// A start that fails leaves a gap and a message in the report.
+///
+/// # Errors
+/// When the page cache does not obey.
+pub fn requests(
+    report: &mut Report,
+    starter: &mut Starter,
+    programs: &[Program],
+    starts: usize,
+    progress: Progress<'_>,
+) -> Result<(), Error> {
+    let count = report.requests;
+    let mut random = fastrand::Rng::with_seed(report.seed);
+    let mut order: Vec<usize> = (0..programs.len()).collect();
+    for program in programs.iter().cycle().take(programs.len() * WARM_UPS) {
+        arrange(program, PageCache::Warm)?;
+        let _ = starter.requests(program, count); // what fails here fails below too
+    }
+    for round in 0..starts {
+        random.shuffle(&mut order);
+        for &index in &order {
+            let (position, result) = (starter.order(), starter.requests(&programs[index], count));
+            if let Some(requests) = &mut report.variants[index].requests {
+                requests.samples.push(position, result.as_ref().ok());
+                requests.errors.extend(result.err().map(|error| error.to_string()));
+            }
+        }
+        progress("starts with several requests", round + 1, starts);
+    }
+    report.summarise_requests();
+    Ok(())
+}
+
 /// Traces a few starts, with both ways for the event to arrive.
 ///
 /// # Errors
@@ -114,24 +149,30 @@ pub fn idle(
 ) -> Result<(), Error> {
     let mut rounds = Vec::new();
     for round in 0..IDLES {
-        rounds.push(idle::observe(starter, programs)?);
+        rounds.push(idle::observe(starter, programs, report.requests)?);
         progress("idling", round + 1, IDLES);
     }
     for (index, variant) in report.variants.iter_mut().enumerate() {
-        let median = |of: fn(&Idle) -> f64| {
-            let values =
-                rounds.iter().filter_map(|round| round.get(index)).map(of).collect::<Vec<_>>();
-            stats::median(&values).unwrap_or(f64::NAN)
-        };
-        variant.idle = Some(Idle {
-            rss_bytes: median(|idle| idle.rss_bytes as f64) as u64,
-            private_dirty_bytes: median(|idle| idle.private_dirty_bytes as f64) as u64,
-            threads: median(|idle| idle.threads as f64) as u64,
-            wakeups_per_s: median(|idle| idle.wakeups_per_s),
-            settled: rounds.iter().all(|round| round.get(index).is_some_and(|idle| idle.settled)),
-        });
+        let of_program = || rounds.iter().filter_map(|round: &Vec<Observed>| round.get(index));
+        variant.idle = typical(of_program().map(|observed| observed.after_first).collect());
+        if let Some(requests) = &mut variant.requests {
+            requests.idle =
+                typical(of_program().filter_map(|observed| observed.after_last).collect());
+        }
     }
     Ok(())
+}
+
+/// Medians of several observations; `None` without one.
+fn typical(observed: Vec<Idle>) -> Option<Idle> {
+    let median = |of: fn(&Idle) -> f64| stats::median(&observed.iter().map(of).collect::<Vec<_>>());
+    Some(Idle {
+        rss_bytes: median(|idle| idle.rss_bytes as f64)? as u64,
+        private_dirty_bytes: median(|idle| idle.private_dirty_bytes as f64)? as u64,
+        threads: median(|idle| idle.threads as f64)? as u64,
+        wakeups_per_s: median(|idle| idle.wakeups_per_s)?,
+        settled: observed.iter().all(|idle| idle.settled),
+    })
 }
 
 /// Brings the page cache into the state that the next start is to find.

@@ -55,6 +55,17 @@ pub struct Sample {
     pub mapped_bytes: u64,
 }
 
+/// One start with several requests on one connection.
+#[derive(Debug, Clone)]
+pub struct Requests {
+    /// Of each request, from just before its send until the last byte of its reply was there.
+    pub times_ns: Vec<u64>,
+    /// Right after the last reply.
+    pub threads: u64,
+    /// At the same time.
+    pub rss_bytes: u64,
+}
+
 /// Hands out ports, and keeps the count of starts.
 pub struct Starter {
     place: Place,
@@ -100,6 +111,32 @@ impl Starter {
             Ok(moments) => Ok((instance, caller, moments)),
             Err(error) => Err(fail(error, instance.complaints())),
         }
+    }
+
+    /// Starts a program that is called `count` times on one connection, each request as soon as the
+    /// reply to the one before is complete. Nothing is read from /proc until the last reply.
+    ///
+    /// # Errors
+    /// As [`Starter::answering`].
+    pub fn requests(&mut self, program: &Program, count: u32) -> Result<Requests, Error> {
+        let (mut instance, caller, moments) = self.answering(program)?;
+        let mut times_ns = vec![moments.reply_ns - moments.listening_ns];
+        for _ in 1..count {
+            match client::call_again(&instance, &caller) {
+                Ok(ns) => times_ns.push(ns),
+                Err(source) => {
+                    let (program, printed) = (program.name.clone(), instance.complaints());
+                    return Err(Error::Call { program, source, printed });
+                }
+            }
+        }
+        let observe = || {
+            let stat = process::stat(instance.pid())?;
+            Ok((stat.threads, process::memory(instance.pid())?.rss_bytes))
+        };
+        let (threads, rss_bytes) =
+            observe().map_err(|source| Error::Process { program: program.name.clone(), source })?;
+        Ok(Requests { times_ns, threads, rss_bytes })
     }
 
     /// Takes one sample.

@@ -47,9 +47,22 @@ struct Arguments {
     /// Only this use of connections
     #[arg(long, value_enum)]
     mode: Option<Mode>,
-    /// Connections at once
-    #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=800))]
-    connections: u16,
+    /// Compare requests a second, 99th percentile and CPU time with this program too. Two commits:
+    /// build the old one in a worktree of its own (`git worktree add ../old COMMIT`, and there
+    /// `just image --stage-only`), then `just bench throughput --only firstbyte --program
+    /// old=../old/target/image/root/app --against old --connections 16,32`; the interval of the
+    /// ratio includes 1 where no difference can be told
+    #[arg(long, value_name = "NAME")]
+    against: Option<String>,
+    /// Connections at once; several numbers are measured one after the other in each round
+    #[arg(
+        long,
+        value_delimiter = ',',
+        value_name = "NUMBERS",
+        default_value = "16",
+        value_parser = clap::value_parser!(u16).range(1..=800)
+    )]
+    connections: Vec<u16>,
     /// Counted time of a turn, in milliseconds
     #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u64).range(10..=60_000))]
     time: u64,
@@ -84,6 +97,9 @@ fn bench(arguments: &Arguments) -> Result<ExitCode, Box<dyn Error>> {
     for (name, path) in &arguments.program {
         programs.push(places.stage(name, path)?);
     }
+    if let Some(name) = &arguments.against {
+        program::require(&programs, name)?;
+    }
     let Cores { harness: client_core, instance: program_core, .. } = Cores::choose();
     let mut report = Report {
         schema: 1,
@@ -91,7 +107,10 @@ fn bench(arguments: &Arguments) -> Result<ExitCode, Box<dyn Error>> {
         host: HostState::describe(),
         client_core,
         program_core,
-        connections: usize::from(arguments.connections),
+        connections: usize::from(
+            *arguments.connections.first().ok_or("name a number of connections")?,
+        ),
+        against: arguments.against.clone(),
         warm_up_ms: arguments.warm_up,
         time_ms: arguments.time,
         seed: arguments.seed,
@@ -103,12 +122,16 @@ fn bench(arguments: &Arguments) -> Result<ExitCode, Box<dyn Error>> {
     let modes = arguments
         .mode
         .map_or(vec![Mode::KeepAlive, Mode::NewConnection, Mode::Close], |mode| vec![mode]);
+    let ways: Vec<(Mode, usize)> = modes
+        .into_iter()
+        .flat_map(|mode| arguments.connections.iter().map(move |&n| (mode, usize::from(n))))
+        .collect();
     let mut starter = Starter::new(Place { core: program_core, realtime: false });
     run::rounds(
         &mut report,
         &mut starter,
         &programs,
-        &modes,
+        &ways,
         arguments.rounds as usize,
         &mut progress,
     );

@@ -21,8 +21,10 @@ pub struct Report {
     pub client_core: Option<usize>,
     /// The core of the programs: all their threads share it.
     pub program_core: Option<usize>,
-    /// Connections at once.
+    /// The first number of connections; each case has its own.
     pub connections: usize,
+    /// The program that `…_to_against` compares with.
+    pub against: Option<String>,
     /// Time before replies are counted.
     pub warm_up_ms: u64,
     /// Time in which they are.
@@ -33,13 +35,15 @@ pub struct Report {
     pub cases: Vec<Case>,
 }
 
-/// One program, used one way.
+/// One program, used one way by so many connections.
 #[derive(Debug, Serialize)]
 pub struct Case {
     /// The name of the program.
     pub program: String,
     /// How connections are used.
     pub mode: Mode,
+    /// At once.
+    pub connections: usize,
     /// A row a round.
     pub rounds: Vec<Option<Round>>,
     /// What failed, in words.
@@ -91,6 +95,12 @@ pub struct Summary {
     pub rate_to_minihttp: Option<Ratio>,
     /// 99th percentile, beside that of may_minihttp.
     pub p99_to_minihttp: Option<Ratio>,
+    /// Requests a second to those of the program of `--against`.
+    pub rate_to_against: Option<Ratio>,
+    /// 99th percentile to its.
+    pub p99_to_against: Option<Ratio>,
+    /// Processor time for one request to its.
+    pub cpu_to_against: Option<Ratio>,
 }
 
 /// Names of the programs that ratios are taken to.
@@ -125,9 +135,10 @@ impl Report {
     fn summary(&self, case: &Case) -> Option<Summary> {
         let ratio = |name: &str, of: fn(&Round) -> f64| {
             let other =
-                self.cases.iter().find(|other| other.program == name && other.mode == case.mode)?;
+                self.cases.iter().find(|other| other.program == name && other.is_used_as(case))?;
             Ratio::of(&case.column(of), &other.column(of))
         };
+        let to_against = |of| self.against.as_deref().and_then(|name| ratio(name, of));
         let median = |of: fn(&Round) -> f64| quantile(&case.values(of), 0.5);
         let rates = case.values(|round| round.requests_per_s);
         Some(Summary {
@@ -142,6 +153,9 @@ impl Report {
             rate_to_axum: ratio(AXUM, |round| round.requests_per_s),
             rate_to_minihttp: ratio(MINIHTTP, |round| round.requests_per_s),
             p99_to_minihttp: ratio(MINIHTTP, |round| round.p99_ns),
+            rate_to_against: to_against(|round| round.requests_per_s),
+            p99_to_against: to_against(|round| round.p99_ns),
+            cpu_to_against: to_against(|round| round.cpu_ns_per_request),
         })
     }
 
@@ -150,8 +164,9 @@ impl Report {
         let failed = self.cases.iter().filter_map(|case| {
             let (count, of, first) = (case.errors.len(), case.rounds.len(), case.errors.first()?);
             Some(format!(
-                "{count} of {of} rounds of `{}` failed, the first of them: {first}",
-                case.program
+                "{count} of {of} rounds of `{}` with {} connections failed, the first of them: \
+                 {first}",
+                case.program, case.connections
             ))
         });
         failed.collect()
@@ -159,6 +174,11 @@ impl Report {
 }
 
 impl Case {
+    /// Whether the other program was asked in the same way.
+    pub fn is_used_as(&self, other: &Case) -> bool {
+        (self.mode, self.connections) == (other.mode, other.connections)
+    }
+
     fn column(&self, of: fn(&Round) -> f64) -> Vec<Option<f64>> {
         self.rounds.iter().map(|round| round.as_ref().map(of)).collect()
     }
@@ -172,6 +192,48 @@ impl Case {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn case(program: &str, connections: usize, rates: &[u64]) -> Case {
+        let round = |&rate: &u64| Round::of(&vec![1_000; rate as usize], 1.0, rate * 10, 1);
+        Case {
+            program: program.to_owned(),
+            mode: Mode::KeepAlive,
+            connections,
+            rounds: rates.iter().map(round).collect(),
+            errors: Vec::new(),
+            summary: None,
+        }
+    }
+
+    #[test]
+    fn a_program_is_compared_with_the_other_at_the_same_number_of_connections() {
+        let mut report = Report {
+            schema: 1,
+            bench: "throughput",
+            host: HostState::describe(),
+            client_core: None,
+            program_core: None,
+            connections: 16,
+            against: Some("old".to_owned()),
+            warm_up_ms: 0,
+            time_ms: 1000,
+            seed: 1,
+            cases: vec![
+                case("old", 16, &[100, 100, 100]),
+                case("new", 16, &[110, 110, 110]),
+                case("old", 32, &[200, 200, 200]),
+                case("new", 32, &[180, 180, 180]),
+            ],
+        };
+        report.summarise();
+        let rates: Vec<_> = report
+            .cases
+            .iter()
+            .map(|case| case.summary.as_ref().and_then(|it| it.rate_to_against))
+            .map(|ratio| ratio.map(|ratio| ratio.of_p50))
+            .collect();
+        assert_eq!(rates, [Some(1.0), Some(1.1), Some(1.0), Some(0.9)]);
+    }
 
     #[test]
     fn a_round_is_its_latencies() {

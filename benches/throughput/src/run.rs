@@ -1,5 +1,6 @@
-//! Rounds: in each, every program is started afresh and asked in every mode; the order is drawn
-//! anew.
+//! Rounds: in each, every program is started afresh and asked in every way (mode and number of
+//! connections). The order is drawn anew, programs that are asked in the same way one after the
+//! other: what the machine does meanwhile meets them alike.
 
 use std::fs;
 use std::io;
@@ -39,26 +40,28 @@ pub fn rounds(
     report: &mut Report,
     starter: &mut Starter,
     programs: &[Program],
-    modes: &[Mode],
+    ways: &[(Mode, usize)],
     rounds: usize,
     progress: &mut dyn FnMut(usize, usize),
 ) {
-    for program in programs {
-        for &mode in modes {
-            let (program, rounds) = (program.name.clone(), Vec::new());
-            report.cases.push(Case { program, mode, rounds, errors: Vec::new(), summary: None });
-        }
+    for &(mode, connections) in ways {
+        report.cases.extend(programs.iter().map(|program| Case {
+            program: program.name.clone(),
+            mode,
+            connections,
+            rounds: Vec::new(),
+            errors: Vec::new(),
+            summary: None,
+        }));
     }
     let mut random = fastrand::Rng::with_seed(report.seed);
-    let mut order: Vec<usize> = (0..report.cases.len()).collect();
     for done in 0..rounds {
-        random.shuffle(&mut order);
-        for &index in &order {
-            let program = &programs[index / modes.len()];
+        for index in order(&mut random, ways.len(), programs.len()) {
+            let program = &programs[index % programs.len()];
             let case = &mut report.cases[index];
             let load = Load {
                 mode: case.mode,
-                connections: report.connections,
+                connections: case.connections,
                 warm_up: Duration::from_millis(report.warm_up_ms),
                 time: Duration::from_millis(report.time_ms),
             };
@@ -73,6 +76,19 @@ pub fn rounds(
         progress(done + 1, rounds);
     }
     report.summarise();
+}
+
+/// The cases of a round: ways in random order, and in each the programs in random order.
+fn order(random: &mut fastrand::Rng, ways: usize, programs: usize) -> Vec<usize> {
+    let mut shuffled = |count: usize| {
+        let mut order: Vec<usize> = (0..count).collect();
+        random.shuffle(&mut order);
+        order
+    };
+    let ways = shuffled(ways);
+    ways.into_iter()
+        .flat_map(|way| shuffled(programs).into_iter().map(move |program| way * programs + program))
+        .collect()
 }
 
 /// One program's turn: started, asked once, then under load.
@@ -100,4 +116,24 @@ fn cpu_ns(instance: &Instance) -> io::Result<u64> {
         sum += text.split(' ').next().and_then(|ns| ns.parse::<u64>().ok()).unwrap_or(0);
     }
     Ok(sum)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_round_has_every_case_once_and_programs_of_one_way_together() {
+        let mut random = fastrand::Rng::with_seed(1);
+        let mut firsts = std::collections::HashSet::new();
+        for _ in 0..50 {
+            let order = order(&mut random, 3, 2);
+            let mut sorted = order.clone();
+            sorted.sort_unstable();
+            assert_eq!(sorted, [0, 1, 2, 3, 4, 5]);
+            assert!(order.chunks(2).all(|pair| pair[0] / 2 == pair[1] / 2), "{order:?}");
+            firsts.insert(order[0]);
+        }
+        assert_eq!(firsts.len(), 6, "every case is the first one sometimes");
+    }
 }

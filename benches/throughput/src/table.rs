@@ -5,17 +5,14 @@ use comfy_table::presets::NOTHING;
 use comfy_table::{CellAlignment, Table};
 
 use crate::load::Mode;
-use crate::report::Report;
+use crate::report::{Case, Report};
 
 const DASH: &str = "-";
 
-/// One table a mode, as text.
+/// One table a mode and number of connections, as text; with `--against` a further one.
 pub fn draw(report: &Report) -> String {
     let mut text = String::new();
     for mode in [Mode::KeepAlive, Mode::NewConnection, Mode::Close] {
-        if !report.cases.iter().any(|case| case.mode == mode) {
-            continue;
-        }
         let name = match mode {
             Mode::KeepAlive => "connections kept alive",
             Mode::NewConnection => {
@@ -23,21 +20,57 @@ pub fn draw(report: &Report) -> String {
             }
             Mode::Close => "a new connection for each request, which says `Connection: close`",
         };
-        text += &format!(
-            "\n{name}: {} at once, closed loop; medians of rounds of {} ms; ratios with 95 % \
-             interval\n{}\n",
-            report.connections,
-            report.time_ms,
-            table(report, mode)
-        );
+        for connections in numbers(report, mode) {
+            text += &format!(
+                "\n{name}: {connections} at once, closed loop; medians of rounds of {} ms; ratios \
+                 with 95 % interval\n{}\n",
+                report.time_ms,
+                table(report, mode, connections)
+            );
+            if let Some(against) = &report.against {
+                let compared = compared(report, mode, connections);
+                text += &format!("\nthe same / {against}\n{compared}\n");
+            }
+        }
     }
     text
 }
 
-fn table(report: &Report, mode: Mode) -> Table {
-    let mut table = Table::new();
-    table.load_style(NOTHING);
-    let header = [
+/// The numbers of connections that a mode was measured with, in the order in which they were named.
+fn numbers(report: &Report, mode: Mode) -> Vec<usize> {
+    let mut numbers: Vec<usize> = Vec::new();
+    for case in report.cases.iter().filter(|case| case.mode == mode) {
+        if !numbers.contains(&case.connections) {
+            numbers.push(case.connections);
+        }
+    }
+    numbers
+}
+
+fn cases(report: &Report, mode: Mode, connections: usize) -> impl Iterator<Item = &Case> {
+    let asked = move |case: &&Case| (case.mode, case.connections) == (mode, connections);
+    report.cases.iter().filter(asked)
+}
+
+/// Ratios to the program of `--against`.
+fn compared(report: &Report, mode: Mode, connections: usize) -> Table {
+    let mut table = empty(&["program", "requests/s", "p99", "CPU/request"]);
+    for case in cases(report, mode, connections) {
+        let Some(summary) = &case.summary else { continue };
+        if report.against.as_ref() != Some(&case.program) {
+            table.add_row([
+                case.program.clone(),
+                ratio(&summary.rate_to_against),
+                ratio(&summary.p99_to_against),
+                ratio(&summary.cpu_to_against),
+            ]);
+        }
+    }
+    table
+}
+
+fn table(report: &Report, mode: Mode, connections: usize) -> Table {
+    let mut table = empty(&[
         "program",
         "n",
         "requests/s",
@@ -47,12 +80,10 @@ fn table(report: &Report, mode: Mode) -> Table {
         "p50 µs",
         "p99 µs",
         "p99 / minihttp",
-    ];
-    table.set_header(header.into_iter().chain(["CPU µs/request", "RSS KiB"]));
-    for column in table.column_iter_mut().skip(1) {
-        column.set_cell_alignment(CellAlignment::Right);
-    }
-    for case in report.cases.iter().filter(|case| case.mode == mode) {
+        "CPU µs/request",
+        "RSS KiB",
+    ]);
+    for case in cases(report, mode, connections) {
         let Some(summary) = &case.summary else {
             table.add_row([case.program.as_str(), "0"]);
             continue;
@@ -70,6 +101,17 @@ fn table(report: &Report, mode: Mode) -> Table {
             format!("{:.2}", summary.cpu_ns_per_request / 1e3),
             format!("{:.0}", summary.rss_bytes as f64 / 1024.0),
         ]);
+    }
+    table
+}
+
+/// A table without rows: names left, numbers right.
+fn empty(header: &[&str]) -> Table {
+    let mut table = Table::new();
+    table.load_style(NOTHING);
+    table.set_header(header.iter().copied());
+    for column in table.column_iter_mut().skip(1) {
+        column.set_cell_alignment(CellAlignment::Right);
     }
     table
 }

@@ -133,7 +133,7 @@ pub struct PlatformArguments {
     /// As with a role: requests bring (invented) credentials
     #[arg(long)]
     pub role: bool,
-    /// Plain processes instead of a read-only root behind walls
+    /// Plain processes instead of a read-only root in a sandbox
     #[arg(long)]
     pub no_sandbox: bool,
 }

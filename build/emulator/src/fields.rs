@@ -1,5 +1,5 @@
-//! The header fields that a caller and this emulator exchange; the function never sees them. It reads
-//! no socket.
+//! The header fields that a caller and this emulator exchange; the function never sees them. This
+//! file reads no socket.
 
 use crate::wire::{Fields, field};
 

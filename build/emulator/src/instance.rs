@@ -402,11 +402,8 @@ impl Instance {
 
     /// The largest resident set so far, in bytes.
     pub fn memory_bytes(&self) -> u64 {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.pid)).unwrap_or_default();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-        let kib =
-            line.and_then(|line| line.trim().trim_end_matches(" kB").parse().ok()).unwrap_or(0u64);
-        let seen = kib << 10;
+        let pid = i32::try_from(self.pid).ok();
+        let seen = pid.and_then(sandbox::peak_resident_bytes).unwrap_or(0);
         self.memory_peak_bytes.fetch_max(seen, Ordering::Relaxed).max(seen)
     }
 

@@ -61,7 +61,8 @@ impl Journal {
             Some(returned) => {
                 self.line(format_args!("Response RequestId:{id} RetMsg:{}", shown(returned)))
             }
-            None if *verdict == InvocationVerdict::Success => {} // a Web function's reply is no return value
+            // A Web function's reply is no return value.
+            None if *verdict == InvocationVerdict::Success => {}
             None => self.line(format_args!("ERROR RequestId:{id} Result:{}", verdict.body())),
         }
         self.line(format_args!("END RequestId:{id}"));
@@ -163,15 +164,19 @@ mod tests {
         let ran = Ran { duration: Duration::from_micros(1400), memory_bytes: 31_173_673 };
         journal.end("a", &InvocationVerdict::Success, Some(b"say \"hi\""), &ran, &config);
         journal.end("b", &InvocationVerdict::MemoryLimitReached, None, &ran, &config);
-        let expected = r#"START RequestId:a
-Init Report RequestId: a Coldstart: 236ms (PullCode: 70ms InitRuntime: 8ms InitFunction: 158ms) Memory: 640MB MemUsage: 57.86MB
-Response RequestId:a RetMsg:"say \"hi\""
-END RequestId:a
-Report RequestId:a Duration:1ms Memory:640MB MemUsage:29.73MB
-ERROR RequestId:b Result:{"errorCode":-1,"errorMessage":"MemoryLimitReached: the instance took more memory than it has","statusCode":434}
-END RequestId:b
-Report RequestId:b Duration:1ms Memory:640MB MemUsage:29.73MB
-"#;
+        let expected = [
+            "START RequestId:a",
+            "Init Report RequestId: a Coldstart: 236ms (PullCode: 70ms InitRuntime: 8ms \
+             InitFunction: 158ms) Memory: 640MB MemUsage: 57.86MB",
+            r#"Response RequestId:a RetMsg:"say \"hi\"""#,
+            "END RequestId:a",
+            "Report RequestId:a Duration:1ms Memory:640MB MemUsage:29.73MB",
+            "ERROR RequestId:b Result:{\"errorCode\":-1,\"errorMessage\":\"MemoryLimitReached: the \
+             instance took more memory than it has\",\"statusCode\":434}",
+            "END RequestId:b",
+            "Report RequestId:b Duration:1ms Memory:640MB MemUsage:29.73MB\n",
+        ]
+        .join("\n");
         assert_eq!(String::from_utf8(kept.0.lock().unwrap().clone()).unwrap(), expected);
     }
 }

@@ -19,7 +19,7 @@
 //!
 //! let journal = Arc::new(Journal::new(Box::new(std::io::stdout()), Box::new(std::io::stderr())));
 //! let host = Host::new("/proc/self/exe".as_ref(), true, journal.clone())?;
-//! let program = Source::Elf("target/x86_64-unknown-linux-musl/release/function".into()).prepare()?;
+//! let program = Source::Elf("target/function".into()).prepare()?;
 //! let platform = Platform::new(Config::default(), host, program, journal)?;
 //! let front = Front::open("127.0.0.1:9001".parse()?, platform.clone())?;
 //! println!("POST your events to http://{}", front.address());
@@ -46,3 +46,6 @@ mod sync;
 pub mod verdict;
 pub mod watch;
 pub mod wire;
+
+// What a deployment says and what is played here are one port.
+const _: () = assert!(scaffold::deploy::request::IMAGE_PORT == microimage::scf::PORT);

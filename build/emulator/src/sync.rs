@@ -1,4 +1,4 @@
-//! Locking a mutex whatever became of the thread that held it before. It knows nothing of instances.
+//! Locks a mutex, also after a panic of the thread that held it. It knows nothing of instances.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

@@ -6,7 +6,7 @@ use common::{PATIENCE, Stage, config};
 use emulator::config::{Config, Mode};
 use emulator::fields::OUTCOME;
 use emulator::front::{Front, InvocationReport};
-use emulator::wire::{Reply, field};
+use emulator::wire::{MAX_BODY_BYTES, Reply, field};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
@@ -64,7 +64,8 @@ fn a_failure_has_the_platforms_number_and_body() {
         .send("POST / HTTP/1.1\r\nContent-Length: 15\r\n\r\n{\"do\":\"exit 5\"}")
         .reply("POST");
     assert_eq!(reply.status, 439);
-    let body = r#"{"errorCode":-1,"errorMessage":"the user process exited while running: it exited with code 5","statusCode":439}"#;
+    let message = "the user process exited while running: it exited with code 5";
+    let body = format!(r#"{{"errorCode":-1,"errorMessage":"{message}","statusCode":439}}"#);
     assert_eq!(String::from_utf8(reply.body).unwrap(), body);
 }
 
@@ -80,7 +81,7 @@ fn an_event_function_takes_nothing_but_events() {
             .status,
         409
     );
-    let big = format!("POST / HTTP/1.1\r\nContent-Length: {}\r\n\r\n", (6 << 20) + 1);
+    let big = format!("POST / HTTP/1.1\r\nContent-Length: {}\r\n\r\n", MAX_BODY_BYTES + 1);
     let refused = client.send(&big).reply("POST");
     assert_eq!((refused.status, report(&refused).status), (406, 406));
     let asked = big.replace("\r\n\r\n", "\r\nExpect: 100-continue\r\n\r\n");
@@ -126,7 +127,7 @@ fn a_closed_front_lets_idle_callers_go() {
     assert_eq!(client.0.read_to_end(&mut rest).unwrap(), 0);
 }
 
-/// Whoever sends more than the platform takes was reset in the middle of it: "ExchangeError pipe", and no
+/// Whoever sends more than the platform takes was reset in the middle of it: "Broken pipe", and no
 /// reply.
 #[test]
 fn who_sends_too_much_may_send_it_and_learns_why_it_was_refused() {

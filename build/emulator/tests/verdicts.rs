@@ -9,6 +9,7 @@ use emulator::instance::Isolation;
 use emulator::program::Source;
 use emulator::verdict::InvocationVerdict;
 use emulator::wire::Request;
+use microimage::scf::{MAX_ASYNC_BYTES, MAX_BODY_BYTES};
 use std::time::Duration;
 
 /// The order, the platform's number, part of its words, and whether the instance is gone
@@ -50,7 +51,7 @@ fn every_fault_has_its_number(sandbox: bool) {
 }
 
 #[test]
-fn every_fault_has_its_number_behind_walls() {
+fn every_fault_has_its_number_in_the_sandbox() {
     every_fault_has_its_number(true);
 }
 
@@ -74,9 +75,12 @@ fn refuses_events_that_the_platform_refuses() {
     let with = |body: Vec<u8>| Request { body, ..event("") };
     let big = |bytes: usize| with([b"\"", "x".repeat(bytes - 2).as_bytes(), b"\""].concat());
     assert_eq!(stage.platform.invoke(with(b"{no".to_vec())).verdict, InvocationVerdict::NoJson);
-    assert_eq!(stage.platform.invoke(big((6 << 20) + 1)).verdict, InvocationVerdict::EventTooBig);
-    assert_eq!(stage.platform.invoke(big(6 << 20)).verdict, InvocationVerdict::Success);
-    assert_eq!(stage.platform.send(big((128 << 10) + 1)), Err(InvocationVerdict::EventTooBig));
+    assert_eq!(
+        stage.platform.invoke(big(MAX_BODY_BYTES + 1)).verdict,
+        InvocationVerdict::EventTooBig
+    );
+    assert_eq!(stage.platform.invoke(big(MAX_BODY_BYTES)).verdict, InvocationVerdict::Success);
+    assert_eq!(stage.platform.send(big(MAX_ASYNC_BYTES + 1)), Err(InvocationVerdict::EventTooBig));
     assert_eq!(stage.log.wait("START", 1).len(), 1, "a refused event starts nothing");
 }
 

@@ -285,10 +285,12 @@ fn a_new_function_is_created_published_and_provisioned_by_the_real_tccli() {
     assert_eq!(
         sent[1].body,
         json!({
-            "FunctionName": "hello-web", "Namespace": "greetings", "Type": "HTTP", "Runtime": "CustomImage",
-            "Code": {"ImageConfig": {"ImageType": "enterprise", "ImageUri": uri, "RegistryId": "tcr-12345678",
-                "ContainerImageAccelerate": true, "ImagePort": 9000}},
-            "MemorySize": 256, "Timeout": 5, "InitTimeout": 30, "Description": "greets", "Role": "reader",
+            "FunctionName": "hello-web", "Namespace": "greetings", "Type": "HTTP",
+            "Runtime": "CustomImage",
+            "Code": {"ImageConfig": {"ImageType": "enterprise", "ImageUri": uri,
+                "RegistryId": "tcr-12345678", "ContainerImageAccelerate": true, "ImagePort": 9000}},
+            "MemorySize": 256, "Timeout": 5, "InitTimeout": 30, "Description": "greets",
+            "Role": "reader",
             "Environment": {"Variables": [{"Key": "GREETING", "Value": "Hi \"there\" ${name}"}]},
             "InstanceConcurrencyConfig": {"DynamicEnabled": "FALSE", "MaxConcurrency": 10},
         })
@@ -299,19 +301,22 @@ fn a_new_function_is_created_published_and_provisioned_by_the_real_tccli() {
     );
     assert_eq!(
         sent[6].body,
-        json!({"FunctionName": "hello-web", "Namespace": "greetings", "Qualifier": "1", "VersionProvisionedConcurrencyNum": 2})
+        json!({"FunctionName": "hello-web", "Namespace": "greetings", "Qualifier": "1",
+            "VersionProvisionedConcurrencyNum": 2})
     );
     assert_eq!(sent[7].body, sent[5].body, "the version's instances are asked for");
     assert_eq!(
         sent[11].body,
-        json!({"FunctionName": "hello-web", "Namespace": "greetings", "Name": "$DEFAULT", "FunctionVersion": "1"})
+        json!({"FunctionName": "hello-web", "Namespace": "greetings", "Name": "$DEFAULT",
+            "FunctionVersion": "1"})
     );
 }
 
 /// The platform's word on a version's instances.
 fn started(version: &str, status: &str) -> Value {
-    let of = json!({"Qualifier": version, "Status": status, "StatusReason": "why", "TriggerActions": null,
-        "AllocatedProvisionedConcurrencyNum": 2, "AvailableProvisionedConcurrencyNum": 1});
+    let of = json!({"Qualifier": version, "Status": status, "StatusReason": "why",
+        "TriggerActions": null, "AllocatedProvisionedConcurrencyNum": 2,
+        "AvailableProvisionedConcurrencyNum": 1});
     json!({"UnallocatedConcurrencyNum": 9, "Allocated": [of]})
 }
 
@@ -493,8 +498,8 @@ fn what_function_toml_no_longer_says_is_kept_and_named() {
     let answers = |action: &str, _| match action {
         "GetAlias" => pointing("$LATEST"),
         _ => {
-            json!({"Status": "Active", "Type": "Event", "Description": "greets", "Role": "reader", "InitTimeout": 90,
-            "InstanceConcurrencyConfig": null})
+            json!({"Status": "Active", "Type": "Event", "Description": "greets", "Role": "reader",
+            "InitTimeout": 90, "InstanceConcurrencyConfig": null})
         }
     };
     let Some(Deployed { result, said, .. }) = deployed(SMALL, answers) else { return };
@@ -569,7 +574,8 @@ fn a_refusal_is_told_in_the_platforms_words_and_ends_it() {
     let failed = |_: &str, nth| match nth {
         0 => json!({"Status": "Active"}),
         _ => {
-            json!({"Status": "UpdateFailed", "StatusReasons": [{"ErrorCode": "X", "ErrorMessage": "image pull failed"}]})
+            let reason = json!({"ErrorCode": "X", "ErrorMessage": "image pull failed"});
+            json!({"Status": "UpdateFailed", "StatusReasons": [reason]})
         }
     };
     let Some(Deployed { result, .. }) = deployed(SMALL, failed) else { return };
@@ -615,7 +621,10 @@ fn without_an_image_it_says_how_to_make_one() {
 fn a_dry_run_tells_the_calls_their_order_and_the_benchs_word() {
     let folder = project(FULL);
     fs::create_dir(folder.path().join("target/coldstart")).unwrap();
-    let row = |id: &str| json!({"id": id, "variant": "hello", "link": "same-region", "modelled": true, "measured": "m", "verdict": id});
+    let row = |id: &str| {
+        json!({"id": id, "variant": "hello", "link": "same-region", "modelled": true,
+            "measured": "m", "verdict": id})
+    };
     let results = json!({"schema": 1, "host": {"date": "2026-11-22T1:2:3Z", "cpu_model": "A CPU"},
         "guidance": [row("acceleration"), row("provisioned")]});
     fs::write(folder.path().join("target/coldstart/results.json"), results.to_string()).unwrap();

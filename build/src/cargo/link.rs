@@ -3,7 +3,7 @@
 //! as its linker (`-Clinker-flavor=ld.lld`), and rust-lld does all the rest. LLD's documentation:
 //! `--symbol-ordering-file`, `--strip-all`.
 
-use super::omit::{self, Symboliser, omit_symboliser};
+use super::omit::{self, SourceOfStd, Symboliser, omit_symboliser};
 use crate::order::Order;
 use object::read::archive::ArchiveFile;
 use object::{Object as _, ObjectSymbol as _};
@@ -97,7 +97,7 @@ pub fn link(arguments: impl Iterator<Item = OsString>) -> Result<ExitStatus, Lin
 /// it was.
 fn without_symboliser(
     argument: &mut OsString,
-    source: &dyn Fn() -> Option<String>,
+    source: SourceOfStd<'_>,
 ) -> Result<Option<&'static str>, LinkError> {
     let mut bytes = read(Path::new(argument))?;
     match omit_symboliser(&mut bytes, source) {
@@ -118,7 +118,7 @@ fn notice_beside(output: &Path) -> Option<PathBuf> {
     Some(output.with_file_name(format!("{}.notice", crate_name(output)?)))
 }
 
-/// Leaves word for [`notice`], or takes an old one away: rustc shows nothing that its linker prints.
+/// Writes what [`notice`] reads, or removes an old one: rustc does not show what its linker prints.
 fn write_notice(place: &Path, kept: Option<&str>) -> Result<(), LinkError> {
     let result = match kept {
         Some(why) => fs::write(

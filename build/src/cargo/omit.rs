@@ -32,6 +32,9 @@ const READ: &[&str] = &[
 /// Where a sysroot has std's source, if the component rust-src is installed.
 pub(super) const SOURCE: &str = "lib/rustlib/src/rust/library/backtrace/src/symbolize/gimli.rs";
 
+/// Reads std's file that defines the function, if it is there; asked only where it is needed.
+pub(super) type SourceOfStd<'a> = &'a dyn Fn() -> Option<String>;
+
 type Elf = FileHeader64<LittleEndian>;
 type Section = SectionHeader64<LittleEndian>;
 type Symbol = Sym64<LittleEndian>;
@@ -55,24 +58,21 @@ pub(super) enum Symboliser {
 /// std is one of [`READ`] or because `source` (std's file that defines it) says so; and it has the
 /// shape that rustc gives it: alone in its section, told by one frame, a user of its own cache.
 /// Anything else, and what is no relocatable ELF file, stays as it is.
-pub(super) fn omit_symboliser(bytes: &mut [u8], source: &dyn Fn() -> Option<String>) -> Symboliser {
-    let mut result = Symboliser::Absent;
-    for neck in necks(bytes, source).unwrap_or_default() {
-        match neck {
-            Ok(edits) => {
-                for edit in edits {
-                    if let Some(place) = bytes.get_mut(edit.place.clone()) {
-                        place.copy_from_slice(&edit.value[..edit.place.len()]);
-                    }
-                }
-                if result == Symboliser::Absent {
-                    result = Symboliser::Omitted;
+pub(super) fn omit_symboliser(bytes: &mut [u8], source: SourceOfStd<'_>) -> Symboliser {
+    let necks = necks(bytes, source).unwrap_or_default();
+    let necks: std::result::Result<Vec<_>, _> = necks.into_iter().collect();
+    match necks {
+        Err(why) => Symboliser::Kept(why),
+        Ok(edits) if edits.is_empty() => Symboliser::Absent,
+        Ok(edits) => {
+            for edit in edits.iter().flatten() {
+                if let Some(place) = bytes.get_mut(edit.place.clone()) {
+                    place.copy_from_slice(&edit.value[..edit.place.len()]);
                 }
             }
-            Err(why) => result = Symboliser::Kept(why),
+            Symboliser::Omitted
         }
     }
-    result
 }
 
 /// Whether std's source defines the function once, and as returning nothing.
@@ -104,7 +104,7 @@ impl Edit {
 type Neck = std::result::Result<Vec<Edit>, &'static str>;
 
 /// Each definition of [`NECK`] in the file.
-fn necks(bytes: &[u8], source: &dyn Fn() -> Option<String>) -> Result<Vec<Neck>> {
+fn necks(bytes: &[u8], source: SourceOfStd<'_>) -> Result<Vec<Neck>> {
     let header = Elf::parse(bytes)?;
     let Some(code) = Code::of(header) else { return Ok(Vec::new()) };
     let sections = header.sections(ENDIAN, bytes)?;
@@ -384,7 +384,7 @@ mod tests {
             "#[inline(never)]",
             "#[inline(never)] #[unsafe(link_section = \".text.resolve\")]",
         );
-        let cases: [(&str, &str, &dyn Fn() -> Option<String>, &str); 5] = [
+        let cases: [(&str, &str, SourceOfStd<'_>, &str); 5] = [
             ("std is not known", NECK_OF_STD, &no_source, "is not known"),
             ("std says that it returns a value", NECK_OF_STD, &returns, "is not known"),
             ("it returns a value", &returning, &no_source, "is not known"),
@@ -435,7 +435,7 @@ mod tests {
             };
             let bytes = fs::read(std).expect("an installed library can be read");
             let holds = |id: &&str| bytes.windows(id.len()).any(|window| window == id.as_bytes());
-            let is_read = READ.iter().any(|id| holds(&id));
+            let is_read = READ.iter().any(holds);
             assert!(is_read || source.is_some(), "{target}: images keep the symboliser");
         }
     }

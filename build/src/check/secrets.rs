@@ -7,14 +7,22 @@ use std::sync::LazyLock;
 
 /// Names that promise a secret.
 static SECRET_NAMES: LazyLock<Regex> = LazyLock::new(|| {
-    Regex::new(r"(?i:secret|passw(or)?d|passphrase|api_?key|access_?key|private_?key|credential|(^|_)token$)")
-        .expect("our own expression")
+    let words = "secret|passw(or)?d|passphrase|api_?key|access_?key|private_?key|credential";
+    Regex::new(&format!("(?i:{words}|(^|_)token$)")).expect("our own expression")
 });
 /// Values that look like one: cloud key ids, private keys, tokens of code forges, a password in an
 /// URL.
 static SECRET_VALUES: LazyLock<Regex> = LazyLock::new(|| {
-    Regex::new(r"AKID[0-9A-Za-z]{13,40}|LTAI[0-9A-Za-z]{12,30}|AKIA[0-9A-Z]{16}|-----BEGIN [A-Z ]*PRIVATE KEY|gh[pousr]_[0-9A-Za-z]{36}|glpat-[0-9A-Za-z_-]{20}|://[^/:@\s]+:[^/@\s]+@")
-        .expect("our own expression")
+    let values = [
+        "AKID[0-9A-Za-z]{13,40}",
+        "LTAI[0-9A-Za-z]{12,30}",
+        "AKIA[0-9A-Z]{16}",
+        "-----BEGIN [A-Z ]*PRIVATE KEY",
+        "gh[pousr]_[0-9A-Za-z]{36}",
+        "glpat-[0-9A-Za-z_-]{20}",
+        r"://[^/:@\s]+:[^/@\s]+@",
+    ];
+    Regex::new(&values.join("|")).expect("our own expression")
 });
 
 pub(super) fn secrets(subject: &Subject<'_>) -> Judgement {

@@ -72,7 +72,8 @@ mod tests {
     #[test]
     fn finds_credentials_in_a_docker_configuration_and_never_prints_them() {
         // "user:s3cret" in base64.
-        let config = r#"{"auths":{"localhost:5000":{"auth":"dXNlcjpzM2NyZXQ="},"https://index.docker.io/v1/":{"auth":"dXNlcjpzM2NyZXQ="}}}"#;
+        let config = r#"{"auths":{"localhost:5000":{"auth":"dXNlcjpzM2NyZXQ="},
+            "https://index.docker.io/v1/":{"auth":"dXNlcjpzM2NyZXQ="}}}"#;
         let basic = Credentials::Basic { username: "user".into(), password: "s3cret".into() };
         for registry in ["localhost:5000", "docker.io"] {
             assert_eq!(

@@ -54,7 +54,9 @@ pub enum RegistryError {
     },
     /// A name and a password would go there for everyone on the way to read.
     #[error(
-        "`{registry}` sends those who log in to `{}`, which is not HTTPS; nothing was sent there, ask who runs the registry", realm.escape_debug()
+        "`{registry}` sends those who log in to `{}`, which is not HTTPS; nothing was sent there, \
+         ask who runs the registry",
+        realm.escape_debug()
     )]
     Realm {
         /// Host and port.

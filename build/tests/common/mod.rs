@@ -71,10 +71,11 @@ pub fn gzip(bytes: &[u8]) -> Vec<u8> {
 /// An image of gzip layers, each an uncompressed tar here.
 pub fn image(tars: &[Vec<u8>]) -> Image {
     let blobs: Vec<_> = tars.iter().map(|tar| gzip(tar)).collect();
+    let diff_ids: Vec<_> = tars.iter().map(|tar| DiffId::of(tar)).collect();
     let config = json!({
         "architecture": "amd64", "os": "linux",
         "config": {"Entrypoint": ["/app"], "Env": ["PATH=/bin"], "ExposedPorts": {"9000/tcp": {}}},
-        "rootfs": {"type": "layers", "diff_ids": tars.iter().map(|t| DiffId::of(t)).collect::<Vec<_>>()},
+        "rootfs": {"type": "layers", "diff_ids": diff_ids},
     });
     image_of(&blobs, &config)
 }
@@ -82,10 +83,15 @@ pub fn image(tars: &[Vec<u8>]) -> Image {
 /// An image of gzip blobs and a configuration that may lie about them.
 pub fn image_of(blobs: &[Vec<u8>], config: &serde_json::Value) -> Image {
     let config = config.to_string().into_bytes();
+    let descriptor = |kind: &str, bytes: &[u8]| {
+        let digest = Digest::of(bytes);
+        json!({"mediaType": kind, "digest": digest, "size": bytes.len()})
+    };
+    let layers = blobs.iter().map(|blob| descriptor(media_type::OCI_LAYER_GZIP, blob));
     let manifest = json!({
         "schemaVersion": 2, "mediaType": media_type::OCI_MANIFEST,
-        "config": {"mediaType": media_type::OCI_CONFIG, "digest": Digest::of(&config), "size": config.len()},
-        "layers": blobs.iter().map(|b| json!({"mediaType": media_type::OCI_LAYER_GZIP, "digest": Digest::of(b), "size": b.len()})).collect::<Vec<_>>(),
+        "config": descriptor(media_type::OCI_CONFIG, &config),
+        "layers": layers.collect::<Vec<_>>(),
     });
     let blobs = blobs.to_vec();
     let find =

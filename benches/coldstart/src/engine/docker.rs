@@ -17,6 +17,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use bench_kit::clock;
+use bench_kit::cores::Cores;
 use bollard::Docker as Api;
 use bollard::models::CreateImageInfo;
 use bollard::query_parameters as query;
@@ -32,8 +34,6 @@ use crate::owner;
 use crate::request::{Ask, Expected};
 use crate::results::{EngineKind, Failure};
 use crate::work::Work;
-use bench_kit::clock;
-use bench_kit::cores::Cores;
 
 use bridge::Bridge;
 use distribution::Distribution;

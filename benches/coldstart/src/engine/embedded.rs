@@ -15,6 +15,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use bench_kit::clock;
+use bench_kit::cores::Cores;
 use microimage::digest::Digest;
 use microimage::image::{Blob, Image};
 use microimage::sandbox::{self, Launcher, Plan, ResourceLimits};
@@ -30,8 +32,6 @@ use crate::relay::Relay;
 use crate::request::{Ask, Expected};
 use crate::results::{EngineKind, Failure, Sample, Scenario};
 use crate::work::{self, Work};
-use bench_kit::clock;
-use bench_kit::cores::Cores;
 
 /// Instances are asked at this address: one bound to 127.0.0.1 only, which a platform could not
 /// reach, does not answer here, one bound to 0.0.0.0 does.

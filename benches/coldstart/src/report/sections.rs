@@ -1,5 +1,6 @@
 //! The report's sections of text and tables: advice, numbers, failures, machine.
 
+use bench_kit::stats;
 use maud::{Markup, html};
 
 use super::{number, time};
@@ -7,7 +8,6 @@ use crate::phase::Phase;
 use crate::plot::Group;
 use crate::results::{Guidance, PageCache, Results, Run, Scenario, Unit};
 use crate::units::{bytes, percent, times};
-use bench_kit::stats;
 
 /// What each piece of the platform's advice would buy, grouped by advice.
 pub fn guidance(results: &Results) -> Markup {

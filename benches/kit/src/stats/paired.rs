@@ -1,9 +1,10 @@
-//! Quantiles of one program's samples, and the ratio of two programs' quantiles with its bootstrap
-//! interval, where both were measured in the same rounds. Pure functions, as all statistics here.
+//! Quantiles of one program's samples, and the ratio and difference of two programs' quantiles with
+//! bootstrap intervals, where both were measured in the same rounds. Pure functions, as all
+//! statistics here.
 
 use serde::Serialize;
 
-use super::{RESAMPLES, quantile, sorted};
+use super::{Interval, RESAMPLES, bootstrap_median, median, quantile, sorted};
 
 /// Quantiles of one moment, in nanoseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
@@ -31,6 +32,61 @@ pub struct Ratio {
     pub ci95_high_of_p50: f64,
 }
 
+/// A median with the ends of its 95 % interval, in nanoseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Median {
+    /// How many samples there are.
+    pub n: usize,
+    /// The median.
+    pub p50_ns: f64,
+    /// 95 % interval of the median, lower end.
+    pub ci95_low_of_p50_ns: f64,
+    /// 95 % interval of the median, upper end.
+    pub ci95_high_of_p50_ns: f64,
+}
+
+/// A difference of medians with the ends of its 95 % interval, in nanoseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Difference {
+    /// Of the medians.
+    pub of_p50_ns: f64,
+    /// 95 % interval of the difference, lower end.
+    pub ci95_low_of_p50_ns: f64,
+    /// 95 % interval of the difference, upper end.
+    pub ci95_high_of_p50_ns: f64,
+}
+
+impl Median {
+    /// Of samples in any order; `None` without one.
+    pub fn of(samples: &[f64]) -> Option<Self> {
+        let Interval { low, high } = bootstrap_median(samples)?;
+        Some(Self {
+            n: samples.len(),
+            p50_ns: median(samples)?,
+            ci95_low_of_p50_ns: low,
+            ci95_high_of_p50_ns: high,
+        })
+    }
+}
+
+impl Difference {
+    /// Of the median of `ours` less that of `theirs`, sample for sample of the same round, as
+    /// [`Ratio::of`].
+    pub fn of(ours: &[Option<f64>], theirs: &[Option<f64>]) -> Option<Self> {
+        let rounds = common(ours, theirs);
+        let difference = |rounds: &[(f64, f64)]| {
+            let [ours, theirs] = quantiles(rounds, 0.5)?;
+            Some(ours - theirs)
+        };
+        let Interval { low, high } = bootstrap(&rounds, difference)?;
+        Some(Self {
+            of_p50_ns: difference(&rounds)?,
+            ci95_low_of_p50_ns: low,
+            ci95_high_of_p50_ns: high,
+        })
+    }
+}
+
 impl Quantiles {
     /// Of samples in any order; `None` without one.
     pub fn of(samples: &[f64]) -> Option<Self> {
@@ -45,30 +101,46 @@ impl Ratio {
     /// again, both programs' samples with them (Efron's percentile bootstrap, paired, so that what
     /// slows a round down cancels out). The seed is fixed. `None` without a round that both have.
     pub fn of(ours: &[Option<f64>], theirs: &[Option<f64>]) -> Option<Self> {
-        let rounds: Vec<(f64, f64)> =
-            ours.iter().zip(theirs).filter_map(|(a, b)| Some(((*a)?, (*b)?))).collect();
+        let rounds = common(ours, theirs);
         let ratio = |rounds: &[(f64, f64)], q| {
-            let ours =
-                quantile(&sorted(&rounds.iter().map(|round| round.0).collect::<Vec<_>>()), q)?;
-            let theirs =
-                quantile(&sorted(&rounds.iter().map(|round| round.1).collect::<Vec<_>>()), q)?;
+            let [ours, theirs] = quantiles(rounds, q)?;
             (theirs > 0.0).then_some(ours / theirs)
         };
-        let mut random = fastrand::Rng::with_seed(0x5eed);
-        let mut drawn = rounds.clone();
-        let mut ratios = Vec::with_capacity(RESAMPLES);
-        for _ in 0..RESAMPLES {
-            drawn.fill_with(|| rounds[random.usize(..rounds.len())]);
-            ratios.push(ratio(&drawn, 0.5)?);
-        }
-        ratios.sort_unstable_by(f64::total_cmp);
+        let Interval { low, high } = bootstrap(&rounds, |rounds| ratio(rounds, 0.5))?;
         Some(Self {
             of_p25: ratio(&rounds, 0.25)?,
             of_p50: ratio(&rounds, 0.5)?,
-            ci95_low_of_p50: quantile(&ratios, 0.025)?,
-            ci95_high_of_p50: quantile(&ratios, 0.975)?,
+            ci95_low_of_p50: low,
+            ci95_high_of_p50: high,
         })
     }
+}
+
+/// The rounds that both programs have a sample of.
+fn common(ours: &[Option<f64>], theirs: &[Option<f64>]) -> Vec<(f64, f64)> {
+    ours.iter().zip(theirs).filter_map(|(a, b)| Some(((*a)?, (*b)?))).collect()
+}
+
+/// The quantile `q` of each program.
+fn quantiles(rounds: &[(f64, f64)], q: f64) -> Option<[f64; 2]> {
+    let of = |one: fn(&(f64, f64)) -> f64| {
+        quantile(&sorted(&rounds.iter().map(one).collect::<Vec<_>>()), q)
+    };
+    Some([of(|round| round.0)?, of(|round| round.1)?])
+}
+
+/// The 95 % percentile-bootstrap interval of a statistic of rounds. `None` without a round, or
+/// where the statistic is not defined.
+fn bootstrap(rounds: &[(f64, f64)], of: impl Fn(&[(f64, f64)]) -> Option<f64>) -> Option<Interval> {
+    let mut random = fastrand::Rng::with_seed(0x5eed);
+    let mut drawn = rounds.to_vec();
+    let mut values = Vec::with_capacity(RESAMPLES);
+    for _ in 0..RESAMPLES {
+        drawn.fill_with(|| rounds[random.usize(..rounds.len())]);
+        values.push(of(&drawn)?);
+    }
+    values.sort_unstable_by(f64::total_cmp);
+    Some(Interval { low: quantile(&values, 0.025)?, high: quantile(&values, 0.975)? })
 }
 
 #[cfg(test)]
@@ -107,6 +179,29 @@ mod tests {
             ratio.ci95_low_of_p50 < ratio.of_p50 && ratio.of_p50 < ratio.ci95_high_of_p50,
             "{ratio:?}"
         );
+    }
+
+    #[test]
+    fn a_constant_difference_is_found_through_common_noise() {
+        let theirs: Vec<_> =
+            (1..=300).map(|round| Some(100.0 + f64::from(round % 17) * 10.0)).collect();
+        let ours: Vec<_> = theirs.iter().map(|sample| sample.map(|ns| ns + 60.0)).collect();
+        let difference = Difference::of(&ours, &theirs).expect("rounds");
+        let [value, low, high] =
+            [difference.of_p50_ns, difference.ci95_low_of_p50_ns, difference.ci95_high_of_p50_ns];
+        assert_eq!([value, low, high], [60.0; 3]);
+        assert_eq!(Difference::of(&[None], &theirs), None);
+    }
+
+    #[test]
+    fn the_interval_of_a_median_is_as_wide_as_the_binomial_distribution_says() {
+        let samples: Vec<f64> = (0..101).map(f64::from).collect();
+        let median = Median::of(&samples).expect("samples");
+        assert_eq!((median.n, median.p50_ns), (101, 50.0));
+        let (low, high) = (median.ci95_low_of_p50_ns, median.ci95_high_of_p50_ns);
+        // of 101 samples in order, numbers 41 and 61
+        assert!((36.0..46.0).contains(&low) && (54.0..64.0).contains(&high), "{median:?}");
+        assert_eq!(Median::of(&[]), None);
     }
 
     #[test]

@@ -42,7 +42,8 @@ fn serve(stream: TcpStream) {
                 return;
             }
         }
-        let length = head.lines().find_map(|line| line.strip_prefix("Content-Length: ")).map_or(0, |n| n.parse().unwrap());
+        let length = head.lines().find_map(|line| line.strip_prefix("Content-Length: "));
+        let length = length.map_or(0, |n| n.parse().unwrap());
         let mut body = vec![0; length];
         reader.read_exact(&mut body).unwrap();
         let count = REQUESTS.fetch_add(1, Ordering::Relaxed) + 1;
@@ -55,7 +56,11 @@ fn serve(stream: TcpStream) {
         let (verb, argument) = order.split_once(' ').unwrap_or((&order, ""));
         let mut out = reader.get_ref();
         let mut reply = |status: u16, extra: &str, body: &[u8]| {
-            let head = format!("HTTP/1.1 {status} x\r\nContent-Type: text/plain\r\n{extra}Content-Length: {}\r\n\r\n", body.len());
+            let head = format!(
+                "HTTP/1.1 {status} x\r\nContent-Type: text/plain\r\n{extra}\
+                 Content-Length: {}\r\n\r\n",
+                body.len()
+            );
             let _ = out.write_all(&[head.as_bytes(), body].concat());
         };
         match verb {
@@ -73,7 +78,8 @@ fn serve(stream: TcpStream) {
             "head" => reply(200, &format!("X: {}\r\n", "x".repeat(argument.parse().unwrap())), b""),
             // As to HEAD: the length of a body that is not sent.
             "bodiless" => {
-                let _ = (&mut &*out).write_all(format!("HTTP/1.1 200 x\r\nContent-Length: {argument}\r\n\r\n").as_bytes());
+                let head = format!("HTTP/1.1 200 x\r\nContent-Length: {argument}\r\n\r\n");
+                let _ = (&mut &*out).write_all(head.as_bytes());
             }
             "garbage" => {
                 let _ = (&mut &*out).write_all(b"no HTTP\r\n\r\n");
@@ -97,7 +103,10 @@ fn serve(stream: TcpStream) {
                 Ok(()) => reply(200, "", b"written"),
                 Err(error) => reply(200, "", error.to_string().as_bytes()),
             },
-            "env" => reply(200, "", env::vars().map(|(k, v)| format!("{k}={v}\n")).collect::<String>().as_bytes()),
+            "env" => {
+                let lines: String = env::vars().map(|(k, v)| format!("{k}={v}\n")).collect();
+                reply(200, "", lines.as_bytes())
+            }
             "request" => reply(200, "", format!("{head}{text}").as_bytes()),
             "count" => reply(200, "", count.to_string().as_bytes()),
             "pid" => reply(200, "", std::process::id().to_string().as_bytes()),

@@ -1,5 +1,5 @@
-//! A deployment: function.toml, the project's name, the image's digest and the bench's word. It reads
-//! files; [`artefacts`](super::artefacts) writes what follows from them.
+//! A deployment: function.toml, the project's name, the image's digest and the bench's word. It
+//! reads files; [`artefacts`](super::artefacts) writes what follows from them.
 
 use crate::deploy::function::{Function, Mistakes};
 use crate::deploy::image::{Digest, ImageName, Made, MadeError};

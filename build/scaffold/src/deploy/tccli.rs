@@ -112,7 +112,10 @@ pub enum TccliError {
         reasons: String,
     },
     /// It takes too long.
-    #[error("the function is still {status} after {} s; ask again with `tccli scf GetFunction`", ACTIVE_WITHIN.as_secs())]
+    #[error(
+        "the function is still {status} after {} s; ask again with `tccli scf GetFunction`",
+        ACTIVE_WITHIN.as_secs()
+    )]
     Late {
         /// GetFunction's Status.
         status: String,

@@ -98,12 +98,17 @@ impl Verdicts {
 mod tests {
     use super::*;
 
-    const RESULTS: &str = r#"{"schema":1,"host":{"date":"2026-11-22T10:00:00Z","cpu_model":"A CPU","cores":2},"variants":[],
+    const RESULTS: &str = r#"{"schema":1,
+        "host":{"date":"2026-11-22T10:00:00Z","cpu_model":"A CPU","cores":2},"variants":[],
         "guidance":[
-        {"id":"acceleration","variant":"hello","link":"loopback","modelled":false,"measured":"m0","verdict":"v0"},
-        {"id":"acceleration","variant":"hello","link":"same-region","modelled":true,"measured":"m1","verdict":"leave it off"},
-        {"id":"acceleration","variant":"other","link":"same-region","modelled":true,"measured":"m2","verdict":"v2"},
-        {"id":"provisioned","variant":"hello","link":"loopback","modelled":false,"measured":"m3","verdict":"rarely pays"}]}"#;
+        {"id":"acceleration","variant":"hello","link":"loopback","modelled":false,
+         "measured":"m0","verdict":"v0"},
+        {"id":"acceleration","variant":"hello","link":"same-region","modelled":true,
+         "measured":"m1","verdict":"leave it off"},
+        {"id":"acceleration","variant":"other","link":"same-region","modelled":true,
+         "measured":"m2","verdict":"v2"},
+        {"id":"provisioned","variant":"hello","link":"loopback","modelled":false,
+         "measured":"m3","verdict":"rarely pays"}]}"#;
 
     #[test]
     fn quotes_the_row_of_this_function_and_the_usual_link() {

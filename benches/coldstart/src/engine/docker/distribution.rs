@@ -9,12 +9,12 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use bench_kit::clock;
 use microimage::digest::Digest;
 use microimage::image::Image;
 
 use crate::engine::EngineError;
 use crate::registry::Traffic;
-use bench_kit::clock;
 
 /// Where Debian and the upstream project put the server.
 const PROGRAMS: [&str; 2] = ["docker-registry", "registry"];

@@ -5,20 +5,20 @@ use std::net::{Ipv4Addr, SocketAddrV4};
 use std::os::fd::OwnedFd;
 use std::sync::atomic::Ordering;
 
+use bench_kit::clock;
 use bollard::container::LogOutput;
 use bollard::models::{ContainerCreateBody, ContainerInspectResponse, HostConfig};
 use bollard::query_parameters as query;
 use futures_util::StreamExt;
+use microimage::sandbox;
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
 use tokio::task::JoinHandle;
 
 use super::{Docker, LABEL};
-use crate::engine::peak_resident_bytes;
 use crate::failure::{self, Ended};
 use crate::phase::Phase;
 use crate::probe::{self, Exchange, Gone, Probe, ProbeError};
 use crate::results::Failure;
-use bench_kit::clock;
 
 /// How long the engine may take to notice a program's end.
 const BREAKS_OFF_NS: u64 = 300_000_000;
@@ -190,7 +190,7 @@ impl Docker {
 
     /// Of a container that still runs.
     pub(super) fn peak_resident_bytes(&self, name: &str) -> Option<u64> {
-        peak_resident_bytes(first_process(&self.inspect(name).ok()?)?)
+        sandbox::peak_resident_bytes(first_process(&self.inspect(name).ok()?)?)
     }
 
     fn is_running(&self, name: &str) -> Option<bool> {

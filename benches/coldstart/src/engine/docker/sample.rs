@@ -4,6 +4,8 @@
 
 use std::sync::{Mutex, PoisonError};
 
+use bench_kit::clock;
+
 use super::Docker;
 use crate::engine::schedule::{self, Place};
 use crate::engine::{Case, EngineError};
@@ -11,7 +13,6 @@ use crate::failure;
 use crate::phase::Phase;
 use crate::probe::Exchange;
 use crate::results::{Failure, Sample, Scenario};
-use bench_kit::clock;
 
 /// How the engine came to have the image.
 #[derive(Clone)]

@@ -11,6 +11,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use bench_kit::clock;
 use microimage::sandbox::Plan;
 use nix::sched::{CloneFlags, setns};
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
@@ -20,7 +21,6 @@ use crate::failure;
 use crate::owner;
 use crate::phase::Phase;
 use crate::results::Failure;
-use bench_kit::clock;
 
 /// A container that was created, and perhaps started.
 pub(super) struct Container {

@@ -5,6 +5,7 @@ use std::fs;
 use std::net::SocketAddrV4;
 use std::path::Path;
 
+use bench_kit::clock;
 use microimage::entry;
 use microimage::image::Image;
 use microimage::sandbox::{self, Plan};
@@ -14,14 +15,13 @@ use super::oci;
 use super::running::{BREAKS_OFF, Running};
 use super::{Embedded, INSTANCE_ADDRESS, TAG, io_error, path_of};
 use crate::engine::schedule::Place;
-use crate::engine::{Case, EngineError, peak_resident_bytes};
+use crate::engine::{Case, EngineError};
 use crate::failure::{self, Ended};
 use crate::phase::Phase;
 use crate::probe::{self, Exchange, Gone, Probe, ProbeError};
 use crate::pull;
 use crate::results::{Failure, PageCache, Sample, Scenario};
 use crate::work;
-use bench_kit::clock;
 
 impl Embedded {
     /// Takes one sample; with a `place`, as one of a burst. The number is the size of the layers'
@@ -136,7 +136,7 @@ impl Embedded {
         let Some(mut instance) = self.launch(&plan, sample, alone)? else { return Ok(None) };
         let result = self.ask(&mut instance, target.port, alone);
         drop(pinned);
-        sample.peak_resident_bytes = peak_resident_bytes(instance.pid());
+        sample.peak_resident_bytes = sandbox::peak_resident_bytes(instance.pid());
         let mut silence = None;
         let end_ns = match (instance.exec_ns(), result) {
             (Err(error), _) => {
@@ -195,7 +195,7 @@ impl Embedded {
             _ => Err(ProbeError::Engine("no sockets came out of the sandbox".into())),
         };
         drop(pinned);
-        sample.peak_resident_bytes = peak_resident_bytes(instance.pid());
+        sample.peak_resident_bytes = sandbox::peak_resident_bytes(instance.pid());
         let mut silence = None;
         match result {
             Ok(asked) => {
