@@ -174,6 +174,8 @@ const RULES: &[Rule] = &[
             "benches/kit/src/stats.rs",
             "benches/kit/src/stats",
             "benches/coldstart/src/phase.rs",
+            "benches/coldstart/src/plan.rs",
+            "benches/coldstart/src/plan",
             "benches/coldstart/src/link.rs",
             "benches/coldstart/src/units.rs",
             "benches/coldstart/src/pipe.rs",
@@ -218,6 +220,7 @@ const COLDSTART: Stack<'_> = Stack {
     layers: &[
         &["phase", "link", "units", "request", "owner", "work", "floor"],
         &["results", "pipe", "reply", "baselines"],
+        &["plan"],
         &["relay", "registry", "pull", "probe", "burst", "compare", "guidance"],
         &["failure", "plot", "table"],
         &["engine", "report"],
@@ -231,6 +234,24 @@ const COLDSTART: Stack<'_> = Stack {
     ],
     // Types of results.json, and how they are kept on the disk.
     doors: &["results"],
+};
+/// The simulator, from numbers to the terminal's table.
+const PLAN: Stack<'_> = Stack {
+    folder: "plan",
+    layers: &[
+        &["random", "duration", "erlang", "histogram", "events"],
+        &["distribution", "limiter", "arrivals"],
+        &["cold", "provision"],
+        &["pool", "measured"],
+        &["tally", "fleet", "trace"],
+        &["bill", "estimate", "target", "simulate"],
+        &["rules", "search"],
+        &["sweep", "sizing"],
+        &["document"],
+        &["answer"],
+    ],
+    pure: &[],
+    doors: &[],
 };
 const START: Stack<'_> = Stack {
     folder: "",
@@ -457,7 +478,7 @@ fn the_server_is_a_stack() {
 #[test]
 fn the_benches_import_downwards_only() {
     layers::assert_stacks("benches/kit/src", "bench_kit", &[BENCH_KIT]);
-    layers::assert_stacks("benches/coldstart/src", "coldstart", &[COLDSTART]);
+    layers::assert_stacks("benches/coldstart/src", "coldstart", &[COLDSTART, PLAN]);
     layers::assert_stacks("benches/start/src", "start_bench", &[START]);
     layers::assert_stacks("benches/throughput/src", "throughput_bench", &[THROUGHPUT]);
 }

@@ -5,7 +5,7 @@
 //! Read in this order: [`random`], [`duration`] and [`distribution`] (numbers), [`erlang`] (closed
 //! forms to hold it against), [`histogram`], [`events`], [`limiter`], [`provision`] and [`cold`]
 //! (the parts), [`pool`] (the instances of one function: the core), [`arrivals`] and [`trace`],
-//! [`tally`], [`simulate`] (one scenario), [`rules`] and [`bill`] (the platforms), [`estimate`],
+//! [`tally`], [`fleet`] (the functions of a region), [`simulate`] (one scenario), [`rules`] and [`bill`] (the platforms), [`estimate`],
 //! [`target`] and [`search`], [`measured`], [`sweep`] (all scenarios), [`document`] (plan.json),
 //! [`answer`] (the terminal). No file here reads a clock or the network.
 
@@ -19,6 +19,7 @@ pub mod duration;
 pub mod erlang;
 pub mod estimate;
 pub mod events;
+pub mod fleet;
 pub mod histogram;
 pub mod limiter;
 pub mod measured;
@@ -28,6 +29,7 @@ pub mod random;
 pub mod rules;
 pub mod search;
 pub mod simulate;
+pub mod sizing;
 pub mod sweep;
 pub mod tally;
 pub mod target;

@@ -12,7 +12,7 @@ use coldstart::plan::bill::Price;
 use coldstart::plan::document::{Header, Plan, SCHEMA, SHARD_KIND, Shard, read_shard};
 use coldstart::plan::rules::{Currency, Platform};
 use coldstart::plan::sweep::{Scenario, Sweep};
-use coldstart::{report, results};
+use coldstart::{plot, report, results};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
@@ -61,7 +61,13 @@ fn simulate(args: &PlanArgs) -> Result<(), Failed> {
             let scenarios: Vec<Scenario> = done.into_iter().flatten().collect();
             let plan = Plan::new(&header, &scenarios, price(&header));
             print(&answer::table(&header, &plan, &scenarios));
-            write(&header, &plan, &scenarios, args.json.as_deref(), args.html.as_deref())
+            write(&header, &plan, &scenarios, args.json.as_deref(), args.html.as_deref())?;
+            let Some(folder) = &args.plots else { return Ok(()) };
+            for (name, plot) in report::plan::plots(&header, &plan, &scenarios) {
+                let path = folder.join(name).with_extension("svg");
+                save(Some(&path), &plot::document(&plot))?;
+            }
+            Ok(())
         }
         Some(of) => {
             let jobs: Vec<_> = numbers.into_iter().zip(done).collect();

@@ -10,6 +10,7 @@ use coldstart::plan::cold::ColdTable;
 use coldstart::plan::distribution::Distribution;
 use coldstart::plan::document::mean_instances;
 use coldstart::plan::erlang;
+use coldstart::plan::fleet::Functions;
 use coldstart::plan::limiter::StartLimit;
 use coldstart::plan::pool::{Overflow, Reuse, Settings};
 use coldstart::plan::provision::{Policy, Provision};
@@ -38,6 +39,8 @@ fn run(per_second: f64, warm_s: f64, cold_s: f64, keep_alive_s: u64, requests: u
             provision: Provision::new(Policy::Fixed(0), NO_LIMIT),
         },
         starts: NO_LIMIT,
+        functions: Functions::ONE,
+        only: None,
         most_instances: u64::MAX,
         seed: 1,
         warm_up: true,
@@ -285,4 +288,50 @@ fn a_burst_from_nothing_starts_500_in_the_first_minute_and_500_in_the_second() {
             .count()
     };
     assert_eq!((started(0, 60), started(60, 120)), (500, 500));
+}
+
+#[test]
+fn functions_of_a_fleet_meet_only_in_the_limit_on_starts() {
+    let mut fleet = provisioned(run(40.0, 0.2, 0.5, 5, 40_000), 1);
+    fleet.functions = Functions { count: 7, exponent: 1.0 };
+    fleet.warm_up = false;
+    let mut whole = reference::Seen::default();
+    let (usage, _) = fleet.watch(&mut whole);
+    // One after the other, each as if it were alone.
+    let (mut events, mut on_demand_ns) = (Vec::new(), 0);
+    for function in 0..7 {
+        let mut seen = reference::Seen::default();
+        on_demand_ns +=
+            Run { only: Some(function), ..fleet.clone() }.watch(&mut seen).0.on_demand_ns;
+        events.extend(seen.at_ns.into_iter().zip(seen.events));
+    }
+    events.sort_by_key(|(at_ns, _)| *at_ns);
+    let together: Vec<_> = whole.at_ns.into_iter().zip(whole.events).collect();
+    assert_eq!(events.len(), 40_000);
+    assert!(events == together, "the fleet is not the sum of its functions");
+    assert!(usage.on_demand_ns.abs_diff(on_demand_ns) < 10 * SECOND_NS as u128 * 7);
+
+    // With a limit that is reached they are not: the other functions take starts away.
+    fleet.starts = StartLimit::Window { count: 20, window_ns: 60 * SECOND_NS };
+    assert!(usage.most_starts > 20, "{} starts in the busiest minute", usage.most_starts);
+    let mut limited = reference::Seen::default();
+    let (usage, _) = fleet.watch(&mut limited);
+    assert_eq!(usage.most_starts, 20);
+    assert!(limited.events.contains(&reference::Event::Refused));
+}
+
+#[test]
+fn a_run_in_parts_is_as_good_as_the_undivided_one() {
+    let whole = provisioned(run(1000.0, 0.02, 0.3, 1, 900_000), 15);
+    let undivided = simulate(&whole);
+    let divided = simulate(&Run { requests: 4_000_000, ..whole });
+    assert_eq!((undivided.parts, divided.parts), (1, 4));
+    let of = coldstart::plan::estimate::cold_share;
+    let (one, four) = (of(&undivided), of(&divided));
+    assert!(
+        one.ci95_low <= four.ci95_high && four.ci95_low <= one.ci95_high,
+        "{one:?} and {four:?}"
+    );
+    let instances = [&undivided, &divided].map(|tally| mean_instances(&tally.usage));
+    assert!((instances[0] / instances[1] - 1.0).abs() < 0.01, "{instances:?}");
 }

@@ -9,6 +9,7 @@ use coldstart::plan::cold::ColdTable;
 use coldstart::plan::distribution::{Distribution, SAMPLES_LIMIT_BYTES};
 use coldstart::plan::document::Header;
 use coldstart::plan::duration::{self, SECOND_NS};
+use coldstart::plan::fleet::Functions;
 use coldstart::plan::limiter::StartLimit;
 use coldstart::plan::measured::{self, Measured};
 use coldstart::plan::pool::Reuse;
@@ -72,7 +73,11 @@ pub struct PlanArgs {
     /// Requests that an instance serves at once; by default the platform's
     #[arg(long, value_name = "N")]
     pub concurrency: Option<u32>,
-    /// Instances of the function; by default the platform's quota
+    /// Functions that share the rate, the limit on starts and the quota: N, or N:EXPONENT where the
+    /// k-th has a share as k^-EXPONENT; provisioned instances are each function's
+    #[arg(long, value_name = "N[:EXPONENT]", default_value = "1", allow_negative_numbers = true)]
+    pub functions: String,
+    /// Instances of all functions; by default the platform's quota
     #[arg(long, value_name = "N")]
     pub max_instances: Option<u64>,
     /// How much longer than its service time a request holds its instance
@@ -117,6 +122,9 @@ pub struct PlanArgs {
     /// Where the report goes
     #[arg(long, value_name = "FILE")]
     pub html: Option<PathBuf>,
+    /// Folder for the report's plots as SVG
+    #[arg(long, value_name = "DIR")]
+    pub plots: Option<PathBuf>,
 }
 
 #[derive(Subcommand)]
@@ -172,6 +180,8 @@ impl PlanArgs {
         if self.max_instances == Some(0) {
             return Err("`--max-instances 0` lets nothing start; write 1 or more".into());
         }
+        let functions =
+            Functions::parse(&self.functions).map_err(|e| format!("--functions {e}"))?;
         let source = self.source(&mut notes)?;
         let (requests, length_ns) = self.length(&source)?;
         let measured = self.measured()?;
@@ -197,6 +207,7 @@ impl PlanArgs {
             memories_mib,
             reuse: self.reuse,
             concurrency,
+            functions,
             most_instances: self.max_instances,
             hold_ns,
             rules,
@@ -488,7 +499,7 @@ impl PlanArgs {
             }
             if let Ask::Policies(policies) = &sweep.ask {
                 for n in policies.iter().filter_map(|(_, policy)| policy.fixed()) {
-                    if u64::from(n) > most {
+                    if u64::from(n) * u64::from(sweep.functions.count) > most {
                         return Err(format!(
                             "`--provisioned {n}` is more than the {most} instances that there may \
                              be ({}); say the quota that you have with `--max-instances`",
@@ -524,6 +535,13 @@ impl PlanArgs {
                  answers of all keep-alives as a range"
                     .into(),
             );
+        }
+        if sweep.functions.count > 1 {
+            notes.push(format!(
+                "{} functions share the arrivals, the limit on starts and the quota; provisioned \
+                 instances are each function's",
+                sweep.functions.count
+            ));
         }
         if self.platform.is_none() {
             notes.push(format!(
@@ -584,6 +602,7 @@ impl PlanArgs {
             "keep_alive_ns": sweep.keep_alives_ns,
             "reuse": self.reuse.name(),
             "concurrency": sweep.concurrency,
+            "functions": self.functions,
             "max_instances": self.max_instances,
             "hold_ns": sweep.hold_ns,
             "platform": sweep.rules.name,

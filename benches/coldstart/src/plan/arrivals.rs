@@ -7,11 +7,14 @@ use super::random::{Purpose, Stream};
 /// A shape of arrivals without a file.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Shape {
+    /// At random.
     Poisson,
+    /// Evenly.
     Constant,
     /// Poisson arrivals whose rate is `1 - swing cos(2 pi t / day)` times the mean: least at
     /// midnight, most at noon. Made by thinning (Lewis and Shedler, 1979), not by rescaling.
     Diurnal {
+        /// From 0 (none) to 1 (nothing at midnight).
         swing: f64,
     },
 }

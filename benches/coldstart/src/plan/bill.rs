@@ -8,10 +8,13 @@ use super::tally::Tally;
 /// Prices of one platform in one currency.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Price {
+    /// The currency, as ISO 4217 writes it.
     pub currency: &'static str,
     /// From when on these prices hold.
     pub date: &'static str,
+    /// The page that has them.
     pub source: &'static str,
+    /// Of one request.
     pub request_pico: u128,
     /// Of a GB and second that runs.
     pub gb_second_pico: u128,
@@ -22,7 +25,9 @@ pub struct Price {
 /// A cost in picounits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Cost {
+    /// Of the requests themselves.
     pub requests_pico: u128,
+    /// Of the time that they ran.
     pub compute_pico: u128,
     /// As the platform's rule says: in each window of 10 s the provisioned instances above the most
     /// requests at once.
@@ -61,10 +66,12 @@ impl Price {
 }
 
 impl Cost {
+    /// All of it, with the lower bound of what is idle.
     pub fn total_low_pico(&self) -> u128 {
         self.requests_pico + self.compute_pico + self.idle_low_pico
     }
 
+    /// All of it, with the upper bound of what is idle.
     pub fn total_high_pico(&self) -> u128 {
         self.requests_pico + self.compute_pico + self.idle_high_pico
     }

@@ -7,24 +7,33 @@ use super::duration::{self, DAY_NS};
 /// Where a duration comes from.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Distribution {
+    /// Always the same.
     Constant {
+        /// Nanoseconds.
         ns: u64,
     },
+    /// `-mean ln U`.
     Exponential {
+        /// Mean in nanoseconds.
         mean_ns: f64,
     },
     /// `exp(mu + sigma Z)` nanoseconds, Z standard normal.
     LogNormal {
+        /// Mean of the logarithm.
         mu: f64,
+        /// Standard deviation of the logarithm.
         sigma: f64,
     },
     /// `scale (-ln U)^(1/k)`.
     Weibull {
+        /// The shape.
         k: f64,
+        /// The scale in nanoseconds.
         scale_ns: f64,
     },
     /// Measured durations, ascending; each as likely as the other.
     Samples {
+        /// Nanoseconds, ascending.
         sorted_ns: Vec<u64>,
     },
 }
@@ -143,6 +152,7 @@ impl Distribution {
         Ok(self)
     }
 
+    /// The mean in nanoseconds.
     pub fn mean_ns(&self) -> f64 {
         match self {
             Self::Constant { ns } => *ns as f64,

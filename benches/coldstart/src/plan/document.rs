@@ -16,78 +16,113 @@ pub const SCHEMA: u32 = 1;
 /// What holds for all scenarios of a plan.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Header {
+    /// The seed of all random numbers.
     pub seed: u64,
+    /// The flags and the rules as they were used.
     pub inputs: Value,
+    /// What was to be reached.
     pub target: Option<String>,
+    /// Whose rules and prices hold.
     pub platform: String,
+    /// In what the bill is.
     pub currency: String,
+    /// Whether cold starts are billed as running time.
     pub init_billed: bool,
+    /// What a reader must know.
     pub notes: Vec<String>,
 }
 
 /// plan.json.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Plan {
+    /// See [`SCHEMA`].
     pub schema: u32,
+    /// `plan`.
     pub kind: &'static str,
+    /// The seed of all random numbers.
     pub seed: u64,
     /// Requests of a scenario that count: served or refused.
     pub requests: u64,
+    /// The flags and the rules as they were used.
     pub inputs: Value,
+    /// A row each.
     pub scenarios: Vec<Row>,
+    /// What a reader must know.
     pub notes: Vec<String>,
 }
 
 /// A scenario of plan.json.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Row {
+    /// What makes it differ from the others.
     pub name: String,
+    /// Provisioned instances: the number, or the most that a policy had.
     pub provisioned: u64,
     /// Of the requests that were served.
     pub cold_share: Share,
     /// Of all requests.
     pub refused_share: Share,
+    /// From arrival to end, in nanoseconds.
     pub latency_ns: Latency,
+    /// How many there were.
     pub instances: Instances,
+    /// `None`: no price is known.
     pub cost: Option<Cost>,
 }
 
 /// Quantiles; `None`: withheld, and a note says why.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Latency {
+    /// The median.
     pub p50: Option<u64>,
+    /// Exceeded by one request in a hundred.
     pub p99: Option<u64>,
+    /// Exceeded by one request in a thousand.
     pub p999: Option<u64>,
 }
 
 /// Instances, provisioned ones included.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Instances {
+    /// Over time.
     pub mean: f64,
+    /// The most at once.
     pub peak: u64,
 }
 
 /// Of the simulated requests.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Cost {
+    /// As ISO 4217 writes it.
     pub currency: &'static str,
+    /// From when on the prices hold.
     pub price_date: &'static str,
+    /// Of the requests themselves.
     pub requests: f64,
+    /// Of the time that they ran.
     pub compute: f64,
+    /// Of idle provisioned instances, by the platform's windows.
     pub idle_low: f64,
+    /// Of idle provisioned instances, at each instant.
     pub idle_high: f64,
+    /// With `idle_low`.
     pub total_low: f64,
+    /// With `idle_high`.
     pub total_high: f64,
 }
 
 /// What one shard has done.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Shard {
+    /// See [`SCHEMA`].
     pub schema: u32,
+    /// See [`SHARD_KIND`].
     pub kind: String,
     /// From 1 on.
     pub shard: u64,
+    /// How many shards there are.
     pub of: u64,
+    /// Equal in all shards of a plan.
     pub header: Header,
     /// The scenarios of each of its jobs, by the number of the job.
     pub jobs: Vec<(u64, Vec<Scenario>)>,

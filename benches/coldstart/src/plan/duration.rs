@@ -14,7 +14,9 @@ const UNITS: [(&str, u64); 10] = [
     ("d", 86_400_000_000_000),
     ("w", 604_800_000_000_000),
 ];
+/// Nanoseconds of a second.
 pub const SECOND_NS: u64 = 1_000_000_000;
+/// Nanoseconds of a day.
 pub const DAY_NS: u64 = 86_400 * SECOND_NS;
 
 /// The nanoseconds of `text`; `0` needs no unit.

@@ -7,8 +7,11 @@ use super::tally::{Batch, Tally};
 /// A share of requests with its 95 % interval.
 #[derive(Debug, Clone, Copy, PartialEq, serde::Serialize)]
 pub struct Share {
+    /// The share, 0 to 1.
     pub value: f64,
+    /// Lower end of the interval.
     pub ci95_low: f64,
+    /// Upper end of the interval.
     pub ci95_high: f64,
 }
 

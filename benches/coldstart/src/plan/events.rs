@@ -93,6 +93,7 @@ impl Least {
         members.into_iter().for_each(|n| self.insert(n));
     }
 
+    /// Adds a number, which is below the limit.
     #[inline]
     pub fn insert(&mut self, mut n: usize) {
         for words in &mut self.levels {
@@ -101,6 +102,7 @@ impl Least {
         }
     }
 
+    /// Takes a number out, if it is there.
     #[inline]
     pub fn remove(&mut self, mut n: usize) {
         for words in &mut self.levels {
@@ -113,6 +115,7 @@ impl Least {
         }
     }
 
+    /// The least number.
     #[inline]
     pub fn least(&self) -> Option<usize> {
         let mut n = 0;

@@ -43,6 +43,7 @@ fn lowest(bucket: usize) -> u64 {
 }
 
 impl Histogram {
+    /// Adds a latency.
     #[inline]
     pub fn record(&mut self, ns: u64) {
         let octave = (63 - (ns | 1).leading_zeros()).saturating_sub(BITS);
@@ -52,10 +53,12 @@ impl Histogram {
         self.count += 1;
     }
 
+    /// How many latencies there are.
     pub fn count(&self) -> u64 {
         self.count
     }
 
+    /// Adds all latencies of another histogram.
     pub fn add(&mut self, other: &Self) {
         for (mine, theirs) in self.buckets.iter_mut().zip(&other.buckets) {
             mine.count += theirs.count;

@@ -7,12 +7,27 @@ use super::duration::SECOND_NS;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StartLimit {
     /// No limit; starts are counted in windows of that length.
-    Unlimited { window_ns: u64 },
+    Unlimited {
+        /// Length of a window.
+        window_ns: u64,
+    },
     /// `count` starts in each window, counted from the beginning; what is unused is lost.
-    Window { count: u64, window_ns: u64 },
+    Window {
+        /// Starts in a window.
+        count: u64,
+        /// Length of a window.
+        window_ns: u64,
+    },
     /// `burst` starts at once, then `count` more in each window, evenly; unused ones are saved up
     /// to `burst`.
-    Bucket { burst: u64, count: u64, window_ns: u64 },
+    Bucket {
+        /// Starts at once.
+        burst: u64,
+        /// Starts in a window.
+        count: u64,
+        /// Length of a window.
+        window_ns: u64,
+    },
 }
 
 /// A limiter at work. Times must not decrease.
@@ -28,11 +43,22 @@ pub struct Limiter {
     most: u64,
     /// Starts in the window, the most so far.
     most_used: u64,
+    /// Instances at once, the most so far.
+    most_alive: u64,
 }
 
 impl Limiter {
+    /// A limiter at time 0, with no instance.
     pub fn new(limit: StartLimit, most_instances: u64) -> Self {
-        Self { limit, since_ns: 0, used: 0, alive: 0, most: most_instances, most_used: 0 }
+        Self {
+            limit,
+            since_ns: 0,
+            used: 0,
+            alive: 0,
+            most: most_instances,
+            most_used: 0,
+            most_alive: 0,
+        }
     }
 
     /// Whether no further instance may exist. Before that is believed, functions should have ended
@@ -66,6 +92,7 @@ impl Limiter {
         if allowed {
             self.used += 1;
             self.alive += 1;
+            self.most_alive = self.most_alive.max(self.alive);
             self.most_used = self.most_used.max(self.used);
         }
         allowed
@@ -83,6 +110,7 @@ impl Limiter {
     /// An instance that exists without having been started here: a provisioned one.
     pub fn add(&mut self, instances: u64) {
         self.alive += instances;
+        self.most_alive = self.most_alive.max(self.alive);
     }
 
     /// Instances have ended.
@@ -93,6 +121,13 @@ impl Limiter {
     /// Forgets the most starts of a window: counting begins.
     pub fn forget_most(&mut self) {
         self.most_used = 0;
+        self.most_alive = self.alive;
+    }
+
+    /// The most instances at once; one whose keep-alive is over counts until its function is looked
+    /// at.
+    pub fn most_alive(&self) -> u64 {
+        self.most_alive
     }
 
     /// The most starts that any window had.

@@ -13,7 +13,9 @@ pub struct Measured {
     pub colds: Vec<(String, ColdTable)>,
     /// Requests to ready instances.
     pub service: Option<Distribution>,
+    /// Image, engine and day.
     pub describe: String,
+    /// What a reader must know.
     pub notes: Vec<String>,
 }
 

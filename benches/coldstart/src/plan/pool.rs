@@ -23,10 +23,12 @@ pub enum Reuse {
     Newest,
     /// That which has been idle longest.
     Oldest,
+    /// Any, each as likely as the other.
     Random,
 }
 
 impl Reuse {
+    /// As the flag says it.
     pub fn name(self) -> &'static str {
         match self {
             Self::Newest => "newest",
@@ -42,7 +44,10 @@ pub enum Overflow {
     /// Refused at once (429).
     Refuse,
     /// It waits for the first instance with room, at most so long.
-    Wait { limit_ns: u64 },
+    Wait {
+        /// After that it is refused.
+        limit_ns: u64,
+    },
 }
 
 /// The rules of one function.
@@ -50,14 +55,17 @@ pub enum Overflow {
 pub struct Settings {
     /// An on-demand instance that has been idle for so long is ended.
     pub keep_alive_ns: u64,
+    /// Which idle instance takes a request.
     pub reuse: Reuse,
     /// Requests that one instance serves at once. An instance that is starting has one.
     pub concurrency: u32,
     /// Instances of this function, provisioned ones included.
     pub most_instances: u64,
+    /// What becomes of a request for which nothing may be started.
     pub overflow: Overflow,
     /// How much longer than its service time a request holds its instance.
     pub hold_ns: u64,
+    /// The provisioned instances.
     pub provision: Provision,
 }
 
@@ -68,6 +76,7 @@ pub struct Request {
     pub number: u64,
     /// When it arrived, in the time of the pool.
     pub arrived_ns: u64,
+    /// How long it takes on a warm instance.
     pub service_ns: u64,
     /// False during the warm-up.
     pub counted: bool,
@@ -76,15 +85,22 @@ pub struct Request {
 /// How a request was served.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Served {
+    /// By a provisioned instance.
     Provisioned,
+    /// By an on-demand instance that was there.
     Warm,
-    Cold { start_ns: u64 },
+    /// By an instance that was started for it.
+    Cold {
+        /// What the start took.
+        start_ns: u64,
+    },
 }
 
 /// Who is told what becomes of each request.
 pub trait Observer {
     /// `instance` numbers on-demand instances by their start, and provisioned ones by their place.
     fn served(&mut self, request: &Request, how: Served, instance: u32, latency_ns: u64);
+    /// There was no instance for it.
     fn refused(&mut self, request: &Request);
 }
 
@@ -127,14 +143,18 @@ pub struct Usage {
     pub provisioned_busy_ns: u128,
     /// Sum over windows of max(provisioned - most requests at once, 0).
     pub idle_windows: u64,
+    /// Windows that have been looked at.
     pub windows: u64,
+    /// The most instances at once.
     pub peak_instances: u64,
     /// The most instances that were started in one window of the limit on starts, warm-up included
     /// where it is kept.
     pub most_starts: u64,
+    /// The most provisioned instances that were ready at once.
     pub peak_provisioned: u64,
     /// Instances that have ended, and the sum of their lives.
     pub ended: u64,
+    /// See `ended`.
     pub ended_life_ns: u128,
     /// Instances at the beginning of each part of the day, or of the run if that is shorter: sum,
     /// number of looks, most.

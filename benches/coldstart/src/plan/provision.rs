@@ -13,11 +13,15 @@ const DOWN_LOOKS: usize = 60;
 /// What was asked for.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Policy {
+    /// Always so many.
     Fixed(u32),
     /// In use / `target`, between the two bounds.
     Tracking {
+        /// The share that is to be in use.
         target: f64,
+        /// Never fewer.
         least: u32,
+        /// Never more.
         most: u32,
     },
     /// From a time of the day on, in nanoseconds, so many; ascending.
@@ -114,6 +118,7 @@ fn time_of_day(text: &str) -> Option<u64> {
 }
 
 impl Provision {
+    /// A policy that has seen nothing yet.
     pub fn new(policy: Policy, limit: StartLimit) -> Self {
         Self { policy, limit, looks: VecDeque::new() }
     }

@@ -8,13 +8,22 @@ const GAMMA: u64 = 0x9e37_79b9_7f4a_7c15;
 /// What a stream is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {
+    /// Gaps between arrivals.
     Arrival = 1,
+    /// Which candidates of a changing rate arrive.
     Thinning = 2,
+    /// Service times.
     Service = 3,
+    /// Cold starts.
     Cold = 4,
+    /// Which idle instance takes a request.
     Reuse = 5,
+    /// Starts of provisioned instances.
     Provisioning = 6,
+    /// Where in its minute a request arrives.
     Placement = 7,
+    /// Whose request it is.
+    Function = 8,
 }
 
 /// One stream of random numbers.

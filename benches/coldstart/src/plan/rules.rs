@@ -27,7 +27,9 @@ pub enum Platform {
 /// In what the bill is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Currency {
+    /// Renminbi.
     Cny,
+    /// United States dollar.
     Usd,
 }
 
@@ -36,15 +38,20 @@ pub enum Currency {
 pub enum Quota {
     /// Megabytes of all instances together.
     MemoryMb(u64),
+    /// So many instances.
     Instances(u64),
+    /// No quota.
     None,
 }
 
 /// Where a figure comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 pub struct Fact {
+    /// What it is about.
     pub rule: &'static str,
+    /// What the page says.
     pub value: &'static str,
+    /// The page.
     pub source: &'static str,
     /// Of the page, or of its reading.
     pub date: &'static str,
@@ -53,13 +60,20 @@ pub struct Fact {
 /// The rules of one platform.
 #[derive(Debug, Clone, Copy)]
 pub struct Rules {
+    /// As the flag says it.
     pub name: &'static str,
+    /// How many instances there may be.
     pub quota: Quota,
+    /// How fast on-demand instances may be started.
     pub starts: StartLimit,
+    /// How fast provisioned instances may be started.
     pub provisioning: StartLimit,
+    /// What becomes of a request for which nothing may be started.
     pub overflow: Overflow,
+    /// Requests that an instance serves at once, by default.
     pub concurrency: u32,
     prices: &'static [(Currency, Price)],
+    /// The figures with their sources.
     pub facts: &'static [Fact],
     /// What a plan for this platform leaves out.
     pub left_out: &'static [&'static str],
@@ -82,6 +96,7 @@ impl Rules {
 }
 
 impl Platform {
+    /// The rules of this platform.
     pub fn rules(self) -> &'static Rules {
         match self {
             Self::Scf => &SCF,

@@ -8,6 +8,7 @@ use super::arrivals::{Generated, Shape};
 use super::cold::{ColdStarts, ColdTable};
 use super::distribution::Distribution;
 use super::duration::{DAY_NS, SECOND_NS};
+use super::fleet::{Fleet, Functions};
 use super::limiter::{Limiter, StartLimit};
 use super::pool::{Observer, POINTS, Pool, Request, Settings, Usage};
 use super::random::{Purpose, Stream};
@@ -27,23 +28,39 @@ const WARM_UP: u64 = 1 << 63;
 /// Where requests come from.
 #[derive(Debug, Clone)]
 pub enum Arrivals {
-    Generated { shape: Shape, per_second: f64 },
+    /// By a formula, at a mean rate.
+    Generated {
+        /// The formula.
+        shape: Shape,
+        /// Requests a second, on average.
+        per_second: f64,
+    },
+    /// As they were recorded.
     Trace(Trace),
 }
 
 /// One scenario.
 #[derive(Debug, Clone)]
 pub struct Run {
+    /// When requests come.
     pub arrivals: Arrivals,
     /// Requests that count; a trace may have fewer.
     pub requests: u64,
     /// For a trace without durations, and for all other arrivals.
     pub service: Distribution,
+    /// How long cold starts take.
     pub cold: ColdTable,
+    /// The rules of each function.
     pub settings: Settings,
+    /// How fast instances may be started.
     pub starts: StartLimit,
+    /// Who shares the arrivals.
+    pub functions: Functions,
+    /// Only this function's requests arrive, as they do beside the others'.
+    pub only: Option<usize>,
     /// Instances of all functions.
     pub most_instances: u64,
+    /// Of all random numbers.
     pub seed: u64,
     /// Whether the beginning, with no on-demand instance, is left out.
     pub warm_up: bool,
@@ -139,8 +156,10 @@ impl Run {
         (0..parts).map(part).collect()
     }
 
-    fn limiter(&self) -> Limiter {
-        Limiter::new(self.starts, self.most_instances)
+    fn fleet(&self, part: &Part) -> Fleet {
+        let limiter = Limiter::new(self.starts, self.most_instances);
+        let choice = Stream::new(self.seed, Purpose::Function, part.number);
+        Fleet::new(self.functions, limiter, choice, self.only, |limiter| self.pool(part, limiter))
     }
 
     fn pool(&self, part: &Part, limiter: &mut Limiter) -> Pool {
@@ -171,8 +190,7 @@ impl Run {
         observer: &mut impl Observer,
         progress: &AtomicU64,
     ) -> (Usage, Vec<u64>) {
-        let mut limiter = self.limiter();
-        let mut pool = self.pool(part, &mut limiter);
+        let mut fleet = self.fleet(part);
         let services = Stream::new(self.seed, Purpose::Service, part.number);
         let service_ns = |number| self.service.at(services.uniform(number));
         let from_ns = part.warm_up_ns;
@@ -194,7 +212,7 @@ impl Run {
                     arrived_ns: at_ns,
                     counted: false,
                 };
-                pool.arrive(request, &mut limiter, observer);
+                fleet.arrive(request, observer);
             }
         }
         let mut arrivals = Generated::new(shape, per_second, self.seed, part.number, 0);
@@ -212,12 +230,12 @@ impl Run {
                 arrived_ns: end_ns,
                 counted: true,
             };
-            pool.arrive(request, &mut limiter, observer);
+            fleet.arrive(request, observer);
             if number % PROGRESS == PROGRESS - 1 {
                 progress.fetch_add(PROGRESS, Ordering::Relaxed);
             }
         }
-        pool.close(end_ns, &mut limiter, observer)
+        fleet.close(end_ns, observer)
     }
 
     /// Simulates the run on `threads` threads; the result does not depend on how many.
@@ -261,8 +279,7 @@ impl Run {
             point_ns: (length_ns + 1).min(DAY_NS) / POINTS as u64,
         };
         let services = Stream::new(self.seed, Purpose::Service, 0);
-        let mut limiter = self.limiter();
-        let mut pool = self.pool(&part, &mut limiter);
+        let mut fleet = self.fleet(&part);
         let mut tally = Tally::default();
         let mut entries = trace.entries(self.seed)?;
         let (mut number, mut end_ns) = (0u64, 0);
@@ -273,13 +290,13 @@ impl Run {
             let service_ns =
                 entry.service_ns.unwrap_or_else(|| self.service.at(services.uniform(number)));
             let request = Request { number, service_ns, arrived_ns: end_ns, counted: true };
-            pool.arrive(request, &mut limiter, &mut tally);
+            fleet.arrive(request, &mut tally);
             number += 1;
             if number % PROGRESS == 0 {
                 progress.fetch_add(PROGRESS, Ordering::Relaxed);
             }
         }
-        let usage = pool.close(end_ns, &mut limiter, &mut tally).0;
+        let usage = fleet.close(end_ns, &mut tally).0;
         tally.finish(usage);
         Ok(tally)
     }

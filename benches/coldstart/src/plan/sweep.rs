@@ -11,6 +11,7 @@ use super::cold::ColdTable;
 use super::distribution::Distribution;
 use super::duration::{self, SECOND_NS};
 use super::estimate::Samples;
+use super::fleet::Functions;
 use super::limiter::StartLimit;
 use super::pool::{Reuse, Settings};
 use super::provision::{Policy, Provision};
@@ -24,6 +25,7 @@ use super::trace::{self, Trace};
 /// How many provisioned instances.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Ask {
+    /// These policies, each with its name.
     Policies(Vec<(String, Policy)>),
     /// As few as meet the target.
     Auto(Target),
@@ -32,31 +34,53 @@ pub enum Ask {
 /// Where arrivals come from.
 #[derive(Debug, Clone)]
 pub enum Source {
-    Shape { shape: Shape, rates: Vec<f64> },
+    /// By a formula, at each of these mean rates.
+    Shape {
+        /// The formula.
+        shape: Shape,
+        /// Requests a second, on average.
+        rates: Vec<f64>,
+    },
+    /// As they were recorded.
     Trace(Trace),
 }
 
 /// Everything that a plan is asked.
 #[derive(Debug, Clone)]
 pub struct Sweep {
+    /// When requests come.
     pub source: Source,
     /// Requests of each scenario; `None`: what `length_ns` comes to, or all of a trace.
     pub requests: Option<u64>,
+    /// Length of each scenario, where it has no number of requests.
     pub length_ns: Option<u64>,
+    /// How long a warm request takes.
     pub service: Distribution,
     /// Cold starts, with a name where there are several.
     pub colds: Vec<(String, ColdTable)>,
+    /// How many provisioned instances.
     pub ask: Ask,
+    /// How long an idle instance is kept.
     pub keep_alives_ns: Vec<u64>,
+    /// Memory settings of the function.
     pub memories_mib: Vec<u64>,
+    /// Which idle instance takes a request.
     pub reuse: Reuse,
+    /// Requests that an instance serves at once.
     pub concurrency: u32,
+    /// Who shares the arrivals.
+    pub functions: Functions,
+    /// Instances that there may be; `None`: the quota.
     pub most_instances: Option<u64>,
+    /// How much longer than its service time a request holds its instance.
     pub hold_ns: u64,
+    /// The platform.
     pub rules: &'static Rules,
     /// How fast instances may be started: the platform's limit, or none.
     pub starts: StartLimit,
+    /// Whether the beginning is left out.
     pub warm_up: bool,
+    /// Of all random numbers.
     pub seed: u64,
 }
 
@@ -72,11 +96,15 @@ pub struct Job {
 /// One scenario, simulated.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Scenario {
+    /// What makes it differ from the others.
     pub name: String,
     /// Provisioned instances: the number, or the most that a policy had.
     pub provisioned: u64,
+    /// How long an idle instance was kept.
     pub keep_alive_ns: u64,
+    /// The function's memory.
     pub memory_mib: u64,
+    /// What its quantiles rest on.
     pub samples: Samples,
     /// Its number was found by a search for a target.
     pub found: bool,
@@ -84,6 +112,7 @@ pub struct Scenario {
     pub failed: bool,
     /// Tried on the way to the answer.
     pub on_the_way: bool,
+    /// What was counted.
     pub tally: Tally,
 }
 
@@ -160,6 +189,8 @@ impl Sweep {
             cold: cold.clone(),
             settings,
             starts: self.starts,
+            functions: self.functions,
+            only: None,
             most_instances,
             seed: self.seed,
             warm_up: self.warm_up,
@@ -187,6 +218,7 @@ impl Job {
         self.run.load()
     }
 
+    /// Its simulation, without provisioned instances.
     pub fn run(&self) -> &Run {
         &self.run
     }
@@ -225,7 +257,10 @@ impl Job {
         let most = u32::try_from(self.run.settings.most_instances).unwrap_or(u32::MAX).min(1 << 20);
         let mut first = None;
         let load = match self.load() {
-            Some(load) => load / f64::from(self.run.settings.concurrency),
+            Some(load) => {
+                let instances = load / f64::from(self.run.settings.concurrency);
+                instances / f64::from(self.run.functions.count)
+            }
             None => {
                 let tally = first.insert(with(0)?);
                 tally.billed_ms as f64 * 1e6 / tally.usage.length_ns.max(1) as f64

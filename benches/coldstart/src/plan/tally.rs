@@ -13,8 +13,11 @@ const MOST_BATCHES: usize = 64;
 /// Requests of one stretch of the run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Batch {
+    /// Requests that were served.
     pub served: u64,
+    /// Those of them that met a cold start.
     pub cold: u64,
+    /// Requests that were not.
     pub refused: u64,
 }
 
@@ -33,16 +36,19 @@ impl Batch {
 /// Counts of one run or of several.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tally {
+    /// The whole run.
     pub all: Batch,
     /// Of equal numbers of requests within one part of the run.
     pub batches: Vec<Batch>,
     /// Parts of the run that were simulated on their own.
     pub parts: u64,
+    /// Of served requests.
     pub latency: Histogram,
     /// Served requests' service time, each rounded up to whole milliseconds.
     pub billed_ms: u64,
     /// Cold starts' time, each rounded up to whole milliseconds: for platforms that bill it.
     pub cold_ms: u64,
+    /// Sums over time.
     pub usage: Usage,
     #[serde(skip)]
     open: Batch,
@@ -146,11 +152,21 @@ impl Usage {
     /// Adds another part of the same run.
     pub fn add(&mut self, other: &Self) {
         self.length_ns += other.length_ns;
-        self.add_beside(other);
+        self.add_sums(other);
+        for (mine, theirs) in self.points.iter_mut().zip(&other.points) {
+            *mine = (mine.0 + theirs.0, mine.1 + theirs.1, mine.2.max(theirs.2));
+        }
     }
 
     /// Adds another function of the same time.
     pub fn add_beside(&mut self, other: &Self) {
+        self.add_sums(other);
+        for (mine, theirs) in self.points.iter_mut().zip(&other.points) {
+            *mine = (mine.0 + theirs.0, mine.1.max(theirs.1), mine.2 + theirs.2);
+        }
+    }
+
+    fn add_sums(&mut self, other: &Self) {
         self.on_demand_ns += other.on_demand_ns;
         self.provisioned_ns += other.provisioned_ns;
         self.provisioned_busy_ns += other.provisioned_busy_ns;
@@ -161,11 +177,5 @@ impl Usage {
         self.peak_provisioned = self.peak_provisioned.max(other.peak_provisioned);
         self.ended += other.ended;
         self.ended_life_ns += other.ended_life_ns;
-        if self.points.is_empty() {
-            self.points = vec![(0, 0, 0); other.points.len()];
-        }
-        for (mine, theirs) in self.points.iter_mut().zip(&other.points) {
-            *mine = (mine.0 + theirs.0, mine.1 + theirs.1, mine.2.max(theirs.2));
-        }
     }
 }

@@ -15,10 +15,16 @@ pub enum Target {
     /// At most this share of all requests is refused.
     Refused(f64),
     /// The quantile of the latency is at most so many nanoseconds.
-    Latency { q: f64, ns: u64 },
+    Latency {
+        /// The quantile, 0 to 1.
+        q: f64,
+        /// Its limit.
+        ns: u64,
+    },
 }
 
 impl Target {
+    /// Whether this tally reaches it.
     pub fn is_met(&self, tally: &Tally) -> bool {
         self.value(tally) <= self.limit()
     }

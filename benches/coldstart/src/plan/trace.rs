@@ -35,6 +35,7 @@ pub enum Placement {
 }
 
 impl Placement {
+    /// As the flag says it.
     pub fn name(self) -> &'static str {
         match self {
             Self::Uniform => "uniform",
@@ -47,18 +48,40 @@ impl Placement {
 /// What is wrong with a trace.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
+    /// The system does not give it.
     #[error("cannot read `{path}`: {source}")]
-    Read { path: PathBuf, source: std::io::Error },
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// The underlying I/O error.
+        source: std::io::Error,
+    },
+    /// A line is not what it should be.
     #[error("`{path}`, line {line}: {what}")]
-    Line { path: PathBuf, line: u64, what: String },
+    Line {
+        /// The file.
+        path: PathBuf,
+        /// From 1 on.
+        line: u64,
+        /// What is wrong, and what to do.
+        what: String,
+    },
+    /// The file as a whole is not what it should be.
     #[error("`{path}` {what}")]
-    Whole { path: PathBuf, what: String },
+    Whole {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, and what to do.
+        what: String,
+    },
 }
 
 /// One arrival, in nanoseconds from the first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Entry {
+    /// When it arrives.
     pub at_ns: u64,
+    /// How long it takes, where the trace says so.
     pub service_ns: Option<u64>,
 }
 
@@ -112,6 +135,7 @@ impl Trace {
         Self::stamps(path)
     }
 
+    /// How many there are.
     pub fn requests(&self) -> u64 {
         self.requests
     }
@@ -121,6 +145,7 @@ impl Trace {
         self.length_ns
     }
 
+    /// Mean of its durations, where it has some.
     pub fn mean_service_ns(&self) -> Option<f64> {
         self.mean_service_ns
     }

@@ -46,6 +46,18 @@ pub fn render(header: &Header, plan: &Plan, scenarios: &[Scenario]) -> String {
     page.into_string()
 }
 
+/// The plots of the page, each with a name.
+pub fn plots(header: &Header, plan: &Plan, scenarios: &[Scenario]) -> Vec<(&'static str, String)> {
+    let target = plot::target_line(header.target.as_deref());
+    let all = [
+        ("cold", plot::cold_by_provisioned(scenarios, target, WIDE)),
+        ("latency", Some(plot::latencies(plan, scenarios, WIDE))),
+        ("cost", plot::cost_by_tail(plan, scenarios, WIDE)),
+        ("instances", Some(plot::instances_by_time(plan, scenarios, WIDE))),
+    ];
+    all.into_iter().filter_map(|(name, plot)| Some((name, plot?))).collect()
+}
+
 fn figure(title: &str, caption: &str, draw: impl Fn(f64) -> Option<String>) -> Markup {
     html! {
         @if let (Some(wide), Some(narrow)) = (draw(WIDE), draw(NARROW)) {
