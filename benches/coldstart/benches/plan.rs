@@ -29,6 +29,7 @@ fn run(per_second: f64, keep_alive_s: u64, provisioned: u32, service: Distributi
         arrivals: Arrivals::Generated { shape: Shape::Poisson, per_second },
         requests: n,
         service,
+        durations: true,
         cold: ColdTable::of(Distribution::Constant { ns: 300_000_000 }),
         settings: Settings {
             keep_alive_ns: keep_alive_s * SECOND_NS,

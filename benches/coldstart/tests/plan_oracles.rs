@@ -28,6 +28,7 @@ fn run(per_second: f64, warm_s: f64, cold_s: f64, keep_alive_s: u64, requests: u
         arrivals: Arrivals::Generated { shape: Shape::Poisson, per_second },
         requests,
         service: exponential(warm_s),
+        durations: true,
         cold: ColdTable::of(exponential(cold_s)),
         settings: Settings {
             keep_alive_ns: keep_alive_s * SECOND_NS,

@@ -201,6 +201,7 @@ impl PlanArgs {
             requests,
             length_ns,
             service,
+            durations: self.service.is_none(),
             colds,
             ask,
             keep_alives_ns,
@@ -216,6 +217,14 @@ impl PlanArgs {
             seed: self.seed,
         };
         self.check(&sweep)?;
+        let short = sweep.jobs().iter().filter_map(|job| job.run().short_warm_up_ns()).min();
+        notes.extend(short.map(|ns| {
+            format!(
+                "the warm-up lasts {}, less than the longest keep-alive: instances that a rarer \
+                 peak before it would have left are not there",
+                duration::short(ns / SECOND_NS * SECOND_NS)
+            )
+        }));
         self.notes(&sweep, &mut notes);
         let currency = match self.currency {
             Currency::Cny => "cny",
@@ -282,10 +291,7 @@ impl PlanArgs {
                 ));
             }
             if self.rate.is_some() {
-                return Err(
-                    "`--rate` says nothing of a trace, which has its own times; leave it out"
-                        .into(),
-                );
+                notes.push("`--rate` is not used: a trace has its own times".into());
             }
             let trace = Trace::open(path, self.placement).map_err(|e| e.to_string())?;
             notes.push(format!(
@@ -296,9 +302,16 @@ impl PlanArgs {
             ));
             if trace.functions() > 1 {
                 notes.push(format!(
-                    "the trace has {} functions, simulated here as one: instances are not shared \
-                     between functions, so cold starts are understated",
+                    "the trace has {} functions, each with instances of its own; they share the \
+                     limit on starts and the quota, and provisioned instances are each function's",
                     trace.functions()
+                ));
+            }
+            if trace.merged() > 1 {
+                notes.push(format!(
+                    "the counts of {} functions are added up as if they were one: functions do not \
+                     share instances, so cold starts are understated; give one row",
+                    trace.merged()
                 ));
             }
             return Ok(Source::Trace(trace));
@@ -393,15 +406,11 @@ impl PlanArgs {
         };
         let traced = matches!(source, Source::Trace(t) if t.mean_service_ns().is_some());
         match self.service.as_deref() {
-            Some(_) if traced => {
-                Err("`--service` says nothing of this trace, which has durations; leave it out"
-                    .into())
-            }
             Some("from-results") => from_results(measured),
             Some(text) => {
                 Distribution::parse(text, read_samples).map_err(|e| format!("--service {e}"))
             }
-            None if measured.is_some_and(|m| m.service.is_some()) => {
+            None if measured.is_some_and(|m| m.service.is_some()) && !traced => {
                 notes.push(
                     "service times are the bench's requests to ready instances: the handler's own \
                      work may take longer (`--service`)"
@@ -593,8 +602,8 @@ impl PlanArgs {
             "placement": self.placement.name(),
             "service": self.service,
             "service_mean_ns": match &sweep.source {
-                Source::Trace(trace) => trace.mean_service_ns(),
-                Source::Shape { .. } => None,
+                Source::Trace(trace) if sweep.durations => trace.mean_service_ns(),
+                _ => None,
             }.unwrap_or_else(|| sweep.service.mean_ns()),
             "cold": self.cold,
             "cold_mean_ns": sweep.colds.iter().map(|(_, c)| c.alone().mean_ns()).collect::<Vec<_>>(),

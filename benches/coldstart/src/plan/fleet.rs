@@ -25,11 +25,11 @@ impl Functions {
     /// One line.
     pub fn parse(text: &str) -> Result<Self, String> {
         let (count, exponent) = text.split_once(':').unwrap_or((text, "0"));
-        let count = count.trim().parse().ok().filter(|n| (1..=100_000).contains(n));
+        let count = count.trim().parse().ok().filter(|n| (1..=10_000).contains(n));
         let exponent = exponent.trim().parse().ok().filter(|e| (0.0..=10.0).contains(e));
         count.zip(exponent).map(|(count, exponent)| Self { count, exponent }).ok_or_else(|| {
             format!(
-                "`{text}` is no number of functions; write `N` (1 to 100000) or `N:EXPONENT` for \
+                "`{text}` is no number of functions; write `N` (1 to 10000) or `N:EXPONENT` for \
                  Zipf's law (0 to 10)"
             )
         })
@@ -73,13 +73,21 @@ impl Fleet {
         Self { pools, limiter, cumulative: functions.cumulative(), choice, only }
     }
 
-    /// A request arrives at its function.
+    /// A request arrives at its function; `None`: whose it is, is drawn.
     #[inline]
-    pub fn arrive(&mut self, request: Request, observer: &mut impl Observer) {
-        let mut function = 0;
+    pub fn arrive(
+        &mut self,
+        request: Request,
+        function: Option<u32>,
+        observer: &mut impl Observer,
+    ) {
+        let function_is_drawn = function.is_none();
+        let mut function = function.unwrap_or(0) as usize;
         if self.pools.len() > 1 {
-            let draw = self.choice.uniform(request.number);
-            function = self.cumulative.partition_point(|&up_to| up_to < draw);
+            if function_is_drawn {
+                let draw = self.choice.uniform(request.number);
+                function = self.cumulative.partition_point(|&up_to| up_to < draw);
+            }
             function = function.min(self.pools.len() - 1);
             if self.only.is_some_and(|only| only != function) {
                 return;
@@ -129,7 +137,7 @@ mod tests {
 
     #[test]
     fn what_is_no_number_of_functions_is_refused_in_one_line() {
-        for text in ["", "0", "-1", "x", "5:", "5:-1", "5:NaN", "100001"] {
+        for text in ["", "0", "-1", "x", "5:", "5:-1", "5:NaN", "10001"] {
             assert!(!Functions::parse(text).unwrap_err().contains('\n'), "{text}");
         }
         assert_eq!(Functions::parse("50:0.9"), Ok(Functions { count: 50, exponent: 0.9 }));

@@ -374,7 +374,12 @@ impl Pool {
         if now_ns >= self.from_ns {
             self.usage.peak_instances = self.usage.peak_instances.max(self.instances());
         }
-        let start_ns = self.cold.draw(now_ns, request.number);
+        // The first instances of a warm-up are there at once. Otherwise all requests of the first
+        // cold start would bring an instance each, which would then be kept.
+        let start_ns = match !request.counted && now_ns < self.from_ns / 2 {
+            true => 0,
+            false => self.cold.draw(now_ns, request.number),
+        };
         let latency_ns = now_ns - request.arrived_ns + start_ns + request.service_ns;
         self.slots[slot as usize] =
             Slot { id, running: 0, starting: self.settings.concurrency > 1, created_ns: now_ns };

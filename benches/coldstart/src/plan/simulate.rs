@@ -46,8 +46,10 @@ pub struct Run {
     pub arrivals: Arrivals,
     /// Requests that count; a trace may have fewer.
     pub requests: u64,
-    /// For a trace without durations, and for all other arrivals.
+    /// How long a warm request takes, where its trace does not say so.
     pub service: Distribution,
+    /// Whether a trace's durations are used.
+    pub durations: bool,
     /// How long cold starts take.
     pub cold: ColdTable,
     /// The rules of each function.
@@ -109,8 +111,17 @@ impl Run {
             u64::MAX => 0.0,
             _ => 1_800.0 * SECOND_NS as f64,
         };
-        let ns = keeps * keep_ns + 20.0 * request_ns + starting_ns + policy_ns;
+        let most_requests = (2.0 * self.requests as f64).max(2e6);
+        let kept_ns = (keeps * keep_ns).min(most_requests / per_second * SECOND_NS as f64);
+        let ns = kept_ns + 20.0 * request_ns + starting_ns + policy_ns;
         (ns as u64).clamp(SECOND_NS, 30 * DAY_NS)
+    }
+
+    /// The length of a warm-up that is shorter than the keep-alive.
+    pub fn short_warm_up_ns(&self) -> Option<u64> {
+        let Arrivals::Generated { per_second, .. } = self.arrivals else { return None };
+        let ns = self.warm_up_ns(per_second);
+        (self.warm_up && ns < self.settings.keep_alive_ns).then_some(ns)
     }
 
     fn parts(&self) -> Vec<Part> {
@@ -212,7 +223,7 @@ impl Run {
                     arrived_ns: at_ns,
                     counted: false,
                 };
-                fleet.arrive(request, observer);
+                fleet.arrive(request, None, observer);
             }
         }
         let mut arrivals = Generated::new(shape, per_second, self.seed, part.number, 0);
@@ -230,7 +241,7 @@ impl Run {
                 arrived_ns: end_ns,
                 counted: true,
             };
-            fleet.arrive(request, observer);
+            fleet.arrive(request, None, observer);
             if number % PROGRESS == PROGRESS - 1 {
                 progress.fetch_add(PROGRESS, Ordering::Relaxed);
             }
@@ -287,10 +298,12 @@ impl Run {
             && let Some(entry) = entries.next()?
         {
             end_ns = entry.at_ns;
-            let service_ns =
-                entry.service_ns.unwrap_or_else(|| self.service.at(services.uniform(number)));
+            let service_ns = entry
+                .service_ns
+                .filter(|_| self.durations)
+                .unwrap_or_else(|| self.service.at(services.uniform(number)));
             let request = Request { number, service_ns, arrived_ns: end_ns, counted: true };
-            fleet.arrive(request, &mut tally);
+            fleet.arrive(request, Some(entry.function), &mut tally);
             number += 1;
             if number % PROGRESS == 0 {
                 progress.fetch_add(PROGRESS, Ordering::Relaxed);

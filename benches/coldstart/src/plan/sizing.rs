@@ -102,6 +102,7 @@ fn run(
         arrivals: Arrivals::Generated { shape: Shape::Poisson, per_second },
         requests: REQUESTS,
         service: service.clone(),
+        durations: true,
         cold: ColdTable::of(cold.clone()),
         settings: Settings {
             keep_alive_ns: keep_alive_s * SECOND_NS,

@@ -56,6 +56,8 @@ pub struct Sweep {
     pub length_ns: Option<u64>,
     /// How long a warm request takes.
     pub service: Distribution,
+    /// Whether a trace's durations are used in its place.
+    pub durations: bool,
     /// Cold starts, with a name where there are several.
     pub colds: Vec<(String, ColdTable)>,
     /// How many provisioned instances.
@@ -186,10 +188,16 @@ impl Sweep {
             arrivals: arrivals.clone(),
             requests,
             service: self.service.clone(),
+            durations: self.durations,
             cold: cold.clone(),
             settings,
             starts: self.starts,
-            functions: self.functions,
+            functions: match arrivals {
+                Arrivals::Trace(trace) if trace.functions() > 1 => {
+                    Functions { count: trace.functions() as u32, exponent: 0.0 }
+                }
+                _ => self.functions,
+            },
             only: None,
             most_instances,
             seed: self.seed,
@@ -294,8 +302,8 @@ impl Job {
     fn scenario(&self, provisioned_name: String, provisioned: u64, tally: Tally) -> Scenario {
         let mut name = vec![provisioned_name];
         name.extend(self.name.iter().cloned());
-        let from_trace =
-            matches!(&self.run.arrivals, Arrivals::Trace(t) if t.mean_service_ns().is_some());
+        let from_trace = self.run.durations
+            && matches!(&self.run.arrivals, Arrivals::Trace(t) if t.mean_service_ns().is_some());
         Scenario {
             name: name.join(", "),
             provisioned,

@@ -8,6 +8,7 @@
 //! - Minutes: `minute,count` a line, or Azure Functions 2019's table with a column a minute; where
 //!   in its minute a request arrives is a [`Placement`], because the file does not say.
 
+use std::collections::HashMap;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
@@ -19,8 +20,10 @@ use super::simulate::LONGEST_RUN_NS;
 
 /// No line of a trace is longer; one of Azure's tables has 1440 columns.
 const LINE_LIMIT_BYTES: u64 = 64 << 10;
-/// The most rows of a trace that has to be sorted: 16 bytes each in memory.
-const SORTED_ROWS: usize = 3_000_000;
+/// The most rows of a trace that has to be sorted: 24 bytes each in memory.
+const SORTED_ROWS: usize = 2_000_000;
+/// The most functions of a trace.
+const FUNCTIONS: usize = 10_000;
 const MINUTE_NS: u64 = 60 * SECOND_NS;
 
 /// Where in its minute a request arrives.
@@ -83,6 +86,8 @@ pub struct Entry {
     pub at_ns: u64,
     /// How long it takes, where the trace says so.
     pub service_ns: Option<u64>,
+    /// Whose request it is, from 0.
+    pub function: u32,
 }
 
 /// A trace that has been looked through once.
@@ -103,7 +108,8 @@ enum Kind {
     Stamps {
         first: i128,
     },
-    Sorted(Arc<Vec<(u64, u64)>>),
+    /// Start, duration and function.
+    Sorted(Arc<Vec<(u64, u64, u32)>>),
     Minutes(Arc<Vec<u64>>, Placement),
 }
 
@@ -150,9 +156,17 @@ impl Trace {
         self.mean_service_ns
     }
 
-    /// How many functions it names; 1 where it names none.
+    /// How many functions it tells apart.
     pub fn functions(&self) -> usize {
-        self.functions
+        match self.kind {
+            Kind::Sorted(_) => self.functions,
+            Kind::Stamps { .. } | Kind::Minutes(..) => 1,
+        }
+    }
+
+    /// How many functions are added up in it, as if they were one.
+    pub fn merged(&self) -> usize {
+        self.functions / self.functions()
     }
 
     /// What it is, for the notes of a plan.
@@ -229,8 +243,8 @@ impl Trace {
         duration: usize,
         function: Option<usize>,
     ) -> Result<Self, Error> {
-        let mut rows: Vec<(i128, u64)> = Vec::new();
-        let mut functions = std::collections::HashSet::new();
+        let mut rows: Vec<(i64, u64, u32)> = Vec::new();
+        let mut functions: HashMap<String, u32> = HashMap::new();
         while let Some(line) = lines.next()? {
             if line.is_empty() {
                 continue;
@@ -240,36 +254,46 @@ impl Trace {
                 let what = "it has fewer columns than the header".to_owned();
                 return Err(lines.wrong(what));
             };
-            let read = stamp(end).and_then(|end| Ok((end, service(duration)?)));
-            let name = function.and_then(|at| columns.get(at)).map(|name| (*name).to_owned());
-            let (end, service_ns) = read.map_err(|what| lines.wrong(what))?;
-            if functions.len() < 100_000 {
-                functions.extend(name);
-            }
-            rows.push((end - i128::from(service_ns), service_ns));
+            let name = function.and_then(|at| columns.get(at)).copied().unwrap_or("").to_owned();
+            let read = stamp(end).and_then(|end| {
+                let service_ns = service(duration)?;
+                let start = i64::try_from(end - i128::from(service_ns));
+                let far = |_| format!("`{end}` ns is over 292 years; times are in seconds");
+                Ok((start.map_err(far)?, service_ns))
+            });
+            let (start, service_ns) = read.map_err(|what| lines.wrong(what))?;
+            let next = functions.len() as u32;
+            let function = match functions.get(&name) {
+                Some(known) => *known,
+                None if functions.len() == FUNCTIONS => {
+                    return Err(lines.whole("has more than 10,000 functions; split it by function"));
+                }
+                None => *functions.entry(name).or_insert(next),
+            };
+            rows.push((start, service_ns, function));
             if rows.len() > SORTED_ROWS {
                 return Err(lines.whole(
-                    "has more than 3,000,000 rows to sort; sort it by arrival and write \
+                    "has more than 2,000,000 rows to sort; sort it by arrival and write \
                      `TIME,DURATION` lines, which are read without being kept",
                 ));
             }
         }
-        rows.sort_by_key(|(at, _)| *at);
-        let (Some(&(first, _)), Some(&(last, _))) = (rows.first(), rows.last()) else {
+        rows.sort_by_key(|(at, ..)| *at);
+        let (Some(&(first, ..)), Some(&(last, ..))) = (rows.first(), rows.last()) else {
             return Err(lines.whole("holds no request below its header"));
         };
-        if last - first > i128::from(LONGEST_RUN_NS) {
+        if last.abs_diff(first) > LONGEST_RUN_NS {
             return Err(lines.whole("lasts longer than 100 years; times are in seconds"));
         }
-        let sum_ns: f64 = rows.iter().map(|(_, ns)| *ns as f64).sum();
+        let sum_ns: f64 = rows.iter().map(|(_, ns, _)| *ns as f64).sum();
         Ok(Self {
             path: path.into(),
             requests: rows.len() as u64,
-            length_ns: (last - first) as u64,
+            length_ns: last.abs_diff(first),
             mean_service_ns: Some(sum_ns / rows.len() as f64),
             functions: functions.len().max(1),
             kind: Kind::Sorted(Arc::new(
-                rows.into_iter().map(|(at, ns)| ((at - first) as u64, ns)).collect(),
+                rows.into_iter().map(|(at, ns, f)| (at.abs_diff(first), ns, f)).collect(),
             )),
         })
     }
@@ -377,7 +401,7 @@ enum Source<'a> {
         last_ns: u64,
     },
     Sorted {
-        rows: &'a [(u64, u64)],
+        rows: &'a [(u64, u64, u32)],
         at: usize,
     },
     Minutes {
@@ -402,12 +426,16 @@ impl Entries<'_> {
             Source::Stamps { lines, first, last_ns } => {
                 let Some((stamp, service_ns)) = lines.stamp()? else { return Ok(None) };
                 *last_ns = lines.since(stamp, *first, *last_ns)?;
-                Ok(Some(Entry { at_ns: *last_ns, service_ns }))
+                Ok(Some(Entry { at_ns: *last_ns, service_ns, function: 0 }))
             }
             Source::Sorted { rows, at } => {
                 *at += 1;
                 let row = rows.get(*at - 1);
-                Ok(row.map(|&(at_ns, ns)| Entry { at_ns, service_ns: Some(ns) }))
+                Ok(row.map(|&(at_ns, ns, function)| Entry {
+                    at_ns,
+                    service_ns: Some(ns),
+                    function,
+                }))
             }
             Source::Minutes { counts, placement, minute, placed, last, stream, draws } => {
                 while counts.get(*minute).is_some_and(|count| *placed >= *count) {
@@ -427,7 +455,7 @@ impl Entries<'_> {
                 *placed += 1;
                 let in_minute_ns = ((*last * MINUTE_NS as f64) as u64).min(MINUTE_NS - 1);
                 let at_ns = *minute as u64 * MINUTE_NS + in_minute_ns;
-                Ok(Some(Entry { at_ns, service_ns: None }))
+                Ok(Some(Entry { at_ns, service_ns: None, function: 0 }))
             }
         }
     }
@@ -486,7 +514,8 @@ impl Lines {
             }
             let (time, rest) = line.split_once(',').unwrap_or((line, ""));
             let (time, rest) = (time.trim(), rest.split(',').next().unwrap_or("").trim());
-            if first_line && time.starts_with(|c: char| c.is_ascii_alphabetic()) {
+            let is_word = time.starts_with(|c: char| c.is_ascii_alphabetic());
+            if first_line && is_word && time.parse::<f64>().is_err() {
                 continue;
             }
             let read = stamp(time).and_then(|at| match rest {
