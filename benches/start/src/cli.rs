@@ -6,11 +6,22 @@ use clap::Parser;
 
 use start_bench::report::PageCache;
 
+/// What the help ends with.
+const TWO_COMMITS: &str = "\
+To compare with another commit, in one interleaved run:
+  git worktree add ../old COMMIT
+  (cd ../old && just image --stage-only && cp target/image/root/app ../old-firstbyte)
+  just bench start --only floor,firstbyte,axum --program old=../old-firstbyte --against old
+  git worktree remove --force ../old
+For its `blocking` in a first handler: `just image firstbyte-blocking-first --stage-only` there, \
+and `--program old-blocking=PATH`.";
+
 /// From exec to the first byte: our function, the floor and the peers, interleaved in random order.
 ///
 /// Exit codes: 0 fine, 1 a start failed or the gate is closed, 2 usage, 4 the bench itself could
 /// not run.
 #[derive(Parser)]
+#[command(after_help = TWO_COMMITS)]
 pub struct Arguments {
     /// Starts of each program and state of the page cache
     #[arg(long, default_value_t = 300, value_parser = clap::value_parser!(u32).range(1..=9000))]
@@ -24,9 +35,7 @@ pub struct Arguments {
     /// and gives the same reply; repeatable
     #[arg(long, value_name = "NAME=PATH", value_parser = named)]
     pub program: Vec<(String, PathBuf)>,
-    /// Compare first bytes and requests with this program too. Two commits: build the old one in a
-    /// worktree of its own (`git worktree add ../old COMMIT`, and there `just image --stage-only`),
-    /// then `just bench start --program old=../old/target/image/root/app --against old`
+    /// Compare first bytes and requests with this program too, instead of with firstbyte
     #[arg(long, value_name = "NAME")]
     pub against: Option<String>,
     /// Requests one after the other on one connection, in starts of their own; 1 leaves them out

@@ -32,7 +32,9 @@ const STYLE: &str = "text{font:13px \
                      e3e8ed}.base{stroke:#b8c2cc}.listen{fill:#d9a441;opacity:.55}.first{fill:#\
                      7b8794;opacity:.8}.first.ours{fill:#0b7285}.span{stroke:#1f2933;stroke-width:\
                      1.2}.mid{fill:#fff;stroke:#1f2933;stroke-width:1.5}.row{fill:none;stroke:\
-                     #7b8794;stroke-width:1.5}.row.ours{stroke:#0b7285;stroke-width:2.5}";
+                     #7b8794;stroke-width:1.5}.row.ours{stroke:#0b7285;stroke-width:2.5}.row.rival{\
+                     stroke:#c2571a}text.rival{fill:#c2571a}.row.floor{stroke-dasharray:4 \
+                     3}";
 
 /// A logarithmic axis between two times, in nanoseconds.
 struct Axis {

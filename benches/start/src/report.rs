@@ -128,6 +128,8 @@ pub struct Samples {
     pub minor_faults: Vec<Option<u64>>,
     /// Page faults that did.
     pub major_faults: Vec<Option<u64>>,
+    /// Threads, shortly after the reply.
+    pub threads: Vec<Option<u64>>,
     /// Resident memory.
     pub rss_bytes: Vec<Option<u64>>,
     /// Bytes of the program's own pages that were mapped.
@@ -283,6 +285,7 @@ impl Samples {
         self.reply_ns.push(sample.map(|s| s.reply_ns));
         self.minor_faults.push(sample.map(|s| s.minor_faults));
         self.major_faults.push(sample.map(|s| s.major_faults));
+        self.threads.push(sample.map(|s| s.threads));
         self.rss_bytes.push(sample.map(|s| s.rss_bytes));
         self.mapped_bytes.push(sample.map(|s| s.mapped_bytes));
     }

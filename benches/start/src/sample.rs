@@ -49,6 +49,8 @@ pub struct Sample {
     pub minor_faults: u64,
     /// Faults with.
     pub major_faults: u64,
+    /// Threads at that moment.
+    pub threads: u64,
     /// Resident memory.
     pub rss_bytes: u64,
     /// The ELF's own pages in the process.
@@ -162,6 +164,7 @@ impl Starter {
             reply_ns: moments.reply_ns - instance.exec_ns(),
             minor_faults: stat.minor_faults,
             major_faults: stat.major_faults,
+            threads: stat.threads,
             rss_bytes: memory.rss_bytes,
             mapped_bytes,
         })

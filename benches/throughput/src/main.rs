@@ -24,11 +24,22 @@ const FAILED: u8 = 1;
 /// The bench could not run.
 const UNABLE: u8 = 4;
 
+/// What the help ends with.
+const TWO_COMMITS: &str = "\
+To compare with another commit, in one interleaved run:
+  git worktree add ../old COMMIT
+  (cd ../old && just image --stage-only && cp target/image/root/app ../old-firstbyte)
+  just bench throughput --only firstbyte --program old=../old-firstbyte --against old \\
+    --connections 16,32
+  git worktree remove --force ../old
+An interval of the ratio that includes 1 shows no difference.";
+
 /// Requests a second and their latency once a function runs: ours and the peers, interleaved in
 /// random order.
 ///
 /// Exit codes: 0 fine, 1 a program failed, 2 usage, 4 the bench itself could not run.
 #[derive(Parser)]
+#[command(after_help = TWO_COMMITS)]
 struct Arguments {
     /// Rounds: in each, every program has its turn
     #[arg(long, default_value_t = 15, value_parser = clap::value_parser!(u32).range(1..=500))]
@@ -47,11 +58,7 @@ struct Arguments {
     /// Only this use of connections
     #[arg(long, value_enum)]
     mode: Option<Mode>,
-    /// Compare requests a second, 99th percentile and CPU time with this program too. Two commits:
-    /// build the old one in a worktree of its own (`git worktree add ../old COMMIT`, and there
-    /// `just image --stage-only`), then `just bench throughput --only firstbyte --program
-    /// old=../old/target/image/root/app --against old --connections 16,32`; the interval of the
-    /// ratio includes 1 where no difference can be told
+    /// Compare requests a second, 99th percentile and CPU time with this program too
     #[arg(long, value_name = "NAME")]
     against: Option<String>,
     /// Connections at once; several numbers are measured one after the other in each round

@@ -4,7 +4,7 @@
 use bench_kit::stats::paired::Median;
 
 use super::{ABOVE, Axis, BELOW, LEFT, escape, put};
-use crate::program::OURS;
+use crate::program::{FLOOR, OURS, RIVAL};
 use crate::report::{Report, Variant};
 
 /// From the highest time to the lowest.
@@ -115,7 +115,12 @@ fn draw_row(
 }
 
 fn class(variant: &Variant) -> &'static str {
-    if variant.name == OURS { " ours" } else { "" }
+    match variant.name.as_str() {
+        OURS => " ours",
+        RIVAL => " rival",
+        FLOOR => " floor",
+        _ => "",
+    }
 }
 
 /// The programs that every request has a time of.
