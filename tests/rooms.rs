@@ -227,10 +227,12 @@ const COLDSTART: Stack<'_> = Stack {
         &["run"],
         &["lib"],
         &["cli"],
+        &["planning"],
         &["main"],
     ],
     pure: &[
-        "phase", "link", "units", "pipe", "burst", "compare", "guidance", "plot", "table", "report",
+        "phase", "link", "units", "pipe", "plan", "burst", "compare", "guidance", "plot", "table",
+        "report",
     ],
     // Types of results.json, and how they are kept on the disk.
     doors: &["results"],

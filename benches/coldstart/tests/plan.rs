@@ -340,7 +340,7 @@ fn bad_input_is_one_line_each() {
     write("nan.csv", b"NaN\n1\n");
     write("duration.csv", b"1,-0.5\n");
     write("some.csv", b"1,0.5\n2\n");
-    write("late.csv", b"0\n99999999999\n");
+    write("late.csv", b"0\n9999999999\n");
     write("binary.csv", &[0xff, 0xfe, 0, 1, 2]);
     write("line.csv", &[b'1'; 100_000]);
     write("azure.csv", b"app,func,end_timestamp,duration\na,b,1\n");

@@ -584,7 +584,8 @@ fn provisioned_concurrency_is_more_than_rate_times_mean_seconds() {
     runs.push(ready);
     let rows = advise(&results, Load { requests_per_second: 2000.0, memory_mib: 512 });
     let row = rows.iter().find(|r| r.id == "provisioned").expect("a row");
-    for part in ["need 40 instances", "12 % of requests", "53 for 1 %", "Poisson", "CNY 0.0985"] {
+    for part in ["need 40 instances", "on average, and 11.", "53 for 1 %", "Poisson", "CNY 0.0985"]
+    {
         assert!(row.verdict.contains(part), "{part}: {}", row.verdict);
     }
     let number = |share: &str| -> u32 {

@@ -90,13 +90,13 @@ fn month(cost: &Cost, scenario: &Scenario) -> String {
     }
 }
 
-/// A share in per cent with two or three digits, however small: rare cold starts are the matter.
+/// A share in per cent with three digits, however small: rare cold starts are the matter.
 pub fn percent(share: f64) -> String {
     let p = share * 100.0;
     if p <= 0.0 || p >= 100.0 {
         return format!("{p:.0} %");
     }
-    let digits = (1.0 - p.log10().floor()).clamp(0.0, 9.0) as usize;
+    let digits = (2.0 - p.log10().floor()).clamp(0.0, 9.0) as usize;
     let text = format!("{p:.digits$}");
     let text =
         if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.') } else { &text };
@@ -167,11 +167,11 @@ mod tests {
             (0.0, "0 %"),
             (1.0, "100 %"),
             (0.9996, "99.9 %"),
-            (0.116_16, "12 %"),
-            (0.018_69, "1.9 %"),
+            (0.116_16, "11.6 %"),
+            (0.018_69, "1.87 %"),
             (0.01, "1 %"),
             (0.001, "0.1 %"),
-            (0.000_684, "0.068 %"),
+            (0.000_684, "0.0684 %"),
             (0.000_000_91, "0.000091 %"),
         ] {
             assert_eq!(percent(share), text, "{share}");

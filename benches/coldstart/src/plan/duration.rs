@@ -18,6 +18,8 @@ const UNITS: [(&str, u64); 10] = [
 pub const SECOND_NS: u64 = 1_000_000_000;
 /// Nanoseconds of a day.
 pub const DAY_NS: u64 = 86_400 * SECOND_NS;
+/// No run lasts longer in simulated time: 100 years. Times then fit into 64 bits of nanoseconds.
+pub const LONGEST_RUN_NS: u64 = 36_525 * DAY_NS;
 
 /// The nanoseconds of `text`; `0` needs no unit.
 ///

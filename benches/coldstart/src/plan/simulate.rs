@@ -15,8 +15,6 @@ use super::random::{Purpose, Stream};
 use super::tally::Tally;
 use super::trace::{self, Trace};
 
-/// No run lasts longer in simulated time: 100 years. Times then fit into 64 bits of nanoseconds.
-pub const LONGEST_RUN_NS: u64 = 36_525 * DAY_NS;
 /// A part has at least so many requests.
 const PART_REQUESTS: u64 = 1_000_000;
 const MOST_PARTS: u64 = 16;

@@ -14,9 +14,8 @@ use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::duration::{self, SECOND_NS};
+use super::duration::{self, LONGEST_RUN_NS, SECOND_NS};
 use super::random::{Purpose, Stream};
-use super::simulate::LONGEST_RUN_NS;
 
 /// No line of a trace is longer; one of Azure's tables has 1440 columns.
 const LINE_LIMIT_BYTES: u64 = 64 << 10;
