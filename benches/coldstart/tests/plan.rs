@@ -81,7 +81,9 @@ fn plan_json_has_the_keys_of_the_contract_and_the_answer_is_one_sentence() {
     let cold = row["cold_share"]["value"].as_f64().unwrap();
     assert!((cold - 0.19907).abs() < 0.004, "{cold}");
     assert_eq!(row["cost"]["requests"], 1.33);
-    let text = done(folder.path(), &[&flags[..], &["--keep-alive", "0s"]].concat());
+    let more = ["--keep-alive", "0s", "--target", "cold<=10%"];
+    let text = done(folder.path(), &[&flags[..], &more].concat());
+    assert!(text.contains("`cold<=10%` is not met"), "{text}");
     let answer = text.lines().next().unwrap();
     assert!(
         answer.starts_with("With 5 provisioned instances") && answer.ends_with('.'),
@@ -209,7 +211,10 @@ fn a_timetable_follows_the_day() {
     let mean = row["instances"]["mean"].as_f64().unwrap();
     assert!((15.9..17.0).contains(&mean), "{mean} for half a day of 30 and half of 2");
     let page = fs::read_to_string(folder.path().join("p.html")).unwrap();
-    assert!(page.contains("hour of the day") && !page.contains("http://") || page.contains("svg"));
+    assert!(page.contains("hour of the day") && page.matches("<svg").count() >= 4, "{page}");
+    for outside in ["<script", "<link", "src=", "@import", "url("] {
+        assert!(!page.contains(outside), "the page fetches: {outside}");
+    }
 }
 
 #[test]

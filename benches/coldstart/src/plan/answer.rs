@@ -5,6 +5,7 @@ use comfy_table::{Cell, CellAlignment, Table, presets};
 use super::document::{Cost, Header, Plan, Row};
 use super::duration::{self, DAY_NS};
 use super::sweep::Scenario;
+use super::target::Target;
 use crate::units::duration as time;
 
 /// Nanoseconds of the month that costs are said for.
@@ -47,10 +48,20 @@ pub fn sentence(header: &Header, plan: &Plan, scenarios: &[Scenario]) -> String 
     if let Some(cost) = &row.cost {
         text.push_str(&format!(", and 30 days cost {}", month(cost, scenario)));
     }
+    let asked = header.target.as_ref().filter(|_| !scenario.found && !scenario.failed);
+    if let Some(target) = asked.and_then(|text| text.parse::<Target>().ok()) {
+        let met = if target.is_met(&scenario.tally) { "is met" } else { "is not met" };
+        text.push_str(&format!(", so that `{target}` {met}"));
+    }
     // The same question with another keep-alive: how far the unknown moves the answer.
+    let mut seen = vec![scenario.keep_alive_ns];
     let others: Vec<String> = answers[1..]
         .iter()
-        .filter(|(_, s)| s.keep_alive_ns != scenario.keep_alive_ns)
+        .filter(|(_, other)| {
+            let is_new = !seen.contains(&other.keep_alive_ns);
+            seen.push(other.keep_alive_ns);
+            is_new
+        })
         .take(4)
         .map(|(row, other)| {
             let kept = duration::short(other.keep_alive_ns);

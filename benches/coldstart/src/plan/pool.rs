@@ -202,7 +202,6 @@ pub struct Pool {
     next_look_ns: u64,
     running_since_ns: u64,
     running_sum_ns: u64,
-    now_ns: u64,
 }
 
 impl Pool {
@@ -251,7 +250,6 @@ impl Pool {
             next_look_ns: settings.provision.look_every_ns(),
             running_since_ns: 0,
             running_sum_ns: 0,
-            now_ns: 0,
             settings,
         };
         pool.usage.peak_provisioned = first.into();
@@ -313,7 +311,6 @@ impl Pool {
             }
         }
         self.expire(now_ns, limiter);
-        self.now_ns = now_ns;
     }
 
     /// Ends counting at `end_ns`, serves what still waits, and gives what was counted.
