@@ -43,7 +43,7 @@ pub struct PlanArgs {
     /// A results.json of the bench: its cold starts, and its requests to ready instances
     pub results: Option<PathBuf>,
     /// Requests a second; several with `,`
-    #[arg(long, value_name = "R[,R…]", allow_negative_numbers = true)]
+    #[arg(long, value_name = "R[,R…]", allow_hyphen_values = true)]
     pub rate: Option<String>,
     /// poisson, constant, diurnal[:SWING], or a FILE: `TIME[,DURATION]` lines in seconds, Azure
     /// 2021's table, or counts by the minute
@@ -54,17 +54,17 @@ pub struct PlanArgs {
     pub placement: Placement,
     /// How long a warm request takes: a duration, lognormal:MEDIAN,P99, exp:MEAN, weibull:K,SCALE,
     /// a file of samples, or from-results
-    #[arg(long, value_name = "DURATION|DISTRIBUTION", allow_negative_numbers = true)]
+    #[arg(long, value_name = "DURATION|DISTRIBUTION", allow_hyphen_values = true)]
     pub service: Option<String>,
     /// How long a cold start takes, before the request's own time: like --service
-    #[arg(long, value_name = "DURATION|DISTRIBUTION|from-results", allow_negative_numbers = true)]
+    #[arg(long, value_name = "DURATION|DISTRIBUTION|from-results", allow_hyphen_values = true)]
     pub cold: Option<String>,
     /// Provisioned instances: N (several with `,`), auto, target:SHARE[,MIN,MAX], or a FILE with a
     /// timetable of `HH:MM,N` lines
-    #[arg(long, value_name = "N|auto|target:0.8|FILE", allow_negative_numbers = true)]
+    #[arg(long, value_name = "N|auto|target:0.8|FILE", allow_hyphen_values = true)]
     pub provisioned: Option<String>,
     /// How long an idle instance is kept; several with `,`: unknown for SCF, so a range
-    #[arg(long, value_name = "D[,D…]", default_value = DEFAULT_KEEP_ALIVES, allow_negative_numbers = true)]
+    #[arg(long, value_name = "D[,D…]", default_value = DEFAULT_KEEP_ALIVES, allow_hyphen_values = true)]
     pub keep_alive: String,
     /// Which idle instance takes a request: unknown for SCF
     #[arg(long, value_enum, default_value = "newest")]
@@ -74,20 +74,20 @@ pub struct PlanArgs {
     pub concurrency: Option<u32>,
     /// Functions that share the rate, the limit on starts and the quota: N, or N:EXPONENT where the
     /// k-th has a share as k^-EXPONENT; provisioned instances are each function's
-    #[arg(long, value_name = "N[:EXPONENT]", default_value = "1", allow_negative_numbers = true)]
+    #[arg(long, value_name = "N[:EXPONENT]", default_value = "1", allow_hyphen_values = true)]
     pub functions: String,
     /// Instances of all functions; by default the platform's quota
     #[arg(long, value_name = "N")]
     pub max_instances: Option<u64>,
     /// How much longer than its service time a request holds its instance
-    #[arg(long, value_name = "D", default_value = "0", allow_negative_numbers = true)]
+    #[arg(long, value_name = "D", default_value = "0", allow_hyphen_values = true)]
     pub hold: String,
     /// Whose rules hold: quota, price, and how many instances may be started in a minute; without it
     /// SCF's, and starts are counted but not limited
     #[arg(long, value_enum)]
     pub platform: Option<Platform>,
     /// The function's memory; several with `,`
-    #[arg(long, value_name = "MIB[,MIB…]", default_value = "128", allow_negative_numbers = true)]
+    #[arg(long, value_name = "MIB[,MIB…]", default_value = "128", allow_hyphen_values = true)]
     pub memory: String,
     #[arg(long, value_enum, default_value = "cny")]
     pub currency: Currency,
@@ -98,10 +98,10 @@ pub struct PlanArgs {
     #[arg(long, value_name = "TARGET")]
     pub target: Option<String>,
     /// Requests to simulate for each scenario
-    #[arg(long, value_name = "N", conflicts_with = "days", allow_negative_numbers = true)]
+    #[arg(long, value_name = "N", conflicts_with = "days", allow_hyphen_values = true)]
     pub requests: Option<String>,
     /// Days to simulate instead
-    #[arg(long, value_name = "D", allow_negative_numbers = true)]
+    #[arg(long, value_name = "D", allow_hyphen_values = true)]
     pub days: Option<String>,
     /// The beginning without on-demand instances: left out, or kept, as after a deployment
     #[arg(long, value_enum, default_value = "remove")]

@@ -2,6 +2,7 @@
 //! simulation with the same random numbers. It begins at Erlang's formula and does not rest on it.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use super::erlang;
 use super::tally::Tally;
@@ -28,8 +29,8 @@ pub fn least<E>(
 ) -> Result<Found, E> {
     let mut tried = BTreeMap::new();
     let mut meets = |n: u32, tried: &mut BTreeMap<u32, Tally>| -> Result<bool, E> {
-        if !tried.contains_key(&n) {
-            tried.insert(n, simulate(n)?);
+        if let Entry::Vacant(place) = tried.entry(n) {
+            place.insert(simulate(n)?);
         }
         Ok(tried.get(&n).is_some_and(|tally| target.is_met(tally)))
     };

@@ -293,7 +293,7 @@ impl Run {
         let mut entries = trace.entries(self.seed)?;
         let (mut number, mut end_ns) = (0u64, 0);
         while number < self.requests
-            && let Some(entry) = entries.next()?
+            && let Some(entry) = entries.next_entry()?
         {
             end_ns = entry.at_ns;
             let service_ns = entry

@@ -121,7 +121,7 @@ impl Trace {
         let mut lines = Lines::open(path)?;
         let first = loop {
             match lines.next()? {
-                Some(line) if line.is_empty() => {}
+                Some("") => {}
                 Some(line) => break line.to_owned(),
                 None => return Err(lines.whole("is empty; it needs a time stamp a line")),
             }
@@ -420,7 +420,7 @@ impl Entries<'_> {
     ///
     /// # Errors
     /// [`Error`]: the file has become another one.
-    pub fn next(&mut self) -> Result<Option<Entry>, Error> {
+    pub fn next_entry(&mut self) -> Result<Option<Entry>, Error> {
         match &mut self.source {
             Source::Stamps { lines, first, last_ns } => {
                 let Some((stamp, service_ns)) = lines.stamp()? else { return Ok(None) };
