@@ -116,6 +116,9 @@ fn the_numbers_for_a_target_are_erlangs_where_nothing_is_kept() {
 fn the_limit_on_starts_refuses_and_a_target_is_not_met_by_refusing() {
     let folder = tempfile::tempdir().unwrap();
     let flags = ["--rate", "2000", "--service", "exp:20ms", "--cold", "300ms", "--keep-alive", "0"];
+    let found = json(folder.path(), &flags);
+    assert!(found["notes"].to_string().contains("`--platform scf` plays that"));
+    assert_eq!(found["scenarios"][0]["refused_share"]["value"], 0.0);
     let limited = [&flags[..], &["--platform", "scf", "--target", "cold<=1%"]].concat();
     let found = json(folder.path(), &limited);
     assert_eq!(found["scenarios"][0]["provisioned"], 53);

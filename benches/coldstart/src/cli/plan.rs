@@ -235,6 +235,10 @@ impl PlanArgs {
             target,
             platform: rules.name.into(),
             currency: currency.into(),
+            allowed_starts: match self.platform {
+                Some(_) => None,
+                None => rules.starts.count(),
+            },
             init_billed: self.init_billed,
             notes,
         };

@@ -26,6 +26,8 @@ pub struct Header {
     pub platform: String,
     /// In what the bill is.
     pub currency: String,
+    /// Starts in a window that the platform allows, where the plan does not hold itself to that.
+    pub allowed_starts: Option<u64>,
     /// Whether cold starts are billed as running time.
     pub init_billed: bool,
     /// What a reader must know.
@@ -140,8 +142,23 @@ impl Plan {
     /// The plan of these scenarios.
     pub fn new(header: &Header, scenarios: &[Scenario], price: Option<Price>) -> Self {
         let mut notes = header.notes.clone();
-        let rows = scenarios.iter().map(|scenario| row(header, scenario, price, &mut notes));
-        let rows = rows.collect();
+        let rows: Vec<Row> =
+            scenarios.iter().map(|scenario| row(header, scenario, price, &mut notes)).collect();
+        let over =
+            |s: &&Scenario| header.allowed_starts.is_some_and(|n| s.tally.usage.most_starts > n);
+        if let Some(busiest) =
+            scenarios.iter().filter(over).max_by_key(|s| s.tally.usage.most_starts)
+        {
+            notes.push(format!(
+                "{}: {} instances were started in one minute; {} starts {} and refuses the rest \
+                 (`--platform {}` plays that)",
+                busiest.name,
+                busiest.tally.usage.most_starts,
+                header.platform,
+                header.allowed_starts.unwrap_or_default(),
+                header.platform
+            ));
+        }
         let requests = scenarios.first().map_or(0, |s| s.tally.all.served + s.tally.all.refused);
         Self {
             schema: SCHEMA,

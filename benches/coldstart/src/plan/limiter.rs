@@ -156,6 +156,14 @@ impl StartLimit {
         }
     }
 
+    /// Starts in a window; `None` without a limit.
+    pub fn count(self) -> Option<u64> {
+        match self {
+            Self::Unlimited { .. } => None,
+            Self::Window { count, .. } | Self::Bucket { count, .. } => Some(count),
+        }
+    }
+
     /// As people read it: `500 in 60 s`.
     pub fn describe(self) -> String {
         let within = |ns: u64| format!("{} s", ns / SECOND_NS);
