@@ -6,16 +6,29 @@
 //! reused. Then [`settle`] sets mimalloc up and everything that follows is its own. What came from
 //! the arena stays valid; freeing it does nothing.
 //!
+//! The thread that sets mimalloc up is its main thread for ever: where that thread ends, the next
+//! one to allocate finds no main heap and the process dies. So only a thread that never ends does
+//! it: the process's main thread, or where another one is the first to need more than the arena
+//! has (a thread that `Init::BeforeListening` or a first handler starts), a thread made for it.
+//!
 //! mimalloc would set itself up before `main`, from an ELF constructor, unless its C code is
 //! compiled with `-DMI_PRIM_HAS_PROCESS_ATTACH` (.cargo/config.toml; the template carries the same
 //! line, because such flags do not travel with a crate). Where it is compiled without, everything
 //! works and the arena is never used.
 
-/// Sets the allocator up for the rest of the process's life. Called once the first reply is out,
-/// and before another thread is started.
+/// Sets the allocator up for the rest of the process's life. Called once the first reply is out;
+/// an arena that is full does the same.
 pub(crate) fn settle() {
     #[cfg(feature = "mimalloc")]
     early::settle();
+}
+
+/// Threads that the allocator has made.
+pub(crate) fn threads() -> usize {
+    #[cfg(feature = "mimalloc")]
+    return early::THREADS.load(std::sync::atomic::Ordering::Relaxed);
+    #[cfg(not(feature = "mimalloc"))]
+    return 0;
 }
 
 #[cfg(feature = "mimalloc")]
@@ -26,8 +39,8 @@ mod early {
     use std::alloc::{GlobalAlloc, Layout};
     use std::cell::UnsafeCell;
     use std::mem::MaybeUninit;
-    use std::sync::Once;
     use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+    use std::sync::{Mutex, PoisonError};
 
     #[global_allocator]
     static GLOBAL: Early = Early;
@@ -45,6 +58,8 @@ mod early {
     /// these lie with other small variables, in a page that is written early.
     static NEXT: AtomicUsize = AtomicUsize::new(0);
     static SETTLED: AtomicBool = AtomicBool::new(false);
+    /// Threads made by `set_up_elsewhere`.
+    pub(super) static THREADS: AtomicUsize = AtomicUsize::new(0);
 
     #[repr(C, align(64))]
     struct Arena(UnsafeCell<[MaybeUninit<u8>; ARENA_BYTES]>);
@@ -75,33 +90,96 @@ mod early {
     const PURGE_DELAY: core::ffi::c_int = 15;
 
     pub(super) fn settle() {
-        static ONCE: Once = Once::new();
-        ONCE.call_once(|| {
-            // JUSTIFICATION: there is no public call that also arranges for threads to give their
-            // memory back.
-            // SAFETY: the flag is written by the call below only, or by the constructor before
-            // main; the call is made once, here, before anything is allocated by mimalloc, which is
-            // what the constructor would have done. The option is a number of the pinned version,
-            // set while there is one thread.
-            unsafe {
-                if !std::ptr::read_volatile(&raw const _mi_process_is_initialized) {
-                    _mi_auto_process_init();
-                }
-                mi_option_set_default(PURGE_DELAY, 0);
+        static TURN: Mutex<()> = Mutex::new(());
+        let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+        if SETTLED.load(Ordering::Acquire) {
+            return;
+        }
+        if is_main_thread() {
+            set_up();
+        } else {
+            set_up_elsewhere();
+        }
+    }
+
+    /// The main thread ends with the process and not before.
+    fn is_main_thread() -> bool {
+        // JUSTIFICATION: std does not say which thread is the main one.
+        // SAFETY: two questions without arguments.
+        unsafe { libc::getpid() == libc::gettid() }
+    }
+
+    /// The calling thread becomes mimalloc's main one, and must never end.
+    fn set_up() {
+        // JUSTIFICATION: there is no public call that also arranges for threads to give their
+        // memory back.
+        // SAFETY: the flag is written by the call below only, or by the constructor before main;
+        // the call is made once (see `settle`), before anything is allocated by mimalloc, which is
+        // what the constructor would have done. The option is a number of the pinned version, set
+        // before mimalloc serves anybody.
+        unsafe {
+            if !std::ptr::read_volatile(&raw const _mi_process_is_initialized) {
+                _mi_auto_process_init();
             }
-            SETTLED.store(true, Ordering::Release);
-        });
+            mi_option_set_default(PURGE_DELAY, 0);
+        }
+        SETTLED.store(true, Ordering::Release);
+    }
+
+    /// Has a thread that never ends do it, and waits until it is done. Where the system gives no
+    /// thread the arena stays all there is: this allocation fails, and the next one tries again.
+    #[cold]
+    fn set_up_elsewhere() {
+        /// mimalloc reads files of /proc and /sys on it.
+        const STACK_BYTES: usize = 128 * 1024;
+
+        extern "C" fn stay(_: *mut libc::c_void) -> *mut libc::c_void {
+            set_up();
+            loop {
+                // JUSTIFICATION: std's ways to wait allocate, or may return.
+                // SAFETY: it takes no arguments.
+                unsafe { libc::pause() };
+            }
+        }
+
+        // JUSTIFICATION: std's threads are allocated by the allocator that is being set up here.
+        // SAFETY: the attributes are initialised before they are used and outlive the call that
+        // reads them; the C library maps the thread's memory itself; `stay` takes no argument,
+        // never returns, and does not unwind.
+        let made = unsafe {
+            let mut attributes = MaybeUninit::<libc::pthread_attr_t>::uninit();
+            libc::pthread_attr_init(attributes.as_mut_ptr());
+            libc::pthread_attr_setstacksize(attributes.as_mut_ptr(), STACK_BYTES);
+            libc::pthread_attr_setdetachstate(
+                attributes.as_mut_ptr(),
+                libc::PTHREAD_CREATE_DETACHED,
+            );
+            let mut thread = MaybeUninit::<libc::pthread_t>::uninit();
+            libc::pthread_create(
+                thread.as_mut_ptr(),
+                attributes.as_ptr(),
+                stay,
+                std::ptr::null_mut(),
+            ) == 0
+        };
+        THREADS.fetch_add(made.into(), Ordering::Relaxed);
+        // Some 50 microseconds, once in the life of some processes.
+        while made && !SETTLED.load(Ordering::Acquire) {
+            // JUSTIFICATION: std's ways to wait allocate.
+            // SAFETY: it takes no arguments.
+            unsafe { libc::sched_yield() };
+        }
     }
 
     struct Early;
 
     impl Early {
-        /// Memory from the arena; `None` if mimalloc is to serve.
+        /// Memory from the arena; `None` if it is full, and mimalloc serves from now on.
         #[cold]
         fn bump(layout: Layout) -> Option<*mut u8> {
             let block = hand_out(&NEXT, ARENA.0.get() as usize, layout);
             if block.is_none() {
-                settle(); // a first request that needs more
+                settle(); // more is needed before the first reply is out
             }
             // JUSTIFICATION: an allocator deals in pointers.
             // SAFETY: the offset is within the arena.
@@ -149,10 +227,13 @@ mod early {
     unsafe impl GlobalAlloc for Early {
         #[inline]
         unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-            if !SETTLED.load(Ordering::Acquire)
-                && let Some(pointer) = Self::bump(layout)
-            {
-                return pointer;
+            if !SETTLED.load(Ordering::Acquire) {
+                if let Some(pointer) = Self::bump(layout) {
+                    return pointer;
+                }
+                if !SETTLED.load(Ordering::Acquire) {
+                    return std::ptr::null_mut(); // no memory: no thread for `set_up_elsewhere`
+                }
             }
             // JUSTIFICATION: as for the trait.
             // SAFETY: the caller's promise is passed on.
@@ -161,10 +242,13 @@ mod early {
 
         #[inline]
         unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-            if !SETTLED.load(Ordering::Acquire)
-                && let Some(pointer) = Self::bump(layout)
-            {
-                return pointer; // .bss, and never handed out before
+            if !SETTLED.load(Ordering::Acquire) {
+                if let Some(pointer) = Self::bump(layout) {
+                    return pointer; // .bss, and never handed out before
+                }
+                if !SETTLED.load(Ordering::Acquire) {
+                    return std::ptr::null_mut();
+                }
             }
             // JUSTIFICATION: as for the trait.
             // SAFETY: the caller's promise is passed on.

@@ -9,7 +9,8 @@ use std::fmt;
 /// The header fields of one request. Copies are free: it is two references.
 ///
 /// `Debug` prints names and values, but `redacted` for what may be a secret: the platforms'
-/// credentials, `authorization`, `cookie`, and every name that says key, secret, token or password.
+/// credentials, `authorization`, `cookie`, and every name with a word like `secret`, `token`,
+/// `password` or `api-key` in it.
 #[derive(Clone, Copy)]
 pub struct Headers<'a>(Fields<'a>);
 

@@ -27,10 +27,11 @@
 //! The port is bound and listened on by the first system calls of `serve`; coroutines, epoll and
 //! timers come up behind it. Cargo.toml records the reason for each dependency.
 //!
-//! Modules in reading order: `app` (what is served), `event`, `request` with `headers` and `body`,
-//! `reply`, `context`, `deadline`, `error` (what handlers see), `route`, [`json`], [`wire`] (HTTP
-//! as pure functions), [`platform`] and [`trigger`] (who sends what), `transport` (sockets and
-//! coroutines), `boot`, `alloc`, `spare`, `log`, [`mod@test`].
+//! Modules in reading order: `app` (what is served), `handler`, `event`, `request` with `headers`
+//! and `body`, `reply`, `context`, `deadline`, `error` (what handlers see), `route`, [`json`],
+//! [`wire`] (HTTP as pure functions), [`platform`] and [`trigger`] (who sends what), `transport`
+//! (sockets and coroutines), `boot`, `alloc`, `spare`, `log`, `sys`, [`mod@test`]. ARCHITECTURE.md
+//! has them as a stack: which may import which.
 
 #![deny(unsafe_code)] // doors: alloc, boot, log, sys, transport
 

@@ -114,7 +114,7 @@ impl Reply {
         Reply { status, headers: SmallVec::new(), body }.with_header("location", location)
     }
 
-    /// A body of unknown length: `write` is called once, on the connection's coroutine, and each of
+    /// A body of unknown length: `write` is called once, as a handler is, and each of
     /// its writes waits until the peer takes it (backpressure). If it fails half-way, the
     /// connection is cut, so that the peer sees a truncated body and not a complete one (RFC 9112,
     /// section 8).

@@ -4,6 +4,7 @@
 
 use fastrand::Rng;
 use outside::cgroup::MemoryGroup;
+use outside::framing::BODY_LIMIT_BYTES;
 use outside::peer::{Peer, get, invoke, post};
 use outside::server::Server;
 use outside::{eventually, process, program};
@@ -157,7 +158,7 @@ fn nesting_bombs_are_refused_and_leave_nothing() {
     beside_good_clients(address, 20, || {
         for bomb in ["[", "{\"a\":", "[{\"a\":", "[[[[[[[[{\"", "[1,[2,"] {
             let mut peer = Peer::to(address);
-            for bytes in [300, 100_000, 6 * 1024 * 1024] {
+            for bytes in [300, 100_000, BODY_LIMIT_BYTES as usize] {
                 let bomb = bomb.repeat(bytes / bomb.len());
                 peer.ask(invoke(&bomb)).assert_is_error(400);
             }

@@ -4,6 +4,8 @@
 
 #[path = "contract/address.rs"]
 mod address;
+#[path = "contract/allocator.rs"]
+mod allocator;
 #[path = "contract/bodies.rs"]
 mod bodies;
 #[path = "contract/boot_lane.rs"]
@@ -12,6 +14,8 @@ mod boot_lane;
 mod connections;
 #[path = "contract/crowd.rs"]
 mod crowd;
+#[path = "contract/deadlocks.rs"]
+mod deadlocks;
 #[path = "contract/echo.rs"]
 mod echo;
 #[path = "contract/errors.rs"]
@@ -22,6 +26,8 @@ mod events;
 mod handlers;
 #[path = "contract/logs.rs"]
 mod logs;
+#[path = "contract/one_at_a_time.rs"]
+mod one_at_a_time;
 #[path = "contract/pipelines.rs"]
 mod pipelines;
 #[path = "contract/profile.rs"]
@@ -32,6 +38,8 @@ mod starting;
 mod stopping;
 #[path = "contract/timeouts.rs"]
 mod timeouts;
+#[path = "contract/waiting.rs"]
+mod waiting;
 
 use outside::program;
 use outside::server::Server;

@@ -2,7 +2,7 @@
 //! A violation names file, line and reason. What is not seen: a name that a macro of a dependency
 //! makes, and what a dependency does itself.
 
-use outside::layers::{self, Layers, Stack, rust_files};
+use outside::layers::{Crate, Layers, Stack, rust_files};
 use outside::program::root;
 use outside::source::{self, Exports, Source};
 use std::fs;
@@ -78,9 +78,27 @@ const PURE_SERVER: Pure = pure!(
 const DOORS_OF_PURE_SERVER: &[&str] = &["deadline"];
 
 const TRANSPORT: Layers<'_> = &[
-    &["limits", "listen", "once", "service", "stop", "timeline", "waiting"],
-    &["budget", "clock", "current", "link", "panics", "sleep"],
-    &["blocking", "records", "slots"],
+    &[
+        "coroutine",
+        "limits",
+        "listen",
+        "locks",
+        "once",
+        "role",
+        "service",
+        "stack_guard",
+        "timeline",
+        "waiting",
+        "worker",
+    ],
+    &["clock", "event_loop", "lookout", "panics", "stop"],
+    &["shift"],
+    &["home"],
+    &["threads"],
+    &["current", "deadlock", "handling", "loops"],
+    &["blocking", "futex", "link", "parker", "records", "sleep"],
+    &["budget"],
+    &["slots"],
     &["outgoing", "server"],
     &["connection"],
     &["accept"],
@@ -111,9 +129,15 @@ const RULES: &[Rule] = &[
     },
     Rule {
         rooms: &["src"],
-        doors: &["src/transport"],
+        doors: &["src/transport/minihttp"],
         never: &["may"],
-        because: "transport is the only door to may",
+        because: "the server has a scheduler of its own: its comparison is the only door to may",
+    },
+    Rule {
+        rooms: &["src"],
+        doors: &["src/transport/coroutine"],
+        never: &["generator"],
+        because: "coroutine is the only door to the context switch",
     },
     Rule {
         rooms: &["src"],
@@ -189,6 +213,14 @@ const RULES: &[Rule] = &[
             "benches/coldstart/src/table.rs",
             "benches/coldstart/src/report.rs",
             "benches/coldstart/src/report",
+            "benches/start/src/event.rs",
+            "benches/start/src/gate.rs",
+            "benches/start/src/plot.rs",
+            "benches/start/src/plot",
+            "benches/start/src/report.rs",
+            "benches/start/src/table.rs",
+            "benches/throughput/src/report.rs",
+            "benches/throughput/src/table.rs",
         ],
         doors: &[],
         never: &[CLOCK[0], CLOCK[1], "std::process", "std::net", "bench_kit::clock"],
@@ -279,6 +311,56 @@ const THROUGHPUT: Stack<'_> = Stack {
     pure: &[],
     doors: &[],
 };
+
+/// What the tests share (ARCHITECTURE.md, "Top level"). `framing` is compiled by fuzz/ as well.
+const OUTSIDE: Stack<'_> = Stack {
+    folder: "",
+    layers: &[
+        &["cgroup", "corpus", "events", "framing", "patience"],
+        &["process", "program", "reply", "source"],
+        &["layers", "oracle", "peer"],
+        &["server"],
+        &["lib"],
+    ],
+    pure: &[],
+    doors: &[],
+};
+
+/// A package of the workspace.
+struct Package {
+    /// Where its source is, relative to the repository.
+    folder: &'static str,
+    /// What its modules' paths begin with.
+    name: &'static str,
+    /// Its rooms' order; none for a package of one file.
+    stacks: &'static [Stack<'static>],
+}
+
+const PACKAGES: &[Package] = &[
+    Package {
+        folder: "src",
+        name: "firstbyte",
+        stacks: &[
+            Stack {
+                folder: "",
+                layers: SERVER,
+                pure: PURE_SERVER.rooms,
+                doors: DOORS_OF_PURE_SERVER,
+            },
+            Stack { folder: "transport", layers: TRANSPORT, pure: &[], doors: &[] },
+        ],
+    },
+    Package { folder: "build/src", name: "microimage", stacks: build_layers::OF_MICROIMAGE },
+    Package { folder: "build/emulator/src", name: "emulator", stacks: build_layers::OF_EMULATOR },
+    Package { folder: "build/scaffold/src", name: "scaffold", stacks: build_layers::OF_SCAFFOLD },
+    Package { folder: "benches/kit/src", name: "bench_kit", stacks: &[BENCH_KIT] },
+    Package { folder: "benches/coldstart/src", name: "coldstart", stacks: &[COLDSTART, PLAN] },
+    Package { folder: "benches/start/src", name: "start_bench", stacks: &[START] },
+    Package { folder: "benches/start/blocking-first/src", name: "blocking_first", stacks: &[] },
+    Package { folder: "benches/throughput/src", name: "throughput_bench", stacks: &[THROUGHPUT] },
+    Package { folder: "tests/src", name: "outside", stacks: &[OUTSIDE] },
+    Package { folder: "template/src", name: "template", stacks: &[] },
+];
 
 /// Dependencies that a package's manifest must not name, dev-dependencies included where the whole
 /// package is meant.
@@ -375,6 +457,21 @@ impl File {
             .collect()
     }
 
+    /// Imports stand in one block, which rustfmt sorts; what is exported (`pub use`) may be apart.
+    fn split_imports(&self) -> Vec<String> {
+        let lines: Vec<&str> = self.text.lines().collect();
+        let is_split = |at: usize| {
+            let (before, gap, line) = (lines[at].trim(), lines[at + 1], lines[at + 2].trim());
+            (before.starts_with("use ") || before == "};")
+                && gap.is_empty()
+                && line.starts_with("use ")
+        };
+        (0..lines.len().saturating_sub(2))
+            .filter(|&at| is_split(at))
+            .map(|at| format!("{}:{}: an empty line between imports: remove it", self.name, at + 2))
+            .collect()
+    }
+
     fn unargued_unsafe(&self) -> Vec<String> {
         let lines: Vec<&str> = self.text.lines().collect();
         let mut found = Vec::new();
@@ -419,19 +516,8 @@ fn ends_statement(line: &str) -> bool {
 
 /// All Rust files of the packages whose rooms the table names.
 fn files() -> Vec<File> {
-    let packages = [
-        ("src", "firstbyte"),
-        ("build/src", "microimage"),
-        ("build/emulator/src", "emulator"),
-        ("build/scaffold/src", "scaffold"),
-        ("benches/kit/src", "bench_kit"),
-        ("benches/coldstart/src", "coldstart"),
-        ("benches/start/src", "start_bench"),
-        ("benches/throughput/src", "throughput_bench"),
-        ("template/src", "template"),
-    ];
     let mut files = Vec::new();
-    for (folder, crate_name) in packages {
+    for &Package { folder, name: crate_name, .. } in PACKAGES {
         let lib = fs::read_to_string(root().join(folder).join("lib.rs")).unwrap_or_default();
         let exports = source::exports(&lib, crate_name);
         for path in rust_files(&root().join(folder)) {
@@ -470,31 +556,53 @@ fn nobody_imports_what_is_not_theirs() {
 }
 
 #[test]
-fn the_server_is_a_stack() {
-    let whole =
-        Stack { folder: "", layers: SERVER, pure: PURE_SERVER.rooms, doors: DOORS_OF_PURE_SERVER };
-    let transport = Stack { folder: "transport", layers: TRANSPORT, pure: &[], doors: &[] };
-    layers::assert_stacks("src", "firstbyte", &[whole, transport]);
+fn every_package_is_a_stack() {
+    let violations = PACKAGES.iter().flat_map(|package| {
+        let source = Crate::read(root(), package.folder, package.name);
+        package.stacks.iter().flat_map(move |stack| source.violations(stack))
+    });
+    assert_none(violations.collect());
 }
 
+/// A package that is new cannot be forgotten here.
 #[test]
-fn the_benches_import_downwards_only() {
-    layers::assert_stacks("benches/kit/src", "bench_kit", &[BENCH_KIT]);
-    layers::assert_stacks("benches/coldstart/src", "coldstart", &[COLDSTART, PLAN]);
-    layers::assert_stacks("benches/start/src", "start_bench", &[START]);
-    layers::assert_stacks("benches/throughput/src", "throughput_bench", &[THROUGHPUT]);
+fn every_member_of_the_workspace_is_in_the_table() {
+    let manifest = fs::read_to_string(root().join("Cargo.toml")).expect("the manifest is there");
+    let members = manifest.lines().find_map(|line| line.strip_prefix("members = ["));
+    let members = members.and_then(|list| list.strip_suffix(']')).expect("one line of members");
+    let folders =
+        members.split(',').map(|member| format!("{}/src", member.trim().trim_matches('"')));
+    let mut folders: Vec<String> = folders.chain(["src".to_owned()]).collect();
+    folders.sort();
+    let mut known: Vec<&str> = PACKAGES.iter().map(|package| package.folder).collect();
+    known.sort_unstable();
+    assert_eq!(known, folders);
+    for package in PACKAGES.iter().filter(|package| package.stacks.is_empty()) {
+        let files = rust_files(&root().join(package.folder));
+        assert!(files.len() == 1, "{} has {} files and no stack", package.folder, files.len());
+    }
+}
+
+/// A stack keeps a pure room from impure rooms; a rule keeps it from a clock of std's.
+#[test]
+fn every_pure_room_has_a_rule() {
+    let files = files();
+    for package in PACKAGES {
+        for room in package.stacks.iter().flat_map(|stack| stack.pure) {
+            let name = format!("{}/{room}.rs", package.folder);
+            let file = files.iter().find(|file| file.name == name);
+            let file = file.unwrap_or_else(|| panic!("`{name}` is pure and no file"));
+            let has_rule =
+                RULES.iter().any(|rule| rule.never.contains(&CLOCK[0]) && file.is_in(rule.rooms));
+            assert!(has_rule, "`{name}` is pure in its stack and in no rule about clocks");
+        }
+    }
 }
 
 #[test]
 fn every_room_of_the_table_exists() {
     let files = files();
-    // Rooms that ARCHITECTURE.md names and that may be a file or a folder, or come later.
-    let open = ["benches/coldstart/src/report", "benches/coldstart/src/plot"];
-    for room in RULES
-        .iter()
-        .flat_map(|rule| rule.rooms.iter().chain(rule.doors))
-        .filter(|room| !open.contains(room))
-    {
+    for room in RULES.iter().flat_map(|rule| rule.rooms.iter().chain(rule.doors)) {
         assert!(
             files.iter().any(|file| file.is_in(&[room])),
             "`{room}` is in the table and not in the tree"
@@ -518,6 +626,17 @@ fn no_manifest_names_what_its_code_must_not() {
 #[test]
 fn only_the_main_files_of_the_host_tools_print() {
     assert_none(files().iter().flat_map(File::prints).collect());
+}
+
+/// One style of modules and imports: `name.rs` beside `name/`, and imports in one block.
+#[test]
+fn modules_and_imports_have_one_style() {
+    let files = files();
+    let of_old_style = files.iter().filter(|file| file.name.ends_with("/mod.rs"));
+    assert_none(
+        of_old_style.map(|file| format!("{}: name it after its folder", file.name)).collect(),
+    );
+    assert_none(files.iter().flat_map(File::split_imports).collect());
 }
 
 #[test]
@@ -557,6 +676,7 @@ mod checker {
         let mut found: Vec<String> = RULES.iter().flat_map(|rule| file.breaks(rule)).collect();
         found.extend(file.prints());
         found.extend(file.unargued_unsafe());
+        found.extend(file.split_imports());
         found.sort();
         found.dedup_by_key(|line| line.split(": ").next().unwrap_or_default().to_owned());
         found
@@ -613,6 +733,17 @@ mod checker {
     }
 
     #[test]
+    fn finds_imports_that_stand_apart() {
+        assert_found("src/app.rs", "use std::fmt;\n\nuse crate::event::Event;", &[2]);
+        assert_found("src/app.rs", "use std::{\n    fmt,\n};\n\nuse crate::event::Event;", &[4]);
+        assert_found(
+            "src/app.rs",
+            "use std::fmt;\n\npub use crate::event::Event;\n\nfn f() {}",
+            &[],
+        );
+    }
+
+    #[test]
     fn leaves_alone_what_is_allowed() {
         for (name, text) in [
             (
@@ -628,7 +759,7 @@ mod checker {
                 "use std::time::Duration; use std::io::{self, Write}; use super::scan::Scan;",
             ),
             ("src/wire/head.rs", "fn f(may: u8, x: X) -> u8 { x.libc + may }"),
-            ("src/transport/link.rs", "use may::net::TcpStream; use crate::error::Error;"),
+            ("src/transport/coroutine.rs", "use generator::Gn; use crate::error::Error;"),
             ("src/app.rs", "use crate::transport::Limits; use crate::Limits as L;"),
             ("build/src/main.rs", "fn main() { println!(\"{:?}\", std::env::args()); }"),
             ("build/src/archive.rs", "use std::fs; use std::process::Command;"),
@@ -640,7 +771,7 @@ mod checker {
 
 /// build/src, build/emulator/src and build/scaffold/src as stacks, the ground first.
 mod build_layers {
-    use outside::layers::{Layers, Stack, assert_stacks};
+    use outside::layers::{Layers, Stack};
 
     const MICROIMAGE: Layers<'_> = &[
         &["digest", "elf", "entry", "instruction", "json", "order", "reference", "rootfs", "scf"],
@@ -709,21 +840,11 @@ mod build_layers {
         Stack { folder: "", layers, pure: &[], doors: &[] }
     }
 
-    #[test]
-    fn microimage_is_a_stack_and_its_middle_is_pure_all_the_way_down() {
-        let check = Stack { folder: "check", layers: CHECK, pure: &[], doors: &[] };
-        let whole = Stack { pure: MICROIMAGE_PURE, ..all(MICROIMAGE) };
-        assert_stacks("build/src", "microimage", &[whole, check]);
-    }
-
-    #[test]
-    fn the_emulator_is_a_stack() {
-        assert_stacks("build/emulator/src", "emulator", &[all(EMULATOR)]);
-    }
-
-    #[test]
-    fn the_scaffold_is_a_stack() {
-        let deploy = Stack { folder: "deploy", ..all(DEPLOY) };
-        assert_stacks("build/scaffold/src", "scaffold", &[all(SCAFFOLD), deploy]);
-    }
+    pub(super) const OF_MICROIMAGE: &[Stack<'_>] = &[
+        Stack { pure: MICROIMAGE_PURE, ..all(MICROIMAGE) },
+        Stack { folder: "check", ..all(CHECK) },
+    ];
+    pub(super) const OF_EMULATOR: &[Stack<'_>] = &[all(EMULATOR)];
+    pub(super) const OF_SCAFFOLD: &[Stack<'_>] =
+        &[all(SCAFFOLD), Stack { folder: "deploy", ..all(DEPLOY) }];
 }

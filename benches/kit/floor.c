@@ -1,7 +1,8 @@
-/* The floor: the smallest static program that binds, listens, accepts and answers. What a start costs with this program
- * is the kernel's and the bench's, not a function's. It does not know HTTP or JSON: it reads until the head has ended and
- * the body's bytes are there, and sends the reply that the function would give to the event of benches/start. It listens
- * on PORT, or on 9000, and closes at end of file. Limits: 8 KiB a request, Content-Length spelt as the benches spell it
+/* The floor: the smallest static program that binds, listens, accepts and answers. What a start
+ * costs with this program is the kernel's and the bench's, not a function's. It does not know HTTP
+ * or JSON: it reads until the head has ended and the body's bytes are there, and sends the reply
+ * that the function would give to the event of benches/start. It listens on PORT, or on 9000, and
+ * closes at end of file. Limits: 8 KiB a request, Content-Length spelt as the benches spell it
  * (RFC 9112, sections 2 and 6). */
 #include <netinet/in.h>
 #include <stdlib.h>
@@ -9,7 +10,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-static const char REPLY[] = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 53\r\n\r\n"
+static const char REPLY[] = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n"
+                            "content-length: 53\r\n\r\n"
                             "{\"message\":\"oneminute fired at 2019-08-17T05:26:00Z\"}";
 static char buffer[8192 + 1];
 
@@ -32,11 +34,15 @@ static int request(int peer) {
 int main(void) {
     const char *port = getenv("PORT");
     int one = 1, peer, server = socket(AF_INET, SOCK_STREAM, 0);
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(port ? (unsigned short)atoi(port) : 9000)};
+    struct sockaddr_in address = {
+        .sin_family = AF_INET,
+        .sin_port = htons(port ? (unsigned short)atoi(port) : 9000),
+    };
     setsockopt(server, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
     if (bind(server, (struct sockaddr *)&address, sizeof address) || listen(server, 128)) return 1;
     while ((peer = accept(server, 0, 0)) >= 0) {
-        while (request(peer) && write(peer, REPLY, sizeof REPLY - 1) == (ssize_t)sizeof REPLY - 1) {}
+        while (request(peer) &&
+               write(peer, REPLY, sizeof REPLY - 1) == (ssize_t)sizeof REPLY - 1) {}
         close(peer);
     }
     return 1;

@@ -273,3 +273,19 @@ impl PlatformName {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_platform_has_its_name_on_the_command_line() {
+        let names = PlatformName::value_variants();
+        assert_eq!(names.len(), Provider::ALL.len());
+        for (name, provider) in names.iter().zip(Provider::ALL) {
+            assert_eq!(name.provider(), provider, "Provider::ALL is in the order of the names");
+            let word = name.to_possible_value().expect("no name is hidden");
+            assert_eq!(word.get_name(), provider.name);
+        }
+    }
+}

@@ -44,9 +44,7 @@ const GOOD: &str = "COPY app /app\nEXPOSE 9000\nENTRYPOINT [\"/app\"]\n";
 
 #[test]
 fn our_own_image_passes_everywhere() {
-    for provider in
-        [&Provider::SCF, &Provider::FC, &Provider::LAMBDA, &Provider::CLOUDRUN, &Provider::KNATIVE]
-    {
+    for provider in Provider::ALL {
         let lines = if provider == &Provider::LAMBDA { ADAPTED } else { GOOD };
         let report = report(&build(lines, HELLO, &Options::default()), provider, None);
         assert_eq!((not_passed(&report), report.passed), (vec![], true), "{}", provider.name);

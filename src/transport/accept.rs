@@ -1,47 +1,83 @@
 //! Who gets in: the accepting coroutine, and what makes room for it. The first request of all does
 //! not come through here but through the boot lane.
 
-use super::connection::{Connection, LONGEST_STREAK, PAUSE};
+use super::connection::{Connection, LONGEST_STREAK};
+use super::event_loop::{Ready, Watched};
+use super::home::home;
 use super::link::Link;
-use super::server::Server;
+use super::loops;
+use super::server::{AcceptState, Server};
 use super::service::Service;
-use super::sleep::sleep;
 use super::stop;
-use super::waiting::is_coroutine;
 use crate::log;
 use crate::sys::retry;
-use may::coroutine;
-use may::io::WaitIo;
 use std::io;
+use std::net::TcpListener;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
-/// Accepts until the listener is shut down.
-pub(super) fn run<S: Service>(server: &'static Server<S>, listener: &may::net::TcpListener) {
+/// The listening socket, on a coroutine.
+struct Listener {
+    /// Dropped before the socket is closed.
+    watched: Watched,
+    socket: TcpListener,
+}
+
+impl Listener {
+    /// Waits until somebody knocks. May return early.
+    fn wait(&mut self) {
+        let _ = self.watched.wait(Ready::ToRead); // nothing is asked of epoll that it could refuse
+    }
+}
+
+/// Accepts until the listener, which does not block, is shut down.
+pub(super) fn run<S: Service>(server: &'static Server<S>, socket: TcpListener) {
+    /// What waits for the end hears of it, by a panic too.
+    struct Ends<S: 'static>(&'static Server<S>, AcceptState);
+
+    impl<S> Drop for Ends<S> {
+        fn drop(&mut self) {
+            self.0.accepting.is(self.1);
+        }
+    }
+
+    let mut ends = Ends(server, AcceptState::Failed);
+    let watched = home().and_then(|home| Watched::new(home, socket.as_raw_fd()).ok());
+    if let Some(watched) = watched {
+        accept(server, &mut Listener { watched, socket });
+        ends.1 = AcceptState::Ended;
+    }
+}
+
+fn accept<S: Service>(server: &'static Server<S>, listener: &mut Listener) {
     let mut streak = 0;
     loop {
         streak += 1;
         if streak >= LONGEST_STREAK {
             streak = 0;
-            sleep(PAUSE); // those that are in have a turn, however many knock
+            if let Some(home) = home() {
+                home.give_way(); // those that are in have a turn, however many knock
+            }
         }
         if server.slots.is_full() {
             make_room(server, listener);
         }
         let departures = server.slots.departures();
-        match accept_one(listener.as_raw_fd()) {
+        match accept_one(listener.socket.as_raw_fd()) {
             Ok(fd) => spawn(server, admit(server, fd)),
             Err(_) if stop::stopped() => break,
             Err(error) => match error.raw_os_error() {
                 Some(libc::EAGAIN) => {
                     streak = 0;
-                    listener.wait_io();
+                    listener.wait();
                 }
                 // The kernel looks for a descriptor before it looks who is there: nobody, and so
                 // there is no need for one.
-                Some(libc::EMFILE | libc::ENFILE) if !has_waiting_peer(listener) => {
-                    listener.wait_io();
+                Some(libc::EMFILE | libc::ENFILE)
+                    if !has_waiting_peer(listener.socket.as_raw_fd()) =>
+                {
+                    listener.wait();
                 }
                 // Descriptors or memory have run out: an idle connection makes room, and the
                 // backlog holds the rest.
@@ -60,14 +96,14 @@ pub(super) fn run<S: Service>(server: &'static Server<S>, listener: &may::net::T
 
 /// At the cap: as soon as somebody waits to get in, the longest-idle connection goes, or the first
 /// that finishes.
-fn make_room<S: Service>(server: &'static Server<S>, listener: &may::net::TcpListener) {
+fn make_room<S: Service>(server: &'static Server<S>, listener: &mut Listener) {
     loop {
         let departures = server.slots.departures();
         if !server.slots.is_full() || stop::stopped() {
             return;
         }
-        if !has_waiting_peer(listener) {
-            listener.wait_io();
+        if !has_waiting_peer(listener.socket.as_raw_fd()) {
+            listener.wait();
         } else {
             server.slots.evict_longest_idle(departures);
             // One that becomes idle in between has said so before this waits: the wait is bounded.
@@ -76,8 +112,8 @@ fn make_room<S: Service>(server: &'static Server<S>, listener: &may::net::TcpLis
     }
 }
 
-fn has_waiting_peer(listener: &may::net::TcpListener) -> bool {
-    let mut poll = libc::pollfd { fd: listener.as_raw_fd(), events: libc::POLLIN, revents: 0 };
+pub(super) fn has_waiting_peer(listener: RawFd) -> bool {
+    let mut poll = libc::pollfd { fd: listener, events: libc::POLLIN, revents: 0 };
     // JUSTIFICATION: accepting would be too much and epoll reports changes only.
     // SAFETY: one pollfd, and the count says one.
     unsafe { libc::poll(&raw mut poll, 1, 0) > 0 }
@@ -102,25 +138,19 @@ pub(super) fn admit<S: Service>(server: &'static Server<S>, fd: OwnedFd) -> Conn
     Connection::new(server, Link::new(fd), seat)
 }
 
-/// Gives the connection a coroutine. From within one, on a single worker, it runs at once: no
-/// detour through the queue and its wake-up call. Otherwise it starts on the worker whose epoll
-/// will watch its socket.
+/// Gives the connection a coroutine, on the loop that will watch its socket. Where that is the
+/// accepting one's own, it runs at once.
 pub(super) fn spawn<S: Service>(server: &'static Server<S>, connection: Connection<S>) {
     let number = connection.fd() as usize;
-    let builder = coroutine::Builder::new();
-    // JUSTIFICATION: may's spawn is unsafe because coroutines move between threads.
-    // SAFETY: the coroutine keeps nothing thread-local over a wait; a stack overflow ends the
-    // process (stop.rs).
-    let started = catch_unwind(AssertUnwindSafe(|| unsafe {
-        if server.workers == 1 && is_coroutine() {
-            builder.spawn_local(move || connection.run())
-        } else {
-            builder.id(number).spawn(move || connection.run())
-        }
-    }));
-    if !matches!(started, Ok(Ok(_))) {
+    let started = catch_unwind(AssertUnwindSafe(|| loops::spawn(number, move || connection.run())));
+    if started.is_err() {
         log::announce(format_args!(
             "no memory for another connection's stack; the connection is closed"
         ));
+    }
+    if server.workers == 1
+        && let Some(home) = home()
+    {
+        home.pass();
     }
 }

@@ -6,8 +6,7 @@
 //! limit, less what the process itself needs, divided by that. A request that does not fit waits
 //! with its body unread, in the order of arrival; the kernel's buffers fill and the peer waits too.
 
-use super::waiting::{is_coroutine, leave};
-use may::sync::Blocker;
+use super::parker::Parker;
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -43,7 +42,7 @@ struct Portion {
     /// How many wait, or are about to. Counted before they look for the last time, so that whoever
     /// gives back sees them.
     waiters: AtomicUsize,
-    waiting: Mutex<VecDeque<Arc<Blocker>>>,
+    waiting: Mutex<VecDeque<Arc<Parker>>>,
 }
 
 /// Bytes of the budget, given back when dropped.
@@ -135,11 +134,8 @@ impl Portion {
 
     #[cold]
     fn wait_for(&self, bytes: usize, most: &dyn Fn() -> usize) -> Share<'_> {
-        if !is_coroutine() {
-            leave(); // who waits in the lane starts the runtime
-        }
         self.waiters.fetch_add(1, Ordering::SeqCst);
-        let me = Blocker::current();
+        let me = Arc::new(Parker::default());
         self.lock().push_back(me.clone());
         loop {
             let first = self.lock().front().is_some_and(|first| Arc::ptr_eq(first, &me));
@@ -149,7 +145,7 @@ impl Portion {
                 self.wake_first(); // there may be room for the next as well
                 return share;
             }
-            let _ = me.park(None);
+            me.park(None);
         }
     }
 
@@ -170,7 +166,7 @@ impl Portion {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, VecDeque<Arc<Blocker>>> {
+    fn lock(&self) -> MutexGuard<'_, VecDeque<Arc<Parker>>> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -2,7 +2,7 @@
 //! the vDSO, whose set-up costs a first reply three page faults; later it is the cheaper way, and
 //! the kernel's last tick will do where a second is what is wanted.
 
-use super::waiting::is_coroutine;
+use super::waiting::is_lane;
 use crate::deadline::Arrival;
 use crate::sys::{ask, monotonic_ns, seconds};
 use crate::wire::date;
@@ -11,11 +11,7 @@ use std::time::Instant;
 
 /// This second as the Date field has it (RFC 9110, section 5.6.7).
 pub(super) fn today() -> [u8; 29] {
-    if is_coroutine() {
-        this_second()
-    } else {
-        date::imf_fixdate(seconds(ask(libc::CLOCK_REALTIME)))
-    }
+    if is_lane() { date::imf_fixdate(seconds(ask(libc::CLOCK_REALTIME))) } else { this_second() }
 }
 
 /// Cached per thread, refreshed each second.
@@ -39,5 +35,5 @@ fn this_second() -> [u8; 29] {
 
 /// A request is there.
 pub(super) fn arrival() -> Arrival {
-    if is_coroutine() { Arrival::at(Instant::now()) } else { Arrival::at_monotonic(monotonic_ns()) }
+    if is_lane() { Arrival::at_monotonic(monotonic_ns()) } else { Arrival::at(Instant::now()) }
 }

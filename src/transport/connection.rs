@@ -3,13 +3,14 @@
 
 use super::budget::{SMALL_BYTES, Share};
 use super::clock;
-use super::link::{Link, Ready};
+use super::event_loop::Ready;
+use super::handling::in_handler;
+use super::home::home;
+use super::link::Link;
 use super::outgoing::{self, Outgoing, ReplyMode};
 use super::server::Server;
 use super::service::{RequestHead, Service};
-use super::sleep::sleep;
 use super::slots::{Expiry, Seat};
-use super::stop::{self, Thread};
 use crate::body::Body;
 use crate::deadline::Arrival;
 use crate::error::Error;
@@ -75,11 +76,9 @@ impl From<io::Error> for End {
 /// reset that closing on unread data would cause (RFC 9112, section 9.6).
 const LINGER_BYTES: usize = 8 * 1024 * 1024;
 const LINGER: Duration = Duration::from_secs(2);
-/// Requests that a peer which never lets its connection run dry gets answered in a row, and the
-/// pause after them: a worker looks at its sockets again only when nothing is left to run, so that
-/// one greedy peer could starve all others.
+/// Requests that a peer which never lets its connection run dry gets answered in a row: then it goes
+/// behind the others, because a loop looks at its sockets only when nothing is left to run.
 pub(super) const LONGEST_STREAK: u32 = 256;
-pub(super) const PAUSE: Duration = Duration::from_micros(50);
 /// Free space that a read finds at least, in bytes.
 const READ_BYTES: usize = 2 * 1024;
 /// Size above which no body is, whatever the configuration says, in bytes: with its head it is one
@@ -99,15 +98,21 @@ impl<S: Service> Connection<S> {
 
     /// Serves requests until either side ends it.
     pub(super) fn run(mut self) {
-        stop::this_thread_is(Thread::Worker);
         while self.exchange().is_ok() {
             self.streak += 1;
             if self.streak >= LONGEST_STREAK {
                 self.streak = 0;
-                sleep(PAUSE);
+                if let Some(home) = home() {
+                    home.give_way();
+                }
             }
         }
         spare::give_back(std::mem::take(&mut self.input));
+    }
+
+    /// Whether bytes of a next request are here already.
+    pub(super) fn has_input(&self) -> bool {
+        self.input.len() > self.start
     }
 
     /// Serves one request; the connection if it may carry another.
@@ -242,7 +247,7 @@ impl<S: Service> Connection<S> {
                 return Err(End::Close);
             }
             self.streak = 0;
-            let waited = self.link.wait(Ready::ToRead);
+            let waited = self.link.wait(Ready::ToRead, None);
             if !self.seat.busy() {
                 return Err(End::Close);
             }
@@ -369,13 +374,10 @@ impl<S: Service> Connection<S> {
             match self.link.try_read(&mut self.input) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     let deadline = *deadline.get_or_insert_with(|| self.seat.deadline_in(limit));
-                    self.seat.arm(deadline, Shutdown::Read);
                     self.streak = 0;
-                    let waited = self.link.wait(Ready::ToRead);
-                    if self.seat.disarm() {
+                    if self.seat.wait(&mut self.link, Ready::ToRead, deadline, Shutdown::Read)? {
                         return Err(End::Refuse(Error::peer(Status::REQUEST_TIMEOUT, too_late)));
                     }
-                    waited?;
                 }
                 read => return Ok(read?),
             }
@@ -393,7 +395,7 @@ impl<S: Service> Connection<S> {
         let (head_bytes, rest) = self.input.split_at_mut(head_end);
         let body = Body::new(&mut rest[..len + Body::PADDING_BYTES], len);
         let request = Request::new(head, head_bytes, body).with_arrival(arrival);
-        let reply = self.server.service.call(request);
+        let reply = in_handler(|| self.server.service.call(request));
         self.input.truncate(filled);
         reply
     }
@@ -426,9 +428,8 @@ impl<S: Service> Connection<S> {
                 Ok(0) => break,
                 Ok(size) => taken += size,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    self.seat.arm(deadline, Shutdown::Both);
-                    let waited = self.link.wait(Ready::ToRead);
-                    if self.seat.disarm() || waited.is_err() {
+                    let (link, how) = (&mut self.link, Shutdown::Both);
+                    if self.seat.wait(link, Ready::ToRead, deadline, how).unwrap_or(true) {
                         break;
                     }
                 }

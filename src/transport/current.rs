@@ -1,36 +1,31 @@
-//! Which request is being served here: for log records. In a coroutine a thread-local would be
-//! another request's after a wait; outside of one (the boot lane) may's own storage would register
-//! a destructor before the first reply.
+//! Which request is being served here: for log records. It is the thread's, because a handler stays
+//! on one.
 
-use super::waiting::is_coroutine;
+use super::home::here;
+use super::waiting::{Place, place};
 use std::cell::RefCell;
 use std::mem::ManuallyDrop;
 
-may::coroutine_local!(static IN_COROUTINE: RefCell<String> = RefCell::new(String::new()));
-
 thread_local! {
-    static IN_THREAD: RefCell<ManuallyDrop<String>> =
+    // Never dropped: registering a destructor costs a first reply five system calls.
+    static REQUEST_ID: RefCell<ManuallyDrop<String>> =
         const { RefCell::new(ManuallyDrop::new(String::new())) };
 }
 
 /// Remembers the id for as long as the request is served here.
 pub(crate) fn set_request_id(id: &str) {
-    let set = |current: &mut String| {
+    REQUEST_ID.with_borrow_mut(|current| {
         current.clear();
         current.push_str(id);
-    };
-    if is_coroutine() {
-        IN_COROUTINE.with(|current| set(&mut current.borrow_mut()));
-    } else {
-        IN_THREAD.with_borrow_mut(|current| set(current));
+    });
+    if place() == Place::Handler
+        && let Some((_, worker)) = here()
+    {
+        worker.set_request_id(id); // for a line of the thread that watches this one
     }
 }
 
 /// Gives the id of the request that is being served here; empty if there is none.
 pub(crate) fn with_request_id<T>(give: impl FnOnce(&str) -> T) -> T {
-    if is_coroutine() {
-        IN_COROUTINE.with(|current| give(&current.borrow()))
-    } else {
-        IN_THREAD.with_borrow(|current| give(current))
-    }
+    REQUEST_ID.with_borrow(|current| give(current))
 }

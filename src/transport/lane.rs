@@ -1,118 +1,326 @@
-//! The boot lane: the first request is answered on the main thread, before there is a coroutine
-//! runtime.
+//! The boot lane: requests are answered on the main thread, without a coroutine runtime, for as long
+//! as there is one at a time.
 //!
-//! Threads, epoll and a coroutine's stack cost more than a small program's whole start. The lane
-//! needs none of them: it accepts, waits with poll(2), and answers the first request that arrives,
-//! with the same [`Connection`] code that runs on coroutines later. Then the runtime comes up and
-//! takes over the listener, the connection with every byte it has read, and any others that were
-//! accepted and have said nothing yet (a health probe holds nobody up).
+//! Threads, epoll and a coroutine's stack cost more than a small program's whole start, and most
+//! instances are sent one request at a time. The lane needs none of them: it accepts, waits with
+//! poll(2), and answers with the same [`Connection`] code that runs on coroutines. While a handler
+//! waits, the lookout watches for others. As soon as two peers have something to say, the runtime
+//! comes up and takes over the listener and every connection with all that it has read; silent ones
+//! (a health probe's, an idle client's) hold nobody up.
 //!
-//! The lane never waits for one peer while others could be served: whoever has to wait in it (for a
-//! slow body, in `sleep`, in `blocking`) calls [`waiting::leave`] first, and the runtime starts
-//! there and then.
+//! What a first reply need not pay for is set up in the first pause, not in front of a request.
 
 use super::accept;
 use super::connection::{Connection, First};
+use super::futex;
+use super::lookout::{self, LaneHold};
 use super::runtime;
 use super::server::Server;
 use super::service::Service;
+use super::stack_guard;
 use super::stop;
 use super::timeline::{self, Mark};
-use super::waiting;
+use super::waiting::{self, Place, now_runs};
+use std::io;
+use std::mem;
 use std::net::TcpListener;
 use std::os::fd::{AsRawFd, RawFd};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Silent connections that the lane holds; one more starts the runtime.
 const MOST_SILENT: usize = 8;
+/// When nothing has come for so long after a reply, there is time for what was put off, in
+/// milliseconds.
+const PAUSE_MS: libc::c_int = 1;
 
-/// Answers the first request, then starts the runtime. Returns early, without one, if the listener
-/// was shut down.
+/// Answers requests until there is more than one at a time, then starts the runtime. Returns early,
+/// without one, if the listener was shut down.
 pub(super) fn run<S: Service>(server: &'static Server<S>, listener: TcpListener) {
-    waiting::enter();
-    let mut silent = Vec::new();
-    let first = match wait_for_request(server, &listener, &mut silent) {
-        Waited::Request(connection) => connection,
-        Waited::Overflow => {
-            waiting::leave();
-            runtime::start(server, listener, silent);
-            return timeline::tell();
-        }
-        Waited::Stopped => return,
-    };
-    waiting::leave_by(Box::new(move || runtime::start(server, listener, silent)));
-    timeline::mark(Mark::FirstRequest);
-    let kept = first.exchange_once();
-    timeline::mark(Mark::FirstReply);
-    waiting::leave();
-    timeline::tell();
-    if let Some(connection) = kept {
-        accept::spawn(server, connection);
+    now_runs(Place::Lane);
+    futex::link();
+    lookout::make_timer();
+    stack_guard::place(server.limits.stack_bytes);
+    let hold: &'static Hold<S> = Box::leak(Box::new(Hold { server, lane: Mutex::new(None) }));
+    let mut lane = Lane { server, listener, others: Vec::new(), settled: false, first: true };
+    while let Some(next) = lane.next() {
+        lane = match next {
+            Next::Request(connection) => match hold.answer(lane, connection) {
+                Some(lane) => lane,
+                None => break, // somebody else came, and the runtime is up
+            },
+            Next::Crowd => {
+                lane.settle();
+                lane.end();
+                break;
+            }
+        };
     }
+    now_runs(Place::Elsewhere);
+    stack_guard::remove();
+    timeline::tell();
 }
 
-enum Waited<S: 'static> {
+/// The listener, and the connections whose next request has not begun to arrive.
+struct Lane<S: 'static> {
+    server: &'static Server<S>,
+    listener: TcpListener,
+    others: Vec<Connection<S>>,
+    /// Whether what was put off is done.
+    settled: bool,
+    /// Whether no request has come yet.
+    first: bool,
+}
+
+enum Next<S: 'static> {
     Request(Connection<S>),
     /// More peers, or more trouble, than the lane is made for.
-    Overflow,
-    Stopped,
+    Crowd,
 }
 
-fn wait_for_request<S: Service>(
+/// What one look at a connection or the listener finds.
+enum Found<S: 'static> {
+    Speaker(Connection<S>),
+    /// One that says nothing yet, or is gone.
+    Silent,
+    /// Nobody has come.
+    Nobody,
+    Trouble,
+}
+
+impl<S: Service> Lane<S> {
+    /// Waits for a request; `None` if the server is to stop and everybody has been answered.
+    fn next(&mut self) -> Option<Next<S>> {
+        let mut ready = Vec::new();
+        loop {
+            if stop::stopped() {
+                let last = self.last_speaker();
+                if last.is_none() {
+                    stop::forget_listener();
+                }
+                return last.map(Next::Request);
+            }
+            let mut speakers = Vec::new();
+            if self.first && self.others.is_empty() {
+                // With nobody there yet, accept itself is the wait: a system call less than poll.
+                match self.accept() {
+                    Found::Speaker(connection) => return Some(Next::Request(connection)),
+                    Found::Silent if self.others.is_empty() => continue,
+                    Found::Silent | Found::Nobody => {}
+                    Found::Trouble if stop::stopped() => continue,
+                    Found::Trouble => return Some(Next::Crowd),
+                }
+                // From now on it is asked before it is accepted from.
+                let _ = self.listener.set_nonblocking(true);
+            }
+            let told = self.others.iter().position(Connection::has_input);
+            self.poll(&mut ready, told.is_some());
+            if told.is_none() && ready.iter().all(|polled| polled.revents == 0) {
+                self.settle(); // a pause
+                lookout::rest();
+                continue;
+            }
+            for index in (0..self.others.len()).rev() {
+                if ready.get(index + 1).is_some_and(|polled| polled.revents != 0)
+                    || told == Some(index)
+                {
+                    let connection = self.others.swap_remove(index);
+                    if let Found::Speaker(speaker) = self.receive(connection) {
+                        speakers.push(speaker);
+                    }
+                }
+            }
+            if ready.first().is_some_and(|polled| polled.revents != 0) {
+                if self.server.slots.is_full() {
+                    return Some(self.crowd(speakers)); // who has to go is decided there
+                }
+                match self.accept() {
+                    Found::Speaker(connection) => speakers.push(connection),
+                    Found::Silent | Found::Nobody => {}
+                    Found::Trouble if stop::stopped() => {}
+                    Found::Trouble => return Some(self.crowd(speakers)),
+                }
+            }
+            if speakers.len() > 1 || self.others.len() > MOST_SILENT {
+                return Some(self.crowd(speakers));
+            }
+            if let Some(speaker) = speakers.pop() {
+                return Some(Next::Request(speaker));
+            }
+        }
+    }
+
+    fn crowd(&mut self, speakers: Vec<Connection<S>>) -> Next<S> {
+        self.others.extend(speakers);
+        Next::Crowd
+    }
+
+    /// One whose request has arrived before the server was told to stop.
+    fn last_speaker(&mut self) -> Option<Connection<S>> {
+        while let Some(connection) = self.others.pop() {
+            if connection.has_input() {
+                return Some(connection);
+            }
+            let mut connection = connection;
+            if matches!(connection.receive(), First::Bytes) {
+                return Some(connection);
+            }
+        }
+        None
+    }
+
+    /// Waits until the listener (the first answer) or a connection (the others, in order) is ready;
+    /// without waiting if there is something to do already, and for no more than a pause if there
+    /// is something to do then.
+    fn poll(&self, ready: &mut Vec<libc::pollfd>, at_once: bool) {
+        ready.clear();
+        self.watched(ready);
+        let put_off = !self.first && (!self.settled || lookout::has_thread());
+        let limit_ms = match (at_once, put_off) {
+            (true, _) => 0,
+            (false, true) => PAUSE_MS,
+            (false, false) => -1,
+        };
+        waiting::wait_on(ready, limit_ms);
+    }
+
+    fn watched(&self, polled: &mut Vec<libc::pollfd>) {
+        let listener = self.listener.as_raw_fd();
+        let fds = std::iter::once(listener).chain(self.others.iter().map(Connection::fd));
+        let watch = |fd: RawFd| libc::pollfd { fd, events: libc::POLLIN, revents: 0 };
+        polled.extend(fds.map(watch));
+    }
+
+    /// Accepts one connection. Most peers have sent their request by now.
+    fn accept(&mut self) -> Found<S> {
+        match accept::accept_one(self.listener.as_raw_fd()) {
+            Ok(fd) => self.receive(accept::admit(self.server, fd)),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Found::Nobody,
+            Err(_) => Found::Trouble,
+        }
+    }
+
+    /// The connection if it has said something; a silent one goes (back) to the others, and one that
+    /// is gone is dropped.
+    fn receive(&mut self, mut connection: Connection<S>) -> Found<S> {
+        if connection.has_input() {
+            return Found::Speaker(connection);
+        }
+        match connection.receive() {
+            First::Bytes => return Found::Speaker(connection),
+            First::Nothing => self.others.push(connection),
+            First::End => {}
+        }
+        Found::Silent
+    }
+
+    /// Does what was put off until a reply was out.
+    fn settle(&mut self) {
+        if !mem::replace(&mut self.settled, true) {
+            (self.server.settle)();
+            timeline::tell();
+        }
+    }
+
+    /// The runtime takes over.
+    fn end(self) {
+        runtime::start(self.server, self.listener, self.others);
+    }
+}
+
+/// Where the lane is while a handler runs in it: the lookout may end it there.
+struct Hold<S: 'static> {
     server: &'static Server<S>,
-    listener: &TcpListener,
-    silent: &mut Vec<Connection<S>>,
-) -> Waited<S> {
-    // With nobody there yet, accept itself is the wait: one system call less than asking first.
-    let mut listener_ready = true;
-    loop {
-        if listener_ready {
-            match accept::accept_one(listener.as_raw_fd()) {
-                Ok(fd) => silent.push(accept::admit(server, fd)),
-                Err(_) if stop::stopped() => return Waited::Stopped,
-                Err(_) => return Waited::Overflow,
-            }
-            // Most peers have sent their request by now.
-            if let Some(newest) = silent.pop() {
-                match take(newest, silent) {
-                    Some(request) => return Waited::Request(request),
-                    None if silent.len() > MOST_SILENT => return Waited::Overflow,
-                    None if silent.is_empty() => continue,
-                    None => {}
-                }
-            }
+    lane: Mutex<Option<Lane<S>>>,
+}
+
+impl<S: Service> Hold<S> {
+    /// Answers a request; the lane, if it has not ended meanwhile.
+    fn answer(&'static self, lane: Lane<S>, connection: Connection<S>) -> Option<Lane<S>> {
+        if lane.first {
+            timeline::mark(Mark::FirstRequest);
         }
-        let ready = poll(listener.as_raw_fd(), silent);
-        for index in (0..silent.len()).rev() {
-            if ready.get(index + 1).is_some_and(|ready| *ready) {
-                let speaker = silent.swap_remove(index);
-                if let Some(request) = take(speaker, silent) {
-                    return Waited::Request(request);
-                }
+        *self.lane() = Some(lane);
+        lookout::begin(self);
+        let kept = connection.exchange_once();
+        lookout::end();
+        let Some(mut lane) = self.lane().take() else {
+            (self.server.settle)(); // put off where the lookout's thread has ended the lane
+            timeline::tell();
+            if let Some(connection) = kept {
+                accept::spawn(self.server, connection);
             }
+            return None;
+        };
+        lane.others.extend(kept);
+        if mem::take(&mut lane.first) {
+            timeline::mark(Mark::FirstReply);
+            if self.server.workers > 1 {
+                lane.settle();
+                lane.end();
+                return None;
+            }
+            // From now on it is asked before it is accepted from.
+            let _ = lane.listener.set_nonblocking(true);
         }
-        listener_ready = ready.first().is_some_and(|ready| *ready) || silent.is_empty();
+        Some(lane)
+    }
+
+    fn lane(&self) -> MutexGuard<'_, Option<Lane<S>>> {
+        self.lane.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// The connection if it has sent something; if it is silent it goes (back) to the others, if it is
-/// gone it is dropped.
-fn take<S: Service>(
-    mut connection: Connection<S>,
-    silent: &mut Vec<Connection<S>>,
-) -> Option<Connection<S>> {
-    match connection.receive() {
-        First::Bytes => return Some(connection),
-        First::Nothing => silent.push(connection),
-        First::End => {}
+impl<S: Service> LaneHold for Hold<S> {
+    fn watched(&self, polled: &mut Vec<libc::pollfd>) {
+        if let Some(lane) = &*self.lane() {
+            let before = polled.len();
+            lane.watched(polled);
+            if stop::stopped() {
+                polled.truncate(before); // the listener would be ready for ever
+            }
+        }
     }
-    None
+
+    fn look(&self, here_is_time: bool) -> bool {
+        let mut held = self.lane();
+        let Some(lane) = held.as_mut() else { return true };
+        if stop::stopped() {
+            return false; // the main thread answers them before it ends
+        }
+        if lane.is_over() {
+            if let Some(mut lane) = held.take() {
+                if here_is_time {
+                    lane.settle();
+                }
+                lane.end();
+            }
+            return true;
+        }
+        false
+    }
 }
 
-/// Waits until the listener (the first answer) or a connection (the others, in order) is ready.
-fn poll<S: Service>(listener: RawFd, silent: &[Connection<S>]) -> Vec<bool> {
-    let fds = std::iter::once(listener).chain(silent.iter().map(Connection::fd));
-    let mut polled: Vec<libc::pollfd> =
-        fds.map(|fd| libc::pollfd { fd, events: libc::POLLIN, revents: 0 }).collect();
-    waiting::wait_on(&mut polled);
-    polled.iter().map(|polled| polled.revents != 0).collect()
+impl<S: Service> Lane<S> {
+    /// Takes in who has come; whether there is a second speaker beside the handler's peer, or more
+    /// than the lane holds.
+    fn is_over(&mut self) -> bool {
+        let _ = self.listener.set_nonblocking(true);
+        for connection in mem::take(&mut self.others) {
+            if let Found::Speaker(speaker) = self.receive(connection) {
+                self.others.push(speaker);
+            }
+        }
+        while self.others.len() <= MOST_SILENT {
+            if self.server.slots.is_full() {
+                return accept::has_waiting_peer(self.listener.as_raw_fd());
+            }
+            match self.accept() {
+                Found::Speaker(speaker) => self.others.push(speaker),
+                Found::Silent => {}
+                Found::Nobody => break,
+                Found::Trouble => return true,
+            }
+        }
+        self.others.len() > MOST_SILENT || self.others.iter().any(Connection::has_input)
+    }
 }

@@ -37,6 +37,12 @@ pub struct Limits {
     pub drain_timeout: Duration,
     /// Size of a coroutine's stack, in bytes. Only what is used is memory.
     pub stack_bytes: usize,
+    /// Threads at most. A handler that waits (in `blocking` or `sleep`, for a lock, for a slow
+    /// reader of a stream) holds one; where all are held, the next one that waits holds its worker
+    /// up until another ends. The platform sends an instance 100 requests at a time at most.
+    /// Threads are made when they are needed, and end when they have had nothing to do for ten
+    /// seconds.
+    pub threads: usize,
 }
 
 impl Default for Limits {
@@ -52,6 +58,7 @@ impl Default for Limits {
             backlog: 4096,
             drain_timeout: Duration::from_secs(10),
             stack_bytes: 256 * 1024,
+            threads: 256,
         }
     }
 }

@@ -4,18 +4,22 @@
 //! The socket meets epoll only when it first has to wait: a connection whose request is already
 //! there and that is closed after the reply never does.
 
-use super::waiting::{is_coroutine, leave, wait_on};
+use super::event_loop::{HANG_UP, Ready, Watched};
+use super::handling::Blocks;
+use super::home::home;
+use super::lookout;
+use super::waiting::is_lane;
 use crate::sys::retry;
-use may::io::WaitIo;
-use may::net::TcpStream;
 use std::io::{self, IoSlice};
 use std::net::Shutdown;
-use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
-use std::panic::catch_unwind;
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::time::Duration;
 
 /// A socket that is ours alone.
 pub(crate) struct Link {
-    socket: Socket,
+    /// From its first wait on a coroutine on. Dropped before the socket is closed.
+    watched: Option<Watched>,
+    socket: OwnedFd,
     /// The last read took all there was: what comes next brings an event of its own (epoll(7),
     /// edge-triggered).
     drained: bool,
@@ -23,35 +27,14 @@ pub(crate) struct Link {
     hung_up: bool,
 }
 
-/// Events after which a socket has an end to be read, or an error.
-const HANG_UP: usize = (libc::EPOLLRDHUP | libc::EPOLLHUP | libc::EPOLLERR) as usize;
-
-/// What a wait is for.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Ready {
-    ToRead,
-    ToWrite,
-}
-
-enum Socket {
-    Fresh(OwnedFd),
-    Registered(TcpStream),
-    /// Between the two, or after a registration that failed: every call fails.
-    Gone,
-}
-
 impl Link {
     /// Takes a connected socket that does not block.
-    pub(crate) fn new(fd: OwnedFd) -> Link {
-        Link { socket: Socket::Fresh(fd), drained: false, hung_up: false }
+    pub(crate) fn new(socket: OwnedFd) -> Link {
+        Link { watched: None, socket, drained: false, hung_up: false }
     }
 
     pub(crate) fn fd(&self) -> RawFd {
-        match &self.socket {
-            Socket::Fresh(fd) => fd.as_raw_fd(),
-            Socket::Registered(stream) => stream.as_raw_fd(),
-            Socket::Gone => -1,
-        }
+        self.socket.as_raw_fd()
     }
 
     /// Whether a read can find anything before the next wait. Where it cannot, a system call is
@@ -108,36 +91,25 @@ impl Link {
     }
 
     /// Waits until something happened on the socket since it last said `WouldBlock`. May return
-    /// early. A coroutine yields; a thread blocks, once it has left the boot lane.
+    /// early. A coroutine pauses, whatever `limit` says; a thread blocks for at most `limit`, and
+    /// others are served by another one.
     ///
     /// # Errors
     /// If the runtime cannot watch the socket.
-    pub(crate) fn wait(&mut self, until: Ready) -> io::Result<()> {
+    pub(crate) fn wait(&mut self, until: Ready, limit: Option<Duration>) -> io::Result<()> {
         self.drained = false;
-        if !is_coroutine() {
-            leave();
+        let Some(home) = home() else {
+            let _blocks = (!is_lane()).then(Blocks::begin); // in the lane the thread looks out itself
             let events = if until == Ready::ToRead { libc::POLLIN } else { libc::POLLOUT };
-            wait_on(&mut [libc::pollfd { fd: self.fd(), events, revents: 0 }]);
+            lookout::wait_for(self.fd(), events, limit);
             return Ok(());
-        }
-        if let Socket::Fresh(_) = self.socket
-            && let Socket::Fresh(fd) = std::mem::replace(&mut self.socket, Socket::Gone)
-        {
-            let fd = fd.into_raw_fd();
-            // JUSTIFICATION: may has no safe way to take a socket, and panics (closing it) where
-            // epoll takes no more.
-            // SAFETY: the descriptor is open, a stream socket, and given up by its owner here.
-            let registered = catch_unwind(|| unsafe { TcpStream::from_raw_fd(fd) });
-            self.socket = registered.map_or(Socket::Gone, Socket::Registered);
-        }
-        match &self.socket {
-            Socket::Registered(stream) => {
-                let events = stream.wait_io();
-                self.hung_up |= events & HANG_UP != 0;
-                Ok(())
-            }
-            _ => Err(io::ErrorKind::NotConnected.into()),
-        }
+        };
+        let watched = match &mut self.watched {
+            Some(watched) => watched,
+            none => none.insert(Watched::new(home, self.socket.as_raw_fd())?),
+        };
+        self.hung_up |= watched.wait(until)? & HANG_UP != 0;
+        Ok(())
     }
 
     /// From now on closing the socket resets the connection: the peer sees that what it has is not

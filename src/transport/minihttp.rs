@@ -22,7 +22,6 @@
 
 use super::limits::Limits;
 use super::panics;
-use super::runtime::stack_words;
 use super::service::{RequestHead, Service};
 use crate::body::Body;
 use crate::error::Error;
@@ -56,6 +55,11 @@ pub(crate) fn serve<S: Service>(
     log::announce(format_args!("listening on {address}"));
     let _ = server.join();
     Ok(())
+}
+
+/// may counts stacks in words and recycles only multiples of 512 of them.
+fn stack_words(bytes: usize) -> usize {
+    (bytes / size_of::<usize>()).next_multiple_of(512).max(512)
 }
 
 struct Adapter<S>(Arc<S>);

@@ -1,9 +1,7 @@
-//! Work that is done once however many requests ask for it, by whoever asks first; the others wait
-//! without holding up their thread.
+//! Work that is done once however many requests ask for it, by the first to ask; the others wait.
 
-use may::sync::Mutex;
-use std::sync::PoisonError;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 /// Whether the work is done.
 #[derive(Default)]
@@ -24,8 +22,6 @@ impl Once {
 
     #[cold]
     fn take_turn<E>(&self, work: impl FnOnce() -> Result<(), E>) -> Result<(), E> {
-        // may's, because work may wait: std's would stop the thread of whoever else comes, which
-        // may be the same.
         let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
         if !self.done.load(Ordering::Acquire) {
             work()?;

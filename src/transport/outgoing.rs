@@ -2,8 +2,10 @@
 //! slow, but not for one that has stopped.
 
 use super::clock;
-use super::current::with_request_id;
-use super::link::{Link, Ready};
+use super::current::{set_request_id, with_request_id};
+use super::event_loop::Ready;
+use super::handling::in_handler;
+use super::link::Link;
 use super::panics;
 use super::slots::Seat;
 use crate::log;
@@ -40,6 +42,8 @@ pub(super) fn send(
     reply: Reply,
 ) -> io::Result<bool> {
     let status = reply.status();
+    // Of the handler that has just ended here: a stream may be written on another thread.
+    let stream_id = reply.body().is_none().then(|| with_request_id(str::to_owned));
     let framing = match (reply.body(), asked.version) {
         (Some(body), _) => ResponseFraming::Length(body.len() as u64),
         (None, Version::Http11) => ResponseFraming::Chunked,
@@ -65,7 +69,9 @@ pub(super) fn send(
                 sent
             }
             ReplyBody::Stream(write) => {
-                out.write_all(&mut [IoSlice::new(&head)]).and_then(|()| out.stream(framing, write))
+                let id = stream_id.unwrap_or_default();
+                out.write_all(&mut [IoSlice::new(&head)])
+                    .and_then(|()| in_handler(|| out.stream(framing, write, &id)))
             }
         }
     };
@@ -94,12 +100,9 @@ impl Outgoing<'_> {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     let deadline =
                         *deadline.get_or_insert_with(|| self.seat.deadline_in(self.stall));
-                    self.seat.arm(deadline, Shutdown::Both);
-                    let waited = self.link.wait(Ready::ToWrite);
-                    if self.seat.disarm() {
+                    if self.seat.wait(self.link, Ready::ToWrite, deadline, Shutdown::Both)? {
                         return Err(io::ErrorKind::TimedOut.into());
                     }
-                    waited?;
                 }
                 Err(error) => return Err(error),
             }
@@ -115,16 +118,20 @@ impl Outgoing<'_> {
         self.write_all(&mut [IoSlice::new(head), IoSlice::new(body)])
     }
 
-    fn stream(&mut self, framing: ResponseFraming, write: WriteBody) -> io::Result<()> {
+    fn stream(
+        &mut self,
+        framing: ResponseFraming,
+        write: WriteBody,
+        request_id: &str,
+    ) -> io::Result<()> {
+        set_request_id(request_id);
         let mut chunks = Chunks { out: self, chunked: framing == ResponseFraming::Chunked };
         let written = panics::catch(|| write(&mut BodyWriter::new(&mut chunks)));
         let written = written.unwrap_or_else(|panicked| {
-            with_request_id(|id| {
-                log::line(
-                    id,
-                    format_args!("a streaming reply panicked: {panicked}; its connection is cut"),
-                );
-            });
+            log::line(
+                request_id,
+                format_args!("a streaming reply panicked: {panicked}; its connection is cut"),
+            );
             Err(io::ErrorKind::Other.into())
         });
         match (framing, &written) {

@@ -12,7 +12,7 @@ thread_local! {
     /// Where the last panic of this thread was, `file:line`, for the catcher. Never dropped by
     /// itself: see spare.rs.
     static PLACE: Cell<Option<ManuallyDrop<String>>> = const { Cell::new(None) };
-    /// Whether a panic of this thread is caught, outside of coroutines, where it always is.
+    /// Whether a panic of this thread is caught.
     static CAUGHT: Cell<bool> = const { Cell::new(false) };
 }
 
@@ -39,14 +39,10 @@ pub(crate) struct Panicked {
 
 /// Runs `work`; a panic in it becomes a value.
 pub(crate) fn catch<T>(work: impl FnOnce() -> T) -> Result<T, Panicked> {
-    // Outside of a coroutine nothing moves to another thread, so the flag is this call's. Within
-    // one it is not needed.
-    let thread = !is_coroutine();
-    let before = thread && CAUGHT.replace(true);
+    // What is caught is a handler's, which stays on its thread: the flag is this call's.
+    let before = CAUGHT.replace(true);
     let caught = catch_unwind(AssertUnwindSafe(work));
-    if thread {
-        CAUGHT.set(before);
-    }
+    CAUGHT.set(before);
     caught.map_err(|payload| Panicked { payload, place: take_place() })
 }
 

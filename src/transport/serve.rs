@@ -3,13 +3,12 @@
 use super::lane;
 use super::limits::Limits;
 use super::panics;
-use super::server::Server;
+use super::server::{AcceptState, Server};
 use super::service::Service;
 use super::stop;
 use crate::log;
 use std::net::TcpListener;
 use std::os::fd::AsRawFd;
-use std::sync::PoisonError;
 
 /// Serves until SIGTERM or SIGINT, then lets what is in flight finish.
 ///
@@ -25,11 +24,10 @@ pub(crate) fn serve<S: Service>(
     let server: &'static Server<S> =
         Box::leak(Box::new(Server::new(service, limits, workers, settle)));
     stop::on_signal(listener.as_raw_fd(), limits.drain_timeout);
-    stop::end_on_stack_overflow(0);
+    stop::end_on_stack_overflow(limits.stack_bytes);
     panics::install();
     lane::run(server, listener);
-    let acceptor = server.acceptor.lock().unwrap_or_else(PoisonError::into_inner).take();
-    if acceptor.is_some_and(|acceptor| acceptor.join().is_err()) {
+    if server.accepting.end() == AcceptState::Failed {
         log::announce(format_args!("accepting has failed; the server stops"));
     }
     server.slots.drain(limits.drain_timeout);

@@ -3,8 +3,7 @@
 use super::budget::Budget;
 use super::limits::Limits;
 use super::slots::Slots;
-use may::coroutine::JoinHandle;
-use std::sync::Mutex;
+use std::sync::{Condvar, Mutex, PoisonError};
 
 /// What connections share. One per process, for as long as it lives.
 pub(crate) struct Server<S> {
@@ -15,8 +14,8 @@ pub(crate) struct Server<S> {
     pub workers: usize,
     /// What was put off until the first reply is out.
     pub settle: fn(),
-    /// The accepting coroutine, once there is one.
-    pub acceptor: Mutex<Option<JoinHandle<()>>>,
+    /// What accepts, once there is a runtime.
+    pub accepting: Accepting,
 }
 
 impl<S> Server<S> {
@@ -29,7 +28,40 @@ impl<S> Server<S> {
             budget: Budget::new(limits.body_bytes, limits.json_factor),
             workers: workers.max(1),
             settle,
-            acceptor: Mutex::new(None),
+            accepting: Accepting::default(),
         }
+    }
+}
+
+/// How far accepting has come: the main thread waits for its end.
+#[derive(Default)]
+pub(crate) struct Accepting {
+    state: Mutex<AcceptState>,
+    changed: Condvar,
+}
+
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum AcceptState {
+    /// There is no runtime.
+    #[default]
+    NotYet,
+    Going,
+    /// The listener was shut down.
+    Ended,
+    /// It has panicked.
+    Failed,
+}
+
+impl Accepting {
+    pub(super) fn is(&self, state: AcceptState) {
+        *self.state.lock().unwrap_or_else(PoisonError::into_inner) = state;
+        self.changed.notify_all();
+    }
+
+    /// Waits for the end of what goes on, if anything does.
+    pub(super) fn end(&self) -> AcceptState {
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let ended = self.changed.wait_while(state, |state| *state == AcceptState::Going);
+        *ended.unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,15 +1,18 @@
 //! All open connections: who is idle, whose deadline has passed, whether there is room for one
 //! more.
 //!
-//! A connection that must not wait for ever is ended from outside: the watcher, a coroutine that
-//! sleeps until the next deadline and for ever if there is none, shuts its socket down, and the
-//! wait returns. That keeps may's own I/O timers out of the build, which wake every worker a
-//! hundred times a second, idle or not.
+//! A connection that must not wait for ever is ended from outside where it waits on a coroutine: the
+//! watcher, a coroutine that sleeps until the next deadline and for ever if there is none, shuts its
+//! socket down, and the wait returns. No such wait has a timer of its own, and an idle server none
+//! at all. A thread that waits looks at the clock itself.
 
-use super::link::{has_input, shutdown};
+use super::event_loop::Ready;
+use super::link::{Link, has_input, shutdown};
+use super::loops;
+use super::parker::Parker;
 use super::stop;
-use super::waiting::leave;
-use may::coroutine::{self, Coroutine};
+use super::waiting::is_coroutine;
+use std::io;
 use std::net::Shutdown;
 use std::os::fd::RawFd;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -31,9 +34,9 @@ pub(crate) struct Slots {
     idle_order: AtomicU64,
     stopping: AtomicBool,
     /// The accepting coroutine, while it waits for room.
-    acceptor: OnceLock<Coroutine>,
+    acceptor: Arc<Parker>,
     wants_room: AtomicBool,
-    watcher: OnceLock<Coroutine>,
+    watcher: OnceLock<Arc<Parker>>,
     /// When the watcher will look next, nanoseconds since `started`.
     next_look: AtomicU64,
 }
@@ -77,7 +80,7 @@ impl Slots {
             departures: AtomicUsize::new(0),
             idle_order: AtomicU64::new(0),
             stopping: AtomicBool::new(false),
-            acceptor: OnceLock::new(),
+            acceptor: Arc::default(),
             wants_room: AtomicBool::new(false),
             watcher: OnceLock::new(),
             next_look: AtomicU64::new(u64::MAX),
@@ -149,20 +152,16 @@ impl Slots {
     /// Yields until a connection closes or becomes idle, or until `limit` has passed; not at all if
     /// one has closed since `seen`. Only the acceptor waits here.
     pub(crate) fn wait_for_room(&self, seen: usize, limit: Duration) {
-        self.acceptor.get_or_init(coroutine::current);
         self.wants_room.store(true, Ordering::SeqCst);
         if self.departures() == seen {
-            coroutine::park_timeout(limit);
+            self.acceptor.park(Some(limit));
         }
         self.wants_room.store(false, Ordering::SeqCst);
-        coroutine::yield_now(); // off the timer's thread
     }
 
     fn tell_acceptor(&self) {
-        if self.wants_room.load(Ordering::SeqCst)
-            && let Some(acceptor) = self.acceptor.get()
-        {
-            acceptor.unpark();
+        if self.wants_room.load(Ordering::SeqCst) {
+            self.acceptor.unpark();
         }
     }
 
@@ -194,29 +193,26 @@ impl Slots {
         if self.next_look.fetch_min(deadline, Ordering::SeqCst) <= deadline {
             return;
         }
-        leave(); // a deadline is set before a wait, and the watcher needs the runtime
         let watcher = self.watcher.get_or_init(|| {
-            // JUSTIFICATION: may's spawn is unsafe because coroutines move between threads.
-            // SAFETY: the watcher holds no thread-local, and no lock while it waits; its frames are
-            // small.
-            unsafe { coroutine::spawn(|| self.watch()) }.coroutine().clone()
+            let parker = Arc::new(Parker::default());
+            let own = parker.clone();
+            loops::spawn(0, move || self.watch(&own));
+            parker
         });
         watcher.unpark();
     }
 
-    fn watch(&self) {
+    fn watch(&self, parker: &Arc<Parker>) {
         loop {
             self.next_look.store(u64::MAX, Ordering::SeqCst);
             let next = self.expire();
             self.next_look.fetch_min(next, Ordering::SeqCst);
             if next == u64::MAX {
-                coroutine::park();
+                parker.park(None);
             } else {
-                // may counts in whole milliseconds, rounded down, and takes 0 for no limit at all.
-                let left = next.saturating_sub(self.now()) / 1_000_000 + 1;
-                coroutine::park_timeout(Duration::from_millis(left));
+                let left = next.saturating_sub(self.now());
+                parker.park(Some(Duration::from_nanos(left)));
             }
-            coroutine::yield_now(); // off the timer's thread
         }
     }
 
@@ -309,13 +305,41 @@ impl Seat {
     }
 
     /// Shuts `how` down at the deadline, unless [`Seat::disarm`] comes first.
-    pub(crate) fn arm(&self, deadline: Expiry, how: Shutdown) {
+    fn arm(&self, deadline: Expiry, how: Shutdown) {
         lock(&self.slot.state).deadline = Some((deadline.0, how));
-        self.slots.look_by(deadline.0);
+        if is_coroutine() {
+            self.slots.look_by(deadline.0);
+        }
+    }
+
+    /// Waits until the link may be ready or the deadline has passed, when `how` of it is shut down:
+    /// whether it has passed. May return early.
+    ///
+    /// # Errors
+    /// If the runtime cannot watch the socket.
+    pub(crate) fn wait(
+        &self,
+        link: &mut Link,
+        until: Ready,
+        deadline: Expiry,
+        how: Shutdown,
+    ) -> io::Result<bool> {
+        self.arm(deadline, how);
+        let left = deadline.0.saturating_sub(self.slots.now());
+        let waited = link.wait(until, Some(Duration::from_nanos(left)));
+        if self.disarm() {
+            return Ok(true);
+        }
+        waited?;
+        let passed = !is_coroutine() && self.slots.now() >= deadline.0; // a thread looks itself
+        if passed {
+            link.shutdown(how);
+        }
+        Ok(passed)
     }
 
     /// Takes the deadline back; true if it has passed. The next one is a deadline of its own.
-    pub(crate) fn disarm(&self) -> bool {
+    fn disarm(&self) -> bool {
         let mut state = lock(&self.slot.state);
         state.deadline = None;
         let passed = matches!(state.phase, Phase::Expired);

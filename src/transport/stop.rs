@@ -3,6 +3,7 @@
 //!
 //! As PID 1 of a scratch image a process ignores SIGTERM unless it has a handler.
 
+use super::stack_guard;
 use std::cell::{Cell, UnsafeCell};
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -174,11 +175,14 @@ extern "C" fn fault(_signal: libc::c_int, info: *mut libc::siginfo_t, context: *
     if address.abs_diff(stack) <= 64 * 1024 {
         line.text(b"firstbyte: a handler has overflowed its stack");
         match THREAD.get() {
-            Thread::Main => {
+            Thread::Main if stack_guard::is_lifted() => {
+                line.text(b", the main thread's, in `blocking`; recurse less\n")
+            }
+            Thread::Main if !stack_guard::is_guard(address) => {
                 line.text(b", the main thread's; recurse less or raise the limit on stacks\n")
             }
             Thread::Blocking => line.text(b" of 2 MiB, in `blocking`; recurse less\n"),
-            Thread::Worker => {
+            Thread::Worker | Thread::Main => {
                 line.text(b" of ");
                 line.number(STACK_KIB.load(Ordering::SeqCst));
                 line.text(b" KiB; set Limits::stack_bytes higher, or recurse less\n");

@@ -55,8 +55,10 @@ fn a_stack_overflow_says_so_on_each_kind_of_stack() {
             server.output().iter().any(says)
         });
     };
-    overflow(&mut crate::bare(), "/overflow", "the main thread's"); // the boot lane
-    overflow(&mut crate::bare().at_rest(), "/overflow", "set Limits::stack_bytes");
+    // In the boot lane the limit is a coroutine's too; `blocking` has the thread's own stack.
+    overflow(&mut crate::bare(), "/overflow", "of 256 KiB; set Limits::stack_bytes");
+    overflow(&mut crate::bare(), "/blocking-overflow", "in `blocking`");
+    overflow(&mut crate::bare().at_rest(), "/overflow", "of 256 KiB; set Limits::stack_bytes");
     overflow(&mut crate::bare().at_rest(), "/blocking-overflow", "in `blocking`");
 }
 

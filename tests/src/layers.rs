@@ -181,17 +181,6 @@ impl Crate {
     }
 }
 
-/// Panics with all violations of `stacks` by the crate `name` in `folder` of this repository.
-///
-/// # Panics
-/// If there is one.
-#[track_caller]
-pub fn assert_stacks(folder: &str, name: &str, stacks: &[Stack<'_>]) {
-    let house = Crate::read(crate::program::root(), folder, name);
-    let found: Vec<String> = stacks.iter().flat_map(|stack| house.violations(stack)).collect();
-    assert!(found.is_empty(), "{} violations:\n{}", found.len(), found.join("\n"));
-}
-
 /// A stack's list, ready to be asked.
 struct Rooms<'a> {
     /// Each room's layer, counted from the ground.

@@ -24,6 +24,12 @@ pub fn echo() -> &'static Path {
     })
 }
 
+/// The function of programs/waiting.rs, built as functions are, once a process.
+pub fn waiting() -> &'static Path {
+    static WAITING: OnceLock<PathBuf> = OnceLock::new();
+    WAITING.get_or_init(|| build_example("waiting"))
+}
+
 fn build_example(name: &str) -> PathBuf {
     let mut cargo = Command::new(env!("CARGO"))
         .current_dir(root())

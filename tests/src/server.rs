@@ -53,14 +53,16 @@ impl Server {
         }
     }
 
-    /// Takes the server past its boot lane: two peers at once have been served and are gone, so its
-    /// threads run and its descriptors and memory are those of a server at rest.
+    /// Takes the server past its boot lane: two peers have had something to say at once, were served
+    /// and are gone, so its threads run and its descriptors and memory are those of a server at rest.
     #[track_caller]
     pub fn at_rest(self) -> Server {
         let mut peers = [Peer::to(self.address), Peer::to(self.address)];
-        for peer in &mut peers {
-            assert!(peer.ask(get("/")).status < 500);
-        }
+        let [slow, quick] = &mut peers;
+        slow.send("GET / HTTP/1.1\r\nHost: h\r\n");
+        assert!(quick.ask(get("/")).status < 500);
+        slow.send("\r\n");
+        assert!(slow.reply().status < 500);
         let with_peers = process::descriptors(self.id());
         drop(peers);
         eventually("the first two peers are let go", || {

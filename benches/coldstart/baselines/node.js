@@ -7,7 +7,10 @@ http
     request.on("data", (piece) => pieces.push(piece));
     request.on("end", () => {
       const body = JSON.stringify(JSON.parse(Buffer.concat(pieces).toString()));
-      response.writeHead(200, { "Content-Type": "application/json", "Content-Length": Buffer.byteLength(body) });
+      response.writeHead(200, {
+        "Content-Type": "application/json",
+        "Content-Length": Buffer.byteLength(body),
+      });
       response.end(body);
     });
   })

@@ -6,15 +6,18 @@
 mod debian;
 mod pack;
 
+use microimage::image::Image;
+use microimage::scf;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use microimage::image::Image;
-
 /// What every baseline answers to the default request: the event itself.
 pub use crate::request::TIMER_EVENT as ANSWER;
+
+/// Where each of them listens, as a function does; their sources say so in their own languages.
+pub const PORT: u16 = scf::PORT;
 
 const AXUM: [(&str, &str); 3] = [
     ("Cargo.toml", include_str!("../baselines/axum/Cargo.toml")),

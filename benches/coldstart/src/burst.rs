@@ -1,10 +1,9 @@
 //! Where a machine saturates: how far a ramp of growing bursts goes, and from runs of one case with
 //! several bursts to a sentence. Pure.
 
-use bench_kit::stats;
-
 use crate::results::{Results, Run, Sample, Variant, name_of};
 use crate::units::{duration, times};
+use bench_kit::stats;
 
 /// Each doubling of the burst must bring at least this much more throughput, or the machine is
 /// full.

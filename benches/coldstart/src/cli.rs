@@ -3,10 +3,6 @@
 
 pub mod plan;
 
-use std::collections::BTreeSet;
-use std::path::PathBuf;
-use std::time::Duration;
-
 use clap::{Args, Parser, Subcommand};
 use coldstart::burst::RAMP;
 use coldstart::engine::{Case, Target};
@@ -16,13 +12,17 @@ use coldstart::request::Ask;
 use coldstart::results::{EngineKind, PageCache, Scenario};
 use coldstart::run::Definition;
 use microimage::sandbox::ResourceLimits;
+use microimage::scf;
 use microimage::source;
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::time::Duration;
 
 /// What `just image` writes.
 const DEFAULT_IMAGE: &str = "target/image/oci";
 const DEFAULT_SAMPLES: u32 = 50;
 /// The platform's port (SCF), when an image names none.
-const DEFAULT_PORT: u16 = 9000;
+const DEFAULT_PORT: u16 = scf::PORT;
 
 #[derive(Parser)]
 #[command(

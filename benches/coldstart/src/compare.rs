@@ -3,14 +3,12 @@
 //! effect that is not negligible, and a shift that a person could care about. Too few samples for
 //! any test to be sure are not the same: they cannot tell.
 
-use std::fmt;
-
-use bench_kit::stats::median;
-use bench_kit::stats::rank::{RankTest, least_p, rank_test};
-
 use crate::phase::Phase;
 use crate::results::{EngineKind, PageCache, Results, Run, Scenario, name_of};
 use crate::units::{bytes, duration, percent};
+use bench_kit::stats::median;
+use bench_kit::stats::rank::{RankTest, least_p, rank_test};
+use std::fmt;
 
 /// Chance of a false alarm that is accepted over all cases together (Bonferroni).
 const ALPHA: f64 = 0.01;

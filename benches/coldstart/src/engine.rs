@@ -5,10 +5,9 @@ pub mod docker;
 pub mod embedded;
 mod schedule;
 
-use microimage::image::Image;
-
 use crate::link::Link;
 use crate::results::{EngineKind, PageCache, Sample, Scenario, name_of};
+use microimage::image::Image;
 
 /// An image under test.
 #[derive(Debug, Clone)]

@@ -1,14 +1,12 @@
 //! Failure is a result: what went wrong in a sample, in which phase, what the program printed last,
 //! and the status that a user of the platform would see (Tencent Cloud SCF, function status codes).
 
-use std::error::Error;
-
-use microimage::sandbox::{self, Exit};
-
 use crate::phase::Phase;
 use crate::probe::ProbeError;
 use crate::pull::PullError;
 use crate::results::Failure;
+use microimage::sandbox::{self, Exit};
+use std::error::Error;
 
 /// How a program ended by itself.
 #[derive(Debug, Clone, PartialEq, Eq)]

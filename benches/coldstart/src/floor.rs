@@ -1,29 +1,31 @@
 //! Builds the floor program with any C compiler that can make a static executable here. Nothing is
 //! fetched; where no compiler is found, there is no floor, and results say so.
 
-use std::fs;
-use std::io;
-use std::path::{Path, PathBuf};
-use std::process::Stdio;
-
 use bench_kit::floor;
 use microimage::assemble::{Options, assemble};
 use microimage::context::FolderContext;
 use microimage::image::Image;
 use microimage::recipe::Recipe;
+use microimage::scf;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
 
 /// musl's start is the shortest; glibc's static one serves where musl-tools is missing.
 const COMPILERS: [&str; 3] = ["musl-gcc", "cc", "gcc"];
 
-/// The image around the floor program, for engines that run nothing but images.
-const RECIPE: &str = "FROM scratch\nCOPY floor /app\nEXPOSE 9000\nENTRYPOINT [\"/app\"]\n";
+/// Where the floor program listens when nothing says `PORT`: where a function would.
+pub const PORT: u16 = scf::PORT;
 
 /// The floor program that [`build`] left in `folder`, as an image.
 ///
 /// # Errors
 /// Why it cannot be assembled.
 pub fn image(folder: &Path) -> Result<Image, String> {
-    let recipe = Recipe::parse(RECIPE).map_err(|e| e.to_string())?;
+    // For engines that run nothing but images.
+    let recipe = format!("FROM scratch\nCOPY floor /app\nEXPOSE {PORT}\nENTRYPOINT [\"/app\"]\n");
+    let recipe = Recipe::parse(&recipe).map_err(|e| e.to_string())?;
     let context = FolderContext::open(folder).map_err(|e| e.to_string())?;
     let assembled = assemble(&recipe, &context, &Options::default()).map_err(|e| e.to_string())?;
     Ok(assembled.image)

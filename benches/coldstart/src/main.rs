@@ -6,15 +6,9 @@
 mod cli;
 mod planning;
 
-use std::io::IsTerminal;
-use std::path::{Path, PathBuf};
-use std::process::ExitCode;
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
-use std::time::Duration;
-
 use bench_kit::host;
 use clap::Parser;
+use cli::{Cli, RunArgs};
 use coldstart::engine::docker::{self, Docker};
 use coldstart::engine::embedded::{self, Embedded};
 use coldstart::engine::{Case, Engine, EngineError, Target, TurnSamples};
@@ -24,8 +18,12 @@ use coldstart::work::Work;
 use coldstart::{baselines, compare, floor, guidance, plot, report, table};
 use indicatif::{ProgressBar, ProgressStyle};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
-
-use cli::{Cli, RunArgs};
+use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
 /// The measured thing failed.
 const EXIT_FAILED: u8 = 1;
@@ -95,7 +93,9 @@ fn measure_baselines(only: &[String], args: RunArgs) -> Result<ExitCode, String>
     {
         eprintln!("building {}", baseline.name);
         match baseline.image(&folder) {
-            Ok(image) => built.push(Target { name: baseline.name.to_owned(), image, port: 9000 }),
+            Ok(image) => {
+                built.push(Target { name: baseline.name.to_owned(), image, port: baselines::PORT });
+            }
             // One that this machine cannot build is no reason to measure none.
             Err(error) => {
                 eprintln!("coldstart: {} is left out: {error}", baseline.name);
@@ -280,7 +280,7 @@ fn start_engine(
                 Some(_) => Some(Target {
                     name: "calibration".into(),
                     image: floor::image(work.path())?,
-                    port: 9000,
+                    port: floor::PORT,
                 }),
                 None => None,
             };

@@ -2,10 +2,9 @@
 //! its colours in a plot. A new phase is one variant: the compiler then names every place that must
 //! know it, and everything that goes through all phases follows [`Phase::all`].
 
-use std::fmt;
-
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
+use std::fmt;
 
 /// A phase of a cold start, in the order of time (docs/CONTRACTS.md, section 5). How long a sample
 /// took for it is [`Sample::phase_ns`](crate::results::Sample::phase_ns).

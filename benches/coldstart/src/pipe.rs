@@ -3,9 +3,8 @@
 //! sleeps here. Not modelled: loss, congestion avoidance, queues of finite length, headers below
 //! TCP.
 
-use std::collections::VecDeque;
-
 use crate::link::Link;
+use std::collections::VecDeque;
 
 /// Initial congestion window: ten segments (RFC 6928) of 1460 bytes.
 const INITIAL_WINDOW_BYTES: u64 = 10 * 1460;

@@ -2,10 +2,8 @@
 //! in the instance's network namespace, then one request, read to its last byte. A connect is not
 //! yet ready (the kernel accepts before the program runs): only the reply ends a start.
 
-use std::io;
-use std::net::SocketAddrV4;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
-
+use crate::reply::{Collector, ReplyError};
+use crate::request::Answer;
 use bench_kit::clock;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, poll};
@@ -13,9 +11,9 @@ use nix::sys::socket::{
     MsgFlags, Shutdown, SockaddrIn, connect, recv, send, setsockopt, shutdown, sockopt,
 };
 use nix::sys::time::TimeVal;
-
-use crate::reply::{Collector, ReplyError};
-use crate::request::Answer;
+use std::io;
+use std::net::SocketAddrV4;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 /// Where the core is shared with instances, the loop rests so long between two turns: its
 /// resolution.

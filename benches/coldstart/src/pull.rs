@@ -2,15 +2,14 @@
 //! parallel, every byte verified while it arrives and kept as a file only when its digest is right.
 //! Plain HTTP to loopback only; no authentication, no cache between pulls.
 
+use microimage::digest::{Digest, VerifyingReader};
+use microimage::image::{self, Blob, Descriptor, Image, MAX_JSON_BYTES, media_type};
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::time::Duration;
-
-use microimage::digest::{Digest, VerifyingReader};
-use microimage::image::{self, Blob, Descriptor, Image, MAX_JSON_BYTES, media_type};
 
 /// Blobs fetched at once: Docker Engine's default (dockerd, max-concurrent-downloads).
 const PARALLEL_BLOBS: usize = 3;
@@ -224,11 +223,10 @@ fn get(
 
 #[cfg(test)]
 mod tests {
+    use super::*;
     use std::io::{BufRead, BufReader, Write};
     use std::net::{Ipv4Addr, TcpListener};
     use std::sync::Arc;
-
-    use super::*;
 
     const CONFIG: &[u8] = br#"{"architecture":"amd64","os":"linux","rootfs":{"type":"layers",
         "diff_ids":["sha256:0000000000000000000000000000000000000000000000000000000000000000"]}}"#;

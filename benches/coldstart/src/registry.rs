@@ -2,14 +2,6 @@
 //! end-2, end-3), from memory, counting requests and bytes. It takes no pushes, knows no
 //! authentication and listens on 127.0.0.1 only. Its state is always warm: every blob is in memory.
 
-use std::collections::HashMap;
-use std::convert::Infallible;
-use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
-use std::thread::JoinHandle;
-
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::body::Incoming;
@@ -19,6 +11,13 @@ use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use microimage::digest::Digest;
 use microimage::image::Image;
+use std::collections::HashMap;
+use std::convert::Infallible;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::thread::JoinHandle;
 use tokio::sync::oneshot;
 
 const DIGEST_HEADER: HeaderName = HeaderName::from_static("docker-content-digest");
@@ -215,10 +214,9 @@ fn json(status: StatusCode, body: Bytes) -> Response<Full<Bytes>> {
 
 #[cfg(test)]
 mod tests {
+    use super::*;
     use std::io::{Read, Write};
     use std::net::TcpStream;
-
-    use super::*;
 
     /// Status line, fields and body of the answer to one request, as they come over the wire.
     fn ask(registry: &Registry, method: &str, path: &str) -> (String, String) {

@@ -3,16 +3,14 @@
 //! another sleeps until then and writes them. What it models: rate, round trip, a handshake's round
 //! trip, slow start. It never reads what it carries.
 
+use crate::link::Link;
+use crate::pipe::{Flow, Wire};
+use bench_kit::clock;
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread::JoinHandle;
-
-use bench_kit::clock;
-
-use crate::link::Link;
-use crate::pipe::{Flow, Wire};
 
 /// What is read at once, at most: all of it was ready at that moment, however late the thread wakes
 /// for its later pieces.

@@ -5,11 +5,10 @@
 pub mod plan;
 mod sections;
 
-use maud::{DOCTYPE, Markup, PreEscaped, html};
-
 use crate::plot;
 use crate::results::{EngineKind, PageCache, Results, Run, Scenario, Variant};
 use crate::units::duration;
+use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 const STYLE: &str = include_str!("report/style.css");
 /// Captions of the plots.

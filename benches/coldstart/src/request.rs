@@ -2,6 +2,8 @@
 //! sending is `probe`'s part. By default it is what the platform sends for a timer: POST
 //! /event-invoke with the X-Scf headers that an event function gets without a role.
 
+use microimage::scf::{EVENT_PATH, header};
+use std::fmt::Write;
 use std::str::FromStr;
 
 /// A timer's event as Tencent Cloud publishes it ("Timer trigger", message structure).
@@ -9,12 +11,20 @@ pub const TIMER_EVENT: &str = concat!(
     r#"{"Type":"Timer","TriggerName":"EveryDay","Time":"2019-02-21T11:49:00Z","#,
     r#""Message":"user define msg body"}"#,
 );
-const TIMER_HEADERS: &str = "Content-Type: application/json\r\nX-Scf-Request-Id: \
-                             00000000-0000-4000-8000-000000000000\r\nX-Scf-Memory: \
-                             128\r\nX-Scf-Timeout: 3\r\nX-Scf-Version: $LATEST\r\nX-Scf-Name: \
-                             coldstart\r\nX-Scf-Namespace: default\r\nX-Scf-Region: \
-                             ap-guangzhou\r\nX-Scf-Appid: 1250000000\r\nX-Scf-Uin: \
-                             100000000001\r\nX-Scf-Trigger-Src: Timer\r\n";
+/// What the platform says of an invocation by a timer, of a function without a role.
+const TIMER_HEADERS: [(&str, &str); 11] = [
+    ("Content-Type", "application/json"),
+    (header::REQUEST_ID, "00000000-0000-4000-8000-000000000000"),
+    (header::MEMORY, "128"),
+    (header::TIMEOUT, "3"),
+    (header::VERSION, "$LATEST"),
+    (header::NAME, "coldstart"),
+    (header::NAMESPACE, "default"),
+    (header::REGION, "ap-guangzhou"),
+    (header::APP_ID, "1250000000"),
+    (header::UIN, "100000000001"),
+    (header::TRIGGER_SOURCE, "Timer"),
+];
 
 /// What to ask: method, path and body.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,7 +32,7 @@ pub struct Ask {
     method: String,
     path: String,
     body: String,
-    headers: &'static str,
+    headers: &'static [(&'static str, &'static str)],
 }
 
 /// Text that names no request.
@@ -34,9 +44,9 @@ impl Default for Ask {
     fn default() -> Self {
         Self {
             method: "POST".into(),
-            path: "/event-invoke".into(),
+            path: EVENT_PATH.into(),
             body: TIMER_EVENT.into(),
-            headers: TIMER_HEADERS,
+            headers: &TIMER_HEADERS,
         }
     }
 }
@@ -50,21 +60,18 @@ impl FromStr for Ask {
         let word = !method.is_empty() && method.bytes().all(|b| b.is_ascii_uppercase());
         let plain = path.starts_with('/') && path.bytes().all(|b| b.is_ascii_graphic());
         match (word && plain, method) {
-            (true, "POST") if path == "/event-invoke" => Ok(Self::default()),
-            (true, "POST" | "PUT" | "PATCH") => {
-                let headers = "Content-Type: application/json\r\n";
-                Ok(Self {
-                    method: method.into(),
-                    path: path.into(),
-                    body: TIMER_EVENT.into(),
-                    headers,
-                })
-            }
+            (true, "POST") if path == EVENT_PATH => Ok(Self::default()),
+            (true, "POST" | "PUT" | "PATCH") => Ok(Self {
+                method: method.into(),
+                path: path.into(),
+                body: TIMER_EVENT.into(),
+                headers: &TIMER_HEADERS[..1], // the event's media type; the rest is the platform's
+            }),
             (true, _) => Ok(Self {
                 method: method.into(),
                 path: path.into(),
                 body: String::new(),
-                headers: "",
+                headers: &[],
             }),
             (false, _) => Err(no()),
         }
@@ -75,16 +82,16 @@ impl Ask {
     /// The request as sent (RFC 9112), for an instance that is asked as `host`.
     pub fn to_bytes(&self, host: &str) -> Vec<u8> {
         let Self { method, path, body, headers } = self;
-        let length = if body.is_empty() {
-            String::new()
-        } else {
-            format!("Content-Length: {}\r\n", body.len())
-        };
-        format!(
-            "{method} {path} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: \
-             coldstart\r\n{headers}{length}\r\n{body}"
-        )
-        .into_bytes()
+        let mut text =
+            format!("{method} {path} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: coldstart\r\n");
+        for (name, value) in *headers {
+            write!(text, "{name}: {value}\r\n").expect("a String grows");
+        }
+        if !body.is_empty() {
+            write!(text, "Content-Length: {}\r\n", body.len()).expect("a String grows");
+        }
+        write!(text, "\r\n{body}").expect("a String grows");
+        text.into_bytes()
     }
 
     /// As a person would write it.
@@ -164,6 +171,7 @@ mod tests {
         assert!(text.starts_with("POST /event-invoke HTTP/1.1\r\nHost: 127.0.0.2:9000\r\n"));
         let (head, body) = text.split_once("\r\n\r\n").unwrap();
         assert!(head.ends_with(&format!("Content-Length: {}", body.len())));
+        assert!(head.contains("\r\nX-Scf-Trigger-Src: Timer\r\n"), "{head}");
         assert_eq!(serde_json::from_str::<serde_json::Value>(body).unwrap()["Type"], "Timer");
     }
 
@@ -174,6 +182,13 @@ mod tests {
             get.to_bytes("h"),
             b"GET /x?y=1 HTTP/1.1\r\nHost: h\r\nUser-Agent: coldstart\r\n\r\n"
         );
+        let put: Ask = "PUT:/x".parse().unwrap();
+        let (start, length) = ("PUT /x HTTP/1.1\r\nHost: h\r\n", TIMER_EVENT.len());
+        let expected = format!(
+            "{start}User-Agent: coldstart\r\nContent-Type: application/json\r\nContent-Length: \
+             {length}\r\n\r\n{TIMER_EVENT}"
+        );
+        assert_eq!(String::from_utf8(put.to_bytes("h")).unwrap(), expected);
         for text in ["", "GET", "GET:", "GET:x", "get:/x", "GET:/a b", "GET:/a\r\nX: y"] {
             assert!(text.parse::<Ask>().is_err(), "{text:?}");
         }

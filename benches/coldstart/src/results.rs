@@ -1,16 +1,14 @@
 //! results.json: the one link between measuring and drawing. Types only, and how they are kept on
 //! disk whole: a temporary file, then a rename. The schema is docs/CONTRACTS.md, section 5.
 
-use std::fs;
-use std::io;
-use std::path::{Path, PathBuf};
-
+use crate::phase::Phase;
 use bench_kit::host::Host;
 use bench_kit::stats::{self, Summary};
 use microimage::stage;
 use serde::{Deserialize, Serialize};
-
-use crate::phase::Phase;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
 
 /// The schema's number; a reader refuses any other.
 pub const SCHEMA: u32 = 1;

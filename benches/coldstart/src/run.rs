@@ -1,15 +1,13 @@
 //! The run: every case once a round, in a fresh random order each round, results kept after each
 //! round. Knows engines only as the trait; draws nothing, prints nothing (a watcher is told).
 
-use std::path::Path;
-
-use bench_kit::host::Host;
-use bench_kit::stats;
-
 use crate::burst::Ramp;
 use crate::engine::{Calibration, Case, Engine, EngineError, Target, TurnSamples};
 use crate::failure;
 use crate::results::{self, EngineKind, Overhead, Results, Run, SCHEMA, Variant};
+use bench_kit::host::Host;
+use bench_kit::stats;
+use std::path::Path;
 
 /// What to measure, and how often.
 #[derive(Debug, Clone)]

@@ -1,12 +1,11 @@
 //! The terminal's table: one row a run, phases as stacked bars, every number with its unit. A pure
 //! function from results to text; it knows no terminal and no clock.
 
-use comfy_table::{Cell, CellAlignment, Table, presets};
-
 use crate::burst;
 use crate::phase::Phase;
 use crate::results::{PageCache, Results, Run, Scenario, Variant};
 use crate::units::{duration, percent};
+use comfy_table::{Cell, CellAlignment, Table, presets};
 
 /// Cells of a full bar: the longest total of the table.
 const BAR_CELLS: f64 = 28.0;

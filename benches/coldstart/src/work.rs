@@ -1,6 +1,9 @@
 //! The folder that a run works in, and the promise that it goes away: on drop, and, where a run was
 //! killed, at the beginning of the next one. Also eviction of files from the page cache.
 
+use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
+use rustix::fs::IFlags;
+use rustix::io::ReadWriteFlags;
 use std::collections::VecDeque;
 use std::fs::{self, File};
 use std::io;
@@ -8,10 +11,6 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
-
-use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
-use rustix::fs::IFlags;
-use rustix::io::ReadWriteFlags;
 
 const PREFIX: &str = "work-";
 /// Inodes of 16 block groups of 8192, which ext4 fills one after the other (mkfs.ext4's defaults,

@@ -4,16 +4,14 @@
 
 mod common;
 
-use std::time::{Duration, Instant};
-
 use coldstart::engine::{Case, Engine, EngineError};
 use coldstart::link::Link;
 use coldstart::phase::Phase;
 use coldstart::request::Ask;
 use coldstart::results::{PageCache, Sample, Scenario};
-use microimage::sandbox::ResourceLimits;
-
 use common::{Bench, Entry, compile, image, image_of, skip_without_sandbox};
+use microimage::sandbox::ResourceLimits;
+use std::time::{Duration, Instant};
 
 fn case(scenario: Scenario) -> Case {
     Case { variant: 0, link: Link::loopback(), scenario, page_cache: PageCache::Warm, burst: 1 }

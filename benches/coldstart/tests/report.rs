@@ -2,8 +2,6 @@
 //! nothing is fetched, and it survives results in which everything failed. Also what the advice
 //! says.
 
-use std::collections::BTreeSet;
-
 use bench_kit::host::Host;
 use bench_kit::stats::{Summary, median};
 use coldstart::guidance::{Load, advise};
@@ -13,6 +11,7 @@ use coldstart::results::{
 };
 use coldstart::{burst, plot, report, table, units};
 use serde_json::Value;
+use std::collections::BTreeSet;
 
 /// Thirty samples of a cold start, spread a little; each phase a share of the total.
 fn run(link: &str, scenario: Scenario, burst: usize, total_ns: u64) -> Run {

@@ -3,10 +3,6 @@
 
 mod common;
 
-use std::collections::HashMap;
-use std::io::Read;
-use std::process::{Command, Stdio};
-
 use bench_kit::host::Host;
 use coldstart::engine::{Calibration, Case, Engine, EngineError, Target, TurnSamples};
 use coldstart::failure;
@@ -14,8 +10,10 @@ use coldstart::link::Link;
 use coldstart::phase::Phase;
 use coldstart::results::{EngineKind, Failure, PageCache, Results, Sample, Scenario};
 use coldstart::run::{Definition, run};
-
 use common::{COLDSTART, compile, image, layout, parts, skip_without_sandbox};
+use std::collections::HashMap;
+use std::io::Read;
+use std::process::{Command, Stdio};
 
 /// Answers with the number of the call in microseconds; fails or stops when told to.
 #[derive(Default)]

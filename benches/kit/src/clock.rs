@@ -2,11 +2,10 @@
 //! sleep that ends within microseconds of its moment. tokio's timers have steps of a millisecond
 //! and are not used for anything that is measured. No arithmetic on durations lives here.
 
-use std::time::Duration;
-
 use nix::errno::Errno;
 use nix::sys::time::TimeSpec;
 use nix::time::{ClockId, ClockNanosleepFlags, clock_gettime, clock_nanosleep};
+use std::time::Duration;
 
 /// Nanoseconds of CLOCK_MONOTONIC.
 pub fn now_ns() -> u64 {

@@ -1,11 +1,10 @@
 //! The machine a run was taken on, as far as it matters to the numbers. Reads /proc and asks git
 //! and rustc for their versions; what cannot be found out is `unknown`, never guessed.
 
+use serde::{Deserialize, Serialize};
 use std::fs;
 use std::process::{Command, Stdio};
 use std::time::SystemTime;
-
-use serde::{Deserialize, Serialize};
 
 const UNKNOWN: &str = "unknown";
 

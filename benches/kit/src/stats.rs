@@ -6,9 +6,8 @@
 pub mod paired;
 pub mod rank;
 
-use serde::{Deserialize, Serialize};
-
 use rank::rank_test;
+use serde::{Deserialize, Serialize};
 
 /// Resamples of the bootstrap: the interval's ends then move by well under a tenth of its width.
 const RESAMPLES: usize = 2_000;

@@ -2,14 +2,12 @@
 //! what is there. Evicting asks the kernel (posix_fadvise(2)) and then looks whether it has
 //! happened (mincore(2)).
 
+use crate::process::PAGE_BYTES;
+use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
 use std::fs::{self, File};
 use std::io;
 use std::os::fd::AsRawFd;
 use std::path::Path;
-
-use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
-
-use crate::process::PAGE_BYTES;
 
 /// How often the kernel is asked: pages that another core has just touched may be held back for a
 /// moment.

@@ -1,10 +1,8 @@
 //! The command line's flags. What they do is main.rs's business.
 
-use std::path::PathBuf;
-
 use clap::Parser;
-
 use start_bench::report::PageCache;
+use std::path::PathBuf;
 
 /// What the help ends with.
 const TWO_COMMITS: &str = "\

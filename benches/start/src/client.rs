@@ -2,16 +2,14 @@
 //! and spins until the first byte is back. It never sleeps: its core is its own, and waking it up
 //! would be part of the measurement.
 
+use crate::event::{self, REQUEST, ReplyCheck};
+use crate::launch::Instance;
+use bench_kit::clock::now_ns;
+use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 use std::io::{self, Write};
 use std::mem::MaybeUninit;
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::Duration;
-
-use bench_kit::clock::now_ns;
-use socket2::{Domain, Protocol, SockAddr, Socket, Type};
-
-use crate::event::{self, REQUEST, ReplyCheck};
-use crate::launch::Instance;
 
 /// From execve to the whole reply, and from any further request to its reply, at most.
 const PATIENCE: Duration = Duration::from_secs(10);

@@ -4,10 +4,9 @@
 //! compiler. The whole file is brought into the page cache first, since the kernel maps only pages
 //! that are there around a fault.
 
-use serde::Deserialize;
-
 use crate::report::Counts;
 use crate::step::Steps;
+use serde::Deserialize;
 
 /// The limits, with their home in SPECIFICATION.md.
 const LIMITS: &str = include_str!("../limits.json");

@@ -1,11 +1,10 @@
 //! The machine of a run, how its disk reads ahead, and how busy it was before and after.
 
+use bench_kit::host::{self, Host};
+use serde::Serialize;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
-
-use bench_kit::host::{self, Host};
-use serde::Serialize;
 
 /// The machine, and its state around the run.
 #[derive(Debug, Serialize)]

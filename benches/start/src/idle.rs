@@ -2,17 +2,15 @@
 //! that connection still open. All programs idle at the same time, which is the point of being
 //! idle.
 
-use std::thread::sleep;
-use std::time::{Duration, Instant};
-use std::{io, iter};
-
-use serde::Serialize;
-
 use crate::client::{self, Caller, Moments};
 use crate::launch::Instance;
 use crate::process;
 use crate::program::Program;
 use crate::sample::{self, Starter};
+use serde::Serialize;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+use std::{io, iter};
 
 /// A program has settled when its memory and faults have stayed the same for so many looks …
 const LOOKS: u32 = 10;

@@ -3,6 +3,13 @@
 //! be taken down inside the measured time. It is no sandbox, and what the program prints goes
 //! nowhere but into the message of a failed start.
 
+use crate::precedence;
+use nix::errno::Errno;
+use nix::sched::CpuSet;
+use nix::sys::memfd::{MFdFlags, memfd_create};
+use nix::sys::signal::{Signal, kill};
+use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
+use nix::unistd::Pid;
 use std::ffi::{CString, c_char, c_int, c_void};
 use std::fs::File;
 use std::io::{Read, Seek};
@@ -13,15 +20,6 @@ use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
 use std::thread::yield_now;
 use std::time::{Duration, Instant};
 use std::{io, ptr};
-
-use nix::errno::Errno;
-use nix::sched::CpuSet;
-use nix::sys::memfd::{MFdFlags, memfd_create};
-use nix::sys::signal::{Signal, kill};
-use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
-use nix::unistd::Pid;
-
-use crate::precedence;
 
 /// Bytes of the child's stack: it makes eight system calls and no more.
 const STACK_BYTES: usize = 64 * 1024;

@@ -5,14 +5,8 @@
 
 mod cli;
 
-use std::error::Error;
-use std::io::{IsTerminal, Write};
-use std::path::{Path, PathBuf};
-use std::process::ExitCode;
-
 use bench_kit::cores::{self, Cores};
 use clap::Parser;
-
 use cli::Arguments;
 use start_bench::gate::GateLimits;
 use start_bench::launch::Place;
@@ -21,6 +15,10 @@ use start_bench::report::{PageCache, Plan, Report};
 use start_bench::sample::Starter;
 use start_bench::trace::{self, Arrival};
 use start_bench::{plot, precedence, record, run, step, table};
+use std::error::Error;
+use std::io::{IsTerminal, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 
 /// The measured thing failed.
 const FAILED: u8 = 1;

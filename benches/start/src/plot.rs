@@ -4,12 +4,10 @@
 
 mod requests;
 
-use std::fmt::Write;
-
-use bench_kit::stats::{quantile, sorted};
-
 use crate::program::OURS;
 use crate::report::{PageCache, Report, Run, Samples};
+use bench_kit::stats::{quantile, sorted};
+use std::fmt::Write;
 
 const WIDTH: f64 = 960.0;
 /// Left edge of the axis; names stand to the left of it, medians to the right of `RIGHT`.

@@ -1,9 +1,8 @@
 //! What /proc says of a running process: faults, threads, memory, context switches (proc(5)).
 //! Reading it does not disturb the process.
 
-use std::{fs, io};
-
 use nix::unistd::Pid;
+use std::{fs, io};
 
 /// Bytes of a page on x86-64.
 pub const PAGE_BYTES: u64 = 4096;

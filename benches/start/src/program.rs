@@ -2,13 +2,12 @@
 //! the peers from their own workspace, and any ELF that the user names. Each is built as its users
 //! would build it and then copied, so that a later build cannot change it under a running bench.
 
+use bench_kit::floor;
+use cargo_metadata::Message;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-
-use bench_kit::floor;
-use cargo_metadata::Message;
 
 /// The only target that functions are built for here.
 const TARGET: &str = "x86_64-unknown-linux-musl";

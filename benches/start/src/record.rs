@@ -1,11 +1,10 @@
 //! Keeps a run: results and plot in files that are either whole or not there. What is in them is
 //! decided elsewhere.
 
-use std::io;
-use std::path::{Path, PathBuf};
-
 use microimage::stage;
 use serde::Serialize;
+use std::io;
+use std::path::{Path, PathBuf};
 
 /// Dated runs that are worth keeping.
 const RECORDS: &str = "benches/record";

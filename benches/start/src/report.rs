@@ -2,9 +2,6 @@
 //! only link between measuring and drawing, and it is what results.json holds. In the JSON the unit
 //! ends a name.
 
-use bench_kit::stats::paired::{Difference, Quantiles, Ratio};
-use serde::Serialize;
-
 use crate::host::HostState;
 use crate::idle::Idle;
 use crate::launch::Place;
@@ -12,6 +9,8 @@ use crate::program::{FLOOR, Program, RIVAL};
 use crate::requests::{Requests, Rivals};
 use crate::sample::Sample;
 use crate::trace::{Arrival, Point, Trace};
+use bench_kit::stats::paired::{Difference, Quantiles, Ratio};
+use serde::Serialize;
 
 /// A whole run.
 #[derive(Debug, Serialize)]

@@ -5,11 +5,10 @@
 //! Request 1 is sent when the connection is taken, each further one when the reply before it is
 //! complete. /proc is read after the last reply only.
 
-use bench_kit::stats::paired::{Median, Ratio};
-use serde::Serialize;
-
 use crate::idle::Idle;
 use crate::sample;
+use bench_kit::stats::paired::{Median, Ratio};
+use serde::Serialize;
 
 /// What a program did with them.
 #[derive(Debug, Default, Serialize)]

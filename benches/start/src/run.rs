@@ -1,14 +1,13 @@
 //! One run of the bench: rounds of starts in random order for each state of the page cache, then
 //! the counts, then idling. It prints nothing; `Progress` is told what is going on.
 
-use bench_kit::stats;
-
 use crate::cache;
 use crate::idle::{self, Idle, Observed};
 use crate::program::Program;
 use crate::report::{Counts, PageCache, Report};
 use crate::sample::{self, Starter};
 use crate::trace::{self, Arrival, Trace};
+use bench_kit::stats;
 
 /// Starts whose samples are thrown away: the first ones fill caches that no program owns.
 const WARM_UPS: usize = 3;

@@ -3,10 +3,13 @@
 //! functions and variables are used in which order. Counts are the same on any machine and however
 //! busy it is; times under the tracer mean nothing.
 
-use std::collections::HashSet;
-use std::fs;
-use std::time::{Duration, Instant};
-
+use crate::client::Caller;
+use crate::event::{self, ReplyCheck};
+use crate::launch::Instance;
+use crate::process::PAGE_BYTES;
+use crate::program::Program;
+use crate::sample::Starter;
+use crate::trace::{self, Failure};
 use iced_x86::{Code, Decoder, DecoderOptions, InstructionInfoFactory, OpAccess, Register};
 use microimage::order;
 use nix::libc::user_regs_struct;
@@ -15,14 +18,9 @@ use nix::sys::signal::Signal;
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 use object::{Object as _, ObjectSegment as _, ObjectSymbol as _, SymbolKind};
-
-use crate::client::Caller;
-use crate::event::{self, ReplyCheck};
-use crate::launch::Instance;
-use crate::process::PAGE_BYTES;
-use crate::program::Program;
-use crate::sample::Starter;
-use crate::trace::{self, Failure};
+use std::collections::HashSet;
+use std::fs;
+use std::time::{Duration, Instant};
 
 /// A stepped start and its further requests take a second or two.
 const PATIENCE: Duration = Duration::from_secs(60);

@@ -1,13 +1,12 @@
 //! The terminal's tables. They read a finished report only.
 
-use bench_kit::stats::paired::{Median, Quantiles, Ratio};
-use comfy_table::presets::NOTHING;
-use comfy_table::{CellAlignment, Table};
-
 use crate::idle::Idle;
 use crate::program::RIVAL;
 use crate::report::{Counts, PageCache, Report, Run, Variant};
 use crate::requests::{Request, Requests};
+use bench_kit::stats::paired::{Median, Quantiles, Ratio};
+use comfy_table::presets::NOTHING;
+use comfy_table::{CellAlignment, Table};
 
 const DASH: &str = "-";
 

@@ -3,23 +3,21 @@
 //! one kernel, busy or not: this, not milliseconds, is what continuous integration can hold a
 //! program to.
 
-use std::collections::{HashMap, HashSet};
-use std::time::{Duration, Instant};
-use std::{fmt, io};
-
-use nix::sys::ptrace::{self, Options};
-use nix::sys::signal::Signal;
-use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
-use nix::unistd::Pid;
-use serde::Serialize;
-use syscalls::Sysno;
-
 use crate::client::Caller;
 use crate::event::{self, ReplyCheck};
 use crate::launch::{Instance, Place};
 use crate::process;
 use crate::program::Program;
 use crate::sample::Starter;
+use nix::sys::ptrace::{self, Options};
+use nix::sys::signal::Signal;
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::unistd::Pid;
+use serde::Serialize;
+use std::collections::{HashMap, HashSet};
+use std::time::{Duration, Instant};
+use std::{fmt, io};
+use syscalls::Sysno;
 
 /// A traced start takes milliseconds.
 const PATIENCE: Duration = Duration::from_secs(20);

@@ -4,15 +4,14 @@
 //! A new connection for each request is closed by a reset (SO_LINGER 0): otherwise the ports of a
 //! few seconds would all wait in TIME_WAIT, and the bench would measure that.
 
-use std::io::{self, Read, Write};
-use std::net::{Ipv4Addr, SocketAddrV4};
-use std::os::fd::AsFd;
-use std::time::{Duration, Instant};
-
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use serde::Serialize;
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 use start_bench::event::{self, REQUEST, ReplyCheck};
+use std::io::{self, Read, Write};
+use std::net::{Ipv4Addr, SocketAddrV4};
+use std::os::fd::AsFd;
+use std::time::{Duration, Instant};
 
 /// Nothing for so long, and the program counts as stuck.
 const PATIENCE: Duration = Duration::from_secs(5);

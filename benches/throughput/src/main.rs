@@ -3,11 +3,6 @@
 
 #![forbid(unsafe_code)]
 
-use std::error::Error;
-use std::io::{IsTerminal, Write};
-use std::path::{Path, PathBuf};
-use std::process::ExitCode;
-
 use bench_kit::cores::{self, Cores};
 use clap::Parser;
 use start_bench::host::HostState;
@@ -15,6 +10,10 @@ use start_bench::launch::Place;
 use start_bench::program::{self, Places};
 use start_bench::record;
 use start_bench::sample::Starter;
+use std::error::Error;
+use std::io::{IsTerminal, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 use throughput_bench::load::Mode;
 use throughput_bench::report::Report;
 use throughput_bench::{run, table};

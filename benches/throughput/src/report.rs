@@ -1,12 +1,11 @@
 //! What a run amounts to: machine, programs, every round, and what follows from them. In the JSON
 //! the unit ends a name.
 
+use crate::load::Mode;
 use bench_kit::stats::paired::Ratio;
 use bench_kit::stats::{quantile, sorted};
 use serde::Serialize;
 use start_bench::host::HostState;
-
-use crate::load::Mode;
 
 /// A whole run.
 #[derive(Debug, Serialize)]

@@ -2,18 +2,16 @@
 //! connections). The order is drawn anew, programs that are asked in the same way one after the
 //! other: what the machine does meanwhile meets them alike.
 
-use std::fs;
-use std::io;
-use std::time::Duration;
-
+use crate::load::{self, Load, Mode};
+use crate::report::{Case, Report, Round};
 use start_bench::client::{self, Caller};
 use start_bench::launch::Instance;
 use start_bench::process;
 use start_bench::program::Program;
 use start_bench::sample::Starter;
-
-use crate::load::{self, Load, Mode};
-use crate::report::{Case, Report, Round};
+use std::fs;
+use std::io;
+use std::time::Duration;
 
 /// Why a turn gave no round.
 #[derive(Debug, thiserror::Error)]

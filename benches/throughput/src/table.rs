@@ -1,11 +1,10 @@
 //! The terminal's table. It reads a finished report only.
 
+use crate::load::Mode;
+use crate::report::{Case, Report};
 use bench_kit::stats::paired::Ratio;
 use comfy_table::presets::NOTHING;
 use comfy_table::{CellAlignment, Table};
-
-use crate::load::Mode;
-use crate::report::{Case, Report};
 
 const DASH: &str = "-";
 

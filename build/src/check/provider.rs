@@ -78,6 +78,10 @@ pub struct Provider {
 const MIB: u64 = 1 << 20;
 
 impl Provider {
+    /// All of them. A test of the command line holds its names to this list.
+    pub const ALL: [&Provider; 5] =
+        [&Self::SCF, &Self::FC, &Self::LAMBDA, &Self::CLOUDRUN, &Self::KNATIVE];
+
     /// Where `rule` is written.
     pub fn source_of(&self, rule: &str) -> &'static str {
         self.sources

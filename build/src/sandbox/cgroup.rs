@@ -1,13 +1,12 @@
 //! Memory and CPU limits for one instance, by cgroup v1 or v2 (cgroups(7)); a folder a controller,
 //! made before the instance and removed after it. Private to the sandbox.
 
+use super::ResourceLimits;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
-
-use super::ResourceLimits;
 
 /// The period that a CPU quota is counted in, in microseconds: the kernel's default.
 const PERIOD_US: u64 = 100_000;

@@ -2,17 +2,15 @@
 //! them. Single-threaded on purpose (see the parent module); when its socket closes it kills what
 //! it started and exits, so nothing outlives a tool that was killed. Private to the sandbox.
 
-use std::io;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
-
-use nix::sched::{CloneFlags, clone};
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
-
 use super::cgroup::Cgroup;
 use super::inside::{self, Identity};
 use super::wire::{self, Failure, Reply, Request, What};
 use super::{Exit, Plan};
+use nix::sched::{CloneFlags, clone};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 /// As root, the ids of an instance are those of the host from here on: no instance is ever the
 /// host's root. The number is the usual first subordinate id (useradd(8), SUB_UID_MIN).

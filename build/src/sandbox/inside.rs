@@ -2,21 +2,19 @@
 //! `execve`. Runs in a single-threaded copy of the helper and never returns to its code. Private to
 //! the sandbox. Order of the mounts as in pivot_root(2), "pivot_root(\".\", \".\")".
 
-use std::ffi::CString;
-use std::fs;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
-use std::path::Path;
-
+use super::cgroup::Cgroup;
+use super::wire::{self, Event, Failure, What};
+use super::{EXEC_NS_VARIABLE, Plan};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sched::{CloneFlags, CpuSet, sched_setaffinity, setns, unshare};
 use nix::sys::resource::{Resource, setrlimit};
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
 use nix::sys::statvfs::{FsFlags, fstatvfs};
 use nix::unistd::{Gid, Pid, Uid};
-
-use super::cgroup::Cgroup;
-use super::wire::{self, Event, Failure, What};
-use super::{EXEC_NS_VARIABLE, Plan};
+use std::ffi::CString;
+use std::fs;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::path::Path;
 
 /// The platform's writable folder: 512 MiB (SCF quotas, "/tmp").
 const TMP_OPTIONS: &str = "mode=1777,size=512m";

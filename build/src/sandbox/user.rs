@@ -2,11 +2,10 @@
 //! numbers, by way of the rootfs' own /etc/passwd and /etc/group. Symbolic links are followed
 //! inside the rootfs only. Private to the sandbox, but for [`user_of`].
 
+use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat2};
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
-
-use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat2};
 
 /// A larger account file is not read to its end.
 const ACCOUNTS_LIMIT_BYTES: u64 = 1 << 20;

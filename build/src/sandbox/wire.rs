@@ -1,9 +1,7 @@
 //! What the tool, the helper and a child say to each other: one JSON value a message over a
 //! SOCK_SEQPACKET pair, descriptors beside it (unix(7), SCM_RIGHTS). Private to the sandbox.
 
-use std::io::{self, IoSlice, IoSliceMut};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
-
+use super::{Exit, Plan};
 use nix::fcntl::OFlag;
 use nix::sys::socket::{
     AddressFamily, ControlMessage, ControlMessageOwned, MsgFlags, SockFlag, SockType, recvmsg,
@@ -11,8 +9,8 @@ use nix::sys::socket::{
 };
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-
-use super::{Exit, Plan};
+use std::io::{self, IoSlice, IoSliceMut};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 /// A message larger than this is refused: an image's environment has no business being larger.
 const MESSAGE_LIMIT_BYTES: usize = 128 * 1024;

@@ -1,12 +1,11 @@
 //! Debian root filesystems, by mmdebstrap, trimmed as Debian's slim images are, compressed once and
 //! kept.
 
+use super::pack::{Layer, compressed};
+use super::{Error, io_error, run};
 use std::fs;
 use std::path::Path;
 use std::process::Command;
-
-use super::pack::{Layer, compressed};
-use super::{Error, io_error, run};
 
 /// What slim images leave out.
 const LEFT_OUT: [&str; 4] =

@@ -1,12 +1,11 @@
 //! Layers and an image around programs that the image builder rightly refuses: scripts and dynamic
 //! ELFs.
 
-use std::io;
-
 use libdeflater::{CompressionLvl, Compressor};
 use microimage::digest::{DiffId, Digest};
 use microimage::image::{Blob, Image, ImageError, media_type};
 use serde_json::json;
+use std::io;
 
 /// A gzip layer in memory.
 pub struct Layer {
@@ -41,13 +40,13 @@ pub fn compressed(tar: &[u8]) -> Layer {
     Layer { bytes, diff_id: DiffId::of(tar).to_string() }
 }
 
-/// The image: port 9000, no user stated (as most images), these layers.
+/// The image: their port, no user stated (as most images), these layers.
 pub fn image(name: &str, layers: Vec<Layer>, argv: &[&str]) -> Result<Image, ImageError> {
     let diff_ids: Vec<&str> = layers.iter().map(|l| l.diff_id.as_str()).collect();
     let config = json!({
         "architecture": "amd64",
         "os": "linux",
-        "config": {"Entrypoint": argv, "ExposedPorts": {"9000/tcp": {}}},
+        "config": {"Entrypoint": argv, "ExposedPorts": {format!("{}/tcp", super::PORT): {}}},
         "rootfs": {"type": "layers", "diff_ids": diff_ids},
     });
     let config = config.to_string().into_bytes();

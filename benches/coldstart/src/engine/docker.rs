@@ -12,36 +12,32 @@ mod progress;
 mod sample;
 mod seal;
 
-use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
-use std::time::Duration;
-
+use super::{Calibration, Case, Engine, EngineError, Target, TurnSamples};
+use crate::failure;
+use crate::floor;
+use crate::owner;
+use crate::request::{Ask, Expected};
+use crate::results::{EngineKind, Failure};
+use crate::work::Work;
 use bench_kit::clock;
 use bench_kit::cores::Cores;
 use bollard::Docker as Api;
 use bollard::models::CreateImageInfo;
 use bollard::query_parameters as query;
+use bridge::Bridge;
 use bytes::Bytes;
+use distribution::Distribution;
 use futures_util::StreamExt;
 use microimage::archive;
 use microimage::sandbox::ResourceLimits;
+use progress::Downloads;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 use tokio::runtime::Runtime;
 
-use super::{Calibration, Case, Engine, EngineError, Target, TurnSamples};
-use crate::failure;
-use crate::owner;
-use crate::request::{Ask, Expected};
-use crate::results::{EngineKind, Failure};
-use crate::work::Work;
-
-use bridge::Bridge;
-use distribution::Distribution;
-use progress::Downloads;
-
 const LABEL: &str = "coldstart.run";
-/// Where the floor program listens.
-const FLOOR_PORT: u16 = 9000;
 
 /// What does not change from sample to sample.
 pub struct Settings {
@@ -318,7 +314,7 @@ impl Engine for Docker {
         let Some(image) = self.floor.clone() else { return Ok(None) };
         let name = self.create(&image, true).map_err(EngineError::Other)?;
         let start_ns = clock::now_ns();
-        let asked = self.start_and_ask(&name, FLOOR_PORT, true);
+        let asked = self.start_and_ask(&name, floor::PORT, true);
         self.remove_container(&name);
         if self.interrupted() {
             return Err(EngineError::Interrupted);

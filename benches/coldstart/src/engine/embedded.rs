@@ -6,21 +6,6 @@ mod oci;
 mod running;
 mod sample;
 
-use std::collections::HashMap;
-use std::fs;
-use std::io;
-use std::net::Ipv4Addr;
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
-
-use bench_kit::clock;
-use bench_kit::cores::Cores;
-use microimage::digest::Digest;
-use microimage::image::{Blob, Image};
-use microimage::sandbox::{self, Launcher, Plan, ResourceLimits};
-
 use super::{Calibration, Case, Engine, EngineError, Target, TurnSamples, schedule};
 use crate::failure;
 use crate::floor;
@@ -32,13 +17,24 @@ use crate::relay::Relay;
 use crate::request::{Ask, Expected};
 use crate::results::{EngineKind, Failure, Sample, Scenario};
 use crate::work::{self, Work};
+use bench_kit::clock;
+use bench_kit::cores::Cores;
+use microimage::digest::Digest;
+use microimage::image::{Blob, Image};
+use microimage::sandbox::{self, Launcher, Plan, ResourceLimits};
+use std::collections::HashMap;
+use std::fs;
+use std::io;
+use std::net::Ipv4Addr;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 /// Instances are asked at this address: one bound to 127.0.0.1 only, which a platform could not
 /// reach, does not answer here, one bound to 0.0.0.0 does.
 const INSTANCE_ADDRESS: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
 const TAG: &str = "latest";
-/// Where the floor program listens.
-const FLOOR_PORT: u16 = 9000;
 /// What the registry calls the floor image: no variant's name has a slash.
 const FLOOR: &str = "coldstart/floor";
 
@@ -288,14 +284,14 @@ impl Embedded {
             .map_err(|failure| fail("unpacked", failure.message))?;
         let unpacked_ns = clock::now_ns();
         let plan = self
-            .plan(&image, &rootfs, FLOOR_PORT, true, 1)
+            .plan(&image, &rootfs, floor::PORT, true, 1)
             .map_err(|failure| fail("started", failure.message))?;
         let pinned = self.cores.pin_harness();
         let mut sample = Sample::default();
         let Some(mut instance) = self.launch(&plan, &mut sample, true)? else {
             return Err(fail("started", sample.error.map_or_else(String::new, |e| e.message)));
         };
-        let asked = self.ask(&mut instance, FLOOR_PORT, true);
+        let asked = self.ask(&mut instance, floor::PORT, true);
         drop(pinned);
         let exec_ns = instance.exec_ns();
         instance.end(self)?;

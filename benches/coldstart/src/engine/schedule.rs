@@ -3,15 +3,13 @@
 //! start, so that a machine which cannot keep up does not hide it. What an instance is, is the
 //! engine's affair.
 
+use super::EngineError;
+use bench_kit::clock;
 use std::cell::Cell;
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::Duration;
-
-use bench_kit::clock;
-
-use super::EngineError;
 
 /// From "all are ready" to the first intended start: every thread has woken by then.
 const LEAD_NS: u64 = 3_000_000;

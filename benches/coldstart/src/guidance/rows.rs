@@ -1,8 +1,6 @@
 //! The rows themselves, an advice a function. Every figure of the platform stands here with its
 //! page.
 
-use bench_kit::stats::{self, median};
-
 use super::{Load, companion, is_modelled};
 use crate::link::Link;
 use crate::phase::Phase;
@@ -12,6 +10,7 @@ use crate::plan::distribution::Distribution;
 use crate::plan::sizing::{self, Sizing};
 use crate::results::{Guidance, Overhead, Run, Scenario, Unit, Variant};
 use crate::units::{bytes, duration, percent, times};
+use bench_kit::stats::{self, median};
 
 /// CNY per GB and second of an idle provisioned instance, from 2021-11-01 on.
 const IDLE_CNY_PER_GB_SECOND: f64 = 0.000_054_71;

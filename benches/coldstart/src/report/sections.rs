@@ -1,13 +1,12 @@
 //! The report's sections of text and tables: advice, numbers, failures, machine.
 
-use bench_kit::stats;
-use maud::{Markup, html};
-
 use super::{number, time};
 use crate::phase::Phase;
 use crate::plot::Group;
 use crate::results::{Guidance, PageCache, Results, Run, Scenario, Unit};
 use crate::units::{bytes, percent, times};
+use bench_kit::stats;
+use maud::{Markup, html};
 
 /// What each piece of the platform's advice would buy, grouped by advice.
 pub fn guidance(results: &Results) -> Markup {

@@ -2,12 +2,6 @@
 
 #![allow(dead_code)] // each test file uses its part
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
-
 use coldstart::engine::Target;
 use coldstart::engine::embedded::{Embedded, Settings};
 use coldstart::request::Ask;
@@ -15,6 +9,11 @@ use coldstart::work::Work;
 use microimage::digest::{DiffId, Digest};
 use microimage::image::{Blob, Image};
 use microimage::sandbox::{Launcher, Plan, ResourceLimits};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 use tempfile::TempDir;
 
 /// The built coldstart, which is also the sandbox's helper.

@@ -24,14 +24,18 @@
 static const char *look(void) {
     static char text[512];
     char host[64] = "";
-    int root = open("/written", O_CREAT | O_WRONLY, 0600), tmp = open("/tmp/written", O_CREAT | O_WRONLY, 0600);
+    int root = open("/written", O_CREAT | O_WRONLY, 0600);
+    int tmp = open("/tmp/written", O_CREAT | O_WRONLY, 0600);
     gethostname(host, sizeof host);
     snprintf(text, sizeof text,
-             "{\"pid\":%d,\"uid\":%d,\"gid\":%d,\"host\":\"%s\",\"root_writable\":%s,\"tmp_writable\":%s,"
+             "{\"pid\":%d,\"uid\":%d,\"gid\":%d,\"host\":\"%s\","
+             "\"root_writable\":%s,\"tmp_writable\":%s,"
              "\"exec_ns\":%s,\"greeting\":\"%s\",\"sees_host\":%s,\"sees_removed\":%s}",
-             getpid(), getuid(), getgid(), host, root >= 0 ? "true" : "false", tmp >= 0 ? "true" : "false",
+             getpid(), getuid(), getgid(), host,
+             root >= 0 ? "true" : "false", tmp >= 0 ? "true" : "false",
              getenv("FIRSTBYTE_EXEC_NS") ? getenv("FIRSTBYTE_EXEC_NS") : "0",
-             getenv("GREETING") ? getenv("GREETING") : "", access("/etc/os-release", F_OK) ? "false" : "true",
+             getenv("GREETING") ? getenv("GREETING") : "",
+             access("/etc/os-release", F_OK) ? "false" : "true",
              access("/removed", F_OK) ? "false" : "true");
     return text;
 }
@@ -87,7 +91,8 @@ int main(void) {
 #ifdef LOOKS
             body = look();
 #endif
-            dprintf(peer, "HTTP/1.1 %s\r\nContent-Length: %zu\r\n\r\n%s", status, strlen(body), body);
+            dprintf(peer, "HTTP/1.1 %s\r\nContent-Length: %zu\r\n\r\n%s", status, strlen(body),
+                    body);
         }
         close(peer);
     }

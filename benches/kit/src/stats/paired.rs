@@ -2,9 +2,8 @@
 //! bootstrap intervals, where both were measured in the same rounds. Pure functions, as all
 //! statistics here.
 
-use serde::Serialize;
-
 use super::{Interval, RESAMPLES, bootstrap_median, median, quantile, sorted};
+use serde::Serialize;
 
 /// Quantiles of one moment, in nanoseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]

@@ -4,7 +4,6 @@
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
-
 use timer::Timer;
 
 /// Head and body together, in bytes; a timer's event is a tenth of it.

@@ -1,9 +1,8 @@
 //! The function on the published may_minihttp with simd-json: what the tuned peer and the one at
 //! defaults share.
 
-use std::io::{self, Read};
-
 use may_minihttp::{HttpServer, HttpService, Request, Response};
+use std::io::{self, Read};
 use timer::Timer;
 
 #[derive(Clone)]

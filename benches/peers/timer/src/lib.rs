@@ -2,9 +2,8 @@
 //! template/src/main.rs does it. No HTTP and no JSON library: each peer brings its own. And the one
 //! thing that all share at a start: the port.
 
-use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
-
 use serde::{Deserialize, Serialize};
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 
 /// What a timer trigger sends; fields that are not named here are skipped.
 #[derive(Deserialize)]

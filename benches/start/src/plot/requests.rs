@@ -1,11 +1,10 @@
 //! Requests one after the other on one connection: a line for each program, from request to
 //! request, time on a logarithmic axis.
 
-use bench_kit::stats::paired::Median;
-
 use super::{ABOVE, Axis, BELOW, LEFT, escape, put};
 use crate::program::{FLOOR, OURS, RIVAL};
 use crate::report::{Report, Variant};
+use bench_kit::stats::paired::Median;
 
 /// From the highest time to the lowest.
 const HEIGHT: f64 = 260.0;

@@ -2,19 +2,17 @@
 //! docker-registry, started on loopback with its storage in the run's folder, and ended with it.
 //! Also the push side of the distribution-spec, as much as is needed to fill it.
 
+use crate::engine::EngineError;
+use crate::registry::Traffic;
+use bench_kit::clock;
+use microimage::digest::Digest;
+use microimage::image::Image;
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
-
-use bench_kit::clock;
-use microimage::digest::Digest;
-use microimage::image::Image;
-
-use crate::engine::EngineError;
-use crate::registry::Traffic;
 
 /// Where Debian and the upstream project put the server.
 const PROGRAMS: [&str; 2] = ["docker-registry", "registry"];

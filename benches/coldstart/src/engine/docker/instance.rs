@@ -1,10 +1,11 @@
 //! One container's way from its creation to its answer, and what can be said of one that gives
 //! none.
 
-use std::net::{Ipv4Addr, SocketAddrV4};
-use std::os::fd::OwnedFd;
-use std::sync::atomic::Ordering;
-
+use super::{Docker, LABEL};
+use crate::failure::{self, Ended};
+use crate::phase::Phase;
+use crate::probe::{self, Exchange, Gone, Probe, ProbeError};
+use crate::results::Failure;
 use bench_kit::clock;
 use bollard::container::LogOutput;
 use bollard::models::{ContainerCreateBody, ContainerInspectResponse, HostConfig};
@@ -12,13 +13,10 @@ use bollard::query_parameters as query;
 use futures_util::StreamExt;
 use microimage::sandbox;
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
+use std::net::{Ipv4Addr, SocketAddrV4};
+use std::os::fd::OwnedFd;
+use std::sync::atomic::Ordering;
 use tokio::task::JoinHandle;
-
-use super::{Docker, LABEL};
-use crate::failure::{self, Ended};
-use crate::phase::Phase;
-use crate::probe::{self, Exchange, Gone, Probe, ProbeError};
-use crate::results::Failure;
 
 /// How long the engine may take to notice a program's end.
 const BREAKS_OFF_NS: u64 = 300_000_000;

@@ -2,10 +2,6 @@
 //! of these at once. Its instances are on one node, and the engine keeps one copy of an image: the
 //! first that wants it brings it for all.
 
-use std::sync::{Mutex, PoisonError};
-
-use bench_kit::clock;
-
 use super::Docker;
 use crate::engine::schedule::{self, Place};
 use crate::engine::{Case, EngineError};
@@ -13,6 +9,8 @@ use crate::failure;
 use crate::phase::Phase;
 use crate::probe::Exchange;
 use crate::results::{Failure, Sample, Scenario};
+use bench_kit::clock;
+use std::sync::{Mutex, PoisonError};
 
 /// How the engine came to have the image.
 #[derive(Clone)]

@@ -4,13 +4,12 @@
 //! own where the layer is gzip (RFC 1952, 2.2: members concatenate). Files, modes and every other
 //! byte stay. A label says whose the image is, so that what a killed run left can be found. Pure.
 
-use std::io::Read;
-
 use libdeflater::{CompressionLvl, Compressor};
 use microimage::digest::{DiffId, Digest};
 use microimage::image::{Blob, Compression, Image};
 use microimage::unpack;
 use serde_json::Value;
+use std::io::Read;
 
 /// Why an image cannot be sealed.
 #[derive(Debug, thiserror::Error)]

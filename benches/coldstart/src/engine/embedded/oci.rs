@@ -3,6 +3,15 @@
 //! outside can see. Needs root. The probe's sockets are made by a thread that enters the
 //! container's network namespace and ends there.
 
+use crate::failure;
+use crate::owner;
+use crate::phase::Phase;
+use crate::results::Failure;
+use bench_kit::clock;
+use microimage::sandbox::Plan;
+use nix::sched::{CloneFlags, setns};
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
+use serde_json::{Value, json};
 use std::fs::{self, File};
 use std::io;
 use std::os::fd::OwnedFd;
@@ -10,17 +19,6 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
-
-use bench_kit::clock;
-use microimage::sandbox::Plan;
-use nix::sched::{CloneFlags, setns};
-use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
-use serde_json::{Value, json};
-
-use crate::failure;
-use crate::owner;
-use crate::phase::Phase;
-use crate::results::Failure;
 
 /// A container that was created, and perhaps started.
 pub(super) struct Container {

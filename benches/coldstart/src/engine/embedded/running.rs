@@ -1,16 +1,14 @@
 //! An instance that exists, whoever made it: our own sandbox or an OCI runtime. What both can be
 //! asked.
 
-use std::os::fd::OwnedFd;
-use std::time::Duration;
-
-use microimage::sandbox::{self, Instance};
-
 use super::Embedded;
 use super::oci::Container;
 use crate::engine::EngineError;
 use crate::failure::Ended;
 use crate::results::Failure;
+use microimage::sandbox::{self, Instance};
+use std::os::fd::OwnedFd;
+use std::time::Duration;
 
 /// How long a program whose connection has broken off may take to be gone: its sockets close before
 /// it is.

@@ -1,16 +1,6 @@
 //! One instance's way through the phases, with a stamp at each end. Only `&self`: a burst runs many
 //! of these at once.
 
-use std::fs;
-use std::net::SocketAddrV4;
-use std::path::Path;
-
-use bench_kit::clock;
-use microimage::entry;
-use microimage::image::Image;
-use microimage::sandbox::{self, Plan};
-use microimage::unpack;
-
 use super::oci;
 use super::running::{BREAKS_OFF, Running};
 use super::{Embedded, INSTANCE_ADDRESS, TAG, io_error, path_of};
@@ -22,6 +12,14 @@ use crate::probe::{self, Exchange, Gone, Probe, ProbeError};
 use crate::pull;
 use crate::results::{Failure, PageCache, Sample, Scenario};
 use crate::work;
+use bench_kit::clock;
+use microimage::entry;
+use microimage::image::Image;
+use microimage::sandbox::{self, Plan};
+use microimage::unpack;
+use std::fs;
+use std::net::SocketAddrV4;
+use std::path::Path;
 
 impl Embedded {
     /// Takes one sample; with a `place`, as one of a burst. The number is the size of the layers'

@@ -1,0 +1,30 @@
+//! The event loop that a coroutine belongs to, and the thread that runs it now.
+
+use super::event_loop::EventLoop;
+use super::shift::Shift;
+use super::waiting::{Place, place};
+use super::worker::Worker;
+use std::cell::Cell;
+
+thread_local! {
+    static HERE: Cell<Option<(&'static Shift, Worker)>> = const { Cell::new(None) };
+}
+
+/// The loop of the coroutine that runs here; `None` where code may not pause one.
+pub(super) fn home() -> Option<&'static EventLoop> {
+    here().filter(|_| place() == Place::Coroutine).map(|(home, _)| &**home)
+}
+
+/// The loop and the thread of the coroutine that runs here, within a handler too.
+// not inlined: a coroutine may come back on another thread, and the address of a thread's variable
+// must not be kept across a wait
+#[inline(never)]
+pub(super) fn here() -> Option<(&'static Shift, Worker)> {
+    HERE.get()
+}
+
+/// This thread serves `home` from now on.
+#[inline(never)]
+pub(super) fn serve(home: &'static Shift, worker: Worker) {
+    HERE.set(Some((home, worker)));
+}

@@ -1,0 +1,112 @@
+//! What others know of a thread that serves: whether it is in a handler, and whose request that
+//! answers.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// A thread that serves. Records are used again by other threads and never freed.
+#[derive(Clone, Copy)]
+pub(super) struct Worker(&'static Record);
+
+#[derive(Default)]
+struct Record {
+    /// How many handlers have begun and ended: odd within one.
+    steps: AtomicU64,
+    /// How often the lock that the handler waits for was looked at; 0 while it waits for none.
+    looks: AtomicU64,
+    request_id: Mutex<String>,
+}
+
+/// All records, and those without a thread.
+static RECORDS: Mutex<Records> = Mutex::new(Records { all: Vec::new(), free: Vec::new() });
+
+struct Records {
+    all: Vec<Worker>,
+    free: Vec<Worker>,
+}
+
+/// The main thread's, for the boot lane.
+static MAIN: Record = Record {
+    steps: AtomicU64::new(0),
+    looks: AtomicU64::new(0),
+    request_id: Mutex::new(String::new()),
+};
+
+impl PartialEq for Worker {
+    fn eq(&self, other: &Worker) -> bool {
+        std::ptr::eq(self.0, other.0)
+    }
+}
+
+impl Worker {
+    pub(super) fn new() -> Worker {
+        let mut records = records();
+        let free = records.free.pop();
+        free.unwrap_or_else(|| {
+            let made = Worker(Box::leak(Box::default()));
+            records.all.push(made);
+            made
+        })
+    }
+
+    /// The main thread, for the boot lane.
+    pub(super) fn main() -> Worker {
+        Worker(&MAIN)
+    }
+
+    /// The thread ends.
+    pub(super) fn free(self) {
+        records().free.push(self);
+    }
+
+    /// A handler begins or ends on the thread.
+    pub(super) fn step(self) {
+        // Only the thread itself writes it. Sequentially consistent: see `EventLoop::watch_handler`.
+        self.0.steps.store(self.steps() + 1, Ordering::SeqCst);
+    }
+
+    pub(super) fn steps(self) -> u64 {
+        self.0.steps.load(Ordering::SeqCst)
+    }
+
+    /// The handler that the thread is in, as a number of its own; `None` outside of one.
+    pub(super) fn handler(self) -> Option<u64> {
+        Some(self.steps()).filter(|steps| steps % 2 == 1)
+    }
+
+    /// The lock that the handler waits for was looked at, and is held still.
+    pub(super) fn looked(self) {
+        self.0.looks.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// The handler waits for no lock any more.
+    pub(super) fn goes_on(self) {
+        self.0.looks.store(0, Ordering::SeqCst);
+    }
+
+    /// How often the lock that the handler waits for was looked at; `None` if it waits for none.
+    pub(super) fn looks(self) -> Option<u64> {
+        Some(self.0.looks.load(Ordering::SeqCst)).filter(|looks| *looks > 0)
+    }
+
+    pub(super) fn set_request_id(self, id: &str) {
+        let mut current = self.0.request_id.lock().unwrap_or_else(PoisonError::into_inner);
+        current.clear();
+        current.push_str(id);
+    }
+
+    pub(super) fn request_id(self) -> String {
+        self.0.request_id.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// All handlers in flight, each with its thread and its number.
+pub(super) fn in_handlers() -> Vec<(Worker, u64)> {
+    let records = records();
+    let all = records.all.iter().copied().chain([Worker::main()]);
+    all.filter_map(|worker| Some((worker, worker.handler()?))).collect()
+}
+
+fn records() -> MutexGuard<'static, Records> {
+    RECORDS.lock().unwrap_or_else(PoisonError::into_inner)
+}
