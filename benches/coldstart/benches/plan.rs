@@ -5,8 +5,6 @@
 //! at least 5 million requests a CPU second at 2000 requests/s with keep-alive. Machine, compiler
 //! and version are printed first; the median of seven rounds counts, interleaved over the cases.
 
-use std::sync::atomic::AtomicU64;
-
 use bench_kit::{host, stats};
 use coldstart::plan::arrivals::Shape;
 use coldstart::plan::cold::ColdTable;
@@ -19,6 +17,7 @@ use coldstart::plan::provision::{Policy, Provision};
 use coldstart::plan::simulate::{Arrivals, Run};
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::TimeValLike;
+use std::sync::atomic::AtomicU64;
 
 const SECOND_NS: u64 = 1_000_000_000;
 const ROUNDS: usize = 7;

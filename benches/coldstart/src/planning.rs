@@ -1,11 +1,6 @@
 //! `coldstart plan` on the rim: reads files, shows progress, writes plan.json and the report.
 
-use std::io::IsTerminal;
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc;
-use std::time::Duration;
-
+use crate::cli::plan::{PlanArgs, PlanCommand};
 use clap::ValueEnum;
 use coldstart::plan::answer;
 use coldstart::plan::bill::Price;
@@ -13,10 +8,12 @@ use coldstart::plan::document::{Header, Plan, SCHEMA, SHARD_KIND, Shard, read_sh
 use coldstart::plan::rules::{Currency, Platform};
 use coldstart::plan::sweep::{Scenario, Sweep};
 use coldstart::{plot, report, results};
-
 use indicatif::{ProgressBar, ProgressStyle};
-
-use crate::cli::plan::{PlanArgs, PlanCommand};
+use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc;
+use std::time::Duration;
 
 /// Why there is no plan; one line.
 pub enum Failed {

@@ -1,11 +1,10 @@
 //! `coldstart plan` from outside: what it prints, writes and refuses (docs/CONTRACTS.md, section 9).
 
+use serde_json::Value;
 use std::fs;
 use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Output};
-
-use serde_json::Value;
 
 fn plan(folder: &Path, arguments: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_coldstart"));

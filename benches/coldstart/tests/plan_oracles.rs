@@ -3,8 +3,6 @@
 
 mod reference;
 
-use std::sync::atomic::AtomicU64;
-
 use coldstart::plan::arrivals::Shape;
 use coldstart::plan::cold::ColdTable;
 use coldstart::plan::distribution::Distribution;
@@ -16,6 +14,7 @@ use coldstart::plan::pool::{Overflow, Reuse, Settings};
 use coldstart::plan::provision::{Policy, Provision};
 use coldstart::plan::simulate::{Arrivals, Run};
 use coldstart::plan::tally::Tally;
+use std::sync::atomic::AtomicU64;
 
 const SECOND_NS: u64 = 1_000_000_000;
 const NO_LIMIT: StartLimit = StartLimit::Unlimited { window_ns: 60 * SECOND_NS };

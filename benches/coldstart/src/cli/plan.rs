@@ -1,8 +1,6 @@
 //! The flags of `coldstart plan`, and what they amount to: a sweep of scenarios and the header of
 //! the plan. Each mistake is one line that says what to type.
 
-use std::path::{Path, PathBuf};
-
 use clap::{Args, Subcommand};
 use coldstart::plan::arrivals::Shape;
 use coldstart::plan::cold::ColdTable;
@@ -20,6 +18,7 @@ use coldstart::plan::target::Target;
 use coldstart::plan::trace::{Placement, Trace};
 use coldstart::results::Results;
 use serde_json::json;
+use std::path::{Path, PathBuf};
 
 /// Where `--cold from-results` looks when no file is named.
 const DEFAULT_RESULTS: &str = "target/coldstart/results.json";

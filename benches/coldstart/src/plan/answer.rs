@@ -1,12 +1,11 @@
 //! A plan in words: the answer in one sentence, and the table for the terminal. Pure text.
 
-use comfy_table::{Cell, CellAlignment, Table, presets};
-
 use super::document::{Cost, Header, Plan, Row};
 use super::duration::{self, DAY_NS};
 use super::sweep::Scenario;
 use super::target::Target;
 use crate::units::duration as time;
+use comfy_table::{Cell, CellAlignment, Table, presets};
 
 /// Nanoseconds of the month that costs are said for.
 const MONTH_NS: f64 = 30.0 * DAY_NS as f64;

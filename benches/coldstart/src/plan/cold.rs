@@ -2,11 +2,10 @@
 //! bursts were measured, their distribution is drawn from when so many start together. Independent
 //! draws from starts that were measured one by one would understate the tail of a burst.
 
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
-
 use super::distribution::Distribution;
 use super::random::Stream;
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
 
 /// From how many starts at once on which distribution holds; ascending, the first from 0 on.
 #[derive(Debug, Clone, PartialEq)]

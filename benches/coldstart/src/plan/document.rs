@@ -2,13 +2,12 @@
 //! be put together: it has what was counted, in whole numbers, so that the merged plan has the same
 //! bytes as that of one run.
 
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
-
 use super::bill::{self, Price};
 use super::estimate::{self, Share};
 use super::pool::Usage;
 use super::sweep::Scenario;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 /// The schema's number; a reader refuses any other.
 pub const SCHEMA: u32 = 1;

@@ -8,13 +8,12 @@
 //! waits. At one instant what ends comes before what arrives, and an instance that has been idle
 //! for exactly its keep-alive has ended.
 
-use std::collections::{BTreeSet, VecDeque};
-
 use super::cold::ColdStarts;
 use super::events::{Events, Least};
 use super::limiter::Limiter;
 use super::provision::Provision;
 use super::random::Stream;
+use std::collections::{BTreeSet, VecDeque};
 
 /// Which idle on-demand instance takes a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]

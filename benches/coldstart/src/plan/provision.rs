@@ -1,9 +1,8 @@
 //! Policies of provisioned concurrency: how many instances should stand ready when.
 
-use std::collections::VecDeque;
-
 use super::duration::{DAY_NS, SECOND_NS};
 use super::limiter::StartLimit;
+use std::collections::VecDeque;
 
 /// How often target tracking looks (SCF, dynamic provisioning by metric).
 const LOOK_NS: u64 = 10 * SECOND_NS;

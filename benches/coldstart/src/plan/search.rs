@@ -1,12 +1,11 @@
 //! The least number of provisioned instances that meets a target: a search in which each step is a
 //! simulation with the same random numbers. It begins at Erlang's formula and does not rest on it.
 
-use std::collections::BTreeMap;
-use std::collections::btree_map::Entry;
-
 use super::erlang;
 use super::tally::Tally;
 use super::target::Target;
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 /// What a search has found.
 #[derive(Debug)]

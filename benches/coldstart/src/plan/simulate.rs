@@ -2,8 +2,6 @@
 //! parts with a warm-up each, and the parts run on all processors; how it is cut depends on the run
 //! alone, so that the result does not depend on how many processors there are.
 
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-
 use super::arrivals::{Generated, Shape};
 use super::cold::{ColdStarts, ColdTable};
 use super::distribution::Distribution;
@@ -14,6 +12,7 @@ use super::pool::{Observer, POINTS, Pool, Request, Settings, Usage};
 use super::random::{Purpose, Stream};
 use super::tally::Tally;
 use super::trace::{self, Trace};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 /// A part has at least so many requests.
 const PART_REQUESTS: u64 = 1_000_000;

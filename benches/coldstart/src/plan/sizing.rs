@@ -1,8 +1,6 @@
 //! A small plan for the bench's advice: how many provisioned instances keep 5, 1 and 0.1 % of
 //! Poisson requests outside, what they cost idle, and how far what is not known moves that.
 
-use std::sync::atomic::AtomicU64;
-
 use super::arrivals::Shape;
 use super::bill;
 use super::cold::ColdTable;
@@ -17,6 +15,7 @@ use super::search;
 use super::simulate::{Arrivals, Run};
 use super::tally::Tally;
 use super::target::Target;
+use std::sync::atomic::AtomicU64;
 
 /// Requests of each simulation: enough for 0.1 %, in a hundredth of a second.
 const REQUESTS: u64 = 100_000;

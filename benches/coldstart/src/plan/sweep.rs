@@ -2,10 +2,6 @@
 //! and, where it was asked for by numbers, provisioned instances. Jobs do not depend on each other,
 //! so that a shard can do every n-th of them.
 
-use std::sync::atomic::AtomicU64;
-
-use serde::{Deserialize, Serialize};
-
 use super::arrivals::Shape;
 use super::cold::ColdTable;
 use super::distribution::Distribution;
@@ -21,6 +17,8 @@ use super::simulate::{Arrivals, Run, in_parallel};
 use super::tally::Tally;
 use super::target::Target;
 use super::trace::{self, Trace};
+use serde::{Deserialize, Serialize};
+use std::sync::atomic::AtomicU64;
 
 /// How many provisioned instances.
 #[derive(Debug, Clone, PartialEq)]

@@ -2,10 +2,9 @@
 //! intervals, what is billed. Whole numbers only, so that parts add up to the same whole in any
 //! order, and a file gives back what was put into it.
 
-use serde::{Deserialize, Serialize};
-
 use super::histogram::Histogram;
 use super::pool::{Observer, Request, Served, Usage};
+use serde::{Deserialize, Serialize};
 
 /// More batches are joined, two by two.
 const MOST_BATCHES: usize = 64;

@@ -1,10 +1,9 @@
 //! What a plan is to reach, such as `cold<=1%` or `p99<=50ms`.
 
-use std::fmt;
-use std::str::FromStr;
-
 use super::duration;
 use super::tally::Tally;
+use std::fmt;
+use std::str::FromStr;
 
 /// A target of a plan.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -8,14 +8,13 @@
 //! - Minutes: `minute,count` a line, or Azure Functions 2019's table with a column a minute; where
 //!   in its minute a request arrives is a [`Placement`], because the file does not say.
 
+use super::duration::{self, LONGEST_RUN_NS, SECOND_NS};
+use super::random::{Purpose, Stream};
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-
-use super::duration::{self, LONGEST_RUN_NS, SECOND_NS};
-use super::random::{Purpose, Stream};
 
 /// No line of a trace is longer; one of Azure's tables has 1440 columns.
 const LINE_LIMIT_BYTES: u64 = 64 << 10;

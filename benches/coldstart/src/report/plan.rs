@@ -1,14 +1,13 @@
 //! The report of a plan: one self-contained page with the look of report.html, from the plan alone.
 //! Every number that is shown carries its raw value.
 
-use maud::{DOCTYPE, Markup, PreEscaped, html};
-
 use super::{NARROW, STYLE, WIDE, number, time};
 use crate::plan::answer::{self, percent};
 use crate::plan::document::{Cost, Header, Plan, Row};
 use crate::plan::duration;
 use crate::plan::sweep::Scenario;
 use crate::plot;
+use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 /// The whole page.
 pub fn render(header: &Header, plan: &Plan, scenarios: &[Scenario]) -> String {
