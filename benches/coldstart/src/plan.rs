@@ -5,9 +5,10 @@
 //! Read in this order: [`random`], [`duration`] and [`distribution`] (numbers), [`erlang`] (closed
 //! forms to hold it against), [`histogram`], [`events`], [`limiter`], [`provision`] and [`cold`]
 //! (the parts), [`pool`] (the instances of one function: the core), [`arrivals`] and [`trace`],
-//! [`tally`], [`fleet`] (the functions of a region), [`simulate`] (one scenario), [`rules`] and [`bill`] (the platforms), [`estimate`],
-//! [`target`] and [`search`], [`measured`], [`sweep`] (all scenarios), [`document`] (plan.json),
-//! [`answer`] (the terminal). No file here reads a clock or the network.
+//! [`tally`], [`fleet`] (the functions of a region), [`simulate`] (one scenario), [`rules`] and
+//! [`bill`] (the platforms), [`estimate`], [`target`] and [`search`], [`measured`], [`sweep`] (all
+//! scenarios), [`document`] (plan.json), [`answer`] (the terminal). No file here reads a clock or
+//! the network.
 
 pub mod answer;
 pub mod arrivals;

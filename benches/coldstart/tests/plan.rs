@@ -1,4 +1,5 @@
-//! `coldstart plan` from outside: what it prints, writes and refuses (docs/CONTRACTS.md, section 9).
+//! `coldstart plan` from outside: what it prints, writes and refuses (docs/CONTRACTS.md,
+//! section 9).
 
 use serde_json::Value;
 use std::fs;
@@ -428,7 +429,8 @@ fn a_long_trace_is_read_in_little_memory() {
     file.into_inner().unwrap();
     // 60 MiB of address space for data would not hold the stamps of a trace ten times as long, of
     // which this one shows that none is kept: 1.5 million would be 24 MB as pairs.
-    let script = "ulimit -d 65536; exec \"$0\" plan --arrivals long.csv --keep-alive 60s --threads 1 --json long.json";
+    let script = "ulimit -d 65536; exec \"$0\" plan --arrivals long.csv --keep-alive 60s \
+                  --threads 1 --json long.json";
     let status = Command::new("sh")
         .args(["-c", script, env!("CARGO_BIN_EXE_coldstart")])
         .current_dir(folder.path())

@@ -29,7 +29,7 @@ const DEFAULT_TARGET: &str = "cold<=1%";
 /// Cold starts of a public cloud (Huawei, EuroSys'25): LogNormal, mean 3.24 s.
 const DEFAULT_COLD: &str = "lognormal:1.345s,29.4s";
 const DEFAULT_SERVICE: &str = "20ms";
-/// The swing of `diurnal` where none is said.
+/// The default swing of `diurnal`.
 const DEFAULT_SWING: f64 = 0.8;
 const MOST_RATE: f64 = 1e7;
 const MOST_REQUESTS: u64 = 1_000_000_000_000;
@@ -63,7 +63,12 @@ pub struct PlanArgs {
     #[arg(long, value_name = "N|auto|target:0.8|FILE", allow_hyphen_values = true)]
     pub provisioned: Option<String>,
     /// How long an idle instance is kept; several with `,`: unknown for SCF, so a range
-    #[arg(long, value_name = "D[,D…]", default_value = DEFAULT_KEEP_ALIVES, allow_hyphen_values = true)]
+    #[arg(
+        long,
+        value_name = "D[,D…]",
+        default_value = DEFAULT_KEEP_ALIVES,
+        allow_hyphen_values = true
+    )]
     pub keep_alive: String,
     /// Which idle instance takes a request: unknown for SCF
     #[arg(long, value_enum, default_value = "newest")]
@@ -81,8 +86,8 @@ pub struct PlanArgs {
     /// How much longer than its service time a request holds its instance
     #[arg(long, value_name = "D", default_value = "0", allow_hyphen_values = true)]
     pub hold: String,
-    /// Whose rules hold: quota, price, and how many instances may be started in a minute; without it
-    /// SCF's, and starts are counted but not limited
+    /// Whose rules hold: quota, price, and how many instances may be started in a minute;
+    /// without it SCF's, and starts are counted but not limited
     #[arg(long, value_enum)]
     pub platform: Option<Platform>,
     /// The function's memory; several with `,`
@@ -502,8 +507,8 @@ impl PlanArgs {
             let load = job.load().map(|load| load / f64::from(sweep.concurrency));
             if let Some(load) = load.filter(|&l| self.max_instances.is_none() && l > most as f64) {
                 return Err(format!(
-                    "the rate keeps {load:.0} instances busy on average, and the quota of {} allows \
-                     {most} ({quota}); lower `--rate`, or say the quota that you have with \
+                    "the rate keeps {load:.0} instances busy on average, and the quota of {} \
+                     allows {most} ({quota}); lower `--rate`, or give the quota that you have with \
                      `--max-instances`",
                     rules.name
                 ));
@@ -592,6 +597,8 @@ impl PlanArgs {
             Source::Shape { rates, .. } => Some(rates.clone()),
             Source::Trace(_) => None,
         };
+        let cold_means_ns: Vec<f64> =
+            sweep.colds.iter().map(|(_, cold)| cold.alone().mean_ns()).collect();
         let provisioned = match (&self.provisioned, &self.target) {
             (Some(text), _) => text.as_str(),
             (None, Some(_)) => "auto",
@@ -608,7 +615,7 @@ impl PlanArgs {
                 _ => None,
             }.unwrap_or_else(|| sweep.service.mean_ns()),
             "cold": self.cold,
-            "cold_mean_ns": sweep.colds.iter().map(|(_, c)| c.alone().mean_ns()).collect::<Vec<_>>(),
+            "cold_mean_ns": cold_means_ns,
             "provisioned": provisioned,
             "keep_alive_ns": sweep.keep_alives_ns,
             "reuse": self.reuse.name(),

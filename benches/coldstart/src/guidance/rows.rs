@@ -305,8 +305,8 @@ fn sized(sizing: &Sizing) -> String {
     }
     let [low, high] = sizing.idle_cny;
     text + &format!(
-        ". The number for 1 % costs CNY {low:.2} to {high:.2} idle in 30 days: by the most requests \
-         at once of each 10 s, as the page says, or by what is idle at each instant"
+        ". The number for 1 % costs CNY {low:.2} to {high:.2} idle in 30 days: by the most \
+         requests at once of each 10 s, as the page says, or by what is idle at each instant"
     )
 }
 

@@ -7,7 +7,7 @@ use super::target::Target;
 use crate::units::duration as time;
 use comfy_table::{Cell, CellAlignment, Table, presets};
 
-/// Nanoseconds of the month that costs are said for.
+/// Nanoseconds of the month that costs are given for.
 const MONTH_NS: f64 = 30.0 * DAY_NS as f64;
 
 /// The answer in one sentence.

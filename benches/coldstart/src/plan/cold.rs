@@ -48,8 +48,8 @@ pub struct ColdStarts {
 }
 
 impl ColdStarts {
-    /// Cold starts by that table; the n-th number of a stream belongs to the n-th request, or to the
-    /// n-th provisioned instance.
+    /// Cold starts by that table; the n-th number of a stream is that of the n-th request, or of
+    /// the n-th provisioned instance.
     pub fn new(table: ColdTable, draws: Stream, provisionings: Stream) -> Self {
         Self { table, draws, provisionings, going_on: BinaryHeap::new() }
     }

@@ -95,7 +95,7 @@ pub enum Served {
     },
 }
 
-/// Who is told what becomes of each request.
+/// Receives what becomes of each request.
 pub trait Observer {
     /// `instance` numbers on-demand instances by their start, and provisioned ones by their place.
     fn served(&mut self, request: &Request, how: Served, instance: u32, latency_ns: u64);

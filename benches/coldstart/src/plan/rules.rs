@@ -142,13 +142,15 @@ const SCF: Rules = Rules {
     facts: &[
         Fact {
             rule: "quota",
-            value: "128,000 MB of instances in Guangzhou, Shanghai, Beijing, Chengdu and Hong Kong; 64,000 MB elsewhere",
+            value: "128,000 MB of instances in Guangzhou, Shanghai, Beijing, Chengdu and Hong \
+                    Kong; 64,000 MB elsewhere",
             source: "SCF, quotas (tencentyun/qcloud-documents)",
             date: "2026-11-23",
         },
         Fact {
             rule: "burst",
-            value: "500 new instances a minute, over all functions of a region; beyond: 429 at once",
+            value: "500 new instances a minute, over all functions of a region; beyond: 429 at \
+                    once",
             source: "SCF, concurrency overview (product/583/46743)",
             date: "2022-12-22",
         },
@@ -191,7 +193,8 @@ const LAMBDA: Rules = Rules {
     facts: &[
         Fact {
             rule: "burst",
-            value: "1000 new environments in 10 s for each function; what is unused is not saved up",
+            value: "1000 new environments in 10 s for each function; what is unused is not saved \
+                    up",
             source: "AWS Lambda, scaling behavior (docs.aws.amazon.com/lambda)",
             date: "2026-11-27",
         },
@@ -231,7 +234,8 @@ const FC: Rules = Rules {
         },
         Fact {
             rule: "burst",
-            value: "300 at once, then 300 a minute (Hangzhou, Shanghai, Beijing, Zhangjiakou, Shenzhen); 100 and 100 elsewhere; beyond: 429",
+            value: "300 at once, then 300 a minute (Hangzhou, Shanghai, Beijing, Zhangjiakou, \
+                    Shenzhen); 100 and 100 elsewhere; beyond: 429",
             source: "Function Compute, quotas and limits (help.aliyun.com)",
             date: "2026-11-27",
         },
@@ -251,13 +255,16 @@ const CLOUD_RUN: Rules = Rules {
         Fact {
             rule: "concurrency",
             value: "80 requests an instance, by default",
-            source: "Cloud Run, maximum concurrent requests (cloud.google.com/run/docs/about-concurrency)",
+            source: "Cloud Run, maximum concurrent requests \
+                     (cloud.google.com/run/docs/about-concurrency)",
             date: "2026-11-27",
         },
         Fact {
             rule: "quota",
-            value: "100 instances a service, by default; newer pages: by the region's CPU and memory",
-            source: "Cloud Run, maximum instances (cloud.google.com/run/docs/configuring/max-instances-limits)",
+            value: "100 instances a service, by default; newer pages: by the region's CPU and \
+                    memory",
+            source: "Cloud Run, maximum instances \
+                     (cloud.google.com/run/docs/configuring/max-instances-limits)",
             date: "2026-11-27",
         },
         Fact {
@@ -288,7 +295,7 @@ const KNATIVE: Rules = Rules {
         date: "2026-11-27",
     }],
     left_out: &[
-        "the autoscaler (KPA): its target of 70 %, its windows of 60 s and 6 s and its tick of 2 s; \
+        "the autoscaler (KPA): its target of 70 %, windows of 60 s and 6 s, and tick of 2 s; \
          here an instance is started when no other has room",
     ],
 };

@@ -8,6 +8,35 @@ use crate::plan::duration;
 use crate::plan::sweep::Scenario;
 use crate::plot;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
+use serde_json::Value;
+
+/// Captions of the plots.
+const COLD: &str = "The share of requests that find no instance ready: cold or refused. Dashed: \
+                    the target.";
+const LATENCY: &str = "From the arrival to the end of the request; to the right, rarer and slower \
+                       ones.";
+const COST: &str = "A dot a scenario; idle instances at the upper bound.";
+const INSTANCES: &str = "Provisioned and on demand together, mean of all looks.";
+const NUMBERS: &str = "Quantiles that too few samples carry are withheld; the notes name them. \
+                       Cost is of the simulated time.";
+
+/// Columns of the table.
+const HEAD: [&str; 14] = [
+    "scenario",
+    "cold",
+    "95 % CI",
+    "refused",
+    "p50",
+    "p99",
+    "p99.9",
+    "instances",
+    "peak",
+    "simulated",
+    "requests",
+    "compute",
+    "idle",
+    "total",
+];
 
 /// The whole page.
 pub fn render(header: &Header, plan: &Plan, scenarios: &[Scenario]) -> String {
@@ -21,20 +50,33 @@ pub fn render(header: &Header, plan: &Plan, scenarios: &[Scenario]) -> String {
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 meta name="color-scheme" content="light dark";
                 title { "Capacity plan" }
-                style { (PreEscaped(plot::colours())) (PreEscaped(plot::style())) (PreEscaped(STYLE)) }
+                style {
+                    (PreEscaped(plot::colours())) (PreEscaped(plot::style())) (PreEscaped(STYLE))
+                }
             }
             body {
                 main {
                     header {
                         h1 { "Capacity plan" }
-                        p.muted { (header.platform) " · " (plan.requests) " requests a scenario · seed " (plan.seed) }
+                        p.muted {
+                            (header.platform) " · " (plan.requests) " requests a scenario · seed "
+                            (plan.seed)
+                        }
                         p { (sentence) }
                         (cards(plan, scenarios))
                     }
-                    (figure("Cold starts by provisioned instances", "The share of requests that find no instance ready: cold or refused. Dashed: the target.", |width| plot::cold_by_provisioned(scenarios, target, width)))
-                    (figure("Latency", "From the arrival to the end of the request; to the right, rarer and slower ones.", |width| Some(plot::latencies(plan, scenarios, width))))
-                    (figure("Cost against tail", "A dot a scenario; idle instances at the upper bound.", |width| plot::cost_by_tail(plan, scenarios, width)))
-                    (figure("Instances", "Provisioned and on demand together, mean of all looks.", |width| Some(plot::instances_by_time(plan, scenarios, width))))
+                    (figure("Cold starts by provisioned instances", COLD, |width| {
+                        plot::cold_by_provisioned(scenarios, target, width)
+                    }))
+                    (figure("Latency", LATENCY, |width| {
+                        Some(plot::latencies(plan, scenarios, width))
+                    }))
+                    (figure("Cost against tail", COST, |width| {
+                        plot::cost_by_tail(plan, scenarios, width)
+                    }))
+                    (figure("Instances", INSTANCES, |width| {
+                        Some(plot::instances_by_time(plan, scenarios, width))
+                    }))
                     (numbers(plan, scenarios))
                     (rules(header))
                     (notes(plan))
@@ -71,9 +113,10 @@ fn figure(title: &str, caption: &str, draw: impl Fn(f64) -> Option<String>) -> M
 }
 
 fn cards(plan: &Plan, scenarios: &[Scenario]) -> Markup {
+    let answers = plan.scenarios.iter().zip(scenarios).filter(|(_, s)| !s.on_the_way);
     html! {
         div.cards {
-            @for (row, _) in plan.scenarios.iter().zip(scenarios).filter(|(_, s)| !s.on_the_way).take(6) {
+            @for (row, _) in answers.take(6) {
                 div.card {
                     div.muted { (row.name) }
                     div.hero { (number(row.cold_share.value, &percent(row.cold_share.value))) }
@@ -92,15 +135,16 @@ fn numbers(plan: &Plan, scenarios: &[Scenario]) -> Markup {
     html! {
         section {
             h2 { "All scenarios" }
-            p.muted { "Quantiles that too few samples carry are withheld; the notes say which. Cost is of the simulated time." }
+            p.muted { (NUMBERS) }
             div.scroll {
                 table {
                     thead { tr {
-                        th { "scenario" } th { "cold" } th { "95 % CI" } th { "refused" } th { "p50" } th { "p99" } th { "p99.9" }
-                        th { "instances" } th { "peak" } th { "simulated" } th { "requests" } th { "compute" } th { "idle" } th { "total" }
+                        @for name in HEAD { th { (name) } }
                     } }
                     tbody {
-                        @for (row, scenario) in plan.scenarios.iter().zip(scenarios) { (cells(row, scenario)) }
+                        @for (row, scenario) in plan.scenarios.iter().zip(scenarios) {
+                            (cells(row, scenario))
+                        }
                     }
                 }
             }
@@ -111,16 +155,18 @@ fn numbers(plan: &Plan, scenarios: &[Scenario]) -> Markup {
 fn cells(row: &Row, scenario: &Scenario) -> Markup {
     let share = |value: f64| number(value, &percent(value));
     let length_ns = scenario.tally.usage.length_ns;
+    let whole_ns = length_ns / duration::SECOND_NS * duration::SECOND_NS;
+    let quantiles = [row.latency_ns.p50, row.latency_ns.p99, row.latency_ns.p999];
     html! {
         tr {
             td { (row.name) }
             td { (share(row.cold_share.value)) }
             td { (share(row.cold_share.ci95_low)) " to " (share(row.cold_share.ci95_high)) }
             td { (share(row.refused_share.value)) }
-            @for ns in [row.latency_ns.p50, row.latency_ns.p99, row.latency_ns.p999] { td { (maybe(ns)) } }
+            @for ns in quantiles { td { (maybe(ns)) } }
             td { (number(row.instances.mean, &format!("{:.1}", row.instances.mean))) }
             td { (number(row.instances.peak as f64, &row.instances.peak.to_string())) }
-            td { (number(length_ns as f64, &duration::short(length_ns / 1_000_000_000 * 1_000_000_000))) }
+            td { (number(length_ns as f64, &duration::short(whole_ns))) }
             (cost(row.cost.as_ref()))
         }
     }
@@ -143,14 +189,18 @@ fn cost(cost: Option<&Cost>) -> Markup {
 
 fn rules(header: &Header) -> Markup {
     let empty = Vec::new();
+    let text = |value: &Value| value.as_str().unwrap_or("").to_owned();
     let rules = header.inputs["rules"].as_array().unwrap_or(&empty);
     html! {
         section {
             h2 { "The platform's rules" }
             dl {
                 @for rule in rules {
-                    dt { (rule["rule"].as_str().unwrap_or("")) }
-                    dd { (rule["value"].as_str().unwrap_or("")) " " span.muted.small { (rule["source"].as_str().unwrap_or("")) ", " (rule["date"].as_str().unwrap_or("")) } }
+                    dt { (text(&rule["rule"])) }
+                    dd {
+                        (text(&rule["value"])) " "
+                        span.muted.small { (text(&rule["source"])) ", " (text(&rule["date"])) }
+                    }
                 }
             }
         }
