@@ -19,7 +19,8 @@ use std::panic::AssertUnwindSafe;
 /// meanwhile. How many threads there are at most: [`Limits::threads`](crate::Limits::threads). A
 /// panic in `work` goes on in the caller.
 ///
-/// Outside of a server, and in the very first request, `work` simply runs.
+/// Outside of a server `work` simply runs. In the boot lane it runs on the main thread's own stack,
+/// and a thread watches for other peers meanwhile.
 ///
 /// # Example
 /// ```
