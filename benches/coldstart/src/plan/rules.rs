@@ -70,6 +70,8 @@ pub struct Rules {
     pub provisioning: StartLimit,
     /// What becomes of a request for which nothing may be started.
     pub overflow: Overflow,
+    /// A request that waits does so for as many mean cold starts at least.
+    pub wait_starts: f64,
     /// Requests that an instance serves at once, by default.
     pub concurrency: u32,
     prices: &'static [(Currency, Price)],
@@ -114,6 +116,7 @@ const SCF: Rules = Rules {
     starts: StartLimit::Window { count: 500, window_ns: MINUTE_NS },
     provisioning: StartLimit::Window { count: 100, window_ns: MINUTE_NS },
     overflow: Overflow::Refuse,
+    wait_starts: 0.0,
     concurrency: 1,
     prices: &[
         (
@@ -188,6 +191,7 @@ const LAMBDA: Rules = Rules {
     starts: StartLimit::Window { count: 1_000, window_ns: 10 * SECOND_NS },
     provisioning: StartLimit::Window { count: 6_000, window_ns: MINUTE_NS },
     overflow: Overflow::Refuse,
+    wait_starts: 0.0,
     concurrency: 1,
     prices: &[],
     facts: &[
@@ -223,6 +227,7 @@ const FC: Rules = Rules {
     starts: StartLimit::Bucket { burst: 300, count: 300, window_ns: MINUTE_NS },
     provisioning: StartLimit::Bucket { burst: 300, count: 300, window_ns: MINUTE_NS },
     overflow: Overflow::Refuse,
+    wait_starts: 0.0,
     concurrency: 1,
     prices: &[],
     facts: &[
@@ -249,6 +254,7 @@ const CLOUD_RUN: Rules = Rules {
     starts: StartLimit::Unlimited { window_ns: MINUTE_NS },
     provisioning: StartLimit::Unlimited { window_ns: MINUTE_NS },
     overflow: Overflow::Wait { limit_ns: 10 * SECOND_NS },
+    wait_starts: 3.5,
     concurrency: 80,
     prices: &[],
     facts: &[
@@ -286,6 +292,7 @@ const KNATIVE: Rules = Rules {
     starts: StartLimit::Unlimited { window_ns: MINUTE_NS },
     provisioning: StartLimit::Unlimited { window_ns: MINUTE_NS },
     overflow: Overflow::Wait { limit_ns: 600 * SECOND_NS },
+    wait_starts: 0.0,
     concurrency: 100,
     prices: &[],
     facts: &[Fact {

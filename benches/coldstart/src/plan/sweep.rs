@@ -9,7 +9,7 @@ use super::duration::{self, SECOND_NS};
 use super::estimate::Samples;
 use super::fleet::Functions;
 use super::limiter::StartLimit;
-use super::pool::{Reuse, Settings};
+use super::pool::{Overflow, Reuse, Settings};
 use super::provision::{Policy, Provision};
 use super::rules::Rules;
 use super::search;
@@ -178,7 +178,13 @@ impl Sweep {
             reuse: self.reuse,
             concurrency: self.concurrency,
             most_instances,
-            overflow: self.rules.overflow,
+            overflow: match self.rules.overflow {
+                Overflow::Refuse => Overflow::Refuse,
+                Overflow::Wait { limit_ns } => {
+                    let starts_ns = self.rules.wait_starts * cold.alone().mean_ns();
+                    Overflow::Wait { limit_ns: limit_ns.max(starts_ns as u64) }
+                }
+            },
             hold_ns: self.hold_ns,
             provision: Provision::new(Policy::Fixed(0), self.rules.provisioning),
         };
