@@ -200,6 +200,8 @@ const RULES: &[Rule] = &[
             "benches/kit/src/stats.rs",
             "benches/kit/src/stats",
             "benches/coldstart/src/phase.rs",
+            "benches/coldstart/src/plan.rs",
+            "benches/coldstart/src/plan",
             "benches/coldstart/src/link.rs",
             "benches/coldstart/src/units.rs",
             "benches/coldstart/src/pipe.rs",
@@ -253,20 +255,40 @@ const COLDSTART: Stack<'_> = Stack {
     layers: &[
         &["phase", "link", "units", "request", "owner", "work", "floor"],
         &["results", "pipe", "reply", "baselines"],
+        &["plan"],
         &["relay", "registry", "pull", "probe", "burst", "compare", "guidance"],
         &["export", "failure", "plot", "table"],
         &["engine", "report"],
         &["run"],
         &["lib"],
         &["cli"],
+        &["planning"],
         &["main"],
     ],
     pure: &[
-        "phase", "link", "units", "pipe", "burst", "compare", "guidance", "export", "plot",
+        "phase", "link", "units", "pipe", "plan", "burst", "compare", "guidance", "export", "plot",
         "table", "report",
     ],
     // Types of results.json, and how they are kept on the disk.
     doors: &["results"],
+};
+/// The simulator, from numbers to the terminal's table.
+const PLAN: Stack<'_> = Stack {
+    folder: "plan",
+    layers: &[
+        &["random", "duration", "erlang", "histogram", "events"],
+        &["distribution", "limiter", "arrivals"],
+        &["cold", "provision"],
+        &["pool", "measured"],
+        &["tally", "fleet", "trace"],
+        &["bill", "estimate", "target", "simulate"],
+        &["rules", "search"],
+        &["sweep", "sizing"],
+        &["document"],
+        &["answer"],
+    ],
+    pure: &[],
+    doors: &[],
 };
 const START: Stack<'_> = Stack {
     folder: "",
@@ -335,7 +357,7 @@ const PACKAGES: &[Package] = &[
     Package { folder: "build/emulator/src", name: "emulator", stacks: build_layers::OF_EMULATOR },
     Package { folder: "build/scaffold/src", name: "scaffold", stacks: build_layers::OF_SCAFFOLD },
     Package { folder: "benches/kit/src", name: "bench_kit", stacks: &[BENCH_KIT] },
-    Package { folder: "benches/coldstart/src", name: "coldstart", stacks: &[COLDSTART] },
+    Package { folder: "benches/coldstart/src", name: "coldstart", stacks: &[COLDSTART, PLAN] },
     Package { folder: "benches/start/src", name: "start_bench", stacks: &[START] },
     Package { folder: "benches/start/blocking-first/src", name: "blocking_first", stacks: &[] },
     Package { folder: "benches/throughput/src", name: "throughput_bench", stacks: &[THROUGHPUT] },

@@ -1,6 +1,8 @@
 //! Flags, their help, and what they amount to: targets and a definition of the run. Knows no
 //! engine.
 
+pub mod plan;
+
 use clap::{Args, Parser, Subcommand};
 use coldstart::burst::RAMP;
 use coldstart::engine::{Case, Target};
@@ -78,6 +80,9 @@ pub enum Command {
         #[command(flatten)]
         export: ExportArgs,
     },
+    /// Plan capacity by simulation: cold share, latency and cost of so many requests a second, and
+    /// how many provisioned instances a target needs
+    Plan(Box<plan::PlanArgs>),
     /// Keep a results.json, with its machine, under its date
     Record {
         #[arg(default_value = "target/coldstart/results.json")]

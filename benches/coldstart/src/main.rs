@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 mod cli;
+mod planning;
 
 use bench_kit::host;
 use clap::{CommandFactory as _, Parser};
@@ -30,6 +31,8 @@ use std::time::Duration;
 const EXIT_FAILED: u8 = 1;
 /// Slower than the baseline beyond noise.
 const EXIT_SLOWER: u8 = 3;
+/// What was asked cannot be.
+const EXIT_USAGE: u8 = 2;
 /// The bench itself could not run.
 const EXIT_CANNOT: u8 = 4;
 /// The platform takes no larger image, in compressed bytes (SCF quotas).
@@ -87,6 +90,14 @@ fn main() -> ExitCode {
         }
         Some(cli::Command::Compare { before, after }) => compare(&before, &after),
         Some(cli::Command::Plot { file, out, png }) => draw(&file, out.as_deref(), png),
+        Some(cli::Command::Plan(args)) => match planning::plan(&args) {
+            Ok(()) => Ok(ExitCode::SUCCESS),
+            Err(planning::Failed::Cannot(message)) => Err(message),
+            Err(planning::Failed::Usage(message)) => {
+                eprintln!("coldstart: {message}");
+                Ok(ExitCode::from(EXIT_USAGE))
+            }
+        },
         Some(cli::Command::Record { file, into, name }) => keep(&file, &into, name.as_deref()),
         Some(cli::Command::Report { file }) => Results::load(&file)
             .map_err(|e| e.to_string())
