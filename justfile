@@ -35,6 +35,11 @@ bench-coldstart *FLAGS:
     @{{ if FLAGS =~ '^baselines' { host + ' microimage image echo' } else if FLAGS =~ '--image' { ':' } else { quote(just_executable()) + ' made' } }}
     {{ host }} coldstart "$@"
 
+# Plan capacity by simulation: cold share, latency and cost of a rate, and how many provisioned instances a target needs (docs/capacity.md)
+[group('measure')]
+plan *FLAGS:
+    {{ host }} coldstart plan "$@"
+
 # Another bench: `just bench start` (exec to first byte) or `just bench throughput`; flags follow
 [group('measure')]
 bench NAME='start' *FLAGS:

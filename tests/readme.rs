@@ -202,6 +202,7 @@ fn the_justfile_has_every_recipe_of_the_contract() {
         "image",
         "image-docker",
         "bench-coldstart",
+        "plan",
         "bench",
         "record",
         "test",

@@ -32,7 +32,9 @@ const PURE_BUILD: &[&str] = &[
     "build/src/instruction.rs",
     "build/src/json.rs",
     "build/src/layer.rs",
+    "build/src/loadable.rs",
     "build/src/order.rs",
+    "build/src/provenance.rs",
     "build/src/recipe.rs",
     "build/src/reference.rs",
     "build/src/rootfs.rs",
@@ -198,6 +200,8 @@ const RULES: &[Rule] = &[
             "benches/kit/src/stats.rs",
             "benches/kit/src/stats",
             "benches/coldstart/src/phase.rs",
+            "benches/coldstart/src/plan.rs",
+            "benches/coldstart/src/plan",
             "benches/coldstart/src/link.rs",
             "benches/coldstart/src/units.rs",
             "benches/coldstart/src/pipe.rs",
@@ -251,20 +255,40 @@ const COLDSTART: Stack<'_> = Stack {
     layers: &[
         &["phase", "link", "units", "request", "owner", "work", "floor"],
         &["results", "pipe", "reply", "baselines"],
+        &["plan"],
         &["relay", "registry", "pull", "probe", "burst", "compare", "guidance"],
         &["export", "failure", "plot", "table"],
         &["engine", "report"],
         &["run"],
         &["lib"],
         &["cli"],
+        &["planning"],
         &["main"],
     ],
     pure: &[
-        "phase", "link", "units", "pipe", "burst", "compare", "guidance", "export", "plot",
+        "phase", "link", "units", "pipe", "plan", "burst", "compare", "guidance", "export", "plot",
         "table", "report",
     ],
     // Types of results.json, and how they are kept on the disk.
     doors: &["results"],
+};
+/// The simulator, from numbers to the terminal's table.
+const PLAN: Stack<'_> = Stack {
+    folder: "plan",
+    layers: &[
+        &["random", "duration", "erlang", "histogram", "events"],
+        &["distribution", "limiter", "arrivals"],
+        &["cold", "provision"],
+        &["pool", "measured"],
+        &["tally", "fleet", "trace"],
+        &["bill", "estimate", "target", "simulate"],
+        &["rules", "search"],
+        &["sweep", "sizing"],
+        &["document"],
+        &["answer"],
+    ],
+    pure: &[],
+    doors: &[],
 };
 const START: Stack<'_> = Stack {
     folder: "",
@@ -333,7 +357,7 @@ const PACKAGES: &[Package] = &[
     Package { folder: "build/emulator/src", name: "emulator", stacks: build_layers::OF_EMULATOR },
     Package { folder: "build/scaffold/src", name: "scaffold", stacks: build_layers::OF_SCAFFOLD },
     Package { folder: "benches/kit/src", name: "bench_kit", stacks: &[BENCH_KIT] },
-    Package { folder: "benches/coldstart/src", name: "coldstart", stacks: &[COLDSTART] },
+    Package { folder: "benches/coldstart/src", name: "coldstart", stacks: &[COLDSTART, PLAN] },
     Package { folder: "benches/start/src", name: "start_bench", stacks: &[START] },
     Package { folder: "benches/start/blocking-first/src", name: "blocking_first", stacks: &[] },
     Package { folder: "benches/throughput/src", name: "throughput_bench", stacks: &[THROUGHPUT] },
@@ -753,17 +777,38 @@ mod build_layers {
     use outside::layers::{Layers, Stack};
 
     const MICROIMAGE: Layers<'_> = &[
-        &["digest", "elf", "entry", "instruction", "json", "order", "reference", "rootfs", "scf"],
+        &[
+            "digest",
+            "elf",
+            "entry",
+            "instruction",
+            "json",
+            "load",
+            "manual",
+            "order",
+            "reference",
+            "rootfs",
+            "scf",
+        ],
         &["words", "stage", "sandbox"],
         &["extras", "ignore", "image", "recipe", "sbom"],
-        &["layer", "layout"],
-        &["archive", "assemble", "contents", "context", "unpack"],
+        &["layer", "layout", "provenance"],
+        &["archive", "assemble", "contents", "context", "loadable", "unpack"],
         &["inspect", "outputs", "registry", "cargo"],
         &["check", "source"],
         &["lib"],
-        &["args"],
+        &["args", "progress"],
         &["commands"],
         &["main"],
+    ];
+    /// The client of registries, from the pure parsers up.
+    const REGISTRY: Layers<'_> = &[
+        &["address", "attempts", "auth_file", "challenge", "error", "referrers"],
+        &["credentials", "trust"],
+        &["tls"],
+        &["link"],
+        &["progress"],
+        &["download", "upload"],
     ];
     /// The pure middle of microimage; all but `check` and what works on disks, networks, processes.
     const MICROIMAGE_PURE: &[&str] = &[
@@ -779,7 +824,9 @@ mod build_layers {
         "instruction",
         "json",
         "layer",
+        "loadable",
         "order",
+        "provenance",
         "recipe",
         "reference",
         "rootfs",
@@ -822,6 +869,7 @@ mod build_layers {
     pub(super) const OF_MICROIMAGE: &[Stack<'_>] = &[
         Stack { pure: MICROIMAGE_PURE, ..all(MICROIMAGE) },
         Stack { folder: "check", ..all(CHECK) },
+        Stack { folder: "registry", ..all(REGISTRY) },
     ];
     pub(super) const OF_EMULATOR: &[Stack<'_>] = &[all(EMULATOR)];
     pub(super) const OF_SCAFFOLD: &[Stack<'_>] =

@@ -123,7 +123,7 @@ pub fn write(image: &Image, dest: &Path) -> Result<(), ArchiveError> {
     let paths = image.layers().iter().map(|layer| layout::blob_path(layer.descriptor().digest));
     let manifest = json::canonical(&json!([{
         "Config": layout::blob_path(image.config_descriptor().digest),
-        "RepoTags": image.reference().map(|r| vec![r]),
+        "RepoTags": image.reference().map(|_| image.references().collect::<Vec<_>>()),
         "Layers": paths.collect::<Vec<_>>(),
     }]));
     append(&mut tar, "manifest.json", manifest.len() as u64, &mut manifest.as_slice())

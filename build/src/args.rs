@@ -6,6 +6,7 @@ use microimage::check::Provider;
 use microimage::elf::Architecture;
 use microimage::image;
 use microimage::layer;
+use microimage::manual::{CompletionsArguments, ManArguments};
 use std::path::PathBuf;
 
 /// A static ELF in, a minimal and reproducible OCI image out, no daemon.
@@ -34,6 +35,22 @@ pub enum Command {
     Pull(PullArguments),
     /// Unpack an image's files into a new folder
     Unpack(UnpackArguments),
+    /// Print the completions of a shell
+    Completions(CompletionsArguments),
+    /// Write the manual pages into a folder
+    Man(ManArguments),
+}
+
+/// How registries are reached.
+#[derive(Args)]
+#[command(next_help_heading = "Registries")]
+pub struct RegistryArguments {
+    /// Trust the certificates in this PEM file, authorities or a registry's own; may be repeated
+    #[arg(long, value_name = "FILE")]
+    pub ca: Vec<PathBuf>,
+    /// Let this registry have any certificate, or speak plain HTTP; may be repeated
+    #[arg(long, value_name = "HOST")]
+    pub insecure_registry: Vec<String>,
 }
 
 #[derive(Args)]
@@ -41,13 +58,21 @@ pub struct ImageArguments {
     /// Workspace package or example; the template when not given
     pub function: Option<String>,
     /// Compile and stage target/image/root/app only, for `docker build -f scratch.Dockerfile`
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["push", "load"])]
     pub stage_only: bool,
     /// How the program is compiled
     #[arg(long, value_enum, default_value = "fast")]
     pub profile: Profile,
+    /// Which binary of the package
+    #[arg(long, value_name = "NAME")]
+    pub bin: Option<String>,
+    /// Push a document about the image beside it, as an OCI referrer; the tag stays the image's
+    #[arg(long, value_enum, value_name = "DOCUMENT", requires = "push")]
+    pub attach: Vec<Document>,
     #[command(flatten)]
     pub pack: PackArguments,
+    #[command(flatten)]
+    pub deliver: DeliverArguments,
 }
 
 #[derive(Args)]
@@ -63,6 +88,8 @@ pub struct BuildArguments {
     pub output: PathBuf,
     #[command(flatten)]
     pub pack: PackArguments,
+    #[command(flatten)]
+    pub deliver: DeliverArguments,
 }
 
 #[derive(Args)]
@@ -76,6 +103,8 @@ pub struct InspectArguments {
     /// As JSON
     #[arg(long)]
     pub json: bool,
+    #[command(flatten)]
+    pub registry: RegistryArguments,
 }
 
 #[derive(Args)]
@@ -87,6 +116,11 @@ pub struct DiffArguments {
     /// Which platform of an index
     #[arg(long, default_value = "amd64")]
     pub arch: Architecture,
+    /// As JSON
+    #[arg(long)]
+    pub json: bool,
+    #[command(flatten)]
+    pub registry: RegistryArguments,
 }
 
 #[derive(Args)]
@@ -112,15 +146,24 @@ pub struct CheckArguments {
     /// As JSON
     #[arg(long)]
     pub json: bool,
+    #[command(flatten)]
+    pub registry: RegistryArguments,
 }
 
 #[derive(Args)]
 pub struct PushArguments {
-    /// HOST/NAME:TAG
-    pub reference: String,
-    /// Layout folder or archive file; several, one a platform, make an index under a tag of its own
+    /// HOST/NAME:TAG; several get the same image
+    #[arg(required = true)]
+    pub reference: Vec<String>,
+    /// Layout folder, archive file, or HOST/NAME:TAG; several, one a platform, make an index under a
+    /// tag of its own
     #[arg(long, default_value = "target/image/oci")]
     pub image: Vec<String>,
+    /// No progress on the terminal
+    #[arg(short, long)]
+    pub quiet: bool,
+    #[command(flatten)]
+    pub registry: RegistryArguments,
 }
 
 #[derive(Args)]
@@ -130,9 +173,14 @@ pub struct PullArguments {
     /// The layout folder to write
     #[arg(short, long)]
     pub output: PathBuf,
+    /// No progress on the terminal
+    #[arg(short, long)]
+    pub quiet: bool,
     /// Which platform of an index
     #[arg(long, default_value = "amd64")]
     pub arch: Architecture,
+    #[command(flatten)]
+    pub registry: RegistryArguments,
 }
 
 #[derive(Args)]
@@ -144,6 +192,33 @@ pub struct UnpackArguments {
     /// Which platform of an index
     #[arg(long, default_value = "amd64")]
     pub arch: Architecture,
+    #[command(flatten)]
+    pub registry: RegistryArguments,
+}
+
+/// Where a built image goes beside the folder.
+#[derive(Args)]
+pub struct DeliverArguments {
+    /// Push the image there and print the reference to deploy; may be repeated
+    #[arg(long, value_name = "HOST/NAME:TAG")]
+    pub push: Vec<String>,
+    /// Load the image into Docker Engine
+    #[arg(long)]
+    pub load: bool,
+    /// Print the digest only, or what was pushed; no progress
+    #[arg(short, long)]
+    pub quiet: bool,
+    #[command(flatten)]
+    pub registry: RegistryArguments,
+}
+
+/// What can be attached to an image.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Document {
+    /// The crates inside, CycloneDX 1.5
+    Sbom,
+    /// How it was built, SLSA provenance 1.0, not signed
+    Provenance,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -171,9 +246,9 @@ pub struct PackArguments {
     /// Architecture: amd64 or arm64
     #[arg(long, default_value = "amd64")]
     pub arch: Architecture,
-    /// Name and tag inside the image; FUNCTION:latest when not given
-    #[arg(long, value_name = "NAME:TAG")]
-    pub tag: Option<String>,
+    /// Name and tag inside the image; FUNCTION:latest when not given; may be repeated
+    #[arg(short, long, value_name = "NAME:TAG")]
+    pub tag: Vec<String>,
     /// Annotation of the manifest, for example org.opencontainers.image.revision=1a2b3c
     #[arg(long, value_name = "NAME=VALUE", value_parser = pair)]
     pub annotation: Vec<(String, String)>,

@@ -10,7 +10,7 @@ mod rustc;
 
 pub use profile::Profile;
 
-use self::pick::{binary, named, only};
+use self::pick::{binary, by_binary, named, only};
 use self::profile::{cross, cross_hint};
 use self::rustc::Rustc;
 use crate::digest::Digest;
@@ -84,10 +84,20 @@ pub enum CargoError {
         /// What there is.
         known: String,
     },
+    /// No such binary, or several.
+    #[error("no single binary `{bin}` in {place}; there are: {known}")]
+    Binary {
+        /// What was asked for.
+        bin: String,
+        /// The package, or the workspace.
+        place: String,
+        /// What there is.
+        known: String,
+    },
     /// A package without one obvious binary.
     #[error(
-        "package `{package}` has {count} binaries; an image holds one: set `default-run` in its \
-         Cargo.toml"
+        "package `{package}` has {count} binaries; an image holds one: name it with `--bin NAME`, \
+         or set `default-run` in its Cargo.toml"
     )]
     Binaries {
         /// The package.
@@ -139,6 +149,21 @@ impl Function {
         name: Option<&str>,
         architecture: Architecture,
     ) -> Result<Function, CargoError> {
+        Function::find_binary(cargo, folder, name, None, architecture)
+    }
+
+    /// Finds `name` as [`find`](Function::find) does; with `bin` the binary of that name in the
+    /// package, or in the only package that has one of that name.
+    ///
+    /// # Errors
+    /// [`CargoError`], which lists what there is.
+    pub fn find_binary(
+        cargo: &Cargo,
+        folder: &Path,
+        name: Option<&str>,
+        bin: Option<&str>,
+        architecture: Architecture,
+    ) -> Result<Function, CargoError> {
         let platform = format!("--filter-platform={}", architecture.rust_target());
         let metadata = MetadataCommand::new()
             .cargo_path(&cargo.program)
@@ -147,9 +172,10 @@ impl Function {
             .exec()
             .map_err(|e| CargoError::Metadata(e.to_string().trim().to_owned()))?;
         let packages = metadata.workspace_packages();
-        let (package, target) = match name {
-            Some(name) => named(&packages, name)?,
-            None => match packages.iter().find(|p| p.name.as_str() == DEFAULT_PACKAGE) {
+        let (package, target) = match (bin, name) {
+            (Some(bin), name) => by_binary(&packages, name, bin)?,
+            (None, Some(name)) => named(&packages, name)?,
+            (None, None) => match packages.iter().find(|p| p.name.as_str() == DEFAULT_PACKAGE) {
                 Some(template) => (*template, binary(template)?),
                 None => only(&packages)?,
             },
@@ -161,9 +187,11 @@ impl Function {
         })
     }
 
-    /// The function's name: of the package for a binary, of the example otherwise.
+    /// The function's name: of the package for its binary, of the binary or example where the
+    /// package has others.
     pub fn name(&self) -> &str {
-        if self.target.is_example() { &self.target.name } else { &self.package.name }
+        let is_own = binary(&self.package).is_ok_and(|own| own.name == self.target.name);
+        if self.target.is_example() || !is_own { &self.target.name } else { &self.package.name }
     }
 
     /// Root folder of the workspace.

@@ -2,9 +2,11 @@
 //! environment, which [`ProcessEnvironment`] brings.
 
 use crate::args::{
-    BuildArguments, CheckArguments, DiffArguments, ImageArguments, InspectArguments, PackArguments,
-    PullArguments, PushArguments, UnpackArguments,
+    Arguments, BuildArguments, CheckArguments, DeliverArguments, DiffArguments, Document,
+    ImageArguments, InspectArguments, PackArguments, PullArguments, PushArguments,
+    RegistryArguments, UnpackArguments,
 };
+use clap::{CommandFactory as _, ValueEnum as _};
 use microimage::assemble::{self, Assembled, Options};
 use microimage::cargo::{self, Cargo, Function};
 use microimage::contents::{self, Contents};
@@ -14,18 +16,21 @@ use microimage::elf::Architecture;
 use microimage::entry::LayerLimits;
 use microimage::image::Image;
 use microimage::inspect::{self, View};
+use microimage::manual::{CompletionsArguments, ManArguments};
 use microimage::outputs::{self, Summary};
 use microimage::recipe::Recipe;
-use microimage::registry::{self, Credentials, Registry, RegistryError};
+use microimage::registry::{
+    self, Access, Attachment, Reference, Registry, RegistryError, RegistryPurpose,
+};
 use microimage::rootfs::Node;
 use microimage::sbom::{self, Program};
-use microimage::{check, extras, layout, reference, source, stage, unpack};
+use microimage::{
+    check, extras, layout, load, manual, provenance, reference, sandbox, source, stage, unpack,
+};
 use std::collections::BTreeMap;
 use std::error::Error;
-use std::fs::{self, File};
-use std::io::BufReader;
+use std::fs;
 use std::path::{Path, PathBuf};
-use std::thread;
 
 /// What the environment says, read once by `main`.
 pub struct ProcessEnvironment {
@@ -35,21 +40,8 @@ pub struct ProcessEnvironment {
     pub cargo: Cargo,
     /// SOURCE_DATE_EPOCH as it stands.
     pub source_date_epoch: Option<String>,
-    /// Docker's configuration file, whether or not it exists.
-    pub docker_config: Option<PathBuf>,
-    /// MICROIMAGE_USERNAME and MICROIMAGE_PASSWORD.
-    pub credentials: Option<(String, String)>,
-    /// MICROIMAGE_REGISTRY: whose they are.
-    pub registry: Option<String>,
-}
-
-/// Why a registry is asked.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum RegistryPurpose {
-    /// It is what `push` or `pull` names, one a command.
-    ByTarget,
-    /// It stands in the name of some image to look at.
-    InPassing,
+    /// Credentials, trusted certificates, and the report of progress.
+    pub access: Access,
 }
 
 /// What a command has to say.
@@ -70,9 +62,15 @@ fn said(text: String) -> Done {
 pub fn image(arguments: &ImageArguments, around: &ProcessEnvironment) -> Done {
     let pack = &arguments.pack;
     let mut options = options(pack, around)?;
-    let tag = pack.tag.as_deref().map(tagged).transpose()?;
-    let function =
-        Function::find(&around.cargo, &around.here, arguments.function.as_deref(), pack.arch)?;
+    let tags = pack.tag.iter().map(|tag| tagged(tag)).collect::<Result<Vec<_>, _>>()?;
+    let targets = push_targets(&arguments.deliver.push)?;
+    let function = Function::find_binary(
+        &around.cargo,
+        &around.here,
+        arguments.function.as_deref(),
+        arguments.bin.as_deref(),
+        pack.arch,
+    )?;
     // a mistake in it is told before anything is compiled
     let recipe = recipe_of(function.workspace_root())?;
     let built = around.cargo.build(&function, pack.arch, arguments.profile.into())?;
@@ -83,21 +81,139 @@ pub fn image(arguments: &ImageArguments, around: &ProcessEnvironment) -> Done {
         return said(format!("staged    {}\n", staged.display()));
     }
     options.annotations = annotations(&function.package, options.annotations);
+    let program = Digest::of(&fs::read(&staged)?);
     let bill = sbom::cyclonedx(&Program {
         package: &function.package,
         name: function.name(),
         metadata: &function.metadata,
         built: &built.packages,
         rustc: &built.rustc,
-        digest: Digest::of(&fs::read(&staged)?),
+        digest: program,
     })?;
-    let reference = tag.unwrap_or_else(|| format!("{}:latest", function.name().to_lowercase()));
-    let summary = outputs::write(&named(assembled(&recipe, root, &options)?, reference), &folder)?;
+    let tags = match tags.is_empty() {
+        true => vec![format!("{}:latest", function.name().to_lowercase())],
+        false => tags,
+    };
+    let assembled = named(assembled(&recipe, root, &options)?, tags);
+    let summary = outputs::write(&assembled, &folder)?;
     stage::write_file(&folder.join("sbom.cdx.json"), &bill)?;
     let mut text = summary_text(&summary, &folder);
     text += "          sbom.cdx.json lists the crates inside\n";
     built.notices.iter().for_each(|notice| text += &format!("notice    {notice}\n"));
-    said(text)
+    let mut attachments = Vec::new();
+    for document in &arguments.attach {
+        attachments.push(match document {
+            Document::Sbom => Attachment {
+                artifact_type: sbom::MEDIA_TYPE,
+                title: "sbom.cdx.json",
+                bytes: bill.clone(),
+            },
+            Document::Provenance => Attachment {
+                artifact_type: provenance::MEDIA_TYPE,
+                title: "provenance.json",
+                bytes: provenance_of(&function, arguments, &built, program, &assembled.image)?,
+            },
+        });
+    }
+    let delivery = Delivery { targets, attachments, folder: &folder };
+    deliver(&arguments.deliver, delivery, &assembled.image, text, around)
+}
+
+/// The statement on how a function's image was built.
+fn provenance_of(
+    function: &Function,
+    arguments: &ImageArguments,
+    built: &cargo::Built,
+    program: Digest,
+    image: &Image,
+) -> Result<Vec<u8>, Box<dyn Error>> {
+    let mut files = Vec::new();
+    for name in ["Cargo.lock", "scratch.Dockerfile"] {
+        match fs::read(function.workspace_root().join(name)) {
+            Ok(bytes) => files.push((name, Digest::of(&bytes))),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            Err(error) => return Err(format!("`{name}` cannot be read: {error}").into()),
+        }
+    }
+    let profile = arguments.profile.to_possible_value();
+    Ok(provenance::statement(
+        image,
+        &provenance::Build {
+            function: function.name(),
+            repository: function.package.repository.as_deref(),
+            profile: profile.as_ref().map_or("", |value| value.get_name()),
+            rustc: &built.rustc,
+            files,
+            program,
+        },
+    ))
+}
+
+/// Where an image goes.
+struct Delivery<'a> {
+    targets: Vec<Reference>,
+    attachments: Vec<Attachment>,
+    /// What was built.
+    folder: &'a Path,
+}
+
+/// Pushes and loads what was built, as the flags say. `text` tells what was written.
+fn deliver(
+    arguments: &DeliverArguments,
+    delivery: Delivery<'_>,
+    image: &Image,
+    mut text: String,
+    around: &ProcessEnvironment,
+) -> Done {
+    let mut short = String::new();
+    let access = around.access(&arguments.registry, arguments.quiet);
+    for registry in connections(&delivery.targets, &access) {
+        let pinned = registry.push(image)?;
+        for attachment in &delivery.attachments {
+            let digest = registry.attach(&image.descriptor(), attachment)?;
+            text += &format!("attached  {}  {digest}\n", attachment.title);
+        }
+        text += &format!("pushed    {pinned}\n");
+        short += &format!("{pinned}\n");
+    }
+    if arguments.load {
+        load::into_docker(&delivery.folder.join("docker.tar"))?;
+        image.references().for_each(|name| text += &format!("loaded    {name}\n"));
+    }
+    if short.is_empty() {
+        short = format!("{}\n", image.manifest_digest());
+    }
+    said(if arguments.quiet { short } else { text })
+}
+
+/// What `--push` names.
+fn push_targets(names: &[String]) -> Result<Vec<Reference>, RegistryError> {
+    let targets = names.iter().map(|text| registry::parse_reference(text));
+    targets
+        .map(|target| {
+            let target = target?;
+            match target.digest() {
+                None => Ok(target),
+                Some(_) => Err(RegistryError::NoTag(target.whole())),
+            }
+        })
+        .collect()
+}
+
+/// A connection for each reference, in turn. What another name of the same registry has just got is
+/// there to be taken from it.
+fn connections<'a>(
+    references: &'a [Reference],
+    access: &'a Access,
+) -> impl Iterator<Item = Registry> + 'a {
+    references.iter().enumerate().map(move |(n, reference)| {
+        let registry = Registry::open(reference.clone(), access, RegistryPurpose::ByTarget);
+        let mut earlier = references[..n].iter().rev();
+        match earlier.find(|other| other.registry() == reference.registry()) {
+            Some(other) => registry.mounting_from(other.repository()),
+            None => registry,
+        }
+    })
 }
 
 /// What the package's Cargo.toml says, under OCI's names; what was given on the command line wins.
@@ -125,24 +241,22 @@ fn annotations(
 
 /// `microimage build`: a recipe and a folder that somebody else has filled.
 pub fn build(arguments: &BuildArguments, around: &ProcessEnvironment) -> Done {
-    let given = arguments.pack.tag.as_deref().unwrap_or("image:latest");
+    let latest = ["image:latest".to_owned()];
+    let given = if arguments.pack.tag.is_empty() { &latest[..] } else { &arguments.pack.tag[..] };
     let recipe = read_recipe(&arguments.file)?;
     let options = options(&arguments.pack, around)?;
-    let assembled = thread::scope(|scope| {
-        // The grammar of names takes 25 ms to be compiled, once a process: meanwhile the layer is
-        // compressed.
-        let reference = scope.spawn(|| tagged(given));
-        let assembled = assembled(&recipe, &arguments.context, &options);
-        let reference = reference.join().map_err(|_| "the name could not be read")??;
-        Ok::<_, Box<dyn Error>>(named(assembled?, reference))
-    })?;
+    let tags = given.iter().map(|tag| tagged(tag)).collect::<Result<Vec<_>, _>>()?;
+    let targets = push_targets(&arguments.deliver.push)?;
+    let assembled = named(assembled(&recipe, &arguments.context, &options)?, tags);
     let summary = outputs::write(&assembled, &arguments.output)?;
-    said(summary_text(&summary, &arguments.output))
+    let text = summary_text(&summary, &arguments.output);
+    let delivery = Delivery { targets, attachments: Vec::new(), folder: &arguments.output };
+    deliver(&arguments.deliver, delivery, &assembled.image, text, around)
 }
 
 /// `microimage inspect`.
 pub fn inspect(arguments: &InspectArguments, around: &ProcessEnvironment) -> Done {
-    let (image, contents) = read(&arguments.image, arguments.arch, around)?;
+    let (image, contents) = read(&arguments.image, arguments.arch, &arguments.registry, around)?;
     let view = View::of(&image, &contents);
     said(if arguments.json { serde_json::to_string_pretty(&view)? + "\n" } else { view.text() })
 }
@@ -150,19 +264,20 @@ pub fn inspect(arguments: &InspectArguments, around: &ProcessEnvironment) -> Don
 /// `microimage diff`.
 pub fn diff(arguments: &DiffArguments, around: &ProcessEnvironment) -> Done {
     let (left, right) = (
-        read(&arguments.left, arguments.arch, around)?,
-        read(&arguments.right, arguments.arch, around)?,
+        read(&arguments.left, arguments.arch, &arguments.registry, around)?,
+        read(&arguments.right, arguments.arch, &arguments.registry, around)?,
     );
-    let lines = inspect::diff((&left.0, &left.1), (&right.0, &right.1));
-    Ok(CommandOutput {
-        text: lines.iter().map(|line| format!("{line}\n")).collect(),
-        holds: lines.is_empty(),
-    })
+    let found = inspect::differences((&left.0, &left.1), (&right.0, &right.1));
+    let text = match arguments.json {
+        true => serde_json::to_string_pretty(&found)? + "\n",
+        false => found.iter().map(|difference| difference.line() + "\n").collect(),
+    };
+    Ok(CommandOutput { text, holds: found.is_empty() })
 }
 
 /// `microimage check`.
 pub fn check(arguments: &CheckArguments, around: &ProcessEnvironment) -> Done {
-    let (image, contents) = read(&arguments.image, arguments.arch, around)?;
+    let (image, contents) = read(&arguments.image, arguments.arch, &arguments.registry, around)?;
     let provider = arguments.platform.provider();
     let mut report = check::check(&image, &contents, provider, arguments.memory, &arguments.image)?;
     if arguments.run {
@@ -184,32 +299,41 @@ pub fn check(arguments: &CheckArguments, around: &ProcessEnvironment) -> Done {
 
 /// `microimage push`.
 pub fn push(arguments: &PushArguments, around: &ProcessEnvironment) -> Done {
-    let images =
-        arguments.image.iter().map(|place| source::load(place)).collect::<Result<Vec<_>, _>>()?;
-    let reference = registry::parse_reference(&arguments.reference)?;
-    let credentials =
-        around.credentials(reference.resolve_registry(), RegistryPurpose::ByTarget)?;
-    let registry = Registry::new(reference, &credentials)?;
-    let pinned = match images.as_slice() {
-        [image] => registry.push(image)?,
-        images => registry.push_index(images)?,
-    };
-    said(pinned + "\n")
+    let references = arguments
+        .reference
+        .iter()
+        .map(|text| registry::parse_reference(text))
+        .collect::<Result<Vec<_>, _>>()?;
+    let access = around.access(&arguments.registry, arguments.quiet);
+    let images = arguments
+        .image
+        .iter()
+        .map(|place| source::load_through(place, "amd64", &access))
+        .collect::<Result<Vec<_>, _>>()?;
+    let mut text = String::new();
+    for registry in connections(&references, &access) {
+        let pinned = match images.as_slice() {
+            [image] => registry.push(image)?,
+            images => registry.push_index(images)?,
+        };
+        text += &format!("{pinned}\n");
+    }
+    said(text)
 }
 
 /// `microimage pull`.
 pub fn pull(arguments: &PullArguments, around: &ProcessEnvironment) -> Done {
     let reference = registry::parse_reference(&arguments.reference)?;
-    let credentials =
-        around.credentials(reference.resolve_registry(), RegistryPurpose::ByTarget)?;
-    let image = Registry::new(reference, &credentials)?.pull(&arguments.arch.to_string())?;
+    let access = around.access(&arguments.registry, arguments.quiet);
+    let image = Registry::open(reference, &access, RegistryPurpose::ByTarget)
+        .pull(&arguments.arch.to_string())?;
     layout::write(&image, &arguments.output)?;
     said(format!("{}\n", image.manifest_digest()))
 }
 
 /// `microimage unpack`.
 pub fn unpack(arguments: &UnpackArguments, around: &ProcessEnvironment) -> Done {
-    let image = around.load(&arguments.image, arguments.arch)?;
+    let image = around.load(&arguments.image, arguments.arch, &arguments.registry)?;
     let done = unpack::unpack_image(&image, &arguments.folder, &LayerLimits::default())?;
     let sum = |of: fn(&unpack::Unpacked) -> u64| done.iter().map(of).sum::<u64>();
     let mut text = format!(
@@ -225,50 +349,47 @@ pub fn unpack(arguments: &UnpackArguments, around: &ProcessEnvironment) -> Done 
     said(text)
 }
 
+/// `microimage completions`.
+pub fn completions(arguments: &CompletionsArguments) -> Done {
+    said(manual::completions(Arguments::command(), arguments.shell))
+}
+
+/// `microimage man`.
+pub fn man(arguments: &ManArguments) -> Done {
+    manual::man_pages(Arguments::command(), &arguments.folder)
+        .map_err(|error| format!("`{}` cannot be written: {error}", arguments.folder.display()))?;
+    said(format!("written   {}\n", arguments.folder.display()))
+}
+
 impl ProcessEnvironment {
-    fn load(&self, place: &str, architecture: Architecture) -> Result<Image, source::SourceError> {
-        source::load_with(place, &architecture.to_string(), |registry| {
-            self.credentials(registry, RegistryPurpose::InPassing)
-        })
+    fn load(
+        &self,
+        place: &str,
+        architecture: Architecture,
+        arguments: &RegistryArguments,
+    ) -> Result<Image, source::SourceError> {
+        source::load_through(place, &architecture.to_string(), &self.access(arguments, false))
     }
 
-    /// The environment's credentials where they belong, else docker's for that registry. Those of
-    /// MICROIMAGE_REGISTRY go to it alone; without it they go to what `push` or `pull` names, and
-    /// to no registry that only stands in an image's name.
-    fn credentials(
-        &self,
-        registry: &str,
-        asked: RegistryPurpose,
-    ) -> Result<Credentials, RegistryError> {
-        let ours = self
-            .registry
-            .as_deref()
-            .map_or(asked == RegistryPurpose::ByTarget, |ours| ours == registry);
-        if let Some((username, password)) = self.credentials.as_ref().filter(|_| ours) {
-            return Ok(Credentials::Basic {
-                username: username.clone(),
-                password: password.clone(),
-            });
+    /// How registries are reached, with what the command line adds.
+    fn access(&self, arguments: &RegistryArguments, quiet: bool) -> Access {
+        let mut access = self.access.clone();
+        access.trust.ca.extend(arguments.ca.iter().cloned());
+        access.trust.insecure.extend(arguments.insecure_registry.iter().cloned());
+        if quiet {
+            access.report = None;
         }
-        match self.docker_config.as_ref().map(File::open) {
-            Some(Ok(file)) => registry::docker_credentials(registry, BufReader::new(file)),
-            Some(Err(error)) if error.kind() != std::io::ErrorKind::NotFound => {
-                Err(RegistryError::Credentials {
-                    registry: registry.to_owned(),
-                    why: error.to_string(),
-                })
-            }
-            _ => Ok(Credentials::Anonymous),
-        }
+        access
     }
 }
 
 fn read(
     place: &str,
     arch: Architecture,
+    registry: &RegistryArguments,
     around: &ProcessEnvironment,
 ) -> Result<(Image, Contents), Box<dyn Error>> {
-    let image = around.load(place, arch)?;
+    let image = around.load(place, arch, registry)?;
     let contents = contents::read(&image, &LayerLimits::default())?;
     Ok((image, contents))
 }
@@ -281,8 +402,12 @@ fn assembled(
     Ok(assemble::assemble(recipe, &FolderContext::open(context)?, options)?)
 }
 
-fn named(mut assembled: Assembled, reference: String) -> Assembled {
-    assembled.image = assembled.image.with_reference(reference);
+fn named(mut assembled: Assembled, references: Vec<String>) -> Assembled {
+    let mut references = references.into_iter();
+    if let Some(first) = references.next() {
+        let image = assembled.image.with_reference(first);
+        assembled.image = image.with_further_references(references.collect());
+    }
     assembled
 }
 

@@ -63,6 +63,7 @@ pub struct Image(Arc<Parts>);
 #[derive(Debug)]
 struct Parts {
     reference: Option<String>,
+    further_references: Vec<String>,
     chosen_from_index: bool,
     media_type: String,
     manifest_bytes: Vec<u8>,
@@ -160,6 +161,7 @@ impl Image {
         };
         Ok(Image(Arc::new(Parts {
             reference: None,
+            further_references: Vec::new(),
             chosen_from_index: false,
             media_type,
             manifest_digest: Digest::of(&manifest),
@@ -179,6 +181,13 @@ impl Image {
         Image(Arc::new(parts))
     }
 
+    /// The same image under further names, beside [`reference`](Image::reference).
+    pub fn with_further_references(self, references: Vec<String>) -> Image {
+        let mut parts = self.into_parts();
+        parts.further_references = references;
+        Image(Arc::new(parts))
+    }
+
     /// The same image, found by choosing one of several platforms in an index.
     pub fn with_index(self) -> Image {
         let mut parts = self.into_parts();
@@ -193,6 +202,11 @@ impl Image {
     /// The name that the image was found or built under, if it has one.
     pub fn reference(&self) -> Option<&str> {
         self.0.reference.as_deref()
+    }
+
+    /// Every name of the image, the one that it was found or built under first.
+    pub fn references(&self) -> impl Iterator<Item = &str> {
+        self.reference().into_iter().chain(self.0.further_references.iter().map(String::as_str))
     }
 
     /// Whether the name that the image was found under is that of an index of several platforms.
@@ -339,6 +353,7 @@ impl Parts {
     fn copy(&self) -> Parts {
         Parts {
             reference: self.reference.clone(),
+            further_references: self.further_references.clone(),
             chosen_from_index: self.chosen_from_index,
             media_type: self.media_type.clone(),
             manifest_bytes: self.manifest_bytes.clone(),

@@ -212,15 +212,67 @@ impl FileView {
     }
 }
 
+/// One difference between two images.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Difference {
+    /// `changed`, `removed` (only in the left image) or `added` (only in the right one).
+    pub change: &'static str,
+    /// `platform`, `starts`, `working directory`, `user`, `ports`, `env`, `label` or `file`.
+    pub kind: &'static str,
+    /// Path of a file.
+    pub name: Option<String>,
+    /// What the left image has.
+    pub left: Option<String>,
+    /// What the right image has.
+    pub right: Option<String>,
+}
+
+impl Difference {
+    fn new(
+        kind: &'static str,
+        name: Option<String>,
+        left: Option<String>,
+        right: Option<String>,
+    ) -> Difference {
+        let change = match (&left, &right) {
+            (_, None) => "removed",
+            (None, _) => "added",
+            _ => "changed",
+        };
+        Difference { change, kind, name, left, right }
+    }
+
+    /// The difference as one line: `~ user: 0 | 1`, `- env A=1`, `+ /app: file, …`.
+    pub fn line(&self) -> String {
+        let sign = match self.change {
+            "removed" => '-',
+            "added" => '+',
+            _ => '~',
+        };
+        let sides: Vec<_> = [&self.left, &self.right].into_iter().flatten().cloned().collect();
+        let sides = sides.join(" | ");
+        one_line(&match (&self.name, self.kind) {
+            (Some(name), _) => format!("{sign} {}: {sides}", name.escape_debug()),
+            (None, "env" | "label") => format!("{sign} {} {}", self.kind, sides.escape_debug()),
+            (None, kind) => format!("{sign} {kind}: {sides}"),
+        })
+    }
+}
+
 /// What differs between two images, a line each, empty when they start the same program with the
-/// same files. Names, digests of manifests and compression do not count: they are not seen from
-/// inside.
+/// same files.
 pub fn diff(left: (&Image, &Contents), right: (&Image, &Contents)) -> Vec<String> {
-    let mut lines = Vec::new();
+    differences(left, right).iter().map(Difference::line).collect()
+}
+
+/// What differs between two images, empty when they start the same program with the same files.
+/// Names, digests of manifests and compression do not count: they are not seen from inside.
+pub fn differences(left: (&Image, &Contents), right: (&Image, &Contents)) -> Vec<Difference> {
+    let mut found = Vec::new();
     let (one, other) = (View::of(left.0, left.1), View::of(right.0, right.1));
-    let mut compare = |name: &str, a: String, b: String| {
+    let mut compare = |kind: &'static str, a: String, b: String| {
         if a != b {
-            lines.push(format!("~ {name}: {a} | {b}"));
+            found.push(Difference::new(kind, None, Some(a), Some(b)));
         }
     };
     compare("platform", one.platform, other.platform);
@@ -228,36 +280,31 @@ pub fn diff(left: (&Image, &Contents), right: (&Image, &Contents)) -> Vec<String
     compare("working directory", one.working_dir, other.working_dir);
     compare("user", one.user, other.user);
     compare("ports", one.exposed_ports.join(", "), other.exposed_ports.join(", "));
-    lines.extend(set_diff("env", &one.env, &other.env));
+    found.extend(set_diff("env", &one.env, &other.env));
     let pairs = |labels: &[(String, String)]| {
         labels.iter().map(|(n, v)| format!("{n}={v}")).collect::<Vec<_>>()
     };
-    lines.extend(set_diff("label", &pairs(&one.labels), &pairs(&other.labels)));
+    found.extend(set_diff("label", &pairs(&one.labels), &pairs(&other.labels)));
     let paths: BTreeSet<_> = left.1.files.keys().chain(right.1.files.keys()).collect();
     for path in paths {
-        let shown = path.display().to_string();
-        match (left.1.files.get(path), right.1.files.get(path)) {
-            (Some(a), Some(b)) if a != b => {
-                lines.push(format!("~ /{}: {} | {}", shown.escape_debug(), brief(a), brief(b)))
-            }
-            (Some(a), None) => lines.push(format!("- /{}: {}", shown.escape_debug(), brief(a))),
-            (None, Some(b)) => lines.push(format!("+ /{}: {}", shown.escape_debug(), brief(b))),
-            _ => {}
+        let (a, b) = (left.1.files.get(path), right.1.files.get(path));
+        if a != b {
+            let name = Some(format!("/{}", path.display()));
+            found.push(Difference::new("file", name, a.map(brief), b.map(brief)));
         }
     }
-    lines.iter().map(|line| one_line(line)).collect()
+    found
 }
 
-fn set_diff(what: &str, left: &[String], right: &[String]) -> Vec<String> {
-    let gone = left
-        .iter()
-        .filter(|v| !right.contains(v))
-        .map(|v| format!("- {what} {}", v.escape_debug()));
-    let come = right
-        .iter()
-        .filter(|v| !left.contains(v))
-        .map(|v| format!("+ {what} {}", v.escape_debug()));
-    gone.chain(come).collect()
+fn set_diff(kind: &'static str, left: &[String], right: &[String]) -> Vec<Difference> {
+    let only = |these: &[String], those: &[String]| -> Vec<String> {
+        these.iter().filter(|value| !those.contains(value)).cloned().collect()
+    };
+    let gone = only(left, right).into_iter();
+    let come = only(right, left).into_iter();
+    gone.map(|value| Difference::new(kind, None, Some(value), None))
+        .chain(come.map(|value| Difference::new(kind, None, None, Some(value))))
+        .collect()
 }
 
 fn brief(found: &Found) -> String {

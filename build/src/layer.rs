@@ -99,7 +99,7 @@ pub fn pack(
     Ok(PackedLayer { descriptor, diff_id, uncompressed_bytes, bytes })
 }
 
-/// The tar of `rootfs`: owner 0:0 without names, one time for all.
+/// The tar of `rootfs`: owners without names, one time for all.
 fn tar_of(rootfs: &Rootfs, mtime: u64) -> Result<Vec<u8>, LayerError> {
     let content_bytes: u64 = rootfs
         .entries()
@@ -119,9 +119,10 @@ fn tar_of(rootfs: &Rootfs, mtime: u64) -> Result<Vec<u8>, LayerError> {
     for (path, node) in rootfs.entries() {
         let mut header = tar::Header::new_ustar();
         header.set_mtime(mtime);
-        header.set_uid(0);
-        header.set_gid(0);
-        header.set_mode(node.mode());
+        let attributes = rootfs.attributes(path);
+        header.set_uid(attributes.uid.into());
+        header.set_gid(attributes.gid.into());
+        header.set_mode(attributes.mode.unwrap_or(node.mode()));
         header.set_size(0);
         let result = match node {
             Node::Folder { .. } => {
@@ -148,7 +149,11 @@ fn unread(program: &str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, why)
 }
 
-fn compress(tar: Vec<u8>, compression: Compression) -> Result<Vec<u8>, LayerError> {
+/// The blob of a layer's tar.
+///
+/// # Errors
+/// [`LayerError::Compress`].
+pub fn compress(tar: Vec<u8>, compression: Compression) -> Result<Vec<u8>, LayerError> {
     match compression {
         Compression::None => Ok(tar),
         Compression::Gzip => {

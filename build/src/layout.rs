@@ -221,21 +221,28 @@ pub(crate) fn blob_path(digest: Digest) -> String {
     format!("blobs/sha256/{}", digest.hex())
 }
 
+/// One entry a name, all for the same manifest.
 fn index_json(image: &Image) -> Vec<u8> {
-    let mut manifest = json!({
+    let manifest = json!({
         "mediaType": image.media_type(),
         "digest": image.manifest_digest(),
         "size": image.manifest_bytes().len(),
         "platform": {"architecture": image.architecture(), "os": image.os()},
     });
-    if let Some(name) = image.reference() {
+    let named = |name: &str| {
+        let mut manifest = manifest.clone();
         manifest["annotations"] = match (reference::full(name), reference::tag(name)) {
             (Some(full), Some(tag)) => json!({ CONTAINERD_NAME: full, REF_NAME: tag }),
             _ => json!({ REF_NAME: name }),
         };
+        manifest
+    };
+    let mut manifests: Vec<_> = image.references().map(named).collect();
+    if manifests.is_empty() {
+        manifests.push(manifest.clone());
     }
     json::canonical(
-        &json!({"schemaVersion": 2, "mediaType": media_type::OCI_INDEX, "manifests": [manifest]}),
+        &json!({"schemaVersion": 2, "mediaType": media_type::OCI_INDEX, "manifests": manifests}),
     )
 }
 
@@ -281,6 +288,10 @@ fn choose(
         if for_us.len() == 1 {
             fitting = for_us;
         }
+    }
+    // Several names of one manifest are one image.
+    if fitting.iter().all(|d| d.digest() == fitting[0].digest()) {
+        fitting.truncate(1);
     }
     match fitting.as_slice() {
         [one] => Ok((*one).clone()),

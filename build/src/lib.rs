@@ -43,7 +43,9 @@ pub mod inspect;
 mod instruction;
 pub mod json;
 pub mod layer;
+pub mod loadable;
 pub mod order;
+pub mod provenance;
 pub mod recipe;
 pub mod reference;
 pub mod rootfs;
@@ -64,8 +66,12 @@ pub mod unpack;
 #[cfg(feature = "registry")]
 pub mod registry;
 
+// The rim: the command line's own pages.
+pub mod manual;
+
 // The rim: processes. The sandbox runs an unpacked image (`check --run`, the cold-start bench).
 pub mod cargo;
 pub mod check;
+pub mod load;
 #[allow(unsafe_code)]
 pub mod sandbox;

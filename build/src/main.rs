@@ -6,15 +6,17 @@
 
 mod args;
 mod commands;
+mod progress;
 
 use args::{Arguments, Command};
 use clap::Parser as _;
 use commands::ProcessEnvironment;
 use microimage::cargo::{Cargo, link};
 use microimage::inspect::lines;
+use microimage::registry::{Access, Keychain, Trust};
 use microimage::sandbox;
 use std::env;
-use std::io::{self, Write as _};
+use std::io::{self, IsTerminal as _, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -36,6 +38,8 @@ fn main() -> ExitCode {
         Command::Push(arguments) => commands::push(arguments, &around),
         Command::Pull(arguments) => commands::pull(arguments, &around),
         Command::Unpack(arguments) => commands::unpack(arguments, &around),
+        Command::Completions(arguments) => commands::completions(arguments),
+        Command::Man(arguments) => commands::man(arguments),
     });
     match result {
         Ok(outcome) => match printed(&lines(&outcome.text)) {
@@ -71,7 +75,6 @@ fn surroundings() -> Result<ProcessEnvironment, Box<dyn std::error::Error>> {
     let home = env::home_dir();
     let below_home = |name: &str| home.as_ref().map(|home| home.join(name));
     let cargo_home = env::var_os("CARGO_HOME").map(PathBuf::from).or_else(|| below_home(".cargo"));
-    let docker = env::var_os("DOCKER_CONFIG").map(PathBuf::from).or_else(|| below_home(".docker"));
     Ok(ProcessEnvironment {
         here: env::current_dir()
             .map_err(|e| format!("the current directory is gone ({e}); change to another"))?,
@@ -84,8 +87,10 @@ fn surroundings() -> Result<ProcessEnvironment, Box<dyn std::error::Error>> {
             ),
         },
         source_date_epoch: env::var("SOURCE_DATE_EPOCH").ok(),
-        docker_config: docker.map(|folder| folder.join("config.json")),
-        credentials: env::var("MICROIMAGE_USERNAME").ok().zip(env::var("MICROIMAGE_PASSWORD").ok()),
-        registry: env::var("MICROIMAGE_REGISTRY").ok().filter(|host| !host.is_empty()),
+        access: Access {
+            keychain: Keychain::from_environment(|name| env::var_os(name), home.as_deref()),
+            trust: Trust::from_environment(|name| env::var_os(name), home.as_deref()),
+            report: io::stderr().is_terminal().then(progress::on_terminal),
+        },
     })
 }

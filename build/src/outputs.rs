@@ -6,6 +6,7 @@ use crate::archive::{self, ArchiveError};
 use crate::assemble::Assembled;
 use crate::digest::{DiffId, Digest};
 use crate::layout::{self, LayoutError};
+use crate::loadable::{LoadableError, loadable};
 use crate::stage;
 use serde::Serialize;
 use std::io;
@@ -16,6 +17,9 @@ use std::path::{Path, PathBuf};
 pub struct Summary {
     /// Name and tag.
     pub reference: String,
+    /// Further names; left out when there are none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub further_references: Vec<String>,
     /// For example `linux/amd64`.
     pub platform: String,
     /// The image's identity.
@@ -52,6 +56,9 @@ pub enum OutputError {
     /// The archive.
     #[error(transparent)]
     Archive(#[from] ArchiveError),
+    /// The image for the archive.
+    #[error(transparent)]
+    Loadable(#[from] LoadableError),
     /// image.json.
     #[error("`{path}` cannot be written: {source}")]
     File {
@@ -74,6 +81,7 @@ impl Summary {
         });
         Summary {
             reference: image.reference().unwrap_or_default().to_owned(),
+            further_references: image.references().skip(1).map(str::to_owned).collect(),
             platform: format!("{}/{}", image.os(), image.architecture()),
             manifest_digest: image.manifest_digest(),
             config_digest: image.config_descriptor().digest,
@@ -90,7 +98,7 @@ impl Summary {
 /// [`OutputError`]; what was written before stays and is whole.
 pub fn write(assembled: &Assembled, folder: &Path) -> Result<Summary, OutputError> {
     layout::write(&assembled.image, &folder.join("oci"))?;
-    archive::write(&assembled.image, &folder.join("docker.tar"))?;
+    archive::write(&loadable(&assembled.image)?, &folder.join("docker.tar"))?;
     let summary = Summary::of(assembled);
     let path = folder.join("image.json");
     let mut text = serde_json::to_string_pretty(&summary).expect("our own type serialises");

@@ -7,10 +7,10 @@ mod copy;
 mod keyword;
 mod parser;
 
-use self::copy::copy;
+use self::copy::Target;
 use self::parser::Parser;
 use crate::instruction;
-use crate::rootfs::{Node, Rootfs, RootfsError};
+use crate::rootfs::{Attributes, Node, Rootfs, RootfsError};
 use std::io;
 use std::sync::Arc;
 
@@ -39,6 +39,8 @@ pub enum Step {
         destination: String,
         /// Whether the destination was written as a folder (`/bin/`, `.`).
         into_folder: bool,
+        /// Owner and mode of what is copied (`--chown`, `--chmod`).
+        attributes: Attributes,
     },
     /// WORKDIR makes its folder.
     Folder {
@@ -210,10 +212,11 @@ impl Recipe {
                     *line,
                     rootfs.insert(path, Node::Folder { mode: 0o755 }).map_err(Problem::from),
                 ),
-                Step::Copy { line, sources, destination, into_folder } => {
-                    let result = sources
-                        .iter()
-                        .try_for_each(|s| copy(&mut rootfs, context, s, destination, *into_folder));
+                Step::Copy { line, sources, destination, into_folder, attributes } => {
+                    let mut target =
+                        Target { rootfs: &mut rootfs, destination, attributes: *attributes };
+                    let result =
+                        sources.iter().try_for_each(|s| target.copy(context, s, *into_folder));
                     (*line, result)
                 }
             };

@@ -1,6 +1,6 @@
-//! The files of an image, as a value: names sorted, owner always root, modes reduced to what every
-//! platform user can read. It reads no disk and writes no tar. Modes are folded to 0755 and 0644 so
-//! that no umask of a checkout reaches the digest.
+//! The files of an image, as a value: names sorted; owner root and modes that every platform user
+//! can read, unless a recipe states others. It reads no disk and writes no tar. Modes are folded to
+//! 0755 and 0644 so that no umask of a checkout reaches the digest.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -8,7 +8,22 @@ use std::sync::Arc;
 /// A file system tree. Paths have no leading slash, no `.` and no `..`; every parent of an entry is
 /// an entry.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Rootfs(BTreeMap<String, Node>);
+pub struct Rootfs {
+    nodes: BTreeMap<String, Node>,
+    /// Of the entries that do not have the usual ones.
+    attributes: BTreeMap<String, Attributes>,
+}
+
+/// Owner and mode of an entry, where a recipe states them (`COPY --chown`, `--chmod`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Attributes {
+    /// User id.
+    pub uid: u32,
+    /// Group id.
+    pub gid: u32,
+    /// Permission bits, the special ones among them; `None` for the node's own.
+    pub mode: Option<u32>,
+}
 
 /// One entry of a [`Rootfs`].
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -81,6 +96,31 @@ impl Rootfs {
     /// [`RootfsError::Conflict`] when a file stands where a folder is needed, or the other way
     /// round.
     pub fn insert(&mut self, path: &str, node: Node) -> Result<(), RootfsError> {
+        self.place(path, node, None)
+    }
+
+    /// Puts `node` at `path` as [`insert`](Rootfs::insert) does, with owner and mode. A folder that
+    /// is there already gets them too; parents that are made get the owner, and mode 0755.
+    ///
+    /// # Errors
+    /// [`RootfsError::Conflict`] when a file stands where a folder is needed, or the other way
+    /// round.
+    pub fn insert_as(
+        &mut self,
+        path: &str,
+        node: Node,
+        attributes: Attributes,
+    ) -> Result<(), RootfsError> {
+        self.place(path, node, Some(attributes))
+    }
+
+    fn place(
+        &mut self,
+        path: &str,
+        node: Node,
+        stated: Option<Attributes>,
+    ) -> Result<(), RootfsError> {
+        let attributes = stated.unwrap_or_default();
         let path = normalize("/", path);
         if path.is_empty() {
             return match node {
@@ -89,29 +129,51 @@ impl Rootfs {
             };
         }
         for (end, _) in path.match_indices('/') {
-            match self.0.entry(path[..end].to_owned()).or_insert(Node::Folder { mode: 0o755 }) {
-                Node::Folder { .. } => {}
-                _ => return Err(RootfsError::Conflict { path: path[..end].to_owned() }),
+            let parent = &path[..end];
+            match self.nodes.get(parent) {
+                Some(Node::Folder { .. }) => {}
+                Some(_) => return Err(RootfsError::Conflict { path: parent.to_owned() }),
+                None => {
+                    self.nodes.insert(parent.to_owned(), Node::Folder { mode: 0o755 });
+                    self.state(parent, Attributes { mode: None, ..attributes });
+                }
             }
         }
         let is_folder = matches!(node, Node::Folder { .. });
-        match self.0.get_mut(&path) {
+        match self.nodes.get_mut(&path) {
             Some(Node::Folder { .. }) if !is_folder => return Err(RootfsError::Conflict { path }),
             Some(Node::Folder { mode }) => {
                 // one that a COPY made on its way becomes the /tmp that was asked for
                 *mode |= node.mode();
+                if stated.is_some() {
+                    self.state(&path, attributes);
+                }
                 return Ok(());
             }
             Some(_) if is_folder => return Err(RootfsError::Conflict { path }),
             _ => {}
         }
-        self.0.insert(path, node);
+        self.state(&path, attributes);
+        self.nodes.insert(path, node);
         Ok(())
+    }
+
+    fn state(&mut self, path: &str, attributes: Attributes) {
+        if attributes == Attributes::default() {
+            self.attributes.remove(path);
+        } else {
+            self.attributes.insert(path.to_owned(), attributes);
+        }
+    }
+
+    /// Owner and mode of the entry at `path`, as [`entries`](Rootfs::entries) names it.
+    pub fn attributes(&self, path: &str) -> Attributes {
+        self.attributes.get(path).copied().unwrap_or_default()
     }
 
     /// The entry at `path` (absolute or not), links not followed. The root itself is no entry.
     pub fn get(&self, path: &str) -> Option<&Node> {
-        self.0.get(&normalize("/", path))
+        self.nodes.get(&normalize("/", path))
     }
 
     /// Whether `path` is a folder; the root is one.
@@ -121,7 +183,7 @@ impl Rootfs {
 
     /// Every entry, sorted by the bytes of its path; a folder comes before what is in it.
     pub fn entries(&self) -> impl Iterator<Item = (&str, &Node)> {
-        self.0.iter().map(|(path, node)| (path.as_str(), node))
+        self.nodes.iter().map(|(path, node)| (path.as_str(), node))
     }
 
     /// The bytes of the program that an exec of `program` would start: a path, or a name looked up
@@ -163,7 +225,7 @@ impl Rootfs {
     fn follow(&self, path: &str) -> Option<&Node> {
         let mut path = path.to_owned();
         for _ in 0..40 {
-            match self.0.get(&path)? {
+            match self.nodes.get(&path)? {
                 Node::Symlink { target } => {
                     path = normalize(path.rsplit_once('/').map_or("", |(folder, _)| folder), target)
                 }
@@ -208,6 +270,22 @@ mod tests {
             paths,
             [("a", 0o755), ("b", 0o755), ("b-", 0o755), ("b/c", 0o755), ("b/c/d", 0o755)]
         );
+    }
+
+    #[test]
+    fn keeps_owner_and_mode_of_what_was_put_last() {
+        let mut rootfs = Rootfs::default();
+        let stated = Attributes { uid: 1, gid: 2, mode: Some(0o700) };
+        rootfs.insert_as("srv/data/file", file(), stated).expect("room");
+        assert_eq!(rootfs.attributes("srv/data/file"), stated);
+        let parent = Attributes { mode: None, ..stated };
+        assert_eq!((rootfs.attributes("srv"), rootfs.attributes("srv/data")), (parent, parent));
+        rootfs.insert("srv/data/file", file()).expect("room");
+        assert_eq!(rootfs.attributes("srv/data/file"), Attributes::default());
+        rootfs.insert("srv", Node::Folder { mode: 0o755 }).expect("room");
+        assert_eq!(rootfs.attributes("srv"), parent, "it is there already");
+        rootfs.insert_as("srv", Node::Folder { mode: 0o755 }, Attributes::default()).expect("room");
+        assert_eq!(rootfs.attributes("srv"), Attributes::default(), "it is copied again");
     }
 
     #[test]

@@ -18,6 +18,9 @@ use cyclonedx_bom::models::tool::{Tool, Tools};
 use cyclonedx_bom::prelude::Validate as _;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
+/// The media type of the bill.
+pub const MEDIA_TYPE: &str = "application/vnd.cyclonedx+json";
+
 /// Why there is no bill.
 #[derive(Debug, thiserror::Error)]
 pub enum SbomError {

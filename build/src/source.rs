@@ -5,7 +5,9 @@ use crate::archive::{self, ArchiveError};
 use crate::image::Image;
 use crate::layout::{self, FolderStore, LayoutError};
 #[cfg(feature = "registry")]
-use crate::registry::{self, Credentials, Registry, RegistryError};
+use crate::registry::{
+    self, Access, Credentials, Reference, Registry, RegistryError, RegistryPurpose,
+};
 use std::path::{Path, PathBuf};
 
 /// Why no image could be loaded.
@@ -61,12 +63,39 @@ pub fn load_with(
     architecture: &str,
     credentials: impl FnOnce(&str) -> Result<Credentials, RegistryError>,
 ) -> Result<Image, SourceError> {
+    load_or(place, architecture, |reference| {
+        let credentials = credentials(reference.resolve_registry())?;
+        Registry::new(reference, &credentials)
+    })
+}
+
+/// Loads the image at `place` as [`load`] does, but asks a registry as `access` says, and takes the
+/// manifest for `architecture` where several platforms have one name.
+///
+/// # Errors
+/// [`SourceError`]: nothing there, not an image, or broken.
+#[cfg(feature = "registry")]
+pub fn load_through(
+    place: &str,
+    architecture: &str,
+    access: &Access,
+) -> Result<Image, SourceError> {
+    load_or(place, architecture, |reference| {
+        Ok(Registry::open(reference, access, RegistryPurpose::InPassing))
+    })
+}
+
+/// The image at a path, or else in the registry that `connect` leads to.
+#[cfg(feature = "registry")]
+fn load_or(
+    place: &str,
+    architecture: &str,
+    connect: impl FnOnce(Reference) -> Result<Registry, RegistryError>,
+) -> Result<Image, SourceError> {
     match on_disk(place, architecture) {
         Some(result) => result,
         None if names_a_host(place) => {
-            let reference = registry::parse_reference(place)?;
-            let credentials = credentials(reference.resolve_registry())?;
-            Ok(Registry::new(reference, &credentials)?.pull(architecture)?)
+            Ok(connect(registry::parse_reference(place)?)?.pull(architecture)?)
         }
         None => Err(SourceError::Missing(place.into())),
     }

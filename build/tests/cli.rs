@@ -285,6 +285,62 @@ fn a_workspace_compiled_in_two_folders_gives_one_image() {
     assert!(seen[0] == seen[1], "{} and {}", seen[0].0, seen[1].0);
 }
 
+/// Several binaries in a package; documents at the registry as referrers, never on the tag
+/// (cosign#2684).
+#[test]
+fn a_binary_is_chosen_pushed_and_documented() {
+    let home = tempfile::tempdir().expect("a folder");
+    let root = home.path();
+    workspace(root);
+    fs::create_dir_all(root.join("src/bin")).expect("a folder");
+    fs::write(root.join("src/bin/other.rs"), "fn main() {\n    println!(\"other\");\n}\n")
+        .expect("a file");
+    let storage = tempfile::tempdir().expect("a folder");
+    let Some(debian) = common::debian::DebianRegistry::start(storage.path(), None) else { return };
+    let place = format!("{}/team/other:1", debian.1);
+    let image = |flags: &[&str]| microimage(root, &[&["image"], flags].concat());
+    let error = text(&image(&["--bin", "none"]).stderr);
+    assert!(error.contains("`other` of `tiny`, `tiny` of `tiny`"), "{error}");
+    let attach = ["--attach", "sbom", "--attach", "provenance"];
+    let usage = image(&attach);
+    assert_eq!(usage.status.code(), Some(2), "nothing is pushed that it could be attached to");
+    let built = image(&[&["--bin", "other", "--push", &place], &attach[..]].concat());
+    let error = text(&built.stderr);
+    if error.contains("rustup target add") {
+        common::skipped(format_args!("{error}"));
+        return;
+    }
+    assert!(built.status.success(), "{error}");
+    let ran = common::output(&mut Command::new(root.join("target/image/root/app")));
+    assert_eq!(text(&ran.stdout), "other\n");
+    let summary: serde_json::Value =
+        serde_json::from_slice(&fs::read(root.join("target/image/image.json")).expect("a file"))
+            .expect("JSON");
+    assert_eq!(summary["reference"], "other:latest");
+    let digest = summary["manifest_digest"].as_str().expect("a digest");
+    assert!(text(&built.stdout).contains(&format!("pushed    {place}@{digest}\n")));
+    // the tag names the image alone; the documents are listed under the tag of the fallback
+    let pulled = microimage::source::load(&place).expect("pushed");
+    assert!(pulled.manifest_digest().to_string() == digest && !pulled.chosen_from_index());
+    let listed = Command::new("skopeo")
+        .args(["inspect", "--raw", "--tls-verify=false"])
+        .arg(format!("docker://{}/team/other:{}", debian.1, digest.replace(':', "-")))
+        .output();
+    match listed {
+        Err(error) => common::skipped(format_args!("`skopeo` is not installed ({error})")),
+        Ok(listed) => {
+            let index: serde_json::Value = serde_json::from_slice(&listed.stdout).expect("JSON");
+            let types: Vec<_> = index["manifests"]
+                .as_array()
+                .expect("a list")
+                .iter()
+                .map(|manifest| manifest["artifactType"].as_str().unwrap_or_default().to_owned())
+                .collect();
+            assert_eq!(types, ["application/vnd.cyclonedx+json", "application/vnd.in-toto+json"]);
+        }
+    }
+}
+
 #[test]
 fn functions_lie_in_the_order_that_a_package_brings() {
     let home = tempfile::tempdir().expect("a folder");

@@ -149,3 +149,17 @@ fn folders_into_folders_and_files_over_files() {
         &Options::default(),
     );
 }
+
+/// Parents of a folder are left out: the engine's old builder gives them to root, BuildKit and we
+/// to the owner.
+#[test]
+fn owners_of_copied_files() {
+    let home = context();
+    same_with_docker(
+        "FROM scratch\nCOPY --chown=1:2 conf /new\nCOPY --chown=3 run.me /p/q/f\nCOPY conf \
+         /ex\nCOPY --chown=5:6 conf /ex\nCOPY --chown=7 conf/d /ex/d\nCOPY --chown=8:0 run.me \
+         /ex/\nCOPY --chown=65532:65532 target/image/root/app /app\nCMD [\"/app\"]\n",
+        home.path(),
+        &Options::default(),
+    );
+}

@@ -3,7 +3,10 @@
 
 mod common;
 
-use common::MemoryContext;
+use common::{HELLO, MemoryContext};
+use microimage::assemble::{Options, assemble};
+use microimage::contents;
+use microimage::entry::LayerLimits;
 use microimage::recipe::{DEFAULT_PATH, Recipe};
 use microimage::rootfs::Node;
 
@@ -91,9 +94,33 @@ fn names_the_line_and_says_what_to_do() {
              first",
         ),
         (
-            "FROM scratch\nCOPY --chown=1 a /",
-            "line 2: `COPY`: the flag `--chown=1` is not supported; owner is root, modes are 0755 \
-             and 0644",
+            "FROM scratch\nCOPY --from=build a /",
+            "line 2: `COPY`: the flag `--from=build` is not supported; known are \
+             `--chown=UID:GID`, `--chmod=MODE` and `--link`",
+        ),
+        (
+            "FROM scratch\nCOPY --chown=app:app a /",
+            "line 2: `COPY`: `--chown=app:app` needs numbers, such as `--chown=65532:65532`",
+        ),
+        (
+            "FROM scratch\nCOPY --chown=-1 a /",
+            "line 2: `COPY`: `--chown=-1` needs numbers, such as `--chown=65532:65532`",
+        ),
+        (
+            "FROM scratch\nCOPY --chown= a /",
+            "line 2: `COPY`: `--chown=` needs numbers, such as `--chown=65532:65532`",
+        ),
+        (
+            "FROM scratch\nCOPY --chmod=u+x a /",
+            "line 2: `COPY`: `--chmod=u+x` needs an octal mode, such as `--chmod=0755`",
+        ),
+        (
+            "FROM scratch\nCOPY --chmod=10000 a /",
+            "line 2: `COPY`: `--chmod=10000` needs an octal mode, such as `--chmod=0755`",
+        ),
+        (
+            "FROM scratch\nCOPY --chown=1:2 a",
+            "line 2: `COPY`: a source and a destination must follow it",
         ),
         (
             "FROM scratch\nCOPY <<EOF /x\nhi\nEOF",
@@ -199,4 +226,46 @@ fn says_which_source_or_destination_is_wrong() {
     ] {
         assert_eq!(files(lines, &context).expect_err(lines), expected);
     }
+}
+
+/// Owners and modes reach the layer (jib#1257).
+#[test]
+fn copied_files_have_the_stated_owner_and_mode() {
+    let context = MemoryContext::default()
+        .program("app", HELLO)
+        .file("conf/a", b"a")
+        .link("conf/l", "a")
+        .file("plain", b"x");
+    let recipe = Recipe::parse(
+        "FROM scratch\nENV ID=65532\nCOPY --chmod=0755 plain /run\nCOPY --chown=$ID:0 \
+         --chmod=640 conf /srv/conf\nCOPY --link --chown=7 [\"plain\", \"/p q/\"]\nCOPY app \
+         /app\nENTRYPOINT [\"/app\"]\n",
+    )
+    .expect("a recipe");
+    let image = assemble(&recipe, &context, &Options::default()).expect("an image").image;
+    let contents = contents::read(&image, &LayerLimits::default()).expect("readable");
+    let found: Vec<_> = contents
+        .files
+        .iter()
+        .map(|(path, f)| format!("{} {:o} {}:{}", path.display(), f.mode, f.uid, f.gid))
+        .collect();
+    assert_eq!(
+        found,
+        [
+            "app 755 0:0",
+            "p q 755 7:7",
+            "p q/plain 644 7:7",
+            "run 755 0:0",
+            "srv 755 65532:0",
+            "srv/conf 640 65532:0",
+            "srv/conf/a 640 65532:0",
+            "srv/conf/l 777 65532:0",
+        ]
+    );
+    // a program that nobody may execute is refused before it is shipped
+    let recipe = Recipe::parse("FROM scratch\nCOPY --chmod=644 app /app\nCMD [\"/app\"]\n");
+    let error = assemble(&recipe.expect("a recipe"), &context, &Options::default())
+        .expect_err("not executable")
+        .to_string();
+    assert!(error.contains("is not an executable file"), "{error}");
 }

@@ -3,6 +3,7 @@
 
 mod common;
 
+use common::debian::{DebianRegistry, HTPASSWD};
 use common::{Tar, image};
 use microimage::digest::Digest;
 use microimage::entry::LayerLimits;
@@ -14,68 +15,12 @@ use std::collections::HashMap;
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::thread;
-use std::time::{Duration, Instant};
 
 fn sample() -> Image {
     image(&[Tar::default().file("app", b"elf").bytes(), Tar::default().file("more", b"x").bytes()])
-}
-
-/// Debian's registry on a free port, storing below a folder; stopped when dropped.
-struct DebianRegistry(Child, String);
-
-impl DebianRegistry {
-    /// `None`, said so, where it is not installed.
-    fn start(home: &Path, htpasswd: Option<&str>) -> Option<DebianRegistry> {
-        let address = TcpListener::bind("127.0.0.1:0")
-            .and_then(|l| l.local_addr())
-            .expect("a free port")
-            .to_string();
-        let auth = htpasswd.map(|line| {
-            fs::write(home.join("htpasswd"), line).expect("a file");
-            format!(
-                "auth:\n  htpasswd:\n    realm: test\n    path: {}\n",
-                home.join("htpasswd").display()
-            )
-        });
-        let config = format!(
-            "version: 0.1\nlog:\n  level: error\nstorage:\n  filesystem:\n    rootdirectory: \
-             {}\nhttp:\n  addr: {address}\n{}",
-            home.join("storage").display(),
-            auth.unwrap_or_default()
-        );
-        fs::write(home.join("config.yml"), config).expect("a file");
-        let child = Command::new("docker-registry")
-            .arg("serve")
-            .arg(home.join("config.yml"))
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn();
-        let Ok(child) = child else {
-            common::skipped(format_args!(
-                "`docker-registry` is not installed (Debian package docker-registry)"
-            ));
-            return None;
-        };
-        let registry = DebianRegistry(child, address);
-        let deadline = Instant::now() + Duration::from_secs(20);
-        while TcpStream::connect(&registry.1).is_err() {
-            assert!(Instant::now() < deadline, "the registry does not listen");
-            // between two tries to connect: the readiness signal itself
-            thread::sleep(Duration::from_millis(10));
-        }
-        Some(registry)
-    }
-}
-
-impl Drop for DebianRegistry {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
 }
 
 fn registry(reference: &str, credentials: &Credentials) -> Registry {
@@ -163,13 +108,7 @@ fn an_index_of_platforms_has_a_tag_of_its_own() {
 #[test]
 fn a_registry_with_a_password_wants_it() {
     let home = tempfile::tempdir().expect("a folder");
-    // `htpasswd -nbB user s3cret`, at bcrypt's lowest cost.
-    let Some(debian) = DebianRegistry::start(
-        home.path(),
-        Some("user:$2b$04$abcdefghijklmnopqrstuuLZYjhNQAOdpbzt4WxWlUHjv1wsyH5DG\n"),
-    ) else {
-        return;
-    };
+    let Some(debian) = DebianRegistry::start(home.path(), Some(HTPASSWD)) else { return };
     let place = format!("{}/echo:v1", debian.1);
     let basic =
         |password: &str| Credentials::Basic { username: "user".into(), password: password.into() };

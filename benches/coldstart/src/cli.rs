@@ -1,6 +1,8 @@
 //! Flags, their help, and what they amount to: targets and a definition of the run. Knows no
 //! engine.
 
+pub mod plan;
+
 use clap::{Args, Parser, Subcommand};
 use coldstart::burst::RAMP;
 use coldstart::engine::{Case, Target};
@@ -10,6 +12,8 @@ use coldstart::request::Ask;
 use coldstart::results::{EngineKind, PageCache, Scenario};
 use coldstart::run::Definition;
 use microimage::image::Image;
+use microimage::manual::{CompletionsArguments, ManArguments};
+use microimage::registry::Access;
 use microimage::sandbox::ResourceLimits;
 use microimage::scf;
 use microimage::source;
@@ -76,6 +80,9 @@ pub enum Command {
         #[command(flatten)]
         export: ExportArgs,
     },
+    /// Plan capacity by simulation: cold share, latency and cost of so many requests a second, and
+    /// how many provisioned instances a target needs
+    Plan(Box<plan::PlanArgs>),
     /// Keep a results.json, with its machine, under its date
     Record {
         #[arg(default_value = "target/coldstart/results.json")]
@@ -87,6 +94,10 @@ pub enum Command {
         #[arg(long, value_name = "NAME", value_parser = record_name)]
         name: Option<String>,
     },
+    /// Print the completions of a shell
+    Completions(CompletionsArguments),
+    /// Write the manual pages into a folder
+    Man(ManArguments),
 }
 
 /// How many instances at once.
@@ -154,6 +165,12 @@ pub struct RunArgs {
     /// CPU limit of an instance, in cores
     #[arg(long, value_name = "CORES")]
     pub cpus: Option<f64>,
+    /// Trust the certificates in this PEM file, authorities or a registry's own; may be repeated
+    #[arg(long, value_name = "FILE")]
+    pub ca: Vec<PathBuf>,
+    /// Let this registry have any certificate, or speak plain HTTP; may be repeated
+    #[arg(long, value_name = "HOST")]
+    pub insecure_registry: Vec<String>,
     /// Seed of the random order
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
@@ -189,8 +206,11 @@ pub struct ExportArgs {
 }
 
 impl RunArgs {
-    /// Loads every image.
-    pub fn targets(&self) -> Result<Vec<Target>, String> {
+    /// Loads every image, from a registry as `access` says and the flags add.
+    pub fn targets(&self, access: &Access) -> Result<Vec<Target>, String> {
+        let mut access = access.clone();
+        access.trust.ca.extend(self.ca.iter().cloned());
+        access.trust.insecure.extend(self.insecure_registry.iter().cloned());
         let default = [DEFAULT_IMAGE.to_owned()];
         let named = [&self.places[..], &self.images[..]].concat();
         if named.is_empty() && !Path::new(DEFAULT_IMAGE).exists() {
@@ -206,7 +226,7 @@ impl RunArgs {
                 Some((name, place)) if !name.contains('/') => (Some(name.to_owned()), place),
                 _ => (None, text.as_str()), // a path may have a `=` in it too
             };
-            let image = source::load(place).map_err(|e| e.to_string())?;
+            let image = source::load_through(place, "amd64", &access).map_err(|e| e.to_string())?;
             let name = name.unwrap_or_else(|| short_name(image.reference().unwrap_or(place)));
             if targets.iter().any(|t| t.name == name) {
                 return Err(format!(

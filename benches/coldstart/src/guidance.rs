@@ -48,10 +48,12 @@ pub fn advise(results: &Results, load: Load) -> Vec<Guidance> {
                 .iter()
                 .filter(|r| r.scenario == Scenario::Cold && r.burst == 1 && r.summary.n > 0)
         };
+        // The cold start's length hardly moves it: one sizing for all links.
+        let sizing = colds().next().and_then(|cold| rows::sizing(variant, cold, load));
         for cold in colds() {
             rows.push(rows::minimal_image(variant, cold, &results.overhead));
             rows.extend(rows::acceleration(variant, cold));
-            rows.extend(rows::provisioned(variant, cold, load));
+            rows.extend(rows::provisioned(variant, cold, load, sizing.as_ref()));
         }
         if colds().next().is_none() {
             rows.push(absent("minimal-image", Some(Scenario::Cold), "--scenario cold"));

@@ -33,6 +33,7 @@ pub mod compare;
 pub mod guidance;
 
 pub mod export;
+pub mod plan;
 pub mod plot;
 pub mod report;
 pub mod table;

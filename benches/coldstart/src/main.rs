@@ -4,9 +4,10 @@
 #![forbid(unsafe_code)]
 
 mod cli;
+mod planning;
 
 use bench_kit::host;
-use clap::Parser;
+use clap::{CommandFactory as _, Parser};
 use cli::{Cli, RunArgs};
 use coldstart::engine::docker::{self, Docker};
 use coldstart::engine::embedded::{self, Embedded};
@@ -16,6 +17,8 @@ use coldstart::run::{self, Onward, RunError, Watcher};
 use coldstart::work::Work;
 use coldstart::{baselines, compare, floor, guidance, plot, report, table};
 use indicatif::{ProgressBar, ProgressStyle};
+use microimage::manual;
+use microimage::registry::{Access, Keychain, Trust};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use std::io::{self, IsTerminal, Write as _};
 use std::path::{Path, PathBuf};
@@ -28,6 +31,8 @@ use std::time::Duration;
 const EXIT_FAILED: u8 = 1;
 /// Slower than the baseline beyond noise.
 const EXIT_SLOWER: u8 = 3;
+/// What was asked cannot be.
+const EXIT_USAGE: u8 = 2;
 /// The bench itself could not run.
 const EXIT_CANNOT: u8 = 4;
 /// The platform takes no larger image, in compressed bytes (SCF quotas).
@@ -74,15 +79,25 @@ fn main() -> ExitCode {
         .and_then(|(_, hard)| setrlimit(Resource::RLIMIT_NOFILE, hard, hard));
     let cli = Cli::parse(); // exits with 2 on a usage error
     let done = match cli.command {
-        None => cli.run.targets().and_then(|targets| measure(&cli.run, targets, Vec::new())),
+        None => {
+            cli.run.targets(&access()).and_then(|targets| measure(&cli.run, targets, Vec::new()))
+        }
         Some(cli::Command::Run(args)) => {
-            args.targets().and_then(|targets| measure(&args, targets, Vec::new()))
+            args.targets(&access()).and_then(|targets| measure(&args, targets, Vec::new()))
         }
         Some(cli::Command::Baselines { only, run }) => {
             measure_baselines(&only, run.for_baselines())
         }
         Some(cli::Command::Compare { before, after }) => compare(&before, &after),
         Some(cli::Command::Plot { file, out, png }) => draw(&file, out.as_deref(), png),
+        Some(cli::Command::Plan(args)) => match planning::plan(&args) {
+            Ok(()) => Ok(ExitCode::SUCCESS),
+            Err(planning::Failed::Cannot(message)) => Err(message),
+            Err(planning::Failed::Usage(message)) => {
+                eprintln!("coldstart: {message}");
+                Ok(ExitCode::from(EXIT_USAGE))
+            }
+        },
         Some(cli::Command::Record { file, into, name }) => keep(&file, &into, name.as_deref()),
         Some(cli::Command::Report { file }) => Results::load(&file)
             .map_err(|e| e.to_string())
@@ -97,6 +112,13 @@ fn main() -> ExitCode {
                 .and_then(|results| export_to(&results, &export))
                 .map(|()| ExitCode::SUCCESS)
         }
+        Some(cli::Command::Completions(arguments)) => {
+            say!("{}", manual::completions(Cli::command(), arguments.shell).trim_end());
+            Ok(ExitCode::SUCCESS)
+        }
+        Some(cli::Command::Man(arguments)) => manual::man_pages(Cli::command(), &arguments.folder)
+            .map(|()| ExitCode::SUCCESS)
+            .map_err(|e| format!("`{}` cannot be written: {e}", arguments.folder.display())),
     };
     let unwritten = UNWRITTEN.lock().unwrap_or_else(PoisonError::into_inner).take();
     match (done, unwritten) {
@@ -130,6 +152,17 @@ fn export_to(results: &Results, export: &cli::ExportArgs) -> Result<(), String> 
     Ok(())
 }
 
+/// How registries are reached: with docker's and podman's credentials, as microimage does.
+fn access() -> Access {
+    let home = std::env::home_dir();
+    let variable = |name: &str| std::env::var_os(name);
+    Access {
+        keychain: Keychain::from_environment(variable, home.as_deref()),
+        trust: Trust::from_environment(variable, home.as_deref()),
+        report: None,
+    }
+}
+
 fn measure_baselines(only: &[String], args: RunArgs) -> Result<ExitCode, String> {
     let folder = args.out.join("baselines");
     let (mut built, mut notes) = (Vec::new(), Vec::new());
@@ -155,7 +188,7 @@ fn measure_baselines(only: &[String], args: RunArgs) -> Result<ExitCode, String>
         });
     }
     // ours is read only now: building takes minutes the first time
-    let mut targets = args.targets()?;
+    let mut targets = args.targets(&access())?;
     targets.extend(built);
     measure(&args, targets, notes)
 }

@@ -5,6 +5,7 @@
 
 mod bursts;
 mod phases;
+mod plan;
 mod samples;
 
 use crate::phase::Phase;
@@ -12,6 +13,7 @@ use crate::results::{PageCache, Run, Scenario, Variant, name_of};
 
 pub use bursts::bursts;
 pub use phases::phases;
+pub use plan::{cold_by_provisioned, cost_by_tail, instances_by_time, latencies, target_line};
 pub use samples::samples;
 
 /// Colours as CSS custom properties, for both themes; shared with the report.
@@ -56,6 +58,10 @@ const MARK_STYLE: &str = "\
     svg .median{stroke:var(--ink);stroke-width:2}\
     svg .line{fill:none;stroke:var(--pull);stroke-width:2}\
     svg .line.far{stroke:var(--start);stroke-dasharray:5 4}\
+    svg .line.s1{stroke:var(--unpack)}\
+    svg .line.s2{stroke:var(--create)}\
+    svg .line.s3{stroke:var(--start)}\
+    svg .line.target{stroke:var(--mark);stroke-width:1.2;stroke-dasharray:4 3}\
     svg .track{fill:var(--line);fill-opacity:.5}";
 
 /// A plot as a document of its own.

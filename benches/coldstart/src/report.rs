@@ -2,6 +2,7 @@
 //! It measures nothing and fetches nothing. Every number that is shown carries its raw value
 //! (`<data value>` or `data-value`), which a test holds against the results.
 
+pub mod plan;
 mod sections;
 
 use crate::plot;

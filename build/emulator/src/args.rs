@@ -2,6 +2,7 @@
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use microimage::cargo;
+use microimage::manual::{CompletionsArguments, ManArguments};
 use scaffold::kind::{KINDS, Kind};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -26,6 +27,10 @@ pub enum Command {
     Invoke(InvokeArguments),
     /// Deploy what function.toml says, with tccli
     Deploy(DeployArguments),
+    /// Print the completions of a shell
+    Completions(CompletionsArguments),
+    /// Write the manual pages into a folder
+    Man(ManArguments),
 }
 
 #[derive(Args)]

@@ -10,12 +10,12 @@ mod deploy;
 mod new;
 
 use args::{Arguments, Command};
-use clap::Parser as _;
+use clap::{CommandFactory as _, Parser as _};
 use commands::function::CommandContext;
 use commands::{invoke, run};
 use emulator::journal::Journal;
 use microimage::cargo::{Cargo, link};
-use microimage::sandbox;
+use microimage::{manual, sandbox};
 use scaffold::deploy::tccli;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use std::env;
@@ -87,6 +87,13 @@ fn command(command: &Command) -> Result<ExitCode, Box<dyn Error>> {
             printed(text.to_string().as_bytes())?;
             unwritten.map_or(Ok(()), Err)?;
         }
+        Command::Completions(arguments) => {
+            let script = manual::completions(Arguments::command(), arguments.shell);
+            // A reader that has enough is no failure.
+            let _ = io::stdout().write_all(script.as_bytes());
+        }
+        Command::Man(arguments) => manual::man_pages(Arguments::command(), &arguments.folder)
+            .map_err(|e| format!("`{}` cannot be written: {e}", arguments.folder.display()))?,
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -29,6 +29,29 @@ pub(super) fn named<'a>(
     Err(CargoError::Unknown { name: name.to_owned(), known: known.join(", ") })
 }
 
+/// The binary `bin` of the package `name`, or of the only package that has one of that name.
+pub(super) fn by_binary<'a>(
+    packages: &[&'a Package],
+    name: Option<&str>,
+    bin: &str,
+) -> Result<(&'a Package, &'a Target), CargoError> {
+    let packages = packages.iter().filter(|p| name.is_none_or(|name| p.name.as_str() == name));
+    let binaries: Vec<_> =
+        packages.flat_map(|p| p.targets.iter().filter(|t| t.is_bin()).map(|t| (*p, t))).collect();
+    let fitting: Vec<_> = binaries.iter().filter(|(_, target)| target.name == bin).collect();
+    match fitting.as_slice() {
+        [one] => Ok(**one),
+        _ => {
+            let known = binaries.iter().map(|(p, t)| format!("`{}` of `{}`", t.name, p.name));
+            Err(CargoError::Binary {
+                bin: bin.to_owned(),
+                place: name.map_or("this workspace".to_owned(), |name| format!("package `{name}`")),
+                known: known.collect::<Vec<_>>().join(", "),
+            })
+        }
+    }
+}
+
 /// The program of a package: its only one, its default, or the one that is named as the package is.
 pub(super) fn binary(package: &Package) -> Result<&Target, CargoError> {
     let binaries: Vec<_> = package.targets.iter().filter(|t| t.is_bin()).collect();

@@ -4,7 +4,7 @@
 use super::keyword::{Keyword, unsupported};
 use super::{DEFAULT_PATH, Problem, Recipe, Step};
 use crate::instruction::Instruction;
-use crate::rootfs::normalize;
+use crate::rootfs::{Attributes, normalize};
 use crate::words;
 
 /// A recipe in the making.
@@ -95,11 +95,7 @@ impl Parser {
     }
 
     fn copy(&mut self, line: usize, rest: &str) -> Result<(), String> {
-        if let Some(flag) = rest.split_whitespace().next().filter(|w| w.starts_with("--")) {
-            return Err(format!(
-                "the flag `{flag}` is not supported; owner is root, modes are 0755 and 0644"
-            ));
-        }
+        let (attributes, rest) = self.copy_flags(rest)?;
         let words = match json_strings(rest) {
             Some(words) => words,
             None => rest.split_whitespace().map(str::to_owned).collect(),
@@ -130,8 +126,39 @@ impl Parser {
             clean.push(normalize("", source));
         }
         let destination = normalize(&self.recipe.run.working_dir, destination);
-        self.recipe.steps.push(Step::Copy { line, sources: clean, destination, into_folder });
+        self.recipe.steps.push(Step::Copy {
+            line,
+            sources: clean,
+            destination,
+            into_folder,
+            attributes,
+        });
         Ok(())
+    }
+
+    /// The flags of COPY, and what follows them.
+    fn copy_flags<'a>(&self, mut rest: &'a str) -> Result<(Attributes, &'a str), String> {
+        let mut attributes = Attributes::default();
+        while rest.starts_with("--") {
+            let (flag, after) = rest.split_once(char::is_whitespace).unwrap_or((rest, ""));
+            rest = after.trim_start();
+            let (name, value) = flag.split_once('=').unwrap_or((flag, ""));
+            match name {
+                "--chown" => {
+                    (attributes.uid, attributes.gid) = owner(&self.expand(value)?)?;
+                }
+                "--chmod" => attributes.mode = Some(mode(&self.expand(value)?)?),
+                // there is one layer, and nothing below it to be independent of
+                "--link" if matches!(value, "" | "true" | "false") => {}
+                _ => {
+                    return Err(format!(
+                        "the flag `{flag}` is not supported; known are `--chown=UID:GID`, \
+                         `--chmod=MODE` and `--link`"
+                    ));
+                }
+            }
+        }
+        Ok((attributes, rest))
     }
 
     /// `NAME=value …`, or the old form `NAME value`.
@@ -180,6 +207,28 @@ fn climbs(path: &str) -> bool {
         };
         depth < 0
     })
+}
+
+/// `UID:GID`, or `UID` for both. Names stand in /etc/passwd, which an image from scratch lacks;
+/// `root` is known without it.
+fn owner(text: &str) -> Result<(u32, u32), String> {
+    let number = |part: &str| match part {
+        "root" => Ok(0),
+        // 4294967295 is what the kernel takes for "leave it as it is"
+        part => part.parse::<u32>().ok().filter(|id| *id != u32::MAX).ok_or_else(|| {
+            format!("`--chown={text}` needs numbers, such as `--chown=65532:65532`")
+        }),
+    };
+    let (user, group) = text.split_once(':').unwrap_or((text, text));
+    let (user, group) = (number(user)?, number(if group.is_empty() { user } else { group })?);
+    Ok((user, group))
+}
+
+/// An octal mode, `755` or `0755`, at most `7777`.
+fn mode(text: &str) -> Result<u32, String> {
+    let is_octal = !text.is_empty() && text.bytes().all(|byte| (b'0'..=b'7').contains(&byte));
+    let mode = u32::from_str_radix(text, 8).ok().filter(|mode| is_octal && *mode <= 0o7777);
+    mode.ok_or_else(|| format!("`--chmod={text}` needs an octal mode, such as `--chmod=0755`"))
 }
 
 /// `9000`, `9000/udp`, `80-82/tcp`, as Docker writes them into a configuration.

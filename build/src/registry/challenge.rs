@@ -1,73 +1,132 @@
-//! Where a registry sends those who ask for a token. It sends nothing itself. RFC 9110, section
-//! 11.6.1; Docker's "Token Authentication".
+//! What a registry asks for before it answers: the challenges of `WWW-Authenticate`. It sends
+//! nothing itself. RFC 9110, section 11.6.1; Docker's "Token Authentication".
 
-use super::is_loopback;
-
-/// The first realm of a `WWW-Authenticate` header that is a place to send a secret to and is not
-/// safe for one: neither TLS nor this machine. A realm that is only a name (`Basic realm="x"`) is
-/// no place.
-pub(super) fn open_realm(challenge: &str) -> Option<String> {
-    let is_bearer = challenge.to_ascii_lowercase().contains("bearer");
-    realms(challenge)
-        .find(|realm| is_bearer && !is_safe(realm))
-        .map(|realm| realm.chars().take(200).collect())
+/// One challenge that can be met.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Challenge {
+    /// A token from `realm`.
+    Bearer { realm: String, service: Option<String>, scope: Option<String> },
+    /// A name and a password.
+    Basic,
 }
 
-/// Every value called `realm`: which one counts, should there be two, is for none to guess.
-fn realms(challenge: &str) -> impl Iterator<Item = String> {
-    let lower = challenge.to_ascii_lowercase();
-    let starts: Vec<_> = lower.match_indices("realm").map(|(at, name)| at + name.len()).collect();
-    starts.into_iter().filter_map(move |at| {
-        let value = challenge[at..].trim_start().strip_prefix('=')?.trim_start();
-        Some(match value.strip_prefix('"') {
-            Some(quoted) => quoted.split('"').next().unwrap_or_default().to_owned(),
-            None => value.split([',', ' ']).next().unwrap_or_default().to_owned(),
-        })
-    })
+/// The challenges of all `WWW-Authenticate` headers, in their order; others than Bearer and Basic
+/// are left out.
+pub(super) fn parse<'a>(headers: impl Iterator<Item = &'a str>) -> Vec<Challenge> {
+    headers.flat_map(parse_header).collect()
 }
 
-fn is_safe(realm: &str) -> bool {
-    // The parser is the sender's own: two that read a host differently would be a hole.
-    let Ok(url) = reqwest::Url::parse(realm) else { return false };
-    let Some(host) = url.host_str() else { return false };
-    !realm.contains('\\')
-        && (url.scheme() == "https" || url.scheme() == "http" && is_loopback(host))
+fn parse_header(header: &str) -> Vec<Challenge> {
+    let mut found: Vec<(String, Vec<(String, String)>)> = Vec::new();
+    let mut rest = header;
+    loop {
+        rest = rest.trim_start_matches([' ', '\t', ',']);
+        let (word, after) = token(rest);
+        if word.is_empty() {
+            break; // the end, or something else than a challenge: what stands before it counts
+        }
+        let after_word = after.trim_start_matches([' ', '\t']);
+        match (after_word.strip_prefix('='), found.last_mut()) {
+            (Some(value), Some((_, parameters))) => {
+                let (value, after) = self::value(value.trim_start_matches([' ', '\t']));
+                parameters.push((word.to_ascii_lowercase(), value));
+                rest = after;
+            }
+            _ => {
+                found.push((word.to_ascii_lowercase(), Vec::new()));
+                rest = after;
+            }
+        }
+    }
+    let challenges = found.into_iter().filter_map(|(scheme, parameters)| {
+        let get = |name: &str| {
+            parameters.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone())
+        };
+        match scheme.as_str() {
+            "basic" => Some(Challenge::Basic),
+            "bearer" => Some(Challenge::Bearer {
+                realm: get("realm")?,
+                service: get("service"),
+                scope: get("scope"),
+            }),
+            _ => None,
+        }
+    });
+    challenges.collect()
+}
+
+/// A token (RFC 9110, section 5.6.2) and what follows it.
+fn token(text: &str) -> (&str, &str) {
+    let is_token = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
+    text.split_at(text.find(|c| !is_token(c)).unwrap_or(text.len()))
+}
+
+/// A quoted string or a token, and what follows it. A token is read leniently, up to a comma or a
+/// blank, because realms have been seen without quotes.
+fn value(text: &str) -> (String, &str) {
+    let Some(quoted) = text.strip_prefix('"') else {
+        let end = text.find([',', ' ', '\t']).unwrap_or(text.len());
+        return (text[..end].to_owned(), &text[end..]);
+    };
+    let mut value = String::new();
+    let mut characters = quoted.char_indices();
+    while let Some((at, c)) = characters.next() {
+        match c {
+            '"' => return (value, &quoted[at + 1..]),
+            '\\' => value.extend(characters.next().map(|(_, c)| c)),
+            c => value.push(c),
+        }
+    }
+    (value, "")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn bearer(realm: &str, service: Option<&str>, scope: Option<&str>) -> Challenge {
+        let owned = |text: Option<&str>| text.map(str::to_owned);
+        Challenge::Bearer { realm: realm.into(), service: owned(service), scope: owned(scope) }
+    }
+
     #[test]
-    fn a_secret_goes_over_tls_or_stays_here() {
-        for (challenge, refused) in [
-            (r#"Bearer realm="https://auth.example.com/token",service="x""#, None),
-            (r#"Bearer realm="http://127.0.0.1:5000/token""#, None),
-            (r#"Bearer realm="http://[::1]:5000/token""#, None),
-            (r#"Basic realm="a registry""#, None),
-            ("Basic", None),
+    fn reads_what_registries_send() {
+        let hub = "https://auth.docker.io/token";
+        for (header, expected) in [
             (
-                r#"Bearer realm="http://auth.example.com/token""#,
-                Some("http://auth.example.com/token"),
+                r#"Bearer realm="https://auth.docker.io/token",service="hub",scope="a:b:pull,push""#,
+                vec![bearer(hub, Some("hub"), Some("a:b:pull,push"))],
             ),
             (
-                r#"bearer service="x", REALM = "HTTP://auth.example.com""#,
-                Some("HTTP://auth.example.com"),
-            ),
-            ("Bearer realm=http://auth.example.com,service=x", Some("http://auth.example.com")),
-            (
-                r#"Bearer realm="http://127.0.0.1@auth.example.com/""#,
-                Some("http://127.0.0.1@auth.example.com/"),
+                r#"bearer service="x" , REALM = "https://auth.docker.io/token" "#,
+                vec![bearer(hub, Some("x"), None)],
             ),
             (
-                r#"Bearer realm="http://localhost.example.com/""#,
-                Some("http://localhost.example.com/"),
+                "Bearer realm=https://auth.docker.io/token,service=x",
+                vec![bearer(hub, Some("x"), None)],
             ),
-            (r#"Bearer realm="https://a/",realm="http://b/""#, Some("http://b/")),
-            (r#"Bearer realm="ht\tp://b/""#, Some(r"ht\tp://b/")),
-            (r#"Bearer realm="token""#, Some("token")),
+            (r#"Basic realm="a registry""#, vec![Challenge::Basic]),
+            ("Basic", vec![Challenge::Basic]),
+            (
+                "Negotiate, Basic realm=\"a, Bearer realm=\\\"x\\\"\", Bearer \
+                 realm=\"https://auth.docker.io/token\"",
+                vec![Challenge::Basic, bearer(hub, None, None)],
+            ),
+            (r#"Bearer service="no realm""#, vec![]),
+            ("Digest x=y", vec![]),
+            ("", vec![]),
+            ("=", vec![]),
+            (r#"Basic realm="unterminated"#, vec![Challenge::Basic]),
         ] {
-            assert_eq!(open_realm(challenge).as_deref(), refused, "{challenge}");
+            assert_eq!(parse([header].into_iter()), expected, "{header}");
+        }
+    }
+
+    #[test]
+    fn every_prefix_of_a_header_is_read_without_a_panic() {
+        let header = r#"Bearer realm="https://a/\"é",service=x, Basic realm="ü\"#;
+        for (end, _) in header.char_indices() {
+            let _ = parse([&header[..end]].into_iter());
         }
     }
 }

@@ -1,10 +1,24 @@
-//! Who asks a registry: nobody, or a name and a secret from docker's configuration and its helpers.
-//! It sends nothing, and no secret is ever printed. Docker's reference, "docker login", credential
-//! helpers.
+//! Who asks a registry: nobody, or a name and a secret from the environment, docker's and podman's
+//! files and their helpers. It sends nothing, and no secret is ever printed. Docker's reference,
+//! "docker login", credential helpers; containers-auth.json(5).
 
-use super::RegistryError;
+use super::auth_file::{self, AuthFile, Held};
+use super::error::RegistryError;
+use serde::Deserialize;
+use std::ffi::OsString;
 use std::fmt;
-use std::io::Read;
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+/// The largest file of credentials, and the longest answer of a helper, in bytes.
+const MAX_BYTES: u64 = 1 << 20;
+/// How long a helper may take: it may have to ask a person.
+const HELPER_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// Who asks. Never printed.
 #[derive(Clone, PartialEq, Eq)]
@@ -13,11 +27,26 @@ pub enum Credentials {
     Anonymous,
     /// A name and a password or token.
     Basic {
-        /// Who.
+        /// The user name.
         username: String,
         /// The secret.
         password: String,
     },
+    /// An OAuth2 refresh token, which a token server exchanges ("identity token").
+    IdentityToken(String),
+    /// A token that the registry itself takes ("registry token").
+    RegistryToken(String),
+}
+
+impl Credentials {
+    /// The user name, for an error.
+    pub(super) fn user(&self) -> &str {
+        match self {
+            Credentials::Anonymous => "nobody",
+            Credentials::Basic { username, .. } => username,
+            Credentials::IdentityToken(_) | Credentials::RegistryToken(_) => "a token",
+        }
+    }
 }
 
 impl fmt::Debug for Credentials {
@@ -25,70 +54,353 @@ impl fmt::Debug for Credentials {
         f.write_str(match self {
             Credentials::Anonymous => "Anonymous",
             Credentials::Basic { .. } => "Basic(redacted)",
+            Credentials::IdentityToken(_) => "IdentityToken(redacted)",
+            Credentials::RegistryToken(_) => "RegistryToken(redacted)",
         })
     }
 }
 
-/// The credentials that a docker configuration (`config.json`) or its credential helpers hold for
-/// `registry`; `Anonymous` when they hold none.
-///
-/// # Errors
-/// [`RegistryError::Credentials`] when there are some that cannot be read.
-pub fn docker_credentials(registry: &str, config: impl Read) -> Result<Credentials, RegistryError> {
-    use docker_credential::{CredentialRetrievalError as Missing, DockerCredential};
-    let server = if registry == "docker.io" { "https://index.docker.io/v1/" } else { registry };
-    match docker_credential::get_credential_from_reader(config, server) {
-        Ok(DockerCredential::UsernamePassword(username, password)) => {
-            Ok(Credentials::Basic { username, password })
-        }
-        // An identity token is what an OAuth2 login leaves; as a password of this name it is
-        // accepted by the same registries.
-        Ok(DockerCredential::IdentityToken(password)) => {
-            Ok(Credentials::Basic { username: "<token>".into(), password })
-        }
-        Err(Missing::NoCredentialConfigured | Missing::ConfigNotFound) => {
-            Ok(Credentials::Anonymous)
-        }
-        // A helper that has no entry says so by failing, with this phrase.
-        Err(Missing::HelperFailure { stdout, .. }) if stdout.contains("credentials not found") => {
-            Ok(Credentials::Anonymous)
-        }
-        // The helper's output may hold the secret: only the kind of the failure is told.
-        Err(Missing::HelperFailure { helper, .. }) => Err(RegistryError::Credentials {
-            registry: registry.to_owned(),
-            why: format!("the helper `{helper}` failed"),
-        }),
-        Err(other) => Err(RegistryError::Credentials {
-            registry: registry.to_owned(),
-            why: other.to_string(),
-        }),
+/// Credentials and where they were found, for an error.
+#[derive(Clone, Debug)]
+pub struct Found {
+    /// What was found.
+    pub credentials: Credentials,
+    /// For example "`/root/.docker/config.json`".
+    pub origin: String,
+}
+
+impl Found {
+    pub(super) fn nothing() -> Found {
+        Found { credentials: Credentials::Anonymous, origin: "nowhere".to_owned() }
     }
+}
+
+/// Why a registry is asked.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum RegistryPurpose {
+    /// It is what `push` or `pull` names, one a command.
+    ByTarget,
+    /// It stands in the name of some image to look at.
+    InPassing,
+}
+
+/// Where credentials are looked for, as the environment has it. Nothing is read before a registry
+/// asks for credentials.
+#[derive(Clone, Default)]
+pub struct Keychain {
+    /// MICROIMAGE_USERNAME.
+    username: Option<String>,
+    /// MICROIMAGE_PASSWORD.
+    password: Option<String>,
+    /// MICROIMAGE_REGISTRY: whose the two are.
+    registry: Option<String>,
+    /// Files, the first that has an entry wins.
+    files: Vec<PathBuf>,
+}
+
+impl fmt::Debug for Keychain {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Keychain").field("files", &self.files).finish_non_exhaustive()
+    }
+}
+
+impl Keychain {
+    /// What the environment says. `variable` reads one variable, `home` is the user's folder.
+    /// REGISTRY_AUTH_FILE takes the place of all other files, as it does for podman and skopeo;
+    /// then come docker's (DOCKER_CONFIG), and podman's of this session and of this user.
+    pub fn from_environment(
+        variable: impl Fn(&str) -> Option<OsString>,
+        home: Option<&Path>,
+    ) -> Keychain {
+        let variable = |name: &str| variable(name).filter(|value| !value.is_empty());
+        let text = |name: &str| variable(name).map(|value| value.to_string_lossy().into_owned());
+        let below = |root: Option<PathBuf>, name: &str| root.map(|root| root.join(name));
+        let folder = |name: &str, usual: &str| {
+            variable(name).map(PathBuf::from).or_else(|| home.map(|home| home.join(usual)))
+        };
+        let files = match variable("REGISTRY_AUTH_FILE") {
+            Some(file) => vec![PathBuf::from(file)],
+            None => [
+                below(folder("DOCKER_CONFIG", ".docker"), "config.json"),
+                below(variable("XDG_RUNTIME_DIR").map(PathBuf::from), "containers/auth.json"),
+                below(folder("XDG_CONFIG_HOME", ".config"), "containers/auth.json"),
+            ]
+            .into_iter()
+            .flatten()
+            .collect(),
+        };
+        Keychain {
+            username: text("MICROIMAGE_USERNAME"),
+            password: text("MICROIMAGE_PASSWORD"),
+            registry: text("MICROIMAGE_REGISTRY"),
+            files,
+        }
+    }
+
+    /// The credentials for a repository of `registry`. Those of MICROIMAGE_REGISTRY go to it
+    /// alone; without it they go to what `push` or `pull` names, and to no registry that only
+    /// stands in an image's name.
+    ///
+    /// # Errors
+    /// [`RegistryError::Half`] when only a name or only a password is there;
+    /// [`RegistryError::Credentials`] when a file or helper cannot be read.
+    pub fn find(
+        &self,
+        registry: &str,
+        repository: &str,
+        asked: RegistryPurpose,
+    ) -> Result<Found, RegistryError> {
+        let is_same = |ours: &str| auth_file::names(registry).any(|name| name == ours);
+        let ours = self.registry.as_deref().map_or(asked == RegistryPurpose::ByTarget, is_same);
+        if ours && (self.username.is_some() || self.password.is_some()) {
+            let half = |has: &str, lacks: &str| RegistryError::Half {
+                registry: registry.to_owned(),
+                has: has.to_owned(),
+                lacks: lacks.to_owned(),
+            };
+            let username =
+                self.username.clone().ok_or(half("MICROIMAGE_PASSWORD", "MICROIMAGE_USERNAME"))?;
+            let password =
+                self.password.clone().ok_or(half("MICROIMAGE_USERNAME", "MICROIMAGE_PASSWORD"))?;
+            let credentials = Credentials::Basic { username, password };
+            return Ok(Found { credentials, origin: "MICROIMAGE_PASSWORD".to_owned() });
+        }
+        for path in &self.files {
+            if let Some(found) = in_file(path, registry, repository)? {
+                return Ok(found);
+            }
+        }
+        Ok(Found::nothing())
+    }
+}
+
+/// The credentials in one file; `None` when the file or the entry does not exist.
+fn in_file(path: &Path, registry: &str, repository: &str) -> Result<Option<Found>, RegistryError> {
+    let failed = |why: String| RegistryError::Credentials {
+        registry: registry.to_owned(),
+        why: format!("`{}`: {why}", path.display()),
+    };
+    let mut text = Vec::new();
+    match File::open(path).and_then(|file| file.take(MAX_BYTES + 1).read_to_end(&mut text)) {
+        Ok(_) if text.len() as u64 > MAX_BYTES => {
+            return Err(failed("it is larger than 1 MiB, which no such file is".to_owned()));
+        }
+        Ok(_) => {}
+        Err(error) if is_absent(&error) => return Ok(None),
+        Err(error) => return Err(failed(error.to_string())),
+    }
+    let file = AuthFile::parse(&text).map_err(failed)?;
+    if let Some(helper) = file.helper(registry)
+        && let Some(credentials) = ask_helper(helper, registry)?
+    {
+        return Ok(Some(Found { credentials, origin: format!("the helper `{helper}`") }));
+    }
+    let Some(held) = file.held(registry, repository).map_err(failed)? else { return Ok(None) };
+    let origin = format!("`{}`", path.display());
+    Ok(Some(Found { credentials: credentials(held, registry, &origin)?, origin }))
+}
+
+fn is_absent(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
+}
+
+fn credentials(held: Held, registry: &str, origin: &str) -> Result<Credentials, RegistryError> {
+    let half = |has: &str, lacks: &str| RegistryError::Half {
+        registry: registry.to_owned(),
+        has: format!("{has} in {origin}"),
+        lacks: lacks.to_owned(),
+    };
+    if !held.registry_token.is_empty() {
+        Ok(Credentials::RegistryToken(held.registry_token))
+    } else if !held.identity_token.is_empty() {
+        Ok(Credentials::IdentityToken(held.identity_token))
+    } else if held.password.is_empty() {
+        Err(half("a user name", "a password"))
+    } else if held.username.is_empty() {
+        Err(half("a password", "a user name"))
+    } else {
+        Ok(Credentials::Basic { username: held.username, password: held.password })
+    }
+}
+
+/// What a helper answers to `get`.
+#[derive(Deserialize)]
+struct Answer {
+    #[serde(default, rename = "Username")]
+    username: String,
+    #[serde(default, rename = "Secret")]
+    secret: String,
+}
+
+/// Whether a name is one of a program beside the others, and not a path or an option.
+fn is_helper_name(name: &str) -> bool {
+    name.len() <= 64
+        && name.starts_with(|c: char| c.is_ascii_alphanumeric())
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
+}
+
+/// Asks `docker-credential-NAME`; `None` when it has no entry. The helper's output may hold the
+/// secret: an error names the kind of failure only.
+fn ask_helper(name: &str, registry: &str) -> Result<Option<Credentials>, RegistryError> {
+    let failed = |why: String| RegistryError::Credentials { registry: registry.to_owned(), why };
+    if !is_helper_name(name) {
+        let shown: String = name.chars().take(80).flat_map(char::escape_debug).collect();
+        return Err(failed(format!(
+            "`{shown}` is not the name of a credential helper (letters, digits, `-`, `_`, `.`)"
+        )));
+    }
+    let program = format!("docker-credential-{name}");
+    let mut child = Command::new(&program)
+        .arg("get")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .map_err(|error| failed(format!("the helper `{program}` cannot be started: {error}")))?;
+    if let Some(mut input) = child.stdin.take() {
+        // A helper that does not read says so by its exit code.
+        let _ = input.write_all(auth_file::server(registry).as_bytes());
+    }
+    let (sender, receiver) = mpsc::channel();
+    if let Some(output) = child.stdout.take() {
+        thread::spawn(move || {
+            let mut text = Vec::new();
+            let read = output.take(MAX_BYTES).read_to_end(&mut text);
+            let _ = sender.send(read.map(|_| text));
+        });
+    }
+    let output = receiver.recv_timeout(HELPER_TIMEOUT);
+    if output.is_err() {
+        let _ = child.kill();
+    }
+    let status = child.wait().map_err(|error| failed(format!("`{program}`: {error}")))?;
+    let Ok(Ok(text)) = output else {
+        return Err(failed(format!("the helper `{program}` does not answer")));
+    };
+    if !status.success() {
+        let said = String::from_utf8_lossy(&text).to_ascii_lowercase();
+        // "credentials not found in native keychain" is the protocol's word for having none.
+        if said.contains("credentials not found") {
+            return Ok(None);
+        }
+        return Err(failed(format!("the helper `{program}` failed ({status})")));
+    }
+    let answer: Answer = serde_json::from_slice(&text)
+        .map_err(|_| failed(format!("the helper `{program}` does not answer in JSON")))?;
+    let (username, password) = (answer.username, answer.secret);
+    let held = if username == "<token>" {
+        Held { identity_token: password, ..Held::default() }
+    } else {
+        Held { username, password, ..Held::default() }
+    };
+    if held == Held::default() {
+        return Ok(None);
+    }
+    credentials(held, registry, &format!("the helper `{name}`")).map(Some)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
+
+    fn keychain(home: &Path, variables: &[(&str, &str)]) -> Keychain {
+        let known = |name: &str| {
+            variables.iter().find(|(known, _)| *known == name).map(|(_, value)| value.into())
+        };
+        Keychain::from_environment(known, Some(home))
+    }
+
+    fn basic(username: &str) -> Credentials {
+        Credentials::Basic { username: username.into(), password: "s3cret".into() }
+    }
 
     #[test]
-    fn finds_credentials_in_a_docker_configuration_and_never_prints_them() {
-        // "user:s3cret" in base64.
-        let config = r#"{"auths":{"localhost:5000":{"auth":"dXNlcjpzM2NyZXQ="},
-            "https://index.docker.io/v1/":{"auth":"dXNlcjpzM2NyZXQ="}}}"#;
-        let basic = Credentials::Basic { username: "user".into(), password: "s3cret".into() };
-        for registry in ["localhost:5000", "docker.io"] {
-            assert_eq!(
-                docker_credentials(registry, config.as_bytes()).expect("credentials"),
-                basic
-            );
+    fn looks_where_docker_and_podman_write() {
+        let home = tempfile::tempdir().expect("a folder");
+        let place = |name: &str| home.path().join(name).display().to_string();
+        // "a:s3cret" to "d:s3cret" in base64
+        for (file, auth) in [
+            (".docker/config.json", "YTpzM2NyZXQ="),
+            ("runtime/containers/auth.json", "YjpzM2NyZXQ="),
+            (".config/containers/auth.json", "YzpzM2NyZXQ="),
+            ("named.json", "ZDpzM2NyZXQ="),
+        ] {
+            let path = home.path().join(file);
+            fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
+            fs::write(path, format!(r#"{{"auths":{{"h.example.com":{{"auth":"{auth}"}}}}}}"#))
+                .expect("a file");
         }
-        assert_eq!(
-            docker_credentials("other.example.com", config.as_bytes()).expect("none"),
-            Credentials::Anonymous
+        let (runtime, named, none) = (place("runtime"), place("named.json"), place("nothing"));
+        let empty = [("DOCKER_CONFIG", none.as_str())];
+        for (variables, expected) in [
+            (vec![], basic("a")),
+            (vec![("DOCKER_CONFIG", none.as_str()), ("XDG_RUNTIME_DIR", &runtime)], basic("b")),
+            (empty.to_vec(), basic("c")),
+            (vec![("REGISTRY_AUTH_FILE", named.as_str())], basic("d")),
+            (vec![("REGISTRY_AUTH_FILE", none.as_str())], Credentials::Anonymous),
+        ] {
+            let found = keychain(home.path(), &variables)
+                .find("h.example.com", "x", RegistryPurpose::InPassing)
+                .expect("readable");
+            assert!(found.credentials == expected, "{variables:?}: {}", found.origin);
+            assert!(!format!("{found:?}").contains("s3cret"));
+        }
+    }
+
+    #[test]
+    fn the_environments_credentials_are_whole_and_go_where_they_belong() {
+        let home = tempfile::tempdir().expect("a folder");
+        let (user, password, ours) = (
+            ("MICROIMAGE_USERNAME", "a"),
+            ("MICROIMAGE_PASSWORD", "s3cret"),
+            ("MICROIMAGE_REGISTRY", "h.example.com"),
         );
-        assert!(matches!(
-            docker_credentials("x", &b"{"[..]),
-            Err(RegistryError::Credentials { .. })
-        ));
-        assert!(!format!("{basic:?}").contains("s3cret"));
+        let find = |variables: &[(&str, &str)], registry, asked| {
+            keychain(home.path(), variables).find(registry, "x", asked).map(|f| f.credentials)
+        };
+        for (variables, registry, asked, expected) in [
+            (vec![user, password], "h.example.com", RegistryPurpose::ByTarget, basic("a")),
+            (
+                vec![user, password],
+                "h.example.com",
+                RegistryPurpose::InPassing,
+                Credentials::Anonymous,
+            ),
+            (vec![user, password, ours], "h.example.com", RegistryPurpose::InPassing, basic("a")),
+            (
+                vec![user, password, ours],
+                "o.example.com",
+                RegistryPurpose::ByTarget,
+                Credentials::Anonymous,
+            ),
+        ] {
+            assert!(find(&variables, registry, asked).expect("whole") == expected, "{variables:?}");
+        }
+        for (variables, lacks) in [
+            (vec![user], "MICROIMAGE_PASSWORD is not"),
+            (vec![password], "MICROIMAGE_USERNAME is not"),
+            (vec![user, ("MICROIMAGE_PASSWORD", "")], "MICROIMAGE_PASSWORD is not"),
+        ] {
+            let error =
+                find(&variables, "h.example.com", RegistryPurpose::ByTarget).expect_err("half");
+            assert!(error.to_string().contains(lacks), "{error}");
+        }
+        assert!(
+            find(&[user], "h.example.com", RegistryPurpose::InPassing).is_ok(),
+            "it is not for this one"
+        );
+    }
+
+    #[test]
+    fn the_name_of_a_helper_is_not_a_path() {
+        for good in ["desktop", "ecr-login", "osxkeychain", "gcr", "a.b_c"] {
+            assert!(is_helper_name(good), "{good}");
+        }
+        for bad in ["", "../x", "a/b", "/bin/sh", "-x", ".x", "a b", "a;b", "a\0b", "é", "a\\b"] {
+            assert!(!is_helper_name(bad), "{bad}");
+            let error = ask_helper(bad, "h.example.com").expect_err("not a name").to_string();
+            assert!(error.contains("is not the name of a credential helper"), "{error}");
+        }
     }
 }

@@ -1,15 +1,17 @@
-//! What can go wrong with a registry, by what a person can do about it. It names the step, never a
+//! Registry errors, sorted by what a person can do about them. An error names the step and never a
 //! secret.
 
 use crate::image::ImageError;
 use std::io;
+use std::path::PathBuf;
 
 /// Why a registry could not be used, and at which step.
 #[derive(Debug, thiserror::Error)]
 pub enum RegistryError {
-    /// Text that is no reference.
+    /// Text that is not a reference.
     #[error(
-        "`{text}` is not an image reference ({why}); write `HOST/NAME:TAG` or `HOST/NAME@sha256:…`"
+        "`{text}` is not an image reference ({why}); write `HOST/NAME:TAG` or \
+         `HOST/NAME@sha256:…`"
     )]
     Reference {
         /// As given.
@@ -36,27 +38,68 @@ pub enum RegistryError {
         registry: String,
         /// What was being done.
         step: String,
-        /// The network's word.
+        /// The network's error.
         why: String,
     },
-    /// The registry wants to know who asks, or does not let them.
+    /// The registry does not speak TLS, and may be asked in no other way.
     #[error(
-        "`{registry}` refuses access while {step}: {why}; `docker login {registry}`, or set \
-         MICROIMAGE_REGISTRY, MICROIMAGE_USERNAME and MICROIMAGE_PASSWORD"
+        "`{registry}` does not speak TLS ({why}); check the port, or allow plain HTTP for this \
+         registry with `--insecure-registry {registry}`"
     )]
+    NotTls {
+        /// Host and port.
+        registry: String,
+        /// What came instead.
+        why: String,
+    },
+    /// The registry's certificate is not trusted.
+    #[error(
+        "the certificate of `{registry}` is not trusted: {why}; name its authority, or the \
+         certificate itself, with `--ca FILE`, or put it into /etc/docker/certs.d/{registry}/ca.crt"
+    )]
+    Certificate {
+        /// Host and port.
+        registry: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// A file of certificates cannot be used.
+    #[error("the certificates in `{path}` cannot be used: {why}; name a PEM file")]
+    CertificateFile {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong.
+        why: String,
+    },
+    /// The registry refuses what was asked.
+    #[error("`{registry}` refuses access while {step}: {}", login.advice(registry, why))]
     Denied {
         /// Host and port.
         registry: String,
         /// What was being done.
         step: String,
-        /// The registry's word.
+        /// The registry's own text.
         why: String,
+        /// With which credentials.
+        login: Login,
     },
-    /// A name and a password would go there for everyone on the way to read.
+    /// There is a user name without a password, or a password without a user name.
+    #[error(
+        "the credentials for `{registry}` are incomplete: {has} is there, {lacks} is not; set \
+         both, or `docker login {registry}`"
+    )]
+    Half {
+        /// Host and port.
+        registry: String,
+        /// What there is, and where.
+        has: String,
+        /// What there is not.
+        lacks: String,
+    },
+    /// The registry wants a password sent over plain HTTP.
     #[error(
         "`{registry}` sends those who log in to `{}`, which is not HTTPS; nothing was sent there, \
-         ask who runs the registry",
-        realm.escape_debug()
+         ask who runs the registry", realm.escape_debug()
     )]
     Realm {
         /// Host and port.
@@ -64,7 +107,7 @@ pub enum RegistryError {
         /// Where it sends.
         realm: String,
     },
-    /// No such image.
+    /// There is no such image.
     #[error("`{0}` does not exist in the registry; check name and tag, or push it first")]
     NotFound(String),
     /// Any other answer.
@@ -74,7 +117,7 @@ pub enum RegistryError {
         registry: String,
         /// What was being done.
         step: String,
-        /// The registry's word.
+        /// What went wrong.
         why: String,
     },
     /// The tag names several platforms and none is linux with the wanted architecture.
@@ -95,10 +138,10 @@ pub enum RegistryError {
     Blob {
         /// What was tried.
         what: &'static str,
-        /// The system's word.
+        /// The underlying I/O error.
         source: io::Error,
     },
-    /// The docker configuration or a credential helper.
+    /// A file of credentials or a credential helper.
     #[error(
         "the credentials for `{registry}` cannot be read: {why}; `docker login {registry}` writes \
          them anew"
@@ -109,4 +152,42 @@ pub enum RegistryError {
         /// What is wrong.
         why: String,
     },
+}
+
+/// Which credentials a refused request had.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Login {
+    /// None: none were found.
+    Absent,
+    /// Some that the registry, or its token server, does not accept.
+    Wrong {
+        /// The user name, or `a token`.
+        user: String,
+        /// Where they were found.
+        origin: String,
+    },
+    /// Some that are accepted and do not suffice.
+    Insufficient {
+        /// The user name, or `a token`.
+        user: String,
+    },
+}
+
+impl Login {
+    fn advice(&self, registry: &str, why: &str) -> String {
+        match self {
+            Login::Absent => format!(
+                "no password for it was found ({why}); `docker login {registry}`, or set \
+                 MICROIMAGE_REGISTRY, MICROIMAGE_USERNAME and MICROIMAGE_PASSWORD"
+            ),
+            Login::Wrong { user, origin } => format!(
+                "it does not accept the password of `{user}` from {origin} ({why}); `docker login \
+                 {registry}` again"
+            ),
+            Login::Insufficient { user } => format!(
+                "`{user}` is logged in, but may not do this ({why}); ask who runs the registry, \
+                 or `docker login {registry}` as another user"
+            ),
+        }
+    }
 }

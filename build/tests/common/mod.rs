@@ -2,6 +2,9 @@
 //! around them.
 #![allow(dead_code)] // each test file uses its part
 
+pub mod debian;
+pub mod stumbling;
+
 use microimage::digest::{DiffId, Digest};
 use microimage::image::{Blob, Image, media_type};
 use microimage::recipe::{BuildContext, ContextEntry};

@@ -5,6 +5,9 @@ use super::{Load, companion, is_modelled};
 use crate::link::Link;
 use crate::phase::Phase;
 use crate::pipe::transfer_ns;
+use crate::plan::answer::percent as fine_percent;
+use crate::plan::distribution::Distribution;
+use crate::plan::sizing::{self, Sizing};
 use crate::results::{Guidance, Overhead, Run, Scenario, Unit, Variant};
 use crate::units::{bytes, duration, percent, times};
 use bench_kit::stats::{self, median};
@@ -31,7 +34,7 @@ const MINIMAL_IMAGE: &str = "use a minimal base image and few layers";
 const ACCELERATION: &str =
     "image acceleration: starts \"average 5 times\" as fast, free while in beta";
 const PROVISIONED: &str =
-    "provisioned concurrency: instances are started ahead, concurrency = QPS x mean seconds";
+    "provisioned concurrency: instances are started ahead; QPS x mean seconds is only the mean";
 const DEADLINE: &str =
     "the HTTP server must listen within 30 s of its start (otherwise 446 PortBindingFailed)";
 
@@ -219,20 +222,27 @@ pub fn acceleration(variant: &Variant, cold: &Run) -> Option<Guidance> {
 }
 
 /// Provisioned concurrency: instances started ahead, and what idle ones cost.
-pub fn provisioned(variant: &Variant, cold: &Run, load: Load) -> Option<Guidance> {
+pub fn provisioned(
+    variant: &Variant,
+    cold: &Run,
+    load: Load,
+    sizing: Option<&Sizing>,
+) -> Option<Guidance> {
     let run = companion(variant, cold, Scenario::Provisioned)?;
     let totals = run.totals_ns();
     let (ratio, interval) = stats::ratio_of_medians(&cold.totals_ns(), &totals)?;
     let mean_seconds = totals.iter().sum::<f64>() / totals.len() as f64 / 1e9;
-    let instances = (load.requests_per_second * mean_seconds).ceil().max(1.0);
     let per_hour = load.memory_mib as f64 / 1024.0 * 3600.0 * IDLE_CNY_PER_GB_SECOND;
     let cold_ns = cold.summary.median_ns?;
+    let sized = match sizing {
+        Some(sizing) => sized(sizing),
+        None => "need no instance ahead".into(),
+    };
     let verdict = format!(
-        "{rate} requests/s at a mean of {mean} a request need {instances} instance{s} (rate x \
-         mean seconds); each idle one of {memory} MiB costs CNY {per_hour:.4} an hour. {judgement}",
+        "{rate} requests/s (Poisson) at a mean of {mean} a request {sized}. Each idle one of \
+         {memory} MiB costs CNY {per_hour:.4} an hour. {judgement}",
         rate = load.requests_per_second,
         mean = duration(mean_seconds * 1e9),
-        s = if instances > 1.0 { "s" } else { "" },
         memory = load.memory_mib,
         judgement = if cold_ns < 50e6 {
             format!("A cold start of {} rarely justifies the price", duration(cold_ns))
@@ -258,6 +268,55 @@ pub fn provisioned(variant: &Variant, cold: &Run, load: Load) -> Option<Guidance
         max_share: Some((1.0 - 1.0 / ratio).clamp(0.0, 1.0)),
         verdict,
     })
+}
+
+/// Numbers of instances in words.
+fn sized(sizing: &Sizing) -> String {
+    let instances = |n: u32| format!("{n} instance{}", if n == 1 { "" } else { "s" });
+    let three = |numbers: &[Option<u32>; 3]| -> String {
+        let shown = numbers.iter().zip(sizing::SHARES).map(|(n, share)| match n {
+            Some(n) => format!("{n} for {}", fine_percent(share)),
+            None => format!("none found for {}", fine_percent(share)),
+        });
+        shown.collect::<Vec<_>>().join(", ")
+    };
+    let mut text = format!(
+        "need {} (rate x mean seconds) on average, and {} of requests find so many busy. \
+         Simulated, with idle on-demand instances ended at once, at most 5, 1 or 0.1 % of requests \
+         are cold with {}",
+        instances(sizing.mean),
+        fine_percent(sizing.outside_of_mean),
+        three(&sizing.without_keep_alive)
+    );
+    if let Some(numbers) = &sizing.with_keep_alive {
+        text.push_str(&format!(
+            "; if the platform keeps idle ones for {} s (its keep-alive is on no page), with {}",
+            sizing::KEEP_ALIVE_S,
+            three(numbers)
+        ));
+    }
+    if let Some([newest, oldest]) = sizing.by_reuse {
+        text.push_str(&format!(
+            ", and which idle one it takes again moves the cold share without any from {} (newest) \
+             to {} (oldest)",
+            fine_percent(newest),
+            fine_percent(oldest)
+        ));
+    }
+    let [low, high] = sizing.idle_cny;
+    text + &format!(
+        ". The number for 1 % costs CNY {low:.2} to {high:.2} idle in 30 days: by the most \
+         requests at once of each 10 s, as the page says, or by what is idle at each instant"
+    )
+}
+
+/// A request-to-ready-instance run and a cold one, simulated; `None` without a rate.
+pub fn sizing(variant: &Variant, cold: &Run, load: Load) -> Option<Sizing> {
+    let samples = |run: &Run| {
+        Distribution::of_samples(run.totals_ns().into_iter().map(|ns| ns as u64).collect())
+    };
+    let ready = companion(variant, cold, Scenario::Provisioned)?;
+    sizing::of(load.requests_per_second, &samples(ready)?, &samples(cold)?, load.memory_mib)
 }
 
 /// Listen within 30 s: the slowest start that was seen against the platform's limit.

@@ -1,0 +1,209 @@
+//! The text of the files in which `docker login` and `podman login` keep credentials: which entry is
+//! for a registry, and what is in it. It opens no file and runs no helper. Docker's reference,
+//! "docker login"; containers-auth.json(5).
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde::Deserialize;
+use std::collections::HashMap;
+
+/// Under which name Docker keeps the credentials of Docker Hub.
+const HUB_SERVER: &str = "https://index.docker.io/v1/";
+/// The hosts that are Docker Hub.
+const HUB_HOSTS: [&str; 3] = ["docker.io", "index.docker.io", "registry-1.docker.io"];
+
+/// A `config.json` or `auth.json`.
+#[derive(Default, Deserialize)]
+pub(super) struct AuthFile {
+    #[serde(default)]
+    auths: HashMap<String, Option<Entry>>,
+    #[serde(default, rename = "credHelpers")]
+    helpers: HashMap<String, String>,
+    #[serde(default, rename = "credsStore")]
+    store: Option<String>,
+}
+
+/// What stands under a registry's name.
+#[derive(Clone, Default, Deserialize)]
+struct Entry {
+    #[serde(default)]
+    auth: String,
+    #[serde(default)]
+    username: String,
+    #[serde(default)]
+    password: String,
+    #[serde(default, rename = "identitytoken")]
+    identity_token: String,
+    #[serde(default, rename = "registrytoken")]
+    registry_token: String,
+}
+
+/// What an entry holds; at least one of the fields is not empty.
+#[derive(Default, PartialEq, Eq)]
+#[cfg_attr(test, derive(Debug))]
+pub(super) struct Held {
+    pub(super) username: String,
+    pub(super) password: String,
+    /// An OAuth2 refresh token.
+    pub(super) identity_token: String,
+    /// A token to show to the registry itself.
+    pub(super) registry_token: String,
+}
+
+impl AuthFile {
+    /// The file's content. An empty file holds nothing.
+    pub(super) fn parse(text: &[u8]) -> Result<AuthFile, String> {
+        if text.trim_ascii().is_empty() {
+            return Ok(AuthFile::default());
+        }
+        // The parser's own text would quote the file, and so a secret.
+        serde_json::from_slice(text).map_err(|error| {
+            let what = if error.is_data() { "other JSON than expected" } else { "no JSON" };
+            format!("it holds {what}, at line {} column {}", error.line(), error.column())
+        })
+    }
+
+    /// The helper that is responsible for `host`, and whether the file names it for this host.
+    pub(super) fn helper(&self, host: &str) -> Option<&str> {
+        let of_host = names(host).find_map(|name| self.helpers.get(name));
+        of_host.or(self.store.as_ref()).map(String::as_str).filter(|name| !name.is_empty())
+    }
+
+    /// The entry for a repository of `host`: the longest name that fits, as podman keeps them, then
+    /// the host's own.
+    pub(super) fn held(&self, host: &str, repository: &str) -> Result<Option<Held>, String> {
+        let full = format!("{host}/{repository}");
+        let prefixes = std::iter::successors(Some(full.as_str()), |name| {
+            name.rsplit_once('/').map(|(shorter, _)| shorter)
+        });
+        let entry = prefixes
+            .filter(|name| name.len() > host.len())
+            .chain(names(host))
+            .find_map(|name| self.auths.get(name))
+            .or_else(|| {
+                // written long ago: an address where a name is expected
+                let of_host = |key: &&String| {
+                    let rest = key.strip_prefix("https://").or(key.strip_prefix("http://"));
+                    rest.and_then(|rest| rest.split('/').next()).is_some_and(|known| {
+                        names(host).any(|name| name.eq_ignore_ascii_case(known))
+                    })
+                };
+                let mut fitting: Vec<_> = self.auths.keys().filter(of_host).collect();
+                fitting.sort();
+                fitting.first().and_then(|key| self.auths.get(*key))
+            });
+        match entry {
+            Some(Some(entry)) => entry.held(),
+            _ => Ok(None),
+        }
+    }
+}
+
+impl Entry {
+    fn held(&self) -> Result<Option<Held>, String> {
+        let (mut username, mut password) = (self.username.clone(), self.password.clone());
+        if !self.auth.trim().is_empty() {
+            let decoded = STANDARD.decode(self.auth.trim()).ok();
+            let text = decoded
+                .and_then(|bytes| String::from_utf8(bytes).ok())
+                .ok_or("its `auth` is not text in base64")?;
+            let (user, secret) = text.split_once(':').unwrap_or((&text, ""));
+            username = user.to_owned();
+            password = secret.trim_end_matches('\0').to_owned();
+        }
+        let held = Held {
+            username,
+            password,
+            identity_token: self.identity_token.clone(),
+            registry_token: self.registry_token.clone(),
+        };
+        Ok((held != Held::default()).then_some(held))
+    }
+}
+
+/// The names that a registry's credentials may be kept under.
+pub(super) fn names(host: &str) -> impl Iterator<Item = &str> {
+    let is_hub = HUB_HOSTS.contains(&host);
+    let hub = [HUB_SERVER].into_iter().chain(HUB_HOSTS).filter(move |_| is_hub);
+    hub.chain(Some(host).filter(move |_| !is_hub))
+}
+
+/// How a helper is asked for `host`.
+pub(super) fn server(host: &str) -> &str {
+    names(host).next().unwrap_or(host)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(text: &str) -> AuthFile {
+        AuthFile::parse(text.as_bytes()).expect("a file of credentials")
+    }
+
+    fn basic(username: &str, password: &str) -> Option<Held> {
+        let (username, password) = (username.to_owned(), password.to_owned());
+        Some(Held { username, password, ..Held::default() })
+    }
+
+    #[test]
+    fn finds_the_entry_that_fits_best() {
+        // "user:s3cret", "team:t3am" and "old:0ld" in base64
+        let file = parsed(
+            r#"{"auths":{
+                "localhost:5000":{"auth":"dXNlcjpzM2NyZXQ="},
+                "localhost:5000/team":{"auth":"dGVhbTp0M2Ft"},
+                "https://old.example.com/v1/":{"auth":"b2xkOjBsZA=="},
+                "https://index.docker.io/v1/":{"auth":"dXNlcjpzM2NyZXQ="},
+                "plain.example.com":{"username":"a","password":"b:c"},
+                "in-a-store.example.com":{}, "null.example.com":null
+            },"unknown":[1]}"#,
+        );
+        for (host, repository, expected) in [
+            ("localhost:5000", "echo", basic("user", "s3cret")),
+            ("localhost:5000", "team/echo", basic("team", "t3am")),
+            ("localhost:5000", "teamwork/echo", basic("user", "s3cret")),
+            ("localhost:5001", "echo", None),
+            ("localhost", "echo", None),
+            ("old.example.com", "echo", basic("old", "0ld")),
+            ("index.docker.io", "library/echo", basic("user", "s3cret")),
+            ("docker.io", "library/echo", basic("user", "s3cret")),
+            ("plain.example.com", "echo", basic("a", "b:c")),
+            ("in-a-store.example.com", "echo", None),
+            ("null.example.com", "echo", None),
+        ] {
+            let held = file.held(host, repository).expect("readable");
+            assert!(held == expected, "{host}/{repository}: {held:?}");
+        }
+    }
+
+    #[test]
+    fn names_the_helper_of_a_host_before_the_store() {
+        let file =
+            parsed(r#"{"credsStore":"desktop","credHelpers":{"a.example.com":"ecr-login"}}"#);
+        assert_eq!(file.helper("a.example.com"), Some("ecr-login"));
+        assert_eq!(file.helper("b.example.com"), Some("desktop"));
+        assert_eq!(parsed(r#"{"credsStore":""}"#).helper("b.example.com"), None);
+        assert_eq!(server("docker.io"), "https://index.docker.io/v1/");
+        assert_eq!(server("localhost:5000"), "localhost:5000");
+    }
+
+    #[test]
+    fn an_entry_may_be_half_a_token_or_broken() {
+        let held = |entry: &str| parsed(&format!(r#"{{"auths":{{"h":{entry}}}}}"#)).held("h", "x");
+        // "user:" and "user" in base64
+        for half in [r#"{"auth":"dXNlcjo="}"#, r#"{"auth":"dXNlcg=="}"#, r#"{"username":"user"}"#] {
+            assert!(held(half).expect("readable") == basic("user", ""), "{half}");
+        }
+        let token = held(r#"{"auth":"dXNlcjo=","identitytoken":"t"}"#).expect("readable");
+        assert_eq!(token.expect("a token").identity_token, "t");
+        for broken in [r#"{"auth":"%%%"}"#, r#"{"auth":"/w=="}"#] {
+            assert!(held(broken).is_err(), "{broken}");
+        }
+        for (text, says) in [("{", "no JSON"), (r#"{"auths":"s3cret"}"#, "other JSON")] {
+            let error = AuthFile::parse(text.as_bytes()).err().expect("broken");
+            assert!(error.contains(says) && !error.contains("s3cret"), "{error}");
+        }
+        assert!(AuthFile::parse(b" \n").is_ok());
+    }
+}

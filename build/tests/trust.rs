@@ -1,0 +1,345 @@
+//! Which registries are trusted with what, seen from the command line: certificates, passwords and
+//! where they are kept. Against Debian's docker-registry on loopback, with TLS and with a password.
+
+mod common;
+
+use common::debian::{DebianRegistry, HTPASSWD};
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+/// A folder with an image to push, and an environment without anybody's credentials in it.
+struct Desk(tempfile::TempDir);
+
+impl Desk {
+    fn new() -> Desk {
+        let home = tempfile::tempdir().expect("a folder");
+        let desk = Desk(home);
+        let image = common::image(&[common::Tar::default().file("app", b"elf").bytes()]);
+        microimage::layout::write(&image, &desk.path("oci")).expect("a layout");
+        desk
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn run(&self, arguments: &[&str], environment: &[(&str, &str)]) -> Output {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_microimage"));
+        command.args(arguments).current_dir(self.0.path());
+        for name in ["DOCKER_CONFIG", "REGISTRY_AUTH_FILE", "XDG_RUNTIME_DIR", "XDG_CONFIG_HOME"] {
+            command.env_remove(name);
+        }
+        for name in ["MICROIMAGE_USERNAME", "MICROIMAGE_PASSWORD", "MICROIMAGE_REGISTRY"] {
+            command.env_remove(name);
+        }
+        command.env_remove("SSL_CERT_FILE").env_remove("SSL_CERT_DIR").env("HOME", self.0.path());
+        command.envs(environment.iter().copied()).output().expect("our own program")
+    }
+
+    /// Pushes the image; the error when there is one.
+    fn push(
+        &self,
+        place: &str,
+        flags: &[&str],
+        environment: &[(&str, &str)],
+    ) -> Result<String, String> {
+        let arguments = [&["push", place, "--image", "oci"], flags].concat();
+        let output = self.run(&arguments, environment);
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        match output.status.success() {
+            true => Ok(text(&output.stdout)),
+            false => Err(text(&output.stderr)),
+        }
+    }
+}
+
+/// Runs openssl; `false`, said so, where it is not installed.
+fn openssl(folder: &Path, arguments: &[&str]) -> bool {
+    match Command::new("openssl").args(arguments).current_dir(folder).output() {
+        Ok(output) => {
+            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+            true
+        }
+        Err(error) => {
+            common::skipped(format_args!("`openssl` is not installed ({error})"));
+            false
+        }
+    }
+}
+
+/// An authority (ca.crt) and a registry's certificate that it has signed (leaf.crt, leaf.key).
+fn authority(folder: &Path) -> bool {
+    let new = ["-newkey", "rsa:2048", "-nodes", "-days", "2"];
+    let made = openssl(
+        folder,
+        &[
+            &["req", "-x509", "-subj", "/CN=our authority", "-keyout", "ca.key", "-out", "ca.crt"]
+                [..],
+            &new,
+        ]
+        .concat(),
+    );
+    fs::write(folder.join("names"), "subjectAltName=DNS:localhost,IP:127.0.0.1").expect("a file");
+    made && openssl(
+        folder,
+        &[
+            "req",
+            "-subj",
+            "/CN=registry",
+            "-keyout",
+            "leaf.key",
+            "-out",
+            "leaf.csr",
+            "-newkey",
+            "rsa:2048",
+            "-nodes",
+        ],
+    ) && openssl(
+        folder,
+        &[
+            "x509",
+            "-req",
+            "-in",
+            "leaf.csr",
+            "-CA",
+            "ca.crt",
+            "-CAkey",
+            "ca.key",
+            "-CAcreateserial",
+            "-days",
+            "2",
+            "-extfile",
+            "names",
+            "-out",
+            "leaf.crt",
+        ],
+    )
+}
+
+/// A certificate that signs itself, as the usual line on the web makes it: an authority's.
+fn self_signed(folder: &Path, names: &str) -> bool {
+    let names = format!("subjectAltName={names}");
+    let mut arguments = vec!["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"];
+    arguments.extend(["-subj", "/CN=localhost", "-keyout", "leaf.key", "-out", "leaf.crt"]);
+    if names.len() > "subjectAltName=".len() {
+        arguments.extend(["-addext", names.as_str()]);
+    }
+    openssl(folder, &arguments)
+}
+
+fn tls(home: &Path) -> Option<DebianRegistry> {
+    DebianRegistry::with(home, None, Some((&home.join("leaf.crt"), &home.join("leaf.key"))))
+}
+
+#[test]
+fn tls_is_spoken_on_loopback_too_and_its_certificate_wants_trust() {
+    let home = tempfile::tempdir().expect("a folder");
+    if !authority(home.path()) {
+        return;
+    }
+    let Some(debian) = tls(home.path()) else { return };
+    let desk = Desk::new();
+    let ca = home.path().join("ca.crt").display().to_string();
+    for host in [debian.1.clone(), debian.1.replace("127.0.0.1", "localhost")] {
+        let place = format!("{host}/echo:v1");
+        let error = desk.push(&place, &[], &[]).expect_err("nobody's authority");
+        assert!(
+            error.contains(&format!("the certificate of `{host}` is not trusted"))
+                && error.contains("--ca FILE"),
+            "{error}"
+        );
+        desk.push(&place, &["--ca", &ca], &[]).expect("the authority is named");
+        desk.push(&place, &[], &[("SSL_CERT_FILE", &ca)]).expect("it is the system's");
+        desk.push(&place, &["--insecure-registry", &host], &[]).expect("anything goes");
+        let other = ["--insecure-registry", "registry.example.com"];
+        desk.push(&place, &other, &[]).expect_err("that is another registry");
+        // every command that reads an image takes the same flags
+        for command in [&["inspect", &place][..], &["diff", &place, "oci"], &["check", &place]] {
+            let output = desk.run(&[command, &["--ca", &ca]].concat(), &[]);
+            let error = String::from_utf8_lossy(&output.stderr);
+            assert!(!error.contains("error"), "{command:?}: {error}");
+        }
+        // a folder a host, as Docker and podman have it
+        let folder = desk.path("config/containers/certs.d").join(&host);
+        fs::create_dir_all(&folder).expect("a folder");
+        fs::copy(&ca, folder.join("our.crt")).expect("a file");
+        let config = desk.path("config").display().to_string();
+        desk.push(&place, &[], &[("XDG_CONFIG_HOME", &config)]).expect("the host's own");
+    }
+    let error = desk.push(&format!("{}/x:1", debian.1), &["--ca", "nothing"], &[]).expect_err("");
+    assert!(error.contains("`nothing` cannot be used"), "{error}");
+    let error = desk.push(&format!("{}/x:1", debian.1), &["--ca", "oci/index.json"], &[]);
+    assert!(error.expect_err("no PEM").contains("no `BEGIN CERTIFICATE`"));
+}
+
+/// rustls refuses an authority's certificate as a server's (`CaUsedAsEndEntity`).
+#[test]
+fn a_certificate_that_signs_itself_is_trusted_where_it_is_named() {
+    let home = tempfile::tempdir().expect("a folder");
+    if !self_signed(home.path(), "DNS:localhost,IP:127.0.0.1") {
+        return;
+    }
+    let Some(debian) = tls(home.path()) else { return };
+    let desk = Desk::new();
+    let leaf = home.path().join("leaf.crt").display().to_string();
+    let place = format!("{}/echo:v1", debian.1);
+    let error = desk.push(&place, &[], &[]).expect_err("nobody has named it");
+    assert!(error.contains("is not trusted: it signs itself"), "{error}");
+    desk.push(&place, &["--ca", &leaf], &[]).expect("it is named");
+    desk.push(&place, &[], &[("SSL_CERT_FILE", &leaf)]).expect("it is the system's");
+    // another one with the same name is not the one that is named
+    let other = tempfile::tempdir().expect("a folder");
+    self_signed(other.path(), "DNS:localhost,IP:127.0.0.1");
+    let other = other.path().join("leaf.crt").display().to_string();
+    desk.push(&place, &["--ca", &other], &[]).expect_err("it is another");
+}
+
+#[test]
+fn a_certificate_for_another_name_is_refused_although_it_is_named() {
+    for (names, says) in [
+        ("DNS:registry.example.com", "it is for other hosts"),
+        ("", "it names no host in `subjectAltName`"),
+    ] {
+        let home = tempfile::tempdir().expect("a folder");
+        if !self_signed(home.path(), names) {
+            return;
+        }
+        let Some(debian) = tls(home.path()) else { return };
+        let leaf = home.path().join("leaf.crt").display().to_string();
+        let place = format!("{}/echo:v1", debian.1.replace("127.0.0.1", "localhost"));
+        let error = Desk::new().push(&place, &["--ca", &leaf], &[]).expect_err("another name");
+        assert!(error.contains(says), "{error}");
+    }
+}
+
+#[test]
+fn a_password_is_found_where_docker_and_podman_keep_it() {
+    let home = tempfile::tempdir().expect("a folder");
+    let Some(debian) = DebianRegistry::start(home.path(), Some(HTPASSWD)) else { return };
+    let desk = Desk::new();
+    let place = format!("{}/private/echo:v1", debian.1);
+    let (user, password) = (("MICROIMAGE_USERNAME", "user"), ("MICROIMAGE_PASSWORD", "s3cret"));
+    // "user:s3cret", "user:0ther" and "user:" in base64
+    let file = |auth: &str| format!(r#"{{"auths":{{"{}":{{"auth":"{auth}"}}}}}}"#, debian.1);
+    for (name, auth) in
+        [("right", "dXNlcjpzM2NyZXQ="), ("other", "dXNlcjowdGhlcg=="), ("half", "dXNlcjo=")]
+    {
+        for place in ["config.json", "containers/auth.json"] {
+            let path = desk.path(name).join(place);
+            fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
+            fs::write(path, file(auth)).expect("a file");
+        }
+    }
+    // a helper, and one that has nothing
+    let helpers = desk.path("bin");
+    fs::create_dir_all(&helpers).expect("a folder");
+    for (name, script) in [
+        ("docker-credential-known", r#"grep -q : && echo '{"Username":"user","Secret":"s3cret"}'"#),
+        ("docker-credential-empty", "echo credentials not found in native keychain; exit 1"),
+        ("docker-credential-broken", "echo s3cret; exit 3"),
+    ] {
+        let path = helpers.join(name);
+        fs::write(&path, format!("#!/bin/sh\n{script}\n")).expect("a file");
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("a mode");
+    }
+    let paths = format!("{}:/usr/bin:/bin", helpers.display());
+    for (folder, helper) in
+        [("known", "known"), ("empty", "empty"), ("broken", "broken"), ("escape", "../../bin/sh")]
+    {
+        fs::create_dir_all(desk.path(folder)).expect("a folder");
+        let text = format!(r#"{{"credHelpers":{{"{}":"{helper}"}}}}"#, debian.1);
+        fs::write(desk.path(folder).join("config.json"), text).expect("a file");
+    }
+    fs::create_dir_all(desk.path("torn")).expect("a folder");
+    fs::write(desk.path("torn/config.json"), "{\"auths\":").expect("a file");
+
+    let at = |folder: &str| desk.path(folder).display().to_string();
+    let (right, other, half) = (at("right"), at("other"), at("half"));
+    let auth_file = format!("{right}/containers/auth.json");
+    for environment in [
+        vec![user, password],
+        vec![("DOCKER_CONFIG", right.as_str())],
+        vec![("REGISTRY_AUTH_FILE", &auth_file)],
+        vec![("XDG_RUNTIME_DIR", &right)],
+        vec![("XDG_CONFIG_HOME", &right)],
+        vec![("DOCKER_CONFIG", &at("known")), ("PATH", &paths)],
+        // what is named for this registry alone wins over a file
+        vec![user, password, ("DOCKER_CONFIG", &other)],
+    ] {
+        let pushed = desk.push(&place, &[], &environment);
+        assert!(pushed.is_ok(), "{environment:?}: {pushed:?}");
+    }
+    for (environment, says) in [
+        (vec![], "no password for it was found"),
+        (vec![("DOCKER_CONFIG", other.as_str())], "does not accept the password of `user`"),
+        (vec![user, ("MICROIMAGE_PASSWORD", "0ther")], "does not accept the password of `user`"),
+        (vec![user], "MICROIMAGE_USERNAME is there, MICROIMAGE_PASSWORD is not"),
+        (vec![password], "MICROIMAGE_PASSWORD is there, MICROIMAGE_USERNAME is not"),
+        (vec![("DOCKER_CONFIG", &half)], "config.json` is there, a password is not"),
+        (vec![("DOCKER_CONFIG", &at("torn"))], "torn/config.json`: it holds no JSON"),
+        (vec![("DOCKER_CONFIG", &at("empty")), ("PATH", &paths)], "no password for it was found"),
+        (
+            vec![("DOCKER_CONFIG", &at("broken")), ("PATH", &paths)],
+            "`docker-credential-broken` failed",
+        ),
+        (vec![("DOCKER_CONFIG", &at("known")), ("PATH", "/nowhere")], "cannot be started"),
+        (vec![("DOCKER_CONFIG", &at("escape"))], "is not the name of a credential helper"),
+    ] {
+        let error = desk.push(&place, &[], &environment).expect_err(says);
+        assert!(error.contains(says), "{environment:?}: {error}");
+        assert!(!error.contains("s3cret") && !error.contains("0ther"), "{error}");
+    }
+    // to look at an image is enough to be asked for a password, and to have one
+    let environment = [("DOCKER_CONFIG", right.as_str())];
+    for command in
+        [&["inspect", &place][..], &["unpack", &place, "files"], &["diff", &place, "oci"]]
+    {
+        let output = desk.run(command, &environment);
+        assert!(
+            output.status.success(),
+            "{command:?}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+    }
+}
+
+/// An unreadable docker configuration stopped an anonymous push.
+#[test]
+fn credentials_that_nobody_asks_for_need_not_be_readable() {
+    let home = tempfile::tempdir().expect("a folder");
+    let Some(debian) = DebianRegistry::start(home.path(), None) else { return };
+    let desk = Desk::new();
+    fs::create_dir_all(desk.path("torn")).expect("a folder");
+    fs::write(desk.path("torn/config.json"), "{\"auths\":").expect("a file");
+    let torn = desk.path("torn").display().to_string();
+    let place = format!("{}/echo:v1", debian.1);
+    desk.push(&place, &[], &[("DOCKER_CONFIG", &torn)]).expect("nobody has asked");
+    desk.push(&place, &[], &[("MICROIMAGE_USERNAME", "user")]).expect("nobody has asked");
+}
+
+#[test]
+fn several_names_get_one_image() {
+    let home = tempfile::tempdir().expect("a folder");
+    let Some(debian) = DebianRegistry::start(home.path(), None) else { return };
+    let desk = Desk::new();
+    let places = ["team/echo:v1", "team/echo:latest", "other/echo:v1"];
+    let places: Vec<_> = places.iter().map(|name| format!("{}/{name}", debian.1)).collect();
+    let mut arguments = vec!["push", "--image", "oci"];
+    arguments.extend(places.iter().map(String::as_str));
+    let output = desk.run(&arguments, &[]);
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let pinned: Vec<_> = text.lines().collect();
+    assert_eq!(pinned.len(), 3, "{text}");
+    for (place, pinned) in places.iter().zip(pinned) {
+        assert!(pinned.starts_with(&format!("{place}@sha256:")), "{pinned}");
+        let output = desk.run(&["diff", place, "oci"], &[]);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+    // from one registry to another place, without a layout between
+    let copy = format!("{}/copy/echo:v1", debian.1);
+    let output = desk.run(&["push", &copy, "--image", &places[0]], &[]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
