@@ -25,7 +25,7 @@ use microimage::registry::{
 use microimage::rootfs::Node;
 use microimage::sbom::{self, Program};
 use microimage::{
-    check, extras, layout, load, manual, provenance, reference, sandbox, source, stage, unpack,
+    check, extras, layout, load, manual, provenance, reference, source, stage, unpack,
 };
 use std::collections::BTreeMap;
 use std::error::Error;
