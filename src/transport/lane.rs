@@ -56,6 +56,7 @@ pub(super) fn run<S: Service>(server: &'static Server<S>, listener: TcpListener)
         };
     }
     now_runs(Place::Elsewhere);
+    lookout::rest();
     stack_guard::remove();
     timeline::tell();
 }

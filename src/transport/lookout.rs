@@ -121,7 +121,9 @@ fn wait(own: Option<libc::pollfd>, limit: Option<Duration>) {
     let end_ns = limit.map(|limit| monotonic_ns().saturating_add(nanoseconds(limit)));
     let in_lane = is_lane();
     let before = now_runs(Place::Elsewhere); // a lock within waits as a thread's (futex.rs)
-    LOOKING.store(in_lane, Ordering::SeqCst);
+    if in_lane {
+        LOOKING.store(true, Ordering::SeqCst);
+    }
     loop {
         let mut polled: Vec<libc::pollfd> = own.into_iter().collect();
         let others = polled.len();
@@ -145,10 +147,12 @@ fn wait(own: Option<libc::pollfd>, limit: Option<Duration>) {
             break;
         }
     }
-    LOOKING.store(false, Ordering::SeqCst);
     now_runs(before);
-    if MISSED.swap(false, Ordering::SeqCst) {
-        timer::set(); // the handler goes on
+    if in_lane {
+        LOOKING.store(false, Ordering::SeqCst);
+        if MISSED.swap(false, Ordering::SeqCst) {
+            timer::set(); // the handler goes on
+        }
     }
 }
 
