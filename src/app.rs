@@ -260,9 +260,9 @@ impl App {
         self
     }
 
-    /// Event loops, each with a thread that serves it; 1 by default. Handlers that wait have threads
-    /// of their own besides ([`Limits::threads`]). The platform gives an instance one request at a
-    /// time unless it is configured otherwise, and a whole core only from 1,280 MB on.
+    /// Event loops, each with a thread that serves it; 1 by default. Handlers that wait have
+    /// threads of their own besides ([`Limits::threads`]). The platform gives an instance one
+    /// request at a time unless it is configured otherwise, and a whole core only from 1,280 MB on.
     pub fn workers(mut self, workers: usize) -> App {
         self.workers = workers;
         self

@@ -1,6 +1,6 @@
 //! The scheduler's protocols under many orders of threads, each chosen by shuttle and repeatable: a
-//! wake that is lost, or a second leader, shows as a deadlock or a failed assertion. The code is the
-//! server's own (parker.rs, role.rs); what is below it is played here.
+//! wake that is lost, or a second leader, shows as a deadlock or a failed assertion. The code is
+//! the server's own (parker.rs, role.rs); what is below it is played here.
 
 use shuttle::sync::{Arc, Condvar, Mutex};
 use shuttle::thread;
@@ -117,8 +117,8 @@ fn a_loop() -> &'static EventLoop {
     Box::leak(Box::default())
 }
 
-/// Each of three waits of a coroutine is ended by one of three wakes, whenever they come; wakes that
-/// nobody waits for yet are kept, and several at once are one.
+/// Each of three waits of a coroutine is ended by one of three wakes, whenever they come; wakes
+/// that nobody waits for yet are kept, and several at once are one.
 #[test]
 fn no_wake_of_a_coroutine_is_lost() {
     shuttle::check_random(

@@ -155,8 +155,8 @@ pub struct PushArguments {
     /// HOST/NAME:TAG; several get the same image
     #[arg(required = true)]
     pub reference: Vec<String>,
-    /// Layout folder, archive file, or HOST/NAME:TAG; several, one a platform, make an index under a
-    /// tag of its own
+    /// Layout folder, archive file, or HOST/NAME:TAG; several, one a platform, make an index under
+    /// a tag of its own
     #[arg(long, default_value = "target/image/oci")]
     pub image: Vec<String>,
     /// No progress on the terminal

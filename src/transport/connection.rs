@@ -76,8 +76,8 @@ impl From<io::Error> for End {
 /// reset that closing on unread data would cause (RFC 9112, section 9.6).
 const LINGER_BYTES: usize = 8 * 1024 * 1024;
 const LINGER: Duration = Duration::from_secs(2);
-/// Requests that a peer which never lets its connection run dry gets answered in a row: then it goes
-/// behind the others, because a loop looks at its sockets only when nothing is left to run.
+/// Requests that a peer which never lets its connection run dry gets answered in a row: then it
+/// goes behind the others, because a loop looks at its sockets only when nothing is left to run.
 pub(super) const LONGEST_STREAK: u32 = 256;
 /// Free space that a read finds at least, in bytes.
 const READ_BYTES: usize = 2 * 1024;

@@ -52,8 +52,8 @@ pub(super) fn wait(
                 &request_id(),
                 format_args!(
                     "the handler waits for a lock that is never released: it holds it itself, or a \
-                     handler holds it that waits in the same way; the process ends. Take a lock, or \
-                     use a LazyLock in its own initialiser, only where it is not held already"
+                     handler holds it that waits in the same way; the process ends. Take a lock, \
+                     or use a LazyLock in its own initialiser, only where it is not held already"
                 ),
             );
             // JUSTIFICATION: std's exit runs what others have registered, on a process whose locks
@@ -154,8 +154,8 @@ fn is_for_a_lock() -> bool {
     is_one_of(callers(), known)
 }
 
-/// Whether `these` are a known wait's callers. The innermost one is the lock's own function, or where
-/// std's futex wait is not inlined, that: then all waits have it, and the next one decides.
+/// Whether `these` are a known wait's callers. The innermost one is the lock's own function, or
+/// where std's futex wait is not inlined, that: then all waits have it, and the next one decides.
 fn is_one_of(these: Callers, known: [Option<Callers>; 4]) -> bool {
     let [Some(mutex), Some(read), Some(write), Some(once)] = known else { return false };
     let all = [mutex, read, write, once];

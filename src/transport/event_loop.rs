@@ -154,8 +154,8 @@ impl EventLoop {
         }
     }
 
-    /// The leader's thread will not look at the loop for a while: who takes the role is woken by the
-    /// bell or an event. At once if there is something to do already, or a timer, which only a
+    /// The leader's thread will not look at the loop for a while: who takes the role is woken by
+    /// the bell or an event. At once if there is something to do already, or a timer, which only a
     /// leader looks at.
     pub(super) fn leave_alone(&self, state: &mut State) {
         state.asleep = true;
@@ -286,8 +286,8 @@ impl Watched {
         Ok(watched)
     }
 
-    /// Pauses the coroutine until something happened that ends such a wait, since the last wait that
-    /// it ended: what happened. May return early.
+    /// Pauses the coroutine until something happened that ends such a wait, since the last wait
+    /// that it ended: what happened. May return early.
     ///
     /// # Errors
     /// If epoll refuses.

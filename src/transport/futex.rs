@@ -1,8 +1,8 @@
 //! std's own waits: a handler that waits for a lock lends its event loop.
 //!
-//! std's Mutex, RwLock, Once, Condvar and thread parking, and parking_lot's, wait by futex(2), which
-//! they reach through the C library's `syscall`. A program may define that function: this one does
-//! what the C library's does, and before a futex wait within a handler it says that the thread
+//! std's Mutex, RwLock, Once, Condvar and thread parking, and parking_lot's, wait by futex(2),
+//! which they reach through the C library's `syscall`. A program may define that function: this one
+//! does what the C library's does, and before a futex wait within a handler it says that the thread
 //! blocks. The wait itself is the kernel's, unchanged. Where another `syscall` were linked, or a
 //! library waits in another way, the loop is lent all the same, some 10 ms later (shift.rs).
 
@@ -16,9 +16,9 @@ use super::handling::{Blocks, worker};
 /// As for the C library's function.
 // JUSTIFICATION: the linker takes the program's definition before the C library's, and that is the
 // point.
-// SAFETY: the name is the C library's and so is what it does: the arguments go to the kernel as they
-// are, an error is -1 with `errno`. It is declared without the dots of C: both of the supported ABIs
-// (x86-64, AArch64) pass integers of a variable argument list as any others.
+// SAFETY: the name is the C library's and so is what it does: the arguments go to the kernel as
+// they are, an error is -1 with `errno`. It is declared without the dots of C: both of the
+// supported ABIs (x86-64, AArch64) pass integers of a variable argument list as any others.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn syscall(
     number: libc::c_long,

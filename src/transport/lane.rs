@@ -1,5 +1,5 @@
-//! The boot lane: requests are answered on the main thread, without a coroutine runtime, for as long
-//! as there is one at a time.
+//! The boot lane: requests are answered on the main thread, without a coroutine runtime, for as
+//! long as there is one at a time.
 //!
 //! Threads, epoll and a coroutine's stack cost more than a small program's whole start, and most
 //! instances are sent one request at a time. The lane needs none of them: it accepts, waits with
@@ -200,8 +200,8 @@ impl<S: Service> Lane<S> {
         }
     }
 
-    /// The connection if it has said something; a silent one goes (back) to the others, and one that
-    /// is gone is dropped.
+    /// The connection if it has said something; a silent one goes (back) to the others, and one
+    /// that is gone is dropped.
     fn receive(&mut self, mut connection: Connection<S>) -> Found<S> {
         if connection.has_input() {
             return Found::Speaker(connection);

@@ -99,7 +99,8 @@ impl Link {
     pub(crate) fn wait(&mut self, until: Ready, limit: Option<Duration>) -> io::Result<()> {
         self.drained = false;
         let Some(home) = home() else {
-            let _blocks = (!is_lane()).then(Blocks::begin); // in the lane the thread looks out itself
+            // In the lane the thread looks out itself.
+            let _blocks = (!is_lane()).then(Blocks::begin);
             let events = if until == Ready::ToRead { libc::POLLIN } else { libc::POLLOUT };
             lookout::wait_for(self.fd(), events, limit);
             return Ok(());

@@ -29,9 +29,9 @@ pub(super) trait LaneHold: Sync {
 static LANE: Mutex<Option<&'static dyn LaneHold>> = Mutex::new(None);
 /// Whether there is a thread that looks out, or one is on its way. It stays until [`rest`].
 static THREAD: AtomicBool = AtomicBool::new(false);
-/// Whether the thread is to look out: from a handler's wait to the handler's end. While the reply is
-/// written it leaves others alone, because the peer may have read it before this process goes on,
-/// and ask again.
+/// Whether the thread is to look out: from a handler's wait to the handler's end. While the reply
+/// is written it leaves others alone, because the peer may have read it before this process goes
+/// on, and ask again.
 static WATCH: AtomicBool = AtomicBool::new(false);
 /// An eventfd that wakes the thread: its number and one more, 0 for none yet.
 static BELL: AtomicI32 = AtomicI32::new(0);
@@ -294,8 +294,8 @@ mod timer {
         unsafe { libc::timer_settime(timer.0, 0, &raw const time, ptr::null_mut()) };
     }
 
-    /// What the kernel calls. qemu's user mode before 8.1 (a Mac's Docker has one for x86-64 images)
-    /// does not align the stack as the ABI asks, and what is called from here relies on it.
+    /// What the kernel calls. qemu's user mode before 8.1 (a Mac's Docker has one for x86-64
+    /// images) does not align the stack as the ABI asks, and what is called from here relies on it.
     // JUSTIFICATION: the stack pointer is not Rust's to change.
     // SAFETY: the frame is kept as the ABI asks: the one register that is used is saved and put
     // back, and the argument, which is not used, passes through.

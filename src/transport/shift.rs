@@ -91,8 +91,8 @@ impl Shift {
         Ok(Shift { work, outer, timer, timed, watch, lent_ns: AtomicU64::new(0) })
     }
 
-    /// The handler on this thread is about to wait: whether the role was its thread's and is offered
-    /// now.
+    /// The handler on this thread is about to wait: whether the role was its thread's and is
+    /// offered now.
     pub(super) fn offer(&self, me: Worker) -> (bool, Option<Needed>) {
         let mut state = self.work.lock();
         if !state.role.offer(me) {
@@ -266,8 +266,8 @@ impl WatchState {
                     &held.worker.request_id(),
                     format_args!(
                         "the handler has held its worker for over a second while others waited; \
-                         they are served by another thread: do in `firstbyte::blocking` what blocks \
-                         or computes for long"
+                         they are served by another thread: do in `firstbyte::blocking` what \
+                         blocks or computes for long"
                     ),
                 );
             }

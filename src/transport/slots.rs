@@ -1,10 +1,10 @@
 //! All open connections: who is idle, whose deadline has passed, whether there is room for one
 //! more.
 //!
-//! A connection that must not wait for ever is ended from outside where it waits on a coroutine: the
-//! watcher, a coroutine that sleeps until the next deadline and for ever if there is none, shuts its
-//! socket down, and the wait returns. No such wait has a timer of its own, and an idle server none
-//! at all. A thread that waits looks at the clock itself.
+//! A connection that must not wait for ever is ended from outside where it waits on a coroutine:
+//! the watcher, a coroutine that sleeps until the next deadline and for ever if there is none,
+//! shuts its socket down, and the wait returns. No such wait has a timer of its own, and an idle
+//! server none at all. A thread that waits looks at the clock itself.
 
 use super::event_loop::Ready;
 use super::link::{Link, has_input, shutdown};

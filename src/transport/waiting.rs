@@ -1,7 +1,7 @@
 //! Who waits here, and how: the lowest primitive of this room. Code of this room on a coroutine
 //! pauses it; a handler blocks its thread, and lends the event loop to another one (handling.rs); a
-//! thread blocks, and if that is the main thread in the boot lane, somebody looks out for other peers
-//! meanwhile (lookout.rs).
+//! thread blocks, and if that is the main thread in the boot lane, somebody looks out for other
+//! peers meanwhile (lookout.rs).
 
 use std::cell::Cell;
 

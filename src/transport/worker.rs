@@ -61,7 +61,8 @@ impl Worker {
 
     /// A handler begins or ends on the thread.
     pub(super) fn step(self) {
-        // Only the thread itself writes it. Sequentially consistent: see `EventLoop::watch_handler`.
+        // Only the thread itself writes it. Sequentially consistent: see
+        // `EventLoop::watch_handler`.
         self.0.steps.store(self.steps() + 1, Ordering::SeqCst);
     }
 

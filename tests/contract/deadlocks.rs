@@ -21,7 +21,8 @@ fn assert_ends(mut server: Server, how: &str, requests: usize) {
         .map(|n| {
             let mut peer = Peer::to(server.address);
             peer.send(format!(
-                "GET /deadlock/{how}?n={n} HTTP/1.1\r\nHost: h\r\nX-Scf-Request-Id: stuck-{n}\r\n\r\n"
+                "GET /deadlock/{how}?n={n} HTTP/1.1\r\nHost: h\r\n\
+                 X-Scf-Request-Id: stuck-{n}\r\n\r\n"
             ));
             peer
         })
@@ -55,8 +56,8 @@ fn handlers_that_wait_for_each_other_end_the_process() {
 }
 
 /// A condition counts how often it was told; a lock that is waited for has the value 2. A handler
-/// that waits for another request, with that value, is not a deadlock, however long it takes; nor is
-/// one that waits for a lock which a reader's slowness holds.
+/// that waits for another request, with that value, is not a deadlock, however long it takes; nor
+/// is one that waits for a lock which a reader's slowness holds.
 #[test]
 fn what_another_request_or_a_peer_can_end_is_no_deadlock() {
     let (mut by_request, mut by_peer) = (function().at_rest(), function().at_rest());

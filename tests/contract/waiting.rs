@@ -1,7 +1,7 @@
-//! Handlers that wait, with the runtime up: whatever they wait with, each request is answered in its
-//! turn, and requests on other paths meanwhile. A handler that waited for a lock of the standard
-//! library stopped its worker, and with it the handler that held the lock: the instance hung for
-//! good, without a word. On the function of programs/waiting.rs, built as functions are.
+//! Handlers that wait, with the runtime up: whatever they wait with, each request is answered in
+//! its turn, and requests on other paths meanwhile. A handler that waited for a lock of the
+//! standard library stopped its worker, and with it the handler that held the lock: the instance
+//! hung for good, without a word. On the function of programs/waiting.rs, built as functions are.
 
 use outside::peer::{Peer, ask, get};
 use outside::process;
@@ -205,8 +205,8 @@ fn a_panic_that_waits_poisons_nobodys_lock() {
     }
 }
 
-/// A handler that waits costs nothing but its thread, which is gone soon after; and nothing wakes up
-/// for nobody, while it waits and afterwards.
+/// A handler that waits costs nothing but its thread, which is gone soon after; and nothing wakes
+/// up for nobody, while it waits and afterwards.
 #[test]
 fn threads_end_and_nothing_wakes_up_idly() {
     let server = function(2);

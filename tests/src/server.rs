@@ -53,8 +53,9 @@ impl Server {
         }
     }
 
-    /// Takes the server past its boot lane: two peers have had something to say at once, were served
-    /// and are gone, so its threads run and its descriptors and memory are those of a server at rest.
+    /// Takes the server past its boot lane: two peers have had something to say at once, were
+    /// served and are gone, so its threads run and its descriptors and memory are those of a server
+    /// at rest.
     #[track_caller]
     pub fn at_rest(self) -> Server {
         let mut peers = [Peer::to(self.address), Peer::to(self.address)];

@@ -1,5 +1,5 @@
-//! The text of the files in which `docker login` and `podman login` keep credentials: which entry is
-//! for a registry, and what is in it. It opens no file and runs no helper. Docker's reference,
+//! The text of the files in which `docker login` and `podman login` keep credentials: which entry
+//! is for a registry, and what is in it. It opens no file and runs no helper. Docker's reference,
 //! "docker login"; containers-auth.json(5).
 
 use base64::Engine as _;

@@ -94,7 +94,10 @@ mod tests {
         let hub = "https://auth.docker.io/token";
         for (header, expected) in [
             (
-                r#"Bearer realm="https://auth.docker.io/token",service="hub",scope="a:b:pull,push""#,
+                concat!(
+                    r#"Bearer realm="https://auth.docker.io/token","#,
+                    r#"service="hub",scope="a:b:pull,push""#
+                ),
                 vec![bearer(hub, Some("hub"), Some("a:b:pull,push"))],
             ),
             (
