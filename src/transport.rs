@@ -1,21 +1,26 @@
-//! The only door to may: sockets, coroutines and timers, with HTTP rules taken from `wire`.
+//! Sockets, coroutines and timers, with HTTP rules taken from `wire`.
 //!
 //! The published may_minihttp is not under it (16 headers, no limits, no timeouts, a panic per bad
-//! Content-Length); its idea is: one coroutine a connection, written as if it blocked. It knows a
-//! [`Service`], and no App.
+//! Content-Length); its idea is: one coroutine a connection, written as if it blocked. Neither is
+//! may: a handler keeps its thread, and lends the event loop while it waits (`handling`). This room
+//! knows a [`Service`], and no App.
 //!
 //! From the ground up (tests/rooms.rs keeps the order):
 //!
-//! - `waiting`: who waits here, and how. `stop` (signals), `listen` (the port), `limits`,
-//!   `service`, `once`, `timeline` (when the boot reached what)
-//! - `clock`, `link` (one socket), `budget` (memory for bodies), `sleep`, `panics`, `current` (the
-//!   request's id)
-//! - `slots` (all connections: deadlines, idleness, the cap), `records` (the logger)
-//! - `outgoing` (replies), `server` (what connections share), `blocking`
+//! - `waiting`: what runs on this thread. `coroutine`, `role` (who leads a loop), `worker` (what
+//!   others know of a thread), `limits`, `listen` (the port), `locks`, `once`, `service`,
+//!   `stack_guard` (the boot lane's stack limit), `timeline` (when the boot reached what)
+//! - `event_loop`, `lookout` (watches for others while the boot lane's handler waits), `clock`,
+//!   `panics`, `stop` (signals)
+//! - `shift` (a loop's leader and standby), `home`, `threads`
+//! - `handling` (a handler's waits), `deadlock`, `current` (the request's id), `loops`
+//! - `link` (one socket), `parker`, `futex` (std's waits), `blocking`, `sleep`, `records` (the
+//!   logger), `budget` (memory for bodies)
+//! - `slots` (all connections: deadlines, idleness, the cap), `outgoing` (replies), `server` (what
+//!   connections share)
 //! - `connection`: request, reply, next
-//! - `accept`: who gets in
-//! - `runtime`: coroutines come up
-//! - `lane`: the first request, without a runtime; `minihttp` (for comparison)
+//! - `accept`: who gets in; `runtime`: coroutines come up
+//! - `lane`: one request at a time, without a runtime; `minihttp` (for comparison, on may)
 //! - `serve`: from a listening socket to the last reply
 
 mod accept;

@@ -19,7 +19,7 @@ pub(crate) struct Server<S> {
 }
 
 impl<S> Server<S> {
-    /// `settle` is called once the first reply is out and before there is another thread.
+    /// `settle` is called once, after the first reply or when the boot lane ends.
     pub(super) fn new(service: S, limits: Limits, workers: usize, settle: fn()) -> Server<S> {
         Server {
             service,
