@@ -12,8 +12,8 @@ use std::os::fd::AsRawFd;
 
 /// Serves until SIGTERM or SIGINT, then lets what is in flight finish.
 ///
-/// `settle` does what a first reply need not wait for. It is called once, in the first pause after a
-/// reply or when the boot lane ends.
+/// `settle` does what a first reply need not wait for. It is called once: in the first pause after
+/// a reply, or when the boot lane ends.
 pub(crate) fn serve<S: Service>(
     listener: TcpListener,
     service: S,
