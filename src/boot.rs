@@ -70,7 +70,7 @@ pub fn start(app: fn() -> App) -> i32 {
     std::panic::catch_unwind(|| app().try_serve()).map_or(101, |served| match served {
         Ok(()) => 0,
         Err(error) => {
-            eprintln!("firstbyte: {error}");
+            eprintln!("firstbyte: {error:#}");
             1
         }
     })
@@ -87,7 +87,7 @@ impl App {
         match self.try_serve() {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => {
-                eprintln!("firstbyte: {error}");
+                eprintln!("firstbyte: {error:#}");
                 ExitCode::FAILURE
             }
         }

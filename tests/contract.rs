@@ -6,6 +6,8 @@
 mod address;
 #[path = "contract/allocator.rs"]
 mod allocator;
+#[path = "contract/around.rs"]
+mod around;
 #[path = "contract/bodies.rs"]
 mod bodies;
 #[path = "contract/boot_lane.rs"]
@@ -22,6 +24,8 @@ mod echo;
 mod errors;
 #[path = "contract/events.rs"]
 mod events;
+#[path = "contract/failures.rs"]
+mod failures;
 #[path = "contract/handlers.rs"]
 mod handlers;
 #[path = "contract/logs.rs"]

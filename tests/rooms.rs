@@ -63,9 +63,9 @@ const SERVER: Layers<'_> = &[
     &["platform"],
     &["context"],
     &["request"],
-    &["event", "transport"],
-    &["handler", "trigger"],
-    &["route"],
+    &["asked", "event", "transport"],
+    &["around", "handler", "trigger"],
+    &["access_log", "cors", "route"],
     &["app"],
     &["boot", "test"],
     &["lib"],
@@ -73,8 +73,8 @@ const SERVER: Layers<'_> = &[
 /// Rooms of it that are tested without a server: no socket, no coroutine, and time enters as a
 /// value.
 const PURE_SERVER: Pure = pure!(
-    "src/": "body", "context", "error", "event", "handler", "headers", "json", "json_string",
-        "platform", "reply", "request", "route", "secret", "spare", "trigger", "wire"
+    "src/": "around", "asked", "body", "context", "cors", "error", "event", "handler", "headers",
+        "json", "json_string", "platform", "reply", "request", "route", "secret", "spare", "trigger", "wire"
 );
 /// Who asks for the time left reads a clock: `deadline` is the door to it.
 const DOORS_OF_PURE_SERVER: &[&str] = &["deadline"];

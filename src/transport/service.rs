@@ -31,4 +31,12 @@ impl<'a> RequestHead<'a> {
     pub(crate) fn headers(&self) -> Headers<'a> {
         Headers::new(self.bytes, &self.head.fields)
     }
+
+    /// Method, path and query. The wire admits visible ASCII only in all three.
+    pub(crate) fn target(&self) -> (&'a str, &'a str, Option<&'a str>) {
+        let text = |bytes: &'a [u8]| std::str::from_utf8(bytes).unwrap_or_default();
+        let head = self.head;
+        let query = head.query.map(|query| text(query.of(self.bytes)));
+        (text(head.method.of(self.bytes)), text(head.path.of(self.bytes)), query)
+    }
 }
