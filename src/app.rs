@@ -90,6 +90,7 @@ pub struct App {
     web: Option<WebHandler>,
     hooks: Vec<(Hook, HookHandler)>,
     inits: Vec<(Init, InitWork)>,
+    stops: Vec<InitWork>,
     /// Set by `init` alone, so that an App without it is linked without it.
     first_request: Option<FirstRequest>,
     limits: Limits,
@@ -250,6 +251,38 @@ impl App {
                 once.done_by(|| app.initialise(Init::FirstRequest))
             }));
         }
+        self
+    }
+
+    /// Runs `work` when the server stops, after SIGTERM or SIGINT: once what was in flight has ended
+    /// or was cut off, background work included, and before [`App::serve`] returns. Several run in
+    /// the order they were given. An error or a panic is a line of the log, and the exit code is 1.
+    ///
+    /// It has the last quarter of [`Limits::drain_timeout`] at least (2.5 s by default), also where
+    /// a request holds the main thread: then it runs on another one. When the time-out is over the
+    /// process ends.
+    ///
+    /// # Cold start
+    /// A platform may end an instance without a signal (SCF documents none), so that this is for
+    /// what is good to have done: buffers sent, connections ended in order.
+    ///
+    /// # Example
+    /// ```
+    /// use firstbyte::{App, test};
+    /// use std::sync::atomic::{AtomicBool, Ordering};
+    ///
+    /// static SENT: AtomicBool = AtomicBool::new(false);
+    ///
+    /// let app = App::new().web(|_| "here").on_stop(|| SENT.store(true, Ordering::SeqCst));
+    /// assert!(test::stop(&app));
+    /// assert!(SENT.load(Ordering::SeqCst));
+    /// ```
+    pub fn on_stop<F, R>(mut self, work: F) -> App
+    where
+        F: Fn() -> R + Send + Sync + 'static,
+        R: IntoReply,
+    {
+        self.stops.push(Box::new(move || work().into_reply().map(drop)));
         self
     }
 
@@ -497,6 +530,24 @@ impl Service for App {
 
     fn call(&self, request: Request<'_>) -> Reply {
         self.respond(request)
+    }
+
+    fn has_last_work(&self) -> bool {
+        !self.stops.is_empty()
+    }
+
+    fn stop(&self) -> bool {
+        let mut all = true;
+        for work in &self.stops {
+            let error = match catch(work) {
+                Ok(Ok(())) => continue,
+                Ok(Err(error)) => error,
+                Err(panicked) => panicked.into_error(),
+            };
+            log::failure(Level::Error, "", format_args!("a stop hook failed: {error:#}"));
+            all = false;
+        }
+        all
     }
 
     fn refuse(&self, error: &Error, head: Option<&RequestHead<'_>>) -> Reply {

@@ -78,7 +78,7 @@ pub fn start(app: fn() -> App) -> i32 {
 
 impl App {
     /// Listens and serves until SIGTERM or SIGINT. If it cannot, it says why in one line on
-    /// standard error.
+    /// standard error, with exit code 1; so it does if the drain time-out has cut something off.
     ///
     /// # Cold start
     /// The port is bound and listened on before anything else happens, but for
@@ -96,7 +96,8 @@ impl App {
     /// As [`App::serve`], for a `main` that has its own way with errors.
     ///
     /// # Errors
-    /// If a route is malformed, or the address is malformed, taken or not allowed.
+    /// If a route is malformed, or the address is malformed, taken or not allowed; and if the server
+    /// has stopped with something cut off, or a stop hook has failed.
     pub fn try_serve(mut self) -> Result<()> {
         let (limits, workers) = self.take_settings()?;
         run(self, limits, workers)
@@ -140,8 +141,10 @@ fn run(app: App, limits: Limits, workers: usize) -> Result<()> {
         // such line.
         log::announce(format_args!("listening on {address}"));
     }
-    transport::serve(listener, app, limits, workers, settle);
-    Ok(())
+    match transport::serve(listener, app, limits, workers, settle) {
+        true => Ok(()),
+        false => Err(Error::io("it has stopped before all was done; the log says what was not")),
+    }
 }
 
 fn variable(name: &str) -> Option<String> {

@@ -61,6 +61,7 @@ mod request;
 mod route;
 mod secret;
 mod spare;
+mod stopping;
 #[allow(unsafe_code)]
 mod sys;
 pub mod test;
@@ -82,7 +83,8 @@ pub use event::Event;
 pub use headers::Headers;
 pub use reply::{BodyWriter, IntoReply, Json, Reply};
 pub use request::Request;
-pub use transport::{Limits, blocking, sleep};
+pub use stopping::stopping;
+pub use transport::{Limits, background, blocking, sleep};
 pub use wire::{HeadLimits, Status, Version};
 
 #[doc(hidden)]

@@ -4,6 +4,7 @@
 use crate::error::{Error, Result};
 use crate::json;
 use crate::spare;
+use crate::stopping::stopping;
 use crate::wire::Status;
 use crate::wire::chunked::is_token_byte;
 use serde::Serialize;
@@ -394,6 +395,12 @@ pub struct BodyWriter<'a> {
 impl<'a> BodyWriter<'a> {
     pub(crate) fn new(sink: &'a mut dyn io::Write) -> BodyWriter<'a> {
         BodyWriter { sink }
+    }
+
+    /// Whether the process has been told to stop, and a stream without an end should find one: see
+    /// [`stopping`](crate::stopping()).
+    pub fn stopping(&self) -> bool {
+        stopping()
     }
 }
 

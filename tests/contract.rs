@@ -20,6 +20,8 @@ mod crowd;
 mod deadlocks;
 #[path = "contract/echo.rs"]
 mod echo;
+#[path = "contract/endings.rs"]
+mod endings;
 #[path = "contract/errors.rs"]
 mod errors;
 #[path = "contract/events.rs"]

@@ -56,7 +56,7 @@ macro_rules! pure {
 
 /// The function server from the ground up (ARCHITECTURE.md, "src/").
 const SERVER: Layers<'_> = &[
-    &["alloc", "json_string", "secret", "spare", "sys", "wire"],
+    &["alloc", "json_string", "secret", "spare", "stopping", "sys", "wire"],
     &["body", "deadline", "error", "headers"],
     &["json", "log"],
     &["reply"],
@@ -89,6 +89,7 @@ const TRANSPORT: Layers<'_> = &[
         "role",
         "service",
         "stack_guard",
+        "stopper",
         "timeline",
         "waiting",
         "worker",
@@ -98,7 +99,7 @@ const TRANSPORT: Layers<'_> = &[
     &["home"],
     &["threads"],
     &["current", "deadlock", "handling", "loops"],
-    &["blocking", "futex", "link", "parker", "records", "sleep"],
+    &["background", "blocking", "futex", "link", "parker", "records", "sleep"],
     &["budget"],
     &["slots"],
     &["outgoing", "server"],

@@ -14,6 +14,10 @@ pub(crate) trait Service: Send + Sync + 'static {
     fn call(&self, request: Request<'_>) -> Reply;
     /// Makes the reply to a request that is refused; `head` is there if it was understood.
     fn refuse(&self, error: &Error, head: Option<&RequestHead<'_>>) -> Reply;
+    /// Whether there is something to do when the server stops.
+    fn has_last_work(&self) -> bool;
+    /// Does it. False if it fails. Must not panic.
+    fn stop(&self) -> bool;
 }
 
 /// Permission to read a body.
