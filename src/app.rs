@@ -10,6 +10,7 @@ use crate::context::Context;
 use crate::error::{Caller, Error, Result};
 use crate::event::Event;
 use crate::handler::{EventHandler, HookHandler, InitWork, WebHandler};
+use crate::headers::Headers;
 use crate::log;
 use crate::platform::{self, Completion, Hook, Platform, Role};
 use crate::reply::{IntoReply, Reply};
@@ -18,7 +19,7 @@ use crate::route::{Matched, Routes};
 use crate::spare;
 use crate::transport::records;
 use crate::transport::{Admission, Limits, Once, RequestHead, Service, catch};
-use crate::wire::Status;
+use crate::wire::{Framing, Status};
 use ::log::Level;
 use std::fmt;
 use std::io;
@@ -96,6 +97,7 @@ pub struct App {
     limits: Limits,
     error_status: Option<Status>,
     workers: usize,
+    takes_encoded: bool,
     misconfigured: Option<Error>,
 }
 
@@ -251,6 +253,26 @@ impl App {
                 once.done_by(|| app.initialise(Init::FirstRequest))
             }));
         }
+        self
+    }
+
+    /// Hands bodies with a content coding (`content-encoding: gzip`) to handlers as they came. Without
+    /// this they are refused with 415 and `accept-encoding: identity` before they are read:
+    /// compressed JSON is not JSON, and what is unpacked has no limit but the handler's.
+    ///
+    /// # Example
+    /// ```
+    /// use firstbyte::{App, Request, test};
+    ///
+    /// let app = App::new().post("/", |request: Request<'_>| request.body().len().to_string());
+    /// let call = test::post("/", "packed").header("content-encoding", "gzip");
+    /// let reply = call.clone().send(&app);
+    /// assert_eq!(reply.status().code(), 415);
+    /// assert_eq!(reply.header("accept-encoding"), Some("identity"));
+    /// assert_eq!(call.send(&app.encoded_bodies()).text(), "6");
+    /// ```
+    pub fn encoded_bodies(mut self) -> App {
+        self.takes_encoded = true;
         self
     }
 
@@ -436,7 +458,46 @@ impl App {
         tell(level, id, status, &Line::of(asked), format_args!("{error:#}"));
         let mut body = spare::take();
         error.write_json_with(error.told(caller, status), id, &mut body);
-        Reply::raw_json(body).with_status(status)
+        let reply = Reply::raw_json(body).with_status(status);
+        match error.is_about_coding() {
+            true => reply.with_known_header("accept-encoding", "identity"),
+            false => reply,
+        }
+    }
+
+    /// Refuses a body that no handler could read (RFC 9110, section 15.5.16).
+    ///
+    /// # Errors
+    /// 415 if the fields say that the body is encoded.
+    pub(crate) fn check_coding(&self, headers: Headers<'_>) -> Result<()> {
+        if self.takes_encoded {
+            return Ok(());
+        }
+        let named = |(name, value): (&str, &[u8])| {
+            name.len() == CONTENT_ENCODING.len()
+                && name.eq_ignore_ascii_case(CONTENT_ENCODING)
+                && !value.trim_ascii().is_empty()
+                && !value.trim_ascii().eq_ignore_ascii_case(b"identity")
+        };
+        if headers.iter().any(named) { Err(Error::coding()) } else { Ok(()) }
+    }
+
+    /// Answers one request as the server would, which may refuse its body.
+    pub(crate) fn respond_or_refuse(&self, request: Request<'_>) -> Reply {
+        if !request.body().is_empty()
+            && let Err(error) = self.check_coding(request.headers())
+        {
+            return self.refusal(&Asked::of(&request), &error);
+        }
+        self.respond(request)
+    }
+
+    fn refusal(&self, asked: &Asked<'_>, error: &Error) -> Reply {
+        let mut reply = self.failed(asked, error, Caller::Web);
+        if let Some(surround) = &self.surround {
+            (surround.after)(self, asked, &mut reply);
+        }
+        reply
     }
 
     /// Answers one request without a server, whatever happens.
@@ -460,6 +521,8 @@ impl App {
         }
     }
 }
+
+const CONTENT_ENCODING: &str = "content-encoding";
 
 /// Method and path, as a line of the log has them.
 struct Line {
@@ -524,7 +587,10 @@ impl fmt::Debug for App {
 }
 
 impl Service for App {
-    fn admit(&self, _head: &RequestHead<'_>) -> Result<Admission> {
+    fn admit(&self, head: &RequestHead<'_>) -> Result<Admission> {
+        if head.head.framing != Framing::Length(0) {
+            self.check_coding(head.headers())?;
+        }
         Ok(Admission { body_bytes: self.limits.body_bytes })
     }
 
@@ -555,11 +621,7 @@ impl Service for App {
             let (method, path, query) = head.target();
             Asked::of_head(method, path, query, head.headers())
         });
-        let mut reply = self.failed(&asked, error, Caller::Web);
-        if let Some(surround) = &self.surround {
-            (surround.after)(self, &asked, &mut reply);
-        }
-        reply
+        self.refusal(&asked, error)
     }
 }
 

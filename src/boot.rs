@@ -11,7 +11,7 @@ use crate::transport::records;
 use crate::transport::timeline::{self, Mark};
 use crate::transport::{self, Limits};
 use std::io::ErrorKind;
-use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpListener};
 use std::process::ExitCode;
 
 /// Where to listen instead, for tests and local runs: `host:port`, port 0 for any.
@@ -134,16 +134,19 @@ fn run(app: App, limits: Limits, workers: usize) -> Result<()> {
     })?;
     timeline::mark(Mark::Listening);
     records::init(variable)?;
+    match transport::serve(listener, app, limits, workers, ready, settle) {
+        true => Ok(()),
+        false => Err(Error::io("it has stopped before all was done; the log says what was not")),
+    }
+}
+
+/// Whoever moved the address waits to be told (port 0 is any port); the platform reads no such
+/// line.
+fn ready(listener: &TcpListener) {
     if variable(OVERRIDE).is_some()
         && let Ok(address) = listener.local_addr()
     {
-        // Whoever moved the address waits to be told (port 0 is any port); the platform reads no
-        // such line.
         log::announce(format_args!("listening on {address}"));
-    }
-    match transport::serve(listener, app, limits, workers, settle) {
-        true => Ok(()),
-        false => Err(Error::io("it has stopped before all was done; the log says what was not")),
     }
 }
 

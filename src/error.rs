@@ -77,6 +77,8 @@ pub(crate) enum Caller {
 
 /// What a stranger is told of a function's failure.
 const GENERAL: &str = "the function failed; its log says why, under this request id";
+const CODING: &str =
+    "the body has a content coding; send it plain, without a Content-Encoding field";
 /// Causes that are named, and bytes that their texts have at most.
 const MOST_CAUSES: usize = 16;
 const MOST_CAUSE_BYTES: usize = 2 * 1024;
@@ -125,6 +127,17 @@ impl Error {
         let causes = causes(&message, error.source());
         let kind = Kind::Handler(None);
         Error { causes, ..Error::with(kind, Words::Foreign, message.into()) }
+    }
+
+    /// The body has a content coding that no handler reads.
+    #[cold]
+    pub(crate) fn coding() -> Error {
+        Error::peer(Status::UNSUPPORTED_MEDIA_TYPE, CODING)
+    }
+
+    /// Whether it is [`Error::coding`].
+    pub(crate) fn is_about_coding(&self) -> bool {
+        self.message == CODING
     }
 
     pub(crate) fn io(message: impl Into<Cow<'static, str>>) -> Error {

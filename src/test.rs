@@ -141,9 +141,11 @@ impl Call {
         self
     }
 
-    /// Calls an App as the server would: routes, hooks, errors as JSON, panics as 500.
+    /// Calls an App as the server would: routes, hooks, what stands around, errors as JSON, panics
+    /// as 500. What a server refuses before it has a request (400, 408, 413, 431) is not played,
+    /// but for an encoded body (415).
     pub fn send(self, app: &App) -> Answer {
-        match self.with(|request| Answer::of(app.respond(request))) {
+        match self.with(|request| Answer::of(app.respond_or_refuse(request))) {
             Ok(answer) => answer,
             Err(error) => panic!("the reply's stream: {error}"),
         }

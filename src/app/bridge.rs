@@ -75,12 +75,14 @@ fn other(app: &App, event: Event<'_>) -> Result<Reply> {
 fn answer_request(app: &App, event: &Event<'_>, gateway: &ApiGateway<'_>) -> Result<Reply> {
     let (reply, _) = gateway.as_request(event.context(), |request| {
         let asked = Asked::of(&request);
+        let answer_web =
+            |request| app.check_coding(asked.headers()).and_then(|()| app.answer_web(request));
         match &app.surround {
-            None => app.reply(&asked, Caller::Gateway, || app.answer_web(request)),
+            None => app.reply(&asked, Caller::Gateway, || answer_web(request)),
             Some(surround) => {
                 let mut request = Some(request);
                 (surround.wrap)(app, &asked, Caller::Gateway, &mut || match request.take() {
-                    Some(request) => app.answer_web(request),
+                    Some(request) => answer_web(request),
                     None => Err(Error::new("a request is answered once")),
                 })
             }

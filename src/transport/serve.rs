@@ -20,13 +20,15 @@ use std::time::{Duration, Instant};
 /// Serves until SIGTERM or SIGINT, then lets what is in flight finish, and has the service do what
 /// it does last. False if something was cut off, or has failed.
 ///
-/// `settle` does what a first reply need not wait for. It is called once: in the first pause after
+/// `ready` is called when signals are minded and a connection would be taken. `settle` does what a
+/// first reply need not wait for. It is called once: in the first pause after
 /// a reply, or when the boot lane ends.
 pub(crate) fn serve<S: Service>(
     listener: TcpListener,
     service: S,
     limits: Limits,
     workers: usize,
+    ready: fn(&TcpListener),
     settle: fn(),
 ) -> bool {
     let server: &'static Server<S> =
@@ -34,6 +36,7 @@ pub(crate) fn serve<S: Service>(
     let drain = server.drain_time();
     stop::on_signal(listener.as_raw_fd(), limits.drain_timeout);
     stopper::prepare(server, drain);
+    ready(&listener);
     stop::end_on_stack_overflow(limits.stack_bytes);
     background::at_most(limits.background);
     panics::install();
