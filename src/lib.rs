@@ -73,7 +73,7 @@ pub use event::Event;
 pub use headers::Headers;
 pub use reply::{BodyWriter, IntoReply, Json, Reply};
 pub use request::Request;
-pub use transport::{Limits, blocking, sleep};
+pub use transport::{Limits, MinRate, blocking, sleep};
 pub use wire::{HeadLimits, Status, Version};
 
 #[doc(hidden)]

@@ -10,7 +10,7 @@
 //! - `waiting`: what runs on this thread. `coroutine`, `role` (who leads a loop), `worker` (what
 //!   others know of a thread), `limits`, `listen` (the port), `locks`, `once`, `service`,
 //!   `stack_guard` (the boot lane's stack limit), `timeline` (when the boot reached what)
-//! - `event_loop`, `lookout` (watches for others while the boot lane's handler waits), `clock`,
+//! - `pace` (minimum rates), `event_loop`, `lookout` (watches for others while the boot lane's handler waits), `clock`,
 //!   `panics`, `stop` (signals)
 //! - `shift` (a loop's leader and standby), `home`, `threads`
 //! - `handling` (a handler's waits), `deadlock`, `current` (the request's id), `loops`
@@ -46,6 +46,7 @@ mod loops;
 pub(crate) mod minihttp;
 mod once;
 mod outgoing;
+mod pace;
 mod panics;
 mod parker;
 pub(crate) mod records;
@@ -65,7 +66,7 @@ mod waiting;
 mod worker;
 
 pub use blocking::blocking;
-pub use limits::Limits;
+pub use limits::{Limits, MinRate};
 pub(crate) use listen::listen;
 pub(crate) use once::Once;
 pub(crate) use panics::catch;

@@ -5,9 +5,10 @@ use super::clock;
 use super::current::{set_request_id, with_request_id};
 use super::event_loop::Ready;
 use super::handling::in_handler;
+use super::limits::Limits;
 use super::link::Link;
 use super::panics;
-use super::slots::Seat;
+use super::slots::{Patience, Seat, Waited};
 use crate::log;
 use crate::reply::{BodyWriter, Reply, ReplyBody, WriteBody};
 use crate::spare;
@@ -15,7 +16,6 @@ use crate::wire::Version;
 use crate::wire::response::{self, ResponseFraming};
 use std::io::{self, IoSlice};
 use std::net::Shutdown;
-use std::time::Duration;
 
 /// What a reply must know of its request.
 #[derive(Clone, Copy)]
@@ -32,12 +32,11 @@ const COPY_BYTES: usize = 2 * 1024;
 /// Writes the reply. `Ok(true)` if the connection may carry another request.
 ///
 /// # Errors
-/// If the peer is gone, or takes nothing for as long as `stall`, or a stream failed half-way: the
-/// connection is over.
+/// If the peer is gone, or too slow, or a stream failed half-way: the connection is over.
 pub(super) fn send(
     link: &mut Link,
     seat: &Seat,
-    stall: Duration,
+    limits: &Limits,
     asked: ReplyMode,
     reply: Reply,
 ) -> io::Result<bool> {
@@ -57,7 +56,7 @@ pub(super) fn send(
     }
     response::end(&mut head);
 
-    let mut out = Outgoing { link, seat, stall };
+    let mut out = Outgoing::new(link, seat, limits);
     let sent = if asked.head_only || status.forbids_content() {
         out.write_all(&mut [IoSlice::new(&head)])
     } else {
@@ -81,33 +80,54 @@ pub(super) fn send(
 
 /// A link that waits until everything is written.
 pub(super) struct Outgoing<'c> {
-    pub link: &'c mut Link,
-    pub seat: &'c Seat,
-    pub stall: Duration,
+    link: &'c mut Link,
+    seat: &'c Seat,
+    limits: &'c Limits,
+    /// With the reader of this reply, once it was waited for.
+    patience: Option<Patience>,
 }
 
-impl Outgoing<'_> {
+impl<'c> Outgoing<'c> {
+    pub(super) fn new(link: &'c mut Link, seat: &'c Seat, limits: &'c Limits) -> Outgoing<'c> {
+        Outgoing { link, seat, limits, patience: None }
+    }
+
     pub(super) fn write_all(&mut self, mut slices: &mut [IoSlice<'_>]) -> io::Result<()> {
         IoSlice::advance_slices(&mut slices, 0); // drops empty ones
-        let mut deadline = None;
         while !slices.is_empty() {
             match self.link.try_write(slices) {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
                 Ok(size) => {
                     IoSlice::advance_slices(&mut slices, size);
-                    deadline = None;
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    let deadline =
-                        *deadline.get_or_insert_with(|| self.seat.deadline_in(self.stall));
-                    if self.seat.wait(self.link, Ready::ToWrite, deadline, Shutdown::Both)? {
-                        return Err(io::ErrorKind::TimedOut.into());
+                    if let Some(patience) = &mut self.patience {
+                        patience.sent(size);
                     }
                 }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.wait()?,
                 Err(error) => return Err(error),
             }
         }
         Ok(())
+    }
+
+    /// Waits until the peer takes more.
+    fn wait(&mut self) -> io::Result<()> {
+        let patience = match &mut self.patience {
+            Some(patience) => patience,
+            none => {
+                self.link.limit_unsent();
+                let limits = self.limits;
+                let (rate, longest) = (limits.reply_rate, limits.write_timeout);
+                none.insert(Patience::to_write(rate, longest, self.link))
+            }
+        };
+        match self.seat.wait(self.link, Ready::ToWrite, Shutdown::Both, patience, None)? {
+            Waited::On => Ok(()),
+            Waited::TooLong | Waited::Evicted => {
+                self.link.reset_on_close(); // or the kernel would keep what nobody reads
+                Err(io::ErrorKind::TimedOut.into())
+            }
+        }
     }
 
     fn write_head_and_body(&mut self, head: &mut Vec<u8>, body: &[u8]) -> io::Result<()> {

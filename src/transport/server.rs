@@ -24,7 +24,7 @@ impl<S> Server<S> {
         Server {
             service,
             limits,
-            slots: Slots::new(limits.connections.max(1)),
+            slots: Slots::new(limits.connections.max(1), limits.lingering.max(1)),
             budget: Budget::new(limits.body_bytes, limits.json_factor),
             workers: workers.max(1),
             settle,
