@@ -189,12 +189,13 @@ impl<S: Service> Connection<S> {
         if let Err(reject) = head.read(&self.input, start, end, &self.server.limits.head) {
             return Err(self.refuse(&reject.into(), None));
         }
-        let mut body = match self.read_body(&head, end) {
+        let body = match self.read_body(&head, end) {
             Ok(body) => body,
             Err(End::Close) => return Err(Over::Close),
             Err(End::Refuse(error)) => return Err(self.refuse(&error, Some(&head))),
         };
         let head_only = head.method.of(&self.input) == b"HEAD";
+        self.server.budget.await_readers(|| self.server.relieve());
         let reply = self.call(&head, end, body.len, arrival);
         self.start = body.next;
         if self.start == self.input.len() {
@@ -208,13 +209,12 @@ impl<S: Service> Connection<S> {
             self.start = 0;
         }
         drop(large_head);
-        if let Some(share) = &mut body.share {
-            share.shrink_to(self.server.budget.plain(reply.body().map_or(0, <[u8]>::len)));
-        }
+        drop(body.share);
         // ReplyMode as late as possible: a signal may have come while the handler ran.
         let keep_alive = head.keep_alive && !self.server.slots.is_stopping();
         let asked = ReplyMode { version: head.version, keep_alive, head_only };
-        match outgoing::send(&mut self.link, &self.seat, &self.server.limits, asked, reply) {
+        let limits = (&self.server.limits, &self.server.budget);
+        match outgoing::send(&mut self.link, &self.seat, limits, asked, reply) {
             Ok(true) => Ok(()),
             Ok(false) => Err(Over::Linger),
             Err(_) => Err(Over::Close),
@@ -236,7 +236,11 @@ impl<S: Service> Connection<S> {
             }
             if share.is_none() && unread.len() > SMALL_BYTES {
                 // A buffer that grows is at most twice as large as what is in it.
-                share = Some(self.server.budget.take_head(2 * self.server.limits.head.head_bytes));
+                share = Some(
+                    self.server.budget.take_head(2 * self.server.limits.head.head_bytes, || {
+                        self.server.relieve()
+                    }),
+                );
             }
             if self.start > 0 {
                 self.input.drain(..self.start);
@@ -300,7 +304,7 @@ impl<S: Service> Connection<S> {
                 if size > limit {
                     return Err(too_large(limit));
                 }
-                let share = budget.take(size);
+                let share = budget.take(size, || self.server.relieve());
                 let end = head_end + size;
                 if self.input.len() < end {
                     self.input.reserve(end + Body::PADDING_BYTES - self.input.len());
@@ -345,7 +349,9 @@ impl<S: Service> Connection<S> {
                 Step::End { consumed } => {
                     match &mut share {
                         Some(share) => share.shrink_to(len),
-                        None if len > 0 => share = Some(self.server.budget.take(len)),
+                        None if len > 0 => {
+                            share = Some(self.server.budget.take(len, || self.server.relieve()))
+                        }
                         None => {}
                     }
                     return Ok(Received { len, next: raw + consumed, share });
@@ -354,7 +360,7 @@ impl<S: Service> Connection<S> {
                     self.input.truncate(head_end + len); // everything raw has been looked at
                     if share.is_none() && len > SMALL_BYTES {
                         limit = admitted.min(self.server.budget.body_limit(admitted));
-                        share = Some(self.server.budget.take(limit));
+                        share = Some(self.server.budget.take(limit, || self.server.relieve()));
                     }
                     if !invited {
                         self.invite(head)?;
@@ -460,9 +466,13 @@ impl<S: Service> Connection<S> {
         let asked = ReplyMode {
             version: head.map_or(Version::Http11, |head| head.version),
             keep_alive: false,
-            head_only: head.is_some_and(|head| head.method.of(&self.input) == b"HEAD"),
+            head_only: match head {
+                Some(head) => head.method.of(&self.input) == b"HEAD",
+                // What came of a head that was not understood (RFC 9110, section 9.3.2).
+                None => begins_with_head(self.input.get(self.start..).unwrap_or_default()),
+            },
         };
-        let limits = &self.server.limits;
+        let limits = (&self.server.limits, &self.server.budget);
         match outgoing::send(&mut self.link, &self.seat, limits, asked, reply) {
             Ok(_) => Over::Linger,
             Err(_) => Over::Close,
@@ -537,7 +547,8 @@ impl<S: Service> Connection<S> {
     }
 
     fn outgoing(&mut self) -> Outgoing<'_> {
-        Outgoing::new(&mut self.link, &self.seat, &self.server.limits)
+        let limits = (&self.server.limits, &self.server.budget);
+        Outgoing::new(&mut self.link, &self.seat, limits)
     }
 }
 
@@ -557,6 +568,14 @@ struct Received {
     len: usize,
     next: usize,
     share: Option<Share<'static>>,
+}
+
+/// Whether the request that begins here, or behind empty lines, has the method HEAD.
+fn begins_with_head(mut input: &[u8]) -> bool {
+    while let [b'\r' | b'\n', rest @ ..] = input {
+        input = rest;
+    }
+    input.starts_with(b"HEAD ")
 }
 
 fn too_large(limit: usize) -> End {

@@ -1,6 +1,7 @@
 //! Replies on their way out: written whole before anything more is read, waiting for a peer that is
 //! slow, but not for one that has stopped.
 
+use super::budget::{Budget, Share};
 use super::clock;
 use super::current::{set_request_id, with_request_id};
 use super::event_loop::Ready;
@@ -36,7 +37,7 @@ const COPY_BYTES: usize = 2 * 1024;
 pub(super) fn send(
     link: &mut Link,
     seat: &Seat,
-    limits: &Limits,
+    limits: (&Limits, &Budget),
     asked: ReplyMode,
     reply: Reply,
 ) -> io::Result<bool> {
@@ -63,6 +64,7 @@ pub(super) fn send(
         match reply.into_body() {
             ReplyBody::Static(body) => out.write_head_and_body(&mut head, body),
             ReplyBody::Bytes(body) => {
+                out.body_bytes = body.capacity();
                 let sent = out.write_head_and_body(&mut head, &body);
                 spare::give_back(body);
                 sent
@@ -82,14 +84,23 @@ pub(super) fn send(
 pub(super) struct Outgoing<'c> {
     link: &'c mut Link,
     seat: &'c Seat,
-    limits: &'c Limits,
-    /// With the reader of this reply, once it was waited for.
-    patience: Option<Patience>,
+    limits: (&'c Limits, &'c Budget),
+    /// Size of the body, where it is in memory.
+    body_bytes: usize,
+    /// With the reader of this reply, once it was waited for, and what the reply holds meanwhile.
+    slow: Option<(Patience, Share<'c>)>,
 }
 
+/// What the kernel keeps of a reply that is not read, in bytes.
+const KERNEL_BYTES: usize = 128 * 1024;
+
 impl<'c> Outgoing<'c> {
-    pub(super) fn new(link: &'c mut Link, seat: &'c Seat, limits: &'c Limits) -> Outgoing<'c> {
-        Outgoing { link, seat, limits, patience: None }
+    pub(super) fn new(
+        link: &'c mut Link,
+        seat: &'c Seat,
+        limits: (&'c Limits, &'c Budget),
+    ) -> Outgoing<'c> {
+        Outgoing { link, seat, limits, body_bytes: 0, slow: None }
     }
 
     pub(super) fn write_all(&mut self, mut slices: &mut [IoSlice<'_>]) -> io::Result<()> {
@@ -99,7 +110,7 @@ impl<'c> Outgoing<'c> {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
                 Ok(size) => {
                     IoSlice::advance_slices(&mut slices, size);
-                    if let Some(patience) = &mut self.patience {
+                    if let Some((patience, _)) = &mut self.slow {
                         patience.sent(size);
                     }
                 }
@@ -112,13 +123,15 @@ impl<'c> Outgoing<'c> {
 
     /// Waits until the peer takes more.
     fn wait(&mut self) -> io::Result<()> {
-        let patience = match &mut self.patience {
-            Some(patience) => patience,
+        let (patience, _) = match &mut self.slow {
+            Some(slow) => slow,
             none => {
                 self.link.limit_unsent();
-                let limits = self.limits;
+                let (limits, budget) = self.limits;
                 let (rate, longest) = (limits.reply_rate, limits.write_timeout);
-                none.insert(Patience::to_write(rate, longest, self.link))
+                let mut patience = Patience::to_write(rate, longest, self.link);
+                patience.holds_memory = true;
+                none.insert((patience, budget.take_reply(self.body_bytes + KERNEL_BYTES)))
             }
         };
         match self.seat.wait(self.link, Ready::ToWrite, Shutdown::Both, patience, None)? {

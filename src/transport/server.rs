@@ -2,7 +2,7 @@
 
 use super::budget::Budget;
 use super::limits::Limits;
-use super::slots::Slots;
+use super::slots::{Need, Slots};
 use std::sync::{Condvar, Mutex, PoisonError};
 
 /// What connections share. One per process, for as long as it lives.
@@ -30,6 +30,13 @@ impl<S> Server<S> {
             settle,
             accepting: Accepting::default(),
         }
+    }
+}
+
+impl<S> Server<S> {
+    /// Memory is wanted: the connection goes that holds some and whose peer is furthest behind.
+    pub(super) fn relieve(&self) {
+        self.slots.make_room(self.slots.departures(), Need::Memory);
     }
 }
 

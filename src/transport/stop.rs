@@ -25,7 +25,7 @@ pub(crate) fn stopped() -> bool {
 /// main thread, which would drain.
 pub(crate) fn on_signal(listener: libc::c_int, drain: Duration) {
     LISTENER.store(listener + 1, Ordering::SeqCst);
-    let seconds = drain.as_secs() + u64::from(drain.subsec_nanos() > 0);
+    let seconds = drain.as_secs().saturating_add(u64::from(drain.subsec_nanos() > 0));
     DRAIN_SECONDS.store(u32::try_from(seconds.max(1)).unwrap_or(u32::MAX), Ordering::SeqCst);
     for signal in [libc::SIGTERM, libc::SIGINT] {
         install(signal, stop as *const () as usize, libc::SA_RESTART);
