@@ -10,6 +10,8 @@ mod allocator;
 mod bodies;
 #[path = "contract/boot_lane.rs"]
 mod boot_lane;
+#[path = "contract/calling_out.rs"]
+mod calling_out;
 #[path = "contract/connections.rs"]
 mod connections;
 #[path = "contract/crowd.rs"]
@@ -26,6 +28,8 @@ mod events;
 mod handlers;
 #[path = "contract/logs.rs"]
 mod logs;
+#[path = "contract/names.rs"]
+mod names;
 #[path = "contract/one_at_a_time.rs"]
 mod one_at_a_time;
 #[path = "contract/pipelines.rs"]
@@ -38,6 +42,8 @@ mod starting;
 mod stopping;
 #[path = "contract/timeouts.rs"]
 mod timeouts;
+#[path = "contract/upstream.rs"]
+mod upstream;
 #[path = "contract/waiting.rs"]
 mod waiting;
 

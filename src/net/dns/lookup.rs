@@ -115,8 +115,6 @@ pub(in crate::net) struct Lookup {
     plan: VecDeque<(u64, usize)>,
     end_ns: u64,
     questions: Vec<Question>,
-    /// A reply that was cut is asked for once more.
-    tcp: Option<Tcp>,
     datagrams: u32,
     /// What the names before this one have come to.
     before: Reason,
@@ -134,10 +132,11 @@ struct Question {
     failures: Vec<u64>,
     answer: Option<Answer>,
     answered_ns: u64,
+    /// A reply that was cut is asked for once more.
+    tcp: Option<Tcp>,
 }
 
 struct Tcp {
-    question: usize,
     server: usize,
     stream: TcpStream,
     until_ns: u64,
@@ -161,7 +160,6 @@ impl Lookup {
             plan: VecDeque::new(),
             end_ns: 0,
             questions: Vec::new(),
-            tcp: None,
             datagrams: 0,
             before: Reason::NoName,
         };
@@ -222,7 +220,6 @@ impl Lookup {
                 }
                 Some(Err(reason)) => {
                     self.questions.clear();
-                    self.tcp = None;
                     // A server's failure, or a name without addresses, is told before no name.
                     if self.before != Reason::Servers && reason != Reason::NoName {
                         self.before = reason;
@@ -251,8 +248,14 @@ impl Lookup {
             let id = u16::from_ne_bytes([ids[2 * at], ids[2 * at + 1]]);
             if write_question(&mut bytes, id, name, *kind) {
                 let failures = vec![0; self.config.servers.len()];
-                let question =
-                    Question { kind: *kind, bytes, failures, answer: None, answered_ns: 0 };
+                let question = Question {
+                    kind: *kind,
+                    bytes,
+                    failures,
+                    answer: None,
+                    answered_ns: 0,
+                    tcp: None,
+                };
                 self.questions.push(question);
             }
         }
@@ -276,18 +279,21 @@ impl Lookup {
 
     /// Asks who is to be asked by now; whether anybody was.
     fn ask(&mut self, now: u64) -> bool {
-        let mut asked = false;
+        let mut asked = Vec::new();
         while let Some((at_ns, server)) = self.plan.front().copied() {
             if at_ns > now {
                 break;
             }
             self.plan.pop_front();
-            if self.questions.iter().any(|question| question.waits_for(server, self.attempts())) {
+            let attempts = self.attempts();
+            if !asked.contains(&server)
+                && self.questions.iter().any(|question| question.waits_for(server, attempts))
+            {
                 self.ask_server(server);
-                asked = true;
+                asked.push(server);
             }
         }
-        asked
+        !asked.is_empty()
     }
 
     fn attempts(&self) -> u64 {
@@ -370,10 +376,6 @@ impl Lookup {
                 None => {}
                 Some(Answer::Failure(_)) => return self.has_failed(server, Some(at)),
                 Some(cut @ Answer::Addresses { is_cut: true, .. }) => {
-                    if self.tcp.is_some() {
-                        // It waits for its turn: the server is asked again.
-                        return self.plan_in(AGAIN_NS, server);
-                    }
                     let bytes = &question.bytes;
                     let mut out = (bytes.len() as u16).to_be_bytes().to_vec();
                     out.extend_from_slice(bytes);
@@ -381,8 +383,8 @@ impl Lookup {
                     stream.set_nonblocking(true);
                     let until_ns = monotonic_ns() + TCP_NS;
                     let (sent, input) = (0, Vec::new());
-                    self.tcp =
-                        Some(Tcp { question: at, server, stream, until_ns, cut, out, sent, input });
+                    let tcp = Tcp { server, stream, until_ns, cut, out, sent, input };
+                    self.questions[at].tcp.get_or_insert(tcp);
                     return;
                 }
                 Some(answer) => return self.questions[at].answered(answer),
@@ -391,23 +393,25 @@ impl Lookup {
     }
 
     fn go_on_with_tcp(&mut self) {
-        let Some(tcp) = &mut self.tcp else { return };
-        let (at, server) = (tcp.question, tcp.server);
-        let reply = match tcp.go_on() {
-            Ok(None) if monotonic_ns() < tcp.until_ns => return,
-            Ok(Some(reply)) => read_reply(&reply, &self.questions[at].bytes),
-            Ok(None) | Err(_) => None,
-        };
-        let Some(Tcp { cut, .. }) = self.tcp.take() else { return };
-        match (reply, &cut) {
-            (Some(answer), _) if !matches!(answer, Answer::Failure(_)) => {
-                self.questions[at].answered(answer);
+        for at in 0..self.questions.len() {
+            let question = &mut self.questions[at];
+            let Some(tcp) = &mut question.tcp else { continue };
+            let reply = match tcp.go_on() {
+                Ok(None) if monotonic_ns() < tcp.until_ns => continue,
+                Ok(Some(reply)) => read_reply(&reply, &question.bytes),
+                Ok(None) | Err(_) => None,
+            };
+            let Some(Tcp { server, cut, .. }) = question.tcp.take() else { continue };
+            match (reply, &cut) {
+                (Some(answer), _) if !matches!(answer, Answer::Failure(_)) => {
+                    question.answered(answer);
+                }
+                // Some addresses are better than none.
+                (_, Answer::Addresses { addresses, .. }) if !addresses.is_empty() => {
+                    question.answered(cut);
+                }
+                _ => self.has_failed(server, Some(at)),
             }
-            // Some addresses are better than none.
-            (_, Answer::Addresses { addresses, .. }) if !addresses.is_empty() => {
-                self.questions[at].answered(cut);
-            }
-            _ => self.has_failed(server, Some(at)),
         }
     }
 
@@ -491,10 +495,12 @@ impl Lookup {
                 until_ns = until_ns.min(question.answered_ns.saturating_add(GRACE_NS));
             }
         }
-        if let Some(tcp) = &self.tcp {
+        let mut tcps = self.questions.iter().filter_map(|question| question.tcp.as_ref());
+        let tcp = tcps.next();
+        if let Some(tcp) = tcp {
             until_ns = until_ns.min(tcp.until_ns);
         }
-        let (fd, events) = match (&self.tcp, &self.group, self.servers.first()) {
+        let (fd, events) = match (tcp, &self.group, self.servers.first()) {
             (Some(tcp), _, _) => (tcp.stream.waits().fd, tcp.stream.waits().events),
             (None, Some(group), _) => (group.fd(), libc::POLLIN),
             (None, None, Some(server)) => (server.socket.as_raw_fd(), libc::POLLIN),
