@@ -18,6 +18,8 @@ mod connections;
 mod crowd;
 #[path = "contract/deadlocks.rs"]
 mod deadlocks;
+#[path = "contract/early_tls.rs"]
+mod early_tls;
 #[path = "contract/echo.rs"]
 mod echo;
 #[path = "contract/errors.rs"]
