@@ -111,7 +111,15 @@ const TRANSPORT: Layers<'_> = &[
 ];
 
 /// Connections to others.
-const NET: Layers<'_> = &[&["socket", "until"], &["dial"], &["stream"], &["early"], &["pool"]];
+const NET: Layers<'_> =
+    &[&["socket", "until"], &["dial"], &["stream"], &["dns", "early"], &["pool", "resolve"]];
+/// A resolver.
+const DNS: Stack<'_> = Stack {
+    folder: "net/dns",
+    layers: &[&["config", "message"], &["lookup"], &["interposed"]],
+    pure: &[],
+    doors: &[],
+};
 
 const RULES: &[Rule] = &[
     Rule {
@@ -132,6 +140,12 @@ const RULES: &[Rule] = &[
         doors: &["src/platform/environment.rs"],
         never: &["std::env", "std::fs", "std::process"],
         because: "pure: one door to the environment",
+    },
+    Rule {
+        rooms: &["src/net/dns/config.rs", "src/net/dns/message.rs"],
+        doors: &[],
+        never: &[CLOCK[0], CLOCK[1], "std::fs", "std::env", "std::process", "libc"],
+        because: "pure: bytes in, verdict out",
     },
     Rule {
         rooms: &["src"],
