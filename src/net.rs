@@ -63,8 +63,8 @@ pub use until::{Until, within};
 
 /// Defines the C library's `getaddrinfo`, `freeaddrinfo` and `gai_strerror` in this program, so
 /// that every crate that looks names up does it by [`net::resolve`](crate::net::resolve): without
-/// holding up other requests, with an error at once where nobody can be asked (musl's takes 5 s), and
-/// with an answer where a server has one for IPv4 and none for IPv6 (musl's fails after 5 s).
+/// holding up other requests, with an error at once where nobody can be asked (musl's takes 5 s),
+/// and with an answer where a server has one for IPv4 and none for IPv6 (musl's fails after 5 s).
 ///
 /// To be written once, beside [`main!`](crate::main): it is the program's decision, and no
 /// library's. It costs some 13 KiB of a layer where a

@@ -155,8 +155,9 @@ mod tests {
     fn reads_what_the_page_names() {
         let config = Config::parse(
             "# a comment\n; another\nnameserver 10.0.0.1\nnameserver fe80::1%eth0\n\
-             nameserver nonsense\nnameserver [10.0.0.3]:5353\nnameserver 10.0.0.4\ndomain a.example\n\
-             search b.example c.example\noptions ndots:5 timeout:2 attempts:9 rotate nonsense:x\n",
+             nameserver nonsense\nnameserver [10.0.0.3]:5353\nnameserver 10.0.0.4\n\
+             domain a.example\nsearch b.example c.example\n\
+             options ndots:5 timeout:2 attempts:9 rotate nonsense:x\n",
         );
         let servers: Vec<String> = config.servers.iter().map(ToString::to_string).collect();
         assert_eq!(servers, ["10.0.0.1:53", "[fe80::1]:53", "10.0.0.3:5353"]);

@@ -202,8 +202,8 @@ impl Lookup {
         None
     }
 
-    /// Goes as far as it can without waiting: what there is, or `None` if [`Lookup::waits_for`] says
-    /// when to go on.
+    /// Goes as far as it can without waiting: what there is, or `None` if [`Lookup::waits_for`]
+    /// says when to go on.
     pub(crate) fn go_on(&mut self) -> Result<Option<Found>, Failure> {
         if let Some(known) = self.known.take() {
             return known.map(Some);
