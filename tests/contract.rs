@@ -6,6 +6,8 @@
 mod address;
 #[path = "contract/allocator.rs"]
 mod allocator;
+#[path = "contract/behind_nginx.rs"]
+mod behind_nginx;
 #[path = "contract/bodies.rs"]
 mod bodies;
 #[path = "contract/boot_lane.rs"]
