@@ -6,6 +6,8 @@
 mod address;
 #[path = "contract/allocator.rs"]
 mod allocator;
+#[path = "contract/around.rs"]
+mod around;
 #[path = "contract/behind_nginx.rs"]
 mod behind_nginx;
 #[path = "contract/bodies.rs"]
@@ -20,10 +22,14 @@ mod crowd;
 mod deadlocks;
 #[path = "contract/echo.rs"]
 mod echo;
+#[path = "contract/endings.rs"]
+mod endings;
 #[path = "contract/errors.rs"]
 mod errors;
 #[path = "contract/events.rs"]
 mod events;
+#[path = "contract/failures.rs"]
+mod failures;
 #[path = "contract/handlers.rs"]
 mod handlers;
 #[path = "contract/logs.rs"]

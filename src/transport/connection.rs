@@ -19,6 +19,7 @@ use crate::reply::Reply;
 use crate::request::Request;
 use crate::spare;
 use crate::wire::chunked::{Decoder, Step};
+use crate::wire::head::spelt_target;
 use crate::wire::{Framing, Head, Reject, Scan, Scanner, Status, Version, response};
 use std::io::{self, IoSlice};
 use std::net::Shutdown;
@@ -187,7 +188,11 @@ impl<S: Service> Connection<S> {
         let arrival = clock::arrival();
         let mut head = Head::default();
         if let Err(reject) = head.read(&self.input, start, end, &self.server.limits.head) {
-            return Err(self.refuse(&reject.into(), None));
+            let spelt = self.input.get(start..end).and_then(|head| spelt_target(&reject, head));
+            let error = spelt.map_or(reject.into(), |target| {
+                Error::peer(reject.status, format!("{}: send `{target}`", reject.reason))
+            });
+            return Err(self.refuse(&error, None));
         }
         let body = match self.read_body(&head, end) {
             Ok(body) => body,

@@ -285,9 +285,15 @@ impl Slots {
         }
     }
 
+    /// How many connections are open.
+    pub(crate) fn count(&self) -> usize {
+        self.count.load(Ordering::Acquire)
+    }
+
     /// Ends idle connections now and busy ones after their reply; waits until none is left or
-    /// `limit` has passed. Peers that have had their last reply have a moment of that to read it.
-    pub(crate) fn drain(&self, limit: Duration) {
+    /// `limit` has passed. How many are left. Peers that have had their last reply have a moment of
+    /// that to read it.
+    pub(crate) fn drain(&self, limit: Duration) -> usize {
         self.stopping.store(true, Ordering::SeqCst);
         let mut open = lock(&self.open);
         let now = clock::now_ns();
@@ -303,10 +309,11 @@ impl Slots {
             let most = if held { limit } else { limit.min(LAST_WORD) };
             let left = most.saturating_sub(begun.elapsed());
             if left.is_zero() || !held && open.lingering.is_empty() {
-                return;
+                break;
             }
             open = self.emptied.wait_timeout(open, left).unwrap_or_else(PoisonError::into_inner).0;
         }
+        self.count()
     }
 
     /// Makes sure that the watcher looks at `deadline` or before.
