@@ -8,6 +8,8 @@ mod address;
 mod allocator;
 #[path = "contract/around.rs"]
 mod around;
+#[path = "contract/behind_nginx.rs"]
+mod behind_nginx;
 #[path = "contract/bodies.rs"]
 mod bodies;
 #[path = "contract/boot_lane.rs"]
