@@ -473,13 +473,10 @@ impl App {
         if self.takes_encoded {
             return Ok(());
         }
-        let named = |(name, value): (&str, &[u8])| {
-            name.len() == CONTENT_ENCODING.len()
-                && name.eq_ignore_ascii_case(CONTENT_ENCODING)
-                && !value.trim_ascii().is_empty()
-                && !value.trim_ascii().eq_ignore_ascii_case(b"identity")
-        };
-        if headers.iter().any(named) { Err(Error::coding()) } else { Ok(()) }
+        match headers.get_bytes(CONTENT_ENCODING) {
+            Some(_) if is_encoded(headers) => Err(Error::coding()),
+            _ => Ok(()),
+        }
     }
 
     /// Answers one request as the server would, which may refuse its body.
@@ -523,6 +520,17 @@ impl App {
 }
 
 const CONTENT_ENCODING: &str = "content-encoding";
+
+/// Whether any of the fields names a coding.
+#[cold]
+#[inline(never)]
+fn is_encoded(headers: Headers<'_>) -> bool {
+    headers.iter().any(|(name, value)| {
+        name.eq_ignore_ascii_case(CONTENT_ENCODING)
+            && !value.trim_ascii().is_empty()
+            && !value.trim_ascii().eq_ignore_ascii_case(b"identity")
+    })
+}
 
 /// Method and path, as a line of the log has them.
 struct Line {
@@ -602,6 +610,8 @@ impl Service for App {
         !self.stops.is_empty()
     }
 
+    #[cold]
+    #[inline(never)]
     fn stop(&self) -> bool {
         let mut all = true;
         for work in &self.stops {
