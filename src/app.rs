@@ -122,7 +122,9 @@ impl App {
     }
 
     /// Answers one method on the paths that match `pattern`: `/users/{id}`, `/files/{*rest}`. A GET
-    /// route answers HEAD too; other methods on a known path get 405.
+    /// route answers HEAD too; other methods on a known path get 405 and the list of those it has.
+    /// What is known is the rest of the pattern: a path that only a `{*rest}` of another method
+    /// takes is the Web handler's, if there is one.
     ///
     /// A pattern that is malformed or taken, and a method that is not in capitals, is reported when
     /// the App starts to serve.
@@ -178,7 +180,8 @@ impl App {
         self.route("DELETE", pattern, handler)
     }
 
-    /// Answers every path and method that no route and no event handler takes.
+    /// Answers every request that no route and no event handler takes, but for other methods of a
+    /// path that a route knows by more than a `{*rest}`: those are 405.
     pub fn web<F, R>(mut self, handler: F) -> App
     where
         F: Fn(Request<'_>) -> R + Send + Sync + 'static,
@@ -256,8 +259,8 @@ impl App {
         self
     }
 
-    /// Hands bodies with a content coding (`content-encoding: gzip`) to handlers as they came. Without
-    /// this they are refused with 415 and `accept-encoding: identity` before they are read:
+    /// Hands bodies with a content coding (`content-encoding: gzip`) to handlers as they came.
+    /// Without this they are refused with 415 and `accept-encoding: identity` before they are read:
     /// compressed JSON is not JSON, and what is unpacked has no limit but the handler's.
     ///
     /// # Example
@@ -276,9 +279,10 @@ impl App {
         self
     }
 
-    /// Runs `work` when the server stops, after SIGTERM or SIGINT: once what was in flight has ended
-    /// or was cut off, background work included, and before [`App::serve`] returns. Several run in
-    /// the order they were given. An error or a panic is a line of the log, and the exit code is 1.
+    /// Runs `work` when the server stops, after SIGTERM or SIGINT: once what was in flight has
+    /// ended or was cut off, background work included, and before [`App::serve`] returns. Several
+    /// run in the order they were given. An error or a panic is a line of the log, and the exit
+    /// code is 1.
     ///
     /// It has the last quarter of [`Limits::drain_timeout`] at least (2.5 s by default), also where
     /// a request holds the main thread: then it runs on another one. When the time-out is over the

@@ -684,7 +684,8 @@ mod tests {
                 (r#"7"#, "expected an object, found an integer (near byte 0)"),
                 (
                     r#"{"user":{"name":"a","age":300}}"#,
-                    r#"at "user.age": expected u8, found an integer out of its range (near byte 26)"#,
+                    "at \"user.age\": expected u8, found an integer out of its range (near \
+                     byte 26)",
                 ),
                 (
                     r#"{"user":{"name":"a"},"items":[{"price":1},{"price":"2"}]}"#,
@@ -696,11 +697,13 @@ mod tests {
                 ),
                 (
                     r#"{"user":{"name":"a"},"state":"Shut"}"#,
-                    r#"at "state": unknown variant `Shut`, expected `Open` or `Closed` (near byte 29)"#,
+                    "at \"state\": unknown variant `Shut`, expected `Open` or `Closed` (near \
+                     byte 29)",
                 ),
                 (
                     r#"{"user":{"name":"a"},"by_number":{"x":true}}"#,
-                    r#"at "by_number": expected an integer as a name, found other text (near byte 34)"#,
+                    "at \"by_number\": expected an integer as a name, found other text (near \
+                     byte 34)",
                 ),
                 (
                     r#"{"user":{"name":"a"},"place":[1,2,3]}"#,
