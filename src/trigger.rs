@@ -20,9 +20,9 @@
 //! event that lacks a member which every event of its kind has is refused (400, and the member's
 //! name); another member that is missing or null is empty, unknown members are skipped, and the
 //! shapes in [`OneOrMany`], [`TextOrNumber`], [`Number`] and [`Flag`] take what different versions
-//! disagree about. What such a member holds is not looked at: `timer.kind == "Timer"` is the handler's to
-//! ask, where several triggers fire one function. `Debug` prints events whole, but for members
-//! whose names say that they are secrets.
+//! disagree about. What such a member holds is not looked at: `timer.kind == "Timer"` is the
+//! handler's to ask, where several triggers fire one function. `Debug` prints events whole, but for
+//! members whose names say that they are secrets.
 //!
 //! # Cold start
 //! Types that a function does not name are not in its binary.
