@@ -74,7 +74,8 @@ const SERVER: Layers<'_> = &[
 /// value.
 const PURE_SERVER: Pure = pure!(
     "src/": "around", "asked", "body", "context", "cors", "error", "event", "handler", "headers",
-        "json", "json_string", "platform", "reply", "request", "route", "secret", "spare", "trigger", "wire"
+        "json", "json_string", "platform", "reply", "request", "route", "secret", "spare",
+        "trigger", "wire"
 );
 /// Who asks for the time left reads a clock: `deadline` is the door to it.
 const DOORS_OF_PURE_SERVER: &[&str] = &["deadline"];
