@@ -129,6 +129,7 @@ pub fn run_within(
         core: None,
         sockets: 2 + events.len().max(1), // two to wait with, one a request
         low_ports: true,
+        network: None,
     };
     let mut launcher = Launcher::start(helper)?;
     let started = Instant::now();

@@ -5,7 +5,7 @@
 use super::cgroup::Cgroup;
 use super::inside::{self, Identity};
 use super::wire::{self, Failure, Reply, Request, What};
-use super::{Exit, Plan};
+use super::{Exit, Plan, uplink};
 use nix::sched::{CloneFlags, clone};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -33,6 +33,10 @@ struct Running {
 /// If standard input is not the socket that the tool gives its helper; there is nobody to tell but
 /// the exit code.
 pub fn helper_main() -> io::Result<()> {
+    let mut arguments = std::env::args_os().skip(2);
+    if arguments.next().is_some_and(|first| first == uplink::KEEP) {
+        return uplink::keep(arguments);
+    }
     let control = take_control()?;
     let identity = Identity::find();
     let mut running: Vec<Running> = Vec::new();

@@ -191,6 +191,7 @@ impl Embedded {
             core: self.cores.instance.filter(|_| alone),
             sockets,
             low_ports: port < 1024,
+            network: None,
         })
     }
 

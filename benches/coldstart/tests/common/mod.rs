@@ -110,6 +110,7 @@ pub fn skip_without_sandbox() -> bool {
         core: None,
         sockets: 0,
         low_ports: false,
+        network: None,
     };
     let mut launcher = Launcher::start(Path::new(COLDSTART)).expect("the helper starts");
     match launcher.launch(&plan) {
