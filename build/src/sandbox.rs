@@ -33,7 +33,7 @@ use std::time::Duration;
 use wire::{Event, Reply, Request};
 
 pub use helper::helper_main;
-pub use network::{Inside, MAX_REACH, Network, Port, Reach, ReachError};
+pub use network::{Inside, MAX_REACH, Network, Port, PortKind, Reach, ReachError};
 pub use user::{UserError, user_of};
 
 /// The argument that starts an executable as a helper; its `main` must then call [`helper_main`].
@@ -234,7 +234,7 @@ impl Launcher {
             output: Some(output),
             kept: Vec::new(),
             sockets: Vec::new(),
-            network: self.network.clone().filter(|_| plan.network.is_some()),
+            network: self.network.clone().zip(plan.network.clone()),
             connected: None,
             exec_ns: None,
         })
@@ -276,7 +276,7 @@ pub struct Instance {
     output: Option<OwnedFd>,
     kept: Vec<u8>,
     sockets: Vec<OwnedFd>,
-    network: Option<Arc<Network>>,
+    network: Option<(Arc<Network>, Inside)>,
     /// Put away with the instance.
     connected: Option<network::Connected>,
     exec_ns: Option<u64>,
@@ -301,6 +301,13 @@ impl Instance {
     pub fn exec_ns(&mut self) -> Result<Option<u64>, Error> {
         self.read_events(false)?;
         Ok(self.exec_ns)
+    }
+
+    /// What the program tried to call and could not, a sentence each: names that were looked up where
+    /// there is no network, addresses without a route. Nothing once it has ended, or without
+    /// [`Plan::network`].
+    pub fn called_in_vain(&self) -> Vec<String> {
+        self.connected.as_ref().map(network::Connected::in_vain).unwrap_or_default()
     }
 
     /// Whether the program has ended.
@@ -377,9 +384,8 @@ impl Instance {
     }
 
     fn connect(&mut self, listeners: Vec<OwnedFd>) -> Result<(), Error> {
-        if let Some(network) = &self.network {
-            let uplink = network.uplink(self.pid);
-            let connected = network.connect(listeners, uplink);
+        if let Some((network, inside)) = &self.network {
+            let connected = network.connect(self.pid, inside, listeners);
             self.connected = Some(connected.map_err(|source| Error::Full {
                 which: "the relays of its network".into(),
                 source,

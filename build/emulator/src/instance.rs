@@ -16,6 +16,7 @@ use microimage::scf::PORT;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::{connect, connect_unspec};
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
+use std::collections::HashSet;
 use std::fs::{self, File};
 use std::io::{self, BufReader, Read};
 use std::net::{Ipv4Addr, SocketAddrV4, TcpListener, TcpStream};
@@ -55,6 +56,8 @@ pub struct Host {
     /// What sandboxed instances may call; loopback alone when none.
     network: Mutex<Option<Arc<Network>>>,
     has_told_network: AtomicBool,
+    /// Calls that came to nothing, and were named in a line.
+    told_in_vain: Mutex<HashSet<String>>,
     journal: Arc<Journal>,
 }
 
@@ -145,6 +148,7 @@ impl Host {
             isolation: Mutex::new(isolation),
             network: Mutex::new(network),
             has_told_network: AtomicBool::new(false),
+            told_in_vain: Mutex::default(),
             journal,
         }))
     }
@@ -236,7 +240,7 @@ impl Host {
             // one more than requests at once: a socket is let go after its reply
             sockets: config.concurrency + 1,
             low_ports: true,
-            network: lock(&self.network).as_ref().map(|network| network.inside().clone()),
+            network: lock(&self.network).as_ref().map(|network| network.inside()),
         };
         let mut inner = lock(launcher).begin(&plan).map_err(|error| refused(error, isolation))?;
         if let Err(error) = inner.wait_ready() {
@@ -474,7 +478,10 @@ impl Instance {
                 self.let_go(stream);
             }
             match result {
-                Ok((reply, _)) => return Ok(reply),
+                Ok((reply, _)) => {
+                    self.tell_calls_in_vain();
+                    return Ok(reply);
+                }
                 // The function closed it in the very moment, and has not read the request: to
                 // another connection with it.
                 Err(NoReply::Unread) if was_kept && !self.has_ended() => {}
@@ -485,6 +492,25 @@ impl Instance {
                 }
                 Err(NoReply::ExchangeError(exchange_error)) => return Err(exchange_error),
             }
+        }
+    }
+
+    /// Says, once a run for each, what the function tried to call and could not.
+    fn tell_calls_in_vain(&self) {
+        let in_vain = match &*lock(&self.process) {
+            Process::Sandboxed(inner) => inner.called_in_vain(),
+            _ => return,
+        };
+        let fresh: Vec<String> = {
+            let mut told = lock(&self.host.told_in_vain);
+            in_vain.into_iter().filter(|tried| told.insert(tried.clone())).collect()
+        };
+        if !fresh.is_empty() {
+            let why = match lock(&self.host.network).as_ref() {
+                Some(network) if !network.has_uplink() => "there is no network here",
+                _ => "metadata services are never reached from here",
+            };
+            self.host.journal.note(format_args!("{}: {why}", fresh.join(", ")));
         }
     }
 

@@ -6,7 +6,7 @@ use super::cgroup::Cgroup;
 use super::etc::Etc;
 use super::route;
 use super::wire::{self, Event, Failure, What};
-use super::{EXEC_NS_VARIABLE, Inside, Plan, Port};
+use super::{EXEC_NS_VARIABLE, Inside, Plan, Port, PortKind};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sched::{CloneFlags, CpuSet, sched_setaffinity, setns, unshare};
 use nix::sys::resource::{Resource, setrlimit};
@@ -78,7 +78,7 @@ fn start(
     loopback_up().map_err(step("bringing loopback up"))?;
     let mut etc = None;
     if let Some(inside) = &plan.network {
-        etc = Some(Etc::read());
+        etc = inside.etc.then(Etc::read);
         join(inside, events)?;
     }
     build_root(&plan.rootfs, identity, etc.as_ref())?;
@@ -134,9 +134,11 @@ fn join(inside: &Inside, events: &OwnedFd) -> Result<(), Failure> {
 }
 
 fn listener(port: &Port) -> std::io::Result<OwnedFd> {
-    match port.udp {
-        true => std::net::UdpSocket::bind(port.address).map(OwnedFd::from),
-        false => std::net::TcpListener::bind(port.address).map(OwnedFd::from),
+    match port.kind {
+        PortKind::Tcp => std::net::TcpListener::bind(port.address).map(OwnedFd::from),
+        PortKind::Udp | PortKind::NoNames => {
+            std::net::UdpSocket::bind(port.address).map(OwnedFd::from)
+        }
     }
 }
 

@@ -127,6 +127,8 @@ pub struct Inside {
     pub local: Vec<IpAddr>,
     /// What has no route: address and length of the prefix.
     pub unreachable: Vec<(IpAddr, u8)>,
+    /// This machine's resolv.conf and hosts in place of the image's.
+    pub etc: bool,
     /// Listeners to make, and hand out behind the probe's sockets.
     pub ports: Vec<Port>,
 }
@@ -136,22 +138,67 @@ pub struct Inside {
 pub struct Port {
     /// Where.
     pub address: SocketAddr,
-    /// UDP rather than TCP.
-    pub udp: bool,
+    /// What is carried.
+    pub kind: PortKind,
+}
+
+/// What becomes of what is sent to a [`Port`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum PortKind {
+    /// Connections are carried to this machine.
+    Tcp,
+    /// Questions are carried to this machine, and answers back.
+    Udp,
+    /// Nothing is carried: each name is said not to exist, at once.
+    NoNames,
 }
 
 /// The network that instances of one run are given.
 #[derive(Debug)]
 pub struct Network {
+    /// With an uplink.
     inside: Inside,
+    /// Where names are looked up.
+    servers: Vec<IpAddr>,
     reached: Vec<String>,
-    uplinks: Uplinks,
+    /// None: nobody wants one.
+    uplinks: Option<Uplinks>,
 }
 
 /// What an instance has of it while it runs.
 pub struct Connected {
-    _relays: Relays,
-    _uplink: Option<Uplink>,
+    relays: Relays,
+    uplink: Option<Uplink>,
+    /// Of the instance.
+    pid: i32,
+}
+
+impl Connected {
+    /// What the program tried to call and could not: names, and addresses without a route.
+    pub fn in_vain(&self) -> Vec<String> {
+        let mut tried: Vec<String> =
+            self.relays.names().iter().map(|name| format!("it looked up `{name}`")).collect();
+        // Where there is an uplink without IPv6, the C library itself tries every address of a name.
+        if unrouted(self.pid, self.uplink.is_none()) > 0 {
+            tried.push("it called an address to which there is no route".into());
+        }
+        tried
+    }
+}
+
+/// How often a namespace had no route for what its processes sent (RFC 4293, ipSystemStatsOutNoRoutes,
+/// as in /proc/net/snmp and snmp6).
+fn unrouted(pid: i32, v6_counts: bool) -> u64 {
+    let read = |name| fs::read_to_string(format!("/proc/{pid}/net/{name}")).unwrap_or_default();
+    let v4 = read("snmp");
+    let mut lines = v4.lines().filter(|line| line.starts_with("Ip: "));
+    let (names, values) = (lines.next().unwrap_or_default(), lines.next().unwrap_or_default());
+    let mut pairs = names.split(' ').zip(values.split(' '));
+    let v4 = pairs.find(|(name, _)| *name == "OutNoRoutes").map_or("0", |(_, value)| value);
+    let v6 = read("snmp6");
+    let v6 = v6.lines().find_map(|line| line.strip_prefix("Ip6OutNoRoutes"));
+    let v6 = v6.filter(|_| v6_counts).unwrap_or("0");
+    [v4, v6].iter().map(|text| text.trim().parse::<u64>().unwrap_or(0)).sum()
 }
 
 impl Network {
@@ -165,14 +212,15 @@ impl Network {
         let mut local: BTreeSet<IpAddr> = own.iter().copied().collect();
         let mut ports: BTreeSet<Port> = BTreeSet::new();
         for address in reach.iter().flat_map(|reach| reach.local(&own)) {
-            ports.insert(Port { address, udp: false });
+            ports.insert(Port { address, kind: PortKind::Tcp });
         }
         let resolv_conf = fs::read_to_string("/etc/resolv.conf").unwrap_or_default();
-        for server in name_servers(&resolv_conf) {
+        let servers = name_servers(&resolv_conf);
+        for &server in &servers {
             // All others are reached as any address is.
             if server.is_loopback() || own.contains(&server) || is_never(server) {
                 let address = SocketAddr::new(server, DNS_PORT);
-                ports.extend([true, false].map(|udp| Port { address, udp }));
+                ports.extend([PortKind::Udp, PortKind::Tcp].map(|kind| Port { address, kind }));
                 if !server.is_loopback() {
                     local.insert(server);
                 }
@@ -181,6 +229,7 @@ impl Network {
         let inside = Inside {
             local: local.into_iter().collect(),
             unreachable: NEVER.to_vec(),
+            etc: true,
             ports: ports.into_iter().collect(),
         };
         let reached = reach
@@ -188,32 +237,55 @@ impl Network {
             .filter(|reach| reach.local(&own).next().is_some())
             .map(Reach::to_string)
             .collect();
-        Ok(Network { inside, reached, uplinks: Uplinks::find(helper) })
+        Ok(Network { inside, servers, reached, uplinks: Some(Uplinks::find(helper)) })
+    }
+
+    /// Loopback alone, and a name server that knows no name: a program that calls out learns at once
+    /// that it cannot, and who watches it learns that it did.
+    pub fn none() -> Network {
+        let inside =
+            Inside { local: Vec::new(), unreachable: Vec::new(), etc: false, ports: Vec::new() };
+        let servers = vec![Ipv4Addr::LOCALHOST.into()];
+        Network { inside, servers, reached: Vec::new(), uplinks: None }
     }
 
     /// What an instance sets up by itself.
-    pub fn inside(&self) -> &Inside {
-        &self.inside
+    pub fn inside(&self) -> Inside {
+        let mut inside = self.inside.clone();
+        if !self.has_uplink() {
+            inside.ports.retain(|port| port.address.port() != DNS_PORT);
+            for &server in &self.servers {
+                let address = SocketAddr::new(server, DNS_PORT);
+                inside.ports.push(Port { address, kind: PortKind::NoNames });
+                if !server.is_loopback() && !inside.local.contains(&server) {
+                    inside.local.push(server);
+                }
+            }
+        }
+        inside
     }
 
-    /// Connects the network namespace of process `pid`, whose listeners these are.
-    pub(super) fn uplink(&self, pid: i32) -> Option<Uplink> {
-        self.uplinks.attach(pid)
-    }
-
-    /// Begins to carry.
+    /// Connects the network namespace of process `pid`, which has set up `inside` and whose listeners
+    /// these are.
     pub(super) fn connect(
         &self,
+        pid: i32,
+        inside: &Inside,
         listeners: Vec<OwnedFd>,
-        uplink: Option<Uplink>,
     ) -> io::Result<Connected> {
-        let relays = relay::start(listeners, &self.inside.ports)?;
-        Ok(Connected { _relays: relays, _uplink: uplink })
+        let uplink = self.uplinks.as_ref().and_then(|uplinks| uplinks.attach(pid));
+        let relays = relay::start(listeners, &inside.ports)?;
+        Ok(Connected { relays, uplink, pid })
     }
 
     /// Whether what leaves this machine is carried.
     pub fn has_uplink(&self) -> bool {
-        self.uplinks.current().is_some()
+        self.uplinks.as_ref().is_some_and(|uplinks| uplinks.current().is_some())
+    }
+
+    /// Whether ports of this machine itself are reached.
+    pub fn reaches_ports(&self) -> bool {
+        !self.reached.is_empty()
     }
 }
 
@@ -221,10 +293,15 @@ impl Network {
 impl fmt::Display for Network {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let reached = match self.reached.is_empty() {
-            true => "nothing on this machine itself (`--reach HOST:PORT` names a port of it)".into(),
+            true => {
+                "nothing on this machine itself (`--reach HOST:PORT` names a port of it)".into()
+            }
             false => format!("of this machine itself {} only", self.reached.join(", ")),
         };
-        match self.uplinks.current() {
+        let Some(uplinks) = &self.uplinks else {
+            return f.write_str("network: none, its loopback alone; calls out fail at once");
+        };
+        match uplinks.current() {
             Some(means) => write!(
                 f,
                 "network: what this machine reaches, by {means}; {reached}; no metadata service"
@@ -232,7 +309,7 @@ impl fmt::Display for Network {
             None => write!(
                 f,
                 "network: none, calls out fail at once ({}); {reached}",
-                self.uplinks.why_none()
+                uplinks.why_none()
             ),
         }
     }
@@ -325,7 +402,10 @@ mod tests {
     #[test]
     fn name_servers_are_read_as_resolvers_do() {
         let text = "# nameserver 1.1.1.1\nnameserver 127.0.0.53\nnameserver\t::1 # x\nsearch a\n";
-        assert_eq!(name_servers(text), ["127.0.0.53".parse::<IpAddr>().unwrap(), "::1".parse().unwrap()]);
+        assert_eq!(
+            name_servers(text),
+            ["127.0.0.53".parse::<IpAddr>().unwrap(), "::1".parse().unwrap()]
+        );
         assert_eq!(name_servers("search a\n"), [IpAddr::V4(Ipv4Addr::LOCALHOST)]);
     }
 }

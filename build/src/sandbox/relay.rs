@@ -3,13 +3,13 @@
 //! code, so nothing here enters a namespace. TCP for the ports that a person named; TCP and UDP for
 //! name servers on this machine. Private to the sandbox.
 
-use super::network::Port;
+use super::network::{Port, PortKind};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::os::fd::{AsFd, OwnedFd};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -23,6 +23,10 @@ const QUESTION_LIMIT: Duration = Duration::from_secs(5);
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
 /// RFC 1035, section 4.1.1, RCODE.
 const SERVER_FAILURE: u8 = 2;
+/// The one refusal at which musl's resolver stops: at others it asks again, for 5 s.
+const NO_SUCH_NAME: u8 = 3;
+/// Names that are remembered of those that could not be looked up.
+const MAX_NAMES: usize = 16;
 /// A datagram's most (RFC 768).
 const DATAGRAM_BYTES: usize = 65_535;
 
@@ -30,6 +34,17 @@ const DATAGRAM_BYTES: usize = 65_535;
 pub struct Relays {
     /// Its other end is closed when this is.
     _open: OwnedFd,
+    names: Names,
+}
+
+/// Names that were looked up where there is no network, each once.
+type Names = Arc<Mutex<Vec<String>>>;
+
+impl Relays {
+    /// What was looked up in vain so far, in order.
+    pub fn names(&self) -> Vec<String> {
+        self.names.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
 }
 
 /// Starts them; each listener belongs to the port at its place.
@@ -37,17 +52,23 @@ pub fn start(listeners: Vec<OwnedFd>, ports: &[Port]) -> io::Result<Relays> {
     let (open, ends) = super::wire::pair()?;
     let ends = Arc::new(ends);
     let carried = Arc::new(AtomicUsize::new(0));
+    let names = Names::default();
     for (listener, port) in listeners.into_iter().zip(ports.iter().copied()) {
-        let (ends, carried) = (ends.clone(), carried.clone());
+        let (ends, carried, names) = (ends.clone(), carried.clone(), names.clone());
         let named = thread::Builder::new().name("relay".into());
-        match port.udp {
-            true => named.spawn(move || questions(&UdpSocket::from(listener), port.address, &ends)),
-            false => named.spawn(move || {
+        match port.kind {
+            PortKind::Udp => {
+                named.spawn(move || questions(&UdpSocket::from(listener), port.address, &ends))
+            }
+            PortKind::NoNames => {
+                named.spawn(move || no_names(&UdpSocket::from(listener), &ends, &names))
+            }
+            PortKind::Tcp => named.spawn(move || {
                 connections(&TcpListener::from(listener), port.address, &ends, &carried)
             }),
         }?;
     }
-    Ok(Relays { _open: open })
+    Ok(Relays { _open: open, names })
 }
 
 /// Which of the two has something; the second is the end.
@@ -194,6 +215,23 @@ fn questions(inner: &UdpSocket, to: SocketAddr, ends: &OwnedFd) {
     }
 }
 
+/// Answers each question with "no such name", and remembers the name: a program learns at once what
+/// it would wait 5 s for.
+fn no_names(inner: &UdpSocket, ends: &OwnedFd, names: &Names) {
+    let mut datagram = vec![0u8; DATAGRAM_BYTES];
+    while wait(inner, ends).is_some() {
+        let Ok((length, from)) = inner.recv_from(&mut datagram) else { continue };
+        let Some(reply) = without_answer(&datagram[..length], NO_SUCH_NAME) else { continue };
+        let name = name_of(&reply);
+        let mut names = names.lock().unwrap_or_else(PoisonError::into_inner);
+        if names.len() < MAX_NAMES && !names.contains(&name) {
+            names.push(name);
+        }
+        drop(names); // whoever sees the answer sees the name
+        let _ = inner.send_to(&reply, from);
+    }
+}
+
 /// A socket of its own for each question: answers find their question without reading either, and
 /// ports are as hard to guess as the kernel makes them (RFC 5452).
 fn ask(to: SocketAddr, question: &[u8]) -> io::Result<UdpSocket> {
@@ -222,6 +260,20 @@ fn without_answer(question: &[u8], code: u8) -> Option<Vec<u8>> {
     asks.then_some(reply)
 }
 
+/// The name of a question that [`without_answer`] has taken, for people.
+fn name_of(question: &[u8]) -> String {
+    let (mut name, mut at) = (String::new(), 12);
+    while let Some(length @ 1..) = question.get(at).copied() {
+        let end = at + 1 + usize::from(length);
+        let label = question.get(at + 1..end).unwrap_or_default();
+        let plain = |b: &u8| if b.is_ascii_graphic() { char::from(*b) } else { '?' };
+        name.extend((!name.is_empty()).then_some('.'));
+        name.extend(label.iter().map(plain));
+        at = end;
+    }
+    name
+}
+
 /// How many bytes the name in front has: labels, to the empty one.
 fn name_bytes(bytes: &[u8]) -> Option<usize> {
     const LONGEST_LABEL: u8 = 63;
@@ -240,16 +292,15 @@ mod tests {
     use super::*;
 
     /// `a.bc IN A`, with an OPT record behind it.
-    const QUESTION: &[u8] = b"\x12\x34\x01\x00\0\x01\0\0\0\0\0\x01\x01a\x02bc\0\0\x01\0\x01\0\0\x29";
+    const QUESTION: &[u8] =
+        b"\x12\x34\x01\x00\0\x01\0\0\0\0\0\x01\x01a\x02bc\0\0\x01\0\x01\0\0\x29";
 
     #[test]
     fn a_failure_keeps_the_question_alone() {
         let reply = without_answer(QUESTION, SERVER_FAILURE).expect("a question");
-        assert_eq!(
-            reply,
-            b"\x12\x34\x81\x82\0\x01\0\0\0\0\0\0\x01a\x02bc\0\0\x01\0\x01"
-        );
+        assert_eq!(reply, b"\x12\x34\x81\x82\0\x01\0\0\0\0\0\0\x01a\x02bc\0\0\x01\0\x01");
         assert_eq!(without_answer(&reply, SERVER_FAILURE), None, "an answer is no question");
+        assert_eq!(name_of(&reply), "a.bc");
     }
 
     #[test]

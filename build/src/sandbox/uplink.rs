@@ -155,16 +155,38 @@ impl Uplinks {
         let argv: Vec<String> = match means {
             // Its own ways to this machine's loopback are closed: relays carry what is named.
             Means::Pasta => [
-                "pasta", "--foreground", "--quiet", "--config-net", "--no-map-gw", "-t", "none",
-                "-u", "none", "-T", "none", "-U", "none", "--userns", &user, "--netns", &net,
-                "--pid", "/proc/self/fd/1",
+                "pasta",
+                "--foreground",
+                "--quiet",
+                "--config-net",
+                "--no-map-gw",
+                "-t",
+                "none",
+                "-u",
+                "none",
+                "-T",
+                "none",
+                "-U",
+                "none",
+                "--userns",
+                &user,
+                "--netns",
+                &net,
+                "--pid",
+                "/proc/self/fd/1",
             ]
             .map(str::to_owned)
             .into(),
             _ => {
                 let mut argv: Vec<String> = [
-                    "slirp4netns", "--configure", "--mtu=65520", "--disable-host-loopback",
-                    "--disable-dns", "--cidr=198.18.0.0/24", "--ready-fd=1", "--netns-type=path",
+                    "slirp4netns",
+                    "--configure",
+                    "--mtu=65520",
+                    "--disable-host-loopback",
+                    "--disable-dns",
+                    "--cidr=198.18.0.0/24",
+                    "--ready-fd=1",
+                    "--netns-type=path",
                 ]
                 .map(str::to_owned)
                 .into();
@@ -296,10 +318,7 @@ impl Drop for Keeper {
 
 fn keeper(helper: &Path, what: &str) -> Command {
     let mut command = Command::new(helper);
-    command
-        .args([HELPER_SUBCOMMAND, KEEP, what])
-        .stdin(Stdio::piped())
-        .process_group(0); // Ctrl-C is not its end
+    command.args([HELPER_SUBCOMMAND, KEEP, what]).stdin(Stdio::piped()).process_group(0); // Ctrl-C is not its end
     command
 }
 
@@ -423,7 +442,9 @@ fn veth_refused() -> Option<String> {
     let drops = |chains: String| {
         chains.lines().any(|line| line.contains("hook forward") && line.contains("policy drop"))
     };
-    let legacy = || said("iptables", &["-w", "-S", "FORWARD"]).is_some_and(|s| s.contains("-P FORWARD DROP"));
+    let legacy = || {
+        said("iptables", &["-w", "-S", "FORWARD"]).is_some_and(|s| s.contains("-P FORWARD DROP"))
+    };
     if (chains.is_some_and(drops) || legacy()) && !has_docker_user() {
         return Some("veth: this machine's firewall drops what is forwarded".into());
     }
@@ -487,6 +508,8 @@ fn free_subnet(from: u32) -> Result<(Ipv4Addr, Ipv4Addr), String> {
     (0..SUBNET_COUNT)
         .map(|i| first + FIRST_SUBNET + (from.wrapping_add(i)) % (SUBNET_COUNT - FIRST_SUBNET))
         .find(|subnet| !used.contains(subnet))
-        .map(|subnet| (Ipv4Addr::from_bits((subnet << 2) + 1), Ipv4Addr::from_bits((subnet << 2) + 2)))
+        .map(|subnet| {
+            (Ipv4Addr::from_bits((subnet << 2) + 1), Ipv4Addr::from_bits((subnet << 2) + 2))
+        })
         .ok_or_else(|| "every subnet of 198.18.0.0/15 is in use".into())
 }

@@ -79,6 +79,7 @@ impl Bench {
             helper: PathBuf::from(COLDSTART),
             floor: None,
             runtime: runtime.map(str::to_owned),
+            network: None,
         };
         let target = Target { name: "function".into(), image, port: 9000 };
         let work = Work::create(folder.path()).expect("a work folder");

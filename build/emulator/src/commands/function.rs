@@ -67,7 +67,7 @@ pub fn network(
     around: &CommandContext,
 ) -> Result<Option<Network>, Box<dyn Error>> {
     if arguments.no_network {
-        return Ok(None);
+        return Ok(Some(Network::none()));
     }
     let mut reach = Vec::new();
     for text in &config.reach {

@@ -336,7 +336,8 @@ impl<'a> Reader<'a> {
             let at = value.span().start;
             match value.get_ref() {
                 _ if name.get_ref() != REACH => {
-                    let what = format!("unknown key `{}` in [local]; there is: {REACH}", name.get_ref());
+                    let what =
+                        format!("unknown key `{}` in [local]; there is: {REACH}", name.get_ref());
                     self.wrong(name.span().start, what);
                 }
                 DeValue::Array(items) => {
