@@ -199,7 +199,7 @@ pub fn run_within(
             "an instance answers many requests: do not exit after one",
         ));
     }
-    findings.push(network_finding(&network, &instance.called_in_vain()));
+    findings.extend(network_finding(&network, &instance.called_in_vain()));
     let over = memory.is_over();
     let said = instance.output_tail();
     let exit = launcher.end(instance)?;
@@ -224,9 +224,11 @@ pub fn run_within(
     Ok(findings)
 }
 
-/// What it could call, and what it tried in vain.
-fn network_finding(network: &Network, in_vain: &[String]) -> Finding {
+/// What it could call, and what it tried in vain; nothing of a program that has no network and needs
+/// none.
+fn network_finding(network: &Network, in_vain: &[String]) -> Option<Finding> {
     let (verdict, evidence, remedy) = match in_vain {
+        [] if !network.is_wanted() => return None,
         [] => (RuleVerdict::Pass, network.to_string(), String::new()),
         // With a network only what is never reached has no route.
         _ if network.has_uplink() => (
@@ -245,7 +247,7 @@ fn network_finding(network: &Network, in_vain: &[String]) -> Finding {
     };
     // One line, in the report's own form.
     let evidence = evidence.trim_start_matches("network: ").to_owned();
-    Finding { rule: "network", verdict, evidence, remedy, source: NETWORK_SOURCE }
+    Some(Finding { rule: "network", verdict, evidence, remedy, source: NETWORK_SOURCE })
 }
 
 /// What takes the place of a trial that did not come about, so that the rest of the report is told

@@ -283,9 +283,9 @@ impl Network {
         self.uplinks.as_ref().is_some_and(|uplinks| uplinks.current().is_some())
     }
 
-    /// Whether ports of this machine itself are reached.
-    pub fn reaches_ports(&self) -> bool {
-        !self.reached.is_empty()
+    /// Whether it is more than [`Network::none`], whatever became of its uplink.
+    pub fn is_wanted(&self) -> bool {
+        self.uplinks.is_some()
     }
 }
 
