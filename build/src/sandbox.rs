@@ -303,8 +303,8 @@ impl Instance {
         Ok(self.exec_ns)
     }
 
-    /// What the program tried to call and could not, a sentence each: names that were looked up where
-    /// there is no network, addresses without a route. Nothing once it has ended, or without
+    /// What the program tried to call and could not, a sentence each: names that were looked up
+    /// where there is no network, addresses without a route. Nothing once it has ended, or without
     /// [`Plan::network`].
     pub fn called_in_vain(&self) -> Vec<String> {
         self.connected.as_ref().map(network::Connected::in_vain).unwrap_or_default()

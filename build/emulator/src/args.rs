@@ -86,8 +86,8 @@ pub struct RunArguments {
 
 #[derive(Args)]
 pub struct InvokeArguments {
-    /// A sample's name, a file, JSON ('{"name":"x"}'), or `-` for standard input; the project's only
-    /// event, or `{}`, when not given
+    /// A sample's name, a file, JSON ('{"name":"x"}'), or `-` for standard input; the project's
+    /// only event, or `{}`, when not given
     pub event: Option<String>,
     /// The event, or a request's body, as it is
     #[arg(short, long, value_name = "TEXT", conflicts_with = "event")]

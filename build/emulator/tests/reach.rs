@@ -1,6 +1,6 @@
 //! What a function reaches from `firstbyte invoke`, `firstbyte run` and `check --run`: real servers
-//! of Debian on this machine (`build/setup --network`), as root and as an ordinary user. What a machine
-//! lacks is skipped, and said.
+//! of Debian on this machine (`build/setup --network`), as root and as an ordinary user. What a
+//! machine lacks is skipped, and said.
 
 use microimage::assemble::{Options, assemble};
 use microimage::check::{Finding, Provider, run};
@@ -99,8 +99,8 @@ fn is_root(why: &str) -> bool {
     root
 }
 
-/// firstbyte as somebody, in that folder; `first` is a shell's words before it, in a mount namespace
-/// of its own.
+/// firstbyte as somebody, in that folder; `first` is a shell's words before it, in a mount
+/// namespace of its own.
 fn firstbyte(who: Who, home: &TempDir, first: &str) -> Command {
     let mut words: Vec<String> = Vec::new();
     if !first.is_empty() {
@@ -377,8 +377,8 @@ fn another_machine_is_reached_by_each_means() {
     let elsewhere = Elsewhere::new(0);
     let folder = tempfile::tempdir().unwrap();
     let conf = format!(
-        "daemon off; pid nginx.pid; error_log stderr; events {{}} http {{ access_log off; server {{ \
-         listen {}:80; return 200 elsewhere; }} }}",
+        "daemon off; pid nginx.pid; error_log stderr; events {{}} http {{ access_log off; \
+         server {{ listen {}:80; return 200 elsewhere; }} }}",
         elsewhere.address
     );
     fs::write(folder.path().join("nginx.conf"), conf).unwrap();
@@ -469,7 +469,8 @@ fn two_instances_at_once_have_a_port_and_a_network_each() {
             let body = format!("{{\"do\":\"tcp 127.0.0.1:{port} BLPOP nothing 1\"}}");
             write!(
                 stream,
-                "POST / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{body}",
+                "POST / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {}\r\n\r\n\
+                 {body}",
                 body.len()
             )
             .unwrap();

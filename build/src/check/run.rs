@@ -224,8 +224,8 @@ pub fn run_within(
     Ok(findings)
 }
 
-/// What it could call, and what it tried in vain; nothing of a program that has no network and needs
-/// none.
+/// What it could call, and what it tried in vain; nothing of a program that has no network and
+/// needs none.
 fn network_finding(network: &Network, in_vain: &[String]) -> Option<Finding> {
     let (verdict, evidence, remedy) = match in_vain {
         [] if !network.is_wanted() => return None,
@@ -240,8 +240,8 @@ fn network_finding(network: &Network, in_vain: &[String]) -> Option<Finding> {
         _ => (
             RuleVerdict::Warn,
             format!("{network}; {}", in_vain.join(", ")),
-            "give it this machine's network with --network, and servers of this machine itself with \
-             --reach HOST:PORT"
+            "give it this machine's network with --network, and servers of this machine itself \
+             with --reach HOST:PORT"
                 .into(),
         ),
     };

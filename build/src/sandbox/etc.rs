@@ -64,7 +64,7 @@ impl Etc {
             other => other?,
         };
         for name in NAMES {
-            // A link is followed by the mount, within the new root. One that leads nowhere is replaced.
+            // The mount follows a link, within the new root. One that leads nowhere is replaced.
             match inside(&root, &format!("etc/{name}"), OFlag::O_PATH) {
                 Ok(_) => {}
                 Err(Errno::ENOENT | Errno::ELOOP) => {

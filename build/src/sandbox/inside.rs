@@ -308,8 +308,8 @@ fn become_user(plan: &Plan, identity: &Identity) -> Result<(), Failure> {
     nix::unistd::setresuid(uid, uid, uid).map_err(step(&format!("becoming user {uid}")))
 }
 
-/// An ordinary user's instance owns its network namespace. It may not change the routes that refuse,
-/// nor write packets past them: where the image asks for user 0, execve would give it all
+/// An ordinary user's instance owns its network namespace. It may not change the routes that
+/// refuse, nor write packets past them: where the image asks for user 0, execve would give it all
 /// capabilities of the bounding set (capabilities(7)). Container engines drop the first, too.
 fn keep_network() -> nix::Result<()> {
     const CAP_NET_ADMIN: nix::libc::c_ulong = 12;

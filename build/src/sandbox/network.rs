@@ -1,6 +1,6 @@
 //! The network of instances that may call out: what they reach, by which means, and what is said of
-//! it. An instance has a network namespace of its own in each case. It gets this machine's resolv.conf
-//! and hosts; an uplink (uplink.rs) carries what leaves this machine; routes (route.rs) refuse
+//! it. An instance has a network namespace of its own in each case. It gets this machine's
+//! resolv.conf and hosts; an uplink (uplink.rs) carries what leaves this machine; routes (route.rs) refuse
 //! metadata services and this machine's own addresses; relays (relay.rs) carry what goes to named
 //! ports of this machine, and to its name servers.
 
@@ -178,7 +178,7 @@ impl Connected {
     pub fn in_vain(&self) -> Vec<String> {
         let mut tried: Vec<String> =
             self.relays.names().iter().map(|name| format!("it looked up `{name}`")).collect();
-        // Where there is an uplink without IPv6, the C library itself tries every address of a name.
+        // Where an uplink has no IPv6, the C library itself tries every address of a name.
         if unrouted(self.pid, self.uplink.is_none()) > 0 {
             tried.push("it called an address to which there is no route".into());
         }
@@ -186,8 +186,8 @@ impl Connected {
     }
 }
 
-/// How often a namespace had no route for what its processes sent (RFC 4293, ipSystemStatsOutNoRoutes,
-/// as in /proc/net/snmp and snmp6).
+/// How often a namespace had no route for what its processes sent (RFC 4293,
+/// ipSystemStatsOutNoRoutes, as in /proc/net/snmp and snmp6).
 fn unrouted(pid: i32, v6_counts: bool) -> u64 {
     let read = |name| fs::read_to_string(format!("/proc/{pid}/net/{name}")).unwrap_or_default();
     let v4 = read("snmp");
@@ -240,8 +240,8 @@ impl Network {
         Ok(Network { inside, servers, reached, uplinks: Some(Uplinks::find(helper)) })
     }
 
-    /// Loopback alone, and a name server that knows no name: a program that calls out learns at once
-    /// that it cannot, and who watches it learns that it did.
+    /// Loopback alone, and a name server that knows no name: a program that calls out learns at
+    /// once that it cannot, and who watches it learns that it did.
     pub fn none() -> Network {
         let inside =
             Inside { local: Vec::new(), unreachable: Vec::new(), etc: false, ports: Vec::new() };
@@ -265,8 +265,8 @@ impl Network {
         inside
     }
 
-    /// Connects the network namespace of process `pid`, which has set up `inside` and whose listeners
-    /// these are.
+    /// Connects the network namespace of process `pid`, which has set up `inside` and whose
+    /// listeners these are.
     pub(super) fn connect(
         &self,
         pid: i32,

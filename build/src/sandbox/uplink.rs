@@ -1,6 +1,6 @@
-//! What carries an instance's packets out of this machine, and its end. As root: a veth pair, and an
-//! nftables table with masquerading and what is refused; as an ordinary user pasta or slirp4netns, which
-//! make sockets of packets. Each thing that outlives a process by itself has a *keeper*: a process
+//! What carries an instance's packets out of this machine, and its end. As root: a veth pair, and
+//! an nftables table with masquerading and what is refused; as an ordinary user pasta or slirp4netns,
+//! which make sockets of packets. Each thing that outlives a process by itself has a *keeper*: a process
 //! of this same executable that waits for the end of its standard input, then puts away. So nothing
 //! is left after a SIGKILL either. Private to the sandbox.
 
@@ -212,8 +212,8 @@ impl Uplinks {
         let name = format!("fb{ours}-{}", n % 10_000);
         let (gateway, address) = free_subnet(ours.wrapping_mul(64).wrapping_add(n))?;
         let commands = format!(
-            "link add {name} type veth peer name eth0 netns {pid}\naddr add {gateway}/30 dev {name}\n\
-             link set {name} up\n"
+            "link add {name} type veth peer name eth0 netns {pid}\n\
+             addr add {gateway}/30 dev {name}\nlink set {name} up\n"
         );
         fed("ip", &["-batch", "-"], &commands)?;
         let inside = format!(
@@ -318,7 +318,8 @@ impl Drop for Keeper {
 
 fn keeper(helper: &Path, what: &str) -> Command {
     let mut command = Command::new(helper);
-    command.args([HELPER_SUBCOMMAND, KEEP, what]).stdin(Stdio::piped()).process_group(0); // Ctrl-C is not its end
+    // A group of its own: Ctrl-C is not its end.
+    command.args([HELPER_SUBCOMMAND, KEEP, what]).stdin(Stdio::piped()).process_group(0);
     command
 }
 

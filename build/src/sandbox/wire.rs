@@ -38,8 +38,8 @@ pub enum Reply {
 /// From a child to the tool.
 #[derive(Debug, Serialize, Deserialize)]
 pub enum Event {
-    /// With the listeners of its relays: the network namespace is there, and its owner may connect it.
-    /// The child waits for [`Go`].
+    /// With the listeners of its relays: the network namespace is there, and its owner may connect
+    /// it. The child waits for [`Go`].
     Network,
     /// With the sockets of the instance's network namespace.
     Ready,

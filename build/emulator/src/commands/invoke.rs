@@ -130,8 +130,8 @@ fn inline(wanted: &str) -> Option<Result<Vec<u8>, String>> {
         match serde_json::from_str::<serde::de::IgnoredAny>(wanted) {
             Ok(_) => Ok(wanted.as_bytes().to_vec()),
             Err(error) => Err(format!(
-                "`{wanted}` is no JSON ({error}); put it in single quotes, or send it as it is with \
-                 --data"
+                "`{wanted}` is no JSON ({error}); put it in single quotes, or send it as it is \
+                 with --data"
             )),
         }
     })
