@@ -1,8 +1,8 @@
 //! What carries an instance's packets out of this machine, and its end. As root: a veth pair, and
 //! an nftables table with masquerading and what is refused; as an ordinary user pasta or
 //! slirp4netns, which make sockets of packets. Each thing that outlives a process by itself has a
-//! *keeper*: a process of this same executable that waits for the end of its standard input, then puts away. So nothing
-//! is left after a SIGKILL either. Private to the sandbox.
+//! *keeper*: a process of this same executable that waits for the end of its standard input, then
+//! puts away. So nothing is left after a SIGKILL either. Private to the sandbox.
 
 use super::HELPER_SUBCOMMAND;
 use nix::ifaddrs::getifaddrs;
@@ -83,7 +83,7 @@ pub struct Uplink {
 }
 
 impl Uplinks {
-    /// Looks for programs in PATH; nothing is made yet.
+    /// Looks for programs; nothing is made yet.
     pub fn find(helper: &Path) -> Uplinks {
         let root = nix::unistd::geteuid().is_root();
         let mut refused = Vec::new();
@@ -420,13 +420,11 @@ fn fed(name: &str, arguments: &[&str], input: &str) -> Result<(), String> {
     }
 }
 
-/// Where a program is: PATH, then where administrators' programs are, which an ordinary user's PATH
-/// does not name.
+/// Where a program is: where packages and administrators put programs.
 fn program(name: &str) -> Option<PathBuf> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path)
-        .chain(["/usr/sbin", "/sbin", "/usr/bin"].map(PathBuf::from))
-        .map(|folder| folder.join(name))
+    ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"]
+        .iter()
+        .map(|folder| Path::new(folder).join(name))
         .find(|path| path.is_file())
 }
 
