@@ -46,6 +46,8 @@ mod asked;
 mod body;
 mod boot;
 mod context;
+#[cfg(feature = "websocket")]
+mod conversation;
 mod cors;
 mod deadline;
 mod error;
@@ -71,6 +73,8 @@ pub mod test;
 #[allow(unsafe_code)]
 mod transport;
 pub mod trigger;
+#[cfg(feature = "websocket")]
+mod websocket;
 pub mod wire;
 
 pub use access_log::AccessLog;
@@ -79,6 +83,8 @@ pub use around::Around;
 pub use asked::Asked;
 pub use body::Body;
 pub use context::{Context, Credentials};
+#[cfg(feature = "websocket")]
+pub use conversation::{Conversation, Ended, Message, Sender, Socket, Undelivered};
 pub use cors::Cors;
 pub use deadline::{Arrival, Deadline};
 pub use error::{Error, Result};
@@ -88,6 +94,8 @@ pub use reply::{BodyWriter, IntoReply, Json, Reply};
 pub use request::Request;
 pub use stopping::stopping;
 pub use transport::{Limits, MinRate, background, blocking, sleep};
+#[cfg(feature = "websocket")]
+pub use websocket::WebSocket;
 pub use wire::{HeadLimits, Status, Version};
 
 #[doc(hidden)]

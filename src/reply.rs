@@ -1,6 +1,8 @@
 //! Reply: status, headers and body, whole or streamed. Owned values only; how it goes out is the
 //! transport's matter.
 
+#[cfg(feature = "websocket")]
+use crate::conversation::Upgrade;
 use crate::error::{Error, Result};
 use crate::json;
 use crate::spare;
@@ -38,6 +40,9 @@ pub(crate) enum ReplyBody {
     Bytes(Vec<u8>),
     /// Written piece by piece while the connection takes it (chunked transfer coding).
     Stream(WriteBody),
+    /// None: the connection is a WebSocket from then on.
+    #[cfg(feature = "websocket")]
+    Upgrade(Box<Upgrade>),
 }
 
 pub(crate) type WriteBody = Box<dyn FnOnce(&mut BodyWriter<'_>) -> io::Result<()> + Send>;
@@ -139,7 +144,11 @@ impl Reply {
     }
 
     /// The same reply with a field of ours, known to be valid.
-    pub(crate) fn with_known_header(mut self, name: &'static str, value: &'static str) -> Reply {
+    pub(crate) fn with_known_header(
+        mut self,
+        name: &'static str,
+        value: impl Into<Cow<'static, str>>,
+    ) -> Reply {
         self.headers.push((name.into(), value.into()));
         self
     }
@@ -280,6 +289,32 @@ impl Reply {
             ReplyBody::Static(bytes) => Some(bytes),
             ReplyBody::Bytes(bytes) => Some(bytes),
             ReplyBody::Stream(_) => None,
+            #[cfg(feature = "websocket")]
+            ReplyBody::Upgrade(_) => Some(b""),
+        }
+    }
+
+    /// Status 101, after which the connection is a WebSocket.
+    #[cfg(feature = "websocket")]
+    pub(crate) fn upgrade(upgrade: Upgrade) -> Reply {
+        Reply {
+            status: Status::SWITCHING_PROTOCOLS,
+            headers: SmallVec::new(),
+            body: ReplyBody::Upgrade(Box::new(upgrade)),
+        }
+    }
+
+    /// What the connection becomes, unless something has made another reply of this one.
+    #[cfg(feature = "websocket")]
+    pub(crate) fn take_upgrade(&mut self) -> Option<Box<Upgrade>> {
+        if !matches!(self.body, ReplyBody::Upgrade(_)) {
+            return None;
+        }
+        match std::mem::replace(&mut self.body, ReplyBody::Static(b"")) {
+            ReplyBody::Upgrade(upgrade) if self.status == Status::SWITCHING_PROTOCOLS => {
+                Some(upgrade)
+            }
+            _ => None,
         }
     }
 
@@ -300,6 +335,10 @@ impl Reply {
                 write(&mut BodyWriter::new(&mut out))
                     .map_err(|error| Error::new(format!("the streamed reply failed: {error}")))?;
                 Ok(out.bytes)
+            }
+            #[cfg(feature = "websocket")]
+            ReplyBody::Upgrade(_) => {
+                Err(Error::new("a WebSocket takes a connection, and an event has none"))
             }
         }
     }

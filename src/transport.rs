@@ -21,6 +21,7 @@
 //!   `readiness` (an outgoing socket's), `records` (the logger), `budget` (memory for bodies)
 //! - `slots` (all connections: deadlines, idleness, the cap), `outgoing` (replies), `server` (what
 //!   connections share)
+//! - `conversing`: a connection that has become a WebSocket
 //! - `connection`: request, reply, next
 //! - `accept`: who gets in; `runtime`: coroutines come up
 //! - `lane`: one request at a time, without a runtime; `minihttp` (for comparison, on may)
@@ -32,6 +33,8 @@ mod blocking;
 mod budget;
 mod clock;
 mod connection;
+#[cfg(feature = "websocket")]
+mod conversing;
 mod coroutine;
 mod current;
 mod deadlock;

@@ -10,6 +10,8 @@
 
 pub mod chunked;
 pub mod date;
+#[cfg(feature = "websocket")]
+pub(crate) mod frame;
 pub mod head;
 pub mod reject;
 pub mod response;

@@ -58,13 +58,13 @@ macro_rules! pure {
 const SERVER: Layers<'_> = &[
     &["alloc", "json_string", "secret", "spare", "stopping", "sys", "wire"],
     &["body", "deadline", "error", "headers"],
-    &["json", "log"],
+    &["conversation", "json", "log"],
     &["reply"],
     &["platform"],
     &["context"],
     &["request"],
     &["asked", "event", "transport"],
-    &["around", "handler", "net", "trigger"],
+    &["around", "handler", "net", "trigger", "websocket"],
     &["access_log", "cors", "route"],
     &["app"],
     &["boot", "test"],
@@ -73,9 +73,9 @@ const SERVER: Layers<'_> = &[
 /// Rooms of it that are tested without a server: no socket, no coroutine, and time enters as a
 /// value.
 const PURE_SERVER: Pure = pure!(
-    "src/": "around", "asked", "body", "context", "cors", "error", "event", "handler", "headers",
+    "src/": "around", "asked", "body", "context", "conversation", "cors", "error", "event", "handler", "headers",
         "json", "json_string", "platform", "reply", "request", "route", "secret", "spare",
-        "trigger", "wire"
+        "trigger", "websocket", "wire"
 );
 /// Who asks for the time left reads a clock: `deadline` is the door to it.
 const DOORS_OF_PURE_SERVER: &[&str] = &["deadline"];
@@ -105,6 +105,7 @@ const TRANSPORT: Layers<'_> = &[
     &["budget"],
     &["slots"],
     &["outgoing", "server"],
+    &["conversing"],
     &["connection"],
     &["accept"],
     &["runtime"],

@@ -3,6 +3,8 @@
 
 use super::budget::{SMALL_BYTES, Share};
 use super::clock;
+#[cfg(feature = "websocket")]
+use super::conversing::Conversing;
 use super::event_loop::Ready;
 use super::handling::in_handler;
 use super::home::home;
@@ -13,6 +15,8 @@ use super::server::Server;
 use super::service::{RequestHead, Service};
 use super::slots::{Expiry, Patience, Seat, Waited};
 use crate::body::Body;
+#[cfg(feature = "websocket")]
+use crate::conversation::Upgrade;
 use crate::deadline::Arrival;
 use crate::error::Error;
 use crate::reply::Reply;
@@ -41,6 +45,9 @@ pub(crate) struct Connection<S: 'static> {
     /// What is left of the time that the peer has to read its last reply; `None` while there may be
     /// another request.
     lingers: Option<Lingering>,
+    /// What the connection has become.
+    #[cfg(feature = "websocket")]
+    upgrade: Option<Box<Upgrade>>,
 }
 
 /// A connection that is open only so that the peer reads its last reply, and not a reset that
@@ -112,7 +119,34 @@ const CHUNKED_READ_BYTES: usize = 16 * 1024;
 
 impl<S: Service> Connection<S> {
     pub(crate) fn new(server: &'static Server<S>, link: Link, seat: Seat) -> Connection<S> {
-        Connection { server, link, seat, input: Vec::new(), start: 0, streak: 0, lingers: None }
+        Connection {
+            server,
+            link,
+            seat,
+            input: Vec::new(),
+            start: 0,
+            streak: 0,
+            lingers: None,
+            #[cfg(feature = "websocket")]
+            upgrade: None,
+        }
+    }
+
+    /// Whether it is a WebSocket, which lives on a coroutine only.
+    pub(super) fn is_upgraded(&self) -> bool {
+        #[cfg(feature = "websocket")]
+        return self.upgrade.is_some();
+        #[cfg(not(feature = "websocket"))]
+        false
+    }
+
+    /// The rest of its life as a WebSocket.
+    #[cfg(feature = "websocket")]
+    fn converse(&mut self, upgrade: Box<Upgrade>) -> Over {
+        let mut input = std::mem::take(&mut self.input);
+        input.drain(..std::mem::take(&mut self.start));
+        let conversing = Conversing::new(self.server, &mut self.link, &self.seat, input);
+        if conversing.run(*upgrade) { Over::Linger } else { Over::Close }
     }
 
     pub(super) fn fd(&self) -> RawFd {
@@ -123,6 +157,11 @@ impl<S: Service> Connection<S> {
     pub(super) fn run(mut self) {
         let mut over = self.lingers.as_ref().map(|_| Over::Linger);
         while over.is_none() {
+            #[cfg(feature = "websocket")]
+            if let Some(upgrade) = self.upgrade.take() {
+                over = Some(self.converse(upgrade));
+                break;
+            }
             over = self.exchange().err();
             self.streak += 1;
             if self.streak >= LONGEST_STREAK {
@@ -201,7 +240,8 @@ impl<S: Service> Connection<S> {
         };
         let head_only = head.method.of(&self.input) == b"HEAD";
         self.server.budget.await_readers(|| self.server.relieve());
-        let reply = self.call(&head, end, body.len, arrival);
+        #[cfg_attr(not(feature = "websocket"), allow(unused_mut))]
+        let mut reply = self.call(&head, end, body.len, arrival);
         self.start = body.next;
         if self.start == self.input.len() {
             self.input.clear();
@@ -217,6 +257,14 @@ impl<S: Service> Connection<S> {
         drop(body.share);
         // ReplyMode as late as possible: a signal may have come while the handler ran.
         let keep_alive = head.keep_alive && !self.server.slots.is_stopping();
+        #[cfg(feature = "websocket")]
+        let keep_alive = match reply.take_upgrade() {
+            Some(upgrade) => {
+                self.upgrade = Some(upgrade);
+                true
+            }
+            None => keep_alive,
+        };
         let asked = ReplyMode { version: head.version, keep_alive, head_only };
         let limits = (&self.server.limits, &self.server.budget);
         match outgoing::send(&mut self.link, &self.seat, limits, asked, reply) {

@@ -324,6 +324,12 @@ impl Watched {
         }
     }
 
+    /// What ends a wait to read from elsewhere.
+    #[cfg(feature = "websocket")]
+    pub(super) fn nudge(&self) -> Nudge {
+        Nudge { home: self.home, fd: self.fd, generation: self.generation }
+    }
+
     fn control(&self, operation: libc::c_int, more: u32) -> io::Result<()> {
         let events = (libc::EPOLLIN | libc::EPOLLRDHUP | libc::EPOLLET) as u32 | more;
         let data = u64::from(self.fd.cast_unsigned()) << 32 | u64::from(self.generation);
@@ -338,6 +344,25 @@ impl Drop for Watched {
         if let Some(watch) = state.watched.get_mut(self.fd as usize) {
             *watch = None;
         }
+    }
+}
+
+/// Ends a coroutine's wait to read from a socket, from any thread, as if something had arrived; the
+/// next one if there is none. Nothing once the socket is closed.
+#[cfg(feature = "websocket")]
+#[derive(Clone, Copy)]
+pub(super) struct Nudge {
+    home: &'static EventLoop,
+    fd: RawFd,
+    generation: u32,
+}
+
+#[cfg(feature = "websocket")]
+impl Nudge {
+    pub(super) fn give(self) {
+        let mut state = self.home.lock();
+        state.happened(self.generation, self.fd.cast_unsigned(), libc::EPOLLIN as u32);
+        self.home.ring(&mut state);
     }
 }
 

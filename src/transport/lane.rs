@@ -293,10 +293,16 @@ impl<S: Service> Hold<S> {
             }
             return None;
         };
+        let upgraded = kept.as_ref().is_some_and(Connection::is_upgraded);
         lane.others.extend(kept);
+        if upgraded && !lane.first {
+            lane.settle();
+            lane.end();
+            return None;
+        }
         if mem::take(&mut lane.first) {
             timeline::mark(Mark::FirstReply);
-            if self.server.workers > 1 {
+            if self.server.workers > 1 || upgraded {
                 lane.settle();
                 lane.end();
                 return None;

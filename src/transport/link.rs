@@ -4,6 +4,8 @@
 //! The socket meets epoll only when it first has to wait: a connection whose request is already
 //! there and that is closed after the reply never does.
 
+#[cfg(feature = "websocket")]
+use super::event_loop::Nudge;
 use super::event_loop::{HANG_UP, Ready, Watched};
 use super::handling::Blocks;
 use super::home::home;
@@ -139,6 +141,20 @@ impl Link {
         };
         self.hung_up |= watched.wait(until)? & HANG_UP != 0;
         Ok(())
+    }
+
+    /// What ends a wait to read from elsewhere. On a coroutine only.
+    ///
+    /// # Errors
+    /// If the runtime cannot watch the socket.
+    #[cfg(feature = "websocket")]
+    pub(super) fn nudge(&mut self) -> io::Result<Nudge> {
+        let home = home().ok_or(io::ErrorKind::Unsupported)?;
+        let watched = match &mut self.watched {
+            Some(watched) => watched,
+            none => none.insert(Watched::new(home, self.socket.as_raw_fd())?),
+        };
+        Ok(watched.nudge())
     }
 
     /// From now on closing the socket resets the connection: the peer sees that what it has is not

@@ -69,6 +69,8 @@ pub(super) fn send(
                 spare::give_back(body);
                 sent
             }
+            #[cfg(feature = "websocket")]
+            ReplyBody::Upgrade(_) => out.write_all(&mut [IoSlice::new(&head)]),
             ReplyBody::Stream(write) => {
                 let id = stream_id.unwrap_or_default();
                 out.write_all(&mut [IoSlice::new(&head)])

@@ -10,6 +10,8 @@
 //! holds no place under the cap. Such connections have a number of their own, and the oldest goes.
 
 use super::clock;
+#[cfg(feature = "websocket")]
+use super::event_loop::Nudge;
 use super::event_loop::Ready;
 use super::limits::MinRate;
 use super::link::{Link, has_input, queued, shutdown};
@@ -67,6 +69,9 @@ struct SlotState {
     phase: Phase,
     /// What the connection waits for from its peer, while it does.
     wait: Option<Wait>,
+    /// How its wait is ended where the socket is to stay open: a WebSocket's.
+    #[cfg(feature = "websocket")]
+    nudge: Option<Nudge>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -221,8 +226,7 @@ impl Slots {
 
     /// Takes in a connection that was just accepted.
     pub(crate) fn seat(&'static self, fd: RawFd) -> Seat {
-        let slot =
-            Arc::new(Slot { state: Mutex::new(SlotState { fd, phase: Phase::Busy, wait: None }) });
+        let slot = Arc::new(Slot { state: Mutex::new(SlotState::new(fd)) });
         let mut open = lock(&self.open);
         let index = open.free.pop().unwrap_or_else(|| {
             open.slots.push(None);
@@ -302,6 +306,10 @@ impl Slots {
             if matches!(state.phase, Phase::Idle { .. }) {
                 state.cut_if_unused(now, Need::Place);
             }
+            #[cfg(feature = "websocket")]
+            if let Some(nudge) = state.nudge {
+                nudge.give(); // it says why it ends
+            }
         }
         let begun = Instant::now();
         loop {
@@ -361,7 +369,7 @@ impl Slots {
             let how = wait.how;
             state.wait = None;
             state.phase = Phase::Expired;
-            shutdown(fd, how);
+            state.end_wait(how);
             None
         });
         due.min().unwrap_or(u64::MAX)
@@ -388,6 +396,25 @@ impl OpenSlots {
 }
 
 impl SlotState {
+    fn new(fd: RawFd) -> SlotState {
+        SlotState {
+            fd,
+            phase: Phase::Busy,
+            wait: None,
+            #[cfg(feature = "websocket")]
+            nudge: None,
+        }
+    }
+
+    /// Ends the wait whose time is over.
+    fn end_wait(&self, how: Shutdown) {
+        #[cfg(feature = "websocket")]
+        if let Some(nudge) = self.nudge {
+            return nudge.give();
+        }
+        shutdown(self.fd, how);
+    }
+
     /// Whether it was told to leave a moment ago.
     fn is_leaving(&self, now: u64) -> bool {
         match self.phase {
@@ -499,6 +526,13 @@ impl Seat {
             state.phase = phase;
         }
         open
+    }
+
+    /// From now on a wait whose time is over is ended by `nudge`, and so is one when the server
+    /// stops; `None`: as other connections' are.
+    #[cfg(feature = "websocket")]
+    pub(super) fn be_nudged(&self, nudge: Option<Nudge>) {
+        lock(&self.slot.state).nudge = nudge;
     }
 
     /// The socket is about to be closed: nobody touches it any more.

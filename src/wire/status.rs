@@ -9,6 +9,9 @@ pub struct Status(u16);
 impl Status {
     /// 100 Continue: RFC 9110, section 15.2.1.
     pub const CONTINUE: Status = Status(100);
+    /// 101 Switching Protocols: RFC 9110, section 15.2.2.
+    #[cfg(feature = "websocket")]
+    pub(crate) const SWITCHING_PROTOCOLS: Status = Status(101);
     /// 200 OK: RFC 9110, section 15.3.1.
     pub const OK: Status = Status(200);
     /// 201 Created: RFC 9110, section 15.3.2.
@@ -53,6 +56,8 @@ impl Status {
     pub const EXPECTATION_FAILED: Status = Status(417);
     /// 422 Unprocessable Content: RFC 9110, section 15.5.21.
     pub const UNPROCESSABLE_CONTENT: Status = Status(422);
+    /// 426 Upgrade Required: RFC 9110, section 15.5.22.
+    pub const UPGRADE_REQUIRED: Status = Status(426);
     /// 429 Too Many Requests: RFC 6585, section 4.
     pub const TOO_MANY_REQUESTS: Status = Status(429);
     /// 431 Request Header Fields Too Large: RFC 6585, section 5.
@@ -85,6 +90,8 @@ impl Status {
     pub const fn reason(self) -> &'static str {
         match self.0 {
             100 => "Continue",
+            #[cfg(feature = "websocket")]
+            101 => "Switching Protocols",
             200 => "OK",
             201 => "Created",
             202 => "Accepted",

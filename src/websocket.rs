@@ -1,0 +1,333 @@
+//! WebSocket: the handshake, and what a function allows its peers. The reply that switches
+//! protocols only; frames and messages come after it (`transport`). RFC 6455, section 4.2.
+
+use crate::conversation::{Conversation, Settings, Upgrade};
+use crate::error::{Error, Result};
+use crate::headers::Headers;
+use crate::reply::Reply;
+use crate::request::Request;
+use crate::wire::{Status, Version};
+use sha1::{Digest, Sha1};
+use std::fmt;
+use std::time::Duration;
+
+/// How WebSockets are accepted: who may open one, and within which limits.
+///
+/// It is made once, and [`WebSocket::accept`] is a reply like any other: from a route or from the
+/// Web handler, seen by hooks, in the access log with status 101.
+///
+/// # Limits
+/// One connection counts as any other does, and keeps its place at the cap. A message must reach
+/// [`Limits::body_rate`](crate::Limits::body_rate) and its reader
+/// [`Limits::reply_rate`](crate::Limits::reply_rate); what is larger than 2 KiB takes its share of
+/// the memory for bodies. There are no extensions: `permessage-deflate` is never agreed on.
+///
+/// # How it ends
+/// 1000 when idle for too long, 1001 when the process stops, 1002 and 1007 for what is no
+/// WebSocket and no UTF-8, 1003 for bytes where only text is taken, 1008 for a peer that is too slow
+/// or floods, 1009 for a message that is too large, 1011 when a handler fails. SCF takes 1000 and
+/// 1011 for status 200 and the others for 439 (page 583/44842).
+///
+/// # Example
+/// ```
+/// use firstbyte::{App, Message, Request, Socket, WebSocket, test};
+///
+/// let websocket = WebSocket::new().origin("https://app.example");
+/// let app = App::new().get("/echo", move |request: Request<'_>| {
+///     websocket.accept(&request, |socket: &mut Socket<'_>, message: Message<'_>| {
+///         Ok(socket.send(message)?)
+///     })
+/// });
+/// let reply = test::get("/echo")
+///     .header("Connection", "Upgrade")
+///     .header("Upgrade", "websocket")
+///     .header("Sec-WebSocket-Version", "13")
+///     .header("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ==")
+///     .send(&app);
+/// assert_eq!(reply.status().code(), 101);
+/// assert_eq!(reply.header("sec-websocket-accept"), Some("s3pPLMBiTxaQ9kYGzzhZRbK+xOo="));
+/// assert_eq!(test::get("/echo").send(&app).status().code(), 426);
+/// ```
+#[derive(Clone)]
+pub struct WebSocket {
+    origins: Vec<String>,
+    any_origin: bool,
+    protocols: Vec<&'static str>,
+    settings: Settings,
+}
+
+impl Default for WebSocket {
+    fn default() -> WebSocket {
+        WebSocket::new()
+    }
+}
+
+impl WebSocket {
+    /// For pages of the function's own host, and for peers that are no browser; messages up to 256
+    /// KiB, as SCF passes on (page 583/44842); ten minutes of silence.
+    pub fn new() -> WebSocket {
+        let settings = Settings {
+            message_bytes: 256 * 1024,
+            idle: Duration::from_secs(600),
+            ping_every: None,
+            controls_per_second: 50,
+            outbox_bytes: 256 * 1024,
+            text_only: false,
+        };
+        WebSocket { origins: Vec::new(), any_origin: false, protocols: Vec::new(), settings }
+    }
+
+    /// Allows pages of another origin, spelt as browsers do: `https://app.example`. A browser sends
+    /// a user's cookies with a handshake from any page, so an origin that is not allowed is a 403.
+    pub fn origin(mut self, origin: impl Into<String>) -> WebSocket {
+        self.origins.push(origin.into());
+        self
+    }
+
+    /// Allows pages of every origin: for what needs no cookie and no secret.
+    pub fn any_origin(mut self) -> WebSocket {
+        self.any_origin = true;
+        self
+    }
+
+    /// Speaks a subprotocol. The first that the peer names and this has is agreed on; none if there
+    /// is none.
+    pub fn protocol(mut self, name: &'static str) -> WebSocket {
+        self.protocols.push(name);
+        self
+    }
+
+    /// Takes no binary messages: code 1003.
+    pub fn text_only(mut self) -> WebSocket {
+        self.settings.text_only = true;
+        self
+    }
+
+    /// Size of a message, in bytes: 1009. 256 KiB by default.
+    pub fn message_bytes(mut self, bytes: usize) -> WebSocket {
+        self.settings.message_bytes = bytes;
+        self
+    }
+
+    /// How long a peer may say nothing at all, pongs included. 600 s by default. The platform's own
+    /// time-out ends a connection with status 455 if it is shorter.
+    pub fn idle(mut self, time: Duration) -> WebSocket {
+        self.settings.idle = time;
+        self
+    }
+
+    /// Pings a peer that has said nothing for so long, and cuts it if it does not answer until the
+    /// next one would be due. Off by default: an instance that waits then sleeps.
+    pub fn ping_every(mut self, time: Duration) -> WebSocket {
+        self.settings.ping_every = Some(time.max(Duration::from_millis(10)));
+        self
+    }
+
+    /// Pings, pongs and empty pieces that a peer may send in a second: 1008. 50 by default.
+    pub fn controls_per_second(mut self, most: u32) -> WebSocket {
+        self.settings.controls_per_second = most;
+        self
+    }
+
+    /// Size of what [`Sender`](crate::Sender)s have posted and the peer has not taken, in bytes. 256
+    /// KiB by default.
+    pub fn outbox_bytes(mut self, bytes: usize) -> WebSocket {
+        self.settings.outbox_bytes = bytes;
+        self
+    }
+
+    /// Checks a handshake and makes the reply that switches protocols: 101. What comes then is
+    /// `conversation`'s.
+    ///
+    /// A request that is no handshake, or one of another version than 13, is answered with 426 and
+    /// says what to send.
+    ///
+    /// # Errors
+    /// 400 for a key that is none, 403 for an origin that is not allowed, 405 for another method
+    /// than GET.
+    pub fn accept(&self, request: &Request<'_>, conversation: impl Conversation) -> Result<Reply> {
+        let headers = request.headers();
+        if request.method() != "GET" {
+            let error = "a WebSocket is opened with GET";
+            return Err(Error::peer(Status::METHOD_NOT_ALLOWED, error));
+        }
+        let is_handshake = request.version() == Version::Http11
+            && lists(headers, "connection", "upgrade")
+            && lists(headers, "upgrade", "websocket");
+        if !is_handshake || headers.get("sec-websocket-version") != Some("13") {
+            return Ok(Reply::text(ASK_13)
+                .with_status(Status::UPGRADE_REQUIRED)
+                .with_known_header("upgrade", "websocket")
+                .with_known_header("connection", "upgrade")
+                .with_known_header("sec-websocket-version", "13"));
+        }
+        let mut keys = headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case(KEY));
+        let key = match (keys.next(), keys.next()) {
+            (Some((_, key)), None) if is_key(key) => key,
+            _ => {
+                let error = "`Sec-WebSocket-Key` is not 16 bytes in Base64; send one such field";
+                return Err(Error::peer(Status::BAD_REQUEST, error));
+            }
+        };
+        self.check_origin(headers)?;
+        let mut reply = Reply::upgrade(Upgrade {
+            conversation: Box::new(conversation),
+            settings: self.settings,
+            request_id: request.context().log_id().to_owned(),
+            path: request.path()[..request.path().floor_char_boundary(512)].to_owned(),
+        })
+        .with_known_header("connection", "upgrade")
+        .with_known_header("upgrade", "websocket")
+        .with_known_header("sec-websocket-accept", accept_of(key));
+        if let Some(protocol) = self.agreed(headers) {
+            reply = reply.with_known_header("sec-websocket-protocol", protocol);
+        }
+        Ok(reply)
+    }
+
+    fn check_origin(&self, headers: Headers<'_>) -> Result<()> {
+        let mut origins = headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case("origin"));
+        let allowed = |origin: &[u8]| {
+            let own = std::str::from_utf8(origin).ok().and_then(|origin| {
+                let (scheme, host) = origin.split_once("://")?;
+                matches!(scheme, "http" | "https").then_some(host)
+            });
+            let is_own = own.zip(headers.get("host")).is_some_and(|(origin, host)| origin == host);
+            is_own || self.origins.iter().any(|known| known.as_bytes() == origin)
+        };
+        match self.any_origin || origins.all(|(_, origin)| allowed(origin)) {
+            true => Ok(()),
+            false => Err(Error::peer(
+                Status::FORBIDDEN,
+                "pages of this origin may not open a WebSocket here",
+            )),
+        }
+    }
+
+    fn agreed(&self, headers: Headers<'_>) -> Option<&'static str> {
+        let fields = headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case(PROTOCOL));
+        fields.flat_map(|(_, value)| value.split(|&byte| byte == b',')).find_map(|offered| {
+            let known = |known: &&&str| known.as_bytes() == offered.trim_ascii();
+            self.protocols.iter().find(known).copied()
+        })
+    }
+}
+
+const KEY: &str = "sec-websocket-key";
+const PROTOCOL: &str = "sec-websocket-protocol";
+const ASK_13: &str = "this path is a WebSocket; send a handshake of version 13: `Connection: \
+     Upgrade`, `Upgrade: websocket`, `Sec-WebSocket-Version: 13`, `Sec-WebSocket-Key`";
+
+/// Whether the list in the fields of that name has the member.
+fn lists(headers: Headers<'_>, name: &str, member: &str) -> bool {
+    headers.iter().any(|(field, value)| {
+        field.eq_ignore_ascii_case(name)
+            && value
+                .split(|&byte| byte == b',')
+                .any(|has| has.trim_ascii().eq_ignore_ascii_case(member.as_bytes()))
+    })
+}
+
+/// Whether it is the Base64 of 16 bytes: 22 digits, the last of which has four bits of zero.
+fn is_key(key: &[u8]) -> bool {
+    key.len() == 24
+        && key.ends_with(b"==")
+        && key[..22].iter().all(|digit| DIGITS.contains(digit))
+        && b"AQgw".contains(&key[21])
+}
+
+const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
+/// What proves that the key was read (RFC 6455, section 4.2.2, step 5.4).
+fn accept_of(key: &[u8]) -> String {
+    let digest = Sha1::new()
+        .chain_update(key)
+        .chain_update("258EAFA5-E914-47DA-95CA-C5AB0DC85B11")
+        .finalize();
+    let mut text = String::with_capacity(28);
+    for three in digest.chunks(3) {
+        let word = three.iter().fold(0u32, |word, &byte| word << 8 | u32::from(byte));
+        let word = word << (8 * (3 - three.len()));
+        for digit in 0..4 {
+            text.push(match digit <= three.len() {
+                true => char::from(DIGITS[(word >> (18 - 6 * digit) & 63) as usize]),
+                false => '=',
+            });
+        }
+    }
+    text
+}
+
+impl fmt::Debug for WebSocket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WebSocket")
+            .field("origins", &self.origins)
+            .field("protocols", &self.protocols)
+            .field("settings", &self.settings)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::app::App;
+    use crate::conversation::{Message, Socket};
+    use crate::test::{self, Call};
+
+    fn app(websocket: WebSocket) -> App {
+        App::new().web(move |request: Request<'_>| {
+            websocket.accept(&request, |socket: &mut Socket<'_>, message: Message<'_>| {
+                Ok(socket.send(message)?)
+            })
+        })
+    }
+
+    fn handshake(changed: &[(&str, &str)]) -> Call {
+        let mut fields = vec![
+            ("Host", "f.example"),
+            ("Connection", "keep-alive, Upgrade"),
+            ("Upgrade", "WebSocket"),
+            ("Sec-WebSocket-Version", "13"),
+            ("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="),
+        ];
+        for change in changed {
+            fields.retain(|(name, _)| *name != change.0);
+            fields.push(*change);
+        }
+        fields.into_iter().fold(test::get("/"), |call, (name, value)| call.header(name, value))
+    }
+
+    #[test]
+    fn a_handshake_is_checked() {
+        let app = app(WebSocket::new().origin("https://app.example").protocol("chat.2"));
+        for (changed, status) in [
+            (("Host", "f.example"), 101),
+            (("Connection", "keep-alive"), 426),
+            (("Upgrade", "h2c"), 426),
+            (("Sec-WebSocket-Version", "8"), 426),
+            (("Sec-WebSocket-Key", "short"), 400),
+            (("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZR=="), 400),
+            (("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=a"), 400),
+            (("Origin", "https://app.example"), 101),
+            (("Origin", "https://f.example"), 101),
+            (("Origin", "https://app.example.evil"), 403),
+            (("Origin", "null"), 403),
+        ] {
+            let reply = handshake(&[changed]).send(&app);
+            assert_eq!(reply.status().code(), status, "{changed:?}: {}", reply.text());
+            let version = (status == 426).then_some("13");
+            assert_eq!(reply.header("sec-websocket-version"), version);
+        }
+        let reply = handshake(&[("Sec-WebSocket-Protocol", "chat.3, chat.2")]).send(&app);
+        assert_eq!(reply.header("sec-websocket-protocol"), Some("chat.2"));
+        let posted = test::post("/", "").send(&app);
+        assert_eq!(posted.status().code(), 405);
+    }
+
+    #[test]
+    fn any_page_if_it_was_said() {
+        let reply = handshake(&[("Origin", "null")]).send(&app(WebSocket::new().any_origin()));
+        assert_eq!(reply.status().code(), 101);
+    }
+}

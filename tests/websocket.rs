@@ -1,0 +1,286 @@
+//! docs/CONTRACTS.md, "WebSocket", over a real socket: raw frames, and clients that are not ours.
+
+use outside::peer::Peer;
+use outside::server::Server;
+use outside::{eventually, process};
+use rustix::process::Signal;
+use std::io::Read;
+use std::process::Command;
+
+fn server() -> Server {
+    Server::start(Command::new(env!("CARGO_BIN_EXE_websocket")))
+}
+
+const HANDSHAKE: &str = "Host: h\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+     Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+
+/// A connection after its handshake.
+struct Client(Peer);
+
+const TEXT: u8 = 0x81;
+const BINARY: u8 = 0x82;
+const CLOSE: u8 = 0x88;
+const PING: u8 = 0x89;
+const PONG: u8 = 0x8a;
+
+/// A client's frame; `first` is its first byte.
+fn frame(first: u8, content: &[u8]) -> Vec<u8> {
+    let mut out = vec![first];
+    match content.len() {
+        size @ 0..=125 => out.push(0x80 | size as u8),
+        size @ 126..=0xffff => {
+            out.push(0x80 | 126);
+            out.extend((size as u16).to_be_bytes());
+        }
+        size => {
+            out.push(0x80 | 127);
+            out.extend((size as u64).to_be_bytes());
+        }
+    }
+    let mask = [0x37, 0xfa, 0x21, 0x3d];
+    out.extend(mask);
+    out.extend(content.iter().zip(mask.iter().cycle()).map(|(byte, mask)| byte ^ mask));
+    out
+}
+
+impl Client {
+    #[track_caller]
+    fn open(server: &Server, path: &str) -> Client {
+        let mut peer = Peer::to(server.address);
+        peer.send(format!("GET {path} HTTP/1.1\r\n{HANDSHAKE}\r\n"));
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            let mut byte = [0];
+            peer.stream.read_exact(&mut byte).expect("a reply to the handshake");
+            head.push(byte[0]);
+        }
+        let head = String::from_utf8(head).unwrap();
+        assert!(head.starts_with("HTTP/1.1 101 Switching Protocols\r\n"), "{head}");
+        assert!(head.contains("sec-websocket-accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n"), "{head}");
+        Client(peer)
+    }
+
+    /// The next frame: its first byte and its content.
+    #[track_caller]
+    fn receive(&mut self) -> (u8, Vec<u8>) {
+        let mut head = [0; 2];
+        self.0.stream.read_exact(&mut head).expect("a frame");
+        assert_eq!(head[1] & 0x80, 0, "a server's frame is not masked");
+        let size = match head[1] {
+            126 => {
+                let mut size = [0; 2];
+                self.0.stream.read_exact(&mut size).unwrap();
+                u16::from_be_bytes(size).into()
+            }
+            127 => {
+                let mut size = [0; 8];
+                self.0.stream.read_exact(&mut size).unwrap();
+                u64::from_be_bytes(size) as usize
+            }
+            size => size.into(),
+        };
+        let mut content = vec![0; size];
+        self.0.stream.read_exact(&mut content).expect("all of a frame");
+        (head[0], content)
+    }
+
+    #[track_caller]
+    fn assert_closes_with(&mut self, code: u16) {
+        let (first, content) = self.receive();
+        let said = content.first_chunk().map(|code| u16::from_be_bytes(*code));
+        let reason = String::from_utf8_lossy(content.get(2..).unwrap_or_default()).into_owned();
+        assert_eq!((first, said), (CLOSE, Some(code)), "{reason}");
+        self.0.assert_closed();
+    }
+}
+
+#[test]
+fn messages_come_back_whole() {
+    let server = server();
+    let mut client = Client::open(&server, "/echo");
+    for size in [0, 1, 125, 126, 65_535, 65_536, 256 * 1024] {
+        let content = vec![b'x'; size];
+        client.0.send(frame(TEXT, &content));
+        assert_eq!(client.receive(), (TEXT, content.clone()));
+        client.0.send(frame(BINARY, &content));
+        assert_eq!(client.receive(), (BINARY, content));
+    }
+    // In pieces, with a ping between two of them, cut within a character and byte by byte.
+    let word = "w\u{f6}rter".as_bytes();
+    let pieces = [
+        frame(0x01, &word[..2]),
+        frame(PING, b"still there?"),
+        frame(0x00, b""),
+        frame(0x80, &word[2..]),
+    ]
+    .concat();
+    for byte in pieces {
+        client.0.send([byte]);
+    }
+    assert_eq!(client.receive(), (PONG, b"still there?".to_vec()));
+    assert_eq!(client.receive(), (TEXT, word.to_vec()));
+    client.0.send(frame(CLOSE, &[&1000u16.to_be_bytes()[..], b"bye"].concat()));
+    client.assert_closes_with(1000);
+    // Others are served meanwhile and after it.
+    assert_eq!(Peer::to(server.address).ask(outside::peer::get("/")).status, 200);
+}
+
+#[test]
+fn frames_that_come_with_the_handshake_are_read() {
+    let server = server();
+    let mut peer = Peer::to(server.address);
+    let mut bytes = format!("GET /echo HTTP/1.1\r\n{HANDSHAKE}\r\n").into_bytes();
+    bytes.extend(frame(TEXT, b"early"));
+    peer.send(bytes);
+    let mut all = Vec::new();
+    while !all.ends_with(b"early") {
+        let mut byte = [0];
+        peer.stream.read_exact(&mut byte).expect("an echo");
+        all.push(byte[0]);
+    }
+}
+
+#[test]
+fn what_is_no_websocket_ends_with_its_code() {
+    let server = server();
+    let unmasked = vec![TEXT, 2, b'h', b'i'];
+    let mut reserved = frame(TEXT, b"hi");
+    reserved[0] |= 0x40;
+    let long_ping = {
+        let mut bytes = frame(BINARY, &[0; 126]);
+        bytes[0] = PING;
+        bytes
+    };
+    for (bytes, code) in [
+        (unmasked, 1002),
+        (reserved, 1002),
+        (long_ping, 1002),
+        (frame(0x83, b"an opcode"), 1002),
+        (frame(0x09, b"a ping in pieces"), 1002),
+        (frame(0x80, b"nothing to go on with"), 1002),
+        ([frame(0x01, b"one"), frame(0x01, b"another")].concat(), 1002),
+        (frame(CLOSE, b"x"), 1002),
+        (frame(CLOSE, &999u16.to_be_bytes()), 1002),
+        (frame(TEXT, b"\xff\xfe"), 1007),
+        ([frame(0x01, b"\xc3"), frame(0x80, b"(")].concat(), 1007),
+        (frame(TEXT, &vec![b'x'; 256 * 1024 + 1]), 1009),
+        // a length is enough
+        (vec![BINARY, 0xff, 0x7f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0], 1009),
+        ([frame(0x02, &[0; 200_000]), frame(0x80, &[0; 100_000])].concat(), 1009),
+        (frame(PING, b"").repeat(51), 1008),
+        (frame(PONG, b"").repeat(51), 1008),
+        ([frame(0x01, b""), frame(0x00, b"").repeat(50)].concat(), 1008),
+    ] {
+        let mut client = Client::open(&server, "/echo");
+        client.0.try_send(&bytes);
+        let (first, content) = loop {
+            let (first, content) = client.receive();
+            if first != PONG {
+                break (first, content);
+            }
+        };
+        let said = content.first_chunk().map(|code| u16::from_be_bytes(*code));
+        assert_eq!((first, said), (CLOSE, Some(code)), "{:?}", &bytes[..bytes.len().min(20)]);
+    }
+    let mut client = Client::open(&server, "/short");
+    client.0.send(frame(BINARY, b"bytes"));
+    client.assert_closes_with(1003);
+}
+
+#[test]
+fn a_handlers_end_has_its_code_and_its_line() {
+    let server = server();
+    for (word, code) in [("error", 1011), ("panic", 1011), ("close", 4000)] {
+        let mut client = Client::open(&server, "/fails");
+        client.0.send(frame(TEXT, word.as_bytes()));
+        let (first, content) = client.receive();
+        assert_eq!((first, &content[..2]), (CLOSE, &u16::to_be_bytes(code)[..]));
+        assert!(!String::from_utf8_lossy(&content).contains("secret"));
+    }
+    eventually("the log has the causes", || {
+        let output = server.output().join("\n");
+        output.contains("a secret of the database") && output.contains("asked to")
+    });
+}
+
+#[test]
+fn time_ends_the_silent_and_the_slow() {
+    let server = server();
+    let mut silent = Client::open(&server, "/short");
+    silent.assert_closes_with(1000);
+    let mut slow = Client::open(&server, "/echo");
+    slow.0.send(&frame(TEXT, b"not all of it")[..5]);
+    slow.assert_closes_with(1008);
+    // One that answers pings lives, one that does not is cut.
+    let mut pinged = Client::open(&server, "/pings");
+    for _ in 0..3 {
+        assert_eq!(pinged.receive().0, PING);
+        pinged.0.send(frame(PONG, b""));
+    }
+    assert_eq!(pinged.receive().0, PING);
+    pinged.0.assert_closed();
+}
+
+#[test]
+fn everybody_hears_everything() {
+    let server = server();
+    let mut guests: Vec<_> = (0..5).map(|_| Client::open(&server, "/chat")).collect();
+    for guest in &mut guests {
+        assert_eq!(guest.receive(), (TEXT, b"welcome".to_vec()));
+    }
+    guests[0].0.send(frame(TEXT, b"hello"));
+    for guest in &mut guests {
+        assert_eq!(guest.receive(), (TEXT, b"hello".to_vec()));
+    }
+    drop(guests.pop());
+    eventually("the one that left is missed", || {
+        server.output().iter().any(|line| line.contains("a guest has left with 1006"))
+    });
+    guests[1].0.send(frame(TEXT, b"again"));
+    for guest in &mut guests {
+        assert_eq!(guest.receive(), (TEXT, b"again".to_vec()));
+    }
+}
+
+#[test]
+fn a_stop_says_so_to_everybody() {
+    let mut server = server();
+    let mut clients: Vec<_> = (0..20).map(|_| Client::open(&server, "/echo")).collect();
+    for client in &mut clients {
+        client.0.send(frame(TEXT, b"here"));
+        assert_eq!(client.receive(), (TEXT, b"here".to_vec()));
+    }
+    server.signal(Signal::TERM);
+    for client in &mut clients {
+        client.assert_closes_with(1001);
+    }
+    drop(clients);
+    assert!(server.wait().success());
+}
+
+/// KiB of the server's own memory that a silent connection may take: a coroutine's stack and what
+/// is known of it, and no buffer.
+const KIB_A_CONNECTION: u64 = 24;
+
+#[test]
+fn a_thousand_silent_ones_hold_little_memory_and_no_thread() {
+    let server = server();
+    let mut first = Client::open(&server, "/echo");
+    first.0.send(frame(TEXT, &[b'x'; 200_000]));
+    assert_eq!(first.receive().1.len(), 200_000);
+    let before = process::own_kib(server.id());
+    let mut clients: Vec<_> = (0..1000).map(|_| Client::open(&server, "/echo")).collect();
+    let size = 100_000;
+    let mut echo = |client: &mut Client| {
+        client.0.send(frame(TEXT, &vec![b'x'; size]));
+        assert_eq!(client.receive().1.len(), size);
+    };
+    // Each has sent something large once: its buffer is not kept.
+    clients.iter_mut().for_each(&mut echo);
+    let held = process::own_kib(server.id()).saturating_sub(before);
+    let threads = process::threads(server.id());
+    println!("{held} KiB for a thousand connections, {threads} threads");
+    assert!(held <= 1000 * KIB_A_CONNECTION, "{held} KiB for a thousand connections");
+    assert!(threads <= 8, "{threads} threads");
+    clients.iter_mut().for_each(&mut echo);
+}
