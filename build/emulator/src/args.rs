@@ -84,6 +84,9 @@ pub struct RunArguments {
     /// The only key whose signatures the API takes
     #[arg(long, value_name = "ID:KEY", default_value = "test-id:test-key", requires = "api", value_parser = key)]
     pub api_key: Credential,
+    /// Where the API keeps its state; target/api/PORT.redb when not given, nowhere with port 0
+    #[arg(long, value_name = "FILE", requires = "api")]
+    pub api_state: Option<PathBuf>,
     /// What goes wrong at the API, NAME[=ARGUMENT][*TIMES]; repeatable; a wrong name lists them
     #[arg(long, value_name = "FAULT", requires = "api", value_parser = Fault::parse)]
     pub fault: Vec<Fault>,
