@@ -155,7 +155,9 @@ fn a_function_lives_as_its_documents_say() {
     assert_eq!(environment("2").get("GREETING"), None);
 
     // Aliases, one of which is always there.
-    let alias = |name: &str, version: &str| json!({"FunctionName": "life", "Name": name, "FunctionVersion": version});
+    let alias = |name: &str, version: &str| {
+        with(json!({"FunctionName": "life", "Name": name}), "FunctionVersion", json!(version))
+    };
     client.ok("CreateAlias", alias("prod", "1"));
     assert!(client.fails("CreateAlias", alias("prod", "1")).starts_with("ResourceInUse.Alias"));
     assert!(

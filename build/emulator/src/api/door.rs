@@ -199,8 +199,8 @@ fn admitted(
 }
 
 /// `GET /control` lists the faults in force. `POST /control` with `{"add": ["NAME=ARGUMENT*N"],
-/// "clear": ["NAME"]}` or `{"clear": true}` changes them. JSON alone is taken, which no web page can
-/// send to another origin unasked.
+/// "clear": ["NAME"]}` or `{"clear": true}` changes them. JSON alone is taken, which no web page
+/// can send to another origin unasked.
 fn control(request: &Request, session: &Session) -> Reply {
     let faults = session.faults();
     let listed = || json!({"faults": faults.list()}).to_string();

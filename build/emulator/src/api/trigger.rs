@@ -235,15 +235,19 @@ fn description(kind: &str, given: &str, host: &str) -> Result<String, ApiError> 
                 false => String::new(),
             };
             let inside = host.replacen('.', ".in.", 1);
-            members.insert("NetConfig".into(), json!({
-                "EnableIntranet": inner,
-                "IntranetUrl": url(inner, "https", &inside),
-                "IntranetHTTPUrl": url(inner, "http", &inside),
-                "EnableExtranet": outer,
-                "ExtranetUrl": url(outer, "https", host),
-                "ExtranetHTTPUrl": url(outer, "http", host),
-                "WssIntranetUrl": "", "WsIntranetUrl": "", "WssExtranetUrl": "", "WsExtranetUrl": "",
-            }));
+            members.insert(
+                "NetConfig".into(),
+                json!({
+                    "EnableIntranet": inner,
+                    "IntranetUrl": url(inner, "https", &inside),
+                    "IntranetHTTPUrl": url(inner, "http", &inside),
+                    "EnableExtranet": outer,
+                    "ExtranetUrl": url(outer, "https", host),
+                    "ExtranetHTTPUrl": url(outer, "http", host),
+                    "WssIntranetUrl": "", "WsIntranetUrl": "",
+                    "WssExtranetUrl": "", "WsExtranetUrl": "",
+                }),
+            );
         }
         "cos" => {
             let event = members.get("event").and_then(Value::as_str).unwrap_or_default();

@@ -314,8 +314,11 @@ impl World {
     /// Moves on whatever is due; whether that was anything. It is not stored: what is stored moves
     /// on in the same way.
     pub fn settle(&mut self, now: i64) -> bool {
-        let versions = self.functions.values_mut().flat_map(|f| f.versions.values_mut());
-        versions.fold(false, |settled, version| version.settle(now) || settled)
+        let mut has_settled = false;
+        for version in self.functions.values_mut().flat_map(|f| f.versions.values_mut()) {
+            has_settled |= version.settle(now);
+        }
+        has_settled
     }
 
     /// What was changed, each once.
