@@ -187,7 +187,7 @@ const RULES: &[Rule] = &[
     },
     Rule { rooms: PURE_BUILD, doors: &[], never: &CLOCK, because: "same input, same digest" },
     Rule {
-        rooms: &["build/src", "build/emulator/src", "build/scaffold/src"],
+        rooms: &["build/src", "build/emulator/src", "build/scaffold/src", "build/tc3/src"],
         doors: &[],
         never: &["firstbyte", "coldstart"],
         because: "a function is bytes",
@@ -197,6 +197,12 @@ const RULES: &[Rule] = &[
         doors: &[],
         never: &["firstbyte", "coldstart", "microimage"],
         because: "text in, text out: it knows no image but by its digest",
+    },
+    Rule {
+        rooms: &["build/tc3/src"],
+        doors: &[],
+        never: &["std::fs", "std::net", "std::process", CLOCK[0], CLOCK[1]],
+        because: "bytes and seconds in, a signature or a verdict out",
     },
     Rule {
         rooms: &["build/scaffold/src"],
@@ -378,6 +384,7 @@ const PACKAGES: &[Package] = &[
     Package { folder: "build/src", name: "microimage", stacks: build_layers::OF_MICROIMAGE },
     Package { folder: "build/emulator/src", name: "emulator", stacks: build_layers::OF_EMULATOR },
     Package { folder: "build/scaffold/src", name: "scaffold", stacks: build_layers::OF_SCAFFOLD },
+    Package { folder: "build/tc3/src", name: "tc3", stacks: build_layers::OF_TC3 },
     Package { folder: "benches/kit/src", name: "bench_kit", stacks: &[BENCH_KIT] },
     Package { folder: "benches/coldstart/src", name: "coldstart", stacks: &[COLDSTART, PLAN] },
     Package { folder: "benches/start/src", name: "start_bench", stacks: &[START] },
@@ -389,11 +396,12 @@ const PACKAGES: &[Package] = &[
 
 /// Dependencies that a package's manifest must not name, dev-dependencies included where the whole
 /// package is meant.
-const MANIFESTS: [(&str, &[&str]); 8] = [
+const MANIFESTS: [(&str, &[&str]); 9] = [
     ("Cargo.toml", &["tokio", "hyper", "clap", "anyhow", "microimage", "coldstart", "outside"]),
     ("build/Cargo.toml", &["firstbyte", "coldstart"]),
     ("build/emulator/Cargo.toml", &["firstbyte", "coldstart"]),
     ("build/scaffold/Cargo.toml", &["firstbyte", "coldstart"]),
+    ("build/tc3/Cargo.toml", &["firstbyte", "coldstart", "microimage", "emulator", "scaffold"]),
     ("benches/coldstart/Cargo.toml", &["firstbyte"]),
     ("benches/start/Cargo.toml", &["firstbyte", "coldstart"]),
     ("benches/throughput/Cargo.toml", &["firstbyte", "coldstart"]),
@@ -417,10 +425,11 @@ const BENCH_UNSAFE_DOORS: [&str; 5] = [
     "benches/start/src/precedence.rs",
     "benches/start/src/trace.rs",
 ];
-const HOST_TOOLS: [&str; 7] = [
+const HOST_TOOLS: [&str; 8] = [
     "build/src",
     "build/emulator/src",
     "build/scaffold/src",
+    "build/tc3/src",
     "benches/coldstart/src",
     "benches/kit/src",
     "benches/start/src",
@@ -860,7 +869,7 @@ mod build_layers {
     const CHECK: Layers<'_> =
         &[&["provider"], &["finding", "files"], &["program", "secrets", "run"], &["rules"]];
     const EMULATOR: Layers<'_> = &[
-        &["config", "program", "sample", "start_up", "sync", "wire"],
+        &["burst", "config", "program", "sample", "start_up", "sync", "wire"],
         &["fields", "settings", "verdict"],
         &["invocation", "journal"],
         &["instance"],
@@ -868,13 +877,13 @@ mod build_layers {
         &["invoker", "watch"],
         &["queue"],
         &["platform"],
-        &["front"],
+        &["front", "api"],
         &["lib"],
         &["args"],
         &["commands", "deploy", "new"],
         &["main"],
     ];
-    const SCAFFOLD: Layers<'_> = &[&["kind", "name"], &["deploy", "project"], &["lib"]];
+    const SCAFFOLD: Layers<'_> = &[&["cron", "kind", "name"], &["deploy", "project"], &["lib"]];
     const DEPLOY: Layers<'_> = &[
         &["image", "verdict"],
         &["function"],
@@ -894,7 +903,27 @@ mod build_layers {
         Stack { folder: "check", ..all(CHECK) },
         Stack { folder: "registry", ..all(REGISTRY) },
     ];
-    pub(super) const OF_EMULATOR: &[Stack<'_>] = &[all(EMULATOR)];
+    const TC3: Layers<'_> =
+        &[&["credential"], &["canonical", "authorization"], &["sign"], &["verify"], &["lib"]];
+
+    pub(super) const OF_TC3: &[Stack<'_>] = &[all(TC3)];
+    /// The cloud's API, from the request's shape up to the socket.
+    const API: Layers<'_> = &[
+        &["clock", "error", "fault", "line", "query", "shapes"],
+        &["log", "parameters"],
+        &["content"],
+        &["fleet", "world"],
+        &["store"],
+        &["session"],
+        &["account", "search", "trigger"],
+        &["function"],
+        &["alias", "call", "namespace", "version"],
+        &["provisioned", "timer", "url"],
+        &["service"],
+        &["door"],
+    ];
+    pub(super) const OF_EMULATOR: &[Stack<'_>] =
+        &[all(EMULATOR), Stack { folder: "api", ..all(API) }];
     pub(super) const OF_SCAFFOLD: &[Stack<'_>] =
         &[all(SCAFFOLD), Stack { folder: "deploy", ..all(DEPLOY) }];
 }
