@@ -3,6 +3,7 @@
 
 pub mod docker;
 pub mod embedded;
+mod enclosure;
 mod schedule;
 
 use crate::link::Link;

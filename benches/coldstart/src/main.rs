@@ -238,8 +238,8 @@ fn measure(
     let mut bar = Bar::new(args.keep_going);
     let ramped = match args.ramps() {
         true => {
-            // Docker Engine has one copy for all of a burst.
-            let one_copy = args.engine == EngineKind::Docker;
+            // A daemon has one copy for all of a burst.
+            let one_copy = args.engine != EngineKind::Embedded;
             let fits = |case: &Case, last: &TurnSamples| {
                 one_copy || fits_on_disk(case, last, &targets, &args.out)
             };
@@ -359,7 +359,7 @@ fn start_engine(
             expected.inspect(|body| engine.expect(body));
             Ok(Box::new(engine))
         }
-        EngineKind::Docker => {
+        EngineKind::Docker | EngineKind::Podman => {
             let floor = match floor {
                 Some(_) => Some(Target {
                     name: "calibration".into(),
@@ -369,8 +369,11 @@ fn start_engine(
                 None => None,
             };
             let settings = docker::Settings { ask, deadline, limits, burst_interval, stop };
-            let mut engine = Docker::start(targets.to_vec(), floor, settings, work)
-                .map_err(|e| e.to_string())?;
+            let started = match args.engine {
+                EngineKind::Podman => Docker::start_podman(targets.to_vec(), floor, settings, work),
+                _ => Docker::start(targets.to_vec(), floor, settings, work),
+            };
+            let mut engine = started.map_err(|e| e.to_string())?;
             expected.inspect(|body| engine.expect(body));
             notes.extend(engine.describe());
             Ok(Box::new(engine))

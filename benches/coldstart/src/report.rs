@@ -70,6 +70,7 @@ fn header(results: &Results) -> Markup {
     let engine = match results.engine {
         EngineKind::Embedded => "embedded engine",
         EngineKind::Docker => "Docker Engine",
+        EngineKind::Podman => "Podman",
     };
     html! {
         header {

@@ -8,10 +8,12 @@
 mod bridge;
 mod distribution;
 mod instance;
+mod podman;
 mod progress;
 mod sample;
 mod seal;
 
+use super::enclosure::Enclosure;
 use super::{Calibration, Case, Engine, EngineError, Target, TurnSamples};
 use crate::failure;
 use crate::floor;
@@ -30,6 +32,7 @@ use distribution::Distribution;
 use futures_util::StreamExt;
 use microimage::archive;
 use microimage::sandbox::ResourceLimits;
+use podman::Podman;
 use progress::Downloads;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -38,6 +41,8 @@ use std::time::Duration;
 use tokio::runtime::Runtime;
 
 const LABEL: &str = "coldstart.run";
+/// How long podman may take for one answer, in seconds; a pull has an answer a layer.
+const PATIENCE_S: u64 = 120;
 
 /// What does not change from sample to sample.
 pub struct Settings {
@@ -70,7 +75,10 @@ pub struct Docker {
     /// See [`owner`].
     owner: String,
     made: AtomicUsize,
-    _work: Work, // last: the registry's storage is in it
+    /// The service that was started for this run; without one it is the machine's Docker Engine.
+    podman: Option<Podman>,
+    work: Work, // after the registry and podman, whose storage is in it
+    _enclosure: Option<Enclosure>,
 }
 
 struct Prepared {
@@ -97,11 +105,7 @@ impl Docker {
         settings: Settings,
         work: Work,
     ) -> Result<Self, EngineError> {
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(1) // on which a start goes on while the probe has this thread
-            .enable_all()
-            .build()
-            .map_err(|source| EngineError::Io { what: "starting a runtime".into(), source })?;
+        let runtime = runtime()?;
         let api = runtime
             .block_on(async { Api::connect_with_local_defaults()?.negotiate_version().await });
         let api = api.map_err(|e| {
@@ -111,15 +115,9 @@ impl Docker {
             ))
         })?;
         let registry = Distribution::start(work.path())?;
-        let (Some(owner), Some(started)) = (owner::label(), owner::started(std::process::id()))
-        else {
-            return Err(EngineError::Other(
-                "there is no /proc here: the docker engine marks what it makes with it".into(),
-            ));
-        };
+        let (run, owner) = names()?;
         let bridge = find_bridge(&runtime, &api)?;
-        let run = format!("coldstart-{}-{started}", std::process::id());
-        let mut engine = Self {
+        let engine = Self {
             settings,
             api,
             runtime,
@@ -131,21 +129,69 @@ impl Docker {
             run,
             owner,
             made: AtomicUsize::new(0),
-            _work: work,
+            podman: None,
+            work,
+            _enclosure: None,
         };
         engine.remove_stale();
+        engine.filled(targets, floor)
+    }
+
+    /// Starts podman's service and a registry, in namespaces of their own, and fills the registry.
+    /// Nothing of another run can be there.
+    ///
+    /// # Errors
+    /// [`EngineError`]: what the machine lacks, or that this is not root.
+    pub fn start_podman(
+        targets: Vec<Target>,
+        floor: Option<Target>,
+        settings: Settings,
+        work: Work,
+    ) -> Result<Self, EngineError> {
+        let (run, owner) = names()?;
+        let enclosure = Enclosure::enter("podman", work.path())?;
+        let runtime = runtime()?; // its threads are in the namespaces too
+        let registry = Distribution::start(work.path())?;
+        let podman = Podman::start(work.path(), registry.address(), &run)?;
+        let api = runtime.block_on(async {
+            let version = bollard::API_DEFAULT_VERSION;
+            Api::connect_with_unix(podman.socket(), PATIENCE_S, version)?.negotiate_version().await
+        });
+        let api = api.map_err(|e| EngineError::Other(format!("cannot talk to podman: {e}")))?;
+        let bridge = Bridge::to_be(&podman.bridge);
+        let engine = Self {
+            settings,
+            api,
+            runtime,
+            registry,
+            targets: Vec::new(),
+            floor: None,
+            cores: Cores::choose(),
+            bridge,
+            run,
+            owner,
+            made: AtomicUsize::new(0),
+            podman: Some(podman),
+            work,
+            _enclosure: Some(enclosure),
+        };
+        engine.filled(targets, floor)
+    }
+
+    /// With the targets in the registry, and the floor in the engine.
+    fn filled(mut self, targets: Vec<Target>, floor: Option<Target>) -> Result<Self, EngineError> {
         for target in targets {
-            let prepared = engine.prepare(target)?;
-            engine.registry.push(&prepared.target.name, &prepared.target.image)?;
-            engine.targets.push(prepared);
+            let prepared = self.prepare(target)?;
+            self.registry.push(&prepared.target.name, &prepared.target.image)?;
+            self.targets.push(prepared);
         }
         if let Some(target) = floor {
-            let prepared = engine.prepare(target)?;
-            engine.load(&prepared.archive).map_err(EngineError::Other)?;
-            engine.floor = Some(prepared.local);
+            let prepared = self.prepare(target)?;
+            self.load(&prepared.archive).map_err(EngineError::Other)?;
+            self.floor = Some(prepared.local);
         }
-        engine.registry.traffic_since();
-        Ok(engine)
+        self.registry.traffic_since();
+        Ok(self)
     }
 
     /// Replaces what counts as the correct answer of every variant.
@@ -168,13 +214,18 @@ impl Docker {
         let of = |text: Option<String>| text.unwrap_or_else(|| "unknown".into());
         match info {
             Ok(info) => format!(
-                "Docker Engine {}, storage driver {}, runtime {}",
+                "{} {}, storage driver {}, runtime {}",
+                self.title(),
                 of(info.server_version),
                 of(info.driver),
                 of(info.default_runtime)
             ),
-            Err(error) => format!("Docker Engine: {error}"),
+            Err(error) => format!("{}: {error}", self.title()),
         }
+    }
+
+    fn title(&self) -> &'static str {
+        if self.podman.is_some() { "Podman" } else { "Docker Engine" }
     }
 
     fn prepare(&self, mut target: Target) -> Result<Prepared, EngineError> {
@@ -186,8 +237,10 @@ impl Docker {
         )
         .map_err(|e| EngineError::Other(format!("`{}`: {e}", target.name)))?;
         let remote = format!("{}/{}:latest", self.registry.address(), target.name);
-        let local = format!("{}/{}:latest", self.run, target.name);
-        let path = self._work.path().join(format!("{}.tar", target.name));
+        // Podman reads a name without a host as one of docker.io's.
+        let host = if self.podman.is_some() { "localhost/" } else { "" };
+        let local = format!("{host}{}/{}:latest", self.run, target.name);
+        let path = self.work.path().join(format!("{}.tar", target.name));
         archive::write(&target.image.clone().with_reference(&local), &path)
             .map_err(|e| EngineError::Other(e.to_string()))?;
         Ok(Prepared { target, remote, local, archive: path, expected: Mutex::default(), stranger })
@@ -274,6 +327,24 @@ impl Docker {
     }
 }
 
+fn runtime() -> Result<Runtime, EngineError> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1) // on which a start goes on while the probe has this thread
+        .enable_all()
+        .build()
+        .map_err(|source| EngineError::Io { what: "starting a runtime".into(), source })
+}
+
+/// What names of this run begin with, and its label.
+fn names() -> Result<(String, String), EngineError> {
+    let (Some(owner), Some(started)) = (owner::label(), owner::started(std::process::id())) else {
+        return Err(EngineError::Other(
+            "there is no /proc here: the bench marks what it makes with it".into(),
+        ));
+    };
+    Ok((format!("coldstart-{}-{started}", std::process::id()), owner))
+}
+
 /// The bridge of the engine's default network.
 fn find_bridge(runtime: &Runtime, api: &Api) -> Result<Bridge, EngineError> {
     let asked = api.inspect_network("bridge", None::<query::InspectNetworkOptions>);
@@ -291,7 +362,7 @@ fn find_bridge(runtime: &Runtime, api: &Api) -> Result<Bridge, EngineError> {
 
 impl Engine for Docker {
     fn kind(&self) -> EngineKind {
-        EngineKind::Docker
+        if self.podman.is_some() { EngineKind::Podman } else { EngineKind::Docker }
     }
 
     fn take(&mut self, case: &Case) -> Result<TurnSamples, EngineError> {
@@ -336,6 +407,9 @@ impl Engine for Docker {
 
 impl Drop for Docker {
     fn drop(&mut self) {
+        if self.podman.is_some() {
+            return; // what it has goes with its folders
+        }
         let filters = [("label".to_owned(), vec![format!("{LABEL}={}", self.owner)])].into();
         let options = query::ListContainersOptions {
             all: true,
