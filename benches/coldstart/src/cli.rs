@@ -354,8 +354,9 @@ impl RunArgs {
 
     /// What a reader of the results must know.
     pub fn notes(&self) -> Vec<String> {
-        let mut notes = match self.engine {
-            EngineKind::Embedded => vec![
+        let mut notes =
+            match self.engine {
+                EngineKind::Embedded => vec![
                 "links are modelled: rate, round trip, a handshake and TCP's slow start, on \
                  loopback"
                     .to_owned(),
@@ -365,12 +366,23 @@ impl RunArgs {
                 "provisioned: the instance has been seen listening and has answered nothing yet"
                     .to_owned(),
             ],
-            EngineKind::Docker | EngineKind::Podman => vec![
-                "start counts from the start request to the engine, which exposes no exec time"
-                    .to_owned(),
+                kind => vec![
+                match kind {
+                    EngineKind::Containerd => "start counts from `ctr tasks start`, which creates \
+                                               the task too; containerd exposes no exec time",
+                    _ => "start counts from the start request to the engine, which exposes no \
+                          exec time",
+                }
+                .to_owned(),
                 "provisioned: the instance has been seen listening and has answered nothing yet"
                     .to_owned(),
-                format!("accelerated: `{} load` of a local archive stands for unpack", self.engine),
+                format!(
+                    "accelerated: `{}` of a local archive stands for unpack",
+                    match kind {
+                        EngineKind::Containerd => "ctr images import".to_owned(),
+                        _ => format!("{kind} load"),
+                    }
+                ),
                 "the registry is the distribution server on loopback, its storage in the page \
                  cache"
                     .to_owned(),
@@ -378,7 +390,7 @@ impl RunArgs {
                  engine's next unpack pays for that too"
                     .to_owned(),
             ],
-        };
+            };
         if self.limits().is_empty() {
             notes.push("instances have no memory or CPU limit (`--memory`, `--cpus`)".into());
         }

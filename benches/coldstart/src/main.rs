@@ -9,8 +9,10 @@ mod planning;
 use bench_kit::host;
 use clap::{CommandFactory as _, Parser};
 use cli::{Cli, RunArgs};
-use coldstart::engine::docker::{self, Docker};
+use coldstart::engine::containerd::Containerd;
+use coldstart::engine::docker::Docker;
 use coldstart::engine::embedded::{self, Embedded};
+use coldstart::engine::node;
 use coldstart::engine::{Case, Engine, EngineError, Target, TurnSamples};
 use coldstart::results::{self, EngineKind, Failure, PageCache, Results, Scenario};
 use coldstart::run::{self, Onward, RunError, Watcher};
@@ -359,7 +361,7 @@ fn start_engine(
             expected.inspect(|body| engine.expect(body));
             Ok(Box::new(engine))
         }
-        EngineKind::Docker | EngineKind::Podman => {
+        kind => {
             let floor = match floor {
                 Some(_) => Some(Target {
                     name: "calibration".into(),
@@ -368,8 +370,15 @@ fn start_engine(
                 }),
                 None => None,
             };
-            let settings = docker::Settings { ask, deadline, limits, burst_interval, stop };
-            let started = match args.engine {
+            let settings = node::Settings { ask, deadline, limits, burst_interval, stop };
+            if kind == EngineKind::Containerd {
+                let mut engine = Containerd::start(targets.to_vec(), floor, settings, work)
+                    .map_err(|e| e.to_string())?;
+                expected.inspect(|body| engine.expect(body));
+                notes.extend(engine.describe());
+                return Ok(Box::new(engine));
+            }
+            let started = match kind {
                 EngineKind::Podman => Docker::start_podman(targets.to_vec(), floor, settings, work),
                 _ => Docker::start(targets.to_vec(), floor, settings, work),
             };

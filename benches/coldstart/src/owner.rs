@@ -16,6 +16,12 @@ pub fn label_of(pid: u32) -> Option<String> {
     Some(format!("{}/{}/{pid}/{}", boot()?, namespace()?, started(pid)?))
 }
 
+/// What names of this run begin with, and [`label`]; `None` where there is no `/proc`.
+pub fn names() -> Option<(String, String)> {
+    let started = started(std::process::id())?;
+    Some((format!("coldstart-{}-{started}", std::process::id()), label()?))
+}
+
 /// When a process started.
 pub fn started(pid: u32) -> Option<u64> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;

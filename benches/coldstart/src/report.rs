@@ -71,6 +71,7 @@ fn header(results: &Results) -> Markup {
         EngineKind::Embedded => "embedded engine",
         EngineKind::Docker => "Docker Engine",
         EngineKind::Podman => "Podman",
+        EngineKind::Containerd => "containerd",
     };
     html! {
         header {

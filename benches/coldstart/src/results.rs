@@ -43,6 +43,8 @@ pub enum EngineKind {
     Docker,
     /// Podman, started by the bench, through the API that it shares with Docker Engine.
     Podman,
+    /// Containerd, started by the bench, through `ctr`; it has no network of its own.
+    Containerd,
 }
 
 impl std::fmt::Display for EngineKind {
@@ -51,6 +53,7 @@ impl std::fmt::Display for EngineKind {
             Self::Embedded => "embedded",
             Self::Docker => "docker",
             Self::Podman => "podman",
+            Self::Containerd => "containerd",
         })
     }
 }

@@ -6,19 +6,18 @@
 //! is one instance's way through the phases, `instance` a container's to its answer.
 
 mod bridge;
-mod distribution;
 mod instance;
 mod podman;
 mod progress;
-mod sample;
-mod seal;
 
+use super::distribution::Distribution;
 use super::enclosure::Enclosure;
+use super::node::{self, Later, Node, Prepared, Settings};
 use super::{Calibration, Case, Engine, EngineError, Target, TurnSamples};
-use crate::failure;
 use crate::floor;
 use crate::owner;
-use crate::request::{Ask, Expected};
+use crate::probe::Exchange;
+use crate::request::Expected;
 use crate::results::{EngineKind, Failure};
 use crate::work::Work;
 use bench_kit::clock;
@@ -28,35 +27,16 @@ use bollard::models::CreateImageInfo;
 use bollard::query_parameters as query;
 use bridge::Bridge;
 use bytes::Bytes;
-use distribution::Distribution;
 use futures_util::StreamExt;
-use microimage::archive;
-use microimage::sandbox::ResourceLimits;
 use podman::Podman;
 use progress::Downloads;
-use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::sync::Mutex;
+use std::sync::atomic::AtomicUsize;
 use tokio::runtime::Runtime;
 
 const LABEL: &str = "coldstart.run";
 /// How long podman may take for one answer, in seconds; a pull has an answer a layer.
 const PATIENCE_S: u64 = 120;
-
-/// What does not change from sample to sample.
-pub struct Settings {
-    /// The request, and the answer that is expected.
-    pub ask: Ask,
-    /// How long an instance may take to answer.
-    pub deadline: Duration,
-    /// Memory and processor time of an instance.
-    pub limits: ResourceLimits,
-    /// Between two intended starts of a burst.
-    pub burst_interval: Duration,
-    /// Set by Ctrl-C.
-    pub stop: Arc<AtomicBool>,
-}
 
 /// See the module.
 pub struct Docker {
@@ -79,19 +59,6 @@ pub struct Docker {
     podman: Option<Podman>,
     work: Work, // after the registry and podman, whose storage is in it
     _enclosure: Option<Enclosure>,
-}
-
-struct Prepared {
-    target: Target,
-    /// What the engine pulls: on the registry.
-    remote: String,
-    /// What the engine loads: in the archive.
-    local: String,
-    archive: PathBuf,
-    expected: Mutex<Expected>,
-    /// Why none of its samples can start here, if so. An engine would run it, and say only that its
-    /// program has ended.
-    stranger: Option<Failure>,
 }
 
 impl Docker {
@@ -187,7 +154,7 @@ impl Docker {
         }
         if let Some(target) = floor {
             let prepared = self.prepare(target)?;
-            self.load(&prepared.archive).map_err(EngineError::Other)?;
+            self.load_archive(&prepared.archive).map_err(EngineError::Other)?;
             self.floor = Some(prepared.local);
         }
         self.registry.traffic_since();
@@ -228,30 +195,22 @@ impl Docker {
         if self.podman.is_some() { "Podman" } else { "Docker Engine" }
     }
 
-    fn prepare(&self, mut target: Target) -> Result<Prepared, EngineError> {
-        let stranger = failure::of_architecture(&target.image.architecture());
-        target.image = seal::seal(
-            &target.image,
-            &format!("{} {}", self.run, clock::now_ns()),
-            (LABEL, &self.owner),
-        )
-        .map_err(|e| EngineError::Other(format!("`{}`: {e}", target.name)))?;
-        let remote = format!("{}/{}:latest", self.registry.address(), target.name);
+    fn prepare(&self, target: Target) -> Result<Prepared, EngineError> {
         // Podman reads a name without a host as one of docker.io's.
         let host = if self.podman.is_some() { "localhost/" } else { "" };
+        let remote = format!("{}/{}:latest", self.registry.address(), target.name);
         let local = format!("{host}{}/{}:latest", self.run, target.name);
-        let path = self.work.path().join(format!("{}.tar", target.name));
-        archive::write(&target.image.clone().with_reference(&local), &path)
-            .map_err(|e| EngineError::Other(e.to_string()))?;
-        Ok(Prepared { target, remote, local, archive: path, expected: Mutex::default(), stranger })
+        let nonce = format!("{} {}", self.run, clock::now_ns());
+        let label = (LABEL, self.owner.as_str());
+        Prepared::new(target, (remote, local), self.work.path(), (&nonce, label))
     }
 
     fn interrupted(&self) -> bool {
-        self.settings.stop.load(Ordering::Relaxed)
+        self.settings.interrupted()
     }
 
     /// Pulls as the engine does; the moment when the last layer was here.
-    fn pull(&self, reference: &str) -> Result<u64, String> {
+    fn pull_image(&self, reference: &str) -> Result<u64, String> {
         let options = query::CreateImageOptions {
             from_image: Some(reference.trim_end_matches(":latest").to_owned()),
             tag: Some("latest".into()),
@@ -277,7 +236,7 @@ impl Docker {
     }
 
     /// `docker load`: stands for unpack where the bytes are here already.
-    fn load(&self, archive: &std::path::Path) -> Result<(), String> {
+    fn load_archive(&self, archive: &std::path::Path) -> Result<(), String> {
         let bytes = std::fs::read(archive).map_err(|e| e.to_string())?;
         self.runtime.block_on(async {
             let body = bollard::body_full(Bytes::from(bytes));
@@ -293,7 +252,7 @@ impl Docker {
         })
     }
 
-    fn remove_image(&self, reference: &str) {
+    fn forget(&self, reference: &str) {
         let options = query::RemoveImageOptions { force: true, ..Default::default() };
         let _ = self.runtime.block_on(self.api.remove_image(reference, Some(options), None));
     }
@@ -321,7 +280,7 @@ impl Docker {
         for image in self.runtime.block_on(self.api.list_images(Some(options))).unwrap_or_default()
         {
             if image.labels.get(LABEL).is_some_and(|run| owner::is_gone(run)) {
-                self.remove_image(&image.id);
+                self.forget(&image.id);
             }
         }
     }
@@ -337,12 +296,9 @@ fn runtime() -> Result<Runtime, EngineError> {
 
 /// What names of this run begin with, and its label.
 fn names() -> Result<(String, String), EngineError> {
-    let (Some(owner), Some(started)) = (owner::label(), owner::started(std::process::id())) else {
-        return Err(EngineError::Other(
-            "there is no /proc here: the bench marks what it makes with it".into(),
-        ));
-    };
-    Ok((format!("coldstart-{}-{started}", std::process::id()), owner))
+    owner::names().ok_or_else(|| {
+        EngineError::Other("there is no /proc here: the bench marks what it makes with it".into())
+    })
 }
 
 /// The bridge of the engine's default network.
@@ -360,6 +316,58 @@ fn find_bridge(runtime: &Runtime, api: &Api) -> Result<Bridge, EngineError> {
     })
 }
 
+impl Node for Docker {
+    fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    fn cores(&self) -> &Cores {
+        &self.cores
+    }
+
+    fn prepared(&self, variant: usize) -> &Prepared {
+        &self.targets[variant]
+    }
+
+    fn pull(&self, reference: &str) -> Result<Option<u64>, String> {
+        self.pull_image(reference).map(Some)
+    }
+
+    fn load(&self, archive: &std::path::Path) -> Result<(), String> {
+        self.load_archive(archive)
+    }
+
+    fn remove_image(&self, reference: &str) {
+        self.forget(reference);
+    }
+
+    fn create(&self, image: &str, alone: bool) -> Result<String, String> {
+        self.create_container(image, alone)
+    }
+
+    fn start_and_ask(&self, name: &str, port: u16, alone: bool) -> Result<Exchange, Failure> {
+        self.start_container_and_ask(name, port, alone)
+    }
+
+    fn start_ahead<'a>(
+        &'a self,
+        name: &'a str,
+        port: u16,
+        alone: bool,
+    ) -> Result<Later<'a>, Failure> {
+        let ip = self.start_container_ahead(name, port, alone)?;
+        Ok(Box::new(move || self.ask(name, ip, port, alone)))
+    }
+
+    fn peak_resident_bytes(&self, name: &str) -> Option<u64> {
+        self.peak_resident_bytes_of(name)
+    }
+
+    fn remove(&self, name: &str) {
+        self.remove_container(name);
+    }
+}
+
 impl Engine for Docker {
     fn kind(&self) -> EngineKind {
         if self.podman.is_some() { EngineKind::Podman } else { EngineKind::Docker }
@@ -367,7 +375,7 @@ impl Engine for Docker {
 
     fn take(&mut self, case: &Case) -> Result<TurnSamples, EngineError> {
         self.registry.traffic_since();
-        let samples = self.samples(case);
+        let samples = node::samples(self, case);
         if self.interrupted() {
             return Err(EngineError::Interrupted);
         }
@@ -383,9 +391,9 @@ impl Engine for Docker {
 
     fn calibrate(&mut self) -> Result<Option<Calibration>, EngineError> {
         let Some(image) = self.floor.clone() else { return Ok(None) };
-        let name = self.create(&image, true).map_err(EngineError::Other)?;
+        let name = self.create_container(&image, true).map_err(EngineError::Other)?;
         let start_ns = clock::now_ns();
-        let asked = self.start_and_ask(&name, floor::PORT, true);
+        let asked = self.start_container_and_ask(&name, floor::PORT, true);
         self.remove_container(&name);
         if self.interrupted() {
             return Err(EngineError::Interrupted);
@@ -422,11 +430,11 @@ impl Drop for Docker {
             self.remove_container(&container);
         }
         for prepared in &self.targets {
-            self.remove_image(&prepared.remote);
-            self.remove_image(&prepared.local);
+            self.forget(&prepared.remote);
+            self.forget(&prepared.local);
         }
         if let Some(floor) = &self.floor {
-            self.remove_image(floor);
+            self.forget(floor);
         }
     }
 }

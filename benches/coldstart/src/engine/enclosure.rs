@@ -6,7 +6,8 @@
 use super::EngineError;
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sched::{CloneFlags, unshare};
-use nix::unistd::Uid;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::{Pid, Uid};
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::process::CommandExt as _;
@@ -89,6 +90,7 @@ impl Drop for Enclosure {
 pub struct Daemon {
     child: Child,
     log: PathBuf,
+    ended: bool,
 }
 
 impl Daemon {
@@ -113,7 +115,7 @@ impl Daemon {
         }
         inside.stdin(Stdio::null()).stdout(output).stderr(errors);
         inside.process_group(0); // a terminal's Ctrl-C is for the bench, which ends this in order
-        Ok(Self { child: inside.spawn()?, log })
+        Ok(Self { child: inside.spawn()?, log, ended: false })
     }
 
     /// Whether it has ended, with the last line that it printed.
@@ -122,29 +124,45 @@ impl Daemon {
         ended.then(|| self.last_line())
     }
 
+    /// The folder of one of its processes, whose number is the daemon's word, in `/proc`.
+    pub fn proc_of(&self, pid: u32) -> PathBuf {
+        let first = self.first().unwrap_or_default();
+        PathBuf::from(format!("/proc/{first}/root/proc/{pid}"))
+    }
+
+    /// The first process of its namespace, as it is numbered here.
+    fn first(&self) -> Option<i32> {
+        let outer = self.child.id();
+        let inner = fs::read_to_string(format!("/proc/{outer}/task/{outer}/children")).ok()?;
+        inner.split_whitespace().next()?.parse().ok()
+    }
+
     /// The last line that it printed.
     pub fn last_line(&self) -> String {
         let text = fs::read(&self.log).unwrap_or_default();
         let text = String::from_utf8_lossy(&text);
         text.lines().last().unwrap_or("it said nothing").to_owned()
     }
-}
 
-impl Drop for Daemon {
-    fn drop(&mut self) {
+    /// Ends it with all its processes; the second time this does nothing.
+    pub fn end(&mut self) {
+        if std::mem::replace(&mut self.ended, true) {
+            return;
+        }
         // The first process of the namespace: the kernel ends all others before its end is reported
         // (pid_namespaces(7)), so that nothing is mounted or written after this.
-        let outer = self.child.id();
-        let inner = fs::read_to_string(format!("/proc/{outer}/task/{outer}/children"));
-        let inner = inner.ok().and_then(|pids| pids.split_whitespace().next()?.parse().ok());
-        let killed = inner.is_some_and(|pid| {
-            let pid = nix::unistd::Pid::from_raw(pid);
-            nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL).is_ok()
-        });
+        let killed =
+            self.first().is_some_and(|pid| kill(Pid::from_raw(pid), Signal::SIGKILL).is_ok());
         if !killed {
             let _ = self.child.kill();
         }
         let _ = self.child.wait();
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        self.end();
     }
 }
 
@@ -169,6 +187,32 @@ pub fn first_process(id: &str) -> Option<i32> {
         };
         of("cgroup").contains(id) && first(&of("status"))
     })
+}
+
+/// Keeps the instances that are created next in that run's control group on one core, or lets them
+/// be. Version 1 only, where a new group gets what the one above it has: in version 2 the
+/// controller would have to be enabled from the root on, which is the machine's affair.
+pub fn keep_on(run: &str, core: Option<usize>) {
+    let root = Path::new(CGROUPS).join("cpuset");
+    let group = root.join(run);
+    if !root.is_dir() || fs::create_dir_all(&group).is_err() {
+        return;
+    }
+    let of_root = |file: &str| fs::read_to_string(root.join(file)).unwrap_or_default();
+    let cpus = core.map_or_else(|| of_root("cpuset.cpus"), |core| core.to_string());
+    let _ = fs::write(group.join("cpuset.mems"), of_root("cpuset.mems"));
+    let _ = fs::write(group.join("cpuset.cpus"), cpus);
+}
+
+/// Whether the kernel has killed a process of an instance for its memory (cgroup v1 and v2).
+pub fn out_of_memory(run: &str, name: &str) -> bool {
+    let root = Path::new(CGROUPS);
+    let files = [
+        root.join("memory").join(run).join(name).join("memory.oom_control"),
+        root.join(run).join(name).join("memory.events"),
+    ];
+    let mut texts = files.iter().filter_map(|file| fs::read_to_string(file).ok());
+    texts.any(|t| t.lines().any(|l| l.strip_prefix("oom_kill ").is_some_and(|n| n.trim() != "0")))
 }
 
 /// Removes the control groups below `parent`, a name from the root of each hierarchy.

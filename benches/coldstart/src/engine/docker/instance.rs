@@ -40,7 +40,7 @@ type Starting = JoinHandle<Result<(), bollard::errors::Error>>;
 
 impl Docker {
     /// Creates a container; one that is `alone` has a core of its own.
-    pub(super) fn create(&self, image: &str, alone: bool) -> Result<String, String> {
+    pub(super) fn create_container(&self, image: &str, alone: bool) -> Result<String, String> {
         let number = self.made.fetch_add(1, Ordering::Relaxed);
         let name = format!("{}-{number}", self.run);
         let limits = &self.settings.limits;
@@ -77,7 +77,7 @@ impl Docker {
     }
 
     /// Starts a created container and asks it as soon as it can be reached.
-    pub(super) fn start_and_ask(
+    pub(super) fn start_container_and_ask(
         &self,
         name: &str,
         port: u16,
@@ -88,7 +88,7 @@ impl Docker {
 
     /// Starts a created container and waits until it listens and has noticed that its visitor is
     /// gone. Its address.
-    pub(super) fn start_ahead(
+    pub(super) fn start_container_ahead(
         &self,
         name: &str,
         port: u16,
@@ -199,7 +199,7 @@ impl Docker {
     }
 
     /// Of a container that still runs.
-    pub(super) fn peak_resident_bytes(&self, name: &str) -> Option<u64> {
+    pub(super) fn peak_resident_bytes_of(&self, name: &str) -> Option<u64> {
         sandbox::peak_resident_bytes(self.first_process(&self.inspect(name).ok()?)?)
     }
 

@@ -23,7 +23,7 @@ const ADDRESSES: usize = 60_000;
 
 /// The running service.
 pub struct Podman {
-    _daemon: Daemon,
+    daemon: Daemon,
     /// The control group of all its containers.
     parent: String,
     /// The bridge of its network.
@@ -61,7 +61,7 @@ impl Podman {
             }
             clock::sleep_until_ns(clock::now_ns() + 5_000_000);
         }
-        Ok(Self { _daemon: daemon, parent, bridge: network.bridge, first_address: network.first })
+        Ok(Self { daemon, parent, bridge: network.bridge, first_address: network.first })
     }
 
     /// Where the service listens.
@@ -83,6 +83,7 @@ impl Podman {
 
 impl Drop for Podman {
     fn drop(&mut self) {
+        self.daemon.end(); // before its groups can be removed
         enclosure::remove_cgroups(&self.parent);
     }
 }

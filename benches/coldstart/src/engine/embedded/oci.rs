@@ -79,7 +79,7 @@ pub(super) fn create(runtime: &str, plan: &Plan, bundle: &Path) -> Result<Contai
         ));
     };
     container.pid = pid;
-    match sockets_in(pid, plan.sockets) {
+    match sockets_in(Path::new(&format!("/proc/{pid}")), plan.sockets) {
         Ok(sockets) => container.sockets = sockets,
         Err(error) => {
             drop(container);
@@ -188,9 +188,9 @@ pub(super) fn remove_stale(runtime: &str) {
     }
 }
 
-/// TCP sockets of the network namespace of `pid`.
-fn sockets_in(pid: i32, count: usize) -> io::Result<Vec<OwnedFd>> {
-    let namespace = File::open(format!("/proc/{pid}/ns/net"))?;
+/// TCP sockets of a network namespace, that of a process in `/proc`.
+pub(in crate::engine) fn sockets_in(process: &Path, count: usize) -> io::Result<Vec<OwnedFd>> {
+    let namespace = File::open(process.join("ns/net"))?;
     let make = move || -> io::Result<Vec<OwnedFd>> {
         setns(namespace, CloneFlags::CLONE_NEWNET)?;
         let one = || socket(AddressFamily::Inet, SockType::Stream, SockFlag::SOCK_CLOEXEC, None);
