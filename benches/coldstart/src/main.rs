@@ -118,9 +118,9 @@ fn main() -> ExitCode {
             say!("{}", manual::completions(Cli::command(), arguments.shell).trim_end());
             Ok(ExitCode::SUCCESS)
         }
-        Some(cli::Command::Man(arguments)) => manual::man_pages(Cli::command(), &arguments.folder)
-            .map(|()| ExitCode::SUCCESS)
-            .map_err(|e| format!("`{}` cannot be written: {e}", arguments.folder.display())),
+        Some(cli::Command::Man(arguments)) => manual::man(Cli::command(), &arguments)
+            .map(|text| print(&text))
+            .map(|()| ExitCode::SUCCESS),
     };
     let unwritten = UNWRITTEN.lock().unwrap_or_else(PoisonError::into_inner).take();
     match (done, unwritten) {

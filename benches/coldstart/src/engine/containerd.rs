@@ -7,7 +7,7 @@
 mod instance;
 
 use super::distribution::Distribution;
-use super::enclosure::{self, Daemon, Enclosure};
+use super::enclosure::{self, Daemon};
 use super::node::{self, Later, Node, Prepared, Settings};
 use super::{Calibration, Case, Engine, EngineError, Target, TurnSamples};
 use crate::floor;
@@ -55,7 +55,6 @@ pub struct Containerd {
     daemon: Daemon,
     registry: Distribution,
     work: Work, // after the registry and the daemon, whose files are in it
-    _enclosure: Enclosure,
 }
 
 impl Containerd {
@@ -74,7 +73,7 @@ impl Containerd {
                 "there is no /proc here: the bench marks what it makes with it".into(),
             )
         })?;
-        let enclosure = Enclosure::enter("containerd", work.path())?;
+        enclosure::enter("containerd", work.path())?;
         let registry = Distribution::start(work.path())?;
         let daemon = start_daemon(work.path())?;
         let mut engine = Self {
@@ -91,7 +90,6 @@ impl Containerd {
             daemon,
             registry,
             work,
-            _enclosure: enclosure,
         };
         engine.look_around()?;
         for target in targets {

@@ -11,7 +11,7 @@ mod podman;
 mod progress;
 
 use super::distribution::Distribution;
-use super::enclosure::Enclosure;
+use super::enclosure;
 use super::node::{self, Later, Node, Prepared, Settings};
 use super::{Calibration, Case, Engine, EngineError, Target, TurnSamples};
 use crate::floor;
@@ -58,7 +58,6 @@ pub struct Docker {
     /// The service that was started for this run; without one it is the machine's Docker Engine.
     podman: Option<Podman>,
     work: Work, // after the registry and podman, whose storage is in it
-    _enclosure: Option<Enclosure>,
 }
 
 impl Docker {
@@ -98,7 +97,6 @@ impl Docker {
             made: AtomicUsize::new(0),
             podman: None,
             work,
-            _enclosure: None,
         };
         engine.remove_stale();
         engine.filled(targets, floor)
@@ -116,7 +114,7 @@ impl Docker {
         work: Work,
     ) -> Result<Self, EngineError> {
         let (run, owner) = names()?;
-        let enclosure = Enclosure::enter("podman", work.path())?;
+        enclosure::enter("podman", work.path())?;
         let runtime = runtime()?; // its threads are in the namespaces too
         let registry = Distribution::start(work.path())?;
         let podman = Podman::start(work.path(), registry.address(), &run)?;
@@ -140,7 +138,6 @@ impl Docker {
             made: AtomicUsize::new(0),
             podman: Some(podman),
             work,
-            _enclosure: Some(enclosure),
         };
         engine.filled(targets, floor)
     }

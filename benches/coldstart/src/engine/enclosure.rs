@@ -4,6 +4,7 @@
 //! podman and containerd are neither seen nor touched. The files of results are where they were.
 
 use super::EngineError;
+use crate::owner;
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::signal::{Signal, kill};
@@ -16,73 +17,51 @@ use std::process::{Child, Command, Stdio};
 
 /// Hidden by an empty file system in memory: state that podman, containerd, their runtimes and CNI
 /// keep outside the folders that they are told.
-const HIDDEN: [&str; 5] =
-    ["/run", "/var/lib/cni", "/var/lib/containers", "/var/lib/containerd", "/etc/cni"];
+const HIDDEN: [&str; 3] = ["/run", "/var/lib", "/etc/cni"];
 const CGROUPS: &str = "/sys/fs/cgroup";
 
-/// This process's own namespaces.
-pub struct Enclosure {
-    /// Folders that were made to hide nothing.
-    made: Vec<PathBuf>,
+/// Puts this thread, and those that it starts from now on, into namespaces of their own, and removes
+/// what killed runs have left in the control groups.
+///
+/// # Errors
+/// [`EngineError`]: who runs this may not, or the work folder `keep` would be hidden.
+pub fn enter(engine: &str, keep: &Path) -> Result<(), EngineError> {
+    if !Uid::effective().is_root() {
+        return Err(EngineError::Other(format!(
+            "the {engine} engine is started by the bench, which needs root: use `sudo`, or \
+             `--engine embedded`"
+        )));
+    }
+    if let Some(hidden) = HIDDEN.iter().find(|hidden| keep.starts_with(hidden)) {
+        return Err(EngineError::Other(format!(
+            "the {engine} engine has a `{hidden}` of its own: `--out` a folder elsewhere"
+        )));
+    }
+    remove_stale();
+    separate().map_err(|source| EngineError::Io {
+        what: format!("making namespaces for the {engine} engine"),
+        source,
+    })
 }
 
-impl Enclosure {
-    /// Puts this thread, and those that it starts from now on, into namespaces of their own.
-    ///
-    /// # Errors
-    /// [`EngineError`]: who runs this may not, or the work folder `keep` would be hidden.
-    pub fn enter(engine: &str, keep: &Path) -> Result<Self, EngineError> {
-        if !Uid::effective().is_root() {
-            return Err(EngineError::Other(format!(
-                "the {engine} engine is started by the bench, which needs root: use `sudo`, or \
-                 `--engine embedded`"
-            )));
-        }
-        if let Some(hidden) = HIDDEN.iter().find(|hidden| keep.starts_with(hidden)) {
-            return Err(EngineError::Other(format!(
-                "the {engine} engine has a `{hidden}` of its own: `--out` a folder elsewhere"
-            )));
-        }
-        let mut enclosure = Self { made: Vec::new() };
-        enclosure.separate().map_err(|source| EngineError::Io {
-            what: format!("making namespaces for the {engine} engine"),
-            source,
-        })?;
-        Ok(enclosure)
+fn separate() -> io::Result<()> {
+    let none = None::<&str>;
+    unshare(CloneFlags::CLONE_NEWNET | CloneFlags::CLONE_NEWNS)?;
+    mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none)?;
+    // sysfs shows the interfaces of the namespace that it was mounted in, and lies under the
+    // control groups, which stay as they are. They pass through a folder that is hidden anyway.
+    let aside = "/run";
+    let recursive = MsFlags::MS_BIND | MsFlags::MS_REC;
+    mount(Some(CGROUPS), aside, none, recursive, none)?;
+    // crun takes version 1 or 2, and not 1 with an empty 2 beside it, which nobody uses here.
+    let _ = umount2(&Path::new(aside).join("unified"), MntFlags::MNT_DETACH);
+    mount(Some("sysfs"), "/sys", Some("sysfs"), MsFlags::empty(), none)?;
+    mount(Some(aside), CGROUPS, none, recursive, none)?;
+    umount2(aside, MntFlags::MNT_DETACH)?;
+    for hidden in HIDDEN.into_iter().filter(|hidden| Path::new(hidden).is_dir()) {
+        mount(Some("tmpfs"), hidden, Some("tmpfs"), MsFlags::empty(), Some("mode=755"))?;
     }
-
-    fn separate(&mut self) -> io::Result<()> {
-        let none = None::<&str>;
-        unshare(CloneFlags::CLONE_NEWNET | CloneFlags::CLONE_NEWNS)?;
-        mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none)?;
-        // sysfs shows the interfaces of the namespace that it was mounted in, and lies under the
-        // control groups, which stay as they are. They pass through a folder that is hidden anyway.
-        let aside = "/run";
-        let recursive = MsFlags::MS_BIND | MsFlags::MS_REC;
-        mount(Some(CGROUPS), aside, none, recursive, none)?;
-        // crun takes version 1 or 2, and not 1 with an empty 2 beside it, which nobody uses here.
-        let _ = umount2(&Path::new(aside).join("unified"), MntFlags::MNT_DETACH);
-        mount(Some("sysfs"), "/sys", Some("sysfs"), MsFlags::empty(), none)?;
-        mount(Some(aside), CGROUPS, none, recursive, none)?;
-        umount2(aside, MntFlags::MNT_DETACH)?;
-        for hidden in HIDDEN.map(Path::new) {
-            if !hidden.exists() {
-                fs::create_dir_all(hidden)?;
-                self.made.push(hidden.to_owned());
-            }
-            mount(Some("tmpfs"), hidden, Some("tmpfs"), MsFlags::empty(), Some("mode=755"))?;
-        }
-        fs::write("/sys/class/net/lo/flags", "0x1\n") // IFF_UP (netdevice(7))
-    }
-}
-
-impl Drop for Enclosure {
-    fn drop(&mut self) {
-        for path in &self.made {
-            let _ = umount2(path, MntFlags::MNT_DETACH);
-            let _ = fs::remove_dir(path);
-        }
-    }
+    fs::write("/sys/class/net/lo/flags", "0x1\n") // IFF_UP (netdevice(7))
 }
 
 /// A daemon with every process that it starts, in a namespace of process numbers: they end with it,
@@ -217,11 +196,25 @@ pub fn out_of_memory(run: &str, name: &str) -> bool {
 
 /// Removes the control groups below `parent`, a name from the root of each hierarchy.
 pub fn remove_cgroups(parent: &str) {
-    let parent = parent.trim_start_matches('/');
-    let roots = fs::read_dir(CGROUPS).into_iter().flatten().flatten().map(|entry| entry.path());
-    for root in roots.chain([PathBuf::from(CGROUPS)]) {
+    for root in roots() {
         remove_group(&root.join(parent));
     }
+}
+
+/// Removes the groups of runs that were killed: each name holds a process.
+fn remove_stale() {
+    for group in roots().flat_map(fs::read_dir).flatten().flatten() {
+        let name = group.file_name().to_string_lossy().into_owned();
+        if owner::is_name_of_gone(&name) {
+            remove_group(&group.path());
+        }
+    }
+}
+
+/// Of version 1, a hierarchy for each controller; of version 2, the one.
+fn roots() -> impl Iterator<Item = PathBuf> {
+    let controllers = fs::read_dir(CGROUPS).into_iter().flatten().flatten();
+    controllers.map(|entry| entry.path()).chain([PathBuf::from(CGROUPS)])
 }
 
 fn remove_group(group: &Path) {

@@ -50,7 +50,7 @@ impl Docker {
             memory: limits.memory_bytes.map(|b| i64::try_from(b).unwrap_or(i64::MAX)),
             nano_cpus: limits.cpu_millis.map(|m| i64::from(m) * 1_000_000),
             cpuset_cpus: self.cores.instance.filter(|_| alone).map(|core| core.to_string()),
-            cgroup_parent: self.podman.as_ref().map(|podman| podman.cgroup().to_owned()),
+            cgroup_parent: self.podman.as_ref().map(|podman| podman.cgroup()),
             ..Default::default()
         };
         let networking_config = self.podman.as_ref().map(|podman| NetworkingConfig {

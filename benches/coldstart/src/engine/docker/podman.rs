@@ -24,8 +24,8 @@ const ADDRESSES: usize = 60_000;
 /// The running service.
 pub struct Podman {
     daemon: Daemon,
-    /// The control group of all its containers.
-    parent: String,
+    /// What names of this run begin with: the control group of all its containers.
+    run: String,
     /// The bridge of its network.
     pub bridge: String,
     first_address: u32,
@@ -44,7 +44,6 @@ impl Podman {
         let insecure = format!("[[registry]]\nlocation = \"{registry}\"\ninsecure = true\n");
         fs::write(&configuration, insecure).map_err(io("writing the configuration"))?;
         let network = network(folder)?;
-        let parent = format!("/{run}");
         let mut command = podman(folder);
         command.env("CONTAINERS_REGISTRIES_CONF", &configuration);
         command.args(["system", "service", "--time", "0"]).arg(format!("unix://{SOCKET}"));
@@ -61,7 +60,12 @@ impl Podman {
             }
             clock::sleep_until_ns(clock::now_ns() + 5_000_000);
         }
-        Ok(Self { daemon, parent, bridge: network.bridge, first_address: network.first })
+        Ok(Self {
+            daemon,
+            run: run.to_owned(),
+            bridge: network.bridge,
+            first_address: network.first,
+        })
     }
 
     /// Where the service listens.
@@ -70,8 +74,8 @@ impl Podman {
     }
 
     /// The control group that containers are to be in.
-    pub fn cgroup(&self) -> &str {
-        &self.parent
+    pub fn cgroup(&self) -> String {
+        format!("/{}", self.run)
     }
 
     /// The address of the container of that number. It is chosen here: podman tells it only when a
@@ -84,7 +88,7 @@ impl Podman {
 impl Drop for Podman {
     fn drop(&mut self) {
         self.daemon.end(); // before its groups can be removed
-        enclosure::remove_cgroups(&self.parent);
+        enclosure::remove_cgroups(&self.run);
     }
 }
 

@@ -176,15 +176,8 @@ pub(super) fn remove_stale(runtime: &str) {
         .output();
     let listed =
         listed.map(|done| String::from_utf8_lossy(&done.stdout).into_owned()).unwrap_or_default();
-    for id in listed.lines() {
-        let mut parts = id.strip_prefix("coldstart-").into_iter().flat_map(|rest| rest.split('-'));
-        let process = parts
-            .next()
-            .and_then(|pid| pid.parse().ok())
-            .zip(parts.next().and_then(|t| t.parse::<u64>().ok()));
-        if process.is_some_and(|(pid, since)| owner::started(pid) != Some(since)) {
-            delete(runtime, id);
-        }
+    for id in listed.lines().filter(|id| owner::is_name_of_gone(id)) {
+        delete(runtime, id);
     }
 }
 
