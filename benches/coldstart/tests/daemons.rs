@@ -8,7 +8,7 @@ use coldstart::results::{Results, Scenario};
 use common::{COLDSTART, compile, layout, parts};
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -158,7 +158,10 @@ fn every_engine_that_runs_here_ranks_a_slow_program_behind_a_quick_one() {
         let out = tempfile::tempdir().expect("a folder");
         let flags =
             ["--scenario", "cold", "--link", "loopback", "--samples", "3", "--warmups", "0"];
-        let done = run(engine, &[slow.path(), quick.path()], out.path(), &flags);
+        let named = [("slow", &slow), ("quick", &quick)]
+            .map(|(name, image)| PathBuf::from(format!("{name}={}", image.path().display())));
+        let [slow_image, quick_image] = &named;
+        let done = run(engine, &[slow_image, quick_image], out.path(), &flags);
         assert_eq!(done.status.code(), Some(0), "{engine}: {}", text(&done.stderr));
         let results = Results::load(&out.path().join("results.json")).expect("kept");
         let starts = |at: usize| {
