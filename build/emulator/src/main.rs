@@ -93,7 +93,7 @@ fn command(command: &Command) -> Result<ExitCode, Box<dyn Error>> {
             let _ = io::stdout().write_all(script.as_bytes());
         }
         Command::Man(arguments) => {
-            let text = manual::man(Arguments::command(), &arguments)?;
+            let text = manual::man(Arguments::command(), arguments)?;
             let _ = io::stdout().write_all(text.as_bytes());
         }
     }
