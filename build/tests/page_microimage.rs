@@ -1,5 +1,5 @@
-//! The page of this program, docs/microimage.md, says what the program says: its tables of flags are made by
-//! `microimage man --markdown`. `FIRSTBYTE_WRITE_PAGES=1 cargo test --test page_microimage` writes them anew.
+//! The page docs/microimage.md has every flag as the program has it: its tables are made by
+//! `microimage man --markdown`, and written anew by this test with FIRSTBYTE_WRITE_PAGES=1.
 
 use microimage::manual;
 use std::path::Path;

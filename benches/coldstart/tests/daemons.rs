@@ -37,7 +37,7 @@ fn daemons() -> (Vec<&'static str>, MutexGuard<'static, ()>) {
     for (daemon, programs) in DAEMONS {
         match programs.iter().find(|program| !found(program)) {
             Some(missing) => eprintln!(
-                "skipped: {daemon}, for there is no `{missing}`; `build/setup --engines` installs it"
+                "skipped: {daemon} has no `{missing}` here; `build/setup --engines` installs it"
             ),
             None => able.push(daemon),
         }

@@ -1,5 +1,5 @@
-//! The page of this program, docs/coldstart.md, says what the program says: its tables of flags are made by
-//! `coldstart man --markdown`. `FIRSTBYTE_WRITE_PAGES=1 cargo test --test page_coldstart` writes them anew.
+//! The page docs/coldstart.md has every flag as the program has it: its tables are made by
+//! `coldstart man --markdown`, and written anew by this test with FIRSTBYTE_WRITE_PAGES=1.
 
 use microimage::manual;
 use std::path::Path;

@@ -199,7 +199,8 @@ fn start_daemon(folder: &Path) -> Result<Daemon, EngineError> {
         move |source| EngineError::Io { what: format!("{what} for containerd"), source }
     };
     let configuration = folder.join("containerd.toml");
-    // Of no use to `ctr`: the interface of Kubernetes, and what needs a device or folder of its own.
+    // Of no use to `ctr`: the interface of Kubernetes, and what needs a device or folder of its
+    // own.
     let text = format!(
         "version = 2\nroot = {root:?}\nstate = \"/run/coldstart-containerd\"\ndisabled_plugins = \
          [\"io.containerd.grpc.v1.cri\", \"io.containerd.internal.v1.opt\", \

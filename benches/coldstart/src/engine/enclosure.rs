@@ -1,7 +1,8 @@
 //! Namespaces for a daemon that the bench starts itself: network and mounts, of this process from
 //! then on, so that the registry, the daemon and the probe are in them together. What the daemon
-//! leaves behind (bridges, firewall rules, leases, mounts) ends with them; the machine's own Docker,
-//! podman and containerd are neither seen nor touched. The files of results are where they were.
+//! leaves behind (bridges, firewall rules, leases, mounts) ends with them; the machine's own
+//! Docker, podman and containerd are neither seen nor touched. The files of results are where they
+//! were.
 
 use super::EngineError;
 use crate::owner;
@@ -20,8 +21,8 @@ use std::process::{Child, Command, Stdio};
 const HIDDEN: [&str; 3] = ["/run", "/var/lib", "/etc/cni"];
 const CGROUPS: &str = "/sys/fs/cgroup";
 
-/// Puts this thread, and those that it starts from now on, into namespaces of their own, and removes
-/// what killed runs have left in the control groups.
+/// Puts this thread, and those that it starts from now on, into namespaces of their own, and
+/// removes what killed runs have left in the control groups.
 ///
 /// # Errors
 /// [`EngineError`]: who runs this may not, or the work folder `keep` would be hidden.
