@@ -23,6 +23,7 @@ use microimage::registry::{
     self, Access, Attachment, Reference, Registry, RegistryError, RegistryPurpose,
 };
 use microimage::rootfs::Node;
+use microimage::sandbox::Network;
 use microimage::sbom::{self, Program};
 use microimage::{
     check, extras, layout, load, manual, provenance, reference, source, stage, unpack,
@@ -281,12 +282,18 @@ pub fn check(arguments: &CheckArguments, around: &ProcessEnvironment) -> Done {
     let provider = arguments.platform.provider();
     let mut report = check::check(&image, &contents, provider, arguments.memory, &arguments.image)?;
     if arguments.run {
+        let helper = Path::new("/proc/self/exe");
+        let network = match arguments.network {
+            true => Network::new(&arguments.reach, helper)?,
+            false => Network::none(),
+        };
         let tried = check::run::run_within(
             &image,
             provider,
             arguments.events.as_deref(),
-            Path::new("/proc/self/exe"),
+            helper,
             arguments.memory,
+            network,
         );
         // Whatever became of the trial, what was found before it is told.
         report = report

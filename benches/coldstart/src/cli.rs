@@ -14,7 +14,7 @@ use coldstart::run::Definition;
 use microimage::image::Image;
 use microimage::manual::{CompletionsArguments, ManArguments};
 use microimage::registry::Access;
-use microimage::sandbox::ResourceLimits;
+use microimage::sandbox::{Reach, ResourceLimits};
 use microimage::scf;
 use microimage::source;
 use std::collections::BTreeSet;
@@ -159,6 +159,13 @@ pub struct RunArgs {
     /// runc or crun, to create and start in place of our own sandbox (embedded engine, as root)
     #[arg(long, value_name = "PROGRAM", value_parser = ["runc", "crun"])]
     pub runtime: Option<String>,
+    /// Let instances call what this machine reaches; without, loopback is all that they have. It is
+    /// made within `create` (embedded engine; a container of Docker Engine has its network anyway)
+    #[arg(long, conflicts_with = "runtime")]
+    pub network: bool,
+    /// With --network: a TCP port of this machine itself that instances reach too; repeatable
+    #[arg(long, value_name = "HOST:PORT", requires = "network")]
+    pub reach: Vec<Reach>,
     /// Memory limit of an instance
     #[arg(long, value_name = "MIB")]
     pub memory: Option<u64>,

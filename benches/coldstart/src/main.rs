@@ -21,6 +21,7 @@ use coldstart::{baselines, compare, floor, guidance, plot, report, table};
 use indicatif::{ProgressBar, ProgressStyle};
 use microimage::manual;
 use microimage::registry::{Access, Keychain, Trust};
+use microimage::sandbox::Network;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use std::io::{self, IsTerminal, Write as _};
 use std::path::{Path, PathBuf};
@@ -346,6 +347,18 @@ fn start_engine(
                     "created and started by {runtime}; start counts from its `start`"
                 ));
             }
+            let network = match args.network {
+                true => {
+                    let network = Network::new(&args.reach, &helper)
+                        .map_err(|e| format!("this machine's addresses cannot be listed: {e}"))?;
+                    if !network.has_uplink() {
+                        return Err(format!("`--network` cannot be had: {network}"));
+                    }
+                    notes.push(format!("instances had a {network}; `create` includes it"));
+                    Some(Arc::new(network))
+                }
+                false => None,
+            };
             let settings = embedded::Settings {
                 ask,
                 deadline,
@@ -355,11 +368,15 @@ fn start_engine(
                 helper,
                 floor,
                 runtime,
+                network,
             };
             let mut engine =
                 Embedded::start(targets.to_vec(), settings, work).map_err(|e| e.to_string())?;
             expected.inspect(|body| engine.expect(body));
             Ok(Box::new(engine))
+        }
+        kind if args.network => {
+            Err(format!("the {kind} engine gives each instance its network; leave `--network` out"))
         }
         kind => {
             let floor = match floor {

@@ -21,7 +21,7 @@ use bench_kit::clock;
 use bench_kit::cores::Cores;
 use microimage::digest::Digest;
 use microimage::image::{Blob, Image};
-use microimage::sandbox::{self, Launcher, Plan, ResourceLimits};
+use microimage::sandbox::{self, Launcher, Network, Plan, ResourceLimits};
 use std::collections::HashMap;
 use std::fs;
 use std::io;
@@ -56,6 +56,8 @@ pub struct Settings {
     pub floor: Option<PathBuf>,
     /// `runc` or `crun`, to create and start in place of our own sandbox.
     pub runtime: Option<String>,
+    /// What instances may call; loopback alone when `None`.
+    pub network: Option<Arc<Network>>,
 }
 
 /// See the module.
@@ -99,7 +101,8 @@ impl Embedded {
             ));
         }
         settings.runtime.as_deref().inspect(|runtime| oci::remove_stale(runtime));
-        let launcher = Mutex::new(Launcher::start(&settings.helper)?);
+        let launcher = Launcher::start(&settings.helper)?.with_network(settings.network.clone());
+        let launcher = Mutex::new(launcher);
         let registry = Registry::start().map_err(io_error("starting the registry"))?;
         let mut prepared = Vec::new();
         for target in targets {
@@ -191,6 +194,7 @@ impl Embedded {
             core: self.cores.instance.filter(|_| alone),
             sockets,
             low_ports: port < 1024,
+            network: self.settings.network.as_ref().map(|network| network.inside()),
         })
     }
 
