@@ -252,19 +252,21 @@ impl RunArgs {
     /// # Errors
     /// What the docker engine cannot do.
     pub fn definition(&self, targets: &[Target]) -> Result<Definition, String> {
-        let docker = self.engine == EngineKind::Docker;
+        let daemon = self.engine != EngineKind::Embedded;
         let all_links = [Link::loopback(), Link::same_region(), Link::cross_region()];
-        let links = match (docker, self.links.is_empty()) {
+        let links = match (daemon, self.links.is_empty()) {
             (true, true) => &all_links[..1],
             (false, true) => &all_links[..],
             (_, false) => &self.links[..],
         };
         let plain = links.iter().all(|l| !l.is_shaped())
             && self.page_caches.iter().all(|&p| p == PageCache::Warm);
-        if docker && !plain {
-            return Err("the docker engine measures on loopback, with a warm page cache; use \
-                        `--engine embedded` for the rest"
-                .into());
+        if daemon && !plain {
+            return Err(format!(
+                "the {} engine measures on loopback, with a warm page cache; use `--engine \
+                 embedded` for the rest",
+                self.engine
+            ));
         }
         let all_scenarios = [Scenario::Cold, Scenario::Accelerated, Scenario::Provisioned];
         let scenarios =
@@ -359,8 +361,9 @@ impl RunArgs {
 
     /// What a reader of the results must know.
     pub fn notes(&self) -> Vec<String> {
-        let mut notes = match self.engine {
-            EngineKind::Embedded => vec![
+        let mut notes =
+            match self.engine {
+                EngineKind::Embedded => vec![
                 "links are modelled: rate, round trip, a handshake and TCP's slow start, on \
                  loopback"
                     .to_owned(),
@@ -370,12 +373,23 @@ impl RunArgs {
                 "provisioned: the instance has been seen listening and has answered nothing yet"
                     .to_owned(),
             ],
-            EngineKind::Docker => vec![
-                "start counts from the start request to the engine, which exposes no exec time"
-                    .to_owned(),
+                kind => vec![
+                match kind {
+                    EngineKind::Containerd => "start counts from `ctr tasks start`, which creates \
+                                               the task too; containerd exposes no exec time",
+                    _ => "start counts from the start request to the engine, which exposes no \
+                          exec time",
+                }
+                .to_owned(),
                 "provisioned: the instance has been seen listening and has answered nothing yet"
                     .to_owned(),
-                "accelerated: `docker load` of a local archive stands for unpack".to_owned(),
+                format!(
+                    "accelerated: `{}` of a local archive stands for unpack",
+                    match kind {
+                        EngineKind::Containerd => "ctr images import".to_owned(),
+                        _ => format!("{kind} load"),
+                    }
+                ),
                 "the registry is the distribution server on loopback, its storage in the page \
                  cache"
                     .to_owned(),
@@ -383,7 +397,7 @@ impl RunArgs {
                  engine's next unpack pays for that too"
                     .to_owned(),
             ],
-        };
+            };
         if self.limits().is_empty() {
             notes.push("instances have no memory or CPU limit (`--memory`, `--cpus`)".into());
         }
@@ -395,7 +409,7 @@ impl RunArgs {
                 .as_ref()
                 .map(|ask| format!("the request that ends a start: {}", ask.describe())),
         );
-        if self.engine == EngineKind::Docker && self.bursts != [Burst::Of(1)] {
+        if self.engine != EngineKind::Embedded && self.bursts != [Burst::Of(1)] {
             notes.push(
                 "a burst's instances are on one node: the engine brings the image once for all of \
                  them"

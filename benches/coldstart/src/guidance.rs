@@ -36,7 +36,7 @@ pub fn advise(results: &Results, load: Load) -> Vec<Guidance> {
                 None,
                 "--scenario cold --link same-region --link cross-region",
             ),
-            EngineKind::Docker => rows::absent(
+            EngineKind::Docker | EngineKind::Podman | EngineKind::Containerd => rows::absent(
                 variant,
                 "same-region",
                 "this engine pulls over loopback only: `--engine embedded`".into(),

@@ -70,6 +70,8 @@ fn header(results: &Results) -> Markup {
     let engine = match results.engine {
         EngineKind::Embedded => "embedded engine",
         EngineKind::Docker => "Docker Engine",
+        EngineKind::Podman => "Podman",
+        EngineKind::Containerd => "containerd",
     };
     html! {
         header {

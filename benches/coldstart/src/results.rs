@@ -41,6 +41,10 @@ pub enum EngineKind {
     Embedded,
     /// Docker Engine through its API, with a registry of its own.
     Docker,
+    /// Podman, started by the bench, through the API that it shares with Docker Engine.
+    Podman,
+    /// Containerd, started by the bench, through `ctr`; it has no network of its own.
+    Containerd,
 }
 
 impl std::fmt::Display for EngineKind {
@@ -48,6 +52,8 @@ impl std::fmt::Display for EngineKind {
         f.write_str(match self {
             Self::Embedded => "embedded",
             Self::Docker => "docker",
+            Self::Podman => "podman",
+            Self::Containerd => "containerd",
         })
     }
 }
