@@ -9,11 +9,13 @@ use crate::error::{Error, Result};
 use crate::event::Event;
 use crate::handler::{EventHandler, HookHandler, InitWork, WebHandler};
 use crate::log;
+use crate::net::{Early, Handshake};
 use crate::platform::{self, Completion, Hook, Platform, Role};
 use crate::reply::{IntoReply, Reply};
 use crate::request::Request;
 use crate::route::{Matched, Routes};
 use crate::spare;
+use crate::transport::early;
 use crate::transport::records;
 use crate::transport::{Admission, Limits, Once, RequestHead, Service, catch};
 use crate::wire::Status;
@@ -243,6 +245,17 @@ impl App {
                 once.done_by(|| app.initialise(Init::FirstRequest))
             }));
         }
+        self
+    }
+
+    /// Begins this connection once the port is listened on, and goes on with it while the boot lane
+    /// waits for its first request: see [`Early`]. Several at once are fine.
+    ///
+    /// # Cold start
+    /// A few system calls after `listen`; with a request that is there already they come before it
+    /// is read. Nothing that the peer does, or does not do, delays listening.
+    pub fn early<T: Handshake>(self, connection: &'static Early<T>) -> App {
+        early::register(connection);
         self
     }
 

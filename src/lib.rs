@@ -30,10 +30,10 @@
 //! Modules in reading order: `app` (what is served), `handler`, `event`, `request` with `headers`
 //! and `body`, `reply`, `context`, `deadline`, `error` (what handlers see), `route`, [`json`],
 //! [`wire`] (HTTP as pure functions), [`platform`] and [`trigger`] (who sends what), `transport`
-//! (sockets and coroutines), `boot`, `alloc`, `spare`, `log`, `sys`, [`mod@test`]. ARCHITECTURE.md
+//! (sockets and coroutines), [`net`] (connections to others), `boot`, `alloc`, `spare`, `log`, `sys`, [`mod@test`]. ARCHITECTURE.md
 //! has them as a stack: which may import which.
 
-#![deny(unsafe_code)] // doors: alloc, boot, log, sys, transport
+#![deny(unsafe_code)] // doors: alloc, boot, log, net, sys, transport
 
 #[allow(unsafe_code)]
 mod alloc;
@@ -50,6 +50,8 @@ pub mod json;
 mod json_string;
 #[allow(unsafe_code)]
 mod log;
+#[allow(unsafe_code)]
+pub mod net;
 pub mod platform;
 mod reply;
 mod request;

@@ -64,7 +64,7 @@ const SERVER: Layers<'_> = &[
     &["context"],
     &["request"],
     &["event", "transport"],
-    &["handler", "trigger"],
+    &["handler", "net", "trigger"],
     &["route"],
     &["app"],
     &["boot", "test"],
@@ -82,6 +82,7 @@ const DOORS_OF_PURE_SERVER: &[&str] = &["deadline"];
 const TRANSPORT: Layers<'_> = &[
     &[
         "coroutine",
+        "early",
         "limits",
         "listen",
         "locks",
@@ -98,7 +99,7 @@ const TRANSPORT: Layers<'_> = &[
     &["home"],
     &["threads"],
     &["current", "deadlock", "handling", "loops"],
-    &["blocking", "futex", "link", "parker", "records", "sleep"],
+    &["blocking", "futex", "link", "parker", "readiness", "records", "sleep"],
     &["budget"],
     &["slots"],
     &["outgoing", "server"],
@@ -108,6 +109,9 @@ const TRANSPORT: Layers<'_> = &[
     &["lane", "minihttp"],
     &["serve"],
 ];
+
+/// Connections to others.
+const NET: Layers<'_> = &[&["socket", "until"], &["dial"], &["stream"], &["early"], &["pool"]];
 
 const RULES: &[Rule] = &[
     Rule {
@@ -351,6 +355,7 @@ const PACKAGES: &[Package] = &[
                 doors: DOORS_OF_PURE_SERVER,
             },
             Stack { folder: "transport", layers: TRANSPORT, pure: &[], doors: &[] },
+            Stack { folder: "net", layers: NET, pure: &[], doors: &[] },
         ],
     },
     Package { folder: "build/src", name: "microimage", stacks: build_layers::OF_MICROIMAGE },
@@ -378,8 +383,9 @@ const MANIFESTS: [(&str, &[&str]); 8] = [
     ("benches/kit/Cargo.toml", &["firstbyte", "coldstart", "start-bench", "microimage"]),
 ];
 
-const UNSAFE_DOORS: [&str; 6] = [
+const UNSAFE_DOORS: [&str; 7] = [
     "src/transport",
+    "src/net",
     "src/alloc.rs",
     "src/boot.rs",
     "src/log.rs",

@@ -12,6 +12,7 @@
 
 use super::accept;
 use super::connection::{Connection, First};
+use super::early;
 use super::futex;
 use super::lookout::{self, LaneHold};
 use super::runtime;
@@ -21,6 +22,7 @@ use super::stack_guard;
 use super::stop;
 use super::timeline::{self, Mark};
 use super::waiting::{self, Place, now_runs};
+use crate::sys::monotonic_ns;
 use std::io;
 use std::mem;
 use std::net::TcpListener;
@@ -72,6 +74,12 @@ struct Lane<S: 'static> {
     first: bool,
 }
 
+/// What was begun early and is not done: what that waits for (early.rs).
+struct Early {
+    waits: Vec<libc::pollfd>,
+    until_ns: u64,
+}
+
 enum Next<S: 'static> {
     Request(Connection<S>),
     /// More peers, or more trouble, than the lane is made for.
@@ -101,7 +109,17 @@ impl<S: Service> Lane<S> {
                 return last.map(Next::Request);
             }
             let mut speakers = Vec::new();
-            if self.first && self.others.is_empty() {
+            let told = self.others.iter().position(Connection::has_input);
+            let mut early = Early { waits: Vec::new(), until_ns: u64::MAX };
+            if told.is_none()
+                && let Some(steps) = early::steps()
+            {
+                early.until_ns = steps.go_on(&mut early.waits);
+                if self.first && !early.waits.is_empty() {
+                    let _ = self.listener.set_nonblocking(true); // not only it is waited for
+                }
+            }
+            if self.first && self.others.is_empty() && early.waits.is_empty() {
                 // With nobody there yet, accept itself is the wait: a system call less than poll.
                 match self.accept() {
                     Found::Speaker(connection) => return Some(Next::Request(connection)),
@@ -113,9 +131,12 @@ impl<S: Service> Lane<S> {
                 // From now on it is asked before it is accepted from.
                 let _ = self.listener.set_nonblocking(true);
             }
-            let told = self.others.iter().position(Connection::has_input);
-            self.poll(&mut ready, told.is_some());
+            let waits_early = !early.waits.is_empty();
+            self.poll(&mut ready, told.is_some(), early);
             if told.is_none() && ready.iter().all(|polled| polled.revents == 0) {
+                if self.first && waits_early {
+                    continue; // only a time has passed, of what was begun early
+                }
                 self.settle(); // a pause
                 lookout::rest();
                 continue;
@@ -172,13 +193,18 @@ impl<S: Service> Lane<S> {
     /// Waits until the listener (the first answer) or a connection (the others, in order) is ready;
     /// without waiting if there is something to do already, and for no more than a pause if there
     /// is something to do then.
-    fn poll(&self, ready: &mut Vec<libc::pollfd>, at_once: bool) {
+    fn poll(&self, ready: &mut Vec<libc::pollfd>, at_once: bool, early: Early) {
         ready.clear();
         self.watched(ready);
+        ready.extend(early.waits);
         let put_off = !self.first && (!self.settled || lookout::has_thread());
         let limit_ms = match (at_once, put_off) {
             (true, _) => 0,
             (false, true) => PAUSE_MS,
+            (false, false) if early.until_ns != u64::MAX => {
+                let left_ms = early.until_ns.saturating_sub(monotonic_ns()).div_ceil(1_000_000);
+                libc::c_int::try_from(left_ms).unwrap_or(libc::c_int::MAX)
+            }
             (false, false) => -1,
         };
         waiting::wait_on(ready, limit_ms);

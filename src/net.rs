@@ -1,0 +1,55 @@
+//! Connections to others: streams that wait rightly, a pool, connections begun early, and names.
+//!
+//! Everything here waits without holding up other requests: in the boot lane the main thread
+//! watches for others itself, in a handler elsewhere the event loop is lent to another thread, on
+//! any other thread it just blocks. What a function does not use of it is not linked. TLS, HTTP and
+//! databases stay with the crates that are good at them: [`TcpStream`] is `Read + Write`.
+//!
+//! - [`Until`]: until when something is waited for. Made of a
+//!   [`Deadline`](crate::Deadline), a `Duration` from now, or an `Instant`.
+//! - [`TcpStream`]: `connect("host:port", until)`, `connect_to(&[SocketAddr], until)`,
+//!   `set_deadline`, `set_read_timeout`, `set_write_timeout`, `set_nonblocking`, `is_stale`,
+//!   `sent` (bytes so far), `shutdown`. A deadline that passes is `TimedOut`, in words.
+//! - [`Pool`]: connections that are used again, of any type: `static POOL: Pool<T, E> =
+//!   Pool::new(|until| …).probe(…).fate(…)`, and `POOL.call(until, Repeat::…, |connection| …)`.
+//!   What has failed is sent again only if nothing was sent or the caller says that it may be.
+//! - [`Early`]: a connection that is begun while the instance waits for its first request:
+//!   `static UPSTREAM: Early<T> = Early::new(|| …)`, `App::early(&UPSTREAM)`, and
+//!   `UPSTREAM.connect(until)` in a handler (or in a pool's `connect`). What `T` must be is
+//!   [`Handshake`]: a [`TcpStream`], or something of yours around one, a TLS session for example.
+//!
+//! # Example
+//! ```
+//! use firstbyte::net::{TcpStream, Until};
+//! use std::io::{Read, Write};
+//! use std::time::Duration;
+//!
+//! # let server = std::net::TcpListener::bind("127.0.0.1:0")?;
+//! # let address = server.local_addr()?;
+//! # let serves = std::thread::spawn(move || -> std::io::Result<()> {
+//! #     let (mut peer, _) = server.accept()?;
+//! #     let mut request = [0; 6];
+//! #     peer.read_exact(&mut request)?;
+//! #     peer.write_all(b"+PONG\r\n")
+//! # });
+//! let until = Until::after(Duration::from_secs(2)); // in a handler: context.deadline()
+//! let mut stream = TcpStream::connect_to(&[address], until)?;
+//! stream.write_all(b"PING\r\n")?;
+//! let mut reply = [0; 7];
+//! stream.read_exact(&mut reply)?;
+//! assert_eq!(&reply, b"+PONG\r\n");
+//! # serves.join().unwrap()?;
+//! # Ok::<(), std::io::Error>(())
+//! ```
+
+mod dial;
+mod early;
+mod pool;
+mod socket;
+mod stream;
+mod until;
+
+pub use early::{Early, Handshake};
+pub use pool::{Fate, Pool, Repeat, Taken};
+pub use stream::TcpStream;
+pub use until::Until;
