@@ -1,42 +1,34 @@
 //! A function that asks Redis for a key: `{"value":…}` of `greeting`, on the server that REDIS_URL
 //! names. An event `{"increment":"KEY"}` counts instead: a command that must not run twice.
 
-// `firstbyte::main!` is the start; a test's harness has a main of its own
-#![cfg_attr(not(test), no_main)]
+#![no_main]
 
 mod client;
 
-use client::Repeat;
-use firstbyte::{App, Event, Json, Result};
+use firstbyte::net::Repeat;
+use firstbyte::{App, Event, IntoReply, Json, Reply, Result};
 use serde::{Deserialize, Serialize};
 
 #[derive(Deserialize)]
 struct Asked<'a> {
+    #[serde(default)]
     increment: Option<&'a str>,
 }
 
 #[derive(Serialize)]
-#[serde(untagged)]
-enum Answer {
-    Text { value: Option<String> },
-    Count { value: i64 },
+struct Count {
+    value: i64,
 }
 
-fn ask(event: Event<'_>) -> Result<Json<Answer>> {
+fn ask(event: Event<'_>) -> Result<Reply> {
     let context = event.context();
-    let asked = event.json::<Asked<'_>>().ok().and_then(|asked| asked.increment);
-    Ok(Json(match asked {
-        None => Answer::Text {
-            value: client::call(context, redis::cmd("GET").arg("greeting"), Repeat::Allowed)?,
-        },
-        Some(key) => Answer::Count {
-            value: client::call(context, redis::cmd("INCR").arg(key), Repeat::Never)?,
-        },
-    }))
+    match event.json() {
+        Ok(Asked { increment: Some(key) }) => {
+            let value = client::command(context, redis::cmd("INCR").arg(key), Repeat::IfUnsent)?;
+            Json(Count { value }).into_reply()
+        }
+        _ => Json(client::call(context)?).into_reply(),
+    }
 }
 
-fn app() -> App {
-    App::new().event(ask)
-}
-
-firstbyte::main!(app());
+firstbyte::main!(App::new().early(&client::EARLY).event(ask));
