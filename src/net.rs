@@ -10,6 +10,9 @@
 //! - [`TcpStream`]: `connect("host:port", until)`, `connect_to(&[SocketAddr], until)`,
 //!   `set_deadline`, `set_read_timeout`, `set_write_timeout`, `set_nonblocking`, `is_stale`,
 //!   `sent` (bytes so far), `shutdown`. A deadline that passes is `TimedOut`, in words.
+//! - [`resolve`]: the addresses of a name. [`dns!`](crate::dns) gives the same resolver to crates
+//!   that ask the C library (`getaddrinfo`): std, redis, postgres, mysql, ureq.
+//!   [`within`] gives such look-ups a deadline.
 //! - [`Pool`]: connections that are used again, of any type: `static POOL: Pool<T, E> =
 //!   Pool::new(|until| …).probe(…).fate(…)`, and `POOL.call(until, Repeat::…, |connection| …)`.
 //!   What has failed is sent again only if nothing was sent or the caller says that it may be.
@@ -43,13 +46,17 @@
 //! ```
 
 mod dial;
+#[doc(hidden)]
+pub mod dns;
 mod early;
 mod pool;
+mod resolve;
 mod socket;
 mod stream;
 mod until;
 
 pub use early::{Early, Handshake};
 pub use pool::{Fate, Pool, Repeat, Taken};
+pub use resolve::resolve;
 pub use stream::TcpStream;
-pub use until::Until;
+pub use until::{Until, within};

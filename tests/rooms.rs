@@ -356,6 +356,7 @@ const PACKAGES: &[Package] = &[
             },
             Stack { folder: "transport", layers: TRANSPORT, pure: &[], doors: &[] },
             Stack { folder: "net", layers: NET, pure: &[], doors: &[] },
+            DNS,
         ],
     },
     Package { folder: "build/src", name: "microimage", stacks: build_layers::OF_MICROIMAGE },

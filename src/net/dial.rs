@@ -24,6 +24,8 @@ pub(super) trait Find: Send {
     /// when to go on.
     fn go_on(&mut self) -> io::Result<Option<Vec<SocketAddr>>>;
     fn waits_for(&self) -> Wait;
+    /// Who has not answered, for words.
+    fn unanswered(&self) -> String;
 }
 
 pub(super) struct Dial {
@@ -137,8 +139,8 @@ impl Dial {
     /// What has not been answered, for words.
     pub(super) fn unanswered(&self) -> String {
         let mut text = String::new();
-        if self.name.is_some() {
-            text.push_str("its name was not found in time");
+        if let Some(name) = &self.name {
+            text.push_str(&name.unanswered());
         }
         for (address, _) in &self.tried {
             let comma = if text.is_empty() { "" } else { ", " };

@@ -1,6 +1,6 @@
 //! The system calls of outgoing sockets, none of which blocks.
 
-use crate::sys::retry;
+use crate::sys::{monotonic_ns, retry};
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
@@ -124,4 +124,14 @@ impl Group {
     pub(super) fn fd(&self) -> RawFd {
         self.0.as_raw_fd()
     }
+}
+
+/// Bytes that nobody can guess.
+pub(super) fn random() -> [u8; 4] {
+    let mut bytes = monotonic_ns().to_ne_bytes().map(|byte| byte ^ 0x5a);
+    // JUSTIFICATION: std has no random bytes.
+    // SAFETY: the pointer and the size are the array's own. A kernel without the call, or without
+    // random bytes so early, leaves the clock's.
+    unsafe { libc::getrandom(bytes.as_mut_ptr().cast(), bytes.len(), libc::GRND_NONBLOCK) };
+    [bytes[0], bytes[1], bytes[2], bytes[3]]
 }

@@ -2,6 +2,7 @@
 
 use crate::deadline::Deadline;
 use crate::sys::monotonic_ns;
+use std::cell::Cell;
 use std::time::{Duration, Instant};
 
 /// Until when something may take: a time of the monotonic clock, or never an end. Sums saturate.
@@ -42,10 +43,6 @@ impl Until {
     pub(super) fn ns(self) -> u64 {
         self.0
     }
-
-    pub(super) fn at_ns(ns: u64) -> Until {
-        Until(ns)
-    }
 }
 
 fn nanoseconds(duration: Duration) -> u64 {
@@ -76,4 +73,39 @@ impl<T: Into<Until>> From<Option<T>> for Until {
     fn from(until: Option<T>) -> Until {
         until.map_or(Until::NEVER, Into::into)
     }
+}
+
+thread_local! {
+    static LIMIT: Cell<Until> = const { Cell::new(Until::NEVER) };
+}
+
+/// Until when look-ups on this thread may take that cannot be given a time: `getaddrinfo`'s.
+pub(super) fn limit() -> Until {
+    LIMIT.get()
+}
+
+/// Does `work`, in which no name is looked up for longer than `until`: for crates that call
+/// `getaddrinfo`, which takes no time-out, in a program that has [`dns!`](crate::dns). Without it,
+/// a look-up that nobody answers takes `timeout` times `attempts` of /etc/resolv.conf, 10 s.
+///
+/// # Example
+/// ```
+/// use std::net::ToSocketAddrs;
+/// use std::time::Duration;
+///
+/// let found = firstbyte::net::within(Duration::from_secs(1), || {
+///     ("127.0.0.1", 6379).to_socket_addrs()
+/// })?;
+/// assert_eq!(found.count(), 1);
+/// # Ok::<(), std::io::Error>(())
+/// ```
+pub fn within<R>(until: impl Into<Until>, work: impl FnOnce() -> R) -> R {
+    struct Before(Until);
+    impl Drop for Before {
+        fn drop(&mut self) {
+            LIMIT.set(self.0);
+        }
+    }
+    let _before = Before(LIMIT.replace(until.into().min(LIMIT.get())));
+    work()
 }

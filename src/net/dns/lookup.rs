@@ -1,0 +1,637 @@
+//! One look-up, in steps that do not wait: files, then name servers by UDP, and by TCP where a
+//! reply was cut.
+//!
+//! Both families are asked for at once. An answer for one is enough: the other's has 50 ms more
+//! (RFC 8305, section 3), none at all where it would be AAAA and there is no IPv6. The next server
+//! is asked as soon as one fails, or has not answered for 300 ms.
+
+use super::config::{Config, in_hosts, is_localhost};
+use super::message::{Answer, Kind, read_reply, write_question};
+use crate::net::dial::{Find, earlier};
+use crate::net::socket::{self, Group};
+use crate::net::stream::TcpStream;
+use crate::net::until::Until;
+use crate::sys::monotonic_ns;
+use crate::transport::early::Wait;
+use crate::transport::wait_for;
+use std::collections::VecDeque;
+use std::fmt;
+use std::fs::File;
+use std::io::{self, ErrorKind, IoSlice, Read, Write};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::os::fd::{AsRawFd, OwnedFd};
+
+const RESOLV_CONF: &str = "/etc/resolv.conf";
+const HOSTS: &str = "/etc/hosts";
+/// As much of a file is read, in bytes.
+const MOST_FILE: u64 = 1 << 20;
+
+const SECOND_NS: u64 = 1_000_000_000;
+/// The other family's answer has so long.
+const GRACE_NS: u64 = 50_000_000;
+/// A server that has not answered for so long is not waited for alone.
+const PATIENCE_NS: u64 = 300_000_000;
+/// A server that could not tell is asked again after so long.
+const AGAIN_NS: u64 = 100_000_000;
+/// The whole of a reply that was cut is waited for so long, where the part has addresses.
+const TCP_NS: u64 = 2 * SECOND_NS;
+/// Datagrams looked at, of one look-up: somebody who floods it does not keep it for ever.
+const MOST_DATAGRAMS: u32 = 4096;
+
+/// Which addresses are asked for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(in crate::net) enum Want {
+    V4,
+    V6,
+    Both,
+}
+
+impl Want {
+    pub(super) fn takes(self, address: &IpAddr) -> bool {
+        match self {
+            Want::V4 => address.is_ipv4(),
+            Want::V6 => address.is_ipv6(),
+            Want::Both => true,
+        }
+    }
+}
+
+/// Why there are no addresses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::net) enum Reason {
+    /// There is no such name.
+    NoName,
+    /// There is, and it has none of the addresses that were asked for.
+    NoAddress,
+    /// No server could tell.
+    Servers,
+    /// No server has answered in time.
+    Silence,
+    /// There is nobody to ask.
+    NoServer,
+}
+
+#[derive(Debug)]
+pub(in crate::net) struct Failure {
+    pub reason: Reason,
+    pub text: String,
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl From<Failure> for io::Error {
+    fn from(failure: Failure) -> io::Error {
+        let kind = match failure.reason {
+            Reason::NoName | Reason::NoAddress => ErrorKind::NotFound,
+            Reason::Silence => ErrorKind::TimedOut,
+            Reason::Servers | Reason::NoServer => ErrorKind::Other,
+        };
+        io::Error::new(kind, failure.text)
+    }
+}
+
+/// Addresses, IPv4 first: without an IPv4 network that fails at once, where an IPv6 network that
+/// leads nowhere is silent.
+pub(in crate::net) struct Found {
+    pub addresses: Vec<IpAddr>,
+    pub canonical: String,
+}
+
+pub(in crate::net) struct Lookup {
+    name: String,
+    want: Want,
+    /// Set where the files have the answer already.
+    known: Option<Result<Found, Failure>>,
+    config: Config,
+    candidates: VecDeque<String>,
+    servers: Vec<Server>,
+    /// With more than one server's socket.
+    group: Option<Group>,
+    /// When which server is asked, in the order of the times; by the monotonic clock.
+    plan: VecDeque<(u64, usize)>,
+    end_ns: u64,
+    questions: Vec<Question>,
+    /// A reply that was cut is asked for once more.
+    tcp: Option<Tcp>,
+    datagrams: u32,
+    /// What the names before this one have come to.
+    before: Reason,
+}
+
+struct Server {
+    address: SocketAddr,
+    socket: OwnedFd,
+}
+
+struct Question {
+    kind: Kind,
+    bytes: Vec<u8>,
+    /// How often each server could not tell.
+    failures: Vec<u64>,
+    answer: Option<Answer>,
+    answered_ns: u64,
+}
+
+struct Tcp {
+    question: usize,
+    server: usize,
+    stream: TcpStream,
+    until_ns: u64,
+    /// What the datagram said.
+    cut: Answer,
+    out: Vec<u8>,
+    sent: usize,
+    input: Vec<u8>,
+}
+
+impl Lookup {
+    pub(in crate::net) fn new(name: &str, want: Want) -> Lookup {
+        let mut lookup = Lookup {
+            name: name.to_owned(),
+            want,
+            known: None,
+            config: Config::parse(""),
+            candidates: VecDeque::new(),
+            servers: Vec::new(),
+            group: None,
+            plan: VecDeque::new(),
+            end_ns: 0,
+            questions: Vec::new(),
+            tcp: None,
+            datagrams: 0,
+            before: Reason::NoName,
+        };
+        lookup.known = lookup.in_files();
+        lookup
+    }
+
+    /// What needs no server.
+    fn in_files(&mut self) -> Option<Result<Found, Failure>> {
+        let mut question = Vec::new();
+        if !write_question(&mut question, 0, &self.name, Kind::A) {
+            return Some(Err(self.failure(Reason::NoName, "that is no host name")));
+        }
+        let hosts = read(HOSTS).unwrap_or_default();
+        let mut addresses = in_hosts(&hosts, &self.name);
+        if addresses.is_empty() && is_localhost(&self.name) {
+            addresses = vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()];
+        }
+        if !addresses.is_empty() {
+            return Some(self.found(addresses, self.name.clone()));
+        }
+        match read(RESOLV_CONF) {
+            Ok(text) => self.config = Config::parse(&text),
+            Err(error) => {
+                let missing = format!(
+                    "nobody can be asked: {RESOLV_CONF}: {error}; an image from scratch has none \
+                     unless the platform mounts it: give the address instead of the name, or a \
+                     line in {HOSTS}"
+                );
+                return Some(Err(self.failure(Reason::NoServer, &missing)));
+            }
+        }
+        self.candidates = self.config.candidates(&self.name).into();
+        None
+    }
+
+    /// Goes as far as it can without waiting: what there is, or `None` if [`Lookup::waits_for`] says
+    /// when to go on.
+    pub(in crate::net) fn go_on(&mut self) -> Result<Option<Found>, Failure> {
+        if let Some(known) = self.known.take() {
+            return known.map(Some);
+        }
+        loop {
+            if self.questions.is_empty() {
+                let Some(name) = self.candidates.pop_front() else {
+                    return Err(self.none());
+                };
+                self.begin(&name);
+            }
+            self.receive();
+            self.go_on_with_tcp();
+            let now = monotonic_ns();
+            match self.outcome(now) {
+                Some(Ok(found)) => return Ok(Some(found)),
+                Some(Err(Reason::Silence)) => {
+                    let text = self.silence();
+                    return Err(self.failure(Reason::Silence, &text));
+                }
+                Some(Err(reason)) => {
+                    self.questions.clear();
+                    self.tcp = None;
+                    // A server's failure, or a name without addresses, is told before no name.
+                    if self.before != Reason::Servers && reason != Reason::NoName {
+                        self.before = reason;
+                    }
+                    continue;
+                }
+                None => {}
+            }
+            if !self.ask(now) {
+                return Ok(None);
+            }
+        }
+    }
+
+    /// Asks for `name` from now on.
+    fn begin(&mut self, name: &str) {
+        let now = monotonic_ns();
+        let kinds: &[Kind] = match self.want {
+            Want::V4 => &[Kind::A],
+            Want::V6 => &[Kind::Aaaa],
+            Want::Both => &[Kind::A, Kind::Aaaa],
+        };
+        let ids = socket::random();
+        for (at, kind) in kinds.iter().enumerate() {
+            let mut bytes = Vec::with_capacity(64);
+            let id = u16::from_ne_bytes([ids[2 * at], ids[2 * at + 1]]);
+            if write_question(&mut bytes, id, name, *kind) {
+                let failures = vec![0; self.config.servers.len()];
+                let question =
+                    Question { kind: *kind, bytes, failures, answer: None, answered_ns: 0 };
+                self.questions.push(question);
+            }
+        }
+        let (count, round_ns) =
+            (self.config.servers.len() as u64, self.config.timeout_s * SECOND_NS);
+        let between_ns = PATIENCE_NS.min(round_ns / count.max(1));
+        let mut plan = Vec::new();
+        for round in 0..self.config.attempts {
+            for server in 0..count {
+                let at_ns = now + round * round_ns + server * between_ns;
+                plan.push((at_ns, server as usize));
+                if round_ns > 2 * SECOND_NS {
+                    plan.push((at_ns + SECOND_NS, server as usize)); // a datagram may get lost
+                }
+            }
+        }
+        plan.sort_unstable();
+        self.plan = plan.into();
+        self.end_ns = now + self.config.attempts * round_ns;
+    }
+
+    /// Asks who is to be asked by now; whether anybody was.
+    fn ask(&mut self, now: u64) -> bool {
+        let mut asked = false;
+        while let Some((at_ns, server)) = self.plan.front().copied() {
+            if at_ns > now {
+                break;
+            }
+            self.plan.pop_front();
+            if self.questions.iter().any(|question| question.waits_for(server, self.attempts())) {
+                self.ask_server(server);
+                asked = true;
+            }
+        }
+        asked
+    }
+
+    fn attempts(&self) -> u64 {
+        self.config.attempts
+    }
+
+    fn ask_server(&mut self, server: usize) {
+        let address = self.config.servers[server];
+        let attempts = self.attempts();
+        let place = self.servers.iter().position(|known| known.address == address);
+        let sent = match place {
+            Some(place) => Ok(place),
+            None => self.open(address),
+        }
+        .and_then(|place| {
+            let socket = &self.servers[place].socket;
+            let open = self.questions.iter().filter(|open| open.waits_for(server, attempts));
+            open.map(|question| socket::send(socket, &[IoSlice::new(&question.bytes)]))
+                .try_fold((), |(), sent| sent.map(drop))
+        });
+        if sent.is_err() {
+            self.has_failed(server, None);
+        }
+    }
+
+    fn open(&mut self, address: SocketAddr) -> io::Result<usize> {
+        let socket = socket::open(&address, libc::SOCK_DGRAM)?;
+        socket::connect(&socket, &address)?; // what others send does not arrive
+        if self.group.is_none() && !self.servers.is_empty() {
+            let group = Group::new()?;
+            for server in &self.servers {
+                group.add(&server.socket, libc::POLLIN)?;
+            }
+            self.group = Some(group);
+        }
+        if let Some(group) = &self.group {
+            group.add(&socket, libc::POLLIN)?;
+        }
+        self.servers.push(Server { address, socket });
+        Ok(self.servers.len() - 1)
+    }
+
+    /// Takes all datagrams that are there.
+    fn receive(&mut self) {
+        let mut buffer = [0; 4096];
+        for at in 0..self.servers.len() {
+            let address = self.servers[at].address;
+            let Some(server) = self.config.servers.iter().position(|known| *known == address)
+            else {
+                continue;
+            };
+            loop {
+                if self.datagrams >= MOST_DATAGRAMS {
+                    return self.has_failed(server, None);
+                }
+                match socket::receive(&self.servers[at].socket, &mut buffer, 0) {
+                    Ok(size) => {
+                        self.datagrams += 1;
+                        self.take(server, &buffer[..size]);
+                    }
+                    Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+                    // Nobody listens there, or there is no way (ICMP says so).
+                    Err(_) => {
+                        self.has_failed(server, None);
+                        break;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Looks what a reply answers.
+    fn take(&mut self, server: usize, reply: &[u8]) {
+        for at in 0..self.questions.len() {
+            let question = &self.questions[at];
+            if question.answer.is_some() {
+                continue;
+            }
+            match read_reply(reply, &question.bytes) {
+                None => {}
+                Some(Answer::Failure(_)) => return self.has_failed(server, Some(at)),
+                Some(cut @ Answer::Addresses { is_cut: true, .. }) => {
+                    if self.tcp.is_some() {
+                        // It waits for its turn: the server is asked again.
+                        return self.plan_in(AGAIN_NS, server);
+                    }
+                    let bytes = &question.bytes;
+                    let mut out = (bytes.len() as u16).to_be_bytes().to_vec();
+                    out.extend_from_slice(bytes);
+                    let mut stream = TcpStream::begin_to(&[self.config.servers[server]]);
+                    stream.set_nonblocking(true);
+                    let until_ns = monotonic_ns() + TCP_NS;
+                    let (sent, input) = (0, Vec::new());
+                    self.tcp =
+                        Some(Tcp { question: at, server, stream, until_ns, cut, out, sent, input });
+                    return;
+                }
+                Some(answer) => return self.questions[at].answered(answer),
+            }
+        }
+    }
+
+    fn go_on_with_tcp(&mut self) {
+        let Some(tcp) = &mut self.tcp else { return };
+        let (at, server) = (tcp.question, tcp.server);
+        let reply = match tcp.go_on() {
+            Ok(None) if monotonic_ns() < tcp.until_ns => return,
+            Ok(Some(reply)) => read_reply(&reply, &self.questions[at].bytes),
+            Ok(None) | Err(_) => None,
+        };
+        let Some(Tcp { cut, .. }) = self.tcp.take() else { return };
+        match (reply, &cut) {
+            (Some(answer), _) if !matches!(answer, Answer::Failure(_)) => {
+                self.questions[at].answered(answer);
+            }
+            // Some addresses are better than none.
+            (_, Answer::Addresses { addresses, .. }) if !addresses.is_empty() => {
+                self.questions[at].answered(cut);
+            }
+            _ => self.has_failed(server, Some(at)),
+        }
+    }
+
+    /// Has the server asked in so long.
+    fn plan_in(&mut self, ns: u64, server: usize) {
+        self.plan.push_back((monotonic_ns() + ns, server));
+        self.plan.make_contiguous().sort_unstable();
+    }
+
+    /// The server cannot tell: what `question` asks for, or anything at all.
+    fn has_failed(&mut self, server: usize, question: Option<usize>) {
+        let (now, attempts) = (monotonic_ns(), self.attempts());
+        let mut again = false;
+        for (at, open) in self.questions.iter_mut().enumerate() {
+            match question {
+                None => open.failures[server] = attempts,
+                Some(asked) if asked == at => {
+                    open.failures[server] += 1;
+                    again |= open.failures[server] < attempts;
+                }
+                Some(_) => {}
+            }
+        }
+        // The next one is asked at once.
+        if let Some(next) = self.plan.iter_mut().find(|(_, other)| *other != server) {
+            next.0 = now;
+        }
+        self.plan.make_contiguous().sort_unstable();
+        if again {
+            self.plan_in(AGAIN_NS, server);
+        }
+    }
+
+    /// What the name has come to; `None` if that is not clear yet.
+    fn outcome(&self, now: u64) -> Option<Result<Found, Reason>> {
+        let mut addresses = Vec::new();
+        let (mut canonical, mut no_name, mut open, mut failed) = (None, false, None, false);
+        let mut answered_ns = 0;
+        for question in &self.questions {
+            match &question.answer {
+                Some(Answer::Addresses { addresses: some, canonical: name, .. }) => {
+                    addresses.extend_from_slice(some);
+                    if !some.is_empty() {
+                        answered_ns = question.answered_ns.max(answered_ns);
+                        canonical.get_or_insert_with(|| name.clone());
+                    }
+                }
+                Some(Answer::NoName) => no_name = true,
+                Some(Answer::Failure(_)) => failed = true,
+                None if question.is_lost(self.attempts()) => failed = true,
+                None => open = Some(question),
+            }
+        }
+        let is_over = now >= self.end_ns;
+        if let (Some(canonical), false) = (canonical, addresses.is_empty()) {
+            let waits = open.is_some_and(|open| {
+                !is_over
+                    && now < answered_ns.saturating_add(GRACE_NS)
+                    && (open.kind == Kind::A || has_ipv6())
+            });
+            return (!waits).then_some(Ok(Found { addresses, canonical }));
+        }
+        if no_name {
+            return Some(Err(Reason::NoName));
+        }
+        match open {
+            Some(_) if is_over => Some(Err(Reason::Silence)),
+            Some(_) => None,
+            None if failed => Some(Err(Reason::Servers)),
+            None => Some(Err(Reason::NoAddress)),
+        }
+    }
+
+    pub(in crate::net) fn waits_for(&self) -> Wait {
+        let mut until_ns = self.plan.front().map_or(self.end_ns, |(at_ns, _)| *at_ns);
+        until_ns = until_ns.min(self.end_ns);
+        for question in &self.questions {
+            if let Some(Answer::Addresses { addresses, .. }) = &question.answer
+                && !addresses.is_empty()
+            {
+                until_ns = until_ns.min(question.answered_ns.saturating_add(GRACE_NS));
+            }
+        }
+        if let Some(tcp) = &self.tcp {
+            until_ns = until_ns.min(tcp.until_ns);
+        }
+        let (fd, events) = match (&self.tcp, &self.group, self.servers.first()) {
+            (Some(tcp), _, _) => (tcp.stream.waits().fd, tcp.stream.waits().events),
+            (None, Some(group), _) => (group.fd(), libc::POLLIN),
+            (None, None, Some(server)) => (server.socket.as_raw_fd(), libc::POLLIN),
+            (None, None, None) => (-1, 0),
+        };
+        Wait { fd, events, until_ns }
+    }
+
+    fn found(&self, mut addresses: Vec<IpAddr>, canonical: String) -> Result<Found, Failure> {
+        addresses.retain(|address| self.want.takes(address));
+        if addresses.is_empty() {
+            return Err(self.failure(Reason::NoAddress, "it has no address of that family"));
+        }
+        addresses.sort_by_key(IpAddr::is_ipv6); // stable
+        Ok(Found { addresses, canonical })
+    }
+
+    /// None of the names has addresses.
+    fn none(&self) -> Failure {
+        let text = match self.before {
+            Reason::NoAddress => "the name has no address",
+            Reason::Servers => "no name server could tell",
+            _ => "there is no such name",
+        };
+        let text = format!("{text} (asked {})", self.servers_text());
+        self.failure(self.before, &text)
+    }
+
+    pub(in crate::net) fn silence(&self) -> String {
+        format!("no answer in time from {}", self.servers_text())
+    }
+
+    fn servers_text(&self) -> String {
+        let mut text = String::new();
+        for server in &self.config.servers {
+            if !text.is_empty() {
+                text.push_str(", ");
+            }
+            text.push_str(&server.ip().to_string());
+        }
+        text
+    }
+
+    pub(in crate::net) fn failure(&self, reason: Reason, why: &str) -> Failure {
+        Failure { reason, text: format!("cannot find `{}`: {why}", self.name.escape_debug()) }
+    }
+}
+
+impl Question {
+    /// Whether `server` is to be asked.
+    fn waits_for(&self, server: usize, attempts: u64) -> bool {
+        self.answer.is_none() && self.failures[server] < attempts
+    }
+
+    /// Whether no server can tell.
+    fn is_lost(&self, attempts: u64) -> bool {
+        self.failures.iter().all(|failures| *failures >= attempts)
+    }
+
+    fn answered(&mut self, answer: Answer) {
+        self.answered_ns = monotonic_ns();
+        self.answer = Some(answer);
+    }
+}
+
+impl Tcp {
+    /// The whole reply, or `None` if that takes longer. RFC 1035, section 4.2.2: two bytes of
+    /// length before each message.
+    fn go_on(&mut self) -> io::Result<Option<Vec<u8>>> {
+        while self.sent < self.out.len() {
+            match self.stream.write(&self.out[self.sent..]) {
+                Ok(size) => self.sent += size,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(None),
+                Err(error) => return Err(error),
+            }
+        }
+        loop {
+            if let [high, low, reply @ ..] = self.input.as_slice()
+                && let Some(reply) = reply.get(..usize::from(u16::from_be_bytes([*high, *low])))
+            {
+                return Ok(Some(reply.to_vec()));
+            }
+            let mut buffer = [0; 2048];
+            match self.stream.read(&mut buffer) {
+                Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
+                Ok(size) => self.input.extend_from_slice(&buffer[..size]),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(None),
+                Err(error) => return Err(error),
+            }
+        }
+    }
+}
+
+/// Waits for a look-up.
+pub(in crate::net) fn wait_until(mut lookup: Lookup, until: Until) -> Result<Found, Failure> {
+    loop {
+        if let Some(found) = lookup.go_on()? {
+            return Ok(found);
+        }
+        if until.has_passed() {
+            return Err(lookup.failure(Reason::Silence, &lookup.silence()));
+        }
+        wait_for(earlier(lookup.waits_for(), until));
+    }
+}
+
+/// A look-up whose addresses are connected to.
+pub(in crate::net) struct ByName {
+    pub lookup: Lookup,
+    pub port: u16,
+}
+
+impl Find for ByName {
+    fn go_on(&mut self) -> io::Result<Option<Vec<SocketAddr>>> {
+        let found = self.lookup.go_on()?;
+        Ok(found.map(|found| {
+            found.addresses.iter().map(|address| SocketAddr::new(*address, self.port)).collect()
+        }))
+    }
+
+    fn waits_for(&self) -> Wait {
+        self.lookup.waits_for()
+    }
+
+    fn unanswered(&self) -> String {
+        self.lookup.silence()
+    }
+}
+
+/// Whether there is a way to the IPv6 network: nothing is sent to find out.
+fn has_ipv6() -> bool {
+    let far = SocketAddr::new(Ipv6Addr::new(0x2000, 0, 0, 0, 0, 0, 0, 1).into(), 53);
+    socket::open(&far, libc::SOCK_DGRAM).and_then(|socket| socket::connect(&socket, &far)).is_ok()
+}
+
+fn read(path: &str) -> io::Result<String> {
+    let mut bytes = Vec::new();
+    File::open(path)?.take(MOST_FILE).read_to_end(&mut bytes)?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
