@@ -327,6 +327,7 @@ const OUTSIDE: Stack<'_> = Stack {
         &["process", "program", "reply", "source"],
         &["layers", "oracle", "peer"],
         &["server"],
+        &["service"],
         &["lib"],
     ],
     pure: &[],

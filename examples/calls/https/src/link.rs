@@ -7,7 +7,6 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use std::io::{self, Read, Write};
-use std::net::ToSocketAddrs;
 use std::sync::Arc;
 
 /// Whom to ask, and for what.
@@ -18,8 +17,8 @@ pub struct Url {
     pub authority: String,
     /// The path with its query, encoded as it was given.
     pub target: String,
-    host: String,
-    port: u16,
+    /// `HOST:PORT`, to connect to.
+    destination: String,
     /// `None` for plain HTTP.
     tls: Option<(ServerName<'static>, Arc<ClientConfig>)>,
 }
@@ -53,16 +52,15 @@ impl Url {
             }
             _ => (authority, default_port),
         };
-        let host = host.trim_matches(['[', ']']).to_owned();
-        let name = ServerName::try_from(host.clone()).map_err(|_| wrong("has no host"))?;
+        let name = host.trim_matches(['[', ']']).to_owned();
+        let name = ServerName::try_from(name).map_err(|_| wrong("has no host"))?;
         let tls = if scheme == "https" { Some((name, config(ca)?)) } else { None };
         let slash = if target.starts_with('/') { "" } else { "/" };
         Ok(Url {
             origin: format!("{scheme}://{authority}"),
             authority: authority.to_owned(),
             target: format!("{slash}{target}"),
-            host,
-            port,
+            destination: format!("{host}:{port}"),
             tls,
         })
     }
@@ -72,8 +70,7 @@ impl Url {
     /// # Errors
     /// That of the name, or of TLS.
     pub fn begin(&self) -> io::Result<Link> {
-        let addresses: Vec<_> = (self.host.as_str(), self.port).to_socket_addrs()?.collect();
-        let stream = TcpStream::begin_to(&addresses);
+        let stream = TcpStream::begin(&self.destination)?;
         let Some((name, config)) = &self.tls else { return Ok(Link::Plain(stream)) };
         let tls = ClientConnection::new(Arc::clone(config), name.clone());
         let tls = tls.map_err(io::Error::other)?;

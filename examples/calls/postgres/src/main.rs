@@ -11,4 +11,5 @@ fn ask(event: Event<'_>) -> Result<Json<client::Answer>> {
     Ok(Json(client::call(event.context())?))
 }
 
+firstbyte::dns!();
 firstbyte::main!(App::new().event(ask));

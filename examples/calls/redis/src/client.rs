@@ -7,7 +7,6 @@ use redis::{Cmd, ConnectionAddr, ConnectionInfo, FromRedisValue, IntoConnectionI
 use redis::{RedisError, Value};
 use serde::Serialize;
 use std::io::{self, Write};
-use std::net::ToSocketAddrs;
 use std::sync::OnceLock;
 use std::time::Duration;
 
@@ -85,10 +84,10 @@ fn target() -> io::Result<&'static ConnectionInfo> {
 
 fn begin() -> io::Result<TcpStream> {
     match target()?.addr() {
-        ConnectionAddr::Tcp(host, port) => {
-            let addresses: Vec<_> = (host.as_str(), *port).to_socket_addrs()?.collect();
-            Ok(TcpStream::begin_to(&addresses))
+        ConnectionAddr::Tcp(host, port) if host.contains(':') => {
+            TcpStream::begin(&format!("[{host}]:{port}"))
         }
+        ConnectionAddr::Tcp(host, port) => TcpStream::begin(&format!("{host}:{port}")),
         _ => Err(io::Error::other("REDIS_URL has no host")),
     }
 }
