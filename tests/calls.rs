@@ -13,12 +13,12 @@ mod sign;
 
 use certificates::{Authority, Flaw};
 use other_side::{Full, Mode, Relay, Silent};
+use outside::eventually;
 use outside::peer;
 use outside::program;
 use outside::reply::Reply;
 use outside::server::Server;
 use outside::service::{PASSWORD, PASSWORD_ENCODED, Service, free_address};
-use outside::{PATIENCE, eventually};
 use rustix::process::Signal;
 use std::net::SocketAddr;
 use std::process::Command;

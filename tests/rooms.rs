@@ -297,14 +297,14 @@ const PLAN: Stack<'_> = Stack {
 const START: Stack<'_> = Stack {
     folder: "",
     layers: &[
-        &["event", "host", "precedence", "process", "program", "record"],
+        &["event", "host", "precedence", "process", "program", "record", "upstream"],
         &["cache", "launch"],
         &["client"],
         &["sample"],
         &["idle", "trace"],
         &["requests", "step"],
         &["report"],
-        &["gate", "plot", "run", "table"],
+        &["calls", "gate", "plot", "run", "table"],
         &["lib"],
         &["cli"],
         &["main"],
@@ -859,7 +859,8 @@ mod build_layers {
         &["commands", "deploy", "new"],
         &["main"],
     ];
-    const SCAFFOLD: Layers<'_> = &[&["kind", "name"], &["deploy", "project"], &["lib"]];
+    const SCAFFOLD: Layers<'_> =
+        &[&["kind", "name"], &["client", "deploy"], &["project"], &["lib"]];
     const DEPLOY: Layers<'_> = &[
         &["image", "verdict"],
         &["function"],

@@ -3,6 +3,7 @@
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use microimage::cargo;
 use microimage::manual::{CompletionsArguments, ManArguments};
+use scaffold::client::{CLIENTS, Client};
 use scaffold::kind::{KINDS, Kind};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -46,6 +47,9 @@ pub struct NewArguments {
     pub firstbyte: Option<String>,
     #[command(flatten)]
     pub kind: KindArguments,
+    /// What it calls out to, in any kind: redis, https, postgres, mysql or cos
+    #[arg(long, value_name = "CLIENT", value_parser = client)]
+    pub calls: Option<&'static Client>,
 }
 
 #[derive(Args)]
@@ -180,6 +184,11 @@ impl From<Profile> for cargo::Profile {
 fn seconds(text: &str) -> Result<Duration, String> {
     let seconds: f64 = text.parse().map_err(|_| "a number of seconds is wanted".to_owned())?;
     Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())
+}
+
+fn client(text: &str) -> Result<&'static Client, String> {
+    let names = || CLIENTS.map(|client| client.name).join(", ");
+    Client::named(text).ok_or_else(|| format!("no such client; there are: {}", names()))
 }
 
 fn variable(text: &str) -> Result<(String, String), String> {
