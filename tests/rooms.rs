@@ -56,16 +56,16 @@ macro_rules! pure {
 
 /// The function server from the ground up (ARCHITECTURE.md, "src/").
 const SERVER: Layers<'_> = &[
-    &["alloc", "json_string", "secret", "spare", "sys", "wire"],
+    &["alloc", "json_string", "secret", "spare", "stopping", "sys", "wire"],
     &["body", "deadline", "error", "headers"],
     &["json", "log"],
     &["reply"],
     &["platform"],
     &["context"],
     &["request"],
-    &["event", "transport"],
-    &["handler", "net", "trigger"],
-    &["route"],
+    &["asked", "event", "transport"],
+    &["around", "handler", "net", "trigger"],
+    &["access_log", "cors", "route"],
     &["app"],
     &["boot", "test"],
     &["lib"],
@@ -73,8 +73,8 @@ const SERVER: Layers<'_> = &[
 /// Rooms of it that are tested without a server: no socket, no coroutine, and time enters as a
 /// value.
 const PURE_SERVER: Pure = pure!(
-    "src/": "body", "context", "error", "event", "handler", "headers", "json", "json_string",
-        "platform", "reply", "request", "route", "secret", "spare", "trigger", "wire"
+    "src/": "around", "asked", "body", "context", "cors", "error", "event", "handler", "headers",
+        "json", "json_string", "platform", "reply", "request", "route", "secret", "spare", "trigger", "wire"
 );
 /// Who asks for the time left reads a clock: `deadline` is the door to it.
 const DOORS_OF_PURE_SERVER: &[&str] = &["deadline"];
@@ -90,6 +90,7 @@ const TRANSPORT: Layers<'_> = &[
         "role",
         "service",
         "stack_guard",
+        "stopper",
         "timeline",
         "waiting",
         "worker",
@@ -99,7 +100,7 @@ const TRANSPORT: Layers<'_> = &[
     &["home"],
     &["threads"],
     &["current", "deadlock", "handling", "loops"],
-    &["blocking", "futex", "link", "parker", "readiness", "records", "sleep"],
+    &["background", "blocking", "futex", "link", "parker", "readiness", "records", "sleep"],
     &["budget"],
     &["slots"],
     &["outgoing", "server"],
@@ -111,7 +112,15 @@ const TRANSPORT: Layers<'_> = &[
 ];
 
 /// Connections to others.
-const NET: Layers<'_> = &[&["socket", "until"], &["dial"], &["stream"], &["early"], &["pool"]];
+const NET: Layers<'_> =
+    &[&["socket", "until"], &["dial"], &["stream"], &["dns", "early"], &["pool", "resolve"]];
+/// A resolver.
+const DNS: Stack<'_> = Stack {
+    folder: "net/dns",
+    layers: &[&["config", "message"], &["lookup"], &["interposed"]],
+    pure: &[],
+    doors: &[],
+};
 
 const RULES: &[Rule] = &[
     Rule {
@@ -132,6 +141,12 @@ const RULES: &[Rule] = &[
         doors: &["src/platform/environment.rs"],
         never: &["std::env", "std::fs", "std::process"],
         because: "pure: one door to the environment",
+    },
+    Rule {
+        rooms: &["src/net/dns/config.rs", "src/net/dns/message.rs"],
+        doors: &[],
+        never: &[CLOCK[0], CLOCK[1], "std::fs", "std::env", "std::process", "libc"],
+        because: "pure: bytes in, verdict out",
     },
     Rule {
         rooms: &["src"],

@@ -56,7 +56,7 @@ pub trait Handshake: Send + 'static {
     /// Whether a connection that has waited is of no more use. A protocol whose server sends bytes
     /// unasked (TLS 1.3 does: session tickets) reads them here, without waiting.
     fn is_stale(&mut self) -> bool {
-        self.stream().is_stale()
+        TcpStream::is_stale(self.stream())
     }
 }
 

@@ -85,6 +85,7 @@ impl TcpStream {
             match dial.go_on() {
                 Ok(Some(connected)) => {
                     self.state = State::Open(connected);
+                    self.waits.events = 0;
                     return Ok(());
                 }
                 Ok(None) => self.waits = dial.waits_for(),
@@ -124,6 +125,7 @@ impl TcpStream {
     /// Whether what would have to wait is an error of kind `WouldBlock` instead.
     pub fn set_nonblocking(&mut self, on: bool) {
         self.nonblocking = on;
+        self.waits.events = 0;
     }
 
     /// How many bytes have been given to the kernel so far: what a failure is compared with to
@@ -164,7 +166,7 @@ impl TcpStream {
         std::net::TcpStream::from(self.open()?.try_clone()?).peer_addr()
     }
 
-    /// What the last operation that gave `WouldBlock` waits for.
+    /// What the operations that gave `WouldBlock` last wait for.
     pub(super) fn waits(&self) -> Wait {
         self.waits
     }
@@ -189,12 +191,18 @@ impl TcpStream {
             match once(socket) {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {}
                 Err(error) => return Err(self.explain(error, events)),
-                size => return size,
+                size => {
+                    self.waits.events &= !events;
+                    return size;
+                }
             }
-            self.waits = Wait { fd: socket.as_raw_fd(), events, until_ns: u64::MAX };
+            let fd = socket.as_raw_fd();
             if self.nonblocking {
+                let before = if self.waits.fd == fd { self.waits.events } else { 0 };
+                self.waits = Wait { fd, events: before | events, until_ns: u64::MAX };
                 return Err(ErrorKind::WouldBlock.into());
             }
+            self.waits = Wait { fd, events, until_ns: u64::MAX };
             let end = *end.get_or_insert_with(|| self.end(events));
             if end.has_passed() {
                 return Err(self.timed_out(events));

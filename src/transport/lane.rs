@@ -109,16 +109,7 @@ impl<S: Service> Lane<S> {
                 return last.map(Next::Request);
             }
             let mut speakers = Vec::new();
-            let told = self.others.iter().position(Connection::has_input);
-            let mut early = Early { waits: Vec::new(), until_ns: u64::MAX };
-            if told.is_none()
-                && let Some(steps) = early::steps()
-            {
-                early.until_ns = steps.go_on(&mut early.waits);
-                if self.first && !early.waits.is_empty() {
-                    let _ = self.listener.set_nonblocking(true); // not only it is waited for
-                }
-            }
+            let early = self.begun_early();
             if self.first && self.others.is_empty() && early.waits.is_empty() {
                 // With nobody there yet, accept itself is the wait: a system call less than poll.
                 match self.accept() {
@@ -131,6 +122,7 @@ impl<S: Service> Lane<S> {
                 // From now on it is asked before it is accepted from.
                 let _ = self.listener.set_nonblocking(true);
             }
+            let told = self.others.iter().position(Connection::has_input);
             let waits_early = !early.waits.is_empty();
             self.poll(&mut ready, told.is_some(), early);
             if told.is_none() && ready.iter().all(|polled| polled.revents == 0) {
@@ -169,6 +161,20 @@ impl<S: Service> Lane<S> {
                 return Some(Next::Request(speaker));
             }
         }
+    }
+
+    /// Has what was begun early go on: before a wait, not in front of a request.
+    fn begun_early(&mut self) -> Early {
+        let mut early = Early { waits: Vec::new(), until_ns: u64::MAX };
+        if let Some(steps) = early::steps()
+            && !self.others.iter().any(Connection::has_input)
+        {
+            early.until_ns = steps.go_on(&mut early.waits);
+            if self.first && !early.waits.is_empty() {
+                let _ = self.listener.set_nonblocking(true); // not only it is waited for
+            }
+        }
+        early
     }
 
     fn crowd(&mut self, speakers: Vec<Connection<S>>) -> Next<S> {

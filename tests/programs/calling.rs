@@ -119,20 +119,28 @@ fn redis(request: Request<'_>) -> Result<String> {
     let command = format!("*2\r\n${}\r\n{command}\r\n${}\r\n{key}\r\n", command.len(), key.len());
     Ok(REDIS.call(until(&request), repeat, |stream| {
         stream.write_all(command.as_bytes())?;
-        let mut line = Vec::new();
-        while !line.ends_with(b"\r\n") {
-            let mut byte = [0];
-            stream.read_exact(&mut byte)?;
-            line.extend_from_slice(&byte);
+        let line = read_line(stream)?;
+        if let Some(size) = line.strip_prefix('$') {
+            let size: usize = size.parse().map_err(io::Error::other)?;
+            let mut value = vec![0; size + 2];
+            stream.read_exact(&mut value)?;
+            return Ok(String::from_utf8_lossy(&value).trim_end().to_owned());
         }
-        match line.first() {
-            Some(b'-') => Err(io::Error::new(
-                io::ErrorKind::InvalidData,
-                String::from_utf8_lossy(&line).trim_end().to_owned(),
-            )),
-            _ => Ok(String::from_utf8_lossy(&line).trim_end().to_owned()),
+        match line.strip_prefix('-') {
+            Some(error) => Err(io::Error::new(io::ErrorKind::InvalidData, error.to_owned())),
+            None => Ok(line),
         }
     })?)
+}
+
+fn read_line(stream: &mut TcpStream) -> io::Result<String> {
+    let mut line = Vec::new();
+    while !line.ends_with(b"\r\n") {
+        let mut byte = [0];
+        stream.read_exact(&mut byte)?;
+        line.extend_from_slice(&byte);
+    }
+    Ok(String::from_utf8_lossy(&line).trim_end().to_owned())
 }
 
 fn resolve(request: Request<'_>) -> Result<String> {

@@ -29,21 +29,20 @@ impl Config {
     pub(super) fn parse(text: &str) -> Config {
         let mut config =
             Config { servers: Vec::new(), search: Vec::new(), ndots: 1, timeout_s: 5, attempts: 2 };
-        for line in text.lines() {
-            if line.starts_with(['#', ';']) {
-                continue;
-            }
-            let mut words = line.split_ascii_whitespace();
-            match words.next() {
-                Some("nameserver") if config.servers.len() < MOST_SERVERS => {
-                    config.servers.extend(words.next().and_then(server));
+        for words in lines(text) {
+            match words.split_first() {
+                Some((&"nameserver", rest)) if config.servers.len() < MOST_SERVERS => {
+                    config.servers.extend(rest.first().and_then(|word| server(word)));
                 }
                 // The last of them counts.
-                Some("search") => {
-                    config.search = words.take(MOST_DOMAINS).map(str::to_owned).collect();
+                Some((&word @ ("search" | "domain"), rest)) => {
+                    let most = if word == "search" { MOST_DOMAINS } else { 1 };
+                    config.search.clear();
+                    for domain in rest.iter().take(most) {
+                        config.search.push((*domain).to_owned());
+                    }
                 }
-                Some("domain") => config.search = words.take(1).map(str::to_owned).collect(),
-                Some("options") => words.for_each(|word| config.option(word)),
+                Some((&"options", rest)) => rest.iter().for_each(|word| config.option(word)),
                 _ => {}
             }
         }
@@ -55,7 +54,7 @@ impl Config {
     }
 
     fn option(&mut self, word: &str) {
-        let Some((name, value)) = word.split_once(':') else { return };
+        let Some((name, value)) = cut(word, b':') else { return };
         let Ok(number) = value.parse::<u64>() else { return };
         match name {
             "ndots" => self.ndots = number.min(15) as usize,
@@ -73,9 +72,12 @@ impl Config {
         let as_it_is = name.to_owned();
         let mut names: Vec<String> = Vec::new();
         for domain in &self.search {
-            let domain = domain.trim_end_matches('.');
+            let domain = domain.strip_suffix('.').unwrap_or(domain);
             if !domain.is_empty() {
-                names.push([name, ".", domain].concat());
+                let mut whole = name.to_owned();
+                whole.push('.');
+                whole.push_str(domain);
+                names.push(whole);
             }
         }
         let dots = name.bytes().filter(|byte| *byte == b'.').count();
@@ -86,24 +88,50 @@ impl Config {
 }
 
 fn server(word: &str) -> Option<SocketAddr> {
-    if let Some((address, port)) = word.strip_prefix('[').and_then(|word| word.split_once("]:")) {
-        return Some(SocketAddr::new(address.parse().ok()?, port.parse().ok()?));
+    let (address, port) = match word.strip_prefix('[') {
+        Some(word) => {
+            let (address, port) = cut(word, b']')?;
+            (address, port.strip_prefix(':')?.parse().ok()?)
+        }
+        None => (cut(word, b'%').map_or(word, |(address, _)| address), PORT),
+    };
+    Some(SocketAddr::new(address.parse().ok()?, port))
+}
+
+/// What stands before and behind the first such byte.
+fn cut(text: &str, byte: u8) -> Option<(&str, &str)> {
+    let at = text.bytes().position(|other| other == byte)?;
+    Some((text.get(..at)?, text.get(at + 1..)?))
+}
+
+/// The words of each line, comments left out. Without std's splitters by pattern, which are KiB of
+/// a layer.
+fn lines(text: &str) -> impl Iterator<Item = Vec<&str>> {
+    text.as_bytes().split(|byte| *byte == b'\n').map(words)
+}
+
+#[inline(never)]
+fn words(line: &[u8]) -> Vec<&str> {
+    let mut words = Vec::new();
+    for word in line.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty()) {
+        if matches!(word[0], b'#' | b';') {
+            break;
+        }
+        words.extend(std::str::from_utf8(word).ok());
     }
-    let address = word.split('%').next().unwrap_or_default();
-    Some(SocketAddr::new(address.parse().ok()?, PORT))
+    words
 }
 
 /// The addresses that a file like /etc/hosts gives `name`.
 pub(super) fn in_hosts(hosts: &str, name: &str) -> Vec<IpAddr> {
     let name = name.strip_suffix('.').unwrap_or(name);
     let mut addresses = Vec::new();
-    for line in hosts.lines() {
-        let line = line.split('#').next().unwrap_or_default();
-        let mut words = line.split_ascii_whitespace();
-        let Some(address) = words.next().and_then(|word| word.parse::<IpAddr>().ok()) else {
-            continue;
-        };
-        if words.any(|word| word.eq_ignore_ascii_case(name)) && !addresses.contains(&address) {
+    for words in lines(hosts) {
+        let Some((address, names)) = words.split_first() else { continue };
+        if names.iter().any(|word| word.eq_ignore_ascii_case(name))
+            && let Ok(address) = address.parse::<IpAddr>()
+            && !addresses.contains(&address)
+        {
             addresses.push(address);
         }
     }
@@ -113,9 +141,10 @@ pub(super) fn in_hosts(hosts: &str, name: &str) -> Vec<IpAddr> {
 /// Whether the name is the machine itself, whatever files or servers say nothing about it (RFC
 /// 6761, section 6.3).
 pub(super) fn is_localhost(name: &str) -> bool {
-    let name = name.strip_suffix('.').unwrap_or(name);
-    let last = name.rsplit('.').next().unwrap_or_default();
-    last.eq_ignore_ascii_case("localhost")
+    const NAME: &[u8] = b"localhost";
+    let name = name.strip_suffix('.').unwrap_or(name).as_bytes();
+    let Some(begin) = name.len().checked_sub(NAME.len()) else { return false };
+    name[begin..].eq_ignore_ascii_case(NAME) && (begin == 0 || name[begin - 1] == b'.')
 }
 
 #[cfg(test)]
@@ -126,8 +155,9 @@ mod tests {
     fn reads_what_the_page_names() {
         let config = Config::parse(
             "# a comment\n; another\nnameserver 10.0.0.1\nnameserver fe80::1%eth0\n\
-             nameserver nonsense\nnameserver [10.0.0.3]:5353\nnameserver 10.0.0.4\ndomain a.example\n\
-             search b.example c.example\noptions ndots:5 timeout:2 attempts:9 rotate nonsense:x\n",
+             nameserver nonsense\nnameserver [10.0.0.3]:5353\nnameserver 10.0.0.4\n\
+             domain a.example\nsearch b.example c.example\n\
+             options ndots:5 timeout:2 attempts:9 rotate nonsense:x\n",
         );
         let servers: Vec<String> = config.servers.iter().map(ToString::to_string).collect();
         assert_eq!(servers, ["10.0.0.1:53", "[fe80::1]:53", "10.0.0.3:5353"]);

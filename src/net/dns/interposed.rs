@@ -9,65 +9,6 @@ use std::ffi::{CStr, CString, c_char, c_int};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::ptr;
 
-/// Defines the C library's `getaddrinfo`, `freeaddrinfo` and `gai_strerror` in this program, so
-/// that every crate that looks names up does it by [`net::resolve`](crate::net::resolve): without
-/// holding up other requests, with an error at once where nobody can be asked (musl's takes 5 s), and
-/// with an answer where a server has one for IPv4 and none for IPv6 (musl's fails after 5 s).
-///
-/// To be written once, beside [`main!`](crate::main): it is the program's decision, and no
-/// library's. It costs some 10 KiB of a layer. With another C library than musl it does the same
-/// for what calls these functions by name.
-///
-/// # Example
-/// ```no_run
-/// #![cfg_attr(not(test), no_main)]
-/// use firstbyte::{App, Result};
-///
-/// fn addresses() -> Result<String> {
-///     use std::net::ToSocketAddrs;
-///     Ok(format!("{:?}", ("redis.internal", 6379).to_socket_addrs()?.collect::<Vec<_>>()))
-/// }
-///
-/// firstbyte::dns!();
-/// firstbyte::main!(App::new().web(|_| addresses()));
-/// ```
-#[macro_export]
-macro_rules! dns {
-    () => {
-        const _: () = {
-            // JUSTIFICATION: the linker takes the program's definition before the C library's.
-            // SAFETY: the names are the C library's and so is what they do; each is defined once.
-            #[unsafe(no_mangle)]
-            unsafe extern "C" fn getaddrinfo(
-                node: *const ::core::ffi::c_char,
-                service: *const ::core::ffi::c_char,
-                hints: *const $crate::net::dns::addrinfo,
-                result: *mut *mut $crate::net::dns::addrinfo,
-            ) -> ::core::ffi::c_int {
-                // JUSTIFICATION: as above.
-                // SAFETY: the caller's promise is passed on.
-                unsafe { $crate::net::dns::getaddrinfo(node, service, hints, result) }
-            }
-
-            // JUSTIFICATION: as above.
-            // SAFETY: as above.
-            #[unsafe(no_mangle)]
-            unsafe extern "C" fn freeaddrinfo(list: *mut $crate::net::dns::addrinfo) {
-                // JUSTIFICATION: as above.
-                // SAFETY: the caller's promise is passed on.
-                unsafe { $crate::net::dns::freeaddrinfo(list) }
-            }
-
-            // JUSTIFICATION: as above.
-            // SAFETY: as above.
-            #[unsafe(no_mangle)]
-            extern "C" fn gai_strerror(code: ::core::ffi::c_int) -> *const ::core::ffi::c_char {
-                $crate::net::dns::gai_strerror(code)
-            }
-        };
-    };
-}
-
 /// One of the list: what the caller sees, and what that points to.
 #[repr(C)]
 struct Entry {

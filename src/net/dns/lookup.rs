@@ -9,22 +9,18 @@ use super::config::{Config, in_hosts, is_localhost};
 use super::message::{Answer, Kind, read_reply, write_question};
 use crate::net::dial::{Find, earlier};
 use crate::net::socket::{self, Group};
-use crate::net::stream::TcpStream;
 use crate::net::until::Until;
 use crate::sys::monotonic_ns;
 use crate::transport::early::Wait;
 use crate::transport::wait_for;
-use std::collections::VecDeque;
 use std::fmt;
-use std::fs::File;
-use std::io::{self, ErrorKind, IoSlice, Read, Write};
+use std::fs;
+use std::io::{self, ErrorKind, IoSlice};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 
 const RESOLV_CONF: &str = "/etc/resolv.conf";
 const HOSTS: &str = "/etc/hosts";
-/// As much of a file is read, in bytes.
-const MOST_FILE: u64 = 1 << 20;
 
 const SECOND_NS: u64 = 1_000_000_000;
 /// The other family's answer has so long.
@@ -40,7 +36,7 @@ const MOST_DATAGRAMS: u32 = 4096;
 
 /// Which addresses are asked for.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(in crate::net) enum Want {
+pub(crate) enum Want {
     V4,
     V6,
     Both,
@@ -58,7 +54,7 @@ impl Want {
 
 /// Why there are no addresses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::net) enum Reason {
+pub(crate) enum Reason {
     /// There is no such name.
     NoName,
     /// There is, and it has none of the addresses that were asked for.
@@ -72,7 +68,7 @@ pub(in crate::net) enum Reason {
 }
 
 #[derive(Debug)]
-pub(in crate::net) struct Failure {
+pub(crate) struct Failure {
     pub reason: Reason,
     pub text: String,
 }
@@ -96,27 +92,26 @@ impl From<Failure> for io::Error {
 
 /// Addresses, IPv4 first: without an IPv4 network that fails at once, where an IPv6 network that
 /// leads nowhere is silent.
-pub(in crate::net) struct Found {
+pub(crate) struct Found {
     pub addresses: Vec<IpAddr>,
     pub canonical: String,
 }
 
-pub(in crate::net) struct Lookup {
+pub(crate) struct Lookup {
     name: String,
     want: Want,
     /// Set where the files have the answer already.
     known: Option<Result<Found, Failure>>,
     config: Config,
-    candidates: VecDeque<String>,
+    /// The next one last.
+    candidates: Vec<String>,
     servers: Vec<Server>,
     /// With more than one server's socket.
     group: Option<Group>,
-    /// When which server is asked, in the order of the times; by the monotonic clock.
-    plan: VecDeque<(u64, usize)>,
+    /// When which server is asked, by the monotonic clock; a handful, in no order.
+    plan: Vec<(u64, usize)>,
     end_ns: u64,
     questions: Vec<Question>,
-    /// A reply that was cut is asked for once more.
-    tcp: Option<Tcp>,
     datagrams: u32,
     /// What the names before this one have come to.
     before: Reason,
@@ -134,34 +129,35 @@ struct Question {
     failures: Vec<u64>,
     answer: Option<Answer>,
     answered_ns: u64,
+    /// A reply that was cut is asked for once more.
+    tcp: Option<Tcp>,
 }
 
 struct Tcp {
-    question: usize,
     server: usize,
-    stream: TcpStream,
+    socket: OwnedFd,
+    is_connected: bool,
     until_ns: u64,
     /// What the datagram said.
     cut: Answer,
+    /// Still to be sent.
     out: Vec<u8>,
-    sent: usize,
     input: Vec<u8>,
 }
 
 impl Lookup {
-    pub(in crate::net) fn new(name: &str, want: Want) -> Lookup {
+    pub(crate) fn new(name: &str, want: Want) -> Lookup {
         let mut lookup = Lookup {
             name: name.to_owned(),
             want,
             known: None,
             config: Config::parse(""),
-            candidates: VecDeque::new(),
+            candidates: Vec::new(),
             servers: Vec::new(),
             group: None,
-            plan: VecDeque::new(),
+            plan: Vec::new(),
             end_ns: 0,
             questions: Vec::new(),
-            tcp: None,
             datagrams: 0,
             before: Reason::NoName,
         };
@@ -170,20 +166,27 @@ impl Lookup {
     }
 
     /// What needs no server.
+    #[inline(never)]
     fn in_files(&mut self) -> Option<Result<Found, Failure>> {
         let mut question = Vec::new();
         if !write_question(&mut question, 0, &self.name, Kind::A) {
             return Some(Err(self.failure(Reason::NoName, "that is no host name")));
         }
-        let hosts = read(HOSTS).unwrap_or_default();
-        let mut addresses = in_hosts(&hosts, &self.name);
+        let mut addresses = match fs::read_to_string(HOSTS) {
+            Ok(hosts) => in_hosts(&hosts, &self.name),
+            Err(error) if error.kind() == ErrorKind::NotFound => Vec::new(),
+            Err(error) => {
+                let text = format!("{HOSTS}: {error}");
+                return Some(Err(self.failure(Reason::NoServer, &text)));
+            }
+        };
         if addresses.is_empty() && is_localhost(&self.name) {
             addresses = vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()];
         }
         if !addresses.is_empty() {
             return Some(self.found(addresses, self.name.clone()));
         }
-        match read(RESOLV_CONF) {
+        match fs::read_to_string(RESOLV_CONF) {
             Ok(text) => self.config = Config::parse(&text),
             Err(error) => {
                 let missing = format!(
@@ -194,19 +197,20 @@ impl Lookup {
                 return Some(Err(self.failure(Reason::NoServer, &missing)));
             }
         }
-        self.candidates = self.config.candidates(&self.name).into();
+        self.candidates = self.config.candidates(&self.name);
+        self.candidates.reverse();
         None
     }
 
-    /// Goes as far as it can without waiting: what there is, or `None` if [`Lookup::waits_for`] says
-    /// when to go on.
-    pub(in crate::net) fn go_on(&mut self) -> Result<Option<Found>, Failure> {
+    /// Goes as far as it can without waiting: what there is, or `None` if [`Lookup::waits_for`]
+    /// says when to go on.
+    pub(crate) fn go_on(&mut self) -> Result<Option<Found>, Failure> {
         if let Some(known) = self.known.take() {
             return known.map(Some);
         }
         loop {
             if self.questions.is_empty() {
-                let Some(name) = self.candidates.pop_front() else {
+                let Some(name) = self.candidates.pop() else {
                     return Err(self.none());
                 };
                 self.begin(&name);
@@ -222,7 +226,6 @@ impl Lookup {
                 }
                 Some(Err(reason)) => {
                     self.questions.clear();
-                    self.tcp = None;
                     // A server's failure, or a name without addresses, is told before no name.
                     if self.before != Reason::Servers && reason != Reason::NoName {
                         self.before = reason;
@@ -238,6 +241,7 @@ impl Lookup {
     }
 
     /// Asks for `name` from now on.
+    #[inline(never)]
     fn begin(&mut self, name: &str) {
         let now = monotonic_ns();
         let kinds: &[Kind] = match self.want {
@@ -251,8 +255,14 @@ impl Lookup {
             let id = u16::from_ne_bytes([ids[2 * at], ids[2 * at + 1]]);
             if write_question(&mut bytes, id, name, *kind) {
                 let failures = vec![0; self.config.servers.len()];
-                let question =
-                    Question { kind: *kind, bytes, failures, answer: None, answered_ns: 0 };
+                let question = Question {
+                    kind: *kind,
+                    bytes,
+                    failures,
+                    answer: None,
+                    answered_ns: 0,
+                    tcp: None,
+                };
                 self.questions.push(question);
             }
         }
@@ -269,31 +279,31 @@ impl Lookup {
                 }
             }
         }
-        plan.sort_unstable();
-        self.plan = plan.into();
+        self.plan = plan;
         self.end_ns = now + self.config.attempts * round_ns;
     }
 
     /// Asks who is to be asked by now; whether anybody was.
     fn ask(&mut self, now: u64) -> bool {
-        let mut asked = false;
-        while let Some((at_ns, server)) = self.plan.front().copied() {
-            if at_ns > now {
-                break;
-            }
-            self.plan.pop_front();
-            if self.questions.iter().any(|question| question.waits_for(server, self.attempts())) {
+        let mut asked = Vec::new();
+        while let Some(at) = self.plan.iter().position(|(at_ns, _)| *at_ns <= now) {
+            let (_, server) = self.plan.swap_remove(at);
+            let attempts = self.attempts();
+            if !asked.contains(&server)
+                && self.questions.iter().any(|question| question.waits_for(server, attempts))
+            {
                 self.ask_server(server);
-                asked = true;
+                asked.push(server);
             }
         }
-        asked
+        !asked.is_empty()
     }
 
     fn attempts(&self) -> u64 {
         self.config.attempts
     }
 
+    #[inline(never)]
     fn ask_server(&mut self, server: usize) {
         let address = self.config.servers[server];
         let attempts = self.attempts();
@@ -331,6 +341,7 @@ impl Lookup {
     }
 
     /// Takes all datagrams that are there.
+    #[inline(never)]
     fn receive(&mut self) {
         let mut buffer = [0; 4096];
         for at in 0..self.servers.len() {
@@ -360,6 +371,7 @@ impl Lookup {
     }
 
     /// Looks what a reply answers.
+    #[inline(never)]
     fn take(&mut self, server: usize, reply: &[u8]) {
         for at in 0..self.questions.len() {
             let question = &self.questions[at];
@@ -370,19 +382,17 @@ impl Lookup {
                 None => {}
                 Some(Answer::Failure(_)) => return self.has_failed(server, Some(at)),
                 Some(cut @ Answer::Addresses { is_cut: true, .. }) => {
-                    if self.tcp.is_some() {
-                        // It waits for its turn: the server is asked again.
-                        return self.plan_in(AGAIN_NS, server);
-                    }
                     let bytes = &question.bytes;
                     let mut out = (bytes.len() as u16).to_be_bytes().to_vec();
                     out.extend_from_slice(bytes);
-                    let mut stream = TcpStream::begin_to(&[self.config.servers[server]]);
-                    stream.set_nonblocking(true);
+                    let address = self.config.servers[server];
+                    let Ok(socket) = socket::open(&address, libc::SOCK_STREAM) else {
+                        return self.questions[at].answered(cut);
+                    };
                     let until_ns = monotonic_ns() + TCP_NS;
-                    let (sent, input) = (0, Vec::new());
-                    self.tcp =
-                        Some(Tcp { question: at, server, stream, until_ns, cut, out, sent, input });
+                    let (is_connected, input) = (false, Vec::new());
+                    let tcp = Tcp { server, socket, is_connected, until_ns, cut, out, input };
+                    self.questions[at].tcp.get_or_insert(tcp);
                     return;
                 }
                 Some(answer) => return self.questions[at].answered(answer),
@@ -391,33 +401,35 @@ impl Lookup {
     }
 
     fn go_on_with_tcp(&mut self) {
-        let Some(tcp) = &mut self.tcp else { return };
-        let (at, server) = (tcp.question, tcp.server);
-        let reply = match tcp.go_on() {
-            Ok(None) if monotonic_ns() < tcp.until_ns => return,
-            Ok(Some(reply)) => read_reply(&reply, &self.questions[at].bytes),
-            Ok(None) | Err(_) => None,
-        };
-        let Some(Tcp { cut, .. }) = self.tcp.take() else { return };
-        match (reply, &cut) {
-            (Some(answer), _) if !matches!(answer, Answer::Failure(_)) => {
-                self.questions[at].answered(answer);
+        for at in 0..self.questions.len() {
+            let question = &mut self.questions[at];
+            let Some(tcp) = &mut question.tcp else { continue };
+            let reply = match tcp.go_on(self.config.servers[tcp.server]) {
+                Ok(None) if monotonic_ns() < tcp.until_ns => continue,
+                Ok(Some(reply)) => read_reply(&reply, &question.bytes),
+                Ok(None) | Err(_) => None,
+            };
+            let Some(Tcp { server, cut, .. }) = question.tcp.take() else { continue };
+            match (reply, &cut) {
+                (Some(answer), _) if !matches!(answer, Answer::Failure(_)) => {
+                    question.answered(answer);
+                }
+                // Some addresses are better than none.
+                (_, Answer::Addresses { addresses, .. }) if !addresses.is_empty() => {
+                    question.answered(cut);
+                }
+                _ => self.has_failed(server, Some(at)),
             }
-            // Some addresses are better than none.
-            (_, Answer::Addresses { addresses, .. }) if !addresses.is_empty() => {
-                self.questions[at].answered(cut);
-            }
-            _ => self.has_failed(server, Some(at)),
         }
     }
 
     /// Has the server asked in so long.
     fn plan_in(&mut self, ns: u64, server: usize) {
-        self.plan.push_back((monotonic_ns() + ns, server));
-        self.plan.make_contiguous().sort_unstable();
+        self.plan.push((monotonic_ns() + ns, server));
     }
 
     /// The server cannot tell: what `question` asks for, or anything at all.
+    #[inline(never)]
     fn has_failed(&mut self, server: usize, question: Option<usize>) {
         let (now, attempts) = (monotonic_ns(), self.attempts());
         let mut again = false;
@@ -432,16 +444,17 @@ impl Lookup {
             }
         }
         // The next one is asked at once.
-        if let Some(next) = self.plan.iter_mut().find(|(_, other)| *other != server) {
+        let others = self.plan.iter_mut().filter(|(_, other)| *other != server);
+        if let Some(next) = others.min_by_key(|(at_ns, _)| *at_ns) {
             next.0 = now;
         }
-        self.plan.make_contiguous().sort_unstable();
         if again {
             self.plan_in(AGAIN_NS, server);
         }
     }
 
     /// What the name has come to; `None` if that is not clear yet.
+    #[inline(never)]
     fn outcome(&self, now: u64) -> Option<Result<Found, Reason>> {
         let mut addresses = Vec::new();
         let (mut canonical, mut no_name, mut open, mut failed) = (None, false, None, false);
@@ -481,8 +494,8 @@ impl Lookup {
         }
     }
 
-    pub(in crate::net) fn waits_for(&self) -> Wait {
-        let mut until_ns = self.plan.front().map_or(self.end_ns, |(at_ns, _)| *at_ns);
+    pub(crate) fn waits_for(&self) -> Wait {
+        let mut until_ns = self.plan.iter().map(|(at_ns, _)| *at_ns).min().unwrap_or(u64::MAX);
         until_ns = until_ns.min(self.end_ns);
         for question in &self.questions {
             if let Some(Answer::Addresses { addresses, .. }) = &question.answer
@@ -491,11 +504,13 @@ impl Lookup {
                 until_ns = until_ns.min(question.answered_ns.saturating_add(GRACE_NS));
             }
         }
-        if let Some(tcp) = &self.tcp {
+        let mut tcps = self.questions.iter().filter_map(|question| question.tcp.as_ref());
+        let tcp = tcps.next();
+        if let Some(tcp) = tcp {
             until_ns = until_ns.min(tcp.until_ns);
         }
-        let (fd, events) = match (&self.tcp, &self.group, self.servers.first()) {
-            (Some(tcp), _, _) => (tcp.stream.waits().fd, tcp.stream.waits().events),
+        let (fd, events) = match (tcp, &self.group, self.servers.first()) {
+            (Some(tcp), _, _) => tcp.waits_for(),
             (None, Some(group), _) => (group.fd(), libc::POLLIN),
             (None, None, Some(server)) => (server.socket.as_raw_fd(), libc::POLLIN),
             (None, None, None) => (-1, 0),
@@ -505,14 +520,18 @@ impl Lookup {
 
     fn found(&self, mut addresses: Vec<IpAddr>, canonical: String) -> Result<Found, Failure> {
         addresses.retain(|address| self.want.takes(address));
+        let v6: Vec<IpAddr> =
+            addresses.iter().filter(|address| address.is_ipv6()).copied().collect();
+        addresses.retain(IpAddr::is_ipv4);
+        addresses.extend(v6);
         if addresses.is_empty() {
             return Err(self.failure(Reason::NoAddress, "it has no address of that family"));
         }
-        addresses.sort_by_key(IpAddr::is_ipv6); // stable
         Ok(Found { addresses, canonical })
     }
 
     /// None of the names has addresses.
+    #[inline(never)]
     fn none(&self) -> Failure {
         let text = match self.before {
             Reason::NoAddress => "the name has no address",
@@ -523,10 +542,11 @@ impl Lookup {
         self.failure(self.before, &text)
     }
 
-    pub(in crate::net) fn silence(&self) -> String {
+    pub(crate) fn silence(&self) -> String {
         format!("no answer in time from {}", self.servers_text())
     }
 
+    #[inline(never)]
     fn servers_text(&self) -> String {
         let mut text = String::new();
         for server in &self.config.servers {
@@ -538,8 +558,13 @@ impl Lookup {
         text
     }
 
-    pub(in crate::net) fn failure(&self, reason: Reason, why: &str) -> Failure {
-        Failure { reason, text: format!("cannot find `{}`: {why}", self.name.escape_debug()) }
+    pub(crate) fn failure(&self, reason: Reason, why: &str) -> Failure {
+        let mut text = String::from("cannot find `");
+        // Whatever a peer has made of the name, the words are a line.
+        text.extend(self.name.chars().map(|one| if one < ' ' { '?' } else { one }));
+        text.push_str("`: ");
+        text.push_str(why);
+        Failure { reason, text }
     }
 }
 
@@ -563,10 +588,16 @@ impl Question {
 impl Tcp {
     /// The whole reply, or `None` if that takes longer. RFC 1035, section 4.2.2: two bytes of
     /// length before each message.
-    fn go_on(&mut self) -> io::Result<Option<Vec<u8>>> {
-        while self.sent < self.out.len() {
-            match self.stream.write(&self.out[self.sent..]) {
-                Ok(size) => self.sent += size,
+    fn go_on(&mut self, address: SocketAddr) -> io::Result<Option<Vec<u8>>> {
+        if !self.is_connected {
+            self.is_connected = socket::connect(&self.socket, &address)?;
+            if !self.is_connected {
+                return Ok(None);
+            }
+        }
+        if !self.out.is_empty() {
+            match socket::send(&self.socket, &[IoSlice::new(&self.out)]) {
+                Ok(size) => drop(self.out.drain(..size)),
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(None),
                 Err(error) => return Err(error),
             }
@@ -578,7 +609,7 @@ impl Tcp {
                 return Ok(Some(reply.to_vec()));
             }
             let mut buffer = [0; 2048];
-            match self.stream.read(&mut buffer) {
+            match socket::receive(&self.socket, &mut buffer, 0) {
                 Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
                 Ok(size) => self.input.extend_from_slice(&buffer[..size]),
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(None),
@@ -586,10 +617,15 @@ impl Tcp {
             }
         }
     }
+
+    fn waits_for(&self) -> (RawFd, libc::c_short) {
+        let is_out = !self.is_connected || !self.out.is_empty();
+        (self.socket.as_raw_fd(), if is_out { libc::POLLOUT } else { libc::POLLIN })
+    }
 }
 
 /// Waits for a look-up.
-pub(in crate::net) fn wait_until(mut lookup: Lookup, until: Until) -> Result<Found, Failure> {
+pub(crate) fn wait_until(mut lookup: Lookup, until: Until) -> Result<Found, Failure> {
     loop {
         if let Some(found) = lookup.go_on()? {
             return Ok(found);
@@ -602,7 +638,7 @@ pub(in crate::net) fn wait_until(mut lookup: Lookup, until: Until) -> Result<Fou
 }
 
 /// A look-up whose addresses are connected to.
-pub(in crate::net) struct ByName {
+pub(crate) struct ByName {
     pub lookup: Lookup,
     pub port: u16,
 }
@@ -628,10 +664,4 @@ impl Find for ByName {
 fn has_ipv6() -> bool {
     let far = SocketAddr::new(Ipv6Addr::new(0x2000, 0, 0, 0, 0, 0, 0, 1).into(), 53);
     socket::open(&far, libc::SOCK_DGRAM).and_then(|socket| socket::connect(&socket, &far)).is_ok()
-}
-
-fn read(path: &str) -> io::Result<String> {
-    let mut bytes = Vec::new();
-    File::open(path)?.take(MOST_FILE).read_to_end(&mut bytes)?;
-    Ok(String::from_utf8_lossy(&bytes).into_owned())
 }

@@ -52,14 +52,14 @@ pub(super) fn write_question(out: &mut Vec<u8>, id: u16, name: &str, kind: Kind)
     out.extend_from_slice(&[1, 0, 0, 1, 0, 0, 0, 0, 0, 0]);
     let begin = out.len();
     let name = name.strip_suffix('.').unwrap_or(name);
-    for label in name.split('.') {
+    for label in name.as_bytes().split(|byte| *byte == b'.') {
         // A control character or a blank is in no name that is looked up.
-        let is_fit = !label.is_empty() && label.bytes().all(|byte| byte > b' ' && byte != 127);
+        let is_fit = !label.is_empty() && label.iter().all(|byte| *byte > b' ' && *byte != 127);
         match u8::try_from(label.len()) {
             Ok(size) if size < 64 && is_fit => out.push(size),
             _ => return false,
         }
-        out.extend_from_slice(label.as_bytes());
+        out.extend_from_slice(label);
     }
     out.push(0);
     if out.len() - begin > MOST_NAME {
@@ -200,5 +200,96 @@ fn text(reply: &[u8], mut at: usize) -> Option<String> {
         if text.len() > MOST_NAME {
             return None;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn question(name: &str) -> Option<Vec<u8>> {
+        let mut bytes = Vec::new();
+        write_question(&mut bytes, 0x1234, name, Kind::A).then_some(bytes)
+    }
+
+    /// A reply to `question` with these records, as bytes.
+    fn reply(question: &[u8], count: u8, records: &[u8]) -> Vec<u8> {
+        let mut bytes = question.to_vec();
+        bytes[2..8].copy_from_slice(&[0x81, 0x80, 0, 1, 0, count]);
+        bytes.extend_from_slice(records);
+        bytes
+    }
+
+    const ADDRESS: &[u8] = b"\xc0\x0c\0\x01\0\x01\0\0\0\x3c\0\x04\x0a\0\0\x01";
+
+    #[test]
+    fn writes_names_that_can_be_asked_for() {
+        let bytes = question("db.example.").unwrap();
+        assert_eq!(&bytes[12..], b"\x02db\x07example\0\0\x01\0\x01");
+        let most = [vec!["x".repeat(63); 3], vec!["x".repeat(61)]].concat().join(".");
+        assert!(question(&most).is_some() && question(&format!("{most}x")).is_none());
+        for name in ["", ".", "a..b", ".a", "a b", "a\n", &"x".repeat(64)] {
+            assert!(question(name).is_none(), "{name:?}");
+        }
+    }
+
+    #[test]
+    fn reads_what_answers_the_question_and_nothing_else() {
+        let asked = question("db.example").unwrap();
+        let good = reply(&asked, 1, ADDRESS);
+        let expected = Answer::Addresses {
+            addresses: vec![Ipv4Addr::new(10, 0, 0, 1).into()],
+            canonical: "db.example".to_owned(),
+            is_cut: false,
+        };
+        assert_eq!(read_reply(&good, &asked), Some(expected.clone()));
+        let capitals = [&good[..13], b"DB", &good[15..]].concat();
+        assert!(matches!(read_reply(&capitals, &asked), Some(Answer::Addresses { .. })));
+        for (at, byte) in [(0, 0x13), (1, 0x35), (2, 0x01), (2, 0x89), (5, 2), (13, b'x'), (26, 2)]
+        {
+            let mut other = good.clone();
+            other[at] = byte;
+            assert_eq!(read_reply(&other, &asked), None, "byte {at}");
+        }
+        for (code, answer) in
+            [(3, Answer::NoName), (2, Answer::Failure(2)), (5, Answer::Failure(5))]
+        {
+            let mut other = good.clone();
+            other[3] |= code;
+            assert_eq!(read_reply(&other, &asked), Some(answer));
+        }
+        for end in 0..good.len() {
+            let read = read_reply(&good[..end], &asked);
+            let is_refused = matches!(read, None | Some(Answer::Failure(1)));
+            assert!(is_refused, "cut at {end}: {read:?}");
+        }
+    }
+
+    #[test]
+    fn names_that_never_end_are_refused() {
+        let asked = question("db.example").unwrap();
+        let at = asked.len() as u8;
+        for name in [&[0xc0, at][..], &[0xc0, at + 1], b"\x01a\xc0\xff", b"\x40", b"\x02a.\0"] {
+            let records = [name, &ADDRESS[2..]].concat();
+            let read = read_reply(&reply(&asked, 1, &records), &asked);
+            assert_eq!(read, Some(Answer::Failure(1)), "{name:?}");
+        }
+    }
+
+    #[test]
+    fn aliases_are_followed_to_their_end_and_no_further() {
+        let asked = question("db.example").unwrap();
+        let alias = b"\xc0\x0c\0\x05\0\x01\0\0\0\x3c\0\x03\x01a\0";
+        let of_alias = b"\x01A\0\0\x01\0\x01\0\0\0\x3c\0\x04\x0a\0\0\x02";
+        // The address of the name itself does not count: it is another name's, then.
+        let bytes = reply(&asked, 3, &[of_alias, ADDRESS, alias].concat());
+        let Some(Answer::Addresses { addresses, canonical, .. }) = read_reply(&bytes, &asked)
+        else {
+            panic!("no answer");
+        };
+        assert_eq!(
+            (addresses, canonical),
+            (vec![Ipv4Addr::new(10, 0, 0, 2).into()], "a".to_owned())
+        );
     }
 }
