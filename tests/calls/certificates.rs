@@ -1,7 +1,10 @@
 //! An authority of a test's own, and certificates for 127.0.0.1 and localhost that are wrong in one
 //! way each.
 
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, date_time_ymd};
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, date_time_ymd};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+static AUTHORITIES: AtomicUsize = AtomicUsize::new(0);
 
 /// What is wrong with a certificate.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -26,6 +29,9 @@ impl Authority {
     pub fn new() -> Authority {
         let key = KeyPair::generate().expect("random numbers are there");
         let mut parameters = CertificateParams::new(Vec::new()).expect("no name is wrong");
+        // each has a name of its own: a certificate's issuer is looked up by it
+        let name = format!("authority {}", AUTHORITIES.fetch_add(1, Ordering::Relaxed));
+        parameters.distinguished_name.push(DnType::CommonName, name);
         parameters.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let certificate = parameters.self_signed(&key).expect("the key fits");
         Authority { pem: certificate.pem(), issuer: Issuer::new(parameters, key) }

@@ -100,7 +100,8 @@ impl Service {
         let service = Service::start(|folder, port| {
             let (data, first) = (folder.join("data"), folder.join("first.sql"));
             let user = format!(
-                "CREATE USER caller@'%' IDENTIFIED BY '{PASSWORD}'; GRANT ALL ON *.* TO caller@'%';"
+                "CREATE USER caller@'%' IDENTIFIED BY '{PASSWORD}';\nGRANT ALL ON *.* TO \
+                 caller@'%';\n"
             );
             fs::write(&first, user).expect("the folder is ours");
             let owner = give(folder, "mysql");
