@@ -186,7 +186,7 @@ pub fn draw(runs: &[Run]) -> String {
              lower is better\n"
         );
         let mut table = Table::new();
-        table.load_preset(NOTHING);
+        table.load_style(NOTHING);
         table.set_header(["program", "n", "p25", "median", "p75", "ratio to its peer", "goal"]);
         for series in &run.programs {
             table.add_row(row(run, series));
