@@ -334,6 +334,14 @@ const THROUGHPUT: Stack<'_> = Stack {
     doors: &[],
 };
 
+/// The functions that call out (ARCHITECTURE.md, "Top level"): the ground can be copied alone.
+const fn calling(layers: Layers<'_>) -> Stack<'_> {
+    Stack { folder: "", layers, pure: &[], doors: &[] }
+}
+const CALLING: Stack<'_> = calling(&[&["client"], &["main"]]);
+const CALLING_HTTPS: Stack<'_> = calling(&[&["http", "link"], &["client"], &["main"]]);
+const CALLING_COS: Stack<'_> = calling(&[&["http", "link", "sign"], &["client"], &["main"]]);
+
 /// What the tests share (ARCHITECTURE.md, "Top level"). `framing` is compiled by fuzz/ as well.
 const OUTSIDE: Stack<'_> = Stack {
     folder: "",
@@ -383,6 +391,13 @@ const PACKAGES: &[Package] = &[
     Package { folder: "benches/start/src", name: "start_bench", stacks: &[START] },
     Package { folder: "benches/start/blocking-first/src", name: "blocking_first", stacks: &[] },
     Package { folder: "benches/throughput/src", name: "throughput_bench", stacks: &[THROUGHPUT] },
+    Package { folder: "examples/calls/cos/src", name: "call_cos", stacks: &[CALLING_COS] },
+    Package { folder: "examples/calls/https/src", name: "call_https", stacks: &[CALLING_HTTPS] },
+    Package { folder: "examples/calls/mysql/src", name: "call_mysql", stacks: &[CALLING] },
+    Package { folder: "examples/calls/postgres/src", name: "call_postgres", stacks: &[CALLING] },
+    Package { folder: "examples/calls/redis/src", name: "call_redis", stacks: &[CALLING] },
+    Package { folder: "examples/calls/tokio/src", name: "call_tokio", stacks: &[CALLING] },
+    Package { folder: "examples/calls/ureq/src", name: "call_ureq", stacks: &[CALLING] },
     Package { folder: "tests/src", name: "outside", stacks: &[OUTSIDE] },
     Package { folder: "template/src", name: "template", stacks: &[] },
 ];

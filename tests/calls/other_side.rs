@@ -53,7 +53,7 @@ impl Full {
 pub enum Mode {
     /// It is passed on.
     Pass,
-    /// A byte every 200 ms.
+    /// A byte every 700 ms.
     Drip,
     /// So many bytes are, then the connection ends.
     CutAfter(usize),
@@ -125,7 +125,7 @@ impl State {
             let sent = match mode {
                 Mode::Pass => peer.write_all(&bytes[..size]),
                 Mode::Drip => bytes[..size].iter().try_for_each(|byte| {
-                    thread::sleep(Duration::from_millis(200));
+                    thread::sleep(Duration::from_millis(700));
                     peer.write_all(&[*byte])
                 }),
                 Mode::CutAfter(most) => {

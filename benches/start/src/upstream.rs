@@ -5,6 +5,7 @@
 use bench_kit::clock::{now_ns, sleep_exactly, sleep_until_ns};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use std::fs;
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
@@ -12,7 +13,6 @@ use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
-use std::{env, fs};
 
 /// What nginx answers with, in bytes.
 const PAGE_BYTES: usize = 1024;
@@ -105,13 +105,11 @@ impl Upstream {
                  {place}/server.key; }} }}\n"
             ),
         )?;
-        let mut command = Command::new("nginx");
+        // Debian has it where only root's PATH leads.
+        let debian = Path::new("/usr/sbin/nginx");
+        let program = if debian.is_file() { debian } else { Path::new("nginx") };
+        let mut command = Command::new(program);
         command.arg("-c").arg(folder.join("nginx.conf")).arg("-p").arg(&folder);
-        let path = env::join_paths(
-            env::split_paths(&env::var_os("PATH").unwrap_or_default())
-                .chain([PathBuf::from("/usr/sbin")]),
-        );
-        command.env("PATH", path.unwrap_or_default());
         Self::start(command, address, &folder)
     }
 
