@@ -3,11 +3,10 @@
 //! Trusted is the PEM file that COS_CA names, or else Mozilla's list of authorities.
 
 #![no_main]
+#![deny(unsafe_code)]
 
 mod client;
-#[path = "../../https/src/http.rs"]
 mod http;
-#[path = "../../https/src/link.rs"]
 mod link;
 mod sign;
 

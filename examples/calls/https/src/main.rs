@@ -2,6 +2,7 @@
 //! Trusted is the PEM file that UPSTREAM_CA names, or else Mozilla's list of authorities.
 
 #![no_main]
+#![deny(unsafe_code)]
 
 mod client;
 mod http;

@@ -2,6 +2,7 @@
 //! that MYSQL_URL names.
 
 #![no_main]
+#![deny(unsafe_code)]
 
 mod client;
 

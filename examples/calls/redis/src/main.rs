@@ -2,6 +2,7 @@
 //! names. An event `{"increment":"KEY"}` counts instead: a command that must not run twice.
 
 #![no_main]
+#![deny(unsafe_code)]
 
 mod client;
 

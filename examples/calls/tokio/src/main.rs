@@ -3,6 +3,7 @@
 //! authorities.
 
 #![no_main]
+#![deny(unsafe_code)]
 
 mod client;
 
