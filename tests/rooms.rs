@@ -320,14 +320,14 @@ const PLAN: Stack<'_> = Stack {
 const START: Stack<'_> = Stack {
     folder: "",
     layers: &[
-        &["event", "host", "precedence", "process", "program", "record"],
+        &["event", "host", "precedence", "process", "program", "record", "upstream"],
         &["cache", "launch"],
         &["client"],
         &["sample"],
         &["idle", "trace"],
         &["requests", "step"],
         &["report"],
-        &["gate", "plot", "run", "table"],
+        &["calls", "gate", "plot", "run", "table"],
         &["lib"],
         &["cli"],
         &["main"],
@@ -342,6 +342,14 @@ const THROUGHPUT: Stack<'_> = Stack {
     doors: &[],
 };
 
+/// The functions that call out (ARCHITECTURE.md, "Top level"): the ground can be copied alone.
+const fn calling(layers: Layers<'_>) -> Stack<'_> {
+    Stack { folder: "", layers, pure: &[], doors: &[] }
+}
+const CALLING: Stack<'_> = calling(&[&["client"], &["main"]]);
+const CALLING_HTTPS: Stack<'_> = calling(&[&["http", "link"], &["client"], &["main"]]);
+const CALLING_COS: Stack<'_> = calling(&[&["http", "link", "sign"], &["client"], &["main"]]);
+
 /// What the tests share (ARCHITECTURE.md, "Top level"). `framing` is compiled by fuzz/ as well.
 const OUTSIDE: Stack<'_> = Stack {
     folder: "",
@@ -350,6 +358,7 @@ const OUTSIDE: Stack<'_> = Stack {
         &["process", "program", "reply", "source"],
         &["layers", "oracle", "peer"],
         &["server"],
+        &["service"],
         &["lib"],
     ],
     pure: &[],
@@ -391,6 +400,13 @@ const PACKAGES: &[Package] = &[
     Package { folder: "benches/start/src", name: "start_bench", stacks: &[START] },
     Package { folder: "benches/start/blocking-first/src", name: "blocking_first", stacks: &[] },
     Package { folder: "benches/throughput/src", name: "throughput_bench", stacks: &[THROUGHPUT] },
+    Package { folder: "examples/calls/cos/src", name: "call_cos", stacks: &[CALLING_COS] },
+    Package { folder: "examples/calls/https/src", name: "call_https", stacks: &[CALLING_HTTPS] },
+    Package { folder: "examples/calls/mysql/src", name: "call_mysql", stacks: &[CALLING] },
+    Package { folder: "examples/calls/postgres/src", name: "call_postgres", stacks: &[CALLING] },
+    Package { folder: "examples/calls/redis/src", name: "call_redis", stacks: &[CALLING] },
+    Package { folder: "examples/calls/tokio/src", name: "call_tokio", stacks: &[CALLING] },
+    Package { folder: "examples/calls/ureq/src", name: "call_ureq", stacks: &[CALLING] },
     Package { folder: "tests/src", name: "outside", stacks: &[OUTSIDE] },
     Package { folder: "template/src", name: "template", stacks: &[] },
 ];
@@ -884,7 +900,8 @@ mod build_layers {
         &["commands", "deploy", "new"],
         &["main"],
     ];
-    const SCAFFOLD: Layers<'_> = &[&["cron", "kind", "name"], &["deploy", "project"], &["lib"]];
+    const SCAFFOLD: Layers<'_> =
+        &[&["cron", "kind", "name"], &["client", "deploy"], &["project"], &["lib"]];
     const DEPLOY: Layers<'_> = &[
         &["image", "verdict"],
         &["function"],
