@@ -322,7 +322,7 @@ mod tests {
         let variant = Variant {
             name: "echo".into(),
             reference: "echo:latest".into(),
-            compressed_bytes: 1,
+            compressed_bytes: Some(1),
             uncompressed_bytes: None,
             layers: 1,
             runs: vec![run],

@@ -112,7 +112,7 @@ pub fn csv(results: &Results) -> String {
         fields.extend(run.phase_medians_ns().into_iter().map(|(_, ns)| number(ns)));
         fields.push(number(stats::median(&run.times_ns(|sample| sample.listen_ns))));
         fields.push(number(stats::median(&run.times_ns(|sample| sample.first_byte_ns))));
-        fields.push(variant.compressed_bytes.to_string());
+        fields.push(variant.compressed_bytes.map_or_else(String::new, |n| n.to_string()));
         fields.extend([run.requests.to_string(), run.bytes.to_string()]);
         text += &fields.join(",");
         text.push('\n');

@@ -70,6 +70,9 @@ fn header(results: &Results) -> Markup {
     let engine = match results.engine {
         EngineKind::Embedded => "embedded engine",
         EngineKind::Docker => "Docker Engine",
+        EngineKind::Scf => "Tencent Cloud SCF",
+        EngineKind::Lambda => "AWS Lambda, imported",
+        EngineKind::Fc => "Alibaba Cloud Function Compute, imported",
     };
     html! {
         header {

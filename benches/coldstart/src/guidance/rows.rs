@@ -396,7 +396,7 @@ pub fn memory(variant: &Variant) -> Guidance {
         .runs
         .iter()
         .flat_map(|r| &r.samples)
-        .filter(|s| s.error.is_none())
+        .filter(|s| s.counts())
         .filter_map(|s| s.peak_resident_bytes.map(|bytes| bytes as f64))
         .collect();
     let most = stats::sorted(&peaks).last().map(|&bytes| bytes as u64);

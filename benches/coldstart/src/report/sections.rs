@@ -210,7 +210,9 @@ pub fn machine(results: &Results) -> Markup {
                 dt { "system" } dd { (host.os) ", Linux " (host.kernel) }
                 dt { "built with" } dd { (host.rustc) }
                 dt { "images" } dd { @for v in &results.variants { div {
-                    (v.name) ": " (size(v.compressed_bytes)) " compressed"
+                    (v.name) ": "
+                    @if let Some(sent) = v.compressed_bytes { (size(sent)) " compressed" }
+                    @else { "size not known" }
                     @if let Some(unpacked) = v.uncompressed_bytes {
                         ", " (size(unpacked)) " unpacked"
                     }
