@@ -167,7 +167,7 @@ const RULES: &[Rule] = &[
     },
     Rule { rooms: PURE_BUILD, doors: &[], never: &CLOCK, because: "same input, same digest" },
     Rule {
-        rooms: &["build/src", "build/emulator/src", "build/scaffold/src"],
+        rooms: &["build/src", "build/emulator/src", "build/scaffold/src", "build/tc3/src"],
         doors: &[],
         never: &["firstbyte", "coldstart"],
         because: "a function is bytes",
@@ -177,6 +177,12 @@ const RULES: &[Rule] = &[
         doors: &[],
         never: &["firstbyte", "coldstart", "microimage"],
         because: "text in, text out: it knows no image but by its digest",
+    },
+    Rule {
+        rooms: &["build/tc3/src"],
+        doors: &[],
+        never: &["std::fs", "std::net", "std::process", CLOCK[0], CLOCK[1]],
+        because: "bytes and seconds in, a signature or a verdict out",
     },
     Rule {
         rooms: &["build/scaffold/src"],
@@ -356,6 +362,7 @@ const PACKAGES: &[Package] = &[
     Package { folder: "build/src", name: "microimage", stacks: build_layers::OF_MICROIMAGE },
     Package { folder: "build/emulator/src", name: "emulator", stacks: build_layers::OF_EMULATOR },
     Package { folder: "build/scaffold/src", name: "scaffold", stacks: build_layers::OF_SCAFFOLD },
+    Package { folder: "build/tc3/src", name: "tc3", stacks: build_layers::OF_TC3 },
     Package { folder: "benches/kit/src", name: "bench_kit", stacks: &[BENCH_KIT] },
     Package { folder: "benches/coldstart/src", name: "coldstart", stacks: &[COLDSTART, PLAN] },
     Package { folder: "benches/start/src", name: "start_bench", stacks: &[START] },
@@ -367,11 +374,12 @@ const PACKAGES: &[Package] = &[
 
 /// Dependencies that a package's manifest must not name, dev-dependencies included where the whole
 /// package is meant.
-const MANIFESTS: [(&str, &[&str]); 8] = [
+const MANIFESTS: [(&str, &[&str]); 9] = [
     ("Cargo.toml", &["tokio", "hyper", "clap", "anyhow", "microimage", "coldstart", "outside"]),
     ("build/Cargo.toml", &["firstbyte", "coldstart"]),
     ("build/emulator/Cargo.toml", &["firstbyte", "coldstart"]),
     ("build/scaffold/Cargo.toml", &["firstbyte", "coldstart"]),
+    ("build/tc3/Cargo.toml", &["firstbyte", "coldstart", "microimage", "emulator", "scaffold"]),
     ("benches/coldstart/Cargo.toml", &["firstbyte"]),
     ("benches/start/Cargo.toml", &["firstbyte", "coldstart"]),
     ("benches/throughput/Cargo.toml", &["firstbyte", "coldstart"]),
@@ -394,10 +402,11 @@ const BENCH_UNSAFE_DOORS: [&str; 5] = [
     "benches/start/src/precedence.rs",
     "benches/start/src/trace.rs",
 ];
-const HOST_TOOLS: [&str; 7] = [
+const HOST_TOOLS: [&str; 8] = [
     "build/src",
     "build/emulator/src",
     "build/scaffold/src",
+    "build/tc3/src",
     "benches/coldstart/src",
     "benches/kit/src",
     "benches/start/src",
@@ -871,6 +880,10 @@ mod build_layers {
         Stack { folder: "check", ..all(CHECK) },
         Stack { folder: "registry", ..all(REGISTRY) },
     ];
+    const TC3: Layers<'_> =
+        &[&["credential"], &["canonical", "authorization"], &["sign"], &["verify"], &["lib"]];
+
+    pub(super) const OF_TC3: &[Stack<'_>] = &[all(TC3)];
     pub(super) const OF_EMULATOR: &[Stack<'_>] = &[all(EMULATOR)];
     pub(super) const OF_SCAFFOLD: &[Stack<'_>] =
         &[all(SCAFFOLD), Stack { folder: "deploy", ..all(DEPLOY) }];
