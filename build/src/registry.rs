@@ -78,6 +78,16 @@ pub struct Access {
     pub report: Option<Report>,
 }
 
+/// An HTTP client with this crate's TLS: what the system and `trust` trust, through the proxy that
+/// `config` names. For other services than registries.
+pub fn client(config: ureq::config::Config, trust: Trust) -> ureq::Agent {
+    let connector = ()
+        .chain(ConnectProxyConnector::default())
+        .chain(TcpConnector::default())
+        .chain(TlsConnector(Arc::new(Configurations::new(trust))));
+    ureq::Agent::with_parts(config, connector, DefaultResolver::default())
+}
+
 /// A connection to the registry of one reference.
 pub struct Registry {
     link: Link,

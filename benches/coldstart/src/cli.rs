@@ -2,6 +2,7 @@
 //! engine.
 
 pub mod plan;
+pub mod scf;
 
 use clap::{Args, Parser, Subcommand};
 use coldstart::burst::RAMP;
@@ -83,6 +84,23 @@ pub enum Command {
     /// Plan capacity by simulation: cold share, latency and cost of so many requests a second, and
     /// how many provisioned instances a target needs
     Plan(Box<plan::PlanArgs>),
+    /// Read cold starts out of a platform's own log: results.json, report.html and the table, with
+    /// what the log leaves out left out
+    Import {
+        /// Whose log it is
+        #[arg(long, value_enum)]
+        from: coldstart::import::Platform,
+        /// The log; `-` is standard input
+        file: PathBuf,
+        /// The variant's name; by default the file's
+        #[arg(long, value_name = "NAME", value_parser = record_name)]
+        name: Option<String>,
+        /// Where results go
+        #[arg(long, default_value = "target/coldstart")]
+        out: PathBuf,
+        #[command(flatten)]
+        export: ExportArgs,
+    },
     /// Keep a results.json, with its machine, under its date
     Record {
         #[arg(default_value = "target/coldstart/results.json")]
@@ -159,9 +177,11 @@ pub struct RunArgs {
     /// runc or crun, to create and start in place of our own sandbox (embedded engine, as root)
     #[arg(long, value_name = "PROGRAM", value_parser = ["runc", "crun"])]
     pub runtime: Option<String>,
-    /// Memory limit of an instance
-    #[arg(long, value_name = "MIB")]
-    pub memory: Option<u64>,
+    /// Memory limit of an instance; with `--engine scf` the functions' memory settings, a variant
+    /// each: 128,256,512
+    #[arg(long, value_name = "MIB", value_delimiter = ',')]
+    #[arg(value_parser = clap::value_parser!(u64).range(1..=1 << 20))]
+    pub memory: Vec<u64>,
     /// CPU limit of an instance, in cores
     #[arg(long, value_name = "CORES")]
     pub cpus: Option<f64>,
@@ -192,6 +212,8 @@ pub struct RunArgs {
     pub keep_going: bool,
     #[command(flatten)]
     pub export: ExportArgs,
+    #[command(flatten)]
+    pub scf: scf::ScfArgs,
 }
 
 /// Where the table goes besides.
@@ -245,6 +267,12 @@ impl RunArgs {
     /// # Errors
     /// What the docker engine cannot do.
     pub fn definition(&self, targets: &[Target]) -> Result<Definition, String> {
+        if self.memory.len() > 1 {
+            return Err("several memory settings are measured with `--engine scf` only; name one".into());
+        }
+        if let Some(flag) = self.scf.first_set() {
+            return Err(format!("`{flag}` is for `--engine scf` only"));
+        }
         let docker = self.engine == EngineKind::Docker;
         let all_links = [Link::loopback(), Link::same_region(), Link::cross_region()];
         let links = match (docker, self.links.is_empty()) {
@@ -341,7 +369,7 @@ impl RunArgs {
 
     pub fn limits(&self) -> ResourceLimits {
         ResourceLimits {
-            memory_bytes: self.memory.map(|mib| mib.saturating_mul(1 << 20)),
+            memory_bytes: self.memory.first().map(|mib| mib.saturating_mul(1 << 20)),
             cpu_millis: self.cpus.map(|cores| (cores.clamp(0.001, 1024.0) * 1000.0) as u32),
         }
     }
@@ -353,6 +381,8 @@ impl RunArgs {
     /// What a reader of the results must know.
     pub fn notes(&self) -> Vec<String> {
         let mut notes = match self.engine {
+            // Its notes are made where its run is defined.
+            EngineKind::Scf | EngineKind::Lambda | EngineKind::Fc => Vec::new(),
             EngineKind::Embedded => vec![
                 "links are modelled: rate, round trip, a handshake and TCP's slow start, on \
                  loopback"
@@ -381,7 +411,7 @@ impl RunArgs {
             notes.push("instances have no memory or CPU limit (`--memory`, `--cpus`)".into());
         }
         notes
-            .extend(self.memory.map(|mib| format!("instances are limited to {mib} MiB of memory")));
+            .extend(self.memory.first().map(|mib| format!("instances are limited to {mib} MiB of memory")));
         notes.extend(self.cpus.map(|cores| format!("instances are limited to {cores} cores")));
         notes.extend(
             self.request
@@ -455,7 +485,7 @@ fn record_name(text: &str) -> Result<String, String> {
 
 /// `echo` of `registry/folder/echo:tag`, of `target/image/oci` and of `dir/echo.tar`; a name that a
 /// registry accepts.
-fn short_name(text: &str) -> String {
+pub fn short_name(text: &str) -> String {
     let text = text.split('@').next().unwrap_or(text);
     let last = text.rsplit('/').next().unwrap_or(text);
     let last = last.split(':').next().unwrap_or(last).trim_end_matches(".tar");

@@ -317,6 +317,7 @@ mod tests {
             bytes: 1,
             samples: totals.into_iter().enumerate().map(sample).collect(),
             summary: Summary::default(),
+            on_platform: None,
         };
         run.summarise();
         let variant = Variant {

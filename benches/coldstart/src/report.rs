@@ -42,6 +42,7 @@ pub fn render(results: &Results) -> String {
                     (sections::guidance(results))
                     (figure("Every sample", SAMPLES, |width| plot::samples(results, width)))
                     (bursts(results))
+                    (sections::platform(results))
                     (sections::numbers(results))
                     (sections::failures(results))
                     (sections::machine(results))

@@ -376,6 +376,11 @@ impl Run {
         self.rounds_ns().iter().filter_map(|round| stats::median(round)).collect()
     }
 
+    /// How many samples are kept and not counted, for a reason of the platform's.
+    pub fn aside(&self) -> usize {
+        self.samples.iter().filter(|sample| sample.aside().is_some()).count()
+    }
+
     /// Why the run deserves little trust; `None` when nothing speaks against it.
     pub fn noise(&self) -> Option<String> {
         let why = stats::noise(&self.independent_ns())?;
