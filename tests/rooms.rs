@@ -846,7 +846,7 @@ mod build_layers {
     const CHECK: Layers<'_> =
         &[&["provider"], &["finding", "files"], &["program", "secrets", "run"], &["rules"]];
     const EMULATOR: Layers<'_> = &[
-        &["config", "program", "sample", "start_up", "sync", "wire"],
+        &["burst", "config", "program", "sample", "start_up", "sync", "wire"],
         &["fields", "settings", "verdict"],
         &["invocation", "journal"],
         &["instance"],
@@ -854,7 +854,7 @@ mod build_layers {
         &["invoker", "watch"],
         &["queue"],
         &["platform"],
-        &["front"],
+        &["front", "api"],
         &["lib"],
         &["args"],
         &["commands", "deploy", "new"],
@@ -884,7 +884,22 @@ mod build_layers {
         &[&["credential"], &["canonical", "authorization"], &["sign"], &["verify"], &["lib"]];
 
     pub(super) const OF_TC3: &[Stack<'_>] = &[all(TC3)];
-    pub(super) const OF_EMULATOR: &[Stack<'_>] = &[all(EMULATOR)];
+    /// The cloud's API, from the request's shape up to the socket.
+    const API: Layers<'_> = &[
+        &["clock", "error", "fault", "line", "query", "shapes"],
+        &["log", "parameters"],
+        &["content"],
+        &["fleet", "world"],
+        &["session"],
+        &["account", "search", "trigger"],
+        &["function"],
+        &["alias", "call", "namespace", "version"],
+        &["provisioned"],
+        &["service"],
+        &["door"],
+    ];
+    pub(super) const OF_EMULATOR: &[Stack<'_>] =
+        &[all(EMULATOR), Stack { folder: "api", ..all(API) }];
     pub(super) const OF_SCAFFOLD: &[Stack<'_>] =
         &[all(SCAFFOLD), Stack { folder: "deploy", ..all(DEPLOY) }];
 }

@@ -4,6 +4,7 @@
 //! documented of an instance: read-only root, /tmp of 512 MB, port 9000, the platform's environment
 //! (platform page "WebServer image function").
 
+use crate::burst::Burst;
 use crate::config::Config;
 use crate::journal::Journal;
 use crate::program::Program;
@@ -53,6 +54,7 @@ pub struct Host {
     launcher: Option<Mutex<Launcher>>,
     isolation: Mutex<Isolation>,
     journal: Arc<Journal>,
+    burst: Mutex<Option<Burst>>,
 }
 
 /// A started instance that listens. Dropping it ends it.
@@ -129,7 +131,23 @@ impl Host {
     ) -> Result<Arc<Host>, sandbox::Error> {
         let launcher = if sandbox { Some(Mutex::new(Launcher::start(helper)?)) } else { None };
         let isolation = if sandbox { Isolation::Cgroup } else { Isolation::Process };
-        Ok(Arc::new(Host { launcher, isolation: Mutex::new(isolation), journal }))
+        Ok(Arc::new(Host {
+            launcher,
+            isolation: Mutex::new(isolation),
+            journal,
+            burst: Mutex::new(None),
+        }))
+    }
+
+    /// Limits how many instances are started a minute for requests, all functions together; what
+    /// was started before counts.
+    pub fn limit_burst(&self, limit: usize) {
+        lock(&self.burst).get_or_insert_with(|| Burst::new(limit)).set_limit(limit);
+    }
+
+    /// Whether one more instance may be started for a request; it is counted then.
+    pub(crate) fn admits(&self, now: Instant) -> bool {
+        lock(&self.burst).as_mut().is_none_or(|burst| burst.admits(now))
     }
 
     /// What the next instance gets; known for sure once one was started.
