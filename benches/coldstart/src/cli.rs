@@ -16,7 +16,7 @@ use microimage::image::Image;
 use microimage::manual::{CompletionsArguments, ManArguments};
 use microimage::registry::Access;
 use microimage::sandbox::ResourceLimits;
-use microimage::scf;
+use microimage::scf as platform;
 use microimage::source;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -26,7 +26,7 @@ use std::time::Duration;
 const DEFAULT_IMAGE: &str = "target/image/oci";
 const DEFAULT_SAMPLES: u32 = 50;
 /// The platform's port (SCF), when an image names none.
-const DEFAULT_PORT: u16 = scf::PORT;
+const DEFAULT_PORT: u16 = platform::PORT;
 
 #[derive(Parser)]
 #[command(

@@ -21,7 +21,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use microimage::manual;
 use microimage::registry::{Access, Keychain, Trust};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
-use std::io::{self, IsTerminal, Write as _};
+use std::io::{self, IsTerminal, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::atomic::AtomicBool;
@@ -219,15 +219,11 @@ fn import(
 ) -> Result<ExitCode, String> {
     let unread = |e: io::Error| format!("`{}` cannot be read: {e}", file.display());
     let mut bytes = Vec::new();
-    let (mut stdin, mut opened);
-    let reader: &mut dyn io::Read = if file == Path::new("-") {
-        stdin = io::stdin().lock();
-        &mut stdin
-    } else {
-        opened = std::fs::File::open(file).map_err(unread)?;
-        &mut opened
+    let reader: Box<dyn io::Read> = match file == Path::new("-") {
+        true => Box::new(io::stdin().lock()),
+        false => Box::new(std::fs::File::open(file).map_err(unread)?),
     };
-    io::Read::read_to_end(&mut reader.take(MAX_LOG_BYTES + 1), &mut bytes).map_err(unread)?;
+    reader.take(MAX_LOG_BYTES + 1).read_to_end(&mut bytes).map_err(unread)?;
     if bytes.len() as u64 > MAX_LOG_BYTES {
         return Err(format!("`{}` has over {MAX_LOG_BYTES} bytes: split it", file.display()));
     }

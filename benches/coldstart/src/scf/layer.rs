@@ -47,7 +47,7 @@ impl Original {
     pub fn pull(reference: &str, access: &Access) -> Result<Self, NonceError> {
         let parsed = registry::parse_reference(reference)?;
         let repository = format!("{}/{}", parsed.registry(), parsed.repository());
-        let image = Registry::open(parsed, access, RegistryPurpose::Pull).pull("amd64")?;
+        let image = Registry::open(parsed, access, RegistryPurpose::ByTarget).pull("amd64")?;
         Ok(Self { image, repository })
     }
 
@@ -71,7 +71,7 @@ impl Original {
         let reference = format!("{}:{}", self.repository, run.tag(number));
         ledger.intend(Kind::Tag, &reference, None)?;
         let parsed = registry::parse_reference(&reference)?;
-        let pinned = Registry::open(parsed, access, RegistryPurpose::Push).push(&image)?;
+        let pinned = Registry::open(parsed, access, RegistryPurpose::ByTarget).push(&image)?;
         ledger.made(Kind::Tag, &reference)?;
         Ok(pinned)
     }
