@@ -268,7 +268,9 @@ impl RunArgs {
     /// What the docker engine cannot do.
     pub fn definition(&self, targets: &[Target]) -> Result<Definition, String> {
         if self.memory.len() > 1 {
-            return Err("several memory settings are measured with `--engine scf` only; name one".into());
+            return Err(
+                "several memory settings are measured with `--engine scf` only; name one".into()
+            );
         }
         if let Some(flag) = self.scf.first_set() {
             return Err(format!("`{flag}` is for `--engine scf` only"));
@@ -410,8 +412,9 @@ impl RunArgs {
         if self.limits().is_empty() {
             notes.push("instances have no memory or CPU limit (`--memory`, `--cpus`)".into());
         }
-        notes
-            .extend(self.memory.first().map(|mib| format!("instances are limited to {mib} MiB of memory")));
+        notes.extend(
+            self.memory.first().map(|mib| format!("instances are limited to {mib} MiB of memory")),
+        );
         notes.extend(self.cpus.map(|cores| format!("instances are limited to {cores} cores")));
         notes.extend(
             self.request

@@ -6,7 +6,7 @@ use crate::cli::scf::Asked;
 use bench_kit::host;
 use coldstart::results::{ColdBy, Results, Scenario};
 use coldstart::scf::account::{Account, AccountError, FunctionSpec};
-use coldstart::scf::budget::{Budget, Extent, Item};
+use coldstart::scf::budget::{Budget, Extent, Item, PROVISIONED_WITHIN_S};
 use coldstart::scf::cleaning::{Cleaned, clean_up as delete};
 use coldstart::scf::client::{Client, Endpoint, Service};
 use coldstart::scf::credentials::Credentials;
@@ -35,6 +35,8 @@ pub struct Around<'a> {
     pub home: Option<&'a Path>,
     /// How registries are reached.
     pub access: Access,
+    /// Has signals end the run in order; until then they end the process, which has made nothing.
+    pub arm: &'a dyn Fn(&Arc<AtomicBool>) -> Result<(), String>,
 }
 
 /// Why there is nothing.
@@ -132,11 +134,7 @@ fn list(ledger: &LedgerFile) {
 }
 
 /// Deletes what an opened ledger has, where it says that it is.
-fn clean(
-    args: &RunArgs,
-    mut ledger: LedgerFile,
-    around: &Around<'_>,
-) -> Result<Cleaned, Failed> {
+fn clean(args: &RunArgs, mut ledger: LedgerFile, around: &Around<'_>) -> Result<Cleaned, Failed> {
     let (asked, _) = args.scf.endpoints().map_err(Failed::Usage)?;
     let of = ledger.ledger().clone();
     let endpoint = match (asked, &of.endpoint) {
@@ -190,11 +188,8 @@ fn account(
 }
 
 /// A run from the plan to the last deletion.
-pub fn measure(
-    args: &RunArgs,
-    around: &Around<'_>,
-    stop: Arc<AtomicBool>,
-) -> Result<Finished, Failed> {
+pub fn measure(args: &RunArgs, around: &Around<'_>) -> Result<Finished, Failed> {
+    let stop = Arc::new(AtomicBool::new(false));
     let asked = args.asked_of_scf().map_err(Failed::Usage)?;
     let path = args.scf.ledger.clone().unwrap_or_else(|| args.out.join("ledger.json"));
     what_is_left(args, &path, around)?;
@@ -219,10 +214,7 @@ pub fn measure(
     let definition = define(args, &asked, &run, around, &account)?;
     let budget = extent(&definition, &asked).budget().map_err(|e| Failed::Usage(e.to_string()))?;
     check_account(&account, &definition)?;
-    budget
-        .describe(&region, &asked.namespace, run.as_str())
-        .lines()
-        .for_each(|line| say(line));
+    budget.describe(&region, &asked.namespace, run.as_str()).lines().for_each(|line| say(line));
     say(&format!("what is made is written to `{}` first, and deleted at the end", path.display()));
     if !args.scf.yes {
         match ask("go on?") {
@@ -231,6 +223,7 @@ pub fn measure(
             None => return Err(Failed::Usage("add `--yes` to go on".into())),
         }
     }
+    (around.arm)(&stop).map_err(Failed::Cannot)?;
     let began = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
     let ledger = Ledger {
         schema: 1,
@@ -345,8 +338,8 @@ fn define(
         }
     }
     let (mut subjects, mut functions, mut cases) = (Vec::new(), Vec::new(), Vec::new());
-    let spec = |what: String, image: &crate::cli::scf::Named, memory_mib, accelerated| {
-        FunctionSpec {
+    let spec =
+        |what: String, image: &crate::cli::scf::Named, memory_mib, accelerated| FunctionSpec {
             name: run.function(&what),
             image: image.reference.clone(),
             registry_id: image.registry_id.clone(),
@@ -357,8 +350,7 @@ fn define(
             role: asked.role.clone(),
             environment: asked.environment.clone(),
             log: asked.log.clone(),
-        }
-    };
+        };
     for (at, image) in asked.images.iter().enumerate() {
         for &memory_mib in &asked.memories {
             let several = asked.memories.len() > 1;
@@ -417,6 +409,9 @@ fn define(
         originals,
         access,
         event: asked.event.clone(),
+        provision_wait: Duration::from_secs(
+            args.scf.provision_wait.unwrap_or(PROVISIONED_WITHIN_S),
+        ),
         log_wait: Duration::from_secs(args.scf.log_wait.unwrap_or(300)),
         log_settle: Duration::from_secs(args.scf.log_settle.unwrap_or(20)),
         keep_going: args.keep_going,
@@ -475,6 +470,7 @@ fn extent(definition: &Definition, asked: &Asked) -> Extent {
         cold_by: definition.cold_by,
         timeout_s: asked.timeout_s,
         init_timeout_s: asked.init_timeout_s,
+        provisioned_within_s: definition.provision_wait.as_secs(),
         control_mib: definition.control.memory_mib,
         accelerated: definition.functions.iter().filter(|f| f.accelerated).count(),
         namespace: names::is_our_namespace(&asked.namespace),

@@ -142,19 +142,19 @@ fn run_engine(args: &RunArgs) -> Result<ExitCode, String> {
     if args.engine != EngineKind::Scf && args.scf.clean_up.is_none() {
         return args.targets(&access()).and_then(|targets| measure(args, targets, Vec::new()));
     }
+    // Before the run: money is not spent on a comparison that cannot be made.
+    let baseline =
+        args.baseline.as_deref().map(|path| load_baseline(path, args.engine)).transpose()?;
     let home = std::env::home_dir();
     let around = cloud::Around {
         variable: &|name| std::env::var_os(name),
         home: home.as_deref(),
         access: access(),
+        arm: &stop_on_signals,
     };
-    let stop = Arc::new(AtomicBool::new(false));
     let done = match &args.scf.clean_up {
         Some(ledger) => cloud::clean_up(args, ledger, &around),
-        None => {
-            stop_on_signals(&stop)?;
-            cloud::measure(args, &around, stop)
-        }
+        None => cloud::measure(args, &around),
     };
     let finished = match done {
         Ok(finished) => finished,
@@ -194,10 +194,7 @@ fn run_engine(args: &RunArgs) -> Result<ExitCode, String> {
     if !samples().any(|s| s.counts()) {
         return Err("no sample is known to be what it was taken for, see the counts above".into());
     }
-    match &args.baseline {
-        Some(path) => compare_loaded(&load_baseline(path, args.engine)?, &results),
-        None => Ok(ExitCode::SUCCESS),
-    }
+    baseline.map_or(Ok(ExitCode::SUCCESS), |baseline| compare_loaded(&baseline, &results))
 }
 
 /// Keeps results, and shows them in every form.
@@ -230,8 +227,9 @@ fn import(
     let text = String::from_utf8_lossy(&bytes);
     let stem = file.file_stem().map(|stem| stem.to_string_lossy().into_owned());
     let name = name.map(str::to_owned).or(stem).filter(|name| name != "-");
-    let mut results = import::import(from, name.as_deref().unwrap_or("log"), &text, host::describe())
-        .map_err(|e| format!("`{}`: {e}", file.display()))?;
+    let mut results =
+        import::import(from, name.as_deref().unwrap_or("log"), &text, host::describe())
+            .map_err(|e| format!("`{}`: {e}", file.display()))?;
     results.guidance = guidance::advise(&results, guidance::Load::default());
     show(&results, &out.join("results.json"), export)?;
     Ok(ExitCode::SUCCESS)

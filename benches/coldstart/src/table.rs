@@ -3,9 +3,7 @@
 
 use crate::burst;
 use crate::phase::Phase;
-use crate::results::{
-    Aside, ColdBy, PageCache, PlatformTimes, Results, Run, Scenario, Variant,
-};
+use crate::results::{Aside, ColdBy, PageCache, PlatformTimes, Results, Run, Scenario, Variant};
 use crate::units::{duration, percent};
 use bench_kit::stats;
 use comfy_table::{Cell, CellAlignment, Table, presets};
@@ -208,9 +206,9 @@ pub(crate) fn on_platform(results: &Results) -> Vec<String> {
             stats::median(&residuals).map_or_else(|| "-".to_owned(), duration),
             if by.is_empty() { "" } else { "; by " }
         ));
-        if let Some(ahead) = stats::median(
-            &platform.ahead_ns.iter().map(|&ns| ns as f64).collect::<Vec<_>>(),
-        ) {
+        if let Some(ahead) =
+            stats::median(&platform.ahead_ns.iter().map(|&ns| ns as f64).collect::<Vec<_>>())
+        {
             lines.push(format!(
                 "platform: {what}: {} starts were done ahead, {} each (median)",
                 platform.ahead_ns.len(),

@@ -58,6 +58,9 @@ pub struct ScfArgs {
     /// Seconds after which a request that ended without a start in its log was warm; 20 by default
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(0..=3600))]
     pub log_settle: Option<u64>,
+    /// Seconds that provisioned instances may take until they are there; 330 by default
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=3600))]
+    pub provision_wait: Option<u64>,
     /// Another endpoint of SCF's API; plain HTTP on this machine only
     #[arg(long, value_name = "URL")]
     pub endpoint: Option<String>,
@@ -120,6 +123,7 @@ impl ScfArgs {
             (self.cls_topic.is_some(), "--cls-topic"),
             (self.log_wait.is_some(), "--log-wait"),
             (self.log_settle.is_some(), "--log-settle"),
+            (self.provision_wait.is_some(), "--provision-wait"),
             (self.endpoint.is_some(), "--endpoint"),
             (self.cls_endpoint.is_some(), "--cls-endpoint"),
             (self.ledger.is_some(), "--ledger"),

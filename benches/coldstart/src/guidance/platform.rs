@@ -23,9 +23,11 @@ const OWN_LOG: &str = "the platform's own log and this client's clock";
 /// All rows.
 pub(super) fn advise(results: &Results) -> Vec<Guidance> {
     let mut rows = Vec::new();
-    let measured_here = results.variants.iter().flat_map(|v| &v.runs).any(|run| {
-        run.on_platform.as_ref().is_some_and(|platform| platform.region.is_some())
-    });
+    let measured_here = results
+        .variants
+        .iter()
+        .flat_map(|v| &v.runs)
+        .any(|run| run.on_platform.as_ref().is_some_and(|platform| platform.region.is_some()));
     for variant in &results.variants {
         rows.push(pull(variant));
         if measured_here && results.engine == EngineKind::Scf {
@@ -89,7 +91,8 @@ fn pull(variant: &Variant) -> Guidance {
             percent(share),
             match by_new_layer(run) {
                 true => "measured with a layer that no node had",
-                false => "and less or more where the image is not cached: measure with \
+                false =>
+                    "and less or more where the image is not cached: measure with \
                           `--cold-by new-layer`",
             }
         ),
@@ -117,15 +120,14 @@ fn acceleration(variant: &Variant) -> Vec<Guidance> {
                 .into(),
         );
     }
-    let mut rows: Vec<Guidance> =
-        factor(variant, cold, accelerated, None).into_iter().collect();
+    let mut rows: Vec<Guidance> = factor(variant, cold, accelerated, None).into_iter().collect();
     let parts: Vec<u32> = (0..24 / PART_HOURS)
         .filter(|&part| [cold, accelerated].iter().all(|run| of_part(run, part).count() >= ENOUGH))
         .collect();
     if parts.len() > 1 {
-        rows.extend(parts.iter().filter_map(|&part| {
-            factor(variant, cold, accelerated, Some(part))
-        }));
+        rows.extend(
+            parts.iter().filter_map(|&part| factor(variant, cold, accelerated, Some(part))),
+        );
     }
     if rows.is_empty() { todo("take more samples".into()) } else { rows }
 }
@@ -142,24 +144,18 @@ fn hour(sample: &Sample) -> Option<u32> {
     sample.on_platform.as_ref()?.at.as_ref()?.get(11..13)?.parse().ok()
 }
 
-fn factor(
-    variant: &Variant,
-    cold: &Run,
-    accelerated: &Run,
-    part: Option<u32>,
-) -> Option<Guidance> {
+fn factor(variant: &Variant, cold: &Run, accelerated: &Run, part: Option<u32>) -> Option<Guidance> {
     let chosen = |run: &Run, ns: &dyn Fn(&Sample) -> Option<u64>| -> Vec<f64> {
         let counted = run.samples.iter().filter(|sample| sample.counts());
-        let counted =
-            counted.filter(|s| part.is_none_or(|part| hour(s).map(|h| h / PART_HOURS) == Some(part)));
+        let counted = counted
+            .filter(|s| part.is_none_or(|part| hour(s).map(|h| h / PART_HOURS) == Some(part)));
         counted.filter_map(|sample| ns(sample).map(|ns| ns as f64)).collect()
     };
     let platform = |s: &Sample| s.on_platform.as_ref()?.platform_ns;
     let total = |s: &Sample| s.total_ns;
     let (before, after) = (chosen(cold, &platform), chosen(accelerated, &platform));
     let (ratio, interval) = stats::ratio_of_medians(&before, &after)?;
-    let of_totals =
-        stats::ratio_of_medians(&chosen(cold, &total), &chosen(accelerated, &total))?;
+    let of_totals = stats::ratio_of_medians(&chosen(cold, &total), &chosen(accelerated, &total))?;
     let few = before.len().min(after.len()) < ENOUGH;
     let promise = match interval {
         _ if few => "too few samples for a verdict on the promised 5 times",
@@ -425,8 +421,7 @@ mod tests {
     fn samples_aside_are_in_no_number() {
         let mut cold = run(Scenario::Cold, ColdBy::NewLayer, &[1000; 9], 0);
         for sample in &mut cold.samples[..8] {
-            sample.on_platform.as_mut().unwrap().aside =
-                Some(crate::results::Aside::WarmInstead);
+            sample.on_platform.as_mut().unwrap().aside = Some(crate::results::Aside::WarmInstead);
             sample.total_ns = Some(1);
         }
         cold.summarise();

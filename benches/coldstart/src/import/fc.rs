@@ -104,9 +104,8 @@ fn note(kind: &str, message: &str, instances: &mut BTreeMap<String, Events>) {
     let mut words = message.split_whitespace();
     let Some(id) = words.find(|w| *w == "instance").and_then(|_| words.next()) else { return };
     let order = instances.len();
-    let of = instances
-        .entry(id.to_owned())
-        .or_insert_with(|| Events { order, ..Events::default() });
+    let of =
+        instances.entry(id.to_owned()).or_insert_with(|| Events { order, ..Events::default() });
     let took_ns = took_ns(message);
     match event {
         "PrepareCodeSuccess" | "PrepareLayerSuccess" | "PullImageSuccess" => {

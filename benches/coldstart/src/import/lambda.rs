@@ -142,8 +142,19 @@ mod tests {
     #[test]
     fn init_duration_is_the_start_and_all_else_is_null() {
         let json = JSON.replace('\n', "");
-        let found = read(&[COLD, WARM, RESTORED, &json, "INIT_REPORT Init Duration: 10004.12 ms\t\
-            Phase: init\tStatus: timeout", "hello REPORT"].join("\n")).unwrap();
+        let found = read(
+            &[
+                COLD,
+                WARM,
+                RESTORED,
+                &json,
+                "INIT_REPORT Init Duration: 10004.12 ms\t\
+            Phase: init\tStatus: timeout",
+                "hello REPORT",
+            ]
+            .join("\n"),
+        )
+        .unwrap();
         assert_eq!(found.samples.len(), 2);
         let first = &found.samples[0];
         let of = first.on_platform.as_ref().unwrap();

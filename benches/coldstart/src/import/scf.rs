@@ -34,10 +34,7 @@ pub(super) fn read(text: &str) -> Result<Found, NothingFound> {
     if starts.is_empty() && found.ahead_ns.is_empty() {
         return Err(NothingFound {
             what: "`Init Report` line of SCF",
-            hint: format!(
-                " ({} requests that ended are, all to warm instances)",
-                handlers.len()
-            ),
+            hint: format!(" ({} requests that ended are, all to warm instances)", handlers.len()),
             next: "switch the function's log delivery on (IgnoreSysLog false) and export \
                    SCF_Type:Platform from CLS",
         });

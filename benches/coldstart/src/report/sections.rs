@@ -3,8 +3,8 @@
 use super::{number, time};
 use crate::phase::Phase;
 use crate::plot::Group;
-use crate::table;
 use crate::results::{Guidance, PageCache, Results, Run, Scenario, Unit};
+use crate::table;
 use crate::units::{bytes, percent, times};
 use bench_kit::stats;
 use maud::{Markup, html};

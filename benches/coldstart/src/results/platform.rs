@@ -6,9 +6,7 @@ use serde::{Deserialize, Serialize};
 
 /// How an instance was made to be new (`--cold-by`). Three different things: only the last one has
 /// bytes to pull that no node can have.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, clap::ValueEnum,
-)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum ColdBy {
     /// A version was published; image and settings are as they were.

@@ -13,6 +13,9 @@ const ACTIVE_WITHIN: Duration = Duration::from_secs(330);
 const ASK_AGAIN: Duration = Duration::from_millis(100);
 const ASK_AGAIN_AT_MOST: Duration = Duration::from_secs(2);
 
+/// Letters, blanks, commas: the platform takes no other signs in a description.
+const DESCRIPTION: &str = "made by firstbyte coldstart, deleted when it ends";
+
 /// A function that a run makes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FunctionSpec {
@@ -199,7 +202,7 @@ impl Account {
         ledger.intend(Kind::Namespace, &self.namespace, None)?;
         let body = json!({
             "Namespace": self.namespace,
-            "Description": "functions of firstbyte's coldstart; deleted when it ends",
+            "Description": DESCRIPTION,
         });
         match self.call("CreateNamespace", &body) {
             Ok(_) => {
@@ -233,15 +236,17 @@ impl Account {
         let mut body = json!({
             "FunctionName": of.name,
             "Namespace": self.namespace,
-            "Description": "made by firstbyte's coldstart; deleted when it ends",
+            "Description": DESCRIPTION,
             "Type": "Event",
             "Runtime": "CustomImage",
             "MemorySize": of.memory_mib,
             "Timeout": of.timeout_s,
             "InitTimeout": of.init_timeout_s,
             "Code": of.code(&of.image),
-            "Environment": of.variables(None),
         });
+        if !of.environment.is_empty() {
+            body["Environment"] = of.variables(None);
+        }
         if let Some(role) = &of.role {
             body["Role"] = json!(role);
         }
@@ -426,8 +431,7 @@ impl Account {
         ledger: &mut LedgerFile,
     ) -> Result<(), AccountError> {
         ledger.intend(Kind::Provisioned, function, Some(version))?;
-        let body =
-            json!({ "Qualifier": version, "VersionProvisionedConcurrencyNum": instances });
+        let body = json!({ "Qualifier": version, "VersionProvisionedConcurrencyNum": instances });
         if let Err(error) = self.ask("PutProvisionedConcurrencyConfig", function, body) {
             if error.code().is_some() {
                 ledger.gone(Kind::Provisioned, function, Some(version))?;
@@ -522,8 +526,7 @@ impl Account {
                 Ok(_) => {}
                 Err(error) if error.is("ResourceNotFound") => break,
                 // It is being changed, or its instances are being started: later.
-                Err(error)
-                    if error.is("FailedOperation") && began.elapsed() < ACTIVE_WITHIN => {}
+                Err(error) if error.is("FailedOperation") && began.elapsed() < ACTIVE_WITHIN => {}
                 Err(error) => return Err(error.into()),
             }
             match self.state(function, None) {
@@ -572,7 +575,10 @@ impl Account {
     /// # Errors
     /// [`CallError`]
     pub fn functions(&self, namespace: &str, prefix: &str) -> Result<Vec<String>, CallError> {
-        let body = json!({ "Namespace": namespace, "Limit": 100, "SearchKey": prefix });
+        let mut body = json!({ "Namespace": namespace, "Limit": 100 });
+        if !prefix.is_empty() {
+            body["SearchKey"] = json!(prefix);
+        }
         let answer = self.call("ListFunctions", &body)?.response;
         let list = answer.get("Functions").and_then(Value::as_array);
         let names = list.into_iter().flatten().filter_map(|f| f.get("FunctionName")?.as_str());

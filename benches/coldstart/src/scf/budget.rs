@@ -10,7 +10,8 @@ const CNY_PER_GB_SECOND: f64 = 0.000_111_08;
 const CNY_PER_10_000_CALLS: f64 = 0.0133;
 /// CNY a day of the basic package, where an account has one and starts to use SCF.
 const CNY_BASIC_A_DAY: f64 = 0.41;
-/// The longest that provisioned instances are waited for and used, in seconds.
+/// How long provisioned instances are waited for, in seconds, when nobody says: the platform's own
+/// limit for pull and start is 300.
 pub const PROVISIONED_WITHIN_S: u64 = 330;
 /// Versions that a function may have.
 pub const MAX_VERSIONS: u64 = 1000;
@@ -47,6 +48,8 @@ pub struct Extent {
     pub timeout_s: u64,
     /// The init's time limit, in seconds.
     pub init_timeout_s: u64,
+    /// How long provisioned instances are waited for, in seconds.
+    pub provisioned_within_s: u64,
     /// The control function's memory.
     pub control_mib: u64,
     /// Functions that are accelerated.
@@ -76,7 +79,9 @@ pub struct Budget {
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BudgetError {
     /// Too many functions.
-    #[error("{0} functions, and a namespace holds {MAX_FUNCTIONS}: fewer images or memory settings")]
+    #[error(
+        "{0} functions, and a namespace holds {MAX_FUNCTIONS}: fewer images or memory settings"
+    )]
     Functions(usize),
     /// Too many accelerated ones.
     #[error(
@@ -153,7 +158,7 @@ impl Extent {
             let measured = gb(item.memory_mib) * seconds;
             let control = 2.0 * gb(self.control_mib) * self.timeout_s as f64;
             let waited = match item.scenario {
-                Scenario::Provisioned => gb(item.memory_mib) * PROVISIONED_WITHIN_S as f64,
+                Scenario::Provisioned => gb(item.memory_mib) * self.provisioned_within_s as f64,
                 Scenario::Cold | Scenario::Accelerated => 0.0,
             };
             item.burst as f64 * (measured + control + waited)
@@ -209,6 +214,7 @@ mod tests {
             cold_by: ColdBy::NewConfig,
             timeout_s: 3,
             init_timeout_s: 90,
+            provisioned_within_s: PROVISIONED_WITHIN_S,
             control_mib: 128,
             accelerated: 1,
             namespace: true,

@@ -45,16 +45,14 @@ pub fn clean_up(
                 say(&format!("deleting  {}", entry.name));
                 account.delete_function(&entry.name, ledger)
             }
-            Kind::Namespace => {
-                account.delete_namespace(&entry.name, ledger).map(|gone| {
-                    if !gone {
-                        cleaned.notes.push(format!(
-                            "namespace {} has other functions in it, and stays",
-                            entry.name
-                        ));
-                    }
-                })
-            }
+            Kind::Namespace => account.delete_namespace(&entry.name, ledger).map(|gone| {
+                if !gone {
+                    cleaned.notes.push(format!(
+                        "namespace {} has other functions in it, and stays",
+                        entry.name
+                    ));
+                }
+            }),
             Kind::Tag => {
                 // No registry of the cloud lets a tag be deleted through the distribution API.
                 cleaned.notes.push(format!(

@@ -25,6 +25,8 @@ const REPLY_TIMEOUT: Duration = Duration::from_secs(330);
 const MAX_REPLY_BYTES: u64 = 50 << 20;
 /// How often a request is sent again that was refused for its rate.
 const MAX_REFUSED: u32 = 8;
+/// How often a request is sent again that got no answer and can be.
+const MAX_LOST: u32 = 2;
 /// The first pause after such a refusal; it doubles.
 const PAUSE: Duration = Duration::from_millis(250);
 /// Requests a second of each action, as the API's pages limit an account (583/17235); the
@@ -178,9 +180,9 @@ impl CallError {
 
     /// Whether the code begins so: `ResourceNotFound` for all that is not there.
     pub fn is(&self, family: &str) -> bool {
-        self.code().and_then(|code| code.strip_prefix(family)).is_some_and(|rest| {
-            rest.is_empty() || rest.starts_with('.')
-        })
+        self.code()
+            .and_then(|code| code.strip_prefix(family))
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
     }
 }
 
@@ -280,10 +282,17 @@ impl Client {
     pub fn call(&self, of: &Service, action: &str, body: &Value) -> Result<Answer, CallError> {
         let payload = body.to_string();
         let (mut pause, mut corrected) = (PAUSE, false);
-        let mut refused = 0;
+        let (mut refused, mut lost) = (0, 0);
         loop {
             self.keep_rate(action)?;
-            let (answer, server_s) = self.send(of, action, &payload)?;
+            let (answer, server_s) = match self.send(of, action, &payload) {
+                Err(CallError::Transport { .. }) if is_repeatable(action) && lost < MAX_LOST => {
+                    lost += 1;
+                    self.wait(PAUSE)?;
+                    continue;
+                }
+                sent => sent?,
+            };
             let Some(error) = answer.response.get("Error") else { return Ok(answer) };
             let text = |value: &Value, name: &str| {
                 value.get(name).and_then(Value::as_str).unwrap_or("").to_owned()
@@ -328,8 +337,7 @@ impl Client {
             headers: &[("content-type", content_type), ("host", &of.endpoint.host)],
             payload: payload.as_bytes(),
         };
-        let authorization =
-            sign(&call, self.shared.credentials.credential(), of.name, seconds);
+        let authorization = sign(&call, self.shared.credentials.credential(), of.name, seconds);
         let mut request = self
             .agent
             .post(format!("{}/", of.endpoint.base))
@@ -413,6 +421,12 @@ impl Client {
             thread::sleep(left.min(STEP));
         }
     }
+}
+
+/// Whether a request that got no answer may be sent again: what only asks, and what deletes, of
+/// which a second time finds nothing. A call of a function or a creation may have been done.
+fn is_repeatable(action: &str) -> bool {
+    ["Get", "List", "Search", "Delete"].iter().any(|word| action.starts_with(word))
 }
 
 fn agent(direct: bool) -> Agent {

@@ -136,9 +136,8 @@ impl Credentials {
         let text = if size > MAX_PROFILE_BYTES { None } else { fs::read_to_string(path).ok() };
         let value: Value =
             text.and_then(|t| serde_json::from_str(&t).ok()).ok_or_else(|| missing("JSON"))?;
-        let member = |name: &str| {
-            value.get(name).and_then(Value::as_str).filter(|text| !text.is_empty())
-        };
+        let member =
+            |name: &str| value.get(name).and_then(Value::as_str).filter(|text| !text.is_empty());
         let id = member("secretId").ok_or_else(|| missing("secretId"))?;
         let key = member("secretKey").ok_or_else(|| missing("secretKey"))?;
         let token = member("token").map(str::to_owned);

@@ -266,9 +266,9 @@ impl LedgerFile {
         name: &str,
         version: Option<&str>,
     ) -> Result<(), LedgerError> {
-        self.ledger.entries.retain(|e| {
-            !(e.kind == kind && e.name == name && e.version.as_deref() == version)
-        });
+        self.ledger
+            .entries
+            .retain(|e| !(e.kind == kind && e.name == name && e.version.as_deref() == version));
         self.write()
     }
 

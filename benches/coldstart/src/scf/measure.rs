@@ -3,7 +3,7 @@
 //! warm is counted and kept aside; it is never taken again until it fits.
 
 use super::account::{Account, AccountError, FunctionSpec, Invocation};
-use super::budget::{Budget, Item, PROVISIONED_WITHIN_S};
+use super::budget::{Budget, Item};
 use super::client::{Answer, CallError};
 use super::layer::{NonceError, Original};
 use super::ledger::LedgerFile;
@@ -67,6 +67,8 @@ pub struct Definition {
     pub access: Access,
     /// The event of every call, as JSON.
     pub event: String,
+    /// How long provisioned instances may take until they are there.
+    pub provision_wait: Duration,
     /// How long a request's log is waited for, after the last call.
     pub log_wait: Duration,
     /// How long a start may be missing in a log whose end is there, until the request was warm.
@@ -177,7 +179,7 @@ pub fn measure(
                  start can be told from none",
             ));
         }
-        if let Some(why) = state.available.filter(|available| available != "Available") {
+        if let Some(why) = state.available.filter(|said| said.contains("Insufficient")) {
             return Err(unfit(&format!(
                 "the platform says that {} cannot be called: {why}; look at the account's balance",
                 function.name
@@ -365,8 +367,7 @@ impl<'a> Bench<'a> {
             run.samples.truncate(*n);
         }
         let variants = &self.results.variants;
-        self.pending
-            .retain(|p| p.sample < variants[p.variant].runs[p.run].samples.len());
+        self.pending.retain(|p| p.sample < variants[p.variant].runs[p.run].samples.len());
     }
 
     /// The first turn of a case brought nothing but failures.
@@ -428,7 +429,7 @@ impl<'a> Bench<'a> {
         let (subject, item) = &self.of.cases[turn];
         let function = &self.of.functions[item.function];
         self.nonces += 1;
-        let nonce = format!("{}-{}", self.of.run.as_str(), self.nonces);
+        let nonce = format!("{} {}", self.of.run.as_str(), self.nonces);
         if item.scenario != Scenario::Provisioned {
             match self.of.cold_by {
                 ColdBy::NewVersion => {}
@@ -454,7 +455,7 @@ impl<'a> Bench<'a> {
     fn provision(&mut self, turn: usize, version: &str) -> Result<(), MeasureError> {
         let item = self.of.cases[turn].1;
         let function = &self.of.functions[item.function];
-        let within = Duration::from_secs(PROVISIONED_WITHIN_S);
+        let within = self.of.provision_wait;
         let (name, burst) = (&function.name, item.burst);
         self.account.provision(name, version, burst, within, self.ledger)?;
         let (variant, run) = self.places[turn];
@@ -493,7 +494,9 @@ impl<'a> Bench<'a> {
                 .iter()
                 .map(|lane| {
                     let ready = &ready;
-                    scope.spawn(move || Outcome::take(lane, ready, control, function, version, event))
+                    scope.spawn(move || {
+                        Outcome::take(lane, ready, control, function, version, event)
+                    })
                 })
                 .collect();
             threads.into_iter().map(|t| t.join().unwrap_or(Outcome::Panicked)).collect()
@@ -538,24 +541,24 @@ impl<'a> Bench<'a> {
                     other => Ok(failed(other.to_string(), Phase::Start)),
                 };
             }
-            Outcome::ControlFailed(said) => {
-                return Ok(failed(format!("the control function failed: {said}"), Phase::Start));
+            Outcome::ControlFailed(control) => {
+                if is_throttled(&control) {
+                    return Ok(throttled(control.request_id));
+                }
+                let (message, phase) = failure_of(&control);
+                let message = format!("the control function, of the same image, failed: {message}");
+                return Ok(failed(message, phase));
             }
-            Outcome::Panicked => return Ok(failed("a thread of coldstart ended".into(), Phase::Start)),
+            Outcome::Panicked => {
+                return Ok(failed("a thread of coldstart ended".into(), Phase::Start));
+            }
         };
-        if let Some((number, said)) = invocation.failure {
-            let number_text = number.map(|n| n.to_string()).unwrap_or_default();
-            if refusal::is_throttled(&number_text) || said.contains("ResourceLimit") {
-                return Ok(throttled(invocation.request_id));
-            }
-            let said: String = said.chars().take(500).collect();
-            return Ok(match number.and_then(|n| Some((n, refusal::status(n)?))) {
-                Some((n, (name, phase, advice))) => failed(
-                    format!("{n} {name}: {said} (request {}); {advice}", invocation.request_id),
-                    phase,
-                ),
-                None => failed(format!("{said} (request {})", invocation.request_id), Phase::Start),
-            });
+        if is_throttled(&invocation) {
+            return Ok(throttled(invocation.request_id));
+        }
+        if invocation.failure.is_some() {
+            let (message, phase) = failure_of(&invocation);
+            return Ok(failed(message, phase));
         }
         let ns = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
         let of = PlatformTimes {
@@ -576,6 +579,24 @@ impl<'a> Bench<'a> {
     }
 }
 
+/// Whether the platform refused to run it because too many ran at once.
+fn is_throttled(of: &Invocation) -> bool {
+    let Some((number, said)) = &of.failure else { return false };
+    matches!(number, Some(429 | 432)) || said.contains("ResourceLimit")
+}
+
+/// What went wrong, with the platform's number, its name and what to do.
+fn failure_of(of: &Invocation) -> (String, Phase) {
+    let Some((number, said)) = &of.failure else { return (String::new(), Phase::Start) };
+    let said: String = said.chars().take(500).collect();
+    match number.and_then(|n| Some((n, refusal::status(n)?))) {
+        Some((n, (name, phase, advice))) => {
+            (format!("{n} {name}: {said} (request {}); {advice}", of.request_id), phase)
+        }
+        None => (format!("{said} (request {})", of.request_id), Phase::Start),
+    }
+}
+
 /// What one connection of a turn brought.
 enum Outcome {
     /// The call was answered.
@@ -583,7 +604,7 @@ enum Outcome {
     /// The way there could not be measured.
     Control(CallError),
     /// The control function failed.
-    ControlFailed(String),
+    ControlFailed(Invocation),
     /// The call was not answered.
     Call(CallError),
     /// The thread ended.
@@ -601,16 +622,17 @@ impl Outcome {
         event: &str,
     ) -> Self {
         // The first call may meet no instance; the second one is taken.
-        let warm = lane
-            .invoke(control, "$LATEST", event)
-            .and_then(|_| lane.invoke(control, "$LATEST", event));
+        let warm = lane.invoke(control, "$LATEST", event).and_then(|first| match first.0.failure {
+            Some(_) => Ok(first),
+            None => lane.invoke(control, "$LATEST", event),
+        });
         ready.wait();
         let (of_control, its_answer) = match warm {
             Ok(found) => found,
             Err(error) => return Self::Control(error),
         };
-        if let Some((_, said)) = of_control.failure {
-            return Self::ControlFailed(said.chars().take(500).collect());
+        if of_control.failure.is_some() {
+            return Self::ControlFailed(of_control);
         }
         let handler = Duration::from_nanos(of_control.handler_ns.unwrap_or(0));
         let warm_round_trip = its_answer.took.saturating_sub(handler);
@@ -673,9 +695,7 @@ impl Bench<'_> {
             let known = match (&story.report, story.starts.is_empty()) {
                 (_, false) => true,
                 // Its start may come after its end.
-                (Some(_), true) => {
-                    now - *one.ended.get_or_insert(now) >= self.of.log_settle
-                }
+                (Some(_), true) => now - *one.ended.get_or_insert(now) >= self.of.log_settle,
                 (None, true) => false,
             };
             if known {

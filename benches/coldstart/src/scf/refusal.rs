@@ -55,10 +55,7 @@ const ADVICE: [(&str, &str); 33] = [
         "the image is not in the registry under that digest: push it, and copy the digest that \
          `microimage push` prints",
     ),
-    (
-        "ResourceNotFound.RegistryId",
-        "`--registry-id` names no registry of this account and region",
-    ),
+    ("ResourceNotFound.RegistryId", "`--registry-id` names no registry of this account and region"),
     (
         "FailedOperation.ImageNotFound",
         "the image is not in the registry under that digest: push it, and copy the digest that \
@@ -113,11 +110,9 @@ const ADVICE: [(&str, &str); 33] = [
     ),
     ("InvalidParameterValue.Region", "`--region ap-guangzhou`, for example"),
 ];
-const PERMISSION: &str =
-    "the key may not do that: give its user the policies QcloudSCFFullAccess and \
+const PERMISSION: &str = "the key may not do that: give its user the policies QcloudSCFFullAccess and \
      QcloudCLSReadOnlyAccess (Access Management), or name a namespace that it may use";
-const QUOTA: &str =
-    "the account's quota is used up in this region: measure with a smaller `--burst` or \
+const QUOTA: &str = "the account's quota is used up in this region: measure with a smaller `--burst` or \
      `--memory`, or ask for more (console, Function Service, quota)";
 
 /// What a status number of an invocation is: its name, where it goes wrong, and what to do.
@@ -125,28 +120,60 @@ pub fn status(number: i64) -> Option<(&'static str, Phase, &'static str)> {
     Some(match number {
         400 => ("InvalidEvent", Phase::Start, "`--event` has to be JSON"),
         401 => ("InvalidCredentials", Phase::Start, "the role of the function has no rights"),
-        405 => ("ContainerStateExited", Phase::Start, "the program ended: run it read-only, with \
-                 /tmp alone writable (`firstbyte run` does so)"),
+        405 => (
+            "ContainerStateExited",
+            Phase::Start,
+            "the program ended: run it read-only, with \
+                 /tmp alone writable (`firstbyte run` does so)",
+        ),
         406 => ("RequestTooLarge", Phase::Start, "an event has at most 6 MB"),
         407 => ("ResponseTooLarge", Phase::Start, "an answer has at most 6 MB"),
         430 => ("UserCodeException", Phase::Start, "the handler failed: its log says why"),
         433 => ("TimeLimitReached", Phase::Start, "`--timeout SECONDS`, up to 900"),
         434 => ("MemoryLimitReached", Phase::Start, "`--memory MIB`, more of it"),
-        439 => ("UserProcessExited", Phase::Start, "the program ended while it ran: its log says \
-                 why"),
+        439 => (
+            "UserProcessExited",
+            Phase::Start,
+            "the program ended while it ran: its log says \
+                 why",
+        ),
         443 => ("UserCodeError", Phase::Start, "the handler failed: its log says why"),
-        444 => ("PullImageFailed", Phase::Pull, "the platform may not read the image: is it in \
-                 this account and region, and has SCF_QcsRole the right?"),
-        445 => ("ContainerInitError", Phase::Create, "the image's command does not start: try it \
-                 with `firstbyte run --image`"),
-        446 => ("PortBindingFailed", Phase::Start, "nothing listens on port 9000 of 0.0.0.0 in \
-                 time"),
-        447 => ("PullImageTimeOut", Phase::Pull, "the image is too large or too far away: a \
-                 smaller one, or acceleration"),
-        449 => ("InsufficientResources", Phase::Create, "the region has no machine left: later, \
-                 or another region"),
-        450 => ("InitContainerTimeout", Phase::Start, "pull and start together took over \
-                 InitTimeout: a smaller image, or `--init-timeout SECONDS`"),
+        444 => (
+            "PullImageFailed",
+            Phase::Pull,
+            "the platform may not read the image: is it in \
+                 this account and region, and has SCF_QcsRole the right?",
+        ),
+        445 => (
+            "ContainerInitError",
+            Phase::Create,
+            "the image's command does not start: try it \
+                 with `firstbyte run --image`",
+        ),
+        446 => (
+            "PortBindingFailed",
+            Phase::Start,
+            "nothing listens on port 9000 of 0.0.0.0 in \
+                 time",
+        ),
+        447 => (
+            "PullImageTimeOut",
+            Phase::Pull,
+            "the image is too large or too far away: a \
+                 smaller one, or acceleration",
+        ),
+        449 => (
+            "InsufficientResources",
+            Phase::Create,
+            "the region has no machine left: later, \
+                 or another region",
+        ),
+        450 => (
+            "InitContainerTimeout",
+            Phase::Start,
+            "pull and start together took over \
+                 InitTimeout: a smaller image, or `--init-timeout SECONDS`",
+        ),
         499 => ("RequestCanceled", Phase::Start, "the request was ended from outside"),
         500 => ("InternalError", Phase::Start, "the platform's own fault: run again"),
         _ => return None,
