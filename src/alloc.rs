@@ -13,8 +13,9 @@
 //!
 //! mimalloc would set itself up before `main`, from an ELF constructor, unless its C code is
 //! compiled with `-DMI_PRIM_HAS_PROCESS_ATTACH` (.cargo/config.toml; the template carries the same
-//! line, because such flags do not travel with a crate). Where it is compiled without, everything
-//! works and the arena is never used.
+//! line, because such flags do not travel with a crate). Where it is compiled without, the arena
+//! serves all the same, the options are set once the first reply is out, and what is lost is the
+//! time before `main`.
 
 /// Sets the allocator up for the rest of the process's life. Called once the first reply is out;
 /// an arena that is full does the same.
@@ -88,6 +89,11 @@ mod early {
     /// more is freed, and an instance that has nothing to do frees nothing: with its default of a
     /// second, bodies of 6 MiB left 213 MiB resident for ever. At 0 they go at once.
     const PURGE_DELAY: core::ffi::c_int = 15;
+    /// `mi_option_arena_reserve`'s place, in KiB: what is reserved at a time. What describes it is
+    /// touched at once: with the default of 1 GiB and huge pages that was 4 MiB.
+    const ARENA_RESERVE: core::ffi::c_int = 23;
+    /// `mi_option_allow_thp`'s place. With transparent huge pages the first touch clears 2 MiB.
+    const ALLOW_THP: core::ffi::c_int = 43;
 
     pub(super) fn settle() {
         static TURN: Mutex<()> = Mutex::new(());
@@ -118,7 +124,11 @@ mod early {
         // what the constructor would have done. The option is a number of the pinned version, set
         // before mimalloc serves anybody.
         unsafe {
-            if !std::ptr::read_volatile(&raw const _mi_process_is_initialized) {
+            if std::ptr::read_volatile(&raw const _mi_process_is_initialized) {
+                mi_option_set_default(ARENA_RESERVE, 64 * 1024);
+                mi_option_set_default(ALLOW_THP, 0);
+                libc::prctl(libc::PR_SET_THP_DISABLE, 1, 0, 0, 0);
+            } else {
                 _mi_auto_process_init();
             }
             mi_option_set_default(PURGE_DELAY, 0);

@@ -3,11 +3,14 @@
 //! in `platform`.
 
 mod bridge;
+mod surround;
 
+use crate::asked::Asked;
 use crate::context::Context;
-use crate::error::{Error, Result};
+use crate::error::{Caller, Error, Result};
 use crate::event::Event;
 use crate::handler::{EventHandler, HookHandler, InitWork, WebHandler};
+use crate::headers::Headers;
 use crate::log;
 use crate::platform::{self, Completion, Hook, Platform, Role};
 use crate::reply::{IntoReply, Reply};
@@ -16,8 +19,11 @@ use crate::route::{Matched, Routes};
 use crate::spare;
 use crate::transport::records;
 use crate::transport::{Admission, Limits, Once, RequestHead, Service, catch};
-use crate::wire::Status;
+use crate::wire::{Framing, Status};
+use ::log::Level;
 use std::fmt;
+use std::io;
+use surround::Surround;
 
 /// When [`App::init`] runs a function's initialisation.
 ///
@@ -79,15 +85,19 @@ pub struct App {
     event: Option<EventHandler>,
     /// Set by `bridge` alone, so that an App without it is linked without it.
     bridge: Option<fn(&App, Event<'_>) -> Result<Reply>>,
+    /// Set by `around` alone, so that an App without it is linked without it.
+    surround: Option<Box<Surround>>,
     routes: Routes,
     web: Option<WebHandler>,
     hooks: Vec<(Hook, HookHandler)>,
     inits: Vec<(Init, InitWork)>,
+    stops: Vec<InitWork>,
     /// Set by `init` alone, so that an App without it is linked without it.
     first_request: Option<FirstRequest>,
     limits: Limits,
     error_status: Option<Status>,
     workers: usize,
+    takes_encoded: bool,
     misconfigured: Option<Error>,
 }
 
@@ -246,6 +256,58 @@ impl App {
         self
     }
 
+    /// Hands bodies with a content coding (`content-encoding: gzip`) to handlers as they came. Without
+    /// this they are refused with 415 and `accept-encoding: identity` before they are read:
+    /// compressed JSON is not JSON, and what is unpacked has no limit but the handler's.
+    ///
+    /// # Example
+    /// ```
+    /// use firstbyte::{App, Request, test};
+    ///
+    /// let app = App::new().post("/", |request: Request<'_>| request.body().len().to_string());
+    /// let call = test::post("/", "packed").header("content-encoding", "gzip");
+    /// let reply = call.clone().send(&app);
+    /// assert_eq!(reply.status().code(), 415);
+    /// assert_eq!(reply.header("accept-encoding"), Some("identity"));
+    /// assert_eq!(call.send(&app.encoded_bodies()).text(), "6");
+    /// ```
+    pub fn encoded_bodies(mut self) -> App {
+        self.takes_encoded = true;
+        self
+    }
+
+    /// Runs `work` when the server stops, after SIGTERM or SIGINT: once what was in flight has ended
+    /// or was cut off, background work included, and before [`App::serve`] returns. Several run in
+    /// the order they were given. An error or a panic is a line of the log, and the exit code is 1.
+    ///
+    /// It has the last quarter of [`Limits::drain_timeout`] at least (2.5 s by default), also where
+    /// a request holds the main thread: then it runs on another one. When the time-out is over the
+    /// process ends.
+    ///
+    /// # Cold start
+    /// A platform may end an instance without a signal (SCF documents none), so that this is for
+    /// what is good to have done: buffers sent, connections ended in order.
+    ///
+    /// # Example
+    /// ```
+    /// use firstbyte::{App, test};
+    /// use std::sync::atomic::{AtomicBool, Ordering};
+    ///
+    /// static SENT: AtomicBool = AtomicBool::new(false);
+    ///
+    /// let app = App::new().web(|_| "here").on_stop(|| SENT.store(true, Ordering::SeqCst));
+    /// assert!(test::stop(&app));
+    /// assert!(SENT.load(Ordering::SeqCst));
+    /// ```
+    pub fn on_stop<F, R>(mut self, work: F) -> App
+    where
+        F: Fn() -> R + Send + Sync + 'static,
+        R: IntoReply,
+    {
+        self.stops.push(Box::new(move || work().into_reply().map(drop)));
+        self
+    }
+
     /// Other limits than the defaults.
     pub fn limits(mut self, limits: Limits) -> App {
         self.limits = limits;
@@ -348,11 +410,14 @@ impl App {
                 request.set_params(params);
                 handler(request)
             }
-            (Matched::OtherMethods(allow), _) => {
-                let error = Error::peer(Status::METHOD_NOT_ALLOWED, "this path has no such method");
-                self.failure(&error, request.context().log_id()).with_header("allow", allow)
+            (Matched::Nothing | Matched::OtherMethods { is_known: false }, Some(handler)) => {
+                handler(request)
             }
-            (Matched::Nothing, Some(handler)) => handler(request),
+            (Matched::OtherMethods { .. }, _) => {
+                let error = Error::peer(Status::METHOD_NOT_ALLOWED, "this path has no such method");
+                let allow = self.routes.allow(request.path());
+                self.failed(&Asked::of(&request), &error, Caller::Web).with_header("allow", allow)
+            }
             (Matched::Nothing, None) => {
                 Err(Error::peer(Status::NOT_FOUND, "this function has no handler for this path"))
             }
@@ -362,35 +427,88 @@ impl App {
     /// Makes a reply of whatever `answer` ends in: a reply, an error or a panic.
     pub(crate) fn reply(
         &self,
-        context: Context<'_>,
+        asked: &Asked<'_>,
+        caller: Caller,
         answer: impl FnOnce() -> Result<Reply>,
     ) -> (Reply, Completion) {
-        let id = context.log_id();
         // A panic is the handler's: what it broke is its own, and the next request gets a fresh
         // coroutine's worth.
-        let answered = catch(|| records::serving(id, answer)).unwrap_or_else(|panicked| {
-            log::line(id, format_args!("the handler panicked: {panicked}"));
-            Err(Error::new("the handler panicked").with_status(Status::INTERNAL_SERVER_ERROR))
-        });
-        match answered {
-            Ok(reply) => (reply, Completion::Done),
-            Err(error) => (self.failure(&error, id), Completion::Failed),
+        let answered = catch(|| records::serving(asked.context().log_id(), answer));
+        let error = match answered {
+            Ok(Ok(mut reply)) => {
+                if reply.body().is_none() && caller == Caller::Web {
+                    watch_stream(asked, &mut reply);
+                }
+                return (reply, Completion::Done);
+            }
+            Ok(Err(error)) => error,
+            Err(panicked) => panicked.into_error(),
+        };
+        (self.failed(asked, &error, caller), Completion::Failed)
+    }
+
+    /// Tells the log of a failure, and makes its reply.
+    #[cold]
+    #[inline(never)]
+    fn failed(&self, asked: &Asked<'_>, error: &Error, caller: Caller) -> Reply {
+        let status = error.status_or(self.error_status.unwrap_or(Status::INTERNAL_SERVER_ERROR));
+        let id = asked.context().log_id();
+        let is_mistake = error.is_peers_fault() || status.code() < 500;
+        let level = if is_mistake { Level::Warn } else { Level::Error };
+        tell(level, id, status, &Line::of(asked), format_args!("{error:#}"));
+        let mut body = spare::take();
+        error.write_json_with(error.told(caller, status), id, &mut body);
+        let reply = Reply::raw_json(body).with_status(status);
+        match error.is_about_coding() {
+            true => reply.with_known_header("accept-encoding", "identity"),
+            false => reply,
         }
     }
 
-    #[cold]
-    fn failure(&self, error: &Error, request_id: &str) -> Reply {
-        let mut body = spare::take();
-        error.write_json(request_id, &mut body);
-        Reply::raw_json(body).with_status(
-            error.status_or(self.error_status.unwrap_or(Status::INTERNAL_SERVER_ERROR)),
-        )
+    /// Refuses a body that no handler could read (RFC 9110, section 15.5.16).
+    ///
+    /// # Errors
+    /// 415 if the fields say that the body is encoded.
+    pub(crate) fn check_coding(&self, headers: Headers<'_>) -> Result<()> {
+        if self.takes_encoded {
+            return Ok(());
+        }
+        let named = |(name, value): (&str, &[u8])| {
+            name.len() == CONTENT_ENCODING.len()
+                && name.eq_ignore_ascii_case(CONTENT_ENCODING)
+                && !value.trim_ascii().is_empty()
+                && !value.trim_ascii().eq_ignore_ascii_case(b"identity")
+        };
+        if headers.iter().any(named) { Err(Error::coding()) } else { Ok(()) }
+    }
+
+    /// Answers one request as the server would, which may refuse its body.
+    pub(crate) fn respond_or_refuse(&self, request: Request<'_>) -> Reply {
+        if !request.body().is_empty()
+            && let Err(error) = self.check_coding(request.headers())
+        {
+            return self.refusal(&Asked::of(&request), &error);
+        }
+        self.respond(request)
+    }
+
+    fn refusal(&self, asked: &Asked<'_>, error: &Error) -> Reply {
+        let mut reply = self.failed(asked, error, Caller::Web);
+        if let Some(surround) = &self.surround {
+            (surround.after)(self, asked, &mut reply);
+        }
+        reply
     }
 
     /// Answers one request without a server, whatever happens.
     pub(crate) fn respond(&self, request: Request<'_>) -> Reply {
-        let (context, role) = (request.context(), self.role(&request));
-        let (reply, mut outcome) = self.reply(context, || self.answer(role, request));
+        let role = self.role(&request);
+        let asked = Asked::of(&request).as_event(role.is_some());
+        let caller = if role.is_some() { Caller::Platform } else { Caller::Web };
+        let (reply, mut outcome) = match &self.surround {
+            None => self.reply(&asked, caller, || self.answer(role, request)),
+            Some(surround) => (surround.answer)(self, role, request, &asked),
+        };
         if reply.status().code() >= 400 {
             outcome = Completion::Failed; // a handler may say so without an error
         }
@@ -398,10 +516,63 @@ impl App {
             None | Some(Role::Event(Platform::Scf)) => reply,
             Some(Role::Event(platform) | Role::Hook(platform, _)) => {
                 (platform.contract().signal)(reply, outcome)
-                    .unwrap_or_else(|error| self.failure(&error, context.request_id()))
+                    .unwrap_or_else(|error| self.failed(&asked, &error, caller))
             }
         }
     }
+}
+
+const CONTENT_ENCODING: &str = "content-encoding";
+
+/// Method and path, as a line of the log has them.
+struct Line {
+    method: String,
+    path: String,
+}
+
+impl Line {
+    /// Bytes of a path that are told.
+    const MOST_BYTES: usize = 512;
+
+    fn of(asked: &Asked<'_>) -> Line {
+        let part = |text: &str| text[..text.floor_char_boundary(Self::MOST_BYTES)].to_owned();
+        Line { method: part(asked.method()), path: part(asked.path()) }
+    }
+}
+
+impl fmt::Display for Line {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.method.as_str() {
+            "" => f.write_str("(no request line)"),
+            method => write!(f, "{method} {}", self.path),
+        }
+    }
+}
+
+/// One line of the log for one request that failed.
+fn tell(level: Level, id: &str, status: Status, line: &Line, what: fmt::Arguments<'_>) {
+    log::failure(level, id, format_args!("{} {line}: {what}", status.code()));
+}
+
+/// Has the log told if the reply's stream fails.
+#[cold]
+#[inline(never)]
+fn watch_stream(asked: &Asked<'_>, reply: &mut Reply) {
+    let (line, id) = (Line::of(asked), asked.context().log_id().to_owned());
+    let status = reply.status();
+    reply.guard_stream(|write| {
+        catch(write).unwrap_or_else(|panicked| Err(io::Error::other(panicked.to_string())))
+    });
+    reply.when_written(move |written, result| {
+        let Err(error) = result else { return };
+        let error = Error::of(error);
+        let (level, who) = match written.reader_failed {
+            true => (Level::Info, "the reader is gone or too slow"),
+            false => (Level::Error, "the reply's stream failed"),
+        };
+        let bytes = written.bytes;
+        tell(level, &id, status, &line, format_args!("{who} after {bytes} bytes: {error:#}"));
+    });
 }
 
 impl fmt::Debug for App {
@@ -416,7 +587,10 @@ impl fmt::Debug for App {
 }
 
 impl Service for App {
-    fn admit(&self, _head: &RequestHead<'_>) -> Result<Admission> {
+    fn admit(&self, head: &RequestHead<'_>) -> Result<Admission> {
+        if head.head.framing != Framing::Length(0) {
+            self.check_coding(head.headers())?;
+        }
         Ok(Admission { body_bytes: self.limits.body_bytes })
     }
 
@@ -424,10 +598,30 @@ impl Service for App {
         self.respond(request)
     }
 
+    fn has_last_work(&self) -> bool {
+        !self.stops.is_empty()
+    }
+
+    fn stop(&self) -> bool {
+        let mut all = true;
+        for work in &self.stops {
+            let error = match catch(work) {
+                Ok(Ok(())) => continue,
+                Ok(Err(error)) => error,
+                Err(panicked) => panicked.into_error(),
+            };
+            log::failure(Level::Error, "", format_args!("a stop hook failed: {error:#}"));
+            all = false;
+        }
+        all
+    }
+
     fn refuse(&self, error: &Error, head: Option<&RequestHead<'_>>) -> Reply {
-        let request_id =
-            head.map(|head| Context::new(head.headers(), None).log_id()).unwrap_or_default();
-        self.failure(error, request_id)
+        let asked = head.map_or(Asked::nothing(), |head| {
+            let (method, path, query) = head.target();
+            Asked::of_head(method, path, query, head.headers())
+        });
+        self.refusal(&asked, error)
     }
 }
 
@@ -495,7 +689,7 @@ mod tests {
         let reply = test::get("/").send(&app);
         assert_eq!(reply.status(), Status::INTERNAL_SERVER_ERROR);
         assert!(
-            reply.text().contains("panicked") && !reply.text().contains("asked to"),
+            reply.text().contains("its log says why") && !reply.text().contains("asked to"),
             "{}",
             reply.text()
         );

@@ -11,7 +11,7 @@ use crate::transport::records;
 use crate::transport::timeline::{self, Mark};
 use crate::transport::{self, Limits};
 use std::io::ErrorKind;
-use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpListener};
 use std::process::ExitCode;
 
 /// Where to listen instead, for tests and local runs: `host:port`, port 0 for any.
@@ -70,7 +70,7 @@ pub fn start(app: fn() -> App) -> i32 {
     std::panic::catch_unwind(|| app().try_serve()).map_or(101, |served| match served {
         Ok(()) => 0,
         Err(error) => {
-            eprintln!("firstbyte: {error}");
+            eprintln!("firstbyte: {error:#}");
             1
         }
     })
@@ -78,7 +78,7 @@ pub fn start(app: fn() -> App) -> i32 {
 
 impl App {
     /// Listens and serves until SIGTERM or SIGINT. If it cannot, it says why in one line on
-    /// standard error.
+    /// standard error, with exit code 1; so it does if the drain time-out has cut something off.
     ///
     /// # Cold start
     /// The port is bound and listened on before anything else happens, but for
@@ -87,7 +87,7 @@ impl App {
         match self.try_serve() {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => {
-                eprintln!("firstbyte: {error}");
+                eprintln!("firstbyte: {error:#}");
                 ExitCode::FAILURE
             }
         }
@@ -96,7 +96,8 @@ impl App {
     /// As [`App::serve`], for a `main` that has its own way with errors.
     ///
     /// # Errors
-    /// If a route is malformed, or the address is malformed, taken or not allowed.
+    /// If a route is malformed, or the address is malformed, taken or not allowed; and if the server
+    /// has stopped with something cut off, or a stop hook has failed.
     pub fn try_serve(mut self) -> Result<()> {
         let (limits, workers) = self.take_settings()?;
         run(self, limits, workers)
@@ -133,15 +134,20 @@ fn run(app: App, limits: Limits, workers: usize) -> Result<()> {
     })?;
     timeline::mark(Mark::Listening);
     records::init(variable)?;
+    match transport::serve(listener, app, limits, workers, ready, settle) {
+        true => Ok(()),
+        false => Err(Error::io("it has stopped before all was done; the log says what was not")),
+    }
+}
+
+/// Whoever moved the address waits to be told (port 0 is any port); the platform reads no such
+/// line.
+fn ready(listener: &TcpListener) {
     if variable(OVERRIDE).is_some()
         && let Ok(address) = listener.local_addr()
     {
-        // Whoever moved the address waits to be told (port 0 is any port); the platform reads no
-        // such line.
         log::announce(format_args!("listening on {address}"));
     }
-    transport::serve(listener, app, limits, workers, settle);
-    Ok(())
 }
 
 fn variable(name: &str) -> Option<String> {

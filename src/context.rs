@@ -8,6 +8,7 @@ use crate::deadline::{Arrival, Deadline};
 use crate::error::Result;
 use crate::headers::Headers;
 use crate::platform::{self, Contract, Environment, LambdaContext, Platform};
+use crate::stopping::stopping;
 use std::fmt;
 use std::time::Duration;
 
@@ -143,6 +144,11 @@ impl<'a> Context<'a> {
     /// Arrival + a timeout that you know better than the header says.
     pub fn deadline_after(&self, timeout: Duration) -> Option<Deadline> {
         self.arrival?.deadline(timeout)
+    }
+
+    /// Whether the process has been told to stop: see [`stopping`](crate::stopping()).
+    pub fn stopping(&self) -> bool {
+        stopping()
     }
 
     /// `X-Scf-Trigger-Src`: `Timer` for timer triggers, empty otherwise.

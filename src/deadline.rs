@@ -37,6 +37,14 @@ impl Arrival {
         }
     }
 
+    /// How long ago that was.
+    pub fn elapsed(self) -> Duration {
+        match self.0 {
+            Moment::Instant(instant) => instant.elapsed(),
+            Moment::Monotonic(ns) => Duration::from_nanos(monotonic_ns().saturating_sub(ns)),
+        }
+    }
+
     /// Arrival + timeout; `None` if that is beyond what the clock can count.
     pub fn deadline(self, timeout: Duration) -> Option<Deadline> {
         self.instant().checked_add(timeout).map(Deadline)

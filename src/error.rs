@@ -1,6 +1,6 @@
-//! One error for handlers and server alike: whose fault it is decides the status, the message goes
-//! to the caller. Not a backtrace carrier, and never a way for a secret to leave: the message is
-//! what the author wrote.
+//! One error for handlers and server alike: whose fault it is decides the status, and whose words
+//! they are decides who reads them. A stranger on the Web reads what was written for him; the
+//! log has everything. Not a backtrace carrier.
 
 use crate::json_string::push_json_string;
 use crate::wire::{Reject, Status};
@@ -12,24 +12,76 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// Why a request got no ordinary reply.
 ///
-/// Every `std::error::Error` turns into one with `?` and is then the handler's fault: status 500
-/// and its text as the message. (That is why `Error` is not itself a `std::error::Error`.)
+/// Every `std::error::Error` turns into one with `?` and is then the handler's fault: status 500.
+/// Its text and those of what caused it (`source`) are in the log, in one line with the request's
+/// id. (Because of that `?`, `Error` is not itself a `std::error::Error`, and a boxed one needs
+/// [`Error::of`].)
+///
+/// # Who reads the message
+/// The log, always. The caller of an event function is the platform: it is told. The caller of a
+/// Web function (a gateway's client too) is a stranger: he is told what [`Error::peer`],
+/// [`Error::public`] and [`Error::for_caller`] say, and what [`Error::new`] says with a status
+/// below 500. Of everything else, a driver's or a library's words above all, he gets a
+/// general text and the request id.
 ///
 /// # Example
 /// ```
-/// fn port(text: &str) -> firstbyte::Result<u16> {
+/// use firstbyte::{App, Error, Result, Status, test};
+///
+/// fn port(text: &str) -> Result<u16> {
 ///     Ok(text.parse()?)
 /// }
 /// let error = port("ninety").unwrap_err();
 /// assert_eq!(error.status().code(), 500);
 /// assert_eq!(error.to_string(), "invalid digit found in string");
+///
+/// let app = App::new()
+///     .get("/port", |_| port("ninety").map(|port| port.to_string()))
+///     .get("/full", |_| -> Result<()> {
+///         Err(Error::public(Status::SERVICE_UNAVAILABLE, "no seats left; try tomorrow"))
+///     });
+/// assert!(!test::get("/port").send(&app).text().contains("digit"));
+/// assert!(test::get("/full").send(&app).text().contains("try tomorrow"));
 /// ```
 #[derive(Debug)]
 pub struct Error {
     kind: Kind,
+    words: Words,
     message: Cow<'static, str>,
+    /// The texts of what caused it, the nearest first, with `: ` between them.
+    causes: Option<Box<str>>,
     code: Option<i64>,
 }
+
+/// Whose words the message is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Words {
+    /// The function's author's.
+    Own,
+    /// Those of whatever failed: a driver, a library.
+    Foreign,
+    /// The author's, for whoever called.
+    ForCaller,
+}
+
+/// Who called, and so who reads an error's reply.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Caller {
+    /// The platform, with an event or a hook.
+    Platform,
+    /// Anybody.
+    Web,
+    /// Anybody, through a gateway's event.
+    Gateway,
+}
+
+/// What a stranger is told of a function's failure.
+const GENERAL: &str = "the function failed; its log says why, under this request id";
+const CODING: &str =
+    "the body has a content coding; send it plain, without a Content-Encoding field";
+/// Causes that are named, and bytes that their texts have at most.
+const MOST_CAUSES: usize = 16;
+const MOST_CAUSE_BYTES: usize = 2 * 1024;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
@@ -45,16 +97,83 @@ impl Error {
     /// The function's own failure: status 500 unless the App or [`Error::with_status`] says
     /// otherwise.
     pub fn new(message: impl Into<Cow<'static, str>>) -> Error {
-        Error { kind: Kind::Handler(None), message: message.into(), code: None }
+        Error::with(Kind::Handler(None), Words::Own, message.into())
     }
 
-    /// The caller's mistake, to be answered with a 4xx status.
+    /// The caller's mistake, to be answered with a 4xx status. The caller reads the message.
     pub fn peer(status: Status, message: impl Into<Cow<'static, str>>) -> Error {
-        Error { kind: Kind::Peer(status), message: message.into(), code: None }
+        Error::with(Kind::Peer(status), Words::ForCaller, message.into())
+    }
+
+    /// The function's own failure, with a message that its caller is to read, whoever that is.
+    pub fn public(status: Status, message: impl Into<Cow<'static, str>>) -> Error {
+        Error::with(Kind::Handler(Some(status)), Words::ForCaller, message.into())
+    }
+
+    /// What `?` makes of an error, for those that `?` does not take: `Box<dyn Error>`, `anyhow`.
+    ///
+    /// # Example
+    /// ```
+    /// use std::error::Error as StdError;
+    ///
+    /// fn read() -> Result<String, Box<dyn StdError + Send + Sync>> {
+    ///     Err("the disk is gone".into())
+    /// }
+    /// let error = read().map_err(|error| firstbyte::Error::of(&*error)).unwrap_err();
+    /// assert_eq!(error.to_string(), "the disk is gone");
+    /// ```
+    pub fn of(error: &(dyn std::error::Error + '_)) -> Error {
+        let message = error.to_string();
+        let causes = causes(&message, error.source());
+        let kind = Kind::Handler(None);
+        Error { causes, ..Error::with(kind, Words::Foreign, message.into()) }
+    }
+
+    /// The body has a content coding that no handler reads.
+    #[cold]
+    pub(crate) fn coding() -> Error {
+        Error::peer(Status::UNSUPPORTED_MEDIA_TYPE, CODING)
+    }
+
+    /// Whether it is [`Error::coding`].
+    pub(crate) fn is_about_coding(&self) -> bool {
+        self.message == CODING
     }
 
     pub(crate) fn io(message: impl Into<Cow<'static, str>>) -> Error {
-        Error { kind: Kind::Io, message: message.into(), code: None }
+        Error::with(Kind::Io, Words::Own, message.into())
+    }
+
+    fn with(kind: Kind, words: Words, message: Cow<'static, str>) -> Error {
+        Error { kind, words, message, causes: None, code: None }
+    }
+
+    /// The same error with what caused it: that is in the log only, with all that caused it in
+    /// turn.
+    ///
+    /// # Example
+    /// ```
+    /// use firstbyte::Error;
+    ///
+    /// let cause = "x".parse::<u8>().unwrap_err();
+    /// let error = Error::new("the table has a bad row").with_cause(&cause);
+    /// assert_eq!(error.to_string(), "the table has a bad row");
+    /// assert_eq!(format!("{error:#}"), "the table has a bad row: invalid digit found in string");
+    /// ```
+    pub fn with_cause(mut self, cause: &(dyn std::error::Error + '_)) -> Error {
+        self.causes = causes(&self.message, Some(cause));
+        self
+    }
+
+    pub(crate) fn with_cause_text(mut self, cause: String) -> Error {
+        self.causes = Some(cause.into_boxed_str());
+        self
+    }
+
+    /// The same error with a message that the caller is to read, also where the function failed.
+    pub fn for_caller(mut self) -> Error {
+        self.words = Words::ForCaller;
+        self
     }
 
     /// Answers with this status.
@@ -104,28 +223,75 @@ impl Error {
         }
     }
 
-    /// Appends `{"errorCode":…,"errorMessage":"…","requestId":"…"}`; the platform's shape (facts:
-    /// error logs of SCF print `errorCode` and `errorMessage`).
+    /// The message for who called, of a reply with `status`.
+    pub(crate) fn told(&self, caller: Caller, status: Status) -> &str {
+        let is_mistake = status.code() < 500;
+        match self.words {
+            _ if caller == Caller::Platform => &self.message,
+            Words::ForCaller => &self.message,
+            Words::Own if is_mistake => &self.message,
+            Words::Foreign if is_mistake && !status.reason().is_empty() => status.reason(),
+            Words::Own | Words::Foreign => GENERAL,
+        }
+    }
+
+    /// Appends `{"errorCode":…,"errorMessage":"…","requestId":"…"}` with the message itself; the
+    /// platform's shape (facts: error logs of SCF print `errorCode` and `errorMessage`).
     pub fn write_json(&self, request_id: &str, out: &mut Vec<u8>) {
+        self.write_json_with(&self.message, request_id, out);
+    }
+
+    pub(crate) fn write_json_with(&self, message: &str, request_id: &str, out: &mut Vec<u8>) {
         out.extend_from_slice(b"{\"errorCode\":");
         out.extend_from_slice(self.code().to_string().as_bytes());
         out.extend_from_slice(b",\"errorMessage\":");
-        push_json_string(out, &self.message);
+        push_json_string(out, message);
         out.extend_from_slice(b",\"requestId\":");
         push_json_string(out, request_id);
         out.push(b'}');
     }
 }
 
+/// The texts of a cause and of what caused it, without those that `told` or a nearer one ends with
+/// already.
+#[cold]
+fn causes(told: &str, mut cause: Option<&(dyn std::error::Error + '_)>) -> Option<Box<str>> {
+    let mut all = String::new();
+    let mut nearer = told.to_owned();
+    for _ in 0..MOST_CAUSES {
+        let Some(this) = cause else { break };
+        let text = this.to_string();
+        if !text.is_empty() && !nearer.ends_with(&text) {
+            if !all.is_empty() {
+                all.push_str(": ");
+            }
+            all.push_str(&text);
+            nearer = text;
+        }
+        if all.len() > MOST_CAUSE_BYTES {
+            all.truncate(all.floor_char_boundary(MOST_CAUSE_BYTES));
+            all.push('\u{2026}');
+            break;
+        }
+        cause = this.source();
+    }
+    (!all.is_empty()).then(|| all.into_boxed_str())
+}
+
+/// The message; with `{:#}` also what caused it.
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message)
+        f.write_str(&self.message)?;
+        match &self.causes {
+            Some(causes) if f.alternate() => write!(f, ": {causes}"),
+            _ => Ok(()),
+        }
     }
 }
 
 impl<E: std::error::Error> From<E> for Error {
     fn from(error: E) -> Error {
-        Error::new(error.to_string())
+        Error::of(&error)
     }
 }
 
@@ -138,6 +304,61 @@ impl From<Reject> for Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Each is caused by the next.
+    #[derive(Debug)]
+    struct Chain(&'static [&'static str]);
+
+    impl fmt::Display for Chain {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str(self.0[0])
+        }
+    }
+
+    impl std::error::Error for Chain {
+        fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+            match self.0 {
+                // Of one layout with what it wraps: a chain without an allocation.
+                [_, rest @ ..] if !rest.is_empty() => Some(Box::leak(Box::new(Chain(rest)))),
+                _ => None,
+            }
+        }
+    }
+
+    #[test]
+    fn causes_are_named_once_and_are_bounded() {
+        for (chain, all) in [
+            (&["a"][..], "a"),
+            (&["query failed", "no route", "os error 113"], "query failed: no route: os error 113"),
+            (&["failed: no route", "no route", "os error"], "failed: no route: os error"),
+            (&["a", "", "b"], "a: b"),
+        ] {
+            assert_eq!(format!("{:#}", Error::from(Chain(chain))), all);
+        }
+        let long: &[&str] = &["\u{fc}\u{e4}\u{20ac}x"; 100];
+        let long: Vec<String> = long.iter().enumerate().map(|(n, t)| format!("{n}{t}")).collect();
+        let long: Vec<&str> = long.iter().map(|text| &*text.clone().leak()).collect();
+        let text = format!("{:#}", Error::from(Chain(long.leak())));
+        assert!(text.ends_with("16\u{fc}\u{e4}\u{20ac}x"), "{text}");
+        let wide: &[&str] = vec!["a", &*"\u{20ac}".repeat(5000).leak()].leak();
+        let text = format!("{:#}", Error::from(Chain(wide)));
+        assert!(text.len() < 2 * 1024 + 16 && text.ends_with('\u{2026}'), "{}", text.len());
+    }
+
+    #[test]
+    fn a_stranger_reads_what_was_written_for_him() {
+        let foreign = || Error::from(Chain(&["password authentication failed", "dsn=secret"]));
+        let (web, bad) = (Caller::Web, Status::BAD_GATEWAY);
+        assert_eq!(foreign().told(web, bad), GENERAL);
+        assert_eq!(foreign().told(Caller::Gateway, bad), GENERAL);
+        assert_eq!(foreign().told(web, Status::NOT_FOUND), "Not Found");
+        assert_eq!(foreign().told(Caller::Platform, bad), "password authentication failed");
+        assert_eq!(foreign().for_caller().told(web, bad), "password authentication failed");
+        assert_eq!(Error::new("mine").told(web, bad), GENERAL);
+        assert_eq!(Error::new("mine").told(web, Status::CONFLICT), "mine");
+        assert_eq!(Error::public(bad, "mine").told(web, bad), "mine");
+        assert_eq!(Error::peer(Status::CONFLICT, "yours").told(web, Status::CONFLICT), "yours");
+    }
 
     #[test]
     fn writes_valid_json_whatever_the_message() {

@@ -28,19 +28,24 @@
 //! timers come up behind it. Cargo.toml records the reason for each dependency.
 //!
 //! Modules in reading order: `app` (what is served), `handler`, `event`, `request` with `headers`
-//! and `body`, `reply`, `context`, `deadline`, `error` (what handlers see), `route`, [`json`],
+//! and `body`, `reply`, `context`, `deadline`, `error` (what handlers see), `route`, `asked` and
+//! `around` (what stands around all of them) with `cors` and `access_log`, [`json`],
 //! [`wire`] (HTTP as pure functions), [`platform`] and [`trigger`] (who sends what), `transport`
 //! (sockets and coroutines), `boot`, `alloc`, `spare`, `log`, `sys`, [`mod@test`]. ARCHITECTURE.md
 //! has them as a stack: which may import which.
 
 #![deny(unsafe_code)] // doors: alloc, boot, log, sys, transport
 
+mod access_log;
 #[allow(unsafe_code)]
 mod alloc;
 mod app;
+mod around;
+mod asked;
 mod body;
 mod boot;
 mod context;
+mod cors;
 mod deadline;
 mod error;
 mod event;
@@ -56,6 +61,7 @@ mod request;
 mod route;
 mod secret;
 mod spare;
+mod stopping;
 #[allow(unsafe_code)]
 mod sys;
 pub mod test;
@@ -64,16 +70,21 @@ mod transport;
 pub mod trigger;
 pub mod wire;
 
+pub use access_log::AccessLog;
 pub use app::{App, Init};
+pub use around::Around;
+pub use asked::Asked;
 pub use body::Body;
 pub use context::{Context, Credentials};
+pub use cors::Cors;
 pub use deadline::{Arrival, Deadline};
 pub use error::{Error, Result};
 pub use event::Event;
 pub use headers::Headers;
 pub use reply::{BodyWriter, IntoReply, Json, Reply};
 pub use request::Request;
-pub use transport::{Limits, blocking, sleep};
+pub use stopping::stopping;
+pub use transport::{Limits, background, blocking, sleep};
 pub use wire::{HeadLimits, Status, Version};
 
 #[doc(hidden)]

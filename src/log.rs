@@ -7,13 +7,22 @@
 
 use crate::error::{Error, Result};
 use crate::json_string::push_json_string;
+use crate::secret::redacted;
 use crate::sys::retry;
-use log::Level;
+use log::{Level, LevelFilter};
 use std::fmt;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 /// Whether lines are JSON objects.
 static JSON: AtomicBool = AtomicBool::new(false);
+/// The least important failure that is told, as a number: `FIRSTBYTE_LOG` also where the program
+/// has a logger of its own, and the same without a server.
+static FAILURES: AtomicUsize = AtomicUsize::new(Level::Info as usize);
+
+/// Bytes of a failure's message at most: with its id the line is written whole (pipe(7): 4 KiB).
+const MOST_FAILURE_BYTES: usize = 3 * 1024;
+/// Bytes of a request id, which peers choose where no platform does.
+const MOST_ID_BYTES: usize = 256;
 
 /// Reads how lines are to be written (`FIRSTBYTE_LOG_FORMAT`).
 ///
@@ -28,6 +37,34 @@ pub(crate) fn read_format(variable: impl Fn(&str) -> Option<String>) -> Result<(
         }
     }
     Ok(())
+}
+
+/// From now on failures are told down to that level.
+pub(crate) fn tell_failures(level: LevelFilter) {
+    FAILURES.store(level as usize, Ordering::Relaxed);
+}
+
+/// Writes what became of one request that was not answered as it should have been: one line, of a
+/// bounded size, without what looks like a secret.
+#[cold]
+pub(crate) fn failure(level: Level, request_id: &str, message: fmt::Arguments<'_>) {
+    if level as usize <= FAILURES.load(Ordering::Relaxed) {
+        told(level, request_id, format_args!("{}", redacted(&message.to_string())));
+    }
+}
+
+/// Writes what became of one request: one line, of a bounded size.
+pub(crate) fn told(level: Level, request_id: &str, message: fmt::Arguments<'_>) {
+    if level as usize > FAILURES.load(Ordering::Relaxed) {
+        return;
+    }
+    let mut message = message.to_string();
+    if message.len() > MOST_FAILURE_BYTES {
+        message.truncate(message.floor_char_boundary(MOST_FAILURE_BYTES));
+        message.push('\u{2026}');
+    }
+    let id = &request_id[..request_id.floor_char_boundary(MOST_ID_BYTES)];
+    write(level, "firstbyte", id, format_args!("{message}"));
 }
 
 /// Writes a record of the server's own about one request.
@@ -80,14 +117,31 @@ fn format_line(
     } else {
         let id =
             if request_id.is_empty() { String::new() } else { format!(" RequestId:{request_id}") };
-        let level = if target == "firstbyte" { String::new() } else { format!("{level} ") };
-        // A line end within a record would look like another record's start.
-        line.extend_from_slice(
-            format!("{level}{target}:{id} {message}").replace(['\r', '\n'], " ").as_bytes(),
-        );
+        let ours = target == "firstbyte" && level == Level::Info;
+        let level = if ours { String::new() } else { format!("{level} ") };
+        push_one_line(&mut line, &format!("{level}{target}:{id} {message}"));
     }
     line.push(b'\n');
     line
+}
+
+/// A line end within a record would look like another record's start, and other controls change
+/// what a terminal shows.
+fn push_one_line(line: &mut Vec<u8>, text: &str) {
+    for (index, part) in text.split(is_control).enumerate() {
+        if index > 0 {
+            line.push(b' ');
+        }
+        line.extend_from_slice(part.as_bytes());
+    }
+}
+
+/// Whether a character is none that a line should have: controls, Unicode's line ends, and what
+/// turns the direction of text.
+fn is_control(character: char) -> bool {
+    (character.is_control() && character != '\t')
+        || matches!(character, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}')
+        || matches!(character, '\u{2066}'..='\u{2069}')
 }
 
 #[cfg(test)]
@@ -107,12 +161,20 @@ mod tests {
             .unwrap()
         };
         assert_eq!(text(false, "f::g", "r-1"), "WARN f::g: RequestId:r-1 a \"b\" c\n");
-        assert_eq!(text(false, "firstbyte", ""), "firstbyte: a \"b\" c\n");
+        assert_eq!(text(false, "firstbyte", ""), "WARN firstbyte: a \"b\" c\n");
         assert_eq!(
             text(true, "f::g", "r-1"),
             "{\"level\":\"WARN\",\"target\":\"f::g\",\"requestId\":\"r-1\",\"message\":\"a \
              \\\"b\\\"\\nc\"}\n"
         );
+    }
+
+    #[test]
+    fn no_text_starts_a_line_or_turns_a_terminal() {
+        let text = "a\r\nb\u{1b}[2Jc\u{85}d\u{2028}e\u{202e}f\u{7f}g\th \u{fc}";
+        let line = format_line(false, Level::Info, "firstbyte", "", format_args!("{text}"));
+        let line = String::from_utf8(line).unwrap();
+        assert_eq!(line, "firstbyte: a  b [2Jc d e f g\th \u{fc}\n");
     }
 
     #[test]

@@ -4,6 +4,7 @@
 use crate::error::{Error, Result};
 use crate::json;
 use crate::spare;
+use crate::stopping::stopping;
 use crate::wire::Status;
 use crate::wire::chunked::is_token_byte;
 use serde::Serialize;
@@ -137,6 +138,12 @@ impl Reply {
         Reply { status: Status::OK, headers, body }
     }
 
+    /// The same reply with a field of ours, known to be valid.
+    pub(crate) fn with_known_header(mut self, name: &'static str, value: &'static str) -> Reply {
+        self.headers.push((name.into(), value.into()));
+        self
+    }
+
     /// The same reply with another status.
     pub fn with_status(mut self, status: Status) -> Reply {
         self.status = status;
@@ -162,6 +169,94 @@ impl Reply {
         }
         self.headers.push((name, value));
         Ok(self)
+    }
+
+    /// Sets the status.
+    pub fn set_status(&mut self, status: Status) {
+        self.status = status;
+    }
+
+    /// Sets a header field; those of the same name are replaced.
+    ///
+    /// # Errors
+    /// As [`Reply::with_header`].
+    pub fn set_header(
+        &mut self,
+        name: impl Into<Cow<'static, str>>,
+        value: impl Into<Cow<'static, str>>,
+    ) -> Result<()> {
+        let (name, value) = (name.into(), value.into());
+        check_field(&name, &value)?;
+        self.remove_header(&name);
+        self.headers.push((name, value));
+        Ok(())
+    }
+
+    /// Removes the header fields of that name.
+    pub fn remove_header(&mut self, name: &str) {
+        self.headers.retain(|(field, _)| !field.eq_ignore_ascii_case(name));
+    }
+
+    /// Makes this reply say that it depends on the request's field `name` (`vary`; RFC 9110,
+    /// section 12.5.5), unless it says so already.
+    ///
+    /// # Errors
+    /// As [`Reply::with_header`], for the value.
+    pub fn vary_on(&mut self, name: &str) -> Result<()> {
+        let says = |value: &str| {
+            value.split(',').map(str::trim).any(|on| on == "*" || on.eq_ignore_ascii_case(name))
+        };
+        let mut fields =
+            self.headers.iter().filter(|(field, _)| field.eq_ignore_ascii_case("vary"));
+        if fields.any(|(_, value)| says(value)) {
+            return Ok(());
+        }
+        check_field("vary", name)?;
+        self.headers.push(("vary".into(), name.to_owned().into()));
+        Ok(())
+    }
+
+    /// The status, body and media type of `other`; the header fields stay.
+    pub(crate) fn become_like(&mut self, other: Reply) {
+        self.status = other.status;
+        self.body = other.body;
+        self.remove_header("content-type");
+        self.headers.extend(other.headers);
+    }
+
+    /// Has the streamed body written through `guard`, which may catch what it panics with.
+    pub(crate) fn guard_stream(
+        &mut self,
+        guard: impl FnOnce(&mut dyn FnMut() -> io::Result<()>) -> io::Result<()> + Send + 'static,
+    ) {
+        let body = std::mem::replace(&mut self.body, ReplyBody::Static(b""));
+        self.body = match body {
+            ReplyBody::Stream(write) => ReplyBody::Stream(Box::new(move |out| {
+                let mut write = Some(write);
+                guard(&mut || write.take().map_or(Ok(()), |write| write(out)))
+            })),
+            other => other,
+        };
+    }
+
+    /// Has `then` called when the streamed body has been written or has failed; not if it panics.
+    /// Nothing, if the body is no stream.
+    pub(crate) fn when_written(
+        &mut self,
+        then: impl FnOnce(&Written, &io::Result<()>) + Send + 'static,
+    ) {
+        if !matches!(self.body, ReplyBody::Stream(_)) {
+            return;
+        }
+        let body = std::mem::replace(&mut self.body, ReplyBody::Static(b""));
+        if let ReplyBody::Stream(write) = body {
+            self.body = ReplyBody::Stream(Box::new(move |out| {
+                let mut counted = Counted { sink: out, written: Written::default() };
+                let result = write(&mut BodyWriter::new(&mut counted));
+                then(&counted.written, &result);
+                result
+            }));
+        }
     }
 
     /// The status.
@@ -207,6 +302,36 @@ impl Reply {
                 Ok(out.bytes)
             }
         }
+    }
+}
+
+/// What became of a streamed body.
+#[derive(Default)]
+pub(crate) struct Written {
+    /// Bytes of content that went out.
+    pub bytes: u64,
+    /// Whether it was the reader that failed: gone, or too slow.
+    pub reader_failed: bool,
+}
+
+/// Where a body goes, and what became of it.
+struct Counted<'s, 'a> {
+    sink: &'s mut BodyWriter<'a>,
+    written: Written,
+}
+
+impl io::Write for Counted<'_, '_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.sink.write(bytes);
+        match &written {
+            Ok(size) => self.written.bytes += *size as u64,
+            Err(_) => self.written.reader_failed = true,
+        }
+        written
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.sink.flush()
     }
 }
 
@@ -276,6 +401,12 @@ pub struct BodyWriter<'a> {
 impl<'a> BodyWriter<'a> {
     pub(crate) fn new(sink: &'a mut dyn io::Write) -> BodyWriter<'a> {
         BodyWriter { sink }
+    }
+
+    /// Whether the process has been told to stop, and a stream without an end should find one: see
+    /// [`stopping`](crate::stopping()).
+    pub fn stopping(&self) -> bool {
+        stopping()
     }
 }
 

@@ -5,19 +5,27 @@ use crate::error::{Error, Result};
 use crate::handler::WebHandler;
 use matchit::Params;
 
-/// The routes of one App.
+/// The routes of one App: a tree for each method, so that a pattern that is closer to the path does
+/// not hide one that has the method.
 #[derive(Default)]
 pub(crate) struct Routes {
-    paths: matchit::Router<Vec<(&'static str, WebHandler)>>,
-    /// Whether there is a route at all: an event function pays for no look-up.
-    any: bool,
+    methods: Vec<(&'static str, matchit::Router<Route>)>,
+}
+
+struct Route {
+    handler: WebHandler,
+    /// Whether the pattern ends in `{*rest}`: it takes paths, and knows none of them.
+    catches_all: bool,
 }
 
 /// What the routes say to a request.
 pub(crate) enum Matched<'a> {
     Handler(&'a WebHandler, Params<'a, 'a>),
-    /// The path is known, the method is not: the methods that are.
-    OtherMethods(String),
+    /// Another method's route takes the path. Whether one of them knows it, by more than a
+    /// `{*rest}`.
+    OtherMethods {
+        is_known: bool,
+    },
     Nothing,
 }
 
@@ -31,7 +39,6 @@ impl Routes {
         pattern: &str,
         handler: WebHandler,
     ) -> Result<()> {
-        self.any = true;
         if method.is_empty()
             || !method.bytes().all(|byte| byte.is_ascii_uppercase() || b"-_".contains(&byte))
         {
@@ -42,40 +49,139 @@ impl Routes {
                 "the route `{method} {pattern}` can match no path; start with `/`"
             )));
         }
-        if let Ok(found) = self.paths.at_mut(pattern)
-            && found.params.iter().all(|(name, value)| {
-                value == format!("{{{name}}}") || value == format!("{{*{name}}}")
-            })
-        {
-            if found.value.iter().any(|(known, _)| *known == method) {
-                return Err(Error::new(format!("the route `{method} {pattern}` is added twice")));
+        let place = match self.methods.iter().position(|(known, _)| *known == method) {
+            Some(place) => place,
+            None => {
+                self.methods.push((method, matchit::Router::new()));
+                self.methods.len() - 1
             }
-            found.value.push((method, handler));
-            return Ok(());
-        }
-        self.paths.insert(pattern, vec![(method, handler)]).map_err(|error| {
-            Error::new(format!("the route `{method} {pattern}` cannot be added: {error}"))
+        };
+        let catches_all = pattern.rsplit('/').next().is_some_and(|last| last.starts_with("{*"));
+        let route = Route { handler, catches_all };
+        self.methods[place].1.insert(pattern, route).map_err(|error| {
+            let twice =
+                matches!(&error, matchit::InsertError::Conflict { with } if with == pattern);
+            Error::new(match twice {
+                true => format!("the route `{method} {pattern}` is added twice"),
+                false => format!("the route `{method} {pattern}` cannot be added: {error}"),
+            })
         })
     }
 
     pub(crate) fn find<'a>(&'a self, method: &str, path: &'a str) -> Matched<'a> {
-        if !self.any {
-            return Matched::Nothing;
-        }
-        let Ok(found) = self.paths.at(path) else { return Matched::Nothing };
-        let exact = found.value.iter().find(|(known, _)| *known == method);
         // A GET handler answers HEAD as well; the transport leaves the body out (RFC 9110, section
         // 9.3.2).
-        let for_head = || found.value.iter().find(|(known, _)| method == "HEAD" && *known == "GET");
-        match exact.or_else(for_head) {
-            Some((_, handler)) => Matched::Handler(handler, found.params),
-            None => Matched::OtherMethods(allow(found.value.iter().map(|(known, _)| *known))),
+        let found = self
+            .of(method, path)
+            .or_else(|| (method == "HEAD").then(|| self.of("GET", path)).flatten());
+        if let Some(found) = found {
+            return Matched::Handler(&found.value.handler, found.params);
         }
+        let mut others = self.that_take(path).peekable();
+        match others.peek() {
+            None => Matched::Nothing,
+            Some(_) => Matched::OtherMethods { is_known: others.any(|(_, knows)| knows) },
+        }
+    }
+
+    fn of<'a>(&'a self, method: &str, path: &'a str) -> Option<matchit::Match<'a, 'a, &'a Route>> {
+        let (_, paths) = self.methods.iter().find(|(known, _)| *known == method)?;
+        paths.at(path).ok()
+    }
+
+    /// The methods that have a route for the path, in the order they were added, each with whether
+    /// its route knows the path.
+    fn that_take(&self, path: &str) -> impl Iterator<Item = (&'static str, bool)> {
+        self.methods.iter().filter_map(move |(method, paths)| {
+            paths.at(path).ok().map(|found| (*method, !found.value.catches_all))
+        })
+    }
+
+    /// The value of an Allow field (RFC 9110, section 10.2.1): every method that the path has.
+    pub(crate) fn allow(&self, path: &str) -> String {
+        let has_head = self.that_take(path).any(|(method, _)| method == "HEAD");
+        let each = self.that_take(path).map(|(method, _)| match method {
+            "GET" if !has_head => "GET, HEAD",
+            method => method,
+        });
+        each.collect::<Vec<_>>().join(", ")
     }
 }
 
-/// The value of an Allow field (RFC 9110, section 10.2.1).
-fn allow<'m>(methods: impl Iterator<Item = &'m str>) -> String {
-    let each = methods.map(|method| if method == "GET" { "GET, HEAD" } else { method });
-    each.collect::<Vec<_>>().join(", ")
+#[cfg(test)]
+mod tests {
+    use crate::test;
+    use crate::{App, Request};
+
+    /// Which handler answers, or the status and the Allow field.
+    fn answered(app: &App, method: &str, path: &str) -> String {
+        let answer = test::request(method, path).send(app);
+        match answer.status().code() {
+            200 => answer.text().to_owned(),
+            code => format!("{code} {}", answer.header("allow").unwrap_or("-")),
+        }
+    }
+
+    fn routes() -> App {
+        let named = |name: &'static str| move |_: Request<'_>| name;
+        App::new()
+            .post("/orders", named("post"))
+            .get("/orders/{id}", named("one"))
+            .route("DELETE", "/orders/{order}", named("delete"))
+            .route("OPTIONS", "/{*rest}", named("options"))
+            .get("/files/{*path}", named("file"))
+            .get("/files/index", named("index"))
+    }
+
+    /// The story: `.post("/orders", …).route("OPTIONS", "/{*rest}", …).web(…)` answered
+    /// `GET /missing` with 405, and `OPTIONS /orders` too.
+    #[test]
+    fn each_method_of_each_path_has_its_one_answer() {
+        let (with, without) = (routes().web(|_| "web"), routes());
+        for (method, path, with_web, without_web) in [
+            ("POST", "/orders", "post", "post"),
+            ("OPTIONS", "/orders", "options", "options"),
+            ("OPTIONS", "/missing", "options", "options"),
+            ("OPTIONS", "/orders/7", "options", "options"),
+            ("GET", "/missing", "web", "405 OPTIONS"),
+            ("HEAD", "/missing", "web", "405 OPTIONS"),
+            ("PUT", "/missing", "web", "405 OPTIONS"),
+            ("GET", "/orders", "405 POST, OPTIONS", "405 POST, OPTIONS"),
+            ("GET", "/orders/7", "one", "one"),
+            ("HEAD", "/orders/7", "one", "one"),
+            ("DELETE", "/orders/7", "delete", "delete"),
+            (
+                "POST",
+                "/orders/7",
+                "405 GET, HEAD, DELETE, OPTIONS",
+                "405 GET, HEAD, DELETE, OPTIONS",
+            ),
+            (
+                "get",
+                "/orders/7",
+                "405 GET, HEAD, DELETE, OPTIONS",
+                "405 GET, HEAD, DELETE, OPTIONS",
+            ),
+            ("GET", "/files/a/b", "file", "file"),
+            ("GET", "/files/index", "index", "index"),
+            ("PUT", "/files/a/b", "web", "405 GET, HEAD, OPTIONS"),
+            ("PUT", "/files/index", "405 GET, HEAD, OPTIONS", "405 GET, HEAD, OPTIONS"),
+            ("GET", "/", "web", "404 -"),
+            ("OPTIONS", "/", "web", "404 -"),
+            ("GET", "/orders/", "web", "405 OPTIONS"),
+            ("OPTIONS", "*", "web", "404 -"),
+        ] {
+            let each = [&with, &without].map(|app| answered(app, method, path));
+            assert_eq!(each, [with_web, without_web].map(str::to_owned), "{method} {path}");
+        }
+    }
+
+    #[test]
+    fn a_head_route_of_its_own_goes_first() {
+        let app = App::new().get("/a", |_| "get").route("HEAD", "/a", |_| "head");
+        assert_eq!(answered(&app, "HEAD", "/a"), "head");
+        assert_eq!(answered(&app, "PUT", "/a"), "405 GET, HEAD");
+        let app = App::new().route("HEAD", "/a", |_| "head");
+        assert_eq!(answered(&app, "GET", "/a"), "405 HEAD");
+    }
 }

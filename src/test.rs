@@ -17,6 +17,7 @@ use crate::json;
 use crate::platform::Platform;
 use crate::reply::{IntoReply, Reply};
 use crate::request::Request;
+use crate::transport::{Service, finish_background as finish};
 use crate::wire::Status;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -61,6 +62,17 @@ pub fn request(method: &str, target: &str) -> Call {
     };
     let (method, path) = (method.to_owned(), path.to_owned());
     Call { method, path, query, headers: Vec::new(), body: Vec::new(), arrival: None }
+}
+
+/// Runs an App's stop hooks, as the server does last. False if one fails; the log says why.
+pub fn stop(app: &App) -> bool {
+    Service::stop(app)
+}
+
+/// Waits until all background work that this process has begun is done: of tests that run at the
+/// same time as well.
+pub fn finish_background() {
+    finish();
 }
 
 /// A request that is about to be made: of a handler with `call_event` or `call_web`, or of an App
@@ -129,9 +141,11 @@ impl Call {
         self
     }
 
-    /// Calls an App as the server would: routes, hooks, errors as JSON, panics as 500.
+    /// Calls an App as the server would: routes, hooks, what stands around, errors as JSON, panics
+    /// as 500. What a server refuses before it has a request (400, 408, 413, 431) is not played,
+    /// but for an encoded body (415).
     pub fn send(self, app: &App) -> Answer {
-        match self.with(|request| Answer::of(app.respond(request))) {
+        match self.with(|request| Answer::of(app.respond_or_refuse(request))) {
             Ok(answer) => answer,
             Err(error) => panic!("the reply's stream: {error}"),
         }

@@ -9,13 +9,14 @@
 //!
 //! - `waiting`: what runs on this thread. `coroutine`, `role` (who leads a loop), `worker` (what
 //!   others know of a thread), `limits`, `listen` (the port), `locks`, `once`, `service`,
-//!   `stack_guard` (the boot lane's stack limit), `timeline` (when the boot reached what)
+//!   `stack_guard` (the boot lane's stack limit), `stopper` (ends the process when its time is
+//!   over), `timeline` (when the boot reached what)
 //! - `event_loop`, `lookout` (watches for others while the boot lane's handler waits), `clock`,
 //!   `panics`, `stop` (signals)
 //! - `shift` (a loop's leader and standby), `home`, `threads`
 //! - `handling` (a handler's waits), `deadlock`, `current` (the request's id), `loops`
-//! - `link` (one socket), `parker`, `futex` (std's waits), `blocking`, `sleep`, `records` (the
-//!   logger), `budget` (memory for bodies)
+//! - `link` (one socket), `parker`, `futex` (std's waits), `background`, `blocking`, `sleep`,
+//!   `records` (the logger), `budget` (memory for bodies)
 //! - `slots` (all connections: deadlines, idleness, the cap), `outgoing` (replies), `server` (what
 //!   connections share)
 //! - `connection`: request, reply, next
@@ -24,6 +25,7 @@
 //! - `serve`: from a listening socket to the last reply
 
 mod accept;
+mod background;
 mod blocking;
 mod budget;
 mod clock;
@@ -59,11 +61,14 @@ mod sleep;
 mod slots;
 mod stack_guard;
 mod stop;
+mod stopper;
 mod threads;
 pub(crate) mod timeline;
 mod waiting;
 mod worker;
 
+pub use background::background;
+pub(crate) use background::finish as finish_background;
 pub use blocking::blocking;
 pub use limits::Limits;
 pub(crate) use listen::listen;

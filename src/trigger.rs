@@ -16,11 +16,12 @@
 //! # Ok::<(), firstbyte::Error>(())
 //! ```
 //!
-//! All types read what the platform has been seen to send, which is more than it documents: a
-//! member that is missing or null is empty, unknown members are skipped, and the shapes in
+//! All types read what the platform has been seen to send, which is more than it documents. An event
+//! that lacks a member which every event of its kind has is refused (400, and the member's name);
+//! another member that is missing or null is empty, unknown members are skipped, and the shapes in
 //! [`OneOrMany`], [`TextOrNumber`], [`Number`] and [`Flag`] take what different versions disagree
-//! about. So none of them proves that an event is of its kind: look at a member that only that kind
-//! has, `timer.kind == "Timer"`. `Debug` prints events whole, but for members whose names say that
+//! about. What such a member holds is not looked at: `timer.kind == "Timer"` is the handler's to
+//! ask, where several triggers fire one function. `Debug` prints events whole, but for members whose names say that
 //! they are secrets.
 //!
 //! # Cold start
@@ -113,6 +114,95 @@ pub(crate) mod samples {
                 Value::Object(sorted)
             }
             other => other,
+        }
+    }
+
+    /// The sample without the member at the end of `way`; `0` is an array's first.
+    fn without(sample: &str, way: &[&str], null: bool) -> String {
+        let mut value: Value<'_> = read(sample);
+        let mut inner = &mut value;
+        let (last, steps) = way.split_last().expect("a member has a name");
+        for step in steps {
+            inner = match inner {
+                Value::Object(map) => map.get_ignore_case_mut(step).expect("it is there"),
+                Value::List(list) => list.first_mut().expect("it has one"),
+                other => panic!("{other:?} has no {step}"),
+            };
+        }
+        let Value::Object(map) = inner else { panic!("{way:?} is no member") };
+        let mut left = super::Map::default();
+        for (name, value) in map.iter() {
+            match (name == *last, null) {
+                (true, false) => {}
+                (true, true) => left.push(name, Value::Null),
+                (false, _) => left.push(name, value.clone()),
+            }
+        }
+        assert!(map.get(last).is_some(), "the sample has no {way:?}");
+        *map = left;
+        let mut written = Vec::new();
+        json::write(&value, &mut written).unwrap();
+        String::from_utf8(written).unwrap()
+    }
+
+    fn refusal<T: Deserialize<'static>>(sample: &str) -> Option<String> {
+        let bytes = Box::leak(Box::new(sample.as_bytes().to_vec()));
+        json::parse::<T>(Body::from_vec(bytes)).err().map(|error| error.to_string())
+    }
+
+    /// The story: `{"name":"x"}` was a timer that had fired at no time.
+    #[test]
+    fn an_event_without_what_its_kind_always_has_is_refused() {
+        macro_rules! table {
+            ($($type:ty, $sample:literal: $([$($step:literal),*])*;)*) => {$(
+                let sample = include_str!(concat!("../tests/data/events/", $sample));
+                assert!(refusal::<$type>(r#"{"name":"x"}"#).is_some_and(|told| {
+                    told.contains("missing field `")
+                }), $sample);
+                assert!(refusal::<$type>("null").is_some(), $sample);
+                $({
+                    let way: &[&str] = &[$($step),*];
+                    let name = way.last().unwrap();
+                    let told = refusal::<$type>(&without(sample, way, false)).unwrap_or_default();
+                    assert!(told.contains(&format!("missing field `{name}`")), "{way:?}: {told}");
+                    let told = refusal::<$type>(&without(sample, way, true)).unwrap_or_default();
+                    assert!(
+                        told.contains(&format!("{name}\": expected ")) && told.contains("found null"),
+                        "{way:?}: {told}"
+                    );
+                })*
+            )*};
+        }
+        table! {
+            super::Timer<'_>, "timer.json": ["Type"] ["TriggerName"] ["Time"];
+            super::Cos<'_>, "cos.json": ["Records"] ["Records", "0", "cos"]
+                ["Records", "0", "event"] ["Records", "0", "cos", "cosObject"]
+                ["Records", "0", "cos", "cosObject", "key"]
+                ["Records", "0", "cos", "cosObject", "size"]
+                ["Records", "0", "cos", "cosBucket"] ["Records", "0", "cos", "cosBucket", "name"]
+                ["Records", "0", "event", "eventName"] ["Records", "0", "event", "eventTime"];
+            super::Ckafka<'_>, "ckafka.json": ["Records"] ["Records", "0", "Ckafka"]
+                ["Records", "0", "Ckafka", "topic"] ["Records", "0", "Ckafka", "offset"]
+                ["Records", "0", "Ckafka", "msgBody"];
+            super::Cmq<'_>, "cmq.json": ["Records"] ["Records", "0", "CMQ"]
+                ["Records", "0", "CMQ", "topicName"] ["Records", "0", "CMQ", "msgId"]
+                ["Records", "0", "CMQ", "msgBody"];
+            super::Cls<'_>, "cls.json": ["clslogs"] ["clslogs", "data"];
+            super::cls::Lines<'_>, "cls.decoded.json": ["topic_id"] ["records"]
+                ["records", "0", "content"];
+            super::Clb<'_>, "clb.json": ["headers"];
+            super::Mps<'_>, "mps.json": ["EventType"] ["WorkflowTaskEvent", "TaskId"]
+                ["WorkflowTaskEvent", "InputInfo"];
+            super::EventBridge<'_>, "eventbridge.tdmq.json": ["id"] ["type"] ["source"]
+                ["specversion"];
+            super::EventBridgeBatch<'_>, "eventbridge.batch.json": ["EventList", "0", "id"];
+            super::ApiGateway<'_>, "apigw.json": ["path"] ["httpMethod"]
+                ["requestContext", "stage"];
+        }
+        // Optional ones stay optional, in every sample.
+        for (way, null) in [(&["Message"][..], false), (&["Message"], true)] {
+            let text = without(include_str!("../tests/data/events/timer.json"), way, null);
+            assert_eq!(refusal::<super::Timer<'_>>(&text), None);
         }
     }
 

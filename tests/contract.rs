@@ -6,6 +6,8 @@
 mod address;
 #[path = "contract/allocator.rs"]
 mod allocator;
+#[path = "contract/around.rs"]
+mod around;
 #[path = "contract/bodies.rs"]
 mod bodies;
 #[path = "contract/boot_lane.rs"]
@@ -18,10 +20,14 @@ mod crowd;
 mod deadlocks;
 #[path = "contract/echo.rs"]
 mod echo;
+#[path = "contract/endings.rs"]
+mod endings;
 #[path = "contract/errors.rs"]
 mod errors;
 #[path = "contract/events.rs"]
 mod events;
+#[path = "contract/failures.rs"]
+mod failures;
 #[path = "contract/handlers.rs"]
 mod handlers;
 #[path = "contract/logs.rs"]

@@ -48,7 +48,7 @@ const WE_REFUSE: &[(&str, &str)] = &[
     ),
     ("the only transfer coding served is `chunked`", "501, RFC 9112, section 6.1"),
     (
-        "the request target has an invalid byte",
+        "the request target has an invalid byte; percent-encode it",
         "a fragment or a byte above 0x7f has no place in a target",
     ),
     (

@@ -56,16 +56,16 @@ macro_rules! pure {
 
 /// The function server from the ground up (ARCHITECTURE.md, "src/").
 const SERVER: Layers<'_> = &[
-    &["alloc", "json_string", "secret", "spare", "sys", "wire"],
+    &["alloc", "json_string", "secret", "spare", "stopping", "sys", "wire"],
     &["body", "deadline", "error", "headers"],
     &["json", "log"],
     &["reply"],
     &["platform"],
     &["context"],
     &["request"],
-    &["event", "transport"],
-    &["handler", "trigger"],
-    &["route"],
+    &["asked", "event", "transport"],
+    &["around", "handler", "trigger"],
+    &["access_log", "cors", "route"],
     &["app"],
     &["boot", "test"],
     &["lib"],
@@ -73,8 +73,8 @@ const SERVER: Layers<'_> = &[
 /// Rooms of it that are tested without a server: no socket, no coroutine, and time enters as a
 /// value.
 const PURE_SERVER: Pure = pure!(
-    "src/": "body", "context", "error", "event", "handler", "headers", "json", "json_string",
-        "platform", "reply", "request", "route", "secret", "spare", "trigger", "wire"
+    "src/": "around", "asked", "body", "context", "cors", "error", "event", "handler", "headers",
+        "json", "json_string", "platform", "reply", "request", "route", "secret", "spare", "trigger", "wire"
 );
 /// Who asks for the time left reads a clock: `deadline` is the door to it.
 const DOORS_OF_PURE_SERVER: &[&str] = &["deadline"];
@@ -89,6 +89,7 @@ const TRANSPORT: Layers<'_> = &[
         "role",
         "service",
         "stack_guard",
+        "stopper",
         "timeline",
         "waiting",
         "worker",
@@ -98,7 +99,7 @@ const TRANSPORT: Layers<'_> = &[
     &["home"],
     &["threads"],
     &["current", "deadlock", "handling", "loops"],
-    &["blocking", "futex", "link", "parker", "records", "sleep"],
+    &["background", "blocking", "futex", "link", "parker", "records", "sleep"],
     &["budget"],
     &["slots"],
     &["outgoing", "server"],

@@ -3,8 +3,9 @@
 //! `httpMethod` and `path` at its top.
 
 use super::App;
+use crate::asked::Asked;
 use crate::body::Body;
-use crate::error::Result;
+use crate::error::{Caller, Error, Result};
 use crate::event::Event;
 use crate::json;
 use crate::reply::Reply;
@@ -46,23 +47,47 @@ impl App {
 /// Answers an event of an App with a bridge.
 fn answer(app: &App, event: Event<'_>) -> Result<Reply> {
     if Finder::new(MARK).find(event.bytes(), MARK).is_none() {
-        return app.answer_event(event);
+        return other(app, event);
     }
     // Parsing rewrites what it parses, and the event may yet turn out to be the event handler's.
     let mut copy = spare::take();
     copy.extend_from_slice(event.bytes());
     let reply = match json::parse::<ApiGateway<'_>>(Body::from_vec(&mut copy)) {
         Ok(request) if request.is_request() => answer_request(app, &event, &request),
-        _ => app.answer_event(event),
+        _ => other(app, event),
     };
     spare::give_back(copy);
     reply
 }
 
+/// Answers an event that is no gateway's.
+fn other(app: &App, event: Event<'_>) -> Result<Reply> {
+    let Some(surround) = &app.surround else { return app.answer_event(event) };
+    let asked = Asked::of_event("POST", App::EVENT_PATH, event.headers(), event.context());
+    let mut event = Some(event);
+    let (reply, _) = (surround.wrap)(app, &asked, Caller::Platform, &mut || match event.take() {
+        Some(event) => app.answer_event(event),
+        None => Err(Error::new("an event is answered once")),
+    });
+    Ok(reply)
+}
+
 fn answer_request(app: &App, event: &Event<'_>, gateway: &ApiGateway<'_>) -> Result<Reply> {
-    let context = event.context();
-    let (reply, _) =
-        gateway.as_request(context, |request| app.reply(context, || app.answer_web(request)))?;
+    let (reply, _) = gateway.as_request(event.context(), |request| {
+        let asked = Asked::of(&request);
+        let answer_web =
+            |request| app.check_coding(asked.headers()).and_then(|()| app.answer_web(request));
+        match &app.surround {
+            None => app.reply(&asked, Caller::Gateway, || answer_web(request)),
+            Some(surround) => {
+                let mut request = Some(request);
+                (surround.wrap)(app, &asked, Caller::Gateway, &mut || match request.take() {
+                    Some(request) => answer_web(request),
+                    None => Err(Error::new("a request is answered once")),
+                })
+            }
+        }
+    })?;
     IntegratedResponse::wrap_for(gateway.http_method, reply)
 }
 
@@ -112,8 +137,8 @@ mod tests {
     #[test]
     fn failures_are_the_clients_replies() {
         for (path, status, message) in [
-            ("/broken", 500, "broken"),
-            ("/panic", 500, "the handler panicked"),
+            ("/broken", 500, "the function failed"),
+            ("/panic", 500, "the function failed"),
             ("/missing", 404, "no handler"),
             ("/test/value", 405, "no such method"),
         ] {

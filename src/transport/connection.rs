@@ -18,6 +18,7 @@ use crate::reply::Reply;
 use crate::request::Request;
 use crate::spare;
 use crate::wire::chunked::{Decoder, Step};
+use crate::wire::head::spelt_target;
 use crate::wire::{Framing, Head, Reject, Scan, Scanner, Status, Version, response};
 use std::io::{self, IoSlice};
 use std::net::Shutdown;
@@ -150,7 +151,11 @@ impl<S: Service> Connection<S> {
         let arrival = clock::arrival();
         let mut head = Head::default();
         if let Err(reject) = head.read(&self.input, start, end, &self.server.limits.head) {
-            return self.refuse(&reject.into(), None);
+            let spelt = self.input.get(start..end).and_then(|head| spelt_target(&reject, head));
+            let error = spelt.map_or(reject.into(), |target| {
+                Error::peer(reject.status, format!("{}: send `{target}`", reject.reason))
+            });
+            return self.refuse(&error, None);
         }
         let mut body = match self.read_body(&head, end) {
             Ok(body) => body,

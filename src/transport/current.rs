@@ -3,6 +3,7 @@
 
 use super::home::here;
 use super::waiting::{Place, place};
+use super::worker::Worker;
 use std::cell::RefCell;
 use std::mem::ManuallyDrop;
 
@@ -18,10 +19,15 @@ pub(crate) fn set_request_id(id: &str) {
         current.clear();
         current.push_str(id);
     });
-    if place() == Place::Handler
-        && let Some((_, worker)) = here()
-    {
-        worker.set_request_id(id); // for a line of the thread that watches this one
+    // for a line of the thread that watches this one
+    match place() {
+        Place::Handler => {
+            if let Some((_, worker)) = here() {
+                worker.set_request_id(id);
+            }
+        }
+        Place::LaneHandler => Worker::main().set_request_id(id),
+        _ => {}
     }
 }
 

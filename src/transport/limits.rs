@@ -33,7 +33,9 @@ pub struct Limits {
     pub connections: usize,
     /// Connections that the kernel keeps until they are accepted.
     pub backlog: u32,
-    /// What is in flight at SIGTERM has this long to finish.
+    /// What is in flight at SIGTERM has this long to finish, background work included; what has
+    /// not is named in the log, and the exit code is 1. Where there is a stop hook
+    /// ([`App::on_stop`](crate::App::on_stop)), the last quarter is its own.
     pub drain_timeout: Duration,
     /// Size of a coroutine's stack, in bytes. Only what is used is memory.
     pub stack_bytes: usize,
@@ -43,6 +45,10 @@ pub struct Limits {
     /// Threads are made when they are needed, and end when they have had nothing to do for ten
     /// seconds.
     pub threads: usize,
+    /// Pieces of background work at once ([`background`](crate::background())), each on a thread of
+    /// its own besides those. One that does not end costs no handler its thread, and a burst of
+    /// requests no background work.
+    pub background: usize,
 }
 
 impl Default for Limits {
@@ -59,6 +65,7 @@ impl Default for Limits {
             drain_timeout: Duration::from_secs(10),
             stack_bytes: 256 * 1024,
             threads: 256,
+            background: 16,
         }
     }
 }

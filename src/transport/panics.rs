@@ -2,6 +2,8 @@
 //! end.
 
 use super::waiting::is_coroutine;
+use crate::error::Error;
+use crate::wire::Status;
 use std::any::Any;
 use std::cell::Cell;
 use std::fmt;
@@ -59,6 +61,13 @@ fn keep_place(place: Option<String>) {
 }
 
 impl Panicked {
+    /// The failure of a request whose handler panicked: its caller is not told the words, the log
+    /// is.
+    pub(crate) fn into_error(self) -> Error {
+        let status = Status::INTERNAL_SERVER_ERROR;
+        Error::new("the handler panicked").with_status(status).with_cause_text(self.to_string())
+    }
+
     /// Goes on panicking here, with the same message and place.
     pub(super) fn resume(self) -> ! {
         keep_place(self.place);

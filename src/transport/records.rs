@@ -22,6 +22,7 @@ pub(crate) fn init(variable: impl Fn(&str) -> Option<String>) -> Result<()> {
         })?,
     };
     log::read_format(variable)?;
+    log::tell_failures(level);
     if ::log::set_logger(&RequestRecords).is_ok() {
         ::log::set_max_level(level);
     }

@@ -1,35 +1,103 @@
-//! The life of the server: from a listening socket to the last reply after SIGTERM.
+//! The life of the server: from a listening socket to the last reply after SIGTERM, and what a
+//! function has to do then.
 
+use super::background;
 use super::lane;
 use super::limits::Limits;
 use super::panics;
 use super::server::{AcceptState, Server};
 use super::service::Service;
 use super::stop;
+use super::stopper::{self, BACKGROUND, Ending};
+use super::worker;
 use crate::log;
+use ::log::Level;
 use std::net::TcpListener;
 use std::os::fd::AsRawFd;
+use std::thread;
+use std::time::{Duration, Instant};
 
-/// Serves until SIGTERM or SIGINT, then lets what is in flight finish.
+/// Serves until SIGTERM or SIGINT, then lets what is in flight finish, and has the service do what
+/// it does last. False if something was cut off, or has failed.
 ///
-/// `settle` does what a first reply need not wait for. It is called once: in the first pause after
+/// `ready` is called when signals are minded and a connection would be taken. `settle` does what a
+/// first reply need not wait for. It is called once: in the first pause after
 /// a reply, or when the boot lane ends.
 pub(crate) fn serve<S: Service>(
     listener: TcpListener,
     service: S,
     limits: Limits,
     workers: usize,
+    ready: fn(&TcpListener),
     settle: fn(),
-) {
+) -> bool {
     let server: &'static Server<S> =
         Box::leak(Box::new(Server::new(service, limits, workers, settle)));
+    let drain = server.drain_time();
     stop::on_signal(listener.as_raw_fd(), limits.drain_timeout);
+    stopper::prepare(server, drain);
+    ready(&listener);
     stop::end_on_stack_overflow(limits.stack_bytes);
+    background::at_most(limits.background);
     panics::install();
     lane::run(server, listener);
-    if server.accepting.end() == AcceptState::Failed {
+    let accepting = server.accepting.end() != AcceptState::Failed;
+    if !accepting {
         log::announce(format_args!("accepting has failed; the server stops"));
     }
-    server.slots.drain(limits.drain_timeout);
+    let end = Instant::now() + drain;
+    let left = server.slots.drain(drain);
+    if let Some(background) = BACKGROUND.get() {
+        background.drain(end);
+    }
+    if !stopper::begin() {
+        loop {
+            thread::park(); // the stopper was first, and ends the process
+        }
+    }
+    let cut = server.tell_cut(left);
+    let ended = server.service.stop();
     stop::drained();
+    accepting && ended && !cut
+}
+
+impl<S: Service> Server<S> {
+    /// How long what is in flight has. Where the service has something to do last, a quarter of the
+    /// time is its own.
+    fn drain_time(&self) -> Duration {
+        let all = self.limits.drain_timeout;
+        if self.service.has_last_work() { all - all / 4 } else { all }
+    }
+
+    /// Names what the drain time cuts off: whether it does. `left`: connections that are open.
+    fn tell_cut(&self, left: usize) -> bool {
+        if left == 0 && BACKGROUND.get().is_none() {
+            return false;
+        }
+        let ms = self.limits.drain_timeout.as_millis();
+        let handlers = worker::in_handlers();
+        for (worker, _) in &handlers {
+            let line =
+                format_args!("a request is cut off in its handler: the drain time-out of {ms} ms");
+            log::failure(Level::Error, &worker.request_id(), line);
+        }
+        let others = left.saturating_sub(handlers.len());
+        if others > 0 {
+            let line = format_args!(
+                "{others} connections are cut off while a request or its reply was on its way: the \
+                 drain time-out of {ms} ms"
+            );
+            log::failure(Level::Error, "", line);
+        }
+        let background = BACKGROUND.get().map_or(0, |background| background.tell_left());
+        left > 0 || background > 0
+    }
+}
+
+impl<S: Service> Ending for Server<S> {
+    fn end(&self) -> ! {
+        self.tell_cut(self.slots.count()); // the main thread is in a handler
+        self.service.stop();
+        stop::end_process()
+    }
 }

@@ -14,6 +14,10 @@ pub(crate) trait Service: Send + Sync + 'static {
     fn call(&self, request: Request<'_>) -> Reply;
     /// Makes the reply to a request that is refused; `head` is there if it was understood.
     fn refuse(&self, error: &Error, head: Option<&RequestHead<'_>>) -> Reply;
+    /// Whether there is something to do when the server stops.
+    fn has_last_work(&self) -> bool;
+    /// Does it. False if it fails. Must not panic.
+    fn stop(&self) -> bool;
 }
 
 /// Permission to read a body.
@@ -30,5 +34,13 @@ pub(crate) struct RequestHead<'a> {
 impl<'a> RequestHead<'a> {
     pub(crate) fn headers(&self) -> Headers<'a> {
         Headers::new(self.bytes, &self.head.fields)
+    }
+
+    /// Method, path and query. The wire admits visible ASCII only in all three.
+    pub(crate) fn target(&self) -> (&'a str, &'a str, Option<&'a str>) {
+        let text = |bytes: &'a [u8]| std::str::from_utf8(bytes).unwrap_or_default();
+        let head = self.head;
+        let query = head.query.map(|query| text(query.of(self.bytes)));
+        (text(head.method.of(self.bytes)), text(head.path.of(self.bytes)), query)
     }
 }

@@ -165,22 +165,28 @@ impl Slots {
         }
     }
 
+    /// How many connections are open.
+    pub(crate) fn count(&self) -> usize {
+        self.count.load(Ordering::Acquire)
+    }
+
     /// Ends idle connections now and busy ones after their reply; waits until none is left or
-    /// `limit` has passed.
-    pub(crate) fn drain(&self, limit: Duration) {
+    /// `limit` has passed. How many are left.
+    pub(crate) fn drain(&self, limit: Duration) -> usize {
         self.stopping.store(true, Ordering::SeqCst);
         let mut open = lock(&self.open);
         for slot in open.slots.iter().flatten() {
             slot.cut_if_idle();
         }
         let end = Instant::now() + limit;
-        while self.count.load(Ordering::Acquire) > 0 {
+        while self.count() > 0 {
             let left = end.saturating_duration_since(Instant::now());
             if left.is_zero() {
-                return;
+                break;
             }
             open = self.emptied.wait_timeout(open, left).unwrap_or_else(PoisonError::into_inner).0;
         }
+        self.count()
     }
 
     fn now(&self) -> u64 {

@@ -4,29 +4,31 @@
 //! As PID 1 of a scratch image a process ignores SIGTERM unless it has a handler.
 
 use super::stack_guard;
+use super::stopper;
+use crate::stopping;
 use std::cell::{Cell, UnsafeCell};
-use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicI32, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
-static STOPPED: AtomicBool = AtomicBool::new(false);
 /// Listener fd + 1 (0 = none); zero-initialised, so it lives in .bss.
 static LISTENER: AtomicI32 = AtomicI32::new(0);
-/// What is in flight has this long, whole seconds, even where nobody is left to look at a clock.
-static DRAIN_SECONDS: AtomicU32 = AtomicU32::new(0);
+/// The whole end has this long, in microseconds, even where nobody is left to look at a clock.
+static END_US: AtomicU64 = AtomicU64::new(0);
+/// How much later than the drain time-out the process ends if its end does not, in microseconds.
+const GRACE_US: u64 = 250_000;
 static STACK_KIB: AtomicUsize = AtomicUsize::new(0);
 
 /// Whether SIGTERM or SIGINT has come.
 pub(crate) fn stopped() -> bool {
-    STOPPED.load(Ordering::SeqCst)
+    stopping::stopping()
 }
 
 /// From now on SIGTERM and SIGINT shut the listening socket down, which wakes whoever accepts on
-/// it, and the process ends at the latest when `drain` has passed: a first request may hold the
-/// main thread, which would drain.
+/// it, and wake the stopper; the process ends at the latest when `drain` has passed, and a moment.
 pub(crate) fn on_signal(listener: libc::c_int, drain: Duration) {
     LISTENER.store(listener + 1, Ordering::SeqCst);
-    let seconds = drain.as_secs() + u64::from(drain.subsec_nanos() > 0);
-    DRAIN_SECONDS.store(u32::try_from(seconds.max(1)).unwrap_or(u32::MAX), Ordering::SeqCst);
+    let drain = u64::try_from(drain.as_micros()).unwrap_or(u64::MAX);
+    END_US.store(drain.saturating_add(GRACE_US), Ordering::SeqCst);
     for signal in [libc::SIGTERM, libc::SIGINT] {
         install(signal, stop as *const () as usize, libc::SA_RESTART);
     }
@@ -34,9 +36,18 @@ pub(crate) fn on_signal(listener: libc::c_int, drain: Duration) {
 
 /// The server has drained: the process may live on.
 pub(crate) fn drained() {
+    alarm_in(0);
+}
+
+/// Sets the process's alarm; 0 for none.
+fn alarm_in(us: u64) {
+    let never = libc::timeval { tv_sec: 0, tv_usec: 0 };
+    let tv_sec = libc::time_t::try_from(us / 1_000_000).unwrap_or(libc::time_t::MAX);
+    let after = libc::timeval { tv_sec, tv_usec: (us % 1_000_000) as libc::suseconds_t };
+    let time = libc::itimerval { it_interval: never, it_value: after };
     // JUSTIFICATION: std has no alarms.
-    // SAFETY: it takes no memory.
-    unsafe { libc::alarm(0) };
+    // SAFETY: the time outlives the call, which reads it; the old one is not asked for.
+    unsafe { libc::setitimer(libc::ITIMER_REAL, &raw const time, std::ptr::null_mut()) };
 }
 
 /// The listening socket is about to be closed: its number must not be shut down any more.
@@ -45,7 +56,7 @@ pub(crate) fn forget_listener() {
 }
 
 extern "C" fn stop(_signal: libc::c_int) {
-    let first = !STOPPED.swap(true, Ordering::SeqCst);
+    let first = stopping::stop();
     let listener = LISTENER.load(Ordering::SeqCst) - 1;
     // JUSTIFICATION: a handler may call async-signal-safe functions only; these are
     // (signal-safety(7)).
@@ -54,18 +65,31 @@ extern "C" fn stop(_signal: libc::c_int) {
         if listener >= 0 {
             libc::shutdown(listener, libc::SHUT_RDWR);
         }
-        if first {
-            install(libc::SIGALRM, give_up as *const () as usize, 0);
-            libc::alarm(DRAIN_SECONDS.load(Ordering::SeqCst));
-        }
+    }
+    if first {
+        install(libc::SIGALRM, give_up as *const () as usize, 0);
+        alarm_in(END_US.load(Ordering::SeqCst));
+        stopper::wake();
     }
 }
 
-/// The time for what was in flight is over.
+/// The time of the end is over as well: a stop hook does not end, or no thread could be made.
 extern "C" fn give_up(_signal: libc::c_int) {
-    // JUSTIFICATION: the main thread may be in a handler that does not end.
-    // SAFETY: _exit is async-signal-safe, and what is left undone was to be given up.
-    unsafe { libc::_exit(0) };
+    let line = b"firstbyte: the drain time-out is over; the process ends before it is done\n";
+    // JUSTIFICATION: std's writers may allocate or lock, which a signal handler must not.
+    // SAFETY: write and _exit are async-signal-safe; the bytes are static, and what is left undone
+    // was to be given up.
+    unsafe {
+        libc::write(1, line.as_ptr().cast(), line.len());
+        end_process()
+    }
+}
+
+/// Ends the process at once, with exit code 1, whatever its threads are at.
+pub(super) fn end_process() -> ! {
+    // JUSTIFICATION: std's exit runs what the C library has been told to run, beside other threads.
+    // SAFETY: _exit takes no memory and does not return.
+    unsafe { libc::_exit(1) }
 }
 
 /// From now on a stack overflow ends the process with one line. `stack_bytes`: the size of a

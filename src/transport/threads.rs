@@ -8,6 +8,7 @@ use super::home::serve;
 use super::lookout;
 use super::shift::{Needed, Shift};
 use super::stop::{self, Thread};
+use super::stopper;
 use super::waiting::{Place, now_runs};
 use super::worker::Worker;
 use crate::alloc;
@@ -60,7 +61,8 @@ pub(super) fn spawn(work: Box<dyn FnOnce() + Send>) -> bool {
 
 /// The server's threads, the main one, the lookout's and the allocator's included.
 pub(super) fn count() -> usize {
-    1 + THREADS.lock().threads + alloc::threads() + usize::from(lookout::has_thread())
+    let once = [lookout::has_thread(), stopper::has_thread()].map(usize::from);
+    1 + THREADS.lock().threads + alloc::threads() + once.iter().sum::<usize>()
 }
 
 /// Gives the shift its first leader, the worker that it was made with. False if no thread is to be

@@ -47,11 +47,11 @@ record! {
         /// The stage's variables.
         "stageVariables" => stage_variables: Option<Map<'a, OneOrMany<'a>>>,
         /// The path that the client asked for.
-        "path" => path: &'a str,
+        required "path" => path: &'a str,
         /// All query parameters, decoded.
         "queryString" => query_string: Map<'a, OneOrMany<'a>>,
         /// The client's method.
-        "httpMethod" => http_method: &'a str,
+        required "httpMethod" => http_method: &'a str,
         /// There if Base64 is switched on for the API.
         "isBase64Encoded" => is_base64_encoded: Option<Flag>,
     }
@@ -61,19 +61,19 @@ record! {
     /// What the gateway says about a request.
     pub struct RequestContext<'a> {
         /// The service.
-        "serviceId" => service_id: &'a str,
+        required "serviceId" => service_id: &'a str,
         /// The API's path, with its parameters as placeholders.
-        "path" => path: &'a str,
+        required "path" => path: &'a str,
         /// The API's method; may be `ANY`.
-        "httpMethod" => http_method: &'a str,
+        required "httpMethod" => http_method: &'a str,
         /// The gateway's identity of the request, not the function's.
         "requestId" => request_id: Option<&'a str>,
         /// Who authenticated, `secretId` among it; may be empty.
         "identity" => identity: Map<'a, &'a str>,
         /// The client's address.
-        "sourceIp" => source_ip: &'a str,
+        required "sourceIp" => source_ip: &'a str,
         /// `test`, `prepub` or `release`.
-        "stage" => stage: &'a str,
+        required "stage" => stage: &'a str,
     }
 }
 
@@ -327,7 +327,13 @@ mod tests {
     #[test]
     fn refuses_what_no_request_could_hold() {
         for (event, expected) in [
-            (r#"{}"#, "no `httpMethod`"),
+            (r#"{}"#, "missing field `path`"),
+            (r#"{"path":"/"}"#, "missing field `httpMethod`"),
+            (r#"{"path":"/","httpMethod":""}"#, "no `httpMethod`"),
+            (
+                r#"{"path":"/","httpMethod":"GET","requestContext":{"stage":"test"}}"#,
+                "at \"requestContext\": missing field `serviceId`",
+            ),
             (r#"{"httpMethod":"GET","path":"relative"}"#, "no `path`"),
             (r#"{"httpMethod":"GET /x","path":"/"}"#, "is no method"),
             (r#"{"httpMethod":"GET","path":"/","headers":{"a":"b\r\nc: d"}}"#, "header `a`"),

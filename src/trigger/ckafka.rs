@@ -10,7 +10,7 @@ record! {
     /// Messages in the order of their offsets.
     pub struct Ckafka<'a> {
         /// One record a message.
-        "Records" => records: Vec<Record<'a>>,
+        required "Records" => records: Vec<Record<'a>>,
     }
 }
 
@@ -18,7 +18,7 @@ record! {
     /// One message in its envelope.
     pub struct Record<'a> {
         /// The message.
-        "Ckafka" => message: Message<'a>,
+        required "Ckafka" => message: Message<'a>,
     }
 }
 
@@ -26,16 +26,16 @@ record! {
     /// One message.
     pub struct Message<'a> {
         /// The topic.
-        "topic" => topic: &'a str,
+        required "topic" => topic: &'a str,
         /// The partition; without a number where the platform's own tool sends "". Also spelt
         /// `Partition`.
-        "partition" | "Partition" => partition: Number,
+        required "partition" | "Partition" => partition: Number,
         /// The message's offset in its partition.
-        "offset" => offset: i64,
+        required "offset" => offset: i64,
         /// The key; `None`, as text, has been seen for a message without one.
         "msgKey" => key: &'a str,
         /// The message.
-        "msgBody" => body: &'a str,
+        required "msgBody" => body: &'a str,
     }
 }
 
@@ -64,8 +64,9 @@ mod tests {
 
     #[test]
     fn takes_both_spellings_of_the_partition() {
-        for text in [r#"{"Partition":3}"#, r#"{"partition":3}"#, r#"{"partition":"3"}"#] {
-            assert_eq!(read::<Message<'_>>(text).partition, Number(Some(3)), "{text}");
+        for partition in [r#""Partition":3"#, r#""partition":3"#, r#""partition":"3""#] {
+            let text = format!(r#"{{{partition},"topic":"t","offset":1,"msgBody":""}}"#);
+            assert_eq!(read::<Message<'_>>(&text).partition, Number(Some(3)), "{text}");
         }
     }
 }

@@ -12,7 +12,7 @@ record! {
     pub struct Clb<'a> {
         /// Header fields: the client's, and the balancer's own `X-Method`, `X-Uri`, `X-Real-IP`,
         /// `X-Vip`, `X-Vport` …
-        "headers" => headers: Map<'a, &'a str>,
+        required "headers" => headers: Map<'a, &'a str>,
         /// The body; already an object if it was JSON.
         "payload" => payload: Value<'a>,
         /// Whether the payload is text in Base64; `"false"`, as text, has been seen.

@@ -16,7 +16,7 @@ record! {
     /// Log lines, packed.
     pub struct Cls<'a> {
         /// The packed lines.
-        "clslogs" => logs: Packed<'a>,
+        required "clslogs" => logs: Packed<'a>,
     }
 }
 
@@ -24,7 +24,7 @@ record! {
     /// Base64 of gzip of [`Lines`].
     pub struct Packed<'a> {
         /// The Base64.
-        "data" => data: &'a str,
+        required "data" => data: &'a str,
     }
 }
 
@@ -32,11 +32,11 @@ record! {
     /// Log lines of one topic.
     pub struct Lines<'a> {
         /// The topic's identity.
-        "topic_id" => topic_id: &'a str,
+        required "topic_id" => topic_id: &'a str,
         /// The topic's name.
-        "topic_name" => topic_name: &'a str,
+        required "topic_name" => topic_name: &'a str,
         /// The lines.
-        "records" => records: Vec<Line<'a>>,
+        required "records" => records: Vec<Line<'a>>,
     }
 }
 
@@ -44,9 +44,9 @@ record! {
     /// One log line.
     pub struct Line<'a> {
         /// Microseconds since 1970-01-01 UTC, as text: see [`Line::unix_us`].
-        "timestamp" => timestamp: &'a str,
+        required "timestamp" => timestamp: &'a str,
         /// The line.
-        "content" => content: &'a str,
+        required "content" => content: &'a str,
     }
 }
 

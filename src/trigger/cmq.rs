@@ -9,7 +9,7 @@ record! {
     /// Messages.
     pub struct Cmq<'a> {
         /// One record a message.
-        "Records" => records: Vec<Record<'a>>,
+        required "Records" => records: Vec<Record<'a>>,
     }
 }
 
@@ -17,7 +17,7 @@ record! {
     /// One message in its envelope.
     pub struct Record<'a> {
         /// The message.
-        "CMQ" => message: Message<'a>,
+        required "CMQ" => message: Message<'a>,
     }
 }
 
@@ -25,21 +25,21 @@ record! {
     /// One message.
     pub struct Message<'a> {
         /// `topic`.
-        "type" => kind: &'a str,
+        required "type" => kind: &'a str,
         /// The topic's account: text in the documentation, an integer in captured events.
-        "topicOwner" => topic_owner: TextOrNumber<'a>,
+        required "topicOwner" => topic_owner: TextOrNumber<'a>,
         /// The topic.
-        "topicName" => topic_name: &'a str,
+        required "topicName" => topic_name: &'a str,
         /// The subscription that this function has.
-        "subscriptionName" => subscription_name: &'a str,
+        required "subscriptionName" => subscription_name: &'a str,
         /// UTC, RFC 3339, with or without milliseconds.
-        "publishTime" => publish_time: &'a str,
+        required "publishTime" => publish_time: &'a str,
         /// The message's identity.
-        "msgId" => id: &'a str,
+        required "msgId" => id: &'a str,
         /// The request's identity.
-        "requestId" => request_id: &'a str,
+        required "requestId" => request_id: &'a str,
         /// The message.
-        "msgBody" => body: &'a str,
+        required "msgBody" => body: &'a str,
         /// As it was sent: see [`Message::tags`].
         "msgTag" => tag: OneOrMany<'a>,
     }
@@ -81,8 +81,10 @@ mod tests {
 
     #[test]
     fn takes_tags_as_an_array_and_none() {
-        let message: Message<'_> = read(r#"{"msgTag":["tag1","tag2"]}"#);
-        assert_eq!(message.tags().collect::<Vec<_>>(), ["tag1", "tag2"]);
-        assert_eq!(read::<Message<'_>>(r#"{"msgTag":""}"#).tags().count(), 0);
+        let sample = include_str!("../../tests/data/events/cmq.json");
+        let with = |tags: &str| sample.replace("\"tag1,tag2\"", tags);
+        let cmq: Cmq<'_> = read(&with(r#"["tag1","tag2"]"#));
+        assert_eq!(cmq.records[0].message.tags().collect::<Vec<_>>(), ["tag1", "tag2"]);
+        assert_eq!(read::<Cmq<'_>>(&with("\"\"")).records[0].message.tags().count(), 0);
     }
 }

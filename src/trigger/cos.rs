@@ -9,7 +9,7 @@ record! {
     /// What happened to objects.
     pub struct Cos<'a> {
         /// One record each.
-        "Records" => records: Vec<Record<'a>>,
+        required "Records" => records: Vec<Record<'a>>,
     }
 }
 
@@ -17,9 +17,9 @@ record! {
     /// What happened to one object.
     pub struct Record<'a> {
         /// The object and its bucket.
-        "cos" => cos: Notification<'a>,
+        required "cos" => cos: Notification<'a>,
         /// What happened.
-        "event" => event: Occurrence<'a>,
+        required "event" => event: Occurrence<'a>,
     }
 }
 
@@ -27,11 +27,11 @@ record! {
     /// The object and its bucket.
     pub struct Notification<'a> {
         /// `1.0`.
-        "cosSchemaVersion" => schema_version: &'a str,
+        required "cosSchemaVersion" => schema_version: &'a str,
         /// The object.
-        "cosObject" => object: Object<'a>,
+        required "cosObject" => object: Object<'a>,
         /// Its bucket.
-        "cosBucket" => bucket: Bucket<'a>,
+        required "cosBucket" => bucket: Bucket<'a>,
         /// The notification rule's identity; `unkown` has been seen, spelt so.
         "cosNotificationId" => notification_id: &'a str,
     }
@@ -41,11 +41,11 @@ record! {
     /// An object.
     pub struct Object<'a> {
         /// `/appid/bucket/key`: see [`Object::path`].
-        "key" => key: &'a str,
+        required "key" => key: &'a str,
         /// Size in bytes.
-        "size" => size_bytes: u64,
+        required "size" => size_bytes: u64,
         /// Where it can be fetched from, given leave.
-        "url" => url: &'a str,
+        required "url" => url: &'a str,
         /// Its version; empty without versioning.
         "vid" => version_id: &'a str,
         /// Its metadata: `Content-Type`, `x-cos-…`.
@@ -57,11 +57,11 @@ record! {
     /// A bucket.
     pub struct Bucket<'a> {
         /// The short code (`cd`, `bj`, `gz`), not `ap-…`.
-        "region" => region: &'a str,
+        required "region" => region: &'a str,
         /// Its name without the account.
-        "name" => name: &'a str,
+        required "name" => name: &'a str,
         /// The account.
-        "appid" => app_id: &'a str,
+        required "appid" => app_id: &'a str,
     }
 }
 
@@ -69,17 +69,17 @@ record! {
     /// What happened.
     pub struct Occurrence<'a> {
         /// As it was sent: see [`Occurrence::kind`].
-        "eventName" => name: &'a str,
+        required "eventName" => name: &'a str,
         /// `1.0`.
-        "eventVersion" => version: &'a str,
+        required "eventVersion" => version: &'a str,
         /// Seconds since 1970-01-01 UTC.
-        "eventTime" => time_unix_s: u64,
+        required "eventTime" => time_unix_s: u64,
         /// `qcs::cos`.
-        "eventSource" => source: &'a str,
+        required "eventSource" => source: &'a str,
         /// The request that did it.
-        "requestParameters" => request: Cause<'a>,
+        required "requestParameters" => request: Cause<'a>,
         /// The function: `qcs:0:lambda:…` or `qcs:0:scf:…`.
-        "eventQueue" => queue: &'a str,
+        required "eventQueue" => queue: &'a str,
         /// Empty.
         "reservedInfo" => reserved: &'a str,
         /// The request's number.

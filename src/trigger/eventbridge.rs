@@ -20,24 +20,25 @@ record! {
     ///     Ok(event.data.map(|message| message.body).unwrap_or_default().to_owned())
     /// }
     ///
-    /// let sample = r#"{"type":"connector:kafka","time":"1615430559146",
-    ///     "data":{"Partition":1,"msgBody":"hello"}}"#;
+    /// let sample = r#"{"specversion":"0","id":"1","type":"connector:kafka",
+    ///     "source":"ckafka.cloud.tencent","time":"1615430559146",
+    ///     "data":{"topic":"t","Partition":1,"offset":7,"msgBody":"hello"}}"#;
     /// assert_eq!(test::event(sample).call_event(on_message)?.text(), "hello");
     /// # Ok::<(), firstbyte::Error>(())
     /// ```
     pub struct EventBridge<'a, T = Value<'a>> {
         /// "0", "1.0" or "1.0.2".
-        "specversion" => spec_version: &'a str,
+        required "specversion" => spec_version: &'a str,
         /// The event's identity.
-        "id" => id: &'a str,
+        required "id" => id: &'a str,
         /// For example `connector:kafka` or `cvm:ErrorEvent:ping_unreachable`.
-        "type" => kind: &'a str,
+        required "type" => kind: &'a str,
         /// For example `ckafka.cloud.tencent`.
-        "source" => source: &'a str,
+        required "source" => source: &'a str,
         /// The resource. Also spelt `subjuect`.
         "subject" | "subjuect" => subject: &'a str,
         /// As it was sent: see [`EventBridge::time_unix_ms`].
-        "time" => time: TextOrNumber<'a>,
+        required "time" => time: TextOrNumber<'a>,
         /// For example `ap-guangzhou`.
         "region" => region: &'a str,
         /// `application/json;charset=utf-8`.
@@ -49,7 +50,7 @@ record! {
         /// The alarm's state, from cloud monitoring only.
         "status" => status: Option<&'a str>,
         /// What happened.
-        "data" => data: Option<T>,
+        required "data" => data: Option<T>,
     }
 }
 
@@ -57,7 +58,7 @@ record! {
     /// Several events at once.
     pub struct EventBridgeBatch<'a, T = Value<'a>> {
         /// The events.
-        "EventList" => events: Option<Vec<EventBridge<'a, T>>>,
+        required "EventList" => events: Option<Vec<EventBridge<'a, T>>>,
     }
 }
 

@@ -9,7 +9,7 @@ record! {
     /// What became of a task. One of the two events is there, as `kind` says.
     pub struct Mps<'a> {
         /// `WorkflowTask` or `EditMediaTask`.
-        "EventType" => kind: &'a str,
+        required "EventType" => kind: &'a str,
         /// For `WorkflowTask`.
         "WorkflowTaskEvent" => workflow: Option<Workflow<'a>>,
         /// For `EditMediaTask`.
@@ -21,15 +21,15 @@ record! {
     /// A workflow's task.
     pub struct Workflow<'a> {
         /// The task's identity.
-        "TaskId" => task_id: &'a str,
+        required "TaskId" => task_id: &'a str,
         /// `PROCESSING` or `FINISH`.
-        "Status" => status: &'a str,
+        required "Status" => status: &'a str,
         /// 0 if all went well.
-        "ErrCode" => error_code: i64,
+        required "ErrCode" => error_code: i64,
         /// What went wrong.
-        "Message" => message: &'a str,
+        required "Message" => message: &'a str,
         /// Where the media came from.
-        "InputInfo" => input: Input<'a>,
+        required "InputInfo" => input: Input<'a>,
         /// Streams, sizes and lengths of the media; as MPS documents them.
         "MetaData" => metadata: Value<'a>,
         /// One result a step, as MPS documents them: `Type`, and a task of that type.
@@ -41,7 +41,7 @@ record! {
     /// Where media come from.
     pub struct Input<'a> {
         /// `COS`.
-        "Type" => kind: &'a str,
+        required "Type" => kind: &'a str,
         /// The object, for `COS`.
         "CosInputInfo" => cos: Option<CosInput<'a>>,
     }
@@ -51,11 +51,11 @@ record! {
     /// An object.
     pub struct CosInput<'a> {
         /// The bucket with its account.
-        "Bucket" => bucket: &'a str,
+        required "Bucket" => bucket: &'a str,
         /// For example `ap-guangzhou`.
-        "Region" => region: &'a str,
+        required "Region" => region: &'a str,
         /// The object's path, with a slash in front.
-        "Object" => object: &'a str,
+        required "Object" => object: &'a str,
     }
 }
 
@@ -63,13 +63,13 @@ record! {
     /// An editing task.
     pub struct Edit<'a> {
         /// The task's identity.
-        "TaskId" => task_id: &'a str,
+        required "TaskId" => task_id: &'a str,
         /// `PROCESSING` or `FINISH`.
-        "Status" => status: &'a str,
+        required "Status" => status: &'a str,
         /// 0 if all went well.
-        "ErrCode" => error_code: i64,
+        required "ErrCode" => error_code: i64,
         /// What went wrong.
-        "Message" => message: &'a str,
+        required "Message" => message: &'a str,
         /// As MPS documents it.
         "Input" => input: Value<'a>,
         /// As MPS documents it; null until the task is done.

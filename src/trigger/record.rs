@@ -1,6 +1,7 @@
 //! `record!`: a struct that reads itself from a JSON object the way trigger events need it, and
-//! writes itself back. Missing and null members are the field's default, unknown ones are skipped,
-//! a member may have several spellings. Instead of serde's derive, because these rules would be an
+//! writes itself back. A member that the platform always sends is `required`: without it the object
+//! is of another kind, and an error. Other members that are missing or null are the field's
+//! default, unknown ones are skipped, a member may have several spellings. Instead of serde's derive, because these rules would be an
 //! attribute on every field, and to keep procedural macros out of what a function must compile;
 //! what it expands to is the same serde code.
 
@@ -66,13 +67,14 @@ impl<'de> Deserialize<'de> for Name<'de> {
 }
 
 /// `"Spelling" | "another" => field: Type,`: the first spelling is the one that is written.
+/// `required` before it: the object must have it, and not as null.
 macro_rules! record {
     (
         $(#[$doc:meta])*
         pub struct $record:ident<'a $(, $payload:ident = $default:ty)?> {
             $(
                 $(#[$field_doc:meta])*
-                $spelling:literal $(| $other:literal)* => $field:ident: $type:ty,
+                $($required:ident)? $spelling:literal $(| $other:literal)* => $field:ident: $type:ty,
             )*
         }
     ) => {
@@ -112,17 +114,26 @@ macro_rules! record {
                         self,
                         mut map: A,
                     ) -> Result<Self::Value, A::Error> {
-                        use $crate::trigger::record::{Field, Name};
+                        #[allow(unused_imports)] // a record may have members of one kind only
+                        use $crate::trigger::record::{Field, Name, absent, read_member};
                         let mut record = <Self::Value as Default>::default();
+                        // Which of the required members are still to come.
+                        let missing: &mut [&'static str] = &mut [
+                            $($crate::trigger::record::required_name!($($required)? $spelling),)*
+                        ];
                         while let Some(Name(name)) = map.next_key()? {
                             match name {
                                 $($spelling $(| $other)* => {
-                                    record.$field = Field::read(&mut map)?;
+                                    record.$field = read_member!($($required)? &mut map);
+                                    absent(missing, $spelling);
                                 })*
                                 _ => drop(map.next_value::<::serde::de::IgnoredAny>()?),
                             }
                         }
-                        Ok(record)
+                        match missing.iter().find(|name| !name.is_empty()) {
+                            None => Ok(record),
+                            Some(name) => Err(::serde::de::Error::missing_field(name)),
+                        }
                     }
                 }
 
@@ -150,6 +161,33 @@ macro_rules! record {
     };
 }
 
+/// A required member's name, and nothing for others.
+macro_rules! required_name {
+    (required $spelling:literal) => {
+        $spelling
+    };
+    ($spelling:literal) => {
+        ""
+    };
+}
+
+/// A member's value: null is no value of a required one.
+macro_rules! read_member {
+    (required $map:expr) => {
+        $map.next_value()?
+    };
+    ($map:expr) => {
+        Field::read($map)?
+    };
+}
+
+/// The member of this name is there.
+pub(super) fn absent(missing: &mut [&'static str], name: &str) {
+    if let Some(place) = missing.iter_mut().find(|missing| **missing == name) {
+        *place = "";
+    }
+}
+
 /// A record is a plain field of other records.
 macro_rules! record_field {
     ($record:ident) => {
@@ -158,4 +196,4 @@ macro_rules! record_field {
     ($record:ident $payload:ident) => {};
 }
 
-pub(super) use {plain_field, record, record_field};
+pub(super) use {plain_field, read_member, record, record_field, required_name};

@@ -8,11 +8,11 @@ record! {
     /// A timer has fired.
     pub struct Timer<'a> {
         /// `Timer`.
-        "Type" => kind: &'a str,
+        required "Type" => kind: &'a str,
         /// The trigger's name.
-        "TriggerName" => trigger_name: &'a str,
+        required "TriggerName" => trigger_name: &'a str,
         /// When it was due: UTC, RFC 3339 with whole seconds.
-        "Time" => time: &'a str,
+        required "Time" => time: &'a str,
         /// The text that the trigger is configured with, up to 4 KB; may be empty.
         "Message" => message: &'a str,
     }
@@ -41,8 +41,9 @@ mod tests {
 
     #[test]
     fn takes_missing_null_and_unknown_members() {
-        assert_eq!(read::<Timer<'_>>("{}"), Timer::default());
-        let timer: Timer<'_> = read(r#"{"Message":null,"New":{"a":[1]},"Time":"t\u0031"}"#);
+        let timer: Timer<'_> = read(
+            r#"{"Message":null,"New":{"a":[1]},"Type":"Timer","TriggerName":"n","Time":"t\u0031"}"#,
+        );
         assert_eq!((timer.message, timer.time), ("", "t1"));
     }
 }

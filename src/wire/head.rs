@@ -209,6 +209,33 @@ const USUAL_FIELDS: usize = 32;
 const TOO_MANY: Reject =
     Reject::new(Status::REQUEST_HEADER_FIELDS_TOO_LARGE, "more header fields than the limit");
 
+const INVALID_TARGET: &str = "the request target has an invalid byte; percent-encode it";
+/// Bytes of a target that are spelt out.
+const MOST_SPELT_BYTES: usize = 256;
+
+/// What a peer should have sent in place of a target with raw bytes in it: each as `%XX` (RFC 3986,
+/// section 2.1). `None` if that is not what `reject` is about, or the target is long.
+#[cold]
+pub(crate) fn spelt_target(reject: &Reject, head: &[u8]) -> Option<String> {
+    if reject.reason != INVALID_TARGET {
+        return None;
+    }
+    let line = head.split(|&byte| byte == b'\r').next()?;
+    let (start, end) = (line.iter().position(|&byte| byte == b' ')?, line.len() - 9);
+    let target = line.get(start + 1..end).filter(|target| target.len() <= MOST_SPELT_BYTES)?;
+    let mut spelt = String::with_capacity(3 * target.len());
+    for &byte in target {
+        match byte {
+            0x21..=0x7e => spelt.push(char::from(byte)),
+            _ => {
+                let digit = |value: u8| char::from(b"0123456789ABCDEF"[usize::from(value & 15)]);
+                spelt.extend(['%', digit(byte >> 4), digit(byte)]);
+            }
+        }
+    }
+    (spelt.len() > target.len()).then_some(spelt)
+}
+
 fn reject_of(error: httparse::Error, head: &[u8]) -> Reject {
     use httparse::Error;
     match error {
@@ -249,7 +276,7 @@ impl<'a> Target<'a> {
     fn parse(method: &str, target: &'a [u8]) -> Result<Target<'a>, Reject> {
         // Visible ASCII only: a raw non-ASCII byte or a fragment has no place in a target.
         if target.iter().any(|&byte| !(0x21..=0x7e).contains(&byte) || byte == b'#') {
-            return Err(Reject::bad_request("the request target has an invalid byte"));
+            return Err(Reject::bad_request(INVALID_TARGET));
         }
         match target {
             _ if method == "CONNECT" => {

@@ -1,5 +1,5 @@
 //! Section 2: SIGTERM and SIGINT. What is in flight finishes, then the process ends with status 0,
-//! as PID 1 too.
+//! as PID 1 too; with 1 if it does not finish.
 
 use outside::peer::{Peer, get};
 use outside::server::{Server, signal_to};
@@ -62,7 +62,7 @@ fn what_does_not_finish_is_given_up_after_the_drain_time() {
     assert_eq!(Peer::to(server.address).ask(get("/")).status, 200);
     let start = Instant::now();
     server.signal(Signal::TERM);
-    assert_eq!(server.wait().code(), Some(0));
+    assert_eq!(server.wait().code(), Some(1));
     assert!(start.elapsed() >= Duration::from_millis(300));
     sleeper.assert_closed();
 }

@@ -4,7 +4,9 @@
 #![forbid(unsafe_code)]
 #![cfg_attr(not(test), no_main)]
 
-use firstbyte::{App, Init, Reply, Request, Result, blocking, sleep};
+use firstbyte::{
+    App, Error, Init, Limits, Reply, Request, Result, background, blocking, sleep, stopping,
+};
 use std::cell::RefCell;
 use std::io::Write;
 use std::rc::Rc;
@@ -36,12 +38,22 @@ fn app() -> App {
         .route("GET", "/rc/{how}", rc)
         .route("GET", "/lazy/{how}", lazy)
         .route("GET", "/deadlock/{how}", deadlock)
+        .route("GET", "/background/{how}", in_background)
+        .route("GET", "/until-stopping", until_stopping)
+        .route("GET", "/ticks", ticks)
         .web(|_| "here");
     if set("THREADS_BEFORE_LISTENING") {
         app = app.init(Init::BeforeListening, two_threads_after_each_other_alone);
     }
     if set("THREADS_BEFORE_FIRST_REQUEST") {
         app = app.init(Init::FirstRequest, two_threads_after_each_other_alone);
+    }
+    if let Some(ms) = std::env::var("DRAIN_MS").ok().and_then(|text| text.parse().ok()) {
+        let drain_timeout = Duration::from_millis(ms);
+        app = app.limits(Limits { drain_timeout, background: 3, ..Limits::default() });
+    }
+    if let Ok(how) = std::env::var("STOP_HOOK") {
+        app = app.on_stop(move || stop_hook(&how));
     }
     if set("SERVE_ON_A_THREAD") {
         let served = thread::spawn(move || app.try_serve()).join();
@@ -86,6 +98,7 @@ fn wait(request: &Request<'_>) {
             }
         }
         "join" => drop(thread::spawn(move || thread::sleep(time)).join()),
+        "" => sleep(time),
         "not" => {}
         other => panic!("no way to wait: {other}"),
     }
@@ -187,6 +200,56 @@ fn deadlock(request: Request<'_>) -> &'static str {
         other => panic!("no deadlock: {other}"),
     }
     "never"
+}
+
+fn stop_hook(how: &str) -> Result<()> {
+    println!("the stop hook runs");
+    match how {
+        "fails" => return Err(Error::new("nothing to flush")),
+        "panics" => panic!("nothing to flush"),
+        "hangs" => thread::sleep(Duration::from_secs(60)),
+        _ => {}
+    }
+    println!("the stop hook has run");
+    Ok(())
+}
+
+/// Work for after the reply, of the kind that the path names.
+fn in_background(request: Request<'_>) -> Result<&'static str> {
+    let time = Duration::from_millis(number(&request, "ms", 5));
+    match request.param("how").unwrap_or_default() {
+        "ends" => background(move || {
+            thread::sleep(time);
+            log::info!("background work has ended");
+        })?,
+        "panics" => background(|| -> () { panic!("in the background") })?,
+        "fails" => background(|| -> Result<()> { Ok("x".parse::<u8>().map(drop)?) })?,
+        "stops" => background(|| {
+            while !stopping() {
+                sleep(Duration::from_millis(5));
+            }
+            log::info!("background work has stopped");
+        })?,
+        other => panic!("no work: {other}"),
+    }
+    Ok("begun")
+}
+
+fn until_stopping(request: Request<'_>) -> &'static str {
+    while !request.context().stopping() {
+        wait(&request);
+    }
+    "told"
+}
+
+fn ticks(_: Request<'_>) -> Result<Reply> {
+    Reply::stream("text/event-stream", |out| {
+        while !out.stopping() {
+            out.write_all(b"data: tick\n\n")?;
+            sleep(Duration::from_millis(20));
+        }
+        out.write_all(b"data: end\n\n")
+    })
 }
 
 /// Each waits until `of` have come.

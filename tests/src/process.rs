@@ -16,6 +16,11 @@ pub fn rss_kib(pid: u32) -> u64 {
     status_field(&format!("/proc/{pid}/status"), "VmRSS").expect("the process lives")
 }
 
+/// Resident memory that is no file's, in KiB.
+pub fn own_kib(pid: u32) -> u64 {
+    status_field(&format!("/proc/{pid}/status"), "RssAnon").expect("the process lives")
+}
+
 /// Open descriptors.
 pub fn descriptors(pid: u32) -> usize {
     fs::read_dir(format!("/proc/{pid}/fd")).expect("the process lives").count()
