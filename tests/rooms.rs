@@ -879,7 +879,7 @@ mod build_layers {
         &["commands", "deploy", "new"],
         &["main"],
     ];
-    const SCAFFOLD: Layers<'_> = &[&["kind", "name"], &["deploy", "project"], &["lib"]];
+    const SCAFFOLD: Layers<'_> = &[&["cron", "kind", "name"], &["deploy", "project"], &["lib"]];
     const DEPLOY: Layers<'_> = &[
         &["image", "verdict"],
         &["function"],
@@ -909,11 +909,12 @@ mod build_layers {
         &["log", "parameters"],
         &["content"],
         &["fleet", "world"],
+        &["store"],
         &["session"],
         &["account", "search", "trigger"],
         &["function"],
         &["alias", "call", "namespace", "version"],
-        &["provisioned"],
+        &["provisioned", "timer", "url"],
         &["service"],
         &["door"],
     ];

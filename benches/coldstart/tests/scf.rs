@@ -2,6 +2,7 @@
 //! behind the API, faults by name. No cloud was asked.
 
 mod common;
+#[allow(dead_code)] // each test file uses its part
 #[path = "../../../build/tests/common/debian.rs"]
 mod debian;
 mod stand_in;

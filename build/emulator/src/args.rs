@@ -77,13 +77,17 @@ pub struct RunArguments {
     /// An instance without requests is ended after this time
     #[arg(long, default_value = "300", value_name = "SECONDS", value_parser = seconds)]
     pub idle: Duration,
-    /// Play the cloud's API there, on the loopback only, in front of --image; no instance is started
+    /// Play the cloud's API there, on the loopback only, in front of --image; no instance starts
     /// before a function is made and called
-    #[arg(long, value_name = "HOST:PORT", requires = "image", conflicts_with_all = ["function", "watch"])]
+    #[arg(long, value_name = "HOST:PORT", requires = "image")]
     pub api: Option<SocketAddr>,
     /// The only key whose signatures the API takes
-    #[arg(long, value_name = "ID:KEY", default_value = "test-id:test-key", requires = "api", value_parser = key)]
+    #[arg(long, value_name = "ID:KEY", requires = "api", value_parser = key)]
+    #[arg(default_value = "test-id:test-key")]
     pub api_key: Credential,
+    /// Where the API keeps its state; target/api/PORT.redb when not given, nowhere with port 0
+    #[arg(long, value_name = "FILE", requires = "api")]
+    pub api_state: Option<PathBuf>,
     /// What goes wrong at the API, NAME[=ARGUMENT][*TIMES]; repeatable; a wrong name lists them
     #[arg(long, value_name = "FAULT", requires = "api", value_parser = Fault::parse)]
     pub fault: Vec<Fault>,

@@ -1,6 +1,6 @@
-//! How many instances are started a minute: over it a request is refused at once, with 429. Platform
-//! page 583/46743: 500 a minute and region, all functions together. It has no clock: time enters as
-//! a value.
+//! How many instances are started a minute: over it a request is refused at once, with 429.
+//! Platform page 583/46743: 500 a minute and region, all functions together. It has no clock: time
+//! enters as a value.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};

@@ -5,6 +5,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod cron;
 pub mod deploy;
 pub mod kind;
 pub mod name;

@@ -23,9 +23,7 @@ pub struct Verified {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     /// The field has another form, or leaves fields out that have to be signed.
-    #[error(
-        "the Authorization field is not of the form of TC3-HMAC-SHA256 with content-type and host signed"
-    )]
+    #[error("the Authorization field is not TC3-HMAC-SHA256 with content-type and host signed")]
     InvalidAuthorization,
     /// The client's clock, or an old request sent again.
     #[error(

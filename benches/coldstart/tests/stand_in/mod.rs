@@ -7,7 +7,7 @@ use crate::common::{COLDSTART, compile, layout, parts, skip_without_sandbox};
 use coldstart::results::Results;
 use serde_json::Value;
 use std::fs;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -66,7 +66,9 @@ impl StandIn {
         let mut command = Command::new(firstbyte());
         command.current_dir(home.path()).env("TMPDIR", home.path().join("tmp"));
         command.args(["run", "--image", "oci", "--api", "127.0.0.1:0"]);
-        faults.iter().for_each(|fault| drop(command.args(["--fault", fault])));
+        for fault in faults {
+            command.args(["--fault", fault]);
+        }
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("it starts");
         let mut notes = BufReader::new(child.stderr.take().expect("piped"));

@@ -1,7 +1,7 @@
 //! Calls: Invoke, InvokeFunction, GetRequestStatus. Each reaches a real instance of its version,
 //! and leaves its lines in the log.
 
-use crate::api::clock::text;
+use crate::api::clock::{self, text};
 use crate::api::content::Content;
 use crate::api::error::ApiError;
 use crate::api::fleet::Which;
@@ -17,7 +17,7 @@ use crate::invoker::InvocationResult;
 use crate::platform::Platform;
 use crate::start_up::StartUp;
 use crate::sync::lock;
-use crate::wire::Request;
+use crate::wire::{Reply, Request};
 use serde_json::{Value, json};
 use std::hash::{BuildHasher as _, RandomState};
 use std::net::IpAddr;
@@ -45,6 +45,8 @@ pub(super) struct Outcome {
     pub lines: Vec<String>,
     /// The failure's body.
     pub failed: Option<String>,
+    /// What the function answered.
+    pub reply: Option<Reply>,
 }
 
 impl Session {
@@ -232,7 +234,7 @@ impl Session {
         let result = platform.invoke_from(request, client);
         let (call, lines, failed) = self.report(&target, &result);
         self.keep(&target, call.clone(), &lines);
-        Ok(Outcome { call, lines, failed })
+        Ok(Outcome { call, lines, failed, reply: result.reply })
     }
 
     /// A call that never reached an instance, or whose function is said to have failed.
@@ -254,7 +256,7 @@ impl Session {
         let call = Call { id: new_id(), status, returned: body.clone(), ..target.call.clone() };
         let lines = self.lines(&target, &call, None, None, Some(&body));
         self.keep(&target, call.clone(), &lines);
-        Outcome { call, lines, failed: Some(body) }
+        Outcome { call, lines, failed: Some(body), reply: None }
     }
 
     /// A request and its lines, of what the emulator says of it.
@@ -317,21 +319,22 @@ impl Session {
         let visible_ms = now.saturating_add((late * 1000.0) as i64);
         let is_missing = self.faults.happens("logs-missing") || target.content.ignore_system_log;
         let times = if self.faults.happens("logs-twice") { 2 } else { 1 };
-        let mut logs = lock(&self.logs);
-        logs.add_call(call.clone());
-        for _ in 0..if is_missing { 0 } else { times } {
-            for message in lines {
-                logs.add(Line {
-                    number: 0,
-                    topic: target.content.cls_topic.clone(),
-                    time_ms: now,
-                    visible_ms,
-                    call: call.clone(),
-                    kind: "Platform".into(),
-                    message: message.clone(),
-                });
-            }
-        }
+        let line = |message: &String| Line {
+            number: 0,
+            topic: target.content.cls_topic.clone(),
+            time_ms: now,
+            visible_ms,
+            call: call.clone(),
+            kind: "Platform".into(),
+            message: message.clone(),
+        };
+        let once = lines.iter().map(line);
+        let kept = match (is_missing, times) {
+            (true, _) => Vec::new(),
+            (false, 1) => once.collect(),
+            (false, _) => once.clone().chain(once).collect(),
+        };
+        self.record(call.clone(), kept);
     }
 
     /// The last of a request's lines, as LogType=Tail gives them.
@@ -353,7 +356,17 @@ impl Session {
         let now = self.now_ms();
         let (from, to) = match (of.text("StartTime"), of.text("EndTime")) {
             (None, None) => (now - 15 * 60_000, now),
-            (Some(from), Some(to)) => (moment(from)?, moment(to)?.saturating_add(999)),
+            (Some(from), Some(to)) => {
+                let moment = |text: &str| {
+                    clock::moment(text).ok_or_else(|| {
+                        ApiError::new(
+                            "InvalidParameterValue.StartTime",
+                            format_args!("`{text}` is no time; write 2017-05-16 20:00:00"),
+                        )
+                    })
+                };
+                (moment(from)?, moment(to)?.saturating_add(999))
+            }
             _ => {
                 return Err(ApiError::new(
                     "InvalidParameterValue.StartTimeOrEndTime",
@@ -409,28 +422,4 @@ fn checked(event: Option<&str>, most: usize) -> Result<&str, ApiError> {
             format_args!("the event is no JSON: {error}"),
         )),
     }
-}
-
-/// `2017-05-16 20:00:00` in Beijing, in milliseconds since 1970.
-fn moment(text: &str) -> Result<i64, ApiError> {
-    let wrong = || {
-        ApiError::new(
-            "InvalidParameterValue.StartTime",
-            format_args!("`{text}` is no time; write it as 2017-05-16 20:00:00"),
-        )
-    };
-    let numbers: Vec<i64> = text
-        .split(['-', ' ', ':'])
-        .map(str::parse)
-        .collect::<Result<_, _>>()
-        .map_err(|_| wrong())?;
-    let [year, month, day, hour, minute, second] = numbers[..] else { return Err(wrong()) };
-    let month = u8::try_from(month).ok().and_then(|month| time::Month::try_from(month).ok());
-    let date = month.zip(i32::try_from(year).ok()).and_then(|(month, year)| {
-        time::Date::from_calendar_date(year, month, u8::try_from(day).ok()?).ok()
-    });
-    let byte = |number: i64| u8::try_from(number).ok();
-    let at = date.and_then(|date| date.with_hms(byte(hour)?, byte(minute)?, byte(second)?).ok());
-    let at = at.ok_or_else(wrong)?.assume_utc().unix_timestamp() - 8 * 3600;
-    Ok(at.saturating_mul(1000))
 }

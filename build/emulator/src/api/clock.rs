@@ -3,7 +3,7 @@
 
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
-use time::{OffsetDateTime, UtcOffset};
+use time::{Date, Month, OffsetDateTime, UtcOffset};
 
 /// A clock that may be off.
 #[derive(Debug, Default)]
@@ -46,6 +46,18 @@ pub fn utc(ms: i64) -> String {
     format!("{}T{hour:02}:{minute:02}:{second:02}Z", at.date())
 }
 
+/// `2017-05-16 20:00:00` in Beijing, in milliseconds since 1970; none if it is no such time.
+pub fn moment(text: &str) -> Option<i64> {
+    let numbers: Vec<i64> =
+        text.split(['-', ' ', ':']).map(str::parse).collect::<Result<_, _>>().ok()?;
+    let [year, month, day, hour, minute, second] = numbers[..] else { return None };
+    let byte = |number: i64| u8::try_from(number).ok();
+    let month = Month::try_from(byte(month)?).ok()?;
+    let date = Date::from_calendar_date(i32::try_from(year).ok()?, month, byte(day)?).ok()?;
+    let at = date.with_hms(byte(hour)?, byte(minute)?, byte(second)?).ok()?;
+    Some((at.assume_utc().unix_timestamp() - 8 * 3600).saturating_mul(1000))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -53,6 +65,8 @@ mod tests {
     #[test]
     fn writes_beijings_time_and_utc() {
         assert_eq!(text(1_551_113_065_999), "2019-02-26 00:44:25");
+        assert_eq!(moment("2019-02-26 00:44:25"), Some(1_551_113_065_000));
+        assert_eq!(moment("2019-02-30 00:44:25").or(moment("yesterday")), None);
         assert_eq!(utc(1_551_113_065_999), "2019-02-25T16:44:25Z");
     }
 }

@@ -5,13 +5,14 @@ use crate::api::error::ApiError;
 use crate::api::fault::Fault;
 use crate::api::service::{Answer, respond};
 use crate::api::session::Session;
+use crate::api::url::is_for_url;
 use crate::sync::lock;
 use crate::wire::{Reply, Request, WireError, field};
 use rustix::net::sockopt::set_socket_linger;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::io::{self, BufReader};
-use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -61,7 +62,7 @@ impl Door {
                 if closing.load(Ordering::Relaxed) {
                     return;
                 }
-                let Ok((stream, _)) = listener.accept() else { continue };
+                let Ok((stream, peer)) = listener.accept() else { continue };
                 let Ok(copy) = stream.try_clone() else { continue };
                 let mut open = lock(&connections);
                 if open.len() >= MAX_CONNECTIONS {
@@ -72,7 +73,7 @@ impl Door {
                 let (session, credential) = (session.clone(), credential.clone());
                 let its = connections.clone();
                 let served = thread::Builder::new().name("client".into()).spawn(move || {
-                    serve(stream, &session, &credential);
+                    serve(stream, peer.ip(), &session, &credential);
                     lock(&its).remove(&number);
                 });
                 if served.is_err() {
@@ -100,17 +101,19 @@ impl Drop for Door {
     }
 }
 
-fn serve(stream: TcpStream, session: &Arc<Session>, credential: &Credential) {
+fn serve(stream: TcpStream, client: IpAddr, session: &Arc<Session>, credential: &Credential) {
     let _ = stream.set_nodelay(true);
     let _ = stream.set_read_timeout(Some(IDLE_LIMIT));
     let mut reader = BufReader::new(stream);
     loop {
+        let mut method = String::from("POST");
         let (reply, last) = match Request::read_up_to(&mut reader, MAX_REQUEST_BYTES) {
             Ok(None) => return,
             Ok(Some(request)) => {
+                method.clone_from(&request.method);
                 let last = field(&request.headers, "connection")
                     .is_some_and(|value| value.eq_ignore_ascii_case("close"));
-                match answer(&request, session, credential) {
+                match answer(&request, client, session, credential) {
                     Some(reply) => (reply, last),
                     None => {
                         // Nothing is sent any more, and the client sees a reset.
@@ -126,7 +129,7 @@ fn serve(stream: TcpStream, session: &Arc<Session>, credential: &Credential) {
             Err(WireError::Syntax(why)) => (Reply::new(400, "text/plain", why + "\n"), true),
             Err(WireError::Closed | WireError::Io(_)) => return,
         };
-        if reply.write("POST", reader.get_mut()).is_err() || last {
+        if reply.write(&method, reader.get_mut()).is_err() || last {
             return;
         }
     }
@@ -137,10 +140,18 @@ fn api(answered: &Result<Value, ApiError>) -> Reply {
 }
 
 /// The reply; none where the connection is to be reset.
-fn answer(request: &Request, session: &Arc<Session>, credential: &Credential) -> Option<Reply> {
+fn answer(
+    request: &Request,
+    client: IpAddr,
+    session: &Arc<Session>,
+    credential: &Credential,
+) -> Option<Reply> {
     let (path, query) = request.target.split_once('?').unwrap_or((&request.target, ""));
     if path == "/control" {
         return Some(control(request, session));
+    }
+    if is_for_url(request) {
+        return Some(session.answer_url(request.clone(), client));
     }
     let header = |name: &str| field(&request.headers, name).unwrap_or_default();
     let (action, version) = (header("x-tc-action"), header("x-tc-version"));
@@ -188,8 +199,8 @@ fn admitted(
 }
 
 /// `GET /control` lists the faults in force. `POST /control` with `{"add": ["NAME=ARGUMENT*N"],
-/// "clear": ["NAME"]}` or `{"clear": true}` changes them. JSON alone is taken, which no web page can
-/// send to another origin unasked.
+/// "clear": ["NAME"]}` or `{"clear": true}` changes them. JSON alone is taken, which no web page
+/// can send to another origin unasked.
 fn control(request: &Request, session: &Session) -> Reply {
     let faults = session.faults();
     let listed = || json!({"faults": faults.list()}).to_string();

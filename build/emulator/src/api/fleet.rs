@@ -46,6 +46,11 @@ impl Fleet {
         self.host.limit_burst(limit);
     }
 
+    /// A remark of the emulator's own.
+    pub fn note(&self, text: impl std::fmt::Display) {
+        self.journal.note(text);
+    }
+
     /// The platform of a version; made if there is none.
     ///
     /// # Errors

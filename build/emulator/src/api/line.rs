@@ -146,7 +146,10 @@ mod tests {
             "END RequestId:a",
             "Report RequestId:a Duration:1ms Memory:640MB MemUsage:57.86MB",
         ];
-        let with = |first: &[&str]| [first, &rest].concat();
+        fn joined<'a>(first: &[&'a str], rest: &[&'a str]) -> Vec<&'a str> {
+            [first, rest].concat()
+        }
+        let with = |first: &[&'static str]| joined(first, &rest);
         assert_eq!(
             Form::Year2021.lines(&request),
             with(&[

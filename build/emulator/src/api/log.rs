@@ -101,19 +101,22 @@ impl Line {
 #[derive(Debug, Default)]
 pub struct Logs {
     lines: VecDeque<Line>,
-    calls: VecDeque<Call>,
+    calls: VecDeque<(u64, Call)>,
     next: u64,
+    next_call: u64,
 }
 
 impl Logs {
     /// Lines and requests that were stored, in the order of their numbers.
-    pub fn of(lines: Vec<Line>, calls: Vec<Call>) -> Logs {
+    pub fn of(lines: Vec<Line>, calls: Vec<(u64, Call)>) -> Logs {
         let next = lines.last().map_or(0, |line| line.number + 1);
-        Logs { lines: lines.into(), calls: calls.into(), next }
+        let next_call = calls.last().map_or(0, |(number, _)| number + 1);
+        Logs { lines: lines.into(), calls: calls.into(), next, next_call }
     }
 
-    /// Gives a line its number, cuts it, and keeps it. What is dropped for it is given back.
-    pub fn add(&mut self, mut line: Line) -> (Line, Option<Line>) {
+    /// Gives a line its number, cuts it, and keeps it. Returns it, and the number of the line that
+    /// is dropped for it.
+    pub fn add(&mut self, mut line: Line) -> (Line, Option<u64>) {
         line.number = self.next;
         self.next += 1;
         if line.message.len() > MAX_LINE_BYTES {
@@ -121,16 +124,19 @@ impl Logs {
             line.message.truncate(end);
         }
         self.lines.push_back(line.clone());
-        let dropped = (self.lines.len() > MAX_LINES).then(|| self.lines.pop_front()).flatten();
-        (line, dropped)
+        let is_full = self.lines.len() > MAX_LINES;
+        let dropped = is_full.then(|| self.lines.pop_front()).flatten();
+        (line, dropped.map(|line| line.number))
     }
 
-    /// Keeps a request; one of the same id and retry is replaced.
-    pub fn add_call(&mut self, call: Call) {
-        self.calls.push_back(call);
-        if self.calls.len() > MAX_CALLS {
-            self.calls.pop_front();
-        }
+    /// Keeps a request. Returns its number, and that of the one that is dropped for it.
+    pub fn add_call(&mut self, call: Call) -> (u64, Option<u64>) {
+        let number = self.next_call;
+        self.next_call += 1;
+        self.calls.push_back((number, call));
+        let is_full = self.calls.len() > MAX_CALLS;
+        let dropped = is_full.then(|| self.calls.pop_front()).flatten();
+        (number, dropped.map(|(number, _)| number))
     }
 
     /// Lines of a topic in `from..to` that match and are visible by now, in the order of their
@@ -166,6 +172,6 @@ impl Logs {
                 && call.id == id
                 && (from..=to).contains(&call.start_ms)
         };
-        self.calls.iter().filter(is_it).collect()
+        self.calls.iter().map(|(_, call)| call).filter(is_it).collect()
     }
 }

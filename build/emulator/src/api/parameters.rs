@@ -198,7 +198,7 @@ mod tests {
             (
                 "CreateFunction",
                 r#"{"FunctionName":"f","Code":{},"MemorySize":"128"}"#,
-                "InvalidParameterValue the parameter `MemorySize` has another type; it has to be int",
+                "InvalidParameterValue the parameter `MemorySize` has another type; it has to be",
             ),
         ] {
             let found = code(action, body);

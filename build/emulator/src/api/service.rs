@@ -85,6 +85,10 @@ impl Session {
             "UpdateNamespace" => self.update_namespace(&of),
             "DeleteNamespace" => self.delete_namespace(&of),
             "ListNamespaces" => self.list_namespaces(&of),
+            "CreateTrigger" => self.create_trigger(&of),
+            "UpdateTrigger" | "UpdateTriggerStatus" => self.update_trigger(&of),
+            "DeleteTrigger" => self.delete_trigger(&of),
+            "ListTriggers" => self.list_triggers(&of),
             "SearchLog" => self.search_log(&of),
             other => {
                 Err(ApiError::new("InvalidAction", format_args!("`{other}` is not played here")))

@@ -5,11 +5,13 @@ use crate::api::clock::Clock;
 use crate::api::error::ApiError;
 use crate::api::fault::Faults;
 use crate::api::fleet::{Fleet, Which};
-use crate::api::log::Logs;
-use crate::api::world::{Function, Namespace, Status, World};
+use crate::api::log::{Call, Line, Logs};
+use crate::api::store::{Store, StoreError, Written};
+use crate::api::world::{Function, Key, Namespace, Status, World};
 use crate::config::Config;
 use crate::sync::lock;
-use std::sync::Mutex;
+use std::path::Path;
+use std::sync::{Condvar, Mutex};
 
 /// Until a change is Active, in seconds, when no fault says otherwise.
 const UPDATE_DELAY_S: f64 = 0.2;
@@ -24,6 +26,10 @@ pub struct Session {
     pub(super) clock: Clock,
     /// What goes wrong.
     pub(super) faults: Faults,
+    /// Where it is kept; nowhere without a file.
+    store: Mutex<Option<Store>>,
+    /// Is woken by each change.
+    pub(super) changed: Condvar,
     /// Real instances.
     pub(super) fleet: Fleet,
     /// Region, account, and limits of instances.
@@ -33,22 +39,43 @@ pub struct Session {
 }
 
 impl Session {
-    /// Nothing in it but the namespace `default`.
-    pub fn new(fleet: Fleet, base: Config, digest: String, faults: Faults) -> Session {
+    /// What `state` has in it; without a file, and in a new one, nothing but the namespace
+    /// `default`.
+    ///
+    /// # Errors
+    /// The file's.
+    pub fn new(
+        fleet: Fleet,
+        base: Config,
+        digest: String,
+        faults: Faults,
+        state: Option<&Path>,
+    ) -> Result<Session, StoreError> {
         let clock = Clock::default();
-        let now = clock.now_ms();
-        let default = Namespace { description: String::new(), added_ms: now, modified_ms: now };
-        let mut world = World::default();
-        world.namespaces.insert("default".into(), default);
-        Session {
+        let (store, mut world, logs) = match state {
+            Some(path) => {
+                let (store, world, logs) = Store::open(path)?;
+                (Some(store), world, logs)
+            }
+            None => (None, World::default(), Logs::default()),
+        };
+        if !world.namespaces.contains_key("default") {
+            let now = clock.now_ms();
+            let default = Namespace { added_ms: now, modified_ms: now, ..Namespace::default() };
+            world.namespaces.insert("default".into(), default);
+            world.touched.push(Key::Namespace("default".into()));
+        }
+        Ok(Session {
             world: Mutex::new(world),
-            logs: Mutex::default(),
+            logs: Mutex::new(logs),
+            store: Mutex::new(store),
+            changed: Condvar::new(),
             clock,
             faults,
             fleet,
             base,
             digest,
-        }
+        })
     }
 
     /// The faults, to be changed while it runs.
@@ -78,22 +105,40 @@ impl Session {
     ) -> Result<T, ApiError> {
         let now = self.now_ms();
         let mut world = lock(&self.world);
-        world.settle(now);
+        let settled = world.settle(now);
         let result = change(&mut world, now);
         let touched = world.take_touched();
-        if !touched.is_empty() {
-            let functions: Vec<&Function> = world.functions.values().collect();
-            self.fleet.retain(|which| {
-                functions.iter().any(|function| {
-                    function.id == which.function
-                        && function
-                            .versions
-                            .get(&which.version)
-                            .is_some_and(|version| version.revision == which.revision)
-                })
-            });
+        if touched.is_empty() && !settled {
+            return result;
         }
+        let written = match &*lock(&self.store) {
+            Some(store) if !touched.is_empty() => store.save(&world, &touched),
+            _ => Written::none(),
+        };
+        let is_there = |which: &Which| {
+            let function = world.functions.values().find(|function| function.id == which.function);
+            let version = function.and_then(|function| function.versions.get(&which.version));
+            version.is_some_and(|version| version.revision == which.revision)
+        };
+        self.fleet.retain(is_there);
+        self.changed.notify_all();
+        drop(world);
+        written.wait().map_err(|error| {
+            ApiError::new("InternalError", format_args!("the change is not stored: {error}"))
+        })?;
         result
+    }
+
+    /// Keeps a request and its lines.
+    pub(super) fn record(&self, call: Call, lines: Vec<Line>) {
+        let mut logs = lock(&self.logs);
+        let (number, gone_call) = logs.add_call(call.clone());
+        let (lines, gone): (Vec<Line>, Vec<Option<u64>>) =
+            lines.into_iter().map(|line| logs.add(line)).unzip();
+        let gone = gone.into_iter().flatten().collect();
+        if let Some(store) = &*lock(&self.store) {
+            store.log(&lines, (number, &call), gone, gone_call);
+        }
     }
 
     /// When a change that begins now is there, and as what: `good`, or `bad` by a fault.
@@ -109,8 +154,15 @@ impl Session {
         Which { function: function.id.clone(), version: number.to_owned(), revision }
     }
 
-    /// Ends all instances.
+    /// A remark of the emulator's own.
+    pub(super) fn note(&self, text: impl std::fmt::Display) {
+        self.fleet.note(text);
+    }
+
+    /// Ends all instances, and closes the database.
     pub fn close(&self) {
         self.fleet.close();
+        let store = lock(&self.store).take();
+        drop(store); // writes what is left
     }
 }

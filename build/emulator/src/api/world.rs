@@ -149,6 +149,9 @@ pub struct Trigger {
     pub argument: String,
     /// Text of people.
     pub comment: String,
+    /// A function URL's own part of its host; empty for other triggers.
+    #[serde(default)]
+    pub url_id: String,
     /// When it was made.
     pub added_ms: i64,
     /// When it was changed.
@@ -308,19 +311,14 @@ impl World {
         })
     }
 
-    /// Moves on whatever is due.
-    pub fn settle(&mut self, now: i64) {
-        for ((namespace, name), function) in &mut self.functions {
-            for (number, version) in &mut function.versions {
-                if version.settle(now) {
-                    self.touched.push(Key::Version(
-                        namespace.clone(),
-                        name.clone(),
-                        number.clone(),
-                    ));
-                }
-            }
+    /// Moves on whatever is due; whether that was anything. It is not stored: what is stored moves
+    /// on in the same way.
+    pub fn settle(&mut self, now: i64) -> bool {
+        let mut has_settled = false;
+        for version in self.functions.values_mut().flat_map(|f| f.versions.values_mut()) {
+            has_settled |= version.settle(now);
         }
+        has_settled
     }
 
     /// What was changed, each once.

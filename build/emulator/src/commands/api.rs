@@ -6,6 +6,7 @@ use emulator::api::door::Door;
 use emulator::api::fault::Faults;
 use emulator::api::fleet::Fleet;
 use emulator::api::session::Session;
+use emulator::api::timer::Timers;
 use emulator::config::{Config, Mode};
 use emulator::instance::Host;
 use emulator::journal::Journal;
@@ -42,18 +43,30 @@ pub fn run(
     };
     let fleet = Fleet::new(host, journal.clone(), program);
     let faults = Faults::new(arguments.fault.clone());
-    let session = Arc::new(Session::new(fleet, base, digest, faults));
+    let state = match (&arguments.api_state, address.port()) {
+        (Some(path), _) => Some(around.here.join(path)),
+        (None, 0) => None,
+        (None, port) => Some(around.here.join(format!("target/api/{port}.redb"))),
+    };
+    if let Some(path) = &state {
+        journal.note(format_args!("the API's state is in {}", path.display()));
+    }
+    let session = Arc::new(Session::new(fleet, base, digest, faults, state.as_deref())?);
+    if let Err(error) = session.provision_again() {
+        journal.note(format_args!("instances are not started ahead again: {error}"));
+    }
     let door =
         Door::open(address, session.clone(), arguments.api_key.clone()).map_err(|error| {
             format!("`{address}` cannot be listened on: {error}; choose another with --api")
         })?;
+    let timers = Timers::start(session.clone())?;
     let at = door.address();
     journal.note(format_args!(
         "the API is at http://{at}, for the key `{}`; Ctrl-C ends it",
         arguments.api_key.id()
     ));
     let _ = stop.recv(); // an error is an end, too
-    drop(door);
+    drop((door, timers));
     session.close();
     Ok(())
 }
