@@ -135,10 +135,11 @@ pub struct RunArgs {
     #[arg(value_name = "IMAGE", value_parser = image_argument)]
     pub places: Vec<String>,
     /// An image layout, a docker-archive, an OCI archive (also gzipped; FILE#NAME for one of
-    /// several), or HOST/NAME:TAG in a registry; NAME= names the variant; repeatable
+    /// several), or HOST/NAME:TAG in a registry (with its digest for `--engine scf`); NAME= names
+    /// the variant; repeatable
     #[arg(long = "image", value_name = "[NAME=]REF|PATH", value_parser = image_argument)]
     pub images: Vec<String>,
-    /// Samples of each case; 50 by default, 10 with baselines
+    /// Samples of each case; 50 by default, 10 with baselines, 30 with `--engine scf`
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub samples: Option<u32>,
     /// Rounds that are not kept, at the beginning

@@ -275,8 +275,7 @@ fn run_it(
         account.create_namespace(ledger).map_err(|e| cannot(e.into()))?;
     }
     let keep = args.out.join("results.json");
-    let measured =
-        measure::measure(definition, budget, account, cls, ledger, host::describe(), &keep, bar);
+    let measured = measure::measure(definition, budget, account, cls, ledger, &keep, bar);
     let finished = measured.map_err(cannot)?;
     Ok(Finished {
         results: Some(finished.results),
@@ -416,6 +415,7 @@ fn define(
         log_settle: Duration::from_secs(args.scf.log_settle.unwrap_or(20)),
         keep_going: args.keep_going,
         notes: notes(asked, cold_by, account),
+        host: host::describe(),
     })
 }
 

@@ -13,8 +13,6 @@ const CNY_BASIC_A_DAY: f64 = 0.41;
 /// How long provisioned instances are waited for, in seconds, when nobody says: the platform's own
 /// limit for pull and start is 300.
 pub const PROVISIONED_WITHIN_S: u64 = 330;
-/// Versions that a function may have.
-pub const MAX_VERSIONS: u64 = 1000;
 /// Functions that may be accelerated, an account and region.
 pub const MAX_ACCELERATED: usize = 5;
 /// Functions that a namespace may have.

@@ -142,10 +142,7 @@ impl Ledger {
         Ok(ledger)
     }
 
-    /// The run's identity.
-    ///
-    /// # Panics
-    /// Never for a ledger that was checked.
+    /// The run's identity; every ledger that was loaded has one.
     pub fn run_id(&self) -> Option<RunId> {
         RunId::parse(&self.run)
     }
@@ -377,9 +374,8 @@ mod tests {
             fs::write(&path, &text).unwrap();
             let error = LedgerFile::open(&path).unwrap_err();
             assert!(matches!(error, LedgerError::Foreign { .. }), "{error}");
-            let (_, name) = (error.to_string(), ours);
             let mut file = LedgerFile::begin(&path, ledger()).unwrap();
-            assert!(file.intend(Kind::Function, "production", None).is_err(), "{name}");
+            assert!(file.intend(Kind::Function, "production", None).is_err());
             assert!(Ledger::load(&path).unwrap().entries.is_empty());
         }
         for text in ["", "{}", "[1]", "{\"schema\":2}"] {

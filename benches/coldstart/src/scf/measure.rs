@@ -4,7 +4,7 @@
 
 use super::account::{Account, AccountError, FunctionSpec, Invocation};
 use super::budget::{Budget, Item};
-use super::client::{Answer, CallError};
+use super::client::{Answer, CallError, Service};
 use super::layer::{NonceError, Original};
 use super::ledger::LedgerFile;
 use super::line::{Line, Story, read as read_line};
@@ -77,6 +77,8 @@ pub struct Definition {
     pub keep_going: bool,
     /// What a reader of the results must know.
     pub notes: Vec<String>,
+    /// This machine.
+    pub host: Host,
 }
 
 /// How a run ended.
@@ -162,9 +164,8 @@ pub fn measure(
     of: &Definition,
     budget: &Budget,
     account: &Account,
-    cls: super::client::Service,
+    cls: Service,
     ledger: &mut LedgerFile,
-    host: Host,
     keep: &Path,
     watcher: &mut dyn Watcher,
 ) -> Result<Finished, MeasureError> {
@@ -194,10 +195,10 @@ pub fn measure(
         ));
     };
     let logs = Logs { client: account.client.beside(), cls, topic, began: began_at };
-    let mut bench = Bench::new(of, budget, account, logs, ledger, host, watcher);
+    let mut bench = Bench::new(of, budget, account, logs, ledger, watcher);
     let finished = bench.rounds(keep);
     bench.notes();
-    let results = std::mem::replace(&mut bench.results, empty(Vec::new(), Vec::new(), None));
+    let results = bench.results;
     let (stopped, gave_up) = finished?;
     Ok(Finished { results, stopped, gave_up })
 }
@@ -206,18 +207,7 @@ fn unfit(why: &str) -> MeasureError {
     AccountError::Unfit(why.to_owned()).into()
 }
 
-fn empty(variants: Vec<Variant>, notes: Vec<String>, host: Option<Host>) -> Results {
-    let text = String::new;
-    let host = host.unwrap_or_else(|| Host {
-        kernel: text(),
-        cpu_model: text(),
-        cores: 0,
-        memory_bytes: 0,
-        os: text(),
-        rustc: text(),
-        git_describe: text(),
-        date: text(),
-    });
+fn empty(variants: Vec<Variant>, notes: Vec<String>, host: Host) -> Results {
     Results {
         schema: SCHEMA,
         engine: EngineKind::Scf,
@@ -236,7 +226,6 @@ impl<'a> Bench<'a> {
         account: &'a Account,
         logs: Logs,
         ledger: &'a mut LedgerFile,
-        host: Host,
         watcher: &'a mut dyn Watcher,
     ) -> Self {
         let region = account.client.region();
@@ -279,7 +268,7 @@ impl<'a> Bench<'a> {
             ledger,
             watcher,
             lanes: (0..lanes).map(|_| account.beside()).collect(),
-            results: empty(variants, of.notes.clone(), Some(host)),
+            results: empty(variants, of.notes.clone(), of.host.clone()),
             tried: vec![false; places.len()],
             left_out: vec![false; places.len()],
             places,
