@@ -280,6 +280,13 @@ fn access() -> Access {
 }
 
 fn measure_baselines(only: &[String], args: RunArgs) -> Result<ExitCode, String> {
+    if args.engine.is_platform() {
+        return Err(
+            "comparison images are built here, and a platform takes them from a registry: \
+                    push them, then `coldstart --engine scf --image REF@DIGEST` for each"
+                .into(),
+        );
+    }
     let folder = args.out.join("baselines");
     let (mut built, mut notes) = (Vec::new(), Vec::new());
     for baseline in

@@ -33,7 +33,7 @@ const PAUSE: Duration = Duration::from_millis(250);
 /// shared 20 for all others.
 const RATES: [(&str, u32); 9] = [
     ("InvokeFunction", 10_000),
-    ("SearchLog", 10),
+    ("SearchLog", 100), // one after the other, so that never more than 15 are under way
     ("CreateFunction", 100),
     ("GetFunction", 100),
     ("UpdateFunctionCode", 100),
