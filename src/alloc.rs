@@ -13,9 +13,9 @@
 //!
 //! mimalloc would set itself up before `main`, from an ELF constructor, unless its C code is
 //! compiled with `-DMI_PRIM_HAS_PROCESS_ATTACH` (.cargo/config.toml; the template carries the same
-//! line, because such flags do not travel with a crate). Where it is compiled without, the arena
-//! serves all the same, the options are set once the first reply is out, and what is lost is the
-//! time before `main`.
+//! line, because such flags do not travel with a crate). Where it is compiled without, the start
+//! pays for that, and all else is the same: the arena serves until [`settle`], which then finds
+//! mimalloc set up and sets its options. The tests for the host's own target are built so.
 
 /// Sets the allocator up for the rest of the process's life. Called once the first reply is out;
 /// an arena that is full does the same.

@@ -84,7 +84,7 @@ pub use headers::Headers;
 pub use reply::{BodyWriter, IntoReply, Json, Reply};
 pub use request::Request;
 pub use stopping::stopping;
-pub use transport::{Limits, background, blocking, sleep};
+pub use transport::{Limits, MinRate, background, blocking, sleep};
 pub use wire::{HeadLimits, Status, Version};
 
 #[doc(hidden)]

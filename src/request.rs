@@ -34,6 +34,7 @@ pub struct Request<'a> {
     method: &'a str,
     path: &'a str,
     query: Option<&'a str>,
+    authority: Option<&'a str>,
     version: Version,
     headers: Headers<'a>,
     body: Body<'a>,
@@ -53,6 +54,7 @@ impl<'a> Request<'a> {
             method: text(head.method.of(head_bytes)),
             path: text(head.path.of(head_bytes)),
             query: head.query.map(|query| text(query.of(head_bytes))),
+            authority: head.authority.map(|authority| text(authority.of(head_bytes))),
             version: head.version,
             headers: Headers::new(head_bytes, &head.fields),
             body,
@@ -76,6 +78,7 @@ impl<'a> Request<'a> {
             method,
             path,
             query,
+            authority: None,
             version,
             headers,
             body,
@@ -111,6 +114,29 @@ impl<'a> Request<'a> {
     /// What follows the first `?`, undecoded; `None` if there is no `?`.
     pub fn query(&self) -> Option<&'a str> {
         self.query
+    }
+
+    /// The host and port that the request is for, as they were sent: those of a target in absolute
+    /// form (`GET http://a.example/ HTTP/1.1`) if it is one, and of the Host field if not. `None`
+    /// for HTTP/1.0 without a Host field.
+    ///
+    /// RFC 9112, section 3.2.2: with an absolute form the Host field is ignored.
+    /// [`Request::headers`] still has it as it came, so whoever decides by the host asks here.
+    ///
+    /// # Example
+    /// ```
+    /// use firstbyte::{App, Request};
+    ///
+    /// fn host(request: Request<'_>) -> String {
+    ///     request.authority().unwrap_or("none").to_owned()
+    /// }
+    ///
+    /// let app = App::new().web(host);
+    /// let answer = firstbyte::test::get("/").header("host", "a.example:8080").send(&app);
+    /// assert_eq!(answer.text(), "a.example:8080");
+    /// ```
+    pub fn authority(&self) -> Option<&'a str> {
+        self.authority.or_else(|| self.header("host"))
     }
 
     /// The peer's protocol version.

@@ -11,7 +11,8 @@
 //!   others know of a thread), `limits`, `listen` (the port), `locks`, `once`, `service`,
 //!   `stack_guard` (the boot lane's stack limit), `stopper` (ends the process when its time is
 //!   over), `timeline` (when the boot reached what)
-//! - `event_loop`, `lookout` (watches for others while the boot lane's handler waits), `clock`,
+//! - `pace` (minimum rates), `event_loop`, `lookout` (watches for others while the boot lane's
+//!   handler waits), `clock`,
 //!   `panics`, `stop` (signals)
 //! - `shift` (a loop's leader and standby), `home`, `threads`
 //! - `handling` (a handler's waits), `deadlock`, `current` (the request's id), `loops`
@@ -48,6 +49,7 @@ mod loops;
 pub(crate) mod minihttp;
 mod once;
 mod outgoing;
+mod pace;
 mod panics;
 mod parker;
 pub(crate) mod records;
@@ -70,7 +72,7 @@ mod worker;
 pub use background::background;
 pub(crate) use background::finish as finish_background;
 pub use blocking::blocking;
-pub use limits::Limits;
+pub use limits::{Limits, MinRate};
 pub(crate) use listen::listen;
 pub(crate) use once::Once;
 pub(crate) use panics::catch;

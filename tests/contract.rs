@@ -38,6 +38,8 @@ mod one_at_a_time;
 mod pipelines;
 #[path = "contract/profile.rs"]
 mod profile;
+#[path = "contract/slow_peers.rs"]
+mod slow_peers;
 #[path = "contract/starting.rs"]
 mod starting;
 #[path = "contract/stopping.rs"]

@@ -94,7 +94,7 @@ const TRANSPORT: Layers<'_> = &[
         "waiting",
         "worker",
     ],
-    &["clock", "event_loop", "lookout", "panics", "stop"],
+    &["clock", "event_loop", "lookout", "pace", "panics", "stop"],
     &["shift"],
     &["home"],
     &["threads"],

@@ -8,6 +8,7 @@ use super::link::Link;
 use super::loops;
 use super::server::{AcceptState, Server};
 use super::service::Service;
+use super::slots::Need;
 use super::stop;
 use crate::log;
 use crate::sys::retry;
@@ -79,10 +80,10 @@ fn accept<S: Service>(server: &'static Server<S>, listener: &mut Listener) {
                 {
                     listener.wait();
                 }
-                // Descriptors or memory have run out: an idle connection makes room, and the
-                // backlog holds the rest.
+                // Descriptors or memory have run out: a connection that has kept its own longest
+                // for nothing makes room, and the backlog holds the rest.
                 Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM) => {
-                    server.slots.evict_longest_idle(departures);
+                    server.slots.make_room(departures, Need::Descriptor);
                     server.slots.wait_for_room(departures, Duration::from_millis(20));
                 }
                 // The peer is gone again (accept(2) passes the network's errors on): take the next
@@ -94,8 +95,8 @@ fn accept<S: Service>(server: &'static Server<S>, listener: &mut Listener) {
     stop::forget_listener();
 }
 
-/// At the cap: as soon as somebody waits to get in, the longest-idle connection goes, or the first
-/// that finishes.
+/// At the cap: as soon as somebody waits to get in, the connection goes that has kept its place
+/// longest for nothing, or the first that finishes.
 fn make_room<S: Service>(server: &'static Server<S>, listener: &mut Listener) {
     loop {
         let departures = server.slots.departures();
@@ -105,9 +106,10 @@ fn make_room<S: Service>(server: &'static Server<S>, listener: &mut Listener) {
         if !has_waiting_peer(listener.socket.as_raw_fd()) {
             listener.wait();
         } else {
-            server.slots.evict_longest_idle(departures);
-            // One that becomes idle in between has said so before this waits: the wait is bounded.
-            server.slots.wait_for_room(departures, Duration::from_millis(50));
+            server.slots.make_room(departures, Need::Place);
+            // One that becomes idle in between has said so before this waits, and nobody says that
+            // a peer falls behind: the wait is bounded.
+            server.slots.wait_for_room(departures, Duration::from_millis(20));
         }
     }
 }

@@ -1,15 +1,17 @@
-//! How many bytes of bodies all connections may hold at once, so that no number of legal requests
-//! gets the process killed: it follows from the memory that the instance's cgroup allows.
+//! How many bytes of bodies, and of replies that nobody reads, all connections may hold at once, so
+//! that no number of legal requests gets the process killed: it follows from the memory that the
+//! machine has and that the instance's cgroup and those above it allow.
 //!
 //! A body in memory is not the worst: parsed as JSON of the worst shape it takes
-//! [`Limits::json_factor`](crate::Limits) times its size. The budget is therefore the cgroup's
-//! limit, less what the process itself needs, divided by that. A request that does not fit waits
+//! [`Limits::json_factor`](crate::Limits) times its size. The budget is therefore the least of these
+//! limits, less what the process itself needs, divided by that. A request that does not fit waits
 //! with its body unread, in the order of arrival; the kernel's buffers fill and the peer waits too.
 
 use super::parker::Parker;
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
 
 /// Memory that the process takes without any body, in bytes: connections, stacks, code.
 const OWN_BYTES: usize = 24 * 1024 * 1024;
@@ -22,6 +24,8 @@ const UNASKED_BYTES: usize = 256 * 1024;
 pub(crate) const SMALL_BYTES: usize = 16 * 1024;
 /// Which part of the budget either is: one in so many.
 const SMALL_PART: usize = 8;
+/// How often whoever waits looks whether a slow peer holds what is waited for.
+const LOOK: Duration = Duration::from_millis(20);
 
 /// The budget of one server.
 pub(crate) struct Budget {
@@ -75,23 +79,45 @@ impl Budget {
     }
 
     /// Takes `bytes` for a body, waiting for others to give theirs back. Whoever holds a share of a
-    /// body waits for no other, so nobody waits for ever.
-    pub(crate) fn take(&self, bytes: usize) -> Share<'_> {
+    /// body waits for no other, so nobody waits for ever. `relieve` is called again and again
+    /// meanwhile: it ends a connection that holds a share and whose peer is behind.
+    pub(crate) fn take(&self, bytes: usize, relieve: impl Fn()) -> Share<'_> {
         if bytes <= SMALL_BYTES {
-            self.small.take(bytes, || self.small_bytes())
+            self.small.take(bytes, || self.small_bytes(), relieve)
         } else {
-            self.large.take(bytes, || self.large_bytes())
+            self.large.take(bytes, || self.large_bytes(), relieve)
         }
     }
 
     /// Takes `bytes` for a head, which is held as it is: no handler multiplies it.
-    pub(crate) fn take_head(&self, bytes: usize) -> Share<'_> {
-        self.heads.take(self.plain(bytes), || self.small_bytes())
+    pub(crate) fn take_head(&self, bytes: usize, relieve: impl Fn()) -> Share<'_> {
+        self.heads.take(self.plain(bytes), || self.small_bytes(), relieve)
+    }
+
+    /// Takes `bytes` for a reply that its peer does not take at once. It is in memory already: where
+    /// there is no room for it, others wait until there is.
+    pub(crate) fn take_reply(&self, bytes: usize) -> Share<'_> {
+        let bytes = self.plain(bytes);
+        self.large.held.fetch_add(bytes, Ordering::SeqCst);
+        Share { pool: &self.large, bytes }
+    }
+
+    /// Waits for as long as replies that nobody reads take more memory than there is: a handler
+    /// might make another one.
+    pub(crate) fn await_readers(&self, relieve: impl Fn()) {
+        let held = || self.large.held.load(Ordering::SeqCst);
+        if held() > UNASKED_BYTES && held() > self.large_bytes() {
+            let me = Arc::new(Parker::default());
+            while held() > self.large_bytes() {
+                relieve();
+                me.park(Some(LOOK));
+            }
+        }
     }
 
     fn total(&self) -> usize {
         *self.total.get_or_init(|| {
-            total_of(memory_limit(|path| std::fs::read_to_string(path).ok()), self.json_factor)
+            total_of(memory_limit(&|path| std::fs::read_to_string(path).ok()), self.json_factor)
         })
     }
 
@@ -123,17 +149,17 @@ impl Portion {
         Some(Share { pool: self, bytes })
     }
 
-    fn take(&self, bytes: usize, most: impl Fn() -> usize) -> Share<'_> {
+    fn take(&self, bytes: usize, most: impl Fn() -> usize, relieve: impl Fn()) -> Share<'_> {
         if !self.is_wanted()
             && let Some(share) = self.try_take(bytes, &most)
         {
             return share;
         }
-        self.wait_for(bytes, &most)
+        self.wait_for(bytes, &most, &relieve)
     }
 
     #[cold]
-    fn wait_for(&self, bytes: usize, most: &dyn Fn() -> usize) -> Share<'_> {
+    fn wait_for(&self, bytes: usize, most: &dyn Fn() -> usize, relieve: &dyn Fn()) -> Share<'_> {
         self.waiters.fetch_add(1, Ordering::SeqCst);
         let me = Arc::new(Parker::default());
         self.lock().push_back(me.clone());
@@ -145,7 +171,10 @@ impl Portion {
                 self.wake_first(); // there may be room for the next as well
                 return share;
             }
-            me.park(None);
+            if first {
+                relieve();
+            }
+            me.park(first.then_some(LOOK));
         }
     }
 
@@ -201,44 +230,53 @@ fn total_of(memory: Option<u64>, json_factor: usize) -> usize {
     memory.saturating_sub(OWN_BYTES.min(memory / 2)) / json_factor
 }
 
-/// The memory limit of this process's cgroup, in bytes, from version 2 or version 1 of the
-/// interface; `None` if there is none or it is not to be seen. (`X-Scf-Memory` has no documented
-/// unit and never sets a limit.)
-fn memory_limit(read: impl Fn(&str) -> Option<String>) -> Option<u64> {
+/// The memory that this process may use, in bytes: the least of what the machine has and what its
+/// cgroup and each group above it allow, by version 2 or version 1 of the interface; `None` if
+/// nothing of that is to be seen. (`X-Scf-Memory` has no documented unit and never sets a limit.)
+fn memory_limit(read: &dyn Fn(&str) -> Option<String>) -> Option<u64> {
+    const ROOTS: [(&str, &str, &str); 3] = [
+        ("", "/sys/fs/cgroup", "memory.max"),
+        ("", "/sys/fs/cgroup/unified", "memory.max"),
+        ("memory", "/sys/fs/cgroup/memory", "memory.limit_in_bytes"),
+    ];
     let groups = read("/proc/self/cgroup").unwrap_or_default();
-    // A container usually sees its own group as the root of the mount; a process outside of one is
-    // below it.
-    let own = |controller: &str| {
-        groups.lines().find_map(|line| {
+    let meminfo = read("/proc/meminfo").unwrap_or_default();
+    let machine = meminfo.lines().find_map(|line| {
+        let kib = line.strip_prefix("MemTotal:")?.trim().strip_suffix(" kB")?;
+        kib.parse::<u64>().ok()?.checked_mul(1024)
+    });
+    let mut least = machine;
+    for (controller, root, file) in ROOTS {
+        let own = groups.lines().find_map(|line| {
             let mut parts = line.splitn(3, ':').skip(1);
             let (controllers, path) = (parts.next()?, parts.next()?);
-            controllers
-                .split(',')
-                .any(|name| name == controller)
-                .then(|| path.trim_end_matches('/').to_owned())
-        })
-    };
-    let files = [
-        own("").map(|path| format!("/sys/fs/cgroup{path}/memory.max")),
-        own("memory").map(|path| format!("/sys/fs/cgroup/memory{path}/memory.limit_in_bytes")),
-        Some("/sys/fs/cgroup/memory.max".to_owned()),
-        Some("/sys/fs/cgroup/memory/memory.limit_in_bytes".to_owned()),
-    ];
-    // "max" is no number, and version 1 says "no limit" as a number near 2^63.
-    files
-        .into_iter()
-        .flatten()
-        .filter_map(|file| read(&file)?.trim().parse().ok())
-        .filter(|limit| *limit < 1 << 62)
-        .min()
+            controllers.split(',').any(|name| name == controller).then_some(path)
+        });
+        // A container usually sees its own group as the root of the mount; a process outside of one
+        // is below it, and each group above it limits it too.
+        let mut path = own.unwrap_or_default().trim_end_matches('/');
+        for _ in 0..MOST_GROUPS {
+            // "max" is no number, and version 1 says "no limit" as a number near 2^63.
+            let limit = read(&format!("{root}{path}/{file}"))
+                .and_then(|text| text.trim().parse().ok())
+                .filter(|limit: &u64| *limit < 1 << 62);
+            least = least.into_iter().chain(limit).min();
+            let Some(parent) = path.rfind('/') else { break };
+            path = &path[..parent];
+        }
+    }
+    least
 }
+
+/// Groups above each other that are looked at.
+const MOST_GROUPS: usize = 32;
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn with(files: &[(&str, &str)]) -> Option<u64> {
-        memory_limit(|path| {
+        memory_limit(&|path| {
             files.iter().find(|(name, _)| *name == path).map(|(_, text)| (*text).to_owned())
         })
     }
@@ -266,6 +304,22 @@ mod tests {
     }
 
     #[test]
+    fn the_least_of_all_limits_counts() {
+        let meminfo = ("/proc/meminfo", "MemTotal:       65536 kB\nMemFree: 1 kB\n");
+        assert_eq!(with(&[meminfo]), Some(64 << 20), "no group, but the machine is small");
+        let own = ("/proc/self/cgroup", "0::/a/b/c\n");
+        let limit = |name, text| [meminfo, own, (name, text)];
+        assert_eq!(with(&limit("/sys/fs/cgroup/a/b/c/memory.max", "3000\n")), Some(3000));
+        assert_eq!(with(&limit("/sys/fs/cgroup/a/memory.max", "2000\n")), Some(2000));
+        assert_eq!(with(&limit("/sys/fs/cgroup/memory.max", "1000\n")), Some(1000));
+        assert_eq!(with(&limit("/sys/fs/cgroup/unified/a/b/memory.max", "500\n")), Some(500));
+        assert_eq!(with(&limit("/sys/fs/cgroup/a/memory.max", "99999999999\n")), Some(64 << 20));
+        let version_1 = ("/proc/self/cgroup", "9:memory:/docker/x\n0::/\n");
+        let above = ("/sys/fs/cgroup/memory/docker/memory.limit_in_bytes", "700\n");
+        assert_eq!(with(&[meminfo, version_1, above]), Some(700));
+    }
+
+    #[test]
     fn the_budget_leaves_room_for_the_worst_json() {
         assert_eq!(total_of(None, 44), usize::MAX);
         for mib in [64, 128, 512, 3072] {
@@ -287,7 +341,7 @@ mod tests {
             for _ in 0..4 {
                 scope.spawn(|| {
                     for _ in 0..20_000 {
-                        drop(pool.take(two_units(), two_units));
+                        drop(pool.take(two_units(), two_units, || {}));
                     }
                 });
             }
@@ -298,10 +352,10 @@ mod tests {
     #[test]
     fn shares_come_back() {
         let pool = Portion::default();
-        let mut first = pool.take(two_units(), two_units);
+        let mut first = pool.take(two_units(), two_units, || {});
         assert!(pool.try_take(1, two_units).is_none());
         first.shrink_to(UNASKED_BYTES);
-        let second = pool.take(UNASKED_BYTES, two_units);
+        let second = pool.take(UNASKED_BYTES, two_units, || {});
         assert!(pool.try_take(1, two_units).is_none());
         drop(first);
         drop(second);
@@ -314,9 +368,9 @@ mod tests {
     fn large_bodies_leave_room_for_small_ones_and_for_heads() {
         let budget = Budget::new(usize::MAX, 44);
         budget.total.set(UNASKED_BYTES * 8 * SMALL_PART).unwrap();
-        let large = budget.take(budget.large_bytes());
+        let large = budget.take(budget.large_bytes(), || {});
         assert!(budget.large.try_take(1, || budget.large_bytes()).is_none());
-        drop((budget.take(SMALL_BYTES), budget.take_head(1 << 20)));
+        drop((budget.take(SMALL_BYTES, || {}), budget.take_head(1 << 20, || {})));
         assert!(!large.is_wanted());
     }
 }

@@ -37,3 +37,22 @@ fn this_second() -> [u8; 29] {
 pub(super) fn arrival() -> Arrival {
     if is_lane() { Arrival::at_monotonic(monotonic_ns()) } else { Arrival::at(Instant::now()) }
 }
+
+/// Nanoseconds by the monotonic clock, from its own zero.
+pub(super) fn now_ns() -> u64 {
+    if is_lane() { monotonic_ns() } else { vdso_ns(libc::CLOCK_MONOTONIC) }
+}
+
+/// The same as of the kernel's last tick, some milliseconds ago at most: a fifth of the price.
+pub(super) fn coarse_ns() -> u64 {
+    vdso_ns(libc::CLOCK_MONOTONIC_COARSE)
+}
+
+fn vdso_ns(clock: libc::clockid_t) -> u64 {
+    let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // JUSTIFICATION: std's Instant cannot be told as a number, and has no coarse clock.
+    // SAFETY: the call writes one timespec, which is there.
+    unsafe { libc::clock_gettime(clock, &raw mut now) };
+    let nanoseconds = u64::try_from(now.tv_nsec).unwrap_or_default();
+    seconds(now).saturating_mul(1_000_000_000).saturating_add(nanoseconds)
+}

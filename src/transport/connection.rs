@@ -6,11 +6,12 @@ use super::clock;
 use super::event_loop::Ready;
 use super::handling::in_handler;
 use super::home::home;
+use super::limits::{Limits, MinRate};
 use super::link::Link;
 use super::outgoing::{self, Outgoing, ReplyMode};
 use super::server::Server;
 use super::service::{RequestHead, Service};
-use super::slots::{Expiry, Seat};
+use super::slots::{Expiry, Patience, Seat, Waited};
 use crate::body::Body;
 use crate::deadline::Arrival;
 use crate::error::Error;
@@ -37,6 +38,18 @@ pub(crate) struct Connection<S: 'static> {
     start: usize,
     /// Requests since it last had to wait for the peer.
     streak: u32,
+    /// What is left of the time that the peer has to read its last reply; `None` while there may be
+    /// another request.
+    lingers: Option<Lingering>,
+}
+
+/// A connection that is open only so that the peer reads its last reply, and not a reset that
+/// closing would cause on bytes that nobody has read (RFC 9112, section 9.6).
+struct Lingering {
+    patience: Patience,
+    latest: Expiry,
+    /// Up to when the boot lane has counted the time.
+    counted: Expiry,
 }
 
 impl<S> Drop for Connection<S> {
@@ -53,7 +66,7 @@ pub(super) enum First {
     End,
 }
 
-/// Why a connection does not go on to another request.
+/// Why a request is not answered in the usual way.
 enum End {
     /// Nothing more to say: the peer is gone, was cut off, or was told that this is the end.
     Close,
@@ -73,10 +86,19 @@ impl From<io::Error> for End {
     }
 }
 
-/// Bytes and time that a refused peer may still use up, so that it reads the refusal before the
-/// reset that closing on unread data would cause (RFC 9112, section 9.6).
-const LINGER_BYTES: usize = 8 * 1024 * 1024;
-const LINGER: Duration = Duration::from_secs(2);
+/// What comes after an exchange.
+enum Over {
+    /// The peer is gone, or was cut off.
+    Close,
+    /// The last reply is out, and the peer may still be sending, or has not read it.
+    Linger,
+}
+
+/// How long a peer that has taken its last reply may keep its side open without a byte.
+const SILENCE: Duration = Duration::from_secs(2);
+/// How long a connection lingers at most, however quick the peer is: a body of 80 MB comes through
+/// at 270 KB/s.
+const LONGEST_LINGER: Duration = Duration::from_secs(300);
 /// Requests that a peer which never lets its connection run dry gets answered in a row: then it
 /// goes behind the others, because a loop looks at its sockets only when nothing is left to run.
 pub(super) const LONGEST_STREAK: u32 = 256;
@@ -90,7 +112,7 @@ const CHUNKED_READ_BYTES: usize = 16 * 1024;
 
 impl<S: Service> Connection<S> {
     pub(crate) fn new(server: &'static Server<S>, link: Link, seat: Seat) -> Connection<S> {
-        Connection { server, link, seat, input: Vec::new(), start: 0, streak: 0 }
+        Connection { server, link, seat, input: Vec::new(), start: 0, streak: 0, lingers: None }
     }
 
     pub(super) fn fd(&self) -> RawFd {
@@ -99,7 +121,9 @@ impl<S: Service> Connection<S> {
 
     /// Serves requests until either side ends it.
     pub(super) fn run(mut self) {
-        while self.exchange().is_ok() {
+        let mut over = self.lingers.as_ref().map(|_| Over::Linger);
+        while over.is_none() {
+            over = self.exchange().err();
             self.streak += 1;
             if self.streak >= LONGEST_STREAK {
                 self.streak = 0;
@@ -109,6 +133,9 @@ impl<S: Service> Connection<S> {
             }
         }
         spare::give_back(std::mem::take(&mut self.input));
+        if let Some(Over::Linger) = over {
+            self.linger();
+        }
     }
 
     /// Whether bytes of a next request are here already.
@@ -116,14 +143,24 @@ impl<S: Service> Connection<S> {
         self.input.len() > self.start
     }
 
-    /// Serves one request; the connection if it may carry another.
+    /// Serves one request; the connection if it may carry another, or lingers.
     pub(super) fn exchange_once(mut self) -> Option<Connection<S>> {
-        self.exchange().is_ok().then_some(self)
+        match self.exchange() {
+            Ok(()) => Some(self),
+            Err(Over::Close) => None,
+            Err(Over::Linger) => {
+                self.begin_to_linger();
+                matches!(self.discard(), First::Nothing).then_some(self)
+            }
+        }
     }
 
     /// Takes in what has arrived of a next request, without waiting and holding no buffer for
     /// nothing.
     pub(super) fn receive(&mut self) -> First {
+        if self.lingers.is_some() {
+            return self.discard();
+        }
         if self.input.capacity() == 0 {
             self.input = spare::take();
         }
@@ -141,12 +178,12 @@ impl<S: Service> Connection<S> {
         }
     }
 
-    /// One request and its reply. `Err(())`: the connection is over.
-    fn exchange(&mut self) -> Result<(), ()> {
+    /// One request and its reply.
+    fn exchange(&mut self) -> Result<(), Over> {
         let (start, end, large_head) = match self.read_head() {
             Ok(found) => found,
-            Err(End::Close) => return Err(()),
-            Err(End::Refuse(error)) => return self.refuse(&error, None),
+            Err(End::Close) => return Err(Over::Close),
+            Err(End::Refuse(error)) => return Err(self.refuse(&error, None)),
         };
         let arrival = clock::arrival();
         let mut head = Head::default();
@@ -155,14 +192,15 @@ impl<S: Service> Connection<S> {
             let error = spelt.map_or(reject.into(), |target| {
                 Error::peer(reject.status, format!("{}: send `{target}`", reject.reason))
             });
-            return self.refuse(&error, None);
+            return Err(self.refuse(&error, None));
         }
-        let mut body = match self.read_body(&head, end) {
+        let body = match self.read_body(&head, end) {
             Ok(body) => body,
-            Err(End::Close) => return Err(()),
-            Err(End::Refuse(error)) => return self.refuse(&error, Some(&head)),
+            Err(End::Close) => return Err(Over::Close),
+            Err(End::Refuse(error)) => return Err(self.refuse(&error, Some(&head))),
         };
         let head_only = head.method.of(&self.input) == b"HEAD";
+        self.server.budget.await_readers(|| self.server.relieve());
         let reply = self.call(&head, end, body.len, arrival);
         self.start = body.next;
         if self.start == self.input.len() {
@@ -176,24 +214,15 @@ impl<S: Service> Connection<S> {
             self.start = 0;
         }
         drop(large_head);
-        if let Some(share) = &mut body.share {
-            share.shrink_to(self.server.budget.plain(reply.body().map_or(0, <[u8]>::len)));
-        }
+        drop(body.share);
         // ReplyMode as late as possible: a signal may have come while the handler ran.
         let keep_alive = head.keep_alive && !self.server.slots.is_stopping();
         let asked = ReplyMode { version: head.version, keep_alive, head_only };
-        let stall = self.server.limits.write_timeout;
-        match outgoing::send(&mut self.link, &self.seat, stall, asked, reply) {
+        let limits = (&self.server.limits, &self.server.budget);
+        match outgoing::send(&mut self.link, &self.seat, limits, asked, reply) {
             Ok(true) => Ok(()),
-            Ok(false) => {
-                // A peer that said it would close has nothing left to send; any other may be
-                // sending right now.
-                if head.keep_alive || !self.input.is_empty() {
-                    self.linger();
-                }
-                Err(())
-            }
-            Err(_) => Err(()),
+            Ok(false) => Err(Over::Linger),
+            Err(_) => Err(Over::Close),
         }
     }
 
@@ -201,7 +230,7 @@ impl<S: Service> Connection<S> {
     /// if it is not small.
     fn read_head(&mut self) -> Result<(usize, usize, Option<Share<'static>>), End> {
         let mut scanner = Scanner::default();
-        let mut deadline = None;
+        let mut wait = None;
         let mut share = None;
         loop {
             let unread = self.input.get(self.start..).unwrap_or_default();
@@ -212,7 +241,11 @@ impl<S: Service> Connection<S> {
             }
             if share.is_none() && unread.len() > SMALL_BYTES {
                 // A buffer that grows is at most twice as large as what is in it.
-                share = Some(self.server.budget.take_head(2 * self.server.limits.head.head_bytes));
+                share = Some(
+                    self.server.budget.take_head(2 * self.server.limits.head.head_bytes, || {
+                        self.server.relieve()
+                    }),
+                );
             }
             if self.start > 0 {
                 self.input.drain(..self.start);
@@ -224,10 +257,12 @@ impl<S: Service> Connection<S> {
                 continue;
             }
             self.reserve(READ_BYTES);
-            let limit = self.server.limits.head_timeout;
-            let read =
-                self.read_within(limit, &mut deadline, "the request head did not arrive in time")?;
-            if read == 0 {
+            let begin = |seat: &Seat, limits: &Limits| Incoming {
+                patience: Patience::to_read(limits.head_rate, limits.head_timeout),
+                latest: Some(seat.deadline_in(limits.head_timeout)),
+            };
+            let late = "the request head did not arrive in time";
+            if self.read_within(&mut wait, begin, late)? == 0 {
                 return Err(
                     Reject::bad_request("the connection ended within a request head").into()
                 );
@@ -274,15 +309,15 @@ impl<S: Service> Connection<S> {
                 if size > limit {
                     return Err(too_large(limit));
                 }
-                let share = budget.take(size);
+                let share = budget.take(size, || self.server.relieve());
                 let end = head_end + size;
                 if self.input.len() < end {
                     self.input.reserve(end + Body::PADDING_BYTES - self.input.len());
                     self.invite(head)?;
                 }
-                let mut deadline = None;
+                let mut wait = None;
                 while self.input.len() < end {
-                    self.read_more_of_body(&mut deadline, Some(&share))?;
+                    self.read_more_of_body(&mut wait, Some(&share))?;
                 }
                 Ok(Received { len: size, next: end, share: Some(share) })
             }
@@ -305,7 +340,7 @@ impl<S: Service> Connection<S> {
         let mut invited = false;
         let mut limit = admitted;
         let mut share: Option<Share<'static>> = None;
-        let mut deadline = None;
+        let mut wait = None;
         loop {
             match decoder.step(self.input.get(raw..).unwrap_or_default())? {
                 Step::Content { content } => {
@@ -319,7 +354,9 @@ impl<S: Service> Connection<S> {
                 Step::End { consumed } => {
                     match &mut share {
                         Some(share) => share.shrink_to(len),
-                        None if len > 0 => share = Some(self.server.budget.take(len)),
+                        None if len > 0 => {
+                            share = Some(self.server.budget.take(len, || self.server.relieve()))
+                        }
                         None => {}
                     }
                     return Ok(Received { len, next: raw + consumed, share });
@@ -328,14 +365,14 @@ impl<S: Service> Connection<S> {
                     self.input.truncate(head_end + len); // everything raw has been looked at
                     if share.is_none() && len > SMALL_BYTES {
                         limit = admitted.min(self.server.budget.body_limit(admitted));
-                        share = Some(self.server.budget.take(limit));
+                        share = Some(self.server.budget.take(limit, || self.server.relieve()));
                     }
                     if !invited {
                         self.invite(head)?;
                         invited = true;
                     }
                     self.reserve(CHUNKED_READ_BYTES);
-                    self.read_more_of_body(&mut deadline, share.as_ref())?;
+                    self.read_more_of_body(&mut wait, share.as_ref())?;
                     raw = head_end + len;
                 }
             }
@@ -350,18 +387,28 @@ impl<S: Service> Connection<S> {
         Ok(())
     }
 
-    /// Each wait has its own time; where others wait for the memory that this body holds, all
-    /// further waits have it together.
+    /// Where others wait for the memory that this body holds, all further waits have the time of
+    /// one together.
     fn read_more_of_body(
         &mut self,
-        deadline: &mut Option<Expiry>,
+        wait: &mut Option<Incoming>,
         share: Option<&Share<'static>>,
     ) -> Result<(), End> {
-        let limit = self.server.limits.body_timeout;
-        if !share.is_some_and(Share::is_wanted) {
-            *deadline = None;
+        let limits = &self.server.limits;
+        if let Some(wait) = wait {
+            wait.patience.holds_memory = share.is_some();
+            wait.latest = match wait.latest {
+                _ if !share.is_some_and(Share::is_wanted) => None,
+                None => Some(self.seat.deadline_in(limits.body_timeout)),
+                latest => latest,
+            };
         }
-        match self.read_within(limit, deadline, "the request body stopped arriving")? {
+        let begin = |_: &Seat, limits: &Limits| {
+            let mut patience = Patience::to_read(limits.body_rate, limits.body_timeout);
+            patience.holds_memory = share.is_some();
+            Incoming { patience, latest: None }
+        };
+        match self.read_within(wait, begin, "the request body did not arrive in time")? {
             0 => Err(Reject::bad_request("the connection ended within a request body").into()),
             _ => Ok(()),
         }
@@ -371,20 +418,32 @@ impl<S: Service> Connection<S> {
     /// here costs none.
     fn read_within(
         &mut self,
-        limit: Duration,
-        deadline: &mut Option<Expiry>,
+        wait: &mut Option<Incoming>,
+        begin: impl Fn(&Seat, &Limits) -> Incoming,
         too_late: &'static str,
     ) -> Result<usize, End> {
         loop {
             match self.link.try_read(&mut self.input) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    let deadline = *deadline.get_or_insert_with(|| self.seat.deadline_in(limit));
+                    let limits = &self.server.limits;
+                    let Incoming { patience, latest } =
+                        wait.get_or_insert_with(|| begin(&self.seat, limits));
                     self.streak = 0;
-                    if self.seat.wait(&mut self.link, Ready::ToRead, deadline, Shutdown::Read)? {
-                        return Err(End::Refuse(Error::peer(Status::REQUEST_TIMEOUT, too_late)));
-                    }
+                    let (link, how) = (&mut self.link, Shutdown::Read);
+                    let why = match self.seat.wait(link, Ready::ToRead, how, patience, *latest)? {
+                        Waited::On => continue,
+                        Waited::TooLong => too_late,
+                        Waited::Evicted => BEHIND,
+                    };
+                    return Err(End::Refuse(Error::peer(Status::REQUEST_TIMEOUT, why)));
                 }
-                read => return Ok(read?),
+                read => {
+                    let size = read?;
+                    if let Some(wait) = wait {
+                        wait.patience.received(size);
+                    }
+                    return Ok(size);
+                }
             }
         }
     }
@@ -405,42 +464,85 @@ impl<S: Service> Connection<S> {
         reply
     }
 
-    /// Answers a mistake and ends the connection.
-    fn refuse(&mut self, error: &Error, head: Option<&Head>) -> Result<(), ()> {
+    /// Answers a mistake; the connection is over.
+    fn refuse(&mut self, error: &Error, head: Option<&Head>) -> Over {
         let view = head.map(|head| RequestHead { head, bytes: &self.input });
         let reply = self.server.service.refuse(error, view.as_ref());
         let asked = ReplyMode {
             version: head.map_or(Version::Http11, |head| head.version),
             keep_alive: false,
-            head_only: head.is_some_and(|head| head.method.of(&self.input) == b"HEAD"),
+            head_only: match head {
+                Some(head) => head.method.of(&self.input) == b"HEAD",
+                // What came of a head that was not understood (RFC 9110, section 9.3.2).
+                None => begins_with_head(self.input.get(self.start..).unwrap_or_default()),
+            },
         };
-        let stall = self.server.limits.write_timeout;
-        if outgoing::send(&mut self.link, &self.seat, stall, asked, reply).is_ok() {
-            self.linger();
+        let limits = (&self.server.limits, &self.server.budget);
+        match outgoing::send(&mut self.link, &self.seat, limits, asked, reply) {
+            Ok(_) => Over::Linger,
+            Err(_) => Over::Close,
         }
-        Err(())
     }
 
-    /// Ends our side and takes in what the peer still sends, within bounds.
-    fn linger(&mut self) {
+    /// Ends our side, and lets the place go that others may need.
+    fn begin_to_linger(&mut self) -> &mut Lingering {
+        self.input = Vec::new();
+        self.start = 0;
         self.link.shutdown(Shutdown::Write);
-        let deadline = self.seat.deadline_in(LINGER);
-        let mut taken = 0;
-        while taken < LINGER_BYTES {
-            self.input.clear();
-            self.reserve(CHUNKED_READ_BYTES);
-            match self.link.try_read(&mut self.input) {
-                Ok(0) => break,
-                Ok(size) => taken += size,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    let (link, how) = (&mut self.link, Shutdown::Both);
-                    if self.seat.wait(link, Ready::ToRead, deadline, how).unwrap_or(true) {
-                        break;
-                    }
-                }
-                Err(_) => break,
+        self.seat.linger();
+        let limits = &self.server.limits;
+        let silent = Patience::to_read(MinRate { grace: SILENCE, ..limits.body_rate }, SILENCE);
+        let reads = Patience::to_write(limits.reply_rate, limits.write_timeout, &self.link);
+        self.lingers.insert(Lingering {
+            patience: Patience::to_end(reads, silent),
+            latest: self.seat.deadline_in(LONGEST_LINGER),
+            counted: self.seat.deadline_in(Duration::ZERO),
+        })
+    }
+
+    /// Takes in what the peer still sends, until it ends its side. The bounds are its own progress
+    /// and the number of connections that linger.
+    fn linger(&mut self) {
+        if self.lingers.is_none() {
+            self.begin_to_linger();
+        }
+        while matches!(self.discard(), First::Nothing) {
+            let Some(Lingering { patience, latest, .. }) = &mut self.lingers else { return };
+            let (link, how) = (&mut self.link, Shutdown::Both);
+            match self.seat.wait(link, Ready::ToRead, how, patience, Some(*latest)) {
+                Ok(Waited::On) => {}
+                _ => return,
             }
         }
+    }
+
+    /// How long the boot lane may wait for the peer's end; `None` if the connection does not linger.
+    pub(super) fn lingers_for(&mut self) -> Option<Duration> {
+        let lingers = self.lingers.as_mut()?;
+        let now = self.seat.deadline_in(Duration::ZERO);
+        let left = lingers.patience.pass(now.since(lingers.counted), &self.link);
+        lingers.counted = now;
+        Some(left.min(lingers.latest.since(now)))
+    }
+
+    /// Throws away what has come after the last request.
+    fn discard(&mut self) -> First {
+        for _ in 0..LONGEST_STREAK {
+            match self.link.try_discard() {
+                Ok(0) => return First::End,
+                Ok(size) => {
+                    if let Some(lingers) = &mut self.lingers {
+                        lingers.patience.received(size);
+                    }
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return First::Nothing,
+                Err(_) => return First::End,
+            }
+        }
+        if let Some(home) = home() {
+            home.give_way();
+        }
+        First::Nothing
     }
 
     fn reserve(&mut self, bytes: usize) {
@@ -450,9 +552,20 @@ impl<S: Service> Connection<S> {
     }
 
     fn outgoing(&mut self) -> Outgoing<'_> {
-        Outgoing { link: &mut self.link, seat: &self.seat, stall: self.server.limits.write_timeout }
+        let limits = (&self.server.limits, &self.server.budget);
+        Outgoing::new(&mut self.link, &self.seat, limits)
     }
 }
+
+/// The wait for a head or a body: what is left to the peer, over all its reads.
+struct Incoming {
+    patience: Patience,
+    /// When all of it has to be here.
+    latest: Option<Expiry>,
+}
+
+/// What a peer is told that had to make room.
+const BEHIND: &str = "the request arrived more slowly than others need the connection's place";
 
 /// A complete body: its size, where in `input` the next request starts, and its share of the budget
 /// until the reply is out.
@@ -460,6 +573,14 @@ struct Received {
     len: usize,
     next: usize,
     share: Option<Share<'static>>,
+}
+
+/// Whether the request that begins here, or behind empty lines, has the method HEAD.
+fn begins_with_head(mut input: &[u8]) -> bool {
+    while let [b'\r' | b'\n', rest @ ..] = input {
+        input = rest;
+    }
+    input.starts_with(b"HEAD ")
 }
 
 fn too_large(limit: usize) -> End {

@@ -26,6 +26,7 @@ use std::mem;
 use std::net::TcpListener;
 use std::os::fd::{AsRawFd, RawFd};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 /// Silent connections that the lane holds; one more starts the runtime.
 const MOST_SILENT: usize = 8;
@@ -118,6 +119,7 @@ impl<S: Service> Lane<S> {
             if told.is_none() && ready.iter().all(|polled| polled.revents == 0) {
                 self.settle(); // a pause
                 lookout::rest();
+                self.others.retain_mut(|other| other.lingers_for() != Some(Duration::ZERO));
                 continue;
             }
             for index in (0..self.others.len()).rev() {
@@ -162,8 +164,10 @@ impl<S: Service> Lane<S> {
                 return Some(connection);
             }
             let mut connection = connection;
-            if matches!(connection.receive(), First::Bytes) {
-                return Some(connection);
+            match connection.receive() {
+                First::Bytes => return Some(connection),
+                First::Nothing if connection.lingers_for().is_some() => connection.run(),
+                First::Nothing | First::End => {}
             }
         }
         None
@@ -172,14 +176,19 @@ impl<S: Service> Lane<S> {
     /// Waits until the listener (the first answer) or a connection (the others, in order) is ready;
     /// without waiting if there is something to do already, and for no more than a pause if there
     /// is something to do then.
-    fn poll(&self, ready: &mut Vec<libc::pollfd>, at_once: bool) {
+    fn poll(&mut self, ready: &mut Vec<libc::pollfd>, at_once: bool) {
         ready.clear();
         self.watched(ready);
         let put_off = !self.first && (!self.settled || lookout::has_thread());
         let limit_ms = match (at_once, put_off) {
             (true, _) => 0,
             (false, true) => PAUSE_MS,
-            (false, false) => -1,
+            (false, false) => {
+                let lingers = self.others.iter_mut().filter_map(Connection::lingers_for).min();
+                lingers.map_or(-1, |left| {
+                    libc::c_int::try_from(left.as_millis() + 1).unwrap_or(libc::c_int::MAX)
+                })
+            }
         };
         waiting::wait_on(ready, limit_ms);
     }

@@ -23,14 +23,25 @@ pub struct Limits {
     pub json_factor: usize,
     /// From a request's first byte to the end of its head: 408.
     pub head_timeout: Duration,
-    /// Between two bytes of a body: 408. Where the memory allows no more bodies and others wait:
-    /// for all that is left of it.
+    /// Between two bytes of a body, of a peer that was quick before: 408. Where the memory allows
+    /// no more bodies and others wait: for all that is left of it.
     pub body_timeout: Duration,
-    /// Between two bytes that a peer takes of a reply: the connection is cut.
+    /// Between two bytes that a peer takes of a reply, if it was quick before: the connection is
+    /// cut.
     pub write_timeout: Duration,
-    /// Connections open at once. At the cap the longest-idle one makes room; if none is idle, new
-    /// ones wait in the backlog.
+    /// What a peer that sends a head must reach: 408.
+    pub head_rate: MinRate,
+    /// What a peer that sends a body must reach, chunk extensions and trailers included: 408.
+    pub body_rate: MinRate,
+    /// What the reader of a reply must reach: the connection is cut.
+    pub reply_rate: MinRate,
+    /// Connections open at once. At the cap the one makes room that has kept its place longest for
+    /// nothing: idle, or behind its minimum rate. If there is none, new ones wait in the backlog.
     pub connections: usize,
+    /// Connections that have had their last reply and are only kept until the peer has read it, at
+    /// most: one more, and the oldest of them is closed. They hold none of the places of
+    /// `connections`.
+    pub lingering: usize,
     /// Connections that the kernel keeps until they are accepted.
     pub backlog: u32,
     /// What is in flight at SIGTERM has this long to finish, background work included; what has
@@ -60,12 +71,53 @@ impl Default for Limits {
             head_timeout: Duration::from_secs(10),
             body_timeout: Duration::from_secs(30),
             write_timeout: Duration::from_secs(30),
+            head_rate: MinRate::default(),
+            body_rate: MinRate::default(),
+            reply_rate: MinRate::default(),
             connections: 900,
+            lingering: 64,
             backlog: 4096,
             drain_timeout: Duration::from_secs(10),
             stack_bytes: 256 * 1024,
             threads: 256,
             background: 16,
         }
+    }
+}
+
+/// The rate below which a peer that is waited for gives up its place, on average over a message.
+///
+/// Only time in which the server waits for the peer counts: not a handler's, and not the wait for
+/// memory. A peer that was quick may pause, for as long as [`Limits::body_timeout`] or
+/// [`Limits::write_timeout`] says.
+///
+/// # Example
+/// ```
+/// use firstbyte::{Limits, MinRate};
+/// use std::time::Duration;
+///
+/// let default = Limits::default().body_rate;
+/// assert_eq!((default.bytes_per_second, default.grace), (240, Duration::from_secs(5)));
+/// let patient = Limits { body_rate: MinRate::NONE, ..Limits::default() };
+/// assert_eq!(patient.body_rate.bytes_per_second, 0);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MinRate {
+    /// Bytes a second; 0: no minimum.
+    pub bytes_per_second: u32,
+    /// Time that a peer has before the rate counts. At the connection cap, where somebody else
+    /// waits for the place, it has 0.2 seconds.
+    pub grace: Duration,
+}
+
+impl MinRate {
+    /// No minimum: only the time-outs count, and a slow peer makes room for nobody.
+    pub const NONE: MinRate = MinRate { bytes_per_second: 0, grace: Duration::ZERO };
+}
+
+impl Default for MinRate {
+    /// 240 bytes a second after 5 seconds, as Kestrel has it.
+    fn default() -> MinRate {
+        MinRate { bytes_per_second: 240, grace: Duration::from_secs(5) }
     }
 }

@@ -65,6 +65,34 @@ impl Link {
         }
     }
 
+    /// Takes in what is there and throws it away, without copying it (tcp(7), MSG_TRUNC). 0 is the
+    /// peer's end of stream.
+    ///
+    /// # Errors
+    /// `WouldBlock` if nothing is there.
+    pub(crate) fn try_discard(&mut self) -> io::Result<usize> {
+        const MOST: usize = 1 << 20;
+        const FLAGS: libc::c_int = libc::MSG_DONTWAIT | libc::MSG_TRUNC;
+        // JUSTIFICATION: std reads into memory only.
+        // SAFETY: with MSG_TRUNC a TCP socket writes to no memory; where a system would, the
+        // address is one that nobody has, which is an error and nothing else.
+        let size = retry(|| unsafe { libc::recv(self.fd(), std::ptr::null_mut(), MOST, FLAGS) })?;
+        self.drained = size > 0 && size < MOST;
+        Ok(size)
+    }
+
+    /// How many bytes that were sent the peer's system has not taken yet.
+    pub(crate) fn queued(&self) -> u64 {
+        queued(self.fd())
+    }
+
+    /// Keeps what a peer that does not read can hold of the kernel's memory small: what is sent and
+    /// on its way does not count, so no quick peer becomes slower (tcp(7) has it not; Linux 3.12,
+    /// Documentation/networking/ip-sysctl, tcp_notsent_lowat).
+    pub(crate) fn limit_unsent(&self) {
+        limit_unsent(self.fd());
+    }
+
     /// Sends as much of `slices` as the peer takes now.
     ///
     /// # Errors
@@ -143,6 +171,30 @@ pub(super) fn shutdown(fd: RawFd, how: Shutdown) {
     // JUSTIFICATION: the caller may hold no more than the number.
     // SAFETY: shutdown takes no memory; a number that is no socket is an error and nothing else.
     unsafe { libc::shutdown(fd, how) };
+}
+
+/// Bytes in a socket's send queue: not sent yet, or not acknowledged; 0 where nobody knows.
+pub(super) fn queued(fd: RawFd) -> u64 {
+    let mut bytes: libc::c_int = 0;
+    // JUSTIFICATION: the caller may hold no more than the number, and std does not ask.
+    // SAFETY: the call writes one int, which is there (tcp(7), SIOCOUTQ, the same number as
+    // TIOCOUTQ); a number that is no socket is an error.
+    let asked = unsafe { libc::ioctl(fd, libc::TIOCOUTQ as _, &raw mut bytes) };
+    if asked < 0 { 0 } else { u64::try_from(bytes).unwrap_or(0) }
+}
+
+/// Bytes that a socket keeps at most before they are sent.
+static UNSENT_BYTES: libc::c_int = 64 * 1024;
+
+/// See [`Link::limit_unsent`]. Sockets accepted from a listener inherit it.
+pub(super) fn limit_unsent(fd: RawFd) {
+    // JUSTIFICATION: std has no such option.
+    // SAFETY: the pointer and the size are the value's own; an error leaves the kernel's own limit.
+    unsafe {
+        let size = size_of::<libc::c_int>() as libc::socklen_t;
+        let value = (&raw const UNSENT_BYTES).cast();
+        libc::setsockopt(fd, libc::IPPROTO_TCP, libc::TCP_NOTSENT_LOWAT, value, size);
+    }
 }
 
 /// Whether bytes have arrived that nobody has read.

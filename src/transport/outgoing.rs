@@ -1,13 +1,15 @@
 //! Replies on their way out: written whole before anything more is read, waiting for a peer that is
 //! slow, but not for one that has stopped.
 
+use super::budget::{Budget, Share};
 use super::clock;
 use super::current::{set_request_id, with_request_id};
 use super::event_loop::Ready;
 use super::handling::in_handler;
+use super::limits::Limits;
 use super::link::Link;
 use super::panics;
-use super::slots::Seat;
+use super::slots::{Patience, Seat, Waited};
 use crate::log;
 use crate::reply::{BodyWriter, Reply, ReplyBody, WriteBody};
 use crate::spare;
@@ -15,7 +17,6 @@ use crate::wire::Version;
 use crate::wire::response::{self, ResponseFraming};
 use std::io::{self, IoSlice};
 use std::net::Shutdown;
-use std::time::Duration;
 
 /// What a reply must know of its request.
 #[derive(Clone, Copy)]
@@ -32,12 +33,11 @@ const COPY_BYTES: usize = 2 * 1024;
 /// Writes the reply. `Ok(true)` if the connection may carry another request.
 ///
 /// # Errors
-/// If the peer is gone, or takes nothing for as long as `stall`, or a stream failed half-way: the
-/// connection is over.
+/// If the peer is gone, or too slow, or a stream failed half-way: the connection is over.
 pub(super) fn send(
     link: &mut Link,
     seat: &Seat,
-    stall: Duration,
+    limits: (&Limits, &Budget),
     asked: ReplyMode,
     reply: Reply,
 ) -> io::Result<bool> {
@@ -57,13 +57,14 @@ pub(super) fn send(
     }
     response::end(&mut head);
 
-    let mut out = Outgoing { link, seat, stall };
+    let mut out = Outgoing::new(link, seat, limits);
     let sent = if asked.head_only || status.forbids_content() {
         out.write_all(&mut [IoSlice::new(&head)])
     } else {
         match reply.into_body() {
             ReplyBody::Static(body) => out.write_head_and_body(&mut head, body),
             ReplyBody::Bytes(body) => {
+                out.body_bytes = body.capacity();
                 let sent = out.write_head_and_body(&mut head, &body);
                 spare::give_back(body);
                 sent
@@ -81,33 +82,65 @@ pub(super) fn send(
 
 /// A link that waits until everything is written.
 pub(super) struct Outgoing<'c> {
-    pub link: &'c mut Link,
-    pub seat: &'c Seat,
-    pub stall: Duration,
+    link: &'c mut Link,
+    seat: &'c Seat,
+    limits: (&'c Limits, &'c Budget),
+    /// Size of the body, where it is in memory.
+    body_bytes: usize,
+    /// With the reader of this reply, once it was waited for, and what the reply holds meanwhile.
+    slow: Option<(Patience, Share<'c>)>,
 }
 
-impl Outgoing<'_> {
+/// What the kernel keeps of a reply that is not read, in bytes.
+const KERNEL_BYTES: usize = 128 * 1024;
+
+impl<'c> Outgoing<'c> {
+    pub(super) fn new(
+        link: &'c mut Link,
+        seat: &'c Seat,
+        limits: (&'c Limits, &'c Budget),
+    ) -> Outgoing<'c> {
+        Outgoing { link, seat, limits, body_bytes: 0, slow: None }
+    }
+
     pub(super) fn write_all(&mut self, mut slices: &mut [IoSlice<'_>]) -> io::Result<()> {
         IoSlice::advance_slices(&mut slices, 0); // drops empty ones
-        let mut deadline = None;
         while !slices.is_empty() {
             match self.link.try_write(slices) {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
                 Ok(size) => {
                     IoSlice::advance_slices(&mut slices, size);
-                    deadline = None;
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    let deadline =
-                        *deadline.get_or_insert_with(|| self.seat.deadline_in(self.stall));
-                    if self.seat.wait(self.link, Ready::ToWrite, deadline, Shutdown::Both)? {
-                        return Err(io::ErrorKind::TimedOut.into());
+                    if let Some((patience, _)) = &mut self.slow {
+                        patience.sent(size);
                     }
                 }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.wait()?,
                 Err(error) => return Err(error),
             }
         }
         Ok(())
+    }
+
+    /// Waits until the peer takes more.
+    fn wait(&mut self) -> io::Result<()> {
+        let (patience, _) = match &mut self.slow {
+            Some(slow) => slow,
+            none => {
+                self.link.limit_unsent();
+                let (limits, budget) = self.limits;
+                let (rate, longest) = (limits.reply_rate, limits.write_timeout);
+                let mut patience = Patience::to_write(rate, longest, self.link);
+                patience.holds_memory = true;
+                none.insert((patience, budget.take_reply(self.body_bytes + KERNEL_BYTES)))
+            }
+        };
+        match self.seat.wait(self.link, Ready::ToWrite, Shutdown::Both, patience, None)? {
+            Waited::On => Ok(()),
+            Waited::TooLong | Waited::Evicted => {
+                self.link.reset_on_close(); // or the kernel would keep what nobody reads
+                Err(io::ErrorKind::TimedOut.into())
+            }
+        }
     }
 
     fn write_head_and_body(&mut self, head: &mut Vec<u8>, body: &[u8]) -> io::Result<()> {

@@ -2,6 +2,7 @@
 
 use super::accept;
 use super::connection::Connection;
+use super::link;
 use super::loops;
 use super::server::{AcceptState, Server};
 use super::service::Service;
@@ -10,6 +11,7 @@ use super::threads;
 use super::timeline::{self, Mark};
 use crate::log;
 use std::net::TcpListener;
+use std::os::fd::AsRawFd;
 
 /// Starts the coroutine runtime, which takes over the listener and the connections that were
 /// accepted without it.
@@ -18,6 +20,7 @@ pub(super) fn start<S: Service>(
     listener: TcpListener,
     accepted: Vec<Connection<S>>,
 ) {
+    link::limit_unsent(listener.as_raw_fd());
     threads::at_most(server.limits.threads.max(server.workers));
     let started = listener
         .set_nonblocking(true)

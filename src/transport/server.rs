@@ -2,7 +2,7 @@
 
 use super::budget::Budget;
 use super::limits::Limits;
-use super::slots::Slots;
+use super::slots::{Need, Slots};
 use std::sync::{Condvar, Mutex, PoisonError};
 
 /// What connections share. One per process, for as long as it lives.
@@ -24,12 +24,19 @@ impl<S> Server<S> {
         Server {
             service,
             limits,
-            slots: Slots::new(limits.connections.max(1)),
+            slots: Slots::new(limits.connections.max(1), limits.lingering.max(1)),
             budget: Budget::new(limits.body_bytes, limits.json_factor),
             workers: workers.max(1),
             settle,
             accepting: Accepting::default(),
         }
+    }
+}
+
+impl<S> Server<S> {
+    /// Memory is wanted: the connection goes that holds some and whose peer is furthest behind.
+    pub(super) fn relieve(&self) {
+        self.slots.make_room(self.slots.departures(), Need::Memory);
     }
 }
 

@@ -1,17 +1,25 @@
-//! All open connections: who is idle, whose deadline has passed, whether there is room for one
-//! more.
+//! All open connections: who is idle, who is behind, whose deadline has passed, whether there is
+//! room for one more.
 //!
 //! A connection that must not wait for ever is ended from outside where it waits on a coroutine:
 //! the watcher, a coroutine that sleeps until the next deadline and for ever if there is none,
 //! shuts its socket down, and the wait returns. No such wait has a timer of its own, and an idle
 //! server none at all. A thread that waits looks at the clock itself.
+//!
+//! A connection that has had its last reply and only waits until the peer has read it (it lingers)
+//! holds no place under the cap. Such connections have a number of their own, and the oldest goes.
 
+use super::clock;
 use super::event_loop::Ready;
-use super::link::{Link, has_input, shutdown};
+use super::limits::MinRate;
+use super::link::{Link, has_input, queued, shutdown};
 use super::loops;
+use super::pace::Pace;
 use super::parker::Parker;
 use super::stop;
 use super::waiting::is_coroutine;
+use std::cell::Cell;
+use std::collections::VecDeque;
 use std::io;
 use std::net::Shutdown;
 use std::os::fd::RawFd;
@@ -22,13 +30,14 @@ use std::time::{Duration, Instant};
 /// Every connection of the server.
 pub(crate) struct Slots {
     cap: usize,
-    /// When the first deadline was asked for.
-    started: OnceLock<Instant>,
+    /// Connections that may linger.
+    most_lingering: usize,
     open: Mutex<OpenSlots>,
     /// Signalled when the last connection closes while the server stops.
     emptied: Condvar,
+    /// Connections that hold a place.
     count: AtomicUsize,
-    /// How many have gone so far.
+    /// How many have given their place up so far.
     departures: AtomicUsize,
     /// Orders connections by when they became idle.
     idle_order: AtomicU64,
@@ -37,7 +46,7 @@ pub(crate) struct Slots {
     acceptor: Arc<Parker>,
     wants_room: AtomicBool,
     watcher: OnceLock<Arc<Parker>>,
-    /// When the watcher will look next, nanoseconds since `started`.
+    /// When the watcher will look next, by the monotonic clock.
     next_look: AtomicU64,
 }
 
@@ -45,6 +54,8 @@ pub(crate) struct Slots {
 struct OpenSlots {
     slots: Vec<Option<Arc<Slot>>>,
     free: Vec<usize>,
+    /// Those that linger, the oldest first.
+    lingering: VecDeque<usize>,
 }
 
 struct Slot {
@@ -54,26 +65,138 @@ struct Slot {
 struct SlotState {
     fd: RawFd,
     phase: Phase,
-    /// Nanoseconds since `started`, and what is shut down then.
-    deadline: Option<(u64, Shutdown)>,
+    /// What the connection waits for from its peer, while it does.
+    wait: Option<Wait>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Phase {
     Busy,
-    /// Since when, as a position in the order of idle connections.
-    Idle(u64),
+    Idle {
+        since_ns: u64,
+        /// A position among those of the same tick.
+        order: u64,
+    },
     /// Ended from outside, or by itself: the socket is being closed and is nobody else's business.
-    Leaving,
+    /// The time when that began.
+    Leaving(u64),
     /// The deadline has passed.
     Expired,
+    /// Behind its minimum rate while somebody else waited for the place: it has one reply left,
+    /// which it does not wait for. The time when it was told.
+    Evicted(u64),
 }
 
+/// A wait for a peer that must keep up.
+struct Wait {
+    /// When `how` is shut down.
+    deadline: u64,
+    /// When it is at the latest, whatever the peer does.
+    latest: u64,
+    how: Shutdown,
+    /// Up to when `patience` has been counted.
+    counted_ns: u64,
+    patience: Patience,
+}
+
+impl Wait {
+    /// Counts what has happened until now.
+    fn count(&mut self, now: u64, fd: RawFd) {
+        let patience = &mut self.patience;
+        patience.pace.waited(now.saturating_sub(self.counted_ns));
+        self.counted_ns = now;
+        patience.look(fd);
+        self.deadline = self.latest.min(now.saturating_add(patience.pace.left_ns()));
+    }
+}
+
+/// What is being waited for, and how much time the peer has left: kept over one message.
+#[derive(Clone, Copy)]
+pub(crate) struct Patience {
+    pace: Pace,
+    /// Bytes that the peer had not taken when they were counted last; `None` where it is to send.
+    queued: Option<u64>,
+    /// How long a peer that has taken everything may stay silent; `None` where it has not had its
+    /// last reply.
+    lingers: Option<Pace>,
+    /// Whether the connection holds a share of the memory budget.
+    pub holds_memory: bool,
+}
+
+impl Patience {
+    /// With a peer that sends.
+    pub(crate) fn to_read(rate: MinRate, longest: Duration) -> Patience {
+        let pace = Pace::new(rate, longest);
+        Patience { pace, queued: None, lingers: None, holds_memory: false }
+    }
+
+    /// With a peer that takes what was sent. What is on its way already is no progress.
+    pub(crate) fn to_write(rate: MinRate, longest: Duration, link: &Link) -> Patience {
+        let pace = Pace::of_reader(rate, longest);
+        Patience { pace, queued: Some(link.queued()), lingers: None, holds_memory: false }
+    }
+
+    /// With a peer that has been sent its last reply: `reads` as for any reply until it has taken
+    /// all of it, `silent` after that.
+    pub(crate) fn to_end(reads: Patience, silent: Patience) -> Patience {
+        let left = reads.queued.is_some_and(|queued| queued > 0);
+        let pace = if left { reads.pace } else { silent.pace };
+        Patience { pace, lingers: Some(silent.pace), ..reads }
+    }
+
+    /// So many bytes have been read from the peer.
+    pub(crate) fn received(&mut self, bytes: usize) {
+        self.pace.moved(bytes as u64);
+    }
+
+    /// So many bytes more are on their way to it.
+    pub(crate) fn sent(&mut self, bytes: usize) {
+        if let Some(queued) = &mut self.queued {
+            *queued += bytes as u64;
+        }
+    }
+
+    /// Counts time in which a thread has waited without [`Seat::wait`]: how long it may go on.
+    pub(crate) fn pass(&mut self, time: Duration, link: &Link) -> Duration {
+        self.pace.waited(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX));
+        self.look(link.fd());
+        Duration::from_nanos(self.pace.left_ns())
+    }
+
+    /// Counts what the peer has taken since the last look.
+    fn look(&mut self, fd: RawFd) {
+        let Some(before) = self.queued else { return };
+        let now = queued(fd);
+        self.queued = Some(now);
+        match self.lingers {
+            Some(silent) if now == 0 && before > 0 => self.pace = silent,
+            _ => self.pace.moved(before.saturating_sub(now)),
+        }
+    }
+}
+
+/// What somebody waits for, at whose cost it may be had.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Need {
+    Place,
+    Descriptor,
+    Memory,
+}
+
+/// Where descriptors have run out, a peer must be behind for so long before it is cut, in
+/// nanoseconds: those who wait have no place of the cap's.
+const DESCRIPTOR_PATIENCE_NS: u64 = 2_000_000_000;
+/// One that was told to leave and is still there after so long keeps nobody else from being told,
+/// in nanoseconds: a handler may be busy with something else.
+const LEAVING_NS: u64 = 50_000_000;
+/// How many are looked at, of those that seem to have kept their place longest.
+const MOST_TRIED: usize = 8;
+
 impl Slots {
-    pub(crate) fn new(cap: usize) -> Slots {
+    pub(crate) fn new(cap: usize, most_lingering: usize) -> Slots {
         Slots {
             cap,
-            started: OnceLock::new(),
+            most_lingering,
             open: Mutex::default(),
             emptied: Condvar::new(),
             count: AtomicUsize::new(0),
@@ -98,9 +221,8 @@ impl Slots {
 
     /// Takes in a connection that was just accepted.
     pub(crate) fn seat(&'static self, fd: RawFd) -> Seat {
-        let slot = Arc::new(Slot {
-            state: Mutex::new(SlotState { fd, phase: Phase::Busy, deadline: None }),
-        });
+        let slot =
+            Arc::new(Slot { state: Mutex::new(SlotState { fd, phase: Phase::Busy, wait: None }) });
         let mut open = lock(&self.open);
         let index = open.free.pop().unwrap_or_else(|| {
             open.slots.push(None);
@@ -108,49 +230,47 @@ impl Slots {
         });
         open.slots[index] = Some(slot.clone());
         self.count.fetch_add(1, Ordering::AcqRel);
-        Seat { slots: self, index, slot }
+        Seat { slots: self, index, slot, has_place: Cell::new(true) }
     }
 
-    /// How many connections have gone so far. Whoever looks for room asks before the look.
+    /// How many connections have given their place up so far. Whoever looks for room asks before
+    /// the look.
     pub(crate) fn departures(&self) -> usize {
         self.departures.load(Ordering::SeqCst)
     }
 
-    /// Ends the connection that has been idle longest, unless one is leaving already or has left
-    /// since `seen`: then there may be room by now, and a slow leave costs one connection and not
-    /// all of them.
-    pub(crate) fn evict_longest_idle(&self, seen: usize) {
-        let open = lock(&self.open);
-        let phase = |slot: &Slot| lock(&slot.state).phase;
+    /// Ends the connection that has kept its place longest for nothing: idle, or waiting for a peer
+    /// that is behind its minimum rate. None if one is leaving already or has left since `seen`:
+    /// then there may be room by now, and a slow leave costs one connection and not all of them.
+    pub(crate) fn make_room(&self, seen: usize, need: Need) {
+        let mut open = lock(&self.open);
+        let now = clock::now_ns();
         if self.departures() != seen
-            || open.slots.iter().flatten().any(|slot| matches!(phase(slot), Phase::Leaving))
+            || open.slots.iter().flatten().any(|slot| lock(&slot.state).is_leaving(now))
         {
+            return;
+        }
+        if need == Need::Descriptor && open.end_oldest_lingering(now) {
             return;
         }
         // The first is the one, but for a request that has just arrived; sorting for that case is 5
         // KiB of every function.
         let mut tried = None;
-        let idle = |tried: Option<u64>| {
-            let order = |slot: &Slot| match phase(slot) {
-                Phase::Idle(order) if tried.is_none_or(|tried| order > tried) => Some(order),
-                _ => None,
-            };
-            open.slots
-                .iter()
-                .flatten()
-                .filter_map(|slot| Some((order(slot)?, slot)))
-                .min_by_key(|(order, _)| *order)
-        };
-        while let Some((order, slot)) = idle(tried) {
-            if slot.cut_if_idle() {
+        for _ in 0..MOST_TRIED {
+            let next = open.slots.iter().flatten().filter_map(|slot| {
+                let unused = lock(&slot.state).unused(now, need)?;
+                tried.is_none_or(|tried| unused < tried).then_some((unused, slot))
+            });
+            let Some((unused, slot)) = next.max_by_key(|(unused, _)| *unused) else { return };
+            if lock(&slot.state).cut_if_unused(now, need) {
                 return;
             }
-            tried = Some(order);
+            tried = Some(unused);
         }
     }
 
-    /// Yields until a connection closes or becomes idle, or until `limit` has passed; not at all if
-    /// one has closed since `seen`. Only the acceptor waits here.
+    /// Yields until a connection gives its place up or becomes idle, or until `limit` has passed;
+    /// not at all if one has since `seen`. Only the acceptor waits here.
     pub(crate) fn wait_for_room(&self, seen: usize, limit: Duration) {
         self.wants_room.store(true, Ordering::SeqCst);
         if self.departures() == seen {
@@ -171,27 +291,29 @@ impl Slots {
     }
 
     /// Ends idle connections now and busy ones after their reply; waits until none is left or
-    /// `limit` has passed. How many are left.
+    /// `limit` has passed. Peers that have had their last reply have a moment of that to read it.
+    /// How many are left.
     pub(crate) fn drain(&self, limit: Duration) -> usize {
         self.stopping.store(true, Ordering::SeqCst);
         let mut open = lock(&self.open);
+        let now = clock::now_ns();
         for slot in open.slots.iter().flatten() {
-            slot.cut_if_idle();
+            let mut state = lock(&slot.state);
+            if matches!(state.phase, Phase::Idle { .. }) {
+                state.cut_if_unused(now, Need::Place);
+            }
         }
-        let end = Instant::now() + limit;
-        while self.count() > 0 {
-            let left = end.saturating_duration_since(Instant::now());
-            if left.is_zero() {
+        let begun = Instant::now();
+        loop {
+            let held = self.count() > 0;
+            let most = if held { limit } else { limit.min(LAST_WORD) };
+            let left = most.saturating_sub(begun.elapsed());
+            if left.is_zero() || !held && open.lingering.is_empty() {
                 break;
             }
             open = self.emptied.wait_timeout(open, left).unwrap_or_else(PoisonError::into_inner).0;
         }
         self.count()
-    }
-
-    fn now(&self) -> u64 {
-        u64::try_from(self.started.get_or_init(Instant::now).elapsed().as_nanos())
-            .unwrap_or(u64::MAX)
     }
 
     /// Makes sure that the watcher looks at `deadline` or before.
@@ -216,7 +338,7 @@ impl Slots {
             if next == u64::MAX {
                 parker.park(None);
             } else {
-                let left = next.saturating_sub(self.now());
+                let left = next.saturating_sub(clock::now_ns());
                 parker.park(Some(Duration::from_nanos(left)));
             }
         }
@@ -224,35 +346,103 @@ impl Slots {
 
     /// Ends what is due; the earliest deadline that is not.
     fn expire(&self) -> u64 {
-        let now = self.now();
+        let now = clock::now_ns();
         let open = lock(&self.open);
         let due = open.slots.iter().flatten().filter_map(|slot| {
             let mut state = lock(&slot.state);
-            match state.deadline {
-                Some((at, how)) if at <= now => {
-                    state.deadline = None;
-                    state.phase = Phase::Expired;
-                    shutdown(state.fd, how);
-                    None
-                }
-                Some((at, _)) => Some(at),
-                None => None,
+            let fd = state.fd;
+            let wait = state.wait.as_mut()?;
+            if wait.deadline <= now {
+                wait.count(now, fd); // a reader may have moved
             }
+            if wait.deadline > now {
+                return Some(wait.deadline);
+            }
+            let how = wait.how;
+            state.wait = None;
+            state.phase = Phase::Expired;
+            shutdown(fd, how);
+            None
         });
         due.min().unwrap_or(u64::MAX)
     }
 }
 
-impl Slot {
-    /// Not if its next request has arrived and was not looked at yet.
-    fn cut_if_idle(&self) -> bool {
-        let mut state = lock(&self.state);
-        let idle = matches!(state.phase, Phase::Idle(_)) && !has_input(state.fd);
-        if idle {
-            state.phase = Phase::Leaving;
-            shutdown(state.fd, Shutdown::Both);
+/// What drain leaves to peers that have had their last reply.
+const LAST_WORD: Duration = Duration::from_secs(2);
+
+impl OpenSlots {
+    /// Ends the connection that has lingered longest, if one does.
+    fn end_oldest_lingering(&mut self, now: u64) -> bool {
+        while let Some(oldest) = self.lingering.pop_front() {
+            let Some(slot) = self.slots.get(oldest).and_then(Option::as_ref) else { continue };
+            let mut state = lock(&slot.state);
+            if !matches!(state.phase, Phase::Leaving(_)) {
+                state.phase = Phase::Leaving(now);
+                shutdown(state.fd, Shutdown::Both);
+                return true;
+            }
         }
-        idle
+        false
+    }
+}
+
+impl SlotState {
+    /// Whether it was told to leave a moment ago.
+    fn is_leaving(&self, now: u64) -> bool {
+        match self.phase {
+            Phase::Leaving(since) | Phase::Evicted(since) => now.saturating_sub(since) < LEAVING_NS,
+            _ => false,
+        }
+    }
+
+    /// For how long the connection has kept its place for nothing, as far as `need` may end it: in
+    /// nanoseconds, and in the order of those that became idle in one tick.
+    fn unused(&self, now: u64, need: Need) -> Option<(u64, u64)> {
+        match self.phase {
+            Phase::Idle { since_ns, order } if need != Need::Memory => {
+                Some((now.saturating_sub(since_ns), u64::MAX - order))
+            }
+            Phase::Busy => {
+                let wait = self.wait.as_ref()?;
+                if need == Need::Memory && !wait.patience.holds_memory {
+                    return None;
+                }
+                let mut pace = wait.patience.pace;
+                pace.waited(now.saturating_sub(wait.counted_ns));
+                let behind = pace.behind_ns()?;
+                (need != Need::Descriptor || behind >= DESCRIPTOR_PATIENCE_NS)
+                    .then_some((behind, 0))
+            }
+            _ => None,
+        }
+    }
+
+    /// Not if something has arrived that was not looked at yet.
+    fn cut_if_unused(&mut self, now: u64, need: Need) -> bool {
+        let fd = self.fd;
+        match self.phase {
+            Phase::Idle { .. } if !has_input(fd) => {
+                self.phase = Phase::Leaving(now);
+                shutdown(fd, Shutdown::Both);
+                true
+            }
+            Phase::Busy => {
+                let Some(wait) = &mut self.wait else { return false };
+                if wait.patience.queued.is_none() && has_input(fd) {
+                    return false;
+                }
+                wait.count(now, fd);
+                let how = wait.how;
+                if self.unused(now, need).is_none() {
+                    return false;
+                }
+                self.phase = Phase::Evicted(now);
+                shutdown(fd, how);
+                true
+            }
+            _ => false,
+        }
     }
 }
 
@@ -262,6 +452,19 @@ pub(crate) struct Seat {
     slots: &'static Slots,
     index: usize,
     slot: Arc<Slot>,
+    /// Whether it counts under the cap.
+    has_place: Cell<bool>,
+}
+
+/// How a wait has ended.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Waited {
+    /// Something may have happened.
+    On,
+    /// The peer has used up its time.
+    TooLong,
+    /// It was behind, and somebody else needed its place.
+    Evicted,
 }
 
 impl Seat {
@@ -271,13 +474,14 @@ impl Seat {
     /// `since` is the place among the idle ones: taken where there is none, kept while the same
     /// wait goes on. The kernel wakes a connection for nothing now and then, and that makes it no
     /// younger.
-    pub(crate) fn idle(&self, since: &mut Option<u64>) -> bool {
+    pub(crate) fn idle(&self, since: &mut Option<(u64, u64)>) -> bool {
         if self.slots.is_stopping() {
             return false;
         }
-        let order =
-            *since.get_or_insert_with(|| self.slots.idle_order.fetch_add(1, Ordering::Relaxed));
-        let kept = self.turn(Phase::Idle(order));
+        let (since_ns, order) = *since.get_or_insert_with(|| {
+            (clock::coarse_ns(), self.slots.idle_order.fetch_add(1, Ordering::Relaxed))
+        });
+        let kept = self.turn(Phase::Idle { since_ns, order });
         self.slots.tell_acceptor();
         // The server may have begun to stop before this connection was to be seen idle.
         kept && !self.slots.is_stopping()
@@ -290,7 +494,7 @@ impl Seat {
 
     fn turn(&self, phase: Phase) -> bool {
         let mut state = lock(&self.slot.state);
-        let open = !matches!(state.phase, Phase::Leaving);
+        let open = !matches!(state.phase, Phase::Leaving(_));
         if open {
             state.phase = phase;
         }
@@ -300,26 +504,39 @@ impl Seat {
     /// The socket is about to be closed: nobody touches it any more.
     pub(crate) fn leave(&self) {
         let mut state = lock(&self.slot.state);
-        state.phase = Phase::Leaving;
-        state.deadline = None;
+        state.phase = Phase::Leaving(0);
+        state.wait = None;
+    }
+
+    /// The last reply is out, and only the peer's end is waited for: the connection gives its place
+    /// up. Where too many do that, the oldest of them is ended.
+    pub(crate) fn linger(&self) {
+        let mut open = lock(&self.slots.open);
+        if !self.has_place.replace(false) {
+            return;
+        }
+        if open.lingering.len() >= self.slots.most_lingering {
+            open.end_oldest_lingering(clock::now_ns());
+        }
+        open.lingering.push_back(self.index);
+        let mut state = lock(&self.slot.state);
+        if matches!(state.phase, Phase::Evicted(_)) {
+            state.phase = Phase::Busy;
+        }
+        drop(state);
+        self.slots.give_place_up();
+        drop(open);
+        self.slots.tell_acceptor();
     }
 
     /// The point in time that is `limit` from now.
     pub(crate) fn deadline_in(&self, limit: Duration) -> Expiry {
         let limit = u64::try_from(limit.as_nanos()).unwrap_or(u64::MAX);
-        Expiry(self.slots.now().saturating_add(limit))
+        Expiry(clock::now_ns().saturating_add(limit))
     }
 
-    /// Shuts `how` down at the deadline, unless [`Seat::disarm`] comes first.
-    fn arm(&self, deadline: Expiry, how: Shutdown) {
-        lock(&self.slot.state).deadline = Some((deadline.0, how));
-        if is_coroutine() {
-            self.slots.look_by(deadline.0);
-        }
-    }
-
-    /// Waits until the link may be ready or the deadline has passed, when `how` of it is shut down:
-    /// whether it has passed. May return early.
+    /// Waits until the link may be ready, or the peer has used up its time, by `latest` at the
+    /// latest: then `how` of it is shut down. May return early.
     ///
     /// # Errors
     /// If the runtime cannot watch the socket.
@@ -327,50 +544,91 @@ impl Seat {
         &self,
         link: &mut Link,
         until: Ready,
-        deadline: Expiry,
         how: Shutdown,
-    ) -> io::Result<bool> {
-        self.arm(deadline, how);
-        let left = deadline.0.saturating_sub(self.slots.now());
+        patience: &mut Patience,
+        latest: Option<Expiry>,
+    ) -> io::Result<Waited> {
+        let now = clock::now_ns();
+        patience.look(link.fd());
+        let latest = latest.map_or(u64::MAX, |latest| latest.0);
+        let deadline = latest.min(now.saturating_add(patience.pace.left_ns()));
+        {
+            let mut state = lock(&self.slot.state);
+            match state.phase {
+                Phase::Evicted(_) => return Ok(Waited::Evicted),
+                Phase::Leaving(_) => return Ok(Waited::TooLong),
+                _ => {}
+            }
+            state.wait = Some(Wait { deadline, latest, how, counted_ns: now, patience: *patience });
+        }
+        if is_coroutine() {
+            self.slots.look_by(deadline);
+        }
+        let left = deadline.saturating_sub(now);
         let waited = link.wait(until, Some(Duration::from_nanos(left)));
-        if self.disarm() {
-            return Ok(true);
+        let thread = !is_coroutine(); // looks itself
+        let mut state = lock(&self.slot.state);
+        let wait = state.wait.take();
+        match state.phase {
+            Phase::Expired => {
+                state.phase = Phase::Busy; // the next deadline is one of its own
+                return Ok(Waited::TooLong);
+            }
+            Phase::Evicted(_) => return Ok(Waited::Evicted),
+            Phase::Leaving(_) => return Ok(Waited::TooLong),
+            Phase::Busy | Phase::Idle { .. } => {}
         }
         waited?;
-        let passed = !is_coroutine() && self.slots.now() >= deadline.0; // a thread looks itself
-        if passed {
-            link.shutdown(how);
+        let Some(mut wait) = wait else { return Ok(Waited::On) };
+        let now = clock::now_ns();
+        if thread && wait.deadline <= now {
+            wait.count(now, link.fd());
+            if wait.deadline <= now {
+                link.shutdown(how);
+                return Ok(Waited::TooLong);
+            }
         }
-        Ok(passed)
-    }
-
-    /// Takes the deadline back; true if it has passed. The next one is a deadline of its own.
-    fn disarm(&self) -> bool {
-        let mut state = lock(&self.slot.state);
-        state.deadline = None;
-        let passed = matches!(state.phase, Phase::Expired);
-        if passed {
-            state.phase = Phase::Busy;
-        }
-        passed
+        wait.patience.pace.waited(now.saturating_sub(wait.counted_ns));
+        *patience = wait.patience;
+        Ok(Waited::On)
     }
 }
 
-/// A point in time: nanoseconds since the server started.
+/// A point in time, by the monotonic clock in nanoseconds.
 #[derive(Clone, Copy)]
 pub(crate) struct Expiry(u64);
+
+impl Expiry {
+    /// Time from `earlier` to this one; zero if it is later.
+    pub(crate) fn since(self, earlier: Expiry) -> Duration {
+        Duration::from_nanos(self.0.saturating_sub(earlier.0))
+    }
+}
+
+impl Slots {
+    fn give_place_up(&self) {
+        self.departures.fetch_add(1, Ordering::SeqCst);
+        let last = self.count.fetch_sub(1, Ordering::AcqRel) == 1;
+        if last && self.is_stopping() {
+            self.emptied.notify_all();
+        }
+    }
+}
 
 impl Drop for Seat {
     fn drop(&mut self) {
         let mut open = lock(&self.slots.open);
         open.slots[self.index] = None;
         open.free.push(self.index);
-        self.slots.departures.fetch_add(1, Ordering::SeqCst);
-        let last = self.slots.count.fetch_sub(1, Ordering::AcqRel) == 1;
-        drop(open);
-        if last && self.slots.is_stopping() {
-            self.slots.emptied.notify_all();
+        if self.has_place.get() {
+            self.slots.give_place_up();
+        } else {
+            open.lingering.retain(|index| *index != self.index);
+            if open.lingering.is_empty() && self.slots.is_stopping() {
+                self.slots.emptied.notify_all();
+            }
         }
+        drop(open);
         self.slots.tell_acceptor();
     }
 }

@@ -1,8 +1,8 @@
 //! The chunked transfer coding, decoded. RFC 9112, section 7.1.
 //!
 //! A state machine that is fed whatever has arrived and names the content among it. Line ends are
-//! CRLF and nothing else; sizes are hex digits and nothing else; extensions and trailer fields are
-//! checked, bounded and dropped (section 7.1.1 and RFC 9110, section 6.5.1 allow it).
+//! CRLF and nothing else; sizes are hex digits and nothing else; extensions (section 7.1.1, by its
+//! grammar) and trailer fields are checked, bounded and dropped (RFC 9110, section 6.5.1 allows it).
 
 use super::Reject;
 use std::ops::Range;
@@ -43,7 +43,21 @@ pub struct Decoder {
 enum State {
     #[default]
     Size,
-    Extension,
+    /// Behind white space, where only another extension may follow.
+    ExtensionEnd,
+    /// Behind a semicolon.
+    ExtensionStart,
+    ExtensionName,
+    /// Behind white space after a name.
+    ExtensionNameEnd,
+    /// Behind an equals sign.
+    ValueStart,
+    Value,
+    Quoted,
+    /// Behind a backslash.
+    QuotedPair,
+    /// Behind the closing quote.
+    QuotedEnd,
     SizeLf,
     Content,
     ContentCr,
@@ -98,12 +112,31 @@ impl Decoder {
                 State::Size
             }
             (State::Size, b'\r') if self.digits > 0 => State::SizeLf,
-            (State::Size, b';') if self.digits > 0 => State::Extension,
+            (State::Size, b';') if self.digits > 0 => self.count(State::ExtensionStart)?,
+            (State::Size, b' ' | b'\t') if self.digits > 0 => self.count(State::ExtensionEnd)?,
             (State::Size, _) => {
                 return Err(Reject::bad_request("a chunk size is not a hexadecimal number"));
             }
-            (State::Extension, b'\r') => State::SizeLf,
-            (State::Extension, byte) if is_field_byte(byte) => self.count(State::Extension)?,
+            (State::ExtensionName | State::Value | State::QuotedEnd, b'\r') => State::SizeLf,
+            (
+                State::ExtensionName
+                | State::ExtensionNameEnd
+                | State::Value
+                | State::QuotedEnd
+                | State::ExtensionEnd
+                | State::ExtensionStart
+                | State::ValueStart
+                | State::Quoted
+                | State::QuotedPair,
+                byte,
+            ) => match extension(self.state, byte) {
+                Some(state) => self.count(state)?,
+                None => {
+                    return Err(Reject::bad_request(
+                        "a chunk extension is not `;name`, `;name=token` or `;name=\"text\"`",
+                    ));
+                }
+            },
             (State::SizeLf, b'\n') => {
                 self.digits = 0;
                 if self.left == 0 { State::TrailerStart } else { State::Content }
@@ -126,9 +159,7 @@ impl Decoder {
                 return Err(Reject::bad_request("a CR is not followed by LF"));
             }
             _ => {
-                return Err(Reject::bad_request(
-                    "a chunk extension or trailer field has an invalid byte",
-                ));
+                return Err(Reject::bad_request("a trailer field has an invalid byte"));
             }
         })
     }
@@ -142,6 +173,35 @@ impl Decoder {
         }
         Ok(state)
     }
+}
+
+/// What comes after `byte` within the extensions of a chunk (section 7.1.1):
+/// `*( BWS ";" BWS name [ BWS "=" BWS ( token / quoted-string ) ] )`. `None` if it cannot stand
+/// there.
+fn extension(state: State, byte: u8) -> Option<State> {
+    let is_space = matches!(byte, b' ' | b'\t');
+    let is_token = is_token_byte(byte);
+    Some(match (state, byte) {
+        (State::ExtensionStart | State::ValueStart | State::ExtensionEnd, _) if is_space => state,
+        (State::ExtensionStart | State::ExtensionName, _) if is_token => State::ExtensionName,
+        (State::ValueStart | State::Value, _) if is_token => State::Value,
+        (State::ValueStart, b'"') => State::Quoted,
+        (State::Quoted, b'"') => State::QuotedEnd,
+        (State::Quoted, b'\\') => State::QuotedPair,
+        (State::Quoted | State::QuotedPair, _) if is_field_byte(byte) => State::Quoted,
+        (State::ExtensionName | State::ExtensionNameEnd, b'=') => State::ValueStart,
+        (State::ExtensionName | State::ExtensionNameEnd, _) if is_space => State::ExtensionNameEnd,
+        (State::Value | State::QuotedEnd, _) if is_space => State::ExtensionEnd,
+        (
+            State::ExtensionName
+            | State::ExtensionNameEnd
+            | State::Value
+            | State::QuotedEnd
+            | State::ExtensionEnd,
+            b';',
+        ) => State::ExtensionStart,
+        _ => return None,
+    })
 }
 
 /// HTAB, SP, VCHAR or obs-text (RFC 9110, section 5.5).
@@ -232,6 +292,32 @@ mod tests {
             b"00000000000000001\r\n",
             b"fffffffffffffffff\r\n",
             b"1;\n\r\n",
+            b"1;\r\n",
+            b"1; \r\n",
+            b"1;;\r\n",
+            b"1;a;\r\n",
+            b"1;a=\r\n",
+            b"1;a= \r\n",
+            b"1;a=b=c\r\n",
+            b"1;=b\r\n",
+            b"1;a \r\n",
+            b"1;a=b \r\n",
+            b"1;a b\r\n",
+            b"1;a=b c\r\n",
+            b"1;a=\"b\"c\r\n",
+            b"1;a=\"b\r\n",
+            b"1;a=\"b\n",
+            b"1;a=\"b\\\r\n",
+            b"1;a=\"\x00\"\r\n",
+            b"1;a=\"\x7f\"\r\n",
+            b"1;a=b\"c\"\r\n",
+            b"1;\"a\"\r\n",
+            b"1;a\n",
+            b"1;a\rb",
+            b"1;a=b\x80\r\n",
+            b"1 ;\r\n",
+            b"1 2\r\n",
+            b";a\r\n",
             b"1;\x01\r\n",
             b"0\r\n: x\r\n",
             b"0\r\nA b: c\r\n",
@@ -248,6 +334,28 @@ mod tests {
                     "{}",
                     bad.escape_ascii()
                 );
+            }
+        }
+    }
+
+    #[test]
+    fn takes_extensions_of_the_grammar() {
+        for good in [
+            "5;a",
+            "5;a=b",
+            "5;a=\"x\\\"y\"",
+            "5;a=\"\"",
+            "5;a=\"; \t\x21\u{fc}\\\\\"",
+            "5 ; a\t= b ;c",
+            "5\t;a;b=\"c\";d",
+            "05;!#$%&'*+-.^_`|~1a=1",
+            "5;a ;b",
+            "5;a = \"b\" ;c",
+        ] {
+            let input = format!("{good}\r\nhello\r\n0;z\r\n\r\n").into_bytes();
+            for piece in [1, 2, 3, input.len()] {
+                let body = decode(&input, piece).map(|done| done.map(|(body, _)| body));
+                assert_eq!(body, Ok(Some(b"hello".to_vec())), "{good}");
             }
         }
     }

@@ -71,6 +71,9 @@ pub struct Head {
     pub path: Span,
     /// What follows the first `?`, without it.
     pub query: Option<Span>,
+    /// Host and port of a target in absolute form, which count instead of the Host field's (RFC
+    /// 9112, section 3.2.2).
+    pub authority: Option<Span>,
     /// Of the protocol.
     pub version: Version,
     /// In the order they were sent. 32 inline: the platform's requests carry 15 to 25.
@@ -90,6 +93,7 @@ impl Default for Head {
             method: Span::default(),
             path: Span::default(),
             query: None,
+            authority: None,
             version: Version::Http11,
             fields: SmallVec::new(),
             framing: Framing::Length(0),
@@ -194,7 +198,9 @@ impl Head {
         self.framing = meaning.framing(version)?;
         self.method = Span::locate(method.as_bytes(), head).offset(start);
         self.path = Span::locate(target.path, head).offset(start);
-        self.query = target.query.map(|query| Span::locate(query, head).offset(start));
+        let place = |part| Span::locate(part, head).offset(start);
+        self.query = target.query.map(place);
+        self.authority = target.authority.map(place);
         self.version = version;
         self.keep_alive = !meaning.close && (version == Version::Http11 || meaning.keep_alive);
         self.expects_continue = meaning.expects_continue
@@ -270,6 +276,7 @@ fn names_a_version(head: &[u8]) -> bool {
 struct Target<'a> {
     path: &'a [u8],
     query: Option<&'a [u8]>,
+    authority: Option<&'a [u8]>,
 }
 
 impl<'a> Target<'a> {
@@ -283,13 +290,15 @@ impl<'a> Target<'a> {
                 Err(Reject::new(Status::NOT_IMPLEMENTED, "CONNECT is not served: this is no proxy"))
             }
             [b'/', ..] => Ok(Self::split(target)),
-            b"*" if method == "OPTIONS" => Ok(Target { path: target, query: None }),
+            b"*" if method == "OPTIONS" => {
+                Ok(Target { path: target, query: None, authority: None })
+            }
             _ => Self::absolute(target),
         }
     }
 
-    /// `http://authority/path?query`: the server must accept it (section 3.2.2), and the path is
-    /// what counts.
+    /// `http://authority/path?query`: the server must accept it (section 3.2.2); authority and path
+    /// are what counts.
     fn absolute(target: &'a [u8]) -> Result<Target<'a>, Reject> {
         let malformed =
             Reject::bad_request("the request target is neither a path nor an absolute URI");
@@ -304,7 +313,8 @@ impl<'a> Target<'a> {
         if !is_authority(&rest[..authority_end]) || authority_end == 0 {
             return Err(malformed);
         }
-        let path = Self::split(&rest[authority_end..]);
+        let authority = Some(&rest[..authority_end]);
+        let path = Target { authority, ..Self::split(&rest[authority_end..]) };
         if path.path.is_empty() {
             // "http://host" and "http://host?q" mean "/": point at the slash that ends the scheme.
             return Ok(Target { path: &target[scheme.len() - 1..scheme.len()], ..path });
@@ -314,8 +324,10 @@ impl<'a> Target<'a> {
 
     fn split(target: &'a [u8]) -> Target<'a> {
         match target.iter().position(|&byte| byte == b'?') {
-            Some(at) => Target { path: &target[..at], query: Some(&target[at + 1..]) },
-            None => Target { path: target, query: None },
+            Some(at) => {
+                Target { path: &target[..at], query: Some(&target[at + 1..]), authority: None }
+            }
+            None => Target { path: target, query: None, authority: None },
         }
     }
 }
