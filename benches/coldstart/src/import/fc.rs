@@ -131,11 +131,31 @@ mod tests {
     use super::*;
 
     /// One start as a user published it in 2024, with identities made shorter.
-    const EVENTS: &str = r#"[{"time":1710134506927,"level":"Normal","type":"fc:Instance:Creating","message":"Start to create instance c-65 of function f","children":[{"time":1710134508094,"level":"Normal","type":"fc:Instance:PrepareCodeSuccess","message":"Successfully prepared code for instance c-65 in 1166.28 ms after optimizations"},{"time":1710134508094,"level":"Normal","type":"fc:Instance:PrepareLayerSuccess","message":"Successfully prepared layers (68MB) for instance c-65 in 42.31 ms after optimizations"},{"time":1710134509591,"level":"Normal","type":"fc:Instance:RuntimeInitializationSuccess","message":"Successfully started the instance c-65 and performed health check in 1496.78 ms"}]},{"time":1710134509591,"level":"Normal","type":"fc:Instance:CreateSuccess","message":"Successfully created instance c-65 of function f totally in 2663.63 ms"}]"#;
+    const EVENTS: &str = r#"[
+    {"time":1710134506927,"level":"Normal","type":"fc:Instance:Creating",
+     "message":"Start to create instance c-65 of function f",
+     "children":[
+        {"time":1710134508094,"level":"Normal",
+         "type":"fc:Instance:PrepareCodeSuccess",
+         "message":"Successfully prepared code for instance c-65 in 1166.28 ms after optimizations"},
+        {"time":1710134508094,"level":"Normal",
+         "type":"fc:Instance:PrepareLayerSuccess",
+         "message":
+         "Successfully prepared layers (68MB) for instance c-65 in 42.31 ms after optimizations"},
+        {"time":1710134509591,"level":"Normal",
+         "type":"fc:Instance:RuntimeInitializationSuccess",
+         "message":"Successfully started the instance c-65 and performed health check in 1496.78 ms"}
+     ]},
+    {"time":1710134509591,"level":"Normal",
+     "type":"fc:Instance:CreateSuccess",
+     "message":"Successfully created instance c-65 of function f totally in 2663.63 ms"}]"#;
 
     #[test]
     fn an_instances_events_become_one_start() {
-        let unfinished = r#"{"type":"fc:Instance:Creating","message":"Start to create instance c-66 of function f"}"#;
+        let unfinished = serde_json::json!({
+            "type": "fc:Instance:Creating",
+            "message": "Start to create instance c-66 of function f",
+        });
         let record = serde_json::json!({ "instanceEvents": EVENTS, "isColdStart": "true" });
         for text in [EVENTS.to_owned(), format!("{record}\n{unfinished}\nhello {{\n")] {
             let found = read(&text).unwrap();

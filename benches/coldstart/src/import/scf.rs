@@ -73,18 +73,15 @@ mod tests {
     use super::*;
 
     /// The form of a captured log: the start stands before START, and other lines between.
-    const LOG: &str = "\
-Init Report RequestId: a Coldstart: 593ms (InitRuntime: 11ms InitFunction: 582ms) Memory: 256MB MemUsage: 57.86MB
-START RequestId:a
-Event RequestId:a
-hello
-END RequestId:a
-Report RequestId:a Duration:220ms Memory:256MB MemUsage:57.86MB
-START RequestId:b
-Report RequestId:b Duration:2ms Memory:256MB MemUsage:57.86MB
-Init Report RequestId: a Coldstart: 593ms (InitRuntime: 11ms InitFunction: 582ms) Memory: 256MB MemUsage: 57.86MB
-Previsioned Report RequestId: c Coldstart: 300ms (InitRuntime: 10ms InitFunction: 290ms) Memory: 256MB MemUsage: 1MB
-";
+    const LOG: &str = "Init Report RequestId: a Coldstart: 593ms (InitRuntime: 11ms InitFunction: \
+                       582ms) Memory: 256MB MemUsage: 57.86MB\nSTART RequestId:a\nEvent \
+                       RequestId:a\nhello\nEND RequestId:a\nReport RequestId:a \
+                       Duration:220ms Memory:256MB MemUsage:57.86MB\nSTART \
+                       RequestId:b\nReport RequestId:b Duration:2ms Memory:256MB \
+                       MemUsage:57.86MB\nInit Report RequestId: a Coldstart: 593ms \
+                       (InitRuntime: 11ms InitFunction: 582ms) Memory: 256MB MemUsage: \
+                       57.86MB\nPrevisioned Report RequestId: c Coldstart: 300ms \
+                       (InitRuntime: 10ms InitFunction: 290ms) Memory: 256MB MemUsage: 1MB\n";
 
     #[test]
     fn starts_are_found_with_their_handlers_and_nothing_else_is() {

@@ -110,10 +110,11 @@ const ADVICE: [(&str, &str); 33] = [
     ),
     ("InvalidParameterValue.Region", "`--region ap-guangzhou`, for example"),
 ];
-const PERMISSION: &str = "the key may not do that: give its user the policies QcloudSCFFullAccess and \
-     QcloudCLSReadOnlyAccess (Access Management), or name a namespace that it may use";
-const QUOTA: &str = "the account's quota is used up in this region: measure with a smaller `--burst` or \
-     `--memory`, or ask for more (console, Function Service, quota)";
+const PERMISSION: &str = "the key may not do that: give its user the policies \
+                          QcloudSCFFullAccess and QcloudCLSReadOnlyAccess (Access Management), or \
+                          name a namespace that it may use";
+const QUOTA: &str = "the account's quota is used up in this region: measure with a smaller \
+                     `--burst` or `--memory`, or ask for more (console, Function Service, quota)";
 
 /// What a status number of an invocation is: its name, where it goes wrong, and what to do.
 pub fn status(number: i64) -> Option<(&'static str, Phase, &'static str)> {

@@ -116,7 +116,8 @@ impl Drop for StandIn {
     }
 }
 
-/// Calls every function of the runs' namespace once, without a version: it has a warm instance then.
+/// Calls every function of the runs' namespace once, without a version: then it has a warm
+/// instance.
 pub fn warm_latest(address: &str) {
     let namespace = serde_json::json!({ "Namespace": "firstbyte-bench" });
     let functions = call(address, "ListFunctions", &namespace);
