@@ -137,14 +137,16 @@ mod tests {
      "children":[
         {"time":1710134508094,"level":"Normal",
          "type":"fc:Instance:PrepareCodeSuccess",
-         "message":"Successfully prepared code for instance c-65 in 1166.28 ms after optimizations"},
+         "message":
+         "Successfully prepared code for instance c-65 in 1166.28 ms after optimizations"},
         {"time":1710134508094,"level":"Normal",
          "type":"fc:Instance:PrepareLayerSuccess",
          "message":
          "Successfully prepared layers (68MB) for instance c-65 in 42.31 ms after optimizations"},
         {"time":1710134509591,"level":"Normal",
          "type":"fc:Instance:RuntimeInitializationSuccess",
-         "message":"Successfully started the instance c-65 and performed health check in 1496.78 ms"}
+         "message":
+         "Successfully started the instance c-65 and performed health check in 1496.78 ms"}
      ]},
     {"time":1710134509591,"level":"Normal",
      "type":"fc:Instance:CreateSuccess",
