@@ -294,7 +294,7 @@ const SCF: Stack<'_> = Stack {
         &["account", "layer", "logs"],
         &["cleaning", "measure"],
     ],
-    pure: &["budget", "line", "names", "refusal"],
+    pure: &[],
     doors: &[],
 };
 /// The simulator, from numbers to the terminal's table.
