@@ -214,7 +214,7 @@ pub fn measure(args: &RunArgs, around: &Around<'_>) -> Result<Finished, Failed> 
     let definition = define(args, &asked, &run, around, &account)?;
     let budget = extent(&definition, &asked).budget().map_err(|e| Failed::Usage(e.to_string()))?;
     check_account(&account, &definition)?;
-    budget.describe(&region, &asked.namespace, run.as_str()).lines().for_each(|line| say(line));
+    budget.describe(&region, &asked.namespace, run.as_str()).lines().for_each(say);
     say(&format!("what is made is written to `{}` first, and deleted at the end", path.display()));
     if !args.scf.yes {
         match ask("go on?") {

@@ -158,7 +158,8 @@ impl RunArgs {
         }
         memories.sort_unstable();
         memories.dedup();
-        let fits = |mib: &u64| *mib == 64 || (mib % 128 == 0 && (128..=122_880).contains(mib));
+        let fits =
+            |mib: &u64| *mib == 64 || (mib.is_multiple_of(128) && (128..=122_880).contains(mib));
         if let Some(wrong) = memories.iter().find(|mib| !fits(mib)) {
             return Err(format!("`--memory {wrong}`: SCF has 64, and 128 to 3072 in steps of 128"));
         }

@@ -316,7 +316,7 @@ fn forward(
         let (head, body) = message(&mut from_client)?;
         let action = head
             .lines()
-            .find_map(|line| line.to_ascii_lowercase().starts_with("x-tc-action:").then_some(line))
+            .find(|line| line.to_ascii_lowercase().starts_with("x-tc-action:"))
             .and_then(|line| line.split(':').nth(1))
             .map(|action| action.trim().to_owned())
             .unwrap_or_default();
