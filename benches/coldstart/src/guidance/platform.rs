@@ -263,7 +263,8 @@ fn start(variant: &Variant) -> Guidance {
         ),
         ci95: stats::bootstrap_median(&starts).map(|i| [i.low, i.high]),
         unit: Some(Unit::Ns),
-        verdict: match LISTEN_DEADLINE_NS / worst.max(1.0) {
+        // Whole milliseconds: 0 ms is anything below one.
+        verdict: match LISTEN_DEADLINE_NS / worst.max(1e6) {
             room if room > 10.0 => format!("no concern: {} to spare", times(room.floor())),
             room if room > 1.0 => format!("{} to spare: little for a bad day", times(room)),
             _ => "too close: move work behind the listening, or raise the memory".into(),
