@@ -12,11 +12,13 @@ use crate::event::Event;
 use crate::handler::{EventHandler, HookHandler, InitWork, WebHandler};
 use crate::headers::Headers;
 use crate::log;
+use crate::net::{Early, Handshake};
 use crate::platform::{self, Completion, Hook, Platform, Role};
 use crate::reply::{IntoReply, Reply};
 use crate::request::Request;
 use crate::route::{Matched, Routes};
 use crate::spare;
+use crate::transport::early;
 use crate::transport::records;
 use crate::transport::{Admission, Limits, Once, RequestHead, Service, catch};
 use crate::wire::{Framing, Status};
@@ -122,7 +124,9 @@ impl App {
     }
 
     /// Answers one method on the paths that match `pattern`: `/users/{id}`, `/files/{*rest}`. A GET
-    /// route answers HEAD too; other methods on a known path get 405.
+    /// route answers HEAD too; other methods on a known path get 405 and the list of those it has.
+    /// What is known is the rest of the pattern: a path that only a `{*rest}` of another method
+    /// takes is the Web handler's, if there is one.
     ///
     /// A pattern that is malformed or taken, and a method that is not in capitals, is reported when
     /// the App starts to serve.
@@ -178,7 +182,8 @@ impl App {
         self.route("DELETE", pattern, handler)
     }
 
-    /// Answers every path and method that no route and no event handler takes.
+    /// Answers every request that no route and no event handler takes, but for other methods of a
+    /// path that a route knows by more than a `{*rest}`: those are 405.
     pub fn web<F, R>(mut self, handler: F) -> App
     where
         F: Fn(Request<'_>) -> R + Send + Sync + 'static,
@@ -256,8 +261,19 @@ impl App {
         self
     }
 
-    /// Hands bodies with a content coding (`content-encoding: gzip`) to handlers as they came. Without
-    /// this they are refused with 415 and `accept-encoding: identity` before they are read:
+    /// Begins this connection once the port is listened on, and goes on with it while the boot lane
+    /// waits for its first request: see [`Early`]. Several at once are fine.
+    ///
+    /// # Cold start
+    /// A few system calls after `listen`; with a request that is there already they come before it
+    /// is read. Nothing that the peer does, or does not do, delays listening.
+    pub fn early<T: Handshake>(self, connection: &'static Early<T>) -> App {
+        early::register(connection);
+        self
+    }
+
+    /// Hands bodies with a content coding (`content-encoding: gzip`) to handlers as they came.
+    /// Without this they are refused with 415 and `accept-encoding: identity` before they are read:
     /// compressed JSON is not JSON, and what is unpacked has no limit but the handler's.
     ///
     /// # Example
@@ -276,9 +292,10 @@ impl App {
         self
     }
 
-    /// Runs `work` when the server stops, after SIGTERM or SIGINT: once what was in flight has ended
-    /// or was cut off, background work included, and before [`App::serve`] returns. Several run in
-    /// the order they were given. An error or a panic is a line of the log, and the exit code is 1.
+    /// Runs `work` when the server stops, after SIGTERM or SIGINT: once what was in flight has
+    /// ended or was cut off, background work included, and before [`App::serve`] returns. Several
+    /// run in the order they were given. An error or a panic is a line of the log, and the exit
+    /// code is 1.
     ///
     /// It has the last quarter of [`Limits::drain_timeout`] at least (2.5 s by default), also where
     /// a request holds the main thread: then it runs on another one. When the time-out is over the
@@ -473,13 +490,10 @@ impl App {
         if self.takes_encoded {
             return Ok(());
         }
-        let named = |(name, value): (&str, &[u8])| {
-            name.len() == CONTENT_ENCODING.len()
-                && name.eq_ignore_ascii_case(CONTENT_ENCODING)
-                && !value.trim_ascii().is_empty()
-                && !value.trim_ascii().eq_ignore_ascii_case(b"identity")
-        };
-        if headers.iter().any(named) { Err(Error::coding()) } else { Ok(()) }
+        match headers.get_bytes(CONTENT_ENCODING) {
+            Some(_) if is_encoded(headers) => Err(Error::coding()),
+            _ => Ok(()),
+        }
     }
 
     /// Answers one request as the server would, which may refuse its body.
@@ -523,6 +537,17 @@ impl App {
 }
 
 const CONTENT_ENCODING: &str = "content-encoding";
+
+/// Whether any of the fields names a coding.
+#[cold]
+#[inline(never)]
+fn is_encoded(headers: Headers<'_>) -> bool {
+    headers.iter().any(|(name, value)| {
+        name.eq_ignore_ascii_case(CONTENT_ENCODING)
+            && !value.trim_ascii().is_empty()
+            && !value.trim_ascii().eq_ignore_ascii_case(b"identity")
+    })
+}
 
 /// Method and path, as a line of the log has them.
 struct Line {
@@ -602,6 +627,8 @@ impl Service for App {
         !self.stops.is_empty()
     }
 
+    #[cold]
+    #[inline(never)]
     fn stop(&self) -> bool {
         let mut all = true;
         for work in &self.stops {

@@ -96,8 +96,8 @@ impl App {
     /// As [`App::serve`], for a `main` that has its own way with errors.
     ///
     /// # Errors
-    /// If a route is malformed, or the address is malformed, taken or not allowed; and if the server
-    /// has stopped with something cut off, or a stop hook has failed.
+    /// If a route is malformed, or the address is malformed, taken or not allowed; and if the
+    /// server has stopped with something cut off, or a stop hook has failed.
     pub fn try_serve(mut self) -> Result<()> {
         let (limits, workers) = self.take_settings()?;
         run(self, limits, workers)

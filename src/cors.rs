@@ -204,7 +204,7 @@ impl Around for Cors {
         }
         if self.any_origin && self.credentials {
             return Err(Error::new(
-                "CORS: with credentials a browser takes no `*`; name the origins that may have them",
+                "CORS: with credentials a browser takes no `*`; name the origins that have leave",
             ));
         }
         let names = self.methods.iter().chain(&self.headers).chain(&self.expose);

@@ -31,10 +31,11 @@
 //! and `body`, `reply`, `context`, `deadline`, `error` (what handlers see), `route`, `asked` and
 //! `around` (what stands around all of them) with `cors` and `access_log`, [`json`],
 //! [`wire`] (HTTP as pure functions), [`platform`] and [`trigger`] (who sends what), `transport`
-//! (sockets and coroutines), `boot`, `alloc`, `spare`, `log`, `sys`, [`mod@test`]. ARCHITECTURE.md
+//! (sockets and coroutines), [`net`] (connections to others), `boot`, `alloc`, `spare`, `log`,
+//! `sys`, [`mod@test`]. ARCHITECTURE.md
 //! has them as a stack: which may import which.
 
-#![deny(unsafe_code)] // doors: alloc, boot, log, sys, transport
+#![deny(unsafe_code)] // doors: alloc, boot, log, net, sys, transport
 
 mod access_log;
 #[allow(unsafe_code)]
@@ -55,6 +56,8 @@ pub mod json;
 mod json_string;
 #[allow(unsafe_code)]
 mod log;
+#[allow(unsafe_code)]
+pub mod net;
 pub mod platform;
 mod reply;
 mod request;

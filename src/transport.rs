@@ -10,14 +10,15 @@
 //! - `waiting`: what runs on this thread. `coroutine`, `role` (who leads a loop), `worker` (what
 //!   others know of a thread), `limits`, `listen` (the port), `locks`, `once`, `service`,
 //!   `stack_guard` (the boot lane's stack limit), `stopper` (ends the process when its time is
-//!   over), `timeline` (when the boot reached what)
+//!   over), `timeline` (when the boot reached what), `early` (what goes on while the boot lane
+//!   waits)
 //! - `pace` (minimum rates), `event_loop`, `lookout` (watches for others while the boot lane's
 //!   handler waits), `clock`,
 //!   `panics`, `stop` (signals)
 //! - `shift` (a loop's leader and standby), `home`, `threads`
 //! - `handling` (a handler's waits), `deadlock`, `current` (the request's id), `loops`
 //! - `link` (one socket), `parker`, `futex` (std's waits), `background`, `blocking`, `sleep`,
-//!   `records` (the logger), `budget` (memory for bodies)
+//!   `readiness` (an outgoing socket's), `records` (the logger), `budget` (memory for bodies)
 //! - `slots` (all connections: deadlines, idleness, the cap), `outgoing` (replies), `server` (what
 //!   connections share)
 //! - `connection`: request, reply, next
@@ -34,6 +35,7 @@ mod connection;
 mod coroutine;
 mod current;
 mod deadlock;
+pub(crate) mod early;
 mod event_loop;
 mod futex;
 mod handling;
@@ -52,6 +54,7 @@ mod outgoing;
 mod pace;
 mod panics;
 mod parker;
+mod readiness;
 pub(crate) mod records;
 mod role;
 mod runtime;
@@ -76,6 +79,7 @@ pub use limits::{Limits, MinRate};
 pub(crate) use listen::listen;
 pub(crate) use once::Once;
 pub(crate) use panics::catch;
+pub(crate) use readiness::wait_for;
 pub(crate) use serve::serve;
 pub(crate) use service::{Admission, RequestHead, Service};
 pub use sleep::sleep;

@@ -16,13 +16,13 @@
 //! # Ok::<(), firstbyte::Error>(())
 //! ```
 //!
-//! All types read what the platform has been seen to send, which is more than it documents. An event
-//! that lacks a member which every event of its kind has is refused (400, and the member's name);
-//! another member that is missing or null is empty, unknown members are skipped, and the shapes in
-//! [`OneOrMany`], [`TextOrNumber`], [`Number`] and [`Flag`] take what different versions disagree
-//! about. What such a member holds is not looked at: `timer.kind == "Timer"` is the handler's to
-//! ask, where several triggers fire one function. `Debug` prints events whole, but for members whose names say that
-//! they are secrets.
+//! All types read what the platform has been seen to send, which is more than it documents. An
+//! event that lacks a member which every event of its kind has is refused (400, and the member's
+//! name); another member that is missing or null is empty, unknown members are skipped, and the
+//! shapes in [`OneOrMany`], [`TextOrNumber`], [`Number`] and [`Flag`] take what different versions
+//! disagree about. What such a member holds is not looked at: `timer.kind == "Timer"` is the
+//! handler's to ask, where several triggers fire one function. `Debug` prints events whole, but for
+//! members whose names say that they are secrets.
 //!
 //! # Cold start
 //! Types that a function does not name are not in its binary.
@@ -167,7 +167,8 @@ pub(crate) mod samples {
                     assert!(told.contains(&format!("missing field `{name}`")), "{way:?}: {told}");
                     let told = refusal::<$type>(&without(sample, way, true)).unwrap_or_default();
                     assert!(
-                        told.contains(&format!("{name}\": expected ")) && told.contains("found null"),
+                        told.contains(&format!("{name}\": expected "))
+                            && told.contains("found null"),
                         "{way:?}: {told}"
                     );
                 })*

@@ -8,16 +8,22 @@ mod address;
 mod allocator;
 #[path = "contract/around.rs"]
 mod around;
+#[path = "contract/behind_nginx.rs"]
+mod behind_nginx;
 #[path = "contract/bodies.rs"]
 mod bodies;
 #[path = "contract/boot_lane.rs"]
 mod boot_lane;
+#[path = "contract/calling_out.rs"]
+mod calling_out;
 #[path = "contract/connections.rs"]
 mod connections;
 #[path = "contract/crowd.rs"]
 mod crowd;
 #[path = "contract/deadlocks.rs"]
 mod deadlocks;
+#[path = "contract/early_tls.rs"]
+mod early_tls;
 #[path = "contract/echo.rs"]
 mod echo;
 #[path = "contract/endings.rs"]
@@ -32,6 +38,8 @@ mod failures;
 mod handlers;
 #[path = "contract/logs.rs"]
 mod logs;
+#[path = "contract/names.rs"]
+mod names;
 #[path = "contract/one_at_a_time.rs"]
 mod one_at_a_time;
 #[path = "contract/pipelines.rs"]
@@ -46,6 +54,8 @@ mod starting;
 mod stopping;
 #[path = "contract/timeouts.rs"]
 mod timeouts;
+#[path = "contract/upstream.rs"]
+mod upstream;
 #[path = "contract/waiting.rs"]
 mod waiting;
 

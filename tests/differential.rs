@@ -17,16 +17,16 @@ const WE_REFUSE: &[(&str, &str)] = &[
         "501 at the head: no handler could answer it (RFC 9110, section 9.3.6)",
     ),
     (
-        "a chunk extension or trailer field has an invalid byte",
+        "a chunk extension is not `;name`, `;name=token` or `;name=\"text\"`",
+        "RFC 9112, section 7.1.1, is kept, and no space ends a size line, though all is dropped",
+    ),
+    (
+        "a trailer field has an invalid byte",
         "trailer lines are checked like fields, though they are dropped",
     ),
     (
         "a chunk size has more than 16 digits",
         "leading zeros count, or a size line would have no end",
-    ),
-    (
-        "a chunk size is not a hexadecimal number",
-        "no space around the size: RFC 9112, section 7.1, has none in its grammar",
     ),
     (
         "a line ends in LF without CR",

@@ -64,7 +64,7 @@ const SERVER: Layers<'_> = &[
     &["context"],
     &["request"],
     &["asked", "event", "transport"],
-    &["around", "handler", "trigger"],
+    &["around", "handler", "net", "trigger"],
     &["access_log", "cors", "route"],
     &["app"],
     &["boot", "test"],
@@ -74,7 +74,8 @@ const SERVER: Layers<'_> = &[
 /// value.
 const PURE_SERVER: Pure = pure!(
     "src/": "around", "asked", "body", "context", "cors", "error", "event", "handler", "headers",
-        "json", "json_string", "platform", "reply", "request", "route", "secret", "spare", "trigger", "wire"
+        "json", "json_string", "platform", "reply", "request", "route", "secret", "spare",
+        "trigger", "wire"
 );
 /// Who asks for the time left reads a clock: `deadline` is the door to it.
 const DOORS_OF_PURE_SERVER: &[&str] = &["deadline"];
@@ -82,6 +83,7 @@ const DOORS_OF_PURE_SERVER: &[&str] = &["deadline"];
 const TRANSPORT: Layers<'_> = &[
     &[
         "coroutine",
+        "early",
         "limits",
         "listen",
         "locks",
@@ -99,7 +101,7 @@ const TRANSPORT: Layers<'_> = &[
     &["home"],
     &["threads"],
     &["current", "deadlock", "handling", "loops"],
-    &["background", "blocking", "futex", "link", "parker", "records", "sleep"],
+    &["background", "blocking", "futex", "link", "parker", "readiness", "records", "sleep"],
     &["budget"],
     &["slots"],
     &["outgoing", "server"],
@@ -109,6 +111,17 @@ const TRANSPORT: Layers<'_> = &[
     &["lane", "minihttp"],
     &["serve"],
 ];
+
+/// Connections to others.
+const NET: Layers<'_> =
+    &[&["socket", "until"], &["dial"], &["stream"], &["dns", "early"], &["pool", "resolve"]];
+/// A resolver.
+const DNS: Stack<'_> = Stack {
+    folder: "net/dns",
+    layers: &[&["config", "message"], &["lookup"], &["interposed"]],
+    pure: &[],
+    doors: &[],
+};
 
 const RULES: &[Rule] = &[
     Rule {
@@ -129,6 +142,12 @@ const RULES: &[Rule] = &[
         doors: &["src/platform/environment.rs"],
         never: &["std::env", "std::fs", "std::process"],
         because: "pure: one door to the environment",
+    },
+    Rule {
+        rooms: &["src/net/dns/config.rs", "src/net/dns/message.rs"],
+        doors: &[],
+        never: &[CLOCK[0], CLOCK[1], "std::fs", "std::env", "std::process", "libc"],
+        because: "pure: bytes in, verdict out",
     },
     Rule {
         rooms: &["src"],
@@ -376,6 +395,8 @@ const PACKAGES: &[Package] = &[
                 doors: DOORS_OF_PURE_SERVER,
             },
             Stack { folder: "transport", layers: TRANSPORT, pure: &[], doors: &[] },
+            Stack { folder: "net", layers: NET, pure: &[], doors: &[] },
+            DNS,
         ],
     },
     Package { folder: "build/src", name: "microimage", stacks: build_layers::OF_MICROIMAGE },
@@ -405,8 +426,9 @@ const MANIFESTS: [(&str, &[&str]); 9] = [
     ("benches/kit/Cargo.toml", &["firstbyte", "coldstart", "start-bench", "microimage"]),
 ];
 
-const UNSAFE_DOORS: [&str; 6] = [
+const UNSAFE_DOORS: [&str; 7] = [
     "src/transport",
+    "src/net",
     "src/alloc.rs",
     "src/boot.rs",
     "src/log.rs",

@@ -7,6 +7,7 @@ use microimage::elf::Architecture;
 use microimage::image;
 use microimage::layer;
 use microimage::manual::{CompletionsArguments, ManArguments};
+use microimage::sandbox::Reach;
 use std::path::PathBuf;
 
 /// A static ELF in, a minimal and reproducible OCI image out, no daemon.
@@ -143,6 +144,12 @@ pub struct CheckArguments {
     /// Recorded events for --run: a JSON file, or a folder of them
     #[arg(long, value_name = "PATH", requires = "run")]
     pub events: Option<PathBuf>,
+    /// With --run: let it call what this machine reaches; without, its loopback is all that it has
+    #[arg(long, requires = "run")]
+    pub network: bool,
+    /// With --network: a TCP port of this machine itself that it reaches too; repeatable
+    #[arg(long, value_name = "HOST:PORT", requires = "network")]
+    pub reach: Vec<Reach>,
     /// As JSON
     #[arg(long)]
     pub json: bool,

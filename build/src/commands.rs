@@ -23,6 +23,7 @@ use microimage::registry::{
     self, Access, Attachment, Reference, Registry, RegistryError, RegistryPurpose,
 };
 use microimage::rootfs::Node;
+use microimage::sandbox::Network;
 use microimage::sbom::{self, Program};
 use microimage::{
     check, extras, layout, load, manual, provenance, reference, source, stage, unpack,
@@ -281,12 +282,18 @@ pub fn check(arguments: &CheckArguments, around: &ProcessEnvironment) -> Done {
     let provider = arguments.platform.provider();
     let mut report = check::check(&image, &contents, provider, arguments.memory, &arguments.image)?;
     if arguments.run {
+        let helper = Path::new("/proc/self/exe");
+        let network = match arguments.network {
+            true => Network::new(&arguments.reach, helper)?,
+            false => Network::none(),
+        };
         let tried = check::run::run_within(
             &image,
             provider,
             arguments.events.as_deref(),
-            Path::new("/proc/self/exe"),
+            helper,
             arguments.memory,
+            network,
         );
         // Whatever became of the trial, what was found before it is told.
         report = report
@@ -356,9 +363,7 @@ pub fn completions(arguments: &CompletionsArguments) -> Done {
 
 /// `microimage man`.
 pub fn man(arguments: &ManArguments) -> Done {
-    manual::man_pages(Arguments::command(), &arguments.folder)
-        .map_err(|error| format!("`{}` cannot be written: {error}", arguments.folder.display()))?;
-    said(format!("written   {}\n", arguments.folder.display()))
+    said(manual::man(Arguments::command(), arguments)?)
 }
 
 impl ProcessEnvironment {

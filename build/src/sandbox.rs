@@ -10,8 +10,13 @@
 //! Vocabulary: OCI runtime-spec (create = everything up to exec, start = exec).
 
 mod cgroup;
+mod etc;
 mod helper;
 mod inside;
+mod network;
+mod relay;
+mod route;
+mod uplink;
 mod user;
 mod wire;
 
@@ -23,10 +28,12 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 use wire::{Event, Reply, Request};
 
 pub use helper::helper_main;
+pub use network::{Inside, MAX_REACH, Network, Port, PortKind, Reach, ReachError};
 pub use user::{UserError, user_of};
 
 /// The argument that starts an executable as a helper; its `main` must then call [`helper_main`].
@@ -65,6 +72,8 @@ pub struct Plan {
     pub sockets: usize,
     /// Ports below 1024 are opened to the instance's user, as container engines do.
     pub low_ports: bool,
+    /// With [`Launcher::with_network`]; loopback alone when `None`.
+    pub network: Option<Inside>,
 }
 
 /// ResourceLimits by cgroup (v1 or v2, whichever the machine has).
@@ -156,6 +165,7 @@ impl std::fmt::Display for Exit {
 pub struct Launcher {
     control: OwnedFd,
     child: Child,
+    network: Option<Arc<Network>>,
 }
 
 impl Launcher {
@@ -173,7 +183,13 @@ impl Launcher {
             .stdout(Stdio::null())
             .process_group(0); // Ctrl-C is ours to handle: the helper ends when the socket closes
         let child = command.spawn().map_err(Error::Helper)?;
-        Ok(Self { control: ours, child })
+        Ok(Self { control: ours, child, network: None })
+    }
+
+    /// Instances whose plan has [`Plan::network`] are connected to this one.
+    pub fn with_network(mut self, network: Option<Arc<Network>>) -> Self {
+        self.network = network;
+        self
     }
 
     /// Creates an instance and returns once its program is about to be executed: everything but
@@ -218,6 +234,8 @@ impl Launcher {
             output: Some(output),
             kept: Vec::new(),
             sockets: Vec::new(),
+            network: self.network.clone().zip(plan.network.clone()),
+            connected: None,
             exec_ns: None,
         })
     }
@@ -258,6 +276,9 @@ pub struct Instance {
     output: Option<OwnedFd>,
     kept: Vec<u8>,
     sockets: Vec<OwnedFd>,
+    network: Option<(Arc<Network>, Inside)>,
+    /// Put away with the instance.
+    connected: Option<network::Connected>,
     exec_ns: Option<u64>,
 }
 
@@ -280,6 +301,13 @@ impl Instance {
     pub fn exec_ns(&mut self) -> Result<Option<u64>, Error> {
         self.read_events(false)?;
         Ok(self.exec_ns)
+    }
+
+    /// What the program tried to call and could not, a sentence each: names that were looked up
+    /// where there is no network, addresses without a route. Nothing once it has ended, or without
+    /// [`Plan::network`].
+    pub fn called_in_vain(&self) -> Vec<String> {
+        self.connected.as_ref().map(network::Connected::in_vain).unwrap_or_default()
     }
 
     /// Whether the program has ended.
@@ -334,6 +362,10 @@ impl Instance {
                 return Ok(());
             }
             match wire::receive::<Event>(&self.events) {
+                Ok((Event::Network, listeners)) => {
+                    self.connect(listeners)?;
+                    wire::send(&self.events, &wire::Go, &[]).map_err(setting_up)?;
+                }
                 Ok((Event::Ready, sockets)) => {
                     self.sockets = sockets;
                     if wait {
@@ -346,10 +378,25 @@ impl Instance {
                 Err(error) if error.kind() == io::ErrorKind::UnexpectedEof && !wait => {
                     return Ok(());
                 }
-                Err(error) => return Err(Error::Step { step: "setting up".into(), source: error }),
+                Err(error) => return Err(setting_up(error)),
             }
         }
     }
+
+    fn connect(&mut self, listeners: Vec<OwnedFd>) -> Result<(), Error> {
+        if let Some((network, inside)) = &self.network {
+            let connected = network.connect(self.pid, inside, listeners);
+            self.connected = Some(connected.map_err(|source| Error::Full {
+                which: "the relays of its network".into(),
+                source,
+            })?);
+        }
+        Ok(())
+    }
+}
+
+fn setting_up(source: io::Error) -> Error {
+    Error::Step { step: "setting up".into(), source }
 }
 
 /// The most memory that a process had resident so far, in bytes, shared and file pages included

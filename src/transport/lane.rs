@@ -12,6 +12,7 @@
 
 use super::accept;
 use super::connection::{Connection, First};
+use super::early;
 use super::futex;
 use super::lookout::{self, LaneHold};
 use super::runtime;
@@ -21,6 +22,7 @@ use super::stack_guard;
 use super::stop;
 use super::timeline::{self, Mark};
 use super::waiting::{self, Place, now_runs};
+use crate::sys::monotonic_ns;
 use std::io;
 use std::mem;
 use std::net::TcpListener;
@@ -73,6 +75,12 @@ struct Lane<S: 'static> {
     first: bool,
 }
 
+/// What was begun early and is not done: what that waits for (early.rs).
+struct Early {
+    waits: Vec<libc::pollfd>,
+    until_ns: u64,
+}
+
 enum Next<S: 'static> {
     Request(Connection<S>),
     /// More peers, or more trouble, than the lane is made for.
@@ -102,7 +110,8 @@ impl<S: Service> Lane<S> {
                 return last.map(Next::Request);
             }
             let mut speakers = Vec::new();
-            if self.first && self.others.is_empty() {
+            let early = self.begun_early();
+            if self.first && self.others.is_empty() && early.waits.is_empty() {
                 // With nobody there yet, accept itself is the wait: a system call less than poll.
                 match self.accept() {
                     Found::Speaker(connection) => return Some(Next::Request(connection)),
@@ -115,11 +124,15 @@ impl<S: Service> Lane<S> {
                 let _ = self.listener.set_nonblocking(true);
             }
             let told = self.others.iter().position(Connection::has_input);
-            self.poll(&mut ready, told.is_some());
+            let waits_early = !early.waits.is_empty();
+            self.poll(&mut ready, told.is_some(), early);
             if told.is_none() && ready.iter().all(|polled| polled.revents == 0) {
+                self.others.retain_mut(|other| other.lingers_for() != Some(Duration::ZERO));
+                if self.first && waits_early {
+                    continue; // only a time has passed, of what was begun early
+                }
                 self.settle(); // a pause
                 lookout::rest();
-                self.others.retain_mut(|other| other.lingers_for() != Some(Duration::ZERO));
                 continue;
             }
             for index in (0..self.others.len()).rev() {
@@ -152,6 +165,20 @@ impl<S: Service> Lane<S> {
         }
     }
 
+    /// Has what was begun early go on: before a wait, not in front of a request.
+    fn begun_early(&mut self) -> Early {
+        let mut early = Early { waits: Vec::new(), until_ns: u64::MAX };
+        if let Some(steps) = early::steps()
+            && !self.others.iter().any(Connection::has_input)
+        {
+            early.until_ns = steps.go_on(&mut early.waits);
+            if self.first && !early.waits.is_empty() {
+                let _ = self.listener.set_nonblocking(true); // not only it is waited for
+            }
+        }
+        early
+    }
+
     fn crowd(&mut self, speakers: Vec<Connection<S>>) -> Next<S> {
         self.others.extend(speakers);
         Next::Crowd
@@ -176,17 +203,22 @@ impl<S: Service> Lane<S> {
     /// Waits until the listener (the first answer) or a connection (the others, in order) is ready;
     /// without waiting if there is something to do already, and for no more than a pause if there
     /// is something to do then.
-    fn poll(&mut self, ready: &mut Vec<libc::pollfd>, at_once: bool) {
+    fn poll(&mut self, ready: &mut Vec<libc::pollfd>, at_once: bool, early: Early) {
         ready.clear();
         self.watched(ready);
+        ready.extend(early.waits);
         let put_off = !self.first && (!self.settled || lookout::has_thread());
         let limit_ms = match (at_once, put_off) {
             (true, _) => 0,
             (false, true) => PAUSE_MS,
             (false, false) => {
                 let lingers = self.others.iter_mut().filter_map(Connection::lingers_for).min();
-                lingers.map_or(-1, |left| {
-                    libc::c_int::try_from(left.as_millis() + 1).unwrap_or(libc::c_int::MAX)
+                let lingers_ms = lingers.map(|left| left.as_millis() as u64 + 1);
+                let early_ms = (early.until_ns != u64::MAX)
+                    .then(|| early.until_ns.saturating_sub(monotonic_ns()).div_ceil(1_000_000));
+                let least_ms = lingers_ms.into_iter().chain(early_ms).min();
+                least_ms.map_or(-1, |left_ms| {
+                    libc::c_int::try_from(left_ms).unwrap_or(libc::c_int::MAX)
                 })
             }
         };

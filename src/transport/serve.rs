@@ -70,11 +70,13 @@ impl<S: Service> Server<S> {
     }
 
     /// Names what the drain time cuts off: whether it does. `left`: connections that are open.
+    #[cold]
+    #[inline(never)]
     fn tell_cut(&self, left: usize) -> bool {
         if left == 0 && BACKGROUND.get().is_none() {
             return false;
         }
-        let ms = self.limits.drain_timeout.as_millis();
+        let ms = self.limits.drain_timeout.as_millis() as u64; // writing 128 bits is a KiB of code
         let handlers = worker::in_handlers();
         for (worker, _) in &handlers {
             let line =

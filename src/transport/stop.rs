@@ -42,8 +42,9 @@ pub(crate) fn drained() {
 /// Sets the process's alarm; 0 for none.
 fn alarm_in(us: u64) {
     let never = libc::timeval { tv_sec: 0, tv_usec: 0 };
-    let tv_sec = libc::time_t::try_from(us / 1_000_000).unwrap_or(libc::time_t::MAX);
-    let after = libc::timeval { tv_sec, tv_usec: (us % 1_000_000) as libc::suseconds_t };
+    let mut after = never;
+    after.tv_sec = (us / 1_000_000) as _; // at most 2^64 us, which fit
+    after.tv_usec = (us % 1_000_000) as _;
     let time = libc::itimerval { it_interval: never, it_value: after };
     // JUSTIFICATION: std has no alarms.
     // SAFETY: the time outlives the call, which reads it; the old one is not asked for.

@@ -1,9 +1,9 @@
 //! `record!`: a struct that reads itself from a JSON object the way trigger events need it, and
 //! writes itself back. A member that the platform always sends is `required`: without it the object
 //! is of another kind, and an error. Other members that are missing or null are the field's
-//! default, unknown ones are skipped, a member may have several spellings. Instead of serde's derive, because these rules would be an
-//! attribute on every field, and to keep procedural macros out of what a function must compile;
-//! what it expands to is the same serde code.
+//! default, unknown ones are skipped, a member may have several spellings. Instead of serde's
+//! derive, because these rules would be an attribute on every field, and to keep procedural macros
+//! out of what a function must compile; what it expands to is the same serde code.
 
 use serde::de::{Deserialize, Deserializer, MapAccess};
 
@@ -74,7 +74,8 @@ macro_rules! record {
         pub struct $record:ident<'a $(, $payload:ident = $default:ty)?> {
             $(
                 $(#[$field_doc:meta])*
-                $($required:ident)? $spelling:literal $(| $other:literal)* => $field:ident: $type:ty,
+                $($required:ident)? $spelling:literal $(| $other:literal)* =>
+                    $field:ident: $type:ty,
             )*
         }
     ) => {

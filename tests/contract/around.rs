@@ -80,7 +80,8 @@ fn the_access_log_has_one_line_a_request() {
             let id = format!("access-{number}-");
             let mut peer = Peer::to(server.address);
             peer.send(format!(
-                "{request} HTTP/1.1\r\nHost: h\r\nX-Scf-Request-Id: {id}\r\nConnection: close\r\n\r\n"
+                "{request} HTTP/1.1\r\nHost: h\r\nX-Scf-Request-Id: {id}\r\n\
+                 Connection: close\r\n\r\n"
             ));
             let method = request.split(' ').next().unwrap_or_default();
             let _ = peer.try_reply(method); // one of them is cut off

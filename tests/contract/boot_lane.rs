@@ -167,7 +167,7 @@ fn a_first_request_that_does_not_end_is_given_up_after_the_drain_time() {
     sleeper.send(get("/sleep?ms=60000"));
     assert_eq!(Peer::to(server.address).ask(get("/")).status, 200);
     server.signal(Signal::TERM);
-    assert_eq!(server.wait().code(), Some(0));
+    assert_eq!(server.wait().code(), Some(1));
 }
 
 #[test]

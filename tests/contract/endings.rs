@@ -27,6 +27,12 @@ fn lines(server: &Server, text: &str) -> usize {
     server.output().iter().filter(|line| line.contains(text)).count()
 }
 
+/// Whether one line has the text: it may be read after the process has ended.
+#[track_caller]
+fn assert_told(server: &Server, text: &str) {
+    outside::eventually(&format!("one line with `{text}`"), || lines(server, text) == 1);
+}
+
 /// Waits until the request that was just sent is in its handler: what it waits with lends the loop,
 /// and another request is answered. In the boot lane that request would end the lane: there a
 /// moment must do, because nothing tells from outside.
@@ -58,9 +64,8 @@ fn what_the_drain_time_cuts_is_named_and_the_stop_hook_still_runs() {
                 took >= Duration::from_millis(450) && took < Duration::from_secs(5),
                 "{took:?}"
             );
-            let output = server.output();
-            assert_eq!(lines(&server, "RequestId:long-1 "), 1, "{how}, lane {lane}: {output:?}");
-            assert_eq!(lines(&server, "the stop hook has run"), 1, "{how}, {lane}: {output:?}");
+            assert_told(&server, "RequestId:long-1 ");
+            assert_told(&server, "the stop hook has run");
             peer.assert_closed();
         }
     }
@@ -76,12 +81,12 @@ fn a_stop_hook_runs_once_after_what_was_in_flight() {
         server.signal(Signal::TERM);
         assert_eq!(peer.reply().text(), "waited");
         assert_eq!(server.wait().code(), Some(0));
-        assert_eq!(lines(&server, "the stop hook has run"), 1, "{:?}", server.output());
+        assert_told(&server, "the stop hook has run");
     }
     let mut idle = with(&[("STOP_HOOK", "quick")]);
     idle.signal(Signal::INT);
     assert_eq!(idle.wait().code(), Some(0));
-    assert_eq!(lines(&idle, "the stop hook has run"), 1);
+    assert_told(&idle, "the stop hook has run");
 }
 
 #[test]
@@ -91,8 +96,8 @@ fn a_stop_hook_that_fails_is_told_and_is_the_exit_code() {
         assert_eq!(Peer::to(server.address).ask(get("/")).text(), "here");
         server.signal(Signal::TERM);
         assert_eq!(server.wait().code(), Some(1));
-        assert_eq!(lines(&server, "a stop hook failed: "), 1, "{:?}", server.output());
-        assert_eq!(lines(&server, "nothing to flush"), 1, "{:?}", server.output());
+        assert_told(&server, "a stop hook failed: ");
+        assert_told(&server, "nothing to flush");
     }
 }
 
@@ -105,8 +110,8 @@ fn a_stop_hook_that_does_not_end_is_given_up() {
         server.signal(Signal::TERM);
         assert_eq!(server.wait().code(), Some(1));
         assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
-        assert_eq!(lines(&server, "the stop hook runs"), 1);
-        assert_eq!(lines(&server, "ends before it is done"), 1, "{:?}", server.output());
+        assert_told(&server, "the stop hook runs");
+        assert_told(&server, "ends before it is done");
     }
 }
 
@@ -143,6 +148,7 @@ fn background_work_is_waited_for_and_has_its_requests_id() {
         assert_eq!(peer.ask(get_as("/background/stops", "bg-2")).text(), "begun");
         server.signal(Signal::TERM);
         assert_eq!(server.wait().code(), Some(0));
+        assert_told(&server, "the stop hook has run");
         let output = server.output();
         let at = |text: &str| output.iter().position(|line| line.contains(text));
         assert!(at("RequestId:bg-1 background work has ended").is_some(), "{output:?}");
@@ -160,7 +166,7 @@ fn background_work_that_is_cut_off_is_named() {
         server.signal(Signal::TERM);
         assert_eq!(server.wait().code(), Some(1));
         let told = "ERROR firstbyte: RequestId:bg-3 background work of tests/programs/waiting.rs:";
-        assert_eq!(lines(&server, told), 1, "{:?}", server.output());
+        assert_told(&server, told);
     }
 }
 

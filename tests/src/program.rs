@@ -30,6 +30,12 @@ pub fn waiting() -> &'static Path {
     WAITING.get_or_init(|| build_example("waiting"))
 }
 
+/// The function of programs/calling.rs, built as functions are, once a process.
+pub fn calling() -> &'static Path {
+    static CALLING: OnceLock<PathBuf> = OnceLock::new();
+    CALLING.get_or_init(|| build_example("calling"))
+}
+
 fn build_example(name: &str) -> PathBuf {
     let mut cargo = Command::new(env!("CARGO"))
         .current_dir(root())

@@ -15,7 +15,7 @@ use coldstart::run::Definition;
 use microimage::image::Image;
 use microimage::manual::{CompletionsArguments, ManArguments};
 use microimage::registry::Access;
-use microimage::sandbox::ResourceLimits;
+use microimage::sandbox::{Reach, ResourceLimits};
 use microimage::scf as platform;
 use microimage::source;
 use std::collections::BTreeSet;
@@ -178,6 +178,13 @@ pub struct RunArgs {
     /// runc or crun, to create and start in place of our own sandbox (embedded engine, as root)
     #[arg(long, value_name = "PROGRAM", value_parser = ["runc", "crun"])]
     pub runtime: Option<String>,
+    /// Let instances call what this machine reaches; without, loopback is all that they have. It is
+    /// made within `create` (embedded engine; a container of Docker Engine has its network anyway)
+    #[arg(long, conflicts_with = "runtime")]
+    pub network: bool,
+    /// With --network: a TCP port of this machine itself that instances reach too; repeatable
+    #[arg(long, value_name = "HOST:PORT", requires = "network")]
+    pub reach: Vec<Reach>,
     /// Memory limit of an instance; with `--engine scf` the functions' memory settings, a variant
     /// each: 128,256,512
     #[arg(long, value_name = "MIB", value_delimiter = ',')]
@@ -276,19 +283,21 @@ impl RunArgs {
         if let Some(flag) = self.scf.first_set() {
             return Err(format!("`{flag}` is for `--engine scf` only"));
         }
-        let docker = self.engine == EngineKind::Docker;
+        let daemon = self.engine != EngineKind::Embedded;
         let all_links = [Link::loopback(), Link::same_region(), Link::cross_region()];
-        let links = match (docker, self.links.is_empty()) {
+        let links = match (daemon, self.links.is_empty()) {
             (true, true) => &all_links[..1],
             (false, true) => &all_links[..],
             (_, false) => &self.links[..],
         };
         let plain = links.iter().all(|l| !l.is_shaped())
             && self.page_caches.iter().all(|&p| p == PageCache::Warm);
-        if docker && !plain {
-            return Err("the docker engine measures on loopback, with a warm page cache; use \
-                        `--engine embedded` for the rest"
-                .into());
+        if daemon && !plain {
+            return Err(format!(
+                "the {} engine measures on loopback, with a warm page cache; use `--engine \
+                 embedded` for the rest",
+                self.engine
+            ));
         }
         let all_scenarios = [Scenario::Cold, Scenario::Accelerated, Scenario::Provisioned];
         let scenarios =
@@ -383,10 +392,11 @@ impl RunArgs {
 
     /// What a reader of the results must know.
     pub fn notes(&self) -> Vec<String> {
-        let mut notes = match self.engine {
-            // Its notes are made where its run is defined.
-            EngineKind::Scf | EngineKind::Lambda | EngineKind::Fc => Vec::new(),
-            EngineKind::Embedded => vec![
+        let mut notes =
+            match self.engine {
+                // Its notes are made where its run is defined.
+                EngineKind::Scf | EngineKind::Lambda | EngineKind::Fc => Vec::new(),
+                EngineKind::Embedded => vec![
                 "links are modelled: rate, round trip, a handshake and TCP's slow start, on \
                  loopback"
                     .to_owned(),
@@ -396,12 +406,23 @@ impl RunArgs {
                 "provisioned: the instance has been seen listening and has answered nothing yet"
                     .to_owned(),
             ],
-            EngineKind::Docker => vec![
-                "start counts from the start request to the engine, which exposes no exec time"
-                    .to_owned(),
+                kind => vec![
+                match kind {
+                    EngineKind::Containerd => "start counts from `ctr tasks start`, which creates \
+                                               the task too; containerd exposes no exec time",
+                    _ => "start counts from the start request to the engine, which exposes no \
+                          exec time",
+                }
+                .to_owned(),
                 "provisioned: the instance has been seen listening and has answered nothing yet"
                     .to_owned(),
-                "accelerated: `docker load` of a local archive stands for unpack".to_owned(),
+                format!(
+                    "accelerated: `{}` of a local archive stands for unpack",
+                    match kind {
+                        EngineKind::Containerd => "ctr images import".to_owned(),
+                        _ => format!("{kind} load"),
+                    }
+                ),
                 "the registry is the distribution server on loopback, its storage in the page \
                  cache"
                     .to_owned(),
@@ -409,7 +430,7 @@ impl RunArgs {
                  engine's next unpack pays for that too"
                     .to_owned(),
             ],
-        };
+            };
         if self.limits().is_empty() {
             notes.push("instances have no memory or CPU limit (`--memory`, `--cpus`)".into());
         }
@@ -422,7 +443,7 @@ impl RunArgs {
                 .as_ref()
                 .map(|ask| format!("the request that ends a start: {}", ask.describe())),
         );
-        if self.engine == EngineKind::Docker && self.bursts != [Burst::Of(1)] {
+        if self.engine != EngineKind::Embedded && self.bursts != [Burst::Of(1)] {
             notes.push(
                 "a burst's instances are on one node: the engine brings the image once for all of \
                  them"

@@ -40,13 +40,16 @@ pub fn advise(results: &Results, load: Load) -> Vec<Guidance> {
                 None,
                 "--scenario cold --link same-region --link cross-region",
             ),
-            EngineKind::Docker | EngineKind::Scf | EngineKind::Lambda | EngineKind::Fc => {
-                rows::absent(
-                    variant,
-                    "same-region",
-                    "this engine pulls over loopback only: `--engine embedded`".into(),
-                )
-            }
+            EngineKind::Docker
+            | EngineKind::Podman
+            | EngineKind::Containerd
+            | EngineKind::Scf
+            | EngineKind::Lambda
+            | EngineKind::Fc => rows::absent(
+                variant,
+                "same-region",
+                "this engine pulls over loopback only: `--engine embedded`".into(),
+            ),
         }));
         let colds = || {
             variant

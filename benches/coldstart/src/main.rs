@@ -10,8 +10,10 @@ mod planning;
 use bench_kit::host;
 use clap::{CommandFactory as _, Parser};
 use cli::{Cli, RunArgs};
-use coldstart::engine::docker::{self, Docker};
+use coldstart::engine::containerd::Containerd;
+use coldstart::engine::docker::Docker;
 use coldstart::engine::embedded::{self, Embedded};
+use coldstart::engine::node;
 use coldstart::engine::{Case, Engine, EngineError, Target, TurnSamples};
 use coldstart::results::{self, EngineKind, Failure, PageCache, Results, Scenario};
 use coldstart::run::{self, Onward, RunError, Watcher};
@@ -20,6 +22,7 @@ use coldstart::{baselines, compare, floor, guidance, import, plot, report, table
 use indicatif::{ProgressBar, ProgressStyle};
 use microimage::manual;
 use microimage::registry::{Access, Keychain, Trust};
+use microimage::sandbox::Network;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use std::io::{self, IsTerminal, Read as _, Write as _};
 use std::path::{Path, PathBuf};
@@ -118,9 +121,9 @@ fn main() -> ExitCode {
             say!("{}", manual::completions(Cli::command(), arguments.shell).trim_end());
             Ok(ExitCode::SUCCESS)
         }
-        Some(cli::Command::Man(arguments)) => manual::man_pages(Cli::command(), &arguments.folder)
-            .map(|()| ExitCode::SUCCESS)
-            .map_err(|e| format!("`{}` cannot be written: {e}", arguments.folder.display())),
+        Some(cli::Command::Man(arguments)) => manual::man(Cli::command(), &arguments)
+            .map(|text| print(&text))
+            .map(|()| ExitCode::SUCCESS),
     };
     let unwritten = UNWRITTEN.lock().unwrap_or_else(PoisonError::into_inner).take();
     match (done, unwritten) {
@@ -350,8 +353,8 @@ fn measure(
     let mut bar = Bar::new(args.keep_going);
     let ramped = match args.ramps() {
         true => {
-            // Docker Engine has one copy for all of a burst.
-            let one_copy = args.engine == EngineKind::Docker;
+            // A daemon has one copy for all of a burst.
+            let one_copy = args.engine != EngineKind::Embedded;
             let fits = |case: &Case, last: &TurnSamples| {
                 one_copy || fits_on_disk(case, last, &targets, &args.out)
             };
@@ -459,6 +462,18 @@ fn start_engine(
                     "created and started by {runtime}; start counts from its `start`"
                 ));
             }
+            let network = match args.network {
+                true => {
+                    let network = Network::new(&args.reach, &helper)
+                        .map_err(|e| format!("this machine's addresses cannot be listed: {e}"))?;
+                    if !network.has_uplink() {
+                        return Err(format!("`--network` cannot be had: {network}"));
+                    }
+                    notes.push(format!("instances had a {network}; `create` includes it"));
+                    Some(Arc::new(network))
+                }
+                false => None,
+            };
             let settings = embedded::Settings {
                 ask,
                 deadline,
@@ -468,13 +483,17 @@ fn start_engine(
                 helper,
                 floor,
                 runtime,
+                network,
             };
             let mut engine =
                 Embedded::start(targets.to_vec(), settings, work).map_err(|e| e.to_string())?;
             expected.inspect(|body| engine.expect(body));
             Ok(Box::new(engine))
         }
-        EngineKind::Docker => {
+        kind if args.network => {
+            Err(format!("the {kind} engine gives each instance its network; leave `--network` out"))
+        }
+        kind => {
             let floor = match floor {
                 Some(_) => Some(Target {
                     name: "calibration".into(),
@@ -483,9 +502,19 @@ fn start_engine(
                 }),
                 None => None,
             };
-            let settings = docker::Settings { ask, deadline, limits, burst_interval, stop };
-            let mut engine = Docker::start(targets.to_vec(), floor, settings, work)
-                .map_err(|e| e.to_string())?;
+            let settings = node::Settings { ask, deadline, limits, burst_interval, stop };
+            if kind == EngineKind::Containerd {
+                let mut engine = Containerd::start(targets.to_vec(), floor, settings, work)
+                    .map_err(|e| e.to_string())?;
+                expected.inspect(|body| engine.expect(body));
+                notes.extend(engine.describe());
+                return Ok(Box::new(engine));
+            }
+            let started = match kind {
+                EngineKind::Podman => Docker::start_podman(targets.to_vec(), floor, settings, work),
+                _ => Docker::start(targets.to_vec(), floor, settings, work),
+            };
+            let mut engine = started.map_err(|e| e.to_string())?;
             expected.inspect(|body| engine.expect(body));
             notes.extend(engine.describe());
             Ok(Box::new(engine))

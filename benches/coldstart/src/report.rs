@@ -74,6 +74,8 @@ fn header(results: &Results) -> Markup {
         EngineKind::Scf => "Tencent Cloud SCF",
         EngineKind::Lambda => "AWS Lambda, imported",
         EngineKind::Fc => "Alibaba Cloud Function Compute, imported",
+        EngineKind::Podman => "Podman",
+        EngineKind::Containerd => "containerd",
     };
     html! {
         header {

@@ -44,6 +44,10 @@ pub enum EngineKind {
     Embedded,
     /// Docker Engine through its API, with a registry of its own.
     Docker,
+    /// Podman, started by the bench, through the API that it shares with Docker Engine.
+    Podman,
+    /// Containerd, started by the bench, through `ctr`; it has no network of its own.
+    Containerd,
     /// Tencent Cloud SCF itself, with the user's own credentials; or its log lines, imported.
     Scf,
     /// AWS Lambda's log lines, imported.
@@ -58,7 +62,7 @@ impl EngineKind {
     /// Whether the numbers are a cloud platform's: phases by its log, totals by the client's clock.
     pub fn is_platform(self) -> bool {
         match self {
-            Self::Embedded | Self::Docker => false,
+            Self::Embedded | Self::Docker | Self::Podman | Self::Containerd => false,
             Self::Scf | Self::Lambda | Self::Fc => true,
         }
     }
@@ -72,6 +76,8 @@ impl std::fmt::Display for EngineKind {
             Self::Scf => "scf",
             Self::Lambda => "lambda",
             Self::Fc => "fc",
+            Self::Podman => "podman",
+            Self::Containerd => "containerd",
         })
     }
 }

@@ -4,6 +4,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use emulator::api::fault::Fault;
 use microimage::cargo;
 use microimage::manual::{CompletionsArguments, ManArguments};
+use microimage::sandbox::Reach;
 use scaffold::kind::{KINDS, Kind};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -101,9 +102,12 @@ pub struct RunArguments {
 
 #[derive(Args)]
 pub struct InvokeArguments {
-    /// A sample's name, a file, or `-` for standard input; the project's only event, or `{}`, when
-    /// not given
+    /// A sample's name, a file, JSON ('{"name":"x"}'), or `-` for standard input; the project's
+    /// only event, or `{}`, when not given
     pub event: Option<String>,
+    /// The event, or a request's body, as it is
+    #[arg(short, long, value_name = "TEXT", conflicts_with = "event")]
+    pub data: Option<String>,
     /// Send a request instead of an event; EVENT, if given, is its body
     #[arg(long, num_args = 2, value_names = ["METHOD", "PATH"])]
     pub web: Option<Vec<String>>,
@@ -157,6 +161,12 @@ pub struct PlatformArguments {
     /// Plain processes instead of a read-only root in a sandbox
     #[arg(long)]
     pub no_sandbox: bool,
+    /// Let the function reach this TCP port of this machine itself, at the same address; repeatable
+    #[arg(long, value_name = "HOST:PORT", conflicts_with_all = ["no_network", "no_sandbox"])]
+    pub reach: Vec<Reach>,
+    /// No network for the function: its loopback alone
+    #[arg(long, conflicts_with = "no_sandbox")]
+    pub no_network: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]

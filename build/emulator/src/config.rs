@@ -46,6 +46,8 @@ pub struct Config {
     pub role: bool,
     /// The function's own variables.
     pub environment: Vec<(String, String)>,
+    /// `HOST:PORT` of this machine that instances may call; local runs only.
+    pub reach: Vec<String>,
     /// How long an invocation may take.
     pub timeout: Duration,
     /// How long an instance may take until it listens.
@@ -78,6 +80,7 @@ impl Default for Config {
             uin: "100000000000".into(),
             role: false,
             environment: Vec::new(),
+            reach: Vec::new(),
             timeout: scf::DEFAULT_TIMEOUT,
             init_timeout: scf::START_LIMIT,
             memory_mib: 128,

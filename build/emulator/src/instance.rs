@@ -12,11 +12,12 @@ use crate::start_up::StartUp;
 use crate::sync::lock;
 use crate::verdict::InvocationVerdict;
 use crate::wire::{Reply, Request, WireError};
-use microimage::sandbox::{self, Launcher, Plan};
+use microimage::sandbox::{self, Launcher, Network, Plan};
 use microimage::scf::PORT;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::{connect, connect_unspec};
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
+use std::collections::HashSet;
 use std::fs::{self, File};
 use std::io::{self, BufReader, Read};
 use std::net::{Ipv4Addr, SocketAddrV4, TcpListener, TcpStream};
@@ -53,6 +54,11 @@ pub enum Isolation {
 pub struct Host {
     launcher: Option<Mutex<Launcher>>,
     isolation: Mutex<Isolation>,
+    /// What sandboxed instances may call; loopback alone when none.
+    network: Mutex<Option<Arc<Network>>>,
+    has_told_network: AtomicBool,
+    /// Calls that came to nothing, and were named in a line.
+    told_in_vain: Mutex<HashSet<String>>,
     journal: Arc<Journal>,
     burst: Mutex<Option<Burst>>,
 }
@@ -114,26 +120,37 @@ enum NoReply {
 enum Refused {
     /// The machine does not allow this isolation.
     Isolation(String, Isolation),
+    /// It does not allow the network.
+    Network(String),
     InvocationVerdict(InvocationVerdict),
 }
 
 impl Host {
     /// With `sandbox` instances run in namespaces if the machine allows; `helper` is the
     /// executable that becomes the sandbox's helper when it is started with
-    /// [`sandbox::HELPER_SUBCOMMAND`].
+    /// [`sandbox::HELPER_SUBCOMMAND`]. `network` is what sandboxed instances may call; a line says
+    /// once what it is, when the first one was started.
     ///
     /// # Errors
     /// The helper does not start.
     pub fn new(
         helper: &Path,
         sandbox: bool,
+        network: Option<Network>,
         journal: Arc<Journal>,
     ) -> Result<Arc<Host>, sandbox::Error> {
-        let launcher = if sandbox { Some(Mutex::new(Launcher::start(helper)?)) } else { None };
+        let network = network.map(Arc::new);
+        let launcher = match sandbox {
+            true => Some(Mutex::new(Launcher::start(helper)?.with_network(network.clone()))),
+            false => None,
+        };
         let isolation = if sandbox { Isolation::Cgroup } else { Isolation::Process };
         Ok(Arc::new(Host {
             launcher,
             isolation: Mutex::new(isolation),
+            network: Mutex::new(network),
+            has_told_network: AtomicBool::new(false),
+            told_in_vain: Mutex::default(),
             journal,
             burst: Mutex::new(None),
         }))
@@ -171,8 +188,22 @@ impl Host {
                 _ => self.start_sandboxed(program, config, isolation),
             };
             match started {
-                Ok(instance) => return Ok(instance),
-                Err(Refused::InvocationVerdict(verdict)) => return Err(verdict),
+                Ok(instance) => {
+                    self.tell_network(isolation);
+                    return Ok(instance);
+                }
+                Err(Refused::InvocationVerdict(verdict)) => {
+                    self.tell_network(isolation); // which may be why
+                    return Err(verdict);
+                }
+                Err(Refused::Network(why)) => {
+                    if lock(&self.network).take().is_some() {
+                        self.journal.note(format_args!(
+                            "network: none, calls out fail at once: this machine's kernel refuses \
+                             ({why})"
+                        ));
+                    }
+                }
                 Err(Refused::Isolation(why, instead)) => {
                     let mut isolation = lock(&self.isolation);
                     if *isolation != instead {
@@ -180,6 +211,19 @@ impl Host {
                         self.journal.note(instead.instead_of_more(&why));
                     }
                 }
+            }
+        }
+    }
+
+    /// Once: how instances reach anything.
+    fn tell_network(&self, isolation: Isolation) {
+        let network = lock(&self.network).clone();
+        if let Some(network) = network
+            && !self.has_told_network.swap(true, Ordering::Relaxed)
+        {
+            match isolation {
+                Isolation::Process => self.journal.note("network: this machine's own, all of it"),
+                _ => self.journal.note(network),
             }
         }
     }
@@ -210,6 +254,7 @@ impl Host {
             // one more than requests at once: a socket is let go after its reply
             sockets: config.concurrency + 1,
             low_ports: true,
+            network: lock(&self.network).as_ref().map(|network| network.inside()),
         };
         let mut inner = lock(launcher).begin(&plan).map_err(|error| refused(error, isolation))?;
         if let Err(error) = inner.wait_ready() {
@@ -447,7 +492,10 @@ impl Instance {
                 self.let_go(stream);
             }
             match result {
-                Ok((reply, _)) => return Ok(reply),
+                Ok((reply, _)) => {
+                    self.tell_calls_in_vain();
+                    return Ok(reply);
+                }
                 // The function closed it in the very moment, and has not read the request: to
                 // another connection with it.
                 Err(NoReply::Unread) if was_kept && !self.has_ended() => {}
@@ -458,6 +506,25 @@ impl Instance {
                 }
                 Err(NoReply::ExchangeError(exchange_error)) => return Err(exchange_error),
             }
+        }
+    }
+
+    /// Says, once a run for each, what the function tried to call and could not.
+    fn tell_calls_in_vain(&self) {
+        let in_vain = match &*lock(&self.process) {
+            Process::Sandboxed(inner) => inner.called_in_vain(),
+            _ => return,
+        };
+        let fresh: Vec<String> = {
+            let mut told = lock(&self.host.told_in_vain);
+            in_vain.into_iter().filter(|tried| told.insert(tried.clone())).collect()
+        };
+        if !fresh.is_empty() {
+            let why = match lock(&self.host.network).as_ref() {
+                Some(network) if !network.has_uplink() => "there is no network here",
+                _ => "metadata services are never reached from here",
+            };
+            self.host.journal.note(format_args!("{}: {why}", fresh.join(", ")));
         }
     }
 
@@ -737,6 +804,9 @@ fn refused(error: sandbox::Error, isolation: Isolation) -> Refused {
         }
         sandbox::Error::Namespace { .. } => {
             Refused::Isolation(error.to_string(), Isolation::Process)
+        }
+        sandbox::Error::Step { ref step, .. } if step.contains("its network") => {
+            Refused::Network(error.to_string())
         }
         // Some machines allow namespaces and refuse what is done inside them.
         sandbox::Error::Step { ref step, ref source }

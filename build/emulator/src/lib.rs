@@ -18,7 +18,7 @@
 //! use std::sync::Arc;
 //!
 //! let journal = Arc::new(Journal::new(Box::new(std::io::stdout()), Box::new(std::io::stderr())));
-//! let host = Host::new("/proc/self/exe".as_ref(), true, journal.clone())?;
+//! let host = Host::new("/proc/self/exe".as_ref(), true, None, journal.clone())?;
 //! let program = Source::Elf("target/function".into()).prepare()?;
 //! let platform = Platform::new(Config::default(), host, program, journal)?;
 //! let front = Front::open("127.0.0.1:9001".parse()?, platform.clone())?;

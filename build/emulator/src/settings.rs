@@ -56,6 +56,7 @@ pub fn apply(function: Function, config: &mut Config) {
     config.concurrency = function.concurrency.map_or(config.concurrency, count);
     config.provisioned = count(function.provisioned);
     config.environment.extend(function.environment);
+    config.reach.extend(function.reach);
     if let Some(name) = function.name {
         config.name = name;
     }

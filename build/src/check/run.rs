@@ -6,7 +6,7 @@ use super::finding::{Finding, RuleVerdict};
 use super::provider::{PortSaid, Provider};
 use crate::entry::LayerLimits;
 use crate::image::Image;
-use crate::sandbox::{self, Instance, Launcher, Plan};
+use crate::sandbox::{self, Instance, Launcher, Network, Plan};
 use crate::scf::{self, header};
 use crate::unpack::{self, UnpackError, unpack_image};
 use rustix::net::connect;
@@ -15,6 +15,7 @@ use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, SocketAddrV4, TcpStream};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// How requests come in: not at 127.0.0.1, where a program that listens there alone would be found
@@ -30,6 +31,9 @@ const MAX_EVENTS: usize = 200;
 const MAX_REPLY_BYTES: usize = 16 << 20;
 /// The largest event, in bytes: SCF's limit for a synchronous event.
 const MAX_EVENT_BYTES: u64 = scf::MAX_BODY_BYTES as u64;
+
+/// Where it is written what a trial's network is.
+const NETWORK_SOURCE: &str = "this program's docs/CONTRACTS.md, section 4";
 
 /// Why the image could not be tried.
 #[derive(Debug, thiserror::Error)]
@@ -69,11 +73,11 @@ pub fn run(
     events: Option<&Path>,
     helper: &Path,
 ) -> Result<Vec<Finding>, RunError> {
-    run_within(image, provider, events, helper, None)
+    run_within(image, provider, events, helper, None, Network::none())
 }
 
 /// The same with at most `memory_mib` MiB of memory: limited by a memory cgroup or, where none can
-/// be made, by looking at what the program has resident.
+/// be made, by looking at what the program has resident; and with a network.
 ///
 /// # Errors
 /// [`RunError`]
@@ -83,7 +87,9 @@ pub fn run_within(
     events: Option<&Path>,
     helper: &Path,
     memory_mib: Option<u64>,
+    network: Network,
 ) -> Result<Vec<Finding>, RunError> {
+    let network = Arc::new(network);
     if image.argv().is_empty() {
         return Err(RunError::NoProgram);
     }
@@ -129,8 +135,9 @@ pub fn run_within(
         core: None,
         sockets: 2 + events.len().max(1), // two to wait with, one a request
         low_ports: true,
+        network: Some(network.inside()),
     };
-    let mut launcher = Launcher::start(helper)?;
+    let mut launcher = Launcher::start(helper)?.with_network(Some(network.clone()));
     let started = Instant::now();
     let (mut instance, watched_bytes) = match launcher.launch(&plan) {
         Err(sandbox::Error::Cgroup(_)) => {
@@ -192,6 +199,7 @@ pub fn run_within(
             "an instance answers many requests: do not exit after one",
         ));
     }
+    findings.extend(network_finding(&network, &instance.called_in_vain()));
     let over = memory.is_over();
     let said = instance.output_tail();
     let exit = launcher.end(instance)?;
@@ -214,6 +222,32 @@ pub fn run_within(
         last.evidence = format!("{}; it {exit}, and printed last: {:?}", last.evidence, tail);
     }
     Ok(findings)
+}
+
+/// What it could call, and what it tried in vain; nothing of a program that has no network and
+/// needs none.
+fn network_finding(network: &Network, in_vain: &[String]) -> Option<Finding> {
+    let (verdict, evidence, remedy) = match in_vain {
+        [] if !network.is_wanted() => return None,
+        [] => (RuleVerdict::Pass, network.to_string(), String::new()),
+        // With a network only what is never reached has no route.
+        _ if network.has_uplink() => (
+            RuleVerdict::Warn,
+            format!("{network}; {}", in_vain.join(", ")),
+            "metadata services are not reached from here: give it what it needs by its environment"
+                .into(),
+        ),
+        _ => (
+            RuleVerdict::Warn,
+            format!("{network}; {}", in_vain.join(", ")),
+            "give it this machine's network with --network, and servers of this machine itself \
+             with --reach HOST:PORT"
+                .into(),
+        ),
+    };
+    // One line, in the report's own form.
+    let evidence = evidence.trim_start_matches("network: ").to_owned();
+    Some(Finding { rule: "network", verdict, evidence, remedy, source: NETWORK_SOURCE })
 }
 
 /// What takes the place of a trial that did not come about, so that the rest of the report is told

@@ -5,12 +5,13 @@
 use super::cgroup::Cgroup;
 use super::inside::{self, Identity};
 use super::wire::{self, Failure, Reply, Request, What};
-use super::{Exit, Plan};
+use super::{Exit, Plan, uplink};
 use nix::sched::{CloneFlags, clone};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt as _;
 
 /// As root, the ids of an instance are those of the host from here on: no instance is ever the
 /// host's root. The number is the usual first subordinate id (useradd(8), SUB_UID_MIN).
@@ -33,6 +34,13 @@ struct Running {
 /// If standard input is not the socket that the tool gives its helper; there is nobody to tell but
 /// the exit code.
 pub fn helper_main() -> io::Result<()> {
+    let words = std::fs::read("/proc/self/cmdline")?;
+    let words = words.strip_suffix(b"\0").unwrap_or(&words).split(|byte| *byte == 0);
+    let words = words.map(|word| std::ffi::OsStr::from_bytes(word).to_owned());
+    let mut arguments = words.skip(2);
+    if arguments.next().is_some_and(|first| first == uplink::KEEP) {
+        return uplink::keep(arguments);
+    }
     let control = take_control()?;
     let identity = Identity::find();
     let mut running: Vec<Running> = Vec::new();

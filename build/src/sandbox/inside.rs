@@ -3,8 +3,10 @@
 //! the sandbox. Order of the mounts as in pivot_root(2), "pivot_root(\".\", \".\")".
 
 use super::cgroup::Cgroup;
+use super::etc::Etc;
+use super::route;
 use super::wire::{self, Event, Failure, What};
-use super::{EXEC_NS_VARIABLE, Plan};
+use super::{EXEC_NS_VARIABLE, Inside, Plan, Port, PortKind};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sched::{CloneFlags, CpuSet, sched_setaffinity, setns, unshare};
 use nix::sys::resource::{Resource, setrlimit};
@@ -73,8 +75,13 @@ fn start(
             errno: errno as i32,
         })?;
     }
-    build_root(&plan.rootfs, identity)?;
     loopback_up().map_err(step("bringing loopback up"))?;
+    let mut etc = None;
+    if let Some(inside) = &plan.network {
+        etc = inside.etc.then(Etc::read);
+        join(inside, events)?;
+    }
+    build_root(&plan.rootfs, identity, etc.as_ref())?;
     nix::unistd::sethostname("instance").map_err(step("setting the host name"))?;
     if plan.low_ports {
         fs::write("/proc/sys/net/ipv4/ip_unprivileged_port_start", "0")
@@ -92,6 +99,9 @@ fn start(
     nix::unistd::setsid().map_err(step("setsid"))?;
     nix::sys::prctl::set_pdeathsig(nix::sys::signal::Signal::SIGKILL).map_err(step("prctl"))?;
     nix::sys::prctl::set_no_new_privs().map_err(step("prctl"))?;
+    if plan.network.is_some() {
+        keep_network().map_err(step("dropping capabilities over its network"))?;
+    }
 
     let (program, argv, mut env) = command(plan)?;
     let borrowed: Vec<_> = sockets.iter().map(AsFd::as_fd).collect();
@@ -108,6 +118,30 @@ fn start(
         .map_err(step(&format!("execve {}", program.to_string_lossy())))
 }
 
+/// Prepares the network namespace, and waits until the tool has connected it.
+fn join(inside: &Inside, events: &OwnedFd) -> Result<(), Failure> {
+    route::set(inside).map_err(step("setting the routes of its network"))?;
+    let listeners = inside
+        .ports
+        .iter()
+        .map(listener)
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|e| io_step("opening the ports that are carried to this machine", &e))?;
+    let borrowed: Vec<_> = listeners.iter().map(AsFd::as_fd).collect();
+    wire::send(events, &Event::Network, &borrowed).map_err(|e| io_step("reporting", &e))?;
+    wire::receive::<wire::Go>(events).map_err(|e| io_step("waiting for its network", &e))?;
+    Ok(())
+}
+
+fn listener(port: &Port) -> std::io::Result<OwnedFd> {
+    match port.kind {
+        PortKind::Tcp => std::net::TcpListener::bind(port.address).map(OwnedFd::from),
+        PortKind::Udp | PortKind::NoNames => {
+            std::net::UdpSocket::bind(port.address).map(OwnedFd::from)
+        }
+    }
+}
+
 /// An ordinary user may map one id: its own, to whatever the image asks for (user_namespaces(7)).
 fn map_single(plan: &Plan, uid: u32, gid: u32) -> std::io::Result<()> {
     fs::write("/proc/self/setgroups", "deny")?;
@@ -117,7 +151,7 @@ fn map_single(plan: &Plan, uid: u32, gid: u32) -> std::io::Result<()> {
 
 /// Makes the rootfs the root, read-only, with its own /proc, /dev and /tmp. Everything below the
 /// new root is resolved inside it, so a symbolic link of the image cannot lead a mount outside.
-fn build_root(rootfs: &Path, identity: &Identity) -> Result<(), Failure> {
+fn build_root(rootfs: &Path, identity: &Identity, etc: Option<&Etc>) -> Result<(), Failure> {
     const NONE: Option<&str> = None;
     mount(NONE, "/", NONE, MsFlags::MS_REC | MsFlags::MS_PRIVATE, NONE)
         .map_err(step("making mounts private"))?;
@@ -130,6 +164,9 @@ fn build_root(rootfs: &Path, identity: &Identity) -> Result<(), Failure> {
             }
             _ => {}
         }
+    }
+    if etc.is_some() {
+        Etc::places(rootfs).map_err(|e| io_step("making room for /etc/resolv.conf", &e))?;
     }
     // Where the file system cannot map ids (ENOSYS before Linux 5.12, EINVAL), what the image's
     // root owns belongs to nobody whom the instance knows: enough for files that everyone may read.
@@ -156,6 +193,9 @@ fn build_root(rootfs: &Path, identity: &Identity) -> Result<(), Failure> {
         let source = format!("/proc/self/fd/{}/{name}", host_devices.as_raw_fd());
         mount(Some(source.as_str()), target.as_str(), NONE, bind, NONE)
             .map_err(step(&format!("binding {target}")))?;
+    }
+    if let Some(etc) = etc {
+        etc.bind().map_err(|e| io_step("binding /etc/resolv.conf", &e))?;
     }
     let private = MsFlags::MS_NOSUID | MsFlags::MS_NODEV;
     mount(Some("tmpfs"), "/tmp", Some("tmpfs"), private, Some(TMP_OPTIONS))
@@ -266,6 +306,25 @@ fn become_user(plan: &Plan, identity: &Identity) -> Result<(), Failure> {
     let (uid, gid) = (Uid::from_raw(plan.uid), Gid::from_raw(plan.gid));
     nix::unistd::setresgid(gid, gid, gid).map_err(step(&format!("becoming group {gid}")))?;
     nix::unistd::setresuid(uid, uid, uid).map_err(step(&format!("becoming user {uid}")))
+}
+
+/// An ordinary user's instance owns its network namespace. It may not change the routes that
+/// refuse, nor write packets past them: where the image asks for user 0, execve would give it all
+/// capabilities of the bounding set (capabilities(7)). Container engines drop the first, too.
+fn keep_network() -> nix::Result<()> {
+    const CAP_NET_ADMIN: nix::libc::c_ulong = 12;
+    const CAP_NET_RAW: nix::libc::c_ulong = 13;
+    for capability in [CAP_NET_ADMIN, CAP_NET_RAW] {
+        // JUSTIFICATION: neither std nor nix wraps PR_CAPBSET_DROP.
+        // SAFETY: the call takes integers and touches no memory of ours.
+        let done = unsafe { nix::libc::prctl(nix::libc::PR_CAPBSET_DROP, capability, 0, 0, 0) };
+        match nix::Error::result(done) {
+            // Who has no capabilities left (a user other than 0) gets none at execve either.
+            Ok(_) | Err(nix::Error::EPERM) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
 }
 
 /// Program, arguments and environment as C strings; everything that may fail does so before the

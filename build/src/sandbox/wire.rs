@@ -38,6 +38,9 @@ pub enum Reply {
 /// From a child to the tool.
 #[derive(Debug, Serialize, Deserialize)]
 pub enum Event {
+    /// With the listeners of its relays: the network namespace is there, and its owner may connect
+    /// it. The child waits for [`Go`].
+    Network,
     /// With the sockets of the instance's network namespace.
     Ready,
     /// The last thing said before `execve`; `at_ns` was read just before it was said.
@@ -46,6 +49,10 @@ pub enum Event {
     },
     Failed(Failure),
 }
+
+/// From the tool to a child that waits for its network.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Go;
 
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Failure {

@@ -218,6 +218,7 @@ impl RunArgs {
             (!self.links.is_empty(), "--link", "the link is the region's own"),
             (self.page_caches != [PageCache::Warm], "--page-cache", "nobody sees a node's"),
             (self.runtime.is_some(), "--runtime", "the platform has its own"),
+            (self.network, "--network", "the function's own settings say what it reaches"),
             (self.cpus.is_some(), "--cpus", "they come with `--memory`"),
             (self.port.is_some(), "--port", "it is 9000"),
             (self.request.is_some(), "--request", "it is an event: `--event JSON`"),

@@ -2,7 +2,7 @@
 //! pull, own unpack, own sandbox. What each phase means is docs/CONTRACTS.md, section 5. This file
 //! is the engine's state; `sample` is one instance's way through the phases.
 
-mod oci;
+pub(super) mod oci;
 mod running;
 mod sample;
 
@@ -21,7 +21,7 @@ use bench_kit::clock;
 use bench_kit::cores::Cores;
 use microimage::digest::Digest;
 use microimage::image::{Blob, Image};
-use microimage::sandbox::{self, Launcher, Plan, ResourceLimits};
+use microimage::sandbox::{self, Launcher, Network, Plan, ResourceLimits};
 use std::collections::HashMap;
 use std::fs;
 use std::io;
@@ -33,7 +33,7 @@ use std::time::Duration;
 
 /// Instances are asked at this address: one bound to 127.0.0.1 only, which a platform could not
 /// reach, does not answer here, one bound to 0.0.0.0 does.
-const INSTANCE_ADDRESS: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
+pub(super) const INSTANCE_ADDRESS: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
 const TAG: &str = "latest";
 /// What the registry calls the floor image: no variant's name has a slash.
 const FLOOR: &str = "coldstart/floor";
@@ -56,6 +56,8 @@ pub struct Settings {
     pub floor: Option<PathBuf>,
     /// `runc` or `crun`, to create and start in place of our own sandbox.
     pub runtime: Option<String>,
+    /// What instances may call; loopback alone when `None`.
+    pub network: Option<Arc<Network>>,
 }
 
 /// See the module.
@@ -99,7 +101,8 @@ impl Embedded {
             ));
         }
         settings.runtime.as_deref().inspect(|runtime| oci::remove_stale(runtime));
-        let launcher = Mutex::new(Launcher::start(&settings.helper)?);
+        let launcher = Launcher::start(&settings.helper)?.with_network(settings.network.clone());
+        let launcher = Mutex::new(launcher);
         let registry = Registry::start().map_err(io_error("starting the registry"))?;
         let mut prepared = Vec::new();
         for target in targets {
@@ -191,6 +194,7 @@ impl Embedded {
             core: self.cores.instance.filter(|_| alone),
             sockets,
             low_ports: port < 1024,
+            network: self.settings.network.as_ref().map(|network| network.inside()),
         })
     }
 

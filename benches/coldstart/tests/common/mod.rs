@@ -79,6 +79,7 @@ impl Bench {
             helper: PathBuf::from(COLDSTART),
             floor: None,
             runtime: runtime.map(str::to_owned),
+            network: None,
         };
         let target = Target { name: "function".into(), image, port: 9000 };
         let work = Work::create(folder.path()).expect("a work folder");
@@ -110,6 +111,7 @@ pub fn skip_without_sandbox() -> bool {
         core: None,
         sockets: 0,
         low_ports: false,
+        network: None,
     };
     let mut launcher = Launcher::start(Path::new(COLDSTART)).expect("the helper starts");
     match launcher.launch(&plan) {

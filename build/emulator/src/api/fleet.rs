@@ -13,8 +13,9 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
-/// Versions that have instances at once; the one that was called longest ago gives way.
-const MAX_RUNNING: usize = 128;
+/// Versions that have instances at once; the one that was called longest ago gives way. Each has
+/// some six descriptors, and a process often no more than 1024.
+const MAX_RUNNING: usize = 64;
 
 /// A version at one revision of one function.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

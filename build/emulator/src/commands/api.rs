@@ -1,6 +1,6 @@
 //! `firstbyte run --api`: the cloud's API in front of an image until somebody ends it.
 
-use super::function::{CommandContext, config, source};
+use super::function::{CommandContext, config, network, source};
 use crate::args::RunArguments;
 use emulator::api::door::Door;
 use emulator::api::fault::Faults;
@@ -33,7 +33,6 @@ pub fn run(
     let digest = load(place)?.manifest_digest().to_string();
     let program = source.prepare()?;
     program.left_out.iter().for_each(|line| journal.note(line));
-    let host = Host::new(&around.helper, !arguments.platform.no_sandbox, journal.clone())?;
     let base = Config {
         max_instances: arguments.instances.unwrap_or(MAX_INSTANCES),
         idle: arguments.idle,
@@ -41,6 +40,9 @@ pub fn run(
         retry_interval: arguments.retry_interval,
         ..config(&source, &arguments.platform, around, Mode::Event)?
     };
+    let network = network(&base, &arguments.platform, around)?;
+    let sandbox = !arguments.platform.no_sandbox;
+    let host = Host::new(&around.helper, sandbox, network, journal.clone())?;
     let fleet = Fleet::new(host, journal.clone(), program);
     let faults = Faults::new(arguments.fault.clone());
     let state = match (&arguments.api_state, address.port()) {

@@ -6,6 +6,8 @@ use emulator::config::{Config, Mode};
 use emulator::program::Source;
 use emulator::settings;
 use microimage::cargo::Cargo;
+use microimage::sandbox::{MAX_REACH, Network, Reach};
+use microimage::scf::PORT;
 use std::error::Error;
 use std::path::PathBuf;
 
@@ -55,6 +57,36 @@ pub fn config(
     config.environment.extend(arguments.env.iter().cloned());
     config.role |= arguments.role;
     Ok(config)
+}
+
+/// What instances may call: what this machine reaches, and of its own ports what function.toml and
+/// `--reach` name.
+pub fn network(
+    config: &Config,
+    arguments: &PlatformArguments,
+    around: &CommandContext,
+) -> Result<Option<Network>, Box<dyn Error>> {
+    if arguments.no_network {
+        return Ok(Some(Network::none()));
+    }
+    let mut reach = Vec::new();
+    for text in &config.reach {
+        reach.push(Reach::parse(text).map_err(|error| format!("function.toml: {error}"))?);
+    }
+    reach.extend(arguments.reach.iter().cloned());
+    if let Some(taken) = reach.iter().find(|reach| reach.port() == PORT) {
+        return Err(format!(
+            "`{taken}` cannot be reached: port {PORT} is the function's own inside its instance; \
+             let the server listen on another port"
+        )
+        .into());
+    }
+    if reach.len() > MAX_REACH {
+        return Err(format!("{} ports to reach; {MAX_REACH} are the most", reach.len()).into());
+    }
+    let network = Network::new(&reach, &around.helper)
+        .map_err(|error| format!("this machine's addresses cannot be listed: {error}"))?;
+    Ok(Some(network))
 }
 
 /// A function's name as the platform takes it: letters, digits, `-` and `_`.

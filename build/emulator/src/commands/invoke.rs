@@ -1,7 +1,7 @@
 //! `firstbyte invoke`: one event or request, and its outcome for a person. If no function runs at
 //! the address, one is started for this invocation alone; the way to it is the same.
 
-use super::function::{CommandContext, config, source};
+use super::function::{CommandContext, config, network, source};
 use crate::args::InvokeArguments;
 use emulator::config::{Config, Mode};
 use emulator::fields::{INVOCATION_TYPE, MODE, OUTCOME, SHOW};
@@ -85,8 +85,11 @@ fn request(
             stdin.read_to_end(&mut bytes)?;
             Some(bytes)
         }
-        Some(wanted) => Some(sample::find(&around.here, wanted)?),
-        None => None,
+        Some(wanted) => Some(match inline(wanted) {
+            Some(json) => json?,
+            None => sample::find(&around.here, wanted)?,
+        }),
+        None => arguments.data.clone().map(String::into_bytes),
     };
     let is_web = arguments.web.is_some();
     let mut headers: Fields = vec![(MODE.into(), if is_web { "web" } else { "event" }.into())];
@@ -120,6 +123,20 @@ fn request(
     Ok(Request { method, target, headers, body })
 }
 
+/// An event that is written on the command line: no sample and hardly a file begins with a brace or
+/// a bracket, and a mistake in it is told as one.
+fn inline(wanted: &str) -> Option<Result<Vec<u8>, String>> {
+    wanted.trim_start().starts_with(['{', '[']).then(|| {
+        match serde_json::from_str::<serde::de::IgnoredAny>(wanted) {
+            Ok(_) => Ok(wanted.as_bytes().to_vec()),
+            Err(error) => Err(format!(
+                "`{wanted}` is no JSON ({error}); put it in single quotes, or send it as it is \
+                 with --data"
+            )),
+        }
+    })
+}
+
 /// Starts an instance for this one request.
 fn alone(
     arguments: &InvokeArguments,
@@ -138,7 +155,9 @@ fn alone(
     config.check()?;
     let program = source.prepare()?;
     program.left_out.iter().for_each(|line| journal.note(line));
-    let host = Host::new(&around.helper, !arguments.platform.no_sandbox, journal.clone())?;
+    let network = network(&config, &arguments.platform, around)?;
+    let sandbox = !arguments.platform.no_sandbox;
+    let host = Host::new(&around.helper, sandbox, network, journal.clone())?;
     let platform = Platform::new(config, host, program, journal.clone())?;
     let front = Front::open(SocketAddr::from(([127, 0, 0, 1], 0)), platform.clone())?;
     let ended = platform.clone();

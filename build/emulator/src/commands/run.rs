@@ -1,6 +1,6 @@
 //! `firstbyte run`: the platform in front of a function until somebody ends it.
 
-use super::function::{CommandContext, config, source};
+use super::function::{CommandContext, config, network, source};
 use crate::args::RunArguments;
 use emulator::config::{Config, Mode};
 use emulator::front::Front;
@@ -41,7 +41,9 @@ pub fn run(
     };
     program.left_out.iter().for_each(|line| journal.note(line));
     let mut watch = if arguments.watch { Some(Watch::start(&program)?) } else { None };
-    let host = Host::new(&around.helper, !arguments.platform.no_sandbox, journal.clone())?;
+    let network = network(&first, &arguments.platform, around)?;
+    let sandbox = !arguments.platform.no_sandbox;
+    let host = Host::new(&around.helper, sandbox, network, journal.clone())?;
     let platform = Platform::new(first, host, program, journal.clone())?;
     let front = Front::open(arguments.address, platform.clone()).map_err(|error| {
         format!(

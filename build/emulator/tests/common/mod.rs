@@ -107,8 +107,8 @@ impl Stage {
     pub fn of(config: Config, sandbox: bool, source: &Source) -> Stage {
         let (log, notes) = (Lines::default(), Lines::default());
         let journal = Arc::new(Journal::new(Box::new(log.clone()), Box::new(notes.clone())));
-        let host = Host::new(env!("CARGO_BIN_EXE_firstbyte").as_ref(), sandbox, journal.clone())
-            .expect("the helper");
+        let helper = env!("CARGO_BIN_EXE_firstbyte").as_ref();
+        let host = Host::new(helper, sandbox, None, journal.clone()).expect("the helper");
         let program = source.prepare().expect("the program is prepared");
         let platform = Platform::new(config, host, program, journal)
             .expect("a configuration that the platform takes");

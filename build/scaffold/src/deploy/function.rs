@@ -15,7 +15,7 @@ pub const KEPT_PREFIXES: [&str; 4] = ["SCF_", "QCLOUD_", "TENCENTCLOUD_", "TECEN
 /// The alias that every function has and that callers reach who name no other.
 const DEFAULT_ALIAS: &str = "$DEFAULT";
 /// The keys outside of `[environment]`, and what each is.
-const KEYS: [(&str, &str); 16] = [
+const KEYS: [(&str, &str); 17] = [
     ("name", "text"),
     ("description", "text"),
     ("type", "text"),
@@ -32,7 +32,10 @@ const KEYS: [(&str, &str); 16] = [
     ("provisioned", "a number"),
     ("alias", "text"),
     ("environment", "a table"),
+    ("local", "a table"),
 ];
+/// The key of `[local]`.
+const REACH: &str = "reach";
 
 /// A function as function.toml describes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -69,6 +72,9 @@ pub struct Function {
     pub alias: String,
     /// Environment variables.
     pub environment: BTreeMap<String, String>,
+    /// Ports of the machine that the function may call where it runs locally, `HOST:PORT` each. The
+    /// platform is not told.
+    pub reach: Vec<String>,
 }
 
 /// What is wrong in function.toml.
@@ -271,6 +277,7 @@ impl<'a> Reader<'a> {
                 .unwrap_or(0),
             alias: alias.unwrap_or_else(|| DEFAULT_ALIAS.to_owned()),
             environment: self.environment(),
+            reach: self.reach(),
             web: web.unwrap_or(false),
             memory_mb: memory_mb.unwrap_or(128),
             timeout_s: timeout_s.unwrap_or(3),
@@ -317,6 +324,43 @@ impl<'a> Reader<'a> {
             );
         }
         variables
+    }
+
+    /// `[local]`: what holds for local runs alone.
+    fn reach(&mut self) -> Vec<String> {
+        let Some((_, table)) = self.value("local", DeValue::as_table) else {
+            return Vec::new();
+        };
+        let mut reach = Vec::new();
+        for (name, value) in table {
+            let at = value.span().start;
+            match value.get_ref() {
+                _ if name.get_ref() != REACH => {
+                    let what =
+                        format!("unknown key `{}` in [local]; there is: {REACH}", name.get_ref());
+                    self.wrong(name.span().start, what);
+                }
+                DeValue::Array(items) => {
+                    for item in items {
+                        match item.get_ref().as_str() {
+                            Some(text) => reach.push(text.to_owned()),
+                            None => self.wrong(
+                                item.span().start,
+                                format!("`{REACH}` has texts, for example \"127.0.0.1:6379\""),
+                            ),
+                        }
+                    }
+                }
+                other => self.wrong(
+                    at,
+                    format!(
+                        "`{REACH}` is {}; it has to be a list, for example [\"127.0.0.1:6379\"]",
+                        other.type_str()
+                    ),
+                ),
+            }
+        }
+        reach
     }
 }
 

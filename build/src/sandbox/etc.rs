@@ -1,0 +1,101 @@
+//! /etc/resolv.conf and /etc/hosts of an instance that has a network: this machine's own, copied at
+//! its start, read-only, over whatever the image has there, as container engines do. Private to the
+//! sandbox.
+
+use nix::errno::Errno;
+use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat, openat2};
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
+use nix::sys::stat::{Mode, mkdirat};
+use nix::unistd::{UnlinkatFlags, unlinkat};
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::os::fd::OwnedFd;
+use std::path::Path;
+
+/// Larger files are cut; lists of refused advertisers have megabytes.
+const FILE_LIMIT_BYTES: u64 = 8 << 20;
+const STAGE_OPTIONS: &str = "mode=755,size=32m";
+const NAMES: [&str; 2] = ["resolv.conf", "hosts"];
+/// The name that the sandbox gives itself.
+const OWN_NAME: &str = "127.0.0.1\tinstance\n";
+
+/// The contents.
+pub struct Etc {
+    contents: [Vec<u8>; 2],
+}
+
+impl Etc {
+    /// Reads this machine's files; call it before the root is changed.
+    pub fn read() -> Etc {
+        let [resolv_conf, mut hosts] = NAMES.map(|name| {
+            let mut bytes = Vec::new();
+            // One that is not there says nothing, and is read as that.
+            let _ = File::open(Path::new("/etc").join(name))
+                .and_then(|file| file.take(FILE_LIMIT_BYTES).read_to_end(&mut bytes));
+            bytes
+        });
+        if hosts.is_empty() {
+            hosts = b"127.0.0.1\tlocalhost\n::1\tlocalhost\n".to_vec();
+        }
+        if !hosts.ends_with(b"\n") {
+            hosts.push(b'\n');
+        }
+        hosts.extend(OWN_NAME.as_bytes());
+        Etc { contents: [resolv_conf, hosts] }
+    }
+
+    /// Makes files to bind to, in the rootfs on the disk. No link leads out of it.
+    pub fn places(rootfs: &Path) -> io::Result<()> {
+        let root = File::open(rootfs)?;
+        let inside = |at: &File, path: &str, flags: OFlag| {
+            let how = OpenHow::new()
+                .flags(flags | OFlag::O_CLOEXEC)
+                .mode(if flags.contains(OFlag::O_CREAT) { FILE_MODE } else { Mode::empty() })
+                .resolve(ResolveFlag::RESOLVE_IN_ROOT);
+            openat2(at, path, how)
+        };
+        const FILE_MODE: Mode = Mode::from_bits_truncate(0o644);
+        let folder = || inside(&root, "etc", OFlag::O_DIRECTORY | OFlag::O_RDONLY);
+        let etc: OwnedFd = match folder() {
+            Err(Errno::ENOENT) => {
+                mkdirat(&root, "etc", Mode::from_bits_truncate(0o755))?;
+                folder()?
+            }
+            other => other?,
+        };
+        for name in NAMES {
+            // The mount follows a link, within the new root. One that leads nowhere is replaced.
+            match inside(&root, &format!("etc/{name}"), OFlag::O_PATH) {
+                Ok(_) => {}
+                Err(Errno::ENOENT | Errno::ELOOP) => {
+                    match unlinkat(&etc, name, UnlinkatFlags::NoRemoveDir) {
+                        Ok(()) | Err(Errno::ENOENT) => {}
+                        Err(error) => return Err(error.into()),
+                    }
+                    let flags =
+                        OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_WRONLY | OFlag::O_NOFOLLOW;
+                    drop(openat(&etc, name, flags | OFlag::O_CLOEXEC, FILE_MODE)?);
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
+    }
+
+    /// Binds the contents, inside the new root and before /tmp is mounted, where they are staged.
+    pub fn bind(&self) -> io::Result<()> {
+        const NONE: Option<&str> = None;
+        let quiet = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
+        mount(Some("tmpfs"), "/tmp", Some("tmpfs"), quiet, Some(STAGE_OPTIONS))?;
+        for (name, bytes) in NAMES.iter().zip(&self.contents) {
+            let (staged, place) = (format!("/tmp/{name}"), format!("/etc/{name}"));
+            fs::write(&staged, bytes)?;
+            mount(Some(staged.as_str()), place.as_str(), NONE, MsFlags::MS_BIND, NONE)?;
+            let read_only = MsFlags::MS_BIND | MsFlags::MS_REMOUNT | MsFlags::MS_RDONLY | quiet;
+            mount(NONE, place.as_str(), NONE, read_only, NONE)?;
+        }
+        // The two binds keep what they show.
+        umount2("/tmp", MntFlags::MNT_DETACH)?;
+        Ok(())
+    }
+}

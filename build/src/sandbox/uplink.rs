@@ -1,0 +1,514 @@
+//! What carries an instance's packets out of this machine, and its end. As root: a veth pair, and
+//! an nftables table with masquerading and what is refused; as an ordinary user pasta or
+//! slirp4netns, which make sockets of packets. Each thing that outlives a process by itself has a
+//! *keeper*: a process of this same executable that waits for the end of its standard input, then
+//! puts away. So nothing is left after a SIGKILL either. Private to the sandbox.
+
+use super::HELPER_SUBCOMMAND;
+use nix::ifaddrs::getifaddrs;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use std::collections::HashSet;
+use std::ffi::OsString;
+use std::fmt;
+use std::fs;
+use std::io::{self, Read, Write};
+use std::net::Ipv4Addr;
+use std::os::fd::AsFd;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// The helper's second argument for a keeper, and what it keeps: see [`keep`].
+pub const KEEP: &str = "keep";
+const RUN: &str = "run";
+const AFTER: &str = "after";
+/// Between the commands that a keeper runs at the end.
+const NEXT: &str = ";;";
+/// An uplink that is not up after this is not coming.
+const UP_LIMIT: Duration = Duration::from_secs(10);
+/// Names of what is made: `firstbyte_PIDNAMESPACE_PID` a table, `fbPID-N` an interface.
+const TABLE_PREFIX: &str = "firstbyte_";
+/// RFC 2544's addresses for benchmarks: in use on no network. The first 1024 are slirp4netns'.
+const SUBNETS: Ipv4Addr = Ipv4Addr::new(198, 18, 0, 0);
+const SUBNET_COUNT: u32 = (1 << 17) / 4;
+const FIRST_SUBNET: u32 = 256;
+/// How much of a failed program's words is told, in bytes.
+const WORDS_BYTES: usize = 300;
+
+/// A way to carry packets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Means {
+    /// In the kernel; needs root.
+    Veth,
+    /// passt.top, Debian package `passt`.
+    Pasta,
+    /// Debian package `slirp4netns`.
+    Slirp,
+}
+
+impl fmt::Display for Means {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Means::Veth => "veth and nftables",
+            Means::Pasta => "pasta",
+            Means::Slirp => "slirp4netns",
+        })
+    }
+}
+
+/// The ways that this machine has, the best first; one that fails is struck off.
+#[derive(Debug)]
+pub struct Uplinks {
+    helper: PathBuf,
+    state: Mutex<State>,
+    next: AtomicU32,
+}
+
+#[derive(Debug)]
+struct State {
+    left: Vec<Means>,
+    refused: Vec<String>,
+    /// Made with the first veth pair.
+    table: Option<Table>,
+}
+
+/// One instance's uplink. Dropping it puts it away.
+#[derive(Debug)]
+pub struct Uplink {
+    /// None of a veth pair: it goes with its network namespace.
+    _keeper: Option<Keeper>,
+}
+
+impl Uplinks {
+    /// Looks for programs; nothing is made yet.
+    pub fn find(helper: &Path) -> Uplinks {
+        let root = nix::unistd::geteuid().is_root();
+        let mut refused = Vec::new();
+        let mut left = Vec::new();
+        if root {
+            match veth_refused() {
+                None => left.push(Means::Veth),
+                Some(why) => refused.push(why),
+            }
+        }
+        // pasta gives root up before it enters a namespace that root made, and then may not.
+        for (means, name) in [(Means::Pasta, "pasta"), (Means::Slirp, "slirp4netns")] {
+            if root && means == Means::Pasta {
+                continue;
+            }
+            match program(name) {
+                Some(_) => left.push(means),
+                None => refused.push(format!("no {name}")),
+            }
+        }
+        let state = Mutex::new(State { left, refused, table: None });
+        Uplinks { helper: helper.to_owned(), state, next: AtomicU32::new(0) }
+    }
+
+    /// What the next instance gets.
+    pub fn current(&self) -> Option<Means> {
+        self.state().left.first().copied()
+    }
+
+    /// Why there is none, and what a person can do.
+    pub fn why_none(&self) -> String {
+        let remedy = match nix::unistd::geteuid().is_root() {
+            true => "install nftables and iproute2, or slirp4netns",
+            false => "install the package passt, or slirp4netns",
+        };
+        format!("{}; {remedy}", self.state().refused.join(", "))
+    }
+
+    /// Connects the network namespace of `pid`; the next means if one fails.
+    pub fn attach(&self, pid: i32) -> Option<Uplink> {
+        loop {
+            let means = self.current()?;
+            let done = match means {
+                Means::Veth => self.veth(pid),
+                Means::Pasta | Means::Slirp => self.user_mode(means, pid),
+            };
+            match done {
+                Ok(uplink) => return Some(uplink),
+                Err(why) => {
+                    let mut state = self.state();
+                    // Another thread may have struck it off.
+                    if state.left.first() == Some(&means) {
+                        state.left.remove(0);
+                        state.refused.push(format!("{means}: {why}"));
+                    }
+                }
+            }
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn user_mode(&self, means: Means, pid: i32) -> Result<Uplink, String> {
+        let net = format!("/proc/{pid}/ns/net");
+        let user = format!("/proc/{pid}/ns/user");
+        let root = nix::unistd::geteuid().is_root();
+        let argv: Vec<String> = match means {
+            // Its own ways to this machine's loopback are closed: relays carry what is named.
+            Means::Pasta => [
+                "pasta",
+                "--foreground",
+                "--quiet",
+                "--config-net",
+                "--no-map-gw",
+                "-t",
+                "none",
+                "-u",
+                "none",
+                "-T",
+                "none",
+                "-U",
+                "none",
+                "--userns",
+                &user,
+                "--netns",
+                &net,
+                "--pid",
+                "/proc/self/fd/1",
+            ]
+            .map(str::to_owned)
+            .into(),
+            _ => {
+                let mut argv: Vec<String> = [
+                    "slirp4netns",
+                    "--configure",
+                    "--mtu=65520",
+                    "--disable-host-loopback",
+                    "--disable-dns",
+                    "--cidr=198.18.0.0/24",
+                    "--ready-fd=1",
+                    "--netns-type=path",
+                ]
+                .map(str::to_owned)
+                .into();
+                if !root {
+                    argv.push(format!("--userns-path={user}"));
+                }
+                argv.extend([net, "tap0".into()]);
+                argv
+            }
+        };
+        Keeper::run(&self.helper, &argv).map(|keeper| Uplink { _keeper: Some(keeper) })
+    }
+
+    fn veth(&self, pid: i32) -> Result<Uplink, String> {
+        let ours = std::process::id();
+        {
+            let mut state = self.state();
+            if state.table.is_none() {
+                state.table = Some(Table::make(&self.helper)?);
+            }
+        }
+        let n = self.next.fetch_add(1, Ordering::Relaxed);
+        let name = format!("fb{ours}-{}", n % 10_000);
+        let (gateway, address) = free_subnet(ours.wrapping_mul(64).wrapping_add(n))?;
+        let commands = format!(
+            "link add {name} type veth peer name eth0 netns {pid}\n\
+             addr add {gateway}/30 dev {name}\nlink set {name} up\n"
+        );
+        fed("ip", &["-batch", "-"], &commands)?;
+        let inside = format!(
+            "addr add {address}/30 dev eth0\nlink set eth0 up\nroute add default via {gateway}\n"
+        );
+        let net = format!("--net=/proc/{pid}/ns/net");
+        fed("nsenter", &[&net, "ip", "-batch", "-"], &inside)?;
+        Ok(Uplink { _keeper: None })
+    }
+}
+
+/// The rules for all veth pairs of this process.
+#[derive(Debug)]
+struct Table {
+    _keeper: Keeper,
+}
+
+impl Table {
+    fn make(helper: &Path) -> Result<Table, String> {
+        let ours = std::process::id();
+        put_away_the_dead();
+        let table = format!("{TABLE_PREFIX}{}_{ours}", pid_namespace());
+        let interfaces = format!("fb{ours}-*");
+        // An instance's own loopback catches most of it; this holds for addresses that this machine
+        // gets later, and for who chooses an interface by hand.
+        let rules = format!(
+            "table inet {table} {{
+                chain input {{
+                    type filter hook input priority -10; policy accept;
+                    iifname \"{interfaces}\" reject with icmpx type admin-prohibited
+                }}
+                chain forward {{
+                    type filter hook forward priority -10; policy accept;
+                    iifname \"{interfaces}\" ip daddr {{ 169.254.0.0/16, 100.100.100.200, \
+             168.63.129.16 }} reject with icmpx type admin-prohibited
+                    oifname \"{interfaces}\" ct state != {{ established, related }} reject
+                }}
+                chain postrouting {{
+                    type nat hook postrouting priority srcnat; policy accept;
+                    iifname \"{interfaces}\" masquerade
+                }}
+            }}\n"
+        );
+        let mut after = vec![vec!["nft", "delete", "table", "inet", &table]];
+        let pattern = format!("fb{ours}-+");
+        let rule = |flag, way| {
+            ["iptables", "-w", flag, "DOCKER-USER", way, pattern.as_str(), "-j", "ACCEPT"]
+        };
+        let docker = has_docker_user();
+        if docker {
+            after.extend(["-i", "-o"].map(|way| rule("-D", way).to_vec()));
+        }
+        // First who puts it away, then what is put away.
+        let keeper = Keeper::after(helper, &after)?;
+        fed("nft", &["-f", "-"], &rules)?;
+        if docker {
+            // Docker drops what others forward, and leaves this chain to them.
+            for way in ["-i", "-o"] {
+                let [program, arguments @ ..] = rule("-I", way);
+                fed(program, &arguments, "")?;
+            }
+        }
+        Ok(Table { _keeper: keeper })
+    }
+}
+
+/// A process that puts something away when this one ends, or drops it.
+#[derive(Debug)]
+struct Keeper {
+    child: Child,
+}
+
+impl Keeper {
+    /// Starts a program and waits until it says that it is ready: a line on its standard output.
+    fn run(helper: &Path, argv: &[String]) -> Result<Keeper, String> {
+        let words = tempfile::tempfile().map_err(|error| error.to_string())?;
+        let stderr = words.try_clone().map_err(|error| error.to_string())?;
+        let mut command = keeper(helper, RUN);
+        command.args(argv).stdout(Stdio::piped()).stderr(stderr);
+        let mut keeper = Keeper { child: command.spawn().map_err(|error| error.to_string())? };
+        let ready = keeper.child.stdout.take().is_some_and(|mut out| says_something(&mut out));
+        if ready { Ok(keeper) } else { Err(last_words(words)) }
+    }
+
+    /// Runs commands at the end.
+    fn after(helper: &Path, commands: &[Vec<&str>]) -> Result<Keeper, String> {
+        let mut command = keeper(helper, AFTER);
+        for (i, argv) in commands.iter().enumerate() {
+            command.args((i > 0).then_some(NEXT)).args(argv);
+        }
+        command.stdout(Stdio::null()).stderr(Stdio::null());
+        Ok(Keeper { child: command.spawn().map_err(|error| error.to_string())? })
+    }
+}
+
+impl Drop for Keeper {
+    fn drop(&mut self) {
+        drop(self.child.stdin.take()); // the order to end
+        let _ = self.child.wait();
+    }
+}
+
+fn keeper(helper: &Path, what: &str) -> Command {
+    let mut command = Command::new(helper);
+    // A group of its own: Ctrl-C is not its end.
+    command.args([HELPER_SUBCOMMAND, KEEP, what]).stdin(Stdio::piped()).process_group(0);
+    command
+}
+
+/// A keeper's whole life: `run PROGRAM …` starts it and kills it at the end of standard input;
+/// `after PROGRAM … ;; PROGRAM …` runs them then.
+///
+/// # Errors
+/// The program does not start.
+pub fn keep(mut arguments: impl Iterator<Item = OsString>) -> io::Result<()> {
+    let what = arguments.next().unwrap_or_default();
+    let arguments: Vec<OsString> = arguments.collect();
+    if what == AFTER {
+        wait_for_end(None);
+        for argv in arguments.split(|argument| argument == NEXT) {
+            if let [program, arguments @ ..] = argv {
+                // What is gone already need not be put away.
+                let _ = Command::new(program).args(arguments).stdin(Stdio::null()).status();
+            }
+        }
+        return Ok(());
+    }
+    let [program, arguments @ ..] = arguments.as_slice() else { return Ok(()) };
+    let mut child = Command::new(program).args(arguments).stdin(Stdio::null()).spawn()?;
+    // Only the program is to hold the pipe that says whether it is ready.
+    nix::unistd::dup2_stdout(fs::File::open("/dev/null")?)?;
+    let pidfd = super::wire::pidfd_open(child.id().cast_signed())?;
+    wait_for_end(Some(&pidfd));
+    let _ = child.kill();
+    child.wait().map(drop)
+}
+
+/// Until standard input ends, or the process does.
+fn wait_for_end(process: Option<&std::os::fd::OwnedFd>) {
+    let stdin = io::stdin();
+    loop {
+        let mut fds = vec![PollFd::new(stdin.as_fd(), PollFlags::POLLIN)];
+        fds.extend(process.map(|pidfd| PollFd::new(pidfd.as_fd(), PollFlags::POLLIN)));
+        match poll(&mut fds, PollTimeout::NONE) {
+            Err(nix::Error::EINTR) => {}
+            _ => return,
+        }
+    }
+}
+
+fn says_something(out: &mut std::process::ChildStdout) -> bool {
+    let until = Instant::now() + UP_LIMIT;
+    loop {
+        let left = until.saturating_duration_since(Instant::now());
+        let mut fds = [PollFd::new(out.as_fd(), PollFlags::POLLIN)];
+        match poll(&mut fds, PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX)) {
+            Err(nix::Error::EINTR) => {}
+            Ok(1..) => return matches!(out.read(&mut [0u8; 64]), Ok(1..)),
+            _ => return false,
+        }
+    }
+}
+
+/// The end of what a failed program wrote, on one line.
+fn last_words(mut file: fs::File) -> String {
+    use std::io::Seek as _;
+    let mut bytes = Vec::new();
+    let _ = file.rewind().and_then(|()| file.read_to_end(&mut bytes));
+    let text = String::from_utf8_lossy(&bytes);
+    // pasta complains of a missing syslog in front of each line.
+    let lines: Vec<&str> = text
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty() && !line.ends_with("bytes to syslog"))
+        .collect();
+    let words = lines.join("; ");
+    let from = words.len().saturating_sub(WORDS_BYTES);
+    let from = (from..words.len()).find(|at| words.is_char_boundary(*at)).unwrap_or(0);
+    if words.is_empty() { "it ended, or was not up in time".into() } else { words[from..].into() }
+}
+
+/// Runs a program with a text on its standard input; its words if it fails.
+fn fed(name: &str, arguments: &[&str], input: &str) -> Result<(), String> {
+    let failed = |error: io::Error| format!("{name}: {error}");
+    let program = program(name).ok_or_else(|| format!("no {name}"))?;
+    let mut words = tempfile::tempfile().map_err(failed)?;
+    let mut child = Command::new(program)
+        .args(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(words.try_clone().map_err(failed)?)
+        .process_group(0)
+        .spawn()
+        .map_err(failed)?;
+    if let Some(mut stdin) = child.stdin.take() {
+        let _ = stdin.write_all(input.as_bytes()); // one that reads nothing says why
+    }
+    match child.wait().map_err(failed)?.success() {
+        true => Ok(()),
+        false => {
+            let _ = words.flush();
+            Err(format!("{name}: {}", last_words(words)))
+        }
+    }
+}
+
+/// Where a program is: where packages and administrators put programs.
+fn program(name: &str) -> Option<PathBuf> {
+    ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"]
+        .iter()
+        .map(|folder| Path::new(folder).join(name))
+        .find(|path| path.is_file())
+}
+
+/// Why a veth pair would carry nothing; nothing of this machine's own settings is changed.
+fn veth_refused() -> Option<String> {
+    if let Some(missing) = ["ip", "nft", "nsenter"].iter().find(|name| program(name).is_none()) {
+        return Some(format!("no {missing}"));
+    }
+    let forwards = fs::read_to_string("/proc/sys/net/ipv4/ip_forward").unwrap_or_default();
+    if forwards.trim() != "1" {
+        return Some("veth: this machine forwards nothing (net.ipv4.ip_forward is 0)".into());
+    }
+    let chains = said("nft", &["list", "chains"]);
+    let drops = |chains: String| {
+        chains.lines().any(|line| line.contains("hook forward") && line.contains("policy drop"))
+    };
+    let legacy = || {
+        said("iptables", &["-w", "-S", "FORWARD"]).is_some_and(|s| s.contains("-P FORWARD DROP"))
+    };
+    if (chains.is_some_and(drops) || legacy()) && !has_docker_user() {
+        return Some("veth: this machine's firewall drops what is forwarded".into());
+    }
+    None
+}
+
+fn has_docker_user() -> bool {
+    said("iptables", &["-w", "-S", "DOCKER-USER"]).is_some()
+}
+
+/// What a program prints, if it succeeds.
+fn said(name: &str, arguments: &[&str]) -> Option<String> {
+    let mut command = Command::new(program(name)?);
+    let output = command.args(arguments).stdin(Stdio::null()).output().ok()?;
+    output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+/// Tables of processes that are no more, and were killed together with their keeper. Pids mean
+/// something within a pid namespace: another one's tables are left alone.
+fn put_away_the_dead() {
+    let prefix = format!("{TABLE_PREFIX}{}_", pid_namespace());
+    let tables = said("nft", &["list", "tables", "inet"]).unwrap_or_default();
+    for table in tables.lines().filter_map(|line| line.trim().strip_prefix("table inet ")) {
+        if let Some(pid) = table.strip_prefix(&prefix).and_then(|pid| pid.parse().ok())
+            && is_dead(pid)
+        {
+            let _ = fed("nft", &["delete", "table", "inet", table], "");
+        }
+    }
+    let rules = said("iptables", &["-w", "-S", "DOCKER-USER"]).unwrap_or_default();
+    for rule in rules.lines() {
+        let words: Vec<&str> = rule.split_whitespace().collect();
+        // -A DOCKER-USER -i fbPID-+ -j ACCEPT
+        if let ["-A", "DOCKER-USER", way, interface, "-j", "ACCEPT"] = words.as_slice()
+            && let Some(pid) = interface.strip_prefix("fb").and_then(|i| i.strip_suffix("-+"))
+            && pid.parse().is_ok_and(is_dead)
+        {
+            let rule = ["-w", "-D", "DOCKER-USER", way, interface, "-j", "ACCEPT"];
+            let _ = fed("iptables", &rule, "");
+        }
+    }
+}
+
+fn is_dead(pid: u32) -> bool {
+    !Path::new(&format!("/proc/{pid}")).exists()
+}
+
+/// The number of this process's pid namespace.
+fn pid_namespace() -> String {
+    let link = fs::read_link("/proc/self/ns/pid").unwrap_or_default();
+    link.to_string_lossy().chars().filter(char::is_ascii_digit).collect()
+}
+
+/// Gateway and address of a subnet that no interface of this machine is in.
+fn free_subnet(from: u32) -> Result<(Ipv4Addr, Ipv4Addr), String> {
+    let used: HashSet<u32> = getifaddrs()
+        .map_err(|error| error.to_string())?
+        .filter_map(|interface| Some(u32::from(interface.address?.as_sockaddr_in()?.ip()) >> 2))
+        .collect();
+    let first = SUBNETS.to_bits() >> 2;
+    (0..SUBNET_COUNT)
+        .map(|i| first + FIRST_SUBNET + (from.wrapping_add(i)) % (SUBNET_COUNT - FIRST_SUBNET))
+        .find(|subnet| !used.contains(subnet))
+        .map(|subnet| {
+            (Ipv4Addr::from_bits((subnet << 2) + 1), Ipv4Addr::from_bits((subnet << 2) + 2))
+        })
+        .ok_or_else(|| "every subnet of 198.18.0.0/15 is in use".into())
+}

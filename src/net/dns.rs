@@ -1,0 +1,36 @@
+//! Names: a resolver that waits as everything here does, and that the C library's `getaddrinfo` can
+//! be replaced with, so that the crates that call it wait so too.
+//!
+//! /etc/hosts first, then `localhost` without a file, then the name servers of /etc/resolv.conf.
+
+mod config;
+mod interposed;
+mod lookup;
+mod message;
+
+pub use interposed::{freeaddrinfo, gai_strerror, getaddrinfo};
+pub use libc::addrinfo;
+pub(super) use lookup::{ByName, Lookup, Want, wait_until};
+
+/// For fuzz/: reads `reply` as one to a question for `name`. Whatever comes in is an answer or
+/// none.
+#[doc(hidden)]
+pub fn fuzz_reply(reply: &[u8], name: &str, id: u16) -> usize {
+    let mut question = Vec::new();
+    if !message::write_question(&mut question, id, name, message::Kind::A) {
+        return 0;
+    }
+    match message::read_reply(reply, &question) {
+        Some(message::Answer::Addresses { addresses, canonical, .. }) => {
+            assert!(canonical.len() <= 512);
+            addresses.len()
+        }
+        _ => 0,
+    }
+}
+
+/// For fuzz/: reads text as resolv.conf and as hosts.
+#[doc(hidden)]
+pub fn fuzz_files(text: &str, name: &str) -> usize {
+    config::Config::parse(text).candidates(name).len() + config::in_hosts(text, name).len()
+}

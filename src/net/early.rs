@@ -1,0 +1,230 @@
+//! Connections that are begun before they are needed: after the port is listened on, while the
+//! boot lane waits for its first request.
+
+use super::stream::TcpStream;
+use super::until::Until;
+use crate::sys;
+use crate::transport::catch;
+use crate::transport::early::{Step, Wait};
+use std::fmt;
+use std::io::{self, ErrorKind};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// What can be begun early: a stream, and what has to be agreed on it before it can be used.
+///
+/// # Example
+/// A greeting that the server sends first:
+/// ```
+/// use firstbyte::net::{Handshake, TcpStream};
+/// use std::io::{self, BufRead, Read};
+///
+/// struct Greeted {
+///     stream: TcpStream,
+///     greeting: Vec<u8>,
+/// }
+///
+/// impl Handshake for Greeted {
+///     fn stream(&mut self) -> &mut TcpStream {
+///         &mut self.stream
+///     }
+///
+///     fn shake(&mut self) -> io::Result<()> {
+///         while !self.greeting.ends_with(b"\r\n") {
+///             let mut bytes = [0; 64];
+///             let size = self.stream.read(&mut bytes)?; // `WouldBlock`: called again later
+///             if size == 0 || self.greeting.len() > 1024 {
+///                 return Err(io::Error::other("no greeting"));
+///             }
+///             self.greeting.extend_from_slice(&bytes[..size]);
+///         }
+///         Ok(())
+///     }
+/// }
+/// ```
+pub trait Handshake: Send + 'static {
+    /// The stream below.
+    fn stream(&mut self) -> &mut TcpStream;
+
+    /// Goes on until the connection can be used. Where the stream gives `WouldBlock` it gives that
+    /// too, and is called again, once the stream is ready for what it could not do.
+    ///
+    /// # Errors
+    /// Why there is no connection.
+    fn shake(&mut self) -> io::Result<()>;
+
+    /// Whether a connection that has waited is of no more use. A protocol whose server sends bytes
+    /// unasked (TLS 1.3 does: session tickets) reads them here, without waiting.
+    fn is_stale(&mut self) -> bool {
+        TcpStream::is_stale(self.stream())
+    }
+}
+
+impl Handshake for TcpStream {
+    fn stream(&mut self) -> &mut TcpStream {
+        self
+    }
+
+    fn shake(&mut self) -> io::Result<()> {
+        self.finish()
+    }
+}
+
+/// A connection that is begun early, and taken over by its first use.
+///
+/// [`App::early`](crate::App::early) has it begun once the port is listened on, and driven while
+/// the boot lane waits, without a thread: while the platform is still sending the first request. A
+/// peer that is silent or refuses holds nothing up. The first [`Early::connect`] goes on where that
+/// stands; all later ones begin anew.
+///
+/// # Example
+/// ```no_run
+/// use firstbyte::net::{Early, TcpStream};
+/// use firstbyte::{App, Event, Result};
+/// use std::io::{Read, Write};
+///
+/// static REDIS: Early<TcpStream> =
+///     Early::new(|| Ok(TcpStream::begin_to(&[([10, 0, 0, 7], 6379).into()])));
+///
+/// fn ping(event: Event<'_>) -> Result<String> {
+///     let mut redis = REDIS.connect(event.context().deadline())?;
+///     redis.write_all(b"PING\r\n")?;
+///     let mut reply = [0; 7];
+///     redis.read_exact(&mut reply)?;
+///     Ok(String::from_utf8_lossy(&reply).into_owned())
+/// }
+///
+/// firstbyte::main!(App::new().early(&REDIS).event(ping));
+/// ```
+pub struct Early<T> {
+    begin: fn() -> io::Result<T>,
+    keep: Duration,
+    begun: Mutex<Begun<T>>,
+}
+
+enum Begun<T> {
+    /// Not begun, or taken over.
+    Not,
+    /// On its way, or done: since when, by the clock that counts suspensions, in nanoseconds.
+    Going {
+        connection: T,
+        done: bool,
+        since_ns: u64,
+        steps: u32,
+    },
+    Failed {
+        error: io::Error,
+        since_ns: u64,
+    },
+}
+
+/// A failure that is older is tried again instead of told.
+const OLD: Duration = Duration::from_secs(1);
+/// No handshake takes more: one that asks for a wait and is ready at once, again and again.
+const MOST_STEPS: u32 = 10_000;
+
+impl<T: Handshake> Early<T> {
+    /// `begin` makes the connection, and waits for nothing: [`TcpStream::begin_to`].
+    pub const fn new(begin: fn() -> io::Result<T>) -> Early<T> {
+        Early { begin, keep: Duration::from_secs(55), begun: Mutex::new(Begun::Not) }
+    }
+
+    /// How old an early connection may be when it is used first, by the clock that counts
+    /// suspensions (CLOCK_BOOTTIME); 55 s by default: many servers and networks drop idle ones
+    /// after 60.
+    pub const fn keep(mut self, age: Duration) -> Early<T> {
+        self.keep = age;
+        self
+    }
+
+    /// A connection: the early one if it is there, is on its way and not stale; else a new one.
+    /// `until` is the stream's deadline.
+    ///
+    /// # Errors
+    /// Why there is none. What the early one has failed with is told if that was in the last
+    /// second; else it is tried again.
+    pub fn connect(&self, until: impl Into<Until>) -> io::Result<T> {
+        let until = until.into();
+        let begun = std::mem::replace(&mut *self.begun(), Begun::Not);
+        let early = match begun {
+            Begun::Going { connection, done, since_ns, .. } if age(since_ns) < self.keep => {
+                Some((connection, done))
+            }
+            Begun::Failed { error, since_ns } if age(since_ns) < OLD => return Err(error),
+            Begun::Not | Begun::Going { .. } | Begun::Failed { .. } => None,
+        };
+        if let Some((mut connection, done)) = early
+            && !(done && connection.is_stale())
+        {
+            return finish(connection, until);
+        }
+        finish((self.begin)()?, until)
+    }
+
+    fn go_on(&self, begun: &mut Begun<T>) -> io::Result<Option<Wait>> {
+        if let Begun::Not = begun {
+            let connection = (self.begin)()?;
+            *begun = Begun::Going { connection, done: false, since_ns: boottime_ns(), steps: 0 };
+        }
+        let Begun::Going { connection, done, steps, .. } = begun else { return Ok(None) };
+        connection.stream().set_nonblocking(true);
+        let shaken = connection.shake();
+        connection.stream().set_nonblocking(false);
+        match shaken {
+            Ok(()) => {
+                *done = true;
+                Ok(None)
+            }
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                *steps += 1;
+                if *steps > MOST_STEPS {
+                    return Err(io::Error::other(
+                        "the handshake gives `WouldBlock` where its stream is ready",
+                    ));
+                }
+                Ok(Some(connection.stream().waits()))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn begun(&self) -> MutexGuard<'_, Begun<T>> {
+        self.begun.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn finish<T: Handshake>(mut connection: T, until: Until) -> io::Result<T> {
+    connection.stream().set_deadline(until);
+    connection.shake()?;
+    Ok(connection)
+}
+
+fn age(since_ns: u64) -> Duration {
+    Duration::from_nanos(boottime_ns().saturating_sub(since_ns))
+}
+
+/// The monotonic clock that goes on while the machine is suspended.
+pub(super) fn boottime_ns() -> u64 {
+    let now = sys::ask(libc::CLOCK_BOOTTIME);
+    let nanoseconds = u64::try_from(now.tv_nsec).unwrap_or_default();
+    sys::seconds(now).saturating_mul(1_000_000_000).saturating_add(nanoseconds)
+}
+
+impl<T: Handshake> Step for Early<T> {
+    fn step(&self) -> Option<Wait> {
+        let mut begun = self.begun();
+        let gone_on = catch(|| self.go_on(&mut begun)).unwrap_or_else(|panicked| {
+            Err(io::Error::other(format!("beginning the connection panicked: {panicked}")))
+        });
+        gone_on.unwrap_or_else(|error| {
+            *begun = Begun::Failed { error, since_ns: boottime_ns() };
+            None
+        })
+    }
+}
+
+impl<T> fmt::Debug for Early<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Early").field("keep", &self.keep).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,227 @@
+//! Whom a function under test calls: peers of every kind on loopback, a real Redis, and relays.
+
+use outside::{eventually, peer::Peer};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::Duration;
+
+/// A peer whose threads end with the test's process.
+pub struct Upstream {
+    pub address: SocketAddr,
+    connections: Arc<AtomicUsize>,
+    open: Arc<Mutex<Vec<TcpStream>>>,
+    /// What fills a backlog.
+    _held: Vec<TcpStream>,
+    _listener: Option<TcpListener>,
+}
+
+impl Upstream {
+    /// Sends each line back, a while after it has come.
+    pub fn echoes(after: Duration) -> Upstream {
+        Upstream::on("127.0.0.1:0", move |peer| echo(peer, after))
+    }
+
+    pub fn echoes_on(address: &str) -> Upstream {
+        Upstream::on(address, |peer| echo(peer, Duration::ZERO))
+    }
+
+    /// Accepts, and neither reads nor writes.
+    pub fn silent() -> Upstream {
+        Upstream::on("127.0.0.1:0", |_| {
+            loop {
+                thread::park();
+            }
+        })
+    }
+
+    /// Reads a little, and closes.
+    pub fn closes() -> Upstream {
+        Upstream::on("127.0.0.1:0", |mut peer| {
+            let _ = peer.read(&mut [0; 1024]);
+            let _ = peer.shutdown(Shutdown::Both);
+        })
+    }
+
+    pub fn speaks(speech: impl Fn(TcpStream) + Send + Sync + 'static) -> Upstream {
+        Upstream::on("127.0.0.1:0", speech)
+    }
+
+    /// Does not even answer who connects: its backlog is full, and the kernel drops what comes.
+    pub fn full() -> Upstream {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
+        rustix::net::listen(&listener, 0).expect("it listens already");
+        let address = listener.local_addr().expect("it is bound");
+        let mut held = Vec::new();
+        while let Ok(stream) = TcpStream::connect_timeout(&address, Duration::from_millis(300)) {
+            held.push(stream);
+            assert!(held.len() < 100, "the backlog is never full");
+        }
+        Upstream {
+            address,
+            connections: Arc::default(),
+            open: Arc::default(),
+            _held: held,
+            _listener: Some(listener),
+        }
+    }
+
+    fn on(address: &str, speech: impl Fn(TcpStream) + Send + Sync + 'static) -> Upstream {
+        let listener = TcpListener::bind(address).expect("a port is free");
+        let address = listener.local_addr().expect("it is bound");
+        let connections = Arc::new(AtomicUsize::new(0));
+        let open = Arc::new(Mutex::new(Vec::new()));
+        let (count, all, speech) = (connections.clone(), open.clone(), Arc::new(speech));
+        thread::spawn(move || {
+            for peer in listener.incoming().map_while(Result::ok) {
+                count.fetch_add(1, Ordering::SeqCst);
+                all.lock().expect("no user panics").push(peer.try_clone().expect("it is open"));
+                let speech = speech.clone();
+                thread::spawn(move || speech(peer));
+            }
+        });
+        Upstream { address, connections, open, _held: Vec::new(), _listener: None }
+    }
+
+    /// How many have come so far.
+    pub fn connections(&self) -> usize {
+        self.connections.load(Ordering::SeqCst)
+    }
+
+    /// Closes what is open.
+    pub fn close_all(&self) {
+        for peer in self.open.lock().expect("no user panics").drain(..) {
+            let _ = peer.shutdown(Shutdown::Both); // it may be closed already
+        }
+    }
+}
+
+fn echo(peer: TcpStream, after: Duration) {
+    let mut out = peer.try_clone().expect("it is open");
+    for line in BufReader::new(peer).split(b'\n').map_while(Result::ok) {
+        thread::sleep(after);
+        if out.write_all(&line).and_then(|()| out.write_all(b"\n")).is_err() {
+            return;
+        }
+    }
+}
+
+/// A program that is ended by its id when the test ends.
+pub struct Program {
+    pub address: SocketAddr,
+    child: Child,
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Starts a program that listens on a loopback port of its own.
+#[track_caller]
+pub fn program(
+    make: impl Fn(SocketAddr) -> Command,
+    is_ready: impl Fn(SocketAddr) -> bool,
+) -> Program {
+    // Another program may take the port in between: it is tried again.
+    for _ in 0..5 {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
+        let address = listener.local_addr().expect("it is bound");
+        drop(listener);
+        let mut command = make(address);
+        let child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap_or_else(|error| {
+                panic!("{command:?} does not start: {error}; `build/setup --servers` installs it")
+            });
+        let mut program = Program { address, child };
+        for _ in 0..500 {
+            if program.child.try_wait().expect("the process is ours").is_some() {
+                break;
+            }
+            if is_ready(address) {
+                return program;
+            }
+            thread::sleep(Duration::from_millis(10));
+        }
+    }
+    panic!("the program never listened");
+}
+
+/// A Redis of the test's own, with nothing on the disk.
+pub struct Redis {
+    pub address: SocketAddr,
+    _program: Program,
+}
+
+#[track_caller]
+pub fn redis_server() -> Redis {
+    let program = program(
+        |address| {
+            let mut command = Command::new("redis-server");
+            command.args(["--save", "", "--appendonly", "no", "--bind", "127.0.0.1"]);
+            command.args(["--port", &address.port().to_string()]);
+            command
+        },
+        |address| TcpStream::connect(address).is_ok(),
+    );
+    let redis = Redis { address: program.address, _program: program };
+    eventually("Redis answers", || redis.ask("PING") == "+PONG");
+    redis
+}
+
+impl Redis {
+    /// Its reply to an inline command, without the last line end.
+    #[track_caller]
+    pub fn ask(&self, command: &str) -> String {
+        let mut peer = Peer::to(self.address).stream;
+        peer.write_all(format!("{command}\r\nQUIT\r\n").as_bytes()).expect("Redis reads");
+        let mut reply = String::new();
+        peer.read_to_string(&mut reply).expect("Redis answers");
+        reply.trim_end().trim_end_matches("+OK").trim_end().to_owned()
+    }
+
+    /// How many are connected, the one that asks included.
+    pub fn clients(&self) -> usize {
+        self.ask("CLIENT LIST")
+            .lines()
+            .filter(|line| line.starts_with("id=") || line.contains(" addr="))
+            .count()
+    }
+}
+
+/// Passes on what both sides send; after so many replies on its first connection, the next one is
+/// taken from the server and cut, together with the connection.
+pub fn relay(to: SocketAddr, replies: usize) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
+    let address = listener.local_addr().expect("it is bound");
+    thread::spawn(move || {
+        for (number, mut near) in listener.incoming().map_while(Result::ok).enumerate() {
+            thread::spawn(move || {
+                let mut far = TcpStream::connect(to).expect("the server listens");
+                let mut left = if number == 0 { replies } else { usize::MAX };
+                let mut bytes = [0; 4096];
+                while let Ok(size @ 1..) = near.read(&mut bytes) {
+                    far.write_all(&bytes[..size]).expect("the server reads");
+                    let Ok(size @ 1..) = far.read(&mut bytes) else { return };
+                    if left == 0 {
+                        return;
+                    }
+                    left -= 1;
+                    if near.write_all(&bytes[..size]).is_err() {
+                        return;
+                    }
+                }
+            });
+        }
+    });
+    address
+}
