@@ -77,8 +77,9 @@ const PURE_SERVER: Pure = pure!(
         "json", "json_string", "platform", "reply", "request", "route", "secret", "spare",
         "trigger", "wire"
 );
-/// Who asks for the time left reads a clock: `deadline` is the door to it.
-const DOORS_OF_PURE_SERVER: &[&str] = &["deadline"];
+/// Who asks for the time left reads a clock, and who asks whether the process is to stop reads a
+/// flag that a signal sets: these are the doors to them.
+const DOORS_OF_PURE_SERVER: &[&str] = &["deadline", "stopping"];
 
 const TRANSPORT: Layers<'_> = &[
     &[
