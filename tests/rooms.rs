@@ -243,6 +243,12 @@ const RULES: &[Rule] = &[
             "benches/coldstart/src/export.rs",
             "benches/coldstart/src/report.rs",
             "benches/coldstart/src/report",
+            "benches/coldstart/src/import.rs",
+            "benches/coldstart/src/import",
+            "benches/coldstart/src/scf/budget.rs",
+            "benches/coldstart/src/scf/line.rs",
+            "benches/coldstart/src/scf/names.rs",
+            "benches/coldstart/src/scf/refusal.rs",
             "benches/start/src/event.rs",
             "benches/start/src/gate.rs",
             "benches/start/src/plot.rs",
@@ -285,11 +291,11 @@ const COLDSTART: Stack<'_> = Stack {
         &["plan"],
         &["relay", "registry", "pull", "probe", "burst", "compare", "guidance"],
         &["export", "failure", "plot", "table"],
-        &["engine", "report"],
-        &["run"],
+        &["engine", "report", "scf"],
+        &["import", "run"],
         &["lib"],
         &["cli"],
-        &["planning"],
+        &["cloud", "planning"],
         &["main"],
     ],
     pure: &[
@@ -298,6 +304,18 @@ const COLDSTART: Stack<'_> = Stack {
     ],
     // Types of results.json, and how they are kept on the disk.
     doors: &["results"],
+};
+/// What measures on SCF itself, from log lines and names to a whole run.
+const SCF: Stack<'_> = Stack {
+    folder: "scf",
+    layers: &[
+        &["budget", "credentials", "line", "names", "refusal"],
+        &["client", "ledger"],
+        &["account", "layer", "logs"],
+        &["cleaning", "measure"],
+    ],
+    pure: &[],
+    doors: &[],
 };
 /// The simulator, from numbers to the terminal's table.
 const PLAN: Stack<'_> = Stack {
@@ -396,7 +414,7 @@ const PACKAGES: &[Package] = &[
     Package { folder: "build/scaffold/src", name: "scaffold", stacks: build_layers::OF_SCAFFOLD },
     Package { folder: "build/tc3/src", name: "tc3", stacks: build_layers::OF_TC3 },
     Package { folder: "benches/kit/src", name: "bench_kit", stacks: &[BENCH_KIT] },
-    Package { folder: "benches/coldstart/src", name: "coldstart", stacks: &[COLDSTART, PLAN] },
+    Package { folder: "benches/coldstart/src", name: "coldstart", stacks: &[COLDSTART, PLAN, SCF] },
     Package { folder: "benches/start/src", name: "start_bench", stacks: &[START] },
     Package { folder: "benches/start/blocking-first/src", name: "blocking_first", stacks: &[] },
     Package { folder: "benches/throughput/src", name: "throughput_bench", stacks: &[THROUGHPUT] },
