@@ -73,12 +73,13 @@ const SERVER: Layers<'_> = &[
 /// Rooms of it that are tested without a server: no socket, no coroutine, and time enters as a
 /// value.
 const PURE_SERVER: Pure = pure!(
-    "src/": "around", "asked", "body", "context", "conversation", "cors", "error", "event", "handler", "headers",
-        "json", "json_string", "platform", "reply", "request", "route", "secret", "spare",
+    "src/": "around", "asked", "body", "context", "conversation", "cors", "error", "event", "handler",
+        "headers", "json", "json_string", "platform", "reply", "request", "route", "secret", "spare",
         "trigger", "websocket", "wire"
 );
-/// Who asks for the time left reads a clock: `deadline` is the door to it.
-const DOORS_OF_PURE_SERVER: &[&str] = &["deadline"];
+/// Who asks for the time left reads a clock, and who asks whether the process is to stop reads a
+/// flag that a signal sets: these are the doors to them.
+const DOORS_OF_PURE_SERVER: &[&str] = &["deadline", "stopping"];
 
 const TRANSPORT: Layers<'_> = &[
     &[
@@ -188,7 +189,7 @@ const RULES: &[Rule] = &[
     },
     Rule { rooms: PURE_BUILD, doors: &[], never: &CLOCK, because: "same input, same digest" },
     Rule {
-        rooms: &["build/src", "build/emulator/src", "build/scaffold/src"],
+        rooms: &["build/src", "build/emulator/src", "build/scaffold/src", "build/tc3/src"],
         doors: &[],
         never: &["firstbyte", "coldstart"],
         because: "a function is bytes",
@@ -198,6 +199,12 @@ const RULES: &[Rule] = &[
         doors: &[],
         never: &["firstbyte", "coldstart", "microimage"],
         because: "text in, text out: it knows no image but by its digest",
+    },
+    Rule {
+        rooms: &["build/tc3/src"],
+        doors: &[],
+        never: &["std::fs", "std::net", "std::process", CLOCK[0], CLOCK[1]],
+        because: "bytes and seconds in, a signature or a verdict out",
     },
     Rule {
         rooms: &["build/scaffold/src"],
@@ -237,6 +244,12 @@ const RULES: &[Rule] = &[
             "benches/coldstart/src/export.rs",
             "benches/coldstart/src/report.rs",
             "benches/coldstart/src/report",
+            "benches/coldstart/src/import.rs",
+            "benches/coldstart/src/import",
+            "benches/coldstart/src/scf/budget.rs",
+            "benches/coldstart/src/scf/line.rs",
+            "benches/coldstart/src/scf/names.rs",
+            "benches/coldstart/src/scf/refusal.rs",
             "benches/start/src/event.rs",
             "benches/start/src/gate.rs",
             "benches/start/src/plot.rs",
@@ -279,11 +292,11 @@ const COLDSTART: Stack<'_> = Stack {
         &["plan"],
         &["relay", "registry", "pull", "probe", "burst", "compare", "guidance"],
         &["export", "failure", "plot", "table"],
-        &["engine", "report"],
-        &["run"],
+        &["engine", "report", "scf"],
+        &["import", "run"],
         &["lib"],
         &["cli"],
-        &["planning"],
+        &["cloud", "planning"],
         &["main"],
     ],
     pure: &[
@@ -292,6 +305,18 @@ const COLDSTART: Stack<'_> = Stack {
     ],
     // Types of results.json, and how they are kept on the disk.
     doors: &["results"],
+};
+/// What measures on SCF itself, from log lines and names to a whole run.
+const SCF: Stack<'_> = Stack {
+    folder: "scf",
+    layers: &[
+        &["budget", "credentials", "line", "names", "refusal"],
+        &["client", "ledger"],
+        &["account", "layer", "logs"],
+        &["cleaning", "measure"],
+    ],
+    pure: &[],
+    doors: &[],
 };
 /// The simulator, from numbers to the terminal's table.
 const PLAN: Stack<'_> = Stack {
@@ -314,14 +339,14 @@ const PLAN: Stack<'_> = Stack {
 const START: Stack<'_> = Stack {
     folder: "",
     layers: &[
-        &["event", "host", "precedence", "process", "program", "record"],
+        &["event", "host", "precedence", "process", "program", "record", "upstream"],
         &["cache", "launch"],
         &["client"],
         &["sample"],
         &["idle", "trace"],
         &["requests", "step"],
         &["report"],
-        &["gate", "plot", "run", "table"],
+        &["calls", "gate", "plot", "run", "table"],
         &["lib"],
         &["cli"],
         &["main"],
@@ -336,6 +361,14 @@ const THROUGHPUT: Stack<'_> = Stack {
     doors: &[],
 };
 
+/// The functions that call out (ARCHITECTURE.md, "Top level"): the ground can be copied alone.
+const fn calling(layers: Layers<'_>) -> Stack<'_> {
+    Stack { folder: "", layers, pure: &[], doors: &[] }
+}
+const CALLING: Stack<'_> = calling(&[&["client"], &["main"]]);
+const CALLING_HTTPS: Stack<'_> = calling(&[&["http", "link"], &["client"], &["main"]]);
+const CALLING_COS: Stack<'_> = calling(&[&["http", "link", "sign"], &["client"], &["main"]]);
+
 /// What the tests share (ARCHITECTURE.md, "Top level"). `framing` is compiled by fuzz/ as well.
 const OUTSIDE: Stack<'_> = Stack {
     folder: "",
@@ -344,6 +377,7 @@ const OUTSIDE: Stack<'_> = Stack {
         &["process", "program", "reply", "source"],
         &["layers", "oracle", "peer"],
         &["server"],
+        &["service"],
         &["lib"],
     ],
     pure: &[],
@@ -379,22 +413,31 @@ const PACKAGES: &[Package] = &[
     Package { folder: "build/src", name: "microimage", stacks: build_layers::OF_MICROIMAGE },
     Package { folder: "build/emulator/src", name: "emulator", stacks: build_layers::OF_EMULATOR },
     Package { folder: "build/scaffold/src", name: "scaffold", stacks: build_layers::OF_SCAFFOLD },
+    Package { folder: "build/tc3/src", name: "tc3", stacks: build_layers::OF_TC3 },
     Package { folder: "benches/kit/src", name: "bench_kit", stacks: &[BENCH_KIT] },
-    Package { folder: "benches/coldstart/src", name: "coldstart", stacks: &[COLDSTART, PLAN] },
+    Package { folder: "benches/coldstart/src", name: "coldstart", stacks: &[COLDSTART, PLAN, SCF] },
     Package { folder: "benches/start/src", name: "start_bench", stacks: &[START] },
     Package { folder: "benches/start/blocking-first/src", name: "blocking_first", stacks: &[] },
     Package { folder: "benches/throughput/src", name: "throughput_bench", stacks: &[THROUGHPUT] },
+    Package { folder: "examples/calls/cos/src", name: "call_cos", stacks: &[CALLING_COS] },
+    Package { folder: "examples/calls/https/src", name: "call_https", stacks: &[CALLING_HTTPS] },
+    Package { folder: "examples/calls/mysql/src", name: "call_mysql", stacks: &[CALLING] },
+    Package { folder: "examples/calls/postgres/src", name: "call_postgres", stacks: &[CALLING] },
+    Package { folder: "examples/calls/redis/src", name: "call_redis", stacks: &[CALLING] },
+    Package { folder: "examples/calls/tokio/src", name: "call_tokio", stacks: &[CALLING] },
+    Package { folder: "examples/calls/ureq/src", name: "call_ureq", stacks: &[CALLING] },
     Package { folder: "tests/src", name: "outside", stacks: &[OUTSIDE] },
     Package { folder: "template/src", name: "template", stacks: &[] },
 ];
 
 /// Dependencies that a package's manifest must not name, dev-dependencies included where the whole
 /// package is meant.
-const MANIFESTS: [(&str, &[&str]); 8] = [
+const MANIFESTS: [(&str, &[&str]); 9] = [
     ("Cargo.toml", &["tokio", "hyper", "clap", "anyhow", "microimage", "coldstart", "outside"]),
     ("build/Cargo.toml", &["firstbyte", "coldstart"]),
     ("build/emulator/Cargo.toml", &["firstbyte", "coldstart"]),
     ("build/scaffold/Cargo.toml", &["firstbyte", "coldstart"]),
+    ("build/tc3/Cargo.toml", &["firstbyte", "coldstart", "microimage", "emulator", "scaffold"]),
     ("benches/coldstart/Cargo.toml", &["firstbyte"]),
     ("benches/start/Cargo.toml", &["firstbyte", "coldstart"]),
     ("benches/throughput/Cargo.toml", &["firstbyte", "coldstart"]),
@@ -418,10 +461,11 @@ const BENCH_UNSAFE_DOORS: [&str; 5] = [
     "benches/start/src/precedence.rs",
     "benches/start/src/trace.rs",
 ];
-const HOST_TOOLS: [&str; 7] = [
+const HOST_TOOLS: [&str; 8] = [
     "build/src",
     "build/emulator/src",
     "build/scaffold/src",
+    "build/tc3/src",
     "benches/coldstart/src",
     "benches/kit/src",
     "benches/start/src",
@@ -861,7 +905,7 @@ mod build_layers {
     const CHECK: Layers<'_> =
         &[&["provider"], &["finding", "files"], &["program", "secrets", "run"], &["rules"]];
     const EMULATOR: Layers<'_> = &[
-        &["config", "program", "sample", "start_up", "sync", "wire"],
+        &["burst", "config", "program", "sample", "start_up", "sync", "wire"],
         &["fields", "settings", "verdict"],
         &["invocation", "journal"],
         &["instance"],
@@ -869,13 +913,14 @@ mod build_layers {
         &["invoker", "watch"],
         &["queue"],
         &["platform"],
-        &["front"],
+        &["front", "api"],
         &["lib"],
         &["args"],
         &["commands", "deploy", "new"],
         &["main"],
     ];
-    const SCAFFOLD: Layers<'_> = &[&["kind", "name"], &["deploy", "project"], &["lib"]];
+    const SCAFFOLD: Layers<'_> =
+        &[&["cron", "kind", "name"], &["client", "deploy"], &["project"], &["lib"]];
     const DEPLOY: Layers<'_> = &[
         &["image", "verdict"],
         &["function"],
@@ -895,7 +940,27 @@ mod build_layers {
         Stack { folder: "check", ..all(CHECK) },
         Stack { folder: "registry", ..all(REGISTRY) },
     ];
-    pub(super) const OF_EMULATOR: &[Stack<'_>] = &[all(EMULATOR)];
+    const TC3: Layers<'_> =
+        &[&["credential"], &["canonical", "authorization"], &["sign"], &["verify"], &["lib"]];
+
+    pub(super) const OF_TC3: &[Stack<'_>] = &[all(TC3)];
+    /// The cloud's API, from the request's shape up to the socket.
+    const API: Layers<'_> = &[
+        &["clock", "error", "fault", "line", "query", "shapes"],
+        &["log", "parameters"],
+        &["content"],
+        &["fleet", "world"],
+        &["store"],
+        &["session"],
+        &["account", "search", "trigger"],
+        &["function"],
+        &["alias", "call", "namespace", "version"],
+        &["provisioned", "timer", "url"],
+        &["service"],
+        &["door"],
+    ];
+    pub(super) const OF_EMULATOR: &[Stack<'_>] =
+        &[all(EMULATOR), Stack { folder: "api", ..all(API) }];
     pub(super) const OF_SCAFFOLD: &[Stack<'_>] =
         &[all(SCAFFOLD), Stack { folder: "deploy", ..all(DEPLOY) }];
 }

@@ -1,13 +1,16 @@
 //! The command line's shape and help. It decides nothing.
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use emulator::api::fault::Fault;
 use microimage::cargo;
 use microimage::manual::{CompletionsArguments, ManArguments};
 use microimage::sandbox::Reach;
+use scaffold::client::{CLIENTS, Client};
 use scaffold::kind::{KINDS, Kind};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
+use tc3::Credential;
 
 /// From a new function to an invoked one.
 #[derive(Parser)]
@@ -47,6 +50,9 @@ pub struct NewArguments {
     pub firstbyte: Option<String>,
     #[command(flatten)]
     pub kind: KindArguments,
+    /// What it calls out to, in any kind: redis, https, postgres, mysql or cos
+    #[arg(long, value_name = "CLIENT", value_parser = client)]
+    pub calls: Option<&'static Client>,
 }
 
 #[derive(Args)]
@@ -76,6 +82,20 @@ pub struct RunArguments {
     /// An instance without requests is ended after this time
     #[arg(long, default_value = "300", value_name = "SECONDS", value_parser = seconds)]
     pub idle: Duration,
+    /// Play the cloud's API there, on the loopback only, in front of --image; no instance starts
+    /// before a function is made and called
+    #[arg(long, value_name = "HOST:PORT", requires = "image")]
+    pub api: Option<SocketAddr>,
+    /// The only key whose signatures the API takes
+    #[arg(long, value_name = "ID:KEY", requires = "api", value_parser = key)]
+    #[arg(default_value = "test-id:test-key")]
+    pub api_key: Credential,
+    /// Where the API keeps its state; target/api/PORT.redb when not given, nowhere with port 0
+    #[arg(long, value_name = "FILE", requires = "api")]
+    pub api_state: Option<PathBuf>,
+    /// What goes wrong at the API, NAME[=ARGUMENT][*TIMES]; repeatable; a wrong name lists them
+    #[arg(long, value_name = "FAULT", requires = "api", value_parser = Fault::parse)]
+    pub fault: Vec<Fault>,
     /// How often an asynchronous invocation is tried again after the function failed
     #[arg(long, default_value_t = 2, value_name = "N")]
     pub retries: u32,
@@ -190,6 +210,18 @@ impl From<Profile> for cargo::Profile {
 fn seconds(text: &str) -> Result<Duration, String> {
     let seconds: f64 = text.parse().map_err(|_| "a number of seconds is wanted".to_owned())?;
     Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())
+}
+
+fn key(text: &str) -> Result<Credential, String> {
+    match text.split_once(':') {
+        Some((id, key)) if !id.is_empty() && !key.is_empty() => Ok(Credential::new(id, key)),
+        _ => Err("write it as ID:KEY".to_owned()),
+    }
+}
+
+fn client(text: &str) -> Result<&'static Client, String> {
+    let names = || CLIENTS.map(|client| client.name).join(", ");
+    Client::named(text).ok_or_else(|| format!("no such client; there are: {}", names()))
 }
 
 fn variable(text: &str) -> Result<(String, String), String> {

@@ -4,6 +4,7 @@
 //! documented of an instance: read-only root, /tmp of 512 MB, port 9000, the platform's environment
 //! (platform page "WebServer image function").
 
+use crate::burst::Burst;
 use crate::config::Config;
 use crate::journal::Journal;
 use crate::program::Program;
@@ -59,6 +60,7 @@ pub struct Host {
     /// Calls that came to nothing, and were named in a line.
     told_in_vain: Mutex<HashSet<String>>,
     journal: Arc<Journal>,
+    burst: Mutex<Option<Burst>>,
 }
 
 /// A started instance that listens. Dropping it ends it.
@@ -150,7 +152,19 @@ impl Host {
             has_told_network: AtomicBool::new(false),
             told_in_vain: Mutex::default(),
             journal,
+            burst: Mutex::new(None),
         }))
+    }
+
+    /// Limits how many instances are started a minute for requests, all functions together; what
+    /// was started before counts.
+    pub fn limit_burst(&self, limit: usize) {
+        lock(&self.burst).get_or_insert_with(|| Burst::new(limit)).set_limit(limit);
+    }
+
+    /// Whether one more instance may be started for a request; it is counted then.
+    pub(crate) fn admits(&self, now: Instant) -> bool {
+        lock(&self.burst).as_mut().is_none_or(|burst| burst.admits(now))
     }
 
     /// What the next instance gets; known for sure once one was started.

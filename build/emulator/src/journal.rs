@@ -90,8 +90,8 @@ impl Journal {
     }
 
     fn cold(&self, what: &str, id: &str, start: &StartUp, config: &Config, memory_bytes: u64) {
-        let [total, pull, runtime, function] =
-            [start.total(), start.pull, start.runtime, start.function].map(whole_ms);
+        let [pull, runtime, function] = [start.pull, start.runtime, start.function].map(whole_ms);
+        let total = pull + runtime + function; // of what is printed: so in every published line
         let (memory, used) = (config.memory_mib, mib(memory_bytes));
         self.line(format_args!(
             "{what} Report RequestId: {id} Coldstart: {total}ms (PullCode: {pull}ms InitRuntime: \

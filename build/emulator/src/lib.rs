@@ -28,6 +28,8 @@
 
 #![forbid(unsafe_code)]
 
+pub mod api;
+pub mod burst;
 pub mod config;
 pub mod fields;
 pub mod front;

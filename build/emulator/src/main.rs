@@ -12,7 +12,7 @@ mod new;
 use args::{Arguments, Command};
 use clap::{CommandFactory as _, Parser as _};
 use commands::function::CommandContext;
-use commands::{invoke, run};
+use commands::{api, invoke, run};
 use emulator::journal::Journal;
 use microimage::cargo::{Cargo, link};
 use microimage::{manual, sandbox};
@@ -68,7 +68,11 @@ fn command(command: &Command) -> Result<ExitCode, Box<dyn Error>> {
         Command::New(arguments) => printed(new::new(arguments)?.to_string().as_bytes())?,
         Command::Run(arguments) => {
             let journal = Journal::new(Box::new(io::stdout()), Box::new(io::stderr()));
-            run::run(arguments, &surroundings()?, &Arc::new(journal), &stop()?)?;
+            let (journal, around, stop) = (Arc::new(journal), surroundings()?, stop()?);
+            match arguments.api {
+                Some(address) => api::run(address, arguments, &around, &journal, &stop)?,
+                None => run::run(arguments, &around, &journal, &stop)?,
+            }
         }
         Command::Invoke(arguments) => {
             // The result alone is standard output: the log goes beside it.
@@ -92,8 +96,10 @@ fn command(command: &Command) -> Result<ExitCode, Box<dyn Error>> {
             // A reader that has enough is no failure.
             let _ = io::stdout().write_all(script.as_bytes());
         }
-        Command::Man(arguments) => manual::man_pages(Arguments::command(), &arguments.folder)
-            .map_err(|e| format!("`{}` cannot be written: {e}", arguments.folder.display()))?,
+        Command::Man(arguments) => {
+            let text = manual::man(Arguments::command(), arguments)?;
+            let _ = io::stdout().write_all(text.as_bytes());
+        }
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -8,7 +8,7 @@ use crate::invoker::{InvocationResult, Invoker};
 use crate::journal::{Journal, Ran};
 use crate::pool::Pool;
 use crate::program::Program;
-use crate::queue::Queue;
+use crate::queue::{Observer, Queue};
 use crate::verdict::InvocationVerdict;
 use crate::wire::Request;
 use microimage::scf::{MAX_ASYNC_BYTES, MAX_BODY_BYTES};
@@ -32,10 +32,24 @@ impl Platform {
         program: Program,
         journal: Arc<Journal>,
     ) -> Result<Arc<Platform>, ConfigError> {
+        Platform::observed(config, host, program, journal, None)
+    }
+
+    /// The same; `observer` is told of each asynchronous invocation's tries.
+    ///
+    /// # Errors
+    /// A configuration that the platform would not take.
+    pub fn observed(
+        config: Config,
+        host: Arc<Host>,
+        program: Program,
+        journal: Arc<Journal>,
+        observer: Option<Observer>,
+    ) -> Result<Arc<Platform>, ConfigError> {
         config.check()?;
         let pool = Pool::new(config, host, program, journal.clone());
         let invoker = Arc::new(Invoker { pool, journal });
-        Ok(Arc::new(Platform { queue: Queue::new(invoker.clone()), invoker }))
+        Ok(Arc::new(Platform { queue: Queue::new(invoker.clone(), observer), invoker }))
     }
 
     /// Invokes the function and waits for the outcome.

@@ -103,6 +103,9 @@ impl Pool {
         if state.alive() + state.starting >= config.max_instances || state.closing {
             return Err(InvocationVerdict::ResourceLimitReached);
         }
+        if !self.host.admits(Instant::now()) {
+            return Err(InvocationVerdict::BurstLimit);
+        }
         state.starting += 1;
         let program = state.program.clone();
         drop(state);
@@ -187,6 +190,21 @@ impl Pool {
         drop(state);
         drop(ended);
         Ok(start)
+    }
+
+    /// Has so many instances started ahead from now on; those that are more become idle ones.
+    pub fn provision(&self, instances: usize) {
+        let mut state = lock(&self.state);
+        let max_instances = state.config.max_instances.max(instances);
+        state.config =
+            Arc::new(Config { provisioned: instances, max_instances, ..(*state.config).clone() });
+        state.epoch += 1;
+        self.changed.notify_all();
+    }
+
+    /// How many requests are being answered.
+    pub fn in_flight(&self) -> usize {
+        lock(&self.state).slots.iter().map(|slot| slot.in_flight).sum()
     }
 
     /// How instances are isolated on this machine; known for sure once one was started.
@@ -294,7 +312,7 @@ impl Pool {
                 let program = state.program.clone();
                 drop(state);
                 drop(ended);
-                if let Err(verdict) = self.provision(&program, &config) {
+                if let Err(verdict) = self.start_ahead(&program, &config) {
                     self.journal
                         .note(format_args!("a provisioned instance did not start: {verdict}"));
                     not_before = Instant::now() + START_PAUSE;
@@ -306,7 +324,11 @@ impl Pool {
         }
     }
 
-    fn provision(&self, program: &Arc<Program>, config: &Config) -> Result<(), InvocationVerdict> {
+    fn start_ahead(
+        &self,
+        program: &Arc<Program>,
+        config: &Config,
+    ) -> Result<(), InvocationVerdict> {
         let started = self.host.start(program, config);
         let mut state = lock(&self.state);
         state.starting -= 1;

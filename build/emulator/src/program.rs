@@ -51,6 +51,8 @@ pub struct Program {
     pub rootfs: PathBuf,
     /// Entrypoint and arguments.
     pub argv: Vec<String>,
+    /// How many of them are the entrypoint.
+    entrypoint: usize,
     /// The image's environment, as `NAME=value`.
     pub env: Vec<String>,
     /// Working directory inside the rootfs; `/` when empty.
@@ -176,10 +178,12 @@ impl Program {
             .map_err(at(&app, "made executable"))?;
         let pull = Mutex::new(started.elapsed());
         let (argv, env, cwd) = (vec!["/app".to_owned()], Vec::new(), String::new());
+        let entrypoint = argv.len();
         Ok(Program {
             home: Mutex::new(Some(home)),
             rootfs,
             argv,
+            entrypoint,
             env,
             cwd,
             uid: 0,
@@ -198,10 +202,12 @@ impl Program {
         let pull = Mutex::new(started.elapsed());
         let (uid, gid) = user_of(&rootfs, image.user())?;
         let (argv, env, cwd) = (image.argv(), image.env().to_vec(), image.working_dir().to_owned());
+        let entrypoint = image.entrypoint().len();
         Ok(Program {
             home: Mutex::new(Some(home)),
             rootfs,
             argv,
+            entrypoint,
             env,
             cwd,
             uid,
@@ -210,6 +216,29 @@ impl Program {
             left_out: unpack::left_out(&unpacked),
             pull,
         })
+    }
+
+    /// The same files started in another way: `command` instead of the image's entrypoint, `args`
+    /// instead of its arguments (API CreateFunction, Code.ImageConfig). The files stay this
+    /// program's: it has to outlive what is started of them. Nothing is pulled for it.
+    pub fn variant(&self, command: Option<&str>, args: Option<&[String]>) -> Program {
+        let (entrypoint, arguments) = self.argv.split_at(self.entrypoint);
+        let first = command.map_or_else(|| entrypoint.to_vec(), |command| vec![command.to_owned()]);
+        let entrypoint = first.len();
+        let argv = [&first, args.unwrap_or(arguments)].concat();
+        Program {
+            home: Mutex::new(None),
+            rootfs: self.rootfs.clone(),
+            argv,
+            entrypoint,
+            env: self.env.clone(),
+            cwd: self.cwd.clone(),
+            uid: self.uid,
+            gid: self.gid,
+            inputs: Vec::new(),
+            left_out: Vec::new(),
+            pull: Mutex::new(self.take_pull()),
+        }
     }
 
     /// How long it took to have its files here, building not included: what the platform calls

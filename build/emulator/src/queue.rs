@@ -3,7 +3,7 @@
 //! events live six hours, 100,000 may wait.
 
 use crate::invocation::Invocation;
-use crate::invoker::Invoker;
+use crate::invoker::{InvocationResult, Invoker};
 use crate::sync::lock;
 use crate::verdict::{InvocationVerdict, Retry};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
@@ -20,8 +20,12 @@ pub(crate) struct Queue {
     shared: Arc<Shared>,
 }
 
+/// Is told of each try of an asynchronous invocation, and which retry it was.
+pub type Observer = Box<dyn Fn(&InvocationResult, u32) + Send + Sync>;
+
 struct Shared {
     invoker: Arc<Invoker>,
+    observer: Option<Observer>,
     state: Mutex<State>,
     changed: Condvar,
 }
@@ -42,8 +46,9 @@ struct Job {
 }
 
 impl Queue {
-    pub(crate) fn new(invoker: Arc<Invoker>) -> Queue {
-        let shared = Arc::new(Shared { invoker, state: Mutex::default(), changed: Condvar::new() });
+    pub(crate) fn new(invoker: Arc<Invoker>, observer: Option<Observer>) -> Queue {
+        let (state, changed) = (Mutex::default(), Condvar::new());
+        let shared = Arc::new(Shared { invoker, observer, state, changed });
         let worker = shared.clone();
         let _ = thread::Builder::new().name("queue".into()).spawn(move || worker.work());
         Queue { shared }
@@ -112,6 +117,9 @@ impl Shared {
 
     fn run(&self, mut job: Job) {
         let outcome = self.invoker.run(&job.invocation);
+        if let Some(observer) = &self.observer {
+            observer(&outcome, job.retries);
+        }
         let config = self.invoker.pool.config();
         let (id, interval) = (&job.invocation.request_id, config.retry_interval);
         let (allowed, status) = (config.retries, outcome.verdict.status());

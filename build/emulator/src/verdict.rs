@@ -13,6 +13,8 @@ pub enum InvocationVerdict {
     /// 430: the function answered, and said that it failed. Which HTTP status says so is documented
     /// nowhere: here, for event functions, every one that is not 2xx.
     UserCodeException(u16),
+    /// 429: more instances were to be started than the region starts in a minute.
+    BurstLimit,
     /// 432: every instance that may exist is busy.
     ResourceLimitReached,
     /// 433: no reply within the function's timeout.
@@ -58,6 +60,7 @@ impl InvocationVerdict {
             InvocationVerdict::EventTooBig => 406,
             InvocationVerdict::ReplyTooBig(_) => 407,
             InvocationVerdict::UserCodeException(_) => 430,
+            InvocationVerdict::BurstLimit => 429,
             InvocationVerdict::ResourceLimitReached => 432,
             InvocationVerdict::TimeLimitReached(_) => 433,
             InvocationVerdict::MemoryLimitReached => 434,
@@ -82,6 +85,10 @@ impl InvocationVerdict {
             InvocationVerdict::ReplyTooBig(what) => format!("the reply is over the limit: {what}"),
             InvocationVerdict::UserCodeException(status) => {
                 format!("the function answered with a failure: HTTP {status}")
+            }
+            InvocationVerdict::BurstLimit => {
+                "ResourceLimit: more instances would start than the region starts in a minute"
+                    .into()
             }
             InvocationVerdict::ResourceLimitReached => {
                 "ResourceLimitReached: every instance is busy".to_owned()
@@ -113,7 +120,9 @@ impl InvocationVerdict {
             InvocationVerdict::Success
             | InvocationVerdict::NoJson
             | InvocationVerdict::EventTooBig => Retry::Never,
-            InvocationVerdict::ResourceLimitReached => Retry::UntilCapacity,
+            InvocationVerdict::BurstLimit | InvocationVerdict::ResourceLimitReached => {
+                Retry::UntilCapacity
+            }
             _ => Retry::Counted,
         }
     }

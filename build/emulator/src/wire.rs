@@ -45,7 +45,7 @@ pub enum WireError {
     #[error("{0}")]
     Syntax(String),
     /// The body is over the limit.
-    #[error("the body is over {MAX_BODY_BYTES} bytes")]
+    #[error("the body is over the limit")]
     TooBig,
     /// The socket.
     #[error("the connection failed: {0}")]
@@ -79,6 +79,17 @@ impl Request {
     /// # Errors
     /// [`WireError`].
     pub fn read(from: &mut (impl BufRead + Write100)) -> Result<Option<Request>, WireError> {
+        Request::read_up_to(from, MAX_BODY_BYTES)
+    }
+
+    /// The same with another limit of the body, in bytes.
+    ///
+    /// # Errors
+    /// [`WireError`].
+    pub fn read_up_to(
+        from: &mut (impl BufRead + Write100),
+        max_bytes: usize,
+    ) -> Result<Option<Request>, WireError> {
         let head = match head(from) {
             Err(WireError::Closed) => return Ok(None),
             head => head?,
@@ -93,7 +104,7 @@ impl Request {
         let mut request =
             Request { method: method.into(), target: target.into(), headers, body: Vec::new() };
         let length = length(&request.headers)?;
-        if matches!(length, Length::Exactly(length) if length > MAX_BODY_BYTES as u64) {
+        if matches!(length, Length::Exactly(length) if length > max_bytes as u64) {
             return Err(WireError::TooBig); // before a client that asks is told to send it
         }
         if field(&request.headers, "expect")
@@ -103,7 +114,7 @@ impl Request {
         }
         request.body = match length {
             Length::None => Vec::new(),
-            other => body(from, other)?,
+            other => body(from, other, max_bytes)?,
         };
         Ok(Some(request))
     }
@@ -158,7 +169,7 @@ impl Reply {
                 other => other,
             };
             let kept = !closes && !matches!(length, Length::ToEnd);
-            let body = body(from, length)?;
+            let body = body(from, length, MAX_BODY_BYTES)?;
             return Ok((Reply { status, headers, body }, kept));
         }
     }
@@ -287,12 +298,12 @@ fn length(headers: &Fields) -> Result<Length, WireError> {
     }
 }
 
-fn body(from: &mut impl BufRead, length: Length) -> Result<Vec<u8>, WireError> {
+fn body(from: &mut impl BufRead, length: Length, max_bytes: usize) -> Result<Vec<u8>, WireError> {
     let mut body = Vec::new();
     match length {
         Length::None => {}
         Length::Exactly(length) => {
-            if length > MAX_BODY_BYTES as u64 {
+            if length > max_bytes as u64 {
                 return Err(WireError::TooBig);
             }
             from.take(length).read_to_end(&mut body)?;
@@ -301,8 +312,8 @@ fn body(from: &mut impl BufRead, length: Length) -> Result<Vec<u8>, WireError> {
             }
         }
         Length::ToEnd => {
-            from.take(MAX_BODY_BYTES as u64 + 1).read_to_end(&mut body)?;
-            if body.len() > MAX_BODY_BYTES {
+            from.take(max_bytes as u64 + 1).read_to_end(&mut body)?;
+            if body.len() > max_bytes {
                 return Err(WireError::TooBig);
             }
         }
@@ -311,7 +322,7 @@ fn body(from: &mut impl BufRead, length: Length) -> Result<Vec<u8>, WireError> {
             let size = size.split(';').next().unwrap_or_default().trim();
             let size = u64::from_str_radix(size, 16)
                 .map_err(|_| WireError::Syntax("a chunk's size is no hexadecimal number".into()))?;
-            if size.saturating_add(body.len() as u64) > MAX_BODY_BYTES as u64 {
+            if size.saturating_add(body.len() as u64) > max_bytes as u64 {
                 return Err(WireError::TooBig);
             }
             if size == 0 {

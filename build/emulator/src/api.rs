@@ -1,0 +1,34 @@
+//! The cloud's own API, played on this machine in front of real instances: SCF 2018-04-16 and CLS's
+//! SearchLog, well enough that Tencent's command line and SDK drive it. It is no copy: what is
+//! documented is played, what no document says is decided here and said so (docs/CONTRACTS.md,
+//! section 10).
+//!
+//! Read in this order: [`shapes`], [`parameters`], [`error`], [`fault`], [`content`], [`world`],
+//! [`line`], [`query`], [`log`], [`fleet`], [`session`], the actions, [`service`], [`door`].
+
+mod account;
+mod alias;
+mod call;
+pub mod clock;
+pub mod content;
+pub mod door;
+pub mod error;
+pub mod fault;
+pub mod fleet;
+mod function;
+pub mod line;
+pub mod log;
+mod namespace;
+pub mod parameters;
+mod provisioned;
+pub mod query;
+mod search;
+pub mod service;
+pub mod session;
+mod shapes;
+pub mod store;
+pub mod timer;
+mod trigger;
+mod url;
+mod version;
+pub mod world;

@@ -1,0 +1,425 @@
+//! Calls: Invoke, InvokeFunction, GetRequestStatus. Each reaches a real instance of its version,
+//! and leaves its lines in the log.
+
+use crate::api::clock::{self, text};
+use crate::api::content::Content;
+use crate::api::error::ApiError;
+use crate::api::fleet::Which;
+use crate::api::function::namespace;
+use crate::api::line::{Form, Request as LineRequest};
+use crate::api::log::{Call, Line};
+use crate::api::parameters::Parameters;
+use crate::api::session::Session;
+use crate::api::world::{DEFAULT, LATEST};
+use crate::config::Config;
+use crate::invocation::new_id;
+use crate::invoker::InvocationResult;
+use crate::platform::Platform;
+use crate::start_up::StartUp;
+use crate::sync::lock;
+use crate::wire::{Reply, Request};
+use serde_json::{Value, json};
+use std::hash::{BuildHasher as _, RandomState};
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// "LogType=Tail returns 4 KB."
+const TAIL_BYTES: usize = 4096;
+
+/// A call on its way: which version answers, and what of it the log needs.
+#[derive(Clone, Debug)]
+pub(super) struct Target {
+    which: Which,
+    content: Content,
+    config: Config,
+    call: Call,
+}
+
+/// What became of a call.
+#[derive(Debug)]
+pub(super) struct Outcome {
+    /// The request, as the log keeps it.
+    pub call: Call,
+    /// The platform's lines.
+    pub lines: Vec<String>,
+    /// The failure's body.
+    pub failed: Option<String>,
+    /// What the function answered.
+    pub reply: Option<Reply>,
+}
+
+impl Session {
+    /// InvokeFunction: waits for the result.
+    pub(super) fn invoke_function(self: &Arc<Self>, of: &Parameters) -> Result<Value, ApiError> {
+        let qualifier = of.text("Qualifier").filter(|text| !text.is_empty()).unwrap_or(DEFAULT);
+        self.invoke_event(of, qualifier, of.text("Event"))
+    }
+
+    /// Invoke: waits for the result, or not.
+    pub(super) fn invoke(self: &Arc<Self>, of: &Parameters) -> Result<Value, ApiError> {
+        let qualifier = of.text("Qualifier").filter(|text| !text.is_empty()).unwrap_or(LATEST);
+        match of.text("InvocationType").unwrap_or("RequestResponse") {
+            "RequestResponse" | "" => self.invoke_event(of, qualifier, of.text("ClientContext")),
+            "Event" => self.invoke_later(of, qualifier, of.text("ClientContext")),
+            other => Err(ApiError::new(
+                "InvalidParameterValue.InvokeType",
+                format_args!("InvocationType is `{other}`; RequestResponse or Event"),
+            )),
+        }
+    }
+
+    fn invoke_event(
+        self: &Arc<Self>,
+        of: &Parameters,
+        qualifier: &str,
+        event: Option<&str>,
+    ) -> Result<Value, ApiError> {
+        let tail = match of.text("LogType").unwrap_or("None") {
+            "None" | "" => false,
+            "Tail" => true,
+            other => {
+                return Err(ApiError::new(
+                    "InvalidParameterValue.Param",
+                    format_args!("LogType is `{other}`; None or Tail"),
+                ));
+            }
+        };
+        let target =
+            self.target(namespace(of), of.required("FunctionName"), qualifier, Some(false))?;
+        let event = checked(event, microimage::scf::MAX_BODY_BYTES)?;
+        let outcome = self.run(target, request(event), None)?;
+        let call = &outcome.call;
+        let (returned, failed) = match outcome.failed {
+            None => (call.returned.as_str(), String::new()),
+            Some(body) => ("", body),
+        };
+        let milliseconds = call.duration_us as f64 / 1000.0;
+        Ok(json!({"Result": {
+            "Log": if tail { self.tail(&outcome.lines) } else { String::new() },
+            "RetMsg": returned,
+            "ErrMsg": failed,
+            "MemUsage": call.used_bytes,
+            "Duration": milliseconds,
+            "BillDuration": call.duration_us.div_ceil(1000),
+            "FunctionRequestId": call.id,
+            "InvokeResult": if call.status == 200 { 0 } else { -1 },
+        }}))
+    }
+
+    fn invoke_later(
+        self: &Arc<Self>,
+        of: &Parameters,
+        qualifier: &str,
+        event: Option<&str>,
+    ) -> Result<Value, ApiError> {
+        let target =
+            self.target(namespace(of), of.required("FunctionName"), qualifier, Some(false))?;
+        let event = checked(event, microimage::scf::MAX_ASYNC_BYTES)?;
+        let id = self.send(&target, event)?;
+        Ok(json!({"Result": {
+            "Log": "", "RetMsg": "", "ErrMsg": "", "MemUsage": 0, "Duration": 0.0,
+            "BillDuration": 0, "FunctionRequestId": id, "InvokeResult": 0,
+        }}))
+    }
+
+    /// Takes an event that nobody waits for; its request id.
+    pub(super) fn send(self: &Arc<Self>, target: &Target, event: &str) -> Result<String, ApiError> {
+        let platform = self.platform(target)?;
+        platform
+            .send(request(event))
+            .map_err(|verdict| ApiError::new("LimitExceeded.Quota", verdict))
+    }
+
+    /// The version that a call reaches. `web` says which type of function is called, where it
+    /// matters.
+    pub(super) fn target(
+        &self,
+        namespace: &str,
+        name: &str,
+        qualifier: &str,
+        web: Option<bool>,
+    ) -> Result<Target, ApiError> {
+        if self.faults.happens("no-balance") {
+            return Err(ApiError::new(
+                "ResourceUnavailable.InsufficientBalance",
+                "the account is in arrears; top it up first",
+            ));
+        }
+        let lot = (RandomState::new().hash_one(0) >> 11) as f64 / (1u64 << 53) as f64;
+        self.read(|world, now| {
+            let function = world.function(namespace, name)?;
+            if web.is_some_and(|web| web != function.is_web) {
+                return Err(ApiError::new(
+                    "FailedOperation.InvokeFunction",
+                    "a Web function is called by its URL (CreateTrigger, Type http)",
+                ));
+            }
+            let (alias, number) = function.resolve(qualifier, lot)?;
+            let version = function.version(&number)?;
+            if !version.answers() {
+                let code = match number == LATEST {
+                    true => "FailedOperation.FunctionStatusError",
+                    false => "FailedOperation.FunctionVersionStatusNotActive",
+                };
+                let state = version.status.name();
+                return Err(ApiError::new(
+                    code,
+                    format_args!("`{name}` version {number} is {state}; wait until it is Active"),
+                ));
+            }
+            let content = version.content.clone();
+            let base = Config {
+                name: name.to_owned(),
+                namespace: namespace.to_owned(),
+                version: number.clone(),
+                ..self.base.clone()
+            };
+            let config = content.config(&base, function.is_web);
+            let call = Call {
+                function: name.to_owned(),
+                namespace: namespace.to_owned(),
+                version: number.clone(),
+                alias,
+                start_ms: now,
+                ..Call::default()
+            };
+            Ok(Target { which: Session::which(function, &number), content, config, call })
+        })
+    }
+
+    /// The instances of a target.
+    pub(super) fn platform(self: &Arc<Self>, target: &Target) -> Result<Arc<Platform>, ApiError> {
+        let limit = self.faults.setting("burst").unwrap_or(500.0).max(0.0) as usize;
+        self.fleet.limit_burst(limit);
+        let observer = || {
+            // Not the session itself: it holds the platform that holds this.
+            let (session, target) = (Arc::downgrade(self), target.clone());
+            let observer = move |result: &InvocationResult, retry: u32| {
+                let Some(session) = session.upgrade() else { return };
+                let now = session.now_ms();
+                let took = i64::try_from(result.ran.duration.as_millis()).unwrap_or(0);
+                let call = Call { start_ms: now - took, retry, ..target.call.clone() };
+                let (call, lines, _) = session.report(&Target { call, ..target.clone() }, result);
+                session.keep(&target, call, &lines);
+            };
+            Box::new(observer) as crate::queue::Observer
+        };
+        self.fleet
+            .platform(&target.which, &target.content, target.config.clone(), observer)
+            .map_err(|error| ApiError::new("InternalError", error))
+    }
+
+    /// Calls and waits; what came of it is in the log.
+    pub(super) fn run(
+        self: &Arc<Self>,
+        target: Target,
+        request: Request,
+        client: Option<IpAddr>,
+    ) -> Result<Outcome, ApiError> {
+        if let Some(status) = self.faults.number("fail") {
+            return Ok(self.failed(target, status as u16));
+        }
+        let mut platform = self.platform(&target)?;
+        if self.faults.setting("started-ahead").is_some() || self.faults.happens("started-ahead") {
+            // Failing to start is seen by the call itself.
+            let _ = platform.pool().prime();
+        }
+        if platform.pool().instances() == 0
+            && let Some(other) = self.fleet.warm_other(&target.which)
+            && self.faults.happens("warm-instead")
+        {
+            platform = other;
+        }
+        let result = platform.invoke_from(request, client);
+        let (call, lines, failed) = self.report(&target, &result);
+        self.keep(&target, call.clone(), &lines);
+        Ok(Outcome { call, lines, failed, reply: result.reply })
+    }
+
+    /// A call that never reached an instance, or whose function is said to have failed.
+    fn failed(&self, target: Target, status: u16) -> Outcome {
+        let message = match status {
+            429 => "ResourceLimit: more instances would start than are started in a minute",
+            430 => "the function answered with a failure",
+            432 => "ResourceLimitReached: every instance is busy",
+            433 => "Invoking task timed out",
+            434 => "MemoryLimitReached: the instance took more memory than it has",
+            439 => "the user process exited while running",
+            444 => "PullImageFailed: the image could not be pulled",
+            447 => "PullImageTimeOut: the image could not be pulled in time",
+            _ => "a fault was injected",
+        };
+        let code = if status == 430 { 1 } else { -1 };
+        let body = json!({"errorCode": code, "errorMessage": message, "statusCode": status});
+        let body = body.to_string();
+        let call = Call { id: new_id(), status, returned: body.clone(), ..target.call.clone() };
+        let lines = self.lines(&target, &call, None, None, Some(&body));
+        self.keep(&target, call.clone(), &lines);
+        Outcome { call, lines, failed: Some(body), reply: None }
+    }
+
+    /// A request and its lines, of what the emulator says of it.
+    fn report(
+        &self,
+        target: &Target,
+        result: &InvocationResult,
+    ) -> (Call, Vec<String>, Option<String>) {
+        let status = result.verdict.status();
+        let body = result.reply.as_ref().map(|reply| String::from_utf8_lossy(&reply.body));
+        let is_event = target.config.mode == crate::config::Mode::Event;
+        let returned = body.filter(|_| is_event).map(|body| body.into_owned());
+        let failed = (status != 200).then(|| match (&returned, status) {
+            // What the function itself says of its failure.
+            (Some(body), 430) => {
+                let body: Value =
+                    serde_json::from_str(body).unwrap_or_else(|_| Value::String(body.clone()));
+                json!({"errorCode": 1, "errorMessage": body, "statusCode": 430}).to_string()
+            }
+            _ => result.verdict.body(),
+        });
+        let call = Call {
+            id: result.request_id.clone(),
+            status,
+            duration_us: u64::try_from(result.ran.duration.as_micros()).unwrap_or(u64::MAX),
+            used_bytes: result.ran.memory_bytes,
+            returned: failed.clone().or(returned.clone()).unwrap_or_default(),
+            ..target.call.clone()
+        };
+        let shown = if failed.is_some() { None } else { returned.as_deref() };
+        let lines = self.lines(target, &call, result.cold, shown, failed.as_deref());
+        (call, lines, failed)
+    }
+
+    fn lines(
+        &self,
+        target: &Target,
+        call: &Call,
+        cold: Option<StartUp>,
+        returned: Option<&str>,
+        failed: Option<&str>,
+    ) -> Vec<String> {
+        let form = self.faults.text("line-form", |name| Form::named(name).is_some());
+        let form = form.and_then(|name| Form::named(&name)).unwrap_or_default();
+        form.lines(&LineRequest {
+            id: &call.id,
+            cold,
+            duration: Duration::from_micros(call.duration_us),
+            memory_mb: target.content.memory_mb,
+            used_bytes: call.used_bytes,
+            returned,
+            failed,
+        })
+    }
+
+    /// Puts a request and its lines into the log.
+    fn keep(&self, target: &Target, call: Call, lines: &[String]) {
+        let now = self.now_ms();
+        let late = self.faults.number("logs-late").unwrap_or(0.0).max(0.0);
+        let visible_ms = now.saturating_add((late * 1000.0) as i64);
+        let is_missing = self.faults.happens("logs-missing") || target.content.ignore_system_log;
+        let times = if self.faults.happens("logs-twice") { 2 } else { 1 };
+        let line = |message: &String| Line {
+            number: 0,
+            topic: target.content.cls_topic.clone(),
+            time_ms: now,
+            visible_ms,
+            call: call.clone(),
+            kind: "Platform".into(),
+            message: message.clone(),
+        };
+        let once = lines.iter().map(line);
+        let kept = match (is_missing, times) {
+            (true, _) => Vec::new(),
+            (false, 1) => once.collect(),
+            (false, _) => once.clone().chain(once).collect(),
+        };
+        self.record(call.clone(), kept);
+    }
+
+    /// The last of a request's lines, as LogType=Tail gives them.
+    fn tail(&self, lines: &[String]) -> String {
+        use base64::Engine as _;
+        let is_empty = self.faults.happens("tail-empty");
+        let most = self.faults.number("tail-cut").map_or(TAIL_BYTES, |most| most.max(0.0) as usize);
+        let mut tail = if is_empty { String::new() } else { lines.join("\n") + "\n" };
+        let start = tail.ceil_char_boundary(tail.len().saturating_sub(most));
+        tail.drain(..start);
+        match self.faults.happens("tail-base64") {
+            true => base64::engine::general_purpose::STANDARD.encode(tail),
+            false => tail,
+        }
+    }
+
+    /// GetRequestStatus.
+    pub(super) fn get_request_status(&self, of: &Parameters) -> Result<Value, ApiError> {
+        let now = self.now_ms();
+        let (from, to) = match (of.text("StartTime"), of.text("EndTime")) {
+            (None, None) => (now - 15 * 60_000, now),
+            (Some(from), Some(to)) => {
+                let moment = |text: &str| {
+                    clock::moment(text).ok_or_else(|| {
+                        ApiError::new(
+                            "InvalidParameterValue.StartTime",
+                            format_args!("`{text}` is no time; write 2017-05-16 20:00:00"),
+                        )
+                    })
+                };
+                (moment(from)?, moment(to)?.saturating_add(999))
+            }
+            _ => {
+                return Err(ApiError::new(
+                    "InvalidParameterValue.StartTimeOrEndTime",
+                    "StartTime and EndTime come together",
+                ));
+            }
+        };
+        let (name, namespace) = (of.required("FunctionName"), namespace(of));
+        self.read(|world, _| world.function(namespace, name).map(drop))?;
+        let logs = lock(&self.logs);
+        let found = logs.calls(name, namespace, of.required("FunctionRequestId"), from, to);
+        let data: Vec<Value> = found
+            .iter()
+            .map(|call| {
+                json!({
+                    "FunctionName": call.function,
+                    "RetMsg": call.returned,
+                    "RequestId": call.id,
+                    "StartTime": text(call.start_ms),
+                    "RetCode": if call.status == 200 { 0 } else { -1 },
+                    "Duration": call.duration_us as f64 / 1000.0,
+                    "MemUsage": call.used_bytes as f64 / f64::from(1 << 20),
+                    "RetryNum": call.retry,
+                })
+            })
+            .collect();
+        Ok(json!({"TotalCount": data.len(), "Data": data}))
+    }
+}
+
+fn request(event: &str) -> Request {
+    Request {
+        method: "POST".into(),
+        target: "/".into(),
+        headers: Vec::new(),
+        body: event.as_bytes().to_vec(),
+    }
+}
+
+/// An event, or `{}`: JSON within the limit.
+fn checked(event: Option<&str>, most: usize) -> Result<&str, ApiError> {
+    let event = event.filter(|event| !event.is_empty()).unwrap_or("{}");
+    if event.len() > most {
+        return Err(ApiError::new(
+            "InvalidParameter.RequestTooLarge",
+            format_args!("the event has {} bytes; {most} are taken", event.len()),
+        ));
+    }
+    match serde_json::from_str::<serde::de::IgnoredAny>(event) {
+        Ok(_) => Ok(event),
+        Err(error) => Err(ApiError::new(
+            "InvalidParameterValue.Param",
+            format_args!("the event is no JSON: {error}"),
+        )),
+    }
+}

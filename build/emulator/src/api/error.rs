@@ -1,0 +1,22 @@
+//! An error as the cloud's API answers it: a code that programs compare and a message that people
+//! read. Codes are those of the platform's own list (SDK, scf/v20180416/errorcodes.py) or of the
+//! API's common ones.
+
+use std::fmt::Display;
+
+/// Code and message.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{code}: {message}")]
+pub struct ApiError {
+    /// `ResourceNotFound.Function`.
+    pub code: String,
+    /// What is wrong, then what to do.
+    pub message: String,
+}
+
+impl ApiError {
+    /// An error.
+    pub fn new(code: impl Into<String>, message: impl Display) -> ApiError {
+        ApiError { code: code.into(), message: message.to_string() }
+    }
+}

@@ -1,0 +1,132 @@
+//! Real instances: one platform of the emulator for each version that is called, started with the
+//! first call. It knows no API.
+
+use crate::api::content::Content;
+use crate::config::Config;
+use crate::instance::Host;
+use crate::journal::Journal;
+use crate::platform::Platform;
+use crate::program::Program;
+use crate::queue::Observer;
+use crate::sync::lock;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
+
+/// Versions that have instances at once; the one that was called longest ago gives way. Each has
+/// some six descriptors, and a process often no more than 1024.
+const MAX_RUNNING: usize = 64;
+
+/// A version at one revision of one function.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Which {
+    /// The function's id.
+    pub function: String,
+    /// `$LATEST` or a number.
+    pub version: String,
+    /// Each change has instances of its own.
+    pub revision: u64,
+}
+
+/// All instances.
+pub struct Fleet {
+    host: Arc<Host>,
+    journal: Arc<Journal>,
+    program: Program,
+    running: Mutex<HashMap<Which, (Arc<Platform>, Instant)>>,
+}
+
+impl Fleet {
+    /// Instances of `program`, whatever image a request names.
+    pub fn new(host: Arc<Host>, journal: Arc<Journal>, program: Program) -> Fleet {
+        Fleet { host, journal, program, running: Mutex::default() }
+    }
+
+    /// Limits how many instances a minute are started for calls, all functions together.
+    pub fn limit_burst(&self, limit: usize) {
+        self.host.limit_burst(limit);
+    }
+
+    /// A remark of the emulator's own.
+    pub fn note(&self, text: impl std::fmt::Display) {
+        self.journal.note(text);
+    }
+
+    /// The platform of a version; made if there is none.
+    ///
+    /// # Errors
+    /// A configuration that the emulator does not take.
+    pub fn platform(
+        &self,
+        which: &Which,
+        content: &Content,
+        config: Config,
+        observer: impl FnOnce() -> Observer,
+    ) -> Result<Arc<Platform>, String> {
+        let mut running = lock(&self.running);
+        if let Some((platform, used)) = running.get_mut(which) {
+            *used = Instant::now();
+            return Ok(platform.clone());
+        }
+        let arguments = content.arguments();
+        let program = self.program.variant(content.command(), arguments.as_deref());
+        let (host, journal) = (self.host.clone(), self.journal.clone());
+        let platform = Platform::observed(config, host, program, journal, Some(observer()))
+            .map_err(|error| error.to_string())?;
+        let idle = |entry: &(&Which, &(Arc<Platform>, Instant))| {
+            let pool = entry.1.0.pool();
+            pool.in_flight() == 0 && pool.config().provisioned == 0
+        };
+        let gone = match running.len() >= MAX_RUNNING {
+            true => running.iter().filter(idle).min_by_key(|(_, (_, used))| *used),
+            false => None,
+        };
+        let gone = gone.map(|(which, _)| which.clone()).and_then(|which| running.remove(&which));
+        running.insert(which.clone(), (platform.clone(), Instant::now()));
+        drop(running);
+        drop(gone); // ends its instances, which takes a moment
+        Ok(platform)
+    }
+
+    /// The platform of a version, if it has one.
+    pub fn running(&self, which: &Which) -> Option<Arc<Platform>> {
+        lock(&self.running).get(which).map(|(platform, _)| platform.clone())
+    }
+
+    /// A platform with an idle instance of another version of the function: of the latest one.
+    pub fn warm_other(&self, which: &Which) -> Option<Arc<Platform>> {
+        let running = lock(&self.running);
+        let others = running.iter().filter(|(other, (platform, _))| {
+            other.function == which.function
+                && *other != which
+                && platform.pool().instances() > platform.pool().in_flight()
+        });
+        others.max_by_key(|(_, (_, used))| *used).map(|(_, (platform, _))| platform.clone())
+    }
+
+    /// Ends instances of those that are no more.
+    pub fn retain(&self, keep: impl Fn(&Which) -> bool) {
+        let mut gone = Vec::new();
+        lock(&self.running).retain(|which, (platform, _)| {
+            let keeps = keep(which);
+            if !keeps {
+                gone.push(platform.clone());
+            }
+            keeps
+        });
+        if gone.is_empty() {
+            return;
+        }
+        // Requests in flight get their time, and nobody waits for that.
+        let _ = std::thread::Builder::new()
+            .name("ending".into())
+            .spawn(move || gone.iter().for_each(|platform| platform.close()));
+    }
+
+    /// Ends everything.
+    pub fn close(&self) {
+        let running = std::mem::take(&mut *lock(&self.running));
+        running.into_values().for_each(|(platform, _)| platform.close());
+        self.program.remove();
+    }
+}

@@ -1,0 +1,181 @@
+//! The platform's log lines of one request, in the forms that were published or captured
+//! (docs/on-the-platform.md has their sources). Whole milliseconds, and `Coldstart` is the sum of
+//! its parts, as in every sample.
+
+use crate::start_up::StartUp;
+use std::time::Duration;
+
+/// How the Init Report is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Form {
+    /// Documents to 2021: InitDuration and Duration.
+    Year2021,
+    /// Documents now: START, then `Coldstart: … (PullCode: … InitRuntime: … InitFunction: …)`.
+    #[default]
+    Docs,
+    /// A log of CloudBase of 2026: before START, without PullCode, and a line `Event RequestId`.
+    CloudBase,
+}
+
+impl Form {
+    /// By the name that a fault's argument has; `2022`, a user's captured log, has the form of the
+    /// documents.
+    pub fn named(name: &str) -> Option<Form> {
+        match name {
+            "2021" => Some(Form::Year2021),
+            "docs" | "2022" => Some(Form::Docs),
+            "cloudbase" => Some(Form::CloudBase),
+            _ => None,
+        }
+    }
+}
+
+/// What there is to report of a request.
+#[derive(Clone, Copy, Debug)]
+pub struct Request<'a> {
+    /// Its id.
+    pub id: &'a str,
+    /// What a cold start took, if it was one that the platform reports.
+    pub cold: Option<StartUp>,
+    /// What the function took.
+    pub duration: Duration,
+    /// Memory configured, in MB.
+    pub memory_mb: u64,
+    /// Memory used, in bytes.
+    pub used_bytes: u64,
+    /// The return value of an event function.
+    pub returned: Option<&'a str>,
+    /// The body of a failure.
+    pub failed: Option<&'a str>,
+}
+
+impl Form {
+    /// All lines of a request, in order.
+    pub fn lines(self, of: &Request<'_>) -> Vec<String> {
+        let id = of.id;
+        let init =
+            of.cold.map(|start| self.report("Init", id, &start, of.memory_mb, of.used_bytes));
+        let start = format!("START RequestId:{id}");
+        let mut lines = Vec::new();
+        match self {
+            Form::CloudBase => {
+                lines.extend(init);
+                lines.push(start);
+                lines.push(format!("Event RequestId:{id}"));
+            }
+            _ => {
+                lines.push(start);
+                lines.extend(init);
+            }
+        }
+        match (of.failed, of.returned) {
+            (Some(failed), _) => lines.push(format!("ERROR RequestId:{id} Result:{failed}")),
+            (None, Some(returned)) => {
+                let returned = serde_json::Value::String(returned.to_owned());
+                lines.push(format!("Response RequestId:{id} RetMsg:{returned}"));
+            }
+            (None, None) => {}
+        }
+        lines.push(format!("END RequestId:{id}"));
+        lines.push(format!(
+            "Report RequestId:{id} Duration:{}ms Memory:{}MB MemUsage:{:.2}MB",
+            whole_ms(of.duration),
+            of.memory_mb,
+            mib(of.used_bytes)
+        ));
+        lines
+    }
+
+    /// An Init Report, or the Provisioned Report of an instance that was started ahead.
+    pub fn report(
+        self,
+        what: &str,
+        id: &str,
+        start: &StartUp,
+        memory_mb: u64,
+        used_bytes: u64,
+    ) -> String {
+        let [pull, runtime, function] = [start.pull, start.runtime, start.function].map(whole_ms);
+        let total = pull + runtime + function;
+        let used = mib(used_bytes);
+        let parts = match self {
+            // Which of the two is which is documented nowhere: InitDuration is the larger one in
+            // the sample.
+            Form::Year2021 => format!("InitDuration: {total}ms Duration: {function}ms"),
+            Form::Docs => format!(
+                "Coldstart: {total}ms (PullCode: {pull}ms InitRuntime: {runtime}ms InitFunction: \
+                 {function}ms)"
+            ),
+            Form::CloudBase => format!(
+                "Coldstart: {}ms (InitRuntime: {runtime}ms InitFunction: {function}ms)",
+                runtime + function
+            ),
+        };
+        format!("{what} Report RequestId: {id} {parts} Memory: {memory_mb}MB MemUsage: {used:.2}MB")
+    }
+}
+
+/// The platform counts in whole milliseconds.
+pub fn whole_ms(duration: Duration) -> u128 {
+    (duration.as_micros() + 500) / 1000
+}
+
+fn mib(bytes: u64) -> f64 {
+    bytes as f64 / f64::from(1 << 20)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn writes_each_published_form() {
+        let us = Duration::from_micros;
+        let start = StartUp { pull: us(70_400), runtime: us(8_400), function: us(158_400) };
+        let request = Request {
+            id: "a",
+            cold: Some(start),
+            duration: us(1400),
+            memory_mb: 640,
+            used_bytes: 60_670_607,
+            returned: Some("hi"),
+            failed: None,
+        };
+        let rest = [
+            r#"Response RequestId:a RetMsg:"hi""#,
+            "END RequestId:a",
+            "Report RequestId:a Duration:1ms Memory:640MB MemUsage:57.86MB",
+        ];
+        fn joined<'a>(first: &[&'a str], rest: &[&'a str]) -> Vec<&'a str> {
+            [first, rest].concat()
+        }
+        let with = |first: &[&'static str]| joined(first, &rest);
+        assert_eq!(
+            Form::Year2021.lines(&request),
+            with(&[
+                "START RequestId:a",
+                "Init Report RequestId: a InitDuration: 236ms Duration: 158ms Memory: 640MB \
+                 MemUsage: 57.86MB"
+            ])
+        );
+        assert_eq!(
+            Form::Docs.lines(&request),
+            with(&[
+                "START RequestId:a",
+                "Init Report RequestId: a Coldstart: 236ms (PullCode: 70ms InitRuntime: 8ms \
+                 InitFunction: 158ms) Memory: 640MB MemUsage: 57.86MB"
+            ])
+        );
+        assert_eq!(
+            Form::CloudBase.lines(&request),
+            with(&[
+                "Init Report RequestId: a Coldstart: 166ms (InitRuntime: 8ms InitFunction: \
+                 158ms) Memory: 640MB MemUsage: 57.86MB",
+                "START RequestId:a",
+                "Event RequestId:a"
+            ])
+        );
+        let failed = Request { cold: None, returned: None, failed: Some("{}"), ..request };
+        assert_eq!(Form::Docs.lines(&failed)[1], "ERROR RequestId:a Result:{}");
+    }
+}

@@ -1,0 +1,177 @@
+//! The log topics: lines of requests as CLS keeps them, and what GetRequestStatus knows of each
+//! request. Lines become visible when they are due (ingestion takes time). It stores nothing by
+//! itself.
+
+use crate::api::query::Query;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use std::collections::VecDeque;
+
+/// Lines that are kept; the oldest go first. The platform keeps seven days.
+const MAX_LINES: usize = 200_000;
+/// Requests that are kept.
+const MAX_CALLS: usize = 50_000;
+/// "One log is at most 8 KB, the rest is cut" (583/39778).
+const MAX_LINE_BYTES: usize = 8 << 10;
+
+/// A line in a topic.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Line {
+    /// Its place in the order of all.
+    pub number: u64,
+    /// TopicId.
+    pub topic: String,
+    /// When it was written.
+    pub time_ms: i64,
+    /// When SearchLog finds it.
+    pub visible_ms: i64,
+    /// The request that it belongs to.
+    pub call: Call,
+    /// Platform, or Custom: the function's own output.
+    pub kind: String,
+    /// The text.
+    pub message: String,
+}
+
+/// A request.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Call {
+    /// Its id.
+    pub id: String,
+    /// The function.
+    pub function: String,
+    /// Its namespace.
+    pub namespace: String,
+    /// The version.
+    pub version: String,
+    /// The alias through which it was called, or nothing.
+    pub alias: String,
+    /// When it was taken.
+    pub start_ms: i64,
+    /// The platform's status.
+    pub status: u16,
+    /// How long the function took, in microseconds.
+    pub duration_us: u64,
+    /// Memory used, in bytes.
+    pub used_bytes: u64,
+    /// Which retry it was.
+    pub retry: u32,
+    /// Return value or failure.
+    pub returned: String,
+}
+
+impl Line {
+    /// The fields by which it is found.
+    pub fn fields(&self) -> [(&str, &str); 7] {
+        [
+            ("SCF_FunctionName", &self.call.function),
+            ("SCF_Namespace", &self.call.namespace),
+            ("SCF_RequestId", &self.call.id),
+            ("SCF_Qualifier", &self.call.version),
+            ("SCF_Alias", &self.call.alias),
+            ("SCF_Type", &self.kind),
+            ("SCF_Message", &self.message),
+        ]
+    }
+
+    /// LogJson: the fields as CLS gives them, all of them text.
+    pub fn json(&self) -> String {
+        let call = &self.call;
+        json!({
+            "SCF_FunctionName": call.function,
+            "SCF_Namespace": call.namespace,
+            "SCF_StartTime": call.start_ms.to_string(),
+            "SCF_LogTime": format!("{}000000", self.time_ms),
+            "SCF_RequestId": call.id,
+            "SCF_Duration": (call.duration_us / 1000).to_string(),
+            "SCF_Alias": call.alias,
+            "SCF_Qualifier": call.version,
+            "SCF_MemUsage": format!("{:.2}", call.used_bytes as f64 / f64::from(1 << 20)),
+            "SCF_Level": if call.status == 200 { "INFO" } else { "ERROR" },
+            "SCF_Message": self.message,
+            "SCF_Type": self.kind,
+            "SCF_StatusCode": call.status.to_string(),
+            "SCF_RetryNum": call.retry.to_string(),
+        })
+        .to_string()
+    }
+}
+
+/// All that is kept.
+#[derive(Debug, Default)]
+pub struct Logs {
+    lines: VecDeque<Line>,
+    calls: VecDeque<(u64, Call)>,
+    next: u64,
+    next_call: u64,
+}
+
+impl Logs {
+    /// Lines and requests that were stored, in the order of their numbers.
+    pub fn of(lines: Vec<Line>, calls: Vec<(u64, Call)>) -> Logs {
+        let next = lines.last().map_or(0, |line| line.number + 1);
+        let next_call = calls.last().map_or(0, |(number, _)| number + 1);
+        Logs { lines: lines.into(), calls: calls.into(), next, next_call }
+    }
+
+    /// Gives a line its number, cuts it, and keeps it. Returns it, and the number of the line that
+    /// is dropped for it.
+    pub fn add(&mut self, mut line: Line) -> (Line, Option<u64>) {
+        line.number = self.next;
+        self.next += 1;
+        if line.message.len() > MAX_LINE_BYTES {
+            let end = line.message.floor_char_boundary(MAX_LINE_BYTES);
+            line.message.truncate(end);
+        }
+        self.lines.push_back(line.clone());
+        let is_full = self.lines.len() > MAX_LINES;
+        let dropped = is_full.then(|| self.lines.pop_front()).flatten();
+        (line, dropped.map(|line| line.number))
+    }
+
+    /// Keeps a request. Returns its number, and that of the one that is dropped for it.
+    pub fn add_call(&mut self, call: Call) -> (u64, Option<u64>) {
+        let number = self.next_call;
+        self.next_call += 1;
+        self.calls.push_back((number, call));
+        let is_full = self.calls.len() > MAX_CALLS;
+        let dropped = is_full.then(|| self.calls.pop_front()).flatten();
+        (number, dropped.map(|(number, _)| number))
+    }
+
+    /// Lines of a topic in `from..to` that match and are visible by now, in the order of their
+    /// time.
+    pub fn find(&self, topic: &str, from: i64, to: i64, query: &Query, now: i64) -> Vec<&Line> {
+        let mut found: Vec<_> = self
+            .lines
+            .iter()
+            .filter(|line| line.topic == topic && (from..to).contains(&line.time_ms))
+            .filter(|line| line.visible_ms <= now && query.fits(&line.fields()))
+            .collect();
+        found.sort_by_key(|line| (line.time_ms, line.number));
+        found
+    }
+
+    /// Whether anything was written to the topic.
+    pub fn has_topic(&self, topic: &str) -> bool {
+        self.lines.iter().any(|line| line.topic == topic)
+    }
+
+    /// The tries of a request, begun in `from..=to`.
+    pub fn calls(
+        &self,
+        function: &str,
+        namespace: &str,
+        id: &str,
+        from: i64,
+        to: i64,
+    ) -> Vec<&Call> {
+        let is_it = |call: &&Call| {
+            call.function == function
+                && call.namespace == namespace
+                && call.id == id
+                && (from..=to).contains(&call.start_ms)
+        };
+        self.calls.iter().map(|(_, call)| call).filter(is_it).collect()
+    }
+}

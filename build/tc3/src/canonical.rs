@@ -1,0 +1,81 @@
+//! The canonical form of a request: what is signed. Document 213/30654, steps 1 and 2.
+
+use crate::credential::ALGORITHM;
+use sha2::{Digest as _, Sha256};
+use time::OffsetDateTime;
+
+/// A client that signs no body says this in `X-TC-Content-SHA256`, and its sum is signed instead.
+const UNSIGNED: &str = "UNSIGNED-PAYLOAD";
+
+/// A request, as far as its signature is concerned.
+#[derive(Clone, Copy, Debug)]
+pub struct Call<'a> {
+    /// The method, in capitals.
+    pub method: &'a str,
+    /// The path; the API has no other than `/`.
+    pub path: &'a str,
+    /// What stands behind `?`, encoded as it is sent; empty for POST.
+    pub query: &'a str,
+    /// Header fields. Signing covers all of them, so a client names here only those that it sends
+    /// exactly so: `Content-Type` and `Host` at least. Checking reads those that the signature
+    /// names.
+    pub headers: &'a [(&'a str, &'a str)],
+    /// The body.
+    pub payload: &'a [u8],
+}
+
+impl<'a> Call<'a> {
+    /// The names of the header fields as the signature lists them: small letters, in order.
+    pub(crate) fn names(&self) -> Vec<String> {
+        let mut names: Vec<_> =
+            self.headers.iter().map(|(name, _)| name.to_ascii_lowercase()).collect();
+        names.sort_unstable();
+        names.dedup();
+        names
+    }
+
+    /// The value of a field, without the spaces around it.
+    pub(crate) fn header(&self, name: &str) -> Option<&'a str> {
+        let found = self.headers.iter().find(|(known, _)| known.eq_ignore_ascii_case(name));
+        found.map(|(_, value)| value.trim())
+    }
+
+    /// The canonical request with these fields signed; none if one of them is not there.
+    pub(crate) fn canonical<'n>(&self, names: impl Iterator<Item = &'n str>) -> Option<String> {
+        let (mut fields, mut list) = (String::new(), Vec::new());
+        for name in names {
+            // Values are in small letters too.
+            let value = self.header(name)?.to_ascii_lowercase();
+            fields.push_str(&format!("{name}:{value}\n"));
+            list.push(name);
+        }
+        let unsigned = self.header("x-tc-content-sha256") == Some(UNSIGNED);
+        let payload = if unsigned { UNSIGNED.as_bytes() } else { self.payload };
+        Some(format!(
+            "{}\n{}\n{}\n{fields}\n{}\n{}",
+            self.method,
+            self.path,
+            self.query,
+            list.join(";"),
+            sum(payload)
+        ))
+    }
+}
+
+/// The text that the MAC is taken of.
+pub(crate) fn string_to_sign(seconds: i64, date: &str, service: &str, canonical: &str) -> String {
+    let canonical = sum(canonical.as_bytes());
+    format!("{}\n{seconds}\n{date}/{service}/tc3_request\n{canonical}", ALGORITHM)
+}
+
+/// The UTC date of a second, `2019-02-25`; that of 1970 for what no calendar has.
+pub(crate) fn date(seconds: i64) -> String {
+    OffsetDateTime::from_unix_timestamp(seconds)
+        .unwrap_or(OffsetDateTime::UNIX_EPOCH)
+        .date()
+        .to_string()
+}
+
+fn sum(bytes: &[u8]) -> String {
+    hex::encode(Sha256::digest(bytes))
+}

@@ -1,0 +1,84 @@
+//! Checking: the server's side. Codes are the API's common ones (document 1278/55257, "Common
+//! error codes"). In which order the platform checks is documented nowhere; here: form, time, key,
+//! signature.
+
+use crate::authorization::Authorization;
+use crate::canonical::{Call, date, string_to_sign};
+use crate::credential::Credential;
+use hmac::Mac as _;
+
+/// "The timestamp must not differ from the server's time by more than five minutes."
+pub const MAX_SKEW_SECONDS: u64 = 300;
+
+/// A request whose signature is right.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Verified {
+    /// SecretId.
+    pub id: String,
+    /// The service that it is for.
+    pub service: String,
+}
+
+/// Why a request is not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// The field has another form, or leaves fields out that have to be signed.
+    #[error("the Authorization field is not TC3-HMAC-SHA256 with content-type and host signed")]
+    InvalidAuthorization,
+    /// The client's clock, or an old request sent again.
+    #[error(
+        "the timestamp differs from the server's time by more than five minutes; set the clock"
+    )]
+    SignatureExpire,
+    /// No such SecretId.
+    #[error("the SecretId is not found; check that it is spelt right and not disabled")]
+    SecretIdNotFound,
+    /// Another SecretKey, or another request than was signed.
+    #[error("the provided credentials could not be validated; check SecretKey and signature")]
+    SignatureFailure,
+}
+
+impl Refusal {
+    /// The API's code.
+    pub fn code(self) -> &'static str {
+        match self {
+            Refusal::InvalidAuthorization => "AuthFailure.InvalidAuthorization",
+            Refusal::SignatureExpire => "AuthFailure.SignatureExpire",
+            Refusal::SecretIdNotFound => "AuthFailure.SecretIdNotFound",
+            Refusal::SignatureFailure => "AuthFailure.SignatureFailure",
+        }
+    }
+}
+
+/// Checks a request: `authorization` is its field, `seconds` its `X-TC-Timestamp`, `now` the
+/// server's time, both in seconds since 1970; `known` finds a key by its SecretId.
+///
+/// # Errors
+/// [`Refusal`].
+pub fn verify<'k>(
+    call: &Call<'_>,
+    authorization: &str,
+    seconds: i64,
+    now: i64,
+    known: impl Fn(&str) -> Option<&'k Credential>,
+) -> Result<Verified, Refusal> {
+    let parts = Authorization::parse(authorization).ok_or(Refusal::InvalidAuthorization)?;
+    let names = || parts.signed_headers.split(';');
+    let must = ["content-type", "host"];
+    if !must.iter().all(|name| names().any(|signed| signed == *name)) {
+        return Err(Refusal::InvalidAuthorization);
+    }
+    if now.abs_diff(seconds) > MAX_SKEW_SECONDS {
+        return Err(Refusal::SignatureExpire);
+    }
+    let credential = known(parts.id).ok_or(Refusal::SecretIdNotFound)?;
+    let canonical = call.canonical(names()).ok_or(Refusal::SignatureFailure)?;
+    if parts.date != date(seconds) {
+        return Err(Refusal::SignatureFailure);
+    }
+    let mut mac = credential.mac(parts.date, parts.service);
+    mac.update(string_to_sign(seconds, parts.date, parts.service, &canonical).as_bytes());
+    let signature = hex::decode(parts.signature).map_err(|_| Refusal::SignatureFailure)?;
+    mac.verify_slice(&signature).map_err(|_| Refusal::SignatureFailure)?;
+    Ok(Verified { id: parts.id.to_owned(), service: parts.service.to_owned() })
+}
