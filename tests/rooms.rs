@@ -73,9 +73,9 @@ const SERVER: Layers<'_> = &[
 /// Rooms of it that are tested without a server: no socket, no coroutine, and time enters as a
 /// value.
 const PURE_SERVER: Pure = pure!(
-    "src/": "around", "asked", "body", "context", "conversation", "cors", "error", "event", "handler",
-        "headers", "json", "json_string", "platform", "reply", "request", "route", "secret", "spare",
-        "trigger", "websocket", "wire"
+    "src/": "around", "asked", "body", "context", "conversation", "cors", "error", "event",
+        "handler", "headers", "json", "json_string", "platform", "reply", "request", "route",
+        "secret", "spare", "trigger", "websocket", "wire"
 );
 /// Who asks for the time left reads a clock, and who asks whether the process is to stop reads a
 /// flag that a signal sets: these are the doors to them.

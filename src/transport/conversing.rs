@@ -2,8 +2,8 @@
 //! Frames' heads are read here, so that a size is known before its memory is taken; what is in them
 //! is tungstenite's.
 //!
-//! Between messages the connection waits on its coroutine and holds no buffer. A handler is called a
-//! message and has its thread to its end (handling.rs); so a thousand silent connections hold no
+//! Between messages the connection waits on its coroutine and holds no buffer. A handler is called
+//! once a message and has its thread to its end (handling.rs); so a thousand silent connections hold no
 //! thread, and 256 that are handled at once are as many as requests may be.
 
 use super::budget::{SMALL_BYTES, Share};
