@@ -136,9 +136,9 @@ fn answer(reply: Reply, response: &mut may_minihttp::Response<'_>) -> io::Result
     match reply.into_body() {
         ReplyBody::Static(bytes) => response.body_vec(bytes.to_vec()),
         ReplyBody::Bytes(bytes) => response.body_vec(bytes),
-        ReplyBody::Stream(write) => {
+        ReplyBody::Stream(stream) => {
             let mut all = Vec::new();
-            write(&mut BodyWriter::new(&mut all))?;
+            (stream.write)(&mut BodyWriter::new(&mut all))?;
             response.body_vec(all);
         }
     }

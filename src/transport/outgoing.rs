@@ -11,7 +11,7 @@ use super::link::Link;
 use super::panics;
 use super::slots::{Patience, Seat, Waited};
 use crate::log;
-use crate::reply::{BodyWriter, Reply, ReplyBody, WriteBody};
+use crate::reply::{BodyWriter, Reply, ReplyBody, Stream, WriteBody};
 use crate::spare;
 use crate::wire::Version;
 use crate::wire::response::{self, ResponseFraming};
@@ -69,7 +69,7 @@ pub(super) fn send(
                 spare::give_back(body);
                 sent
             }
-            ReplyBody::Stream(write) => {
+            ReplyBody::Stream(Stream { write, .. }) => {
                 let id = stream_id.unwrap_or_default();
                 out.write_all(&mut [IoSlice::new(&head)])
                     .and_then(|()| in_handler(|| out.stream(framing, write, &id)))
