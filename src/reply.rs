@@ -356,18 +356,14 @@ struct Counted<'s, 'a> {
     written: Written,
 }
 
-impl io::Write for Counted<'_, '_> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let written = self.sink.write(bytes);
+impl Sink for Counted<'_, '_> {
+    fn put(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.sink.sink.put(bytes);
         match &written {
             Ok(size) => self.written.bytes += *size as u64,
             Err(_) => self.written.reader_failed = true,
         }
         written
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.sink.flush()
     }
 }
 
@@ -377,17 +373,13 @@ struct Bounded {
     limit_bytes: usize,
 }
 
-impl io::Write for Bounded {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+impl Sink for Bounded {
+    fn put(&mut self, bytes: &[u8]) -> io::Result<usize> {
         if bytes.len() > self.limit_bytes - self.bytes.len() {
             return Err(io::Error::other(format!("it is larger than {} bytes", self.limit_bytes)));
         }
         self.bytes.extend_from_slice(bytes);
         Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
     }
 }
 
@@ -431,11 +423,18 @@ fn check_field(name: &str, value: &str) -> Result<()> {
 /// Where a streamed body goes. Every write is sent at once as one chunk; use a `BufWriter` for
 /// small pieces.
 pub struct BodyWriter<'a> {
-    sink: &'a mut dyn io::Write,
+    sink: &'a mut dyn Sink,
+}
+
+/// What a body is written to. Not `io::Write`: half a dozen methods that nobody calls would be in
+/// every function.
+pub(crate) trait Sink {
+    /// As `io::Write::write`.
+    fn put(&mut self, bytes: &[u8]) -> io::Result<usize>;
 }
 
 impl<'a> BodyWriter<'a> {
-    pub(crate) fn new(sink: &'a mut dyn io::Write) -> BodyWriter<'a> {
+    pub(crate) fn new(sink: &'a mut dyn Sink) -> BodyWriter<'a> {
         BodyWriter { sink }
     }
 
@@ -454,11 +453,11 @@ impl fmt::Debug for BodyWriter<'_> {
 
 impl io::Write for BodyWriter<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.sink.write(bytes)
+        self.sink.put(bytes)
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.sink.flush()
+        Ok(()) // nothing is kept back
     }
 }
 
