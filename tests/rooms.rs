@@ -885,7 +885,8 @@ mod build_layers {
     ];
     const SCAFFOLD: Layers<'_> = &[&["cron", "kind", "name"], &["deploy", "project"], &["lib"]];
     const DEPLOY: Layers<'_> = &[
-        &["image", "verdict"],
+        &["reader", "registry", "verdict"],
+        &["image", "trigger"],
         &["function"],
         &["request"],
         &["plan"],
