@@ -111,7 +111,8 @@ fn own_kib(program: &Path) -> u64 {
 }
 
 /// Without the flags of .cargo/config.toml, which do not travel with a crate, mimalloc is set up
-/// before main, reserves 1 GiB at a time and asks for huge pages: it had 10 MB of its own instead of 1.
+/// before main, reserves 1 GiB at a time and asks for huge pages: it had 10 MB of its own instead
+/// of 1.
 #[test]
 fn a_crate_on_the_packaged_files_is_small_with_and_without_our_flags() {
     let fresh = unpacked();

@@ -363,9 +363,7 @@ pub fn completions(arguments: &CompletionsArguments) -> Done {
 
 /// `microimage man`.
 pub fn man(arguments: &ManArguments) -> Done {
-    manual::man_pages(Arguments::command(), &arguments.folder)
-        .map_err(|error| format!("`{}` cannot be written: {error}", arguments.folder.display()))?;
-    said(format!("written   {}\n", arguments.folder.display()))
+    said(manual::man(Arguments::command(), arguments)?)
 }
 
 impl ProcessEnvironment {

@@ -17,7 +17,11 @@ pub struct CompletionsArguments {
 #[derive(Args, Clone, Debug)]
 pub struct ManArguments {
     /// The folder to write the pages into, for example ~/.local/share/man/man1
-    pub folder: PathBuf,
+    #[arg(required_unless_present = "markdown")]
+    pub folder: Option<PathBuf>,
+    /// Print every command and flag as Markdown instead
+    #[arg(long, conflicts_with = "folder")]
+    pub markdown: bool,
 }
 
 /// The shells whose completions are known.
@@ -50,6 +54,28 @@ pub fn completions(mut command: Command, shell: Shell) -> String {
     String::from_utf8_lossy(&script).into_owned()
 }
 
+/// What `man` is asked for: writes the pages, or gives the Markdown; what is to be printed.
+///
+/// # Errors
+/// In words: which folder cannot be written, and why.
+pub fn man(command: Command, arguments: &ManArguments) -> Result<String, String> {
+    let Some(folder) = arguments.folder.as_deref().filter(|_| !arguments.markdown) else {
+        return Ok(markdown(&command) + "\n");
+    };
+    man_pages(command, folder)
+        .map_err(|error| format!("`{}` cannot be written: {error}", folder.display()))?;
+    Ok(format!("written   {}\n", folder.display()))
+}
+
+/// The page with `block` between the lines `<!-- flags -->` and `<!-- /flags -->`; `None` where it
+/// has not both.
+pub fn with_flags(page: &str, block: &str) -> Option<String> {
+    let (begin, end) = ("<!-- flags -->\n", "<!-- /flags -->");
+    let (before, rest) = page.split_once(begin)?;
+    let (_, after) = rest.split_once(end)?;
+    Some(format!("{before}{begin}\n{}\n\n{end}{after}", block.trim()))
+}
+
 /// Writes a page for the program and one for each of its commands into `folder`, which is made if
 /// need be.
 ///
@@ -58,4 +84,111 @@ pub fn completions(mut command: Command, shell: Shell) -> String {
 pub fn man_pages(command: Command, folder: &Path) -> io::Result<()> {
     std::fs::create_dir_all(folder)?;
     clap_mangen::generate_to(command, folder)
+}
+
+/// Every command with its flags as Markdown: a heading and a table each.
+pub fn markdown(command: &Command) -> String {
+    let mut command = command.clone();
+    command.build();
+    let name = command.get_name().to_owned();
+    let mut page = String::new();
+    describe(&command, &name, &mut page);
+    page.trim_end().to_owned()
+}
+
+fn describe(command: &Command, name: &str, page: &mut String) {
+    let about = command.get_about().map(ToString::to_string).unwrap_or_default();
+    page.push_str(&format!("### `{name}`\n\n{}.\n\n", cell(&about)));
+    let shown = |argument: &&clap::Arg| {
+        let id = argument.get_id().as_str();
+        !argument.is_hide_set() && id != "help" && id != "version"
+    };
+    let mut rows = command.get_arguments().filter(shown).peekable();
+    if rows.peek().is_some() {
+        page.push_str("| flag | what it does | default |\n|---|---|---|\n");
+    }
+    let mut any = false;
+    for argument in rows {
+        any = true;
+        page.push_str(&row(argument));
+    }
+    if any {
+        page.push('\n');
+    }
+    let inner = command.get_subcommands().filter(|c| !c.is_hide_set() && c.get_name() != "help");
+    for command in inner {
+        describe(command, &format!("{name} {}", command.get_name()), page);
+    }
+}
+
+fn row(argument: &clap::Arg) -> String {
+    let values: Vec<String> = argument
+        .get_value_names()
+        .unwrap_or_default()
+        .iter()
+        .filter(|_| argument.get_action().takes_values())
+        .map(|name| name.trim_matches(['<', '>']).to_owned())
+        .collect();
+    let values = values.join(" ");
+    let flag = match (argument.get_short(), argument.get_long()) {
+        (Some(short), Some(long)) => format!("-{short}, --{long}"),
+        (Some(short), None) => format!("-{short}"),
+        (None, Some(long)) => format!("--{long}"),
+        (None, None) => String::new(),
+    };
+    let flag = match (flag.is_empty(), values.is_empty()) {
+        (true, _) => values,
+        (false, true) => flag,
+        (false, false) => format!("{flag} {values}"),
+    };
+    let help = argument.get_help().map(ToString::to_string).unwrap_or_default();
+    let possible = argument.get_possible_values();
+    let choices: Vec<String> = possible
+        .iter()
+        .filter(|value| !value.is_hide_set() && argument.get_action().takes_values())
+        .map(|value| match value.get_help() {
+            Some(help) => format!("`{}` ({})", value.get_name(), help),
+            None => format!("`{}`", value.get_name()),
+        })
+        .collect();
+    let choices =
+        if choices.is_empty() { String::new() } else { format!(": {}", choices.join(", ")) };
+    let defaults: Vec<String> = argument
+        .get_default_values()
+        .iter()
+        .filter(|_| argument.get_action().takes_values())
+        .map(|value| format!("`{}`", value.to_string_lossy()))
+        .collect();
+    format!("| `{}` | {}{} | {} |\n", cell(&flag), cell(&help), cell(&choices), defaults.join(", "))
+}
+
+/// Text that does not end a table's cell.
+fn cell(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ").replace('|', "\\|")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_table_names_each_flag_once_with_what_it_takes() {
+        let command = Command::new("tool").about("Does it").subcommand(
+            Command::new("run")
+                .about("Runs")
+                .arg(clap::arg!(-o --out <FOLDER> "Where a|b go").default_value("here"))
+                .arg(clap::arg!(--quiet "No words"))
+                .arg(clap::Arg::new("secret").long("secret").hide(true))
+                .arg(clap::arg!(<IMAGE> "Which")),
+        );
+        let page = markdown(&command);
+        assert_eq!(
+            page,
+            "### `tool`\n\nDoes it.\n\n### `tool run`\n\nRuns.\n\n\
+             | flag | what it does | default |\n|---|---|---|\n\
+             | `-o, --out FOLDER` | Where a\\|b go | `here` |\n\
+             | `--quiet` | No words |  |\n\
+             | `IMAGE` | Which |  |"
+        );
+    }
 }

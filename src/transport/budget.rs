@@ -3,8 +3,8 @@
 //! machine has and that the instance's cgroup and those above it allow.
 //!
 //! A body in memory is not the worst: parsed as JSON of the worst shape it takes
-//! [`Limits::json_factor`](crate::Limits) times its size. The budget is therefore the least of these
-//! limits, less what the process itself needs, divided by that. A request that does not fit waits
+//! [`Limits::json_factor`](crate::Limits) times its size. The budget is therefore the least of
+//! these limits, less what the process needs, divided by that. A request that does not fit waits
 //! with its body unread, in the order of arrival; the kernel's buffers fill and the peer waits too.
 
 use super::parker::Parker;
@@ -94,8 +94,8 @@ impl Budget {
         self.heads.take(self.plain(bytes), || self.small_bytes(), relieve)
     }
 
-    /// Takes `bytes` for a reply that its peer does not take at once. It is in memory already: where
-    /// there is no room for it, others wait until there is.
+    /// Takes `bytes` for a reply that its peer does not take at once. It is in memory already:
+    /// where there is no room for it, others wait until there is.
     pub(crate) fn take_reply(&self, bytes: usize) -> Share<'_> {
         let bytes = self.plain(bytes);
         self.large.held.fetch_add(bytes, Ordering::SeqCst);

@@ -40,7 +40,7 @@ pub(crate) struct Connection<S: 'static> {
     streak: u32,
     /// What is left of the time that the peer has to read its last reply; `None` while there may be
     /// another request.
-    lingers: Option<Lingering>,
+    lingers: Option<Box<Lingering>>,
 }
 
 /// A connection that is open only so that the peer reads its last reply, and not a reset that
@@ -485,7 +485,7 @@ impl<S: Service> Connection<S> {
     }
 
     /// Ends our side, and lets the place go that others may need.
-    fn begin_to_linger(&mut self) -> &mut Lingering {
+    fn begin_to_linger(&mut self) {
         self.input = Vec::new();
         self.start = 0;
         self.link.shutdown(Shutdown::Write);
@@ -493,11 +493,12 @@ impl<S: Service> Connection<S> {
         let limits = &self.server.limits;
         let silent = Patience::to_read(MinRate { grace: SILENCE, ..limits.body_rate }, SILENCE);
         let reads = Patience::to_write(limits.reply_rate, limits.write_timeout, &self.link);
-        self.lingers.insert(Lingering {
+        let lingering = Box::new(Lingering {
             patience: Patience::to_end(reads, silent),
             latest: self.seat.deadline_in(LONGEST_LINGER),
             counted: self.seat.deadline_in(Duration::ZERO),
-        })
+        });
+        self.lingers = Some(lingering);
     }
 
     /// Takes in what the peer still sends, until it ends its side. The bounds are its own progress
@@ -507,7 +508,8 @@ impl<S: Service> Connection<S> {
             self.begin_to_linger();
         }
         while matches!(self.discard(), First::Nothing) {
-            let Some(Lingering { patience, latest, .. }) = &mut self.lingers else { return };
+            let Some(lingers) = &mut self.lingers else { return };
+            let Lingering { patience, latest, .. } = &mut **lingers;
             let (link, how) = (&mut self.link, Shutdown::Both);
             match self.seat.wait(link, Ready::ToRead, how, patience, Some(*latest)) {
                 Ok(Waited::On) => {}
@@ -516,7 +518,7 @@ impl<S: Service> Connection<S> {
         }
     }
 
-    /// How long the boot lane may wait for the peer's end; `None` if the connection does not linger.
+    /// How long the boot lane may wait for the peer's end; `None` if it does not linger.
     pub(super) fn lingers_for(&mut self) -> Option<Duration> {
         let lingers = self.lingers.as_mut()?;
         let now = self.seat.deadline_in(Duration::ZERO);

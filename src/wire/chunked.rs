@@ -2,7 +2,7 @@
 //!
 //! A state machine that is fed whatever has arrived and names the content among it. Line ends are
 //! CRLF and nothing else; sizes are hex digits and nothing else; extensions (section 7.1.1, by its
-//! grammar) and trailer fields are checked, bounded and dropped (RFC 9110, section 6.5.1 allows it).
+//! grammar) and trailer fields are checked, bounded and dropped (RFC 9110, 6.5.1 allows it).
 
 use super::Reject;
 use std::ops::Range;

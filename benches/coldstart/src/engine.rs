@@ -1,9 +1,14 @@
 //! What an engine is: something that can take one sample of one case. The runner knows no more than
 //! this, so that it is tested with a mock that neither sleeps nor starts anything.
 
+pub mod containerd;
+mod distribution;
 pub mod docker;
 pub mod embedded;
+mod enclosure;
+pub mod node;
 mod schedule;
+mod seal;
 
 use crate::link::Link;
 use crate::results::{EngineKind, PageCache, Sample, Scenario, name_of};

@@ -16,6 +16,22 @@ pub fn label_of(pid: u32) -> Option<String> {
     Some(format!("{}/{}/{pid}/{}", boot()?, namespace()?, started(pid)?))
 }
 
+/// What names of this run begin with, and [`label`]; `None` where there is no `/proc`.
+pub fn names() -> Option<(String, String)> {
+    let started = started(std::process::id())?;
+    Some((format!("coldstart-{}-{started}", std::process::id()), label()?))
+}
+
+/// Whether a name is one of [`names`], or begins so, and of a process that is gone.
+pub fn is_name_of_gone(name: &str) -> bool {
+    let mut parts = name.strip_prefix("coldstart-").into_iter().flat_map(|rest| rest.split('-'));
+    let process = parts
+        .next()
+        .and_then(|pid| pid.parse().ok())
+        .zip(parts.next().and_then(|since| since.parse::<u64>().ok()));
+    process.is_some_and(|(pid, since)| started(pid) != Some(since))
+}
+
 /// When a process started.
 pub fn started(pid: u32) -> Option<u64> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;

@@ -96,8 +96,10 @@ fn command(command: &Command) -> Result<ExitCode, Box<dyn Error>> {
             // A reader that has enough is no failure.
             let _ = io::stdout().write_all(script.as_bytes());
         }
-        Command::Man(arguments) => manual::man_pages(Arguments::command(), &arguments.folder)
-            .map_err(|e| format!("`{}` cannot be written: {e}", arguments.folder.display()))?,
+        Command::Man(arguments) => {
+            let text = manual::man(Arguments::command(), arguments)?;
+            let _ = io::stdout().write_all(text.as_bytes());
+        }
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -6,17 +6,18 @@
 //! is one instance's way through the phases, `instance` a container's to its answer.
 
 mod bridge;
-mod distribution;
 mod instance;
+mod podman;
 mod progress;
-mod sample;
-mod seal;
 
+use super::distribution::Distribution;
+use super::enclosure;
+use super::node::{self, Later, Node, Prepared, Settings};
 use super::{Calibration, Case, Engine, EngineError, Target, TurnSamples};
-use crate::failure;
 use crate::floor;
 use crate::owner;
-use crate::request::{Ask, Expected};
+use crate::probe::Exchange;
+use crate::request::Expected;
 use crate::results::{EngineKind, Failure};
 use crate::work::Work;
 use bench_kit::clock;
@@ -26,32 +27,16 @@ use bollard::models::CreateImageInfo;
 use bollard::query_parameters as query;
 use bridge::Bridge;
 use bytes::Bytes;
-use distribution::Distribution;
 use futures_util::StreamExt;
-use microimage::archive;
-use microimage::sandbox::ResourceLimits;
+use podman::Podman;
 use progress::Downloads;
-use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::sync::Mutex;
+use std::sync::atomic::AtomicUsize;
 use tokio::runtime::Runtime;
 
 const LABEL: &str = "coldstart.run";
-
-/// What does not change from sample to sample.
-pub struct Settings {
-    /// The request, and the answer that is expected.
-    pub ask: Ask,
-    /// How long an instance may take to answer.
-    pub deadline: Duration,
-    /// Memory and processor time of an instance.
-    pub limits: ResourceLimits,
-    /// Between two intended starts of a burst.
-    pub burst_interval: Duration,
-    /// Set by Ctrl-C.
-    pub stop: Arc<AtomicBool>,
-}
+/// How long podman may take for one answer, in seconds; a pull has an answer a layer.
+const PATIENCE_S: u64 = 120;
 
 /// See the module.
 pub struct Docker {
@@ -70,20 +55,9 @@ pub struct Docker {
     /// See [`owner`].
     owner: String,
     made: AtomicUsize,
-    _work: Work, // last: the registry's storage is in it
-}
-
-struct Prepared {
-    target: Target,
-    /// What the engine pulls: on the registry.
-    remote: String,
-    /// What the engine loads: in the archive.
-    local: String,
-    archive: PathBuf,
-    expected: Mutex<Expected>,
-    /// Why none of its samples can start here, if so. An engine would run it, and say only that its
-    /// program has ended.
-    stranger: Option<Failure>,
+    /// The service that was started for this run; without one it is the machine's Docker Engine.
+    podman: Option<Podman>,
+    work: Work, // after the registry and podman, whose storage is in it
 }
 
 impl Docker {
@@ -97,11 +71,7 @@ impl Docker {
         settings: Settings,
         work: Work,
     ) -> Result<Self, EngineError> {
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(1) // on which a start goes on while the probe has this thread
-            .enable_all()
-            .build()
-            .map_err(|source| EngineError::Io { what: "starting a runtime".into(), source })?;
+        let runtime = runtime()?;
         let api = runtime
             .block_on(async { Api::connect_with_local_defaults()?.negotiate_version().await });
         let api = api.map_err(|e| {
@@ -111,15 +81,9 @@ impl Docker {
             ))
         })?;
         let registry = Distribution::start(work.path())?;
-        let (Some(owner), Some(started)) = (owner::label(), owner::started(std::process::id()))
-        else {
-            return Err(EngineError::Other(
-                "there is no /proc here: the docker engine marks what it makes with it".into(),
-            ));
-        };
+        let (run, owner) = names()?;
         let bridge = find_bridge(&runtime, &api)?;
-        let run = format!("coldstart-{}-{started}", std::process::id());
-        let mut engine = Self {
+        let engine = Self {
             settings,
             api,
             runtime,
@@ -131,21 +95,67 @@ impl Docker {
             run,
             owner,
             made: AtomicUsize::new(0),
-            _work: work,
+            podman: None,
+            work,
         };
         engine.remove_stale();
+        engine.filled(targets, floor)
+    }
+
+    /// Starts podman's service and a registry, in namespaces of their own, and fills the registry.
+    /// Nothing of another run can be there.
+    ///
+    /// # Errors
+    /// [`EngineError`]: what the machine lacks, or that this is not root.
+    pub fn start_podman(
+        targets: Vec<Target>,
+        floor: Option<Target>,
+        settings: Settings,
+        work: Work,
+    ) -> Result<Self, EngineError> {
+        let (run, owner) = names()?;
+        enclosure::enter("podman", work.path())?;
+        let runtime = runtime()?; // its threads are in the namespaces too
+        let registry = Distribution::start(work.path())?;
+        let podman = Podman::start(work.path(), registry.address(), &run)?;
+        let api = runtime.block_on(async {
+            let version = bollard::API_DEFAULT_VERSION;
+            Api::connect_with_unix(podman.socket(), PATIENCE_S, version)?.negotiate_version().await
+        });
+        let api = api.map_err(|e| EngineError::Other(format!("cannot talk to podman: {e}")))?;
+        let bridge = Bridge::to_be(&podman.bridge);
+        let engine = Self {
+            settings,
+            api,
+            runtime,
+            registry,
+            targets: Vec::new(),
+            floor: None,
+            cores: Cores::choose(),
+            bridge,
+            run,
+            owner,
+            made: AtomicUsize::new(0),
+            podman: Some(podman),
+            work,
+        };
+        engine.filled(targets, floor)
+    }
+
+    /// With the targets in the registry, and the floor in the engine.
+    fn filled(mut self, targets: Vec<Target>, floor: Option<Target>) -> Result<Self, EngineError> {
         for target in targets {
-            let prepared = engine.prepare(target)?;
-            engine.registry.push(&prepared.target.name, &prepared.target.image)?;
-            engine.targets.push(prepared);
+            let prepared = self.prepare(target)?;
+            self.registry.push(&prepared.target.name, &prepared.target.image)?;
+            self.targets.push(prepared);
         }
         if let Some(target) = floor {
-            let prepared = engine.prepare(target)?;
-            engine.load(&prepared.archive).map_err(EngineError::Other)?;
-            engine.floor = Some(prepared.local);
+            let prepared = self.prepare(target)?;
+            self.load_archive(&prepared.archive).map_err(EngineError::Other)?;
+            self.floor = Some(prepared.local);
         }
-        engine.registry.traffic_since();
-        Ok(engine)
+        self.registry.traffic_since();
+        Ok(self)
     }
 
     /// Replaces what counts as the correct answer of every variant.
@@ -168,37 +178,36 @@ impl Docker {
         let of = |text: Option<String>| text.unwrap_or_else(|| "unknown".into());
         match info {
             Ok(info) => format!(
-                "Docker Engine {}, storage driver {}, runtime {}",
+                "{} {}, storage driver {}, runtime {}",
+                self.title(),
                 of(info.server_version),
                 of(info.driver),
                 of(info.default_runtime)
             ),
-            Err(error) => format!("Docker Engine: {error}"),
+            Err(error) => format!("{}: {error}", self.title()),
         }
     }
 
-    fn prepare(&self, mut target: Target) -> Result<Prepared, EngineError> {
-        let stranger = failure::of_architecture(&target.image.architecture());
-        target.image = seal::seal(
-            &target.image,
-            &format!("{} {}", self.run, clock::now_ns()),
-            (LABEL, &self.owner),
-        )
-        .map_err(|e| EngineError::Other(format!("`{}`: {e}", target.name)))?;
+    fn title(&self) -> &'static str {
+        if self.podman.is_some() { "Podman" } else { "Docker Engine" }
+    }
+
+    fn prepare(&self, target: Target) -> Result<Prepared, EngineError> {
+        // Podman reads a name without a host as one of docker.io's.
+        let host = if self.podman.is_some() { "localhost/" } else { "" };
         let remote = format!("{}/{}:latest", self.registry.address(), target.name);
-        let local = format!("{}/{}:latest", self.run, target.name);
-        let path = self._work.path().join(format!("{}.tar", target.name));
-        archive::write(&target.image.clone().with_reference(&local), &path)
-            .map_err(|e| EngineError::Other(e.to_string()))?;
-        Ok(Prepared { target, remote, local, archive: path, expected: Mutex::default(), stranger })
+        let local = format!("{host}{}/{}:latest", self.run, target.name);
+        let nonce = format!("{} {}", self.run, clock::now_ns());
+        let label = (LABEL, self.owner.as_str());
+        Prepared::new(target, (remote, local), self.work.path(), (&nonce, label))
     }
 
     fn interrupted(&self) -> bool {
-        self.settings.stop.load(Ordering::Relaxed)
+        self.settings.interrupted()
     }
 
     /// Pulls as the engine does; the moment when the last layer was here.
-    fn pull(&self, reference: &str) -> Result<u64, String> {
+    fn pull_image(&self, reference: &str) -> Result<u64, String> {
         let options = query::CreateImageOptions {
             from_image: Some(reference.trim_end_matches(":latest").to_owned()),
             tag: Some("latest".into()),
@@ -224,7 +233,7 @@ impl Docker {
     }
 
     /// `docker load`: stands for unpack where the bytes are here already.
-    fn load(&self, archive: &std::path::Path) -> Result<(), String> {
+    fn load_archive(&self, archive: &std::path::Path) -> Result<(), String> {
         let bytes = std::fs::read(archive).map_err(|e| e.to_string())?;
         self.runtime.block_on(async {
             let body = bollard::body_full(Bytes::from(bytes));
@@ -240,7 +249,7 @@ impl Docker {
         })
     }
 
-    fn remove_image(&self, reference: &str) {
+    fn forget(&self, reference: &str) {
         let options = query::RemoveImageOptions { force: true, ..Default::default() };
         let _ = self.runtime.block_on(self.api.remove_image(reference, Some(options), None));
     }
@@ -268,10 +277,25 @@ impl Docker {
         for image in self.runtime.block_on(self.api.list_images(Some(options))).unwrap_or_default()
         {
             if image.labels.get(LABEL).is_some_and(|run| owner::is_gone(run)) {
-                self.remove_image(&image.id);
+                self.forget(&image.id);
             }
         }
     }
+}
+
+fn runtime() -> Result<Runtime, EngineError> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1) // on which a start goes on while the probe has this thread
+        .enable_all()
+        .build()
+        .map_err(|source| EngineError::Io { what: "starting a runtime".into(), source })
+}
+
+/// What names of this run begin with, and its label.
+fn names() -> Result<(String, String), EngineError> {
+    owner::names().ok_or_else(|| {
+        EngineError::Other("there is no /proc here: the bench marks what it makes with it".into())
+    })
 }
 
 /// The bridge of the engine's default network.
@@ -289,14 +313,66 @@ fn find_bridge(runtime: &Runtime, api: &Api) -> Result<Bridge, EngineError> {
     })
 }
 
+impl Node for Docker {
+    fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    fn cores(&self) -> &Cores {
+        &self.cores
+    }
+
+    fn prepared(&self, variant: usize) -> &Prepared {
+        &self.targets[variant]
+    }
+
+    fn pull(&self, reference: &str) -> Result<Option<u64>, String> {
+        self.pull_image(reference).map(Some)
+    }
+
+    fn load(&self, archive: &std::path::Path) -> Result<(), String> {
+        self.load_archive(archive)
+    }
+
+    fn remove_image(&self, reference: &str) {
+        self.forget(reference);
+    }
+
+    fn create(&self, image: &str, alone: bool) -> Result<String, String> {
+        self.create_container(image, alone)
+    }
+
+    fn start_and_ask(&self, name: &str, port: u16, alone: bool) -> Result<Exchange, Failure> {
+        self.start_container_and_ask(name, port, alone)
+    }
+
+    fn start_ahead<'a>(
+        &'a self,
+        name: &'a str,
+        port: u16,
+        alone: bool,
+    ) -> Result<Later<'a>, Failure> {
+        let ip = self.start_container_ahead(name, port, alone)?;
+        Ok(Box::new(move || self.ask(name, ip, port, alone)))
+    }
+
+    fn peak_resident_bytes(&self, name: &str) -> Option<u64> {
+        self.peak_resident_bytes_of(name)
+    }
+
+    fn remove(&self, name: &str) {
+        self.remove_container(name);
+    }
+}
+
 impl Engine for Docker {
     fn kind(&self) -> EngineKind {
-        EngineKind::Docker
+        if self.podman.is_some() { EngineKind::Podman } else { EngineKind::Docker }
     }
 
     fn take(&mut self, case: &Case) -> Result<TurnSamples, EngineError> {
         self.registry.traffic_since();
-        let samples = self.samples(case);
+        let samples = node::samples(self, case);
         if self.interrupted() {
             return Err(EngineError::Interrupted);
         }
@@ -312,9 +388,9 @@ impl Engine for Docker {
 
     fn calibrate(&mut self) -> Result<Option<Calibration>, EngineError> {
         let Some(image) = self.floor.clone() else { return Ok(None) };
-        let name = self.create(&image, true).map_err(EngineError::Other)?;
+        let name = self.create_container(&image, true).map_err(EngineError::Other)?;
         let start_ns = clock::now_ns();
-        let asked = self.start_and_ask(&name, floor::PORT, true);
+        let asked = self.start_container_and_ask(&name, floor::PORT, true);
         self.remove_container(&name);
         if self.interrupted() {
             return Err(EngineError::Interrupted);
@@ -336,6 +412,9 @@ impl Engine for Docker {
 
 impl Drop for Docker {
     fn drop(&mut self) {
+        if self.podman.is_some() {
+            return; // what it has goes with its folders
+        }
         let filters = [("label".to_owned(), vec![format!("{LABEL}={}", self.owner)])].into();
         let options = query::ListContainersOptions {
             all: true,
@@ -348,11 +427,11 @@ impl Drop for Docker {
             self.remove_container(&container);
         }
         for prepared in &self.targets {
-            self.remove_image(&prepared.remote);
-            self.remove_image(&prepared.local);
+            self.forget(&prepared.remote);
+            self.forget(&prepared.local);
         }
         if let Some(floor) = &self.floor {
-            self.remove_image(floor);
+            self.forget(floor);
         }
     }
 }

@@ -2,7 +2,7 @@
 //! pull, own unpack, own sandbox. What each phase means is docs/CONTRACTS.md, section 5. This file
 //! is the engine's state; `sample` is one instance's way through the phases.
 
-mod oci;
+pub(super) mod oci;
 mod running;
 mod sample;
 
@@ -33,7 +33,7 @@ use std::time::Duration;
 
 /// Instances are asked at this address: one bound to 127.0.0.1 only, which a platform could not
 /// reach, does not answer here, one bound to 0.0.0.0 does.
-const INSTANCE_ADDRESS: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
+pub(super) const INSTANCE_ADDRESS: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
 const TAG: &str = "latest";
 /// What the registry calls the floor image: no variant's name has a slash.
 const FLOOR: &str = "coldstart/floor";

@@ -26,6 +26,11 @@ impl Bridge {
         Self::find_in(Path::new("/sys/class/net"), name)
     }
 
+    /// The bridge called so, which may only come with the first instance.
+    pub fn to_be(name: &str) -> Self {
+        Self { interfaces: Path::new("/sys/class/net").to_owned(), name: name.to_owned() }
+    }
+
     fn find_in(interfaces: &Path, name: &str) -> Option<Self> {
         let plain = !name.is_empty()
             && name.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c));

@@ -1,14 +1,19 @@
 //! One container's way from its creation to its answer, and what can be said of one that gives
 //! none.
 
+use super::podman::NETWORK;
 use super::{Docker, LABEL};
+use crate::engine::enclosure;
 use crate::failure::{self, Ended};
 use crate::phase::Phase;
 use crate::probe::{self, Exchange, Gone, Probe, ProbeError};
 use crate::results::Failure;
 use bench_kit::clock;
 use bollard::container::LogOutput;
-use bollard::models::{ContainerCreateBody, ContainerInspectResponse, HostConfig};
+use bollard::models::{
+    ContainerCreateBody, ContainerInspectResponse, EndpointIpamConfig, EndpointSettings,
+    HostConfig, NetworkingConfig,
+};
 use bollard::query_parameters as query;
 use futures_util::StreamExt;
 use microimage::sandbox;
@@ -35,8 +40,9 @@ type Starting = JoinHandle<Result<(), bollard::errors::Error>>;
 
 impl Docker {
     /// Creates a container; one that is `alone` has a core of its own.
-    pub(super) fn create(&self, image: &str, alone: bool) -> Result<String, String> {
-        let name = format!("{}-{}", self.run, self.made.fetch_add(1, Ordering::Relaxed));
+    pub(super) fn create_container(&self, image: &str, alone: bool) -> Result<String, String> {
+        let number = self.made.fetch_add(1, Ordering::Relaxed);
+        let name = format!("{}-{number}", self.run);
         let limits = &self.settings.limits;
         let host = HostConfig {
             readonly_rootfs: Some(true),
@@ -44,12 +50,17 @@ impl Docker {
             memory: limits.memory_bytes.map(|b| i64::try_from(b).unwrap_or(i64::MAX)),
             nano_cpus: limits.cpu_millis.map(|m| i64::from(m) * 1_000_000),
             cpuset_cpus: self.cores.instance.filter(|_| alone).map(|core| core.to_string()),
+            cgroup_parent: self.podman.as_ref().map(|podman| podman.cgroup()),
             ..Default::default()
         };
+        let networking_config = self.podman.as_ref().map(|podman| NetworkingConfig {
+            endpoints_config: Some([(NETWORK.to_owned(), at(podman.address(number)))].into()),
+        });
         let body = ContainerCreateBody {
             image: Some(image.to_owned()),
             labels: Some([(LABEL.to_owned(), self.owner.clone())].into()),
             host_config: Some(host),
+            networking_config,
             ..Default::default()
         };
         let options =
@@ -66,7 +77,7 @@ impl Docker {
     }
 
     /// Starts a created container and asks it as soon as it can be reached.
-    pub(super) fn start_and_ask(
+    pub(super) fn start_container_and_ask(
         &self,
         name: &str,
         port: u16,
@@ -77,7 +88,7 @@ impl Docker {
 
     /// Starts a created container and waits until it listens and has noticed that its visitor is
     /// gone. Its address.
-    pub(super) fn start_ahead(
+    pub(super) fn start_container_ahead(
         &self,
         name: &str,
         port: u16,
@@ -122,7 +133,8 @@ impl Docker {
         while early.is_none() && !starting.is_finished() && !self.interrupted() {
             // Another engine's or another user's interface may be the one that is new.
             if self.bridge.sees_another(&mut known) {
-                early = self.address_on_bridge(name);
+                self.podman.iter().for_each(|podman| enclosure::ask_again_soon(&podman.bridge));
+                early = self.address_ahead(name);
             }
             clock::sleep_until_ns(clock::now_ns() + LOOK_AT_BRIDGE_NS);
         }
@@ -187,8 +199,15 @@ impl Docker {
     }
 
     /// Of a container that still runs.
-    pub(super) fn peak_resident_bytes(&self, name: &str) -> Option<u64> {
-        sandbox::peak_resident_bytes(first_process(&self.inspect(name).ok()?)?)
+    pub(super) fn peak_resident_bytes_of(&self, name: &str) -> Option<u64> {
+        sandbox::peak_resident_bytes(self.first_process(&self.inspect(name).ok()?)?)
+    }
+
+    fn first_process(&self, container: &ContainerInspectResponse) -> Option<i32> {
+        match &self.podman {
+            Some(_) => enclosure::first_process(container.id.as_deref()?),
+            None => first_process(container),
+        }
     }
 
     fn is_running(&self, name: &str) -> Option<bool> {
@@ -208,7 +227,18 @@ impl Docker {
         })
     }
 
-    /// The address of a container that is being started: the network knows it already, and the
+    /// The address of a container that is being started.
+    fn address_ahead(&self, name: &str) -> Option<Ipv4Addr> {
+        match &self.podman {
+            Some(podman) => {
+                let number = name.rsplit('-').next()?.parse().ok()?;
+                Some(podman.address(number))
+            }
+            None => self.address_on_bridge(name),
+        }
+    }
+
+    /// The same where the engine chose it: the network knows it already, and the
     /// container cannot be asked.
     fn address_on_bridge(&self, name: &str) -> Option<Ipv4Addr> {
         let asked = self.api.inspect_network("bridge", None::<query::InspectNetworkOptions>);
@@ -245,7 +275,7 @@ impl Docker {
         let container = self.inspect(name).ok();
         let found = match (error, &container) {
             (ProbeError::NeverListened { .. }, Some(container)) => {
-                first_process(container).map(failure::listeners).unwrap_or_default()
+                self.first_process(container).map(failure::listeners).unwrap_or_default()
             }
             _ => Vec::new(),
         };
@@ -258,6 +288,12 @@ impl Docker {
         });
         failure::of_start(error, &printed, &found, ended.as_ref())
     }
+}
+
+fn at(address: Ipv4Addr) -> EndpointSettings {
+    let ipv4_address = Some(address.to_string());
+    let ipam_config = Some(EndpointIpamConfig { ipv4_address, ..Default::default() });
+    EndpointSettings { ipam_config, ..Default::default() }
 }
 
 fn stream_socket() -> Result<OwnedFd, ProbeError> {

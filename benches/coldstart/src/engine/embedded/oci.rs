@@ -79,7 +79,7 @@ pub(super) fn create(runtime: &str, plan: &Plan, bundle: &Path) -> Result<Contai
         ));
     };
     container.pid = pid;
-    match sockets_in(pid, plan.sockets) {
+    match sockets_in(Path::new(&format!("/proc/{pid}")), plan.sockets) {
         Ok(sockets) => container.sockets = sockets,
         Err(error) => {
             drop(container);
@@ -176,21 +176,14 @@ pub(super) fn remove_stale(runtime: &str) {
         .output();
     let listed =
         listed.map(|done| String::from_utf8_lossy(&done.stdout).into_owned()).unwrap_or_default();
-    for id in listed.lines() {
-        let mut parts = id.strip_prefix("coldstart-").into_iter().flat_map(|rest| rest.split('-'));
-        let process = parts
-            .next()
-            .and_then(|pid| pid.parse().ok())
-            .zip(parts.next().and_then(|t| t.parse::<u64>().ok()));
-        if process.is_some_and(|(pid, since)| owner::started(pid) != Some(since)) {
-            delete(runtime, id);
-        }
+    for id in listed.lines().filter(|id| owner::is_name_of_gone(id)) {
+        delete(runtime, id);
     }
 }
 
-/// TCP sockets of the network namespace of `pid`.
-fn sockets_in(pid: i32, count: usize) -> io::Result<Vec<OwnedFd>> {
-    let namespace = File::open(format!("/proc/{pid}/ns/net"))?;
+/// TCP sockets of a network namespace, that of a process in `/proc`.
+pub(in crate::engine) fn sockets_in(process: &Path, count: usize) -> io::Result<Vec<OwnedFd>> {
+    let namespace = File::open(process.join("ns/net"))?;
     let make = move || -> io::Result<Vec<OwnedFd>> {
         setns(namespace, CloneFlags::CLONE_NEWNET)?;
         let one = || socket(AddressFamily::Inet, SockType::Stream, SockFlag::SOCK_CLOEXEC, None);

@@ -1,4 +1,4 @@
-//! A real registry for Docker Engine to pull from: the distribution server of Debian's package
+//! A real registry for daemons to pull from: the distribution server of Debian's package
 //! docker-registry, started on loopback with its storage in the run's folder, and ended with it.
 //! Also the push side of the distribution-spec, as much as is needed to fill it.
 
@@ -51,7 +51,7 @@ impl Distribution {
         let errors = output.try_clone().map_err(io("making a log"))?;
         let Some(program) = PROGRAMS.into_iter().find(|program| is_there(program)) else {
             return Err(EngineError::Other(
-                "the docker engine needs the distribution server: install Debian's package \
+                "this engine needs the distribution server: install Debian's package \
                  docker-registry (`build/setup --docker`)"
                     .into(),
             ));

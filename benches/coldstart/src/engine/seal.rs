@@ -1,4 +1,4 @@
-//! Makes an image that the engine cannot have any part of: otherwise a layer that some other local
+//! Makes an image that a daemon cannot have any part of: otherwise a layer that some other local
 //! image shares is not pulled at all, and "cold" is a lie. The first layer gets a pax global header
 //! with a nonce in front (POSIX.1-2017, pax; ignored by every unpacker), as a gzip member of its
 //! own where the layer is gzip (RFC 1952, 2.2: members concatenate). Files, modes and every other
