@@ -16,7 +16,7 @@ use crate::net::{Early, Handshake};
 use crate::platform::{self, Completion, Hook, Platform, Role};
 use crate::reply::{IntoReply, Reply};
 use crate::request::Request;
-use crate::route::{Matched, Routes};
+use crate::route::{Matched, Routes, Routing};
 use crate::spare;
 use crate::transport::early;
 use crate::transport::records;
@@ -24,7 +24,6 @@ use crate::transport::{Admission, Limits, Once, RequestHead, Service, catch};
 use crate::wire::{Framing, Status};
 use ::log::Level;
 use std::fmt;
-use std::io;
 use surround::Surround;
 
 /// When [`App::init`] runs a function's initialisation.
@@ -89,7 +88,8 @@ pub struct App {
     bridge: Option<fn(&App, Event<'_>) -> Result<Reply>>,
     /// Set by `around` alone, so that an App without it is linked without it.
     surround: Option<Box<Surround>>,
-    routes: Routes,
+    /// Set by `route` alone, so that an App without it is linked without it.
+    routes: Option<Box<dyn Routing>>,
     web: Option<WebHandler>,
     hooks: Vec<(Hook, HookHandler)>,
     inits: Vec<(Init, InitWork)>,
@@ -140,7 +140,8 @@ impl App {
         R: IntoReply,
     {
         let handler: WebHandler = Box::new(move |request| handler(request).into_reply());
-        if let Err(error) = self.routes.add(method, pattern, handler) {
+        let routes = self.routes.get_or_insert_with(|| Box::new(Routes::default()));
+        if let Err(error) = routes.add(method, pattern, handler) {
             self.misconfigured.get_or_insert(error);
         }
         self
@@ -422,7 +423,13 @@ impl App {
 
     /// Answers a Web request by route or Web handler.
     pub(crate) fn answer_web<'a>(&'a self, mut request: Request<'a>) -> Result<Reply> {
-        match (self.routes.find(request.method(), request.path()), &self.web) {
+        let Some(routes) = &self.routes else {
+            return match &self.web {
+                Some(handler) => handler(request),
+                None => Err(Self::no_handler()),
+            };
+        };
+        match (routes.find(request.method(), request.path()), &self.web) {
             (Matched::Handler(handler, params), _) => {
                 request.set_params(params);
                 handler(request)
@@ -432,13 +439,16 @@ impl App {
             }
             (Matched::OtherMethods { .. }, _) => {
                 let error = Error::peer(Status::METHOD_NOT_ALLOWED, "this path has no such method");
-                let allow = self.routes.allow(request.path());
-                self.failed(&Asked::of(&request), &error, Caller::Web).with_header("allow", allow)
+                let reply = self.failed(&Asked::of(&request), &error, Caller::Web);
+                routes.with_allow(reply, request.path())
             }
-            (Matched::Nothing, None) => {
-                Err(Error::peer(Status::NOT_FOUND, "this function has no handler for this path"))
-            }
+            (Matched::Nothing, None) => Err(Self::no_handler()),
         }
+    }
+
+    #[cold]
+    fn no_handler() -> Error {
+        Error::peer(Status::NOT_FOUND, "this function has no handler for this path")
     }
 
     /// Makes a reply of whatever `answer` ends in: a reply, an error or a panic.
@@ -453,8 +463,11 @@ impl App {
         let answered = catch(|| records::serving(asked.context().log_id(), answer));
         let error = match answered {
             Ok(Ok(mut reply)) => {
-                if reply.body().is_none() && caller == Caller::Web {
-                    watch_stream(asked, &mut reply);
+                if caller == Caller::Web {
+                    let line = || log::Request::new(asked.method(), asked.path());
+                    reply.watch_stream(line, asked.context().log_id(), |write| {
+                        catch(write).unwrap_or_else(|panicked| Err(panicked.into_io()))
+                    });
                 }
                 return (reply, Completion::Done);
             }
@@ -472,7 +485,8 @@ impl App {
         let id = asked.context().log_id();
         let is_mistake = error.is_peers_fault() || status.code() < 500;
         let level = if is_mistake { Level::Warn } else { Level::Error };
-        tell(level, id, status, &Line::of(asked), format_args!("{error:#}"));
+        let line = log::Request::new(asked.method(), asked.path());
+        line.failed(level, id, status, format_args!("{error:#}"));
         let mut body = spare::take();
         error.write_json_with(error.told(caller, status), id, &mut body);
         let reply = Reply::raw_json(body).with_status(status);
@@ -547,57 +561,6 @@ fn is_encoded(headers: Headers<'_>) -> bool {
             && !value.trim_ascii().is_empty()
             && !value.trim_ascii().eq_ignore_ascii_case(b"identity")
     })
-}
-
-/// Method and path, as a line of the log has them.
-struct Line {
-    method: String,
-    path: String,
-}
-
-impl Line {
-    /// Bytes of a path that are told.
-    const MOST_BYTES: usize = 512;
-
-    fn of(asked: &Asked<'_>) -> Line {
-        let part = |text: &str| text[..text.floor_char_boundary(Self::MOST_BYTES)].to_owned();
-        Line { method: part(asked.method()), path: part(asked.path()) }
-    }
-}
-
-impl fmt::Display for Line {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.method.as_str() {
-            "" => f.write_str("(no request line)"),
-            method => write!(f, "{method} {}", self.path),
-        }
-    }
-}
-
-/// One line of the log for one request that failed.
-fn tell(level: Level, id: &str, status: Status, line: &Line, what: fmt::Arguments<'_>) {
-    log::failure(level, id, format_args!("{} {line}: {what}", status.code()));
-}
-
-/// Has the log told if the reply's stream fails.
-#[cold]
-#[inline(never)]
-fn watch_stream(asked: &Asked<'_>, reply: &mut Reply) {
-    let (line, id) = (Line::of(asked), asked.context().log_id().to_owned());
-    let status = reply.status();
-    reply.guard_stream(|write| {
-        catch(write).unwrap_or_else(|panicked| Err(io::Error::other(panicked.to_string())))
-    });
-    reply.when_written(move |written, result| {
-        let Err(error) = result else { return };
-        let error = Error::of(error);
-        let (level, who) = match written.reader_failed {
-            true => (Level::Info, "the reader is gone or too slow"),
-            false => (Level::Error, "the reply's stream failed"),
-        };
-        let bytes = written.bytes;
-        tell(level, &id, status, &line, format_args!("{who} after {bytes} bytes: {error:#}"));
-    });
 }
 
 impl fmt::Debug for App {

@@ -9,6 +9,7 @@ use crate::error::{Error, Result};
 use crate::json_string::push_json_string;
 use crate::secret::redacted;
 use crate::sys::retry;
+use crate::wire::Status;
 use log::{Level, LevelFilter};
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -65,6 +66,27 @@ pub(crate) fn told(level: Level, request_id: &str, message: fmt::Arguments<'_>) 
     }
     let id = &request_id[..request_id.floor_char_boundary(MOST_ID_BYTES)];
     write(level, "firstbyte", id, format_args!("{message}"));
+}
+
+/// Method and path, as a line of the log has them.
+pub(crate) struct Request(String);
+
+impl Request {
+    /// Bytes of a path that are told.
+    const MOST_BYTES: usize = 512;
+
+    pub(crate) fn new(method: &str, path: &str) -> Request {
+        let part = |text: &str| text[..text.floor_char_boundary(Self::MOST_BYTES)].to_owned();
+        match method {
+            "" => Request("(no request line)".to_owned()),
+            method => Request(part(method) + " " + &part(path)),
+        }
+    }
+
+    /// Writes the one line of a request that failed.
+    pub(crate) fn failed(&self, level: Level, id: &str, status: Status, what: fmt::Arguments<'_>) {
+        failure(level, id, format_args!("{} {}: {what}", status.code(), self.0));
+    }
 }
 
 /// Writes a record of the server's own about one request.

@@ -5,10 +5,12 @@
 use crate::conversation::Upgrade;
 use crate::error::{Error, Result};
 use crate::json;
+use crate::log;
 use crate::spare;
 use crate::stopping::stopping;
 use crate::wire::Status;
 use crate::wire::chunked::is_token_byte;
+use ::log::Level;
 use serde::Serialize;
 use smallvec::SmallVec;
 use std::borrow::Cow;
@@ -39,11 +41,21 @@ pub(crate) enum ReplyBody {
     Static(&'static [u8]),
     Bytes(Vec<u8>),
     /// Written piece by piece while the connection takes it (chunked transfer coding).
-    Stream(WriteBody),
+    Stream(Stream),
     /// None: the connection is a WebSocket from then on.
     #[cfg(feature = "websocket")]
     Upgrade(Box<Upgrade>),
 }
+
+/// A body that is yet to be written.
+pub(crate) struct Stream {
+    pub write: WriteBody,
+    /// Set by `stream` alone, so that a function without it is linked without it.
+    watch: fn(&mut Reply, log::Request, &str, Guard),
+}
+
+/// Writes, and makes an error of a panic.
+pub(crate) type Guard = fn(&mut dyn FnMut() -> io::Result<()>) -> io::Result<()>;
 
 pub(crate) type WriteBody = Box<dyn FnOnce(&mut BodyWriter<'_>) -> io::Result<()> + Send>;
 
@@ -131,7 +143,7 @@ impl Reply {
     where
         F: FnOnce(&mut BodyWriter<'_>) -> io::Result<()> + Send + 'static,
     {
-        let body = ReplyBody::Stream(Box::new(write));
+        let body = ReplyBody::Stream(Stream { write: Box::new(write), watch });
         Reply { status: Status::OK, headers: SmallVec::new(), body }
             .with_header("content-type", content_type)
     }
@@ -233,17 +245,28 @@ impl Reply {
         self.headers.extend(other.headers);
     }
 
-    /// Has the streamed body written through `guard`, which may catch what it panics with.
-    pub(crate) fn guard_stream(
+    /// Has the log told if the streamed body fails; nothing, if the body is no stream.
+    pub(crate) fn watch_stream(
         &mut self,
-        guard: impl FnOnce(&mut dyn FnMut() -> io::Result<()>) -> io::Result<()> + Send + 'static,
+        request: impl FnOnce() -> log::Request,
+        id: &str,
+        guard: Guard,
+    ) {
+        if let ReplyBody::Stream(Stream { watch, .. }) = self.body {
+            watch(self, request(), id, guard);
+        }
+    }
+
+    /// Has the streamed body written by another, which is given it.
+    fn wrap_stream(
+        &mut self,
+        by: impl FnOnce(WriteBody, &mut BodyWriter<'_>) -> io::Result<()> + Send + 'static,
     ) {
         let body = std::mem::replace(&mut self.body, ReplyBody::Static(b""));
         self.body = match body {
-            ReplyBody::Stream(write) => ReplyBody::Stream(Box::new(move |out| {
-                let mut write = Some(write);
-                guard(&mut || write.take().map_or(Ok(()), |write| write(out)))
-            })),
+            ReplyBody::Stream(Stream { write, watch }) => {
+                ReplyBody::Stream(Stream { write: Box::new(move |out| by(write, out)), watch })
+            }
             other => other,
         };
     }
@@ -254,18 +277,12 @@ impl Reply {
         &mut self,
         then: impl FnOnce(&Written, &io::Result<()>) + Send + 'static,
     ) {
-        if !matches!(self.body, ReplyBody::Stream(_)) {
-            return;
-        }
-        let body = std::mem::replace(&mut self.body, ReplyBody::Static(b""));
-        if let ReplyBody::Stream(write) = body {
-            self.body = ReplyBody::Stream(Box::new(move |out| {
-                let mut counted = Counted { sink: out, written: Written::default() };
-                let result = write(&mut BodyWriter::new(&mut counted));
-                then(&counted.written, &result);
-                result
-            }));
-        }
+        self.wrap_stream(|write, out| {
+            let mut counted = Counted { sink: out, written: Written::default() };
+            let result = write(&mut BodyWriter::new(&mut counted));
+            then(&counted.written, &result);
+            result
+        });
     }
 
     /// The status.
@@ -330,7 +347,7 @@ impl Reply {
         match self.body {
             ReplyBody::Static(bytes) => Ok(bytes.to_vec()),
             ReplyBody::Bytes(bytes) => Ok(bytes),
-            ReplyBody::Stream(write) => {
+            ReplyBody::Stream(Stream { write, .. }) => {
                 let mut out = Bounded { bytes: Vec::new(), limit_bytes };
                 write(&mut BodyWriter::new(&mut out))
                     .map_err(|error| Error::new(format!("the streamed reply failed: {error}")))?;
@@ -342,6 +359,25 @@ impl Reply {
             }
         }
     }
+}
+
+/// Has the log told if the reply's stream fails.
+fn watch(reply: &mut Reply, request: log::Request, id: &str, guard: Guard) {
+    let (status, id) = (reply.status(), id.to_owned());
+    reply.wrap_stream(move |write, out| {
+        let mut write = Some(write);
+        guard(&mut || write.take().map_or(Ok(()), |write| write(out)))
+    });
+    reply.when_written(move |written, result| {
+        let Err(error) = result else { return };
+        let error = Error::of(error);
+        let (level, who) = match written.reader_failed {
+            true => (Level::Info, "the reader is gone or too slow"),
+            false => (Level::Error, "the reply's stream failed"),
+        };
+        let what = format_args!("{who} after {} bytes: {error:#}", written.bytes);
+        request.failed(level, &id, status, what);
+    });
 }
 
 /// What became of a streamed body.
@@ -359,18 +395,14 @@ struct Counted<'s, 'a> {
     written: Written,
 }
 
-impl io::Write for Counted<'_, '_> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let written = self.sink.write(bytes);
+impl Sink for Counted<'_, '_> {
+    fn put(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.sink.sink.put(bytes);
         match &written {
             Ok(size) => self.written.bytes += *size as u64,
             Err(_) => self.written.reader_failed = true,
         }
         written
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.sink.flush()
     }
 }
 
@@ -380,17 +412,13 @@ struct Bounded {
     limit_bytes: usize,
 }
 
-impl io::Write for Bounded {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+impl Sink for Bounded {
+    fn put(&mut self, bytes: &[u8]) -> io::Result<usize> {
         if bytes.len() > self.limit_bytes - self.bytes.len() {
             return Err(io::Error::other(format!("it is larger than {} bytes", self.limit_bytes)));
         }
         self.bytes.extend_from_slice(bytes);
         Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
     }
 }
 
@@ -434,11 +462,18 @@ fn check_field(name: &str, value: &str) -> Result<()> {
 /// Where a streamed body goes. Every write is sent at once as one chunk; use a `BufWriter` for
 /// small pieces.
 pub struct BodyWriter<'a> {
-    sink: &'a mut dyn io::Write,
+    sink: &'a mut dyn Sink,
+}
+
+/// What a body is written to. Not `io::Write`: half a dozen methods that nobody calls would be in
+/// every function.
+pub(crate) trait Sink {
+    /// As `io::Write::write`.
+    fn put(&mut self, bytes: &[u8]) -> io::Result<usize>;
 }
 
 impl<'a> BodyWriter<'a> {
-    pub(crate) fn new(sink: &'a mut dyn io::Write) -> BodyWriter<'a> {
+    pub(crate) fn new(sink: &'a mut dyn Sink) -> BodyWriter<'a> {
         BodyWriter { sink }
     }
 
@@ -457,11 +492,11 @@ impl fmt::Debug for BodyWriter<'_> {
 
 impl io::Write for BodyWriter<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.sink.write(bytes)
+        self.sink.put(bytes)
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.sink.flush()
+        Ok(()) // nothing is kept back
     }
 }
 

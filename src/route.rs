@@ -3,7 +3,25 @@
 
 use crate::error::{Error, Result};
 use crate::handler::WebHandler;
+use crate::reply::Reply;
 use matchit::Params;
+
+/// What an App asks of its routes. It is called through a pointer that the first route sets: an App
+/// without any is linked without matchit.
+pub(crate) trait Routing: Send + Sync {
+    /// # Errors
+    /// If the method is not in capitals, or the pattern is malformed, conflicts with an earlier
+    /// one, or has the method already.
+    fn add(&mut self, method: &'static str, pattern: &str, handler: WebHandler) -> Result<()>;
+
+    fn find<'a>(&'a self, method: &str, path: &'a str) -> Matched<'a>;
+
+    /// The reply with an Allow field (RFC 9110, section 10.2.1): every method that the path has.
+    ///
+    /// # Errors
+    /// If no reply may have such a field.
+    fn with_allow(&self, reply: Reply, path: &str) -> Result<Reply>;
+}
 
 /// The routes of one App: a tree for each method, so that a pattern that is closer to the path does
 /// not hide one that has the method.
@@ -29,16 +47,8 @@ pub(crate) enum Matched<'a> {
     Nothing,
 }
 
-impl Routes {
-    /// # Errors
-    /// If the method is not in capitals, or the pattern is malformed, conflicts with an earlier
-    /// one, or has the method already.
-    pub(crate) fn add(
-        &mut self,
-        method: &'static str,
-        pattern: &str,
-        handler: WebHandler,
-    ) -> Result<()> {
+impl Routing for Routes {
+    fn add(&mut self, method: &'static str, pattern: &str, handler: WebHandler) -> Result<()> {
         if method.is_empty()
             || !method.bytes().all(|byte| byte.is_ascii_uppercase() || b"-_".contains(&byte))
         {
@@ -68,7 +78,7 @@ impl Routes {
         })
     }
 
-    pub(crate) fn find<'a>(&'a self, method: &str, path: &'a str) -> Matched<'a> {
+    fn find<'a>(&'a self, method: &str, path: &'a str) -> Matched<'a> {
         // A GET handler answers HEAD as well; the transport leaves the body out (RFC 9110, section
         // 9.3.2).
         let found = self
@@ -84,6 +94,12 @@ impl Routes {
         }
     }
 
+    fn with_allow(&self, reply: Reply, path: &str) -> Result<Reply> {
+        reply.with_header("allow", self.allow(path))
+    }
+}
+
+impl Routes {
     fn of<'a>(&'a self, method: &str, path: &'a str) -> Option<matchit::Match<'a, 'a, &'a Route>> {
         let (_, paths) = self.methods.iter().find(|(known, _)| *known == method)?;
         paths.at(path).ok()
@@ -97,8 +113,7 @@ impl Routes {
         })
     }
 
-    /// The value of an Allow field (RFC 9110, section 10.2.1): every method that the path has.
-    pub(crate) fn allow(&self, path: &str) -> String {
+    fn allow(&self, path: &str) -> String {
         let has_head = self.that_take(path).any(|(method, _)| method == "HEAD");
         let each = self.that_take(path).map(|(method, _)| match method {
             "GET" if !has_head => "GET, HEAD",

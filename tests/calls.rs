@@ -224,8 +224,8 @@ fn nginx(flaw: Flaw) -> Option<(Service, String)> {
     let authority = Authority::new();
     let (certificate, key) = authority.sign(flaw);
     let service = Service::nginx(
-        "listen 127.0.0.1:PORT ssl; ssl_protocols TLSv1.2 TLSv1.3; ssl_certificate FOLDER/certificate.pem; ssl_certificate_key \
-         FOLDER/key.pem; keepalive_timeout 2s;",
+        "listen 127.0.0.1:PORT ssl; ssl_protocols TLSv1.2 TLSv1.3; ssl_certificate \
+         FOLDER/certificate.pem; ssl_certificate_key FOLDER/key.pem; keepalive_timeout 2s;",
         &[
             ("certificate.pem", certificate.as_bytes()),
             ("key.pem", key.as_bytes()),
@@ -403,7 +403,8 @@ fn signs_as_the_documented_examples() {
     );
     assert!(upload.ends_with("&q-signature=3b8851a11a569213c17ba8fa7dcf2abec6935172"), "{upload}");
     let target = format!(
-        "{path}?response-content-type=application%2Foctet-stream&response-cache-control=max-age%3D600"
+        "{path}?response-content-type=application%2Foctet-stream&response-cache-control=\
+         max-age%3D600"
     );
     let date = ("date", "Thu, 16 May 2019 06:55:53 GMT");
     let download =

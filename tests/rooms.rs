@@ -922,7 +922,8 @@ mod build_layers {
     const SCAFFOLD: Layers<'_> =
         &[&["cron", "kind", "name"], &["client", "deploy"], &["project"], &["lib"]];
     const DEPLOY: Layers<'_> = &[
-        &["image", "verdict"],
+        &["reader", "registry", "verdict"],
+        &["image", "trigger"],
         &["function"],
         &["request"],
         &["plan"],

@@ -142,11 +142,11 @@ impl<S: Service> Connection<S> {
 
     /// The rest of its life as a WebSocket.
     #[cfg(feature = "websocket")]
-    fn converse(&mut self, upgrade: Box<Upgrade>) -> Over {
+    fn converse(&mut self, upgrade: Upgrade) -> Over {
         let mut input = std::mem::take(&mut self.input);
         input.drain(..std::mem::take(&mut self.start));
         let conversing = Conversing::new(self.server, &mut self.link, &self.seat, input);
-        if conversing.run(*upgrade) { Over::Linger } else { Over::Close }
+        if conversing.run(upgrade) { Over::Linger } else { Over::Close }
     }
 
     pub(super) fn fd(&self) -> RawFd {
@@ -159,7 +159,7 @@ impl<S: Service> Connection<S> {
         while over.is_none() {
             #[cfg(feature = "websocket")]
             if let Some(upgrade) = self.upgrade.take() {
-                over = Some(self.converse(upgrade));
+                over = Some(self.converse(*upgrade));
                 break;
             }
             over = self.exchange().err();
@@ -239,7 +239,7 @@ impl<S: Service> Connection<S> {
             Err(End::Refuse(error)) => return Err(self.refuse(&error, Some(&head))),
         };
         let head_only = head.method.of(&self.input) == b"HEAD";
-        self.server.budget.await_readers(|| self.server.relieve());
+        self.server.budget.await_readers(&|| self.server.relieve());
         #[cfg_attr(not(feature = "websocket"), allow(unused_mut))]
         let mut reply = self.call(&head, end, body.len, arrival);
         self.start = body.next;
@@ -290,7 +290,7 @@ impl<S: Service> Connection<S> {
             if share.is_none() && unread.len() > SMALL_BYTES {
                 // A buffer that grows is at most twice as large as what is in it.
                 share = Some(
-                    self.server.budget.take_head(2 * self.server.limits.head.head_bytes, || {
+                    self.server.budget.take_head(2 * self.server.limits.head.head_bytes, &|| {
                         self.server.relieve()
                     }),
                 );
@@ -357,7 +357,7 @@ impl<S: Service> Connection<S> {
                 if size > limit {
                     return Err(too_large(limit));
                 }
-                let share = budget.take(size, || self.server.relieve());
+                let share = budget.take(size, &|| self.server.relieve());
                 let end = head_end + size;
                 if self.input.len() < end {
                     self.input.reserve(end + Body::PADDING_BYTES - self.input.len());
@@ -403,7 +403,7 @@ impl<S: Service> Connection<S> {
                     match &mut share {
                         Some(share) => share.shrink_to(len),
                         None if len > 0 => {
-                            share = Some(self.server.budget.take(len, || self.server.relieve()))
+                            share = Some(self.server.budget.take(len, &|| self.server.relieve()))
                         }
                         None => {}
                     }
@@ -413,7 +413,7 @@ impl<S: Service> Connection<S> {
                     self.input.truncate(head_end + len); // everything raw has been looked at
                     if share.is_none() && len > SMALL_BYTES {
                         limit = admitted.min(self.server.budget.body_limit(admitted));
-                        share = Some(self.server.budget.take(limit, || self.server.relieve()));
+                        share = Some(self.server.budget.take(limit, &|| self.server.relieve()));
                     }
                     if !invited {
                         self.invite(head)?;

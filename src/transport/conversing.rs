@@ -263,7 +263,7 @@ impl<'c, S> Conversing<'c, S> {
             _ => return Ok(true), // a ping is answered before the next read
         };
         let server = self.wire.server;
-        server.budget.await_readers(|| server.relieve());
+        server.budget.await_readers(&|| server.relieve());
         let done = handled.call(&mut self.wire, |socket| conversation.message(socket, taken));
         drop(message);
         self.wire.message_bytes = 0;
@@ -413,7 +413,7 @@ impl<S> Wire<'_, S> {
             let is_whole = head.is_last && head.opcode != 0;
             let server = self.server;
             let share =
-                server.budget.take(if is_whole { whole } else { most }, || server.relieve());
+                server.budget.take(if is_whole { whole } else { most }, &|| server.relieve());
             self.share = Some(share);
         }
         Ok(())

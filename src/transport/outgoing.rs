@@ -11,7 +11,7 @@ use super::link::Link;
 use super::panics;
 use super::slots::{Patience, Seat, Waited};
 use crate::log;
-use crate::reply::{BodyWriter, Reply, ReplyBody, WriteBody};
+use crate::reply::{BodyWriter, Reply, ReplyBody, Sink, Stream, WriteBody};
 use crate::spare;
 use crate::wire::Version;
 use crate::wire::response::{self, ResponseFraming};
@@ -71,7 +71,7 @@ pub(super) fn send(
             }
             #[cfg(feature = "websocket")]
             ReplyBody::Upgrade(_) => out.write_all(&mut [IoSlice::new(&head)]),
-            ReplyBody::Stream(write) => {
+            ReplyBody::Stream(Stream { write, .. }) => {
                 let id = stream_id.unwrap_or_default();
                 out.write_all(&mut [IoSlice::new(&head)])
                     .and_then(|()| in_handler(|| out.stream(framing, write, &id)))
@@ -189,8 +189,8 @@ struct Chunks<'o, 'c> {
     chunked: bool,
 }
 
-impl io::Write for Chunks<'_, '_> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+impl Sink for Chunks<'_, '_> {
+    fn put(&mut self, bytes: &[u8]) -> io::Result<usize> {
         if bytes.is_empty() {
             return Ok(0); // an empty chunk would end the body
         }
@@ -204,9 +204,5 @@ impl io::Write for Chunks<'_, '_> {
             self.out.write_all(&mut [IoSlice::new(bytes)])?;
         }
         Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
     }
 }

@@ -7,6 +7,7 @@ use crate::wire::Status;
 use std::any::Any;
 use std::cell::Cell;
 use std::fmt;
+use std::io;
 use std::mem::ManuallyDrop;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind, set_hook, take_hook};
 
@@ -66,6 +67,11 @@ impl Panicked {
     pub(crate) fn into_error(self) -> Error {
         let status = Status::INTERNAL_SERVER_ERROR;
         Error::new("the handler panicked").with_status(status).with_cause_text(self.to_string())
+    }
+
+    /// The same where an I/O error is wanted, with its words.
+    pub(crate) fn into_io(self) -> io::Error {
+        io::Error::other(self.to_string())
     }
 
     /// Goes on panicking here, with the same message and place.

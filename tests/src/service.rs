@@ -54,8 +54,9 @@ impl Service {
                 .collect();
             let body = body.replace("PORT", &port.to_string());
             let configuration = format!(
-                "daemon off; {user} worker_processes 1; pid {0}/pid; error_log {0}/log;\nevents {{}}\n\
-                 http {{ access_log off; {temporary} root {0};\nserver {{ {body} }} }}\n",
+                "daemon off; {user} worker_processes 1; pid {0}/pid; error_log {0}/log;\n\
+                 events {{}}\nhttp {{ access_log off; {temporary} root {0};\nserver {{ \
+                 {body} }} }}\n",
                 folder.display()
             );
             let path = folder.join("nginx.conf");

@@ -490,6 +490,11 @@ fn start_engine(
             expected.inspect(|body| engine.expect(body));
             Ok(Box::new(engine))
         }
+        EngineKind::Containerd if args.network => {
+            Err("the containerd engine brings no network: its instances have loopback only; leave \
+             `--network` out, or use `--engine embedded`"
+                .into())
+        }
         kind if args.network => {
             Err(format!("the {kind} engine gives each instance its network; leave `--network` out"))
         }

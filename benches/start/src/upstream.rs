@@ -101,8 +101,8 @@ impl Upstream {
             format!(
                 "daemon off; {user} worker_processes 1; pid {place}/pid; error_log {place}/log;\n\
                  events {{}}\nhttp {{ access_log off; {temporary} root {place};\nserver {{ listen \
-                 {address} ssl; ssl_protocols TLSv1.3; ssl_certificate {place}/server.pem; ssl_certificate_key \
-                 {place}/server.key; }} }}\n"
+                 {address} ssl; ssl_protocols TLSv1.3; ssl_certificate {place}/server.pem; \
+                 ssl_certificate_key {place}/server.key; }} }}\n"
             ),
         )?;
         // Debian has it where only root's PATH leads.

@@ -148,7 +148,8 @@ impl Client {
         let variable = self.variable;
         woven(
             text,
-            "        assert!(reply.starts_with(\"HTTP/1.1 200 OK\\r\\n\"), \"{}: {reply}\", event.display());\n",
+            "        assert!(reply.starts_with(\"HTTP/1.1 200 OK\\r\\n\"), \"{}: {reply}\", \
+             event.display());\n",
             &format!(
                 "        let is_done = reply.starts_with(\"HTTP/1.1 200 OK\\r\\n\");\n        let \
                  is_alone = reply.contains(\"{variable} is not set\");\n        assert!(is_done || \
@@ -168,7 +169,12 @@ impl Client {
         let small: String = self
             .small
             .iter()
-            .map(|name| format!("\n[profile.release.package.{name}]\nopt-level = \"s\"              # no slower, and smaller\n"))
+            .map(|name| {
+                format!(
+                    "\n[profile.release.package.{name}]\nopt-level = \"s\"              # no \
+                     slower, and smaller\n"
+                )
+            })
             .collect();
         format!("{before}{further}\n# A profile does not come with{after}{small}")
     }
@@ -189,9 +195,9 @@ impl Client {
         let roots = if self.small == TLS {
             let ca = if self.name == "cos" { "COS_CA" } else { "UPSTREAM_CA" };
             format!(
-                "\nTrusted are Mozilla's authorities, which are compiled in (45 KiB). One of your own is a PEM file: `just \
-                 image\n--ca-bundle=FILE` puts it into the image at /etc/ssl/certs/ca-certificates.crt, and `{ca}` names \
-                 it.\n"
+                "\nTrusted are Mozilla's authorities, which are compiled in (45 KiB). One of your \
+                 own is a PEM file: `just image\n--ca-bundle=FILE` puts it into the image at \
+                 /etc/ssl/certs/ca-certificates.crt, and `{ca}` names it.\n"
             )
         } else {
             String::new()
@@ -200,9 +206,9 @@ impl Client {
             text,
             "\n[firstbyte]: ",
             &format!(
-                "\n## What it calls\n\nIt calls {about}: `{variable}` in `[environment]` of function.toml \
-                 says where, for example `{example}`.\n{roots}\nLocal time needs `just image --tzdata ZONE`; without it \
-                 every zone is UTC.\n\n[firstbyte]: "
+                "\n## What it calls\n\nIt calls {about}: `{variable}` in `[environment]` of \
+                 function.toml says where, for example `{example}`.\n{roots}\nLocal time needs \
+                 `just image --tzdata ZONE`; without it every zone is UTC.\n\n[firstbyte]: "
             ),
         )
     }

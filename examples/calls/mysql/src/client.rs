@@ -4,7 +4,7 @@
 use firstbyte::net::{Fate, Pool, Repeat, Until};
 use firstbyte::{Context, Error, Result, blocking};
 use mysql_async::prelude::Queryable;
-use mysql_async::{Conn, Opts};
+use mysql_async::{Conn, Opts, OptsBuilder};
 use serde::Serialize;
 use std::io;
 use std::sync::{LazyLock, OnceLock};
@@ -68,7 +68,9 @@ fn target() -> Result<&'static Opts, String> {
             "MYSQL_URL is malformed; write it as mysql://USER:PASSWORD@HOST:PORT/DATABASE, \
              percent-encoded"
         })?;
-        Ok(opts)
+        // On loopback the crate asks the server for its socket file and goes there instead: not to
+        // whom the URL names, and a connection more.
+        Ok(OptsBuilder::from_opts(opts).prefer_socket(false).into())
     };
     TARGET.get_or_init(read).as_ref().map_err(String::clone)
 }

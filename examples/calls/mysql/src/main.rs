@@ -1,5 +1,5 @@
-//! A function that asks MySQL or MariaDB: `{"value":1}`, which is what `SELECT 1` gives on the server
-//! that MYSQL_URL names.
+//! A function that asks MySQL or MariaDB: `{"value":1}`, which is what `SELECT 1` gives on the
+//! server that MYSQL_URL names.
 
 #![no_main]
 #![deny(unsafe_code)]

@@ -2,7 +2,7 @@
 //! it. Runtime and client are kept for the next events, and the client keeps its connections.
 
 use firstbyte::{Context, Error, Result, blocking};
-use reqwest::Client;
+use reqwest::{Client, Response};
 use rustls::crypto::ring;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
@@ -10,7 +10,7 @@ use rustls::{ClientConfig, RootCertStore};
 use serde::Serialize;
 use std::error::Error as StdError;
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::runtime::{Builder, Runtime};
 
 /// The platform's default time-out, where an invocation does not bring its own.
@@ -56,8 +56,14 @@ impl Kept {
 
     async fn ask(&self, left: Duration) -> Result<Answer> {
         let fail = |error: reqwest::Error| Error::new(in_full(&error.without_url()));
-        let asked = self.client.get(&self.url).timeout(left).send();
-        let mut reply = asked.await.map_err(fail)?;
+        let end = Instant::now() + left;
+        let mut sent = self.send(left).await;
+        // The runtime rests between events, so that nobody has noticed yet what became of a kept
+        // connection. GET is idempotent (RFC 9110, 9.2.2): it may be sent again, once.
+        if sent.as_ref().is_err_and(|error| error.is_request() && !error.is_timeout()) {
+            sent = self.send(end.saturating_duration_since(Instant::now())).await;
+        }
+        let mut reply = sent.map_err(fail)?;
         let mut bytes = 0;
         while let Some(chunk) = reply.chunk().await.map_err(fail)? {
             bytes += chunk.len();
@@ -66,6 +72,10 @@ impl Kept {
             }
         }
         Ok(Answer { status: reply.status().as_u16(), bytes })
+    }
+
+    async fn send(&self, left: Duration) -> reqwest::Result<Response> {
+        self.client.get(&self.url).timeout(left).send().await
     }
 }
 
