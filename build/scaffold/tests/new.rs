@@ -3,6 +3,7 @@
 //! runs (CARGO_TARGET_TMPDIR).
 
 use scaffold::client::{CLIENTS, Client};
+use scaffold::deploy::function::Function;
 use scaffold::kind::{KINDS, Kind};
 use scaffold::name::Name;
 use scaffold::project::{self, ProjectError, Source};
@@ -180,6 +181,8 @@ fn leaves_no_placeholder_and_tells_the_kinds_apart() {
         );
         let expected = if kind.web { "type = \"web\"" } else { "type = \"event\"" };
         assert!(of("function.toml").unwrap().contains(expected), "{}", kind.name);
+        let function = Function::parse(of("function.toml").unwrap()).unwrap();
+        assert_eq!(function.triggers.len(), usize::from(kind.name == "timer"), "{}", kind.name);
         assert_eq!(
             files.iter().filter(|(path, _)| path.starts_with("events/")).count(),
             usize::from(!kind.web)

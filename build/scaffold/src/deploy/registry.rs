@@ -65,9 +65,9 @@ pub enum RegistryError {
         /// Where the image is.
         host: String,
         /// Which regions that registry is for.
-        there: String,
+        there: &'static str,
         /// One of them.
-        there_first: String,
+        there_first: &'static str,
         /// Where the function is.
         region: String,
         /// The personal registry of the function's region.
@@ -126,8 +126,8 @@ impl Registry {
         };
         Err(RegistryError::Region {
             host: host.to_owned(),
-            there: there.to_owned(),
-            there_first: there_first.to_owned(),
+            there,
+            there_first,
             region: region.to_owned(),
             personal,
         })
