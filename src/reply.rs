@@ -3,7 +3,6 @@
 
 use crate::error::{Error, Result};
 use crate::json;
-use crate::log;
 use crate::spare;
 use crate::stopping::stopping;
 use crate::wire::Status;
@@ -46,8 +45,11 @@ pub(crate) enum ReplyBody {
 pub(crate) struct Stream {
     pub write: WriteBody,
     /// Set by `stream` alone, so that a function without it is linked without it.
-    watch: fn(&mut Reply, log::Request, &str, Guard),
+    watch: fn(&mut Reply, String, &str, Guard, Tell),
 }
+
+/// Has the log told: how bad it is, the request's id, the reply's status, the request, and what.
+pub(crate) type Tell = fn(Level, &str, Status, &str, fmt::Arguments<'_>);
 
 /// Writes, and makes an error of a panic.
 pub(crate) type Guard = fn(&mut dyn FnMut() -> io::Result<()>) -> io::Result<()>;
@@ -239,12 +241,13 @@ impl Reply {
     /// Has the log told if the streamed body fails; nothing, if the body is no stream.
     pub(crate) fn watch_stream(
         &mut self,
-        request: impl FnOnce() -> log::Request,
+        request: impl FnOnce() -> String,
         id: &str,
         guard: Guard,
+        tell: Tell,
     ) {
         if let ReplyBody::Stream(Stream { watch, .. }) = self.body {
-            watch(self, request(), id, guard);
+            watch(self, request(), id, guard, tell);
         }
     }
 
@@ -323,7 +326,7 @@ impl Reply {
 }
 
 /// Has the log told if the reply's stream fails.
-fn watch(reply: &mut Reply, request: log::Request, id: &str, guard: Guard) {
+fn watch(reply: &mut Reply, request: String, id: &str, guard: Guard, tell: Tell) {
     let (status, id) = (reply.status(), id.to_owned());
     reply.wrap_stream(move |write, out| {
         let mut write = Some(write);
@@ -337,7 +340,7 @@ fn watch(reply: &mut Reply, request: log::Request, id: &str, guard: Guard) {
             false => (Level::Error, "the reply's stream failed"),
         };
         let what = format_args!("{who} after {} bytes: {error:#}", written.bytes);
-        request.failed(level, &id, status, what);
+        tell(level, &id, status, &request, what);
     });
 }
 
@@ -356,18 +359,14 @@ struct Counted<'s, 'a> {
     written: Written,
 }
 
-impl io::Write for Counted<'_, '_> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let written = self.sink.write(bytes);
+impl Sink for Counted<'_, '_> {
+    fn put(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.sink.sink.put(bytes);
         match &written {
             Ok(size) => self.written.bytes += *size as u64,
             Err(_) => self.written.reader_failed = true,
         }
         written
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.sink.flush()
     }
 }
 
@@ -377,17 +376,13 @@ struct Bounded {
     limit_bytes: usize,
 }
 
-impl io::Write for Bounded {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+impl Sink for Bounded {
+    fn put(&mut self, bytes: &[u8]) -> io::Result<usize> {
         if bytes.len() > self.limit_bytes - self.bytes.len() {
             return Err(io::Error::other(format!("it is larger than {} bytes", self.limit_bytes)));
         }
         self.bytes.extend_from_slice(bytes);
         Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
     }
 }
 
@@ -431,11 +426,18 @@ fn check_field(name: &str, value: &str) -> Result<()> {
 /// Where a streamed body goes. Every write is sent at once as one chunk; use a `BufWriter` for
 /// small pieces.
 pub struct BodyWriter<'a> {
-    sink: &'a mut dyn io::Write,
+    sink: &'a mut dyn Sink,
+}
+
+/// What a body is written to. Not `io::Write`: half a dozen methods that nobody calls would be in
+/// every function.
+pub(crate) trait Sink {
+    /// As `io::Write::write`.
+    fn put(&mut self, bytes: &[u8]) -> io::Result<usize>;
 }
 
 impl<'a> BodyWriter<'a> {
-    pub(crate) fn new(sink: &'a mut dyn io::Write) -> BodyWriter<'a> {
+    pub(crate) fn new(sink: &'a mut dyn Sink) -> BodyWriter<'a> {
         BodyWriter { sink }
     }
 
@@ -454,11 +456,11 @@ impl fmt::Debug for BodyWriter<'_> {
 
 impl io::Write for BodyWriter<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.sink.write(bytes)
+        self.sink.put(bytes)
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.sink.flush()
+        Ok(()) // nothing is kept back
     }
 }
 

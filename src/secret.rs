@@ -21,12 +21,21 @@ const WORDS: [&str; 11] = [
 /// Lambda's two contexts: no credentials, but `identity` and `authorizer` in them name the caller.
 const NAMES: [&str; 2] = ["x-amzn-request-context", "x-amzn-lambda-context"];
 
+/// `eq_ignore_ascii_case`, compiled once: inlined it is a screenful for each caller.
+#[inline(never)]
+fn is_same(text: &[u8], other: &[u8]) -> bool {
+    text.eq_ignore_ascii_case(other)
+}
+
 /// Whether the value of `name` must not be printed.
+#[inline(never)]
 pub(crate) fn is_secret(name: &str) -> bool {
-    let has = |word: &str| {
-        name.as_bytes().windows(word.len()).any(|part| part.eq_ignore_ascii_case(word.as_bytes()))
+    let name = name.as_bytes();
+    let begins = |at: usize, word: &str| {
+        name.get(at..at + word.len()).is_some_and(|part| is_same(part, word.as_bytes()))
     };
-    WORDS.iter().any(|word| has(word)) || NAMES.iter().any(|known| name.eq_ignore_ascii_case(known))
+    (0..name.len()).any(|at| WORDS.iter().any(|word| begins(at, word)))
+        || NAMES.iter().any(|known| is_same(name, known.as_bytes()))
 }
 
 /// The text without what looks like a secret in it: the user and password of a URL
@@ -37,7 +46,7 @@ pub(crate) fn is_secret(name: &str) -> bool {
 #[inline(never)]
 pub(crate) fn redacted(text: &str) -> String {
     let bytes = text.as_bytes();
-    let is = |at: usize, any: &[u8]| bytes.get(at).is_some_and(|byte| any.contains(byte));
+    let is = |at: usize, any: &[u8]| is_one_of(bytes, at, any);
     let until = |mut at: usize, any: &[u8]| {
         while at < bytes.len() && !is(at, any) {
             at += 1;
@@ -96,6 +105,11 @@ pub(crate) fn redacted(text: &str) -> String {
     }
     out.push_str(text.get(told..).unwrap_or_default());
     out
+}
+
+#[inline(never)]
+fn is_one_of(bytes: &[u8], at: usize, any: &[u8]) -> bool {
+    bytes.get(at).is_some_and(|byte| any.iter().any(|it| it == byte))
 }
 
 #[cfg(test)]

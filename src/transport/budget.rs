@@ -81,17 +81,20 @@ impl Budget {
     /// Takes `bytes` for a body, waiting for others to give theirs back. Whoever holds a share of a
     /// body waits for no other, so nobody waits for ever. `relieve` is called again and again
     /// meanwhile: it ends a connection that holds a share and whose peer is behind.
-    pub(crate) fn take(&self, bytes: usize, relieve: impl Fn()) -> Share<'_> {
+    #[inline(never)]
+    pub(crate) fn take(&self, bytes: usize, relieve: &dyn Fn()) -> Share<'_> {
         if bytes <= SMALL_BYTES {
-            self.small.take(bytes, || self.small_bytes(), relieve)
+            self.small.take(bytes, &|| self.small_bytes(), relieve)
         } else {
-            self.large.take(bytes, || self.large_bytes(), relieve)
+            self.large.take(bytes, &|| self.large_bytes(), relieve)
         }
     }
 
     /// Takes `bytes` for a head, which is held as it is: no handler multiplies it.
-    pub(crate) fn take_head(&self, bytes: usize, relieve: impl Fn()) -> Share<'_> {
-        self.heads.take(self.plain(bytes), || self.small_bytes(), relieve)
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn take_head(&self, bytes: usize, relieve: &dyn Fn()) -> Share<'_> {
+        self.heads.take(self.plain(bytes), &|| self.small_bytes(), relieve)
     }
 
     /// Takes `bytes` for a reply that its peer does not take at once. It is in memory already:
@@ -104,11 +107,19 @@ impl Budget {
 
     /// Waits for as long as replies that nobody reads take more memory than there is: a handler
     /// might make another one.
-    pub(crate) fn await_readers(&self, relieve: impl Fn()) {
-        let held = || self.large.held.load(Ordering::SeqCst);
-        if held() > UNASKED_BYTES && held() > self.large_bytes() {
+    pub(crate) fn await_readers(&self, relieve: &dyn Fn()) {
+        if self.large.held.load(Ordering::SeqCst) > UNASKED_BYTES {
+            self.await_slow_readers(relieve);
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn await_slow_readers(&self, relieve: &dyn Fn()) {
+        let is_over = || self.large.held.load(Ordering::SeqCst) > self.large_bytes();
+        if is_over() {
             let me = Arc::new(Parker::default());
-            while held() > self.large_bytes() {
+            while is_over() {
                 relieve();
                 me.park(Some(LOOK));
             }
@@ -138,7 +149,7 @@ impl Budget {
 impl Portion {
     /// Never takes more than there is, not for a moment: one who looked then would wait for what
     /// nobody gives back.
-    fn try_take(&self, bytes: usize, most: impl Fn() -> usize) -> Option<Share<'_>> {
+    fn try_take(&self, bytes: usize, most: &dyn Fn() -> usize) -> Option<Share<'_>> {
         let room = |held: usize| {
             let sum = held.checked_add(bytes)?;
             // Alone, any body that passed the limit passes: a waiting one can always go on when the
@@ -149,13 +160,15 @@ impl Portion {
         Some(Share { pool: self, bytes })
     }
 
-    fn take(&self, bytes: usize, most: impl Fn() -> usize, relieve: impl Fn()) -> Share<'_> {
+    /// One body for all who ask: a connection is full of them.
+    #[inline(never)]
+    fn take(&self, bytes: usize, most: &dyn Fn() -> usize, relieve: &dyn Fn()) -> Share<'_> {
         if !self.is_wanted()
-            && let Some(share) = self.try_take(bytes, &most)
+            && let Some(share) = self.try_take(bytes, most)
         {
             return share;
         }
-        self.wait_for(bytes, &most, &relieve)
+        self.wait_for(bytes, most, relieve)
     }
 
     #[cold]
@@ -341,7 +354,7 @@ mod tests {
             for _ in 0..4 {
                 scope.spawn(|| {
                     for _ in 0..20_000 {
-                        drop(pool.take(two_units(), two_units, || {}));
+                        drop(pool.take(two_units(), &two_units, &|| {}));
                     }
                 });
             }
@@ -352,25 +365,25 @@ mod tests {
     #[test]
     fn shares_come_back() {
         let pool = Portion::default();
-        let mut first = pool.take(two_units(), two_units, || {});
-        assert!(pool.try_take(1, two_units).is_none());
+        let mut first = pool.take(two_units(), &two_units, &|| {});
+        assert!(pool.try_take(1, &two_units).is_none());
         first.shrink_to(UNASKED_BYTES);
-        let second = pool.take(UNASKED_BYTES, two_units, || {});
-        assert!(pool.try_take(1, two_units).is_none());
+        let second = pool.take(UNASKED_BYTES, &two_units, &|| {});
+        assert!(pool.try_take(1, &two_units).is_none());
         drop(first);
         drop(second);
         // A body larger than the budget is refused by the limit; one that equals it passes when it
         // is alone.
-        assert!(pool.try_take(UNASKED_BYTES * 3, two_units).is_some());
+        assert!(pool.try_take(UNASKED_BYTES * 3, &two_units).is_some());
     }
 
     #[test]
     fn large_bodies_leave_room_for_small_ones_and_for_heads() {
         let budget = Budget::new(usize::MAX, 44);
         budget.total.set(UNASKED_BYTES * 8 * SMALL_PART).unwrap();
-        let large = budget.take(budget.large_bytes(), || {});
-        assert!(budget.large.try_take(1, || budget.large_bytes()).is_none());
-        drop((budget.take(SMALL_BYTES, || {}), budget.take_head(1 << 20, || {})));
+        let large = budget.take(budget.large_bytes(), &|| {});
+        assert!(budget.large.try_take(1, &|| budget.large_bytes()).is_none());
+        drop((budget.take(SMALL_BYTES, &|| {}), budget.take_head(1 << 20, &|| {})));
         assert!(!large.is_wanted());
     }
 }

@@ -200,7 +200,7 @@ impl<S: Service> Connection<S> {
             Err(End::Refuse(error)) => return Err(self.refuse(&error, Some(&head))),
         };
         let head_only = head.method.of(&self.input) == b"HEAD";
-        self.server.budget.await_readers(|| self.server.relieve());
+        self.server.budget.await_readers(&|| self.server.relieve());
         let reply = self.call(&head, end, body.len, arrival);
         self.start = body.next;
         if self.start == self.input.len() {
@@ -242,7 +242,7 @@ impl<S: Service> Connection<S> {
             if share.is_none() && unread.len() > SMALL_BYTES {
                 // A buffer that grows is at most twice as large as what is in it.
                 share = Some(
-                    self.server.budget.take_head(2 * self.server.limits.head.head_bytes, || {
+                    self.server.budget.take_head(2 * self.server.limits.head.head_bytes, &|| {
                         self.server.relieve()
                     }),
                 );
@@ -309,7 +309,7 @@ impl<S: Service> Connection<S> {
                 if size > limit {
                     return Err(too_large(limit));
                 }
-                let share = budget.take(size, || self.server.relieve());
+                let share = budget.take(size, &|| self.server.relieve());
                 let end = head_end + size;
                 if self.input.len() < end {
                     self.input.reserve(end + Body::PADDING_BYTES - self.input.len());
@@ -355,7 +355,7 @@ impl<S: Service> Connection<S> {
                     match &mut share {
                         Some(share) => share.shrink_to(len),
                         None if len > 0 => {
-                            share = Some(self.server.budget.take(len, || self.server.relieve()))
+                            share = Some(self.server.budget.take(len, &|| self.server.relieve()))
                         }
                         None => {}
                     }
@@ -365,7 +365,7 @@ impl<S: Service> Connection<S> {
                     self.input.truncate(head_end + len); // everything raw has been looked at
                     if share.is_none() && len > SMALL_BYTES {
                         limit = admitted.min(self.server.budget.body_limit(admitted));
-                        share = Some(self.server.budget.take(limit, || self.server.relieve()));
+                        share = Some(self.server.budget.take(limit, &|| self.server.relieve()));
                     }
                     if !invited {
                         self.invite(head)?;

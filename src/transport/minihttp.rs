@@ -26,7 +26,7 @@ use super::service::{RequestHead, Service};
 use crate::body::Body;
 use crate::error::Error;
 use crate::log;
-use crate::reply::{BodyWriter, Reply, ReplyBody};
+use crate::reply::{BodyWriter, Reply, ReplyBody, Sink};
 use crate::request::Request;
 use crate::wire::{Head, HeadLimits, Status};
 use may_minihttp::{HttpServer, HttpService};
@@ -137,10 +137,20 @@ fn answer(reply: Reply, response: &mut may_minihttp::Response<'_>) -> io::Result
         ReplyBody::Static(bytes) => response.body_vec(bytes.to_vec()),
         ReplyBody::Bytes(bytes) => response.body_vec(bytes),
         ReplyBody::Stream(stream) => {
-            let mut all = Vec::new();
+            let mut all = All(Vec::new());
             (stream.write)(&mut BodyWriter::new(&mut all))?;
-            response.body_vec(all);
+            response.body_vec(all.0);
         }
     }
     Ok(())
+}
+
+/// A streamed body in memory.
+struct All(Vec<u8>);
+
+impl Sink for All {
+    fn put(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
 }

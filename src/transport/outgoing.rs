@@ -11,7 +11,7 @@ use super::link::Link;
 use super::panics;
 use super::slots::{Patience, Seat, Waited};
 use crate::log;
-use crate::reply::{BodyWriter, Reply, ReplyBody, Stream, WriteBody};
+use crate::reply::{BodyWriter, Reply, ReplyBody, Sink, Stream, WriteBody};
 use crate::spare;
 use crate::wire::Version;
 use crate::wire::response::{self, ResponseFraming};
@@ -187,8 +187,8 @@ struct Chunks<'o, 'c> {
     chunked: bool,
 }
 
-impl io::Write for Chunks<'_, '_> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+impl Sink for Chunks<'_, '_> {
+    fn put(&mut self, bytes: &[u8]) -> io::Result<usize> {
         if bytes.is_empty() {
             return Ok(0); // an empty chunk would end the body
         }
@@ -202,9 +202,5 @@ impl io::Write for Chunks<'_, '_> {
             self.out.write_all(&mut [IoSlice::new(bytes)])?;
         }
         Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
     }
 }

@@ -19,7 +19,6 @@ use super::parker::Parker;
 use super::stop;
 use super::waiting::is_coroutine;
 use std::cell::Cell;
-use std::collections::VecDeque;
 use std::io;
 use std::net::Shutdown;
 use std::os::fd::RawFd;
@@ -55,7 +54,7 @@ struct OpenSlots {
     slots: Vec<Option<Arc<Slot>>>,
     free: Vec<usize>,
     /// Those that linger, the oldest first.
-    lingering: VecDeque<usize>,
+    lingering: Vec<usize>,
 }
 
 struct Slot {
@@ -374,7 +373,8 @@ const LAST_WORD: Duration = Duration::from_secs(2);
 impl OpenSlots {
     /// Ends the connection that has lingered longest, if one does.
     fn end_oldest_lingering(&mut self, now: u64) -> bool {
-        while let Some(oldest) = self.lingering.pop_front() {
+        while !self.lingering.is_empty() {
+            let oldest = self.lingering.remove(0); // some hundred numbers move
             let Some(slot) = self.slots.get(oldest).and_then(Option::as_ref) else { continue };
             let mut state = lock(&slot.state);
             if !matches!(state.phase, Phase::Leaving(_)) {
@@ -518,7 +518,7 @@ impl Seat {
         if open.lingering.len() >= self.slots.most_lingering {
             open.end_oldest_lingering(clock::now_ns());
         }
-        open.lingering.push_back(self.index);
+        open.lingering.push(self.index);
         let mut state = lock(&self.slot.state);
         if matches!(state.phase, Phase::Evicted(_)) {
             state.phase = Phase::Busy;
@@ -623,7 +623,9 @@ impl Drop for Seat {
         if self.has_place.get() {
             self.slots.give_place_up();
         } else {
-            open.lingering.retain(|index| *index != self.index);
+            if let Some(at) = open.lingering.iter().position(|index| *index == self.index) {
+                open.lingering.remove(at);
+            }
             if open.lingering.is_empty() && self.slots.is_stopping() {
                 self.slots.emptied.notify_all();
             }

@@ -103,9 +103,11 @@ impl Worker {
 
 /// All handlers in flight, each with its thread and its number.
 pub(super) fn in_handlers() -> Vec<(Worker, u64)> {
-    let records = records();
-    let all = records.all.iter().copied().chain([Worker::main()]);
-    all.filter_map(|worker| Some((worker, worker.handler()?))).collect()
+    let mut found = Vec::new();
+    let mut look = |worker: Worker| found.extend(worker.handler().map(|handler| (worker, handler)));
+    records().all.iter().copied().for_each(&mut look);
+    look(Worker::main());
+    found
 }
 
 fn records() -> MutexGuard<'static, Records> {
