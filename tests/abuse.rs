@@ -53,9 +53,11 @@ impl Watched {
             .output()
             .into_iter()
             .filter(|line| !line.contains("listening on"))
+            // CONTRACTS, section 2: a peer's mistake is one line, a warning; nothing is worse.
+            .filter(|line| !line.starts_with("WARN firstbyte: 4"))
             .take(5)
             .collect();
-        assert!(told.is_empty(), "a peer's doing is no line in the log: {told:?}");
+        assert!(told.is_empty(), "a peer's doing is a warning at most: {told:?}");
     }
 }
 

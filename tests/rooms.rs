@@ -243,6 +243,12 @@ const RULES: &[Rule] = &[
             "benches/coldstart/src/export.rs",
             "benches/coldstart/src/report.rs",
             "benches/coldstart/src/report",
+            "benches/coldstart/src/import.rs",
+            "benches/coldstart/src/import",
+            "benches/coldstart/src/scf/budget.rs",
+            "benches/coldstart/src/scf/line.rs",
+            "benches/coldstart/src/scf/names.rs",
+            "benches/coldstart/src/scf/refusal.rs",
             "benches/start/src/event.rs",
             "benches/start/src/gate.rs",
             "benches/start/src/plot.rs",
@@ -285,11 +291,11 @@ const COLDSTART: Stack<'_> = Stack {
         &["plan"],
         &["relay", "registry", "pull", "probe", "burst", "compare", "guidance"],
         &["export", "failure", "plot", "table"],
-        &["engine", "report"],
-        &["run"],
+        &["engine", "report", "scf"],
+        &["import", "run"],
         &["lib"],
         &["cli"],
-        &["planning"],
+        &["cloud", "planning"],
         &["main"],
     ],
     pure: &[
@@ -298,6 +304,18 @@ const COLDSTART: Stack<'_> = Stack {
     ],
     // Types of results.json, and how they are kept on the disk.
     doors: &["results"],
+};
+/// What measures on SCF itself, from log lines and names to a whole run.
+const SCF: Stack<'_> = Stack {
+    folder: "scf",
+    layers: &[
+        &["budget", "credentials", "line", "names", "refusal"],
+        &["client", "ledger"],
+        &["account", "layer", "logs"],
+        &["cleaning", "measure"],
+    ],
+    pure: &[],
+    doors: &[],
 };
 /// The simulator, from numbers to the terminal's table.
 const PLAN: Stack<'_> = Stack {
@@ -320,14 +338,14 @@ const PLAN: Stack<'_> = Stack {
 const START: Stack<'_> = Stack {
     folder: "",
     layers: &[
-        &["event", "host", "precedence", "process", "program", "record"],
+        &["event", "host", "precedence", "process", "program", "record", "upstream"],
         &["cache", "launch"],
         &["client"],
         &["sample"],
         &["idle", "trace"],
         &["requests", "step"],
         &["report"],
-        &["gate", "plot", "run", "table"],
+        &["calls", "gate", "plot", "run", "table"],
         &["lib"],
         &["cli"],
         &["main"],
@@ -342,6 +360,14 @@ const THROUGHPUT: Stack<'_> = Stack {
     doors: &[],
 };
 
+/// The functions that call out (ARCHITECTURE.md, "Top level"): the ground can be copied alone.
+const fn calling(layers: Layers<'_>) -> Stack<'_> {
+    Stack { folder: "", layers, pure: &[], doors: &[] }
+}
+const CALLING: Stack<'_> = calling(&[&["client"], &["main"]]);
+const CALLING_HTTPS: Stack<'_> = calling(&[&["http", "link"], &["client"], &["main"]]);
+const CALLING_COS: Stack<'_> = calling(&[&["http", "link", "sign"], &["client"], &["main"]]);
+
 /// What the tests share (ARCHITECTURE.md, "Top level"). `framing` is compiled by fuzz/ as well.
 const OUTSIDE: Stack<'_> = Stack {
     folder: "",
@@ -350,6 +376,7 @@ const OUTSIDE: Stack<'_> = Stack {
         &["process", "program", "reply", "source"],
         &["layers", "oracle", "peer"],
         &["server"],
+        &["service"],
         &["lib"],
     ],
     pure: &[],
@@ -387,10 +414,17 @@ const PACKAGES: &[Package] = &[
     Package { folder: "build/scaffold/src", name: "scaffold", stacks: build_layers::OF_SCAFFOLD },
     Package { folder: "build/tc3/src", name: "tc3", stacks: build_layers::OF_TC3 },
     Package { folder: "benches/kit/src", name: "bench_kit", stacks: &[BENCH_KIT] },
-    Package { folder: "benches/coldstart/src", name: "coldstart", stacks: &[COLDSTART, PLAN] },
+    Package { folder: "benches/coldstart/src", name: "coldstart", stacks: &[COLDSTART, PLAN, SCF] },
     Package { folder: "benches/start/src", name: "start_bench", stacks: &[START] },
     Package { folder: "benches/start/blocking-first/src", name: "blocking_first", stacks: &[] },
     Package { folder: "benches/throughput/src", name: "throughput_bench", stacks: &[THROUGHPUT] },
+    Package { folder: "examples/calls/cos/src", name: "call_cos", stacks: &[CALLING_COS] },
+    Package { folder: "examples/calls/https/src", name: "call_https", stacks: &[CALLING_HTTPS] },
+    Package { folder: "examples/calls/mysql/src", name: "call_mysql", stacks: &[CALLING] },
+    Package { folder: "examples/calls/postgres/src", name: "call_postgres", stacks: &[CALLING] },
+    Package { folder: "examples/calls/redis/src", name: "call_redis", stacks: &[CALLING] },
+    Package { folder: "examples/calls/tokio/src", name: "call_tokio", stacks: &[CALLING] },
+    Package { folder: "examples/calls/ureq/src", name: "call_ureq", stacks: &[CALLING] },
     Package { folder: "tests/src", name: "outside", stacks: &[OUTSIDE] },
     Package { folder: "template/src", name: "template", stacks: &[] },
 ];
@@ -884,9 +918,11 @@ mod build_layers {
         &["commands", "deploy", "new"],
         &["main"],
     ];
-    const SCAFFOLD: Layers<'_> = &[&["cron", "kind", "name"], &["deploy", "project"], &["lib"]];
+    const SCAFFOLD: Layers<'_> =
+        &[&["cron", "kind", "name"], &["client", "deploy"], &["project"], &["lib"]];
     const DEPLOY: Layers<'_> = &[
-        &["image", "verdict"],
+        &["reader", "registry", "verdict"],
+        &["image", "trigger"],
         &["function"],
         &["request"],
         &["plan"],

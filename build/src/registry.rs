@@ -26,6 +26,7 @@ pub use oci_spec::distribution::Reference;
 
 use self::link::{Ask, Content, Link, Target, Verdict, chain, lock};
 use self::progress::Transfer;
+use self::trust::Configurations;
 use self::upload::{Source, Upload};
 use crate::archive::Section;
 use crate::digest::Digest;
@@ -76,6 +77,12 @@ pub struct Access {
     pub trust: Trust,
     /// Called with the progress of each transfer.
     pub report: Option<Report>,
+}
+
+/// An HTTP client with this crate's TLS: what the system and `trust` trust, through the proxy that
+/// `config` names. For other services than registries.
+pub fn client(config: ureq::config::Config, trust: Trust) -> ureq::Agent {
+    link::agent(config, Arc::new(Configurations::new(trust)))
 }
 
 /// A connection to the registry of one reference.

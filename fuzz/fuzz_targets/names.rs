@@ -15,7 +15,7 @@ fuzz_target!(|input: &[u8]| {
     assert!(fuzz_reply(&reply, "db.example", 0x1234) <= 64);
     if let Ok(text) = std::str::from_utf8(input) {
         let name = text.lines().next().unwrap_or_default();
-        assert!(fuzz_files(text, name) <= 17 + text.len());
+        assert!(fuzz_files(input, name) <= 17 + input.len());
         assert!(fuzz_reply(&reply, name, 0x1234) <= 64);
     }
 });

@@ -31,6 +31,6 @@ pub fn fuzz_reply(reply: &[u8], name: &str, id: u16) -> usize {
 
 /// For fuzz/: reads text as resolv.conf and as hosts.
 #[doc(hidden)]
-pub fn fuzz_files(text: &str, name: &str) -> usize {
+pub fn fuzz_files(text: &[u8], name: &str) -> usize {
     config::Config::parse(text).candidates(name).len() + config::in_hosts(text, name).len()
 }

@@ -103,8 +103,10 @@ pub struct Early<T> {
 }
 
 enum Begun<T> {
-    /// Not begun, or taken over.
+    /// Not begun.
     Not,
+    /// Taken over: the boot lane, which may ask once more, begins no second one.
+    Taken,
     /// On its way, or done: since when, by the clock that counts suspensions, in nanoseconds.
     Going {
         connection: T,
@@ -145,13 +147,13 @@ impl<T: Handshake> Early<T> {
     /// second; else it is tried again.
     pub fn connect(&self, until: impl Into<Until>) -> io::Result<T> {
         let until = until.into();
-        let begun = std::mem::replace(&mut *self.begun(), Begun::Not);
+        let begun = std::mem::replace(&mut *self.begun(), Begun::Taken);
         let early = match begun {
             Begun::Going { connection, done, since_ns, .. } if age(since_ns) < self.keep => {
                 Some((connection, done))
             }
             Begun::Failed { error, since_ns } if age(since_ns) < OLD => return Err(error),
-            Begun::Not | Begun::Going { .. } | Begun::Failed { .. } => None,
+            Begun::Not | Begun::Taken | Begun::Going { .. } | Begun::Failed { .. } => None,
         };
         if let Some((mut connection, done)) = early
             && !(done && connection.is_stale())

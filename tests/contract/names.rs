@@ -416,7 +416,7 @@ fn the_files_options_bound_the_time_and_a_deadline_does() {
     usual.assert("lost-once.test", "10.9.8.7 fd09::7", 1800);
     let asked = Instant::now();
     let target = "/ask?to=silent.test:80&ms=300";
-    let reply = ask(usual.server.address, get(&target));
+    let reply = ask(usual.server.address, get(target));
     assert!(reply.text().contains("cannot connect to `silent.test:80`: no answer in time from"));
     assert!(asked.elapsed() < Duration::from_secs(1));
 }

@@ -4,7 +4,7 @@
 #![cfg_attr(not(test), no_main)]
 
 use firstbyte::net::{self, Early, Fate, Pool, Repeat, TcpStream, Until};
-use firstbyte::{App, Reply, Request, Result, blocking};
+use firstbyte::{App, Error, Reply, Request, Result, blocking};
 use std::io::{self, Read, Write};
 use std::net::ToSocketAddrs;
 use std::time::{Duration, Instant};
@@ -30,15 +30,15 @@ fn app() -> App {
     let workers = std::env::var("WORKERS").ok().and_then(|text| text.parse().ok());
     let mut app = App::new()
         .workers(workers.unwrap_or(1))
-        .route("GET", "/ask", ask)
-        .route("GET", "/ask-in-blocking", |request| blocking(|| ask(request)))
+        .route("GET", "/ask", |request: Request<'_>| tell(ask(request)))
+        .route("GET", "/ask-in-blocking", |request| tell(blocking(|| ask(request))))
         .route("GET", "/ask-on-a-thread", |request: Request<'_>| {
-            std::thread::scope(|scope| scope.spawn(|| ask(request)).join().unwrap())
+            tell(std::thread::scope(|scope| scope.spawn(|| ask(request)).join().unwrap()))
         })
         .route("GET", "/ask-while-streaming", ask_while_streaming)
-        .route("GET", "/flood", flood)
-        .route("GET", "/early", early)
-        .route("GET", "/redis", redis)
+        .route("GET", "/flood", |request: Request<'_>| tell(flood(request)))
+        .route("GET", "/early", |request: Request<'_>| tell(early(request)))
+        .route("GET", "/redis", |request: Request<'_>| tell(redis(request)))
         .route("GET", "/resolve", resolve)
         .route("GET", "/getaddrinfo", getaddrinfo)
         .web(|_| "here");
@@ -46,6 +46,11 @@ fn app() -> App {
         app = app.early(&UPSTREAM);
     }
     app
+}
+
+/// Has the caller read why it failed, which the tests look at.
+fn tell(result: Result<String>) -> Result<String> {
+    result.map_err(Error::for_caller)
 }
 
 fn variable(name: &str) -> String {
@@ -74,7 +79,7 @@ fn exchange(stream: &mut TcpStream) -> Result<String> {
     while !line.ends_with(b"\n") {
         let mut bytes = [0; 64];
         match stream.read(&mut bytes)? {
-            0 => return Err(firstbyte::Error::new("the peer has closed the connection")),
+            0 => return Err(Error::new("the peer has closed the connection")),
             size => line.extend_from_slice(&bytes[..size]),
         }
     }

@@ -18,6 +18,7 @@ pub mod process;
 pub mod program;
 pub mod reply;
 pub mod server;
+pub mod service;
 pub mod source;
 
 pub use patience::{PATIENCE, eventually};

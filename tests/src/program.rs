@@ -36,25 +36,34 @@ pub fn calling() -> &'static Path {
     CALLING.get_or_init(|| build_example("calling"))
 }
 
+/// A function of examples/calls, by its package's name. All are built in one go, once a process:
+/// what they share is compiled once.
+pub fn call(name: &str) -> &'static Path {
+    static CALLS: OnceLock<Vec<PathBuf>> = OnceLock::new();
+    let all =
+        CALLS.get_or_init(|| build(&["--package", "call-*"], |name| name.starts_with("call-")));
+    all.iter()
+        .find(|program| program.ends_with(name))
+        .unwrap_or_else(|| panic!("there is no package `{name}` in examples/calls"))
+}
+
 fn build_example(name: &str) -> PathBuf {
+    build(&["--example", name], |built| built == name).remove(0)
+}
+
+/// The programs that cargo builds, at least one.
+fn build(what: &[&str], is_wanted: impl Fn(&str) -> bool) -> Vec<PathBuf> {
     let mut cargo = Command::new(env!("CARGO"))
         .current_dir(root())
-        .args([
-            "build",
-            "--release",
-            "--target",
-            TARGET,
-            "--example",
-            name,
-            "--message-format=json",
-        ])
+        .args(["build", "--release", "--target", TARGET, "--message-format=json"])
+        .args(what)
         .stdout(Stdio::piped())
         .spawn()
         .expect("cargo runs: it is the one that built this test");
     let messages = BufReader::new(cargo.stdout.take().expect("its output was asked for"));
     let executables: Vec<PathBuf> = Message::parse_stream(messages)
         .filter_map(|message| match message.expect("cargo writes one JSON value a line") {
-            Message::CompilerArtifact(artifact) if artifact.target.name == name => {
+            Message::CompilerArtifact(artifact) if is_wanted(&artifact.target.name) => {
                 artifact.executable
             }
             _ => None,
@@ -63,11 +72,8 @@ fn build_example(name: &str) -> PathBuf {
         .collect();
     let status = cargo.wait().expect("cargo ends");
     assert!(
-        status.success(),
-        "the example `{name}` does not build; `build/setup` installs what it needs"
+        status.success() && !executables.is_empty(),
+        "`{what:?}` does not build; `build/setup` installs what it needs"
     );
     executables
-        .into_iter()
-        .next()
-        .unwrap_or_else(|| panic!("cargo names no executable of the example `{name}`"))
 }

@@ -147,6 +147,7 @@ mod tests {
             bytes: 1,
             samples,
             summary: Summary::default(),
+            on_platform: None,
         };
         run.summarise();
         run

@@ -2,6 +2,7 @@
 //! engine.
 
 pub mod plan;
+pub mod scf;
 
 use clap::{Args, Parser, Subcommand};
 use coldstart::burst::RAMP;
@@ -15,7 +16,7 @@ use microimage::image::Image;
 use microimage::manual::{CompletionsArguments, ManArguments};
 use microimage::registry::Access;
 use microimage::sandbox::{Reach, ResourceLimits};
-use microimage::scf;
+use microimage::scf as platform;
 use microimage::source;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -25,7 +26,7 @@ use std::time::Duration;
 const DEFAULT_IMAGE: &str = "target/image/oci";
 const DEFAULT_SAMPLES: u32 = 50;
 /// The platform's port (SCF), when an image names none.
-const DEFAULT_PORT: u16 = scf::PORT;
+const DEFAULT_PORT: u16 = platform::PORT;
 
 #[derive(Parser)]
 #[command(
@@ -83,6 +84,23 @@ pub enum Command {
     /// Plan capacity by simulation: cold share, latency and cost of so many requests a second, and
     /// how many provisioned instances a target needs
     Plan(Box<plan::PlanArgs>),
+    /// Read cold starts out of a platform's own log: results.json, report.html and the table, with
+    /// what the log leaves out left out
+    Import {
+        /// Whose log it is
+        #[arg(long, value_enum)]
+        from: coldstart::import::Platform,
+        /// The log; `-` is standard input
+        file: PathBuf,
+        /// The variant's name; by default the file's
+        #[arg(long, value_name = "NAME", value_parser = record_name)]
+        name: Option<String>,
+        /// Where results go
+        #[arg(long, default_value = "target/coldstart")]
+        out: PathBuf,
+        #[command(flatten)]
+        export: ExportArgs,
+    },
     /// Keep a results.json, with its machine, under its date
     Record {
         #[arg(default_value = "target/coldstart/results.json")]
@@ -117,10 +135,11 @@ pub struct RunArgs {
     #[arg(value_name = "IMAGE", value_parser = image_argument)]
     pub places: Vec<String>,
     /// An image layout, a docker-archive, an OCI archive (also gzipped; FILE#NAME for one of
-    /// several), or HOST/NAME:TAG in a registry; NAME= names the variant; repeatable
+    /// several), or HOST/NAME:TAG in a registry (with its digest for `--engine scf`); NAME= names
+    /// the variant; repeatable
     #[arg(long = "image", value_name = "[NAME=]REF|PATH", value_parser = image_argument)]
     pub images: Vec<String>,
-    /// Samples of each case; 50 by default, 10 with baselines
+    /// Samples of each case; 50 by default, 10 with baselines, 30 with `--engine scf`
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub samples: Option<u32>,
     /// Rounds that are not kept, at the beginning
@@ -166,9 +185,11 @@ pub struct RunArgs {
     /// With --network: a TCP port of this machine itself that instances reach too; repeatable
     #[arg(long, value_name = "HOST:PORT", requires = "network")]
     pub reach: Vec<Reach>,
-    /// Memory limit of an instance
-    #[arg(long, value_name = "MIB")]
-    pub memory: Option<u64>,
+    /// Memory limit of an instance; with `--engine scf` the functions' memory settings, a variant
+    /// each: 128,256,512
+    #[arg(long, value_name = "MIB", value_delimiter = ',')]
+    #[arg(value_parser = clap::value_parser!(u64).range(1..=1 << 20))]
+    pub memory: Vec<u64>,
     /// CPU limit of an instance, in cores
     #[arg(long, value_name = "CORES")]
     pub cpus: Option<f64>,
@@ -199,6 +220,8 @@ pub struct RunArgs {
     pub keep_going: bool,
     #[command(flatten)]
     pub export: ExportArgs,
+    #[command(flatten)]
+    pub scf: scf::ScfArgs,
 }
 
 /// Where the table goes besides.
@@ -252,6 +275,14 @@ impl RunArgs {
     /// # Errors
     /// What the docker engine cannot do.
     pub fn definition(&self, targets: &[Target]) -> Result<Definition, String> {
+        if self.memory.len() > 1 {
+            return Err(
+                "several memory settings are measured with `--engine scf` only; name one".into()
+            );
+        }
+        if let Some(flag) = self.scf.first_set() {
+            return Err(format!("`{flag}` is for `--engine scf` only"));
+        }
         let daemon = self.engine != EngineKind::Embedded;
         let all_links = [Link::loopback(), Link::same_region(), Link::cross_region()];
         let links = match (daemon, self.links.is_empty()) {
@@ -350,7 +381,7 @@ impl RunArgs {
 
     pub fn limits(&self) -> ResourceLimits {
         ResourceLimits {
-            memory_bytes: self.memory.map(|mib| mib.saturating_mul(1 << 20)),
+            memory_bytes: self.memory.first().map(|mib| mib.saturating_mul(1 << 20)),
             cpu_millis: self.cpus.map(|cores| (cores.clamp(0.001, 1024.0) * 1000.0) as u32),
         }
     }
@@ -363,6 +394,8 @@ impl RunArgs {
     pub fn notes(&self) -> Vec<String> {
         let mut notes =
             match self.engine {
+                // Its notes are made where its run is defined.
+                EngineKind::Scf | EngineKind::Lambda | EngineKind::Fc => Vec::new(),
                 EngineKind::Embedded => vec![
                 "links are modelled: rate, round trip, a handshake and TCP's slow start, on \
                  loopback"
@@ -401,8 +434,9 @@ impl RunArgs {
         if self.limits().is_empty() {
             notes.push("instances have no memory or CPU limit (`--memory`, `--cpus`)".into());
         }
-        notes
-            .extend(self.memory.map(|mib| format!("instances are limited to {mib} MiB of memory")));
+        notes.extend(
+            self.memory.first().map(|mib| format!("instances are limited to {mib} MiB of memory")),
+        );
         notes.extend(self.cpus.map(|cores| format!("instances are limited to {cores} cores")));
         notes.extend(
             self.request
@@ -476,7 +510,7 @@ fn record_name(text: &str) -> Result<String, String> {
 
 /// `echo` of `registry/folder/echo:tag`, of `target/image/oci` and of `dir/echo.tar`; a name that a
 /// registry accepts.
-fn short_name(text: &str) -> String {
+pub fn short_name(text: &str) -> String {
     let text = text.split('@').next().unwrap_or(text);
     let last = text.rsplit('/').next().unwrap_or(text);
     let last = last.split(':').next().unwrap_or(last).trim_end_matches(".tar");

@@ -317,12 +317,13 @@ mod tests {
             bytes: 1,
             samples: totals.into_iter().enumerate().map(sample).collect(),
             summary: Summary::default(),
+            on_platform: None,
         };
         run.summarise();
         let variant = Variant {
             name: "echo".into(),
             reference: "echo:latest".into(),
-            compressed_bytes: 1,
+            compressed_bytes: Some(1),
             uncompressed_bytes: None,
             layers: 1,
             runs: vec![run],

@@ -2,7 +2,7 @@
 //! results in, text out. Markdown has numbers as people read them, CSV has them in nanoseconds.
 
 use crate::phase::Phase;
-use crate::results::{PageCache, Results, Run, Scenario, Variant};
+use crate::results::{Aside, PageCache, PlatformTimes, Results, Run, Scenario, Variant};
 use crate::units::duration;
 use bench_kit::stats;
 
@@ -46,7 +46,8 @@ fn cells(variant: &Variant, run: &Run) -> Vec<String> {
     let s = &run.summary;
     let mut cells = vec![escaped(&variant.name), scenario, escaped(link(run))];
     cells.extend(run.phase_medians_ns().into_iter().map(|(_, ns)| shown(ns)));
-    cells.push(s.median_ns.map_or_else(|| "failed".into(), duration));
+    let none = if run.samples.iter().any(|sample| sample.error.is_none()) { "-" } else { "failed" };
+    cells.push(s.median_ns.map_or_else(|| none.into(), duration));
     cells.push(match (s.ci95_low_ns, s.ci95_high_ns) {
         (Some(low), Some(high)) => format!("{} to {}", duration(low), duration(high)),
         _ => "-".into(),
@@ -89,7 +90,15 @@ pub fn csv(results: &Results) -> String {
     for phase in Phase::all() {
         text += &format!(",{}_ns_median", phase.name());
     }
-    text += ",listen_ns_median,first_byte_ns_median,compressed_bytes,requests,bytes\n";
+    text += ",listen_ns_median,first_byte_ns_median,compressed_bytes,requests,bytes";
+    // Columns of a platform, for its runs alone: scripts that read the others stay as they are.
+    let platform = results.engine.is_platform();
+    if platform {
+        text += ",platform_ns_median,handler_ns_median,warm_round_trip_ns_median,\
+                 residual_ns_median,memory_mib,cold_by";
+        Aside::ALL.iter().for_each(|aside| text += &format!(",{}", aside.name()));
+    }
+    text.push('\n');
     for (variant, run) in rows(results) {
         let s = &run.summary;
         let number = |ns: Option<f64>| ns.map_or_else(String::new, |ns| format!("{ns:.0}"));
@@ -112,12 +121,38 @@ pub fn csv(results: &Results) -> String {
         fields.extend(run.phase_medians_ns().into_iter().map(|(_, ns)| number(ns)));
         fields.push(number(stats::median(&run.times_ns(|sample| sample.listen_ns))));
         fields.push(number(stats::median(&run.times_ns(|sample| sample.first_byte_ns))));
-        fields.push(variant.compressed_bytes.to_string());
+        fields.push(variant.compressed_bytes.map_or_else(String::new, |n| n.to_string()));
         fields.extend([run.requests.to_string(), run.bytes.to_string()]);
+        if platform {
+            fields.extend(on_platform(run));
+        }
         text += &fields.join(",");
         text.push('\n');
     }
     text
+}
+
+/// The further fields of a run on a platform.
+fn on_platform(run: &Run) -> Vec<String> {
+    let counted = || run.samples.iter().filter(|s| s.counts());
+    let middle = |ns: &dyn Fn(&PlatformTimes) -> Option<f64>| {
+        let all: Vec<f64> = counted().filter_map(|s| ns(s.on_platform.as_ref()?)).collect();
+        stats::median(&all).map_or_else(String::new, |ns| format!("{ns:.0}"))
+    };
+    let of = run.on_platform.as_ref();
+    let mut fields = vec![
+        middle(&|of| of.platform_ns.map(|ns| ns as f64)),
+        middle(&|of| of.handler_ns.map(|ns| ns as f64)),
+        middle(&|of| of.warm_round_trip_ns.map(|ns| ns as f64)),
+        middle(&|of| of.residual_ns.map(|ns| ns as f64)),
+        of.and_then(|of| of.memory_mib).map_or_else(String::new, |mib| mib.to_string()),
+        of.and_then(|of| of.cold_by).map_or_else(String::new, |by| by.name().to_owned()),
+    ];
+    for aside in Aside::ALL {
+        let n = run.samples.iter().filter(|s| s.aside() == Some(aside)).count();
+        fields.push(n.to_string());
+    }
+    fields
 }
 
 fn quoted(text: &str) -> String {

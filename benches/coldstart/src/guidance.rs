@@ -2,6 +2,7 @@
 //! per advice, variant and link. Pure: results in, rows out. Prices and limits are Tencent Cloud
 //! SCF's, as its pages state them; each row names its page and says whether it rests on a model.
 
+mod platform;
 mod rows;
 
 use crate::link::Link;
@@ -26,6 +27,9 @@ impl Default for Load {
 /// run.
 pub fn advise(results: &Results, load: Load) -> Vec<Guidance> {
     let mut rows = Vec::new();
+    if results.engine.is_platform() {
+        return platform::advise(results);
+    }
     for variant in &results.variants {
         let absent = |id, scenario, flags: &str| {
             rows::absent(variant, id, why_absent(variant, scenario, flags))
@@ -36,7 +40,12 @@ pub fn advise(results: &Results, load: Load) -> Vec<Guidance> {
                 None,
                 "--scenario cold --link same-region --link cross-region",
             ),
-            EngineKind::Docker | EngineKind::Podman | EngineKind::Containerd => rows::absent(
+            EngineKind::Docker
+            | EngineKind::Podman
+            | EngineKind::Containerd
+            | EngineKind::Scf
+            | EngineKind::Lambda
+            | EngineKind::Fc => rows::absent(
                 variant,
                 "same-region",
                 "this engine pulls over loopback only: `--engine embedded`".into(),

@@ -28,6 +28,9 @@ pub mod engine;
 pub mod failure;
 pub mod run;
 
+pub mod import;
+pub mod scf;
+
 pub mod burst;
 pub mod compare;
 pub mod guidance;

@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 mod cli;
+mod cloud;
 mod planning;
 
 use bench_kit::host;
@@ -17,13 +18,13 @@ use coldstart::engine::{Case, Engine, EngineError, Target, TurnSamples};
 use coldstart::results::{self, EngineKind, Failure, PageCache, Results, Scenario};
 use coldstart::run::{self, Onward, RunError, Watcher};
 use coldstart::work::Work;
-use coldstart::{baselines, compare, floor, guidance, plot, report, table};
+use coldstart::{baselines, compare, floor, guidance, import, plot, report, table};
 use indicatif::{ProgressBar, ProgressStyle};
 use microimage::manual;
 use microimage::registry::{Access, Keychain, Trust};
 use microimage::sandbox::Network;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
-use std::io::{self, IsTerminal, Write as _};
+use std::io::{self, IsTerminal, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::atomic::AtomicBool;
@@ -40,6 +41,8 @@ const EXIT_USAGE: u8 = 2;
 const EXIT_CANNOT: u8 = 4;
 /// The platform takes no larger image, in compressed bytes (SCF quotas).
 const IMAGE_LIMIT_BYTES: u64 = 1 << 30;
+/// The largest log that is imported, in bytes: it is read into memory.
+const MAX_LOG_BYTES: u64 = 1 << 30;
 /// Width of exported plots, in pixels.
 const PLOT_WIDTH: f64 = 880.0;
 /// As a shell reports SIGINT.
@@ -82,12 +85,8 @@ fn main() -> ExitCode {
         .and_then(|(_, hard)| setrlimit(Resource::RLIMIT_NOFILE, hard, hard));
     let cli = Cli::parse(); // exits with 2 on a usage error
     let done = match cli.command {
-        None => {
-            cli.run.targets(&access()).and_then(|targets| measure(&cli.run, targets, Vec::new()))
-        }
-        Some(cli::Command::Run(args)) => {
-            args.targets(&access()).and_then(|targets| measure(&args, targets, Vec::new()))
-        }
+        None => run_engine(&cli.run),
+        Some(cli::Command::Run(args)) => run_engine(&args),
         Some(cli::Command::Baselines { only, run }) => {
             measure_baselines(&only, run.for_baselines())
         }
@@ -101,6 +100,9 @@ fn main() -> ExitCode {
                 Ok(ExitCode::from(EXIT_USAGE))
             }
         },
+        Some(cli::Command::Import { from, file, name, out, export }) => {
+            import(from, &file, name.as_deref(), &out, &export)
+        }
         Some(cli::Command::Record { file, into, name }) => keep(&file, &into, name.as_deref()),
         Some(cli::Command::Report { file }) => Results::load(&file)
             .map_err(|e| e.to_string())
@@ -138,6 +140,120 @@ fn main() -> ExitCode {
     }
 }
 
+/// Measures here, or on the platform itself.
+fn run_engine(args: &RunArgs) -> Result<ExitCode, String> {
+    if args.engine != EngineKind::Scf && args.scf.clean_up.is_none() {
+        return args.targets(&access()).and_then(|targets| measure(args, targets, Vec::new()));
+    }
+    // Before the run: money is not spent on a comparison that cannot be made.
+    let baseline =
+        args.baseline.as_deref().map(|path| load_baseline(path, args.engine)).transpose()?;
+    let home = std::env::home_dir();
+    let around = cloud::Around {
+        variable: &|name| std::env::var_os(name),
+        home: home.as_deref(),
+        access: access(),
+        arm: &stop_on_signals,
+    };
+    let done = match &args.scf.clean_up {
+        Some(ledger) => cloud::clean_up(args, ledger, &around),
+        None => cloud::measure(args, &around),
+    };
+    let finished = match done {
+        Ok(finished) => finished,
+        Err(cloud::Failed::Usage(message)) => {
+            remark!("{message}");
+            return Ok(ExitCode::from(EXIT_USAGE));
+        }
+        Err(cloud::Failed::Interrupted) => {
+            remark!("interrupted before the first round was complete: nothing is kept");
+            return Ok(ExitCode::from(EXIT_INTERRUPTED));
+        }
+        Err(cloud::Failed::Cannot(message)) => return Err(message),
+    };
+    let Some(mut results) = finished.results else { return Ok(ExitCode::SUCCESS) };
+    results.guidance = guidance::advise(&results, args.load());
+    let path = args.out.join("results.json");
+    show(&results, &path, &args.export)?;
+    let samples = || results.variants.iter().flat_map(|v| &v.runs).flat_map(|r| &r.samples);
+    if let Some(case) = finished.gave_up {
+        remark!(
+            "stopped: the first try of `{case}` failed (see `failed:` above); nothing more was \
+             measured, `--keep-going` leaves it out and measures the rest"
+        );
+        return Ok(ExitCode::from(EXIT_FAILED));
+    }
+    if let Some(why) = finished.stopped {
+        remark!("stopped early: {why}; what was measured is in `{}`", path.display());
+        let code = if finished.interrupted { EXIT_INTERRUPTED } else { EXIT_CANNOT };
+        return Ok(ExitCode::from(code));
+    }
+    if !finished.left.is_empty() {
+        return Err("not everything that was made could be deleted, see above".into());
+    }
+    if samples().any(|s| s.error.is_some()) {
+        return Ok(ExitCode::from(EXIT_FAILED));
+    }
+    if !samples().any(|s| s.counts()) {
+        return Err("no sample is known to be what it was taken for, see the counts above".into());
+    }
+    baseline.map_or(Ok(ExitCode::SUCCESS), |baseline| compare_loaded(&baseline, &results))
+}
+
+/// Keeps results, and shows them in every form.
+fn show(results: &Results, path: &Path, export: &cli::ExportArgs) -> Result<(), String> {
+    results.save(path).map_err(|e| e.to_string())?;
+    say!("{}", table::render(results).trim_end());
+    let written = plot_into(results, path.parent().unwrap_or(Path::new(".")))?;
+    say!("\n{}\n{}", path.display(), written.display());
+    export_to(results, export)
+}
+
+/// Cold starts out of a platform's log.
+fn import(
+    from: import::Platform,
+    file: &Path,
+    name: Option<&str>,
+    out: &Path,
+    export: &cli::ExportArgs,
+) -> Result<ExitCode, String> {
+    let unread = |e: io::Error| format!("`{}` cannot be read: {e}", file.display());
+    let mut bytes = Vec::new();
+    let reader: Box<dyn io::Read> = match file == Path::new("-") {
+        true => Box::new(io::stdin().lock()),
+        false => Box::new(std::fs::File::open(file).map_err(unread)?),
+    };
+    reader.take(MAX_LOG_BYTES + 1).read_to_end(&mut bytes).map_err(unread)?;
+    if bytes.len() as u64 > MAX_LOG_BYTES {
+        return Err(format!("`{}` has over {MAX_LOG_BYTES} bytes: split it", file.display()));
+    }
+    let text = String::from_utf8_lossy(&bytes);
+    let stem = file.file_stem().map(|stem| stem.to_string_lossy().into_owned());
+    let name = name.map(str::to_owned).or(stem).filter(|name| name != "-");
+    let mut results =
+        import::import(from, name.as_deref().unwrap_or("log"), &text, host::describe())
+            .map_err(|e| format!("`{}`: {e}", file.display()))?;
+    results.guidance = guidance::advise(&results, guidance::Load::default());
+    show(&results, &out.join("results.json"), export)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The first signal ends a run in order; whoever asks again does not want to wait for that.
+fn stop_on_signals(stop: &Arc<AtomicBool>) -> Result<(), String> {
+    for signal in
+        [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM, signal_hook::consts::SIGHUP]
+    {
+        let again = signal_hook::flag::register_conditional_shutdown(
+            signal,
+            EXIT_INTERRUPTED.into(),
+            Arc::clone(stop),
+        );
+        again.map_err(|e| e.to_string())?;
+        signal_hook::flag::register(signal, Arc::clone(stop)).map_err(|e| e.to_string())?;
+    }
+    Ok(())
+}
+
 /// Writes the table where it was asked for.
 fn export_to(results: &Results, export: &cli::ExportArgs) -> Result<(), String> {
     let wanted = [
@@ -167,6 +283,13 @@ fn access() -> Access {
 }
 
 fn measure_baselines(only: &[String], args: RunArgs) -> Result<ExitCode, String> {
+    if args.engine.is_platform() {
+        return Err(
+            "comparison images are built here, and a platform takes them from a registry: \
+                    push them, then `coldstart --engine scf --image REF@DIGEST` for each"
+                .into(),
+        );
+    }
     let folder = args.out.join("baselines");
     let (mut built, mut notes) = (Vec::new(), Vec::new());
     for baseline in
@@ -206,18 +329,7 @@ fn measure(
     let baseline =
         args.baseline.as_deref().map(|path| load_baseline(path, args.engine)).transpose()?;
     let stop = Arc::new(AtomicBool::new(false));
-    for signal in
-        [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM, signal_hook::consts::SIGHUP]
-    {
-        // The first one ends the run in order; whoever asks again does not want to wait for that.
-        let again = signal_hook::flag::register_conditional_shutdown(
-            signal,
-            EXIT_INTERRUPTED.into(),
-            Arc::clone(&stop),
-        );
-        again.map_err(|e| e.to_string())?;
-        signal_hook::flag::register(signal, Arc::clone(&stop)).map_err(|e| e.to_string())?;
-    }
+    stop_on_signals(&stop)?;
     let work = Work::create(&args.out)
         .map_err(|e| format!("cannot work in `{}`: {e}", args.out.display()))?;
     if definition.cases.iter().any(|case| case.page_cache == PageCache::Evicted)
@@ -339,6 +451,9 @@ fn start_engine(
     let expected = args.expect.as_deref().map(str::as_bytes);
     let burst_interval = Duration::from_millis(args.burst_interval);
     match args.engine {
+        EngineKind::Scf | EngineKind::Lambda | EngineKind::Fc => {
+            Err(format!("engine {} starts nothing on this machine", args.engine))
+        }
         EngineKind::Embedded => {
             let helper = PathBuf::from("/proc/self/exe");
             let runtime = args.runtime.clone();
@@ -374,6 +489,11 @@ fn start_engine(
                 Embedded::start(targets.to_vec(), settings, work).map_err(|e| e.to_string())?;
             expected.inspect(|body| engine.expect(body));
             Ok(Box::new(engine))
+        }
+        EngineKind::Containerd if args.network => {
+            Err("the containerd engine brings no network: its instances have loopback only; leave \
+             `--network` out, or use `--engine embedded`"
+                .into())
         }
         kind if args.network => {
             Err(format!("the {kind} engine gives each instance its network; leave `--network` out"))

@@ -42,6 +42,7 @@ pub fn render(results: &Results) -> String {
                     (sections::guidance(results))
                     (figure("Every sample", SAMPLES, |width| plot::samples(results, width)))
                     (bursts(results))
+                    (sections::platform(results))
                     (sections::numbers(results))
                     (sections::failures(results))
                     (sections::machine(results))
@@ -70,6 +71,9 @@ fn header(results: &Results) -> Markup {
     let engine = match results.engine {
         EngineKind::Embedded => "embedded engine",
         EngineKind::Docker => "Docker Engine",
+        EngineKind::Scf => "Tencent Cloud SCF",
+        EngineKind::Lambda => "AWS Lambda, imported",
+        EngineKind::Fc => "Alibaba Cloud Function Compute, imported",
         EngineKind::Podman => "Podman",
         EngineKind::Containerd => "containerd",
     };

@@ -1,6 +1,9 @@
 //! results.json: the one link between measuring and drawing. Types only, and how they are kept on
 //! disk whole: a temporary file, then a rename. The schema is docs/CONTRACTS.md, section 5.
 
+mod platform;
+
+pub use self::platform::{Aside, ColdBy, PlatformRun, PlatformTimes, ReadFrom};
 use crate::phase::Phase;
 use bench_kit::host::Host;
 use bench_kit::stats::{self, Summary};
@@ -45,6 +48,24 @@ pub enum EngineKind {
     Podman,
     /// Containerd, started by the bench, through `ctr`; it has no network of its own.
     Containerd,
+    /// Tencent Cloud SCF itself, with the user's own credentials; or its log lines, imported.
+    Scf,
+    /// AWS Lambda's log lines, imported.
+    #[value(skip)]
+    Lambda,
+    /// Alibaba Cloud Function Compute's instance events, imported.
+    #[value(skip)]
+    Fc,
+}
+
+impl EngineKind {
+    /// Whether the numbers are a cloud platform's: phases by its log, totals by the client's clock.
+    pub fn is_platform(self) -> bool {
+        match self {
+            Self::Embedded | Self::Docker | Self::Podman | Self::Containerd => false,
+            Self::Scf | Self::Lambda | Self::Fc => true,
+        }
+    }
 }
 
 impl std::fmt::Display for EngineKind {
@@ -52,6 +73,9 @@ impl std::fmt::Display for EngineKind {
         f.write_str(match self {
             Self::Embedded => "embedded",
             Self::Docker => "docker",
+            Self::Scf => "scf",
+            Self::Lambda => "lambda",
+            Self::Fc => "fc",
             Self::Podman => "podman",
             Self::Containerd => "containerd",
         })
@@ -101,11 +125,12 @@ pub struct Variant {
     pub name: String,
     /// Name and tag, or the digest of its manifest.
     pub reference: String,
-    /// Configuration and layers as sent.
-    pub compressed_bytes: u64,
+    /// Configuration and layers as sent; `None` where no registry was asked (an imported log, an
+    /// image of which this machine may not read the manifest).
+    pub compressed_bytes: Option<u64>,
     /// The layers' tars; `None` until one sample has unpacked them.
     pub uncompressed_bytes: Option<u64>,
-    /// How many layers it has.
+    /// How many layers it has; 0 where `compressed_bytes` is `None`.
     pub layers: usize,
     /// Its runs, in the order they were measured.
     pub runs: Vec<Run>,
@@ -130,6 +155,9 @@ pub struct Run {
     pub samples: Vec<Sample>,
     /// What the samples come to.
     pub summary: Summary,
+    /// What there is to say of a run on a cloud's platform; absent for the other engines.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_platform: Option<PlatformRun>,
 }
 
 /// What is here already when a sample begins.
@@ -213,6 +241,9 @@ pub struct Sample {
     pub outlier: bool,
     /// What went wrong; `None` for a good sample.
     pub error: Option<Failure>,
+    /// The platform's own numbers; absent for the other engines.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_platform: Option<PlatformTimes>,
 }
 
 /// What went wrong in a sample: a result like any other.
@@ -306,7 +337,7 @@ impl Run {
         let mut done: Vec<_> = self
             .samples
             .iter()
-            .filter_map(|s| s.total_ns.filter(|_| s.error.is_none()).map(|t| (s.order, t)))
+            .filter_map(|s| s.total_ns.filter(|_| s.counts()).map(|t| (s.order, t)))
             .collect();
         done.sort_unstable();
         done.into_iter().map(|(_, total)| total as f64).collect()
@@ -327,7 +358,7 @@ impl Run {
     pub fn times_ns(&self, time_ns: impl Fn(&Sample) -> Option<u64>) -> Vec<f64> {
         self.samples
             .iter()
-            .filter(|s| s.error.is_none())
+            .filter(|s| s.counts())
             .filter_map(|s| time_ns(s).map(|ns| ns as f64))
             .collect()
     }
@@ -337,7 +368,7 @@ impl Run {
         let of = |round: &[Sample]| -> Vec<f64> {
             round
                 .iter()
-                .filter(|s| s.error.is_none())
+                .filter(|s| s.counts())
                 .filter_map(|s| s.total_ns)
                 .map(|ns| ns as f64)
                 .collect()
@@ -351,6 +382,11 @@ impl Run {
         self.rounds_ns().iter().filter_map(|round| stats::median(round)).collect()
     }
 
+    /// How many samples are kept and not counted, for a reason of the platform's.
+    pub fn aside(&self) -> usize {
+        self.samples.iter().filter(|sample| sample.aside().is_some()).count()
+    }
+
     /// Why the run deserves little trust; `None` when nothing speaks against it.
     pub fn noise(&self) -> Option<String> {
         let why = stats::noise(&self.independent_ns())?;
@@ -360,7 +396,7 @@ impl Run {
     /// Recomputes summary and outlier marks from the samples.
     pub fn summarise(&mut self) {
         let good: Vec<usize> = (0..self.samples.len())
-            .filter(|&i| self.samples[i].error.is_none() && self.samples[i].total_ns.is_some())
+            .filter(|&i| self.samples[i].counts() && self.samples[i].total_ns.is_some())
             .collect();
         let totals: Vec<f64> =
             good.iter().filter_map(|&i| self.samples[i].total_ns).map(|ns| ns as f64).collect();
@@ -368,6 +404,9 @@ impl Run {
             self.samples[i].outlier = outlier;
         }
         self.summary = Summary::of_rounds(&self.rounds_ns());
+        if let Some(platform) = &mut self.on_platform {
+            platform.count(&self.samples);
+        }
     }
 }
 

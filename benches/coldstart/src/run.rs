@@ -216,6 +216,7 @@ impl State {
                 bytes: 0,
                 samples: Vec::new(),
                 summary: stats::Summary::default(),
+                on_platform: None,
             });
         }
         let (overhead, guidance, notes) =
@@ -337,7 +338,7 @@ fn describe(target: &Target) -> Variant {
             Some(reference) => reference.to_owned(),
             None => target.image.manifest_digest().to_string(),
         },
-        compressed_bytes: target.image.total_compressed_bytes(),
+        compressed_bytes: Some(target.image.total_compressed_bytes()),
         uncompressed_bytes: None,
         layers: target.image.layers().len(),
         runs: Vec::new(),

@@ -3,8 +3,9 @@
 
 use crate::burst;
 use crate::phase::Phase;
-use crate::results::{PageCache, Results, Run, Scenario, Variant};
+use crate::results::{Aside, ColdBy, PageCache, PlatformTimes, Results, Run, Scenario, Variant};
 use crate::units::{duration, percent};
+use bench_kit::stats;
 use comfy_table::{Cell, CellAlignment, Table, presets};
 
 /// Cells of a full bar: the longest total of the table.
@@ -68,13 +69,16 @@ fn row(variant: &Variant, run: &Run, longest: f64) -> Vec<String> {
     let mut cells = vec![variant.name.clone(), scenario(run), link(run)];
     cells.extend(medians.iter().map(|(_, ns)| ns.map_or_else(|| "-".into(), duration)));
     let s = &run.summary;
-    cells.push(s.median_ns.map_or_else(|| "failed".into(), duration));
+    // A log that was imported has no total, and nothing failed.
+    let good = run.samples.iter().filter(|sample| sample.counts()).count();
+    let none = if good > 0 || run.aside() > 0 { "-" } else { "failed" };
+    cells.push(s.median_ns.map_or_else(|| none.into(), duration));
     cells.push(match (s.ci95_low_ns, s.ci95_high_ns) {
         (Some(low), Some(high)) => format!("{} .. {}", duration(low), duration(high)),
         _ => "-".into(),
     });
     cells.push(s.p99_ns.map_or_else(|| "-".into(), duration));
-    cells.push(s.n.to_string());
+    cells.push(good.to_string());
     cells.push(bar(&medians, longest));
     cells
 }
@@ -114,7 +118,9 @@ fn legend() -> String {
 fn remarks(results: &Results) -> Vec<String> {
     let mut lines = Vec::new();
     let overhead = &results.overhead;
+    lines.extend(on_platform(results));
     match overhead.start_ns_median {
+        None if results.engine.is_platform() => {}
         Some(floor) => lines.push(format!(
             "floor: the smallest static program starts in {} here (median of {})",
             duration(floor),
@@ -170,6 +176,60 @@ fn remarks(results: &Results) -> Vec<String> {
         }
     }
     lines.extend(results.notes.iter().map(|note| format!("note: {note}")));
+    lines
+}
+
+/// What a platform's own log says beside the phases, and what is not counted: two lines a run.
+pub(crate) fn on_platform(results: &Results) -> Vec<String> {
+    let mut lines = Vec::new();
+    for (variant, run) in results.variants.iter().flat_map(|v| v.runs.iter().map(move |r| (v, r))) {
+        let Some(platform) = &run.on_platform else { continue };
+        let what = format!("{} {}", variant.name, run.name());
+        let middle = |ns: &dyn Fn(&PlatformTimes) -> Option<u64>| {
+            stats::median(&run.times_ns(|s| ns(s.on_platform.as_ref()?)))
+                .map_or_else(|| "-".to_owned(), duration)
+        };
+        let residuals: Vec<f64> = run
+            .samples
+            .iter()
+            .filter(|s| s.counts())
+            .filter_map(|s| s.on_platform.as_ref()?.residual_ns)
+            .map(|ns| ns as f64)
+            .collect();
+        let by = platform.cold_by.map_or("", ColdBy::name);
+        lines.push(format!(
+            "platform: {what}: its own start {}, handler {}, warm round trip {}, the rest \
+             (scheduling, gateway) {}{}{by}",
+            middle(&|of| of.platform_ns),
+            middle(&|of| of.handler_ns),
+            middle(&|of| of.warm_round_trip_ns),
+            stats::median(&residuals).map_or_else(|| "-".to_owned(), duration),
+            if by.is_empty() { "" } else { "; by " }
+        ));
+        if let Some(ahead) =
+            stats::median(&platform.ahead_ns.iter().map(|&ns| ns as f64).collect::<Vec<_>>())
+        {
+            lines.push(format!(
+                "platform: {what}: {} starts were done ahead, {} each (median)",
+                platform.ahead_ns.len(),
+                duration(ahead)
+            ));
+        }
+        let aside: Vec<String> = Aside::ALL
+            .iter()
+            .map(|&why| (why, run.samples.iter().filter(|s| s.aside() == Some(why)).count()))
+            .filter(|(_, n)| *n > 0)
+            .map(|(why, n)| format!("{} {n}", why.name()))
+            .collect();
+        if !aside.is_empty() {
+            lines.push(format!(
+                "aside: {what}: {} of {} samples, kept and not counted: {}",
+                run.aside(),
+                run.samples.len(),
+                aside.join(", ")
+            ));
+        }
+    }
     lines
 }
 

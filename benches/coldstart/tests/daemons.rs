@@ -125,7 +125,8 @@ fn measures_every_scenario_and_leaves_nothing() {
         }
         let cold = of(Scenario::Cold);
         assert!(cold.requests >= 3, "{daemon}: manifest, configuration, layer: {}", cold.requests);
-        assert!(cold.bytes >= variant.compressed_bytes, "{daemon}: pulled as a whole each time");
+        let size = variant.compressed_bytes.expect("it is known of an image on this machine");
+        assert!(cold.bytes >= size, "{daemon}: pulled as a whole each time");
         let ahead = of(Scenario::Accelerated);
         assert_eq!(ahead.requests, 0, "{daemon}");
         assert!(ahead.samples.iter().all(|s| s.pull_ns.is_none() && s.unpack_ns > Some(0)));

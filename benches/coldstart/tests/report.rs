@@ -32,6 +32,7 @@ fn run(link: &str, scenario: Scenario, burst: usize, total_ns: u64) -> Run {
             peak_resident_bytes: Some(1_900_544 + 4096 * (order % 7)),
             outlier: false,
             error: None,
+            on_platform: None,
         }
     };
     let mut run = Run {
@@ -43,6 +44,7 @@ fn run(link: &str, scenario: Scenario, burst: usize, total_ns: u64) -> Run {
         bytes: 429_948,
         samples: (0..30).map(sample).collect(),
         summary: Summary::default(),
+        on_platform: None,
     };
     run.summarise();
     run
@@ -59,7 +61,7 @@ fn results() -> Results {
     let variant = Variant {
         name: "echo <b>&\"bold\"</b>".into(),
         reference: "echo:latest".into(),
-        compressed_bytes: 428_614,
+        compressed_bytes: Some(428_614),
         uncompressed_bytes: Some(909_824),
         layers: 1,
         runs,
@@ -427,7 +429,7 @@ fn memory_is_advised_by_what_an_instance_had() {
         !measured.contains("resident") && unknown.contains("smallest step covers it"),
         "{measured}: {unknown}"
     );
-    let (_, large) = verdict(&|results| results.variants[0].compressed_bytes = 300 << 20);
+    let (_, large) = verdict(&|results| results.variants[0].compressed_bytes = Some(300 << 20));
     assert!(large.contains("at least 512 MB"), "{large}");
 }
 
@@ -625,7 +627,7 @@ fn provisioned_concurrency_is_more_than_rate_times_mean_seconds() {
 fn a_large_image_is_told_the_platforms_memory_and_limit() {
     let of_size = |mib: u64| {
         let mut results = results();
-        results.variants[0].compressed_bytes = mib << 20;
+        results.variants[0].compressed_bytes = Some(mib << 20);
         let rows = advise(&results, Load::default());
         rows.iter().find(|r| r.id == "memory-by-image-size").expect("a row").clone()
     };

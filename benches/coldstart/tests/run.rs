@@ -12,7 +12,7 @@ use coldstart::results::{EngineKind, Failure, PageCache, Results, Run, Sample, S
 use coldstart::run::{Definition, Onward, Watcher, run};
 use common::{COLDSTART, compile, image, layout, parts, skip_without_sandbox};
 use std::collections::HashMap;
-use std::io::Read;
+use std::io::{Read, Write};
 use std::process::{Command, Stdio};
 
 /// Answers with the number of the call in microseconds; fails or stops when told to.
@@ -348,6 +348,69 @@ fn the_command_prints_a_table_and_keeps_results() {
     }
     let results = Results::load(&out.path().join("results.json")).expect("kept");
     assert_eq!(results.variants[0].runs.len(), 3);
+}
+
+/// The program calls a server of this machine on each request, and each start ends with what that
+/// server says. Without the flags the same call is refused at once.
+#[test]
+fn instances_call_a_named_port_of_this_machine_and_the_results_say_so() {
+    let server = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = server.local_addr().expect("bound").port();
+    std::thread::spawn(move || {
+        for mut peer in server.incoming().flatten() {
+            let _ = peer.write_all(b"{\"from\":\"here\"}");
+        }
+    });
+    let Some(image) = layout_of(&format!("CALLS={port}")) else { return };
+    let place = image.path().to_str().expect("a path");
+    let reach = format!("127.0.0.1:{port}");
+    let networked = ["--network", "--reach", &reach];
+    for (flags, answer) in
+        [(&networked[..], "{\"from\":\"here\"}"), (&[][..], "Connection refused")]
+    {
+        let out = tempfile::tempdir().expect("a folder");
+        let flags = [flags, &["--expect", answer]].concat();
+        let done = coldstart(place, out.path(), 5, &flags).output().expect("it starts");
+        let said = String::from_utf8_lossy(&done.stderr).into_owned();
+        if said.contains("`--network` cannot be had") {
+            eprintln!("skipped: {said}");
+            return;
+        }
+        assert_eq!(done.status.code(), Some(0), "{flags:?}: {done:?}");
+        let results = Results::load(&out.path().join("results.json")).expect("kept");
+        let runs = &results.variants[0].runs;
+        assert_eq!(runs.len(), 3, "each scenario");
+        for run in runs {
+            let fine = run.samples.iter().filter(|sample| sample.total_ns.is_some());
+            assert_eq!(fine.count(), 5, "{flags:?}, {:?}: {:?}", run.scenario, run.samples);
+        }
+        let note = results.notes.iter().find(|note| note.contains("instances had a network"));
+        match flags.contains(&"--network") {
+            true => {
+                let note = note.expect("a reader is told");
+                assert!(note.contains(&reach) && note.contains("`create`"), "{note}");
+            }
+            false => assert_eq!(note, None),
+        }
+    }
+}
+
+#[test]
+fn an_engine_that_brings_the_network_itself_says_what_it_brings() {
+    let Some(image) = layout_of("GOOD") else { return };
+    let place = image.path().to_str().expect("a path");
+    let out = tempfile::tempdir().expect("a folder");
+    for (engine, word) in [
+        ("docker", "leave `--network` out"),
+        ("podman", "leave `--network` out"),
+        ("containerd", "loopback only"),
+    ] {
+        let flags = ["--network", "--engine", engine];
+        let done = coldstart(place, out.path(), 1, &flags).output().expect("it starts");
+        let said = String::from_utf8_lossy(&done.stderr).into_owned();
+        assert_eq!(done.status.code(), Some(4), "{engine}: {said}");
+        assert!(said.contains(word), "{engine}: {said}");
+    }
 }
 
 #[test]

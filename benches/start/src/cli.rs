@@ -58,6 +58,10 @@ pub struct Arguments {
     /// Keep results and plot in benches/record too, under today's date
     #[arg(long)]
     pub record: bool,
+    /// Measure the functions that call out (examples/calls) beside axum with redis and reqwest, on
+    /// servers of this machine (`build/setup --servers`), and nothing else
+    #[arg(long, conflicts_with_all = ["gate", "record", "trace", "against", "page_cache"])]
+    pub calls: bool,
     /// Check system calls, faults and instructions of the function against
     /// benches/start/limits.json, and nothing else
     #[arg(long, conflicts_with_all = ["starts", "record", "trace"])]

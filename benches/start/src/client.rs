@@ -85,6 +85,15 @@ impl Caller {
         (&self.socket).write_all(REQUEST)
     }
 
+    /// Sleeps until something has arrived.
+    ///
+    /// # Errors
+    /// When nothing has in that time, or the connection breaks.
+    pub fn wait(&self, patience: Duration) -> io::Result<()> {
+        self.socket.set_read_timeout(Some(patience))?;
+        self.socket.peek(&mut [MaybeUninit::uninit()]).map(drop)
+    }
+
     /// Adds what has arrived to `reply`; how many bytes, 0 if none are there yet.
     ///
     /// # Errors

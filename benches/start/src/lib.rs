@@ -3,7 +3,8 @@
 //! machine; images, registries and runtimes are benches/coldstart's business. In reading order:
 //! what is started (`program`), how (`launch`, `client`, `sample`), what else is seen of it
 //! (`trace`, `step`, `idle`, `requests`), the whole (`run`, `report`), and what is made of it
-//! (`table`, `plot`, `record`, `gate`).
+//! (`table`, `plot`, `record`, `gate`). Functions that call out have a run of
+//! their own (`upstream`, `calls`).
 
 #![deny(unsafe_code)] // the named doors: cache, client, launch, precedence, trace
 
@@ -31,7 +32,9 @@ pub mod trace;
 pub mod host;
 pub mod report;
 pub mod run;
+pub mod upstream;
 
+pub mod calls;
 pub mod gate;
 pub mod plot;
 pub mod record;

@@ -9,12 +9,13 @@ use bench_kit::cores::{self, Cores};
 use clap::Parser;
 use cli::Arguments;
 use start_bench::gate::GateLimits;
+use start_bench::host::HostState;
 use start_bench::launch::Place;
 use start_bench::program::{self, Places, Program};
 use start_bench::report::{PageCache, Plan, Report};
 use start_bench::sample::Starter;
 use start_bench::trace::{self, Arrival};
-use start_bench::{plot, precedence, record, run, step, table};
+use start_bench::{calls, plot, precedence, record, run, step, table};
 use std::error::Error;
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
@@ -33,6 +34,7 @@ fn main() -> ExitCode {
         (Some(name), _) => list_calls(&arguments, name),
         (None, Some(file)) => write_order(file),
         (None, None) if arguments.gate => gate(&arguments),
+        (None, None) if arguments.calls => calls(&arguments),
         (None, None) => bench(&arguments),
     };
     result.unwrap_or_else(|error| {
@@ -99,6 +101,44 @@ fn bench(arguments: &Arguments) -> Result<ExitCode, Box<dyn Error>> {
     let complaints = report.complaints();
     complaints.iter().for_each(|complaint| eprintln!("error: {complaint}"));
     Ok(if complaints.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(FAILED) })
+}
+
+/// The functions that call out.
+fn calls(arguments: &Arguments) -> Result<ExitCode, Box<dyn Error>> {
+    let mut names: Vec<&str> = Vec::new();
+    for name in calls::PAIRS.iter().flat_map(|(ours, peer)| [*ours, *peer]) {
+        let is_asked = arguments.only.is_empty() || arguments.only.iter().any(|only| only == name);
+        if is_asked && !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    let places = places()?;
+    let mut programs = Vec::new();
+    for name in names {
+        eprintln!("building {name}");
+        programs.push(places.build(name)?);
+    }
+    for (name, path) in &arguments.program {
+        programs.push(places.stage(name, path)?);
+    }
+    let mut host = HostState::describe();
+    if host.load() > BUSY {
+        eprintln!("note: the load is {} before the first start; wait", host.load());
+    }
+    let place = Place { core: Cores::choose().instance, realtime: false };
+    let (starts, folder) = (arguments.starts as usize, places.target.join("start/calls"));
+    let runs = calls::run(&programs, starts, place, arguments.seed, &folder, &mut progress)?;
+    host.finish();
+    println!("{}", calls::draw(&runs));
+    let report = serde_json::json!({ "schema": 1, "bench": "calls", "host": host, "runs": runs });
+    let results = arguments.results.with_file_name("calls.json");
+    for path in record::keep(&report, None, &results, None)? {
+        println!("wrote {}", path.display());
+    }
+    let errors: Vec<&String> =
+        runs.iter().flat_map(|run| &run.programs).flat_map(|series| &series.errors).collect();
+    errors.iter().for_each(|error| eprintln!("error: {error}"));
+    Ok(if errors.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(FAILED) })
 }
 
 /// The gate of continuous integration.

@@ -32,6 +32,11 @@ const OURS_IN: &str = "firstbyte-";
 /// Those that there are (docs/profiles.md).
 const PROFILES: [&str; 3] = ["hardened", "small", "tiny"];
 
+/// Our functions that call out: the packages of examples/calls.
+const OURS_CALLING: &str = "call-";
+/// And what people would write instead.
+const CALLING_PEERS: &str = "axum-";
+
 /// The programs of a full run, in the order of the table.
 pub const ALL: [&str; 8] =
     [FLOOR, OURS, OURS_BLOCKING, "blocking", "hyper", RIVAL, "minihttp-tuned", "minihttp-default"];
@@ -146,7 +151,8 @@ impl Places {
             _ if name.starts_with(OURS_IN) && PROFILES.contains(&&name[OURS_IN.len()..]) => {
                 self.ours(OURS_PACKAGE, &name[OURS_IN.len()..], false)?
             }
-            peer if ALL.contains(&peer) => self.cargo(
+            _ if name.starts_with(OURS_CALLING) => self.ours(name, "fast", false)?,
+            peer if ALL.contains(&peer) || peer.starts_with(CALLING_PEERS) => self.cargo(
                 &self.root.join(PEERS),
                 &self.target.join("peers"),
                 &format!("peer-{peer}"),

@@ -5,6 +5,7 @@ use emulator::api::fault::Fault;
 use microimage::cargo;
 use microimage::manual::{CompletionsArguments, ManArguments};
 use microimage::sandbox::Reach;
+use scaffold::client::{CLIENTS, Client};
 use scaffold::kind::{KINDS, Kind};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -49,6 +50,9 @@ pub struct NewArguments {
     pub firstbyte: Option<String>,
     #[command(flatten)]
     pub kind: KindArguments,
+    /// What it calls out to, in any kind: redis, https, postgres, mysql or cos
+    #[arg(long, value_name = "CLIENT", value_parser = client)]
+    pub calls: Option<&'static Client>,
 }
 
 #[derive(Args)]
@@ -213,6 +217,11 @@ fn key(text: &str) -> Result<Credential, String> {
         Some((id, key)) if !id.is_empty() && !key.is_empty() => Ok(Credential::new(id, key)),
         _ => Err("write it as ID:KEY".to_owned()),
     }
+}
+
+fn client(text: &str) -> Result<&'static Client, String> {
+    let names = || CLIENTS.map(|client| client.name).join(", ");
+    Client::named(text).ok_or_else(|| format!("no such client; there are: {}", names()))
 }
 
 fn variable(text: &str) -> Result<(String, String), String> {

@@ -44,6 +44,10 @@ pub struct Config {
     pub uin: String,
     /// Whether a role is bound: then requests bring its credentials, invented ones here.
     pub role: bool,
+    /// The executable that is started instead of the image's entrypoint.
+    pub command: Option<String>,
+    /// Arguments instead of the image's.
+    pub args: Option<Vec<String>>,
     /// The function's own variables.
     pub environment: Vec<(String, String)>,
     /// `HOST:PORT` of this machine that instances may call; local runs only.
@@ -79,6 +83,8 @@ impl Default for Config {
             app_id: "1250000000".into(),
             uin: "100000000000".into(),
             role: false,
+            command: None,
+            args: None,
             environment: Vec::new(),
             reach: Vec::new(),
             timeout: scf::DEFAULT_TIMEOUT,

@@ -244,7 +244,7 @@ impl Host {
         let memory_bytes = (isolation == Isolation::Cgroup).then_some(config.memory_mib << 20);
         let plan = Plan {
             rootfs: program.rootfs.clone(),
-            argv: program.argv.clone(),
+            argv: program.argv_with(config.command.as_deref(), config.args.as_deref()),
             env,
             cwd: program.cwd.clone(),
             uid: program.uid,
@@ -288,8 +288,8 @@ impl Host {
         let failed = |error: io::Error| {
             Refused::InvocationVerdict(InvocationVerdict::ContainerInitError(error.to_string()))
         };
-        let Some((name, arguments)) =
-            program.argv.split_first().filter(|(name, _)| name.starts_with('/'))
+        let argv = program.argv_with(config.command.as_deref(), config.args.as_deref());
+        let Some((name, arguments)) = argv.split_first().filter(|(name, _)| name.starts_with('/'))
         else {
             let why = "without the sandbox the image's entrypoint must be an absolute path";
             return Err(Refused::InvocationVerdict(InvocationVerdict::ContainerInitError(

@@ -17,10 +17,13 @@ pub fn new(arguments: &NewArguments) -> Result<String, Box<dyn Error>> {
         None => Source::around(Path::new("."))?,
     };
     let kind = arguments.kind.0;
-    let path = project::create(&arguments.path, kind, &name, &source)?;
+    let path = project::create(&arguments.path, kind, arguments.calls, &name, &source)?;
     let (path, about, tools) = (path.display(), kind.about, source.tools());
+    let calls = arguments.calls.map_or_else(String::new, |client| {
+        format!(" and calls {}; {} says where", client.about, client.variable)
+    });
     Ok(format!(
-        "made      {path}, a function that gets {about}\n\
+        "made      {path}, a function that gets {about}{calls}\n\
          next      cd {path} && just test\n\
          once      {tools}, for the programs that its other recipes call\n"
     ))

@@ -218,14 +218,19 @@ impl Program {
         })
     }
 
+    /// What is started where `command` stands for the entrypoint and `args` for the arguments.
+    pub fn argv_with(&self, command: Option<&str>, args: Option<&[String]>) -> Vec<String> {
+        let (entrypoint, arguments) = self.argv.split_at(self.entrypoint);
+        let first = command.map_or_else(|| entrypoint.to_vec(), |command| vec![command.to_owned()]);
+        [&first, args.unwrap_or(arguments)].concat()
+    }
+
     /// The same files started in another way: `command` instead of the image's entrypoint, `args`
     /// instead of its arguments (API CreateFunction, Code.ImageConfig). The files stay this
     /// program's: it has to outlive what is started of them. Nothing is pulled for it.
     pub fn variant(&self, command: Option<&str>, args: Option<&[String]>) -> Program {
-        let (entrypoint, arguments) = self.argv.split_at(self.entrypoint);
-        let first = command.map_or_else(|| entrypoint.to_vec(), |command| vec![command.to_owned()]);
-        let entrypoint = first.len();
-        let argv = [&first, args.unwrap_or(arguments)].concat();
+        let entrypoint = if command.is_some() { 1 } else { self.entrypoint };
+        let argv = self.argv_with(command, args);
         Program {
             home: Mutex::new(None),
             rootfs: self.rootfs.clone(),

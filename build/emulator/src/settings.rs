@@ -2,7 +2,8 @@
 //! scaffold's, so that what runs here is what is deployed.
 
 use crate::config::{Config, Mode};
-use scaffold::deploy::function::{Function, Mistakes};
+use scaffold::deploy::function::Function;
+use scaffold::deploy::reader::Mistakes;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -55,6 +56,8 @@ pub fn apply(function: Function, config: &mut Config) {
     config.role = function.role.is_some();
     config.concurrency = function.concurrency.map_or(config.concurrency, count);
     config.provisioned = count(function.provisioned);
+    config.command = function.command;
+    config.args = function.args;
     config.environment.extend(function.environment);
     config.reach.extend(function.reach);
     if let Some(name) = function.name {

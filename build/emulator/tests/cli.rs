@@ -340,6 +340,35 @@ fn a_watching_run_waits_for_the_first_version_that_builds() {
     assert_nothing_left(&home);
 }
 
+/// As the platform does with Code.ImageConfig.
+#[test]
+fn command_and_args_of_function_toml_stand_for_the_images_own() {
+    let home = home();
+    let root = home.path().join("context");
+    fs::create_dir(&root).unwrap();
+    fs::copy(moody(), root.join("app")).unwrap();
+    let recipe = "FROM scratch\nCOPY app /bin/app\nENTRYPOINT [\"/bin/none\"]\nCMD [\"own\"]\n";
+    let context = FolderContext::open(&root).unwrap();
+    let built = assemble(&Recipe::parse(recipe).unwrap(), &context, &Options::default()).unwrap();
+    layout::write(&built.image, &home.path().join("target/image/oci")).unwrap();
+    let function = moody().display().to_string();
+    let elf = ["-", "--function", function.as_str()];
+    for (lines, flags, expected) in [
+        ("command = \"/bin/app\"\n", &["-", "--image"][..], "own\n"),
+        ("command = \"/bin/app\"\nargs = [\"-u\", \"x\"]\n", &["-", "--image"], "-u x\n"),
+        ("command = \"/bin/app\"\nargs = [\"-u\"]\n", &["-", "--image", "--no-sandbox"], "-u\n"),
+        // A program is its own command.
+        ("command = \"/bin/app\"\nargs = [\"-u\", \"x\"]\n", &elf, "-u x\n"),
+    ] {
+        let text =
+            format!("region = \"ap-beijing\"\nimage = \"ccr.ccs.tencentyun.com/a/b:c\"\n{lines}");
+        fs::write(home.path().join("function.toml"), text).unwrap();
+        let said = alone(&home, flags, r#"{"do":"args"}"#);
+        assert_eq!(said.out, expected, "{lines}{flags:?}: {}", said.beside);
+    }
+    assert_nothing_left(&home);
+}
+
 #[test]
 fn an_image_is_run_as_it_is() {
     let home = home();

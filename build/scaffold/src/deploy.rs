@@ -2,8 +2,9 @@
 //! examples for other tools; `tccli` sends the requests. Everything but [`tccli`] and the reading
 //! of files is pure.
 //!
-//! Read in this order: [`function`] (function.toml), [`image`] (what is deployed), [`verdict`]
-//! (what the bench said), [`request`] (SCF's API, 2018-04-16), [`plan`] (all of it together),
+//! Read in this order: [`function`] (function.toml, read by [`reader`]), [`trigger`] (what fires
+//! it), [`image`] (what is deployed), [`registry`] (where that may be), [`verdict`] (what the bench
+//! said), [`request`] (SCF's API, 2018-04-16), [`plan`] (all of it together),
 //! [`example`] (other tools), [`artefacts`] (the files), [`tccli`].
 
 pub mod artefacts;
@@ -11,6 +12,9 @@ pub mod example;
 pub mod function;
 pub mod image;
 pub mod plan;
+pub mod reader;
+pub mod registry;
 pub mod request;
 pub mod tccli;
+pub mod trigger;
 pub mod verdict;

@@ -1,10 +1,11 @@
 //! The files around a function: a new project from the template, and what its deployment needs. It
 //! writes text; it compiles nothing, talks to no platform, and knows no image but by its digest.
 //!
-//! Read in this order: [`kind`], [`name`], [`project`], [`deploy`].
+//! Read in this order: [`kind`], [`client`], [`name`], [`project`], [`deploy`].
 
 #![forbid(unsafe_code)]
 
+pub mod client;
 pub mod cron;
 pub mod deploy;
 pub mod kind;

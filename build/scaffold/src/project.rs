@@ -1,6 +1,7 @@
 //! A new project: the template's files under a new name, in a folder that appears whole or not at
 //! all. It compiles nothing and overwrites nothing.
 
+use crate::client::Client;
 use crate::kind::Kind;
 use crate::name::Name;
 use std::fs;
@@ -139,7 +140,12 @@ impl Source {
 }
 
 /// The files of a project, as relative path and text.
-pub fn files(kind: &Kind, name: &Name, source: &Source) -> Vec<(String, String)> {
+pub fn files(
+    kind: &Kind,
+    calls: Option<&Client>,
+    name: &Name,
+    source: &Source,
+) -> Vec<(String, String)> {
     let filled = |text: &str| {
         text.replace("{{project-name}}", name.as_str())
             .replace("{{function_type}}", if kind.web { "\"web\"  " } else { "\"event\"" })
@@ -158,6 +164,19 @@ pub fn files(kind: &Kind, name: &Name, source: &Source) -> Vec<(String, String)>
     if let Some(sample) = kind.sample {
         files.push((format!("events/{}.json", kind.name), sample.to_owned()));
     }
+    if let Some(client) = calls {
+        for (path, text) in &mut files {
+            *text = match path.as_str() {
+                "Cargo.toml" => client.manifest(text),
+                "README.md" => client.readme(text),
+                "function.toml" => client.function(text),
+                "src/main.rs" => client.main(kind),
+                "tests/socket.rs" => client.socket(text),
+                _ => continue,
+            };
+        }
+        files.extend(client.files());
+    }
     files
 }
 
@@ -169,6 +188,7 @@ pub fn files(kind: &Kind, name: &Name, source: &Source) -> Vec<(String, String)>
 pub fn create(
     path: &Path,
     kind: &Kind,
+    calls: Option<&Client>,
     name: &Name,
     source: &Source,
 ) -> Result<PathBuf, ProjectError> {
@@ -192,7 +212,7 @@ pub fn create(
     // What git clones and editors make: others may read it.
     let root = staging.path().join(name.as_str());
     fs::create_dir(&root).map_err(at(&root, "made"))?;
-    for (file, text) in files(kind, name, source) {
+    for (file, text) in files(kind, calls, name, source) {
         let file = root.join(file);
         let folder = file.parent().unwrap_or(&root);
         fs::create_dir_all(folder).map_err(at(folder, "made"))?;

@@ -31,8 +31,17 @@ init_timeout_s = 30
 concurrency = 10
 image = "team.tencentcloudcr.com/ns/hello:v1"
 registry_id = "tcr-12345678"
+command = "/bin/app"
+args = ["--loud", "-v"]
 acceleration = true
 provisioned = 2
+public_net = "fixed-ip"
+[vpc]
+vpc_id = "vpc-12345678"
+subnet_id = "subnet-12345678"
+[log]
+logset_id = "5cf00000-0000-4000-8000-000000000001"
+topic_id = "5cf00000-0000-4000-8000-000000000002"
 [environment]
 GREETING = "Hi \"there\" ${name}"
 "#;
@@ -288,11 +297,16 @@ fn a_new_function_is_created_published_and_provisioned_by_the_real_tccli() {
             "FunctionName": "hello-web", "Namespace": "greetings", "Type": "HTTP",
             "Runtime": "CustomImage",
             "Code": {"ImageConfig": {"ImageType": "enterprise", "ImageUri": uri,
-                "RegistryId": "tcr-12345678", "ContainerImageAccelerate": true, "ImagePort": 9000}},
+                "RegistryId": "tcr-12345678", "Command": "/bin/app", "Args": "--loud -v",
+                "ContainerImageAccelerate": true, "ImagePort": 9000}},
             "MemorySize": 256, "Timeout": 5, "InitTimeout": 30, "Description": "greets",
             "Role": "reader",
             "Environment": {"Variables": [{"Key": "GREETING", "Value": "Hi \"there\" ${name}"}]},
             "InstanceConcurrencyConfig": {"DynamicEnabled": "FALSE", "MaxConcurrency": 10},
+            "VpcConfig": {"VpcId": "vpc-12345678", "SubnetId": "subnet-12345678"},
+            "PublicNetConfig": {"PublicNetStatus": "ENABLE", "EipConfig": {"EipStatus": "ENABLE"}},
+            "ClsLogsetId": "5cf00000-0000-4000-8000-000000000001",
+            "ClsTopicId": "5cf00000-0000-4000-8000-000000000002",
         })
     );
     assert_eq!(
@@ -554,6 +568,23 @@ fn the_image_that_stands_for_nobodys_is_never_deployed() {
         "ccr.ccs.tencentyun.com/ns/hello:v1"
     );
     assert!(plan::image_name(project(placeholder).path()).is_err());
+}
+
+/// docker.io, and Hong Kong's registry for a function in Guangzhou, went to the platform without a
+/// word.
+#[test]
+fn an_image_that_the_platform_does_not_take_is_refused_before_anything_is_called() {
+    for (image, words) in [
+        ("docker.io/library/hello:v1", "`docker.io` is none: push it to ccr.ccs.tencentyun.com/"),
+        ("127.0.0.1:5000/hello:v1", "Tencent's own registries only"),
+        ("hkccr.ccs.tencentyun.com/ns/hello:v1", "the personal registry of ap-hongkong"),
+    ] {
+        let function = format!("region = \"ap-guangzhou\"\nimage = \"{image}\"\n");
+        let error = read(&project(&function)).unwrap_err().to_string();
+        assert!(error.contains(image) && error.contains(words), "{error}");
+    }
+    let hong_kong = "region = \"ap-hongkong\"\nimage = \"hkccr.ccs.tencentyun.com/ns/hello:v1\"\n";
+    assert!(read(&project(hong_kong)).is_ok());
 }
 
 #[test]

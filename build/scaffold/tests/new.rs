@@ -2,6 +2,7 @@
 //! the commands that their justfile runs. What is compiled is shared by all kinds and kept between
 //! runs (CARGO_TARGET_TMPDIR).
 
+use scaffold::client::{CLIENTS, Client};
 use scaffold::kind::{KINDS, Kind};
 use scaffold::name::Name;
 use scaffold::project::{self, ProjectError, Source};
@@ -18,10 +19,12 @@ fn root() -> PathBuf {
 
 /// A project of that kind in `folder`, with the repository's own choice of versions: they are on
 /// this machine already.
-fn made(folder: &Path, kind: &Kind) -> PathBuf {
-    let name = Name::parse(&format!("new-{}", kind.name)).expect("a kind's name does");
-    let path = project::create(&folder.join(name.as_str()), kind, &name, &Source::Path(root()))
-        .expect("it is made");
+fn made(folder: &Path, kind: &Kind, calls: Option<&Client>) -> PathBuf {
+    let calling = calls.map_or_else(String::new, |client| format!("-{}", client.name));
+    let name = Name::parse(&format!("new-{}{calling}", kind.name)).expect("a kind's name does");
+    let path = folder.join(name.as_str());
+    let path =
+        project::create(&path, kind, calls, &name, &Source::Path(root())).expect("it is made");
     fs::copy(root().join("Cargo.lock"), path.join("Cargo.lock")).expect("the lock file is there");
     path
 }
@@ -71,7 +74,8 @@ fn microimage() -> PathBuf {
 #[test]
 fn every_kind_passes_its_own_tests_and_the_first_becomes_an_image() {
     let folder = tempfile::tempdir().unwrap();
-    let projects: Vec<_> = KINDS.iter().map(|kind| (kind, made(folder.path(), kind))).collect();
+    let projects: Vec<_> =
+        KINDS.iter().map(|kind| (kind, made(folder.path(), kind, None))).collect();
     for (kind, project) in &projects {
         let said = done(command(env!("CARGO"), project).arg("test").args(offline(project)));
         let tests = said
@@ -101,17 +105,59 @@ fn carries_the_flags_and_the_profile_of_the_repository() {
     let table = |text: &str| text.parse::<toml::Table>().expect("it is TOML");
     let ours = |file: &str| table(&fs::read_to_string(root().join(file)).unwrap());
     let name = Name::parse("hello").unwrap();
-    let files = project::files(&KINDS[0], &name, &Source::Path(root()));
+    let files = project::files(&KINDS[0], None, &name, &Source::Path(root()));
     let theirs = |file: &str| table(&files.iter().find(|(path, _)| path == file).unwrap().1);
     assert_eq!(theirs(".cargo/config.toml"), ours(".cargo/config.toml"));
-    assert_eq!(
-        theirs("Cargo.toml")["profile"]["release"],
-        ours("Cargo.toml")["profile"]["release"]
-    );
+    let mut release = ours("Cargo.toml")["profile"]["release"].clone();
+    release.as_table_mut().unwrap().remove("package"); // what only functions that call out have
+    assert_eq!(theirs("Cargo.toml")["profile"]["release"], release);
     assert_eq!(
         theirs("Cargo.toml")["package"]["rust-version"],
         ours("Cargo.toml")["package"]["rust-version"]
     );
+}
+
+/// Each client with a kind of its own: the pair compiles without a warning, passes its tests, and
+/// has the repository's profile.
+#[test]
+fn a_client_combines_with_a_kind() {
+    let folder = tempfile::tempdir().unwrap();
+    let pairs = [("timer", "redis"), ("web", "https"), ("event", "postgres"), ("ckafka", "mysql")];
+    for (kind, client) in pairs.into_iter().chain([("cos", "cos")]) {
+        let (kind, client) = (Kind::named(kind).unwrap(), Client::named(client).unwrap());
+        let project = made(folder.path(), kind, Some(client));
+        let mut test = command(env!("CARGO"), &project);
+        test.env("RUSTFLAGS", "-Dwarnings").env_remove(client.variable);
+        let said = done(test.arg("test").args(offline(&project)));
+        assert!(said.contains("names_what_is_not_configured ... ok"), "{said}");
+        assert!(said.contains("answers_every_sample_over_a_socket ... ok"), "{said}");
+    }
+}
+
+#[test]
+fn every_client_combines_with_every_kind() {
+    let ours = fs::read_to_string(root().join("Cargo.toml")).unwrap();
+    let ours: toml::Table = ours.parse().unwrap();
+    for kind in &KINDS {
+        for client in &CLIENTS {
+            let name = Name::parse("hello").unwrap();
+            let files = project::files(kind, Some(client), &name, &Source::Path(root()));
+            let of = |path: &str| {
+                let found = files.iter().find(|(name, _)| name == path);
+                found.map(|(_, text)| text.as_str()).unwrap_or_else(|| panic!("{path} is missing"))
+            };
+            assert!(of("src/main.rs").contains("client::call("), "{}", of("src/main.rs"));
+            assert!(of("src/client.rs").contains("pub fn call("));
+            assert!(of("function.toml").contains(client.variable));
+            assert!(of("README.md").contains(client.variable));
+            of("function.toml").parse::<toml::Table>().expect("it is TOML");
+            let theirs: toml::Table = of("Cargo.toml").parse().expect("it is TOML");
+            let small = theirs["profile"]["release"].get("package").and_then(|it| it.as_table());
+            for (package, profile) in small.into_iter().flatten() {
+                assert_eq!(*profile, ours["profile"]["release"]["package"][package]);
+            }
+        }
+    }
 }
 
 #[test]
@@ -119,6 +165,7 @@ fn leaves_no_placeholder_and_tells_the_kinds_apart() {
     for kind in &KINDS {
         let files = project::files(
             kind,
+            None,
             &Name::parse("hello").unwrap(),
             &Source::Git("https://example.org/f".into()),
         );
@@ -158,7 +205,8 @@ fn leaves_no_placeholder_and_tells_the_kinds_apart() {
 
 #[test]
 fn the_templates_own_function_toml_is_what_an_event_function_gets() {
-    let files = project::files(&KINDS[0], &Name::parse("hello").unwrap(), &Source::Path(root()));
+    let files =
+        project::files(&KINDS[0], None, &Name::parse("hello").unwrap(), &Source::Path(root()));
     let theirs = &files.iter().find(|(path, _)| path == "function.toml").unwrap().1;
     assert_eq!(*theirs, fs::read_to_string(root().join("template/function.toml")).unwrap());
 }
@@ -198,7 +246,7 @@ fn cargo_generate_makes_the_same_projects() {
                 &format!("source={source}"),
             ]);
             done(&mut generate);
-            let mut ours = project::files(kind, &name, &Source::parse(&source).unwrap());
+            let mut ours = project::files(kind, None, &name, &Source::parse(&source).unwrap());
             ours.sort();
             assert_eq!(tree(&into.path().join(name.as_str())), ours, "{}", kind.name);
         }
@@ -227,7 +275,7 @@ fn tree(root: &Path) -> Vec<(String, String)> {
 fn writes_nothing_where_something_is_or_a_workspace_would_claim_it() {
     let folder = tempfile::tempdir().unwrap();
     let create = |path: &Path| {
-        project::create(path, &KINDS[0], &Name::of(path).unwrap(), &Source::Path(root()))
+        project::create(path, &KINDS[0], None, &Name::of(path).unwrap(), &Source::Path(root()))
     };
     let there = folder.path().join("there");
     fs::write(&there, "mine").unwrap();
@@ -251,8 +299,9 @@ fn a_path_that_leads_out_of_a_workspace_is_outside() {
     fs::create_dir(folder.path().join("around")).unwrap();
     fs::write(folder.path().join("around/Cargo.toml"), "[workspace]\n").unwrap();
     let path = folder.path().join("around/../hello");
-    let made = project::create(&path, &KINDS[0], &Name::of(&path).unwrap(), &Source::Path(root()))
-        .unwrap();
+    let made =
+        project::create(&path, &KINDS[0], None, &Name::of(&path).unwrap(), &Source::Path(root()))
+            .unwrap();
     assert_eq!(made, folder.path().canonicalize().unwrap().join("hello"));
     assert!(made.join("src/main.rs").is_file());
 }

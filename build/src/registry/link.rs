@@ -16,6 +16,7 @@ use std::io::{self, Read};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
 use std::time::{Duration, SystemTime};
+use ureq::config::Config;
 use ureq::http::header::{self, HeaderName, HeaderValue};
 use ureq::http::{Method, Request, Response, Uri};
 use ureq::unversioned::resolver::DefaultResolver;
@@ -44,6 +45,15 @@ const USER_AGENT: &str = concat!("microimage/", env!("CARGO_PKG_VERSION"));
 
 /// Where credentials come from, asked when a registry wants them.
 pub(super) type Lookup = Box<dyn Fn() -> Result<Found, RegistryError> + Send + Sync>;
+
+/// An agent whose connections go through the proxy that `config` names, and trust what `trust` has.
+pub(super) fn agent(config: Config, trust: Arc<Configurations>) -> Agent {
+    let connector =
+        ().chain(ConnectProxyConnector::default())
+            .chain(TcpConnector::default())
+            .chain(TlsConnector(trust));
+    Agent::with_parts(config, connector, DefaultResolver::default())
+}
 
 /// The connection to one repository.
 pub(super) struct Link {
@@ -232,10 +242,6 @@ impl Link {
     /// Prepares a connection; nothing is sent yet.
     pub(super) fn new(registry: &str, repository: &str, trust: Trust, lookup: Lookup) -> Link {
         let trust = Arc::new(Configurations::new(trust));
-        let connector =
-            ().chain(ConnectProxyConnector::default())
-                .chain(TcpConnector::default())
-                .chain(TlsConnector(Arc::clone(&trust)));
         let proxy = if address::is_loopback(registry) { None } else { Proxy::try_from_env() };
         let config = Agent::config_builder()
             .user_agent(USER_AGENT)
@@ -251,7 +257,7 @@ impl Link {
         Link {
             registry: registry.to_owned(),
             repository: repository.to_owned(),
-            agent: Agent::with_parts(config, connector, DefaultResolver::default()),
+            agent: agent(config, Arc::clone(&trust)),
             trust,
             lookup,
             found: OnceLock::new(),

@@ -26,7 +26,7 @@ pub(super) struct Config {
 }
 
 impl Config {
-    pub(super) fn parse(text: &str) -> Config {
+    pub(super) fn parse(text: &[u8]) -> Config {
         let mut config =
             Config { servers: Vec::new(), search: Vec::new(), ndots: 1, timeout_s: 5, attempts: 2 };
         for words in lines(text) {
@@ -104,10 +104,10 @@ fn cut(text: &str, byte: u8) -> Option<(&str, &str)> {
     Some((text.get(..at)?, text.get(at + 1..)?))
 }
 
-/// The words of each line, comments left out. Without std's splitters by pattern, which are KiB of
-/// a layer.
-fn lines(text: &str) -> impl Iterator<Item = Vec<&str>> {
-    text.as_bytes().split(|byte| *byte == b'\n').map(words)
+/// The words of each line, comments and words that are not UTF-8 left out. Without std's splitters
+/// by pattern, which are KiB of a layer.
+fn lines(text: &[u8]) -> impl Iterator<Item = Vec<&str>> {
+    text.split(|byte| *byte == b'\n').map(words)
 }
 
 #[inline(never)]
@@ -123,7 +123,7 @@ fn words(line: &[u8]) -> Vec<&str> {
 }
 
 /// The addresses that a file like /etc/hosts gives `name`.
-pub(super) fn in_hosts(hosts: &str, name: &str) -> Vec<IpAddr> {
+pub(super) fn in_hosts(hosts: &[u8], name: &str) -> Vec<IpAddr> {
     let name = name.strip_suffix('.').unwrap_or(name);
     let mut addresses = Vec::new();
     for words in lines(hosts) {
@@ -154,7 +154,7 @@ mod tests {
     #[test]
     fn reads_what_the_page_names() {
         let config = Config::parse(
-            "# a comment\n; another\nnameserver 10.0.0.1\nnameserver fe80::1%eth0\n\
+            b"# a comment\n; another\nnameserver 10.0.0.1\nnameserver fe80::1%eth0\n\
              nameserver nonsense\nnameserver [10.0.0.3]:5353\nnameserver 10.0.0.4\n\
              domain a.example\nsearch b.example c.example\n\
              options ndots:5 timeout:2 attempts:9 rotate nonsense:x\n",
@@ -163,14 +163,14 @@ mod tests {
         assert_eq!(servers, ["10.0.0.1:53", "[fe80::1]:53", "10.0.0.3:5353"]);
         assert_eq!(config.search, ["b.example", "c.example"]);
         assert_eq!((config.ndots, config.timeout_s, config.attempts), (5, 2, 5));
-        let empty = Config::parse("");
+        let empty = Config::parse(b"");
         assert_eq!(empty.servers, [SocketAddr::from(([127, 0, 0, 1], 53))]);
         assert_eq!((empty.ndots, empty.timeout_s, empty.attempts), (1, 5, 2));
     }
 
     #[test]
     fn asks_for_names_in_the_order_of_the_page() {
-        let config = Config::parse("search a.example b.example.\noptions ndots:2\n");
+        let config = Config::parse(b"search a.example b.example.\noptions ndots:2\n");
         for (name, expected) in [
             ("db", &["db.a.example", "db.b.example", "db"][..]),
             ("db.x", &["db.x.a.example", "db.x.b.example", "db.x"]),
@@ -179,12 +179,13 @@ mod tests {
         ] {
             assert_eq!(config.candidates(name), expected, "{name}");
         }
-        assert_eq!(Config::parse("search .\n").candidates("db"), ["db"]);
+        assert_eq!(Config::parse(b"search .\n").candidates("db"), ["db"]);
     }
 
     #[test]
     fn finds_names_in_hosts() {
-        let hosts = "127.0.0.1 localhost me\n10.0.0.7\tredis Redis.internal # 1.1.1.1 redis\n\
+        let hosts = b"127.0.0.1 localhost me\n\xff\xfe # \xe9\n10.0.0.8 caf\xe9 other\n\
+                     10.0.0.7\tredis Redis.internal # 1.1.1.1 redis\n\
                      ::7 redis\nnonsense redis\n10.0.0.7 redis\n#10.0.0.9 redis\n";
         let found = |name| {
             let addresses = in_hosts(hosts, name);
@@ -192,6 +193,7 @@ mod tests {
         };
         assert_eq!(found("REDIS"), ["10.0.0.7", "::7"]);
         assert_eq!(found("redis.internal."), ["10.0.0.7"]);
+        assert_eq!(found("other"), ["10.0.0.8"], "what is not UTF-8 hides nothing else");
         assert!(found("1.1.1.1").is_empty() && found("redis.").len() == 2);
     }
 

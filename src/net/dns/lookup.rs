@@ -151,7 +151,7 @@ impl Lookup {
             name: name.to_owned(),
             want,
             known: None,
-            config: Config::parse(""),
+            config: Config::parse(b""),
             candidates: Vec::new(),
             servers: Vec::new(),
             group: None,
@@ -172,7 +172,7 @@ impl Lookup {
         if !write_question(&mut question, 0, &self.name, Kind::A) {
             return Some(Err(self.failure(Reason::NoName, "that is no host name")));
         }
-        let mut addresses = match fs::read_to_string(HOSTS) {
+        let mut addresses = match fs::read(HOSTS) {
             Ok(hosts) => in_hosts(&hosts, &self.name),
             Err(error) if error.kind() == ErrorKind::NotFound => Vec::new(),
             Err(error) => {
@@ -186,7 +186,7 @@ impl Lookup {
         if !addresses.is_empty() {
             return Some(self.found(addresses, self.name.clone()));
         }
-        match fs::read_to_string(RESOLV_CONF) {
+        match fs::read(RESOLV_CONF) {
             Ok(text) => self.config = Config::parse(&text),
             Err(error) => {
                 let missing = format!(

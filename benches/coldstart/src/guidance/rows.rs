@@ -62,6 +62,11 @@ pub fn absent(variant: &Variant, id: &str, todo: String) -> Guidance {
     }
 }
 
+/// The engines that these rows are of load the image: its size is known.
+fn compressed_bytes(variant: &Variant) -> u64 {
+    variant.compressed_bytes.unwrap_or(0)
+}
+
 /// The page, and the link's model where the run rests on one.
 fn with_model(page: &str, run: &Run) -> String {
     if is_modelled(run) { format!("{page}; {MODEL}") } else { page.into() }
@@ -118,11 +123,11 @@ pub fn minimal_image(variant: &Variant, cold: &Run, overhead: &Overhead) -> Guid
     // What of the pull grows with the image: the link's model says what nothing would have taken.
     let carry_ns = cold.link.parse::<Link>().ok().filter(Link::is_shaped).map(|link| {
         let longer =
-            transfer_ns(&link, variant.compressed_bytes).saturating_sub(transfer_ns(&link, 1));
+            transfer_ns(&link, compressed_bytes(variant)).saturating_sub(transfer_ns(&link, 1));
         longer as f64
     });
     let by_size = carry_ns.unwrap_or(0.0) + unpack_ns;
-    let size = bytes(variant.compressed_bytes);
+    let size = bytes(compressed_bytes(variant));
     let layers = match variant.layers {
         1 => "one layer".to_owned(),
         n => format!("{n} layers"),
@@ -396,11 +401,11 @@ pub fn memory(variant: &Variant) -> Guidance {
         .runs
         .iter()
         .flat_map(|r| &r.samples)
-        .filter(|s| s.error.is_none())
+        .filter(|s| s.counts())
         .filter_map(|s| s.peak_resident_bytes.map(|bytes| bytes as f64))
         .collect();
     let most = stats::sorted(&peaks).last().map(|&bytes| bytes as u64);
-    let (advised, large) = match variant.compressed_bytes / MIB {
+    let (advised, large) = match compressed_bytes(variant) / MIB {
         0..256 => ("256 to 512 MB", None),
         256..512 => (
             "512 MB to 1 GB",
@@ -450,7 +455,7 @@ pub fn memory(variant: &Variant) -> Guidance {
         modelled: false,
         measured: format!(
             "{} compressed{}",
-            bytes(variant.compressed_bytes),
+            bytes(compressed_bytes(variant)),
             resident.unwrap_or_default()
         ),
         ci95,

@@ -80,7 +80,7 @@ fn service(variant: &Variant) -> Option<Distribution> {
 
 /// The totals of a run, each less what is left out of it.
 fn totals(run: &Run, without: impl Fn(&Sample) -> u64) -> Vec<u64> {
-    let good = run.samples.iter().filter(|s| s.error.is_none());
+    let good = run.samples.iter().filter(|s| s.counts());
     good.filter_map(|s| Some(s.total_ns?.saturating_sub(without(s)))).collect()
 }
 

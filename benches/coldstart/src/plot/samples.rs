@@ -66,7 +66,7 @@ fn strip(canvas: &mut Canvas, axis: &Axis, label: &str, run: &Run) {
             2.0,
         );
     }
-    for sample in run.samples.iter().filter(|s| s.error.is_none()) {
+    for sample in run.samples.iter().filter(|s| s.counts()) {
         let Some(total) = sample.total_ns.map(|ns| ns as f64) else { continue };
         // Spread by the sample's number, so that the same results give the same picture.
         let y = top + STRIP / 2.0 + ((sample.order * 7919 % 17) as f64 - 8.0) * 1.3;

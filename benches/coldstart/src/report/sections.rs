@@ -4,6 +4,7 @@ use super::{number, time};
 use crate::phase::Phase;
 use crate::plot::Group;
 use crate::results::{Guidance, PageCache, Results, Run, Scenario, Unit};
+use crate::table;
 use crate::units::{bytes, percent, times};
 use bench_kit::stats;
 use maud::{Markup, html};
@@ -82,6 +83,21 @@ fn interval_of([low, high]: [f64; 2], unit: Option<Unit>) -> Markup {
         Some(Unit::Times) | None => number(value, &times(value)),
     };
     html! { (shown(low)) " to " (shown(high)) }
+}
+
+/// What a platform's own log says, and what of the samples is not counted.
+pub fn platform(results: &Results) -> Markup {
+    let lines = table::on_platform(results);
+    html! { @if !lines.is_empty() {
+        section {
+            h2 { "On the platform" }
+            p.muted {
+                "Medians by the platform's own log; the round trip and the rest by this client's \
+                 clock. What is aside is kept in results.json and counted nowhere."
+            }
+            ul { @for line in lines { li.derived { (line) } } }
+        }
+    } }
 }
 
 /// Every run in figures.
@@ -210,7 +226,9 @@ pub fn machine(results: &Results) -> Markup {
                 dt { "system" } dd { (host.os) ", Linux " (host.kernel) }
                 dt { "built with" } dd { (host.rustc) }
                 dt { "images" } dd { @for v in &results.variants { div {
-                    (v.name) ": " (size(v.compressed_bytes)) " compressed"
+                    (v.name) ": "
+                    @if let Some(sent) = v.compressed_bytes { (size(sent)) " compressed" }
+                    @else { "size not known" }
                     @if let Some(unpacked) = v.uncompressed_bytes {
                         ", " (size(unpacked)) " unpacked"
                     }

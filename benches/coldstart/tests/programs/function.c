@@ -11,7 +11,9 @@
  *   ABORTS     listens, and aborts on the first request
  *   HUNGRY     touches 256 MiB before it listens
  *   BUSY       computes for 200 ms of processor time before it listens
- *   LOOKS      answers with what it sees of its sandbox */
+ *   LOOKS      answers with what it sees of its sandbox
+ *   CALLS=N    answers with what 127.0.0.1:N sends first, or the error in calling it */
+#include <errno.h>
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <stdio.h>
@@ -39,6 +41,22 @@ static const char *look(void) {
              getenv("GREETING") ? getenv("GREETING") : "",
              access("/etc/os-release", F_OK) ? "false" : "true",
              access("/removed", F_OK) ? "false" : "true");
+    return text;
+}
+#endif
+
+#ifdef CALLS
+static const char *call(void) {
+    static char text[512];
+    struct sockaddr_in other = {.sin_family = AF_INET, .sin_port = htons(CALLS)};
+    int out = socket(AF_INET, SOCK_STREAM, 0);
+    ssize_t n = -1;
+    other.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    if (!connect(out, (struct sockaddr *)&other, sizeof other))
+        n = read(out, text, sizeof text - 1);
+    if (n < 0) n = snprintf(text, sizeof text, "%s", strerror(errno));
+    text[n] = 0;
+    close(out);
     return text;
 }
 #endif
@@ -98,6 +116,9 @@ int main(void) {
 #endif
 #ifdef LOOKS
             body = look();
+#endif
+#ifdef CALLS
+            body = call();
 #endif
             dprintf(peer, "HTTP/1.1 %s\r\nContent-Length: %zu\r\n\r\n%s", status, strlen(body),
                     body);

@@ -220,6 +220,9 @@ impl Content {
             memory_mib: self.memory_mb,
             concurrency: if is_web { usize::try_from(self.concurrency).unwrap_or(1) } else { 1 },
             provisioned: 0,
+            // The program is a variant that has them (`Fleet::platform`).
+            command: None,
+            args: None,
             ..base.clone()
         }
     }

@@ -45,6 +45,10 @@ pub fn config(
     if let Some(function) = settings::read(source.folder().unwrap_or(&around.here))? {
         settings::apply(function, &mut config);
     }
+    if !matches!(source, Source::Image(_)) {
+        // Where it is in an image says nothing here: the program itself is started.
+        config.command = None;
+    }
     config.mode = match arguments.kind {
         Some(FunctionType::Event) => Mode::Event,
         Some(FunctionType::Web) => Mode::Web,

@@ -107,6 +107,10 @@ fn serve(stream: TcpStream) {
                 let lines: String = env::vars().map(|(k, v)| format!("{k}={v}\n")).collect();
                 reply(200, "", lines.as_bytes())
             }
+            "args" => {
+                let arguments: Vec<String> = env::args().skip(1).collect();
+                reply(200, "", arguments.join(" ").as_bytes())
+            }
             "request" => reply(200, "", format!("{head}{text}").as_bytes()),
             "count" => reply(200, "", count.to_string().as_bytes()),
             "pid" => reply(200, "", std::process::id().to_string().as_bytes()),

@@ -2,8 +2,10 @@
 //! with its line. Limits are SCF's: its quota page, and the texts of API 2018-04-16.
 
 use crate::deploy::image::ImageName;
+use crate::deploy::reader::{Mistake, Mistakes, Reader};
+use crate::deploy::registry::Registry;
+use crate::deploy::trigger::{Trigger, triggers};
 use std::collections::BTreeMap;
-use std::fmt;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
@@ -15,7 +17,7 @@ pub const KEPT_PREFIXES: [&str; 4] = ["SCF_", "QCLOUD_", "TENCENTCLOUD_", "TECEN
 /// The alias that every function has and that callers reach who name no other.
 const DEFAULT_ALIAS: &str = "$DEFAULT";
 /// The keys outside of `[environment]`, and what each is.
-const KEYS: [(&str, &str); 17] = [
+const KEYS: [(&str, &str); 23] = [
     ("name", "text"),
     ("description", "text"),
     ("type", "text"),
@@ -27,13 +29,23 @@ const KEYS: [(&str, &str); 17] = [
     ("init_timeout_s", "a number"),
     ("concurrency", "a number"),
     ("image", "text"),
+    ("command", "text"),
+    ("args", "a list of texts"),
     ("registry_id", "text"),
     ("acceleration", "true or false"),
     ("provisioned", "a number"),
     ("alias", "text"),
+    ("public_net", "text"),
+    ("vpc", "a table"),
+    ("log", "a table"),
+    ("trigger", "a list of tables, [[trigger]]"),
     ("environment", "a table"),
     ("local", "a table"),
 ];
+/// The keys of `[vpc]`.
+const VPC_KEYS: [(&str, &str); 2] = [("vpc_id", "text"), ("subnet_id", "text")];
+/// The keys of `[log]`.
+const LOG_KEYS: [(&str, &str); 2] = [("logset_id", "text"), ("topic_id", "text")];
 /// The key of `[local]`.
 const REACH: &str = "reach";
 
@@ -64,12 +76,24 @@ pub struct Function {
     pub image: ImageName,
     /// The enterprise registry that the image is in; none for a personal one.
     pub registry_id: Option<String>,
+    /// The executable that is started instead of the image's entrypoint.
+    pub command: Option<String>,
+    /// Arguments instead of the image's; none of them has a blank.
+    pub args: Option<Vec<String>>,
     /// Image acceleration.
     pub acceleration: bool,
     /// Instances that are started ahead.
     pub provisioned: u32,
     /// The alias that is moved to the version whose instances were started ahead.
     pub alias: String,
+    /// How it reaches the internet; the platform's own way when nobody says.
+    pub public_net: Option<PublicNet>,
+    /// The private network that it is in.
+    pub vpc: Option<Vpc>,
+    /// Where its log goes; the platform's own topic when nobody says.
+    pub log: Option<Log>,
+    /// What fires it.
+    pub triggers: Vec<Trigger>,
     /// Environment variables.
     pub environment: BTreeMap<String, String>,
     /// Ports of the machine that the function may call where it runs locally, `HOST:PORT` each. The
@@ -77,33 +101,34 @@ pub struct Function {
     pub reach: Vec<String>,
 }
 
-/// What is wrong in function.toml.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Mistakes(pub Vec<Mistake>);
-
-/// One thing that is wrong.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Mistake {
-    /// Line, from 1; none for what is missing.
-    pub line: Option<usize>,
-    /// What it is, and what would do.
-    pub what: String,
+/// How a function reaches the internet (API CreateFunction, PublicNetConfig).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PublicNet {
+    /// Not at all.
+    Off,
+    /// From any address.
+    On,
+    /// From one address that stays (EipConfig).
+    FixedIp,
 }
 
-impl fmt::Display for Mistakes {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (i, Mistake { line, what }) in self.0.iter().enumerate() {
-            let separator = if i > 0 { "\n" } else { "" };
-            match line {
-                Some(line) => write!(f, "{separator}function.toml:{line}: {what}")?,
-                None => write!(f, "{separator}function.toml: {what}")?,
-            }
-        }
-        Ok(())
-    }
+/// A private network (API CreateFunction, VpcConfig).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Vpc {
+    /// `vpc-…`.
+    pub vpc_id: String,
+    /// `subnet-…`.
+    pub subnet_id: String,
 }
 
-impl std::error::Error for Mistakes {}
+/// A place of the log service (API CreateFunction, ClsLogsetId and ClsTopicId).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Log {
+    /// The log set.
+    pub logset_id: String,
+    /// The topic in it.
+    pub topic_id: String,
+}
 
 impl Function {
     /// Reads the text of a function.toml.
@@ -118,9 +143,16 @@ impl Function {
             let line = error.span().map(|span| line(span.start));
             Mistakes(vec![Mistake { line, what: error.message().to_owned() }])
         })?;
-        let mut reader = Reader { table: table.get_ref(), line: &line, mistakes: Vec::new() };
+        let mut reader = Reader {
+            table: table.get_ref(),
+            keys: &KEYS,
+            inside: "",
+            at: 0,
+            line: &line,
+            mistakes: Vec::new(),
+        };
         reader.names();
-        let function = reader.function();
+        let function = Keys(&mut reader).function();
         reader.mistakes.sort_by_key(|mistake| mistake.line.unwrap_or(usize::MAX));
         match function {
             Some(function) if reader.mistakes.is_empty() => Ok(function),
@@ -129,150 +161,89 @@ impl Function {
     }
 }
 
-/// Reads keys one by one and keeps what is wrong with them.
-struct Reader<'a> {
-    table: &'a DeTable<'a>,
-    line: &'a dyn Fn(usize) -> usize,
-    mistakes: Vec<Mistake>,
-}
+/// Reads what [`Function`] has.
+struct Keys<'a, 'r>(&'r mut Reader<'a>);
 
-impl<'a> Reader<'a> {
-    fn wrong(&mut self, at: usize, what: String) {
-        self.mistakes.push(Mistake { line: Some((self.line)(at)), what });
-    }
-
-    /// Names that no key has, with the one that was probably meant.
-    fn names(&mut self) {
-        for key in self.table.keys() {
-            let name: &str = key.get_ref();
-            if KEYS.iter().any(|(known, _)| *known == name) {
-                continue;
-            }
-            let close = |known: &&str| strsim::jaro_winkler(known, name);
-            let nearest =
-                KEYS.iter().map(|(known, _)| *known).max_by(|a, b| close(a).total_cmp(&close(b)));
-            let what = match nearest.filter(|known| close(known) > 0.8) {
-                Some(known) => format!("unknown key `{name}`; did you mean `{known}`?"),
-                None => {
-                    let known: Vec<_> = KEYS.iter().map(|(known, _)| *known).collect();
-                    format!("unknown key `{name}`; there are: {}", known.join(", "))
-                }
-            };
-            self.wrong(key.span().start, what);
-        }
-    }
-
-    /// A key's value, if `take` takes it; it is wrong otherwise.
-    fn value<T>(
-        &mut self,
-        name: &str,
-        take: impl Fn(&'a DeValue<'a>) -> Option<T>,
-    ) -> Option<(usize, T)> {
-        let value = self.table.get(name)?;
-        let at = value.span().start;
-        let taken = take(value.get_ref());
-        if taken.is_none() {
-            let expected = KEYS
-                .iter()
-                .find(|(known, _)| *known == name)
-                .map_or("something else", |(_, kind)| kind);
-            self.wrong(
-                at,
-                format!("`{name}` is {}; it has to be {expected}", value.get_ref().type_str()),
-            );
-        }
-        taken.map(|taken| (at, taken))
-    }
-
-    fn text(&mut self, name: &str) -> Option<(usize, &'a str)> {
-        let (at, text) = self.value(name, DeValue::as_str)?;
-        if text.is_empty() {
-            self.wrong(at, format!("`{name}` is empty; leave it out or say something"));
-            return None;
-        }
-        Some((at, text))
-    }
-
-    /// A number for which `holds`; otherwise `rule` says what would do.
-    fn number(&mut self, name: &str, holds: impl Fn(u32) -> bool, rule: &str) -> Option<u32> {
-        let (at, integer) = self.value(name, DeValue::as_integer)?;
-        let number =
-            u32::from_str_radix(integer.as_str(), integer.radix()).ok().filter(|n| holds(*n));
-        if number.is_none() {
-            self.wrong(at, format!("`{name}` is {}; it has to be {rule}", integer.as_str()));
-        }
-        number
-    }
-
-    fn missing(&mut self, name: &str, example: &str) {
-        if !self.table.contains_key(name) {
-            self.mistakes.push(Mistake {
-                line: None,
-                what: format!("`{name}` is missing, for example {example}"),
-            });
-        }
-    }
-
+impl Keys<'_, '_> {
     fn function(&mut self) -> Option<Function> {
-        self.missing("region", "region = \"ap-guangzhou\"");
-        self.missing("image", "image = \"ccr.ccs.tencentyun.com/namespace/function:v1\"");
+        self.0.missing("region", "region = \"ap-guangzhou\"");
+        self.0.missing("image", "image = \"ccr.ccs.tencentyun.com/namespace/function:v1\"");
         let owned = |(_, text): (usize, &str)| text.to_owned();
         let web = self.kind();
         let name =
-            self.text("name").and_then(|(at, text)| {
+            self.0.text("name").and_then(|(at, text)| {
                 match crate::name::Name::check_function(text) {
                     Ok(()) => Some(text.to_owned()),
                     Err(rule) => {
-                        self.wrong(at, format!("`name` is `{text}`; {rule}"));
+                        self.0.wrong(at, format!("`name` is `{text}`; {rule}"));
                         None
                     }
                 }
             });
-        let image = self.text("image").and_then(|(at, text)| {
+        let image = self.0.text("image").and_then(|(at, text)| {
             let parsed = ImageName::parse(text);
-            parsed.map_err(|error| self.wrong(at, format!("`image` is `{text}`; {error}"))).ok()
+            parsed.map_err(|error| self.0.wrong(at, format!("`image` is `{text}`; {error}"))).ok()
         });
-        let registry_id = self.text("registry_id").map(owned);
+        let registry_id = self.0.text("registry_id").map(owned);
         if let Some(image) = &image
             && registry_id.is_none()
-            && image.is_enterprise()
+            && Registry::of(image.host()) == Some(Registry::Enterprise)
         {
-            let at = self.table.get("image").map_or(0, |value| value.span().start);
+            let at = self.0.table.get("image").map_or(0, |value| value.span().start);
             let what = format!(
                 "`{}` is an enterprise registry: add its `registry_id`, for example \"tcr-…\"",
                 image.host()
             );
-            self.wrong(at, what);
+            self.0.wrong(at, what);
+        }
+        if let (Some(image), Some(value)) = (&image, self.0.table.get("registry_id"))
+            && Registry::of(image.host()) == Some(Registry::Personal)
+        {
+            let what = format!(
+                "`registry_id` is for enterprise registries, and `{}` is a personal one: leave it \
+                 out",
+                image.host()
+            );
+            self.0.wrong(value.span().start, what);
         }
         let memory = |n| n == 64 || (n % 128 == 0 && (128..=3072).contains(&n));
-        let memory_mb = self.number("memory_mb", memory, "64, or 128 to 3072 in steps of 128");
-        let timeout_s = self.number("timeout_s", |n| (1..=900).contains(&n), "1 to 900");
-        let init_timeout_s = self.number("init_timeout_s", |n| (3..=300).contains(&n), "3 to 300");
-        let concurrency = self.number("concurrency", |n| (1..=100).contains(&n), "1 to 100");
+        let memory_mb = self.0.number("memory_mb", memory, "64, or 128 to 3072 in steps of 128");
+        let timeout_s = self.0.number("timeout_s", |n| (1..=900).contains(&n), "1 to 900");
+        let init_timeout_s =
+            self.0.number("init_timeout_s", |n| (3..=300).contains(&n), "3 to 300");
+        let concurrency = self.0.number("concurrency", |n| (1..=100).contains(&n), "1 to 100");
         if let (Some(false), Some(_), Some(value)) =
-            (web, concurrency, self.table.get("concurrency"))
+            (web, concurrency, self.0.table.get("concurrency"))
         {
             let what = "`concurrency` is for Web functions only; leave it out, or say `type = \
                         \"web\"`"
                 .to_owned();
-            self.wrong(value.span().start, what);
+            self.0.wrong(value.span().start, what);
         }
-        let alias = self.text("alias").map(|(at, text)| {
+        let alias = self.0.text("alias").map(|(at, text)| {
             if !is_alias(text) {
                 let rule = "an alias has up to 64 letters, digits, `_` and `-`, and a letter \
                             first; or it is $DEFAULT";
-                self.wrong(at, format!("`alias` is `{text}`; {rule}"));
+                self.0.wrong(at, format!("`alias` is `{text}`; {rule}"));
             }
             text.to_owned()
         });
+        let region = self.0.text("region").map(owned).unwrap_or_default();
         Some(Function {
             name,
-            description: self.text("description").map(owned),
-            region: self.text("region").map(owned).unwrap_or_default(),
-            namespace: self.text("namespace").map(owned),
-            role: self.text("role").map(owned),
-            acceleration: self.value("acceleration", DeValue::as_bool).is_some_and(|(_, on)| on),
+            description: self.0.text("description").map(owned),
+            command: self.command(),
+            args: self.args(),
+            public_net: self.public_net(),
+            vpc: self.vpc(),
+            log: self.log(),
+            triggers: triggers(self.0, &region, web.unwrap_or(false)),
+            region,
+            namespace: self.0.text("namespace").map(owned),
+            role: self.0.text("role").map(owned),
+            acceleration: self.0.value("acceleration", DeValue::as_bool).is_some_and(|(_, on)| on),
             provisioned: self
+                .0
                 .number("provisioned", |_| true, "a number of instances, 0 for none")
                 .unwrap_or(0),
             alias: alias.unwrap_or_else(|| DEFAULT_ALIAS.to_owned()),
@@ -288,35 +259,114 @@ impl<'a> Reader<'a> {
         })
     }
 
+    /// "An executable, for example `python`": one word.
+    fn command(&mut self) -> Option<String> {
+        let (at, text) = self.0.text("command")?;
+        if text.contains(char::is_whitespace) {
+            let what = format!(
+                "`command` is `{text}`; the platform takes one executable there, without blanks. \
+                 What follows it goes to `args`"
+            );
+            self.0.wrong(at, what);
+        }
+        Some(text.to_owned())
+    }
+
+    /// "Separated by spaces": none can have one.
+    fn args(&mut self) -> Option<Vec<String>> {
+        let (at, texts) = self.0.texts("args")?;
+        if texts.is_empty() {
+            let what = "`args` is empty, which the platform takes for \"the image's own\"; leave it \
+                        out, or build an image without arguments";
+            self.0.wrong(at, what.to_owned());
+        }
+        for (at, text) in &texts {
+            if text.contains(char::is_whitespace) {
+                let what = format!(
+                    "`args` has `{text}`; the platform separates arguments at spaces, so that none \
+                     can have a blank. Put it into a variable of [environment]"
+                );
+                self.0.wrong(*at, what);
+            }
+        }
+        Some(texts.into_iter().map(|(_, text)| text.to_owned()).collect())
+    }
+
+    fn public_net(&mut self) -> Option<PublicNet> {
+        match self.0.text("public_net")? {
+            (_, "off") => Some(PublicNet::Off),
+            (_, "on") => Some(PublicNet::On),
+            (_, "fixed-ip") => Some(PublicNet::FixedIp),
+            (at, other) => {
+                let what = format!(
+                    "`public_net` is `{other}`; it has to be \"on\", \"off\" or \"fixed-ip\" (one \
+                     address that stays)"
+                );
+                self.0.wrong(at, what);
+                None
+            }
+        }
+    }
+
+    fn vpc(&mut self) -> Option<Vpc> {
+        let (at, table) = self.0.value("vpc", DeValue::as_table)?;
+        let mut inner = self.0.inner(table, at, &VPC_KEYS, " in [vpc]");
+        inner.names();
+        let mut id = |name: &str, prefix: &str| {
+            inner.missing(name, &format!("{name} = \"{prefix}12345678\""));
+            let (at, text) = inner.text(name)?;
+            if !text.starts_with(prefix) {
+                inner.wrong(at, format!("`{name}` is `{text}`; it begins with `{prefix}`"));
+            }
+            Some(text.to_owned())
+        };
+        let (vpc_id, subnet_id) = (id("vpc_id", "vpc-"), id("subnet_id", "subnet-"));
+        self.0.absorb(inner);
+        Some(Vpc { vpc_id: vpc_id?, subnet_id: subnet_id? })
+    }
+
+    fn log(&mut self) -> Option<Log> {
+        let (at, table) = self.0.value("log", DeValue::as_table)?;
+        let mut inner = self.0.inner(table, at, &LOG_KEYS, " in [log]");
+        inner.names();
+        let mut id = |name: &str| {
+            inner.missing(name, &format!("{name} = \"5cf00000-0000-4000-8000-000000000001\""));
+            inner.text(name).map(|(_, text)| text.to_owned())
+        };
+        let (logset_id, topic_id) = (id("logset_id"), id("topic_id"));
+        self.0.absorb(inner);
+        Some(Log { logset_id: logset_id?, topic_id: topic_id? })
+    }
+
     /// Whether it is a Web function; none if that cannot be told.
     fn kind(&mut self) -> Option<bool> {
-        if !self.table.contains_key("type") {
+        if !self.0.table.contains_key("type") {
             return Some(false);
         }
-        match self.text("type")? {
+        match self.0.text("type")? {
             (_, "event") => Some(false),
             (_, "web") => Some(true),
             (at, other) => {
-                self.wrong(at, format!("`type` is `{other}`; it has to be \"event\" or \"web\""));
+                self.0.wrong(at, format!("`type` is `{other}`; it has to be \"event\" or \"web\""));
                 None
             }
         }
     }
 
     fn environment(&mut self) -> BTreeMap<String, String> {
-        let Some((at, table)) = self.value("environment", DeValue::as_table) else {
+        let Some((at, table)) = self.0.value("environment", DeValue::as_table) else {
             return BTreeMap::new();
         };
         let mut variables = BTreeMap::new();
         for (name, value) in table {
             match variable(name.get_ref(), value) {
                 Ok(value) => drop(variables.insert(name.get_ref().to_string(), value.to_owned())),
-                Err(what) => self.wrong(name.span().start, what),
+                Err(what) => self.0.wrong(name.span().start, what),
             }
         }
         let bytes: usize = variables.iter().map(|(name, value)| name.len() + value.len()).sum();
         if bytes > ENVIRONMENT_BYTES {
-            self.wrong(
+            self.0.wrong(
                 at,
                 format!(
                     "the environment has {bytes} bytes; the platform takes {ENVIRONMENT_BYTES}"
@@ -328,7 +378,7 @@ impl<'a> Reader<'a> {
 
     /// `[local]`: what holds for local runs alone.
     fn reach(&mut self) -> Vec<String> {
-        let Some((_, table)) = self.value("local", DeValue::as_table) else {
+        let Some((_, table)) = self.0.value("local", DeValue::as_table) else {
             return Vec::new();
         };
         let mut reach = Vec::new();
@@ -338,20 +388,20 @@ impl<'a> Reader<'a> {
                 _ if name.get_ref() != REACH => {
                     let what =
                         format!("unknown key `{}` in [local]; there is: {REACH}", name.get_ref());
-                    self.wrong(name.span().start, what);
+                    self.0.wrong(name.span().start, what);
                 }
                 DeValue::Array(items) => {
                     for item in items {
                         match item.get_ref().as_str() {
                             Some(text) => reach.push(text.to_owned()),
-                            None => self.wrong(
+                            None => self.0.wrong(
                                 item.span().start,
                                 format!("`{REACH}` has texts, for example \"127.0.0.1:6379\""),
                             ),
                         }
                     }
                 }
-                other => self.wrong(
+                other => self.0.wrong(
                     at,
                     format!(
                         "`{REACH}` is {}; it has to be a list, for example [\"127.0.0.1:6379\"]",
@@ -465,6 +515,22 @@ mod tests {
                 "function.toml:5: `B` is integer; write it as text",
             ),
             ("[environment]\n1A = \"1\"", "function.toml:4: `1A` is no name of a variable"),
+            ("command = \"python app.py\"", "function.toml:3: `command` is `python app.py`; the"),
+            (
+                "args = [\"-u\", \"a b\"]",
+                "function.toml:3: `args` has `a b`; the platform separates",
+            ),
+            ("args = []", "function.toml:3: `args` is empty, which the platform takes for"),
+            ("args = \"-u\"", "function.toml:3: `args` is string; it has to be a list of texts"),
+            ("public_net = \"yes\"", "function.toml:3: `public_net` is `yes`; it has to be \"on\""),
+            ("registry_id = \"tcr-1\"", "function.toml:3: `registry_id` is for enterprise"),
+            ("[vpc]\nvpc_id = \"x\"", "function.toml:4: `vpc_id` is `x`; it begins with `vpc-`"),
+            ("[vpc]\nvpc_id = \"vpc-1\"", "function.toml:3: `subnet_id` is missing in [vpc], for"),
+            (
+                "[vpc]\nvpcid = \"vpc-1\"",
+                "function.toml:4: unknown key `vpcid` in [vpc]; did you mean `vpc_id`?",
+            ),
+            ("[log]\ntopic_id = \"t\"", "function.toml:3: `logset_id` is missing in [log], for"),
             ("= 1", "function.toml:3: "),
             ("region = \"x\"", "function.toml:3: duplicate key"),
         ] {

@@ -1,6 +1,7 @@
 //! What is deployed: an image by name and tag, pinned by the digest that image.json has. A tag can
 //! be moved; the digest cannot, and the platform stores that form anyway.
 
+use crate::deploy::registry::Registry;
 use serde::Deserialize;
 use std::fmt;
 use std::fs;
@@ -57,7 +58,7 @@ impl ImageName {
         if !(host_does && path_does && tag_does) {
             return Err(ImageNameError::Shape);
         }
-        if host == "ccr.ccs.tencentyun.com" && path.split('/').count() != 2 {
+        if Registry::of(host) == Some(Registry::Personal) && path.split('/').count() != 2 {
             return Err(ImageNameError::Depth);
         }
         Ok(ImageName { host: host.to_owned(), path: path.to_owned(), tag: tag.to_owned() })
@@ -76,11 +77,6 @@ impl ImageName {
     /// Whether it is the one that a new project begins with.
     pub fn is_placeholder(&self) -> bool {
         self.path == PLACEHOLDER
-    }
-
-    /// Whether the host is one of Tencent Cloud's enterprise registries.
-    pub fn is_enterprise(&self) -> bool {
-        self.host.ends_with(".tencentcloudcr.com")
     }
 }
 

@@ -1,8 +1,10 @@
 //! A deployment: function.toml, the project's name, the image's digest and the bench's word. It
 //! reads files; [`artefacts`](super::artefacts) writes what follows from them.
 
-use crate::deploy::function::{Function, Mistakes};
+use crate::deploy::function::Function;
 use crate::deploy::image::{Digest, ImageName, Made, MadeError};
+use crate::deploy::reader::Mistakes;
+use crate::deploy::registry::{Registry, RegistryError};
 use crate::deploy::request::Requests;
 use crate::deploy::verdict::Verdicts;
 use std::fs;
@@ -47,6 +49,14 @@ pub enum PlanError {
     /// Something is wrong in function.toml.
     #[error(transparent)]
     Function(#[from] Mistakes),
+    /// The platform takes no image from there.
+    #[error("`image` in function.toml is `{image}`; {source}")]
+    Registry {
+        /// What it says.
+        image: ImageName,
+        /// Why not, and what to do.
+        source: RegistryError,
+    },
     /// Cargo.toml has no name that the platform takes.
     #[error(
         "Cargo.toml names no package whose name the platform takes; add `name = \"…\"` to \
@@ -97,6 +107,8 @@ impl Deployment {
             fs::read_to_string(&path).map_err(|source| PlanError::Read { path, source })
         };
         let function = Function::parse(&read("function.toml")?)?;
+        Registry::check(function.image.host(), &function.region)
+            .map_err(|source| PlanError::Registry { image: function.image.clone(), source })?;
         let package = package(&read("Cargo.toml")?);
         let name = function.name.clone().or_else(|| package.clone());
         let name = name

@@ -1,7 +1,7 @@
 //! Requests of SCF's API, version 2018-04-16, as far as an image function needs them. Names are the
 //! API's; a test holds them to the skeletons of `tccli` and to the models of the Python SDK.
 
-use crate::deploy::function::Function;
+use crate::deploy::function::{Function, PublicNet};
 use serde::Serialize;
 
 /// The port that the server in every image of a function listens on; SCF's ImageConfig.ImagePort
@@ -115,7 +115,7 @@ struct Code<'a> {
     image_config: ImageConfig<'a>,
 }
 
-/// No command and no arguments: the image's own hold.
+/// Where no command or no arguments are said, the image's own hold.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "PascalCase")]
 struct ImageConfig<'a> {
@@ -123,6 +123,11 @@ struct ImageConfig<'a> {
     image_uri: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     registry_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    command: Option<&'a str>,
+    /// "Separated by spaces".
+    #[serde(skip_serializing_if = "Option::is_none")]
+    args: Option<String>,
     container_image_accelerate: bool,
     image_port: u16,
 }
@@ -143,6 +148,35 @@ struct Settings<'a> {
     environment: Option<Environment<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     instance_concurrency_config: Option<InstanceConcurrencyConfig>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    vpc_config: Option<VpcConfig<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    public_net_config: Option<PublicNetConfig>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cls_logset_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cls_topic_id: Option<&'a str>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct VpcConfig<'a> {
+    vpc_id: &'a str,
+    subnet_id: &'a str,
+}
+
+/// `ENABLE` or `DISABLE` each.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct PublicNetConfig {
+    public_net_status: &'static str,
+    eip_config: EipConfig,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct EipConfig {
+    eip_status: &'static str,
 }
 
 #[derive(Debug, Serialize)]
@@ -285,6 +319,8 @@ impl<'a> Requests<'a> {
                 image_type: if registry_id.is_some() { "enterprise" } else { "personal" },
                 image_uri: self.image_uri,
                 registry_id,
+                command: self.function.command.as_deref(),
+                args: self.function.args.as_ref().map(|args| args.join(" ")),
                 container_image_accelerate: self.function.acceleration,
                 image_port: IMAGE_PORT,
             },
@@ -302,6 +338,20 @@ impl<'a> Requests<'a> {
             instance_concurrency_config: self.function.concurrency.map(|max_concurrency| {
                 InstanceConcurrencyConfig { dynamic_enabled: "FALSE", max_concurrency }
             }),
+            vpc_config: self
+                .function
+                .vpc
+                .as_ref()
+                .map(|vpc| VpcConfig { vpc_id: &vpc.vpc_id, subnet_id: &vpc.subnet_id }),
+            public_net_config: self.function.public_net.map(|net| {
+                let status = |on| if on { "ENABLE" } else { "DISABLE" };
+                PublicNetConfig {
+                    public_net_status: status(net != PublicNet::Off),
+                    eip_config: EipConfig { eip_status: status(net == PublicNet::FixedIp) },
+                }
+            }),
+            cls_logset_id: self.function.log.as_ref().map(|log| log.logset_id.as_str()),
+            cls_topic_id: self.function.log.as_ref().map(|log| log.topic_id.as_str()),
         }
     }
 

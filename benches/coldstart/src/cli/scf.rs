@@ -1,0 +1,317 @@
+//! Flags of `--engine scf`: what they mean, and whether they fit together. Sends nothing.
+
+use super::{Burst, RunArgs, short_name};
+use clap::Args;
+use coldstart::results::{ColdBy, PageCache, Scenario};
+use coldstart::scf::client::Endpoint;
+use coldstart::scf::names;
+use microimage::registry;
+use scaffold::deploy::function::Function;
+use scaffold::deploy::image::Made;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Turns of each case: enough for a median and its interval; p90 wants 50, p99 hundreds.
+const DEFAULT_SAMPLES: u32 = 30;
+/// Where `just image` leaves what function.toml's image is pinned by, beside function.toml.
+const MADE: &str = "target/image/image.json";
+
+/// Measuring on the platform itself.
+#[derive(Args, Clone)]
+#[command(next_help_heading = "Tencent Cloud SCF (--engine scf)")]
+pub struct ScfArgs {
+    /// The region, for example ap-guangzhou; by default TENCENTCLOUD_REGION's or the profile's
+    #[arg(long, value_name = "REGION")]
+    pub region: Option<String>,
+    /// A profile of tccli, in place of the key in the environment
+    #[arg(long, value_name = "NAME")]
+    pub profile: Option<String>,
+    /// The namespace of the functions: firstbyte-bench, made and deleted; any other is left as it
+    /// is
+    #[arg(long, value_name = "NAME")]
+    pub namespace: Option<String>,
+    /// What makes an instance cold; only new-layer has bytes that no node can have, and only then
+    /// is there a verdict on acceleration
+    #[arg(long, value_enum)]
+    pub cold_by: Option<ColdBy>,
+    /// A function.toml that says image, region, memory, limits and environment
+    #[arg(long, value_name = "FILE")]
+    pub function: Option<PathBuf>,
+    /// The enterprise registry that the images are in
+    #[arg(long, value_name = "ID")]
+    pub registry_id: Option<String>,
+    /// The event of every call, as JSON; {} by default
+    #[arg(long, value_name = "JSON")]
+    pub event: Option<String>,
+    /// Seconds that a request may take, 1 to 300; 3 by default
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=300))]
+    pub timeout: Option<u64>,
+    /// Seconds that pull and start may take, 3 to 300; 90 by default
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(3..=300))]
+    pub init_timeout: Option<u64>,
+    /// Log set and topic of CLS that the functions log to; by default the platform's own
+    #[arg(long, value_name = "LOGSET/TOPIC")]
+    pub cls_topic: Option<String>,
+    /// Seconds to wait for the last logs; 300 by default
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(0..=3600))]
+    pub log_wait: Option<u64>,
+    /// Seconds after which a request that ended without a start in its log was warm; 20 by default
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(0..=3600))]
+    pub log_settle: Option<u64>,
+    /// Seconds that provisioned instances may take until they are there; 330 by default
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=3600))]
+    pub provision_wait: Option<u64>,
+    /// Another endpoint of SCF's API; plain HTTP on this machine only
+    #[arg(long, value_name = "URL")]
+    pub endpoint: Option<String>,
+    /// Another endpoint of CLS's API; by default that of --endpoint
+    #[arg(long, value_name = "URL")]
+    pub cls_endpoint: Option<String>,
+    /// Where is written what was made; OUT/ledger.json by default
+    #[arg(long, value_name = "FILE")]
+    pub ledger: Option<PathBuf>,
+    /// Do not ask before something is made or deleted
+    #[arg(long)]
+    pub yes: bool,
+    /// Delete what a run has left, by its ledger, and end
+    #[arg(long, value_name = "LEDGER")]
+    pub clean_up: Option<PathBuf>,
+}
+
+/// An image as the user names it.
+pub struct Named {
+    /// The variant's name.
+    pub name: String,
+    /// `HOST/NAMESPACE/NAME:TAG@sha256:…`.
+    pub reference: String,
+    /// The enterprise registry.
+    pub registry_id: Option<String>,
+}
+
+/// What the flags and function.toml come to.
+pub struct Asked {
+    pub images: Vec<Named>,
+    pub region: Option<String>,
+    pub memories: Vec<u64>,
+    pub scenarios: Vec<Scenario>,
+    pub bursts: Vec<u64>,
+    pub samples: u64,
+    pub timeout_s: u64,
+    pub init_timeout_s: u64,
+    pub role: Option<String>,
+    pub environment: Vec<(String, String)>,
+    pub event: String,
+    pub namespace: String,
+    pub log: Option<(String, String)>,
+    pub endpoint: Option<Endpoint>,
+    pub cls_endpoint: Option<Endpoint>,
+}
+
+impl ScfArgs {
+    /// A flag that another engine does not have.
+    pub fn first_set(&self) -> Option<&'static str> {
+        let set = [
+            (self.region.is_some(), "--region"),
+            (self.profile.is_some(), "--profile"),
+            (self.namespace.is_some(), "--namespace"),
+            (self.cold_by.is_some(), "--cold-by"),
+            (self.function.is_some(), "--function"),
+            (self.registry_id.is_some(), "--registry-id"),
+            (self.event.is_some(), "--event"),
+            (self.timeout.is_some(), "--timeout"),
+            (self.init_timeout.is_some(), "--init-timeout"),
+            (self.cls_topic.is_some(), "--cls-topic"),
+            (self.log_wait.is_some(), "--log-wait"),
+            (self.log_settle.is_some(), "--log-settle"),
+            (self.provision_wait.is_some(), "--provision-wait"),
+            (self.endpoint.is_some(), "--endpoint"),
+            (self.cls_endpoint.is_some(), "--cls-endpoint"),
+            (self.ledger.is_some(), "--ledger"),
+            (self.yes, "--yes"),
+        ];
+        set.into_iter().find(|(set, _)| *set).map(|(_, flag)| flag)
+    }
+
+    /// Both endpoints, if others than the public ones are asked for.
+    pub fn endpoints(&self) -> Result<(Option<Endpoint>, Option<Endpoint>), String> {
+        let read = |text: &Option<String>| {
+            text.as_deref().map(Endpoint::parse).transpose().map_err(|e| e.to_string())
+        };
+        let scf = read(&self.endpoint)?;
+        Ok((scf.clone(), read(&self.cls_endpoint)?.or(scf.filter(Endpoint::is_loopback))))
+    }
+}
+
+impl RunArgs {
+    /// Reads flags and function.toml for a run on SCF.
+    pub fn asked_of_scf(&self) -> Result<Asked, String> {
+        self.has_nothing_of_other_engines()?;
+        let of = &self.scf;
+        let function = of.function.as_deref().map(read_function).transpose()?;
+        let function = function.as_ref();
+        let (endpoint, cls_endpoint) = of.endpoints()?;
+        let stand_in = endpoint.as_ref().is_some_and(Endpoint::is_loopback);
+        let images = self.named_images(function, stand_in)?;
+        let mut memories = self.memory.clone();
+        if memories.is_empty() {
+            memories.push(function.map_or(128, |(f, _)| u64::from(f.memory_mb)));
+        }
+        memories.sort_unstable();
+        memories.dedup();
+        let fits =
+            |mib: &u64| *mib == 64 || (mib.is_multiple_of(128) && (128..=122_880).contains(mib));
+        if let Some(wrong) = memories.iter().find(|mib| !fits(mib)) {
+            return Err(format!("`--memory {wrong}`: SCF has 64, and 128 to 3072 in steps of 128"));
+        }
+        let mut bursts = self.asked_for().into_iter().map(|n| n as u64).collect::<Vec<_>>();
+        bursts.sort_unstable();
+        bursts.dedup();
+        let all = [Scenario::Cold, Scenario::Accelerated, Scenario::Provisioned];
+        let mut scenarios =
+            if self.scenarios.is_empty() { all.to_vec() } else { self.scenarios.clone() };
+        scenarios.dedup();
+        let event = of.event.clone().unwrap_or_else(|| "{}".into());
+        if let Err(why) = serde_json::from_str::<serde_json::Value>(&event) {
+            return Err(format!("`--event` is not JSON: {why}"));
+        }
+        let log = match of.cls_topic.as_deref().map(|text| text.split_once('/')) {
+            None => None,
+            Some(Some((set, topic))) if !set.is_empty() && !topic.is_empty() => {
+                Some((set.to_owned(), topic.to_owned()))
+            }
+            Some(_) => return Err("`--cls-topic` is LOGSET/TOPIC, two identities of CLS".into()),
+        };
+        let namespace = of.namespace.clone().unwrap_or_else(|| names::PREFIX.into());
+        let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+        if namespace.is_empty() || namespace.len() > 60 || !namespace.chars().all(plain) {
+            return Err(format!("`--namespace {namespace}`: letters, digits, `-` and `_`"));
+        }
+        Ok(Asked {
+            images,
+            region: of.region.clone().or(function.map(|(f, _)| f.region.clone())),
+            memories,
+            scenarios,
+            bursts,
+            samples: u64::from(self.samples.unwrap_or(DEFAULT_SAMPLES)),
+            timeout_s: of
+                .timeout
+                .or(function.map(|(f, _)| u64::from(f.timeout_s).min(300)))
+                .unwrap_or(3),
+            init_timeout_s: of
+                .init_timeout
+                .or(function.and_then(|(f, _)| f.init_timeout_s).map(u64::from))
+                .unwrap_or(90),
+            role: function.and_then(|(f, _)| f.role.clone()),
+            environment: function
+                .map(|(f, _)| f.environment.clone().into_iter().collect())
+                .unwrap_or_default(),
+            event,
+            namespace,
+            log,
+            endpoint,
+            cls_endpoint,
+        })
+    }
+
+    fn has_nothing_of_other_engines(&self) -> Result<(), String> {
+        let set = [
+            (!self.links.is_empty(), "--link", "the link is the region's own"),
+            (self.page_caches != [PageCache::Warm], "--page-cache", "nobody sees a node's"),
+            (self.runtime.is_some(), "--runtime", "the platform has its own"),
+            (self.network, "--network", "the function's own settings say what it reaches"),
+            (self.cpus.is_some(), "--cpus", "they come with `--memory`"),
+            (self.port.is_some(), "--port", "it is 9000"),
+            (self.request.is_some(), "--request", "it is an event: `--event JSON`"),
+            (self.expect.is_some(), "--expect", "what an answer says is not looked at"),
+            (self.burst_interval > 0, "--burst-interval", "all calls of a burst go at once"),
+            (
+                self.bursts.contains(&Burst::Auto),
+                "--burst auto",
+                "it has no end on a cloud: name numbers, up to 500",
+            ),
+        ];
+        match set.into_iter().find(|(set, ..)| *set) {
+            Some((_, flag, why)) => Err(format!("`{flag}` has no meaning on SCF: {why}")),
+            None => Ok(()),
+        }
+    }
+
+    fn named_images(
+        &self,
+        function: Option<&(Function, PathBuf)>,
+        stand_in: bool,
+    ) -> Result<Vec<Named>, String> {
+        let named = [&self.places[..], &self.images[..]].concat();
+        let mut images: Vec<Named> = Vec::new();
+        for text in &named {
+            let (name, reference) = match text.split_once('=') {
+                Some((name, rest)) if !name.contains('/') => (Some(name.to_owned()), rest),
+                _ => (None, text.as_str()),
+            };
+            let name = name.unwrap_or_else(|| short_name(reference));
+            let registry_id = self.scf.registry_id.clone();
+            images.push(Named { name, reference: reference.to_owned(), registry_id });
+        }
+        if let (true, Some((function, path))) = (images.is_empty(), function) {
+            if function.web {
+                return Err(format!(
+                    "`{}` is of a Web function: only event functions can be called through the API",
+                    path.display()
+                ));
+            }
+            let made = path.parent().unwrap_or(Path::new("")).join(MADE);
+            let digest = Made::read(&made).map_err(|e| e.to_string())?.digest;
+            images.push(Named {
+                name: short_name(&function.image.to_string()),
+                reference: format!("{}@{digest}", function.image),
+                registry_id: self.scf.registry_id.clone().or(function.registry_id.clone()),
+            });
+        }
+        if images.is_empty() {
+            return Err("no image is named: `--image HOST/NAMESPACE/NAME:TAG@sha256:…`, as \
+                        `microimage push` prints it, or `--function function.toml`"
+                .into());
+        }
+        for (at, image) in images.iter().enumerate() {
+            check_image(image, stand_in)?;
+            if images[..at].iter().any(|other| other.name == image.name) {
+                return Err(format!(
+                    "two images are called `{}`: give them names, `--image NAME=REF`",
+                    image.name
+                ));
+            }
+        }
+        Ok(images)
+    }
+}
+
+fn read_function(path: &Path) -> Result<(Function, PathBuf), String> {
+    let text = fs::read_to_string(path)
+        .map_err(|e| format!("`{}` cannot be read: {e}", path.display()))?;
+    let function = Function::parse(&text).map_err(|e| e.to_string())?;
+    Ok((function, path.to_owned()))
+}
+
+/// A reference that is pinned, and in a registry that the platform pulls from.
+fn check_image(image: &Named, stand_in: bool) -> Result<(), String> {
+    let text = &image.reference;
+    let parsed = registry::parse_reference(text).map_err(|e| e.to_string())?;
+    if parsed.digest().is_none() || parsed.tag().is_none() {
+        return Err(format!(
+            "`{text}` is not pinned: name tag and digest, `HOST/NAMESPACE/NAME:TAG@sha256:…`, so \
+             that every sample is of the same bytes"
+        ));
+    }
+    let host = parsed.registry();
+    let enterprise = host.ends_with(".tencentcloudcr.com");
+    if !stand_in && !enterprise && !host.ends_with("ccs.tencentyun.com") {
+        return Err(format!(
+            "`{text}` is at {host}: SCF pulls from Tencent's own registries only \
+             (ccr.ccs.tencentyun.com, NAME.tencentcloudcr.com), in the function's region"
+        ));
+    }
+    if enterprise && image.registry_id.is_none() {
+        return Err(format!("`{text}` is in an enterprise registry: add `--registry-id tcr-…`"));
+    }
+    Ok(())
+}

@@ -1,0 +1,136 @@
+//! Cold starts out of a platform's own log, from a file, in the schema of every other run. Pure:
+//! text in, results out. Nothing is made up: what a platform's lines leave out is null here, and a
+//! note says so. No such run has a total, which only a client's clock has.
+
+mod fc;
+mod lambda;
+mod scf;
+
+use crate::results::{
+    EngineKind, Overhead, PageCache, PlatformRun, PlatformTimes, ReadFrom, Results, Run, SCHEMA,
+    Sample, Scenario, Variant,
+};
+use bench_kit::host::Host;
+use bench_kit::stats::Summary;
+
+/// Whose log it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Platform {
+    /// AWS Lambda: `REPORT` lines, or `platform.report` records as JSON
+    Lambda,
+    /// Alibaba Cloud Function Compute: instance events as JSON
+    Fc,
+    /// Tencent Cloud SCF: `Init Report` lines, as text or as exported by CLS
+    Scf,
+}
+
+/// What a file held.
+#[derive(Debug, Default)]
+struct Found {
+    /// A start each, in the file's order.
+    samples: Vec<Sample>,
+    /// The memory setting, where every line that has one says the same.
+    memory_mib: Option<u64>,
+    /// Starts that no request waited for.
+    ahead_ns: Vec<u64>,
+    /// What the reader must know beside what is true of each file of this platform.
+    notes: Vec<String>,
+}
+
+/// Why nothing was imported.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("no {what} is in it{hint}; {next}")]
+pub struct NothingFound {
+    what: &'static str,
+    hint: String,
+    next: &'static str,
+}
+
+/// Reads the text of a file; `name` becomes the variant's.
+///
+/// # Errors
+/// [`NothingFound`] when no start is in it.
+pub fn import(
+    platform: Platform,
+    name: &str,
+    text: &str,
+    host: Host,
+) -> Result<Results, NothingFound> {
+    let found = match platform {
+        Platform::Lambda => lambda::read(text)?,
+        Platform::Fc => fc::read(text)?,
+        Platform::Scf => scf::read(text)?,
+    };
+    let (engine, left_out) = match platform {
+        Platform::Lambda => (EngineKind::Lambda, lambda::LEFT_OUT),
+        Platform::Fc => (EngineKind::Fc, fc::LEFT_OUT),
+        Platform::Scf => (EngineKind::Scf, scf::LEFT_OUT),
+    };
+    let mut notes = vec![
+        "imported from a log: nothing ran on this machine, no client's clock was there, so there \
+         is no total, no round trip and no residual"
+            .to_owned(),
+    ];
+    notes.extend(left_out.iter().map(|note| (*note).to_owned()));
+    notes.extend(found.notes);
+    let mut samples = found.samples;
+    for (order, sample) in samples.iter_mut().enumerate() {
+        sample.order = order;
+        if let Some(of) = &mut sample.on_platform {
+            of.read_from = Some(ReadFrom::File);
+        }
+    }
+    let mut run = Run {
+        link: "imported".into(),
+        scenario: Scenario::Cold,
+        page_cache: PageCache::Warm,
+        burst: 1,
+        requests: 0,
+        bytes: 0,
+        samples,
+        summary: Summary::default(),
+        on_platform: Some(PlatformRun {
+            memory_mib: found.memory_mib,
+            ahead_ns: found.ahead_ns,
+            ..PlatformRun::default()
+        }),
+    };
+    run.summarise();
+    let variant = Variant {
+        name: name.to_owned(),
+        reference: name.to_owned(),
+        compressed_bytes: None,
+        uncompressed_bytes: None,
+        layers: 0,
+        runs: vec![run],
+    };
+    Ok(Results {
+        schema: SCHEMA,
+        engine,
+        host: Host {
+            kernel: "-".into(),
+            cpu_model: "not known: read from a log".into(),
+            cores: 0,
+            memory_bytes: 0,
+            os: "-".into(),
+            ..host
+        },
+        overhead: Overhead::default(),
+        variants: vec![variant],
+        guidance: Vec::new(),
+        notes,
+    })
+}
+
+/// A sample of one request or instance, without numbers yet.
+fn sample(request_id: &str) -> Sample {
+    let of = PlatformTimes { request_id: request_id.to_owned(), ..PlatformTimes::default() };
+    Sample { on_platform: Some(of), ..Sample::default() }
+}
+
+/// The one value that all have; `None` where they differ or there is none.
+fn the_same(values: impl IntoIterator<Item = u64>) -> Option<u64> {
+    let mut values = values.into_iter();
+    let first = values.next()?;
+    values.all(|value| value == first).then_some(first)
+}

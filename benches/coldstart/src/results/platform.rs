@@ -1,0 +1,158 @@
+//! What a sample on a cloud's own platform has beside its phases: the platform's numbers, the
+//! request's identity, and why a sample does not count. Types only.
+
+use super::Sample;
+use serde::{Deserialize, Serialize};
+
+/// How an instance was made to be new (`--cold-by`). Three different things: only the last one has
+/// bytes to pull that no node can have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum ColdBy {
+    /// A version was published; image and settings are as they were.
+    #[default]
+    NewVersion,
+    /// An environment variable was changed, then a version published.
+    NewConfig,
+    /// The image was pushed with one layer more, of a nonce, and the function set to it.
+    NewLayer,
+}
+
+impl ColdBy {
+    /// As flags and results have it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::NewVersion => "new-version",
+            Self::NewConfig => "new-config",
+            Self::NewLayer => "new-layer",
+        }
+    }
+}
+
+/// Why a sample is kept and not counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Aside {
+    /// A cold start was expected, and the platform's log has none under this request.
+    WarmInstead,
+    /// A provisioned instance was expected, and the log has a cold start under this request.
+    ColdInstead,
+    /// No complete log of this request was found in time: nothing is known.
+    LogsMissing,
+    /// The log has two different cold starts under this request.
+    LogsConflict,
+    /// The platform refused the request because too many ran at once (429, 432).
+    Throttled,
+}
+
+impl Aside {
+    /// All of them.
+    pub const ALL: [Self; 5] = [
+        Self::WarmInstead,
+        Self::ColdInstead,
+        Self::LogsMissing,
+        Self::LogsConflict,
+        Self::Throttled,
+    ];
+
+    /// As results have it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::WarmInstead => "warm_instead",
+            Self::ColdInstead => "cold_instead",
+            Self::LogsMissing => "logs_missing",
+            Self::LogsConflict => "logs_conflict",
+            Self::Throttled => "throttled",
+        }
+    }
+}
+
+/// Where the platform's line was read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ReadFrom {
+    /// The last 4 KB of log that the reply carried.
+    Tail,
+    /// The log service.
+    Cls,
+    /// A file that was imported.
+    File,
+}
+
+/// One sample's numbers of the platform. `None`: the platform does not say it.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct PlatformTimes {
+    /// The platform's identity of the request, or of the instance where it has only that.
+    pub request_id: String,
+    /// When the request was sent, by this machine's clock, UTC, RFC 3339; `None` when imported
+    /// from a file without it.
+    pub at: Option<String>,
+    /// The platform's own sum of the start (SCF `Coldstart`, Lambda `Init Duration`, FC the time of
+    /// `CreateSuccess`). Never comparable with a `total_ns`.
+    pub platform_ns: Option<u64>,
+    /// How long the handler ran, as the platform says.
+    pub handler_ns: Option<u64>,
+    /// `total_ns` less `platform_ns`, `handler_ns` and `warm_round_trip_ns`: scheduling and
+    /// gateway, the part that no log shows. Below zero where the platform's whole milliseconds
+    /// round it there.
+    pub residual_ns: Option<i64>,
+    /// A request to a warm instance on the same connection just before, less its handler's time.
+    pub warm_round_trip_ns: Option<u64>,
+    /// Whether the line has no time for a pull: cached, or nothing to pull.
+    pub cached: Option<bool>,
+    /// Where the line was read.
+    pub read_from: Option<ReadFrom>,
+    /// Why the sample is not counted; `None` when it is.
+    pub aside: Option<Aside>,
+}
+
+/// What the samples of a run on a platform have in common.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct PlatformRun {
+    /// The region; `None` when imported.
+    pub region: Option<String>,
+    /// The function's memory setting, in MiB.
+    pub memory_mib: Option<u64>,
+    /// How instances were made to be new; `None` for provisioned ones and when imported.
+    pub cold_by: Option<ColdBy>,
+    /// Samples that were expected to be cold and were not.
+    pub warm_instead: u64,
+    /// Samples that were expected to meet a provisioned instance and did not.
+    pub cold_instead: u64,
+    /// Samples of which no complete log was found in time.
+    pub logs_missing: u64,
+    /// Samples with two different cold starts in the log.
+    pub logs_conflict: u64,
+    /// Requests that the platform refused because too many ran at once.
+    pub throttled: u64,
+    /// Lines that the log had more than once, all the same; each was counted once.
+    pub lines_twice: u64,
+    /// Starts of provisioned instances, done ahead, as the platform's line has them.
+    #[serde(default)]
+    pub ahead_ns: Vec<u64>,
+}
+
+impl PlatformRun {
+    /// Counts again what is aside.
+    pub fn count(&mut self, samples: &[Sample]) {
+        let of = |aside: Aside| samples.iter().filter(|s| s.aside() == Some(aside)).count() as u64;
+        self.warm_instead = of(Aside::WarmInstead);
+        self.cold_instead = of(Aside::ColdInstead);
+        self.logs_missing = of(Aside::LogsMissing);
+        self.logs_conflict = of(Aside::LogsConflict);
+        self.throttled = of(Aside::Throttled);
+    }
+}
+
+impl Sample {
+    /// Why the sample is kept and not counted.
+    pub fn aside(&self) -> Option<Aside> {
+        self.on_platform.as_ref()?.aside
+    }
+
+    /// Whether it stands in medians and intervals: no failure, and known to be what it was taken
+    /// for.
+    pub fn counts(&self) -> bool {
+        self.error.is_none() && self.aside().is_none()
+    }
+}

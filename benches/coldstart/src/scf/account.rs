@@ -1,0 +1,612 @@
+//! The calls of SCF's API 2018-04-16 that a run makes, each with the fields that it needs; what is
+//! made is in the ledger first. Statuses are those of GetFunction (583/115197).
+
+use super::client::{Answer, CallError, Client, Service};
+use super::ledger::{Kind, LedgerError, LedgerFile};
+use super::refusal;
+use serde_json::{Value, json};
+use std::time::{Duration, Instant};
+
+/// How long a change may take until the function is active: an image of 1 GiB takes minutes.
+const ACTIVE_WITHIN: Duration = Duration::from_secs(330);
+/// The first pause between two questions; it doubles up to the last.
+const ASK_AGAIN: Duration = Duration::from_millis(100);
+const ASK_AGAIN_AT_MOST: Duration = Duration::from_secs(2);
+
+/// Letters, blanks, commas: the platform takes no other signs in a description.
+const DESCRIPTION: &str = "made by firstbyte coldstart, deleted when it ends";
+
+/// A function that a run makes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FunctionSpec {
+    /// Its name.
+    pub name: String,
+    /// `HOST/NAMESPACE/NAME:TAG@sha256:…`.
+    pub image: String,
+    /// The enterprise registry that the image is in; `None` for a personal one.
+    pub registry_id: Option<String>,
+    /// Image acceleration.
+    pub accelerated: bool,
+    /// Memory, in MiB.
+    pub memory_mib: u64,
+    /// How long a request may take, in seconds.
+    pub timeout_s: u64,
+    /// How long pull and start may take, in seconds.
+    pub init_timeout_s: u64,
+    /// The role whose credentials it is given.
+    pub role: Option<String>,
+    /// Environment variables.
+    pub environment: Vec<(String, String)>,
+    /// Log set and topic of CLS; `None` for the platform's own.
+    pub log: Option<(String, String)>,
+}
+
+impl FunctionSpec {
+    fn code(&self, image: &str) -> Value {
+        let kind = if self.registry_id.is_some() { "enterprise" } else { "personal" };
+        let mut config = json!({
+            "ImageType": kind,
+            "ImageUri": image,
+            "ImagePort": 9000,
+            "ContainerImageAccelerate": self.accelerated,
+        });
+        if let Some(id) = &self.registry_id {
+            config["RegistryId"] = json!(id);
+        }
+        json!({ "ImageConfig": config })
+    }
+
+    fn variables(&self, nonce: Option<&str>) -> Value {
+        let own = self.environment.iter().map(|(k, v)| json!({ "Key": k, "Value": v }));
+        let nonce = nonce.map(|nonce| json!({ "Key": "FIRSTBYTE_BENCH_NONCE", "Value": nonce }));
+        json!({ "Variables": own.chain(nonce).collect::<Vec<_>>() })
+    }
+}
+
+/// Why a run cannot go on, or a sample came to nothing.
+#[derive(Debug, thiserror::Error)]
+pub enum AccountError {
+    /// A call was refused, or did not arrive.
+    #[error(transparent)]
+    Call(#[from] CallError),
+    /// Nothing is made that is not written down.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    /// A change failed.
+    #[error("{function} is {status}: {reason}")]
+    Failed {
+        /// Which function.
+        function: String,
+        /// GetFunction's Status.
+        status: String,
+        /// Its StatusReasons, or StatusDesc.
+        reason: String,
+    },
+    /// A change takes too long.
+    #[error("{function} is still {status} after {} s", ACTIVE_WITHIN.as_secs())]
+    Late {
+        /// Which function.
+        function: String,
+        /// GetFunction's Status.
+        status: String,
+    },
+    /// Provisioned instances did not start.
+    #[error("provisioned instances of {function}, version {version}: {reason}")]
+    NotProvisioned {
+        /// Which function.
+        function: String,
+        /// Its version.
+        version: String,
+        /// What the platform says.
+        reason: String,
+    },
+    /// The account, or how it is set, does not do.
+    #[error("{0}")]
+    Unfit(String),
+}
+
+impl AccountError {
+    /// Whether the user ended the run.
+    pub fn is_interrupted(&self) -> bool {
+        matches!(self, Self::Call(CallError::Interrupted))
+    }
+}
+
+/// What GetFunction says, as far as a run needs it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FunctionState {
+    /// Status.
+    pub status: String,
+    /// The topic that its log goes to.
+    pub topic: Option<String>,
+    /// Whether the platform's own lines are left out of the log.
+    pub ignores_platform_log: bool,
+    /// Whether it may be called (`AvailableStatus`): `None` when nothing is said.
+    pub available: Option<String>,
+}
+
+/// How a call of a function ended.
+#[derive(Debug, Clone)]
+pub struct Invocation {
+    /// The platform's identity of the request.
+    pub request_id: String,
+    /// The handler's time, in nanoseconds.
+    pub handler_ns: Option<u64>,
+    /// The last 4 KB of log, if the platform gives them.
+    pub tail: String,
+    /// What the platform says went wrong: a status number if it says one, and its words.
+    pub failure: Option<(Option<i64>, String)>,
+}
+
+/// Functions of one namespace of an account.
+pub struct Account {
+    /// Sends the requests.
+    pub client: Client,
+    /// The service.
+    pub scf: Service,
+    /// The namespace.
+    pub namespace: String,
+}
+
+impl Account {
+    /// The same account with a connection of its own.
+    pub fn beside(&self) -> Self {
+        Self {
+            client: self.client.beside(),
+            scf: self.scf.clone(),
+            namespace: self.namespace.clone(),
+        }
+    }
+
+    /// The same account, for cleaning up: waiting is not ended by what ended the run.
+    pub fn unstoppable(&self) -> Self {
+        Self {
+            client: self.client.unstoppable(),
+            scf: self.scf.clone(),
+            namespace: self.namespace.clone(),
+        }
+    }
+
+    fn call(&self, action: &str, body: &Value) -> Result<Answer, CallError> {
+        self.client.call(&self.scf, action, body)
+    }
+
+    /// A call about one function.
+    fn ask(&self, action: &str, function: &str, more: Value) -> Result<Answer, CallError> {
+        let mut body = json!({ "FunctionName": function, "Namespace": self.namespace });
+        if let (Some(body), Value::Object(more)) = (body.as_object_mut(), more) {
+            body.extend(more);
+        }
+        self.call(action, &body)
+    }
+
+    /// Megabytes of concurrency that nobody has reserved, if the account says so. Also the first
+    /// call of a run: a wrong key shows here.
+    ///
+    /// # Errors
+    /// [`AccountError`]
+    pub fn concurrency_left_mib(&self) -> Result<Option<u64>, AccountError> {
+        let answer = self.call("GetAccount", &json!({}))?.response;
+        let usage = answer.get("AccountUsage").unwrap_or(&Value::Null);
+        let number = |name: &str| usage.get(name).and_then(Value::as_u64);
+        let (total, taken) =
+            (number("TotalConcurrencyMem"), number("TotalAllocatedConcurrencyMem"));
+        Ok(total.map(|total| total.saturating_sub(taken.unwrap_or(0))))
+    }
+
+    /// Makes the namespace unless it is there; whether it was made.
+    ///
+    /// # Errors
+    /// [`AccountError`]
+    pub fn create_namespace(&self, ledger: &mut LedgerFile) -> Result<bool, AccountError> {
+        ledger.intend(Kind::Namespace, &self.namespace, None)?;
+        let body = json!({
+            "Namespace": self.namespace,
+            "Description": DESCRIPTION,
+        });
+        match self.call("CreateNamespace", &body) {
+            Ok(_) => {
+                ledger.made(Kind::Namespace, &self.namespace)?;
+                Ok(true)
+            }
+            // It was there before us, with who knows what in it.
+            Err(error) if error.is("ResourceInUse") => {
+                ledger.gone(Kind::Namespace, &self.namespace, None)?;
+                Ok(false)
+            }
+            Err(error) => {
+                if error.code().is_some() {
+                    ledger.gone(Kind::Namespace, &self.namespace, None)?;
+                }
+                Err(error.into())
+            }
+        }
+    }
+
+    /// Makes a function and waits until it is active.
+    ///
+    /// # Errors
+    /// [`AccountError`]
+    pub fn create_function(
+        &self,
+        of: &FunctionSpec,
+        ledger: &mut LedgerFile,
+    ) -> Result<FunctionState, AccountError> {
+        ledger.intend(Kind::Function, &of.name, None)?;
+        let mut body = json!({
+            "FunctionName": of.name,
+            "Namespace": self.namespace,
+            "Description": DESCRIPTION,
+            "Type": "Event",
+            "Runtime": "CustomImage",
+            "MemorySize": of.memory_mib,
+            "Timeout": of.timeout_s,
+            "InitTimeout": of.init_timeout_s,
+            "Code": of.code(&of.image),
+        });
+        if !of.environment.is_empty() {
+            body["Environment"] = of.variables(None);
+        }
+        if let Some(role) = &of.role {
+            body["Role"] = json!(role);
+        }
+        if let Some((set, topic)) = &of.log {
+            (body["ClsLogsetId"], body["ClsTopicId"]) = (json!(set), json!(topic));
+        }
+        if let Err(error) = self.call("CreateFunction", &body) {
+            // What the platform refused is not there; what did not arrive may be.
+            if error.code().is_some() {
+                ledger.gone(Kind::Function, &of.name, None)?;
+            }
+            return Err(error.into());
+        }
+        ledger.made(Kind::Function, &of.name)?;
+        self.wait_until_active(&of.name, None)
+    }
+
+    /// Changes one environment variable.
+    ///
+    /// # Errors
+    /// [`AccountError`]
+    pub fn change_config(&self, of: &FunctionSpec, nonce: &str) -> Result<(), AccountError> {
+        let body = json!({ "Environment": of.variables(Some(nonce)) });
+        self.ask("UpdateFunctionConfiguration", &of.name, body)?;
+        self.wait_until_active(&of.name, None).map(|_| ())
+    }
+
+    /// Sets another image.
+    ///
+    /// # Errors
+    /// [`AccountError`]
+    pub fn change_image(&self, of: &FunctionSpec, image: &str) -> Result<(), AccountError> {
+        self.ask("UpdateFunctionCode", &of.name, json!({ "Code": of.code(image) }))?;
+        self.wait_until_active(&of.name, None).map(|_| ())
+    }
+
+    /// Publishes a version and waits until it is active; its number.
+    ///
+    /// # Errors
+    /// [`AccountError`]
+    pub fn publish(&self, function: &str, nonce: &str) -> Result<String, AccountError> {
+        let answer = self.ask("PublishVersion", function, json!({ "Description": nonce }))?;
+        let version = answer.response.get("FunctionVersion").and_then(Value::as_str);
+        let version = version.map(str::to_owned).ok_or_else(|| CallError::Answer {
+            action: "PublishVersion".into(),
+            endpoint: self.scf.endpoint.to_string(),
+            what: "no FunctionVersion".into(),
+        })?;
+        self.wait_until_active(function, Some(&version))?;
+        Ok(version)
+    }
+
+    /// What GetFunction says of a function or a version.
+    ///
+    /// # Errors
+    /// [`CallError`]
+    pub fn state(
+        &self,
+        function: &str,
+        version: Option<&str>,
+    ) -> Result<(FunctionState, Value), CallError> {
+        let more = version.map_or_else(|| json!({}), |version| json!({ "Qualifier": version }));
+        let answer = self.ask("GetFunction", function, more)?.response;
+        let text = |name: &str| {
+            answer.get(name).and_then(Value::as_str).filter(|t| !t.is_empty()).map(str::to_owned)
+        };
+        let status = text("Status").ok_or_else(|| CallError::Answer {
+            action: "GetFunction".into(),
+            endpoint: self.scf.endpoint.to_string(),
+            what: "no Status".into(),
+        })?;
+        let state = FunctionState {
+            status,
+            topic: text("ClsTopicId"),
+            ignores_platform_log: match answer.get("IgnoreSysLog") {
+                Some(Value::Bool(ignores)) => *ignores,
+                Some(Value::String(text)) => text.eq_ignore_ascii_case("true"),
+                _ => false,
+            },
+            available: text("AvailableStatus"),
+        };
+        Ok((state, answer))
+    }
+
+    /// Until then a call reaches the content of before the change.
+    fn wait_until_active(
+        &self,
+        function: &str,
+        version: Option<&str>,
+    ) -> Result<FunctionState, AccountError> {
+        let (began, mut pause) = (Instant::now(), ASK_AGAIN);
+        let name = version.map_or_else(|| function.to_owned(), |v| format!("{function}:{v}"));
+        loop {
+            let (state, answer) = match self.state(function, version) {
+                Ok(found) => found,
+                // A version that was published a moment ago may not be listed yet.
+                Err(error) if error.is("ResourceNotFound") && began.elapsed() < ACTIVE_WITHIN => {
+                    self.client.wait(pause)?;
+                    pause = (pause * 2).min(ASK_AGAIN_AT_MOST);
+                    continue;
+                }
+                Err(error) => return Err(error.into()),
+            };
+            match state.status.as_str() {
+                "Active" => return Ok(state),
+                "Creating" | "Updating" | "Publishing" => {}
+                _ => {
+                    let reason = ["StatusReasons", "StatusDesc"].iter().find_map(|name| {
+                        let said = answer.get(*name)?;
+                        let empty = said.is_null() || said.as_array().is_some_and(Vec::is_empty);
+                        (!empty).then(|| said.to_string())
+                    });
+                    return Err(AccountError::Failed {
+                        function: name,
+                        status: state.status,
+                        reason: reason.unwrap_or_else(|| "the platform gives no reason".into()),
+                    });
+                }
+            }
+            if began.elapsed() >= ACTIVE_WITHIN {
+                return Err(AccountError::Late { function: name, status: state.status });
+            }
+            self.client.wait(pause)?;
+            pause = (pause * 2).min(ASK_AGAIN_AT_MOST);
+        }
+    }
+
+    /// Calls a version and times it: from before the request is written until the answer is read.
+    ///
+    /// # Errors
+    /// [`CallError`] when the call itself came to nothing.
+    pub fn invoke(
+        &self,
+        function: &str,
+        version: &str,
+        event: &str,
+    ) -> Result<(Invocation, Answer), CallError> {
+        let body = json!({
+            "FunctionName": function,
+            "Namespace": self.namespace,
+            "Qualifier": version,
+            "Event": event,
+            "LogType": "Tail",
+        });
+        let answer = self.call("InvokeFunction", &body)?;
+        let result = answer.response.get("Result").unwrap_or(&Value::Null);
+        let text = |name: &str| result.get(name).and_then(Value::as_str).unwrap_or("").to_owned();
+        let request_id = text("FunctionRequestId");
+        if request_id.is_empty() {
+            return Err(CallError::Answer {
+                action: "InvokeFunction".into(),
+                endpoint: self.scf.endpoint.to_string(),
+                what: "no FunctionRequestId".into(),
+            });
+        }
+        let failed = result.get("InvokeResult").and_then(Value::as_i64).unwrap_or(0);
+        let (error, returned) = (text("ErrMsg"), text("RetMsg"));
+        let failure = if failed != 0 || !error.is_empty() {
+            let said = if error.is_empty() { returned } else { error };
+            Some((status_in(&said).or((failed > 0).then_some(failed)), said))
+        } else {
+            None
+        };
+        let handler_ns = result
+            .get("Duration")
+            .and_then(Value::as_f64)
+            .filter(|ms| (0.0..1e9).contains(ms))
+            .map(|ms| (ms * 1e6) as u64);
+        Ok((Invocation { request_id, handler_ns, tail: text("Log"), failure }, answer))
+    }
+
+    /// Has instances of a version started ahead and waits for them.
+    ///
+    /// # Errors
+    /// [`AccountError`]
+    pub fn provision(
+        &self,
+        function: &str,
+        version: &str,
+        instances: u64,
+        within: Duration,
+        ledger: &mut LedgerFile,
+    ) -> Result<(), AccountError> {
+        ledger.intend(Kind::Provisioned, function, Some(version))?;
+        let body = json!({ "Qualifier": version, "VersionProvisionedConcurrencyNum": instances });
+        if let Err(error) = self.ask("PutProvisionedConcurrencyConfig", function, body) {
+            if error.code().is_some() {
+                ledger.gone(Kind::Provisioned, function, Some(version))?;
+            }
+            return Err(error.into());
+        }
+        ledger.made(Kind::Provisioned, function)?;
+        let (began, mut pause) = (Instant::now(), ASK_AGAIN);
+        let failed = |reason: String| AccountError::NotProvisioned {
+            function: function.to_owned(),
+            version: version.to_owned(),
+            reason,
+        };
+        loop {
+            let ask = json!({ "Qualifier": version });
+            let answer = self.ask("GetProvisionedConcurrencyConfig", function, ask)?.response;
+            let found = answer.get("Allocated").and_then(Value::as_array).and_then(|list| {
+                list.iter().find(|of| of.get("Qualifier").and_then(Value::as_str) == Some(version))
+            });
+            let text = |name: &str| {
+                found.and_then(|of| of.get(name)).and_then(Value::as_str).unwrap_or("").to_owned()
+            };
+            match text("Status").as_str() {
+                "Done" => return Ok(()),
+                // What was asked for a moment ago may not be listed yet.
+                "InProgress" | "" if began.elapsed() < within => {}
+                "InProgress" | "" => {
+                    return Err(failed(format!("still starting after {} s", within.as_secs())));
+                }
+                other => return Err(failed(format!("{other}, {}", text("StatusReason")))),
+            }
+            self.client.wait(pause)?;
+            pause = (pause * 2).min(ASK_AGAIN_AT_MOST);
+        }
+    }
+
+    /// Ends instances that were started ahead. The platform refuses it while it starts them
+    /// (`ProvisionedInProgress`): then it is asked again.
+    ///
+    /// # Errors
+    /// [`AccountError`]; not when there are none.
+    pub fn unprovision(
+        &self,
+        function: &str,
+        version: &str,
+        ledger: &mut LedgerFile,
+    ) -> Result<(), AccountError> {
+        let (began, mut pause) = (Instant::now(), ASK_AGAIN);
+        loop {
+            let body = json!({ "Qualifier": version });
+            match self.ask("DeleteProvisionedConcurrencyConfig", function, body) {
+                Ok(_) => break,
+                Err(error) if error.is("ResourceNotFound") => break,
+                Err(error)
+                    if error.is("FailedOperation.ProvisionedInProgress")
+                        && began.elapsed() < ACTIVE_WITHIN =>
+                {
+                    self.client.wait(pause)?;
+                    pause = (pause * 2).min(ASK_AGAIN_AT_MOST);
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(ledger.gone(Kind::Provisioned, function, Some(version))?)
+    }
+
+    /// Deletes a version with its instances.
+    ///
+    /// # Errors
+    /// [`CallError`]; not when there is none.
+    pub fn delete_version(&self, function: &str, version: &str) -> Result<(), CallError> {
+        let body = json!({ "Qualifier": version, "ForceDelete": "true" });
+        match self.ask("DeleteFunctionVersion", function, body) {
+            Ok(_) => Ok(()),
+            Err(error) if error.is("ResourceNotFound") => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Deletes a function with all its versions, and makes sure that it is gone.
+    ///
+    /// # Errors
+    /// [`AccountError`]; not when there is none.
+    pub fn delete_function(
+        &self,
+        function: &str,
+        ledger: &mut LedgerFile,
+    ) -> Result<(), AccountError> {
+        let (began, mut pause) = (Instant::now(), ASK_AGAIN);
+        loop {
+            match self.ask("DeleteFunction", function, json!({})) {
+                Ok(_) => {}
+                Err(error) if error.is("ResourceNotFound") => break,
+                // It is being changed, or its instances are being started: later.
+                Err(error) if error.is("FailedOperation") && began.elapsed() < ACTIVE_WITHIN => {}
+                Err(error) => return Err(error.into()),
+            }
+            match self.state(function, None) {
+                Err(error) if error.is("ResourceNotFound") => break,
+                Err(error) => return Err(error.into()),
+                Ok((state, _)) if began.elapsed() >= ACTIVE_WITHIN => {
+                    return Err(AccountError::Late {
+                        function: function.to_owned(),
+                        status: state.status,
+                    });
+                }
+                Ok(_) => {}
+            }
+            self.client.wait(pause)?;
+            pause = (pause * 2).min(ASK_AGAIN_AT_MOST);
+        }
+        Ok(ledger.gone(Kind::Function, function, None)?)
+    }
+
+    /// Deletes the namespace if no function is in it; whether it is gone.
+    ///
+    /// # Errors
+    /// [`AccountError`]
+    pub fn delete_namespace(
+        &self,
+        namespace: &str,
+        ledger: &mut LedgerFile,
+    ) -> Result<bool, AccountError> {
+        let gone = match self.functions(namespace, "") {
+            Ok(left) if !left.is_empty() => false,
+            Ok(_) => match self.call("DeleteNamespace", &json!({ "Namespace": namespace })) {
+                Ok(_) => true,
+                Err(error) if error.is("ResourceNotFound") => true,
+                Err(error) => return Err(error.into()),
+            },
+            Err(error) if error.is("ResourceNotFound") => true,
+            Err(error) => return Err(error.into()),
+        };
+        // Somebody else's functions keep it: then it is not ours to delete, now or later.
+        ledger.gone(Kind::Namespace, namespace, None)?;
+        Ok(gone)
+    }
+
+    /// Names of the functions of a namespace that begin so.
+    ///
+    /// # Errors
+    /// [`CallError`]
+    pub fn functions(&self, namespace: &str, prefix: &str) -> Result<Vec<String>, CallError> {
+        let mut body = json!({ "Namespace": namespace, "Limit": 100 });
+        if !prefix.is_empty() {
+            body["SearchKey"] = json!(prefix);
+        }
+        let answer = self.call("ListFunctions", &body)?.response;
+        let list = answer.get("Functions").and_then(Value::as_array);
+        let names = list.into_iter().flatten().filter_map(|f| f.get("FunctionName")?.as_str());
+        Ok(names.filter(|name| name.starts_with(prefix)).map(str::to_owned).collect())
+    }
+}
+
+/// The platform's status number in its words: `{"errorCode":-1,"errorMessage":"…",
+/// "statusCode":439}`, or one of the names of its table.
+fn status_in(said: &str) -> Option<i64> {
+    let of_json = serde_json::from_str::<Value>(said)
+        .ok()
+        .and_then(|value| value.get("statusCode").and_then(Value::as_i64));
+    let of_name = || {
+        (400..=600).find(|&number| refusal::status(number).is_some_and(|(n, ..)| said.contains(n)))
+    };
+    of_json.or_else(of_name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_status_is_read_in_both_of_its_forms() {
+        let body = r#"{"errorCode":-1,"errorMessage":"user process exited","statusCode":439}"#;
+        assert_eq!(status_in(body), Some(439));
+        assert_eq!(status_in("446 PortBindingFailed: nothing listens"), Some(446));
+        assert_eq!(status_in("hello"), None);
+    }
+}

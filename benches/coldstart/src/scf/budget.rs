@@ -1,0 +1,256 @@
+//! What a run may do in an account: every call with its number, the versions, and a ceiling of what
+//! it costs, worked out before anything is made. Pure. Prices are the platform's list, in CNY (QD
+//! product pricing): GB-seconds, calls, idle provisioned instances.
+
+use crate::results::{ColdBy, Scenario};
+
+/// CNY per GB and second of a running instance.
+const CNY_PER_GB_SECOND: f64 = 0.000_111_08;
+/// CNY per 10,000 calls.
+const CNY_PER_10_000_CALLS: f64 = 0.0133;
+/// CNY a day of the basic package, where an account has one and starts to use SCF.
+const CNY_BASIC_A_DAY: f64 = 0.41;
+/// How long provisioned instances are waited for, in seconds, when nobody says: the platform's own
+/// limit for pull and start is 300.
+pub const PROVISIONED_WITHIN_S: u64 = 330;
+/// Functions that may be accelerated, an account and region.
+pub const MAX_ACCELERATED: usize = 5;
+/// Functions that a namespace may have.
+pub const MAX_FUNCTIONS: usize = 50;
+/// New instances a minute and region, by default.
+pub const BURST_A_MINUTE: u64 = 500;
+
+/// One case of a run, as far as it costs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Item {
+    /// Which function it calls.
+    pub function: usize,
+    /// Its memory setting.
+    pub memory_mib: u64,
+    /// What is measured.
+    pub scenario: Scenario,
+    /// Calls at once.
+    pub burst: u64,
+}
+
+/// What is to be done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Extent {
+    /// The cases.
+    pub items: Vec<Item>,
+    /// Turns of each case.
+    pub samples: u64,
+    /// How instances are made new.
+    pub cold_by: ColdBy,
+    /// The functions' time limit, in seconds; an init may take as long again.
+    pub timeout_s: u64,
+    /// The init's time limit, in seconds.
+    pub init_timeout_s: u64,
+    /// How long provisioned instances are waited for, in seconds.
+    pub provisioned_within_s: u64,
+    /// The control function's memory.
+    pub control_mib: u64,
+    /// Functions that are accelerated.
+    pub accelerated: usize,
+    /// Whether the namespace is made.
+    pub namespace: bool,
+}
+
+/// The calls, and the ceiling.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Budget {
+    /// Actions and how often at most, in the order in which they first come.
+    pub calls: Vec<(&'static str, u64)>,
+    /// Functions that are made.
+    pub functions: usize,
+    /// Versions that are made, over all functions.
+    pub versions: u64,
+    /// Calls of functions, the control function's included.
+    pub invocations: u64,
+    /// Images with a nonce that are pushed.
+    pub pushed: u64,
+    /// CNY at most, by the time limits.
+    pub ceiling_cny: f64,
+}
+
+/// Why a run would not fit into the platform's limits.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BudgetError {
+    /// Too many functions.
+    #[error(
+        "{0} functions, and a namespace holds {MAX_FUNCTIONS}: fewer images or memory settings"
+    )]
+    Functions(usize),
+    /// Too many accelerated ones.
+    #[error(
+        "{0} accelerated functions, and an account and region may have {MAX_ACCELERATED}: fewer \
+         images or memory settings, or `--scenario cold`"
+    )]
+    Accelerated(usize),
+    /// Too large a burst.
+    #[error("a burst of {0}, and a region starts {BURST_A_MINUTE} new instances a minute")]
+    Burst(u64),
+}
+
+impl Extent {
+    /// Works it out.
+    ///
+    /// # Errors
+    /// [`BudgetError`] for what the platform would refuse anyway.
+    pub fn budget(&self) -> Result<Budget, BudgetError> {
+        let mut functions: Vec<usize> = self.items.iter().map(|item| item.function).collect();
+        functions.sort_unstable();
+        functions.dedup();
+        let functions = functions.len() + 1; // the control function
+        if functions > MAX_FUNCTIONS {
+            return Err(BudgetError::Functions(functions));
+        }
+        if self.accelerated > MAX_ACCELERATED {
+            return Err(BudgetError::Accelerated(self.accelerated));
+        }
+        if let Some(burst) = self.items.iter().map(|i| i.burst).find(|&b| b > BURST_A_MINUTE) {
+            return Err(BudgetError::Burst(burst));
+        }
+        let turns = self.items.len() as u64 * self.samples;
+        let provisioned = self.items.iter().filter(|i| i.scenario == Scenario::Provisioned).count();
+        let provisioned = provisioned as u64 * self.samples;
+        let cold = turns - provisioned;
+        // On each connection two calls of the control function, and the one that is measured.
+        let invocations: u64 = self.items.iter().map(|i| i.burst * 3).sum::<u64>() * self.samples;
+        let (config, code) = match self.cold_by {
+            ColdBy::NewVersion => (0, 0),
+            ColdBy::NewConfig => (cold, 0),
+            ColdBy::NewLayer => (0, cold),
+        };
+        let created = u64::from(self.namespace);
+        let calls = vec![
+            ("GetAccount", 1),
+            ("CreateNamespace", created),
+            ("CreateFunction", functions as u64),
+            ("UpdateFunctionConfiguration", config),
+            ("UpdateFunctionCode", code),
+            ("PublishVersion", turns),
+            ("PutProvisionedConcurrencyConfig", provisioned),
+            ("InvokeFunction", invocations),
+            ("DeleteProvisionedConcurrencyConfig", provisioned),
+            ("DeleteFunctionVersion", turns),
+            ("DeleteFunction", functions as u64),
+            ("DeleteNamespace", created),
+        ];
+        Ok(Budget {
+            calls: calls.into_iter().filter(|(_, n)| *n > 0).collect(),
+            functions,
+            versions: turns,
+            invocations,
+            pushed: code,
+            ceiling_cny: self.ceiling_cny(invocations),
+        })
+    }
+
+    /// Every call runs into its limit, every start too, and provisioned instances stay for as long
+    /// as they are waited for.
+    fn ceiling_cny(&self, invocations: u64) -> f64 {
+        let gb = |mib: u64| mib as f64 / 1024.0;
+        let seconds = (self.timeout_s + self.init_timeout_s) as f64;
+        let of_item = |item: &Item| {
+            let measured = gb(item.memory_mib) * seconds;
+            let control = 2.0 * gb(self.control_mib) * self.timeout_s as f64;
+            let waited = match item.scenario {
+                Scenario::Provisioned => gb(item.memory_mib) * self.provisioned_within_s as f64,
+                Scenario::Cold | Scenario::Accelerated => 0.0,
+            };
+            item.burst as f64 * (measured + control + waited)
+        };
+        let gb_seconds = self.items.iter().map(of_item).sum::<f64>() * self.samples as f64;
+        gb_seconds * CNY_PER_GB_SECOND + invocations as f64 / 10_000.0 * CNY_PER_10_000_CALLS
+    }
+}
+
+impl Budget {
+    /// For a person, before anything is made.
+    pub fn describe(&self, region: &str, namespace: &str, run: &str) -> String {
+        let mut text = format!(
+            "run {run} in {region}, namespace {namespace}: {} functions (one of them only to \
+             measure the way there), {} versions, {} calls of them\n",
+            self.functions, self.versions, self.invocations
+        );
+        let calls: Vec<String> =
+            self.calls.iter().map(|(action, n)| format!("{action} {n}")).collect();
+        text += &format!("calls that change something or cost: {}\n", calls.join(", "));
+        text += "calls that only ask, as often as it takes: GetFunction, \
+                 GetProvisionedConcurrencyConfig, ListFunctions, SearchLog (CLS)\n";
+        if self.pushed > 0 {
+            text += &format!(
+                "{} images are pushed into your registry, each with one small layer more, under \
+                 tags of their own; your registry may keep them until you delete them\n",
+                self.pushed
+            );
+        }
+        text + &format!(
+            "ceiling: CNY {:.2} at list prices, if every call and start ran into its time limit; \
+             free quotas are left out. Not in it: the basic package of CNY {CNY_BASIC_A_DAY} a day \
+             where an account has one, CLS, the registry, traffic\n",
+            // Rounded up: a ceiling is one.
+            (self.ceiling_cny * 100.0).ceil() / 100.0
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn extent() -> Extent {
+        let item = |function, scenario, burst| Item { function, memory_mib: 128, scenario, burst };
+        Extent {
+            items: vec![
+                item(0, Scenario::Cold, 1),
+                item(1, Scenario::Accelerated, 1),
+                item(0, Scenario::Provisioned, 4),
+            ],
+            samples: 10,
+            cold_by: ColdBy::NewConfig,
+            timeout_s: 3,
+            init_timeout_s: 90,
+            provisioned_within_s: PROVISIONED_WITHIN_S,
+            control_mib: 128,
+            accelerated: 1,
+            namespace: true,
+        }
+    }
+
+    #[test]
+    fn every_call_is_counted_before_it_is_made() {
+        let budget = extent().budget().unwrap();
+        assert_eq!((budget.functions, budget.versions, budget.invocations), (3, 30, 180));
+        let of = |name: &str| budget.calls.iter().find(|(n, _)| *n == name).map(|(_, n)| *n);
+        assert_eq!(of("UpdateFunctionConfiguration"), Some(20), "none for provisioned ones");
+        assert_eq!(of("PutProvisionedConcurrencyConfig"), Some(10));
+        assert_eq!((of("UpdateFunctionCode"), of("CreateNamespace")), (None, Some(1)));
+        // By hand: 0.125 GB; six calls of 93 s, twelve control calls of 3 s, four waits of 330 s.
+        let gb_seconds = 10.0 * 0.125 * (6.0 * 93.0 + 12.0 * 3.0 + 4.0 * 330.0);
+        let cny = gb_seconds * 0.000_111_08 + 180.0 / 10_000.0 * 0.0133;
+        assert!((budget.ceiling_cny - cny).abs() < 1e-9, "{} {cny}", budget.ceiling_cny);
+        let text = budget.describe("ap-guangzhou", "firstbyte-bench", "0a1b2c3d");
+        for word in ["30 versions", "CreateFunction 3", "CNY 0.27", "0.41 a day"] {
+            assert!(text.contains(word), "{word}: {text}");
+        }
+    }
+
+    #[test]
+    fn what_the_platform_would_refuse_is_refused_first() {
+        let burst = |burst| {
+            let mut of = extent();
+            of.items[0].burst = burst;
+            of.budget()
+        };
+        assert!(burst(500).is_ok());
+        assert_eq!(burst(501), Err(BudgetError::Burst(501)));
+        assert!(matches!(
+            Extent { accelerated: 6, ..extent() }.budget(),
+            Err(BudgetError::Accelerated(6))
+        ));
+        let items = (0..50).map(|function| Item { function, ..extent().items[0] }).collect();
+        assert_eq!(Extent { items, ..extent() }.budget(), Err(BudgetError::Functions(51)));
+    }
+}

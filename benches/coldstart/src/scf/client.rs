@@ -1,0 +1,512 @@
+//! Signed requests to the cloud's API over kept connections: TC3-HMAC-SHA256, API 3.0, JSON. Rates
+//! are kept per action, what is refused for its rate is sent again after a while, and a clock that
+//! is off is corrected by the server's. Nothing of a request is ever printed.
+
+use super::credentials::Credentials;
+use super::refusal;
+use microimage::registry::{self, Trust};
+use serde_json::Value;
+use std::collections::HashMap;
+use std::fmt;
+use std::io::Read as _;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use tc3::{Call, sign};
+use ureq::http::{Uri, header};
+use ureq::{Agent, Proxy};
+
+/// How long a connection may take, its TLS handshake included.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long an answer may take: a synchronous call runs for at most 300 s (Invoke).
+const REPLY_TIMEOUT: Duration = Duration::from_secs(330);
+/// The longest answer that is read: SearchLog gives up to 49 MB.
+const MAX_REPLY_BYTES: u64 = 50 << 20;
+/// How often a request is sent again that was refused for its rate.
+const MAX_REFUSED: u32 = 8;
+/// How often a request is sent again that got no answer and can be.
+const MAX_LOST: u32 = 2;
+/// The first pause after such a refusal; it doubles.
+const PAUSE: Duration = Duration::from_millis(250);
+/// Requests a second of each action, as the API's pages limit an account (583/17235); the
+/// shared 20 for all others.
+const RATES: [(&str, u32); 9] = [
+    ("InvokeFunction", 10_000),
+    ("SearchLog", 100), // one after the other, so that never more than 15 are under way
+    ("CreateFunction", 100),
+    ("GetFunction", 100),
+    ("UpdateFunctionCode", 100),
+    ("UpdateFunctionConfiguration", 100),
+    ("DeleteFunction", 100),
+    ("ListFunctions", 100),
+    ("Invoke", 100),
+];
+const OTHER_RATE: u32 = 20;
+
+/// Where a service is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Endpoint {
+    /// `https://scf.tencentcloudapi.com`, without a path.
+    base: String,
+    /// As `Host` has it.
+    host: String,
+    loopback: bool,
+}
+
+/// Why an endpoint is refused.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum EndpointError {
+    /// It cannot be read.
+    #[error("`{0}` is no endpoint: write https://HOST, or http://127.0.0.1:PORT for a test")]
+    Shape(String),
+    /// Plain HTTP to somewhere else than this machine.
+    #[error(
+        "`{0}` is plain HTTP and not on this machine: requests and answers would be read and \
+         changed on their way; write https://"
+    )]
+    Plain(String),
+}
+
+impl Endpoint {
+    /// Reads `https://HOST[:PORT]`, or plain `http://` on loopback.
+    ///
+    /// # Errors
+    /// [`EndpointError`]
+    pub fn parse(text: &str) -> Result<Self, EndpointError> {
+        let shape = || EndpointError::Shape(text.chars().take(200).collect());
+        let uri: Uri = text.trim_end_matches('/').parse().map_err(|_| shape())?;
+        let authority = uri.authority().ok_or_else(shape)?;
+        let plain_path = matches!(uri.path(), "" | "/") && uri.query().is_none();
+        if authority.as_str().contains('@') || !plain_path {
+            return Err(shape());
+        }
+        let name = authority.host().trim_start_matches('[').trim_end_matches(']');
+        let loopback = name == "localhost"
+            || name.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback());
+        match uri.scheme_str() {
+            Some("https") => {}
+            Some("http") if loopback => {}
+            Some("http") => return Err(EndpointError::Plain(text.to_owned())),
+            _ => return Err(shape()),
+        }
+        let scheme = uri.scheme_str().unwrap_or("https");
+        let host = authority.as_str().to_owned();
+        Ok(Self { base: format!("{scheme}://{host}"), host, loopback })
+    }
+
+    /// The public one of a service.
+    pub fn public(service: &str) -> Self {
+        let host = format!("{service}.tencentcloudapi.com");
+        Self { base: format!("https://{host}"), host, loopback: false }
+    }
+
+    /// Whether it is on this machine, as a stand-in is.
+    pub fn is_loopback(&self) -> bool {
+        self.loopback
+    }
+
+    /// Whether it belongs to the cloud.
+    pub fn is_of_the_cloud(&self) -> bool {
+        self.host == "tencentcloudapi.com" || self.host.ends_with(".tencentcloudapi.com")
+    }
+}
+
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.base)
+    }
+}
+
+/// A service of the cloud's API.
+#[derive(Debug, Clone)]
+pub struct Service {
+    /// `scf`, `cls`.
+    pub name: &'static str,
+    /// Its API's version.
+    pub version: &'static str,
+    /// Where it is.
+    pub endpoint: Endpoint,
+}
+
+/// Why a call gave nothing.
+#[derive(Debug, thiserror::Error)]
+pub enum CallError {
+    /// The platform said no.
+    #[error("{action}: {code}: {message} (request {request_id}); {}", refusal::advice(code))]
+    Refused {
+        /// What was asked for.
+        action: String,
+        /// The platform's code.
+        code: String,
+        /// Its words.
+        message: String,
+        /// Its identity of the request.
+        request_id: String,
+    },
+    /// No answer.
+    #[error("{action} at `{endpoint}`: {why}")]
+    Transport {
+        /// What was asked for.
+        action: String,
+        /// Where.
+        endpoint: String,
+        /// What happened.
+        why: String,
+    },
+    /// An answer of another form than the API's.
+    #[error("{action} at `{endpoint}` answered something else than the API does: {what}")]
+    Answer {
+        /// What was asked for.
+        action: String,
+        /// Where.
+        endpoint: String,
+        /// What is missing or wrong.
+        what: String,
+    },
+    /// The user ended the run.
+    #[error("interrupted")]
+    Interrupted,
+}
+
+impl CallError {
+    /// The platform's code, if it was the platform that refused.
+    pub fn code(&self) -> Option<&str> {
+        match self {
+            Self::Refused { code, .. } => Some(code),
+            _ => None,
+        }
+    }
+
+    /// Whether the code begins so: `ResourceNotFound` for all that is not there.
+    pub fn is(&self, family: &str) -> bool {
+        self.code()
+            .and_then(|code| code.strip_prefix(family))
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+    }
+}
+
+/// An answer, and when it came.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    /// The member `Response`.
+    pub response: Value,
+    /// From before the request was written until the answer was read.
+    pub took: Duration,
+    /// When the request was written.
+    pub began: Instant,
+    /// The same by the wall clock.
+    pub at: SystemTime,
+}
+
+/// Signs and sends. Clones share rates and the clock's correction; each has connections of its own.
+pub struct Client {
+    shared: Arc<Shared>,
+    agent: Agent,
+}
+
+struct Shared {
+    credentials: Credentials,
+    region: String,
+    direct: bool,
+    stop: Arc<AtomicBool>,
+    /// What is added to this machine's clock, in seconds.
+    skew_s: AtomicI64,
+    /// When the next request of an action may be sent.
+    next: Mutex<HashMap<String, Instant>>,
+    refused: AtomicU64,
+    calls: AtomicU64,
+}
+
+impl Client {
+    /// For one region. `direct`: through no proxy, as to this machine. `stop`: ends waiting.
+    pub fn new(
+        credentials: Credentials,
+        region: String,
+        direct: bool,
+        stop: Arc<AtomicBool>,
+    ) -> Self {
+        let shared = Shared {
+            credentials,
+            region,
+            direct,
+            stop,
+            skew_s: AtomicI64::new(0),
+            next: Mutex::default(),
+            refused: AtomicU64::new(0),
+            calls: AtomicU64::new(0),
+        };
+        Self { shared: Arc::new(shared), agent: agent(direct) }
+    }
+
+    /// The same client with a connection of its own.
+    pub fn beside(&self) -> Self {
+        Self { shared: Arc::clone(&self.shared), agent: agent(self.shared.direct) }
+    }
+
+    /// The same key and region, and another flag: for cleaning up after an interruption.
+    pub fn unstoppable(&self) -> Self {
+        let of = &self.shared;
+        let skew_s = of.skew_s.load(Ordering::Relaxed);
+        let stop = Arc::new(AtomicBool::new(false));
+        let client = Self::new(of.credentials.clone(), of.region.clone(), of.direct, stop);
+        client.shared.skew_s.store(skew_s, Ordering::Relaxed);
+        client
+    }
+
+    /// The region.
+    pub fn region(&self) -> &str {
+        &self.shared.region
+    }
+
+    /// How many requests were sent again because the platform refused their rate.
+    pub fn refused_for_rate(&self) -> u64 {
+        self.shared.refused.load(Ordering::Relaxed)
+    }
+
+    /// How many requests were sent.
+    pub fn calls(&self) -> u64 {
+        self.shared.calls.load(Ordering::Relaxed)
+    }
+
+    /// How far this machine's clock was found to be off, in seconds; 0 unless a signature was
+    /// refused for it.
+    pub fn skew_s(&self) -> i64 {
+        self.shared.skew_s.load(Ordering::Relaxed)
+    }
+
+    /// Sends a request until it is not refused for its rate.
+    ///
+    /// # Errors
+    /// [`CallError`]
+    pub fn call(&self, of: &Service, action: &str, body: &Value) -> Result<Answer, CallError> {
+        let payload = body.to_string();
+        let (mut pause, mut corrected) = (PAUSE, false);
+        let (mut refused, mut lost) = (0, 0);
+        loop {
+            self.keep_rate(action)?;
+            let (answer, server_s) = match self.send(of, action, &payload) {
+                Err(CallError::Transport { .. }) if is_repeatable(action) && lost < MAX_LOST => {
+                    lost += 1;
+                    self.wait(PAUSE)?;
+                    continue;
+                }
+                sent => sent?,
+            };
+            let Some(error) = answer.response.get("Error") else { return Ok(answer) };
+            let text = |value: &Value, name: &str| {
+                value.get(name).and_then(Value::as_str).unwrap_or("").to_owned()
+            };
+            let code = text(error, "Code");
+            if code == "RequestLimitExceeded" && refused < MAX_REFUSED {
+                refused += 1;
+                self.shared.refused.fetch_add(1, Ordering::Relaxed);
+                self.wait(pause.mul_f64(0.75 + fastrand::f64() / 2.0))?;
+                pause *= 2;
+                continue;
+            }
+            if code == "AuthFailure.SignatureExpire" && !corrected {
+                corrected = true;
+                if let Some(server_s) = server_s {
+                    self.shared.skew_s.store(server_s - now_s(), Ordering::Relaxed);
+                    continue;
+                }
+            }
+            return Err(CallError::Refused {
+                action: action.to_owned(),
+                code,
+                message: text(error, "Message"),
+                request_id: text(&answer.response, "RequestId"),
+            });
+        }
+    }
+
+    /// Sends one request. With the answer comes the server's clock, if it says it.
+    fn send(
+        &self,
+        of: &Service,
+        action: &str,
+        payload: &str,
+    ) -> Result<(Answer, Option<i64>), CallError> {
+        let seconds = now_s() + self.skew_s();
+        let content_type = "application/json";
+        let call = Call {
+            method: "POST",
+            path: "/",
+            query: "",
+            headers: &[("content-type", content_type), ("host", &of.endpoint.host)],
+            payload: payload.as_bytes(),
+        };
+        let authorization = sign(&call, self.shared.credentials.credential(), of.name, seconds);
+        let mut request = self
+            .agent
+            .post(format!("{}/", of.endpoint.base))
+            .header(header::CONTENT_TYPE, content_type)
+            .header(header::HOST, &of.endpoint.host)
+            .header(header::AUTHORIZATION, authorization)
+            .header("X-TC-Action", action)
+            .header("X-TC-Version", of.version)
+            .header("X-TC-Timestamp", seconds.to_string())
+            .header("X-TC-Region", &self.shared.region);
+        if let Some(token) = self.shared.credentials.token() {
+            request = request.header("X-TC-Token", token);
+        }
+        let transport = |why: String| CallError::Transport {
+            action: action.to_owned(),
+            endpoint: of.endpoint.to_string(),
+            why,
+        };
+        self.shared.calls.fetch_add(1, Ordering::Relaxed);
+        let (at, began) = (SystemTime::now(), Instant::now());
+        let mut reply =
+            request.send(payload.as_bytes()).map_err(|error| transport(error.to_string()))?;
+        let mut text = Vec::new();
+        let limited = reply.body_mut().with_config().limit(MAX_REPLY_BYTES);
+        limited.reader().read_to_end(&mut text).map_err(|error| transport(error.to_string()))?;
+        let took = began.elapsed();
+        let server_s = reply
+            .headers()
+            .get(header::DATE)
+            .and_then(|date| humanly(date.to_str().ok()?))
+            .and_then(|time| i64::try_from(time.duration_since(UNIX_EPOCH).ok()?.as_secs()).ok());
+        let wrong = |what: String| CallError::Answer {
+            action: action.to_owned(),
+            endpoint: of.endpoint.to_string(),
+            what,
+        };
+        let status = reply.status();
+        let value: Value = serde_json::from_slice(&text)
+            .map_err(|_| wrong(format!("status {status}, no JSON")))?;
+        let response = match value {
+            Value::Object(mut members) => members.remove("Response"),
+            _ => None,
+        };
+        let response =
+            response.ok_or_else(|| wrong(format!("status {status}, no member Response")))?;
+        Ok((Answer { response, took, began, at }, server_s))
+    }
+
+    /// Waits for the action's turn.
+    fn keep_rate(&self, action: &str) -> Result<(), CallError> {
+        if self.shared.stop.load(Ordering::Relaxed) {
+            return Err(CallError::Interrupted);
+        }
+        let rate = RATES.iter().find(|(known, _)| *known == action).map_or(OTHER_RATE, |r| r.1);
+        let turn = {
+            let mut next = self.shared.next.lock().unwrap_or_else(PoisonError::into_inner);
+            let now = Instant::now();
+            let turn = next.get(action).copied().map_or(now, |at| at.max(now));
+            next.insert(action.to_owned(), turn + Duration::from_secs(1) / rate);
+            turn
+        };
+        self.wait(turn.saturating_duration_since(Instant::now()))
+    }
+
+    /// Sleeps, unless the run is ended meanwhile. The platform has no way to tell when something
+    /// is ready: it has to be asked again.
+    ///
+    /// # Errors
+    /// [`CallError::Interrupted`]
+    pub fn wait(&self, how_long: Duration) -> Result<(), CallError> {
+        const STEP: Duration = Duration::from_millis(50);
+        let until = Instant::now() + how_long;
+        loop {
+            if self.shared.stop.load(Ordering::Relaxed) {
+                return Err(CallError::Interrupted);
+            }
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Ok(());
+            }
+            thread::sleep(left.min(STEP));
+        }
+    }
+}
+
+/// Whether a request that got no answer may be sent again: what only asks, and what deletes, of
+/// which a second time finds nothing. A call of a function or a creation may have been done.
+fn is_repeatable(action: &str) -> bool {
+    ["Get", "List", "Search", "Delete"].iter().any(|word| action.starts_with(word))
+}
+
+fn agent(direct: bool) -> Agent {
+    let config = Agent::config_builder()
+        .user_agent(concat!("coldstart/", env!("CARGO_PKG_VERSION")))
+        .http_status_as_error(false)
+        .max_redirects(0)
+        .max_redirects_will_error(false)
+        .max_idle_connections_per_host(1)
+        .timeout_connect(Some(CONNECT_TIMEOUT))
+        .timeout_recv_response(Some(REPLY_TIMEOUT))
+        .timeout_per_call(Some(REPLY_TIMEOUT))
+        .proxy(if direct { None } else { Proxy::try_from_env() })
+        .build();
+    registry::client(config, Trust::default())
+}
+
+fn now_s() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
+}
+
+/// An HTTP date (RFC 9110, section 5.6.7).
+fn humanly(text: &str) -> Option<SystemTime> {
+    // `Sun, 06 Nov 1994 08:49:37 GMT`
+    let mut words = text.split_whitespace().skip(1);
+    let (day, month, year) = (words.next()?, words.next()?, words.next()?);
+    let (time, zone) = (words.next()?, words.next()?);
+    const MONTHS: [&str; 12] =
+        ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+    let month = MONTHS.iter().position(|known| *known == month)? + 1;
+    let day: u8 = day.parse().ok()?;
+    (zone == "GMT").then_some(())?;
+    humantime::parse_rfc3339(&format!("{year}-{month:02}-{day:02}T{time}Z")).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn plain_http_stays_on_this_machine() {
+        for good in ["http://127.0.0.1:9002", "http://localhost:9002/", "http://[::1]:9002"] {
+            assert!(Endpoint::parse(good).unwrap().is_loopback(), "{good}");
+        }
+        let public = Endpoint::parse("https://scf.tencentcloudapi.com").unwrap();
+        assert_eq!(public, Endpoint::public("scf"));
+        assert!(public.is_of_the_cloud() && !public.is_loopback());
+        let near = Endpoint::parse("https://tencentcloudapi.com.example.org").unwrap();
+        assert!(!near.is_of_the_cloud());
+        for plain in [
+            "http://scf.tencentcloudapi.com",
+            "http://127.0.0.1.example.org",
+            "http://10.0.0.1:80",
+            "http://0.0.0.0:9002",
+            "http://localhost.example.org",
+        ] {
+            assert_eq!(Endpoint::parse(plain), Err(EndpointError::Plain(plain.into())));
+        }
+        for wrong in [
+            "",
+            "127.0.0.1:9002",
+            "ftp://127.0.0.1",
+            "https://",
+            "https://user@scf.tencentcloudapi.com",
+            "http://127.0.0.1:9002/path",
+            "https://a?b",
+        ] {
+            assert!(matches!(Endpoint::parse(wrong), Err(EndpointError::Shape(_))), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_servers_date_is_read() {
+        let seconds = humanly("Sun, 06 Nov 1994 08:49:37 GMT")
+            .and_then(|t| t.duration_since(UNIX_EPOCH).ok())
+            .map(|d| d.as_secs());
+        assert_eq!(seconds, Some(784_111_777));
+        for wrong in ["", "Sun", "Sun, 06 Xyz 1994 08:49:37 GMT", "Sun, 06 Nov 1994 08:49:37 CET"] {
+            assert_eq!(humanly(wrong), None, "{wrong}");
+        }
+    }
+}

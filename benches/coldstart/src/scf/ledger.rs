@@ -1,0 +1,386 @@
+//! The ledger: what a run has made, or was about to make, in somebody's account. It is on the disk,
+//! whole and synchronised, before each thing is made, so that whatever happens to the run there is
+//! a list to clean up by. It holds no key.
+
+use super::names::{self, RunId};
+use serde::{Deserialize, Serialize};
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+
+/// The schema's number.
+const SCHEMA: u32 = 1;
+/// The largest ledger that is read, in bytes.
+const MAX_BYTES: u64 = 16 << 20;
+
+/// What a thing is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// A namespace; deleted only if it is ours and empty.
+    Namespace,
+    /// A function with all its versions.
+    Function,
+    /// Instances that are started ahead: the only thing that costs money while nothing happens.
+    Provisioned,
+    /// An image with a nonce, under a tag of its own.
+    Tag,
+}
+
+/// One thing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    /// What it is.
+    pub kind: Kind,
+    /// Its name; of provisioned instances their function's, of a tag the whole reference.
+    pub name: String,
+    /// The version, of provisioned instances.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+    /// Whether the platform said that it was made; otherwise it may or may not be there.
+    pub made: bool,
+}
+
+/// The file's content.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ledger {
+    /// Always 1.
+    pub schema: u32,
+    /// The run's identity.
+    pub run: String,
+    /// The process that wrote it.
+    pub process: u32,
+    /// When it began, UTC, RFC 3339.
+    pub began: String,
+    /// The region of everything in it.
+    pub region: String,
+    /// The namespace of the functions.
+    pub namespace: String,
+    /// Another endpoint than the public one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub endpoint: Option<String>,
+    /// What is there, in the order in which it was made.
+    pub entries: Vec<Entry>,
+}
+
+/// Why a ledger is of no use.
+#[derive(Debug, thiserror::Error)]
+pub enum LedgerError {
+    /// It cannot be read.
+    #[error("the ledger `{path}` cannot be read: {source}")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// The underlying error.
+        source: io::Error,
+    },
+    /// It cannot be written: then nothing is made.
+    #[error(
+        "the ledger `{path}` cannot be written: {source}; nothing is made in an account that \
+             is not written down first"
+    )]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// The underlying error.
+        source: io::Error,
+    },
+    /// It is something else.
+    #[error("`{path}` is no ledger of coldstart: {why}; nothing was deleted")]
+    Shape {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        why: String,
+    },
+    /// It names something that no run makes.
+    #[error(
+        "`{path}` names {what} `{name}`, which no run of coldstart makes: nothing was deleted. \
+         Take the line out, and look at how it came there"
+    )]
+    Foreign {
+        /// The file.
+        path: PathBuf,
+        /// What it is.
+        what: &'static str,
+        /// Its name.
+        name: String,
+    },
+    /// The run is still there.
+    #[error(
+        "the run {run} that writes `{path}` is still going on (process {process}): wait for it, or \
+         end it and its own cleaning up"
+    )]
+    Alive {
+        /// The file.
+        path: PathBuf,
+        /// The run.
+        run: String,
+        /// Its process.
+        process: u32,
+    },
+}
+
+impl Ledger {
+    /// Reads one and checks every name in it.
+    ///
+    /// # Errors
+    /// [`LedgerError`]; then nothing of it may be deleted.
+    pub fn load(path: &Path) -> Result<Self, LedgerError> {
+        let read = |source| LedgerError::Read { path: path.to_owned(), source };
+        let shape = |why: String| LedgerError::Shape { path: path.to_owned(), why };
+        if fs::metadata(path).map_err(read)?.len() > MAX_BYTES {
+            return Err(shape(format!("it has more than {MAX_BYTES} bytes")));
+        }
+        let text = fs::read_to_string(path).map_err(read)?;
+        let ledger: Self = serde_json::from_str(&text).map_err(|e| shape(e.to_string()))?;
+        if ledger.schema != SCHEMA {
+            return Err(shape(format!("its schema is {}", ledger.schema)));
+        }
+        ledger.check(path)?;
+        Ok(ledger)
+    }
+
+    /// The run's identity; every ledger that was loaded has one.
+    pub fn run_id(&self) -> Option<RunId> {
+        RunId::parse(&self.run)
+    }
+
+    /// Every name is one that this run can have made.
+    fn check(&self, path: &Path) -> Result<(), LedgerError> {
+        let shape = |why: &str| LedgerError::Shape { path: path.to_owned(), why: why.to_owned() };
+        let run = self.run_id().ok_or_else(|| shape("its run has no identity"))?;
+        let plain = |text: &str| {
+            !text.is_empty()
+                && text.len() <= 64
+                && text.chars().all(|c| c.is_ascii_alphanumeric() || "-_$".contains(c))
+        };
+        if !plain(&self.namespace) || !plain(&self.region) {
+            return Err(shape("its namespace or region is none"));
+        }
+        for entry in &self.entries {
+            let (what, ours) = match entry.kind {
+                Kind::Namespace => ("a namespace", names::is_our_namespace(&entry.name)),
+                Kind::Function => ("a function", run.owns_function(&entry.name)),
+                Kind::Provisioned => (
+                    "instances of",
+                    run.owns_function(&entry.name)
+                        && entry.version.as_deref().is_some_and(|v| plain(v) && v != "$LATEST"),
+                ),
+                Kind::Tag => ("an image", run.owns_reference(&entry.name)),
+            };
+            if !ours {
+                let name = entry.name.chars().take(200).collect();
+                return Err(LedgerError::Foreign { path: path.to_owned(), what, name });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A ledger on the disk, written before and after each thing is made.
+#[derive(Debug)]
+pub struct LedgerFile {
+    path: PathBuf,
+    ledger: Ledger,
+}
+
+impl LedgerFile {
+    /// Begins a new one.
+    ///
+    /// # Errors
+    /// [`LedgerError::Write`]
+    pub fn begin(path: &Path, ledger: Ledger) -> Result<Self, LedgerError> {
+        let file = Self { path: path.to_owned(), ledger: Ledger { schema: SCHEMA, ..ledger } };
+        file.write()?;
+        Ok(file)
+    }
+
+    /// One that is there already.
+    ///
+    /// # Errors
+    /// As [`Ledger::load`]; [`LedgerError::Alive`] when its run still goes on.
+    pub fn open(path: &Path) -> Result<Self, LedgerError> {
+        let ledger = Ledger::load(path)?;
+        if ledger.process != std::process::id() && is_alive(ledger.process) {
+            let (run, process) = (ledger.run, ledger.process);
+            return Err(LedgerError::Alive { path: path.to_owned(), run, process });
+        }
+        Ok(Self { path: path.to_owned(), ledger })
+    }
+
+    /// What it holds.
+    pub fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Writes down what is about to be made. Only after this returns may it be made.
+    ///
+    /// # Errors
+    /// [`LedgerError`]; then it must not be made.
+    pub fn intend(
+        &mut self,
+        kind: Kind,
+        name: &str,
+        version: Option<&str>,
+    ) -> Result<(), LedgerError> {
+        self.ledger.entries.push(Entry {
+            kind,
+            name: name.to_owned(),
+            version: version.map(str::to_owned),
+            made: false,
+        });
+        let checked = self.ledger.check(&self.path).and_then(|()| self.write());
+        if checked.is_err() {
+            self.ledger.entries.pop();
+        }
+        checked
+    }
+
+    /// It was made.
+    ///
+    /// # Errors
+    /// [`LedgerError::Write`]
+    pub fn made(&mut self, kind: Kind, name: &str) -> Result<(), LedgerError> {
+        let found = self.ledger.entries.iter_mut().rev();
+        found.filter(|e| e.kind == kind && e.name == name).take(1).for_each(|e| e.made = true);
+        self.write()
+    }
+
+    /// It is not there any more, or never was.
+    ///
+    /// # Errors
+    /// [`LedgerError::Write`]
+    pub fn gone(
+        &mut self,
+        kind: Kind,
+        name: &str,
+        version: Option<&str>,
+    ) -> Result<(), LedgerError> {
+        self.ledger
+            .entries
+            .retain(|e| !(e.kind == kind && e.name == name && e.version.as_deref() == version));
+        self.write()
+    }
+
+    /// Removes the file when nothing is in it.
+    ///
+    /// # Errors
+    /// [`LedgerError::Write`]
+    pub fn close(self) -> Result<(), LedgerError> {
+        if !self.ledger.entries.is_empty() {
+            return Ok(());
+        }
+        fs::remove_file(&self.path)
+            .map_err(|source| LedgerError::Write { path: self.path.clone(), source })
+    }
+
+    /// Whole or not at all, and on the disk when it returns: the file, its new name, the folder.
+    fn write(&self) -> Result<(), LedgerError> {
+        let write = || -> io::Result<()> {
+            let folder = match self.path.parent() {
+                Some(folder) if !folder.as_os_str().is_empty() => folder,
+                _ => Path::new("."),
+            };
+            fs::create_dir_all(folder)?;
+            let staged = self.path.with_extension(format!("json.{}", std::process::id()));
+            let mut text = serde_json::to_vec_pretty(&self.ledger)?;
+            text.push(b'\n');
+            let mut file = OpenOptions::new()
+                .write(true)
+                .create(true)
+                .truncate(true)
+                .mode(0o600)
+                .open(&staged)?;
+            file.write_all(&text)?;
+            file.sync_all()?;
+            fs::rename(&staged, &self.path)?;
+            File::open(folder)?.sync_all()
+        };
+        write().map_err(|source| LedgerError::Write { path: self.path.clone(), source })
+    }
+}
+
+/// Whether a process of that number is a coldstart: numbers are used again.
+fn is_alive(process: u32) -> bool {
+    fs::read_to_string(format!("/proc/{process}/comm"))
+        .is_ok_and(|name| name.trim_end().starts_with("coldstart"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ledger() -> Ledger {
+        Ledger {
+            schema: SCHEMA,
+            run: "0a1b2c3d".into(),
+            process: 0,
+            began: "2026-11-28T10:00:00Z".into(),
+            region: "ap-guangzhou".into(),
+            namespace: "firstbyte-bench".into(),
+            endpoint: None,
+            entries: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn what_is_about_to_be_made_is_on_the_disk_first() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("deep/ledger.json");
+        let mut file = LedgerFile::begin(&path, ledger()).unwrap();
+        let name = "firstbyte-bench-0a1b2c3d-echo";
+        file.intend(Kind::Function, name, None).unwrap();
+        assert!(!Ledger::load(&path).unwrap().entries[0].made);
+        file.made(Kind::Function, name).unwrap();
+        file.intend(Kind::Provisioned, name, Some("3")).unwrap();
+        let read = Ledger::load(&path).unwrap();
+        assert!(read.entries[0].made && !read.entries[1].made);
+        file.gone(Kind::Provisioned, name, Some("3")).unwrap();
+        file.gone(Kind::Function, name, None).unwrap();
+        assert!(Ledger::load(&path).unwrap().entries.is_empty());
+        file.close().unwrap();
+        assert!(!path.exists() && fs::read_dir(path.parent().unwrap()).unwrap().next().is_none());
+    }
+
+    #[test]
+    fn a_ledger_with_a_name_that_is_not_ours_deletes_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ledger.json");
+        let entry = |kind, name: &str, version: Option<&str>| Entry {
+            kind,
+            name: name.to_owned(),
+            version: version.map(str::to_owned),
+            made: true,
+        };
+        let ours = "firstbyte-bench-0a1b2c3d-echo";
+        for foreign in [
+            entry(Kind::Function, "production", None),
+            entry(Kind::Function, "firstbyte-bench-ffffffff-echo", None),
+            entry(Kind::Namespace, "default", None),
+            entry(Kind::Tag, "ccr.ccs.tencentyun.com/ns/echo:v1", None),
+            entry(Kind::Provisioned, "production", Some("1")),
+            entry(Kind::Provisioned, ours, None),
+            entry(Kind::Provisioned, ours, Some("$LATEST")),
+        ] {
+            let entries = vec![entry(Kind::Function, ours, None), foreign];
+            let text = serde_json::to_string(&Ledger { entries, ..ledger() }).unwrap();
+            fs::write(&path, &text).unwrap();
+            let error = LedgerFile::open(&path).unwrap_err();
+            assert!(matches!(error, LedgerError::Foreign { .. }), "{error}");
+            let mut file = LedgerFile::begin(&path, ledger()).unwrap();
+            assert!(file.intend(Kind::Function, "production", None).is_err());
+            assert!(Ledger::load(&path).unwrap().entries.is_empty());
+        }
+        for text in ["", "{}", "[1]", "{\"schema\":2}"] {
+            fs::write(&path, text).unwrap();
+            assert!(matches!(Ledger::load(&path), Err(LedgerError::Shape { .. })), "{text}");
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! What the platform's log says of a request: SearchLog of CLS (614/60066, API 2020-10-16). Only
+//! lines of the platform count; a function can print anything.
+
+use super::client::{CallError, Client, Service};
+use super::line::Story;
+use serde_json::{Value, json};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// How far the platform's clock may be from this machine's.
+const CLOCKS_APART: Duration = Duration::from_secs(15 * 60);
+/// The most lines that are asked for; a request's own are a handful.
+const LIMIT: u32 = 1000;
+
+/// A topic of CLS.
+pub struct Logs {
+    /// Sends the requests.
+    pub client: Client,
+    /// The service.
+    pub cls: Service,
+    /// TopicId.
+    pub topic: String,
+    /// When the run began, by this machine's clock.
+    pub began: SystemTime,
+}
+
+impl Logs {
+    /// What there is of a request so far. Empty may mean that it is not there yet (583/43329).
+    ///
+    /// # Errors
+    /// [`CallError`]
+    pub fn story(&self, request_id: &str) -> Result<Story, CallError> {
+        let lines = self.search(&format!("SCF_RequestId:\"{request_id}\""))?;
+        Ok(Story::read(request_id, lines.iter().map(String::as_str)))
+    }
+
+    /// Platform lines of a version of a function, starts that were done ahead among them.
+    ///
+    /// # Errors
+    /// [`CallError`]
+    pub fn of_version(
+        &self,
+        namespace: &str,
+        function: &str,
+        version: &str,
+    ) -> Result<Vec<String>, CallError> {
+        self.search(&format!(
+            "SCF_Namespace:\"{namespace}\" AND SCF_FunctionName:\"{function}\" AND \
+             SCF_Qualifier:\"{version}\" AND SCF_Type:Platform"
+        ))
+    }
+
+    fn search(&self, query: &str) -> Result<Vec<String>, CallError> {
+        let ms = |time: SystemTime| {
+            let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+            u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+        };
+        let body = json!({
+            "TopicId": self.topic,
+            "From": ms(self.began - CLOCKS_APART),
+            "To": ms(SystemTime::now() + CLOCKS_APART),
+            "QueryString": query,
+            "QuerySyntax": 1,
+            "Limit": LIMIT,
+            "Sort": "asc",
+        });
+        let answer = self.client.call(&self.cls, "SearchLog", &body)?.response;
+        let results = answer.get("Results").and_then(Value::as_array);
+        Ok(results.into_iter().flatten().flat_map(message).collect())
+    }
+}
+
+/// The platform's message in one result, a line each.
+fn message(result: &Value) -> Vec<String> {
+    let Some(log) = result.get("LogJson").and_then(Value::as_str) else { return Vec::new() };
+    let Ok(fields) = serde_json::from_str::<Value>(log) else { return Vec::new() };
+    let text = |name: &str| fields.get(name).and_then(Value::as_str);
+    if text("SCF_Type").is_some_and(|kind| kind != "Platform") {
+        return Vec::new();
+    }
+    text("SCF_Message").map(|m| m.lines().map(str::to_owned).collect()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_function_that_prints_the_platforms_line_is_not_believed() {
+        let result = |kind: &str| {
+            let log = json!({ "SCF_Type": kind, "SCF_Message": "Init Report\nRequestId: a" });
+            json!({ "TopicId": "t", "LogJson": log.to_string() })
+        };
+        assert_eq!(message(&result("Platform")), ["Init Report", "RequestId: a"]);
+        assert!(message(&result("Custom")).is_empty());
+        for wrong in [json!({}), json!({ "LogJson": "{" }), json!({ "LogJson": "[]" })] {
+            assert!(message(&wrong).is_empty(), "{wrong}");
+        }
+    }
+}

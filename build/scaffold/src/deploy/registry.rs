@@ -1,0 +1,201 @@
+//! Where the platform takes images from: Tencent's own registries, personal and enterprise, "in the
+//! region of the function" ("WebServer image function", 2023-07-10). The table is that of a chart of
+//! Tencent's own container service (tkestack/charts, incubator/opentelemetry-operator,
+//! `regionRepositoryMap`). Its default is the mainland's one registry, which is hosted in Guangzhou
+//! (qcloud-documents, Container Registry, personal edition).
+
+/// Personal registries beside the mainland's, with the one region that each is in.
+const REGIONAL: [(&str, &str); 16] = [
+    ("bjjrccr.ccs.tencentyun.com", "ap-beijing-fsi"),
+    ("caccr.ccs.tencentyun.com", "na-toronto"),
+    ("deccr.ccs.tencentyun.com", "eu-frankfurt"),
+    ("hkccr.ccs.tencentyun.com", "ap-hongkong"),
+    ("inccr.ccs.tencentyun.com", "ap-mumbai"),
+    ("jktccr.ccs.tencentyun.com", "ap-jakarta"),
+    ("jpccr.ccs.tencentyun.com", "ap-tokyo"),
+    ("krccr.ccs.tencentyun.com", "ap-seoul"),
+    ("saoccr.ccs.tencentyun.com", "sa-saopaulo"),
+    ("sgccr.ccs.tencentyun.com", "ap-singapore"),
+    ("shjrccr.ccs.tencentyun.com", "ap-shanghai-fsi"),
+    ("szjrccr.ccs.tencentyun.com", "ap-shenzhen-fsi"),
+    ("thccr.ccs.tencentyun.com", "ap-bangkok"),
+    ("tpeccr.ccs.tencentyun.com", "ap-taipei"),
+    ("useccr.ccs.tencentyun.com", "na-ashburn"),
+    ("uswccr.ccs.tencentyun.com", "na-siliconvalley"),
+];
+/// The personal registry of every other region.
+pub const MAINLAND: &str = "ccr.ccs.tencentyun.com";
+/// How personal registries end, also those of regions that the table does not have yet.
+const PERSONAL: &str = "ccr.ccs.tencentyun.com";
+/// How enterprise registries end: `NAME.tencentcloudcr.com`, and `NAME-vpc.` of it for the private
+/// network. Their region is not in the name.
+const ENTERPRISE: &str = ".tencentcloudcr.com";
+
+/// Which of Tencent's registries a host is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Registry {
+    /// A personal one.
+    Personal,
+    /// An enterprise one.
+    Enterprise,
+}
+
+/// Why the platform does not take an image from there.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RegistryError {
+    /// Somebody else's.
+    #[error(
+        "the platform takes images out of Tencent's own registries only, and `{host}` is none: push \
+         it to {personal}/NAMESPACE/NAME:TAG (personal edition), or to \
+         NAME.tencentcloudcr.com/NAMESPACE/NAME:TAG (enterprise edition, with `registry_id`)"
+    )]
+    Foreign {
+        /// Where the image is.
+        host: String,
+        /// The personal registry of the function's region.
+        personal: &'static str,
+    },
+    /// Tencent's, of another region.
+    #[error(
+        "`{host}` is the personal registry of {there}, and the function is in {region}: the platform \
+         takes images of the function's own region only. Push it to {personal}, or set `region` to \
+         {there_first}"
+    )]
+    Region {
+        /// Where the image is.
+        host: String,
+        /// Which regions that registry is for.
+        there: String,
+        /// One of them.
+        there_first: String,
+        /// Where the function is.
+        region: String,
+        /// The personal registry of the function's region.
+        personal: &'static str,
+    },
+}
+
+impl Registry {
+    /// What a host is; none where it is not Tencent's.
+    ///
+    /// # Example
+    /// ```
+    /// use scaffold::deploy::registry::Registry;
+    /// assert_eq!(Registry::of("hkccr.ccs.tencentyun.com"), Some(Registry::Personal));
+    /// assert_eq!(Registry::of("team-vpc.tencentcloudcr.com"), Some(Registry::Enterprise));
+    /// assert_eq!(Registry::of("docker.io"), None);
+    /// ```
+    pub fn of(host: &str) -> Option<Registry> {
+        let is_label = |text: &str| {
+            text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+        };
+        if host.strip_suffix(PERSONAL).is_some_and(is_label) {
+            return Some(Registry::Personal);
+        }
+        let name = host.strip_suffix(ENTERPRISE)?;
+        (!name.is_empty() && is_label(name)).then_some(Registry::Enterprise)
+    }
+
+    /// Holds the place of an image to the function's region. An enterprise registry's region is
+    /// known to the platform alone.
+    ///
+    /// # Errors
+    /// [`RegistryError`] says what to do.
+    pub fn check(host: &str, region: &str) -> Result<Registry, RegistryError> {
+        let personal = personal(region);
+        let Some(registry) = Registry::of(host) else {
+            return Err(RegistryError::Foreign { host: host.to_owned(), personal });
+        };
+        if registry == Registry::Enterprise {
+            return Ok(registry);
+        }
+        let place = REGIONAL.iter().find(|(name, _)| *name == host).map(|(_, region)| *region);
+        let is_there = match place {
+            Some(place) => place == region,
+            // A registry that the table does not have can be that of a region which it has not
+            // either.
+            None => host == personal || (host != MAINLAND && personal == MAINLAND),
+        };
+        if is_there {
+            return Ok(registry);
+        }
+        let (there, there_first) = match place {
+            Some(place) => (place, place),
+            None if host == MAINLAND => ("the regions of mainland China", "ap-guangzhou"),
+            None => ("a region that is not known here", "that region"),
+        };
+        Err(RegistryError::Region {
+            host: host.to_owned(),
+            there: there.to_owned(),
+            there_first: there_first.to_owned(),
+            region: region.to_owned(),
+            personal,
+        })
+    }
+}
+
+/// The personal registry of a region.
+fn personal(region: &str) -> &'static str {
+    REGIONAL.iter().find(|(_, place)| *place == region).map_or(MAINLAND, |(host, _)| host)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tencents_own_registries_of_the_functions_region_are_taken() {
+        for (host, region, expected) in [
+            ("ccr.ccs.tencentyun.com", "ap-guangzhou", Registry::Personal),
+            ("ccr.ccs.tencentyun.com", "ap-shanghai", Registry::Personal),
+            ("ccr.ccs.tencentyun.com", "ap-chengdu", Registry::Personal),
+            ("hkccr.ccs.tencentyun.com", "ap-hongkong", Registry::Personal),
+            ("useccr.ccs.tencentyun.com", "na-ashburn", Registry::Personal),
+            ("newccr.ccs.tencentyun.com", "ap-new", Registry::Personal),
+            ("team.tencentcloudcr.com", "ap-hongkong", Registry::Enterprise),
+            ("team-vpc.tencentcloudcr.com", "ap-guangzhou", Registry::Enterprise),
+        ] {
+            assert_eq!(Registry::check(host, region), Ok(expected), "{host} for {region}");
+        }
+        for (host, region) in REGIONAL {
+            assert_eq!(Registry::check(host, region), Ok(Registry::Personal), "{host}");
+        }
+    }
+
+    #[test]
+    fn others_are_refused_with_what_to_do() {
+        for (host, region, words) in [
+            (
+                "docker.io",
+                "ap-guangzhou",
+                "`docker.io` is none: push it to ccr.ccs.tencentyun.com/",
+            ),
+            ("ghcr.io", "ap-tokyo", "push it to jpccr.ccs.tencentyun.com/NAMESPACE"),
+            ("127.0.0.1:5000", "ap-guangzhou", "Tencent's own registries only"),
+            ("ccr.ccs.tencentyun.com.example.org", "ap-guangzhou", "is none"),
+            ("ccr.ccs.tencentyun.com:443", "ap-guangzhou", "is none"),
+            ("a.b.tencentcloudcr.com", "ap-guangzhou", "is none"),
+            ("tencentcloudcr.com", "ap-guangzhou", "is none"),
+            (".tencentcloudcr.com", "ap-guangzhou", "is none"),
+            ("x.ccr.ccs.tencentyun.com", "ap-guangzhou", "is none"),
+            ("mirror.ccs.tencentyun.com", "ap-guangzhou", "is none"),
+            (
+                "hkccr.ccs.tencentyun.com",
+                "ap-guangzhou",
+                "is the personal registry of ap-hongkong, and the function is in ap-guangzhou: the \
+                 platform takes images of the function's own region only. Push it to \
+                 ccr.ccs.tencentyun.com, or set `region` to ap-hongkong",
+            ),
+            (
+                "ccr.ccs.tencentyun.com",
+                "ap-hongkong",
+                "of the regions of mainland China, and the function is in ap-hongkong",
+            ),
+            ("newccr.ccs.tencentyun.com", "ap-tokyo", "Push it to jpccr.ccs.tencentyun.com"),
+            ("jpccr.ccs.tencentyun.com", "ap-new", "set `region` to ap-tokyo"),
+        ] {
+            let error = Registry::check(host, region).unwrap_err().to_string();
+            assert!(error.contains(words), "{host} for {region}: {error}");
+        }
+    }
+}

@@ -1,0 +1,17 @@
+//! A function that asks a server over HTTPS: `{"status":…,"bytes":…}` of what UPSTREAM_URL names.
+//! Trusted is the PEM file that UPSTREAM_CA names, or else Mozilla's list of authorities.
+
+#![no_main]
+#![deny(unsafe_code)]
+
+mod client;
+mod http;
+mod link;
+
+use firstbyte::{App, Event, Json, Result};
+
+fn ask(event: Event<'_>) -> Result<Json<client::Answer>> {
+    Ok(Json(client::call(event.context())?))
+}
+
+firstbyte::main!(App::new().early(&client::EARLY).event(ask));

@@ -1,0 +1,419 @@
+//! The functions of examples/calls, asked as the platform asks them, on the servers that they call:
+//! those of Debian, and for COS a stand-in that checks signatures. What the other side does wrong
+//! must end in time and with its name.
+
+#[path = "calls/certificates.rs"]
+mod certificates;
+#[path = "calls/cos.rs"]
+mod cos;
+#[path = "calls/other_side.rs"]
+mod other_side;
+#[path = "../examples/calls/cos/src/sign.rs"]
+mod sign;
+
+use certificates::{Authority, Flaw};
+use other_side::{Full, Mode, Relay, Silent};
+use outside::eventually;
+use outside::peer;
+use outside::program;
+use outside::reply::Reply;
+use outside::server::Server;
+use outside::service::{PASSWORD, PASSWORD_ENCODED, Service, free_address};
+use rustix::process::Signal;
+use std::net::SocketAddr;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+/// A function, and how it was answered.
+struct Function(Server);
+
+/// The time-out that each invocation brings, in seconds.
+const TIMEOUT_S: u64 = 2;
+/// What a machine that is busy adds to it.
+const SLACK: Duration = Duration::from_secs(3);
+
+impl Function {
+    fn start(name: &str, environment: &[(&str, &str)]) -> Function {
+        let mut command = Command::new(program::call(name));
+        command.envs(environment.iter().copied());
+        Function(Server::start(command))
+    }
+
+    /// One invocation with credentials, as a role brings them.
+    fn invoke(&self, event: &str) -> Reply {
+        let role = cos::ROLE;
+        let request = format!(
+            "POST /event-invoke HTTP/1.1\r\nHost: h\r\nX-Scf-Request-Id: r-1\r\nX-Scf-Timeout: \
+             {TIMEOUT_S}\r\nX-Scf-Secret-Id: {}\r\nX-Scf-Secret-Key: {}\r\nX-Scf-Session-Token: \
+             {}\r\nContent-Length: {}\r\n\r\n{event}",
+            role.id,
+            role.key,
+            role.token,
+            event.len()
+        );
+        peer::ask(self.0.address, request)
+    }
+
+    #[track_caller]
+    fn assert_answers(&self, event: &str, body: &str) {
+        let reply = self.invoke(event);
+        assert_eq!((reply.status, reply.text()), (200, body));
+    }
+
+    /// It fails with one of these words, in time, and without a secret.
+    #[track_caller]
+    fn assert_fails(&self, what: &str, words: &[&str]) {
+        let begun = Instant::now();
+        let reply = self.invoke("{}");
+        let took = begun.elapsed();
+        reply.assert_is_error(500);
+        let message = reply.json()["errorMessage"].as_str().unwrap_or_default().to_owned();
+        println!("{what}: {message} ({took:?})");
+        assert!(words.iter().any(|word| message.contains(word)), "{what}: {message}");
+        assert!(took < Duration::from_secs(TIMEOUT_S) + SLACK, "{what}: {took:?}");
+        for secret in [PASSWORD, PASSWORD_ENCODED, cos::ROLE.key, cos::ROLE.token] {
+            assert!(!message.contains(secret), "{what}: {message}");
+        }
+    }
+
+    /// Stopped, until `is_over` says that the server has ended its session, and continued.
+    fn stop_until(&self, is_over: impl FnMut() -> bool) {
+        self.0.signal(Signal::STOP);
+        eventually("the server ends an idle session", is_over);
+        self.0.signal(Signal::CONT);
+    }
+}
+
+/// How often a server's log has this, for a server whose sessions nobody can list.
+fn is_closed_by(relay: &Relay) -> impl FnMut() -> bool {
+    let ended = relay.ended();
+    move || relay.ended() > ended
+}
+
+const LATE: &[&str] = &["in time", "timed out", "timeout", "does not answer"];
+const CUT: &[&str] =
+    &["cut", "closed", "eof", "EOF", "unexpected end", "early", "disconnected", "bytes remaining"];
+
+/// What may go wrong below any protocol. `environment` is that of a function whose server is at
+/// `address`; `server` is a real one.
+fn fails_as_it_should(
+    name: &str,
+    server: SocketAddr,
+    environment: impl Fn(SocketAddr) -> Vec<(&'static str, String)>,
+) {
+    let start = |address| {
+        let environment = environment(address);
+        let environment: Vec<_> =
+            environment.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        Function::start(name, &environment)
+    };
+    start(free_address()).assert_fails("refused", &["refused"]);
+    let silent = Silent::listen();
+    start(silent.address).assert_fails("silent", LATE);
+    let full = Full::listen();
+    start(full.address).assert_fails("unreachable", LATE);
+    let relay = Relay::to(server, Mode::Drip);
+    start(relay.address).assert_fails("slow", LATE);
+    let relay = Relay::to(server, Mode::CutAfter(7));
+    start(relay.address).assert_fails("cut", CUT);
+    let relay = Relay::to(server, Mode::Pass);
+    let function = start(relay.address);
+    let reply = function.invoke("{}");
+    assert_eq!(reply.status, 200, "and otherwise it works: {}", reply.text());
+    relay.set(Mode::Drip);
+    function.assert_fails("slow later", LATE);
+    relay.set(Mode::Pass);
+    let reply = function.invoke("{}");
+    assert_eq!(reply.status, 200, "and works again: {name}: {}", reply.text());
+}
+
+#[test]
+fn redis_is_asked_and_its_sessions_may_end() {
+    let Some(redis) = Service::redis(&["--timeout", "2"]) else { return };
+    let url = format!("redis://{}", redis.address);
+    let function = Function::start("call-redis", &[("REDIS_URL", &url)]);
+    function.assert_answers("{}", r#"{"value":null}"#);
+    assert!(redis.redis_command("SET greeting hello").starts_with("+OK"));
+    function.assert_answers("{}", r#"{"value":"hello"}"#);
+    assert!(redis.redis_command("INFO stats").contains("total_connections_received:"));
+    for expected in ["1", "2"] {
+        let killed = redis.redis_command("CLIENT KILL TYPE normal SKIPME yes");
+        assert!(killed.starts_with(":1"), "{killed}");
+        function.assert_answers(r#"{"increment":"visits"}"#, &format!(r#"{{"value":{expected}}}"#));
+    }
+    redis.redis_command("CLIENT KILL TYPE normal SKIPME yes");
+    function.assert_answers("{}", r#"{"value":"hello"}"#);
+    function.stop_until(|| !redis.redis_command("CLIENT LIST").contains("cmd=get"));
+    function.assert_answers("{}", r#"{"value":"hello"}"#);
+    redis.redis_command("SET greeting \"\"");
+    redis.redis_command("DEL greeting");
+    redis.redis_command("LPUSH greeting x");
+    let reply = function.invoke("{}");
+    reply.assert_is_error(500);
+    assert!(reply.text().contains("WRONGTYPE"), "{}", reply.text());
+}
+
+#[test]
+fn a_command_that_counts_is_never_run_twice() {
+    let Some(redis) = Service::redis(&[]) else { return };
+    let relay = Relay::to(redis.address, Mode::Pass);
+    let url = format!("redis://{}", relay.address);
+    let function = Function::start("call-redis", &[("REDIS_URL", &url)]);
+    function.assert_answers(r#"{"increment":"visits"}"#, r#"{"value":1}"#);
+    redis.redis_command("SET greeting hello");
+    // Its request arrives, its reply does not: nobody can know whether it was run.
+    relay.set(Mode::CutOnce);
+    let reply = function.invoke(r#"{"increment":"visits"}"#);
+    reply.assert_is_error(500);
+    assert_eq!(redis.redis_command("GET visits"), "$1\r\n2\r\n");
+    // What may be asked twice is.
+    function.assert_answers("{}", r#"{"value":"hello"}"#);
+    relay.set(Mode::CutOnce);
+    function.assert_answers("{}", r#"{"value":"hello"}"#);
+}
+
+#[test]
+fn redis_logs_in_and_chooses_its_database() {
+    let Some(redis) = Service::redis(&["--requirepass", PASSWORD]) else { return };
+    let at = |password: &str, path: &str| format!("redis://:{password}@{}{path}", redis.address);
+    let function = Function::start("call-redis", &[("REDIS_URL", &at(PASSWORD_ENCODED, "/3"))]);
+    function.assert_answers(r#"{"increment":"n"}"#, r#"{"value":1}"#);
+    let function = Function::start("call-redis", &[("REDIS_URL", &at(PASSWORD_ENCODED, ""))]);
+    function.assert_answers(r#"{"increment":"n"}"#, r#"{"value":1}"#);
+    Function::start("call-redis", &[("REDIS_URL", &at("wrong", ""))])
+        .assert_fails("wrong password", &["WRONGPASS"]);
+    Function::start("call-redis", &[("REDIS_URL", &format!("redis://{}", redis.address))])
+        .assert_fails("no password", &["NOAUTH"]);
+}
+
+#[test]
+fn redis_fails_in_time() {
+    let Some(redis) = Service::redis(&["--requirepass", PASSWORD]) else { return };
+    fails_as_it_should("call-redis", redis.address, |address| {
+        vec![("REDIS_URL", format!("redis://:{PASSWORD_ENCODED}@{address}"))]
+    });
+}
+
+#[test]
+fn what_is_not_configured_or_not_spoken_is_named() {
+    for (name, variable, wrong, words) in [
+        ("call-redis", "REDIS_URL", "rediss://127.0.0.1", "TLS"),
+        ("call-redis", "REDIS_URL", "http://127.0.0.1", "REDIS_URL"),
+        ("call-https", "UPSTREAM_URL", "ftp://127.0.0.1", "UPSTREAM_URL"),
+        ("call-https", "UPSTREAM_URL", "https://a b/", "percent-encoded"),
+        ("call-https", "UPSTREAM_URL", "https://u:p@127.0.0.1/", "user"),
+        ("call-ureq", "UPSTREAM_URL", "nonsense", ""),
+        ("call-tokio", "UPSTREAM_URL", "nonsense", ""),
+        ("call-postgres", "POSTGRES_URL", "postgres://u:pass%2Fword%401@h:x/", "POSTGRES_URL"),
+        ("call-mysql", "MYSQL_URL", "mysql://u:pass%2Fword%401@h:x/", "MYSQL_URL"),
+        ("call-cos", "COS_URL", "cos://bucket", "COS_URL"),
+    ] {
+        Function::start(name, &[]).assert_fails(name, &[&format!("{variable} is not set")]);
+        Function::start(name, &[(variable, wrong)]).assert_fails(name, &[words]);
+    }
+    let function = Function::start(
+        "call-https",
+        &[("UPSTREAM_URL", "https://127.0.0.1:1/"), ("UPSTREAM_CA", "/nowhere.pem")],
+    );
+    function.assert_fails("no such file", &["UPSTREAM_CA, `/nowhere.pem`"]);
+}
+
+/// nginx with a page of 20,000 bytes, sessions that are ended after two idle seconds, and a
+/// certificate with `flaw`; and the file of the authority that signed it.
+fn nginx(flaw: Flaw) -> Option<(Service, String)> {
+    let authority = Authority::new();
+    let (certificate, key) = authority.sign(flaw);
+    let service = Service::nginx(
+        "listen 127.0.0.1:PORT ssl; ssl_protocols TLSv1.2 TLSv1.3; ssl_certificate \
+         FOLDER/certificate.pem; ssl_certificate_key FOLDER/key.pem; keepalive_timeout 2s;",
+        &[
+            ("certificate.pem", certificate.as_bytes()),
+            ("key.pem", key.as_bytes()),
+            ("ca.pem", authority.pem().as_bytes()),
+            ("page", &[b'x'; 20_000]),
+        ],
+    )?;
+    let ca = service.folder().join("ca.pem").display().to_string();
+    Some((service, ca))
+}
+
+const OVER_TLS: [&str; 3] = ["call-https", "call-ureq", "call-tokio"];
+
+#[test]
+fn https_is_asked_and_its_sessions_may_end() {
+    let Some((nginx, ca)) = nginx(Flaw::None) else { return };
+    for name in OVER_TLS {
+        let relay = Relay::to(nginx.address, Mode::Pass);
+        let url = format!("https://{}/page", relay.address);
+        let environment = [("UPSTREAM_URL", url.as_str()), ("UPSTREAM_CA", &ca)];
+        let function = Function::start(name, &environment);
+        for _ in 0..3 {
+            function.assert_answers("{}", r#"{"status":200,"bytes":20000}"#);
+        }
+        assert_eq!(relay.begun(), 1, "{name} keeps its connection");
+        function.stop_until(is_closed_by(&relay));
+        function.assert_answers("{}", r#"{"status":200,"bytes":20000}"#);
+        assert_eq!(relay.begun(), 2, "{name}");
+        let url = format!("https://localhost:{}/nothing", relay.address.port());
+        let function = Function::start(name, &[("UPSTREAM_URL", &url), ("UPSTREAM_CA", &ca)]);
+        let reply = function.invoke("{}");
+        assert_eq!((reply.status, &reply.json()["status"]), (200, &404.into()), "{name}");
+    }
+}
+
+#[test]
+fn https_fails_in_time() {
+    let Some((nginx, ca)) = nginx(Flaw::None) else { return };
+    std::thread::scope(|scope| {
+        for name in OVER_TLS {
+            let (nginx, ca) = (nginx.address, &ca);
+            scope.spawn(move || {
+                fails_as_it_should(name, nginx, |address| {
+                    let url = format!("https://{address}/page");
+                    vec![("UPSTREAM_URL", url), ("UPSTREAM_CA", ca.clone())]
+                });
+            });
+        }
+    });
+}
+
+#[test]
+fn wrong_certificates_are_refused_by_name() {
+    let flaws = [
+        (Flaw::Name, ["not valid for name", "NotValidForName"]),
+        (Flaw::Expired, ["expired", "Expired"]),
+        (Flaw::Authority, ["UnknownIssuer", "unknown issuer"]),
+    ];
+    for (flaw, words) in flaws {
+        let Some((nginx, ca)) = nginx(flaw) else { return };
+        for name in OVER_TLS {
+            let url = format!("https://{}/page", nginx.address);
+            let environment = [("UPSTREAM_URL", url.as_str()), ("UPSTREAM_CA", &ca)];
+            Function::start(name, &environment).assert_fails(name, &words);
+        }
+        let url = format!("https://{}/page", nginx.address);
+        let environment = [("COS_URL", url.as_str()), ("COS_CA", &ca)];
+        Function::start("call-cos", &environment).assert_fails("call-cos", &words);
+    }
+    // Without a list of its own a function trusts the public one, and nobody else.
+    let Some((nginx, _)) = nginx(Flaw::None) else { return };
+    for name in OVER_TLS {
+        let url = format!("https://{}/page", nginx.address);
+        Function::start(name, &[("UPSTREAM_URL", &url)]).assert_fails(name, &["UnknownIssuer"]);
+    }
+}
+
+#[test]
+fn postgres_is_asked_and_its_sessions_may_end() {
+    let options = ["-c", "idle_session_timeout=2s"];
+    let Some(postgres) = Service::postgres(&options) else { return };
+    let url = format!("postgres://postgres:{PASSWORD_ENCODED}@{}/postgres", postgres.address);
+    let function = Function::start("call-postgres", &[("POSTGRES_URL", &url)]);
+    let sessions = "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend' \
+                    AND pid <> pg_backend_pid()";
+    let kill = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE backend_type = \
+                'client backend' AND pid <> pg_backend_pid()";
+    for _ in 0..2 {
+        function.assert_answers("{}", r#"{"value":1}"#);
+    }
+    assert_eq!(postgres.psql(sessions).as_deref(), Some("1"), "it keeps its connection");
+    assert_eq!(postgres.psql(kill).as_deref(), Some("t"));
+    function.assert_answers("{}", r#"{"value":1}"#);
+    function.stop_until(|| postgres.psql(sessions).as_deref() == Some("0"));
+    function.assert_answers("{}", r#"{"value":1}"#);
+    let url = format!("postgres://postgres:wrong@{}/postgres", postgres.address);
+    Function::start("call-postgres", &[("POSTGRES_URL", &url)])
+        .assert_fails("wrong password", &["password authentication failed"]);
+    let url = format!("postgres://postgres@{}/postgres?sslmode=require", postgres.address);
+    Function::start("call-postgres", &[("POSTGRES_URL", &url)]).assert_fails("TLS", &["TLS"]);
+    fails_as_it_should("call-postgres", postgres.address, |address| {
+        let url = format!("postgres://postgres:{PASSWORD_ENCODED}@{address}/postgres");
+        vec![("POSTGRES_URL", url)]
+    });
+}
+
+#[test]
+fn mysql_is_asked_and_its_sessions_may_end() {
+    let Some(mariadb) = Service::mariadb(&["--wait-timeout=2"]) else { return };
+    let url = format!("mysql://caller:{PASSWORD_ENCODED}@{}/", mariadb.address);
+    let function = Function::start("call-mysql", &[("MYSQL_URL", &url)]);
+    let sessions = "SELECT id FROM information_schema.processlist WHERE user = 'caller' AND id <> \
+                    connection_id()";
+    for _ in 0..2 {
+        function.assert_answers("{}", r#"{"value":1}"#);
+    }
+    let id = mariadb.mariadb_client(sessions).expect("it lists them");
+    assert!(id.parse::<u64>().is_ok(), "it keeps its connection: `{id}`");
+    mariadb.mariadb_client(&format!("KILL {id}")).expect("it is there");
+    function.assert_answers("{}", r#"{"value":1}"#);
+    function.stop_until(|| mariadb.mariadb_client(sessions).as_deref() == Some(""));
+    function.assert_answers("{}", r#"{"value":1}"#);
+    let url = format!("mysql://caller:wrong@{}/", mariadb.address);
+    Function::start("call-mysql", &[("MYSQL_URL", &url)])
+        .assert_fails("wrong password", &["Access denied"]);
+    fails_as_it_should("call-mysql", mariadb.address, |address| {
+        vec![("MYSQL_URL", format!("mysql://caller:{PASSWORD_ENCODED}@{address}/"))]
+    });
+}
+
+#[test]
+fn cos_is_asked_with_a_signature() {
+    let cos = cos::StandIn::start();
+    let url =
+        cos.url("/exampleobject(%E8%85%BE%E8%AE%AF%E4%BA%91)?response-content-type=a%2Fb&acl");
+    let function = Function::start("call-cos", &[("COS_URL", &url)]);
+    for _ in 0..2 {
+        function.assert_answers("{}", r#"{"bytes":13}"#);
+    }
+    assert_eq!(cos.connections(), 1, "it keeps its connection");
+    cos.end_sessions();
+    function.assert_answers("{}", r#"{"bytes":13}"#);
+    let function = Function::start("call-cos", &[("COS_URL", &cos.url("/missing"))]);
+    function.assert_fails("no such object", &["404 NoSuchKey"]);
+    let function = Function::start("call-cos", &[("COS_URL", &cos.url("/tampered"))]);
+    function.assert_fails("another signature", &["403 SignatureDoesNotMatch"]);
+    let reply = peer::ask(function.0.address, peer::invoke("{}"));
+    reply.assert_is_error(500);
+    assert!(reply.text().contains("bind a role"), "{}", reply.text());
+    fails_as_it_should("call-cos", cos.address, |address| {
+        vec![("COS_URL", format!("http://{address}/exampleobject"))]
+    });
+}
+
+/// "Request Signature", cloud.tencent.com/document/product/436/7778: both examples.
+#[test]
+fn signs_as_the_documented_examples() {
+    let role = ("AKIDQjz3ltompVjBni5LitkWHFlFpwkn9U5q", "BQYIM75p8x0iWVFSIgqEKwFprpRSVHlz");
+    let host = ("host", "examplebucket-1250000000.cos.ap-beijing.myqcloud.com");
+    let path = "/exampleobject(%E8%85%BE%E8%AE%AF%E4%BA%91)";
+    let upload = sign::authorization(
+        role,
+        "1557989151;1557996351",
+        "put",
+        path,
+        &[
+            ("content-length", "13"),
+            ("content-md5", "mQ/fVh815F3k6TAUm8m0eg=="),
+            ("content-type", "text/plain"),
+            ("date", "Thu, 16 May 2019 06:45:51 GMT"),
+            host,
+            ("x-cos-acl", "private"),
+            ("x-cos-grant-read", "uin=\"100000000011\""),
+        ],
+    );
+    assert!(upload.ends_with("&q-signature=3b8851a11a569213c17ba8fa7dcf2abec6935172"), "{upload}");
+    let target = format!(
+        "{path}?response-content-type=application%2Foctet-stream&response-cache-control=\
+         max-age%3D600"
+    );
+    let date = ("date", "Thu, 16 May 2019 06:55:53 GMT");
+    let download =
+        sign::authorization(role, "1557989753;1557996953", "get", &target, &[date, host]);
+    assert_eq!(
+        download,
+        "q-sign-algorithm=sha1&q-ak=AKIDQjz3ltompVjBni5LitkWHFlFpwkn9U5q&q-sign-time=1557989753;\
+         1557996953&q-key-time=1557989753;1557996953&q-header-list=date;host&q-url-param-list=\
+         response-cache-control;response-content-type&q-signature=\
+         01681b8c9d798a678e43b685a9f1bba0f6c0e012"
+    );
+}
