@@ -179,7 +179,7 @@ pub fn files(
                 "README.md" => client.readme(text),
                 "function.toml" => client.function(text),
                 "src/main.rs" => client.main(kind),
-                "tests/socket.rs" => client.socket(text),
+                "tests/socket.rs" => client.socket(kind, text),
                 _ => continue,
             };
         }
