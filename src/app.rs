@@ -14,7 +14,7 @@ use crate::headers::Headers;
 use crate::log;
 use crate::net::{Early, Handshake};
 use crate::platform::{self, Completion, Hook, Platform, Role};
-use crate::reply::{IntoReply, Reply};
+use crate::reply::{Guard, IntoReply, Reply};
 use crate::request::Request;
 use crate::route::{Matched, Routes, Routing};
 use crate::spare;
@@ -464,10 +464,10 @@ impl App {
         let error = match answered {
             Ok(Ok(mut reply)) => {
                 if caller == Caller::Web {
-                    let line = || log::Request::new(asked.method(), asked.path());
-                    reply.watch_stream(line, asked.context().log_id(), |write| {
-                        catch(write).unwrap_or_else(|panicked| Err(panicked.into_io()))
-                    });
+                    let line = || log::request(asked.method(), asked.path());
+                    let guard: Guard =
+                        |write| catch(write).unwrap_or_else(|panicked| Err(panicked.into_io()));
+                    reply.watch_stream(line, asked.context().log_id(), guard, log::failed);
                 }
                 return (reply, Completion::Done);
             }
@@ -485,8 +485,8 @@ impl App {
         let id = asked.context().log_id();
         let is_mistake = error.is_peers_fault() || status.code() < 500;
         let level = if is_mistake { Level::Warn } else { Level::Error };
-        let line = log::Request::new(asked.method(), asked.path());
-        line.failed(level, id, status, format_args!("{error:#}"));
+        let line = log::request(asked.method(), asked.path());
+        log::failed(level, id, status, &line, format_args!("{error:#}"));
         let mut body = spare::take();
         error.write_json_with(error.told(caller, status), id, &mut body);
         let reply = Reply::raw_json(body).with_status(status);

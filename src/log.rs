@@ -68,25 +68,27 @@ pub(crate) fn told(level: Level, request_id: &str, message: fmt::Arguments<'_>) 
     write(level, "firstbyte", id, format_args!("{message}"));
 }
 
+/// Bytes of a path that are told.
+const MOST_PATH_BYTES: usize = 512;
+
 /// Method and path, as a line of the log has them.
-pub(crate) struct Request(String);
-
-impl Request {
-    /// Bytes of a path that are told.
-    const MOST_BYTES: usize = 512;
-
-    pub(crate) fn new(method: &str, path: &str) -> Request {
-        let part = |text: &str| text[..text.floor_char_boundary(Self::MOST_BYTES)].to_owned();
-        match method {
-            "" => Request("(no request line)".to_owned()),
-            method => Request(part(method) + " " + &part(path)),
-        }
+pub(crate) fn request(method: &str, path: &str) -> String {
+    let part = |text: &str| text[..text.floor_char_boundary(MOST_PATH_BYTES)].to_owned();
+    match method {
+        "" => "(no request line)".to_owned(),
+        method => part(method) + " " + &part(path),
     }
+}
 
-    /// Writes the one line of a request that failed.
-    pub(crate) fn failed(&self, level: Level, id: &str, status: Status, what: fmt::Arguments<'_>) {
-        failure(level, id, format_args!("{} {}: {what}", status.code(), self.0));
-    }
+/// Writes the one line of a request that failed; `request` is what [`request`] made.
+pub(crate) fn failed(
+    level: Level,
+    id: &str,
+    status: Status,
+    request: &str,
+    what: fmt::Arguments<'_>,
+) {
+    failure(level, id, format_args!("{} {request}: {what}", status.code()));
 }
 
 /// Writes a record of the server's own about one request.

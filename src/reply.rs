@@ -5,7 +5,6 @@
 use crate::conversation::Upgrade;
 use crate::error::{Error, Result};
 use crate::json;
-use crate::log;
 use crate::spare;
 use crate::stopping::stopping;
 use crate::wire::Status;
@@ -51,8 +50,11 @@ pub(crate) enum ReplyBody {
 pub(crate) struct Stream {
     pub write: WriteBody,
     /// Set by `stream` alone, so that a function without it is linked without it.
-    watch: fn(&mut Reply, log::Request, &str, Guard),
+    watch: fn(&mut Reply, String, &str, Guard, Tell),
 }
+
+/// Has the log told: how bad it is, the request's id, the reply's status, the request, and what.
+pub(crate) type Tell = fn(Level, &str, Status, &str, fmt::Arguments<'_>);
 
 /// Writes, and makes an error of a panic.
 pub(crate) type Guard = fn(&mut dyn FnMut() -> io::Result<()>) -> io::Result<()>;
@@ -248,12 +250,13 @@ impl Reply {
     /// Has the log told if the streamed body fails; nothing, if the body is no stream.
     pub(crate) fn watch_stream(
         &mut self,
-        request: impl FnOnce() -> log::Request,
+        request: impl FnOnce() -> String,
         id: &str,
         guard: Guard,
+        tell: Tell,
     ) {
         if let ReplyBody::Stream(Stream { watch, .. }) = self.body {
-            watch(self, request(), id, guard);
+            watch(self, request(), id, guard, tell);
         }
     }
 
@@ -362,7 +365,7 @@ impl Reply {
 }
 
 /// Has the log told if the reply's stream fails.
-fn watch(reply: &mut Reply, request: log::Request, id: &str, guard: Guard) {
+fn watch(reply: &mut Reply, request: String, id: &str, guard: Guard, tell: Tell) {
     let (status, id) = (reply.status(), id.to_owned());
     reply.wrap_stream(move |write, out| {
         let mut write = Some(write);
@@ -376,7 +379,7 @@ fn watch(reply: &mut Reply, request: log::Request, id: &str, guard: Guard) {
             false => (Level::Error, "the reply's stream failed"),
         };
         let what = format_args!("{who} after {} bytes: {error:#}", written.bytes);
-        request.failed(level, &id, status, what);
+        tell(level, &id, status, &request, what);
     });
 }
 

@@ -924,7 +924,7 @@ mod build_layers {
     const DEPLOY: Layers<'_> = &[
         &["reader", "registry", "verdict"],
         &["image", "trigger"],
-        &["function"],
+        &["difference", "function"],
         &["request"],
         &["plan"],
         &["example"],

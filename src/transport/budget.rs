@@ -366,15 +366,15 @@ mod tests {
     fn shares_come_back() {
         let pool = Portion::default();
         let mut first = pool.take(two_units(), &two_units, &|| {});
-        assert!(pool.try_take(1, two_units).is_none());
+        assert!(pool.try_take(1, &two_units).is_none());
         first.shrink_to(UNASKED_BYTES);
         let second = pool.take(UNASKED_BYTES, &two_units, &|| {});
-        assert!(pool.try_take(1, two_units).is_none());
+        assert!(pool.try_take(1, &two_units).is_none());
         drop(first);
         drop(second);
         // A body larger than the budget is refused by the limit; one that equals it passes when it
         // is alone.
-        assert!(pool.try_take(UNASKED_BYTES * 3, two_units).is_some());
+        assert!(pool.try_take(UNASKED_BYTES * 3, &two_units).is_some());
     }
 
     #[test]
@@ -382,7 +382,7 @@ mod tests {
         let budget = Budget::new(usize::MAX, 44);
         budget.total.set(UNASKED_BYTES * 8 * SMALL_PART).unwrap();
         let large = budget.take(budget.large_bytes(), &|| {});
-        assert!(budget.large.try_take(1, || budget.large_bytes()).is_none());
+        assert!(budget.large.try_take(1, &|| budget.large_bytes()).is_none());
         drop((budget.take(SMALL_BYTES, &|| {}), budget.take_head(1 << 20, &|| {})));
         assert!(!large.is_wanted());
     }

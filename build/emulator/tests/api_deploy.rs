@@ -74,6 +74,68 @@ fn a_function_is_deployed_deployed_again_and_answers() {
     assert_eq!((allocated.len(), &allocated[0]["Qualifier"]), (1, &json!("2")), "{provisioned}");
 }
 
+/// What `just new --timer` made never fired.
+#[test]
+fn triggers_are_made_fire_and_go_and_a_second_run_changes_nothing() {
+    if !has_tccli() {
+        return;
+    }
+    let stand_in = StandIn::start(&[]);
+    let client = stand_in.client();
+    let timer = |cron: &str| {
+        format!("{FUNCTION}[[trigger]]\ntype = \"timer\"\nname = \"tick\"\ncron = \"{cron}\"\n")
+    };
+    let all = timer("* * * * * * *")
+        + "[[trigger]]\ntype = \"http\"\nauth = \"none\"\n[[trigger]]\ntype = \"cos\"\nbucket = \
+           \"photos-1250000000\"\nevents = [\"cos:ObjectCreated:*\"]\nprefix = \"in/\"\n";
+    let first = deploy(&stand_in, &all, "test-key");
+    let told = said(&first);
+    assert!(first.status.success() && told.contains("made      the timer trigger tick"), "{told}");
+    stand_in.log.wait("START", 1); // the timer came, to a real instance
+    let host = told.split("url       https://").nth(1).unwrap().lines().next().unwrap().to_owned();
+    let reply = stand_in.send("GET", "/x", vec![("Host".into(), host)], Vec::new()).unwrap();
+    assert_eq!(reply.status, 200, "{}", String::from_utf8_lossy(&reply.body));
+
+    let listed = || client.ok("ListTriggers", json!({"FunctionName": "hello"}))["Triggers"].take();
+    let before = listed();
+    assert_eq!(before.as_array().unwrap().len(), 3);
+    let second = deploy(&stand_in, &all, "test-key");
+    assert!(second.status.success(), "{}", said(&second));
+    assert_eq!(listed(), before, "nothing was changed");
+
+    // What is somebody else's stays, and what function.toml no longer has goes.
+    client.ok(
+        "CreateTrigger",
+        json!({"FunctionName": "hello", "TriggerName": "theirs", "Type": "timer",
+            "TriggerDesc": "0 0 0 1 1 * *", "Qualifier": "$DEFAULT"}),
+    );
+    let third = deploy(&stand_in, &timer("0 0 0 2 1 * *"), "test-key");
+    assert!(third.status.success(), "{}", said(&third));
+    for line in ["changed   the timer trigger tick", "removed   the http", "removed   the cos"] {
+        assert!(said(&third).contains(line), "{}", said(&third));
+    }
+    let names = || {
+        let mut names: Vec<(String, String)> = listed()
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|of| (of["TriggerName"].to_string(), of["TriggerDesc"].to_string()))
+            .collect();
+        names.sort();
+        names
+    };
+    let left = names();
+    assert!(
+        left.len() == 2 && left[0].0.contains("theirs") && left[1].1.contains("0 0 0 2 1"),
+        "{left:?}"
+    );
+    let theirs = timer("0 0 0 3 1 * *").replace("tick", "theirs");
+    let refused = deploy(&stand_in, &theirs, "test-key");
+    let words = said(&refused);
+    assert!(!refused.status.success() && words.contains("that no deployment made"), "{words}");
+    assert_eq!(names(), left, "nothing was changed");
+}
+
 #[test]
 fn a_refusal_is_told_in_the_platforms_words() {
     if !has_tccli() {

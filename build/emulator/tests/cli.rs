@@ -347,7 +347,8 @@ fn command_and_args_of_function_toml_stand_for_the_images_own() {
     let root = home.path().join("context");
     fs::create_dir(&root).unwrap();
     fs::copy(moody(), root.join("app")).unwrap();
-    let recipe = "FROM scratch\nCOPY app /bin/app\nENTRYPOINT [\"/bin/none\"]\nCMD [\"own\"]\n";
+    let recipe =
+        "FROM scratch\nCOPY app /bin/app\nENTRYPOINT [\"/bin/app\", \"first\"]\nCMD [\"own\"]\n";
     let context = FolderContext::open(&root).unwrap();
     let built = assemble(&Recipe::parse(recipe).unwrap(), &context, &Options::default()).unwrap();
     layout::write(&built.image, &home.path().join("target/image/oci")).unwrap();

@@ -3,11 +3,12 @@
 //! of files is pure.
 //!
 //! Read in this order: [`function`] (function.toml, read by [`reader`]), [`trigger`] (what fires
-//! it), [`image`] (what is deployed), [`registry`] (where that may be), [`verdict`] (what the bench
-//! said), [`request`] (SCF's API, 2018-04-16), [`plan`] (all of it together),
-//! [`example`] (other tools), [`artefacts`] (the files), [`tccli`].
+//! it) and [`difference`] (what of that is there), [`image`] (what is deployed), [`registry`]
+//! (where that may be), [`verdict`] (what the bench said), [`request`] (SCF's API, 2018-04-16),
+//! [`plan`] (all of it together), [`example`] (other tools), [`artefacts`] (the files), [`tccli`].
 
 pub mod artefacts;
+pub mod difference;
 pub mod example;
 pub mod function;
 pub mod image;

@@ -80,6 +80,13 @@ const INVOKE: [&str; 2] = [
      platform\njust invoke --web GET '/hello/Ann?a=1&b=2' --image   # the same, to the image that \
      `just image` made",
 ];
+/// What fires a timer's function, at the end of its function.toml.
+const TRIGGER: &str = r#"
+[[trigger]]                    # `just deploy` makes and changes it, and removes it when it is gone
+type = "timer"
+name = "every-five-minutes"
+cron = "0 */5 * * * * *"       # second minute hour day month weekday year, Beijing time
+"#;
 /// The packages that have the host tools.
 const TOOLS: &str = "microimage coldstart emulator";
 
@@ -152,6 +159,7 @@ pub fn files(
             .replace("{{firstbyte}}", &source.dependency())
             .replace("{{tools}}", &source.tools())
             .replace("{{home}}", &source.home())
+            .replace("{{trigger}}", if kind.name == "timer" { TRIGGER } else { "" })
             .replace("{{invoke}}", INVOKE[usize::from(kind.web)])
     };
     let mut files = vec![
@@ -171,7 +179,7 @@ pub fn files(
                 "README.md" => client.readme(text),
                 "function.toml" => client.function(text),
                 "src/main.rs" => client.main(kind),
-                "tests/socket.rs" => client.socket(text),
+                "tests/socket.rs" => client.socket(kind, text),
                 _ => continue,
             };
         }

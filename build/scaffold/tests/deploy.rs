@@ -6,6 +6,7 @@
 mod endpoint;
 
 use endpoint::{Endpoint, Sent};
+use scaffold::deploy::difference::There;
 use scaffold::deploy::plan::{self, Deployment, PlanError};
 use scaffold::deploy::tccli::{self, Tccli, TccliEnvironment, TccliError};
 use serde_json::{Value, json};
@@ -47,6 +48,27 @@ GREETING = "Hi \"there\" ${name}"
 "#;
 const SMALL: &str = "region = \"ap-guangzhou\"\nimage = \"ccr.ccs.tencentyun.com/ns/hello:v1\"\n";
 
+/// One trigger of each kind.
+const TRIGGERS: &str = r#"
+[[trigger]]
+type = "timer"
+name = "tick"
+cron = "0 */5 * * * * *"
+message = "now"
+[[trigger]]
+type = "cos"
+bucket = "photos-1250000000"
+events = ["cos:ObjectCreated:*"]
+prefix = "in/"
+[[trigger]]
+type = "ckafka"
+instance = "ckafka-12345678"
+topic = "orders"
+[[trigger]]
+type = "http"
+auth = "none"
+"#;
+
 /// A project as far as a deployment looks at it.
 fn project(function: &str) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
@@ -86,7 +108,12 @@ fn quiet(program: &Path, home: &Path) -> Command {
 /// The requests of a deployment, with the API's name for each.
 fn requests(deployment: &Deployment) -> Vec<(&'static str, Value)> {
     let named = deployment.files().into_iter().filter_map(|(file, text)| {
-        let action = match file {
+        let action = match file.as_str() {
+            "list-triggers.json" => "ListTriggers",
+            "put-trigger-1.json" => "UpdateTrigger",
+            "put-trigger-2.json" => "CreateTrigger", // a bucket's is never updated
+            "put-trigger-3.json" => "UpdateTrigger",
+            "put-trigger-4.json" => "CreateTrigger",
             "create-function.json" => "CreateFunction",
             "update-function-code.json" => "UpdateFunctionCode",
             "update-function-configuration.json" => "UpdateFunctionConfiguration",
@@ -108,6 +135,10 @@ fn requests(deployment: &Deployment) -> Vec<(&'static str, Value)> {
         .find(|(action, _)| *action == "UpdateAlias")
         .map(|(_, request)| request.clone());
     named.extend(made.map(|request| ("CreateAlias", request)));
+    let there = There::read(&json!({"Type": "cos", "TriggerName": "b", "TriggerDesc": "{}",
+        "Qualifier": "$DEFAULT"}));
+    let gone = serde_json::to_value(deployment.requests().delete_trigger(&there)).unwrap();
+    named.push(("DeleteTrigger", gone));
     named
 }
 
@@ -143,7 +174,7 @@ fn requests_fit_the_skeletons_of_tccli() {
     let Some(tccli) = tool() else { return };
     let home = tempfile::tempdir().unwrap();
     let mut seen = BTreeSet::new();
-    for function in [FULL, SMALL] {
+    for function in [FULL, SMALL, &format!("{SMALL}{TRIGGERS}")] {
         let deployment = read(&project(function)).unwrap();
         for (action, request) in requests(&deployment) {
             let output = quiet(&tccli, home.path())
@@ -157,7 +188,7 @@ fn requests_fit_the_skeletons_of_tccli() {
             seen.insert(action);
         }
     }
-    assert_eq!(seen.len(), 12, "{seen:?}");
+    assert_eq!(seen.len(), 16, "{seen:?}");
 }
 
 #[test]
@@ -168,7 +199,7 @@ fn requests_pass_the_models_of_the_python_sdk_unchanged() {
     let python =
         script.lines().next().and_then(|line| line.strip_prefix("#!")).expect("tccli is a script");
     let home = tempfile::tempdir().unwrap();
-    for function in [FULL, SMALL] {
+    for function in [FULL, SMALL, &format!("{SMALL}{TRIGGERS}")] {
         let deployment = read(&project(function)).unwrap();
         for (action, request) in requests(&deployment) {
             let program = format!(
@@ -472,6 +503,7 @@ fn a_function_that_is_there_is_updated_and_not_published() {
     assert!(said.last().unwrap().starts_with("active"), "{said:?}");
     let expected = [
         "GetFunction",
+        "ListTriggers",
         "UpdateFunctionCode",
         "GetFunction",
         "UpdateFunctionConfiguration",
@@ -480,9 +512,9 @@ fn a_function_that_is_there_is_updated_and_not_published() {
     ];
     assert_eq!(actions(&sent), expected);
     let uri = format!("ccr.ccs.tencentyun.com/ns/hello:v1@{DIGEST}");
-    assert_eq!(sent[1].body["Code"]["ImageConfig"]["ImageUri"], json!(uri));
+    assert_eq!(sent[2].body["Code"]["ImageConfig"]["ImageUri"], json!(uri));
     assert_eq!(
-        sent[3].body["Environment"],
+        sent[4].body["Environment"],
         json!({"Variables": []}),
         "variables that are gone have to go"
     );

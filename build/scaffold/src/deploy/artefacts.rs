@@ -10,14 +10,15 @@ use std::path::Path;
 
 impl Deployment {
     /// All artefacts, as file name and text.
-    pub fn files(&self) -> Vec<(&'static str, String)> {
+    pub fn files(&self) -> Vec<(String, String)> {
         let requests = self.requests();
-        let mut files = vec![
+        let mut files: Vec<(&str, String)> = vec![
             ("create-function.json", json(&requests.create_function())),
             ("update-function-code.json", json(&requests.update_function_code())),
             ("update-function-configuration.json", json(&requests.update_function_configuration())),
             ("get-function.json", json(&requests.get_function(None))),
             ("publish-version.json", json(&requests.publish_version())),
+            ("list-triggers.json", json(&requests.list_triggers())),
         ];
         if self.function.provisioned > 0 {
             files.extend([
@@ -38,7 +39,10 @@ impl Deployment {
             ("knative.yaml", example::knative(self)),
             ("s.yaml", example::function_compute(self)),
         ]);
-        files
+        let triggers = self.function.triggers.iter().enumerate();
+        let triggers = triggers
+            .map(|(at, trigger)| (put_trigger_file(at), json(&requests.put_trigger(trigger))));
+        files.into_iter().map(|(name, text)| (name.to_owned(), text)).chain(triggers).collect()
     }
 
     /// Writes all artefacts into `folder`.
@@ -113,6 +117,25 @@ impl Deployment {
                 "delete-provisioned-concurrency-config.json",
             );
         }
+        text += &call("ListTriggers", "list-triggers.json");
+        for (at, trigger) in self.function.triggers.iter().enumerate() {
+            let _ = write!(
+                text,
+                "when there is no {} trigger `{}`:\n  {}",
+                trigger.kind,
+                trigger.name,
+                call("CreateTrigger", &put_trigger_file(at))
+            );
+            if trigger.kind != "cos" {
+                let _ = write!(
+                    text,
+                    "when it is there, made by a deployment, and says another thing:\n  {}",
+                    call("UpdateTrigger", &put_trigger_file(at))
+                );
+            }
+        }
+        text += "and DeleteTrigger for each whose Description says that a deployment made it, and \
+                 that function.toml no longer has\n";
         let called = |name: &str| name.ends_with(".json") && text.contains(name);
         let files: Vec<_> = self.files().into_iter().filter(|(name, _)| called(name)).collect();
         for (name, content) in files {
@@ -120,6 +143,11 @@ impl Deployment {
         }
         text
     }
+}
+
+/// The file of the request for the trigger at a place of function.toml's list.
+pub(crate) fn put_trigger_file(at: usize) -> String {
+    format!("put-trigger-{}.json", at + 1)
 }
 
 /// A request as text.

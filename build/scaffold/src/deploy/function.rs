@@ -276,8 +276,8 @@ impl Keys<'_, '_> {
     fn args(&mut self) -> Option<Vec<String>> {
         let (at, texts) = self.0.texts("args")?;
         if texts.is_empty() {
-            let what = "`args` is empty, which the platform takes for \"the image's own\"; leave it \
-                        out, or build an image without arguments";
+            let what = "`args` is empty, which the platform takes for \"the image's own\"; leave \
+                        it out, or build an image without arguments";
             self.0.wrong(at, what.to_owned());
         }
         for (at, text) in &texts {

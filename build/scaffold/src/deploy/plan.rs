@@ -55,7 +55,7 @@ pub enum PlanError {
         /// What it says.
         image: ImageName,
         /// Why not, and what to do.
-        source: RegistryError,
+        source: Box<RegistryError>,
     },
     /// Cargo.toml has no name that the platform takes.
     #[error(
@@ -107,8 +107,9 @@ impl Deployment {
             fs::read_to_string(&path).map_err(|source| PlanError::Read { path, source })
         };
         let function = Function::parse(&read("function.toml")?)?;
-        Registry::check(function.image.host(), &function.region)
-            .map_err(|source| PlanError::Registry { image: function.image.clone(), source })?;
+        Registry::check(function.image.host(), &function.region).map_err(|source| {
+            PlanError::Registry { image: function.image.clone(), source: Box::new(source) }
+        })?;
         let package = package(&read("Cargo.toml")?);
         let name = function.name.clone().or_else(|| package.clone());
         let name = name

@@ -1,6 +1,6 @@
 //! Where the platform takes images from: Tencent's own registries, personal and enterprise, "in the
-//! region of the function" ("WebServer image function", 2023-07-10). The table is that of a chart of
-//! Tencent's own container service (tkestack/charts, incubator/opentelemetry-operator,
+//! region of the function" ("WebServer image function", 2023-07-10). The table is that of a chart
+//! of Tencent's own container service (tkestack/charts, incubator/opentelemetry-operator,
 //! `regionRepositoryMap`). Its default is the mainland's one registry, which is hosted in Guangzhou
 //! (qcloud-documents, Container Registry, personal edition).
 
@@ -45,8 +45,8 @@ pub enum Registry {
 pub enum RegistryError {
     /// Somebody else's.
     #[error(
-        "the platform takes images out of Tencent's own registries only, and `{host}` is none: push \
-         it to {personal}/NAMESPACE/NAME:TAG (personal edition), or to \
+        "the platform takes images out of Tencent's own registries only, and `{host}` is none: \
+         push it to {personal}/NAMESPACE/NAME:TAG (personal edition), or to \
          NAME.tencentcloudcr.com/NAMESPACE/NAME:TAG (enterprise edition, with `registry_id`)"
     )]
     Foreign {
@@ -57,17 +57,17 @@ pub enum RegistryError {
     },
     /// Tencent's, of another region.
     #[error(
-        "`{host}` is the personal registry of {there}, and the function is in {region}: the platform \
-         takes images of the function's own region only. Push it to {personal}, or set `region` to \
-         {there_first}"
+        "`{host}` is the personal registry of {there}, and the function is in {region}: the \
+         platform takes images of the function's own region only. Push it to {personal}, or set \
+         `region` to {there_first}"
     )]
     Region {
         /// Where the image is.
         host: String,
         /// Which regions that registry is for.
-        there: String,
+        there: &'static str,
         /// One of them.
-        there_first: String,
+        there_first: &'static str,
         /// Where the function is.
         region: String,
         /// The personal registry of the function's region.
@@ -126,8 +126,8 @@ impl Registry {
         };
         Err(RegistryError::Region {
             host: host.to_owned(),
-            there: there.to_owned(),
-            there_first: there_first.to_owned(),
+            there,
+            there_first,
             region: region.to_owned(),
             personal,
         })

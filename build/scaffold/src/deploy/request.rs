@@ -1,7 +1,9 @@
 //! Requests of SCF's API, version 2018-04-16, as far as an image function needs them. Names are the
 //! API's; a test holds them to the skeletons of `tccli` and to the models of the Python SDK.
 
+use crate::deploy::difference::{MARK, There};
 use crate::deploy::function::{Function, PublicNet};
+use crate::deploy::trigger::Trigger;
 use serde::Serialize;
 
 /// The port that the server in every image of a function listens on; SCF's ImageConfig.ImagePort
@@ -107,6 +109,50 @@ pub struct ListAliases<'a> {
     namespace: Option<&'a str>,
     /// Text in the API.
     limit: &'static str,
+}
+
+/// Asks what fires a function.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct ListTriggers<'a> {
+    function_name: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    namespace: Option<&'a str>,
+    limit: u32,
+}
+
+/// Makes a trigger, or gives one that is there other settings.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct PutTrigger<'a> {
+    function_name: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    namespace: Option<&'a str>,
+    trigger_name: &'a str,
+    #[serde(rename = "Type")]
+    kind: &'a str,
+    trigger_desc: String,
+    qualifier: &'a str,
+    enable: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    custom_argument: Option<&'a str>,
+    description: &'static str,
+}
+
+/// Ends a trigger.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct DeleteTrigger<'a> {
+    function_name: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    namespace: Option<&'a str>,
+    trigger_name: &'a str,
+    #[serde(rename = "Type")]
+    kind: &'a str,
+    /// A bucket's only: "must be given".
+    #[serde(skip_serializing_if = "Option::is_none")]
+    trigger_desc: Option<&'a str>,
+    qualifier: &'a str,
 }
 
 #[derive(Debug, Serialize)]
@@ -309,6 +355,43 @@ impl<'a> Requests<'a> {
             function_name: self.name,
             namespace: self.function.namespace.as_deref(),
             limit: "100",
+        }
+    }
+
+    /// What fires it now. It has 10 of a type at most.
+    pub fn list_triggers(self) -> ListTriggers<'a> {
+        ListTriggers {
+            function_name: self.name,
+            namespace: self.function.namespace.as_deref(),
+            limit: 100,
+        }
+    }
+
+    /// As CreateTrigger for one that is not there and as UpdateTrigger for one that is. It fires
+    /// whom callers reach, too: the alias.
+    pub fn put_trigger(self, trigger: &'a Trigger) -> PutTrigger<'a> {
+        PutTrigger {
+            function_name: self.name,
+            namespace: self.function.namespace.as_deref(),
+            trigger_name: &trigger.name,
+            kind: trigger.kind,
+            trigger_desc: trigger.text(),
+            qualifier: &self.function.alias,
+            enable: if trigger.enabled { "OPEN" } else { "CLOSE" },
+            custom_argument: (trigger.kind == "timer").then_some(trigger.message.as_str()),
+            description: MARK,
+        }
+    }
+
+    /// For one that a deployment made and function.toml no longer has.
+    pub fn delete_trigger(self, there: &'a There) -> DeleteTrigger<'a> {
+        DeleteTrigger {
+            function_name: self.name,
+            namespace: self.function.namespace.as_deref(),
+            trigger_name: &there.name,
+            kind: &there.kind,
+            trigger_desc: (there.kind == "cos").then_some(there.description.as_str()),
+            qualifier: &there.qualifier,
         }
     }
 

@@ -2,6 +2,8 @@
 //! plan. Credentials are looked for but never read. Statuses are those of API 2018-04-16,
 //! GetFunction.
 
+use crate::deploy::artefacts::put_trigger_file;
+use crate::deploy::difference::{Difference, There, difference};
 use crate::deploy::function::Function;
 use crate::deploy::plan::{Deployment, PlanError};
 use serde::Serialize;
@@ -133,6 +135,19 @@ pub enum TccliError {
         /// The command that ends what there is of them.
         end: String,
     },
+    /// A trigger of that name is somebody else's.
+    #[error(
+        "there is a {kind} trigger `{name}` that no deployment made, and function.toml wants \
+         another there; nothing was changed. Name it otherwise, or end the one that is there: {end}"
+    )]
+    Trigger {
+        /// Its type.
+        kind: String,
+        /// Its name.
+        name: String,
+        /// The command that ends it.
+        end: String,
+    },
     /// A request cannot be written.
     #[error(transparent)]
     Plan(#[from] PlanError),
@@ -173,9 +188,11 @@ impl Tccli {
         let requests = deployment.requests();
         deployment.write(folder)?;
         let call = Call { tccli: self, region: &deployment.function.region, folder };
+        let mut triggers = Vec::new();
         match call.send("GetFunction", "get-function.json") {
             Ok(there) => {
                 check_kind(deployment, &there)?;
+                triggers = call.triggers(deployment)?;
                 say("updating  the image");
                 call.send("UpdateFunctionCode", "update-function-code.json")?;
                 call.wait_until_active("get-function.json")?;
@@ -193,6 +210,7 @@ impl Tccli {
         say("active    the function has this image");
         if deployment.function.provisioned == 0 {
             call.look_for_other_callers(deployment, say)?;
+            call.set_triggers(deployment, &triggers, say)?;
             return Ok(None);
         }
         let published = call.send("PublishVersion", "publish-version.json")?;
@@ -212,6 +230,7 @@ impl Tccli {
         if let Some(older) = call.move_alias(deployment, &version, say)? {
             call.end_older(deployment, &older, say)?;
         }
+        call.set_triggers(deployment, &triggers, say)?;
         Ok(Some(version))
     }
 }
@@ -388,6 +407,61 @@ impl Call<'_> {
         Ok(())
     }
 
+    /// What fires the function now. One that somebody else made and that function.toml wants
+    /// otherwise ends the deployment before anything is changed.
+    fn triggers(&self, deployment: &Deployment) -> Result<Vec<There>, TccliError> {
+        let listed = self.send("ListTriggers", "list-triggers.json")?;
+        let there: Vec<There> = list(&listed, "Triggers").map(There::read).collect();
+        let function = &deployment.function;
+        let mut foreign = difference(&function.triggers, &there, &function.alias).foreign;
+        match foreign.pop() {
+            None => Ok(there),
+            Some(There { kind, name, qualifier, .. }) => Err(TccliError::Trigger {
+                end: format!(
+                    "{} --Type {kind} --TriggerName '{name}' --Qualifier '{qualifier}'",
+                    deployment.command("DeleteTrigger")
+                ),
+                kind,
+                name,
+            }),
+        }
+    }
+
+    /// Removes, makes and changes triggers until they are those of function.toml.
+    fn set_triggers(
+        &self,
+        deployment: &Deployment,
+        there: &[There],
+        say: &mut dyn FnMut(&str),
+    ) -> Result<(), TccliError> {
+        let (function, requests) = (&deployment.function, deployment.requests());
+        let Difference { remove, create, update, same, .. } =
+            difference(&function.triggers, there, &function.alias);
+        for gone in &remove {
+            self.write("delete-trigger.json", &requests.delete_trigger(gone))?;
+            self.send("DeleteTrigger", "delete-trigger.json")?;
+            say(&format!("removed   the {} trigger {}", gone.kind, gone.name));
+        }
+        for at in create {
+            let trigger = &function.triggers[at];
+            let made = self.send("CreateTrigger", &put_trigger_file(at))?;
+            say(&format!("made      the {} trigger {}", trigger.kind, trigger.name));
+            let info = made.get("TriggerInfo").unwrap_or(&Value::Null);
+            urls(member(info, "TriggerDesc")).for_each(|url| say(&url));
+        }
+        for at in update {
+            let trigger = &function.triggers[at];
+            self.send("UpdateTrigger", &put_trigger_file(at))?;
+            say(&format!("changed   the {} trigger {}", trigger.kind, trigger.name));
+        }
+        if same.iter().any(|at| function.triggers[*at].kind == "http") {
+            let is_url = |there: &&There| there.kind == "http" && there.qualifier == function.alias;
+            let url = there.iter().find(is_url);
+            url.into_iter().flat_map(|there| urls(&there.description)).for_each(|url| say(&url));
+        }
+        Ok(())
+    }
+
     /// Says so if the alias sends callers to a version from a deployment with `provisioned`, and
     /// not to this one.
     fn look_for_other_callers(
@@ -469,6 +543,13 @@ fn kept(function: &Function, there: &Value) -> Vec<String> {
             concurrency.map(number).unwrap_or_default(),
             "1",
         ),
+        (
+            "vpc_id",
+            function.vpc.is_none(),
+            there.get("VpcConfig").map(|vpc| member(vpc, "VpcId").to_owned()).unwrap_or_default(),
+            "",
+        ),
+        ("public_net", function.public_net.is_none(), public_net(there).to_owned(), "on"),
     ];
     let of = of.into_iter().filter(|(_, is_unsaid, value, default)| {
         *is_unsaid && !value.is_empty() && value != default
@@ -480,6 +561,26 @@ fn kept(function: &Function, there: &Value) -> Vec<String> {
         )
     })
     .collect()
+}
+
+/// How a function reaches the internet, as function.toml would say it; empty where nothing says.
+fn public_net(there: &Value) -> &'static str {
+    let net = there.get("PublicNetConfig").unwrap_or(&Value::Null);
+    let is_fixed = net["EipConfig"]["EipStatus"] == "ENABLE";
+    match member(net, "PublicNetStatus") {
+        "DISABLE" => "off",
+        "ENABLE" if is_fixed => "fixed-ip",
+        "ENABLE" => "on",
+        _ => "",
+    }
+}
+
+/// Where a function URL is, a line for each address, out of its TriggerDesc.
+fn urls(description: &str) -> impl Iterator<Item = String> {
+    let said: Value = serde_json::from_str(description).unwrap_or_default();
+    let url = |name: &str| said["NetConfig"][name].as_str().unwrap_or_default().to_owned();
+    let all = [url("ExtranetUrl"), url("IntranetUrl")].into_iter();
+    all.filter(|url| !url.is_empty()).map(|url| format!("url       {url}"))
 }
 
 /// Whether a code says that there is no such function.

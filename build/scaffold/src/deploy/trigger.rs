@@ -357,8 +357,8 @@ mod tests {
              \"m\"\nenabled = false\n[[trigger]]\ntype = \"cos\"\nbucket = \
              \"photos-1250000000\"\nevents = [\"cos:ObjectCreated:*\", \
              \"cos:ObjectRemove:Delete\"]\nprefix = \"in/\"\n[[trigger]]\ntype = \
-             \"ckafka\"\ninstance = \"ckafka-1\"\ntopic = \"orders\"\nbatch = 100\n[[trigger]]\ntype \
-             = \"http\"\nauth = \"none\"\nprivate = true\n",
+             \"ckafka\"\ninstance = \"ckafka-1\"\ntopic = \"orders\"\nbatch = 100\n[[trigger]]\n\
+             type = \"http\"\nauth = \"none\"\nprivate = true\n",
         )
         .unwrap();
         let all: Vec<(&str, &str, String)> =
@@ -379,8 +379,11 @@ mod tests {
                 (
                     "http",
                     "url",
-                    r#"{"AuthType":"NONE","NetConfig":{"EnableExtranet":true,"EnableIntranet":true}}"#
-                        .to_owned()
+                    concat!(
+                        r#"{"AuthType":"NONE","#,
+                        r#""NetConfig":{"EnableExtranet":true,"EnableIntranet":true}}"#
+                    )
+                    .to_owned()
                 ),
             ]
         );

@@ -1,0 +1,123 @@
+//! What a function's triggers lack, compared with what the platform lists. Nothing is asked here.
+//!
+//! A trigger of ours is known by its Description, which [`MARK`] is: it is kept where the trigger
+//! is, so that another machine and a fresh checkout know it, too, as a file here would not. Where a
+//! platform loses it, a trigger stays rather than going by mistake.
+
+use crate::deploy::trigger::Trigger;
+use serde_json::Value;
+
+/// The Description of what a deployment made.
+pub const MARK: &str = "made by firstbyte from function.toml";
+
+/// A trigger that is there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct There {
+    /// Type.
+    pub kind: String,
+    /// TriggerName.
+    pub name: String,
+    /// TriggerDesc, as text.
+    pub description: String,
+    /// The version or alias that it fires.
+    pub qualifier: String,
+    /// Whether a deployment made it.
+    pub is_ours: bool,
+    enabled: bool,
+    message: String,
+}
+
+/// What is to be done about triggers; the numbers are places in function.toml's list.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Difference {
+    /// Those that a deployment made and function.toml no longer has; first, so that a bucket never
+    /// has two that overlap.
+    pub remove: Vec<There>,
+    /// Those that are not there.
+    pub create: Vec<usize>,
+    /// Those of ours that are there and say another thing.
+    pub update: Vec<usize>,
+    /// Those that are there as they are to be.
+    pub same: Vec<usize>,
+    /// Those that somebody else made, and that say another thing.
+    pub foreign: Vec<There>,
+}
+
+impl There {
+    /// Out of a member of ListTriggers' Triggers.
+    pub fn read(of: &Value) -> There {
+        let text = |name: &str| of[name].as_str().unwrap_or_default().to_owned();
+        There {
+            kind: text("Type"),
+            name: text("TriggerName"),
+            description: text("TriggerDesc"),
+            qualifier: text("Qualifier"),
+            is_ours: of["Description"] == MARK,
+            enabled: of["Enable"] != 0,
+            message: text("CustomArgument"),
+        }
+    }
+
+    /// Whether it is that trigger, whatever it says: the API tells them apart by type, name,
+    /// version or alias, a bucket's also by what it says.
+    fn is(&self, wanted: &Trigger, qualifier: &str) -> bool {
+        let is_named = self.kind == wanted.kind && self.qualifier == qualifier;
+        match wanted.kind {
+            "http" => is_named, // one for each version or alias, whatever its name
+            "cos" => is_named && self.name == wanted.name && self.says(wanted),
+            _ => is_named && self.name == wanted.name,
+        }
+    }
+
+    /// Whether it does what is wanted. The platform adds members and may write numbers as text.
+    fn says(&self, wanted: &Trigger) -> bool {
+        let there: Value = serde_json::from_str(&self.description).unwrap_or_default();
+        match &wanted.description {
+            Value::String(cron) => {
+                // The cron alone, or {"cron": …}.
+                let said = there["cron"].as_str().unwrap_or(&self.description);
+                said.split_whitespace().eq(cron.split_whitespace())
+            }
+            members => holds(&there, members),
+        }
+    }
+
+    /// Whether nothing is to be changed in it.
+    fn does(&self, wanted: &Trigger) -> bool {
+        self.says(wanted) && self.enabled == wanted.enabled && self.message == wanted.message
+    }
+}
+
+/// Whether `there` has what `wanted` has.
+fn holds(there: &Value, wanted: &Value) -> bool {
+    let text = |value: &Value| match value {
+        Value::Null => String::new(),
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    };
+    match wanted {
+        Value::Object(members) => members.iter().all(|(name, value)| holds(&there[name], value)),
+        value => text(there) == text(value),
+    }
+}
+
+/// Compares what function.toml wants for `qualifier` with what is there.
+pub fn difference(wanted: &[Trigger], there: &[There], qualifier: &str) -> Difference {
+    let mut all = Difference::default();
+    for (at, trigger) in wanted.iter().enumerate() {
+        match there.iter().find(|there| there.is(trigger, qualifier)) {
+            None => all.create.push(at),
+            Some(there) if there.does(trigger) => all.same.push(at),
+            Some(there) if !there.is_ours => all.foreign.push(there.clone()),
+            // UpdateTrigger takes timer, ckafka and http; a URL has its name for good.
+            Some(there) if trigger.kind == "cos" || there.name != trigger.name => {
+                all.remove.push(there.clone());
+                all.create.push(at);
+            }
+            Some(_) => all.update.push(at),
+        }
+    }
+    let is_wanted = |there: &There| wanted.iter().any(|trigger| there.is(trigger, qualifier));
+    all.remove.extend(there.iter().filter(|there| there.is_ours && !is_wanted(there)).cloned());
+    all
+}
