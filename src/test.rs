@@ -199,6 +199,10 @@ impl Answer {
         let status = reply.status();
         let headers =
             reply.headers().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+        // A WebSocket's 101 has no body; what comes after it is played over a socket only.
+        if status.code() == 101 {
+            return Ok(Answer { status, headers, body: Vec::new() });
+        }
         Ok(Answer { status, headers, body: reply.into_bytes(Self::STREAM_BYTES)? })
     }
 

@@ -25,8 +25,8 @@ use std::time::Duration;
 /// # How it ends
 /// 1000 when idle for too long, 1001 when the process stops, 1002 and 1007 for what is no
 /// WebSocket and no UTF-8, 1003 for bytes where only text is taken, 1008 for a peer that is too
-/// slow or floods, 1009 for a message that is too large, 1011 when a handler fails. SCF takes 1000 and
-/// 1011 for status 200 and the others for 439 (page 583/44842).
+/// slow or floods, 1009 for a message that is too large, 1011 when a handler fails. SCF takes 1000
+/// and 1011 for status 200 and the others for 439 (page 583/44842).
 ///
 /// # Example
 /// ```

@@ -3,8 +3,8 @@
 //! is tungstenite's.
 //!
 //! Between messages the connection waits on its coroutine and holds no buffer. A handler is called
-//! once a message and has its thread to its end (handling.rs); so a thousand silent connections hold no
-//! thread, and 256 that are handled at once are as many as requests may be.
+//! once a message and has its thread to its end (handling.rs); so a thousand silent connections
+//! hold no thread, and 256 that are handled at once are as many as requests may be.
 
 use super::budget::{SMALL_BYTES, Share};
 use super::event_loop::Ready;
