@@ -19,6 +19,7 @@ use microimage::sandbox::{Reach, ResourceLimits};
 use microimage::scf as platform;
 use microimage::source;
 use std::collections::BTreeSet;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -164,6 +165,9 @@ pub struct RunArgs {
     /// The request that ends a start; a timer's event by default
     #[arg(long, value_name = "METHOD:/path")]
     pub request: Option<Ask>,
+    /// The event in place of a timer's: JSON, or @ and the name of a file that holds it
+    #[arg(long, value_name = "JSON|@FILE", value_parser = event, conflicts_with = "request")]
+    pub event: Option<String>,
     /// The body that a correct answer has; by default that of the first answer
     #[arg(long, value_name = "BODY")]
     pub expect: Option<String>,
@@ -369,10 +373,18 @@ impl RunArgs {
         if self.links.is_empty() && self.engine == EngineKind::Embedded {
             self.links = vec![Link::loopback(), Link::same_region()];
         }
-        if self.request.is_none() {
+        if self.request.is_none() && self.event.is_none() {
             self.expect = self.expect.or_else(|| Some(coldstart::baselines::ANSWER.to_owned()));
         }
         self
+    }
+
+    /// The request that ends a start.
+    pub fn ask(&self) -> Ask {
+        match &self.event {
+            Some(event) => Ask::of_event(event.clone()),
+            None => self.request.clone().unwrap_or_default(),
+        }
     }
 
     pub fn deadline(&self) -> Duration {
@@ -443,6 +455,7 @@ impl RunArgs {
                 .as_ref()
                 .map(|ask| format!("the request that ends a start: {}", ask.describe())),
         );
+        notes.extend(self.event.is_some().then(|| "the event was given with `--event`".into()));
         if self.engine != EngineKind::Embedded && self.bursts != [Burst::Of(1)] {
             notes.push(
                 "a burst's instances are on one node: the engine brings the image once for all of \
@@ -475,6 +488,17 @@ fn port_of(image: &Image) -> u16 {
         _ if exposed.contains(&DEFAULT_PORT) => DEFAULT_PORT,
         _ => exposed.first().copied().unwrap_or(DEFAULT_PORT),
     }
+}
+
+/// JSON, or `@` and a file of it.
+fn event(text: &str) -> Result<String, String> {
+    let event = match text.strip_prefix('@') {
+        Some(file) => fs::read_to_string(file).map_err(|e| format!("cannot read `{file}`: {e}"))?,
+        None => text.to_owned(),
+    };
+    serde_json::from_str::<serde::de::IgnoredAny>(&event)
+        .map(|_| event)
+        .map_err(|why| format!("it is not JSON: {why}"))
 }
 
 /// `64`, or `auto`.

@@ -446,8 +446,7 @@ fn start_engine(
 ) -> Result<Box<dyn Engine>, String> {
     let floor = floor::build(work.path())
         .map_err(|e| format!("cannot work in `{}`: {e}", work.path().display()))?;
-    let (ask, deadline, limits) =
-        (args.request.clone().unwrap_or_default(), args.deadline(), args.limits());
+    let (ask, deadline, limits) = (args.ask(), args.deadline(), args.limits());
     let expected = args.expect.as_deref().map(str::as_bytes);
     let burst_interval = Duration::from_millis(args.burst_interval);
     match args.engine {

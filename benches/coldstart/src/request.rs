@@ -94,6 +94,12 @@ impl Ask {
         text.into_bytes()
     }
 
+    /// The event of another trigger, as the platform sends it.
+    pub fn of_event(event: String) -> Self {
+        let (_trigger, headers) = TIMER_HEADERS.split_last().expect("the last one names a timer");
+        Self { body: event, headers, ..Self::default() }
+    }
+
     /// As a person would write it.
     pub fn describe(&self) -> String {
         format!("{} {}", self.method, self.path)
@@ -173,6 +179,15 @@ mod tests {
         assert!(head.ends_with(&format!("Content-Length: {}", body.len())));
         assert!(head.contains("\r\nX-Scf-Trigger-Src: Timer\r\n"), "{head}");
         assert_eq!(serde_json::from_str::<serde_json::Value>(body).unwrap()["Type"], "Timer");
+    }
+
+    #[test]
+    fn asks_with_another_triggers_event() {
+        let text =
+            String::from_utf8(Ask::of_event("{\"Records\":[]}".into()).to_bytes("h")).unwrap();
+        assert!(text.starts_with("POST /event-invoke HTTP/1.1\r\n"), "{text}");
+        assert!(text.ends_with("\r\nContent-Length: 14\r\n\r\n{\"Records\":[]}"), "{text}");
+        assert!(text.contains("X-Scf-Request-Id: ") && !text.contains("Timer"), "{text}");
     }
 
     #[test]

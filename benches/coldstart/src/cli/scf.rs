@@ -2,6 +2,7 @@
 
 use super::{Burst, RunArgs, short_name};
 use clap::Args;
+use coldstart::request::TIMER_EVENT;
 use coldstart::results::{ColdBy, PageCache, Scenario};
 use coldstart::scf::client::Endpoint;
 use coldstart::scf::names;
@@ -40,9 +41,6 @@ pub struct ScfArgs {
     /// The enterprise registry that the images are in
     #[arg(long, value_name = "ID")]
     pub registry_id: Option<String>,
-    /// The event of every call, as JSON; {} by default
-    #[arg(long, value_name = "JSON")]
-    pub event: Option<String>,
     /// Seconds that a request may take, 1 to 300; 3 by default
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=300))]
     pub timeout: Option<u64>,
@@ -117,7 +115,6 @@ impl ScfArgs {
             (self.cold_by.is_some(), "--cold-by"),
             (self.function.is_some(), "--function"),
             (self.registry_id.is_some(), "--registry-id"),
-            (self.event.is_some(), "--event"),
             (self.timeout.is_some(), "--timeout"),
             (self.init_timeout.is_some(), "--init-timeout"),
             (self.cls_topic.is_some(), "--cls-topic"),
@@ -170,10 +167,7 @@ impl RunArgs {
         let mut scenarios =
             if self.scenarios.is_empty() { all.to_vec() } else { self.scenarios.clone() };
         scenarios.dedup();
-        let event = of.event.clone().unwrap_or_else(|| "{}".into());
-        if let Err(why) = serde_json::from_str::<serde_json::Value>(&event) {
-            return Err(format!("`--event` is not JSON: {why}"));
-        }
+        let event = self.event.clone().unwrap_or_else(|| TIMER_EVENT.into());
         let log = match of.cls_topic.as_deref().map(|text| text.split_once('/')) {
             None => None,
             Some(Some((set, topic))) if !set.is_empty() && !topic.is_empty() => {
