@@ -171,6 +171,7 @@ impl<T: Handshake> Early<T> {
         let Begun::Going { connection, done, steps, .. } = begun else { return Ok(None) };
         connection.stream().set_nonblocking(true);
         let shaken = connection.shake();
+        let waits = connection.stream().waits(); // the next line forgets it
         connection.stream().set_nonblocking(false);
         match shaken {
             Ok(()) => {
@@ -184,7 +185,7 @@ impl<T: Handshake> Early<T> {
                         "the handshake gives `WouldBlock` where its stream is ready",
                     ));
                 }
-                Ok(Some(connection.stream().waits()))
+                Ok(Some(waits))
             }
             Err(error) => Err(error),
         }

@@ -4,9 +4,13 @@ use super::upstream::{Program, Upstream, program};
 use outside::peer::{ask, get};
 use outside::server::Server;
 use std::fs;
-use std::net::{SocketAddr, TcpStream};
+use std::io::{self, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
@@ -41,14 +45,42 @@ impl Nginx {
     }
 
     fn function(&self, host: &str, is_early: bool) -> Server {
+        self.function_to(host, self.program.address.port(), is_early)
+    }
+
+    fn function_to(&self, host: &str, port: u16, is_early: bool) -> Server {
         let mut command = Command::new(env!("CARGO_BIN_EXE_early_tls"));
-        command.env("UPSTREAM", format!("{host}:{}", self.program.address.port()));
+        command.env("UPSTREAM", format!("{host}:{port}"));
         command.env("UPSTREAM_CA", self.folder.path().join("ca.pem"));
         if is_early {
             command.env("EARLY", "1");
         }
         Server::start(command)
     }
+}
+
+/// A way to `to` for one connection: its port, and how often its client has said something.
+fn counted(to: SocketAddr) -> (u16, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let port = listener.local_addr().expect("it has an address").port();
+    let said = Arc::new(AtomicUsize::new(0));
+    let counter = said.clone();
+    thread::spawn(move || -> io::Result<()> {
+        let (mut client, _) = listener.accept()?;
+        let mut server = TcpStream::connect(to)?;
+        let (mut from_server, mut to_client) = (server.try_clone()?, client.try_clone()?);
+        thread::spawn(move || io::copy(&mut from_server, &mut to_client));
+        let mut bytes = [0; 4096];
+        loop {
+            let size = client.read(&mut bytes)?;
+            if size == 0 {
+                return Ok(());
+            }
+            counter.fetch_add(1, Ordering::SeqCst);
+            server.write_all(&bytes[..size])?;
+        }
+    });
+    (port, said)
 }
 
 fn config(address: SocketAddr, protocols: &str) -> String {
@@ -96,6 +128,20 @@ fn a_session_is_agreed_on_before_the_request_comes() {
             }
         }
         outside::eventually("six requests are in its log", || nginx.log().lines().count() == 6);
+    }
+}
+
+/// What a handshake waited for was forgotten before the lane asked: only the greeting went out, and
+/// the first use did all the rest, with the right result.
+#[test]
+fn a_handshake_ends_while_nobody_asks() {
+    for protocols in ["TLSv1.3", "TLSv1.2"] {
+        let nginx = Nginx::start(protocols);
+        let (port, said) = counted(nginx.program.address);
+        let server = nginx.function_to("localhost", port, true);
+        outside::eventually("the greeting is answered", || said.load(Ordering::SeqCst) == 2);
+        assert_eq!(ask(server.address, get("/status")).text(), "HTTP/1.1 204 No Content");
+        assert_eq!(said.load(Ordering::SeqCst), 3, "{protocols}: greeting, answer, request");
     }
 }
 

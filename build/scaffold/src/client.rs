@@ -21,12 +21,19 @@ pub struct Client {
     /// Whether its connection is begun early.
     begins_early: bool,
     /// Crates that are compiled for size.
-    small: &'static [&'static str],
+    small: &'static [(&'static str, &'static str)],
 }
 
 const HTTP: (&str, &str) = ("http", include_str!("../../../examples/calls/https/src/http.rs"));
 const LINK: (&str, &str) = ("link", include_str!("../../../examples/calls/https/src/link.rs"));
-const TLS: &[&str] = &["rustls", "rustls-webpki", "ring"];
+const TLS: &[(&str, &str)] = &[
+    ("rustls", "z"),
+    ("rustls-webpki", "z"),
+    ("rustls-pki-types", "z"),
+    ("untrusted", "z"),
+    ("zeroize", "z"),
+    ("ring", "s"),
+];
 
 /// All clients.
 pub const CLIENTS: [Client; 5] = [
@@ -186,11 +193,8 @@ impl Client {
         let small: String = self
             .small
             .iter()
-            .map(|name| {
-                format!(
-                    "\n[profile.release.package.{name}]\nopt-level = \"s\"              # no \
-                     slower, and smaller\n"
-                )
+            .map(|(name, level)| {
+                format!("\n[profile.release.package.{name}]\nopt-level = \"{level}\"\n")
             })
             .collect();
         format!("{before}{further}\n# A profile does not come with{after}{small}")
@@ -212,7 +216,7 @@ impl Client {
         let roots = if self.small == TLS {
             let ca = if self.name == "cos" { "COS_CA" } else { "UPSTREAM_CA" };
             format!(
-                "\nTrusted are Mozilla's authorities, which are compiled in (45 KiB). One of your \
+                "\nTrusted are Mozilla's authorities, which are compiled in (44 KiB). One of your \
                  own is a PEM file: `just image\n--ca-bundle=FILE` puts it into the image at \
                  /etc/ssl/certs/ca-certificates.crt, and `{ca}` names it.\n"
             )
