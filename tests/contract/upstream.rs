@@ -1,7 +1,6 @@
 //! Whom a function under test calls: peers of every kind on loopback, a real Redis, and relays.
 
-use outside::{eventually, peer::Peer};
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -171,22 +170,27 @@ pub fn redis_server() -> Redis {
             command.args(["--port", &address.port().to_string()]);
             command
         },
-        |address| TcpStream::connect(address).is_ok(),
+        // Somebody else's server may have the port: only Redis answers so.
+        |address| told(address, "PING").is_ok_and(|reply| reply == "+PONG"),
     );
-    let redis = Redis { address: program.address, _program: program };
-    eventually("Redis answers", || redis.ask("PING") == "+PONG");
-    redis
+    Redis { address: program.address, _program: program }
+}
+
+/// What a Redis says to an inline command, without the last line end.
+fn told(address: SocketAddr, command: &str) -> io::Result<String> {
+    let mut peer = TcpStream::connect(address)?;
+    peer.set_read_timeout(Some(Duration::from_secs(10)))?;
+    peer.write_all(format!("{command}\r\nQUIT\r\n").as_bytes())?;
+    let mut reply = String::new();
+    peer.read_to_string(&mut reply)?;
+    Ok(reply.trim_end().trim_end_matches("+OK").trim_end().to_owned())
 }
 
 impl Redis {
     /// Its reply to an inline command, without the last line end.
     #[track_caller]
     pub fn ask(&self, command: &str) -> String {
-        let mut peer = Peer::to(self.address).stream;
-        peer.write_all(format!("{command}\r\nQUIT\r\n").as_bytes()).expect("Redis reads");
-        let mut reply = String::new();
-        peer.read_to_string(&mut reply).expect("Redis answers");
-        reply.trim_end().trim_end_matches("+OK").trim_end().to_owned()
+        told(self.address, command).expect("Redis answers")
     }
 
     /// How many are connected, the one that asks included.
