@@ -123,7 +123,7 @@ fn every_fault_of_the_log_gets_its_verdict() {
 fn what_fails_is_a_result_with_the_platforms_number_and_what_to_do() {
     let rows: &[(&str, &[&str], &str, Phase)] = &[
         ("fail=430", &[], "430", Phase::Start),
-        ("fail=439", &[], "439 UserProcessExited", Phase::Start),
+        ("fail=439", &[], "439 User process exit when running", Phase::Start),
         ("fail=444", &[], "444 PullImageFailed", Phase::Pull),
         ("fail=446", &[], "446 PortBindingFailed", Phase::Start),
         ("reset", &[], "InvokeFunction at", Phase::Start),

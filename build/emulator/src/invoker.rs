@@ -112,7 +112,12 @@ fn judge(
         }
         Err(ExchangeError::Ended(verdict)) => return (verdict, None),
         Err(ExchangeError::Wire(WireError::TooBig)) => {
-            return (InvocationVerdict::ReplyTooBig("a body of 6 MB"), None);
+            return (
+                InvocationVerdict::ReplyTooBig(
+                    "The size of response exceeds the upper limit (6MB)",
+                ),
+                None,
+            );
         }
         Err(ExchangeError::Wire(error)) => {
             return (InvocationVerdict::BadReply(error.to_string()), None);
@@ -122,7 +127,10 @@ fn judge(
         Mode::Event if (200..300).contains(&reply.status) => InvocationVerdict::Success,
         Mode::Event => InvocationVerdict::UserCodeException(reply.status),
         Mode::Web if head_bytes(&reply.headers) > MAX_REPLY_HEAD_BYTES => {
-            return (InvocationVerdict::ReplyTooBig("header fields of 4 KB"), None);
+            return (
+                InvocationVerdict::ReplyTooBig("the reply has more than 4 KB of header fields"),
+                None,
+            );
         }
         Mode::Web => InvocationVerdict::Success,
     };

@@ -119,7 +119,7 @@ const QUOTA: &str = "the account's quota is used up in this region: measure with
 /// What a status number of an invocation is: its name, where it goes wrong, and what to do.
 pub fn status(number: i64) -> Option<(&'static str, Phase, &'static str)> {
     Some(match number {
-        400 => ("InvalidEvent", Phase::Start, "`--event` has to be JSON"),
+        400 => ("InvalidParameterValue", Phase::Start, "`--event` has to be JSON"),
         401 => ("InvalidCredentials", Phase::Start, "the role of the function has no rights"),
         405 => (
             "ContainerStateExited",
@@ -128,12 +128,16 @@ pub fn status(number: i64) -> Option<(&'static str, Phase, &'static str)> {
                  /tmp alone writable (`firstbyte run` does so)",
         ),
         406 => ("RequestTooLarge", Phase::Start, "an event has at most 6 MB"),
-        407 => ("ResponseTooLarge", Phase::Start, "an answer has at most 6 MB"),
-        430 => ("UserCodeException", Phase::Start, "the handler failed: its log says why"),
+        407 => (
+            "The size of response exceeds the upper limit (6MB)",
+            Phase::Start,
+            "an answer has at most 6 MB",
+        ),
+        430 => ("User code exception caught", Phase::Start, "the handler failed: its log says why"),
         433 => ("TimeLimitReached", Phase::Start, "`--timeout SECONDS`, up to 900"),
         434 => ("MemoryLimitReached", Phase::Start, "`--memory MIB`, more of it"),
         439 => (
-            "UserProcessExited",
+            "User process exit when running",
             Phase::Start,
             "the program ended while it ran: its log says \
                  why",

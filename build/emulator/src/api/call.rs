@@ -241,11 +241,11 @@ impl Session {
     fn failed(&self, target: Target, status: u16) -> Outcome {
         let message = match status {
             429 => "ResourceLimit: more instances would start than are started in a minute",
-            430 => "the function answered with a failure",
+            430 => "User code exception caught",
             432 => "ResourceLimitReached: every instance is busy",
             433 => "Invoking task timed out",
             434 => "MemoryLimitReached: the instance took more memory than it has",
-            439 => "the user process exited while running",
+            439 => "User process exit when running",
             444 => "PullImageFailed: the image could not be pulled",
             447 => "PullImageTimeOut: the image could not be pulled in time",
             _ => "a fault was injected",
