@@ -59,6 +59,10 @@ pub struct ScfArgs {
     /// Seconds that provisioned instances may take until they are there; 330 by default
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=3600))]
     pub provision_wait: Option<u64>,
+    /// New instances that are asked for in a minute, at most; 450 by default, of the 500 that a region
+    /// starts for all functions of the account together
+    #[arg(long, value_name = "INSTANCES", value_parser = clap::value_parser!(u64).range(1..))]
+    pub pace: Option<u64>,
     /// Another endpoint of SCF's API; plain HTTP on this machine only
     #[arg(long, value_name = "URL")]
     pub endpoint: Option<String>,
@@ -121,6 +125,7 @@ impl ScfArgs {
             (self.log_wait.is_some(), "--log-wait"),
             (self.log_settle.is_some(), "--log-settle"),
             (self.provision_wait.is_some(), "--provision-wait"),
+            (self.pace.is_some(), "--pace"),
             (self.endpoint.is_some(), "--endpoint"),
             (self.cls_endpoint.is_some(), "--cls-endpoint"),
             (self.ledger.is_some(), "--ledger"),
