@@ -227,8 +227,13 @@ impl Program {
 
     /// The same files started in another way: `command` instead of the image's entrypoint, `args`
     /// instead of its arguments (API CreateFunction, Code.ImageConfig). The files stay this
-    /// program's: it has to outlive what is started of them. Nothing is pulled for it.
-    pub fn variant(&self, command: Option<&str>, args: Option<&[String]>) -> Program {
+    /// program's: it has to outlive what is started of them. Its first instance pays for `pull`.
+    pub fn variant(
+        &self,
+        command: Option<&str>,
+        args: Option<&[String]>,
+        pull: Duration,
+    ) -> Program {
         let entrypoint = if command.is_some() { 1 } else { self.entrypoint };
         let argv = self.argv_with(command, args);
         Program {
@@ -242,7 +247,7 @@ impl Program {
             gid: self.gid,
             inputs: Vec::new(),
             left_out: Vec::new(),
-            pull: Mutex::new(self.take_pull()),
+            pull: Mutex::new(pull),
         }
     }
 
