@@ -12,9 +12,7 @@ use coldstart::scf::client::{Client, Endpoint, Service};
 use coldstart::scf::credentials::Credentials;
 use coldstart::scf::layer::Original;
 use coldstart::scf::ledger::{Kind, Ledger, LedgerError, LedgerFile};
-use coldstart::scf::measure::{
-    self, CONTROLS_AT_ONCE, Definition, MeasureError, Subject, Watcher,
-};
+use coldstart::scf::measure::{self, CONTROLS_AT_ONCE, Definition, MeasureError, Subject, Watcher};
 use coldstart::scf::names::{self, RunId};
 use coldstart::scf::pace::NEW_A_MINUTE;
 use indicatif::{ProgressBar, ProgressStyle};

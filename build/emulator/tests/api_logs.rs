@@ -78,7 +78,7 @@ fn an_instance_that_was_started_ahead_has_its_report() {
     wait_until_done(&client, &about);
     let query = format!(
         "SCF_Namespace:\"default\" AND SCF_FunctionName:\"ahead\" AND SCF_Qualifier:\"{number}\" \
-         AND SCF_Type:Platform AND SCF_Message:\"Provisioned Report\"*"
+         AND SCF_Type:Platform AND SCF_Message:Provisioned*"
     );
     let begun = Instant::now();
     let reports = loop {

@@ -59,8 +59,8 @@ pub struct ScfArgs {
     /// Seconds that provisioned instances may take until they are there; 330 by default
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=3600))]
     pub provision_wait: Option<u64>,
-    /// New instances that are asked for in a minute, at most; 450 by default, of the 500 that a region
-    /// starts for all functions of the account together
+    /// New instances that are asked for in a minute, at most; 450 by default, of the 500 that a
+    /// region starts for all functions of the account together
     #[arg(long, value_name = "INSTANCES", value_parser = clap::value_parser!(u64).range(1..))]
     pub pace: Option<u64>,
     /// Another endpoint of SCF's API; plain HTTP on this machine only

@@ -1,6 +1,6 @@
 //! How fast a run may ask: requests a second of each action of the API, and new instances a minute.
-//! It has no clock: time comes in as a value. Both stay a tenth below the platform's limit, because its clock
-//! counts other seconds and minutes than this one, and others of the account call it too.
+//! It has no clock: time comes in as a value. Both stay a tenth below the platform's limit, because
+//! its clock counts other seconds and minutes than this one, and others of the account call it too.
 
 use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};

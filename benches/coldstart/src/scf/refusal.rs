@@ -182,8 +182,8 @@ pub fn status(number: i64) -> Option<(&'static str, Phase, &'static str)> {
 }
 
 /// Whether a code, or what a call's failure says, means that the platform starts no more instances
-/// now: too many run or start (429, 432), or the region has no machine left (449). None of it is the
-/// function's own.
+/// now: too many run or start (429, 432), or the region has no machine left (449). None of it is
+/// the function's own.
 pub fn is_throttled(said: &str) -> bool {
     let words = ["ResourceLimit", "ResourceInsufficient", "InsufficientResources"];
     words.iter().any(|word| said.contains(word))

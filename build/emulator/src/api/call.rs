@@ -325,13 +325,12 @@ impl Session {
         form.and_then(|name| Form::named(&name)).unwrap_or_default()
     }
 
-    /// Puts the Provisioned Report of an instance into the log, with what it has printed. It belongs
-    /// to no request that anybody made: GetRequestStatus knows nothing of it.
+    /// Puts the Provisioned Report of an instance into the log, with what it has printed. It
+    /// belongs to no request that anybody made: GetRequestStatus knows nothing of it.
     fn keep_ahead(&self, target: &Target, ahead: &StartedAhead) {
         let (memory_mb, used_bytes) = (target.content.memory_mb, ahead.memory_bytes);
         let id = ahead.request_id.clone();
-        let report =
-            self.form().report("Provisioned", &id, &ahead.start, memory_mb, used_bytes);
+        let report = self.form().report("Provisioned", &id, &ahead.start, memory_mb, used_bytes);
         let mut lines = vec![Written::platform(report)];
         lines.extend(ahead.printed.iter().map(|text| Written::own(text)));
         let start_ms = self.now_ms();
