@@ -219,7 +219,7 @@ fn a_run_paces_itself_below_the_platforms_limit() {
     let flags = ["--yes", "--scenario", "cold", "--samples", "2", "--burst", "8", "--pace", "18"];
     let ended = bench.run(&flags);
     ended.ended(0).says("no more than 18 a minute are asked for").says("takes 1m at least");
-    ended.says("waiting ").says("over the pace of 18 a minute");
+    ended.says("waiting ").says("8 more would be over 18 a minute (`--pace`)");
     let results = bench.results();
     let run = only(&results);
     assert_eq!(run.samples.len(), 16);
@@ -236,7 +236,7 @@ fn the_platforms_refusals_to_start_more_are_throttled_and_backed_off() {
                 let Some(stand_in) = StandIn::start(&["update-delay=0", fault]) else { return };
                 let bench = Bench::at(&stand_in.address);
                 let flags = ["--yes", "--scenario", "cold", "--samples", "2"];
-                bench.run(&flags).ended(0).says("throttled 1").says("waiting 10 s");
+                bench.run(&flags).ended(0).says("throttled 1").says("started no more instances");
                 let results = bench.results();
                 let asides: Vec<_> = only(&results).samples.iter().map(|s| s.aside()).collect();
                 assert_eq!(asides, [Some(Aside::Throttled), None], "{fault}");

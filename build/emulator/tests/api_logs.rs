@@ -45,13 +45,13 @@ fn what_a_function_prints_is_in_the_log_of_its_request() {
     let platform = format!("SCF_RequestId:\"{}\" AND SCF_Type:Platform", id(&forged));
     assert!(!client.search(&platform).iter().any(|line| line.starts_with("Init Report")));
     // Many calls at once, each in an instance of its own: each has its line and no other's.
+    let call = |number: usize| {
+        let text = format!("call {number}");
+        let result = client.tell("prints", "$LATEST", &format!("print {text}"));
+        (text, result)
+    };
+    let call = &call;
     let results: Vec<(String, Value)> = thread::scope(|scope| {
-        let call = |number: usize| {
-            let text = format!("call {number}");
-            let result = client.tell("prints", "$LATEST", &format!("print {text}"));
-            (text, result)
-        };
-        let call = &call;
         let threads: Vec<_> = (0..16).map(|number| scope.spawn(move || call(number))).collect();
         threads.into_iter().map(|thread| thread.join().unwrap()).collect()
     });

@@ -10,7 +10,7 @@ use super::ledger::LedgerFile;
 use super::line::{Line, Story, read as read_line};
 use super::logs::Logs;
 use super::names::RunId;
-use super::pace::{Pace, WINDOW};
+use super::pace::{NEW_PROVISIONED_A_MINUTE, Pace, WINDOW, Why};
 use super::refusal;
 use crate::phase::Phase;
 use crate::results::{
@@ -435,22 +435,24 @@ impl<'a> Bench<'a> {
     fn keep_pace(&mut self, item: &Item) -> Result<(), MeasureError> {
         let now = Instant::now();
         let asked = item.burst + self.new_controls(item.burst, now);
-        let mut at = self.pace.calls_at(asked, now);
-        if item.scenario == Scenario::Provisioned {
-            at = at.max(self.pace.provisioned_at(item.burst, now));
-        }
+        let provisioned = if item.scenario == Scenario::Provisioned { item.burst } else { 0 };
+        let (at, why) = self.pace.next(asked, provisioned, now);
         let wait = at.saturating_duration_since(now);
         if wait.is_zero() {
             return Ok(());
         }
-        self.watcher.waiting(
-            wait,
-            &format!(
-                "{asked} new instances more would be over the pace of {} a minute, or the platform \
-                 started no more a moment ago",
+        let why = match why {
+            Why::Pace => format!(
+                "new instances: {asked} more would be over {} a minute (`--pace`)",
                 self.of.new_a_minute
             ),
-        );
+            Why::Provisioned => format!(
+                "provisioned instances: {provisioned} more would be over \
+                 {NEW_PROVISIONED_A_MINUTE} a minute"
+            ),
+            Why::Throttled => "the platform started no more instances a moment ago".to_owned(),
+        };
+        self.watcher.waiting(wait, &why);
         self.account.client.wait(wait)?;
         self.paced += wait;
         Ok(())

@@ -93,6 +93,17 @@ impl Sliding {
     }
 }
 
+/// What a turn waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Why {
+    /// More new instances would be over the pace.
+    Pace,
+    /// More provisioned instances would be over theirs.
+    Provisioned,
+    /// The platform started no more a moment ago.
+    Throttled,
+}
+
 /// Paces a run below the platform's limits of new instances.
 #[derive(Debug)]
 pub struct Pace {
@@ -114,15 +125,21 @@ impl Pace {
         }
     }
 
-    /// When so many calls may go out, of which each may need a new instance.
-    pub fn calls_at(&self, instances: u64, now: Instant) -> Instant {
-        let at = self.called.free_at(instances, now);
-        self.not_before.map_or(at, |not_before| at.max(not_before))
-    }
-
-    /// When so many provisioned instances may be asked for.
-    pub fn provisioned_at(&self, instances: u64, now: Instant) -> Instant {
-        self.calls_at(instances, now).max(self.provisioned.free_at(instances, now))
+    /// When a turn may begin that needs so many new instances, so many of them provisioned; and
+    /// what it waits for until then.
+    pub fn next(&self, instances: u64, provisioned: u64, now: Instant) -> (Instant, Why) {
+        let of_provisioned = match provisioned {
+            0 => now,
+            some => self.provisioned.free_at(some, now),
+        };
+        [
+            (self.called.free_at(instances, now), Why::Pace),
+            (of_provisioned, Why::Provisioned),
+            (self.not_before.unwrap_or(now), Why::Throttled),
+        ]
+        .into_iter()
+        .max_by_key(|(at, _)| *at)
+        .unwrap_or((now, Why::Pace))
     }
 
     /// So many calls went out; `now` is after the last answer, when the last of their instances can
@@ -159,7 +176,7 @@ mod tests {
         let mut now = start;
         let mut went = Vec::new();
         for _ in 0..how_many {
-            now = pace.calls_at(each, now);
+            now = pace.next(each, 0, now).0;
             went.push((now - start).as_secs());
             now += Duration::from_secs(1);
             pace.called(each, now);
@@ -186,7 +203,7 @@ mod tests {
         assert_eq!(turns(&mut Pace::new(3), start, 8, 3), [0, 61, 122]);
         let mut pace = Pace::new(3);
         pace.called(0, start);
-        assert_eq!(pace.calls_at(8, start), start, "nothing was asked for");
+        assert_eq!(pace.next(8, 0, start).0, start, "nothing was asked for");
     }
 
     #[test]
@@ -194,9 +211,9 @@ mod tests {
         let (start, at) = (Instant::now(), Duration::from_secs);
         let mut pace = Pace::new(NEW_A_MINUTE);
         pace.provisioned(90, start);
-        assert_eq!(pace.provisioned_at(1, start), start + at(60));
-        assert_eq!(pace.calls_at(360, start), start);
-        assert_eq!(pace.calls_at(361, start), start + at(60));
+        assert_eq!(pace.next(1, 1, start), (start + at(60), Why::Provisioned));
+        assert_eq!(pace.next(360, 0, start).0, start);
+        assert_eq!(pace.next(361, 0, start), (start + at(60), Why::Pace));
     }
 
     #[test]
@@ -206,12 +223,14 @@ mod tests {
         let mut pauses = Vec::new();
         for _ in 0..5 {
             pace.answered(true, start);
-            pauses.push((pace.calls_at(1, start) - start).as_secs());
+            let (until, why) = pace.next(1, 0, start);
+            pauses.push((until - start).as_secs());
+            assert_eq!(why, Why::Throttled);
         }
         assert_eq!(pauses, [10, 20, 40, 60, 60]);
         pace.answered(false, start + at(60));
         pace.answered(true, start + at(60));
-        assert_eq!(pace.provisioned_at(1, start + at(60)), start + at(70), "from the start again");
+        assert_eq!(pace.next(1, 1, start + at(60)).0, start + at(70), "from the start again");
     }
 
     #[test]
