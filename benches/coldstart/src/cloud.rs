@@ -345,6 +345,8 @@ fn define(
             name: run.function(&what),
             image: image.reference.clone(),
             registry_id: image.registry_id.clone(),
+            command: asked.command.clone(),
+            args: asked.args.clone(),
             accelerated,
             memory_mib,
             timeout_s: asked.timeout_s,
@@ -352,6 +354,8 @@ fn define(
             role: asked.role.clone(),
             environment: asked.environment.clone(),
             log: asked.log.clone(),
+            vpc: asked.vpc.clone(),
+            public_net: asked.public_net,
         };
     for (at, image) in asked.images.iter().enumerate() {
         for &memory_mib in &asked.memories {

@@ -504,15 +504,25 @@ fn new_layers_are_pushed_and_give_a_verdict_on_acceleration() {
 fn function_toml_says_what_is_measured() {
     let Some(stand_in) = StandIn::start(&["update-delay=0"]) else { return };
     let bench = Bench::at(&stand_in.address);
+    let gate = Gate::before(&stand_in);
     let toml = "region = \"ap-guangzhou\"\nimage = \"ccr.ccs.tencentyun.com/team/echo:v1\"\n\
-                memory_mb = 256\n[environment]\nGREETING = \"hello\"\n";
+                memory_mb = 256\ncommand = \"/app\"\nargs = [\"-a\", \"-b\"]\n\
+                public_net = \"fixed-ip\"\n[vpc]\nvpc_id = \"vpc-1\"\nsubnet_id = \"subnet-1\"\n\
+                [log]\nlogset_id = \"set\"\ntopic_id = \"topic\"\n[environment]\n\
+                GREETING = \"hello\"\n";
     let folder = bench.folder.path();
     std::fs::create_dir_all(folder.join("target/image")).unwrap();
     std::fs::write(folder.join("function.toml"), toml).unwrap();
     let digest = format!("sha256:{}", "0b".repeat(32));
     let made = serde_json::json!({ "reference": "echo:latest", "manifest_digest": digest });
     std::fs::write(folder.join("target/image/image.json"), made.to_string()).unwrap();
-    let endpoint = format!("http://{}", stand_in.address);
+    // What the platform was told, asked for while the functions are there.
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let (its, direct) = (Arc::clone(&told), stand_in.address.clone());
+    gate.set("PublishVersion", At::Done, move || {
+        its.lock().expect("no panic").extend(stand_in::functions(&direct));
+    });
+    let endpoint = format!("http://{}", gate.address);
     let flags = [
         "--engine",
         "scf",
@@ -535,6 +545,18 @@ fn function_toml_says_what_is_measured() {
     assert!(results.variants[0].reference.ends_with(&digest));
     assert_eq!(only(&results).on_platform.as_ref().unwrap().memory_mib, Some(256));
     assert_eq!(only(&results).link, "ap-guangzhou");
+    let told = told.lock().expect("no panic");
+    assert_eq!(told.len(), 2, "{told:?}");
+    for function in told.iter() {
+        let image = &function["ImageConfig"];
+        assert_eq!((&image["Command"], &image["Args"]), (&"/app".into(), &"-a -b".into()));
+        let vpc = serde_json::json!({ "VpcId": "vpc-1", "SubnetId": "subnet-1" });
+        assert_eq!(function["VpcConfig"], vpc);
+        assert_eq!(function["ClsTopicId"], "topic");
+        let net = &function["PublicNetConfig"];
+        assert_eq!(net["PublicNetStatus"], "ENABLE");
+        assert_eq!(net["EipConfig"]["EipStatus"], "DISABLE", "no address is taken for a bench");
+    }
 }
 
 #[test]

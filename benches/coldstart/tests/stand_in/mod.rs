@@ -151,6 +151,18 @@ pub fn warm_latest(address: &str) {
     }
 }
 
+/// What GetFunction says of each function of the runs' namespace.
+pub fn functions(address: &str) -> Vec<Value> {
+    let namespace = serde_json::json!({ "Namespace": "firstbyte-bench" });
+    let functions = call(address, "ListFunctions", &namespace);
+    let about = |function: &Value| {
+        let name = &function["FunctionName"];
+        let body = serde_json::json!({ "Namespace": "firstbyte-bench", "FunctionName": name });
+        call(address, "GetFunction", &body)
+    };
+    functions["Functions"].as_array().expect("a list").iter().map(about).collect()
+}
+
 /// A signed call of the API.
 fn call(address: &str, action: &str, body: &Value) -> Value {
     let (host, payload) = (address.to_owned(), body.to_string());
