@@ -824,7 +824,7 @@ impl Bench<'_> {
         if self.paced >= Duration::from_secs(1) {
             notes.push(format!(
                 "the run waited {} s in all, so that no more than {} new instances a minute were \
-                 asked for",
+                 asked for, and {NEW_PROVISIONED_A_MINUTE} provisioned ones",
                 self.paced.as_secs(),
                 self.of.new_a_minute
             ));

@@ -58,8 +58,8 @@ impl Query {
     }
 }
 
-/// A field holds words (CLS splits it at blanks and punctuation): a value is found in it as a whole,
-/// or as one or several whole words of it.
+/// A field holds words (CLS splits it at blanks and punctuation): a value is found in it as a
+/// whole, or as one or several whole words of it.
 fn holds(text: &str, value: &str) -> bool {
     let is_inside = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() || "-_.$".contains(c));
     let mut found = text.match_indices(value).filter(|_| !value.is_empty());
