@@ -668,7 +668,7 @@ fn call_at_once(
             let start = |lane| scope.spawn(move || round_trip(lane, control, event));
             let threads: Vec<_> = group.iter().map(start).collect();
             let ends = threads.into_iter();
-            trips.extend(ends.map(|t| t.join().unwrap_or(Err(Outcome::Panicked))));
+            trips.extend(ends.map(|t| t.join().unwrap_or(Err(Box::new(Outcome::Panicked)))));
         });
     }
     let ready = &Barrier::new(trips.iter().filter(|trip| trip.is_ok()).count());
@@ -681,27 +681,27 @@ fn call_at_once(
     };
     let call = &call;
     thread::scope(|scope| {
-        let start = |(lane, trip): (_, Result<Duration, Outcome>)| {
+        let start = |(lane, trip): (_, Result<Duration, Box<Outcome>>)| {
             trip.map(|trip| scope.spawn(move || call(lane, trip)))
         };
         let threads: Vec<_> = lanes.iter().zip(trips).map(start).collect();
-        let end = |thread: Result<thread::ScopedJoinHandle<'_, Outcome>, Outcome>| match thread {
+        let end = |thread: Result<thread::ScopedJoinHandle<'_, _>, Box<Outcome>>| match thread {
             Ok(thread) => thread.join().unwrap_or(Outcome::Panicked),
-            Err(outcome) => outcome,
+            Err(outcome) => *outcome,
         };
         threads.into_iter().map(end).collect()
     })
 }
 
 /// The way there and back. The first call may meet no instance; the second one is taken.
-fn round_trip(lane: &Account, control: &str, event: &str) -> Result<Duration, Outcome> {
+fn round_trip(lane: &Account, control: &str, event: &str) -> Result<Duration, Box<Outcome>> {
     let warm = lane.invoke(control, "$LATEST", event).and_then(|first| match first.0.failure {
         Some(_) => Ok(first),
         None => lane.invoke(control, "$LATEST", event),
     });
-    let (of_control, its_answer) = warm.map_err(Outcome::Control)?;
+    let (of_control, its_answer) = warm.map_err(|error| Box::new(Outcome::Control(error)))?;
     if of_control.failure.is_some() {
-        return Err(Outcome::ControlFailed(of_control));
+        return Err(Box::new(Outcome::ControlFailed(of_control)));
     }
     let handler = Duration::from_nanos(of_control.handler_ns.unwrap_or(0));
     Ok(its_answer.took.saturating_sub(handler))
