@@ -31,6 +31,9 @@ pub struct InvocationResult {
     pub ran: Ran,
     /// The header fields that the function got.
     pub sent: Fields,
+    /// What the instance printed until the request had ended, a line each. Of several requests at
+    /// once the first that ends has it all.
+    pub printed: Vec<String>,
 }
 
 /// What runs invocations, now or later.
@@ -49,15 +52,9 @@ impl Invoker {
         let lease = match self.pool.acquire() {
             Ok(lease) => lease,
             Err(verdict) => {
-                return self.end(
-                    invocation,
-                    &config,
-                    verdict,
-                    None,
-                    None,
-                    Ran::default(),
-                    request.headers,
-                );
+                let (ran, sent) = (Ran::default(), request.headers);
+                let printed = Vec::new();
+                return self.end(invocation, &config, verdict, None, None, ran, sent, printed);
             }
         };
         let (instance, cold) = (lease.instance.clone(), lease.cold);
@@ -69,9 +66,10 @@ impl Invoker {
         let duration = started.elapsed();
         let ran = Ran { duration, memory_bytes: instance.memory_bytes() };
         let (verdict, reply) = judge(result, &config);
+        let printed = instance.take_output();
         drop(instance);
         self.pool.release(lease, &verdict);
-        self.end(invocation, &config, verdict, reply, cold, ran, request.headers)
+        self.end(invocation, &config, verdict, reply, cold, ran, request.headers, printed)
     }
 
     // all of one kind: what an outcome and its lines are made of
@@ -85,6 +83,7 @@ impl Invoker {
         cold: Option<StartUp>,
         ran: Ran,
         sent: Fields,
+        printed: Vec<String>,
     ) -> InvocationResult {
         let is_event = config.mode == Mode::Event;
         let returned = reply.as_ref().filter(|_| is_event).map(|reply| reply.body.as_slice());
@@ -96,6 +95,7 @@ impl Invoker {
             cold,
             ran,
             sent,
+            printed,
         }
     }
 }

@@ -185,10 +185,17 @@ pub fn status(number: i64) -> Option<(&'static str, Phase, &'static str)> {
     })
 }
 
-/// Whether a code or a status says that too many ran at once.
-pub fn is_throttled(code: &str) -> bool {
-    let numbers = ["429", "432"];
-    code.contains("ResourceLimit") || numbers.contains(&code)
+/// Whether a code, or what a call's failure says, means that the platform starts no more instances
+/// now: too many run or start (429, 432), or the region has no machine left (449). None of it is
+/// the function's own.
+pub fn is_throttled(said: &str) -> bool {
+    let words = ["ResourceLimit", "ResourceInsufficient", "InsufficientResources"];
+    words.iter().any(|word| said.contains(word))
+}
+
+/// The same for a status number of an invocation.
+pub fn is_throttling(number: i64) -> bool {
+    matches!(number, 429 | 432 | 449)
 }
 
 #[cfg(test)]
@@ -217,7 +224,10 @@ mod tests {
         assert_eq!(status(445).map(|s| s.1), Some(Phase::Create));
         assert_eq!(status(446).map(|s| s.1), Some(Phase::Start));
         assert_eq!(status(200), None);
-        assert!(is_throttled("ResourceLimit") && is_throttled("432") && !is_throttled("433"));
-        assert!(is_throttled("ResourceUnavailable.ResourceLimit"));
+        for code in ["ResourceLimit", "ResourceUnavailable.ResourceLimit", "ResourceInsufficient"] {
+            assert!(is_throttled(code), "{code}");
+        }
+        assert!(!is_throttled("RequestLimitExceeded") && !is_throttled("LimitExceeded.Function"));
+        assert!(is_throttling(449) && !is_throttling(433));
     }
 }
