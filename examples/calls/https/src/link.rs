@@ -31,7 +31,15 @@ impl Url {
     /// What is wrong with which of the two.
     pub fn of_environment(url: &str, ca: &str) -> Result<Url, String> {
         let text = std::env::var(url).map_err(|_| format!("{url} is not set"))?;
-        let wrong = |what| format!("{url} {what}; write it as https://HOST[:PORT]/PATH");
+        Url::read(url, &text, ca)
+    }
+
+    /// The same of a text; `name` is what it is called in words.
+    ///
+    /// # Errors
+    /// As [`Url::of_environment`].
+    pub fn read(name: &str, text: &str, ca: &str) -> Result<Url, String> {
+        let wrong = |what| format!("{name} {what}; write it as https://HOST[:PORT]/PATH");
         if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
             return Err(wrong("has characters that must be percent-encoded"));
         }
@@ -52,9 +60,9 @@ impl Url {
             }
             _ => (authority, default_port),
         };
-        let name = host.trim_matches(['[', ']']).to_owned();
-        let name = ServerName::try_from(name).map_err(|_| wrong("has no host"))?;
-        let tls = if scheme == "https" { Some((name, config(ca)?)) } else { None };
+        let server = host.trim_matches(['[', ']']).to_owned();
+        let server = ServerName::try_from(server).map_err(|_| wrong("has no host"))?;
+        let tls = if scheme == "https" { Some((server, config(ca)?)) } else { None };
         let slash = if target.starts_with('/') { "" } else { "/" };
         Ok(Url {
             origin: format!("{scheme}://{authority}"),

@@ -1,11 +1,12 @@
-//! HTTPS through ureq, which keeps its connections in a pool of its own. Every call ends in time.
+//! HTTPS through ureq, on connections of `firstbyte::net`: the first one is begun while the first
+//! event is still on its way, and ureq keeps them for the next ones. Every call ends in time.
 
-use firstbyte::{Context, Error, Result, blocking};
+use crate::connector::{Begins, Resolves, url};
+use firstbyte::{Context, Error, Result};
 use serde::Serialize;
-use std::sync::{Arc, OnceLock};
+use std::sync::OnceLock;
 use std::time::Duration;
 use ureq::Agent;
-use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
 
 /// The platform's default time-out, where an invocation does not bring its own.
 const TIMEOUT: Duration = Duration::from_secs(3);
@@ -27,42 +28,22 @@ pub struct Answer {
 /// # Errors
 /// What went wrong, and where.
 pub fn call(context: Context<'_>) -> Result<Answer> {
-    static AGENT: OnceLock<Result<Agent, String>> = OnceLock::new();
-    let url = std::env::var("UPSTREAM_URL").map_err(|_| Error::new("UPSTREAM_URL is not set"))?;
+    static AGENT: OnceLock<Agent> = OnceLock::new();
+    let url = url().map_err(|problem| Error::new(problem.to_string()))?;
     let left = context.deadline().map_or(TIMEOUT, |deadline| deadline.remaining());
-    blocking(|| {
-        let agent = AGENT.get_or_init(agent);
-        let agent = agent.as_ref().map_err(|problem| Error::new(problem.clone()))?;
-        let request = agent.get(&url).config().timeout_global(Some(left.saturating_sub(MARGIN)));
-        let mut reply = request.build().call()?;
-        let body = reply.body_mut().with_config().limit(BODY_BYTES).read_to_vec()?;
-        Ok(Answer { status: reply.status().as_u16(), bytes: body.len() })
-    })
+    let request = AGENT.get_or_init(agent).get(format!("{}{}", url.origin, url.target));
+    let request = request.config().timeout_global(Some(left.saturating_sub(MARGIN))).build();
+    let fail = |error: ureq::Error| Error::new(format!("GET {}: {error}", url.origin));
+    let mut reply = request.call().map_err(fail)?;
+    let body = reply.body_mut().with_config().limit(BODY_BYTES).read_to_vec().map_err(fail)?;
+    Ok(Answer { status: reply.status().as_u16(), bytes: body.len() })
 }
 
-fn agent() -> Result<Agent, String> {
-    let roots = match std::env::var("UPSTREAM_CA") {
-        Ok(path) => RootCerts::Specific(Arc::new(certificates(&path)?)),
-        Err(_) => RootCerts::WebPki,
-    };
-    let tls = TlsConfig::builder().root_certs(roots).build();
+fn agent() -> Agent {
     let config = Agent::config_builder()
-        .tls_config(tls)
         .http_status_as_error(false)
+        .proxy(None) // the connector knows none
         .input_buffer_size(BUFFER_BYTES)
         .output_buffer_size(BUFFER_BYTES);
-    Ok(config.build().new_agent())
-}
-
-fn certificates(path: &str) -> Result<Vec<Certificate<'static>>, String> {
-    let wrong = |problem: String| format!("UPSTREAM_CA, `{path}`: {problem}");
-    let pem = std::fs::read(path).map_err(|error| wrong(error.to_string()))?;
-    let mut found = Vec::new();
-    for item in parse_pem(&pem) {
-        match item.map_err(|error| wrong(error.to_string()))? {
-            PemItem::Certificate(certificate) => found.push(certificate),
-            _ => continue,
-        }
-    }
-    if found.is_empty() { Err(wrong("it holds no certificate".to_owned())) } else { Ok(found) }
+    Agent::with_parts(config.build(), Begins, Resolves)
 }
