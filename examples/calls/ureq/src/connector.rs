@@ -60,7 +60,8 @@ impl Connector for Begins {
             EARLY.connect(until)?
         } else {
             // where a redirection leads
-            let url = Url::read("a redirection", &origin, "UPSTREAM_CA").map_err(io::Error::other)?;
+            let url =
+                Url::read("a redirection", &origin, "UPSTREAM_CA").map_err(io::Error::other)?;
             let mut link = url.begin()?;
             link.stream().set_deadline(until);
             link.shake()?;
