@@ -121,10 +121,8 @@ impl Refusals {
         let mut packet = [0; PACKET_BYTES];
         loop {
             match nix::unistd::read(&self.socket, &mut packet) {
-                Ok(size) => {
-                    let address = sender(&packet[..size]);
-                    heard.extend(address.filter(|_| heard.len() < MAX_REFUSED));
-                }
+                Ok(size) if heard.len() < MAX_REFUSED => heard.extend(sender(&packet[..size])),
+                Ok(_) => {}
                 Err(nix::Error::EINTR) => {}
                 // EAGAIN: that was all. No error of it is worth a failed invocation.
                 Err(_) => return heard.iter().copied().collect(),
