@@ -99,12 +99,27 @@ fn is_root(why: &str) -> bool {
     root
 }
 
+/// On some machines only root may open it, and this test is root: what pasta and slirp4netns need is
+/// opened for the user that they run as, in a mount namespace of its own.
+const OPEN_TUN: &str = "mount -t tmpfs none /mnt && mknod /mnt/tun c 10 200 && chmod 666 /mnt/tun \
+                        && mount --bind /mnt/tun /dev/net/tun";
+
+fn is_tun_closed() -> bool {
+    let mode = fs::metadata("/dev/net/tun").map(|tun| tun.permissions().mode());
+    rustix::process::geteuid().is_root() && mode.is_ok_and(|mode| mode & 0o6 != 0o6)
+}
+
 /// firstbyte as somebody, in that folder; `first` is a shell's words before it, in a mount
 /// namespace of its own.
 fn firstbyte(who: Who, home: &TempDir, first: &str) -> Command {
     let mut words: Vec<String> = Vec::new();
-    if !first.is_empty() {
-        let script = format!("{first} && exec \"$@\"");
+    let mut before: Vec<&str> = Vec::new();
+    if who == Who::User && is_tun_closed() {
+        before.push(OPEN_TUN);
+    }
+    before.extend((!first.is_empty()).then_some(first));
+    if !before.is_empty() {
+        let script = format!("{} && exec \"$@\"", before.join(" && "));
         words.extend(["unshare", "-m", "sh", "-c", &script, "sh"].map(str::to_owned));
     }
     if who == Who::User && rustix::process::geteuid().is_root() {
