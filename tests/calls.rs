@@ -337,6 +337,18 @@ fn wrong_certificates_are_refused_by_name() {
     }
 }
 
+/// Built without the public list, it trusts the file that is named, and asks for it.
+#[test]
+fn a_file_of_authorities_is_enough() {
+    let Some((nginx, ca)) = nginx(Flaw::None) else { return };
+    let url = format!("https://{}/page", nginx.address);
+    let function = Function::start("call-https-lean", &[("UPSTREAM_URL", &url)]);
+    function.assert_fails("no list and no file", &["UPSTREAM_CA is not set"]);
+    let environment = [("UPSTREAM_URL", url.as_str()), ("UPSTREAM_CA", &ca)];
+    let function = Function::start("call-https-lean", &environment);
+    function.assert_answers("{}", r#"{"status":200,"bytes":20000}"#);
+}
+
 #[test]
 fn postgres_is_asked_and_its_sessions_may_end() {
     let options = ["-c", "idle_session_timeout=2s"];

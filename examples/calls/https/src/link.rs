@@ -4,7 +4,7 @@
 use firstbyte::net::{Handshake, TcpStream};
 use rustls::crypto::ring;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::pki_types::{CertificateDer, ServerName, TrustAnchor};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use std::io::{self, Read, Write};
 use std::sync::Arc;
@@ -101,12 +101,24 @@ fn config(ca: &str) -> Result<Arc<ClientConfig>, String> {
             return Err(wrong("it holds no certificate".to_owned()));
         }
     } else {
-        roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
+        roots.extend(public(ca)?.iter().cloned());
     }
     let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
         .map_err(|error| error.to_string())?;
     Ok(Arc::new(builder.with_root_certificates(roots).with_no_client_auth()))
+}
+
+/// Mozilla's list of authorities, 44 KiB of a layer.
+#[cfg(feature = "public-roots")]
+fn public(_: &str) -> Result<&'static [TrustAnchor<'static>], String> {
+    Ok(webpki_roots::TLS_SERVER_ROOTS)
+}
+
+/// Compiled without it, a function trusts a file, and nobody else.
+#[cfg(not(feature = "public-roots"))]
+fn public(ca: &str) -> Result<&'static [TrustAnchor<'static>], String> {
+    Err(format!("{ca} is not set: have it name a PEM file of the authorities to trust"))
 }
 
 /// A connection, plain or within TLS.
