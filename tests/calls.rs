@@ -288,6 +288,10 @@ fn https_is_asked_and_its_sessions_may_end() {
         function.stop_until(is_closed_by(&relay));
         function.assert_answers("{}", r#"{"status":200,"bytes":20000}"#);
         assert_eq!(relay.begun(), 2, "{name}");
+        // Its request arrives, its reply does not: what may be asked twice is, and once.
+        relay.set(Mode::CutOnce);
+        function.assert_answers("{}", r#"{"status":200,"bytes":20000}"#);
+        assert_eq!(relay.begun(), 3, "{name}");
         let url = format!("https://localhost:{}/nothing", relay.address.port());
         let function = Function::start(name, &[("UPSTREAM_URL", &url), ("UPSTREAM_CA", &ca)]);
         let reply = function.invoke("{}");

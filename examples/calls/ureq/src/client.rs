@@ -1,11 +1,13 @@
 //! HTTPS through ureq, on connections of `firstbyte::net`: the first one is begun while the first
 //! event is still on its way, and ureq keeps them for the next ones. Every call ends in time.
 
-use crate::connector::{Begins, Resolves, url};
+use crate::connector::{Begins, Resolves, connections_made, url};
+use crate::link::Url;
 use firstbyte::{Context, Error, Result};
 use serde::Serialize;
+use std::io::ErrorKind;
 use std::sync::OnceLock;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use ureq::Agent;
 
 /// The platform's default time-out, where an invocation does not bring its own.
@@ -28,14 +30,28 @@ pub struct Answer {
 /// # Errors
 /// What went wrong, and where.
 pub fn call(context: Context<'_>) -> Result<Answer> {
-    static AGENT: OnceLock<Agent> = OnceLock::new();
     let url = url().map_err(|problem| Error::new(problem.to_string()))?;
     let left = context.deadline().map_or(TIMEOUT, |deadline| deadline.remaining());
+    let end = Instant::now() + left.saturating_sub(MARGIN);
+    let made = connections_made();
+    let mut asked = ask(url, end);
+    // GET is idempotent (RFC 9110, 9.2.2): it is sent again, once, if a kept connection turns out to
+    // be over. Who asks with another method leaves this out.
+    if let Err(ureq::Error::Io(error)) = &asked
+        && error.kind() != ErrorKind::TimedOut
+        && connections_made() == made
+    {
+        asked = ask(url, end);
+    }
+    asked.map_err(|error| Error::new(format!("GET {}: {error}", url.origin)))
+}
+
+fn ask(url: &Url, end: Instant) -> Result<Answer, ureq::Error> {
+    static AGENT: OnceLock<Agent> = OnceLock::new();
+    let left = end.saturating_duration_since(Instant::now());
     let request = AGENT.get_or_init(agent).get(format!("{}{}", url.origin, url.target));
-    let request = request.config().timeout_global(Some(left.saturating_sub(MARGIN))).build();
-    let fail = |error: ureq::Error| Error::new(format!("GET {}: {error}", url.origin));
-    let mut reply = request.call().map_err(fail)?;
-    let body = reply.body_mut().with_config().limit(BODY_BYTES).read_to_vec().map_err(fail)?;
+    let mut reply = request.config().timeout_global(Some(left)).build().call()?;
+    let body = reply.body_mut().with_config().limit(BODY_BYTES).read_to_vec()?;
     Ok(Answer { status: reply.status().as_u16(), bytes: body.len() })
 }
 

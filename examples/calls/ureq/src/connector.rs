@@ -3,6 +3,7 @@
 
 use crate::link::{Link, Url};
 use firstbyte::net::{Early, Handshake, Until};
+use std::cell::Cell;
 use std::fmt;
 use std::io::{self, ErrorKind, Read, Write};
 use std::sync::{Mutex, OnceLock, PoisonError};
@@ -24,6 +25,16 @@ pub fn url() -> io::Result<&'static Url> {
     static URL: OnceLock<Result<Url, String>> = OnceLock::new();
     let read = || Url::of_environment("UPSTREAM_URL", "UPSTREAM_CA");
     URL.get_or_init(read).as_ref().map_err(|problem| io::Error::other(problem.as_str()))
+}
+
+thread_local! {
+    static MADE: Cell<u32> = const { Cell::new(0) };
+}
+
+/// How many connections were made on this thread, which is a handler's own while it runs: unchanged
+/// by a request, that request went over one that was kept.
+pub fn connections_made() -> u32 {
+    MADE.get()
 }
 
 /// Leaves names to the connections, which look them up themselves.
@@ -53,6 +64,7 @@ impl Connector for Begins {
         details: &ConnectionDetails<'_>,
         _: Option<()>,
     ) -> Result<Option<Session>, ureq::Error> {
+        MADE.set(MADE.get().wrapping_add(1));
         let authority = details.uri.authority().ok_or(ureq::Error::ConnectionFailed)?;
         let origin = format!("{}://{authority}", details.uri.scheme_str().unwrap_or_default());
         let until = until(details.timeout);
