@@ -55,8 +55,8 @@ pub trait Handshake: Send + 'static {
     fn shake(&mut self) -> io::Result<()>;
 
     /// Whether a connection that has waited is of no more use. A protocol whose server sends bytes
-    /// unasked (TLS 1.3 does: session tickets) reads them here, without waiting. An early connection
-    /// is asked when something has come, and by its first use.
+    /// unasked (TLS 1.3 does: session tickets) reads them here, without waiting. An early
+    /// connection is asked when something has come, and by its first use.
     fn is_stale(&mut self) -> bool {
         TcpStream::is_stale(self.stream())
     }

@@ -99,8 +99,8 @@ fn is_root(why: &str) -> bool {
     root
 }
 
-/// On some machines only root may open it, and this test is root: what pasta and slirp4netns need is
-/// opened for the user that they run as, in a mount namespace of its own.
+/// On some machines only root may open it, and this test is root: what pasta and slirp4netns need
+/// is opened for the user that they run as, in a mount namespace of its own.
 const OPEN_TUN: &str = "mount -t tmpfs none /mnt && mknod /mnt/tun c 10 200 && chmod 666 /mnt/tun \
                         && mount --bind /mnt/tun /dev/net/tun";
 

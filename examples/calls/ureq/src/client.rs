@@ -35,8 +35,8 @@ pub fn call(context: Context<'_>) -> Result<Answer> {
     let end = Instant::now() + left.saturating_sub(MARGIN);
     let made = connections_made();
     let mut asked = ask(url, end);
-    // GET is idempotent (RFC 9110, 9.2.2): it is sent again, once, if a kept connection turns out to
-    // be over. Who asks with another method leaves this out.
+    // GET is idempotent (RFC 9110, 9.2.2): it is sent again, once, if a kept connection turns out
+    // to be over. Who asks with another method leaves this out.
     if let Err(ureq::Error::Io(error)) = &asked
         && error.kind() != ErrorKind::TimedOut
         && connections_made() == made
