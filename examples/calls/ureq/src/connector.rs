@@ -66,12 +66,14 @@ impl Connector for Begins {
     ) -> Result<Option<Session>, ureq::Error> {
         MADE.set(MADE.get().wrapping_add(1));
         let authority = details.uri.authority().ok_or(ureq::Error::ConnectionFailed)?;
-        let origin = format!("{}://{authority}", details.uri.scheme_str().unwrap_or_default());
+        let scheme = format!("{}://", details.uri.scheme_str().unwrap_or_default());
         let until = until(details.timeout);
-        let link = if url()?.origin == origin {
+        let ours = url()?;
+        let link = if ours.authority == authority.as_str() && ours.origin.starts_with(&scheme) {
             EARLY.connect(until)?
         } else {
             // where a redirection leads
+            let origin = format!("{scheme}{authority}");
             let url =
                 Url::read("a redirection", &origin, "UPSTREAM_CA").map_err(io::Error::other)?;
             let mut link = url.begin()?;
