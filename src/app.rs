@@ -493,6 +493,9 @@ impl App {
         error.write_json_with(error.told(caller, status), id, &mut body);
         let reply = Reply::raw_json(body).with_status(status);
         match error.is_about_coding() {
+            true if caller == Caller::Gateway => {
+                reply.with_known_header("accept-encoding", "identity")
+            }
             true => reply.with_known_header("accept-encoding", CODINGS),
             false => reply,
         }
@@ -509,6 +512,19 @@ impl App {
         match headers.get_bytes(CONTENT_ENCODING) {
             Some(_) => coding(headers),
             None => Ok(Coding::Identity),
+        }
+    }
+
+    /// Refuses a body that is encoded in any way: of a bridged event, whose share of the memory does
+    /// not cover what it would become.
+    ///
+    /// # Errors
+    /// 415 if the fields say that the body is encoded.
+    pub(crate) fn check_plain(&self, headers: Headers<'_>) -> Result<()> {
+        match self.check_coding(headers)? {
+            Coding::Identity => Ok(()),
+            #[cfg(feature = "gzip")]
+            Coding::Gzip => Err(Error::coding()),
         }
     }
 

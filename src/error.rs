@@ -82,7 +82,7 @@ const CODING: &str =
     "the body has a content coding; send it plain, without a Content-Encoding field";
 #[cfg(feature = "gzip")]
 const CODING: &str =
-    "the body has a content coding that is not known here; send it plain, or as gzip alone";
+    "the body has a content coding; send it plain, or in one that Accept-Encoding names";
 /// Causes that are named, and bytes that their texts have at most.
 const MOST_CAUSES: usize = 16;
 const MOST_CAUSE_BYTES: usize = 2 * 1024;

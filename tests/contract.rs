@@ -16,6 +16,8 @@ mod bodies;
 mod boot_lane;
 #[path = "contract/calling_out.rs"]
 mod calling_out;
+#[path = "contract/coded_bodies.rs"]
+mod coded_bodies;
 #[path = "contract/connections.rs"]
 mod connections;
 #[path = "contract/crowd.rs"]
