@@ -515,8 +515,8 @@ impl App {
         }
     }
 
-    /// Refuses a body that is encoded in any way: of a bridged event, whose share of the memory does
-    /// not cover what it would become.
+    /// Refuses a body that is encoded in any way: of a bridged event, whose share of the memory
+    /// does not cover what it would become.
     ///
     /// # Errors
     /// 415 if the fields say that the body is encoded.

@@ -471,8 +471,8 @@ impl<S: Service> Connection<S> {
         }
     }
 
-    /// Puts what a coded body becomes in its place. What is small stays in the part of small bodies;
-    /// what is not has, or waits for, the share of the largest, because nobody knows.
+    /// Puts what a coded body becomes in its place. What is small stays in the part of small
+    /// bodies; what is not has, or waits for, the share of the largest, because nobody knows.
     #[cfg(feature = "gzip")]
     fn inflate(
         &mut self,
