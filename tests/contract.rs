@@ -48,6 +48,8 @@ mod one_at_a_time;
 mod pipelines;
 #[path = "contract/profile.rs"]
 mod profile;
+#[path = "contract/server_sent_events.rs"]
+mod server_sent_events;
 #[path = "contract/slow_peers.rs"]
 mod slow_peers;
 #[path = "contract/starting.rs"]
