@@ -14,16 +14,12 @@ use miniz_oxide::inflate::core::{DecompressorOxide, decompress};
 pub struct Gzip {
     /// Where in the coded bytes it is.
     at: usize,
-    member: Option<Member>,
+    /// Made once: a body may be of hundreds of thousands of empty members.
+    state: Box<DecompressorOxide>,
+    /// What there is of the member that it is in, in bytes.
+    member: Option<usize>,
     /// What the members that are done came to, in bytes.
     done: usize,
-}
-
-/// A member's content.
-struct Member {
-    state: Box<DecompressorOxide>,
-    /// What there is of it, in bytes.
-    len: usize,
 }
 
 /// What [`Gzip::inflate`] came to.
@@ -55,27 +51,28 @@ impl Gzip {
     ) -> Result<Inflated, Reject> {
         loop {
             let rest = coded.get(self.at..).unwrap_or_default();
-            let Some(member) = &mut self.member else {
+            let Some(mut len) = self.member else {
                 if rest.is_empty() && self.at > 0 {
                     out.truncate(from + self.done);
                     return Ok(Inflated::Whole);
                 }
                 self.at += header(rest).ok_or(BROKEN)?;
-                self.member = Some(Member { state: Box::default(), len: 0 });
+                self.state.init();
+                self.member = Some(0);
                 continue;
             };
             // A member reaches back into itself and nowhere else.
             let begin = from + self.done;
             let room = out.get_mut(begin..).unwrap_or_default();
             let flags = TINFL_FLAG_USING_NON_WRAPPING_OUTPUT_BUF;
-            let (status, read, written) =
-                decompress(&mut member.state, rest, room, member.len, flags);
+            let (status, read, written) = decompress(&mut self.state, rest, room, len, flags);
             self.at += read;
-            member.len += written;
+            len += written;
+            self.member = Some(len);
             match status {
                 TINFLStatus::Done => {}
                 TINFLStatus::HasMoreOutput => {
-                    let used = self.done + member.len;
+                    let used = self.done + len;
                     if used >= most {
                         return Ok(Inflated::More);
                     }
@@ -85,16 +82,16 @@ impl Gzip {
                 }
                 _ => return Err(BROKEN),
             }
-            let content = out.get(begin..begin + member.len).unwrap_or_default();
+            let content = out.get(begin..begin + len).unwrap_or_default();
             let trailer = coded.get(self.at..self.at + TRAILER_BYTES).ok_or(BROKEN)?;
             let mut expected = [0; TRAILER_BYTES];
             expected[..4].copy_from_slice(&crc32(content).to_le_bytes());
-            expected[4..].copy_from_slice(&(member.len as u32).to_le_bytes());
+            expected[4..].copy_from_slice(&(len as u32).to_le_bytes());
             if trailer != expected {
                 return Err(BROKEN);
             }
             self.at += TRAILER_BYTES;
-            self.done += member.len;
+            self.done += len;
             self.member = None;
         }
     }
