@@ -1,5 +1,5 @@
-//! Server-sent events that a reader takes up again where it left off (HTML, section 9.2): each event
-//! has a number, a reader that comes again says the last one it has (Last-Event-ID, which browsers
+//! Server-sent events that a reader takes up again where it left off (HTML, section 9.2): each
+//! event has a number, a reader that comes again says the last one it has (Last-Event-ID, which browsers
 //! send by themselves), and a comment now and then keeps proxies from ending a silent stream.
 //!
 //! Try it: `cargo run --example server_sent_events`, then `curl -N localhost:9000/events` and, in
@@ -88,8 +88,8 @@ fn tell(out: &mut BodyWriter<'_>, mut next: u64, heartbeat: Duration) -> io::Res
     Ok(()) // the reader comes again, to another instance
 }
 
-/// What there is from `next` on, as the stream's text, and what comes after it; waits a moment where
-/// there is nothing. The wait is std's: others are served meanwhile.
+/// What there is from `next` on, as the stream's text, and what comes after it; waits a moment
+/// where there is nothing. The wait is std's: others are served meanwhile.
 fn news(next: u64) -> (String, u64) {
     let is_old = |events: &mut Events| events.first + events.kept.len() as u64 <= next;
     let (events, _) =
