@@ -71,7 +71,8 @@ fn events(request: Request<'_>) -> Result<Reply> {
 }
 
 fn tell(out: &mut BodyWriter<'_>, mut next: u64, heartbeat: Duration) -> io::Result<()> {
-    write!(out, "retry: {}\n\n", RETRY.as_millis())?;
+    // Each write goes out at once: one for a whole field.
+    out.write_all(format!("retry: {}\n\n", RETRY.as_millis()).as_bytes())?;
     let mut said = Instant::now();
     while !stopping() {
         let (text, now_next) = news(next);
