@@ -57,6 +57,11 @@ pub fn call(name: &str) -> &'static Path {
         .unwrap_or_else(|| panic!("there is no package `{name}` in examples/calls"))
 }
 
+/// A function of examples/, built as functions are.
+pub fn example(name: &str) -> PathBuf {
+    build_example(name)
+}
+
 fn build_example(name: &str) -> PathBuf {
     build(&["--example", name], |built| built == name).remove(0)
 }
