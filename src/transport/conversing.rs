@@ -123,6 +123,7 @@ impl<'c, S> Conversing<'c, S> {
             controls_per_second: 0,
             outbox_bytes: 0,
             text_only: false,
+            keeps_place: Duration::ZERO,
         };
         let now = seat.deadline_in(Duration::ZERO);
         let wire = Wire {
@@ -147,7 +148,7 @@ impl<'c, S> Conversing<'c, S> {
     pub(super) fn run(mut self, upgrade: Upgrade) -> bool {
         let Upgrade { mut conversation, settings, request_id, path } = upgrade;
         self.wire.settings = settings;
-        let sender = Sender::new(settings.outbox_bytes);
+        let sender = Sender::new(settings.outbox_bytes, &self.wire.server.budget);
         let Ok(nudge) = self.wire.link.nudge() else { return false };
         sender.on_post(move || nudge.give());
         self.wire.seat.be_nudged(Some(nudge));
@@ -320,7 +321,7 @@ impl<'c, S> Conversing<'c, S> {
             if left.is_zero() {
                 return wire.break_silence(silence, quiet);
             }
-            silent = Patience::to_read(MinRate { grace: left, ..MinRate::NONE }, left);
+            silent = Patience::silent((settings.keeps_place, quiet), left);
             latest = Some(wire.seat.deadline_in(left));
             &mut silent
         };
@@ -329,6 +330,10 @@ impl<'c, S> Conversing<'c, S> {
             Ok(Waited::On) => Ok(More::Nudged),
             Ok(Waited::TooLong) if !within => Ok(More::Nudged),
             Ok(Waited::TooLong) => Err(End::mistake(1008, "the message did not arrive in time")),
+            Ok(Waited::Evicted) if !within => {
+                let reason = "nothing has been said for long, and others need the place";
+                Err(End::of(1013, reason, Level::Info))
+            }
             Ok(Waited::Evicted) => {
                 let reason = "the message arrived more slowly than others need the place";
                 Err(End::mistake(1008, reason))
@@ -533,6 +538,9 @@ impl Handled<'_> {
         });
         let close = mouth.close;
         let error: Error = match done {
+            Ok(Err(error)) if error.is_peers_fault() && !wire.broken => {
+                return Err(End::mistake(1007, error.to_string()));
+            }
             _ if wire.broken => return Err(gone()), // the handler was told, and is not to blame
             Ok(Ok(())) => return close.map_or(Ok(()), Err),
             Ok(Err(error)) => error,

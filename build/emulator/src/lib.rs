@@ -4,7 +4,7 @@
 //! log lines. It is no copy of the cloud: what no document says is decided in one place
 //! ([`verdict`]) and said so.
 //!
-//! Read in this order: [`config`], [`settings`], [`verdict`], [`wire`], [`program`], [`instance`],
+//! Read in this order: [`config`], [`settings`], [`frames`], [`verdict`], [`wire`], [`program`], [`instance`],
 //! [`pool`], [`invocation`], [`invoker`], [`journal`], [`queue`], [`platform`], [`front`],
 //! [`watch`], [`sample`].
 //!
@@ -32,6 +32,7 @@ pub mod api;
 pub mod burst;
 pub mod config;
 pub mod fields;
+pub mod frames;
 pub mod front;
 pub mod instance;
 pub mod invocation;
@@ -41,6 +42,7 @@ pub mod platform;
 pub mod pool;
 pub mod program;
 pub mod queue;
+mod relay;
 pub mod sample;
 pub mod settings;
 pub mod start_up;
