@@ -27,7 +27,8 @@ use std::time::Duration;
 /// 1000 when idle for too long, 1001 when the process stops, 1002 and 1007 for what is no
 /// WebSocket and no UTF-8, 1003 for bytes where only text is taken, 1008 for a peer that is too
 /// slow or floods, 1009 for a message that is too large, 1011 when a handler fails, 1013 for a
-/// silent peer whose place another needs. SCF takes 1000 and 1011 for status 200 and the others for 439 (page 583/44842).
+/// silent peer whose place another needs. SCF takes 1000 and 1011 for status 200 and the others for
+/// 439 (page 583/44842).
 ///
 /// # Example
 /// ```
@@ -120,8 +121,8 @@ impl WebSocket {
 
     /// How long a silent peer keeps its place when the server is full and somebody waits: then the
     /// one that has been silent longest is ended with 1013, "try again later". A minute by default.
-    /// It stands in one order with idle connections and slow peers: who has kept a place for nothing
-    /// longest goes first.
+    /// It stands in one order with idle connections and slow peers: who has kept a place for
+    /// nothing longest goes first.
     pub fn keeps_place(mut self, time: Duration) -> WebSocket {
         self.settings.keeps_place = time;
         self

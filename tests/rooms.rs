@@ -311,8 +311,8 @@ const COLDSTART: Stack<'_> = Stack {
 const SCF: Stack<'_> = Stack {
     folder: "scf",
     layers: &[
-        &["budget", "credentials", "line", "names", "refusal"],
-        &["client", "ledger"],
+        &["credentials", "line", "names", "pace", "refusal"],
+        &["budget", "client", "ledger"],
         &["account", "layer", "logs"],
         &["cleaning", "measure"],
     ],
@@ -909,6 +909,7 @@ mod build_layers {
         &["burst", "config", "frames", "program", "sample", "start_up", "sync", "wire"],
         &["fields", "settings", "verdict"],
         &["invocation", "journal", "relay"],
+        &["output"],
         &["instance"],
         &["pool"],
         &["invoker", "watch"],

@@ -1,4 +1,5 @@
-"""Two pages of the chat in a real browser, by its DevTools protocol: python3 browser.py CHROMIUM http://127.0.0.1:PORT
+"""Two pages of the chat in a real browser, by its DevTools protocol:
+python3 browser.py CHROMIUM http://127.0.0.1:PORT
 
 Prints what both have seen, then `done`."""
 
@@ -18,7 +19,8 @@ SEEN = """new Promise(resolve => {
   const look = () => {
     const lines = [...document.querySelectorAll('#said li')].map(line => line.textContent)
     const state = document.getElementById('state').textContent
-    if (lines.includes(WANTED) || state.startsWith('closed')) resolve(JSON.stringify([state, lines]))
+    const isOver = lines.includes(WANTED) || state.startsWith('closed')
+    if (isOver) resolve(JSON.stringify([state, lines]))
   }
   new MutationObserver(look).observe(document, {subtree: true, childList: true})
   look()

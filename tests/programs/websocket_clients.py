@@ -1,4 +1,5 @@
-"""Python's WebSocket clients against programs/websocket.rs: python3 websocket_clients.py ws://127.0.0.1:PORT
+"""Python's WebSocket clients against programs/websocket.rs:
+python3 websocket_clients.py ws://127.0.0.1:PORT
 
 Prints `ready` when all is done but the server's stop, then waits for that and prints `done`."""
 

@@ -4,9 +4,9 @@
 //! log lines. It is no copy of the cloud: what no document says is decided in one place
 //! ([`verdict`]) and said so.
 //!
-//! Read in this order: [`config`], [`settings`], [`frames`], [`verdict`], [`wire`], [`program`], [`instance`],
-//! [`pool`], [`invocation`], [`invoker`], [`journal`], [`queue`], [`platform`], [`front`],
-//! [`watch`], [`sample`].
+//! Read in this order: [`config`], [`settings`], [`frames`], [`verdict`], [`wire`], [`program`],
+//! [`instance`], [`pool`], [`invocation`], [`invoker`], [`journal`], [`queue`], [`platform`],
+//! [`front`], [`watch`], [`sample`]. `relay` passes a WebSocket on.
 //!
 //! # Example
 //! A program in front of which the platform is played; `helper` is an executable that starts the
@@ -38,6 +38,7 @@ pub mod instance;
 pub mod invocation;
 pub mod invoker;
 pub mod journal;
+mod output;
 pub mod platform;
 pub mod pool;
 pub mod program;
