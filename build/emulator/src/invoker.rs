@@ -90,8 +90,9 @@ impl Invoker {
         let lease = match self.pool.acquire() {
             Ok(lease) => lease,
             Err(verdict) => {
-                let ran = Ran::default();
-                return (self.end(invocation, &config, verdict, None, None, ran, headers), false);
+                let (ran, none) = (Ran::default(), Vec::new());
+                let end = self.end(invocation, &config, verdict, None, None, ran, headers, none);
+                return (end, false);
             }
         };
         let (instance, cold) = (lease.instance.clone(), lease.cold);
@@ -120,9 +121,10 @@ impl Invoker {
                 (verdict, reply, false)
             }
         };
+        let printed = instance.take_output();
         drop(instance);
         self.pool.release(lease, &verdict);
-        (self.end(invocation, &config, verdict, reply, cold, ran, headers), switched)
+        (self.end(invocation, &config, verdict, reply, cold, ran, headers, printed), switched)
     }
 
     // all of one kind: what an outcome and its lines are made of
