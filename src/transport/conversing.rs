@@ -10,7 +10,6 @@ use super::budget::{SMALL_BYTES, Share};
 use super::event_loop::Ready;
 use super::handling::in_handler;
 use super::home::home;
-use super::limits::MinRate;
 use super::link::Link;
 use super::outgoing::Outgoing;
 use super::panics::catch;
