@@ -308,7 +308,8 @@ fn the_one_that_was_silent_longest_makes_room() {
     }
 }
 
-/// A thousand outboxes of 256 KiB each would be 256 MiB.
+/// A thousand outboxes of 256 KiB each would be 256 MiB. Where memory is short, readers below their
+/// rate are cut, as those of any reply are.
 #[test]
 fn what_waits_for_a_thousand_that_read_nothing_stays_within_128_mib() {
     let group = match MemoryGroup::new("firstbyte-outboxes", 128 * 1024 * 1024) {
@@ -326,7 +327,6 @@ fn what_waits_for_a_thousand_that_read_nothing_stays_within_128_mib() {
         reply.text().parse::<u64>().expect("a number")
     };
     for _ in 0..20 {
-        // The kernel takes some of it, and then nothing.
         println!("{} taken, {} KiB", flood(16 * 1024), process::own_kib(server.id()));
     }
     // Others are served meanwhile: requests, bodies and messages.

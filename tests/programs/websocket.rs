@@ -2,8 +2,8 @@
 //! handlers that fail.
 
 use firstbyte::{
-    AccessLog, App, Conversation, Ended, Error, Limits, Message, MinRate, Request, Result, Sender,
-    Socket, WebSocket,
+    AccessLog, App, Conversation, Ended, Error, Limits, Message, Request, Result, Sender, Socket,
+    WebSocket,
 };
 use std::process::ExitCode;
 use std::sync::{Mutex, PoisonError};
@@ -16,8 +16,6 @@ fn main() -> ExitCode {
     let keen = WebSocket::new().keeps_place(Duration::from_millis(200));
     let deaf = WebSocket::new();
     let mut limits = Limits { body_timeout: Duration::from_millis(300), ..Limits::default() };
-    // Readers are never too slow where what is tested is what they hold.
-    limits.reply_rate = MinRate::NONE;
     limits.connections = match std::env::var("CONNECTIONS") {
         Ok(most) => most.parse().expect("a number"),
         Err(_) => 1200,

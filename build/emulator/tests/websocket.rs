@@ -116,7 +116,8 @@ fn each_end_has_the_platforms_number() {
         ends += 1;
         played.stage.log.wait("END RequestId", ends);
         let errors: Vec<_> = played.stage.log.all();
-        let errors: Vec<_> = errors.iter().filter(|line| line.starts_with("ERROR")).collect();
+        let errors: Vec<_> =
+            errors.iter().filter(|line| line.starts_with("ERROR RequestId:")).collect();
         match error {
             "" => assert!(errors.is_empty(), "{scenario}: {errors:?}"),
             error => assert!(errors.last().is_some_and(|line| line.ends_with(error)), "{errors:?}"),
