@@ -50,7 +50,7 @@ bench NAME='start' *FLAGS:
 record FILE='target/coldstart/results.json' *FLAGS:
     {{ host }} coldstart record "$@"
 
-# Make a new function, a project of its own at PATH: --event, --web, --apigw, --timer, --cos or --ckafka
+# Make a new function, a project of its own at PATH: --event, --web, --websocket, --apigw, --timer, --cos or --ckafka
 [group('work')]
 [no-cd]
 new PATH *FLAGS:

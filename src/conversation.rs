@@ -1,8 +1,13 @@
 //! A WebSocket as its handler sees it: messages, where they go, and how it ends. No socket and no
 //! frame: those are `transport`'s. RFC 6455.
 
-use crate::error::Result;
+use crate::body::Body;
+use crate::error::{Error, Result};
+use crate::json;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use std::collections::VecDeque;
+use std::collections::btree_map::{BTreeMap, Entry};
 use std::fmt;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -34,6 +39,17 @@ impl<'a> Message<'a> {
         }
     }
 
+    /// The message as JSON, of either kind.
+    ///
+    /// # Errors
+    /// As [`Request::json`](crate::Request::json). A handler that returns it ends the connection
+    /// with code 1007 and that reason: the peer's mistake, not its own.
+    pub fn json<T: DeserializeOwned>(self) -> Result<T> {
+        let mut bytes = Vec::with_capacity(self.bytes().len() + Body::PADDING_BYTES);
+        bytes.extend_from_slice(self.bytes()); // it is parsed in place
+        json::parse(Body::from_vec(&mut bytes))
+    }
+
     pub(crate) fn opcode(self) -> u8 {
         match self {
             Message::Text(_) => 1,
@@ -47,7 +63,8 @@ impl<'a> Message<'a> {
 ///
 /// Each call is a handler: it has its thread to its end, and may block. Between calls the
 /// connection waits on a coroutine and holds no thread. Calls of one connection never overlap. An
-/// error or a panic is logged, and ends the connection with code 1011.
+/// error or a panic is logged, and ends the connection with code 1011; an error of status 4xx is
+/// the peer's, and ends it with 1007.
 pub trait Conversation: Send + 'static {
     /// The handshake's reply is out.
     ///
@@ -122,6 +139,17 @@ impl<'a> Socket<'a> {
         self.out.send(Message::Text(text))
     }
 
+    /// Sends a value as JSON, as text.
+    ///
+    /// # Errors
+    /// If it cannot be written as JSON: the handler's failure. Otherwise as [`Socket::send`].
+    pub fn send_json<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<()> {
+        let mut bytes = Vec::new();
+        json::write(value, &mut bytes)?;
+        let text = std::str::from_utf8(&bytes).map_err(|error| Error::of(&error))?;
+        Ok(self.send_text(text)?)
+    }
+
     /// Ends the connection when the handler returns. Code 1000 says that all is well; 3000 to 4999
     /// are the function's own. SCF takes 1000 and 1011 for status 200 and every other one for 439.
     /// A code that no server may send becomes 1011; a reason is cut at 123 bytes.
@@ -148,6 +176,7 @@ pub struct Sender(Arc<Outbox>);
 
 struct Outbox {
     most_bytes: usize,
+    memory: &'static dyn Memory,
     state: Mutex<Posted>,
     /// Has the connection look at what was posted.
     wake: OnceLock<Box<dyn Fn() + Send + Sync>>,
@@ -155,9 +184,60 @@ struct Outbox {
 
 #[derive(Default)]
 struct Posted {
-    messages: VecDeque<(Arc<[u8]>, bool)>,
+    messages: VecDeque<Held>,
     bytes: usize,
     closed: bool,
+}
+
+/// What waits in all outboxes together is held to this.
+pub(crate) trait Memory: Send + Sync {
+    /// False if there is no room for so many bytes more.
+    fn hold(&self, bytes: usize) -> bool;
+    fn let_go(&self, bytes: usize);
+}
+
+/// In how many outboxes a message waits, by its address: a text for many is in memory once.
+static HELD: Mutex<BTreeMap<usize, usize>> = Mutex::new(BTreeMap::new());
+
+fn held() -> MutexGuard<'static, BTreeMap<usize, usize>> {
+    HELD.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A message in an outbox, and what it takes of the memory.
+struct Held {
+    bytes: Arc<[u8]>,
+    is_text: bool,
+    memory: &'static dyn Memory,
+}
+
+impl Held {
+    /// `None` if there is no room.
+    fn new(bytes: Arc<[u8]>, is_text: bool, memory: &'static dyn Memory) -> Option<Held> {
+        let mut held = held();
+        match held.entry(bytes.as_ptr().addr()) {
+            // Where an empty one lies is nobody's address; it costs nothing.
+            _ if bytes.is_empty() => {}
+            Entry::Occupied(mut times) => *times.get_mut() += 1,
+            Entry::Vacant(place) if memory.hold(bytes.len()) => _ = place.insert(1),
+            Entry::Vacant(_) => return None,
+        }
+        Some(Held { bytes, is_text, memory })
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        let mut held = held();
+        if let Entry::Occupied(mut times) = held.entry(self.bytes.as_ptr().addr())
+            && !self.bytes.is_empty()
+        {
+            *times.get_mut() -= 1;
+            if *times.get() == 0 {
+                times.remove();
+                self.memory.let_go(self.bytes.len());
+            }
+        }
+    }
 }
 
 /// Why a message was not taken.
@@ -165,7 +245,8 @@ struct Posted {
 pub enum Undelivered {
     /// The connection is over.
     Closed,
-    /// The peer is behind: what waits for it is as much as may wait.
+    /// The peer is behind, or all of them are: what waits for it, or for all together, is as much
+    /// as may wait.
     Full,
 }
 
@@ -184,8 +265,9 @@ impl std::error::Error for Undelivered {}
 const MESSAGE_BYTES: usize = 64;
 
 impl Sender {
-    pub(crate) fn new(most_bytes: usize) -> Sender {
-        Sender(Arc::new(Outbox { most_bytes, state: Mutex::default(), wake: OnceLock::new() }))
+    pub(crate) fn new(most_bytes: usize, memory: &'static dyn Memory) -> Sender {
+        let (state, wake) = (Mutex::default(), OnceLock::new());
+        Sender(Arc::new(Outbox { most_bytes, memory, state, wake }))
     }
 
     /// Posts text. It is sent in the order in which messages were posted, and not at once. A text
@@ -214,8 +296,11 @@ impl Sender {
         if cost > self.0.most_bytes.saturating_sub(posted.bytes) {
             return Err(Undelivered::Full);
         }
+        let Some(message) = Held::new(bytes, is_text, self.0.memory) else {
+            return Err(Undelivered::Full);
+        };
         posted.bytes += cost;
-        posted.messages.push_back((bytes, is_text));
+        posted.messages.push_back(message);
         let first = posted.messages.len() == 1;
         drop(posted);
         if first && let Some(wake) = self.0.wake.get() {
@@ -233,13 +318,15 @@ impl Sender {
     pub(crate) fn take(&self) -> Option<(Arc<[u8]>, bool)> {
         let mut posted = self.posted();
         let next = posted.messages.pop_front()?;
-        posted.bytes -= next.0.len() + MESSAGE_BYTES;
-        Some(next)
+        posted.bytes -= next.bytes.len() + MESSAGE_BYTES;
+        Some((next.bytes.clone(), next.is_text))
     }
 
     /// Nothing is taken any more.
     pub(crate) fn close(&self) {
-        *self.posted() = Posted { closed: true, ..Posted::default() };
+        let posted =
+            std::mem::replace(&mut *self.posted(), Posted { closed: true, ..Posted::default() });
+        drop(posted); // not under the lock
     }
 
     fn posted(&self) -> MutexGuard<'_, Posted> {
@@ -271,15 +358,59 @@ pub(crate) struct Settings {
     pub controls_per_second: u32,
     pub outbox_bytes: usize,
     pub text_only: bool,
+    /// How long a silent peer keeps its place when somebody waits for one.
+    pub keeps_place: Duration,
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    /// Room for so many bytes.
+    struct Room(AtomicUsize);
+
+    impl Memory for Room {
+        fn hold(&self, bytes: usize) -> bool {
+            let less = |room: usize| room.checked_sub(bytes);
+            self.0.fetch_update(Ordering::SeqCst, Ordering::SeqCst, less).is_ok()
+        }
+
+        fn let_go(&self, bytes: usize) {
+            self.0.fetch_add(bytes, Ordering::SeqCst);
+        }
+    }
+
+    #[test]
+    fn a_text_for_many_takes_memory_once_until_the_last_has_it() {
+        static ROOM: Room = Room(AtomicUsize::new(10));
+        let senders: Vec<_> = (0..3).map(|_| Sender::new(10_000, &ROOM)).collect();
+        let text: Arc<str> = "1234567".into();
+        for sender in &senders {
+            assert_eq!(sender.send_text(text.clone()), Ok(()));
+        }
+        assert_eq!(senders[0].send_text("1234"), Err(Undelivered::Full));
+        assert_eq!(senders[0].send_text("123"), Ok(()));
+        assert_eq!(senders[1].send_text(""), Ok(()), "nothing needs no room");
+        senders[0].close();
+        assert!(senders[1].take().is_some());
+        assert_eq!(ROOM.0.load(Ordering::SeqCst), 3, "one still has it");
+        drop(senders);
+        assert_eq!(ROOM.0.load(Ordering::SeqCst), 10);
+        assert!(held().get(&text.as_ptr().addr()).is_none());
+    }
+
+    #[test]
+    fn messages_are_json_if_they_are_asked() {
+        assert_eq!(Message::Text("[1,2]").json::<Vec<u8>>().unwrap(), [1, 2]);
+        let error = Message::Binary(b"{").json::<Vec<u8>>().unwrap_err();
+        assert!(error.is_peers_fault());
+    }
 
     #[test]
     fn an_outbox_takes_so_much_and_in_order() {
-        let sender = Sender::new(2 * MESSAGE_BYTES + 5);
+        static ROOM: Room = Room(AtomicUsize::new(1000));
+        let sender = Sender::new(2 * MESSAGE_BYTES + 5, &ROOM);
         assert_eq!(sender.send_text("abc"), Ok(()));
         assert_eq!(sender.send_binary(vec![1, 2, 3]), Err(Undelivered::Full));
         assert_eq!(sender.send_binary(vec![1, 2]), Ok(()));

@@ -17,7 +17,8 @@ use std::time::Duration;
 /// Web handler, seen by hooks, in the access log with status 101.
 ///
 /// # Limits
-/// One connection counts as any other does, and keeps its place at the cap. A message must reach
+/// One connection counts as any other does, and keeps its place at the cap for as long as it says
+/// something ([`WebSocket::keeps_place`]). A message must reach
 /// [`Limits::body_rate`](crate::Limits::body_rate) and its reader
 /// [`Limits::reply_rate`](crate::Limits::reply_rate); what is larger than 2 KiB takes its share of
 /// the memory for bodies. There are no extensions: `permessage-deflate` is never agreed on.
@@ -25,8 +26,9 @@ use std::time::Duration;
 /// # How it ends
 /// 1000 when idle for too long, 1001 when the process stops, 1002 and 1007 for what is no
 /// WebSocket and no UTF-8, 1003 for bytes where only text is taken, 1008 for a peer that is too
-/// slow or floods, 1009 for a message that is too large, 1011 when a handler fails. SCF takes 1000
-/// and 1011 for status 200 and the others for 439 (page 583/44842).
+/// slow or floods, 1009 for a message that is too large, 1011 when a handler fails, 1013 for a
+/// silent peer whose place another needs. SCF takes 1000 and 1011 for status 200 and the others for
+/// 439 (page 583/44842).
 ///
 /// # Example
 /// ```
@@ -73,6 +75,7 @@ impl WebSocket {
             controls_per_second: 50,
             outbox_bytes: 256 * 1024,
             text_only: false,
+            keeps_place: Duration::from_secs(60),
         };
         WebSocket { origins: Vec::new(), any_origin: false, protocols: Vec::new(), settings }
     }
@@ -113,6 +116,15 @@ impl WebSocket {
     /// time-out ends a connection with status 455 if it is shorter.
     pub fn idle(mut self, time: Duration) -> WebSocket {
         self.settings.idle = time;
+        self
+    }
+
+    /// How long a silent peer keeps its place when the server is full and somebody waits: then the
+    /// one that has been silent longest is ended with 1013, "try again later". A minute by default.
+    /// It stands in one order with idle connections and slow peers: who has kept a place for
+    /// nothing longest goes first.
+    pub fn keeps_place(mut self, time: Duration) -> WebSocket {
+        self.settings.keeps_place = time;
         self
     }
 

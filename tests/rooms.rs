@@ -58,7 +58,8 @@ macro_rules! pure {
 const SERVER: Layers<'_> = &[
     &["alloc", "json_string", "secret", "spare", "stopping", "sys", "wire"],
     &["body", "deadline", "error", "headers"],
-    &["conversation", "json", "log"],
+    &["json", "log"],
+    &["conversation"],
     &["reply"],
     &["platform"],
     &["context"],
@@ -906,9 +907,9 @@ mod build_layers {
     const CHECK: Layers<'_> =
         &[&["provider"], &["finding", "files"], &["program", "secrets", "run"], &["rules"]];
     const EMULATOR: Layers<'_> = &[
-        &["burst", "config", "program", "sample", "start_up", "sync", "wire"],
+        &["burst", "config", "frames", "program", "sample", "start_up", "sync", "wire"],
         &["fields", "settings", "verdict"],
-        &["invocation", "journal"],
+        &["invocation", "journal", "relay"],
         &["output"],
         &["instance"],
         &["pool"],

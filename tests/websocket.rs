@@ -1,10 +1,12 @@
 //! docs/CONTRACTS.md, "WebSocket", over a real socket: raw frames, and clients that are not ours.
 
+use outside::cgroup::MemoryGroup;
 use outside::peer::Peer;
 use outside::server::Server;
 use outside::{eventually, process};
 use rustix::process::Signal;
 use std::io::Read;
+use std::path::Path;
 use std::process::Command;
 
 fn server() -> Server {
@@ -187,6 +189,35 @@ fn what_is_no_websocket_ends_with_its_code() {
     client.assert_closes_with(1003);
 }
 
+/// The peer goes in the middle of a frame, wherever that is: nobody else notices.
+#[test]
+fn every_prefix_of_a_frame_is_survived() {
+    let mut server = server();
+    let whole = [
+        frame(0x01, b"w\xc3"),
+        frame(PING, b"p"),
+        frame(0x80, b"\xb6rter"),
+        frame(BINARY, &[b'x'; 300]),
+        frame(CLOSE, &1000u16.to_be_bytes()),
+    ]
+    .concat();
+    for end in 0..=whole.len() {
+        let mut client = Client::open(&server, "/echo");
+        client.0.send(&whole[..end]);
+        client.0.half_close();
+        while client.0.stream.read(&mut [0; 1000]).is_ok_and(|size| size > 0) {}
+    }
+    server.assert_alive();
+    let mut client = Client::open(&server, "/echo");
+    client.0.send(frame(TEXT, b"here"));
+    assert_eq!(client.receive(), (TEXT, b"here".to_vec()));
+    eventually("each that broke off is one line", || {
+        let lines = server.output();
+        let ended = lines.iter().filter(|line| line.contains("the WebSocket ended with 1006"));
+        ended.count() >= whole.len()
+    });
+}
+
 #[test]
 fn a_handlers_end_has_its_code_and_its_line() {
     let server = server();
@@ -256,6 +287,57 @@ fn a_stop_says_so_to_everybody() {
     }
     drop(clients);
     assert!(server.wait().success());
+}
+
+/// A silent one goes when another needs its place, and says why; one that talks stays.
+#[test]
+fn the_one_that_was_silent_longest_makes_room() {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_websocket"));
+    command.env("CONNECTIONS", "4");
+    let server = Server::start(command);
+    let mut first = Client::open(&server, "/keen");
+    let mut second = Client::open(&server, "/keen");
+    let mut patient: Vec<_> = (0..2).map(|_| Client::open(&server, "/echo")).collect();
+    second.0.send(frame(TEXT, b"still here"));
+    assert_eq!(second.receive().0, TEXT);
+    let mut newcomer = Client::open(&server, "/echo");
+    first.assert_closes_with(1013);
+    for client in patient.iter_mut().chain([&mut second, &mut newcomer]) {
+        client.0.send(frame(TEXT, b"here"));
+        assert_eq!(client.receive(), (TEXT, b"here".to_vec()));
+    }
+}
+
+/// A thousand outboxes of 256 KiB each would be 256 MiB. Where memory is short, readers below their
+/// rate are cut, as those of any reply are.
+#[test]
+fn what_waits_for_a_thousand_that_read_nothing_stays_within_128_mib() {
+    let group = match MemoryGroup::new("firstbyte-outboxes", 128 * 1024 * 1024) {
+        Ok(group) => group,
+        Err(error) => return println!("skipped: no memory cgroup can be made here: {error}"),
+    };
+    let program = Path::new(env!("CARGO_BIN_EXE_websocket"));
+    let mut server = Server::start(group.command(program)).at_rest();
+    let deaf: Vec<_> = (0..1000).map(|_| Client::open(&server, "/deaf")).collect();
+    let flood = |bytes: usize| {
+        let request =
+            format!("POST /flood?bytes={bytes} HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\n\r\n");
+        let reply = Peer::to(server.address).ask(request);
+        assert_eq!(reply.status, 200);
+        reply.text().parse::<u64>().expect("a number")
+    };
+    for _ in 0..20 {
+        println!("{} taken, {} KiB", flood(16 * 1024), process::own_kib(server.id()));
+    }
+    // Others are served meanwhile: requests, bodies and messages.
+    let post = outside::peer::post("/flood?bytes=300000", vec![b'x'; 20_000]);
+    assert_eq!(Peer::to(server.address).ask(post).status, 200);
+    let mut talker = Client::open(&server, "/echo");
+    talker.0.send(frame(TEXT, &vec![b'x'; 100_000]));
+    assert_eq!(talker.receive().1.len(), 100_000);
+    server.assert_alive();
+    drop(deaf);
+    drop(server);
 }
 
 /// KiB of the server's own memory that a silent connection may take: a coroutine's stack and what

@@ -146,6 +146,20 @@ impl Budget {
     }
 }
 
+/// What waits in outboxes is replies that nobody reads, and half of the memory for bodies at most:
+/// the other half is for those who send.
+#[cfg(feature = "websocket")]
+impl crate::conversation::Memory for Budget {
+    fn hold(&self, bytes: usize) -> bool {
+        let held = self.large.try_take(self.plain(bytes), &|| self.large_bytes() / 2);
+        held.map(std::mem::forget).is_some() // `let_go` gives it back
+    }
+
+    fn let_go(&self, bytes: usize) {
+        self.large.give_back(self.plain(bytes));
+    }
+}
+
 impl Portion {
     /// Never takes more than there is, not for a moment: one who looked then would wait for what
     /// nobody gives back.

@@ -10,7 +10,6 @@ use super::budget::{SMALL_BYTES, Share};
 use super::event_loop::Ready;
 use super::handling::in_handler;
 use super::home::home;
-use super::limits::MinRate;
 use super::link::Link;
 use super::outgoing::Outgoing;
 use super::panics::catch;
@@ -123,6 +122,7 @@ impl<'c, S> Conversing<'c, S> {
             controls_per_second: 0,
             outbox_bytes: 0,
             text_only: false,
+            keeps_place: Duration::ZERO,
         };
         let now = seat.deadline_in(Duration::ZERO);
         let wire = Wire {
@@ -147,7 +147,7 @@ impl<'c, S> Conversing<'c, S> {
     pub(super) fn run(mut self, upgrade: Upgrade) -> bool {
         let Upgrade { mut conversation, settings, request_id, path } = upgrade;
         self.wire.settings = settings;
-        let sender = Sender::new(settings.outbox_bytes);
+        let sender = Sender::new(settings.outbox_bytes, &self.wire.server.budget);
         let Ok(nudge) = self.wire.link.nudge() else { return false };
         sender.on_post(move || nudge.give());
         self.wire.seat.be_nudged(Some(nudge));
@@ -320,7 +320,7 @@ impl<'c, S> Conversing<'c, S> {
             if left.is_zero() {
                 return wire.break_silence(silence, quiet);
             }
-            silent = Patience::to_read(MinRate { grace: left, ..MinRate::NONE }, left);
+            silent = Patience::silent((settings.keeps_place, quiet), left);
             latest = Some(wire.seat.deadline_in(left));
             &mut silent
         };
@@ -329,6 +329,10 @@ impl<'c, S> Conversing<'c, S> {
             Ok(Waited::On) => Ok(More::Nudged),
             Ok(Waited::TooLong) if !within => Ok(More::Nudged),
             Ok(Waited::TooLong) => Err(End::mistake(1008, "the message did not arrive in time")),
+            Ok(Waited::Evicted) if !within => {
+                let reason = "nothing has been said for long, and others need the place";
+                Err(End::of(1013, reason, Level::Info))
+            }
             Ok(Waited::Evicted) => {
                 let reason = "the message arrived more slowly than others need the place";
                 Err(End::mistake(1008, reason))
@@ -533,6 +537,9 @@ impl Handled<'_> {
         });
         let close = mouth.close;
         let error: Error = match done {
+            Ok(Err(error)) if error.is_peers_fault() && !wire.broken => {
+                return Err(End::mistake(1007, error.to_string()));
+            }
             _ if wire.broken => return Err(gone()), // the handler was told, and is not to blame
             Ok(Ok(())) => return close.map_or(Ok(()), Err),
             Ok(Err(error)) => error,

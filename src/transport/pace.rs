@@ -56,6 +56,16 @@ impl Pace {
         }
     }
 
+    /// Of a peer that owes nothing for so `long`, has been `quiet`, and may have to make room once
+    /// it has been so for longer than it `keeps` its place.
+    #[cfg(feature = "websocket")]
+    pub(super) fn silent((keeps, quiet): (Duration, Duration), long: Duration) -> Pace {
+        let pace = Pace::new(MinRate::NONE, long);
+        let brisk_ns = nanoseconds(keeps).saturating_sub(nanoseconds(quiet));
+        // A byte counts as much as it can: it ends the silence.
+        Pace { byte_ns: u64::MAX, left_ns: i64::MAX, brisk_ns, brisk_most_ns: brisk_ns, ..pace }
+    }
+
     /// The same for a peer that reads.
     pub(super) fn of_reader(rate: MinRate, longest: Duration) -> Pace {
         Pace { counts: false, ..Pace::new(rate, longest) }

@@ -134,6 +134,14 @@ impl Patience {
         Patience { pace, queued: None, lingers: None, holds_memory: false }
     }
 
+    /// With a peer that has been quiet and need not say anything for so `long` yet; it keeps its
+    /// place for so much quiet.
+    #[cfg(feature = "websocket")]
+    pub(crate) fn silent(place: (Duration, Duration), long: Duration) -> Patience {
+        let pace = Pace::silent(place, long);
+        Patience { pace, queued: None, lingers: None, holds_memory: false }
+    }
+
     /// With a peer that takes what was sent. What is on its way already is no progress.
     pub(crate) fn to_write(rate: MinRate, longest: Duration, link: &Link) -> Patience {
         let pace = Pace::of_reader(rate, longest);

@@ -13,13 +13,21 @@ fn main() -> ExitCode {
     let usual = WebSocket::new().protocol("echo.1");
     let short = WebSocket::new().message_bytes(1000).idle(Duration::from_millis(300)).text_only();
     let pings = WebSocket::new().ping_every(Duration::from_millis(100));
-    let limits =
-        Limits { connections: 1200, body_timeout: Duration::from_millis(300), ..Limits::default() };
+    let keen = WebSocket::new().keeps_place(Duration::from_millis(200));
+    let deaf = WebSocket::new();
+    let mut limits = Limits { body_timeout: Duration::from_millis(300), ..Limits::default() };
+    limits.connections = match std::env::var("CONNECTIONS") {
+        Ok(most) => most.parse().expect("a number"),
+        Err(_) => 1200,
+    };
     App::new()
         .get("/echo", move |request: Request<'_>| usual.accept(&request, echo))
         .get("/short", move |request: Request<'_>| short.accept(&request, echo))
         .get("/pings", move |request: Request<'_>| pings.accept(&request, echo))
         .get("/fails", |request: Request<'_>| WebSocket::new().accept(&request, fails))
+        .get("/keen", move |request: Request<'_>| keen.accept(&request, echo))
+        .get("/deaf", move |request: Request<'_>| deaf.accept(&request, Deaf))
+        .post("/flood", flood)
         .get("/chat", |request: Request<'_>| WebSocket::new().accept(&request, Guest))
         .get("/", |_| "here")
         .around(AccessLog)
@@ -64,4 +72,34 @@ impl Conversation for Guest {
     fn closed(&mut self, ended: Ended) {
         println!("a guest has left with {}", ended.code);
     }
+}
+
+static DEAF: Mutex<Vec<Sender>> = Mutex::new(Vec::new());
+
+/// Is posted to, and reads nothing.
+struct Deaf;
+
+impl Conversation for Deaf {
+    fn opened(&mut self, socket: &mut Socket<'_>) -> Result<()> {
+        DEAF.lock().unwrap_or_else(PoisonError::into_inner).push(socket.sender());
+        Ok(())
+    }
+
+    fn message(&mut self, _: &mut Socket<'_>, _: Message<'_>) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// Posts messages of the query's `bytes` to each, one of its own for each, until none takes more.
+/// How many were taken.
+fn flood(request: Request<'_>) -> Result<String> {
+    let bytes: usize = request.parsed_query_param("bytes")?.unwrap_or(4096);
+    let deaf = DEAF.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    let mut taken = 0u64;
+    let mut left: Vec<_> = deaf.iter().collect();
+    while !left.is_empty() {
+        left.retain(|deaf| deaf.send_binary(vec![7u8; bytes]).is_ok());
+        taken += left.len() as u64;
+    }
+    Ok(taken.to_string())
 }

@@ -37,6 +37,14 @@ pub fn calling() -> &'static Path {
     CALLING.get_or_init(|| build_example("calling"))
 }
 
+/// The chat example, built as functions are, once a process.
+pub fn chat() -> &'static Path {
+    static CHAT: OnceLock<PathBuf> = OnceLock::new();
+    CHAT.get_or_init(|| {
+        build(&["--example", "chat", "--features", "websocket"], |built| built == "chat").remove(0)
+    })
+}
+
 /// A function of examples/calls, by its package's name. All are built in one go, once a process:
 /// what they share is compiled once. `call-https-lean` is the one that has no public authorities in
 /// it.

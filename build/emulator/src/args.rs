@@ -153,6 +153,9 @@ pub struct PlatformArguments {
     /// How long an invocation may take
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     pub timeout: Option<Duration>,
+    /// Take WebSockets, each of which may be silent for so long; Web functions only
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    pub websocket_idle: Option<Duration>,
     /// How long an instance may take until it listens; 30 as on the platform when nobody says
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     pub init_timeout: Option<Duration>,

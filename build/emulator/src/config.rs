@@ -52,6 +52,8 @@ pub struct Config {
     pub environment: Vec<(String, String)>,
     /// `HOST:PORT` of this machine that instances may call; local runs only.
     pub reach: Vec<String>,
+    /// How long a WebSocket may be silent; `None`: the function takes none.
+    pub websocket_idle: Option<Duration>,
     /// How long an invocation may take.
     pub timeout: Duration,
     /// How long an instance may take until it listens.
@@ -87,6 +89,7 @@ impl Default for Config {
             args: None,
             environment: Vec::new(),
             reach: Vec::new(),
+            websocket_idle: None,
             timeout: scf::DEFAULT_TIMEOUT,
             init_timeout: scf::START_LIMIT,
             memory_mib: 128,
@@ -119,6 +122,15 @@ pub enum ConfigError {
          Web function"
     )]
     Concurrency,
+    /// WebSockets are for Web functions.
+    #[error("an event function takes no WebSocket; leave its time out, or make it a Web function")]
+    WebSocket,
+    /// The execution time of a WebSocket's function is not shorter than its silence may be.
+    #[error(
+        "the timeout is {0} s and a WebSocket may be silent for {1} s; the platform wants a \
+         timeout that is not shorter"
+    )]
+    WebSocketIdle(u64, u64),
     /// A variable's name that the platform keeps for itself, or that is none.
     #[error(
         "the variable `{0}` is refused: a name begins with a letter, and not with SCF_, QCLOUD_, \
@@ -173,6 +185,14 @@ impl Config {
             provisioned,
             "at most all instances",
         )?;
+        if let Some(idle) = self.websocket_idle {
+            if self.mode == Mode::Event {
+                return Err(ConfigError::WebSocket);
+            }
+            if self.timeout < idle {
+                return Err(ConfigError::WebSocketIdle(self.timeout.as_secs(), idle.as_secs()));
+            }
+        }
         if self.mode == Mode::Event && self.concurrency > 1 {
             return Err(ConfigError::Concurrency);
         }

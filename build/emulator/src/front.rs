@@ -9,7 +9,7 @@ use crate::invoker::InvocationResult;
 use crate::platform::Platform;
 use crate::sync::lock;
 use crate::verdict::InvocationVerdict;
-use crate::wire::{Fields, Reply, Request, WireError, field};
+use crate::wire::{Fields, Reply, Request, WireError, field, is_handshake};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::io::{self, BufReader, Read as _};
@@ -145,7 +145,17 @@ fn serve(stream: TcpStream, peer: IpAddr, platform: &Platform) {
                 let closes = field(&request.headers, "connection")
                     .is_some_and(|v| v.eq_ignore_ascii_case("close"));
                 method.clone_from(&request.method);
-                (answer(request, peer, platform), closes)
+                match idle_of_a_websocket(&request, platform) {
+                    None => (answer(request, peer, platform), closes),
+                    Some(idle) => {
+                        let show = field(&request.headers, SHOW).is_some();
+                        let client = (reader.get_ref(), peer);
+                        match platform.converse(request, idle, client, reader.buffer()) {
+                            (_, true) => return,
+                            (outcome, false) => (report(&outcome, platform, show), closes),
+                        }
+                    }
+                }
             }
             Err(WireError::TooBig) => {
                 is_read = false;
@@ -167,6 +177,22 @@ fn serve(stream: TcpStream, peer: IpAddr, platform: &Platform) {
             return;
         }
     }
+}
+
+/// How long the WebSocket that a request asks for may be silent; `None` if it asks for none, or if
+/// the function takes none: then it is a request like any other.
+fn idle_of_a_websocket(request: &Request, platform: &Platform) -> Option<Duration> {
+    let config = platform.config();
+    if !is_handshake(&request.headers) || config.mode != Mode::Web {
+        return None;
+    }
+    if config.websocket_idle.is_none() {
+        platform.journal().note(
+            "a client asks for a WebSocket, and the function is made without; say \
+             `websocket_idle_s = 600` in function.toml, or `--websocket-idle 600`",
+        );
+    }
+    config.websocket_idle
 }
 
 /// Reads what a refused caller still sends, to its end or a bound.

@@ -6,9 +6,11 @@
 
 use crate::burst::Burst;
 use crate::config::Config;
+use crate::frames::{ABNORMAL, Side};
 use crate::journal::Journal;
 use crate::output::Output;
 use crate::program::Program;
+use crate::relay::{Beside, Relay};
 use crate::start_up::StartUp;
 use crate::sync::lock;
 use crate::verdict::InvocationVerdict;
@@ -110,6 +112,15 @@ pub enum ExchangeError {
     Ended(InvocationVerdict),
     /// It lives, and what it said is no reply.
     Wire(WireError),
+}
+
+/// What became of a WebSocket's handshake.
+pub(crate) enum Handshake {
+    /// The function answered as to any request.
+    Refused(Reply),
+    /// The connection became a WebSocket, which is over: what it comes to, what a line should
+    /// name, and the reply that switched.
+    Done(InvocationVerdict, Option<String>, Reply),
 }
 
 /// Why a connection brought no reply.
@@ -527,6 +538,80 @@ impl Instance {
         }
     }
 
+    /// Sends a WebSocket's handshake, and passes the connection on to its end if the function takes
+    /// it: [`Handshake::Done`]. Otherwise its reply.
+    ///
+    /// # Errors
+    /// [`ExchangeError`], of what comes before the switch.
+    pub(crate) fn converse(
+        &self,
+        request: &Request,
+        client: &TcpStream,
+        early: &[u8],
+        (timeout, idle): (Duration, Duration),
+    ) -> Result<Handshake, ExchangeError> {
+        let deadline = Instant::now() + timeout;
+        loop {
+            let kept = self.kept_connection();
+            let was_kept = kept.is_some();
+            let function = match kept {
+                Some(stream) => stream,
+                None => {
+                    self.connect().map_err(|error| self.exchange_error(WireError::Io(error)))?
+                }
+            };
+            let mut reader = BufReader::new(Watched {
+                stream: &function,
+                instance: self,
+                deadline,
+                is_silent: true,
+                why: None,
+            });
+            let reply = request
+                .write_handshake(&mut &function)
+                .map_err(WireError::Io)
+                .and_then(|()| Reply::read_or_switch(&mut reader, &request.method));
+            let (why, is_silent) = (reader.get_mut().why.take(), reader.get_ref().is_silent);
+            let behind = reader.buffer().to_vec();
+            drop(reader);
+            match reply {
+                Ok((reply, _)) if reply.status != 101 => {
+                    self.let_go(function);
+                    return Ok(Handshake::Refused(reply));
+                }
+                Ok((reply, _)) => {
+                    let relay = Relay {
+                        client,
+                        function: &function,
+                        instance: self,
+                        idle,
+                        deadline,
+                        timeout,
+                    };
+                    let (verdict, note) = match reply.write_switch(&mut &*client) {
+                        Ok(()) => relay.run(early.to_vec(), behind),
+                        Err(_) => {
+                            (InvocationVerdict::WebSocketClosed(Side::Client, ABNORMAL), None)
+                        }
+                    };
+                    self.let_go(function);
+                    self.tell_calls_in_vain();
+                    return Ok(Handshake::Done(verdict, note, reply));
+                }
+                Err(error) => {
+                    self.let_go(function);
+                    if let Some(why) = why {
+                        return Err(why);
+                    }
+                    if !(was_kept && is_silent && !self.has_ended()) {
+                        return Err(self.exchange_error(error));
+                    }
+                    // It was closed in the very moment: to another connection.
+                }
+            }
+        }
+    }
+
     /// Says, once a run for each, what the function tried to call and could not.
     fn tell_calls_in_vain(&self) {
         let (in_vain, here, nobody) = match &*lock(&self.process) {
@@ -758,6 +843,27 @@ impl Instance {
 
     fn wait_end(&self, limit: Duration) -> bool {
         ready([PollFd::new(&self.pidfd, PollFlags::IN)], limit) == [true]
+    }
+}
+
+impl Beside for Instance {
+    fn look_again_within(&self, time: Duration) -> Duration {
+        match self.isolation {
+            Isolation::Cgroup => time,
+            _ => time.min(WATCH_INTERVAL),
+        }
+    }
+
+    fn ended_over_memory(&self) -> bool {
+        let is_over = self.is_over_memory();
+        if is_over {
+            self.end();
+        }
+        is_over
+    }
+
+    fn end_of_connection(&self) -> Option<InvocationVerdict> {
+        self.wait_end(END_GRACE).then(|| self.fate(InvocationVerdict::UserProcessExited))
     }
 }
 

@@ -3,15 +3,16 @@
 //! and "Function status codes".
 
 use crate::config::{Config, Mode};
-use crate::instance::ExchangeError;
+use crate::instance::{ExchangeError, Handshake};
 use crate::invocation::Invocation;
 use crate::journal::{Journal, Ran};
 use crate::pool::Pool;
 use crate::start_up::StartUp;
 use crate::verdict::InvocationVerdict;
 use crate::wire::{Fields, Reply, WireError};
+use std::net::TcpStream;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// What the header fields of a Web function's reply may come to, in bytes.
 const MAX_REPLY_HEAD_BYTES: usize = 4 << 10;
@@ -70,6 +71,60 @@ impl Invoker {
         drop(instance);
         self.pool.release(lease, &verdict);
         self.end(invocation, &config, verdict, reply, cold, ran, request.headers, printed)
+    }
+
+    /// The same for a WebSocket's handshake, which `client` has sent and `early` behind it. True if
+    /// it became one: then it is over, and `client` with it.
+    pub(crate) fn converse(
+        &self,
+        invocation: &Invocation,
+        idle: Duration,
+        client: &TcpStream,
+        early: &[u8],
+    ) -> (InvocationResult, bool) {
+        let id = &invocation.request_id;
+        self.journal.start(id);
+        let config = self.pool.config();
+        let request = invocation.outgoing(&config);
+        let headers = request.headers.clone();
+        let lease = match self.pool.acquire() {
+            Ok(lease) => lease,
+            Err(verdict) => {
+                let (ran, none) = (Ran::default(), Vec::new());
+                let end = self.end(invocation, &config, verdict, None, None, ran, headers, none);
+                return (end, false);
+            }
+        };
+        let (instance, cold) = (lease.instance.clone(), lease.cold);
+        if let Some(start) = &cold {
+            self.journal.init(id, start, &config, instance.memory_bytes());
+        }
+        let started = Instant::now();
+        let result = instance.converse(&request, client, early, (config.timeout, idle));
+        let ran = Ran { duration: started.elapsed(), memory_bytes: instance.memory_bytes() };
+        let (verdict, reply, switched) = match result {
+            Ok(Handshake::Done(verdict, note, reply)) => {
+                if let Some(note) = note {
+                    self.journal.note(format_args!(
+                        "a WebSocket has sent {note}; the platform's limit is 10 messages and 128 \
+                         KB a second on each connection, more by ticket"
+                    ));
+                }
+                (verdict, Some(reply), true)
+            }
+            Ok(Handshake::Refused(reply)) => {
+                let (verdict, reply) = judge(Ok(reply), &config);
+                (verdict, reply, false)
+            }
+            Err(error) => {
+                let (verdict, reply) = judge(Err(error), &config);
+                (verdict, reply, false)
+            }
+        };
+        let printed = instance.take_output();
+        drop(instance);
+        self.pool.release(lease, &verdict);
+        (self.end(invocation, &config, verdict, reply, cold, ran, headers, printed), switched)
     }
 
     // all of one kind: what an outcome and its lines are made of

@@ -4,9 +4,9 @@
 //! log lines. It is no copy of the cloud: what no document says is decided in one place
 //! ([`verdict`]) and said so.
 //!
-//! Read in this order: [`config`], [`settings`], [`verdict`], [`wire`], [`program`], [`instance`],
-//! [`pool`], [`invocation`], [`invoker`], [`journal`], [`queue`], [`platform`], [`front`],
-//! [`watch`], [`sample`].
+//! Read in this order: [`config`], [`settings`], [`frames`], [`verdict`], [`wire`], [`program`],
+//! [`instance`], [`pool`], [`invocation`], [`invoker`], [`journal`], [`queue`], [`platform`],
+//! [`front`], [`watch`], [`sample`]. `relay` passes a WebSocket on.
 //!
 //! # Example
 //! A program in front of which the platform is played; `helper` is an executable that starts the
@@ -32,6 +32,7 @@ pub mod api;
 pub mod burst;
 pub mod config;
 pub mod fields;
+pub mod frames;
 pub mod front;
 pub mod instance;
 pub mod invocation;
@@ -42,6 +43,7 @@ pub mod platform;
 pub mod pool;
 pub mod program;
 pub mod queue;
+mod relay;
 pub mod sample;
 pub mod settings;
 pub mod start_up;

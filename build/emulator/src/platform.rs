@@ -12,8 +12,9 @@ use crate::queue::{Observer, Queue};
 use crate::verdict::InvocationVerdict;
 use crate::wire::Request;
 use microimage::scf::{MAX_ASYNC_BYTES, MAX_BODY_BYTES};
-use std::net::IpAddr;
+use std::net::{IpAddr, TcpStream};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Who learns of what no caller waits for.
 pub struct Observers {
@@ -71,6 +72,24 @@ impl Platform {
         match Invocation::new(request, self.config().mode, MAX_BODY_BYTES) {
             Ok(invocation) => self.invoker.run(&invocation.sent_by(client)),
             Err(verdict) => self.refuse(verdict),
+        }
+    }
+
+    /// Passes on a WebSocket's handshake, and what comes of it: true if it became one, which is
+    /// over then. `early` is what the client has sent behind it.
+    pub(crate) fn converse(
+        &self,
+        request: Request,
+        idle: Duration,
+        (client, address): (&TcpStream, IpAddr),
+        early: &[u8],
+    ) -> (InvocationResult, bool) {
+        match Invocation::new(request, self.config().mode, MAX_BODY_BYTES) {
+            Ok(invocation) => {
+                let invocation = invocation.sent_by(Some(address));
+                self.invoker.converse(&invocation, idle, client, early)
+            }
+            Err(verdict) => (self.refuse(verdict), false),
         }
     }
 

@@ -53,6 +53,7 @@ pub fn apply(function: Function, config: &mut Config) {
     config.init_timeout = function
         .init_timeout_s
         .map_or(config.init_timeout, |s| seconds(s).min(config.init_timeout));
+    config.websocket_idle = function.websocket_idle_s.map(seconds);
     config.role = function.role.is_some();
     config.concurrency = function.concurrency.map_or(config.concurrency, count);
     config.provisioned = count(function.provisioned);

@@ -2,6 +2,7 @@
 //! page "Function status codes" and the image functions' page; where those are silent, a comment
 //! says what was decided.
 
+use crate::frames::{MAX_MESSAGE_BYTES, Side};
 use microimage::scf;
 use std::time::Duration;
 
@@ -37,6 +38,14 @@ pub enum InvocationVerdict {
     NoJson,
     /// 443: what came back is no HTTP.
     BadReply(String),
+    /// 439 or 456: a WebSocket was ended, by the function or the client, with a code that says no
+    /// success; 1006 stands for no code at all.
+    WebSocketClosed(Side, u16),
+    /// 439 or 456: somebody sent a message that is too big. The page has the limit and no number:
+    /// here, as for a code that says no success.
+    WebSocketTooBig(Side),
+    /// 455: nothing was said on a WebSocket for so long.
+    WebSocketIdle(Duration),
 }
 
 /// Whether an asynchronous invocation is tried again.
@@ -66,6 +75,11 @@ impl InvocationVerdict {
             InvocationVerdict::MemoryLimitReached => 434,
             InvocationVerdict::UserProcessExited(_) => 439,
             InvocationVerdict::BadReply(_) => 443,
+            InvocationVerdict::WebSocketClosed(Side::Function, _)
+            | InvocationVerdict::WebSocketTooBig(Side::Function) => 439,
+            InvocationVerdict::WebSocketClosed(Side::Client, _)
+            | InvocationVerdict::WebSocketTooBig(Side::Client) => 456,
+            InvocationVerdict::WebSocketIdle(_) => 455,
             InvocationVerdict::ContainerInitError(_) => 445,
             InvocationVerdict::PortBindingFailed(_) => 446,
         }
@@ -105,6 +119,19 @@ impl InvocationVerdict {
             InvocationVerdict::BadReply(why) => {
                 format!("UserCodeError: the reply is no HTTP/1.1: {why}")
             }
+            InvocationVerdict::WebSocketClosed(Side::Function, code) => {
+                format!("the function ended the WebSocket with {code}")
+            }
+            InvocationVerdict::WebSocketClosed(Side::Client, code) => {
+                format!("the client ended the WebSocket with {code}")
+            }
+            InvocationVerdict::WebSocketTooBig(side) => {
+                let who = if *side == Side::Client { "client" } else { "function" };
+                format!("the {who} sent a WebSocket message over {MAX_MESSAGE_BYTES} bytes")
+            }
+            InvocationVerdict::WebSocketIdle(idle) => {
+                format!("nothing was said on the WebSocket for {} seconds", idle.as_secs_f64())
+            }
             InvocationVerdict::ContainerInitError(why) => format!("ContainerInitError: {why}"),
             // The platform's own sentence, its spacing included.
             InvocationVerdict::PortBindingFailed(limit) => format!(
@@ -130,7 +157,7 @@ impl InvocationVerdict {
     }
 
     /// Whether the instance is ended, whatever else it is doing (433, 434 and 439 "recycle the
-    /// instance").
+    /// instance"). A WebSocket's 439 leaves the process as it is, and so do we.
     pub fn recycles(&self) -> bool {
         matches!(
             self,

@@ -57,6 +57,15 @@ pub fn field<'a>(headers: &'a Fields, name: &str) -> Option<&'a str> {
     headers.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
 }
 
+/// Whether a request asks for a WebSocket.
+pub fn is_handshake(headers: &Fields) -> bool {
+    let lists = |name, member: &str| {
+        let value = field(headers, name).unwrap_or_default();
+        value.split(',').any(|has| has.trim().eq_ignore_ascii_case(member))
+    };
+    lists("connection", "upgrade") && lists("upgrade", "websocket")
+}
+
 /// Whether the field belongs to one connection and is never passed on (RFC 9110, section 7.6.1, and
 /// the lengths).
 pub fn is_hop(name: &str) -> bool {
@@ -133,7 +142,39 @@ impl Request {
     }
 }
 
+/// What turns a connection into a WebSocket: of one connection, and so never among the fields that
+/// are passed on.
+const UPGRADE: &str = "Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
+
+impl Request {
+    /// Writes it as a WebSocket's handshake.
+    ///
+    /// # Errors
+    /// The socket's.
+    pub fn write_handshake(&self, to: &mut impl Write) -> io::Result<()> {
+        let out = format!("{} {} HTTP/1.1\r\n", self.method, self.target);
+        write_switch(out, &self.headers, to)
+    }
+}
+
+fn write_switch(mut out: String, headers: &Fields, to: &mut impl Write) -> io::Result<()> {
+    for (name, value) in headers.iter().filter(|(name, _)| !is_hop(name)) {
+        out.push_str(&format!("{name}: {value}\r\n"));
+    }
+    out.push_str(UPGRADE);
+    to.write_all(out.as_bytes())?;
+    to.flush()
+}
+
 impl Reply {
+    /// Writes it as the one that switches protocols.
+    ///
+    /// # Errors
+    /// The socket's.
+    pub fn write_switch(&self, to: &mut impl Write) -> io::Result<()> {
+        write_switch("HTTP/1.1 101 Switching Protocols\r\n".to_owned(), &self.headers, to)
+    }
+
     /// A reply of our own.
     pub fn new(status: u16, content_type: &str, body: impl Into<Vec<u8>>) -> Reply {
         Reply {
@@ -149,12 +190,32 @@ impl Reply {
     /// # Errors
     /// [`WireError`].
     pub fn read(from: &mut impl BufRead, method: &str) -> Result<(Reply, bool), WireError> {
+        match Reply::read_or_switch(from, method)? {
+            (Reply { status: 101, .. }, _) => {
+                Err(WireError::Syntax("it switches protocols, and nobody asked".into()))
+            }
+            read => Ok(read),
+        }
+    }
+
+    /// The same where 101 is a reply, too: what comes behind its head is no HTTP.
+    ///
+    /// # Errors
+    /// [`WireError`].
+    pub fn read_or_switch(
+        from: &mut impl BufRead,
+        method: &str,
+    ) -> Result<(Reply, bool), WireError> {
         loop {
             let head = head(from)?;
             let mut fields = [httparse::EMPTY_HEADER; 128];
             let mut parsed = httparse::Response::new(&mut fields);
             parsed.parse(&head).map_err(|error| WireError::Syntax(error.to_string()))?;
             let status = parsed.code.unwrap_or_default();
+            if status == 101 {
+                let headers = owned(parsed.headers);
+                return Ok((Reply { status, headers, body: Vec::new() }, false));
+            }
             if (100..200).contains(&status) {
                 continue; // interim
             }

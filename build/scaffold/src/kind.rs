@@ -17,7 +17,7 @@ pub struct Kind {
 }
 
 /// All kinds; the first is what a project is when nobody says.
-pub const KINDS: [Kind; 6] = [
+pub const KINDS: [Kind; 7] = [
     Kind {
         name: "event",
         about: "JSON events of your own",
@@ -30,6 +30,13 @@ pub const KINDS: [Kind; 6] = [
         about: "requests as they are",
         web: true,
         main: include_str!("../../../template/kinds/web.rs"),
+        sample: None,
+    },
+    Kind {
+        name: "websocket",
+        about: "WebSockets, and requests as they are",
+        web: true,
+        main: include_str!("../../../template/kinds/websocket.rs"),
         sample: None,
     },
     Kind {
@@ -63,6 +70,11 @@ pub const KINDS: [Kind; 6] = [
 ];
 
 impl Kind {
+    /// Whether it takes WebSockets, which the crate and the platform are told.
+    pub(crate) fn is_websocket(&self) -> bool {
+        self.name == "websocket"
+    }
+
     /// The kind of that name.
     pub fn named(name: &str) -> Option<&'static Kind> {
         KINDS.iter().find(|kind| kind.name == name)

@@ -87,6 +87,16 @@ type = "timer"
 name = "every-five-minutes"
 cron = "0 */5 * * * * *"       # second minute hour day month weekday year, Beijing time
 "#;
+/// What the platform is told of a function that takes WebSockets, in its function.toml.
+const WEBSOCKET: &str = "\
+concurrency = 20               # WebSockets and other requests that an instance has at a time
+websocket_idle_s = 600         # 10 to 7200, and at most timeout_s: a WebSocket is one request
+";
+/// Its test over a socket, and a message.
+const TALK: [(&str, &str); 2] = [
+    ("tests/websocket.rs", include_str!("../../../template/kinds/websocket_socket.rs")),
+    ("samples/message.json", include_str!("../../../template/samples/message.json")),
+];
 /// The packages that have the host tools.
 const TOOLS: &str = "microimage coldstart emulator";
 
@@ -153,10 +163,14 @@ pub fn files(
     name: &Name,
     source: &Source,
 ) -> Vec<(String, String)> {
+    let is_websocket = kind.is_websocket();
+    let features = if is_websocket { ", features = [\"websocket\"]" } else { "" };
     let filled = |text: &str| {
         text.replace("{{project-name}}", name.as_str())
             .replace("{{function_type}}", if kind.web { "\"web\"  " } else { "\"event\"" })
-            .replace("{{firstbyte}}", &source.dependency())
+            .replace("{{firstbyte}}", &format!("{}{features}", source.dependency()))
+            .replace("{{timeout}}", if is_websocket { "600" } else { "3  " })
+            .replace("{{websocket}}", if is_websocket { WEBSOCKET } else { "" })
             .replace("{{tools}}", &source.tools())
             .replace("{{home}}", &source.home())
             .replace("{{trigger}}", if kind.name == "timer" { TRIGGER } else { "" })
@@ -169,6 +183,9 @@ pub fn files(
         ("src/main.rs".to_owned(), kind.main.to_owned()),
     ];
     files.extend(FILES.map(|(path, text)| (path.to_owned(), text.to_owned())));
+    if is_websocket {
+        files.extend(TALK.map(|(path, text)| (path.to_owned(), text.to_owned())));
+    }
     if let Some(sample) = kind.sample {
         files.push((format!("events/{}.json", kind.name), sample.to_owned()));
     }

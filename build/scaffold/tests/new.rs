@@ -123,14 +123,15 @@ fn carries_the_flags_and_the_profile_of_the_repository() {
 #[test]
 fn a_client_combines_with_a_kind() {
     let folder = tempfile::tempdir().unwrap();
-    let pairs = [("timer", "redis"), ("web", "https"), ("event", "postgres"), ("ckafka", "mysql")];
+    let pairs =
+        [("timer", "redis"), ("websocket", "https"), ("event", "postgres"), ("ckafka", "mysql")];
     for (kind, client) in pairs.into_iter().chain([("cos", "cos")]) {
         let (kind, client) = (Kind::named(kind).unwrap(), Client::named(client).unwrap());
         let project = made(folder.path(), kind, Some(client));
         let mut test = command(env!("CARGO"), &project);
         test.env("RUSTFLAGS", "-Dwarnings").env_remove(client.variable);
         let said = done(test.arg("test").args(offline(&project)));
-        let says = if kind.name == "web" {
+        let says = if kind.web {
             "keeps_what_is_not_configured_to_the_log ... ok"
         } else {
             "names_what_is_not_configured ... ok"
@@ -181,12 +182,13 @@ fn leaves_no_placeholder_and_tells_the_kinds_apart() {
         }
         let of =
             |path: &str| files.iter().find(|(name, _)| name == path).map(|(_, text)| text.as_str());
-        assert!(
-            of("Cargo.toml").unwrap().contains(r#"firstbyte = { git = "https://example.org/f" }"#)
-        );
+        let features = if kind.name == "websocket" { r#", features = ["websocket"]"# } else { "" };
+        let dependency = format!("firstbyte = {{ git = \"https://example.org/f\"{features} }}");
+        assert!(of("Cargo.toml").unwrap().contains(&dependency), "{}", kind.name);
         let expected = if kind.web { "type = \"web\"" } else { "type = \"event\"" };
         assert!(of("function.toml").unwrap().contains(expected), "{}", kind.name);
         let function = Function::parse(of("function.toml").unwrap()).unwrap();
+        assert_eq!(function.websocket_idle_s.is_some(), kind.name == "websocket");
         assert_eq!(function.triggers.len(), usize::from(kind.name == "timer"), "{}", kind.name);
         assert_eq!(
             files.iter().filter(|(path, _)| path.starts_with("events/")).count(),

@@ -55,6 +55,7 @@ pub fn config(
         None => config.mode,
     };
     config.memory_mib = arguments.memory.unwrap_or(config.memory_mib);
+    config.websocket_idle = arguments.websocket_idle.or(config.websocket_idle);
     config.timeout = arguments.timeout.unwrap_or(config.timeout);
     config.init_timeout = arguments.init_timeout.unwrap_or(config.init_timeout);
     config.environment.retain(|(name, _)| !arguments.env.iter().any(|(other, _)| other == name));

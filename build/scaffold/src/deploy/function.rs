@@ -17,7 +17,7 @@ pub const KEPT_PREFIXES: [&str; 4] = ["SCF_", "QCLOUD_", "TENCENTCLOUD_", "TECEN
 /// The alias that every function has and that callers reach who name no other.
 const DEFAULT_ALIAS: &str = "$DEFAULT";
 /// The keys outside of `[environment]`, and what each is.
-const KEYS: [(&str, &str); 23] = [
+const KEYS: [(&str, &str); 24] = [
     ("name", "text"),
     ("description", "text"),
     ("type", "text"),
@@ -28,6 +28,7 @@ const KEYS: [(&str, &str); 23] = [
     ("timeout_s", "a number"),
     ("init_timeout_s", "a number"),
     ("concurrency", "a number"),
+    ("websocket_idle_s", "a number"),
     ("image", "text"),
     ("command", "text"),
     ("args", "a list of texts"),
@@ -46,6 +47,10 @@ const KEYS: [(&str, &str); 23] = [
 const VPC_KEYS: [(&str, &str); 2] = [("vpc_id", "text"), ("subnet_id", "text")];
 /// The keys of `[log]`.
 const LOG_KEYS: [(&str, &str); 2] = [("logset_id", "text"), ("topic_id", "text")];
+/// How long a WebSocket may be silent.
+const WEBSOCKET: &str = "websocket_idle_s";
+/// What `timeout_s` is when nobody says.
+const DEFAULT_TIMEOUT_S: u32 = 3;
 /// The key of `[local]`.
 const REACH: &str = "reach";
 
@@ -72,6 +77,9 @@ pub struct Function {
     pub init_timeout_s: Option<u32>,
     /// Requests that an instance is given at a time; Web functions only.
     pub concurrency: Option<u32>,
+    /// How long a WebSocket may be silent, in seconds; none: the function takes none. Web functions
+    /// only.
+    pub websocket_idle_s: Option<u32>,
     /// Where the image is, by tag.
     pub image: ImageName,
     /// The enterprise registry that the image is in; none for a personal one.
@@ -220,6 +228,7 @@ impl Keys<'_, '_> {
                 .to_owned();
             self.0.wrong(value.span().start, what);
         }
+        let websocket_idle_s = self.websocket_idle(web, timeout_s);
         let alias = self.0.text("alias").map(|(at, text)| {
             if !is_alias(text) {
                 let rule = "an alias has up to 64 letters, digits, `_` and `-`, and a letter \
@@ -251,12 +260,32 @@ impl Keys<'_, '_> {
             reach: self.reach(),
             web: web.unwrap_or(false),
             memory_mb: memory_mb.unwrap_or(128),
-            timeout_s: timeout_s.unwrap_or(3),
+            timeout_s: timeout_s.unwrap_or(DEFAULT_TIMEOUT_S),
             init_timeout_s,
             concurrency,
+            websocket_idle_s,
             image: image?,
             registry_id,
         })
+    }
+
+    /// The platform cuts no WebSocket later than it ends the request that the connection is.
+    fn websocket_idle(&mut self, web: Option<bool>, timeout_s: Option<u32>) -> Option<u32> {
+        let idle_s = self.0.number(WEBSOCKET, |n| (10..=7200).contains(&n), "10 to 7200")?;
+        let at = self.0.table.get(WEBSOCKET)?.span().start;
+        let timeout_s = timeout_s.unwrap_or(DEFAULT_TIMEOUT_S);
+        if web == Some(false) {
+            let what = "`websocket_idle_s` is for Web functions only; leave it out, or say `type = \
+                        \"web\"`";
+            self.0.wrong(at, what.to_owned());
+        } else if timeout_s < idle_s {
+            let what = format!(
+                "`websocket_idle_s` is {idle_s} and `timeout_s` {timeout_s}; the platform wants a \
+                 `timeout_s` that is not shorter, because a WebSocket is one request"
+            );
+            self.0.wrong(at, what);
+        }
+        Some(idle_s)
     }
 
     /// "An executable, for example `python`": one word.
@@ -504,6 +533,15 @@ mod tests {
                 "function.toml:3: `type` is `http`; it has to be \"event\" or \"web\"",
             ),
             ("concurrency = 2", "function.toml:3: `concurrency` is for Web functions only"),
+            (
+                "type = \"event\"\nwebsocket_idle_s = 10\ntimeout_s = 10",
+                "function.toml:4: `websocket_idle_s` is for Web functions only",
+            ),
+            (
+                "type = \"web\"\nwebsocket_idle_s = 60",
+                "function.toml:4: `websocket_idle_s` is 60 and `timeout_s` 3; the platform wants",
+            ),
+            ("websocket_idle_s = 9", "has to be 10 to 7200"),
             ("role = \"\"", "function.toml:3: `role` is empty"),
             ("name = \"x\"", "function.toml:3: `name` is `x`; a function's name has 2 to 60"),
             (

@@ -21,6 +21,9 @@ pub struct CreateFunction<'a> {
     kind: &'static str,
     runtime: &'static str,
     code: Code<'a>,
+    /// `WS` for a Web function that takes WebSockets. It cannot be switched on later.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    protocol_type: Option<&'static str>,
     #[serde(flatten)]
     settings: Settings<'a>,
 }
@@ -195,6 +198,8 @@ struct Settings<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     instance_concurrency_config: Option<InstanceConcurrencyConfig>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    protocol_params: Option<ProtocolParams>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     vpc_config: Option<VpcConfig<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     public_net_config: Option<PublicNetConfig>,
@@ -202,6 +207,19 @@ struct Settings<'a> {
     cls_logset_id: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     cls_topic_id: Option<&'a str>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct ProtocolParams {
+    #[serde(rename = "WSParams")]
+    ws_params: WsParams,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct WsParams {
+    idle_time_out: u32,
 }
 
 #[derive(Debug, Serialize)]
@@ -266,6 +284,7 @@ impl<'a> Requests<'a> {
             kind: if self.function.web { "HTTP" } else { "Event" },
             runtime: "CustomImage",
             code: self.code(),
+            protocol_type: self.function.websocket_idle_s.map(|_| "WS"),
             settings: Settings {
                 environment: self
                     .environment()
@@ -421,6 +440,10 @@ impl<'a> Requests<'a> {
             instance_concurrency_config: self.function.concurrency.map(|max_concurrency| {
                 InstanceConcurrencyConfig { dynamic_enabled: "FALSE", max_concurrency }
             }),
+            protocol_params: self
+                .function
+                .websocket_idle_s
+                .map(|idle_time_out| ProtocolParams { ws_params: WsParams { idle_time_out } }),
             vpc_config: self
                 .function
                 .vpc

@@ -1,0 +1,63 @@
+//! A Web function with a WebSocket at /talk: each message is JSON, and so is the answer. Requests
+//! come as they are, as to any Web function.
+//!
+//! Try it: `just run`, then `python3 -m websockets ws://127.0.0.1:9001/talk` and `{"name":"Ann"}`.
+
+// `firstbyte::main!` is the start; a test's harness has a main of its own
+#![cfg_attr(not(test), no_main)]
+
+use firstbyte::{App, Json, Request};
+use firstbyte::{Message, Socket, WebSocket};
+use serde::{Deserialize, Serialize};
+
+#[derive(Serialize)]
+struct Answer {
+    message: String,
+}
+
+/// GET /hello/{name}
+fn hello(request: Request<'_>) -> Json<Answer> {
+    Json(Answer { message: format!("Hello, {}!", request.param("name").unwrap_or("world")) })
+}
+
+/// What a peer says.
+#[derive(Deserialize)]
+struct Said {
+    name: String,
+}
+
+/// What it hears.
+#[derive(Serialize)]
+struct Heard {
+    message: String,
+}
+
+/// Each message of GET /talk. What is no such JSON ends the connection with code 1007.
+fn talk(socket: &mut Socket<'_>, message: Message<'_>) -> firstbyte::Result<()> {
+    let said: Said = message.json()?;
+    socket.send_json(&Heard { message: format!("Hello, {}!", said.name) })
+}
+
+fn app() -> App {
+    // Pages of the function's own host may connect; `.origin("https://…")` lets others in.
+    let websocket = WebSocket::new().text_only().message_bytes(16 * 1024);
+    App::new()
+        .get("/hello/{name}", hello)
+        .get("/talk", move |request: Request<'_>| websocket.accept(&request, talk))
+        .web(|_| "try /hello/Ann, or a WebSocket at /talk\n")
+}
+
+firstbyte::main!(app());
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use firstbyte::test;
+
+    #[test]
+    fn answers_its_routes_and_everything_else() {
+        assert_eq!(test::get("/hello/Ann").send(&app()).text(), r#"{"message":"Hello, Ann!"}"#);
+        assert_eq!(test::get("/").send(&app()).status().code(), 200);
+        assert_eq!(test::get("/talk").send(&app()).status().code(), 426, "it is a WebSocket");
+    }
+}
