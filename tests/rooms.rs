@@ -872,7 +872,8 @@ mod build_layers {
     /// The client of registries, from the pure parsers up.
     const REGISTRY: Layers<'_> = &[
         &["address", "attempts", "auth_file", "challenge", "error", "referrers"],
-        &["credentials", "trust"],
+        &["credentials", "identity"],
+        &["trust"],
         &["tls"],
         &["link"],
         &["progress"],

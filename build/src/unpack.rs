@@ -29,7 +29,7 @@ pub struct Unpacked {
     pub ignored_xattrs: u64,
     /// Files whose capabilities were among them.
     pub lost_capabilities: u64,
-    /// Devices and FIFOs, which are not made.
+    /// Devices, which are not made.
     pub left_out: u64,
 }
 
@@ -137,9 +137,7 @@ pub fn left_out(done: &[Unpacked]) -> Vec<String> {
     let others = sum(|u| u.ignored_xattrs) - capabilities;
     let mut lines = Vec::new();
     if devices > 0 {
-        lines.push(format!(
-            "left out: {devices} devices or FIFOs, which the platform brings itself"
-        ));
+        lines.push(format!("left out: {devices} devices, which the platform brings itself"));
     }
     if capabilities > 0 {
         lines.push(format!(
