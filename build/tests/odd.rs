@@ -121,14 +121,15 @@ fn odds() -> Vec<Odd> {
         ),
         odd(
             "FIFOs",
-            of(base()
-                .file("was", b"x")
-                .raw("pipe", b'6', "", 0o640, b"")
-                .raw("open", b'6', "", 0o666, b"")
-                .hardlink("pipe2", "pipe")
-                .raw("was", b'6', "", 0o600, b"")
-                .raw("is", b'6', "", 0o600, b"")
-                .file("is", b"x")),
+            vec![
+                base()
+                    .file("was", b"x")
+                    .raw("pipe", b'6', "", 0o640, b"")
+                    .raw("open", b'6', "", 0o666, b"")
+                    .hardlink("pipe2", "pipe")
+                    .raw("is", b'6', "", 0o600, b""),
+                Tar::default().raw("was", b'6', "", 0o600, b"").file("is", b"x"),
+            ],
         ),
         odd(
             "a FIFO in place of a folder",

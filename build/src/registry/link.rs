@@ -583,9 +583,13 @@ impl Link {
                 }
                 Ok(mut reply) => {
                     // nginx and others finish the handshake first, and refuse then
-                    if let (400 | 403, Some(why)) =
-                        (reply.status(), self.identity(&uri).and_then(|known| known.lack()))
-                    {
+                    let identity = self.identity(&uri);
+                    let refused = identity.and_then(|known| match reply.status() {
+                        400 => known.refused(),
+                        403 => known.lack(),
+                        _ => None,
+                    });
+                    if let Some(why) = refused {
                         let registry = self.registry.clone();
                         return Err(RegistryError::ClientCertificate { registry, why }.into());
                     }
