@@ -3,6 +3,7 @@
 //! image-spec 1.1, layer.md. Every path is opened with `openat2(RESOLVE_IN_ROOT)`, so that no link
 //! of a hostile layer is ever followed out of the folder (Linux 5.6 or newer).
 
+#[cfg_attr(not(target_os = "linux"), path = "unpack/elsewhere.rs")]
 mod tree;
 
 use self::tree::Tree;
@@ -44,6 +45,9 @@ pub enum UnpackError {
         "media type `{0}` is no layer this program can unpack: it knows tar, tar+gzip and tar+zstd"
     )]
     MediaType(String),
+    /// Images are not unpacked here: it is not Linux.
+    #[error("unpacking an image needs Linux (openat2); this machine has another system")]
+    Elsewhere,
     /// A file or folder could not be made.
     #[error("`{path}` cannot be {what}: {source}")]
     Disk {
