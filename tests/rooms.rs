@@ -63,7 +63,7 @@ const SERVER: Layers<'_> = &[
     &["platform"],
     &["context"],
     &["request"],
-    &["asked", "event", "transport"],
+    &["asked", "event", "portable", "transport"],
     &["around", "handler", "net", "trigger", "websocket"],
     &["access_log", "cors", "route"],
     &["app"],
@@ -112,6 +112,13 @@ const TRANSPORT: Layers<'_> = &[
     &["runtime"],
     &["lane", "minihttp"],
     &["serve"],
+];
+
+/// The transport of other systems; what it shares with `transport` is named by path.
+const PORTABLE: Layers<'_> = &[
+    &["current", "stop", "stopper", "threads", "waiting"],
+    &["outgoing"],
+    &["connection", "serve"],
 ];
 
 /// Connections to others.
@@ -296,7 +303,7 @@ const COLDSTART: Stack<'_> = Stack {
         &["import", "run"],
         &["lib"],
         &["cli"],
-        &["cloud", "planning"],
+        &["cloud", "planning", "starting"],
         &["main"],
     ],
     pure: &[
@@ -406,6 +413,7 @@ const PACKAGES: &[Package] = &[
                 doors: DOORS_OF_PURE_SERVER,
             },
             Stack { folder: "transport", layers: TRANSPORT, pure: &[], doors: &[] },
+            Stack { folder: "portable", layers: PORTABLE, pure: &[], doors: &[] },
             Stack { folder: "net", layers: NET, pure: &[], doors: &[] },
             DNS,
         ],
@@ -444,13 +452,15 @@ const MANIFESTS: [(&str, &[&str]); 9] = [
     ("benches/kit/Cargo.toml", &["firstbyte", "coldstart", "start-bench", "microimage"]),
 ];
 
-const UNSAFE_DOORS: [&str; 7] = [
+const UNSAFE_DOORS: [&str; 9] = [
     "src/transport",
+    "src/portable",
     "src/net",
     "src/alloc.rs",
     "src/boot.rs",
     "src/log.rs",
     "src/sys.rs",
+    "src/sys",
     "build/src/sandbox",
 ];
 /// The start bench traces, clones and schedules processes: nix has no door to some of that.
