@@ -26,6 +26,7 @@ pub(crate) fn settle() {
 }
 
 /// Threads that the allocator has made.
+#[allow(dead_code)] // the transport of other systems does not ask
 pub(crate) fn threads() -> usize {
     #[cfg(all(feature = "mimalloc", target_os = "linux"))]
     return early::THREADS.load(std::sync::atomic::Ordering::Relaxed);

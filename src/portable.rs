@@ -25,6 +25,8 @@ mod panics;
 pub(crate) mod records;
 #[path = "portable/serve.rs"]
 mod serve;
+#[path = "portable/server.rs"]
+mod server;
 #[path = "transport/service.rs"]
 mod service;
 #[path = "portable/stop.rs"]

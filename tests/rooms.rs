@@ -116,9 +116,12 @@ const TRANSPORT: Layers<'_> = &[
 
 /// The transport of other systems; what it shares with `transport` is named by path.
 const PORTABLE: Layers<'_> = &[
-    &["current", "stop", "stopper", "threads", "waiting"],
-    &["outgoing"],
-    &["connection", "serve"],
+    &["current", "early", "limits", "service", "stop", "stopper", "threads"],
+    &["server", "waiting"],
+    &["panics"],
+    &["background", "outgoing"],
+    &["connection"],
+    &["serve"],
 ];
 
 /// Connections to others.

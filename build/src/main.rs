@@ -87,7 +87,7 @@ fn surroundings() -> Result<ProcessEnvironment, Box<dyn std::error::Error>> {
             ),
             c_compiler: compiler::CCompiler::find(
                 env::var_os(compiler::CC_VARIABLE).as_deref(),
-                env::var_os("PATH").as_deref(),
+                &env::split_paths(&env::var_os("PATH").unwrap_or_default()).collect::<Vec<_>>(),
             ),
         },
         source_date_epoch: env::var("SOURCE_DATE_EPOCH").ok(),

@@ -124,7 +124,7 @@ fn odds() -> Vec<Odd> {
             vec![
                 base()
                     .file("was", b"x")
-                    .raw("pipe", b'6', "", 0o640, b"")
+                    .raw("pipe", b'6', "", 0o644, b"")
                     .raw("open", b'6', "", 0o666, b"")
                     .hardlink("pipe2", "pipe")
                     .raw("is", b'6', "", 0o600, b""),

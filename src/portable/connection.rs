@@ -2,13 +2,14 @@
 //! time-out each. RFC 9112.
 
 use super::outgoing::{self, ReplyMode};
-use super::serve::Server;
+use super::server::Server;
 use super::service::{RequestHead, Service};
 use crate::body::Body;
 use crate::deadline::Arrival;
 use crate::error::Error;
 use crate::request::Request;
 use crate::stopping::stopping;
+use crate::sys::monotonic_ns;
 use crate::wire::chunked::{Decoder, Step};
 use crate::wire::head::spelt_target;
 use crate::wire::{Framing, Head, Reject, Scan, Scanner, Status, Version, response};
@@ -144,7 +145,7 @@ impl<S: Service> Connection<S> {
             Err(End::Close) => return Err(Over::Close),
             Err(End::Refuse(error)) => return Err(self.refuse(&error, None)),
         };
-        let arrival = Arrival::at(Instant::now());
+        let arrival = Arrival::at_monotonic(monotonic_ns());
         let mut head = Head::default();
         if let Err(reject) = head.read(&self.input, start, end, &self.server.limits.head) {
             let spelt = self.input.get(start..end).and_then(|head| spelt_target(&reject, head));

@@ -5,6 +5,7 @@ use super::connection::Connection;
 use super::early;
 use super::limits::Limits;
 use super::panics;
+use super::server::Server;
 use super::service::Service;
 use super::stop;
 use super::stopper::BACKGROUND;
@@ -15,26 +16,10 @@ use crate::stopping::stopping;
 use ::log::Level;
 use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::os::fd::AsRawFd as _;
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::sync::PoisonError;
 use std::thread;
 use std::time::{Duration, Instant};
-
-/// What connections share.
-pub(super) struct Server<S> {
-    pub service: S,
-    pub limits: Limits,
-    counts: Mutex<Counts>,
-    changed: Condvar,
-}
-
-#[derive(Default)]
-struct Counts {
-    /// Connections that are open.
-    open: usize,
-    /// Those with a request or its reply on the way.
-    busy: usize,
-}
 
 /// Binds and listens. The backlog is the standard library's.
 ///
@@ -54,12 +39,7 @@ pub(crate) fn serve<S: Service>(
     ready: fn(&TcpListener),
     settle: fn(),
 ) -> bool {
-    let server: &'static Server<S> = Box::leak(Box::new(Server {
-        service,
-        limits,
-        counts: Mutex::default(),
-        changed: Condvar::new(),
-    }));
+    let server: &'static Server<S> = Box::leak(Box::new(Server::new(service, limits)));
     panics::install();
     background::at_most(limits.background);
     let bell = stop::on_signal();
@@ -113,11 +93,7 @@ fn go_on_early() {
 }
 
 impl<S: Service> Server<S> {
-    fn accept(
-        &'static self,
-        listener: &TcpListener,
-        bell: &std::os::fd::OwnedFd,
-    ) -> io::Result<()> {
+    fn accept(&'static self, listener: &TcpListener, bell: &OwnedFd) -> io::Result<()> {
         while !stopping() {
             self.wait_for_a_place();
             match listener.accept() {
@@ -171,31 +147,5 @@ impl<S: Service> Server<S> {
             self.lock().open -= 1;
             log::announce(format_args!("no thread for a connection ({error}); it is closed"));
         }
-    }
-
-    /// A request is on its way, or its reply is out.
-    pub fn is_busy(&self, busy: bool) {
-        let mut counts = self.lock();
-        counts.busy = if busy { counts.busy + 1 } else { counts.busy.saturating_sub(1) };
-        drop(counts);
-        self.changed.notify_all();
-    }
-
-    /// Waits until no request is in flight, or until `end`: how many still are.
-    fn drain(&self, end: Instant) -> usize {
-        let mut counts = self.lock();
-        while counts.busy > 0 {
-            let left = end.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                break;
-            }
-            counts =
-                self.changed.wait_timeout(counts, left).unwrap_or_else(PoisonError::into_inner).0;
-        }
-        counts.busy
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Counts> {
-        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -117,7 +117,7 @@ fn surroundings() -> Result<CommandContext, Box<dyn Error>> {
             linker: Some(env::current_exe()?),
             c_compiler: compiler::CCompiler::find(
                 env::var_os(compiler::CC_VARIABLE).as_deref(),
-                env::var_os("PATH").as_deref(),
+                &env::split_paths(&env::var_os("PATH").unwrap_or_default()).collect::<Vec<_>>(),
             ),
         },
     })

@@ -4,7 +4,6 @@
 
 use super::CargoError;
 use crate::stage::Staging;
-use std::env;
 use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -35,12 +34,11 @@ pub(super) struct Given {
 }
 
 impl CCompiler {
-    /// Looks for one: `set` is [`CC_VARIABLE`] in the environment, `search` its PATH.
-    pub fn find(set: Option<&OsStr>, search: Option<&OsStr>) -> CCompiler {
+    /// Looks for one: `set` is [`CC_VARIABLE`] in the environment, `search` the folders of its PATH.
+    pub fn find(set: Option<&OsStr>, search: &[PathBuf]) -> CCompiler {
         let is_x86_64_linux = cfg!(all(target_os = "linux", target_arch = "x86_64"));
         CCompiler::choose(set, is_x86_64_linux, &|program| {
-            let folders = search.map(env::split_paths).into_iter().flatten();
-            folders.map(|folder| folder.join(program)).find(|path| is_executable(path))
+            search.iter().map(|folder| folder.join(program)).find(|path| is_executable(path))
         })
     }
 
