@@ -80,8 +80,8 @@ fn sparse(what: &'static str, layers: Vec<Tar>) -> Odd {
     Odd { is_taken_by_docker: false, ..odd(what, layers) }
 }
 
-/// The table. What is refused, Docker Engine refuses too. It unpacks in a chroot, where `..` leads no
-/// higher than the root.
+/// The table. What is refused, Docker Engine refuses too. It unpacks in a chroot, where `..` leads
+/// no higher than the root.
 fn odds() -> Vec<Odd> {
     let many: Vec<(u64, &[u8])> = (0..60).map(|n| (n * 1000, &b"piece"[..])).collect();
     let of = |tar: Tar| vec![tar];

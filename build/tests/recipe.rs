@@ -349,8 +349,8 @@ fn names_of_owners_are_those_of_the_image() {
     parse("COPY --chown=root:root app /a\n").rootfs(&context, &[]).expect("known without a file");
 }
 
-/// chmod(1) is the oracle for symbolic modes; it has the file creation mask of Docker Engine. Its `X`
-/// looks at what earlier clauses have made of the mode, ours and BuildKit's at the mode before.
+/// chmod(1) is the oracle for symbolic modes; it has the file creation mask of Docker Engine. Its
+/// `X` looks at what earlier clauses have made of the mode, ours and BuildKit's at the mode before.
 #[test]
 fn symbolic_modes_are_those_of_chmod() {
     use std::os::unix::fs::PermissionsExt;

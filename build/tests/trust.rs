@@ -154,8 +154,8 @@ fn tls_is_spoken_on_loopback_too_and_its_certificate_wants_trust() {
     assert!(error.expect_err("no PEM").contains("no `BEGIN CERTIFICATE`"));
 }
 
-/// As `docker` does it: `client.cert` and `client.key` beside the authority (Docker's documentation,
-/// "Verify repository client with certificates"). Debian's registry refuses with an alert, nginx
+/// As `docker` does it: `client.cert` and `client.key` beside the authority (Docker's
+/// documentation, "Verify repository client with certificates"). Debian's registry refuses with an alert, nginx
 /// answers 400 after the handshake.
 #[test]
 fn a_registry_that_asks_for_it_is_shown_a_certificate() {

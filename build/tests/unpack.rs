@@ -177,8 +177,8 @@ fn refuses_what_would_reach_outside_and_writes_nothing_there() {
     }
 }
 
-/// Names and links that climb by `..` stay in the folder, as in a chroot; what is beside it is never
-/// seen nor written to.
+/// Names and links that climb by `..` stay in the folder, as in a chroot; what is beside it is
+/// never seen nor written to.
 #[test]
 fn what_climbs_stays_inside() {
     for (what, tar, expected) in [

@@ -34,7 +34,8 @@ pub(super) struct Given {
 }
 
 impl CCompiler {
-    /// Looks for one: `set` is [`CC_VARIABLE`] in the environment, `search` the folders of its PATH.
+    /// Looks for one: `set` is [`CC_VARIABLE`] in the environment, `search` the folders of its
+    /// PATH.
     pub fn find(set: Option<&OsStr>, search: &[PathBuf]) -> CCompiler {
         let is_x86_64_linux = cfg!(all(target_os = "linux", target_arch = "x86_64"));
         CCompiler::choose(set, is_x86_64_linux, &|program| {

@@ -137,7 +137,8 @@ const ARM64_CC: &str = "aarch64-linux-gnu-gcc";
 pub(super) fn cross_hint(architecture: Architecture) -> String {
     match architecture {
         Architecture::Amd64 => {
-            " (C code needs `musl-gcc`, `x86_64-linux-gnu-gcc` or `zig`: `build/setup` installs one)"
+            " (C code needs `musl-gcc`, `x86_64-linux-gnu-gcc` or `zig`: `build/setup` installs \
+             one)"
                 .to_owned()
         }
         Architecture::Arm64 => {

@@ -142,8 +142,8 @@ impl Configurations {
         Ok(Verifier { algorithms, trusted: Some(Trusted { roots, certificates }) })
     }
 
-    /// The files for `host` whose names end with `.EXTENSION`, a folder after the other, in the order
-    /// of their names.
+    /// The files for `host` whose names end with `.EXTENSION`, a folder after the other, in the
+    /// order of their names.
     fn files_of(&self, host: &str, extension: &str) -> Vec<PathBuf> {
         if host.contains('/') || host.starts_with('.') {
             return Vec::new();

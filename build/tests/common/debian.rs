@@ -74,8 +74,8 @@ impl DebianRegistry {
         Some(DebianRegistry(child, address).listening())
     }
 
-    /// nginx in front of `registry`, which ends TLS and verifies clients as `asking` does: it answers
-    /// who shows no certificate, and says so in HTTP.
+    /// nginx in front of `registry`, which ends TLS and verifies clients as `asking` does: it
+    /// answers who shows no certificate, and says so in HTTP.
     pub fn behind_nginx(
         home: &Path,
         registry: &DebianRegistry,
