@@ -1,8 +1,8 @@
 //! The entries of a layer's tar, read with limits: names that stay inside and sizes that are
 //! bounded. It reads a stream and calls a visitor; it writes nothing and knows no disk.
 //! POSIX.1-2017 pax interchange format, GNU long names and sparse files; OCI image-spec, layer.md.
-//! Names are taken as Docker Engine takes them, which unpacks in a chroot: an absolute one starts at
-//! the image's root, and `..` leads no higher than that. What contradicts itself is refused, not
+//! Names are taken as Docker Engine takes them, which unpacks in a chroot: an absolute one starts
+//! at the image's root, and `..` leads no higher than that. What contradicts itself is refused, not
 //! guessed.
 
 mod blocks;

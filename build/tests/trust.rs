@@ -155,8 +155,8 @@ fn tls_is_spoken_on_loopback_too_and_its_certificate_wants_trust() {
 }
 
 /// As `docker` does it: `client.cert` and `client.key` beside the authority (Docker's
-/// documentation, "Verify repository client with certificates"). Debian's registry refuses with an alert, nginx
-/// answers 400 after the handshake.
+/// documentation, "Verify repository client with certificates"). Debian's registry refuses with an
+/// alert, nginx answers 400 after the handshake.
 #[test]
 fn a_registry_that_asks_for_it_is_shown_a_certificate() {
     let home = tempfile::tempdir().expect("a folder");
