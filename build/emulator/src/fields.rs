@@ -12,7 +12,7 @@ pub const MODE: &str = "Firstbyte-Mode";
 /// A request's field: asks to be sent the header fields that the function got and sent, too.
 pub const SHOW: &str = "Firstbyte-Show-Headers";
 /// A reply's field: [`InvocationReport`](crate::front::InvocationReport) as JSON.
-pub const OUTCOME: &str = "Firstbyte-InvocationResult";
+pub const OUTCOME: &str = "Firstbyte-Outcome";
 
 /// Whether a client marked its request as one that nobody waits for.
 pub(crate) fn is_async(headers: &Fields) -> bool {

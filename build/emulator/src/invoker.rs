@@ -31,6 +31,9 @@ pub struct InvocationResult {
     pub ran: Ran,
     /// The header fields that the function got.
     pub sent: Fields,
+    /// What the instance printed until the request had ended, a line each. Of several requests at
+    /// once the first that ends has it all.
+    pub printed: Vec<String>,
 }
 
 /// What runs invocations, now or later.
@@ -49,15 +52,9 @@ impl Invoker {
         let lease = match self.pool.acquire() {
             Ok(lease) => lease,
             Err(verdict) => {
-                return self.end(
-                    invocation,
-                    &config,
-                    verdict,
-                    None,
-                    None,
-                    Ran::default(),
-                    request.headers,
-                );
+                let (ran, sent) = (Ran::default(), request.headers);
+                let printed = Vec::new();
+                return self.end(invocation, &config, verdict, None, None, ran, sent, printed);
             }
         };
         let (instance, cold) = (lease.instance.clone(), lease.cold);
@@ -69,9 +66,10 @@ impl Invoker {
         let duration = started.elapsed();
         let ran = Ran { duration, memory_bytes: instance.memory_bytes() };
         let (verdict, reply) = judge(result, &config);
+        let printed = instance.take_output();
         drop(instance);
         self.pool.release(lease, &verdict);
-        self.end(invocation, &config, verdict, reply, cold, ran, request.headers)
+        self.end(invocation, &config, verdict, reply, cold, ran, request.headers, printed)
     }
 
     // all of one kind: what an outcome and its lines are made of
@@ -85,6 +83,7 @@ impl Invoker {
         cold: Option<StartUp>,
         ran: Ran,
         sent: Fields,
+        printed: Vec<String>,
     ) -> InvocationResult {
         let is_event = config.mode == Mode::Event;
         let returned = reply.as_ref().filter(|_| is_event).map(|reply| reply.body.as_slice());
@@ -96,6 +95,7 @@ impl Invoker {
             cold,
             ran,
             sent,
+            printed,
         }
     }
 }
@@ -112,7 +112,12 @@ fn judge(
         }
         Err(ExchangeError::Ended(verdict)) => return (verdict, None),
         Err(ExchangeError::Wire(WireError::TooBig)) => {
-            return (InvocationVerdict::ReplyTooBig("a body of 6 MB"), None);
+            return (
+                InvocationVerdict::ReplyTooBig(
+                    "The size of response exceeds the upper limit (6MB)",
+                ),
+                None,
+            );
         }
         Err(ExchangeError::Wire(error)) => {
             return (InvocationVerdict::BadReply(error.to_string()), None);
@@ -122,7 +127,10 @@ fn judge(
         Mode::Event if (200..300).contains(&reply.status) => InvocationVerdict::Success,
         Mode::Event => InvocationVerdict::UserCodeException(reply.status),
         Mode::Web if head_bytes(&reply.headers) > MAX_REPLY_HEAD_BYTES => {
-            return (InvocationVerdict::ReplyTooBig("header fields of 4 KB"), None);
+            return (
+                InvocationVerdict::ReplyTooBig("the reply has more than 4 KB of header fields"),
+                None,
+            );
         }
         Mode::Web => InvocationVerdict::Success,
     };

@@ -67,6 +67,8 @@ pub struct Program {
     pub left_out: Vec<String>,
     /// How long it took to have its files here; see [`Program::take_pull`].
     pull: Mutex<Duration>,
+    /// What of that was not spent yet: the files were here before, and are played not to be.
+    owed: Mutex<Duration>,
 }
 
 /// Why there is no program.
@@ -191,6 +193,7 @@ impl Program {
             inputs,
             left_out: Vec::new(),
             pull,
+            owed: Mutex::default(),
         })
     }
 
@@ -215,6 +218,7 @@ impl Program {
             inputs: Vec::new(),
             left_out: unpack::left_out(&unpacked),
             pull,
+            owed: Mutex::default(),
         })
     }
 
@@ -227,8 +231,14 @@ impl Program {
 
     /// The same files started in another way: `command` instead of the image's entrypoint, `args`
     /// instead of its arguments (API CreateFunction, Code.ImageConfig). The files stay this
-    /// program's: it has to outlive what is started of them. Nothing is pulled for it.
-    pub fn variant(&self, command: Option<&str>, args: Option<&[String]>) -> Program {
+    /// program's: it has to outlive what is started of them. Its first instance pays for `pull`, by
+    /// a wait of that time: nothing is unpacked again.
+    pub fn variant(
+        &self,
+        command: Option<&str>,
+        args: Option<&[String]>,
+        pull: Duration,
+    ) -> Program {
         let entrypoint = if command.is_some() { 1 } else { self.entrypoint };
         let argv = self.argv_with(command, args);
         Program {
@@ -242,7 +252,8 @@ impl Program {
             gid: self.gid,
             inputs: Vec::new(),
             left_out: Vec::new(),
-            pull: Mutex::new(self.take_pull()),
+            pull: Mutex::new(pull),
+            owed: Mutex::new(pull),
         }
     }
 
@@ -251,6 +262,11 @@ impl Program {
     /// is zero.
     pub fn take_pull(&self) -> Duration {
         std::mem::take(&mut *self.pull.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// What the first instance still has to wait for; to those that come later it is zero.
+    pub(crate) fn take_owed(&self) -> Duration {
+        std::mem::take(&mut *self.owed.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Removes its files; nothing can be started of it any more.
