@@ -88,6 +88,7 @@ impl<S: Service> Connection<S> {
     /// Waits for as long as it takes: whether there is another request.
     fn await_first_byte(&mut self) -> io::Result<bool> {
         if self.input.is_empty() {
+            self.input = Vec::new(); // who is idle holds no memory
             self.stream.set_read_timeout(None)?;
             return Ok(self.read_some()? > 0);
         }

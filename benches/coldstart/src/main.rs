@@ -12,11 +12,11 @@ mod starting;
 use bench_kit::host;
 use clap::{CommandFactory as _, Parser};
 use cli::{Cli, RunArgs};
-use coldstart::engine::{Case, Engine, EngineError, Target, TurnSamples};
+use coldstart::engine::{Case, EngineError, Target, TurnSamples};
 use coldstart::results::{self, EngineKind, Failure, PageCache, Results, Scenario};
 use coldstart::run::{self, Onward, RunError, Watcher};
 use coldstart::work::Work;
-use coldstart::{baselines, compare, floor, guidance, import, plot, report, table};
+use coldstart::{baselines, compare, guidance, import, plot, report, table};
 use indicatif::{ProgressBar, ProgressStyle};
 use microimage::manual;
 use microimage::registry::{Access, Keychain, Trust};
@@ -26,7 +26,6 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 /// The measured thing failed.
 const EXIT_FAILED: u8 = 1;
