@@ -114,16 +114,6 @@ const TRANSPORT: Layers<'_> = &[
     &["serve"],
 ];
 
-/// The transport of other systems; what it shares with `transport` is named by path.
-const PORTABLE: Layers<'_> = &[
-    &["current", "early", "limits", "service", "stop", "stopper", "threads"],
-    &["server", "waiting"],
-    &["panics"],
-    &["background", "outgoing"],
-    &["connection"],
-    &["serve"],
-];
-
 /// Connections to others.
 const NET: Layers<'_> =
     &[&["socket", "until"], &["dial"], &["stream"], &["dns", "early"], &["pool", "resolve"]];
@@ -416,7 +406,6 @@ const PACKAGES: &[Package] = &[
                 doors: DOORS_OF_PURE_SERVER,
             },
             Stack { folder: "transport", layers: TRANSPORT, pure: &[], doors: &[] },
-            Stack { folder: "portable", layers: PORTABLE, pure: &[], doors: &[] },
             Stack { folder: "net", layers: NET, pure: &[], doors: &[] },
             DNS,
         ],
