@@ -90,7 +90,7 @@ impl CCompiler {
             }
         };
         let notice = format!(
-            "notice: C code is compiled by `{program}` and not by `musl-gcc`: the digest is \
+            "C code is compiled by `{program}` and not by `musl-gcc`: the digest is \
              another one, and equal only on machines that do the same"
         );
         Ok(Some(Given { variables, notice }))
