@@ -15,24 +15,26 @@
 //! compiled with `-DMI_PRIM_HAS_PROCESS_ATTACH` (.cargo/config.toml; the template carries the same
 //! line, because such flags do not travel with a crate). Where it is compiled without, the start
 //! pays for that, and all else is the same: the arena serves until [`settle`], which then finds
-//! mimalloc set up and sets its options. The tests for the host's own target are built so.
+//! mimalloc set up and sets its options. The tests for the host's own target are built so. On other
+//! systems than Linux the allocator is the system's: nothing is deployed there.
 
 /// Sets the allocator up for the rest of the process's life. Called once the first reply is out;
 /// an arena that is full does the same.
 pub(crate) fn settle() {
-    #[cfg(feature = "mimalloc")]
+    #[cfg(all(feature = "mimalloc", target_os = "linux"))]
     early::settle();
 }
 
 /// Threads that the allocator has made.
+#[allow(dead_code)] // the transport of other systems does not ask
 pub(crate) fn threads() -> usize {
-    #[cfg(feature = "mimalloc")]
+    #[cfg(all(feature = "mimalloc", target_os = "linux"))]
     return early::THREADS.load(std::sync::atomic::Ordering::Relaxed);
-    #[cfg(not(feature = "mimalloc"))]
+    #[cfg(not(all(feature = "mimalloc", target_os = "linux")))]
     return 0;
 }
 
-#[cfg(feature = "mimalloc")]
+#[cfg(all(feature = "mimalloc", target_os = "linux"))]
 mod early {
     // its exact version is pinned: the two symbols below are not its public interface
     use libmimalloc_sys as _;

@@ -68,9 +68,11 @@ mod secret;
 mod spare;
 mod stopping;
 #[allow(unsafe_code)]
+#[cfg_attr(not(target_os = "linux"), path = "sys/elsewhere.rs")]
 mod sys;
 pub mod test;
 #[allow(unsafe_code)]
+#[cfg_attr(any(not(target_os = "linux"), firstbyte_portable), path = "portable.rs")]
 mod transport;
 pub mod trigger;
 #[cfg(feature = "websocket")]

@@ -28,6 +28,9 @@ pub(crate) fn monotonic_ns() -> u64 {
     seconds(now).saturating_mul(1_000_000_000).saturating_add(nanoseconds)
 }
 
+/// The monotonic clock that goes on while the machine sleeps.
+pub(crate) const BOOTTIME: libc::clockid_t = libc::CLOCK_BOOTTIME;
+
 /// What `clock` shows, by a plain system call, 0.1 µs: the C library asks through the vDSO, whose
 /// set-up costs a first reply three page faults.
 pub(crate) fn ask(clock: libc::clockid_t) -> libc::timespec {

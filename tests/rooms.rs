@@ -64,7 +64,7 @@ const SERVER: Layers<'_> = &[
     &["platform"],
     &["context"],
     &["request"],
-    &["asked", "event", "transport"],
+    &["asked", "event", "portable", "transport"],
     &["around", "handler", "net", "trigger", "websocket"],
     &["access_log", "cors", "route"],
     &["app"],
@@ -297,7 +297,7 @@ const COLDSTART: Stack<'_> = Stack {
         &["import", "run"],
         &["lib"],
         &["cli"],
-        &["cloud", "planning"],
+        &["cloud", "planning", "starting"],
         &["main"],
     ],
     pure: &[
@@ -446,13 +446,15 @@ const MANIFESTS: [(&str, &[&str]); 9] = [
     ("benches/kit/Cargo.toml", &["firstbyte", "coldstart", "start-bench", "microimage"]),
 ];
 
-const UNSAFE_DOORS: [&str; 7] = [
+const UNSAFE_DOORS: [&str; 9] = [
     "src/transport",
+    "src/portable",
     "src/net",
     "src/alloc.rs",
     "src/boot.rs",
     "src/log.rs",
     "src/sys.rs",
+    "src/sys",
     "build/src/sandbox",
 ];
 /// The start bench traces, clones and schedules processes: nix has no door to some of that.
@@ -874,7 +876,8 @@ mod build_layers {
     /// The client of registries, from the pure parsers up.
     const REGISTRY: Layers<'_> = &[
         &["address", "attempts", "auth_file", "challenge", "error", "referrers"],
-        &["credentials", "trust"],
+        &["credentials", "identity"],
+        &["trust"],
         &["tls"],
         &["link"],
         &["progress"],

@@ -95,7 +95,7 @@ pub fn assemble(
     options: &Options,
 ) -> Result<Assembled, AssembleError> {
     layer::layer_media_type(options.format, options.compression)?; // before any work
-    let mut rootfs = recipe.rootfs(context)?;
+    let mut rootfs = recipe.rootfs(context, &options.extra)?;
     for (path, node) in &options.extra {
         rootfs.insert(path, node.clone())?;
     }

@@ -2,6 +2,7 @@
 //! do not tell the folder they were built in, and stages it for COPY. It packs nothing. The Cargo
 //! book: "External tools", "Configuration"; rustc book: `--remap-path-prefix`.
 
+pub mod compiler;
 pub mod link;
 pub mod omit;
 mod pick;
@@ -36,6 +37,8 @@ pub struct Cargo {
     /// The program that calls [`link::link`] when rustc calls it as its linker. Without one
     /// programs are not put in [`order`](crate::order).
     pub linker: Option<PathBuf>,
+    /// What compiles C code of x86-64 functions.
+    pub c_compiler: compiler::CCompiler,
 }
 
 /// A workspace and one of its programs.
@@ -235,6 +238,14 @@ impl Cargo {
         command.env_remove("RUSTFLAGS").env_remove("CARGO_ENCODED_RUSTFLAGS");
         let mut flags = self.remapping(function, &rustc);
         cross(architecture, &mut command, &mut flags);
+        let mut notices = Vec::new();
+        if architecture == Architecture::Amd64 {
+            let target_folder = function.metadata.target_directory.as_std_path();
+            if let Some(given) = self.c_compiler.give(function.workspace_root(), target_folder)? {
+                command.envs(given.variables);
+                notices.push(given.notice);
+            }
+        }
         profile.arguments(architecture, &mut command, &mut flags, &rustc)?;
         if profile != Profile::Dev {
             self.order(function, target, &mut command, &mut flags)?;
@@ -264,7 +275,7 @@ impl Cargo {
         match executable {
             Some(path) if status.success() => {
                 let executable = path.into_std_path_buf();
-                let notices = link::notice(&executable).into_iter().collect();
+                notices.extend(link::notice(&executable));
                 Ok(Built { executable, packages, rustc: rustc.version, notices })
             }
             _ => Err(CargoError::Build { hint: cross_hint(architecture) }),

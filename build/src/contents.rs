@@ -24,7 +24,7 @@ pub struct Contents {
     pub files: BTreeMap<PathBuf, Found>,
     /// What each layer held, lowest first.
     pub layers: Vec<LayerContents>,
-    /// Devices and FIFOs, by path as in [`Contents::files`]: what each is, and that it is not
+    /// Devices, by path as in [`Contents::files`]: what each is, and that it is not
     /// unpacked.
     pub left_out: BTreeMap<PathBuf, &'static str>,
     /// Where the bytes of each file are.
@@ -72,6 +72,8 @@ pub enum What {
         /// As written.
         target: PathBuf,
     },
+    /// A FIFO (fifo(7)).
+    Fifo,
 }
 
 /// What one layer held.
@@ -256,6 +258,7 @@ impl Flat<'_> {
                 What::Symlink { target: target.clone() }
             }
             Kind::File { size_bytes } => read_content(entry, *size_bytes, bytes)?,
+            Kind::Fifo => What::Fifo,
             Kind::Hardlink { target } => {
                 let (Some(name), Some(folder)) = (target.file_name(), target.parent()) else {
                     return Err(entry.refused("a link to the root"));
@@ -353,8 +356,8 @@ impl Flat<'_> {
             at.push(&part);
             match self.nodes.get(&at).map(|node| &node.found.what) {
                 Some(What::Folder) => {}
-                Some(What::File { .. }) if !make => return Ok(None),
-                Some(What::File { .. }) => {
+                Some(What::File { .. } | What::Fifo) if !make => return Ok(None),
+                Some(What::File { .. } | What::Fifo) => {
                     return Err(NoFolder::Refused("a part of its name is a file"));
                 }
                 Some(What::Symlink { target }) => {

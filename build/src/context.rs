@@ -1,10 +1,17 @@
 //! A build context that is a folder on disk, with its .dockerignore. It reads and never writes.
-//! Paths are opened with `openat2(RESOLVE_BENEATH)`: a link inside the context cannot make COPY
-//! read what lies outside of it.
+//! A link inside the context cannot make COPY read what lies outside of it: Linux sees to that by
+//! `openat2(RESOLVE_BENEATH)` (context/beneath.rs), elsewhere each step is taken by itself
+//! (context/walk.rs).
+
+#[cfg_attr(not(target_os = "linux"), path = "context/walk.rs")]
+mod beneath;
+#[cfg(all(test, target_os = "linux"))]
+mod walk;
 
 use crate::ignore::{Ignore, IgnoreError};
 use crate::recipe::{BuildContext, ContextEntry};
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags};
+use rustix::io::Errno;
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::os::fd::OwnedFd;
@@ -45,8 +52,7 @@ impl FolderContext {
     /// [`ContextError`].
     pub fn open(path: &Path) -> Result<FolderContext, ContextError> {
         let at = |path: PathBuf| move |source| ContextError::Read { path, source };
-        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let root = rustix::fs::open(path, flags, Mode::empty())
+        let root = rustix::fs::open(path, beneath::FOLDER | OFlags::CLOEXEC, Mode::empty())
             .map_err(io::Error::from)
             .map_err(at(path.to_owned()))?;
         let ignore_file = path.join(".dockerignore");
@@ -60,14 +66,10 @@ impl FolderContext {
 
     fn open_beneath(&self, path: &str, flags: OFlags) -> io::Result<OwnedFd> {
         let path = if path.is_empty() { "." } else { path };
-        let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
-        rustix::fs::openat2(&self.root, path, flags | OFlags::CLOEXEC, Mode::empty(), resolve)
-            .map_err(|error| match error {
-                rustix::io::Errno::XDEV => {
-                    io::Error::other("a link on its way leads out of the build context")
-                }
-                other => other.into(),
-            })
+        beneath::open(&self.root, path, flags | OFlags::CLOEXEC).map_err(|error| match error {
+            Errno::XDEV => io::Error::other("a link on its way leads out of the build context"),
+            other => other.into(),
+        })
     }
 
     /// Whether something below an excluded folder is kept, so that the folder exists after all.
@@ -86,26 +88,30 @@ impl FolderContext {
     }
 
     fn look(&self, path: &str) -> io::Result<Option<ContextEntry>> {
-        let handle = match self.open_beneath(path, OFlags::PATH | OFlags::NOFOLLOW) {
-            Ok(handle) => handle,
-            Err(error)
-                if matches!(
-                    error.kind(),
-                    io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
-                ) =>
-            {
-                return Ok(None);
-            }
+        let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
+        if name.is_empty() {
+            return Ok(Some(ContextEntry::Folder));
+        }
+        let is_nothing = |error: &io::Error| {
+            matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
+        };
+        let folder = match self.open_beneath(folder, beneath::FOLDER) {
+            Ok(folder) => folder,
+            Err(error) if is_nothing(&error) => return Ok(None),
             Err(error) => return Err(error),
         };
-        let stat = rustix::fs::statat(&handle, "", AtFlags::EMPTY_PATH)?;
+        let stat = match rustix::fs::statat(&folder, name, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(stat) => stat,
+            Err(error) if is_nothing(&error.into()) => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
         match FileType::from_raw_mode(stat.st_mode) {
             FileType::Directory => Ok(Some(ContextEntry::Folder)),
             FileType::RegularFile => {
                 Ok(Some(ContextEntry::File { executable: stat.st_mode & 0o111 != 0 }))
             }
             FileType::Symlink => {
-                let target = rustix::fs::readlinkat(&handle, "", Vec::new())?.into_string();
+                let target = rustix::fs::readlinkat(&folder, name, Vec::new())?.into_string();
                 let target =
                     target.map_err(|_| io::Error::other("the link's target is not UTF-8"))?;
                 Ok(Some(ContextEntry::Symlink { target }))

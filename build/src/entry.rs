@@ -1,8 +1,9 @@
-//! The entries of a layer's tar, read with limits: names that stay inside, sizes that are bounded,
-//! links that lead nowhere else. It reads a stream and calls a visitor; it writes nothing and knows
-//! no disk. POSIX.1-2017 pax interchange format, GNU long names and sparse files; OCI image-spec,
-//! layer.md. Names are taken as Docker Engine takes them: an absolute one starts at the image's
-//! root. What contradicts itself is refused, not guessed.
+//! The entries of a layer's tar, read with limits: names that stay inside and sizes that are
+//! bounded. It reads a stream and calls a visitor; it writes nothing and knows no disk.
+//! POSIX.1-2017 pax interchange format, GNU long names and sparse files; OCI image-spec, layer.md.
+//! Names are taken as Docker Engine takes them, which unpacks in a chroot: an absolute one starts
+//! at the image's root, and `..` leads no higher than that. What contradicts itself is refused, not
+//! guessed.
 
 mod blocks;
 mod capability;
@@ -144,8 +145,8 @@ pub enum Kind {
         /// Size of the file, in bytes.
         size_bytes: u64,
     },
-    /// A symbolic link. The target is as written; a relative one never climbs above the root, an
-    /// absolute one starts at the root.
+    /// A symbolic link. The target is as written: an absolute one starts at the image's root, and
+    /// who follows one that climbs above the root stays there.
     Symlink {
         /// What the link says.
         target: PathBuf,
@@ -155,10 +156,12 @@ pub enum Kind {
         /// The path of that entry, as clean as [`Entry::path`].
         target: PathBuf,
     },
-    /// A device or a FIFO. It takes the place of what was there and is left out: a function gets
-    /// its devices from the platform, and making one needs a privilege that unpacking has not.
+    /// A FIFO (fifo(7)), which has a name and no content.
+    Fifo,
+    /// A device. It takes the place of what was there and is left out: a function gets its devices
+    /// from the platform, and making one needs a privilege that unpacking has not.
     Special {
-        /// `a character device`, `a block device` or `a FIFO`.
+        /// `a character device` or `a block device`.
         what: &'static str,
     },
 }
@@ -178,7 +181,7 @@ pub enum EntryError {
     /// The stream ended early, is not a tar, or its source failed (a digest mismatch arrives here).
     #[error("the layer's tar cannot be read: {0}")]
     Read(#[from] io::Error),
-    /// A name that leads outside or cannot exist.
+    /// A name that cannot exist.
     #[error("entry `{path}` is refused: {why}")]
     Name {
         /// The name as written, shortened.
@@ -441,13 +444,11 @@ impl Extensions {
                 Kind::File { size_bytes: stored_bytes }
             }
             tar::EntryType::Directory => Kind::Directory,
-            tar::EntryType::Symlink => {
-                Kind::Symlink { target: symlink_target(&path, link, &shown)? }
-            }
+            tar::EntryType::Symlink => Kind::Symlink { target: symlink_target(link, &shown)? },
             tar::EntryType::Link => Kind::Hardlink { target: clean(&link, &shown)? },
             tar::EntryType::Char => Kind::Special { what: "a character device" },
             tar::EntryType::Block => Kind::Special { what: "a block device" },
-            tar::EntryType::Fifo => Kind::Special { what: "a FIFO" },
+            tar::EntryType::Fifo => Kind::Fifo,
             _ => return unsupported("of a kind that no layer holds"),
         };
         if path.as_os_str().is_empty() && kind != Kind::Directory {
@@ -491,7 +492,8 @@ fn whole_seconds(value: &[u8]) -> Option<u64> {
     if whole.starts_with('-') { Some(0) } else { whole.parse().ok() }
 }
 
-/// A name as a clean relative path.
+/// A name as a clean relative path. `..` is taken as text, before any link is followed, and leads
+/// no higher than the root, where a chroot ends too.
 fn clean(name: &[u8], shown: &str) -> Result<PathBuf, EntryError> {
     let refuse = |why| Err(EntryError::Name { path: shown.to_owned(), why });
     if name.len() > MAX_NAME_BYTES {
@@ -514,39 +516,24 @@ fn clean(name: &[u8], shown: &str) -> Result<PathBuf, EntryError> {
                 path.push(part);
                 depth += 1;
             }
-            // As text, before any link is followed, and never above the root.
-            Component::ParentDir if depth > 0 => {
+            Component::ParentDir => {
                 path.pop();
-                depth -= 1;
+                depth = depth.saturating_sub(1);
             }
-            Component::ParentDir if name.starts_with(b"/") => {}
-            Component::ParentDir => return refuse("its name leads out of the image by `..`"),
             Component::CurDir | Component::RootDir | Component::Prefix(_) => {}
         }
     }
     Ok(path)
 }
 
-/// A symbolic link's target, if it stays inside the root when it is joined to the link's own folder
-/// as text, which is what Docker Engine asks of absolute ones too.
-fn symlink_target(link: &Path, target: Vec<u8>, shown: &str) -> Result<PathBuf, EntryError> {
-    let refuse = |why| Err(EntryError::Name { path: shown.to_owned(), why });
+/// A symbolic link's target, as written: it need not lead anywhere, and whoever follows it here
+/// does so inside the root (`openat2(RESOLVE_IN_ROOT)`).
+fn symlink_target(target: Vec<u8>, shown: &str) -> Result<PathBuf, EntryError> {
     if target.is_empty() || target.len() >= MAX_NAME_BYTES || target.contains(&0) {
-        return refuse("its target is empty, too long or holds a zero byte");
+        let why = "its target is empty, too long or holds a zero byte";
+        return Err(EntryError::Name { path: shown.to_owned(), why });
     }
-    let target = PathBuf::from(OsString::from_vec(target));
-    let mut depth = link.components().count().saturating_sub(1);
-    for component in target.components() {
-        match component {
-            Component::Normal(_) => depth += 1,
-            Component::ParentDir if depth == 0 => {
-                return refuse("its target leads out of the image");
-            }
-            Component::ParentDir => depth -= 1,
-            Component::CurDir | Component::RootDir | Component::Prefix(_) => {}
-        }
-    }
-    Ok(target)
+    Ok(PathBuf::from(OsString::from_vec(target)))
 }
 
 fn invalid(why: &'static str) -> EntryError {

@@ -40,7 +40,7 @@ pub struct View {
     pub layers: Vec<LayerView>,
     /// Every file, folder and link.
     pub files: Vec<FileView>,
-    /// Devices and FIFOs: absolute path, and what it is. They are not unpacked.
+    /// Devices: absolute path, and what it is. They are not unpacked.
     pub left_out: Vec<(String, &'static str)>,
     /// Size of all layers as sent, in bytes.
     pub total_compressed_bytes: u64,
@@ -199,6 +199,7 @@ impl FileView {
             What::Folder => ("folder", 0, None),
             What::File { size_bytes, .. } => ("file", *size_bytes, None),
             What::Symlink { target } => ("link", 0, Some(target.display().to_string())),
+            What::Fifo => ("fifo", 0, None),
         };
         FileView {
             path: format!("/{}", path.display()),
@@ -314,6 +315,7 @@ fn brief(found: &Found) -> String {
             format!("file, {size_bytes} bytes, {}", &digest.to_string()[..19])
         }
         What::Symlink { target } => format!("link to {}", target.display()),
+        What::Fifo => "fifo".to_owned(),
     };
     let granted = found.capability.as_ref().map(|c| format!(", {c}")).unwrap_or_default();
     format!("{what}, {:o} {}:{}{granted}", found.mode, found.uid, found.gid)

@@ -74,4 +74,5 @@ pub mod cargo;
 pub mod check;
 pub mod load;
 #[allow(unsafe_code)]
+#[cfg_attr(not(target_os = "linux"), path = "sandbox/elsewhere.rs")]
 pub mod sandbox;

@@ -11,7 +11,7 @@ mod progress;
 use args::{Arguments, Command};
 use clap::Parser as _;
 use commands::ProcessEnvironment;
-use microimage::cargo::{Cargo, link};
+use microimage::cargo::{Cargo, compiler, link};
 use microimage::inspect::lines;
 use microimage::registry::{Access, Keychain, Trust};
 use microimage::sandbox;
@@ -84,6 +84,10 @@ fn surroundings() -> Result<ProcessEnvironment, Box<dyn std::error::Error>> {
             linker: Some(
                 env::current_exe()
                     .map_err(|e| format!("the path of this program is not known ({e})"))?,
+            ),
+            c_compiler: compiler::CCompiler::find(
+                env::var_os(compiler::CC_VARIABLE).as_deref(),
+                &env::split_paths(&env::var_os("PATH").unwrap_or_default()).collect::<Vec<_>>(),
             ),
         },
         source_date_epoch: env::var("SOURCE_DATE_EPOCH").ok(),

@@ -5,12 +5,17 @@
 
 mod copy;
 mod keyword;
+mod mode;
+mod owner;
 mod parser;
+
+pub use self::mode::ModeChange;
+pub use self::owner::Owner;
 
 use self::copy::Target;
 use self::parser::Parser;
 use crate::instruction;
-use crate::rootfs::{Attributes, Node, Rootfs, RootfsError};
+use crate::rootfs::{Node, Rootfs, RootfsError};
 use std::io;
 use std::sync::Arc;
 
@@ -39,8 +44,10 @@ pub enum Step {
         destination: String,
         /// Whether the destination was written as a folder (`/bin/`, `.`).
         into_folder: bool,
-        /// Owner and mode of what is copied (`--chown`, `--chmod`).
-        attributes: Attributes,
+        /// Who owns what is copied (`--chown`); root without it.
+        owner: Option<Owner>,
+        /// What becomes of the modes (`--chmod`).
+        mode: Option<ModeChange>,
     },
     /// WORKDIR makes its folder.
     Folder {
@@ -200,11 +207,17 @@ impl Recipe {
         Ok(recipe)
     }
 
-    /// Carries the steps out.
+    /// Carries the steps out. `extra` are the files that the image gets beside these: an
+    /// /etc/passwd among them is the one that names of `--chown` are looked up in.
     ///
     /// # Errors
-    /// [`RecipeError`]: a source is not in the context, or a destination does not fit.
-    pub fn rootfs(&self, context: &dyn BuildContext) -> Result<Rootfs, RecipeError> {
+    /// [`RecipeError`]: a source is not in the context, a destination does not fit, or nothing in
+    /// the image knows a name.
+    pub fn rootfs(
+        &self,
+        context: &dyn BuildContext,
+        extra: &[(String, Node)],
+    ) -> Result<Rootfs, RecipeError> {
         let mut rootfs = Rootfs::default();
         for step in &self.steps {
             let (line, result) = match step {
@@ -212,9 +225,18 @@ impl Recipe {
                     *line,
                     rootfs.insert(path, Node::Folder { mode: 0o755 }).map_err(Problem::from),
                 ),
-                Step::Copy { line, sources, destination, into_folder, attributes } => {
-                    let mut target =
-                        Target { rootfs: &mut rootfs, destination, attributes: *attributes };
+                Step::Copy { line, sources, destination, into_folder, owner, mode } => {
+                    let owner = owner.as_ref().map(|owner| owner.resolve(&rootfs, extra));
+                    let owner = owner.transpose().map_err(|why| RecipeError {
+                        line: *line,
+                        problem: Problem::Argument { keyword: "COPY", why },
+                    })?;
+                    let mut target = Target {
+                        rootfs: &mut rootfs,
+                        destination,
+                        owner: owner.unwrap_or_default(),
+                        mode: mode.as_ref(),
+                    };
                     let result =
                         sources.iter().try_for_each(|s| target.copy(context, s, *into_folder));
                     (*line, result)

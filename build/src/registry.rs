@@ -10,6 +10,7 @@ mod challenge;
 mod credentials;
 mod download;
 mod error;
+mod identity;
 mod link;
 mod progress;
 mod referrers;

@@ -221,6 +221,14 @@ impl Rootfs {
         }
     }
 
+    /// The content of the file at `path`, links at its end followed.
+    pub fn file(&self, path: &str) -> Option<Arc<[u8]>> {
+        match self.follow(&normalize("/", path))? {
+            Node::File { content, .. } => Some(Arc::clone(content)),
+            _ => None,
+        }
+    }
+
     /// The entry at `path` once symbolic links at its end are followed.
     fn follow(&self, path: &str) -> Option<&Node> {
         let mut path = path.to_owned();

@@ -3,6 +3,7 @@
 //! image-spec 1.1, layer.md. Every path is opened with `openat2(RESOLVE_IN_ROOT)`, so that no link
 //! of a hostile layer is ever followed out of the folder (Linux 5.6 or newer).
 
+#[cfg_attr(not(target_os = "linux"), path = "unpack/elsewhere.rs")]
 mod tree;
 
 use self::tree::Tree;
@@ -29,7 +30,7 @@ pub struct Unpacked {
     pub ignored_xattrs: u64,
     /// Files whose capabilities were among them.
     pub lost_capabilities: u64,
-    /// Devices and FIFOs, which are not made.
+    /// Devices, which are not made.
     pub left_out: u64,
 }
 
@@ -44,6 +45,9 @@ pub enum UnpackError {
         "media type `{0}` is no layer this program can unpack: it knows tar, tar+gzip and tar+zstd"
     )]
     MediaType(String),
+    /// Images are not unpacked here: it is not Linux.
+    #[error("unpacking an image needs Linux (openat2); this machine has another system")]
+    Elsewhere,
     /// A file or folder could not be made.
     #[error("`{path}` cannot be {what}: {source}")]
     Disk {
@@ -137,9 +141,7 @@ pub fn left_out(done: &[Unpacked]) -> Vec<String> {
     let others = sum(|u| u.ignored_xattrs) - capabilities;
     let mut lines = Vec::new();
     if devices > 0 {
-        lines.push(format!(
-            "left out: {devices} devices or FIFOs, which the platform brings itself"
-        ));
+        lines.push(format!("left out: {devices} devices, which the platform brings itself"));
     }
     if capabilities > 0 {
         lines.push(format!(

@@ -307,7 +307,7 @@ fn a_context_on_disk_honours_dockerignore_and_stays_inside() {
     let copy = |source: &str| {
         let recipe = Recipe::parse(&format!("FROM scratch\nCOPY {source} /x/")).expect("a recipe");
         let rootfs = recipe
-            .rootfs(&FolderContext::open(&root).expect("a folder"))
+            .rootfs(&FolderContext::open(&root).expect("a folder"), &[])
             .map_err(|e| e.to_string())?;
         Ok::<_, String>(rootfs.entries().map(|(path, _)| path.to_owned()).collect::<Vec<_>>())
     };

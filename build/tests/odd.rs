@@ -37,12 +37,6 @@ fn refused(what: &'static str, layers: Vec<Tar>) -> Odd {
     Odd { is_taken: false, is_taken_by_docker: false, ..odd(what, layers) }
 }
 
-/// What leads out of the image by `..`. Docker Engine unpacks in a chroot, where that is the root
-/// again; no honest tool writes it, and we say so.
-fn climbing(what: &'static str, layers: Vec<Tar>) -> Odd {
-    Odd { is_taken: false, ..odd(what, layers) }
-}
-
 /// `cap_dac_override,cap_fowner=p`: a line feed stands within the value.
 const CAPABILITY: [u8; 20] = [0, 0, 0, 2, 0x0a, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
 
@@ -86,7 +80,8 @@ fn sparse(what: &'static str, layers: Vec<Tar>) -> Odd {
     Odd { is_taken_by_docker: false, ..odd(what, layers) }
 }
 
-/// The table. What is refused and does not climb, Docker Engine refuses too.
+/// The table. What is refused, Docker Engine refuses too. It unpacks in a chroot, where `..` leads
+/// no higher than the root.
 fn odds() -> Vec<Odd> {
     let many: Vec<(u64, &[u8])> = (0..60).map(|n| (n * 1000, &b"piece"[..])).collect();
     let of = |tar: Tar| vec![tar];
@@ -97,21 +92,55 @@ fn odds() -> Vec<Odd> {
         odd("several slashes", of(base().file("//a///b", b"x"))),
         odd("a climb that stays inside", of(base().file("d/../e", b"x"))),
         odd("an absolute climb", of(base().file("/../../f", b"x"))),
-        climbing("a climb out", of(base().file("../f", b"x"))),
-        climbing("a later climb out", of(base().file("d/../../f", b"x"))),
+        odd("a climb out", of(base().file("../f", b"x"))),
+        odd("a later climb out", of(base().file("d/../../f", b"x"))),
+        odd("a climb out that comes back", of(base().file("../../d/f", b"x"))),
+        odd("a folder that climbs out", of(base().folder("../up/", 0o750).file("up/f", b"x"))),
+        odd("the root by a climb", of(base().folder("d/../../", 0o755))),
+        odd("a climb in a pax name", of(base().pax(&[("path", b"../long")]).file("short", b"x"))),
+        odd("a climb over what is there", of(base().file("../real", b"other"))),
+        odd("a climbing whiteout", vec![base(), Tar::default().file("../../.wh.real", b"")]),
+        odd("a climb through a link", of(base().symlink("l", "/d").file("l/../f", b"x"))),
         odd("an absolute hard link", of(base().hardlink("link", "/real"))),
         odd("a hard link to a dotted name", of(base().hardlink("link", "./real"))),
-        climbing("a hard link that climbs", of(base().hardlink("link", "../real"))),
+        odd("a hard link that climbs", of(base().hardlink("link", "../real"))),
+        odd("a hard link that climbs later", of(base().hardlink("d/link", "d/../../../real"))),
+        refused("a hard link that climbs to nothing", of(base().hardlink("l", "../etc/shadow"))),
         odd("an absolute symbolic link", of(base().symlink("link", "/d"))),
         odd("a link that climbs within", of(base().symlink("d/link", "../real"))),
-        climbing("a link that climbs out", of(base().symlink("d/link", "../../real"))),
+        odd("a link that climbs out", of(base().symlink("d/link", "../../real"))),
+        odd("a link that climbs far", of(base().symlink("link", "../../../../../etc/shadow"))),
+        odd(
+            "a file through a link that climbs out",
+            of(base().symlink("up", "../../..").file("up/f", b"x").file("up/d/g", b"y")),
+        ),
         odd("an absolute link that climbs", of(base().symlink("d/link", "/../real"))),
         odd(
             "an absolute whiteout",
             vec![base(), Tar::default().file("/.wh.real", b"").file("/new", b"x")],
         ),
         odd(
-            "devices and a FIFO",
+            "FIFOs",
+            vec![
+                base()
+                    .file("was", b"x")
+                    .raw("pipe", b'6', "", 0o644, b"")
+                    .raw("open", b'6', "", 0o666, b"")
+                    .hardlink("pipe2", "pipe")
+                    .raw("is", b'6', "", 0o600, b""),
+                Tar::default().raw("was", b'6', "", 0o600, b"").file("is", b"x"),
+            ],
+        ),
+        odd(
+            "a FIFO in place of a folder",
+            vec![base().file("d/f", b"x"), Tar::default().raw("d", b'6', "", 0o600, b"")],
+        ),
+        refused(
+            "a file below a FIFO",
+            of(base().raw("pipe", b'6', "", 0o640, b"").file("pipe/f", b"x")),
+        ),
+        odd(
+            "devices",
             of(base()
                 .raw("null", b'3', "", 0o666, b"")
                 .raw("disk", b'4', "", 0o666, b"")
@@ -239,6 +268,7 @@ fn through_docker(name: &str, image: &Image, home: &Path) -> Result<Seen, String
             _ if kind.is_dir() => 'd',
             _ if kind.is_symlink() => 'l',
             _ if kind.is_file() || kind.is_gnu_sparse() => 'f',
+            _ if kind.is_fifo() => 'p',
             _ => continue, // a device, which we leave out
         };
         let mut content = Vec::new();
@@ -265,12 +295,10 @@ fn in_folder(root: &Path) -> Seen {
         let whole = root.join(&path);
         let stat = fs::symlink_metadata(&whole).expect("there");
         let kind = stat.file_type();
-        assert!(
-            !(kind.is_char_device() || kind.is_block_device() || kind.is_fifo()),
-            "{path}: a device was made"
-        );
+        assert!(!(kind.is_char_device() || kind.is_block_device()), "{path}: a device was made");
         let (letter, content) = match () {
             () if kind.is_dir() => ('d', Vec::new()),
+            () if kind.is_fifo() => ('p', Vec::new()),
             () if kind.is_symlink() => {
                 let target = fs::read_link(&whole).expect("a link");
                 ('l', target.into_os_string().into_encoded_bytes())
@@ -389,6 +417,7 @@ fn devices_are_left_out_with_a_word() {
     let upper = Tar::default()
         .raw("null", b'3', "", 0o666, b"")
         .raw("pipe", b'6', "", 0o666, b"")
+        .raw("disk", b'4', "", 0o666, b"")
         .hardlink("null2", "null")
         .raw("kept", b'4', "", 0o666, b"")
         .bytes();
@@ -397,7 +426,7 @@ fn devices_are_left_out_with_a_word() {
     let home = tempfile::tempdir().expect("a folder");
     let dest = home.path().join("rootfs");
     let done = unpack_image(&image, &dest, &LayerLimits::default()).expect("taken");
-    assert_eq!(common::walk(&dest), ["kept"], "what the devices replace is gone");
+    assert_eq!(common::walk(&dest), ["kept", "pipe"], "what the devices replace is gone");
     assert_eq!(done.iter().map(|layer| layer.left_out).sum::<u64>(), 4);
     assert!(unpack::left_out(&done)[0].contains("4 devices"), "{:?}", unpack::left_out(&done));
     let contents = contents::read(&image, &LayerLimits::default()).expect("taken");
@@ -408,13 +437,20 @@ fn devices_are_left_out_with_a_word() {
         .collect();
     assert_eq!(
         left_out,
-        [("null", "a character device"), ("null2", "a character device"), ("pipe", "a FIFO")]
+        [
+            ("disk", "a block device"),
+            ("null", "a character device"),
+            ("null2", "a character device")
+        ]
     );
     let text = View::of(&image, &contents).text();
     assert!(text.contains("left out") && text.contains("/null: a character device"), "{text}");
     let report = check::check(&image, &contents, &check::Provider::SCF, None, "/proc");
     let text = report.expect("read").text();
-    assert!(text.contains("left out: `/null` (a character device)"), "{text}");
+    assert!(
+        text.contains("left out: `/disk` (a block device), `/null` (a character device)"),
+        "{text}"
+    );
 }
 
 /// The story: capabilities went without a word, and those with a line feed in them were an error.

@@ -163,3 +163,27 @@ fn owners_of_copied_files() {
         &Options::default(),
     );
 }
+
+/// Names of owners, looked up in the image's own files. User and group have the same number there:
+/// of a user without a group, the engine's old builder takes the group of that name, BuildKit and
+/// we the one that /etc/passwd says.
+#[test]
+fn names_of_owners() {
+    let home = context();
+    for (name, text) in [
+        ("passwd", "root:x:0:0:root:/:\napp:x:65532:65532:app:/:\n"),
+        ("group", "root:x:0:\napp:x:65532:\nusers:x:100:app\n"),
+    ] {
+        fs::write(home.path().join("conf").join(name), text).expect("a file");
+        let readable = fs::Permissions::from_mode(0o644);
+        fs::set_permissions(home.path().join("conf").join(name), readable).expect("ours");
+    }
+    same_with_docker(
+        "FROM scratch\nCOPY conf/passwd conf/group /etc/\nCOPY --chown=app conf /a\nCOPY \
+         --chown=app:users run.me /b\nCOPY --chown=7:users run.me /c\nCOPY --chown=app:9 run.me \
+         /d\nCOPY --chown=root:root run.me /e\nCOPY target/image/root/app /app\nCMD \
+         [\"/app\"]\n",
+        home.path(),
+        &Options::default(),
+    );
+}

@@ -96,27 +96,41 @@ fn names_the_line_and_says_what_to_do() {
         (
             "FROM scratch\nCOPY --from=build a /",
             "line 2: `COPY`: the flag `--from=build` is not supported; known are \
-             `--chown=UID:GID`, `--chmod=MODE` and `--link`",
+             `--chown=USER:GROUP`, `--chmod=MODE` and `--link`",
         ),
         (
-            "FROM scratch\nCOPY --chown=app:app a /",
-            "line 2: `COPY`: `--chown=app:app` needs numbers, such as `--chown=65532:65532`",
+            "FROM scratch\nCOPY --chown=a/b a /",
+            "line 2: `COPY`: `--chown=a/b` is not an owner, such as `--chown=65532:65532` or \
+             `--chown=app:app`",
         ),
         (
             "FROM scratch\nCOPY --chown=-1 a /",
-            "line 2: `COPY`: `--chown=-1` needs numbers, such as `--chown=65532:65532`",
+            "line 2: `COPY`: `--chown=-1` is not an owner, such as `--chown=65532:65532` or \
+             `--chown=app:app`",
         ),
         (
             "FROM scratch\nCOPY --chown= a /",
-            "line 2: `COPY`: `--chown=` needs numbers, such as `--chown=65532:65532`",
+            "line 2: `COPY`: `--chown=` is not an owner, such as `--chown=65532:65532` or \
+             `--chown=app:app`",
         ),
         (
-            "FROM scratch\nCOPY --chmod=u+x a /",
-            "line 2: `COPY`: `--chmod=u+x` needs an octal mode, such as `--chmod=0755`",
+            "FROM scratch\nCOPY --chown=1:4294967295 a /",
+            "line 2: `COPY`: `--chown=1:4294967295` is not an owner, such as \
+             `--chown=65532:65532` or `--chown=app:app`",
+        ),
+        (
+            "FROM scratch\nCOPY --chmod=u+y a /",
+            "line 2: `COPY`: `--chmod=u+y` has `y` in it; write an octal mode, such as \
+             `--chmod=0755`, or a symbolic one, such as `--chmod=u+x,go-w`",
+        ),
+        (
+            "FROM scratch\nCOPY --chmod= a /",
+            "line 2: `COPY`: `--chmod=` has `` in it, which has no `+`, `-` or `=`; write an \
+             octal mode, such as `--chmod=0755`, or a symbolic one, such as `--chmod=u+x,go-w`",
         ),
         (
             "FROM scratch\nCOPY --chmod=10000 a /",
-            "line 2: `COPY`: `--chmod=10000` needs an octal mode, such as `--chmod=0755`",
+            "line 2: `COPY`: `--chmod=10000` is not an octal mode, such as `--chmod=0755`",
         ),
         (
             "FROM scratch\nCOPY --chown=1:2 a",
@@ -168,7 +182,7 @@ fn names_the_line_and_says_what_to_do() {
 }
 
 fn files(lines: &str, context: &MemoryContext) -> Result<Vec<String>, String> {
-    let rootfs = parse(lines).rootfs(context).map_err(|e| e.to_string())?;
+    let rootfs = parse(lines).rootfs(context, &[]).map_err(|e| e.to_string())?;
     let show = |(path, node): (&str, &Node)| match node {
         Node::Folder { .. } => format!("{path}/"),
         Node::File { executable, .. } => format!("{path}{}", if *executable { "*" } else { "" }),
@@ -268,4 +282,141 @@ fn copied_files_have_the_stated_owner_and_mode() {
         .expect_err("not executable")
         .to_string();
     assert!(error.contains("is not an executable file"), "{error}");
+}
+
+/// The image's own /etc/passwd and /etc/group, as the lines above have made them, say who a name is
+/// (BuildKit: a user without a group is in the group that /etc/passwd gives him).
+#[test]
+fn names_of_owners_are_those_of_the_image() {
+    let context = MemoryContext::default()
+        .program("app", HELLO)
+        .file("passwd", b"root:x:0:0::/:\nbroken\napp:x:65532:100::/:\nbad:x:-1:0::/:\n")
+        .file("group", b"root:x:0:\nusers:x:101:app\n")
+        .file("later", b"app:x:7:8::/:\n")
+        .link("lib/passwd", "real")
+        .file("lib/real", b"linked:x:5:6::/:\n");
+    let base = "COPY passwd group /etc/\n";
+    let extra = [microimage::extras::passwd("extra:9").expect("a user")].concat();
+    for (copies, extra, expected) in [
+        ("COPY --chown=app app /a", &[][..], Ok((65532, 100))),
+        ("COPY --chown=app:users app /a", &[], Ok((65532, 101))),
+        ("COPY --chown=app:5 app /a", &[], Ok((65532, 5))),
+        ("COPY --chown=3:users app /a", &[], Ok((3, 101))),
+        ("COPY --chown=root app /a", &[], Ok((0, 0))),
+        ("COPY later /etc/passwd\nCOPY --chown=app app /a", &[], Ok((7, 8))),
+        ("COPY --chown=app app /a\nCOPY later /etc/passwd", &[], Ok((65532, 100))),
+        ("COPY lib /etc/\nCOPY --chown=linked app /a", &[], Ok((5, 6))),
+        ("COPY --chown=extra app /a", &extra, Ok((9, 9))),
+        ("COPY --chown=extra:extra app /a", &extra, Ok((9, 9))),
+        (
+            "COPY --chown=nobody app /a",
+            &[],
+            Err("line 3: `COPY`: `--chown` names `nobody`, which the image's `/etc/passwd` does \
+                 not have; add it there, or write a number"),
+        ),
+        (
+            "COPY --chown=bad app /a",
+            &[],
+            Err("line 3: `COPY`: `--chown` names `bad`, which the image's `/etc/passwd` does not \
+                 have; add it there, or write a number"),
+        ),
+        (
+            "COPY --chown=app:app app /a",
+            &[],
+            Err("line 3: `COPY`: `--chown` names `app`, which the image's `/etc/group` does not \
+                 have; add it there, or write a number"),
+        ),
+        (
+            "COPY --chown=app app /a",
+            &extra,
+            Err("line 3: `COPY`: `--chown` names `app`, which the image's `/etc/passwd` does not \
+                 have; add it there, or write a number"),
+        ),
+    ] {
+        let found = parse(&format!("{base}{copies}\n")).rootfs(&context, extra);
+        let found = found.map_err(|error| error.to_string()).map(|rootfs| {
+            let owner = rootfs.attributes("a");
+            (owner.uid, owner.gid)
+        });
+        assert_eq!(found, expected.map_err(str::to_owned), "{copies}");
+    }
+    let error = parse("COPY --chown=app app /a\n").rootfs(&context, &[]).expect_err("no file");
+    assert_eq!(
+        error.to_string(),
+        "line 2: `COPY`: `--chown` names `app`, and the image has no `/etc/passwd` yet; COPY one \
+         before this line, or write a number"
+    );
+    parse("COPY --chown=root:root app /a\n").rootfs(&context, &[]).expect("known without a file");
+}
+
+/// chmod(1) is the oracle for symbolic modes; it has the file creation mask of Docker Engine. Its
+/// `X` looks at what earlier clauses have made of the mode, ours and BuildKit's at the mode before.
+#[test]
+fn symbolic_modes_are_those_of_chmod() {
+    use std::os::unix::fs::PermissionsExt;
+    use std::process::Command;
+    let home = tempfile::tempdir().expect("a folder");
+    let (file, program) = (home.path().join("file"), home.path().join("program"));
+    let folder = home.path().join("folder");
+    std::fs::write(&file, b"x").expect("a file");
+    std::fs::write(&program, b"x").expect("a file");
+    std::fs::create_dir(&folder).expect("a folder");
+    let context =
+        MemoryContext::default().program("d/program", b"x").file("d/file", b"x").file("p", b"x");
+    for mode in [
+        "u+x",
+        "go-w",
+        "+x",
+        "+w",
+        "-r",
+        "a+rX",
+        "u=rw,go=r",
+        "u=rwx,go=rx",
+        "go=",
+        "=",
+        "g=u-w",
+        "o=u",
+        "ug=o",
+        "u+x,go-r",
+        "a=r,u+w",
+        "u+s",
+        "g+s",
+        "+t",
+        "o+w-r",
+        "ugo+rwx",
+        "755",
+        "0640",
+        "1777",
+    ] {
+        for (path, before) in [(&file, 0o644), (&program, 0o755), (&folder, 0o755)] {
+            std::fs::set_permissions(path, PermissionsExt::from_mode(before)).expect("ours");
+        }
+        let done = Command::new("sh")
+            .args(["-c", "umask 022; chmod -- \"$0\" \"$@\" 2>&1", mode])
+            .args([&file, &program, &folder])
+            .output()
+            .expect("sh");
+        // it fails where the mask leaves a bit that the word takes away, and has done the rest
+        let said = String::from_utf8_lossy(&done.stdout);
+        assert!(done.status.success() || said.contains("new permissions are"), "{mode}: {said}");
+        let theirs = |path: &std::path::Path| {
+            std::fs::metadata(path).expect("there").permissions().mode() & 0o7777
+        };
+        let rootfs = parse(&format!("COPY --chmod={mode} d /d\nCOPY p /plain\n"));
+        let rootfs = rootfs.rootfs(&context, &[]).expect(mode);
+        let ours = |path: &str| {
+            let node = rootfs.get(path).expect("copied");
+            rootfs.attributes(path).mode.unwrap_or(node.mode())
+        };
+        for (name, path) in [("d/file", &file), ("d/program", &program), ("d", &folder)] {
+            let (ours, theirs) = (ours(name), theirs(path));
+            assert_eq!(ours, theirs, "{mode} of {name}: {ours:o}, chmod makes {theirs:o}");
+        }
+        assert_eq!(ours("plain"), 0o644);
+    }
+    for mode in ["u", "x", "+", "u+", "rw", "u+x,", ",u+x", "u=rwX", "u+t", "g=ur", "+0", "é+x"] {
+        let recipe = Recipe::parse(&format!("FROM scratch\nCOPY --chmod={mode} a /a\n"));
+        let is_refused = recipe.is_err_and(|error| error.to_string().contains("u+x,go-w"));
+        assert_eq!(is_refused, !["+", "u+"].contains(&mode), "{mode}");
+    }
 }

@@ -71,51 +71,31 @@ fn openssl(folder: &Path, arguments: &[&str]) -> bool {
 
 /// An authority (ca.crt) and a registry's certificate that it has signed (leaf.crt, leaf.key).
 fn authority(folder: &Path) -> bool {
-    let new = ["-newkey", "rsa:2048", "-nodes", "-days", "2"];
     let made = openssl(
         folder,
-        &[
-            &["req", "-x509", "-subj", "/CN=our authority", "-keyout", "ca.key", "-out", "ca.crt"]
-                [..],
-            &new,
-        ]
-        .concat(),
+        &["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"]
+            .into_iter()
+            .chain(["-subj", "/CN=our authority", "-keyout", "ca.key", "-out", "ca.crt"])
+            .collect::<Vec<_>>(),
     );
-    fs::write(folder.join("names"), "subjectAltName=DNS:localhost,IP:127.0.0.1").expect("a file");
-    made && openssl(
-        folder,
-        &[
-            "req",
-            "-subj",
-            "/CN=registry",
-            "-keyout",
-            "leaf.key",
-            "-out",
-            "leaf.csr",
-            "-newkey",
-            "rsa:2048",
-            "-nodes",
-        ],
-    ) && openssl(
-        folder,
-        &[
-            "x509",
-            "-req",
-            "-in",
-            "leaf.csr",
-            "-CA",
-            "ca.crt",
-            "-CAkey",
-            "ca.key",
-            "-CAcreateserial",
-            "-days",
-            "2",
-            "-extfile",
-            "names",
-            "-out",
-            "leaf.crt",
-        ],
-    )
+    made && signed(folder, "leaf", "subjectAltName=DNS:localhost,IP:127.0.0.1")
+}
+
+/// A certificate NAME.crt with its key that the folder's authority has signed.
+fn signed(folder: &Path, name: &str, extensions: &str) -> bool {
+    fs::write(folder.join("extensions"), extensions).expect("a file");
+    let [key, request, certificate] = ["key", "csr", "crt"].map(|end| format!("{name}.{end}"));
+    let asked = ["req", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=somebody"];
+    openssl(folder, &[&asked[..], &["-keyout", &key, "-out", &request]].concat())
+        && openssl(
+            folder,
+            &[
+                &["x509", "-req", "-in", &request, "-CA", "ca.crt", "-CAkey", "ca.key"][..],
+                &["-CAcreateserial", "-days", "2", "-extfile", "extensions"],
+                &["-out", &certificate],
+            ]
+            .concat(),
+        )
 }
 
 /// A certificate that signs itself, as the usual line on the web makes it: an authority's.
@@ -172,6 +152,83 @@ fn tls_is_spoken_on_loopback_too_and_its_certificate_wants_trust() {
     assert!(error.contains("`nothing` cannot be used"), "{error}");
     let error = desk.push(&format!("{}/x:1", debian.1), &["--ca", "oci/index.json"], &[]);
     assert!(error.expect_err("no PEM").contains("no `BEGIN CERTIFICATE`"));
+}
+
+/// As `docker` does it: `client.cert` and `client.key` beside the authority (Docker's
+/// documentation, "Verify repository client with certificates"). Debian's registry refuses with an
+/// alert, nginx answers 400 after the handshake.
+#[test]
+fn a_registry_that_asks_for_it_is_shown_a_certificate() {
+    let home = tempfile::tempdir().expect("a folder");
+    let other = tempfile::tempdir().expect("a folder");
+    if !authority(home.path())
+        || !signed(home.path(), "client", "extendedKeyUsage=clientAuth")
+        || !authority(other.path())
+        || !signed(other.path(), "client", "extendedKeyUsage=clientAuth")
+    {
+        return;
+    }
+    let at = |name: &str| home.path().join(name);
+    let tls = (at("leaf.crt"), at("leaf.key"));
+    let tls = (tls.0.as_path(), tls.1.as_path());
+    let desk = Desk::new();
+    let Some(plain) = DebianRegistry::start(desk.0.path(), None) else { return };
+    let asking = DebianRegistry::asking(home.path(), None, Some(tls), Some(&at("ca.crt")));
+    let nginx = DebianRegistry::behind_nginx(home.path(), &plain, tls, &at("ca.crt"));
+    for server in [asking, nginx].into_iter().flatten() {
+        let host = &server.1;
+        let place = format!("{host}/echo:v1");
+        let config = desk.path("config").display().to_string();
+        let folder = desk.path("config/containers/certs.d").join(host);
+        fs::create_dir_all(&folder).expect("a folder");
+        fs::copy(at("ca.crt"), folder.join("our.crt")).expect("a file");
+        let push = || desk.push(&place, &[], &[("XDG_CONFIG_HOME", &config)]);
+        let put = |from: &Path, name: &str| {
+            fs::copy(from, folder.join(name)).expect("a file");
+        };
+        let asks = format!("`{host}` asks for a client certificate: ");
+        let advice = format!("/etc/docker/certs.d/{host}, as client.cert and client.key");
+        let error = push().expect_err("nothing is shown");
+        assert!(error.contains(&format!("{asks}none is there; put it")), "{error}");
+        assert!(error.contains(&advice), "{error}");
+        put(&at("client.crt"), "client.cert");
+        let error = push().expect_err("without its key");
+        assert!(
+            error.contains(&asks) && error.contains("client.key` cannot be used: No such file"),
+            "{error}"
+        );
+        put(&at("leaf.key"), "client.key");
+        let error = push().expect_err("another key");
+        assert!(error.contains(&asks) && error.contains("client.key` cannot be used"), "{error}");
+        put(&at("client.key"), "client.key");
+        let pushed = push().expect("it is shown");
+        assert!(pushed.starts_with(&format!("{place}@sha256:")), "{pushed}");
+        let output = desk.run(&["diff", &place, "oci"], &[("XDG_CONFIG_HOME", &config)]);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        put(&other.path().join("client.crt"), "client.cert");
+        put(&other.path().join("client.key"), "client.key");
+        let error = push().expect_err("nobody's client");
+        assert!(!error.contains("BEGIN"), "{error}");
+        assert!(error.contains(&format!("{asks}it does not accept the one in")), "{error}");
+    }
+}
+
+/// A key that cannot be read stops nobody whose registry does not ask for it.
+#[test]
+fn a_certificate_that_nobody_asks_for_need_not_be_readable() {
+    let home = tempfile::tempdir().expect("a folder");
+    if !authority(home.path()) {
+        return;
+    }
+    let Some(debian) = tls(home.path()) else { return };
+    let desk = Desk::new();
+    let folder = desk.path("config/containers/certs.d").join(&debian.1);
+    fs::create_dir_all(&folder).expect("a folder");
+    fs::copy(home.path().join("ca.crt"), folder.join("our.crt")).expect("a file");
+    fs::write(folder.join("client.cert"), "torn").expect("a file");
+    let config = desk.path("config").display().to_string();
+    let place = format!("{}/echo:v1", debian.1);
+    desk.push(&place, &[], &[("XDG_CONFIG_HOME", &config)]).expect("nobody has asked");
 }
 
 /// rustls refuses an authority's certificate as a server's (`CaUsedAsEndEntity`).

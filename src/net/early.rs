@@ -224,7 +224,7 @@ fn age(since_ns: u64) -> Duration {
 
 /// The monotonic clock that goes on while the machine is suspended.
 pub(super) fn boottime_ns() -> u64 {
-    let now = sys::ask(libc::CLOCK_BOOTTIME);
+    let now = sys::ask(sys::BOOTTIME);
     let nanoseconds = u64::try_from(now.tv_nsec).unwrap_or_default();
     sys::seconds(now).saturating_mul(1_000_000_000).saturating_add(nanoseconds)
 }

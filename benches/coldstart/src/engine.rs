@@ -1,13 +1,21 @@
 //! What an engine is: something that can take one sample of one case. The runner knows no more than
 //! this, so that it is tested with a mock that neither sleeps nor starts anything.
 
+#[cfg(target_os = "linux")]
 pub mod containerd;
+#[cfg(target_os = "linux")]
 mod distribution;
+#[cfg(target_os = "linux")]
 pub mod docker;
+#[cfg(target_os = "linux")]
 pub mod embedded;
+#[cfg(target_os = "linux")]
 mod enclosure;
+#[cfg(target_os = "linux")]
 pub mod node;
+#[cfg(target_os = "linux")]
 mod schedule;
+#[cfg(target_os = "linux")]
 mod seal;
 
 use crate::link::Link;

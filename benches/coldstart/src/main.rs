@@ -6,30 +6,26 @@
 mod cli;
 mod cloud;
 mod planning;
+#[cfg_attr(not(target_os = "linux"), path = "starting/elsewhere.rs")]
+mod starting;
 
 use bench_kit::host;
 use clap::{CommandFactory as _, Parser};
 use cli::{Cli, RunArgs};
-use coldstart::engine::containerd::Containerd;
-use coldstart::engine::docker::Docker;
-use coldstart::engine::embedded::{self, Embedded};
-use coldstart::engine::node;
-use coldstart::engine::{Case, Engine, EngineError, Target, TurnSamples};
+use coldstart::engine::{Case, EngineError, Target, TurnSamples};
 use coldstart::results::{self, EngineKind, Failure, PageCache, Results, Scenario};
 use coldstart::run::{self, Onward, RunError, Watcher};
 use coldstart::work::Work;
-use coldstart::{baselines, compare, floor, guidance, import, plot, report, table};
+use coldstart::{baselines, compare, guidance, import, plot, report, table};
 use indicatif::{ProgressBar, ProgressStyle};
 use microimage::manual;
 use microimage::registry::{Access, Keychain, Trust};
-use microimage::sandbox::Network;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use std::io::{self, IsTerminal, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 /// The measured thing failed.
 const EXIT_FAILED: u8 = 1;
@@ -348,7 +344,7 @@ fn measure(
             target.name
         ));
     }
-    let mut engine = start_engine(args, &targets, stop, work, &mut notes)?;
+    let mut engine = starting::start_engine(args, &targets, stop, work, &mut notes)?;
     let path = args.out.join("results.json");
     let mut bar = Bar::new(args.keep_going);
     let ramped = match args.ramps() {
@@ -434,96 +430,6 @@ fn fits_on_disk(case: &Case, last: &TurnSamples, targets: &[Target], out: &Path)
     let free_bytes = rustix::fs::statvfs(out)
         .map_or(u64::MAX, |disk| disk.f_bavail.saturating_mul(disk.f_frsize));
     image_bytes.saturating_mul(case.burst as u64) < free_bytes / 2
-}
-
-/// Builds the floor and starts the engine that was asked for.
-fn start_engine(
-    args: &RunArgs,
-    targets: &[Target],
-    stop: Arc<AtomicBool>,
-    work: Work,
-    notes: &mut Vec<String>,
-) -> Result<Box<dyn Engine>, String> {
-    let floor = floor::build(work.path())
-        .map_err(|e| format!("cannot work in `{}`: {e}", work.path().display()))?;
-    let (ask, deadline, limits) = (args.ask(), args.deadline(), args.limits());
-    let expected = args.expect.as_deref().map(str::as_bytes);
-    let burst_interval = Duration::from_millis(args.burst_interval);
-    match args.engine {
-        EngineKind::Scf | EngineKind::Lambda | EngineKind::Fc => {
-            Err(format!("engine {} starts nothing on this machine", args.engine))
-        }
-        EngineKind::Embedded => {
-            let helper = PathBuf::from("/proc/self/exe");
-            let runtime = args.runtime.clone();
-            if let Some(runtime) = &runtime {
-                notes.push(format!(
-                    "created and started by {runtime}; start counts from its `start`"
-                ));
-            }
-            let network = match args.network {
-                true => {
-                    let network = Network::new(&args.reach, &helper)
-                        .map_err(|e| format!("this machine's addresses cannot be listed: {e}"))?
-                        .unheard();
-                    if !network.has_uplink() {
-                        return Err(format!("`--network` cannot be had: {network}"));
-                    }
-                    Some(Arc::new(network))
-                }
-                false => None,
-            };
-            let settings = embedded::Settings {
-                ask,
-                deadline,
-                limits,
-                burst_interval,
-                stop,
-                helper,
-                floor,
-                runtime,
-                network,
-            };
-            let mut engine =
-                Embedded::start(targets.to_vec(), settings, work).map_err(|e| e.to_string())?;
-            expected.inspect(|body| engine.expect(body));
-            Ok(Box::new(engine))
-        }
-        EngineKind::Containerd if args.network => {
-            Err("the containerd engine brings no network: its instances have loopback only; leave \
-             `--network` out, or use `--engine embedded`"
-                .into())
-        }
-        kind if args.network => {
-            Err(format!("the {kind} engine gives each instance its network; leave `--network` out"))
-        }
-        kind => {
-            let floor = match floor {
-                Some(_) => Some(Target {
-                    name: "calibration".into(),
-                    image: floor::image(work.path())?,
-                    port: floor::PORT,
-                }),
-                None => None,
-            };
-            let settings = node::Settings { ask, deadline, limits, burst_interval, stop };
-            if kind == EngineKind::Containerd {
-                let mut engine = Containerd::start(targets.to_vec(), floor, settings, work)
-                    .map_err(|e| e.to_string())?;
-                expected.inspect(|body| engine.expect(body));
-                notes.extend(engine.describe());
-                return Ok(Box::new(engine));
-            }
-            let started = match kind {
-                EngineKind::Podman => Docker::start_podman(targets.to_vec(), floor, settings, work),
-                _ => Docker::start(targets.to_vec(), floor, settings, work),
-            };
-            let mut engine = started.map_err(|e| e.to_string())?;
-            expected.inspect(|body| engine.expect(body));
-            notes.extend(engine.describe());
-            Ok(Box::new(engine))
-        }
-    }
 }
 
 fn compare(before: &Path, after: &Path) -> Result<ExitCode, String> {

@@ -6,6 +6,7 @@ use crate::reply::{Collector, ReplyError};
 use crate::request::Answer;
 use bench_kit::clock;
 use nix::errno::Errno;
+use nix::libc::suseconds_t;
 use nix::poll::{PollFd, PollFlags, poll};
 use nix::sys::socket::{
     MsgFlags, Shutdown, SockaddrIn, connect, recv, send, setsockopt, shutdown, sockopt,
@@ -23,9 +24,9 @@ const TURNS_BETWEEN_LOOKS: u32 = 256;
 /// How long one connect may take: on an instance's own loopback it never waits, on a bridge whose
 /// other end has gone it would wait for ARP and for retransmissions, and neither for the deadline
 /// nor for the user.
-const CONNECT_US: i64 = 50_000;
+const CONNECT_US: suseconds_t = 50_000;
 /// How long an instance that was started ahead may take to notice that its first visitor has left.
-const SETTLE_US: i64 = 50_000;
+const SETTLE_US: suseconds_t = 50_000;
 
 /// The moments of one request, in CLOCK_MONOTONIC nanoseconds.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -123,7 +124,8 @@ impl Probe<'_> {
         let (refused, refused_for_ns) = self.connect(socket, began_ns, &mut ended)?;
         let connected_ns = clock::now_ns();
         setsockopt(socket, sockopt::TcpNoDelay, &true).map_err(failed)?;
-        match send(socket.as_raw_fd(), self.request, MsgFlags::MSG_NOSIGNAL) {
+        // no SIGPIPE comes of it: std ignores that
+        match send(socket.as_raw_fd(), self.request, MsgFlags::empty()) {
             Ok(sent) if sent == self.request.len() => {}
             Ok(_) => return Err(failed(Errno::EMSGSIZE)),
             // It accepted, and was gone before it could be asked.

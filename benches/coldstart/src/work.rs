@@ -1,9 +1,9 @@
 //! The folder that a run works in, and the promise that it goes away: on drop, and, where a run was
 //! killed, at the beginning of the next one. Also eviction of files from the page cache.
 
-use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
-use rustix::fs::IFlags;
-use rustix::io::ReadWriteFlags;
+#[cfg_attr(not(target_os = "linux"), path = "work/elsewhere.rs")]
+mod disk;
+
 use std::collections::VecDeque;
 use std::fs::{self, File};
 use std::io;
@@ -20,9 +20,6 @@ const APART_INODES: u64 = 16 * 8192;
 const PLACES: usize = 64;
 /// Names that are tried for one folder; a small disk has fewer places than are wanted.
 const DRAWS: usize = 16;
-
-/// File systems without a disk: tmpfs and ramfs (linux/magic.h).
-const IN_MEMORY: [u64; 2] = [0x0102_1994, 0x8584_58f6];
 
 /// A folder of this process, removed with everything in it when dropped.
 pub struct Work {
@@ -52,7 +49,7 @@ impl Work {
         }
         let path = parent.join(format!("{PREFIX}{}", std::process::id()));
         fs::create_dir_all(&path)?;
-        let places = spread(&path).ok().map(|()| Mutex::default());
+        let places = disk::spread(&path).ok().map(|()| Mutex::default());
         Ok(Self { path, made: AtomicUsize::new(0), places })
     }
 
@@ -83,17 +80,7 @@ impl Work {
         evict(&path)?;
         let file = File::open(&path)?;
         fs::remove_file(&path)?;
-        let kind = rustix::fs::fstatfs(&file)?.f_type as u64;
-        // A read that must not wait finds nothing where the file has to come from a disk; not every
-        // file system can be asked.
-        let mut byte = [0];
-        let read = rustix::io::preadv2(
-            &file,
-            &mut [io::IoSliceMut::new(&mut byte)],
-            0,
-            ReadWriteFlags::NOWAIT,
-        );
-        Ok(!IN_MEMORY.contains(&kind) && !matches!(read, Ok(1..)))
+        disk::has_left_memory(&file)
     }
 
     /// A fresh folder away from the last ones that were asked for in this way, where the file
@@ -120,17 +107,6 @@ impl Work {
         places.push_back(fs::symlink_metadata(&path)?.ino());
         Ok(path)
     }
-}
-
-/// Asks the file system to put each folder made in `path` far from its siblings (chattr(1), `T`).
-/// ext4 without a journal skips inodes that were freed within the last minutes, one at a time,
-/// whenever it makes one: a rootfs unpacked beside the place of one just removed then takes several
-/// times as long, which is the bench's own doing and no part of a cold start. An error where there
-/// is no such flag; there is no such search either.
-fn spread(path: &Path) -> io::Result<()> {
-    let folder = File::open(path)?;
-    let flags = rustix::fs::ioctl_getflags(&folder)?;
-    Ok(rustix::fs::ioctl_setflags(&folder, flags | IFlags::TOPDIR)?)
 }
 
 impl Drop for Work {
@@ -179,7 +155,7 @@ pub fn evict(path: &Path) -> io::Result<()> {
     } else if kind.is_file() {
         let file = File::open(path)?;
         file.sync_data()?;
-        posix_fadvise(&file, 0, 0, PosixFadviseAdvice::POSIX_FADV_DONTNEED)?;
+        disk::drop_pages(&file)?;
     }
     Ok(())
 }
@@ -234,7 +210,7 @@ mod tests {
         let Ok(parent) = tempfile::tempdir_in("/dev/shm") else {
             return eprintln!("skipped: no /dev/shm");
         };
-        if rustix::fs::statfs(parent.path()).unwrap().f_type as u64 != IN_MEMORY[0] {
+        if rustix::fs::statfs(parent.path()).unwrap().f_type as u64 != disk::IN_MEMORY[0] {
             return eprintln!("skipped: /dev/shm is no tmpfs");
         }
         assert!(!Work::create(parent.path()).unwrap().evicts().unwrap());

@@ -7,7 +7,9 @@
 
 pub mod stats;
 
+#[cfg_attr(not(target_os = "linux"), path = "clock/elsewhere.rs")]
 pub mod clock;
+#[cfg_attr(not(target_os = "linux"), path = "cores/elsewhere.rs")]
 pub mod cores;
 pub mod floor;
 pub mod host;

@@ -4,6 +4,9 @@
 //! documented of an instance: read-only root, /tmp of 512 MB, port 9000, the platform's environment
 //! (platform page "WebServer image function").
 
+#[cfg_attr(not(target_os = "linux"), path = "instance/elsewhere.rs")]
+mod system;
+
 use crate::burst::Burst;
 use crate::config::Config;
 use crate::frames::{ABNORMAL, Side};
@@ -19,9 +22,8 @@ use microimage::sandbox::{self, Launcher, Network, Plan};
 use microimage::scf::PORT;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::{connect, connect_unspec};
-use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
+use rustix::process::{Pid, Signal, kill_process_group};
 use std::collections::HashSet;
-use std::fs;
 use std::io::{self, BufReader, Read};
 use std::net::{Ipv4Addr, SocketAddrV4, TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
@@ -154,11 +156,19 @@ impl Host {
         journal: Arc<Journal>,
     ) -> Result<Arc<Host>, sandbox::Error> {
         let network = network.map(Arc::new);
-        let launcher = match sandbox {
-            true => Some(Mutex::new(Launcher::start(helper)?.with_network(network.clone()))),
-            false => None,
+        let launcher = match sandbox.then(|| Launcher::start(helper)) {
+            Some(Ok(launcher)) => Some(Mutex::new(launcher.with_network(network.clone()))),
+            Some(Err(why @ sandbox::Error::Elsewhere)) => {
+                journal.note(Isolation::Process.instead_of_more(&why.to_string()));
+                None
+            }
+            Some(Err(error)) => return Err(error),
+            None => None,
         };
-        let isolation = if sandbox { Isolation::Cgroup } else { Isolation::Process };
+        let isolation = match launcher {
+            Some(_) => Isolation::Cgroup,
+            None => Isolation::Process,
+        };
         Ok(Arc::new(Host {
             launcher,
             isolation: Mutex::new(isolation),
@@ -368,7 +378,7 @@ impl Host {
     ) -> Result<Instance, Refused> {
         let process_id =
             Pid::from_raw(pid.cast_signed()).ok_or(io::Error::from(io::ErrorKind::NotFound));
-        let pidfd = process_id.and_then(|pid| Ok(pidfd_open(pid, PidfdFlags::empty())?));
+        let pidfd = process_id.and_then(|pid| Ok(system::end_of(pid)?));
         let pidfd = match pidfd {
             Ok(pidfd) => pidfd,
             Err(error) => {
@@ -827,14 +837,12 @@ impl Instance {
 
     /// Whether it takes more memory than it may, where no cgroup sees to that.
     fn is_over_memory(&self) -> bool {
-        const PAGE_BYTES: u64 = 4096;
         if self.isolation == Isolation::Cgroup {
             return false;
         }
-        let statm = fs::read_to_string(format!("/proc/{}/statm", self.pid)).unwrap_or_default();
-        let pages: u64 = statm.split(' ').nth(1).and_then(|pages| pages.parse().ok()).unwrap_or(0);
-        self.memory_peak_bytes.fetch_max(pages * PAGE_BYTES, Ordering::Relaxed);
-        let over = pages * PAGE_BYTES > self.memory_limit_bytes;
+        let resident_bytes = system::resident_bytes(self.pid);
+        self.memory_peak_bytes.fetch_max(resident_bytes, Ordering::Relaxed);
+        let over = resident_bytes > self.memory_limit_bytes;
         if over {
             self.over_memory.store(true, Ordering::Relaxed);
         }

@@ -14,7 +14,7 @@ use clap::{CommandFactory as _, Parser as _};
 use commands::function::CommandContext;
 use commands::{api, invoke, run};
 use emulator::journal::Journal;
-use microimage::cargo::{Cargo, link};
+use microimage::cargo::{Cargo, compiler, link};
 use microimage::{manual, sandbox};
 use scaffold::deploy::tccli;
 use signal_hook::consts::{SIGINT, SIGTERM};
@@ -115,6 +115,10 @@ fn surroundings() -> Result<CommandContext, Box<dyn Error>> {
             program: env::var_os("CARGO").map_or_else(|| "cargo".into(), PathBuf::from),
             home: cargo_home.ok_or("cargo's home is not known; set CARGO_HOME or HOME")?,
             linker: Some(env::current_exe()?),
+            c_compiler: compiler::CCompiler::find(
+                env::var_os(compiler::CC_VARIABLE).as_deref(),
+                &env::split_paths(&env::var_os("PATH").unwrap_or_default()).collect::<Vec<_>>(),
+            ),
         },
     })
 }

@@ -8,6 +8,7 @@ use emulator::config::Config;
 use emulator::front::Front;
 use emulator::program::Source;
 use emulator::watch::{Swap, Watch};
+use microimage::cargo::compiler::CCompiler;
 use microimage::cargo::{Cargo, Profile};
 use std::fs;
 use std::path::Path;
@@ -25,6 +26,7 @@ fn package(folder: &Path) -> Source {
         program: env!("CARGO").into(),
         home: home.expect("cargo has a home"),
         linker: None,
+        c_compiler: CCompiler::default(),
     };
     Source::find(None, folder, &cargo, Profile::Dev).expect("the package is found")
 }

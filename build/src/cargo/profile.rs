@@ -137,7 +137,9 @@ const ARM64_CC: &str = "aarch64-linux-gnu-gcc";
 pub(super) fn cross_hint(architecture: Architecture) -> String {
     match architecture {
         Architecture::Amd64 => {
-            " (C code needs `musl-gcc`: `apt-get install musl-tools`)".to_owned()
+            " (C code needs `musl-gcc`, `x86_64-linux-gnu-gcc` or `zig`: `build/setup` installs \
+             one)"
+                .to_owned()
         }
         Architecture::Arm64 => {
             format!(" (C code needs `{ARM64_CC}`: `apt-get install gcc-aarch64-linux-gnu`)")

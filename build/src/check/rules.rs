@@ -354,7 +354,7 @@ fn readable(subject: &Subject<'_>) -> Judgement {
     let closed = subject.contents.files.iter().filter(|(_, found)| match found.what {
         What::Folder => found.mode & 0o005 != 0o005,
         What::File { .. } => found.mode & 0o004 == 0,
-        What::Symlink { .. } => false,
+        What::Symlink { .. } | What::Fifo => false,
     });
     let closed: Vec<_> =
         closed.map(|(path, found)| format!("`/{}` ({:o})", shown(path), found.mode)).collect();

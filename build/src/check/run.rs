@@ -253,9 +253,10 @@ fn network_finding(network: &Network, in_vain: &[String]) -> Option<Finding> {
 /// What takes the place of a trial that did not come about, so that the rest of the report is told
 /// all the same. What this machine does not allow is no fault of the image.
 pub fn not_tried(provider: &Provider, why: &RunError) -> Finding {
-    use sandbox::Error::{Cgroup, Full, Helper, Namespace};
+    use sandbox::Error::{Cgroup, Elsewhere, Full, Helper, Namespace};
     let remedy = match why {
-        RunError::Sandbox(Namespace { .. } | Full { .. } | Helper(_) | Cgroup(_)) => None,
+        RunError::Sandbox(Namespace { .. } | Full { .. } | Helper(_) | Cgroup(_) | Elsewhere)
+        | RunError::Unpack(UnpackError::Elsewhere) => None,
         RunError::Sandbox(_) => Some(
             "the entrypoint must name a program that is in the image and runs on this \
              architecture, in a folder that is there",

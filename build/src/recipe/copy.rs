@@ -1,15 +1,19 @@
 //! COPY carried out: files and folders of a context into a root. It reads through [`BuildContext`]
 //! only. Docker's Dockerfile reference, "COPY".
 
+use super::mode::ModeChange;
 use super::{BuildContext, ContextEntry, Problem};
 use crate::rootfs::{Attributes, Node, Rootfs};
 use std::io;
+use std::sync::Arc;
 
 /// Where one COPY copies to, and as whose.
 pub(super) struct Target<'a> {
     pub(super) rootfs: &'a mut Rootfs,
     pub(super) destination: &'a str,
-    pub(super) attributes: Attributes,
+    /// User id and group id.
+    pub(super) owner: (u32, u32),
+    pub(super) mode: Option<&'a ModeChange>,
 }
 
 impl Target<'_> {
@@ -71,14 +75,15 @@ impl Target<'_> {
         match context.entry(source).map_err(read)? {
             None => Ok(()), // left out by .dockerignore
             Some(ContextEntry::File { executable }) => {
-                let executable = self.attributes.mode.map_or(executable, |mode| mode & 0o111 != 0);
                 let content = context.read(source).map_err(read)?;
-                self.put(destination, Node::File { executable, content })
+                let as_it_is = Node::File { executable, content: Arc::clone(&content) };
+                let mode = self.mode_of(&as_it_is);
+                let executable = mode.map_or(executable, |mode| mode & 0o111 != 0);
+                self.put_as(destination, Node::File { executable, content }, mode)
             }
             Some(ContextEntry::Symlink { target }) => {
                 // a link has an owner, and no mode that counts
-                let attributes = Attributes { mode: None, ..self.attributes };
-                Ok(self.rootfs.insert_as(destination, Node::Symlink { target }, attributes)?)
+                self.put_as(destination, Node::Symlink { target }, None)
             }
             Some(ContextEntry::Folder) => {
                 self.put(destination, Node::Folder { mode: 0o755 })?;
@@ -93,6 +98,18 @@ impl Target<'_> {
     }
 
     fn put(&mut self, path: &str, node: Node) -> Result<(), Problem> {
-        Ok(self.rootfs.insert_as(path, node, self.attributes)?)
+        let mode = self.mode_of(&node);
+        self.put_as(path, node, mode)
+    }
+
+    fn put_as(&mut self, path: &str, node: Node, mode: Option<u32>) -> Result<(), Problem> {
+        let attributes = Attributes { uid: self.owner.0, gid: self.owner.1, mode };
+        Ok(self.rootfs.insert_as(path, node, attributes)?)
+    }
+
+    /// The mode that `--chmod` gives `node`, if the recipe has it.
+    fn mode_of(&self, node: &Node) -> Option<u32> {
+        let is_folder = matches!(node, Node::Folder { .. });
+        self.mode.map(|change| change.apply(node.mode(), is_folder))
     }
 }

@@ -2,10 +2,15 @@
 //! Dockerfile reference, the section of each instruction.
 
 use super::keyword::{Keyword, unsupported};
+use super::mode::ModeChange;
+use super::owner::Owner;
 use super::{DEFAULT_PATH, Problem, Recipe, Step};
 use crate::instruction::Instruction;
-use crate::rootfs::{Attributes, normalize};
+use crate::rootfs::normalize;
 use crate::words;
+
+/// The flags of COPY, and what follows them.
+type CopyFlags<'a> = (Option<Owner>, Option<ModeChange>, &'a str);
 
 /// A recipe in the making.
 pub(super) struct Parser {
@@ -95,7 +100,7 @@ impl Parser {
     }
 
     fn copy(&mut self, line: usize, rest: &str) -> Result<(), String> {
-        let (attributes, rest) = self.copy_flags(rest)?;
+        let (owner, mode, rest) = self.copy_flags(rest)?;
         let words = match json_strings(rest) {
             Some(words) => words,
             None => rest.split_whitespace().map(str::to_owned).collect(),
@@ -131,34 +136,33 @@ impl Parser {
             sources: clean,
             destination,
             into_folder,
-            attributes,
+            owner,
+            mode,
         });
         Ok(())
     }
 
     /// The flags of COPY, and what follows them.
-    fn copy_flags<'a>(&self, mut rest: &'a str) -> Result<(Attributes, &'a str), String> {
-        let mut attributes = Attributes::default();
+    fn copy_flags<'a>(&self, mut rest: &'a str) -> Result<CopyFlags<'a>, String> {
+        let (mut owner, mut mode) = (None, None);
         while rest.starts_with("--") {
             let (flag, after) = rest.split_once(char::is_whitespace).unwrap_or((rest, ""));
             rest = after.trim_start();
             let (name, value) = flag.split_once('=').unwrap_or((flag, ""));
             match name {
-                "--chown" => {
-                    (attributes.uid, attributes.gid) = owner(&self.expand(value)?)?;
-                }
-                "--chmod" => attributes.mode = Some(mode(&self.expand(value)?)?),
+                "--chown" => owner = Some(Owner::parse(&self.expand(value)?)?),
+                "--chmod" => mode = Some(ModeChange::parse(&self.expand(value)?)?),
                 // there is one layer, and nothing below it to be independent of
                 "--link" if matches!(value, "" | "true" | "false") => {}
                 _ => {
                     return Err(format!(
-                        "the flag `{flag}` is not supported; known are `--chown=UID:GID`, \
+                        "the flag `{flag}` is not supported; known are `--chown=USER:GROUP`, \
                          `--chmod=MODE` and `--link`"
                     ));
                 }
             }
         }
-        Ok((attributes, rest))
+        Ok((owner, mode, rest))
     }
 
     /// `NAME=value …`, or the old form `NAME value`.
@@ -207,28 +211,6 @@ fn climbs(path: &str) -> bool {
         };
         depth < 0
     })
-}
-
-/// `UID:GID`, or `UID` for both. Names stand in /etc/passwd, which an image from scratch lacks;
-/// `root` is known without it.
-fn owner(text: &str) -> Result<(u32, u32), String> {
-    let number = |part: &str| match part {
-        "root" => Ok(0),
-        // 4294967295 is what the kernel takes for "leave it as it is"
-        part => part.parse::<u32>().ok().filter(|id| *id != u32::MAX).ok_or_else(|| {
-            format!("`--chown={text}` needs numbers, such as `--chown=65532:65532`")
-        }),
-    };
-    let (user, group) = text.split_once(':').unwrap_or((text, text));
-    let (user, group) = (number(user)?, number(if group.is_empty() { user } else { group })?);
-    Ok((user, group))
-}
-
-/// An octal mode, `755` or `0755`, at most `7777`.
-fn mode(text: &str) -> Result<u32, String> {
-    let is_octal = !text.is_empty() && text.bytes().all(|byte| (b'0'..=b'7').contains(&byte));
-    let mode = u32::from_str_radix(text, 8).ok().filter(|mode| is_octal && *mode <= 0o7777);
-    mode.ok_or_else(|| format!("`--chmod={text}` needs an octal mode, such as `--chmod=0755`"))
 }
 
 /// `9000`, `9000/udp`, `80-82/tcp`, as Docker writes them into a configuration.

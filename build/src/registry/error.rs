@@ -63,6 +63,17 @@ pub enum RegistryError {
         /// What is wrong with it.
         why: String,
     },
+    /// The registry wants a certificate of its client's.
+    #[error(
+        "`{registry}` asks for a client certificate: {why}; put it and its key into \
+         /etc/docker/certs.d/{registry}, as client.cert and client.key"
+    )]
+    ClientCertificate {
+        /// Host and port.
+        registry: String,
+        /// What is missing, or wrong.
+        why: String,
+    },
     /// A file of certificates cannot be used.
     #[error("the certificates in `{path}` cannot be used: {why}; name a PEM file")]
     CertificateFile {

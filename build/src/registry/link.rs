@@ -7,6 +7,7 @@ use super::attempts::{Attempts, MAX_WAIT, is_passing, retry_after};
 use super::challenge::{self, Challenge};
 use super::credentials::{Credentials, Found};
 use super::error::{Login, RegistryError};
+use super::identity::Identity;
 use super::tls::{HandshakeError, TlsConnector};
 use super::trust::{Configurations, Trust};
 use base64::Engine as _;
@@ -456,14 +457,24 @@ impl Link {
             .build();
         match self.agent.run(request) {
             Ok(response) => Ok(Reply { response, uri: uri.clone() }),
-            Err(error) => Err(self.trouble(step, error)),
+            Err(error) => Err(self.trouble(step, uri, error)),
         }
     }
 
     /// What a failed exchange means.
-    fn trouble(&self, step: &str, error: ureq::Error) -> Trouble {
+    fn trouble(&self, step: &str, uri: &Uri, error: ureq::Error) -> Trouble {
         let registry = self.registry.clone();
-        let why = chain(&error);
+        let mut why = chain(&error);
+        let identity = self.identity(uri);
+        if is_alert(&error)
+            && let Some(why) = identity.as_ref().and_then(|identity| identity.refused())
+        {
+            return Trouble::Final(RegistryError::ClientCertificate { registry, why });
+        }
+        // the alert may be lost where the server closes at once
+        if let Some(lack) = identity.and_then(|identity| identity.lack()) {
+            why = format!("{why}; it asks for a client certificate: {lack}");
+        }
         let (unreachable, passing) = match error {
             ureq::Error::Other(other) => match other.downcast::<HandshakeError>().map(|e| *e) {
                 Ok(HandshakeError::Certificate(why)) => {
@@ -496,6 +507,11 @@ impl Link {
             true => Trouble::Passing { why, wait: None, unreachable },
             false => Trouble::Final(self.step(step, why)),
         }
+    }
+
+    /// The certificate that the host of `uri` was to be shown.
+    fn identity(&self, uri: &Uri) -> Option<Arc<Identity>> {
+        self.trust.identity(uri.authority()?.as_str())
     }
 
     // The first contact.
@@ -566,6 +582,17 @@ impl Link {
                     return Err(Trouble::Passing { why, wait, unreachable: false });
                 }
                 Ok(mut reply) => {
+                    // nginx and others finish the handshake first, and refuse then
+                    let identity = self.identity(&uri);
+                    let refused = identity.and_then(|known| match reply.status() {
+                        400 => known.refused(),
+                        403 => known.lack(),
+                        _ => None,
+                    });
+                    if let Some(why) = refused {
+                        let registry = self.registry.clone();
+                        return Err(RegistryError::ClientCertificate { registry, why }.into());
+                    }
                     let (challenges, why) = (challenges(&reply), reply.refusal());
                     let is_open = reply.status() != 401;
                     if !is_open && challenges.is_empty() {
@@ -879,6 +906,20 @@ fn encoded(pairs: &[(&str, &str)]) -> String {
 
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Whether the server has ended TLS with an alert: in the handshake, or with TLS 1.3 after it.
+fn is_alert(error: &ureq::Error) -> bool {
+    match error {
+        ureq::Error::Io(error) => matches!(
+            error.get_ref().and_then(|inner| inner.downcast_ref()),
+            Some(rustls::Error::AlertReceived(_))
+        ),
+        ureq::Error::Other(other) => {
+            matches!(other.downcast_ref(), Some(HandshakeError::Alert(_)))
+        }
+        _ => false,
+    }
 }
 
 /// An error and what caused it, in one line.

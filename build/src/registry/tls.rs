@@ -25,6 +25,9 @@ pub(super) enum HandshakeError {
     /// The configuration for this host cannot be made.
     #[error("{0}")]
     Configuration(RegistryError),
+    /// The server has refused to go on.
+    #[error("{0}")]
+    Alert(String),
     /// Anything else that TLS itself refuses.
     #[error("{0}")]
     Other(String),
@@ -87,6 +90,7 @@ fn handshake_error(error: io::Error) -> ureq::Error {
             "it answers a TLS handshake with something else, plain HTTP as a rule".to_owned(),
         )
         .into(),
+        Some(alert @ E::AlertReceived(_)) => HandshakeError::Alert(alert.to_string()).into(),
         Some(other) => HandshakeError::Other(other.to_string()).into(),
         None if error.kind() == io::ErrorKind::UnexpectedEof => {
             HandshakeError::NotTls("it closes the connection in the TLS handshake".to_owned())

@@ -5,6 +5,8 @@
 
 use super::address;
 use super::error::RegistryError;
+use super::identity::Identity;
+use rustls::client::ResolvesClientCert;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::verify_server_name;
 use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms};
@@ -30,7 +32,8 @@ pub struct Trust {
     pub ca: Vec<PathBuf>,
     /// Registries (`HOST` or `HOST:PORT`) that may have any certificate, or speak plain HTTP.
     pub insecure: Vec<String>,
-    /// Folders with a folder a host, which holds that host's authorities as `*.crt`.
+    /// Folders with a folder a host, which holds that host's authorities as `*.crt`, and what it is
+    /// shown as `*.cert` with its `*.key`.
     pub folders: Vec<PathBuf>,
 }
 
@@ -65,7 +68,14 @@ impl Trust {
 pub(super) struct Configurations {
     trust: Trust,
     system: OnceLock<Vec<CertificateDer<'static>>>,
-    of_host: Mutex<HashMap<String, Arc<ClientConfig>>>,
+    of_host: Mutex<HashMap<String, OfHost>>,
+}
+
+/// What one host gets.
+#[derive(Clone)]
+struct OfHost {
+    config: Arc<ClientConfig>,
+    identity: Arc<Identity>,
 }
 
 impl Configurations {
@@ -81,10 +91,16 @@ impl Configurations {
     pub(super) fn of(&self, host: &str) -> Result<Arc<ClientConfig>, RegistryError> {
         let mut of_host = self.of_host.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         if let Some(known) = of_host.get(host) {
-            return Ok(Arc::clone(known));
+            return Ok(Arc::clone(&known.config));
         }
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let verifier = Arc::new(self.verifier(host, &provider)?);
+        // As with Docker Engine: who may have any certificate is not shown ours.
+        let shown = match self.trust.is_insecure(host) {
+            true => None,
+            false => self.files_of(host, "cert").into_iter().next(),
+        };
+        let identity = Arc::new(Identity::new(shown, Arc::clone(&provider)));
         let failed = |error: rustls::Error| RegistryError::Step {
             registry: host.to_owned(),
             step: "preparing TLS".to_owned(),
@@ -95,10 +111,16 @@ impl Configurations {
             .map_err(failed)?
             .dangerous()
             .with_custom_certificate_verifier(verifier)
-            .with_no_client_auth();
+            .with_client_cert_resolver(Arc::clone(&identity) as Arc<dyn ResolvesClientCert>);
         let config = Arc::new(config);
-        of_host.insert(host.to_owned(), Arc::clone(&config));
+        of_host.insert(host.to_owned(), OfHost { config: Arc::clone(&config), identity });
         Ok(config)
+    }
+
+    /// What is known of the certificate that `host` was to be shown.
+    pub(super) fn identity(&self, host: &str) -> Option<Arc<Identity>> {
+        let of_host = self.of_host.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        of_host.get(host).map(|known| Arc::clone(&known.identity))
     }
 
     fn verifier(&self, host: &str, provider: &CryptoProvider) -> Result<Verifier, RegistryError> {
@@ -111,7 +133,7 @@ impl Configurations {
         for path in &self.trust.ca {
             certificates.extend(read(path)?);
         }
-        for path in self.files_of(host) {
+        for path in self.files_of(host, "crt") {
             certificates.extend(read(&path)?);
         }
         let mut roots = RootCertStore::empty();
@@ -120,8 +142,9 @@ impl Configurations {
         Ok(Verifier { algorithms, trusted: Some(Trusted { roots, certificates }) })
     }
 
-    /// The `*.crt` files for `host`, in the order of their names.
-    fn files_of(&self, host: &str) -> Vec<PathBuf> {
+    /// The files for `host` whose names end with `.EXTENSION`, a folder after the other, in the
+    /// order of their names.
+    fn files_of(&self, host: &str, extension: &str) -> Vec<PathBuf> {
         if host.contains('/') || host.starts_with('.') {
             return Vec::new();
         }
@@ -130,7 +153,7 @@ impl Configurations {
             let Ok(entries) = fs::read_dir(folder.join(host)) else { continue };
             let paths = entries.flatten().map(|entry| entry.path());
             let mut paths: Vec<_> =
-                paths.filter(|p| p.extension().is_some_and(|e| e == "crt")).collect();
+                paths.filter(|p| p.extension().is_some_and(|e| e == extension)).collect();
             paths.sort();
             found.extend(paths);
         }

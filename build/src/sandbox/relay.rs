@@ -3,7 +3,7 @@
 //! set-up code, so nothing here enters a namespace. TCP for the ports that a person
 //! named; TCP and UDP for name servers on this machine. Private to the sandbox.
 
-use super::network::{Port, PortKind};
+use super::plan::{Port, PortKind};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::collections::BTreeSet;
 use std::io;

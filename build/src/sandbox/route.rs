@@ -2,7 +2,7 @@
 //! not reach is unreachable, and this machine's own addresses are the instance's loopback. By
 //! rtnetlink(7), because nothing may be executed between clone and exec. Private to the sandbox.
 
-use super::network::Inside;
+use super::plan::Inside;
 use nix::libc;
 use nix::sys::socket::{
     AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, recv, sendto, socket,

@@ -80,8 +80,9 @@ fn group_id(group: &str, name: &str) -> Option<u32> {
 
 fn read_inside(rootfs: &Path, path: &str) -> io::Result<String> {
     let root = File::open(rootfs)?;
+    // A FIFO of that name has no writer to wait for.
     let how = OpenHow::new()
-        .flags(OFlag::O_RDONLY | OFlag::O_CLOEXEC)
+        .flags(OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC)
         .resolve(ResolveFlag::RESOLVE_IN_ROOT);
     let file = File::from(openat2(&root, path, how)?);
     let mut text = String::new();
@@ -127,6 +128,9 @@ mod tests {
         std::fs::create_dir_all(rootfs.join("etc")).expect("a folder");
         std::os::unix::fs::symlink("/etc/hostname", rootfs.join("etc/passwd")).expect("a link");
         assert!(read_inside(&rootfs, "etc/passwd").is_err(), "followed to the host's file");
+        let fifo = rootfs.join("etc/group");
+        nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::S_IRUSR).expect("a FIFO");
+        assert_eq!(read_inside(&rootfs, "etc/group").expect("nobody writes"), "");
         std::fs::remove_dir_all(&rootfs).expect("removed");
     }
 }

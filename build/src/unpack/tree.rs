@@ -42,7 +42,7 @@ pub(super) struct Tree<'a> {
     pub ignored_xattrs: u64,
     /// Files of this layer whose capabilities could not be kept.
     pub lost_capabilities: u64,
-    /// Devices and FIFOs of this layer, which are not made.
+    /// Devices of this layer, which are not made.
     pub left_out: u64,
     /// Where those of all layers would be, by folder and name.
     special: HashSet<(FileId, OsString)>,
@@ -142,6 +142,7 @@ impl<'a> Tree<'a> {
                 self.set_xattrs(&file, entry)?; // a change of the owner would take them away
                 rustix::fs::futimens(&file, &times(entry.mtime)).map_err(at("given its time"))?;
             }
+            Kind::Fifo => self.make_fifo(&parent.fd, name, entry)?,
             Kind::Symlink { target } => {
                 rustix::fs::symlinkat(target, &parent.fd, name).map_err(at("linked"))?;
                 self.set_owner(&parent.fd, name, entry)?;
@@ -171,7 +172,25 @@ impl<'a> Tree<'a> {
         Ok(())
     }
 
-    /// Notes a device or FIFO instead of making it.
+    /// Makes a FIFO and gives it what a file gets. It asks for no privilege.
+    fn make_fifo(
+        &mut self,
+        parent: &OwnedFd,
+        name: &OsStr,
+        entry: &Entry,
+    ) -> Result<(), UnpackError> {
+        let at = |what| move |e: Errno| disk(&entry.path, what, e.into());
+        rustix::fs::mknodat(parent, name, FileType::Fifo, Mode::from_raw_mode(0o600), 0)
+            .map_err(at("made"))?;
+        // Opened to read and without waiting, it waits for no writer (fifo(7)).
+        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let fifo = rustix::fs::openat(parent, name, flags, Mode::empty()).map_err(at("opened"))?;
+        self.set_owner(parent, name, entry)?;
+        rustix::fs::fchmod(&fifo, Mode::from_raw_mode(entry.mode)).map_err(at("given its mode"))?;
+        rustix::fs::futimens(&fifo, &times(entry.mtime)).map_err(at("given its time"))
+    }
+
+    /// Notes a device instead of making it.
     fn leave_out(
         &mut self,
         parent: &Folder,

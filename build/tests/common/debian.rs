@@ -1,5 +1,5 @@
 //! Debian's registry (package docker-registry) on a free port of loopback: plain, with a password,
-//! with TLS.
+//! with TLS, with TLS that asks for a client's certificate; nginx in front of it.
 
 use super::skipped;
 use std::fs;
@@ -27,10 +27,17 @@ impl DebianRegistry {
         htpasswd: Option<&str>,
         tls: Option<(&Path, &Path)>,
     ) -> Option<DebianRegistry> {
-        let address = TcpListener::bind("127.0.0.1:0")
-            .and_then(|l| l.local_addr())
-            .expect("a free port")
-            .to_string();
+        DebianRegistry::asking(home, htpasswd, tls, None)
+    }
+
+    /// The same, which lets in only clients whose certificate the authority `clients` has signed.
+    pub fn asking(
+        home: &Path,
+        htpasswd: Option<&str>,
+        tls: Option<(&Path, &Path)>,
+        clients: Option<&Path>,
+    ) -> Option<DebianRegistry> {
+        let address = free_address();
         let auth = htpasswd.map(|line| {
             fs::write(home.join("htpasswd"), line).expect("a file");
             format!(
@@ -40,7 +47,9 @@ impl DebianRegistry {
         });
         let tls = tls.map(|(certificate, key)| {
             let (certificate, key) = (certificate.display(), key.display());
-            format!("  tls:\n    certificate: {certificate}\n    key: {key}\n")
+            let clients = clients.map(|path| format!("    clientcas: [{}]\n", path.display()));
+            let clients = clients.unwrap_or_default();
+            format!("  tls:\n    certificate: {certificate}\n    key: {key}\n{clients}")
         });
         let config = format!(
             "version: 0.1\nlog:\n  level: error\nstorage:\n  filesystem:\n    rootdirectory: \
@@ -62,15 +71,64 @@ impl DebianRegistry {
             ));
             return None;
         };
-        let registry = DebianRegistry(child, address);
+        Some(DebianRegistry(child, address).listening())
+    }
+
+    /// nginx in front of `registry`, which ends TLS and verifies clients as `asking` does: it
+    /// answers who shows no certificate, and says so in HTTP.
+    pub fn behind_nginx(
+        home: &Path,
+        registry: &DebianRegistry,
+        (certificate, key): (&Path, &Path),
+        clients: &Path,
+    ) -> Option<DebianRegistry> {
+        let (address, folder) = (free_address(), home.join("nginx"));
+        fs::create_dir_all(&folder).expect("a folder");
+        let temporary: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
+            .iter()
+            .map(|kind| format!("{kind}_temp_path {}/{kind};", folder.display()))
+            .collect();
+        let config = format!(
+            "daemon off; worker_processes 1; pid {0}/pid; error_log {0}/log;\nevents {{}}\nhttp {{ \
+             access_log off; {temporary}\nserver {{ listen {address} ssl; ssl_certificate {1}; \
+             ssl_certificate_key {2}; ssl_client_certificate {3}; ssl_verify_client on; \
+             client_max_body_size 0; location / {{ proxy_pass http://{4}; proxy_set_header Host \
+             $http_host; proxy_set_header X-Forwarded-Proto https; }} }} }}\n",
+            folder.display(),
+            certificate.display(),
+            key.display(),
+            clients.display(),
+            registry.1,
+        );
+        fs::write(folder.join("nginx.conf"), config).expect("a file");
+        // sbin is on no user's search path
+        let found = ["/usr/sbin/nginx", "nginx"].iter().find_map(|program| {
+            let mut command = Command::new(program);
+            command.arg("-c").arg(folder.join("nginx.conf")).arg("-p").arg(&folder);
+            command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().ok()
+        });
+        let Some(child) = found else {
+            skipped(format_args!("`nginx` is not installed; `build/setup --servers` installs it"));
+            return None;
+        };
+        Some(DebianRegistry(child, address).listening())
+    }
+
+    fn listening(mut self) -> DebianRegistry {
         let deadline = Instant::now() + Duration::from_secs(20);
-        while TcpStream::connect(&registry.1).is_err() {
-            assert!(Instant::now() < deadline, "the registry does not listen");
+        while TcpStream::connect(&self.1).is_err() {
+            assert!(self.0.try_wait().expect("ours").is_none(), "the server has ended");
+            assert!(Instant::now() < deadline, "the server does not listen");
             // between two tries to connect: the readiness signal itself
             thread::sleep(Duration::from_millis(10));
         }
-        Some(registry)
+        self
     }
+}
+
+fn free_address() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    listener.local_addr().expect("a free port").to_string()
 }
 
 impl Drop for DebianRegistry {

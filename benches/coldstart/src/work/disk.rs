@@ -1,0 +1,39 @@
+//! What is asked of Linux about files: where folders lie, and what of a file is in memory.
+//! posix_fadvise(2), preadv2(2), chattr(1).
+
+use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
+use rustix::fs::IFlags;
+use rustix::io::ReadWriteFlags;
+use std::fs::File;
+use std::io;
+use std::path::Path;
+
+/// File systems without a disk: tmpfs and ramfs (linux/magic.h).
+pub(super) const IN_MEMORY: [u64; 2] = [0x0102_1994, 0x8584_58f6];
+
+/// Whether nothing of a small file that was evicted is in memory.
+pub(super) fn has_left_memory(file: &File) -> io::Result<bool> {
+    let kind = rustix::fs::fstatfs(file)?.f_type as u64;
+    // A read that must not wait finds nothing where the file has to come from a disk; not every
+    // file system can be asked.
+    let mut byte = [0];
+    let read =
+        rustix::io::preadv2(file, &mut [io::IoSliceMut::new(&mut byte)], 0, ReadWriteFlags::NOWAIT);
+    Ok(!IN_MEMORY.contains(&kind) && !matches!(read, Ok(1..)))
+}
+
+/// Drops a file that was written back from the page cache.
+pub(super) fn drop_pages(file: &File) -> io::Result<()> {
+    Ok(posix_fadvise(file, 0, 0, PosixFadviseAdvice::POSIX_FADV_DONTNEED)?)
+}
+
+/// Asks the file system to put each folder made in `path` far from its siblings (chattr(1), `T`).
+/// ext4 without a journal skips inodes that were freed within the last minutes, one at a time,
+/// whenever it makes one: a rootfs unpacked beside the place of one just removed then takes several
+/// times as long, which is the bench's own doing and no part of a cold start. An error where there
+/// is no such flag; there is no such search either.
+pub(super) fn spread(path: &Path) -> io::Result<()> {
+    let folder = File::open(path)?;
+    let flags = rustix::fs::ioctl_getflags(&folder)?;
+    Ok(rustix::fs::ioctl_setflags(&folder, flags | IFlags::TOPDIR)?)
+}

@@ -1,0 +1,17 @@
+//! A path below a folder, opened by one call: Linux's `openat2(RESOLVE_BENEATH)`.
+
+use rustix::fs::{Mode, OFlags, ResolveFlags};
+use rustix::io::Errno;
+use std::os::fd::OwnedFd;
+
+/// A folder that is only passed through.
+pub(super) const FOLDER: OFlags = OFlags::PATH.union(OFlags::DIRECTORY);
+
+/// Opens `path`, links on its way followed while they stay below `root`.
+///
+/// # Errors
+/// `XDEV` for a path that leads out, and what the system says.
+pub(super) fn open(root: &OwnedFd, path: &str, flags: OFlags) -> Result<OwnedFd, Errno> {
+    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
+    rustix::fs::openat2(root, path, flags, Mode::empty(), resolve)
+}

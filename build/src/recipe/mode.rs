@@ -1,0 +1,194 @@
+//! The mode of `COPY --chmod`: octal (`0755`) or symbolic (`u+x,go-w`). It is a change that is
+//! applied to the mode a file has without it. POSIX.1-2017, chmod, "Extended Description"; where
+//! chmod(1) and BuildKit differ, the word is refused.
+
+/// The file creation mask that counts where a clause names nobody: Docker Engine's own.
+const UMASK: u32 = 0o022;
+const SET_USER_ID: u32 = 0o4000;
+const SET_GROUP_ID: u32 = 0o2000;
+const STICKY: u32 = 0o1000;
+
+/// What `--chmod` does to a mode.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ModeChange(Change);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Change {
+    /// An octal number: the mode, whatever it was.
+    Set(u32),
+    /// A list of clauses, in the order in which they are carried out.
+    Clauses(Vec<Clause>),
+}
+
+/// `go-w`: whose bits, what is done to them, and with which.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Clause {
+    /// The bits of user, group and others that are named (0o7777 at most); `None` for nobody.
+    whose: Option<u32>,
+    operation: Operation,
+    bits: Bits,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Operation {
+    Add,
+    Remove,
+    Assign,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Bits {
+    /// `rwxst`, for user, group and others alike; `X` adds what `x` does to folders and to what
+    /// somebody may execute already.
+    Letters { bits: u32, or_search: bool },
+    /// `u`, `g` or `o`: the three bits that these have, by how far left they stand.
+    Of { shift: u32 },
+}
+
+impl ModeChange {
+    /// Reads an octal mode of at most 7777 or a list of symbolic clauses.
+    ///
+    /// # Errors
+    /// What is wrong with it, and what to write.
+    pub(super) fn parse(text: &str) -> Result<ModeChange, String> {
+        if text.starts_with(|first: char| first.is_ascii_digit()) {
+            let is_octal = text.bytes().all(|byte| (b'0'..=b'7').contains(&byte));
+            let mode = u32::from_str_radix(text, 8).ok().filter(|m| is_octal && *m <= 0o7777);
+            let mode = mode.ok_or_else(|| {
+                format!("`--chmod={text}` is not an octal mode, such as `--chmod=0755`")
+            })?;
+            return Ok(ModeChange(Change::Set(mode)));
+        }
+        let mut clauses = Vec::new();
+        for clause in text.split(',') {
+            read_clause(clause, &mut clauses).map_err(|why| {
+                format!(
+                    "`--chmod={text}` {why}; write an octal mode, such as `--chmod=0755`, or a \
+                     symbolic one, such as `--chmod=u+x,go-w`"
+                )
+            })?;
+        }
+        Ok(ModeChange(Change::Clauses(clauses)))
+    }
+
+    /// The permission bits of what had `mode` and is a folder or not.
+    pub(super) fn apply(&self, mode: u32, is_folder: bool) -> u32 {
+        match &self.0 {
+            Change::Set(mode) => *mode,
+            Change::Clauses(clauses) => {
+                // `X` looks at the mode before any change
+                let is_searched = is_folder || mode & 0o111 != 0;
+                clauses.iter().fold(mode, |mode, clause| clause.apply(mode, is_searched))
+            }
+        }
+    }
+}
+
+impl Clause {
+    fn apply(&self, mode: u32, is_searched: bool) -> u32 {
+        let whose = self.whose.unwrap_or(0o7777 & !UMASK);
+        let bits = match self.bits {
+            Bits::Letters { bits, or_search: true } if is_searched => bits | 0o111,
+            Bits::Letters { bits, .. } => bits,
+            Bits::Of { shift } => (mode >> shift & 0o7) * 0o111,
+        };
+        let bits = bits & whose;
+        match self.operation {
+            Operation::Add => mode | bits,
+            Operation::Remove => mode & !bits,
+            // Without a name all are emptied, the mask or not; the sticky bit goes with `t` alone.
+            Operation::Assign => mode & !(self.whose.unwrap_or(0o7777) & !STICKY) | bits,
+        }
+    }
+}
+
+/// Reads `ugo+rwx-w`: names, then at least one operation. Each operation is a clause.
+fn read_clause(text: &str, clauses: &mut Vec<Clause>) -> Result<(), String> {
+    let names = text.len() - text.trim_start_matches(['u', 'g', 'o', 'a']).len();
+    let (names, mut rest) = text.split_at(names);
+    let whose = names.bytes().fold(0, |whose, name| {
+        whose
+            | match name {
+                b'u' => SET_USER_ID | 0o700,
+                b'g' => SET_GROUP_ID | 0o070,
+                b'o' => 0o007,
+                _ => 0o7777,
+            }
+    });
+    let whose = (!names.is_empty()).then_some(whose);
+    if rest.is_empty() {
+        return Err(format!("has `{text}` in it, which has no `+`, `-` or `=`"));
+    }
+    while let Some(sign) = rest.chars().next() {
+        let operation = match sign {
+            '+' => Operation::Add,
+            '-' => Operation::Remove,
+            '=' => Operation::Assign,
+            other => return Err(format!("has `{}` in it", other.escape_debug())),
+        };
+        let after = &rest[1..];
+        let end = after.find(['+', '-', '=']).unwrap_or(after.len());
+        let (letters, left) = after.split_at(end);
+        rest = left;
+        clauses.push(Clause { whose, operation, bits: read_bits(letters, whose, operation)? });
+    }
+    Ok(())
+}
+
+fn read_bits(letters: &str, whose: Option<u32>, operation: Operation) -> Result<Bits, String> {
+    if let Some(shift) = [("u", 6), ("g", 3), ("o", 0)].iter().find(|(name, _)| *name == letters) {
+        return Ok(Bits::Of { shift: shift.1 });
+    }
+    let (mut bits, mut or_search) = (0, false);
+    for letter in letters.chars() {
+        match letter {
+            'r' => bits |= 0o444,
+            'w' => bits |= 0o222,
+            'x' => bits |= 0o111,
+            's' => bits |= SET_USER_ID | SET_GROUP_ID,
+            // chmod(1) gives `t` to others, BuildKit to user and group
+            't' if whose.is_none_or(|whose| whose == 0o7777) => bits |= STICKY,
+            't' => return Err("gives `t` to one of several; it is `+t` or `-t`".into()),
+            // BuildKit passes over it elsewhere
+            'X' if operation == Operation::Add => or_search = true,
+            'X' => return Err("has an `X` that does not follow a `+`".into()),
+            'u' | 'g' | 'o' => return Err(format!("mixes `{letter}` with other letters")),
+            other => return Err(format!("has `{}` in it", other.escape_debug())),
+        }
+    }
+    Ok(Bits::Letters { bits, or_search })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::ModeChange;
+
+    #[test]
+    fn octal_modes_set_and_symbolic_ones_change() {
+        for (text, of_file, of_program, of_folder) in [
+            ("755", 0o755, 0o755, 0o755),
+            ("0640", 0o640, 0o640, 0o640),
+            ("7777", 0o7777, 0o7777, 0o7777),
+            ("u+x", 0o744, 0o755, 0o755),
+            ("+x", 0o755, 0o755, 0o755),
+            ("+w", 0o644, 0o755, 0o755), // the mask: nobody but the user gets it
+            ("a+w", 0o666, 0o777, 0o777),
+            ("go-w", 0o644, 0o755, 0o755),
+            ("go=", 0o600, 0o700, 0o700),
+            ("u=rw,go=r", 0o644, 0o644, 0o644),
+            ("=rw,+X", 0o644, 0o755, 0o755),
+            ("a-x,a+X", 0o644, 0o755, 0o755), // of the mode before
+            ("g=u-w", 0o644, 0o755, 0o755),
+            ("o=u", 0o646, 0o757, 0o757),
+            ("u+s,g+s", 0o6644, 0o6755, 0o6755),
+            ("o+s", 0o644, 0o755, 0o755),
+            ("+t", 0o1644, 0o1755, 0o1755),
+            ("u+w-r", 0o244, 0o355, 0o355),
+        ] {
+            let change = ModeChange::parse(text).expect(text);
+            let found =
+                (change.apply(0o644, false), change.apply(0o755, false), change.apply(0o755, true));
+            assert_eq!(found, (of_file, of_program, of_folder), "{text}: {found:?}");
+        }
+    }
+}

@@ -1,0 +1,53 @@
+//! The transport of other systems than Linux: a thread a connection and blocking reads, for a
+//! function's tests and local runs. It takes the place of `transport`, has the same HTTP rules from
+//! `wire` and the same limits on sizes, times and connections. It has no boot lane, no minimum
+//! rates, no budget for memory and no WebSockets; nothing is deployed with it. On Linux it is
+//! compiled with `--cfg firstbyte_portable`, so that the tests can ask it.
+
+#[path = "transport/background.rs"]
+mod background;
+#[path = "portable/connection.rs"]
+mod connection;
+#[path = "portable/current.rs"]
+mod current;
+#[path = "transport/early.rs"]
+pub(crate) mod early;
+#[path = "transport/limits.rs"]
+mod limits;
+#[path = "transport/once.rs"]
+mod once;
+#[path = "portable/outgoing.rs"]
+mod outgoing;
+#[allow(dead_code)] // what only `transport` asks of it
+#[path = "transport/panics.rs"]
+mod panics;
+#[path = "transport/records.rs"]
+pub(crate) mod records;
+#[path = "portable/serve.rs"]
+mod serve;
+#[path = "portable/server.rs"]
+mod server;
+#[path = "transport/service.rs"]
+mod service;
+#[path = "portable/stop.rs"]
+mod stop;
+#[path = "portable/stopper.rs"]
+mod stopper;
+#[path = "portable/threads.rs"]
+mod threads;
+#[allow(dead_code)] // what only `transport` asks of it
+#[path = "transport/timeline.rs"]
+pub(crate) mod timeline;
+#[path = "portable/waiting.rs"]
+mod waiting;
+
+pub use background::background;
+pub(crate) use background::finish as finish_background;
+pub use limits::{Limits, MinRate};
+pub(crate) use once::Once;
+pub(crate) use panics::catch;
+pub(crate) use serve::{listen, serve};
+pub(crate) use service::{Admission, RequestHead, Service};
+pub(crate) use stop::replace_std_start_up;
+pub(crate) use waiting::wait_for;
+pub use waiting::{blocking, sleep};

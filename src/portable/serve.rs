@@ -1,0 +1,151 @@
+//! The life of the server: a thread a connection, from a listening socket to the last reply.
+
+use super::background;
+use super::connection::Connection;
+use super::early;
+use super::limits::Limits;
+use super::panics;
+use super::server::Server;
+use super::service::Service;
+use super::stop;
+use super::stopper::BACKGROUND;
+use super::threads::STACK_BYTES;
+use super::waiting::poll;
+use crate::log;
+use crate::stopping::stopping;
+use ::log::Level;
+use std::io;
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::sync::PoisonError;
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// Binds and listens. The backlog is the standard library's.
+///
+/// # Errors
+/// As the system says: in use, not permitted, no such address.
+pub(crate) fn listen(address: SocketAddr, _backlog: u32) -> io::Result<TcpListener> {
+    TcpListener::bind(address)
+}
+
+/// Serves until SIGTERM or SIGINT, then lets what is in flight finish, and has the service do what
+/// it does last. False if something was cut off, or has failed.
+pub(crate) fn serve<S: Service>(
+    listener: TcpListener,
+    service: S,
+    limits: Limits,
+    _workers: usize,
+    ready: fn(&TcpListener),
+    settle: fn(),
+) -> bool {
+    let server: &'static Server<S> = Box::leak(Box::new(Server::new(service, limits)));
+    panics::install();
+    background::at_most(limits.background);
+    let bell = stop::on_signal();
+    let accepting = bell.and_then(|bell| {
+        listener.set_nonblocking(true)?;
+        settle();
+        go_on_early();
+        ready(&listener);
+        server.accept(&listener, &bell)
+    });
+    drop(listener);
+    if let Err(error) = &accepting {
+        log::announce(format_args!("accepting has failed ({error}); the server stops"));
+    }
+    let drain = match server.service.has_last_work() {
+        true => limits.drain_timeout - limits.drain_timeout / 4,
+        false => limits.drain_timeout,
+    };
+    let end = Instant::now() + drain;
+    let cut = server.drain(end);
+    if cut > 0 {
+        let ms = limits.drain_timeout.as_millis();
+        let line = format_args!("{cut} requests are cut off: the drain time-out of {ms} ms");
+        log::failure(Level::Error, "", line);
+    }
+    let left = BACKGROUND.get().map_or(0, |background| {
+        background.drain(end);
+        background.tell_left()
+    });
+    let ended = server.service.stop();
+    accepting.is_ok() && ended && cut == 0 && left == 0
+}
+
+/// What goes on before the first request: on a thread of its own.
+fn go_on_early() {
+    let Some(steps) = early::steps() else { return };
+    let run = move || {
+        let mut polled = Vec::new();
+        loop {
+            polled.clear();
+            let until_ns = steps.go_on(&mut polled);
+            if polled.is_empty() {
+                return;
+            }
+            poll(&mut polled, until_ns);
+        }
+    };
+    if let Err(error) = thread::Builder::new().name("early".into()).spawn(run) {
+        log::announce(format_args!("no thread for what is begun early: {error}"));
+    }
+}
+
+impl<S: Service> Server<S> {
+    fn accept(&'static self, listener: &TcpListener, bell: &OwnedFd) -> io::Result<()> {
+        while !stopping() {
+            self.wait_for_a_place();
+            match listener.accept() {
+                Ok((stream, _)) => self.admit(stream),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    let fd = listener.as_raw_fd();
+                    let listening = libc::pollfd { fd, events: libc::POLLIN, revents: 0 };
+                    poll(&mut [listening, stop::polled(bell)], u64::MAX);
+                }
+                Err(error) => match error.raw_os_error() {
+                    // Of a connection, which is gone.
+                    Some(libc::ECONNABORTED | libc::EINTR) => {}
+                    // Until one of ours goes, there is no other.
+                    Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM) => {
+                        let counts = self.lock();
+                        let wait = Duration::from_millis(20);
+                        drop(self.changed.wait_timeout(counts, wait));
+                    }
+                    _ => return Err(error),
+                },
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits at the cap until a connection goes; the backlog holds the rest.
+    fn wait_for_a_place(&self) {
+        let mut counts = self.lock();
+        while counts.open >= self.limits.connections && !stopping() {
+            // Nobody rings for the signal here: it is looked for now and then.
+            let wait = Duration::from_millis(100);
+            counts =
+                self.changed.wait_timeout(counts, wait).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    fn admit(&'static self, stream: TcpStream) {
+        // Some systems hand the listener's way on.
+        if stream.set_nonblocking(false).and_then(|()| stream.set_nodelay(true)).is_err() {
+            return;
+        }
+        self.lock().open += 1;
+        let run = move || {
+            // A panic of the server's own is told by the hook, and costs one connection.
+            let _ = panics::catch(|| Connection::new(self, stream).run());
+            self.lock().open -= 1;
+            self.changed.notify_all();
+        };
+        let thread = thread::Builder::new().name("connection".into()).stack_size(STACK_BYTES);
+        if let Err(error) = thread.spawn(run) {
+            self.lock().open -= 1;
+            log::announce(format_args!("no thread for a connection ({error}); it is closed"));
+        }
+    }
+}
