@@ -77,8 +77,12 @@ pub(crate) enum Caller {
 
 /// What a stranger is told of a function's failure.
 const GENERAL: &str = "the function failed; its log says why, under this request id";
+#[cfg(not(feature = "gzip"))]
 const CODING: &str =
     "the body has a content coding; send it plain, without a Content-Encoding field";
+#[cfg(feature = "gzip")]
+const CODING: &str =
+    "the body has a content coding; send it plain, or in one that Accept-Encoding names";
 /// Causes that are named, and bytes that their texts have at most.
 const MOST_CAUSES: usize = 16;
 const MOST_CAUSE_BYTES: usize = 2 * 1024;

@@ -6,12 +6,15 @@
 //! answer is a [`Reject`].
 //!
 //! Reading order: [`status`], [`reject`], [`scan`] (where does a head end), [`head`] (what does it
-//! say), [`chunked`] (bodies of unknown length), [`date`], [`response`] (what goes out).
+//! say), [`chunked`] (bodies of unknown length), `gzip` (bodies with a content coding), [`date`],
+//! [`response`] (what goes out).
 
 pub mod chunked;
 pub mod date;
 #[cfg(feature = "websocket")]
 pub(crate) mod frame;
+#[cfg(feature = "gzip")]
+pub mod gzip;
 pub mod head;
 pub mod reject;
 pub mod response;

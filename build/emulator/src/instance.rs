@@ -530,7 +530,10 @@ impl Instance {
                         self.exchange_error(WireError::Io(io::ErrorKind::ConnectionReset.into()))
                     );
                 }
-                Err(NoReply::ExchangeError(exchange_error)) => return Err(exchange_error),
+                Err(NoReply::ExchangeError(exchange_error)) => {
+                    self.tell_calls_in_vain(); // which may be why
+                    return Err(exchange_error);
+                }
             }
         }
     }
@@ -611,20 +614,42 @@ impl Instance {
 
     /// Says, once a run for each, what the function tried to call and could not.
     fn tell_calls_in_vain(&self) {
-        let in_vain = match &*lock(&self.process) {
-            Process::Sandboxed(inner) => inner.called_in_vain(),
+        let (in_vain, here, nobody) = match &*lock(&self.process) {
+            Process::Sandboxed(inner) => {
+                (inner.called_in_vain(), inner.called_in_vain_here(), inner.called_nobody())
+            }
             _ => return,
         };
-        let fresh: Vec<String> = {
-            let mut told = lock(&self.host.told_in_vain);
-            in_vain.into_iter().filter(|tried| told.insert(tried.clone())).collect()
-        };
-        if !fresh.is_empty() {
-            let why = match lock(&self.host.network).as_ref() {
+        let is_fresh = |what: &String| lock(&self.host.told_in_vain).insert(what.clone());
+        let network = lock(&self.host.network).clone();
+        let in_vain: Vec<String> = in_vain.into_iter().filter(is_fresh).collect();
+        if !in_vain.is_empty() {
+            let why = match &network {
                 Some(network) if !network.has_uplink() => "there is no network here",
                 _ => "metadata services are never reached from here",
             };
-            self.host.journal.note(format_args!("{}: {why}", fresh.join(", ")));
+            self.host.journal.note(format_args!("{}: {why}", in_vain.join(", ")));
+        }
+        let remedy = match network.is_some_and(|network| network.is_wanted()) {
+            true => "",
+            false => " in place of --no-network",
+        };
+        // Its own port is called from outside, and may be refused until it listens.
+        for address in here.into_iter().filter(|address| address.port() != PORT) {
+            let told = format!(
+                "it was refused at {address}: nobody listens there in its own network; if a server \
+                 of this machine is meant, name it with `--reach {address}`{remedy}, or with \
+                 `reach` under [local] in function.toml"
+            );
+            if is_fresh(&told) {
+                self.host.journal.note(told);
+            }
+        }
+        for address in nobody {
+            let told = format!("it called {address}: nobody listens there on this machine");
+            if is_fresh(&told) {
+                self.host.journal.note(told);
+            }
         }
     }
 
@@ -672,6 +697,7 @@ impl Instance {
                 }
                 Err(_) if started.elapsed() > limit => {
                     self.explain_silence();
+                    self.tell_calls_in_vain();
                     self.end();
                     return Err(InvocationVerdict::PortBindingFailed(limit));
                 }
@@ -686,6 +712,7 @@ impl Instance {
     }
 
     fn failed_start(&self) -> InvocationVerdict {
+        self.tell_calls_in_vain(); // which may be why
         if let Process::Sandboxed(inner) = &mut *lock(&self.process)
             && let Err(error) = inner.exec_ns()
         {
