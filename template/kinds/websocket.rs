@@ -35,7 +35,8 @@ struct Heard {
 /// Each message of GET /talk. What is no such JSON ends the connection with code 1007.
 fn talk(socket: &mut Socket<'_>, message: Message<'_>) -> firstbyte::Result<()> {
     let said: Said = message.json()?;
-    socket.send_json(&Heard { message: format!("Hello, {}!", said.name) })
+    let heard = Heard { message: format!("Hello, {}!", said.name) };
+    socket.send_json(&heard)
 }
 
 fn app() -> App {
