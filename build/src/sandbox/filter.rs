@@ -4,7 +4,7 @@
 //! namespace, by netlink, because nothing may be executed between clone and exec. Private to the
 //! sandbox.
 
-use super::network::Inside;
+use super::plan::Inside;
 use super::route::LOOPBACK_INDEX;
 use nix::libc;
 use nix::sys::socket::{
