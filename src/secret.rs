@@ -1,9 +1,9 @@
-//! Which names stand before a value that must not be printed: of header fields, and of the members
-//! of events that hold such fields. A list of words and not of the platforms' headers, so that a
-//! secret that is new or the user's own is not the one that leaks; a test in `platform` checks that
-//! it covers each platform's own.
+//! Names whose values must not be printed: of header fields, and of the members of events that hold
+//! such fields. It is a list of words, and not of the platforms' headers, so that a new secret or
+//! one of the user's own is hidden too; a test in `platform` checks that it covers each platform's
+//! own.
 
-/// A name that has one of these in it is a secret's.
+/// A name that contains one of these is a secret's name.
 const WORDS: [&str; 11] = [
     "secret",
     "token",
@@ -18,10 +18,11 @@ const WORDS: [&str; 11] = [
     "signature",
 ];
 
-/// Lambda's two contexts: no credentials, but `identity` and `authorizer` in them name the caller.
+/// Lambda's two contexts: they hold no credentials, but `identity` and `authorizer` in them name
+/// the caller.
 const NAMES: [&str; 2] = ["x-amzn-request-context", "x-amzn-lambda-context"];
 
-/// `eq_ignore_ascii_case`, compiled once: inlined it is a screenful for each caller.
+/// `eq_ignore_ascii_case`, compiled once: inlined, it adds a screenful of code to each caller.
 #[inline(never)]
 fn is_same(text: &[u8], other: &[u8]) -> bool {
     text.eq_ignore_ascii_case(other)
@@ -38,10 +39,11 @@ pub(crate) fn is_secret(name: &str) -> bool {
         || NAMES.iter().any(|known| is_same(name, known.as_bytes()))
 }
 
-/// The text without what looks like a secret in it: the user and password of a URL
+/// The text with `redacted` in place of what looks like a secret: the user and password of a URL
 /// (`postgres://…@host`), and values after a secret's name (`password=…`, `"token": "…"`).
 ///
-/// Byte by byte and without std's searches, which are 10 KiB: every function has this.
+/// It goes byte by byte, without std's searches: those are 10 KiB, and every function has this
+/// code.
 #[cold]
 #[inline(never)]
 pub(crate) fn redacted(text: &str) -> String {
@@ -83,8 +85,8 @@ pub(crate) fn redacted(text: &str) -> String {
             while is(start, b"\"' ") {
                 start += 1;
             }
-            // In prose a colon stands behind the word as well: `the token: it has expired`. A
-            // field's name has a dash in it, but for one, whose value has a space in it.
+            // In prose a colon can follow the word as well: `the token: it has expired`. A field's
+            // name has a dash in it, except one, whose value has a space in it.
             let is_field = is_colon
                 && (is(start.saturating_sub(1), b"\"'")
                     || name.bytes().any(|byte| byte == b'-')
