@@ -1,9 +1,10 @@
-//! The walk that makes a value of a parsed document: serde's deserializer over simd-json's tape.
+//! Deserializer: makes a value of a parsed document. serde's interface over simd-json's tape.
 //!
-//! simd-json has one, which says `ExpectedString` and not where. This one takes the same documents
-//! for the same types, and an error that passes through it gathers the way to where it began: the
-//! good path pays nothing for it. Errors name types in JSON's words and never show a value: it may
-//! be a secret, and writing numbers with fractions is 20 KiB of code.
+//! simd-json's own deserializer reports `ExpectedString` without a place. This one accepts the same
+//! documents for the same types, and an error that passes through it collects the path to where it
+//! began; a document without error pays nothing for it. Errors name types in JSON's words and never
+//! show a value, because it may be a secret, and because writing numbers with fractions is 20 KiB
+//! of code.
 
 use serde::de::value::BorrowedStrDeserializer;
 use serde::de::{
@@ -14,7 +15,7 @@ use serde::forward_to_deserialize_any;
 use simd_json::{Node, StaticNode};
 use std::fmt::{self, Write};
 
-/// A place on the tape, and what lies behind it.
+/// A position on the tape, and the nodes before it.
 pub(super) struct Walk<'t, 'de> {
     nodes: &'t [Node<'de>],
     at: usize,
@@ -29,14 +30,14 @@ impl<'t, 'de> Walk<'t, 'de> {
         self.nodes.get(self.at).copied()
     }
 
-    /// The next node's, which is passed.
+    /// Takes the next node.
     fn next(&mut self) -> Option<Node<'de>> {
         let node = self.peek();
         self.at += 1;
         node
     }
 
-    /// The node that was just passed is not what was expected.
+    /// The error for a node, taken just before, that is not what was expected.
     #[cold]
     #[inline(never)]
     fn mismatch(&self, expected: &str) -> Misfit {
@@ -241,7 +242,7 @@ impl<'de> Deserializer<'de> for &mut Walk<'_, 'de> {
     forward_to_deserialize_any! { char bytes byte_buf identifier }
 }
 
-/// What is left of an array or object.
+/// The remaining members of an array or object.
 struct Members<'w, 't, 'de> {
     walk: &'w mut Walk<'t, 'de>,
     left: usize,
@@ -249,7 +250,8 @@ struct Members<'w, 't, 'de> {
 }
 
 impl<'de> Members<'_, '_, 'de> {
-    /// A visitor of fixed length stops asking; what it left would be read as what follows.
+    /// Checks that all members were taken: a visitor of fixed length stops early, and what it left
+    /// would be read as what follows.
     fn ended(&self) -> Result<(), Misfit> {
         if self.left == 0 { Ok(()) } else { Err(self.has_more()) }
     }
@@ -332,7 +334,7 @@ impl<'de> MapAccess<'de> for Members<'_, '_, 'de> {
     }
 }
 
-/// A member's name: text, or what its type reads from text.
+/// A member's name: text, or a value that its type parses from text.
 struct Name<'de>(&'de str);
 
 macro_rules! integer_names {
@@ -458,23 +460,23 @@ impl<'de> VariantAccess<'de> for Variant<'_, '_, 'de> {
     }
 }
 
-/// A step on the way from the root to where an error began.
+/// One step of the path from the root to where an error began.
 enum Step {
     Name(String),
     Index(usize),
 }
 
-/// Bytes of one name and of the whole way that are told, and of what is wrong there.
+/// Largest number of bytes shown of one name, of the whole path, and of what is wrong there.
 const MOST_NAME_BYTES: usize = 64;
 const MOST_WAY_BYTES: usize = 256;
 const MOST_WORDS_BYTES: usize = 512;
 
-/// What a document has in place of what was expected, and where.
+/// A mismatch: what was expected, what was found, and where.
 pub(super) struct Misfit(Box<Parts>);
 
 struct Parts {
     what: String,
-    /// From where it began to the root.
+    /// From where the error began to the root.
     way: Vec<Step>,
     /// The node; `None` until it is known.
     at: Option<usize>,
@@ -487,14 +489,14 @@ impl Misfit {
         Misfit(Box::new(Parts { what, way: Vec::new(), at }))
     }
 
-    /// It is the node at `at`, if no nearer one is known.
+    /// Sets its node to the one at `at`, unless a nearer one is known.
     #[cold]
     fn placed(mut self, at: usize) -> Misfit {
         self.0.at.get_or_insert(at);
         self
     }
 
-    /// It is below that step.
+    /// Adds a step to its path.
     #[cold]
     #[inline(never)]
     fn below(mut self, step: Step) -> Misfit {
@@ -502,8 +504,8 @@ impl Misfit {
         self
     }
 
-    /// In words: `at "user.name": expected a string, found null (near byte 15)`. `start` is where
-    /// the document lies in memory.
+    /// The error as text: `at "user.name": expected a string, found null (near byte 15)`. `start`
+    /// is the document's address.
     #[cold]
     #[inline(never)]
     pub(super) fn told(&self, nodes: &[Node<'_>], start: usize) -> String {
@@ -524,7 +526,7 @@ impl Misfit {
                     way.extend(name.chars().map(shown));
                 }
                 Step::Index(index) => {
-                    let _ = write!(way, "[{index}]"); // text takes all that is written to it
+                    let _ = write!(way, "[{index}]"); // writing to a String does not fail
                 }
             }
         }
@@ -538,9 +540,9 @@ impl Misfit {
     }
 }
 
-/// Where in the document the node at `at` is, or what stands before it. Texts know where they lie,
-/// others do not: they are looked for from the last text on, as if nothing stood between that need
-/// not.
+/// The place in the document of the node at `at`, or of what is before it. Only texts hold their
+/// place; the place of another node is computed from the last text on, as if no optional white
+/// space were between.
 fn near(nodes: &[Node<'_>], at: usize, start: usize) -> usize {
     let lies = |text: &str| (text.as_ptr() as usize).saturating_sub(start);
     for (index, node) in nodes.iter().enumerate().take(at + 1).rev() {
@@ -561,7 +563,7 @@ fn bounded(text: &str, most_bytes: usize) -> String {
     }
 }
 
-/// What serde's own types found, without the value.
+/// What was found, in JSON's words and without the value.
 fn found(unexpected: Unexpected<'_>) -> &'static str {
     match unexpected {
         Unexpected::Bool(_) => "a boolean",
