@@ -34,8 +34,9 @@ pub struct Limits {
     pub body_rate: MinRate,
     /// Minimum rate of the reader of a reply: the connection is cut.
     pub reply_rate: MinRate,
-    /// Connections open at once. At the cap the one makes room that has kept its place longest for
-    /// nothing: idle, or behind its minimum rate. If there is none, new ones wait in the backlog.
+    /// Largest number of open connections. At this number a new connection takes the slot of the
+    /// one that has been unused longest: idle, or behind its minimum rate. If there is none, new
+    /// ones wait in the backlog.
     pub connections: usize,
     /// Largest number of connections that linger: they have had their last reply, and stay open
     /// only until the peer has read it. One more closes the oldest of them. They do not count as

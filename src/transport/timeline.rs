@@ -1,13 +1,13 @@
-//! The boot timeline: `FIRSTBYTE_BOOT_TRACE=1` makes a server print when it reached what, once,
-//! after its first reply. Where it is not asked for it costs a look at the environment, and no
-//! system call.
+//! Boot timeline: `FIRSTBYTE_BOOT_TRACE=1` makes a server print once, after its first reply, when
+//! it reached each step. Without the variable it costs one look at the environment, and no system
+//! call.
 
 use crate::log;
 use crate::sys::monotonic_ns;
 use std::fmt::{self, Write};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-/// What is reached on the way, in the usual order.
+/// Steps of the boot, in the usual order.
 #[derive(Clone, Copy)]
 pub(crate) enum Mark {
     Main,
@@ -33,7 +33,7 @@ static TIMELINE: Timeline = Timeline {
     reached_ns: [const { AtomicU64::new(0) }; NAMES.len()],
 };
 
-/// Begins, if it is wanted: this is `main`.
+/// Begins the timeline if the variable is set. Called at the start of `main`.
 pub(crate) fn begin(variable: impl Fn(&str) -> Option<String>) {
     let again = TIMELINE.begun.swap(true, Ordering::Relaxed);
     if !again && variable("FIRSTBYTE_BOOT_TRACE").is_some_and(|value| value == "1") {
@@ -42,7 +42,7 @@ pub(crate) fn begin(variable: impl Fn(&str) -> Option<String>) {
     }
 }
 
-/// Notes that `mark` is reached.
+/// Records that `mark` is reached.
 #[inline]
 pub(crate) fn mark(mark: Mark) {
     if TIMELINE.wanted.load(Ordering::Relaxed) {
@@ -50,7 +50,7 @@ pub(crate) fn mark(mark: Mark) {
     }
 }
 
-/// Prints what was reached, in one line.
+/// Prints the steps in one line.
 pub(super) fn tell() {
     if !TIMELINE.wanted.swap(false, Ordering::Relaxed) {
         return;
@@ -63,8 +63,8 @@ pub(super) fn tell() {
     }
 }
 
-/// `boot in µs since main: listening 21, first request 80, …`: since exec where the launcher said
-/// when that was, by the clock that every process shares.
+/// Writes `boot in µs since main: listening 21, first request 80, …`; since exec if the launcher
+/// passed that time, by the clock that all processes share.
 fn write_line(
     line: &mut String,
     exec_ns: Option<u64>,
@@ -76,8 +76,7 @@ fn write_line(
     write!(line, "boot in µs since {}:", if exec_ns.is_some() { "exec" } else { "main" })?;
     let mut gap = " ";
     let mut told = from;
-    // By looking for the next one again and again: sorting five marks would be 6 KiB of every
-    // function.
+    // Searches the next step each time: sorting five of them would add 6 KiB to every function.
     while let Some((ns, name)) =
         reached_ns.into_iter().zip(NAMES).filter(|(ns, _)| *ns > told).min()
     {

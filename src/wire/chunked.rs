@@ -36,7 +36,7 @@ pub struct Decoder {
     left: u64,
     /// Number of hex digits read of the current size.
     digits: u32,
-    /// Bytes of extensions and trailer fields so far.
+    /// Number of bytes of extensions and trailer fields so far.
     overhead: usize,
 }
 
