@@ -1,4 +1,4 @@
-//! The system calls of outgoing sockets, none of which blocks.
+//! System calls of outgoing sockets; none of them blocks.
 
 use crate::sys::{monotonic_ns, retry};
 use std::io::{self, IoSlice};
