@@ -35,16 +35,16 @@ impl Around for AccessLog {
         match reply.body().map(<[u8]>::len) {
             Some(size) => {
                 let bytes = if is_bare { 0 } else { size as u64 };
-                tell(asked.context().log_id(), &target(asked), status, bytes, "", arrival);
+                write(asked.context().log_id(), &target(asked), status, bytes, "", arrival);
             }
             None if is_bare => {
-                tell(asked.context().log_id(), &target(asked), status, 0, "", arrival);
+                write(asked.context().log_id(), &target(asked), status, 0, "", arrival);
             }
             None => {
                 let (id, target) = (asked.context().log_id().to_owned(), target(asked));
                 reply.when_written(move |written, result| {
                     let cut = if result.is_err() { ", cut off" } else { "" };
-                    tell(&id, &target, status, written.bytes, cut, arrival);
+                    write(&id, &target, status, written.bytes, cut, arrival);
                 });
             }
         }
@@ -60,11 +60,11 @@ fn target(asked: &Asked<'_>) -> String {
     }
 }
 
-fn tell(id: &str, target: &str, status: Status, bytes: u64, cut: &str, arrival: Option<Arrival>) {
+fn write(id: &str, target: &str, status: Status, bytes: u64, cut: &str, arrival: Option<Arrival>) {
     let time = match arrival {
         Some(arrival) => arrival.elapsed().as_micros().to_string(),
         None => "-".to_owned(),
     };
     let code = status.code();
-    log::told(Level::Info, id, format_args!("{target} {code} {bytes} bytes{cut} {time} us"));
+    log::outcome(Level::Info, id, format_args!("{target} {code} {bytes} bytes{cut} {time} us"));
 }

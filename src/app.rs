@@ -495,7 +495,7 @@ impl App {
         let line = log::request(asked.method(), asked.path());
         log::failed(level, id, status, &line, format_args!("{error:#}"));
         let mut body = spare::take();
-        error.write_json_with(error.told(caller, status), id, &mut body);
+        error.write_json_with(error.message_for(caller, status), id, &mut body);
         let reply = Reply::raw_json(body).with_status(status);
         match error.is_about_coding() {
             true => reply.with_known_header("accept-encoding", "identity"),
@@ -661,7 +661,7 @@ mod tests {
     }
 
     #[test]
-    fn each_platform_is_told_of_a_failure_in_its_own_way() {
+    fn each_platform_gets_its_own_signal_of_a_failure() {
         let app = App::new().event(|_| -> Result<Reply> { Err(Error::new("broken")) });
         let reply = test::event("").header("x-scf-request-id", "r-1").send(&app);
         assert_eq!(reply.text(), r#"{"errorCode":1,"errorMessage":"broken","requestId":"r-1"}"#);

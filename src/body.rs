@@ -63,7 +63,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn keeps_its_padding_to_itself() {
+    fn the_padding_is_not_part_of_the_body() {
         let mut bytes = b"abc".to_vec();
         let body = Body::from_vec(&mut bytes);
         assert_eq!((body.as_bytes(), format!("{body:?}").as_str()), (&b"abc"[..], "Body(3 bytes)"));

@@ -281,7 +281,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_outbox_takes_so_much_and_in_order() {
+    fn an_outbox_has_a_limit_and_keeps_the_order() {
         let sender = Sender::new(2 * MESSAGE_BYTES + 5);
         assert_eq!(sender.send_text("abc"), Ok(()));
         assert_eq!(sender.send_binary(vec![1, 2, 3]), Err(Undelivered::Full));

@@ -208,21 +208,21 @@ impl Around for Cors {
         }
         if self.any_origin && self.credentials {
             return Err(Error::new(
-                "CORS: with credentials a browser takes no `*`; name the origins that have leave",
+                "CORS: browsers refuse `*` with credentials; list the allowed origins",
             ));
         }
         let names = self.methods.iter().chain(&self.headers).chain(&self.expose);
         for name in names {
             if !is_token(name) {
                 return Err(Error::new(format!(
-                    "CORS: `{}` is no method or field name",
+                    "CORS: `{}` is not a method or a field name",
                     name.escape_debug()
                 )));
             }
         }
         if self.credentials && self.methods.iter().chain(&self.headers).any(|name| name == "*") {
             return Err(Error::new(
-                "CORS: with credentials `*` is a plain name; list them, or say `any_header`",
+                "CORS: with credentials `*` is a plain name; list the names, or use `any_header`",
             ));
         }
         Ok(())
@@ -335,7 +335,7 @@ mod tests {
     }
 
     #[test]
-    fn every_reply_says_so_whatever_it_is() {
+    fn every_kind_of_reply_has_the_fields() {
         let app = app(Cors::new().origin(PAGE).credentials().expose("etag"));
         for (call, status) in [
             (test::get("/"), 200),
@@ -398,7 +398,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_the_same_for_all_says_so() {
+    fn any_origin_gets_a_star_and_no_default_age() {
         let app = app(Cors::new().any_origin().max_age(None).methods(["PUT"]));
         let answer = test::get("/").header("origin", PAGE).send(&app);
         assert_eq!(fields(&answer), [(ORIGIN, "*")]);
@@ -449,8 +449,8 @@ mod tests {
             (Cors::new().origin("https://App.example"), "has capitals"),
             (Cors::new().origin("https://app.example:443"), "scheme's own port"),
             (Cors::new().origin("https://a\r\nb"), "has no host"),
-            (Cors::new().any_origin().credentials(), "name the origins"),
-            (Cors::new().origin(PAGE).header("x y"), "no method or field name"),
+            (Cors::new().any_origin().credentials(), "list the allowed origins"),
+            (Cors::new().origin(PAGE).header("x y"), "not a method or a field name"),
             (Cors::new().origin(PAGE).credentials().header("*"), "is a plain name"),
         ] {
             let error = App::new().around(cors).try_serve().unwrap_err();

@@ -224,7 +224,7 @@ impl Error {
     }
 
     /// The message for this caller, in a reply with `status`.
-    pub(crate) fn told(&self, caller: Caller, status: Status) -> &str {
+    pub(crate) fn message_for(&self, caller: Caller, status: Status) -> &str {
         let is_mistake = status.code() < 500;
         match self.words {
             _ if caller == Caller::Platform => &self.message,
@@ -252,12 +252,12 @@ impl Error {
     }
 }
 
-/// The texts of a cause and of its own causes, without those with which `told` or a nearer cause
+/// The texts of a cause and of its own causes, without those with which `message` or a nearer cause
 /// already ends.
 #[cold]
-fn causes(told: &str, mut cause: Option<&(dyn std::error::Error + '_)>) -> Option<Box<str>> {
+fn causes(message: &str, mut cause: Option<&(dyn std::error::Error + '_)>) -> Option<Box<str>> {
     let mut all = String::new();
-    let mut nearer = told.to_owned();
+    let mut nearer = message.to_owned();
     for _ in 0..MOST_CAUSES {
         let Some(this) = cause else { break };
         let text = this.to_string();
@@ -346,18 +346,21 @@ mod tests {
     }
 
     #[test]
-    fn a_stranger_reads_what_was_written_for_him() {
+    fn a_web_client_reads_only_what_was_written_for_it() {
         let foreign = || Error::from(Chain(&["password authentication failed", "dsn=secret"]));
         let (web, bad) = (Caller::Web, Status::BAD_GATEWAY);
-        assert_eq!(foreign().told(web, bad), GENERAL);
-        assert_eq!(foreign().told(Caller::Gateway, bad), GENERAL);
-        assert_eq!(foreign().told(web, Status::NOT_FOUND), "Not Found");
-        assert_eq!(foreign().told(Caller::Platform, bad), "password authentication failed");
-        assert_eq!(foreign().for_caller().told(web, bad), "password authentication failed");
-        assert_eq!(Error::new("mine").told(web, bad), GENERAL);
-        assert_eq!(Error::new("mine").told(web, Status::CONFLICT), "mine");
-        assert_eq!(Error::public(bad, "mine").told(web, bad), "mine");
-        assert_eq!(Error::peer(Status::CONFLICT, "yours").told(web, Status::CONFLICT), "yours");
+        assert_eq!(foreign().message_for(web, bad), GENERAL);
+        assert_eq!(foreign().message_for(Caller::Gateway, bad), GENERAL);
+        assert_eq!(foreign().message_for(web, Status::NOT_FOUND), "Not Found");
+        assert_eq!(foreign().message_for(Caller::Platform, bad), "password authentication failed");
+        assert_eq!(foreign().for_caller().message_for(web, bad), "password authentication failed");
+        assert_eq!(Error::new("mine").message_for(web, bad), GENERAL);
+        assert_eq!(Error::new("mine").message_for(web, Status::CONFLICT), "mine");
+        assert_eq!(Error::public(bad, "mine").message_for(web, bad), "mine");
+        assert_eq!(
+            Error::peer(Status::CONFLICT, "yours").message_for(web, Status::CONFLICT),
+            "yours"
+        );
     }
 
     #[test]

@@ -43,7 +43,7 @@ pub fn parse<'a, T: Deserialize<'a>>(body: Body<'a>) -> Result<T> {
     let filled = fill(body, &mut scratch.buffers, &mut tape);
     let value = filled.and_then(|()| {
         T::deserialize(&mut Walk::new(&tape.0))
-            .map_err(|misfit| wrong_shape(&misfit.told(&tape.0, start)))
+            .map_err(|mismatch| wrong_shape(&mismatch.describe(&tape.0, start)))
     });
     scratch.tape = tape.reset();
     scratch.give_back();
@@ -312,7 +312,7 @@ mod tests {
     }
 
     #[test]
-    fn says_what_is_wrong_and_where() {
+    fn errors_name_what_is_wrong_and_where() {
         for (text, expected) in [
             ("", "the body is empty"),
             ("   ", "ends too early"),

@@ -42,7 +42,7 @@ pub(crate) fn read_format(variable: impl Fn(&str) -> Option<String>) -> Result<(
 }
 
 /// From now on failures of this level and above are logged.
-pub(crate) fn tell_failures(level: LevelFilter) {
+pub(crate) fn set_failure_level(level: LevelFilter) {
     FAILURES.store(level as usize, Ordering::Relaxed);
 }
 
@@ -50,12 +50,12 @@ pub(crate) fn tell_failures(level: LevelFilter) {
 #[cold]
 pub(crate) fn failure(level: Level, request_id: &str, message: fmt::Arguments<'_>) {
     if level as usize <= FAILURES.load(Ordering::Relaxed) {
-        told(level, request_id, format_args!("{}", redacted(&message.to_string())));
+        outcome(level, request_id, format_args!("{}", redacted(&message.to_string())));
     }
 }
 
 /// Logs a request's outcome: one line, of a bounded size.
-pub(crate) fn told(level: Level, request_id: &str, message: fmt::Arguments<'_>) {
+pub(crate) fn outcome(level: Level, request_id: &str, message: fmt::Arguments<'_>) {
     if level as usize > FAILURES.load(Ordering::Relaxed) {
         return;
     }
@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn says_what_the_format_should_be() {
+    fn an_unknown_format_is_an_error_that_lists_the_formats() {
         let error = read_format(|_| Some("xml".to_owned())).unwrap_err();
         assert!(error.to_string().contains("write text or json"), "{error}");
     }

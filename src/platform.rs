@@ -352,7 +352,7 @@ mod tests {
     }
 
     #[test]
-    fn the_environment_has_the_last_word_on_the_platform() {
+    fn the_environment_decides_over_headers() {
         let fc = [("x-fc-request-id", "r")];
         let headers = Headers::from_pairs(&fc);
         assert_eq!(recognise(headers, || None), Some(Platform::Fc));
@@ -366,9 +366,9 @@ mod tests {
     }
 
     #[test]
-    fn an_ordinary_path_never_asks_for_the_environment() {
+    fn an_ordinary_path_never_reads_the_environment() {
         let headers = Headers::from_pairs(&[("x-fc-request-id", "r")]);
-        let environment = || unreachable!("GET /invoke is nobody's event");
+        let environment = || unreachable!("GET /invoke is not an event");
         assert_eq!(role("GET", "/invoke", headers, environment), None);
     }
 

@@ -125,7 +125,7 @@ impl Reply {
     pub fn redirect(status: Status, location: impl Into<Cow<'static, str>>) -> Result<Reply> {
         if !matches!(status.code(), 301 | 302 | 303 | 307 | 308) {
             return Err(Error::new(format!(
-                "status {} is no redirect; use 301, 302, 303, 307 or 308",
+                "status {} is not a redirect; use 301, 302, 303, 307 or 308",
                 status.code()
             )));
         }
@@ -357,7 +357,7 @@ impl Reply {
             }
             #[cfg(feature = "websocket")]
             ReplyBody::Upgrade(_) => {
-                Err(Error::new("a WebSocket takes a connection, and an event has none"))
+                Err(Error::new("a WebSocket needs a connection, and an event has none"))
             }
         }
     }
@@ -446,7 +446,7 @@ fn check_field(name: &str, value: &str) -> Result<()> {
     ];
     if name.is_empty() || !name.bytes().all(is_token_byte) {
         return Err(Error::new(format!(
-            "`{}` is no header name; use letters, digits and `-`",
+            "invalid header name `{}`; use letters, digits and `-`",
             name.escape_debug()
         )));
     }

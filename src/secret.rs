@@ -56,7 +56,7 @@ pub(crate) fn redacted(text: &str) -> String {
         at
     };
     let mut out = String::with_capacity(text.len());
-    let (mut told, mut at) = (0, 0);
+    let (mut copied, mut at) = (0, 0);
     while at < bytes.len() {
         let (here, is_colon) = (at, bytes[at] == b':');
         at += 1;
@@ -71,11 +71,11 @@ pub(crate) fn redacted(text: &str) -> String {
             }
         } else {
             let mut last = here;
-            while last > told && is(last - 1, b"\"' ") {
+            while last > copied && is(last - 1, b"\"' ") {
                 last -= 1;
             }
             let mut first = last;
-            while first > told
+            while first > copied
                 && (bytes[first - 1].is_ascii_alphanumeric() || is(first - 1, b"-_."))
             {
                 first -= 1;
@@ -100,12 +100,12 @@ pub(crate) fn redacted(text: &str) -> String {
             (start, until(value, b" \t\r\n\"'`,;&()<>[]{}"))
         };
         if end > start {
-            out.push_str(text.get(told..start).unwrap_or_default());
+            out.push_str(text.get(copied..start).unwrap_or_default());
             out.push_str("redacted");
-            (told, at) = (end, end);
+            (copied, at) = (end, end);
         }
     }
-    out.push_str(text.get(told..).unwrap_or_default());
+    out.push_str(text.get(copied..).unwrap_or_default());
     out
 }
 
@@ -119,8 +119,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_looks_like_a_secret_is_not_told() {
-        for (text, told) in [
+    fn what_looks_like_a_secret_is_redacted() {
+        for (text, expected) in [
             ("plain: words", "plain: words"),
             ("postgres://u:p@h:5432/db failed", "postgres://redacted@h:5432/db failed"),
             ("https://h/path?a=1", "https://h/path?a=1"),
@@ -136,7 +136,7 @@ mod tests {
             ("password=", "password="),
             ("a\u{fc}=\u{fc}: t\u{fc}r", "a\u{fc}=\u{fc}: t\u{fc}r"),
         ] {
-            assert_eq!(redacted(text), told);
+            assert_eq!(redacted(text), expected);
         }
     }
 }

@@ -233,7 +233,7 @@ impl Answer {
     pub fn text(&self) -> &str {
         match std::str::from_utf8(&self.body) {
             Ok(text) => text,
-            Err(error) => panic!("the reply's body is no text: {error}"),
+            Err(error) => panic!("the reply's body is not text: {error}"),
         }
     }
 

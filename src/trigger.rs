@@ -156,20 +156,20 @@ pub(crate) mod samples {
         macro_rules! table {
             ($($type:ty, $sample:literal: $([$($step:literal),*])*;)*) => {$(
                 let sample = include_str!(concat!("../tests/data/events/", $sample));
-                assert!(refusal::<$type>(r#"{"name":"x"}"#).is_some_and(|told| {
-                    told.contains("missing field `")
+                assert!(refusal::<$type>(r#"{"name":"x"}"#).is_some_and(|text| {
+                    text.contains("missing field `")
                 }), $sample);
                 assert!(refusal::<$type>("null").is_some(), $sample);
                 $({
                     let way: &[&str] = &[$($step),*];
                     let name = way.last().unwrap();
-                    let told = refusal::<$type>(&without(sample, way, false)).unwrap_or_default();
-                    assert!(told.contains(&format!("missing field `{name}`")), "{way:?}: {told}");
-                    let told = refusal::<$type>(&without(sample, way, true)).unwrap_or_default();
+                    let text = refusal::<$type>(&without(sample, way, false)).unwrap_or_default();
+                    assert!(text.contains(&format!("missing field `{name}`")), "{way:?}: {text}");
+                    let text = refusal::<$type>(&without(sample, way, true)).unwrap_or_default();
                     assert!(
-                        told.contains(&format!("{name}\": expected "))
-                            && told.contains("found null"),
-                        "{way:?}: {told}"
+                        text.contains(&format!("{name}\": expected "))
+                            && text.contains("found null"),
+                        "{way:?}: {text}"
                     );
                 })*
             )*};

@@ -331,7 +331,7 @@ mod tests {
     }
 
     #[test]
-    fn any_page_if_it_was_said() {
+    fn any_origin_allows_every_page() {
         let reply = handshake(&[("Origin", "null")]).send(&app(WebSocket::new().any_origin()));
         assert_eq!(reply.status().code(), 101);
     }

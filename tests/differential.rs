@@ -13,7 +13,7 @@ const CONNECTIONS: u64 = 150_000;
 /// Why we refuse what hyper accepts, by the reason that the peer is told.
 const WE_REFUSE: &[(&str, &str)] = &[
     (
-        "CONNECT is not served: this is no proxy",
+        "CONNECT is not supported: this is not a proxy",
         "501 at the head: no handler could answer it (RFC 9110, section 9.3.6)",
     ),
     (

@@ -175,7 +175,7 @@ mod tests {
     use crate::Status;
     use crate::test::{self, Call};
 
-    /// Says its name in a field of every reply, and answers or fails as the path says.
+    /// A hook that puts its name in a field of every reply, and answers or fails according to the path.
     struct Mark(&'static str);
 
     impl Around for Mark {
@@ -206,7 +206,7 @@ mod tests {
     fn app() -> App {
         App::new()
             .event(|event: crate::Event<'_>| match event.bytes() {
-                b"fail" => Err(Error::new("told")),
+                b"fail" => Err(Error::new("broken")),
                 _ => Ok("event"),
             })
             .get("/", |_| "here")
@@ -246,7 +246,7 @@ mod tests {
             );
             assert!(answer.text().contains(text), "{call:?}: {}", answer.text());
         }
-        assert!(test::event("fail").send(&app).text().contains("told"), "the platform is told");
+        assert!(test::event("fail").send(&app).text().contains("broken"), "the platform gets it");
     }
 
     #[test]

@@ -120,9 +120,9 @@ enum Begun<T> {
     },
 }
 
-/// A failure that is older is tried again instead of told.
+/// Age from which on a failure is tried again instead of returned.
 const OLD: Duration = Duration::from_secs(1);
-/// No handshake takes more: one that asks for a wait and is ready at once, again and again.
+/// Largest number of steps of a handshake: one could ask for a wait and be ready at once, again and again.
 const MOST_STEPS: u32 = 10_000;
 
 impl<T: Handshake> Early<T> {

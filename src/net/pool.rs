@@ -404,7 +404,7 @@ mod tests {
         assert!(!pool.is_good(&mut connection, 100 * second, 101 * second));
     }
 
-    /// Whether the work is done again: fresh or used, what became of it, and what the caller says.
+    /// Whether the work is repeated: by the connection (new or reused), its fate, and `repeat`.
     #[test]
     fn is_repeated_once_where_that_is_safe() {
         fn fate(error: &io::Error) -> Fate {

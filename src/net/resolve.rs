@@ -68,7 +68,7 @@ impl TcpStream {
     pub fn begin(destination: &str) -> io::Result<TcpStream> {
         let malformed = || {
             let text = format!(
-                "`{}` is no destination; write it as host:port, for example redis:6379",
+                "invalid destination `{}`; write it as host:port, for example redis:6379",
                 destination.escape_debug()
             );
             io::Error::new(io::ErrorKind::InvalidInput, text)

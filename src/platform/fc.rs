@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn says_success_and_failure_twice() {
+    fn signals_success_and_failure_by_status_and_header() {
         let done = signal(Reply::empty(), Completion::Done).unwrap();
         assert_eq!((done.status(), done.header("x-fc-status")), (Status::OK, Some("200")));
         let failed = signal(Reply::text("why"), Completion::Failed).unwrap();

@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn a_context_that_is_none_is_an_error_and_an_empty_identity() {
+    fn a_malformed_context_is_an_error_and_has_no_request_id() {
         for text in
             ["", "{", "[]", r#"{"request_id":7}"#, r#"{"request_id":"#, r#"{"request_id":"x"#]
         {

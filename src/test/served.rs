@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn says_what_a_program_printed_that_never_listened() {
+    fn the_error_has_what_a_program_printed_that_never_listened() {
         let error = shell("echo no database").map(drop).expect_err("it ends").to_string();
         assert!(
             error.contains("ended before it listened") && error.contains("no database"),

@@ -161,7 +161,7 @@ impl Outliving for Jobs {
         }
     }
 
-    fn tell_left(&self) -> usize {
+    fn log_left(&self) -> usize {
         let jobs = self.lock();
         for job in jobs.iter() {
             let (place, ms) = (job.place, job.since.elapsed().as_millis());

@@ -351,7 +351,7 @@ mod tests {
     /// One who asked in vain held what it asked for until it had given it back, and another who
     /// looked in between waited for ever. Here all wait in the end if one is forgotten.
     #[test]
-    fn nobody_is_forgotten() {
+    fn no_waiting_share_is_forgotten() {
         let pool = Portion::default();
         std::thread::scope(|scope| {
             for _ in 0..4 {

@@ -88,7 +88,7 @@ impl From<Reject> for End {
 
 impl From<io::Error> for End {
     fn from(_: io::Error) -> End {
-        End::Close // resets and time-outs of writes: nobody is there to be told
+        End::Close // resets and time-outs of writes: there is no peer to answer
     }
 }
 
@@ -614,7 +614,7 @@ struct Incoming {
 }
 
 /// Message for a peer that lost its slot.
-const BEHIND: &str = "the request arrived more slowly than others need the connection's place";
+const BEHIND: &str = "the request arrived too slowly while other connections waited";
 
 /// A complete body: its size, where in `input` the next request starts, and its share of the budget
 /// until the reply is out.

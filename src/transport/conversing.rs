@@ -330,7 +330,7 @@ impl<'c, S> Conversing<'c, S> {
             Ok(Waited::TooLong) if !within => Ok(More::Nudged),
             Ok(Waited::TooLong) => Err(End::mistake(1008, "the message did not arrive in time")),
             Ok(Waited::Evicted) => {
-                let reason = "the message arrived more slowly than others need the place";
+                let reason = "the message arrived too slowly while others waited";
                 Err(End::mistake(1008, reason))
             }
             Err(_) => Err(End::gone("the socket cannot be watched")),
@@ -426,7 +426,7 @@ impl<S> Wire<'_, S> {
         quiet: Duration,
     ) -> std::result::Result<More, End> {
         if quiet >= self.settings.idle {
-            return Err(End::of(1000, "nothing has been said for too long", Level::Info));
+            return Err(End::of(1000, "nothing was sent for too long", Level::Info));
         }
         if silence.pinged {
             return Err(End::gone("a ping was not answered"));
@@ -533,7 +533,7 @@ impl Handled<'_> {
         });
         let close = mouth.close;
         let error: Error = match done {
-            _ if wire.broken => return Err(gone()), // the handler was told, and is not to blame
+            _ if wire.broken => return Err(gone()), // the handler got the error, and is not at fault
             Ok(Ok(())) => return close.map_or(Ok(()), Err),
             Ok(Err(error)) => error,
             Err(panicked) => panicked.into_error(),

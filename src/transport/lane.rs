@@ -60,7 +60,7 @@ pub(super) fn run<S: Service>(server: &'static Server<S>, listener: TcpListener)
     now_runs(Place::Elsewhere);
     lookout::rest();
     stack_guard::remove();
-    timeline::tell();
+    timeline::print();
 }
 
 /// The listener, and the connections whose next request has not begun to arrive.
@@ -123,10 +123,10 @@ impl<S: Service> Lane<S> {
                 // From now on poll asks it before it is accepted from.
                 let _ = self.listener.set_nonblocking(true);
             }
-            let told = self.others.iter().position(Connection::has_input);
+            let ready_now = self.others.iter().position(Connection::has_input);
             let waits_early = !early.waits.is_empty();
-            self.poll(&mut ready, told.is_some(), early);
-            if told.is_none() && ready.iter().all(|polled| polled.revents == 0) {
+            self.poll(&mut ready, ready_now.is_some(), early);
+            if ready_now.is_none() && ready.iter().all(|polled| polled.revents == 0) {
                 self.others.retain_mut(|other| other.lingers_for() != Some(Duration::ZERO));
                 if self.first && waits_early {
                     continue; // only a time-out of an early connection
@@ -137,7 +137,7 @@ impl<S: Service> Lane<S> {
             }
             for index in (0..self.others.len()).rev() {
                 if ready.get(index + 1).is_some_and(|polled| polled.revents != 0)
-                    || told == Some(index)
+                    || ready_now == Some(index)
                 {
                     let connection = self.others.swap_remove(index);
                     if let Found::Speaker(speaker) = self.receive(connection) {
@@ -259,7 +259,7 @@ impl<S: Service> Lane<S> {
     fn settle(&mut self) {
         if !mem::replace(&mut self.settled, true) {
             (self.server.settle)();
-            timeline::tell();
+            timeline::print();
         }
     }
 
@@ -287,7 +287,7 @@ impl<S: Service> Hold<S> {
         lookout::end();
         let Some(mut lane) = self.lane().take() else {
             (self.server.settle)(); // delayed if the lookout's thread has ended the lane
-            timeline::tell();
+            timeline::print();
             if let Some(connection) = kept {
                 accept::spawn(self.server, connection);
             }

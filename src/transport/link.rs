@@ -175,7 +175,7 @@ impl Link {
     }
 }
 
-/// Ends one or both directions; whoever waits for the socket wakes up. Errors say that it is over
+/// Closes one or both directions; a wait for the socket ends. An error means that it is over
 /// already.
 pub(super) fn shutdown(fd: RawFd, how: Shutdown) {
     let how = match how {
@@ -188,7 +188,7 @@ pub(super) fn shutdown(fd: RawFd, how: Shutdown) {
     unsafe { libc::shutdown(fd, how) };
 }
 
-/// Bytes in a socket's send queue: not sent yet, or not acknowledged; 0 where nobody knows.
+/// Bytes in a socket's send queue: not sent yet, or not acknowledged; 0 if unknown.
 pub(super) fn queued(fd: RawFd) -> u64 {
     let mut bytes: libc::c_int = 0;
     // JUSTIFICATION: the caller may hold no more than the number, and std does not ask.
@@ -212,7 +212,7 @@ pub(super) fn limit_unsent(fd: RawFd) {
     }
 }
 
-/// Whether bytes have arrived that nobody has read.
+/// Whether bytes have arrived that were not read.
 pub(super) fn has_input(fd: RawFd) -> bool {
     let mut byte = 0u8;
     // JUSTIFICATION: the caller may hold no more than the number.

@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn who_is_behind_longest_is_told_apart_from_who_keeps_up() {
+    fn a_peer_that_is_behind_is_found_and_one_that_keeps_up_is_not() {
         let (mut trickles, mut quick) = (Pace::new(RATE, LONGEST), Pace::new(RATE, LONGEST));
         assert_eq!(trickles.behind_ns(), None, "nobody is behind at once");
         for _ in 0..3 {

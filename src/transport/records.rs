@@ -22,7 +22,7 @@ pub(crate) fn init(variable: impl Fn(&str) -> Option<String>) -> Result<()> {
         })?,
     };
     log::read_format(variable)?;
-    log::tell_failures(level);
+    log::set_failure_level(level);
     if ::log::set_logger(&RequestRecords).is_ok() {
         ::log::set_max_level(level);
     }
@@ -62,7 +62,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn says_what_a_variable_should_be() {
+    fn an_unknown_level_is_an_error_that_lists_the_levels() {
         let with = |name: &'static str, value: &'static str| {
             init(move |asked| (asked == name).then(|| value.to_owned()))
                 .map_err(|error| error.to_string())

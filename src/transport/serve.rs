@@ -57,7 +57,7 @@ pub(crate) fn serve<S: Service>(
             thread::sleep(Duration::from_secs(3600));
         }
     }
-    let cut = server.tell_cut(left);
+    let cut = server.log_cut(left);
     let ended = server.service.stop();
     stop::drained();
     accepting && ended && !cut
@@ -75,7 +75,7 @@ impl<S: Service> Server<S> {
     /// connections.
     #[cold]
     #[inline(never)]
-    fn tell_cut(&self, left: usize) -> bool {
+    fn log_cut(&self, left: usize) -> bool {
         if left == 0 && BACKGROUND.get().is_none() {
             return false;
         }
@@ -94,14 +94,14 @@ impl<S: Service> Server<S> {
             );
             log::failure(Level::Error, "", line);
         }
-        let background = BACKGROUND.get().map_or(0, |background| background.tell_left());
+        let background = BACKGROUND.get().map_or(0, |background| background.log_left());
         left > 0 || background > 0
     }
 }
 
 impl<S: Service> Ending for Server<S> {
     fn end(&self) -> ! {
-        self.tell_cut(self.slots.count()); // the main thread is in a handler
+        self.log_cut(self.slots.count()); // the main thread is in a handler
         self.service.stop();
         stop::end_process()
     }

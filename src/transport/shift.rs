@@ -200,7 +200,7 @@ impl Shift {
         unsafe { libc::read(self.timer.as_raw_fd(), (&raw mut count).cast(), 8) };
         let now = monotonic_ns();
         let mut watch = self.watch();
-        watch.tell(now);
+        watch.log_long(now);
         let handler = self.current();
         if let Some((worker, number)) = handler
             && watch.seen == handler
@@ -259,7 +259,7 @@ impl Shift {
 
 impl WatchState {
     /// Drops handlers that have ended, and logs each long one once.
-    fn tell(&mut self, now: u64) {
+    fn log_long(&mut self, now: u64) {
         self.held.retain(|held| {
             let goes_on = held.worker.handler() == Some(held.handler);
             let long = now.saturating_sub(held.since_ns) >= WORTH_A_LINE_NS;

@@ -191,7 +191,7 @@ pub(crate) enum Need {
 /// How long a peer must be behind before it is cut because descriptors have run out, in
 /// nanoseconds: those that wait have no slot of the cap's.
 const DESCRIPTOR_PATIENCE_NS: u64 = 2_000_000_000;
-/// Time after which a connection that was told to leave no longer keeps others from being told, in
+/// Time after which a connection that must leave no longer keeps others from being ended, in
 /// nanoseconds: its handler may be busy.
 const LEAVING_NS: u64 = 50_000_000;
 /// Largest number of connections tried, of those that seem to have been unused longest.
@@ -282,7 +282,7 @@ impl Slots {
         self.wants_room.store(false, Ordering::SeqCst);
     }
 
-    fn tell_acceptor(&self) {
+    fn wake_acceptor(&self) {
         if self.wants_room.load(Ordering::SeqCst) {
             self.acceptor.unpark();
         }
@@ -415,7 +415,7 @@ impl SlotState {
         shutdown(self.fd, how);
     }
 
-    /// Whether it was told to leave a moment ago.
+    /// Whether it was asked to leave a moment ago.
     fn is_leaving(&self, now: u64) -> bool {
         match self.phase {
             Phase::Leaving(since) | Phase::Evicted(since) => now.saturating_sub(since) < LEAVING_NS,
@@ -508,7 +508,7 @@ impl Seat {
             (clock::coarse_ns(), self.slots.idle_order.fetch_add(1, Ordering::Relaxed))
         });
         let kept = self.turn(Phase::Idle { since_ns, order });
-        self.slots.tell_acceptor();
+        self.slots.wake_acceptor();
         // The server may have begun to stop before this connection was marked.
         kept && !self.slots.is_stopping()
     }
@@ -559,7 +559,7 @@ impl Seat {
         drop(state);
         self.slots.give_place_up();
         drop(open);
-        self.slots.tell_acceptor();
+        self.slots.wake_acceptor();
     }
 
     /// The time that is `limit` from now.
@@ -664,7 +664,7 @@ impl Drop for Seat {
             }
         }
         drop(open);
-        self.slots.tell_acceptor();
+        self.slots.wake_acceptor();
     }
 }
 

@@ -17,7 +17,7 @@ pub(super) trait Outliving: Sync {
     /// Waits until none is left, or until `end`.
     fn drain(&self, end: Instant);
     /// Logs what is left. Returns how many jobs that are.
-    fn tell_left(&self) -> usize;
+    fn log_left(&self) -> usize;
 }
 
 /// Set by the first background work, so that a function without any is linked without it.

@@ -51,7 +51,7 @@ pub(crate) fn mark(mark: Mark) {
 }
 
 /// Prints the steps in one line.
-pub(super) fn tell() {
+pub(super) fn print() {
     if !TIMELINE.wanted.swap(false, Ordering::Relaxed) {
         return;
     }
@@ -75,13 +75,13 @@ fn write_line(
     let from = exec_ns.unwrap_or(main_ns);
     write!(line, "boot in µs since {}:", if exec_ns.is_some() { "exec" } else { "main" })?;
     let mut gap = " ";
-    let mut told = from;
+    let mut last = from;
     // Searches the next step each time: sorting five of them would add 6 KiB to every function.
     while let Some((ns, name)) =
-        reached_ns.into_iter().zip(NAMES).filter(|(ns, _)| *ns > told).min()
+        reached_ns.into_iter().zip(NAMES).filter(|(ns, _)| *ns > last).min()
     {
         write!(line, "{gap}{name} {}", (ns - from) / 1000)?;
-        (gap, told) = (", ", ns);
+        (gap, last) = (", ", ns);
     }
     Ok(())
 }
@@ -91,21 +91,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tells_in_the_order_of_what_happened() {
-        let told = |exec_ns, reached_ns| {
+    fn prints_the_steps_in_the_order_of_their_times() {
+        let line = |exec_ns, reached_ns| {
             let mut line = String::new();
             write_line(&mut line, exec_ns, reached_ns).map(|()| line)
         };
         let reached = [1_000_000, 1_021_000, 1_300_900, 1_340_000, 1_500_000];
         let rest = "listening 21, first request 300, first reply 340, runtime 500";
-        assert_eq!(told(None, reached), Ok(format!("boot in µs since main: {rest}")));
-        assert_eq!(told(Some(1_000_001), reached), Ok(format!("boot in µs since main: {rest}")));
+        assert_eq!(line(None, reached), Ok(format!("boot in µs since main: {rest}")));
+        assert_eq!(line(Some(1_000_001), reached), Ok(format!("boot in µs since main: {rest}")));
         let rest = "main 100, listening 121, runtime 150, first request 400, first reply 440";
         let reached = [1_000_000, 1_021_000, 1_300_900, 1_340_000, 1_050_000];
-        assert_eq!(told(Some(900_000), reached), Ok(format!("boot in µs since exec: {rest}")));
+        assert_eq!(line(Some(900_000), reached), Ok(format!("boot in µs since exec: {rest}")));
         // Nine silent connections came first: the first request is an ordinary one.
         assert_eq!(
-            told(None, [1_000, 2_000, 0, 0, 3_000]),
+            line(None, [1_000, 2_000, 0, 0, 3_000]),
             Ok("boot in µs since main: listening 1, runtime 2".into())
         );
     }

@@ -162,14 +162,14 @@ impl<'a> ApiGateway<'a> {
     /// Refuses what no HTTP request can contain, before a handler relies on it.
     fn check(&self) -> Result<()> {
         let wrong = |what: String| {
-            Err(Error::peer(Status::BAD_REQUEST, format!("{what}; this is no gateway's event")))
+            Err(Error::peer(Status::BAD_REQUEST, format!("{what}; this is not a gateway's event")))
         };
         let is_token = |text: &str| !text.is_empty() && text.bytes().all(is_token_byte);
         if !self.is_request() {
             return wrong("the event has no `httpMethod` or no `path`".to_owned());
         }
         if !is_token(self.http_method) {
-            return wrong(format!("`{}` is no method", self.http_method.escape_debug()));
+            return wrong(format!("invalid method `{}`", self.http_method.escape_debug()));
         }
         for (name, value) in self.fields() {
             if !is_token(name)
@@ -335,7 +335,7 @@ mod tests {
                 "at \"requestContext\": missing field `serviceId`",
             ),
             (r#"{"httpMethod":"GET","path":"relative"}"#, "no `path`"),
-            (r#"{"httpMethod":"GET /x","path":"/"}"#, "is no method"),
+            (r#"{"httpMethod":"GET /x","path":"/"}"#, "invalid method"),
             (r#"{"httpMethod":"GET","path":"/","headers":{"a":"b\r\nc: d"}}"#, "header `a`"),
             (r#"{"httpMethod":"GET","path":"/","headers":{"a\n":"b"}}"#, "header `a\\n`"),
             (

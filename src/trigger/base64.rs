@@ -56,7 +56,7 @@ pub fn decode(text: &str, out: &mut Vec<u8>) -> Result<()> {
         digits => digits,
     };
     if !text.len().is_multiple_of(4) {
-        return Err(malformed(text.len(), "its length is no multiple of 4"));
+        return Err(malformed(text.len(), "its length is not a multiple of 4"));
     }
     out.reserve(text.len() / 4 * 3);
     for (index, group) in digits.chunks(4).enumerate() {
@@ -73,7 +73,7 @@ pub fn decode(text: &str, out: &mut Vec<u8>) -> Result<()> {
         if rest.iter().any(|&byte| byte != 0) {
             return Err(malformed(
                 index * 4 + group.len(),
-                "its last character has bits that count for nothing",
+                "its last character has unused bits that are set",
             ));
         }
         out.extend_from_slice(whole);

@@ -288,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn says_what_it_found_instead() {
+    fn errors_name_what_was_found() {
         let all = |text: &str| {
             [
                 member::<TextOrNumber<'_>>(text).err(),

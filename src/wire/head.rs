@@ -286,9 +286,10 @@ impl<'a> Target<'a> {
             return Err(Reject::bad_request(INVALID_TARGET));
         }
         match target {
-            _ if method == "CONNECT" => {
-                Err(Reject::new(Status::NOT_IMPLEMENTED, "CONNECT is not served: this is no proxy"))
-            }
+            _ if method == "CONNECT" => Err(Reject::new(
+                Status::NOT_IMPLEMENTED,
+                "CONNECT is not supported: this is not a proxy",
+            )),
             [b'/', ..] => Ok(Self::split(target)),
             b"*" if method == "OPTIONS" => {
                 Ok(Target { path: target, query: None, authority: None })

@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn says_length_and_connection() {
+    fn writes_length_and_connection() {
         assert_eq!(
             text(Status::OK, ResponseFraming::Length(1234567890), Version::Http11, true),
             "HTTP/1.1 200 OK\r\ncontent-length: 1234567890\r\ndate: Sun, 06 Nov 1994 08:49:37 \

@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn every_prefix_of_a_head_is_partial_and_says_the_same_when_fed_byte_by_byte() {
+    fn every_prefix_of_a_head_is_partial_and_byte_by_byte_gives_the_same() {
         let head = b"\r\nPOST /event-invoke HTTP/1.1\r\nHost: a\r\nX-Scf-Name: f\r\n\r\n";
         let mut scanner = Scanner::default();
         for end in 0..head.len() {

@@ -170,7 +170,7 @@ impl Lookup {
     fn in_files(&mut self) -> Option<Result<Found, Failure>> {
         let mut question = Vec::new();
         if !write_question(&mut question, 0, &self.name, Kind::A) {
-            return Some(Err(self.failure(Reason::NoName, "that is no host name")));
+            return Some(Err(self.failure(Reason::NoName, "this is not a host name")));
         }
         let mut addresses = match fs::read(HOSTS) {
             Ok(hosts) => in_hosts(&hosts, &self.name),
@@ -190,7 +190,7 @@ impl Lookup {
             Ok(text) => self.config = Config::parse(&text),
             Err(error) => {
                 let missing = format!(
-                    "nobody can be asked: {RESOLV_CONF}: {error}; an image from scratch has none \
+                    "no name server:  {RESOLV_CONF}: {error}; an image from scratch has none \
                      unless the platform mounts it: give the address instead of the name, or a \
                      line in {HOSTS}"
                 );
@@ -535,7 +535,7 @@ impl Lookup {
     fn none(&self) -> Failure {
         let text = match self.before {
             Reason::NoAddress => "the name has no address",
-            Reason::Servers => "no name server could tell",
+            Reason::Servers => "no name server knows",
             _ => "there is no such name",
         };
         let text = format!("{text} (asked {})", self.servers_text());
