@@ -175,7 +175,8 @@ mod tests {
     use crate::Status;
     use crate::test::{self, Call};
 
-    /// A hook that puts its name in a field of every reply, and answers or fails according to the path.
+    /// A hook that puts its name in a field of every reply, and answers or fails according to the
+    /// path.
     struct Mark(&'static str);
 
     impl Around for Mark {

@@ -122,7 +122,7 @@ enum Begun<T> {
 
 /// Age from which on a failure is tried again instead of returned.
 const OLD: Duration = Duration::from_secs(1);
-/// Largest number of steps of a handshake: one could ask for a wait and be ready at once, again and again.
+/// Largest number of steps of a handshake: one could ask for a wait and be ready at once, for ever.
 const MOST_STEPS: u32 = 10_000;
 
 impl<T: Handshake> Early<T> {

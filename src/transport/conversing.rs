@@ -533,7 +533,7 @@ impl Handled<'_> {
         });
         let close = mouth.close;
         let error: Error = match done {
-            _ if wire.broken => return Err(gone()), // the handler got the error, and is not at fault
+            _ if wire.broken => return Err(gone()), // the handler has had the error
             Ok(Ok(())) => return close.map_or(Ok(()), Err),
             Ok(Err(error)) => error,
             Err(panicked) => panicked.into_error(),
