@@ -93,19 +93,19 @@ pub trait BuildContext {
     /// What is at `path`, links not followed; `None` when nothing is.
     ///
     /// # Errors
-    /// The system's word, or that it is neither file, folder nor link.
+    /// The underlying I/O error, or that it is neither file, folder nor link.
     fn entry(&self, path: &str) -> io::Result<Option<ContextEntry>>;
 
     /// The names in the folder `path`, in any order.
     ///
     /// # Errors
-    /// The system's word, or a name that is not UTF-8.
+    /// The underlying I/O error, or a name that is not UTF-8.
     fn names(&self, path: &str) -> io::Result<Vec<String>>;
 
     /// The content of the file `path`.
     ///
     /// # Errors
-    /// The system's word.
+    /// The underlying I/O error.
     fn read(&self, path: &str) -> io::Result<Arc<[u8]>>;
 }
 
@@ -154,7 +154,7 @@ pub enum Problem {
     Read {
         /// Path in the context.
         path: String,
-        /// The system's word.
+        /// The underlying I/O error.
         source: io::Error,
     },
     /// The destination does not fit.

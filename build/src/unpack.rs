@@ -51,7 +51,7 @@ pub enum UnpackError {
         path: PathBuf,
         /// What was tried.
         what: &'static str,
-        /// The system's word.
+        /// The underlying I/O error.
         source: io::Error,
     },
     /// The uncompressed tar is not what the configuration names.

@@ -96,7 +96,7 @@ pub enum ProgramError {
         path: PathBuf,
         /// What was tried.
         what: &'static str,
-        /// The system's word.
+        /// The underlying I/O error.
         source: io::Error,
     },
 }

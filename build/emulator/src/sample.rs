@@ -41,7 +41,7 @@ pub enum SampleError {
     File {
         /// Which.
         path: PathBuf,
-        /// The system's word.
+        /// The underlying I/O error.
         source: io::Error,
     },
 }

@@ -20,7 +20,7 @@ pub enum SettingsError {
     File {
         /// Which.
         path: PathBuf,
-        /// The system's word.
+        /// The underlying I/O error.
         source: io::Error,
     },
     /// It says something that the platform would not take.

@@ -53,7 +53,7 @@ pub enum ProjectError {
         path: PathBuf,
         /// What was tried.
         what: &'static str,
-        /// The system's word.
+        /// The underlying I/O error.
         source: io::Error,
     },
 }

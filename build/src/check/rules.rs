@@ -1,5 +1,5 @@
 //! The rules, one function each, in the order in which a deployment would meet them. A rule returns
-//! what it saw and what to do about it; it never shows a value that may be a secret.
+//! what it found and what to do; it never shows a value that may be a secret.
 
 use super::finding::{Finding, Judgement, RuleVerdict, Subject, fail, pass, warn};
 use super::program::{follow, program};
@@ -124,7 +124,7 @@ fn memory(subject: &Subject<'_>) -> Judgement {
             format!("give the function {needed} MiB or make the image smaller"),
         ),
         Some(given) => pass(format!("{given} MiB; at least {needed} MiB are advised")),
-        // The advice for the smallest images: nothing about this one is out of the ordinary.
+        // The advice for the smallest images: nothing special about this one.
         None if needed == subject.provider.memory_tiers[0].1 => pass(format!(
             "{needed} MiB or more are advised for an image of {}; `--memory` compares what the \
              function has",
@@ -188,7 +188,7 @@ fn diff_ids(subject: &Subject<'_>) -> Judgement {
     }
 }
 
-/// What the image holds and an instance may not have: devices, and capabilities of files.
+/// Parts of the image that an instance may not get: devices, and capabilities of files.
 fn specialities(subject: &Subject<'_>) -> String {
     let few = |all: Vec<String>| {
         let more = all.len().saturating_sub(5);
@@ -263,7 +263,7 @@ fn port(subject: &Subject<'_>) -> Judgement {
     }
 }
 
-/// The part that speaks to the platform: a program, in its folder, that anyone may execute.
+/// The part that connects to the platform: a program in its folder that every user may execute.
 fn companion(subject: &Subject<'_>, folder: &str) -> Judgement {
     let programs: Vec<_> = subject
         .contents

@@ -107,7 +107,7 @@ pub enum MadeError {
     NoImage {
         /// The file.
         path: PathBuf,
-        /// The system's word.
+        /// The underlying I/O error.
         source: io::Error,
     },
     /// It is not what `just image` writes.

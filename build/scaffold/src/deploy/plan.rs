@@ -43,7 +43,7 @@ pub enum PlanError {
     Read {
         /// The file.
         path: PathBuf,
-        /// The system's word.
+        /// The underlying I/O error.
         source: io::Error,
     },
     /// Something is wrong in function.toml.
@@ -90,7 +90,7 @@ pub enum PlanError {
     Write {
         /// The file.
         path: PathBuf,
-        /// The system's word.
+        /// The underlying I/O error.
         source: io::Error,
     },
 }

@@ -66,7 +66,7 @@ pub enum TccliError {
     Start {
         /// The program.
         program: PathBuf,
-        /// The system's word.
+        /// The underlying I/O error.
         source: io::Error,
     },
     /// The platform, or tccli itself, said no.
