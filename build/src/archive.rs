@@ -103,9 +103,9 @@ fn choose<'a>(saved: &'a [Saved], select: Option<&str>) -> Result<&'a Saved, Str
     let how = format!("name one as `FILE#NAME`: {}", names.join(", "));
     match (fitting.as_slice(), select) {
         ([one], _) => Ok(one),
-        ([], None) => Err("it holds no image".into()),
-        ([], Some(name)) => Err(format!("it holds no image `{}`; {how}", shorten(name))),
-        (several, _) => Err(format!("it holds {} images that fit; {how}", several.len())),
+        ([], None) => Err("it contains no image".into()),
+        ([], Some(name)) => Err(format!("it contains no image `{}`; {how}", shorten(name))),
+        (several, _) => Err(format!("it contains {} matching images; {how}", several.len())),
     }
 }
 
@@ -308,14 +308,14 @@ impl TarStore {
             }
             let said = std::mem::take(&mut extensions);
             if files.len() >= MAX_FILES {
-                return Err(broken("it holds more than 10,000 files, which no image archive does"));
+                return Err(broken("it contains more than 10,000 files; no image archive does"));
             }
             let name = said.path.unwrap_or_else(|| entry.path_bytes().into_owned());
             let target = said
                 .link
                 .unwrap_or_else(|| entry.link_name_bytes().unwrap_or_default().into_owned());
             if name.len() > MAX_NAME_BYTES || target.len() > MAX_NAME_BYTES {
-                return Err(broken("it holds a name of more than 4096 bytes"));
+                return Err(broken("it contains a name of more than 4096 bytes"));
             }
             let Ok(name) = String::from_utf8(name) else { continue };
             // A key, never a path on disk.
@@ -324,7 +324,7 @@ impl TarStore {
                 let size_bytes = stated;
                 if said.size_bytes.is_some_and(|said| said != size_bytes) {
                     return Err(broken(
-                        "it holds a file with two sizes that contradict each other",
+                        "it contains a file with two sizes that contradict each other",
                     ));
                 }
                 let end = entry.raw_file_position().checked_add(size_bytes);

@@ -141,7 +141,7 @@ impl StaticElf {
             let what = if kind == elf::ET_DYN {
                 "a shared library"
             } else {
-                "an ELF file whose entry point is no code"
+                "an ELF file whose entry point is not code"
             };
             return Err(ElfError::NotProgram(what));
         }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 pub enum ExtraError {
     /// It contains no certificate.
     #[error(
-        "the certificate bundle holds no `BEGIN CERTIFICATE`; name a PEM file with \
+        "the certificate bundle contains no `BEGIN CERTIFICATE`; name a PEM file with \
          `--ca-bundle=FILE`"
     )]
     NoCertificate,

@@ -46,7 +46,10 @@ impl Ignore {
             }
             let expression =
                 expression(&clean).ok_or_else(|| error("has a bracket that is not closed"))?;
-            patterns.push((keeps, Regex::new(&expression).map_err(|_| error("is no pattern"))?));
+            patterns.push((
+                keeps,
+                Regex::new(&expression).map_err(|_| error("is not a valid pattern"))?,
+            ));
         }
         Ok(Ignore(patterns))
     }

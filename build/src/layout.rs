@@ -299,16 +299,16 @@ fn choose(
             at: at.to_owned(),
             why: match select {
                 Some(select) => format!(
-                    "holds no image `{select}`; it holds {}; name one as `{at}#NAME`",
+                    "contains no image `{select}`; it contains {};  name one as `{at}#NAME`",
                     list(all, name)
                 ),
-                None => "holds no image".to_owned(),
+                None => "contains no image".to_owned(),
             },
         }),
         several => Err(LayoutError::Choice {
             at: at.to_owned(),
             why: format!(
-                "holds {} images that fit; name one as `{at}#NAME`: {}",
+                "contains {} matching images; name one as `{at}#NAME`: {}",
                 several.len(),
                 list(all, name)
             ),

@@ -352,7 +352,7 @@ impl Registry {
     ) -> Result<bool, RegistryError> {
         let step = "pushing the manifest";
         if header::HeaderValue::from_str(media_type).is_err() {
-            let why = format!("its media type `{}` is none", media_type.escape_debug());
+            let why = format!("invalid media type `{}`", media_type.escape_debug());
             return Err(ImageError::Manifest(why).into());
         }
         let path = format!("manifests/{name}");

@@ -75,7 +75,7 @@ fn says_what_a_file_is_instead() {
              x86_64-unknown-linux-musl`, or make the image with `--arch arm64`",
         ),
         (&patched(18, &[243, 0]), "machine 243"),
-        (&patched(24, &[0; 8]), "entry point is no code"),
+        (&patched(24, &[0; 8]), "entry point is not code"),
         (&patched(32, &[0xff; 8]), "program headers lie outside"),
     ] {
         let error = refused(bytes);

@@ -129,7 +129,7 @@ fn names_the_line_and_says_what_to_do() {
         ("FROM scratch\nENV A", "line 2: `ENV`: `A` has no value; write `A=value`"),
         (
             "FROM scratch\nENV A=1 B",
-            "line 2: `ENV`: `B` is not `NAME=value`; quote a value that holds a blank",
+            "line 2: `ENV`: `B` is not `NAME=value`; quote a value that contains a space",
         ),
         ("FROM scratch\nENV A=\"x", "line 2: `ENV`: the quote in `\"x` is not closed"),
         ("FROM scratch\nENV =x", "line 2: `ENV`: `=x` has no name"),

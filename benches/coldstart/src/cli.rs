@@ -280,9 +280,7 @@ impl RunArgs {
     /// What the docker engine cannot do.
     pub fn definition(&self, targets: &[Target]) -> Result<Definition, String> {
         if self.memory.len() > 1 {
-            return Err(
-                "several memory settings are measured with `--engine scf` only; name one".into()
-            );
+            return Err("several memory settings need `--engine scf`; give one".into());
         }
         if let Some(flag) = self.scf.first_set() {
             return Err(format!("`{flag}` is for `--engine scf` only"));
@@ -506,7 +504,7 @@ fn burst(text: &str) -> Result<Burst, String> {
     match text.parse::<u16>() {
         _ if text == "auto" => Ok(Burst::Auto),
         Ok(n) if (1..=RAMP[RAMP.len() - 1]).contains(&n) => Ok(Burst::Of(n)),
-        _ => Err(format!("a number from 1 to {}, or `auto`", RAMP[RAMP.len() - 1])),
+        _ => Err(format!("write a number from 1 to {}, or `auto`", RAMP[RAMP.len() - 1])),
     }
 }
 
@@ -529,7 +527,7 @@ fn image_argument(text: &str) -> Result<String, String> {
 /// A part of a file's name, and nothing that leads elsewhere.
 fn record_name(text: &str) -> Result<String, String> {
     let fits = !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '-');
-    fits.then(|| text.to_owned()).ok_or_else(|| "letters, digits and `-` only".into())
+    fits.then(|| text.to_owned()).ok_or_else(|| "use letters, digits and `-` only".into())
 }
 
 /// `echo` of `registry/folder/echo:tag`, of `target/image/oci` and of `dir/echo.tar`; a name that a

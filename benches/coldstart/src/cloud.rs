@@ -89,10 +89,10 @@ pub fn clean_up(args: &RunArgs, path: &Path, around: &Around<'_>) -> Result<Fini
     }
     list(&ledger);
     if !args.scf.yes {
-        match ask("delete all of that?") {
+        match ask("delete all of it?") {
             Some(true) => {}
             Some(false) => return Err(Failed::Cannot("nothing was deleted".into())),
-            None => return Err(Failed::Usage("add `--yes` to delete all of that".into())),
+            None => return Err(Failed::Usage("add `--yes` to delete all of it".into())),
         }
     }
     let cleaned = clean(args, ledger, around)?;
@@ -199,7 +199,9 @@ pub fn measure(args: &RunArgs, around: &Around<'_>) -> Result<Finished, Failed> 
     })?;
     let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
     if region.is_empty() || region.len() > 32 || !region.chars().all(plain) {
-        return Err(Failed::Usage(format!("`{region}` is no region: ap-guangzhou, for example")));
+        return Err(Failed::Usage(format!(
+            "invalid region `{region}`; write for example `ap-guangzhou`"
+        )));
     }
     say(&format!("credentials of {}", credentials.origin));
     let endpoint = asked.endpoint.clone().unwrap_or_else(|| Endpoint::public("scf"));
@@ -295,10 +297,10 @@ fn what_is_left(args: &RunArgs, path: &Path, around: &Around<'_>) -> Result<(), 
     if ledger.ledger().entries.is_empty() {
         return ledger.close().map_err(of_ledger);
     }
-    say("an earlier run did not end in order; what it made may still be there, and cost money");
+    say("an earlier run did not end in order; what it made may still exist, and cost money");
     list(&ledger);
     let command = format!("coldstart --clean-up {}", path.display());
-    match args.scf.yes.then_some(true).or_else(|| ask("delete all of that first?")) {
+    match args.scf.yes.then_some(true).or_else(|| ask("delete all of it first?")) {
         Some(true) => {
             let cleaned = clean(args, ledger, around)?;
             match cleaned.left.len() {

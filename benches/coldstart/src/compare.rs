@@ -237,7 +237,7 @@ fn judge(case: CaseName, measure: Measure, then: &Run, now: &Run, alpha: f64) ->
     }
 }
 
-/// The largest absolute Cliff's delta that these samples leave room for: its deviation is that of
+/// The largest absolute Cliff's delta that these samples allow : its deviation is that of
 /// the rank sum when nothing differs.
 fn largest_effect(delta: f64, n: usize, m: usize) -> f64 {
     let (n, m) = (n as f64, m as f64);
@@ -277,9 +277,9 @@ impl fmt::Display for Comparison {
         match (then.min(now) < self.enough, self.test.zip(self.before_ns)) {
             (false, Some((test, before))) => {
                 let [low, high] = test.interval.map(|bound| signed_percent(bound / before));
-                write!(f, " leave room for {low} to {high}: take more")
+                write!(f, " allow {low} to {high}: take more")
             }
-            _ => write!(f, ", no test of fewer than {} each is sure", self.enough),
+            _ => write!(f, ", no test is significant with fewer than {} each", self.enough),
         }
     }
 }
@@ -390,11 +390,11 @@ mod tests {
         assert!(told.change == Change::CannotTell && p > ALPHA && p < 0.2, "{told}");
         assert!(told.to_string().contains("20 and 5 samples"), "{told}");
         assert!(none_told(std::slice::from_ref(told)), "the exit code is that of nothing told");
-        // Nor are two sets the same because their medians are: these leave room for anything.
+        // Nor are two sets the same because their medians are: these allow  anything.
         let wide = |seed: u64| (0..8u64).map(move |i| 1_000_000 + (i + seed) * 7919 % 13 * 400_000);
         let told = &compared(&results(wide(0)), &results(wide(5)))[0];
         assert!(told.change == Change::CannotTell, "{told}");
-        assert!(told.to_string().contains("leave room for"), "{told}");
+        assert!(told.to_string().contains("allow "), "{told}");
         let told = &compared(&results(before.clone()), &results(before))[0];
         assert_eq!(told.change, Change::Same, "{told}");
     }

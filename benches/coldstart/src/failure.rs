@@ -37,7 +37,7 @@ pub fn of_pull(error: &PullError) -> Failure {
 }
 
 /// How a failure for want of room begins.
-const NO_ROOM: &str = "this machine holds no more instances";
+const NO_ROOM: &str = "this machine has no room for more instances";
 
 /// There was no room for this instance: a burst was larger than the machine. No fault of the image,
 /// and no status of the platform.

@@ -19,7 +19,7 @@ pub struct Link {
 /// Text that names no link.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "`{0}` is no link: use `loopback`, `same-region`, `cross-region`, or RATE/RTT such as \
+    "invalid link `{0}`; use `loopback`, `same-region`, `cross-region`, or RATE/RTT such as \
      `100Mbit/30ms`"
 )]
 pub struct LinkError(String);

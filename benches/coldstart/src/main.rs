@@ -545,7 +545,7 @@ fn compare_loaded(before: &Results, after: &Results) -> Result<ExitCode, String>
     }
     match (compare::any_slower(&comparisons), compare::none_told(&comparisons)) {
         (true, _) => Ok(ExitCode::from(EXIT_SLOWER)),
-        (false, true) => Err("nothing could be told: take more samples".into()),
+        (false, true) => Err("inconclusive: take more samples".into()),
         (false, false) => Ok(ExitCode::SUCCESS),
     }
 }

@@ -134,7 +134,9 @@ fn framing(status: u16, fields: &[httparse::Header<'_>]) -> Result<Framing, Repl
         .and_then(|text| text.trim().parse().ok())
         .filter(|&length: &usize| length <= SIZE_LIMIT_BYTES)
         .map(Framing::Length)
-        .ok_or_else(|| ReplyError::NotHttp("its content-length is no number, or too large".into()))
+        .ok_or_else(|| {
+            ReplyError::NotHttp("its content-length is not a number, or too large".into())
+        })
 }
 
 /// Adds the whole chunks of `bytes` to `body`: how many bytes they take, and whether the last chunk
@@ -143,7 +145,7 @@ fn dechunk(bytes: &[u8], body: &mut Vec<u8>) -> Result<(usize, bool), ReplyError
     let mut at = 0;
     loop {
         let rest = bytes.get(at..).unwrap_or_default();
-        let bad = |_| ReplyError::NotHttp("a chunk's size is no number".into());
+        let bad = |_| ReplyError::NotHttp("a chunk's size is not a number".into());
         let httparse::Status::Complete((skip, size)) =
             httparse::parse_chunk_size(rest).map_err(bad)?
         else {

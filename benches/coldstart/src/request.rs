@@ -37,7 +37,7 @@ pub struct Ask {
 
 /// Text that names no request.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is no request: use METHOD:/path, for example `GET:/healthz`")]
+#[error("invalid request `{0}`; use METHOD:/path, for example `GET:/healthz`")]
 pub struct AskError(String);
 
 impl Default for Ask {

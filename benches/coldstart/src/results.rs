@@ -430,7 +430,7 @@ pub enum Error {
         source: io::Error,
     },
     /// It holds something else.
-    #[error("`{path}` holds no results of schema {SCHEMA}: {reason}")]
+    #[error("`{path}` has no results of schema {SCHEMA}: {reason}")]
     Schema {
         /// The file.
         path: PathBuf,

@@ -110,7 +110,7 @@ pub fn ramp(
             let name = format!("{}: bursts", case.name(&targets[case.variant].name));
             watcher.sampled(done, of, &name);
             if ended.is_none() && !fits(&case, &last) {
-                ended = Some(format!("{name} of {} and more have no room on the disk", case.burst));
+                ended = Some(format!("{name} of {} and more do not fit on the disk", case.burst));
             }
             if ended.is_some() {
                 if asked_for.contains(&case.burst) {
@@ -132,7 +132,7 @@ pub fn ramp(
                 }
             } else if !ramp.goes_on(case.burst, &last.samples) {
                 ended = Some(format!(
-                    "{name} of more than {} bring no more starts a second, and are left out",
+                    "{name} of more than {} give no more starts per second, and are left out",
                     case.burst
                 ));
             }

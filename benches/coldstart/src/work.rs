@@ -235,7 +235,7 @@ mod tests {
             return eprintln!("skipped: no /dev/shm");
         };
         if rustix::fs::statfs(parent.path()).unwrap().f_type as u64 != IN_MEMORY[0] {
-            return eprintln!("skipped: /dev/shm is no tmpfs");
+            return eprintln!("skipped: /dev/shm is not a tmpfs");
         }
         assert!(!Work::create(parent.path()).unwrap().evicts().unwrap());
         let elsewhere = tempfile::tempdir_in(".").unwrap();

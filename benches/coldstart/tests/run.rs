@@ -169,7 +169,7 @@ fn ramped(
 fn a_ramp_leaves_out_the_bursts_beyond_saturation_and_says_so() {
     let any = |_: &Case, _: &TurnSamples| true;
     let beyond =
-        "bursts of more than 16 bring no more starts a second, and are left out".to_owned();
+        "bursts of more than 16 give no more starts per second, and are left out".to_owned();
     let ended = (vec![1, 2, 4, 8, 16], beyond.clone());
     assert_eq!(
         ramped(&[1, 2, 4, 8, 16, 32, 64], &[], &any),
@@ -178,7 +178,8 @@ fn a_ramp_leaves_out_the_bursts_beyond_saturation_and_says_so() {
     );
 
     let full =
-        "bursts of 32 and more do not fit: this machine holds no more instances: full".to_owned();
+        "bursts of 32 and more do not fit: this machine has no room for more instances: full"
+            .to_owned();
     let [cold, accelerated] = ramped(&[8, 16, 32, 64], &[], &any);
     assert_eq!((cold, accelerated.0), ((vec![8, 16], full), vec![8, 16, 32]));
 
@@ -190,7 +191,7 @@ fn a_ramp_leaves_out_the_bursts_beyond_saturation_and_says_so() {
     );
 
     let small = |case: &Case, _: &TurnSamples| case.burst < 4;
-    let disk = "bursts of 4 and more have no room on the disk".to_owned();
+    let disk = "bursts of 4 and more do not fit on the disk".to_owned();
     assert_eq!(ramped(&[1, 2, 4, 8], &[], &small)[0], (vec![1, 2], disk));
 }
 
@@ -747,7 +748,7 @@ fn a_burst_that_the_machine_does_not_hold_is_a_result_and_ends() {
         return eprintln!("skipped: an ordinary user cannot do this here: {why}");
     }
     assert_eq!(status.code(), Some(1), "{said}\n{why}");
-    assert!(said.contains("this machine holds no more instances"), "{said}");
+    assert!(said.contains("this machine has no room for more instances"), "{said}");
 }
 
 /// Whether the docker engine of the bench has what it needs here.

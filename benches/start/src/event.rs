@@ -25,7 +25,7 @@ pub fn check(bytes: &[u8]) -> ReplyCheck {
     let head = match reply.parse(bytes) {
         Ok(httparse::Status::Complete(head)) => head,
         Ok(httparse::Status::Partial) => return ReplyCheck::Partial,
-        Err(error) => return ReplyCheck::Wrong(format!("the reply's head is no HTTP: {error}")),
+        Err(error) => return ReplyCheck::Wrong(format!("the reply's head is not HTTP: {error}")),
     };
     let length =
         reply.headers.iter().find(|header| header.name.eq_ignore_ascii_case("content-length"));

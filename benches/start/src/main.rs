@@ -64,7 +64,7 @@ fn bench(arguments: &Arguments) -> Result<ExitCode, Box<dyn Error>> {
     }
     if arguments.realtime {
         precedence::take_precedence().map_err(|error| {
-            format!("cannot go ahead of other work: {error}; leave `--realtime`")
+            format!("cannot run with real-time priority: {error}; leave `--realtime`")
         })?;
     }
     if report.host.load() > BUSY && !arguments.realtime {

@@ -40,7 +40,7 @@ pub enum Error {
     #[error(transparent)]
     Trace(#[from] trace::Error),
     /// The program file cannot be read: its name, and why.
-    #[error("`{0}` is no ELF file of fixed addresses: {1}")]
+    #[error("`{0}` is not an ELF file with fixed addresses: {1}")]
     Elf(String, String),
 }
 

@@ -115,7 +115,7 @@ pub enum ConfigError {
     },
     /// Several requests an instance are for Web functions.
     #[error(
-        "an event function gets one request an instance; leave the concurrency out, or make it a \
+        "an event function gets one request per instance; leave the concurrency out, or make it a \
          Web function"
     )]
     Concurrency,

@@ -191,7 +191,7 @@ fn drain(stream: &mut TcpStream) {
 pub fn other_mode(mode: Mode) -> String {
     let (other, instead) = match mode {
         Mode::Event => {
-            (Mode::Web, "leave `--web` out, or play it as a Web function with `--type web`")
+            (Mode::Web, "leave `--web` out, or run it as a Web function with `--type web`")
         }
         Mode::Web => (
             Mode::Event,

@@ -85,9 +85,7 @@ pub enum ProgramError {
     #[error(transparent)]
     User(#[from] UserError),
     /// A path, and nothing is there.
-    #[error(
-        "there is no file `{0}`; name a static program, or a package or example of this workspace"
-    )]
+    #[error("no file `{0}`; name a static program, or a package or example of this workspace")]
     NoFile(String),
     /// A file or folder on this side.
     #[error("`{path}` cannot be {what}: {source}")]

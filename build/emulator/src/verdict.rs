@@ -102,7 +102,7 @@ impl InvocationVerdict {
             InvocationVerdict::UserProcessExited(how) => {
                 format!("the user process exited while running: it {how}")
             }
-            InvocationVerdict::BadReply(why) => format!("the reply is no HTTP/1.1: {why}"),
+            InvocationVerdict::BadReply(why) => format!("the reply is not HTTP/1.1: {why}"),
             InvocationVerdict::ContainerInitError(why) => format!("ContainerInitError: {why}"),
             // The platform's own sentence, its spacing included.
             InvocationVerdict::PortBindingFailed(limit) => format!(

@@ -98,7 +98,7 @@ impl Request {
         let mut parsed = httparse::Request::new(&mut fields);
         parsed
             .parse(&head)
-            .map_err(|error| WireError::Syntax(format!("the request is no HTTP/1.1: {error}")))?;
+            .map_err(|error| WireError::Syntax(format!("the request is not HTTP/1.1: {error}")))?;
         let headers = owned(parsed.headers);
         let (method, target) = (parsed.method.unwrap_or_default(), parsed.path.unwrap_or_default());
         let mut request =
@@ -291,7 +291,7 @@ fn length(headers: &Fields) -> Result<Length, WireError> {
                 Ok(length) if first.bytes().all(|b| b.is_ascii_digit()) => {
                     Ok(Length::Exactly(length))
                 }
-                _ => wrong("its content-length is no number"),
+                _ => wrong("its content-length is not a number"),
             }
         }
         (None, _) => wrong("its content-lengths differ"),
@@ -320,8 +320,9 @@ fn body(from: &mut impl BufRead, length: Length, max_bytes: usize) -> Result<Vec
         Length::Chunked => loop {
             let size = chunk_line(from)?;
             let size = size.split(';').next().unwrap_or_default().trim();
-            let size = u64::from_str_radix(size, 16)
-                .map_err(|_| WireError::Syntax("a chunk's size is no hexadecimal number".into()))?;
+            let size = u64::from_str_radix(size, 16).map_err(|_| {
+                WireError::Syntax("a chunk's size is not a hexadecimal number".into())
+            })?;
             if size.saturating_add(body.len() as u64) > max_bytes as u64 {
                 return Err(WireError::TooBig);
             }
@@ -332,7 +333,9 @@ fn body(from: &mut impl BufRead, length: Length, max_bytes: usize) -> Result<Vec
             let expected = body.len() as u64 + size;
             from.take(size).read_to_end(&mut body)?;
             if body.len() as u64 != expected || !chunk_line(from)?.is_empty() {
-                return Err(WireError::Syntax("a chunk is not as long as it says".into()));
+                return Err(WireError::Syntax(
+                    "a chunk's length differs from its size line".into(),
+                ));
             }
         },
     }

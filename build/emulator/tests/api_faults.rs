@@ -318,10 +318,10 @@ fn the_control_path_takes_what_it_knows_and_says_what_is_wrong() {
     let order = json!({"clear": ["logs-missing"], "add": ["fail=439"]});
     assert_eq!(stand_in.control(order), json!({"faults": ["fail=439"]}));
     for (headers, body, expected) in [
-        (json_kind(), "[]", "no JSON object"),
-        (json_kind(), r#"{"more":1}"#, "there is no `more`"),
-        (json_kind(), r#"{"add":["sing"]}"#, "there is no fault `sing`; there are update-delay"),
-        (json_kind(), r#"{"add":[1]}"#, "`1` is no text"),
+        (json_kind(), "[]", "not a JSON object"),
+        (json_kind(), r#"{"more":1}"#, "unknown member `more`"),
+        (json_kind(), r#"{"add":["sing"]}"#, "unknown fault `sing`; there are update-delay"),
+        (json_kind(), r#"{"add":[1]}"#, "`1` is not text"),
         (vec![("Content-Type".into(), "text/plain".into())], "{}", "send application/json"),
     ] {
         let reply = stand_in.send("POST", "/control", headers, body.into()).unwrap();
@@ -333,7 +333,7 @@ fn the_control_path_takes_what_it_knows_and_says_what_is_wrong() {
         .output()
         .unwrap();
     let said = String::from_utf8_lossy(&bad.stderr);
-    assert!(bad.status.code() == Some(2) && said.contains("there is no fault `sing`"), "{said}");
+    assert!(bad.status.code() == Some(2) && said.contains("unknown fault `sing`"), "{said}");
 }
 
 #[test]

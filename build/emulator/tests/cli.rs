@@ -169,7 +169,7 @@ fn a_failure_is_told_and_is_the_exit_code() {
     assert_eq!((inline.code, inline.out), (Some(1), failed.out));
     let broken = alone(&home, &["{do:fail}", "--function", &function], "");
     assert_eq!(broken.code, Some(1));
-    assert!(broken.beside.contains("`{do:fail}` is no JSON"), "{}", broken.beside);
+    assert!(broken.beside.contains("`{do:fail}` is not JSON"), "{}", broken.beside);
     let data = alone(&home, &["--data", "no JSON", "--function", &function], "");
     assert!(data.beside.contains("\n400 "), "{}", data.beside);
     let silent = alone(

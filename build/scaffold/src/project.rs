@@ -25,13 +25,13 @@ pub enum ProjectError {
     Exists(PathBuf),
     /// Nobody said where firstbyte is, and this is not it.
     #[error(
-        "nobody said where firstbyte is, and `{0}` is not inside its repository; add `--firstbyte \
+        "the place of firstbyte is not known, and `{0}` is not inside its repository; add `--firstbyte \
          PATH|URL`"
     )]
     NoSource(PathBuf),
     /// The firstbyte that was named is none.
     #[error(
-        "`{0}` holds no firstbyte (no Cargo.toml of that name); give the folder of its \
+        "`{0}` does not contain firstbyte (no Cargo.toml of that name); give the folder of its \
          repository, or a git URL"
     )]
     NoFirstbyte(PathBuf),

@@ -607,7 +607,10 @@ fn the_image_that_stands_for_nobodys_is_never_deployed() {
 #[test]
 fn an_image_that_the_platform_does_not_take_is_refused_before_anything_is_called() {
     for (image, words) in [
-        ("docker.io/library/hello:v1", "`docker.io` is none: push it to ccr.ccs.tencentyun.com/"),
+        (
+            "docker.io/library/hello:v1",
+            "`docker.io` is not one: push it to ccr.ccs.tencentyun.com/",
+        ),
         ("127.0.0.1:5000/hello:v1", "Tencent's own registries only"),
         ("hkccr.ccs.tencentyun.com/ns/hello:v1", "the personal registry of ap-hongkong"),
     ] {

@@ -247,7 +247,7 @@ impl Object<'_> {
         Ok(match (frames, uses_cache) {
             (1, true) => Ok(edits),
             (1, false) => Err("`with_global` does not use its cache"),
-            _ => Err("the frame of `with_global` is told in an unknown way"),
+            _ => Err("the frame of `with_global` has an unknown form"),
         })
     }
 }

@@ -67,7 +67,7 @@ pub(super) fn program(subject: &Subject<'_>) -> Result<Judgement, ContentsError>
     let Some((path, found)) = find_program(subject) else {
         return Ok(fail(
             "the program that the entrypoint names is not in the image",
-            "COPY it to where the entrypoint looks",
+            "COPY it to the entrypoint's path",
         ));
     };
     let shown = format!("/{}", crate::entry::shown(&path));
@@ -113,7 +113,7 @@ pub(super) fn program(subject: &Subject<'_>) -> Result<Judgement, ContentsError>
         }
         Err(ElfError::NotElf(what)) => warn(
             format!("`{shown}` is {what}, not a program of its own"),
-            "make sure that what runs it is in the image",
+            "make sure that its interpreter is in the image",
         ),
         Err(error) => {
             fail(format!("`{shown}`: {error}"), "build it again for the image's architecture")

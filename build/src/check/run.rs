@@ -189,7 +189,7 @@ pub fn run_within(
         let outcome = if instance.has_ended() {
             Err("it has ended after the last reply".to_owned())
         } else if memory.is_over() {
-            Err("it has more memory resident than it may".to_owned())
+            Err("its resident memory exceeds the limit".to_owned())
         } else {
             Ok("it still runs after the last reply".to_owned())
         };
@@ -212,7 +212,7 @@ pub fn run_within(
             None => findings.push(finding(
                 provider,
                 "stays",
-                Err(format!("a process of it was ended: {why}")),
+                Err(format!("one of its processes was killed: {why}")),
                 "give the function more memory, or use less",
             )),
         }
@@ -235,7 +235,7 @@ fn network_finding(network: &Network, in_vain: &[String]) -> Option<Finding> {
         _ if network.has_uplink() => (
             RuleVerdict::Warn,
             format!("{network}; {}", in_vain.join(", ")),
-            "metadata services are not reached from here: give it what it needs by its environment"
+            "metadata services are not reachable from here: set what it needs in its environment"
                 .into(),
         ),
         _ => (
@@ -263,7 +263,9 @@ pub fn not_tried(provider: &Provider, why: &RunError) -> Finding {
         ),
         RunError::NoProgram => Some("add `ENTRYPOINT [\"/app\"]` to the recipe"),
         RunError::User(_) => Some("use a number in USER, or ship /etc/passwd with that name"),
-        RunError::Unpack(_) => Some("build the image again; `microimage unpack` says the same"),
+        RunError::Unpack(_) => {
+            Some("build the image again; `microimage unpack` reports the same error")
+        }
         RunError::File { .. } => Some("name a JSON file or a folder of them (`--events`)"),
     };
     let rule = "starts";
@@ -328,7 +330,7 @@ fn wait_listening(
             });
         }
         if memory.is_over() {
-            return Err("it has more memory resident than it may".into());
+            return Err("its resident memory exceeds the limit".into());
         }
         if started.elapsed() > limit {
             return Err(format!(
@@ -383,7 +385,7 @@ fn ask(
     };
     let reply = talk(&mut stream).map_err(|e| match e.kind() {
         io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut if memory.is_over() => {
-            "it has more memory resident than it may".to_owned()
+            "its resident memory exceeds the limit".to_owned()
         }
         io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => {
             format!("no whole reply within {} s", REPLY_LIMIT.as_secs())

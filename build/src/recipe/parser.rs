@@ -173,7 +173,7 @@ impl Parser {
         let mut pairs = Vec::new();
         for word in words {
             let (name, value) = word.split_once('=').ok_or_else(|| {
-                format!("`{word}` is not `NAME=value`; quote a value that holds a blank")
+                format!("`{word}` is not `NAME=value`; quote a value that contains a space")
             })?;
             let name = self.expand(name)?;
             if name.is_empty() {

@@ -150,7 +150,7 @@ fn read(path: &Path) -> Result<Vec<CertificateDer<'static>>, RegistryError> {
         .collect::<Result<Vec<_>, _>>()
         .map_err(|error| failed(error.to_string()))?;
     if certificates.is_empty() {
-        return Err(failed("it holds no `BEGIN CERTIFICATE`".to_owned()));
+        return Err(failed("it contains no `BEGIN CERTIFICATE`".to_owned()));
     }
     Ok(certificates)
 }

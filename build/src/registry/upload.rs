@@ -269,7 +269,7 @@ impl Upload<'_> {
         let digest = self.digest.to_string().replace(':', "%3A");
         let uri = format!("{}{separator}digest={digest}", session.uri);
         let uri = join(&session.uri, &uri)
-            .ok_or_else(|| self.link.step(step, "it names an address that is none".to_owned()))?;
+            .ok_or_else(|| self.link.step(step, "it names an invalid address".to_owned()))?;
         let mut ask = Ask::new(Method::PUT, Target::Uri(&uri))
             .header(header::CONTENT_TYPE, "application/octet-stream")
             .content(Content::Bytes(bytes));

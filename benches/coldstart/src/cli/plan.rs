@@ -259,7 +259,7 @@ impl PlanArgs {
             Some(ShardOf { i: i.trim().parse().ok()?, n: n.trim().parse().ok()? })
         });
         of.filter(|s| (1..=s.n).contains(&s.i) && s.n <= 1_000_000).map(Some).ok_or_else(|| {
-            format!("`--shard {text}` is no shard; write I/N, from `1/N` to `N/N`, such as `1/8`")
+            format!("invalid shard `--shard {text}`; write I/N, from `1/N` to `N/N`, such as `1/8`")
         })
     }
 
@@ -325,7 +325,7 @@ impl PlanArgs {
         };
         let rates = list(self.rate.as_deref().unwrap_or("100"), "--rate", |text| {
             let rate = text.parse::<f64>().ok().filter(|r| *r > 0.0 && *r <= MOST_RATE);
-            rate.ok_or_else(|| "write requests a second, above 0 and up to 10000000".into())
+            rate.ok_or_else(|| "write requests per second, above 0 and up to 10000000".into())
         })?;
         Ok(Source::Shape { shape, rates })
     }
@@ -428,7 +428,7 @@ impl PlanArgs {
             None => {
                 if !traced {
                     notes.push(format!(
-                        "service time assumed: {DEFAULT_SERVICE} a request (`--service`)"
+                        "service time assumed: {DEFAULT_SERVICE} per request (`--service`)"
                     ));
                 }
                 Distribution::parse(DEFAULT_SERVICE, read_samples)
@@ -580,10 +580,10 @@ impl PlanArgs {
                     "not billed (`--init-billed`)"
                 }
             )),
-            None => notes.push(format!("cost: no price of {} is known here", rules.name)),
+            None => notes.push(format!("cost: the prices of {} are not known here", rules.name)),
         }
         notes.extend(rules.left_out.iter().map(|what| format!("left out: {what}")));
-        notes.push("left out: callers that try again after a refusal".into());
+        notes.push("not simulated: callers that retry after a refusal".into());
     }
 
     /// The flags and the rules as they were used.

@@ -190,7 +190,7 @@ fn ok(done: std::io::Result<Output>) -> Result<String, String> {
 fn complaint(errors: &[u8]) -> String {
     let text = String::from_utf8_lossy(errors);
     let line = text.lines().rev().find(|line| line.starts_with("ctr: "));
-    let line = line.or_else(|| text.lines().last()).unwrap_or("ctr said nothing");
+    let line = line.or_else(|| text.lines().last()).unwrap_or("ctr printed nothing");
     line.trim_start_matches("ctr: ").to_owned()
 }
 

@@ -141,7 +141,7 @@ impl Distribution {
             let ended = self.child.try_wait().is_ok_and(|status| status.is_some());
             if ended || clock::now_ns() > deadline_ns {
                 let log = fs::read_to_string(&self.log).unwrap_or_default();
-                let last = log.lines().last().unwrap_or("it said nothing").to_owned();
+                let last = log.lines().last().unwrap_or("it printed nothing").to_owned();
                 return Err(EngineError::Other(format!("docker-registry did not come up: {last}")));
             }
             clock::sleep_until_ns(clock::now_ns() + 5_000_000);

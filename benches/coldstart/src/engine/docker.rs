@@ -228,7 +228,7 @@ impl Docker {
                 }
                 downloads.heard(&layer, &status, clock::now_ns());
             }
-            downloads.last_ns().ok_or_else(|| "the engine said nothing of a download".into())
+            downloads.last_ns().ok_or_else(|| "the engine reported no download".into())
         })
     }
 

@@ -121,7 +121,7 @@ impl Daemon {
     pub fn last_line(&self) -> String {
         let text = fs::read(&self.log).unwrap_or_default();
         let text = String::from_utf8_lossy(&text);
-        text.lines().last().unwrap_or("it said nothing").to_owned()
+        text.lines().last().unwrap_or("it printed nothing").to_owned()
     }
 
     /// Ends it with all its processes; the second time this does nothing.

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 pub(super) const LEFT_OUT: &[&str] = &[
     "FC prepares code (or image) and layers at the same time and does not tell unpacking apart: \
      pull is the longer of the two with its unpacking, unpack and create are null",
-    "FC's events are an instance's, not a request's: they do not say whether somebody waited",
+    "FC's events are an instance's, not a request's: they do not show whether a request waited",
     "FC's start ends with a health check that passed, not with an answer",
 ];
 /// Objects within objects that are followed.

@@ -84,7 +84,7 @@ impl Distribution {
             }
             Some((name, _)) if name.chars().all(|c| c.is_ascii_lowercase()) && name.len() > 1 => {
                 return Err(format!(
-                    "`{name}` is no distribution known here; write `lognormal:MEDIAN,P99`, \
+                    "unknown distribution `{name}`; write `lognormal:MEDIAN,P99`, \
                      `exp:MEAN`, `weibull:K,SCALE`, a duration, or a file of samples"
                 ));
             }
@@ -137,8 +137,9 @@ impl Distribution {
             };
             samples.push(ns);
         }
-        Self::of_samples(samples)
-            .ok_or_else(|| "holds no sample; write a duration a line, such as `12.5ms`".to_owned())
+        Self::of_samples(samples).ok_or_else(|| {
+            "contains no sample; write one duration per line, such as `12.5ms`".to_owned()
+        })
     }
 
     fn checked(self) -> Result<Self, String> {

@@ -226,7 +226,7 @@ impl Shard {
     /// One line: which shard is missing, double, or of another plan.
     pub fn merge(shards: Vec<(String, Self)>) -> Result<(Header, Vec<Scenario>), String> {
         let (first_name, first) =
-            shards.first().ok_or("nothing to merge: name the shards' files")?;
+            shards.first().ok_or("nothing to merge: give the shards' files")?;
         let (header, of) = (first.header.clone(), first.of);
         let mut seen = std::collections::BTreeMap::new();
         for (name, shard) in &shards {

@@ -29,7 +29,7 @@ impl Functions {
         let exponent = exponent.trim().parse().ok().filter(|e| (0.0..=10.0).contains(e));
         count.zip(exponent).map(|(count, exponent)| Self { count, exponent }).ok_or_else(|| {
             format!(
-                "`{text}` is no number of functions; write `N` (1 to 10000) or `N:EXPONENT` for \
+                "invalid number of functions `{text}`; write `N` (1 to 10000) or `N:EXPONENT` for \
                  Zipf's law (0 to 10)"
             )
         })

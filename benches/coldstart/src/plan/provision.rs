@@ -53,7 +53,7 @@ impl Policy {
     pub fn tracking(text: &str) -> Result<Self, String> {
         let wrong = || {
             format!(
-                "`target:{text}` is no target; write `target:SHARE` or `target:SHARE,MIN,MAX`, \
+                "invalid target `target:{text}`; write `target:SHARE` or `target:SHARE,MIN,MAX`, \
                  with a share above 0 and below 1, such as `target:0.8`"
             )
         };
@@ -98,7 +98,9 @@ impl Policy {
             steps.push((time_ns, number));
         }
         match steps.is_empty() {
-            true => Err("holds no line; write `HH:MM,NUMBER` a line, such as `08:30,50`".into()),
+            true => {
+                Err("contains no line; write `HH:MM,NUMBER` per line, such as `08:30,50`".into())
+            }
             false => Ok(Self::Timetable(steps)),
         }
     }

@@ -64,7 +64,7 @@ impl FromStr for Target {
     fn from_str(text: &str) -> Result<Self, String> {
         let wrong = |what: &str| {
             format!(
-                "`{text}` is no target: {what}; write `cold<=SHARE%`, `refused<=SHARE%` or \
+                "invalid target `{text}`: {what}; write `cold<=SHARE%`, `refused<=SHARE%` or \
                  `p99<=DURATION` (p50, p90, p99, p99.9)"
             )
         };

@@ -122,7 +122,7 @@ impl Trace {
             match lines.next()? {
                 Some("") => {}
                 Some(line) => break line.to_owned(),
-                None => return Err(lines.whole("is empty; it needs a time stamp a line")),
+                None => return Err(lines.whole("is empty; it needs one time stamp per line")),
             }
         };
         let columns: Vec<&str> = first.split(',').map(str::trim).collect();
@@ -217,7 +217,7 @@ impl Trace {
             }
         }
         let Some(first) = first else {
-            return Err(lines.whole("holds no time stamp; write one a line, in seconds"));
+            return Err(lines.whole("contains no time stamp; write one per line, in seconds"));
         };
         if durations > 0 && durations < requests {
             return Err(
@@ -278,7 +278,7 @@ impl Trace {
         }
         rows.sort_by_key(|(at, ..)| *at);
         let (Some(&(first, ..)), Some(&(last, ..))) = (rows.first(), rows.last()) else {
-            return Err(lines.whole("holds no request below its header"));
+            return Err(lines.whole("contains no request below its header"));
         };
         if last.abs_diff(first) > LONGEST_RUN_NS {
             return Err(lines.whole("lasts longer than 100 years; times are in seconds"));

@@ -58,7 +58,7 @@ pub struct Endpoint {
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum EndpointError {
     /// It cannot be read.
-    #[error("`{0}` is no endpoint: write https://HOST, or http://127.0.0.1:PORT for a test")]
+    #[error("invalid endpoint `{0}`; write https://HOST, or http://127.0.0.1:PORT for a test")]
     Shape(String),
     /// Plain HTTP to somewhere else than this machine.
     #[error(

@@ -87,7 +87,7 @@ pub enum LedgerError {
         source: io::Error,
     },
     /// It is something else.
-    #[error("`{path}` is no ledger of coldstart: {why}; nothing was deleted")]
+    #[error("`{path}` is not a ledger of coldstart: {why}; nothing was deleted")]
     Shape {
         /// The file.
         path: PathBuf,
@@ -157,7 +157,7 @@ impl Ledger {
                 && text.chars().all(|c| c.is_ascii_alphanumeric() || "-_$".contains(c))
         };
         if !plain(&self.namespace) || !plain(&self.region) {
-            return Err(shape("its namespace or region is none"));
+            return Err(shape("its namespace or region is invalid"));
         }
         for entry in &self.entries {
             let (what, ours) = match entry.kind {

@@ -18,7 +18,7 @@ const ADVICE: [(&str, &str); 33] = [
     ("AuthFailure", "look at the key in the console, Access Management"),
     (
         "AuthFailure.SecretIdNotFound",
-        "TENCENTCLOUD_SECRET_ID is no key of the cloud's: copy it again, or make a new one in \
+        "TENCENTCLOUD_SECRET_ID is not a key of the cloud: copy it again, or make a new one in \
          Access Management",
     ),
     (

@@ -361,7 +361,7 @@ impl Session {
                     clock::moment(text).ok_or_else(|| {
                         ApiError::new(
                             "InvalidParameterValue.StartTime",
-                            format_args!("`{text}` is no time; write 2017-05-16 20:00:00"),
+                            format_args!("invalid time `{text}`; write 2017-05-16 20:00:00"),
                         )
                     })
                 };
@@ -419,7 +419,7 @@ fn checked(event: Option<&str>, most: usize) -> Result<&str, ApiError> {
         Ok(_) => Ok(event),
         Err(error) => Err(ApiError::new(
             "InvalidParameterValue.Param",
-            format_args!("the event is no JSON: {error}"),
+            format_args!("the event is not JSON: {error}"),
         )),
     }
 }

@@ -83,7 +83,7 @@ impl Fault {
         };
         let Some((name, kind, about)) = KNOWN.iter().find(|(known, ..)| *known == name) else {
             let names: Vec<_> = KNOWN.iter().map(|(name, ..)| *name).collect();
-            return Err(format!("there is no fault `{name}`; there are {}", names.join(", ")));
+            return Err(format!("unknown fault `{name}`; there are {}", names.join(", ")));
         };
         let is_right = match (kind, &argument) {
             (Argument::None, argument) => argument.is_none(),
@@ -197,7 +197,7 @@ mod tests {
             assert_eq!(Fault::parse(text).unwrap().to_string(), text);
         }
         for (text, expected) in [
-            ("sing", "there is no fault `sing`"),
+            ("sing", "unknown fault `sing`"),
             ("fail", "`fail` needs a number"),
             ("fail=x", "`fail` needs a number"),
             ("fail=1e400", "`fail` needs a number"),

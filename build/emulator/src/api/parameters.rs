@@ -21,12 +21,12 @@ impl Parameters {
         else {
             return Err(ApiError::new(
                 "InvalidAction",
-                format_args!("`{action}` is no action of {service} that is played here"),
+                format_args!("unknown action `{action}` of {service}"),
             ));
         };
         let body = if body.is_empty() { b"{}" } else { body };
         let Ok(Value::Object(members)) = serde_json::from_slice(body) else {
-            return Err(ApiError::new("InvalidParameter", "the body is no JSON object"));
+            return Err(ApiError::new("InvalidParameter", "the body is not a JSON object"));
         };
         check(&members, shape, "")?;
         Ok(Parameters(members.into_iter().filter(|(_, value)| !value.is_null()).collect()))

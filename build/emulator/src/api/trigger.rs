@@ -199,7 +199,7 @@ fn check_name(kind: &str, name: &str) -> Result<(), ApiError> {
     match is_right {
         true => Ok(()),
         false => {
-            Err(wrong("TriggerName", format_args!("`{name}` is no name for a {kind} trigger")))
+            Err(wrong("TriggerName", format_args!("invalid name `{name}` for a {kind} trigger")))
         }
     }
 }

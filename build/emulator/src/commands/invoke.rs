@@ -58,7 +58,7 @@ pub fn invoke(
             ask(stream, arguments, request, REPLY_LIMIT)
         }
         Err(_) if arguments.later => Err(format!(
-            "nothing runs at {}, and retries need somebody to make them: start `firstbyte run` \
+            "nothing runs at {}, and retries need a running platform: start `firstbyte run` \
              first",
             arguments.address
         )
@@ -104,7 +104,7 @@ fn request(
             (method.to_ascii_uppercase(), path.clone())
         }
         Some([_, path, ..]) => {
-            return Err(format!("`{path}` is no path: it begins with `/`").into());
+            return Err(format!("invalid path `{path}`; a path begins with `/`").into());
         }
         _ => ("POST".to_owned(), "/".to_owned()),
     };
@@ -130,7 +130,7 @@ fn inline(wanted: &str) -> Option<Result<Vec<u8>, String>> {
         match serde_json::from_str::<serde::de::IgnoredAny>(wanted) {
             Ok(_) => Ok(wanted.as_bytes().to_vec()),
             Err(error) => Err(format!(
-                "`{wanted}` is no JSON ({error}); put it in single quotes, or send it as it is \
+                "`{wanted}` is not JSON ({error}); put it in single quotes, or send it as it is \
                  with --data"
             )),
         }
@@ -208,7 +208,7 @@ fn ask(
             Err(String::from_utf8_lossy(&reply.body).trim().to_owned().into())
         }
         None => Err(format!(
-            "what listens on {} is no `firstbyte run`; choose another address with --address",
+            "another program than `firstbyte run` listens on {}; choose another address with --address",
             arguments.address
         )
         .into()),

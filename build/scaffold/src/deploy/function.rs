@@ -264,7 +264,7 @@ impl Keys<'_, '_> {
         let (at, text) = self.0.text("command")?;
         if text.contains(char::is_whitespace) {
             let what = format!(
-                "`command` is `{text}`; the platform takes one executable there, without blanks. \
+                "`command` is `{text}`; the platform accepts one executable there, without spaces. \
                  What follows it goes to `args`"
             );
             self.0.wrong(at, what);
@@ -284,7 +284,7 @@ impl Keys<'_, '_> {
             if text.contains(char::is_whitespace) {
                 let what = format!(
                     "`args` has `{text}`; the platform separates arguments at spaces, so that none \
-                     can have a blank. Put it into a variable of [environment]"
+                     can contain a space. Put it into a variable of [environment]"
                 );
                 self.0.wrong(*at, what);
             }
@@ -427,7 +427,7 @@ fn variable<'a>(name: &str, value: &'a Spanned<DeValue<'_>>) -> Result<&'a str, 
         || !name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
     {
         return Err(format!(
-            "`{name}` is no name of a variable; it has letters, digits and `_`, and a letter first"
+            "invalid variable name `{name}`; use letters, digits and `_`, with a letter first"
         ));
     }
     if let Some(prefix) = KEPT_PREFIXES.iter().find(|prefix| name.starts_with(**prefix)) {
@@ -514,7 +514,7 @@ mod tests {
                 "[environment]\nA = \"1\"\nB = 2",
                 "function.toml:5: `B` is integer; write it as text",
             ),
-            ("[environment]\n1A = \"1\"", "function.toml:4: `1A` is no name of a variable"),
+            ("[environment]\n1A = \"1\"", "function.toml:4: invalid variable name `1A`"),
             ("command = \"python app.py\"", "function.toml:3: `command` is `python app.py`; the"),
             (
                 "args = [\"-u\", \"a b\"]",

@@ -107,7 +107,7 @@ impl<'a> Reader<'a> {
     pub fn text(&mut self, name: &str) -> Option<(usize, &'a str)> {
         let (at, text) = self.value(name, DeValue::as_str)?;
         if text.is_empty() {
-            self.wrong(at, format!("`{name}` is empty; leave it out or say something"));
+            self.wrong(at, format!("`{name}` is empty; leave it out or give it a value"));
             return None;
         }
         Some((at, text))

@@ -45,7 +45,7 @@ pub enum Registry {
 pub enum RegistryError {
     /// Somebody else's.
     #[error(
-        "the platform takes images out of Tencent's own registries only, and `{host}` is none: \
+        "the platform takes images out of Tencent's own registries only, and `{host}` is not one:  \
          push it to {personal}/NAMESPACE/NAME:TAG (personal edition), or to \
          NAME.tencentcloudcr.com/NAMESPACE/NAME:TAG (enterprise edition, with `registry_id`)"
     )]
@@ -168,17 +168,17 @@ mod tests {
             (
                 "docker.io",
                 "ap-guangzhou",
-                "`docker.io` is none: push it to ccr.ccs.tencentyun.com/",
+                "`docker.io` is not one: push it to ccr.ccs.tencentyun.com/",
             ),
             ("ghcr.io", "ap-tokyo", "push it to jpccr.ccs.tencentyun.com/NAMESPACE"),
             ("127.0.0.1:5000", "ap-guangzhou", "Tencent's own registries only"),
-            ("ccr.ccs.tencentyun.com.example.org", "ap-guangzhou", "is none"),
-            ("ccr.ccs.tencentyun.com:443", "ap-guangzhou", "is none"),
-            ("a.b.tencentcloudcr.com", "ap-guangzhou", "is none"),
-            ("tencentcloudcr.com", "ap-guangzhou", "is none"),
-            (".tencentcloudcr.com", "ap-guangzhou", "is none"),
-            ("x.ccr.ccs.tencentyun.com", "ap-guangzhou", "is none"),
-            ("mirror.ccs.tencentyun.com", "ap-guangzhou", "is none"),
+            ("ccr.ccs.tencentyun.com.example.org", "ap-guangzhou", "is not one"),
+            ("ccr.ccs.tencentyun.com:443", "ap-guangzhou", "is not one"),
+            ("a.b.tencentcloudcr.com", "ap-guangzhou", "is not one"),
+            ("tencentcloudcr.com", "ap-guangzhou", "is not one"),
+            (".tencentcloudcr.com", "ap-guangzhou", "is not one"),
+            ("x.ccr.ccs.tencentyun.com", "ap-guangzhou", "is not one"),
+            ("mirror.ccs.tencentyun.com", "ap-guangzhou", "is not one"),
             (
                 "hkccr.ccs.tencentyun.com",
                 "ap-guangzhou",

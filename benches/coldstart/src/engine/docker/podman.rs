@@ -112,7 +112,7 @@ fn network(folder: &Path) -> Result<Network, EngineError> {
         ))
     })?;
     let said = String::from_utf8_lossy(&asked.stderr);
-    let failed = |why: &str| EngineError::Other(format!("podman's network is not known: {why}"));
+    let failed = |why: &str| EngineError::Other(format!("podman's network cannot be read: {why}"));
     let networks: Value = serde_json::from_slice(&asked.stdout)
         .map_err(|_| failed(said.lines().last().unwrap_or("it printed no JSON")))?;
     let bridge = networks.pointer("/0/network_interface").and_then(Value::as_str);
