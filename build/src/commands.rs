@@ -420,7 +420,7 @@ fn named(mut assembled: Assembled, references: Vec<String>) -> Assembled {
 fn tagged(name: &str) -> Result<String, String> {
     reference::tagged(name).ok_or_else(|| {
         format!(
-            "invalid image name `{name}`; write `NAME:TAG` in lower case without spaces,  \
+            "invalid image name `{name}`; write `NAME:TAG` in lower case without spaces, \
              such as `echo:1`"
         )
     })

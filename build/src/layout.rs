@@ -299,7 +299,7 @@ fn choose(
             at: at.to_owned(),
             why: match select {
                 Some(select) => format!(
-                    "contains no image `{select}`; it contains {};  name one as `{at}#NAME`",
+                    "contains no image `{select}`; it contains {}; name one as `{at}#NAME`",
                     list(all, name)
                 ),
                 None => "contains no image".to_owned(),

@@ -23,13 +23,13 @@ pub enum ProjectError {
     /// Something is there already.
     #[error("`{0}` is there already; nothing was written: choose another path")]
     Exists(PathBuf),
-    /// Nobody said where firstbyte is, and this is not it.
+    /// No flag has the place of firstbyte, and this folder is not in its repository.
     #[error(
-        "the place of firstbyte is not known, and `{0}` is not inside its repository; add `--firstbyte \
-         PATH|URL`"
+        "the place of firstbyte is not known, and `{0}` is not inside its repository; add \
+         `--firstbyte PATH|URL`"
     )]
     NoSource(PathBuf),
-    /// The firstbyte that was named is none.
+    /// The given folder does not contain firstbyte.
     #[error(
         "`{0}` does not contain firstbyte (no Cargo.toml of that name); give the folder of its \
          repository, or a git URL"

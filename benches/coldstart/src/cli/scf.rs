@@ -253,7 +253,7 @@ impl RunArgs {
         if let (true, Some((function, path))) = (images.is_empty(), function) {
             if function.web {
                 return Err(format!(
-                    "`{}` belongs to a Web function: only event functions can be called through the API",
+                    "`{}` belongs to a Web function: the API calls event functions only",
                     path.display()
                 ));
             }

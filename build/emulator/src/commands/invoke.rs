@@ -208,7 +208,7 @@ fn ask(
             Err(String::from_utf8_lossy(&reply.body).trim().to_owned().into())
         }
         None => Err(format!(
-            "another program than `firstbyte run` listens on {}; choose another address with --address",
+            "another program than `firstbyte run` listens on {}; choose another with --address",
             arguments.address
         )
         .into()),

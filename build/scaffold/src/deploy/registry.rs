@@ -43,9 +43,9 @@ pub enum Registry {
 /// Why the platform does not take an image from there.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RegistryError {
-    /// Somebody else's.
+    /// A registry that is not Tencent's.
     #[error(
-        "the platform takes images out of Tencent's own registries only, and `{host}` is not one:  \
+        "the platform takes images out of Tencent's own registries only, and `{host}` is not one: \
          push it to {personal}/NAMESPACE/NAME:TAG (personal edition), or to \
          NAME.tencentcloudcr.com/NAMESPACE/NAME:TAG (enterprise edition, with `registry_id`)"
     )]
