@@ -51,7 +51,7 @@ impl Default for Options {
 pub struct Assembled {
     /// The image; its layer is in memory.
     pub image: Image,
-    /// The proof for the program that the entrypoint starts.
+    /// The entrypoint's program, checked to be static.
     pub program: StaticElf,
     /// Size of the layer's tar, in bytes.
     pub layer_uncompressed_bytes: u64,

@@ -77,10 +77,10 @@ struct Parts {
 /// Why bytes are not an image.
 #[derive(Debug, thiserror::Error)]
 pub enum ImageError {
-    /// The manifest is not JSON of the expected shape.
+    /// The manifest is not JSON of the expected form.
     #[error("the manifest is not an image manifest: {0}")]
     Manifest(String),
-    /// The configuration is not JSON of the expected shape.
+    /// The configuration is not JSON of the expected form.
     #[error("the image configuration cannot be read: {0}")]
     Config(String),
     /// Manifest or configuration exceed [`MAX_JSON_BYTES`], or there are more than [`MAX_LAYERS`]

@@ -27,7 +27,7 @@ pub enum SbomError {
     /// Cargo gave no dependency graph.
     #[error("cargo resolved no dependencies for `{0}`; run `cargo metadata` to see why")]
     NoGraph(String),
-    /// The library refuses the document.
+    /// The library cannot write the document.
     #[error("the bill of materials cannot be written: {0}")]
     Write(String),
 }

@@ -1,6 +1,5 @@
-//! What a function is configured with on the platform, and which environment an
-//! instance gets. Platform pages "WebServer image function" (2023-07-10), "Quotas", and the API's
-//! CreateFunction.
+//! Configuration of a function on the platform, and the environment of its instances. Platform
+//! pages "WebServer image function" (2023-07-10), "Quotas", and the API's CreateFunction.
 
 use microimage::scf;
 use scaffold::deploy::function::KEPT_PREFIXES;
@@ -16,7 +15,7 @@ pub enum Mode {
 }
 
 impl Mode {
-    /// As function.toml writes it.
+    /// Its name in function.toml.
     pub fn name(self) -> &'static str {
         match self {
             Mode::Event => "event",
@@ -38,37 +37,37 @@ pub struct Config {
     pub namespace: String,
     /// The region.
     pub region: String,
-    /// The account, as resources name it.
+    /// The account's id, as resource names contain it.
     pub app_id: String,
-    /// The account, as people name it.
+    /// The account's number, as the console shows it.
     pub uin: String,
-    /// Whether a role is bound: then requests bring its credentials, invented ones here.
+    /// Whether the function has a role: requests then have credentials, invented ones here.
     pub role: bool,
-    /// The executable that is started instead of the image's entrypoint.
+    /// Executable in place of the image's entrypoint.
     pub command: Option<String>,
-    /// Arguments instead of the image's.
+    /// Arguments in place of the image's.
     pub args: Option<Vec<String>>,
     /// The function's own variables.
     pub environment: Vec<(String, String)>,
     /// `HOST:PORT` of this machine that instances may call; local runs only.
     pub reach: Vec<String>,
-    /// How long an invocation may take.
+    /// Time limit of an invocation.
     pub timeout: Duration,
-    /// How long an instance may take until it listens.
+    /// Time within which an instance must listen.
     pub init_timeout: Duration,
-    /// The memory an instance may have, in MiB.
+    /// Memory of an instance, in MiB.
     pub memory_mib: u64,
-    /// Requests that an instance gets at once; more than one for Web functions only.
+    /// Requests that an instance gets at once; more than one only for Web functions.
     pub concurrency: usize,
-    /// Instances at most; more invocations than they can take are refused.
+    /// Largest number of instances; invocations beyond their capacity are refused.
     pub max_instances: usize,
-    /// Instances that are started ahead and never reclaimed.
+    /// Number of instances that are started ahead and never reclaimed.
     pub provisioned: usize,
     /// How long an idle instance is kept.
     pub idle: Duration,
     /// Retries of an asynchronous invocation that failed in the function.
     pub retries: u32,
-    /// Time between them.
+    /// Time between two retries.
     pub retry_interval: Duration,
 }
 
@@ -100,26 +99,26 @@ impl Default for Config {
     }
 }
 
-/// Why a configuration is none that the platform would take.
+/// Why the platform would refuse a configuration.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ConfigError {
-    /// A number outside of its range.
+    /// A number is outside its range.
     #[error("{what} is {value}; the platform takes {range}")]
     Range {
-        /// Which.
+        /// Name of the setting.
         what: &'static str,
-        /// What it is.
+        /// Its value.
         value: u64,
-        /// What it may be.
+        /// Its valid range.
         range: &'static str,
     },
-    /// Several requests an instance are for Web functions.
+    /// Several requests per instance of an event function.
     #[error(
         "an event function gets one request per instance; leave the concurrency out, or make it a \
          Web function"
     )]
     Concurrency,
-    /// A variable's name that the platform keeps for itself, or that is none.
+    /// The name of a variable is invalid, or reserved for the platform.
     #[error(
         "the variable `{0}` is refused: a name begins with a letter, and not with SCF_, QCLOUD_, \
          TENCENTCLOUD_ or TECENTCLOUD_"
@@ -131,10 +130,10 @@ pub enum ConfigError {
 }
 
 impl Config {
-    /// Holds the configuration to the platform's limits.
+    /// Checks the configuration against the platform's limits.
     ///
     /// # Errors
-    /// The first of them that it breaks.
+    /// The first limit that it breaks.
     pub fn check(&self) -> Result<(), ConfigError> {
         let range = |what, value: u64, holds: bool, range| match holds {
             true => Ok(()),

@@ -1,6 +1,5 @@
-//! An invocation carried out: an instance is taken, the request is sent, and the reply, or that
-//! there is none, is judged. It does not know who called. Platform pages "WebServer image function"
-//! and "Function status codes".
+//! Invoker: runs an invocation: takes an instance, sends the request, and judges the reply or its
+//! absence. Platform pages "WebServer image function" and "Function status codes".
 
 use crate::config::{Config, Mode};
 use crate::instance::ExchangeError;
@@ -13,19 +12,19 @@ use crate::wire::{Fields, Reply, WireError};
 use std::sync::Arc;
 use std::time::Instant;
 
-/// What the header fields of a Web function's reply may come to, in bytes.
+/// Largest header section of a Web function's reply, in bytes.
 const MAX_REPLY_HEAD_BYTES: usize = 4 << 10;
 
-/// What became of an invocation.
+/// Result of an invocation.
 #[derive(Debug)]
 pub struct InvocationResult {
     /// Its id.
     pub request_id: String,
-    /// In the platform's words.
+    /// The platform's verdict.
     pub verdict: InvocationVerdict,
-    /// What the function answered, if it did.
+    /// The function's reply, if there is one.
     pub reply: Option<Reply>,
-    /// What starting an instance took, if one was started for it.
+    /// Times of the cold start, if an instance was started for it.
     pub cold: Option<StartUp>,
     /// Time and memory.
     pub ran: Ran,
@@ -33,14 +32,14 @@ pub struct InvocationResult {
     pub sent: Fields,
 }
 
-/// What runs invocations, now or later.
+/// Runs invocations, now or later.
 pub(crate) struct Invoker {
     pub(crate) pool: Arc<Pool>,
     pub(crate) journal: Arc<Journal>,
 }
 
 impl Invoker {
-    /// Runs an invocation to its end, whatever that is.
+    /// Runs an invocation to its end.
     pub(crate) fn run(&self, invocation: &Invocation) -> InvocationResult {
         let id = &invocation.request_id;
         self.journal.start(id);
@@ -74,7 +73,7 @@ impl Invoker {
         self.end(invocation, &config, verdict, reply, cold, ran, request.headers)
     }
 
-    // all of one kind: what an outcome and its lines are made of
+    // similar arguments: what a result and its lines consist of
     #[allow(clippy::too_many_arguments)]
     fn end(
         &self,
@@ -100,7 +99,7 @@ impl Invoker {
     }
 }
 
-/// What a reply, or that there is none, means on the platform.
+/// The platform's verdict on a reply or its absence.
 fn judge(
     result: Result<Reply, ExchangeError>,
     config: &Config,

@@ -39,10 +39,10 @@ const NETWORK_SOURCE: &str = "this program's docs/CONTRACTS.md, section 4";
 /// Why the image could not be tried.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
-    /// There is nothing to start.
+    /// The image has no entrypoint and no command.
     #[error("the image names no program: it has neither entrypoint nor command")]
     NoProgram,
-    /// It does not unpack.
+    /// It cannot be unpacked.
     #[error(transparent)]
     Unpack(#[from] UnpackError),
     /// The sandbox failed.
