@@ -235,8 +235,8 @@ pub struct DeployArguments {
     /// Print the image name in function.toml, to which `just push` pushes, and make no calls
     #[arg(long, conflicts_with_all = ["dry_run", "endpoint"])]
     pub image_name: bool,
-    /// The function's folder, with function.toml and Cargo.toml; image and bench are taken from
-    /// ./target
+    /// The function's folder, with function.toml and Cargo.toml; image and bench results are read
+    /// from its ./target
     #[arg(long, value_name = "DIR", default_value = ".")]
     pub project: PathBuf,
     /// Folder for the requests and for examples of other tools
