@@ -1,6 +1,6 @@
-//! A link between instance host and registry: a name, a rate, a round trip. Only what it is called
-//! and what it means; the traffic is shaped by `relay`, by the rules of `pipe`. Links are modelled:
-//! numbers of a data centre's network, not measurements of one.
+//! Link between instance host and registry: name, rate, round trip. `relay` shapes the traffic, by
+//! the rules of `pipe`. Links are models: figures of a data centre's network, not measurements of
+//! one.
 
 use std::fmt;
 use std::str::FromStr;
@@ -16,7 +16,7 @@ pub struct Link {
     pub round_trip: Duration,
 }
 
-/// Text that names no link.
+/// Text that is not a link.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "invalid link `{0}`; use `loopback`, `same-region`, `cross-region`, or RATE/RTT such as \
@@ -48,7 +48,7 @@ impl Link {
         }
     }
 
-    /// What results call it.
+    /// Its name in results.
     pub fn name(&self) -> &str {
         &self.name
     }

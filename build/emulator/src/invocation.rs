@@ -115,8 +115,8 @@ impl Invocation {
     }
 }
 
-/// A request id in the platform's form, a random UUID. Its numbers come from the keys that std draws
-/// for each hash map: ids must differ, and need no other property.
+/// A request id in the platform's form, a random UUID. Its numbers come from the keys that std
+/// draws for each hash map: ids must differ, and need no other property.
 pub(crate) fn new_id() -> String {
     let [a, b] = [(); 2].map(|()| RandomState::new().build_hasher().finish());
     format!(

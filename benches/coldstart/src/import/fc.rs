@@ -7,7 +7,7 @@ use crate::scf::line::milliseconds;
 use serde_json::Value;
 use std::collections::BTreeMap;
 
-/// What no such event has.
+/// Values that no such event has.
 pub(super) const LEFT_OUT: &[&str] = &[
     "FC prepares code (or image) and layers at the same time and does not tell unpacking apart: \
      pull is the longer of the two with its unpacking, unpack and create are null",

@@ -6,7 +6,7 @@ use crate::results::Sample;
 use crate::scf::line::milliseconds;
 use serde_json::Value;
 
-/// What no such line has.
+/// Values that no such line has.
 pub(super) const LEFT_OUT: &[&str] = &[
     "Lambda's Init Duration is without the download of image or code and without the creation of \
      the sandbox: pull, unpack and create are null, and start is all that there is",
@@ -14,7 +14,7 @@ pub(super) const LEFT_OUT: &[&str] = &[
      not say that somebody waited for it",
 ];
 
-/// What one line says.
+/// Contents of one line.
 struct Report {
     request_id: String,
     init_ns: Option<u64>,
@@ -28,7 +28,7 @@ pub(super) fn read(text: &str) -> Result<Found, NothingFound> {
     let mut found = Found::default();
     let (mut warm, mut restored, mut without_request, mut memory) = (0, 0, 0, Vec::new());
     for line in text.lines() {
-        // An init that failed or took over 10 s, and is done again with the request.
+        // An init phase that failed or took over 10 s, and is repeated with the request.
         if line.contains("INIT_REPORT Init Duration:") {
             without_request += 1;
         }

@@ -1,10 +1,10 @@
 //! Distributions of durations, drawn by inversion: one uniform number gives one duration, and a
-//! larger number a longer one. So scenarios that share their random numbers stay comparable even
-//! where their distributions differ.
+//! larger number a longer one. So scenarios that share their random numbers stay comparable even if
+//! their distributions differ.
 
 use super::duration::{self, DAY_NS};
 
-/// Where a duration comes from.
+/// Distribution of a duration.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Distribution {
     /// Always the same.
@@ -40,7 +40,8 @@ pub enum Distribution {
 
 /// The 0.99 quantile of the standard normal distribution.
 const Z99: f64 = 2.326_347_874_040_841;
-/// No request and no cold start takes longer on any platform; also keeps sums far from overflow.
+/// Longest duration: no request and no cold start takes longer on any platform; it also keeps sums
+/// far from overflow.
 pub const LONGEST_NS: u64 = 7 * DAY_NS;
 /// The largest file of samples, in bytes.
 pub const SAMPLES_LIMIT_BYTES: u64 = 64 << 20;
@@ -110,8 +111,8 @@ impl Distribution {
         (!ns.is_empty()).then_some(Self::Samples { sorted_ns: ns })
     }
 
-    /// A file of samples: a duration a line; a number without a unit is in seconds, or in the unit
-    /// that ends a header line (`init_ms`).
+    /// A file of samples: one duration per line; a number without a unit is in seconds, or in the
+    /// unit at the end of a header line (`init_ms`).
     fn of_lines(text: &str) -> Result<Self, String> {
         let mut unit_ns = duration::SECOND_NS;
         let mut samples = Vec::new();
@@ -182,7 +183,7 @@ impl Distribution {
         ((ns + 0.5) as u64).min(LONGEST_NS)
     }
 
-    /// How many measurements it rests on; `None` for a formula.
+    /// Number of measurements behind it; `None` for a formula.
     pub fn samples(&self) -> Option<usize> {
         match self {
             Self::Samples { sorted_ns } => Some(sorted_ns.len()),

@@ -1,4 +1,4 @@
-//! Durations as people type them: a number and a unit, such as `20ms`, `1.5s` or `1h30m`; exact to
+//! Durations as users type them: a number and a unit, such as `20ms`, `1.5s` or `1h30m`; exact to
 //! the nanosecond.
 
 /// A unit's name and its nanoseconds; longer names first.
@@ -70,7 +70,7 @@ pub fn decimal(number: &str, unit: u64) -> Option<u64> {
     total.try_into().ok()
 }
 
-/// A duration in the fewest characters that say it: `20ms`, `300s`, `1.991s`.
+/// A duration in the fewest characters: `20ms`, `300s`, `1.991s`.
 pub fn short(ns: u64) -> String {
     let (unit, name) = match ns {
         0 => return "0s".into(),

@@ -125,7 +125,7 @@ impl Deployment {
         Ok(Deployment { name, function, image_uri, digest, verdicts })
     }
 
-    /// Holds it to what a dry run is not held to.
+    /// Checks what is required only for a real deployment.
     ///
     /// # Errors
     /// [`PlanError::Placeholder`].

@@ -1,26 +1,26 @@
-//! When a pull had all its bytes, from what the engine says on the way. The engine passes on the
-//! latest state of a layer only (moby, distribution/xfer/transfer.go), so a state that lasted too
-//! short a time is never said: a layer that is extracted has been downloaded, whether or not anyone
-//! heard of it. Pure.
+//! The moment when a pull had all its bytes, from the engine's progress messages. The engine passes
+//! on only the latest state of a layer (moby, distribution/xfer/transfer.go), so a short state is
+//! never reported: a layer that is being extracted has been downloaded, whether that was reported
+//! or not. Pure.
 
 use std::collections::HashMap;
 
 /// The layers of one pull.
 #[derive(Debug, Default)]
 pub struct Downloads {
-    /// When each layer was first known to be here whole.
+    /// When each layer was first known to be complete.
     here_ns: HashMap<String, u64>,
 }
 
 impl Downloads {
-    /// Takes in what the engine said of a layer at `now_ns`.
+    /// Takes a message about a layer at `now_ns`.
     pub fn heard(&mut self, layer: &str, status: &str, now_ns: u64) {
         if matches!(status, "Download complete" | "Extracting" | "Pull complete") {
             self.here_ns.entry(layer.to_owned()).or_insert(now_ns);
         }
     }
 
-    /// When the last layer was here; `None` if none was spoken of.
+    /// When the last layer was complete; `None` if no layer was reported.
     pub fn last_ns(&self) -> Option<u64> {
         self.here_ns.values().copied().max()
     }
