@@ -219,7 +219,7 @@ fn a_million_pipelined_requests_are_all_answered_in_order() {
 }
 
 #[test]
-fn replies_that_nobody_reads_cost_their_own_connections_only() {
+fn unread_replies_cost_only_their_own_connections() {
     let watched = Watched::new(Server::echo());
     let address = watched.address();
     let mut stuck = Vec::new();
@@ -349,7 +349,7 @@ fn a_body_that_is_answered_is_let_go_whatever_comes_next() {
 /// One peer took the memory of all bodies with a large one that it sent byte by byte, and nobody
 /// else's were read.
 #[test]
-fn a_body_that_trickles_keeps_nobody_elses_out() {
+fn a_body_that_trickles_keeps_no_other_out() {
     let group = match MemoryGroup::new("firstbyte-trickle", 128 * 1024 * 1024) {
         Ok(group) => group,
         Err(error) => return println!("skipped: no memory cgroup can be made here: {error}"),

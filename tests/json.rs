@@ -253,7 +253,7 @@ fn ours_without_oracle(text: &[u8]) -> bool {
 }
 
 #[test]
-fn a_refusal_says_what_is_wrong_and_at_which_byte() {
+fn a_refusal_names_what_is_wrong_and_the_byte() {
     for text in GRAMMAR.iter().filter(|text| !text.is_empty()) {
         if let Err(message) = ours(text) {
             assert!(message.starts_with("the body"), "{message}");

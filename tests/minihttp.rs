@@ -81,7 +81,7 @@ fn with_fields(count: usize) -> Vec<u8> {
 }
 
 #[test]
-fn differs_from_the_default_transport_where_its_page_says() {
+fn differs_from_the_default_transport_as_its_page_lists() {
     use Seen::{Nothing, Status};
     let ours = Server::echo();
     let theirs = MiniHttp::start();

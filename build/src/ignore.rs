@@ -118,7 +118,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn decides_as_dockers_reference_says() {
+    fn decides_as_dockers_reference_does() {
         for (patterns, excluded, kept) in [
             ("*/temp*", &["a/temporary.txt", "b/temp/x"][..], &["temp", "a/b/temp"][..]),
             ("*/*/temp*", &["a/b/temporary.txt"], &["a/temp"]),

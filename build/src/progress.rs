@@ -41,7 +41,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_says_how_far_it_is() {
+    fn a_line_has_the_progress() {
         let progress =
             Progress { what: "pushing", blobs_done: 1, blobs: 3, bytes_done: 512, bytes: 2048 };
         let line = line(&progress);

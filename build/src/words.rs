@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn says_what_is_wrong_with_a_word() {
+    fn reports_what_is_wrong_with_a_word() {
         for (word, says) in [
             ("'a", "not closed"),
             ("\"a", "not closed"),

@@ -390,7 +390,7 @@ fn functions_lie_in_the_order_that_a_package_brings() {
 }
 
 #[test]
-fn says_which_functions_there_are() {
+fn lists_the_known_functions() {
     let home = tempfile::tempdir().expect("a folder");
     workspace(home.path());
     let output = microimage(home.path(), &["image", "tinny"]);

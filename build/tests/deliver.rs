@@ -158,7 +158,7 @@ fn a_document_is_attached_beside_the_image_and_not_to_its_tag() {
 }
 
 #[test]
-fn a_difference_is_told_to_programs_too() {
+fn a_difference_is_printed_for_programs_too() {
     let home = context();
     let run = |arguments: &[&str]| microimage(home.path(), arguments);
     assert!(run(&["build", "-o", "one"]).status.success());

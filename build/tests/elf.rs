@@ -27,7 +27,7 @@ fn proves_a_static_program() {
 }
 
 #[test]
-fn refuses_this_very_test_which_is_dynamic_and_says_how_to_fix_it() {
+fn refuses_this_very_test_which_is_dynamic_and_names_the_fix() {
     let bytes =
         fs::read(std::env::current_exe().expect("a test is a program")).expect("it can be read");
     let error = refused(&bytes);
@@ -54,7 +54,7 @@ fn refuses_a_shared_library() {
 }
 
 #[test]
-fn says_what_a_file_is_instead() {
+fn names_what_a_file_is_instead() {
     for (bytes, says) in [
         (&b""[..], "an empty file"),
         (b"#!/bin/sh\n", "a script"),

@@ -419,7 +419,7 @@ fn devices_are_left_out_with_a_word() {
 
 /// The story: capabilities went without a word, and those with a line feed in them were an error.
 #[test]
-fn file_capabilities_are_kept_shown_and_said() {
+fn file_capabilities_are_kept_shown_and_reported() {
     let tar = Tar::default()
         .pax(&[
             ("SCHILY.xattr.security.capability", &CAPABILITY),

@@ -100,7 +100,7 @@ fn refuses_to_replace_a_folder_that_is_no_layout() {
 }
 
 #[test]
-fn refuses_damage_and_says_where() {
+fn refuses_damage_and_names_the_place() {
     let home = tempfile::tempdir().expect("a folder");
     let oci = home.path().join("oci");
     let blob = |digest: microimage::digest::Digest| oci.join("blobs/sha256").join(digest.hex());
@@ -176,7 +176,7 @@ fn refuses_an_archive_that_is_cut_anywhere() {
 }
 
 #[test]
-fn says_what_is_not_there() {
+fn reports_what_is_missing() {
     let error = source::load("/nowhere/at/all").expect_err("nothing there").to_string();
     assert!(error.contains("`/nowhere/at/all` does not exist"), "{error}");
 }

@@ -118,7 +118,7 @@ fn an_address_that_is_none_ends_the_program_with_a_line_that_names_it() {
 }
 
 #[test]
-fn a_port_in_use_ends_the_program_with_one_line_that_says_which() {
+fn a_port_in_use_ends_the_program_with_one_line_that_names_it() {
     let _turn = PORTS.lock();
     let taken = TcpListener::bind(("0.0.0.0", 0)).expect("a port is free");
     let port = taken.local_addr().expect("it is bound").port();

@@ -90,7 +90,7 @@ fn a_stop_hook_runs_once_after_what_was_in_flight() {
 }
 
 #[test]
-fn a_stop_hook_that_fails_is_told_and_is_the_exit_code() {
+fn a_stop_hook_that_fails_is_logged_and_sets_the_exit_code() {
     for how in ["fails", "panics"] {
         let mut server = with(&[("STOP_HOOK", how)]);
         assert_eq!(Peer::to(server.address).ask(get("/")).text(), "here");
@@ -171,7 +171,7 @@ fn background_work_that_is_cut_off_is_named() {
 }
 
 #[test]
-fn background_work_is_bounded_and_its_failures_are_told() {
+fn background_work_is_bounded_and_its_failures_are_logged() {
     let server = with(&[("DRAIN_MS", "300")]);
     let mut peer = Peer::to(server.address);
     for (path, told) in [

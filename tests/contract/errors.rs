@@ -88,7 +88,7 @@ fn an_error_carries_the_invocations_request_id() {
 }
 
 #[test]
-fn a_method_that_a_path_does_not_have_is_405_and_says_which_it_has() {
+fn a_method_that_a_path_does_not_have_is_405_with_those_that_it_has() {
     let server = Server::echo();
     let reply = ask(server.address, post("/reply?bytes=1", ""));
     reply.assert_is_error(405);

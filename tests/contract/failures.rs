@@ -51,7 +51,7 @@ fn a_drivers_words_go_to_the_log_and_not_to_a_stranger() {
 }
 
 #[test]
-fn the_platform_is_told_of_an_events_failure() {
+fn the_platform_gets_the_reason_of_an_events_failure() {
     let server = plain();
     let event = "POST /event-invoke HTTP/1.1\r\nHost: h\r\nX-Scf-Request-Id: \
                  r-2\r\nContent-Length: 8\r\n\r\n\"driver\"";

@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_said_of_a_ramp_is_where_it_ended() {
+    fn the_sentence_on_a_ramp_names_where_it_ended() {
         let runs = STEPS.map(|(burst, total_ns, _)| run(burst, total_ns));
         let said = describe(&runs.iter().collect::<Vec<_>>()).unwrap();
         assert!(
@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn says_from_where_on_the_machine_held_no_more() {
+    fn names_the_burst_from_which_on_the_machine_was_full() {
         let mut runs = [run(1, 1_000_000), run(8, 1_100_000)];
         runs[1].samples[5].error = Some(crate::results::Failure {
             phase: crate::phase::Phase::Create,

@@ -165,7 +165,7 @@ pub fn compare(before: &Results, after: &Results) -> Result<Vec<Comparison>, Err
 }
 
 /// Whether no case has a verdict.
-pub fn none_told(comparisons: &[Comparison]) -> bool {
+pub fn none_decided(comparisons: &[Comparison]) -> bool {
     comparisons.iter().all(|c| c.change == Change::CannotTell)
 }
 
@@ -364,7 +364,7 @@ mod tests {
     fn what_is_too_little_to_tell_is_not_the_same() {
         let few = compared(&results([100, 101, 102]), &results([1000, 1010, 1020]));
         assert_eq!(few[0].change, Change::CannotTell);
-        assert!(none_told(&few) && !any_slower(&few));
+        assert!(none_decided(&few) && !any_slower(&few));
         assert!(
             few[0].to_string().contains("3 and 3 samples")
                 && few[0].to_string().contains("fewer than 5"),
@@ -375,7 +375,7 @@ mod tests {
         let enough =
             compared(&results([100, 101, 102, 103, 104]), &results([1000, 1010, 1020, 1030, 1040]));
         assert_eq!(enough[0].change, Change::Slower, "{}", enough[0]);
-        assert!(!none_told(&enough));
+        assert!(!none_decided(&enough));
     }
 
     /// The story: 20 and 5 samples of which the second took two and a half times as long, p 0.051,
@@ -385,18 +385,21 @@ mod tests {
         // Two of the five are as fast as before.
         let after = [1_000_000, 1_010_000, 4_000_000, 4_100_000, 4_200_000];
         let before: Vec<u64> = (0..20).map(|i| 990_000 + i * 2_000).collect();
-        let told = &compared(&results(before.clone()), &results(after))[0];
-        let p = told.test.expect("tested").p;
-        assert!(told.change == Change::CannotTell && p > ALPHA && p < 0.2, "{told}");
-        assert!(told.to_string().contains("20 and 5 samples"), "{told}");
-        assert!(none_told(std::slice::from_ref(told)), "the exit code is that of nothing told");
+        let verdict = &compared(&results(before.clone()), &results(after))[0];
+        let p = verdict.test.expect("tested").p;
+        assert!(verdict.change == Change::CannotTell && p > ALPHA && p < 0.2, "{verdict}");
+        assert!(verdict.to_string().contains("20 and 5 samples"), "{verdict}");
+        assert!(
+            none_decided(std::slice::from_ref(verdict)),
+            "the exit code is that of nothing verdict"
+        );
         // Nor are two sets the same because their medians are: these allow  anything.
         let wide = |seed: u64| (0..8u64).map(move |i| 1_000_000 + (i + seed) * 7919 % 13 * 400_000);
-        let told = &compared(&results(wide(0)), &results(wide(5)))[0];
-        assert!(told.change == Change::CannotTell, "{told}");
-        assert!(told.to_string().contains("allow "), "{told}");
-        let told = &compared(&results(before.clone()), &results(before))[0];
-        assert_eq!(told.change, Change::Same, "{told}");
+        let verdict = &compared(&results(wide(0)), &results(wide(5)))[0];
+        assert!(verdict.change == Change::CannotTell, "{verdict}");
+        assert!(verdict.to_string().contains("allow "), "{verdict}");
+        let verdict = &compared(&results(before.clone()), &results(before))[0];
+        assert_eq!(verdict.change, Change::Same, "{verdict}");
     }
 
     /// The story: `+12 %` stood beside 1.69 ms -> 2.52 ms.
@@ -405,10 +408,10 @@ mod tests {
         // The median moves by half, the typical difference of two samples by far less.
         let before = (0..21).map(|i| if i < 10 { 1_000_000 } else { 1_690_000 });
         let after = (0..21).map(|i| if i < 10 { 1_010_000 } else { 2_520_000 });
-        let told = &compared(&results(before), &results(after))[0];
-        assert_ne!(told.change, Change::Same, "{told}");
-        let told = told.to_string();
-        assert!(told.contains("1.69 ms -> 2.52 ms (+49 %;"), "{told}");
+        let verdict = &compared(&results(before), &results(after))[0];
+        assert_ne!(verdict.change, Change::Same, "{verdict}");
+        let verdict = verdict.to_string();
+        assert!(verdict.contains("1.69 ms -> 2.52 ms (+49 %;"), "{verdict}");
         let faster = compared(&results(around(2_000_000)), &results(around(1_000_000)));
         assert!(faster[0].to_string().contains("(-50 %;"), "{}", faster[0]);
         assert_eq!(
@@ -429,7 +432,7 @@ mod tests {
     }
 
     #[test]
-    fn another_engine_is_refused_and_another_machine_is_said() {
+    fn another_engine_is_refused_and_another_machine_is_noted() {
         let (before, mut after) = (results(around(9)), results(around(9)));
         assert_eq!(circumstances(&before, &after), Ok(Vec::new()));
         after.host.cores = 64;
@@ -467,7 +470,7 @@ mod tests {
     }
 
     #[test]
-    fn a_shift_that_nobody_could_care_about_is_not_slower_however_sure() {
+    fn an_irrelevant_shift_is_not_slower_however_significant() {
         assert_eq!(
             compared(&results(vec![1_000_000; 40]), &results(vec![1_010_000; 40]))[0].change,
             Change::Same
@@ -485,7 +488,7 @@ mod tests {
     }
 
     #[test]
-    fn what_answered_before_and_fails_now_is_said() {
+    fn a_case_that_answered_before_and_fails_now_is_reported() {
         let mut broken = results(around(5));
         for sample in &mut broken.variants[0].runs[0].samples {
             sample.error =
@@ -493,7 +496,7 @@ mod tests {
         }
         let fails = compared(&results(around(5)), &broken);
         assert!(fails.len() == 1 && any_fails(&fails) && !any_slower(&fails), "{fails:?}");
-        assert!(fails[0].to_string().starts_with("FAILS") && !none_told(&fails), "{}", fails[0]);
+        assert!(fails[0].to_string().starts_with("FAILS") && !none_decided(&fails), "{}", fails[0]);
     }
 
     /// The story: a start that took twice as long was a twentieth of the total, and called the

@@ -316,7 +316,7 @@ mod tests {
     }
 
     #[test]
-    fn another_architecture_is_said_before_anything_is_started() {
+    fn another_architecture_is_reported_before_anything_is_started() {
         let here =
             if cfg!(target_arch = "x86_64") { ["amd64", "arm64"] } else { ["arm64", "amd64"] };
         assert_eq!((of_architecture(here[0]), of_architecture("")), (None, None));

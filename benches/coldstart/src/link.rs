@@ -106,7 +106,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn knows_its_names() {
+    fn parses_its_own_names() {
         assert_eq!("same-region".parse(), Ok(Link::same_region()));
         assert!(!Link::loopback().is_shaped());
     }
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_what_is_no_link_and_says_what_is() {
+    fn refuses_an_invalid_link_and_lists_the_valid_ones() {
         for text in [
             "",
             "moon",

@@ -543,7 +543,7 @@ fn compare_loaded(before: &Results, after: &Results) -> Result<ExitCode, String>
     if compare::any_fails(&comparisons) {
         return Ok(ExitCode::from(EXIT_FAILED));
     }
-    match (compare::any_slower(&comparisons), compare::none_told(&comparisons)) {
+    match (compare::any_slower(&comparisons), compare::none_decided(&comparisons)) {
         (true, _) => Ok(ExitCode::from(EXIT_SLOWER)),
         (false, true) => Err("inconclusive: take more samples".into()),
         (false, false) => Ok(ExitCode::SUCCESS),

@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn asks_as_the_platform_does_unless_told_otherwise() {
+    fn the_default_request_is_the_platforms() {
         let text = String::from_utf8(Ask::default().to_bytes("127.0.0.2:9000")).unwrap();
         assert!(text.starts_with("POST /event-invoke HTTP/1.1\r\nHost: 127.0.0.2:9000\r\n"));
         let (head, body) = text.split_once("\r\n\r\n").unwrap();

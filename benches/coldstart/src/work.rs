@@ -189,7 +189,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn goes_away_with_folders_that_nobody_may_enter() {
+    fn removes_folders_that_cannot_be_entered() {
         let parent = tempfile::tempdir().unwrap();
         let work = Work::create(parent.path()).unwrap();
         let locked = work.fresh("rootfs").unwrap().join("locked");
@@ -230,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn knows_that_a_folder_in_memory_has_no_page_cache_to_drop() {
+    fn finds_that_a_folder_in_memory_has_no_page_cache_to_drop() {
         let Ok(parent) = tempfile::tempdir_in("/dev/shm") else {
             return eprintln!("skipped: no /dev/shm");
         };

@@ -180,7 +180,7 @@ fn every_engine_that_runs_here_ranks_a_slow_program_behind_a_quick_one() {
 }
 
 #[test]
-fn says_what_ended_a_start_and_soon() {
+fn reports_soon_what_ended_a_start() {
     let (able, _alone) = daemons();
     let cases = [
         ("EXITS", &["405 ContainerStateExited", "cannot find the answer", "code 3"][..]),

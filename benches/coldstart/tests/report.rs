@@ -238,7 +238,7 @@ fn keys(value: &Value, at: &str, found: &mut BTreeSet<String>) {
 /// Results are an interface: a key that comes or goes is seen here and in docs/CONTRACTS.md,
 /// section 5.
 #[test]
-fn the_schema_is_what_the_contract_says() {
+fn the_schema_is_the_one_in_the_contract() {
     let mut results = results();
     results.variants[0].runs[0].samples[0].error =
         Some(Failure { phase: Phase::Start, message: "m".into() });
@@ -285,7 +285,7 @@ fn the_schema_is_what_the_contract_says() {
 }
 
 #[test]
-fn a_row_that_was_not_measured_says_what_to_run() {
+fn a_row_that_was_not_measured_names_what_to_run() {
     let mut results = results();
     results.variants[0].runs.retain(|r| r.scenario == Scenario::Cold && r.link == "same-region");
     let rows = advise(&results, Load::default());
@@ -624,7 +624,7 @@ fn provisioned_concurrency_is_more_than_rate_times_mean_seconds() {
 }
 
 #[test]
-fn a_large_image_is_told_the_platforms_memory_and_limit() {
+fn a_large_image_gets_the_platforms_memory_and_limit() {
     let of_size = |mib: u64| {
         let mut results = results();
         results.variants[0].compressed_bytes = Some(mib << 20);

@@ -166,7 +166,7 @@ fn ramped(
 }
 
 #[test]
-fn a_ramp_leaves_out_the_bursts_beyond_saturation_and_says_so() {
+fn a_ramp_leaves_out_the_bursts_beyond_saturation_with_a_note() {
     let any = |_: &Case, _: &TurnSamples| true;
     let beyond =
         "bursts of more than 16 give no more starts per second, and are left out".to_owned();
@@ -354,7 +354,7 @@ fn the_command_prints_a_table_and_keeps_results() {
 /// The program calls a server of this machine on each request, and each start ends with what that
 /// server says. Without the flags the same call is refused at once.
 #[test]
-fn instances_call_a_named_port_of_this_machine_and_the_results_say_so() {
+fn instances_call_a_named_port_of_this_machine_and_the_results_note_it() {
     let server = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let port = server.local_addr().expect("bound").port();
     std::thread::spawn(move || {
@@ -397,7 +397,7 @@ fn instances_call_a_named_port_of_this_machine_and_the_results_say_so() {
 }
 
 #[test]
-fn an_engine_that_brings_the_network_itself_says_what_it_brings() {
+fn an_engine_with_its_own_network_refuses_the_flag() {
     let Some(image) = layout_of("GOOD") else { return };
     let place = image.path().to_str().expect("a path");
     let out = tempfile::tempdir().expect("a folder");
@@ -578,7 +578,7 @@ fn subcommand(arguments: &[&str]) -> (Option<i32>, String, String) {
 }
 
 #[test]
-fn compare_ends_with_3_for_slower_and_with_4_when_nothing_can_be_told() {
+fn compare_ends_with_3_for_slower_and_with_4_when_inconclusive() {
     let folder = tempfile::tempdir().expect("a folder");
     let file = |name: &str, samples, factor| {
         results_file(folder.path(), name, samples, factor).display().to_string()
@@ -641,7 +641,7 @@ fn a_run_slower_than_its_baseline_ends_with_3() {
 }
 
 #[test]
-fn plot_and_record_write_where_they_say() {
+fn plot_and_record_write_to_the_paths_that_they_print() {
     let folder = tempfile::tempdir().expect("a folder");
     let file = results_file(folder.path(), "results.json", 5, 1).display().to_string();
     let drawn = folder.path().join("drawn");
@@ -769,7 +769,7 @@ fn skip_without_docker() -> bool {
 }
 
 #[test]
-fn docker_engine_says_that_a_program_listens_where_no_platform_can_reach_it() {
+fn docker_engine_reports_a_program_that_listens_where_no_platform_can_reach_it() {
     if skip_without_docker() {
         return;
     }
@@ -788,7 +788,7 @@ fn docker_engine_says_that_a_program_listens_where_no_platform_can_reach_it() {
 /// The story: an instance's network was gone before the probe was, which then waited for minutes in
 /// one connect, and for no signal.
 #[test]
-fn docker_engine_says_what_ended_a_start_and_soon() {
+fn docker_engine_reports_soon_what_ended_a_start() {
     if skip_without_docker() {
         return;
     }
@@ -985,7 +985,7 @@ fn tried(fault: &str, flags: &[&str]) -> Option<(Option<i32>, String, String, Ve
 /// The story: an image that never listens was tried for two hours, fifty times in each of five
 /// cases.
 #[test]
-fn a_case_that_fails_when_tried_first_ends_the_run_and_says_which_flag_helps() {
+fn a_case_that_fails_when_tried_first_ends_the_run_and_names_the_flag_that_helps() {
     for (fault, flag) in [
         ("DEAF", "`--deadline SECONDS`"),
         ("ELSEWHERE", "`--port 8081`"),

@@ -275,7 +275,7 @@ mod tests {
 
     /// The story: the samples of one burst were drawn one by one, as if each were news.
     #[test]
-    fn samples_of_one_round_are_alike_and_the_interval_knows_it() {
+    fn the_interval_accounts_for_samples_of_one_round_being_alike() {
         let rounds = |seed: u64| -> Vec<Vec<f64>> {
             let middles = normal(100.0, 15.0, 20, seed); // what a round has in common ...
             // ... and what it has not
@@ -300,7 +300,7 @@ mod tests {
     }
 
     #[test]
-    fn says_when_a_run_is_noisy_and_not_when_it_is_quiet() {
+    fn reports_a_noisy_run_and_not_a_quiet_one() {
         assert_eq!(noise(&normal(100.0, 3.0, 40, 5)), None);
         assert!(noise(&normal(100.0, 60.0, 20, 5)).is_some());
         let drifting: Vec<f64> = (0..40).map(|i| 100.0 + f64::from(i)).collect();

@@ -74,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn the_request_says_how_long_its_body_is() {
+    fn the_request_has_its_bodys_length() {
         let head = REQUEST.windows(4).position(|window| window == b"\r\n\r\n").expect("a head") + 4;
         let text = std::str::from_utf8(&REQUEST[..head]).expect("text");
         assert!(text.contains(&format!("Content-Length: {}\r\n", REQUEST.len() - head)));

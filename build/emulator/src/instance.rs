@@ -59,7 +59,7 @@ pub struct Host {
     network: Mutex<Option<Arc<Network>>>,
     has_told_network: AtomicBool,
     /// Blocked calls that were already reported.
-    told_in_vain: Mutex<HashSet<String>>,
+    reported_blocked: Mutex<HashSet<String>>,
     journal: Arc<Journal>,
     burst: Mutex<Option<Burst>>,
 }
@@ -151,7 +151,7 @@ impl Host {
             isolation: Mutex::new(isolation),
             network: Mutex::new(network),
             has_told_network: AtomicBool::new(false),
-            told_in_vain: Mutex::default(),
+            reported_blocked: Mutex::default(),
             journal,
             burst: Mutex::new(None),
         }))
@@ -190,11 +190,11 @@ impl Host {
             };
             match started {
                 Ok(instance) => {
-                    self.tell_network(isolation);
+                    self.report_network(isolation);
                     return Ok(instance);
                 }
                 Err(Refused::InvocationVerdict(verdict)) => {
-                    self.tell_network(isolation); // it may be the reason
+                    self.report_network(isolation); // it may be the reason
                     return Err(verdict);
                 }
                 Err(Refused::Network(why)) => {
@@ -217,7 +217,7 @@ impl Host {
     }
 
     /// Reports once how instances reach the network.
-    fn tell_network(&self, isolation: Isolation) {
+    fn report_network(&self, isolation: Isolation) {
         let network = lock(&self.network).clone();
         if let Some(network) = network
             && !self.has_told_network.swap(true, Ordering::Relaxed)
@@ -494,7 +494,7 @@ impl Instance {
             }
             match result {
                 Ok((reply, _)) => {
-                    self.tell_calls_in_vain();
+                    self.report_blocked_calls();
                     return Ok(reply);
                 }
                 // The function closed the connection at the same moment, without reading the
@@ -511,13 +511,13 @@ impl Instance {
     }
 
     /// Reports each blocked call of the function once per run.
-    fn tell_calls_in_vain(&self) {
+    fn report_blocked_calls(&self) {
         let in_vain = match &*lock(&self.process) {
             Process::Sandboxed(inner) => inner.called_in_vain(),
             _ => return,
         };
         let fresh: Vec<String> = {
-            let mut told = lock(&self.host.told_in_vain);
+            let mut told = lock(&self.host.reported_blocked);
             in_vain.into_iter().filter(|tried| told.insert(tried.clone())).collect()
         };
         if !fresh.is_empty() {

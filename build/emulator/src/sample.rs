@@ -149,7 +149,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_sample_is_json_and_says_where_it_is_from() {
+    fn every_sample_is_json_and_has_its_origin() {
         let samples = carried();
         assert!(samples.len() > 30, "{}", samples.len());
         for sample in samples {

@@ -160,7 +160,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn says_of_a_silent_port_what_the_platform_says() {
+    fn a_silent_port_has_the_platforms_message() {
         let expected = "The request timed out in 30000ms.Please confirm your http server have \
                         enabled listening on port 9000.";
         let verdict =

@@ -152,7 +152,7 @@ fn invoke_with_a_sample_works_at_once() {
 }
 
 #[test]
-fn a_failure_is_told_and_is_the_exit_code() {
+fn a_failure_is_shown_and_sets_the_exit_code() {
     let home = home();
     let function = moody().display().to_string();
     let failed = alone(&home, &["-", "--function", &function], r#"{"do":"fail"}"#);
@@ -187,7 +187,7 @@ fn a_failure_is_told_and_is_the_exit_code() {
 }
 
 #[test]
-fn what_is_not_understood_is_said() {
+fn an_invalid_command_line_is_explained() {
     let home = home();
     let unknown = alone(&home, &["cloudaudit"], "");
     assert_eq!(unknown.code, Some(1));
@@ -236,7 +236,7 @@ fn a_function_that_runs_is_invoked_warm_and_ends_without_a_trace() {
 }
 
 #[test]
-fn function_toml_says_what_no_flag_says() {
+fn function_toml_has_the_defaults_of_flags() {
     let home = home();
     fs::write(
         home.path().join("function.toml"),
@@ -342,7 +342,7 @@ fn a_watching_run_waits_for_the_first_version_that_builds() {
 
 /// As the platform does with Code.ImageConfig.
 #[test]
-fn command_and_args_of_function_toml_stand_for_the_images_own() {
+fn command_and_args_of_function_toml_replace_the_images_own() {
     let home = home();
     let root = home.path().join("context");
     fs::create_dir(&root).unwrap();

@@ -403,7 +403,7 @@ fn another_machine_is_reached_by_each_means() {
 }
 
 #[test]
-fn without_any_means_it_says_what_to_install_and_calls_fail_at_once() {
+fn without_any_means_it_names_what_to_install_and_calls_fail_at_once() {
     if missing(&["unshare", "setpriv"]) || !is_root("hiding programs") {
         return;
     }
@@ -605,7 +605,7 @@ fn checked(order: &str, network: Network) -> Option<Option<Finding>> {
 }
 
 #[test]
-fn a_check_has_no_network_unless_it_is_asked_for_and_says_what_was_called() {
+fn a_check_has_no_network_unless_requested_and_reports_what_was_called() {
     let Some(quiet) = checked("nothing", Network::none()) else { return };
     assert!(quiet.is_none(), "it called nothing: {quiet:?}");
     let named = checked("lookup db.test", Network::none()).unwrap().expect("it looked up");

@@ -125,7 +125,7 @@ fn a_function_that_does_not_start_has_its_number() {
 }
 
 #[test]
-fn a_function_that_listens_on_loopback_only_is_not_reached_and_told_why() {
+fn a_function_that_listens_on_loopback_only_is_not_reached_and_the_reason_is_shown() {
     let (stage, verdict) = a_start_that_fails("local", Duration::from_millis(300), 64, true);
     if stage.has_walls() {
         assert_eq!(verdict.status(), 446);

@@ -322,7 +322,7 @@ mod tests {
     }
 
     #[test]
-    fn the_symboliser_returns_at_once_and_calls_nobody() {
+    fn the_symboliser_returns_at_once_and_calls_nothing() {
         for target in TARGETS {
             let Some(before) = compiled(target, NECK_OF_STD) else { continue };
             let mut after = before.clone();

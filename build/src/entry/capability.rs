@@ -136,7 +136,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn says_what_getcap_says() {
+    fn prints_what_getcap_prints() {
         let two = |magic: u32, permitted: u64, inheritable: u64| -> Vec<u8> {
             let words = [
                 magic,

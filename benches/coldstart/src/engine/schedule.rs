@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn a_place_that_fails_early_keeps_nobody_waiting() {
+    fn a_place_that_fails_early_keeps_no_other_waiting() {
         let stop = AtomicBool::new(false);
         let course =
             Course { start: Gate::new(3, &stop), finish: Gate::new(3, &stop), interval_ns: 1000 };

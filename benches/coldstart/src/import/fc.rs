@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn no_event_is_an_error_that_says_what_to_export() {
+    fn no_event_is_an_error_that_names_what_to_export() {
         let error = read("[]").unwrap_err().to_string();
         assert!(error.contains("FCInstanceEvents"), "{error}");
     }

@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn a_log_of_warm_requests_is_said_to_be_one() {
+    fn a_log_of_warm_requests_is_reported_as_one() {
         let error = read(WARM).unwrap_err().to_string();
         assert!(error.contains("1 requests without one"), "{error}");
     }

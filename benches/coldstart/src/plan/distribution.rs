@@ -259,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn each_distribution_has_the_mean_that_it_says() {
+    fn each_distribution_has_its_stated_mean() {
         let stream = Stream::new(11, Purpose::Service, 0);
         for text in [
             "20ms",
@@ -298,7 +298,7 @@ mod tests {
     }
 
     #[test]
-    fn files_of_samples_say_their_unit() {
+    fn files_of_samples_state_their_unit() {
         let of = |ns: &[u64]| Distribution::of_samples(ns.to_vec()).unwrap();
         assert_eq!(parse("samples.txt"), Ok(of(&[10_000_000, 20_000_000, 30_000_000])));
         assert_eq!(parse("init.csv"), Ok(of(&[167_480_000, 189_960_000])));

@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn the_short_form_says_the_same() {
+    fn the_short_form_is_the_same_duration() {
         for (ns, text) in [
             (0, "0s"),
             (20_000_000, "20ms"),

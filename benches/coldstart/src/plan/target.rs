@@ -121,7 +121,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn targets_are_read_and_said_alike() {
+    fn a_target_is_printed_as_it_was_read() {
         for text in ["cold<=1%", "cold<=0.1%", "refused<=5%", "p99<=50ms", "p99.9<=1.5s"] {
             assert_eq!(text.parse::<Target>().unwrap().to_string(), text);
         }

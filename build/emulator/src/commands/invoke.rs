@@ -334,7 +334,7 @@ mod tests {
 
     /// Somebody else's server may take a connection and say nothing.
     #[test]
-    fn who_is_not_answered_is_told_so() {
+    fn a_caller_without_an_answer_gets_an_error() {
         let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let stream = TcpStream::connect(silent.local_addr().unwrap()).unwrap();
         let crate::args::Command::Invoke(arguments) =

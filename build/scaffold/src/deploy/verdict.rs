@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn says_why_there_is_none() {
+    fn reports_why_there_is_no_verdict() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("results.json");
         assert!(Verdicts::read(&path, "hello").provisioned.starts_with("not measured"));

@@ -55,7 +55,7 @@ mod tests {
     /// The story: one pull of an image from scratch in thirty was told without a "Download
     /// complete", and was a failure.
     #[test]
-    fn a_layer_that_is_extracted_was_downloaded_though_nobody_said_so() {
+    fn a_layer_that_is_extracted_counts_as_downloaded_without_a_report() {
         assert_eq!(
             last(&[
                 ("a", "Pulling fs layer", 1),

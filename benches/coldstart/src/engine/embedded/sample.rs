@@ -135,7 +135,7 @@ impl Embedded {
         let result = self.ask(&mut instance, target.port, alone);
         drop(pinned);
         sample.peak_resident_bytes = sandbox::peak_resident_bytes(instance.pid());
-        let mut silence = None;
+        let mut failed_start = None;
         let end_ns = match (instance.exec_ns(), result) {
             (Err(error), _) => {
                 sample.error = Some(failure::launch(&error));
@@ -149,14 +149,14 @@ impl Embedded {
             }
             (Ok(exec_ns), Err(error)) => {
                 sample.create_ns = exec_ns.map(|ns| ns.saturating_sub(complete_ns));
-                silence = Some(Silence::of(error, &mut instance));
+                failed_start = Some(FailedStart::of(error, &mut instance));
                 None
             }
         };
         place.inspect(|place| place.finish());
         let ended = instance.end(self)?;
-        if let Some(silence) = silence {
-            sample.error = Some(silence.explain(ended.as_ref()));
+        if let Some(failed_start) = failed_start {
+            sample.error = Some(failed_start.explain(ended.as_ref()));
         }
         Ok(end_ns)
     }
@@ -194,7 +194,7 @@ impl Embedded {
         };
         drop(pinned);
         sample.peak_resident_bytes = sandbox::peak_resident_bytes(instance.pid());
-        let mut silence = None;
+        let mut failed_start = None;
         match result {
             Ok(asked) => {
                 let began_ns = sample.intended_start_ns;
@@ -204,12 +204,12 @@ impl Embedded {
                     sample.total_ns = sample.start_ns;
                 }
             }
-            Err(error) => silence = Some(Silence::of(error, &mut instance)),
+            Err(error) => failed_start = Some(FailedStart::of(error, &mut instance)),
         }
         place.inspect(|place| place.finish());
         let ended = instance.end(self)?;
-        if let Some(silence) = silence {
-            sample.error = Some(silence.explain(ended.as_ref()));
+        if let Some(failed_start) = failed_start {
+            sample.error = Some(failed_start.explain(ended.as_ref()));
         }
         Ok(sample)
     }
@@ -291,13 +291,13 @@ impl Embedded {
 }
 
 /// A failed start, with what was found out while the instance existed.
-struct Silence {
+struct FailedStart {
     error: ProbeError,
     printed: String,
     listeners: Vec<String>,
 }
 
-impl Silence {
+impl FailedStart {
     fn of(error: ProbeError, instance: &mut Running) -> Self {
         if matches!(error, ProbeError::Closed | ProbeError::Reply(_)) {
             // a program that crashes closes its connections before it ends
