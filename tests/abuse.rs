@@ -1,6 +1,5 @@
-//! Hostile crowds, bounded in time. What must come of each: no crash, memory and descriptors
-//! return, and whoever asks properly is answered meanwhile. The single rules behind this are
-//! contract/'s matter.
+//! Hostile crowds, bounded in time. Required for each: no crash, memory and descriptors return to
+//! normal, and well-behaved peers are answered meanwhile. contract/ tests the single rules.
 
 use fastrand::Rng;
 use outside::cgroup::MemoryGroup;

@@ -1,6 +1,6 @@
-//! The functions of examples/calls, asked as the platform asks them, on the servers that they call:
-//! those of Debian, and for COS a stand-in that checks signatures. What the other side does wrong
-//! must end in time and with its name.
+//! The functions of examples/calls, called as the platform calls them, with the servers that they
+//! call: those of Debian, and for COS a stand-in that checks signatures. A fault of the other side
+//! must end in time, with an error that names it.
 
 #[path = "calls/certificates.rs"]
 mod certificates;

@@ -1,7 +1,7 @@
 //! firstbyte::wire against an independent parser (hyper's HTTP/1 server) over a generated corpus:
-//! wherever we accept a request, hyper sees the same request with the same body at the same place.
-//! A request that two servers see differently is how requests are smuggled; where we differ on
-//! purpose, a row says why, here or in `oracle::WE_ACCEPT`.
+//! for every request that we accept, hyper sees the same request with the same body at the same
+//! place. Requests that two servers see differently can be smuggled; an intended difference has a
+//! row with its reason, here or in `oracle::WE_ACCEPT`.
 
 use outside::framing::{self, End};
 use outside::{corpus, oracle};

@@ -1,6 +1,6 @@
 //! firstbyte::json against serde_json: the same verdict and the same value, on a generated corpus
-//! and on RFC 8259's grammar case by case. Where they differ on purpose, the case says so. No
-//! server: the server's own tests send JSON.
+//! and on RFC 8259's grammar case by case. An intended difference is marked in its case. There is
+//! no server here: the server's own tests send JSON.
 
 use fastrand::Rng;
 use firstbyte::Body;

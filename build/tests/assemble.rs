@@ -1,4 +1,4 @@
-//! Recipe and files in, image out: the same bytes whoever packs, wherever and whenever.
+//! Recipe and files in, image out: the same bytes for every user, in every folder, at any time.
 
 mod common;
 

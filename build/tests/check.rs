@@ -1,5 +1,5 @@
 //! `check`: each broken image fails by the rule that it breaks and by no other, and `--run` starts
-//! what can be started.
+//! every image that can be started.
 
 mod common;
 

@@ -1,4 +1,4 @@
-//! The program from outside: what it prints, what it leaves on disk, how it ends.
+//! The program microimage from outside: its output, its files, its exit codes.
 
 mod common;
 

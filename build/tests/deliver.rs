@@ -1,5 +1,5 @@
-//! What becomes of a built image: several names, a registry, Docker Engine, documents beside it.
-//! Seen from the command line, except where a registry has to behave in a certain way.
+//! Delivery of a built image: several names, a registry, Docker Engine, documents beside it. From
+//! the command line, except where a registry must behave in a certain way.
 
 mod common;
 

@@ -1,4 +1,4 @@
-//! What is a static program and what is not, on real files and on damaged ones.
+//! Which files are static programs and which are not, on real files and on damaged ones.
 
 mod common;
 

@@ -1,5 +1,5 @@
-//! Layers as other tools write them, oddly: each is read as Docker Engine reads it. A table of
-//! layers made by hand, unpacked by us and loaded, created and exported by Docker Engine; both must
+//! Unusual layers of other tools: each is read as Docker Engine reads it. A table of hand-made
+//! layers, unpacked by microimage, and loaded, created and exported by Docker Engine; both must
 //! give the same files.
 
 mod common;

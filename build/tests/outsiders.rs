@@ -1,6 +1,6 @@
-//! Other programs take our images as theirs: Docker Engine, skopeo, umoci, containerd, Debian's
-//! registry. Each test runs where its outsider is installed (`build/setup --docker`) and says what
-//! it lacked otherwise.
+//! Other programs accept our images: Docker Engine, skopeo, umoci, containerd, Debian's registry.
+//! Each test runs if its program is installed (`build/setup --docker`), and otherwise prints what
+//! it lacked.
 
 mod common;
 

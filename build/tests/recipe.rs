@@ -1,5 +1,5 @@
-//! Recipes: what each instruction means, and what each mistake is told. Docker Engine is the oracle
-//! in `parity.rs`.
+//! Recipes: the effect of each instruction, and the message for each mistake. Docker Engine is the
+//! oracle in `parity.rs`.
 
 mod common;
 

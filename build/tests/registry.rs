@@ -1,5 +1,5 @@
-//! Push and pull: against Debian's docker-registry where it is installed, and against a registry
-//! that lies, which is a few lines here. Everything listens on loopback.
+//! Push and pull: against Debian's docker-registry if it is installed, and against a faulty
+//! registry of a few lines. Everything listens on loopback.
 
 mod common;
 

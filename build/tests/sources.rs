@@ -1,5 +1,5 @@
-//! An image written by us is the same image when it is read back, and a damaged one is refused with
-//! what and where.
+//! An image written by microimage is the same image when it is read back, and a damaged one is
+//! refused with the fault and its place.
 
 mod common;
 

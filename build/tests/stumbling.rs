@@ -1,5 +1,5 @@
-//! A push and a pull survive what may pass, at each step, and leave nothing half done where they do
-//! not: against a registry in memory that stumbles when it is told to (common/stumbling.rs).
+//! A push and a pull survive temporary faults at each step, and leave nothing incomplete after
+//! permanent ones: against a registry in memory with faults (common/stumbling.rs).
 
 mod common;
 

@@ -1,5 +1,5 @@
-//! Which registries are trusted with what, seen from the command line: certificates, passwords and
-//! where they are kept. Against Debian's docker-registry on loopback, with TLS and with a password.
+//! Trust in registries, from the command line: certificates, passwords and where they are kept.
+//! Against Debian's docker-registry on loopback, with TLS and with a password.
 
 mod common;
 

@@ -1,5 +1,4 @@
-//! Unpacking as a stranger's layer would have it: what a runtime expects of whiteouts and links,
-//! and what is refused.
+//! Unpacking of hostile layers: runtimes' rules for whiteouts and links, and what is refused.
 
 mod common;
 

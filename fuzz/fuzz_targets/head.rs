@@ -1,5 +1,5 @@
-//! A request head: the scanner says the same however the bytes are cut, and an accepted head says
-//! the same when it is written down again in its plainest form.
+//! Target: a request head. The scanner's result is the same however the bytes are cut, and an
+//! accepted head has the same meaning when it is written in its plainest form.
 #![no_main]
 
 use firstbyte::HeadLimits;

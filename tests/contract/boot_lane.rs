@@ -1,6 +1,6 @@
-//! The first request of a process is answered before there is a runtime. No peer may be able to
-//! tell, whatever it does in that moment: these tests hold the very first connection to the rules
-//! of all others.
+//! The first request of a process is answered before there is a runtime. No peer may see a
+//! difference, whatever it does at that moment: these tests apply the rules of all other
+//! connections to the very first one.
 
 use outside::framing::BODY_LIMIT_BYTES;
 use outside::peer::{Peer, get, invoke};

@@ -1,6 +1,6 @@
 //! `firstbyte::net` in a function: streams that wait in the boot lane, in handlers, in streams and
-//! on threads alike; deadlines; connections that are begun early; a pool in front of a real Redis.
-//! On the function of programs/calling.rs, built as functions are.
+//! on threads alike; deadlines; early connections; a pool in front of a real Redis. With the
+//! function of programs/calling.rs, built as functions are.
 
 use super::upstream::{Upstream, redis_server, relay};
 use outside::peer::{Peer, ask, get};

@@ -1,4 +1,4 @@
-//! Section 2: which connections stay, which close, and who is told.
+//! Section 2: which connections stay, which close, and which reply announces it.
 
 use outside::peer::{Peer, get};
 use outside::process;

@@ -1,5 +1,5 @@
-//! Section 2: many connections. Descriptors run out, the cap is reached; nobody who is being served
-//! is sent away.
+//! Section 2: many connections. Descriptors run out, the cap is reached; no connection that is
+//! being served is closed.
 
 use outside::peer::{Peer, get};
 use outside::process;

@@ -1,5 +1,5 @@
-//! Section 2: the end of life. What is in flight at SIGTERM, and what goes on after its reply, ends
-//! or is named; the function's last work is done; and the exit code says whether all went well.
+//! Section 2: the end of a process. Requests in flight at SIGTERM and background work finish or are
+//! named; the function's stop hooks run; the exit code is 0 only if all of that succeeded.
 
 use outside::peer::{Peer, get};
 use outside::program;

@@ -1,5 +1,5 @@
-//! Section 2: every status that the server itself sends has a body of one shape, and none is a
-//! silent close.
+//! Section 2: every status that the server itself sends has a body of one form; there is no silent
+//! close.
 
 use outside::peer::{Peer, ask, get, invoke, post};
 use outside::server::Server;

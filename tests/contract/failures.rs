@@ -1,5 +1,5 @@
-//! Section 2: every failure is one line of the log, with the request's id, its status, its path and
-//! what caused it; and what its caller reads is meant for him.
+//! Section 2: every failure is one log line with the request's id, its status, its path and its
+//! cause; and its caller gets only a message meant for callers.
 
 use outside::peer::{Peer, ask};
 use outside::server::Server;

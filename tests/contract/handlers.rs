@@ -1,6 +1,6 @@
-//! What a handler may do to its thread: block it in `blocking`, panic there, go deep. On a function
-//! with `firstbyte::main!`, as the template makes them, where no start-up of std has prepared
-//! anything.
+//! What a handler may do to its thread: block it in `blocking`, panic there, recurse deeply. With a
+//! function that has `firstbyte::main!`, as the template's, where std's start-up has prepared
+//! nothing.
 
 use outside::peer::{Peer, ask, get, invoke};
 use outside::server::Server;

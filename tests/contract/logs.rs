@@ -1,5 +1,4 @@
-//! Records of handlers: one line each on standard output, with the id of the request they belong to
-//! and of no other.
+//! Log records of handlers: one line each on standard output, with the id of their own request.
 
 use outside::peer::Peer;
 use outside::server::Server;

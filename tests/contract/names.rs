@@ -1,5 +1,5 @@
 //! Names in an image from scratch, with `firstbyte::dns!()` and by `net::resolve`: files, dnsmasq,
-//! and a name server that stumbles in every way. On the function of programs/calling.rs, in a root
+//! and a name server with every kind of fault. With the function of programs/calling.rs, in a root
 //! folder of its own.
 
 use super::upstream::{Upstream, program};

@@ -1,5 +1,5 @@
-//! Section 2, minimum rates: who is slower than they allow, and who makes room at the cap, with the
-//! limits that everybody gets.
+//! Section 2, minimum rates: which peers are too slow, and which lose their slot at the cap, with
+//! the default limits.
 
 use outside::cgroup::MemoryGroup;
 use outside::peer::{Peer, get, post};

@@ -1,7 +1,8 @@
 //! Handlers that wait, with the runtime up: whatever they wait with, each request is answered in
-//! its turn, and requests on other paths meanwhile. A handler that waited for a lock of the
-//! standard library stopped its worker, and with it the handler that held the lock: the instance
-//! hung for good, without a word. On the function of programs/waiting.rs, built as functions are.
+//! its turn, and requests on other paths meanwhile. The story: a handler that waited for a lock of
+//! the standard library stopped its worker, and with it the handler that held the lock: the
+//! instance hung for ever, without a message. With the function of programs/waiting.rs, built as
+//! functions are.
 
 use outside::peer::{Peer, ask, get};
 use outside::process;

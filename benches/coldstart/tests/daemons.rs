@@ -1,6 +1,6 @@
-//! The engines that the bench starts itself, podman and containerd, with the real programs: what
-//! they measure, what they say of images that fail, and that nothing of them stays, however a run
-//! ends. Each test says aloud what it lacks where it cannot run.
+//! The engines that the bench starts itself, podman and containerd, with the real programs: their
+//! measurements, their messages about failing images, and that nothing of them remains, however a
+//! run ends. A test that cannot run prints what it lacks.
 
 mod common;
 

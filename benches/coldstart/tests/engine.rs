@@ -1,6 +1,6 @@
-//! The embedded engine on real namespaces: what it measures, what it says when the measured thing
-//! fails, and that nothing stays behind. Programs are compiled here from programs/function.c; a
-//! machine without a C compiler or without namespaces skips with a word about what it lacked.
+//! The embedded engine on real namespaces: its measurements, its messages about failing programs,
+//! and that nothing remains. Programs are compiled here from programs/function.c; a machine without
+//! a C compiler or without namespaces skips, with a message about what it lacks.
 
 mod common;
 

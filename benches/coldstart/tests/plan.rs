@@ -1,5 +1,5 @@
-//! `coldstart plan` from outside: what it prints, writes and refuses (docs/CONTRACTS.md,
-//! section 9).
+//! `coldstart plan` from outside: its output, its files and its errors (docs/CONTRACTS.md, section
+//! 9).
 
 use serde_json::Value;
 use std::fs;

@@ -1,5 +1,5 @@
-//! The simulator of `coldstart plan` against what is known without it: closed forms, a reference
-//! that searches everything, published simulations and measurements on a real platform.
+//! The simulator of `coldstart plan` against independent results: closed forms, a reference that
+//! searches everything, published simulations and measurements on a real platform.
 
 mod reference;
 

@@ -1,6 +1,5 @@
-//! report.html from the outside: every number in it comes from results.json, names are escaped,
-//! nothing is fetched, and it survives results in which everything failed. Also what the advice
-//! says.
+//! report.html from outside: every number in it comes from results.json, names are escaped, nothing
+//! is downloaded, and results in which everything failed are shown. Also the texts of the advice.
 
 use bench_kit::host::Host;
 use bench_kit::stats::{Summary, median};

@@ -1,4 +1,4 @@
-//! The runner against an engine that neither sleeps nor starts anything: order, bookkeeping, what
+//! The runner with an engine that neither sleeps nor starts anything: order, bookkeeping, and what
 //! is kept when a run stops. Also the command line from outside, on a real image.
 
 mod common;

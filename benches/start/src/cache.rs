@@ -1,6 +1,5 @@
-//! The page cache as far as one file is concerned: reading it in, throwing it out, and counting
-//! what is there. Evicting asks the kernel (posix_fadvise(2)) and then looks whether it has
-//! happened (mincore(2)).
+//! Page cache of one file: reading the file in, evicting it, and counting the cached pages.
+//! Evicting asks the kernel (posix_fadvise(2)) and then checks the result (mincore(2)).
 
 use crate::process::PAGE_BYTES;
 use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};

@@ -1,6 +1,6 @@
-//! Functions that call out, beside what people would write instead: from execve, or from an event
-//! that comes later than the port listens, to the first byte of the reply. Interleaved, in random
-//! order. The harness sleeps while it waits: the servers that are called need its core.
+//! Functions that call out, beside the usual alternatives: from execve, or from an event that comes
+//! later than the port listens, to the first byte of the reply. Interleaved, in random order. The
+//! harness sleeps while it waits, because the called servers need its core.
 
 use crate::client::Caller;
 use crate::launch::{Instance, Place};

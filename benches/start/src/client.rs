@@ -1,6 +1,6 @@
-//! The peer of a starting program: connects again and again until someone listens, sends the event,
-//! and spins until the first byte is back. It never sleeps: its core is its own, and waking it up
-//! would be part of the measurement.
+//! Peer of a starting program: connects again and again until the program listens, sends the event,
+//! and spins until the first byte has arrived. It never sleeps: it has a core of its own, and
+//! waking it up would be part of the measurement.
 
 use crate::event::{self, REQUEST, ReplyCheck};
 use crate::launch::Instance;

@@ -1,6 +1,6 @@
-//! The one event that every program gets, and the one reply that each must give: a timer's, with
-//! the platform's 13 X-Scf-* headers (tests/data/events says where it comes from). Checking a reply
-//! lives here; sockets do not.
+//! The event that every program gets, and the reply that each must give: a timer's event, with the
+//! platform's 13 X-Scf-* headers (tests/data/events has its source). Replies are checked here;
+//! there are no sockets here.
 
 /// The request's bytes, head and body.
 pub const REQUEST: &[u8] = include_bytes!("../data/timer-event.http");

@@ -1,5 +1,5 @@
-//! Precedence over other work: where the machine is shared, harness and programs can be put ahead
-//! of all ordinary processes of their core. It needs CAP_SYS_NICE.
+//! Real-time priority: on a shared machine, harness and programs can run ahead of all ordinary
+//! processes of their core. It needs CAP_SYS_NICE.
 
 /// The lowest priority of SCHED_FIFO (sched(7)): ahead of all ordinary work, behind the kernel's
 /// own.

@@ -1,5 +1,5 @@
-//! The programs that are compared: our function from the root workspace, the floor from a C file,
-//! the peers from their own workspace, and any ELF that the user names. Each is built as its users
+//! Programs that are compared: our function from the root workspace, the floor from a C file, the
+//! peers from their own workspace, and any ELF file that the user names. Each is built as its users
 //! would build it and then copied, so that a later build cannot change it under a running bench.
 
 use bench_kit::floor;

@@ -1,5 +1,5 @@
 //! One run of the bench: rounds of starts in random order for each state of the page cache, then
-//! the counts, then idling. It prints nothing; `Progress` is told what is going on.
+//! the counts, then idling. It prints nothing; `Progress` gets each step.
 
 use crate::cache;
 use crate::idle::{self, Idle, Observed};

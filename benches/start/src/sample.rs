@@ -1,5 +1,5 @@
 //! One start of one program, from execve to the whole reply, and the rounds in which all programs
-//! take turns. What is made of the samples is not decided here.
+//! take turns.
 
 use crate::client::{self, Caller};
 use crate::launch::{self, Instance, Place};

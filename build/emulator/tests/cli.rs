@@ -1,4 +1,4 @@
-//! `firstbyte run` and `firstbyte invoke` as a person types them.
+//! `firstbyte run` and `firstbyte invoke` from the command line.
 
 mod common;
 

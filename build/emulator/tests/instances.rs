@@ -1,5 +1,5 @@
-//! Instances: when one is started, what it sees, when it is ended; and the queue of what nobody
-//! waits for.
+//! Instances: when one is started, what it sees, when it is ended; and the queue of asynchronous
+//! invocations.
 
 mod common;
 

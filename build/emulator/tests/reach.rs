@@ -1,6 +1,6 @@
-//! What a function reaches from `firstbyte invoke`, `firstbyte run` and `check --run`: real servers
-//! of Debian on this machine (`build/setup --network`), as root and as an ordinary user. What a
-//! machine lacks is skipped, and said.
+//! What a function can reach from `firstbyte invoke`, `firstbyte run` and `check --run`: real
+//! servers of Debian on this machine (`build/setup --network`), as root and as an ordinary user.
+//! What a machine lacks is skipped with a message.
 
 use microimage::assemble::{Options, assemble};
 use microimage::check::{Finding, Provider, run};

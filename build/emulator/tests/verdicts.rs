@@ -1,5 +1,5 @@
-//! Every way in which an invocation fails has the platform's number and words, isolated and
-//! without.
+//! Every kind of failed invocation has the platform's number and message, with and without
+//! isolation.
 
 mod common;
 

@@ -1,5 +1,5 @@
-//! A package that is edited while it is being called: its next version takes over and nobody is
-//! turned away.
+//! A package that is edited while it is called: its next version takes over and no request is
+//! refused.
 
 mod common;
 

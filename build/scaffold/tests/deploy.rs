@@ -1,7 +1,7 @@
-//! What a deployment is made of, held to the tools that take it: `tccli`'s own skeletons, the
+//! Requests of a deployment, compared with the tools that use them: `tccli`'s own skeletons, the
 //! models of the Python SDK that comes with it, and the real `tccli` sending to an endpoint on the
-//! loopback that keeps what it gets. Without `tccli` (`build/setup --deploy`) these say so and do
-//! nothing; the rest runs everywhere.
+//! loopback that keeps what it gets. Without `tccli` (`build/setup --deploy`) these tests print
+//! that and do nothing; the rest runs everywhere.
 
 mod endpoint;
 

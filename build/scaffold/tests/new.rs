@@ -1,6 +1,5 @@
-//! New projects as their owners meet them: made in a temporary folder, built, tested and packed by
-//! the commands that their justfile runs. What is compiled is shared by all kinds and kept between
-//! runs (CARGO_TARGET_TMPDIR).
+//! New projects: made in a temporary folder, built, tested and packed by the commands of their
+//! justfile. All kinds share compiled files, which are kept between runs (CARGO_TARGET_TMPDIR).
 
 use scaffold::client::{CLIENTS, Client};
 use scaffold::deploy::function::Function;

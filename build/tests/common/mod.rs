@@ -1,5 +1,5 @@
-//! What several tests need: layers written entry by entry, hostile ones among them, and images
-//! around them.
+//! Shared by several tests: layers written entry by entry, hostile ones among them, and images with
+//! them.
 #![allow(dead_code)] // each test file uses its part
 
 pub mod debian;

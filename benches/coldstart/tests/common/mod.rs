@@ -1,4 +1,4 @@
-//! What the tests share: small images around small programs, and an engine on a folder of its own.
+//! Shared by the tests: small images of small programs, and an engine in a folder of its own.
 
 #![allow(dead_code)] // each test file uses its part
 

@@ -1,5 +1,6 @@
-//! A simulator that is slow and plain: every instance in one list, searched anew for each request,
-//! nothing sorted, nothing put off. What the fast one is held against, event for event.
+//! Reference simulator, slow and simple: all instances in one list, searched for each request,
+//! without sorting and without delayed work. The fast simulator is compared with it, event by
+//! event.
 
 use coldstart::plan::arrivals::Generated;
 use coldstart::plan::cold::ColdStarts;

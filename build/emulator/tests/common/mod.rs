@@ -1,5 +1,5 @@
-//! What the emulator's tests share: the moody function, and a platform whose lines can be waited
-//! for.
+//! Shared by the emulator's tests: the function with faults, and a platform whose log lines can be
+//! waited for.
 
 #![allow(dead_code)] // each test file uses a part
 
