@@ -214,7 +214,7 @@ mod tests {
             (|c| c.timeout = Duration::from_secs(901), "the timeout in seconds is 901"),
             (|c| c.timeout = Duration::ZERO, "the timeout in seconds is 0"),
             (|c| c.memory_mib = 100, "the memory in MB is 100"),
-            (|c| c.concurrency = 2, "one request an instance"),
+            (|c| c.concurrency = 2, "one request per instance"),
             (|c| c.concurrency = 101, "1 to 100"),
             (|c| c.provisioned = 11, "at most all instances"),
             (|c| c.environment = vec![("SCF_X".into(), "1".into())], "`SCF_X`"),

@@ -21,7 +21,7 @@ impl Parameters {
         else {
             return Err(ApiError::new(
                 "InvalidAction",
-                format_args!("unknown action `{action}` of {service}"),
+                format_args!("`{action}` is not an action of {service} that is emulated here"),
             ));
         };
         let body = if body.is_empty() { b"{}" } else { body };
