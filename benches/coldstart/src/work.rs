@@ -1,5 +1,5 @@
-//! The folder that a run works in, and the promise that it goes away: on drop, and, where a run was
-//! killed, at the beginning of the next one. Also eviction of files from the page cache.
+//! Work folder of a run, which is always removed: on drop, and after a killed run at the beginning
+//! of the next one. Also eviction of files from the page cache.
 
 use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
 use rustix::fs::IFlags;
@@ -33,7 +33,7 @@ pub struct Work {
 }
 
 impl Work {
-    /// Makes a folder below `parent` and removes those of processes that are gone.
+    /// Makes a folder below `parent` and removes those of processes that have ended.
     ///
     /// # Errors
     /// When the folder cannot be made.
@@ -84,8 +84,8 @@ impl Work {
         let file = File::open(&path)?;
         fs::remove_file(&path)?;
         let kind = rustix::fs::fstatfs(&file)?.f_type as u64;
-        // A read that must not wait finds nothing where the file has to come from a disk; not every
-        // file system can be asked.
+        // A read that must not wait finds nothing if the file has to come from a disk; not every
+        // file system supports this.
         let mut byte = [0];
         let read = rustix::io::preadv2(
             &file,
@@ -105,7 +105,7 @@ impl Work {
         let Some(places) = &self.places else { return self.fresh(name) };
         let mut places = places.lock().unwrap_or_else(PoisonError::into_inner);
         let mut path = self.fresh(name)?;
-        // The file system draws a place from the name: another name, another place.
+        // The file system derives a place from the name: another name, another place.
         for _ in 0..DRAWS {
             let inode = fs::symlink_metadata(&path)?.ino();
             if places.iter().all(|place| place.abs_diff(inode) >= APART_INODES) {
@@ -139,7 +139,7 @@ impl Drop for Work {
     }
 }
 
-/// Removes a folder whatever modes the image gave its folders.
+/// Removes a folder, whatever modes its folders have.
 ///
 /// # Errors
 /// When something stays.

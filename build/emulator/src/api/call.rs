@@ -1,5 +1,5 @@
 //! Calls: Invoke, InvokeFunction, GetRequestStatus. Each reaches a real instance of its version,
-//! and leaves its lines in the log.
+//! whose lines go to the log.
 
 use crate::api::clock::{self, text};
 use crate::api::content::Content;

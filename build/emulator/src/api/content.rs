@@ -1,5 +1,5 @@
-//! What a version runs and how: image and settings, read from requests and held to the platform's
-//! documented limits (583/11637, API CreateFunction). Its own words are the API's.
+//! Content of a version: image and settings, read from requests and checked against the platform's
+//! documented limits (583/11637, API CreateFunction). Names are the API's.
 
 use crate::api::error::ApiError;
 use crate::api::parameters::Parameters;

@@ -1,5 +1,5 @@
-//! The API's address on the loopback: HTTP/1.1, requests signed with TC3-HMAC-SHA256 by the test
-//! key, and `/control`, which puts faults in force. Errors of the API are HTTP 200, as the cloud's.
+//! Server of the API on the loopback: HTTP/1.1, requests signed with TC3-HMAC-SHA256 by the test
+//! key, and `/control`, which sets faults. Errors of the API are HTTP 200, as the cloud's.
 
 use crate::api::error::ApiError;
 use crate::api::fault::Fault;

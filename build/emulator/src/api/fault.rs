@@ -1,6 +1,5 @@
-//! Faults that are injected: what the platform does on a bad day, by name. `NAME[=ARGUMENT][*N]`;
-//! with `*N` it happens N times and is then gone. docs/CONTRACTS.md, section 10, says what each
-//! does.
+//! Injected faults of the platform, by name: `NAME[=ARGUMENT][*N]`; with `*N` it happens N times.
+//! docs/CONTRACTS.md, section 10, describes each.
 
 use crate::sync::lock;
 use std::fmt;

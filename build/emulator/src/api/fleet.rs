@@ -1,5 +1,5 @@
-//! Real instances: one platform of the emulator for each version that is called, started with the
-//! first call. It knows no API.
+//! Fleet of real instances: one emulated platform for each version that is called, started with the
+//! first call.
 
 use crate::api::content::Content;
 use crate::config::Config;

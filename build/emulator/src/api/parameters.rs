@@ -1,5 +1,5 @@
-//! A request's parameters, held to the shapes of [`super::shapes`]: none that is unknown, none that
-//! is missing, each of its type. What a value means is checked where it is used.
+//! Parameters of a request, checked against [`super::shapes`]: none unknown, none missing, each of
+//! its type. Their values are checked where they are used.
 
 use crate::api::error::ApiError;
 use crate::api::shapes::{ACTIONS, SHAPES};

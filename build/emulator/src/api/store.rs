@@ -1,6 +1,6 @@
-//! What outlives the process: the world, the log and the requests, in a database of one file
-//! (redb). One thread writes, many orders in one transaction; a change is on the disk before its
-//! request is answered, log lines a moment later.
+//! Persistent state: the world, the log and the requests, in a database of one file (redb). One
+//! thread writes, several orders in one transaction; a change is on disk before its request is
+//! answered, log lines a moment later.
 
 use crate::api::log::{Call, Line, Logs};
 use crate::api::world::{Function, Key, Namespace, Version, World};

@@ -1,7 +1,7 @@
 //! Triggers: CreateTrigger, UpdateTrigger, UpdateTriggerStatus, DeleteTrigger, ListTriggers
-//! (583/39901, "Trigger configuration description"). Timers and function URLs are fired into real
-//! instances ([`super::timer`], [`super::url`]); COS and CKafka are kept and given back: there is
-//! no bucket and no topic here.
+//! (583/39901, "Trigger configuration description"). Timers and function URLs call real instances
+//! ([`super::timer`], [`super::url`]); COS and CKafka triggers are only stored: there is no bucket
+//! and no topic here.
 
 use crate::api::clock::text;
 use crate::api::error::ApiError;

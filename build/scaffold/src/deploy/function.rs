@@ -1,4 +1,4 @@
-//! function.toml: what the platform is told about a function. Every mistake is found at once, each
+//! function.toml: the platform's settings of a function. All mistakes are reported at once, each
 //! with its line. Limits are SCF's: its quota page, and the texts of API 2018-04-16.
 
 use crate::deploy::image::ImageName;

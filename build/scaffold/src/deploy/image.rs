@@ -1,5 +1,5 @@
-//! What is deployed: an image by name and tag, pinned by the digest that image.json has. A tag can
-//! be moved; the digest cannot, and the platform stores that form anyway.
+//! Deployed image: name and tag, pinned by the digest in image.json. A tag can be moved; a digest
+//! cannot, and the platform stores that form anyway.
 
 use crate::deploy::registry::Registry;
 use serde::Deserialize;

@@ -1,5 +1,5 @@
-//! A deployment: function.toml, the project's name, the image's digest and the bench's word. It
-//! reads files; [`artefacts`](super::artefacts) writes what follows from them.
+//! Plan of a deployment: function.toml, the project's name, the image's digest and the bench's
+//! verdicts. It reads files; [`artefacts`](super::artefacts) writes the files made of them.
 
 use crate::deploy::function::Function;
 use crate::deploy::image::{Digest, ImageName, Made, MadeError};

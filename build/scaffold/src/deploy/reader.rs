@@ -1,5 +1,5 @@
-//! Reading a table of function.toml key by key: every mistake is kept with its line, and a key that
-//! there is not is answered with the one that was probably meant. It knows no key itself.
+//! Reader of a TOML table, key by key: every mistake is kept with its line, and for an unknown key
+//! the most similar one is suggested. The keys are arguments.
 
 use std::fmt;
 use toml::de::{DeTable, DeValue};

@@ -1,4 +1,4 @@
-//! Where the platform takes images from: Tencent's own registries, personal and enterprise, "in the
+//! Registries from which the platform takes images: Tencent's own, personal and enterprise, "in the
 //! region of the function" ("WebServer image function", 2023-07-10). The table is that of a chart
 //! of Tencent's own container service (tkestack/charts, incubator/opentelemetry-operator,
 //! `regionRepositoryMap`). Its default is the mainland's one registry, which is hosted in Guangzhou

@@ -1,5 +1,5 @@
-//! The door to `tccli`, Tencent Cloud's own command line: it signs and sends the requests of a
-//! plan. Credentials are looked for but never read. Statuses are those of API 2018-04-16,
+//! Calls of `tccli`, Tencent Cloud's own command line, which signs and sends the requests of a
+//! plan. Credentials are checked for presence and never read. Statuses are those of API 2018-04-16,
 //! GetFunction.
 
 use crate::deploy::artefacts::put_trigger_file;

@@ -1,6 +1,6 @@
-//! What fires a function: the `[[trigger]]` tables of function.toml, as API CreateTrigger takes
-//! them (583/39901, "Trigger configuration description"; function URLs 583/100227). It knows
-//! nothing of what is there already.
+//! Triggers of a function: the `[[trigger]]` tables of function.toml, in the form of API
+//! CreateTrigger (583/39901, "Trigger configuration description"; function URLs 583/100227).
+//! Existing triggers are not looked at.
 
 use crate::cron::Cron;
 use crate::deploy::reader::Reader;

@@ -1,6 +1,6 @@
-//! What the cold-start bench said about the two things that a deployment can switch on. Its
-//! results.json is the one link; the schema is docs/CONTRACTS.md, section 5. It measures nothing
-//! and judges nothing.
+//! Verdicts of the cold-start bench on the two switches of a deployment, read from its
+//! results.json; the schema is docs/CONTRACTS.md, section 5. It measures nothing and judges
+//! nothing.
 
 use serde::Deserialize;
 use std::fs;
