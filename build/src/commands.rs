@@ -1,5 +1,5 @@
-//! What each command does. A command returns what is to be printed; it prints nothing and reads no
-//! environment, which [`ProcessEnvironment`] brings.
+//! Commands of microimage. A command returns the text to print; it prints nothing and reads no
+//! environment except [`ProcessEnvironment`].
 
 use crate::args::{
     Arguments, BuildArguments, CheckArguments, DeliverArguments, DiffArguments, Document,

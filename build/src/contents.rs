@@ -1,6 +1,5 @@
-//! The files of an image, flattened: every layer read in order, whiteouts applied, nothing written
-//! to disk. It is what `inspect`, `diff` and `check` look at. OCI image-spec 1.1, layer.md,
-//! "Applying changesets".
+//! Files of an image, flattened: every layer read in order, whiteouts applied, nothing written to
+//! disk. `inspect`, `diff` and `check` use it. OCI image-spec 1.1, layer.md, "Applying changesets".
 
 use crate::digest::{DiffId, Digest, HashingReader};
 use crate::entry::{

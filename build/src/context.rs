@@ -1,6 +1,6 @@
-//! A build context that is a folder on disk, with its .dockerignore. It reads and never writes.
-//! Paths are opened with `openat2(RESOLVE_BENEATH)`: a link inside the context cannot make COPY
-//! read what lies outside of it.
+//! Build context in a folder on disk, with its .dockerignore. It reads and never writes. Paths are
+//! opened with `openat2(RESOLVE_BENEATH)`: a link inside the context cannot make COPY read anything
+//! outside it.
 
 use crate::ignore::{Ignore, IgnoreError};
 use crate::recipe::{BuildContext, ContextEntry};

@@ -1,8 +1,8 @@
-//! The entries of a layer's tar, read with limits: names that stay inside, sizes that are bounded,
-//! links that lead nowhere else. It reads a stream and calls a visitor; it writes nothing and knows
-//! no disk. POSIX.1-2017 pax interchange format, GNU long names and sparse files; OCI image-spec,
-//! layer.md. Names are taken as Docker Engine takes them: an absolute one starts at the image's
-//! root. What contradicts itself is refused, not guessed.
+//! Entries of a layer's tar, read with limits: names that stay inside, bounded sizes, links that
+//! lead nowhere else. It reads a stream and calls a visitor; it writes nothing. POSIX.1-2017 pax
+//! interchange format, GNU long names and sparse files; OCI image-spec, layer.md. Names have Docker
+//! Engine's meaning: an absolute one starts at the image's root. Contradictions are refused, never
+//! guessed.
 
 mod blocks;
 mod capability;

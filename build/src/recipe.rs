@@ -1,7 +1,7 @@
-//! scratch.Dockerfile, read: which files go where, and how the program is started. It takes text
-//! and a [`BuildContext`] of readers; it opens nothing itself. The instructions are those that an
-//! image from scratch needs, with Docker's meaning; any other is an error that names its line.
-//! Docker's Dockerfile reference.
+//! Parser of scratch.Dockerfile: which files are copied where, and how the program is started. It
+//! takes text and a [`BuildContext`] of readers; it opens nothing itself. It supports the
+//! instructions that an image from scratch needs, with Docker's meaning; any other is an error with
+//! its line. Docker's Dockerfile reference.
 
 mod copy;
 mod keyword;

@@ -1,7 +1,7 @@
-//! A registry, to push an image to and to pull one from. One manifest under one tag: no index and
-//! no attestation, which would cost every cold start a request. OCI distribution-spec 1.1; the
-//! token flow is Docker's (distribution, "Token Authentication"). Plain HTTP is spoken to this
-//! machine, and to registries that are named as insecure.
+//! Registry client: pushes and pulls an image. One manifest under one tag: an index or attestation
+//! would cost every cold start a request. OCI distribution-spec 1.1; the token flow is Docker's
+//! (distribution, "Token Authentication"). Plain HTTP is used for this machine, and for registries
+//! that are marked as insecure.
 
 mod address;
 mod attempts;

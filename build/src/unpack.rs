@@ -1,5 +1,5 @@
-//! Layers into a folder on disk, as a runtime would see them: whiteouts applied, links resolved
-//! inside the folder, nothing written outside of it. It does not run what it unpacks. OCI
+//! Unpacking of layers into a folder on disk, with the result that a runtime would see: whiteouts
+//! applied, links resolved inside the folder, nothing written outside it. It runs nothing. OCI
 //! image-spec 1.1, layer.md. Every path is opened with `openat2(RESOLVE_IN_ROOT)`, so that no link
 //! of a hostile layer is ever followed out of the folder (Linux 5.6 or newer).
 

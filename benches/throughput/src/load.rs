@@ -1,5 +1,5 @@
-//! The peer that asks: so many connections to one program, each with one request on its way. It
-//! checks every reply.
+//! Client: a number of connections to one program, each with one request under way. It checks every
+//! reply.
 //!
 //! A new connection for each request is closed by a reset (SO_LINGER 0): otherwise the ports of a
 //! few seconds would all wait in TIME_WAIT, and the bench would measure that.

@@ -1,5 +1,5 @@
-//! Each instruction's own syntax, and what it adds to a recipe. It touches no file. Docker's
-//! Dockerfile reference, the section of each instruction.
+//! Syntax of each instruction, and its effect on a recipe. It opens no file. Docker's Dockerfile
+//! reference, the section of each instruction.
 
 use super::keyword::{Keyword, unsupported};
 use super::{DEFAULT_PATH, Problem, Recipe, Step};

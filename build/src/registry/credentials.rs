@@ -1,6 +1,6 @@
-//! Who asks a registry: nobody, or a name and a secret from the environment, docker's and podman's
-//! files and their helpers. It sends nothing, and no secret is ever printed. Docker's reference,
-//! "docker login", credential helpers; containers-auth.json(5).
+//! Credentials for a registry: none, or a name and a secret from the environment, docker's and
+//! podman's files and their helpers. It sends nothing, and no secret is ever printed. Docker's
+//! reference, "docker login", credential helpers; containers-auth.json(5).
 
 use super::auth_file::{self, AuthFile, Held};
 use super::error::RegistryError;

@@ -1,5 +1,5 @@
-//! The connection to one repository of one registry: scheme, login, redirects, retries. It knows
-//! requests and replies, and neither images nor uploads. OCI distribution-spec 1.1; RFC 9110; the
+//! Connection to one repository of one registry: scheme, login, redirects, retries. It handles
+//! requests and replies; images and uploads are elsewhere. OCI distribution-spec 1.1; RFC 9110; the
 //! token flow is Docker's (distribution, "Token Authentication" and "OAuth2 Token Authentication").
 
 use super::address::{self, Origin, join};

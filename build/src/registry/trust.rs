@@ -1,7 +1,7 @@
-//! Which certificates are trusted, and by which registry: the system's, those of `--ca`, and those
-//! that Docker and podman keep for one host. A certificate that is named itself is trusted as such,
-//! whether it is an authority's or not. RFC 5280, section 6; Docker's documentation, "Verify
-//! repository client with certificates".
+//! Trust in certificates, per registry: the system's, those of `--ca`, and those that Docker and
+//! podman keep for one host. A certificate that is itself given is trusted, whether it is an
+//! authority's or not. RFC 5280, section 6; Docker's documentation, "Verify repository client with
+//! certificates".
 
 use super::address;
 use super::error::RegistryError;

@@ -1,6 +1,5 @@
-//! A blob on its way to a registry: mounted from another repository where that is possible, sent in
-//! one request or several, resumed at the offset that the registry names. OCI distribution-spec
-//! 1.1, "Pushing blobs".
+//! Upload of a blob: mounted from another repository if possible, sent in one request or several,
+//! resumed at the offset that the registry reports. OCI distribution-spec 1.1, "Pushing blobs".
 
 use super::address::join;
 use super::attempts::{Attempts, WORTHWHILE_BYTES};

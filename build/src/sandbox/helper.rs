@@ -1,6 +1,6 @@
-//! The helper process: takes launch and end orders from its standard input, forks instances, reaps
-//! them. Single-threaded on purpose (see the parent module); when its socket closes it kills what
-//! it started and exits, so nothing outlives a tool that was killed. Private to the sandbox.
+//! Helper process: gets launch and end orders on its standard input, forks instances, reaps them.
+//! Single-threaded on purpose (see the parent module); when its socket closes it kills what it
+//! started and exits, so nothing outlives a killed tool. Private to the sandbox.
 
 use super::cgroup::Cgroup;
 use super::inside::{self, Identity};

@@ -1,7 +1,7 @@
-//! Carries what a function sends to named ports of this machine: a listener inside the instance's
-//! network namespace, a connection outside of it. The listeners were made by the instance's own
-//! set-up code, so nothing here enters a namespace. TCP for the ports that a person
-//! named; TCP and UDP for name servers on this machine. Private to the sandbox.
+//! Relay from a function to named ports of this machine: a listener inside the instance's network
+//! namespace, a connection outside it. The instance's own set-up code makes the listeners, so
+//! nothing here enters a namespace. TCP for the ports that the user named; TCP and UDP for name
+//! servers on this machine. Private to the sandbox.
 
 use super::network::{Port, PortKind};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};

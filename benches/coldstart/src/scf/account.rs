@@ -1,5 +1,5 @@
-//! The calls of SCF's API 2018-04-16 that a run makes, each with the fields that it needs; what is
-//! made is in the ledger first. Statuses are those of GetFunction (583/115197).
+//! Calls of SCF's API 2018-04-16 in a run, each with the fields that it needs; the ledger lists
+//! everything before it is made. Statuses are those of GetFunction (583/115197).
 
 use super::client::{Answer, CallError, Client, Service};
 use super::ledger::{Kind, LedgerError, LedgerFile};

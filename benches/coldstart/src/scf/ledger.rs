@@ -1,6 +1,6 @@
-//! The ledger: what a run has made, or was about to make, in somebody's account. It is on the disk,
-//! whole and synchronised, before each thing is made, so that whatever happens to the run there is
-//! a list to clean up by. It holds no key.
+//! Ledger: a list of what a run has made, or was about to make, in the user's account. It is
+//! written to disk, complete and synchronised, before each thing is made, so that there is always a
+//! list for cleaning up. It contains no key.
 
 use super::names::{self, RunId};
 use serde::{Deserialize, Serialize};

@@ -1,6 +1,6 @@
-//! The run on the platform: functions are made, every case is taken once a round in a random order,
-//! and each sample is what its request's own log says it was. A reply that was to be cold and was
-//! warm is counted and kept aside; it is never taken again until it fits.
+//! Run on the platform: functions are made, every case is taken once per round in a random order,
+//! and each sample is classified by its request's own log. A start that should have been cold and
+//! was warm is counted and set aside; it is never repeated until it fits.
 
 use super::account::{Account, AccountError, FunctionSpec, Invocation};
 use super::budget::{Budget, Item};

@@ -1,4 +1,4 @@
-//! The platform's error codes, and what to do about each. Pure. Codes are those of API 2018-04-16
+//! Error codes of the platform, and what to do about each. Pure. Codes are those of API 2018-04-16
 //! and the shared ones of the cloud's API; numbers are the platform's status codes (583/42611).
 
 use crate::phase::Phase;
