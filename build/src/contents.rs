@@ -95,7 +95,7 @@ pub enum ContentsError {
         /// What is wrong.
         source: EntryError,
     },
-    /// A media type that is no layer.
+    /// A media type that is not a layer's.
     #[error("layer `{layer}` has the media type `{media_type}`, which this program does not read")]
     MediaType {
         /// Digest of the compressed layer.

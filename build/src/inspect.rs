@@ -46,7 +46,7 @@ pub struct View {
     pub total_compressed_bytes: u64,
     /// Size of all files once unpacked, in bytes.
     pub total_file_bytes: u64,
-    /// Requests of a pull that knows nothing yet: manifest by tag (HEAD, then GET), the platform's
+    /// Requests of a pull without any cache: manifest by tag (HEAD, then GET), the platform's
     /// own where the tag names an index, configuration, each different layer. A registry that wants
     /// a token adds two.
     pub pull_requests: usize,

@@ -29,7 +29,7 @@
 //! # Ok(()) }
 //! ```
 
-#![deny(unsafe_code)] // one named door: sandbox
+#![deny(unsafe_code)] // allowed in: sandbox
 
 // Pure core: no disk, no network, no process, no clock (tests/rooms.rs checks it).
 pub mod assemble;

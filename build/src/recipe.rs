@@ -113,7 +113,7 @@ pub trait BuildContext {
 #[derive(Debug, thiserror::Error)]
 #[error("line {line}: {problem}")]
 pub struct RecipeError {
-    /// Counted from 1; where a problem is no line's, the last one.
+    /// Counted from 1; for a problem without a line, the last one.
     pub line: usize,
     /// What is wrong and what to do.
     pub problem: Problem,

@@ -171,7 +171,7 @@ impl Rootfs {
         self.attributes.get(path).copied().unwrap_or_default()
     }
 
-    /// The entry at `path` (absolute or not), links not followed. The root itself is no entry.
+    /// The entry at `path` (absolute or not), links not followed. The root itself is not an entry.
     pub fn get(&self, path: &str) -> Option<&Node> {
         self.nodes.get(&normalize("/", path))
     }

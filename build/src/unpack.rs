@@ -40,9 +40,7 @@ pub enum UnpackError {
     #[error(transparent)]
     Entry(#[from] EntryError),
     /// The media type is none of a layer.
-    #[error(
-        "media type `{0}` is no layer this program can unpack: it knows tar, tar+gzip and tar+zstd"
-    )]
+    #[error("media type `{0}` is not a layer that can be unpacked; use tar, tar+gzip or tar+zstd")]
     MediaType(String),
     /// A file or folder could not be made.
     #[error("`{path}` cannot be {what}: {source}")]

@@ -561,7 +561,7 @@ fn the_report_is_never_lost() {
     assert!(text.contains("pass  architecture"), "{text}");
 }
 
-/// What the trial did without is said beside its result.
+/// What the trial lacked is reported beside its result.
 #[test]
 fn what_is_left_out_of_the_trial_is_reported() {
     let tar = common::Tar::default().raw("app", b'0', "", 0o755, SERVER).raw(

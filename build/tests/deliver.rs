@@ -72,7 +72,7 @@ fn one_build_has_several_names_and_goes_to_several_places() {
     // without --push the digest is what there is to say
     let quiet = microimage(home.path(), &["build", "-o", "again", "--quiet"]);
     assert_eq!(text(&quiet.stdout), format!("{digest}\n"));
-    // a mistake in a name is told before anything is sent
+    // a mistake in a name is reported before anything is sent
     let error = microimage(home.path(), &["build", "-o", "bad", "--push", "localhost:1/A B:1"]);
     assert!(text(&error.stderr).contains("is not an image reference"), "{error:?}");
 }

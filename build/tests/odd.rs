@@ -382,7 +382,7 @@ fn the_bytes_say_how_a_layer_is_compressed() {
     assert!(error.expect_err("xz").to_string().contains("compressed by xz"));
 }
 
-/// What is left out is said by everything that shows an image.
+/// Every command that shows an image reports what is left out.
 #[test]
 fn devices_are_left_out_with_a_word() {
     let lower = Tar::default().file("null", b"hidden by the device").file("kept", b"x").bytes();

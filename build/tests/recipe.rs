@@ -262,7 +262,7 @@ fn copied_files_have_the_stated_owner_and_mode() {
             "srv/conf/l 777 65532:0",
         ]
     );
-    // a program that nobody may execute is refused before it is shipped
+    // a program without execute permission is refused before it is shipped
     let recipe = Recipe::parse("FROM scratch\nCOPY --chmod=644 app /app\nCMD [\"/app\"]\n");
     let error = assemble(&recipe.expect("a recipe"), &context, &Options::default())
         .expect_err("not executable")

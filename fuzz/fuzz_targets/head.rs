@@ -67,6 +67,6 @@ fn check(head: &Head, bytes: &[u8]) {
     assert_eq!(again.expects_continue, head.expects_continue);
     assert_eq!(again.path.of(&plain), path);
     if head.expects_continue {
-        assert_ne!(head.framing, Framing::Length(0), "nobody is invited to send nothing");
+        assert_ne!(head.framing, Framing::Length(0), "100 Continue is only for a body");
     }
 }

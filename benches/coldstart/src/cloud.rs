@@ -68,7 +68,7 @@ fn say(text: &str) {
     let _ = writeln!(io::stderr().lock(), "coldstart: {text}");
 }
 
-/// Asks a person; `None` where there is nobody to ask.
+/// Asks the user; `None` without a terminal.
 fn ask(question: &str) -> Option<bool> {
     if !io::stdin().is_terminal() {
         return None;
@@ -288,7 +288,7 @@ fn run_it(
     })
 }
 
-/// What a run that was killed has left is said and offered for deletion before anything else.
+/// Lists what a killed run has left, and offers to delete it before anything else.
 fn what_is_left(args: &RunArgs, path: &Path, around: &Around<'_>) -> Result<(), Failed> {
     if !path.exists() {
         return Ok(());
@@ -440,7 +440,7 @@ fn notes(asked: &Asked, cold_by: ColdBy, account: &Account) -> Vec<String> {
         }
         .to_owned(),
         "phases are of the platform's log (Init Report, whole milliseconds): pull = PullCode, \
-         create = InitRuntime, start = InitFunction; unpack is not told apart"
+         create = InitRuntime, start = InitFunction; unpack is part of pull"
             .to_owned(),
         "total is by this machine's clock, from before the request is written until the answer is \
          read, on a connection that is open: never compare it with another engine's"

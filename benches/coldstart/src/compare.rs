@@ -371,7 +371,7 @@ mod tests {
             "{}",
             few[0]
         );
-        // What is said to be enough is enough.
+        // The number given as enough is enough.
         let enough =
             compared(&results([100, 101, 102, 103, 104]), &results([1000, 1010, 1020, 1030, 1040]));
         assert_eq!(enough[0].change, Change::Slower, "{}", enough[0]);

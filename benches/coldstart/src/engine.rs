@@ -93,7 +93,7 @@ pub enum EngineError {
     /// The user ended the run.
     #[error("interrupted")]
     Interrupted,
-    /// Anything else, in words.
+    /// Anything else, as text.
     #[error("{0}")]
     Other(String),
 }

@@ -270,7 +270,7 @@ pub struct Guidance {
     pub source: String,
     /// Whether the number rests on a model (a link, a price) rather than on this machine alone.
     pub modelled: bool,
-    /// What was measured, in words.
+    /// What was measured, as text.
     pub measured: String,
     /// 95 % bootstrap interval of what was measured, in `unit`.
     pub ci95: Option<[f64; 2]>,
@@ -279,7 +279,7 @@ pub struct Guidance {
     pub unit: Option<Unit>,
     /// The share of the cold start that the advice can remove at most, 0 to 1.
     pub max_share: Option<f64>,
-    /// What to do, in words.
+    /// What to do, as text.
     pub verdict: String,
 }
 

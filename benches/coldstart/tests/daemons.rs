@@ -114,7 +114,7 @@ fn measures_every_scenario_and_leaves_nothing() {
         let of = |scenario| variant.runs.iter().find(|r| r.scenario == scenario).expect("there");
         for sample in &of(Scenario::Cold).samples {
             let phases = [sample.pull_ns, sample.unpack_ns, sample.create_ns, sample.start_ns];
-            let sum: u64 = phases.iter().map(|ns| ns.expect("every phase is told apart")).sum();
+            let sum: u64 = phases.iter().map(|ns| ns.expect("every phase is measured")).sum();
             let total = sample.total_ns.expect("it answered");
             assert!(phases.iter().all(|ns| *ns > Some(0)) && total >= sum, "{daemon}: {sample:?}");
             assert!(

@@ -15,7 +15,7 @@ use std::collections::HashMap;
 use std::io::{Read, Write};
 use std::process::{Command, Stdio};
 
-/// Answers with the number of the call in microseconds; fails or stops when told to.
+/// Answers with the number of the call in microseconds; fails or stops on request.
 #[derive(Default)]
 struct Mock {
     calls: Vec<(usize, Scenario)>,
@@ -36,7 +36,7 @@ impl Engine for Mock {
         self.calls.push((case.variant, case.scenario));
         let at = self.calls.len() as u64;
         let error = (self.fails == Some(case.scenario))
-            .then(|| Failure { phase: Phase::Start, message: "as told".into() });
+            .then(|| Failure { phase: Phase::Start, message: "on request".into() });
         let total_ns = error.is_none().then_some(at * 1000);
         let sample = Sample { intended_start_ns: 5_000 + at, total_ns, error, ..Sample::default() };
         Ok(TurnSamples {
@@ -89,7 +89,7 @@ fn definition(samples: usize) -> Definition {
     };
     let cases =
         (0..2).flat_map(|v| [Scenario::Cold, Scenario::Accelerated].map(|s| case(v, s))).collect();
-    Definition { cases, samples, warmups: 1, seed: 7, notes: vec!["as told".into()] }
+    Definition { cases, samples, warmups: 1, seed: 7, notes: vec!["on request".into()] }
 }
 
 #[test]
@@ -259,7 +259,7 @@ fn a_run_that_stops_keeps_what_it_has() {
         finished.results, kept,
         "and nothing of the fourth; its notes were with it all the time"
     );
-    assert_eq!(kept.notes, ["as told"]);
+    assert_eq!(kept.notes, ["on request"]);
     assert_eq!(
         std::fs::read_dir(folder.path().join("deep")).expect("a folder").count(),
         1,
@@ -388,7 +388,7 @@ fn instances_call_a_named_port_of_this_machine_and_the_results_note_it() {
         let note = results.notes.iter().find(|note| note.contains("instances had a network"));
         match flags.contains(&"--network") {
             true => {
-                let note = note.expect("a reader is told");
+                let note = note.expect("a note for the reader");
                 assert!(note.contains(&reach) && note.contains("`create`"), "{note}");
             }
             false => assert_eq!(note, None),
@@ -696,7 +696,7 @@ fn what_is_provisioned_has_nothing_to_evict() {
 /// The story: with room for forty processes a burst of 64 hung, and took no signal.
 #[test]
 fn a_burst_that_the_machine_does_not_hold_is_a_result_and_ends() {
-    const UID: u32 = 61_234; // nobody's, so that the limit counts this run alone
+    const UID: u32 = 61_234; // unused, so that the limit counts only this run
     if !nix::unistd::geteuid().is_root() {
         return eprintln!("skipped: a limit of processes for a user of its own needs root");
     }
@@ -1172,7 +1172,7 @@ fn a_full_output_is_an_error_and_a_closed_one_is_not() {
         let full = || std::fs::File::options().write(true).open("/dev/full").expect("Linux has it");
         let (code, why) = run(full().into(), Stdio::piped());
         assert!(code == Some(4) && why.contains("standard output cannot be written"), "{why}");
-        // Nobody is left to tell.
+        // There is no reader left.
         assert_eq!(run(full().into(), closed()).0, Some(4));
     }
 }

@@ -320,7 +320,7 @@ fn a_killed_run_is_said_and_cleaned_up_first_by_the_next_one() {
     assert!(!std::fs::read_to_string(bench.ledger()).unwrap().contains(stand_in::SECRET));
     let question = bench.run(&COLD[1..]);
     question.ended(2).says("an earlier run did not end in order").says("--clean-up");
-    assert!(!stand_in.everything().is_empty(), "nobody said yes");
+    assert!(!stand_in.everything().is_empty(), "the question was not answered");
     bench.run(&COLD).ended(0).says("an earlier run did not end in order");
     assert!(stand_in.everything().is_empty(), "{:?}", stand_in.everything());
 }

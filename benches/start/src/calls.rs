@@ -58,7 +58,7 @@ pub struct Series {
     pub elf_bytes: u64,
     /// From execve, or with a head start from the event, to the reply's first byte.
     pub first_byte_ns: Vec<u64>,
-    /// What failed, in words.
+    /// What failed, as text.
     pub errors: Vec<String>,
 }
 

@@ -14,7 +14,7 @@ pub enum ReplyCheck {
     Partial,
     /// 200, with the body that the function gives; its size in bytes, head included.
     Correct(usize),
-    /// Anything else, in words.
+    /// Anything else, as text.
     Wrong(String),
 }
 

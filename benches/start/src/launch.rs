@@ -107,7 +107,7 @@ impl Instance {
         let mut stack = vec![1u8; STACK_BYTES];
         let top = stack.as_mut_ptr_range().end;
         let argument: *mut Plan = &mut *plan;
-        // JUSTIFICATION: no safe door makes a child that shares memory and lets its parent run on.
+        // JUSTIFICATION: no safe call makes a child that shares memory while its parent continues.
         // SAFETY: the stack and the plan live in the instance, which outlives the child's use of
         // both (it is reaped in `drop`); `child` makes system calls only, takes no lock and does
         // not allocate; the stack is cut to 16 bytes.

@@ -5,7 +5,7 @@
 //! `requests`), the whole run (`run`, `report`), and its results (`table`, `plot`, `record`,
 //! `gate`). Functions that call out have a run of their own (`upstream`, `calls`).
 
-#![deny(unsafe_code)] // the named doors: cache, client, launch, precedence, trace
+#![deny(unsafe_code)] // allowed in: cache, client, launch, precedence, trace
 
 pub mod program;
 

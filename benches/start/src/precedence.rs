@@ -11,7 +11,7 @@ pub const REALTIME: i32 = 1;
 /// # Errors
 /// When the kernel refuses: it asks for CAP_SYS_NICE.
 pub fn take_precedence() -> nix::Result<()> {
-    // JUSTIFICATION: nix has no door to the scheduling classes.
+    // JUSTIFICATION: nix has no interface to the scheduling classes.
     // SAFETY: the structure is the kernel's, and outlives the call.
     let result = unsafe {
         libc::sched_setscheduler(

@@ -66,7 +66,7 @@ pub struct Run {
     pub read_bytes: Option<u64>,
     /// Every start.
     pub samples: Samples,
-    /// What failed, in words.
+    /// What failed, as text.
     pub errors: Vec<String>,
 }
 

@@ -19,7 +19,7 @@ pub struct Requests {
     pub idle: Option<Idle>,
     /// Every start.
     pub samples: Samples,
-    /// What failed, in words.
+    /// What failed, as text.
     pub errors: Vec<String>,
 }
 

@@ -37,7 +37,7 @@ pub enum Error {
     Trace(#[from] trace::Error),
 }
 
-/// Told of each step: what is measured, how many rounds are done, and of how many.
+/// Gets each step: what is measured, how many rounds are done, and of how many.
 pub type Progress<'a> = &'a mut dyn FnMut(&str, usize, usize);
 
 /// Starts every program `starts` times for each state of the page cache, interleaved. A start that

@@ -78,7 +78,7 @@ pub enum Error {
         /// What the program printed.
         printed: String,
     },
-    /// A wrong reply, in words.
+    /// A wrong reply, with the reason.
     #[error("`{program}` gave a wrong reply: {what}")]
     Wrong {
         /// Which program.

@@ -72,7 +72,7 @@ pub enum Error {
     /// No reply for a long time.
     #[error("no reply for {} s", PATIENCE.as_secs())]
     Stuck,
-    /// A wrong reply, in words.
+    /// A wrong reply, with the reason.
     #[error("wrong reply: {0}")]
     Wrong(String),
     /// A system call or a file failed.

@@ -45,7 +45,7 @@ pub struct Case {
     pub connections: usize,
     /// A row a round.
     pub rounds: Vec<Option<Round>>,
-    /// What failed, in words.
+    /// What failed, as text.
     pub errors: Vec<String>,
     /// What the samples come to.
     pub summary: Option<Summary>,

@@ -94,7 +94,7 @@ impl Front {
                 let Ok(copy) = stream.try_clone() else { continue };
                 let mut open = lock(&connections);
                 if open.len() >= MAX_CONNECTIONS {
-                    continue; // closed by drop: whoever opens so many keeps none of them waiting
+                    continue; // closed by drop: one connection too many does not wait
                 }
                 open.insert(number, copy);
                 drop(open);

@@ -517,8 +517,8 @@ impl Instance {
             _ => return,
         };
         let fresh: Vec<String> = {
-            let mut told = lock(&self.host.reported_blocked);
-            in_vain.into_iter().filter(|tried| told.insert(tried.clone())).collect()
+            let mut reported = lock(&self.host.reported_blocked);
+            in_vain.into_iter().filter(|tried| reported.insert(tried.clone())).collect()
         };
         if !fresh.is_empty() {
             let why = match lock(&self.host.network).as_ref() {

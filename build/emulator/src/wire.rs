@@ -419,8 +419,8 @@ mod tests {
 
     #[test]
     fn a_reply_to_head_has_the_bodys_length_and_no_body() {
-        let reply = Reply::new(446, "text/plain", "nobody listens");
-        for (method, expected) in [("GET", "\r\n\r\nnobody listens"), ("HEAD", "\r\n\r\n")] {
+        let reply = Reply::new(446, "text/plain", "no listener");
+        for (method, expected) in [("GET", "\r\n\r\nno listener"), ("HEAD", "\r\n\r\n")] {
             let mut out = Vec::new();
             reply.write(method, &mut out).unwrap();
             let out = String::from_utf8(out).unwrap();

@@ -223,7 +223,7 @@ fn calls_fail_as_the_platform_fails_and_a_connection_is_reset() {
     let error = client.act("scf", "2018-04-16", "InvokeFunction", &body).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::ConnectionReset, "{error}");
     let after = client.tell("failing", "$LATEST", "count");
-    assert_eq!(after["RetMsg"], "3", "the function was called, and nobody learned of it");
+    assert_eq!(after["RetMsg"], "3", "the function was called, and its result was lost");
 }
 
 #[test]
@@ -376,7 +376,7 @@ fn a_restart_loses_nothing_also_not_after_a_kill() {
     };
     let before = everything(&client);
     assert_eq!(before[7].as_array().unwrap().len(), 5);
-    // Another process on the same file is refused in words.
+    // Another process on the same file gets an error.
     let second = std::process::Command::new(env!("CARGO_BIN_EXE_firstbyte"))
         .current_dir(stand_in.home.path())
         .args(["run", "--image", "--api", "127.0.0.1:0", "--api-state", "state.redb"])

@@ -42,7 +42,7 @@ fn everyone() -> &'static [Who] {
 fn shared() -> &'static Path {
     static SHARED: OnceLock<PathBuf> = OnceLock::new();
     SHARED.get_or_init(|| {
-        // Of a test process that has ended nobody needs the folder.
+        // The folder of a test process that has ended is not needed.
         let old = fs::read_dir(std::env::temp_dir()).expect("a temporary folder").flatten();
         for entry in old {
             let name = entry.file_name();
@@ -145,7 +145,7 @@ fn invoke(who: Who, first: &str, order: &str, arguments: &[&str]) -> Called {
     Called { said, ms: reply["ms"].as_u64().expect("a number"), beside }
 }
 
-/// An address where nobody listens.
+/// An address without a listener.
 fn nowhere() -> String {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string()
 }
@@ -553,7 +553,7 @@ fn nothing_is_left_when_it_ends_or_is_killed() {
                     break;
                 }
                 assert!(since.elapsed() < PATIENCE, "{who:?} {signal:?}: {alive:?} {traces:?}");
-                // Of orphans and interfaces nobody tells when they are gone.
+                // There is no signal when orphans and interfaces are gone.
                 thread::sleep(Duration::from_millis(10));
             }
         }

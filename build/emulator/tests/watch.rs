@@ -113,7 +113,7 @@ fn an_edited_package_is_swapped_in_without_dropping_a_request() {
     let swap = watch.swap(&source, &pool, pool.config());
     assert!(matches!(swap, Swap::Same), "{swap:?}");
 
-    // Not only sources: what the platform is told is the function's, too.
+    // Not only sources: the platform's settings belong to the function, too.
     let settings = folder.path().join("function.toml");
     fs::write(&settings, "").unwrap();
     assert_eq!(watch.wait(PATIENCE).as_ref(), Some(&settings));

@@ -243,7 +243,7 @@ struct Deployed {
     result: Result<Option<String>, TccliError>,
     /// What the platform got.
     sent: Vec<Sent>,
-    /// What the person was told.
+    /// What the user was shown.
     said: Vec<String>,
 }
 
@@ -398,7 +398,7 @@ fn callers_move_to_the_new_version_and_the_older_ones_instances_end() {
     assert_eq!(
         actions(&sent[sent.len() - 5..]),
         expected,
-        "in this order: nobody is sent to instances that have ended"
+        "in this order: no caller is sent to instances that have ended"
     );
     let older = json!({"FunctionName": "hello-web", "Namespace": "greetings", "Qualifier": "2"});
     assert_eq!(sent.last().unwrap().body, older);

@@ -200,7 +200,7 @@ fn leaves_no_placeholder_and_tells_the_kinds_apart() {
             "{readme}"
         );
         assert!(readme.contains("cargo install --locked --git https://example.org/f"), "{readme}");
-        // Where there is no cargo-generate, at least its script is held to say the same.
+        // Without cargo-generate, at least its script is compared.
         let script =
             fs::read_to_string(root().join("template/kind.rhai")).unwrap().replace("\\n", "\n");
         let invoked: Vec<_> =

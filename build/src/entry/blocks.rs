@@ -18,7 +18,7 @@ pub(super) const TYPE: usize = 156;
 /// The reader. Between two headers it reads as the content of the entry.
 pub(super) struct Blocks<R> {
     inner: R,
-    /// Bytes of content that nobody has read yet.
+    /// Bytes of content that were not read yet.
     content_bytes: u64,
     /// Bytes between the content's end and the next header.
     padding_bytes: u64,

@@ -23,7 +23,7 @@ const HELPER_TIMEOUT: Duration = Duration::from_secs(120);
 /// Who asks. Never printed.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Credentials {
-    /// Nobody in particular.
+    /// No credentials.
     Anonymous,
     /// A name and a password or token.
     Basic {

@@ -510,7 +510,7 @@ impl Link {
         let knocked = loop {
             match self.knock(step) {
                 Ok(knocked) => break knocked,
-                // Nobody is there: people want to know that at once.
+                // There is no server: users should learn that at once.
                 Err(Trouble::Passing { why, unreachable: true, .. }) => {
                     let (registry, step) = (self.registry.clone(), step.to_owned());
                     return Err(RegistryError::Connect { registry, step, why });

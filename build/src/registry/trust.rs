@@ -234,7 +234,7 @@ fn is_about_the_issuer(error: &rustls::Error) -> bool {
     }
 }
 
-/// What is wrong with a certificate, in words.
+/// What is wrong with a certificate, as text.
 pub(super) fn explain(error: &CertificateError) -> String {
     use CertificateError as E;
     match error {

@@ -103,7 +103,7 @@ impl Upload<'_> {
                 }
                 Err(Failure::TooLarge(why)) => return Err(self.link.step(&step, why)),
                 Err(Failure::Lost(why)) => {
-                    // The registry knows nothing of the session: it has ended well, or not at all.
+                    // The registry does not know the session: it has succeeded, or never began.
                     session = None;
                     is_sure = true;
                     if exists(self.link, self.digest, self.size_bytes)? {

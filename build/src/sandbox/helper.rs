@@ -124,7 +124,7 @@ fn launch(
     match unsafe { clone(child, stack, flags, Some(nix::libc::SIGCHLD)) } {
         Ok(pid) => Ok(Running { pid: pid.as_raw(), cgroup }),
         Err(errno) => {
-            cgroup.remove(); // nobody will ever be in it
+            cgroup.remove(); // it stays empty
             Err(Failure { what: What::Namespace { which: which.into() }, errno: errno as i32 })
         }
     }

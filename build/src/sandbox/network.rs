@@ -16,7 +16,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 use std::os::fd::OwnedFd;
 use std::path::Path;
 
-/// What no instance ever reaches, whatever it is told: where clouds keep the credentials of this
+/// Addresses that no instance ever reaches: where clouds keep the credentials of this
 /// machine, and neighbours by link-local addresses. Address and length of the prefix.
 const NEVER: [(IpAddr, u8); 9] = [
     (IpAddr::V4(Ipv4Addr::new(169, 254, 0, 0)), 16), // RFC 3927; AWS, Azure, Google, Tencent
@@ -149,7 +149,7 @@ pub enum PortKind {
     Tcp,
     /// Questions are carried to this machine, and answers back.
     Udp,
-    /// Nothing is carried: each name is said not to exist, at once.
+    /// Nothing is carried: every name gets the answer that it does not exist, at once.
     NoNames,
 }
 
@@ -161,7 +161,7 @@ pub struct Network {
     /// Where names are looked up.
     servers: Vec<IpAddr>,
     reached: Vec<String>,
-    /// None: nobody wants one.
+    /// None, as configured.
     uplinks: Option<Uplinks>,
 }
 

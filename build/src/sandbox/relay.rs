@@ -195,7 +195,7 @@ fn questions(inner: &UdpSocket, to: SocketAddr, ends: &OwnedFd) {
                 Ok(length) => {
                     let _ = inner.send_to(&datagram[..length], question.from);
                 }
-                // Nobody is there: said at once, in the words of the protocol.
+                // No server is there: answered at once, as the protocol has it.
                 Err(_) => {
                     if let Some(failure) = without_answer(&question.bytes, SERVER_FAILURE) {
                         let _ = inner.send_to(&failure, question.from);
@@ -227,7 +227,7 @@ fn no_names(inner: &UdpSocket, ends: &OwnedFd, names: &Names) {
         if names.len() < MAX_NAMES && !names.contains(&name) {
             names.push(name);
         }
-        drop(names); // whoever sees the answer sees the name
+        drop(names); // before the answer is sent
         let _ = inner.send_to(&reply, from);
     }
 }
@@ -245,8 +245,8 @@ fn ask(to: SocketAddr, question: &[u8]) -> io::Result<UdpSocket> {
     Ok(outer)
 }
 
-/// The reply to a question that nobody answers: its header and question, with a code and no records
-/// (RFC 1035, section 4.1). Nothing for what is no question.
+/// The reply to a question without an answer: its header and question, with a code and no records
+/// (RFC 1035, section 4.1). Nothing if it is not a question.
 fn without_answer(question: &[u8], code: u8) -> Option<Vec<u8>> {
     const HEADER_BYTES: usize = 12;
     const RESPONSE: u8 = 0x80;
@@ -299,7 +299,7 @@ mod tests {
     fn a_failure_keeps_the_question_alone() {
         let reply = without_answer(QUESTION, SERVER_FAILURE).expect("a question");
         assert_eq!(reply, b"\x12\x34\x81\x82\0\x01\0\0\0\0\0\0\x01a\x02bc\0\0\x01\0\x01");
-        assert_eq!(without_answer(&reply, SERVER_FAILURE), None, "an answer is no question");
+        assert_eq!(without_answer(&reply, SERVER_FAILURE), None, "an answer is not a question");
         assert_eq!(name_of(&reply), "a.bc");
     }
 

@@ -35,7 +35,7 @@ const TABLE_PREFIX: &str = "firstbyte_";
 const SUBNETS: Ipv4Addr = Ipv4Addr::new(198, 18, 0, 0);
 const SUBNET_COUNT: u32 = (1 << 17) / 4;
 const FIRST_SUBNET: u32 = 256;
-/// How much of a failed program's words is told, in bytes.
+/// Largest number of bytes shown of a failed program's output.
 const WORDS_BYTES: usize = 300;
 
 /// A way to carry packets.

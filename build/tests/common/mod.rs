@@ -198,7 +198,7 @@ pub fn walk(root: &Path) -> Vec<String> {
 /// Says what a test lacked. Written to the stream itself: the harness keeps what the macros print
 /// of a test that passes, and a test that did nothing passes.
 pub fn skipped(why: impl std::fmt::Display) {
-    let _ = writeln!(io::stderr(), "skipped: {why}"); // nobody to tell: nothing to do about it
+    let _ = writeln!(io::stderr(), "skipped: {why}"); // a closed stream is no failure
 }
 
 /// Runs a program that this process has just written. A test beside this one may have forked while

@@ -175,7 +175,7 @@ mod tests {
             let waiting = [scope.spawn(|| gate.wait()), scope.spawn(|| gate.wait())];
             gate.give_up();
             let [one, other] = waiting.map(|thread| thread.join().unwrap());
-            assert_eq!(one, other, "all are told the same moment");
+            assert_eq!(one, other, "all get the same moment");
             let held = scope.spawn(|| never.wait());
             stop.store(true, Ordering::Relaxed);
             held.join().unwrap();

@@ -275,7 +275,7 @@ pub fn provisioned(
     })
 }
 
-/// Numbers of instances in words.
+/// Numbers of instances as text.
 fn sized(sizing: &Sizing) -> String {
     let instances = |n: u32| format!("{n} instance{}", if n == 1 { "" } else { "s" });
     let three = |numbers: &[Option<u32>; 3]| -> String {
@@ -368,7 +368,7 @@ pub fn deadline(variant: &Variant) -> Option<Guidance> {
             _ if late > 0 => {
                 format!(
                     "act: {late} more did not listen within the deadline, and would be a 446 for \
-                     whoever asked"
+                     their callers"
                 )
             }
             _ if over.is_some() => format!(

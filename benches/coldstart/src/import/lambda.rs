@@ -11,7 +11,7 @@ pub(super) const LEFT_OUT: &[&str] = &[
     "Lambda's Init Duration is without the download of image or code and without the creation of \
      the sandbox: pull, unpack and create are null, and start is all that there is",
     "Lambda starts instances ahead of requests (proactive initialisation): an Init Duration does \
-     not say that somebody waited for it",
+     not show that a request waited for it",
 ];
 
 /// Contents of one line.

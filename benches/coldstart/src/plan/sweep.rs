@@ -48,7 +48,7 @@ pub enum Source {
 pub struct Sweep {
     /// When requests come.
     pub source: Source,
-    /// Requests of each scenario; `None`: what `length_ns` comes to, or all of a trace.
+    /// Requests of each scenario; `None`: as many as fit into `length_ns`, or all of a trace.
     pub requests: Option<u64>,
     /// Length of each scenario, where it has no number of requests.
     pub length_ns: Option<u64>,

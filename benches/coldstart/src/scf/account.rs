@@ -121,7 +121,7 @@ pub struct FunctionState {
     pub topic: Option<String>,
     /// Whether the platform's own lines are left out of the log.
     pub ignores_platform_log: bool,
-    /// Whether it may be called (`AvailableStatus`): `None` when nothing is said.
+    /// Whether it may be called (`AvailableStatus`): `None` if not stated.
     pub available: Option<String>,
 }
 
@@ -565,7 +565,7 @@ impl Account {
             Err(error) if error.is("ResourceNotFound") => true,
             Err(error) => return Err(error.into()),
         };
-        // Somebody else's functions keep it: then it is not ours to delete, now or later.
+        // It has other functions, so it must not be deleted, now or later.
         ledger.gone(Kind::Namespace, namespace, None)?;
         Ok(gone)
     }

@@ -15,7 +15,7 @@ pub struct Cleaned {
     pub notes: Vec<String>,
 }
 
-/// Deletes everything in the ledger. `say` is told of each step.
+/// Deletes everything in the ledger. `say` gets a line for each step.
 ///
 /// # Errors
 /// Only when the ledger itself cannot be written.

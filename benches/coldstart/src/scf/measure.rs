@@ -108,7 +108,7 @@ impl From<CallError> for MeasureError {
     }
 }
 
-/// Is told what happens while a run lasts.
+/// Gets the events of a run.
 pub trait Watcher {
     /// A step that changes something in the account.
     fn step(&mut self, what: &str);
@@ -177,7 +177,7 @@ pub fn measure(
         if state.ignores_platform_log {
             return Err(unfit(
                 "the platform leaves its own lines out of the log (IgnoreSysLog): without them no \
-                 start can be told from none",
+                 start can be recognised",
             ));
         }
         if let Some(why) = state.available.filter(|said| said.contains("Insufficient")) {

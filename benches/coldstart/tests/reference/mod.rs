@@ -45,9 +45,9 @@ impl Observer for Seen {
 }
 
 /// Keeps nothing.
-pub struct Nobody;
+pub struct NoObserver;
 
-impl Observer for Nobody {
+impl Observer for NoObserver {
     fn served(&mut self, _: &Request, _: Served, _: u32, _: u64) {}
     fn refused(&mut self, _: &Request) {}
 }

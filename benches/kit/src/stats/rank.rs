@@ -198,7 +198,7 @@ mod tests {
             let all: Vec<f64> = a.iter().flat_map(|x| b.iter().map(move |y| y - x)).collect();
             assert_eq!(rank_test(&a, &b).unwrap().shift, median(&all).unwrap());
         }
-        // Ten billion differences, which nobody has the memory for.
+        // Ten billion differences, which do not fit into memory.
         let (a, b) = (normal(100.0, 5.0, 100_000, 1), normal(110.0, 5.0, 100_000, 2));
         assert!((rank_test(&a, &b).unwrap().shift - 10.0).abs() < 0.1);
     }

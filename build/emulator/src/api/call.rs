@@ -123,7 +123,7 @@ impl Session {
         }}))
     }
 
-    /// Takes an event that nobody waits for; its request id.
+    /// Accepts an asynchronous event. Returns its request id.
     pub(super) fn send(self: &Arc<Self>, target: &Target, event: &str) -> Result<String, ApiError> {
         let platform = self.platform(target)?;
         platform
@@ -237,7 +237,7 @@ impl Session {
         Ok(Outcome { call, lines, failed, reply: result.reply })
     }
 
-    /// A call that never reached an instance, or whose function is said to have failed.
+    /// A call that never reached an instance, or whose function failed by a fault.
     fn failed(&self, target: Target, status: u16) -> Outcome {
         let message = match status {
             429 => "ResourceLimit: more instances would start than are started in a minute",

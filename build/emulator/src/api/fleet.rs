@@ -117,7 +117,7 @@ impl Fleet {
         if gone.is_empty() {
             return;
         }
-        // Requests in flight get their time, and nobody waits for that.
+        // Requests in flight get their time, in the background.
         let _ = std::thread::Builder::new()
             .name("ending".into())
             .spawn(move || gone.iter().for_each(|platform| platform.close()));

@@ -122,7 +122,7 @@ impl Store {
         Written(Some(wait))
     }
 
-    /// Writes a request and its lines; nobody waits for it.
+    /// Writes a request and its lines in the background.
     pub fn log(&self, lines: &[Line], call: (u64, &Call), gone: Vec<u64>, gone_call: Option<u64>) {
         let lines = lines.iter().map(|line| (line.number, bytes(line))).collect();
         let call = Some((call.0, bytes(call.1)));
@@ -131,7 +131,7 @@ impl Store {
 
     fn order(&self, order: Order) {
         if let Some(orders) = &self.orders {
-            let _ = orders.send(order); // a writer that is gone is told by `Written`
+            let _ = orders.send(order); // `Written` reports a writer that has ended
         }
     }
 }

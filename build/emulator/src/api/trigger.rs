@@ -82,9 +82,9 @@ impl Session {
                 added_ms: now,
                 modified_ms: now,
             };
-            let told = describe(&trigger);
+            let described = describe(&trigger);
             function.triggers.push(trigger);
-            Ok(json!({"TriggerInfo": told}))
+            Ok(json!({"TriggerInfo": described}))
         })
     }
 
@@ -159,7 +159,7 @@ impl Session {
     }
 }
 
-/// Where the trigger stands that a request names by type, name, and where it is said by version.
+/// Position of the trigger that a request names by type, name and, if given, version.
 fn find(triggers: &[Trigger], of: &Parameters) -> Result<usize, ApiError> {
     let (kind, name) = (of.required("Type"), of.required("TriggerName"));
     let event = |text: &str| -> Option<String> {

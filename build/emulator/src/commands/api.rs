@@ -1,4 +1,4 @@
-//! `firstbyte run --api`: the cloud's API in front of an image until somebody ends it.
+//! `firstbyte run --api`: the emulated API of the cloud for an image, until it is stopped.
 
 use super::function::{CommandContext, config, network, source};
 use crate::args::RunArguments;

@@ -332,7 +332,7 @@ fn indented(json: &str) -> String {
 mod tests {
     use super::*;
 
-    /// Somebody else's server may take a connection and say nothing.
+    /// Another server may accept a connection and send nothing.
     #[test]
     fn a_caller_without_an_answer_gets_an_error() {
         let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();

@@ -161,7 +161,7 @@ pub fn text(outcome: &InvocationResult) -> String {
     String::from_utf8(outcome.reply.as_ref().expect("a reply").body.clone()).expect("text")
 }
 
-/// Lines that somebody writes.
+/// Lines written by another thread.
 #[derive(Clone, Default)]
 pub struct Lines(Arc<(Mutex<Vec<String>>, Condvar)>);
 

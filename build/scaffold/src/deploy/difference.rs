@@ -40,7 +40,7 @@ pub struct Difference {
     pub update: Vec<usize>,
     /// Those that are there as they are to be.
     pub same: Vec<usize>,
-    /// Those that somebody else made, and that say another thing.
+    /// Those made elsewhere, with other settings.
     pub foreign: Vec<There>,
 }
 

@@ -60,7 +60,7 @@ pub struct Function {
     pub web: bool,
     /// For example `ap-guangzhou`.
     pub region: String,
-    /// `default` when nobody says.
+    /// The default is `default`.
     pub namespace: Option<String>,
     /// The role whose credentials the function is given.
     pub role: Option<String>,
@@ -68,7 +68,7 @@ pub struct Function {
     pub memory_mb: u32,
     /// How long a request may take, in seconds.
     pub timeout_s: u32,
-    /// How long pull and start may take, in seconds; the platform's 90 when nobody says.
+    /// How long pull and start may take, in seconds; the default is the platform's 90.
     pub init_timeout_s: Option<u32>,
     /// Requests that an instance is given at a time; Web functions only.
     pub concurrency: Option<u32>,
@@ -86,11 +86,11 @@ pub struct Function {
     pub provisioned: u32,
     /// The alias that is moved to the version whose instances were started ahead.
     pub alias: String,
-    /// How it reaches the internet; the platform's own way when nobody says.
+    /// How it reaches the internet; the default is the platform's own.
     pub public_net: Option<PublicNet>,
     /// The private network that it is in.
     pub vpc: Option<Vpc>,
-    /// Where its log goes; the platform's own topic when nobody says.
+    /// Where its log goes; the default is the platform's own topic.
     pub log: Option<Log>,
     /// What fires it.
     pub triggers: Vec<Trigger>,
@@ -338,7 +338,7 @@ impl Keys<'_, '_> {
         Some(Log { logset_id: logset_id?, topic_id: topic_id? })
     }
 
-    /// Whether it is a Web function; none if that cannot be told.
+    /// Whether it is a Web function; none if its type is invalid.
     fn kind(&mut self) -> Option<bool> {
         if !self.0.table.contains_key("type") {
             return Some(false);

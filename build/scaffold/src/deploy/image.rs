@@ -16,10 +16,10 @@ pub struct ImageName {
     tag: String,
 }
 
-/// What every project's function.toml says until somebody says where the image really goes.
+/// The image in a new project's function.toml, to be replaced by the user.
 const PLACEHOLDER: &str = "namespace/function";
 
-/// Why a text is no image's name.
+/// Why a text is not an image's name.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ImageNameError {
     /// There is a digest already.

@@ -79,7 +79,7 @@ pub enum PlanError {
         /// Whose image is wanted.
         name: String,
     },
-    /// Nobody has said where the image goes.
+    /// function.toml still has the placeholder of the image.
     #[error(
         "`image` in function.toml is still `{0}`, which stands for yours: say where `just push` \
          puts the image"

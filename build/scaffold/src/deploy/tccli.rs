@@ -55,7 +55,7 @@ pub enum TccliError {
          install tccli`, or see with `--dry-run` what it would be asked"
     )]
     NotInstalled,
-    /// Nobody has logged in.
+    /// There are no credentials.
     #[error(
         "`tccli` has no credentials; type `tccli configure`, or set TENCENTCLOUD_SECRET_ID and \
          TENCENTCLOUD_SECRET_KEY, or see with `--dry-run` what would be asked"
@@ -135,7 +135,7 @@ pub enum TccliError {
         /// The command that ends what there is of them.
         end: String,
     },
-    /// A trigger of that name is somebody else's.
+    /// A trigger of that name was not made by a deployment.
     #[error(
         "there is a {kind} trigger `{name}` that no deployment made, and function.toml wants \
          another there; nothing was changed. Name it otherwise, or end the one that is there: {end}"
@@ -174,8 +174,8 @@ impl Tccli {
 
     /// Makes the function or brings it up to date, with the requests in `folder`; with
     /// `provisioned` publishes it, has instances started, sends the alias's callers there, and ends
-    /// the instances of the version that they came from. `say` is told of each step. Returns the
-    /// version, if there is a new one.
+    /// the instances of the version that they came from. `say` gets a line for each step. Returns
+    /// the version, if there is a new one.
     ///
     /// # Errors
     /// [`TccliError`]; what was done until then stays done.
@@ -498,8 +498,7 @@ impl Call<'_> {
     }
 }
 
-/// Whether the function that is there is of the type that it is to be. An answer that does not say
-/// has no say.
+/// Checks that the existing function has the wanted type. An answer without a type passes.
 fn check_kind(deployment: &Deployment, there: &Value) -> Result<(), TccliError> {
     let kinds =
         |web: bool| if web { ("HTTP", "a Web", "web") } else { ("Event", "an event", "event") };

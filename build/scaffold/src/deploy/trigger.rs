@@ -303,7 +303,7 @@ fn topic(of: &mut Reader<'_>) -> Option<Trigger> {
     })
 }
 
-/// A function URL. Who may call has to be said: it is a door to the internet.
+/// A function URL. `auth` is required, because the URL is reachable from the internet.
 fn url(of: &mut Reader<'_>) -> Option<Trigger> {
     of.missing("auth", "auth = \"none\" (anybody calls it) or \"cam\" (signed requests only)");
     let auth = match of.text("auth") {
