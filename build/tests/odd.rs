@@ -524,7 +524,7 @@ fn of_several_images_one_is_named_behind_a_sign() {
     let place = path.display().to_string();
     let error = source::load(&place).expect_err("two images").to_string();
     assert!(
-        error.contains("holds 2 images")
+        error.contains("contains 2 matching images")
             && error.contains("`FILE#NAME`: `echo:latest`, `echo:1`, `")
             && error.contains(&second[..12]),
         "{error}"

@@ -19,7 +19,7 @@ const FAULTS: [(&str, u16, &str, bool); 6] = [
     ("eat 200", 434, "MemoryLimitReached", true),
     ("exit 3", 439, "exited with code 3", true),
     ("fail", 430, "HTTP 500", false),
-    ("garbage", 443, "no HTTP", false),
+    ("garbage", 443, "not HTTP", false),
     ("hang-up", 443, "closed without a reply", false),
 ];
 

@@ -581,7 +581,7 @@ impl PlanArgs {
                     "not billed (`--init-billed`)"
                 }
             )),
-            None => notes.push(format!("cost: the prices of {} are not known here", rules.name)),
+            None => notes.push(format!("cost: no price of {} is known", rules.name)),
         }
         notes.extend(rules.left_out.iter().map(|what| format!("left out: {what}")));
         notes.push("not simulated: callers that retry after a refusal".into());

@@ -81,8 +81,8 @@ pub enum PlanError {
     },
     /// function.toml still has the placeholder of the image.
     #[error(
-        "`image` in function.toml is still `{0}`, which stands for yours: say where `just push` \
-         puts the image"
+        "`image` in function.toml is still the placeholder `{0}`; write the name to which \
+         `just push` pushes the image"
     )]
     Placeholder(ImageName),
     /// A file cannot be written.
