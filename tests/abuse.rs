@@ -47,7 +47,7 @@ impl Watched {
         let back = || process::rss_kib(self.server.id()) < most_kib;
         let what = format!("at most {most_kib} KiB again, from {} at rest", self.rss_kib);
         eventually(&what, back);
-        let told: Vec<String> = self
+        let logged: Vec<String> = self
             .server
             .output()
             .into_iter()
@@ -55,11 +55,11 @@ impl Watched {
             .filter(|line| !is_of_a_refusal(line))
             .take(5)
             .collect();
-        assert!(told.is_empty(), "a peer's doing is a warning at most: {told:?}");
+        assert!(logged.is_empty(), "a peer's doing is a warning at most: {logged:?}");
     }
 }
 
-/// Asks properly, on one connection and on new ones, until told to stop; every answer must be
+/// Sends valid requests, on one connection and on new ones, until stopped; every answer must be
 /// right.
 fn good_client(address: SocketAddr, stop: &AtomicBool, answered: &AtomicUsize) {
     let mut kept = Peer::to(address);
@@ -153,8 +153,8 @@ fn ten_thousand_slow_connections_do_not_keep_others_out() {
 
 /// CONTRACTS, section 2: a peer's mistake, or what the server refuses, is a warning with a status.
 fn is_of_a_refusal(line: &str) -> bool {
-    let Some(told) = line.strip_prefix("WARN firstbyte: ") else { return false };
-    let mut words = told.split(' ').skip_while(|word| word.starts_with("RequestId:"));
+    let Some(message) = line.strip_prefix("WARN firstbyte: ") else { return false };
+    let mut words = message.split(' ').skip_while(|word| word.starts_with("RequestId:"));
     words.next().is_some_and(|status| {
         status.parse().is_ok_and(|status: u16| matches!(status, 400..=499 | 501 | 505))
     })

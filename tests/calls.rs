@@ -84,7 +84,7 @@ impl Function {
     }
 }
 
-/// How often a server's log has this, for a server whose sessions nobody can list.
+/// How often a server's log has this, for a server whose sessions cannot be listed.
 fn is_closed_by(relay: &Relay) -> impl FnMut() -> bool {
     let ended = relay.ended();
     move || relay.ended() > ended
@@ -161,7 +161,7 @@ fn a_command_that_counts_is_never_run_twice() {
     let function = Function::start("call-redis", &[("REDIS_URL", &url)]);
     function.assert_answers(r#"{"increment":"visits"}"#, r#"{"value":1}"#);
     redis.redis_command("SET greeting hello");
-    // Its request arrives, its reply does not: nobody can know whether it was run.
+    // Its request arrives, its reply does not: whether it was run cannot be known.
     relay.set(Mode::CutOnce);
     let reply = function.invoke(r#"{"increment":"visits"}"#);
     reply.assert_is_error(500);
@@ -295,7 +295,7 @@ fn wrong_certificates_are_refused_by_name() {
         let environment = [("COS_URL", url.as_str()), ("COS_CA", &ca)];
         Function::start("call-cos", &environment).assert_fails("call-cos", &words);
     }
-    // Without a list of its own a function trusts the public one, and nobody else.
+    // Without a list of its own a function trusts only the public one.
     let Some((nginx, _)) = nginx(Flaw::None) else { return };
     for name in OVER_TLS {
         let url = format!("https://{}/page", nginx.address);

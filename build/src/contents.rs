@@ -48,7 +48,7 @@ pub struct Found {
     pub uid: u64,
     /// Group.
     pub gid: u64,
-    /// What executing it grants, if it says so (capabilities(7)).
+    /// What executing it grants, if anything (capabilities(7)).
     pub capability: Option<Capability>,
 }
 

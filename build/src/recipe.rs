@@ -163,7 +163,7 @@ pub enum Problem {
 }
 
 impl Recipe {
-    /// Reads a recipe. `$NAME` stands for what an ENV above it says.
+    /// Parses a recipe. `$NAME` is replaced by the value of an ENV above it.
     ///
     /// # Errors
     /// [`RecipeError`] with the line, the instruction and what to do.

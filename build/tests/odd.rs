@@ -417,7 +417,7 @@ fn devices_are_left_out_with_a_word() {
     assert!(text.contains("left out: `/null` (a character device)"), "{text}");
 }
 
-/// The story: capabilities went without a word, and those with a line feed in them were an error.
+/// The story: capabilities were lost silently, and those with a line feed in them were an error.
 #[test]
 fn file_capabilities_are_kept_shown_and_reported() {
     let tar = Tar::default()

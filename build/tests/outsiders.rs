@@ -32,7 +32,7 @@ fn image(home: &Path, format: Format, compression: Compression) -> Image {
     image
 }
 
-/// Runs a program and expects it to succeed; `None`, said so, where it is not installed.
+/// Runs a program and expects it to succeed; `None`, with a message, if it is not installed.
 fn run(program: &str, arguments: &[&str]) -> Option<Output> {
     match Command::new(program).args(arguments).output() {
         Ok(output) => {

@@ -55,7 +55,7 @@ impl Desk {
     }
 }
 
-/// Runs openssl; `false`, said so, where it is not installed.
+/// Runs openssl; `false`, with a message, if it is not installed.
 fn openssl(folder: &Path, arguments: &[&str]) -> bool {
     match Command::new("openssl").args(arguments).current_dir(folder).output() {
         Ok(output) => {

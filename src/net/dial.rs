@@ -23,7 +23,7 @@ pub(super) trait Find: Send {
     /// when to go on.
     fn go_on(&mut self) -> io::Result<Option<Vec<SocketAddr>>>;
     fn waits_for(&self) -> Wait;
-    /// Who has not answered, for words.
+    /// Which servers have not answered, for messages.
     fn unanswered(&self) -> String;
 }
 
@@ -135,7 +135,7 @@ impl Dial {
         }
     }
 
-    /// What has not been answered, for words.
+    /// What has not been answered, for messages.
     pub(super) fn unanswered(&self) -> String {
         let mut text = String::new();
         if let Some(name) = &self.name {

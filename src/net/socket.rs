@@ -126,7 +126,7 @@ impl Group {
     }
 }
 
-/// Bytes that nobody can guess.
+/// Bytes that cannot be guessed.
 pub(super) fn random() -> [u8; 4] {
     let mut bytes = monotonic_ns().to_ne_bytes().map(|byte| byte ^ 0x5a);
     // JUSTIFICATION: std has no random bytes.

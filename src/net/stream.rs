@@ -19,7 +19,7 @@ use std::time::Duration;
 /// for. Small pieces are sent at once (TCP_NODELAY). Dropping the stream closes it.
 pub struct TcpStream {
     state: State,
-    /// As it was asked for, for words.
+    /// The destination as given, for messages.
     peer: String,
     deadline: Until,
     read_timeout: Option<Duration>,

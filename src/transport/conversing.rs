@@ -69,7 +69,7 @@ struct Wire<'c, S: 'static> {
     broken: bool,
 }
 
-/// Why it ends, and who says so.
+/// Why it ends, and which side ended it.
 #[derive(Clone)]
 struct End {
     code: u16,
@@ -519,7 +519,7 @@ struct Handled<'h> {
 }
 
 impl Handled<'_> {
-    /// Calls a handler; how the connection ends if it says so or fails.
+    /// Calls a handler. Returns how the connection ends, if the handler closes it or fails.
     fn call<S>(
         &self,
         wire: &mut Wire<'_, S>,

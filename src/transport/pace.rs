@@ -146,7 +146,7 @@ mod tests {
     #[test]
     fn a_peer_that_is_behind_is_found_and_one_that_keeps_up_is_not() {
         let (mut trickles, mut quick) = (Pace::new(RATE, LONGEST), Pace::new(RATE, LONGEST));
-        assert_eq!(trickles.behind_ns(), None, "nobody is behind at once");
+        assert_eq!(trickles.behind_ns(), None, "no peer is behind at once");
         for _ in 0..3 {
             trickles.waited(SECOND);
             trickles.moved(1);

@@ -176,7 +176,7 @@ fn a_stack_overflow_in_the_first_request_ends_the_process_with_a_message() {
     let mut peer = Peer::to(server.address);
     peer.send(get("/overflow"));
     assert!(!server.wait().success());
-    outside::eventually("a line says so", || {
+    outside::eventually("a line reports it", || {
         server
             .output()
             .iter()

@@ -35,7 +35,7 @@ const CAUSES: &str = "relation \"orders\" does not exist: connection refused: \
                       postgres://redacted@db.internal:5432/orders is gone";
 
 /// The story: a handler that returned an error left no line at any level, and a driver's words went
-/// to whoever asked.
+/// to the caller.
 #[test]
 fn a_drivers_words_go_to_the_log_and_not_to_a_stranger() {
     for server in [plain(), plain().at_rest()] {

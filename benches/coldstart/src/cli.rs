@@ -429,7 +429,7 @@ impl RunArgs {
                 "provisioned: the instance has been seen listening and has answered nothing yet"
                     .to_owned(),
                 format!(
-                    "accelerated: `{}` of a local archive stands for unpack",
+                    "accelerated: `{}` of a local archive takes the place of unpack",
                     match kind {
                         EngineKind::Containerd => "ctr images import".to_owned(),
                         _ => format!("{kind} load"),

@@ -142,7 +142,7 @@ fn measures_every_scenario_and_leaves_nothing() {
     }
 }
 
-/// The images differ by 200 ms of processor time before they listen: whoever starts them.
+/// The images differ by 200 ms of processor time before they listen, with any engine.
 #[test]
 fn every_engine_that_runs_here_ranks_a_slow_program_behind_a_quick_one() {
     let (mut able, _alone) = daemons();

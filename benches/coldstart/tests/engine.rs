@@ -313,7 +313,7 @@ fn a_user_that_the_image_does_not_know_is_the_images_failure() {
     for scenario in [Scenario::Cold, Scenario::Provisioned] {
         let error =
             bench.engine.take(&case(scenario)).expect("the engine works").samples[0].error.clone();
-        let error = error.expect("nobody is not there");
+        let error = error.expect("there is no such user");
         assert!(error.phase == Phase::Create && error.message.contains("/etc/passwd"), "{error:?}");
     }
 }

@@ -303,7 +303,7 @@ fn a_row_that_was_not_measured_names_what_to_run() {
     assert_eq!(ids.len(), 6, "each advice has its row: {ids:?}");
 }
 
-/// The story: an image of 436 KiB was told that its size is worth work, because unpacking anything
+/// The story: for an image of 436 KiB the report advised a smaller size, because unpacking anything
 /// takes a millisecond.
 #[test]
 fn what_unpacking_nothing_takes_is_not_the_images_size() {

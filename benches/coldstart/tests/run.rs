@@ -524,7 +524,7 @@ fn an_interrupted_run_leaves_no_process_and_no_folder() {
     assert!(Results::load(&path).expect("kept").variants[0].runs[0].summary.n > 0);
 }
 
-/// The story: an interruption before the first round was told as `the bench could not run`, 4.
+/// The story: an interruption before the first round ended as `the bench could not run`, 4.
 #[test]
 fn an_interruption_before_the_first_round_is_one_too() {
     let Some(image) = layout_of("DEAF") else { return };

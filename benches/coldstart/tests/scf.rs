@@ -487,7 +487,7 @@ fn a_platforms_log_is_imported_with_what_it_leaves_out() {
     run(&["import", "--from", "scf", "lambda.log"]).ended(4).says("no `Init Report` line");
     run(&["import", "--from", "fc", "lambda.log"]).ended(4).says("FCInstanceEvents");
     run(&["import", "--from", "fc", "nothing.log"]).ended(4).says("cannot be read");
-    // One cloud's numbers are never held against another's, or this machine's.
+    // One cloud's numbers are never compared with another's, or with this machine's.
     let file = bench.folder.path().join("target/coldstart/results.json");
     let scf = std::fs::read_to_string(&file).unwrap().replace("\"lambda\"", "\"scf\"");
     std::fs::write(bench.folder.path().join("scf.json"), scf).unwrap();

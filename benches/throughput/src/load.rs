@@ -24,7 +24,7 @@ const REPLY_BYTES: usize = 1024;
 pub enum Mode {
     /// For one request after the other.
     KeepAlive,
-    /// For one request, after which the client resets it without a word.
+    /// For one request, after which the client resets the connection.
     NewConnection,
     /// For one request that says `Connection: close`.
     Close,

@@ -257,7 +257,7 @@ fn function_toml_has_the_defaults_of_flags() {
     assert_eq!(running.terminate(), Some(0));
 }
 
-/// With nothing running, `{}` went to a Web function's /event-invoke and was told as a success.
+/// With nothing running, `{}` went to a Web function's /event-invoke and counted as a success.
 #[test]
 fn what_the_function_is_not_is_refused_whether_or_not_it_runs() {
     let home = home();

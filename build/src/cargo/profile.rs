@@ -81,7 +81,7 @@ impl Profile {
         if self == Profile::Tiny {
             settings.push(("panic", "\"abort\""));
             command.args(["-Zbuild-std=std,panic_abort", "-Zbuild-std-features=optimize_for_size"]);
-            // Nothing unwinds and nothing is told: neither tables nor the places of panics are read
+            // Nothing unwinds and nothing is printed: neither tables nor places of panics are read
             // by anybody.
             let unread = ["-Cforce-unwind-tables=no", "-Zlocation-detail=none"];
             flags.extend(

@@ -258,7 +258,7 @@ fn ask_helper(name: &str, registry: &str) -> Result<Option<Credentials>, Registr
         .spawn()
         .map_err(|error| failed(format!("the helper `{program}` cannot be started: {error}")))?;
     if let Some(mut input) = child.stdin.take() {
-        // A helper that does not read says so by its exit code.
+        // A helper that does not read reports it by its exit code.
         let _ = input.write_all(auth_file::server(registry).as_bytes());
     }
     let (sender, receiver) = mpsc::channel();
@@ -279,7 +279,7 @@ fn ask_helper(name: &str, registry: &str) -> Result<Option<Credentials>, Registr
     };
     if !status.success() {
         let said = String::from_utf8_lossy(&text).to_ascii_lowercase();
-        // "credentials not found in native keychain" is the protocol's word for having none.
+        // "credentials not found in native keychain" is the protocol's message for no entry.
         if said.contains("credentials not found") {
             return Ok(None);
         }

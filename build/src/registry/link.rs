@@ -519,7 +519,7 @@ impl Link {
             }
         };
         let Knocked { base: found, is_open, challenges, why } = knocked;
-        // Some registries let everybody in at `/v2/`, and ask at the next request.
+        // Some registries require no login at `/v2/`, and only at the next request.
         let is_wanted = !is_open || self.credentials().credentials != Credentials::Anonymous;
         if !challenges.is_empty() && is_wanted {
             self.log_in(step, &challenges, &found, 0, &why)?;

@@ -31,7 +31,7 @@ const PATIENCE_NS: u64 = 300_000_000;
 const AGAIN_NS: u64 = 100_000_000;
 /// The whole of a reply that was cut is waited for so long, where the part has addresses.
 const TCP_NS: u64 = 2 * SECOND_NS;
-/// Datagrams looked at, of one look-up: somebody who floods it does not keep it for ever.
+/// Largest number of datagrams read in one look-up, so that a flood cannot keep it for ever.
 const MOST_DATAGRAMS: u32 = 4096;
 
 /// Which addresses are asked for.
@@ -63,7 +63,7 @@ pub(crate) enum Reason {
     Servers,
     /// No server has answered in time.
     Silence,
-    /// There is nobody to ask.
+    /// No name server is configured.
     NoServer,
 }
 
@@ -226,7 +226,7 @@ impl Lookup {
                 }
                 Some(Err(reason)) => {
                     self.questions.clear();
-                    // A server's failure, or a name without addresses, is told before no name.
+                    // A server's failure, or a name without addresses, goes before no name.
                     if self.before != Reason::Servers && reason != Reason::NoName {
                         self.before = reason;
                     }
@@ -360,7 +360,7 @@ impl Lookup {
                         self.take(server, &buffer[..size]);
                     }
                     Err(error) if error.kind() == ErrorKind::WouldBlock => break,
-                    // Nobody listens there, or there is no way (ICMP says so).
+                    // No server listens there, or there is no route (ICMP).
                     Err(_) => {
                         self.has_failed(server, None);
                         break;

@@ -37,7 +37,7 @@ pub struct Subject {
     pub reference: String,
     /// Memory, in MiB.
     pub memory_mib: u64,
-    /// Bytes and layers, where the registry said so.
+    /// Bytes and layers, if the registry reported them.
     pub size: Option<(u64, usize)>,
     /// Where its image is among [`Definition::originals`]; `None` unless layers are pushed.
     pub original: Option<usize>,

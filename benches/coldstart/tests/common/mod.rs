@@ -97,7 +97,7 @@ impl Bench {
     }
 }
 
-/// Whether this machine refuses namespaces; then says so.
+/// Whether this machine refuses namespaces; if so, prints that.
 pub fn skip_without_sandbox() -> bool {
     let folder = tempfile::tempdir().expect("a folder");
     let plan = Plan {

@@ -20,7 +20,7 @@ use std::sync::mpsc::Receiver;
 /// Instances of a version at most, when no flag says otherwise.
 const MAX_INSTANCES: usize = 100;
 
-/// Runs until `stop` says so.
+/// Runs until `stop` sends something.
 pub fn run(
     address: SocketAddr,
     arguments: &RunArguments,

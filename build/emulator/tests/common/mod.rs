@@ -128,7 +128,7 @@ impl Stage {
         text(&outcome)
     }
 
-    /// Whether instances are isolated here; says so if not.
+    /// Whether instances are isolated here; prints it if not.
     pub fn has_walls(&self) -> bool {
         let has = self.platform.pool().isolation() != Isolation::Process;
         if !has {

@@ -11,10 +11,10 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// Stands for the number that publishing gives out.
+/// Placeholder of the number that publishing returns.
 pub const VERSION: &str = "<the version that PublishVersion returns>";
 
-/// Stands for the version that the alias pointed to before.
+/// Placeholder of the version that the alias pointed to before.
 pub const OLDER: &str = "<the version that GetAlias returned before>";
 
 /// Everything that is known before anything is called.

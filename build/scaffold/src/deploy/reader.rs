@@ -38,7 +38,7 @@ pub struct Reader<'a> {
     pub table: &'a DeTable<'a>,
     /// What keys there are, and what each is.
     pub keys: &'static [(&'static str, &'static str)],
-    /// Where the table is, for words: empty for the file's own.
+    /// Where the table is, for messages: empty for the file's own.
     pub inside: &'static str,
     /// Where the table begins, in bytes.
     pub at: usize,

@@ -52,7 +52,7 @@ mod tests {
         assert_eq!(last(&[("latest", "Pulling from echo", 1)]), None);
     }
 
-    /// The story: one pull of an image from scratch in thirty was told without a "Download
+    /// The story: one pull of an image from scratch in thirty was reported without a "Download
     /// complete", and was a failure.
     #[test]
     fn a_layer_that_is_extracted_counts_as_downloaded_without_a_report() {
