@@ -231,3 +231,8 @@ struct Readme;
 #[cfg(doctest)]
 #[doc = include_str!("../docs/migrating.md")]
 struct Migrating;
+
+/// The same for the page from Python.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/migrating-from-python.md")]
+struct MigratingFromPython;

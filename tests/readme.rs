@@ -235,3 +235,35 @@ fn a_command_that_does_not_exist_is_found() {
         assert!(found.starts_with(expected), "{found}");
     }
 }
+
+/// Lines of a page's `sh` blocks, without comments; a chain of commands is as many lines.
+fn shell_lines(page: &str) -> Vec<&str> {
+    page.split("```sh\n")
+        .skip(1)
+        .flat_map(|block| block.split("```").next().expect("a split has a first part").lines())
+        .map(|line| line.split(" #").next().expect("a split has a first part").trim_end())
+        .flat_map(|line| line.split(" && "))
+        .collect()
+}
+
+/// .ci/manual runs the README's lines, and those of a new project's README: the tutorial is made of
+/// the same ones.
+#[test]
+fn every_line_of_the_tutorials_shell_blocks_is_one_that_the_manual_runs() {
+    let (readme, project) = (read("README.md"), read("template/README.md.liquid"));
+    let run: BTreeSet<&str> =
+        shell_lines(&readme).into_iter().chain(shell_lines(&project)).collect();
+    let tutorial = read("docs/tutorial.md");
+    let lines = shell_lines(&tutorial);
+    assert!(lines.len() > 8, "{lines:?}");
+    let unknown: Vec<&str> = lines.into_iter().filter(|line| !run.contains(line)).collect();
+    assert!(unknown.is_empty(), "nothing runs {unknown:?}");
+}
+
+#[test]
+fn the_tutorial_shows_the_handler_that_a_new_project_has() {
+    let (tutorial, handler) = (read("docs/tutorial.md"), read("template/src/main.rs"));
+    let shown = tutorial.split("```rust\n").nth(1).and_then(|rest| rest.split("```").next());
+    let shown = shown.expect("the tutorial has a block of Rust");
+    assert!(handler.contains(shown), "template/src/main.rs has not:\n{shown}");
+}

@@ -310,8 +310,8 @@ const COLDSTART: Stack<'_> = Stack {
 const SCF: Stack<'_> = Stack {
     folder: "scf",
     layers: &[
-        &["budget", "credentials", "line", "names", "refusal"],
-        &["client", "ledger"],
+        &["credentials", "line", "names", "pace", "refusal"],
+        &["budget", "client", "ledger"],
         &["account", "layer", "logs"],
         &["cleaning", "measure"],
     ],
@@ -908,6 +908,7 @@ mod build_layers {
         &["burst", "config", "program", "sample", "start_up", "sync", "wire"],
         &["fields", "settings", "verdict"],
         &["invocation", "journal"],
+        &["output"],
         &["instance"],
         &["pool"],
         &["invoker", "watch"],

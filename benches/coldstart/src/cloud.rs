@@ -12,8 +12,9 @@ use coldstart::scf::client::{Client, Endpoint, Service};
 use coldstart::scf::credentials::Credentials;
 use coldstart::scf::layer::Original;
 use coldstart::scf::ledger::{Kind, Ledger, LedgerError, LedgerFile};
-use coldstart::scf::measure::{self, Definition, MeasureError, Subject, Watcher};
+use coldstart::scf::measure::{self, CONTROLS_AT_ONCE, Definition, MeasureError, Subject, Watcher};
 use coldstart::scf::names::{self, RunId};
+use coldstart::scf::pace::NEW_A_MINUTE;
 use indicatif::{ProgressBar, ProgressStyle};
 use microimage::registry::Access;
 use std::ffi::OsString;
@@ -26,6 +27,8 @@ use std::time::{Duration, SystemTime};
 
 const SCF_VERSION: &str = "2018-04-16";
 const CLS_VERSION: &str = "2020-10-16";
+/// A wait of so long gets a line of its own.
+const WAIT_SAID: Duration = Duration::from_secs(2);
 
 /// What is read of this machine.
 pub struct Around<'a> {
@@ -344,6 +347,8 @@ fn define(
             name: run.function(&what),
             image: image.reference.clone(),
             registry_id: image.registry_id.clone(),
+            command: asked.command.clone(),
+            args: asked.args.clone(),
             accelerated,
             memory_mib,
             timeout_s: asked.timeout_s,
@@ -351,6 +356,8 @@ fn define(
             role: asked.role.clone(),
             environment: asked.environment.clone(),
             log: asked.log.clone(),
+            vpc: asked.vpc.clone(),
+            public_net: asked.public_net,
         };
     for (at, image) in asked.images.iter().enumerate() {
         for &memory_mib in &asked.memories {
@@ -405,6 +412,7 @@ fn define(
         control,
         cases,
         samples: asked.samples,
+        new_a_minute: args.scf.pace.unwrap_or(NEW_A_MINUTE),
         seed: args.seed,
         cold_by,
         originals,
@@ -474,6 +482,8 @@ fn extent(definition: &Definition, asked: &Asked) -> Extent {
         init_timeout_s: asked.init_timeout_s,
         provisioned_within_s: definition.provision_wait.as_secs(),
         control_mib: definition.control.memory_mib,
+        controls_at_once: CONTROLS_AT_ONCE,
+        new_a_minute: definition.new_a_minute,
         accelerated: definition.functions.iter().filter(|f| f.accelerated).count(),
         namespace: names::is_our_namespace(&asked.namespace),
     }
@@ -485,8 +495,9 @@ fn check_account(account: &Account, definition: &Definition) -> Result<(), Faile
         true => Failed::Interrupted,
         false => Failed::Cannot(error.to_string()),
     })?;
-    let items = definition.cases.iter().map(|(_, item)| item);
-    let needed = items.map(|i| i.burst * (i.memory_mib + definition.control.memory_mib)).max();
+    let control = definition.control.memory_mib;
+    let of_item = |i: &Item| i.burst * i.memory_mib + i.burst.min(CONTROLS_AT_ONCE) * control;
+    let needed = definition.cases.iter().map(|(_, item)| of_item(item)).max();
     match (left, needed) {
         (Some(left), Some(needed)) if left < needed => Err(Failed::Cannot(format!(
             "the account has {left} MB of concurrency left in this region, and the largest burst \
@@ -518,6 +529,15 @@ impl Bar {
 impl Watcher for Bar {
     fn step(&mut self, what: &str) {
         self.progress.suspend(|| say(what));
+    }
+
+    fn waiting(&mut self, how_long: Duration, why: &str) {
+        let text = format!("waiting   {} s: {why}", how_long.as_secs_f64().ceil());
+        // On a terminal the line of the bar says it; elsewhere a log of short waits helps nobody.
+        if self.progress.is_hidden() && how_long >= WAIT_SAID {
+            say(&text);
+        }
+        self.progress.set_message(text);
     }
 
     fn sampled(&mut self, done: u64, of: u64, what: &str) {

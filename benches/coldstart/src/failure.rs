@@ -120,7 +120,11 @@ pub fn launch(error: &sandbox::Error) -> Failure {
 pub fn wrong_answer(status: u16, message: &str) -> Failure {
     // An event function whose status is not 2xx has failed; any other answer the platform passes
     // on.
-    let said = if (200..300).contains(&status) { "" } else { " (platform: 430 UserCodeException)" };
+    let said = if (200..300).contains(&status) {
+        ""
+    } else {
+        " (platform: 430 User code exception caught)"
+    };
     let hint = match status {
         404 | 405 => "; `--request GET:/` asks as a browser does, METHOD:/path for anything else",
         400..=499 | 501 => "; `--request METHOD:/path` asks for something else",
@@ -140,7 +144,7 @@ fn status(error: &ProbeError, ended: Option<&Ended>) -> &'static str {
         (ProbeError::Ended { listened: false }, _) => " (platform: 405 ContainerStateExited)",
         (ProbeError::Ended { listened: true }, _)
         | (ProbeError::Closed | ProbeError::Reply(_), Some(_)) => {
-            " (platform: 439 the user process exited while running)"
+            " (platform: 439 User process exit when running)"
         }
         (ProbeError::Closed | ProbeError::Reply(_), None) => " (platform: 443 UserCodeError)",
     }

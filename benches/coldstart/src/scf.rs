@@ -3,9 +3,10 @@
 //! cannot be known.
 //!
 //! From the lowest layer up: [`line`] (the platform's log lines), [`credentials`], [`refusal`] (its
-//! error codes and what to do), [`names`] and [`ledger`] (what was made; nothing else is ever
-//! deleted), [`budget`] (what a run may call and cost), [`client`] (signed requests), [`account`]
-//! (the calls), [`logs`], [`layer`] (an image with a nonce), [`cleaning`], [`measure`].
+//! error codes and what to do), [`pace`] (the rate of calls), [`names`] and [`ledger`] (what was
+//! made; nothing else is ever deleted), [`budget`] (what a run may call and cost),
+//! [`client`] (signed requests), [`account`] (the calls), [`logs`], [`layer`] (an image with a
+//! nonce), [`cleaning`], [`measure`].
 
 pub mod account;
 pub mod budget;
@@ -18,4 +19,5 @@ pub mod line;
 pub mod logs;
 pub mod measure;
 pub mod names;
+pub mod pace;
 pub mod refusal;

@@ -41,6 +41,8 @@ fn every_scenario_is_measured_and_nothing_is_left() {
     for run in results.variants.iter().flat_map(|v| &v.runs) {
         let platform = run.on_platform.as_ref().expect("a platform's");
         assert_eq!((run.samples.len(), run.summary.n), (3, 3), "{platform:?}");
+        let ahead = if run.scenario == Scenario::Provisioned { 3 } else { 0 };
+        assert_eq!(platform.ahead_ns.len(), ahead, "a Provisioned Report for each instance");
         for sample in &run.samples {
             let of = sample.on_platform.as_ref().expect("a platform's");
             let cold = run.scenario != Scenario::Provisioned;
@@ -66,6 +68,7 @@ fn every_published_form_of_the_line_is_read_from_tail_and_from_cls() {
         ("docs", "tail-cut=90"),
         ("2022", "tail-empty"),
         ("cloudbase", "tail-cut=4096"),
+        ("docs", "tail-base64"),
     ] {
         let form = format!("line-form={form}");
         let Some(stand_in) = StandIn::start(&["update-delay=0", &form, tail]) else { return };
@@ -95,9 +98,15 @@ fn every_fault_of_the_log_gets_its_verdict() {
         (&["started-ahead"], &[], 4, "warm_instead 3", Some(Aside::WarmInstead)),
         (&["request-limit=PublishVersion*2"], &[], 0, "refused for their rate", None),
         (&["clock-skew=200"], &[], 0, "warm round trip", None),
+        // Refused by its signature, then corrected by the server's clock.
+        (&["clock-skew=400"], &[], 0, "s off the platform's", None),
+        (&["clock-skew=-400"], &[], 0, "s off the platform's", None),
+        // Until a change is Active the content before it would answer.
+        (&["update-delay=0.7"], &["--cold-by", "new-config"], 0, "warm round trip", None),
     ];
     for (faults, flags, code, words, aside) in rows {
-        let all = [&["update-delay=0"], *faults].concat();
+        let delayed = faults.iter().any(|fault| fault.starts_with("update-delay"));
+        let all = [if delayed { &[][..] } else { &["update-delay=0"] }, *faults].concat();
         let Some(stand_in) = StandIn::start(&all) else { return };
         let gate = Gate::before(&stand_in);
         if faults.contains(&"warm-instead") {
@@ -115,6 +124,7 @@ fn every_fault_of_the_log_gets_its_verdict() {
         if faults.contains(&"logs-twice") {
             assert!(run.on_platform.as_ref().expect("a platform's").lines_twice >= 3);
         }
+        stand_in.clear();
         assert!(stand_in.everything().is_empty(), "{faults:?}: {:?}", stand_in.everything());
     }
 }
@@ -123,13 +133,20 @@ fn every_fault_of_the_log_gets_its_verdict() {
 fn what_fails_is_a_result_with_the_platforms_number_and_what_to_do() {
     let rows: &[(&str, &[&str], &str, Phase)] = &[
         ("fail=430", &[], "430", Phase::Start),
-        ("fail=439", &[], "439 UserProcessExited", Phase::Start),
+        ("fail=439", &[], "439 User process exit when running", Phase::Start),
         ("fail=444", &[], "444 PullImageFailed", Phase::Pull),
         ("fail=446", &[], "446 PortBindingFailed", Phase::Start),
         ("reset", &[], "InvokeFunction at", Phase::Start),
         ("publish-failed", &[], "PublishFailed", Phase::Pull),
         ("update-failed", &["--cold-by", "new-config"], "UpdateFailed", Phase::Pull),
         ("provisioned-failed", &["--scenario", "provisioned"], "Failed", Phase::Create),
+        (
+            "error=LimitExceeded.FunctionVersions@PublishVersion",
+            &[],
+            "at most 1000 versions",
+            Phase::Create,
+        ),
+        ("error=InternalError@InvokeFunction", &[], "InvokeFunction: InternalError", Phase::Start),
         (
             "provisioned-in-progress",
             &["--scenario", "provisioned"],
@@ -161,10 +178,11 @@ fn what_the_account_does_not_let_ends_the_run_and_leaves_nothing() {
         ("no-permission", "UnauthorizedOperation", "QcloudSCFFullAccess"),
         ("no-permission=CreateFunction", "UnauthorizedOperation", "QcloudSCFFullAccess"),
         ("no-permission=InvokeFunction", "UnauthorizedOperation", "QcloudSCFFullAccess"),
-        ("no-quota", "LimitExceeded", ""),
-        ("foreign-image", "", "account"),
-        ("no-balance", "", "balance"),
-        ("create-failed", "CreateFailed", ""),
+        ("no-quota", "LimitExceeded.Namespace", "--namespace default"),
+        ("error=LimitExceeded.Function@CreateFunction", "LimitExceeded.Function", "50 functions"),
+        ("foreign-image", "InvalidParameterValue.ImageUri", "this account's own registry"),
+        ("no-balance", "InsufficientBalance", "look at the account's balance"),
+        ("create-failed", "CreateFailed", "firstbyte-bench-"),
         ("error=ResourceNotFound.ImageConfig@CreateFunction", "ImageConfig", "digest"),
     ];
     for (fault, code, advice) in rows {
@@ -192,13 +210,61 @@ fn a_burst_over_the_platforms_pace_is_counted_as_throttled() {
     assert_eq!(run.on_platform.as_ref().expect("a platform's").throttled, throttled as u64);
 }
 
+/// With the platform's own limit the second turn's eight would be throttled: eight of the control
+/// function and eight measured ones were started a moment ago.
+#[test]
+fn a_run_paces_itself_below_the_platforms_limit() {
+    let Some(stand_in) = StandIn::start(&["update-delay=0", "burst=20"]) else { return };
+    let bench = Bench::at(&stand_in.address);
+    let flags = ["--yes", "--scenario", "cold", "--samples", "2", "--burst", "8", "--pace", "18"];
+    let ended = bench.run(&flags);
+    ended.ended(0).says("no more than 18 a minute are asked for").says("takes 1m at least");
+    ended.says("waiting ").says("8 more would be over 18 a minute (`--pace`)");
+    let results = bench.results();
+    let run = only(&results);
+    assert_eq!(run.samples.len(), 16);
+    assert!(run.samples.iter().all(|s| s.aside() != Some(Aside::Throttled)), "{}", ended.said);
+    assert!(results.notes.iter().any(|note| note.contains("18 new instances a minute")));
+}
+
+/// What the platform does not start is no sample, and nothing is asked for a while after it.
+#[test]
+fn the_platforms_refusals_to_start_more_are_throttled_and_backed_off() {
+    std::thread::scope(|scope| {
+        for fault in ["fail=429*1", "fail=432*1", "fail=449*1"] {
+            scope.spawn(move || {
+                let Some(stand_in) = StandIn::start(&["update-delay=0", fault]) else { return };
+                let bench = Bench::at(&stand_in.address);
+                let flags = ["--yes", "--scenario", "cold", "--samples", "2"];
+                bench.run(&flags).ended(0).says("throttled 1").says("started no more instances");
+                let results = bench.results();
+                let asides: Vec<_> = only(&results).samples.iter().map(|s| s.aside()).collect();
+                assert_eq!(asides, [Some(Aside::Throttled), None], "{fault}");
+            });
+        }
+    });
+}
+
+/// Each fault that the stand-in can inject has a verdict in this file.
+#[test]
+fn no_fault_is_without_a_test() {
+    let mine = include_str!("scf.rs");
+    let faults = StandIn::faults();
+    assert!(faults.len() > 20, "{faults:?}");
+    for fault in faults {
+        let named = ["\"", "=", "*"].iter().any(|end| mine.contains(&format!("\"{fault}{end}")));
+        assert!(named, "`{fault}`");
+    }
+}
+
 /// A thousand samples, in bursts: a row of singles would wait for PublishVersion's twenty a second.
 #[test]
 fn a_thousand_samples_leave_nothing_behind() {
     let Some(stand_in) = StandIn::start(&["update-delay=0", "burst=1000000"]) else { return };
     let bench = Bench::at(&stand_in.address);
-    let flags =
-        ["--yes", "--scenario", "cold", "--samples", "50", "--burst", "20", "--log-wait", "30"];
+    let shape = ["--yes", "--scenario", "cold", "--samples", "50", "--burst", "20"];
+    // The stand-in starts as many as are asked for.
+    let flags = [&shape[..], &["--log-wait", "30", "--pace", "1000000"]].concat();
     bench.run(&flags).ended(0);
     let results = bench.results();
     let run = only(&results);
@@ -438,15 +504,25 @@ fn new_layers_are_pushed_and_give_a_verdict_on_acceleration() {
 fn function_toml_says_what_is_measured() {
     let Some(stand_in) = StandIn::start(&["update-delay=0"]) else { return };
     let bench = Bench::at(&stand_in.address);
+    let gate = Gate::before(&stand_in);
     let toml = "region = \"ap-guangzhou\"\nimage = \"ccr.ccs.tencentyun.com/team/echo:v1\"\n\
-                memory_mb = 256\n[environment]\nGREETING = \"hello\"\n";
+                memory_mb = 256\ncommand = \"/app\"\nargs = [\"-a\", \"-b\"]\n\
+                public_net = \"fixed-ip\"\n[vpc]\nvpc_id = \"vpc-1\"\nsubnet_id = \"subnet-1\"\n\
+                [log]\nlogset_id = \"set\"\ntopic_id = \"topic\"\n[environment]\n\
+                GREETING = \"hello\"\n";
     let folder = bench.folder.path();
     std::fs::create_dir_all(folder.join("target/image")).unwrap();
     std::fs::write(folder.join("function.toml"), toml).unwrap();
     let digest = format!("sha256:{}", "0b".repeat(32));
     let made = serde_json::json!({ "reference": "echo:latest", "manifest_digest": digest });
     std::fs::write(folder.join("target/image/image.json"), made.to_string()).unwrap();
-    let endpoint = format!("http://{}", stand_in.address);
+    // What the platform was told, asked for while the functions are there.
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let (its, direct) = (Arc::clone(&told), stand_in.address.clone());
+    gate.set("PublishVersion", At::Done, move || {
+        its.lock().expect("no panic").extend(stand_in::functions(&direct));
+    });
+    let endpoint = format!("http://{}", gate.address);
     let flags = [
         "--engine",
         "scf",
@@ -469,6 +545,18 @@ fn function_toml_says_what_is_measured() {
     assert!(results.variants[0].reference.ends_with(&digest));
     assert_eq!(only(&results).on_platform.as_ref().unwrap().memory_mib, Some(256));
     assert_eq!(only(&results).link, "ap-guangzhou");
+    let told = told.lock().expect("no panic");
+    assert_eq!(told.len(), 2, "{told:?}");
+    for function in told.iter() {
+        let image = &function["ImageConfig"];
+        assert_eq!((&image["Command"], &image["Args"]), (&"/app".into(), &"-a -b".into()));
+        let vpc = serde_json::json!({ "VpcId": "vpc-1", "SubnetId": "subnet-1" });
+        assert_eq!(function["VpcConfig"], vpc);
+        assert_eq!(function["ClsTopicId"], "topic");
+        let net = &function["PublicNetConfig"];
+        assert_eq!(net["PublicNetStatus"], "ENABLE");
+        assert_eq!(net["EipConfig"]["EipStatus"], "DISABLE", "no address is taken for a bench");
+    }
 }
 
 #[test]

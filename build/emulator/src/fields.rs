@@ -12,7 +12,7 @@ pub const MODE: &str = "Firstbyte-Mode";
 /// Request field: asks for the header fields that the function got and sent.
 pub const SHOW: &str = "Firstbyte-Show-Headers";
 /// Reply field: [`InvocationReport`](crate::front::InvocationReport) as JSON.
-pub const OUTCOME: &str = "Firstbyte-InvocationResult";
+pub const OUTCOME: &str = "Firstbyte-Outcome";
 
 /// Whether a client marked its request as asynchronous.
 pub(crate) fn is_async(headers: &Fields) -> bool {

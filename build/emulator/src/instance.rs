@@ -7,6 +7,7 @@
 use crate::burst::Burst;
 use crate::config::Config;
 use crate::journal::Journal;
+use crate::output::Output;
 use crate::program::Program;
 use crate::start_up::StartUp;
 use crate::sync::lock;
@@ -18,7 +19,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::{connect, connect_unspec};
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
 use std::collections::HashSet;
-use std::fs::{self, File};
+use std::fs;
 use std::io::{self, BufReader, Read};
 use std::net::{Ipv4Addr, SocketAddrV4, TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
@@ -27,6 +28,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
+use std::thread;
 use std::time::{Duration, Instant};
 
 /// Address for requests inside the sandbox: a function that listens only on 127.0.0.1 is not
@@ -82,6 +84,7 @@ pub struct Instance {
     over_memory: AtomicBool,
     ended_by_us: AtomicBool,
     start: StartUp,
+    output: Option<Arc<Output>>,
 }
 
 enum Process {
@@ -182,6 +185,11 @@ impl Host {
         program: &Arc<Program>,
         config: &Config,
     ) -> Result<Instance, InvocationVerdict> {
+        // The pull of an image whose files are here already: played, because it is reported.
+        let owed = program.take_owed();
+        if !owed.is_zero() {
+            thread::sleep(owed);
+        }
         loop {
             let isolation = self.isolation();
             let started = match isolation {
@@ -262,9 +270,7 @@ impl Host {
             let _ = lock(launcher).end(inner); // the reason is known already
             return Err(refused(error, isolation));
         }
-        if let Some(output) = inner.take_output() {
-            self.journal.follow(File::from(output));
-        }
+        let output = inner.take_output().map(|pipe| Output::follow(pipe, self.journal.clone()));
         let sockets = inner.take_sockets();
         let pid = u32::try_from(inner.pid()).unwrap_or_default();
         let runtime = begun.elapsed();
@@ -277,6 +283,7 @@ impl Host {
             sockets,
             isolation,
             runtime,
+            output,
         )
     }
 
@@ -319,7 +326,7 @@ impl Host {
             .process_group(0); // so that its children end with it
         let child = command.spawn().map_err(failed)?;
         drop(command); // and so the writing end of the pipe
-        self.journal.follow(output);
+        let output = Output::follow(output.into(), self.journal.clone());
         let (pid, address) = (child.id(), SocketAddrV4::new(Ipv4Addr::LOCALHOST, port));
         let runtime = begun.elapsed();
         self.finish(
@@ -331,6 +338,7 @@ impl Host {
             Vec::new(),
             Isolation::Process,
             runtime,
+            Some(output),
         )
     }
 
@@ -346,6 +354,7 @@ impl Host {
         sockets: Vec<OwnedFd>,
         isolation: Isolation,
         runtime: Duration,
+        output: Option<Arc<Output>>,
     ) -> Result<Instance, Refused> {
         let process_id =
             Pid::from_raw(pid.cast_signed()).ok_or(io::Error::from(io::ErrorKind::NotFound));
@@ -374,6 +383,7 @@ impl Host {
             over_memory: AtomicBool::new(false),
             ended_by_us: AtomicBool::new(false),
             start: StartUp { pull: program.take_pull(), runtime, function: Duration::ZERO },
+            output,
         };
         instance.start.function =
             instance.wait_listening(config.init_timeout).map_err(Refused::InvocationVerdict)?;
@@ -447,6 +457,11 @@ impl Instance {
     /// Times of its start.
     pub fn start(&self) -> StartUp {
         self.start
+    }
+
+    /// The lines that it has printed since the last time.
+    pub(crate) fn take_output(&self) -> Vec<String> {
+        self.output.as_ref().map(|output| output.take()).unwrap_or_default()
     }
 
     /// The version that it runs.

@@ -30,6 +30,9 @@ pub struct InvocationResult {
     pub ran: Ran,
     /// The header fields that the function got.
     pub sent: Fields,
+    /// What the instance printed until the request had ended, a line each. Of several requests at
+    /// once the first that ends has it all.
+    pub printed: Vec<String>,
 }
 
 /// Runs invocations, now or later.
@@ -48,15 +51,9 @@ impl Invoker {
         let lease = match self.pool.acquire() {
             Ok(lease) => lease,
             Err(verdict) => {
-                return self.end(
-                    invocation,
-                    &config,
-                    verdict,
-                    None,
-                    None,
-                    Ran::default(),
-                    request.headers,
-                );
+                let (ran, sent) = (Ran::default(), request.headers);
+                let printed = Vec::new();
+                return self.end(invocation, &config, verdict, None, None, ran, sent, printed);
             }
         };
         let (instance, cold) = (lease.instance.clone(), lease.cold);
@@ -68,9 +65,10 @@ impl Invoker {
         let duration = started.elapsed();
         let ran = Ran { duration, memory_bytes: instance.memory_bytes() };
         let (verdict, reply) = judge(result, &config);
+        let printed = instance.take_output();
         drop(instance);
         self.pool.release(lease, &verdict);
-        self.end(invocation, &config, verdict, reply, cold, ran, request.headers)
+        self.end(invocation, &config, verdict, reply, cold, ran, request.headers, printed)
     }
 
     // similar arguments: what a result and its lines consist of
@@ -84,6 +82,7 @@ impl Invoker {
         cold: Option<StartUp>,
         ran: Ran,
         sent: Fields,
+        printed: Vec<String>,
     ) -> InvocationResult {
         let is_event = config.mode == Mode::Event;
         let returned = reply.as_ref().filter(|_| is_event).map(|reply| reply.body.as_slice());
@@ -95,6 +94,7 @@ impl Invoker {
             cold,
             ran,
             sent,
+            printed,
         }
     }
 }
@@ -111,7 +111,12 @@ fn judge(
         }
         Err(ExchangeError::Ended(verdict)) => return (verdict, None),
         Err(ExchangeError::Wire(WireError::TooBig)) => {
-            return (InvocationVerdict::ReplyTooBig("a body of 6 MB"), None);
+            return (
+                InvocationVerdict::ReplyTooBig(
+                    "The size of response exceeds the upper limit (6MB)",
+                ),
+                None,
+            );
         }
         Err(ExchangeError::Wire(error)) => {
             return (InvocationVerdict::BadReply(error.to_string()), None);
@@ -121,7 +126,10 @@ fn judge(
         Mode::Event if (200..300).contains(&reply.status) => InvocationVerdict::Success,
         Mode::Event => InvocationVerdict::UserCodeException(reply.status),
         Mode::Web if head_bytes(&reply.headers) > MAX_REPLY_HEAD_BYTES => {
-            return (InvocationVerdict::ReplyTooBig("header fields of 4 KB"), None);
+            return (
+                InvocationVerdict::ReplyTooBig("the reply has more than 4 KB of header fields"),
+                None,
+            );
         }
         Mode::Web => InvocationVerdict::Success,
     };

@@ -5,16 +5,12 @@
 use crate::config::Config;
 use crate::start_up::StartUp;
 use crate::verdict::InvocationVerdict;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::Write;
 use std::sync::{Mutex, PoisonError};
-use std::thread;
 use std::time::Duration;
 
 /// Number of bytes of a return value that are shown: a line of six megabytes is of no use.
 const SHOWN_BYTES: usize = 4096;
-/// Length at which a line of the function's output is cut, in bytes. The platform's limit is not
-/// documented.
-const LINE_BYTES: u64 = 64 * 1024;
 
 /// Where lines go.
 pub struct Journal {
@@ -72,21 +68,9 @@ impl Journal {
         ));
     }
 
-    /// Copies a function's output line by line until it ends, on a thread of its own.
-    pub(crate) fn follow(self: &std::sync::Arc<Self>, output: impl Read + Send + 'static) {
-        let journal = self.clone();
-        // The thread ends with the pipe, and the pipe with the process.
-        let _ = thread::Builder::new().name("output".into()).spawn(move || {
-            let mut output = BufReader::new(output);
-            let mut line = Vec::new();
-            while matches!(output.by_ref().take(LINE_BYTES).read_until(b'\n', &mut line), Ok(1..)) {
-                if !line.ends_with(b"\n") {
-                    line.push(b'\n');
-                }
-                write(&journal.log, &line);
-                line.clear();
-            }
-        });
+    /// A line that the function has printed, with its end.
+    pub(crate) fn copy(&self, line: &[u8]) {
+        write(&self.log, line);
     }
 
     fn cold(&self, what: &str, id: &str, start: &StartUp, config: &Config, memory_bytes: u64) {

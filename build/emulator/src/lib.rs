@@ -37,6 +37,7 @@ pub mod instance;
 pub mod invocation;
 pub mod invoker;
 pub mod journal;
+mod output;
 pub mod platform;
 pub mod pool;
 pub mod program;

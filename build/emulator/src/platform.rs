@@ -6,7 +6,7 @@ use crate::instance::Host;
 use crate::invocation::{Invocation, new_id};
 use crate::invoker::{InvocationResult, Invoker};
 use crate::journal::{Journal, Ran};
-use crate::pool::Pool;
+use crate::pool::{AheadObserver, Pool};
 use crate::program::Program;
 use crate::queue::{Observer, Queue};
 use crate::verdict::InvocationVerdict;
@@ -14,6 +14,14 @@ use crate::wire::Request;
 use microimage::scf::{MAX_ASYNC_BYTES, MAX_BODY_BYTES};
 use std::net::IpAddr;
 use std::sync::Arc;
+
+/// Who learns of what no caller waits for.
+pub struct Observers {
+    /// Each try of an asynchronous invocation.
+    pub tried: Observer,
+    /// Each instance that was started ahead.
+    pub started_ahead: AheadObserver,
+}
 
 /// The platform in front of one function.
 pub struct Platform {
@@ -35,7 +43,7 @@ impl Platform {
         Platform::observed(config, host, program, journal, None)
     }
 
-    /// [`new`](Platform::new) with an `observer` that gets each try of an asynchronous invocation.
+    /// [`new`](Platform::new) with observers.
     ///
     /// # Errors
     /// A configuration that the platform would refuse.
@@ -44,12 +52,13 @@ impl Platform {
         host: Arc<Host>,
         program: Program,
         journal: Arc<Journal>,
-        observer: Option<Observer>,
+        observers: Option<Observers>,
     ) -> Result<Arc<Platform>, ConfigError> {
         config.check()?;
-        let pool = Pool::new(config, host, program, journal.clone());
+        let (tried, ahead) = observers.map(|of| (of.tried, of.started_ahead)).unzip();
+        let pool = Pool::new(config, host, program, journal.clone(), ahead);
         let invoker = Arc::new(Invoker { pool, journal });
-        Ok(Arc::new(Platform { queue: Queue::new(invoker.clone(), observer), invoker }))
+        Ok(Arc::new(Platform { queue: Queue::new(invoker.clone(), tried), invoker }))
     }
 
     /// Invokes the function and waits for the result.
@@ -87,6 +96,7 @@ impl Platform {
             cold: None,
             ran,
             sent: Vec::new(),
+            printed: Vec::new(),
         }
     }
 

@@ -18,10 +18,27 @@ const CLOSE_GRACE: Duration = Duration::from_secs(2);
 /// Pause after a provisioned instance could not be started.
 const START_PAUSE: Duration = Duration::from_secs(5);
 
+/// An instance that was started ahead, with the values of its Provisioned Report.
+#[derive(Debug)]
+pub struct StartedAhead {
+    /// The report's id.
+    pub request_id: String,
+    /// Times of its start.
+    pub start: StartUp,
+    /// Its largest resident set so far.
+    pub memory_bytes: u64,
+    /// Its output so far, line by line.
+    pub printed: Vec<String>,
+}
+
+/// Gets each instance that was started ahead.
+pub type AheadObserver = Box<dyn Fn(StartedAhead) + Send + Sync>;
+
 /// The instances of a function.
 pub struct Pool {
     host: Arc<Host>,
     journal: Arc<Journal>,
+    ahead: Option<AheadObserver>,
     state: Mutex<State>,
     changed: Condvar,
 }
@@ -58,12 +75,13 @@ pub struct Lease {
 }
 
 impl Pool {
-    /// Starts no instance yet, except provisioned ones.
+    /// Starts no instance yet, except provisioned ones, which `ahead` gets.
     pub fn new(
         config: Config,
         host: Arc<Host>,
         program: Program,
         journal: Arc<Journal>,
+        ahead: Option<AheadObserver>,
     ) -> Arc<Pool> {
         let (program, config) = (Arc::new(program), Arc::new(config));
         let state = State {
@@ -75,8 +93,8 @@ impl Pool {
             epoch: 0,
             closing: false,
         };
-        let pool =
-            Arc::new(Pool { host, journal, state: Mutex::new(state), changed: Condvar::new() });
+        let (state, changed) = (Mutex::new(state), Condvar::new());
+        let pool = Arc::new(Pool { host, journal, ahead, state, changed });
         let keeper = pool.clone();
         // Without its keeper thread a pool still works; it reclaims nothing.
         let _ = thread::Builder::new().name("keeper".into()).spawn(move || keeper.keep());
@@ -336,9 +354,15 @@ impl Pool {
         self.changed.notify_all();
         let instance = Arc::new(started?);
         let (start, memory_bytes) = (instance.start(), instance.memory_bytes());
+        // Before a request can take it, whose lines these would be then.
+        let printed = instance.take_output();
         self.insert(&mut state, instance, 0);
         drop(state);
-        self.journal.provisioned(&new_id(), &start, config, memory_bytes);
+        let request_id = new_id();
+        self.journal.provisioned(&request_id, &start, config, memory_bytes);
+        if let Some(tell) = &self.ahead {
+            tell(StartedAhead { request_id, start, memory_bytes, printed });
+        }
         Ok(())
     }
 

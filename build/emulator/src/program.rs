@@ -67,6 +67,8 @@ pub struct Program {
     pub left_out: Vec<String>,
     /// Time for providing its files; see [`Program::take_pull`].
     pull: Mutex<Duration>,
+    /// The part of that not yet waited for: the files were here before, and the pull is simulated.
+    owed: Mutex<Duration>,
 }
 
 /// Why a program could not be prepared.
@@ -189,6 +191,7 @@ impl Program {
             inputs,
             left_out: Vec::new(),
             pull,
+            owed: Mutex::default(),
         })
     }
 
@@ -213,6 +216,7 @@ impl Program {
             inputs: Vec::new(),
             left_out: unpack::left_out(&unpacked),
             pull,
+            owed: Mutex::default(),
         })
     }
 
@@ -225,8 +229,14 @@ impl Program {
 
     /// The same files, started in another way: `command` in place of the image's entrypoint, `args`
     /// in place of its arguments (API CreateFunction, Code.ImageConfig). This program owns the
-    /// files and must outlive the variant's instances. Its pull takes no time.
-    pub fn variant(&self, command: Option<&str>, args: Option<&[String]>) -> Program {
+    /// files and must outlive the variant's instances. The variant's first instance waits for the
+    /// time `pull`: nothing is unpacked again.
+    pub fn variant(
+        &self,
+        command: Option<&str>,
+        args: Option<&[String]>,
+        pull: Duration,
+    ) -> Program {
         let entrypoint = if command.is_some() { 1 } else { self.entrypoint };
         let argv = self.argv_with(command, args);
         Program {
@@ -240,7 +250,8 @@ impl Program {
             gid: self.gid,
             inputs: Vec::new(),
             left_out: Vec::new(),
-            pull: Mutex::new(self.take_pull()),
+            pull: Mutex::new(pull),
+            owed: Mutex::new(pull),
         }
     }
 
@@ -248,6 +259,11 @@ impl Program {
     /// PullCode. The first instance gets it; for later ones it is zero.
     pub fn take_pull(&self) -> Duration {
         std::mem::take(&mut *self.pull.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The time that the first instance still has to wait; for later ones it is zero.
+    pub(crate) fn take_owed(&self) -> Duration {
+        std::mem::take(&mut *self.owed.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Removes its files; no instance can be started afterwards.

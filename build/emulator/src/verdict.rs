@@ -75,16 +75,16 @@ impl InvocationVerdict {
     pub fn message(&self) -> Option<String> {
         Some(match self {
             InvocationVerdict::Success => return None,
-            InvocationVerdict::NoJson => "the event is not JSON".to_owned(),
+            InvocationVerdict::NoJson => "InvalidParameterValue: the event is not JSON".to_owned(),
             InvocationVerdict::ContainerExited(how) => {
                 format!("ContainerStateExited: the process {how} before it listened")
             }
             InvocationVerdict::EventTooBig => {
-                "the event is over the limit: 6 MB, or 128 KB when asynchronous".to_owned()
+                "RequestTooLarge: an event has at most 6 MB, or 128 KB when asynchronous".to_owned()
             }
-            InvocationVerdict::ReplyTooBig(what) => format!("the reply is over the limit: {what}"),
+            InvocationVerdict::ReplyTooBig(what) => (*what).to_owned(),
             InvocationVerdict::UserCodeException(status) => {
-                format!("the function answered with a failure: HTTP {status}")
+                format!("User code exception caught: the function answered HTTP {status}")
             }
             InvocationVerdict::BurstLimit => {
                 "ResourceLimit: more instances would start than the region starts in a minute"
@@ -100,9 +100,11 @@ impl InvocationVerdict {
                 "MemoryLimitReached: the instance took more memory than it has".to_owned()
             }
             InvocationVerdict::UserProcessExited(how) => {
-                format!("the user process exited while running: it {how}")
+                format!("User process exit when running: it {how}")
             }
-            InvocationVerdict::BadReply(why) => format!("the reply is not HTTP/1.1: {why}"),
+            InvocationVerdict::BadReply(why) => {
+                format!("UserCodeError: the reply is not HTTP/1.1: {why}")
+            }
             InvocationVerdict::ContainerInitError(why) => format!("ContainerInitError: {why}"),
             // The platform's own sentence, with its spacing.
             InvocationVerdict::PortBindingFailed(limit) => format!(
@@ -158,6 +160,29 @@ impl std::fmt::Display for InvocationVerdict {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Names of the page "Function status codes" (583/42611). 433 and 446 have sentences of the
+    /// platform's own instead.
+    #[test]
+    fn a_failure_begins_with_the_platforms_name_for_its_status() {
+        let why = || "why".to_owned();
+        for (verdict, status, name) in [
+            (InvocationVerdict::NoJson, 400, "InvalidParameterValue"),
+            (InvocationVerdict::ContainerExited(why()), 405, "ContainerStateExited"),
+            (InvocationVerdict::EventTooBig, 406, "RequestTooLarge"),
+            (InvocationVerdict::BurstLimit, 429, "ResourceLimit"),
+            (InvocationVerdict::UserCodeException(500), 430, "User code exception caught"),
+            (InvocationVerdict::ResourceLimitReached, 432, "ResourceLimitReached"),
+            (InvocationVerdict::MemoryLimitReached, 434, "MemoryLimitReached"),
+            (InvocationVerdict::UserProcessExited(why()), 439, "User process exit when running"),
+            (InvocationVerdict::BadReply(why()), 443, "UserCodeError"),
+            (InvocationVerdict::ContainerInitError(why()), 445, "ContainerInitError"),
+        ] {
+            let message = verdict.message().unwrap_or_default();
+            assert_eq!(verdict.status(), status, "{message}");
+            assert!(message.starts_with(&format!("{name}: ")), "{status}: {message}");
+        }
+    }
 
     #[test]
     fn a_silent_port_has_the_platforms_message() {

@@ -220,6 +220,7 @@ fn calls_have_a_result_a_status_and_lines() {
     let starts = [
         format!("START RequestId:{id}"),
         format!("Init Report RequestId: {id} Coldstart: "),
+        "moody starts".to_owned(), // the function's own
         format!("Response RequestId:{id} RetMsg:\"1\""),
         format!("END RequestId:{id}"),
         format!("Report RequestId:{id} Duration:"),
@@ -230,7 +231,7 @@ fn calls_have_a_result_a_status_and_lines() {
     }
     assert_eq!(good["Log"].as_str().unwrap(), lines.join("\n") + "\n");
     let reports = "SCF_FunctionName:\"calls\" AND SCF_Type:Platform AND SCF_Message:Report*";
-    assert_eq!(client.search(reports), lines[4..]);
+    assert_eq!(client.search(reports), lines[5..]);
     let status = json!({"FunctionName": "calls", "FunctionRequestId": id});
     let status = client.ok("GetRequestStatus", status);
     assert_eq!((&status["TotalCount"], &status["Data"][0]["RetCode"]), (&json!(1), &json!(0)));

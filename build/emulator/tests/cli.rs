@@ -161,7 +161,9 @@ fn a_failure_is_shown_and_sets_the_exit_code() {
         (Some(1), "{\n  \"errorMessage\": \"moody\"\n}\n")
     );
     assert!(
-        failed.beside.contains("\n430 the function answered with a failure: HTTP 500, "),
+        failed
+            .beside
+            .contains("\n430 User code exception caught: the function answered HTTP 500, "),
         "{}",
         failed.beside
     );

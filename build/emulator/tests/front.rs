@@ -64,7 +64,7 @@ fn a_failure_has_the_platforms_number_and_body() {
         .send("POST / HTTP/1.1\r\nContent-Length: 15\r\n\r\n{\"do\":\"exit 5\"}")
         .reply("POST");
     assert_eq!(reply.status, 439);
-    let message = "the user process exited while running: it exited with code 5";
+    let message = "User process exit when running: it exited with code 5";
     let body = format!(r#"{{"errorCode":-1,"errorMessage":"{message}","statusCode":439}}"#);
     assert_eq!(String::from_utf8(reply.body).unwrap(), body);
 }

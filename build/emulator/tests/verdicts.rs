@@ -26,7 +26,7 @@ const FAULTS: [(&str, u16, &str, bool); 6] = [
 fn every_fault_has_its_number(sandbox: bool) {
     let stage = Stage::new(config(), sandbox);
     let too_large = format!("reply {}", MAX_BODY_BYTES + 1);
-    let faults = FAULTS.into_iter().chain([(&*too_large, 407, "6 MB", false)]);
+    let faults = FAULTS.into_iter().chain([(&*too_large, 407, "(6MB)", false)]);
     for (order, status, words, is_gone) in faults {
         let before = stage.ask("pid");
         let pids = stage.platform.pool().pids();

@@ -762,6 +762,89 @@ fn examples_pin_the_image_and_have_both_switches() {
     }
 }
 
+/// The same keys in each of the files, in that tool's words.
+#[test]
+fn examples_have_what_starts_the_image_its_networks_its_log_and_its_triggers() {
+    let function =
+        FULL.replace("type = \"web\"\n", "").replace("concurrency = 10\n", "") + TRIGGERS;
+    let deployment = read(&project(&function)).unwrap();
+    let files = deployment.files();
+    let file = |name: &str| &files.iter().find(|(file, _)| *file == name).unwrap().1;
+    for (name, expected) in [
+        (
+            "main.tf",
+            &[
+                "    command     = \"/bin/app\"\n",
+                "    args        = \"--loud -v\"\n",
+                " = \"vpc-12345678\"\n",
+                " = \"subnet-12345678\"\n",
+                "enable_public_net = true\n",
+                "enable_eip_config = true\n",
+                " = \"5cf00000-0000-4000-8000-000000000001\"\n",
+                "resource \"tencentcloud_scf_trigger_config\" \"trigger_1\" {\n",
+                "  trigger_name    = \"tick\"\n",
+                "  trigger_desc    = \"0 */5 * * * * *\"\n",
+                "  custom_argument = \"now\"\n",
+                "= \"photos-1250000000.cos.ap-guangzhou.myqcloud.com\"\n",
+                r#""{\"event\":\"cos:ObjectCreated:*\",\"filter\":{\"Prefix\":\"in/\","#,
+                "= \"ckafka-12345678-orders\"\n",
+                "qualifier     = \"$DEFAULT\"\n",
+                "resource \"tencentcloud_scf_trigger_config\" \"trigger_4\" {\n",
+                r#"= "{\"AuthType\":\"NONE\""#,
+            ][..],
+        ),
+        (
+            "serverless.yml",
+            &[
+                "    command: \"/bin/app\"\n    args: \"--loud -v\"\n",
+                "  publicAccess: true\n  eip: true\n",
+                "  vpcConfig:\n    vpcId: \"vpc-12345678\"\n    subnetId: \"subnet-12345678\"\n",
+                "  cls:\n    logsetId: \"5cf00000-0000-4000-8000-000000000001\"\n",
+                "          cronExpression: \"0 */5 * * * * *\"\n          argument: \"now\"\n",
+                "          events: \"cos:ObjectCreated:*\"\n",
+                "          filter: {\"prefix\": \"in/\", \"suffix\": \"\"}\n",
+                "          name: \"ckafka-12345678\"\n          topic: \"orders\"\n",
+                "has no function URL",
+            ],
+        ),
+        (
+            "knative.yaml",
+            &[
+                "          command:\n            - \"/bin/app\"\n",
+                "          args:\n            - \"--loud\"\n            - \"-v\"\n",
+                "# [vpc], [log], [[trigger]] of function.toml: things of Tencent Cloud",
+            ],
+        ),
+        (
+            "s.yaml",
+            &[
+                "        entrypoint:\n          - \"/bin/app\"\n",
+                "        command:\n          - \"--loud\"\n          - \"-v\"\n",
+                "# [vpc], [log], [[trigger]] of function.toml: things of Tencent Cloud",
+            ],
+        ),
+    ] {
+        for line in expected {
+            assert!(file(name).contains(line), "{line}: {name}: {}", file(name));
+        }
+    }
+    let off = function.replace("\"fixed-ip\"", "\"off\"");
+    let files = read(&project(&off)).unwrap().files();
+    let file = |name: &str| &files.iter().find(|(file, _)| *file == name).unwrap().1;
+    assert!(file("main.tf").contains("enable_public_net = false\n"));
+    assert!(file("serverless.yml").contains("publicAccess: false\n"));
+    assert!(file("s.yaml").contains("      internetAccess: false\n"));
+    // Nothing of it where function.toml says nothing.
+    let files = read(&project(SMALL)).unwrap().files();
+    for (name, text) in &files {
+        for word in ["vpc", "trigger", "cls_", "cls:", "command", "internetAccess", "eip"] {
+            let is_example =
+                ["main.tf", "serverless.yml", "knative.yaml", "s.yaml"].contains(&&**name);
+            assert!(!is_example || !text.contains(word), "{word}: {name}: {text}");
+        }
+    }
+}
+
 #[test]
 fn yaml_examples_are_yaml() {
     let ruler = "import sys, yaml\nprint(len(yaml.safe_load(sys.stdin)))";
@@ -773,7 +856,7 @@ fn yaml_examples_are_yaml() {
         eprintln!("skipped: python3 has no module `yaml`");
         return;
     }
-    for function in [FULL, SMALL] {
+    for function in [FULL, SMALL, &format!("{SMALL}{TRIGGERS}")] {
         let deployment = read(&project(function)).unwrap();
         for (name, text) in deployment.files().iter().filter(|(name, _)| name.ends_with("ml")) {
             let mut child = Command::new("python3")
@@ -794,7 +877,7 @@ fn the_terraform_example_is_written_as_terraform_writes() {
         eprintln!("skipped: no `terraform` on PATH");
         return;
     }
-    for function in [FULL, SMALL] {
+    for function in [FULL, SMALL, &format!("{SMALL}{TRIGGERS}")] {
         let deployment = read(&project(function)).unwrap();
         let folder = tempfile::tempdir().unwrap();
         deployment.write(folder.path()).unwrap();

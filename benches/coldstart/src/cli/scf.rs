@@ -7,7 +7,7 @@ use coldstart::results::{ColdBy, PageCache, Scenario};
 use coldstart::scf::client::Endpoint;
 use coldstart::scf::names;
 use microimage::registry;
-use scaffold::deploy::function::Function;
+use scaffold::deploy::function::{Function, PublicNet};
 use scaffold::deploy::image::Made;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -35,7 +35,8 @@ pub struct ScfArgs {
     /// is there a verdict on acceleration
     #[arg(long, value_enum)]
     pub cold_by: Option<ColdBy>,
-    /// A function.toml that says image, region, memory, limits and environment
+    /// A function.toml that says image, region, memory, limits, environment, command, args, role,
+    /// log and networks
     #[arg(long, value_name = "FILE")]
     pub function: Option<PathBuf>,
     /// The enterprise registry that the images are in
@@ -47,7 +48,8 @@ pub struct ScfArgs {
     /// Seconds that pull and start may take, 3 to 300; 90 by default
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(3..=300))]
     pub init_timeout: Option<u64>,
-    /// Log set and topic of CLS that the functions log to; by default the platform's own
+    /// Log set and topic of CLS that the functions log to; by default function.toml's, or the
+    /// platform's own
     #[arg(long, value_name = "LOGSET/TOPIC")]
     pub cls_topic: Option<String>,
     /// Seconds to wait for the last logs; 300 by default
@@ -59,6 +61,10 @@ pub struct ScfArgs {
     /// Seconds that provisioned instances may take until they are there; 330 by default
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=3600))]
     pub provision_wait: Option<u64>,
+    /// New instances that are asked for in a minute, at most; 450 by default, of the 500 that a
+    /// region starts for all functions of the account together
+    #[arg(long, value_name = "INSTANCES", value_parser = clap::value_parser!(u64).range(1..))]
+    pub pace: Option<u64>,
     /// Another endpoint of SCF's API; plain HTTP on this machine only
     #[arg(long, value_name = "URL")]
     pub endpoint: Option<String>,
@@ -97,6 +103,10 @@ pub struct Asked {
     pub timeout_s: u64,
     pub init_timeout_s: u64,
     pub role: Option<String>,
+    pub command: Option<String>,
+    pub args: Option<String>,
+    pub vpc: Option<(String, String)>,
+    pub public_net: Option<bool>,
     pub environment: Vec<(String, String)>,
     pub event: String,
     pub namespace: String,
@@ -121,6 +131,7 @@ impl ScfArgs {
             (self.log_wait.is_some(), "--log-wait"),
             (self.log_settle.is_some(), "--log-settle"),
             (self.provision_wait.is_some(), "--provision-wait"),
+            (self.pace.is_some(), "--pace"),
             (self.endpoint.is_some(), "--endpoint"),
             (self.cls_endpoint.is_some(), "--cls-endpoint"),
             (self.ledger.is_some(), "--ledger"),
@@ -169,7 +180,9 @@ impl RunArgs {
         scenarios.dedup();
         let event = self.event.clone().unwrap_or_else(|| TIMER_EVENT.into());
         let log = match of.cls_topic.as_deref().map(|text| text.split_once('/')) {
-            None => None,
+            None => function
+                .and_then(|(f, _)| f.log.as_ref())
+                .map(|log| (log.logset_id.clone(), log.topic_id.clone())),
             Some(Some((set, topic))) if !set.is_empty() && !topic.is_empty() => {
                 Some((set.to_owned(), topic.to_owned()))
             }
@@ -196,6 +209,12 @@ impl RunArgs {
                 .or(function.and_then(|(f, _)| f.init_timeout_s).map(u64::from))
                 .unwrap_or(90),
             role: function.and_then(|(f, _)| f.role.clone()),
+            command: function.and_then(|(f, _)| f.command.clone()),
+            args: function.and_then(|(f, _)| f.args.as_ref()).map(|args| args.join(" ")),
+            vpc: function
+                .and_then(|(f, _)| f.vpc.as_ref())
+                .map(|vpc| (vpc.vpc_id.clone(), vpc.subnet_id.clone())),
+            public_net: function.and_then(|(f, _)| f.public_net).map(|net| net != PublicNet::Off),
             environment: function
                 .map(|(f, _)| f.environment.clone().into_iter().collect())
                 .unwrap_or_default(),

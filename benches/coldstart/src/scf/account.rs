@@ -25,6 +25,10 @@ pub struct FunctionSpec {
     pub image: String,
     /// The enterprise registry that the image is in; `None` for a personal one.
     pub registry_id: Option<String>,
+    /// What is started instead of the image's entrypoint.
+    pub command: Option<String>,
+    /// Arguments instead of the image's, with blanks between them.
+    pub args: Option<String>,
     /// Image acceleration.
     pub accelerated: bool,
     /// Memory, in MiB.
@@ -39,6 +43,10 @@ pub struct FunctionSpec {
     pub environment: Vec<(String, String)>,
     /// Log set and topic of CLS; `None` for the platform's own.
     pub log: Option<(String, String)>,
+    /// Network and subnet that it is in.
+    pub vpc: Option<(String, String)>,
+    /// Whether it reaches the internet; `None` for the platform's own way.
+    pub public_net: Option<bool>,
 }
 
 impl FunctionSpec {
@@ -52,6 +60,12 @@ impl FunctionSpec {
         });
         if let Some(id) = &self.registry_id {
             config["RegistryId"] = json!(id);
+        }
+        if let Some(command) = &self.command {
+            config["Command"] = json!(command);
+        }
+        if let Some(args) = &self.args {
+            config["Args"] = json!(args);
         }
         json!({ "ImageConfig": config })
     }
@@ -252,6 +266,15 @@ impl Account {
         }
         if let Some((set, topic)) = &of.log {
             (body["ClsLogsetId"], body["ClsTopicId"]) = (json!(set), json!(topic));
+        }
+        if let Some((vpc, subnet)) = &of.vpc {
+            body["VpcConfig"] = json!({ "VpcId": vpc, "SubnetId": subnet });
+        }
+        if let Some(open) = of.public_net {
+            // No address of its own: that would be the account's, and be paid for.
+            let status = if open { "ENABLE" } else { "DISABLE" };
+            body["PublicNetConfig"] =
+                json!({ "PublicNetStatus": status, "EipConfig": { "EipStatus": "DISABLE" } });
         }
         if let Err(error) = self.call("CreateFunction", &body) {
             // What the platform refused is not there; what did not arrive may be.

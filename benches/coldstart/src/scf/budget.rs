@@ -2,7 +2,9 @@
 //! the cost, computed before anything is made. Pure. Prices are the platform's list, in CNY (QD
 //! product pricing): GB-seconds, calls, idle provisioned instances.
 
+use super::pace::{BURST_A_MINUTE, NEW_PROVISIONED_A_MINUTE, WINDOW, spacing};
 use crate::results::{ColdBy, Scenario};
+use std::time::Duration;
 
 /// CNY per GB and second of a running instance.
 const CNY_PER_GB_SECOND: f64 = 0.000_111_08;
@@ -17,8 +19,6 @@ pub const PROVISIONED_WITHIN_S: u64 = 330;
 pub const MAX_ACCELERATED: usize = 5;
 /// Functions that a namespace may have.
 pub const MAX_FUNCTIONS: usize = 50;
-/// New instances a minute and region, by default.
-pub const BURST_A_MINUTE: u64 = 500;
 
 /// One case of a run, as far as it costs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,6 +50,10 @@ pub struct Extent {
     pub provisioned_within_s: u64,
     /// The control function's memory.
     pub control_mib: u64,
+    /// Instances of the control function at once, at most.
+    pub controls_at_once: u64,
+    /// New instances a minute that are asked for, at most.
+    pub new_a_minute: u64,
     /// Functions that are accelerated.
     pub accelerated: usize,
     /// Whether the namespace is made.
@@ -69,6 +73,14 @@ pub struct Budget {
     pub invocations: u64,
     /// Images with a nonce that are pushed.
     pub pushed: u64,
+    /// New instances at most.
+    pub new_instances: u64,
+    /// Of them a minute at most.
+    pub new_a_minute: u64,
+    /// The largest burst, if it is over that by itself.
+    pub over_pace: Option<u64>,
+    /// Seconds that the run takes at least because of its pace.
+    pub paced_s: u64,
     /// CNY at most, by the time limits.
     pub ceiling_cny: f64,
 }
@@ -88,7 +100,10 @@ pub enum BudgetError {
     )]
     Accelerated(usize),
     /// Too large a burst.
-    #[error("a burst of {0}, and a region starts {BURST_A_MINUTE} new instances a minute")]
+    #[error(
+        "a burst of {0}, and a region starts {BURST_A_MINUTE} new instances a minute: a smaller \
+         `--burst`, or `--pace` where yours starts more"
+    )]
     Burst(u64),
 }
 
@@ -108,7 +123,8 @@ impl Extent {
         if self.accelerated > MAX_ACCELERATED {
             return Err(BudgetError::Accelerated(self.accelerated));
         }
-        if let Some(burst) = self.items.iter().map(|i| i.burst).find(|&b| b > BURST_A_MINUTE) {
+        let most = BURST_A_MINUTE.max(self.new_a_minute);
+        if let Some(burst) = self.items.iter().map(|i| i.burst).find(|&b| b > most) {
             return Err(BudgetError::Burst(burst));
         }
         let turns = self.items.len() as u64 * self.samples;
@@ -143,8 +159,33 @@ impl Extent {
             versions: turns,
             invocations,
             pushed: code,
+            new_instances: self.new_instances(),
+            new_a_minute: self.new_a_minute,
+            over_pace: self.items.iter().map(|i| i.burst).max().filter(|b| *b > self.new_a_minute),
+            paced_s: self.paced_s(turns),
             ceiling_cny: self.ceiling_cny(invocations),
         })
+    }
+
+    /// Each call of a case a new one, and those of the control function once.
+    fn new_instances(&self) -> u64 {
+        let largest = self.items.iter().map(|item| item.burst).max().unwrap_or(0);
+        let controls = largest.min(self.controls_at_once);
+        self.items.iter().map(|item| item.burst).sum::<u64>() * self.samples + controls
+    }
+
+    /// What fits into the first minute goes out at once; each further minute has as much again. A
+    /// turn that is over the pace by itself waits for an empty minute.
+    fn paced_s(&self, turns: u64) -> u64 {
+        let is_provisioned = |item: &&Item| item.scenario == Scenario::Provisioned;
+        let provisioned: u64 = self.items.iter().filter(is_provisioned).map(|i| i.burst).sum();
+        let minutes = |instances: u64, most: u64| instances.saturating_sub(1) / most.max(1);
+        let over = self.items.iter().filter(|item| item.burst > self.new_a_minute).count() as u64;
+        let minutes = minutes(self.new_instances(), self.new_a_minute)
+            .max(minutes(provisioned * self.samples, NEW_PROVISIONED_A_MINUTE))
+            .max((over * self.samples).saturating_sub(1));
+        let versions = spacing("PublishVersion").as_secs_f64() * turns as f64;
+        (minutes * WINDOW.as_secs()).max(versions as u64)
     }
 
     /// Every call runs into its limit, every start too, and provisioned instances stay for as long
@@ -179,6 +220,20 @@ impl Budget {
         text += &format!("calls that change something or cost: {}\n", calls.join(", "));
         text += "calls that only ask, as often as it takes: GetFunction, \
                  GetProvisionedConcurrencyConfig, ListFunctions, SearchLog (CLS)\n";
+        text += &format!(
+            "new instances: {} at most, and no more than {} a minute are asked for (`--pace`; a \
+             region starts {BURST_A_MINUTE}, of all functions together); for that, and for the \
+             API's own rates, the run takes {} at least\n",
+            self.new_instances,
+            self.new_a_minute,
+            humantime::format_duration(Duration::from_secs(self.paced_s))
+        );
+        if let Some(burst) = self.over_pace {
+            text += &format!(
+                "a burst of {burst} is over that pace by itself: what the region does not start is \
+                 counted as throttled\n"
+            );
+        }
         if self.pushed > 0 {
             text += &format!(
                 "{} images are pushed into your registry, each with one small layer more, under \
@@ -214,6 +269,8 @@ mod tests {
             init_timeout_s: 90,
             provisioned_within_s: PROVISIONED_WITHIN_S,
             control_mib: 128,
+            controls_at_once: 8,
+            new_a_minute: 450,
             accelerated: 1,
             namespace: true,
         }
@@ -235,6 +292,28 @@ mod tests {
         for word in ["30 versions", "CreateFunction 3", "CNY 0.27", "0.41 a day"] {
             assert!(text.contains(word), "{word}: {text}");
         }
+    }
+
+    #[test]
+    fn the_plan_says_how_long_the_pace_makes_the_run() {
+        let of = |bursts: &[u64], scenario, samples, new_a_minute| {
+            let item = |&burst| Item { burst, scenario, ..extent().items[0] };
+            let items = bursts.iter().map(item).collect();
+            let budget = Extent { items, samples, new_a_minute, ..extent() }.budget().unwrap();
+            let text = budget.describe("ap-guangzhou", "firstbyte-bench", "0a1b2c3d");
+            (budget.new_instances, budget.paced_s, text)
+        };
+        let (new, paced_s, text) = of(&[1, 8], Scenario::Cold, 30, 450);
+        assert_eq!((new, paced_s), (30 * 9 + 8, 3), "only PublishVersion's rate");
+        assert!(text.contains("278 at most, and no more than 450 a minute"), "{text}");
+        let (new, paced_s, text) = of(&[1, 8], Scenario::Cold, 100, 450);
+        assert_eq!((new, paced_s), (908, 120), "450, 450 and 8");
+        assert!(text.contains("the run takes 2m at least"), "{text}");
+        let (_, paced_s, _) = of(&[10], Scenario::Provisioned, 20, 450);
+        assert_eq!(paced_s, 120, "90 provisioned ones a minute");
+        let (_, paced_s, text) = of(&[8], Scenario::Cold, 3, 5);
+        assert_eq!(paced_s, 360, "32 instances, five a minute");
+        assert!(text.contains("a burst of 8 is over that pace"), "{text}");
     }
 
     #[test]

@@ -3,10 +3,10 @@
 //! while, and corrects a wrong clock by the server's. Nothing of a request is ever printed.
 
 use super::credentials::Credentials;
+use super::pace::Turns;
 use super::refusal;
 use microimage::registry::{self, Trust};
 use serde_json::Value;
-use std::collections::HashMap;
 use std::fmt;
 use std::io::Read as _;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
@@ -29,21 +29,6 @@ const MAX_REFUSED: u32 = 8;
 const MAX_LOST: u32 = 2;
 /// The first pause after such a refusal; it doubles.
 const PAUSE: Duration = Duration::from_millis(250);
-/// Requests a second of each action, as the API's pages limit an account (583/17235); the
-/// shared 20 for all others.
-const RATES: [(&str, u32); 9] = [
-    ("InvokeFunction", 10_000),
-    ("SearchLog", 100), // one after the other, so that never more than 15 are under way
-    ("CreateFunction", 100),
-    ("GetFunction", 100),
-    ("UpdateFunctionCode", 100),
-    ("UpdateFunctionConfiguration", 100),
-    ("DeleteFunction", 100),
-    ("ListFunctions", 100),
-    ("Invoke", 100),
-];
-const OTHER_RATE: u32 = 20;
-
 /// Where a service is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Endpoint {
@@ -212,8 +197,7 @@ struct Shared {
     stop: Arc<AtomicBool>,
     /// What is added to this machine's clock, in seconds.
     skew_s: AtomicI64,
-    /// When the next request of an action may be sent.
-    next: Mutex<HashMap<String, Instant>>,
+    turns: Mutex<Turns>,
     refused: AtomicU64,
     calls: AtomicU64,
 }
@@ -232,7 +216,7 @@ impl Client {
             direct,
             stop,
             skew_s: AtomicI64::new(0),
-            next: Mutex::default(),
+            turns: Mutex::default(),
             refused: AtomicU64::new(0),
             calls: AtomicU64::new(0),
         };
@@ -391,14 +375,9 @@ impl Client {
         if self.shared.stop.load(Ordering::Relaxed) {
             return Err(CallError::Interrupted);
         }
-        let rate = RATES.iter().find(|(known, _)| *known == action).map_or(OTHER_RATE, |r| r.1);
-        let turn = {
-            let mut next = self.shared.next.lock().unwrap_or_else(PoisonError::into_inner);
-            let now = Instant::now();
-            let turn = next.get(action).copied().map_or(now, |at| at.max(now));
-            next.insert(action.to_owned(), turn + Duration::from_secs(1) / rate);
-            turn
-        };
+        let mut turns = self.shared.turns.lock().unwrap_or_else(PoisonError::into_inner);
+        let turn = turns.take(action, Instant::now());
+        drop(turns);
         self.wait(turn.saturating_duration_since(Instant::now()))
     }
 

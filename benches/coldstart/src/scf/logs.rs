@@ -29,7 +29,8 @@ impl Logs {
     /// # Errors
     /// [`CallError`]
     pub fn story(&self, request_id: &str) -> Result<Story, CallError> {
-        let lines = self.search(&format!("SCF_RequestId:\"{request_id}\""))?;
+        let query = format!("SCF_RequestId:\"{request_id}\"");
+        let lines = self.search(&query, &[("SCF_RequestId", request_id)])?;
         Ok(Story::read(request_id, lines.iter().map(String::as_str)))
     }
 
@@ -43,13 +44,16 @@ impl Logs {
         function: &str,
         version: &str,
     ) -> Result<Vec<String>, CallError> {
-        self.search(&format!(
+        let query = format!(
             "SCF_Namespace:\"{namespace}\" AND SCF_FunctionName:\"{function}\" AND \
              SCF_Qualifier:\"{version}\" AND SCF_Type:Platform"
-        ))
+        );
+        self.search(&query, &[("SCF_FunctionName", function), ("SCF_Qualifier", version)])
     }
 
-    fn search(&self, query: &str) -> Result<Vec<String>, CallError> {
+    /// Lines that a query finds; of its fields these are looked at here too, because an index may
+    /// find a value that only has it in it.
+    fn search(&self, query: &str, fields: &[(&str, &str)]) -> Result<Vec<String>, CallError> {
         let ms = |time: SystemTime| {
             let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
             u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
@@ -65,16 +69,17 @@ impl Logs {
         });
         let answer = self.client.call(&self.cls, "SearchLog", &body)?.response;
         let results = answer.get("Results").and_then(Value::as_array);
-        Ok(results.into_iter().flatten().flat_map(message).collect())
+        Ok(results.into_iter().flatten().flat_map(|of| message(of, fields)).collect())
     }
 }
 
 /// The platform's message in one result, a line each.
-fn message(result: &Value) -> Vec<String> {
+fn message(result: &Value, fields: &[(&str, &str)]) -> Vec<String> {
     let Some(log) = result.get("LogJson").and_then(Value::as_str) else { return Vec::new() };
-    let Ok(fields) = serde_json::from_str::<Value>(log) else { return Vec::new() };
-    let text = |name: &str| fields.get(name).and_then(Value::as_str);
-    if text("SCF_Type").is_some_and(|kind| kind != "Platform") {
+    let Ok(found) = serde_json::from_str::<Value>(log) else { return Vec::new() };
+    let text = |name: &str| found.get(name).and_then(Value::as_str);
+    let is_other = |(name, value): &(&str, &str)| text(name).is_some_and(|text| text != *value);
+    if text("SCF_Type").is_some_and(|kind| kind != "Platform") || fields.iter().any(is_other) {
         return Vec::new();
     }
     text("SCF_Message").map(|m| m.lines().map(str::to_owned).collect()).unwrap_or_default()
@@ -85,15 +90,23 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_line_of_another_version_is_left_out() {
+        let log = json!({ "SCF_Qualifier": "10", "SCF_Message": "Provisioned Report" });
+        let result = json!({ "LogJson": log.to_string() });
+        assert_eq!(message(&result, &[("SCF_Qualifier", "10")]), ["Provisioned Report"]);
+        assert!(message(&result, &[("SCF_Qualifier", "1")]).is_empty());
+    }
+
+    #[test]
     fn a_function_that_prints_the_platforms_line_is_not_believed() {
         let result = |kind: &str| {
             let log = json!({ "SCF_Type": kind, "SCF_Message": "Init Report\nRequestId: a" });
             json!({ "TopicId": "t", "LogJson": log.to_string() })
         };
-        assert_eq!(message(&result("Platform")), ["Init Report", "RequestId: a"]);
-        assert!(message(&result("Custom")).is_empty());
+        assert_eq!(message(&result("Platform"), &[]), ["Init Report", "RequestId: a"]);
+        assert!(message(&result("Custom"), &[]).is_empty());
         for wrong in [json!({}), json!({ "LogJson": "{" }), json!({ "LogJson": "[]" })] {
-            assert!(message(&wrong).is_empty(), "{wrong}");
+            assert!(message(&wrong, &[]).is_empty(), "{wrong}");
         }
     }
 }

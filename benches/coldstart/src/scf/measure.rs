@@ -10,6 +10,7 @@ use super::ledger::LedgerFile;
 use super::line::{Line, Story, read as read_line};
 use super::logs::Logs;
 use super::names::RunId;
+use super::pace::{NEW_PROVISIONED_A_MINUTE, Pace, WINDOW, Why};
 use super::refusal;
 use crate::phase::Phase;
 use crate::results::{
@@ -28,6 +29,9 @@ use std::time::{Duration, Instant, SystemTime};
 const LOOK_AGAIN_AT_MOST: Duration = Duration::from_secs(30);
 /// Requests whose log is looked for after a round; the rest wait for the end.
 const LOOKS_A_ROUND: usize = 50;
+/// Connections whose way there and back is measured at once: each may need an instance of the
+/// control function, and a burst of those would take from what the region starts in a minute.
+pub const CONTROLS_AT_ONCE: u64 = 8;
 
 /// An image with one memory setting.
 pub struct Subject {
@@ -57,6 +61,8 @@ pub struct Definition {
     pub cases: Vec<(usize, Item)>,
     /// Rounds.
     pub samples: u64,
+    /// New instances a minute that are asked for, at most.
+    pub new_a_minute: u64,
     /// Of the random order.
     pub seed: u64,
     /// How instances are made new.
@@ -112,6 +118,8 @@ impl From<CallError> for MeasureError {
 pub trait Watcher {
     /// A step that changes something in the account.
     fn step(&mut self, what: &str);
+    /// Nothing is asked for so long, and why.
+    fn waiting(&mut self, how_long: Duration, why: &str);
     /// One turn is done, of so many.
     fn sampled(&mut self, done: u64, of: u64, what: &str);
 }
@@ -153,6 +161,11 @@ struct Bench<'a> {
     order: usize,
     nonces: u64,
     invocations_left: u64,
+    pace: Pace,
+    /// How long the run waited for its pace.
+    paced: Duration,
+    /// Instances that the control function had, and when it last answered.
+    controls: Option<(u64, Instant)>,
 }
 
 /// Makes the functions and takes all samples. What was made is in the ledger and is not deleted
@@ -278,6 +291,9 @@ impl<'a> Bench<'a> {
             order: 0,
             nonces: 0,
             invocations_left: budget.invocations,
+            pace: Pace::new(of.new_a_minute),
+            paced: Duration::ZERO,
+            controls: None,
         }
     }
 
@@ -377,6 +393,7 @@ impl<'a> Bench<'a> {
     fn turn(&mut self, turn: usize) -> Result<(), MeasureError> {
         let item = self.of.cases[turn].1;
         let function = &self.of.functions[item.function];
+        self.keep_pace(&item)?;
         let outcome = match self.new_version(turn) {
             Ok(version) => {
                 let provisioned = match item.scenario {
@@ -413,6 +430,41 @@ impl<'a> Bench<'a> {
         }
     }
 
+    /// Waits until the turn's new instances stay below what the region starts in a minute. Before
+    /// the turn, so that no provisioned instance is paid for meanwhile.
+    fn keep_pace(&mut self, item: &Item) -> Result<(), MeasureError> {
+        let now = Instant::now();
+        let asked = item.burst + self.new_controls(item.burst, now);
+        let provisioned = if item.scenario == Scenario::Provisioned { item.burst } else { 0 };
+        let (at, why) = self.pace.next(asked, provisioned, now);
+        let wait = at.saturating_duration_since(now);
+        if wait.is_zero() {
+            return Ok(());
+        }
+        let why = match why {
+            Why::Pace => format!(
+                "new instances: {asked} more would be over {} a minute (`--pace`)",
+                self.of.new_a_minute
+            ),
+            Why::Provisioned => format!(
+                "provisioned instances: {provisioned} more would be over \
+                 {NEW_PROVISIONED_A_MINUTE} a minute"
+            ),
+            Why::Throttled => "the platform started no more instances a moment ago".to_owned(),
+        };
+        self.watcher.waiting(wait, &why);
+        self.account.client.wait(wait)?;
+        self.paced += wait;
+        Ok(())
+    }
+
+    /// Instances of the control function that its calls may start: those that answered in the last
+    /// minute are taken to be there still.
+    fn new_controls(&self, burst: u64, now: Instant) -> u64 {
+        let there = self.controls.filter(|(_, at)| now.duration_since(*at) < WINDOW);
+        burst.min(CONTROLS_AT_ONCE).saturating_sub(there.map_or(0, |(instances, _)| instances))
+    }
+
     /// Makes what is to be cold new, as the run does it.
     fn new_version(&mut self, turn: usize) -> Result<String, MeasureError> {
         let (subject, item) = &self.of.cases[turn];
@@ -446,7 +498,9 @@ impl<'a> Bench<'a> {
         let function = &self.of.functions[item.function];
         let within = self.of.provision_wait;
         let (name, burst) = (&function.name, item.burst);
-        self.account.provision(name, version, burst, within, self.ledger)?;
+        let asked = self.account.provision(name, version, burst, within, self.ledger);
+        self.pace.provisioned(burst, Instant::now());
+        asked?;
         let (variant, run) = self.places[turn];
         let (function, version) = (name.clone(), version.to_owned());
         self.ahead.push(StartedAhead { variant, run, function, version });
@@ -477,23 +531,19 @@ impl<'a> Bench<'a> {
         let function = &self.of.functions[item.function].name;
         let (control, event) = (&self.of.control.name, &self.of.event);
         let lanes = &self.lanes[..item.burst as usize];
-        let ready = Barrier::new(lanes.len());
-        let outcomes: Vec<Outcome> = thread::scope(|scope| {
-            let threads: Vec<_> = lanes
-                .iter()
-                .map(|lane| {
-                    let ready = &ready;
-                    scope.spawn(move || {
-                        Outcome::take(lane, ready, control, function, version, event)
-                    })
-                })
-                .collect();
-            threads.into_iter().map(|t| t.join().unwrap_or(Outcome::Panicked)).collect()
-        });
+        let outcomes = call_at_once(lanes, control, function, version, event);
+        let now = Instant::now();
+        let at_once = item.burst.min(CONTROLS_AT_ONCE);
+        let cold = if item.scenario == Scenario::Provisioned { 0 } else { item.burst };
+        self.pace.called(cold + self.new_controls(item.burst, now), now);
+        let there = self.controls.map_or(0, |(instances, _)| instances);
+        self.controls = Some((there.max(at_once), now));
         let mut samples = Vec::new();
         for outcome in outcomes {
             samples.push(self.sample_of(outcome)?);
         }
+        let throttled = samples.iter().any(|(of, _)| of.aside() == Some(Aside::Throttled));
+        self.pace.answered(throttled, now);
         self.take(turn, samples);
         Ok(())
     }
@@ -568,10 +618,13 @@ impl<'a> Bench<'a> {
     }
 }
 
-/// Whether the platform refused to run it because too many ran at once.
+/// Whether the platform refused to run it because it starts no more instances now.
 fn is_throttled(of: &Invocation) -> bool {
-    let Some((number, said)) = &of.failure else { return false };
-    matches!(number, Some(429 | 432)) || said.contains("ResourceLimit")
+    match &of.failure {
+        Some((Some(number @ 400..600), _)) => refusal::is_throttling(*number),
+        Some((_, said)) => refusal::is_throttled(said),
+        None => false,
+    }
 }
 
 /// What went wrong, with the platform's number, its name and what to do.
@@ -600,36 +653,58 @@ enum Outcome {
     Panicked,
 }
 
-impl Outcome {
-    /// Opens the connection, measures the way there and back, waits for the others, calls.
-    fn take(
-        lane: &Account,
-        ready: &Barrier,
-        control: &str,
-        function: &str,
-        version: &str,
-        event: &str,
-    ) -> Self {
-        // The first call may meet no instance; the second one is taken.
-        let warm = lane.invoke(control, "$LATEST", event).and_then(|first| match first.0.failure {
-            Some(_) => Ok(first),
-            None => lane.invoke(control, "$LATEST", event),
+/// Opens every connection and measures the way there and back on it, a few at a time; then all of
+/// them call at once.
+fn call_at_once(
+    lanes: &[Account],
+    control: &str,
+    function: &str,
+    version: &str,
+    event: &str,
+) -> Vec<Outcome> {
+    let mut trips = Vec::new();
+    for group in lanes.chunks(CONTROLS_AT_ONCE as usize) {
+        thread::scope(|scope| {
+            let start = |lane| scope.spawn(move || round_trip(lane, control, event));
+            let threads: Vec<_> = group.iter().map(start).collect();
+            let ends = threads.into_iter();
+            trips.extend(ends.map(|t| t.join().unwrap_or(Err(Box::new(Outcome::Panicked)))));
         });
-        ready.wait();
-        let (of_control, its_answer) = match warm {
-            Ok(found) => found,
-            Err(error) => return Self::Control(error),
-        };
-        if of_control.failure.is_some() {
-            return Self::ControlFailed(of_control);
-        }
-        let handler = Duration::from_nanos(of_control.handler_ns.unwrap_or(0));
-        let warm_round_trip = its_answer.took.saturating_sub(handler);
-        match lane.invoke(function, version, event) {
-            Ok((invocation, answer)) => Self::Called { warm_round_trip, invocation, answer },
-            Err(error) => Self::Call(error),
-        }
     }
+    let ready = &Barrier::new(trips.iter().filter(|trip| trip.is_ok()).count());
+    let call = |lane: &Account, warm_round_trip| {
+        ready.wait();
+        match lane.invoke(function, version, event) {
+            Ok((invocation, answer)) => Outcome::Called { warm_round_trip, invocation, answer },
+            Err(error) => Outcome::Call(error),
+        }
+    };
+    let call = &call;
+    thread::scope(|scope| {
+        let start = |(lane, trip): (_, Result<Duration, Box<Outcome>>)| {
+            trip.map(|trip| scope.spawn(move || call(lane, trip)))
+        };
+        let threads: Vec<_> = lanes.iter().zip(trips).map(start).collect();
+        let end = |thread: Result<thread::ScopedJoinHandle<'_, _>, Box<Outcome>>| match thread {
+            Ok(thread) => thread.join().unwrap_or(Outcome::Panicked),
+            Err(outcome) => *outcome,
+        };
+        threads.into_iter().map(end).collect()
+    })
+}
+
+/// The way there and back. The first call may meet no instance; the second one is taken.
+fn round_trip(lane: &Account, control: &str, event: &str) -> Result<Duration, Box<Outcome>> {
+    let warm = lane.invoke(control, "$LATEST", event).and_then(|first| match first.0.failure {
+        Some(_) => Ok(first),
+        None => lane.invoke(control, "$LATEST", event),
+    });
+    let (of_control, its_answer) = warm.map_err(|error| Box::new(Outcome::Control(error)))?;
+    if of_control.failure.is_some() {
+        return Err(Box::new(Outcome::ControlFailed(of_control)));
+    }
+    let handler = Duration::from_nanos(of_control.handler_ns.unwrap_or(0));
+    Ok(its_answer.took.saturating_sub(handler))
 }
 
 impl Bench<'_> {
@@ -744,6 +819,14 @@ impl Bench<'_> {
             notes.push(format!(
                 "{} calls of the API were refused for their rate and sent again",
                 client.refused_for_rate()
+            ));
+        }
+        if self.paced >= Duration::from_secs(1) {
+            notes.push(format!(
+                "the run waited {} s in all, so that no more than {} new instances a minute were \
+                 asked for, and {NEW_PROVISIONED_A_MINUTE} provisioned ones",
+                self.paced.as_secs(),
+                self.of.new_a_minute
             ));
         }
         if client.skew_s() != 0 {

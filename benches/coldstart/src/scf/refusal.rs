@@ -119,7 +119,7 @@ const QUOTA: &str = "the account's quota is used up in this region: measure with
 /// What a status number of an invocation is: its name, where it goes wrong, and what to do.
 pub fn status(number: i64) -> Option<(&'static str, Phase, &'static str)> {
     Some(match number {
-        400 => ("InvalidEvent", Phase::Start, "`--event` has to be JSON"),
+        400 => ("InvalidParameterValue", Phase::Start, "`--event` has to be JSON"),
         401 => ("InvalidCredentials", Phase::Start, "the role of the function has no rights"),
         405 => (
             "ContainerStateExited",
@@ -128,12 +128,16 @@ pub fn status(number: i64) -> Option<(&'static str, Phase, &'static str)> {
                  /tmp alone writable (`firstbyte run` does so)",
         ),
         406 => ("RequestTooLarge", Phase::Start, "an event has at most 6 MB"),
-        407 => ("ResponseTooLarge", Phase::Start, "an answer has at most 6 MB"),
-        430 => ("UserCodeException", Phase::Start, "the handler failed: its log says why"),
+        407 => (
+            "The size of response exceeds the upper limit (6MB)",
+            Phase::Start,
+            "an answer has at most 6 MB",
+        ),
+        430 => ("User code exception caught", Phase::Start, "the handler failed: its log says why"),
         433 => ("TimeLimitReached", Phase::Start, "`--timeout SECONDS`, up to 900"),
         434 => ("MemoryLimitReached", Phase::Start, "`--memory MIB`, more of it"),
         439 => (
-            "UserProcessExited",
+            "User process exit when running",
             Phase::Start,
             "the program ended while it ran: its log says \
                  why",
@@ -181,10 +185,17 @@ pub fn status(number: i64) -> Option<(&'static str, Phase, &'static str)> {
     })
 }
 
-/// Whether a code or a status says that too many ran at once.
-pub fn is_throttled(code: &str) -> bool {
-    let numbers = ["429", "432"];
-    code.contains("ResourceLimit") || numbers.contains(&code)
+/// Whether a code, or what a call's failure says, means that the platform starts no more instances
+/// now: too many run or start (429, 432), or the region has no machine left (449). None of it is
+/// the function's own.
+pub fn is_throttled(said: &str) -> bool {
+    let words = ["ResourceLimit", "ResourceInsufficient", "InsufficientResources"];
+    words.iter().any(|word| said.contains(word))
+}
+
+/// The same for a status number of an invocation.
+pub fn is_throttling(number: i64) -> bool {
+    matches!(number, 429 | 432 | 449)
 }
 
 #[cfg(test)]
@@ -213,7 +224,10 @@ mod tests {
         assert_eq!(status(445).map(|s| s.1), Some(Phase::Create));
         assert_eq!(status(446).map(|s| s.1), Some(Phase::Start));
         assert_eq!(status(200), None);
-        assert!(is_throttled("ResourceLimit") && is_throttled("432") && !is_throttled("433"));
-        assert!(is_throttled("ResourceUnavailable.ResourceLimit"));
+        for code in ["ResourceLimit", "ResourceUnavailable.ResourceLimit", "ResourceInsufficient"] {
+            assert!(is_throttled(code), "{code}");
+        }
+        assert!(!is_throttled("RequestLimitExceeded") && !is_throttled("LimitExceeded.Function"));
+        assert!(is_throttling(449) && !is_throttling(433));
     }
 }

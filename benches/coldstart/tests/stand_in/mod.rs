@@ -88,6 +88,28 @@ impl StandIn {
         call(&self.address, action, body)
     }
 
+    /// Ends all faults: what a test asks itself is not to be refused.
+    pub fn clear(&self) {
+        let reply = ureq::post(format!("http://{}/control", self.address))
+            .header("content-type", "application/json")
+            .send(r#"{"clear":true}"#);
+        assert!(reply.is_ok_and(|reply| reply.status() == 200), "the control path");
+    }
+
+    /// The names of all faults that there are.
+    pub fn faults() -> Vec<String> {
+        let refused = Command::new(firstbyte())
+            .args(["run", "--image", "none", "--api", "127.0.0.1:0", "--fault", "none"])
+            .output()
+            .expect("it runs");
+        let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+        let list = said.split_once("there are ").and_then(|(_, rest)| rest.lines().next());
+        let list = list.expect("a list");
+        let names =
+            list.split(|c: char| !(c.is_ascii_lowercase() || c == '-' || c.is_ascii_digit()));
+        names.filter(|name| !name.is_empty()).map(str::to_owned).collect()
+    }
+
     /// Everything that is there: functions of every namespace, and the namespaces of runs.
     pub fn everything(&self) -> Vec<String> {
         let namespaces = self.call("ListNamespaces", &serde_json::json!({}));
@@ -128,6 +150,18 @@ pub fn warm_latest(address: &str) {
         });
         call(address, "InvokeFunction", &body);
     }
+}
+
+/// What GetFunction says of each function of the runs' namespace.
+pub fn functions(address: &str) -> Vec<Value> {
+    let namespace = serde_json::json!({ "Namespace": "firstbyte-bench" });
+    let functions = call(address, "ListFunctions", &namespace);
+    let about = |function: &Value| {
+        let name = &function["FunctionName"];
+        let body = serde_json::json!({ "Namespace": "firstbyte-bench", "FunctionName": name });
+        call(address, "GetFunction", &body)
+    };
+    functions["Functions"].as_array().expect("a list").iter().map(about).collect()
 }
 
 /// A signed call of the API.

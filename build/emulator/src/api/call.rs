@@ -6,7 +6,7 @@ use crate::api::content::Content;
 use crate::api::error::ApiError;
 use crate::api::fleet::Which;
 use crate::api::function::namespace;
-use crate::api::line::{Form, Request as LineRequest};
+use crate::api::line::{Form, Line as Written, Request as LineRequest};
 use crate::api::log::{Call, Line};
 use crate::api::parameters::Parameters;
 use crate::api::session::Session;
@@ -14,7 +14,8 @@ use crate::api::world::{DEFAULT, LATEST};
 use crate::config::Config;
 use crate::invocation::new_id;
 use crate::invoker::InvocationResult;
-use crate::platform::Platform;
+use crate::platform::{Observers, Platform};
+use crate::pool::StartedAhead;
 use crate::start_up::StartUp;
 use crate::sync::lock;
 use crate::wire::{Reply, Request};
@@ -41,8 +42,8 @@ pub(super) struct Target {
 pub(super) struct Outcome {
     /// The request, as the log keeps it.
     pub call: Call,
-    /// The platform's lines.
-    pub lines: Vec<String>,
+    /// The platform's lines, and the function's own.
+    pub lines: Vec<Written>,
     /// The failure's body.
     pub failed: Option<String>,
     /// What the function answered.
@@ -192,10 +193,16 @@ impl Session {
     pub(super) fn platform(self: &Arc<Self>, target: &Target) -> Result<Arc<Platform>, ApiError> {
         let limit = self.faults.setting("burst").unwrap_or(500.0).max(0.0) as usize;
         self.fleet.limit_burst(limit);
-        let observer = || {
+        let observers = || {
             // Not the session itself: it holds the platform that holds this.
             let (session, target) = (Arc::downgrade(self), target.clone());
-            let observer = move |result: &InvocationResult, retry: u32| {
+            let (its_session, its_target) = (session.clone(), target.clone());
+            let started_ahead = move |ahead: StartedAhead| {
+                if let Some(session) = its_session.upgrade() {
+                    session.keep_ahead(&its_target, &ahead);
+                }
+            };
+            let tried = move |result: &InvocationResult, retry: u32| {
                 let Some(session) = session.upgrade() else { return };
                 let now = session.now_ms();
                 let took = i64::try_from(result.ran.duration.as_millis()).unwrap_or(0);
@@ -203,10 +210,10 @@ impl Session {
                 let (call, lines, _) = session.report(&Target { call, ..target.clone() }, result);
                 session.keep(&target, call, &lines);
             };
-            Box::new(observer) as crate::queue::Observer
+            Observers { tried: Box::new(tried), started_ahead: Box::new(started_ahead) }
         };
         self.fleet
-            .platform(&target.which, &target.content, target.config.clone(), observer)
+            .platform(&target.which, &target.content, target.config.clone(), observers)
             .map_err(|error| ApiError::new("InternalError", error))
     }
 
@@ -241,11 +248,11 @@ impl Session {
     fn failed(&self, target: Target, status: u16) -> Outcome {
         let message = match status {
             429 => "ResourceLimit: more instances would start than are started in a minute",
-            430 => "the function answered with a failure",
+            430 => "User code exception caught",
             432 => "ResourceLimitReached: every instance is busy",
             433 => "Invoking task timed out",
             434 => "MemoryLimitReached: the instance took more memory than it has",
-            439 => "the user process exited while running",
+            439 => "User process exit when running",
             444 => "PullImageFailed: the image could not be pulled",
             447 => "PullImageTimeOut: the image could not be pulled in time",
             _ => "a fault was injected",
@@ -254,7 +261,7 @@ impl Session {
         let body = json!({"errorCode": code, "errorMessage": message, "statusCode": status});
         let body = body.to_string();
         let call = Call { id: new_id(), status, returned: body.clone(), ..target.call.clone() };
-        let lines = self.lines(&target, &call, None, None, Some(&body));
+        let lines = self.lines(&target, &call, None, None, Some(&body), &[]);
         self.keep(&target, call.clone(), &lines);
         Outcome { call, lines, failed: Some(body), reply: None }
     }
@@ -264,7 +271,7 @@ impl Session {
         &self,
         target: &Target,
         result: &InvocationResult,
-    ) -> (Call, Vec<String>, Option<String>) {
+    ) -> (Call, Vec<Written>, Option<String>) {
         let status = result.verdict.status();
         let body = result.reply.as_ref().map(|reply| String::from_utf8_lossy(&reply.body));
         let is_event = target.config.mode == crate::config::Mode::Event;
@@ -287,7 +294,8 @@ impl Session {
             ..target.call.clone()
         };
         let shown = if failed.is_some() { None } else { returned.as_deref() };
-        let lines = self.lines(target, &call, result.cold, shown, failed.as_deref());
+        let (cold, printed) = (result.cold, &result.printed);
+        let lines = self.lines(target, &call, cold, shown, failed.as_deref(), printed);
         (call, lines, failed)
     }
 
@@ -298,10 +306,9 @@ impl Session {
         cold: Option<StartUp>,
         returned: Option<&str>,
         failed: Option<&str>,
-    ) -> Vec<String> {
-        let form = self.faults.text("line-form", |name| Form::named(name).is_some());
-        let form = form.and_then(|name| Form::named(&name)).unwrap_or_default();
-        form.lines(&LineRequest {
+        printed: &[String],
+    ) -> Vec<Written> {
+        self.form().lines(&LineRequest {
             id: &call.id,
             cold,
             duration: Duration::from_micros(call.duration_us),
@@ -309,40 +316,70 @@ impl Session {
             used_bytes: call.used_bytes,
             returned,
             failed,
+            printed,
         })
     }
 
+    fn form(&self) -> Form {
+        let form = self.faults.text("line-form", |name| Form::named(name).is_some());
+        form.and_then(|name| Form::named(&name)).unwrap_or_default()
+    }
+
+    /// Puts the Provisioned Report of an instance into the log, with what it has printed. It
+    /// belongs to no request that anybody made: GetRequestStatus knows nothing of it.
+    fn keep_ahead(&self, target: &Target, ahead: &StartedAhead) {
+        let (memory_mb, used_bytes) = (target.content.memory_mb, ahead.memory_bytes);
+        let id = ahead.request_id.clone();
+        let report = self.form().report("Provisioned", &id, &ahead.start, memory_mb, used_bytes);
+        let mut lines = vec![Written::platform(report)];
+        lines.extend(ahead.printed.iter().map(|text| Written::own(text)));
+        let start_ms = self.now_ms();
+        let call = Call { id, status: 200, used_bytes, start_ms, ..target.call.clone() };
+        let kept = self.visible(target, &call, &lines);
+        self.record(None, kept);
+    }
+
     /// Puts a request and its lines into the log.
-    fn keep(&self, target: &Target, call: Call, lines: &[String]) {
+    fn keep(&self, target: &Target, call: Call, lines: &[Written]) {
+        let kept = self.visible(target, &call, lines);
+        self.record(Some(call), kept);
+    }
+
+    /// Lines as the topic gets them: late, twice or never by a fault; with IgnoreSysLog only what
+    /// the function has printed.
+    fn visible(&self, target: &Target, call: &Call, lines: &[Written]) -> Vec<Line> {
         let now = self.now_ms();
         let late = self.faults.number("logs-late").unwrap_or(0.0).max(0.0);
         let visible_ms = now.saturating_add((late * 1000.0) as i64);
-        let is_missing = self.faults.happens("logs-missing") || target.content.ignore_system_log;
-        let times = if self.faults.happens("logs-twice") { 2 } else { 1 };
-        let line = |message: &String| Line {
+        let is_missing = self.faults.happens("logs-missing");
+        let is_twice = self.faults.happens("logs-twice");
+        let line = |written: &Written| Line {
             number: 0,
             topic: target.content.cls_topic.clone(),
             time_ms: now,
             visible_ms,
             call: call.clone(),
-            kind: "Platform".into(),
-            message: message.clone(),
+            kind: if written.is_own { "Custom" } else { "Platform" }.into(),
+            message: written.text.clone(),
         };
-        let once = lines.iter().map(line);
-        let kept = match (is_missing, times) {
+        let shown = |written: &&Written| written.is_own || !target.content.ignore_system_log;
+        let once = lines.iter().filter(shown).map(line);
+        match (is_missing, is_twice) {
             (true, _) => Vec::new(),
-            (false, 1) => once.collect(),
-            (false, _) => once.clone().chain(once).collect(),
-        };
-        self.record(call.clone(), kept);
+            (false, false) => once.collect(),
+            (false, true) => once.clone().chain(once).collect(),
+        }
     }
 
     /// The last of a request's lines, as LogType=Tail gives them.
-    fn tail(&self, lines: &[String]) -> String {
+    fn tail(&self, lines: &[Written]) -> String {
         use base64::Engine as _;
         let is_empty = self.faults.happens("tail-empty");
         let most = self.faults.number("tail-cut").map_or(TAIL_BYTES, |most| most.max(0.0) as usize);
-        let mut tail = if is_empty { String::new() } else { lines.join("\n") + "\n" };
+        let mut tail: String = match is_empty {
+            true => String::new(),
+            false => lines.iter().flat_map(|line| [line.text.as_str(), "\n"]).collect(),
+        };
         let start = tail.ceil_char_boundary(tail.len().saturating_sub(most));
         tail.drain(..start);
         match self.faults.happens("tail-base64") {

@@ -46,6 +46,20 @@ pub fn utc(ms: i64) -> String {
     format!("{}T{hour:02}:{minute:02}:{second:02}Z", at.date())
 }
 
+/// `Sun, 06 Nov 1994 08:49:37 GMT`, as HTTP has it (RFC 9110, section 5.6.7).
+pub fn http_date(ms: i64) -> String {
+    let at = in_beijing(ms).to_offset(UtcOffset::UTC);
+    let ((hour, minute, second), date) = (at.to_hms(), at.date());
+    let (weekday, month) = (date.weekday().to_string(), date.month().to_string());
+    format!(
+        "{}, {:02} {} {:04} {hour:02}:{minute:02}:{second:02} GMT",
+        &weekday[..3],
+        date.day(),
+        &month[..3],
+        date.year()
+    )
+}
+
 /// `2017-05-16 20:00:00` in Beijing, in milliseconds since 1970; none if it is no such time.
 pub fn moment(text: &str) -> Option<i64> {
     let numbers: Vec<i64> =
@@ -68,5 +82,6 @@ mod tests {
         assert_eq!(moment("2019-02-26 00:44:25"), Some(1_551_113_065_000));
         assert_eq!(moment("2019-02-30 00:44:25").or(moment("yesterday")), None);
         assert_eq!(utc(1_551_113_065_999), "2019-02-25T16:44:25Z");
+        assert_eq!(http_date(784_111_777_000), "Sun, 06 Nov 1994 08:49:37 GMT");
     }
 }

@@ -193,6 +193,12 @@ impl Content {
         Ok(())
     }
 
+    /// The digest in ImageUri.
+    pub fn digest(&self) -> &str {
+        let uri = self.image["ImageUri"].as_str().unwrap_or_default();
+        uri.rsplit_once('@').map_or(uri, |(_, digest)| digest)
+    }
+
     /// Whether image acceleration is on.
     pub fn is_accelerated(&self) -> bool {
         self.image["ContainerImageAccelerate"] == true

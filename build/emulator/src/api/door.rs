@@ -1,6 +1,7 @@
 //! Server of the API on the loopback: HTTP/1.1, requests signed with TC3-HMAC-SHA256 by the test
 //! key, and `/control`, which sets faults. Errors of the API are HTTP 200, as the cloud's.
 
+use crate::api::clock::http_date;
 use crate::api::error::ApiError;
 use crate::api::fault::Fault;
 use crate::api::service::{Answer, respond};
@@ -139,6 +140,12 @@ fn api(answered: &Result<Value, ApiError>) -> Reply {
     Reply::new(200, "application/json", respond(answered.clone()))
 }
 
+/// With the API's clock, by which a client whose own is off can tell why it was refused.
+fn dated(mut reply: Reply, session: &Session) -> Reply {
+    reply.headers.push(("Date".into(), http_date(session.now_ms())));
+    reply
+}
+
 /// The reply; none where the connection is to be reset.
 fn answer(
     request: &Request,
@@ -157,14 +164,14 @@ fn answer(
     let (action, version) = (header("x-tc-action"), header("x-tc-version"));
     if action.is_empty() {
         let what = "X-TC-Action is missing; requests are signed with TC3-HMAC-SHA256";
-        return Some(api(&Err(ApiError::new("MissingParameter", what))));
+        return Some(dated(api(&Err(ApiError::new("MissingParameter", what))), session));
     }
     let service = match admitted(request, path, query, session, credential) {
         Ok(service) => service,
-        Err(error) => return Some(api(&Err(error))),
+        Err(error) => return Some(dated(api(&Err(error)), session)),
     };
     match session.answer(&service, version, action, &request.body) {
-        Answer::Body(body) => Some(Reply::new(200, "application/json", body)),
+        Answer::Body(body) => Some(dated(Reply::new(200, "application/json", body), session)),
         Answer::Reset => None,
     }
 }

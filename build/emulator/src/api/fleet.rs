@@ -5,13 +5,12 @@ use crate::api::content::Content;
 use crate::config::Config;
 use crate::instance::Host;
 use crate::journal::Journal;
-use crate::platform::Platform;
+use crate::platform::{Observers, Platform};
 use crate::program::Program;
-use crate::queue::Observer;
 use crate::sync::lock;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Versions that have instances at once; the one that was called longest ago gives way. Each has
 /// some six descriptors, and a process often no more than 1024.
@@ -33,13 +32,19 @@ pub struct Fleet {
     host: Arc<Host>,
     journal: Arc<Journal>,
     program: Program,
+    /// How long it took to unpack the image.
+    pull: Duration,
+    /// Digests of images that an instance was started of: a node has them.
+    pulled: Mutex<HashSet<String>>,
     running: Mutex<HashMap<Which, (Arc<Platform>, Instant)>>,
 }
 
 impl Fleet {
     /// Instances of `program`, whatever image a request names.
     pub fn new(host: Arc<Host>, journal: Arc<Journal>, program: Program) -> Fleet {
-        Fleet { host, journal, program, running: Mutex::default() }
+        let pull = program.take_pull();
+        let (pulled, running) = (Mutex::default(), Mutex::default());
+        Fleet { host, journal, program, pull, pulled, running }
     }
 
     /// Limits how many instances a minute are started for calls, all functions together.
@@ -61,7 +66,7 @@ impl Fleet {
         which: &Which,
         content: &Content,
         config: Config,
-        observer: impl FnOnce() -> Observer,
+        observers: impl FnOnce() -> Observers,
     ) -> Result<Arc<Platform>, String> {
         let mut running = lock(&self.running);
         if let Some((platform, used)) = running.get_mut(which) {
@@ -69,9 +74,13 @@ impl Fleet {
             return Ok(platform.clone());
         }
         let arguments = content.arguments();
-        let program = self.program.variant(content.command(), arguments.as_deref());
+        // One node with one cache of images, which acceleration has filled ahead. The image that
+        // runs is unpacked once, so each digest's pull takes what that took.
+        let is_new = lock(&self.pulled).insert(content.digest().to_owned());
+        let pull = if is_new && !content.is_accelerated() { self.pull } else { Duration::ZERO };
+        let program = self.program.variant(content.command(), arguments.as_deref(), pull);
         let (host, journal) = (self.host.clone(), self.journal.clone());
-        let platform = Platform::observed(config, host, program, journal, Some(observer()))
+        let platform = Platform::observed(config, host, program, journal, Some(observers()))
             .map_err(|error| error.to_string())?;
         let idle = |entry: &(&Which, &(Arc<Platform>, Instant))| {
             let pool = entry.1.0.pool();

@@ -30,6 +30,27 @@ impl Form {
     }
 }
 
+/// A line of a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Line {
+    /// Whether the function has printed it; all others are the platform's.
+    pub is_own: bool,
+    /// Its text.
+    pub text: String,
+}
+
+impl Line {
+    /// A line that the function has printed.
+    pub fn own(text: &str) -> Line {
+        Line { is_own: true, text: text.to_owned() }
+    }
+
+    /// A line of the platform.
+    pub fn platform(text: String) -> Line {
+        Line { is_own: false, text }
+    }
+}
+
 /// What there is to report of a request.
 #[derive(Clone, Copy, Debug)]
 pub struct Request<'a> {
@@ -47,11 +68,14 @@ pub struct Request<'a> {
     pub returned: Option<&'a str>,
     /// The body of a failure.
     pub failed: Option<&'a str>,
+    /// What the function has printed.
+    pub printed: &'a [String],
 }
 
 impl Form {
-    /// All lines of a request, in order.
-    pub fn lines(self, of: &Request<'_>) -> Vec<String> {
+    /// All lines of a request, in order. Where the function's own stand among the platform's is
+    /// shown by one document only: between its start and its result.
+    pub fn lines(self, of: &Request<'_>) -> Vec<Line> {
         let id = of.id;
         let init =
             of.cold.map(|start| self.report("Init", id, &start, of.memory_mb, of.used_bytes));
@@ -68,21 +92,25 @@ impl Form {
                 lines.extend(init);
             }
         }
+        let mut lines: Vec<Line> = lines.into_iter().map(Line::platform).collect();
+        lines.extend(of.printed.iter().map(|text| Line::own(text)));
+        let mut rest = Vec::new();
         match (of.failed, of.returned) {
-            (Some(failed), _) => lines.push(format!("ERROR RequestId:{id} Result:{failed}")),
+            (Some(failed), _) => rest.push(format!("ERROR RequestId:{id} Result:{failed}")),
             (None, Some(returned)) => {
                 let returned = serde_json::Value::String(returned.to_owned());
-                lines.push(format!("Response RequestId:{id} RetMsg:{returned}"));
+                rest.push(format!("Response RequestId:{id} RetMsg:{returned}"));
             }
             (None, None) => {}
         }
-        lines.push(format!("END RequestId:{id}"));
-        lines.push(format!(
+        rest.push(format!("END RequestId:{id}"));
+        rest.push(format!(
             "Report RequestId:{id} Duration:{}ms Memory:{}MB MemUsage:{:.2}MB",
             whole_ms(of.duration),
             of.memory_mb,
             mib(of.used_bytes)
         ));
+        lines.extend(rest.into_iter().map(Line::platform));
         lines
     }
 
@@ -140,8 +168,14 @@ mod tests {
             used_bytes: 60_670_607,
             returned: Some("hi"),
             failed: None,
+            printed: &["ready".to_owned()],
+        };
+        let written = |form: Form, request: &Request<'_>| -> Vec<String> {
+            let lines = form.lines(request).into_iter();
+            lines.map(|line| line.text + if line.is_own { " (own)" } else { "" }).collect()
         };
         let rest = [
+            "ready (own)",
             r#"Response RequestId:a RetMsg:"hi""#,
             "END RequestId:a",
             "Report RequestId:a Duration:1ms Memory:640MB MemUsage:57.86MB",
@@ -151,7 +185,7 @@ mod tests {
         }
         let with = |first: &[&'static str]| joined(first, &rest);
         assert_eq!(
-            Form::Year2021.lines(&request),
+            written(Form::Year2021, &request),
             with(&[
                 "START RequestId:a",
                 "Init Report RequestId: a InitDuration: 236ms Duration: 158ms Memory: 640MB \
@@ -159,7 +193,7 @@ mod tests {
             ])
         );
         assert_eq!(
-            Form::Docs.lines(&request),
+            written(Form::Docs, &request),
             with(&[
                 "START RequestId:a",
                 "Init Report RequestId: a Coldstart: 236ms (PullCode: 70ms InitRuntime: 8ms \
@@ -167,7 +201,7 @@ mod tests {
             ])
         );
         assert_eq!(
-            Form::CloudBase.lines(&request),
+            written(Form::CloudBase, &request),
             with(&[
                 "Init Report RequestId: a Coldstart: 166ms (InitRuntime: 8ms InitFunction: \
                  158ms) Memory: 640MB MemUsage: 57.86MB",
@@ -175,7 +209,8 @@ mod tests {
                 "Event RequestId:a"
             ])
         );
-        let failed = Request { cold: None, returned: None, failed: Some("{}"), ..request };
-        assert_eq!(Form::Docs.lines(&failed)[1], "ERROR RequestId:a Result:{}");
+        let failed =
+            Request { cold: None, returned: None, failed: Some("{}"), printed: &[], ..request };
+        assert_eq!(written(Form::Docs, &failed)[1], "ERROR RequestId:a Result:{}");
     }
 }

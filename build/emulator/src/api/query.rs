@@ -49,14 +49,25 @@ impl Query {
                 .filter(|(known, _)| name.as_ref().is_none_or(|name| name == known))
                 .any(|(_, text)| match begins {
                     true => text.starts_with(value.as_str()),
-                    // A field holds words: a value is found in it as a whole or as one of them.
-                    false => text == value || text.contains(value.as_str()),
+                    false => holds(text, value),
                 }),
             Query::Not(inner) => !inner.fits(fields),
             Query::And(all) => all.iter().all(|query| query.fits(fields)),
             Query::Or(some) => some.iter().any(|query| query.fits(fields)),
         }
     }
+}
+
+/// A field holds words (CLS splits it at blanks and punctuation): a value is found in it as a
+/// whole, or as one or several whole words of it.
+fn holds(text: &str, value: &str) -> bool {
+    let is_inside = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() || "-_.$".contains(c));
+    let mut found = text.match_indices(value).filter(|_| !value.is_empty());
+    text == value
+        || found.any(|(at, _)| {
+            let after = text[at + value.len()..].chars().next();
+            !is_inside(text[..at].chars().next_back()) && !is_inside(after)
+        })
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -211,6 +222,8 @@ mod tests {
         }
         for query in [
             "SCF_RequestId:\"abc-2\"",
+            "SCF_RequestId:\"abc\"",
+            "Dura",
             "SCF_FunctionName:f AND SCF_Type:Custom",
             "NOT SCF_RequestId:abc-1",
             "SCF_Message:Init*",

@@ -129,15 +129,19 @@ impl Session {
         result
     }
 
-    /// Keeps a request and its lines.
-    pub(super) fn record(&self, call: Call, lines: Vec<Line>) {
+    /// Keeps lines, and the request that they are of if somebody made one.
+    pub(super) fn record(&self, call: Option<Call>, lines: Vec<Line>) {
         let mut logs = lock(&self.logs);
-        let (number, gone_call) = logs.add_call(call.clone());
+        let added = call.map(|call| (logs.add_call(call.clone()), call));
         let (lines, gone): (Vec<Line>, Vec<Option<u64>>) =
             lines.into_iter().map(|line| logs.add(line)).unzip();
         let gone = gone.into_iter().flatten().collect();
         if let Some(store) = &*lock(&self.store) {
-            store.log(&lines, (number, &call), gone, gone_call);
+            let (call, gone_call) = match &added {
+                Some(((number, gone), call)) => (Some((*number, call)), *gone),
+                None => (None, None),
+            };
+            store.log(&lines, call, gone, gone_call);
         }
     }
 

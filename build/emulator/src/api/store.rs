@@ -122,10 +122,16 @@ impl Store {
         Written(Some(wait))
     }
 
-    /// Writes a request and its lines in the background.
-    pub fn log(&self, lines: &[Line], call: (u64, &Call), gone: Vec<u64>, gone_call: Option<u64>) {
+    /// Writes lines, and their request, in the background.
+    pub fn log(
+        &self,
+        lines: &[Line],
+        call: Option<(u64, &Call)>,
+        gone: Vec<u64>,
+        gone_call: Option<u64>,
+    ) {
         let lines = lines.iter().map(|line| (line.number, bytes(line))).collect();
-        let call = Some((call.0, bytes(call.1)));
+        let call = call.map(|(number, call)| (number, bytes(call)));
         self.order(Order { lines, call, gone, gone_call, ..Order::default() });
     }
 

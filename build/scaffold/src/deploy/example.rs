@@ -1,8 +1,10 @@
 //! Examples of the same deployment for other tools, as plain files to copy from. Nothing here runs
 //! them, and each states what to check in it. Strings are quoted as JSON, which is valid YAML.
 
+use crate::deploy::function::{Function, PublicNet};
 use crate::deploy::plan::Deployment;
 use crate::deploy::request::IMAGE_PORT;
+use crate::deploy::trigger::Trigger;
 use std::fmt::Write as _;
 
 /// Text in quotes, as JSON and YAML have it.
@@ -13,6 +15,18 @@ fn quoted(text: &str) -> String {
 /// Text in quotes, as Terraform has it: `${` and `%{` would begin a template.
 fn hcl(text: &str) -> String {
     quoted(text).replace("${", "$${").replace("%{", "%%{")
+}
+
+/// What of function.toml names things of Tencent Cloud, for a comment in a file of another cloud.
+fn left_out(function: &Function) -> Option<String> {
+    let parts = [
+        (function.vpc.is_some(), "[vpc]"),
+        (function.log.is_some(), "[log]"),
+        (!function.triggers.is_empty(), "[[trigger]]"),
+    ];
+    let parts: Vec<&str> =
+        parts.iter().filter(|(is_there, _)| *is_there).map(|(_, name)| *name).collect();
+    (!parts.is_empty()).then(|| parts.join(", "))
 }
 
 /// main.tf: resources of the provider tencentcloudstack/tencentcloud.
@@ -32,6 +46,21 @@ pub fn terraform(deployment: &Deployment) -> String {
     if let Some(role) = &function.role {
         inner.set("role", &hcl(role));
     }
+    if let Some(vpc) = &function.vpc {
+        inner.set("vpc_id", &hcl(&vpc.vpc_id));
+        inner.set("subnet_id", &hcl(&vpc.subnet_id));
+    }
+    if let Some(net) = function.public_net {
+        if net == PublicNet::Off && function.vpc.is_none() {
+            inner.comment("the provider switches it off only where a vpc_id is set");
+        }
+        inner.set("enable_public_net", &(net != PublicNet::Off).to_string());
+        inner.set("enable_eip_config", &(net == PublicNet::FixedIp).to_string());
+    }
+    if let Some(log) = &function.log {
+        inner.set("cls_logset_id", &hcl(&log.logset_id));
+        inner.set("cls_topic_id", &hcl(&log.topic_id));
+    }
     let mut image = Block::new(2);
     image.set(
         "image_type",
@@ -42,6 +71,12 @@ pub fn terraform(deployment: &Deployment) -> String {
     }
     image.set("image_uri", &hcl(&deployment.image_uri));
     image.set("image_port", &IMAGE_PORT.to_string());
+    if let Some(command) = &function.command {
+        image.set("command", &hcl(command));
+    }
+    if let Some(args) = &function.args {
+        image.set("args", &hcl(&args.join(" ")));
+    }
     image.comment(&format!("bench: {}", deployment.verdicts.acceleration));
     image.set("container_image_accelerate", &function.acceleration.to_string());
     let mut text = format!(
@@ -65,12 +100,33 @@ pub fn terraform(deployment: &Deployment) -> String {
         let _ = write!(text, "\n  instance_concurrency_config {{\n{}  }}\n", block.done());
     }
     text += "}\n";
+    let reference = "tencentcloud_scf_function.function.name";
+    for (at, trigger) in function.triggers.iter().enumerate() {
+        let mut block = Block::new(1);
+        block.set("function_name", reference);
+        if let Some(namespace) = &function.namespace {
+            block.set("namespace", &hcl(namespace));
+        }
+        block.set("trigger_name", &hcl(&trigger.name));
+        block.set("type", &hcl(trigger.kind));
+        block.set("qualifier", &hcl(&function.alias));
+        block.set("enable", if trigger.enabled { "\"OPEN\"" } else { "\"CLOSE\"" });
+        block.set("trigger_desc", &hcl(&trigger.text()));
+        if !trigger.message.is_empty() {
+            block.set("custom_argument", &hcl(&trigger.message));
+        }
+        let _ = write!(
+            text,
+            "\nresource \"tencentcloud_scf_trigger_config\" \"trigger_{}\" {{\n{}}}\n",
+            at + 1,
+            block.done()
+        );
+    }
     let _ = write!(text, "\n# bench: {}\n", deployment.verdicts.provisioned);
     if function.provisioned == 0 {
         return text + "# Provisioned concurrency is off (`provisioned` in function.toml).\n";
     }
     let mut version = Block::new(1);
-    let reference = "tencentcloud_scf_function.function.name";
     version.set("function_name", reference);
     let mut provisioned = Block::new(1);
     provisioned.set("function_name", reference);
@@ -118,11 +174,81 @@ pub fn serverless(deployment: &Deployment) -> String {
         None => write!(text, "  image:\n    imageType: personal\n"),
     };
     let _ = writeln!(text, "    imageUrl: {}", quoted(&deployment.image_uri));
+    if let Some(command) = &function.command {
+        let _ = writeln!(text, "    command: {}", quoted(command));
+    }
+    if let Some(args) = &function.args {
+        let _ = writeln!(text, "    args: {}", quoted(&args.join(" ")));
+    }
+    if let Some(net) = function.public_net {
+        let (open, fixed) = (net != PublicNet::Off, net == PublicNet::FixedIp);
+        let _ = write!(text, "  publicAccess: {open}\n  eip: {fixed}\n");
+    }
+    if let Some(vpc) = &function.vpc {
+        let (vpc_id, subnet_id) = (quoted(&vpc.vpc_id), quoted(&vpc.subnet_id));
+        let _ = write!(text, "  vpcConfig:\n    vpcId: {vpc_id}\n    subnetId: {subnet_id}\n");
+    }
+    if let Some(log) = &function.log {
+        let (set, topic) = (quoted(&log.logset_id), quoted(&log.topic_id));
+        let _ = write!(text, "  cls:\n    logsetId: {set}\n    topicId: {topic}\n");
+    }
     if !function.environment.is_empty() {
         text += "  environment:\n    variables:\n";
         for (name, value) in &function.environment {
             let _ = writeln!(text, "      {name}: {}", quoted(value));
         }
+    }
+    let (urls, events): (Vec<&Trigger>, Vec<&Trigger>) =
+        function.triggers.iter().partition(|trigger| trigger.kind == "http");
+    if !urls.is_empty() {
+        text += "  # The component has no function URL: `just deploy` makes it.\n";
+    }
+    if !events.is_empty() {
+        text += "  events:\n";
+        events.iter().for_each(|trigger| text += &event(trigger, &function.alias));
+    }
+    text
+}
+
+/// A trigger as Serverless Framework's component has it.
+fn event(trigger: &Trigger, alias: &str) -> String {
+    let of = |name: &str| trigger.description.get(name).map(ToString::to_string);
+    let mut lines = vec![("qualifier", quoted(alias)), ("enable", trigger.enabled.to_string())];
+    match trigger.kind {
+        "timer" => {
+            lines.push(("name", quoted(&trigger.name)));
+            lines.push(("cronExpression", quoted(&trigger.text())));
+            if !trigger.message.is_empty() {
+                lines.push(("argument", quoted(&trigger.message)));
+            }
+        }
+        "cos" => {
+            let filter = &trigger.description["filter"];
+            lines.push(("bucket", quoted(&trigger.name)));
+            lines.push(("events", of("event").unwrap_or_default()));
+            // A flow mapping: JSON is YAML.
+            lines.push((
+                "filter",
+                format!("{{\"prefix\": {}, \"suffix\": {}}}", filter["Prefix"], filter["Suffix"]),
+            ));
+        }
+        _ => {
+            // INSTANCE-TOPIC, and an instance is `ckafka-` and a word.
+            let topic = trigger.name.match_indices('-').nth(1).map(|(at, _)| at);
+            let (instance, topic) = trigger.name.split_at(topic.unwrap_or(trigger.name.len()));
+            lines.push(("name", quoted(instance)));
+            lines.push(("topic", quoted(topic.trim_start_matches('-'))));
+            for name in ["maxMsgNum", "offset", "retry"] {
+                lines.extend(of(name).map(|value| (name, value)));
+            }
+        }
+    }
+    let mut text = format!("    - {}:\n        parameters:\n", trigger.kind);
+    if trigger.kind == "ckafka" {
+        text += "          # It has no key for the longest wait, nor for a consumer group.\n";
+    }
+    for (name, value) in lines {
+        let _ = writeln!(text, "          {name}: {value}");
     }
     text
 }
@@ -149,6 +275,20 @@ pub fn knative(deployment: &Deployment) -> String {
         IMAGE_PORT,
         function.memory_mb,
     );
+    if let Some(parts) = left_out(function) {
+        let note = format!(
+            "# {parts} of function.toml: things of Tencent Cloud. A cluster has its own network \
+             and log; events come by\n# Knative Eventing (PingSource, KafkaSource).\n"
+        );
+        text.insert_str(0, &note);
+    }
+    if let Some(command) = &function.command {
+        let _ = write!(text, "          command:\n            - {}\n", quoted(command));
+    }
+    if let Some(args) = &function.args {
+        text += "          args:\n";
+        args.iter().for_each(|arg| text += &format!("            - {}\n", quoted(arg)));
+    }
     if !function.environment.is_empty() {
         text += "          env:\n";
         for (name, value) in &function.environment {
@@ -193,6 +333,26 @@ pub fn function_compute(deployment: &Deployment) -> String {
         timeout = function.timeout_s,
         concurrency = function.concurrency.unwrap_or(1),
     );
+    if let Some(parts) = left_out(function) {
+        let note = format!(
+            "# {parts} of function.toml: things of Tencent Cloud. Here they are vpcConfig, \
+             logConfig and triggers, with this\n# cloud's own names.\n"
+        );
+        text.insert_str(0, &note);
+    }
+    let words = |words: &[String]| {
+        let lines = words.iter().map(|word| format!("          - {}\n", quoted(word)));
+        lines.collect::<String>()
+    };
+    if let Some(command) = &function.command {
+        text += &format!("        entrypoint:\n{}", words(std::slice::from_ref(command)));
+    }
+    if let Some(args) = &function.args {
+        text += &format!("        command:\n{}", words(args));
+    }
+    if function.public_net == Some(PublicNet::Off) {
+        text += "      internetAccess: false\n";
+    }
     if !function.environment.is_empty() {
         text += "      environmentVariables:\n";
         for (name, value) in &function.environment {
