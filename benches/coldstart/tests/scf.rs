@@ -298,7 +298,7 @@ fn flags_that_cannot_be_are_refused_before_any_call() {
         (&["--burst", "auto"], "no meaning on SCF"),
         (&["--memory", "100"], "steps of 128"),
         (&["--event", "{"], "not JSON"),
-        (&["--region", "a b"], "no region"),
+        (&["--region", "a b"], "invalid region"),
         (&["--namespace", "a/b"], "--namespace"),
         (&["--image", "ccr.ccs.tencentyun.com/team/other:v1"], "not pinned"),
         (&["--cls-topic", "x"], "LOGSET/TOPIC"),
