@@ -40,10 +40,10 @@ bench-coldstart *FLAGS:
 plan *FLAGS:
     {{ host }} coldstart plan "$@"
 
-# Another bench: `just bench start` (exec to first byte) or `just bench throughput`; flags follow
+# Another bench: `just bench start` (exec to first byte), `just bench throughput`, or `just bench peers` (a good client beside slow ones); flags follow
 [group('measure')]
 bench NAME='start' *FLAGS:
-    {{ host }} "$@"
+    case "$1" in peers) shift && benches/throughput/peers/bench "$@" ;; *) {{ host }} "$@" ;; esac
 
 # Keep a run with its machine under benches/record, to compare with later (`--baseline FILE`)
 [group('measure')]

@@ -280,17 +280,19 @@ impl App {
     /// Passes bodies with a content coding (`content-encoding: gzip`) to handlers as they were
     /// sent. Without this they are refused with 415 and `accept-encoding: identity` before they are
     /// read: compressed JSON cannot be parsed as JSON, and the unpacked size has no limit but the
-    /// handler's.
+    /// handler's. The feature `gzip` makes an exception for that coding: such a body is inflated
+    /// within the limits of other bodies, and the handler gets it without its Content-Encoding and
+    /// Content-Length.
     ///
     /// # Example
     /// ```
     /// use firstbyte::{App, Request, test};
     ///
     /// let app = App::new().post("/", |request: Request<'_>| request.body().len().to_string());
-    /// let call = test::post("/", "packed").header("content-encoding", "gzip");
+    /// let call = test::post("/", "packed").header("content-encoding", "br");
     /// let reply = call.clone().send(&app);
     /// assert_eq!(reply.status().code(), 415);
-    /// assert_eq!(reply.header("accept-encoding"), Some("identity"));
+    /// assert!(reply.header("accept-encoding").is_some_and(|all| all.ends_with("identity")));
     /// assert_eq!(call.send(&app.encoded_bodies()).text(), "6");
     /// ```
     pub fn encoded_bodies(mut self) -> App {
@@ -498,7 +500,10 @@ impl App {
         error.write_json_with(error.message_for(caller, status), id, &mut body);
         let reply = Reply::raw_json(body).with_status(status);
         match error.is_about_coding() {
-            true => reply.with_known_header("accept-encoding", "identity"),
+            true if caller == Caller::Gateway => {
+                reply.with_known_header("accept-encoding", "identity")
+            }
+            true => reply.with_known_header("accept-encoding", CODINGS),
             false => reply,
         }
     }
@@ -507,27 +512,50 @@ impl App {
     ///
     /// # Errors
     /// 415 if the fields say that the body is encoded.
-    pub(crate) fn check_coding(&self, headers: Headers<'_>) -> Result<()> {
+    fn check_coding(&self, headers: Headers<'_>) -> Result<Coding> {
         if self.takes_encoded {
-            return Ok(());
+            return Ok(Coding::Identity);
         }
         match headers.get_bytes(CONTENT_ENCODING) {
-            Some(_) if is_encoded(headers) => Err(Error::coding()),
-            _ => Ok(()),
+            Some(_) => coding(headers),
+            None => Ok(Coding::Identity),
         }
     }
 
-    /// Answers one request as the server would, which may refuse its body.
-    pub(crate) fn respond_or_refuse(&self, request: Request<'_>) -> Reply {
-        if !request.body().is_empty()
-            && let Err(error) = self.check_coding(request.headers())
-        {
-            return self.refusal(&Asked::of(&request), &error);
+    /// Refuses a body that is encoded in any way: of a bridged event, whose share of the memory
+    /// does not cover what it would become.
+    ///
+    /// # Errors
+    /// 415 if the fields say that the body is encoded.
+    pub(crate) fn check_plain(&self, headers: Headers<'_>) -> Result<()> {
+        match self.check_coding(headers)? {
+            Coding::Identity => Ok(()),
+            #[cfg(feature = "gzip")]
+            Coding::Gzip => Err(Error::coding()),
         }
-        self.respond(request)
     }
 
-    fn refusal(&self, asked: &Asked<'_>, error: &Error) -> Reply {
+    /// Decides on a body by the fields before it.
+    ///
+    /// # Errors
+    /// 415 if it is encoded in a way that nobody here reads.
+    pub(crate) fn admission(&self, headers: Headers<'_>, is_empty: bool) -> Result<Admission> {
+        let coding = if is_empty { Coding::Identity } else { self.check_coding(headers)? };
+        match coding {
+            Coding::Identity => {}
+            #[cfg(feature = "gzip")]
+            Coding::Gzip => {
+                return Ok(Admission { body_bytes: self.limits.body_bytes, is_gzip: true });
+            }
+        }
+        Ok(Admission {
+            body_bytes: self.limits.body_bytes,
+            #[cfg(feature = "gzip")]
+            is_gzip: false,
+        })
+    }
+
+    pub(crate) fn refusal(&self, asked: &Asked<'_>, error: &Error) -> Reply {
         let mut reply = self.failed(asked, error, Caller::Web);
         if let Some(surround) = &self.surround {
             (surround.after)(self, asked, &mut reply);
@@ -558,16 +586,39 @@ impl App {
 }
 
 const CONTENT_ENCODING: &str = "content-encoding";
+/// `Accept-Encoding` of the reply to a peer that has sent another coding.
+const CODINGS: &str = if cfg!(feature = "gzip") { "gzip, identity" } else { "identity" };
 
-/// Whether any field names a content coding other than `identity`.
+/// How a body is encoded.
+enum Coding {
+    Identity,
+    #[cfg(feature = "gzip")]
+    Gzip,
+}
+
+/// The coding that all Content-Encoding fields name together.
+///
+/// # Errors
+/// 415 for an unknown coding, and for more than one coding.
 #[cold]
 #[inline(never)]
-fn is_encoded(headers: Headers<'_>) -> bool {
-    headers.iter().any(|(name, value)| {
-        name.eq_ignore_ascii_case(CONTENT_ENCODING)
-            && !value.trim_ascii().is_empty()
-            && !value.trim_ascii().eq_ignore_ascii_case(b"identity")
-    })
+fn coding(headers: Headers<'_>) -> Result<Coding> {
+    let mut codings = headers
+        .iter()
+        .filter(|(name, _)| name.eq_ignore_ascii_case(CONTENT_ENCODING))
+        .flat_map(|(_, value)| value.split(|&byte| byte == b','))
+        .map(<[u8]>::trim_ascii)
+        .filter(|name| !name.is_empty() && !name.eq_ignore_ascii_case(b"identity"));
+    match (codings.next(), codings.next()) {
+        (None, _) => Ok(Coding::Identity),
+        #[cfg(feature = "gzip")]
+        (Some(name), None)
+            if [&b"gzip"[..], b"x-gzip"].iter().any(|its| its.eq_ignore_ascii_case(name)) =>
+        {
+            Ok(Coding::Gzip)
+        }
+        _ => Err(Error::coding()),
+    }
 }
 
 impl fmt::Debug for App {
@@ -583,10 +634,7 @@ impl fmt::Debug for App {
 
 impl Service for App {
     fn admit(&self, head: &RequestHead<'_>) -> Result<Admission> {
-        if head.head.framing != Framing::Length(0) {
-            self.check_coding(head.headers())?;
-        }
-        Ok(Admission { body_bytes: self.limits.body_bytes })
+        self.admission(head.headers(), head.head.framing == Framing::Length(0))
     }
 
     fn call(&self, request: Request<'_>) -> Reply {

@@ -78,8 +78,12 @@ pub(crate) enum Caller {
 
 /// What a Web client reads about a function's failure.
 const GENERAL: &str = "the function failed; its log says why, under this request id";
+#[cfg(not(feature = "gzip"))]
 const CODING: &str =
     "the body has a content coding; send it plain, without a Content-Encoding field";
+#[cfg(feature = "gzip")]
+const CODING: &str =
+    "the body has a content coding; send it plain, or in one that Accept-Encoding names";
 /// Largest number of causes listed, and largest number of bytes of their texts.
 const MOST_CAUSES: usize = 16;
 const MOST_CAUSE_BYTES: usize = 2 * 1024;

@@ -7,6 +7,7 @@ mod served;
 pub use served::Served;
 
 use crate::app::App;
+use crate::asked::Asked;
 use crate::body::Body;
 use crate::deadline::Arrival;
 use crate::error::{Error, Result};
@@ -18,6 +19,8 @@ use crate::reply::{IntoReply, Reply};
 use crate::request::Request;
 use crate::transport::{Service, finish_background as finish};
 use crate::wire::Status;
+#[cfg(feature = "gzip")]
+use crate::wire::gzip;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::fmt;
@@ -142,9 +145,15 @@ impl Call {
 
     /// Calls an App as the server would: routes, hooks, `around`, errors as JSON, panics as 500.
     /// What a server refuses before it has a request (400, 408, 413, 431) is not simulated, except
-    /// an encoded body (415).
-    pub fn send(self, app: &App) -> Answer {
-        match self.with(|request| Answer::of(app.respond_or_refuse(request))) {
+    /// an encoded body (415), which is inflated where the server would (feature `gzip`).
+    pub fn send(mut self, app: &App) -> Answer {
+        let answer = match self.decode(app) {
+            Ok(()) => self.with(|request| Answer::of(app.respond(request))),
+            Err(error) => {
+                self.with(|request| Answer::of(app.refusal(&Asked::of(&request), &error)))
+            }
+        };
+        match answer {
             Ok(answer) => answer,
             Err(error) => panic!("the reply's stream: {error}"),
         }
@@ -165,6 +174,23 @@ impl Call {
     /// The handler's error.
     pub fn call_web<R: IntoReply>(self, handler: impl FnOnce(Request<'_>) -> R) -> Result<Answer> {
         self.with(|request| Answer::of(handler(request).into_reply()?))
+    }
+
+    /// Makes the body what the server would hand on.
+    ///
+    /// # Errors
+    /// What the server would refuse it with.
+    fn decode(&mut self, app: &App) -> Result<()> {
+        let pairs: Vec<(&str, &str)> =
+            self.headers.iter().map(|(name, value)| (&**name, &**value)).collect();
+        #[cfg_attr(not(feature = "gzip"), allow(unused_variables))]
+        let admission = app.admission(Headers::from_pairs(&pairs), self.body.is_empty())?;
+        #[cfg(feature = "gzip")]
+        if admission.is_gzip {
+            self.body = gzip::whole(&self.body, admission.body_bytes)?;
+            self.headers.retain(|(name, _)| !gzip::is_about_coded_body(name.as_bytes()));
+        }
+        Ok(())
     }
 
     fn with<T>(mut self, call: impl FnOnce(Request<'_>) -> T) -> T {

@@ -6,12 +6,15 @@
 //! [`Reject`].
 //!
 //! Reading order: [`status`], [`reject`], [`scan`] (where a head ends), [`head`] (its meaning),
-//! [`chunked`] (bodies of unknown length), [`date`], [`response`] (what is sent).
+//! [`chunked`] (bodies of unknown length), `gzip` (bodies with a content coding), [`date`],
+//! [`response`] (what is sent).
 
 pub mod chunked;
 pub mod date;
 #[cfg(feature = "websocket")]
 pub(crate) mod frame;
+#[cfg(feature = "gzip")]
+pub mod gzip;
 pub mod head;
 pub mod reject;
 pub mod response;

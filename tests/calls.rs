@@ -6,6 +6,8 @@
 mod certificates;
 #[path = "calls/cos.rs"]
 mod cos;
+#[path = "calls/name_server.rs"]
+mod name_server;
 #[path = "calls/other_side.rs"]
 mod other_side;
 #[path = "../examples/calls/cos/src/sign.rs"]
@@ -20,23 +22,53 @@ use outside::reply::Reply;
 use outside::server::Server;
 use outside::service::{PASSWORD, PASSWORD_ENCODED, Service, free_address};
 use rustix::process::Signal;
+use std::fs;
 use std::net::SocketAddr;
 use std::process::Command;
 use std::time::{Duration, Instant};
+use tempfile::TempDir;
 
-/// A function, and how it was answered.
-struct Function(Server);
+/// A function that runs.
+struct Function {
+    server: Server,
+    /// Where it runs as in an image.
+    _root: Option<TempDir>,
+}
 
 /// The time-out that each invocation brings, in seconds.
 const TIMEOUT_S: u64 = 2;
 /// What a machine that is busy adds to it.
 const SLACK: Duration = Duration::from_secs(3);
+/// No wait is in what takes less; a look-up that is given up takes 5 s by musl's own resolver.
+const AT_ONCE: Duration = Duration::from_secs(1);
 
 impl Function {
     fn start(name: &str, environment: &[(&str, &str)]) -> Function {
         let mut command = Command::new(program::call(name));
         command.envs(environment.iter().copied());
-        Function(Server::start(command))
+        Function { server: Server::start(command), _root: None }
+    }
+
+    /// As in an image from scratch: a root folder that has the program and these files, no
+    /// /etc/hosts, and no /etc/resolv.conf that is not among them.
+    fn start_in_scratch(
+        name: &str,
+        files: &[(&str, &str)],
+        environment: &[(&str, &str)],
+    ) -> Function {
+        let root = TempDir::new().expect("a folder can be made");
+        fs::copy(program::call(name), root.path().join("app")).expect("there is room");
+        fs::create_dir(root.path().join("etc")).expect("there is room");
+        for (name, text) in files {
+            fs::write(root.path().join("etc").join(name), text).expect("there is room");
+        }
+        let mut command = Command::new("unshare");
+        if !rustix::process::geteuid().is_root() {
+            command.args(["--user", "--map-root-user"]);
+        }
+        command.arg("--root").arg(root.path()).arg("/app");
+        command.envs(environment.iter().copied());
+        Function { server: Server::start(command), _root: Some(root) }
     }
 
     /// One invocation with credentials, as a role brings them.
@@ -51,7 +83,7 @@ impl Function {
             role.token,
             event.len()
         );
-        peer::ask(self.0.address, request)
+        peer::ask(self.server.address, request)
     }
 
     #[track_caller]
@@ -60,9 +92,9 @@ impl Function {
         assert_eq!((reply.status, reply.text()), (200, body));
     }
 
-    /// It fails with one of these words, in time, and without a secret.
+    /// It fails with one of these words, in time, and without a secret. How long that took.
     #[track_caller]
-    fn assert_fails(&self, what: &str, words: &[&str]) {
+    fn assert_fails(&self, what: &str, words: &[&str]) -> Duration {
         let begun = Instant::now();
         let reply = self.invoke("{}");
         let took = begun.elapsed();
@@ -74,13 +106,14 @@ impl Function {
         for secret in [PASSWORD, PASSWORD_ENCODED, cos::ROLE.key, cos::ROLE.token] {
             assert!(!message.contains(secret), "{what}: {message}");
         }
+        took
     }
 
     /// Stopped, until `is_over` says that the server has ended its session, and continued.
     fn stop_until(&self, is_over: impl FnMut() -> bool) {
-        self.0.signal(Signal::STOP);
+        self.server.signal(Signal::STOP);
         eventually("the server ends an idle session", is_over);
-        self.0.signal(Signal::CONT);
+        self.server.signal(Signal::CONT);
     }
 }
 
@@ -116,6 +149,7 @@ fn fails_as_it_should(
     start(relay.address).assert_fails("slow", LATE);
     let relay = Relay::to(server, Mode::CutAfter(7));
     start(relay.address).assert_fails("cut", CUT);
+    assert_eq!(relay.begun(), 1, "{name}: a connection that never was is not tried again");
     let relay = Relay::to(server, Mode::Pass);
     let function = start(relay.address);
     let reply = function.invoke("{}");
@@ -254,6 +288,10 @@ fn https_is_asked_and_its_sessions_may_end() {
         function.stop_until(is_closed_by(&relay));
         function.assert_answers("{}", r#"{"status":200,"bytes":20000}"#);
         assert_eq!(relay.begun(), 2, "{name}");
+        // Its request arrives, its reply does not: what may be asked twice is, and once.
+        relay.set(Mode::CutOnce);
+        function.assert_answers("{}", r#"{"status":200,"bytes":20000}"#);
+        assert_eq!(relay.begun(), 3, "{name}");
         let url = format!("https://localhost:{}/nothing", relay.address.port());
         let function = Function::start(name, &[("UPSTREAM_URL", &url), ("UPSTREAM_CA", &ca)]);
         let reply = function.invoke("{}");
@@ -301,6 +339,18 @@ fn wrong_certificates_are_refused_by_name() {
         let url = format!("https://{}/page", nginx.address);
         Function::start(name, &[("UPSTREAM_URL", &url)]).assert_fails(name, &["UnknownIssuer"]);
     }
+}
+
+/// Built without the public list, it trusts the file that is named, and asks for it.
+#[test]
+fn a_file_of_authorities_is_enough() {
+    let Some((nginx, ca)) = nginx(Flaw::None) else { return };
+    let url = format!("https://{}/page", nginx.address);
+    let function = Function::start("call-https-lean", &[("UPSTREAM_URL", &url)]);
+    function.assert_fails("no list and no file", &["UPSTREAM_CA is not set"]);
+    let environment = [("UPSTREAM_URL", url.as_str()), ("UPSTREAM_CA", &ca)];
+    let function = Function::start("call-https-lean", &environment);
+    function.assert_answers("{}", r#"{"status":200,"bytes":20000}"#);
 }
 
 #[test]
@@ -356,6 +406,78 @@ fn mysql_is_asked_and_its_sessions_may_end() {
     });
 }
 
+/// A function, the variable that names its server, what to set that to for a host and its port,
+/// and what it answers then.
+struct Caller {
+    name: &'static str,
+    variable: &'static str,
+    url: fn(&str) -> String,
+    port: u16,
+    answer: &'static str,
+}
+
+/// All seven, on their servers; what is missing here is left out.
+fn callers() -> (Vec<Caller>, String, [Option<Service>; 4]) {
+    let redis = Service::redis(&[]);
+    let upstream = nginx(Flaw::None);
+    let (nginx, ca) = upstream.map_or((None, String::new()), |(nginx, ca)| (Some(nginx), ca));
+    let ca = fs::read_to_string(&ca).unwrap_or_default();
+    let postgres = Service::postgres(&[]);
+    let mariadb = Service::mariadb(&[]);
+    let mut callers = Vec::new();
+    let mut add = |name, variable, url, service: &Option<Service>, answer| {
+        if let Some(service) = service {
+            let port = service.address.port();
+            callers.push(Caller { name, variable, url, port, answer });
+        }
+    };
+    add("call-redis", "REDIS_URL", |at| format!("redis://{at}"), &redis, r#"{"value":null}"#);
+    for name in OVER_TLS {
+        let url = |at: &str| format!("https://{at}/page");
+        add(name, "UPSTREAM_URL", url, &nginx, r#"{"status":200,"bytes":20000}"#);
+    }
+    let url = |at: &str| format!("postgres://postgres:{PASSWORD_ENCODED}@{at}/postgres");
+    add("call-postgres", "POSTGRES_URL", url, &postgres, r#"{"value":1}"#);
+    let url = |at: &str| format!("mysql://caller:{PASSWORD_ENCODED}@{at}/");
+    add("call-mysql", "MYSQL_URL", url, &mariadb, r#"{"value":1}"#);
+    callers.push(Caller {
+        name: "call-cos",
+        variable: "COS_URL",
+        url: |at| format!("http://{at}/exampleobject"),
+        port: cos::StandIn::start().address.port(),
+        answer: r#"{"bytes":13}"#,
+    });
+    (callers, ca, [redis, nginx, postgres, mariadb])
+}
+
+/// musl's own resolver takes 5 s for the first two of these and fails, and 5 s for the third and
+/// fails too.
+#[test]
+fn names_are_found_in_an_image_from_scratch() {
+    let (callers, ca, _services) = callers();
+    let resolv_conf = name_server::start();
+    for Caller { name, variable, url, port, answer } in callers {
+        let started = |host: &str, files: &[(&str, &str)]| {
+            let url = url(&format!("{host}:{port}"));
+            let files: Vec<_> = files.iter().copied().chain([("ca.pem", ca.as_str())]).collect();
+            let environment = [(variable, url.as_str()), ("UPSTREAM_CA", "/etc/ca.pem")];
+            Function::start_in_scratch(name, &files, &environment)
+        };
+        let what = format!("{name}, no resolv.conf");
+        let took = started("upstream.test", &[]).assert_fails(&what, &["/etc/resolv.conf"]);
+        assert!(took < AT_ONCE, "{what}: {took:?}");
+        for (host, files) in
+            [("localhost", &[][..]), ("upstream.test", &[("resolv.conf", resolv_conf.as_str())])]
+        {
+            let function = started(host, files);
+            let begun = Instant::now();
+            function.assert_answers("{}", answer);
+            println!("{name}, {host}: {:?}", begun.elapsed());
+            assert!(begun.elapsed() < AT_ONCE, "{name}, {host}: {:?}", begun.elapsed());
+        }
+    }
+}
+
 #[test]
 fn cos_is_asked_with_a_signature() {
     let cos = cos::StandIn::start();
@@ -372,7 +494,7 @@ fn cos_is_asked_with_a_signature() {
     function.assert_fails("no such object", &["404 NoSuchKey"]);
     let function = Function::start("call-cos", &[("COS_URL", &cos.url("/tampered"))]);
     function.assert_fails("another signature", &["403 SignatureDoesNotMatch"]);
-    let reply = peer::ask(function.0.address, peer::invoke("{}"));
+    let reply = peer::ask(function.server.address, peer::invoke("{}"));
     reply.assert_is_error(500);
     assert!(reply.text().contains("bind a role"), "{}", reply.text());
     fails_as_it_should("call-cos", cos.address, |address| {

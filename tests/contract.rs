@@ -16,6 +16,8 @@ mod bodies;
 mod boot_lane;
 #[path = "contract/calling_out.rs"]
 mod calling_out;
+#[path = "contract/coded_bodies.rs"]
+mod coded_bodies;
 #[path = "contract/connections.rs"]
 mod connections;
 #[path = "contract/crowd.rs"]
@@ -46,6 +48,8 @@ mod one_at_a_time;
 mod pipelines;
 #[path = "contract/profile.rs"]
 mod profile;
+#[path = "contract/server_sent_events.rs"]
+mod server_sent_events;
 #[path = "contract/slow_peers.rs"]
 mod slow_peers;
 #[path = "contract/starting.rs"]

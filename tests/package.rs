@@ -125,3 +125,72 @@ fn a_crate_on_the_packaged_files_is_small_with_and_without_our_flags() {
         assert!(own_kib <= 2048, "{target} {flags} our flags: {own_kib} KiB of its own");
     }
 }
+
+/// What of a package's sources is outside of it, or left out of it: paths of `include_str!` and its
+/// kind that are not among `packed`.
+fn not_packed(folder: &Path, packed: &[PathBuf]) -> Vec<String> {
+    let mut missing = Vec::new();
+    for source in packed.iter().filter(|path| path.extension().is_some_and(|it| it == "rs")) {
+        let Ok(text) = fs::read_to_string(folder.join(source)) else { continue };
+        let text = text.split("#[cfg(test)]").next().unwrap_or_default();
+        for (at, _) in text.match_indices("include_") {
+            let Some((_, rest)) = text[at..].split_once("!(\"") else { continue };
+            let Some((name, _)) = rest.split_once('"') else { continue };
+            let mut path = source.parent().expect("a file has a folder").to_owned();
+            for part in name.split('/') {
+                if part == ".." {
+                    path.pop()
+                } else {
+                    path.push(part);
+                    true
+                };
+            }
+            if name.starts_with('$') || !packed.contains(&path) {
+                missing.push(format!("{}: {name}", source.display()));
+            }
+        }
+    }
+    missing
+}
+
+/// Published together, in this order: each finds the ones before it.
+#[test]
+fn the_tools_packages_carry_everything_that_they_compile_in() {
+    let packages = [
+        ("tc3", "build/tc3"),
+        ("bench-kit", "benches/kit"),
+        ("microimage", "build"),
+        ("firstbyte-scaffold", "build/scaffold"),
+        ("coldstart", "benches/coldstart"),
+    ];
+    for (name, folder) in packages {
+        let output = Command::new(env!("CARGO"))
+            .current_dir(root())
+            .args(["package", "--package", name, "--list", "--allow-dirty", "--quiet"])
+            .output()
+            .expect("cargo runs");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let packed: Vec<PathBuf> =
+            String::from_utf8(output.stdout).unwrap().lines().map(PathBuf::from).collect();
+        let folder = root().join(folder);
+        let missing = not_packed(&folder, &packed);
+        // What only the repository's own build compiles, by a feature that no package switches on.
+        let missing: Vec<_> = missing
+            .into_iter()
+            .filter(|line| {
+                name != "firstbyte-scaffold"
+                    || !["src/project.rs", "src/client.rs", "src/kind.rs"]
+                        .iter()
+                        .any(|file| line.starts_with(file))
+            })
+            .collect();
+        assert!(missing.is_empty(), "{name} is published without {missing:?}");
+        for licence in ["LICENSE-MIT", "LICENSE-APACHE"] {
+            assert!(packed.contains(&PathBuf::from(licence)), "{name}: no {licence}");
+        }
+    }
+    // The rule itself: the same sources without a file that one of them takes in.
+    let folder = root().join("build");
+    let sources = vec![PathBuf::from("src/commands.rs")];
+    assert_eq!(not_packed(&folder, &sources), ["src/commands.rs: ../scratch.Dockerfile"]);
+}

@@ -367,6 +367,7 @@ const fn calling(layers: Layers<'_>) -> Stack<'_> {
 }
 const CALLING: Stack<'_> = calling(&[&["client"], &["main"]]);
 const CALLING_HTTPS: Stack<'_> = calling(&[&["http", "link"], &["client"], &["main"]]);
+const CALLING_UREQ: Stack<'_> = calling(&[&["link"], &["connector"], &["client"], &["main"]]);
 const CALLING_COS: Stack<'_> = calling(&[&["http", "link", "sign"], &["client"], &["main"]]);
 
 /// What the tests share (ARCHITECTURE.md, "Top level"). `framing` is compiled by fuzz/ as well.
@@ -425,7 +426,7 @@ const PACKAGES: &[Package] = &[
     Package { folder: "examples/calls/postgres/src", name: "call_postgres", stacks: &[CALLING] },
     Package { folder: "examples/calls/redis/src", name: "call_redis", stacks: &[CALLING] },
     Package { folder: "examples/calls/tokio/src", name: "call_tokio", stacks: &[CALLING] },
-    Package { folder: "examples/calls/ureq/src", name: "call_ureq", stacks: &[CALLING] },
+    Package { folder: "examples/calls/ureq/src", name: "call_ureq", stacks: &[CALLING_UREQ] },
     Package { folder: "tests/src", name: "outside", stacks: &[OUTSIDE] },
     Package { folder: "template/src", name: "template", stacks: &[] },
 ];

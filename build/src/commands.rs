@@ -433,7 +433,7 @@ fn recipe_of(workspace: &Path) -> Result<Recipe, Box<dyn Error>> {
     if path.exists() {
         read_recipe(&path)
     } else {
-        Ok(Recipe::parse(include_str!("../../scratch.Dockerfile"))?)
+        Ok(Recipe::parse(include_str!("../scratch.Dockerfile"))?)
     }
 }
 

@@ -11,9 +11,11 @@
 
 mod cgroup;
 mod etc;
+mod filter;
 mod helper;
 mod inside;
 mod network;
+mod refusals;
 mod relay;
 mod route;
 mod uplink;
@@ -24,6 +26,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use serde::{Deserialize, Serialize};
 use std::ffi::OsStr;
 use std::io;
+use std::net::SocketAddr;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -308,6 +311,17 @@ impl Instance {
     /// [`Plan::network`].
     pub fn called_in_vain(&self) -> Vec<String> {
         self.connected.as_ref().map(network::Connected::in_vain).unwrap_or_default()
+    }
+
+    /// Where the program was refused on its own loopback, because nobody listens there: it may have
+    /// meant this machine's. Nothing where [`Inside::hears_refusals`] was not asked for.
+    pub fn called_in_vain_here(&self) -> Vec<SocketAddr> {
+        self.connected.as_ref().map(network::Connected::refused).unwrap_or_default()
+    }
+
+    /// Named ports of this machine that the program called, and where nobody listens.
+    pub fn called_nobody(&self) -> Vec<SocketAddr> {
+        self.connected.as_ref().map(network::Connected::unanswered).unwrap_or_default()
     }
 
     /// Whether the program has ended.

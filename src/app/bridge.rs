@@ -76,7 +76,7 @@ fn answer_request(app: &App, event: &Event<'_>, gateway: &ApiGateway<'_>) -> Res
     let (reply, _) = gateway.as_request(event.context(), |request| {
         let asked = Asked::of(&request);
         let answer_web =
-            |request| app.check_coding(asked.headers()).and_then(|()| app.answer_web(request));
+            |request| app.check_plain(asked.headers()).and_then(|()| app.answer_web(request));
         match &app.surround {
             None => app.reply(&asked, Caller::Gateway, || answer_web(request)),
             Some(surround) => {

@@ -8,6 +8,7 @@ use crate::transport::catch;
 use crate::transport::early::{Step, Wait};
 use std::fmt;
 use std::io::{self, ErrorKind};
+use std::os::fd::AsRawFd;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -54,7 +55,8 @@ pub trait Handshake: Send + 'static {
     fn shake(&mut self) -> io::Result<()>;
 
     /// Whether a connection that has waited is no longer usable. A protocol whose server sends
-    /// bytes unasked (TLS 1.3: session tickets) reads them here, without waiting.
+    /// bytes unasked (TLS 1.3: session tickets) reads them here, without waiting. Called for an
+    /// early connection when bytes have arrived, and at its first use.
     fn is_stale(&mut self) -> bool {
         TcpStream::is_stale(self.stream())
     }
@@ -125,6 +127,10 @@ const OLD: Duration = Duration::from_secs(1);
 /// Largest number of steps of a handshake: one could ask for a wait and be ready at once, for ever.
 const MOST_STEPS: u32 = 10_000;
 
+/// Largest number of reads of a finished connection before its first use: TLS 1.3 servers send two
+/// tickets, which are read while no request waits for the connection.
+const MOST_IDLE_STEPS: u32 = 16;
+
 impl<T: Handshake> Early<T> {
     /// `begin` makes the connection, and waits for nothing: [`TcpStream::begin_to`].
     pub const fn new(begin: fn() -> io::Result<T>) -> Early<T> {
@@ -169,14 +175,19 @@ impl<T: Handshake> Early<T> {
             *begun = Begun::Going { connection, done: false, since_ns: boottime_ns(), steps: 0 };
         }
         let Begun::Going { connection, done, steps, .. } = begun else { return Ok(None) };
+        if *done {
+            *steps += 1;
+            let goes_on = *steps <= MOST_IDLE_STEPS && !connection.is_stale();
+            return Ok(goes_on.then(|| readable(connection)));
+        }
         connection.stream().set_nonblocking(true);
         let shaken = connection.shake();
         let waits = connection.stream().waits(); // the next line forgets it
         connection.stream().set_nonblocking(false);
         match shaken {
             Ok(()) => {
-                *done = true;
-                Ok(None)
+                (*done, *steps) = (true, 0);
+                Ok(Some(readable(connection)))
             }
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
                 *steps += 1;
@@ -200,6 +211,11 @@ fn finish<T: Handshake>(mut connection: T, until: Until) -> io::Result<T> {
     connection.stream().set_deadline(until);
     connection.shake()?;
     Ok(connection)
+}
+
+/// What a connection that nobody uses yet waits for: that its peer says something, or ends it.
+fn readable<T: Handshake>(connection: &mut T) -> Wait {
+    Wait { fd: connection.stream().as_raw_fd(), events: libc::POLLIN, until_ns: u64::MAX }
 }
 
 fn age(since_ns: u64) -> Duration {
@@ -229,5 +245,89 @@ impl<T: Handshake> Step for Early<T> {
 impl<T> fmt::Debug for Early<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Early").field("keep", &self.keep).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::{Read, Write};
+    use std::net::{SocketAddr, TcpListener};
+    use std::sync::OnceLock;
+    use std::time::Instant;
+
+    /// Its server says `ticket` unasked, and that is read.
+    struct Ticketed(TcpStream);
+
+    impl Handshake for Ticketed {
+        fn stream(&mut self) -> &mut TcpStream {
+            &mut self.0
+        }
+
+        fn shake(&mut self) -> io::Result<()> {
+            self.0.finish()
+        }
+
+        fn is_stale(&mut self) -> bool {
+            self.0.set_nonblocking(true);
+            let read = self.0.read(&mut [0; 64]);
+            self.0.set_nonblocking(false);
+            match read {
+                Ok(size) => size == 0 || self.is_stale(),
+                Err(error) => error.kind() != ErrorKind::WouldBlock,
+            }
+        }
+    }
+
+    fn steps_until(early: &Early<Ticketed>, is_over: impl Fn(Option<Wait>) -> bool) {
+        let begun = Instant::now();
+        while !is_over(early.step()) {
+            assert!(begun.elapsed() < Duration::from_secs(10), "it never comes to that");
+            early.tests_rest();
+        }
+    }
+
+    impl Early<Ticketed> {
+        /// Time is no step here.
+        fn tests_rest(&self) {
+            if let Begun::Going { steps, .. } = &mut *self.begun() {
+                *steps = 0;
+            }
+        }
+
+        fn has_unread(&self) -> bool {
+            match &*self.begun() {
+                Begun::Going { connection, .. } => connection.0.is_stale(),
+                _ => panic!("it is on its way"),
+            }
+        }
+    }
+
+    #[test]
+    fn what_comes_unasked_is_read_before_the_first_use() {
+        static SERVER: OnceLock<SocketAddr> = OnceLock::new();
+        static EARLY: Early<Ticketed> =
+            Early::new(|| Ok(Ticketed(TcpStream::begin_to(&[*SERVER.get().unwrap()]))));
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        SERVER.set(listener.local_addr().unwrap()).unwrap();
+        steps_until(&EARLY, |wait| wait.is_some_and(|wait| wait.events == libc::POLLIN));
+        let (mut peer, _) = listener.accept().unwrap();
+        peer.write_all(b"ticket").unwrap();
+        steps_until(&EARLY, |wait| wait.is_some() && !EARLY.has_unread());
+        drop(peer);
+        steps_until(&EARLY, |wait| wait.is_none());
+    }
+
+    #[test]
+    fn what_nobody_uses_is_not_looked_after_for_ever() {
+        static SERVER: OnceLock<SocketAddr> = OnceLock::new();
+        static EARLY: Early<Ticketed> =
+            Early::new(|| Ok(Ticketed(TcpStream::begin_to(&[*SERVER.get().unwrap()]))));
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        SERVER.set(listener.local_addr().unwrap()).unwrap();
+        steps_until(&EARLY, |wait| wait.is_some_and(|wait| wait.events == libc::POLLIN));
+        let (_peer, _) = listener.accept().unwrap();
+        let looked = (0..1000).take_while(|_| EARLY.step().is_some()).count();
+        assert_eq!(looked, MOST_IDLE_STEPS as usize);
     }
 }

@@ -12,7 +12,7 @@ use super::limits::{Limits, MinRate};
 use super::link::Link;
 use super::outgoing::{self, Outgoing, ReplyMode};
 use super::server::Server;
-use super::service::{RequestHead, Service};
+use super::service::{Admission, RequestHead, Service};
 use super::slots::{Expiry, Patience, Seat, Waited};
 use crate::body::Body;
 #[cfg(feature = "websocket")]
@@ -23,6 +23,8 @@ use crate::reply::Reply;
 use crate::request::Request;
 use crate::spare;
 use crate::wire::chunked::{Decoder, Step};
+#[cfg(feature = "gzip")]
+use crate::wire::gzip::{self, Gzip, Inflated};
 use crate::wire::head::spelt_target;
 use crate::wire::{Framing, Head, Reject, Scan, Scanner, Status, Version, response};
 use std::io::{self, IoSlice};
@@ -236,6 +238,12 @@ impl<S: Service> Connection<S> {
             Err(End::Close) => return Err(Over::Close),
             Err(End::Refuse(error)) => return Err(self.refuse(&error, Some(&head))),
         };
+        #[cfg(feature = "gzip")]
+        let body = match self.inflate(&mut head, end, body) {
+            Ok(body) => body,
+            Err(End::Close) => return Err(Over::Close),
+            Err(End::Refuse(error)) => return Err(self.refuse(&error, Some(&head))),
+        };
         let head_only = head.method.of(&self.input) == b"HEAD";
         self.server.budget.await_readers(&|| self.server.relieve());
         #[cfg_attr(not(feature = "websocket"), allow(unused_mut))]
@@ -346,17 +354,34 @@ impl<S: Service> Connection<S> {
     /// then the body stays unread.
     fn read_body(&mut self, head: &Head, head_end: usize) -> Result<Received, End> {
         let view = RequestHead { head, bytes: &self.input };
-        let admitted = self.server.service.admit(&view).map_err(End::Refuse)?.body_bytes;
+        let admission = self.server.service.admit(&view).map_err(End::Refuse)?;
+        let admitted = admission.body_bytes;
         let budget = &self.server.budget;
+        #[cfg(feature = "gzip")]
+        let coded = admission.is_gzip.then_some(admitted);
         match head.framing {
-            Framing::Length(0) => Ok(Received { len: 0, next: head_end, share: None }),
+            Framing::Length(0) => Ok(Received {
+                len: 0,
+                next: head_end,
+                share: None,
+                #[cfg(feature = "gzip")]
+                coded: None,
+            }),
             Framing::Length(size) => {
                 let size = usize::try_from(size).unwrap_or(usize::MAX);
                 let limit = admitted.min(budget.body_limit(size)).min(MOST_BYTES);
                 if size > limit {
                     return Err(too_large(limit));
                 }
-                let share = budget.take(size, &|| self.server.relieve());
+                #[cfg(feature = "gzip")]
+                let held = match coded {
+                    Some(_) if size > SMALL_BYTES => limit,
+                    Some(_) => SMALL_BYTES,
+                    None => size,
+                };
+                #[cfg(not(feature = "gzip"))]
+                let held = size;
+                let share = budget.take(held, &|| self.server.relieve());
                 let end = head_end + size;
                 if self.input.len() < end {
                     self.input.reserve(end + Body::PADDING_BYTES - self.input.len());
@@ -366,9 +391,15 @@ impl<S: Service> Connection<S> {
                 while self.input.len() < end {
                     self.read_more_of_body(&mut wait, Some(&share))?;
                 }
-                Ok(Received { len: size, next: end, share: Some(share) })
+                Ok(Received {
+                    len: size,
+                    next: end,
+                    share: Some(share),
+                    #[cfg(feature = "gzip")]
+                    coded,
+                })
             }
-            Framing::Chunked => self.read_chunked(head, head_end, admitted),
+            Framing::Chunked => self.read_chunked(head, head_end, &admission),
         }
     }
 
@@ -379,8 +410,11 @@ impl<S: Service> Connection<S> {
         &mut self,
         head: &Head,
         head_end: usize,
-        admitted: usize,
+        admission: &Admission,
     ) -> Result<Received, End> {
+        let admitted = admission.body_bytes;
+        #[cfg(feature = "gzip")]
+        let coded = admission.is_gzip.then_some(admitted);
         let mut decoder = Decoder::default();
         let mut raw = head_end;
         let mut len = 0;
@@ -400,13 +434,23 @@ impl<S: Service> Connection<S> {
                 }
                 Step::End { consumed } => {
                     match &mut share {
+                        #[cfg(feature = "gzip")]
+                        Some(_) if coded.is_some() => {} // it takes what the body becomes
                         Some(share) => share.shrink_to(len),
                         None if len > 0 => {
+                            #[cfg(feature = "gzip")]
+                            let len = if coded.is_some() { SMALL_BYTES } else { len };
                             share = Some(self.server.budget.take(len, &|| self.server.relieve()))
                         }
                         None => {}
                     }
-                    return Ok(Received { len, next: raw + consumed, share });
+                    return Ok(Received {
+                        len,
+                        next: raw + consumed,
+                        share,
+                        #[cfg(feature = "gzip")]
+                        coded,
+                    });
                 }
                 Step::Partial { .. } => {
                     self.input.truncate(head_end + len); // all raw bytes have been decoded
@@ -424,6 +468,54 @@ impl<S: Service> Connection<S> {
                 }
             }
         }
+    }
+
+    /// Replaces a coded body by its inflated bytes. A small result stays in the budget's part of
+    /// small bodies; a larger one has, or waits for, the share of the largest body, because its
+    /// size is not known before.
+    #[cfg(feature = "gzip")]
+    fn inflate(
+        &mut self,
+        head: &mut Head,
+        head_end: usize,
+        mut body: Received,
+    ) -> Result<Received, End> {
+        let Some(admitted) = body.coded.filter(|_| body.len > 0) else { return Ok(body) };
+        let mut is_large = body.len > SMALL_BYTES;
+        let (mut gzip, mut input) = (Gzip::default(), Vec::new());
+        input.extend_from_slice(&self.input[..head_end]);
+        let len = loop {
+            let budget = &self.server.budget;
+            let limit = match is_large {
+                true => admitted.min(budget.body_limit(admitted)).min(MOST_BYTES),
+                false => admitted.min(SMALL_BYTES),
+            };
+            let coded = self.input.get(head_end..head_end + body.len).unwrap_or_default();
+            // Inflating takes processor time, as handlers do.
+            match in_handler(|| gzip.inflate(coded, &mut input, head_end, limit))? {
+                Inflated::Whole => break input.len() - head_end,
+                Inflated::More if is_large || limit == admitted => {
+                    return Err(gzip::TOO_LARGE.into());
+                }
+                Inflated::More => {
+                    // A connection that waits for a share may hold none.
+                    body.share = None;
+                    let limit = admitted.min(budget.body_limit(admitted)).min(MOST_BYTES);
+                    body.share = Some(budget.take(limit, &|| self.server.relieve()));
+                    is_large = true;
+                }
+            }
+        };
+        if let Some(share) = &mut body.share {
+            share.shrink_to(len);
+        }
+        // The bytes that follow may be the next request.
+        let next = input.len();
+        input.reserve(Body::PADDING_BYTES + self.input.len() - body.next);
+        input.extend_from_slice(self.input.get(body.next..).unwrap_or_default());
+        self.input = input;
+        head.fields.retain(|field| !gzip::is_about_coded_body(field.name.of(&self.input)));
+        Ok(Received { len, next, share: body.share, coded: None })
     }
 
     /// Sends `100 Continue` to a peer that expects it (RFC 9110, section 10.1.1).
@@ -622,6 +714,9 @@ struct Received {
     len: usize,
     next: usize,
     share: Option<Share<'static>>,
+    /// Limit of the inflated body in bytes, if it is to be inflated.
+    #[cfg(feature = "gzip")]
+    coded: Option<usize>,
 }
 
 /// Whether the request that begins here, possibly after empty lines, has the method HEAD.

@@ -28,6 +28,8 @@ use crate::error::Error;
 use crate::log;
 use crate::reply::{BodyWriter, Reply, ReplyBody, Sink};
 use crate::request::Request;
+#[cfg(feature = "gzip")]
+use crate::wire::gzip;
 use crate::wire::{Head, HeadLimits, Status};
 use may_minihttp::{HttpServer, HttpService};
 use std::io::{self, Read};
@@ -87,6 +89,20 @@ impl<S: Service> HttpService for Adapter<S> {
                         let error =
                             Error::peer(Status::CONTENT_TOO_LARGE, "the request body is too large");
                         self.0.refuse(&error, Some(&view))
+                    }
+                    #[cfg(feature = "gzip")]
+                    Ok(admission) if admission.is_gzip && !body.is_empty() => {
+                        match gzip::whole(&body, admission.body_bytes) {
+                            Ok(mut body) => {
+                                let mut head = head.clone();
+                                head.fields.retain(|field| {
+                                    !gzip::is_about_coded_body(field.name.of(&head_bytes))
+                                });
+                                let body = Body::from_vec(&mut body);
+                                self.0.call(Request::new(&head, &head_bytes, body))
+                            }
+                            Err(reject) => self.0.refuse(&reject.into(), Some(&view)),
+                        }
                     }
                     Ok(_) => {
                         self.0.call(Request::new(&head, &head_bytes, Body::from_vec(&mut body)))

@@ -23,6 +23,9 @@ pub(crate) trait Service: Send + Sync + 'static {
 /// Permission to read a body.
 pub(crate) struct Admission {
     pub body_bytes: usize,
+    /// Whether it is to be inflated; the limit is then that of what it becomes, too.
+    #[cfg(feature = "gzip")]
+    pub is_gzip: bool,
 }
 
 /// A head with the bytes it points into.

@@ -46,7 +46,7 @@ impl Authority {
     pub fn sign(&self, flaw: Flaw) -> (String, String) {
         let names = match flaw {
             Flaw::Name => vec!["elsewhere.example".to_owned()],
-            _ => vec!["localhost".to_owned(), "127.0.0.1".to_owned()],
+            _ => ["localhost", "127.0.0.1", "upstream.test"].map(str::to_owned).into(),
         };
         let mut parameters = CertificateParams::new(names).expect("the names are well-formed");
         if flaw == Flaw::Expired {

@@ -57,6 +57,35 @@ impl Drop for Nginx {
     }
 }
 
+/// Uploads so many megabytes with Python's `http.client`, a new connection for each, and prints
+/// the status of each reply.
+const UPLOADS: &str = "
+import http.client, sys
+for megabytes in (7, 12, 80):
+    peer = http.client.HTTPConnection('127.0.0.1', int(sys.argv[1]), timeout=60)
+    peer.request('POST', '/', body=b'u' * (megabytes * 1000000))
+    print(peer.getresponse().status)
+    peer.close()
+";
+
+/// It writes its whole body before it reads, and reported a broken pipe instead of the reply.
+#[test]
+fn pythons_http_client_is_told_413_with_and_without_nginx() {
+    let server = Server::echo().at_rest();
+    let nginx = Nginx::before(server.address);
+    let addresses = [Some(server.address), nginx.as_ref().map(|nginx| nginx.address)];
+    for address in addresses.into_iter().flatten() {
+        let mut command = Command::new("python3");
+        command.args(["-c", UPLOADS]).arg(address.port().to_string());
+        let Ok(output) = command.output() else {
+            return println!("skipped: there is no python3");
+        };
+        let said = String::from_utf8_lossy(&output.stdout);
+        let cause = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(said, "413\n413\n413\n", "{address}: {cause}");
+    }
+}
+
 /// nginx wrote into a connection that the server had closed after 8 MiB, and said 502.
 #[test]
 fn a_413_for_an_upload_of_any_size_arrives() {

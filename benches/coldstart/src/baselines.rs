@@ -19,8 +19,9 @@ pub use crate::request::TIMER_EVENT as ANSWER;
 pub const PORT: u16 = scf::PORT;
 
 const AXUM: [(&str, &str); 3] = [
-    ("Cargo.toml", include_str!("../baselines/axum/Cargo.toml")),
-    ("Cargo.lock", include_str!("../baselines/axum/Cargo.lock")),
+    // By other names: a folder with a Cargo.toml is a package of its own, and no other one carries it.
+    ("Cargo.toml", include_str!("../baselines/axum/manifest.toml")),
+    ("Cargo.lock", include_str!("../baselines/axum/manifest.lock")),
     ("src/main.rs", include_str!("../baselines/axum/src/main.rs")),
 ];
 const HTTP_SERVER: &str = include_str!("../baselines/http_server.py");

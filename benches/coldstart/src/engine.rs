@@ -115,4 +115,9 @@ pub trait Engine {
     /// # Errors
     /// [`EngineError`] if nothing could be measured.
     fn calibrate(&mut self) -> Result<Option<Calibration>, EngineError>;
+
+    /// What a reader must know and only the samples so far have shown.
+    fn notes(&self) -> Vec<String> {
+        Vec::new()
+    }
 }

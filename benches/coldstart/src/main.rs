@@ -464,11 +464,11 @@ fn start_engine(
             let network = match args.network {
                 true => {
                     let network = Network::new(&args.reach, &helper)
-                        .map_err(|e| format!("this machine's addresses cannot be listed: {e}"))?;
+                        .map_err(|e| format!("this machine's addresses cannot be listed: {e}"))?
+                        .unheard();
                     if !network.has_uplink() {
                         return Err(format!("`--network` cannot be had: {network}"));
                     }
-                    notes.push(format!("instances had a {network}; `create` includes it"));
                     Some(Arc::new(network))
                 }
                 false => None,

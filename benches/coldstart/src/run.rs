@@ -169,7 +169,10 @@ pub fn run(
         for turn in turns {
             let case = definition.cases.get(turn).map(|case| (turn, case));
             match state.take(case, engine, warm_up, watcher) {
-                Ok(Onward::Stop) => return Ok(state.give_up()),
+                Ok(Onward::Stop) => {
+                    state.results.notes.extend(engine.notes());
+                    return Ok(state.give_up());
+                }
                 Ok(_) => watcher.sampled(state.done, state.of, &state.doing),
                 Err(error) if state.rounds > 0 => return Ok(state.finish(Some(error))),
                 Err(error) => return Err(error.into()),
@@ -178,6 +181,7 @@ pub fn run(
         if !warm_up {
             state.rounds += 1;
             state.summarise();
+            state.results.notes = [definition.notes.clone(), engine.notes()].concat();
             if let Some(path) = keep {
                 state.results.save(path)?;
             }

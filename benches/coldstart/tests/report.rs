@@ -234,8 +234,8 @@ fn keys(value: &Value, at: &str, found: &mut BTreeSet<String>) {
     }
 }
 
-/// Results are an interface: a key that comes or goes is seen here and in docs/CONTRACTS.md,
-/// section 5.
+/// Results are an interface: a key that comes or goes is seen here and in
+/// docs/reference/results-json.md.
 #[test]
 fn the_schema_is_the_one_in_the_contract() {
     let mut results = results();
@@ -273,12 +273,11 @@ fn the_schema_is_the_one_in_the_contract() {
         .flat_map(|(at, names)| names.split(' ').map(move |name| format!("{at}{name}")))
         .collect();
     assert_eq!(found, expected);
-    let contract = include_str!("../../../docs/CONTRACTS.md");
-    let section = contract.split("\n## ").find(|s| s.starts_with("5. ")).expect("section 5");
+    let contract = include_str!("../../../docs/reference/results-json.md");
     for name in places.iter().flat_map(|(_, names)| names.split(' ')) {
         assert!(
-            section.contains(&format!("\"{name}\"")),
-            "`{name}` is not in docs/CONTRACTS.md, section 5"
+            contract.contains(&format!("\"{name}\"")),
+            "`{name}` is not in docs/reference/results-json.md"
         );
     }
 }

@@ -16,6 +16,7 @@ import multiprocessing
 import os
 import platform
 import re
+import resource
 import selectors
 import socket
 import subprocess
@@ -26,6 +27,14 @@ TRICKLE = b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 1000000\r\n\r\n"
 READER = b"GET /reply?bytes=300000 HTTP/1.1\r\nHost: h\r\n\r\n"
 REFUSED = b"X\r\n\r\n"
 GOOD = b"POST /good HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\nConnection: close\r\n\r\nhello"
+
+
+def attacking(attack, *arguments):
+    """An attacker's process, which alone may have more descriptors than its shell."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = 10000 if hard == resource.RLIM_INFINITY else min(hard, 10000)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+    attack(*arguments)
 
 
 def connect(port):
@@ -139,10 +148,13 @@ def measure(program, attack, seconds):
     assert port, "the server never listened"
     work = None
     if attack:
-        work = multiprocessing.Process(target=attack[0], args=(port, *attack[1:]), daemon=True)
+        work = multiprocessing.Process(
+            target=attacking, args=(attack[0], port, *attack[1:]), daemon=True
+        )
         work.start()
         time.sleep(1)  # the attack's own beginning is not what is measured
     latencies, lost = good(port, seconds)
+    assert not work or work.is_alive(), "the attack broke off; its error is above"
     with open(f"/proc/{server.pid}/stat") as stat:
         fields = stat.read().rsplit(")", 1)[1].split()
     ticks = int(fields[11]) + int(fields[12])
@@ -189,8 +201,11 @@ def main():
         with open(arguments.record, "w") as file:
             json.dump(record, file, indent=1)
             file.write("\n")
-    worst = [numbers.get("p99_ms", 1e9) for numbers in record["beside"].values()]
-    return 0 if max(worst) <= 250 else 1
+    good_enough = [
+        numbers["lost"] == 0 and numbers.get("p99_ms", 1e9) <= 250
+        for numbers in record["beside"].values()
+    ]
+    return 0 if all(good_enough) else 1
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@
 //! few seconds would all wait in TIME_WAIT, and the bench would measure that.
 
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
+use nix::time::{ClockId, clock_gettime};
 use serde::Serialize;
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 use start_bench::event::{self, REQUEST, ReplyCheck};
@@ -62,6 +63,8 @@ pub struct Load {
 pub struct Latencies {
     /// How long was counted.
     pub elapsed: Duration,
+    /// For how long the client had a processor meanwhile.
+    pub client_cpu: Duration,
     /// From the send (with a new connection: from the connect) to the whole reply, in nanoseconds.
     pub latencies_ns: Vec<u64>,
 }
@@ -111,6 +114,7 @@ pub fn drive(port: u16, load: Load, mut counting: impl FnMut(bool)) -> Result<La
     }
     let begun = Instant::now();
     let mut counted_from = None;
+    let mut client_cpu = Duration::ZERO;
     let mut outcome =
         Latencies { latencies_ns: Vec::with_capacity(1 << 20), ..Latencies::default() };
     let mut events = vec![EpollEvent::empty(); load.connections];
@@ -119,11 +123,13 @@ pub fn drive(port: u16, load: Load, mut counting: impl FnMut(bool)) -> Result<La
         match counted_from {
             None if now - begun >= load.warm_up => {
                 counting(true);
+                client_cpu = own_cpu()?;
                 counted_from = Some(Instant::now());
             }
             Some(from) if now - from >= load.time => {
                 counting(false);
                 outcome.elapsed = now - from;
+                outcome.client_cpu = own_cpu()?.saturating_sub(client_cpu);
                 return Ok(outcome);
             }
             _ => {}
@@ -147,6 +153,12 @@ pub fn drive(port: u16, load: Load, mut counting: impl FnMut(bool)) -> Result<La
             }
         }
     }
+}
+
+/// Processor time of the calling thread.
+fn own_cpu() -> Result<Duration, Error> {
+    let spent = clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID)?;
+    Ok(Duration::try_from(spent).unwrap_or_default())
 }
 
 /// A connection on its way; epoll says when it is there.

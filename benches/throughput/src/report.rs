@@ -1,7 +1,7 @@
 //! Report of a run: machine, programs, every round, and the statistics. In the JSON the unit is the
 //! last word of a name.
 
-use crate::load::Mode;
+use crate::load::{Latencies, Mode};
 use bench_kit::stats::paired::Ratio;
 use bench_kit::stats::{quantile, sorted};
 use serde::Serialize;
@@ -65,8 +65,38 @@ pub struct Round {
     /// Processor time of the program for one request: what remains comparable where the client is
     /// the bottleneck.
     pub cpu_ns_per_request: f64,
+    /// Part of the time in which the program had its core.
+    pub program_busy: f64,
+    /// Part of the time in which the client had its core.
+    pub client_busy: f64,
     /// Resident memory.
     pub rss_bytes: u64,
+}
+
+/// What kept a turn from more requests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Bound {
+    /// The program had no more of its core to spend: the rate is its own.
+    Program,
+    /// The program waited for the client: only its time for one request compares.
+    Client,
+    /// Both waited: for each other, or for the machine.
+    Neither,
+}
+
+impl Bound {
+    /// A core that is used up to this part is full: the kernel counts part of its own work at no
+    /// process.
+    const FULL: f64 = 0.9;
+
+    fn of(program_busy: f64, client_busy: f64) -> Bound {
+        match (program_busy >= Self::FULL, client_busy >= Self::FULL) {
+            (true, _) => Bound::Program,
+            (false, true) => Bound::Client,
+            (false, false) => Bound::Neither,
+        }
+    }
 }
 
 /// Medians over the rounds, and ratios to the rivals (ours to theirs: above 1 is more).
@@ -86,10 +116,22 @@ pub struct Summary {
     pub p99_ns: f64,
     /// Processor time of the program for one request.
     pub cpu_ns_per_request: f64,
+    /// The shortest of any round.
+    pub cpu_ns_per_request_min: f64,
+    /// The longest of any round.
+    pub cpu_ns_per_request_max: f64,
+    /// Part of the time in which the program had its core.
+    pub program_busy: f64,
+    /// Part of the time in which the client had its core.
+    pub client_busy: f64,
+    /// What kept it from more.
+    pub bound: Bound,
     /// Resident memory.
     pub rss_bytes: u64,
     /// Replies a second, beside axum's.
     pub rate_to_axum: Option<Ratio>,
+    /// Processor time for one request, beside axum's.
+    pub cpu_to_axum: Option<Ratio>,
     /// Replies a second, beside those of may_minihttp.
     pub rate_to_minihttp: Option<Ratio>,
     /// 99th percentile, beside that of may_minihttp.
@@ -108,8 +150,10 @@ const MINIHTTP: &str = "minihttp-tuned";
 
 impl Round {
     /// Of a turn's latencies.
-    pub fn of(latencies_ns: &[u64], elapsed_s: f64, cpu_ns: u64, rss_bytes: u64) -> Option<Round> {
-        let sorted = sorted(&latencies_ns.iter().map(|&ns| ns as f64).collect::<Vec<_>>());
+    pub fn of(outcome: &Latencies, cpu_ns: u64, rss_bytes: u64) -> Option<Round> {
+        let elapsed_s = outcome.elapsed.as_secs_f64();
+        let latencies_ns = outcome.latencies_ns.iter().map(|&ns| ns as f64);
+        let sorted = sorted(&latencies_ns.collect::<Vec<_>>());
         let replies = sorted.len() as f64;
         Some(Round {
             replies: sorted.len() as u64,
@@ -117,6 +161,8 @@ impl Round {
             p50_ns: quantile(&sorted, 0.5)?,
             p99_ns: quantile(&sorted, 0.99)?,
             cpu_ns_per_request: cpu_ns as f64 / replies,
+            program_busy: cpu_ns as f64 / 1e9 / elapsed_s,
+            client_busy: outcome.client_cpu.as_secs_f64() / elapsed_s,
             rss_bytes,
         })
     }
@@ -140,6 +186,9 @@ impl Report {
         let to_against = |of| self.against.as_deref().and_then(|name| ratio(name, of));
         let median = |of: fn(&Round) -> f64| quantile(&case.values(of), 0.5);
         let rates = case.values(|round| round.requests_per_s);
+        let costs = case.values(|round| round.cpu_ns_per_request);
+        let program_busy = median(|round| round.program_busy)?;
+        let client_busy = median(|round| round.client_busy)?;
         Some(Summary {
             n: rates.len(),
             requests_per_s: median(|round| round.requests_per_s)?,
@@ -148,8 +197,14 @@ impl Report {
             p50_ns: median(|round| round.p50_ns)?,
             p99_ns: median(|round| round.p99_ns)?,
             cpu_ns_per_request: median(|round| round.cpu_ns_per_request)?,
+            cpu_ns_per_request_min: *costs.first()?,
+            cpu_ns_per_request_max: *costs.last()?,
+            program_busy,
+            client_busy,
+            bound: Bound::of(program_busy, client_busy),
             rss_bytes: median(|round| round.rss_bytes as f64)? as u64,
             rate_to_axum: ratio(AXUM, |round| round.requests_per_s),
+            cpu_to_axum: ratio(AXUM, |round| round.cpu_ns_per_request),
             rate_to_minihttp: ratio(MINIHTTP, |round| round.requests_per_s),
             p99_to_minihttp: ratio(MINIHTTP, |round| round.p99_ns),
             rate_to_against: to_against(|round| round.requests_per_s),
@@ -191,9 +246,16 @@ impl Case {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::Duration;
+
+    fn outcome(latencies_ns: Vec<u64>, elapsed_ms: u64, client_ms: u64) -> Latencies {
+        let [elapsed, client_cpu] = [elapsed_ms, client_ms].map(Duration::from_millis);
+        Latencies { elapsed, client_cpu, latencies_ns }
+    }
 
     fn case(program: &str, connections: usize, rates: &[u64]) -> Case {
-        let round = |&rate: &u64| Round::of(&vec![1_000; rate as usize], 1.0, rate * 10, 1);
+        let round =
+            |&rate: &u64| Round::of(&outcome(vec![1_000; rate as usize], 1000, 500), rate * 10, 1);
         Case {
             program: program.to_owned(),
             mode: Mode::KeepAlive,
@@ -236,9 +298,20 @@ mod tests {
 
     #[test]
     fn a_round_is_its_latencies() {
-        let round = Round::of(&[3_000, 1_000, 2_000], 0.5, 600, 1).expect("latencies");
+        let latencies = outcome(vec![3_000, 1_000, 2_000], 500, 400);
+        let round = Round::of(&latencies, 600, 1).expect("latencies");
         assert_eq!((round.replies, round.requests_per_s), (3, 6.0));
         assert_eq!((round.p50_ns, round.cpu_ns_per_request), (2_000.0, 200.0));
-        assert!(Round::of(&[], 0.5, 600, 1).is_none());
+        assert_eq!((round.client_busy, round.program_busy), (0.8, 1.2e-6));
+        assert!(Round::of(&outcome(Vec::new(), 500, 0), 600, 1).is_none());
+    }
+
+    /// A program that needs less for each request than axum gave fewer requests: it had waited for
+    /// the client for half of the time.
+    #[test]
+    fn a_rate_is_the_programs_own_where_its_core_was_full() {
+        assert_eq!(Bound::of(0.98, 0.97), Bound::Program);
+        assert_eq!(Bound::of(0.55, 0.99), Bound::Client);
+        assert_eq!(Bound::of(0.55, 0.40), Bound::Neither);
     }
 }

@@ -101,8 +101,7 @@ fn turn(starter: &mut Starter, program: &Program, load: Load) -> Result<Round, E
     let [before, after] = cpu;
     let rss_bytes = process::memory(instance.pid())?.rss_bytes;
     let spent = after?.saturating_sub(before?);
-    Round::of(&outcome.latencies_ns, outcome.elapsed.as_secs_f64(), spent, rss_bytes)
-        .ok_or(Error::Nothing)
+    Round::of(&outcome, spent, rss_bytes).ok_or(Error::Nothing)
 }
 
 /// Time that the process's threads have run, in nanoseconds

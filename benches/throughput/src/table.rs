@@ -1,7 +1,7 @@
 //! Table for the terminal. It reads only a finished report.
 
 use crate::load::Mode;
-use crate::report::{Case, Report};
+use crate::report::{Bound, Case, Report};
 use bench_kit::stats::paired::Ratio;
 use comfy_table::presets::NOTHING;
 use comfy_table::{CellAlignment, Table};
@@ -80,6 +80,11 @@ fn table(report: &Report, mode: Mode, connections: usize) -> Table {
         "p99 µs",
         "p99 / minihttp",
         "CPU µs/request",
+        "min .. max",
+        "CPU / axum",
+        "busy",
+        "client",
+        "limit",
         "RSS KiB",
     ]);
     for case in cases(report, mode, connections) {
@@ -98,6 +103,20 @@ fn table(report: &Report, mode: Mode, connections: usize) -> Table {
             format!("{:.1}", summary.p99_ns / 1e3),
             ratio(&summary.p99_to_minihttp),
             format!("{:.2}", summary.cpu_ns_per_request / 1e3),
+            format!(
+                "{:.2} .. {:.2}",
+                summary.cpu_ns_per_request_min / 1e3,
+                summary.cpu_ns_per_request_max / 1e3
+            ),
+            ratio(&summary.cpu_to_axum),
+            format!("{:.0} %", summary.program_busy * 1e2),
+            format!("{:.0} %", summary.client_busy * 1e2),
+            match summary.bound {
+                Bound::Program => "program",
+                Bound::Client => "client",
+                Bound::Neither => DASH,
+            }
+            .to_owned(),
             format!("{:.0}", summary.rss_bytes as f64 / 1024.0),
         ]);
     }

@@ -520,27 +520,52 @@ impl Instance {
                         self.exchange_error(WireError::Io(io::ErrorKind::ConnectionReset.into()))
                     );
                 }
-                Err(NoReply::ExchangeError(exchange_error)) => return Err(exchange_error),
+                Err(NoReply::ExchangeError(exchange_error)) => {
+                    self.report_blocked_calls(); // it may be the reason
+                    return Err(exchange_error);
+                }
             }
         }
     }
 
-    /// Reports each blocked call of the function once per run.
+    /// Reports each blocked or refused call of the function once per run.
     fn report_blocked_calls(&self) {
-        let in_vain = match &*lock(&self.process) {
-            Process::Sandboxed(inner) => inner.called_in_vain(),
+        let (in_vain, here, nobody) = match &*lock(&self.process) {
+            Process::Sandboxed(inner) => {
+                (inner.called_in_vain(), inner.called_in_vain_here(), inner.called_nobody())
+            }
             _ => return,
         };
-        let fresh: Vec<String> = {
-            let mut reported = lock(&self.host.reported_blocked);
-            in_vain.into_iter().filter(|tried| reported.insert(tried.clone())).collect()
-        };
-        if !fresh.is_empty() {
-            let why = match lock(&self.host.network).as_ref() {
+        let is_fresh = |what: &String| lock(&self.host.reported_blocked).insert(what.clone());
+        let network = lock(&self.host.network).clone();
+        let in_vain: Vec<String> = in_vain.into_iter().filter(is_fresh).collect();
+        if !in_vain.is_empty() {
+            let why = match &network {
                 Some(network) if !network.has_uplink() => "there is no network here",
                 _ => "metadata services are never reached from here",
             };
-            self.host.journal.note(format_args!("{}: {why}", fresh.join(", ")));
+            self.host.journal.note(format_args!("{}: {why}", in_vain.join(", ")));
+        }
+        let remedy = match network.is_some_and(|network| network.is_wanted()) {
+            true => "",
+            false => " in place of --no-network",
+        };
+        // Its own port is called from outside, and may be refused until it listens.
+        for address in here.into_iter().filter(|address| address.port() != PORT) {
+            let note = format!(
+                "it was refused at {address}: nobody listens there in its own network; if a server \
+                 of this machine is meant, name it with `--reach {address}`{remedy}, or with \
+                 `reach` under [local] in function.toml"
+            );
+            if is_fresh(&note) {
+                self.host.journal.note(note);
+            }
+        }
+        for address in nobody {
+            let note = format!("it called {address}: nobody listens there on this machine");
+            if is_fresh(&note) {
+                self.host.journal.note(note);
+            }
         }
     }
 
@@ -588,6 +613,7 @@ impl Instance {
                 }
                 Err(_) if started.elapsed() > limit => {
                     self.explain_silence();
+                    self.report_blocked_calls();
                     self.end();
                     return Err(InvocationVerdict::PortBindingFailed(limit));
                 }
@@ -602,6 +628,7 @@ impl Instance {
     }
 
     fn failed_start(&self) -> InvocationVerdict {
+        self.report_blocked_calls(); // it may be the reason
         if let Process::Sandboxed(inner) = &mut *lock(&self.process)
             && let Err(error) = inner.exec_ns()
         {

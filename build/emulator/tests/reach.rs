@@ -99,12 +99,27 @@ fn is_root(why: &str) -> bool {
     root
 }
 
+/// On some machines only root may open it, and this test is root: what pasta and slirp4netns need
+/// is opened for the user that they run as, in a mount namespace of its own.
+const OPEN_TUN: &str = "mount -t tmpfs none /mnt && mknod /mnt/tun c 10 200 && chmod 666 /mnt/tun \
+                        && mount --bind /mnt/tun /dev/net/tun";
+
+fn is_tun_closed() -> bool {
+    let mode = fs::metadata("/dev/net/tun").map(|tun| tun.permissions().mode());
+    rustix::process::geteuid().is_root() && mode.is_ok_and(|mode| mode & 0o6 != 0o6)
+}
+
 /// firstbyte as somebody, in that folder; `first` is a shell's words before it, in a mount
 /// namespace of its own.
 fn firstbyte(who: Who, home: &TempDir, first: &str) -> Command {
     let mut words: Vec<String> = Vec::new();
-    if !first.is_empty() {
-        let script = format!("{first} && exec \"$@\"");
+    let mut before: Vec<&str> = Vec::new();
+    if who == Who::User && is_tun_closed() {
+        before.push(OPEN_TUN);
+    }
+    before.extend((!first.is_empty()).then_some(first));
+    if !before.is_empty() {
+        let script = format!("{} && exec \"$@\"", before.join(" && "));
         words.extend(["unshare", "-m", "sh", "-c", &script, "sh"].map(str::to_owned));
     }
     if who == Who::User && rustix::process::geteuid().is_root() {
@@ -228,7 +243,17 @@ fn a_named_port_of_this_machine_is_reached_and_no_other() {
             let refused = ping(to, arguments);
             assert!(refused.said.starts_with("error: "), "{who:?} {to} {arguments:?}: {refused:?}");
             assert!(refused.ms < AT_ONCE_MS, "{refused:?}");
+            let hint = format!("it was refused at {to}: nobody listens there in its own network");
+            assert!(refused.beside.contains(&hint), "{who:?}: {}", refused.beside);
+            assert!(refused.beside.contains(&format!("`--reach {to}`")), "{}", refused.beside);
         }
+        assert!(!reached.beside.contains("it was refused"), "{}", reached.beside);
+        let alone = ping(&here, &["--no-network"]);
+        assert!(alone.beside.contains("in place of --no-network"), "{who:?}: {}", alone.beside);
+        let nowhere = nowhere();
+        let nobody = ping(&nowhere, &["--reach", &nowhere]);
+        let told = format!("it called {nowhere}: nobody listens there on this machine");
+        assert!(nobody.beside.contains(&told), "{who:?}: {}", nobody.beside);
         if own_address() != Ipv4Addr::LOCALHOST {
             assert_eq!(ping(&own, &["--reach", &own]).said, "+PONG\r\n", "{who:?}");
         }
@@ -399,6 +424,58 @@ fn another_machine_is_reached_by_each_means() {
         // nginx may be reached by means of another kind where this machine lacks one
         assert!(answered.beside.contains(means), "{who:?} {means}: {}", answered.beside);
         assert!(answered.said.starts_with("HTTP/1.1 200"), "{who:?} {means}: {answered:?}");
+    }
+}
+
+/// IPv4 takes an address that no route leads to for a neighbour's, where a socket is bound to an
+/// interface; what user-mode networks carry then was once this machine's loopback.
+#[test]
+fn nothing_forbidden_is_reached_past_the_routes() {
+    if missing(&["redis-server", "ip", "nsenter", "setpriv"]) || !is_root("another machine") {
+        return;
+    }
+    let elsewhere = Elsewhere::new(4);
+    // Where clouds have their metadata services, and reached from this machine itself.
+    let link_local = SocketAddr::from(([169, 254, 77, 2], 0)).ip();
+    shell(&format!(
+        "nsenter --net=/proc/{}/ns/net ip addr add {link_local}/32 dev eth0 && \
+         ip route add {link_local} via {}",
+        elsewhere.holder.id(),
+        elsewhere.address
+    ));
+    let (_redis, port) = Server::redis();
+    let mut command = elsewhere.program("redis-server");
+    command.args(["--port", &port.to_string(), "--save", "", "--protected-mode", "no"]);
+    command.args(["--bind", &elsewhere.address.to_string(), &link_local.to_string()]);
+    let there = SocketAddr::from((elsewhere.address, port));
+    let forbidden_there = SocketAddr::from((link_local, port));
+    let up = || [there, forbidden_there].iter().all(|to| TcpStream::connect(to).is_ok());
+    let _other = Server::start(&mut command, tempfile::tempdir().unwrap(), up);
+    let hidden = |program: &str| format!("mount --bind /dev/null /usr/bin/{program}");
+    for (who, first, interface) in [
+        (Who::Root, String::new(), "eth0"),
+        (Who::Root, "mount --bind /dev/null /usr/sbin/nft".into(), "tap0"),
+        (Who::User, String::new(), "pasta"),
+        (Who::User, hidden("pasta"), "tap0"),
+    ] {
+        // pasta names it as this machine's own
+        let own_interface =
+            shell("ip -o route get 198.51.100.1 | sed 's/.* dev \\([^ ]*\\).*/\\1/'");
+        let interface = if interface == "pasta" { own_interface.trim() } else { interface };
+        let past = |to: SocketAddr| {
+            invoke(who, &first, &format!("past {interface} {to} PING"), &["--reach", "127.0.0.1:1"])
+        };
+        let reached = past(there);
+        assert_eq!(reached.said, "+PONG\r\n", "{who:?} {interface}: {}", reached.beside);
+        for forbidden in [
+            SocketAddr::from(([127, 0, 0, 1], port)),
+            SocketAddr::from((own_address(), port)),
+            forbidden_there,
+        ] {
+            let refused = past(forbidden);
+            let why = format!("{who:?} {interface} {forbidden}: {refused:?}");
+            assert!(refused.said.starts_with("error: "), "{why}");
+        }
     }
 }
 

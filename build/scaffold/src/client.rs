@@ -217,8 +217,10 @@ impl Client {
             let ca = if self.name == "cos" { "COS_CA" } else { "UPSTREAM_CA" };
             format!(
                 "\nTrusted are Mozilla's authorities, which are compiled in (44 KiB). One of your \
-                 own is a PEM file: `just image\n--ca-bundle=FILE` puts it into the image at \
-                 /etc/ssl/certs/ca-certificates.crt, and `{ca}` names it.\n"
+                 own, or the one or two\nthat you need, is a PEM file: `just image \
+                 --ca-bundle=FILE` puts it into the image at\n\
+                 /etc/ssl/certs/ca-certificates.crt, and `{ca}` names it. Empty `default` under \
+                 `[features]` in Cargo.toml\nthen, and the compiled list is left out.\n"
             )
         } else {
             String::new()

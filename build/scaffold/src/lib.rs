@@ -6,9 +6,12 @@
 
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "projects")]
 pub mod client;
 pub mod cron;
 pub mod deploy;
+#[cfg(feature = "projects")]
 pub mod kind;
 pub mod name;
+#[cfg(feature = "projects")]
 pub mod project;

@@ -4,6 +4,8 @@
 
 use super::cgroup::Cgroup;
 use super::etc::Etc;
+use super::filter;
+use super::refusals;
 use super::route;
 use super::wire::{self, Event, Failure, What};
 use super::{EXEC_NS_VARIABLE, Inside, Plan, Port, PortKind};
@@ -121,12 +123,17 @@ fn start(
 /// Prepares the network namespace, and waits until the tool has connected it.
 fn join(inside: &Inside, events: &OwnedFd) -> Result<(), Failure> {
     route::set(inside).map_err(step("setting the routes of its network"))?;
-    let listeners = inside
+    if !inside.unreachable.is_empty() {
+        filter::set(inside).map_err(step("setting the filter of its network (nf_tables)"))?;
+    }
+    let mut listeners = inside
         .ports
         .iter()
         .map(listener)
         .collect::<Result<Vec<_>, _>>()
         .map_err(|e| io_step("opening the ports that are carried to this machine", &e))?;
+    // A hint less where there are no such sockets.
+    listeners.extend(inside.hears_refusals.then(refusals::listen).and_then(Result::ok));
     let borrowed: Vec<_> = listeners.iter().map(AsFd::as_fd).collect();
     wire::send(events, &Event::Network, &borrowed).map_err(|e| io_step("reporting", &e))?;
     wire::receive::<wire::Go>(events).map_err(|e| io_step("waiting for its network", &e))?;

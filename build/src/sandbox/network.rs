@@ -4,6 +4,7 @@
 //! (route.rs) block metadata services and this machine's own addresses; relays (relay.rs) carry
 //! traffic to named ports of this machine, and to its name servers.
 
+use super::refusals::Refusals;
 use super::relay::{self, Relays};
 use super::uplink::{Uplink, Uplinks};
 use nix::ifaddrs::getifaddrs;
@@ -131,6 +132,9 @@ pub struct Inside {
     pub etc: bool,
     /// Listeners to make, and hand out behind the probe's sockets.
     pub ports: Vec<Port>,
+    /// What is refused on its loopback is to be known ([`super::Instance::called_in_vain_here`]): a
+    /// socket more, behind the listeners.
+    pub hears_refusals: bool,
 }
 
 /// A port of this machine, at the same address inside an instance.
@@ -169,6 +173,7 @@ pub struct Network {
 pub struct Connected {
     relays: Relays,
     uplink: Option<Uplink>,
+    refusals: Option<Refusals>,
     /// Of the instance.
     pid: i32,
 }
@@ -183,6 +188,16 @@ impl Connected {
             tried.push("it called an address to which there is no route".into());
         }
         tried
+    }
+
+    /// Named ports of this machine that it called, and where nobody listens.
+    pub fn unanswered(&self) -> Vec<SocketAddr> {
+        self.relays.unanswered().into_iter().collect()
+    }
+
+    /// Where it was refused on its own loopback.
+    pub fn refused(&self) -> Vec<SocketAddr> {
+        self.refusals.as_ref().map(Refusals::heard).unwrap_or_default()
     }
 }
 
@@ -231,6 +246,7 @@ impl Network {
             unreachable: NEVER.to_vec(),
             etc: true,
             ports: ports.into_iter().collect(),
+            hears_refusals: true,
         };
         let reached = reach
             .iter()
@@ -243,8 +259,13 @@ impl Network {
     /// Loopback alone, and a name server that knows no name: a program that calls out learns at
     /// once that it cannot, and who watches it learns that it did.
     pub fn none() -> Network {
-        let inside =
-            Inside { local: Vec::new(), unreachable: Vec::new(), etc: false, ports: Vec::new() };
+        let inside = Inside {
+            local: Vec::new(),
+            unreachable: Vec::new(),
+            etc: false,
+            ports: Vec::new(),
+            hears_refusals: true,
+        };
         let servers = vec![Ipv4Addr::LOCALHOST.into()];
         Network { inside, servers, reached: Vec::new(), uplinks: None }
     }
@@ -271,11 +292,26 @@ impl Network {
         &self,
         pid: i32,
         inside: &Inside,
-        listeners: Vec<OwnedFd>,
+        mut listeners: Vec<OwnedFd>,
     ) -> io::Result<Connected> {
+        let refusals = listeners.split_off(inside.ports.len().min(listeners.len())).pop();
+        let refusals = refusals.map(Refusals::of);
         let uplink = self.uplinks.as_ref().and_then(|uplinks| uplinks.attach(pid));
         let relays = relay::start(listeners, &inside.ports)?;
-        Ok(Connected { relays, uplink, pid })
+        Ok(Connected { relays, uplink, refusals, pid })
+    }
+
+    /// For who measures: nothing listens to an instance's packets, and nobody learns what it was
+    /// refused.
+    #[must_use]
+    pub fn unheard(mut self) -> Network {
+        self.inside.hears_refusals = false;
+        self
+    }
+
+    /// What the instances so far were connected by, and how many of them.
+    pub fn used(&self) -> Vec<(String, usize)> {
+        self.uplinks.as_ref().map(Uplinks::used).unwrap_or_default()
     }
 
     /// Whether what leaves this machine is carried.

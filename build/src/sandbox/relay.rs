@@ -5,6 +5,7 @@
 
 use super::network::{Port, PortKind};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use std::collections::BTreeSet;
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::os::fd::{AsFd, OwnedFd};
@@ -35,15 +36,23 @@ pub struct Relays {
     /// Its other end is closed when this is.
     _open: OwnedFd,
     names: Names,
+    unanswered: Unanswered,
 }
 
 /// Names that were looked up where there is no network, each once.
 type Names = Arc<Mutex<Vec<String>>>;
+/// Ports of this machine that were called and not answered.
+type Unanswered = Arc<Mutex<BTreeSet<SocketAddr>>>;
 
 impl Relays {
     /// What was looked up in vain so far, in order.
     pub fn names(&self) -> Vec<String> {
         self.names.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Where nobody listens on this machine, of what was called so far.
+    pub fn unanswered(&self) -> BTreeSet<SocketAddr> {
+        self.unanswered.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
@@ -52,9 +61,10 @@ pub fn start(listeners: Vec<OwnedFd>, ports: &[Port]) -> io::Result<Relays> {
     let (open, ends) = super::wire::pair()?;
     let ends = Arc::new(ends);
     let carried = Arc::new(AtomicUsize::new(0));
-    let names = Names::default();
+    let (names, unanswered) = (Names::default(), Unanswered::default());
     for (listener, port) in listeners.into_iter().zip(ports.iter().copied()) {
         let (ends, carried, names) = (ends.clone(), carried.clone(), names.clone());
+        let unanswered = unanswered.clone();
         let named = thread::Builder::new().name("relay".into());
         match port.kind {
             PortKind::Udp => {
@@ -64,11 +74,12 @@ pub fn start(listeners: Vec<OwnedFd>, ports: &[Port]) -> io::Result<Relays> {
                 named.spawn(move || no_names(&UdpSocket::from(listener), &ends, &names))
             }
             PortKind::Tcp => named.spawn(move || {
-                connections(&TcpListener::from(listener), port.address, &ends, &carried)
+                let listener = TcpListener::from(listener);
+                connections(&listener, port.address, &ends, &carried, &unanswered)
             }),
         }?;
     }
-    Ok(Relays { _open: open, names })
+    Ok(Relays { _open: open, names, unanswered })
 }
 
 /// Which of the two has something; the second is the end.
@@ -92,6 +103,7 @@ fn connections(
     to: SocketAddr,
     ends: &Arc<OwnedFd>,
     carried: &Arc<AtomicUsize>,
+    unanswered: &Unanswered,
 ) {
     while wait(listener, ends).is_some() {
         let Ok((inner, _)) = listener.accept() else { continue };
@@ -99,9 +111,9 @@ fn connections(
             carried.fetch_sub(1, Ordering::Relaxed);
             continue;
         }
-        let (ends, counted) = (ends.clone(), carried.clone());
+        let (ends, counted, unanswered) = (ends.clone(), carried.clone(), unanswered.clone());
         let spawned = thread::Builder::new().name("relay".into()).spawn(move || {
-            carry(inner, to, &ends);
+            carry(inner, to, &ends, &unanswered);
             counted.fetch_sub(1, Ordering::Relaxed);
         });
         if spawned.is_err() {
@@ -112,8 +124,10 @@ fn connections(
 
 /// Both ways, each to its end. Who cannot be reached outside is closed with a reset inside: a
 /// program sees that its connection went nowhere.
-fn carry(inner: TcpStream, to: SocketAddr, ends: &OwnedFd) {
+fn carry(inner: TcpStream, to: SocketAddr, ends: &OwnedFd, unanswered: &Unanswered) {
     let Ok(outer) = TcpStream::connect_timeout(&to, CONNECT_LIMIT) else {
+        // Whoever sees the reset finds it here.
+        unanswered.lock().unwrap_or_else(PoisonError::into_inner).insert(to);
         reset(inner);
         return;
     };

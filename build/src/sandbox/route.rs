@@ -11,7 +11,7 @@ use std::net::IpAddr;
 use std::os::fd::{AsRawFd, OwnedFd};
 
 /// The loopback interface of every network namespace.
-const LOOPBACK_INDEX: u32 = 1;
+pub const LOOPBACK_INDEX: u32 = 1;
 /// The table of local addresses (rtnetlink(7), RT_TABLE_LOCAL).
 const TABLE_LOCAL: u8 = 255;
 /// Directly behind the rule for local addresses, before every other route.

@@ -71,8 +71,19 @@ pub struct Uplinks {
 struct State {
     left: Vec<Means>,
     refused: Vec<String>,
+    /// How many instances each has connected; `None` is nothing.
+    used: Vec<(Option<Means>, usize)>,
     /// Made with the first veth pair.
     table: Option<Table>,
+}
+
+impl State {
+    fn count(&mut self, means: Option<Means>) {
+        match self.used.iter_mut().find(|(used, _)| *used == means) {
+            Some((_, count)) => *count += 1,
+            None => self.used.push((means, 1)),
+        }
+    }
 }
 
 /// One instance's uplink. Dropping it puts it away.
@@ -104,7 +115,7 @@ impl Uplinks {
                 None => refused.push(format!("no {name}")),
             }
         }
-        let state = Mutex::new(State { left, refused, table: None });
+        let state = Mutex::new(State { left, refused, used: Vec::new(), table: None });
         Uplinks { helper: helper.to_owned(), state, next: AtomicU32::new(0) }
     }
 
@@ -125,13 +136,19 @@ impl Uplinks {
     /// Connects the network namespace of `pid`; the next means if one fails.
     pub fn attach(&self, pid: i32) -> Option<Uplink> {
         loop {
-            let means = self.current()?;
+            let Some(means) = self.current() else {
+                self.state().count(None);
+                return None;
+            };
             let done = match means {
                 Means::Veth => self.veth(pid),
                 Means::Pasta | Means::Slirp => self.user_mode(means, pid),
             };
             match done {
-                Ok(uplink) => return Some(uplink),
+                Ok(uplink) => {
+                    self.state().count(Some(means));
+                    return Some(uplink);
+                }
                 Err(why) => {
                     let mut state = self.state();
                     // Another thread may have struck it off.
@@ -142,6 +159,14 @@ impl Uplinks {
                 }
             }
         }
+    }
+
+    /// What the instances so far were connected by, in words, and how many of them.
+    pub fn used(&self) -> Vec<(String, usize)> {
+        let in_words = |(means, count): &(Option<Means>, usize)| {
+            (means.map_or_else(|| "nothing".into(), |means| means.to_string()), *count)
+        };
+        self.state().used.iter().map(in_words).collect()
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

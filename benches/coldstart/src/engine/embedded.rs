@@ -267,6 +267,18 @@ impl Engine for Embedded {
         }
         done.map(Some)
     }
+
+    fn notes(&self) -> Vec<String> {
+        let Some(network) = &self.settings.network else { return Vec::new() };
+        let mut note = format!("instances had a {network}; `create` includes it");
+        // one way of connecting them was given up for another
+        if let used @ [_, _, ..] = network.used().as_slice() {
+            let counts = used.iter().map(|(by, count)| format!("{count} by {by}"));
+            let counts = counts.collect::<Vec<_>>().join(", ");
+            note = format!("{note}; of the instances, warm-ups included, were connected {counts}");
+        }
+        vec![note]
+    }
 }
 
 impl Embedded {

@@ -4,7 +4,7 @@
 use firstbyte::net::{Handshake, TcpStream};
 use rustls::crypto::ring;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::pki_types::{CertificateDer, ServerName, TrustAnchor};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use std::io::{self, Read, Write};
 use std::sync::Arc;
@@ -31,7 +31,15 @@ impl Url {
     /// What is wrong with which of the two.
     pub fn of_environment(url: &str, ca: &str) -> Result<Url, String> {
         let text = std::env::var(url).map_err(|_| format!("{url} is not set"))?;
-        let wrong = |what| format!("{url} {what}; write it as https://HOST[:PORT]/PATH");
+        Url::read(url, &text, ca)
+    }
+
+    /// The same of a text; `name` is what it is called in words.
+    ///
+    /// # Errors
+    /// As [`Url::of_environment`].
+    pub fn read(name: &str, text: &str, ca: &str) -> Result<Url, String> {
+        let wrong = |what| format!("{name} {what}; write it as https://HOST[:PORT]/PATH");
         if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
             return Err(wrong("has characters that must be percent-encoded"));
         }
@@ -52,9 +60,9 @@ impl Url {
             }
             _ => (authority, default_port),
         };
-        let name = host.trim_matches(['[', ']']).to_owned();
-        let name = ServerName::try_from(name).map_err(|_| wrong("has no host"))?;
-        let tls = if scheme == "https" { Some((name, config(ca)?)) } else { None };
+        let server = host.trim_matches(['[', ']']).to_owned();
+        let server = ServerName::try_from(server).map_err(|_| wrong("has no host"))?;
+        let tls = if scheme == "https" { Some((server, config(ca)?)) } else { None };
         let slash = if target.starts_with('/') { "" } else { "/" };
         Ok(Url {
             origin: format!("{scheme}://{authority}"),
@@ -93,12 +101,24 @@ fn config(ca: &str) -> Result<Arc<ClientConfig>, String> {
             return Err(wrong("it holds no certificate".to_owned()));
         }
     } else {
-        roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
+        roots.extend(public(ca)?.iter().cloned());
     }
     let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
         .map_err(|error| error.to_string())?;
     Ok(Arc::new(builder.with_root_certificates(roots).with_no_client_auth()))
+}
+
+/// Mozilla's list of authorities, 44 KiB of a layer.
+#[cfg(feature = "public-roots")]
+fn public(_: &str) -> Result<&'static [TrustAnchor<'static>], String> {
+    Ok(webpki_roots::TLS_SERVER_ROOTS)
+}
+
+/// Compiled without it, a function trusts a file, and nobody else.
+#[cfg(not(feature = "public-roots"))]
+fn public(ca: &str) -> Result<&'static [TrustAnchor<'static>], String> {
+    Err(format!("{ca} is not set: have it name a PEM file of the authorities to trust"))
 }
 
 /// A connection, plain or within TLS.

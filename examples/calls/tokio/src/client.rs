@@ -59,8 +59,12 @@ impl Kept {
         let end = Instant::now() + left;
         let mut sent = self.send(left).await;
         // The runtime rests between events, so that nobody has noticed yet what became of a kept
-        // connection. GET is idempotent (RFC 9110, 9.2.2): it may be sent again, once.
-        if sent.as_ref().is_err_and(|error| error.is_request() && !error.is_timeout()) {
+        // connection. GET is idempotent (RFC 9110, 9.2.2): it may be sent again, once. Who asks
+        // with another method leaves this out. Where no connection came about, none was kept.
+        let may_be_over = |error: &reqwest::Error| {
+            error.is_request() && !error.is_connect() && !error.is_timeout()
+        };
+        if sent.as_ref().is_err_and(may_be_over) {
             sent = self.send(end.saturating_duration_since(Instant::now())).await;
         }
         let mut reply = sent.map_err(fail)?;

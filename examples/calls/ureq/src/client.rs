@@ -1,11 +1,14 @@
-//! HTTPS through ureq, which keeps its connections in a pool of its own. Every call ends in time.
+//! HTTPS through ureq, on connections of `firstbyte::net`: the first one is begun while the first
+//! event is still on its way, and ureq keeps them for the next ones. Every call ends in time.
 
-use firstbyte::{Context, Error, Result, blocking};
+use crate::connector::{Begins, Resolves, connections_made, url};
+use crate::link::Url;
+use firstbyte::{Context, Error, Result};
 use serde::Serialize;
-use std::sync::{Arc, OnceLock};
-use std::time::Duration;
+use std::io::ErrorKind;
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
 use ureq::Agent;
-use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
 
 /// The platform's default time-out, where an invocation does not bring its own.
 const TIMEOUT: Duration = Duration::from_secs(3);
@@ -27,42 +30,36 @@ pub struct Answer {
 /// # Errors
 /// What went wrong, and where.
 pub fn call(context: Context<'_>) -> Result<Answer> {
-    static AGENT: OnceLock<Result<Agent, String>> = OnceLock::new();
-    let url = std::env::var("UPSTREAM_URL").map_err(|_| Error::new("UPSTREAM_URL is not set"))?;
+    let url = url().map_err(|problem| Error::new(problem.to_string()))?;
     let left = context.deadline().map_or(TIMEOUT, |deadline| deadline.remaining());
-    blocking(|| {
-        let agent = AGENT.get_or_init(agent);
-        let agent = agent.as_ref().map_err(|problem| Error::new(problem.clone()))?;
-        let request = agent.get(&url).config().timeout_global(Some(left.saturating_sub(MARGIN)));
-        let mut reply = request.build().call()?;
-        let body = reply.body_mut().with_config().limit(BODY_BYTES).read_to_vec()?;
-        Ok(Answer { status: reply.status().as_u16(), bytes: body.len() })
-    })
+    let end = Instant::now() + left.saturating_sub(MARGIN);
+    let made = connections_made();
+    let mut asked = ask(url, end);
+    // GET is idempotent (RFC 9110, 9.2.2): it is sent again, once, if a kept connection turns out
+    // to be over. Who asks with another method leaves this out.
+    if let Err(ureq::Error::Io(error)) = &asked
+        && error.kind() != ErrorKind::TimedOut
+        && connections_made() == made
+    {
+        asked = ask(url, end);
+    }
+    asked.map_err(|error| Error::new(format!("GET {}: {error}", url.origin)))
 }
 
-fn agent() -> Result<Agent, String> {
-    let roots = match std::env::var("UPSTREAM_CA") {
-        Ok(path) => RootCerts::Specific(Arc::new(certificates(&path)?)),
-        Err(_) => RootCerts::WebPki,
-    };
-    let tls = TlsConfig::builder().root_certs(roots).build();
+fn ask(url: &Url, end: Instant) -> Result<Answer, ureq::Error> {
+    static AGENT: OnceLock<Agent> = OnceLock::new();
+    let left = end.saturating_duration_since(Instant::now());
+    let request = AGENT.get_or_init(agent).get(format!("{}{}", url.origin, url.target));
+    let mut reply = request.config().timeout_global(Some(left)).build().call()?;
+    let body = reply.body_mut().with_config().limit(BODY_BYTES).read_to_vec()?;
+    Ok(Answer { status: reply.status().as_u16(), bytes: body.len() })
+}
+
+fn agent() -> Agent {
     let config = Agent::config_builder()
-        .tls_config(tls)
         .http_status_as_error(false)
+        .proxy(None) // the connector knows none
         .input_buffer_size(BUFFER_BYTES)
         .output_buffer_size(BUFFER_BYTES);
-    Ok(config.build().new_agent())
-}
-
-fn certificates(path: &str) -> Result<Vec<Certificate<'static>>, String> {
-    let wrong = |problem: String| format!("UPSTREAM_CA, `{path}`: {problem}");
-    let pem = std::fs::read(path).map_err(|error| wrong(error.to_string()))?;
-    let mut found = Vec::new();
-    for item in parse_pem(&pem) {
-        match item.map_err(|error| wrong(error.to_string()))? {
-            PemItem::Certificate(certificate) => found.push(certificate),
-            _ => continue,
-        }
-    }
-    if found.is_empty() { Err(wrong("it holds no certificate".to_owned())) } else { Ok(found) }
+    Agent::with_parts(config.build(), Begins, Resolves)
 }

@@ -5,6 +5,8 @@
 #![deny(unsafe_code)]
 
 mod client;
+mod connector;
+mod link;
 
 use firstbyte::{App, Event, Json, Result};
 
@@ -12,5 +14,4 @@ fn ask(event: Event<'_>) -> Result<Json<client::Answer>> {
     Ok(Json(client::call(event.context())?))
 }
 
-firstbyte::dns!();
-firstbyte::main!(App::new().event(ask));
+firstbyte::main!(App::new().early(&connector::EARLY).event(ask));

@@ -1,0 +1,1 @@
+../../https/src/link.rs

@@ -1,0 +1,123 @@
+//! Server-sent events that a reader takes up again where it left off (HTML, section 9.2): each
+//! event has a number, a reader that comes again says the last one it has (Last-Event-ID, which browsers
+//! send by themselves), and a comment now and then keeps proxies from ending a silent stream.
+//!
+//! Try it: `cargo run --example server_sent_events`, then `curl -N localhost:9000/events` and, in
+//! another terminal, `curl -d 'hello' localhost:9000/say`. Each instance has events of its own:
+//! with more than one, keep them where all see them (examples/calls/redis).
+
+use firstbyte::{App, BodyWriter, Reply, Request, Result, Status, stopping};
+use std::collections::VecDeque;
+use std::fmt::Write as _;
+use std::io::{self, Write};
+use std::process::ExitCode;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// Events that are kept for readers that come again, and bytes of one.
+const KEPT: usize = 1000;
+const MOST_BYTES: usize = 4 * 1024;
+/// How long a reader waits before it comes again.
+const RETRY: Duration = Duration::from_secs(2);
+/// How long a reader may take to see that the server is stopping.
+const LOOK: Duration = Duration::from_millis(500);
+
+struct Events {
+    /// Number of the first one that is kept, from 1.
+    first: u64,
+    kept: VecDeque<String>,
+}
+
+static EVENTS: Mutex<Events> = Mutex::new(Events { first: 1, kept: VecDeque::new() });
+static NEWS: Condvar = Condvar::new();
+
+fn main() -> ExitCode {
+    App::new().get("/events", events).post("/say", say).serve()
+}
+
+fn say(request: Request<'_>) -> Result<(Status, String)> {
+    let text = request.text()?;
+    if text.len() > MOST_BYTES {
+        return Ok((Status::CONTENT_TOO_LARGE, format!("say at most {MOST_BYTES} bytes\n")));
+    }
+    let text = text.to_owned();
+    let mut events = lock();
+    events.kept.push_back(text);
+    if events.kept.len() > KEPT {
+        events.kept.pop_front();
+        events.first += 1;
+    }
+    NEWS.notify_all();
+    let number = events.first + events.kept.len() as u64 - 1;
+    Ok((Status::ACCEPTED, format!("{number}\n")))
+}
+
+/// A reader without a Last-Event-ID sees what comes from now on; one with an id of another life of
+/// this instance, everything that is kept.
+fn events(request: Request<'_>) -> Result<Reply> {
+    let last: Option<u64> = request.header("last-event-id").and_then(|id| id.parse().ok());
+    let next = {
+        let events = lock();
+        let end = events.first + events.kept.len() as u64;
+        match last {
+            None => end,
+            Some(last) if last < end => last + 1,
+            Some(_) => events.first,
+        }
+    };
+    Reply::stream("text/event-stream", move |out| tell(out, next, heartbeat()))?
+        .with_header("cache-control", "no-store")?
+        .with_header("x-accel-buffering", "no") // nginx would keep events back
+}
+
+fn tell(out: &mut BodyWriter<'_>, mut next: u64, heartbeat: Duration) -> io::Result<()> {
+    // Each write goes out at once: one for a whole field.
+    out.write_all(format!("retry: {}\n\n", RETRY.as_millis()).as_bytes())?;
+    let mut said = Instant::now();
+    while !stopping() {
+        let (text, now_next) = news(next);
+        next = now_next;
+        if !text.is_empty() {
+            out.write_all(text.as_bytes())?; // waits for a slow reader, without the lock
+        } else if said.elapsed() >= heartbeat {
+            out.write_all(b": still here\n\n")?;
+        } else {
+            continue;
+        }
+        said = Instant::now();
+    }
+    Ok(()) // the reader comes again, to another instance
+}
+
+/// What there is from `next` on, as the stream's text, and what comes after it; waits a moment
+/// where there is nothing. The wait is std's: others are served meanwhile.
+fn news(next: u64) -> (String, u64) {
+    let is_old = |events: &mut Events| events.first + events.kept.len() as u64 <= next;
+    let (events, _) =
+        NEWS.wait_timeout_while(lock(), LOOK, is_old).unwrap_or_else(PoisonError::into_inner);
+    let mut text = String::new();
+    let first = events.first;
+    if next < first {
+        let _ = write!(text, "event: lost\ndata: {}\n\n", first - next);
+    }
+    let behind = usize::try_from(next.saturating_sub(first)).unwrap_or(usize::MAX);
+    for (event, number) in events.kept.iter().zip(first..).skip(behind) {
+        let _ = writeln!(text, "id: {number}");
+        // A line's end would be one of the event's; it has a field for each line.
+        for line in event.split("\r\n").flat_map(|line| line.split(['\n', '\r'])) {
+            let _ = writeln!(text, "data: {line}");
+        }
+        text.push('\n');
+    }
+    (text, next.max(first + events.kept.len() as u64))
+}
+
+/// Proxies end a silent stream after 30 to 60 s.
+fn heartbeat() -> Duration {
+    let told = std::env::var("HEARTBEAT_MS").ok().and_then(|text| text.parse().ok());
+    told.map_or(Duration::from_secs(15), Duration::from_millis)
+}
+
+fn lock() -> MutexGuard<'static, Events> {
+    EVENTS.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,268 @@
+//! A body in gzip's format, taken apart: members one behind the other, each checked against its
+//! length and its sum. RFC 1952 (gzip), RFC 9110, section 8.4.1.3 (as a content coding).
+//!
+//! What it becomes is written behind what the caller has, up to a size that he names; so he decides
+//! about memory before it is there.
+
+use super::{Reject, Status};
+use miniz_oxide::inflate::TINFLStatus;
+use miniz_oxide::inflate::core::inflate_flags::TINFL_FLAG_USING_NON_WRAPPING_OUTPUT_BUF;
+use miniz_oxide::inflate::core::{DecompressorOxide, decompress};
+
+/// One body on its way; it goes on where it had no room.
+#[derive(Default)]
+pub struct Gzip {
+    /// Where in the coded bytes it is.
+    at: usize,
+    /// Made once: a body may be of hundreds of thousands of empty members.
+    state: Box<DecompressorOxide>,
+    /// What there is of the member that it is in, in bytes.
+    member: Option<usize>,
+    /// What the members that are done came to, in bytes.
+    done: usize,
+}
+
+/// What [`Gzip::inflate`] came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Inflated {
+    /// All of it is there.
+    Whole,
+    /// There is more than was allowed.
+    More,
+}
+
+/// First growth of the output, in bytes; then it doubles.
+const FIRST_BYTES: usize = 4 * 1024;
+/// Size of a member's trailer: CRC-32 and length.
+const TRAILER_BYTES: usize = 8;
+
+impl Gzip {
+    /// Writes what `coded` becomes to `out`, from its byte `from` on and at most `most` bytes.
+    /// Call it again with the same bytes and more room after [`Inflated::More`].
+    ///
+    /// # Errors
+    /// 400 if it is not gzip from the first byte to the last, or a sum or a length is wrong.
+    pub fn inflate(
+        &mut self,
+        coded: &[u8],
+        out: &mut Vec<u8>,
+        from: usize,
+        most: usize,
+    ) -> Result<Inflated, Reject> {
+        loop {
+            let rest = coded.get(self.at..).unwrap_or_default();
+            let Some(mut len) = self.member else {
+                if rest.is_empty() && self.at > 0 {
+                    out.truncate(from + self.done);
+                    return Ok(Inflated::Whole);
+                }
+                self.at += header(rest).ok_or(BROKEN)?;
+                self.state.init();
+                self.member = Some(0);
+                continue;
+            };
+            // A member reaches back into itself and nowhere else.
+            let begin = from + self.done;
+            let room = out.get_mut(begin..).unwrap_or_default();
+            let flags = TINFL_FLAG_USING_NON_WRAPPING_OUTPUT_BUF;
+            let (status, read, written) = decompress(&mut self.state, rest, room, len, flags);
+            self.at += read;
+            len += written;
+            self.member = Some(len);
+            match status {
+                TINFLStatus::Done => {}
+                TINFLStatus::HasMoreOutput => {
+                    let used = self.done + len;
+                    if used >= most {
+                        return Ok(Inflated::More);
+                    }
+                    let size = (used * 2).max(FIRST_BYTES).min(most);
+                    out.resize(from + size, 0);
+                    continue;
+                }
+                _ => return Err(BROKEN),
+            }
+            let content = out.get(begin..begin + len).unwrap_or_default();
+            let trailer = coded.get(self.at..self.at + TRAILER_BYTES).ok_or(BROKEN)?;
+            let mut expected = [0; TRAILER_BYTES];
+            expected[..4].copy_from_slice(&crc32(content).to_le_bytes());
+            expected[4..].copy_from_slice(&(len as u32).to_le_bytes());
+            if trailer != expected {
+                return Err(BROKEN);
+            }
+            self.at += TRAILER_BYTES;
+            self.done += len;
+            self.member = None;
+        }
+    }
+}
+
+/// What `coded` becomes, if that is not more than `most` bytes.
+///
+/// # Errors
+/// As [`Gzip::inflate`], and 413 if it is more.
+pub fn whole(coded: &[u8], most: usize) -> Result<Vec<u8>, Reject> {
+    let mut out = Vec::new();
+    match Gzip::default().inflate(coded, &mut out, 0, most)? {
+        Inflated::Whole => Ok(out),
+        Inflated::More => Err(TOO_LARGE),
+    }
+}
+
+/// Whether a field says what is no longer true once the body is inflated.
+pub fn is_about_coded_body(name: &[u8]) -> bool {
+    name.eq_ignore_ascii_case(b"content-encoding") || name.eq_ignore_ascii_case(b"content-length")
+}
+
+/// What becomes of a body that is too large only when it is inflated.
+pub const TOO_LARGE: Reject = Reject::new(
+    Status::CONTENT_TOO_LARGE,
+    "the request body is larger than the limit when it is inflated; send less at once",
+);
+const BROKEN: Reject = Reject::new(
+    Status::BAD_REQUEST,
+    "the body is not what its Content-Encoding says; send whole gzip members and nothing else",
+);
+
+/// Size of the member's header that `bytes` begin with (RFC 1952, section 2.3).
+fn header(bytes: &[u8]) -> Option<usize> {
+    let [0x1f, 0x8b, 8, flags, _, _, _, _, _, _, ..] = *bytes else { return None };
+    let [sum, extra, name, comment] = [2, 4, 8, 16].map(|bit| flags & bit != 0);
+    if flags & 0xe0 != 0 {
+        return None; // reserved: what follows them is not known
+    }
+    let mut at = 10;
+    if extra {
+        let size = bytes.get(at..at + 2)?;
+        at += 2 + usize::from(u16::from_le_bytes(size.try_into().ok()?));
+    }
+    for _ in 0..usize::from(name) + usize::from(comment) {
+        at += 1 + memchr::memchr(0, bytes.get(at..)?)?;
+    }
+    if sum {
+        let stated = bytes.get(at..at + 2)?;
+        if stated != &crc32(bytes.get(..at)?).to_le_bytes()[..2] {
+            return None;
+        }
+        at += 2;
+    }
+    (at <= bytes.len()).then_some(at)
+}
+
+/// The sum of ISO 3309 that RFC 1952, section 8, names.
+fn crc32(bytes: &[u8]) -> u32 {
+    !bytes.iter().fold(!0, |sum, &byte| TABLE[usize::from(sum as u8 ^ byte)] ^ sum >> 8)
+}
+
+/// What each byte does to a sum.
+static TABLE: [u32; 256] = {
+    let mut table = [0; 256];
+    let mut byte = 0;
+    while byte < table.len() {
+        let mut sum = byte as u32;
+        let mut bit = 0;
+        while bit < 8 {
+            sum = if sum & 1 == 1 { sum >> 1 ^ 0xedb8_8320 } else { sum >> 1 };
+            bit += 1;
+        }
+        table[byte] = sum;
+        byte += 1;
+    }
+    table
+};
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `text` as one member without compression, with these flags and what they ask for.
+    fn member(text: &[u8], flags: u8, fields: &[u8]) -> Vec<u8> {
+        let mut bytes = vec![0x1f, 0x8b, 8, flags, 0, 0, 0, 0, 0, 255];
+        bytes.extend_from_slice(fields);
+        let size = text.len() as u16;
+        bytes.push(1);
+        bytes.extend_from_slice(&size.to_le_bytes());
+        bytes.extend_from_slice(&(!size).to_le_bytes());
+        bytes.extend_from_slice(text);
+        bytes.extend_from_slice(&crc32(text).to_le_bytes());
+        bytes.extend_from_slice(&u32::from(size).to_le_bytes());
+        bytes
+    }
+
+    fn inflated(coded: &[u8], most: usize) -> Result<Option<Vec<u8>>, u16> {
+        let (mut gzip, mut out) = (Gzip::default(), b"head".to_vec());
+        match gzip.inflate(coded, &mut out, 4, most) {
+            Ok(Inflated::Whole) => {
+                assert!(out.starts_with(b"head"));
+                Ok(Some(out.split_off(4)))
+            }
+            Ok(Inflated::More) => Ok(None),
+            Err(reject) => Err(reject.status.code()),
+        }
+    }
+
+    #[test]
+    fn the_sum_is_the_one_that_everybody_knows() {
+        assert_eq!(crc32(b"123456789"), 0xcbf4_3926);
+    }
+
+    #[test]
+    fn members_come_one_behind_the_other() {
+        let two = [member(b"hello, ", 0, b""), member(b"", 0, b""), member(b"w", 0, b"")].concat();
+        assert_eq!(inflated(&two, 100), Ok(Some(b"hello, w".to_vec())));
+    }
+
+    #[test]
+    fn every_field_of_a_header_is_passed_over() {
+        let mut fields = b"\x03\0abcname\0comment\0".to_vec();
+        assert_eq!(inflated(&member(b"x", 4 + 8 + 16, &fields), 9), Ok(Some(b"x".to_vec())));
+        let mut head = vec![0x1f, 0x8b, 8, 2 + 4 + 8 + 16, 0, 0, 0, 0, 0, 255];
+        head.extend_from_slice(&fields);
+        fields.extend_from_slice(&crc32(&head).to_le_bytes()[..2]);
+        assert_eq!(inflated(&member(b"x", head[3], &fields), 9), Ok(Some(b"x".to_vec())));
+        *fields.last_mut().unwrap() ^= 1;
+        assert_eq!(inflated(&member(b"x", head[3], &fields), 9), Err(400), "a wrong sum");
+    }
+
+    #[test]
+    fn whatever_is_not_gzip_to_its_last_byte_is_refused() {
+        let whole = member(b"abc", 0, b"");
+        for cut in 0..whole.len() {
+            assert_eq!(inflated(&whole[..cut], 100), Err(400), "{cut} bytes");
+        }
+        for byte in [0, 1, 2, whole.len() - 8, whole.len() - 1, 11, 13] {
+            let mut wrong = whole.clone();
+            wrong[byte] ^= 0x40;
+            assert_eq!(inflated(&wrong, 100), Err(400), "byte {byte}");
+        }
+        assert_eq!(inflated(&member(b"abc", 0x20, b""), 100), Err(400), "a reserved flag");
+        assert_eq!(inflated(&[&whole[..], b"\0"].concat(), 100), Err(400), "garbage");
+    }
+
+    #[test]
+    fn more_than_was_allowed_stays_unwritten_until_it_is_allowed() {
+        let text = vec![b'a'; 20_000];
+        let coded = [member(&text, 0, b""), member(&text, 0, b"")].concat();
+        let (mut gzip, mut out) = (Gzip::default(), Vec::new());
+        for most in [0, 1, 19_999, 20_000, 39_999] {
+            assert_eq!(gzip.inflate(&coded, &mut out, 0, most), Ok(Inflated::More), "{most}");
+            assert!(out.len() <= most);
+        }
+        assert_eq!(gzip.inflate(&coded, &mut out, 0, 40_000), Ok(Inflated::Whole));
+        assert_eq!(out, [text.clone(), text].concat());
+    }
+
+    /// A distance that leads out of the member would read the request's head, or another member.
+    #[test]
+    fn a_member_reaches_back_into_itself_only() {
+        // Fixed codes: the literal `a`, then a match of three bytes at distance 2.
+        let bits = [1, 1, 0, 1, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1];
+        let mut packed = vec![0_u8; bits.len().div_ceil(8)];
+        bits.iter().enumerate().for_each(|(at, bit)| packed[at / 8] |= bit << (at % 8));
+        let mut coded = vec![0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255];
+        coded.extend_from_slice(&packed);
+        coded.extend_from_slice(&[0; 8]);
+        assert_eq!(inflated(&coded, 100), Err(400));
+        assert_eq!(inflated(&[member(b"abc", 0, b""), coded].concat(), 100), Err(400));
+    }
+}
