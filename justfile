@@ -1,6 +1,6 @@
-# The front door. `just` alone lists what can be done; docs/CONTRACTS.md says what each recipe promises.
+# Commands of the project. `just` alone lists them; docs/CONTRACTS.md has the guarantees of each recipe.
 
-# Arguments reach a program as they were typed, with their quotes: `{{ ARGS }}` would hand them to the shell once more.
+# Arguments reach a program as they were typed, with their quotes: with `{{ ARGS }}` the shell would parse them again.
 set positional-arguments
 set quiet
 
@@ -16,7 +16,7 @@ image *ARGS:
     {{ host }} microimage image "$@"
     @case " $* " in *' -h '* | *' --help '* | *' --stage-only '*) ;; *) for word; do printf '%s\0' "$word"; done > target/image/asked ;; esac
 
-# The image as `just image` was last asked for it; the template's when nobody has asked
+# The image with the arguments of the last `just image`; the template's if there was none
 [private]
 made:
     @[ ! -s target/image/asked ] || echo "as last asked for: just image $(tr '\0' ' ' < target/image/asked)"
@@ -28,7 +28,7 @@ image-docker FUNCTION='function-template' TAG='firstbyte:docker':
     {{ host }} microimage image --stage-only "$1"
     DOCKER_BUILDKIT=0 docker build --quiet -f scratch.Dockerfile -t "$2" .
 
-# Measure where the cold start of the image goes: pull, unpack, create, start. `--image` measures another, `baselines` the echo beside images that people know
+# Measure the parts of the image's cold start: pull, unpack, create, start. `--image` measures another image, `baselines` the echo beside well-known kinds of images
 [group('measure')]
 bench-coldstart *FLAGS:
     @{{ host }} --build microimage coldstart
@@ -56,7 +56,7 @@ record FILE='target/coldstart/results.json' *FLAGS:
 new PATH *FLAGS:
     '{{ justfile_directory() }}'/build/host firstbyte new --firstbyte '{{ justfile_directory() }}' "$@"
 
-# Install what a new function's own justfile calls: microimage, coldstart and firstbyte, where `cargo install` puts programs
+# Install the programs that a new function's justfile calls: microimage, coldstart and firstbyte, in cargo's folder for programs
 [group('work')]
 tools:
     {{ host }} --build microimage coldstart firstbyte
@@ -77,7 +77,7 @@ invoke *ARGS:
 check *FLAGS: made
     {{ host }} microimage check "$@"
 
-# Deploy what template/function.toml says, with tccli; `--dry-run` prints what would be called
+# Deploy the template as template/function.toml describes it, with tccli; `--dry-run` prints the API calls
 [group('ship')]
 deploy *FLAGS:
     {{ host }} firstbyte deploy --project template "$@"

@@ -1,6 +1,6 @@
-//! One handler behind everything: as a Web function it gets requests, as an event function behind
-//! API Gateway or a function URL it gets events, and never knows the difference. Timers, which are
-//! no requests, stay events.
+//! One handler for several deployments: as a Web function it gets requests; as an event function
+//! behind API Gateway or a function URL it gets events, which the bridge turns into requests.
+//! Timers are not requests and stay events.
 //!
 //! Try it: `cargo run --example apigw_bridge`, then `curl localhost:9000/hello/Ann`, or as the
 //! gateway does: `curl -d '{"httpMethod":"GET","path":"/hello/Ann","headers":{}}'

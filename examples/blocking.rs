@@ -1,4 +1,4 @@
-//! Work that blocks: on a thread of the pool, while other requests are served.
+//! Blocking work: it runs while other requests are served.
 //!
 //! `cargo run --example blocking`, then GET /slow?ms=2000 in one terminal and GET /quick in
 //! another.
@@ -19,13 +19,13 @@ fn main() -> ExitCode {
 fn slow(request: Request<'_>) -> Result<String> {
     let pause = milliseconds(&request);
     let file = blocking(|| {
-        std::thread::sleep(pause); // stands for what a driver does
+        std::thread::sleep(pause); // in place of a driver's work
         std::fs::read_to_string("/proc/self/comm")
     })?;
     Ok(format!("{} took {} ms", file.trim_end(), pause.as_millis()))
 }
 
-/// Waiting alone needs no thread: the coroutine sleeps, its worker goes on.
+/// For waiting alone, `firstbyte::sleep` is enough.
 fn patient(request: Request<'_>) -> &'static str {
     sleep(milliseconds(&request));
     "patient"

@@ -1,4 +1,4 @@
-//! The public test vehicle (docs/CONTRACTS.md, section 3): answers with what it was asked.
+//! Public test function (docs/CONTRACTS.md, section 3): it answers with the request that it got.
 //!
 //! POST /event-invoke → the event's JSON, serialised again. GET /reply?bytes=n → n bytes of `x`.
 //! GET /sleep?ms=n → 200 after n ms, without blocking others. GET /panic → panics. Anything else →

@@ -1,10 +1,10 @@
-//! State of several handlers. What lives as long as the process needs no counting: a `static` where
-//! it can be made without arguments, a `&'static` made once in `main` where it needs some. Both are
-//! plain references in the handlers.
+//! State that several handlers share. A value that lives as long as the process needs no reference
+//! count: a `static` if it can be made without arguments, a `&'static` made once in `main` if it
+//! needs some. Both are plain references in the handlers.
 //!
-//! Handlers run on coroutines: hold a lock for a moment, never across a wait (`firstbyte::sleep`, a
-//! write to a slow reader). What is expensive to make is made on first use (`LazyLock`), so that a
-//! cold start does not pay for it.
+//! Hold a lock only for a moment, and never across a wait (`firstbyte::sleep`, a write to a slow
+//! reader). Make expensive values on first use (`LazyLock`), so that a cold start does not pay for
+//! them.
 //!
 //! Try it: `cargo run --example shared_state`, then `curl -X PUT -d tea localhost:9000/things/1`,
 //! `curl localhost:9000/things/1`.
@@ -15,9 +15,9 @@ use std::process::ExitCode;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{LazyLock, Mutex, PoisonError};
 
-/// Made by the compiler: costs nothing at start.
+/// Initialised at compile time: costs nothing at start.
 static REQUESTS: AtomicU64 = AtomicU64::new(0);
-/// Made by the first request that asks for it.
+/// Made by the first request that needs it.
 static GREETINGS: LazyLock<HashMap<&str, &str>> =
     LazyLock::new(|| HashMap::from([("en", "hello"), ("de", "hallo")]));
 

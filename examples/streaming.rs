@@ -1,5 +1,5 @@
-//! A reply without a known length: rows go out as they are made, and making them waits for a reader
-//! that is slow, so a million rows need no more memory than one. If making them fails half-way, the
+//! A reply of unknown length: rows are sent as they are made, and making them waits for a slow
+//! reader, so a million rows need no more memory than one. If making them fails half-way, the
 //! connection is cut, and the reader sees that something is missing.
 //!
 //! Try it: `cargo run --example streaming`, then `curl localhost:9000/rows?count=5`.
@@ -14,7 +14,7 @@ fn rows(request: Request<'_>) -> Result<Reply> {
 }
 
 fn write_rows(out: &mut BodyWriter<'_>, count: u64) -> io::Result<()> {
-    // Each write goes out at once; a buffer makes few big ones of many small ones.
+    // Each write is sent at once; the buffer joins small writes.
     let mut out = BufWriter::with_capacity(16 * 1024, out);
     for number in 1..=count {
         writeln!(out, "{number},{}", u128::from(number) * u128::from(number))?;

@@ -1,6 +1,6 @@
 //! An event function with types: an order in, a receipt out. `&str` fields point into the request's
-//! own bytes, so reading the order copies nothing; an order that is none is answered with 400
-//! before the function is asked.
+//! own bytes, so reading the order copies nothing; an event that is not an order is answered with
+//! 400.
 //!
 //! Try it: `cargo run --example typed_event`, then
 //! `curl -d '{"customer":"Ann","items":[{"name":"tea","cents":350,"count":2}]}'
@@ -36,7 +36,7 @@ fn receipt(event: Event<'_>) -> Result<Json<Receipt>> {
     for Item { name, cents, count } in &order.items {
         let item = cents.checked_mul(*count).and_then(|item| total_cents.checked_add(item));
         total_cents = item.ok_or_else(|| {
-            Error::peer(Status::BAD_REQUEST, format!("nobody can pay for `{name}`"))
+            Error::peer(Status::BAD_REQUEST, format!("there is no price for `{name}`"))
         })?;
     }
     Ok(Json(Receipt {

@@ -6,14 +6,14 @@
 use firstbyte::{App, Json, Reply, Request, Result, Status};
 use std::process::ExitCode;
 
-/// `/sum/{a}/{b}?unit=…`: parameters are numbers, or the caller gets 400.
+/// `/sum/{a}/{b}?unit=…`: parameters must be numbers, or the caller gets 400.
 fn sum(request: Request<'_>) -> Result<String> {
     let (a, b): (i64, i64) = (request.parsed_param("a")?, request.parsed_param("b")?);
     let unit = request.query_param("unit").unwrap_or_default();
     Ok(format!("{}{unit}", a.saturating_add(b)))
 }
 
-/// Made things have a status of their own, and a place.
+/// Answers 201 with the place of the new thing.
 fn make(request: Request<'_>) -> Result<Reply> {
     let name = request.text()?.trim();
     Reply::json(name)?

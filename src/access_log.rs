@@ -1,5 +1,5 @@
-//! The access log: one line a request. Not the log of failures, which is always there, nor what
-//! handlers write themselves.
+//! Access log: one line for each request. Failures have their own log lines, and handlers write
+//! theirs with the `log` crate; both exist without this file.
 
 use crate::around::Around;
 use crate::asked::Asked;
@@ -10,22 +10,22 @@ use crate::reply::Reply;
 use crate::wire::Status;
 use ::log::Level;
 
-/// Writes a line about every request, whoever answered it, at level `info`:
+/// Writes one line for each request at level `info`, whether a handler or the server answered it:
 /// `RequestId:r-1 GET /orders 200 1234 bytes 567 us`.
 ///
-/// The bytes are those of the content: none for HEAD. The time runs from the request's arrival
-/// until its reply was there to be sent, or until a stream had been written; `- us` where the
-/// server refused before there was a request. The query is left out: it may hold what must not be
-/// logged. Added first ([`App::around`]), it sees what all others have made of a reply.
+/// `bytes` counts the content (0 for HEAD). `us` is the time in microseconds from the request's
+/// arrival until its reply was ready to send, or until a stream was written; it is `-` where the
+/// server refused before it had a request. The query is left out, because it may hold secrets. Add
+/// it first ([`App::around`]): then it logs the reply as all the others have left it.
 ///
 /// # Cold start
-/// The first line is a system call more before the first reply goes out, and so is each later one.
+/// One more system call before the first reply goes out, and one for each later reply.
 ///
 /// [`App::around`]: crate::App::around
 #[derive(Clone, Copy, Debug, Default)]
 pub struct AccessLog;
 
-/// Bytes of a path that are told.
+/// Largest number of bytes of a path in a line.
 const MOST_PATH_BYTES: usize = 1024;
 
 impl Around for AccessLog {
@@ -35,16 +35,16 @@ impl Around for AccessLog {
         match reply.body().map(<[u8]>::len) {
             Some(size) => {
                 let bytes = if is_bare { 0 } else { size as u64 };
-                tell(asked.context().log_id(), &target(asked), status, bytes, "", arrival);
+                write(asked.context().log_id(), &target(asked), status, bytes, "", arrival);
             }
             None if is_bare => {
-                tell(asked.context().log_id(), &target(asked), status, 0, "", arrival);
+                write(asked.context().log_id(), &target(asked), status, 0, "", arrival);
             }
             None => {
                 let (id, target) = (asked.context().log_id().to_owned(), target(asked));
                 reply.when_written(move |written, result| {
                     let cut = if result.is_err() { ", cut off" } else { "" };
-                    tell(&id, &target, status, written.bytes, cut, arrival);
+                    write(&id, &target, status, written.bytes, cut, arrival);
                 });
             }
         }
@@ -60,11 +60,11 @@ fn target(asked: &Asked<'_>) -> String {
     }
 }
 
-fn tell(id: &str, target: &str, status: Status, bytes: u64, cut: &str, arrival: Option<Arrival>) {
+fn write(id: &str, target: &str, status: Status, bytes: u64, cut: &str, arrival: Option<Arrival>) {
     let time = match arrival {
         Some(arrival) => arrival.elapsed().as_micros().to_string(),
         None => "-".to_owned(),
     };
     let code = status.code();
-    log::told(Level::Info, id, format_args!("{target} {code} {bytes} bytes{cut} {time} us"));
+    log::outcome(Level::Info, id, format_args!("{target} {code} {bytes} bytes{cut} {time} us"));
 }

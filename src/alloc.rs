@@ -1,15 +1,14 @@
-//! The global allocator: mimalloc (feature `mimalloc`, on by default), which a cold start does not
-//! pay for.
+//! Global allocator: mimalloc (feature `mimalloc`, on by default), set up after the first reply.
 //!
-//! Setting mimalloc up reads /proc and /sys, maps 66 MiB and touches a dozen pages. Until the first
-//! reply is out a small static arena serves instead: memory is handed out in order and never
-//! reused. Then [`settle`] sets mimalloc up and everything that follows is its own. What came from
-//! the arena stays valid; freeing it does nothing.
+//! mimalloc's set-up reads /proc and /sys, maps 66 MiB and touches a dozen pages. Until the first
+//! reply is out, a small static arena serves instead: it hands memory out in order and never reuses
+//! it. Then [`settle`] sets mimalloc up, and mimalloc serves every later allocation. Blocks of the
+//! arena stay valid; freeing one does nothing.
 //!
-//! The thread that sets mimalloc up is its main thread for ever: where that thread ends, the next
-//! one to allocate finds no main heap and the process dies. So only a thread that never ends does
-//! it: the process's main thread, or where another one is the first to need more than the arena
-//! has (a thread that `Init::BeforeListening` or a first handler starts), a thread made for it.
+//! The thread that sets mimalloc up is its main thread from then on. If that thread ends, the next
+//! thread to allocate finds no main heap and the process dies. So only a thread that never ends
+//! does it: the process's main thread, or a thread made for it where another thread is the first to
+//! need more than the arena has (a thread that `Init::BeforeListening` or a first handler starts).
 //!
 //! mimalloc would set itself up before `main`, from an ELF constructor, unless its C code is
 //! compiled with `-DMI_PRIM_HAS_PROCESS_ATTACH` (.cargo/config.toml; the template carries the same
@@ -18,8 +17,8 @@
 //! mimalloc set up and sets its options. The tests for the host's own target are built so. On other
 //! systems than Linux the allocator is the system's: nothing is deployed there.
 
-/// Sets the allocator up for the rest of the process's life. Called once the first reply is out;
-/// an arena that is full does the same.
+/// Sets the allocator up for the rest of the process's life. Called once the first reply is out; a
+/// full arena calls it earlier.
 pub(crate) fn settle() {
     #[cfg(all(feature = "mimalloc", target_os = "linux"))]
     early::settle();
@@ -52,13 +51,14 @@ mod early {
     /// reply takes some 10 KiB.
     const ARENA_BYTES: usize = 128 * 1024;
 
-    /// Every block begins at a multiple of this, as malloc's do, whatever was asked for: the
-    /// unwinder stores to a panic's own block with instructions that rely on it.
+    /// Every block's alignment, as malloc's, whatever was asked for: the unwinder stores to a
+    /// panic's own block with instructions that rely on it.
     const MALLOC_ALIGN: usize = 16;
 
-    /// First byte of the arena not handed out, and whether mimalloc serves from now on. Apart from
-    /// the bytes: reading a page that was never written costs a fault, and writing it another;
-    /// these lie with other small variables, in a page that is written early.
+    /// Offset of the first byte of the arena not handed out. Together with [`SETTLED`] (whether
+    /// mimalloc serves) it stands apart from the arena's bytes: reading a page that was never
+    /// written costs a fault, and writing it another; these lie with other small variables, in a
+    /// page that is written early.
     static NEXT: AtomicUsize = AtomicUsize::new(0);
     static SETTLED: AtomicBool = AtomicBool::new(false);
     /// Threads made by `set_up_elsewhere`.
@@ -86,15 +86,16 @@ mod early {
         fn mi_option_set_default(option: core::ffi::c_int, value: core::ffi::c_long);
     }
 
-    /// `mi_option_purge_delay`'s place among the options (include/mimalloc.h at the pinned
-    /// version), in milliseconds: how long freed pages stay. mimalloc looks at the clock only when
-    /// more is freed, and an instance that has nothing to do frees nothing: with its default of a
-    /// second, bodies of 6 MiB left 213 MiB resident for ever. At 0 they go at once.
+    /// `mi_option_purge_delay`'s number (include/mimalloc.h at the pinned version), in
+    /// milliseconds: how long freed pages stay. mimalloc looks at the clock only when more is
+    /// freed, and an idle instance frees nothing: with its default of a second, bodies of 6 MiB
+    /// left 213 MiB resident for ever. At 0 they are returned at once.
     const PURGE_DELAY: core::ffi::c_int = 15;
-    /// `mi_option_arena_reserve`'s place, in KiB: what is reserved at a time. What describes it is
-    /// touched at once: with the default of 1 GiB and huge pages that was 4 MiB.
+    /// `mi_option_arena_reserve`'s number, in KiB: how much is reserved at a time. mimalloc touches
+    /// the description of the reserved memory at once: with the default of 1 GiB and huge pages
+    /// that was 4 MiB.
     const ARENA_RESERVE: core::ffi::c_int = 23;
-    /// `mi_option_allow_thp`'s place. With transparent huge pages the first touch clears 2 MiB.
+    /// `mi_option_allow_thp`'s number. With transparent huge pages the first touch clears 2 MiB.
     const ALLOW_THP: core::ffi::c_int = 43;
 
     pub(super) fn settle() {
@@ -110,14 +111,14 @@ mod early {
         }
     }
 
-    /// The main thread ends with the process and not before.
+    /// Whether this is the main thread, which ends only with the process.
     fn is_main_thread() -> bool {
         // JUSTIFICATION: std does not say which thread is the main one.
         // SAFETY: two questions without arguments.
         unsafe { libc::getpid() == libc::gettid() }
     }
 
-    /// The calling thread becomes mimalloc's main one, and must never end.
+    /// Makes the calling thread mimalloc's main one. That thread must never end.
     fn set_up() {
         // JUSTIFICATION: there is no public call that also arranges for threads to give their
         // memory back.
@@ -138,8 +139,9 @@ mod early {
         SETTLED.store(true, Ordering::Release);
     }
 
-    /// Has a thread that never ends do it, and waits until it is done. Where the system gives no
-    /// thread the arena stays all there is: this allocation fails, and the next one tries again.
+    /// Sets mimalloc up on a new thread that never ends, and waits until it is done. If the system
+    /// gives no thread, the arena stays the only memory: this allocation fails, and the next one
+    /// tries again.
     #[cold]
     fn set_up_elsewhere() {
         /// mimalloc reads files of /proc and /sys on it.
@@ -175,7 +177,7 @@ mod early {
             ) == 0
         };
         THREADS.fetch_add(made.into(), Ordering::Relaxed);
-        // Some 50 microseconds, once in the life of some processes.
+        // Takes some 50 microseconds, once in the life of some processes.
         while made && !SETTLED.load(Ordering::Acquire) {
             // JUSTIFICATION: std's ways to wait allocate.
             // SAFETY: it takes no arguments.
@@ -199,8 +201,8 @@ mod early {
         }
     }
 
-    /// Takes a block from an arena at `base`, of which all from `next` on was never handed out: its
-    /// offset.
+    /// Takes a block from an arena at `base`, all of whose bytes from `next` on were never handed
+    /// out. Returns the block's offset.
     fn hand_out(next: &AtomicUsize, base: usize, layout: Layout) -> Option<usize> {
         let mut from = next.load(Ordering::Relaxed);
         loop {
@@ -214,9 +216,9 @@ mod early {
         }
     }
 
-    /// Whether the block at offset `start` may have `new` bytes where it lies: any that becomes
-    /// smaller, and the last one if there is room. What a smaller one leaves is not handed out
-    /// again: it may hold anything, and `alloc_zeroed` relies on what is.
+    /// Whether the block at offset `start` can have `new` bytes in place: yes if it becomes
+    /// smaller, or if it is the last one and there is room. The bytes that a smaller block leaves
+    /// are not handed out again: they may hold anything, and `alloc_zeroed` relies on zeros.
     fn resize(next: &AtomicUsize, start: usize, old: usize, new: usize) -> bool {
         new <= old
             || start.checked_add(new).is_some_and(|end| {
@@ -305,7 +307,8 @@ mod early {
         use std::alloc::Layout;
         use std::sync::atomic::{AtomicUsize, Ordering};
 
-        /// `alloc_zeroed` gave out what a vector had left behind when it became smaller.
+        /// The story: `alloc_zeroed` handed out bytes that a vector had left behind when it became
+        /// smaller.
         #[test]
         fn what_was_handed_out_is_not_handed_out_again() {
             let next = AtomicUsize::new(0);

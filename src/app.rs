@@ -1,6 +1,6 @@
-//! App: event handler, routes, Web handler, hooks and configuration, composed into one service. Who
-//! answers which request is decided here (docs/CONTRACTS.md, section 2); what platforms ask for is
-//! in `platform`.
+//! App: event handler, routes, Web handler, hooks and settings, composed into one service. This
+//! file decides who answers which request (docs/CONTRACTS.md, section 2); `platform` has what each
+//! platform asks for.
 
 mod bridge;
 mod surround;
@@ -29,36 +29,39 @@ use surround::Surround;
 /// When [`App::init`] runs a function's initialisation.
 ///
 /// # Cold start
-/// Either way the first request waits for it: the instance was started because that request is
-/// there. The difference is whose clock runs. `FIRSTBYTE_BOOT_TRACE=1` shows both.
+/// The first request waits for the initialisation in both cases: the platform started the instance
+/// because of that request. What differs is which time-out covers it. `FIRSTBYTE_BOOT_TRACE=1`
+/// prints when each step happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Init {
     /// Before the port is bound. The platform's start-up deadline (30 s on SCF) covers it and the
     /// function's own time-out does not; on provisioned instances it has already run. A failure
-    /// ends the process with its message: the platform starts another instance.
-    /// [`test`](mod@crate::test)'s calls without a server do not run it.
+    /// ends the process with its message, and the platform starts another instance. Calls of
+    /// [`test`](mod@crate::test) without a server do not run it.
     BeforeListening,
-    /// With the first request, which waits; others that come meanwhile wait too, without holding up
-    /// a thread. The function's own time-out covers it, and a provisioned instance pays it with its
-    /// first request. A failure is that request's reply, and the next request tries again.
+    /// With the first request. Requests that come meanwhile wait too, without holding a thread. The
+    /// function's own time-out covers it, and a provisioned instance runs it with its first
+    /// request. On failure that request gets the error as its reply, and the next request tries
+    /// again.
     FirstRequest,
 }
 
 type FirstRequest = (&'static Once, fn(&App, &Once) -> Result<()>);
 
-/// A function: what answers events, what answers Web requests, and within which limits.
+/// A function: its handlers for events and Web requests, and its limits.
 ///
-/// Handlers are fn items or closures, and return anything that is [`IntoReply`], alone or in a
-/// `Result` whose error is this crate's or any `std::error::Error`. State is what a closure owns:
-/// every call sees it by reference. State of several handlers is a `static`, or a `&'static` made
-/// once in `main` (`Box::leak`): no counting, no locking (examples/shared_state.rs).
+/// Handlers are fn items or closures. They return anything that is [`IntoReply`], alone or in a
+/// `Result` whose error is this crate's or any `std::error::Error`. A closure owns its state, and
+/// every call sees that state by shared reference. State that several handlers share is a `static`,
+/// or a `&'static` made once in `main` (`Box::leak`), so that no reference count and no lock is
+/// needed (examples/shared_state.rs).
 ///
 /// # Who answers
-/// 1. `POST /event-invoke` is the event handler's, if there is one; so are the event paths of
-///    sibling platforms, when the platform's own header or environment says that this is that
+/// 1. The event handler, if there is one, answers `POST /event-invoke`. It also answers the event
+///    paths of sibling platforms, if the platform's own header or environment identifies that
 ///    platform.
-/// 2. Then the routes, then the Web handler, then 404. An App without event handler and hooks owns
-///    every path.
+/// 2. Then the routes, then the Web handler, then 404. In an App without event handler and hooks,
+///    all paths are ordinary paths.
 ///
 /// # Example
 /// ```
@@ -104,16 +107,16 @@ pub struct App {
 }
 
 impl App {
-    /// The path that the platform posts events to (platform page "WebServer image function").
+    /// Path to which SCF posts events (platform page "WebServer image function").
     pub const EVENT_PATH: &'static str = platform::EVENT_PATH;
 
-    /// An App without handlers: every request is a 404.
+    /// An App without handlers. It answers every request with 404.
     pub fn new() -> App {
         App::default()
     }
 
-    /// Answers POST /event-invoke. Without an event handler that path is the Web handler's like any
-    /// other.
+    /// Sets the handler of `POST /event-invoke`. Without an event handler that path is an ordinary
+    /// path of the Web handler.
     pub fn event<F, R>(mut self, handler: F) -> App
     where
         F: Fn(Event<'_>) -> R + Send + Sync + 'static,
@@ -123,17 +126,18 @@ impl App {
         self
     }
 
-    /// Answers one method on the paths that match `pattern`: `/users/{id}`, `/files/{*rest}`. A GET
-    /// route answers HEAD too; other methods on a known path get 405 and the list of those it has.
-    /// What is known is the rest of the pattern: a path that only a `{*rest}` of another method
-    /// takes is the Web handler's, if there is one.
+    /// Adds a route: a handler for one method on the paths that match `pattern`, for example
+    /// `/users/{id}` or `/files/{*rest}`. A GET route answers HEAD too. Another method on a known
+    /// path gets 405 with the list of the path's methods. A path counts as known if a pattern
+    /// matches it by more than a `{*rest}`: where only a `{*rest}` of another method matches, the
+    /// Web handler answers, if there is one.
     ///
-    /// A pattern that is malformed or taken, and a method that is not in capitals, is reported when
-    /// the App starts to serve.
+    /// Mistakes are reported when the App starts to serve: a malformed pattern, a pattern that is
+    /// already taken, a method that is not in upper case.
     ///
     /// # Cold start
-    /// Each pattern is put into a tree before the port is bound: a few allocations. A function with
-    /// hundreds of paths is better off with one pattern that ends in `{*rest}`.
+    /// Each pattern is put into a tree before the port is bound, which takes a few allocations. A
+    /// function with hundreds of paths should use one pattern that ends in `{*rest}`.
     pub fn route<F, R>(mut self, method: &'static str, pattern: &str, handler: F) -> App
     where
         F: Fn(Request<'_>) -> R + Send + Sync + 'static,
@@ -147,7 +151,7 @@ impl App {
         self
     }
 
-    /// [`App::route`] for GET, and so for HEAD.
+    /// [`App::route`] for GET, which also answers HEAD.
     pub fn get<F, R>(self, pattern: &str, handler: F) -> App
     where
         F: Fn(Request<'_>) -> R + Send + Sync + 'static,
@@ -183,8 +187,8 @@ impl App {
         self.route("DELETE", pattern, handler)
     }
 
-    /// Answers every request that no route and no event handler takes, but for other methods of a
-    /// path that a route knows by more than a `{*rest}`: those are 405.
+    /// Sets the handler of every request that no route and no event handler takes. The exception is
+    /// another method on a path that a route knows by more than a `{*rest}`: that is 405.
     pub fn web<F, R>(mut self, handler: F) -> App
     where
         F: Fn(Request<'_>) -> R + Send + Sync + 'static,
@@ -194,12 +198,12 @@ impl App {
         self
     }
 
-    /// Answers a platform's hook. Without this, hooks are answered with 200 if the App has an event
-    /// handler, and are ordinary paths if it has none. On a platform without the hook it is never
-    /// called.
+    /// Sets the handler of a platform's hook. Without it, an App with an event handler answers
+    /// hooks with 200, and in an App without one the hooks' paths are ordinary paths. On a platform
+    /// without the hook it is never called.
     ///
     /// # Cold start
-    /// [`Hook::Initialize`] is part of it, where the platform is configured to call it.
+    /// [`Hook::Initialize`] is part of the cold start, if the platform is configured to call it.
     ///
     /// # Example
     /// ```
@@ -222,12 +226,11 @@ impl App {
         self
     }
 
-    /// Runs `work` once, before any handler; several in the order they were given. [`Init`] says
-    /// when, and what that costs. What it makes goes where the handlers find it: a `static
-    /// OnceLock`, or what a closure owns.
+    /// Runs `work` once, before any handler; several run in the order in which they were added.
+    /// [`Init`] chooses when it runs and which time-out covers it. Keep its result where the
+    /// handlers find it: in a `static OnceLock`, or in what a closure owns.
     ///
-    /// A value that a handler may or may not need is better made by a `static LazyLock` where it is
-    /// used.
+    /// For a value that only some requests need, use a `static LazyLock` in the handler instead.
     ///
     /// # Example
     /// ```
@@ -253,7 +256,7 @@ impl App {
     {
         self.inits.push((when, Box::new(move || work().into_reply().map(drop))));
         if when == Init::FirstRequest {
-            // an App lives as long as its process
+            // leaked: an App lives as long as its process
             let once: &'static Once = Box::leak(Box::default());
             self.first_request.get_or_insert((once, |app, once| {
                 once.done_by(|| app.initialise(Init::FirstRequest))
@@ -262,22 +265,24 @@ impl App {
         self
     }
 
-    /// Begins this connection once the port is listened on, and goes on with it while the boot lane
-    /// waits for its first request: see [`Early`]. Several at once are fine.
+    /// Begins this outgoing connection right after the port is listened on, and continues its
+    /// handshake while the boot lane waits for the first request: see [`Early`]. Several may be
+    /// registered.
     ///
     /// # Cold start
-    /// A few system calls after `listen`; with a request that is there already they come before it
-    /// is read. Nothing that the peer does, or does not do, delays listening.
+    /// A few system calls after `listen`. If a request is already there, they run before it is
+    /// read. Nothing that the peer does or fails to do delays listening.
     pub fn early<T: Handshake>(self, connection: &'static Early<T>) -> App {
         early::register(connection);
         self
     }
 
-    /// Hands bodies with a content coding (`content-encoding: gzip`) to handlers as they came.
-    /// Without this they are refused with 415 and `accept-encoding: identity` before they are read:
-    /// compressed JSON is not JSON, and what is unpacked has no limit but the handler's. With the
-    /// feature `gzip` that coding is the exception: such a body is inflated within the limits of
-    /// other bodies, and the handler gets it without its Content-Encoding and Content-Length.
+    /// Passes bodies with a content coding (`content-encoding: gzip`) to handlers as they were
+    /// sent. Without this they are refused with 415 and `accept-encoding: identity` before they are
+    /// read: compressed JSON cannot be parsed as JSON, and the unpacked size has no limit but the
+    /// handler's. The feature `gzip` makes an exception for that coding: such a body is inflated
+    /// within the limits of other bodies, and the handler gets it without its Content-Encoding and
+    /// Content-Length.
     ///
     /// # Example
     /// ```
@@ -295,18 +300,18 @@ impl App {
         self
     }
 
-    /// Runs `work` when the server stops, after SIGTERM or SIGINT: once what was in flight has
-    /// ended or was cut off, background work included, and before [`App::serve`] returns. Several
-    /// run in the order they were given. An error or a panic is a line of the log, and the exit
-    /// code is 1.
+    /// Runs `work` when the server stops after SIGTERM or SIGINT: after the requests and the
+    /// background work in flight have ended or were cut off, and before [`App::serve`] returns.
+    /// Several run in the order in which they were added. An error or a panic is logged, and makes
+    /// the exit code 1.
     ///
-    /// It has the last quarter of [`Limits::drain_timeout`] at least (2.5 s by default), also where
-    /// a request holds the main thread: then it runs on another one. When the time-out is over the
-    /// process ends.
+    /// It has at least the last quarter of [`Limits::drain_timeout`] (2.5 s by default). It has
+    /// that also if a request holds the main thread: then it runs on another thread. The process
+    /// ends when the time-out is over.
     ///
     /// # Cold start
-    /// A platform may end an instance without a signal (SCF documents none), so that this is for
-    /// what is good to have done: buffers sent, connections ended in order.
+    /// A platform may end an instance without a signal (SCF documents none). So use this for work
+    /// that is useful and not required, such as sending buffers or closing connections in order.
     ///
     /// # Example
     /// ```
@@ -328,29 +333,31 @@ impl App {
         self
     }
 
-    /// Other limits than the defaults.
+    /// Replaces the default limits.
     pub fn limits(mut self, limits: Limits) -> App {
         self.limits = limits;
         self
     }
 
-    /// The status of a handler's error that did not choose its own; 500 by default. (Which status
-    /// makes an event invocation a failure is documented nowhere: to be measured on SCF.) Platforms
-    /// with a signal of their own get that for events, whatever the status: FC 404.
+    /// Sets the status of a handler's error that did not choose its own; the default is 500. (No
+    /// documentation says which status makes an event invocation a failure: to be measured on SCF.)
+    /// A platform with its own signal for a failed event gets that signal whatever the status: FC
+    /// gets 404.
     pub fn error_status(mut self, status: Status) -> App {
         self.error_status = Some(status);
         self
     }
 
-    /// Event loops, each with a thread that serves it; 1 by default. Handlers that wait have
-    /// threads of their own besides ([`Limits::threads`]). The platform gives an instance one
-    /// request at a time unless it is configured otherwise, and a whole core only from 1,280 MB on.
+    /// Sets the number of event loops, each served by a thread of its own; the default is 1.
+    /// Handlers that wait have further threads ([`Limits::threads`]). The platform gives an
+    /// instance one request at a time unless it is configured otherwise, and a whole core only from
+    /// 1,280 MB on.
     pub fn workers(mut self, workers: usize) -> App {
         self.workers = workers;
         self
     }
 
-    /// What `boot` must know, if the App is fit to be served.
+    /// Returns the settings that `boot` needs, if the App can be served.
     ///
     /// # Errors
     /// If a route is malformed.
@@ -361,8 +368,8 @@ impl App {
         }
     }
 
-    /// What a request is to this App beyond an ordinary Web request. An event of SCF is one
-    /// comparison.
+    /// What a request is to this App, if it is more than an ordinary Web request. For an event of
+    /// SCF it takes one comparison.
     fn role(&self, request: &Request<'_>) -> Option<Role> {
         let takes_events = self.event.is_some() || self.bridge.is_some();
         if takes_events && request.method() == "POST" && request.path() == Self::EVENT_PATH {
@@ -385,7 +392,7 @@ impl App {
         })
     }
 
-    /// Runs what is to be run `when`.
+    /// Runs the initialisations that belong to `when`.
     pub(crate) fn initialise(&self, when: Init) -> Result<()> {
         self.inits.iter().filter(|(its, _)| *its == when).try_for_each(|(_, work)| work())
     }
@@ -412,7 +419,7 @@ impl App {
         Ok(Reply::text(""))
     }
 
-    /// Answers an event that is no gateway's.
+    /// Answers an event that does not come from a gateway.
     pub(crate) fn answer_event(&self, event: Event<'_>) -> Result<Reply> {
         match &self.event {
             Some(handler) => handler(event),
@@ -453,15 +460,15 @@ impl App {
         Error::peer(Status::NOT_FOUND, "this function has no handler for this path")
     }
 
-    /// Makes a reply of whatever `answer` ends in: a reply, an error or a panic.
+    /// Makes a reply of the outcome of `answer`: a reply, an error or a panic.
     pub(crate) fn reply(
         &self,
         asked: &Asked<'_>,
         caller: Caller,
         answer: impl FnOnce() -> Result<Reply>,
     ) -> (Reply, Completion) {
-        // A panic is the handler's: what it broke is its own, and the next request gets a fresh
-        // coroutine's worth.
+        // A panic is the handler's failure: it can only have broken the handler's own state, and
+        // the next request gets a fresh coroutine.
         let answered = catch(|| records::serving(asked.context().log_id(), answer));
         let error = match answered {
             Ok(Ok(mut reply)) => {
@@ -479,7 +486,7 @@ impl App {
         (self.failed(asked, &error, caller), Completion::Failed)
     }
 
-    /// Tells the log of a failure, and makes its reply.
+    /// Logs a failure and makes its reply.
     #[cold]
     #[inline(never)]
     fn failed(&self, asked: &Asked<'_>, error: &Error, caller: Caller) -> Reply {
@@ -490,7 +497,7 @@ impl App {
         let line = log::request(asked.method(), asked.path());
         log::failed(level, id, status, &line, format_args!("{error:#}"));
         let mut body = spare::take();
-        error.write_json_with(error.told(caller, status), id, &mut body);
+        error.write_json_with(error.message_for(caller, status), id, &mut body);
         let reply = Reply::raw_json(body).with_status(status);
         match error.is_about_coding() {
             true if caller == Caller::Gateway => {
@@ -579,7 +586,7 @@ impl App {
 }
 
 const CONTENT_ENCODING: &str = "content-encoding";
-/// What a peer is told that has sent another coding.
+/// `Accept-Encoding` of the reply to a peer that has sent another coding.
 const CODINGS: &str = if cfg!(feature = "gzip") { "gzip, identity" } else { "identity" };
 
 /// How a body is encoded.
@@ -589,10 +596,10 @@ enum Coding {
     Gzip,
 }
 
-/// What all the fields say together.
+/// The coding that all Content-Encoding fields name together.
 ///
 /// # Errors
-/// 415 if it is a coding that is not known, or one on top of another.
+/// 415 for an unknown coding, and for more than one coding.
 #[cold]
 #[inline(never)]
 fn coding(headers: Headers<'_>) -> Result<Coding> {
@@ -702,7 +709,7 @@ mod tests {
     }
 
     #[test]
-    fn each_platform_is_told_of_a_failure_in_its_own_way() {
+    fn each_platform_gets_its_own_signal_of_a_failure() {
         let app = App::new().event(|_| -> Result<Reply> { Err(Error::new("broken")) });
         let reply = test::event("").header("x-scf-request-id", "r-1").send(&app);
         assert_eq!(reply.text(), r#"{"errorCode":1,"errorMessage":"broken","requestId":"r-1"}"#);

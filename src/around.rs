@@ -1,25 +1,24 @@
-//! Around: what an App does around every request and every reply of its own. The trait only; when
-//! it is called is `app`'s matter. CORS and the access log are two that are ready.
+//! Around: the trait for code that runs around every request and every reply of an App. `app`
+//! decides when it is called. CORS and the access log implement it.
 
 use crate::asked::Asked;
 use crate::error::Result;
 use crate::reply::Reply;
 
-/// What stands around every request and every reply of an App ([`App::around`]): handlers' replies
-/// and errors, panics, 404 and 405, and what the server itself refuses (400, 408, 413, 414, 415,
+/// Code that runs around every request and reply of an App ([`App::around`]): around handlers'
+/// replies and errors, panics, 404 and 405, and the server's own refusals (400, 408, 413, 414, 415,
 /// 431, 501, 503, 505).
 ///
-/// With several, `before` is asked in the order in which they were added, until one answers, and
-/// every `after` sees every reply, in the opposite order: the first one added is the outermost. A
-/// panic or an error in either is a failure like a handler's: it is logged, and the reply is a 500
-/// that keeps the header fields it had, which those further out still see.
+/// With several, `before` is called in the order in which they were added until one answers. Every
+/// `after` is called for every reply, in the opposite order: the first one added is the outermost.
+/// A panic or an error in either counts as a handler's failure: it is logged, and the reply becomes
+/// a 500 that keeps its header fields, which the outer ones still see.
 ///
-/// The server's own fields (content-length, date and the like) are not in the reply yet. A
-/// redirect of the framing, a closed connection, a silent peer: where nothing is said there is
-/// nothing to see.
+/// The reply does not yet have the server's own fields (content-length, date and the like). There
+/// is no call where there is no reply: for a connection that the peer closes or leaves silent.
 ///
 /// # Cold start
-/// An App without any is linked without what calls them.
+/// An App that adds none is linked without the code that calls them.
 ///
 /// # Example
 /// ```
@@ -45,16 +44,16 @@ use crate::reply::Reply;
 ///
 /// [`App::around`]: crate::App::around
 pub trait Around: Send + Sync + 'static {
-    /// Whether it is fit to be used: asked once, before the port is bound.
+    /// Checks the configuration. Called once, before the port is bound.
     ///
     /// # Errors
-    /// What is wrong with its configuration; the App does not serve then.
+    /// What is wrong with the configuration; the App then refuses to serve.
     fn check(&self) -> Result<()> {
         Ok(())
     }
 
-    /// Answers a request in the handler's place, or lets it pass. Not asked about what the server
-    /// itself refuses.
+    /// Answers a request in place of the handler, or returns `None` to let it pass. Not called for
+    /// what the server itself refuses.
     ///
     /// # Errors
     /// The request's failure, as if a handler had returned it.
@@ -63,7 +62,7 @@ pub trait Around: Send + Sync + 'static {
         Ok(None)
     }
 
-    /// Sees every reply before it goes out, and may change it.
+    /// Sees every reply before it is sent, and may change it.
     ///
     /// # Errors
     /// The request's failure: the reply becomes a 500.

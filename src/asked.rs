@@ -1,16 +1,16 @@
-//! Asked: what is known of a request, whoever answers it and however: for what stands around all
-//! requests and replies. Not the request itself: it has no body. RFC 9110, section 3.4.
+//! Asked: a request without its body, as code around all requests and replies sees it. RFC 9110,
+//! section 3.4.
 
 use crate::context::Context;
 use crate::headers::Headers;
 use crate::request::Request;
 use std::fmt;
 
-/// A request as it is seen from around its handler: method, path, query, header fields and context.
+/// A request as code around its handler sees it: method, path, query, header fields and context.
 /// Copies are free.
 ///
-/// Where the server could not make out the request's head (400, 408, 414, 431), method and path
-/// are empty and there are no fields.
+/// If the server could not read the request's head (400, 408, 414, 431), method and path are empty
+/// and there are no fields.
 #[derive(Clone, Copy)]
 pub struct Asked<'a> {
     method: &'a str,
@@ -33,7 +33,7 @@ impl<'a> Asked<'a> {
         }
     }
 
-    /// One whose head was read and that went no further.
+    /// A request whose head was read and which was then refused.
     pub(crate) fn of_head(
         method: &'a str,
         path: &'a str,
@@ -53,7 +53,7 @@ impl<'a> Asked<'a> {
         Asked { method, path, query: None, headers, context, is_event: true }
     }
 
-    /// One whose head could not be made out.
+    /// A request whose head could not be read.
     pub(crate) fn nothing() -> Asked<'static> {
         Asked::of_head("", "", None, Headers::from_pairs(&[]))
     }
@@ -62,13 +62,12 @@ impl<'a> Asked<'a> {
         Asked { is_event, ..self }
     }
 
-    /// The method as it was sent; empty if the head could not be made out.
+    /// The method as it was sent; empty if the head could not be read.
     pub fn method(&self) -> &'a str {
         self.method
     }
 
-    /// The path as it was sent, percent-encoding untouched; empty if the head could not be made
-    /// out.
+    /// The path as it was sent, percent-encoding untouched; empty if the head could not be read.
     pub fn path(&self) -> &'a str {
         self.path
     }
@@ -94,8 +93,8 @@ impl<'a> Asked<'a> {
         self.context
     }
 
-    /// Whether it is the platform's own request: an event or a hook. A gateway's event that an App
-    /// with a bridge answers is not one: it is the client's request.
+    /// Whether this is the platform's own request: an event or a hook. A gateway's event that an
+    /// App with a bridge answers is not one: it counts as the client's request.
     pub fn is_event(&self) -> bool {
         self.is_event
     }

@@ -1,33 +1,35 @@
-//! Body: a request's bytes, complete, with the padding behind them that lets the JSON parser work
-//! in place. Not the reader (`transport`), which waits until they are all there.
+//! Body: a request's complete bytes, with padding behind them so that the JSON parser can work in
+//! place. `transport` reads them.
 
 use std::fmt;
 
-/// Size of the largest body that a synchronous invocation may have, and of its largest result, in
-/// bytes: the platform's limit (docs/CONTRACTS.md, section 2).
+/// Largest body of a synchronous invocation, and its largest result, in bytes: the platform's limit
+/// (docs/CONTRACTS.md, section 2).
 pub(crate) const SYNCHRONOUS_BYTES: usize = 6 * 1024 * 1024;
 
-/// A complete body, alone in its bytes: it can be parsed in place because it is followed by
-/// [`Body::PADDING_BYTES`] that the JSON parser may read past the end.
+/// A request's complete body, in a buffer of its own. It can be parsed in place, because
+/// [`Body::PADDING_BYTES`] follow it that the JSON parser may read.
 pub struct Body<'a> {
     padded: &'a mut [u8],
     len: usize,
 }
 
 impl<'a> Body<'a> {
-    /// Bytes after the body that its buffer must have; `json` checks that the parser's are no more.
+    /// Number of bytes that the buffer must have after the body; `json` checks that the parser
+    /// needs no more.
     pub const PADDING_BYTES: usize = 64;
 
-    /// The first `len` bytes of `padded` are the body.
+    /// Makes a body of the first `len` bytes of `padded`.
     ///
     /// # Panics
-    /// If fewer than [`Body::PADDING_BYTES`] follow them: our own invariant, never a peer's doing.
+    /// If fewer than [`Body::PADDING_BYTES`] follow the body. That is a caller's mistake; no peer
+    /// can cause it.
     pub fn new(padded: &'a mut [u8], len: usize) -> Body<'a> {
         assert!(padded.len() >= len + Self::PADDING_BYTES, "a body's buffer lacks its padding");
         Body { padded, len }
     }
 
-    /// Pads `bytes` in place and takes what was in it as the body.
+    /// Makes a body of all of `bytes`, and appends the padding.
     pub fn from_vec(bytes: &'a mut Vec<u8>) -> Body<'a> {
         let len = bytes.len();
         bytes.resize(len + Self::PADDING_BYTES, 0);
@@ -39,7 +41,7 @@ impl<'a> Body<'a> {
         &self.padded[..self.len]
     }
 
-    /// The body's bytes for as long as the request lives.
+    /// The body's bytes, valid for as long as the request.
     pub fn into_bytes(self) -> &'a [u8] {
         &self.padded[..self.len]
     }
@@ -61,7 +63,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn keeps_its_padding_to_itself() {
+    fn the_padding_is_not_part_of_the_body() {
         let mut bytes = b"abc".to_vec();
         let body = Body::from_vec(&mut bytes);
         assert_eq!((body.as_bytes(), format!("{body:?}").as_str()), (&b"abc"[..], "Body(3 bytes)"));

@@ -1,5 +1,6 @@
-//! From exec to listening: which address, which order. The port is bound first; everything else
-//! comes after, but for what a function wants done before (`Init::BeforeListening`).
+//! From exec to listening: the address, and the order of the first steps. The port is bound first;
+//! everything else comes after it, except what a function wants done before
+//! (`Init::BeforeListening`).
 
 use crate::alloc;
 use crate::app::{App, Init};
@@ -14,17 +15,18 @@ use std::io::ErrorKind;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpListener};
 use std::process::ExitCode;
 
-/// Where to listen instead, for tests and local runs: `host:port`, port 0 for any.
+/// Environment variable with the address to listen on, for tests and local runs: `host:port`; port
+/// 0 takes any free port.
 const OVERRIDE: &str = "FIRSTBYTE_ADDR";
 
-/// Makes an [`App`] the program, without the standard library's start-up: two lines instead of `fn
-/// main`, for functions whose first byte counts.
+/// Defines the program's C `main` for an [`App`], without the standard library's start-up: two
+/// lines instead of `fn main`, for functions that want the earliest first byte.
 ///
 /// # Cold start
-/// std asks about its standard streams, sets up a signal stack and handlers, and names the main
-/// thread before it calls `fn main`: a dozen system calls and several page faults. What a server
-/// needs of that is done here. Not done: `std::env::args` is empty, and the main thread has no
-/// name.
+/// Before std calls `fn main` it checks the standard streams, sets up a signal stack and handlers,
+/// and names the main thread: a dozen system calls and several page faults. This macro does the
+/// part of it that a server needs. What is missing: `std::env::args` is empty, and the main thread
+/// has no name.
 ///
 /// # Example
 /// ```no_run
@@ -40,8 +42,8 @@ const OVERRIDE: &str = "FIRSTBYTE_ADDR";
 #[macro_export]
 macro_rules! main {
     ($app:expr) => {
-        // JUSTIFICATION: the C library calls a function of this name; there is no other way past
-        // std's start-up.
+        // JUSTIFICATION: the C library calls a function of this name; nothing else bypasses std's
+        // start-up.
         // SAFETY: the name is defined once: `no_main` keeps rustc from making its own, and a second
         // one does not link.
         #[cfg(not(test))] // the test harness has a main of its own
@@ -61,12 +63,12 @@ macro_rules! main {
     };
 }
 
-/// What `firstbyte::main!` expands to; not for calling.
+/// Starts the App; `firstbyte::main!` expands to it. Do not call it yourself.
 #[doc(hidden)]
 pub fn start(app: fn() -> App) -> i32 {
     timeline::begin(variable);
     transport::replace_std_start_up();
-    // A panic must not leave through C. Its message has been printed by then.
+    // A panic must not unwind through C. Its message has been printed by then.
     std::panic::catch_unwind(|| app().try_serve()).map_or(101, |served| match served {
         Ok(()) => 0,
         Err(error) => {
@@ -77,11 +79,12 @@ pub fn start(app: fn() -> App) -> i32 {
 }
 
 impl App {
-    /// Listens and serves until SIGTERM or SIGINT. If it cannot, it says why in one line on
-    /// standard error, with exit code 1; so it does if the drain time-out has cut something off.
+    /// Listens and serves until SIGTERM or SIGINT. On failure it prints the reason in one line on
+    /// standard error and returns exit code 1; it returns 1 too if the drain time-out cut something
+    /// off.
     ///
     /// # Cold start
-    /// The port is bound and listened on before anything else happens, but for
+    /// The port is bound and listened on before anything else happens, except
     /// [`Init::BeforeListening`].
     pub fn serve(self) -> ExitCode {
         match self.try_serve() {
@@ -93,18 +96,18 @@ impl App {
         }
     }
 
-    /// As [`App::serve`], for a `main` that has its own way with errors.
+    /// As [`App::serve`], for a `main` that handles errors itself.
     ///
     /// # Errors
-    /// If a route is malformed, or the address is malformed, taken or not allowed; and if the
-    /// server has stopped with something cut off, or a stop hook has failed.
+    /// If a route is malformed; if the address is malformed, taken or not permitted; if the server
+    /// stopped and had to cut something off; if a stop hook failed.
     pub fn try_serve(mut self) -> Result<()> {
         let (limits, workers) = self.take_settings()?;
         run(self, limits, workers)
     }
 }
 
-/// Binds, listens, then serves until it is told to stop.
+/// Binds, listens, then serves until a signal stops it.
 fn run(app: App, limits: Limits, workers: usize) -> Result<()> {
     timeline::begin(variable);
     let address = address(variable)?;
@@ -136,12 +139,12 @@ fn run(app: App, limits: Limits, workers: usize) -> Result<()> {
     records::init(variable)?;
     match transport::serve(listener, app, limits, workers, ready, settle) {
         true => Ok(()),
-        false => Err(Error::io("it has stopped before all was done; the log says what was not")),
+        false => Err(Error::io("the server stopped before all work was done; see its log")),
     }
 }
 
-/// Whoever moved the address waits to be told (port 0 is any port); the platform reads no such
-/// line.
+/// Prints the address if it was overridden: the caller waits for it (port 0 is any port). The
+/// platform does not read this line.
 fn ready(listener: &TcpListener) {
     if variable(OVERRIDE).is_some()
         && let Ok(address) = listener.local_addr()
@@ -154,17 +157,17 @@ fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
 
-/// What a first reply need not wait for.
+/// Sets up what a first reply does not need.
 fn settle() {
     alloc::settle();
     json::settle();
 }
 
-/// FIRSTBYTE_ADDR for tests and local runs; else 0.0.0.0 with the platform's port
-/// (docs/CONTRACTS.md, section 2).
+/// The address to listen on: FIRSTBYTE_ADDR for tests and local runs; otherwise 0.0.0.0 with the
+/// platform's port (docs/CONTRACTS.md, section 2).
 fn address(variable: impl Fn(&str) -> Option<String>) -> Result<SocketAddr> {
     if let Some(text) = variable(OVERRIDE) {
-        // Numbers only, but for one name: a resolver is 30 KiB that no instance needs.
+        // Numeric addresses and `localhost` only: a resolver is 30 KiB that no instance needs.
         let numbers = text
             .strip_prefix("localhost:")
             .map_or(text.clone(), |port| format!("127.0.0.1:{port}"));

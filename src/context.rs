@@ -1,6 +1,6 @@
-//! Context: what the platform says about one invocation, read from its headers when it is asked
-//! for. Not the instance's environment (`platform::Environment`), and no guesses: where a unit is
-//! documented nowhere, the text is there as it was sent. Platform page "WebServer image function",
+//! Context: what the platform says about one invocation, read from its headers on demand. The
+//! instance's environment is `platform::Environment`. Nothing is guessed: where no documentation
+//! states a unit, the text is returned as it was sent. Platform page "WebServer image function",
 //! tencentcloud.com, 2023-07-10; the sibling platforms' names are in their files under
 //! src/platform.
 
@@ -14,9 +14,9 @@ use std::time::Duration;
 
 /// One invocation's context. Copies are free.
 ///
-/// On a sibling platform the same questions read that platform's headers. Where a platform puts the
-/// answer into the environment instead, it is taken from there; what it says nowhere is empty.
-/// Credentials are there when the function has a role; `Debug` never prints them.
+/// On a sibling platform the same methods read that platform's headers, or its environment where
+/// the platform puts the answer there. What the platform does not send is empty. Credentials are
+/// there if the function has a role; `Debug` never prints them.
 ///
 /// # Example
 /// ```
@@ -40,12 +40,12 @@ impl<'a> Context<'a> {
         Context { headers, arrival }
     }
 
-    /// The platform that this invocation came from: by its own header, else by the environment;
-    /// `None` if neither says, as in local runs. The environment has the last word: a peer can make
-    /// up headers.
+    /// The platform that this invocation came from: by its own header, otherwise by the
+    /// environment; `None` if neither identifies one, as in local runs. If they disagree, the
+    /// environment wins: a peer can invent headers.
     ///
     /// # Cold start
-    /// The first call of the process looks for four variables in the environment.
+    /// The first call in the process looks up four environment variables.
     pub fn platform(&self) -> Option<Platform> {
         platform::recognise(self.headers, platform::of_environment)
     }
@@ -55,14 +55,14 @@ impl<'a> Context<'a> {
         Environment::current()
     }
 
-    /// The invocation's identity: `X-Scf-Request-Id` (FC `x-fc-request-id`, FunctionGraph
+    /// The invocation's id: `X-Scf-Request-Id` (FC `x-fc-request-id`, FunctionGraph
     /// `X-CFF-Request-Id`, OpenFaaS `X-Call-Id`, Lambda `request_id` of its context).
     pub fn request_id(&self) -> &'a str {
         self.identity(self.contract())
     }
 
-    /// The same for logs and error replies, where every request asks: by headers alone, so that the
-    /// environment stays unread.
+    /// The request id for logs and error replies, which every request needs: read from headers
+    /// alone, so that the environment stays unread.
     pub(crate) fn log_id(&self) -> &'a str {
         platform::named(self.headers).map_or("", |platform| self.identity(platform.contract()))
     }
@@ -81,8 +81,8 @@ impl<'a> Context<'a> {
         })
     }
 
-    /// `X-Scf-Namespace`, for example `default`. FunctionGraph: the app that the function belongs
-    /// to.
+    /// `X-Scf-Namespace`, for example `default`. On FunctionGraph: the app that the function
+    /// belongs to.
     pub fn namespace(&self) -> &'a str {
         self.header(self.contract().names.namespace)
     }
@@ -92,61 +92,62 @@ impl<'a> Context<'a> {
         self.header_or(self.contract().names.region, |environment| &environment.region)
     }
 
-    /// `X-Scf-Appid`: the account, as resources name it. FC: the account's id; FunctionGraph: the
-    /// project's.
+    /// `X-Scf-Appid`: the account's id as it appears in resource names. On FC the account's id; on
+    /// FunctionGraph the project's.
     pub fn app_id(&self) -> &'a str {
         self.header_or(self.contract().names.app_id, |environment| &environment.app_id)
     }
 
-    /// `X-Scf-Uin`: the account, as people name it.
+    /// `X-Scf-Uin`: the account's number as the console shows it.
     pub fn uin(&self) -> &'a str {
         self.header_or(self.contract().names.uin, |environment| &environment.uin)
     }
 
-    /// `X-Scf-Memory` as it was sent; unit undocumented.
+    /// `X-Scf-Memory` as it was sent; its unit is not documented.
     pub fn memory_text(&self) -> &'a str {
         self.header(self.contract().names.memory)
     }
 
     /// The memory that the function is configured with, in MB as the platform's console counts
-    /// them, where the text can mean nothing else: SCF sells 64 MB to 120 GB, so 64 to 65,535 must
-    /// be MB (in KB it would be below the least). `None` for all else. Whether such an MB is 10^6
-    /// or 2^20 bytes is documented nowhere: never use this as a limit.
+    /// them; `None` if the text could mean something else. SCF sells 64 MB to 120 GB, so a number
+    /// from 64 to 65,535 must be MB (in KB it would be below the minimum). Whether such an MB is
+    /// 10^6 or 2^20 bytes is not documented: do not use this as a limit.
     pub fn memory_mb(&self) -> Option<u32> {
         platform::number_in(self.memory_text(), self.contract().memory_mb.as_ref()?)
     }
 
-    /// `X-Scf-Timeout` as it was sent; unit undocumented.
+    /// `X-Scf-Timeout` as it was sent; its unit is not documented.
     pub fn timeout_text(&self) -> &'a str {
         self.header(self.contract().names.timeout)
     }
 
-    /// How long this invocation may take, where the text can mean nothing else: SCF allows 1 to 900
-    /// seconds, so 1 to 900 must be seconds (in milliseconds it would be below the least). `None`
-    /// for all else: with a function of the asynchronous mode (up to 24 hours) use
-    /// [`Context::deadline_after`] with what you have configured.
+    /// How long this invocation may take; `None` if the text could mean something else. SCF allows
+    /// 1 to 900 seconds, so a number from 1 to 900 must be seconds (in milliseconds it would be
+    /// below the minimum). For a function in asynchronous mode (up to 24 hours) use
+    /// [`Context::deadline_after`] with the time-out that you have configured.
     pub fn timeout(&self) -> Option<Duration> {
         let seconds =
             platform::number_in(self.timeout_text(), self.contract().timeout_s.as_ref()?)?;
         Some(Duration::from_secs(seconds.into()))
     }
 
-    /// When the request's first byte was there; `None` if whoever made the request did not say.
+    /// When the request's first byte arrived; `None` if the request was made without an arrival.
     pub fn arrival(&self) -> Option<Arrival> {
         self.arrival
     }
 
-    /// Arrival + timeout: when the platform gives this invocation up. `None` if either is unknown.
+    /// Arrival + timeout: when the platform gives this invocation up. `None` if either is not
+    /// known.
     pub fn deadline(&self) -> Option<Deadline> {
         self.deadline_after(self.timeout()?)
     }
 
-    /// Arrival + a timeout that you know better than the header says.
+    /// Arrival + `timeout`, for a caller that knows the time-out better than the header does.
     pub fn deadline_after(&self, timeout: Duration) -> Option<Deadline> {
         self.arrival?.deadline(timeout)
     }
 
-    /// Whether the process has been told to stop: see [`stopping`](crate::stopping()).
+    /// Whether the process has received a stop signal: see [`stopping`](crate::stopping()).
     pub fn stopping(&self) -> bool {
         stopping()
     }
@@ -156,13 +157,13 @@ impl<'a> Context<'a> {
         self.header(self.contract().names.trigger_source)
     }
 
-    /// `x-scf-remote-addr`: the client's address, on function URLs. Do not trust it: one sent by
-    /// the client has been seen to arrive unchanged through a custom domain.
+    /// `x-scf-remote-addr`: the client's address, on function URLs. Do not trust it: a value sent
+    /// by a client has been seen to arrive unchanged through a custom domain.
     pub fn remote_addr(&self) -> &'a str {
         self.header(platform::REMOTE_ADDR)
     }
 
-    /// The role's temporary credentials; `None` unless a role is bound to the function.
+    /// The role's temporary credentials; `None` if the function has no role.
     pub fn credentials(&self) -> Option<Credentials<'a>> {
         let names = &self.contract().names;
         Some(Credentials {
@@ -172,15 +173,15 @@ impl<'a> Context<'a> {
         })
     }
 
-    /// The invocation as Lambda describes it; `None` anywhere else.
+    /// The invocation as Lambda describes it; `None` on any other platform.
     ///
     /// # Errors
-    /// 400 if the adapter's header is not the JSON that it should be.
+    /// 400 if the adapter's header is not the JSON that it is documented to be.
     pub fn lambda(&self) -> Result<Option<LambdaContext>> {
         LambdaContext::read(self.headers)
     }
 
-    /// The contract whose names are used; SCF's if the platform is not known.
+    /// The contract whose header names are used; SCF's if the platform is not known.
     fn contract(&self) -> &'static Contract {
         self.platform().unwrap_or(Platform::Scf).contract()
     }
@@ -202,7 +203,7 @@ impl<'a> Context<'a> {
 
     fn header(&self, name: &str) -> &'a str {
         if name.is_empty() {
-            return ""; // the platform sends no such thing
+            return ""; // the platform does not send it
         }
         self.headers.get(name).unwrap_or_default()
     }
@@ -223,7 +224,7 @@ impl fmt::Debug for Context<'_> {
 }
 
 /// Temporary credentials of the function's role, valid for at most six hours. `Debug` prints none
-/// of them.
+/// of the values.
 #[derive(Clone, Copy)]
 pub struct Credentials<'a> {
     /// `X-Scf-Secret-Id`.

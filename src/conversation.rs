@@ -1,5 +1,5 @@
-//! A WebSocket as its handler sees it: messages, where they go, and how it ends. No socket and no
-//! frame: those are `transport`'s. RFC 6455.
+//! WebSocket as its handler sees it: messages, where they are sent, and how it ends. Sockets and
+//! frames are in `transport`. RFC 6455.
 
 use crate::body::Body;
 use crate::error::{Error, Result};
@@ -13,17 +13,17 @@ use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
-/// A message: whole, whatever frames it came in.
+/// One complete WebSocket message, whatever frames it was sent in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Message<'a> {
-    /// Text, UTF-8.
+    /// Text, valid UTF-8.
     Text(&'a str),
     /// Bytes.
     Binary(&'a [u8]),
 }
 
 impl<'a> Message<'a> {
-    /// The text; `None` if it is binary.
+    /// The text; `None` if the message is binary.
     pub fn text(self) -> Option<&'a str> {
         match self {
             Message::Text(text) => Some(text),
@@ -31,7 +31,7 @@ impl<'a> Message<'a> {
         }
     }
 
-    /// Its bytes, of either kind.
+    /// The message's bytes, of either kind.
     pub fn bytes(self) -> &'a [u8] {
         match self {
             Message::Text(text) => text.as_bytes(),
@@ -58,30 +58,30 @@ impl<'a> Message<'a> {
     }
 }
 
-/// One WebSocket's own state, and what it does with messages. A closure over a [`Socket`] and a
-/// [`Message`] is one.
+/// The handler of one WebSocket, with that connection's own state. A closure over a [`Socket`] and
+/// a [`Message`] implements it.
 ///
 /// Each call is a handler: it has its thread to its end, and may block. Between calls the
 /// connection waits on a coroutine and holds no thread. Calls of one connection never overlap. An
 /// error or a panic is logged, and ends the connection with code 1011; an error of status 4xx is
 /// the peer's, and ends it with 1007.
 pub trait Conversation: Send + 'static {
-    /// The handshake's reply is out.
+    /// Called once the handshake's reply has been sent.
     ///
     /// # Errors
-    /// The connection's failure: code 1011.
+    /// Ends the connection with code 1011.
     fn opened(&mut self, socket: &mut Socket<'_>) -> Result<()> {
         let _ = socket;
         Ok(())
     }
 
-    /// A message has come.
+    /// Called for each message.
     ///
     /// # Errors
-    /// The connection's failure: code 1011.
+    /// Ends the connection with code 1011.
     fn message(&mut self, socket: &mut Socket<'_>, message: Message<'_>) -> Result<()>;
 
-    /// It is over, however it ended. Called once, if `opened` was.
+    /// Called when the connection is over, however it ended; once, and only if `opened` was called.
     fn closed(&mut self, ended: Ended) {
         let _ = ended;
     }
@@ -99,19 +99,20 @@ where
 /// How a WebSocket ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ended {
-    /// The close frame's code; 1005 if it had none, 1006 if none came (RFC 6455, section 7.4.1).
+    /// Code of the close frame; 1005 if it had none, 1006 if no close frame came (RFC 6455, section
+    /// 7.4.1).
     pub code: u16,
     /// Whether the peer ended it.
     pub by_peer: bool,
 }
 
-/// The peer, for as long as a handler runs.
+/// The peer's connection, usable while a handler runs.
 pub struct Socket<'a> {
     out: &'a mut dyn Out,
     sender: &'a Sender,
 }
 
-/// Where messages go.
+/// Where messages are sent.
 pub(crate) trait Out {
     fn send(&mut self, message: Message<'_>) -> io::Result<()>;
     fn close(&mut self, code: u16, reason: &str);
@@ -122,11 +123,12 @@ impl<'a> Socket<'a> {
         Socket { out, sender }
     }
 
-    /// Sends a message, waiting until the peer's system takes it.
+    /// Sends a message, and waits until the peer's system takes it.
     ///
     /// # Errors
     /// If the peer is gone or too slow ([`Limits::reply_rate`](crate::Limits::reply_rate)), or the
-    /// handler has closed already. The connection ends, and that is not the handler's failure.
+    /// handler has already closed the connection. The connection ends; that does not count as the
+    /// handler's failure.
     pub fn send(&mut self, message: Message<'_>) -> io::Result<()> {
         self.out.send(message)
     }
@@ -157,7 +159,7 @@ impl<'a> Socket<'a> {
         self.out.close(code, reason);
     }
 
-    /// What sends to this peer from anywhere.
+    /// Returns a sender that works from any thread.
     pub fn sender(&self) -> Sender {
         self.sender.clone()
     }
@@ -169,8 +171,9 @@ impl fmt::Debug for Socket<'_> {
     }
 }
 
-/// Sends to one peer from anywhere: other connections' handlers, background work. Copies are the
-/// same sender. What it is given waits in memory, so much and no more.
+/// Sends to one peer from anywhere: from other connections' handlers, from background work. Clones
+/// send to the same peer. Posted messages wait in memory up to
+/// [`WebSocket::outbox_bytes`](crate::WebSocket::outbox_bytes).
 #[derive(Clone)]
 pub struct Sender(Arc<Outbox>);
 
@@ -178,7 +181,7 @@ struct Outbox {
     most_bytes: usize,
     memory: &'static dyn Memory,
     state: Mutex<Posted>,
-    /// Has the connection look at what was posted.
+    /// Makes the connection look at what was posted.
     wake: OnceLock<Box<dyn Fn() + Send + Sync>>,
 }
 
@@ -261,7 +264,7 @@ impl fmt::Display for Undelivered {
 
 impl std::error::Error for Undelivered {}
 
-/// What one message in the outbox costs beside its bytes.
+/// What a message in the outbox counts beside its bytes.
 const MESSAGE_BYTES: usize = 64;
 
 impl Sender {
@@ -270,11 +273,11 @@ impl Sender {
         Sender(Arc::new(Outbox { most_bytes, memory, state, wake }))
     }
 
-    /// Posts text. It is sent in the order in which messages were posted, and not at once. A text
-    /// for many is copied once if it is an `Arc<str>`.
+    /// Posts text. Messages are sent in the order in which they were posted, some time later. A
+    /// text for many peers is copied only once if it is an `Arc<str>`.
     ///
     /// # Errors
-    /// If it was not taken.
+    /// If the message was not accepted.
     pub fn send_text(&self, text: impl Into<Arc<str>>) -> std::result::Result<(), Undelivered> {
         self.post(Arc::from(text.into()), true)
     }
@@ -282,7 +285,7 @@ impl Sender {
     /// Posts bytes.
     ///
     /// # Errors
-    /// If it was not taken.
+    /// If the message was not accepted.
     pub fn send_binary(&self, bytes: impl Into<Arc<[u8]>>) -> std::result::Result<(), Undelivered> {
         self.post(bytes.into(), false)
     }
@@ -309,12 +312,12 @@ impl Sender {
         Ok(())
     }
 
-    /// From now on `wake` is called when something is posted.
+    /// Sets the function to call when something is posted.
     pub(crate) fn on_post(&self, wake: impl Fn() + Send + Sync + 'static) {
         let _ = self.0.wake.set(Box::new(wake)); // a connection is opened once
     }
 
-    /// The next message that was posted, and whether it is text.
+    /// The next posted message, and whether it is text.
     pub(crate) fn take(&self) -> Option<(Arc<[u8]>, bool)> {
         let mut posted = self.posted();
         let next = posted.messages.pop_front()?;
@@ -322,7 +325,7 @@ impl Sender {
         Some((next.bytes.clone(), next.is_text))
     }
 
-    /// Nothing is taken any more.
+    /// Accepts no message from now on.
     pub(crate) fn close(&self) {
         let posted =
             std::mem::replace(&mut *self.posted(), Posted { closed: true, ..Posted::default() });
@@ -340,7 +343,7 @@ impl fmt::Debug for Sender {
     }
 }
 
-/// What a connection is to become, and within which limits.
+/// What a connection becomes, and its limits.
 pub(crate) struct Upgrade {
     pub conversation: Box<dyn Conversation>,
     pub settings: Settings,

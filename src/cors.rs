@@ -1,6 +1,6 @@
 //! CORS: which pages of other origins may call an App from a browser. WHATWG Fetch, section 3.2
-//! (HTTP extensions: CORS protocol) and section 4.10 (CORS-preflight). Not an access control: what
-//! is no browser does not ask.
+//! (HTTP extensions: CORS protocol) and section 4.10 (CORS-preflight). It is not an access control:
+//! only browsers follow it.
 
 use crate::around::Around;
 use crate::asked::Asked;
@@ -10,13 +10,14 @@ use crate::wire::chunked::is_token_byte;
 use std::fmt;
 use std::time::Duration;
 
-/// Lets pages of other origins call an App: answers preflights, and puts the fields on every other
-/// reply, errors and refusals included ([`App::around`]). Events are left alone.
+/// CORS settings: lets pages of other origins call an App. It answers preflights, and adds the
+/// fields to every other reply, errors and refusals included ([`App::around`]). Events are left
+/// alone.
 ///
-/// Without a word more no origin is allowed; methods are GET, HEAD, POST, PUT, PATCH and DELETE,
-/// request fields `content-type`, and a browser may keep a preflight's answer for ten minutes: on a
-/// function each preflight is an invocation. With credentials the origin is always named, and
-/// `*` never sent; where origins are listed, `vary: origin` keeps caches apart.
+/// By default no origin is allowed; methods are GET, HEAD, POST, PUT, PATCH and DELETE; the request
+/// field is `content-type`; and a browser may keep a preflight's answer for ten minutes, because
+/// each preflight is an invocation of the function. With credentials the reply always names the
+/// origin and never `*`. Where origins are listed, `vary: origin` keeps caches apart.
 ///
 /// # Example
 /// ```
@@ -65,7 +66,7 @@ impl Default for Cors {
 }
 
 impl Cors {
-    /// No origin yet.
+    /// Settings that allow no origin yet.
     pub fn new() -> Cors {
         let all = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
         Cors {
@@ -81,9 +82,9 @@ impl Cors {
         }
     }
 
-    /// Allows pages of this origin, as a browser writes it: `https://app.example`, with the port
-    /// where it is not the scheme's own, without a path. `null` allows every sandboxed page and
-    /// every file.
+    /// Allows pages of this origin, written as a browser writes it: `https://app.example`, without
+    /// a path, and with the port only if it is not the scheme's default. `null` allows every
+    /// sandboxed page and every local file.
     pub fn origin(mut self, origin: impl Into<String>) -> Cors {
         self.origins.push(origin.into());
         self
@@ -95,58 +96,61 @@ impl Cors {
         self
     }
 
-    /// Allows pages of the origins that `allows` says: of all names below one's own, for example.
-    /// Compare whole: `ends_with(".app.example")` with the dot, and the scheme too.
+    /// Allows pages of the origins for which `allows` returns true, for example all names below a
+    /// domain. Compare the whole end, `ends_with(".app.example")` with the dot, and the scheme too.
     pub fn origin_if(mut self, allows: fn(&str) -> bool) -> Cors {
         self.origin_if = Some(allows);
         self
     }
 
-    /// Allows pages of any origin (`*`); not with [`Cors::credentials`].
+    /// Allows pages of any origin (`*`). Cannot be combined with [`Cors::credentials`].
     pub fn any_origin(mut self) -> Cors {
         self.any_origin = true;
         self
     }
 
-    /// Allows these methods, in place of the usual ones. GET, HEAD and POST need no leave.
+    /// Allows these methods in place of the default ones. Browsers send GET, HEAD and POST without
+    /// asking.
     pub fn methods<S: Into<String>>(mut self, methods: impl IntoIterator<Item = S>) -> Cors {
         self.methods = methods.into_iter().map(S::into).collect();
         self
     }
 
-    /// Allows a request to have this field, besides those that need no leave.
+    /// Allows requests to have this field, besides those that browsers send without asking.
     pub fn header(mut self, name: impl Into<String>) -> Cors {
         self.headers.push(name.into());
         self
     }
 
-    /// Allows a request to have whatever fields it asks for, `authorization` among them.
+    /// Allows requests to have any field, `authorization` among them.
     pub fn any_header(mut self) -> Cors {
         self.any_header = true;
         self
     }
 
-    /// Lets the page read this field of a reply, besides those that need no leave.
+    /// Lets the page read this field of a reply, besides those that every page may read.
     pub fn expose(mut self, name: impl Into<String>) -> Cors {
         self.expose.push(name.into());
         self
     }
 
-    /// Allows requests with cookies, client certificates and HTTP authentication. Origins must be
-    /// named then.
+    /// Allows requests with cookies, client certificates and HTTP authentication. Origins must then
+    /// be listed.
     pub fn credentials(mut self) -> Cors {
         self.credentials = true;
         self
     }
 
-    /// How long a browser may keep a preflight's answer, in whole seconds; browsers cut it (Chrome:
-    /// two hours). `None`: what the browser takes by itself, five seconds.
+    /// Sets how long a browser may keep a preflight's answer, in whole seconds; browsers have a
+    /// limit (Chrome: two hours). With `None` the field is left out, and browsers keep it for five
+    /// seconds.
     pub fn max_age(mut self, max_age: impl Into<Option<Duration>>) -> Cors {
         self.max_age_s = max_age.into().map(|age| age.as_secs());
         self
     }
 
-    /// What is sent to a page of this origin as the one that is allowed.
+    /// The value of the allowed origin to send to a page of this origin; `None` if it is not
+    /// allowed.
     fn allowed(&self, origin: &str) -> Option<String> {
         let is_named = self.origins.iter().any(|known| known == origin);
         if is_named || self.origin_if.is_some_and(|allows| allows(origin)) {
@@ -155,12 +159,12 @@ impl Cors {
         self.any_origin.then(|| "*".to_owned())
     }
 
-    /// Whether the reply is the same whatever the origin.
+    /// Whether the reply is the same for every origin.
     fn is_same_for_all(&self) -> bool {
         self.any_origin && self.origins.is_empty() && self.origin_if.is_none()
     }
 
-    /// The fields that a page of an allowed origin needs on any reply.
+    /// Adds the fields that a page of an allowed origin needs on any reply.
     fn allow(&self, origin: String, reply: &mut Reply) -> Result<()> {
         reply.set_header(ORIGIN, origin)?;
         if self.credentials {
@@ -171,12 +175,12 @@ impl Cors {
 
     fn preflight(&self, asked: &Asked<'_>, origin: &str) -> Result<Reply> {
         let mut reply = Reply::empty();
-        // Whoever keeps the reply must know what it depends on, a refusal's too.
+        // A cache must know what the reply depends on, for a refusal too.
         for name in [ASKED_METHOD, ASKED_HEADERS] {
             reply.vary_on(name)?;
         }
         if self.allowed(origin).is_none() {
-            return Ok(reply); // `after` adds no leave either, and the browser refuses
+            return Ok(reply); // `after` adds no permission either, and the browser refuses
         }
         reply.set_header("access-control-allow-methods", self.methods.join(", "))?;
         let asked_for = asked.header(ASKED_HEADERS).unwrap_or_default();
@@ -204,21 +208,21 @@ impl Around for Cors {
         }
         if self.any_origin && self.credentials {
             return Err(Error::new(
-                "CORS: with credentials a browser takes no `*`; name the origins that have leave",
+                "CORS: browsers refuse `*` with credentials; list the allowed origins",
             ));
         }
         let names = self.methods.iter().chain(&self.headers).chain(&self.expose);
         for name in names {
             if !is_token(name) {
                 return Err(Error::new(format!(
-                    "CORS: `{}` is no method or field name",
+                    "CORS: `{}` is not a method or a field name",
                     name.escape_debug()
                 )));
             }
         }
         if self.credentials && self.methods.iter().chain(&self.headers).any(|name| name == "*") {
             return Err(Error::new(
-                "CORS: with credentials `*` is a plain name; list them, or say `any_header`",
+                "CORS: with credentials `*` is a plain name; list the names, or use `any_header`",
             ));
         }
         Ok(())
@@ -241,7 +245,7 @@ impl Around for Cors {
         if !self.is_same_for_all() {
             reply.vary_on("origin")?;
         }
-        // What a handler says itself would be a second field, which no browser takes.
+        // A field that the handler sets itself would be a second one, which browsers refuse.
         reply.remove_header(ORIGIN);
         let Some(origin) = asked.header("origin").and_then(|origin| self.allowed(origin)) else {
             return Ok(());
@@ -268,7 +272,7 @@ fn is_token(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(is_token_byte)
 }
 
-/// Why no browser would send this as an origin (RFC 6454, section 6.2).
+/// Why no browser would send this text as an origin (RFC 6454, section 6.2).
 fn wrong_with(origin: &str) -> Option<&'static str> {
     if origin == "null" {
         return None;
@@ -331,7 +335,7 @@ mod tests {
     }
 
     #[test]
-    fn every_reply_says_so_whatever_it_is() {
+    fn every_kind_of_reply_has_the_fields() {
         let app = app(Cors::new().origin(PAGE).credentials().expose("etag"));
         for (call, status) in [
             (test::get("/"), 200),
@@ -394,7 +398,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_the_same_for_all_says_so() {
+    fn any_origin_gets_a_star_and_no_default_age() {
         let app = app(Cors::new().any_origin().max_age(None).methods(["PUT"]));
         let answer = test::get("/").header("origin", PAGE).send(&app);
         assert_eq!(fields(&answer), [(ORIGIN, "*")]);
@@ -445,8 +449,8 @@ mod tests {
             (Cors::new().origin("https://App.example"), "has capitals"),
             (Cors::new().origin("https://app.example:443"), "scheme's own port"),
             (Cors::new().origin("https://a\r\nb"), "has no host"),
-            (Cors::new().any_origin().credentials(), "name the origins"),
-            (Cors::new().origin(PAGE).header("x y"), "no method or field name"),
+            (Cors::new().any_origin().credentials(), "list the allowed origins"),
+            (Cors::new().origin(PAGE).header("x y"), "not a method or a field name"),
             (Cors::new().origin(PAGE).credentials().header("*"), "is a plain name"),
         ] {
             let error = App::new().around(cors).try_serve().unwrap_err();

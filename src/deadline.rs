@@ -1,18 +1,20 @@
-//! Arrival and Deadline: time as a value. Whoever reads a request says when it came; request, event
-//! and context only carry that on, and no clock is read until somebody asks how much time is left.
-//! Not a timer: nothing happens when a deadline passes, the platform sees to that.
+//! Arrival and Deadline: points in time as values. The reader of a request sets its arrival;
+//! request, event and context only pass it on. The clock is read only when a caller asks for the
+//! time left. There is no timer: nothing happens here when a deadline passes; the platform ends the
+//! invocation.
 
 use crate::sys::monotonic_ns;
 use std::time::{Duration, Instant};
 
-/// When a request was there, by the monotonic clock.
+/// When a request's first byte arrived, by the monotonic clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Arrival(Moment);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Moment {
     Instant(Instant),
-    /// Nanoseconds by the clock's own zero: what a first request has, see transport/clock.rs.
+    /// Nanoseconds of the raw monotonic clock: the first request has this form, see
+    /// transport/clock.rs.
     Monotonic(u64),
 }
 
@@ -26,7 +28,7 @@ impl Arrival {
         Arrival(Moment::Monotonic(ns))
     }
 
-    /// The time as the clock has it.
+    /// The arrival as an `Instant`.
     pub fn instant(self) -> Instant {
         match self.0 {
             Moment::Instant(instant) => instant,
@@ -37,7 +39,7 @@ impl Arrival {
         }
     }
 
-    /// How long ago that was.
+    /// Time since the arrival.
     pub fn elapsed(self) -> Duration {
         match self.0 {
             Moment::Instant(instant) => instant.elapsed(),
@@ -45,14 +47,14 @@ impl Arrival {
         }
     }
 
-    /// Arrival + timeout; `None` if that is beyond what the clock can count.
+    /// Arrival + `timeout`; `None` if the clock cannot represent it.
     pub fn deadline(self, timeout: Duration) -> Option<Deadline> {
         self.instant().checked_add(timeout).map(Deadline)
     }
 }
 
-/// When the platform gives an invocation up. Its clock started earlier than ours, by the way to
-/// here: leave a margin.
+/// When the platform gives an invocation up. The platform's clock started earlier than ours, by the
+/// time that the request took to arrive: leave a margin.
 ///
 /// # Example
 /// ```
@@ -75,17 +77,17 @@ impl Arrival {
 pub struct Deadline(Instant);
 
 impl Deadline {
-    /// The time as the clock has it: for whatever takes an `Instant`.
+    /// The deadline as an `Instant`, for APIs that take one.
     pub fn instant(self) -> Instant {
         self.0
     }
 
-    /// How much time is left now; zero when it has passed.
+    /// Time left; zero if the deadline has passed.
     pub fn remaining(self) -> Duration {
         self.0.saturating_duration_since(Instant::now())
     }
 
-    /// Whether it has passed by now.
+    /// Whether the deadline has passed.
     pub fn has_passed(self) -> bool {
         self.remaining().is_zero()
     }

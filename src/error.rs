@@ -1,28 +1,29 @@
-//! One error for handlers and server alike: whose fault it is decides the status, and whose words
-//! they are decides who reads them. A stranger on the Web reads what was written for him; the
-//! log has everything. Not a backtrace carrier.
+//! Error: the one error type of handlers and server. Its kind (the request's fault or the
+//! function's) decides the status; its author (the function or a library) decides who reads its
+//! text. A Web client gets only what was written for it; the log gets everything. It carries no
+//! backtrace.
 
 use crate::json_string::push_json_string;
 use crate::wire::{Reject, Status};
 use std::borrow::Cow;
 use std::fmt;
 
-/// What handlers return.
+/// Result of handlers and of this crate's functions.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// Why a request got no ordinary reply.
+/// Error that becomes a request's reply, or stops the server.
 ///
-/// Every `std::error::Error` turns into one with `?` and is then the handler's fault: status 500.
-/// Its text and those of what caused it (`source`) are in the log, in one line with the request's
+/// `?` turns every `std::error::Error` into one; it then counts as the function's failure, status
+/// 500. Its text and the texts of its causes (`source`) are logged in one line with the request's
 /// id. (Because of that `?`, `Error` is not itself a `std::error::Error`, and a boxed one needs
 /// [`Error::of`].)
 ///
 /// # Who reads the message
-/// The log, always. The caller of an event function is the platform: it is told. The caller of a
-/// Web function (a gateway's client too) is a stranger: he is told what [`Error::peer`],
-/// [`Error::public`] and [`Error::for_caller`] say, and what [`Error::new`] says with a status
-/// below 500. Of everything else, a driver's or a library's words above all, he gets a
-/// general text and the request id.
+/// The log gets every message. The caller of an event function is the platform, and gets the
+/// message too. The caller of a Web function is a stranger (a gateway's client too), and gets the
+/// message only of [`Error::peer`], [`Error::public`] and [`Error::for_caller`], and of
+/// [`Error::new`] with a status below 500. For every other error, in particular a driver's or a
+/// library's, the reply has a general text and the request id.
 ///
 /// # Example
 /// ```
@@ -48,34 +49,34 @@ pub struct Error {
     kind: Kind,
     words: Words,
     message: Cow<'static, str>,
-    /// The texts of what caused it, the nearest first, with `: ` between them.
+    /// Texts of the causes, nearest first, joined with `: `.
     causes: Option<Box<str>>,
     code: Option<i64>,
 }
 
-/// Whose words the message is.
+/// Who wrote the message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Words {
-    /// The function's author's.
+    /// The function's author.
     Own,
-    /// Those of whatever failed: a driver, a library.
+    /// A driver or a library.
     Foreign,
-    /// The author's, for whoever called.
+    /// The function's author, for the caller.
     ForCaller,
 }
 
-/// Who called, and so who reads an error's reply.
+/// Who called, and therefore who reads an error's reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Caller {
     /// The platform, with an event or a hook.
     Platform,
-    /// Anybody.
+    /// A Web client.
     Web,
-    /// Anybody, through a gateway's event.
+    /// A Web client, through a gateway's event.
     Gateway,
 }
 
-/// What a stranger is told of a function's failure.
+/// What a Web client reads about a function's failure.
 const GENERAL: &str = "the function failed; its log says why, under this request id";
 #[cfg(not(feature = "gzip"))]
 const CODING: &str =
@@ -83,7 +84,7 @@ const CODING: &str =
 #[cfg(feature = "gzip")]
 const CODING: &str =
     "the body has a content coding; send it plain, or in one that Accept-Encoding names";
-/// Causes that are named, and bytes that their texts have at most.
+/// Largest number of causes listed, and largest number of bytes of their texts.
 const MOST_CAUSES: usize = 16;
 const MOST_CAUSE_BYTES: usize = 2 * 1024;
 
@@ -98,23 +99,23 @@ enum Kind {
 }
 
 impl Error {
-    /// The function's own failure: status 500 unless the App or [`Error::with_status`] says
-    /// otherwise.
+    /// The function's own failure: status 500 unless the App or [`Error::with_status`] sets
+    /// another.
     pub fn new(message: impl Into<Cow<'static, str>>) -> Error {
         Error::with(Kind::Handler(None), Words::Own, message.into())
     }
 
-    /// The caller's mistake, to be answered with a 4xx status. The caller reads the message.
+    /// The caller's mistake, answered with a 4xx status. The caller reads the message.
     pub fn peer(status: Status, message: impl Into<Cow<'static, str>>) -> Error {
         Error::with(Kind::Peer(status), Words::ForCaller, message.into())
     }
 
-    /// The function's own failure, with a message that its caller is to read, whoever that is.
+    /// The function's own failure, with a message that every caller reads.
     pub fn public(status: Status, message: impl Into<Cow<'static, str>>) -> Error {
         Error::with(Kind::Handler(Some(status)), Words::ForCaller, message.into())
     }
 
-    /// What `?` makes of an error, for those that `?` does not take: `Box<dyn Error>`, `anyhow`.
+    /// Makes an `Error` of an error that `?` does not take: `Box<dyn Error>`, `anyhow`.
     ///
     /// # Example
     /// ```
@@ -133,7 +134,7 @@ impl Error {
         Error { causes, ..Error::with(kind, Words::Foreign, message.into()) }
     }
 
-    /// The body has a content coding that no handler reads.
+    /// The error for a body with a content coding that no handler reads.
     #[cold]
     pub(crate) fn coding() -> Error {
         Error::peer(Status::UNSUPPORTED_MEDIA_TYPE, CODING)
@@ -152,8 +153,7 @@ impl Error {
         Error { kind, words, message, causes: None, code: None }
     }
 
-    /// The same error with what caused it: that is in the log only, with all that caused it in
-    /// turn.
+    /// Adds a cause. The cause and its own causes appear only in the log.
     ///
     /// # Example
     /// ```
@@ -174,13 +174,13 @@ impl Error {
         self
     }
 
-    /// The same error with a message that the caller is to read, also where the function failed.
+    /// Lets every caller read the message, also if the function failed.
     pub fn for_caller(mut self) -> Error {
         self.words = Words::ForCaller;
         self
     }
 
-    /// Answers with this status.
+    /// Sets the status of the reply.
     pub fn with_status(mut self, status: Status) -> Error {
         self.kind = match self.kind {
             Kind::Peer(_) => Kind::Peer(status),
@@ -189,15 +189,15 @@ impl Error {
         self
     }
 
-    /// Sets `errorCode` of the reply; without it the code is 1 for a function's failure and the
-    /// HTTP status for everything else. (The platform documents the shape, not the values: "to be
-    /// measured on SCF".)
+    /// Sets `errorCode` of the reply. Without it the code is 1 for a function's failure and the
+    /// HTTP status for everything else. (The platform documents the shape, not the values: to be
+    /// measured on SCF.)
     pub fn with_code(mut self, code: i64) -> Error {
         self.code = Some(code);
         self
     }
 
-    /// The HTTP status that this error is answered with.
+    /// The HTTP status of the reply.
     pub fn status(&self) -> Status {
         match self.kind {
             Kind::Peer(status) | Kind::Handler(Some(status)) => status,
@@ -205,7 +205,7 @@ impl Error {
         }
     }
 
-    /// Whether the request, rather than the function, was wrong.
+    /// Whether the request was wrong, rather than the function.
     pub fn is_peers_fault(&self) -> bool {
         matches!(self.kind, Kind::Peer(_))
     }
@@ -219,7 +219,7 @@ impl Error {
         }
     }
 
-    /// The status of a failure that did not choose its own.
+    /// The reply's status; `default` for a failure that did not choose its own.
     pub(crate) fn status_or(&self, default: Status) -> Status {
         match self.kind {
             Kind::Handler(None) => default,
@@ -227,8 +227,8 @@ impl Error {
         }
     }
 
-    /// The message for who called, of a reply with `status`.
-    pub(crate) fn told(&self, caller: Caller, status: Status) -> &str {
+    /// The message for this caller, in a reply with `status`.
+    pub(crate) fn message_for(&self, caller: Caller, status: Status) -> &str {
         let is_mistake = status.code() < 500;
         match self.words {
             _ if caller == Caller::Platform => &self.message,
@@ -239,8 +239,8 @@ impl Error {
         }
     }
 
-    /// Appends `{"errorCode":…,"errorMessage":"…","requestId":"…"}` with the message itself; the
-    /// platform's shape (facts: error logs of SCF print `errorCode` and `errorMessage`).
+    /// Appends `{"errorCode":…,"errorMessage":"…","requestId":"…"}` with the full message. The
+    /// platform's shape: error logs of SCF print `errorCode` and `errorMessage`.
     pub fn write_json(&self, request_id: &str, out: &mut Vec<u8>) {
         self.write_json_with(&self.message, request_id, out);
     }
@@ -256,12 +256,12 @@ impl Error {
     }
 }
 
-/// The texts of a cause and of what caused it, without those that `told` or a nearer one ends with
-/// already.
+/// The texts of a cause and of its own causes, without those with which `message` or a nearer cause
+/// already ends.
 #[cold]
-fn causes(told: &str, mut cause: Option<&(dyn std::error::Error + '_)>) -> Option<Box<str>> {
+fn causes(message: &str, mut cause: Option<&(dyn std::error::Error + '_)>) -> Option<Box<str>> {
     let mut all = String::new();
-    let mut nearer = told.to_owned();
+    let mut nearer = message.to_owned();
     for _ in 0..MOST_CAUSES {
         let Some(this) = cause else { break };
         let text = this.to_string();
@@ -282,7 +282,7 @@ fn causes(told: &str, mut cause: Option<&(dyn std::error::Error + '_)>) -> Optio
     (!all.is_empty()).then(|| all.into_boxed_str())
 }
 
-/// The message; with `{:#}` also what caused it.
+/// The message; with `{:#}` also its causes.
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.message)?;
@@ -350,18 +350,21 @@ mod tests {
     }
 
     #[test]
-    fn a_stranger_reads_what_was_written_for_him() {
+    fn a_web_client_reads_only_what_was_written_for_it() {
         let foreign = || Error::from(Chain(&["password authentication failed", "dsn=secret"]));
         let (web, bad) = (Caller::Web, Status::BAD_GATEWAY);
-        assert_eq!(foreign().told(web, bad), GENERAL);
-        assert_eq!(foreign().told(Caller::Gateway, bad), GENERAL);
-        assert_eq!(foreign().told(web, Status::NOT_FOUND), "Not Found");
-        assert_eq!(foreign().told(Caller::Platform, bad), "password authentication failed");
-        assert_eq!(foreign().for_caller().told(web, bad), "password authentication failed");
-        assert_eq!(Error::new("mine").told(web, bad), GENERAL);
-        assert_eq!(Error::new("mine").told(web, Status::CONFLICT), "mine");
-        assert_eq!(Error::public(bad, "mine").told(web, bad), "mine");
-        assert_eq!(Error::peer(Status::CONFLICT, "yours").told(web, Status::CONFLICT), "yours");
+        assert_eq!(foreign().message_for(web, bad), GENERAL);
+        assert_eq!(foreign().message_for(Caller::Gateway, bad), GENERAL);
+        assert_eq!(foreign().message_for(web, Status::NOT_FOUND), "Not Found");
+        assert_eq!(foreign().message_for(Caller::Platform, bad), "password authentication failed");
+        assert_eq!(foreign().for_caller().message_for(web, bad), "password authentication failed");
+        assert_eq!(Error::new("mine").message_for(web, bad), GENERAL);
+        assert_eq!(Error::new("mine").message_for(web, Status::CONFLICT), "mine");
+        assert_eq!(Error::public(bad, "mine").message_for(web, bad), "mine");
+        assert_eq!(
+            Error::peer(Status::CONFLICT, "yours").message_for(web, Status::CONFLICT),
+            "yours"
+        );
     }
 
     #[test]

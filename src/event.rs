@@ -1,6 +1,5 @@
-//! Event: the body of POST /event-invoke (or of a sibling platform's event path) and the context it
-//! came with. Not the shapes that triggers send: those are in `trigger`. Platform page "WebServer
-//! image function".
+//! Event: the body of POST /event-invoke (or of a sibling platform's event path) with its context.
+//! The types of triggers' events are in `trigger`. Platform page "WebServer image function".
 
 use crate::body::Body;
 use crate::context::Context;
@@ -24,9 +23,9 @@ impl<'a> Event<'a> {
         Event { headers, body: request.into_body(), arrival }
     }
 
-    /// The event as a `T`, parsed in place: `&str` fields of `T` point into the body. Take the
-    /// [`context`] first if it is needed afterwards: this uses the event up, because parsing
-    /// rewrites the body.
+    /// Parses the event as a `T`, in place: `&str` fields of `T` point into the body. This consumes
+    /// the event, because parsing rewrites the body; take the [`context`] before if it is needed
+    /// afterwards.
     ///
     /// [`context`]: Event::context
     ///
@@ -53,7 +52,7 @@ impl<'a> Event<'a> {
         json::parse(self.body)
     }
 
-    /// The event as whatever JSON it is.
+    /// Parses the event as any JSON, without a type.
     ///
     /// # Errors
     /// 400 if the body is not JSON or is nested deeper than the limit.
@@ -66,7 +65,7 @@ impl<'a> Event<'a> {
         self.body.as_bytes()
     }
 
-    /// What the platform said about this invocation.
+    /// What the platform says about this invocation.
     pub fn context(&self) -> Context<'a> {
         Context::new(self.headers, self.arrival)
     }
@@ -79,7 +78,7 @@ impl<'a> Event<'a> {
 
 impl fmt::Debug for Event<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // The body's size only: an event may hold what must not be logged.
+        // Prints only the body's size: an event may hold secrets.
         f.debug_struct("Event")
             .field("context", &self.context())
             .field("body_bytes", &self.bytes().len())

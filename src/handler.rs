@@ -1,4 +1,4 @@
-//! The types of handlers: what an App owns, and what `route` finds.
+//! Types of handlers: what an App owns, and what `route` finds.
 
 use crate::context::Context;
 use crate::error::Result;

@@ -1,5 +1,5 @@
-//! Headers: the fields of one request, borrowed from wherever they came. Not the parser (`wire`):
-//! what is in here is valid already. RFC 9110, section 5.
+//! Headers: the fields of one request, borrowed from the request's bytes. `wire` parses and checks
+//! them. RFC 9110, section 5.
 
 use crate::secret::is_secret;
 use crate::wire::Field;
@@ -8,15 +8,15 @@ use std::fmt;
 
 /// The header fields of one request. Copies are free: it is two references.
 ///
-/// `Debug` prints names and values, but `redacted` for what may be a secret: the platforms'
-/// credentials, `authorization`, `cookie`, and every name with a word like `secret`, `token`,
-/// `password` or `api-key` in it.
+/// `Debug` prints names and values, but `redacted` in place of a value that may be a secret: the
+/// platforms' credentials, `authorization`, `cookie`, and every name that contains a word such as
+/// `secret`, `token`, `password` or `api-key`.
 #[derive(Clone, Copy)]
 pub struct Headers<'a>(Fields<'a>);
 
 #[derive(Clone, Copy)]
 enum Fields<'a> {
-    /// As they came over the wire: positions in the head's bytes.
+    /// Parsed from HTTP: positions in the head's bytes.
     Wire { bytes: &'a [u8], fields: &'a [Field] },
     /// From an event or a test.
     Pairs(&'a [(&'a str, &'a str)]),
@@ -37,7 +37,7 @@ impl<'a> Headers<'a> {
         self.get_bytes(name).and_then(|value| std::str::from_utf8(value).ok())
     }
 
-    /// The first value of a field as bytes: RFC 9110 allows any above 0x7f.
+    /// The first value of a field as bytes: RFC 9110 allows any byte above 0x7f.
     pub fn get_bytes(&self, name: &str) -> Option<&'a [u8]> {
         match self.0 {
             Fields::Wire { bytes, fields } => fields
@@ -51,7 +51,7 @@ impl<'a> Headers<'a> {
         }
     }
 
-    /// Names as they were sent, and values, in order.
+    /// Names as they were sent, with their values, in order.
     pub fn iter(&self) -> impl Iterator<Item = (&'a str, &'a [u8])> + use<'a> {
         let all = self.0;
         (0..self.len()).map(move |index| match all {

@@ -1,8 +1,9 @@
-//! The only door to simd-json: every parse is in place, has a depth limit, and reuses its memory.
+//! JSON by simd-json; only this module may call it. Every parse is in place, has a depth limit, and
+//! reuses its memory.
 //!
 //! simd-json's other entry points either copy the whole body first or allow nesting that overflows
-//! a stack; clippy.toml forbids them. What this door adds: the padded parse (`fill_tape_padded`),
-//! tapes and buffers that go round, and errors that say what is wrong and where. Grammar: RFC 8259;
+//! a stack; clippy.toml forbids them. This module adds the padded parse (`fill_tape_padded`), tapes
+//! and buffers that are used again, and errors that say what is wrong and where. Grammar: RFC 8259;
 //! integers beyond 64 bits become floats.
 
 mod first;
@@ -20,21 +21,21 @@ use std::mem::ManuallyDrop;
 use std::sync::atomic::{AtomicBool, Ordering};
 use walk::Walk;
 
-/// Bytes after a document that the parser may read.
+/// Number of bytes after a document that the parser may read.
 pub const PADDING_BYTES: usize = Body::PADDING_BYTES;
 const _: () = assert!(simd_json::INPUT_PADDING <= PADDING_BYTES, "the parser reads further");
 
-/// Levels of arrays and objects that a document may have; one more is refused. The walk that builds
-/// a value is recursive, and 128 levels of the deepest-framed type fit a coroutine's stack
-/// (docs/CONTRACTS.md, section 2).
+/// Deepest nesting of arrays and objects that a document may have, in levels; a deeper one is
+/// refused. The code that builds a value is recursive, and 128 levels of the type with the largest
+/// stack frame fit a coroutine's stack (docs/CONTRACTS.md, section 2).
 pub const MAX_DEPTH: usize = 128;
 
 /// Parses the body as a `T`, in place: `&str` fields of `T` borrow from the body.
 ///
 /// # Errors
-/// 400 with what is wrong and near which byte, counted from 0: if the body is not JSON or too deep;
-/// and if it is not a `T`, which member, what was expected there and what came: `at "user.name":
-/// expected a string, found null (near byte 16)`.
+/// 400 with what is wrong and the byte near it, counted from 0: if the body is not JSON or too
+/// deep; and if it is not a `T`, with the member, what was expected there and what was found: `at
+/// "user.name": expected a string, found null (near byte 16)`.
 pub fn parse<'a, T: Deserialize<'a>>(body: Body<'a>) -> Result<T> {
     let mut scratch = Scratch::take();
     let mut tape = scratch.tape.reset();
@@ -42,18 +43,18 @@ pub fn parse<'a, T: Deserialize<'a>>(body: Body<'a>) -> Result<T> {
     let filled = fill(body, &mut scratch.buffers, &mut tape);
     let value = filled.and_then(|()| {
         T::deserialize(&mut Walk::new(&tape.0))
-            .map_err(|misfit| wrong_shape(&misfit.told(&tape.0, start)))
+            .map_err(|mismatch| wrong_shape(&mismatch.describe(&tape.0, start)))
     });
     scratch.tape = tape.reset();
     scratch.give_back();
     value
 }
 
-/// A parsed document that keeps what it was given: order, duplicate keys and all. Its strings are
-/// the body's bytes.
+/// A parsed document with everything that was sent: order, duplicate keys and all. Its strings
+/// point into the body.
 ///
-/// Serialising it writes the same value again without building a tree: what a pass-through function
-/// wants.
+/// Serialising it writes the same value again without building a tree, which suits a function that
+/// passes events on.
 pub struct Document<'a>(Tape<'a>);
 
 impl<'a> Document<'a> {
@@ -69,7 +70,7 @@ impl<'a> Document<'a> {
         filled.map(|()| Document(tape))
     }
 
-    /// The document's root, for looking around without a type.
+    /// The document's root value, for reading without a type.
     pub fn root(&self) -> simd_json::tape::Value<'_, 'a> {
         self.0.as_value()
     }
@@ -90,7 +91,8 @@ impl Serialize for Document<'_> {
     }
 }
 
-/// The nodes of one value and whatever follows it: a node says how many nodes its children take.
+/// The nodes of one value and of all that follows it; a node holds the number of its children's
+/// nodes.
 struct Subtree<'t, 'a>(&'t [Node<'a>]);
 
 impl Subtree<'_, '_> {
@@ -139,11 +141,12 @@ impl Serialize for Subtree<'_, '_> {
 
 /// Appends `value` as JSON.
 ///
-/// serde_json writes, simd-json reads: simd-json's writer asks the processor what it can do, and a
-/// first reply would wait for the answer (see `first`); on replies of usual size the two are level.
+/// serde_json writes, while simd-json reads: simd-json's writer first detects the processor's
+/// features, for which a first reply would wait (see `first`). On replies of usual size the two are
+/// equally fast.
 ///
 /// # Errors
-/// The handler's, if the type's own Serialize fails or a map's key is not text.
+/// The handler's error, if the type's own `Serialize` fails or a map's key is not text.
 pub fn write<T: Serialize + ?Sized>(value: &T, out: &mut Vec<u8>) -> Result<()> {
     serde_json::to_writer(out, value)
         .map_err(|error| Error::new(format!("the reply cannot be written as JSON: {error}")))
@@ -166,18 +169,18 @@ fn fill<'a>(body: Body<'a>, buffers: &mut Option<Buffers>, tape: &mut Tape<'a>) 
     let filled =
         simd_json::fill_tape_padded(padded, len, parser, tape).map_err(|error| not_json(&error));
     if len > spare::KEEP_BYTES {
-        *buffers = None; // they have grown with the document: strings and positions
+        *buffers = None; // they have grown to the document's size: strings and positions
     }
     filled
 }
 
-/// Whether the processor has been asked what it can do.
+/// Whether the processor's features have been detected.
 static SETTLED: AtomicBool = AtomicBool::new(false);
-/// Size above which even a first document is worth the question, in bytes.
+/// Size of a first document from which on detecting the features pays off, in bytes.
 const MOST_FIRST_BYTES: usize = 16 * 1024;
 
 /// From now on documents are parsed with the instructions that this processor has. Called once the
-/// first reply is out: asking costs more than reading a small document does.
+/// first reply is out: detecting them costs more than reading a small document.
 pub(crate) fn settle() {
     #[cfg(target_arch = "x86_64")]
     let _ = std::arch::is_x86_feature_detected!("avx2");
@@ -226,10 +229,10 @@ fn wrong_shape(what: &str) -> Error {
 }
 
 /// The parser's memory between two parses. One per thread is enough: a parse never yields, so a
-/// coroutine gives back what it took before another one runs, and what moves to another thread is
-/// simply kept there.
+/// coroutine gives back what it took before another one runs. Memory that moves to another thread
+/// simply stays there.
 struct Scratch {
-    /// Made with the first document that needs them.
+    /// Allocated with the first document that needs them.
     buffers: Option<Buffers>,
     tape: Tape<'static>,
 }
@@ -241,10 +244,10 @@ thread_local! {
 }
 
 impl Scratch {
-    /// Nodes above which a tape is dropped rather than kept: 24 bytes each, so 96 KiB.
+    /// Largest number of nodes of a tape that is kept: 24 bytes each, so 96 KiB.
     const KEEP_NODES: usize = 4096;
 
-    // a coroutine may come back on another thread: the slot's address must not be kept across calls
+    // A coroutine may continue on another thread: the slot's address must not be kept across calls.
     #[inline(never)]
     fn take() -> Scratch {
         SPARE
@@ -309,7 +312,7 @@ mod tests {
     }
 
     #[test]
-    fn says_what_is_wrong_and_where() {
+    fn errors_name_what_is_wrong_and_where() {
         for (text, expected) in [
             ("", "the body is empty"),
             ("   ", "ends too early"),

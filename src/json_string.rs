@@ -1,5 +1,5 @@
-//! Text as a JSON string, without the JSON library: errors and log records are written with it, and
-//! the library may be what failed.
+//! Text as a JSON string, without the JSON library: errors and log records use it, and the library
+//! may be what failed.
 
 /// Appends `text` as a JSON string (RFC 8259, section 7).
 pub(crate) fn push_json_string(out: &mut Vec<u8>, text: &str) {

@@ -1,9 +1,9 @@
-//! One line a record to standard output, with the request id in it: the platform collects the
-//! output line by line, and lines of concurrent requests interleave.
+//! Log lines on standard output, one per record, each with the request id: the platform collects
+//! the output line by line, and lines of concurrent requests interleave.
 //!
-//! Text by default, JSON lines with `FIRSTBYTE_LOG_FORMAT=json`. Not the logger that handlers call
-//! through the `log` crate's macros: `transport::records`, which knows the request. Not a tracing
-//! system: no spans, no buffers, nothing that could be lost when the process ends.
+//! Text by default, JSON lines with `FIRSTBYTE_LOG_FORMAT=json`. The logger behind the `log`
+//! crate's macros is `transport::records`, which knows the request. There are no spans and no
+//! buffers, so nothing is lost when the process ends.
 
 use crate::error::{Error, Result};
 use crate::json_string::push_json_string;
@@ -16,19 +16,20 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 /// Whether lines are JSON objects.
 static JSON: AtomicBool = AtomicBool::new(false);
-/// The least important failure that is told, as a number: `FIRSTBYTE_LOG` also where the program
+/// Lowest level of a failure that is logged, as a number: `FIRSTBYTE_LOG`, also where the program
 /// has a logger of its own, and the same without a server.
 static FAILURES: AtomicUsize = AtomicUsize::new(Level::Info as usize);
 
-/// Bytes of a failure's message at most: with its id the line is written whole (pipe(7): 4 KiB).
+/// Largest number of bytes of a failure's message: with its id the line is written whole (pipe(7):
+/// 4 KiB).
 const MOST_FAILURE_BYTES: usize = 3 * 1024;
-/// Bytes of a request id, which peers choose where no platform does.
+/// Largest number of bytes of a request id; peers choose it where no platform does.
 const MOST_ID_BYTES: usize = 256;
 
-/// Reads how lines are to be written (`FIRSTBYTE_LOG_FORMAT`).
+/// Reads the format of lines (`FIRSTBYTE_LOG_FORMAT`).
 ///
 /// # Errors
-/// If the variable has a value that means nothing.
+/// If the variable is neither `text` nor `json`.
 pub(crate) fn read_format(variable: impl Fn(&str) -> Option<String>) -> Result<()> {
     match variable("FIRSTBYTE_LOG_FORMAT").as_deref() {
         None | Some("text") => {}
@@ -40,22 +41,21 @@ pub(crate) fn read_format(variable: impl Fn(&str) -> Option<String>) -> Result<(
     Ok(())
 }
 
-/// From now on failures are told down to that level.
-pub(crate) fn tell_failures(level: LevelFilter) {
+/// From now on failures of this level and above are logged.
+pub(crate) fn set_failure_level(level: LevelFilter) {
     FAILURES.store(level as usize, Ordering::Relaxed);
 }
 
-/// Writes what became of one request that was not answered as it should have been: one line, of a
-/// bounded size, without what looks like a secret.
+/// Logs a failed request: one line, of a bounded size, without values that look like secrets.
 #[cold]
 pub(crate) fn failure(level: Level, request_id: &str, message: fmt::Arguments<'_>) {
     if level as usize <= FAILURES.load(Ordering::Relaxed) {
-        told(level, request_id, format_args!("{}", redacted(&message.to_string())));
+        outcome(level, request_id, format_args!("{}", redacted(&message.to_string())));
     }
 }
 
-/// Writes what became of one request: one line, of a bounded size.
-pub(crate) fn told(level: Level, request_id: &str, message: fmt::Arguments<'_>) {
+/// Logs a request's outcome: one line, of a bounded size.
+pub(crate) fn outcome(level: Level, request_id: &str, message: fmt::Arguments<'_>) {
     if level as usize > FAILURES.load(Ordering::Relaxed) {
         return;
     }
@@ -68,10 +68,10 @@ pub(crate) fn told(level: Level, request_id: &str, message: fmt::Arguments<'_>) 
     write(level, "firstbyte", id, format_args!("{message}"));
 }
 
-/// Bytes of a path that are told.
+/// Largest number of bytes of a path in a line.
 const MOST_PATH_BYTES: usize = 512;
 
-/// Method and path, as a line of the log has them.
+/// Method and path, as a log line has them.
 pub(crate) fn request(method: &str, path: &str) -> String {
     let part = |text: &str| text[..text.floor_char_boundary(MOST_PATH_BYTES)].to_owned();
     match method {
@@ -80,7 +80,7 @@ pub(crate) fn request(method: &str, path: &str) -> String {
     }
 }
 
-/// Writes the one line of a request that failed; `request` is what [`request`] made.
+/// Writes the line of a request that failed; `request` is the result of [`request`].
 pub(crate) fn failed(
     level: Level,
     id: &str,
@@ -91,7 +91,7 @@ pub(crate) fn failed(
     failure(level, id, format_args!("{} {request}: {what}", status.code()));
 }
 
-/// Writes a record of the server's own about one request.
+/// Writes one of the server's own records about a request.
 pub(crate) fn line(request_id: &str, message: fmt::Arguments<'_>) {
     write(Level::Error, "firstbyte", request_id, message);
 }
@@ -149,8 +149,8 @@ fn format_line(
     line
 }
 
-/// A line end within a record would look like another record's start, and other controls change
-/// what a terminal shows.
+/// Appends the text without line ends, which would look like another record, and without other
+/// control characters, which change what a terminal shows.
 fn push_one_line(line: &mut Vec<u8>, text: &str) {
     for (index, part) in text.split(is_control).enumerate() {
         if index > 0 {
@@ -160,8 +160,8 @@ fn push_one_line(line: &mut Vec<u8>, text: &str) {
     }
 }
 
-/// Whether a character is none that a line should have: controls, Unicode's line ends, and what
-/// turns the direction of text.
+/// Whether a line must not have this character: controls, Unicode's line ends, and those that
+/// change the direction of text.
 fn is_control(character: char) -> bool {
     (character.is_control() && character != '\t')
         || matches!(character, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}')
@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn says_what_the_format_should_be() {
+    fn an_unknown_format_is_an_error_that_lists_the_formats() {
         let error = read_format(|_| Some("xml".to_owned())).unwrap_err();
         assert!(error.to_string().contains("write text or json"), "{error}");
     }

@@ -1,25 +1,26 @@
-//! Connections to others: streams that wait rightly, a pool, connections begun early, and names.
+//! Outgoing connections: streams with deadlines, a pool, early connections, and name look-ups.
 //!
-//! Everything here waits without holding up other requests: in the boot lane the main thread
-//! watches for others itself, in a handler elsewhere the event loop is lent to another thread, on
-//! any other thread it just blocks. What a function does not use of it is not linked. TLS, HTTP and
-//! databases stay with the crates that are good at them: [`TcpStream`] is `Read + Write`.
+//! No wait here holds up other requests. In the boot lane the main thread watches for other
+//! connections itself; in a handler elsewhere the event loop is lent to another thread; any other
+//! thread just blocks. Parts that a function does not use are not linked. TLS, HTTP and databases
+//! are left to their crates: [`TcpStream`] is `Read + Write`.
 //!
-//! - [`Until`]: until when something is waited for. Made of a
-//!   [`Deadline`](crate::Deadline), a `Duration` from now, or an `Instant`.
+//! - [`Until`]: the time at which a wait ends. Made of a [`Deadline`](crate::Deadline), a
+//!   `Duration` from now, or an `Instant`.
 //! - [`TcpStream`]: `connect("host:port", until)`, `connect_to(&[SocketAddr], until)`,
-//!   `set_deadline`, `set_read_timeout`, `set_write_timeout`, `set_nonblocking`, `is_stale`,
-//!   `sent` (bytes so far), `shutdown`. A deadline that passes is `TimedOut`, in words.
+//!   `set_deadline`, `set_read_timeout`, `set_write_timeout`, `set_nonblocking`, `is_stale`, `sent`
+//!   (bytes so far), `shutdown`. A missed deadline is an error of kind `TimedOut` that names what
+//!   was waited for.
 //! - [`resolve`]: the addresses of a name. [`dns!`](crate::dns) gives the same resolver to crates
-//!   that ask the C library (`getaddrinfo`): std, redis, postgres, mysql, ureq.
-//!   [`within`] gives such look-ups a deadline.
-//! - [`Pool`]: connections that are used again, of any type: `static POOL: Pool<T, E> =
-//!   Pool::new(|until| …).probe(…).fate(…)`, and `POOL.call(until, Repeat::…, |connection| …)`.
-//!   What has failed is sent again only if nothing was sent or the caller says that it may be.
-//! - [`Early`]: a connection that is begun while the instance waits for its first request:
-//!   `static UPSTREAM: Early<T> = Early::new(|| …)`, `App::early(&UPSTREAM)`, and
-//!   `UPSTREAM.connect(until)` in a handler (or in a pool's `connect`). What `T` must be is
-//!   [`Handshake`]: a [`TcpStream`], or something of yours around one, a TLS session for example.
+//!   that call the C library's `getaddrinfo`: std, redis, postgres, mysql, ureq. [`within`] gives
+//!   such look-ups a deadline.
+//! - [`Pool`]: reused connections of any type: `static POOL: Pool<T, E> = Pool::new(|until|
+//!   …).probe(…).fate(…)`, and `POOL.call(until, Repeat::…, |connection| …)`. Failed work is
+//!   repeated only if nothing was sent or the caller allows it.
+//! - [`Early`]: a connection that is begun while the instance waits for its first request: `static
+//!   UPSTREAM: Early<T> = Early::new(|| …)`, `App::early(&UPSTREAM)`, and `UPSTREAM.connect(until)`
+//!   in a handler (or in a pool's `connect`). `T` implements [`Handshake`]: a [`TcpStream`], or a
+//!   type around one, for example a TLS session.
 //!
 //! # Example
 //! ```
@@ -63,14 +64,13 @@ pub use stream::TcpStream;
 pub use until::{Until, within};
 
 /// Defines the C library's `getaddrinfo`, `freeaddrinfo` and `gai_strerror` in this program, so
-/// that every crate that looks names up does it by [`net::resolve`](crate::net::resolve): without
-/// holding up other requests, with an error at once where nobody can be asked (musl's takes 5 s),
-/// and with an answer where a server has one for IPv4 and none for IPv6 (musl's fails after 5 s).
+/// that every crate that looks names up uses [`net::resolve`](crate::net::resolve). A look-up then
+/// holds up no other requests, fails at once if there is no name server (musl: after 5 s), and
+/// succeeds if a server answers for IPv4 and not for IPv6 (musl: fails after 5 s).
 ///
-/// To be written once, beside [`main!`](crate::main): it is the program's decision, and no
-/// library's. It costs some 11 KiB of a layer where a
-/// name is looked up, and 1.5 KiB where none is. With another C library than musl it does the same
-/// for what calls these functions by name.
+/// Write it once, beside [`main!`](crate::main): the decision belongs to the program, and not to a
+/// library. It adds some 11 KiB to a layer if names are looked up, and 1.5 KiB if not. With a C
+/// library other than musl it does the same for code that calls these functions by name.
 ///
 /// # Example
 /// ```no_run
@@ -89,8 +89,8 @@ pub use until::{Until, within};
 macro_rules! dns {
     () => {
         const _: () = {
-            // JUSTIFICATION: the linker takes the program's definition before the C library's.
-            // SAFETY: the names are the C library's and so is what they do; each is defined once.
+            // JUSTIFICATION: the linker prefers the program's definition to the C library's.
+            // SAFETY: names and behaviour are the C library's; each is defined once.
             #[unsafe(no_mangle)]
             unsafe extern "C" fn getaddrinfo(
                 node: *const ::core::ffi::c_char,

@@ -1,7 +1,7 @@
 //! Platforms: one file each, with that platform's whole contract as the server meets it: port,
-//! paths, hooks, headers, how a failure is signalled; what concerns images is the image builder's.
-//! One image serves them all, because each is switched on by its own header or environment only:
-//! anywhere else its paths are ordinary paths.
+//! paths, hooks, headers, how a failure is signalled. What concerns images is in the image builder.
+//! One image serves them all, because each contract applies only if the platform's own header or
+//! environment is there; otherwise its paths are ordinary paths.
 //!
 //! Each file has its contract as a table with the evidence for every row: read (in the named
 //! source), seen in public code, inferred, or looked for and not found. Nothing here was run
@@ -27,7 +27,7 @@ use crate::headers::Headers;
 use crate::reply::Reply;
 use std::ops::RangeInclusive;
 
-/// Where functions run.
+/// The product on which the function runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Platform {
@@ -45,7 +45,7 @@ pub enum Platform {
     OpenFaas,
 }
 
-/// What a platform asks for besides answering requests.
+/// A request that a platform sends besides invocations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Hook {
@@ -55,12 +55,12 @@ pub enum Hook {
     PreFreeze,
     /// Before the instance is reclaimed: FC `GET /pre-stop`.
     PreStop,
-    /// Whether the instance is well: OpenFaaS `GET /_/health` and `/_/ready`.
+    /// Health check: OpenFaaS `GET /_/health` and `/_/ready`.
     Health,
 }
 
 impl Platform {
-    /// All of them, in the order in which their headers are looked for.
+    /// All platforms, in the order in which their headers are looked for.
     pub const ALL: [Platform; 6] = [
         Platform::Scf,
         Platform::Fc,
@@ -85,31 +85,30 @@ impl Platform {
 /// One platform's contract.
 pub(crate) struct Contract {
     pub platform: Platform,
-    /// Headers of which this platform sends at least one with every invocation, and no other
-    /// platform any.
+    /// Headers that identify the platform: it sends at least one of them with every invocation, and
+    /// no other platform sends any.
     pub own_headers: &'static [&'static str],
-    /// Where it expects the server to listen unless it says otherwise.
+    /// Port on which it expects the server, if no variable names another.
     pub port: u16,
     /// Environment variables that override `port`; the first match wins.
     pub port_variables: &'static [&'static str],
-    /// It must listen within this time, in seconds; `None` where that is documented nowhere.
+    /// Time within which the server must listen, in seconds; `None` where no documentation states
+    /// it.
     pub start_limit_s: Option<u16>,
-    /// Where it posts events.
+    /// Path to which it posts events.
     pub event_path: &'static str,
-    /// What a POST to the event path must have besides to be an event.
+    /// Whether a POST to the event path with these headers is an event.
     pub is_event: fn(Headers<'_>) -> bool,
     /// Method, path and meaning.
     pub hooks: &'static [(&'static str, &'static str, Hook)],
     pub names: Names,
-    /// Finds the invocation's identity in the value of `names.request_id`.
+    /// Extracts the invocation's id from the value of `names.request_id`.
     pub identity: fn(&str) -> &str,
-    /// What `names.timeout` can say in seconds and in no other unit; `None` where the unit is
-    /// undocumented.
+    /// Range in which `names.timeout` can only be seconds; `None` where the unit is not documented.
     pub timeout_s: Option<RangeInclusive<u32>>,
-    /// What `names.memory` can say in MB and in no other unit; `None` where the unit is
-    /// undocumented.
+    /// Range in which `names.memory` can only be MB; `None` where the unit is not documented.
     pub memory_mb: Option<RangeInclusive<u32>>,
-    /// Turns an event's or a hook's reply into what the platform takes for success or failure.
+    /// Turns the reply to an event or a hook into what the platform takes for success or failure.
     pub signal: fn(Reply, Completion) -> Result<Reply>,
 }
 
@@ -123,7 +122,7 @@ static CONTRACTS: [&Contract; Platform::ALL.len()] = [
     &knative::CONTRACT,
 ];
 
-/// How an event handler or a hook ended.
+/// Whether an event handler or a hook succeeded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Completion {
     Done,
@@ -165,15 +164,15 @@ impl Names {
     };
 }
 
-/// What the image builder states of the same platform as well. Not for functions: a test in tests/
-/// compares the two, which must not import each other.
+/// Facts about the platform that the image builder states as well. Not for functions: a test in
+/// tests/ compares the two, which must not import each other.
 #[doc(hidden)]
 #[derive(Debug)]
 pub struct Facts {
     pub port: u16,
     pub event_path: &'static str,
     pub start_limit_s: Option<u16>,
-    /// The names in the order of the context's questions; "" for what is not sent.
+    /// Header names in the order of the context's methods; "" for what is not sent.
     pub header_names: [&'static str; 13],
 }
 
@@ -200,7 +199,7 @@ impl Platform {
     }
 }
 
-/// The platform whose own header a request has.
+/// The platform whose own header the request has.
 pub(crate) fn named(headers: Headers<'_>) -> Option<Platform> {
     let has_own = |contract: &&&Contract| {
         contract.own_headers.iter().any(|name| headers.get_bytes(name).is_some())
@@ -208,8 +207,8 @@ pub(crate) fn named(headers: Headers<'_>) -> Option<Platform> {
     CONTRACTS.iter().find(has_own).map(|contract| contract.platform)
 }
 
-/// The platform that a request came from. Headers name it; if the environment names one, that one
-/// counts, because a peer can make up headers and not the environment.
+/// The platform that a request came from. Headers identify it; if the environment identifies one
+/// too, the environment wins, because a peer can invent headers.
 pub(crate) fn recognise(
     headers: Headers<'_>,
     environment: impl FnOnce() -> Option<Platform>,
@@ -225,7 +224,7 @@ pub(crate) enum Role {
 }
 
 /// The role of a request. Paths are compared first, so that an ordinary request costs a dozen
-/// comparisons of lengths and no look at the environment.
+/// comparisons of lengths and does not read the environment.
 #[inline(never)] // no event of SCF comes here
 pub(crate) fn role(
     method: &str,
@@ -251,9 +250,9 @@ pub(crate) fn role(
     }
 }
 
-/// The port to listen on. `PORT` counts everywhere but on SCF, where a user's own variable of that
-/// name must not move the server off 9000; a platform that names the port in a variable of its own
-/// is obeyed; else it is the platform's fixed port, and 9000 where no platform says anything.
+/// The port to listen on. `PORT` counts on every platform except SCF, where a user's own variable
+/// of that name must not move the server off 9000. A platform's own variable with the port counts
+/// before it. Without any it is the platform's fixed port, and 9000 if no platform is identified.
 ///
 /// # Errors
 /// If a variable that counts is not a number from 0 to 65535.
@@ -270,22 +269,23 @@ pub(crate) fn port(variable: &dyn Fn(&str) -> Option<String>) -> Result<u16> {
     })
 }
 
-/// For platforms on which an invocation's failure is the HTTP status that the reply has anyway.
+/// `signal` of platforms on which the reply's HTTP status is the signal.
 fn by_status(reply: Reply, _: Completion) -> Result<Reply> {
     Ok(reply)
 }
 
-/// For platforms whose header of the identity holds nothing else.
+/// `identity` of platforms whose header holds only the id.
 fn whole(value: &str) -> &str {
     value
 }
 
-/// For platforms whose every POST to the event path is an event.
+/// `is_event` of platforms on which every POST to the event path is an event.
 fn always(_: Headers<'_>) -> bool {
     true
 }
 
-/// A number without sign or leading zeros or anything else around it, within `range`.
+/// The text as a number, if it is within `range` and has no sign, no leading zeros and nothing
+/// around it.
 pub(crate) fn number_in(text: &str, range: &RangeInclusive<u32>) -> Option<u32> {
     let plain = text.bytes().all(|byte| byte.is_ascii_digit()) && !text.starts_with('0');
     text.parse().ok().filter(|number| plain && range.contains(number))
@@ -352,7 +352,7 @@ mod tests {
     }
 
     #[test]
-    fn the_environment_has_the_last_word_on_the_platform() {
+    fn the_environment_decides_over_headers() {
         let fc = [("x-fc-request-id", "r")];
         let headers = Headers::from_pairs(&fc);
         assert_eq!(recognise(headers, || None), Some(Platform::Fc));
@@ -366,9 +366,9 @@ mod tests {
     }
 
     #[test]
-    fn an_ordinary_path_never_asks_for_the_environment() {
+    fn an_ordinary_path_never_reads_the_environment() {
         let headers = Headers::from_pairs(&[("x-fc-request-id", "r")]);
-        let environment = || unreachable!("GET /invoke is nobody's event");
+        let environment = || unreachable!("GET /invoke is not an event");
         assert_eq!(role("GET", "/invoke", headers, environment), None);
     }
 

@@ -1,5 +1,4 @@
-//! Reply: status, headers and body, whole or streamed. Owned values only; how it goes out is the
-//! transport's matter.
+//! Reply: status, headers and body, whole or streamed. Owned values only; `transport` sends it.
 
 #[cfg(feature = "websocket")]
 use crate::conversation::Upgrade;
@@ -16,7 +15,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::io;
 
-/// One HTTP response as a handler makes it.
+/// HTTP response that a handler returns.
 ///
 /// # Example
 /// ```
@@ -35,39 +34,39 @@ pub struct Reply {
 
 type Header = (Cow<'static, str>, Cow<'static, str>);
 
-/// What a reply carries.
+/// A reply's body.
 pub(crate) enum ReplyBody {
     Static(&'static [u8]),
     Bytes(Vec<u8>),
     /// Written piece by piece while the connection takes it (chunked transfer coding).
     Stream(Stream),
-    /// None: the connection is a WebSocket from then on.
+    /// No body: after the reply the connection is a WebSocket.
     #[cfg(feature = "websocket")]
     Upgrade(Box<Upgrade>),
 }
 
-/// A body that is yet to be written.
+/// A body that is written later.
 pub(crate) struct Stream {
     pub write: WriteBody,
     /// Set by `stream` alone, so that a function without it is linked without it.
     watch: fn(&mut Reply, String, &str, Guard, Tell),
 }
 
-/// Has the log told: how bad it is, the request's id, the reply's status, the request, and what.
+/// Function that logs a failure: level, request id, the reply's status, the request, the message.
 pub(crate) type Tell = fn(Level, &str, Status, &str, fmt::Arguments<'_>);
 
-/// Writes, and makes an error of a panic.
+/// Function that runs a write and makes an error of a panic.
 pub(crate) type Guard = fn(&mut dyn FnMut() -> io::Result<()>) -> io::Result<()>;
 
 pub(crate) type WriteBody = Box<dyn FnOnce(&mut BodyWriter<'_>) -> io::Result<()> + Send>;
 
 impl Reply {
-    /// Status 204, no body.
+    /// Status 204 without a body.
     pub fn empty() -> Reply {
         Reply { status: Status::NO_CONTENT, headers: SmallVec::new(), body: ReplyBody::Static(b"") }
     }
 
-    /// `text/plain; charset=utf-8`.
+    /// `text/plain; charset=utf-8`, status 200.
     pub fn text(text: impl Into<Cow<'static, str>>) -> Reply {
         match text.into() {
             Cow::Borrowed(text) => {
@@ -79,7 +78,7 @@ impl Reply {
         }
     }
 
-    /// `text/html; charset=utf-8`.
+    /// `text/html; charset=utf-8`, status 200.
     pub fn html(text: impl Into<Cow<'static, str>>) -> Reply {
         match text.into() {
             Cow::Borrowed(text) => {
@@ -91,7 +90,7 @@ impl Reply {
         }
     }
 
-    /// Bytes of any media type.
+    /// Body of any media type.
     ///
     /// # Errors
     /// If `content_type` has a byte that no header value may have.
@@ -104,7 +103,7 @@ impl Reply {
             .with_header("content-type", content_type)
     }
 
-    /// `application/json`, serialised into a buffer that is used again for later replies.
+    /// `application/json`: `value`, serialised into a buffer that later replies use again.
     ///
     /// # Errors
     /// If the type's own `Serialize` fails.
@@ -114,7 +113,7 @@ impl Reply {
         Ok(Reply::of("application/json", ReplyBody::Bytes(out)))
     }
 
-    /// `application/json` from text that is JSON already.
+    /// `application/json` of text that is JSON already; it is not checked.
     pub fn raw_json(text: impl Into<Vec<u8>>) -> Reply {
         Reply::of("application/json", ReplyBody::Bytes(text.into()))
     }
@@ -122,11 +121,11 @@ impl Reply {
     /// A redirect: 301, 302, 303, 307 or 308.
     ///
     /// # Errors
-    /// If `status` is no redirect or `location` is no header value.
+    /// If `status` is not one of these or `location` is not a valid header value.
     pub fn redirect(status: Status, location: impl Into<Cow<'static, str>>) -> Result<Reply> {
         if !matches!(status.code(), 301 | 302 | 303 | 307 | 308) {
             return Err(Error::new(format!(
-                "status {} is no redirect; use 301, 302, 303, 307 or 308",
+                "status {} is not a redirect; use 301, 302, 303, 307 or 308",
                 status.code()
             )));
         }
@@ -134,13 +133,13 @@ impl Reply {
         Reply { status, headers: SmallVec::new(), body }.with_header("location", location)
     }
 
-    /// A body of unknown length: `write` is called once, as a handler is, and each of
-    /// its writes waits until the peer takes it (backpressure). If it fails half-way, the
-    /// connection is cut, so that the peer sees a truncated body and not a complete one (RFC 9112,
-    /// section 8).
+    /// Streamed body of unknown length. `write` is called once, with the same freedom as a handler,
+    /// and each of its writes waits until the peer takes it (backpressure). If it fails half-way,
+    /// the connection is cut, so that the peer sees a truncated body and not a complete one (RFC
+    /// 9112, section 8).
     ///
     /// # Errors
-    /// If `content_type` is no header value.
+    /// If `content_type` is not a valid header value.
     pub fn stream<F>(content_type: impl Into<Cow<'static, str>>, write: F) -> Result<Reply>
     where
         F: FnOnce(&mut BodyWriter<'_>) -> io::Result<()> + Send + 'static,
@@ -150,14 +149,14 @@ impl Reply {
             .with_header("content-type", content_type)
     }
 
-    /// `content_type` is one of ours, known to be valid.
+    /// `content_type` is one of this module's own, known to be valid.
     fn of(content_type: &'static str, body: ReplyBody) -> Reply {
         let mut headers = SmallVec::new();
         headers.push((Cow::Borrowed("content-type"), Cow::Borrowed(content_type)));
         Reply { status: Status::OK, headers, body }
     }
 
-    /// The same reply with a field of ours, known to be valid.
+    /// Adds one of the server's own fields, known to be valid.
     pub(crate) fn with_known_header(
         mut self,
         name: &'static str,
@@ -173,7 +172,7 @@ impl Reply {
         self
     }
 
-    /// Adds a header field; one of the same name stays (`set-cookie`), but for `content-type`,
+    /// Adds a header field. Fields of the same name stay (`set-cookie`), except `content-type`,
     /// which is replaced.
     ///
     /// # Errors
@@ -199,7 +198,7 @@ impl Reply {
         self.status = status;
     }
 
-    /// Sets a header field; those of the same name are replaced.
+    /// Sets a header field, and removes others of the same name.
     ///
     /// # Errors
     /// As [`Reply::with_header`].
@@ -215,13 +214,13 @@ impl Reply {
         Ok(())
     }
 
-    /// Removes the header fields of that name.
+    /// Removes all header fields of that name.
     pub fn remove_header(&mut self, name: &str) {
         self.headers.retain(|(field, _)| !field.eq_ignore_ascii_case(name));
     }
 
-    /// Makes this reply say that it depends on the request's field `name` (`vary`; RFC 9110,
-    /// section 12.5.5), unless it says so already.
+    /// Adds `name` to the reply's `vary` field, unless it is there: the reply depends on the
+    /// request's field `name` (RFC 9110, section 12.5.5).
     ///
     /// # Errors
     /// As [`Reply::with_header`], for the value.
@@ -239,7 +238,7 @@ impl Reply {
         Ok(())
     }
 
-    /// The status, body and media type of `other`; the header fields stay.
+    /// Takes the status, body and media type of `other`, and keeps its own header fields.
     pub(crate) fn become_like(&mut self, other: Reply) {
         self.status = other.status;
         self.body = other.body;
@@ -247,7 +246,7 @@ impl Reply {
         self.headers.extend(other.headers);
     }
 
-    /// Has the log told if the streamed body fails; nothing, if the body is no stream.
+    /// Sets what to log if the streamed body fails. Does nothing if the body is not a stream.
     pub(crate) fn watch_stream(
         &mut self,
         request: impl FnOnce() -> String,
@@ -260,7 +259,7 @@ impl Reply {
         }
     }
 
-    /// Has the streamed body written by another, which is given it.
+    /// Wraps the function that writes the streamed body in another one.
     fn wrap_stream(
         &mut self,
         by: impl FnOnce(WriteBody, &mut BodyWriter<'_>) -> io::Result<()> + Send + 'static,
@@ -274,8 +273,8 @@ impl Reply {
         };
     }
 
-    /// Has `then` called when the streamed body has been written or has failed; not if it panics.
-    /// Nothing, if the body is no stream.
+    /// Calls `then` when the streamed body has been written or has failed, but not if it panics.
+    /// Does nothing if the body is not a stream.
     pub(crate) fn when_written(
         &mut self,
         then: impl FnOnce(&Written, &io::Result<()>) + Send + 'static,
@@ -293,12 +292,12 @@ impl Reply {
         self.status
     }
 
-    /// The first value of a header field that was set on this reply.
+    /// The first value of a header field of this reply.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers().find(|(field, _)| field.eq_ignore_ascii_case(name)).map(|(_, value)| value)
     }
 
-    /// The header fields that were set on this reply, in order.
+    /// The header fields of this reply, in order.
     pub fn headers(&self) -> impl Iterator<Item = (&str, &str)> {
         self.headers.iter().map(|(name, value)| (&**name, &**value))
     }
@@ -324,7 +323,7 @@ impl Reply {
         }
     }
 
-    /// What the connection becomes, unless something has made another reply of this one.
+    /// What the connection becomes, unless other code has replaced the reply's status since.
     #[cfg(feature = "websocket")]
     pub(crate) fn take_upgrade(&mut self) -> Option<Box<Upgrade>> {
         if !matches!(self.body, ReplyBody::Upgrade(_)) {
@@ -342,7 +341,7 @@ impl Reply {
         self.body
     }
 
-    /// The whole body, a stream's written out.
+    /// The whole body; a stream is written into memory.
     ///
     /// # Errors
     /// If the stream fails or is larger than `limit_bytes`.
@@ -358,13 +357,13 @@ impl Reply {
             }
             #[cfg(feature = "websocket")]
             ReplyBody::Upgrade(_) => {
-                Err(Error::new("a WebSocket takes a connection, and an event has none"))
+                Err(Error::new("a WebSocket needs a connection, and an event has none"))
             }
         }
     }
 }
 
-/// Has the log told if the reply's stream fails.
+/// Logs it if the reply's stream fails.
 fn watch(reply: &mut Reply, request: String, id: &str, guard: Guard, tell: Tell) {
     let (status, id) = (reply.status(), id.to_owned());
     reply.wrap_stream(move |write, out| {
@@ -383,16 +382,16 @@ fn watch(reply: &mut Reply, request: String, id: &str, guard: Guard, tell: Tell)
     });
 }
 
-/// What became of a streamed body.
+/// Result of a streamed body.
 #[derive(Default)]
 pub(crate) struct Written {
-    /// Bytes of content that went out.
+    /// Number of content bytes that were sent.
     pub bytes: u64,
-    /// Whether it was the reader that failed: gone, or too slow.
+    /// Whether the reader was at fault: gone, or too slow.
     pub reader_failed: bool,
 }
 
-/// Where a body goes, and what became of it.
+/// Where a body is written, and its result so far.
 struct Counted<'s, 'a> {
     sink: &'s mut BodyWriter<'a>,
     written: Written,
@@ -409,7 +408,7 @@ impl Sink for Counted<'_, '_> {
     }
 }
 
-/// Memory that takes so much and no more.
+/// Buffer with a largest size.
 struct Bounded {
     bytes: Vec<u8>,
     limit_bytes: usize,
@@ -427,7 +426,7 @@ impl Sink for Bounded {
 
 impl fmt::Debug for Reply {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Sizes only: a result may hold what must not be logged.
+        // Prints only sizes: a result may hold secrets.
         f.debug_struct("Reply")
             .field("status", &self.status)
             .field("body_bytes", &self.body().map(<[u8]>::len))
@@ -447,7 +446,7 @@ fn check_field(name: &str, value: &str) -> Result<()> {
     ];
     if name.is_empty() || !name.bytes().all(is_token_byte) {
         return Err(Error::new(format!(
-            "`{}` is no header name; use letters, digits and `-`",
+            "invalid header name `{}`; use letters, digits and `-`",
             name.escape_debug()
         )));
     }
@@ -462,14 +461,14 @@ fn check_field(name: &str, value: &str) -> Result<()> {
     Ok(())
 }
 
-/// Where a streamed body goes. Every write is sent at once as one chunk; use a `BufWriter` for
-/// small pieces.
+/// Writer of a streamed body. Each write is sent at once as one chunk; use a `BufWriter` for small
+/// pieces.
 pub struct BodyWriter<'a> {
     sink: &'a mut dyn Sink,
 }
 
-/// What a body is written to. Not `io::Write`: half a dozen methods that nobody calls would be in
-/// every function.
+/// What a body is written to. It replaces `io::Write`, half a dozen of whose methods would be in
+/// every function and are never called.
 pub(crate) trait Sink {
     /// As `io::Write::write`.
     fn put(&mut self, bytes: &[u8]) -> io::Result<usize>;
@@ -480,7 +479,7 @@ impl<'a> BodyWriter<'a> {
         BodyWriter { sink }
     }
 
-    /// Whether the process has been told to stop, and a stream without an end should find one: see
+    /// Whether the process has received a stop signal; a stream without an end should then end: see
     /// [`stopping`](crate::stopping()).
     pub fn stopping(&self) -> bool {
         stopping()
@@ -499,17 +498,17 @@ impl io::Write for BodyWriter<'_> {
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        Ok(()) // nothing is kept back
+        Ok(()) // nothing is buffered
     }
 }
 
-/// A value that is answered as JSON: `Ok(Json(value))`.
+/// Value answered as JSON: `Ok(Json(value))`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Json<T>(pub T);
 
-/// What a handler may return: a [`Reply`], [`Json`], text, bytes, nothing (204), a status with any
-/// of these, an `Option` of any (`None` is 404), or a `Result` of any whose error is an [`Error`]
-/// or turns into one.
+/// What a handler may return: a [`Reply`], [`Json`], text, bytes, `()` (204), a status with any of
+/// these, an `Option` of any (`None` is 404), or a `Result` of any whose error is an [`Error`] or
+/// can become one.
 ///
 /// # Example
 /// ```
@@ -529,7 +528,7 @@ pub struct Json<T>(pub T);
             `Result` of these"
 )]
 pub trait IntoReply {
-    /// The reply that it stands for.
+    /// Makes the reply.
     ///
     /// # Errors
     /// The handler's error, or one from making the reply.

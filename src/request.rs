@@ -1,7 +1,7 @@
-//! Request: method, path, query, headers, body, all borrowed from the connection's buffer.
-//! Not the parser (`wire`) and not the reader (`transport`): a value that a test can make without a
-//! socket (`firstbyte::test`), and that an API Gateway event can be turned into (`trigger::apigw`).
-//! RFC 9110, section 3.4.
+//! Request: method, path, query, headers and body, all borrowed from the connection's buffer.
+//! `wire` parses it and `transport` reads it; a test can make one without a socket
+//! (`firstbyte::test`), and `trigger::apigw` makes one of an API Gateway event. RFC 9110, section
+//! 3.4.
 
 use crate::body::Body;
 use crate::context::Context;
@@ -14,7 +14,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
-/// One HTTP request, body complete. RFC 9110, section 3.4.
+/// HTTP request with a complete body. RFC 9110, section 3.4.
 ///
 /// # Example
 /// ```
@@ -39,8 +39,8 @@ pub struct Request<'a> {
     headers: Headers<'a>,
     body: Body<'a>,
     params: Option<matchit::Params<'a, 'a>>,
-    /// The invocation's context, where that is not in `headers`: a bridged event's client must not
-    /// write it.
+    /// The invocation's context, if it is not in `headers`: the client of a bridged event must not
+    /// be able to write it.
     invocation: Option<Context<'a>>,
     arrival: Option<Arrival>,
 }
@@ -48,7 +48,7 @@ pub struct Request<'a> {
 impl<'a> Request<'a> {
     /// Puts a request together from a parsed head, the buffer it was parsed from, and the body.
     pub fn new(head: &'a Head, head_bytes: &'a [u8], body: Body<'a>) -> Request<'a> {
-        // The wire admits visible ASCII only in all three, so none of them is ever emptied here.
+        // The parser accepts only visible ASCII in all three, so none of them is ever emptied here.
         let text = |bytes: &'a [u8]| std::str::from_utf8(bytes).unwrap_or_default();
         Request {
             method: text(head.method.of(head_bytes)),
@@ -64,8 +64,8 @@ impl<'a> Request<'a> {
         }
     }
 
-    /// A request that came in another form than HTTP. The target's parts must be what the wire
-    /// would admit.
+    /// A request that did not arrive as HTTP. The parts of the target must be what the parser would
+    /// accept.
     pub(crate) fn assemble(
         method: &'a str,
         path: &'a str,
@@ -88,14 +88,14 @@ impl<'a> Request<'a> {
         }
     }
 
-    /// The same request with the time of its arrival, from which [`Context::deadline`] counts. Time
-    /// enters as a value: nothing here reads a clock.
+    /// Sets the time of its arrival, from which [`Context::deadline`] counts. This module reads no
+    /// clock.
     pub fn with_arrival(mut self, arrival: Arrival) -> Request<'a> {
         self.arrival = Some(arrival);
         self
     }
 
-    /// The same request as part of an invocation whose context is not in the request's own headers.
+    /// Sets the invocation's context, for a request whose own headers do not hold it.
     pub(crate) fn with_invocation(mut self, context: Context<'a>) -> Request<'a> {
         self.invocation = Some(context);
         self
@@ -117,11 +117,12 @@ impl<'a> Request<'a> {
     }
 
     /// The host and port that the request is for, as they were sent: those of a target in absolute
-    /// form (`GET http://a.example/ HTTP/1.1`) if it is one, and of the Host field if not. `None`
-    /// for HTTP/1.0 without a Host field.
+    /// form (`GET http://a.example/ HTTP/1.1`), otherwise those of the Host field. `None` for
+    /// HTTP/1.0 without a Host field.
     ///
     /// RFC 9112, section 3.2.2: with an absolute form the Host field is ignored.
-    /// [`Request::headers`] still has it as it came, so whoever decides by the host asks here.
+    /// [`Request::headers`] still has it as it came, so code that decides by host must use this
+    /// method.
     ///
     /// # Example
     /// ```
@@ -187,7 +188,7 @@ impl<'a> Request<'a> {
         json::parse(self.body)
     }
 
-    /// The body itself, to parse or keep.
+    /// The body, to parse or to keep.
     pub fn into_body(self) -> Body<'a> {
         self.body
     }
@@ -206,29 +207,29 @@ impl<'a> Request<'a> {
         })
     }
 
-    /// A query parameter as a number or any other type that reads itself from text; `None` if it is
+    /// A query parameter parsed as a number or any other type with `FromStr`; `None` if it is
     /// missing.
     ///
     /// # Errors
-    /// 400 if the parameter is there and not a `T`.
+    /// 400 if the parameter is there and is not a `T`.
     pub fn parsed_query_param<T: FromStr>(&self, name: &str) -> Result<Option<T>> {
         let Some(text) = self.query_param(name) else { return Ok(None) };
         text.parse().map(Some).map_err(|_| malformed("query", name))
     }
 
-    /// A path parameter of the route that matched, undecoded; `None` if the route has no such
-    /// parameter. See [`Request::decoded_param`] for text that a person has typed.
+    /// A path parameter of the route that matched, not decoded; `None` if the route has no such
+    /// parameter. Use [`Request::decoded_param`] for text that a person has typed.
     pub fn param(&self, name: &str) -> Option<&'a str> {
         self.params.as_ref()?.get(name)
     }
 
-    /// A path parameter, percent-decoded: `J%C3%BCrgen` is `J\u{fc}rgen`. A decoded one may hold
-    /// any character, `/` and `..` included: it is no path.
+    /// A path parameter, percent-decoded: `J%C3%BCrgen` is `J\u{fc}rgen`. The result may hold any
+    /// character, `/` and `..` included: do not use it as a path.
     pub fn decoded_param(&self, name: &str) -> Option<Cow<'a, str>> {
         self.param(name).map(percent_decode)
     }
 
-    /// A path parameter as a number or any other type that reads itself from text.
+    /// A path parameter parsed as a number or any other type with `FromStr`.
     ///
     /// # Errors
     /// 400 if the parameter is not a `T`; 500 if the route has no parameter of this name.
@@ -249,7 +250,7 @@ impl<'a> Request<'a> {
 
 impl fmt::Debug for Request<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Sizes of query and body only: either may hold what must not be logged.
+        // Prints only the sizes of query and body: either may hold secrets.
         f.debug_struct("Request")
             .field("method", &self.method)
             .field("path", &self.path)
@@ -267,18 +268,18 @@ fn malformed(part: &str, name: &str) -> Error {
     )
 }
 
-/// `+` is a space and `%XX` a byte (WHATWG URL, section 5.1).
+/// Decodes `+` as a space and `%XX` as a byte (WHATWG URL, section 5.1).
 fn form_decode(text: &str) -> Cow<'_, str> {
     decode(text, b'+')
 }
 
-/// `%XX` is a byte (RFC 3986, section 2.1).
+/// Decodes `%XX` as a byte (RFC 3986, section 2.1).
 fn percent_decode(text: &str) -> Cow<'_, str> {
-    decode(text, b' ') // a space is itself
+    decode(text, b' ') // so that a space stays a space
 }
 
-/// `%XX` is a byte and `space` a space, other `%` are themselves; bytes that are not UTF-8 become
-/// U+FFFD.
+/// Decodes `%XX` as a byte and the byte `space` as a space; any other `%` stays. Bytes that are not
+/// UTF-8 become U+FFFD.
 fn decode(text: &str, space: u8) -> Cow<'_, str> {
     if !text.bytes().any(|byte| byte == space || byte == b'%') {
         return Cow::Borrowed(text);

@@ -1,30 +1,31 @@
-//! Path and method → handler. Matching is matchit's: `/users/{id}`, `/files/{*rest}`; paths are
-//! compared as they were sent, percent-encoding untouched. Methods: RFC 9110, section 9.1.
+//! Routes: path and method to handler. matchit does the matching: `/users/{id}`, `/files/{*rest}`;
+//! paths are compared as they were sent, percent-encoding untouched. Methods: RFC 9110, section
+//! 9.1.
 
 use crate::error::{Error, Result};
 use crate::handler::WebHandler;
 use crate::reply::Reply;
 use matchit::Params;
 
-/// What an App asks of its routes. It is called through a pointer that the first route sets: an App
-/// without any is linked without matchit.
+/// What an App needs of its routes. The first route sets a pointer to it, so that an App without
+/// routes is linked without matchit.
 pub(crate) trait Routing: Send + Sync {
     /// # Errors
-    /// If the method is not in capitals, or the pattern is malformed, conflicts with an earlier
-    /// one, or has the method already.
+    /// If the method is not in upper case, or the pattern is malformed, conflicts with an earlier
+    /// one, or already has this method.
     fn add(&mut self, method: &'static str, pattern: &str, handler: WebHandler) -> Result<()>;
 
     fn find<'a>(&'a self, method: &str, path: &'a str) -> Matched<'a>;
 
-    /// The reply with an Allow field (RFC 9110, section 10.2.1): every method that the path has.
+    /// Adds an Allow field with every method of the path (RFC 9110, section 10.2.1).
     ///
     /// # Errors
-    /// If no reply may have such a field.
+    /// If the field is not a valid one.
     fn with_allow(&self, reply: Reply, path: &str) -> Result<Reply>;
 }
 
-/// The routes of one App: a tree for each method, so that a pattern that is closer to the path does
-/// not hide one that has the method.
+/// The routes of one App: a tree for each method, so that the pattern that matches the path best
+/// does not hide another one that has the method.
 #[derive(Default)]
 pub(crate) struct Routes {
     methods: Vec<(&'static str, matchit::Router<Route>)>,
@@ -32,14 +33,14 @@ pub(crate) struct Routes {
 
 struct Route {
     handler: WebHandler,
-    /// Whether the pattern ends in `{*rest}`: it takes paths, and knows none of them.
+    /// Whether the pattern ends in `{*rest}`; such a pattern matches paths that it does not know.
     catches_all: bool,
 }
 
-/// What the routes say to a request.
+/// The routes' answer for a request.
 pub(crate) enum Matched<'a> {
     Handler(&'a WebHandler, Params<'a, 'a>),
-    /// Another method's route takes the path. Whether one of them knows it, by more than a
+    /// Only routes of other methods match the path. `is_known`: one of them matches by more than a
     /// `{*rest}`.
     OtherMethods {
         is_known: bool,
@@ -105,8 +106,8 @@ impl Routes {
         paths.at(path).ok()
     }
 
-    /// The methods that have a route for the path, in the order they were added, each with whether
-    /// its route knows the path.
+    /// The methods that have a route for the path, in the order in which they were added, each with
+    /// whether its route knows the path.
     fn that_take(&self, path: &str) -> impl Iterator<Item = (&'static str, bool)> {
         self.methods.iter().filter_map(move |(method, paths)| {
             paths.at(path).ok().map(|found| (*method, !found.value.catches_all))

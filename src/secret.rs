@@ -1,9 +1,9 @@
-//! Which names stand before a value that must not be printed: of header fields, and of the members
-//! of events that hold such fields. A list of words and not of the platforms' headers, so that a
-//! secret that is new or the user's own is not the one that leaks; a test in `platform` checks that
-//! it covers each platform's own.
+//! Names whose values must not be printed: of header fields, and of the members of events that hold
+//! such fields. It is a list of words, and not of the platforms' headers, so that a new secret or
+//! one of the user's own is hidden too; a test in `platform` checks that it covers each platform's
+//! own.
 
-/// A name that has one of these in it is a secret's.
+/// A name that contains one of these is a secret's name.
 const WORDS: [&str; 11] = [
     "secret",
     "token",
@@ -18,10 +18,11 @@ const WORDS: [&str; 11] = [
     "signature",
 ];
 
-/// Lambda's two contexts: no credentials, but `identity` and `authorizer` in them name the caller.
+/// Lambda's two contexts: they hold no credentials, but `identity` and `authorizer` in them name
+/// the caller.
 const NAMES: [&str; 2] = ["x-amzn-request-context", "x-amzn-lambda-context"];
 
-/// `eq_ignore_ascii_case`, compiled once: inlined it is a screenful for each caller.
+/// `eq_ignore_ascii_case`, compiled once: inlined, it adds a screenful of code to each caller.
 #[inline(never)]
 fn is_same(text: &[u8], other: &[u8]) -> bool {
     text.eq_ignore_ascii_case(other)
@@ -38,10 +39,11 @@ pub(crate) fn is_secret(name: &str) -> bool {
         || NAMES.iter().any(|known| is_same(name, known.as_bytes()))
 }
 
-/// The text without what looks like a secret in it: the user and password of a URL
+/// The text with `redacted` in place of what looks like a secret: the user and password of a URL
 /// (`postgres://…@host`), and values after a secret's name (`password=…`, `"token": "…"`).
 ///
-/// Byte by byte and without std's searches, which are 10 KiB: every function has this.
+/// It goes byte by byte, without std's searches: those are 10 KiB, and every function has this
+/// code.
 #[cold]
 #[inline(never)]
 pub(crate) fn redacted(text: &str) -> String {
@@ -54,7 +56,7 @@ pub(crate) fn redacted(text: &str) -> String {
         at
     };
     let mut out = String::with_capacity(text.len());
-    let (mut told, mut at) = (0, 0);
+    let (mut copied, mut at) = (0, 0);
     while at < bytes.len() {
         let (here, is_colon) = (at, bytes[at] == b':');
         at += 1;
@@ -69,11 +71,11 @@ pub(crate) fn redacted(text: &str) -> String {
             }
         } else {
             let mut last = here;
-            while last > told && is(last - 1, b"\"' ") {
+            while last > copied && is(last - 1, b"\"' ") {
                 last -= 1;
             }
             let mut first = last;
-            while first > told
+            while first > copied
                 && (bytes[first - 1].is_ascii_alphanumeric() || is(first - 1, b"-_."))
             {
                 first -= 1;
@@ -83,8 +85,8 @@ pub(crate) fn redacted(text: &str) -> String {
             while is(start, b"\"' ") {
                 start += 1;
             }
-            // In prose a colon stands behind the word as well: `the token: it has expired`. A
-            // field's name has a dash in it, but for one, whose value has a space in it.
+            // In prose a colon can follow the word as well: `the token: it has expired`. A field's
+            // name has a dash in it, except one, whose value has a space in it.
             let is_field = is_colon
                 && (is(start.saturating_sub(1), b"\"'")
                     || name.bytes().any(|byte| byte == b'-')
@@ -98,12 +100,12 @@ pub(crate) fn redacted(text: &str) -> String {
             (start, until(value, b" \t\r\n\"'`,;&()<>[]{}"))
         };
         if end > start {
-            out.push_str(text.get(told..start).unwrap_or_default());
+            out.push_str(text.get(copied..start).unwrap_or_default());
             out.push_str("redacted");
-            (told, at) = (end, end);
+            (copied, at) = (end, end);
         }
     }
-    out.push_str(text.get(told..).unwrap_or_default());
+    out.push_str(text.get(copied..).unwrap_or_default());
     out
 }
 
@@ -117,8 +119,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_looks_like_a_secret_is_not_told() {
-        for (text, told) in [
+    fn what_looks_like_a_secret_is_redacted() {
+        for (text, expected) in [
             ("plain: words", "plain: words"),
             ("postgres://u:p@h:5432/db failed", "postgres://redacted@h:5432/db failed"),
             ("https://h/path?a=1", "https://h/path?a=1"),
@@ -134,7 +136,7 @@ mod tests {
             ("password=", "password="),
             ("a\u{fc}=\u{fc}: t\u{fc}r", "a\u{fc}=\u{fc}: t\u{fc}r"),
         ] {
-            assert_eq!(redacted(text), told);
+            assert_eq!(redacted(text), expected);
         }
     }
 }

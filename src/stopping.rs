@@ -1,13 +1,13 @@
-//! Whether the process has been told to stop: one flag, which the signal's handler sets and whoever
-//! takes long may read. What happens then is `transport`'s matter.
+//! Stop flag: whether the process has received SIGTERM or SIGINT. The signal handler sets it, and
+//! any code may read it. `transport` acts on it.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
 static STOPPED: AtomicBool = AtomicBool::new(false);
 
-/// Whether SIGTERM or SIGINT has come: the server takes no new connection, and what is in flight
-/// has [`Limits::drain_timeout`](crate::Limits::drain_timeout) to end. For handlers, streams and
-/// background work that take long; one atomic load.
+/// Whether SIGTERM or SIGINT has come. From then on the server accepts no new connection, and work
+/// in flight has [`Limits::drain_timeout`](crate::Limits::drain_timeout) to end. Long handlers,
+/// streams and background work should check it; the check is one atomic load.
 ///
 /// # Example
 /// ```
@@ -30,7 +30,7 @@ pub fn stopping() -> bool {
     STOPPED.load(Ordering::SeqCst)
 }
 
-/// The process is to stop. Whether this is the first that says so. Async-signal-safe.
+/// Sets the flag. Returns whether this was the first call. Async-signal-safe.
 pub(crate) fn stop() -> bool {
     !STOPPED.swap(true, Ordering::SeqCst)
 }

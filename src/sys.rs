@@ -1,9 +1,9 @@
-//! System calls that several rooms need and std has not: a clock without the vDSO, and a call that
-//! a signal must not cut short. What one room alone calls stays in that room.
+//! System calls that several modules need and std lacks: a clock without the vDSO, and retrying a
+//! call that a signal interrupted. A call that only one module needs is in that module.
 
 use std::io;
 
-/// Repeats a call that a signal cut short.
+/// Repeats a call for as long as a signal interrupts it.
 ///
 /// # Errors
 /// `errno`, where `call` returns a negative number.
@@ -21,7 +21,7 @@ pub(crate) fn retry(mut call: impl FnMut() -> isize) -> io::Result<usize> {
     }
 }
 
-/// Nanoseconds by the monotonic clock, from its own zero.
+/// Nanoseconds of the monotonic clock, from its own zero.
 pub(crate) fn monotonic_ns() -> u64 {
     let now = ask(libc::CLOCK_MONOTONIC);
     let nanoseconds = u64::try_from(now.tv_nsec).unwrap_or_default();
@@ -35,13 +35,13 @@ pub(crate) const BOOTTIME: libc::clockid_t = libc::CLOCK_BOOTTIME;
 /// set-up costs a first reply three page faults.
 pub(crate) fn ask(clock: libc::clockid_t) -> libc::timespec {
     let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // JUSTIFICATION: std has no clock that is not the vDSO's.
+    // JUSTIFICATION: std has no clock that avoids the vDSO.
     // SAFETY: the call writes one timespec, which is there.
     unsafe { libc::syscall(libc::SYS_clock_gettime, clock, &raw mut now) };
     now
 }
 
-/// Whole seconds; of the real-time clock: since the Unix epoch.
+/// Whole seconds; for the real-time clock since the Unix epoch.
 pub(crate) fn seconds(now: libc::timespec) -> u64 {
     u64::try_from(now.tv_sec).unwrap_or_default()
 }

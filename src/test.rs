@@ -1,7 +1,6 @@
-//! Handlers and Apps called without a server: an event or a request made in one line, the answer
-//! whole in memory. Nothing goes over a socket, so wire and transport have no part in it. For a
-//! test that wants them, [`Served`] starts the program itself on a port of its own, and any client
-//! may ask it.
+//! Calls of handlers and Apps without a server, for tests: an event or a request made in one line,
+//! and the whole reply in memory. There is no socket, so `wire` and `transport` take no part. For a
+//! test of the whole program, [`Served`] starts it on a free port, where any client can call it.
 
 mod served;
 
@@ -27,7 +26,7 @@ use serde::de::DeserializeOwned;
 use std::fmt;
 use std::time::Instant;
 
-/// An event, as the platform would post it. `body` is its JSON: text, bytes, or a file's by
+/// An event, as the platform would post it. `body` is its JSON: text, bytes, or a file by
 /// `include_str!`.
 ///
 /// # Example
@@ -47,7 +46,7 @@ pub fn event(body: impl Into<Vec<u8>>) -> Call {
     post(App::EVENT_PATH, body)
 }
 
-/// A GET request; `target` is a path with or without a query.
+/// A GET request; `target` is a path, with or without a query.
 pub fn get(target: &str) -> Call {
     request("GET", target)
 }
@@ -67,19 +66,19 @@ pub fn request(method: &str, target: &str) -> Call {
     Call { method, path, query, headers: Vec::new(), body: Vec::new(), arrival: None }
 }
 
-/// Runs an App's stop hooks, as the server does last. False if one fails; the log says why.
+/// Runs an App's stop hooks, as the server does at its end. Returns false if one fails; the log has
+/// the reason.
 pub fn stop(app: &App) -> bool {
     Service::stop(app)
 }
 
-/// Waits until all background work that this process has begun is done: of tests that run at the
-/// same time as well.
+/// Waits until all background work of this process is done, that of tests running at the same time
+/// included.
 pub fn finish_background() {
     finish();
 }
 
-/// A request that is about to be made: of a handler with `call_event` or `call_web`, or of an App
-/// with `send`.
+/// A request to make: of a handler with `call_event` or `call_web`, or of an App with `send`.
 #[derive(Clone)]
 #[must_use = "nothing is called yet; use `send`, `call_event` or `call_web`"]
 pub struct Call {
@@ -98,8 +97,8 @@ impl Call {
         self
     }
 
-    /// Adds the headers that SCF sends with an invocation of a function with a role; the values are
-    /// invented: `test-request` is the request id, 128 the memory, 3 the timeout.
+    /// Adds the headers that SCF sends with an invocation of a function with a role, with invented
+    /// values: the request id is `test-request`, the memory 128, the time-out 3.
     pub fn scf(self) -> Call {
         let names = &Platform::Scf.contract().names;
         [
@@ -138,15 +137,15 @@ impl Call {
         self.header("content-type", "application/json")
     }
 
-    /// Sets the time of arrival, from which deadlines count; without it, it is now.
+    /// Sets the time of arrival, from which deadlines count; the default is the time of the call.
     pub fn arrival(mut self, arrival: Instant) -> Call {
         self.arrival = Some(arrival);
         self
     }
 
-    /// Calls an App as the server would: routes, hooks, what stands around, errors as JSON, panics
-    /// as 500. What a server refuses before it has a request (400, 408, 413, 431) is not played,
-    /// but for an encoded body (415), which is inflated where the server would (feature `gzip`).
+    /// Calls an App as the server would: routes, hooks, `around`, errors as JSON, panics as 500.
+    /// What a server refuses before it has a request (400, 408, 413, 431) is not simulated, except
+    /// an encoded body (415), which is inflated where the server would (feature `gzip`).
     pub fn send(mut self, app: &App) -> Answer {
         let answer = match self.decode(app) {
             Ok(()) => self.with(|request| Answer::of(app.respond(request))),
@@ -163,15 +162,16 @@ impl Call {
     /// Calls an event handler.
     ///
     /// # Errors
-    /// The handler's.
+    /// The handler's error.
     pub fn call_event<R: IntoReply>(self, handler: impl FnOnce(Event<'_>) -> R) -> Result<Answer> {
         self.with(|request| Answer::of(handler(Event::new(request)).into_reply()?))
     }
 
-    /// Calls a Web handler. Path parameters are a route's: to have them, send the call to an App.
+    /// Calls a Web handler. It gets no path parameters: those come from a route, so send the call
+    /// to an App to have them.
     ///
     /// # Errors
-    /// The handler's.
+    /// The handler's error.
     pub fn call_web<R: IntoReply>(self, handler: impl FnOnce(Request<'_>) -> R) -> Result<Answer> {
         self.with(|request| Answer::of(handler(request).into_reply()?))
     }
@@ -209,7 +209,7 @@ impl fmt::Debug for Call {
     }
 }
 
-/// A reply, whole: what was streamed is in the body too.
+/// A whole reply; a streamed body is in it too.
 #[derive(Clone)]
 pub struct Answer {
     status: Status,
@@ -218,14 +218,14 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// Size of a streamed body that a test may have, in bytes.
+    /// Largest streamed body of a test, in bytes.
     const STREAM_BYTES: usize = 64 * 1024 * 1024;
 
     fn of(reply: Reply) -> Result<Answer> {
         let status = reply.status();
         let headers =
             reply.headers().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
-        // A WebSocket's 101 has no body; what comes after it is played over a socket only.
+        // A WebSocket's 101 has no body; a test of what follows needs a socket.
         if status.code() == 101 {
             return Ok(Answer { status, headers, body: Vec::new() });
         }
@@ -259,7 +259,7 @@ impl Answer {
     pub fn text(&self) -> &str {
         match std::str::from_utf8(&self.body) {
             Ok(text) => text,
-            Err(error) => panic!("the reply's body is no text: {error}"),
+            Err(error) => panic!("the reply's body is not text: {error}"),
         }
     }
 

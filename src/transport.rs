@@ -1,20 +1,19 @@
-//! Sockets, coroutines and timers, with HTTP rules taken from `wire`.
+//! Transport: sockets, coroutines and timers; the HTTP rules come from `wire`.
 //!
-//! The published may_minihttp is not under it (16 headers, no limits, no timeouts, a panic per bad
-//! Content-Length); its idea is: one coroutine a connection, written as if it blocked. Neither is
-//! may: a handler keeps its thread, and lends the event loop while it waits (`handling`). This room
-//! knows a [`Service`], and no App.
+//! It follows one idea of may_minihttp: one coroutine per connection, written as if it blocked. The
+//! published crate is not used (16 headers, no limits, no timeouts, a panic for each bad
+//! Content-Length), and neither is its runtime may: here a handler keeps its thread, and lends the
+//! event loop while it waits (`handling`). This module serves a [`Service`], and has no App.
 //!
-//! From the ground up (tests/rooms.rs keeps the order):
+//! From the lowest layer up (tests/rooms.rs keeps the order):
 //!
 //! - `waiting`: what runs on this thread. `coroutine`, `role` (who leads a loop), `worker` (what
-//!   others know of a thread), `limits`, `listen` (the port), `locks`, `once`, `service`,
+//!   other threads see of a thread), `limits`, `listen` (the port), `locks`, `once`, `service`,
 //!   `stack_guard` (the boot lane's stack limit), `stopper` (ends the process when its time is
-//!   over), `timeline` (when the boot reached what), `early` (what goes on while the boot lane
+//!   over), `timeline` (when each step of the boot happened), `early` (work while the boot lane
 //!   waits)
-//! - `pace` (minimum rates), `event_loop`, `lookout` (watches for others while the boot lane's
-//!   handler waits), `clock`,
-//!   `panics`, `stop` (signals)
+//! - `pace` (minimum rates), `event_loop`, `lookout` (watches for other connections while the boot
+//!   lane's handler waits), `clock`, `panics`, `stop` (signals)
 //! - `shift` (a loop's leader and standby), `home`, `threads`
 //! - `handling` (a handler's waits), `deadlock`, `current` (the request's id), `loops`
 //! - `link` (one socket), `parker`, `futex` (std's waits), `background`, `blocking`, `sleep`,
@@ -23,7 +22,7 @@
 //!   connections share)
 //! - `conversing`: a connection that has become a WebSocket
 //! - `connection`: request, reply, next
-//! - `accept`: who gets in; `runtime`: coroutines come up
+//! - `accept`: which connections are accepted; `runtime`: starts the coroutines
 //! - `lane`: one request at a time, without a runtime; `minihttp` (for comparison, on may)
 //! - `serve`: from a listening socket to the last reply
 

@@ -1,6 +1,6 @@
-//! Triggers: what arrives at an event handler, as types that borrow from the event's body. One file
-//! a trigger, each naming its samples under tests/data/events. Not yet: WebSocket, VOD and DTS
-//! events, Apache Kafka and MQTT (no sample is published).
+//! Trigger events: types of the events that triggers send to an event handler, borrowing from the
+//! event's body. One file per trigger, with its samples under tests/data/events. Missing so far:
+//! WebSocket, VOD and DTS events, Apache Kafka and MQTT (no sample is published).
 //!
 //! ```
 //! use firstbyte::{Event, Result, test, trigger::Timer};
@@ -16,20 +16,20 @@
 //! # Ok::<(), firstbyte::Error>(())
 //! ```
 //!
-//! All types read what the platform has been seen to send, which is more than it documents. An
-//! event that lacks a member which every event of its kind has is refused (400, and the member's
-//! name); another member that is missing or null is empty, unknown members are skipped, and the
-//! shapes in [`OneOrMany`], [`TextOrNumber`], [`Number`] and [`Flag`] take what different versions
-//! disagree about. What such a member holds is not looked at: `timer.kind == "Timer"` is the
-//! handler's to ask, where several triggers fire one function. `Debug` prints events whole, but for
-//! members whose names say that they are secrets.
+//! The types read what the platform has been seen to send, which is more than it documents. An
+//! event is refused (400, with the member's name) if it lacks a member that every event of its kind
+//! has. Any other member that is missing or null is empty; unknown members are skipped;
+//! [`OneOrMany`], [`TextOrNumber`], [`Number`] and [`Flag`] accept the forms in which different
+//! versions write a value. The values themselves are not checked: where several triggers fire one
+//! function, the handler compares `timer.kind == "Timer"` itself. `Debug` prints events whole,
+//! except members whose names are those of secrets.
 //!
 //! # Cold start
-//! Types that a function does not name are not in its binary.
+//! The binary contains only the types that the function uses.
 //!
-//! Reading order: `record` (how the types read themselves), `value`, `shapes`, then the triggers;
-//! [`apigw`] and [`integrated`] with
-//! [`App::bridge`](crate::App::bridge) let one handler serve requests and events.
+//! Reading order: `record` (how the types are read), `value`, `shapes`, then the triggers. With
+//! [`apigw`], [`integrated`] and [`App::bridge`](crate::App::bridge) one handler serves requests
+//! and events.
 
 mod record;
 mod shapes;
@@ -156,20 +156,20 @@ pub(crate) mod samples {
         macro_rules! table {
             ($($type:ty, $sample:literal: $([$($step:literal),*])*;)*) => {$(
                 let sample = include_str!(concat!("../tests/data/events/", $sample));
-                assert!(refusal::<$type>(r#"{"name":"x"}"#).is_some_and(|told| {
-                    told.contains("missing field `")
+                assert!(refusal::<$type>(r#"{"name":"x"}"#).is_some_and(|text| {
+                    text.contains("missing field `")
                 }), $sample);
                 assert!(refusal::<$type>("null").is_some(), $sample);
                 $({
                     let way: &[&str] = &[$($step),*];
                     let name = way.last().unwrap();
-                    let told = refusal::<$type>(&without(sample, way, false)).unwrap_or_default();
-                    assert!(told.contains(&format!("missing field `{name}`")), "{way:?}: {told}");
-                    let told = refusal::<$type>(&without(sample, way, true)).unwrap_or_default();
+                    let text = refusal::<$type>(&without(sample, way, false)).unwrap_or_default();
+                    assert!(text.contains(&format!("missing field `{name}`")), "{way:?}: {text}");
+                    let text = refusal::<$type>(&without(sample, way, true)).unwrap_or_default();
                     assert!(
-                        told.contains(&format!("{name}\": expected "))
-                            && told.contains("found null"),
-                        "{way:?}: {told}"
+                        text.contains(&format!("{name}\": expected "))
+                            && text.contains("found null"),
+                        "{way:?}: {text}"
                     );
                 })*
             )*};

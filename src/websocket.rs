@@ -1,5 +1,5 @@
-//! WebSocket: the handshake, and what a function allows its peers. The reply that switches
-//! protocols only; frames and messages come after it (`transport`). RFC 6455, section 4.2.
+//! WebSocket handshake: the reply that switches protocols, and which peers a function allows.
+//! `transport` has the frames and messages that follow. RFC 6455, section 4.2.
 
 use crate::conversation::{Conversation, Settings, Upgrade};
 use crate::error::{Error, Result};
@@ -11,10 +11,10 @@ use sha1::{Digest, Sha1};
 use std::fmt;
 use std::time::Duration;
 
-/// How WebSockets are accepted: who may open one, and within which limits.
+/// Settings of a function's WebSockets: who may open one, and within which limits.
 ///
-/// It is made once, and [`WebSocket::accept`] is a reply like any other: from a route or from the
-/// Web handler, seen by hooks, in the access log with status 101.
+/// Make it once. [`WebSocket::accept`] returns an ordinary reply: from a route or from the Web
+/// handler, seen by `around`, in the access log with status 101.
 ///
 /// # Limits
 /// One connection counts as any other does, and keeps its place at the cap for as long as it says
@@ -65,8 +65,8 @@ impl Default for WebSocket {
 }
 
 impl WebSocket {
-    /// For pages of the function's own host, and for peers that are no browser; messages up to 256
-    /// KiB, as SCF passes on (page 583/44842); ten minutes of silence.
+    /// Settings that allow pages of the function's own host and peers that are not browsers,
+    /// messages up to 256 KiB, which SCF passes on (page 583/44842), and ten minutes of silence.
     pub fn new() -> WebSocket {
         let settings = Settings {
             message_bytes: 256 * 1024,
@@ -80,40 +80,42 @@ impl WebSocket {
         WebSocket { origins: Vec::new(), any_origin: false, protocols: Vec::new(), settings }
     }
 
-    /// Allows pages of another origin, spelt as browsers do: `https://app.example`. A browser sends
-    /// a user's cookies with a handshake from any page, so an origin that is not allowed is a 403.
+    /// Allows pages of another origin, written as browsers write it: `https://app.example`. A
+    /// browser sends a user's cookies with a handshake from any page, so an origin that is not
+    /// allowed gets 403.
     pub fn origin(mut self, origin: impl Into<String>) -> WebSocket {
         self.origins.push(origin.into());
         self
     }
 
-    /// Allows pages of every origin: for what needs no cookie and no secret.
+    /// Allows pages of every origin: for functions that use no cookie and no secret.
     pub fn any_origin(mut self) -> WebSocket {
         self.any_origin = true;
         self
     }
 
-    /// Speaks a subprotocol. The first that the peer names and this has is agreed on; none if there
-    /// is none.
+    /// Adds a subprotocol. The first one of the peer's list that was added is chosen; none if there
+    /// is no match.
     pub fn protocol(mut self, name: &'static str) -> WebSocket {
         self.protocols.push(name);
         self
     }
 
-    /// Takes no binary messages: code 1003.
+    /// Refuses binary messages with code 1003.
     pub fn text_only(mut self) -> WebSocket {
         self.settings.text_only = true;
         self
     }
 
-    /// Size of a message, in bytes: 1009. 256 KiB by default.
+    /// Sets the largest message, in bytes; a larger one ends the connection with 1009. The default
+    /// is 256 KiB.
     pub fn message_bytes(mut self, bytes: usize) -> WebSocket {
         self.settings.message_bytes = bytes;
         self
     }
 
-    /// How long a peer may say nothing at all, pongs included. 600 s by default. The platform's own
-    /// time-out ends a connection with status 455 if it is shorter.
+    /// Sets how long a peer may send nothing, pongs included. The default is 600 s. The platform's
+    /// own time-out, if shorter, ends a connection with status 455.
     pub fn idle(mut self, time: Duration) -> WebSocket {
         self.settings.idle = time;
         self
@@ -135,28 +137,29 @@ impl WebSocket {
         self
     }
 
-    /// Pings, pongs and empty pieces that a peer may send in a second: 1008. 50 by default.
+    /// Sets how many pings, pongs and empty fragments a peer may send in a second; more ends the
+    /// connection with 1008. The default is 50.
     pub fn controls_per_second(mut self, most: u32) -> WebSocket {
         self.settings.controls_per_second = most;
         self
     }
 
-    /// Size of what [`Sender`](crate::Sender)s have posted and the peer has not taken, in bytes.
-    /// 256 KiB by default.
+    /// Sets how much [`Sender`](crate::Sender)s may have posted that the peer has not taken, in
+    /// bytes. The default is 256 KiB.
     pub fn outbox_bytes(mut self, bytes: usize) -> WebSocket {
         self.settings.outbox_bytes = bytes;
         self
     }
 
-    /// Checks a handshake and makes the reply that switches protocols: 101. What comes then is
-    /// `conversation`'s.
+    /// Checks a handshake and makes the reply that switches protocols: 101. Then `conversation`
+    /// handles the messages.
     ///
-    /// A request that is no handshake, or one of another version than 13, is answered with 426 and
-    /// says what to send.
+    /// A request that is not a handshake, or is one of a version other than 13, gets 426 with what
+    /// to send.
     ///
     /// # Errors
-    /// 400 for a key that is none, 403 for an origin that is not allowed, 405 for another method
-    /// than GET.
+    /// 400 for an invalid key, 403 for an origin that is not allowed, 405 for a method other than
+    /// GET.
     pub fn accept(&self, request: &Request<'_>, conversation: impl Conversation) -> Result<Reply> {
         let headers = request.headers();
         if request.method() != "GET" {
@@ -230,7 +233,7 @@ const PROTOCOL: &str = "sec-websocket-protocol";
 const ASK_13: &str = "this path is a WebSocket; send a handshake of version 13: `Connection: \
      Upgrade`, `Upgrade: websocket`, `Sec-WebSocket-Version: 13`, `Sec-WebSocket-Key`";
 
-/// Whether the list in the fields of that name has the member.
+/// Whether the list in the fields of that name contains the member.
 fn lists(headers: Headers<'_>, name: &str, member: &str) -> bool {
     headers.iter().any(|(field, value)| {
         field.eq_ignore_ascii_case(name)
@@ -240,7 +243,7 @@ fn lists(headers: Headers<'_>, name: &str, member: &str) -> bool {
     })
 }
 
-/// Whether it is the Base64 of 16 bytes: 22 digits, the last of which has four bits of zero.
+/// Whether the key is 16 bytes in Base64: 22 digits, the last with four zero bits, and `==`.
 fn is_key(key: &[u8]) -> bool {
     key.len() == 24
         && key.ends_with(b"==")
@@ -250,7 +253,7 @@ fn is_key(key: &[u8]) -> bool {
 
 const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
-/// What proves that the key was read (RFC 6455, section 4.2.2, step 5.4).
+/// The value that proves that the server read the key (RFC 6455, section 4.2.2, step 5.4).
 fn accept_of(key: &[u8]) -> String {
     let digest = Sha1::new()
         .chain_update(key)
@@ -338,7 +341,7 @@ mod tests {
     }
 
     #[test]
-    fn any_page_if_it_was_said() {
+    fn any_origin_allows_every_page() {
         let reply = handshake(&[("Origin", "null")]).send(&app(WebSocket::new().any_origin()));
         assert_eq!(reply.status().code(), 101);
     }

@@ -1,13 +1,13 @@
-//! HTTP/1.1 as pure functions: bytes in, verdict out.
+//! HTTP/1.1 as pure functions: bytes in, result out.
 //!
-//! Nothing in this room knows a socket, a coroutine or a clock; what has not arrived yet is
-//! `Partial`, never an error. RFC 9112 (messages) and RFC 9110 (semantics) are followed strictly:
-//! where the RFC lets a server be lenient and leniency could be used to smuggle a request, the
-//! answer is a [`Reject`].
+//! No socket, no coroutine and no clock. A message that has not arrived completely is `Partial`,
+//! never an error. RFC 9112 (messages) and RFC 9110 (semantics) are followed strictly: where the
+//! RFC lets a server be lenient and that could be used to smuggle a request, the result is a
+//! [`Reject`].
 //!
-//! Reading order: [`status`], [`reject`], [`scan`] (where does a head end), [`head`] (what does it
-//! say), [`chunked`] (bodies of unknown length), `gzip` (bodies with a content coding), [`date`],
-//! [`response`] (what goes out).
+//! Reading order: [`status`], [`reject`], [`scan`] (where a head ends), [`head`] (its meaning),
+//! [`chunked`] (bodies of unknown length), `gzip` (bodies with a content coding), [`date`],
+//! [`response`] (what is sent).
 
 pub mod chunked;
 pub mod date;
@@ -26,21 +26,22 @@ pub use reject::Reject;
 pub use scan::{Scan, Scanner};
 pub use status::Status;
 
-/// How large a head may be. RFC 9112, section 3 (request line) and RFC 6585, section 5 (431).
+/// Largest size of a request's head. RFC 9112, section 3 (request line) and RFC 6585, section 5
+/// (431).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HeadLimits {
-    /// Size of the request line without its CRLF, in bytes; more is 414.
+    /// Largest request line without its CRLF, in bytes; a longer one gets 414.
     pub request_line_bytes: usize,
-    /// Size of the whole head, from the first byte of the request line to the empty line, in bytes;
-    /// more is 431.
+    /// Largest head, from the first byte of the request line to the empty line, in bytes; a longer
+    /// one gets 431.
     pub head_bytes: usize,
-    /// Number of header fields; more is 431.
+    /// Largest number of header fields; more get 431.
     pub fields: usize,
 }
 
 impl HeadLimits {
-    /// The most header fields that any configuration can allow: the parser's table lives on the
-    /// stack.
+    /// Largest number of header fields that any configuration can allow: the parser's table is on
+    /// the stack.
     pub const MAX_FIELDS: usize = 128;
 }
 

@@ -1,6 +1,5 @@
-//! Hostile crowds, bounded in time. What must come of each: no crash, memory and descriptors
-//! return, and whoever asks properly is answered meanwhile. The single rules behind this are
-//! contract/'s matter.
+//! Hostile crowds, bounded in time. Required for each: no crash, memory and descriptors return to
+//! normal, and well-behaved peers are answered meanwhile. contract/ tests the single rules.
 
 use fastrand::Rng;
 use outside::cgroup::MemoryGroup;
@@ -48,7 +47,7 @@ impl Watched {
         let back = || process::rss_kib(self.server.id()) < most_kib;
         let what = format!("at most {most_kib} KiB again, from {} at rest", self.rss_kib);
         eventually(&what, back);
-        let told: Vec<String> = self
+        let logged: Vec<String> = self
             .server
             .output()
             .into_iter()
@@ -56,11 +55,11 @@ impl Watched {
             .filter(|line| !is_of_a_refusal(line))
             .take(5)
             .collect();
-        assert!(told.is_empty(), "a peer's doing is a warning at most: {told:?}");
+        assert!(logged.is_empty(), "a peer's doing is a warning at most: {logged:?}");
     }
 }
 
-/// Asks properly, on one connection and on new ones, until told to stop; every answer must be
+/// Sends valid requests, on one connection and on new ones, until stopped; every answer must be
 /// right.
 fn good_client(address: SocketAddr, stop: &AtomicBool, answered: &AtomicUsize) {
     let mut kept = Peer::to(address);
@@ -154,8 +153,8 @@ fn ten_thousand_slow_connections_do_not_keep_others_out() {
 
 /// CONTRACTS, section 2: a peer's mistake, or what the server refuses, is a warning with a status.
 fn is_of_a_refusal(line: &str) -> bool {
-    let Some(told) = line.strip_prefix("WARN firstbyte: ") else { return false };
-    let mut words = told.split(' ').skip_while(|word| word.starts_with("RequestId:"));
+    let Some(message) = line.strip_prefix("WARN firstbyte: ") else { return false };
+    let mut words = message.split(' ').skip_while(|word| word.starts_with("RequestId:"));
     words.next().is_some_and(|status| {
         status.parse().is_ok_and(|status: u16| matches!(status, 400..=499 | 501 | 505))
     })
@@ -219,7 +218,7 @@ fn a_million_pipelined_requests_are_all_answered_in_order() {
 }
 
 #[test]
-fn replies_that_nobody_reads_cost_their_own_connections_only() {
+fn unread_replies_cost_only_their_own_connections() {
     let watched = Watched::new(Server::echo());
     let address = watched.address();
     let mut stuck = Vec::new();
@@ -349,7 +348,7 @@ fn a_body_that_is_answered_is_let_go_whatever_comes_next() {
 /// One peer took the memory of all bodies with a large one that it sent byte by byte, and nobody
 /// else's were read.
 #[test]
-fn a_body_that_trickles_keeps_nobody_elses_out() {
+fn a_body_that_trickles_keeps_no_other_out() {
     let group = match MemoryGroup::new("firstbyte-trickle", 128 * 1024 * 1024) {
         Ok(group) => group,
         Err(error) => return println!("skipped: no memory cgroup can be made here: {error}"),

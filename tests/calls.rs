@@ -1,6 +1,6 @@
-//! The functions of examples/calls, asked as the platform asks them, on the servers that they call:
-//! those of Debian, and for COS a stand-in that checks signatures. What the other side does wrong
-//! must end in time and with its name.
+//! The functions of examples/calls, called as the platform calls them, with the servers that they
+//! call: those of Debian, and for COS a stand-in that checks signatures. A fault of the other side
+//! must end in time, with an error that names it.
 
 #[path = "calls/certificates.rs"]
 mod certificates;
@@ -117,7 +117,7 @@ impl Function {
     }
 }
 
-/// How often a server's log has this, for a server whose sessions nobody can list.
+/// How often a server's log has this, for a server whose sessions cannot be listed.
 fn is_closed_by(relay: &Relay) -> impl FnMut() -> bool {
     let ended = relay.ended();
     move || relay.ended() > ended
@@ -195,7 +195,7 @@ fn a_command_that_counts_is_never_run_twice() {
     let function = Function::start("call-redis", &[("REDIS_URL", &url)]);
     function.assert_answers(r#"{"increment":"visits"}"#, r#"{"value":1}"#);
     redis.redis_command("SET greeting hello");
-    // Its request arrives, its reply does not: nobody can know whether it was run.
+    // Its request arrives, its reply does not: whether it was run cannot be known.
     relay.set(Mode::CutOnce);
     let reply = function.invoke(r#"{"increment":"visits"}"#);
     reply.assert_is_error(500);
@@ -333,7 +333,7 @@ fn wrong_certificates_are_refused_by_name() {
         let environment = [("COS_URL", url.as_str()), ("COS_CA", &ca)];
         Function::start("call-cos", &environment).assert_fails("call-cos", &words);
     }
-    // Without a list of its own a function trusts the public one, and nobody else.
+    // Without a list of its own a function trusts only the public one.
     let Some((nginx, _)) = nginx(Flaw::None) else { return };
     for name in OVER_TLS {
         let url = format!("https://{}/page", nginx.address);

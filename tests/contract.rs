@@ -1,6 +1,6 @@
-//! docs/CONTRACTS.md, sections 2 and 3, over a real socket: the echo example with the limits that
-//! everybody gets, and a server with shorter ones where a test would have to wait. Raw bytes only;
-//! how the bytes are framed in all their variety is wire_table.rs, hostile crowds are abuse.rs.
+//! docs/CONTRACTS.md, sections 2 and 3, over a real socket: the echo example with the default
+//! limits, and a server with shorter ones where a test would have to wait. Raw bytes only;
+//! wire_table.rs tests the framing of messages, abuse.rs hostile crowds.
 
 #[path = "contract/address.rs"]
 mod address;

@@ -1,7 +1,7 @@
 //! firstbyte::wire against an independent parser (hyper's HTTP/1 server) over a generated corpus:
-//! wherever we accept a request, hyper sees the same request with the same body at the same place.
-//! A request that two servers see differently is how requests are smuggled; where we differ on
-//! purpose, a row says why, here or in `oracle::WE_ACCEPT`.
+//! for every request that we accept, hyper sees the same request with the same body at the same
+//! place. Requests that two servers see differently can be smuggled; an intended difference has a
+//! row with its reason, here or in `oracle::WE_ACCEPT`.
 
 use outside::framing::{self, End};
 use outside::{corpus, oracle};
@@ -13,7 +13,7 @@ const CONNECTIONS: u64 = 150_000;
 /// Why we refuse what hyper accepts, by the reason that the peer is told.
 const WE_REFUSE: &[(&str, &str)] = &[
     (
-        "CONNECT is not served: this is no proxy",
+        "CONNECT is not supported: this is not a proxy",
         "501 at the head: no handler could answer it (RFC 9110, section 9.3.6)",
     ),
     (

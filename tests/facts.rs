@@ -1,6 +1,6 @@
-//! One home a fact: what the function server and the image builder both state of a platform is the
-//! same. They must not import each other (rooms.rs), so each has its own table, and this compares
-//! them. The emulator takes its facts from the builder's.
+//! Facts that function server and image builder both state about a platform are equal. The two must
+//! not import each other (rooms.rs), so each has its own table, and this test compares them. The
+//! emulator takes its facts from the builder's.
 
 use firstbyte::Limits;
 use firstbyte::platform::Platform;

@@ -1,6 +1,6 @@
 //! The image end to end, without a daemon: static ELF → recipe → one layer → OCI layout and
-//! docker-archive → unpacked folder → process → 200. How each step is built is microimage's own
-//! tests' matter; here it is the way as a whole that must not lose or change anything.
+//! docker-archive → unpacked folder → process → 200. microimage's own tests cover each step; here
+//! the whole path must not lose or change anything.
 
 use microimage::archive;
 use microimage::assemble::{Assembled, Options, assemble};

@@ -1,6 +1,6 @@
 //! firstbyte::json against serde_json: the same verdict and the same value, on a generated corpus
-//! and on RFC 8259's grammar case by case. Where they differ on purpose, the case says so. No
-//! server: the server's own tests send JSON.
+//! and on RFC 8259's grammar case by case. An intended difference is marked in its case. There is
+//! no server here: the server's own tests send JSON.
 
 use fastrand::Rng;
 use firstbyte::Body;
@@ -253,7 +253,7 @@ fn ours_without_oracle(text: &[u8]) -> bool {
 }
 
 #[test]
-fn a_refusal_says_what_is_wrong_and_at_which_byte() {
+fn a_refusal_names_what_is_wrong_and_the_byte() {
     for text in GRAMMAR.iter().filter(|text| !text.is_empty()) {
         if let Err(message) = ours(text) {
             assert!(message.starts_with("the body"), "{message}");

@@ -1,6 +1,6 @@
-//! What the published may_minihttp cannot do (cargo feature `minihttp`): the same bytes to the same
+//! Limits of the published may_minihttp (cargo feature `minihttp`): the same bytes to the same
 //! function on both transports, and the differences that src/transport/minihttp.rs lists. A
-//! difference that is gone is news as well: the day its next release is better, this test says so.
+//! difference that has disappeared fails too, so that an improved release is noticed.
 
 use outside::PATIENCE;
 use outside::peer::Peer;
@@ -81,7 +81,7 @@ fn with_fields(count: usize) -> Vec<u8> {
 }
 
 #[test]
-fn differs_from_the_default_transport_where_its_page_says() {
+fn differs_from_the_default_transport_as_its_page_lists() {
     use Seen::{Nothing, Status};
     let ours = Server::echo();
     let theirs = MiniHttp::start();

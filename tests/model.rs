@@ -1,6 +1,6 @@
 //! The scheduler's protocols under many orders of threads, each chosen by shuttle and repeatable: a
-//! wake that is lost, or a second leader, shows as a deadlock or a failed assertion. The code is
-//! the server's own (parker.rs, role.rs); what is below it is played here.
+//! lost wake-up, or a second leader, appears as a deadlock or a failed assertion. The code is the
+//! server's own (parker.rs, role.rs); the layers below it are simulated.
 
 use shuttle::sync::{Arc, Condvar, Mutex};
 use shuttle::thread;

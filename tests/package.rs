@@ -1,5 +1,5 @@
-//! The library as a stranger takes it: the packaged files, a crate of one's own on top of them, and
-//! none of this repository's settings.
+//! The library as its users get it: the packaged files, with a crate that depends on them, and none
+//! of this repository's settings.
 
 use outside::peer::{ask, invoke};
 use outside::process;

@@ -1,6 +1,6 @@
-//! The README's commands exist, and those of docs/ and of a new project's README: every `just …` is
-//! a recipe of the justfile, every script that it names is in the tree and can be executed.
-//! .ci/manual runs them; this says at once which line is wrong.
+//! Commands of the README, of docs/ and of a new project's README exist: every `just …` is a recipe
+//! of the justfile, every script is in the tree and executable. .ci/manual runs them; this test
+//! finds a wrong line at once.
 
 use outside::program;
 use std::collections::BTreeSet;

@@ -623,7 +623,7 @@ fn assert_none(violations: Vec<String>) {
 }
 
 #[test]
-fn nobody_imports_what_is_not_theirs() {
+fn no_module_imports_what_it_must_not() {
     let files = files();
     assert_none(
         files.iter().flat_map(|file| RULES.iter().flat_map(|rule| file.breaks(rule))).collect(),
@@ -808,7 +808,7 @@ mod checker {
     }
 
     #[test]
-    fn finds_imports_that_stand_apart() {
+    fn finds_imports_outside_the_block() {
         assert_found("src/app.rs", "use std::fmt;\n\nuse crate::event::Event;", &[2]);
         assert_found("src/app.rs", "use std::{\n    fmt,\n};\n\nuse crate::event::Event;", &[4]);
         assert_found(

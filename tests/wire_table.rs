@@ -1,6 +1,6 @@
-//! Good and bad messages in raw bytes, each with the statuses that must come back over a socket,
-//! and every prefix of valid requests. RFC 9112 and 9110; docs/CONTRACTS.md, section 2: never a
-//! silent close for a peer's mistake.
+//! Valid and invalid messages in raw bytes, each with the statuses that must come back over a
+//! socket, and every prefix of valid requests. RFC 9112 and 9110; docs/CONTRACTS.md, section 2: a
+//! peer's mistake never causes a silent close.
 
 use outside::framing::BODY_LIMIT_BYTES;
 use outside::peer::{Peer, get};

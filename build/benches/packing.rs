@@ -1,6 +1,6 @@
-//! How long it takes from a built program to an image, beside Docker Engine and beside umoci with
-//! skopeo doing the same, in turns and in random order. It measures this crate's program from
-//! outside and draws nothing. Lower is better; absolute times depend on the machine, so promise the
+//! Bench: the time from a built program to an image, beside Docker Engine and beside umoci with
+//! skopeo, in turns and in random order. It measures this crate's program from outside and draws
+//! nothing. Lower is better; absolute times depend on the machine, so the promise is about the
 //! ratio.
 //!
 //! `cargo bench -p microimage --bench packing --profile host -- ELF [ROUNDS]`

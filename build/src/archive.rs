@@ -1,8 +1,7 @@
-//! The docker-archive: the tar that `docker save` writes and `docker load` takes. Ours is an OCI
-//! image layout as well, in the same tar, so that one file serves Docker Engine, containerd and
-//! skopeo. It never unpacks a layer. There is no specification of the format; moby's
-//! image/tarexport and the description in the Docker image specification v1.2 are what this
-//! follows.
+//! docker-archive: the tar that `docker save` writes and `docker load` reads. The ones written here
+//! are an OCI image layout as well, in the same tar, so that one file serves Docker Engine,
+//! containerd and skopeo. Layers are never unpacked. The format has no specification; this follows
+//! moby's image/tarexport and the description in the Docker image specification v1.2.
 
 use crate::digest::{Digest, HashingReader};
 use crate::entry::{EntryError, Extensions, LayerLimits, MAX_NAME_BYTES};
@@ -22,7 +21,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// The most files that an archive may hold.
+/// Largest number of files in an archive.
 const MAX_FILES: usize = 10_000;
 
 /// Why an archive was not read or written.
@@ -35,10 +34,10 @@ pub enum ArchiveError {
         path: PathBuf,
         /// What was tried.
         what: &'static str,
-        /// The system's word.
+        /// The underlying I/O error.
         source: io::Error,
     },
-    /// The tar is no image.
+    /// The tar is not an image archive.
     #[error("`{path}` is not an image archive: {why}")]
     Malformed {
         /// Which file.
@@ -69,8 +68,8 @@ impl Saved {
         tags.map(|tag| reference::familiar(tag).to_owned()).collect()
     }
 
-    /// The digest of its configuration in hexadecimal, which is its id: `ID.json` before Docker 25,
-    /// `blobs/sha256/ID` since.
+    /// The hexadecimal digest of its configuration, which is the image's id: `ID.json` before
+    /// Docker 25, `blobs/sha256/ID` since.
     fn id(&self) -> &str {
         let file = self.config.rsplit('/').next().unwrap_or(&self.config);
         file.trim_end_matches(".json")
@@ -83,13 +82,13 @@ impl Saved {
     }
 }
 
-/// Whether `tag` is what somebody means by `name`: without a tag that is `latest`.
+/// Whether a user's `name` means `tag`: a name without a tag means `latest`.
 fn is_called(tag: &str, name: &str) -> bool {
     let name = reference::familiar(name);
     tag == name || tag.strip_suffix(":latest") == Some(name)
 }
 
-/// The one image of an archive that `select` names, or its only one.
+/// The image of an archive that `select` names; without `select` its only one.
 fn choose<'a>(saved: &'a [Saved], select: Option<&str>) -> Result<&'a Saved, String> {
     let fitting: Vec<_> = saved.iter().filter(|s| select.is_none_or(|name| s.fits(name))).collect();
     let names: Vec<_> = saved
@@ -104,17 +103,17 @@ fn choose<'a>(saved: &'a [Saved], select: Option<&str>) -> Result<&'a Saved, Str
     let how = format!("name one as `FILE#NAME`: {}", names.join(", "));
     match (fitting.as_slice(), select) {
         ([one], _) => Ok(one),
-        ([], None) => Err("it holds no image".into()),
-        ([], Some(name)) => Err(format!("it holds no image `{}`; {how}", shorten(name))),
-        (several, _) => Err(format!("it holds {} images that fit; {how}", several.len())),
+        ([], None) => Err("it contains no image".into()),
+        ([], Some(name)) => Err(format!("it contains no image `{}`; {how}", shorten(name))),
+        (several, _) => Err(format!("it contains {} matching images; {how}", several.len())),
     }
 }
 
-/// Writes `image` as the tar `dest`, replacing what is there in one step. Every blob is verified on
-/// its way.
+/// Writes `image` as the tar `dest`, and replaces an existing file in one step. Every blob is
+/// verified while it is copied.
 ///
 /// # Errors
-/// [`ArchiveError`]; then `dest` is as it was.
+/// [`ArchiveError`]; `dest` is then unchanged.
 pub fn write(image: &Image, dest: &Path) -> Result<(), ArchiveError> {
     let at = |what| move |source| ArchiveError::File { path: dest.to_owned(), what, source };
     let staging = Staging::file(dest).map_err(at("made"))?;
@@ -140,12 +139,12 @@ pub fn write(image: &Image, dest: &Path) -> Result<(), ArchiveError> {
     staging.keep(dest).map_err(at("put into place"))
 }
 
-/// Reads an archive: as an OCI layout when it is one (which keeps the manifest's digest), as
-/// `docker save` wrote it otherwise.
+/// Reads an archive: as an OCI layout if it is one (which keeps the manifest's digest), otherwise
+/// in the form of `docker save`.
 ///
 /// # Errors
-/// [`ArchiveError`]: the tar is broken, holds no image, or holds several and `select` names none of
-/// them.
+/// [`ArchiveError`] if the tar is broken, contains no image, or contains several of which `select`
+/// names none.
 pub fn read(path: &Path, select: Option<&str>, architecture: &str) -> Result<Image, ArchiveError> {
     let store = TarStore::open(path).map_err(|source| ArchiveError::File {
         path: path.to_owned(),
@@ -178,9 +177,9 @@ fn append(
     Ok(())
 }
 
-/// An image as `docker save` before version 25 writes it: configuration and layers by file name, no
-/// OCI manifest. The manifest made for it is Docker's, so its digest is not one that any registry
-/// knows.
+/// Reads an image in the form that `docker save` writes before version 25: configuration and layers
+/// by file name, without an OCI manifest. The manifest made for it is Docker's, so no registry
+/// knows its digest.
 fn read_saved(store: &TarStore, select: Option<&str>) -> Result<Image, ArchiveError> {
     let malformed = |why: String| ArchiveError::Malformed { path: store.path.clone(), why };
     let read = |source| ArchiveError::File { path: store.path.clone(), what: "read", source };
@@ -240,7 +239,7 @@ fn read_saved(store: &TarStore, select: Option<&str>) -> Result<Image, ArchiveEr
     })
 }
 
-/// What a layer's file is: media type by its first bytes, digest, size in bytes.
+/// Media type (by its first bytes), digest and size in bytes of a layer's file.
 fn identify(blob: &Blob) -> io::Result<(&'static str, Digest, u64)> {
     let mut reader = HashingReader::new(blob.open_unverified()?);
     let mut magic = [0; 4];
@@ -261,7 +260,7 @@ fn identify(blob: &Blob) -> io::Result<(&'static str, Digest, u64)> {
     Ok((media_type, digest, size_bytes))
 }
 
-/// The files of a tar, by name, without unpacking it.
+/// The files of a tar, by name, read without unpacking it.
 pub struct TarStore {
     path: PathBuf,
     file: Arc<File>,
@@ -279,7 +278,7 @@ impl TarStore {
     /// Reads the tar's headers.
     ///
     /// # Errors
-    /// The system's word, or that it is no tar.
+    /// The underlying I/O error, or that the file is not a tar.
     pub fn open(path: &Path) -> io::Result<TarStore> {
         let mut file = decompressed(File::open(path)?)?;
         let length = file.seek(SeekFrom::End(0))?;
@@ -288,12 +287,12 @@ impl TarStore {
         let mut files = HashMap::new();
         let mut archive = tar::Archive::new(&file);
         let mut extensions = Extensions::default();
-        // Raw: what stands in front of a file, its long name for example, is bounded before it is
-        // read into memory.
+        // Raw: the data before a file, for example its long name, is bounded before it is read into
+        // memory.
         for entry in archive.entries_with_seek()?.raw(true) {
             let is_first = files.is_empty();
             let mut entry = entry.map_err(|error| match error.kind() {
-                // What the library says of bytes that are no header is not for people.
+                // The library's message about bytes that are not a header is of no use to a user.
                 io::ErrorKind::Other | io::ErrorKind::InvalidData if is_first => {
                     broken("it is not a tar")
                 }
@@ -309,14 +308,14 @@ impl TarStore {
             }
             let said = std::mem::take(&mut extensions);
             if files.len() >= MAX_FILES {
-                return Err(broken("it holds more than 10,000 files, which no image archive does"));
+                return Err(broken("it contains more than 10,000 files; no image archive does"));
             }
             let name = said.path.unwrap_or_else(|| entry.path_bytes().into_owned());
             let target = said
                 .link
                 .unwrap_or_else(|| entry.link_name_bytes().unwrap_or_default().into_owned());
             if name.len() > MAX_NAME_BYTES || target.len() > MAX_NAME_BYTES {
-                return Err(broken("it holds a name of more than 4096 bytes"));
+                return Err(broken("it contains a name of more than 4096 bytes"));
             }
             let Ok(name) = String::from_utf8(name) else { continue };
             // A key, never a path on disk.
@@ -325,7 +324,7 @@ impl TarStore {
                 let size_bytes = stated;
                 if said.size_bytes.is_some_and(|said| said != size_bytes) {
                     return Err(broken(
-                        "it holds a file with two sizes that contradict each other",
+                        "it contains a file with two sizes that contradict each other",
                     ));
                 }
                 let end = entry.raw_file_position().checked_add(size_bytes);
@@ -373,8 +372,8 @@ impl Store for TarStore {
     }
 }
 
-/// The archive as a tar: `docker save | gzip` is read too, by way of a temporary file without a
-/// name, because a tar is looked through more than once.
+/// The archive as an uncompressed tar: `docker save | gzip` is decompressed into a temporary file
+/// without a name, because a tar is read more than once.
 fn decompressed(mut file: File) -> io::Result<File> {
     let mut magic = [0; 6];
     let filled = file.read_at(&mut magic, 0)?;
@@ -403,7 +402,7 @@ fn decompressed(mut file: File) -> io::Result<File> {
     Ok(tar)
 }
 
-/// Part of a file, read without moving a shared position.
+/// Part of a file, read without moving a shared file position.
 pub(crate) struct Section {
     file: Arc<File>,
     at: u64,

@@ -1,4 +1,4 @@
-//! The command line's shape and help. It decides nothing.
+//! Command line of microimage: its commands, flags and help texts. It makes no decisions.
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use microimage::cargo;
@@ -28,7 +28,7 @@ pub enum Command {
     Inspect(InspectArguments),
     /// Show what differs between two images; exit code 1 if anything does
     Diff(DiffArguments),
-    /// Hold an image to a platform's rules; exit code 1 if one is broken
+    /// Check an image against a platform's rules; exit code 1 if one is broken
     Check(CheckArguments),
     /// Push an image to a registry and print the reference to deploy
     Push(PushArguments),
@@ -42,23 +42,24 @@ pub enum Command {
     Man(ManArguments),
 }
 
-/// How registries are reached.
+/// Access to registries.
 #[derive(Args)]
 #[command(next_help_heading = "Registries")]
 pub struct RegistryArguments {
     /// Trust the certificates in this PEM file, authorities or a registry's own; may be repeated
     #[arg(long, value_name = "FILE")]
     pub ca: Vec<PathBuf>,
-    /// Let this registry have any certificate, or speak plain HTTP; may be repeated
+    /// Accept any certificate of this registry, or plain HTTP; may be repeated
     #[arg(long, value_name = "HOST")]
     pub insecure_registry: Vec<String>,
 }
 
 #[derive(Args)]
 pub struct ImageArguments {
-    /// Workspace package or example; the template when not given
+    /// Workspace package or example; the default is the template
     pub function: Option<String>,
-    /// Compile and stage target/image/root/app only, for `docker build -f scratch.Dockerfile`
+    /// Only compile, and put target/image/root/app in place for `docker build -f
+    /// scratch.Dockerfile`
     #[arg(long, conflicts_with_all = ["push", "load"])]
     pub stage_only: bool,
     /// How the program is compiled
@@ -98,10 +99,10 @@ pub struct InspectArguments {
     /// Layout folder, archive file, or HOST/NAME:TAG
     #[arg(default_value = "target/image/oci")]
     pub image: String,
-    /// Which platform of an index
+    /// Which platform of an index to use
     #[arg(long, default_value = "amd64")]
     pub arch: Architecture,
-    /// As JSON
+    /// Print JSON
     #[arg(long)]
     pub json: bool,
     #[command(flatten)]
@@ -112,12 +113,12 @@ pub struct InspectArguments {
 pub struct DiffArguments {
     /// Layout folder, archive file, or HOST/NAME:TAG
     pub left: String,
-    /// The other
+    /// The other image: layout folder, archive file, or HOST/NAME:TAG
     pub right: String,
-    /// Which platform of an index
+    /// Which platform of an index to use
     #[arg(long, default_value = "amd64")]
     pub arch: Architecture,
-    /// As JSON
+    /// Print JSON
     #[arg(long)]
     pub json: bool,
     #[command(flatten)]
@@ -129,28 +130,29 @@ pub struct CheckArguments {
     /// Layout folder, archive file, or HOST/NAME:TAG
     #[arg(default_value = "target/image/oci")]
     pub image: String,
-    /// Which platform of an index
+    /// Which platform of an index to use
     #[arg(long, default_value = "amd64")]
     pub arch: Architecture,
-    /// Whose rules
+    /// Platform whose rules are checked
     #[arg(long, value_enum, default_value = "scf")]
     pub platform: PlatformName,
-    /// Memory that the function is to have, in MiB; --run enforces it
+    /// Memory that the function will have, in MiB; --run enforces it
     #[arg(long, value_name = "MIB")]
     pub memory: Option<u64>,
-    /// Start it as the platform would, read-only with a tmpfs /tmp, and play events against it
+    /// Start it as the platform would, read-only with a tmpfs /tmp, and send it events
     #[arg(long)]
     pub run: bool,
     /// Recorded events for --run: a JSON file, or a folder of them
     #[arg(long, value_name = "PATH", requires = "run")]
     pub events: Option<PathBuf>,
-    /// With --run: let it call what this machine reaches; without, its loopback is all that it has
+    /// With --run: allow calls to everything that this machine reaches; the default is loopback
+    /// only
     #[arg(long, requires = "run")]
     pub network: bool,
-    /// With --network: a TCP port of this machine itself that it reaches too; repeatable
+    /// With --network: also allow calls to this TCP port of this machine itself; may be repeated
     #[arg(long, value_name = "HOST:PORT", requires = "network")]
     pub reach: Vec<Reach>,
-    /// As JSON
+    /// Print JSON
     #[arg(long)]
     pub json: bool,
     #[command(flatten)]
@@ -159,14 +161,14 @@ pub struct CheckArguments {
 
 #[derive(Args)]
 pub struct PushArguments {
-    /// HOST/NAME:TAG; several get the same image
+    /// Name to push to, HOST/NAME:TAG; several get the same image
     #[arg(required = true)]
     pub reference: Vec<String>,
-    /// Layout folder, archive file, or HOST/NAME:TAG; several, one a platform, make an index under
-    /// a tag of its own
+    /// Layout folder, archive file, or HOST/NAME:TAG; with several, one per platform, an index is
+    /// pushed under its own tag
     #[arg(long, default_value = "target/image/oci")]
     pub image: Vec<String>,
-    /// No progress on the terminal
+    /// Show no progress on the terminal
     #[arg(short, long)]
     pub quiet: bool,
     #[command(flatten)]
@@ -180,10 +182,10 @@ pub struct PullArguments {
     /// The layout folder to write
     #[arg(short, long)]
     pub output: PathBuf,
-    /// No progress on the terminal
+    /// Show no progress on the terminal
     #[arg(short, long)]
     pub quiet: bool,
-    /// Which platform of an index
+    /// Which platform of an index to use
     #[arg(long, default_value = "amd64")]
     pub arch: Architecture,
     #[command(flatten)]
@@ -196,23 +198,23 @@ pub struct UnpackArguments {
     pub image: String,
     /// The folder to make
     pub folder: PathBuf,
-    /// Which platform of an index
+    /// Which platform of an index to use
     #[arg(long, default_value = "amd64")]
     pub arch: Architecture,
     #[command(flatten)]
     pub registry: RegistryArguments,
 }
 
-/// Where a built image goes beside the folder.
+/// Where a built image is sent besides the folder.
 #[derive(Args)]
 pub struct DeliverArguments {
-    /// Push the image there and print the reference to deploy; may be repeated
+    /// Push the image to this name and print the reference to deploy; may be repeated
     #[arg(long, value_name = "HOST/NAME:TAG")]
     pub push: Vec<String>,
     /// Load the image into Docker Engine
     #[arg(long)]
     pub load: bool,
-    /// Print the digest only, or what was pushed; no progress
+    /// Print only the digest, or what was pushed; show no progress
     #[arg(short, long)]
     pub quiet: bool,
     #[command(flatten)]
@@ -247,7 +249,7 @@ pub struct PackArguments {
     /// Manifest and media types
     #[arg(long, value_enum, default_value = "oci")]
     pub format: Format,
-    /// Of the layer; zstd only with `--format oci`
+    /// Layer compression; zstd only with `--format oci`
     #[arg(long, value_enum, default_value = "gzip")]
     pub compression: Compression,
     /// Architecture: amd64 or arm64

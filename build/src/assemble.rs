@@ -1,6 +1,6 @@
-//! Recipe and context to image: root, proof that the program is static, one layer, configuration,
-//! manifest. Pure: the same input gives the same digest. OCI image-spec 1.1, config.md and
-//! manifest.md; Docker's image manifest version 2, schema 2.
+//! Assembly: makes an image of recipe and context: file tree, check that the program is static, one
+//! layer, configuration, manifest. Pure: the same input gives the same digest. OCI image-spec 1.1,
+//! config.md and manifest.md; Docker's image manifest version 2, schema 2.
 
 use crate::digest::Digest;
 use crate::elf::{Architecture, ElfError, StaticElf};
@@ -12,21 +12,21 @@ use crate::rootfs::{Node, RootfsError};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 
-/// What a recipe does not say about the image.
+/// Properties of an image that the recipe does not state.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// What the program must be built for.
     pub architecture: Architecture,
     /// OCI or Docker.
     pub format: Format,
-    /// Of the layer.
+    /// Compression of the layer.
     pub compression: Compression,
     /// SOURCE_DATE_EPOCH: the time of every file and of the image, in seconds since 1970.
     pub source_date_epoch: u64,
-    /// Annotations of the manifest (annotations.md). Docker's manifest has none: there they become
-    /// labels.
+    /// Annotations of the manifest (annotations.md). Docker's manifest has none, so there they
+    /// become labels.
     pub annotations: BTreeMap<String, String>,
-    /// Labels in addition to the recipe's; these win.
+    /// Labels in addition to the recipe's; they override labels of the same name.
     pub labels: BTreeMap<String, String>,
     /// Files and folders in addition to the recipe's, as absolute paths.
     pub extra: Vec<(String, Node)>,
@@ -46,12 +46,12 @@ impl Default for Options {
     }
 }
 
-/// An image and what is known of it only while it is built.
+/// An image, with facts that are known only while it is built.
 #[derive(Clone, Debug)]
 pub struct Assembled {
     /// The image; its layer is in memory.
     pub image: Image,
-    /// The proof for the program that the entrypoint starts.
+    /// The entrypoint's program, checked to be static.
     pub program: StaticElf,
     /// Size of the layer's tar, in bytes.
     pub layer_uncompressed_bytes: u64,
@@ -60,27 +60,27 @@ pub struct Assembled {
 /// Why no image was made.
 #[derive(Debug, thiserror::Error)]
 pub enum AssembleError {
-    /// A line of the recipe.
+    /// The recipe is wrong.
     #[error(transparent)]
     Recipe(#[from] RecipeError),
-    /// The recipe names nothing to start.
+    /// The recipe has no entrypoint.
     #[error("the recipe starts nothing; add `ENTRYPOINT [\"/app\"]`")]
     NoEntrypoint,
     /// The program is not in the image, or a file that was asked for does not fit.
     #[error(transparent)]
     Rootfs(#[from] RootfsError),
-    /// The program is not a static one for this architecture.
+    /// The program is not static, or not for this architecture.
     #[error("`{program}` cannot run in this image: {source}")]
     Program {
         /// First word of the entrypoint.
         program: String,
-        /// Why, and what to do.
+        /// What is wrong and what to do.
         source: ElfError,
     },
     /// The layer cannot be packed.
     #[error(transparent)]
     Layer(#[from] LayerError),
-    /// Our own image does not read back.
+    /// The assembled image cannot be parsed again: a bug here.
     #[error(transparent)]
     Image(#[from] ImageError),
 }
@@ -88,7 +88,7 @@ pub enum AssembleError {
 /// Makes the image that `recipe` describes.
 ///
 /// # Errors
-/// [`AssembleError`], which says what to do.
+/// [`AssembleError`], which states what to do.
 pub fn assemble(
     recipe: &Recipe,
     context: &dyn BuildContext,

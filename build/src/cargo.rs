@@ -1,5 +1,5 @@
-//! The door to cargo: finds a function in the workspace, builds it as a static program whose bytes
-//! do not tell the folder they were built in, and stages it for COPY. It packs nothing. The Cargo
+//! Calls of cargo: finds a function in the workspace, builds it as a static program whose bytes do
+//! not contain the folder they were built in, and stages it for COPY. It packs nothing. The Cargo
 //! book: "External tools", "Configuration"; rustc book: `--remap-path-prefix`.
 
 pub mod compiler;
@@ -24,18 +24,18 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// The package that is built when nobody names one.
+/// The package that is built if the command line names none.
 const DEFAULT_PACKAGE: &str = "function-template";
 
-/// Where cargo and its home are; `main` finds them in the environment.
+/// Where cargo and its home are; `main` reads them from the environment.
 #[derive(Clone, Debug)]
 pub struct Cargo {
-    /// The program, `cargo` when in doubt.
+    /// The program, `cargo` by default.
     pub program: PathBuf,
     /// CARGO_HOME.
     pub home: PathBuf,
-    /// The program that calls [`link::link`] when rustc calls it as its linker. Without one
-    /// programs are not put in [`order`](crate::order).
+    /// The program that calls [`link::link`] when rustc calls it as its linker. Without it,
+    /// programs are not linked in [`order`](crate::order).
     pub linker: Option<PathBuf>,
     /// What compiles C code of x86-64 functions.
     pub c_compiler: compiler::CCompiler,
@@ -48,24 +48,24 @@ pub struct Function {
     pub package: Package,
     /// The binary or example.
     pub target: Target,
-    /// The workspace's metadata, dependencies resolved for the image's target.
+    /// The workspace's metadata, with dependencies resolved for the image's target.
     pub metadata: Metadata,
 }
 
-/// What a build left behind.
+/// Result of a build.
 #[derive(Clone, Debug)]
 pub struct Built {
     /// The ELF file.
     pub executable: PathBuf,
-    /// Every package that something was compiled of, whether now or before.
+    /// Every package from which something was compiled, now or in an earlier build.
     pub packages: Vec<PackageId>,
     /// Version of rustc.
     pub rustc: String,
-    /// What the linking had to say, a line each; for people.
+    /// Messages of the linking step, one line each.
     pub notices: Vec<String>,
 }
 
-/// Why there is no program.
+/// Why a program could not be found or built.
 #[derive(Debug, thiserror::Error)]
 pub enum CargoError {
     /// Cargo could not be started.
@@ -73,7 +73,7 @@ pub enum CargoError {
     Start {
         /// The program.
         program: PathBuf,
-        /// The system's word.
+        /// The underlying I/O error.
         source: io::Error,
     },
     /// `cargo metadata` failed.
@@ -82,22 +82,22 @@ pub enum CargoError {
     /// No such function.
     #[error("no package or example `{name}` in this workspace; there are: {known}")]
     Unknown {
-        /// What was asked for.
+        /// The requested name.
         name: String,
-        /// What there is.
+        /// The known names.
         known: String,
     },
-    /// No such binary, or several.
+    /// No binary of this name, or several.
     #[error("no single binary `{bin}` in {place}; there are: {known}")]
     Binary {
-        /// What was asked for.
+        /// The requested name.
         bin: String,
         /// The package, or the workspace.
         place: String,
-        /// What there is.
+        /// The known names.
         known: String,
     },
-    /// A package without one obvious binary.
+    /// A package with several binaries and no default.
     #[error(
         "package `{package}` has {count} binaries; an image holds one: name it with `--bin NAME`, \
          or set `default-run` in its Cargo.toml"
@@ -105,10 +105,10 @@ pub enum CargoError {
     Binaries {
         /// The package.
         package: String,
-        /// How many.
+        /// Number of binaries.
         count: usize,
     },
-    /// The build failed; cargo has said why.
+    /// The build failed; cargo has printed the reason.
     #[error("`cargo build` failed; its messages are above{hint}")]
     Build {
         /// What is probably missing.
@@ -117,17 +117,17 @@ pub enum CargoError {
     /// A component or target that the build needs is not installed.
     #[error("{what} is not installed; type `{remedy}`")]
     NotInstalled {
-        /// What.
+        /// Its name.
         what: String,
-        /// What to type.
+        /// The command that installs it.
         remedy: String,
     },
-    /// The order that a package names cannot be read.
+    /// The order file of a package cannot be read.
     #[error("`{path}`, named in package.metadata.microimage, cannot be read: {source}")]
     Order {
         /// The file.
         path: PathBuf,
-        /// The system's word.
+        /// The underlying I/O error.
         source: io::Error,
     },
     /// A file could not be staged.
@@ -135,17 +135,17 @@ pub enum CargoError {
     Stage {
         /// The file.
         path: PathBuf,
-        /// The system's word.
+        /// The underlying I/O error.
         source: io::Error,
     },
 }
 
 impl Function {
-    /// Finds `name`, a workspace package or an example, in the workspace around `folder`; without a
-    /// name the template, or the only program of a workspace that has no template.
+    /// Finds `name`, a workspace package or an example, in the workspace around `folder`. Without a
+    /// name it finds the template, or the only program of a workspace that has no template.
     ///
     /// # Errors
-    /// [`CargoError`], which lists what there is.
+    /// [`CargoError`], which lists the known names.
     pub fn find(
         cargo: &Cargo,
         folder: &Path,
@@ -155,11 +155,11 @@ impl Function {
         Function::find_binary(cargo, folder, name, None, architecture)
     }
 
-    /// Finds `name` as [`find`](Function::find) does; with `bin` the binary of that name in the
-    /// package, or in the only package that has one of that name.
+    /// [`find`](Function::find) for the binary `bin` of the package `name`, or of the only package
+    /// that has a binary of that name.
     ///
     /// # Errors
-    /// [`CargoError`], which lists what there is.
+    /// [`CargoError`], which lists the known names.
     pub fn find_binary(
         cargo: &Cargo,
         folder: &Path,
@@ -190,8 +190,8 @@ impl Function {
         })
     }
 
-    /// The function's name: of the package for its binary, of the binary or example where the
-    /// package has others.
+    /// The function's name: the package's for its only binary, otherwise that of the binary or
+    /// example.
     pub fn name(&self) -> &str {
         let is_own = binary(&self.package).is_ok_and(|own| own.name == self.target.name);
         if self.target.is_example() || !is_own { &self.target.name } else { &self.package.name }
@@ -207,7 +207,7 @@ impl Cargo {
     /// Builds `function`. Cargo's messages go to standard error.
     ///
     /// # Errors
-    /// [`CargoError`], which says what to type when something is missing.
+    /// [`CargoError`], which states the command to type if something is missing.
     pub fn build(
         &self,
         function: &Function,
@@ -233,8 +233,8 @@ impl Cargo {
             if function.target.is_example() { "--example" } else { "--bin" },
             &function.target.name,
         ]);
-        // RUSTFLAGS would replace the workspace's flags for the target, and with them the static
-        // link and the remapping.
+        // RUSTFLAGS would replace the workspace's flags for the target, and so the static link and
+        // the remapping.
         command.env_remove("RUSTFLAGS").env_remove("CARGO_ENCODED_RUSTFLAGS");
         let mut flags = self.remapping(function, &rustc);
         cross(architecture, &mut command, &mut flags);
@@ -250,8 +250,8 @@ impl Cargo {
         if profile != Profile::Dev {
             self.order(function, target, &mut command, &mut flags)?;
         }
-        // Joined with the flags of .cargo/config.toml, after them.
-        // a JSON array of strings is one of TOML, too
+        // Joined with the flags of .cargo/config.toml, after them. A JSON array of strings is valid
+        // TOML too.
         let flags = serde_json::to_string(&flags).expect("strings serialise");
         command.arg("--config").arg(format!("target.{target}.rustflags={flags}"));
         command.stdin(Stdio::null()).stdout(Stdio::piped());
@@ -282,10 +282,10 @@ impl Cargo {
         }
     }
 
-    /// Has the program put in the order that the workspace's packages bring along
-    /// (`package.metadata.microimage.order`, a file beside their Cargo.toml), its own packages'
-    /// first. One order for all programs of a workspace: another one is other flags, and cargo
-    /// would compile everything anew.
+    /// Prepares the function order of the workspace's packages
+    /// (`package.metadata.microimage.order`, a file beside their Cargo.toml), the program's own
+    /// packages first. One order serves all programs of a workspace: with another one the flags
+    /// would differ, and cargo would compile everything anew.
     fn order(
         &self,
         function: &Function,
@@ -312,7 +312,7 @@ impl Cargo {
         if text.is_empty() {
             return Ok(());
         }
-        // A name by content: cargo links again when, and only when, the order has changed.
+        // Named by its content: cargo links again if the order has changed, and only then.
         let name = format!("order-{}.txt", &Digest::of(text.as_bytes()).hex()[..16]);
         let path =
             function.metadata.target_directory.join("microimage").join(name).into_std_path_buf();
@@ -328,17 +328,17 @@ impl Cargo {
         Ok(())
     }
 
-    /// Replaces what differs between machines in paths that end up in the program (panic
-    /// locations).
+    /// Flags that replace machine-dependent paths in the program (panic locations).
     fn remapping(&self, function: &Function, rustc: &Rustc) -> Vec<String> {
-        // Of two that fit rustc takes the last: a package's folder may hold the workspace.
+        // If two prefixes match, rustc takes the last: a package's folder may contain the
+        // workspace.
         let mut pairs = outside(function);
         pairs.extend([
             (self.home.join("git/checkouts"), "/cargo/git".to_owned()),
             (function.metadata.target_directory.clone().into_std_path_buf(), "/target".to_owned()),
             (function.workspace_root().to_owned(), "/function".to_owned()),
-            // Where rust-src is installed, rustc shows the standard library's files there instead
-            // of at their virtual place.
+            // If rust-src is installed, rustc shows the standard library's files there instead of
+            // at their virtual path.
             (rustc.sysroot.join("lib/rustlib/src/rust"), format!("/rustc/{}", rustc.commit)),
         ]);
         // A registry's folder is named after its host: a mirror must not show in the program.
@@ -354,8 +354,8 @@ impl Cargo {
     }
 }
 
-/// The folders of packages that are on this disk but not in the workspace, and what the program is
-/// to call them.
+/// The folders of packages that are on this disk but not in the workspace, each with its
+/// replacement in the program.
 fn outside(function: &Function) -> Vec<(PathBuf, String)> {
     let packages = function.metadata.packages.iter().filter(|package| package.source.is_none());
     let mut pairs: Vec<_> = packages
@@ -365,12 +365,12 @@ fn outside(function: &Function) -> Vec<(PathBuf, String)> {
             (!folder.starts_with(function.workspace_root())).then(|| (folder.to_owned(), name))
         })
         .collect();
-    pairs.sort(); // the inner one of two that are in each other comes later, and counts
+    pairs.sort(); // of two nested folders the inner one comes later, and wins
     pairs
 }
 
-/// Copies the program to `folder`/root/app with mode 0755, where scratch.Dockerfile expects it;
-/// nothing else stays in `root`.
+/// Copies the program to `folder`/root/app with mode 0755, where scratch.Dockerfile expects it, and
+/// removes everything else in `root`.
 ///
 /// # Errors
 /// [`CargoError::Stage`].

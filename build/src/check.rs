@@ -1,6 +1,6 @@
-//! Whether a platform would take an image: its documented rules as a table of rule, verdict,
-//! evidence, what to do and source. It looks at the image's bytes; [`run`] starts it as well. It
-//! does not talk to any platform.
+//! Check: whether a platform would accept an image. The platform's documented rules become a table
+//! of rule, verdict, evidence, remedy and source. It reads the image's bytes; [`run`] also starts
+//! it. It calls no platform.
 
 mod files;
 mod finding;
@@ -20,10 +20,10 @@ use crate::inspect::one_line;
 use serde::Serialize;
 use std::fmt::Write;
 
-/// All of a check.
+/// Result of a check.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct Report {
-    /// Whose rules.
+    /// The platform whose rules were checked.
     pub platform: &'static str,
     /// What was checked: a name, or the manifest's digest.
     pub image: String,
@@ -33,11 +33,11 @@ pub struct Report {
     pub findings: Vec<Finding>,
 }
 
-/// Holds `image` to the rules of `provider`. `memory_mib` is what the function is to have; `place`
-/// is how the image was named.
+/// Checks `image` against the rules of `provider`. `memory_mib` is the function's memory; `place`
+/// is the name under which the image was given.
 ///
 /// # Errors
-/// [`ContentsError`] when its program cannot be read.
+/// [`ContentsError`] if its program cannot be read.
 pub fn check(
     image: &Image,
     contents: &Contents,
@@ -52,7 +52,7 @@ pub fn check(
 }
 
 impl Report {
-    /// The report with more findings.
+    /// The report with further findings.
     pub fn with(mut self, findings: Vec<Finding>) -> Report {
         self.findings.extend(findings);
         self.passed = self.findings.iter().all(|finding| finding.verdict != RuleVerdict::Fail);

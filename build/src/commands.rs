@@ -1,5 +1,5 @@
-//! What each command does. A command returns what is to be printed; it prints nothing and reads no
-//! environment, which [`ProcessEnvironment`] brings.
+//! Commands of microimage. A command returns the text to print; it prints nothing and reads no
+//! environment except [`ProcessEnvironment`].
 
 use crate::args::{
     Arguments, BuildArguments, CheckArguments, DeliverArguments, DiffArguments, Document,
@@ -72,7 +72,7 @@ pub fn image(arguments: &ImageArguments, around: &ProcessEnvironment) -> Done {
         arguments.bin.as_deref(),
         pack.arch,
     )?;
-    // a mistake in it is told before anything is compiled
+    // a mistake in it is reported before anything is compiled
     let recipe = recipe_of(function.workspace_root())?;
     let built = around.cargo.build(&function, pack.arch, arguments.profile.into())?;
     let root = function.workspace_root();
@@ -240,7 +240,7 @@ fn annotations(
     all
 }
 
-/// `microimage build`: a recipe and a folder that somebody else has filled.
+/// `microimage build`: a recipe and a folder with its files.
 pub fn build(arguments: &BuildArguments, around: &ProcessEnvironment) -> Done {
     let latest = ["image:latest".to_owned()];
     let given = if arguments.pack.tag.is_empty() { &latest[..] } else { &arguments.pack.tag[..] };
@@ -295,7 +295,7 @@ pub fn check(arguments: &CheckArguments, around: &ProcessEnvironment) -> Done {
             arguments.memory,
             network,
         );
-        // Whatever became of the trial, what was found before it is told.
+        // What was found before the trial is reported in any case.
         report = report
             .with(tried.unwrap_or_else(|error| vec![check::run::not_tried(provider, &error)]));
     }
@@ -420,7 +420,7 @@ fn named(mut assembled: Assembled, references: Vec<String>) -> Assembled {
 fn tagged(name: &str) -> Result<String, String> {
     reference::tagged(name).ok_or_else(|| {
         format!(
-            "`{name}` is no name for an image; write `NAME:TAG`, small letters and no blanks, \
+            "invalid image name `{name}`; write `NAME:TAG` in lower case without spaces, \
              such as `echo:1`"
         )
     })

@@ -1,6 +1,5 @@
-//! The files of an image, flattened: every layer read in order, whiteouts applied, nothing written
-//! to disk. It is what `inspect`, `diff` and `check` look at. OCI image-spec 1.1, layer.md,
-//! "Applying changesets".
+//! Files of an image, flattened: every layer read in order, whiteouts applied, nothing written to
+//! disk. `inspect`, `diff` and `check` use it. OCI image-spec 1.1, layer.md, "Applying changesets".
 
 use crate::digest::{DiffId, Digest, HashingReader};
 use crate::entry::{
@@ -49,7 +48,7 @@ pub struct Found {
     pub uid: u64,
     /// Group.
     pub gid: u64,
-    /// What executing it grants, if it says so (capabilities(7)).
+    /// What executing it grants, if anything (capabilities(7)).
     pub capability: Option<Capability>,
 }
 
@@ -98,7 +97,7 @@ pub enum ContentsError {
         /// What is wrong.
         source: EntryError,
     },
-    /// A media type that is no layer.
+    /// A media type that is not a layer's.
     #[error("layer `{layer}` has the media type `{media_type}`, which this program does not read")]
     MediaType {
         /// Digest of the compressed layer.

@@ -37,7 +37,7 @@ pub enum ContextError {
     Read {
         /// The folder, or the file in it.
         path: PathBuf,
-        /// The system's word.
+        /// The underlying I/O error.
         source: io::Error,
     },
     /// A pattern of .dockerignore.

@@ -1,7 +1,7 @@
-//! Content addresses: the digest of bytes as they travel, the digest of a layer before compression,
-//! and readers that prove what they carried. It knows no files and no registries. Only SHA-256 is
-//! spoken: every registry does, and one algorithm means that two equal contents have one name. OCI
-//! image-spec, descriptor.md, "Digests".
+//! Content addresses: the digest of a blob, the digest of a layer before compression, and readers
+//! that verify what they read. It uses no files and no registries. SHA-256 is the only algorithm:
+//! every registry supports it, and with one algorithm equal contents have one name. OCI image-spec,
+//! descriptor.md, "Digests".
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::{Digest as _, Sha256};
@@ -128,7 +128,7 @@ impl<R: Read> HashingReader<R> {
         self.size_bytes
     }
 
-    /// The digest of all that has passed, and how many bytes that was.
+    /// The digest of all bytes read, and their number.
     pub fn finish(self) -> (Digest, u64) {
         (Digest(self.hasher.finalize().into()), self.size_bytes)
     }
@@ -147,9 +147,9 @@ impl<R: Read> Read for HashingReader<R> {
     }
 }
 
-/// A reader that ends well only if it carried exactly the promised bytes: a wrong size or digest is
-/// an error ([`io::ErrorKind::InvalidData`]) before end of file is reported, so whoever reads to
-/// the end has verified the blob.
+/// A reader that reaches end of file only if it has read exactly the promised bytes. A wrong size
+/// or digest is an error ([`io::ErrorKind::InvalidData`]) before end of file is reported, so a
+/// caller that reads to the end has verified the blob.
 pub struct VerifyingReader<R> {
     inner: HashingReader<io::Take<R>>,
     digest: Digest,
@@ -160,7 +160,7 @@ pub struct VerifyingReader<R> {
 impl<R: Read> VerifyingReader<R> {
     /// Expects `size_bytes` bytes with the digest `digest` from `inner`.
     pub fn new(inner: R, digest: Digest, size_bytes: u64) -> VerifyingReader<R> {
-        // One byte more than promised is asked for, so that a blob that is too long shows.
+        // Reads one byte more than promised, so that a blob that is too long is noticed.
         let inner = HashingReader::new(inner.take(size_bytes.saturating_add(1)));
         VerifyingReader { inner, digest, size_bytes, verified: false }
     }

@@ -1,6 +1,6 @@
-//! The proof that a file is a static Linux program for one architecture: no interpreter, no needed
-//! libraries, all segments in the file. It takes bytes and runs nothing. System V gABI, chapters 4
-//! and 5; ELF-64 little endian only, as all our targets are.
+//! Static check: whether a file is a static Linux program for one architecture, with no
+//! interpreter, no needed libraries, and all segments in the file. It takes bytes and runs nothing.
+//! System V gABI, chapters 4 and 5; ELF-64 little endian only, as all targets here are.
 
 use object::elf;
 use object::read::elf::{Dyn, FileHeader, ProgramHeader};
@@ -16,7 +16,8 @@ pub enum Architecture {
     Arm64,
 }
 
-/// A program that has been found to be static. The value is the proof; nothing checks again.
+/// A program that is known to be static. Only [`StaticElf::parse`] makes the value, so nothing
+/// checks again.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct StaticElf {
     architecture: Architecture,
@@ -27,29 +28,29 @@ pub struct StaticElf {
 /// Why a file is not a static program for the architecture, and what to do.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ElfError {
-    /// Something else than ELF.
+    /// The file is not ELF.
     #[error(
         "it is {0}, not a Linux program (ELF); build for a target such as `{target}`",
         target = Architecture::Amd64.rust_target()
     )]
     NotElf(&'static str),
-    /// An ELF file that is no program.
+    /// An ELF file that is not a program.
     #[error("it is {0}, not a program that can be executed")]
     NotProgram(&'static str),
     /// 32 bits, or big endian.
     #[error("it is a {0} program; only 64-bit little-endian ones are packed")]
     Class(&'static str),
-    /// Another machine.
+    /// It is built for another machine.
     #[error(
         "it is built for {found}, the image is for {wanted}; build with `--target {target}`{hint}",
         target = wanted.rust_target()
     )]
     Machine {
-        /// What the file says.
+        /// The machine in the file.
         found: String,
-        /// What was asked for.
+        /// The image's architecture.
         wanted: Architecture,
-        /// A flag that would take the file as it is.
+        /// A flag that fits the file.
         hint: String,
     },
     /// It asks for a dynamic linker.
@@ -66,7 +67,7 @@ pub enum ElfError {
         /// A Rust target that links statically.
         target: &'static str,
     },
-    /// It asks for libraries without naming an interpreter.
+    /// It needs libraries without naming an interpreter.
     #[error(
         "it needs the shared libraries {libraries}, and an image from scratch has none; link them \
          statically (`--target {target}`)"
@@ -77,16 +78,16 @@ pub enum ElfError {
         /// A Rust target that links statically.
         target: &'static str,
     },
-    /// Headers or segments that lie outside of the file.
+    /// Headers or segments that are outside the file.
     #[error("it is damaged: {0}; build or copy it again")]
     Damaged(&'static str),
 }
 
 impl StaticElf {
-    /// Proves that `bytes` are a static program for `wanted`.
+    /// Checks that `bytes` are a static program for `wanted`.
     ///
     /// # Errors
-    /// [`ElfError`], which says what to do about it.
+    /// [`ElfError`], which states what to do about it.
     pub fn parse(bytes: &[u8], wanted: Architecture) -> Result<StaticElf, ElfError> {
         let header = header(bytes)?;
         let endian = object::LittleEndian;
@@ -140,7 +141,7 @@ impl StaticElf {
             let what = if kind == elf::ET_DYN {
                 "a shared library"
             } else {
-                "an ELF file whose entry point is no code"
+                "an ELF file whose entry point is not code"
             };
             return Err(ElfError::NotProgram(what));
         }

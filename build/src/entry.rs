@@ -373,7 +373,7 @@ impl Extensions {
             bytes = rest;
             let number = || {
                 let text = std::str::from_utf8(value).ok().and_then(|text| text.parse().ok());
-                text.ok_or_else(|| invalid("a pax header holds a number that is none"))
+                text.ok_or_else(|| invalid("a pax header contains an invalid number"))
             };
             match key {
                 b"path" => self.path = Some(value.to_vec()),
@@ -466,7 +466,7 @@ impl Extensions {
         };
         let field = |range| number(&header.as_bytes()[range]);
         let Some((mode, mtime)) = field(MODE).zip(field(MTIME)) else {
-            return refuse("its header holds a number that is none");
+            return refuse("its header contains an invalid number");
         };
         let mtime = self.mtime.unwrap_or_else(|| u64::try_from(mtime).unwrap_or(0));
         let xattrs = self.xattrs;

@@ -1,20 +1,20 @@
-//! What an image from scratch lacks and a program may ask for: certificate authorities, time zones,
-//! a user's name, an empty /tmp. Each is a file of the root and comes only when asked for. It takes
-//! bytes and reads no disk.
+//! Optional files that an image from scratch lacks and a program may need: certificate authorities,
+//! time zones, a user's name, an empty /tmp. Each is added only on request. It takes bytes and
+//! reads no disk.
 
 use crate::rootfs::Node;
 use std::sync::Arc;
 
-/// Content that is not what it should be.
+/// Content that is not of the expected kind.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ExtraError {
-    /// No certificate in it.
+    /// It contains no certificate.
     #[error(
-        "the certificate bundle holds no `BEGIN CERTIFICATE`; name a PEM file with \
+        "the certificate bundle contains no `BEGIN CERTIFICATE`; name a PEM file with \
          `--ca-bundle=FILE`"
     )]
     NoCertificate,
-    /// A name that is no zone's, or content that is none.
+    /// The name or the content is not that of a time zone.
     #[error(
         "`{0}` is not a time zone; `ls /usr/share/zoneinfo` shows them (Debian package tzdata)"
     )]
@@ -54,7 +54,7 @@ pub fn time_zone(name: &str, rules: Vec<u8>) -> Result<(String, Node), ExtraErro
     Ok((format!("/usr/share/zoneinfo/{name}"), file(rules)))
 }
 
-/// /etc/passwd and /etc/group with root and one more, from `NAME:UID`. Neither can log in.
+/// /etc/passwd and /etc/group with root and the user of `NAME:UID`. Neither can log in.
 ///
 /// # Errors
 /// [`ExtraError::NoUser`].

@@ -1,6 +1,6 @@
-//! What a build context leaves out: the patterns of .dockerignore. It matches paths and reads no
-//! disk. Docker's reference, ".dockerignore files"; the last pattern that matches a path or one of
-//! its folders decides.
+//! .dockerignore: the patterns of paths that a build context leaves out. It matches paths and reads
+//! no disk. Docker's reference, ".dockerignore files"; the last pattern that matches a path or one
+//! of its folders decides.
 
 use regex::Regex;
 
@@ -8,7 +8,7 @@ use regex::Regex;
 #[derive(Debug, Default)]
 pub struct Ignore(Vec<(bool, Regex)>);
 
-/// A pattern that cannot be understood.
+/// An invalid pattern.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("line {line} of .dockerignore: pattern `{pattern}` {why}")]
 pub struct IgnoreError {
@@ -46,7 +46,10 @@ impl Ignore {
             }
             let expression =
                 expression(&clean).ok_or_else(|| error("has a bracket that is not closed"))?;
-            patterns.push((keeps, Regex::new(&expression).map_err(|_| error("is no pattern"))?));
+            patterns.push((
+                keeps,
+                Regex::new(&expression).map_err(|_| error("is not a valid pattern"))?,
+            ));
         }
         Ok(Ignore(patterns))
     }
@@ -69,9 +72,9 @@ impl Ignore {
     }
 }
 
-/// The regular expression for a pattern: `*`, `?` and `[a-z]` within one name, `**` across names.
-/// What `**` means beside letters is moby's own (patternmatcher): `a**b` is `ab` or a path from `a`
-/// to `/b`; only `**b`, with nothing but letters, is whatever ends so.
+/// The regular expression for a pattern: `*`, `?` and `[a-z]` match within one name, `**` across
+/// names. Next to letters `**` follows moby's own rule (patternmatcher): `a**b` is `ab` or a path
+/// from `a` to `/b`; only `**b`, with nothing but letters, is any path that ends so.
 fn expression(pattern: &str) -> Option<String> {
     if let Some(end) = pattern
         .strip_prefix("**")
@@ -115,7 +118,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn decides_as_dockers_reference_says() {
+    fn decides_as_dockers_reference_does() {
         for (patterns, excluded, kept) in [
             ("*/temp*", &["a/temporary.txt", "b/temp/x"][..], &["temp", "a/b/temp"][..]),
             ("*/*/temp*", &["a/b/temporary.txt"], &["a/temp"]),

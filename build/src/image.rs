@@ -1,8 +1,8 @@
-//! An image as an immutable value: manifest bytes, configuration bytes, layers as descriptor and a
-//! source of bytes. It opens nothing itself; sources ([`crate::source`]) make one, sinks
-//! ([`crate::layout`], [`crate::archive`]) write one. What it is made of has been parsed once,
-//! within limits, and checked for consistency. OCI image-spec 1.1: manifest.md, config.md; Docker's
-//! image manifest version 2, schema 2.
+//! An image as an immutable value: manifest bytes, configuration bytes, and layers, each with a
+//! descriptor and a source of bytes. It opens nothing itself; sources ([`crate::source`]) make one,
+//! sinks ([`crate::layout`], [`crate::archive`]) write one. Its parts have been parsed once, within
+//! limits, and are consistent. OCI image-spec 1.1: manifest.md, config.md; Docker's image manifest
+//! version 2, schema 2.
 
 mod blob;
 pub mod media_type;
@@ -20,7 +20,7 @@ pub const MAX_JSON_BYTES: u64 = 4 * 1024 * 1024;
 /// The most layers an image may have: the kernel's overlay accepts fewer than this.
 pub const MAX_LAYERS: usize = 512;
 
-/// One layer: what the manifest says of it, what the configuration says of it, and its bytes.
+/// One layer: its entries in manifest and configuration, and its bytes.
 #[derive(Clone, Debug)]
 pub struct Layer {
     descriptor: Descriptor,
@@ -34,18 +34,17 @@ impl Layer {
         &self.descriptor
     }
 
-    /// Digest of the uncompressed tar, as the configuration promises it (not verified until the
-    /// layer is unpacked).
+    /// Digest of the uncompressed tar, from the configuration; it is verified only when the layer
+    /// is unpacked.
     pub fn diff_id(&self) -> DiffId {
         self.diff_id
     }
 
-    /// The compressed bytes; the reader fails before end of file if size or digest are not the
-    /// descriptor's.
+    /// Opens the compressed bytes. The reader fails before end of file if size or digest differ
+    /// from the descriptor.
     ///
     /// # Errors
-    /// Whatever opening the source says; reading reports a mismatch as
-    /// [`io::ErrorKind::InvalidData`].
+    /// The source's error; a mismatch is reported while reading as [`io::ErrorKind::InvalidData`].
     pub fn open(&self) -> io::Result<VerifyingReader<Box<dyn Read + Send>>> {
         Ok(VerifyingReader::new(
             self.blob.open_unverified()?,
@@ -78,17 +77,17 @@ struct Parts {
 /// Why bytes are not an image.
 #[derive(Debug, thiserror::Error)]
 pub enum ImageError {
-    /// The manifest is not JSON of the expected shape.
+    /// The manifest is not JSON of the expected form.
     #[error("the manifest is not an image manifest: {0}")]
     Manifest(String),
-    /// The configuration is not JSON of the expected shape.
+    /// The configuration is not JSON of the expected form.
     #[error("the image configuration cannot be read: {0}")]
     Config(String),
     /// Manifest or configuration exceed [`MAX_JSON_BYTES`], or there are more than [`MAX_LAYERS`]
     /// layers.
     #[error("the image exceeds a limit: {0}")]
     Limit(String),
-    /// The configuration's bytes are not those that the manifest names.
+    /// The configuration's digest is not the one in the manifest.
     #[error(
         "the image configuration is `{found}`, the manifest promises `{promised}`; fetch the \
          image again"
@@ -99,7 +98,7 @@ pub enum ImageError {
         /// Digest in the manifest.
         promised: Digest,
     },
-    /// As many DiffIDs as layers are required.
+    /// The numbers of DiffIDs and of layers differ.
     #[error(
         "the manifest has {layers} layers, the configuration {diff_ids} DiffIDs; the image is \
          broken, build it again"
@@ -116,8 +115,7 @@ pub enum ImageError {
 }
 
 impl Image {
-    /// Puts an image together from a manifest, its configuration and a source for each layer's
-    /// bytes.
+    /// Makes an image of a manifest, its configuration and a source for each layer's bytes.
     ///
     /// # Errors
     /// [`ImageError`] when the parts exceed a limit, cannot be parsed or contradict each other.
@@ -174,21 +172,21 @@ impl Image {
         })))
     }
 
-    /// The same image under a name, such as `echo:latest`.
+    /// Sets the image's name, such as `echo:latest`.
     pub fn with_reference(self, reference: impl Into<String>) -> Image {
         let mut parts = self.into_parts();
         parts.reference = Some(reference.into());
         Image(Arc::new(parts))
     }
 
-    /// The same image under further names, beside [`reference`](Image::reference).
+    /// Sets further names, beside [`reference`](Image::reference).
     pub fn with_further_references(self, references: Vec<String>) -> Image {
         let mut parts = self.into_parts();
         parts.further_references = references;
         Image(Arc::new(parts))
     }
 
-    /// The same image, found by choosing one of several platforms in an index.
+    /// Marks the image as chosen from an index of several platforms.
     pub fn with_index(self) -> Image {
         let mut parts = self.into_parts();
         parts.chosen_from_index = true;
@@ -370,7 +368,7 @@ impl Parts {
 /// Parses and bounds an image manifest.
 ///
 /// # Errors
-/// [`ImageError`] when it is not one; an index is named as such.
+/// [`ImageError`] if it is not a manifest; for an index the message names it.
 pub fn parse_manifest(bytes: &[u8]) -> Result<ImageManifest, ImageError> {
     let manifest: ImageManifest = serde_json::from_slice(bytes).map_err(|e| {
         let index = serde_json::from_slice::<oci_spec::image::ImageIndex>(bytes).is_ok();
@@ -396,7 +394,7 @@ pub fn parse_manifest(bytes: &[u8]) -> Result<ImageManifest, ImageError> {
     Ok(manifest)
 }
 
-/// The manifest's word on one blob, with a digest that can be verified.
+/// The manifest's entry for one blob, with a digest that can be verified.
 ///
 /// # Errors
 /// [`ImageError::Digest`] when the digest is of an unknown algorithm.

@@ -1,5 +1,5 @@
-//! An image as a person wants to see it, and the difference between two. It turns values into text
-//! or JSON; it loads and prints nothing.
+//! View of an image for people, and the difference of two images. It turns values into text or
+//! JSON; it loads and prints nothing.
 
 use crate::contents::{Contents, Found, What};
 use crate::digest::{DiffId, Digest};
@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::path::Path;
 
-/// What `inspect` tells.
+/// The output of `inspect`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct View {
     /// Name and tag, if it has one.
@@ -46,7 +46,7 @@ pub struct View {
     pub total_compressed_bytes: u64,
     /// Size of all files once unpacked, in bytes.
     pub total_file_bytes: u64,
-    /// Requests of a pull that knows nothing yet: manifest by tag (HEAD, then GET), the platform's
+    /// Requests of a pull without any cache: manifest by tag (HEAD, then GET), the platform's
     /// own where the tag names an index, configuration, each different layer. A registry that wants
     /// a token adds two.
     pub pull_requests: usize,
@@ -89,7 +89,7 @@ pub struct FileView {
 }
 
 impl View {
-    /// What there is to tell of `image`, whose files are `contents`.
+    /// The view of `image`, whose files are `contents`.
     pub fn of(image: &Image, contents: &Contents) -> View {
         let own = |pairs: Vec<(&str, &str)>| {
             pairs.into_iter().map(|(n, v)| (n.to_owned(), v.to_owned())).collect()
@@ -222,9 +222,9 @@ pub struct Difference {
     pub kind: &'static str,
     /// Path of a file.
     pub name: Option<String>,
-    /// What the left image has.
+    /// The left image's value.
     pub left: Option<String>,
-    /// What the right image has.
+    /// The right image's value.
     pub right: Option<String>,
 }
 
@@ -260,14 +260,14 @@ impl Difference {
     }
 }
 
-/// What differs between two images, a line each, empty when they start the same program with the
-/// same files.
+/// The differences of two images, one line each; empty if they start the same program with the same
+/// files.
 pub fn diff(left: (&Image, &Contents), right: (&Image, &Contents)) -> Vec<String> {
     differences(left, right).iter().map(Difference::line).collect()
 }
 
-/// What differs between two images, empty when they start the same program with the same files.
-/// Names, digests of manifests and compression do not count: they are not seen from inside.
+/// The differences of two images; empty if they start the same program with the same files. Names,
+/// manifest digests and compression do not count: they are not visible inside an instance.
 pub fn differences(left: (&Image, &Contents), right: (&Image, &Contents)) -> Vec<Difference> {
     let mut found = Vec::new();
     let (one, other) = (View::of(left.0, left.1), View::of(right.0, right.1));
@@ -321,9 +321,9 @@ fn brief(found: &Found) -> String {
     format!("{what}, {:o} {}:{}{granted}", found.mode, found.uid, found.gid)
 }
 
-/// `text` as one line that a terminal only shows: who built an image could otherwise move the
-/// cursor, paint over what was said before, or turn a line around. What is written so (`\\u001b`)
-/// is also what JSON means by it.
+/// `text` as one line without control characters: the builder of an image could otherwise move the
+/// cursor, overwrite earlier output, or turn a line around. The escapes (`\\u001b`) are valid in
+/// JSON too.
 pub fn one_line(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for letter in text.chars() {
@@ -340,12 +340,12 @@ pub fn one_line(text: &str) -> String {
     out
 }
 
-/// The same for text of several lines.
+/// [`one_line`] for text of several lines.
 pub fn lines(text: &str) -> String {
     text.split('\n').map(one_line).collect::<Vec<_>>().join("\n")
 }
 
-/// Bytes as a person reads them.
+/// A number of bytes in units for people.
 pub fn size(bytes: u64) -> String {
     match bytes {
         0..1024 => format!("{bytes} B"),

@@ -1,6 +1,6 @@
-//! The lines of a Dockerfile: comments, the `escape` directive, continuation. It splits and
-//! numbers; what an instruction means is [`crate::recipe`]'s. Docker's Dockerfile reference,
-//! "Format", "Parser directives".
+//! Lines of a Dockerfile: comments, the `escape` directive, continuation. It splits and numbers
+//! them; [`crate::recipe`] interprets the instructions. Docker's Dockerfile reference, "Format",
+//! "Parser directives".
 
 /// One instruction, with its continuation lines joined.
 #[derive(Debug, PartialEq, Eq)]

@@ -1,18 +1,17 @@
-//! A root file system as one layer: a tar with sorted entries and nothing of this machine in it,
-//! then compressed; and the way back to the tar of anyone's layer. It takes a value and returns
-//! bytes. POSIX.1-2017 ustar (GNU names where a path is too long for it); RFC 1952; OCI image-spec,
-//! layer.md.
+//! Layer: a file tree as a tar with sorted entries and without traces of this machine, compressed;
+//! and the decompression of any image's layer. It takes a value and returns bytes. POSIX.1-2017
+//! ustar (GNU names where a path is too long for it); RFC 1952; OCI image-spec, layer.md.
 
 use crate::digest::{DiffId, Digest};
 use crate::image::{Compression, Descriptor, media_type};
 use crate::rootfs::{Node, Rootfs};
 use std::io::{self, Read};
 
-/// The largest uncompressed layer that is built, in bytes; the smallest of the platforms' limits is
-/// 1 GiB compressed.
+/// Largest uncompressed layer that is built, in bytes; the smallest of the platforms' limits is 1
+/// GiB compressed.
 pub const MAX_LAYER_BYTES: u64 = 4 << 30;
 
-/// Which manifest and media types an image gets.
+/// Kind of manifest and media types.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Format {
     /// OCI image-spec 1.1.
@@ -21,7 +20,7 @@ pub enum Format {
     Docker,
 }
 
-/// A layer, finished.
+/// A packed layer.
 #[derive(Clone, Debug)]
 pub struct PackedLayer {
     /// Media type, digest and size of the compressed bytes.
@@ -34,7 +33,7 @@ pub struct PackedLayer {
     pub bytes: Vec<u8>,
 }
 
-/// Why a root cannot be packed.
+/// Why a file tree cannot be packed.
 #[derive(Debug, thiserror::Error)]
 pub enum LayerError {
     /// A name that a tar cannot hold.
@@ -42,7 +41,7 @@ pub enum LayerError {
     Name {
         /// Path in the image.
         path: String,
-        /// The tar writer's word.
+        /// The tar writer's error.
         source: io::Error,
     },
     /// Larger than [`MAX_LAYER_BYTES`].
@@ -51,7 +50,7 @@ pub enum LayerError {
          the function does not need"
     )]
     TooLarge(u64),
-    /// zstd with Docker's media types, which have no name for it.
+    /// zstd with Docker's media types, which have none for it.
     #[error("zstd layers exist in OCI images only; use `--format oci`, or `--compression gzip`")]
     ZstdInDocker,
     /// The compressor failed.
@@ -62,7 +61,7 @@ pub enum LayerError {
 /// The media type of a layer.
 ///
 /// # Errors
-/// [`LayerError::ZstdInDocker`] for the one pair that no registry knows.
+/// [`LayerError::ZstdInDocker`] for the only pair without a media type.
 pub fn layer_media_type(
     format: Format,
     compression: Compression,
@@ -99,7 +98,7 @@ pub fn pack(
     Ok(PackedLayer { descriptor, diff_id, uncompressed_bytes, bytes })
 }
 
-/// The tar of `rootfs`: owners without names, one time for all.
+/// The tar of `rootfs`: numeric owners, the same time for all entries.
 fn tar_of(rootfs: &Rootfs, mtime: u64) -> Result<Vec<u8>, LayerError> {
     let content_bytes: u64 = rootfs
         .entries()
@@ -157,8 +156,8 @@ pub fn compress(tar: Vec<u8>, compression: Compression) -> Result<Vec<u8>, Layer
     match compression {
         Compression::None => Ok(tar),
         Compression::Gzip => {
-            // Level 12 finds what zopfli finds in a twentieth of its time; the header it writes has
-            // no time and no name.
+            // Level 12 compresses as well as zopfli in a twentieth of its time; its header has no
+            // time and no name.
             let mut compressor = libdeflater::Compressor::new(libdeflater::CompressionLvl::best());
             let mut out = vec![0; compressor.gzip_compress_bound(tar.len())];
             let size = compressor
@@ -172,12 +171,11 @@ pub fn compress(tar: Vec<u8>, compression: Compression) -> Result<Vec<u8>, Layer
     }
 }
 
-/// The uncompressed tar of a layer's blob. What its first bytes say counts, as in Docker Engine:
-/// some tools write a media type that is not true.
+/// The uncompressed tar of a layer's blob. The compression is recognised by the first bytes, as in
+/// Docker Engine, because some tools write a wrong media type.
 ///
 /// # Errors
-/// The blob cannot be read, is compressed in a way that is not read, or the decompressor cannot be
-/// set up.
+/// The blob cannot be read, its compression is not supported, or the decompressor cannot be set up.
 pub fn decompress<'a>(
     mut blob: impl Read + 'a,
     stated: Compression,
@@ -189,7 +187,7 @@ pub fn decompress<'a>(
         [0x28, 0xb5, 0x2f, 0xfd, ..] => Compression::Zstd,
         [0xfd, b'7', b'z', b'X', b'Z', 0] => return Err(unread("xz")),
         [b'B', b'Z', b'h', b'1'..=b'9', b'1', b'A'] => return Err(unread("bzip2")),
-        // One that is cut is told as what it was to be.
+        // A truncated blob: the error is that of the stated compression.
         magic if magic.len() < 6 => stated,
         _ => Compression::None,
     };
@@ -201,7 +199,8 @@ pub fn decompress<'a>(
         )),
         Compression::Zstd => {
             let mut decoder = zstd::Decoder::new(blob)?;
-            // 128 MiB, what zstd itself accepts: a larger window is memory the peer chooses
+            // 128 MiB, zstd's own default limit: the peer chooses the window, and it takes memory
+            // here
             decoder.window_log_max(27)?;
             Box::new(decoder)
         }

@@ -1,5 +1,5 @@
-//! The OCI image layout: a folder (or a tar of one) with oci-layout, index.json and blobs. Reads
-//! one image out of it, writes one image as a new one. It does not reach a registry. OCI image-spec
+//! OCI image layout: a folder (or a tar of one) with oci-layout, index.json and blobs. It reads one
+//! image of a layout, and writes one image as a new layout. It uses no registry. OCI image-spec
 //! 1.1, image-layout.md and image-index.md.
 
 use crate::digest::Digest;
@@ -13,7 +13,7 @@ use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-/// How deep indexes may be nested.
+/// Largest depth of nested indexes.
 const MAX_INDEX_DEPTH: usize = 4;
 
 /// Why a layout was not read or written.
@@ -26,10 +26,10 @@ pub enum LayoutError {
         path: String,
         /// What was tried.
         what: &'static str,
-        /// The system's word.
+        /// The underlying I/O error.
         source: io::Error,
     },
-    /// `oci-layout` or `index.json` is not JSON of the expected shape.
+    /// `oci-layout` or `index.json` is not JSON of the expected form.
     #[error("`{0}` is not an OCI image layout: {1}")]
     Malformed(String, String),
     /// No manifest fits, or several do.
@@ -40,7 +40,7 @@ pub enum LayoutError {
         /// What was found instead of one manifest, and what to do.
         why: String,
     },
-    /// A blob's bytes are not what its name says.
+    /// A blob's bytes do not have the digest in its name.
     #[error("blob `{digest}` in `{at}` is damaged: {why}; fetch or build the image again")]
     Damaged {
         /// The blob.
@@ -57,14 +57,14 @@ pub enum LayoutError {
 
 /// Where the files of a layout are: a folder, or a tar.
 pub trait Store {
-    /// What to call it in an error.
+    /// Its name in an error.
     fn name(&self) -> String;
 
     /// The file at `path` (`/`-separated): its size in bytes and its content; `None` when there is
     /// none.
     ///
     /// # Errors
-    /// The system's word.
+    /// The underlying I/O error.
     fn file(&self, path: &str) -> io::Result<Option<(u64, Blob)>>;
 }
 
@@ -92,8 +92,8 @@ impl Store for FolderStore {
     }
 }
 
-/// Reads the one image of a layout, or the one that `select` names by tag or digest. Within an
-/// index of several platforms linux/`architecture` is taken unless `select` is a digest.
+/// Reads the only image of a layout, or the one that `select` names by tag or digest. In an index
+/// of several platforms linux/`architecture` is taken, unless `select` is a digest.
 ///
 /// # Errors
 /// [`LayoutError`]: a file is missing, a digest is wrong, or more than one image fits.
@@ -157,11 +157,11 @@ pub fn read(
     Err(LayoutError::Malformed(at, format!("indexes are nested more than {MAX_INDEX_DEPTH} deep")))
 }
 
-/// Writes `image` as the layout `dest`, replacing what is there in one step. Every blob is verified
-/// on its way.
+/// Writes `image` as the layout `dest`, and replaces an existing one in one step. Every blob is
+/// verified while it is copied.
 ///
 /// # Errors
-/// [`LayoutError`]; then `dest` is as it was.
+/// [`LayoutError`]; `dest` is then unchanged.
 pub fn write(image: &Image, dest: &Path) -> Result<(), LayoutError> {
     let at =
         |what| move |source| LayoutError::File { path: dest.display().to_string(), what, source };
@@ -190,7 +190,7 @@ pub fn write(image: &Image, dest: &Path) -> Result<(), LayoutError> {
     staging.keep(dest).map_err(at("put into place"))
 }
 
-/// Opens the content of one file of a layout; the reader verifies a blob as it goes.
+/// Opens the content of one file of a layout; the reader verifies a blob while it is read.
 pub(crate) type OpenFile<'a> = Box<dyn Fn() -> io::Result<Box<dyn Read + 'a>> + 'a>;
 
 /// Every file of the layout that holds `image` alone: path, size in bytes, content.
@@ -221,7 +221,7 @@ pub(crate) fn blob_path(digest: Digest) -> String {
     format!("blobs/sha256/{}", digest.hex())
 }
 
-/// One entry a name, all for the same manifest.
+/// The index, with one entry per name, all for the same manifest.
 fn index_json(image: &Image) -> Vec<u8> {
     let manifest = json!({
         "mediaType": image.media_type(),
@@ -250,7 +250,7 @@ fn parse_index(bytes: &[u8], at: &str) -> Result<ImageIndex, LayoutError> {
     serde_json::from_slice(bytes).map_err(|e| LayoutError::Malformed(at.to_owned(), e.to_string()))
 }
 
-/// The one manifest of an index that fits.
+/// The only fitting manifest of an index.
 fn choose(
     index: &ImageIndex,
     select: Option<&str>,
@@ -270,7 +270,7 @@ fn choose(
                         || n.strip_suffix(":latest") == Some(called)
                 })
         });
-        // A tag that chose the outer index says nothing about the platforms inside.
+        // A tag that chose the outer index does not choose a platform inside it.
         if fitting.is_empty()
             && all.iter().all(|d| name(d).is_none())
             && !select.starts_with("sha256:")
@@ -299,16 +299,16 @@ fn choose(
             at: at.to_owned(),
             why: match select {
                 Some(select) => format!(
-                    "holds no image `{select}`; it holds {}; name one as `{at}#NAME`",
+                    "contains no image `{select}`; it contains {}; name one as `{at}#NAME`",
                     list(all, name)
                 ),
-                None => "holds no image".to_owned(),
+                None => "contains no image".to_owned(),
             },
         }),
         several => Err(LayoutError::Choice {
             at: at.to_owned(),
             why: format!(
-                "holds {} images that fit; name one as `{at}#NAME`: {}",
+                "contains {} matching images; name one as `{at}#NAME`: {}",
                 several.len(),
                 list(all, name)
             ),
@@ -316,9 +316,8 @@ fn choose(
     }
 }
 
-/// What a layout calls one of its manifests: the full name where there is one and the tag agrees. A
-/// tool that knows tags only may have copied the manifest under another, and the full name along
-/// with it.
+/// The name of a manifest in a layout: the full name, if there is one and its tag agrees. A tool
+/// that knows only tags may have copied the manifest to another tag, with the full name unchanged.
 fn name_of(manifest: &oci_spec::image::Descriptor) -> Option<String> {
     let annotations = manifest.annotations().as_ref()?;
     let tag = annotations.get(REF_NAME);

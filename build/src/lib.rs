@@ -1,15 +1,16 @@
 //! A static ELF in, a minimal and reproducible OCI image out, no daemon.
 //!
-//! The middle is pure: it takes text, bytes and readers, and the same input gives the same digest.
-//! The rim touches disks, networks and processes. Nothing here knows HTTP servers, functions or the
-//! benches.
+//! The core is pure: it takes text, bytes and readers, and the same input gives the same digest.
+//! The outer modules use disks, networks and processes. Nothing here contains an HTTP server,
+//! functions or the benches.
 //!
-//! Reading order: [`digest`] and [`image`], what an image is; [`recipe`], [`rootfs`], [`elf`],
-//! [`layer`], [`assemble`], how one is made; [`entry`] and [`contents`], what is in one; then the
-//! rim: [`context`], [`cargo`], [`outputs`] before, [`source`], [`unpack`], [`check`] after.
+//! Reading order: [`digest`] and [`image`] (what an image is); [`recipe`], [`rootfs`], [`elf`],
+//! [`layer`], [`assemble`] (how one is made); [`entry`] and [`contents`] (what is in one); then the
+//! outer modules: [`context`], [`cargo`], [`outputs`] before, [`source`], [`unpack`], [`check`]
+//! after.
 //!
 //! # Example
-//! Load an image that somebody built, and see what it starts:
+//! Load an image and print what it starts:
 //! ```
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! # use microimage::{assemble, context::FolderContext, layout, recipe::Recipe};
@@ -28,9 +29,9 @@
 //! # Ok(()) }
 //! ```
 
-#![deny(unsafe_code)] // one named door: sandbox
+#![deny(unsafe_code)] // allowed in: sandbox
 
-// The pure middle: no disk, no network, no process, no clock (tests/rooms.rs keeps it).
+// Pure core: no disk, no network, no process, no clock (tests/rooms.rs checks it).
 pub mod assemble;
 pub mod contents;
 pub mod digest;
@@ -53,7 +54,7 @@ pub mod sbom;
 pub mod scf;
 mod words;
 
-// The rim: disks.
+// Outer modules: disks.
 pub mod archive;
 pub mod context;
 pub mod layout;
@@ -62,14 +63,14 @@ pub mod source;
 pub mod stage;
 pub mod unpack;
 
-// The rim: networks.
+// Outer modules: networks.
 #[cfg(feature = "registry")]
 pub mod registry;
 
-// The rim: the command line's own pages.
+// Outer modules: manual pages of the command line.
 pub mod manual;
 
-// The rim: processes. The sandbox runs an unpacked image (`check --run`, the cold-start bench).
+// Outer modules: processes. The sandbox runs an unpacked image (`check --run`, coldstart).
 pub mod cargo;
 pub mod check;
 pub mod load;

@@ -1,14 +1,14 @@
-//! An image archive, handed to Docker Engine with its own client, which knows where the engine is
-//! (context, DOCKER_HOST). It writes no archive.
+//! `docker load`: passes an image archive to Docker Engine through its own client, which knows
+//! where the engine is (context, DOCKER_HOST). It writes no archive.
 
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// Why the engine has not got the image.
+/// Why the image was not loaded.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
-    /// There is no client.
+    /// Docker's client is not installed.
     #[error(
         "`docker` cannot be run: {source}; install Docker's client, or load `{tar}` elsewhere with \
          `docker load --input`"
@@ -19,7 +19,7 @@ pub enum LoadError {
         /// The underlying I/O error.
         source: io::Error,
     },
-    /// The engine refuses, or does not answer.
+    /// The engine refuses the archive, or does not answer.
     #[error("`docker load` failed: {why}; check with `docker info` that the engine runs")]
     Refused {
         /// The client's own text.

@@ -1,6 +1,6 @@
-//! The image that `docker load` takes: Docker Engine reads no zstd in an archive before version 23,
-//! so such layers become gzip. What is inside stays the same, and so does the configuration, which
-//! is Docker Engine's image id. It writes nothing.
+//! Conversion for `docker load`: Docker Engine before version 23 reads no zstd in an archive, so
+//! such layers become gzip. The files stay the same, and so does the configuration, whose digest is
+//! Docker Engine's image id. It writes nothing.
 
 use crate::digest::Digest;
 use crate::image::{Blob, Compression, Image, ImageError, media_type};
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::io::{self, Read};
 
-/// Why an image was not made loadable.
+/// Why an image could not be converted.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadableError {
     /// A layer cannot be read.
@@ -24,13 +24,12 @@ pub enum LoadableError {
     /// A layer cannot be compressed.
     #[error(transparent)]
     Compress(#[from] LayerError),
-    /// The result does not read back.
+    /// The converted image cannot be parsed.
     #[error(transparent)]
     Image(#[from] ImageError),
 }
 
-/// `image` itself, or the same with gzip layers where it has zstd ones. Each such layer is held in
-/// memory.
+/// Returns `image`, with gzip layers in place of zstd ones. Each converted layer is held in memory.
 ///
 /// # Errors
 /// [`LoadableError`].

@@ -1,6 +1,5 @@
-//! The command line of microimage. Everything that prints, reads the environment or chooses an exit
-//! code is here: 0 is done, 1 is that something went wrong or does not hold, 2 is a command that
-//! was not understood.
+//! Program microimage. All that prints, reads the environment or chooses an exit code is here: 0 is
+//! success, 1 is a failure or a negative result, 2 is an invalid command line.
 
 #![forbid(unsafe_code)]
 
@@ -50,7 +49,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Prints; that nobody reads on (`microimage inspect | head -1`) is no error.
+/// Prints; a reader that closes early (`microimage inspect | head -1`) is not an error.
 fn printed(text: &str) -> io::Result<()> {
     let mut out = io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
@@ -60,7 +59,7 @@ fn printed(text: &str) -> io::Result<()> {
 }
 
 fn failed(why: &str) -> ExitCode {
-    let _ = writeln!(io::stderr(), "error: {why}"); // a closed one has nobody to tell
+    let _ = writeln!(io::stderr(), "error: {why}"); // it may be closed
     ExitCode::from(1)
 }
 

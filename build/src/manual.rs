@@ -1,5 +1,4 @@
-//! Shell completions and manual pages of a command line, made from its own definition, so that they
-//! cannot say anything else than it does.
+//! Shell completions and manual pages, generated from the definition of a command line.
 
 use clap::{Args, Command, ValueEnum};
 use std::io;
@@ -24,7 +23,7 @@ pub struct ManArguments {
     pub markdown: bool,
 }
 
-/// The shells whose completions are known.
+/// Shells with completions.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub enum Shell {
     /// GNU Bash
@@ -54,10 +53,10 @@ pub fn completions(mut command: Command, shell: Shell) -> String {
     String::from_utf8_lossy(&script).into_owned()
 }
 
-/// What `man` is asked for: writes the pages, or gives the Markdown; what is to be printed.
+/// Runs `man`: writes the pages, or makes the Markdown. Returns the text to print.
 ///
 /// # Errors
-/// In words: which folder cannot be written, and why.
+/// A message with the folder that cannot be written, and why.
 pub fn man(command: Command, arguments: &ManArguments) -> Result<String, String> {
     let Some(folder) = arguments.folder.as_deref().filter(|_| !arguments.markdown) else {
         return Ok(markdown(&command) + "\n");
@@ -67,8 +66,8 @@ pub fn man(command: Command, arguments: &ManArguments) -> Result<String, String>
     Ok(format!("written   {}\n", folder.display()))
 }
 
-/// The page with `block` between the lines `<!-- flags -->` and `<!-- /flags -->`; `None` where it
-/// has not both.
+/// The page with `block` between the lines `<!-- flags -->` and `<!-- /flags -->`; `None` if one of
+/// them is missing.
 pub fn with_flags(page: &str, block: &str) -> Option<String> {
     let (begin, end) = ("<!-- flags -->\n", "<!-- /flags -->");
     let (before, rest) = page.split_once(begin)?;
@@ -77,7 +76,7 @@ pub fn with_flags(page: &str, block: &str) -> Option<String> {
 }
 
 /// Writes a page for the program and one for each of its commands into `folder`, which is made if
-/// need be.
+/// needed.
 ///
 /// # Errors
 /// The underlying I/O error.
@@ -86,7 +85,7 @@ pub fn man_pages(command: Command, folder: &Path) -> io::Result<()> {
     clap_mangen::generate_to(command, folder)
 }
 
-/// Every command with its flags as Markdown: a heading and a table each.
+/// Every command with its flags as Markdown, each with a heading and a table.
 pub fn markdown(command: &Command) -> String {
     let mut command = command.clone();
     command.build();
@@ -162,7 +161,7 @@ fn row(argument: &clap::Arg) -> String {
     format!("| `{}` | {}{} | {} |\n", cell(&flag), cell(&help), cell(&choices), defaults.join(", "))
 }
 
-/// Text that does not end a table's cell.
+/// Text escaped for a table's cell.
 fn cell(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ").replace('|', "\\|")
 }

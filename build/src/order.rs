@@ -1,12 +1,12 @@
-//! In which order a program's functions and variables lie in memory: first those that a start uses,
-//! in the order of their first use. Then a start touches few pages, one behind the other, and what
-//! only errors and later requests need stays on the disk.
+//! Function order: the order of a program's functions and variables in memory, with those first
+//! that a start uses, in the order of their first use. A start then touches few pages, one after
+//! the other; what only errors and later requests need stays on disk.
 //!
-//! An order is a text: a name a line, as rustc-demangle prints it without hashes, or C's name as it
-//! is; `crate::*` is whatever mentions that crate; `#` begins a comment. Symbols of Rust carry
-//! hashes that change with compiler, version and folder, so the names are matched when a program is
-//! linked (`cargo::link`). A package brings its order along: `[package.metadata.microimage] order =
-//! "FILE"`.
+//! An order is a text with one name per line: as rustc-demangle prints it without hashes, or a C
+//! name as it is; `crate::*` means all names that mention that crate; `#` begins a comment. Symbols
+//! of Rust have hashes that change with compiler, version and folder, so names are matched when a
+//! program is linked (`cargo::link`). A package brings its order with
+//! `[package.metadata.microimage] order = "FILE"`.
 
 use std::collections::{BTreeSet, HashMap};
 use std::fmt::Write as _;
@@ -14,14 +14,14 @@ use std::fmt::Write as _;
 /// A parsed order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Order {
-    /// Name → its place.
+    /// Each name's place.
     places: HashMap<String, usize>,
-    /// Crates whose symbols follow, with their place.
+    /// Crates with their place; their symbols follow the names.
     crates: Vec<(String, usize)>,
 }
 
 impl Order {
-    /// Reads an order. Of a name that comes twice the first place holds.
+    /// Parses an order. If a name occurs twice, its first place counts.
     pub fn parse(text: &str) -> Order {
         let mut order = Order::default();
         let lines =
@@ -37,11 +37,11 @@ impl Order {
         order
     }
 
-    /// What the linker's `--symbol-ordering-file` wants: those of `symbols` that the order names,
-    /// and C's names, which the linker looks up itself.
+    /// Content for the linker's `--symbol-ordering-file`: those of `symbols` that the order names,
+    /// and C names, which the linker looks up itself.
     pub fn of_symbols<'a>(&self, symbols: impl Iterator<Item = &'a str>) -> String {
-        // Several symbols may bear one name; they follow each other by their own, for the same
-        // bytes each time.
+        // Several symbols may have one name; they are sorted, so that the bytes are always the
+        // same.
         let mut placed = BTreeSet::new();
         for symbol in symbols {
             let name = name(symbol);
@@ -64,7 +64,7 @@ impl Order {
     }
 }
 
-/// The name of a symbol, without what changes with compiler, version and folder.
+/// The name of a symbol, without the parts that change with compiler, version and folder.
 pub fn name(symbol: &str) -> String {
     // What the compiler appends when it clones or splits a function; rustc-demangle leaves some of
     // it.
@@ -76,7 +76,7 @@ fn is_c(name: &str) -> bool {
     name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_.$".contains(&byte))
 }
 
-/// Whether `prefix`, a crate with its colons, stands in `name` as a word of its own.
+/// Whether `prefix`, a crate with its colons, is in `name` as a word of its own.
 fn mentions(name: &str, prefix: &str) -> bool {
     name.match_indices(prefix)
         .any(|(at, _)| !name[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_' || c == ':'))

@@ -1,6 +1,6 @@
-//! What building leaves on disk: an image layout, an archive for `docker load`, and image.json for
-//! programs. Each appears whole or not at all. It builds nothing. The fields of image.json are
-//! docs/CONTRACTS.md, section 4.
+//! Output files of a build: an image layout, an archive for `docker load`, and image.json for
+//! programs. Each appears complete or not at all. It builds nothing. docs/CONTRACTS.md, section 4,
+//! has the fields of image.json.
 
 use crate::archive::{self, ArchiveError};
 use crate::assemble::Assembled;
@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 pub struct Summary {
     /// Name and tag.
     pub reference: String,
-    /// Further names; left out when there are none.
+    /// Further names; left out if there are none.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub further_references: Vec<String>,
     /// For example `linux/amd64`.
@@ -26,7 +26,7 @@ pub struct Summary {
     pub manifest_digest: Digest,
     /// Digest of the configuration; Docker Engine calls it the image id.
     pub config_digest: Digest,
-    /// One of ours, always.
+    /// The layers; images built here have one.
     pub layers: Vec<LayerSummary>,
     /// Size of the program, in bytes.
     pub elf_bytes: u64,
@@ -47,7 +47,7 @@ pub struct LayerSummary {
     pub uncompressed_bytes: u64,
 }
 
-/// Why the outputs were not written.
+/// Why the outputs could not be written.
 #[derive(Debug, thiserror::Error)]
 pub enum OutputError {
     /// The layout.
@@ -64,13 +64,13 @@ pub enum OutputError {
     File {
         /// Which file.
         path: PathBuf,
-        /// The system's word.
+        /// The underlying I/O error.
         source: io::Error,
     },
 }
 
 impl Summary {
-    /// What image.json says of an image that was just assembled.
+    /// The content of image.json for an image that was just assembled.
     pub fn of(assembled: &Assembled) -> Summary {
         let image = &assembled.image;
         let layers = image.layers().iter().map(|layer| LayerSummary {
@@ -95,7 +95,7 @@ impl Summary {
 /// Writes `folder`/oci, `folder`/docker.tar and, last, `folder`/image.json.
 ///
 /// # Errors
-/// [`OutputError`]; what was written before stays and is whole.
+/// [`OutputError`]; files written before stay and are complete.
 pub fn write(assembled: &Assembled, folder: &Path) -> Result<Summary, OutputError> {
     layout::write(&assembled.image, &folder.join("oci"))?;
     archive::write(&loadable(&assembled.image)?, &folder.join("docker.tar"))?;

@@ -1,5 +1,5 @@
-//! Progress of a push or pull on the terminal: one line, painted over ten times a second at most.
-//! It counts nothing itself.
+//! Progress of a push or pull on the terminal: one line, updated at most ten times a second. It
+//! counts nothing itself.
 
 use microimage::inspect::size;
 use microimage::registry::{Progress, Report};
@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 const INTERVAL: Duration = Duration::from_millis(100);
 
-/// A report that paints on standard error and clears its line at the end.
+/// A report that writes on standard error and clears its line at the end.
 pub fn on_terminal() -> Report {
     let painted: Mutex<Option<Instant>> = Mutex::new(None);
     Arc::new(move |progress| {
@@ -20,7 +20,7 @@ pub fn on_terminal() -> Report {
         }
         *painted = Some(Instant::now());
         let text = if is_over { String::new() } else { line(progress) };
-        // A terminal that is gone is no reason to stop.
+        // A closed terminal is no reason to stop.
         let _ = write!(io::stderr(), "\r\x1b[K{text}");
     })
 }
@@ -41,7 +41,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_says_how_far_it_is() {
+    fn a_line_has_the_progress() {
         let progress =
             Progress { what: "pushing", blobs_done: 1, blobs: 3, bytes_done: 512, bytes: 2048 };
         let line = line(&progress);

@@ -1,6 +1,6 @@
-//! How an image came about, as an in-toto statement with SLSA provenance: what was built, by which
-//! tools, from which files. It is not signed, and states no time, so that the same build gives the
-//! same bytes. In-toto attestation framework 1.0; SLSA provenance 1.0.
+//! Provenance: how an image was built, as an in-toto statement with SLSA provenance: what was
+//! built, by which tools, from which files. It is not signed, and has no time, so that the same
+//! build gives the same bytes. In-toto attestation framework 1.0; SLSA provenance 1.0.
 
 use crate::digest::Digest;
 use crate::image::Image;
@@ -9,12 +9,12 @@ use serde_json::{Value, json};
 
 /// The media type of the statement.
 pub const MEDIA_TYPE: &str = "application/vnd.in-toto+json";
-/// What kind of build it is: `microimage image`.
+/// Type of the build: `microimage image`.
 const BUILD_TYPE: &str = "urn:firstbyte:microimage:image:1";
-/// Who builds.
+/// Builder's identity.
 const BUILDER: &str = "urn:firstbyte:microimage";
 
-/// What a build was made from.
+/// Inputs of a build.
 #[derive(Debug)]
 pub struct Build<'a> {
     /// The workspace's package or example.

@@ -1,7 +1,7 @@
-//! scratch.Dockerfile, read: which files go where, and how the program is started. It takes text
-//! and a [`BuildContext`] of readers; it opens nothing itself. The instructions are those that an
-//! image from scratch needs, with Docker's meaning; any other is an error that names its line.
-//! Docker's Dockerfile reference.
+//! Parser of scratch.Dockerfile: which files are copied where, and how the program is started. It
+//! takes text and a [`BuildContext`] of readers; it opens nothing itself. It supports the
+//! instructions that an image from scratch needs, with Docker's meaning; any other is an error with
+//! its line. Docker's Dockerfile reference.
 
 mod copy;
 mod keyword;
@@ -100,19 +100,19 @@ pub trait BuildContext {
     /// What is at `path`, links not followed; `None` when nothing is.
     ///
     /// # Errors
-    /// The system's word, or that it is neither file, folder nor link.
+    /// The underlying I/O error, or that it is neither file, folder nor link.
     fn entry(&self, path: &str) -> io::Result<Option<ContextEntry>>;
 
     /// The names in the folder `path`, in any order.
     ///
     /// # Errors
-    /// The system's word, or a name that is not UTF-8.
+    /// The underlying I/O error, or a name that is not UTF-8.
     fn names(&self, path: &str) -> io::Result<Vec<String>>;
 
     /// The content of the file `path`.
     ///
     /// # Errors
-    /// The system's word.
+    /// The underlying I/O error.
     fn read(&self, path: &str) -> io::Result<Arc<[u8]>>;
 }
 
@@ -120,7 +120,7 @@ pub trait BuildContext {
 #[derive(Debug, thiserror::Error)]
 #[error("line {line}: {problem}")]
 pub struct RecipeError {
-    /// Counted from 1; where a problem is no line's, the last one.
+    /// Counted from 1; for a problem without a line, the last one.
     pub line: usize,
     /// What is wrong and what to do.
     pub problem: Problem,
@@ -161,7 +161,7 @@ pub enum Problem {
     Read {
         /// Path in the context.
         path: String,
-        /// The system's word.
+        /// The underlying I/O error.
         source: io::Error,
     },
     /// The destination does not fit.
@@ -170,7 +170,7 @@ pub enum Problem {
 }
 
 impl Recipe {
-    /// Reads a recipe. `$NAME` stands for what an ENV above it says.
+    /// Parses a recipe. `$NAME` is replaced by the value of an ENV above it.
     ///
     /// # Errors
     /// [`RecipeError`] with the line, the instruction and what to do.

@@ -1,21 +1,21 @@
-//! What images are called: the short name a person types, the full name that engines keep, the tag
-//! alone. It talks to no registry. Docker's reference grammar (distribution/reference), read by
-//! hand: the regular expression of oci-spec takes 25 ms to be compiled, in each process; OCI
-//! image-spec, annotations.md, on `ref.name`.
+//! Image names: the short form that users type, the full form that engines store, the tag. It calls
+//! no registry. Docker's reference grammar (distribution/reference), parsed by hand: the regular
+//! expression of oci-spec takes 25 ms to compile in each process; OCI image-spec, annotations.md,
+//! on `ref.name`.
 
 use oci_spec::distribution::Reference;
 
-/// The host that a name without a host is at.
+/// Host of a name that has none.
 const HUB: &str = "docker.io";
-/// The longest repository name, in bytes.
+/// Longest repository name, in bytes.
 const MAX_REPOSITORY_BYTES: usize = 255;
-/// The longest tag, in bytes.
+/// Longest tag, in bytes.
 const MAX_TAG_BYTES: usize = 128;
 
 /// Reads `[HOST/]NAME[:TAG][@DIGEST]`; a name without tag and digest has the tag `latest`.
 ///
 /// # Errors
-/// What is wrong with it, in words.
+/// What is wrong, as text.
 pub fn parse(text: &str) -> Result<Reference, &'static str> {
     let (rest, digest) = match text.split_once('@') {
         Some((rest, digest)) => (rest, Some(digest)),
@@ -131,9 +131,9 @@ fn is_component(component: &str) -> bool {
     }
 }
 
-/// The annotation that names a manifest within a layout: by its tag, as umoci and skopeo expect it.
+/// Annotation with a manifest's tag within a layout, as umoci and skopeo expect it.
 pub const REF_NAME: &str = "org.opencontainers.image.ref.name";
-/// The annotation in which Docker Engine and containerd keep the full name.
+/// Annotation in which Docker Engine and containerd store the full name.
 pub const CONTAINERD_NAME: &str = "io.containerd.image.name";
 
 /// `echo:1` as `docker.io/library/echo:1`; `None` when `name` is not a reference.

@@ -1,7 +1,7 @@
-//! A registry, to push an image to and to pull one from. One manifest under one tag: no index and
-//! no attestation, which would cost every cold start a request. OCI distribution-spec 1.1; the
-//! token flow is Docker's (distribution, "Token Authentication"). Plain HTTP is spoken to this
-//! machine, and to registries that are named as insecure.
+//! Registry client: pushes and pulls an image. One manifest under one tag: an index or attestation
+//! would cost every cold start a request. OCI distribution-spec 1.1; the token flow is Docker's
+//! (distribution, "Token Authentication"). Plain HTTP is used for this machine, and for registries
+//! that are marked as insecure.
 
 mod address;
 mod attempts;
@@ -353,7 +353,7 @@ impl Registry {
     ) -> Result<bool, RegistryError> {
         let step = "pushing the manifest";
         if header::HeaderValue::from_str(media_type).is_err() {
-            let why = format!("its media type `{}` is none", media_type.escape_debug());
+            let why = format!("invalid media type `{}`", media_type.escape_debug());
             return Err(ImageError::Manifest(why).into());
         }
         let path = format!("manifests/{name}");

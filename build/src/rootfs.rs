@@ -1,6 +1,6 @@
-//! The files of an image, as a value: names sorted; owner root and modes that every platform user
-//! can read, unless a recipe states others. It reads no disk and writes no tar. Modes are folded to
-//! 0755 and 0644 so that no umask of a checkout reaches the digest.
+//! File tree of an image, as a value: sorted names; owner root and modes with which every platform
+//! user can read, unless a recipe states others. It reads no disk and writes no tar. Modes become
+//! 0755 and 0644, so that the umask of a checkout does not change the digest.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use std::sync::Arc;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Rootfs {
     nodes: BTreeMap<String, Node>,
-    /// Of the entries that do not have the usual ones.
+    /// Of the entries that differ from the defaults.
     attributes: BTreeMap<String, Attributes>,
 }
 
@@ -42,7 +42,7 @@ pub enum Node {
     },
     /// A symbolic link with its target as written.
     Symlink {
-        /// What the link says.
+        /// The link's target.
         target: String,
     },
 }
@@ -50,13 +50,13 @@ pub enum Node {
 /// Why an entry does not fit into the tree.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RootfsError {
-    /// A file stands where a folder is needed, or the other way round.
+    /// A file is where a folder is needed, or the other way round.
     #[error("`/{path}` would be both a file and a folder; choose another destination")]
     Conflict {
         /// The path in question.
         path: String,
     },
-    /// The program to execute is not there.
+    /// The entrypoint's program is not in the tree.
     #[error(
         "the entrypoint `{program}` is not in the image; COPY it there, the image holds: {holds}"
     )]
@@ -66,7 +66,7 @@ pub enum RootfsError {
         /// Some of what the image holds.
         holds: String,
     },
-    /// The program to execute is no executable file.
+    /// The entrypoint's program is not an executable file.
     #[error(
         "the entrypoint `{program}` is not an executable file; `chmod +x` it before it is copied"
     )]
@@ -143,7 +143,7 @@ impl Rootfs {
         match self.nodes.get_mut(&path) {
             Some(Node::Folder { .. }) if !is_folder => return Err(RootfsError::Conflict { path }),
             Some(Node::Folder { mode }) => {
-                // one that a COPY made on its way becomes the /tmp that was asked for
+                // a folder that COPY made becomes the requested /tmp
                 *mode |= node.mode();
                 if stated.is_some() {
                     self.state(&path, attributes);
@@ -171,7 +171,7 @@ impl Rootfs {
         self.attributes.get(path).copied().unwrap_or_default()
     }
 
-    /// The entry at `path` (absolute or not), links not followed. The root itself is no entry.
+    /// The entry at `path` (absolute or not), links not followed. The root itself is not an entry.
     pub fn get(&self, path: &str) -> Option<&Node> {
         self.nodes.get(&normalize("/", path))
     }

@@ -1,6 +1,6 @@
-//! Runs a program from an unpacked rootfs behind the kernel's walls: mount, pid, network, uts, ipc
-//! and user namespaces, a read-only root with a tmpfs `/tmp`, loopback up, nothing else. It is a
-//! measuring sandbox, as a function platform's looks from inside; it is no security product: there
+//! Sandbox: runs a program from an unpacked rootfs in isolation: mount, pid, network, uts, ipc and
+//! user namespaces, a read-only root with a tmpfs `/tmp`, loopback up, nothing else. It is made for
+//! measuring, and looks like a function platform's from inside. It is not a security product: there
 //! is no seccomp filter, and images are expected to be the user's own.
 //!
 //! The work is done by a *helper*: one single-threaded process (this same executable, started

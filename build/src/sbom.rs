@@ -1,7 +1,7 @@
-//! What is inside a function's program: the crates that were compiled into it, as a CycloneDX 1.5
-//! document. It is written beside the image, never attached to its tag: an index or attestation
-//! there would cost every pull a request. From cargo's resolution and the messages of the very
-//! build; it runs nothing. CycloneDX specification 1.5; package URL specification.
+//! Bill of materials: the crates compiled into a function's program, as a CycloneDX 1.5 document.
+//! It is written beside the image and never attached to its tag: an index or attestation there
+//! would cost every pull a request. It uses cargo's resolution and the messages of the same build;
+//! it runs nothing. CycloneDX specification 1.5; package URL specification.
 
 use crate::digest::Digest;
 use cargo_metadata::{DependencyKind, Metadata, Package, PackageId, TargetKind};
@@ -21,18 +21,18 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 /// The media type of the bill.
 pub const MEDIA_TYPE: &str = "application/vnd.cyclonedx+json";
 
-/// Why there is no bill.
+/// Why there is no bill of materials.
 #[derive(Debug, thiserror::Error)]
 pub enum SbomError {
     /// Cargo gave no dependency graph.
     #[error("cargo resolved no dependencies for `{0}`; run `cargo metadata` to see why")]
     NoGraph(String),
-    /// The library refuses the document.
+    /// The library cannot write the document.
     #[error("the bill of materials cannot be written: {0}")]
     Write(String),
 }
 
-/// A program and how it was built.
+/// A program and its build.
 #[derive(Debug)]
 pub struct Program<'a> {
     /// The package of the binary or example.
@@ -108,7 +108,7 @@ pub fn cyclonedx(program: &Program<'_>) -> Result<Vec<u8>, SbomError> {
 
 const STD_REFERENCE: &str = "rust-std";
 
-/// The packages whose code is in the program, each with those that it uses: reached over normal
+/// The packages whose code is in the program, each with its dependencies: reached by normal
 /// dependencies, compiled in this build, and not only run by the compiler (procedural macros).
 fn linked<'a>(
     program: &Program<'a>,
@@ -149,7 +149,7 @@ fn component(package: &Package) -> Component {
     let (name, version) = (package.name.as_str(), package.version.to_string());
     let mut component =
         Component::new(Classification::Library, name, &version, Some(reference(package)));
-    // Only what a registry holds has a package URL that leads somewhere.
+    // Only a package from a registry has a package URL that can be resolved.
     if package.source.is_some() {
         component.purl = Purl::new("cargo", name, &version).ok();
     }
@@ -179,7 +179,7 @@ fn standard_library(rustc: &str) -> Component {
     component
 }
 
-/// A name for the bill's own cross references that tells no path of this machine.
+/// A name for cross references within the document, without paths of this machine.
 fn reference(package: &Package) -> String {
     format!("{}@{}", package.name, package.version)
 }

@@ -1,18 +1,18 @@
-//! What Tencent Cloud SCF documents of image functions, as constants: the port, the event path, the
-//! limits and the header names. It judges nothing and sends nothing. Platform pages "WebServer
-//! image function" (2023-07-10), "Quotas" and "Function status codes". src/platform/scf.rs states
-//! the same facts for the function's side, which must not depend on this crate; a test in tests/
-//! compares the two.
+//! Documented facts about Tencent Cloud SCF's image functions, as constants: the port, the event
+//! path, the limits and the header names. It judges nothing and sends nothing. Platform pages
+//! "WebServer image function" (2023-07-10), "Quotas" and "Function status codes".
+//! src/platform/scf.rs states the same facts for the function's side, which must not depend on this
+//! crate; a test in tests/ compares the two.
 
 use std::time::Duration;
 
 /// The port that the server must listen on, on all addresses.
 pub const PORT: u16 = 9000;
-/// The path that events are posted to.
+/// Path to which events are posted.
 pub const EVENT_PATH: &str = "/event-invoke";
-/// The server must listen within this time after its start.
+/// Time from its start within which the server must listen.
 pub const START_LIMIT: Duration = Duration::from_secs(30);
-/// An invocation may take this long unless the function's configuration says otherwise.
+/// Time limit of an invocation, unless the function's configuration has another.
 pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(3);
 /// The largest request body, synchronous event and reply body, in bytes.
 pub const MAX_BODY_BYTES: usize = 6 << 20;
@@ -38,9 +38,9 @@ pub mod header {
     pub const NAMESPACE: &str = "X-Scf-Namespace";
     /// The region.
     pub const REGION: &str = "X-Scf-Region";
-    /// The account, as resources name it.
+    /// The account's id, as resource names contain it.
     pub const APP_ID: &str = "X-Scf-Appid";
-    /// The account, as people name it.
+    /// The account's number, as the console shows it.
     pub const UIN: &str = "X-Scf-Uin";
     /// Part of a role's credentials: the token. Secret.
     pub const SESSION_TOKEN: &str = "X-Scf-Session-Token";

@@ -1,5 +1,5 @@
-//! Where an image is loaded from, by what a person types: an OCI layout, an archive, a registry's
-//! reference. It decides which reader to use and does no reading of its own.
+//! Source of an image, by the text that a user types: an OCI layout, an archive, a registry's
+//! reference. It chooses the reader and reads nothing itself.
 
 use crate::archive::{self, ArchiveError};
 use crate::image::Image;
@@ -13,17 +13,17 @@ use std::path::{Path, PathBuf};
 /// Why no image could be loaded.
 #[derive(Debug, thiserror::Error)]
 pub enum SourceError {
-    /// Nothing is there.
+    /// The path does not exist.
     #[error(
         "`{0}` does not exist; name the folder of an image layout, an archive (`docker save -o \
          FILE NAME` writes one of Docker's images), or HOST/NAME:TAG of a registry, where Docker \
          Hub's host is docker.io; `just image` writes target/image/oci and target/image/docker.tar"
     )]
     Missing(PathBuf),
-    /// The folder is no OCI layout, or a broken one.
+    /// The folder is not an OCI layout, or a broken one.
     #[error(transparent)]
     Layout(#[from] LayoutError),
-    /// The file is no image archive, or a broken one.
+    /// The file is not an image archive, or a broken one.
     #[error(transparent)]
     Archive(#[from] ArchiveError),
     /// The registry.
@@ -33,9 +33,9 @@ pub enum SourceError {
 }
 
 /// Loads the image at `place`: the folder of an OCI image layout or an archive file (docker-archive
-/// or a tar of a layout), followed by `#NAME` when it holds several images and NAME is a tag or
-/// digest; or, asking as nobody in particular, `HOST/NAME:TAG` from a registry (the host with a
-/// dot, a port, or `localhost`).
+/// or a tar of a layout), followed by `#NAME` if it contains several images, where NAME is a tag or
+/// digest; or `HOST/NAME:TAG` from a registry, without credentials (the host has a dot, a port, or
+/// is `localhost`).
 ///
 /// # Errors
 /// [`SourceError`]: nothing there, not an image, or broken.
@@ -51,9 +51,8 @@ pub fn load(place: &str) -> Result<Image, SourceError> {
     }
 }
 
-/// Loads the image at `place` as [`load`] does, but asks a registry with the credentials that
-/// `credentials` gives for it, and takes the manifest for `architecture` where several platforms
-/// have one name.
+/// [`load`] with the credentials that `credentials` gives for a registry. If a name has several
+/// platforms, the manifest for `architecture` is taken.
 ///
 /// # Errors
 /// [`SourceError`]: nothing there, not an image, or broken.
@@ -69,8 +68,8 @@ pub fn load_with(
     })
 }
 
-/// Loads the image at `place` as [`load`] does, but asks a registry as `access` says, and takes the
-/// manifest for `architecture` where several platforms have one name.
+/// [`load`] with `access` for a registry. If a name has several platforms, the manifest for
+/// `architecture` is taken.
 ///
 /// # Errors
 /// [`SourceError`]: nothing there, not an image, or broken.
@@ -85,7 +84,7 @@ pub fn load_through(
     })
 }
 
-/// The image at a path, or else in the registry that `connect` leads to.
+/// Loads from the path, or otherwise from the registry to which `connect` connects.
 #[cfg(feature = "registry")]
 fn load_or(
     place: &str,
@@ -101,7 +100,7 @@ fn load_or(
     }
 }
 
-/// The image at a path; `None` when nothing is there.
+/// The image at a path; `None` if the path does not exist.
 fn on_disk(place: &str, architecture: &str) -> Option<Result<Image, SourceError>> {
     let (path, select) = match place.rsplit_once('#') {
         Some((path, select)) if !Path::new(place).exists() => (Path::new(path), Some(select)),
@@ -119,8 +118,7 @@ fn on_disk(place: &str, architecture: &str) -> Option<Result<Image, SourceError>
     }
 }
 
-/// Whether text that is no path is meant for a registry: its first part is a host, as Docker
-/// decides it.
+/// Whether text that is not a path names a registry: its first part is a host, by Docker's rule.
 #[cfg(feature = "registry")]
 fn names_a_host(place: &str) -> bool {
     let place = place.strip_prefix("docker://").map_or(place, |rest| rest);

@@ -1,5 +1,5 @@
-//! Files and folders that appear whole or not at all: written under a temporary name beside their
-//! place, then renamed. It knows nothing of images. rename(2) replaces a file in one step,
+//! Staging: files and folders that appear complete or not at all. They are written under a
+//! temporary name beside their place, then renamed. rename(2) replaces a file in one step,
 //! renameat2(2) with `RENAME_EXCHANGE` a folder.
 
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, RenameFlags};
@@ -19,27 +19,27 @@ pub struct Staging {
 }
 
 impl Staging {
-    /// A new empty folder beside `target`, whose own parents are made if need be.
+    /// A new empty folder beside `target`, whose parents are made if needed.
     ///
     /// # Errors
-    /// The system's word when folders cannot be made.
+    /// The underlying I/O error when folders cannot be made.
     pub fn folder(target: &Path) -> io::Result<Staging> {
         Staging::unused(target, |path| fs::create_dir(path))
     }
 
-    /// A new empty folder beside `target` that no other user can look into: what is in it may be
-    /// anyone's while it is filled.
+    /// A new empty folder beside `target` that other users cannot enter: while it is filled, its
+    /// contents may come from outside.
     ///
     /// # Errors
-    /// The system's word when folders cannot be made.
+    /// The underlying I/O error when folders cannot be made.
     pub fn private_folder(target: &Path) -> io::Result<Staging> {
         Staging::unused(target, |path| fs::DirBuilder::new().mode(0o700).create(path))
     }
 
-    /// A new empty file beside `target`, whose own parents are made if need be.
+    /// A new empty file beside `target`, whose parents are made if needed.
     ///
     /// # Errors
-    /// The system's word when it cannot be made.
+    /// The underlying I/O error when it cannot be made.
     pub fn file(target: &Path) -> io::Result<Staging> {
         Staging::unused(target, |path| fs::File::create_new(path).map(drop))
     }
@@ -52,20 +52,20 @@ impl Staging {
     /// Puts the content at `target`, replacing what is there.
     ///
     /// # Errors
-    /// The system's word; then what was at `target` is still there.
+    /// The underlying I/O error; then what was at `target` is still there.
     pub fn keep(mut self, target: &Path) -> io::Result<()> {
         let replaced_folder =
             self.path.is_dir() && fs::symlink_metadata(target).is_ok_and(|m| m.is_dir());
         if replaced_folder {
             match rustix::fs::renameat_with(CWD, &self.path, CWD, target, RenameFlags::EXCHANGE) {
-                // At no moment was there neither; what carries the temporary name now is the old
-                // one, and goes by drop.
+                // There was always one of them; the old one now has the temporary name, and is
+                // removed on drop.
                 Ok(()) => return Ok(()),
                 Err(Errno::INVAL | Errno::NOSYS) => {} // a file system that cannot exchange
                 Err(error) => return Err(error.into()),
             }
             // A folder that is not empty cannot be renamed over: move the old one aside, and back
-            // should the new one fail to follow.
+            // if the new one cannot follow.
             let aside = self.path.with_extension("old");
             fs::rename(target, &aside)?;
             if let Err(error) = fs::rename(&self.path, target) {
@@ -111,15 +111,15 @@ impl Staging {
 impl Drop for Staging {
     fn drop(&mut self) {
         if !self.kept {
-            // The error that brought us here is the one to report.
+            // The error that led here is the one to report.
             let _ = remove_tree(CWD, self.path.as_os_str());
         }
     }
 }
 
-/// Removes `name` and all below it, following no link. A tree may be as deep as a hostile layer
-/// makes it: folders come up into `name` before they are emptied, so that three descriptors do for
-/// any depth. (`fs::remove_dir_all` takes one a level.)
+/// Removes `name` and everything below it, without following links. A hostile layer can make a tree
+/// of any depth, so folders are moved up into `name` before they are emptied: three descriptors
+/// suffice for any depth. (`fs::remove_dir_all` needs one per level.)
 pub(crate) fn remove_tree(parent: impl AsFd, name: &OsStr) -> Result<(), Errno> {
     match rustix::fs::unlinkat(&parent, name, AtFlags::empty()) {
         Err(Errno::ISDIR | Errno::PERM) => {}
@@ -145,7 +145,7 @@ pub(crate) fn remove_tree(parent: impl AsFd, name: &OsStr) -> Result<(), Errno> 
     rustix::fs::unlinkat(&parent, name, AtFlags::REMOVEDIR)
 }
 
-/// Opens a folder to look into it, as its owner may who is not root.
+/// Opens a folder for reading, also as an owner who is not root.
 fn open_folder(parent: impl AsFd, name: &OsStr) -> Result<OwnedFd, Errno> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let opened = rustix::fs::openat(&parent, name, flags, Mode::empty());
@@ -163,7 +163,7 @@ fn open_folder(parent: impl AsFd, name: &OsStr) -> Result<OwnedFd, Errno> {
     }
 }
 
-/// Removes what is no folder, or an empty one; `false` when it has to be emptied first.
+/// Removes a file or an empty folder; `false` if the folder must be emptied first.
 fn unlinked(folder: &OwnedFd, name: &OsStr) -> Result<bool, Errno> {
     match rustix::fs::unlinkat(folder, name, AtFlags::empty()) {
         Ok(()) => return Ok(true),
@@ -220,7 +220,7 @@ pub(crate) fn names(folder: impl AsFd) -> Result<Vec<OsString>, Errno> {
 /// Writes `bytes` as the file `target`, whole or not at all.
 ///
 /// # Errors
-/// The system's word; then what was at `target` is still there.
+/// The underlying I/O error; then what was at `target` is still there.
 pub fn write_file(target: &Path, bytes: &[u8]) -> io::Result<()> {
     let staging = Staging::file(target)?;
     fs::write(staging.path(), bytes)?;

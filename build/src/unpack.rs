@@ -1,5 +1,5 @@
-//! Layers into a folder on disk, as a runtime would see them: whiteouts applied, links resolved
-//! inside the folder, nothing written outside of it. It does not run what it unpacks. OCI
+//! Unpacking of layers into a folder on disk, with the result that a runtime would see: whiteouts
+//! applied, links resolved inside the folder, nothing written outside it. It runs nothing. OCI
 //! image-spec 1.1, layer.md. Every path is opened with `openat2(RESOLVE_IN_ROOT)`, so that no link
 //! of a hostile layer is ever followed out of the folder (Linux 5.6 or newer).
 
@@ -41,9 +41,7 @@ pub enum UnpackError {
     #[error(transparent)]
     Entry(#[from] EntryError),
     /// The media type is none of a layer.
-    #[error(
-        "media type `{0}` is no layer this program can unpack: it knows tar, tar+gzip and tar+zstd"
-    )]
+    #[error("media type `{0}` is not a layer that can be unpacked; use tar, tar+gzip or tar+zstd")]
     MediaType(String),
     /// Images are not unpacked here: it is not Linux.
     #[error("unpacking an image needs Linux (openat2); this machine has another system")]
@@ -55,7 +53,7 @@ pub enum UnpackError {
         path: PathBuf,
         /// What was tried.
         what: &'static str,
-        /// The system's word.
+        /// The underlying I/O error.
         source: io::Error,
     },
     /// The uncompressed tar is not what the configuration names.

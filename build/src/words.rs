@@ -1,6 +1,5 @@
-//! The words of an instruction: quotes, escapes and `$NAME`. It does not know what a word is for.
-//! Docker's Dockerfile reference, "Environment replacement": `$NAME`, `${NAME}`, `${NAME:-word}`,
-//! `${NAME:+word}`.
+//! Words of an instruction: quotes, escapes and `$NAME`. Docker's Dockerfile reference,
+//! "Environment replacement": `$NAME`, `${NAME}`, `${NAME:-word}`, `${NAME:+word}`.
 
 /// Splits at white space outside of quotes; quotes and escapes stay in the words.
 pub(crate) fn split(text: &str, escape: char) -> Vec<String> {
@@ -181,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn says_what_is_wrong_with_a_word() {
+    fn reports_what_is_wrong_with_a_word() {
         for (word, says) in [
             ("'a", "not closed"),
             ("\"a", "not closed"),

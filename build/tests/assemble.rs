@@ -1,4 +1,4 @@
-//! Recipe and files in, image out: the same bytes whoever packs, wherever and whenever.
+//! Recipe and files in, image out: the same bytes for every user, in every folder, at any time.
 
 mod common;
 
@@ -264,7 +264,7 @@ fn packs_the_same_bytes_under_any_umask_time_zone_locale_and_user() {
 }
 
 #[test]
-fn image_json_says_what_was_built() {
+fn image_json_describes_what_was_built() {
     let home = tempfile::tempdir().expect("a folder");
     let mut made = assembled(&Options::default());
     made.image = made.image.with_reference("golden:1");

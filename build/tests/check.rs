@@ -1,5 +1,5 @@
 //! `check`: each broken image fails by the rule that it breaks and by no other, and `--run` starts
-//! what can be started.
+//! every image that can be started.
 
 mod common;
 
@@ -83,7 +83,7 @@ fn each_platform_has_its_own_word_on_the_port_and_on_what_stands_in_front() {
 }
 
 #[test]
-fn says_where_each_rule_is_written() {
+fn names_the_document_of_each_rule() {
     let report = report(&build(GOOD, HELLO, &Options::default()), &Provider::SCF, None);
     let source = |rule: &str| report.findings.iter().find(|f| f.rule == rule).expect(rule).source;
     assert!(
@@ -173,7 +173,7 @@ fn rules_that_no_recipe_of_ours_breaks_are_broken_by_hand() {
 
 /// Evidence holds what the image's builder wrote, and a terminal obeys some of it.
 #[test]
-fn what_an_image_says_is_shown_and_not_obeyed() {
+fn text_of_an_image_is_shown_and_not_obeyed() {
     let evil = "\u{1b}[2J\u{9b}x\u{202e}y\nfake  PASS";
     let config = json!({
         "architecture": "amd64", "os": "linux",
@@ -561,9 +561,9 @@ fn the_report_is_never_lost() {
     assert!(text.contains("pass  architecture"), "{text}");
 }
 
-/// What the trial did without is said beside its result.
+/// What the trial lacked is reported beside its result.
 #[test]
-fn what_is_left_out_of_the_trial_is_said() {
+fn what_is_left_out_of_the_trial_is_reported() {
     let tar = common::Tar::default().raw("app", b'0', "", 0o755, SERVER).raw(
         "/dev/null",
         b'3',

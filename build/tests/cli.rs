@@ -1,4 +1,4 @@
-//! The program from outside: what it prints, what it leaves on disk, how it ends.
+//! The program microimage from outside: its output, its files, its exit codes.
 
 mod common;
 
@@ -163,10 +163,10 @@ fn refuses_and_leaves_nothing_behind() {
         (
             &["build", "-o", "out", "--tag", "Not A Name"],
             1,
-            "`Not A Name` is no name for an image; write `NAME:TAG`",
+            "invalid image name `Not A Name`; write `NAME:TAG`",
         ),
-        (&["build", "-o", "out", "--tag", "a@sha256:0"], 1, "`a@sha256:0` is no name for an image"),
-        (&["build", "-o", "out", "--ca-bundle=script"], 1, "holds no `BEGIN CERTIFICATE`"),
+        (&["build", "-o", "out", "--tag", "a@sha256:0"], 1, "invalid image name `a@sha256:0`"),
+        (&["build", "-o", "out", "--ca-bundle=script"], 1, "contains no `BEGIN CERTIFICATE`"),
         (&["build"], 2, "--output"),
         (&["inspect", "nothing"], 1, "`nothing` does not exist"),
         (&["inspect", "script"], 1, "`script` cannot be read as a tar"),
@@ -390,7 +390,7 @@ fn functions_lie_in_the_order_that_a_package_brings() {
 }
 
 #[test]
-fn says_which_functions_there_are() {
+fn lists_the_known_functions() {
     let home = tempfile::tempdir().expect("a folder");
     workspace(home.path());
     let output = microimage(home.path(), &["image", "tinny"]);

@@ -1,5 +1,5 @@
-//! What becomes of a built image: several names, a registry, Docker Engine, documents beside it.
-//! Seen from the command line, except where a registry has to behave in a certain way.
+//! Delivery of a built image: several names, a registry, Docker Engine, documents beside it. From
+//! the command line, except where a registry must behave in a certain way.
 
 mod common;
 
@@ -72,7 +72,7 @@ fn one_build_has_several_names_and_goes_to_several_places() {
     // without --push the digest is what there is to say
     let quiet = microimage(home.path(), &["build", "-o", "again", "--quiet"]);
     assert_eq!(text(&quiet.stdout), format!("{digest}\n"));
-    // a mistake in a name is told before anything is sent
+    // a mistake in a name is reported before anything is sent
     let error = microimage(home.path(), &["build", "-o", "bad", "--push", "localhost:1/A B:1"]);
     assert!(text(&error.stderr).contains("is not an image reference"), "{error:?}");
 }
@@ -158,7 +158,7 @@ fn a_document_is_attached_beside_the_image_and_not_to_its_tag() {
 }
 
 #[test]
-fn a_difference_is_told_to_programs_too() {
+fn a_difference_is_printed_for_programs_too() {
     let home = context();
     let run = |arguments: &[&str]| microimage(home.path(), arguments);
     assert!(run(&["build", "-o", "one"]).status.success());

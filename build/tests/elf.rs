@@ -1,4 +1,4 @@
-//! What is a static program and what is not, on real files and on damaged ones.
+//! Which files are static programs and which are not, on real files and on damaged ones.
 
 mod common;
 
@@ -27,7 +27,7 @@ fn proves_a_static_program() {
 }
 
 #[test]
-fn refuses_this_very_test_which_is_dynamic_and_says_how_to_fix_it() {
+fn refuses_this_very_test_which_is_dynamic_and_names_the_fix() {
     let bytes =
         fs::read(std::env::current_exe().expect("a test is a program")).expect("it can be read");
     let error = refused(&bytes);
@@ -54,7 +54,7 @@ fn refuses_a_shared_library() {
 }
 
 #[test]
-fn says_what_a_file_is_instead() {
+fn names_what_a_file_is_instead() {
     for (bytes, says) in [
         (&b""[..], "an empty file"),
         (b"#!/bin/sh\n", "a script"),
@@ -75,7 +75,7 @@ fn says_what_a_file_is_instead() {
              x86_64-unknown-linux-musl`, or make the image with `--arch arm64`",
         ),
         (&patched(18, &[243, 0]), "machine 243"),
-        (&patched(24, &[0; 8]), "entry point is no code"),
+        (&patched(24, &[0; 8]), "entry point is not code"),
         (&patched(32, &[0xff; 8]), "program headers lie outside"),
     ] {
         let error = refused(bytes);

@@ -1,6 +1,6 @@
-//! A thousand damaged inputs, the same ones every time: whatever a reader says of them, it does not
-//! panic, does not write outside of its folder, and does not take more than its limits. The targets
-//! `layer`, `image` and `archive` of fuzz/ hunt in the same readers; these here need no nightly
+//! A thousand damaged inputs, the same ones every time: a reader may accept or refuse them, but it
+//! does not panic, does not write outside its folder, and does not exceed its limits. The targets
+//! `layer`, `image` and `archive` of fuzz/ search the same readers; these tests need no nightly
 //! toolchain.
 
 mod common;

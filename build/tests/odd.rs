@@ -1,5 +1,5 @@
-//! Layers as other tools write them, oddly: each is read as Docker Engine reads it. A table of
-//! layers made by hand, unpacked by us and loaded, created and exported by Docker Engine; both must
+//! Unusual layers of other tools: each is read as Docker Engine reads it. A table of hand-made
+//! layers, unpacked by microimage, and loaded, created and exported by Docker Engine; both must
 //! give the same files.
 
 mod common;
@@ -410,7 +410,7 @@ fn the_bytes_say_how_a_layer_is_compressed() {
     assert!(error.expect_err("xz").to_string().contains("compressed by xz"));
 }
 
-/// What is left out is said by everything that shows an image.
+/// Every command that shows an image reports what is left out.
 #[test]
 fn devices_are_left_out_with_a_word() {
     let lower = Tar::default().file("null", b"hidden by the device").file("kept", b"x").bytes();
@@ -453,9 +453,9 @@ fn devices_are_left_out_with_a_word() {
     );
 }
 
-/// The story: capabilities went without a word, and those with a line feed in them were an error.
+/// The story: capabilities were lost silently, and those with a line feed in them were an error.
 #[test]
-fn file_capabilities_are_kept_shown_and_said() {
+fn file_capabilities_are_kept_shown_and_reported() {
     let tar = Tar::default()
         .pax(&[
             ("SCHILY.xattr.security.capability", &CAPABILITY),
@@ -560,7 +560,7 @@ fn of_several_images_one_is_named_behind_a_sign() {
     let place = path.display().to_string();
     let error = source::load(&place).expect_err("two images").to_string();
     assert!(
-        error.contains("holds 2 images")
+        error.contains("contains 2 matching images")
             && error.contains("`FILE#NAME`: `echo:latest`, `echo:1`, `")
             && error.contains(&second[..12]),
         "{error}"

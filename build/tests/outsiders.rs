@@ -1,6 +1,6 @@
-//! Other programs take our images as theirs: Docker Engine, skopeo, umoci, containerd, Debian's
-//! registry. Each test runs where its outsider is installed (`build/setup --docker`) and says what
-//! it lacked otherwise.
+//! Other programs accept our images: Docker Engine, skopeo, umoci, containerd, Debian's registry.
+//! Each test runs if its program is installed (`build/setup --docker`), and otherwise prints what
+//! it lacked.
 
 mod common;
 
@@ -32,7 +32,7 @@ fn image(home: &Path, format: Format, compression: Compression) -> Image {
     image
 }
 
-/// Runs a program and expects it to succeed; `None`, said so, where it is not installed.
+/// Runs a program and expects it to succeed; `None`, with a message, if it is not installed.
 fn run(program: &str, arguments: &[&str]) -> Option<Output> {
     match Command::new(program).args(arguments).output() {
         Ok(output) => {

@@ -1,5 +1,5 @@
-//! The page docs/microimage.md has every flag as the program has it: its tables are made by
-//! `microimage man --markdown`, and written anew by this test with FIRSTBYTE_WRITE_PAGES=1.
+//! docs/microimage.md lists every flag as the program does: `microimage man --markdown` makes its
+//! tables, and this test rewrites them with FIRSTBYTE_WRITE_PAGES=1.
 
 use microimage::manual;
 use std::path::Path;

@@ -1,6 +1,6 @@
 //! `docker build -f scratch.Dockerfile` and `microimage build` make the same image: the same files
-//! with the same modes, owners and bytes, started the same way. Docker Engine is the oracle; where
-//! none runs, the tests say so and pass.
+//! with the same modes, owners and bytes, started in the same way. Docker Engine is the oracle;
+//! without it, the tests print that and pass.
 
 mod common;
 

@@ -1,5 +1,5 @@
-//! Recipes: what each instruction means, and what each mistake is told. Docker Engine is the oracle
-//! in `parity.rs`.
+//! Recipes: the effect of each instruction, and the message for each mistake. Docker Engine is the
+//! oracle in `parity.rs`.
 
 mod common;
 
@@ -143,7 +143,7 @@ fn names_the_line_and_says_what_to_do() {
         ("FROM scratch\nENV A", "line 2: `ENV`: `A` has no value; write `A=value`"),
         (
             "FROM scratch\nENV A=1 B",
-            "line 2: `ENV`: `B` is not `NAME=value`; quote a value that holds a blank",
+            "line 2: `ENV`: `B` is not `NAME=value`; quote a value that contains a space",
         ),
         ("FROM scratch\nENV A=\"x", "line 2: `ENV`: the quote in `\"x` is not closed"),
         ("FROM scratch\nENV =x", "line 2: `ENV`: `=x` has no name"),
@@ -276,7 +276,7 @@ fn copied_files_have_the_stated_owner_and_mode() {
             "srv/conf/l 777 65532:0",
         ]
     );
-    // a program that nobody may execute is refused before it is shipped
+    // a program without execute permission is refused before it is shipped
     let recipe = Recipe::parse("FROM scratch\nCOPY --chmod=644 app /app\nCMD [\"/app\"]\n");
     let error = assemble(&recipe.expect("a recipe"), &context, &Options::default())
         .expect_err("not executable")

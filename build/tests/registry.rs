@@ -1,5 +1,5 @@
-//! Push and pull: against Debian's docker-registry where it is installed, and against a registry
-//! that lies, which is a few lines here. Everything listens on loopback.
+//! Push and pull: against Debian's docker-registry if it is installed, and against a faulty
+//! registry of a few lines. Everything listens on loopback.
 
 mod common;
 
@@ -241,7 +241,7 @@ fn fetches_a_token_where_the_registry_says_so_and_shows_it() {
 #[test]
 fn a_password_does_not_go_to_a_realm_that_everyone_can_read() {
     let credentials = Credentials::Basic { username: "user".into(), password: "s3cret".into() };
-    // Nobody listens there, and nobody is asked: the address is one for documentation (RFC 5737).
+    // No server is there, and none is called: the address is one for documentation (RFC 5737).
     let realm = "http://192.0.2.1/token";
     let scripted = Scripted::start(|_| {
         let challenge = format!("WWW-Authenticate: Bearer realm=\"{realm}\",service=\"test\"\r\n");
@@ -443,7 +443,7 @@ fn says_that_nobody_listens_and_what_is_no_reference() {
         .to_string();
     let error = registry(&format!("{address}/x:1"), &Credentials::Anonymous)
         .pull("amd64")
-        .expect_err("nobody there");
+        .expect_err("no server there");
     assert!(matches!(error, RegistryError::Connect { .. }), "{error}");
     let error = parse_reference("localhost:5000/UPPER:1").expect_err("no reference").to_string();
     assert!(error.contains("`localhost:5000/UPPER:1` is not an image reference"), "{error}");

@@ -1,5 +1,5 @@
-//! The bill of materials, for this very package: whatever is named there can be looked up, and is
-//! what cargo says.
+//! The bill of materials of this package: every entry can be looked up, and matches cargo's
+//! metadata.
 
 use cargo_metadata::{MetadataCommand, Package};
 use microimage::digest::Digest;

@@ -1,5 +1,5 @@
-//! An image written by us is the same image when it is read back, and a damaged one is refused with
-//! what and where.
+//! An image written by microimage is the same image when it is read back, and a damaged one is
+//! refused with the fault and its place.
 
 mod common;
 
@@ -52,7 +52,7 @@ fn a_layout_and_an_archive_read_back_as_the_same_image() {
     );
     let error =
         source::load(&format!("{}#other", tar.display())).expect_err("no such image").to_string();
-    assert!(error.contains("no image `other`; it holds `echo:latest`"), "{error}");
+    assert!(error.contains("no image `other`; it contains `echo:latest`"), "{error}");
 }
 
 /// The old layout went aside before the new one came: between the two there was none.
@@ -100,7 +100,7 @@ fn refuses_to_replace_a_folder_that_is_no_layout() {
 }
 
 #[test]
-fn refuses_damage_and_says_where() {
+fn refuses_damage_and_names_the_place() {
     let home = tempfile::tempdir().expect("a folder");
     let oci = home.path().join("oci");
     let blob = |digest: microimage::digest::Digest| oci.join("blobs/sha256").join(digest.hex());
@@ -176,7 +176,7 @@ fn refuses_an_archive_that_is_cut_anywhere() {
 }
 
 #[test]
-fn says_what_is_not_there() {
+fn reports_what_is_missing() {
     let error = source::load("/nowhere/at/all").expect_err("nothing there").to_string();
     assert!(error.contains("`/nowhere/at/all` does not exist"), "{error}");
 }
@@ -277,7 +277,7 @@ fn of_several_platforms_the_one_that_is_asked_for_is_taken() {
     assert_eq!(load("arm64").expect("arm64").manifest_digest(), Digest::of(&manifest));
     assert_eq!(load("amd64").expect("amd64").manifest_digest(), amd64.manifest_digest());
     assert!(
-        load("riscv64").expect_err("not there").to_string().contains("holds 2 images that fit")
+        load("riscv64").expect_err("not there").to_string().contains("contains 2 matching images")
     );
     // The platform's own manifest is one more request.
     for (image, requests) in [(load("arm64").expect("arm64"), 6), (amd64, 5)] {

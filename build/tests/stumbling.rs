@@ -1,5 +1,5 @@
-//! A push and a pull survive what may pass, at each step, and leave nothing half done where they do
-//! not: against a registry in memory that stumbles when it is told to (common/stumbling.rs).
+//! A push and a pull survive temporary faults at each step, and leave nothing incomplete after
+//! permanent ones: against a registry in memory with faults (common/stumbling.rs).
 
 mod common;
 
@@ -256,7 +256,7 @@ fn an_identity_token_is_exchanged_and_shown_to_the_token_server_alone() {
 }
 
 #[test]
-fn no_password_another_and_one_without_the_right_are_told_apart() {
+fn a_missing_a_wrong_and_an_unauthorised_password_are_distinguished() {
     let place = |setup: Setup| Stumbling::start(setup, Vec::new());
     let locked = || Setup { login: Some("user:s3cret"), ..Setup::default() };
     let push = |stumbling: &Stumbling, credentials: &Credentials| {

@@ -1,5 +1,5 @@
-//! Which registries are trusted with what, seen from the command line: certificates, passwords and
-//! where they are kept. Against Debian's docker-registry on loopback, with TLS and with a password.
+//! Trust in registries, from the command line: certificates, passwords and where they are kept.
+//! Against Debian's docker-registry on loopback, with TLS and with a password.
 
 mod common;
 
@@ -55,7 +55,7 @@ impl Desk {
     }
 }
 
-/// Runs openssl; `false`, said so, where it is not installed.
+/// Runs openssl; `false`, with a message, if it is not installed.
 fn openssl(folder: &Path, arguments: &[&str]) -> bool {
     match Command::new("openssl").args(arguments).current_dir(folder).output() {
         Ok(output) => {
@@ -124,7 +124,7 @@ fn tls_is_spoken_on_loopback_too_and_its_certificate_wants_trust() {
     let ca = home.path().join("ca.crt").display().to_string();
     for host in [debian.1.clone(), debian.1.replace("127.0.0.1", "localhost")] {
         let place = format!("{host}/echo:v1");
-        let error = desk.push(&place, &[], &[]).expect_err("nobody's authority");
+        let error = desk.push(&place, &[], &[]).expect_err("an unknown authority");
         assert!(
             error.contains(&format!("the certificate of `{host}` is not trusted"))
                 && error.contains("--ca FILE"),
@@ -242,7 +242,7 @@ fn a_certificate_that_signs_itself_is_trusted_where_it_is_named() {
     let desk = Desk::new();
     let leaf = home.path().join("leaf.crt").display().to_string();
     let place = format!("{}/echo:v1", debian.1);
-    let error = desk.push(&place, &[], &[]).expect_err("nobody has named it");
+    let error = desk.push(&place, &[], &[]).expect_err("not given");
     assert!(error.contains("is not trusted: it signs itself"), "{error}");
     desk.push(&place, &["--ca", &leaf], &[]).expect("it is named");
     desk.push(&place, &[], &[("SSL_CERT_FILE", &leaf)]).expect("it is the system's");
@@ -372,8 +372,8 @@ fn credentials_that_nobody_asks_for_need_not_be_readable() {
     fs::write(desk.path("torn/config.json"), "{\"auths\":").expect("a file");
     let torn = desk.path("torn").display().to_string();
     let place = format!("{}/echo:v1", debian.1);
-    desk.push(&place, &[], &[("DOCKER_CONFIG", &torn)]).expect("nobody has asked");
-    desk.push(&place, &[], &[("MICROIMAGE_USERNAME", "user")]).expect("nobody has asked");
+    desk.push(&place, &[], &[("DOCKER_CONFIG", &torn)]).expect("not needed");
+    desk.push(&place, &[], &[("MICROIMAGE_USERNAME", "user")]).expect("not needed");
 }
 
 #[test]

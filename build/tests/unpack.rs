@@ -1,5 +1,4 @@
-//! Unpacking as a stranger's layer would have it: what a runtime expects of whiteouts and links,
-//! and what is refused.
+//! Unpacking of hostile layers: runtimes' rules for whiteouts and links, and what is refused.
 
 mod common;
 
@@ -608,7 +607,7 @@ fn folders_that_nobody_may_write_to_are_filled_by_anyone() {
     assert_eq!(names.len(), 2, "{names:?}");
 }
 
-/// What is being filled is nobody else's to look into, nor to put links into.
+/// Other users can neither look into a folder that is being filled, nor put links into it.
 #[test]
 fn the_folder_is_closed_to_others_until_it_is_whole() {
     let home = tempfile::tempdir().expect("a folder");

@@ -1,5 +1,5 @@
-//! A file that is to be an image archive: what is read of it keeps within the file, and written
-//! again it is the same image.
+//! Target: a file read as an image archive. Reads stay within the file, and written again it is the
+//! same image.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,5 +1,5 @@
-//! A chunked body: the same content and the same end however the bytes are cut, and the content
-//! survives being encoded again.
+//! Target: a chunked body. Content and end are the same however the bytes are cut, and the content
+//! survives another encoding.
 #![no_main]
 
 use firstbyte::wire::Reject;

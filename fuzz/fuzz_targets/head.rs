@@ -1,5 +1,5 @@
-//! A request head: the scanner says the same however the bytes are cut, and an accepted head says
-//! the same when it is written down again in its plainest form.
+//! Target: a request head. The scanner's result is the same however the bytes are cut, and an
+//! accepted head has the same meaning when it is written in its plainest form.
 #![no_main]
 
 use firstbyte::HeadLimits;
@@ -67,6 +67,6 @@ fn check(head: &Head, bytes: &[u8]) {
     assert_eq!(again.expects_continue, head.expects_continue);
     assert_eq!(again.path.of(&plain), path);
     if head.expects_continue {
-        assert_ne!(head.framing, Framing::Length(0), "nobody is invited to send nothing");
+        assert_ne!(head.framing, Framing::Length(0), "100 Continue is only for a body");
     }
 }

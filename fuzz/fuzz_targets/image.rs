@@ -1,6 +1,5 @@
-//! Index, manifest and configuration, three lines of JSON: whatever is read of them can be asked
-//! everything, names a layer for each DiffID, and the layout that is made of it reads back as the
-//! same image.
+//! Target: index, manifest and configuration, three lines of JSON. Everything of an accepted image
+//! can be read, it has a layer for each DiffID, and its layout reads back as the same image.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,5 +1,5 @@
-//! A JSON body, parsed in place: the verdict and the value are serde_json's, and the bytes behind
-//! the body stay as they were.
+//! Target: a JSON body, parsed in place. Verdict and value are serde_json's, and the bytes behind
+//! the body are unchanged.
 #![no_main]
 
 use firstbyte::Body;

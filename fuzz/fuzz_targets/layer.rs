@@ -1,5 +1,5 @@
-//! A layer, twice over: unpacking and listing have the same verdict, the list is what is on disk,
-//! and nothing is written beside it.
+//! Target: a layer, read twice. Unpacking and listing have the same verdict, the list is what is on
+//! disk, and nothing is written beside it.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

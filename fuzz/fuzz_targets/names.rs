@@ -1,5 +1,5 @@
-//! What a name server says, and the files that a look-up reads: whatever they hold, the answer is
-//! addresses or none, in bounded time and room.
+//! Target: a name server's reply, and the files that a look-up reads. The answer is addresses or
+//! none, in bounded time and memory.
 #![no_main]
 
 use firstbyte::net::dns::{fuzz_files, fuzz_reply};

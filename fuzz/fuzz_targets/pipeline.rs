@@ -1,6 +1,6 @@
-//! A connection's bytes, request behind request: whatever we accept, hyper reads as the same
-//! messages with the same bodies. The model and the oracle are those of tests/differential.rs; here
-//! the fuzzer looks for bytes that no generator thinks of.
+//! Target: a connection's bytes, one request after the other. hyper reads whatever we accept as the
+//! same messages with the same bodies. Model and oracle are those of tests/differential.rs; the
+//! fuzzer looks for bytes that no generator makes.
 #![no_main]
 
 #[path = "../../tests/src/framing.rs"]

@@ -1,6 +1,6 @@
-//! The bridge: events of API Gateway and function URLs go to the App's routes and Web handler, all
-//! others to its event handler. Which is which is seen in the event alone: only a gateway's has
-//! `httpMethod` and `path` at its top.
+//! Bridge: passes events of API Gateway and function URLs to the App's routes and Web handler, and
+//! all others to its event handler. The event itself decides: only a gateway's has `httpMethod` and
+//! `path` at its top level.
 
 use super::App;
 use crate::asked::Asked;
@@ -14,18 +14,18 @@ use crate::trigger::apigw::ApiGateway;
 use crate::trigger::integrated::IntegratedResponse;
 use memchr::arch::all::twoway::Finder;
 
-/// Without it no event is a gateway's.
+/// An event without this text is not a gateway's.
 const MARK: &[u8] = b"\"httpMethod\"";
 
 impl App {
-    /// Hands events of API Gateway and of function URLs to the routes and the Web handler, and
-    /// turns their replies into the integrated response (Base64 where the body is no text): the
-    /// same handlers serve as a Web function and behind a gateway. All other events stay the event
-    /// handler's; without one they get 400.
+    /// Passes events of API Gateway and of function URLs to the routes and the Web handler, and
+    /// turns their replies into the integrated response (Base64 where the body is not text). So the
+    /// same handlers work as a Web function and behind a gateway. All other events go to the event
+    /// handler; without one they get 400.
     ///
-    /// A handler's failure is the reply that the gateway passes on, 500 for example, and so not a
-    /// failed invocation. How a request is made of an event is said in
-    /// [`trigger::apigw`](crate::trigger::apigw).
+    /// A handler's failure becomes the reply that the gateway passes on, for example 500, and
+    /// therefore does not count as a failed invocation. [`trigger::apigw`](crate::trigger::apigw)
+    /// describes how an event becomes a request.
     ///
     /// # Example
     /// ```
@@ -49,7 +49,7 @@ fn answer(app: &App, event: Event<'_>) -> Result<Reply> {
     if Finder::new(MARK).find(event.bytes(), MARK).is_none() {
         return other(app, event);
     }
-    // Parsing rewrites what it parses, and the event may yet turn out to be the event handler's.
+    // Parsing rewrites the bytes, and the event may turn out to be for the event handler.
     let mut copy = spare::take();
     copy.extend_from_slice(event.bytes());
     let reply = match json::parse::<ApiGateway<'_>>(Body::from_vec(&mut copy)) {
@@ -60,7 +60,7 @@ fn answer(app: &App, event: Event<'_>) -> Result<Reply> {
     reply
 }
 
-/// Answers an event that is no gateway's.
+/// Answers an event that does not come from a gateway.
 fn other(app: &App, event: Event<'_>) -> Result<Reply> {
     let Some(surround) = &app.surround else { return app.answer_event(event) };
     let asked = Asked::of_event("POST", App::EVENT_PATH, event.headers(), event.context());

@@ -1,4 +1,4 @@
-//! What an App does around its requests and replies: the hooks that were added, in their order.
+//! Hooks of an App that run around its requests and replies, in their order.
 
 use super::App;
 use crate::around::Around;
@@ -9,24 +9,24 @@ use crate::reply::Reply;
 use crate::request::Request;
 use crate::transport::catch;
 
-/// The hooks, and what calls them: an App without any has no pointer to this code.
+/// The hooks, and the functions that call them: an App without hooks has no pointer to this code.
 pub(super) struct Surround {
     all: Vec<Box<dyn Around>>,
     /// Answers a request, with the hooks around it.
     pub answer: fn(&App, Option<Role>, Request<'_>, &Asked<'_>) -> (Reply, Completion),
-    /// The same for what a bridge makes of an event.
+    /// The same for a request that a bridge makes of an event.
     pub wrap: Wrap,
-    /// Has the hooks see a reply of the server's own.
+    /// Shows the hooks a reply of the server's own.
     pub after: fn(&App, &Asked<'_>, &mut Reply),
 }
 
-/// Answers with `answer` unless a hook does, and has all of them see the reply.
+/// Answers with `answer` unless a hook answers, and shows the reply to all hooks.
 pub(super) type Wrap =
     fn(&App, &Asked<'_>, Caller, &mut dyn FnMut() -> Result<Reply>) -> (Reply, Completion);
 
 impl App {
-    /// Adds what stands around every request and every reply of this App, refusals of the server
-    /// itself included; [`Around`] says in which order several do.
+    /// Adds a hook that runs around every request and every reply of this App, including refusals
+    /// of the server itself; [`Around`] states the order of several.
     ///
     /// # Example
     /// ```
@@ -51,8 +51,8 @@ impl App {
         self
     }
 
-    /// [`App::around`] for a function that may answer a request in the handler's place: `Ok(None)`
-    /// lets it pass.
+    /// [`App::around`] for a function that may answer a request in place of the handler: `Ok(None)`
+    /// passes the request on.
     ///
     /// # Example
     /// ```
@@ -129,7 +129,7 @@ fn answer(
 ) -> (Reply, Completion) {
     let caller = if role.is_some() { Caller::Platform } else { Caller::Web };
     if app.bridge.is_some() && matches!(role, Some(Role::Event(_))) {
-        // The bridge knows what the client asked for, and calls the hooks itself.
+        // The bridge knows the client's request, and calls the hooks itself.
         return app.reply(asked, caller, || app.answer(role, request));
     }
     let mut request = Some(request);
@@ -175,7 +175,8 @@ mod tests {
     use crate::Status;
     use crate::test::{self, Call};
 
-    /// Says its name in a field of every reply, and answers or fails as the path says.
+    /// A hook that puts its name in a field of every reply, and answers or fails according to the
+    /// path.
     struct Mark(&'static str);
 
     impl Around for Mark {
@@ -206,7 +207,7 @@ mod tests {
     fn app() -> App {
         App::new()
             .event(|event: crate::Event<'_>| match event.bytes() {
-                b"fail" => Err(Error::new("told")),
+                b"fail" => Err(Error::new("broken")),
                 _ => Ok("event"),
             })
             .get("/", |_| "here")
@@ -246,7 +247,7 @@ mod tests {
             );
             assert!(answer.text().contains(text), "{call:?}: {}", answer.text());
         }
-        assert!(test::event("fail").send(&app).text().contains("told"), "the platform is told");
+        assert!(test::event("fail").send(&app).text().contains("broken"), "the platform gets it");
     }
 
     #[test]

@@ -1,14 +1,13 @@
-//! The first document of a process, parsed without asking the processor what it can do.
+//! Reader of a process's first document, which does not detect the processor's features.
 //!
-//! simd-json chooses its instruction set at run time. The question, CPUID, traps into the
-//! hypervisor of a virtual machine: measured there, 4 µs each and 29 µs for the set, a quarter of a
-//! whole first reply. So the first document is read here, one byte at a time, into simd-json's own
-//! tape; the choice is made once the reply is out.
+//! simd-json chooses its instruction set at run time. CPUID, which it needs for that, traps into
+//! the hypervisor of a virtual machine: measured there, 4 µs each and 29 µs for the set, a quarter
+//! of a whole first reply. So the first document is read here, one byte at a time, into simd-json's
+//! own tape; the choice is made once the reply is out.
 //!
-//! This is no second JSON parser to trust: it takes what is plainly valid (no escapes, no
-//! fractions, no numbers beyond 18 digits) and leaves everything else, every error among it, to
-//! simd-json. What it takes it reads as simd-json does: the tests compare the tapes. Grammar: RFC
-//! 8259.
+//! This is not a second JSON parser to trust: it accepts only simple valid documents (no escapes,
+//! no fractions, no numbers beyond 18 digits) and leaves everything else, errors included, to
+//! simd-json. For what it accepts, the tests compare its tape with simd-json's. Grammar: RFC 8259.
 
 use simd_json::{Node, StaticNode};
 
@@ -17,14 +16,15 @@ pub(super) fn is_plain(text: &[u8], max_depth: usize) -> bool {
     read(text, max_depth, &mut ()).is_some()
 }
 
-/// Appends the nodes of a document that [`is_plain`]; those of any other end somewhere.
+/// Appends the nodes of a document for which [`is_plain`] is true; for any other it stops
+/// somewhere.
 pub(super) fn fill<'a>(text: &'a [u8], max_depth: usize, tape: &mut Vec<Node<'a>>) {
     let _ = read(text, max_depth, tape);
 }
 
-/// What is made of what is read: nothing, or a tape.
+/// What receives the nodes: nothing, or a tape.
 trait Sink<'a> {
-    /// Opens an array or object; gives its place.
+    /// Opens an array or object; returns its place.
     fn open(&mut self, object: bool) -> usize;
     /// Closes what was opened at `place` with `len` members.
     fn close(&mut self, place: usize, object: bool, len: usize);
@@ -66,7 +66,7 @@ struct Open {
     object: bool,
 }
 
-/// Levels that are read here, whatever the limit: deeper documents are simd-json's.
+/// Largest number of levels read here, whatever the limit: deeper documents are simd-json's.
 const MOST_OPEN: usize = 32;
 
 /// `Some` if the whole text is one plain document.

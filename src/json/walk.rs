@@ -1,9 +1,10 @@
-//! The walk that makes a value of a parsed document: serde's deserializer over simd-json's tape.
+//! Deserializer: makes a value of a parsed document. serde's interface over simd-json's tape.
 //!
-//! simd-json has one, which says `ExpectedString` and not where. This one takes the same documents
-//! for the same types, and an error that passes through it gathers the way to where it began: the
-//! good path pays nothing for it. Errors name types in JSON's words and never show a value: it may
-//! be a secret, and writing numbers with fractions is 20 KiB of code.
+//! simd-json's own deserializer reports `ExpectedString` without a place. This one accepts the same
+//! documents for the same types, and an error that passes through it collects the path to where it
+//! began; a document without error pays nothing for it. Errors name types in JSON's words and never
+//! show a value, because it may be a secret, and because writing numbers with fractions is 20 KiB
+//! of code.
 
 use serde::de::value::BorrowedStrDeserializer;
 use serde::de::{
@@ -14,7 +15,7 @@ use serde::forward_to_deserialize_any;
 use simd_json::{Node, StaticNode};
 use std::fmt::{self, Write};
 
-/// A place on the tape, and what lies behind it.
+/// A position on the tape, and the nodes before it.
 pub(super) struct Walk<'t, 'de> {
     nodes: &'t [Node<'de>],
     at: usize,
@@ -29,35 +30,35 @@ impl<'t, 'de> Walk<'t, 'de> {
         self.nodes.get(self.at).copied()
     }
 
-    /// The next node's, which is passed.
+    /// Takes the next node.
     fn next(&mut self) -> Option<Node<'de>> {
         let node = self.peek();
         self.at += 1;
         node
     }
 
-    /// The node that was just passed is not what was expected.
+    /// The error for a node, taken just before, that is not what was expected.
     #[cold]
     #[inline(never)]
-    fn mismatch(&self, expected: &str) -> Misfit {
+    fn mismatch(&self, expected: &str) -> Mismatch {
         let at = self.at.saturating_sub(1);
         let found = self.nodes.get(at).map_or("nothing", name_of);
-        Misfit::at(format!("expected {expected}, found {found}"), Some(at))
+        Mismatch::at(format!("expected {expected}, found {found}"), Some(at))
     }
 
-    fn array<V: Visitor<'de>>(&mut self, len: usize, visitor: V) -> Result<V::Value, Misfit> {
+    fn array<V: Visitor<'de>>(&mut self, len: usize, visitor: V) -> Result<V::Value, Mismatch> {
         let mut members = Members { walk: self, left: len, len };
         let value = visitor.visit_seq(&mut members)?;
         members.ended().map(|()| value)
     }
 
-    fn object<V: Visitor<'de>>(&mut self, len: usize, visitor: V) -> Result<V::Value, Misfit> {
+    fn object<V: Visitor<'de>>(&mut self, len: usize, visitor: V) -> Result<V::Value, Mismatch> {
         let mut members = Members { walk: self, left: len, len };
         let value = visitor.visit_map(&mut members)?;
         members.ended().map(|()| value)
     }
 
-    fn number<V: Visitor<'de>>(&mut self, visitor: V) -> Result<V::Value, Misfit> {
+    fn number<V: Visitor<'de>>(&mut self, visitor: V) -> Result<V::Value, Mismatch> {
         match self.next() {
             Some(Node::Static(StaticNode::I64(number))) => visitor.visit_i64(number),
             Some(Node::Static(StaticNode::U64(number))) => visitor.visit_u64(number),
@@ -80,7 +81,7 @@ fn name_of(node: &Node<'_>) -> &'static str {
 
 macro_rules! integers {
     ($($method:ident)*) => {$(
-        fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Misfit> {
+        fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Mismatch> {
             self.number(visitor)
         }
     )*};
@@ -88,7 +89,7 @@ macro_rules! integers {
 
 macro_rules! fractions {
     ($($method:ident)*) => {$(
-        fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Misfit> {
+        fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Mismatch> {
             match self.next() {
                 Some(Node::Static(StaticNode::F64(number))) => visitor.visit_f64(number),
                 Some(Node::Static(StaticNode::I64(number))) => visitor.visit_f64(number as f64),
@@ -100,9 +101,9 @@ macro_rules! fractions {
 }
 
 impl<'de> Deserializer<'de> for &mut Walk<'_, 'de> {
-    type Error = Misfit;
+    type Error = Mismatch;
 
-    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Misfit> {
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Mismatch> {
         match self.next() {
             Some(Node::String(text)) => visitor.visit_borrowed_str(text),
             Some(Node::Static(StaticNode::Null)) => visitor.visit_unit(),
@@ -116,7 +117,7 @@ impl<'de> Deserializer<'de> for &mut Walk<'_, 'de> {
         }
     }
 
-    fn deserialize_bool<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Misfit> {
+    fn deserialize_bool<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Mismatch> {
         match self.next() {
             Some(Node::Static(StaticNode::Bool(value))) => visitor.visit_bool(value),
             _ => Err(self.mismatch("true or false")),
@@ -130,18 +131,18 @@ impl<'de> Deserializer<'de> for &mut Walk<'_, 'de> {
 
     fractions! { deserialize_f32 deserialize_f64 }
 
-    fn deserialize_str<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Misfit> {
+    fn deserialize_str<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Mismatch> {
         match self.next() {
             Some(Node::String(text)) => visitor.visit_borrowed_str(text),
             _ => Err(self.mismatch("a string")),
         }
     }
 
-    fn deserialize_string<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Misfit> {
+    fn deserialize_string<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Mismatch> {
         self.deserialize_str(visitor)
     }
 
-    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Misfit> {
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Mismatch> {
         if self.peek() == Some(Node::Static(StaticNode::Null)) {
             self.at += 1;
             visitor.visit_unit()
@@ -150,7 +151,7 @@ impl<'de> Deserializer<'de> for &mut Walk<'_, 'de> {
         }
     }
 
-    fn deserialize_unit<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Misfit> {
+    fn deserialize_unit<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Mismatch> {
         match self.next() {
             Some(Node::Static(StaticNode::Null)) => visitor.visit_unit(),
             _ => Err(self.mismatch("null")),
@@ -161,7 +162,7 @@ impl<'de> Deserializer<'de> for &mut Walk<'_, 'de> {
         self,
         _: &'static str,
         visitor: V,
-    ) -> Result<V::Value, Misfit> {
+    ) -> Result<V::Value, Mismatch> {
         self.deserialize_unit(visitor)
     }
 
@@ -169,18 +170,22 @@ impl<'de> Deserializer<'de> for &mut Walk<'_, 'de> {
         self,
         _: &'static str,
         visitor: V,
-    ) -> Result<V::Value, Misfit> {
+    ) -> Result<V::Value, Mismatch> {
         visitor.visit_newtype_struct(self)
     }
 
-    fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Misfit> {
+    fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Mismatch> {
         match self.next() {
             Some(Node::Array { len, .. }) => self.array(len, visitor),
             _ => Err(self.mismatch("an array")),
         }
     }
 
-    fn deserialize_tuple<V: Visitor<'de>>(self, _: usize, visitor: V) -> Result<V::Value, Misfit> {
+    fn deserialize_tuple<V: Visitor<'de>>(
+        self,
+        _: usize,
+        visitor: V,
+    ) -> Result<V::Value, Mismatch> {
         self.deserialize_seq(visitor)
     }
 
@@ -189,11 +194,11 @@ impl<'de> Deserializer<'de> for &mut Walk<'_, 'de> {
         _: &'static str,
         _: usize,
         visitor: V,
-    ) -> Result<V::Value, Misfit> {
+    ) -> Result<V::Value, Mismatch> {
         self.deserialize_seq(visitor)
     }
 
-    fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Misfit> {
+    fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Mismatch> {
         match self.next() {
             Some(Node::Object { len, .. }) => self.object(len, visitor),
             _ => Err(self.mismatch("an object")),
@@ -205,7 +210,7 @@ impl<'de> Deserializer<'de> for &mut Walk<'_, 'de> {
         _: &'static str,
         _: &'static [&'static str],
         visitor: V,
-    ) -> Result<V::Value, Misfit> {
+    ) -> Result<V::Value, Mismatch> {
         match self.next() {
             Some(Node::Object { len, .. }) => self.object(len, visitor),
             Some(Node::Array { len, .. }) => self.array(len, visitor),
@@ -218,20 +223,20 @@ impl<'de> Deserializer<'de> for &mut Walk<'_, 'de> {
         _: &'static str,
         _: &'static [&'static str],
         visitor: V,
-    ) -> Result<V::Value, Misfit> {
+    ) -> Result<V::Value, Mismatch> {
         match self.next() {
             Some(Node::Object { len: 1, .. }) => visitor.visit_enum(Variant(self)),
             Some(Node::String(text)) => {
                 let at = self.at - 1;
                 visitor
                     .visit_enum(BorrowedStrDeserializer::new(text))
-                    .map_err(|error: Misfit| error.placed(at))
+                    .map_err(|error: Mismatch| error.placed(at))
             }
             _ => Err(self.mismatch("text, or an object with one member")),
         }
     }
 
-    fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Misfit> {
+    fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Mismatch> {
         if let Some(Node::Array { count, .. } | Node::Object { count, .. }) = self.next() {
             self.at += count;
         }
@@ -241,7 +246,7 @@ impl<'de> Deserializer<'de> for &mut Walk<'_, 'de> {
     forward_to_deserialize_any! { char bytes byte_buf identifier }
 }
 
-/// What is left of an array or object.
+/// The remaining members of an array or object.
 struct Members<'w, 't, 'de> {
     walk: &'w mut Walk<'t, 'de>,
     left: usize,
@@ -249,23 +254,24 @@ struct Members<'w, 't, 'de> {
 }
 
 impl<'de> Members<'_, '_, 'de> {
-    /// A visitor of fixed length stops asking; what it left would be read as what follows.
-    fn ended(&self) -> Result<(), Misfit> {
+    /// Checks that all members were taken: a visitor of fixed length stops early, and what it left
+    /// would be read as what follows.
+    fn ended(&self) -> Result<(), Mismatch> {
         if self.left == 0 { Ok(()) } else { Err(self.has_more()) }
     }
 
     #[cold]
     #[inline(never)]
-    fn has_more(&self) -> Misfit {
+    fn has_more(&self) -> Mismatch {
         let (len, fewer) = (self.len, self.len - self.left);
-        Misfit::at(format!("expected {fewer} members, found {len}"), Some(self.walk.at))
+        Mismatch::at(format!("expected {fewer} members, found {len}"), Some(self.walk.at))
     }
 
     fn value<S: DeserializeSeed<'de>>(
         &mut self,
         seed: S,
         step: impl FnOnce(&Self) -> Step,
-    ) -> Result<S::Value, Misfit> {
+    ) -> Result<S::Value, Mismatch> {
         let at = self.walk.at;
         match seed.deserialize(&mut *self.walk) {
             Ok(value) => Ok(value),
@@ -283,12 +289,12 @@ impl<'de> Members<'_, '_, 'de> {
 }
 
 impl<'de> SeqAccess<'de> for Members<'_, '_, 'de> {
-    type Error = Misfit;
+    type Error = Mismatch;
 
     fn next_element_seed<S: DeserializeSeed<'de>>(
         &mut self,
         seed: S,
-    ) -> Result<Option<S::Value>, Misfit> {
+    ) -> Result<Option<S::Value>, Mismatch> {
         if self.left == 0 {
             return Ok(None);
         }
@@ -302,12 +308,12 @@ impl<'de> SeqAccess<'de> for Members<'_, '_, 'de> {
 }
 
 impl<'de> MapAccess<'de> for Members<'_, '_, 'de> {
-    type Error = Misfit;
+    type Error = Mismatch;
 
     fn next_key_seed<S: DeserializeSeed<'de>>(
         &mut self,
         seed: S,
-    ) -> Result<Option<S::Value>, Misfit> {
+    ) -> Result<Option<S::Value>, Mismatch> {
         if self.left == 0 {
             return Ok(None);
         }
@@ -322,7 +328,7 @@ impl<'de> MapAccess<'de> for Members<'_, '_, 'de> {
         }
     }
 
-    fn next_value_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<S::Value, Misfit> {
+    fn next_value_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<S::Value, Mismatch> {
         let at = self.walk.at;
         self.value(seed, |members| members.name(at))
     }
@@ -332,12 +338,12 @@ impl<'de> MapAccess<'de> for Members<'_, '_, 'de> {
     }
 }
 
-/// A member's name: text, or what its type reads from text.
+/// A member's name: text, or a value that its type parses from text.
 struct Name<'de>(&'de str);
 
 macro_rules! integer_names {
     ($($method:ident $type:ty => $visit:ident)*) => {$(
-        fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Misfit> {
+        fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Mismatch> {
             match self.0.parse::<$type>() {
                 Ok(number) => visitor.$visit(number),
                 Err(_) => Err(de::Error::custom("expected an integer as a name, found other text")),
@@ -347,9 +353,9 @@ macro_rules! integer_names {
 }
 
 impl<'de> Deserializer<'de> for Name<'de> {
-    type Error = Misfit;
+    type Error = Mismatch;
 
-    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Misfit> {
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Mismatch> {
         visitor.visit_borrowed_str(self.0)
     }
 
@@ -366,7 +372,7 @@ impl<'de> Deserializer<'de> for Name<'de> {
         deserialize_u128 u128 => visit_u128
     }
 
-    fn deserialize_bool<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Misfit> {
+    fn deserialize_bool<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Mismatch> {
         match self.0 {
             "true" => visitor.visit_bool(true),
             "false" => visitor.visit_bool(false),
@@ -374,7 +380,7 @@ impl<'de> Deserializer<'de> for Name<'de> {
         }
     }
 
-    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Misfit> {
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Mismatch> {
         visitor.visit_some(self)
     }
 
@@ -382,7 +388,7 @@ impl<'de> Deserializer<'de> for Name<'de> {
         self,
         _: &'static str,
         visitor: V,
-    ) -> Result<V::Value, Misfit> {
+    ) -> Result<V::Value, Mismatch> {
         visitor.visit_newtype_struct(self)
     }
 
@@ -391,7 +397,7 @@ impl<'de> Deserializer<'de> for Name<'de> {
         _: &'static str,
         _: &'static [&'static str],
         visitor: V,
-    ) -> Result<V::Value, Misfit> {
+    ) -> Result<V::Value, Mismatch> {
         visitor.visit_enum(BorrowedStrDeserializer::new(self.0))
     }
 
@@ -407,8 +413,8 @@ struct Variant<'w, 't, 'de>(&'w mut Walk<'t, 'de>);
 impl<'de> Variant<'_, '_, 'de> {
     fn content<T>(
         self,
-        read: impl FnOnce(&mut Walk<'_, 'de>) -> Result<T, Misfit>,
-    ) -> Result<T, Misfit> {
+        read: impl FnOnce(&mut Walk<'_, 'de>) -> Result<T, Mismatch>,
+    ) -> Result<T, Mismatch> {
         let at = self.0.at;
         read(self.0).map_err(|error| {
             let members = Members { walk: self.0, left: 0, len: 1 };
@@ -419,10 +425,10 @@ impl<'de> Variant<'_, '_, 'de> {
 }
 
 impl<'de> EnumAccess<'de> for Variant<'_, '_, 'de> {
-    type Error = Misfit;
+    type Error = Mismatch;
     type Variant = Self;
 
-    fn variant_seed<S: DeserializeSeed<'de>>(self, seed: S) -> Result<(S::Value, Self), Misfit> {
+    fn variant_seed<S: DeserializeSeed<'de>>(self, seed: S) -> Result<(S::Value, Self), Mismatch> {
         let at = self.0.at;
         match self.0.next() {
             Some(Node::String(name)) => match seed.deserialize(Name(name)) {
@@ -435,17 +441,17 @@ impl<'de> EnumAccess<'de> for Variant<'_, '_, 'de> {
 }
 
 impl<'de> VariantAccess<'de> for Variant<'_, '_, 'de> {
-    type Error = Misfit;
+    type Error = Mismatch;
 
-    fn unit_variant(self) -> Result<(), Misfit> {
+    fn unit_variant(self) -> Result<(), Mismatch> {
         self.content(|walk| de::Deserialize::deserialize(walk))
     }
 
-    fn newtype_variant_seed<S: DeserializeSeed<'de>>(self, seed: S) -> Result<S::Value, Misfit> {
+    fn newtype_variant_seed<S: DeserializeSeed<'de>>(self, seed: S) -> Result<S::Value, Mismatch> {
         self.content(|walk| seed.deserialize(walk))
     }
 
-    fn tuple_variant<V: Visitor<'de>>(self, _: usize, visitor: V) -> Result<V::Value, Misfit> {
+    fn tuple_variant<V: Visitor<'de>>(self, _: usize, visitor: V) -> Result<V::Value, Mismatch> {
         self.content(|walk| walk.deserialize_seq(visitor))
     }
 
@@ -453,61 +459,61 @@ impl<'de> VariantAccess<'de> for Variant<'_, '_, 'de> {
         self,
         fields: &'static [&'static str],
         visitor: V,
-    ) -> Result<V::Value, Misfit> {
+    ) -> Result<V::Value, Mismatch> {
         self.content(|walk| walk.deserialize_struct("", fields, visitor))
     }
 }
 
-/// A step on the way from the root to where an error began.
+/// One step of the path from the root to where an error began.
 enum Step {
     Name(String),
     Index(usize),
 }
 
-/// Bytes of one name and of the whole way that are told, and of what is wrong there.
+/// Largest number of bytes shown of one name, of the whole path, and of what is wrong there.
 const MOST_NAME_BYTES: usize = 64;
 const MOST_WAY_BYTES: usize = 256;
 const MOST_WORDS_BYTES: usize = 512;
 
-/// What a document has in place of what was expected, and where.
-pub(super) struct Misfit(Box<Parts>);
+/// A mismatch: what was expected, what was found, and where.
+pub(super) struct Mismatch(Box<Parts>);
 
 struct Parts {
     what: String,
-    /// From where it began to the root.
+    /// From where the error began to the root.
     way: Vec<Step>,
     /// The node; `None` until it is known.
     at: Option<usize>,
 }
 
-impl Misfit {
+impl Mismatch {
     #[cold]
     #[inline(never)]
-    fn at(what: String, at: Option<usize>) -> Misfit {
-        Misfit(Box::new(Parts { what, way: Vec::new(), at }))
+    fn at(what: String, at: Option<usize>) -> Mismatch {
+        Mismatch(Box::new(Parts { what, way: Vec::new(), at }))
     }
 
-    /// It is the node at `at`, if no nearer one is known.
+    /// Sets its node to the one at `at`, unless a nearer one is known.
     #[cold]
-    fn placed(mut self, at: usize) -> Misfit {
+    fn placed(mut self, at: usize) -> Mismatch {
         self.0.at.get_or_insert(at);
         self
     }
 
-    /// It is below that step.
+    /// Adds a step to its path.
     #[cold]
     #[inline(never)]
-    fn below(mut self, step: Step) -> Misfit {
+    fn below(mut self, step: Step) -> Mismatch {
         self.0.way.push(step);
         self
     }
 
-    /// In words: `at "user.name": expected a string, found null (near byte 15)`. `start` is where
-    /// the document lies in memory.
+    /// The error as text: `at "user.name": expected a string, found null (near byte 15)`. `start`
+    /// is the document's address.
     #[cold]
     #[inline(never)]
-    pub(super) fn told(&self, nodes: &[Node<'_>], start: usize) -> String {
-        let mut told = String::new();
+    pub(super) fn describe(&self, nodes: &[Node<'_>], start: usize) -> String {
+        let mut message = String::new();
         let mut way = String::new();
         for step in self.0.way.iter().rev() {
             if way.len() > MOST_WAY_BYTES {
@@ -524,23 +530,23 @@ impl Misfit {
                     way.extend(name.chars().map(shown));
                 }
                 Step::Index(index) => {
-                    let _ = write!(way, "[{index}]"); // text takes all that is written to it
+                    let _ = write!(way, "[{index}]"); // writing to a String does not fail
                 }
             }
         }
         if !way.is_empty() {
-            let _ = write!(told, "at \"{way}\": ");
+            let _ = write!(message, "at \"{way}\": ");
         }
-        told.push_str(&bounded(&self.0.what, MOST_WORDS_BYTES));
+        message.push_str(&bounded(&self.0.what, MOST_WORDS_BYTES));
         let near = near(nodes, self.0.at.unwrap_or(0), start);
-        let _ = write!(told, " (near byte {near})");
-        told
+        let _ = write!(message, " (near byte {near})");
+        message
     }
 }
 
-/// Where in the document the node at `at` is, or what stands before it. Texts know where they lie,
-/// others do not: they are looked for from the last text on, as if nothing stood between that need
-/// not.
+/// The place in the document of the node at `at`, or of what is before it. Only texts hold their
+/// place; the place of another node is computed from the last text on, as if no optional white
+/// space were between.
 fn near(nodes: &[Node<'_>], at: usize, start: usize) -> usize {
     let lies = |text: &str| (text.as_ptr() as usize).saturating_sub(start);
     for (index, node) in nodes.iter().enumerate().take(at + 1).rev() {
@@ -561,7 +567,7 @@ fn bounded(text: &str, most_bytes: usize) -> String {
     }
 }
 
-/// What serde's own types found, without the value.
+/// What was found, in JSON's words and without the value.
 fn found(unexpected: Unexpected<'_>) -> &'static str {
     match unexpected {
         Unexpected::Bool(_) => "a boolean",
@@ -575,41 +581,41 @@ fn found(unexpected: Unexpected<'_>) -> &'static str {
     }
 }
 
-impl de::Error for Misfit {
+impl de::Error for Mismatch {
     #[cold]
-    fn custom<T: fmt::Display>(what: T) -> Misfit {
-        Misfit::at(what.to_string(), None)
+    fn custom<T: fmt::Display>(what: T) -> Mismatch {
+        Mismatch::at(what.to_string(), None)
     }
 
     #[cold]
-    fn invalid_type(unexpected: Unexpected<'_>, expected: &dyn Expected) -> Misfit {
+    fn invalid_type(unexpected: Unexpected<'_>, expected: &dyn Expected) -> Mismatch {
         let found = match unexpected {
             Unexpected::Unsigned(_) | Unexpected::Signed(_) => "an integer",
             Unexpected::Str(_) => "a string",
             other => found(other),
         };
-        Misfit::at(format!("expected {expected}, found {found}"), None)
+        Mismatch::at(format!("expected {expected}, found {found}"), None)
     }
 
     #[cold]
-    fn invalid_value(unexpected: Unexpected<'_>, expected: &dyn Expected) -> Misfit {
-        Misfit::at(format!("expected {expected}, found {}", found(unexpected)), None)
+    fn invalid_value(unexpected: Unexpected<'_>, expected: &dyn Expected) -> Mismatch {
+        Mismatch::at(format!("expected {expected}, found {}", found(unexpected)), None)
     }
 }
 
-impl fmt::Display for Misfit {
+impl fmt::Display for Mismatch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0.what)
     }
 }
 
-impl fmt::Debug for Misfit {
+impl fmt::Debug for Mismatch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
     }
 }
 
-impl std::error::Error for Misfit {}
+impl std::error::Error for Mismatch {}
 
 #[cfg(test)]
 mod tests {
@@ -656,24 +662,24 @@ mod tests {
 
     fn wrong(text: &str) -> String {
         let mut bytes = text.as_bytes().to_vec();
-        let told = match parse::<Order<'_>>(Body::from_vec(&mut bytes)) {
+        let message = match parse::<Order<'_>>(Body::from_vec(&mut bytes)) {
             Ok(order) => format!("{order:?}"),
             Err(error) => {
                 assert_eq!(error.status().code(), 400);
                 error.to_string()
             }
         };
-        told.trim_start_matches("the body's JSON is not what the function expects: ").to_owned()
+        message.trim_start_matches("the body's JSON is not what the function expects: ").to_owned()
     }
 
-    /// The story: `{"name":null}` for a `&str` was told as `ExpectedString`, without a place.
+    /// The story: `{"name":null}` for a `&str` was reported as `ExpectedString`, without a place.
     #[test]
-    fn says_where_what_was_expected_and_what_came() {
+    fn errors_name_the_place_the_expected_and_the_found() {
         for settled in [false, true] {
             if settled {
                 json::settle(); // the first documents have a reader of their own
             }
-            for (text, told) in [
+            for (text, expected) in [
                 (
                     r#"{"user":{"name":null}}"#,
                     r#"at "user.name": expected a string, found null (near byte 16)"#,
@@ -714,7 +720,7 @@ mod tests {
                     r#"at "place[1]": expected an integer, found a fraction (near byte 29)"#,
                 ),
             ] {
-                assert_eq!(wrong(text), told, "{text}");
+                assert_eq!(wrong(text), expected, "{text}");
             }
         }
         assert!(wrong(r#"{"user":{"name":"a","age":null},"more":[{"x":1}]}"#).starts_with("Order"));
@@ -729,8 +735,8 @@ mod tests {
         type Nested = BTreeMap<String, BTreeMap<String, u8>>;
         let text = format!(r#"{{"{}\n\"":{{"b\u0000":null}}}}"#, "a".repeat(5000));
         let mut bytes = text.into_bytes();
-        let told = parse::<Nested>(Body::from_vec(&mut bytes)).unwrap_err().to_string();
-        assert!(told.contains(".b\u{fffd}") && told.contains("found null"), "{told}");
-        assert!(told.len() < 300 && !told.contains(char::is_control), "{told}");
+        let message = parse::<Nested>(Body::from_vec(&mut bytes)).unwrap_err().to_string();
+        assert!(message.contains(".b\u{fffd}") && message.contains("found null"), "{message}");
+        assert!(message.len() < 300 && !message.contains(char::is_control), "{message}");
     }
 }

@@ -1,6 +1,5 @@
-//! A connection on its way: the name is looked up, then its addresses are tried one after the
-//! other, a new one whenever the last has not answered for a while (RFC 8305, section 5). No step
-//! of it waits.
+//! Connecting: looks the name up, then tries its addresses in turn, the next one whenever the last
+//! has not answered for a while (RFC 8305, section 5). No step waits.
 
 use super::socket::{self, Group};
 use super::until::Until;
@@ -12,10 +11,10 @@ use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, OwnedFd};
 
-/// An address that has not answered for so long is not waited for alone, in nanoseconds (RFC 8305,
+/// Time after which the next address is tried beside an unanswered one, in nanoseconds (RFC 8305,
 /// section 8: "Connection Attempt Delay").
 const PATIENCE_NS: u64 = 250_000_000;
-/// Addresses that are tried at most.
+/// Largest number of addresses tried.
 const MOST_ADDRESSES: usize = 16;
 
 /// What finds the addresses.
@@ -24,7 +23,7 @@ pub(super) trait Find: Send {
     /// when to go on.
     fn go_on(&mut self) -> io::Result<Option<Vec<SocketAddr>>>;
     fn waits_for(&self) -> Wait;
-    /// Who has not answered, for words.
+    /// Which servers have not answered, for messages.
     fn unanswered(&self) -> String;
 }
 
@@ -136,7 +135,7 @@ impl Dial {
         }
     }
 
-    /// What has not been answered, for words.
+    /// What has not been answered, for messages.
     pub(super) fn unanswered(&self) -> String {
         let mut text = String::new();
         if let Some(name) = &self.name {

@@ -1,5 +1,5 @@
-//! Names: a resolver that waits as everything here does, and that the C library's `getaddrinfo` can
-//! be replaced with, so that the crates that call it wait so too.
+//! Resolver: its waits hold up no other requests, and it can replace the C library's `getaddrinfo`,
+//! so that the crates that call that get the same.
 //!
 //! /etc/hosts first, then `localhost` without a file, then the name servers of /etc/resolv.conf.
 

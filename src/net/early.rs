@@ -1,5 +1,5 @@
-//! Connections that are begun before they are needed: after the port is listened on, while the
-//! boot lane waits for its first request.
+//! Early connections: begun before they are needed, after the port is listened on, while the boot
+//! lane waits for its first request.
 
 use super::stream::TcpStream;
 use super::until::Until;
@@ -12,7 +12,7 @@ use std::os::fd::AsRawFd;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// What can be begun early: a stream, and what has to be agreed on it before it can be used.
+/// A connection that can be begun early: a stream with the handshake that makes it usable.
 ///
 /// # Example
 /// A greeting that the server sends first:
@@ -44,19 +44,19 @@ use std::time::Duration;
 /// }
 /// ```
 pub trait Handshake: Send + 'static {
-    /// The stream below.
+    /// The stream below the handshake.
     fn stream(&mut self) -> &mut TcpStream;
 
-    /// Goes on until the connection can be used. Where the stream gives `WouldBlock` it gives that
-    /// too, and is called again, once the stream is ready for what it could not do.
+    /// Continues the handshake until the connection is usable. Returns `WouldBlock` if the stream
+    /// does, and is called again when the stream is ready for that operation.
     ///
     /// # Errors
-    /// Why there is no connection.
+    /// Why the connection cannot be made.
     fn shake(&mut self) -> io::Result<()>;
 
-    /// Whether a connection that has waited is of no more use. A protocol whose server sends bytes
-    /// unasked (TLS 1.3 does: session tickets) reads them here, without waiting. An early
-    /// connection is asked when something has come, and by its first use.
+    /// Whether a connection that has waited is no longer usable. A protocol whose server sends
+    /// bytes unasked (TLS 1.3: session tickets) reads them here, without waiting. Called for an
+    /// early connection when bytes have arrived, and at its first use.
     fn is_stale(&mut self) -> bool {
         TcpStream::is_stale(self.stream())
     }
@@ -74,10 +74,10 @@ impl Handshake for TcpStream {
 
 /// A connection that is begun early, and taken over by its first use.
 ///
-/// [`App::early`](crate::App::early) has it begun once the port is listened on, and driven while
-/// the boot lane waits, without a thread: while the platform is still sending the first request. A
-/// peer that is silent or refuses holds nothing up. The first [`Early::connect`] goes on where that
-/// stands; all later ones begin anew.
+/// [`App::early`](crate::App::early) registers it: it is begun once the port is listened on, and
+/// its handshake continues while the boot lane waits, without a thread, at a time when the platform
+/// is still sending the first request. A peer that is silent or refuses delays nothing. The first
+/// [`Early::connect`] continues from that state; every later one makes a new connection.
 ///
 /// # Example
 /// ```no_run
@@ -122,13 +122,13 @@ enum Begun<T> {
     },
 }
 
-/// A failure that is older is tried again instead of told.
+/// Age from which on a failure is tried again instead of returned.
 const OLD: Duration = Duration::from_secs(1);
-/// No handshake takes more: one that asks for a wait and is ready at once, again and again.
+/// Largest number of steps of a handshake: one could ask for a wait and be ready at once, for ever.
 const MOST_STEPS: u32 = 10_000;
 
-/// How often a connection that is done is looked after until its first use: TLS 1.3 servers send
-/// two tickets, which are read while nobody waits for it.
+/// Largest number of reads of a finished connection before its first use: TLS 1.3 servers send two
+/// tickets, which are read while no request waits for the connection.
 const MOST_IDLE_STEPS: u32 = 16;
 
 impl<T: Handshake> Early<T> {
@@ -145,12 +145,12 @@ impl<T: Handshake> Early<T> {
         self
     }
 
-    /// A connection: the early one if it is there, is on its way and not stale; else a new one.
-    /// `until` is the stream's deadline.
+    /// Returns the early connection if it is there or on its way and not stale; otherwise a new
+    /// one. `until` is the stream's deadline.
     ///
     /// # Errors
-    /// Why there is none. What the early one has failed with is told if that was in the last
-    /// second; else it is tried again.
+    /// Why there is none. If the early connection has failed within the last second, its error is
+    /// returned; otherwise a new connection is tried.
     pub fn connect(&self, until: impl Into<Until>) -> io::Result<T> {
         let until = until.into();
         let begun = std::mem::replace(&mut *self.begun(), Begun::Taken);

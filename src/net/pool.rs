@@ -1,5 +1,5 @@
-//! Connections that are used again. Not one's own for each thread: threads come and go, and a
-//! connection that a thread has kept is lost to all others.
+//! Pool of outgoing connections, shared by all threads: threads come and go, and a connection kept
+//! by one thread would be lost to the others.
 
 use super::early::boottime_ns;
 use super::until::Until;
@@ -9,32 +9,32 @@ use std::ops::{Deref, DerefMut};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// What an error says of its connection and of what was asked on it.
+/// What an error means for its connection and for the work that was asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fate {
-    /// The peer has answered: the connection is as good as before (a key of the wrong type, a
+    /// The peer has answered: the connection can be used again (a key of the wrong type, a
     /// statement with a mistake).
     Good,
-    /// The connection is over, and the peer may have done what was asked.
+    /// The connection is over, and the peer may have done the work.
     Lost,
     /// The connection is over, and nothing was sent on it.
     Unsent,
 }
 
-/// Whether what failed on a connection that was used before may be asked again, once, on a new one.
+/// Whether work that failed on a reused connection may be repeated, once, on a new one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Repeat {
-    /// Only if nothing was sent: it must not be done twice.
+    /// Only if nothing was sent: the work must not be done twice.
     IfUnsent,
-    /// In any case: done twice it is the same as done once (RFC 9110, section 9.2.2).
+    /// Always: doing it twice has the same effect as once (RFC 9110, section 9.2.2).
     Idempotent,
 }
 
-/// Connections of any type to one destination, used again by whoever needs one next.
+/// Pool of connections of any type to one destination.
 ///
-/// `T` is the connection, `E` what it fails with. What is idle for too long, by the clock that
-/// counts suspensions, and what a probe finds to be stale is dropped when it would be used again,
-/// never before: nothing runs while the instance is idle.
+/// `T` is the connection, `E` its error. A connection that was idle for too long (by the clock that
+/// counts suspensions), or that a probe finds stale, is dropped when it would be used again and
+/// never earlier: nothing runs while the instance is idle.
 ///
 /// # Example
 /// ```
@@ -93,8 +93,8 @@ struct Idle<T> {
     since_ns: u64,
 }
 
-/// A connection that was taken out of its pool. Dropped, it is closed; [`Taken::put_back`] says
-/// that it is as good as before.
+/// A connection taken out of its pool. Dropping it closes it; [`Taken::put_back`] returns it to the
+/// pool.
 pub struct Taken<'p, T, E = io::Error> {
     pool: &'p Pool<T, E>,
     connection: Option<T>,
@@ -102,7 +102,7 @@ pub struct Taken<'p, T, E = io::Error> {
 }
 
 impl<T, E> Pool<T, E> {
-    /// `connect` makes a connection until then at the latest.
+    /// A pool whose connections are made by `connect`, which gets the time at which it must end.
     pub const fn new(connect: fn(Until) -> Result<T, E>) -> Pool<T, E> {
         Pool {
             connect,
@@ -116,54 +116,54 @@ impl<T, E> Pool<T, E> {
         }
     }
 
-    /// Whether an idle connection may be used again; asked before each use but the first. Without
-    /// one, only age counts.
+    /// Sets the check whether an idle connection may be used again, called before each use but the
+    /// first. Without it only the idle time counts.
     pub const fn probe(mut self, is_good: fn(&mut T) -> bool) -> Pool<T, E> {
         self.probe = Some(is_good);
         self
     }
 
-    /// What an error says of its connection. Without this every error is [`Fate::Lost`].
+    /// Sets what an error means for its connection. Without it every error is [`Fate::Lost`].
     pub const fn fate(mut self, fate: fn(&E) -> Fate) -> Pool<T, E> {
         self.fate = Some(fate);
         self
     }
 
-    /// How many bytes a connection has sent so far: where that is the same before and after a
-    /// failure, the failure is [`Fate::Unsent`].
+    /// Sets the function that returns how many bytes a connection has sent so far: if that is the
+    /// same before and after a failure, the failure is [`Fate::Unsent`].
     pub const fn sent(mut self, sent: fn(&T) -> u64) -> Pool<T, E> {
         self.sent = Some(sent);
         self
     }
 
-    /// The most connections at a time, in use and idle; 16 by default, at least 1. Who needs one
-    /// more waits.
+    /// Sets the largest number of connections, in use and idle; the default is 16, the minimum 1. A
+    /// caller that needs one more waits.
     pub const fn most(mut self, connections: usize) -> Pool<T, E> {
         self.most = if connections == 0 { 1 } else { connections };
         self
     }
 
-    /// How long a connection may be idle before it is used again, by the clock that counts
-    /// suspensions (CLOCK_BOOTTIME); 55 s by default: many servers and networks drop idle ones
-    /// after 60.
+    /// Sets how long a connection may be idle and still be used again, by the clock that counts
+    /// suspensions (CLOCK_BOOTTIME). The default is 55 s, because many servers and networks drop
+    /// idle connections after 60.
     pub const fn keep(mut self, idle: Duration) -> Pool<T, E> {
         self.keep = idle;
         self
     }
 
-    /// How many connections wait for their next use.
+    /// Number of idle connections.
     pub fn idle(&self) -> usize {
         self.state().idle.len()
     }
 
-    /// Does `work` with a connection, and keeps that if it is good afterwards.
+    /// Runs `work` with a connection, and keeps the connection if it is good afterwards.
     ///
-    /// Where it fails on a connection that was used before and is over, `work` is called once more
-    /// with a new one, if nothing was sent or `repeat` allows it, and `until` has not passed. Where
-    /// it panics the connection is dropped.
+    /// If `work` fails on a reused connection that is over, it is called once more with a new one,
+    /// provided that nothing was sent or `repeat` allows it, and that `until` has not passed. If it
+    /// panics, the connection is dropped.
     ///
     /// # Errors
-    /// `work`'s or `connect`'s; `TimedOut` if all connections are in use until then.
+    /// The error of `work` or `connect`; `TimedOut` if all connections are in use until then.
     pub fn call<R>(
         &self,
         until: impl Into<Until>,
@@ -209,10 +209,10 @@ impl<T, E> Pool<T, E> {
         }
     }
 
-    /// A connection: the one that was used last and is not stale, or a new one.
+    /// Takes a connection: the most recently used idle one that is not stale, or a new one.
     ///
     /// # Errors
-    /// `connect`'s; `TimedOut` if all connections are in use until then.
+    /// The error of `connect`; `TimedOut` if all connections are in use until then.
     pub fn take(&self, until: impl Into<Until>) -> Result<Taken<'_, T, E>, E>
     where
         E: From<io::Error>,
@@ -281,7 +281,7 @@ impl<T, E> Taken<'_, T, E> {
         self.is_fresh
     }
 
-    /// It is as good as before: the next one may have it.
+    /// Returns the connection to the pool; call it only if the connection can be used again.
     pub fn put_back(mut self) {
         if let Some(connection) = self.connection.take() {
             let idle = Idle { connection, since_ns: boottime_ns() };
@@ -404,7 +404,7 @@ mod tests {
         assert!(!pool.is_good(&mut connection, 100 * second, 101 * second));
     }
 
-    /// Whether the work is done again: fresh or used, what became of it, and what the caller says.
+    /// Whether the work is repeated: by the connection (new or reused), its fate, and `repeat`.
     #[test]
     fn is_repeated_once_where_that_is_safe() {
         fn fate(error: &io::Error) -> Fate {

@@ -1,4 +1,4 @@
-//! Names in place of addresses: `host:port` as one writes it.
+//! Resolving names: `host:port`, as in a configuration.
 
 use super::dial::Dial;
 use super::dns::{ByName, Lookup, Want, wait_until};
@@ -7,14 +7,14 @@ use super::until::Until;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 
-/// The addresses of a host, IPv4 first; an address in digits is itself. Asks /etc/hosts, then the
-/// name servers of /etc/resolv.conf (resolv.conf(5): nameserver, search, domain, options ndots,
-/// timeout, attempts); `localhost` needs no file (RFC 6761, section 6.3). Waits until `until` at
-/// most.
+/// Returns the addresses of a host, IPv4 first; a numeric address is returned as it is. It reads
+/// /etc/hosts, then asks the name servers of /etc/resolv.conf (resolv.conf(5): nameserver, search,
+/// domain, options ndots, timeout, attempts); `localhost` needs no file (RFC 6761, section 6.3). It
+/// waits until `until` at most.
 ///
 /// # Errors
-/// Of kind `NotFound` if there is no such name or it has no address, `TimedOut` if nobody has
-/// answered in time, `Other` if no server can tell, or there is none to ask.
+/// Of kind `NotFound` if the name does not exist or has no address, `TimedOut` if no server has
+/// answered in time, `Other` if no server knows or none is configured.
 ///
 /// # Example
 /// ```
@@ -39,12 +39,12 @@ fn in_digits(host: &str) -> Option<IpAddr> {
 }
 
 impl TcpStream {
-    /// Connects to `host:port`, where the host is a name or an address (an IPv6 one in brackets).
-    /// Its addresses are tried as in [`TcpStream::connect_to`], which is the one to call where no
-    /// name is known: a resolver is some KiB.
+    /// Connects to `host:port`; the host is a name or an address (an IPv6 one in brackets). Its
+    /// addresses are tried as in [`TcpStream::connect_to`]. Call that one if you have no name: the
+    /// resolver adds some KiB.
     ///
     /// # Errors
-    /// As [`TcpStream::connect_to`], and why the name is not found.
+    /// As [`TcpStream::connect_to`], or why the name is not found.
     ///
     /// # Example
     /// ```
@@ -61,14 +61,14 @@ impl TcpStream {
         Ok(stream)
     }
 
-    /// Begins to connect to `host:port`, and waits for nothing, as [`TcpStream::begin_to`].
+    /// Begins to connect to `host:port` without waiting, as [`TcpStream::begin_to`].
     ///
     /// # Errors
-    /// If it is not written like that.
+    /// If `destination` has another form.
     pub fn begin(destination: &str) -> io::Result<TcpStream> {
         let malformed = || {
             let text = format!(
-                "`{}` is no destination; write it as host:port, for example redis:6379",
+                "invalid destination `{}`; write it as host:port, for example redis:6379",
                 destination.escape_debug()
             );
             io::Error::new(io::ErrorKind::InvalidInput, text)

@@ -1,4 +1,4 @@
-//! The system calls of outgoing sockets, none of which blocks.
+//! System calls of outgoing sockets; none of them blocks.
 
 use crate::sys::{monotonic_ns, retry};
 use std::io::{self, IoSlice};
@@ -126,7 +126,7 @@ impl Group {
     }
 }
 
-/// Bytes that nobody can guess.
+/// Bytes that cannot be guessed.
 pub(super) fn random() -> [u8; 4] {
     let mut bytes = monotonic_ns().to_ne_bytes().map(|byte| byte ^ 0x5a);
     // JUSTIFICATION: std has no random bytes.

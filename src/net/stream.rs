@@ -1,4 +1,4 @@
-//! A TCP connection to somebody else, whose waits leave others served.
+//! Outgoing TCP stream whose waits hold up no other requests.
 
 use super::dial::{Dial, earlier};
 use super::socket;
@@ -11,15 +11,15 @@ use std::net::{Shutdown, SocketAddr};
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::time::Duration;
 
-/// A connection to somebody else.
+/// An outgoing TCP connection.
 ///
-/// Reads and writes wait until the stream's deadline (that of its `connect`, until
-/// [`TcpStream::set_deadline`] says otherwise), and no longer than the read or write time-out if
-/// there is one. What takes longer is an error of kind `TimedOut` that names the peer and what was
-/// waited for. Small pieces are sent at once (TCP_NODELAY). Dropping it closes it.
+/// Reads and writes wait until the stream's deadline (that of `connect`, until
+/// [`TcpStream::set_deadline`] changes it), and at most for the read or write time-out if one is
+/// set. A longer wait ends in an error of kind `TimedOut` that names the peer and what was waited
+/// for. Small pieces are sent at once (TCP_NODELAY). Dropping the stream closes it.
 pub struct TcpStream {
     state: State,
-    /// As it was asked for, for words.
+    /// The destination as given, for messages.
     peer: String,
     deadline: Until,
     read_timeout: Option<Duration>,
@@ -38,11 +38,11 @@ enum State {
 }
 
 impl TcpStream {
-    /// Connects to one of these addresses: the first that answers, and a second one is tried
-    /// beside it where it takes 250 ms to. `until` is the stream's deadline from then on.
+    /// Connects to one of these addresses: the first that answers; if one takes longer than 250 ms,
+    /// the next is tried beside it. `until` becomes the stream's deadline.
     ///
     /// # Errors
-    /// Why none can be connected to; `TimedOut` if none has answered in time.
+    /// Why no address can be connected to; `TimedOut` if none has answered in time.
     pub fn connect_to(addresses: &[SocketAddr], until: impl Into<Until>) -> io::Result<TcpStream> {
         let mut stream = TcpStream::begin_to(addresses);
         stream.deadline = until.into();
@@ -50,8 +50,8 @@ impl TcpStream {
         Ok(stream)
     }
 
-    /// Begins to connect to one of these addresses, and waits for nothing: the first read or write,
-    /// or [`TcpStream::finish`], goes on with it. Without a deadline yet.
+    /// Begins to connect to one of these addresses without waiting: the first read or write, or
+    /// [`TcpStream::finish`], continues. The stream has no deadline yet.
     pub fn begin_to(addresses: &[SocketAddr]) -> TcpStream {
         let peer = addresses.first().map_or_else(String::new, ToString::to_string);
         TcpStream::dialing(Dial::to(addresses), peer)
@@ -70,11 +70,11 @@ impl TcpStream {
         }
     }
 
-    /// Goes on until it is connected.
+    /// Waits until the stream is connected.
     ///
     /// # Errors
-    /// Why it cannot be; `WouldBlock` if that takes longer and [`TcpStream::set_nonblocking`] is
-    /// on.
+    /// Why it cannot be connected; `WouldBlock` if that would wait and
+    /// [`TcpStream::set_nonblocking`] is on.
     pub fn finish(&mut self) -> io::Result<()> {
         loop {
             let dial = match &mut self.state {
@@ -107,41 +107,41 @@ impl TcpStream {
         }
     }
 
-    /// Whatever takes until `until` from now on has taken too long.
+    /// Sets the deadline of all later operations.
     pub fn set_deadline(&mut self, until: impl Into<Until>) {
         self.deadline = until.into();
     }
 
-    /// The most that one read waits; `None`: until the deadline.
+    /// Sets the longest wait of one read; `None`: until the deadline.
     pub fn set_read_timeout(&mut self, limit: Option<Duration>) {
         self.read_timeout = limit;
     }
 
-    /// The most that one write waits; `None`: until the deadline.
+    /// Sets the longest wait of one write; `None`: until the deadline.
     pub fn set_write_timeout(&mut self, limit: Option<Duration>) {
         self.write_timeout = limit;
     }
 
-    /// Whether what would have to wait is an error of kind `WouldBlock` instead.
+    /// Sets whether an operation that would wait fails with `WouldBlock` instead.
     pub fn set_nonblocking(&mut self, on: bool) {
         self.nonblocking = on;
         self.waits.events = 0;
     }
 
-    /// How many bytes have been given to the kernel so far: what a failure is compared with to
-    /// know whether anything was sent.
+    /// Number of bytes given to the kernel so far. Compare it before and after a failure to know
+    /// whether anything was sent.
     pub fn sent(&self) -> u64 {
         self.sent
     }
 
-    /// Whether a connection that nobody uses is of no more use: the peer has closed it, or has
-    /// sent what nobody asked for.
+    /// Whether an idle connection is no longer usable: the peer has closed it, or has sent bytes
+    /// that were not asked for.
     pub fn is_stale(&self) -> bool {
         let peeked = self.peek(&mut [0]);
         !peeked.is_err_and(|error| error.kind() == ErrorKind::WouldBlock)
     }
 
-    /// What is there to be read, left there; 0 bytes are the peer's end. Does not wait.
+    /// Reads without removing the bytes; 0 bytes mean the peer's end. Does not wait.
     ///
     /// # Errors
     /// `WouldBlock` if nothing is there.
@@ -149,16 +149,16 @@ impl TcpStream {
         socket::receive(self.open()?, buffer, libc::MSG_PEEK)
     }
 
-    /// Ends one or both directions.
+    /// Closes one or both directions.
     ///
     /// # Errors
-    /// The system's: it is over already.
+    /// The system's error: the connection is already over.
     pub fn shutdown(&self, how: Shutdown) -> io::Result<()> {
         let socket = std::net::TcpStream::from(self.open()?.try_clone()?);
         socket.shutdown(how)
     }
 
-    /// The address that it is connected to.
+    /// The peer's address.
     ///
     /// # Errors
     /// If it is not connected.

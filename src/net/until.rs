@@ -1,11 +1,11 @@
-//! Until when something is waited for: a time as a value, no timer.
+//! Until: the time at which a wait ends, as a value without timer.
 
 use crate::deadline::Deadline;
 use crate::sys::monotonic_ns;
 use std::cell::Cell;
 use std::time::{Duration, Instant};
 
-/// Until when something may take: a time of the monotonic clock, or never an end. Sums saturate.
+/// End of a wait: a time of the monotonic clock, or never. Sums saturate.
 ///
 /// # Example
 /// ```
@@ -22,15 +22,15 @@ use std::time::{Duration, Instant};
 pub struct Until(u64);
 
 impl Until {
-    /// Without an end: a peer that says nothing is waited for until the platform ends it all.
+    /// No end: a silent peer is waited for until the platform ends the invocation.
     pub const NEVER: Until = Until(u64::MAX);
 
-    /// So long from now.
+    /// `duration` from now.
     pub fn after(duration: Duration) -> Until {
         Until(monotonic_ns().saturating_add(nanoseconds(duration)))
     }
 
-    /// How long that is from now, zero if it has passed; `None`: for ever.
+    /// Time left, zero if it has passed; `None`: for ever.
     pub fn left(self) -> Option<Duration> {
         (self != Until::NEVER).then(|| Duration::from_nanos(self.0.saturating_sub(monotonic_ns())))
     }
@@ -50,7 +50,7 @@ fn nanoseconds(duration: Duration) -> u64 {
 }
 
 impl From<Duration> for Until {
-    /// So long from now.
+    /// `duration` from now.
     fn from(duration: Duration) -> Until {
         Until::after(duration)
     }
@@ -69,7 +69,7 @@ impl From<Deadline> for Until {
 }
 
 impl<T: Into<Until>> From<Option<T>> for Until {
-    /// `None` is never an end.
+    /// `None` becomes [`Until::NEVER`].
     fn from(until: Option<T>) -> Until {
         until.map_or(Until::NEVER, Into::into)
     }
@@ -79,14 +79,14 @@ thread_local! {
     static LIMIT: Cell<Until> = const { Cell::new(Until::NEVER) };
 }
 
-/// Until when look-ups on this thread may take that cannot be given a time: `getaddrinfo`'s.
+/// End of look-ups on this thread whose interface has no time-out: `getaddrinfo`'s.
 pub(super) fn limit() -> Until {
     LIMIT.get()
 }
 
-/// Does `work`, in which no name is looked up for longer than `until`: for crates that call
-/// `getaddrinfo`, which takes no time-out, in a program that has [`dns!`](crate::dns). Without it,
-/// a look-up that nobody answers takes `timeout` times `attempts` of /etc/resolv.conf, 10 s.
+/// Runs `work`, in which no name look-up takes longer than `until`. It is for crates that call
+/// `getaddrinfo`, which has no time-out, in a program with [`dns!`](crate::dns). Otherwise an
+/// unanswered look-up takes `timeout` times `attempts` of /etc/resolv.conf, 10 s.
 ///
 /// # Example
 /// ```

@@ -1,18 +1,18 @@
-//! The environment of this instance: read once per process, when somebody asks. Not configuration
-//! of the server (`boot` reads FIRSTBYTE_ADDR and the port). Platform page "WebServer image
-//! function", 2023-07-10; the siblings' marks are in their files.
+//! Environment of this instance, read once per process on demand. The server's own configuration
+//! (FIRSTBYTE_ADDR and the port) is read by `boot`. Platform page "WebServer image function",
+//! 2023-07-10; the siblings' variables are in their files.
 
 use super::Platform;
 use std::sync::OnceLock;
 
-/// What the platform put into the environment of this instance. What it did not set is empty.
+/// Environment that the platform gave this instance. What it did not set is empty.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Environment {
     platform: Option<Platform>,
     /// `TENCENTCLOUD_RUNENV`: `SCF` on SCF.
     pub run_environment: String,
-    /// `USER_CODE_ROOT`, `/var/user/` on SCF; an image's files are where the image put them.
+    /// `USER_CODE_ROOT`, `/var/user/` on SCF; an image's files are where its Dockerfile put them.
     pub user_code_root: String,
     /// `USER`, `qcloud` on SCF.
     pub user: String,
@@ -27,16 +27,16 @@ pub struct Environment {
     pub app_id: String,
     /// `TENCENTCLOUD_UIN`.
     pub uin: String,
-    /// `TZ`: the time zone; without it the platform's clock shows UTC.
+    /// `TZ`: the time zone; if it is empty the platform's clock shows UTC.
     pub time_zone: String,
 }
 
 impl Environment {
-    /// This process's environment, as it was when it was first asked for.
+    /// This process's environment, as it was at the first call.
     ///
     /// # Cold start
     /// The first call is a dozen look-ups in the process's environment, without a system call.
-    /// Nothing in this crate asks before the first reply.
+    /// Nothing in this crate calls it before the first reply.
     pub fn current() -> &'static Environment {
         static CURRENT: OnceLock<Environment> = OnceLock::new();
         CURRENT.get_or_init(|| Environment::read(&|name| std::env::var(name).ok()))
@@ -64,8 +64,8 @@ impl Environment {
         }
     }
 
-    /// The platform that this environment belongs to. `None` says nothing: FC and FunctionGraph are
-    /// known by the headers of their requests only.
+    /// The platform that this environment belongs to. `None` if it identifies none: FC and
+    /// FunctionGraph are known only by the headers of their requests.
     pub fn platform(&self) -> Option<Platform> {
         self.platform
     }
@@ -76,7 +76,7 @@ fn first(variable: &dyn Fn(&str) -> Option<String>, names: &[&str]) -> String {
     names.iter().find_map(|name| variable(name)).unwrap_or_default()
 }
 
-/// The platform that this process's environment names, read once: four look-ups.
+/// The platform that this process's environment identifies, read once: four look-ups.
 pub(crate) fn current() -> Option<Platform> {
     static CURRENT: OnceLock<Option<Platform>> = OnceLock::new();
     *CURRENT.get_or_init(|| platform(&|name| std::env::var(name).ok()))

@@ -1,4 +1,4 @@
-//! Alibaba Cloud Function Compute, custom container. What is not here: job mode
+//! Alibaba Cloud Function Compute, custom container. Not supported: job mode
 //! (`FC_CUSTOM_CONTAINER_EVENT`).
 //!
 //! The pages are help.aliyun.com's on custom containers ("Event handlers", "Web functions") and on
@@ -30,8 +30,8 @@ pub(super) const CONTRACT: Contract = Contract {
     port_variables: &["PORT"],
     start_limit_s: Some(120),
     event_path: "/invoke",
-    // `x-fc-control-path` says what an invocation is: `/invoke`, or `/http-invoke` for a Web
-    // request to any path, this one included.
+    // `x-fc-control-path` is the kind of invocation: `/invoke` for an event, or `/http-invoke` for
+    // a Web request to any path, this one included.
     is_event: |headers| headers.get("x-fc-control-path").is_none_or(|kind| kind == "/invoke"),
     hooks: &[
         ("POST", "/initialize", Hook::Initialize),
@@ -57,7 +57,7 @@ pub(super) const CONTRACT: Contract = Contract {
     signal,
 };
 
-/// Done is 200, failed is 404, each said twice: as status and as `x-fc-status`.
+/// Success is 200 and failure 404, both as the status and as `x-fc-status`.
 fn signal(reply: Reply, outcome: Completion) -> Result<Reply> {
     let (status, text) = match outcome {
         Completion::Done => (Status::OK, "200"),
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn says_success_and_failure_twice() {
+    fn signals_success_and_failure_by_status_and_header() {
         let done = signal(Reply::empty(), Completion::Done).unwrap();
         assert_eq!((done.status(), done.header("x-fc-status")), (Status::OK, Some("200")));
         let failed = signal(Reply::text("why"), Completion::Failed).unwrap();

@@ -1,5 +1,5 @@
 //! Huawei Cloud FunctionGraph, custom images. No source names an environment variable of its own,
-//! so its headers switch it on, and the port must be told: set PORT=8000 in the function's
+//! so its headers identify it, and the port must be configured: set PORT=8000 in the function's
 //! configuration.
 //!
 //! | contract | | evidence |

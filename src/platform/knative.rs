@@ -1,6 +1,6 @@
 //! Knative Serving and Google Cloud Run. Neither sends a header of its own, so only the environment
-//! can switch this on. An event is a CloudEvent posted to `/`: binary (`ce-*` headers, the body is
-//! the data), structured or batched (the body is the envelope); the handler tells them apart by the
+//! identifies it. An event is a CloudEvent posted to `/`: binary (`ce-*` headers, the body is the
+//! data), structured or batched (the body is the envelope); the handler tells them apart by the
 //! headers.
 //!
 //! | contract | | evidence |

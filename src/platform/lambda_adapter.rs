@@ -42,9 +42,9 @@ pub(super) const CONTRACT: Contract = Contract {
     signal: by_status,
 };
 
-/// The first `request_id` in the header's JSON, which is the one: Lambda writes it first. Found
-/// without the parser, whose KiB no function should carry for an identity in its log; an identity
-/// has no escapes.
+/// The request id: the first `request_id` in the header's JSON, which Lambda writes before all
+/// others. It is found without the JSON parser, which would add KiB to every function only for an
+/// id in the log; an id has no escapes.
 fn identity(context: &str) -> &str {
     let mut between_quotes = context.split('"').skip_while(|part| *part != "request_id").skip(1);
     match (between_quotes.next().map(str::trim_ascii), between_quotes.next(), between_quotes.next())
@@ -54,7 +54,7 @@ fn identity(context: &str) -> &str {
     }
 }
 
-/// What Lambda says about an invocation (header `x-amzn-lambda-context`).
+/// Lambda's description of an invocation (header `x-amzn-lambda-context`).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct LambdaContext {
@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn a_context_that_is_none_is_an_error_and_an_empty_identity() {
+    fn a_malformed_context_is_an_error_and_has_no_request_id() {
         for text in
             ["", "{", "[]", r#"{"request_id":7}"#, r#"{"request_id":"#, r#"{"request_id":"x"#]
         {

@@ -1,6 +1,6 @@
-//! OpenFaaS, the image itself as the function (no watchdog in it). Probes carry no header, so they
-//! are known by the environment only. What is not here: the lock file `/tmp/.lock`, which is the
-//! watchdog's; use the HTTP probes.
+//! OpenFaaS, with the image itself as the function (without watchdog). Health checks carry no
+//! header, so only the environment identifies them. Not supported: the watchdog's lock file
+//! `/tmp/.lock`; configure the HTTP probes.
 //!
 //! | contract | | evidence |
 //! |---|---|---|

@@ -1,5 +1,5 @@
 //! Tencent Cloud SCF, image functions with a Web server: the platform that this crate is made for.
-//! What is not here: job images (no server; the event is in `SCF_CUSTOM_CONTAINER_EVENT`).
+//! Not supported: job images (no server; the event is in `SCF_CUSTOM_CONTAINER_EVENT`).
 //!
 //! | contract | | evidence |
 //! |---|---|---|
@@ -17,11 +17,11 @@
 
 use super::{Contract, Names, Platform, always, by_status, whole};
 
-/// The client's address, on function URLs. Not among [`Names`]: it is asked for by this name on
-/// every platform.
+/// Header with the client's address, on function URLs. It is not in [`Names`], because the same
+/// name is read on every platform.
 pub(crate) const REMOTE_ADDR: &str = "x-scf-remote-addr";
 
-/// Where events are posted.
+/// Path to which events are posted.
 pub(crate) const EVENT_PATH: &str = "/event-invoke";
 
 pub(super) const CONTRACT: Contract = Contract {

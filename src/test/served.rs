@@ -1,5 +1,5 @@
-//! A function's program, started for a test on a port of its own, to be asked by any client over
-//! real sockets. It knows the program's readiness line and nothing of HTTP.
+//! Served: a function's program, started for a test on a free port, which any client can call over
+//! real sockets. It reads the program's readiness line, and uses no HTTP.
 
 use std::io::{self, BufRead, BufReader, ErrorKind};
 use std::net::SocketAddr;
@@ -9,13 +9,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-/// How long a program may take to listen: what the platform gives it (583/41076).
+/// Time within which the program must listen: the platform's limit (583/41076).
 const INIT_TIMEOUT: Duration = Duration::from_secs(30);
-/// What a program prints when FIRSTBYTE_ADDR told it where to listen; before the address, in either
-/// log format.
+/// What a program prints before its address when FIRSTBYTE_ADDR is set, in either log format.
 const READY: &str = "listening on ";
 
-/// A running function; it ends when this is dropped.
+/// A running function's program; dropping this ends the process.
 ///
 /// # Example
 /// ```no_run
@@ -43,13 +42,13 @@ impl Served {
     /// Starts a program on a free port of 127.0.0.1 and waits until it listens.
     ///
     /// # Errors
-    /// If it cannot be started, ends, or does not listen within the 30 s that the platform gives
-    /// it. The error has what it printed.
+    /// If it cannot be started, ends early, or does not listen within the platform's 30 s. The
+    /// error contains what it printed.
     pub fn start(program: impl AsRef<std::ffi::OsStr>) -> io::Result<Served> {
         Served::run(Command::new(program))
     }
 
-    /// The same for a command line, with arguments and an environment of its own.
+    /// Starts a command line, with its own arguments and environment.
     ///
     /// # Errors
     /// As [`Served::start`].
@@ -89,18 +88,18 @@ impl Served {
         }
     }
 
-    /// Where it listens.
+    /// The address on which it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Its URL, for clients that want one: `http://127.0.0.1:PORT` and `path`, which begins with a
-    /// slash.
+    /// A URL for HTTP clients: `http://127.0.0.1:PORT` with `path`, which begins with a slash.
     pub fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)
     }
 
-    /// What it has printed so far, line by line: its log. Standard error is the test's own.
+    /// The lines that it has printed to standard output so far: its log. Standard error is the
+    /// test's own.
     pub fn output(&self) -> Vec<String> {
         lock(&self.lines).clone()
     }
@@ -142,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn says_what_a_program_printed_that_never_listened() {
+    fn the_error_has_what_a_program_printed_that_never_listened() {
         let error = shell("echo no database").map(drop).expect_err("it ends").to_string();
         assert!(
             error.contains("ended before it listened") && error.contains("no database"),

@@ -1,5 +1,5 @@
-//! Who gets in: the accepting coroutine, and what makes room for it. The first request of all does
-//! not come through here but through the boot lane.
+//! Accepting: the coroutine that accepts connections, and what frees a slot for them. The first
+//! request of a process comes through the boot lane instead.
 
 use super::connection::{Connection, LONGEST_STREAK};
 use super::event_loop::{Ready, Watched};
@@ -26,15 +26,15 @@ struct Listener {
 }
 
 impl Listener {
-    /// Waits until somebody knocks. May return early.
+    /// Waits until a connection is there. May return early.
     fn wait(&mut self) {
         let _ = self.watched.wait(Ready::ToRead); // nothing is asked of epoll that it could refuse
     }
 }
 
-/// Accepts until the listener, which does not block, is shut down.
+/// Accepts until the listener, a non-blocking socket, is shut down.
 pub(super) fn run<S: Service>(server: &'static Server<S>, socket: TcpListener) {
-    /// What waits for the end hears of it, by a panic too.
+    /// Reports the end to the waiting main thread, after a panic too.
     struct Ends<S: 'static>(&'static Server<S>, AcceptState);
 
     impl<S> Drop for Ends<S> {
@@ -73,15 +73,15 @@ fn accept<S: Service>(server: &'static Server<S>, listener: &mut Listener) {
                     streak = 0;
                     listener.wait();
                 }
-                // The kernel looks for a descriptor before it looks who is there: nobody, and so
-                // there is no need for one.
+                // The kernel reserves a descriptor before it looks for a connection: there is none,
+                // so no descriptor is needed.
                 Some(libc::EMFILE | libc::ENFILE)
                     if !has_waiting_peer(listener.socket.as_raw_fd()) =>
                 {
                     listener.wait();
                 }
-                // Descriptors or memory have run out: a connection that has kept its own longest
-                // for nothing makes room, and the backlog holds the rest.
+                // Descriptors or memory have run out: the connection that has been unused longest
+                // is closed, and the backlog holds the rest.
                 Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM) => {
                     server.slots.make_room(departures, Need::Descriptor);
                     server.slots.wait_for_room(departures, Duration::from_millis(20));
@@ -95,8 +95,8 @@ fn accept<S: Service>(server: &'static Server<S>, listener: &mut Listener) {
     stop::forget_listener();
 }
 
-/// At the cap: as soon as somebody waits to get in, the connection goes that has kept its place
-/// longest for nothing, or the first that finishes.
+/// Waits at the largest number of connections: as soon as a new one is there, ends the connection
+/// that has been unused longest, or waits for the first that finishes.
 fn make_room<S: Service>(server: &'static Server<S>, listener: &mut Listener) {
     loop {
         let departures = server.slots.departures();
@@ -107,8 +107,8 @@ fn make_room<S: Service>(server: &'static Server<S>, listener: &mut Listener) {
             listener.wait();
         } else {
             server.slots.make_room(departures, Need::Place);
-            // One that becomes idle in between has said so before this waits, and nobody says that
-            // a peer falls behind: the wait is bounded.
+            // A connection that became idle meanwhile has reported it before this wait; that a peer
+            // falls behind is not reported, so the wait is bounded.
             server.slots.wait_for_room(departures, Duration::from_millis(20));
         }
     }
@@ -140,8 +140,8 @@ pub(super) fn admit<S: Service>(server: &'static Server<S>, fd: OwnedFd) -> Conn
     Connection::new(server, Link::new(fd), seat)
 }
 
-/// Gives the connection a coroutine, on the loop that will watch its socket. Where that is the
-/// accepting one's own, it runs at once.
+/// Gives the connection a coroutine, on the loop that will watch its socket. If that is the
+/// accepting coroutine's own loop, it runs at once.
 pub(super) fn spawn<S: Service>(server: &'static Server<S>, connection: Connection<S>) {
     let number = connection.fd() as usize;
     let started = catch_unwind(AssertUnwindSafe(|| loops::spawn(number, move || connection.run())));

@@ -1,5 +1,5 @@
-//! Work that goes on after its request's reply: on threads of its own, counted, and waited for when
-//! the server stops.
+//! Background work: it continues after its request's reply, on threads of its own. It is counted,
+//! and the server waits for it when it stops.
 
 use super::current::{set_request_id, with_request_id};
 use super::panics;
@@ -18,12 +18,12 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Instant;
 
-/// How many may run at once.
+/// Largest number of jobs at once.
 static MOST: AtomicUsize = AtomicUsize::new(16);
 
 struct Jobs {
     running: Mutex<Vec<Job>>,
-    /// Signalled when one ends.
+    /// Signalled when a job ends.
     ended: Condvar,
 }
 
@@ -39,26 +39,26 @@ struct Job {
 static JOBS: Jobs = Jobs { running: Mutex::new(Vec::new()), ended: Condvar::new() };
 static NEXT: AtomicUsize = AtomicUsize::new(0);
 
-/// No more than that at once from now on.
+/// Sets the largest number of jobs at once.
 pub(super) fn at_most(jobs: usize) {
     MOST.store(jobs, Ordering::Relaxed);
 }
 
-/// Has `work` done on a thread of its own, from now on, while the handler goes on and its reply is
-/// sent: for what the caller need not wait for. It is part of the function still: records that it
-/// writes have the request's id, an error or a panic is a line of the log, and a server that stops
-/// waits for it, within [`Limits::drain_timeout`](crate::Limits::drain_timeout). What is cut off
-/// then is named in the log, by the place of this call and the request's id, and the exit code is
-/// 1. Work that may take longer asks [`stopping`](crate::stopping()).
+/// Runs `work` on a thread of its own, while the handler continues and its reply is sent. It still
+/// belongs to the function: its log records have the request's id, an error or a panic is logged,
+/// and a server that stops waits for it, within
+/// [`Limits::drain_timeout`](crate::Limits::drain_timeout). Work that is cut off is named in the
+/// log, by the place of this call and the request's id, and the exit code is 1. Long work should
+/// check [`stopping`](crate::stopping()).
 ///
 /// **An instance without a request may be frozen**: SCF and its siblings give it no processor time
-/// until the next request comes, and may end it without a signal. Work goes on while requests are
-/// served, and may be lost. What must not be lost goes to a queue before the reply.
+/// until the next request comes, and may end it without a signal. So the work continues only while
+/// requests are served, and may be lost. Put what must not be lost into a queue before the reply.
 ///
 /// # Errors
-/// 503 if [`Limits::background`](crate::Limits::background) pieces are at work, the server is
-/// stopping, or no thread is to be had: nothing was begun. The handler may do the work itself, or
-/// fail.
+/// 503, with nothing started, if [`Limits::background`](crate::Limits::background) pieces are
+/// running, the server is stopping, or no thread can be made. The handler may then do the work
+/// itself, or fail.
 ///
 /// # Example
 /// ```
@@ -94,7 +94,7 @@ fn begin(
     let _ = BACKGROUND.set(&JOBS);
     {
         let mut running = JOBS.lock();
-        // Within the lock: what is counted here is waited for.
+        // Within the lock, because the server waits for what is counted here.
         if stopping() {
             return full(format!("the server is stopping; the work of {place} was not begun"));
         }
@@ -132,7 +132,7 @@ fn begin(
     }
 }
 
-/// Waits until no work is left.
+/// Waits until no background work is left.
 pub(crate) fn finish() {
     let jobs = JOBS.ended.wait_while(JOBS.lock(), |jobs| !jobs.is_empty());
     drop(jobs);
@@ -161,7 +161,7 @@ impl Outliving for Jobs {
         }
     }
 
-    fn tell_left(&self) -> usize {
+    fn log_left(&self) -> usize {
         let jobs = self.lock();
         for job in jobs.iter() {
             let (place, ms) = (job.place, job.since.elapsed().as_millis());

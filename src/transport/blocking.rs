@@ -1,5 +1,5 @@
-//! Work that blocks or takes long: done on the handler's own thread, on that thread's own stack,
-//! while others are served by another thread.
+//! Blocking work: it runs on the handler's own thread and on that thread's own stack, while another
+//! thread serves the other requests.
 
 use super::coroutine;
 use super::handling::Blocks;
@@ -8,19 +8,19 @@ use super::stack_guard;
 use super::waiting::{Place, is_lane, place};
 use std::panic::AssertUnwindSafe;
 
-/// Runs `work` where it may block, and gives back what it returns. Other requests are served
+/// Runs `work`, which may block or take long, and returns its result. Other requests are served
 /// meanwhile.
 ///
-/// For files, name look-ups, other programs, long computations, deep recursion and libraries that
-/// block. In a plain handler they would hold up every connection of the same worker for some 10 ms,
-/// until another thread takes over, on a stack of 256 KiB. Here the other thread may take over at
-/// once, and the stack has 2 MiB. It is the same thread: thread-local variables and log records are
-/// the handler's. The price is about a microsecond, and some tens if another request comes
-/// meanwhile. How many threads there are at most: [`Limits::threads`](crate::Limits::threads). A
-/// panic in `work` goes on in the caller.
+/// Use it for files, name look-ups, other programs, long computations, deep recursion and libraries
+/// that block. In a plain handler such work holds up every connection of the same event loop for
+/// some 10 ms, until another thread takes over, and it has a stack of 256 KiB. Here the other
+/// thread may take over at once, and the stack is 2 MiB. The thread is the same one: thread-local
+/// variables and log records are the handler's. The price is about a microsecond, and some tens of
+/// them if another request comes meanwhile. [`Limits::threads`](crate::Limits::threads) limits the
+/// number of threads. A panic in `work` continues in the caller.
 ///
-/// Outside of a server `work` simply runs. In the boot lane it runs on the main thread's own stack,
-/// and a thread watches for other peers meanwhile.
+/// Outside a server this only calls `work`. In the boot lane it runs on the main thread's own
+/// stack, and a thread watches for other connections meanwhile.
 ///
 /// # Example
 /// ```
@@ -40,7 +40,7 @@ where
     let _blocks = Blocks::begin();
     let _whole_stack = is_lane().then(stack_guard::lift);
     if place() != Place::Handler || !coroutine::is_here() {
-        return work(); // on a thread's own stack already
+        return work(); // already on a thread's own stack
     }
     let mut outcome: Option<Result<T, Panicked>> = None;
     {

@@ -1,11 +1,12 @@
-//! How many bytes of bodies, and of replies that nobody reads, all connections may hold at once, so
-//! that no number of legal requests gets the process killed: it follows from the memory that the
-//! machine has and that the instance's cgroup and those above it allow.
+//! Memory budget: how many bytes of bodies, and of replies that are not read, all connections may
+//! hold together, so that no number of legal requests can get the process killed. It follows from
+//! the machine's memory and from the limits of the instance's cgroup and of those above it.
 //!
-//! A body in memory is not the worst: parsed as JSON of the worst shape it takes
+//! A body's bytes are not the worst case: parsed as JSON of the worst shape it takes
 //! [`Limits::json_factor`](crate::Limits) times its size. The budget is therefore the least of
-//! these limits, less what the process needs, divided by that. A request that does not fit waits
-//! with its body unread, in the order of arrival; the kernel's buffers fill and the peer waits too.
+//! these limits, less what the process needs, divided by that factor. A request that does not fit
+//! waits with its body unread, in the order of arrival; the kernel's buffers fill, and the peer
+//! waits too.
 
 use super::parker::Parker;
 use std::collections::VecDeque;
@@ -15,23 +16,24 @@ use std::time::Duration;
 
 /// Memory that the process takes without any body, in bytes: connections, stacks, code.
 const OWN_BYTES: usize = 24 * 1024 * 1024;
-/// Bodies up to this sum never ask what the budget is: a first request reads no file.
+/// Bodies up to this sum are accepted without computing the budget, so that a first request reads
+/// no file.
 const UNASKED_BYTES: usize = 256 * 1024;
 
-/// Size of a small body at most, in bytes. Small bodies have their own part of the budget, so a
-/// slow large upload cannot block them. So have heads larger than that: their holders wait for the
-/// share of a body, and must not take it from each other.
+/// Largest size of a small body, in bytes. Small bodies have their own part of the budget, so a
+/// slow large upload cannot block them. Heads larger than that have a part too: their holders wait
+/// for the share of a body, and must not take it from each other.
 pub(crate) const SMALL_BYTES: usize = 16 * 1024;
-/// Which part of the budget either is: one in so many.
+/// Either part of the budget is its whole divided by this.
 const SMALL_PART: usize = 8;
-/// How often whoever waits looks whether a slow peer holds what is waited for.
+/// How often a waiting request checks whether a slow peer holds the memory.
 const LOOK: Duration = Duration::from_millis(20);
 
 /// The budget of one server.
 pub(crate) struct Budget {
     /// Largest body that the configuration allows, in bytes.
     body_limit: usize,
-    /// Memory that a body of JSON may take while it is handled, in times its size.
+    /// Memory that a JSON body may take while it is handled, as a multiple of its size.
     json_factor: usize,
     total: OnceLock<usize>,
     heads: Portion,
@@ -39,12 +41,12 @@ pub(crate) struct Budget {
     large: Portion,
 }
 
-/// One part of it.
+/// One part of the budget.
 #[derive(Default)]
 struct Portion {
     held: AtomicUsize,
-    /// How many wait, or are about to. Counted before they look for the last time, so that whoever
-    /// gives back sees them.
+    /// Number of requests that wait, or are about to. They are counted before their last check, so
+    /// that a release in between sees them.
     waiters: AtomicUsize,
     waiting: Mutex<VecDeque<Arc<Parker>>>,
 }
@@ -68,8 +70,8 @@ impl Budget {
         }
     }
 
-    /// The largest body that is taken: the configured limit, or less where the memory does not
-    /// allow it.
+    /// Largest body that is accepted: the configured limit, or less if the memory does not allow
+    /// it.
     pub(crate) fn body_limit(&self, asked: usize) -> usize {
         if asked <= UNASKED_BYTES {
             self.body_limit
@@ -78,8 +80,8 @@ impl Budget {
         }
     }
 
-    /// Takes `bytes` for a body, waiting for others to give theirs back. Whoever holds a share of a
-    /// body waits for no other, so nobody waits for ever. `relieve` is called again and again
+    /// Takes `bytes` for a body, and waits until others have released theirs. A holder of a body's
+    /// share waits for no other share, so no wait is endless. `relieve` is called repeatedly
     /// meanwhile: it ends a connection that holds a share and whose peer is behind.
     #[inline(never)]
     pub(crate) fn take(&self, bytes: usize, relieve: &dyn Fn()) -> Share<'_> {
@@ -90,23 +92,23 @@ impl Budget {
         }
     }
 
-    /// Takes `bytes` for a head, which is held as it is: no handler multiplies it.
+    /// Takes `bytes` for a head, which is held as it is: no handler multiplies its size.
     #[cold]
     #[inline(never)]
     pub(crate) fn take_head(&self, bytes: usize, relieve: &dyn Fn()) -> Share<'_> {
         self.heads.take(self.plain(bytes), &|| self.small_bytes(), relieve)
     }
 
-    /// Takes `bytes` for a reply that its peer does not take at once. It is in memory already:
-    /// where there is no room for it, others wait until there is.
+    /// Takes `bytes` for a reply that its peer does not take at once. It is in memory already: if
+    /// it exceeds the budget, later requests wait.
     pub(crate) fn take_reply(&self, bytes: usize) -> Share<'_> {
         let bytes = self.plain(bytes);
         self.large.held.fetch_add(bytes, Ordering::SeqCst);
         Share { pool: &self.large, bytes }
     }
 
-    /// Waits for as long as replies that nobody reads take more memory than there is: a handler
-    /// might make another one.
+    /// Waits as long as unread replies take more memory than the budget has: a handler might make
+    /// another one.
     pub(crate) fn await_readers(&self, relieve: &dyn Fn()) {
         if self.large.held.load(Ordering::SeqCst) > UNASKED_BYTES {
             self.await_slow_readers(relieve);
@@ -132,7 +134,7 @@ impl Budget {
         })
     }
 
-    /// What `bytes` that are held as they are come to in bytes of bodies.
+    /// Converts `bytes` that are held as they are into the budget's unit, bytes of bodies.
     pub(crate) fn plain(&self, bytes: usize) -> usize {
         bytes.div_ceil(self.json_factor)
     }
@@ -161,20 +163,20 @@ impl crate::conversation::Memory for Budget {
 }
 
 impl Portion {
-    /// Never takes more than there is, not for a moment: one who looked then would wait for what
-    /// nobody gives back.
+    /// Never exceeds the budget, even for a moment: a concurrent check would wait for memory that
+    /// is never released.
     fn try_take(&self, bytes: usize, most: &dyn Fn() -> usize) -> Option<Share<'_>> {
         let room = |held: usize| {
             let sum = held.checked_add(bytes)?;
-            // Alone, any body that passed the limit passes: a waiting one can always go on when the
-            // others are done.
+            // A single body may always exceed it, if it passed the body limit: so a waiting one can
+            // always continue when the others are done.
             (held == 0 || sum <= UNASKED_BYTES || sum <= most()).then_some(sum)
         };
         self.held.fetch_update(Ordering::SeqCst, Ordering::SeqCst, room).ok()?;
         Some(Share { pool: self, bytes })
     }
 
-    /// One body for all who ask: a connection is full of them.
+    /// Compiled once, not inlined at each caller: the connection's code would be full of copies.
     #[inline(never)]
     fn take(&self, bytes: usize, most: &dyn Fn() -> usize, relieve: &dyn Fn()) -> Share<'_> {
         if !self.is_wanted()
@@ -195,7 +197,7 @@ impl Portion {
             if first && let Some(share) = self.try_take(bytes, most) {
                 self.lock().pop_front();
                 self.waiters.fetch_sub(1, Ordering::SeqCst);
-                self.wake_first(); // there may be room for the next as well
+                self.wake_first(); // the next one may fit as well
                 return share;
             }
             if first {
@@ -228,12 +230,12 @@ impl Portion {
 }
 
 impl Share<'_> {
-    /// Whether somebody waits for it.
+    /// Whether a request waits for it.
     pub(crate) fn is_wanted(&self) -> bool {
         self.pool.is_wanted()
     }
 
-    /// Gives back what turned out not to be needed.
+    /// Releases what is not needed.
     pub(crate) fn shrink_to(&mut self, bytes: usize) {
         if let Some(surplus) = self.bytes.checked_sub(bytes).filter(|surplus| *surplus > 0) {
             self.bytes = bytes;
@@ -257,9 +259,9 @@ fn total_of(memory: Option<u64>, json_factor: usize) -> usize {
     memory.saturating_sub(OWN_BYTES.min(memory / 2)) / json_factor
 }
 
-/// The memory that this process may use, in bytes: the least of what the machine has and what its
-/// cgroup and each group above it allow, by version 2 or version 1 of the interface; `None` if
-/// nothing of that is to be seen. (`X-Scf-Memory` has no documented unit and never sets a limit.)
+/// Memory that this process may use, in bytes: the least of the machine's memory and of the limits
+/// of its cgroup and each group above it, by version 2 or version 1 of the interface; `None` if
+/// none of them can be read. (`X-Scf-Memory` has no documented unit and never sets a limit.)
 fn memory_limit(read: &dyn Fn(&str) -> Option<String>) -> Option<u64> {
     const ROOTS: [(&str, &str, &str); 3] = [
         ("", "/sys/fs/cgroup", "memory.max"),
@@ -279,11 +281,12 @@ fn memory_limit(read: &dyn Fn(&str) -> Option<String>) -> Option<u64> {
             let (controllers, path) = (parts.next()?, parts.next()?);
             controllers.split(',').any(|name| name == controller).then_some(path)
         });
-        // A container usually sees its own group as the root of the mount; a process outside of one
-        // is below it, and each group above it limits it too.
+        // A container usually sees its own group as the root of the mount; a process outside a
+        // container is below the root, and each group above it limits it too.
         let mut path = own.unwrap_or_default().trim_end_matches('/');
         for _ in 0..MOST_GROUPS {
-            // "max" is no number, and version 1 says "no limit" as a number near 2^63.
+            // "max" does not parse as a number, and version 1 writes "no limit" as a number near
+            // 2^63.
             let limit = read(&format!("{root}{path}/{file}"))
                 .and_then(|text| text.trim().parse().ok())
                 .filter(|limit: &u64| *limit < 1 << 62);
@@ -295,7 +298,7 @@ fn memory_limit(read: &dyn Fn(&str) -> Option<String>) -> Option<u64> {
     least
 }
 
-/// Groups above each other that are looked at.
+/// Largest number of nested groups that are read.
 const MOST_GROUPS: usize = 32;
 
 #[cfg(test)]
@@ -362,7 +365,7 @@ mod tests {
     /// One who asked in vain held what it asked for until it had given it back, and another who
     /// looked in between waited for ever. Here all wait in the end if one is forgotten.
     #[test]
-    fn nobody_is_forgotten() {
+    fn no_waiting_share_is_forgotten() {
         let pool = Portion::default();
         std::thread::scope(|scope| {
             for _ in 0..4 {

@@ -1,6 +1,6 @@
-//! Clock access: raw system calls in the boot lane, the vDSO after it. The C library asks through
-//! the vDSO, whose set-up costs a first reply three page faults; later it is the cheaper way, and
-//! the kernel's last tick will do where a second is what is wanted.
+//! Clock access: raw system calls in the boot lane, the vDSO after it. The C library uses the vDSO,
+//! whose set-up costs a first reply three page faults; later it is the cheaper way. Where seconds
+//! are enough, the time of the kernel's last tick is used.
 
 use super::waiting::is_lane;
 use crate::deadline::Arrival;
@@ -9,13 +9,13 @@ use crate::wire::date;
 use std::cell::Cell;
 use std::time::Instant;
 
-/// This second as the Date field has it (RFC 9110, section 5.6.7).
+/// The current second in the Date field's form (RFC 9110, section 5.6.7).
 pub(super) fn today() -> [u8; 29] {
     if is_lane() { date::imf_fixdate(seconds(ask(libc::CLOCK_REALTIME))) } else { this_second() }
 }
 
-/// Cached per thread, refreshed each second.
-// a coroutine may come back on another thread: the variable's address must not be kept across calls
+/// Date field, cached per thread and refreshed each second.
+// A coroutine may continue on another thread: the variable's address must not be kept across calls.
 #[inline(never)]
 fn this_second() -> [u8; 29] {
     thread_local! {
@@ -33,24 +33,24 @@ fn this_second() -> [u8; 29] {
     text
 }
 
-/// A request is there.
+/// Arrival of a request now.
 pub(super) fn arrival() -> Arrival {
     if is_lane() { Arrival::at_monotonic(monotonic_ns()) } else { Arrival::at(Instant::now()) }
 }
 
-/// Nanoseconds by the monotonic clock, from its own zero.
+/// Nanoseconds of the monotonic clock, from its own zero.
 pub(super) fn now_ns() -> u64 {
     if is_lane() { monotonic_ns() } else { vdso_ns(libc::CLOCK_MONOTONIC) }
 }
 
-/// The same as of the kernel's last tick, some milliseconds ago at most: a fifth of the price.
+/// The same at the kernel's last tick, at most some milliseconds ago: a fifth of the price.
 pub(super) fn coarse_ns() -> u64 {
     vdso_ns(libc::CLOCK_MONOTONIC_COARSE)
 }
 
 fn vdso_ns(clock: libc::clockid_t) -> u64 {
     let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // JUSTIFICATION: std's Instant cannot be told as a number, and has no coarse clock.
+    // JUSTIFICATION: std's Instant has no numeric value, and no coarse clock.
     // SAFETY: the call writes one timespec, which is there.
     unsafe { libc::clock_gettime(clock, &raw mut now) };
     let nanoseconds = u64::try_from(now.tv_nsec).unwrap_or_default();

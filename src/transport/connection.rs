@@ -1,4 +1,4 @@
-//! One connection: read a request, answer it, read the next. Written as if it blocked; where it
+//! One connection: reads a request, answers it, reads the next. Written as if it blocked; while it
 //! waits, others run.
 
 use super::budget::{SMALL_BYTES, Share};
@@ -38,26 +38,25 @@ pub(crate) struct Connection<S: 'static> {
     server: &'static Server<S>,
     link: Link,
     seat: Seat,
-    /// Bytes read and not yet done with; holds no memory while the connection is idle.
+    /// Bytes read and not yet processed; holds no memory while the connection is idle.
     input: Vec<u8>,
     /// Where the next request starts in `input`.
     start: usize,
-    /// Requests since it last had to wait for the peer.
+    /// Number of requests since it last had to wait for the peer.
     streak: u32,
-    /// What is left of the time that the peer has to read its last reply; `None` while there may be
-    /// another request.
+    /// Time left for the peer to read its last reply; `None` while another request may follow.
     lingers: Option<Box<Lingering>>,
     /// What the connection has become.
     #[cfg(feature = "websocket")]
     upgrade: Option<Box<Upgrade>>,
 }
 
-/// A connection that is open only so that the peer reads its last reply, and not a reset that
-/// closing would cause on bytes that nobody has read (RFC 9112, section 9.6).
+/// A connection that is open only so that the peer can read its last reply: closing it with unread
+/// bytes would cause a reset (RFC 9112, section 9.6).
 struct Lingering {
     patience: Patience,
     latest: Expiry,
-    /// Up to when the boot lane has counted the time.
+    /// Time up to which the boot lane has counted.
     counted: Expiry,
 }
 
@@ -67,7 +66,7 @@ impl<S> Drop for Connection<S> {
     }
 }
 
-/// What [`Connection::receive`] found.
+/// Result of [`Connection::receive`].
 pub(super) enum First {
     Bytes,
     Nothing,
@@ -75,9 +74,9 @@ pub(super) enum First {
     End,
 }
 
-/// Why a request is not answered in the usual way.
+/// Why a request gets no ordinary reply.
 enum End {
-    /// Nothing more to say: the peer is gone, was cut off, or was told that this is the end.
+    /// No reply: the peer is gone or was cut off, or its last reply is out.
     Close,
     /// The peer made a mistake: it is answered, and the connection closes.
     Refuse(Error),
@@ -91,32 +90,31 @@ impl From<Reject> for End {
 
 impl From<io::Error> for End {
     fn from(_: io::Error) -> End {
-        End::Close // resets and time-outs of writes: nobody is there to be told
+        End::Close // resets and time-outs of writes: there is no peer to answer
     }
 }
 
-/// What comes after an exchange.
+/// What follows an exchange.
 enum Over {
     /// The peer is gone, or was cut off.
     Close,
-    /// The last reply is out, and the peer may still be sending, or has not read it.
+    /// The last reply is out, and the peer may still be sending, or has not read the reply.
     Linger,
 }
 
-/// How long a peer that has taken its last reply may keep its side open without a byte.
+/// Longest silence of a peer that has taken its last reply and keeps its side open.
 const SILENCE: Duration = Duration::from_secs(2);
-/// How long a connection lingers at most, however quick the peer is: a body of 80 MB comes through
-/// at 270 KB/s.
+/// Longest time that a connection lingers, however quick the peer is: enough for a body of 80 MB at
+/// 270 KB/s.
 const LONGEST_LINGER: Duration = Duration::from_secs(300);
-/// Requests that a peer which never lets its connection run dry gets answered in a row: then it
-/// goes behind the others, because a loop looks at its sockets only when nothing is left to run.
+/// Largest number of requests of one connection in a row, if it always has the next one ready. Then
+/// others run first, because a loop looks at its sockets only when nothing is left to run.
 pub(super) const LONGEST_STREAK: u32 = 256;
-/// Free space that a read finds at least, in bytes.
+/// Smallest free space for a read, in bytes.
 const READ_BYTES: usize = 2 * 1024;
-/// Size above which no body is, whatever the configuration says, in bytes: with its head it is one
-/// buffer.
+/// Largest body, whatever the configuration allows, in bytes: with its head it is one buffer.
 const MOST_BYTES: usize = isize::MAX as usize / 2;
-/// Free space for bodies whose size is not known, in bytes.
+/// Free space for bodies of unknown size, in bytes.
 const CHUNKED_READ_BYTES: usize = 16 * 1024;
 
 impl<S: Service> Connection<S> {
@@ -134,7 +132,7 @@ impl<S: Service> Connection<S> {
         }
     }
 
-    /// Whether it is a WebSocket, which lives on a coroutine only.
+    /// Whether it has become a WebSocket, which needs a coroutine.
     pub(super) fn is_upgraded(&self) -> bool {
         #[cfg(feature = "websocket")]
         return self.upgrade.is_some();
@@ -142,7 +140,7 @@ impl<S: Service> Connection<S> {
         false
     }
 
-    /// The rest of its life as a WebSocket.
+    /// Serves the connection as a WebSocket to its end.
     #[cfg(feature = "websocket")]
     fn converse(&mut self, upgrade: Upgrade) -> Over {
         let mut input = std::mem::take(&mut self.input);
@@ -179,12 +177,12 @@ impl<S: Service> Connection<S> {
         }
     }
 
-    /// Whether bytes of a next request are here already.
+    /// Whether bytes of a next request have been read.
     pub(super) fn has_input(&self) -> bool {
         self.input.len() > self.start
     }
 
-    /// Serves one request; the connection if it may carry another, or lingers.
+    /// Serves one request. Returns the connection if it may have another, or lingers.
     pub(super) fn exchange_once(mut self) -> Option<Connection<S>> {
         match self.exchange() {
             Ok(()) => Some(self),
@@ -196,7 +194,7 @@ impl<S: Service> Connection<S> {
         }
     }
 
-    /// Takes in what has arrived of a next request, without waiting and holding no buffer for
+    /// Reads what has arrived of a next request, without waiting. Holds no buffer if that is
     /// nothing.
     pub(super) fn receive(&mut self) -> First {
         if self.lingers.is_some() {
@@ -219,7 +217,7 @@ impl<S: Service> Connection<S> {
         }
     }
 
-    /// One request and its reply.
+    /// Serves one request: reads it and sends its reply.
     fn exchange(&mut self) -> Result<(), Over> {
         let (start, end, large_head) = match self.read_head() {
             Ok(found) => found,
@@ -255,15 +253,15 @@ impl<S: Service> Connection<S> {
             self.input.clear();
             self.start = 0;
         }
-        // What was large is let go before its share is: whoever has sent it may say nothing more
-        // for a long time.
+        // A large buffer is freed before its share is released: its peer may send nothing more for
+        // a long time.
         if self.input.capacity() > spare::KEEP_BYTES {
             self.input = self.input.split_off(self.start);
             self.start = 0;
         }
         drop(large_head);
         drop(body.share);
-        // ReplyMode as late as possible: a signal may have come while the handler ran.
+        // Decided as late as possible: a signal may have come while the handler ran.
         let keep_alive = head.keep_alive && !self.server.slots.is_stopping();
         #[cfg(feature = "websocket")]
         let keep_alive = match reply.take_upgrade() {
@@ -282,8 +280,8 @@ impl<S: Service> Connection<S> {
         }
     }
 
-    /// Reads up to the end of a request's head: its place in `input`, and its share of the budget
-    /// if it is not small.
+    /// Reads up to the end of a request's head. Returns its place in `input`, and its share of the
+    /// budget if it is not small.
     fn read_head(&mut self) -> Result<(usize, usize, Option<Share<'static>>), End> {
         let mut scanner = Scanner::default();
         let mut wait = None;
@@ -296,7 +294,7 @@ impl<S: Service> Connection<S> {
                 return Ok((self.start + start, self.start + end, share));
             }
             if share.is_none() && unread.len() > SMALL_BYTES {
-                // A buffer that grows is at most twice as large as what is in it.
+                // A growing buffer is at most twice as large as its contents.
                 share = Some(
                     self.server.budget.take_head(2 * self.server.limits.head.head_bytes, &|| {
                         self.server.relieve()
@@ -308,7 +306,8 @@ impl<S: Service> Connection<S> {
                 self.start = 0;
             }
             if !scanner.begun() {
-                // Nothing yet, or empty lines that are no request's (RFC 9112, section 2.2).
+                // Nothing yet, or empty lines that do not belong to a request (RFC 9112, section
+                // 2.2).
                 self.await_first_byte()?;
                 continue;
             }
@@ -326,7 +325,7 @@ impl<S: Service> Connection<S> {
         }
     }
 
-    /// Waits for a request to begin, holding no buffer meanwhile.
+    /// Waits for a request to begin, without holding a buffer.
     fn await_first_byte(&mut self) -> Result<(), End> {
         let mut idle_since = None;
         loop {
@@ -351,8 +350,8 @@ impl<S: Service> Connection<S> {
         }
     }
 
-    /// Reads the whole body behind its head, decoded. Its share of the budget comes first: until
-    /// then it stays unread.
+    /// Reads and decodes the whole body after its head. Takes its share of the budget first; until
+    /// then the body stays unread.
     fn read_body(&mut self, head: &Head, head_end: usize) -> Result<Received, End> {
         let view = RequestHead { head, bytes: &self.input };
         let admission = self.server.service.admit(&view).map_err(End::Refuse)?;
@@ -404,9 +403,9 @@ impl<S: Service> Connection<S> {
         }
     }
 
-    /// Decodes in place: content moves up against the content before it, and what is left of the
-    /// raw bytes is never more than one read. A body that turns out not to be small takes a share
-    /// for the largest, because nobody knows.
+    /// Decodes in place: content moves up to the content before it, and the raw bytes left are
+    /// never more than one read. A body that is not small takes the share of the largest one,
+    /// because its size is not known.
     fn read_chunked(
         &mut self,
         head: &Head,
@@ -454,7 +453,7 @@ impl<S: Service> Connection<S> {
                     });
                 }
                 Step::Partial { .. } => {
-                    self.input.truncate(head_end + len); // everything raw has been looked at
+                    self.input.truncate(head_end + len); // all raw bytes have been decoded
                     if share.is_none() && len > SMALL_BYTES {
                         limit = admitted.min(self.server.budget.body_limit(admitted));
                         share = Some(self.server.budget.take(limit, &|| self.server.relieve()));
@@ -471,8 +470,9 @@ impl<S: Service> Connection<S> {
         }
     }
 
-    /// Puts what a coded body becomes in its place. What is small stays in the part of small
-    /// bodies; what is not has, or waits for, the share of the largest, because nobody knows.
+    /// Replaces a coded body by its inflated bytes. A small result stays in the budget's part of
+    /// small bodies; a larger one has, or waits for, the share of the largest body, because its
+    /// size is not known before.
     #[cfg(feature = "gzip")]
     fn inflate(
         &mut self,
@@ -491,14 +491,14 @@ impl<S: Service> Connection<S> {
                 false => admitted.min(SMALL_BYTES),
             };
             let coded = self.input.get(head_end..head_end + body.len).unwrap_or_default();
-            // It computes, as handlers do.
+            // Inflating takes processor time, as handlers do.
             match in_handler(|| gzip.inflate(coded, &mut input, head_end, limit))? {
                 Inflated::Whole => break input.len() - head_end,
                 Inflated::More if is_large || limit == admitted => {
                     return Err(gzip::TOO_LARGE.into());
                 }
                 Inflated::More => {
-                    // Whoever waits for a share holds none.
+                    // A connection that waits for a share may hold none.
                     body.share = None;
                     let limit = admitted.min(budget.body_limit(admitted)).min(MOST_BYTES);
                     body.share = Some(budget.take(limit, &|| self.server.relieve()));
@@ -509,7 +509,7 @@ impl<S: Service> Connection<S> {
         if let Some(share) = &mut body.share {
             share.shrink_to(len);
         }
-        // What follows may be the next request.
+        // The bytes that follow may be the next request.
         let next = input.len();
         input.reserve(Body::PADDING_BYTES + self.input.len() - body.next);
         input.extend_from_slice(self.input.get(body.next..).unwrap_or_default());
@@ -518,7 +518,7 @@ impl<S: Service> Connection<S> {
         Ok(Received { len, next, share: body.share, coded: None })
     }
 
-    /// Tells a peer that asked for it to send its body (RFC 9110, section 10.1.1).
+    /// Sends `100 Continue` to a peer that expects it (RFC 9110, section 10.1.1).
     fn invite(&mut self, head: &Head) -> Result<(), End> {
         if head.expects_continue {
             self.outgoing().write_all(&mut [IoSlice::new(response::CONTINUE)])?;
@@ -526,8 +526,8 @@ impl<S: Service> Connection<S> {
         Ok(())
     }
 
-    /// Where others wait for the memory that this body holds, all further waits have the time of
-    /// one together.
+    /// Reads more of the body. If others wait for the memory that this body holds, all its further
+    /// waits together have the time of one.
     fn read_more_of_body(
         &mut self,
         wait: &mut Option<Incoming>,
@@ -553,8 +553,8 @@ impl<S: Service> Connection<S> {
         }
     }
 
-    /// Reads what there is, or waits for it. The clock runs from the first wait on: what is already
-    /// here costs none.
+    /// Reads what is there, or waits for it. The time counts from the first wait on: bytes that are
+    /// already there cost none.
     fn read_within(
         &mut self,
         wait: &mut Option<Incoming>,
@@ -593,8 +593,7 @@ impl<S: Service> Connection<S> {
         if filled < padded_end {
             self.input.resize(padded_end, 0);
         }
-        // What follows the body may be the next request: the parser reads it and puts it back as it
-        // was.
+        // The next request may follow the body: the parser reads those bytes and restores them.
         let (head_bytes, rest) = self.input.split_at_mut(head_end);
         let body = Body::new(&mut rest[..len + Body::PADDING_BYTES], len);
         let request = Request::new(head, head_bytes, body).with_arrival(arrival);
@@ -603,7 +602,7 @@ impl<S: Service> Connection<S> {
         reply
     }
 
-    /// Answers a mistake; the connection is over.
+    /// Answers a peer's mistake; the connection then ends.
     fn refuse(&mut self, error: &Error, head: Option<&Head>) -> Over {
         let view = head.map(|head| RequestHead { head, bytes: &self.input });
         let reply = self.server.service.refuse(error, view.as_ref());
@@ -612,7 +611,7 @@ impl<S: Service> Connection<S> {
             keep_alive: false,
             head_only: match head {
                 Some(head) => head.method.of(&self.input) == b"HEAD",
-                // What came of a head that was not understood (RFC 9110, section 9.3.2).
+                // No parsed head: HEAD is recognised by its bytes (RFC 9110, section 9.3.2).
                 None => begins_with_head(self.input.get(self.start..).unwrap_or_default()),
             },
         };
@@ -623,7 +622,7 @@ impl<S: Service> Connection<S> {
         }
     }
 
-    /// Ends our side, and lets the place go that others may need.
+    /// Closes our side, and frees the slot for others.
     fn begin_to_linger(&mut self) {
         self.input = Vec::new();
         self.start = 0;
@@ -640,8 +639,8 @@ impl<S: Service> Connection<S> {
         self.lingers = Some(lingering);
     }
 
-    /// Takes in what the peer still sends, until it ends its side. The bounds are its own progress
-    /// and the number of connections that linger.
+    /// Reads and drops what the peer still sends, until it closes its side. The bounds are the
+    /// peer's own progress and the number of lingering connections.
     fn linger(&mut self) {
         if self.lingers.is_none() {
             self.begin_to_linger();
@@ -657,7 +656,8 @@ impl<S: Service> Connection<S> {
         }
     }
 
-    /// How long the boot lane may wait for the peer's end; `None` if it does not linger.
+    /// How long the boot lane may wait for the peer to close; `None` if the connection does not
+    /// linger.
     pub(super) fn lingers_for(&mut self) -> Option<Duration> {
         let lingers = self.lingers.as_mut()?;
         let now = self.seat.deadline_in(Duration::ZERO);
@@ -666,7 +666,7 @@ impl<S: Service> Connection<S> {
         Some(left.min(lingers.latest.since(now)))
     }
 
-    /// Throws away what has come after the last request.
+    /// Drops what has come after the last request.
     fn discard(&mut self) -> First {
         for _ in 0..LONGEST_STREAK {
             match self.link.try_discard() {
@@ -698,15 +698,15 @@ impl<S: Service> Connection<S> {
     }
 }
 
-/// The wait for a head or a body: what is left to the peer, over all its reads.
+/// Wait for a head or a body: the time left to the peer, over all its reads.
 struct Incoming {
     patience: Patience,
-    /// When all of it has to be here.
+    /// When all of it must be here.
     latest: Option<Expiry>,
 }
 
-/// What a peer is told that had to make room.
-const BEHIND: &str = "the request arrived more slowly than others need the connection's place";
+/// Message for a peer that lost its slot.
+const BEHIND: &str = "the request arrived too slowly while other connections waited";
 
 /// A complete body: its size, where in `input` the next request starts, and its share of the budget
 /// until the reply is out.
@@ -714,12 +714,12 @@ struct Received {
     len: usize,
     next: usize,
     share: Option<Share<'static>>,
-    /// The limit of what it becomes, if it is to be inflated.
+    /// Limit of the inflated body in bytes, if it is to be inflated.
     #[cfg(feature = "gzip")]
     coded: Option<usize>,
 }
 
-/// Whether the request that begins here, or behind empty lines, has the method HEAD.
+/// Whether the request that begins here, possibly after empty lines, has the method HEAD.
 fn begins_with_head(mut input: &[u8]) -> bool {
     while let [b'\r' | b'\n', rest @ ..] = input {
         input = rest;

@@ -68,7 +68,7 @@ struct Wire<'c, S: 'static> {
     broken: bool,
 }
 
-/// Why it ends, and who says so.
+/// Why it ends, and which side ended it.
 #[derive(Clone)]
 struct End {
     code: u16,
@@ -334,7 +334,7 @@ impl<'c, S> Conversing<'c, S> {
                 Err(End::of(1013, reason, Level::Info))
             }
             Ok(Waited::Evicted) => {
-                let reason = "the message arrived more slowly than others need the place";
+                let reason = "the message arrived too slowly while others waited";
                 Err(End::mistake(1008, reason))
             }
             Err(_) => Err(End::gone("the socket cannot be watched")),
@@ -430,7 +430,7 @@ impl<S> Wire<'_, S> {
         quiet: Duration,
     ) -> std::result::Result<More, End> {
         if quiet >= self.settings.idle {
-            return Err(End::of(1000, "nothing has been said for too long", Level::Info));
+            return Err(End::of(1000, "nothing was sent for too long", Level::Info));
         }
         if silence.pinged {
             return Err(End::gone("a ping was not answered"));
@@ -523,7 +523,7 @@ struct Handled<'h> {
 }
 
 impl Handled<'_> {
-    /// Calls a handler; how the connection ends if it says so or fails.
+    /// Calls a handler. Returns how the connection ends, if the handler closes it or fails.
     fn call<S>(
         &self,
         wire: &mut Wire<'_, S>,

@@ -1,8 +1,8 @@
-//! A coroutine: a stack of its own and the work that runs on it, written as if it blocked. The only
-//! door to `generator`, which is may's own context switch.
+//! Coroutine: a stack of its own and the work that runs on it, written as if it blocked. Only this
+//! file uses `generator`, may's context switch.
 //!
-//! Only this room's code pauses a coroutine, and never within a handler. So whatever a handler
-//! keeps on its stack or in its thread's variables meets no other handler there.
+//! Only this module's code pauses a coroutine, and never within a handler. So nothing that a
+//! handler keeps on its stack or in its thread's variables meets another handler.
 
 use generator::{Generator, Gn};
 use std::ptr::NonNull;
@@ -10,18 +10,18 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Why a coroutine pauses.
 pub(super) enum Pause {
-    /// What is called with the paused coroutine sees to it that it goes on.
+    /// This is called with the paused coroutine, and arranges that it continues.
     Then(Box<dyn FnOnce(Coroutine) + Send>),
-    /// This is done on the thread's own stack; then the coroutine goes on, on the same thread.
+    /// This runs on the thread's own stack; then the coroutine continues on the same thread.
     OnThread(Box<dyn FnOnce() + Send>),
-    /// For ever: its work is done.
+    /// Its work is done; it never continues.
     Done,
 }
 
 /// A coroutine that is paused, or has not begun.
 pub(super) struct Coroutine(Generator<'static, (), Pause>);
 
-/// Stacks that are kept for the next coroutine: each costs two system calls and two page faults.
+/// Number of stacks kept for later coroutines: each costs two system calls and two page faults.
 const KEEP: usize = 64;
 
 static KEPT: Mutex<Vec<Coroutine>> = Mutex::new(Vec::new());
@@ -42,7 +42,7 @@ impl Coroutine {
             }
             None => Gn::<()>::new_opt(words(stack_bytes), body),
         };
-        // It makes this a coroutine to `generator`; nobody reads it.
+        // This marks it as a coroutine for `generator`; the pointer is never read.
         generator.set_local_data(NonNull::<u8>::dangling().as_ptr());
         Coroutine(generator)
     }
@@ -52,7 +52,7 @@ impl Coroutine {
         self.0.resume().unwrap_or(Pause::Done) // it has panicked, and its stack is unwound
     }
 
-    /// Keeps the stack of a coroutine that is done for the next one.
+    /// Keeps the stack of a finished coroutine for the next one.
     pub(super) fn recycle(self) {
         let mut kept = kept();
         if kept.len() < KEEP {
@@ -70,7 +70,7 @@ fn words(bytes: usize) -> usize {
     (bytes / size_of::<usize>()).next_multiple_of(512).max(512)
 }
 
-/// Pauses the coroutine that runs here. It may go on on any thread.
+/// Pauses the coroutine that runs here. It may continue on any thread.
 pub(super) fn pause(then: impl FnOnce(Coroutine) + Send + 'static) {
     generator::co_yield_with(Pause::Then(Box::new(then)));
 }
@@ -80,7 +80,7 @@ pub(super) fn is_here() -> bool {
     generator::is_generator()
 }
 
-/// Has `job` done on the stack of the thread that the coroutine runs on.
+/// Runs `job` on the stack of the thread that the coroutine runs on.
 pub(super) fn on_thread(job: Box<dyn FnOnce() + Send>) {
     generator::co_yield_with(Pause::OnThread(job));
 }

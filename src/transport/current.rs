@@ -1,5 +1,5 @@
-//! Which request is being served here: for log records. It is the thread's, because a handler stays
-//! on one.
+//! Id of the request that is being served on this thread, for log records. It belongs to the
+//! thread, because a handler stays on one.
 
 use super::home::here;
 use super::waiting::{Place, place};
@@ -13,7 +13,7 @@ thread_local! {
         const { RefCell::new(ManuallyDrop::new(String::new())) };
 }
 
-/// Remembers the id for as long as the request is served here.
+/// Sets the id of the request that is served here.
 pub(crate) fn set_request_id(id: &str) {
     REQUEST_ID.with_borrow_mut(|current| {
         current.clear();
@@ -31,7 +31,7 @@ pub(crate) fn set_request_id(id: &str) {
     }
 }
 
-/// Gives the id of the request that is being served here; empty if there is none.
+/// Passes on the id of the request that is served here; empty if there is none.
 pub(crate) fn with_request_id<T>(give: impl FnOnce(&str) -> T) -> T {
     REQUEST_ID.with_borrow(|current| give(current))
 }

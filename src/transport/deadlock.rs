@@ -1,14 +1,15 @@
-//! Handlers that wait for themselves: proven, not guessed. Then the process ends with a line that
-//! names the request, because the platform replaces a dead instance and not a hung one.
+//! Deadlock detection: handlers that wait for each other for ever, proven and not guessed. The
+//! process then ends with a line that names the request, because the platform replaces a dead
+//! instance and not a hung one.
 //!
 //! The proof: (1) every handler in flight waits, without a time limit, for a Mutex, an RwLock, a
-//! Once or what is made of one (OnceLock, LazyLock); (2) each of these waits has gone on for a
-//! second after that was first so; (3) the process has no thread that is not the server's. So
-//! nobody runs who could release what they wait for. A wait for a condition, a channel, an unpark
-//! or a peer is never counted: another request could end it.
+//! Once or a type made of one (OnceLock, LazyLock); (2) each of these waits has lasted a second
+//! since (1) first held; (3) the process has no thread other than the server's. So no running code
+//! can release what they wait for. A wait for a condition, a channel, an unpark or a peer never
+//! counts: another request could end it.
 //!
-//! Which of std's waits a wait is, the functions on its stack say; this is looked at only when one
-//! has gone on for a second.
+//! The functions on a wait's stack show which of std's waits it is; they are looked at only when a
+//! wait has lasted a second.
 
 use super::threads;
 use super::worker::{self, Worker};
@@ -19,14 +20,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, Once, OnceLock, RwLock};
 use std::time::Duration;
 
-/// A wait is looked at that often, in nanoseconds.
+/// Time between two looks at a wait, in nanoseconds.
 const LOOK_NS: u64 = 1_000_000_000;
 
-/// How a wait ended before its time: futex(2)'s result.
+/// Result of futex(2).
 type Ended = libc::c_long;
 
-/// Waits for a lock by `wait`, which is given the time, by the monotonic clock, when it is to
-/// return -ETIMEDOUT; `None` for never.
+/// Waits for a lock by calling `wait` with the time of the monotonic clock at which it must return
+/// -ETIMEDOUT; `None` for never.
 pub(super) fn wait(
     worker: Worker,
     request_id: &dyn Fn() -> String,
@@ -56,8 +57,8 @@ pub(super) fn wait(
                      or use a LazyLock in its own initialiser, only where it is not held already"
                 ),
             );
-            // JUSTIFICATION: std's exit runs what others have registered, on a process whose locks
-            // are held for ever.
+            // JUSTIFICATION: std's exit runs registered functions, in a process whose locks are
+            // held for ever.
             // SAFETY: it takes a number and does not return.
             unsafe { libc::_exit(1) };
         }

@@ -1,29 +1,28 @@
-//! What is begun while the boot lane waits for its first request, and goes on whenever the lane
-//! waits: the connections of `net::Early`. Where nothing is registered, the compiler drops all of
-//! it: `FIRST` is never written to then.
+//! Early work: steps that run while the boot lane waits, for the connections of `net::Early`. If
+//! nothing is registered, the compiler drops all of it, because `FIRST` is never written.
 
 use std::os::fd::RawFd;
 use std::ptr;
 use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-/// What something waits for: a descriptor's readiness, and a time after which it goes on anyway.
+/// What a step waits for: a descriptor's readiness, and a time after which it continues anyway.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Wait {
     pub fd: RawFd,
-    /// As poll(2) has them.
+    /// As in poll(2).
     pub events: libc::c_short,
     /// By the monotonic clock, in nanoseconds; `u64::MAX`: never.
     pub until_ns: u64,
 }
 
-/// Something that goes on in steps, none of which waits.
+/// Work in steps, none of which waits.
 pub(crate) trait Step: Sync {
-    /// Goes as far as it can; `None` if there is nothing more to do.
+    /// Continues as far as possible; `None` if it is done.
     fn step(&self) -> Option<Wait>;
 }
 
-/// All that is registered: a list whose nodes live for ever.
+/// All registered work: a list whose nodes are never freed.
 #[derive(Clone, Copy)]
 pub(super) struct Steps(&'static Node);
 
@@ -35,7 +34,7 @@ struct Node {
 
 static FIRST: AtomicPtr<Node> = AtomicPtr::new(ptr::null_mut());
 
-/// Has `step` called from the boot lane until it is done.
+/// Registers `step`: the boot lane calls it until it is done.
 pub(crate) fn register(step: &'static dyn Step) {
     static TURN: Mutex<()> = Mutex::new(());
     let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
@@ -43,7 +42,7 @@ pub(crate) fn register(step: &'static dyn Step) {
     FIRST.store(Box::into_raw(Box::new(node)), Ordering::Release);
 }
 
-/// What is registered, if anything is.
+/// The registered work, if there is any.
 #[inline]
 pub(super) fn steps() -> Option<Steps> {
     // JUSTIFICATION: a lock would be written to, and its code linked in every function.
@@ -53,8 +52,8 @@ pub(super) fn steps() -> Option<Steps> {
 }
 
 impl Steps {
-    /// Has each go on as far as it can, and appends what they wait for. The time until which none
-    /// goes on without its descriptor, as in [`Wait`].
+    /// Continues each step as far as possible, and appends what they wait for. Returns the time at
+    /// which one continues even without its descriptor, as in [`Wait`].
     #[inline(never)]
     pub(super) fn go_on(self, polled: &mut Vec<libc::pollfd>) -> u64 {
         let mut until_ns = u64::MAX;

@@ -1,9 +1,9 @@
-//! An event loop: coroutines that are ready, sockets that are watched, timers. One thread leads it
-//! at a time (threads.rs); any thread may make a coroutine ready.
+//! Event loop: coroutines that are ready, watched sockets, timers. One thread leads it at a time
+//! (threads.rs); any thread may make a coroutine ready.
 //!
-//! Sockets are watched edge-triggered (epoll(7)), each from its first wait on. An event carries the
-//! socket's number and a generation, never an address: one that comes late for a closed socket
-//! finds nothing.
+//! Sockets are watched edge-triggered (epoll(7)), each from its first wait on. An event holds the
+//! socket's number and a generation instead of an address: a late event for a closed socket finds
+//! nothing.
 
 use super::coroutine::{Coroutine, pause};
 use super::role::Role;
@@ -22,7 +22,7 @@ pub(crate) enum Ready {
     ToWrite,
 }
 
-/// Events after which a socket has an end to be read, or an error.
+/// Events after which a read on the socket returns its end or an error.
 pub(super) const HANG_UP: u32 = (libc::EPOLLRDHUP | libc::EPOLLHUP | libc::EPOLLERR) as u32;
 
 impl Ready {
@@ -35,41 +35,41 @@ impl Ready {
     }
 }
 
-/// What a timer wakes. `round` is the wait that it was set for.
+/// What a timer wakes. `round` identifies the wait for which it was set.
 pub(super) trait Timed: Send + Sync {
     fn expire(&self, round: u64);
-    /// Whether that wait is over: the timer has nobody to wake.
+    /// Whether that wait is over, so that the timer wakes nothing.
     fn is_past(&self, round: u64) -> bool;
 }
 
 pub(super) struct EventLoop {
     epoll: OwnedFd,
-    /// An eventfd, written to where a coroutine becomes ready and nobody looks.
+    /// An eventfd, written when a coroutine becomes ready while the leader sleeps.
     bell: OwnedFd,
     state: Mutex<State>,
 }
 
 pub(super) struct State {
     ready: VecDeque<Coroutine>,
-    /// Ready too, but only after the sockets have been looked at.
+    /// Ready too, but run only after the sockets have been looked at.
     later: Vec<Coroutine>,
     /// By descriptor.
     watched: Vec<Option<Watch>>,
     generation: u32,
-    /// By when, then by number.
+    /// Ordered by time, then by number.
     timers: BTreeMap<(u64, u64), (Arc<dyn Timed>, u64)>,
     timers_set: u64,
-    /// Nobody looks at `ready` until the bell rings.
+    /// Whether the leader sleeps until the eventfd is written.
     asleep: bool,
     pub(super) role: Role<Worker>,
-    /// A thread stands by, or is on its way.
+    /// A thread stands by, or is about to.
     pub(super) has_standby: bool,
 }
 
-/// A socket that is watched.
+/// A watched socket.
 struct Watch {
     generation: u32,
-    /// Events that nobody has waited for yet.
+    /// Events that no wait has taken yet.
     events: u32,
     waits: Option<(Coroutine, Ready)>,
 }
@@ -77,13 +77,13 @@ struct Watch {
 /// What the leader does next.
 pub(super) enum Next {
     Run(Coroutine),
-    /// Nothing is ready: wait for events, at most so many milliseconds; -1 for ever.
+    /// Nothing is ready: wait for events, at most this many milliseconds; -1 for ever.
     Sleep(libc::c_int),
 }
 
-/// What an event says of the bell instead of a socket.
+/// Data of the eventfd's events, in place of a socket's.
 const BELL: u64 = u64::MAX;
-/// Events taken at a time.
+/// Number of events taken at a time.
 const EVENTS: usize = 64;
 
 impl EventLoop {
@@ -124,19 +124,19 @@ impl EventLoop {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Has the coroutine run by the loop's leader.
+    /// Lets the loop's leader run the coroutine.
     pub(super) fn make_ready(&self, coroutine: Coroutine) {
         let mut state = self.lock();
         state.ready.push_back(coroutine);
         self.ring(&mut state);
     }
 
-    /// Has what is ready run first.
+    /// Lets the coroutines that are ready run first.
     pub(super) fn pass(&'static self) {
         pause(|coroutine| self.make_ready(coroutine));
     }
 
-    /// Has others run first, after a look at the sockets.
+    /// Lets others run first, after a look at the sockets.
     pub(super) fn give_way(&'static self) {
         pause(|coroutine| {
             let mut state = self.lock();
@@ -145,7 +145,7 @@ impl EventLoop {
         });
     }
 
-    /// Wakes who sleeps, once.
+    /// Wakes the sleeping leader, once.
     fn ring(&self, state: &mut State) {
         if std::mem::take(&mut state.asleep) {
             // JUSTIFICATION: std's write wants a File.
@@ -154,9 +154,9 @@ impl EventLoop {
         }
     }
 
-    /// The leader's thread will not look at the loop for a while: who takes the role is woken by
-    /// the bell or an event. At once if there is something to do already, or a timer, which only a
-    /// leader looks at.
+    /// Called when the leader's thread stops looking at the loop for a while: the next leader is
+    /// woken by the eventfd or an event. It is woken at once if there is something to do already,
+    /// or a timer, which only a leader checks.
     pub(super) fn leave_alone(&self, state: &mut State) {
         state.asleep = true;
         if !state.ready.is_empty() || !state.later.is_empty() || !state.timers.is_empty() {
@@ -164,7 +164,7 @@ impl EventLoop {
         }
     }
 
-    /// The leader is back, or another one has come.
+    /// Called when the leader is back, or another one has taken over.
     pub(super) fn look_after(&self, state: &mut State) {
         state.asleep = false;
     }
@@ -192,7 +192,8 @@ impl EventLoop {
         Next::Sleep(-1)
     }
 
-    /// Waits for events; what waited for them is ready then, and whose time has passed.
+    /// Waits for events; then the coroutines that waited for them, or whose time has passed, are
+    /// ready.
     pub(super) fn sleep(&self, limit_ms: libc::c_int) {
         let mut events = [libc::epoll_event { events: 0, u64: 0 }; EVENTS];
         // JUSTIFICATION: std has no epoll.
@@ -216,13 +217,13 @@ impl EventLoop {
         let later = std::mem::take(&mut state.later);
         state.ready.extend(later);
         let due = state.take_due();
-        drop(state); // who is woken takes the lock
+        drop(state); // the woken coroutines take the lock
         for (timed, round) in due {
             timed.expire(round);
         }
     }
 
-    /// Wakes `timed` at that time by the monotonic clock, in nanoseconds.
+    /// Wakes `timed` at this time of the monotonic clock, in nanoseconds.
     pub(super) fn set_timer(&self, at: u64, timed: Arc<dyn Timed>, round: u64) {
         let mut state = self.lock();
         state.timers_set += 1;
@@ -256,7 +257,7 @@ impl State {
     }
 }
 
-/// A descriptor in a loop's epoll: its owner waits for it on coroutines.
+/// A descriptor in a loop's epoll, on which its owner waits from coroutines.
 pub(super) struct Watched {
     home: &'static EventLoop,
     fd: RawFd,
@@ -265,7 +266,7 @@ pub(super) struct Watched {
 }
 
 impl Watched {
-    /// Whoever closes `fd` drops this first.
+    /// The owner must drop it before it closes `fd`.
     ///
     /// # Errors
     /// If epoll takes no more.
@@ -286,15 +287,15 @@ impl Watched {
         Ok(watched)
     }
 
-    /// Pauses the coroutine until something happened that ends such a wait, since the last wait
-    /// that it ended: what happened. May return early.
+    /// Pauses the coroutine until an event that ends such a wait has happened since the last wait
+    /// that it ended. Returns the events. May return early.
     ///
     /// # Errors
     /// If epoll refuses.
     pub(super) fn wait(&mut self, ready: Ready) -> io::Result<u32> {
         debug_assert!(is_coroutine());
         if ready == Ready::ToWrite && !self.writes {
-            // Asked for from here on only: each reply would bring an event otherwise.
+            // Requested only from here on: otherwise each reply would bring an event.
             self.control(libc::EPOLL_CTL_MOD, libc::EPOLLOUT as u32)?;
             self.writes = true;
         }
@@ -302,7 +303,7 @@ impl Watched {
         pause(move |coroutine| {
             let mut state = home.lock();
             match state.watched.get_mut(fd as usize).and_then(Option::as_mut) {
-                // It happened before it was to be seen that somebody waits.
+                // The event happened before this wait was visible.
                 Some(watch) if watch.events & ready.events() == 0 => {
                     watch.waits = Some((coroutine, ready));
                 }
@@ -315,7 +316,7 @@ impl Watched {
         Ok(self.take_events(ready))
     }
 
-    /// What happened that ends such a wait; it is taken back if it does.
+    /// The events that end such a wait; they are cleared if there are any.
     fn take_events(&self, ready: Ready) -> u32 {
         let mut state = self.home.lock();
         match state.watched.get_mut(self.fd as usize).and_then(Option::as_mut) {
@@ -324,7 +325,7 @@ impl Watched {
         }
     }
 
-    /// What ends a wait to read from elsewhere.
+    /// Returns a handle that ends a wait to read from elsewhere.
     #[cfg(feature = "websocket")]
     pub(super) fn nudge(&self) -> Nudge {
         Nudge { home: self.home, fd: self.fd, generation: self.generation }
@@ -347,8 +348,8 @@ impl Drop for Watched {
     }
 }
 
-/// Ends a coroutine's wait to read from a socket, from any thread, as if something had arrived; the
-/// next one if there is none. Nothing once the socket is closed.
+/// Handle that ends a coroutine's wait to read from a socket, from any thread, as if something had
+/// arrived; if there is no wait, it ends the next one. It does nothing once the socket is closed.
 #[cfg(feature = "websocket")]
 #[derive(Clone, Copy)]
 pub(super) struct Nudge {
@@ -387,7 +388,7 @@ pub(super) fn owned(fd: RawFd) -> io::Result<OwnedFd> {
     if fd < 0 {
         return Err(io::Error::last_os_error());
     }
-    // JUSTIFICATION: std makes no owner of a number.
-    // SAFETY: the caller has it from a call that makes descriptors, and gives it to nobody else.
+    // JUSTIFICATION: std cannot check that a number is an owned descriptor.
+    // SAFETY: the caller has it from a call that makes descriptors, and gives it to no other owner.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }

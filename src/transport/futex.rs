@@ -1,10 +1,10 @@
-//! std's own waits: a handler that waits for a lock lends its event loop.
+//! std's waits: a handler that waits for a lock lends its event loop.
 //!
 //! std's Mutex, RwLock, Once, Condvar and thread parking, and parking_lot's, wait by futex(2),
-//! which they reach through the C library's `syscall`. A program may define that function: this one
-//! does what the C library's does, and before a futex wait within a handler it says that the thread
-//! blocks. The wait itself is the kernel's, unchanged. Where another `syscall` were linked, or a
-//! library waits in another way, the loop is lent all the same, some 10 ms later (shift.rs).
+//! which they call through the C library's `syscall`. A program may define that function itself:
+//! this one does what the C library's does, and before a futex wait within a handler it reports
+//! that the thread blocks. The wait itself is the kernel's, unchanged. If another `syscall` is
+//! linked, or a library waits in another way, the loop is lent too, some 10 ms later (shift.rs).
 
 use super::current::with_request_id;
 use super::deadlock;
@@ -14,8 +14,8 @@ use super::handling::{Blocks, worker};
 ///
 /// # Safety
 /// As for the C library's function.
-// JUSTIFICATION: the linker takes the program's definition before the C library's, and that is the
-// point.
+// JUSTIFICATION: the linker prefers the program's definition to the C library's, which is the
+// purpose here.
 // SAFETY: the name is the C library's and so is what it does: the arguments go to the kernel as
 // they are, an error is -1 with `errno`. It is declared without the dots of C: both of the
 // supported ABIs (x86-64, AArch64) pass integers of a variable argument list as any others.
@@ -68,7 +68,7 @@ unsafe fn wait(call: [libc::c_long; 7]) -> libc::c_long {
         // SAFETY: the caller's promise is passed on.
         return unsafe { raw(call) };
     }
-    // The one without a mask is the one with all bits of it set; its time would be relative.
+    // A wait without a mask has all its bits set; its time is relative otherwise.
     let mask = if command == libc::c_long::from(libc::FUTEX_WAIT) { !0 } else { mask };
     let operation = operation & libc::c_long::from(libc::FUTEX_PRIVATE_FLAG)
         | libc::c_long::from(libc::FUTEX_WAIT_BITSET);
@@ -88,8 +88,8 @@ fn waits(operation: libc::c_long) -> bool {
     matches!(command, libc::FUTEX_WAIT | libc::FUTEX_WAIT_BITSET | libc::FUTEX_LOCK_PI)
 }
 
-/// Has the definition above linked: without a use it might stay in its archive, and the C library's
-/// be taken.
+/// Forces the definition above to be linked: without a use it might stay in its archive, and the C
+/// library's be used.
 pub(super) fn link() {
     deadlock::syscall_is(syscall as *const () as usize);
 }

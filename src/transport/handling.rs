@@ -1,8 +1,9 @@
-//! Handlers on their threads: a handler owns the thread that it begins on to its end. Where it
+//! Handlers on their threads: a handler keeps the thread that it begins on to its end. Where it
 //! waits, the thread blocks, and the event loop is lent to another one meanwhile.
 //!
-//! So what safe code may rely on in a thread holds in a handler: thread-local variables are nobody
-//! else's while it runs, and std's locks, channels, parking and joins are the system's own.
+//! So everything that safe code may assume about a thread holds in a handler: no other handler
+//! changes its thread-local variables while it runs, and std's locks, channels, parking and joins
+//! work as usual.
 
 use super::home::here;
 use super::lookout;
@@ -11,13 +12,13 @@ use super::threads::relieve;
 use super::waiting::{Place, now_runs, place};
 use super::worker::Worker;
 
-/// Runs a handler, or what else a function has given to be run.
+/// Runs a handler, or other code of the function.
 pub(super) fn in_handler<T>(handler: impl FnOnce() -> T) -> T {
     let _within = Within::begin();
     handler()
 }
 
-/// The thread that a handler runs on here; `None` if none does.
+/// The thread of the handler that runs here; `None` if none does.
 pub(super) fn worker() -> Option<Worker> {
     match place() {
         Place::Handler | Place::LaneHandler => {
@@ -27,7 +28,7 @@ pub(super) fn worker() -> Option<Worker> {
     }
 }
 
-/// Until it is dropped, a handler runs on this thread.
+/// While it exists, a handler runs on this thread.
 struct Within(Option<Worker>);
 
 impl Within {
@@ -62,12 +63,13 @@ impl Drop for Within {
     }
 }
 
-/// The thread is about to block: until this is dropped others are served by another thread.
+/// While it exists, the thread may block: another thread serves the others.
 #[must_use]
 pub(super) struct Blocks(Option<(&'static Shift, Worker)>);
 
 impl Blocks {
-    /// In a handler this lends the event loop; in the boot lane a thread looks out for others.
+    /// In a handler this lends the event loop; in the boot lane a thread watches for other
+    /// connections.
     pub(super) fn begin() -> Blocks {
         match place() {
             Place::Lane | Place::LaneHandler => {

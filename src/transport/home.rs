@@ -1,4 +1,4 @@
-//! The event loop that a coroutine belongs to, and the thread that runs it now.
+//! Event loop of a coroutine, and the thread that runs the coroutine now.
 
 use super::event_loop::EventLoop;
 use super::shift::Shift;
@@ -15,15 +15,15 @@ pub(super) fn home() -> Option<&'static EventLoop> {
     here().filter(|_| place() == Place::Coroutine).map(|(home, _)| &**home)
 }
 
-/// The loop and the thread of the coroutine that runs here, within a handler too.
-// not inlined: a coroutine may come back on another thread, and the address of a thread's variable
-// must not be kept across a wait
+/// The loop and the thread of the coroutine that runs here, also within a handler.
+// Not inlined: a coroutine may continue on another thread, and the address of a thread's variable
+// must not be kept across a wait.
 #[inline(never)]
 pub(super) fn here() -> Option<(&'static Shift, Worker)> {
     HERE.get()
 }
 
-/// This thread serves `home` from now on.
+/// Makes this thread serve `home`.
 #[inline(never)]
 pub(super) fn serve(home: &'static Shift, worker: Worker) {
     HERE.set(Some((home, worker)));

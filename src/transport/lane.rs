@@ -1,14 +1,14 @@
-//! The boot lane: requests are answered on the main thread, without a coroutine runtime, for as
-//! long as there is one at a time.
+//! Boot lane: requests are answered on the main thread, without a coroutine runtime, as long as
+//! there is only one at a time.
 //!
 //! Threads, epoll and a coroutine's stack cost more than a small program's whole start, and most
-//! instances are sent one request at a time. The lane needs none of them: it accepts, waits with
+//! instances get one request at a time. The lane needs none of them: it accepts, waits with
 //! poll(2), and answers with the same [`Connection`] code that runs on coroutines. While a handler
-//! waits, the lookout watches for others. As soon as two peers have something to say, the runtime
-//! comes up and takes over the listener and every connection with all that it has read; silent ones
-//! (a health probe's, an idle client's) hold nobody up.
+//! waits, the lookout watches for other connections. As soon as two peers have sent something, the
+//! runtime starts and takes over the listener and every connection with all that it has read.
+//! Silent connections (a health check's, an idle client's) delay nothing.
 //!
-//! What a first reply need not pay for is set up in the first pause, not in front of a request.
+//! What a first reply does not need is set up in the first pause, and never before a request.
 
 use super::accept;
 use super::connection::{Connection, First};
@@ -30,14 +30,13 @@ use std::os::fd::{AsRawFd, RawFd};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// Silent connections that the lane holds; one more starts the runtime.
+/// Largest number of silent connections in the lane; one more starts the runtime.
 const MOST_SILENT: usize = 8;
-/// When nothing has come for so long after a reply, there is time for what was put off, in
-/// milliseconds.
+/// Time without input after a reply from which on delayed work is done, in milliseconds.
 const PAUSE_MS: libc::c_int = 1;
 
-/// Answers requests until there is more than one at a time, then starts the runtime. Returns early,
-/// without one, if the listener was shut down.
+/// Answers requests until there is more than one at a time, then starts the runtime. Returns
+/// earlier, without a runtime, if the listener was shut down.
 pub(super) fn run<S: Service>(server: &'static Server<S>, listener: TcpListener) {
     now_runs(Place::Lane);
     futex::link();
@@ -49,7 +48,7 @@ pub(super) fn run<S: Service>(server: &'static Server<S>, listener: TcpListener)
         lane = match next {
             Next::Request(connection) => match hold.answer(lane, connection) {
                 Some(lane) => lane,
-                None => break, // somebody else came, and the runtime is up
+                None => break, // another peer came, and the runtime has started
             },
             Next::Crowd => {
                 lane.settle();
@@ -61,7 +60,7 @@ pub(super) fn run<S: Service>(server: &'static Server<S>, listener: TcpListener)
     now_runs(Place::Elsewhere);
     lookout::rest();
     stack_guard::remove();
-    timeline::tell();
+    timeline::print();
 }
 
 /// The listener, and the connections whose next request has not begun to arrive.
@@ -69,13 +68,13 @@ struct Lane<S: 'static> {
     server: &'static Server<S>,
     listener: TcpListener,
     others: Vec<Connection<S>>,
-    /// Whether what was put off is done.
+    /// Whether the delayed work is done.
     settled: bool,
     /// Whether no request has come yet.
     first: bool,
 }
 
-/// What was begun early and is not done: what that waits for (early.rs).
+/// State of the early connections that are not done: what they wait for (early.rs).
 struct Early {
     waits: Vec<libc::pollfd>,
     until_ns: u64,
@@ -83,22 +82,22 @@ struct Early {
 
 enum Next<S: 'static> {
     Request(Connection<S>),
-    /// More peers, or more trouble, than the lane is made for.
+    /// More peers or errors than the lane can handle.
     Crowd,
 }
 
-/// What one look at a connection or the listener finds.
+/// Result of one look at a connection or the listener.
 enum Found<S: 'static> {
     Speaker(Connection<S>),
-    /// One that says nothing yet, or is gone.
+    /// A connection that has sent nothing yet, or is gone.
     Silent,
-    /// Nobody has come.
+    /// No new connection.
     Nobody,
     Trouble,
 }
 
 impl<S: Service> Lane<S> {
-    /// Waits for a request; `None` if the server is to stop and everybody has been answered.
+    /// Waits for a request; `None` if the server stops and all requests are answered.
     fn next(&mut self) -> Option<Next<S>> {
         let mut ready = Vec::new();
         loop {
@@ -112,7 +111,8 @@ impl<S: Service> Lane<S> {
             let mut speakers = Vec::new();
             let early = self.begun_early();
             if self.first && self.others.is_empty() && early.waits.is_empty() {
-                // With nobody there yet, accept itself is the wait: a system call less than poll.
+                // With no connection yet, accept itself is the wait: one system call less than
+                // poll.
                 match self.accept() {
                     Found::Speaker(connection) => return Some(Next::Request(connection)),
                     Found::Silent if self.others.is_empty() => continue,
@@ -120,16 +120,16 @@ impl<S: Service> Lane<S> {
                     Found::Trouble if stop::stopped() => continue,
                     Found::Trouble => return Some(Next::Crowd),
                 }
-                // From now on it is asked before it is accepted from.
+                // From now on poll asks it before it is accepted from.
                 let _ = self.listener.set_nonblocking(true);
             }
-            let told = self.others.iter().position(Connection::has_input);
+            let ready_now = self.others.iter().position(Connection::has_input);
             let waits_early = !early.waits.is_empty();
-            self.poll(&mut ready, told.is_some(), early);
-            if told.is_none() && ready.iter().all(|polled| polled.revents == 0) {
+            self.poll(&mut ready, ready_now.is_some(), early);
+            if ready_now.is_none() && ready.iter().all(|polled| polled.revents == 0) {
                 self.others.retain_mut(|other| other.lingers_for() != Some(Duration::ZERO));
                 if self.first && waits_early {
-                    continue; // only a time has passed, of what was begun early
+                    continue; // only a time-out of an early connection
                 }
                 self.settle(); // a pause
                 lookout::rest();
@@ -137,7 +137,7 @@ impl<S: Service> Lane<S> {
             }
             for index in (0..self.others.len()).rev() {
                 if ready.get(index + 1).is_some_and(|polled| polled.revents != 0)
-                    || told == Some(index)
+                    || ready_now == Some(index)
                 {
                     let connection = self.others.swap_remove(index);
                     if let Found::Speaker(speaker) = self.receive(connection) {
@@ -147,7 +147,7 @@ impl<S: Service> Lane<S> {
             }
             if ready.first().is_some_and(|polled| polled.revents != 0) {
                 if self.server.slots.is_full() {
-                    return Some(self.crowd(speakers)); // who has to go is decided there
+                    return Some(self.crowd(speakers)); // the runtime decides which one has to leave
                 }
                 match self.accept() {
                     Found::Speaker(connection) => speakers.push(connection),
@@ -165,7 +165,7 @@ impl<S: Service> Lane<S> {
         }
     }
 
-    /// Has what was begun early go on: before a wait, not in front of a request.
+    /// Continues the early connections: before a wait, never before a request.
     fn begun_early(&mut self) -> Early {
         let mut early = Early { waits: Vec::new(), until_ns: u64::MAX };
         if let Some(steps) = early::steps()
@@ -173,7 +173,7 @@ impl<S: Service> Lane<S> {
         {
             early.until_ns = steps.go_on(&mut early.waits);
             if self.first && !early.waits.is_empty() {
-                let _ = self.listener.set_nonblocking(true); // not only it is waited for
+                let _ = self.listener.set_nonblocking(true); // it is not all that is waited for
             }
         }
         early
@@ -184,7 +184,7 @@ impl<S: Service> Lane<S> {
         Next::Crowd
     }
 
-    /// One whose request has arrived before the server was told to stop.
+    /// A connection whose request arrived before the server began to stop.
     fn last_speaker(&mut self) -> Option<Connection<S>> {
         while let Some(connection) = self.others.pop() {
             if connection.has_input() {
@@ -200,9 +200,9 @@ impl<S: Service> Lane<S> {
         None
     }
 
-    /// Waits until the listener (the first answer) or a connection (the others, in order) is ready;
-    /// without waiting if there is something to do already, and for no more than a pause if there
-    /// is something to do then.
+    /// Waits until the listener (the first result) or a connection (the others, in order) is ready.
+    /// Does not wait if there is something to do already, and waits for no more than a pause if
+    /// delayed work is left.
     fn poll(&mut self, ready: &mut Vec<libc::pollfd>, at_once: bool, early: Early) {
         ready.clear();
         self.watched(ready);
@@ -232,7 +232,7 @@ impl<S: Service> Lane<S> {
         polled.extend(fds.map(watch));
     }
 
-    /// Accepts one connection. Most peers have sent their request by now.
+    /// Accepts one connection. Most peers have already sent their request.
     fn accept(&mut self) -> Found<S> {
         match accept::accept_one(self.listener.as_raw_fd()) {
             Ok(fd) => self.receive(accept::admit(self.server, fd)),
@@ -241,8 +241,8 @@ impl<S: Service> Lane<S> {
         }
     }
 
-    /// The connection if it has said something; a silent one goes (back) to the others, and one
-    /// that is gone is dropped.
+    /// Returns the connection if it has sent something. A silent one is put (back) among the
+    /// others, and one that is gone is dropped.
     fn receive(&mut self, mut connection: Connection<S>) -> Found<S> {
         if connection.has_input() {
             return Found::Speaker(connection);
@@ -255,28 +255,28 @@ impl<S: Service> Lane<S> {
         Found::Silent
     }
 
-    /// Does what was put off until a reply was out.
+    /// Does the work that was delayed until a reply was out.
     fn settle(&mut self) {
         if !mem::replace(&mut self.settled, true) {
             (self.server.settle)();
-            timeline::tell();
+            timeline::print();
         }
     }
 
-    /// The runtime takes over.
+    /// Ends the lane: the runtime takes over.
     fn end(self) {
         runtime::start(self.server, self.listener, self.others);
     }
 }
 
-/// Where the lane is while a handler runs in it: the lookout may end it there.
+/// Where the lane is kept while a handler runs in it; the lookout may end it there.
 struct Hold<S: 'static> {
     server: &'static Server<S>,
     lane: Mutex<Option<Lane<S>>>,
 }
 
 impl<S: Service> Hold<S> {
-    /// Answers a request; the lane, if it has not ended meanwhile.
+    /// Answers a request. Returns the lane, if it has not ended meanwhile.
     fn answer(&'static self, lane: Lane<S>, connection: Connection<S>) -> Option<Lane<S>> {
         if lane.first {
             timeline::mark(Mark::FirstRequest);
@@ -286,8 +286,8 @@ impl<S: Service> Hold<S> {
         let kept = connection.exchange_once();
         lookout::end();
         let Some(mut lane) = self.lane().take() else {
-            (self.server.settle)(); // put off where the lookout's thread has ended the lane
-            timeline::tell();
+            (self.server.settle)(); // delayed if the lookout's thread has ended the lane
+            timeline::print();
             if let Some(connection) = kept {
                 accept::spawn(self.server, connection);
             }
@@ -307,7 +307,7 @@ impl<S: Service> Hold<S> {
                 lane.end();
                 return None;
             }
-            // From now on it is asked before it is accepted from.
+            // From now on poll asks it before it is accepted from.
             let _ = lane.listener.set_nonblocking(true);
         }
         Some(lane)
@@ -349,8 +349,8 @@ impl<S: Service> LaneHold for Hold<S> {
 }
 
 impl<S: Service> Lane<S> {
-    /// Takes in who has come; whether there is a second speaker beside the handler's peer, or more
-    /// than the lane holds.
+    /// Accepts new connections. Returns whether another peer beside the handler's has sent
+    /// something, or there are more than the lane holds.
     fn is_over(&mut self) -> bool {
         let _ = self.listener.set_nonblocking(true);
         for connection in mem::take(&mut self.others) {

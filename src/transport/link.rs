@@ -1,7 +1,7 @@
-//! One connected socket, read and written without blocking, with the wait left to the coroutine
-//! runtime.
+//! One connected socket, read and written without blocking; the coroutine runtime does the waiting.
 //!
-//! The socket meets epoll only when it first has to wait: a connection whose request is already
+//! The socket is added to epoll only when it first has to wait. A connection whose request is
+//! already there and that closes after the reply never is.
 //! there and that is closed after the reply never does.
 
 #[cfg(feature = "websocket")]
@@ -17,15 +17,15 @@ use std::net::Shutdown;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::time::Duration;
 
-/// A socket that is ours alone.
+/// A socket of ours.
 pub(crate) struct Link {
-    /// From its first wait on a coroutine on. Dropped before the socket is closed.
+    /// Set by its first wait on a coroutine. Dropped before the socket is closed.
     watched: Option<Watched>,
     socket: OwnedFd,
-    /// The last read took all there was: what comes next brings an event of its own (epoll(7),
+    /// The last read took everything: later bytes bring an event of their own (epoll(7),
     /// edge-triggered).
     drained: bool,
-    /// The peer has ended its side: no further event will say so.
+    /// The peer has closed its side: no further event will report it.
     hung_up: bool,
 }
 
@@ -39,8 +39,7 @@ impl Link {
         self.socket.as_raw_fd()
     }
 
-    /// Whether a read can find anything before the next wait. Where it cannot, a system call is
-    /// saved.
+    /// Whether a read can find anything before the next wait. If not, a system call is saved.
     pub(crate) fn may_have_input(&self) -> bool {
         !self.drained || self.hung_up
     }
@@ -67,8 +66,8 @@ impl Link {
         }
     }
 
-    /// Takes in what is there and throws it away, without copying it (tcp(7), MSG_TRUNC). 0 is the
-    /// peer's end of stream.
+    /// Reads and drops what is there, without copying it (tcp(7), MSG_TRUNC). 0 is the peer's end
+    /// of stream.
     ///
     /// # Errors
     /// `WouldBlock` if nothing is there.
@@ -76,29 +75,29 @@ impl Link {
         const MOST: usize = 1 << 20;
         const FLAGS: libc::c_int = libc::MSG_DONTWAIT | libc::MSG_TRUNC;
         // JUSTIFICATION: std reads into memory only.
-        // SAFETY: with MSG_TRUNC a TCP socket writes to no memory; where a system would, the
-        // address is one that nobody has, which is an error and nothing else.
+        // SAFETY: with MSG_TRUNC a TCP socket writes to no memory; if a system did, the null
+        // address would be an error and nothing else.
         let size = retry(|| unsafe { libc::recv(self.fd(), std::ptr::null_mut(), MOST, FLAGS) })?;
         self.drained = size > 0 && size < MOST;
         Ok(size)
     }
 
-    /// How many bytes that were sent the peer's system has not taken yet.
+    /// Number of sent bytes that the peer's system has not taken yet.
     pub(crate) fn queued(&self) -> u64 {
         queued(self.fd())
     }
 
-    /// Keeps what a peer that does not read can hold of the kernel's memory small: what is sent and
-    /// on its way does not count, so no quick peer becomes slower (tcp(7) has it not; Linux 3.12,
+    /// Limits the kernel memory that a peer that does not read can hold. What is sent and on its
+    /// way does not count, so no quick peer becomes slower (tcp(7) lacks it; Linux 3.12,
     /// Documentation/networking/ip-sysctl, tcp_notsent_lowat).
     pub(crate) fn limit_unsent(&self) {
         limit_unsent(self.fd());
     }
 
-    /// Sends as much of `slices` as the peer takes now.
+    /// Sends as much of `slices` as the peer accepts now.
     ///
     /// # Errors
-    /// `WouldBlock` if it takes nothing; otherwise the connection is over.
+    /// `WouldBlock` if it accepts nothing; otherwise the connection is over.
     pub(crate) fn try_write(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         const FLAGS: libc::c_int = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
         if let [whole] = slices {
@@ -120,16 +119,16 @@ impl Link {
         }
     }
 
-    /// Waits until something happened on the socket since it last said `WouldBlock`. May return
-    /// early. A coroutine pauses, whatever `limit` says; a thread blocks for at most `limit`, and
-    /// others are served by another one.
+    /// Waits until something happened on the socket since the last `WouldBlock`. May return early.
+    /// A coroutine pauses, whatever `limit` is; a thread blocks for at most `limit`, while another
+    /// one serves the others.
     ///
     /// # Errors
     /// If the runtime cannot watch the socket.
     pub(crate) fn wait(&mut self, until: Ready, limit: Option<Duration>) -> io::Result<()> {
         self.drained = false;
         let Some(home) = home() else {
-            // In the lane the thread looks out itself.
+            // In the lane the thread itself watches for others.
             let _blocks = (!is_lane()).then(Blocks::begin);
             let events = if until == Ready::ToRead { libc::POLLIN } else { libc::POLLOUT };
             lookout::wait_for(self.fd(), events, limit);
@@ -143,7 +142,7 @@ impl Link {
         Ok(())
     }
 
-    /// What ends a wait to read from elsewhere. On a coroutine only.
+    /// Returns a handle that ends a wait to read from elsewhere. Only on a coroutine.
     ///
     /// # Errors
     /// If the runtime cannot watch the socket.
@@ -157,8 +156,8 @@ impl Link {
         Ok(watched.nudge())
     }
 
-    /// From now on closing the socket resets the connection: the peer sees that what it has is not
-    /// all.
+    /// From now on closing the socket resets the connection, so that the peer sees that the reply
+    /// is incomplete.
     pub(crate) fn reset_on_close(&self) {
         let linger = libc::linger { l_onoff: 1, l_linger: 0 };
         // JUSTIFICATION: std's linger is not stable.
@@ -176,7 +175,7 @@ impl Link {
     }
 }
 
-/// Ends one or both directions; whoever waits for the socket wakes up. Errors say that it is over
+/// Closes one or both directions; a wait for the socket ends. An error means that it is over
 /// already.
 pub(super) fn shutdown(fd: RawFd, how: Shutdown) {
     let how = match how {
@@ -189,7 +188,7 @@ pub(super) fn shutdown(fd: RawFd, how: Shutdown) {
     unsafe { libc::shutdown(fd, how) };
 }
 
-/// Bytes in a socket's send queue: not sent yet, or not acknowledged; 0 where nobody knows.
+/// Bytes in a socket's send queue: not sent yet, or not acknowledged; 0 if unknown.
 pub(super) fn queued(fd: RawFd) -> u64 {
     let mut bytes: libc::c_int = 0;
     // JUSTIFICATION: the caller may hold no more than the number, and std does not ask.
@@ -213,7 +212,7 @@ pub(super) fn limit_unsent(fd: RawFd) {
     }
 }
 
-/// Whether bytes have arrived that nobody has read.
+/// Whether bytes have arrived that were not read.
 pub(super) fn has_input(fd: RawFd) -> bool {
     let mut byte = 0u8;
     // JUSTIFICATION: the caller may hold no more than the number.

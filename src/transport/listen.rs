@@ -1,5 +1,4 @@
-//! The listening socket: bound without SO_REUSEPORT, so that a second server on the port is told
-//! so.
+//! Listening socket: bound without SO_REUSEPORT, so that a second server on the port gets an error.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -8,18 +7,18 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 /// Binds and listens with the backlog asked for (std's is 128).
 ///
 /// # Errors
-/// As the system says: in use, not permitted, no such address.
+/// The system's error: in use, not permitted, no such address.
 pub(crate) fn listen(address: SocketAddr, backlog: u32) -> io::Result<TcpListener> {
     let family = if address.is_ipv4() { libc::AF_INET } else { libc::AF_INET6 };
     // JUSTIFICATION: std listens with a backlog of 128 and may sets SO_REUSEPORT; neither can be
-    // told otherwise.
+    // changed.
     // SAFETY: plain system calls; the address structures live across the calls and their sizes are
     // their own; the descriptor is owned from the moment it is known to be valid.
     unsafe {
         let fd = check(libc::socket(family, libc::SOCK_STREAM | libc::SOCK_CLOEXEC, 0))?;
         let socket = OwnedFd::from_raw_fd(fd);
         set(fd, libc::SOL_SOCKET, libc::SO_REUSEADDR)?;
-        // accepted sockets inherit it: a call less for each
+        // accepted sockets inherit it: one call less for each
         set(fd, libc::IPPROTO_TCP, libc::TCP_NODELAY)?;
         match address {
             SocketAddr::V4(address) => {

@@ -1,10 +1,10 @@
-//! The lookout of the boot lane: while the main thread waits in a handler, it watches for other
-//! peers, and gives the lane up as soon as one of them speaks.
+//! Lookout of the boot lane: while the main thread waits in a handler, it watches for other peers,
+//! and ends the lane as soon as one of them sends something.
 //!
-//! Where the main thread waits for a descriptor or for time, it looks out itself, with one poll(2)
-//! for all. Where it blocks in code that is not ours, a thread looks out, for as long as the
-//! request lasts. A handler that blocks or computes without saying so is found by a one-shot timer
-//! (timer_create(2)): its signal makes that thread.
+//! If the main thread waits for a descriptor or for a time, it watches itself, with one poll(2) for
+//! all. If it blocks in code that is not ours, a thread watches, as long as the request lasts. A
+//! one-shot timer (timer_create(2)) finds a handler that blocks or computes without a report: its
+//! signal starts that thread.
 
 use super::waiting::{Place, is_lane, now_runs, wait_on};
 use crate::sys::monotonic_ns;
@@ -15,57 +15,57 @@ use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// What the lane keeps while a handler runs in it.
+/// The lane's connections while a handler runs in it.
 pub(super) trait LaneHold: Sync {
-    /// Appends what others may come on: the listener, and connections that are silent so far.
+    /// Appends the descriptors to watch: the listener, and the connections that are silent so far.
     fn watched(&self, polled: &mut Vec<libc::pollfd>);
-    /// Looks at all of them, without waiting. True if the lane is over: somebody else has spoken,
-    /// and the runtime serves from now on.
-    /// `here_is_time`: the main thread asks, which waits.
+    /// Looks at all of them, without waiting. True if the lane is over: another peer has sent
+    /// something, and the runtime serves from now on. `here_is_time`: the main thread calls, and it
+    /// is waiting.
     fn look(&self, here_is_time: bool) -> bool;
 }
 
 /// The lane whose handler runs now; `None` between requests, and once the lane is over.
 static LANE: Mutex<Option<&'static dyn LaneHold>> = Mutex::new(None);
-/// Whether there is a thread that looks out, or one is on its way. It stays until [`rest`].
+/// Whether there is a watching thread, or one is being made. It stays until [`rest`].
 static THREAD: AtomicBool = AtomicBool::new(false);
-/// Whether the thread is to look out: from a handler's wait to the handler's end. While the reply
-/// is written it leaves others alone, because the peer may have read it before this process goes
-/// on, and ask again.
+/// Whether the thread must watch: from a handler's wait to the handler's end. While the reply is
+/// written it does not, because the peer may have read it before this process continues, and send
+/// its next request.
 static WATCH: AtomicBool = AtomicBool::new(false);
-/// An eventfd that wakes the thread: its number and one more, 0 for none yet.
+/// An eventfd + 1 that wakes the thread (0 = none yet).
 static BELL: AtomicI32 = AtomicI32::new(0);
-/// Whether the main thread looks out itself.
+/// Whether the main thread itself watches.
 static LOOKING: AtomicBool = AtomicBool::new(false);
-/// Whether the timer has gone off while it did.
+/// Whether the timer expired during that.
 static MISSED: AtomicBool = AtomicBool::new(false);
 
-/// Stack of the thread, in bytes: it may start the runtime.
+/// Stack size of the thread, in bytes: it may start the runtime.
 const STACK_BYTES: usize = 256 * 1024;
 
 fn lane() -> MutexGuard<'static, Option<&'static dyn LaneHold>> {
     LANE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// To be called once, before [`begin`]: makes the timer that finds silent handlers.
+/// Makes the timer that finds blocking handlers. Call it once, before [`begin`].
 pub(super) fn make_timer() {
     timer::make();
 }
 
-/// A request is answered in the lane from now on, until [`end`].
+/// Called when a request is about to be answered in the lane, until [`end`].
 pub(super) fn begin(hold: &'static dyn LaneHold) {
     *lane() = Some(hold);
-    WATCH.store(false, Ordering::SeqCst); // the timer may have gone off after the last handler
+    WATCH.store(false, Ordering::SeqCst); // the timer may have expired after the last handler
     timer::set();
 }
 
-/// The request is answered.
+/// Called when the request is answered.
 pub(super) fn end() {
     *lane() = None;
     timer::stop();
 }
 
-/// The handler has ended.
+/// Called when the handler has ended.
 pub(super) fn handler_ends() {
     WATCH.store(false, Ordering::SeqCst);
 }
@@ -75,14 +75,14 @@ pub(super) fn has_thread() -> bool {
     THREAD.load(Ordering::SeqCst)
 }
 
-/// There is time between two requests: the thread is not needed any more.
+/// Called between two requests: the thread is not needed any more.
 pub(super) fn rest() {
     if has_thread() {
         ring();
     }
 }
 
-/// To be called on the main thread in the lane, before it blocks in code that is not ours.
+/// Called on the main thread in the lane, before it blocks in code that is not ours.
 pub(super) fn have_a_thread() {
     if lane().is_some() && !WATCH.swap(true, Ordering::SeqCst) {
         timer::stop(); // its signal would cut a system call short
@@ -92,7 +92,7 @@ pub(super) fn have_a_thread() {
     }
 }
 
-/// Has the thread look out; makes one if there is none. Async-signal-safe.
+/// Makes the thread watch; starts one if there is none. Async-signal-safe.
 fn watch() -> bool {
     if THREAD.swap(true, Ordering::SeqCst) {
         ring();
@@ -111,7 +111,7 @@ pub(super) fn wait_for(fd: RawFd, events: libc::c_short, limit: Option<Duration>
     wait(Some(libc::pollfd { fd, events, revents: 0 }), limit);
 }
 
-/// Blocks this thread for that long.
+/// Blocks this thread for `duration`.
 pub(super) fn sleep(duration: Duration) {
     wait(None, Some(duration));
 }
@@ -151,12 +151,12 @@ fn wait(own: Option<libc::pollfd>, limit: Option<Duration>) {
     if in_lane {
         LOOKING.store(false, Ordering::SeqCst);
         if MISSED.swap(false, Ordering::SeqCst) {
-            timer::set(); // the handler goes on
+            timer::set(); // the handler continues
         }
     }
 }
 
-/// Looks at the others; ends the lane if one of them speaks.
+/// Looks at the other connections; ends the lane if one of them has sent something.
 fn look(here_is_time: bool) {
     let mut lane = lane();
     if lane.is_some_and(|lane| lane.look(here_is_time)) {
@@ -164,8 +164,8 @@ fn look(here_is_time: bool) {
     }
 }
 
-/// Makes the thread. Async-signal-safe with musl: its pthread_create maps the stack, allocates
-/// nothing, and blocks signals for as long as it holds a lock.
+/// Starts the thread. Async-signal-safe with musl: its pthread_create maps the stack, allocates
+/// nothing, and blocks signals as long as it holds a lock.
 fn spawn() -> bool {
     // JUSTIFICATION: std has no eventfd, and its threads allocate, which a signal handler must not.
     // SAFETY: the attributes are initialised before they are used and outlive the call that reads
@@ -195,7 +195,7 @@ fn ring() {
     unsafe { libc::write(BELL.load(Ordering::SeqCst) - 1, (&raw const one).cast(), 8) };
 }
 
-/// The thread.
+/// The thread's function.
 extern "C" fn look_out(_: *mut libc::c_void) -> *mut libc::c_void {
     let bell = BELL.load(Ordering::SeqCst) - 1;
     let mut polled = Vec::new();
@@ -206,7 +206,7 @@ extern "C" fn look_out(_: *mut libc::c_void) -> *mut libc::c_void {
         match *lane() {
             Some(lane) if WATCH.load(Ordering::SeqCst) => lane.watched(&mut polled),
             None if rung => {
-                // Within the lock: who begins a request later makes another thread.
+                // Within the lock: a later request then starts another thread.
                 THREAD.store(false, Ordering::SeqCst);
                 return ptr::null_mut();
             }
@@ -226,7 +226,7 @@ extern "C" fn look_out(_: *mut libc::c_void) -> *mut libc::c_void {
     }
 }
 
-/// The timer that finds a handler which blocks or computes without saying so.
+/// Timer that finds a handler which blocks or computes without a report.
 #[cfg(target_env = "musl")]
 mod timer {
     use super::{LOOKING, MISSED, WATCH, watch};
@@ -235,14 +235,14 @@ mod timer {
     use std::sync::OnceLock;
     use std::sync::atomic::Ordering;
 
-    /// Others wait that long at most, in nanoseconds.
+    /// Longest time that other peers wait, in nanoseconds.
     const PATIENCE_NS: libc::c_long = 50_000_000;
-    /// Ignored where nobody handles it, and seen now and then in any program.
+    /// The kernel ignores it without a handler, and any program may get it occasionally.
     const SIGNAL: libc::c_int = libc::SIGURG;
 
-    /// A timer's number is the process's, for any thread.
+    /// A timer's id, valid in all threads of the process.
     struct Timer(libc::timer_t);
-    // JUSTIFICATION: the C library makes the number a pointer.
+    // JUSTIFICATION: the C library declares the id as a pointer.
     // SAFETY: nothing is read through it; the kernel takes it from any thread (timer_create(2)).
     unsafe impl Send for Timer {}
     // JUSTIFICATION: as above.
@@ -251,7 +251,7 @@ mod timer {
 
     static TIMER: OnceLock<Option<Timer>> = OnceLock::new();
 
-    /// Makes the timer. Without one, a handler that blocks in silence holds others up.
+    /// Makes the timer. Without one, a handler that blocks without a report holds other peers up.
     pub(super) fn make() {
         TIMER.get_or_init(|| {
             // JUSTIFICATION: std has neither signals nor timers.
@@ -294,8 +294,8 @@ mod timer {
         unsafe { libc::timer_settime(timer.0, 0, &raw const time, ptr::null_mut()) };
     }
 
-    /// What the kernel calls. qemu's user mode before 8.1 (a Mac's Docker has one for x86-64
-    /// images) does not align the stack as the ABI asks, and what is called from here relies on it.
+    /// Signal handler. qemu's user mode before 8.1 (a Mac's Docker uses it for x86-64 images) does
+    /// not align the stack as the ABI requires, and the functions called from here rely on that.
     // JUSTIFICATION: the stack pointer is not Rust's to change.
     // SAFETY: the frame is kept as the ABI asks: the one register that is used is saved and put
     // back, and the argument, which is not used, passes through.
@@ -321,7 +321,7 @@ mod timer {
         if LOOKING.load(Ordering::SeqCst) {
             MISSED.store(true, Ordering::SeqCst);
         } else if !WATCH.swap(true, Ordering::SeqCst) {
-            // JUSTIFICATION: the interrupted code has its own error there.
+            // JUSTIFICATION: the interrupted code keeps its own error in `errno`.
             // SAFETY: the C library gives the address of this thread's own variable.
             let errno = unsafe { &mut *libc::__errno_location() };
             let before = *errno;
@@ -331,8 +331,8 @@ mod timer {
     }
 }
 
-/// With another C library a signal handler must not make threads: where a program is built for
-/// such a one (local runs, tests), a handler that blocks in silence holds others up in the lane.
+/// With another C library a signal handler must not start threads: in a program built for one
+/// (local runs, tests), a handler that blocks without a report holds other peers up in the lane.
 #[cfg(not(target_env = "musl"))]
 mod timer {
     pub(super) fn make() {}

@@ -1,4 +1,4 @@
-//! The process's event loops, as many as there are workers.
+//! Event loops of the process, as many as there are workers.
 
 use super::coroutine::Coroutine;
 use super::shift::Shift;
@@ -14,7 +14,7 @@ struct Loops {
 
 static LOOPS: OnceLock<Loops> = OnceLock::new();
 
-/// Makes the loops. Coroutines have stacks of that size.
+/// Makes the loops, whose coroutines have stacks of this size.
 ///
 /// # Errors
 /// If descriptors or threads have run out.
@@ -30,7 +30,7 @@ pub(super) fn start(workers: usize, stack_bytes: usize) -> io::Result<()> {
     Ok(())
 }
 
-/// Has `work` run on a coroutine of loop number `number`, counted round.
+/// Runs `work` on a coroutine of a loop: `number` modulo the number of loops.
 ///
 /// # Panics
 /// If the system gives no memory for its stack.

@@ -1,6 +1,6 @@
 //! The same App on the published may_minihttp 0.1.11 (cargo feature `minihttp`): for comparison,
-//! and for the day its next release lifts the header limit. **Not for untrusted peers**, and no
-//! workarounds: what it cannot do is this table, kept true by tests/minihttp.rs.
+//! and for the day when its next release lifts the header limit. **Not for untrusted peers**, and
+//! without workarounds: the table lists its differences, and tests/minihttp.rs keeps it true.
 //!
 //! | a peer sends | the default transport | may_minihttp 0.1.11 |
 //! |---|---|---|
@@ -17,8 +17,8 @@
 //! | SIGTERM | finishes what is in flight, exit 0 | ends at once |
 //!
 //! And on our side: headers set at run time, redirects' locations among them, are not sent (it
-//! takes `&'static str` lines only), streams are put together in memory first, SO_REUSEPORT lets a
-//! second server on the port go unnoticed, and there is neither boot lane nor limit nor drain.
+//! accepts only `&'static str` lines); streams are first put together in memory; SO_REUSEPORT hides
+//! a second server on the port; and there is no boot lane, no limit and no drain.
 
 use super::limits::Limits;
 use super::panics;
@@ -116,7 +116,7 @@ impl<S: Service> HttpService for Adapter<S> {
     }
 }
 
-/// The head as text again, without its framing: that has been taken care of, one way or another.
+/// The head as text again, without its framing, which was handled before.
 fn head_of(request: &may_minihttp::Request<'_, '_, '_>) -> Vec<u8> {
     let mut head =
         format!("{} {} HTTP/1.{}\r\n", request.method(), request.path(), request.version())
@@ -131,7 +131,7 @@ fn head_of(request: &may_minihttp::Request<'_, '_, '_>) -> Vec<u8> {
         }
     }
     if !request.headers().iter().any(|header| header.name.eq_ignore_ascii_case("host")) {
-        head.extend_from_slice(b"host:\r\n"); // it lets requests without one through
+        head.extend_from_slice(b"host:\r\n"); // it accepts requests without one
     }
     head.extend_from_slice(b"\r\n");
     head

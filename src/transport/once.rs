@@ -1,4 +1,4 @@
-//! Work that is done once however many requests ask for it, by the first to ask; the others wait.
+//! Work done once, by the first request that needs it; other requests wait for it.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -11,10 +11,10 @@ pub(crate) struct Once {
 }
 
 impl Once {
-    /// Does the work unless it is done. One comparison from then on.
+    /// Does the work unless it is done. Afterwards the check is one comparison.
     ///
     /// # Errors
-    /// The work's own; the next caller tries again.
+    /// The work's own error; the next caller tries again.
     #[inline]
     pub(crate) fn done_by<E>(&self, work: impl FnOnce() -> Result<(), E>) -> Result<(), E> {
         if self.done.load(Ordering::Acquire) { Ok(()) } else { self.take_turn(work) }

@@ -1,5 +1,5 @@
-//! Replies on their way out: written whole before anything more is read, waiting for a peer that is
-//! slow, but not for one that has stopped.
+//! Sending replies: a reply is sent whole before anything more is read. A slow peer is waited for,
+//! a peer that has stopped reading is not.
 
 use super::budget::{Budget, Share};
 use super::clock;
@@ -18,7 +18,7 @@ use crate::wire::response::{self, ResponseFraming};
 use std::io::{self, IoSlice};
 use std::net::Shutdown;
 
-/// What a reply must know of its request.
+/// What a reply depends on in its request.
 #[derive(Clone, Copy)]
 pub(super) struct ReplyMode {
     pub version: Version,
@@ -30,7 +30,7 @@ pub(super) struct ReplyMode {
 /// Bodies up to this size are copied behind their head: one piece for the kernel instead of two.
 const COPY_BYTES: usize = 2 * 1024;
 
-/// Writes the reply. `Ok(true)` if the connection may carry another request.
+/// Sends the reply. `Ok(true)` if the connection may have another request.
 ///
 /// # Errors
 /// If the peer is gone, or too slow, or a stream failed half-way: the connection is over.
@@ -42,7 +42,7 @@ pub(super) fn send(
     reply: Reply,
 ) -> io::Result<bool> {
     let status = reply.status();
-    // Of the handler that has just ended here: a stream may be written on another thread.
+    // The id of the handler that has just ended here: a stream may be written on another thread.
     let stream_id = reply.body().is_none().then(|| with_request_id(str::to_owned));
     let framing = match (reply.body(), asked.version) {
         (Some(body), _) => ResponseFraming::Length(body.len() as u64),
@@ -82,18 +82,18 @@ pub(super) fn send(
     sent.map(|()| keep_alive)
 }
 
-/// A link that waits until everything is written.
+/// A link whose writes wait until everything is sent.
 pub(super) struct Outgoing<'c> {
     link: &'c mut Link,
     seat: &'c Seat,
     limits: (&'c Limits, &'c Budget),
     /// Size of the body, where it is in memory.
     body_bytes: usize,
-    /// With the reader of this reply, once it was waited for, and what the reply holds meanwhile.
+    /// Set once the reader was waited for: its rate, and the memory share of the reply.
     slow: Option<(Patience, Share<'c>)>,
 }
 
-/// What the kernel keeps of a reply that is not read, in bytes.
+/// Number of bytes of an unread reply that the kernel keeps.
 const KERNEL_BYTES: usize = 128 * 1024;
 
 impl<'c> Outgoing<'c> {
@@ -139,7 +139,7 @@ impl<'c> Outgoing<'c> {
         match self.seat.wait(self.link, Ready::ToWrite, Shutdown::Both, patience, None)? {
             Waited::On => Ok(()),
             Waited::TooLong | Waited::Evicted => {
-                self.link.reset_on_close(); // or the kernel would keep what nobody reads
+                self.link.reset_on_close(); // or the kernel would keep the unread bytes
                 Err(io::ErrorKind::TimedOut.into())
             }
         }
@@ -173,7 +173,8 @@ impl<'c> Outgoing<'c> {
             (ResponseFraming::Chunked, Ok(())) => {
                 self.write_all(&mut [IoSlice::new(response::LAST_CHUNK)])
             }
-            // Its end is the connection's, and an orderly one would make it whole.
+            // The body's end is the connection's end, and an orderly one would make the body look
+            // complete.
             (ResponseFraming::UntilClose, Err(_)) => {
                 self.link.reset_on_close();
                 written
@@ -183,7 +184,7 @@ impl<'c> Outgoing<'c> {
     }
 }
 
-/// Each write is one chunk and is gone when the call returns.
+/// Writer of chunks: each write is one chunk, and is sent when the call returns.
 struct Chunks<'o, 'c> {
     out: &'o mut Outgoing<'c>,
     chunked: bool,

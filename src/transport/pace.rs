@@ -1,42 +1,41 @@
-//! Minimum rates, as arithmetic: how long a peer that is waited for may still take. Not the clock
-//! and not the socket: time and bytes enter as numbers.
+//! Minimum rates, as arithmetic: how long a peer may still be waited for. Time and bytes are
+//! arguments; there is no clock and no socket here.
 //!
-//! A peer has a credit of time. Waiting for it uses the credit up, its bytes refill it: each byte
-//! gives as much time as the minimum rate allows for one. So the rate holds on average, a pause of
-//! a quick peer is no fault, and no burst buys more than the limit of a single wait. Kestrel's
-//! `MinRequestBodyDataRate` and `MinResponseDataRate` are the model.
+//! A peer has a credit of time. Waiting for it uses the credit up, and its bytes refill it: each
+//! byte gives as much time as the minimum rate allows for one. So the rate holds on average, a
+//! quick peer may pause, and a burst never buys more than the limit of a single wait. The model is
+//! Kestrel's `MinRequestBodyDataRate` and `MinResponseDataRate`.
 
 use super::limits::MinRate;
 use std::time::Duration;
 
-/// At the connection cap a peer counts as behind its rate after so long, instead of the grace: a
-/// newcomer waits no longer for a place that somebody holds for nothing. In nanoseconds.
+/// Time after which a peer counts as behind its rate at the largest number of connections, in place
+/// of the grace: a new connection waits no longer for an unused slot. In nanoseconds.
 const PATIENCE_NS: i64 = 200_000_000;
 
-/// How a peer keeps up with its minimum rate, over one message.
+/// A peer's progress against its minimum rate, over one message.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Pace {
     /// Time that a byte gives, in nanoseconds; 0: there is no minimum.
     byte_ns: u64,
-    /// What a wait without a byte may take, what is left of it, and what the credits are at most:
-    /// in nanoseconds, as all here.
+    /// Longest wait without a byte, what is left of it, and the largest credits: all in
+    /// nanoseconds.
     longest_ns: i64,
     silent_ns: i64,
     most_ns: i64,
     brisk_most_ns: i64,
     /// Time left until the rate is missed; below 0 it is.
     left_ns: i64,
-    /// Time left until the peer may have to make room at the cap, in nanoseconds; below 0 it may,
-    /// the lowest first.
+    /// Time left until the peer may lose its slot, in nanoseconds; below 0 it may, the lowest
+    /// first.
     brisk_ns: i64,
-    /// Whether what moves counts for that. Not at first where the peer reads: its system takes some
-    /// hundred KiB that the peer never looks at.
+    /// Whether moved bytes count for that. Not at first for a peer that reads: its system accepts
+    /// some hundred KiB that the peer never reads.
     counts: bool,
 }
 
 impl Pace {
-    /// At the beginning of a message. `longest`: what a single wait may take, whatever came before
-    /// it.
+    /// At the beginning of a message. `longest`: the longest single wait, whatever came before it.
     pub(super) fn new(rate: MinRate, longest: Duration) -> Pace {
         let longest_ns = nanoseconds(longest);
         let grace_ns = nanoseconds(rate.grace);
@@ -71,7 +70,7 @@ impl Pace {
         Pace { counts: false, ..Pace::new(rate, longest) }
     }
 
-    /// The peer has moved so many bytes.
+    /// The peer has moved this many bytes.
     pub(super) fn moved(&mut self, bytes: u64) {
         let counts = self.counts;
         self.counts |= self.brisk_ns <= 0;
@@ -90,7 +89,7 @@ impl Pace {
         }
     }
 
-    /// It was waited for for so long.
+    /// It was waited for during this time.
     pub(super) fn waited(&mut self, ns: u64) {
         let ns = i64::try_from(ns).unwrap_or(i64::MAX);
         self.silent_ns = self.silent_ns.saturating_sub(ns);
@@ -98,13 +97,13 @@ impl Pace {
         self.brisk_ns = self.brisk_ns.saturating_sub(ns);
     }
 
-    /// How long it may be waited for from now on.
+    /// How much longer it may be waited for.
     pub(super) fn left_ns(&self) -> u64 {
         u64::try_from(self.left_ns.min(self.silent_ns)).unwrap_or(0)
     }
 
-    /// For how long it has been behind, where places are scarce, in nanoseconds; `None` if it keeps
-    /// up, or need not.
+    /// How long it has been behind, for the choice of a slot to free, in nanoseconds; `None` if it
+    /// keeps up, or has no minimum.
     pub(super) fn behind_ns(&self) -> Option<u64> {
         u64::try_from(self.brisk_ns.saturating_neg()).ok().filter(|ns| *ns > 0 && self.byte_ns > 0)
     }
@@ -155,9 +154,9 @@ mod tests {
     }
 
     #[test]
-    fn who_is_behind_longest_is_told_apart_from_who_keeps_up() {
+    fn a_peer_that_is_behind_is_found_and_one_that_keeps_up_is_not() {
         let (mut trickles, mut quick) = (Pace::new(RATE, LONGEST), Pace::new(RATE, LONGEST));
-        assert_eq!(trickles.behind_ns(), None, "nobody is behind at once");
+        assert_eq!(trickles.behind_ns(), None, "no peer is behind at once");
         for _ in 0..3 {
             trickles.waited(SECOND);
             trickles.moved(1);

@@ -1,5 +1,4 @@
-//! Panics in handlers: caught, told in one line by whoever catches them, and never the process's
-//! end.
+//! Panics in handlers: they are caught, the catcher logs them in one line, and the process goes on.
 
 use super::waiting::is_coroutine;
 use crate::error::Error;
@@ -12,15 +11,15 @@ use std::mem::ManuallyDrop;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind, set_hook, take_hook};
 
 thread_local! {
-    /// Where the last panic of this thread was, `file:line`, for the catcher. Never dropped by
-    /// itself: see spare.rs.
+    /// Place of this thread's last panic, `file:line`, for the catcher. Never dropped by itself:
+    /// see spare.rs.
     static PLACE: Cell<Option<ManuallyDrop<String>>> = const { Cell::new(None) };
     /// Whether a panic of this thread is caught.
     static CAUGHT: Cell<bool> = const { Cell::new(false) };
 }
 
-/// From now on the panics that this server catches are not printed twice; all others are printed as
-/// before.
+/// From now on panics that this server catches are not printed a second time; all others are
+/// printed as before.
 pub(super) fn install() {
     let otherwise = take_hook();
     set_hook(Box::new(move |info| {
@@ -42,7 +41,8 @@ pub(crate) struct Panicked {
 
 /// Runs `work`; a panic in it becomes a value.
 pub(crate) fn catch<T>(work: impl FnOnce() -> T) -> Result<T, Panicked> {
-    // What is caught is a handler's, which stays on its thread: the flag is this call's.
+    // Only a handler's panic is caught, and a handler stays on its thread: the flag belongs to this
+    // call.
     let before = CAUGHT.replace(true);
     let caught = catch_unwind(AssertUnwindSafe(work));
     CAUGHT.set(before);
@@ -62,19 +62,19 @@ fn keep_place(place: Option<String>) {
 }
 
 impl Panicked {
-    /// The failure of a request whose handler panicked: its caller is not told the words, the log
-    /// is.
+    /// The failure of a request whose handler panicked. The caller does not get the panic's
+    /// message; the log does.
     pub(crate) fn into_error(self) -> Error {
         let status = Status::INTERNAL_SERVER_ERROR;
         Error::new("the handler panicked").with_status(status).with_cause_text(self.to_string())
     }
 
-    /// The same where an I/O error is wanted, with its words.
+    /// The same as an I/O error, with the panic's message.
     pub(crate) fn into_io(self) -> io::Error {
         io::Error::other(self.to_string())
     }
 
-    /// Goes on panicking here, with the same message and place.
+    /// Continues the panic here, with the same message and place.
     pub(super) fn resume(self) -> ! {
         keep_place(self.place);
         resume_unwind(self.payload)

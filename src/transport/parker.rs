@@ -1,5 +1,5 @@
-//! One waits, others wake it: a coroutine pauses, a thread sleeps. A wake that comes first is kept.
-//! tests/model.rs tries the orders in which that may happen.
+//! Parker: one waits and others wake it. A coroutine pauses, a thread sleeps. A wake that comes
+//! first is kept. tests/model.rs tries the possible orders.
 
 use super::coroutine::{Coroutine, pause};
 use super::event_loop::{EventLoop, Timed};
@@ -9,19 +9,19 @@ use super::locks::{Arc, AtomicU64, Condvar, Mutex, MutexGuard, Ordering, PoisonE
 use crate::sys::monotonic_ns;
 use std::time::Duration;
 
-/// Where one waits at a time.
+/// A place where one coroutine or thread waits at a time.
 #[derive(Default)]
 pub(super) struct Parker {
     state: Mutex<ParkState>,
     /// For a thread.
     woken: Condvar,
-    /// How often a coroutine has begun or ended to wait here: odd while one waits.
+    /// Number of times that a coroutine has begun or ended to wait here: odd while one waits.
     round: AtomicU64,
 }
 
 #[derive(Default)]
 struct ParkState {
-    /// A wake that nobody has waited for yet.
+    /// A wake that no wait has taken yet.
     token: bool,
     parked: Option<(Coroutine, &'static EventLoop)>,
 }
@@ -57,7 +57,7 @@ impl Parker {
         state.token = false;
     }
 
-    /// Wakes who waits here, or the next one to wait.
+    /// Wakes the one that waits here, or the next one to wait.
     pub(super) fn unpark(&self) {
         let mut state = self.lock();
         match self.take(&mut state) {

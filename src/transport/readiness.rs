@@ -1,6 +1,6 @@
-//! Waiting in a handler for a descriptor that is not the server's: an outgoing connection's. In the
-//! boot lane the main thread watches for others meanwhile, a handler elsewhere lends its event
-//! loop, and any other thread just blocks.
+//! Readiness: waiting in a handler for an outgoing connection's descriptor. In the boot lane the
+//! main thread watches for other connections meanwhile, elsewhere a handler lends its event loop,
+//! and any other thread just blocks.
 
 use super::early::Wait;
 use super::handling::Blocks;

@@ -1,5 +1,5 @@
-//! The logger behind the `log` crate's macros: records of handlers, each with the id of the request
-//! that is being served. How a line looks and how it is written is `log`'s matter.
+//! Logger behind the `log` crate's macros: it adds the id of the request that is being served.
+//! `log` formats and writes the line.
 //!
 //! The level comes from `FIRSTBYTE_LOG` (off, error, warn, info, debug, trace; info by default).
 
@@ -11,7 +11,7 @@ use ::log::{Level, LevelFilter, Log, Metadata, Record};
 /// Reads the environment and becomes the logger, unless the program has one already.
 ///
 /// # Errors
-/// If a variable has a value that means nothing.
+/// If a variable has an invalid value.
 pub(crate) fn init(variable: impl Fn(&str) -> Option<String>) -> Result<()> {
     let level = match variable("FIRSTBYTE_LOG") {
         None => LevelFilter::Info,
@@ -22,14 +22,14 @@ pub(crate) fn init(variable: impl Fn(&str) -> Option<String>) -> Result<()> {
         })?,
     };
     log::read_format(variable)?;
-    log::tell_failures(level);
+    log::set_failure_level(level);
     if ::log::set_logger(&RequestRecords).is_ok() {
         ::log::set_max_level(level);
     }
     Ok(())
 }
 
-/// Runs a handler with its request id at hand for the records it makes.
+/// Runs a handler, with its request id for its log records.
 pub(crate) fn serving<T>(request_id: &str, handler: impl FnOnce() -> T) -> T {
     if ::log::max_level() != LevelFilter::Off {
         // also an empty one: the connection's last request had another
@@ -42,7 +42,8 @@ struct RequestRecords;
 
 impl Log for RequestRecords {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        // The coroutine library tells every socket it watches at level info: nobody asked for that.
+        // The coroutine library logs every socket that it watches at level info, which is of no use
+        // here.
         metadata.level() <= ::log::max_level()
             && (metadata.level() <= Level::Warn || !metadata.target().starts_with("may"))
     }
@@ -61,7 +62,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn says_what_a_variable_should_be() {
+    fn an_unknown_level_is_an_error_that_lists_the_levels() {
         let with = |name: &'static str, value: &'static str| {
             init(move |asked| (asked == name).then(|| value.to_owned()))
                 .map_err(|error| error.to_string())

@@ -1,20 +1,20 @@
-//! The role of an event loop's leader: who has it, and who may take it. Pure; every change is made
-//! within the loop's lock. tests/model.rs tries their orders.
+//! Role of an event loop's leader: which thread has it, and which may take it. Pure; every change
+//! is made within the loop's lock. tests/model.rs tries their orders.
 //!
-//! A leader runs coroutines. Where a handler blocks the leader's thread, the role is offered: a
-//! standby takes it as soon as something happens. A leader that is done waiting before takes it
-//! back, and is the leader as if nothing had been.
+//! A leader runs coroutines. If a handler blocks the leader's thread, the role is offered, and a
+//! standby takes it as soon as something happens. If the leader's wait ends before that, it takes
+//! the role back and continues.
 
-/// Who has the role. `T` names a thread.
+/// State of the role. `T` identifies a thread.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Role<T> {
     Led(T),
-    /// That thread's handler waits, or does not come back: another one may take it.
+    /// This thread's handler waits, or does not return: another thread may take the role.
     Offered(T),
 }
 
 impl<T: Copy + PartialEq> Role<T> {
-    /// Gives the role to who takes it. False if `me` has not got it.
+    /// Offers the role to any taker. False if `me` does not have it.
     pub(super) fn offer(&mut self, me: T) -> bool {
         let mine = *self == Role::Led(me);
         if mine {
@@ -23,7 +23,7 @@ impl<T: Copy + PartialEq> Role<T> {
         mine
     }
 
-    /// Has `me` lead again if nobody has taken the role. False if somebody has.
+    /// Makes `me` the leader again if no thread has taken the role. False if one has.
     pub(super) fn take_back(&mut self, me: T) -> bool {
         if *self == Role::Offered(me) {
             *self = Role::Led(me);
@@ -31,7 +31,7 @@ impl<T: Copy + PartialEq> Role<T> {
         *self == Role::Led(me)
     }
 
-    /// Takes the role if it is offered: who has offered it.
+    /// Takes the role if it is offered. Returns the thread that offered it.
     pub(super) fn take(&mut self, me: T) -> Option<T> {
         match *self {
             Role::Offered(from) => {

@@ -1,4 +1,4 @@
-//! The coroutine runtime: how it comes up, and what is handed over to it when the boot lane ends.
+//! Start of the coroutine runtime, and what the boot lane hands over to it.
 
 use super::accept;
 use super::connection::Connection;
@@ -13,8 +13,7 @@ use crate::log;
 use std::net::TcpListener;
 use std::os::fd::AsRawFd;
 
-/// Starts the coroutine runtime, which takes over the listener and the connections that were
-/// accepted without it.
+/// Starts the coroutine runtime, which takes over the listener and the connections accepted so far.
 pub(super) fn start<S: Service>(
     server: &'static Server<S>,
     listener: TcpListener,
@@ -26,7 +25,7 @@ pub(super) fn start<S: Service>(
         .set_nonblocking(true)
         .and_then(|()| loops::start(server.workers, server.limits.stack_bytes));
     if let Err(error) = started {
-        // Nobody could be served, and a panic would be one handler's.
+        // Nothing could be served, and a panic would count as one handler's.
         log::announce(format_args!("the runtime does not start: {error}; the process ends"));
         std::process::exit(1);
     }

@@ -1,5 +1,5 @@
-//! The life of the server: from a listening socket to the last reply after SIGTERM, and what a
-//! function has to do then.
+//! Life of the server: from a listening socket to the last reply after SIGTERM, and the function's
+//! stop hooks.
 
 use super::background;
 use super::lane;
@@ -17,12 +17,12 @@ use std::os::fd::AsRawFd;
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Serves until SIGTERM or SIGINT, then lets what is in flight finish, and has the service do what
-/// it does last. False if something was cut off, or has failed.
+/// Serves until SIGTERM or SIGINT, then lets work in flight finish, and runs the service's last
+/// work. False if something was cut off or has failed.
 ///
-/// `ready` is called when signals are minded and a connection would be taken. `settle` does what a
-/// first reply need not wait for. It is called once: in the first pause after
-/// a reply, or when the boot lane ends.
+/// `ready` is called when signals are handled and connections would be accepted. `settle` does what
+/// a first reply does not need. It is called once: in the first pause after a reply, or when the
+/// boot lane ends.
 pub(crate) fn serve<S: Service>(
     listener: TcpListener,
     service: S,
@@ -52,29 +52,30 @@ pub(crate) fn serve<S: Service>(
     }
     if !stopper::begin() {
         loop {
-            // The stopper was first, and ends the process. Not `park`: std's threads that know
-            // themselves are a KiB of every function.
+            // The stopper is already ending the process. Not `park`: that std code adds a KiB to
+            // every function.
             thread::sleep(Duration::from_secs(3600));
         }
     }
-    let cut = server.tell_cut(left);
+    let cut = server.log_cut(left);
     let ended = server.service.stop();
     stop::drained();
     accepting && ended && !cut
 }
 
 impl<S: Service> Server<S> {
-    /// How long what is in flight has. Where the service has something to do last, a quarter of the
-    /// time is its own.
+    /// Time for work in flight. If the service has last work, a quarter of the drain time is
+    /// reserved for that.
     fn drain_time(&self) -> Duration {
         let all = self.limits.drain_timeout;
         if self.service.has_last_work() { all - all / 4 } else { all }
     }
 
-    /// Names what the drain time cuts off: whether it does. `left`: connections that are open.
+    /// Logs what the drain time cuts off. Returns whether something is cut off. `left`: open
+    /// connections.
     #[cold]
     #[inline(never)]
-    fn tell_cut(&self, left: usize) -> bool {
+    fn log_cut(&self, left: usize) -> bool {
         if left == 0 && BACKGROUND.get().is_none() {
             return false;
         }
@@ -93,14 +94,14 @@ impl<S: Service> Server<S> {
             );
             log::failure(Level::Error, "", line);
         }
-        let background = BACKGROUND.get().map_or(0, |background| background.tell_left());
+        let background = BACKGROUND.get().map_or(0, |background| background.log_left());
         left > 0 || background > 0
     }
 }
 
 impl<S: Service> Ending for Server<S> {
     fn end(&self) -> ! {
-        self.tell_cut(self.slots.count()); // the main thread is in a handler
+        self.log_cut(self.slots.count()); // the main thread is in a handler
         self.service.stop();
         stop::end_process()
     }

@@ -5,16 +5,16 @@ use super::limits::Limits;
 use super::slots::{Need, Slots};
 use std::sync::{Condvar, Mutex, PoisonError};
 
-/// What connections share. One per process, for as long as it lives.
+/// What connections share. One per process, for its whole life.
 pub(crate) struct Server<S> {
     pub service: S,
     pub limits: Limits,
     pub slots: Slots,
     pub budget: Budget,
     pub workers: usize,
-    /// What was put off until the first reply is out.
+    /// Work that is delayed until the first reply is out.
     pub settle: fn(),
-    /// What accepts, once there is a runtime.
+    /// State of the accepting coroutine, once there is a runtime.
     pub accepting: Accepting,
 }
 
@@ -34,13 +34,13 @@ impl<S> Server<S> {
 }
 
 impl<S> Server<S> {
-    /// Memory is wanted: the connection goes that holds some and whose peer is furthest behind.
+    /// Frees memory: ends the connection that holds some and whose peer is furthest behind.
     pub(super) fn relieve(&self) {
         self.slots.make_room(self.slots.departures(), Need::Memory);
     }
 }
 
-/// How far accepting has come: the main thread waits for its end.
+/// State of accepting; the main thread waits for its end.
 #[derive(Default)]
 pub(crate) struct Accepting {
     state: Mutex<AcceptState>,
@@ -49,13 +49,13 @@ pub(crate) struct Accepting {
 
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) enum AcceptState {
-    /// There is no runtime.
+    /// There is no runtime yet.
     #[default]
     NotYet,
     Going,
     /// The listener was shut down.
     Ended,
-    /// It has panicked.
+    /// The coroutine panicked.
     Failed,
 }
 
@@ -65,7 +65,7 @@ impl Accepting {
         self.changed.notify_all();
     }
 
-    /// Waits for the end of what goes on, if anything does.
+    /// Waits for the end of accepting, if it has begun.
     pub(super) fn end(&self) -> AcceptState {
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let ended = self.changed.wait_while(state, |state| *state == AcceptState::Going);

@@ -1,4 +1,4 @@
-//! Service: what a server serves, as this room sees it. App implements it.
+//! Service: the interface between transport and what it serves. App implements it.
 
 use crate::error::{Error, Result};
 use crate::headers::Headers;
@@ -6,17 +6,17 @@ use crate::reply::Reply;
 use crate::request::Request;
 use crate::wire::Head;
 
-/// What is served. Implemented by App; replaceable in tests.
+/// What is served. App implements it; tests have others.
 pub(crate) trait Service: Send + Sync + 'static {
     /// Decides on a request by its head, before any of its body is read.
     fn admit(&self, head: &RequestHead<'_>) -> Result<Admission>;
     /// Answers a complete request. Must not panic.
     fn call(&self, request: Request<'_>) -> Reply;
-    /// Makes the reply to a request that is refused; `head` is there if it was understood.
+    /// Makes the reply to a refused request; `head` is there if it was valid.
     fn refuse(&self, error: &Error, head: Option<&RequestHead<'_>>) -> Reply;
-    /// Whether there is something to do when the server stops.
+    /// Whether there is work to do when the server stops.
     fn has_last_work(&self) -> bool;
-    /// Does it. False if it fails. Must not panic.
+    /// Does that work. False if it fails. Must not panic.
     fn stop(&self) -> bool;
 }
 
@@ -39,7 +39,7 @@ impl<'a> RequestHead<'a> {
         Headers::new(self.bytes, &self.head.fields)
     }
 
-    /// Method, path and query. The wire admits visible ASCII only in all three.
+    /// Method, path and query. The parser accepts only visible ASCII in all three.
     pub(crate) fn target(&self) -> (&'a str, &'a str, Option<&'a str>) {
         let text = |bytes: &'a [u8]| std::str::from_utf8(bytes).unwrap_or_default();
         let head = self.head;

@@ -1,10 +1,10 @@
-//! Who serves an event loop: its leader, who runs coroutines, and its standby, who takes the role
-//! when the leader's handler blocks.
+//! Service of an event loop: its leader runs coroutines, and its standby takes the role when the
+//! leader's handler blocks.
 //!
-//! A handler that is about to wait says so ([`Shift::offer`]): one system call, because the standby
-//! sleeps in an epoll of its own that has the loop's epoll in it, and wakes up only if something
-//! happens. A handler that blocks or computes without saying so is found by a timer, which runs
-//! while handlers run; idle, nothing runs.
+//! A handler that is about to wait reports it ([`Shift::offer`]) with one system call: the standby
+//! sleeps in an epoll of its own that contains the loop's epoll, and wakes up only if something
+//! happens. A timer finds a handler that blocks or computes without a report. It runs only while
+//! handlers run, so an idle instance has no timer.
 
 use super::event_loop::{EventLoop, Next, State, control, owned};
 use super::role::Role;
@@ -21,7 +21,7 @@ pub(super) struct Shift {
     work: EventLoop,
     /// The standby's epoll.
     outer: OwnedFd,
-    /// A timerfd, in it.
+    /// A timerfd in that epoll.
     timer: OwnedFd,
     /// Whether the timer runs.
     timed: AtomicBool,
@@ -32,9 +32,9 @@ pub(super) struct Shift {
 
 #[derive(Default)]
 struct WatchState {
-    /// The handler that the leader was in when the timer went off last.
+    /// The leader's handler at the timer's last expiry.
     seen: Option<(Worker, u64)>,
-    /// Handlers whose thread was taken out of the loop, because they blocked without saying so.
+    /// Handlers whose thread was taken out of the loop, because they blocked without a report.
     held: Vec<Held>,
 }
 
@@ -44,21 +44,21 @@ struct Held {
     since_ns: u64,
 }
 
-/// A handler has this long, once or twice, before the loop is lent without its word, in
+/// Time that a handler has, once or twice, before the loop is lent without a report, in
 /// nanoseconds.
 const PATIENCE_NS: u32 = 10_000_000;
-/// The same soon after one that was lent so: where one handler blocks, more do.
+/// The same shortly after such a loan: where one handler blocks, more do.
 const LESS_PATIENCE_NS: u32 = 1_000_000;
-/// How soon, in nanoseconds.
+/// How long that shorter time applies, in nanoseconds.
 const LATELY_NS: u64 = 200_000_000;
-/// A handler that holds its thread that long is worth a line, in nanoseconds.
+/// Time from which on a handler that holds its thread is logged, in nanoseconds.
 const WORTH_A_LINE_NS: u64 = 1_000_000_000;
 
-/// What the standby's events say of themselves.
+/// Data of the standby's events.
 const LOOP: u64 = 1;
 const TIMER: u64 = 2;
 
-/// The loop has no standby and needs one.
+/// Marker: the loop has no standby and needs one.
 #[must_use]
 pub(super) struct Needed;
 
@@ -91,8 +91,8 @@ impl Shift {
         Ok(Shift { work, outer, timer, timed, watch, lent_ns: AtomicU64::new(0) })
     }
 
-    /// The handler on this thread is about to wait: whether the role was its thread's and is
-    /// offered now.
+    /// Called when the handler on this thread is about to wait. Returns whether the role was its
+    /// thread's and is now offered.
     pub(super) fn offer(&self, me: Worker) -> (bool, Option<Needed>) {
         let mut state = self.work.lock();
         if !state.role.offer(me) {
@@ -100,17 +100,19 @@ impl Shift {
         }
         let needed = (!std::mem::replace(&mut state.has_standby, true)).then_some(Needed);
         self.work.leave_alone(&mut state);
-        // Within the lock, as in `take_back`: the last of both calls is the last of both states.
+        // Within the lock, as in `take_back`: the order of the calls is then the order of the
+        // states.
         self.wake_standby(true);
         (true, needed)
     }
 
-    /// The handler goes on: its thread leads again, unless another one has taken the role.
+    /// Called when the handler continues: its thread leads again, unless another one has taken the
+    /// role.
     pub(super) fn take_back(&self, me: Worker) {
         self.is_led_by(&mut self.work.lock(), me);
     }
 
-    /// What the thread does next as the leader; `None` if it is not.
+    /// The leader's next action; `None` if this thread is not the leader.
     pub(super) fn next_of(&self, me: Worker) -> Option<Next> {
         let mut state = self.work.lock();
         self.is_led_by(&mut state, me).then(|| self.work.next(&mut state))
@@ -126,7 +128,7 @@ impl Shift {
         leads
     }
 
-    /// Whether the standby wakes up if something happens in the loop.
+    /// Sets whether the standby wakes up if something happens in the loop.
     fn wake_standby(&self, wake: bool) {
         let events = if wake { libc::EPOLLIN | libc::EPOLLONESHOT } else { 0 };
         let changed =
@@ -134,18 +136,18 @@ impl Shift {
         debug_assert!(changed.is_ok());
     }
 
-    /// No thread is to be had: the next one that is asks to be the standby.
+    /// Notes that no thread could be made: the next free one asks to be the standby.
     pub(super) fn has_no_standby(&self) {
         self.work.lock().has_standby = false;
     }
 
-    /// The thread has no more to do: whether it stands by from now on.
+    /// Called when the thread has nothing to do. Returns whether it stands by from now on.
     pub(super) fn volunteer(&self) -> bool {
         !std::mem::replace(&mut self.work.lock().has_standby, true)
     }
 
-    /// Sleeps until the role is this thread's. Asks for another standby where handlers that block
-    /// are there already; elsewhere the next handler does ([`Shift::watch_handler`]).
+    /// Sleeps until the role is this thread's. Asks for another standby if blocking handlers are
+    /// already there; otherwise the next handler does ([`Shift::watch_handler`]).
     pub(super) fn stand_by(&self, me: Worker) -> Option<Needed> {
         loop {
             let mut events = [libc::epoll_event { events: 0, u64: 0 }; 2];
@@ -169,7 +171,7 @@ impl Shift {
         if taken {
             state.has_standby = false;
             self.work.look_after(&mut state);
-            self.timed.store(false, Ordering::SeqCst); // nobody listens to the timer
+            self.timed.store(false, Ordering::SeqCst); // no thread waits for the timer
         }
         taken
     }
@@ -178,8 +180,8 @@ impl Shift {
         if self.watch().held.is_empty() { None } else { self.watch_handler() }
     }
 
-    /// A handler begins on the leader's thread, which has counted its step: it is watched from now
-    /// on.
+    /// Called when a handler begins on the leader's thread, which has counted its step: watches it
+    /// from now on.
     pub(super) fn watch_handler(&self) -> Option<Needed> {
         // Either this sees that the timer does not run, or the standby, which has stopped it, sees
         // the step.
@@ -190,7 +192,7 @@ impl Shift {
         (!std::mem::replace(&mut self.work.lock().has_standby, true)).then_some(Needed)
     }
 
-    /// The timer has gone off.
+    /// Called when the timer expires.
     fn look_at_handlers(&self) {
         let mut count = 0u64;
         // JUSTIFICATION: std's read wants a File.
@@ -198,7 +200,7 @@ impl Shift {
         unsafe { libc::read(self.timer.as_raw_fd(), (&raw mut count).cast(), 8) };
         let now = monotonic_ns();
         let mut watch = self.watch();
-        watch.tell(now);
+        watch.log_long(now);
         let handler = self.current();
         if let Some((worker, number)) = handler
             && watch.seen == handler
@@ -217,7 +219,7 @@ impl Shift {
         }
     }
 
-    /// The handler that the leader is in.
+    /// The leader's current handler.
     fn current(&self) -> Option<(Worker, u64)> {
         match self.work.lock().role {
             Role::Led(worker) => worker.handler().map(|handler| (worker, handler)),
@@ -225,7 +227,7 @@ impl Shift {
         }
     }
 
-    /// Offers the role of a leader that does not come back from its handler.
+    /// Offers the role of a leader whose handler does not return.
     fn lend(&self, worker: Worker, handler: u64) -> bool {
         let mut state = self.work.lock();
         let lent = worker.handler() == Some(handler) && state.role.offer(worker);
@@ -256,8 +258,8 @@ impl Shift {
 }
 
 impl WatchState {
-    /// Forgets handlers that have ended; one that goes on for long is told, once.
-    fn tell(&mut self, now: u64) {
+    /// Drops handlers that have ended, and logs each long one once.
+    fn log_long(&mut self, now: u64) {
         self.held.retain(|held| {
             let goes_on = held.worker.handler() == Some(held.handler);
             let long = now.saturating_sub(held.since_ns) >= WORTH_A_LINE_NS;

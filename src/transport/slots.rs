@@ -1,13 +1,14 @@
-//! All open connections: who is idle, who is behind, whose deadline has passed, whether there is
-//! room for one more.
+//! All open connections: which are idle, which are behind their minimum rate, whose deadline has
+//! passed, and whether there is a slot for one more.
 //!
-//! A connection that must not wait for ever is ended from outside where it waits on a coroutine:
-//! the watcher, a coroutine that sleeps until the next deadline and for ever if there is none,
-//! shuts its socket down, and the wait returns. No such wait has a timer of its own, and an idle
-//! server none at all. A thread that waits looks at the clock itself.
+//! A wait on a coroutine is ended from outside: the watcher, a coroutine that sleeps until the next
+//! deadline, or for ever if there is none, shuts the socket down, and the wait returns. So no wait
+//! has a timer of its own, and an idle server has no timer at all. A thread that waits checks the
+//! clock itself.
 //!
-//! A connection that has had its last reply and only waits until the peer has read it (it lingers)
-//! holds no place under the cap. Such connections have a number of their own, and the oldest goes.
+//! A connection that lingers (it has had its last reply, and only waits until the peer has read it)
+//! does not count under the cap. There is a separate limit for such connections, and the oldest is
+//! closed.
 
 use super::clock;
 #[cfg(feature = "websocket")]
@@ -31,23 +32,23 @@ use std::time::{Duration, Instant};
 /// Every connection of the server.
 pub(crate) struct Slots {
     cap: usize,
-    /// Connections that may linger.
+    /// Largest number of connections that linger.
     most_lingering: usize,
     open: Mutex<OpenSlots>,
     /// Signalled when the last connection closes while the server stops.
     emptied: Condvar,
-    /// Connections that hold a place.
+    /// Number of connections under the cap.
     count: AtomicUsize,
-    /// How many have given their place up so far.
+    /// Number of slots freed so far.
     departures: AtomicUsize,
     /// Orders connections by when they became idle.
     idle_order: AtomicU64,
     stopping: AtomicBool,
-    /// The accepting coroutine, while it waits for room.
+    /// The accepting coroutine, while it waits for a slot.
     acceptor: Arc<Parker>,
     wants_room: AtomicBool,
     watcher: OnceLock<Arc<Parker>>,
-    /// When the watcher will look next, by the monotonic clock.
+    /// Time of the watcher's next look, by the monotonic clock.
     next_look: AtomicU64,
 }
 
@@ -55,7 +56,7 @@ pub(crate) struct Slots {
 struct OpenSlots {
     slots: Vec<Option<Arc<Slot>>>,
     free: Vec<usize>,
-    /// Those that linger, the oldest first.
+    /// The lingering connections, the oldest first.
     lingering: Vec<usize>,
 }
 
@@ -66,9 +67,9 @@ struct Slot {
 struct SlotState {
     fd: RawFd,
     phase: Phase,
-    /// What the connection waits for from its peer, while it does.
+    /// The current wait for the peer, if there is one.
     wait: Option<Wait>,
-    /// How its wait is ended where the socket is to stay open: a WebSocket's.
+    /// Ends the wait if the socket must stay open: a WebSocket's.
     #[cfg(feature = "websocket")]
     nudge: Option<Nudge>,
 }
@@ -78,27 +79,27 @@ enum Phase {
     Busy,
     Idle {
         since_ns: u64,
-        /// A position among those of the same tick.
+        /// Order among those of the same tick.
         order: u64,
     },
-    /// Ended from outside, or by itself: the socket is being closed and is nobody else's business.
-    /// The time when that began.
+    /// Ended from outside, or by itself: the socket is being closed, and no other code may use it.
+    /// With the time when that began.
     Leaving(u64),
     /// The deadline has passed.
     Expired,
-    /// Behind its minimum rate while somebody else waited for the place: it has one reply left,
-    /// which it does not wait for. The time when it was told.
+    /// Behind its minimum rate while another connection waited for the slot: it may send one more
+    /// reply, without waiting. With the time when it lost the slot.
     Evicted(u64),
 }
 
-/// A wait for a peer that must keep up.
+/// A wait for a peer with a minimum rate.
 struct Wait {
     /// When `how` is shut down.
     deadline: u64,
-    /// When it is at the latest, whatever the peer does.
+    /// Latest possible time of that, whatever the peer does.
     latest: u64,
     how: Shutdown,
-    /// Up to when `patience` has been counted.
+    /// Time up to which `patience` has been counted.
     counted_ns: u64,
     patience: Patience,
 }
@@ -114,21 +115,20 @@ impl Wait {
     }
 }
 
-/// What is being waited for, and how much time the peer has left: kept over one message.
+/// What is waited for, and the time left to the peer over one message.
 #[derive(Clone, Copy)]
 pub(crate) struct Patience {
     pace: Pace,
-    /// Bytes that the peer had not taken when they were counted last; `None` where it is to send.
+    /// Number of bytes that the peer had not taken at the last count; `None` if the peer sends.
     queued: Option<u64>,
-    /// How long a peer that has taken everything may stay silent; `None` where it has not had its
-    /// last reply.
+    /// Longest silence of a peer that has taken everything; `None` if its last reply is not out.
     lingers: Option<Pace>,
     /// Whether the connection holds a share of the memory budget.
     pub holds_memory: bool,
 }
 
 impl Patience {
-    /// With a peer that sends.
+    /// For a peer that sends.
     pub(crate) fn to_read(rate: MinRate, longest: Duration) -> Patience {
         let pace = Pace::new(rate, longest);
         Patience { pace, queued: None, lingers: None, holds_memory: false }
@@ -148,7 +148,7 @@ impl Patience {
         Patience { pace, queued: Some(link.queued()), lingers: None, holds_memory: false }
     }
 
-    /// With a peer that has been sent its last reply: `reads` as for any reply until it has taken
+    /// For a peer that has been sent its last reply: `reads` as for any reply until it has taken
     /// all of it, `silent` after that.
     pub(crate) fn to_end(reads: Patience, silent: Patience) -> Patience {
         let left = reads.queued.is_some_and(|queued| queued > 0);
@@ -156,19 +156,20 @@ impl Patience {
         Patience { pace, lingers: Some(silent.pace), ..reads }
     }
 
-    /// So many bytes have been read from the peer.
+    /// Counts bytes read from the peer.
     pub(crate) fn received(&mut self, bytes: usize) {
         self.pace.moved(bytes as u64);
     }
 
-    /// So many bytes more are on their way to it.
+    /// Counts bytes that were given to the kernel.
     pub(crate) fn sent(&mut self, bytes: usize) {
         if let Some(queued) = &mut self.queued {
             *queued += bytes as u64;
         }
     }
 
-    /// Counts time in which a thread has waited without [`Seat::wait`]: how long it may go on.
+    /// Counts time in which a thread has waited without [`Seat::wait`]. Returns how long it may
+    /// continue.
     pub(crate) fn pass(&mut self, time: Duration, link: &Link) -> Duration {
         self.pace.waited(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX));
         self.look(link.fd());
@@ -187,7 +188,7 @@ impl Patience {
     }
 }
 
-/// What somebody waits for, at whose cost it may be had.
+/// What is needed, and which connections may be ended for it.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Need {
     Place,
@@ -195,13 +196,13 @@ pub(crate) enum Need {
     Memory,
 }
 
-/// Where descriptors have run out, a peer must be behind for so long before it is cut, in
-/// nanoseconds: those who wait have no place of the cap's.
+/// How long a peer must be behind before it is cut because descriptors have run out, in
+/// nanoseconds: those that wait have no slot of the cap's.
 const DESCRIPTOR_PATIENCE_NS: u64 = 2_000_000_000;
-/// One that was told to leave and is still there after so long keeps nobody else from being told,
-/// in nanoseconds: a handler may be busy with something else.
+/// Time after which a connection that must leave no longer keeps others from being ended, in
+/// nanoseconds: its handler may be busy.
 const LEAVING_NS: u64 = 50_000_000;
-/// How many are looked at, of those that seem to have kept their place longest.
+/// Largest number of connections tried, of those that seem to have been unused longest.
 const MOST_TRIED: usize = 8;
 
 impl Slots {
@@ -226,12 +227,12 @@ impl Slots {
         self.count.load(Ordering::Acquire) >= self.cap
     }
 
-    /// Whether the process has been told to stop: no reply promises another.
+    /// Whether the process has received a stop signal: then no reply announces another request.
     pub(crate) fn is_stopping(&self) -> bool {
         self.stopping.load(Ordering::Relaxed) || stop::stopped()
     }
 
-    /// Takes in a connection that was just accepted.
+    /// Adds a connection that was just accepted.
     pub(crate) fn seat(&'static self, fd: RawFd) -> Seat {
         let slot = Arc::new(Slot { state: Mutex::new(SlotState::new(fd)) });
         let mut open = lock(&self.open);
@@ -244,15 +245,14 @@ impl Slots {
         Seat { slots: self, index, slot, has_place: Cell::new(true) }
     }
 
-    /// How many connections have given their place up so far. Whoever looks for room asks before
-    /// the look.
+    /// Number of slots freed so far. Read it before looking for a free one.
     pub(crate) fn departures(&self) -> usize {
         self.departures.load(Ordering::SeqCst)
     }
 
-    /// Ends the connection that has kept its place longest for nothing: idle, or waiting for a peer
-    /// that is behind its minimum rate. None if one is leaving already or has left since `seen`:
-    /// then there may be room by now, and a slow leave costs one connection and not all of them.
+    /// Ends the connection that has been unused longest: idle, or waiting for a peer that is behind
+    /// its minimum rate. None if one is already leaving or has left since `seen`: then a slot may
+    /// be free by now, and a slow leave costs one connection and not all of them.
     pub(crate) fn make_room(&self, seen: usize, need: Need) {
         let mut open = lock(&self.open);
         let now = clock::now_ns();
@@ -264,7 +264,7 @@ impl Slots {
         if need == Need::Descriptor && open.end_oldest_lingering(now) {
             return;
         }
-        // The first is the one, but for a request that has just arrived; sorting for that case is 5
+        // The first is the right one, unless a request has just arrived; sorting for that case is 5
         // KiB of every function.
         let mut tried = None;
         for _ in 0..MOST_TRIED {
@@ -280,8 +280,8 @@ impl Slots {
         }
     }
 
-    /// Yields until a connection gives its place up or becomes idle, or until `limit` has passed;
-    /// not at all if one has since `seen`. Only the acceptor waits here.
+    /// Pauses until a slot is freed or a connection becomes idle, or until `limit` has passed; not
+    /// at all if that happened since `seen`. Only the acceptor waits here.
     pub(crate) fn wait_for_room(&self, seen: usize, limit: Duration) {
         self.wants_room.store(true, Ordering::SeqCst);
         if self.departures() == seen {
@@ -290,20 +290,20 @@ impl Slots {
         self.wants_room.store(false, Ordering::SeqCst);
     }
 
-    fn tell_acceptor(&self) {
+    fn wake_acceptor(&self) {
         if self.wants_room.load(Ordering::SeqCst) {
             self.acceptor.unpark();
         }
     }
 
-    /// How many connections are open.
+    /// Number of open connections.
     pub(crate) fn count(&self) -> usize {
         self.count.load(Ordering::Acquire)
     }
 
     /// Ends idle connections now and busy ones after their reply; waits until none is left or
-    /// `limit` has passed. Peers that have had their last reply have a moment of that to read it.
-    /// How many are left.
+    /// `limit` has passed. Peers that have had their last reply get part of that time to read it.
+    /// Returns how many are left.
     pub(crate) fn drain(&self, limit: Duration) -> usize {
         self.stopping.store(true, Ordering::SeqCst);
         let mut open = lock(&self.open);
@@ -315,7 +315,7 @@ impl Slots {
             }
             #[cfg(feature = "websocket")]
             if let Some(nudge) = state.nudge {
-                nudge.give(); // it says why it ends
+                nudge.give(); // its coroutine sends the close frame
             }
         }
         let begun = Instant::now();
@@ -331,7 +331,7 @@ impl Slots {
         self.count()
     }
 
-    /// Makes sure that the watcher looks at `deadline` or before.
+    /// Makes sure that the watcher looks at or before `deadline`.
     fn look_by(&'static self, deadline: u64) {
         if self.next_look.fetch_min(deadline, Ordering::SeqCst) <= deadline {
             return;
@@ -359,7 +359,7 @@ impl Slots {
         }
     }
 
-    /// Ends what is due; the earliest deadline that is not.
+    /// Ends what is due. Returns the earliest deadline that is not.
     fn expire(&self) -> u64 {
         let now = clock::now_ns();
         let open = lock(&self.open);
@@ -368,7 +368,7 @@ impl Slots {
             let fd = state.fd;
             let wait = state.wait.as_mut()?;
             if wait.deadline <= now {
-                wait.count(now, fd); // a reader may have moved
+                wait.count(now, fd); // the reader may have made progress
             }
             if wait.deadline > now {
                 return Some(wait.deadline);
@@ -383,14 +383,14 @@ impl Slots {
     }
 }
 
-/// What drain leaves to peers that have had their last reply.
+/// Time that a drain leaves to peers that have had their last reply.
 const LAST_WORD: Duration = Duration::from_secs(2);
 
 impl OpenSlots {
-    /// Ends the connection that has lingered longest, if one does.
+    /// Ends the connection that has lingered longest, if there is one.
     fn end_oldest_lingering(&mut self, now: u64) -> bool {
         while !self.lingering.is_empty() {
-            let oldest = self.lingering.remove(0); // some hundred numbers move
+            let oldest = self.lingering.remove(0); // moves some hundred numbers
             let Some(slot) = self.slots.get(oldest).and_then(Option::as_ref) else { continue };
             let mut state = lock(&slot.state);
             if !matches!(state.phase, Phase::Leaving(_)) {
@@ -414,7 +414,7 @@ impl SlotState {
         }
     }
 
-    /// Ends the wait whose time is over.
+    /// Ends a wait whose time is over.
     fn end_wait(&self, how: Shutdown) {
         #[cfg(feature = "websocket")]
         if let Some(nudge) = self.nudge {
@@ -423,7 +423,7 @@ impl SlotState {
         shutdown(self.fd, how);
     }
 
-    /// Whether it was told to leave a moment ago.
+    /// Whether it was asked to leave a moment ago.
     fn is_leaving(&self, now: u64) -> bool {
         match self.phase {
             Phase::Leaving(since) | Phase::Evicted(since) => now.saturating_sub(since) < LEAVING_NS,
@@ -431,8 +431,8 @@ impl SlotState {
         }
     }
 
-    /// For how long the connection has kept its place for nothing, as far as `need` may end it: in
-    /// nanoseconds, and in the order of those that became idle in one tick.
+    /// How long the connection has been unused, as far as `need` may end it: in nanoseconds, and in
+    /// the order of those that became idle in one tick.
     fn unused(&self, now: u64, need: Need) -> Option<(u64, u64)> {
         match self.phase {
             Phase::Idle { since_ns, order } if need != Need::Memory => {
@@ -453,7 +453,7 @@ impl SlotState {
         }
     }
 
-    /// Not if something has arrived that was not looked at yet.
+    /// Ends the connection, unless bytes have arrived that were not looked at yet.
     fn cut_if_unused(&mut self, now: u64, need: Need) -> bool {
         let fd = self.fd;
         match self.phase {
@@ -481,8 +481,8 @@ impl SlotState {
     }
 }
 
-/// One connection's place. [`Seat::leave`] comes before the socket is closed, because the number of
-/// a closed socket is soon another's; dropping it comes after, because only then is there room.
+/// A connection's slot. Call [`Seat::leave`] before the socket is closed, because the number of a
+/// closed socket is soon another's; drop it after, because only then is a connection less.
 pub(crate) struct Seat {
     slots: &'static Slots,
     index: usize,
@@ -491,24 +491,23 @@ pub(crate) struct Seat {
     has_place: Cell<bool>,
 }
 
-/// How a wait has ended.
+/// How a wait ended.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Waited {
     /// Something may have happened.
     On,
     /// The peer has used up its time.
     TooLong,
-    /// It was behind, and somebody else needed its place.
+    /// The peer was behind, and another connection needed its slot.
     Evicted,
 }
 
 impl Seat {
-    /// Nothing has arrived of a next request: the connection may be ended to make room. False if it
-    /// is to end now.
+    /// Marks the connection as idle: it may be ended to free its slot. False if it must end now.
     ///
-    /// `since` is the place among the idle ones: taken where there is none, kept while the same
-    /// wait goes on. The kernel wakes a connection for nothing now and then, and that makes it no
-    /// younger.
+    /// `since` is the place among the idle ones: taken if there is none, kept while the same wait
+    /// continues. The kernel sometimes wakes a connection without a reason, and that must not make
+    /// it younger.
     pub(crate) fn idle(&self, since: &mut Option<(u64, u64)>) -> bool {
         if self.slots.is_stopping() {
             return false;
@@ -517,12 +516,12 @@ impl Seat {
             (clock::coarse_ns(), self.slots.idle_order.fetch_add(1, Ordering::Relaxed))
         });
         let kept = self.turn(Phase::Idle { since_ns, order });
-        self.slots.tell_acceptor();
-        // The server may have begun to stop before this connection was to be seen idle.
+        self.slots.wake_acceptor();
+        // The server may have begun to stop before this connection was marked.
         kept && !self.slots.is_stopping()
     }
 
-    /// Something arrived, or is being written. False if the connection was ended meanwhile.
+    /// Marks the connection as busy. False if it was ended meanwhile.
     pub(crate) fn busy(&self) -> bool {
         self.turn(Phase::Busy)
     }
@@ -536,22 +535,22 @@ impl Seat {
         open
     }
 
-    /// From now on a wait whose time is over is ended by `nudge`, and so is one when the server
-    /// stops; `None`: as other connections' are.
+    /// From now on `nudge` ends a wait whose time is over, and one when the server stops; `None`:
+    /// the socket is shut down, as for other connections.
     #[cfg(feature = "websocket")]
     pub(super) fn be_nudged(&self, nudge: Option<Nudge>) {
         lock(&self.slot.state).nudge = nudge;
     }
 
-    /// The socket is about to be closed: nobody touches it any more.
+    /// Called before the socket is closed: other code must not use it any more.
     pub(crate) fn leave(&self) {
         let mut state = lock(&self.slot.state);
         state.phase = Phase::Leaving(0);
         state.wait = None;
     }
 
-    /// The last reply is out, and only the peer's end is waited for: the connection gives its place
-    /// up. Where too many do that, the oldest of them is ended.
+    /// Called when the last reply is out and only the peer's end is waited for: frees the slot. If
+    /// too many linger, the oldest of them is ended.
     pub(crate) fn linger(&self) {
         let mut open = lock(&self.slots.open);
         if !self.has_place.replace(false) {
@@ -568,17 +567,17 @@ impl Seat {
         drop(state);
         self.slots.give_place_up();
         drop(open);
-        self.slots.tell_acceptor();
+        self.slots.wake_acceptor();
     }
 
-    /// The point in time that is `limit` from now.
+    /// The time that is `limit` from now.
     pub(crate) fn deadline_in(&self, limit: Duration) -> Expiry {
         let limit = u64::try_from(limit.as_nanos()).unwrap_or(u64::MAX);
         Expiry(clock::now_ns().saturating_add(limit))
     }
 
-    /// Waits until the link may be ready, or the peer has used up its time, by `latest` at the
-    /// latest: then `how` of it is shut down. May return early.
+    /// Waits until the link may be ready, or the peer has used up its time, until `latest` at most:
+    /// then direction `how` is shut down. May return early.
     ///
     /// # Errors
     /// If the runtime cannot watch the socket.
@@ -608,12 +607,12 @@ impl Seat {
         }
         let left = deadline.saturating_sub(now);
         let waited = link.wait(until, Some(Duration::from_nanos(left)));
-        let thread = !is_coroutine(); // looks itself
+        let thread = !is_coroutine(); // checks the clock itself
         let mut state = lock(&self.slot.state);
         let wait = state.wait.take();
         match state.phase {
             Phase::Expired => {
-                state.phase = Phase::Busy; // the next deadline is one of its own
+                state.phase = Phase::Busy; // a connection's next deadline is separate
                 return Ok(Waited::TooLong);
             }
             Phase::Evicted(_) => return Ok(Waited::Evicted),
@@ -636,7 +635,7 @@ impl Seat {
     }
 }
 
-/// A point in time, by the monotonic clock in nanoseconds.
+/// A time of the monotonic clock, in nanoseconds.
 #[derive(Clone, Copy)]
 pub(crate) struct Expiry(u64);
 
@@ -673,12 +672,12 @@ impl Drop for Seat {
             }
         }
         drop(open);
-        self.slots.tell_acceptor();
+        self.slots.wake_acceptor();
     }
 }
 
-/// Locks are held for a few instructions and never across a wait; a panic in between leaves nothing
-/// half-done.
+/// Locks a mutex. Locks are held for a few instructions and never across a wait; a panic in between
+/// leaves consistent data.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,19 +1,19 @@
-//! The stack limit of the boot lane: a handler on the main thread has as much stack as one on a
-//! coroutine, so that an overflow shows at the first request and not under load only.
+//! Stack limit of the boot lane: a handler on the main thread has as much stack as one on a
+//! coroutine, so that an overflow shows at the first request and not only under load.
 //!
-//! Pages that nobody may touch lie so far below the frame that places them. The kernel lets the
+//! Pages without access are mapped that far below the frame that places them. The kernel lets the
 //! main thread's stack grow until it meets them.
 
 use std::ptr;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-/// More than the largest frame that steps over a page without touching it, in bytes.
+/// Larger than the largest frame that could skip a page without touching it, in bytes.
 pub(super) const GUARD_BYTES: usize = 64 * 1024;
 const PAGE_BYTES: usize = 4096;
 
-/// Where the guard lies; 0: nowhere.
+/// Address of the guard; 0: there is none.
 static PLACED: AtomicUsize = AtomicUsize::new(0);
-/// Whether it is away for a while.
+/// Whether it is removed for a while.
 static LIFTED: AtomicBool = AtomicBool::new(false);
 
 /// Whether an address is in the guard. Async-signal-safe.
@@ -27,8 +27,8 @@ pub(super) fn is_lifted() -> bool {
     LIFTED.load(Ordering::SeqCst)
 }
 
-/// From the caller's frame on, `stack_bytes` can be used, until [`remove`]. Nothing is done where
-/// something else lies there: another thread's stack, or this one's, which was deeper before.
+/// Limits the stack to `stack_bytes` below the caller's frame, until [`remove`]. Does nothing if
+/// that range is in use: by another thread's stack, or by this one's, which was deeper before.
 #[inline(never)]
 pub(super) fn place(stack_bytes: usize) {
     let here = 0u8;
@@ -36,7 +36,7 @@ pub(super) fn place(stack_bytes: usize) {
     map(below.saturating_sub(GUARD_BYTES));
 }
 
-/// The stack is as large as it was.
+/// Removes the limit.
 pub(super) fn remove() {
     let start = PLACED.swap(0, Ordering::SeqCst);
     if start != 0 {
@@ -46,11 +46,11 @@ pub(super) fn remove() {
     }
 }
 
-/// The guard is away until this is dropped.
+/// While it exists, the guard is removed.
 #[must_use]
 pub(super) struct Lifted(usize);
 
-/// For work that may use the whole stack.
+/// Removes the guard for work that may use the whole stack.
 pub(super) fn lift() -> Lifted {
     let start = PLACED.load(Ordering::SeqCst);
     remove();
@@ -62,7 +62,7 @@ impl Drop for Lifted {
     fn drop(&mut self) {
         LIFTED.store(false, Ordering::SeqCst);
         if self.0 != 0 {
-            map(self.0); // where the work came as deep as this, the stack stays as it is
+            map(self.0); // does nothing if the work came as deep as this
         }
     }
 }
@@ -71,13 +71,13 @@ fn map(start: usize) {
     let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_FIXED_NOREPLACE;
     let at = ptr::without_provenance_mut(start);
     // JUSTIFICATION: std maps no memory.
-    // SAFETY: where anything is mapped in that range the call fails and changes nothing.
+    // SAFETY: if anything is mapped in that range, the call fails and changes nothing.
     let mapped = unsafe { libc::mmap(at, GUARD_BYTES, libc::PROT_NONE, flags, -1, 0) };
     if mapped == at {
         PLACED.store(start, Ordering::SeqCst);
     } else if mapped != libc::MAP_FAILED {
         // JUSTIFICATION: as above.
-        // SAFETY: kernels before 4.17 take the address for a wish: the mapping is ours, and unused.
+        // SAFETY: kernels before 4.17 take the address as a hint: the mapping is ours, and unused.
         unsafe { libc::munmap(mapped, GUARD_BYTES) };
     }
 }

@@ -1,5 +1,4 @@
-//! Signals: SIGTERM and SIGINT stop the server, SIGSEGV ends the process whatever else is
-//! installed.
+//! Signals: SIGTERM and SIGINT stop the server; SIGSEGV ends the process with a message.
 //!
 //! As PID 1 of a scratch image a process ignores SIGTERM unless it has a handler.
 
@@ -12,9 +11,9 @@ use std::time::Duration;
 
 /// Listener fd + 1 (0 = none); zero-initialised, so it lives in .bss.
 static LISTENER: AtomicI32 = AtomicI32::new(0);
-/// The whole end has this long, in microseconds, even where nobody is left to look at a clock.
+/// Time for the whole end, in microseconds; it holds even if no thread is left to check the clock.
 static END_US: AtomicU64 = AtomicU64::new(0);
-/// How much later than the drain time-out the process ends if its end does not, in microseconds.
+/// Time between the drain time-out and the forced end of the process, in microseconds.
 const GRACE_US: u64 = 250_000;
 static STACK_KIB: AtomicUsize = AtomicUsize::new(0);
 
@@ -23,8 +22,8 @@ pub(crate) fn stopped() -> bool {
     stopping::stopping()
 }
 
-/// From now on SIGTERM and SIGINT shut the listening socket down, which wakes whoever accepts on
-/// it, and wake the stopper; the process ends at the latest when `drain` has passed, and a moment.
+/// From now on SIGTERM and SIGINT shut the listening socket down, which wakes a waiting accept, and
+/// wake the stopper; the process ends shortly after `drain` at the latest.
 pub(crate) fn on_signal(listener: libc::c_int, drain: Duration) {
     LISTENER.store(listener + 1, Ordering::SeqCst);
     let drain = u64::try_from(drain.as_micros()).unwrap_or(u64::MAX);
@@ -34,7 +33,7 @@ pub(crate) fn on_signal(listener: libc::c_int, drain: Duration) {
     }
 }
 
-/// The server has drained: the process may live on.
+/// Called when the server has drained: the process may continue.
 pub(crate) fn drained() {
     alarm_in(0);
 }
@@ -51,7 +50,7 @@ fn alarm_in(us: u64) {
     unsafe { libc::setitimer(libc::ITIMER_REAL, &raw const time, std::ptr::null_mut()) };
 }
 
-/// The listening socket is about to be closed: its number must not be shut down any more.
+/// Called before the listening socket is closed: its number must not be shut down any more.
 pub(crate) fn forget_listener() {
     LISTENER.store(0, Ordering::SeqCst);
 }
@@ -74,21 +73,22 @@ extern "C" fn stop(_signal: libc::c_int) {
     }
 }
 
-/// The time of the end is over as well: a stop hook does not end, or no thread could be made.
+/// Ends the process when the time for the end is over too: a stop hook does not return, or no
+/// thread could be made.
 extern "C" fn give_up(_signal: libc::c_int) {
     let line = b"firstbyte: the drain time-out is over; the process ends before it is done\n";
     // JUSTIFICATION: std's writers may allocate or lock, which a signal handler must not.
-    // SAFETY: write and _exit are async-signal-safe; the bytes are static, and what is left undone
-    // was to be given up.
+    // SAFETY: write and _exit are async-signal-safe; the bytes are static, and unfinished work is
+    // given up on purpose.
     unsafe {
         libc::write(1, line.as_ptr().cast(), line.len());
         end_process()
     }
 }
 
-/// Ends the process at once, with exit code 1, whatever its threads are at.
+/// Ends the process at once with exit code 1, whatever its threads are doing.
 pub(super) fn end_process() -> ! {
-    // JUSTIFICATION: std's exit runs what the C library has been told to run, beside other threads.
+    // JUSTIFICATION: std's exit runs the C library's exit handlers beside running threads.
     // SAFETY: _exit takes no memory and does not return.
     unsafe { libc::_exit(1) }
 }
@@ -96,9 +96,9 @@ pub(super) fn end_process() -> ! {
 /// From now on a stack overflow ends the process with one line. `stack_bytes`: the size of a
 /// coroutine's stack, 0 while there are none.
 ///
-/// To be called again once a coroutine has been made: the coroutine library's handler allocates and
-/// then abandons the coroutine with its locks and sockets, so that the process could hang for ever
-/// with its port open.
+/// Call it again once a coroutine has been made: the coroutine library installs a handler that
+/// allocates, and then abandons the coroutine with its locks and sockets, so that the process could
+/// hang for ever with its port open.
 pub(crate) fn end_on_stack_overflow(stack_bytes: usize) {
     STACK_KIB.store(stack_bytes / 1024, Ordering::SeqCst);
     for signal in [libc::SIGSEGV, libc::SIGBUS] {
@@ -113,56 +113,54 @@ pub(crate) fn end_on_stack_overflow(stack_bytes: usize) {
 /// Size of a signal stack, in bytes: the kernel's frame with all registers, and a line.
 const SIGNAL_STACK_BYTES: usize = 16 * 1024;
 
-/// The main thread's.
+/// The main thread's signal stack.
 #[repr(align(16))]
 struct SignalStack(UnsafeCell<[u8; SIGNAL_STACK_BYTES]>);
 
 // JUSTIFICATION: the kernel writes to it.
-// SAFETY: nothing else ever does, and only the main thread is told of it.
+// SAFETY: no other code ever does, and only the main thread gets its address.
 unsafe impl Sync for SignalStack {}
 
 /// # Safety
-/// From `stack` on are [`SIGNAL_STACK_BYTES`] that nobody else uses for as long as the thread
-/// lives.
+/// At `stack` are [`SIGNAL_STACK_BYTES`] that no other code uses as long as the thread lives.
 unsafe fn install_signal_stack(stack: *mut libc::c_void) {
     let stack = libc::stack_t { ss_sp: stack, ss_flags: 0, ss_size: SIGNAL_STACK_BYTES };
-    // JUSTIFICATION: std has no signal stacks of one's own.
+    // JUSTIFICATION: std cannot set a signal stack.
     // SAFETY: the caller has promised the stack; the call itself reads one stack_t.
     unsafe { libc::sigaltstack(&raw const stack, std::ptr::null_mut()) };
 }
 
-/// Does what std does before `main`, as far as a server needs it: a peer or log reader that is gone
-/// is an error and no signal, and a stack overflow of the main thread has a stack for its last
-/// line. Other threads: [`this_thread_is`].
+/// Does what std does before `main`, as far as a server needs it: a closed peer or log reader
+/// causes an error instead of a signal, and the main thread has a stack for the message about a
+/// stack overflow. Other threads: [`this_thread_is`].
 pub(crate) fn replace_std_start_up() {
     static STACK: SignalStack = SignalStack(UnsafeCell::new([0; SIGNAL_STACK_BYTES]));
     install(libc::SIGPIPE, libc::SIG_IGN, 0);
     // JUSTIFICATION: as for the function.
-    // SAFETY: the stack is static and nobody else's.
+    // SAFETY: the stack is static, and no other code uses it.
     unsafe { install_signal_stack(STACK.0.get().cast()) };
 }
 
-/// Whose stack it is that overflows.
+/// Kind of a thread, for the message about a stack overflow.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Thread {
-    /// The main one, or one that the program has made itself.
+    /// The main thread, or one that the program has made itself.
     Main,
     /// Runs coroutines, each on a stack of its own.
     Worker,
-    /// Runs what `blocking` is given.
+    /// Runs the work of `blocking`.
     Blocking,
 }
 
 thread_local! {
-    // Read in a signal handler: a plain variable of the thread, without initialisation or
-    // destructor.
+    // Read in a signal handler: a plain thread-local without initialisation or destructor.
     static THREAD: Cell<Thread> = const { Cell::new(Thread::Main) };
 }
 
-/// To be called on a thread before what may overflow a stack there: std gives its threads a signal
-/// stack only where it has set up the process, which [`replace_std_start_up`] stands in for, and
-/// without one the kernel ends the process without a word.
-// a coroutine may come back on another thread: the variable's address must not be kept across calls
+/// Call it on a thread before code that may overflow a stack there. std gives its threads a signal
+/// stack only if it has set up the process, which [`replace_std_start_up`] replaces; without one
+/// the kernel ends the process without a message.
+// A coroutine may continue on another thread: the variable's address must not be kept across calls.
 #[inline(never)]
 pub(super) fn this_thread_is(thread: Thread) {
     if THREAD.replace(thread) != thread {
@@ -173,7 +171,7 @@ pub(super) fn this_thread_is(thread: Thread) {
 #[cold]
 #[inline(never)] // its frame would be every connection's
 fn have_signal_stack() {
-    // JUSTIFICATION: std does not say whether it has made one.
+    // JUSTIFICATION: std does not show whether it has made one.
     // SAFETY: stack_t is plain data, which the call fills.
     let missing = unsafe {
         let mut now: libc::stack_t = std::mem::zeroed();
@@ -188,12 +186,12 @@ fn have_signal_stack() {
     }
 }
 
-/// Says what happened in one line and returns: the handler is reset, the instruction faults again,
-/// and the process ends by the signal, as the platform and a core dump want it.
+/// Writes one line about the fault and returns: the handler is reset, the instruction faults again,
+/// and the signal ends the process, as the platform and a core dump need it.
 extern "C" fn fault(_signal: libc::c_int, info: *mut libc::siginfo_t, context: *mut libc::c_void) {
-    // JUSTIFICATION: the fault address and the stack pointer are nowhere else.
-    // SAFETY: the kernel passes valid pointers to a handler installed with SA_SIGINFO; nothing but
-    // reads and write(2).
+    // JUSTIFICATION: the fault address and the stack pointer are only available here.
+    // SAFETY: the kernel passes valid pointers to a handler installed with SA_SIGINFO; the handler
+    // only reads and calls write(2).
     let (address, stack) = unsafe { ((*info).si_addr() as usize, stack_pointer(context)) };
     let mut line = SignalLine::default();
     // A frame reaches the guard page within a page or so of the stack pointer.
@@ -241,7 +239,7 @@ unsafe fn stack_pointer(context: *mut libc::c_void) -> usize {
     unsafe { (*context.cast::<libc::ucontext_t>()).uc_mcontext.sp as usize }
 }
 
-/// A line put together without allocating.
+/// A line built without allocating.
 struct SignalLine {
     bytes: [u8; 160],
     len: usize,

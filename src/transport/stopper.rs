@@ -1,5 +1,5 @@
-//! The stopper: a thread that SIGTERM brings up, and that ends the process when the drain time is
-//! over and the main thread is not at it: in the boot lane that one may be in a handler.
+//! Stopper: a thread that SIGTERM starts. It ends the process when the drain time is over and the
+//! main thread has not, because in the boot lane the main thread may be in a handler.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 /// What ends the server when its time is over.
 pub(super) trait Ending: Sync {
-    /// Names what is cut off, has the function's last work done, and ends the process.
+    /// Logs what is cut off, runs the function's last work, and ends the process.
     fn end(&self) -> !;
 }
 
@@ -16,28 +16,29 @@ pub(super) trait Ending: Sync {
 pub(super) trait Outliving: Sync {
     /// Waits until none is left, or until `end`.
     fn drain(&self, end: Instant);
-    /// Names what is left in the log: how many that are.
-    fn tell_left(&self) -> usize;
+    /// Logs what is left. Returns how many jobs that are.
+    fn log_left(&self) -> usize;
 }
 
 /// Set by the first background work, so that a function without any is linked without it.
 pub(super) static BACKGROUND: OnceLock<&'static dyn Outliving> = OnceLock::new();
 
 static ENDING: OnceLock<&'static dyn Ending> = OnceLock::new();
-/// Nanoseconds from the signal to the stopper's turn.
+/// Time from the signal until the stopper acts, in nanoseconds.
 static LIMIT_NS: AtomicU64 = AtomicU64::new(0);
-/// Whether the end has begun: it comes once.
+/// Whether the end has begun: it happens once.
 static BEGUN: AtomicBool = AtomicBool::new(false);
-/// Whether there is such a thread.
+/// Whether the process has this thread.
 static THREAD: AtomicBool = AtomicBool::new(false);
 
-/// Stack of the thread, in bytes: the function's last work may be done on it.
+/// Stack size of the thread, in bytes: the function's last work may run on it.
 const STACK_BYTES: usize = 2 * 1024 * 1024;
 
-/// How much later it is than the main thread, which ends the server in better order.
+/// Extra time after the main thread's limit, because the main thread ends the server in better
+/// order.
 const LATER: Duration = Duration::from_millis(20);
 
-/// From now on the stopper has `ending` done, `limit` after the signal.
+/// From now on the stopper calls `ending` when `limit` has passed after the signal.
 pub(super) fn prepare(ending: &'static dyn Ending, limit: Duration) {
     let _ = ENDING.set(ending);
     let limit = limit.saturating_add(LATER);
@@ -45,7 +46,7 @@ pub(super) fn prepare(ending: &'static dyn Ending, limit: Duration) {
     maker::prepare();
 }
 
-/// Whether the caller is the one that ends the server.
+/// Returns whether the caller is the one that ends the server.
 pub(super) fn begin() -> bool {
     !BEGUN.swap(true, Ordering::SeqCst)
 }
@@ -55,7 +56,7 @@ pub(super) fn has_thread() -> bool {
     THREAD.load(Ordering::SeqCst)
 }
 
-/// The signal has come. Async-signal-safe.
+/// Called when the signal has come. Async-signal-safe.
 pub(super) fn wake() {
     maker::wake();
 }
@@ -103,15 +104,15 @@ mod maker {
     }
 }
 
-/// With another C library (local runs, tests) a signal handler must not make threads: this one is
-/// there from the start, and waits.
+/// With another C library (local runs, tests) a signal handler must not make threads: this thread
+/// is made at the start, and waits.
 #[cfg(not(target_env = "musl"))]
 mod maker {
     use super::{STACK_BYTES, THREAD};
     use std::sync::atomic::{AtomicI32, Ordering};
     use std::thread;
 
-    /// An eventfd: its number and one more, 0 for none.
+    /// An eventfd + 1 (0 = none).
     static BELL: AtomicI32 = AtomicI32::new(0);
 
     pub(super) fn prepare() {

@@ -1,6 +1,5 @@
-//! The threads that serve: each leads an event loop, stands by for one, finishes a handler that the
-//! loop did not wait for, or is spare. They are made when they are needed; a spare one ends after a
-//! while.
+//! Serving threads: each leads an event loop, stands by for one, finishes a handler that the loop
+//! did not wait for, or is spare. They are made on demand; a spare one ends after a while.
 
 use super::coroutine::{Coroutine, Pause};
 use super::event_loop::Next;
@@ -17,13 +16,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// Of each thread, for what `blocking` runs, in bytes: what its documentation says, whatever std or
-/// RUST_MIN_STACK take. Only what is used is memory.
+/// Stack size of each thread, in bytes: the size that the documentation of `blocking` promises,
+/// independent of std and RUST_MIN_STACK. Only used pages take memory.
 pub(super) const STACK_BYTES: usize = 2 * 1024 * 1024;
-/// A thread that has nothing to do for that long ends.
+/// Time after which a thread without work ends.
 const SPARE: Duration = Duration::from_secs(10);
 
-/// What a thread is to do next.
+/// Next task of a thread.
 enum Duty {
     Lead(&'static Shift, Worker),
     StandBy(&'static Shift),
@@ -48,25 +47,25 @@ static THREADS: Threads = Threads {
     most: AtomicUsize::new(usize::MAX),
 };
 
-/// No more threads than that from now on.
+/// Sets the largest number of threads.
 pub(super) fn at_most(threads: usize) {
     THREADS.most.store(threads, Ordering::Relaxed);
 }
 
-/// Starts a thread; false if none is to be had.
+/// Starts a thread; false if none can be made.
 pub(super) fn spawn(work: Box<dyn FnOnce() + Send>) -> bool {
     let thread = std::thread::Builder::new().name("firstbyte".into()).stack_size(STACK_BYTES);
     thread.spawn(work).is_ok()
 }
 
-/// The server's threads, the main one, the lookout's and the allocator's included.
+/// Number of the server's threads, including the main one, the lookout's and the allocator's.
 pub(super) fn count() -> usize {
     let once = [lookout::has_thread(), stopper::has_thread()].map(usize::from);
     1 + THREADS.lock().threads + alloc::threads() + once.iter().sum::<usize>()
 }
 
-/// Gives the shift its first leader, the worker that it was made with. False if no thread is to be
-/// had.
+/// Gives the shift its first leader, with the worker it was made with. False if no thread can be
+/// made.
 pub(super) fn lead(shift: &'static Shift, leader: Worker) -> bool {
     THREADS.assign(Duty::Lead(shift, leader))
 }
@@ -79,7 +78,7 @@ pub(super) fn relieve(shift: &'static Shift, needed: Option<Needed>) {
 }
 
 impl Threads {
-    /// False if no thread is to be had.
+    /// False if no thread can be made.
     fn assign(&'static self, duty: Duty) -> bool {
         let mut queue = self.lock();
         if queue.spare > queue.duties.len() {
@@ -121,7 +120,7 @@ impl Threads {
         me.free();
     }
 
-    /// Waits for a duty; `None` if there is none for long.
+    /// Waits for a task; `None` if there is none for long.
     fn next(&self) -> Option<Duty> {
         let mut queue = self.lock();
         queue.spare += 1;
@@ -146,7 +145,7 @@ impl Threads {
     }
 }
 
-/// Runs coroutines for as long as the role is this thread's.
+/// Runs coroutines as long as this thread has the role.
 fn lead_until_relieved(shift: &'static Shift, me: Worker) {
     serve(shift, me);
     while let Some(next) = shift.next_of(me) {

@@ -1,13 +1,13 @@
-//! The boot timeline: `FIRSTBYTE_BOOT_TRACE=1` makes a server print when it reached what, once,
-//! after its first reply. Where it is not asked for it costs a look at the environment, and no
-//! system call.
+//! Boot timeline: `FIRSTBYTE_BOOT_TRACE=1` makes a server print once, after its first reply, when
+//! it reached each step. Without the variable it costs one look at the environment, and no system
+//! call.
 
 use crate::log;
 use crate::sys::monotonic_ns;
 use std::fmt::{self, Write};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-/// What is reached on the way, in the usual order.
+/// Steps of the boot, in the usual order.
 #[derive(Clone, Copy)]
 pub(crate) enum Mark {
     Main,
@@ -33,7 +33,7 @@ static TIMELINE: Timeline = Timeline {
     reached_ns: [const { AtomicU64::new(0) }; NAMES.len()],
 };
 
-/// Begins, if it is wanted: this is `main`.
+/// Begins the timeline if the variable is set. Called at the start of `main`.
 pub(crate) fn begin(variable: impl Fn(&str) -> Option<String>) {
     let again = TIMELINE.begun.swap(true, Ordering::Relaxed);
     if !again && variable("FIRSTBYTE_BOOT_TRACE").is_some_and(|value| value == "1") {
@@ -42,7 +42,7 @@ pub(crate) fn begin(variable: impl Fn(&str) -> Option<String>) {
     }
 }
 
-/// Notes that `mark` is reached.
+/// Records that `mark` is reached.
 #[inline]
 pub(crate) fn mark(mark: Mark) {
     if TIMELINE.wanted.load(Ordering::Relaxed) {
@@ -50,8 +50,8 @@ pub(crate) fn mark(mark: Mark) {
     }
 }
 
-/// Prints what was reached, in one line.
-pub(super) fn tell() {
+/// Prints the steps in one line.
+pub(super) fn print() {
     if !TIMELINE.wanted.swap(false, Ordering::Relaxed) {
         return;
     }
@@ -63,8 +63,8 @@ pub(super) fn tell() {
     }
 }
 
-/// `boot in µs since main: listening 21, first request 80, …`: since exec where the launcher said
-/// when that was, by the clock that every process shares.
+/// Writes `boot in µs since main: listening 21, first request 80, …`; since exec if the launcher
+/// passed that time, by the clock that all processes share.
 fn write_line(
     line: &mut String,
     exec_ns: Option<u64>,
@@ -75,14 +75,13 @@ fn write_line(
     let from = exec_ns.unwrap_or(main_ns);
     write!(line, "boot in µs since {}:", if exec_ns.is_some() { "exec" } else { "main" })?;
     let mut gap = " ";
-    let mut told = from;
-    // By looking for the next one again and again: sorting five marks would be 6 KiB of every
-    // function.
+    let mut last = from;
+    // Searches the next step each time: sorting five of them would add 6 KiB to every function.
     while let Some((ns, name)) =
-        reached_ns.into_iter().zip(NAMES).filter(|(ns, _)| *ns > told).min()
+        reached_ns.into_iter().zip(NAMES).filter(|(ns, _)| *ns > last).min()
     {
         write!(line, "{gap}{name} {}", (ns - from) / 1000)?;
-        (gap, told) = (", ", ns);
+        (gap, last) = (", ", ns);
     }
     Ok(())
 }
@@ -92,21 +91,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tells_in_the_order_of_what_happened() {
-        let told = |exec_ns, reached_ns| {
+    fn prints_the_steps_in_the_order_of_their_times() {
+        let line = |exec_ns, reached_ns| {
             let mut line = String::new();
             write_line(&mut line, exec_ns, reached_ns).map(|()| line)
         };
         let reached = [1_000_000, 1_021_000, 1_300_900, 1_340_000, 1_500_000];
         let rest = "listening 21, first request 300, first reply 340, runtime 500";
-        assert_eq!(told(None, reached), Ok(format!("boot in µs since main: {rest}")));
-        assert_eq!(told(Some(1_000_001), reached), Ok(format!("boot in µs since main: {rest}")));
+        assert_eq!(line(None, reached), Ok(format!("boot in µs since main: {rest}")));
+        assert_eq!(line(Some(1_000_001), reached), Ok(format!("boot in µs since main: {rest}")));
         let rest = "main 100, listening 121, runtime 150, first request 400, first reply 440";
         let reached = [1_000_000, 1_021_000, 1_300_900, 1_340_000, 1_050_000];
-        assert_eq!(told(Some(900_000), reached), Ok(format!("boot in µs since exec: {rest}")));
+        assert_eq!(line(Some(900_000), reached), Ok(format!("boot in µs since exec: {rest}")));
         // Nine silent connections came first: the first request is an ordinary one.
         assert_eq!(
-            told(None, [1_000, 2_000, 0, 0, 3_000]),
+            line(None, [1_000, 2_000, 0, 0, 3_000]),
             Ok("boot in µs since main: listening 1, runtime 2".into())
         );
     }

@@ -1,23 +1,23 @@
-//! What others know of a thread that serves: whether it is in a handler, and whose request that
-//! answers.
+//! Worker: what other threads see of a serving thread: whether it is in a handler, and which
+//! request that answers.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// A thread that serves. Records are used again by other threads and never freed.
+/// A serving thread. Records are used again by other threads and never freed.
 #[derive(Clone, Copy)]
 pub(super) struct Worker(&'static Record);
 
 #[derive(Default)]
 struct Record {
-    /// How many handlers have begun and ended: odd within one.
+    /// Number of begins and ends of handlers: odd within one.
     steps: AtomicU64,
     /// How often the lock that the handler waits for was looked at; 0 while it waits for none.
     looks: AtomicU64,
     request_id: Mutex<String>,
 }
 
-/// All records, and those without a thread.
+/// All records, and those that no thread uses.
 static RECORDS: Mutex<Records> = Mutex::new(Records { all: Vec::new(), free: Vec::new() });
 
 struct Records {
@@ -25,7 +25,7 @@ struct Records {
     free: Vec<Worker>,
 }
 
-/// The main thread's, for the boot lane.
+/// The main thread's record, for the boot lane.
 static MAIN: Record = Record {
     steps: AtomicU64::new(0),
     looks: AtomicU64::new(0),
@@ -54,12 +54,12 @@ impl Worker {
         Worker(&MAIN)
     }
 
-    /// The thread ends.
+    /// Called when the thread ends.
     pub(super) fn free(self) {
         records().free.push(self);
     }
 
-    /// A handler begins or ends on the thread.
+    /// Called when a handler begins or ends on the thread.
     pub(super) fn step(self) {
         // Only the thread itself writes it. Sequentially consistent: see
         // `EventLoop::watch_handler`.
@@ -70,17 +70,17 @@ impl Worker {
         self.0.steps.load(Ordering::SeqCst)
     }
 
-    /// The handler that the thread is in, as a number of its own; `None` outside of one.
+    /// A number for the thread's current handler; `None` outside a handler.
     pub(super) fn handler(self) -> Option<u64> {
         Some(self.steps()).filter(|steps| steps % 2 == 1)
     }
 
-    /// The lock that the handler waits for was looked at, and is held still.
+    /// Notes that the handler's lock was looked at, and is still held.
     pub(super) fn looked(self) {
         self.0.looks.fetch_add(1, Ordering::SeqCst);
     }
 
-    /// The handler waits for no lock any more.
+    /// Called when the handler no longer waits for a lock.
     pub(super) fn goes_on(self) {
         self.0.looks.store(0, Ordering::SeqCst);
     }

@@ -5,11 +5,11 @@
 //! 2024-11-07, "API Gateway trigger" and "Function URL" (583/96099, 2025-08-12).
 //!
 //! [`App::bridge`](crate::App::bridge) lets an App's routes answer such events; [`answer`] does it
-//! for one handler. How a request is made of an event: method and headers are the event's, the path
-//! is the one that the client asked for, the query is put together from `queryString` (a boolean is
-//! a name without `=`), a Base64 body is decoded. `content-length` and `transfer-encoding` are left
-//! out: they describe the message between client and gateway, and have been seen not to match. The
-//! context is the invocation's, never what a client writes into its headers.
+//! for one handler. An event becomes a request as follows: method and headers are the event's; the
+//! path is the one that the client requested; the query is built from `queryString` (a boolean
+//! becomes a name without `=`); a Base64 body is decoded. `content-length` and `transfer-encoding`
+//! are left out, because they describe the message between client and gateway, and have been seen
+//! not to match. The context comes from the invocation, never from the client's headers.
 
 use super::base64;
 use super::integrated::IntegratedResponse;
@@ -32,7 +32,8 @@ use std::borrow::Cow;
 record! {
     /// One HTTP request, as API Gateway or a function URL sends it.
     pub struct ApiGateway<'a> {
-        /// What the gateway says; `None` from a function URL. May grow, never shrinks.
+        /// The gateway's description; `None` from a function URL. The platform may add members and
+        /// removes none.
         "requestContext" => request_context: Option<RequestContext<'a>>,
         /// Header fields; names in the client's case.
         "headers" => headers: Map<'a, OneOrMany<'a>>,
@@ -46,19 +47,19 @@ record! {
         "headerParameters" => header_parameters: Option<Map<'a, OneOrMany<'a>>>,
         /// The stage's variables.
         "stageVariables" => stage_variables: Option<Map<'a, OneOrMany<'a>>>,
-        /// The path that the client asked for.
+        /// The path that the client requested.
         required "path" => path: &'a str,
         /// All query parameters, decoded.
         "queryString" => query_string: Map<'a, OneOrMany<'a>>,
         /// The client's method.
         required "httpMethod" => http_method: &'a str,
-        /// There if Base64 is switched on for the API.
+        /// Present if Base64 is switched on for the API.
         "isBase64Encoded" => is_base64_encoded: Option<Flag>,
     }
 }
 
 record! {
-    /// What the gateway says about a request.
+    /// API Gateway's description of a request.
     pub struct RequestContext<'a> {
         /// The service.
         required "serviceId" => service_id: &'a str,
@@ -66,9 +67,9 @@ record! {
         required "path" => path: &'a str,
         /// The API's method; may be `ANY`.
         required "httpMethod" => http_method: &'a str,
-        /// The gateway's identity of the request, not the function's.
+        /// The gateway's id of the request, not the function's.
         "requestId" => request_id: Option<&'a str>,
-        /// Who authenticated, `secretId` among it; may be empty.
+        /// The authenticated client, with `secretId`; may be empty.
         "identity" => identity: Map<'a, &'a str>,
         /// The client's address.
         required "sourceIp" => source_ip: &'a str,
@@ -78,7 +79,7 @@ record! {
 }
 
 impl<'a> ApiGateway<'a> {
-    /// Whether this is a request at all: any JSON object can be read as this type.
+    /// Whether this is a gateway's request: any JSON object can be read as this type.
     pub fn is_request(&self) -> bool {
         !self.http_method.is_empty() && self.path.starts_with('/')
     }
@@ -93,8 +94,7 @@ impl<'a> ApiGateway<'a> {
         self.is_base64_encoded.unwrap_or_default().0
     }
 
-    /// The query as it stands in a URL (`application/x-www-form-urlencoded`); empty if there is
-    /// none.
+    /// The query as a URL has it (`application/x-www-form-urlencoded`); empty if there is none.
     pub fn query(&self) -> String {
         let mut out = String::new();
         for (name, values) in self.query_string.iter() {
@@ -112,10 +112,10 @@ impl<'a> ApiGateway<'a> {
         out
     }
 
-    /// Appends the body's bytes, decoded.
+    /// Appends the decoded bytes of the body.
     ///
     /// # Errors
-    /// 400 if the body should be Base64 and is not.
+    /// 400 if the body is marked as Base64 and is not valid Base64.
     pub fn body_bytes(&self, out: &mut Vec<u8>) -> Result<()> {
         let body = self.body.unwrap_or_default();
         if self.is_base64() {
@@ -159,17 +159,17 @@ impl<'a> ApiGateway<'a> {
             .flat_map(|(name, values)| values.iter().map(move |value| (name, value)))
     }
 
-    /// Refuses what no HTTP request could hold, before a handler relies on it.
+    /// Refuses what no HTTP request can contain, before a handler relies on it.
     fn check(&self) -> Result<()> {
         let wrong = |what: String| {
-            Err(Error::peer(Status::BAD_REQUEST, format!("{what}; this is no gateway's event")))
+            Err(Error::peer(Status::BAD_REQUEST, format!("{what}; this is not a gateway's event")))
         };
         let is_token = |text: &str| !text.is_empty() && text.bytes().all(is_token_byte);
         if !self.is_request() {
             return wrong("the event has no `httpMethod` or no `path`".to_owned());
         }
         if !is_token(self.http_method) {
-            return wrong(format!("`{}` is no method", self.http_method.escape_debug()));
+            return wrong(format!("invalid method `{}`", self.http_method.escape_debug()));
         }
         for (name, value) in self.fields() {
             if !is_token(name)
@@ -185,11 +185,11 @@ impl<'a> ApiGateway<'a> {
     }
 }
 
-/// Hands a gateway's event to a Web handler and makes its reply the integrated response.
+/// Passes a gateway's event to a Web handler and turns its reply into the integrated response.
 ///
 /// # Errors
-/// 400 if the event is no gateway's; the handler's own error, which is then a failed invocation: to
-/// answer the client with it instead, let [`App::bridge`](crate::App::bridge) do the work.
+/// 400 if the event does not come from a gateway. A handler's own error too, which is then a failed
+/// invocation; to answer the client with it instead, use [`App::bridge`](crate::App::bridge).
 ///
 /// # Example
 /// ```
@@ -232,7 +232,7 @@ fn form_encode(text: &str, out: &mut String) {
     }
 }
 
-/// A path as it can stand in a request line: what is encoded already stays so.
+/// A path that can be part of a request line; what is encoded already stays so.
 fn target_encode(path: &str) -> Cow<'_, str> {
     let plain = |byte: u8| (0x21..=0x7e).contains(&byte) && byte != b'?' && byte != b'#';
     if path.bytes().all(plain) {
@@ -335,7 +335,7 @@ mod tests {
                 "at \"requestContext\": missing field `serviceId`",
             ),
             (r#"{"httpMethod":"GET","path":"relative"}"#, "no `path`"),
-            (r#"{"httpMethod":"GET /x","path":"/"}"#, "is no method"),
+            (r#"{"httpMethod":"GET /x","path":"/"}"#, "invalid method"),
             (r#"{"httpMethod":"GET","path":"/","headers":{"a":"b\r\nc: d"}}"#, "header `a`"),
             (r#"{"httpMethod":"GET","path":"/","headers":{"a\n":"b"}}"#, "header `a\\n`"),
             (

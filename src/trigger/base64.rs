@@ -1,12 +1,12 @@
-//! Base64 with the standard alphabet and padding. RFC 4648, section 4. Decoding is strict: one text
-//! for one value, so no line ends, no missing padding, no bits that count for nothing.
+//! Base64 with the standard alphabet and padding. RFC 4648, section 4. Decoding is strict, so that
+//! each value has one text: no line ends, no missing padding, no unused bits that are set.
 
 use crate::error::{Error, Result};
 use crate::wire::Status;
 
 const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
-/// What a byte stands for; 255 is nothing.
+/// Value of each byte as a digit; 255 if it is not one.
 const VALUES: [u8; 256] = {
     let mut values = [255; 256];
     let mut value = 0;
@@ -37,10 +37,10 @@ pub fn encode(bytes: &[u8]) -> String {
     text
 }
 
-/// Appends the bytes that `text` stands for.
+/// Appends the bytes that `text` encodes.
 ///
 /// # Errors
-/// 400 if it is not Base64, and at which byte; `out` then holds what came before.
+/// 400 with the place if it is not Base64; `out` then holds the bytes before it.
 ///
 /// # Example
 /// ```
@@ -56,7 +56,7 @@ pub fn decode(text: &str, out: &mut Vec<u8>) -> Result<()> {
         digits => digits,
     };
     if !text.len().is_multiple_of(4) {
-        return Err(malformed(text.len(), "its length is no multiple of 4"));
+        return Err(malformed(text.len(), "its length is not a multiple of 4"));
     }
     out.reserve(text.len() / 4 * 3);
     for (index, group) in digits.chunks(4).enumerate() {
@@ -73,7 +73,7 @@ pub fn decode(text: &str, out: &mut Vec<u8>) -> Result<()> {
         if rest.iter().any(|&byte| byte != 0) {
             return Err(malformed(
                 index * 4 + group.len(),
-                "its last character has bits that count for nothing",
+                "its last character has unused bits that are set",
             ));
         }
         out.extend_from_slice(whole);

@@ -1,5 +1,5 @@
-//! CKafka trigger: messages of one partition, pulled in batches of up to 10,000; synchronous. A
-//! handler that fails is called again with the same batch (10,000 times by default), and the
+//! CKafka trigger: messages of one partition, in batches of up to 10,000; synchronous. If the
+//! handler fails, it is called again with the same batch (10,000 times by default), and the
 //! partition waits. Samples: ckafka.json, ckafka.captured.json, scfcli.ckafka_consume.json. Source:
 //! platform page "Trigger event message structures", 2024-11-07.
 
@@ -7,9 +7,9 @@ use super::record::record;
 use super::shapes::Number;
 
 record! {
-    /// Messages in the order of their offsets.
+    /// A batch of messages, in the order of their offsets.
     pub struct Ckafka<'a> {
-        /// One record a message.
+        /// One record per message.
         required "Records" => records: Vec<Record<'a>>,
     }
 }
@@ -23,18 +23,18 @@ record! {
 }
 
 record! {
-    /// One message.
+    /// One message of a topic.
     pub struct Message<'a> {
         /// The topic.
         required "topic" => topic: &'a str,
-        /// The partition; without a number where the platform's own tool sends "". Also spelt
+        /// The partition; has no number where the platform's own tool sends "". Also spelt
         /// `Partition`.
         required "partition" | "Partition" => partition: Number,
         /// The message's offset in its partition.
         required "offset" => offset: i64,
-        /// The key; `None`, as text, has been seen for a message without one.
+        /// The key; the text `None` has been seen for a message without one.
         "msgKey" => key: &'a str,
-        /// The message.
+        /// The content.
         required "msgBody" => body: &'a str,
     }
 }

@@ -1,21 +1,21 @@
-//! CLB trigger: a load balancer's request; synchronous. The reply is the integrated response
-//! ([`IntegratedResponse`](super::IntegratedResponse)); anything else, and the caller gets
-//! `{"errno":403,…}`. Sample: clb.json (repaired: the published one is no JSON). Source: platform
-//! page "CLB trigger".
+//! CLB trigger: a load balancer's request; synchronous. The reply must be the integrated response
+//! ([`IntegratedResponse`](super::IntegratedResponse)); for anything else the caller gets
+//! `{"errno":403,…}`. Sample: clb.json (repaired: the published one is not valid JSON). Source:
+//! platform page "CLB trigger".
 
 use super::record::record;
 use super::shapes::Flag;
 use super::value::{Map, Value};
 
 record! {
-    /// One request.
+    /// One HTTP request from a load balancer.
     pub struct Clb<'a> {
         /// Header fields: the client's, and the balancer's own `X-Method`, `X-Uri`, `X-Real-IP`,
         /// `X-Vip`, `X-Vport` …
         required "headers" => headers: Map<'a, &'a str>,
         /// The body; already an object if it was JSON.
         "payload" => payload: Value<'a>,
-        /// Whether the payload is text in Base64; `"false"`, as text, has been seen.
+        /// Whether the payload is Base64 text; the text `"false"` has been seen.
         "isBase64Encoded" => is_base64_encoded: Flag,
     }
 }

@@ -1,10 +1,10 @@
-//! CLS trigger: log lines, in JSON, in gzip, in Base64; asynchronous. The page says "ZIP", the
-//! platform's own demos gunzip. Samples: cls.json, cls.decoded.json. Source: platform page "Trigger
-//! event message structures", 2024-11-07.
+//! CLS trigger: log lines as JSON, compressed with gzip, encoded in Base64; asynchronous. The page
+//! says "ZIP"; the platform's own demos use gzip. Samples: cls.json, cls.decoded.json. Source:
+//! platform page "Trigger event message structures", 2024-11-07.
 //!
-//! Unpacking gzip is left to the function, with a limit of its choosing (this is someone else's
-//! compressed data: a few KiB can be gigabytes): a server that few functions unpack anything in
-//! should not carry an inflater.
+//! The function unpacks the gzip with a crate of its choice and its own limit: this is compressed
+//! data from outside, of which a few KiB can become gigabytes. Few functions need it, so the server
+//! does not contain an inflater.
 
 use super::base64;
 use super::record::record;
@@ -13,7 +13,7 @@ use crate::error::Result;
 use crate::json;
 
 record! {
-    /// Log lines, packed.
+    /// A batch of log lines, packed.
     pub struct Cls<'a> {
         /// The packed lines.
         required "clslogs" => logs: Packed<'a>,
@@ -21,9 +21,9 @@ record! {
 }
 
 record! {
-    /// Base64 of gzip of [`Lines`].
+    /// Packed lines: [`Lines`] in gzip in Base64.
     pub struct Packed<'a> {
-        /// The Base64.
+        /// The Base64 text.
         required "data" => data: &'a str,
     }
 }
@@ -31,7 +31,7 @@ record! {
 record! {
     /// Log lines of one topic.
     pub struct Lines<'a> {
-        /// The topic's identity.
+        /// The topic's id.
         required "topic_id" => topic_id: &'a str,
         /// The topic's name.
         required "topic_name" => topic_name: &'a str,
@@ -51,8 +51,8 @@ record! {
 }
 
 impl Cls<'_> {
-    /// The gzip: unpack it with a crate of your choice and a limit on what comes out, then
-    /// [`Lines::read`].
+    /// Returns the gzip bytes. Unpack them with a crate of your choice and a limit on the result,
+    /// then call [`Lines::read`].
     ///
     /// # Errors
     /// 400 if the data is not Base64.
@@ -64,17 +64,17 @@ impl Cls<'_> {
 }
 
 impl<'a> Lines<'a> {
-    /// Reads unpacked lines in place.
+    /// Parses unpacked lines in place.
     ///
     /// # Errors
-    /// 400 if the text is not JSON of this shape.
+    /// 400 if the text is not JSON of this form.
     pub fn read(unpacked: &'a mut Vec<u8>) -> Result<Lines<'a>> {
         json::parse(Body::from_vec(unpacked))
     }
 }
 
 impl Line<'_> {
-    /// When the line was written, in microseconds since 1970-01-01 UTC; `None` if the text is no
+    /// When the line was written, in microseconds since 1970-01-01 UTC; `None` if the text is not a
     /// number.
     pub fn unix_us(&self) -> Option<u64> {
         self.timestamp.parse().ok()

@@ -6,9 +6,9 @@ use super::record::record;
 use super::shapes::{OneOrMany, TextOrNumber};
 
 record! {
-    /// Messages.
+    /// A batch of messages of a CMQ topic.
     pub struct Cmq<'a> {
-        /// One record a message.
+        /// One record per message.
         required "Records" => records: Vec<Record<'a>>,
     }
 }
@@ -22,7 +22,7 @@ record! {
 }
 
 record! {
-    /// One message.
+    /// One message of a topic.
     pub struct Message<'a> {
         /// `topic`.
         required "type" => kind: &'a str,
@@ -30,24 +30,23 @@ record! {
         required "topicOwner" => topic_owner: TextOrNumber<'a>,
         /// The topic.
         required "topicName" => topic_name: &'a str,
-        /// The subscription that this function has.
+        /// This function's subscription.
         required "subscriptionName" => subscription_name: &'a str,
         /// UTC, RFC 3339, with or without milliseconds.
         required "publishTime" => publish_time: &'a str,
-        /// The message's identity.
+        /// The message's id.
         required "msgId" => id: &'a str,
-        /// The request's identity.
+        /// The request's id.
         required "requestId" => request_id: &'a str,
-        /// The message.
+        /// The content.
         required "msgBody" => body: &'a str,
-        /// As it was sent: see [`Message::tags`].
+        /// The tags as they were sent: see [`Message::tags`].
         "msgTag" => tag: OneOrMany<'a>,
     }
 }
 
 impl<'a> Message<'a> {
-    /// The tags, whether they came as an array or in one text with commas; without spaces around
-    /// them.
+    /// The tags, sent as an array or as one text with commas; without spaces around them.
     pub fn tags(&self) -> impl Iterator<Item = &'a str> {
         self.tag
             .iter()

@@ -1,4 +1,4 @@
-//! COS trigger: an object has been made, removed or restored; asynchronous. Samples: cos.json,
+//! COS trigger: an object was created, removed or restored; asynchronous. Samples: cos.json,
 //! cos.captured.json, scfcli.cos_put.json, scfcli.cos_post.json, scfcli.cos_delete.json. Source:
 //! platform page "Trigger event message structures", 2024-11-07.
 
@@ -6,15 +6,15 @@ use super::record::record;
 use super::value::Map;
 
 record! {
-    /// What happened to objects.
+    /// Notifications about objects.
     pub struct Cos<'a> {
-        /// One record each.
+        /// One record per object.
         required "Records" => records: Vec<Record<'a>>,
     }
 }
 
 record! {
-    /// What happened to one object.
+    /// A notification about one object.
     pub struct Record<'a> {
         /// The object and its bucket.
         required "cos" => cos: Notification<'a>,
@@ -32,19 +32,19 @@ record! {
         required "cosObject" => object: Object<'a>,
         /// Its bucket.
         required "cosBucket" => bucket: Bucket<'a>,
-        /// The notification rule's identity; `unkown` has been seen, spelt so.
+        /// The notification rule's id; the text `unkown`, with this spelling, has been seen.
         "cosNotificationId" => notification_id: &'a str,
     }
 }
 
 record! {
-    /// An object.
+    /// An object in a bucket.
     pub struct Object<'a> {
         /// `/appid/bucket/key`: see [`Object::path`].
         required "key" => key: &'a str,
         /// Size in bytes.
         required "size" => size_bytes: u64,
-        /// Where it can be fetched from, given leave.
+        /// URL from which it can be fetched, with permission.
         required "url" => url: &'a str,
         /// Its version; empty without versioning.
         "vid" => version_id: &'a str,
@@ -56,19 +56,19 @@ record! {
 record! {
     /// A bucket.
     pub struct Bucket<'a> {
-        /// The short code (`cd`, `bj`, `gz`), not `ap-…`.
+        /// The region's short code (`cd`, `bj`, `gz`), not `ap-…`.
         required "region" => region: &'a str,
-        /// Its name without the account.
+        /// Its name without the account id.
         required "name" => name: &'a str,
-        /// The account.
+        /// The account id.
         required "appid" => app_id: &'a str,
     }
 }
 
 record! {
-    /// What happened.
+    /// What happened to the object, when, and by which request.
     pub struct Occurrence<'a> {
-        /// As it was sent: see [`Occurrence::kind`].
+        /// The event's name as it was sent: see [`Occurrence::kind`].
         required "eventName" => name: &'a str,
         /// `1.0`.
         required "eventVersion" => version: &'a str,
@@ -76,11 +76,11 @@ record! {
         required "eventTime" => time_unix_s: u64,
         /// `qcs::cos`.
         required "eventSource" => source: &'a str,
-        /// The request that did it.
+        /// The request that caused it.
         required "requestParameters" => request: Cause<'a>,
         /// The function: `qcs:0:lambda:…` or `qcs:0:scf:…`.
         required "eventQueue" => queue: &'a str,
-        /// Empty.
+        /// Reserved; always empty so far.
         "reservedInfo" => reserved: &'a str,
         /// The request's number.
         "reqid" => request_id: u64,
@@ -90,7 +90,7 @@ record! {
 record! {
     /// The request that changed the object.
     pub struct Cause<'a> {
-        /// Who sent it.
+        /// The sender's address.
         "requestSourceIP" => source_ip: &'a str,
         /// Its header fields, `Authorization` among them.
         "requestHeaders" => headers: Map<'a, &'a str>,
@@ -98,7 +98,7 @@ record! {
 }
 
 impl<'a> Object<'a> {
-    /// The object's path within its bucket, without a slash in front: `key` without account and
+    /// The object's path within its bucket, without a leading slash: `key` without account and
     /// bucket.
     pub fn path(&self) -> &'a str {
         let parts = self.key.strip_prefix('/').and_then(|key| key.splitn(3, '/').nth(2));
@@ -107,9 +107,9 @@ impl<'a> Object<'a> {
 }
 
 impl<'a> Occurrence<'a> {
-    /// What happened, in two words: `("ObjectCreated", "Put")`. The second is `*` where the rule's
-    /// wildcard is sent instead of what happened. Spaces around the words, which have been seen,
-    /// are not in them.
+    /// The event's name in two words: `("ObjectCreated", "Put")`. The second is `*` where the
+    /// platform sends the rule's wildcard. Spaces around the words, which have been seen, are
+    /// removed.
     pub fn kind(&self) -> (&'a str, &'a str) {
         let name = self.name.strip_prefix("cos:").unwrap_or(self.name);
         let (what, how) = name.split_once(':').unwrap_or((name, ""));

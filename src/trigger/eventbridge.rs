@@ -1,15 +1,15 @@
-//! EventBridge: an envelope around any event, alone or in batches of up to 10,000; asynchronous.
-//! Looks like CloudEvents and is not: `specversion` is "0", "1.0" or "1.0.2", `time` is no RFC
+//! EventBridge: an envelope around any event, single or in batches of up to 10,000; asynchronous.
+//! It resembles CloudEvents and is not: `specversion` is "0", "1.0" or "1.0.2", `time` is not RFC
 //! 3339, `subject` is mostly spelt `subjuect`. Samples: eventbridge.tdmq.json, .ckafka, .apigw,
 //! .cos, .cloudmonitor, .cloudaudit, .platform_template and .batch. Source: platform documentation
-//! of EventBridge, one page a connector.
+//! of EventBridge, one page per connector.
 
 use super::record::record;
 use super::shapes::TextOrNumber;
 use super::value::{Map, Value};
 
 record! {
-    /// One event; `T` is the shape of its `data`, any type that reads itself from JSON.
+    /// One event; `T` is the type of its `data`, any type that implements `Deserialize`.
     ///
     /// # Example
     /// ```
@@ -27,21 +27,21 @@ record! {
     /// # Ok::<(), firstbyte::Error>(())
     /// ```
     pub struct EventBridge<'a, T = Value<'a>> {
-        /// "0", "1.0" or "1.0.2".
+        /// Version of the envelope: "0", "1.0" or "1.0.2".
         required "specversion" => spec_version: &'a str,
-        /// The event's identity.
+        /// The event's id.
         required "id" => id: &'a str,
-        /// For example `connector:kafka` or `cvm:ErrorEvent:ping_unreachable`.
+        /// Type of the event, for example `connector:kafka` or `cvm:ErrorEvent:ping_unreachable`.
         required "type" => kind: &'a str,
-        /// For example `ckafka.cloud.tencent`.
+        /// Origin, for example `ckafka.cloud.tencent`.
         required "source" => source: &'a str,
         /// The resource. Also spelt `subjuect`.
         "subject" | "subjuect" => subject: &'a str,
-        /// As it was sent: see [`EventBridge::time_unix_ms`].
+        /// The time as it was sent: see [`EventBridge::time_unix_ms`].
         required "time" => time: TextOrNumber<'a>,
-        /// For example `ap-guangzhou`.
+        /// Region, for example `ap-guangzhou`.
         "region" => region: &'a str,
-        /// `application/json;charset=utf-8`.
+        /// Media type of `data`: `application/json;charset=utf-8`.
         "datacontenttype" => data_content_type: &'a str,
         /// Resources, where the source names any.
         "resource" => resources: Option<Vec<&'a str>>,
@@ -49,13 +49,13 @@ record! {
         "tags" => tags: Option<Map<'a, &'a str>>,
         /// The alarm's state, from cloud monitoring only.
         "status" => status: Option<&'a str>,
-        /// What happened.
+        /// The event's own content.
         required "data" => data: Option<T>,
     }
 }
 
 record! {
-    /// Several events at once.
+    /// A batch of events.
     pub struct EventBridgeBatch<'a, T = Value<'a>> {
         /// The events.
         required "EventList" => events: Option<Vec<EventBridge<'a, T>>>,
@@ -63,9 +63,9 @@ record! {
 }
 
 impl<T> EventBridge<'_, T> {
-    /// When it happened, in milliseconds since 1970-01-01 UTC. Sent as text of milliseconds, as
-    /// milliseconds or as seconds; below 10^11 it is taken for seconds, which is right from 1973 to
-    /// the year 5138. `None` if it is no number.
+    /// When it happened, in milliseconds since 1970-01-01 UTC; `None` if it is not a number. The
+    /// platform sends text of milliseconds, milliseconds or seconds. A number below 10^11 counts as
+    /// seconds, which is right from 1973 to the year 5138.
     pub fn time_unix_ms(&self) -> Option<i64> {
         let time = self.time.as_i64()?;
         if time < 100_000_000_000 { time.checked_mul(1000) } else { Some(time) }

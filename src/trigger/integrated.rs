@@ -1,8 +1,8 @@
-//! The integrated response: what API Gateway, function URLs and CLB turn into the client's
+//! Integrated response: the JSON that API Gateway, function URLs and CLB turn into the client's
 //! response. Samples: apigw.response.json, apigw.response.multi_header.json,
 //! function_url.response.json. Source: platform pages "API Gateway trigger" and "Function URL"
-//! (583/96099, 2025-08-12). Anything of another shape, and the client gets `{"errno":403,…}` from a
-//! gateway (sample apigw.response.bad.json).
+//! (583/96099, 2025-08-12). For a reply of any other form a gateway answers the client with
+//! `{"errno":403,…}` (sample apigw.response.bad.json).
 
 use super::base64;
 use super::record::record;
@@ -13,11 +13,12 @@ use crate::error::Result;
 use crate::reply::Reply;
 
 record! {
-    /// A response as a gateway wants it. [`IntegratedResponse::wrap`] makes one of any reply.
+    /// A response in the form that a gateway reads. [`IntegratedResponse::wrap`] makes one of any
+    /// reply.
     pub struct IntegratedResponse<'a> {
-        /// Whether the body is Base64; the API must have it switched on.
+        /// Whether the body is Base64; it must be switched on for the API.
         "isBase64Encoded" => is_base64_encoded: bool,
-        /// The status.
+        /// The HTTP status.
         "statusCode" => status_code: u16,
         /// Header fields. API Gateway does not support `Location` here.
         "headers" => headers: Map<'a, OneOrMany<'a>>,
@@ -27,13 +28,13 @@ record! {
 }
 
 impl IntegratedResponse<'_> {
-    /// Size of a streamed reply that can be wrapped, in bytes: the platform's limit for a
-    /// synchronous result.
+    /// Largest streamed reply that can be wrapped, in bytes: the platform's limit for a synchronous
+    /// result.
     pub const STREAM_BYTES: usize = SYNCHRONOUS_BYTES;
 
-    /// The reply of which the gateway makes `reply`: 200 and JSON. A field that is there several
-    /// times becomes an array; a body that is not UTF-8 becomes Base64; a stream is written out, as
-    /// there is no streaming through an event.
+    /// Makes the reply (200, JSON) that the gateway turns into `reply`. A field that occurs several
+    /// times becomes an array; a body that is not UTF-8 becomes Base64; a stream is written into
+    /// memory, because an event's result cannot be streamed.
     ///
     /// # Errors
     /// If a stream fails or is larger than [`IntegratedResponse::STREAM_BYTES`].
@@ -41,8 +42,8 @@ impl IntegratedResponse<'_> {
         IntegratedResponse::wrap_for("GET", reply)
     }
 
-    /// As [`IntegratedResponse::wrap`], for a request with this method: the reply to HEAD has no
-    /// body (RFC 9110, section 9.3.2).
+    /// [`IntegratedResponse::wrap`] for a request with this method: the reply to HEAD has no body
+    /// (RFC 9110, section 9.3.2).
     pub(crate) fn wrap_for(method: &str, reply: Reply) -> Result<Reply> {
         let fields: Vec<(String, String)> =
             reply.headers().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();

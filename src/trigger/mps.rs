@@ -1,4 +1,4 @@
-//! MPS trigger: a media processing task has changed; asynchronous. Samples: mps.json,
+//! MPS trigger: a media processing task changed its state; asynchronous. Samples: mps.json,
 //! mps.edit_media_task.json (its values are invented from the field table). Source: platform pages
 //! "Trigger event message structures", 2024-11-07, and "MPS trigger".
 
@@ -6,39 +6,39 @@ use super::record::record;
 use super::value::Value;
 
 record! {
-    /// What became of a task. One of the two events is there, as `kind` says.
+    /// A task's new state. It has one of the two events, according to `kind`.
     pub struct Mps<'a> {
         /// `WorkflowTask` or `EditMediaTask`.
         required "EventType" => kind: &'a str,
-        /// For `WorkflowTask`.
+        /// Present for `WorkflowTask`.
         "WorkflowTaskEvent" => workflow: Option<Workflow<'a>>,
-        /// For `EditMediaTask`.
+        /// Present for `EditMediaTask`.
         "EditMediaTaskEvent" => edit: Option<Edit<'a>>,
     }
 }
 
 record! {
-    /// A workflow's task.
+    /// A task of a workflow.
     pub struct Workflow<'a> {
-        /// The task's identity.
+        /// The task's id.
         required "TaskId" => task_id: &'a str,
         /// `PROCESSING` or `FINISH`.
         required "Status" => status: &'a str,
-        /// 0 if all went well.
+        /// Error code; 0 on success.
         required "ErrCode" => error_code: i64,
-        /// What went wrong.
+        /// Error message.
         required "Message" => message: &'a str,
-        /// Where the media came from.
+        /// Where the media file is.
         required "InputInfo" => input: Input<'a>,
-        /// Streams, sizes and lengths of the media; as MPS documents them.
+        /// Streams, sizes and durations of the media, in the form that MPS documents.
         "MetaData" => metadata: Value<'a>,
-        /// One result a step, as MPS documents them: `Type`, and a task of that type.
+        /// One result per step, in the form that MPS documents: `Type`, and a task of that type.
         "MediaProcessResultSet" => results: Vec<Value<'a>>,
     }
 }
 
 record! {
-    /// Where media come from.
+    /// Location of a media file.
     pub struct Input<'a> {
         /// `COS`.
         required "Type" => kind: &'a str,
@@ -48,31 +48,31 @@ record! {
 }
 
 record! {
-    /// An object.
+    /// A media file in COS.
     pub struct CosInput<'a> {
-        /// The bucket with its account.
+        /// The bucket with its account id.
         required "Bucket" => bucket: &'a str,
-        /// For example `ap-guangzhou`.
+        /// Region, for example `ap-guangzhou`.
         required "Region" => region: &'a str,
-        /// The object's path, with a slash in front.
+        /// The object's path, with a leading slash.
         required "Object" => object: &'a str,
     }
 }
 
 record! {
-    /// An editing task.
+    /// A task of video editing.
     pub struct Edit<'a> {
-        /// The task's identity.
+        /// The task's id.
         required "TaskId" => task_id: &'a str,
         /// `PROCESSING` or `FINISH`.
         required "Status" => status: &'a str,
-        /// 0 if all went well.
+        /// Error code; 0 on success.
         required "ErrCode" => error_code: i64,
-        /// What went wrong.
+        /// Error message.
         required "Message" => message: &'a str,
-        /// As MPS documents it.
+        /// Input, in the form that MPS documents.
         "Input" => input: Value<'a>,
-        /// As MPS documents it; null until the task is done.
+        /// Output, in the form that MPS documents; null until the task is done.
         "Output" => output: Value<'a>,
     }
 }

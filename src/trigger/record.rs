@@ -1,18 +1,18 @@
-//! `record!`: a struct that reads itself from a JSON object the way trigger events need it, and
-//! writes itself back. A member that the platform always sends is `required`: without it the object
-//! is of another kind, and an error. Other members that are missing or null are the field's
-//! default, unknown ones are skipped, a member may have several spellings. Instead of serde's
-//! derive, because these rules would be an attribute on every field, and to keep procedural macros
-//! out of what a function must compile; what it expands to is the same serde code.
+//! `record!`: defines a struct that is read from a JSON object as trigger events need it, and
+//! written back. A member that the platform always sends is `required`: an object without it is of
+//! another kind, and an error. Other members that are missing or null get the field's default;
+//! unknown ones are skipped; a member may have several spellings. It replaces serde's derive, where
+//! these rules would be an attribute on every field, and keeps procedural macros out of a
+//! function's build; it expands to the same serde code.
 
 use serde::de::{Deserialize, Deserializer, MapAccess};
 
-/// How a field is read.
+/// How a field is read and written.
 pub(super) trait Field<'de>: Default + Absent {
     fn read<A: MapAccess<'de>>(map: &mut A) -> Result<Self, A::Error>;
 }
 
-/// When a field is left out.
+/// When a field is left out in writing.
 pub(super) trait Absent {
     /// Whether the object is written without this member.
     fn is_absent(&self) -> bool {
@@ -36,7 +36,7 @@ macro_rules! plain_field {
 
 plain_field!(&'a str, bool, u16, u64, i64, f64);
 
-/// An optional field: `None` is written as no member at all.
+/// An optional field: `None` is written as a missing member.
 impl<'de, T: Deserialize<'de>> Field<'de> for Option<T> {
     fn read<A: MapAccess<'de>>(map: &mut A) -> Result<Self, A::Error> {
         map.next_value()
@@ -66,8 +66,8 @@ impl<'de> Deserialize<'de> for Name<'de> {
     }
 }
 
-/// `"Spelling" | "another" => field: Type,`: the first spelling is the one that is written.
-/// `required` before it: the object must have it, and not as null.
+/// `"Spelling" | "another" => field: Type,`: the first spelling is the one that is written. With
+/// `required` before it, the object must have the member, and not as null.
 macro_rules! record {
     (
         $(#[$doc:meta])*
@@ -118,7 +118,7 @@ macro_rules! record {
                         #[allow(unused_imports)] // a record may have members of one kind only
                         use $crate::trigger::record::{Field, Name, absent, read_member};
                         let mut record = <Self::Value as Default>::default();
-                        // Which of the required members are still to come.
+                        // Which of the required members have not been read yet.
                         let missing: &mut [&'static str] = &mut [
                             $($crate::trigger::record::required_name!($($required)? $spelling),)*
                         ];
@@ -162,7 +162,7 @@ macro_rules! record {
     };
 }
 
-/// A required member's name, and nothing for others.
+/// A required member's name; nothing for other members.
 macro_rules! required_name {
     (required $spelling:literal) => {
         $spelling
@@ -172,7 +172,7 @@ macro_rules! required_name {
     };
 }
 
-/// A member's value: null is no value of a required one.
+/// A member's value: null is not a value of a required one.
 macro_rules! read_member {
     (required $map:expr) => {
         $map.next_value()?
@@ -182,7 +182,7 @@ macro_rules! read_member {
     };
 }
 
-/// The member of this name is there.
+/// Notes that the member of this name was read.
 pub(super) fn absent(missing: &mut [&'static str], name: &str) {
     if let Some(place) = missing.iter_mut().find(|missing| **missing == name) {
         *place = "";

@@ -1,6 +1,5 @@
-//! Shapes that members of trigger events have been seen in, where documentation and practice
-//! disagree. All are read by one visitor, so that what can be understood is no error, and what
-//! cannot be says what it is.
+//! Types of members whose form differs between documentation and practice. One visitor reads them
+//! all: it accepts every form that can be understood, and names what it found otherwise.
 
 use super::record::plain_field;
 use serde::de::{Deserialize, Deserializer, Error, SeqAccess, Visitor};
@@ -18,7 +17,7 @@ pub enum TextOrNumber<'a> {
 }
 
 impl TextOrNumber<'_> {
-    /// The integer, also where it is text.
+    /// The integer, also if it was sent as text.
     pub fn as_i64(&self) -> Option<i64> {
         match self {
             TextOrNumber::Text(text) => text.parse().ok(),
@@ -33,7 +32,7 @@ impl Default for TextOrNumber<'_> {
     }
 }
 
-/// One value or several: header fields and query parameters of gateways (string, array of strings,
+/// One value or several: a gateway's header fields and query parameters (string, array of strings,
 /// or a boolean for a query parameter without a value), tags of messages.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum OneOrMany<'a> {
@@ -41,7 +40,7 @@ pub enum OneOrMany<'a> {
     One(&'a str),
     /// `["value", "another"]`.
     Many(Vec<&'a str>),
-    /// `true`: there is a name and no value.
+    /// `true`: a name without a value.
     Flag(bool),
 }
 
@@ -68,11 +67,11 @@ impl Default for OneOrMany<'_> {
     }
 }
 
-/// An integer that may be written as text; `None` if it is the empty text (CKafka's `partition`).
+/// An integer, also as text; `None` if the text is empty (CKafka's `partition`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Number(pub Option<i64>);
 
-/// A boolean that may be written as text (CLB's `isBase64Encoded`).
+/// A boolean, also as text (CLB's `isBase64Encoded`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Flag(pub bool);
 
@@ -90,7 +89,7 @@ impl super::record::Absent for Number {
     }
 }
 
-/// What any of the shapes may be made of.
+/// The parts of which these types consist.
 enum Part<'a> {
     Bool(bool),
     Int(i64),
@@ -98,8 +97,8 @@ enum Part<'a> {
     List(Vec<&'a str>),
 }
 
-/// Reads a part; the text says what is expected. No method formats what it found: a number's own
-/// text would bring 20 KiB of code for writing fractions.
+/// Reads a part; the text names what is expected. No method formats what it found: formatting
+/// numbers would bring 20 KiB of code for fractions.
 struct Expected(&'static str);
 
 impl Expected {
@@ -289,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn says_what_it_found_instead() {
+    fn errors_name_what_was_found() {
         let all = |text: &str| {
             [
                 member::<TextOrNumber<'_>>(text).err(),

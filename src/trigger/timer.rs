@@ -1,19 +1,19 @@
-//! Timer trigger: asynchronous; `X-Scf-Trigger-Src: Timer` comes with it. Samples: timer.json,
-//! timer.captured.json, scfcli.timer.json. Source: platform page "Trigger event message
+//! Timer trigger: asynchronous; the invocation has the header `X-Scf-Trigger-Src: Timer`. Samples:
+//! timer.json, timer.captured.json, scfcli.timer.json. Source: platform page "Trigger event message
 //! structures", 2024-11-07.
 
 use super::record::record;
 
 record! {
-    /// A timer has fired.
+    /// Event of a timer.
     pub struct Timer<'a> {
-        /// `Timer`.
+        /// The kind of trigger: `Timer`.
         required "Type" => kind: &'a str,
         /// The trigger's name.
         required "TriggerName" => trigger_name: &'a str,
         /// When it was due: UTC, RFC 3339 with whole seconds.
         required "Time" => time: &'a str,
-        /// The text that the trigger is configured with, up to 4 KB; may be empty.
+        /// The text configured for the trigger, up to 4 KB; may be empty.
         "Message" => message: &'a str,
     }
 }

@@ -1,6 +1,6 @@
-//! Value: JSON of any shape within an event, borrowed from the body. For members that the
-//! documentation leaves open; where you know the shape, give your own type instead. Order and
-//! duplicate names are kept. RFC 8259.
+//! Value: any JSON within an event, borrowed from the body. For members whose form is not
+//! documented; where you know it, use a type of your own. Order and duplicate names are kept. RFC
+//! 8259.
 
 use super::record::plain_field;
 use crate::secret::is_secret;
@@ -8,10 +8,10 @@ use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde::ser::{Serialize, SerializeMap, SerializeSeq, Serializer};
 use std::fmt;
 
-/// One JSON value.
+/// One JSON value of any kind.
 #[derive(Clone, Default, PartialEq)]
 pub enum Value<'a> {
-    /// `null`, and what is not there.
+    /// `null`, or a missing member.
     #[default]
     Null,
     /// `true` or `false`.
@@ -31,7 +31,7 @@ pub enum Value<'a> {
 }
 
 impl<'a> Value<'a> {
-    /// The member of an object; `Null` if this is no object or has none of the name.
+    /// The object's member of this name; `Null` if this is not an object or has no such member.
     pub fn get(&self, name: &str) -> &Value<'a> {
         match self {
             Value::Object(members) => members.get(name).unwrap_or(&Value::Null),
@@ -39,7 +39,7 @@ impl<'a> Value<'a> {
         }
     }
 
-    /// The text, if this is text.
+    /// The text, if the value is text.
     pub fn as_str(&self) -> Option<&'a str> {
         match self {
             Value::Text(text) => Some(text),
@@ -47,7 +47,7 @@ impl<'a> Value<'a> {
         }
     }
 
-    /// The integer, if this is one that fits.
+    /// The integer, if the value is one that fits.
     pub fn as_i64(&self) -> Option<i64> {
         match self {
             Value::Int(number) => Some(*number),
@@ -56,18 +56,18 @@ impl<'a> Value<'a> {
     }
 }
 
-/// An object with names that are data: headers, query parameters, metadata. `Debug` prints
-/// `redacted` for what may be a secret, as [`Headers`](crate::Headers) does.
+/// A JSON object whose names are data: headers, query parameters, metadata. `Debug` prints
+/// `redacted` in place of what may be a secret, as [`Headers`](crate::Headers) does.
 #[derive(Clone, PartialEq)]
 pub struct Map<'a, V>(Vec<(&'a str, V)>);
 
 impl<'a, V> Map<'a, V> {
-    /// The first value of exactly this name.
+    /// The first value with exactly this name.
     pub fn get(&self, name: &str) -> Option<&V> {
         self.iter().find(|(key, _)| *key == name).map(|(_, value)| value)
     }
 
-    /// The first value of this name in any case: for header fields.
+    /// The first value with this name in any case, as for header fields.
     pub fn get_ignore_case(&self, name: &str) -> Option<&V> {
         self.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value)
     }
@@ -87,12 +87,12 @@ impl<'a, V> Map<'a, V> {
         self.0.is_empty()
     }
 
-    /// Adds a member behind the others.
+    /// Adds a member at the end.
     pub fn push(&mut self, name: &'a str, value: V) {
         self.0.push((name, value));
     }
 
-    /// The first value of this name in any case, to change it.
+    /// The first value with this name in any case, to change it.
     pub(super) fn get_ignore_case_mut(&mut self, name: &str) -> Option<&mut V> {
         self.0.iter_mut().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value)
     }

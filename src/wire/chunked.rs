@@ -1,41 +1,42 @@
-//! The chunked transfer coding, decoded. RFC 9112, section 7.1.
+//! Decoder of the chunked transfer coding. RFC 9112, section 7.1.
 //!
-//! A state machine that is fed whatever has arrived and names the content among it. Line ends are
-//! CRLF and nothing else; sizes are hex digits and nothing else; extensions (section 7.1.1, by its
-//! grammar) and trailer fields are checked, bounded and dropped (RFC 9110, 6.5.1 allows it).
+//! It is a state machine: each step gets the bytes that have arrived and returns where content is
+//! among them. A line ends in CRLF, a size consists of hex digits, and nothing else is accepted.
+//! Extensions (section 7.1.1, by its grammar) and trailer fields are checked, bounded and dropped
+//! (RFC 9110, 6.5.1 allows it).
 
 use super::Reject;
 use std::ops::Range;
 
-/// What the next step found.
+/// Result of one step.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
-    /// `input[..consumed]` held no content and needs more bytes to go on.
+    /// `input[..consumed]` held no content; more bytes are needed.
     Partial {
-        /// Bytes that need not be shown again.
+        /// Number of bytes that need not be passed again.
         consumed: usize,
     },
     /// `input[content]` is body; `input[..content.end]` is consumed.
     Content {
-        /// Where it lies in `input`.
+        /// Where the content is in `input`.
         content: Range<usize>,
     },
-    /// The body is complete; what follows `input[..consumed]` is the next request.
+    /// The body is complete; the next request begins after `input[..consumed]`.
     End {
-        /// Bytes up to the end of the trailer section.
+        /// Number of bytes up to the end of the trailer section.
         consumed: usize,
     },
 }
 
-/// One body's position in the coding.
+/// Decoder of one body.
 #[derive(Clone, Debug, Default)]
 pub struct Decoder {
     state: State,
-    /// Content bytes left in the chunk.
+    /// Content bytes left in the current chunk.
     left: u64,
-    /// Hex digits read of the current size.
+    /// Number of hex digits read of the current size.
     digits: u32,
-    /// Bytes of extensions and trailer fields so far.
+    /// Number of bytes of extensions and trailer fields so far.
     overhead: usize,
 }
 
@@ -43,26 +44,26 @@ pub struct Decoder {
 enum State {
     #[default]
     Size,
-    /// Behind white space, where only another extension may follow.
+    /// After white space, where only another extension may follow.
     ExtensionEnd,
-    /// Behind a semicolon.
+    /// After a semicolon.
     ExtensionStart,
     ExtensionName,
-    /// Behind white space after a name.
+    /// After white space that follows a name.
     ExtensionNameEnd,
-    /// Behind an equals sign.
+    /// After an equals sign.
     ValueStart,
     Value,
     Quoted,
-    /// Behind a backslash.
+    /// After a backslash.
     QuotedPair,
-    /// Behind the closing quote.
+    /// After the closing quote.
     QuotedEnd,
     SizeLf,
     Content,
     ContentCr,
     ContentLf,
-    /// At the start of a trailer line, or of the empty line that ends it all.
+    /// At the start of a trailer line, or of the empty line that ends the body.
     TrailerStart,
     TrailerName,
     TrailerValue,
@@ -71,15 +72,15 @@ enum State {
 }
 
 impl Decoder {
-    /// Bytes that extensions and trailer fields of one body may take together.
+    /// Largest total of bytes of the extensions and trailer fields of one body.
     pub const MAX_OVERHEAD_BYTES: usize = 16 * 1024;
-    /// 16 hex digits are 64 bits; leading zeros count, or they would be endless.
+    /// 16 hex digits are 64 bits; leading zeros count too, so that a size has a largest length.
     const MAX_SIZE_DIGITS: u32 = 16;
 
-    /// Looks at `input`, the bytes not consumed by earlier steps.
+    /// Decodes `input`, the bytes not consumed by earlier steps.
     ///
     /// # Errors
-    /// 400 for whatever is not the grammar of section 7.1.
+    /// 400 for bytes that do not match the grammar of section 7.1.
     pub fn step(&mut self, input: &[u8]) -> Result<Step, Reject> {
         let mut at = 0;
         while let Some(&byte) = input.get(at) {
@@ -175,9 +176,8 @@ impl Decoder {
     }
 }
 
-/// What comes after `byte` within the extensions of a chunk (section 7.1.1):
-/// `*( BWS ";" BWS name [ BWS "=" BWS ( token / quoted-string ) ] )`. `None` if it cannot stand
-/// there.
+/// The state after `byte` within the extensions of a chunk (section 7.1.1): `*( BWS ";" BWS name [
+/// BWS "=" BWS ( token / quoted-string ) ] )`. `None` if the byte is not allowed there.
 fn extension(state: State, byte: u8) -> Option<State> {
     let is_space = matches!(byte, b' ' | b'\t');
     let is_token = is_token_byte(byte);

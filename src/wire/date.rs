@@ -1,5 +1,5 @@
-//! The Date field's only allowed form, IMF-fixdate. RFC 9110, section 5.6.7. The time enters as a
-//! value.
+//! Date field: IMF-fixdate, the only form to send. RFC 9110, section 5.6.7. The time is an
+//! argument.
 
 /// Formats seconds since the Unix epoch, UTC, as in `Sun, 06 Nov 1994 08:49:37 GMT`.
 pub fn imf_fixdate(unix_seconds: u64) -> [u8; 29] {

@@ -1,16 +1,16 @@
-//! The head of a WebSocket frame: how long the frame is and what it carries. Only heads: contents
-//! are unmasked and put together by a crate. RFC 6455, section 5.2.
+//! Heads of WebSocket frames: the frame's length and kind. A crate unmasks the contents and puts
+//! messages together. RFC 6455, section 5.2.
 
 /// The head of a frame that a client has sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct FrameHead {
-    /// Bytes of the head itself.
+    /// Number of bytes of the head.
     pub head_bytes: usize,
-    /// Bytes of the content behind it.
+    /// Number of bytes of the content that follows.
     pub content_bytes: u64,
     /// 0 continuation, 1 text, 2 binary, 8 close, 9 ping, 10 pong.
     pub opcode: u8,
-    /// Whether it is its message's last frame.
+    /// Whether it is the last frame of its message.
     pub is_last: bool,
 }
 
@@ -23,7 +23,7 @@ impl FrameHead {
     /// Reads the head at the start of `bytes`; `None` if it is not complete yet.
     ///
     /// # Errors
-    /// What is wrong with it: code 1002.
+    /// What is wrong with it; the connection ends with code 1002.
     pub(crate) fn read(bytes: &[u8]) -> Result<Option<FrameHead>, &'static str> {
         let [first, second, rest @ ..] = bytes else { return Ok(None) };
         let (opcode, is_last) = (first & 0x0f, first & 0x80 != 0);
@@ -60,7 +60,7 @@ impl FrameHead {
         Ok(is_complete.then_some(head))
     }
 
-    /// Appends the head of a server's frame that is whole.
+    /// Appends the head of a server's unfragmented frame.
     pub(crate) fn write(out: &mut Vec<u8>, opcode: u8, content_bytes: usize) {
         out.push(0x80 | opcode);
         match content_bytes {

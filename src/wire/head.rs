@@ -1,15 +1,15 @@
-//! What a complete request head says: method, target, fields, and above all how the body is framed.
-//! RFC 9112, sections 3 to 6; RFC 9110, sections 7.2 (Host), 10.1.1 (Expect), 7.6.1 (Connection).
+//! Parser of a complete request head: method, target, fields, and how the body's end is found. RFC
+//! 9112, sections 3 to 6; RFC 9110, sections 7.2 (Host), 10.1.1 (Expect), 7.6.1 (Connection).
 //!
-//! A [`Head`] holds positions, not references: the buffer it was parsed from may grow and move
-//! while the body arrives. Fields stand inline (smallvec), so that a usual request allocates
+//! A [`Head`] holds positions instead of references, because the buffer may grow and move while the
+//! body arrives. Fields are stored inline (smallvec), so that a usual request allocates nothing.
 //! nothing.
 
 use super::{HeadLimits, Reject, Status};
 use smallvec::SmallVec;
 use std::mem::MaybeUninit;
 
-/// `bytes[start..end]` of the buffer that the head was parsed from.
+/// A range of bytes in the buffer that the head was parsed from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct Span {
     start: u32,
@@ -22,7 +22,7 @@ impl Span {
         bytes.get(self.start as usize..self.end as usize).unwrap_or_default()
     }
 
-    /// Where `part` lies within `whole`, of which it must be a slice.
+    /// Position of `part` in `whole`; `part` must be a slice of it.
     fn locate(part: &[u8], whole: &[u8]) -> Span {
         let start = (part.as_ptr() as usize).wrapping_sub(whole.as_ptr() as usize);
         debug_assert!(start + part.len() <= whole.len());
@@ -34,7 +34,7 @@ impl Span {
     }
 }
 
-/// The versions that are served; all others are 505.
+/// HTTP versions that are served; all others get 505.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Version {
     /// HTTP/1.0.
@@ -46,7 +46,7 @@ pub enum Version {
 /// How the body's end is found. RFC 9112, section 6.3.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Framing {
-    /// Content-Length bytes follow; 0 if there is neither length nor coding.
+    /// `Content-Length` bytes follow; 0 if the head has neither a length nor a coding.
     Length(u64),
     /// `Transfer-Encoding: chunked`.
     Chunked,
@@ -61,7 +61,7 @@ pub struct Field {
     pub value: Span,
 }
 
-/// A request head that may be acted on.
+/// A valid request head.
 #[derive(Clone, Debug)]
 pub struct Head {
     /// As it was sent: methods are case-sensitive.
@@ -71,10 +71,10 @@ pub struct Head {
     pub path: Span,
     /// What follows the first `?`, without it.
     pub query: Option<Span>,
-    /// Host and port of a target in absolute form, which count instead of the Host field's (RFC
-    /// 9112, section 3.2.2).
+    /// Host and port of a target in absolute form; they replace the Host field's (RFC 9112, section
+    /// 3.2.2).
     pub authority: Option<Span>,
-    /// Of the protocol.
+    /// The protocol version.
     pub version: Version,
     /// In the order they were sent. 32 inline: the platform's requests carry 15 to 25.
     pub fields: SmallVec<[Field; 32]>,
@@ -87,7 +87,7 @@ pub struct Head {
 }
 
 impl Default for Head {
-    /// Of a request that says nothing: for [`Head::read`] to fill.
+    /// An empty head, for [`Head::read`] to fill.
     fn default() -> Head {
         Head {
             method: Span::default(),
@@ -108,7 +108,7 @@ impl Head {
     /// `bytes`.
     ///
     /// # Errors
-    /// The status and reason that the peer is to be told; the connection must close after it.
+    /// Status and reason for the peer; the connection must close afterwards.
     pub fn parse(
         bytes: &[u8],
         start: usize,
@@ -120,8 +120,8 @@ impl Head {
         Ok(head)
     }
 
-    /// As [`Head::parse`], where the head lies: it is half a KiB, which every move copies. After an
-    /// error it means nothing.
+    /// [`Head::parse`] into an existing head, which saves copies of half a KiB. After an error the
+    /// contents are meaningless.
     ///
     /// # Errors
     /// As [`Head::parse`].
@@ -148,16 +148,16 @@ impl Head {
         }
     }
 
-    /// A table for all that may be is 4 KiB of stack, which every connection would keep: it is for
-    /// the few that need it.
+    /// Parses with a table for the largest number of fields. It takes 4 KiB of stack, which every
+    /// connection would keep, so only the few heads that need it use it.
     #[cold]
     #[inline(never)]
     fn read_many(&mut self, head: &[u8], start: usize, allowed: usize) -> Result<(), Reject> {
         self.read_fields::<{ HeadLimits::MAX_FIELDS }>(head, start, allowed)
     }
 
-    /// The head that `head` is, which begins at `start` of the buffer, with at most `allowed`
-    /// fields of a table of `N`.
+    /// Parses `head`, which begins at `start` of the buffer, with at most `allowed` fields and a
+    /// table of `N`.
     #[inline(never)] // the table is on the stack of this call only
     fn read_fields<const N: usize>(
         &mut self,
@@ -169,7 +169,7 @@ impl Head {
         let mut parsed = httparse::Request::new(&mut []);
         match parsed.parse_with_uninit_headers(head, &mut table[..allowed]) {
             Ok(httparse::Status::Complete(size)) if size == head.len() => {}
-            // The scanner saw the empty line, so a parser that wants more or less has read the
+            // The scanner found the empty line; if the parser stops elsewhere, it has read the
             // lines differently.
             Ok(_) => {
                 return Err(Reject::bad_request("the request head does not end at its empty line"));
@@ -210,17 +210,17 @@ impl Head {
     }
 }
 
-/// Fields that a usual request has at most: as many as stand inline in a [`Head`].
+/// Largest number of fields of a usual request: as many as a [`Head`] stores inline.
 const USUAL_FIELDS: usize = 32;
 const TOO_MANY: Reject =
     Reject::new(Status::REQUEST_HEADER_FIELDS_TOO_LARGE, "more header fields than the limit");
 
 const INVALID_TARGET: &str = "the request target has an invalid byte; percent-encode it";
-/// Bytes of a target that are spelt out.
+/// Largest target that an error spells out, in bytes.
 const MOST_SPELT_BYTES: usize = 256;
 
-/// What a peer should have sent in place of a target with raw bytes in it: each as `%XX` (RFC 3986,
-/// section 2.1). `None` if that is not what `reject` is about, or the target is long.
+/// The percent-encoded form of a target that has raw bytes (RFC 3986, section 2.1), as a hint for
+/// the peer. `None` if `reject` has another reason, or the target is long.
 #[cold]
 pub(crate) fn spelt_target(reject: &Reject, head: &[u8]) -> Option<String> {
     if reject.reason != INVALID_TARGET {
@@ -260,7 +260,7 @@ fn reject_of(error: httparse::Error, head: &[u8]) -> Reject {
 }
 
 /// Whether the request line has three parts, the last `HTTP/` DIGIT `.` DIGIT (RFC 9112, section
-/// 2.3): a version, if not one of ours.
+/// 2.3): a valid version, though perhaps not one that is served.
 fn names_a_version(head: &[u8]) -> bool {
     let line = head.split(|&byte| byte == b'\r').next().unwrap_or_default();
     let mut parts = line.split(|&byte| byte == b' ').skip(2);
@@ -272,7 +272,7 @@ fn names_a_version(head: &[u8]) -> bool {
     }
 }
 
-/// The request target in its four forms. RFC 9112, section 3.2.
+/// The request target, in one of its four forms. RFC 9112, section 3.2.
 struct Target<'a> {
     path: &'a [u8],
     query: Option<&'a [u8]>,
@@ -281,14 +281,15 @@ struct Target<'a> {
 
 impl<'a> Target<'a> {
     fn parse(method: &str, target: &'a [u8]) -> Result<Target<'a>, Reject> {
-        // Visible ASCII only: a raw non-ASCII byte or a fragment has no place in a target.
+        // Visible ASCII only: raw non-ASCII bytes and fragments are not allowed in a target.
         if target.iter().any(|&byte| !(0x21..=0x7e).contains(&byte) || byte == b'#') {
             return Err(Reject::bad_request(INVALID_TARGET));
         }
         match target {
-            _ if method == "CONNECT" => {
-                Err(Reject::new(Status::NOT_IMPLEMENTED, "CONNECT is not served: this is no proxy"))
-            }
+            _ if method == "CONNECT" => Err(Reject::new(
+                Status::NOT_IMPLEMENTED,
+                "CONNECT is not supported: this is not a proxy",
+            )),
             [b'/', ..] => Ok(Self::split(target)),
             b"*" if method == "OPTIONS" => {
                 Ok(Target { path: target, query: None, authority: None })
@@ -297,8 +298,7 @@ impl<'a> Target<'a> {
         }
     }
 
-    /// `http://authority/path?query`: the server must accept it (section 3.2.2); authority and path
-    /// are what counts.
+    /// Parses `http://authority/path?query`, which a server must accept (section 3.2.2).
     fn absolute(target: &'a [u8]) -> Result<Target<'a>, Reject> {
         let malformed =
             Reject::bad_request("the request target is neither a path nor an absolute URI");
@@ -332,10 +332,10 @@ impl<'a> Target<'a> {
     }
 }
 
-/// Which bytes a host's name may have: a look-up, because every request has a Host. Without the
-/// percent sign, although a registered name may hold one (RFC 3986, section 3.2.2): names on the
-/// wire are A-labels (RFC 5890), and a `%` is read by one parser as its byte and refused by the
-/// next, the way in which two hops come to disagree on the host.
+/// Bytes that a host name may have, as a table, because every request has a Host. The percent sign
+/// is not among them, although a registered name may hold one (RFC 3986, section 3.2.2): names on
+/// the wire are A-labels (RFC 5890), and one parser decodes a `%` that the next refuses, so that
+/// two hops disagree on the host.
 static NAME_BYTES: [bool; 256] = {
     let mut table = [false; 256];
     let mut byte = 0u8;
@@ -348,13 +348,13 @@ static NAME_BYTES: [bool; 256] = {
     table
 };
 
-/// `uri-host [":" port]` (RFC 3986, section 3.2.2) by its alphabet: enough to keep a path, a user
-/// name or a list out of it. Some ten bytes, looked at one by one: memchr would ask the processor
-/// first (see scan.rs).
+/// Whether the value is `uri-host [":" port]` (RFC 3986, section 3.2.2) by its alphabet, which
+/// excludes paths, user names and lists. It compares some ten bytes one by one: memchr would detect
+/// the processor's features first (see scan.rs).
 fn is_authority(value: &[u8]) -> bool {
     let is_name_byte = |byte: &u8| NAME_BYTES[usize::from(*byte)];
     let (host_is_valid, port) = if let Some(literal) = value.strip_prefix(b"[") {
-        // An IP literal: whatever is between the brackets, which a name cannot hold.
+        // An IP literal: anything between the brackets, which a name cannot contain.
         let Some(end) = literal.iter().position(|&byte| byte == b']') else { return false };
         (literal[..end].iter().all(|byte| is_name_byte(byte) || *byte == b':'), &literal[end + 1..])
     } else {
@@ -369,7 +369,7 @@ fn is_authority(value: &[u8]) -> bool {
     host_is_valid && port_is_valid
 }
 
-/// What the fields say about the message itself, collected line by line.
+/// What the fields say about the message, collected line by line.
 #[derive(Default)]
 struct Meaning {
     hosts: u32,
@@ -389,7 +389,7 @@ enum Coding {
 
 impl Meaning {
     fn read(&mut self, name: &[u8], value: &[u8]) -> Result<(), Reject> {
-        // By length first: most names of a request are none of these six.
+        // Lengths first: most names of a request are none of these six.
         match name.len() {
             4 if name.eq_ignore_ascii_case(b"host") => {
                 self.hosts += 1;
@@ -443,7 +443,7 @@ impl Meaning {
         Ok(())
     }
 
-    /// RFC 9112, section 3.2: exactly one on HTTP/1.1, at most one on HTTP/1.0.
+    /// RFC 9112, section 3.2: exactly one Host on HTTP/1.1, at most one on HTTP/1.0.
     fn check_host(&self, version: Version) -> Result<(), Reject> {
         match (self.hosts, version) {
             (1, _) | (0, Version::Http10) => Ok(()),
@@ -466,8 +466,8 @@ impl Meaning {
     }
 }
 
-/// Digits and nothing else: no sign, no list, no empty value. A number beyond 64 bits is "very
-/// large", and so a matter for the body limit rather than for the grammar.
+/// Parses digits only: no sign, no list, no empty value. A number beyond 64 bits becomes a very
+/// large one, which the body limit refuses.
 fn content_length(value: &[u8]) -> Result<u64, Reject> {
     if value.is_empty() || !value.iter().all(u8::is_ascii_digit) {
         return Err(Reject::bad_request("the Content-Length field is not a number"));
@@ -477,7 +477,7 @@ fn content_length(value: &[u8]) -> Result<u64, Reject> {
         .fold(0u64, |sum, digit| sum.saturating_mul(10).saturating_add(u64::from(digit - b'0'))))
 }
 
-/// The members of a comma-separated list (RFC 9110, section 5.6.1), empty ones left out.
+/// The members of a comma-separated list (RFC 9110, section 5.6.1), without empty ones.
 fn list(value: &[u8]) -> impl Iterator<Item = &[u8]> {
     value.split(|&byte| byte == b',').map(<[u8]>::trim_ascii).filter(|member| !member.is_empty())
 }

@@ -1,14 +1,15 @@
-//! Why a message was not understood: a status and one sentence for the person at the other end.
+//! Reject: why a message is refused, as a status and one sentence for the peer.
 
 use super::Status;
 
-/// A peer's mistake. The connection answers with `status`, says `reason` in the body, and closes:
-/// after a framing error nobody knows where the next request would start (RFC 9112, section 9.6).
+/// A peer's mistake in the protocol. The connection answers with `status`, puts `reason` in the
+/// body, and closes: after a framing error the start of the next request is unknown (RFC 9112,
+/// section 9.6).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Reject {
-    /// What the reply says.
+    /// Status of the reply.
     pub status: Status,
-    /// One sentence, lower case, without peer-controlled bytes.
+    /// Reason in the reply: one sentence, lower case, without bytes from the peer.
     pub reason: &'static str,
 }
 

@@ -1,23 +1,23 @@
-//! The head of a response and the frame of a chunked one. RFC 9112, sections 4, 6 and 7.1.
+//! Writer of response heads and chunks. RFC 9112, sections 4, 6 and 7.1.
 
 use super::{Status, Version};
 
-/// How the peer finds the end of what follows.
+/// How the peer finds the end of the body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ResponseFraming {
-    /// Content-Length, in bytes.
+    /// Content-Length with this number of bytes.
     Length(u64),
-    /// `Transfer-Encoding: chunked`; the peer speaks HTTP/1.1.
+    /// `Transfer-Encoding: chunked`; only for HTTP/1.1 peers.
     Chunked,
     /// The end of the connection (RFC 9112, section 6.3, rule 8): a stream to an HTTP/1.0 peer.
     UntilClose,
 }
 
-/// Appends the status line and the fields that are the server's own, without the empty line that
-/// ends the head.
+/// Appends the status line and the server's own fields, without the empty line that ends the head.
 ///
-/// `keep_alive`: whether another request may follow. `version` is the peer's: HTTP/1.0 must be told
-/// that the connection stays, HTTP/1.1 that it does not. The status line always says HTTP/1.1 (RFC
+/// `keep_alive`: whether another request may follow. `version` is the peer's: an HTTP/1.0 peer
+/// needs a field if the connection stays open, an HTTP/1.1 peer if it does not. The status line
+/// always has HTTP/1.1 (RFC 9110, section 2.5).
 /// 9110, section 2.5).
 pub fn begin(
     out: &mut Vec<u8>,
@@ -53,7 +53,7 @@ pub fn begin(
     }
 }
 
-/// Appends one field line. Name and value were checked when they were made (`Reply::with_header`).
+/// Appends one field line. Name and value were checked before (`Reply::with_header`).
 pub fn field(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
     out.extend_from_slice(name);
     out.extend_from_slice(b": ");
@@ -61,13 +61,12 @@ pub fn field(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
     out.extend_from_slice(b"\r\n");
 }
 
-/// Appends the empty line.
+/// Appends the empty line that ends the head.
 pub fn end(out: &mut Vec<u8>) {
     out.extend_from_slice(b"\r\n");
 }
 
-/// Appends a chunk's size line. A chunk of size 0 would end the body: the caller never asks for
-/// one.
+/// Appends a chunk's size line. Never call it with 0: a chunk of size 0 ends the body.
 pub fn chunk_head(out: &mut Vec<u8>, bytes: usize) {
     debug_assert!(bytes > 0);
     let mut digits = [0u8; 16];
@@ -82,9 +81,9 @@ pub fn chunk_head(out: &mut Vec<u8>, bytes: usize) {
     out.extend_from_slice(b"\r\n");
 }
 
-/// What ends a chunk's content.
+/// End of a chunk's content.
 pub const CHUNK_END: &[u8] = b"\r\n";
-/// What ends a chunked body without trailer fields.
+/// End of a chunked body without trailer fields.
 pub const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
 /// The interim response that asks for the body. RFC 9110, section 15.2.1.
 pub const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
@@ -123,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn says_length_and_connection() {
+    fn writes_length_and_connection() {
         assert_eq!(
             text(Status::OK, ResponseFraming::Length(1234567890), Version::Http11, true),
             "HTTP/1.1 200 OK\r\ncontent-length: 1234567890\r\ndate: Sun, 06 Nov 1994 08:49:37 \

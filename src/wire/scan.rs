@@ -1,44 +1,45 @@
-//! Where a request head ends. RFC 9112, section 2.1, 2.2 and 3.
+//! Scanner: finds the end of a request head. RFC 9112, section 2.1, 2.2 and 3.
 //!
-//! httparse takes a bare LF for a line end and starts again from byte 0 on every call. This scanner
-//! looks at every byte once (memchr), however the head is cut up by the network, refuses bare CR
-//! and LF, and applies the size limits before a parser sees anything.
+//! httparse accepts a bare LF as a line end and starts again at byte 0 on every call. This scanner
+//! looks at every byte once (memchr), however the network cuts the head up. It refuses bare CR and
+//! LF, and applies the size limits before a parser sees anything.
 
 use super::{HeadLimits, Reject, Status};
 
-/// What the scanner knows after the bytes it has seen.
+/// Result of a scan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scan {
-    /// Read more, append it, and ask again.
+    /// Incomplete: read more bytes, append them, and call again.
     Partial,
     /// `bytes[start..end]` is a head: request line, fields and the empty line, CRLFs included.
     Complete {
-        /// Of the request line's first byte.
+        /// Position of the request line's first byte.
         start: usize,
-        /// Behind the empty line.
+        /// Position after the empty line.
         end: usize,
     },
 }
 
-/// The position in one connection's unread bytes. One scanner serves one head; it never looks back.
+/// Scanner of one head in a connection's unread bytes; it looks at each byte once.
 #[derive(Clone, Debug, Default)]
 pub struct Scanner {
-    /// First byte of the request line: CRLFs before it are skipped (RFC 9112, section 2.2).
+    /// Position of the request line's first byte: CRLFs before it are skipped (RFC 9112, section
+    /// 2.2).
     start: usize,
-    /// First byte of the line that is being read.
+    /// Position of the current line's first byte.
     line: usize,
-    /// First byte not looked at.
+    /// Position of the first byte not looked at.
     seen: usize,
     request_line_ended: bool,
 }
 
 impl Scanner {
-    /// Empty lines before a request line that a client may send; more is not a client.
+    /// Largest number of empty lines before a request line.
     const MAX_LEADING_CRLF: usize = 4;
 
-    /// Looks at the bytes that are new since the last call.
+    /// Scans the bytes that are new since the last call.
     ///
-    /// `bytes` is everything unread, from the same first byte each time.
+    /// `bytes` is everything unread, and begins at the same byte in each call.
     ///
     /// # Errors
     /// 400 for a CR or LF on its own, 414 for a request line over its limit, 431 for a head over
@@ -85,7 +86,7 @@ impl Scanner {
         self.seen > self.start
     }
 
-    /// `end`: one past the last byte known to belong to the head.
+    /// Checks the limits; `end` is one past the last byte known to belong to the head.
     fn check_size(&self, end: usize, limits: &HeadLimits) -> Result<(), Reject> {
         let size = end.saturating_sub(self.start);
         if !self.request_line_ended && size > limits.request_line_bytes {
@@ -104,8 +105,8 @@ impl Scanner {
     }
 }
 
-/// The first CR or LF. memchr's own choice of instructions would ask the processor first, which
-/// costs a virtual machine 29 µs of its first reply; SSE2 is there on every x86-64.
+/// Position of the first CR or LF. memchr's own choice of instructions would detect the processor's
+/// features first, which costs a virtual machine 29 µs of its first reply; every x86-64 has SSE2.
 #[cfg(target_arch = "x86_64")]
 fn next_line_end(bytes: &[u8]) -> Option<usize> {
     match memchr::arch::x86_64::sse2::memchr::Two::new(b'\r', b'\n') {
@@ -114,7 +115,7 @@ fn next_line_end(bytes: &[u8]) -> Option<usize> {
     }
 }
 
-/// The first CR or LF.
+/// Position of the first CR or LF.
 #[cfg(not(target_arch = "x86_64"))]
 #[expect(
     clippy::disallowed_methods,
@@ -143,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn every_prefix_of_a_head_is_partial_and_says_the_same_when_fed_byte_by_byte() {
+    fn every_prefix_of_a_head_is_partial_and_byte_by_byte_gives_the_same() {
         let head = b"\r\nPOST /event-invoke HTTP/1.1\r\nHost: a\r\nX-Scf-Name: f\r\n\r\n";
         let mut scanner = Scanner::default();
         for end in 0..head.len() {

@@ -75,7 +75,7 @@ impl Status {
     /// 505 HTTP Version Not Supported: RFC 9110, section 15.6.6.
     pub const HTTP_VERSION_NOT_SUPPORTED: Status = Status(505);
 
-    /// A final status, 200 to 599. `None` for any other number: 1xx are the server's own business.
+    /// A final status, 200 to 599; `None` for any other number. Only the server sends 1xx.
     pub const fn new(code: u16) -> Option<Status> {
         if code >= 200 && code <= 599 { Some(Status(code)) } else { None }
     }
@@ -85,7 +85,7 @@ impl Status {
         self.0
     }
 
-    /// The phrase of RFC 9110 (or RFC 6585); empty for a code without one, which the grammar
+    /// The reason phrase of RFC 9110 (or RFC 6585); empty for a code without one, which the grammar
     /// allows.
     pub const fn reason(self) -> &'static str {
         match self.0 {

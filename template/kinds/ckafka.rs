@@ -14,8 +14,8 @@ struct Answer {
     last_offset: i64,
 }
 
-/// An error here has the platform send the same batch again: answer 200 for messages that will
-/// never do.
+/// After an error the platform sends the same batch again: answer 200 for messages that can never
+/// be processed.
 fn on_messages(event: Event<'_>) -> Result<Json<Answer>> {
     let batch: Ckafka<'_> = event.json()?; // its &str fields point into the event's own bytes
     let last_offset = batch.records.last().map_or(-1, |record| record.message.offset);

@@ -1,4 +1,4 @@
-//! A function that is told of objects in a bucket: one typed handler, and the program that serves
+//! A function for events of objects in a bucket: one typed handler, and the program that serves
 //! it.
 
 // `firstbyte::main!` is the start; a test's harness has a main of its own
@@ -15,7 +15,7 @@ struct Answer {
 
 fn on_objects(event: Event<'_>) -> Result<Json<Answer>> {
     let cos: Cos<'_> = event.json()?; // its &str fields point into the event's own bytes
-    let told = |record: &firstbyte::trigger::cos::Record<'_>| {
+    let answer = |record: &firstbyte::trigger::cos::Record<'_>| {
         format!(
             "{} {} ({} bytes)",
             record.event.name,
@@ -23,7 +23,7 @@ fn on_objects(event: Event<'_>) -> Result<Json<Answer>> {
             record.cos.object.size_bytes
         )
     };
-    Ok(Json(Answer { objects: cos.records.iter().map(told).collect() }))
+    Ok(Json(Answer { objects: cos.records.iter().map(answer).collect() }))
 }
 
 fn app() -> App {

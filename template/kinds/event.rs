@@ -6,7 +6,7 @@
 use firstbyte::{App, Event, Json, Result};
 use serde::{Deserialize, Serialize};
 
-/// What is invoked with; members that are not named here are skipped.
+/// The event; members that are not listed here are skipped.
 #[derive(Deserialize)]
 struct Greeting<'a> {
     #[serde(default)]

@@ -1,5 +1,5 @@
-//! A Web function: requests come as they are, routes go to handlers, and everything else to the
-//! last one.
+//! A Web function: requests arrive unchanged, routes go to handlers, and all other paths to the
+//! last handler.
 
 // `firstbyte::main!` is the start; a test's harness has a main of its own
 #![cfg_attr(not(test), no_main)]

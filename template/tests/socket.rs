@@ -1,5 +1,5 @@
-//! The program itself, over a socket: each event in events/ is posted as the platform posts it;
-//! without events, a GET.
+//! Test of the program itself, over a socket: each event in events/ is posted as the platform posts
+//! it; without events, a GET is sent.
 
 use firstbyte::test::Served;
 use std::io::{Read, Write};

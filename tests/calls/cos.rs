@@ -17,7 +17,7 @@ pub struct Role {
 }
 
 pub const ROLE: Role =
-    Role { id: "AKIDexample", key: "a-key-that-nobody-has", token: "token/of+a==session" };
+    Role { id: "AKIDexample", key: "a-key-that-is-unknown", token: "token/of+a==session" };
 
 pub struct StandIn {
     pub address: SocketAddr,
@@ -33,7 +33,7 @@ impl StandIn {
         thread::spawn(move || {
             for stream in listener.incoming().flatten().take(1000) {
                 let copy = stream.try_clone().expect("a descriptor is free");
-                shared.lock().expect("nobody panics").push(copy);
+                shared.lock().expect("no thread panics").push(copy);
                 thread::spawn(move || serve(stream));
             }
         });
@@ -45,11 +45,11 @@ impl StandIn {
     }
 
     pub fn connections(&self) -> usize {
-        self.sessions.lock().expect("nobody panics").len()
+        self.sessions.lock().expect("no thread panics").len()
     }
 
     pub fn end_sessions(&self) {
-        for session in self.sessions.lock().expect("nobody panics").iter() {
+        for session in self.sessions.lock().expect("no thread panics").iter() {
             let _ = session.shutdown(Shutdown::Both);
         }
     }

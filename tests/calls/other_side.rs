@@ -112,7 +112,7 @@ impl Relay {
     }
 
     pub fn set(&self, mode: Mode) {
-        *self.state.mode.lock().expect("nobody panics") = mode;
+        *self.state.mode.lock().expect("no thread panics") = mode;
     }
 }
 
@@ -121,7 +121,7 @@ impl State {
         let mut passed = 0;
         let mut bytes = [0; 16 * 1024];
         while let Ok(size @ 1..) = server.read(&mut bytes) {
-            let mode = *self.mode.lock().expect("nobody panics");
+            let mode = *self.mode.lock().expect("no thread panics");
             let sent = match mode {
                 Mode::Pass => peer.write_all(&bytes[..size]),
                 Mode::Drip => bytes[..size].iter().try_for_each(|byte| {
@@ -135,7 +135,7 @@ impl State {
                     if passed == most { break } else { sent }
                 }
                 Mode::CutOnce => {
-                    *self.mode.lock().expect("nobody panics") = Mode::Pass;
+                    *self.mode.lock().expect("no thread panics") = Mode::Pass;
                     break;
                 }
             };

@@ -1,4 +1,4 @@
-//! Section 2: where the server listens. 9000 is tried for real where nobody else has it.
+//! Section 2: where the server listens. Port 9000 is tried if it is free.
 
 use outside::peer::{Peer, get};
 use outside::server::{run_to_end, signal_to};
@@ -51,7 +51,7 @@ fn free_port() -> u16 {
 fn is_9000_free() -> bool {
     let free = TcpListener::bind(("0.0.0.0", 9000)).is_ok();
     if !free {
-        eprintln!("skipped: port 9000 is somebody else's here");
+        eprintln!("skipped: port 9000 is in use here");
     }
     free
 }
@@ -118,7 +118,7 @@ fn an_address_that_is_none_ends_the_program_with_a_line_that_names_it() {
 }
 
 #[test]
-fn a_port_in_use_ends_the_program_with_one_line_that_says_which() {
+fn a_port_in_use_ends_the_program_with_one_line_that_names_it() {
     let _turn = PORTS.lock();
     let taken = TcpListener::bind(("0.0.0.0", 0)).expect("a port is free");
     let port = taken.local_addr().expect("it is bound").port();

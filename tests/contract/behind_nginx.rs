@@ -1,5 +1,5 @@
-//! Section 2 behind nginx as Debian installs it: a reply that the server sends before it has read
-//! the whole request reaches the client, as one of nginx's own upstreams does it.
+//! Section 2 behind Debian's nginx: a reply that the server sends before it has read the whole
+//! request reaches the client, as from one of nginx's own upstreams.
 
 use outside::eventually;
 use outside::peer::Peer;

@@ -1,4 +1,4 @@
-//! Section 2: bodies, their limit, and what becomes of those that do not arrive.
+//! Section 2: bodies, their limit, and bodies that do not arrive.
 
 use outside::framing::BODY_LIMIT_BYTES;
 use outside::peer::{Peer, ask, invoke, post};

@@ -1,6 +1,6 @@
-//! The first request of a process is answered before there is a runtime. No peer may be able to
-//! tell, whatever it does in that moment: these tests hold the very first connection to the rules
-//! of all others.
+//! The first request of a process is answered before there is a runtime. No peer may see a
+//! difference, whatever it does at that moment: these tests apply the rules of all other
+//! connections to the very first one.
 
 use outside::framing::BODY_LIMIT_BYTES;
 use outside::peer::{Peer, get, invoke};
@@ -10,7 +10,7 @@ use rustix::process::Signal;
 use std::time::Duration;
 
 #[test]
-fn a_silent_first_peer_holds_nobody_up() {
+fn a_silent_first_peer_delays_no_other() {
     let server = Server::echo();
     let mut probes: Vec<Peer> = Vec::new();
     for round in 0..20 {
@@ -29,7 +29,7 @@ fn a_silent_first_peer_holds_nobody_up() {
 }
 
 #[test]
-fn a_first_peer_that_sends_half_a_request_holds_nobody_up() {
+fn a_first_peer_that_sends_half_a_request_delays_no_other() {
     for half in [
         "G",
         "GET / HTTP/1.1\r\nHost: h\r\n",
@@ -46,7 +46,7 @@ fn a_first_peer_that_sends_half_a_request_holds_nobody_up() {
 }
 
 #[test]
-fn a_first_request_that_sleeps_holds_nobody_up() {
+fn a_first_request_that_sleeps_delays_no_other() {
     let server = Server::echo();
     let mut sleeper = Peer::to(server.address);
     sleeper.send(get("/sleep?ms=1500"));
@@ -59,7 +59,7 @@ fn a_first_request_that_sleeps_holds_nobody_up() {
 }
 
 #[test]
-fn a_first_reply_that_nobody_reads_holds_nobody_up() {
+fn an_unread_first_reply_delays_no_other() {
     let server = Server::echo();
     let mut stuck = Peer::to(server.address);
     stuck.send(get("/reply?bytes=30000000"));
@@ -97,7 +97,7 @@ fn a_first_body_of_6_mib_is_answered() {
 }
 
 #[test]
-fn a_first_request_that_is_wrong_is_told_so() {
+fn an_invalid_first_request_gets_its_error() {
     let too_large =
         format!("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: {}\r\n\r\n", BODY_LIMIT_BYTES + 1);
     for (request, status) in
@@ -111,7 +111,7 @@ fn a_first_request_that_is_wrong_is_told_so() {
 }
 
 #[test]
-fn a_first_peer_that_is_reset_is_nobodys_error() {
+fn a_first_peer_that_is_reset_is_not_an_error() {
     let mut server = Server::echo();
     for round in 0..10 {
         let mut peer = Peer::to(server.address);
@@ -171,12 +171,12 @@ fn a_first_request_that_does_not_end_is_given_up_after_the_drain_time() {
 }
 
 #[test]
-fn a_stack_overflow_in_the_first_request_ends_the_process_and_says_so() {
+fn a_stack_overflow_in_the_first_request_ends_the_process_with_a_message() {
     let mut server = crate::server_with(&[]);
     let mut peer = Peer::to(server.address);
     peer.send(get("/overflow"));
     assert!(!server.wait().success());
-    outside::eventually("a line says so", || {
+    outside::eventually("a line reports it", || {
         server
             .output()
             .iter()

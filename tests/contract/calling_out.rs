@@ -1,6 +1,6 @@
 //! `firstbyte::net` in a function: streams that wait in the boot lane, in handlers, in streams and
-//! on threads alike; deadlines; connections that are begun early; a pool in front of a real Redis.
-//! On the function of programs/calling.rs, built as functions are.
+//! on threads alike; deadlines; early connections; a pool in front of a real Redis. With the
+//! function of programs/calling.rs, built as functions are.
 
 use super::upstream::{Upstream, redis_server, relay};
 use outside::peer::{Peer, ask, get};
@@ -119,7 +119,7 @@ fn a_peer_that_refuses_or_closes_is_an_error_at_once() {
     }
 }
 
-/// One silent upstream never holds up other requests, with the settings that everybody gets.
+/// One silent upstream never holds up other requests, with the default settings.
 #[test]
 fn others_are_served_while_a_handler_waits_for_its_peer() {
     let silent = Upstream::silent();
@@ -228,7 +228,7 @@ fn a_session_that_redis_has_ended_is_found_before_it_is_used() {
     assert_eq!(redis.ask("GET n"), "$1\r\n5");
 }
 
-/// What may have been done is not done again: INCR runs once, or its caller is told.
+/// What may have been done is not done again: INCR runs once, or its caller gets an error.
 #[test]
 fn a_command_is_sent_again_only_if_it_may_be() {
     let redis = redis_server();
@@ -281,7 +281,7 @@ fn a_pool_has_no_more_connections_than_it_may() {
     assert!(redis.clients() <= 2 + 1, "two of the pool, and the one that asks");
 }
 
-/// The whole is what everybody gets: an upstream that answers late, piece by piece.
+/// All defaults together: an upstream that answers late, piece by piece.
 #[test]
 fn a_reply_in_pieces_is_waited_for() {
     let upstream = Upstream::speaks(|mut peer| {

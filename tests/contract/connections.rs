@@ -1,4 +1,4 @@
-//! Section 2: which connections stay, which close, and who is told.
+//! Section 2: which connections stay, which close, and which reply announces it.
 
 use outside::peer::{Peer, get};
 use outside::process;
@@ -8,7 +8,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::time::Duration;
 
 #[test]
-fn a_connection_is_kept_unless_one_side_says_otherwise() {
+fn a_connection_is_kept_unless_one_side_closes_it() {
     let server = Server::echo();
     for (version, option, kept) in [
         ("1.1", "", true),
@@ -51,7 +51,7 @@ fn http_1_0_needs_no_host() {
 }
 
 #[test]
-fn a_peer_that_comes_and_goes_without_a_word_is_nobodys_error() {
+fn a_peer_that_connects_and_closes_silently_is_not_an_error() {
     let mut server = Server::echo();
     for round in 0..50 {
         let peer = Peer::to(server.address);
@@ -119,7 +119,7 @@ fn a_second_server_on_the_port_is_refused_in_one_line() {
 }
 
 #[test]
-fn a_stack_overflow_in_a_handler_ends_the_process_and_says_so() {
+fn a_stack_overflow_in_a_handler_ends_the_process_with_a_message() {
     for _ in 0..3 {
         let mut server = crate::server_with(&[]).at_rest();
         let mut peer = Peer::to(server.address);

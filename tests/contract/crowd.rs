@@ -1,5 +1,5 @@
-//! Section 2: many connections. Descriptors run out, the cap is reached; nobody who is being served
-//! is sent away.
+//! Section 2: many connections. Descriptors run out, the cap is reached; no connection that is
+//! being served is closed.
 
 use outside::peer::{Peer, get};
 use outside::process;
@@ -36,7 +36,7 @@ fn running_out_of_descriptors_with_one_worker_recovers() {
     let spent = process::cpu_ticks(server.id()) - before;
     assert!(spent <= 10, "{spent} ticks of 10 ms in half a second: it spins instead of waiting");
     assert_eq!(sleeper.reply().status, 200);
-    // Everybody finishes in turn: those outside come in as the others go.
+    // All finish in turn: waiting connections are accepted as the others close.
     for mut peer in crowd {
         peer.send("Connection: close\r\n\r\n");
         assert_eq!(peer.reply().status, 200);
@@ -61,7 +61,7 @@ fn where_descriptors_are_the_cap_the_longest_idle_connection_makes_room() {
     peers[1].assert_closed();
     peers.push(newcomer);
     let closed: Vec<usize> = (0..peers.len()).filter(|index| peers[*index].is_closed()).collect();
-    assert_eq!(closed, [1], "the one that has been idle longest, and nobody else");
+    assert_eq!(closed, [1], "the one that has been idle longest, and no other");
 }
 
 #[test]

@@ -1,6 +1,6 @@
-//! A handler that waits for itself, or two for each other, held their connections for good, and the
-//! instance with them. What is proven ends the process, with a line that names the request; what
-//! another request or a peer could end is never taken for that.
+//! Deadlocks. The story: a handler that waited for itself, or two that waited for each other, held
+//! their connections for ever, and the instance with them. A proven deadlock ends the process, with
+//! a line that names the request; a wait that another request or a peer could end never counts.
 
 use outside::peer::{Peer, ask, get};
 use outside::server::Server;

@@ -1,5 +1,5 @@
-//! Section 2: the end of life. What is in flight at SIGTERM, and what goes on after its reply, ends
-//! or is named; the function's last work is done; and the exit code says whether all went well.
+//! Section 2: the end of a process. Requests in flight at SIGTERM and background work finish or are
+//! named; the function's stop hooks run; the exit code is 0 only if all of that succeeded.
 
 use outside::peer::{Peer, get};
 use outside::program;
@@ -29,7 +29,7 @@ fn lines(server: &Server, text: &str) -> usize {
 
 /// Whether one line has the text: it may be read after the process has ended.
 #[track_caller]
-fn assert_told(server: &Server, text: &str) {
+fn assert_logged(server: &Server, text: &str) {
     outside::eventually(&format!("one line with `{text}`"), || lines(server, text) == 1);
 }
 
@@ -45,7 +45,7 @@ fn in_handler(server: &Server, lane: bool) {
 }
 
 /// The story: code after `serve()` was skipped where a request of 15 s was in flight at SIGTERM;
-/// its client got nothing, no line said so, and the exit code was 0.
+/// its client got nothing, no line was logged, and the exit code was 0.
 #[test]
 fn what_the_drain_time_cuts_is_named_and_the_stop_hook_still_runs() {
     for how in ["sleep", "std-sleep", "blocking", "computing"] {
@@ -64,8 +64,8 @@ fn what_the_drain_time_cuts_is_named_and_the_stop_hook_still_runs() {
                 took >= Duration::from_millis(450) && took < Duration::from_secs(5),
                 "{took:?}"
             );
-            assert_told(&server, "RequestId:long-1 ");
-            assert_told(&server, "the stop hook has run");
+            assert_logged(&server, "RequestId:long-1 ");
+            assert_logged(&server, "the stop hook has run");
             peer.assert_closed();
         }
     }
@@ -81,23 +81,23 @@ fn a_stop_hook_runs_once_after_what_was_in_flight() {
         server.signal(Signal::TERM);
         assert_eq!(peer.reply().text(), "waited");
         assert_eq!(server.wait().code(), Some(0));
-        assert_told(&server, "the stop hook has run");
+        assert_logged(&server, "the stop hook has run");
     }
     let mut idle = with(&[("STOP_HOOK", "quick")]);
     idle.signal(Signal::INT);
     assert_eq!(idle.wait().code(), Some(0));
-    assert_told(&idle, "the stop hook has run");
+    assert_logged(&idle, "the stop hook has run");
 }
 
 #[test]
-fn a_stop_hook_that_fails_is_told_and_is_the_exit_code() {
+fn a_stop_hook_that_fails_is_logged_and_sets_the_exit_code() {
     for how in ["fails", "panics"] {
         let mut server = with(&[("STOP_HOOK", how)]);
         assert_eq!(Peer::to(server.address).ask(get("/")).text(), "here");
         server.signal(Signal::TERM);
         assert_eq!(server.wait().code(), Some(1));
-        assert_told(&server, "a stop hook failed: ");
-        assert_told(&server, "nothing to flush");
+        assert_logged(&server, "a stop hook failed: ");
+        assert_logged(&server, "nothing to flush");
     }
 }
 
@@ -110,8 +110,8 @@ fn a_stop_hook_that_does_not_end_is_given_up() {
         server.signal(Signal::TERM);
         assert_eq!(server.wait().code(), Some(1));
         assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
-        assert_told(&server, "the stop hook runs");
-        assert_told(&server, "ends before it is done");
+        assert_logged(&server, "the stop hook runs");
+        assert_logged(&server, "ends before it is done");
     }
 }
 
@@ -148,7 +148,7 @@ fn background_work_is_waited_for_and_has_its_requests_id() {
         assert_eq!(peer.ask(get_as("/background/stops", "bg-2")).text(), "begun");
         server.signal(Signal::TERM);
         assert_eq!(server.wait().code(), Some(0));
-        assert_told(&server, "the stop hook has run");
+        assert_logged(&server, "the stop hook has run");
         let output = server.output();
         let at = |text: &str| output.iter().position(|line| line.contains(text));
         assert!(at("RequestId:bg-1 background work has ended").is_some(), "{output:?}");
@@ -165,27 +165,28 @@ fn background_work_that_is_cut_off_is_named() {
         assert_eq!(Peer::to(server.address).ask(ask).text(), "begun");
         server.signal(Signal::TERM);
         assert_eq!(server.wait().code(), Some(1));
-        let told = "ERROR firstbyte: RequestId:bg-3 background work of tests/programs/waiting.rs:";
-        assert_told(&server, told);
+        let line_start =
+            "ERROR firstbyte: RequestId:bg-3 background work of tests/programs/waiting.rs:";
+        assert_logged(&server, line_start);
     }
 }
 
 #[test]
-fn background_work_is_bounded_and_its_failures_are_told() {
+fn background_work_is_bounded_and_its_failures_are_logged() {
     let server = with(&[("DRAIN_MS", "300")]);
     let mut peer = Peer::to(server.address);
-    for (path, told) in [
+    for (path, line_start) in [
         ("/background/panics", "panicked: in the background (at tests/programs/waiting.rs:"),
         ("/background/fails", "failed: invalid digit found in string"),
     ] {
         assert_eq!(peer.ask(get_as(path, "bg-4")).text(), "begun");
-        outside::eventually(told, || {
+        outside::eventually(line_start, || {
             server
                 .output()
                 .iter()
                 .filter(|line| {
                     line.starts_with("ERROR firstbyte: RequestId:bg-4 background work of ")
-                        && line.contains(told)
+                        && line.contains(line_start)
                 })
                 .count()
                 == 1
@@ -195,7 +196,8 @@ fn background_work_is_bounded_and_its_failures_are_told() {
         assert_eq!(peer.ask(get("/background/ends?ms=15000")).text(), "begun");
     }
     peer.ask(get_as("/background/ends?ms=15000", "bg-5")).assert_is_error(503);
-    let told = "RequestId:bg-5 503 GET /background/ends: 3 pieces of background work are running";
-    outside::eventually(told, || lines(&server, told) == 1);
+    let line_start =
+        "RequestId:bg-5 503 GET /background/ends: 3 pieces of background work are running";
+    outside::eventually(line_start, || lines(&server, line_start) == 1);
     assert_eq!(peer.ask(get("/")).text(), "here", "handlers have threads of their own");
 }

@@ -1,5 +1,5 @@
-//! Section 2: every status that the server itself sends has a body of one shape, and none is a
-//! silent close.
+//! Section 2: every status that the server itself sends has a body of one form; there is no silent
+//! close.
 
 use outside::peer::{Peer, ask, get, invoke, post};
 use outside::server::Server;
@@ -88,7 +88,7 @@ fn an_error_carries_the_invocations_request_id() {
 }
 
 #[test]
-fn a_method_that_a_path_does_not_have_is_405_and_says_which_it_has() {
+fn a_method_that_a_path_does_not_have_is_405_with_those_that_it_has() {
     let server = Server::echo();
     let reply = ask(server.address, post("/reply?bytes=1", ""));
     reply.assert_is_error(405);

@@ -1,5 +1,5 @@
-//! Section 2: every failure is one line of the log, with the request's id, its status, its path and
-//! what caused it; and what its caller reads is meant for him.
+//! Section 2: every failure is one log line with the request's id, its status, its path and its
+//! cause; and its caller gets only a message meant for callers.
 
 use outside::peer::{Peer, ask};
 use outside::server::Server;
@@ -35,7 +35,7 @@ const CAUSES: &str = "relation \"orders\" does not exist: connection refused: \
                       postgres://redacted@db.internal:5432/orders is gone";
 
 /// The story: a handler that returned an error left no line at any level, and a driver's words went
-/// to whoever asked.
+/// to the caller.
 #[test]
 fn a_drivers_words_go_to_the_log_and_not_to_a_stranger() {
     for server in [plain(), plain().at_rest()] {
@@ -51,7 +51,7 @@ fn a_drivers_words_go_to_the_log_and_not_to_a_stranger() {
 }
 
 #[test]
-fn the_platform_is_told_of_an_events_failure() {
+fn the_platform_gets_the_reason_of_an_events_failure() {
     let server = plain();
     let event = "POST /event-invoke HTTP/1.1\r\nHost: h\r\nX-Scf-Request-Id: \
                  r-2\r\nContent-Length: 8\r\n\r\n\"driver\"";

@@ -1,6 +1,6 @@
-//! What a handler may do to its thread: block it in `blocking`, panic there, go deep. On a function
-//! with `firstbyte::main!`, as the template makes them, where no start-up of std has prepared
-//! anything.
+//! What a handler may do to its thread: block it in `blocking`, panic there, recurse deeply. With a
+//! function that has `firstbyte::main!`, as the template's, where std's start-up has prepared
+//! nothing.
 
 use outside::peer::{Peer, ask, get, invoke};
 use outside::server::Server;
@@ -8,7 +8,7 @@ use rustix::process::Signal;
 use std::os::unix::process::ExitStatusExt;
 
 #[test]
-fn work_that_blocks_holds_nobody_up_however_much_there_is_of_it() {
+fn any_amount_of_blocking_work_delays_no_other_request() {
     let server = crate::bare().at_rest();
     // More than the pool has threads: the last ones wait for a thread, and still nobody else does.
     let mut blocked: Vec<Peer> = (0..20).map(|_| Peer::to(server.address)).collect();
@@ -45,7 +45,7 @@ fn a_panic_in_blocking_work_is_the_requests_500() {
 }
 
 #[test]
-fn a_stack_overflow_says_so_on_each_kind_of_stack() {
+fn a_stack_overflow_is_reported_on_each_kind_of_stack() {
     let overflow = |server: &mut Server, target: &str, advice: &str| {
         Peer::to(server.address).send(get(target));
         let status = server.wait();

@@ -1,5 +1,4 @@
-//! Records of handlers: one line each on standard output, with the id of the request they belong to
-//! and of no other.
+//! Log records of handlers: one line each on standard output, with the id of their own request.
 
 use outside::peer::Peer;
 use outside::server::Server;
@@ -80,7 +79,7 @@ fn the_environment_sets_level_and_format() {
 }
 
 #[test]
-fn what_was_told_before_sigterm_is_there() {
+fn what_was_logged_before_sigterm_is_there() {
     let mut server = with(&[]).at_rest();
     for number in 0..100 {
         assert_eq!(Peer::to(server.address).ask(log(&format!("{number}-"), "")).status, 200);

@@ -1,5 +1,5 @@
 //! Names in an image from scratch, with `firstbyte::dns!()` and by `net::resolve`: files, dnsmasq,
-//! and a name server that stumbles in every way. On the function of programs/calling.rs, in a root
+//! and a name server with every kind of fault. With the function of programs/calling.rs, in a root
 //! folder of its own.
 
 use super::upstream::{Upstream, program};
@@ -76,12 +76,10 @@ fn without_any_file_localhost_is_known_and_all_else_fails_at_once() {
     }
     let (text, took) = function.both("redis.internal", 20_000);
     assert!(took < Duration::from_millis(500), "{took:?}");
-    assert!(
-        text.starts_with("cannot find `redis.internal`: nobody can be asked: /etc/resolv.conf")
-    );
+    assert!(text.starts_with("cannot find `redis.internal`: no name server:  /etc/resolv.conf"));
     for name in ["a..b", ".", "a%20b", &"x".repeat(64)] {
         let (text, took) = function.both(name, 20_000);
-        assert!(text.ends_with("that is no host name"), "{name}: {text}");
+        assert!(text.ends_with("this is not a host name"), "{name}: {text}");
         assert!(took < Duration::from_millis(500), "{took:?}");
     }
 }
@@ -108,7 +106,7 @@ fn the_next_address_is_tried_where_the_first_refuses() {
 #[test]
 fn a_name_server_that_is_not_there_fails_at_once() {
     let function = function(&[("resolv.conf", "nameserver [127.0.0.1]:1\n")]);
-    let failed = "cannot find `a.test`: no name server could tell (asked 127.0.0.1)";
+    let failed = "cannot find `a.test`: no name server knows (asked 127.0.0.1)";
     function.assert("a.test", failed, 500);
 }
 
@@ -366,10 +364,10 @@ fn what_a_server_says_wrong_is_told_or_asked_again() {
         function.assert(name, expected, 1500);
     }
     for (name, why) in [
-        ("servfail.test.", "no name server could tell"),
+        ("servfail.test.", "no name server knows"),
         ("nothing.test.", "the name has no address"),
         ("alias-loop.test.", "the name has no address"),
-        ("pointer-loop.test.", "no name server could tell"),
+        ("pointer-loop.test.", "no name server knows"),
         ("nxdomain.test", "there is no such name"),
     ] {
         let expected = format!("cannot find `{name}`: {why} (asked 127.0.0.1)");

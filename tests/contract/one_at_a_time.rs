@@ -1,6 +1,6 @@
-//! The boot lane stays for as long as there is one request at a time: one thread answers, waits
-//! included, and whoever comes meanwhile is served. On the function of programs/waiting.rs, built
-//! as functions are.
+//! The boot lane stays as long as there is one request at a time: one thread answers, waits
+//! included, and requests that come meanwhile are served. With the function of programs/waiting.rs,
+//! built as functions are.
 
 use outside::peer::{Peer, ask, get};
 use outside::process;

@@ -41,7 +41,7 @@ fn a_request_behind_a_body_that_fills_a_buffer_is_answered() {
 }
 
 #[test]
-fn a_body_that_nobody_reads_is_not_the_next_request() {
+fn an_unread_body_is_not_the_next_request() {
     let server = Server::echo();
     let mut peer = Peer::to(server.address);
     let smuggled = "GET /smuggled HTTP/1.1\r\nHost: h\r\n\r\n";
@@ -106,7 +106,7 @@ fn nothing_is_read_behind_a_request_that_ends_the_connection() {
 }
 
 #[test]
-fn replies_that_nobody_reads_take_bounded_memory() {
+fn unread_replies_take_bounded_memory() {
     let server = Server::echo();
     let mut peer = Peer::to(server.address);
     assert_eq!(peer.ask(get("/")).status, 200);

@@ -1,6 +1,5 @@
-//! What the profiles of an image promise of the program (docs/profiles.md). `.ci/profiles` says in
-//! FIRSTBYTE_PROFILE which one FIRSTBYTE_ECHO is; without that the echo is as `cargo build
-//! --release` makes it.
+//! Promises of an image's profiles (docs/profiles.md). `.ci/profiles` sets FIRSTBYTE_PROFILE to the
+//! profile of FIRSTBYTE_ECHO; without that the echo is built by `cargo build --release`.
 
 use outside::peer::{Peer, get, invoke};
 use outside::program;

@@ -1,5 +1,5 @@
-//! Section 2, minimum rates: who is slower than they allow, and who makes room at the cap, with the
-//! limits that everybody gets.
+//! Section 2, minimum rates: which peers are too slow, and which lose their slot at the cap, with
+//! the default limits.
 
 use outside::cgroup::MemoryGroup;
 use outside::peer::{Peer, get, post};
@@ -52,7 +52,7 @@ fn is_over(peer: &mut Peer) -> bool {
 }
 
 #[test]
-fn who_sends_below_the_minimum_rate_is_told_after_the_grace() {
+fn a_sender_below_the_minimum_rate_gets_408_after_the_grace() {
     // The first is served in the boot lane, the second peer brings the runtime up.
     for at_rest in [false, true] {
         for begun in &BEGUN[..4] {
@@ -208,7 +208,7 @@ fn no_refusal_of_a_head_request_has_content() {
 
 /// Replies had no part of the memory budget: readers that do not read got the process killed.
 #[test]
-fn replies_that_nobody_reads_stay_within_128_mib() {
+fn unread_replies_stay_within_128_mib() {
     let group = match MemoryGroup::new("firstbyte-readers", 128 * 1024 * 1024) {
         Ok(group) => group,
         Err(error) => return println!("skipped: no memory cgroup can be made here: {error}"),

@@ -1,5 +1,5 @@
-//! Section 2: SIGTERM and SIGINT. What is in flight finishes, then the process ends with status 0,
-//! as PID 1 too; with 1 if it does not finish.
+//! Section 2: SIGTERM and SIGINT. Requests in flight finish, then the process ends with status 0,
+//! as PID 1 too; with 1 if they do not finish.
 
 use outside::peer::{Peer, get};
 use outside::server::{Server, signal_to};

@@ -1,5 +1,4 @@
-//! Section 2: who is too slow. The limits are short here; what they are by default is a test of
-//! `Limits` below.
+//! Section 2: time-outs. The limits are short here; a test of `Limits` below checks the defaults.
 
 use outside::peer::{Peer, get};
 use outside::process;

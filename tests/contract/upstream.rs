@@ -1,4 +1,5 @@
-//! Whom a function under test calls: peers of every kind on loopback, a real Redis, and relays.
+//! Servers that a function under test calls: peers of every kind on loopback, a real Redis, and
+//! relays.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};

@@ -1,7 +1,8 @@
 //! Handlers that wait, with the runtime up: whatever they wait with, each request is answered in
-//! its turn, and requests on other paths meanwhile. A handler that waited for a lock of the
-//! standard library stopped its worker, and with it the handler that held the lock: the instance
-//! hung for good, without a word. On the function of programs/waiting.rs, built as functions are.
+//! its turn, and requests on other paths meanwhile. The story: a handler that waited for a lock of
+//! the standard library stopped its worker, and with it the handler that held the lock: the
+//! instance hung for ever, without a message. With the function of programs/waiting.rs, built as
+//! functions are.
 
 use outside::peer::{Peer, ask, get};
 use outside::process;
@@ -118,7 +119,7 @@ fn a_lock_held_over_a_streams_writes() {
 /// A reader that takes nothing holds a lock for as long as its stream lasts: others of other paths
 /// are served, and those that want the lock wait for it.
 #[test]
-fn a_stream_that_nobody_reads_holds_its_lock_and_nobody_else_up() {
+fn an_unread_stream_holds_its_lock_and_delays_no_other() {
     let server = function(1);
     let mut slow = Peer::to(server.address);
     slow.send(get("/stream/not?bytes=16777216"));
@@ -150,7 +151,7 @@ fn handlers_that_block_without_a_word_hold_others_up_for_less_than_a_second() {
 }
 
 #[test]
-fn a_handler_that_holds_its_worker_for_over_a_second_is_told_once_with_its_request() {
+fn a_handler_that_holds_its_worker_for_over_a_second_is_logged_once_with_its_request() {
     let server = function(1);
     let mut holds = Peer::to(server.address);
     holds.send(
@@ -190,7 +191,7 @@ fn what_is_a_threads_own_stays_a_handlers_own() {
 /// A panic that waits while it unwinds made the locks of others poisoned: they saw that the thread
 /// was panicking.
 #[test]
-fn a_panic_that_waits_poisons_nobodys_lock() {
+fn a_panic_that_waits_poisons_no_other_lock() {
     let server = function(1);
     for how in ["sleep", "blocking", "std-sleep"] {
         let targets: Vec<String> = (0..64)
@@ -221,7 +222,7 @@ fn threads_end_and_nothing_wakes_up_idly() {
 
 /// Many waits of all kinds at once, over and over: nobody is forgotten.
 #[test]
-fn nobody_is_forgotten_in_a_crowd_of_all_kinds() {
+fn no_request_is_forgotten_in_a_crowd_of_all_kinds() {
     let kinds = [
         "/mutex/sleep?ms=0",
         "/mutex/not",

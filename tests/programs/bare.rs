@@ -1,6 +1,6 @@
-//! A function as the template makes one: `firstbyte::main!` in place of std's start-up. What it
-//! does shows who takes std's part: stacks that overflow on each kind of thread, records with the
-//! request's id, work that blocks. It is not the echo example, which is `fn main`.
+//! A function as the template makes one: `firstbyte::main!` in place of std's start-up. It shows
+//! what replaces std's part: stacks that overflow on each kind of thread, log records with the
+//! request's id, blocking work. The echo example has `fn main` instead.
 
 #![no_main]
 

@@ -1,6 +1,6 @@
-//! A function whose TLS connection is begun early: rustls over `firstbyte::net`. What `Tls` does is
-//! all that a function needs to have its own. UPSTREAM is `host:port`, UPSTREAM_CA the PEM file of
-//! the authority that is trusted.
+//! A function whose TLS connection is begun early: rustls over `firstbyte::net`. `Tls` is all the
+//! code that such a function needs. UPSTREAM is `host:port`, UPSTREAM_CA the PEM file of the
+//! trusted authority.
 
 use firstbyte::net::{Early, Fate, Handshake, Pool, Repeat, TcpStream};
 use firstbyte::{App, Error, Request, Result};

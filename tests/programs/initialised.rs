@@ -1,5 +1,5 @@
-//! A function with an initialisation: `before` or `first` says when it runs, the number how often
-//! it fails first.
+//! A function with an initialisation: `before` or `first` is when it runs, the number how often it
+//! fails first.
 
 use firstbyte::{App, Error, Init};
 use std::process::ExitCode;

@@ -1,7 +1,6 @@
-//! A function server whose limits are short enough for a test to reach. Limits come as
-//! `name=number` arguments, times in milliseconds, sizes in bytes; a name that is not known ends
-//! the program with status 2. It is not the echo example: that one serves with the defaults of
-//! docs/CONTRACTS.md.
+//! A function server with limits short enough for a test to reach. Limits are `name=number`
+//! arguments, times in milliseconds, sizes in bytes; an unknown name ends the program with status
+//! 2. The echo example serves with the defaults of docs/CONTRACTS.md instead.
 
 use firstbyte::{App, Error, Limits, Reply, Request, Result, Status};
 use std::io::{self, Write};

@@ -1,5 +1,5 @@
-//! An App with something around every reply: CORS, the access log and a field of its own; handlers
-//! that fail in every way; and ends of life. `plain` as an argument leaves out what stands around.
+//! An App with hooks around every reply: CORS, the access log and a field of its own; with handlers
+//! that fail in every way, and with ends of life. The argument `plain` leaves the hooks out.
 
 use firstbyte::{
     AccessLog, App, Around, Asked, Cors, Error, Event, Limits, Reply, Request, Result, Status,

@@ -1,5 +1,5 @@
-//! A function whose handlers wait in every way that the standard library knows, and whose threads
-//! come first in every way: built as functions are built (static, musl, fat LTO), by the tests of
+//! A function whose handlers wait in every way of the standard library, and start threads in every
+//! order: built as functions are (static, musl, fat LTO), for the tests of
 //! tests/contract/waiting.rs and tests/contract/allocator.rs.
 #![forbid(unsafe_code)]
 #![cfg_attr(not(test), no_main)]

@@ -1,4 +1,4 @@
-//! A memory cgroup of a test's own, version 1 or 2, where this process may make one.
+//! A memory cgroup for one test, version 1 or 2, if this process may make one.
 
 use std::fs;
 use std::io;

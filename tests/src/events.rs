@@ -1,4 +1,4 @@
-//! The published events in tests/data/events; its README.md says where each comes from.
+//! The published events in tests/data/events; its README.md has their sources.
 
 use std::fs;
 use std::path::PathBuf;

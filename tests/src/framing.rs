@@ -1,7 +1,7 @@
-//! What a connection's bytes mean, by `firstbyte::wire` alone: the requests with their bodies, and
-//! how it ends. The same steps as the server's connection takes, without its sockets and clocks;
-//! the differential test compares it with another parser, and wire_table.rs holds the server to the
-//! same verdicts over a socket.
+//! Meaning of a connection's bytes, by `firstbyte::wire` alone: the requests with their bodies, and
+//! the connection's end. The steps are those of the server's connection, without its sockets and
+//! clocks; the differential test compares it with another parser, and wire_table.rs checks the
+//! server's verdicts over a socket against it.
 
 use firstbyte::HeadLimits;
 use firstbyte::wire::chunked::{Decoder, Step};

@@ -1,8 +1,8 @@
-//! The outside view: what the tests of this package share. Programs are built and started as a user
-//! would, peers are raw sockets with time-outs, and nothing here knows how the server works inside.
-//! docs/CONTRACTS.md is what the tests hold it to.
+//! View from outside: shared by the tests of this package. Programs are built and started as a user
+//! would, peers are raw sockets with time-outs, and nothing here uses the server's internals. The
+//! tests check docs/CONTRACTS.md.
 //!
-//! Helpers panic with what they saw: a test has nobody to hand an error to.
+//! Helpers panic with what they saw: a test has no caller that could handle an error.
 
 #![forbid(unsafe_code)]
 

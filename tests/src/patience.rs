@@ -1,4 +1,4 @@
-//! How long a test waits, and waiting for what sends no signal.
+//! Time limits of tests, and waiting for events without a signal.
 
 use std::thread;
 use std::time::{Duration, Instant};

@@ -1,4 +1,4 @@
-//! A peer of the server: one raw socket, every wait with an end.
+//! A peer of the server: one raw socket, every wait with a time limit.
 
 use crate::PATIENCE;
 use crate::reply::{self, NoReply, Reply};

@@ -1,4 +1,4 @@
-//! What the kernel says about a process. proc(5).
+//! Values from the kernel about a process. proc(5).
 
 use std::fs;
 

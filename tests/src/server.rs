@@ -1,5 +1,4 @@
-//! A server process for one test: on loopback, on a port that nobody else has, ended by its id when
-//! the test ends.
+//! A server process for one test: on loopback, on a free port, ended by its id when the test ends.
 
 use crate::peer::{Peer, get};
 use crate::{PATIENCE, eventually, process, program};

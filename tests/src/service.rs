@@ -1,6 +1,6 @@
-//! Servers from Debian that functions call: Redis, PostgreSQL, MariaDB, nginx. Each is started for
-//! one test, on a port of loopback and in a folder that nobody else has, and ended by its id.
-//! `build/setup --servers` installs them; a test that lacks one says so.
+//! Debian's servers that functions call: Redis, PostgreSQL, MariaDB, nginx. Each is started for one
+//! test, on a free loopback port and in a folder of its own, and ended by its id. `build/setup
+//! --servers` installs them; a test that lacks one prints that.
 
 use crate::{PATIENCE, eventually};
 use rustix::process::{Pid, Signal, geteuid, kill_process};

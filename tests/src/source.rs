@@ -1,8 +1,8 @@
-//! Rust source as the rules of rooms.rs see it: which paths a file mentions, which macros it calls,
-//! where it is unsafe. Tokens, not text: comments and strings are gone, a path inside a macro call
-//! is seen, and code that only tests compile is left out. It resolves `crate`, `self`, `super` and
-//! the names that lib.rs re-exports; it does not follow glob imports or aliases, which is why
-//! [`Mention::hides`] says where one of those could hide something.
+//! Rust source for the rules of rooms.rs: which paths a file mentions, which macros it calls, where
+//! it is unsafe. It works on tokens: comments and strings are gone, a path inside a macro call is
+//! seen, and code that only tests compile is left out. It resolves `crate`, `self`, `super` and the
+//! names that lib.rs re-exports; it does not follow glob imports or aliases, so [`Mention::hides`]
+//! reports where one of those could hide something.
 
 use proc_macro2::{Delimiter, TokenStream, TokenTree};
 use std::collections::BTreeMap;

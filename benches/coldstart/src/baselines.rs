@@ -1,7 +1,6 @@
-//! Builds the images that people know, to compare with: from Debian packages (mmdebstrap) and from
-//! a crate. What is in them is baselines/README.md; what they come from is kept in a cache folder
-//! and built once. Nothing but packages and crates is fetched. Measuring them is the runner's
-//! business.
+//! Baselines: builds well-known kinds of images for comparison, from Debian packages (mmdebstrap)
+//! and from a crate. baselines/README.md lists their contents; downloads are kept in a cache folder
+//! and images are built once. Only packages and crates are downloaded. The runner measures them.
 
 mod debian;
 mod pack;
@@ -13,10 +12,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// What every baseline answers to the default request: the event itself.
+/// The answer of every baseline to the default request: the event itself.
 pub use crate::request::TIMER_EVENT as ANSWER;
 
-/// Where each of them listens, as a function does; their sources say so in their own languages.
+/// Port on which they listen, as a function does; their sources contain it too.
 pub const PORT: u16 = scf::PORT;
 
 const AXUM: [(&str, &str); 3] = [
@@ -28,7 +27,7 @@ const AXUM: [(&str, &str); 3] = [
 const HTTP_SERVER: &str = include_str!("../baselines/http_server.py");
 const FLASK: &str = include_str!("../baselines/flask_app.py");
 const NODE: &str = include_str!("../baselines/node.js");
-/// What makes the large image large.
+/// Size of the file that makes the large image large.
 const PADDING_BYTES: usize = 250 << 20;
 
 /// One image to compare with.
@@ -99,7 +98,7 @@ pub const ALL: [Baseline; 6] = [
     },
 ];
 
-/// Why a baseline cannot be built.
+/// Why a baseline could not be built.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A program is not installed.
@@ -135,7 +134,7 @@ impl Baseline {
     /// The image, from the cache below `folder` or built into it.
     ///
     /// # Errors
-    /// [`Error`]: what is missing, or what a builder said last.
+    /// [`Error`]: what is missing, or the last lines of the builder.
     pub fn image(&self, folder: &Path) -> Result<Image, Error> {
         let mut layers = Vec::new();
         if let Some(packages) = self.packages {
@@ -185,7 +184,7 @@ fn axum(folder: &Path, target: &str) -> Result<PathBuf, Error> {
     Ok(source.join("target").join(target).join("release/axum-baseline"))
 }
 
-/// Bytes that no compressor shortens, the same each time.
+/// Bytes that cannot be compressed, the same each time.
 fn noise(bytes: usize) -> Vec<u8> {
     let mut noise = vec![0; bytes];
     fastrand::Rng::with_seed(250).fill(&mut noise);

@@ -1,29 +1,28 @@
-//! Where a machine saturates: how far a ramp of growing bursts goes, and from runs of one case with
-//! several bursts to a sentence. Pure.
+//! Saturation of a machine: the end of a ramp of growing bursts, and a sentence from the runs of
+//! one case with several bursts. Pure.
 
 use crate::results::{Results, Run, Sample, Variant, name_of};
 use crate::units::{duration, times};
 use bench_kit::stats;
 
-/// Each doubling of the burst must bring at least this much more throughput, or the machine is
-/// full.
+/// Smallest gain in throughput with each doubling of the burst; with less the machine is full.
 const GROWTH: f64 = 1.15;
-/// The bursts of a ramp: doublings, up to the largest that there is.
+/// The bursts of a ramp: doublings, up to the largest supported.
 pub const RAMP: [u16; 10] = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512];
-/// Steps in a row that bring no more, after which a ramp ends: one alone may be bad luck.
+/// Number of steps in a row without gain after which a ramp ends: a single one may be bad luck.
 const FLAT_STEPS: u32 = 2;
 
-/// Growing bursts, one after the other: which was the last that brought more starts a second.
+/// Ramp of growing bursts; it keeps the last one that gave more starts per second.
 #[derive(Debug, Default)]
 pub struct Ramp {
-    /// The burst that did, and its rate.
+    /// That burst, with its rate.
     best: Option<(usize, f64)>,
     flat: u32,
 }
 
 impl Ramp {
-    /// Takes note of the next larger burst; whether a still larger one is worth a try. Not after
-    /// one without an answer.
+    /// Records the next larger burst. Returns whether a larger one should be tried: not after a
+    /// burst without an answer.
     pub fn goes_on(&mut self, burst: usize, samples: &[Sample]) -> bool {
         let Some(rate) = rate(burst, samples) else { return false };
         match self.best {
@@ -37,15 +36,15 @@ impl Ramp {
         self.flat < FLAT_STEPS
     }
 
-    /// The burst beyond which more at once brought no more, if such a one was seen.
+    /// The burst beyond which larger bursts gave no more, if there was one.
     pub fn saturated_at(&self) -> Option<usize> {
         self.best.filter(|_| self.flat > 0).map(|(burst, _)| burst)
     }
 }
 
-/// Correct answers a second, counted from a burst's first intended start until nine tenths of its
-/// answers have come: the few slowest are not what a machine is full of. Of several bursts the
-/// median. An instance that failed is no answer.
+/// Correct answers per second, counted from a burst's first intended start until nine tenths of its
+/// answers have come: the few slowest ones do not show that a machine is full. Of several bursts
+/// the median. A failed instance is not an answer.
 fn rate(burst: usize, samples: &[Sample]) -> Option<f64> {
     let of_one = |round: &[Sample]| {
         let mut ends_ns: Vec<u64> =
@@ -183,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_said_of_a_ramp_is_where_it_ended() {
+    fn the_sentence_on_a_ramp_names_where_it_ended() {
         let runs = STEPS.map(|(burst, total_ns, _)| run(burst, total_ns));
         let said = describe(&runs.iter().collect::<Vec<_>>()).unwrap();
         assert!(
@@ -209,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn says_from_where_on_the_machine_held_no_more() {
+    fn names_the_burst_from_which_on_the_machine_was_full() {
         let mut runs = [run(1, 1_000_000), run(8, 1_100_000)];
         runs[1].samples[5].error = Some(crate::results::Failure {
             phase: crate::phase::Phase::Create,

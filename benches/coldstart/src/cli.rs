@@ -1,5 +1,5 @@
-//! Flags, their help, and what they amount to: targets and a definition of the run. Knows no
-//! engine.
+//! Command line of coldstart: flags, help texts, and the targets and the run definition made of
+//! them. It uses no engine.
 
 pub mod plan;
 pub mod scf;
@@ -23,10 +23,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// What `just image` writes.
+/// The output of `just image`.
 const DEFAULT_IMAGE: &str = "target/image/oci";
 const DEFAULT_SAMPLES: u32 = 50;
-/// The platform's port (SCF), when an image names none.
+/// The platform's port (SCF), if an image states none.
 const DEFAULT_PORT: u16 = platform::PORT;
 
 #[derive(Parser)]
@@ -47,17 +47,17 @@ pub struct Cli {
 pub enum Command {
     /// Measure (the default)
     Run(RunArgs),
-    /// Measure our image beside images that people know; builds them first, from packages
+    /// Measure our image beside well-known kinds of images; builds them first, from packages
     /// (mmdebstrap) and a crate
     Baselines {
-        /// Only these; repeatable: axum-scratch, axum-debian, python-http, python-flask, node,
+        /// Only these; may be repeated: axum-scratch, axum-debian, python-http, python-flask, node,
         /// axum-250mib
         #[arg(long = "only", value_name = "NAME")]
         only: Vec<String>,
         #[command(flatten)]
         run: RunArgs,
     },
-    /// Compare two results.json; exit code 3 when the second is slower beyond noise
+    /// Compare two results.json; exit code 3 if the second is slower beyond noise
     Compare { before: PathBuf, after: PathBuf },
     /// Draw a results.json again: report.html and the plots as SVG, beside it or into --out
     Plot {
@@ -65,7 +65,7 @@ pub enum Command {
         /// Folder to write into
         #[arg(long)]
         out: Option<PathBuf>,
-        /// The plots as PNG too (needs rsvg-convert)
+        /// Also write the plots as PNG (needs rsvg-convert)
         #[arg(long)]
         png: bool,
     },
@@ -74,29 +74,29 @@ pub enum Command {
         #[arg(default_value = "target/coldstart/results.json")]
         file: PathBuf,
     },
-    /// Write the table of a results.json as Markdown or CSV; Markdown on standard output when no
-    /// file is named
+    /// Write the table of a results.json as Markdown or CSV; without a file, Markdown on standard
+    /// output
     Export {
         #[arg(default_value = "target/coldstart/results.json")]
         file: PathBuf,
         #[command(flatten)]
         export: ExportArgs,
     },
-    /// Plan capacity by simulation: cold share, latency and cost of so many requests a second, and
-    /// how many provisioned instances a target needs
+    /// Plan capacity by simulation: cold share, latency and cost of a request rate, and how many
+    /// provisioned instances a target needs
     Plan(Box<plan::PlanArgs>),
-    /// Read cold starts out of a platform's own log: results.json, report.html and the table, with
-    /// what the log leaves out left out
+    /// Read cold starts from a platform's own log: results.json, report.html and the table; values
+    /// that the log does not have stay empty
     Import {
-        /// Whose log it is
+        /// Platform of the log
         #[arg(long, value_enum)]
         from: coldstart::import::Platform,
-        /// The log; `-` is standard input
+        /// The log file; `-` is standard input
         file: PathBuf,
-        /// The variant's name; by default the file's
+        /// The variant's name; the default is the file's name
         #[arg(long, value_name = "NAME", value_parser = record_name)]
         name: Option<String>,
-        /// Where results go
+        /// Folder for the results
         #[arg(long, default_value = "target/coldstart")]
         out: PathBuf,
         #[command(flatten)]
@@ -109,7 +109,7 @@ pub enum Command {
         /// Folder of the history
         #[arg(long, default_value = "benches/record")]
         into: PathBuf,
-        /// What was compared, as a part of the file's name
+        /// What was compared, as part of the file's name
         #[arg(long, value_name = "NAME", value_parser = record_name)]
         name: Option<String>,
     },
@@ -119,77 +119,79 @@ pub enum Command {
     Man(ManArguments),
 }
 
-/// How many instances at once.
+/// Number of instances started at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Burst {
     Of(u16),
-    /// As many as bring more starts a second than fewer do.
+    /// Doubled as long as that gives more starts per second.
     Auto,
 }
 
 #[derive(Args, Clone)]
 pub struct RunArgs {
-    /// Who pulls, unpacks, creates and starts
+    /// Engine that pulls, unpacks, creates and starts
     #[arg(long, value_enum, default_value = "embedded")]
     pub engine: EngineKind,
-    /// Images to measure: as --image takes them
+    /// Images to measure, in the forms of --image
     #[arg(value_name = "IMAGE", value_parser = image_argument)]
     pub places: Vec<String>,
     /// An image layout, a docker-archive, an OCI archive (also gzipped; FILE#NAME for one of
     /// several), or HOST/NAME:TAG in a registry (with its digest for `--engine scf`); NAME= names
-    /// the variant; repeatable
+    /// the variant; may be repeated
     #[arg(long = "image", value_name = "[NAME=]REF|PATH", value_parser = image_argument)]
     pub images: Vec<String>,
-    /// Samples of each case; 50 by default, 10 with baselines, 30 with `--engine scf`
+    /// Samples of each case; the default is 50, 10 with baselines, 30 with `--engine scf`
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub samples: Option<u32>,
-    /// Rounds that are not kept, at the beginning
+    /// Rounds at the beginning that are not kept
     #[arg(long, default_value_t = 1)]
     pub warmups: u32,
-    /// loopback, same-region, cross-region, or RATE/RTT such as 100Mbit/30ms; repeatable; all three
-    /// by default
+    /// loopback, same-region, cross-region, or RATE/RTT such as 100Mbit/30ms; may be repeated; the
+    /// default is all three
     #[arg(long = "link")]
     pub links: Vec<Link>,
-    /// Repeatable; all three by default
+    /// May be repeated; the default is all three
     #[arg(long = "scenario", value_enum)]
     pub scenarios: Vec<Scenario>,
-    /// Whether files are in memory when they are read
+    /// Whether files are in memory before they are read
     #[arg(long = "page-cache", value_enum, default_value = "warm")]
     pub page_caches: Vec<PageCache>,
-    /// Instances started at once; repeatable; `auto` doubles it until this machine is saturated
+    /// Instances started at once; may be repeated; `auto` doubles them until this machine is
+    /// saturated
     #[arg(long = "burst", value_name = "N|auto", default_value = "1", value_parser = burst)]
     pub bursts: Vec<Burst>,
     /// Milliseconds between two intended starts of a burst
     #[arg(long, value_name = "MS", default_value_t = 0)]
     pub burst_interval: u64,
-    /// The request that ends a start; a timer's event by default
+    /// The request that ends a start; the default is a timer's event
     #[arg(long, value_name = "METHOD:/path")]
     pub request: Option<Ask>,
-    /// The event in place of a timer's: JSON, or @ and the name of a file that holds it
+    /// The event in place of a timer's: JSON, or @ and the name of a file with it
     #[arg(long, value_name = "JSON|@FILE", value_parser = event, conflicts_with = "request")]
     pub event: Option<String>,
-    /// The body that a correct answer has; by default that of the first answer
+    /// The body of a correct answer; the default is that of the first answer
     #[arg(long, value_name = "BODY")]
     pub expect: Option<String>,
-    /// The port an instance listens on; by default the image's PORT, or 9000 if it exposes that, or
-    /// the lowest TCP port that it exposes
+    /// The port of an instance; the default is the image's PORT, or 9000 if it exposes that, or the
+    /// lowest TCP port that it exposes
     #[arg(long)]
     pub port: Option<u16>,
-    /// Seconds from exec to a correct answer; the platform gives 30
+    /// Seconds from exec to a correct answer; the platform allows 30
     #[arg(long, value_name = "SECONDS", default_value_t = 30)]
     #[arg(value_parser = clap::value_parser!(u64).range(1..=900))]
     pub deadline: u64,
     /// runc or crun, to create and start in place of our own sandbox (embedded engine, as root)
     #[arg(long, value_name = "PROGRAM", value_parser = ["runc", "crun"])]
     pub runtime: Option<String>,
-    /// Let instances call what this machine reaches; without, loopback is all that they have. It is
-    /// made within `create` (embedded engine; a container of Docker Engine has its network anyway)
+    /// Allow instances to call everything that this machine reaches; the default is loopback only.
+    /// The network is made within `create` (embedded engine; a container of Docker Engine always
+    /// has its network)
     #[arg(long, conflicts_with = "runtime")]
     pub network: bool,
-    /// With --network: a TCP port of this machine itself that instances reach too; repeatable
+    /// With --network: also allow calls to this TCP port of this machine itself; may be repeated
     #[arg(long, value_name = "HOST:PORT", requires = "network")]
     pub reach: Vec<Reach>,
-    /// Memory limit of an instance; with `--engine scf` the functions' memory settings, a variant
+    /// Memory limit of an instance; with `--engine scf` the functions' memory settings, one variant
     /// each: 128,256,512
     #[arg(long, value_name = "MIB", value_delimiter = ',')]
     #[arg(value_parser = clap::value_parser!(u64).range(1..=1 << 20))]
@@ -200,26 +202,26 @@ pub struct RunArgs {
     /// Trust the certificates in this PEM file, authorities or a registry's own; may be repeated
     #[arg(long, value_name = "FILE")]
     pub ca: Vec<PathBuf>,
-    /// Let this registry have any certificate, or speak plain HTTP; may be repeated
+    /// Accept any certificate of this registry, or plain HTTP; may be repeated
     #[arg(long, value_name = "HOST")]
     pub insecure_registry: Vec<String>,
     /// Seed of the random order
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
-    /// A results.json to compare with; exit code 3 when this run is slower beyond noise
+    /// A results.json to compare with; exit code 3 if this run is slower beyond noise
     #[arg(long, value_name = "FILE")]
     pub baseline: Option<PathBuf>,
-    /// Requests a second, for the advice on provisioned concurrency
+    /// Requests per second, for the advice on provisioned concurrency
     #[arg(long, value_name = "QPS", default_value_t = 100.0)]
     pub rate: f64,
     /// The function's memory setting, for the price of an idle instance
     #[arg(long, value_name = "MIB", default_value_t = 128)]
     pub function_memory: u64,
-    /// Where results go
+    /// Folder for the results
     #[arg(long, default_value = "target/coldstart")]
     pub out: PathBuf,
-    /// A case that fails when it is tried first is left out, and the rest is measured; without it
-    /// the run ends there
+    /// Leave a case out if its first try fails, and measure the rest; without this flag the run
+    /// ends there
     #[arg(long)]
     pub keep_going: bool,
     #[command(flatten)]
@@ -228,19 +230,19 @@ pub struct RunArgs {
     pub scf: scf::ScfArgs,
 }
 
-/// Where the table goes besides.
+/// Further outputs of the table.
 #[derive(Args, Clone)]
 pub struct ExportArgs {
-    /// The table as Markdown; `-` is standard output
+    /// File for the table as Markdown; `-` is standard output
     #[arg(long, value_name = "FILE", alias = "export-markdown")]
     pub markdown: Option<PathBuf>,
-    /// The numbers as CSV; `-` is standard output
+    /// File for the numbers as CSV; `-` is standard output
     #[arg(long, value_name = "FILE", alias = "export-csv")]
     pub csv: Option<PathBuf>,
 }
 
 impl RunArgs {
-    /// Loads every image, from a registry as `access` says and the flags add.
+    /// Loads every image, from registries with `access` and the flags.
     pub fn targets(&self, access: &Access) -> Result<Vec<Target>, String> {
         let mut access = access.clone();
         access.trust.ca.extend(self.ca.iter().cloned());
@@ -273,16 +275,14 @@ impl RunArgs {
         Ok(targets)
     }
 
-    /// Every image under every link, scenario and page-cache state. What needs no registry is
-    /// measured once, under the first link.
+    /// Every image with every link, scenario and page-cache state. A case without registry is
+    /// measured once, with the first link.
     ///
     /// # Errors
     /// What the docker engine cannot do.
     pub fn definition(&self, targets: &[Target]) -> Result<Definition, String> {
         if self.memory.len() > 1 {
-            return Err(
-                "several memory settings are measured with `--engine scf` only; name one".into()
-            );
+            return Err("several memory settings need `--engine scf`; give one".into());
         }
         if let Some(flag) = self.scf.first_set() {
             return Err(format!("`{flag}` is for `--engine scf` only"));
@@ -343,12 +343,12 @@ impl RunArgs {
         })
     }
 
-    /// Whether the largest burst is to be found.
+    /// Whether the largest burst must be found.
     pub fn ramps(&self) -> bool {
         self.bursts.contains(&Burst::Auto)
     }
 
-    /// The bursts that were asked for by their number.
+    /// The bursts that were given as numbers.
     pub fn asked_for(&self) -> Vec<usize> {
         let number = |burst: &Burst| match burst {
             Burst::Of(n) => Some(usize::from(*n)),
@@ -357,7 +357,7 @@ impl RunArgs {
         self.bursts.iter().filter_map(number).collect()
     }
 
-    /// Every burst that may be measured, once, ascending.
+    /// Every burst that may be measured, without duplicates, ascending.
     fn burst_sizes(&self) -> BTreeSet<u16> {
         let of = |burst: &Burst| match burst {
             Burst::Of(n) => vec![*n],
@@ -366,8 +366,8 @@ impl RunArgs {
         self.bursts.iter().flat_map(of).collect()
     }
 
-    /// The same arguments with what a run of baselines has by default: every image must give the
-    /// same answer, and a 250 MiB image over a slow link is a matter of minutes that one asks for.
+    /// Sets the defaults of a run of baselines: every image must give the same answer, and a 250
+    /// MiB image over a slow link takes minutes, so only on request.
     pub fn for_baselines(mut self) -> Self {
         self.samples = self.samples.or(Some(10));
         if self.links.is_empty() && self.engine == EngineKind::Embedded {
@@ -402,7 +402,7 @@ impl RunArgs {
         Load { requests_per_second: self.rate.max(0.0), memory_mib: self.function_memory }
     }
 
-    /// What a reader of the results must know.
+    /// Notes for a reader of the results.
     pub fn notes(&self) -> Vec<String> {
         let mut notes =
             match self.engine {
@@ -429,7 +429,7 @@ impl RunArgs {
                 "provisioned: the instance has been seen listening and has answered nothing yet"
                     .to_owned(),
                 format!(
-                    "accelerated: `{}` of a local archive stands for unpack",
+                    "accelerated: `{}` of a local archive takes the place of unpack",
                     match kind {
                         EngineKind::Containerd => "ctr images import".to_owned(),
                         _ => format!("{kind} load"),
@@ -478,8 +478,8 @@ impl RunArgs {
     }
 }
 
-/// Where an image's program listens, as far as the image says so: in PORT, which programs read;
-/// then the platform's port if it is exposed; then the lowest exposed one.
+/// The port of an image's program, by the image: PORT, which programs read; then the platform's
+/// port if it is exposed; then the lowest exposed one.
 fn port_of(image: &Image) -> u16 {
     let own = image.env().iter().find_map(|line| line.strip_prefix("PORT=")?.parse().ok());
     let exposed = image.tcp_ports();
@@ -506,12 +506,12 @@ fn burst(text: &str) -> Result<Burst, String> {
     match text.parse::<u16>() {
         _ if text == "auto" => Ok(Burst::Auto),
         Ok(n) if (1..=RAMP[RAMP.len() - 1]).contains(&n) => Ok(Burst::Of(n)),
-        _ => Err(format!("a number from 1 to {}, or `auto`", RAMP[RAMP.len() - 1])),
+        _ => Err(format!("write a number from 1 to {}, or `auto`", RAMP[RAMP.len() - 1])),
     }
 }
 
-/// `[NAME=]PLACE`, with a name as a registry takes one (distribution-spec, "Pulling manifests": a
-/// component of `<name>`): it becomes part of references and files.
+/// `[NAME=]PLACE`, with a name that a registry accepts (distribution-spec, "Pulling manifests": a
+/// component of `<name>`), because it becomes part of references and files.
 fn image_argument(text: &str) -> Result<String, String> {
     let Some((name, _)) = text.split_once('=').filter(|(name, _)| !name.contains('/')) else {
         return Ok(text.to_owned());
@@ -526,10 +526,10 @@ fn image_argument(text: &str) -> Result<String, String> {
         .ok_or_else(|| format!("`{name}` cannot be an image's name: {hint}"))
 }
 
-/// A part of a file's name, and nothing that leads elsewhere.
+/// A part of a file's name, without path separators.
 fn record_name(text: &str) -> Result<String, String> {
     let fits = !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '-');
-    fits.then(|| text.to_owned()).ok_or_else(|| "letters, digits and `-` only".into())
+    fits.then(|| text.to_owned()).ok_or_else(|| "use letters, digits and `-` only".into())
 }
 
 /// `echo` of `registry/folder/echo:tag`, of `target/image/oci` and of `dir/echo.tar`; a name that a

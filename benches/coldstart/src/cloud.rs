@@ -71,7 +71,7 @@ fn say(text: &str) {
     let _ = writeln!(io::stderr().lock(), "coldstart: {text}");
 }
 
-/// Asks a person; `None` where there is nobody to ask.
+/// Asks the user; `None` without a terminal.
 fn ask(question: &str) -> Option<bool> {
     if !io::stdin().is_terminal() {
         return None;
@@ -92,10 +92,10 @@ pub fn clean_up(args: &RunArgs, path: &Path, around: &Around<'_>) -> Result<Fini
     }
     list(&ledger);
     if !args.scf.yes {
-        match ask("delete all of that?") {
+        match ask("delete all of it?") {
             Some(true) => {}
             Some(false) => return Err(Failed::Cannot("nothing was deleted".into())),
-            None => return Err(Failed::Usage("add `--yes` to delete all of that".into())),
+            None => return Err(Failed::Usage("add `--yes` to delete all of it".into())),
         }
     }
     let cleaned = clean(args, ledger, around)?;
@@ -202,7 +202,9 @@ pub fn measure(args: &RunArgs, around: &Around<'_>) -> Result<Finished, Failed> 
     })?;
     let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
     if region.is_empty() || region.len() > 32 || !region.chars().all(plain) {
-        return Err(Failed::Usage(format!("`{region}` is no region: ap-guangzhou, for example")));
+        return Err(Failed::Usage(format!(
+            "invalid region `{region}`; write for example `ap-guangzhou`"
+        )));
     }
     say(&format!("credentials of {}", credentials.origin));
     let endpoint = asked.endpoint.clone().unwrap_or_else(|| Endpoint::public("scf"));
@@ -289,7 +291,7 @@ fn run_it(
     })
 }
 
-/// What a run that was killed has left is said and offered for deletion before anything else.
+/// Lists what a killed run has left, and offers to delete it before anything else.
 fn what_is_left(args: &RunArgs, path: &Path, around: &Around<'_>) -> Result<(), Failed> {
     if !path.exists() {
         return Ok(());
@@ -298,10 +300,10 @@ fn what_is_left(args: &RunArgs, path: &Path, around: &Around<'_>) -> Result<(), 
     if ledger.ledger().entries.is_empty() {
         return ledger.close().map_err(of_ledger);
     }
-    say("an earlier run did not end in order; what it made may still be there, and cost money");
+    say("an earlier run did not end in order; what it made may still exist, and cost money");
     list(&ledger);
     let command = format!("coldstart --clean-up {}", path.display());
-    match args.scf.yes.then_some(true).or_else(|| ask("delete all of that first?")) {
+    match args.scf.yes.then_some(true).or_else(|| ask("delete all of it first?")) {
         Some(true) => {
             let cleaned = clean(args, ledger, around)?;
             match cleaned.left.len() {
@@ -446,7 +448,7 @@ fn notes(asked: &Asked, cold_by: ColdBy, account: &Account) -> Vec<String> {
         }
         .to_owned(),
         "phases are of the platform's log (Init Report, whole milliseconds): pull = PullCode, \
-         create = InitRuntime, start = InitFunction; unpack is not told apart"
+         create = InitRuntime, start = InitFunction; unpack is part of pull"
             .to_owned(),
         "total is by this machine's clock, from before the request is written until the answer is \
          read, on a connection that is open: never compare it with another engine's"

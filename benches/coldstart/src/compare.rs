@@ -1,7 +1,7 @@
-//! Compares two runs: which cases became slower beyond noise, which faster, which cannot be told
-//! apart. Pure: two results in, verdicts out. Slower needs all three: a rank test that is sure, an
-//! effect that is not negligible, and a shift that a person could care about. The same needs proof
-//! too: samples that leave no room for a change. All else cannot tell.
+//! Comparison of two runs: which cases became slower beyond noise, which faster, which are
+//! undecided. Pure: two results in, verdicts out. "Slower" needs three things: a significant rank
+//! test, an effect that is not negligible, and a relevant shift. "The same" needs evidence too:
+//! samples that exclude a relevant change. Everything else is "cannot tell".
 
 use crate::phase::Phase;
 use crate::results::{EngineKind, PageCache, Results, Run, Scenario, name_of};
@@ -15,10 +15,10 @@ const ALPHA: f64 = 0.01;
 /// Cliff's delta below this is negligible or small (Romano et al., 2006): noise of a shared
 /// machine.
 const EFFECT: f64 = 0.33;
-/// A shift below this share of the baseline is called the same, however sure the test is.
+/// A shift below this share of the baseline counts as the same, however significant the test is.
 const SHIFT: f64 = 0.05;
-/// The same is what is not further apart than this share of the baseline, by its medians and by the
-/// 95 % interval of the shift…
+/// Two sides count as the same if they differ by at most this share of the baseline, by their
+/// medians and by the 95 % interval of the shift…
 const ROOM: f64 = 0.1;
 /// …or, where the samples of one side lie too far apart for that, what cannot have an effect as
 /// large as this, by the 95 % interval of Cliff's delta (Romano et al., 2006).
@@ -39,36 +39,36 @@ pub struct CaseName {
     pub burst: usize,
 }
 
-/// What is compared of a case.
+/// The compared quantity of a case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Measure {
-    /// All that a person waits for.
+    /// The total that a caller waits for.
     Total,
-    /// The program's own part, which the pull would drown: from exec to its answer.
+    /// The program's own part, from exec to its answer, which a pull would hide.
     Start,
 }
 
-/// What a comparison says of a case.
+/// Verdict on a case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Change {
     /// Slower beyond noise.
     Slower,
     /// Faster beyond noise.
     Faster,
-    /// No difference that a person could care about: the samples leave no room for one.
+    /// No relevant difference: the samples exclude one.
     Same,
-    /// Neither a change nor its absence is proved.
+    /// Neither a change nor its absence is shown.
     CannotTell,
-    /// It answered before, and does not any more.
+    /// It answered before, and now fails.
     Fails,
 }
 
 /// One case, before and after.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Comparison {
-    /// Which case.
+    /// The case.
     pub case: CaseName,
-    /// What of it is compared.
+    /// The compared quantity.
     pub measure: Measure,
     /// Median of the first run.
     pub before_ns: Option<f64>,
@@ -76,15 +76,15 @@ pub struct Comparison {
     pub after_ns: Option<f64>,
     /// The rank test; `None` with too few samples.
     pub test: Option<RankTest>,
-    /// What the comparison says.
+    /// The verdict.
     pub change: Change,
-    /// Samples of each side; of bursts, their number.
+    /// Number of samples of each side; for bursts, number of bursts.
     pub samples: [usize; 2],
-    /// Samples of each side from which on a test could be sure.
+    /// Number of samples of each side from which on a test can be significant.
     pub enough: usize,
 }
 
-/// Why two runs are not comparable at all.
+/// Why two runs cannot be compared.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     /// The runs are of two engines.
@@ -103,7 +103,7 @@ pub enum Error {
     NothingInCommon,
 }
 
-/// Whether two runs may be compared at all; what else they should have had in common.
+/// Checks whether two runs can be compared; returns conditions in which they differ.
 ///
 /// # Errors
 /// [`Error::Engines`]
@@ -147,8 +147,8 @@ pub fn compare(before: &Results, after: &Results) -> Result<Vec<Comparison>, Err
     if pairs.is_empty() {
         return Err(Error::NothingInCommon);
     }
-    // Of a provisioned instance the total is the start; in a burst the parts of one are those of
-    // all.
+    // For a provisioned instance the total is the start; in a burst the parts of one instance are
+    // those of all.
     let both = |run: &Run| {
         run.scenario != Scenario::Provisioned
             && run.burst == 1
@@ -160,16 +160,16 @@ pub fn compare(before: &Results, after: &Results) -> Result<Vec<Comparison>, Err
         let start = both(then).then(|| judge(name.clone(), Measure::Start, then, now, alpha));
         [judge(name, Measure::Total, then, now, alpha)].into_iter().chain(start)
     });
-    // A case that fails now is said once.
+    // A case that now fails is reported once.
     Ok(judged.filter(|c| c.measure == Measure::Total || c.change != Change::Fails).collect())
 }
 
-/// Whether nothing at all could be told.
-pub fn none_told(comparisons: &[Comparison]) -> bool {
+/// Whether no case has a verdict.
+pub fn none_decided(comparisons: &[Comparison]) -> bool {
     comparisons.iter().all(|c| c.change == Change::CannotTell)
 }
 
-/// Whether any case that answered before does not any more.
+/// Whether any case that answered before now fails.
 pub fn any_fails(comparisons: &[Comparison]) -> bool {
     comparisons.iter().any(|c| c.change == Change::Fails)
 }
@@ -195,7 +195,7 @@ fn cases(results: &Results) -> impl Iterator<Item = (CaseName, &Run)> {
 }
 
 fn judge(case: CaseName, measure: Measure, then: &Run, now: &Run, alpha: f64) -> Comparison {
-    // What one burst brings is one piece of news, however many instances it has.
+    // A burst counts as one observation, however many instances it has.
     let of = |run: &Run| match measure {
         Measure::Total => run.independent_ns(),
         Measure::Start => run.phase_ns(Phase::Start),
@@ -237,8 +237,8 @@ fn judge(case: CaseName, measure: Measure, then: &Run, now: &Run, alpha: f64) ->
     }
 }
 
-/// The largest absolute Cliff's delta that these samples leave room for: its deviation is that of
-/// the rank sum when nothing differs.
+/// The largest absolute Cliff's delta that these samples allow: its deviation is that of the rank
+/// sum if nothing differs.
 fn largest_effect(delta: f64, n: usize, m: usize) -> f64 {
     let (n, m) = (n as f64, m as f64);
     delta.abs() + 1.96 * ((n + m + 1.0) / (3.0 * n * m)).sqrt()
@@ -277,14 +277,14 @@ impl fmt::Display for Comparison {
         match (then.min(now) < self.enough, self.test.zip(self.before_ns)) {
             (false, Some((test, before))) => {
                 let [low, high] = test.interval.map(|bound| signed_percent(bound / before));
-                write!(f, " leave room for {low} to {high}: take more")
+                write!(f, " allow {low} to {high}: take more")
             }
-            _ => write!(f, ", no test of fewer than {} each is sure", self.enough),
+            _ => write!(f, ", no test is significant with fewer than {} each", self.enough),
         }
     }
 }
 
-/// A change as a share of what was before.
+/// A change as a share of the earlier value.
 fn signed_percent(share: f64) -> String {
     match share * 100.0 {
         p if p.abs() < 0.05 => "0.0 %".into(),
@@ -364,18 +364,18 @@ mod tests {
     fn what_is_too_little_to_tell_is_not_the_same() {
         let few = compared(&results([100, 101, 102]), &results([1000, 1010, 1020]));
         assert_eq!(few[0].change, Change::CannotTell);
-        assert!(none_told(&few) && !any_slower(&few));
+        assert!(none_decided(&few) && !any_slower(&few));
         assert!(
             few[0].to_string().contains("3 and 3 samples")
                 && few[0].to_string().contains("fewer than 5"),
             "{}",
             few[0]
         );
-        // What is said to be enough is enough.
+        // The number given as enough is enough.
         let enough =
             compared(&results([100, 101, 102, 103, 104]), &results([1000, 1010, 1020, 1030, 1040]));
         assert_eq!(enough[0].change, Change::Slower, "{}", enough[0]);
-        assert!(!none_told(&enough));
+        assert!(!none_decided(&enough));
     }
 
     /// The story: 20 and 5 samples of which the second took two and a half times as long, p 0.051,
@@ -385,18 +385,21 @@ mod tests {
         // Two of the five are as fast as before.
         let after = [1_000_000, 1_010_000, 4_000_000, 4_100_000, 4_200_000];
         let before: Vec<u64> = (0..20).map(|i| 990_000 + i * 2_000).collect();
-        let told = &compared(&results(before.clone()), &results(after))[0];
-        let p = told.test.expect("tested").p;
-        assert!(told.change == Change::CannotTell && p > ALPHA && p < 0.2, "{told}");
-        assert!(told.to_string().contains("20 and 5 samples"), "{told}");
-        assert!(none_told(std::slice::from_ref(told)), "the exit code is that of nothing told");
-        // Nor are two sets the same because their medians are: these leave room for anything.
+        let verdict = &compared(&results(before.clone()), &results(after))[0];
+        let p = verdict.test.expect("tested").p;
+        assert!(verdict.change == Change::CannotTell && p > ALPHA && p < 0.2, "{verdict}");
+        assert!(verdict.to_string().contains("20 and 5 samples"), "{verdict}");
+        assert!(
+            none_decided(std::slice::from_ref(verdict)),
+            "the exit code is that of nothing verdict"
+        );
+        // Nor are two sets the same because their medians are: these allow  anything.
         let wide = |seed: u64| (0..8u64).map(move |i| 1_000_000 + (i + seed) * 7919 % 13 * 400_000);
-        let told = &compared(&results(wide(0)), &results(wide(5)))[0];
-        assert!(told.change == Change::CannotTell, "{told}");
-        assert!(told.to_string().contains("leave room for"), "{told}");
-        let told = &compared(&results(before.clone()), &results(before))[0];
-        assert_eq!(told.change, Change::Same, "{told}");
+        let verdict = &compared(&results(wide(0)), &results(wide(5)))[0];
+        assert!(verdict.change == Change::CannotTell, "{verdict}");
+        assert!(verdict.to_string().contains("allow "), "{verdict}");
+        let verdict = &compared(&results(before.clone()), &results(before))[0];
+        assert_eq!(verdict.change, Change::Same, "{verdict}");
     }
 
     /// The story: `+12 %` stood beside 1.69 ms -> 2.52 ms.
@@ -405,10 +408,10 @@ mod tests {
         // The median moves by half, the typical difference of two samples by far less.
         let before = (0..21).map(|i| if i < 10 { 1_000_000 } else { 1_690_000 });
         let after = (0..21).map(|i| if i < 10 { 1_010_000 } else { 2_520_000 });
-        let told = &compared(&results(before), &results(after))[0];
-        assert_ne!(told.change, Change::Same, "{told}");
-        let told = told.to_string();
-        assert!(told.contains("1.69 ms -> 2.52 ms (+49 %;"), "{told}");
+        let verdict = &compared(&results(before), &results(after))[0];
+        assert_ne!(verdict.change, Change::Same, "{verdict}");
+        let verdict = verdict.to_string();
+        assert!(verdict.contains("1.69 ms -> 2.52 ms (+49 %;"), "{verdict}");
         let faster = compared(&results(around(2_000_000)), &results(around(1_000_000)));
         assert!(faster[0].to_string().contains("(-50 %;"), "{}", faster[0]);
         assert_eq!(
@@ -429,7 +432,7 @@ mod tests {
     }
 
     #[test]
-    fn another_engine_is_refused_and_another_machine_is_said() {
+    fn another_engine_is_refused_and_another_machine_is_noted() {
         let (before, mut after) = (results(around(9)), results(around(9)));
         assert_eq!(circumstances(&before, &after), Ok(Vec::new()));
         after.host.cores = 64;
@@ -467,7 +470,7 @@ mod tests {
     }
 
     #[test]
-    fn a_shift_that_nobody_could_care_about_is_not_slower_however_sure() {
+    fn an_irrelevant_shift_is_not_slower_however_significant() {
         assert_eq!(
             compared(&results(vec![1_000_000; 40]), &results(vec![1_010_000; 40]))[0].change,
             Change::Same
@@ -485,7 +488,7 @@ mod tests {
     }
 
     #[test]
-    fn what_answered_before_and_fails_now_is_said() {
+    fn a_case_that_answered_before_and_fails_now_is_reported() {
         let mut broken = results(around(5));
         for sample in &mut broken.variants[0].runs[0].samples {
             sample.error =
@@ -493,7 +496,7 @@ mod tests {
         }
         let fails = compared(&results(around(5)), &broken);
         assert!(fails.len() == 1 && any_fails(&fails) && !any_slower(&fails), "{fails:?}");
-        assert!(fails[0].to_string().starts_with("FAILS") && !none_told(&fails), "{}", fails[0]);
+        assert!(fails[0].to_string().starts_with("FAILS") && !none_decided(&fails), "{}", fails[0]);
     }
 
     /// The story: a start that took twice as long was a twentieth of the total, and called the

@@ -1,5 +1,5 @@
-//! What an engine is: something that can take one sample of one case. The runner knows no more than
-//! this, so that it is tested with a mock that neither sleeps nor starts anything.
+//! Engine: takes one sample of one case. The runner uses only this interface, so that it can be
+//! tested with a mock that neither sleeps nor starts anything.
 
 #[cfg(target_os = "linux")]
 pub mod containerd;
@@ -33,46 +33,46 @@ pub struct Target {
     pub port: u16,
 }
 
-/// One set of circumstances; `variant` is an index into the run's targets.
+/// Conditions of a measurement; `variant` is an index into the run's targets.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Case {
     /// An index into the run's targets.
     pub variant: usize,
     /// The modelled network.
     pub link: Link,
-    /// What is here when the sample begins.
+    /// What is already present when the sample begins.
     pub scenario: Scenario,
-    /// What of the files is in memory.
+    /// Which files are in memory.
     pub page_cache: PageCache,
     /// Instances started at once.
     pub burst: usize,
 }
 
 impl Case {
-    /// For a person, of the variant called so: `echo, cold, loopback`. Without the burst.
+    /// The case as text, with the variant's name: `echo, cold, loopback`. Without the burst.
     pub fn name(&self, variant: &str) -> String {
         format!("{variant}, {}", name_of(self.scenario, self.link.name(), self.page_cache, 1))
     }
 }
 
-/// What one turn of a case gave: as many samples as its burst has instances.
+/// Result of one turn of a case: as many samples as its burst has instances.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct TurnSamples {
-    /// `order` and `outlier` are the runner's to fill in; `intended_start_ns` is CLOCK_MONOTONIC.
+    /// The runner fills in `order` and `outlier`; `intended_start_ns` is CLOCK_MONOTONIC.
     pub samples: Vec<Sample>,
-    /// Requests and bytes at the registry, for one sample; for all of a burst whose instances share
-    /// one pull (docker).
+    /// Requests at the registry, for one sample; for all of a burst if its instances share one pull
+    /// (docker).
     pub requests: u64,
     /// Bytes of bodies that left the registry, counted as `requests` are.
     pub bytes: u64,
-    /// Size of the layers' tars, where this turn has seen it.
+    /// Size of the layers' tars, if this turn has read them.
     pub uncompressed_bytes: Option<u64>,
 }
 
 /// One cold start of the floor image, over loopback.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Calibration {
-    /// `None` where the engine has the image already; so the next two.
+    /// `None` if the engine has the image already.
     pub pull_ns: Option<u64>,
     /// Time to unpack; `None` where the engine has the image already.
     pub unpack_ns: Option<u64>,
@@ -84,7 +84,7 @@ pub struct Calibration {
     pub connect_step_ns: Option<f64>,
 }
 
-/// The engine itself cannot work: no sample can be taken at all.
+/// Why the engine cannot work: no sample can be taken at all.
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
     /// The sandbox cannot work here.
@@ -101,27 +101,27 @@ pub enum EngineError {
     /// The user ended the run.
     #[error("interrupted")]
     Interrupted,
-    /// Anything else, in words.
+    /// Anything else, as text.
     #[error("{0}")]
     Other(String),
 }
 
 /// Takes samples.
 pub trait Engine {
-    /// Which one this is.
+    /// Its kind.
     fn kind(&self) -> EngineKind;
 
-    /// Takes one sample (a burst: its samples) of a case. A failure of the measured thing is part
-    /// of the sample.
+    /// Takes one sample of a case (for a burst: its samples). A failure of the measured image is
+    /// part of the sample.
     ///
     /// # Errors
-    /// [`EngineError`] when nothing could be measured.
+    /// [`EngineError`] if nothing could be measured.
     fn take(&mut self, case: &Case) -> Result<TurnSamples, EngineError>;
 
-    /// Starts the floor image once; `None` when there is none.
+    /// Starts the floor image once; `None` if there is none.
     ///
     /// # Errors
-    /// [`EngineError`] when nothing could be measured.
+    /// [`EngineError`] if nothing could be measured.
     fn calibrate(&mut self) -> Result<Option<Calibration>, EngineError>;
 
     /// What a reader must know and only the samples so far have shown.

@@ -1,5 +1,5 @@
-//! A run as Markdown or CSV, a row for each case: for a page, a spreadsheet, a script. Pure:
-//! results in, text out. Markdown has numbers as people read them, CSV has them in nanoseconds.
+//! Export of a run as Markdown or CSV, one row per case. Pure: results in, text out. Markdown has
+//! numbers in units for people, CSV has nanoseconds.
 
 use crate::phase::Phase;
 use crate::results::{Aside, PageCache, PlatformTimes, Results, Run, Scenario, Variant};
@@ -56,7 +56,7 @@ fn cells(variant: &Variant, run: &Run) -> Vec<String> {
     cells
 }
 
-/// The link, where the scenario has one.
+/// The link, if the scenario has one.
 fn link(run: &Run) -> &str {
     if run.scenario == Scenario::Cold { &run.link } else { "-" }
 }
@@ -65,7 +65,7 @@ fn line(cells: impl Iterator<Item = String>) -> String {
     format!("| {} |\n", cells.collect::<Vec<_>>().join(" | "))
 }
 
-/// Text of a cell: no character of it is markup (CommonMark, 2.4; GitHub's tables).
+/// Text of a cell, with all markup escaped (CommonMark, 2.4; GitHub's tables).
 fn escaped(text: &str) -> String {
     let mut out = String::new();
     for letter in text.chars() {
@@ -80,8 +80,8 @@ fn escaped(text: &str) -> String {
     out
 }
 
-/// Comma-separated values with a head (RFC 4180, lines ended by a line feed). An empty field is
-/// what a scenario or an engine does not have.
+/// Comma-separated values with a header (RFC 4180, lines end with a line feed). A field is empty if
+/// the scenario or the engine has no such value.
 pub fn csv(results: &Results) -> String {
     let mut text =
         "engine,image,reference,scenario,link,page_cache,burst,samples,failed,median_ns,\
@@ -91,7 +91,7 @@ pub fn csv(results: &Results) -> String {
         text += &format!(",{}_ns_median", phase.name());
     }
     text += ",listen_ns_median,first_byte_ns_median,compressed_bytes,requests,bytes";
-    // Columns of a platform, for its runs alone: scripts that read the others stay as they are.
+    // Columns of a platform only for its runs: scripts that read others stay valid.
     let platform = results.engine.is_platform();
     if platform {
         text += ",platform_ns_median,handler_ns_median,warm_round_trip_ns_median,\

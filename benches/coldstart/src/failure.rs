@@ -1,5 +1,5 @@
-//! Failure is a result: what went wrong in a sample, in which phase, what the program printed last,
-//! and the status that a user of the platform would see (Tencent Cloud SCF, function status codes).
+//! Failures as results: what went wrong in a sample, in which phase, the program's last output, and
+//! the status that a user of the platform would see (Tencent Cloud SCF, function status codes).
 
 use crate::phase::Phase;
 use crate::probe::ProbeError;
@@ -29,29 +29,28 @@ pub fn of_pull(error: &PullError) -> Failure {
         return Failure { phase: Phase::Pull, ..no_room(error) };
     }
     let status = match error {
-        PullError::Thread(_) => "", // this machine's, not the image's
+        PullError::Thread(_) => "", // this machine's fault, not the image's
         error if error.is_timeout() => " (platform: 447 PullImageTimeOut)",
         _ => " (platform: 444 PullImageFailed)",
     };
     Failure { phase: Phase::Pull, message: format!("{error}{status}") }
 }
 
-/// How a failure for want of room begins.
-const NO_ROOM: &str = "this machine holds no more instances";
+/// Begin of the message of a failure for lack of room.
+const NO_ROOM: &str = "this machine has no room for more instances";
 
-/// There was no room for this instance: a burst was larger than the machine. No fault of the image,
-/// and no status of the platform.
+/// The failure of an instance for which there was no room: the burst was larger than the machine.
+/// It is not the image's fault, and the platform has no status for it.
 pub fn no_room(error: &(impl Error + ?Sized)) -> Failure {
     Failure { phase: Phase::Create, message: format!("{NO_ROOM}: {error}") }
 }
 
-/// Whether a failure is one for want of room.
+/// Whether a failure is one for lack of room.
 pub fn is_no_room(failure: &Failure) -> bool {
     failure.message.starts_with(NO_ROOM)
 }
 
-/// Whether an error comes of a machine that is full: its disk, its descriptors, its memory, its
-/// processes.
+/// Whether an error means that the machine is full: its disk, descriptors, memory or processes.
 pub fn is_full(error: &(dyn Error + 'static)) -> bool {
     use nix::libc::{EAGAIN, EDQUOT, EMFILE, ENFILE, ENOMEM, ENOSPC};
     let mut cause = Some(error);
@@ -67,7 +66,7 @@ pub fn is_full(error: &(dyn Error + 'static)) -> bool {
     false
 }
 
-/// A failure of a phase before the start; of a machine that is full it is no fault of the image.
+/// A failure of a phase before the start; if the machine is full, it is not the image's fault.
 pub fn of(phase: Phase, error: &(dyn Error + 'static)) -> Failure {
     if is_full(error) {
         return Failure { phase, ..no_room(error) };
@@ -81,7 +80,7 @@ pub fn of_architecture(architecture: &str) -> Option<Failure> {
     let own = match () {
         () if cfg!(target_arch = "x86_64") => "amd64",
         () if cfg!(target_arch = "aarch64") => "arm64",
-        () => return None, // whoever runs it here knows what for
+        () => return None, // the user runs it here on purpose
     };
     let other = !architecture.is_empty() && architecture != own;
     other.then(|| {
@@ -92,7 +91,7 @@ pub fn of_architecture(architecture: &str) -> Option<Failure> {
     })
 }
 
-/// A failure that an engine has put into words; adds what a user of the platform would see.
+/// A failure with an engine's message; adds the status that a user of the platform would see.
 pub fn in_phase(phase: Phase, message: &str) -> Failure {
     let status = match phase {
         Phase::Pull | Phase::Unpack => "444 PullImageFailed",
@@ -117,7 +116,7 @@ pub fn launch(error: &sandbox::Error) -> Failure {
     }
 }
 
-/// It answered, but not with what was expected.
+/// The instance answered, but not as expected.
 pub fn wrong_answer(status: u16, message: &str) -> Failure {
     // An event function whose status is not 2xx has failed; any other answer the platform passes
     // on.
@@ -134,7 +133,7 @@ pub fn wrong_answer(status: u16, message: &str) -> Failure {
     Failure { phase: Phase::Start, message: format!("{message}{said}{hint}") }
 }
 
-/// The number that a user of the platform would see, as the project's emulator gives it.
+/// The status that a user of the platform would see, as in the project's emulator.
 fn status(error: &ProbeError, ended: Option<&Ended>) -> &'static str {
     match (error, ended) {
         (ProbeError::Interrupted | ProbeError::Socket(_), _) => "",
@@ -151,8 +150,8 @@ fn status(error: &ProbeError, ended: Option<&Ended>) -> &'static str {
     }
 }
 
-/// No correct answer came. `printed` is the program's output, `listeners` where it does listen,
-/// `ended` how it ended if it did so by itself.
+/// No correct answer came. `printed` is the program's output, `listeners` where it listens, `ended`
+/// how it ended if it did so by itself.
 pub fn of_start(
     error: &ProbeError,
     printed: &str,
@@ -183,14 +182,14 @@ pub fn of_start(
     Failure { phase: Phase::Start, message }
 }
 
-/// The flag that may help.
+/// A flag that may help.
 fn hint(error: &ProbeError, listeners: &[String], ended: Option<&Ended>) -> Option<String> {
     if ended.is_some_and(|ended| ended.out_of_memory) {
         return Some("`--memory MIB` gives it more".into());
     }
     match error {
         ProbeError::NeverListened { port, .. } => {
-            // What only the instance itself reaches is helped by no flag.
+            // No flag helps if only the instance itself can reach it.
             let reached = listeners.iter().filter(|found| !found.starts_with("127."));
             let ports: Vec<u16> =
                 reached.filter_map(|found| found.rsplit(':').next()?.parse().ok()).collect();
@@ -321,7 +320,7 @@ mod tests {
     }
 
     #[test]
-    fn another_architecture_is_said_before_anything_is_started() {
+    fn another_architecture_is_reported_before_anything_is_started() {
         let here =
             if cfg!(target_arch = "x86_64") { ["amd64", "arm64"] } else { ["arm64", "amd64"] };
         assert_eq!((of_architecture(here[0]), of_architecture("")), (None, None));

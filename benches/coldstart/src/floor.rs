@@ -1,5 +1,5 @@
-//! Builds the floor program with any C compiler that can make a static executable here. Nothing is
-//! fetched; where no compiler is found, there is no floor, and results say so.
+//! Floor program: built with any C compiler that can make a static executable here. Nothing is
+//! downloaded; without a compiler there is no floor, and results state that.
 
 use bench_kit::floor;
 use microimage::assemble::{Options, assemble};
@@ -15,7 +15,7 @@ use std::process::Stdio;
 /// musl's start is the shortest; glibc's static one serves where musl-tools is missing.
 const COMPILERS: [&str; 3] = ["musl-gcc", "cc", "gcc"];
 
-/// Where the floor program listens when nothing says `PORT`: where a function would.
+/// Port of the floor program if `PORT` is not set: a function's port.
 pub const PORT: u16 = scf::PORT;
 
 /// The floor program that [`build`] left in `folder`, as an image.
@@ -23,7 +23,7 @@ pub const PORT: u16 = scf::PORT;
 /// # Errors
 /// Why it cannot be assembled.
 pub fn image(folder: &Path) -> Result<Image, String> {
-    // For engines that run nothing but images.
+    // For engines that run images only.
     let recipe = format!("FROM scratch\nCOPY floor /app\nEXPOSE {PORT}\nENTRYPOINT [\"/app\"]\n");
     let recipe = Recipe::parse(&recipe).map_err(|e| e.to_string())?;
     let context = FolderContext::open(folder).map_err(|e| e.to_string())?;

@@ -1,6 +1,7 @@
-//! What the platform's advice on cold starts would buy for the images that were measured: one row
-//! per advice, variant and link. Pure: results in, rows out. Prices and limits are Tencent Cloud
-//! SCF's, as its pages state them; each row names its page and says whether it rests on a model.
+//! Guidance: the gain that the platform's advice on cold starts would bring for the measured
+//! images: one row per advice, variant and link. Pure: results in, rows out. Prices and limits are
+//! Tencent Cloud SCF's, as its pages state them; each row names its page and whether it rests on a
+//! model.
 
 mod platform;
 mod rows;
@@ -8,10 +9,10 @@ mod rows;
 use crate::link::Link;
 use crate::results::{EngineKind, Guidance, Results, Run, Scenario, Variant};
 
-/// What the reader's own case is, as far as a row depends on it.
+/// The reader's own load, as far as a row depends on it.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Load {
-    /// Requests a second that are to find an instance ready.
+    /// Requests per second that should find a ready instance.
     pub requests_per_second: f64,
     /// The function's memory setting, in MiB.
     pub memory_mib: u64,
@@ -23,7 +24,7 @@ impl Default for Load {
     }
 }
 
-/// A row for each advice, variant and link; where something was not measured, the row says what to
+/// A row for each advice, variant and link; if something was not measured, the row states what to
 /// run.
 pub fn advise(results: &Results, load: Load) -> Vec<Guidance> {
     let mut rows = Vec::new();
@@ -57,7 +58,7 @@ pub fn advise(results: &Results, load: Load) -> Vec<Guidance> {
                 .iter()
                 .filter(|r| r.scenario == Scenario::Cold && r.burst == 1 && r.summary.n > 0)
         };
-        // The cold start's length hardly moves it: one sizing for all links.
+        // The cold start's length hardly changes it, so one sizing serves all links.
         let sizing = colds().next().and_then(|cold| rows::sizing(variant, cold, load));
         for cold in colds() {
             rows.push(rows::minimal_image(variant, cold, &results.overhead));
@@ -86,7 +87,7 @@ pub fn advise(results: &Results, load: Load) -> Vec<Guidance> {
     rows
 }
 
-/// What a reader can do about a row that has no number.
+/// What a reader can do about a row without a number.
 fn why_absent(variant: &Variant, scenario: Option<Scenario>, flags: &str) -> String {
     let tried = variant.runs.iter().any(|r| Some(r.scenario) == scenario && r.burst == 1);
     match tried && variant.runs.iter().all(|r| Some(r.scenario) != scenario || r.summary.n == 0) {

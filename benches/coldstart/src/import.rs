@@ -1,6 +1,6 @@
-//! Cold starts out of a platform's own log, from a file, in the schema of every other run. Pure:
-//! text in, results out. Nothing is made up: what a platform's lines leave out is null here, and a
-//! note says so. No such run has a total, which only a client's clock has.
+//! Import: reads cold starts from a platform's own log file, in the schema of every other run.
+//! Pure: text in, results out. Nothing is invented: what a platform's lines do not have is null,
+//! and a note states it. Such a run has no total, because only a client's clock has that.
 
 mod fc;
 mod lambda;
@@ -13,7 +13,7 @@ use crate::results::{
 use bench_kit::host::Host;
 use bench_kit::stats::Summary;
 
-/// Whose log it is.
+/// Platform of a log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Platform {
     /// AWS Lambda: `REPORT` lines, or `platform.report` records as JSON
@@ -24,16 +24,16 @@ pub enum Platform {
     Scf,
 }
 
-/// What a file held.
+/// Contents of a file.
 #[derive(Debug, Default)]
 struct Found {
-    /// A start each, in the file's order.
+    /// One sample per start, in the file's order.
     samples: Vec<Sample>,
-    /// The memory setting, where every line that has one says the same.
+    /// The memory setting, if all lines that have one agree.
     memory_mib: Option<u64>,
-    /// Starts that no request waited for.
+    /// Starts for which no request waited.
     ahead_ns: Vec<u64>,
-    /// What the reader must know beside what is true of each file of this platform.
+    /// Notes for the reader, besides those that apply to every file of this platform.
     notes: Vec<String>,
 }
 

@@ -1,8 +1,8 @@
 //! coldstart: where the time of a container's cold start goes, phase by phase, for any image.
 //!
 //! definition → run → record (with the machine) → compare → draw. Measuring never draws; drawing
-//! reads results.json only. It measures from outside, as a platform would, and knows no function
-//! framework. What is measured, and what the flags are: docs/CONTRACTS.md, section 5.
+//! reads results.json only. It measures from outside, as a platform would, and depends on no
+//! function framework. docs/CONTRACTS.md, section 5, defines what is measured and the flags.
 //!
 //! Read in this order: [`results`] (what a run gives), [`link`] and [`pipe`] (what a
 //! modelled network does), [`relay`] and [`registry`] and [`pull`] (how bytes get here),

@@ -1,6 +1,6 @@
-//! A link between instance host and registry: a name, a rate, a round trip. Only what it is called
-//! and what it means; the traffic is shaped by `relay`, by the rules of `pipe`. Links are modelled:
-//! numbers of a data centre's network, not measurements of one.
+//! Link between instance host and registry: name, rate, round trip. `relay` shapes the traffic, by
+//! the rules of `pipe`. Links are models: figures of a data centre's network, not measurements of
+//! one.
 
 use std::fmt;
 use std::str::FromStr;
@@ -16,10 +16,10 @@ pub struct Link {
     pub round_trip: Duration,
 }
 
-/// Text that names no link.
+/// Text that is not a link.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "`{0}` is no link: use `loopback`, `same-region`, `cross-region`, or RATE/RTT such as \
+    "invalid link `{0}`; use `loopback`, `same-region`, `cross-region`, or RATE/RTT such as \
      `100Mbit/30ms`"
 )]
 pub struct LinkError(String);
@@ -48,7 +48,7 @@ impl Link {
         }
     }
 
-    /// What results call it.
+    /// Its name in results.
     pub fn name(&self) -> &str {
         &self.name
     }
@@ -106,7 +106,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn knows_its_names() {
+    fn parses_its_own_names() {
         assert_eq!("same-region".parse(), Ok(Link::same_region()));
         assert!(!Link::loopback().is_shaped());
     }
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_what_is_no_link_and_says_what_is() {
+    fn refuses_an_invalid_link_and_lists_the_valid_ones() {
         for text in [
             "",
             "moon",

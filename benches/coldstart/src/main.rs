@@ -1,5 +1,5 @@
-//! The command line of coldstart: the only file that prints, reads the environment and chooses exit
-//! codes (docs/CONTRACTS.md, section 5).
+//! Program coldstart: the only file that prints, reads the environment and chooses exit codes
+//! (docs/CONTRACTS.md, section 5).
 
 #![forbid(unsafe_code)]
 
@@ -27,15 +27,15 @@ use std::process::ExitCode;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// The measured thing failed.
+/// A sample of the measured image failed.
 const EXIT_FAILED: u8 = 1;
 /// Slower than the baseline beyond noise.
 const EXIT_SLOWER: u8 = 3;
-/// What was asked cannot be.
+/// The command line is invalid, or the request impossible.
 const EXIT_USAGE: u8 = 2;
 /// The bench itself could not run.
 const EXIT_CANNOT: u8 = 4;
-/// The platform takes no larger image, in compressed bytes (SCF quotas).
+/// Largest image that the platform accepts, in compressed bytes (SCF quotas).
 const IMAGE_LIMIT_BYTES: u64 = 1 << 30;
 /// The largest log that is imported, in bytes: it is read into memory.
 const MAX_LOG_BYTES: u64 = 1 << 30;
@@ -47,13 +47,13 @@ const EXIT_INTERRUPTED: u8 = 130;
 /// Why standard output could not be written, the first time.
 static UNWRITTEN: Mutex<Option<io::Error>> = Mutex::new(None);
 
-/// Prints a line. That nobody reads on (`coldstart compare … | head -1`) is no reason to end
-/// otherwise; a full disk is.
+/// Prints a line. A reader that closes early (`coldstart compare … | head -1`) does not change the
+/// exit code; a full disk does.
 macro_rules! say {
     ($($text:tt)*) => { print(&format!("{}\n", format_args!($($text)*))) };
 }
 
-/// Says what is beside the result, on standard error; a closed one has nobody to tell.
+/// Prints a remark on standard error, which may be closed.
 macro_rules! remark {
     ($($text:tt)*) => {{
         let line = format!("coldstart: {}\n", format_args!($($text)*));
@@ -75,8 +75,8 @@ fn main() -> ExitCode {
         return microimage::sandbox::helper_main()
             .map_or(ExitCode::from(4), |()| ExitCode::SUCCESS);
     }
-    // A burst has half a dozen descriptors an instance. Where the limit stays, it is where the
-    // machine saturates.
+    // A burst needs half a dozen descriptors per instance. If the limit cannot be raised, the
+    // machine saturates there.
     let _ = getrlimit(Resource::RLIMIT_NOFILE)
         .and_then(|(_, hard)| setrlimit(Resource::RLIMIT_NOFILE, hard, hard));
     let cli = Cli::parse(); // exits with 2 on a usage error
@@ -141,7 +141,7 @@ fn run_engine(args: &RunArgs) -> Result<ExitCode, String> {
     if args.engine != EngineKind::Scf && args.scf.clean_up.is_none() {
         return args.targets(&access()).and_then(|targets| measure(args, targets, Vec::new()));
     }
-    // Before the run: money is not spent on a comparison that cannot be made.
+    // Before the run, so that no money is spent on a comparison that is impossible.
     let baseline =
         args.baseline.as_deref().map(|path| load_baseline(path, args.engine)).transpose()?;
     let home = std::env::home_dir();
@@ -234,7 +234,7 @@ fn import(
     Ok(ExitCode::SUCCESS)
 }
 
-/// The first signal ends a run in order; whoever asks again does not want to wait for that.
+/// The first signal ends a run in order; the second ends the process at once.
 fn stop_on_signals(stop: &Arc<AtomicBool>) -> Result<(), String> {
     for signal in
         [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM, signal_hook::consts::SIGHUP]
@@ -250,7 +250,7 @@ fn stop_on_signals(stop: &Arc<AtomicBool>) -> Result<(), String> {
     Ok(())
 }
 
-/// Writes the table where it was asked for.
+/// Writes the table to the files that were given.
 fn export_to(results: &Results, export: &cli::ExportArgs) -> Result<(), String> {
     let wanted = [
         export.markdown.as_ref().map(|path| (path, coldstart::export::markdown(results))),
@@ -267,7 +267,7 @@ fn export_to(results: &Results, export: &cli::ExportArgs) -> Result<(), String> 
     Ok(())
 }
 
-/// How registries are reached: with docker's and podman's credentials, as microimage does.
+/// Access to registries, with docker's and podman's credentials, as in microimage.
 fn access() -> Access {
     let home = std::env::home_dir();
     let variable = |name: &str| std::env::var_os(name);
@@ -296,7 +296,7 @@ fn measure_baselines(only: &[String], args: RunArgs) -> Result<ExitCode, String>
             Ok(image) => {
                 built.push(Target { name: baseline.name.to_owned(), image, port: baselines::PORT });
             }
-            // One that this machine cannot build is no reason to measure none.
+            // If this machine cannot build one, the others are still measured.
             Err(error) => {
                 remark!("{} is left out: {error}", baseline.name);
                 notes.push(format!("{} is left out: {error}", baseline.name));
@@ -321,7 +321,7 @@ fn measure(
     more_notes: Vec<String>,
 ) -> Result<ExitCode, String> {
     let mut definition = args.definition(&targets)?;
-    // Before the run: minutes of measuring are not spent on a comparison that cannot be made.
+    // Before the run, so that no minutes are spent on a comparison that is impossible.
     let baseline =
         args.baseline.as_deref().map(|path| load_baseline(path, args.engine)).transpose()?;
     let stop = Arc::new(AtomicBool::new(false));
@@ -398,7 +398,7 @@ fn measure(
         let interrupted = matches!(why, EngineError::Interrupted);
         return Ok(ExitCode::from(if interrupted { EXIT_INTERRUPTED } else { EXIT_CANNOT }));
     }
-    // What failed does not hide what became slower beside it.
+    // A failure must not hide a case that became slower.
     let compared = baseline.as_ref().map(|baseline| compare_loaded(baseline, &results));
     let mut samples = results.variants.iter().flat_map(|v| &v.runs).flat_map(|r| &r.samples);
     if samples.any(|s| s.error.is_some()) {
@@ -449,9 +449,9 @@ fn compare_loaded(before: &Results, after: &Results) -> Result<ExitCode, String>
     if compare::any_fails(&comparisons) {
         return Ok(ExitCode::from(EXIT_FAILED));
     }
-    match (compare::any_slower(&comparisons), compare::none_told(&comparisons)) {
+    match (compare::any_slower(&comparisons), compare::none_decided(&comparisons)) {
         (true, _) => Ok(ExitCode::from(EXIT_SLOWER)),
-        (false, true) => Err("nothing could be told: take more samples".into()),
+        (false, true) => Err("inconclusive: take more samples".into()),
         (false, false) => Ok(ExitCode::SUCCESS),
     }
 }

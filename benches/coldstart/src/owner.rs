@@ -1,11 +1,11 @@
-//! Whose a container or an image is that a run has left behind: a label that outlives the process
-//! and names no other one. A process number alone does not do: it is given again, and beside
-//! another machine's or container's it means nothing.
+//! Owner label of containers and images that a run leaves behind: it outlives the process and
+//! identifies no other one. A process number alone is not enough: it is used again, and has no
+//! meaning on another machine or in another container.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 
-/// Of this process.
+/// Label of this process.
 pub fn label() -> Option<String> {
     label_of(std::process::id())
 }
@@ -16,13 +16,13 @@ pub fn label_of(pid: u32) -> Option<String> {
     Some(format!("{}/{}/{pid}/{}", boot()?, namespace()?, started(pid)?))
 }
 
-/// What names of this run begin with, and [`label`]; `None` where there is no `/proc`.
+/// Prefix of this run's names, and [`label`]; `None` if there is no `/proc`.
 pub fn names() -> Option<(String, String)> {
     let started = started(std::process::id())?;
     Some((format!("coldstart-{}-{started}", std::process::id()), label()?))
 }
 
-/// Whether a name is one of [`names`], or begins so, and of a process that is gone.
+/// Whether a name is one of [`names`], or begins with one, of a process that has ended.
 pub fn is_name_of_gone(name: &str) -> bool {
     let mut parts = name.strip_prefix("coldstart-").into_iter().flat_map(|rest| rest.split('-'));
     let process = parts
@@ -39,8 +39,8 @@ pub fn started(pid: u32) -> Option<u64> {
     stat.rsplit_once(')')?.1.split_whitespace().nth(22 - 3)?.parse().ok()
 }
 
-/// Whether the process that made this label is gone for sure: not if it is of a namespace that
-/// cannot be looked into from here.
+/// Whether the process of this label has certainly ended: not if it belongs to a namespace that
+/// cannot be inspected from here.
 pub fn is_gone(label: &str) -> bool {
     let parts: Vec<&str> = label.split('/').collect();
     let ([of_boot, of_namespace, pid, since], Some(boot), Some(namespace)) =

@@ -1,6 +1,6 @@
-//! The phases of a cold start, and all that each of them has: its name, its glyph on a terminal and
-//! its colours in a plot. A new phase is one variant: the compiler then names every place that must
-//! know it, and everything that goes through all phases follows [`Phase::all`].
+//! Phases of a cold start with their attributes: name, glyph on a terminal, colours in a plot. A
+//! new phase is one variant: the compiler then reports every place that must handle it, and code
+//! that goes through all phases uses [`Phase::all`].
 
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
@@ -27,7 +27,7 @@ impl Phase {
         Self::value_variants()
     }
 
-    /// The name that people read, that results.json holds, and that is the phase's class in a plot.
+    /// Its name for people, in results.json, and as a class in a plot.
     pub fn name(self) -> &'static str {
         match self {
             Self::Pull => "pull",

@@ -1,7 +1,6 @@
-//! When a byte sent into a link comes out at the other end: serialisation at the link's rate,
-//! half a round trip of distance, and TCP's slow start. Pure: time enters as a value, nothing
-//! sleeps here. Not modelled: loss, congestion avoidance, queues of finite length, headers below
-//! TCP.
+//! Model of a link: when a byte sent into it arrives at the other end: serialisation at the link's
+//! rate, half a round trip, and TCP's slow start. Pure: time is an argument, and nothing sleeps.
+//! Not modelled: loss, congestion avoidance, queues of finite length, headers below TCP.
 
 use crate::link::Link;
 use std::collections::VecDeque;
@@ -36,7 +35,7 @@ pub struct Flow {
     one_way_ns: u64,
     window_bytes: u64,
     in_flight_bytes: u64,
-    /// When the sender hears that bytes have arrived, and how many; ascending.
+    /// When the sender learns that bytes have arrived, and how many; ascending.
     acknowledgements: VecDeque<(u64, u64)>,
 }
 
@@ -51,10 +50,10 @@ impl Flow {
         }
     }
 
-    /// When the window lets `bytes` that were ready at `now_ns` leave: at once, or with the
+    /// When the window allows `bytes` that were ready at `now_ns` to leave: at once, or with the
     /// acknowledgement that makes room. At most a window's worth at a time, see
-    /// [`Flow::largest_piece`]. The wire is not to be taken before that moment: a sender that waits
-    /// for an acknowledgement leaves it to the others.
+    /// [`Flow::largest_piece`]. Do not take the wire before that moment: a sender that waits for an
+    /// acknowledgement leaves it to the others.
     pub fn leaves_ns(&mut self, now_ns: u64, bytes: u64) -> u64 {
         let mut leaves = now_ns;
         self.hear_until(leaves);
@@ -98,8 +97,8 @@ pub fn transfer_ns(link: &Link, bytes: u64) -> u64 {
     arrivals_ns(link, &[(0, bytes)]).first().copied().unwrap_or(0)
 }
 
-/// When each of several transfers has arrived that share a link, given when each begins and its
-/// size in bytes: the wire is taken by whoever may send first.
+/// When each of several transfers over one link has arrived, given when each begins and its size in
+/// bytes; the transfer that may send first takes the wire.
 pub fn arrivals_ns(link: &Link, transfers: &[(u64, u64)]) -> Vec<u64> {
     let mut wire = Wire::default();
     let mut arrivals: Vec<u64> = transfers.iter().map(|&(begins_ns, _)| begins_ns).collect();

@@ -1,6 +1,6 @@
-//! `coldstart plan`: from measured cold starts, what arrives and the platform's rules to the share
-//! of requests that meet a cold start, their latency, how many provisioned instances a target
-//! needs, and what they cost. A discrete-event simulation, exact event for event and seeded.
+//! `coldstart plan`: from measured cold starts, arrivals and the platform's rules it computes the
+//! share of requests that meet a cold start, their latency, how many provisioned instances a target
+//! needs, and their cost. A discrete-event simulation, exact event by event and seeded.
 //!
 //! Read in this order: [`random`], [`duration`] and [`distribution`] (numbers), [`erlang`] (closed
 //! forms to hold it against), [`histogram`], [`events`], [`limiter`], [`provision`] and [`cold`]

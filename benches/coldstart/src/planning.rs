@@ -1,4 +1,4 @@
-//! `coldstart plan` on the rim: reads files, shows progress, writes plan.json and the report.
+//! Running `coldstart plan`: reads files, shows progress, writes plan.json and the report.
 
 use crate::cli::plan::{PlanArgs, PlanCommand};
 use clap::ValueEnum;
@@ -17,9 +17,9 @@ use std::time::Duration;
 
 /// Why there is no plan; one line.
 pub enum Failed {
-    /// What was asked for cannot be.
+    /// The request is impossible.
     Usage(String),
-    /// The plan cannot be kept.
+    /// The plan cannot be written.
     Cannot(String),
 }
 
@@ -122,7 +122,7 @@ fn save(path: Option<&Path>, text: &str) -> Result<(), Failed> {
     results::write(path, text.as_bytes()).map_err(|e| Failed::Cannot(e.to_string()))
 }
 
-/// That nobody reads on is no mistake.
+/// Prints; a reader that closes early is not an error.
 fn print(text: &str) {
     let _ = std::io::Write::write_all(&mut std::io::stdout(), text.as_bytes());
 }

@@ -1,6 +1,6 @@
-//! Plots of results as SVG, whole documents or parts of the report: stacked phases, samples,
-//! bursts. Pure functions of results and a width in pixels. Text that is a number carries its raw
-//! value in `data-value`, so that a test can hold it against results.json; axis ticks have the
+//! Plots of results as SVG, as documents or as parts of the report: stacked phases, samples,
+//! bursts. Pure functions of results and a width in pixels. A text that is a number has its raw
+//! value in `data-value`, so that a test can compare it with results.json; axis ticks have the
 //! class `tick`.
 
 mod bursts;
@@ -116,7 +116,7 @@ impl Canvas {
         ));
     }
 
-    /// A number, with its raw value beside what is shown of it.
+    /// A number, shown as text, with its raw value.
     fn number(&mut self, x: f64, y: f64, class: &str, raw: f64, shown: &str) {
         let shown = escape(shown);
         self.body.push_str(&format!(
@@ -140,7 +140,7 @@ impl Canvas {
     }
 }
 
-/// What runs of different variants have in common when they may be compared.
+/// Conditions that runs of different variants share if they may be compared.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Group<'a> {
     scenario: Scenario,

@@ -1,6 +1,7 @@
-//! Finds the moment an instance is ready, and asks it: a tight connect loop on a socket that lives
-//! in the instance's network namespace, then one request, read to its last byte. A connect is not
-//! yet ready (the kernel accepts before the program runs): only the reply ends a start.
+//! Probe: finds the moment at which an instance is ready, and sends the request: a tight connect
+//! loop on a socket in the instance's network namespace, then one request, read to its last byte.
+//! An accepted connect does not mean ready (the kernel accepts before the program runs): only the
+//! reply ends a start.
 
 use crate::reply::{Collector, ReplyError};
 use crate::request::Answer;
@@ -16,7 +17,7 @@ use std::io;
 use std::net::SocketAddrV4;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
-/// Where the core is shared with instances, the loop rests so long between two turns: its
+/// Pause between two turns of the loop if the core is shared with instances; it is the loop's
 /// resolution.
 const REST_NS: u64 = 100_000;
 /// Turns of the loop between two looks at whether the instance still lives.
@@ -55,16 +56,16 @@ pub enum ProbeError {
     NeverListened {
         /// The port that was asked.
         port: u16,
-        /// How long it was waited for.
+        /// How long the probe waited.
         waited_ms: u64,
     },
     /// No whole reply came in time.
     #[error("it listened, but did not answer within {waited_ms} ms")]
     NeverAnswered {
-        /// How long it was waited for.
+        /// How long the probe waited.
         waited_ms: u64,
     },
-    /// It closed the connection first.
+    /// The program closed the connection first.
     #[error("it closed the connection without an answer")]
     Closed,
     /// The reply is not HTTP.
@@ -79,7 +80,7 @@ pub enum ProbeError {
     /// The user ended the run.
     #[error("interrupted")]
     Interrupted,
-    /// The engine's word: there was nobody to ask.
+    /// The engine's message: there was nothing to connect to.
     #[error("{0}")]
     Engine(String),
     /// A socket of this machine failed.
@@ -87,16 +88,16 @@ pub enum ProbeError {
     Socket(#[source] io::Error),
 }
 
-/// What ends the waiting before the deadline does.
+/// Why waiting ends before the deadline.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Gone {
     /// The program has ended.
     Ended,
-    /// The user wants no more.
+    /// The user has interrupted the run.
     Interrupted,
 }
 
-/// Whom to ask, what, and until when.
+/// Target, request and deadline.
 pub struct Probe<'a> {
     /// Where the instance listens.
     pub target: SocketAddrV4,
@@ -104,14 +105,15 @@ pub struct Probe<'a> {
     pub request: &'a [u8],
     /// CLOCK_MONOTONIC nanoseconds.
     pub deadline_ns: u64,
-    /// Whether this thread has its core to itself: it then never sleeps. Otherwise it looks every
-    /// 100 microseconds for a listener, and sleeps until the reply comes.
+    /// Whether this thread has its core to itself: it then never sleeps. Otherwise it tries every
+    /// 100 microseconds to connect, and sleeps until the reply comes.
     pub spins: bool,
 }
 
 impl Probe<'_> {
-    /// Connects as soon as it can, asks, and reads the answer. `ended` is asked now and then
-    /// whether there is anything left to wait for; it also keeps the instance's output pipe empty.
+    /// Connects as soon as possible, sends the request, and reads the answer. `ended` is called
+    /// from time to time to find out whether to continue; it also keeps the instance's output pipe
+    /// empty.
     ///
     /// # Errors
     /// [`ProbeError`]
@@ -128,7 +130,7 @@ impl Probe<'_> {
         match send(socket.as_raw_fd(), self.request, MsgFlags::empty()) {
             Ok(sent) if sent == self.request.len() => {}
             Ok(_) => return Err(failed(Errno::EMSGSIZE)),
-            // It accepted, and was gone before it could be asked.
+            // It accepted, and ended before the request could be sent.
             Err(Errno::ECONNRESET | Errno::EPIPE) => {
                 look(&mut ended, true)?;
                 return Err(ProbeError::Closed);
@@ -147,7 +149,7 @@ impl Probe<'_> {
         })
     }
 
-    /// Connects only, for an instance that is to be asked later; the same loop.
+    /// Only connects, by the same loop, for an instance that gets its request later.
     ///
     /// # Errors
     /// [`ProbeError`]
@@ -171,13 +173,13 @@ impl Probe<'_> {
         loop {
             let (mut slow, turn_ns) = (false, last_refusal_ns);
             match connect(socket.as_raw_fd(), &address) {
-                // EISCONN: a connect that was given up has come through meanwhile.
+                // EISCONN: an abandoned connect has succeeded meanwhile.
                 Ok(()) | Err(Errno::EISCONN) => {
                     return Ok((refused, last_refusal_ns - began_ns - waited_ns));
                 }
                 Err(Errno::ECONNREFUSED | Errno::EINTR | Errno::ECONNABORTED) => refused += 1,
                 // An instance with an interface of its own, before that is up or after it has gone:
-                // `ended` knows which.
+                // `ended` tells which.
                 Err(
                     Errno::EHOSTUNREACH
                     | Errno::ENETUNREACH
@@ -257,9 +259,9 @@ impl Probe<'_> {
     }
 }
 
-/// Ends our side of the connection that showed the instance listening, and waits until the instance
-/// has noticed, so that it is idle when the request comes. A program that never closes is given 50
-/// ms.
+/// Closes our side of the connection that showed that the instance listens, and waits until the
+/// instance has noticed, so that it is idle when the request comes. A program that never closes
+/// gets 50 ms.
 pub fn settle(ahead: &OwnedFd) {
     let _ = shutdown(ahead.as_raw_fd(), Shutdown::Write);
     let _ = setsockopt(ahead, sockopt::ReceiveTimeout, &TimeVal::new(0, SETTLE_US));

@@ -1,6 +1,6 @@
-//! The pulling side of the OCI distribution-spec: manifest first, then configuration and layers in
-//! parallel, every byte verified while it arrives and kept as a file only when its digest is right.
-//! Plain HTTP to loopback only; no authentication, no cache between pulls.
+//! Pull, the reading side of the OCI distribution-spec: manifest first, then configuration and
+//! layers in parallel. Every byte is verified while it arrives, and a file is kept only if its
+//! digest is right. Plain HTTP to loopback only; no authentication, no cache between pulls.
 
 use microimage::digest::{Digest, VerifyingReader};
 use microimage::image::{self, Blob, Descriptor, Image, MAX_JSON_BYTES, media_type};
@@ -13,10 +13,10 @@ use std::time::Duration;
 
 /// Blobs fetched at once: Docker Engine's default (dockerd, max-concurrent-downloads).
 const PARALLEL_BLOBS: usize = 3;
-/// A registry that is silent for so long is broken.
+/// Silence after which a registry counts as broken.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// Where an image is to be pulled from.
+/// Place of an image in a registry.
 #[derive(Debug, Clone)]
 pub struct Source {
     /// `http://127.0.0.1:port`.
@@ -33,7 +33,7 @@ pub enum PullError {
     /// The request failed.
     #[error("GET {url}: {source}")]
     Http {
-        /// What was asked for.
+        /// The requested URL.
         url: String,
         /// The underlying error.
         source: Box<ureq::Error>,
@@ -41,7 +41,7 @@ pub enum PullError {
     /// The registry refused.
     #[error("GET {url}: the registry answered `{status}`; is the image there under that name?")]
     Status {
-        /// What was asked for.
+        /// The requested URL.
         url: String,
         /// The status code.
         status: u16,
@@ -49,12 +49,12 @@ pub enum PullError {
     /// A blob did not arrive whole.
     #[error("GET {url}: {source}")]
     Blob {
-        /// What was asked for.
+        /// The requested URL.
         url: String,
         /// The underlying error.
         source: io::Error,
     },
-    /// What arrived cannot be kept.
+    /// The bytes cannot be stored.
     #[error("cannot keep `{path}`: {source}")]
     Keep {
         /// The file.
@@ -62,12 +62,12 @@ pub enum PullError {
         /// The underlying error.
         source: io::Error,
     },
-    /// The manifest is not the one that was asked for.
+    /// The manifest is not the requested one.
     #[error("the manifest's digest is `{found}`, asked for was `{asked}`; the registry is broken")]
     Manifest {
-        /// The digest that was asked for.
+        /// The requested digest.
         asked: String,
-        /// The digest of what came.
+        /// The digest of the received manifest.
         found: Digest,
     },
     /// This machine can start no further thread.
@@ -79,7 +79,7 @@ pub enum PullError {
 }
 
 impl PullError {
-    /// Whether the registry took too long, rather than said something wrong.
+    /// Whether the registry was too slow, rather than wrong.
     pub fn is_timeout(&self) -> bool {
         match self {
             Self::Http { source, .. } => matches!(**source, ureq::Error::Timeout(_)),
@@ -89,7 +89,7 @@ impl PullError {
     }
 }
 
-/// Pulls an image into `folder`, a file a blob (hex digest). The image reads from these files.
+/// Pulls an image into `folder`, one file per blob (hex digest). The image reads from these files.
 ///
 /// # Errors
 /// [`PullError`]; blobs whose digest was right may stay in `folder`, nothing else does.
@@ -126,21 +126,21 @@ pub fn pull(source: &Source, folder: &Path) -> Result<Image, PullError> {
     })?)
 }
 
-/// One connection, kept alive between requests. Each thread of a pull has its own: which blob rides
-/// on the connection that brought the manifest, and so is spared a handshake and knows a wider
-/// window, is then no matter of chance.
+/// One connection, kept alive between requests. Each thread of a pull has its own, so that it is
+/// not left to chance which blob uses the connection that brought the manifest, and so saves a
+/// handshake and has a wider window.
 fn agent() -> ureq::Agent {
     ureq::Agent::config_builder()
         .http_status_as_error(false)
         .timeout_connect(Some(PATIENCE))
-        // Not in all: how long a large image may take is the link's affair.
+        // No limit for the whole: the duration of a large pull depends on the link.
         .timeout_per_read(Some(PATIENCE))
         .max_idle_connections_per_host(1)
         .build()
         .into()
 }
 
-/// Fetches every blob, a few at a time; the first error ends it. The first blob rides on `agent`'s
+/// Fetches all blobs, a few at a time; the first error ends it. The first blob uses `agent`'s
 /// connection.
 fn fetch_all(
     agent: &ureq::Agent,

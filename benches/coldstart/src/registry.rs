@@ -1,6 +1,6 @@
-//! A registry on loopback, in this process: the pull side of the OCI distribution-spec 1.1 (end-1,
-//! end-2, end-3), from memory, counting requests and bytes. It takes no pushes, knows no
-//! authentication and listens on 127.0.0.1 only. Its state is always warm: every blob is in memory.
+//! Registry on loopback, in this process: the pull side of the OCI distribution-spec 1.1 (end-1,
+//! end-2, end-3), from memory, counting requests and bytes. It accepts no pushes, has no
+//! authentication and listens only on 127.0.0.1. Every blob is always in memory.
 
 use bytes::Bytes;
 use http_body_util::Full;
@@ -31,7 +31,7 @@ pub struct Registry {
     thread: Option<JoinHandle<()>>,
 }
 
-/// What has passed so far.
+/// Traffic so far.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Traffic {
     /// Requests answered, whatever the answer.
@@ -110,7 +110,7 @@ impl Registry {
         Ok(())
     }
 
-    /// Serves `bytes` as the blob `digest`; they are not compared, which is the puller's duty.
+    /// Serves `bytes` as the blob `digest`, without comparing them: that is the puller's task.
     pub fn put_blob(&self, name: &str, digest: Digest, bytes: Bytes) {
         let media_type = "application/octet-stream".to_owned();
         self.put(

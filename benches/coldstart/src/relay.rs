@@ -1,7 +1,7 @@
-//! A relay on loopback that makes the way to the registry as slow and as far as a link says, by the
-//! rules of `pipe`: a thread a direction waits until bytes may leave and computes when they arrive,
-//! another sleeps until then and writes them. What it models: rate, round trip, a handshake's round
-//! trip, slow start. It never reads what it carries.
+//! Relay on loopback that shapes the traffic to the registry as a link would, by the rules of
+//! `pipe`: one thread per direction waits until bytes may leave and computes when they arrive,
+//! another sleeps until then and writes them. It models rate, round trip, the handshake's round
+//! trip and slow start. It does not interpret the bytes.
 
 use crate::link::Link;
 use crate::pipe::{Flow, Wire};
@@ -12,10 +12,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread::JoinHandle;
 
-/// What is read at once, at most: all of it was ready at that moment, however late the thread wakes
-/// for its later pieces.
+/// Largest number of bytes read at once: all of them were ready at that moment, even if the thread
+/// wakes late for its later pieces.
 const READ_BYTES: usize = 64 * 1024;
-/// Pieces that may be under way in one direction of one connection; the reader waits beyond.
+/// Largest number of pieces under way in one direction of one connection; then the reader waits.
 const PIECES_UNDER_WAY: usize = 4096;
 
 /// A running relay; it stops accepting when dropped.
@@ -49,7 +49,7 @@ impl Relay {
         Ok(Self { address, stopped, acceptor: Some(acceptor) })
     }
 
-    /// Where to connect to.
+    /// The relay's address.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
@@ -99,7 +99,7 @@ fn carry(
     Ok(())
 }
 
-/// Takes what comes and notes when it arrives at the other end.
+/// Reads bytes and computes when they arrive at the other end.
 fn schedule(
     mut from: TcpStream,
     link: &Link,
@@ -126,7 +126,7 @@ fn schedule(
     }
 }
 
-/// Writes each piece when its time has come.
+/// Writes each piece at its time.
 fn deliver(mut to: TcpStream, pieces: mpsc::Receiver<(u64, Vec<u8>)>) {
     clock::sleep_exactly();
     for (arrives_ns, piece) in pieces {

@@ -1,14 +1,14 @@
-//! Where a reply ends: HTTP/1.1 response framing (RFC 9112, section 6) over whatever pieces have
-//! arrived. Bytes in, verdict out; no socket, no clock. Heads are read by httparse.
+//! End of a reply: HTTP/1.1 response framing (RFC 9112, section 6) for bytes that arrive in any
+//! pieces. Bytes in, verdict out; no socket, no clock. httparse parses heads.
 
 use crate::request::Answer;
 
-/// Fields a reply's head may have.
+/// Largest number of fields of a reply's head.
 const FIELD_LIMIT: usize = 128;
-/// A reply beyond this is not waited for: the platform's own limit is 6 MB.
+/// Largest reply: the platform's own limit is 6 MB.
 const SIZE_LIMIT_BYTES: usize = 16 * 1024 * 1024;
 
-/// Why bytes are no reply.
+/// Why bytes are not a reply.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ReplyError {
     /// The bytes are not HTTP.
@@ -22,14 +22,14 @@ pub enum ReplyError {
     TooLarge,
 }
 
-/// Collects a reply until it is whole. Each byte is looked at once, however small the pieces are:
-/// the time is the sample's.
+/// Collects a reply until it is complete. Each byte is looked at once, however small the pieces
+/// are, because this time is part of the sample.
 #[derive(Debug, Default)]
 pub struct Collector {
-    /// What is not yet understood: the head, then what remains of the body.
+    /// Bytes not yet parsed: the head, then the rest of the body.
     bytes: Vec<u8>,
-    /// Whether the reply is to a HEAD, and has no body whatever it says (RFC 9112, section 6.3,
-    /// rule 1).
+    /// Whether the reply is to a HEAD, and so has no body in any case (RFC 9112, section 6.3, rule
+    /// 1).
     bodiless: bool,
     received_bytes: usize,
     head: Option<(u16, Framing)>,
@@ -49,7 +49,7 @@ impl Collector {
         Self { bodiless, ..Self::default() }
     }
 
-    /// Adds what has arrived; the answer once its last byte is there.
+    /// Adds bytes; returns the answer once its last byte is there.
     ///
     /// # Errors
     /// [`ReplyError`]
@@ -74,7 +74,7 @@ impl Collector {
         while self.head.is_none() {
             let Some((status, framing, head_bytes)) = self.parse_head()? else { return Ok(None) };
             self.bytes.drain(..head_bytes);
-            // An interim reply: the one that counts follows (RFC 9110, section 15.2). 101 ends the
+            // An interim reply: the final one follows (RFC 9110, section 15.2). 101 ends the
             // protocol.
             if !(100..200).contains(&status) || status == 101 {
                 self.head = Some((status, framing));
@@ -134,7 +134,9 @@ fn framing(status: u16, fields: &[httparse::Header<'_>]) -> Result<Framing, Repl
         .and_then(|text| text.trim().parse().ok())
         .filter(|&length: &usize| length <= SIZE_LIMIT_BYTES)
         .map(Framing::Length)
-        .ok_or_else(|| ReplyError::NotHttp("its content-length is no number, or too large".into()))
+        .ok_or_else(|| {
+            ReplyError::NotHttp("its content-length is not a number, or too large".into())
+        })
 }
 
 /// Adds the whole chunks of `bytes` to `body`: how many bytes they take, and whether the last chunk
@@ -143,7 +145,7 @@ fn dechunk(bytes: &[u8], body: &mut Vec<u8>) -> Result<(usize, bool), ReplyError
     let mut at = 0;
     loop {
         let rest = bytes.get(at..).unwrap_or_default();
-        let bad = |_| ReplyError::NotHttp("a chunk's size is no number".into());
+        let bad = |_| ReplyError::NotHttp("a chunk's size is not a number".into());
         let httparse::Status::Complete((skip, size)) =
             httparse::parse_chunk_size(rest).map_err(bad)?
         else {

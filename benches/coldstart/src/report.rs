@@ -1,6 +1,6 @@
-//! report.html: one self-contained page from results.json alone, light and dark, wide and narrow.
-//! It measures nothing and fetches nothing. Every number that is shown carries its raw value
-//! (`<data value>` or `data-value`), which a test holds against the results.
+//! report.html: one self-contained page made of results.json alone, light and dark, wide and
+//! narrow. It measures nothing and downloads nothing. Every number has its raw value (`<data
+//! value>` or `data-value`), which a test compares with the results.
 
 pub mod plan;
 mod sections;
@@ -97,7 +97,7 @@ fn header(results: &Results) -> Markup {
     }
 }
 
-/// One cold start, large; nothing where no sample succeeded.
+/// One cold start as a large card; nothing if no sample succeeded.
 fn card(variant: &Variant, run: &Run) -> Markup {
     let s = &run.summary;
     let (Some(median), Some(low), Some(high)) = (s.median_ns, s.ci95_low_ns, s.ci95_high_ns) else {

@@ -1,6 +1,6 @@
-//! The one request that ends a start, and what counts as its correct answer. Text in, bytes out;
-//! sending is `probe`'s part. By default it is what the platform sends for a timer: POST
-//! /event-invoke with the X-Scf headers that an event function gets without a role.
+//! Request that ends a start, and its correct answer. Text in, bytes out; `probe` sends it. The
+//! default is the platform's request for a timer: POST /event-invoke with the X-Scf headers that an
+//! event function gets without a role.
 
 use microimage::scf::{EVENT_PATH, header};
 use std::fmt::Write;
@@ -11,7 +11,7 @@ pub const TIMER_EVENT: &str = concat!(
     r#"{"Type":"Timer","TriggerName":"EveryDay","Time":"2019-02-21T11:49:00Z","#,
     r#""Message":"user define msg body"}"#,
 );
-/// What the platform says of an invocation by a timer, of a function without a role.
+/// The platform's headers of an invocation by a timer, for a function without a role.
 const TIMER_HEADERS: [(&str, &str); 11] = [
     ("Content-Type", "application/json"),
     (header::REQUEST_ID, "00000000-0000-4000-8000-000000000000"),
@@ -26,7 +26,7 @@ const TIMER_HEADERS: [(&str, &str); 11] = [
     (header::TRIGGER_SOURCE, "Timer"),
 ];
 
-/// What to ask: method, path and body.
+/// A request: method, path and body.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ask {
     method: String,
@@ -35,9 +35,9 @@ pub struct Ask {
     headers: &'static [(&'static str, &'static str)],
 }
 
-/// Text that names no request.
+/// Text that is not a request.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is no request: use METHOD:/path, for example `GET:/healthz`")]
+#[error("invalid request `{0}`; use METHOD:/path, for example `GET:/healthz`")]
 pub struct AskError(String);
 
 impl Default for Ask {
@@ -100,7 +100,7 @@ impl Ask {
         Self { body: event, headers, ..Self::default() }
     }
 
-    /// As a person would write it.
+    /// Its text form.
     pub fn describe(&self) -> String {
         format!("{} {}", self.method, self.path)
     }
@@ -115,7 +115,7 @@ pub struct Answer {
     pub body: Vec<u8>,
 }
 
-/// What every answer of a variant must be.
+/// The correct answer of a variant.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum Expected {
     /// Status 200 and the body of the reference sample, which is the first one.
@@ -126,7 +126,7 @@ pub enum Expected {
 }
 
 impl Expected {
-    /// Compares; the first answer of a variant becomes what the others are held against.
+    /// Compares an answer; the first answer of a variant becomes the expected one.
     ///
     /// # Errors
     /// What is wrong with the answer, with the beginning of its body.
@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn asks_as_the_platform_does_unless_told_otherwise() {
+    fn the_default_request_is_the_platforms() {
         let text = String::from_utf8(Ask::default().to_bytes("127.0.0.2:9000")).unwrap();
         assert!(text.starts_with("POST /event-invoke HTTP/1.1\r\nHost: 127.0.0.2:9000\r\n"));
         let (head, body) = text.split_once("\r\n\r\n").unwrap();

@@ -1,5 +1,5 @@
-//! results.json: the one link between measuring and drawing. Types only, and how they are kept on
-//! disk whole: a temporary file, then a rename. The schema is docs/CONTRACTS.md, section 5.
+//! results.json: the only link between measuring and drawing. Types, and writing them complete or
+//! not at all: a temporary file, then a rename. The schema is docs/CONTRACTS.md, section 5.
 
 mod platform;
 
@@ -21,17 +21,17 @@ pub const SCHEMA: u32 = 1;
 pub struct Results {
     /// Always 1; a reader refuses any other.
     pub schema: u32,
-    /// What pulled, unpacked, created and started.
+    /// Engine that pulled, unpacked, created and started.
     pub engine: EngineKind,
     /// The machine.
     pub host: Host,
-    /// What the floor and the tool take.
+    /// Times of the floor and of the tool.
     pub overhead: Overhead,
     /// What was compared.
     pub variants: Vec<Variant>,
-    /// What the platform's advice would buy.
+    /// Gain that the platform's advice would bring.
     pub guidance: Vec<Guidance>,
-    /// What a reader must know to judge the numbers: how links are modelled, what was not limited.
+    /// Notes for judging the numbers: how links are modelled, what was not limited.
     #[serde(default)]
     pub notes: Vec<String>,
 }
@@ -82,15 +82,15 @@ impl std::fmt::Display for EngineKind {
     }
 }
 
-/// What a start costs when the program does next to nothing: the floor image, measured in the
-/// same rounds. `None` when it could not be built.
+/// Cost of a start of a program with almost no work: the floor image, measured in the same rounds.
+/// `None` if it could not be built.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Overhead {
     /// The floor's start, exec to reply.
     pub start_ns_median: Option<f64>,
     /// How many samples of the floor.
     pub n: usize,
-    /// One turn of the connect loop: how far an instance's first accept can be missed.
+    /// One turn of the connect loop: the largest delay in noticing an instance's first accept.
     #[serde(default)]
     pub connect_step_ns_median: Option<f64>,
     /// The floor image's other phases, pulled over loopback; `None` where the engine never pulls
@@ -125,8 +125,8 @@ pub struct Variant {
     pub name: String,
     /// Name and tag, or the digest of its manifest.
     pub reference: String,
-    /// Configuration and layers as sent; `None` where no registry was asked (an imported log, an
-    /// image of which this machine may not read the manifest).
+    /// Size of configuration and layers as sent; `None` if no registry was asked (an imported log,
+    /// an image whose manifest this machine may not read).
     pub compressed_bytes: Option<u64>,
     /// The layers' tars; `None` until one sample has unpacked them.
     pub uncompressed_bytes: Option<u64>,
@@ -141,9 +141,9 @@ pub struct Variant {
 pub struct Run {
     /// The link's name.
     pub link: String,
-    /// What is here when the sample begins.
+    /// What is already present when the sample begins.
     pub scenario: Scenario,
-    /// What of the files is in memory.
+    /// Which files are in memory.
     pub page_cache: PageCache,
     /// Instances started at once.
     pub burst: usize,
@@ -153,27 +153,27 @@ pub struct Run {
     pub bytes: u64,
     /// The samples, in the order they were taken.
     pub samples: Vec<Sample>,
-    /// What the samples come to.
+    /// Statistics of the samples.
     pub summary: Summary,
-    /// What there is to say of a run on a cloud's platform; absent for the other engines.
+    /// Data of a run on a cloud's platform; absent for the other engines.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub on_platform: Option<PlatformRun>,
 }
 
-/// What is here already when a sample begins.
+/// What is already present when a sample begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Scenario {
-    /// Nothing is here: pull, unpack, create, start.
+    /// Nothing: pull, unpack, create, start.
     Cold,
-    /// The image's bytes are here already: unpack, create, start.
+    /// The image's bytes: unpack, create, start.
     Accelerated,
     /// An instance is listening: one request.
     Provisioned,
 }
 
 impl Scenario {
-    /// As people read it.
+    /// Its name for people.
     pub fn name(self) -> &'static str {
         match self {
             Self::Cold => "cold",
@@ -183,8 +183,8 @@ impl Scenario {
     }
 }
 
-/// The circumstances of a run as people read them: `cold, cross-region, files evicted from memory,
-/// 8 at once`. A link only where something is pulled.
+/// The conditions of a run as text: `cold, cross-region, files evicted from memory, 8 at once`. A
+/// link only if something is pulled.
 pub fn name_of(scenario: Scenario, link: &str, page_cache: PageCache, burst: usize) -> String {
     let mut name = scenario.name().to_owned();
     if scenario == Scenario::Cold {
@@ -199,7 +199,7 @@ pub fn name_of(scenario: Scenario, link: &str, page_cache: PageCache, burst: usi
     name
 }
 
-/// What of the files is in memory when an instance starts.
+/// Which files are in memory when an instance starts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum PageCache {
@@ -237,7 +237,7 @@ pub struct Sample {
     /// VmHWM: shared and file pages too).
     #[serde(default)]
     pub peak_resident_bytes: Option<u64>,
-    /// Whether it lies far from the median; it still counts.
+    /// Whether it is far from the median; it still counts.
     pub outlier: bool,
     /// What went wrong; `None` for a good sample.
     pub error: Option<Failure>,
@@ -246,16 +246,16 @@ pub struct Sample {
     pub on_platform: Option<PlatformTimes>,
 }
 
-/// What went wrong in a sample: a result like any other.
+/// A sample's failure: a result like any other.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failure {
     /// Where it went wrong.
     pub phase: Phase,
-    /// What happened, what the program printed last, and what the platform would say.
+    /// What happened, the program's last output, and the platform's status.
     pub message: String,
 }
 
-/// What one piece of the platform's advice is worth for one variant.
+/// Value of one piece of the platform's advice for one variant.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Guidance {
     /// The advice, as a short name.
@@ -266,11 +266,11 @@ pub struct Guidance {
     pub link: Option<String>,
     /// What the platform advises.
     pub advice: String,
-    /// Where that is written.
+    /// The page with it.
     pub source: String,
     /// Whether the number rests on a model (a link, a price) rather than on this machine alone.
     pub modelled: bool,
-    /// What was measured, in words.
+    /// What was measured, as text.
     pub measured: String,
     /// 95 % bootstrap interval of what was measured, in `unit`.
     pub ci95: Option<[f64; 2]>,
@@ -279,7 +279,7 @@ pub struct Guidance {
     pub unit: Option<Unit>,
     /// The share of the cold start that the advice can remove at most, 0 to 1.
     pub max_share: Option<f64>,
-    /// What to do, in words.
+    /// What to do, as text.
     pub verdict: String,
 }
 
@@ -376,18 +376,17 @@ impl Run {
         self.samples.chunks(self.burst.max(1)).map(of).filter(|round| !round.is_empty()).collect()
     }
 
-    /// What is independent of each other among the totals, in nanoseconds: the median of each
-    /// round.
+    /// Independent values among the totals, in nanoseconds: the median of each round.
     pub fn independent_ns(&self) -> Vec<f64> {
         self.rounds_ns().iter().filter_map(|round| stats::median(round)).collect()
     }
 
-    /// How many samples are kept and not counted, for a reason of the platform's.
+    /// Number of samples that are kept and not counted, for a reason of the platform.
     pub fn aside(&self) -> usize {
         self.samples.iter().filter(|sample| sample.aside().is_some()).count()
     }
 
-    /// Why the run deserves little trust; `None` when nothing speaks against it.
+    /// Why the run is not reliable; `None` if there is no sign of that.
     pub fn noise(&self) -> Option<String> {
         let why = stats::noise(&self.independent_ns())?;
         Some(if self.burst > 1 { format!("burst by burst: {why}") } else { why })
@@ -429,8 +428,8 @@ pub enum Error {
         /// The underlying error.
         source: io::Error,
     },
-    /// It holds something else.
-    #[error("`{path}` holds no results of schema {SCHEMA}: {reason}")]
+    /// It has another content.
+    #[error("`{path}` has no results of schema {SCHEMA}: {reason}")]
     Schema {
         /// The file.
         path: PathBuf,
@@ -440,9 +439,8 @@ pub enum Error {
 }
 
 impl Results {
-    /// What the tool itself may add to a start: a listener is noticed at most one turn of the
-    /// connect loop late, on average half a turn. `None` where the loop was not calibrated or
-    /// nothing was started.
+    /// The tool's own share of a start: a listener is noticed at most one turn of the connect loop
+    /// late, on average half a turn. `None` if the loop was not calibrated or nothing was started.
     pub fn own_share(&self) -> Option<OwnShare<'_>> {
         let step_ns = self.overhead.connect_step_ns_median?;
         let runs = self.variants.iter().flat_map(|v| v.runs.iter().map(move |r| (v, r)));

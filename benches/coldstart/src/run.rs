@@ -1,5 +1,6 @@
-//! The run: every case once a round, in a fresh random order each round, results kept after each
-//! round. Knows engines only as the trait; draws nothing, prints nothing (a watcher is told).
+//! Run: every case once per round, in a new random order each round; results are written after each
+//! round. It uses engines only through the trait; it draws nothing and prints nothing (a watcher
+//! gets each step).
 
 use crate::burst::Ramp;
 use crate::engine::{Calibration, Case, Engine, EngineError, Target, TurnSamples};
@@ -20,23 +21,23 @@ pub struct Definition {
     pub warmups: usize,
     /// Of the random order.
     pub seed: u64,
-    /// What a reader of the results must know.
+    /// Notes for a reader of the results.
     pub notes: Vec<String>,
 }
 
-/// Is told what happens while a run lasts.
+/// Gets the events of a run.
 pub trait Watcher {
     /// One sample is done, of so many.
     fn sampled(&mut self, done: usize, of: usize, what: &str);
 
-    /// The first turn of the case `what` brought nothing but failures, of which this is the first.
+    /// The first turn of the case `what` had only failures; this is the first of them.
     fn failed_at_first(&mut self, what: &str, failure: &Failure) -> Onward {
         let _ = (what, failure);
         Onward::Measure
     }
 }
 
-/// What is to become of a case that failed when it was tried first.
+/// How to continue with a case that failed at its first try.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Onward {
     /// It is measured all the same.
@@ -62,7 +63,7 @@ pub struct Finished {
     pub gave_up: Option<String>,
 }
 
-/// Why a run came to nothing.
+/// Why a run has no results.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
     /// The engine cannot work.
@@ -73,10 +74,10 @@ pub enum RunError {
     Results(#[from] results::Error),
 }
 
-/// Leaves out the bursts of a ramp that say nothing new: each series of cases that differ only in
-/// their burst is tried once, upwards, until more instances at once bring no more starts a second,
-/// the machine holds no more of them, or `fits` says that it would not. What was asked for by its
-/// number is measured whatever comes. The notes say where each ramp ended, and why.
+/// Leaves out the bursts of a ramp that add nothing: each series of cases that differ only in their
+/// burst is tried once, upwards, until more instances at once give no more starts per second, the
+/// machine has no room for more, or `fits` returns false. Bursts given as numbers are always
+/// measured. The notes state where each ramp ended, and why.
 ///
 /// # Errors
 /// [`EngineError`] when nothing could be measured.
@@ -96,9 +97,9 @@ pub fn ramp(
             rest.into_iter().partition(|case| Case { burst: first.burst, ..case.clone() } == first);
         rest = others;
         series.sort_by_key(|case| case.burst);
-        let mut last = engine.take(&series[0])?; // caches are filled by nobody's sample
+        let mut last = engine.take(&series[0])?; // fills caches; not kept as a sample
         if first_failure(&last.samples).is_some_and(|failure| !failure::is_no_room(failure)) {
-            // What fails alone is not tried in company: the run says what is wrong with it.
+            // A case that fails alone is not tried in a burst: the run reports its failure.
             done += series.len();
             series.truncate(1);
             kept.append(&mut series);
@@ -110,7 +111,7 @@ pub fn ramp(
             let name = format!("{}: bursts", case.name(&targets[case.variant].name));
             watcher.sampled(done, of, &name);
             if ended.is_none() && !fits(&case, &last) {
-                ended = Some(format!("{name} of {} and more have no room on the disk", case.burst));
+                ended = Some(format!("{name} of {} and more do not fit on the disk", case.burst));
             }
             if ended.is_some() {
                 if asked_for.contains(&case.burst) {
@@ -132,11 +133,11 @@ pub fn ramp(
                 }
             } else if !ramp.goes_on(case.burst, &last.samples) {
                 ended = Some(format!(
-                    "{name} of more than {} bring no more starts a second, and are left out",
+                    "{name} of more than {} give no more starts per second, and are left out",
                     case.burst
                 ));
             }
-            // one that fails will fail again in the rounds that count, and be the run's result
+            // a case that fails will fail again in the counting rounds, and be the run's result
             kept.push(case);
         }
         notes.extend(ended);
@@ -162,7 +163,7 @@ pub fn run(
     let mut random = fastrand::Rng::with_seed(definition.seed);
     for round in 0..definition.warmups + definition.samples {
         let warm_up = round < definition.warmups;
-        // The last turn of a round stands for the floor.
+        // The last turn of a round is the floor's.
         let mut turns: Vec<usize> = (0..=definition.cases.len()).collect();
         random.shuffle(&mut turns);
         for turn in turns {
@@ -287,8 +288,8 @@ impl State {
         Ok(onward)
     }
 
-    /// The run ends with the failure of the case that was tried last; what was not tried has no
-    /// row.
+    /// Ends the run with the failure of the case that was tried last; cases that were not tried
+    /// have no row.
     fn give_up(mut self) -> Finished {
         for variant in &mut self.results.variants {
             variant.runs.retain(|run| run.samples.iter().any(|sample| sample.error.is_some()));
@@ -314,8 +315,8 @@ impl State {
         };
     }
 
-    /// Of a round that was broken off nothing is kept: some cases would have a sample more than
-    /// others, taken in other company.
+    /// Nothing of an interrupted round is kept: some cases would have one sample more than others,
+    /// taken under other conditions.
     fn finish(mut self, stopped: Option<EngineError>) -> Finished {
         for ((variant, place), tried) in self.places.iter().zip(&self.tried) {
             let run = &mut self.results.variants[*variant].runs[*place];

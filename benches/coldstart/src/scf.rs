@@ -1,10 +1,10 @@
-//! Tencent Cloud SCF itself, measured with the user's own credentials: functions of our own are
-//! made from an image in the user's registry, called, and deleted. docs/on-the-platform.md says
-//! what that costs and what it cannot know.
+//! Engine Tencent Cloud SCF, with the user's own credentials: functions are made from an image in
+//! the user's registry, called, and deleted. docs/on-the-platform.md describes the cost and what
+//! cannot be known.
 //!
-//! From the ground up: [`line`] (what the platform's log says), [`credentials`], [`refusal`] (its
-//! error codes and what to do), [`pace`] (how fast a run may ask), [`names`] and [`ledger`] (what
-//! was made, and that nothing else is ever deleted), [`budget`] (what a run may call and cost),
+//! From the lowest layer up: [`line`] (the platform's log lines), [`credentials`], [`refusal`] (its
+//! error codes and what to do), [`pace`] (the rate of calls), [`names`] and [`ledger`] (what was
+//! made; nothing else is ever deleted), [`budget`] (what a run may call and cost),
 //! [`client`] (signed requests), [`account`] (the calls), [`logs`], [`layer`] (an image with a
 //! nonce), [`cleaning`], [`measure`].
 

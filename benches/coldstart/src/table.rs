@@ -1,5 +1,5 @@
-//! The terminal's table: one row a run, phases as stacked bars, every number with its unit. A pure
-//! function from results to text; it knows no terminal and no clock.
+//! Table for the terminal: one row per run, phases as stacked bars, every number with its unit. A
+//! pure function from results to text.
 
 use crate::burst;
 use crate::phase::Phase;
@@ -14,7 +14,7 @@ const BAR_CELLS: f64 = 28.0;
 const IN_FRONT: [&str; 3] = ["variant", "scenario", "link"];
 const BEHIND: [&str; 5] = ["total", "95 % CI", "p99", "n", ""];
 
-/// The whole table, with what a reader must know below it.
+/// The whole table, with notes for the reader below it.
 pub fn render(results: &Results) -> String {
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
@@ -42,7 +42,7 @@ pub fn render(results: &Results) -> String {
     text
 }
 
-/// What each piece of the platform's advice would buy: a line for each verdict of the report.
+/// Gain of each piece of the platform's advice: one line per verdict of the report.
 fn verdicts(results: &Results) -> String {
     if results.guidance.is_empty() {
         return String::new();
@@ -179,7 +179,8 @@ fn remarks(results: &Results) -> Vec<String> {
     lines
 }
 
-/// What a platform's own log says beside the phases, and what is not counted: two lines a run.
+/// Values of the platform's own log besides the phases, and samples that do not count: two lines
+/// per run.
 pub(crate) fn on_platform(results: &Results) -> Vec<String> {
     let mut lines = Vec::new();
     for (variant, run) in results.variants.iter().flat_map(|v| v.runs.iter().map(move |r| (v, r))) {

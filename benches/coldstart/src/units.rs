@@ -1,5 +1,5 @@
-//! Numbers as people read them: three digits and a unit. Pure; terminal and report share it, so
-//! that both say the same.
+//! Numbers for people: three digits and a unit. Pure; terminal and report share it, so that both
+//! show the same.
 
 /// A time in nanoseconds, with the unit that leaves one to three digits before the point.
 pub fn duration(ns: f64) -> String {

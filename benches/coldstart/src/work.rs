@@ -1,5 +1,5 @@
-//! The folder that a run works in, and the promise that it goes away: on drop, and, where a run was
-//! killed, at the beginning of the next one. Also eviction of files from the page cache.
+//! Work folder of a run, which is always removed: on drop, and after a killed run at the beginning
+//! of the next one. Also eviction of files from the page cache.
 
 #[cfg_attr(not(target_os = "linux"), path = "work/elsewhere.rs")]
 mod disk;
@@ -30,7 +30,7 @@ pub struct Work {
 }
 
 impl Work {
-    /// Makes a folder below `parent` and removes those of processes that are gone.
+    /// Makes a folder below `parent` and removes those of processes that have ended.
     ///
     /// # Errors
     /// When the folder cannot be made.
@@ -92,7 +92,7 @@ impl Work {
         let Some(places) = &self.places else { return self.fresh(name) };
         let mut places = places.lock().unwrap_or_else(PoisonError::into_inner);
         let mut path = self.fresh(name)?;
-        // The file system draws a place from the name: another name, another place.
+        // The file system derives a place from the name: another name, another place.
         for _ in 0..DRAWS {
             let inode = fs::symlink_metadata(&path)?.ino();
             if places.iter().all(|place| place.abs_diff(inode) >= APART_INODES) {
@@ -115,7 +115,7 @@ impl Drop for Work {
     }
 }
 
-/// Removes a folder whatever modes the image gave its folders.
+/// Removes a folder, whatever modes its folders have.
 ///
 /// # Errors
 /// When something stays.
@@ -165,7 +165,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn goes_away_with_folders_that_nobody_may_enter() {
+    fn removes_folders_that_cannot_be_entered() {
         let parent = tempfile::tempdir().unwrap();
         let work = Work::create(parent.path()).unwrap();
         let locked = work.fresh("rootfs").unwrap().join("locked");
@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn knows_that_a_folder_in_memory_has_no_page_cache_to_drop() {
+    fn finds_that_a_folder_in_memory_has_no_page_cache_to_drop() {
         let Ok(parent) = tempfile::tempdir_in("/dev/shm") else {
             return eprintln!("skipped: no /dev/shm");
         };

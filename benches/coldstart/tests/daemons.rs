@@ -1,6 +1,6 @@
-//! The engines that the bench starts itself, podman and containerd, with the real programs: what
-//! they measure, what they say of images that fail, and that nothing of them stays, however a run
-//! ends. Each test says aloud what it lacks where it cannot run.
+//! The engines that the bench starts itself, podman and containerd, with the real programs: their
+//! measurements, their messages about failing images, and that nothing of them remains, however a
+//! run ends. A test that cannot run prints what it lacks.
 
 mod common;
 
@@ -114,7 +114,7 @@ fn measures_every_scenario_and_leaves_nothing() {
         let of = |scenario| variant.runs.iter().find(|r| r.scenario == scenario).expect("there");
         for sample in &of(Scenario::Cold).samples {
             let phases = [sample.pull_ns, sample.unpack_ns, sample.create_ns, sample.start_ns];
-            let sum: u64 = phases.iter().map(|ns| ns.expect("every phase is told apart")).sum();
+            let sum: u64 = phases.iter().map(|ns| ns.expect("every phase is measured")).sum();
             let total = sample.total_ns.expect("it answered");
             assert!(phases.iter().all(|ns| *ns > Some(0)) && total >= sum, "{daemon}: {sample:?}");
             assert!(
@@ -142,7 +142,7 @@ fn measures_every_scenario_and_leaves_nothing() {
     }
 }
 
-/// The images differ by 200 ms of processor time before they listen: whoever starts them.
+/// The images differ by 200 ms of processor time before they listen, with any engine.
 #[test]
 fn every_engine_that_runs_here_ranks_a_slow_program_behind_a_quick_one() {
     let (mut able, _alone) = daemons();
@@ -180,7 +180,7 @@ fn every_engine_that_runs_here_ranks_a_slow_program_behind_a_quick_one() {
 }
 
 #[test]
-fn says_what_ended_a_start_and_soon() {
+fn reports_soon_what_ended_a_start() {
     let (able, _alone) = daemons();
     let cases = [
         ("EXITS", &["405 ContainerStateExited", "cannot find the answer", "code 3"][..]),

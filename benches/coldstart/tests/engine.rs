@@ -1,6 +1,6 @@
-//! The embedded engine on real namespaces: what it measures, what it says when the measured thing
-//! fails, and that nothing stays behind. Programs are compiled here from programs/function.c; a
-//! machine without a C compiler or without namespaces skips with a word about what it lacked.
+//! The embedded engine on real namespaces: its measurements, its messages about failing programs,
+//! and that nothing remains. Programs are compiled here from programs/function.c; a machine without
+//! a C compiler or without namespaces skips, with a message about what it lacks.
 
 mod common;
 
@@ -144,21 +144,21 @@ fn the_instance_sees_a_sandbox_and_no_more() {
 }
 
 #[test]
-fn says_that_a_program_listens_where_no_platform_can_reach_it() {
+fn reports_a_program_that_listens_where_no_platform_can_reach_it() {
     let Some((phase, message)) = failure_of("LOOPBACK", SHORT) else { return };
     assert_eq!(phase, Phase::Start);
     assert!(message.contains("127.0.0.1:9000") && message.contains("446"), "{message}");
 }
 
 #[test]
-fn says_that_a_program_never_listened_and_what_it_printed() {
+fn reports_a_program_that_never_listened_with_its_output() {
     let Some((phase, message)) = failure_of("DEAF", SHORT) else { return };
     assert_eq!(phase, Phase::Start);
     assert!(message.contains("warming up") && message.contains("446"), "{message}");
 }
 
 #[test]
-fn says_how_a_program_ended_and_what_it_printed_last() {
+fn reports_how_a_program_ended_with_its_last_output() {
     let Some((phase, message)) = failure_of("EXITS", PATIENT) else { return };
     assert_eq!(phase, Phase::Start);
     assert!(message.contains("cannot find the answer") && message.contains("code 3"), "{message}");
@@ -166,7 +166,7 @@ fn says_how_a_program_ended_and_what_it_printed_last() {
 }
 
 #[test]
-fn says_that_the_answer_was_an_error() {
+fn reports_an_answer_that_is_an_error() {
     let Some((phase, message)) = failure_of("WRONG", PATIENT) else { return };
     assert_eq!(phase, Phase::Start);
     assert!(
@@ -176,7 +176,7 @@ fn says_that_the_answer_was_an_error() {
 }
 
 #[test]
-fn says_that_it_listened_and_never_answered() {
+fn reports_a_program_that_listened_and_never_answered() {
     let Some((_, message)) = failure_of("MUTE", SHORT) else { return };
     assert!(message.contains("did not answer") && message.contains("433"), "{message}");
 }
@@ -184,7 +184,7 @@ fn says_that_it_listened_and_never_answered() {
 /// The story: a program that aborted on the first request had sometimes closed the connection, 443,
 /// and sometimes ended.
 #[test]
-fn says_that_a_program_crashed_on_its_first_request() {
+fn reports_a_program_that_crashed_on_its_first_request() {
     for _ in 0..5 {
         let Some((_, message)) = failure_of("ABORTS", PATIENT) else { return };
         for word in ["439", "no such event", "was ended by signal"] {
@@ -210,7 +210,7 @@ fn limited(fault: &str, limits: ResourceLimits) -> Option<Bench> {
 }
 
 #[test]
-fn says_that_memory_ran_out() {
+fn reports_that_memory_ran_out() {
     let limits = ResourceLimits { memory_bytes: Some(64 << 20), cpu_millis: None };
     let Some(mut bench) = limited("HUNGRY", limits) else { return };
     let Some((_, message)) = failure_in(&mut bench, "HUNGRY") else { return };
@@ -279,7 +279,7 @@ fn an_oci_runtime_measures_the_same_phases() {
 /// The story: unpacking as root gives files their owners, and instances had other ids: what only
 /// its owner may run could not be run, and an id beyond 65,535 could not be had.
 #[test]
-fn whoever_the_image_runs_as_may_do_what_its_modes_allow() {
+fn the_images_user_may_do_what_file_modes_allow() {
     if skip_without_sandbox() {
         return;
     }
@@ -313,7 +313,7 @@ fn a_user_that_the_image_does_not_know_is_the_images_failure() {
     for scenario in [Scenario::Cold, Scenario::Provisioned] {
         let error =
             bench.engine.take(&case(scenario)).expect("the engine works").samples[0].error.clone();
-        let error = error.expect("nobody is not there");
+        let error = error.expect("there is no such user");
         assert!(error.phase == Phase::Create && error.message.contains("/etc/passwd"), "{error:?}");
     }
 }
@@ -353,7 +353,7 @@ fn notices_an_answer_that_differs_from_the_first() {
 }
 
 #[test]
-fn says_that_a_program_is_for_another_machine() {
+fn reports_a_program_for_another_machine() {
     if skip_without_sandbox() {
         return;
     }

@@ -1,5 +1,5 @@
-//! `coldstart plan` from outside: what it prints, writes and refuses (docs/CONTRACTS.md,
-//! section 9).
+//! `coldstart plan` from outside: its output, its files and its errors (docs/CONTRACTS.md, section
+//! 9).
 
 use serde_json::Value;
 use std::fs;
@@ -359,7 +359,7 @@ fn bad_input_is_one_line_each() {
     for (file, words) in [
         ("empty.csv", "is empty"),
         ("blank.csv", "is empty"),
-        ("header.csv", "holds no time stamp"),
+        ("header.csv", "contains no time stamp"),
         ("unsorted.csv", "line 3: its time is before"),
         ("negative.csv", "`-1` is negative"),
         ("text.csv", "line 2: `two` is not a time"),

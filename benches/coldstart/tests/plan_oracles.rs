@@ -1,5 +1,5 @@
-//! The simulator of `coldstart plan` against what is known without it: closed forms, a reference
-//! that searches everything, published simulations and measurements on a real platform.
+//! The simulator of `coldstart plan` against independent results: closed forms, a reference that
+//! searches everything, published simulations and measurements on a real platform.
 
 mod reference;
 
@@ -135,9 +135,9 @@ fn without_keep_alive_every_request_is_cold_and_the_running_ones_are_poisson() {
 }
 
 #[test]
-fn the_kth_provisioned_instance_carries_what_ordered_hunting_says() {
+fn the_kth_provisioned_instance_carries_the_load_of_ordered_hunting() {
     let run = provisioned(run(200.0, 0.02, 0.3, 0, 1_000_000), 8);
-    let (usage, carried) = run.watch(&mut reference::Nobody);
+    let (usage, carried) = run.watch(&mut reference::NoObserver);
     for (k, busy_ns) in (1..).zip(carried) {
         let load = busy_ns as f64 / usage.length_ns as f64;
         let expected = erlang::carried_by(k, 4.0);

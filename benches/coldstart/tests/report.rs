@@ -1,6 +1,5 @@
-//! report.html from the outside: every number in it comes from results.json, names are escaped,
-//! nothing is fetched, and it survives results in which everything failed. Also what the advice
-//! says.
+//! report.html from outside: every number in it comes from results.json, names are escaped, nothing
+//! is downloaded, and results in which everything failed are shown. Also the texts of the advice.
 
 use bench_kit::host::Host;
 use bench_kit::stats::{Summary, median};
@@ -238,7 +237,7 @@ fn keys(value: &Value, at: &str, found: &mut BTreeSet<String>) {
 /// Results are an interface: a key that comes or goes is seen here and in
 /// docs/reference/results-json.md.
 #[test]
-fn the_schema_is_what_the_contract_says() {
+fn the_schema_is_the_one_in_the_contract() {
     let mut results = results();
     results.variants[0].runs[0].samples[0].error =
         Some(Failure { phase: Phase::Start, message: "m".into() });
@@ -284,7 +283,7 @@ fn the_schema_is_what_the_contract_says() {
 }
 
 #[test]
-fn a_row_that_was_not_measured_says_what_to_run() {
+fn a_row_that_was_not_measured_names_what_to_run() {
     let mut results = results();
     results.variants[0].runs.retain(|r| r.scenario == Scenario::Cold && r.link == "same-region");
     let rows = advise(&results, Load::default());
@@ -303,7 +302,7 @@ fn a_row_that_was_not_measured_says_what_to_run() {
     assert_eq!(ids.len(), 6, "each advice has its row: {ids:?}");
 }
 
-/// The story: an image of 436 KiB was told that its size is worth work, because unpacking anything
+/// The story: for an image of 436 KiB the report advised a smaller size, because unpacking anything
 /// takes a millisecond.
 #[test]
 fn what_unpacking_nothing_takes_is_not_the_images_size() {
@@ -623,7 +622,7 @@ fn provisioned_concurrency_is_more_than_rate_times_mean_seconds() {
 }
 
 #[test]
-fn a_large_image_is_told_the_platforms_memory_and_limit() {
+fn a_large_image_gets_the_platforms_memory_and_limit() {
     let of_size = |mib: u64| {
         let mut results = results();
         results.variants[0].compressed_bytes = Some(mib << 20);

@@ -1,4 +1,4 @@
-//! The runner against an engine that neither sleeps nor starts anything: order, bookkeeping, what
+//! The runner with an engine that neither sleeps nor starts anything: order, bookkeeping, and what
 //! is kept when a run stops. Also the command line from outside, on a real image.
 
 mod common;
@@ -15,7 +15,7 @@ use std::collections::HashMap;
 use std::io::{Read, Write};
 use std::process::{Command, Stdio};
 
-/// Answers with the number of the call in microseconds; fails or stops when told to.
+/// Answers with the number of the call in microseconds; fails or stops on request.
 #[derive(Default)]
 struct Mock {
     calls: Vec<(usize, Scenario)>,
@@ -36,7 +36,7 @@ impl Engine for Mock {
         self.calls.push((case.variant, case.scenario));
         let at = self.calls.len() as u64;
         let error = (self.fails == Some(case.scenario))
-            .then(|| Failure { phase: Phase::Start, message: "as told".into() });
+            .then(|| Failure { phase: Phase::Start, message: "on request".into() });
         let total_ns = error.is_none().then_some(at * 1000);
         let sample = Sample { intended_start_ns: 5_000 + at, total_ns, error, ..Sample::default() };
         Ok(TurnSamples {
@@ -89,7 +89,7 @@ fn definition(samples: usize) -> Definition {
     };
     let cases =
         (0..2).flat_map(|v| [Scenario::Cold, Scenario::Accelerated].map(|s| case(v, s))).collect();
-    Definition { cases, samples, warmups: 1, seed: 7, notes: vec!["as told".into()] }
+    Definition { cases, samples, warmups: 1, seed: 7, notes: vec!["on request".into()] }
 }
 
 #[test]
@@ -166,10 +166,10 @@ fn ramped(
 }
 
 #[test]
-fn a_ramp_leaves_out_the_bursts_beyond_saturation_and_says_so() {
+fn a_ramp_leaves_out_the_bursts_beyond_saturation_with_a_note() {
     let any = |_: &Case, _: &TurnSamples| true;
     let beyond =
-        "bursts of more than 16 bring no more starts a second, and are left out".to_owned();
+        "bursts of more than 16 give no more starts per second, and are left out".to_owned();
     let ended = (vec![1, 2, 4, 8, 16], beyond.clone());
     assert_eq!(
         ramped(&[1, 2, 4, 8, 16, 32, 64], &[], &any),
@@ -178,7 +178,8 @@ fn a_ramp_leaves_out_the_bursts_beyond_saturation_and_says_so() {
     );
 
     let full =
-        "bursts of 32 and more do not fit: this machine holds no more instances: full".to_owned();
+        "bursts of 32 and more do not fit: this machine has no room for more instances: full"
+            .to_owned();
     let [cold, accelerated] = ramped(&[8, 16, 32, 64], &[], &any);
     assert_eq!((cold, accelerated.0), ((vec![8, 16], full), vec![8, 16, 32]));
 
@@ -190,7 +191,7 @@ fn a_ramp_leaves_out_the_bursts_beyond_saturation_and_says_so() {
     );
 
     let small = |case: &Case, _: &TurnSamples| case.burst < 4;
-    let disk = "bursts of 4 and more have no room on the disk".to_owned();
+    let disk = "bursts of 4 and more do not fit on the disk".to_owned();
     assert_eq!(ramped(&[1, 2, 4, 8], &[], &small)[0], (vec![1, 2], disk));
 }
 
@@ -258,7 +259,7 @@ fn a_run_that_stops_keeps_what_it_has() {
         finished.results, kept,
         "and nothing of the fourth; its notes were with it all the time"
     );
-    assert_eq!(kept.notes, ["as told"]);
+    assert_eq!(kept.notes, ["on request"]);
     assert_eq!(
         std::fs::read_dir(folder.path().join("deep")).expect("a folder").count(),
         1,
@@ -353,7 +354,7 @@ fn the_command_prints_a_table_and_keeps_results() {
 /// The program calls a server of this machine on each request, and each start ends with what that
 /// server says. Without the flags the same call is refused at once.
 #[test]
-fn instances_call_a_named_port_of_this_machine_and_the_results_say_so() {
+fn instances_call_a_named_port_of_this_machine_and_the_results_note_it() {
     let server = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let port = server.local_addr().expect("bound").port();
     std::thread::spawn(move || {
@@ -387,7 +388,7 @@ fn instances_call_a_named_port_of_this_machine_and_the_results_say_so() {
         let note = results.notes.iter().find(|note| note.contains("instances had a network"));
         match flags.contains(&"--network") {
             true => {
-                let note = note.expect("a reader is told");
+                let note = note.expect("a note for the reader");
                 assert!(note.contains(&reach) && note.contains("`create`"), "{note}");
             }
             false => assert_eq!(note, None),
@@ -396,7 +397,7 @@ fn instances_call_a_named_port_of_this_machine_and_the_results_say_so() {
 }
 
 #[test]
-fn an_engine_that_brings_the_network_itself_says_what_it_brings() {
+fn an_engine_with_its_own_network_refuses_the_flag() {
     let Some(image) = layout_of("GOOD") else { return };
     let place = image.path().to_str().expect("a path");
     let out = tempfile::tempdir().expect("a folder");
@@ -523,7 +524,7 @@ fn an_interrupted_run_leaves_no_process_and_no_folder() {
     assert!(Results::load(&path).expect("kept").variants[0].runs[0].summary.n > 0);
 }
 
-/// The story: an interruption before the first round was told as `the bench could not run`, 4.
+/// The story: an interruption before the first round ended as `the bench could not run`, 4.
 #[test]
 fn an_interruption_before_the_first_round_is_one_too() {
     let Some(image) = layout_of("DEAF") else { return };
@@ -577,7 +578,7 @@ fn subcommand(arguments: &[&str]) -> (Option<i32>, String, String) {
 }
 
 #[test]
-fn compare_ends_with_3_for_slower_and_with_4_when_nothing_can_be_told() {
+fn compare_ends_with_3_for_slower_and_with_4_when_inconclusive() {
     let folder = tempfile::tempdir().expect("a folder");
     let file = |name: &str, samples, factor| {
         results_file(folder.path(), name, samples, factor).display().to_string()
@@ -640,7 +641,7 @@ fn a_run_slower_than_its_baseline_ends_with_3() {
 }
 
 #[test]
-fn plot_and_record_write_where_they_say() {
+fn plot_and_record_write_to_the_paths_that_they_print() {
     let folder = tempfile::tempdir().expect("a folder");
     let file = results_file(folder.path(), "results.json", 5, 1).display().to_string();
     let drawn = folder.path().join("drawn");
@@ -695,7 +696,7 @@ fn what_is_provisioned_has_nothing_to_evict() {
 /// The story: with room for forty processes a burst of 64 hung, and took no signal.
 #[test]
 fn a_burst_that_the_machine_does_not_hold_is_a_result_and_ends() {
-    const UID: u32 = 61_234; // nobody's, so that the limit counts this run alone
+    const UID: u32 = 61_234; // unused, so that the limit counts only this run
     if !nix::unistd::geteuid().is_root() {
         return eprintln!("skipped: a limit of processes for a user of its own needs root");
     }
@@ -747,7 +748,7 @@ fn a_burst_that_the_machine_does_not_hold_is_a_result_and_ends() {
         return eprintln!("skipped: an ordinary user cannot do this here: {why}");
     }
     assert_eq!(status.code(), Some(1), "{said}\n{why}");
-    assert!(said.contains("this machine holds no more instances"), "{said}");
+    assert!(said.contains("this machine has no room for more instances"), "{said}");
 }
 
 /// Whether the docker engine of the bench has what it needs here.
@@ -768,7 +769,7 @@ fn skip_without_docker() -> bool {
 }
 
 #[test]
-fn docker_engine_says_that_a_program_listens_where_no_platform_can_reach_it() {
+fn docker_engine_reports_a_program_that_listens_where_no_platform_can_reach_it() {
     if skip_without_docker() {
         return;
     }
@@ -787,7 +788,7 @@ fn docker_engine_says_that_a_program_listens_where_no_platform_can_reach_it() {
 /// The story: an instance's network was gone before the probe was, which then waited for minutes in
 /// one connect, and for no signal.
 #[test]
-fn docker_engine_says_what_ended_a_start_and_soon() {
+fn docker_engine_reports_soon_what_ended_a_start() {
     if skip_without_docker() {
         return;
     }
@@ -984,7 +985,7 @@ fn tried(fault: &str, flags: &[&str]) -> Option<(Option<i32>, String, String, Ve
 /// The story: an image that never listens was tried for two hours, fifty times in each of five
 /// cases.
 #[test]
-fn a_case_that_fails_when_tried_first_ends_the_run_and_says_which_flag_helps() {
+fn a_case_that_fails_when_tried_first_ends_the_run_and_names_the_flag_that_helps() {
     for (fault, flag) in [
         ("DEAF", "`--deadline SECONDS`"),
         ("ELSEWHERE", "`--port 8081`"),
@@ -1171,7 +1172,7 @@ fn a_full_output_is_an_error_and_a_closed_one_is_not() {
         let full = || std::fs::File::options().write(true).open("/dev/full").expect("Linux has it");
         let (code, why) = run(full().into(), Stdio::piped());
         assert!(code == Some(4) && why.contains("standard output cannot be written"), "{why}");
-        // Nobody is left to tell.
+        // There is no reader left.
         assert_eq!(run(full().into(), closed()).0, Some(4));
     }
 }

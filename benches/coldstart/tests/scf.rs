@@ -298,7 +298,7 @@ fn flags_that_cannot_be_are_refused_before_any_call() {
         (&["--burst", "auto"], "no meaning on SCF"),
         (&["--memory", "100"], "steps of 128"),
         (&["--event", "{"], "not JSON"),
-        (&["--region", "a b"], "no region"),
+        (&["--region", "a b"], "invalid region"),
         (&["--namespace", "a/b"], "--namespace"),
         (&["--image", "ccr.ccs.tencentyun.com/team/other:v1"], "not pinned"),
         (&["--cls-topic", "x"], "LOGSET/TOPIC"),
@@ -386,7 +386,7 @@ fn a_killed_run_is_said_and_cleaned_up_first_by_the_next_one() {
     assert!(!std::fs::read_to_string(bench.ledger()).unwrap().contains(stand_in::SECRET));
     let question = bench.run(&COLD[1..]);
     question.ended(2).says("an earlier run did not end in order").says("--clean-up");
-    assert!(!stand_in.everything().is_empty(), "nobody said yes");
+    assert!(!stand_in.everything().is_empty(), "the question was not answered");
     bench.run(&COLD).ended(0).says("an earlier run did not end in order");
     assert!(stand_in.everything().is_empty(), "{:?}", stand_in.everything());
 }
@@ -575,7 +575,7 @@ fn a_platforms_log_is_imported_with_what_it_leaves_out() {
     run(&["import", "--from", "scf", "lambda.log"]).ended(4).says("no `Init Report` line");
     run(&["import", "--from", "fc", "lambda.log"]).ended(4).says("FCInstanceEvents");
     run(&["import", "--from", "fc", "nothing.log"]).ended(4).says("cannot be read");
-    // One cloud's numbers are never held against another's, or this machine's.
+    // One cloud's numbers are never compared with another's, or with this machine's.
     let file = bench.folder.path().join("target/coldstart/results.json");
     let scf = std::fs::read_to_string(&file).unwrap().replace("\"lambda\"", "\"scf\"");
     std::fs::write(bench.folder.path().join("scf.json"), scf).unwrap();

@@ -1,6 +1,6 @@
-//! The clock of all benches: CLOCK_MONOTONIC in nanoseconds, as the instances see it too, and a
-//! sleep that ends within microseconds of its moment. tokio's timers have steps of a millisecond
-//! and are not used for anything that is measured. No arithmetic on durations lives here.
+//! Clock of all benches: CLOCK_MONOTONIC in nanoseconds, the same clock as in the instances, and a
+//! sleep that ends within microseconds of its time. tokio's timers have steps of a millisecond and
+//! are not used for anything that is measured.
 
 use nix::errno::Errno;
 use nix::sys::time::TimeSpec;
@@ -14,12 +14,12 @@ pub fn now_ns() -> u64 {
     now.tv_sec() as u64 * 1_000_000_000 + now.tv_nsec() as u64
 }
 
-/// Nanoseconds from then to now; 0 if then lies ahead.
+/// Nanoseconds from `then_ns` to now; 0 if it is in the future.
 pub fn since_ns(then_ns: u64) -> u64 {
     now_ns().saturating_sub(then_ns)
 }
 
-/// Sleeps until the moment, not for a time: lateness does not add up.
+/// Sleeps until a time and not for a duration, so that delays do not add up.
 pub fn sleep_until_ns(moment_ns: u64) {
     let moment = TimeSpec::from(Duration::from_nanos(moment_ns));
     while clock_nanosleep(ClockId::CLOCK_MONOTONIC, ClockNanosleepFlags::TIMER_ABSTIME, &moment)
@@ -27,7 +27,7 @@ pub fn sleep_until_ns(moment_ns: u64) {
     {}
 }
 
-/// Lets the calling thread's sleeps end on time: by default the kernel may add 50 microseconds
+/// Makes the calling thread's sleeps end on time: by default the kernel may add 50 microseconds
 /// (prctl(2), PR_SET_TIMERSLACK).
 pub fn sleep_exactly() {
     let _ = nix::sys::prctl::set_timerslack(1);

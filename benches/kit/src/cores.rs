@@ -1,6 +1,5 @@
-//! Which core measures and which core runs the instance, for all benches. With two cores or more
-//! they are never the same one: a load generator on the server's core multiplies the 95th
-//! percentile.
+//! Choice of cores: one for measuring and one for the instance, for all benches. With two cores or
+//! more they differ: a load generator on the server's core multiplies the 95th percentile.
 
 use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::unistd::Pid;
@@ -29,7 +28,7 @@ impl Cores {
         }
     }
 
-    /// Keeps the calling thread on the measuring core until the guard is dropped.
+    /// Pins the calling thread to the measuring core until the guard is dropped.
     pub fn pin_harness(&self) -> Pinned {
         if let Some(core) = self.harness {
             let _ = pin(core);
@@ -38,7 +37,7 @@ impl Cores {
     }
 }
 
-/// Keeps the calling thread, and those that it will start, on one core.
+/// Pins the calling thread, and those that it will start, to one core.
 ///
 /// # Errors
 /// When the kernel refuses.
@@ -48,7 +47,7 @@ pub fn pin(core: usize) -> nix::Result<()> {
     sched_setaffinity(Pid::from_raw(0), &one)
 }
 
-/// Restores the thread's cores when dropped.
+/// Restores the thread's cores on drop.
 pub struct Pinned(CpuSet);
 
 impl Drop for Pinned {

@@ -1,5 +1,5 @@
-//! The floor program's source (floor.c) and how it is compiled: what a start costs with it is the
-//! machine's and the bench's, not a function's.
+//! Floor program: its source (floor.c) and how it is compiled. The time of its start is due to the
+//! machine and the bench, not to a function.
 
 use std::path::Path;
 use std::process::Command;
@@ -9,8 +9,8 @@ pub const SOURCE: &str = include_str!("../floor.c");
 /// The source, seen from the project's root.
 pub const SOURCE_PATH: &str = "benches/kit/floor.c";
 
-/// Without position independence, relocations, section padding and symbols: nothing smaller starts
-/// here.
+/// Flags without position independence, relocations, section padding and symbols: no smaller
+/// program starts here.
 const FLAGS: [&str; 5] = [
     "-static",
     "-no-pie",

@@ -1,5 +1,5 @@
-//! The machine a run was taken on, as far as it matters to the numbers. Reads /proc and asks git
-//! and rustc for their versions; what cannot be found out is `unknown`, never guessed.
+//! Description of the machine of a run, as far as it affects the numbers. It reads /proc and asks
+//! git and rustc for their versions; what cannot be found out is `unknown` and never guessed.
 
 use serde::{Deserialize, Serialize};
 use std::fs;
@@ -8,7 +8,7 @@ use std::time::SystemTime;
 
 const UNKNOWN: &str = "unknown";
 
-/// The machine and the tools, as far as they matter to the numbers (docs/CONTRACTS.md, section 5).
+/// The machine and the tools, as far as they affect the numbers (docs/CONTRACTS.md, section 5).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Host {
     /// The kernel's release.

@@ -1,5 +1,5 @@
-//! What all benches share: the clock, the choice of cores, the description of the machine, the
-//! statistics and the floor program. It measures nothing itself and knows no bench.
+//! Shared parts of the benches: clock, choice of cores, description of the machine, statistics,
+//! floor program. It measures nothing itself.
 //!
 //! Read in this order: [`stats`] (pure), [`clock`], [`cores`], [`host`], [`floor`].
 

@@ -1,7 +1,7 @@
-//! The statistics of samples, as pure functions: quantiles, a bootstrap interval of the median,
-//! outliers; in [`rank`] a rank test and its effect size, in [`paired`] ratios of two programs that
-//! were measured in the same rounds. No clock, no process, no files: the same samples give the same
-//! numbers. Samples are nanoseconds as `f64` unless a name says otherwise.
+//! Statistics of samples, as pure functions: quantiles, a bootstrap interval of the median,
+//! outliers; in [`rank`] a rank test and its effect size, in [`paired`] ratios of two programs
+//! measured in the same rounds. The same samples give the same numbers. Samples are nanoseconds as
+//! `f64` unless a name has another unit.
 
 pub mod paired;
 pub mod rank;
@@ -16,7 +16,7 @@ const OUTLIER_SCORE: f64 = 3.5;
 /// Makes the median absolute deviation comparable with a standard deviation under normality.
 const MAD_TO_SIGMA: f64 = 1.482_602_218_505_602;
 
-/// What a run's totals come to. Every field but `n` is `None` when no sample succeeded.
+/// Statistics of a run's totals. Every field but `n` is `None` if no sample succeeded.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Summary {
     /// Samples without error.
@@ -43,8 +43,7 @@ impl Summary {
         Self::with(samples_ns, bootstrap_median(samples_ns))
     }
 
-    /// Summarises samples that came in rounds, of which those of one round met the same
-    /// circumstances.
+    /// Summarises samples taken in rounds; samples of one round had the same conditions.
     pub fn of_rounds(rounds_ns: &[Vec<f64>]) -> Self {
         Self::with(&rounds_ns.concat(), bootstrap_median_of_rounds(rounds_ns))
     }
@@ -112,9 +111,9 @@ pub fn bootstrap_median(samples: &[f64]) -> Option<Interval> {
     Some(Interval { low: quantile(&medians, 0.025)?, high: quantile(&medians, 0.975)? })
 }
 
-/// The same interval where samples came in rounds: whole rounds are drawn, because samples of one
-/// round are alike (a cluster bootstrap; Davison and Hinkley, 1997, 3.8). Drawing samples one by
-/// one would call it far too narrow.
+/// The same interval for samples taken in rounds: whole rounds are drawn, because samples of one
+/// round are alike (a cluster bootstrap; Davison and Hinkley, 1997, 3.8). Drawing single samples
+/// would make the interval far too narrow.
 pub fn bootstrap_median_of_rounds(rounds: &[Vec<f64>]) -> Option<Interval> {
     if rounds.iter().all(Vec::is_empty) {
         return None;
@@ -135,7 +134,7 @@ pub fn bootstrap_median_of_rounds(rounds: &[Vec<f64>]) -> Option<Interval> {
 }
 
 /// The ratio of two medians, `over` / `under`, with its 95 % bootstrap interval: each side is drawn
-/// anew. `None` when a side is empty or its median is not positive.
+/// separately. `None` if a side is empty or its median is not positive.
 pub fn ratio_of_medians(over: &[f64], under: &[f64]) -> Option<(f64, Interval)> {
     let ratio = median(over)? / median(under).filter(|&m| m > 0.0)?;
     let mut random = fastrand::Rng::with_seed(0x5eed);
@@ -151,8 +150,8 @@ pub fn ratio_of_medians(over: &[f64], under: &[f64]) -> Option<(f64, Interval)> 
     Some((ratio, Interval { low: quantile(&ratios, 0.025)?, high: quantile(&ratios, 0.975)? }))
 }
 
-/// Flags samples that lie far from the median, by the modified z-score. Flagged, never dropped:
-/// what to think of them is the reader's business.
+/// Flags samples that are far from the median, by the modified z-score. They are flagged and never
+/// dropped: the reader decides.
 pub fn outliers(samples: &[f64]) -> Vec<bool> {
     let Some(middle) = median(samples) else {
         return Vec::new();
@@ -162,7 +161,7 @@ pub fn outliers(samples: &[f64]) -> Vec<bool> {
     deviations.iter().map(|d| sigma > 0.0 && d / sigma > OUTLIER_SCORE).collect()
 }
 
-/// Why a run's samples deserve little trust; `None` when nothing speaks against them.
+/// Why a run's samples are not reliable; `None` if there is no sign of that.
 pub fn noise(samples: &[f64]) -> Option<String> {
     let (middle, interval) = (median(samples)?, bootstrap_median(samples)?);
     if samples.len() < 5 || middle <= 0.0 {
@@ -276,7 +275,7 @@ mod tests {
 
     /// The story: the samples of one burst were drawn one by one, as if each were news.
     #[test]
-    fn samples_of_one_round_are_alike_and_the_interval_knows_it() {
+    fn the_interval_accounts_for_samples_of_one_round_being_alike() {
         let rounds = |seed: u64| -> Vec<Vec<f64>> {
             let middles = normal(100.0, 15.0, 20, seed); // what a round has in common ...
             // ... and what it has not
@@ -301,7 +300,7 @@ mod tests {
     }
 
     #[test]
-    fn says_when_a_run_is_noisy_and_not_when_it_is_quiet() {
+    fn reports_a_noisy_run_and_not_a_quiet_one() {
         assert_eq!(noise(&normal(100.0, 3.0, 40, 5)), None);
         assert!(noise(&normal(100.0, 60.0, 20, 5)).is_some());
         let drifting: Vec<f64> = (0..40).map(|i| 100.0 + f64::from(i)).collect();

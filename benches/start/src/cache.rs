@@ -1,6 +1,5 @@
-//! The page cache as far as one file is concerned: reading it in, throwing it out, and counting
-//! what is there. Evicting asks the kernel (posix_fadvise(2)) and then looks whether it has
-//! happened (mincore(2)).
+//! Page cache of one file: reading the file in, evicting it, and counting the cached pages.
+//! Evicting asks the kernel (posix_fadvise(2)) and then checks the result (mincore(2)).
 
 use crate::process::PAGE_BYTES;
 use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
@@ -54,7 +53,7 @@ pub fn resident_bytes(path: &Path) -> io::Result<u64> {
     let file = File::open(path)?;
     let length = usize::try_from(file.metadata()?.len()).map_err(io::Error::other)?;
     let mut pages = vec![0u8; length.div_ceil(PAGE_BYTES as usize)];
-    // JUSTIFICATION: there is no safe door to mincore.
+    // JUSTIFICATION: there is no safe interface to mincore.
     // SAFETY: a new mapping of `length` bytes is made, asked about, never read, and taken down;
     // `pages` has a byte for each of its pages. An empty file fails in mmap.
     let answer = unsafe {

@@ -1,6 +1,6 @@
-//! Functions that call out, beside what people would write instead: from execve, or from an event
-//! that comes later than the port listens, to the first byte of the reply. Interleaved, in random
-//! order. The harness sleeps while it waits: the servers that are called need its core.
+//! Functions that call out, beside the usual alternatives: from execve, or from an event that comes
+//! later than the port listens, to the first byte of the reply. Interleaved, in random order. The
+//! harness sleeps while it waits, because the called servers need its core.
 
 use crate::client::Caller;
 use crate::launch::{Instance, Place};
@@ -58,7 +58,7 @@ pub struct Series {
     pub elf_bytes: u64,
     /// From execve, or with a head start from the event, to the reply's first byte.
     pub first_byte_ns: Vec<u64>,
-    /// What failed, in words.
+    /// What failed, as text.
     pub errors: Vec<String>,
 }
 

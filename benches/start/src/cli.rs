@@ -1,4 +1,4 @@
-//! The command line's flags. What they do is main.rs's business.
+//! Flags of the start bench. main.rs acts on them.
 
 use clap::Parser;
 use start_bench::report::PageCache;

@@ -1,6 +1,6 @@
-//! The peer of a starting program: connects again and again until someone listens, sends the event,
-//! and spins until the first byte is back. It never sleeps: its core is its own, and waking it up
-//! would be part of the measurement.
+//! Peer of a starting program: connects again and again until the program listens, sends the event,
+//! and spins until the first byte has arrived. It never sleeps: it has a core of its own, and
+//! waking it up would be part of the measurement.
 
 use crate::event::{self, REQUEST, ReplyCheck};
 use crate::launch::Instance;
@@ -27,7 +27,7 @@ pub enum Error {
     /// No reply in time.
     #[error("no reply within {} s", PATIENCE.as_secs())]
     Late,
-    /// A wrong reply, in words.
+    /// A wrong reply, with the reason.
     #[error("wrong reply: {0}")]
     Wrong(String),
     /// A system call or a file failed.
@@ -57,7 +57,7 @@ impl Caller {
     /// A caller of `port` on loopback.
     ///
     /// # Errors
-    /// When there is no socket to be had.
+    /// When no socket can be made.
     pub fn new(port: u16) -> io::Result<Self> {
         let socket = Socket::new(Domain::IPV4, Type::STREAM, Some(Protocol::TCP))?;
         socket.set_tcp_nodelay(true)?;

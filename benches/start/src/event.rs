@@ -1,6 +1,6 @@
-//! The one event that every program gets, and the one reply that each must give: a timer's, with
-//! the platform's 13 X-Scf-* headers (tests/data/events says where it comes from). Checking a reply
-//! lives here; sockets do not.
+//! The event that every program gets, and the reply that each must give: a timer's event, with the
+//! platform's 13 X-Scf-* headers (tests/data/events has its source). Replies are checked here;
+//! there are no sockets here.
 
 /// The request's bytes, head and body.
 pub const REQUEST: &[u8] = include_bytes!("../data/timer-event.http");
@@ -14,7 +14,7 @@ pub enum ReplyCheck {
     Partial,
     /// 200, with the body that the function gives; its size in bytes, head included.
     Correct(usize),
-    /// Anything else, in words.
+    /// Anything else, as text.
     Wrong(String),
 }
 
@@ -25,7 +25,7 @@ pub fn check(bytes: &[u8]) -> ReplyCheck {
     let head = match reply.parse(bytes) {
         Ok(httparse::Status::Complete(head)) => head,
         Ok(httparse::Status::Partial) => return ReplyCheck::Partial,
-        Err(error) => return ReplyCheck::Wrong(format!("the reply's head is no HTTP: {error}")),
+        Err(error) => return ReplyCheck::Wrong(format!("the reply's head is not HTTP: {error}")),
     };
     let length =
         reply.headers.iter().find(|header| header.name.eq_ignore_ascii_case("content-length"));
@@ -74,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn the_request_says_how_long_its_body_is() {
+    fn the_request_has_its_bodys_length() {
         let head = REQUEST.windows(4).position(|window| window == b"\r\n\r\n").expect("a head") + 4;
         let text = std::str::from_utf8(&REQUEST[..head]).expect("text");
         assert!(text.contains(&format!("Content-Length: {}\r\n", REQUEST.len() - head)));

@@ -1,8 +1,8 @@
-//! The gate of continuous integration: what a function asks of the kernel until its first byte is
-//! out, against limits.json, and how many instructions it runs. It counts and does not time, so a
-//! busy machine changes nothing. What does move the counts: another kernel, the C library, the
-//! compiler. The whole file is brought into the page cache first, since the kernel maps only pages
-//! that are there around a fault.
+//! Gate of continuous integration: counts what a function asks of the kernel until its first byte
+//! is out, against limits.json, and how many instructions it runs. It counts instead of timing, so
+//! a busy machine changes nothing. The counts do depend on the kernel, the C library and the
+//! compiler. The whole file is first brought into the page cache, since the kernel maps only cached
+//! pages around a fault.
 
 use crate::report::Counts;
 use crate::step::Steps;

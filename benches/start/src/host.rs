@@ -1,4 +1,4 @@
-//! The machine of a run, how its disk reads ahead, and how busy it was before and after.
+//! Machine of a run, how its disk reads ahead, and its load before and after.
 
 use bench_kit::host::{self, Host};
 use serde::Serialize;

@@ -1,6 +1,5 @@
-//! What a program costs while nothing happens: after its first reply, and after further ones, with
-//! that connection still open. All programs idle at the same time, which is the point of being
-//! idle.
+//! Cost of an idle program: after its first reply, and after further ones, with that connection
+//! still open. All programs idle at the same time, since idle programs must not disturb each other.
 
 use crate::client::{self, Caller, Moments};
 use crate::launch::Instance;

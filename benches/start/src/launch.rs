@@ -1,7 +1,7 @@
-//! Starts one program on one core and notes the nanosecond before execve(2). The child shares the
+//! Launch of one program on one core, with the time just before execve(2). The child shares the
 //! harness's memory (clone(2) with CLONE_VM) until then: a forked copy of the harness would have to
-//! be taken down inside the measured time. It is no sandbox, and what the program prints goes
-//! nowhere but into the message of a failed start.
+//! be removed inside the measured time. It is not a sandbox, and the program's output is used only
+//! in the message of a failed start.
 
 use crate::precedence;
 use nix::errno::Errno;
@@ -107,7 +107,7 @@ impl Instance {
         let mut stack = vec![1u8; STACK_BYTES];
         let top = stack.as_mut_ptr_range().end;
         let argument: *mut Plan = &mut *plan;
-        // JUSTIFICATION: no safe door makes a child that shares memory and lets its parent run on.
+        // JUSTIFICATION: no safe call makes a child that shares memory while its parent continues.
         // SAFETY: the stack and the plan live in the instance, which outlives the child's use of
         // both (it is reaped in `drop`); `child` makes system calls only, takes no lock and does
         // not allocate; the stack is cut to 16 bytes.

@@ -1,12 +1,11 @@
-//! The start bench: from execve to the first byte of an event's reply, our function beside the
-//! floor and the programs that people would pick instead. It measures plain processes on this
-//! machine; images, registries and runtimes are benches/coldstart's business. In reading order:
-//! what is started (`program`), how (`launch`, `client`, `sample`), what else is seen of it
-//! (`trace`, `step`, `idle`, `requests`), the whole (`run`, `report`), and what is made of it
-//! (`table`, `plot`, `record`, `gate`). Functions that call out have a run of
-//! their own (`upstream`, `calls`).
+//! Start bench: from execve to the first byte of an event's reply, our function beside the floor
+//! and the usual alternatives. It measures plain processes on this machine; benches/coldstart
+//! measures images, registries and runtimes. In reading order: the programs (`program`), their
+//! start (`launch`, `client`, `sample`), further observations (`trace`, `step`, `idle`,
+//! `requests`), the whole run (`run`, `report`), and its results (`table`, `plot`, `record`,
+//! `gate`). Functions that call out have a run of their own (`upstream`, `calls`).
 
-#![deny(unsafe_code)] // the named doors: cache, client, launch, precedence, trace
+#![deny(unsafe_code)] // allowed in: cache, client, launch, precedence, trace
 
 pub mod program;
 

@@ -1,5 +1,4 @@
-//! The command line of the start bench. It alone prints, reads the environment and chooses exit
-//! codes.
+//! Program start: it alone prints, reads the environment and chooses exit codes.
 
 #![forbid(unsafe_code)]
 
@@ -64,7 +63,7 @@ fn bench(arguments: &Arguments) -> Result<ExitCode, Box<dyn Error>> {
     }
     if arguments.realtime {
         precedence::take_precedence().map_err(|error| {
-            format!("cannot go ahead of other work: {error}; leave `--realtime`")
+            format!("cannot run with real-time priority: {error}; leave `--realtime`")
         })?;
     }
     if report.host.load() > BUSY && !arguments.realtime {

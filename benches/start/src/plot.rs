@@ -1,6 +1,6 @@
-//! The distributions of a run as an SVG: a panel for each state of the page cache, a row for each
+//! Plot of a run's distributions as an SVG: one panel per state of the page cache, one row per
 //! program, time on a logarithmic axis; below them requests one after the other (`requests`). It
-//! reads a finished report only, and the same report gives the same picture.
+//! reads only a finished report, and the same report gives the same picture.
 
 mod requests;
 

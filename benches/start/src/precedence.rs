@@ -1,5 +1,5 @@
-//! Precedence over other work: where the machine is shared, harness and programs can be put ahead
-//! of all ordinary processes of their core. It needs CAP_SYS_NICE.
+//! Real-time priority: on a shared machine, harness and programs can run ahead of all ordinary
+//! processes of their core. It needs CAP_SYS_NICE.
 
 /// The lowest priority of SCHED_FIFO (sched(7)): ahead of all ordinary work, behind the kernel's
 /// own.
@@ -11,7 +11,7 @@ pub const REALTIME: i32 = 1;
 /// # Errors
 /// When the kernel refuses: it asks for CAP_SYS_NICE.
 pub fn take_precedence() -> nix::Result<()> {
-    // JUSTIFICATION: nix has no door to the scheduling classes.
+    // JUSTIFICATION: nix has no interface to the scheduling classes.
     // SAFETY: the structure is the kernel's, and outlives the call.
     let result = unsafe {
         libc::sched_setscheduler(

@@ -1,5 +1,5 @@
-//! What /proc says of a running process: faults, threads, memory, context switches (proc(5)).
-//! Reading it does not disturb the process.
+//! Values from /proc about a running process: faults, threads, memory, context switches (proc(5)).
+//! Reading them does not disturb the process.
 
 use nix::unistd::Pid;
 use std::{fs, io};

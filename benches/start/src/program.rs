@@ -1,5 +1,5 @@
-//! The programs that are compared: our function from the root workspace, the floor from a C file,
-//! the peers from their own workspace, and any ELF that the user names. Each is built as its users
+//! Programs that are compared: our function from the root workspace, the floor from a C file, the
+//! peers from their own workspace, and any ELF file that the user names. Each is built as its users
 //! would build it and then copied, so that a later build cannot change it under a running bench.
 
 use bench_kit::floor;
@@ -45,11 +45,11 @@ pub const ALL: [&str; 8] =
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// This folder is not the project's root.
-    #[error("there is no `{0}` here; run the bench from the project's root")]
+    #[error("no `{0}` here; run the bench from the project's root")]
     Root(PathBuf),
     /// No program has this name.
     #[error(
-        "there is no program `{0}`; take {list}, one of our profiles (firstbyte-hardened, -small, \
+        "unknown program `{0}`; use {list}, one of our profiles (firstbyte-hardened, -small, \
          -tiny), or name an ELF: `--program NAME=PATH`",
         list = ALL.join(", ")
     )]
@@ -210,7 +210,7 @@ impl Places {
             .map(|path| PathBuf::from(path.trim()))
             .ok_or_else(|| Error::Build {
                 command: "microimage image".into(),
-                output: format!("it names no program: {said}"),
+                output: format!("it has no program: {said}"),
             })
     }
 

@@ -1,5 +1,5 @@
-//! Keeps a run: results and plot in files that are either whole or not there. What is in them is
-//! decided elsewhere.
+//! Recording of a run: results and plot in files that are complete or not there. Their contents are
+//! made elsewhere.
 
 use microimage::stage;
 use serde::Serialize;

@@ -1,6 +1,6 @@
-//! What a run amounts to: machine, programs, every sample, and what follows from them. It is the
-//! only link between measuring and drawing, and it is what results.json holds. In the JSON the unit
-//! ends a name.
+//! Report of a run: machine, programs, every sample, and the statistics. It is the only link
+//! between measuring and drawing, and the content of results.json. In the JSON the unit is the last
+//! word of a name.
 
 use crate::host::HostState;
 use crate::idle::Idle;
@@ -66,7 +66,7 @@ pub struct Run {
     pub read_bytes: Option<u64>,
     /// Every start.
     pub samples: Samples,
-    /// What failed, in words.
+    /// What failed, as text.
     pub errors: Vec<String>,
 }
 

@@ -1,5 +1,5 @@
-//! Requests one after the other on the first connection of a started program: what each costs, and
-//! what the process has become after the last. In the JSON the unit ends a name.
+//! Requests one after the other on the first connection of a started program: the time of each, and
+//! the state of the process after the last. In the JSON the unit is the last word of a name.
 //!
 //! The time of a request goes from just before its send until the last byte of its reply is there.
 //! Request 1 is sent when the connection is taken, each further one when the reply before it is
@@ -19,7 +19,7 @@ pub struct Requests {
     pub idle: Option<Idle>,
     /// Every start.
     pub samples: Samples,
-    /// What failed, in words.
+    /// What failed, as text.
     pub errors: Vec<String>,
 }
 

@@ -1,5 +1,5 @@
 //! One run of the bench: rounds of starts in random order for each state of the page cache, then
-//! the counts, then idling. It prints nothing; `Progress` is told what is going on.
+//! the counts, then idling. It prints nothing; `Progress` gets each step.
 
 use crate::cache;
 use crate::idle::{self, Idle, Observed};
@@ -37,7 +37,7 @@ pub enum Error {
     Trace(#[from] trace::Error),
 }
 
-/// Told of each step: what is measured, how many rounds are done, and of how many.
+/// Gets each step: what is measured, how many rounds are done, and of how many.
 pub type Progress<'a> = &'a mut dyn FnMut(&str, usize, usize);
 
 /// Starts every program `starts` times for each state of the page cache, interleaved. A start that

@@ -1,5 +1,5 @@
 //! One start of one program, from execve to the whole reply, and the rounds in which all programs
-//! take turns. What is made of the samples is not decided here.
+//! take turns.
 
 use crate::client::{self, Caller};
 use crate::launch::{self, Instance, Place};
@@ -90,7 +90,7 @@ impl Starter {
         self.order
     }
 
-    /// A port that no start of the last 10,000 had, and the environment that says so.
+    /// A port that no start of the last 10,000 had, and the environment with it.
     pub fn port(&mut self) -> (u16, Vec<String>) {
         let port = PORTS.start + (self.order % u32::from(PORTS.end - PORTS.start)) as u16;
         self.order += 1;

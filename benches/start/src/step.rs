@@ -1,7 +1,7 @@
-//! Runs a program instruction by instruction through its first requests, by ptrace(2): how many
-//! instructions it takes to the first byte, how many of them a virtual machine traps, and which
-//! functions and variables are used in which order. Counts are the same on any machine and however
-//! busy it is; times under the tracer mean nothing.
+//! Stepping: runs a program instruction by instruction through its first requests, by ptrace(2):
+//! how many instructions it takes to the first byte, how many of them a virtual machine traps, and
+//! which functions and variables are used in which order. The counts are the same on any machine,
+//! busy or not; times under the tracer have no meaning.
 
 use crate::client::Caller;
 use crate::event::{self, ReplyCheck};
@@ -40,7 +40,7 @@ pub enum Error {
     #[error(transparent)]
     Trace(#[from] trace::Error),
     /// The program file cannot be read: its name, and why.
-    #[error("`{0}` is no ELF file of fixed addresses: {1}")]
+    #[error("`{0}` is not an ELF file with fixed addresses: {1}")]
     Elf(String, String),
 }
 

@@ -1,4 +1,4 @@
-//! The terminal's tables. They read a finished report only.
+//! Tables for the terminal. They read only a finished report.
 
 use crate::idle::Idle;
 use crate::program::RIVAL;

@@ -1,7 +1,7 @@
-//! Counts what a program asks of the kernel until its first byte is out: system calls of all its
-//! threads, and page faults, by ptrace(2). The same program gives the same counts on any machine of
-//! one kernel, busy or not: this, not milliseconds, is what continuous integration can hold a
-//! program to.
+//! Tracing: counts what a program asks of the kernel until its first byte is out: system calls of
+//! all its threads, and page faults, by ptrace(2). The same program gives the same counts on any
+//! machine with the same kernel, busy or not, so continuous integration can limit them, unlike
+//! milliseconds.
 
 use crate::client::Caller;
 use crate::event::{self, ReplyCheck};
@@ -78,7 +78,7 @@ pub enum Error {
         /// What the program printed.
         printed: String,
     },
-    /// A wrong reply, in words.
+    /// A wrong reply, with the reason.
     #[error("`{program}` gave a wrong reply: {what}")]
     Wrong {
         /// Which program.

@@ -1,6 +1,6 @@
-//! What functions that call out are measured on: Redis and nginx with TLS, from Debian, on
-//! loopback and for one run; and a relay that takes its time, because not every kernel has a
-//! network that does (netem). None of it is measured itself.
+//! Servers for functions that call out: Redis and nginx with TLS, from Debian, on loopback and for
+//! one run; and a relay with a round trip, because not every kernel can delay packets (netem). They
+//! are not measured themselves.
 
 use bench_kit::clock::{now_ns, sleep_exactly, sleep_until_ns};
 use nix::sys::signal::{Signal, kill};

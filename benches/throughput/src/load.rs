@@ -1,5 +1,5 @@
-//! The peer that asks: so many connections to one program, each with one request on its way. It
-//! checks every reply.
+//! Client: a number of connections to one program, each with one request under way. It checks every
+//! reply.
 //!
 //! A new connection for each request is closed by a reset (SO_LINGER 0): otherwise the ports of a
 //! few seconds would all wait in TIME_WAIT, and the bench would measure that.
@@ -25,7 +25,7 @@ const REPLY_BYTES: usize = 1024;
 pub enum Mode {
     /// For one request after the other.
     KeepAlive,
-    /// For one request, after which the client resets it without a word.
+    /// For one request, after which the client resets the connection.
     NewConnection,
     /// For one request that says `Connection: close`.
     Close,
@@ -75,7 +75,7 @@ pub enum Error {
     /// No reply for a long time.
     #[error("no reply for {} s", PATIENCE.as_secs())]
     Stuck,
-    /// A wrong reply, in words.
+    /// A wrong reply, with the reason.
     #[error("wrong reply: {0}")]
     Wrong(String),
     /// A system call or a file failed.

@@ -1,5 +1,4 @@
-//! The command line of the throughput bench. It alone prints, reads the environment and chooses
-//! exit codes.
+//! Program throughput: it alone prints, reads the environment and chooses exit codes.
 
 #![forbid(unsafe_code)]
 

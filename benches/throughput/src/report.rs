@@ -1,5 +1,5 @@
-//! What a run amounts to: machine, programs, every round, and what follows from them. In the JSON
-//! the unit ends a name.
+//! Report of a run: machine, programs, every round, and the statistics. In the JSON the unit is the
+//! last word of a name.
 
 use crate::load::{Latencies, Mode};
 use bench_kit::stats::paired::Ratio;
@@ -45,7 +45,7 @@ pub struct Case {
     pub connections: usize,
     /// A row a round.
     pub rounds: Vec<Option<Round>>,
-    /// What failed, in words.
+    /// What failed, as text.
     pub errors: Vec<String>,
     /// What the samples come to.
     pub summary: Option<Summary>,

@@ -1,6 +1,6 @@
-//! Rounds: in each, every program is started afresh and asked in every way (mode and number of
-//! connections). The order is drawn anew, programs that are asked in the same way one after the
-//! other: what the machine does meanwhile meets them alike.
+//! Rounds: in each, every program is started anew and measured in every way (mode and number of
+//! connections). The order is random, and programs measured in the same way follow each other, so
+//! that changes of the machine affect them alike.
 
 use crate::load::{self, Load, Mode};
 use crate::report::{Case, Report, Round};

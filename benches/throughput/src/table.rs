@@ -1,4 +1,4 @@
-//! The terminal's table. It reads a finished report only.
+//! Table for the terminal. It reads only a finished report.
 
 use crate::load::Mode;
 use crate::report::{Bound, Case, Report};

@@ -1,7 +1,7 @@
-//! The cloud's own API, played on this machine in front of real instances: SCF 2018-04-16 and CLS's
-//! SearchLog, well enough that Tencent's command line and SDK drive it. It is no copy: what is
-//! documented is played, what no document says is decided here and said so (docs/CONTRACTS.md,
-//! section 10).
+//! Emulator of the cloud's own API, in front of real instances: SCF 2018-04-16 and CLS's SearchLog,
+//! sufficient for Tencent's command line and SDK. It is not a copy: documented behaviour is
+//! emulated, and what no document states is decided here and listed (docs/CONTRACTS.md, section
+//! 10).
 //!
 //! Read in this order: [`shapes`], [`parameters`], [`error`], [`fault`], [`content`], [`world`],
 //! [`line`], [`query`], [`log`], [`fleet`], [`session`], the actions, [`service`], [`door`].

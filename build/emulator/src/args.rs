@@ -1,4 +1,4 @@
-//! The command line's shape and help. It decides nothing.
+//! Command line of firstbyte: its commands, flags and help texts. It makes no decisions.
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use emulator::api::fault::Fault;
@@ -24,12 +24,12 @@ pub struct Arguments {
 pub enum Command {
     /// Make a new function: a project of its own at PATH
     New(NewArguments),
-    /// Run a function behind the platform, played by this machine, until Ctrl-C
+    /// Run a function on an emulated platform on this machine, until Ctrl-C
     Run(RunArguments),
     /// Invoke the function that `firstbyte run` runs; if none runs, start it for this one
     /// invocation
     Invoke(InvokeArguments),
-    /// Deploy what function.toml says, with tccli
+    /// Deploy the function as function.toml describes it, with tccli
     Deploy(DeployArguments),
     /// Print the completions of a shell
     Completions(CompletionsArguments),
@@ -41,101 +41,99 @@ pub enum Command {
 pub struct NewArguments {
     /// The folder to make; its last part is the function's name
     pub path: PathBuf,
-    /// Another name than the folder's
+    /// Name of the function; the default is the folder's
     #[arg(long)]
     pub name: Option<String>,
-    /// Where firstbyte is: the folder of its repository, or a git URL; not needed inside that
-    /// repository
+    /// Where firstbyte is: its repository's folder, or a git URL; not needed inside that repository
     #[arg(long, value_name = "PATH|URL", overrides_with = "firstbyte")]
     pub firstbyte: Option<String>,
     #[command(flatten)]
     pub kind: KindArguments,
-    /// What it calls out to, in any kind: redis, https, postgres, mysql or cos
+    /// A service that the function calls, for any kind: redis, https, postgres, mysql or cos
     #[arg(long, value_name = "CLIENT", value_parser = client)]
     pub calls: Option<&'static Client>,
 }
 
 #[derive(Args)]
 pub struct RunArguments {
-    /// A static program, or a package or example to build; the function of this folder when not
-    /// given
+    /// A static program, or a package or example to build; the default is this folder's function
     #[arg(conflicts_with = "image")]
     pub function: Option<String>,
     #[command(flatten)]
     pub platform: PlatformArguments,
-    /// Where callers find it
+    /// Address for callers
     #[arg(long, default_value = "127.0.0.1:9001", value_name = "HOST:PORT")]
     pub address: SocketAddr,
-    /// Build again and swap when a file changes; no request is dropped
+    /// Build again and replace the program when a file changes; no request is dropped
     #[arg(long, conflicts_with = "image")]
     pub watch: bool,
-    /// Requests that an instance gets at once; more than 1 for Web functions only
+    /// Requests that an instance gets at once; more than 1 only for Web functions
     #[arg(long, value_name = "N")]
     pub concurrency: Option<usize>,
-    /// Instances at most: more requests than they take are answered with 432; 10, or those
-    /// provisioned, when not given
+    /// Largest number of instances; requests beyond their capacity are answered with 432; the
+    /// default is 10, or the number provisioned
     #[arg(long, value_name = "N")]
     pub instances: Option<usize>,
-    /// Instances that are started ahead and never ended for being idle
+    /// Instances that are started ahead and not ended when idle
     #[arg(long, value_name = "N")]
     pub provisioned: Option<usize>,
-    /// An instance without requests is ended after this time
+    /// Time after which an instance without requests is ended
     #[arg(long, default_value = "300", value_name = "SECONDS", value_parser = seconds)]
     pub idle: Duration,
-    /// Play the cloud's API there, on the loopback only, in front of --image; no instance starts
-    /// before a function is made and called
+    /// Emulate the cloud's API at this loopback address for --image; no instance starts before a
+    /// function is made and called
     #[arg(long, value_name = "HOST:PORT", requires = "image")]
     pub api: Option<SocketAddr>,
-    /// The only key whose signatures the API takes
+    /// The only key whose signatures the API accepts
     #[arg(long, value_name = "ID:KEY", requires = "api", value_parser = key)]
     #[arg(default_value = "test-id:test-key")]
     pub api_key: Credential,
-    /// Where the API keeps its state; target/api/PORT.redb when not given, nowhere with port 0
+    /// File for the API's state; the default is target/api/PORT.redb, and no file with port 0
     #[arg(long, value_name = "FILE", requires = "api")]
     pub api_state: Option<PathBuf>,
-    /// What goes wrong at the API, NAME[=ARGUMENT][*TIMES]; repeatable; a wrong name lists them
+    /// A fault of the API, NAME[=ARGUMENT][*TIMES]; may be repeated; an unknown name lists them
     #[arg(long, value_name = "FAULT", requires = "api", value_parser = Fault::parse)]
     pub fault: Vec<Fault>,
-    /// How often an asynchronous invocation is tried again after the function failed
+    /// Number of retries of an asynchronous invocation after the function failed
     #[arg(long, default_value_t = 2, value_name = "N")]
     pub retries: u32,
-    /// The time between two tries
+    /// Time between two retries
     #[arg(long, default_value = "60", value_name = "SECONDS", value_parser = seconds)]
     pub retry_interval: Duration,
 }
 
 #[derive(Args)]
 pub struct InvokeArguments {
-    /// A sample's name, a file, JSON ('{"name":"x"}'), or `-` for standard input; the project's
-    /// only event, or `{}`, when not given
+    /// A sample's name, a file, JSON ('{"name":"x"}'), or `-` for standard input; the default is
+    /// the project's only event, or `{}`
     pub event: Option<String>,
-    /// The event, or a request's body, as it is
+    /// The event, or a request's body, as text
     #[arg(short, long, value_name = "TEXT", conflicts_with = "event")]
     pub data: Option<String>,
     /// Send a request instead of an event; EVENT, if given, is its body
     #[arg(long, num_args = 2, value_names = ["METHOD", "PATH"])]
     pub web: Option<Vec<String>>,
-    /// Do not wait: the platform retries failures
+    /// Do not wait for the result; the platform retries failures
     #[arg(long = "async", conflicts_with = "web")]
     pub later: bool,
     /// Show the header fields that the function gets and sends
     #[arg(long)]
     pub headers: bool,
-    /// Name the samples
+    /// List the samples
     #[arg(long)]
     pub list: bool,
-    /// Where `firstbyte run` is
+    /// Address of `firstbyte run`
     #[arg(long, default_value = "127.0.0.1:9001", value_name = "HOST:PORT")]
     pub address: SocketAddr,
-    /// If none runs: a static program, or a package or example to build; the function of this
-    /// folder when not given
+    /// If none runs: a static program, or a package or example to build; the default is this
+    /// folder's function
     #[arg(long, conflicts_with = "image")]
     pub function: Option<String>,
     #[command(flatten)]
     pub platform: PlatformArguments,
 }
 
-/// What the function is configured with; function.toml, where there is one, says what is not given.
+/// The function's configuration; function.toml, if there is one, has the defaults.
 #[derive(Args)]
 pub struct PlatformArguments {
     /// Run an image: layout folder or archive file
@@ -150,7 +148,7 @@ pub struct PlatformArguments {
     /// Memory of an instance: 64, or 128 to 3072 in steps of 128
     #[arg(long, value_name = "MB")]
     pub memory: Option<u64>,
-    /// How long an invocation may take
+    /// Time limit of an invocation
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     pub timeout: Option<Duration>,
     /// Take WebSockets, each of which may be silent for so long; Web functions only
@@ -159,19 +157,19 @@ pub struct PlatformArguments {
     /// How long an instance may take until it listens; 30 as on the platform when nobody says
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     pub init_timeout: Option<Duration>,
-    /// A variable of the function's own; repeatable
+    /// A variable of the function's own; may be repeated
     #[arg(long, value_name = "NAME=VALUE", value_parser = variable)]
     pub env: Vec<(String, String)>,
-    /// As with a role: requests bring (invented) credentials
+    /// As with a role: requests have (invented) credentials
     #[arg(long)]
     pub role: bool,
-    /// Plain processes instead of a read-only root in a sandbox
+    /// Run plain processes instead of a sandbox with a read-only root
     #[arg(long)]
     pub no_sandbox: bool,
-    /// Let the function reach this TCP port of this machine itself, at the same address; repeatable
+    /// Allow calls to this TCP port of this machine itself, at the same address; may be repeated
     #[arg(long, value_name = "HOST:PORT", conflicts_with_all = ["no_network", "no_sandbox"])]
     pub reach: Vec<Reach>,
-    /// No network for the function: its loopback alone
+    /// Give the function no network except its loopback
     #[arg(long, conflicts_with = "no_sandbox")]
     pub no_network: bool,
 }
@@ -180,17 +178,17 @@ pub struct PlatformArguments {
 pub enum FunctionType {
     /// JSON is posted to /event-invoke
     Event,
-    /// Every request comes as it is
+    /// Requests arrive unchanged
     Web,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
 pub enum Profile {
-    /// In seconds, for writing
+    /// For writing; compiles in seconds
     Dev,
     /// As `just image` builds it
     Fast,
-    /// The standard library compiled along, for size
+    /// With a recompiled standard library, for size
     Small,
     /// As small, and a panic ends the process
     Tiny,
@@ -234,21 +232,20 @@ fn variable(text: &str) -> Result<(String, String), String> {
 
 #[derive(Args)]
 pub struct DeployArguments {
-    /// Print what would be called, and call nothing
+    /// Print the API calls and make none
     #[arg(long)]
     pub dry_run: bool,
-    /// Print where function.toml says that the image is, which is where `just push` puts it, and
-    /// call nothing
+    /// Print the image name in function.toml, to which `just push` pushes, and make no calls
     #[arg(long, conflicts_with_all = ["dry_run", "endpoint"])]
     pub image_name: bool,
-    /// The function's folder, with function.toml and Cargo.toml; image and bench are taken from
-    /// ./target
+    /// The function's folder, with function.toml and Cargo.toml; image and bench results are read
+    /// from its ./target
     #[arg(long, value_name = "DIR", default_value = ".")]
     pub project: PathBuf,
-    /// The folder for requests and for examples of other tools
+    /// Folder for the requests and for examples of other tools
     #[arg(long, value_name = "DIR", default_value = "target/deploy")]
     pub out: PathBuf,
-    /// Another endpoint than the public one, with scheme
+    /// Endpoint in place of the public one, with scheme
     #[arg(long, value_name = "URL")]
     pub endpoint: Option<String>,
 }

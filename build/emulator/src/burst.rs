@@ -1,14 +1,14 @@
-//! How many instances are started a minute: over it a request is refused at once, with 429.
-//! Platform page 583/46743: 500 a minute and region, all functions together. It has no clock: time
-//! enters as a value.
+//! Burst limit: how many instances are started per minute; beyond it a request is refused at once,
+//! with 429. Platform page 583/46743: 500 per minute and region, all functions together. The time
+//! is an argument; there is no clock here.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-/// The platform counts a minute.
+/// The platform's unit: a minute.
 const WINDOW: Duration = Duration::from_secs(60);
 
-/// Starts of the last minute, and how many there may be.
+/// Starts of the last minute, and their limit.
 #[derive(Clone, Debug)]
 pub struct Burst {
     limit: usize,
@@ -21,12 +21,12 @@ impl Burst {
         Burst { limit, started: VecDeque::new() }
     }
 
-    /// At most so many from now on; what was started counts.
+    /// Sets the limit; earlier starts still count.
     pub fn set_limit(&mut self, limit: usize) {
         self.limit = limit;
     }
 
-    /// Whether one more may start now; it is counted then.
+    /// Whether one more instance may start now; it is then counted.
     pub fn admits(&mut self, now: Instant) -> bool {
         while self.started.front().is_some_and(|&at| now.duration_since(at) >= WINDOW) {
             self.started.pop_front();

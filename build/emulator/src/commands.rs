@@ -1,4 +1,4 @@
-//! What the command line's commands do, but for `new`. They print nothing themselves.
+//! Commands of firstbyte, except `new`. They print nothing themselves.
 
 pub mod api;
 pub mod function;

@@ -1,6 +1,5 @@
-//! What a function is configured with on the platform, and which environment an
-//! instance gets. Platform pages "WebServer image function" (2023-07-10), "Quotas", and the API's
-//! CreateFunction.
+//! Configuration of a function on the platform, and the environment of its instances. Platform
+//! pages "WebServer image function" (2023-07-10), "Quotas", and the API's CreateFunction.
 
 use microimage::scf;
 use scaffold::deploy::function::KEPT_PREFIXES;
@@ -16,7 +15,7 @@ pub enum Mode {
 }
 
 impl Mode {
-    /// As function.toml writes it.
+    /// Its name in function.toml.
     pub fn name(self) -> &'static str {
         match self {
             Mode::Event => "event",
@@ -38,15 +37,15 @@ pub struct Config {
     pub namespace: String,
     /// The region.
     pub region: String,
-    /// The account, as resources name it.
+    /// The account's id, as resource names contain it.
     pub app_id: String,
-    /// The account, as people name it.
+    /// The account's number, as the console shows it.
     pub uin: String,
-    /// Whether a role is bound: then requests bring its credentials, invented ones here.
+    /// Whether the function has a role: requests then have credentials, invented ones here.
     pub role: bool,
-    /// The executable that is started instead of the image's entrypoint.
+    /// Executable in place of the image's entrypoint.
     pub command: Option<String>,
-    /// Arguments instead of the image's.
+    /// Arguments in place of the image's.
     pub args: Option<Vec<String>>,
     /// The function's own variables.
     pub environment: Vec<(String, String)>,
@@ -56,21 +55,21 @@ pub struct Config {
     pub websocket_idle: Option<Duration>,
     /// How long an invocation may take.
     pub timeout: Duration,
-    /// How long an instance may take until it listens.
+    /// Time within which an instance must listen.
     pub init_timeout: Duration,
-    /// The memory an instance may have, in MiB.
+    /// Memory of an instance, in MiB.
     pub memory_mib: u64,
-    /// Requests that an instance gets at once; more than one for Web functions only.
+    /// Requests that an instance gets at once; more than one only for Web functions.
     pub concurrency: usize,
-    /// Instances at most; more invocations than they can take are refused.
+    /// Largest number of instances; invocations beyond their capacity are refused.
     pub max_instances: usize,
-    /// Instances that are started ahead and never reclaimed.
+    /// Number of instances that are started ahead and never reclaimed.
     pub provisioned: usize,
     /// How long an idle instance is kept.
     pub idle: Duration,
     /// Retries of an asynchronous invocation that failed in the function.
     pub retries: u32,
-    /// Time between them.
+    /// Time between two retries.
     pub retry_interval: Duration,
 }
 
@@ -103,22 +102,22 @@ impl Default for Config {
     }
 }
 
-/// Why a configuration is none that the platform would take.
+/// Why the platform would refuse a configuration.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ConfigError {
-    /// A number outside of its range.
+    /// A number is outside its range.
     #[error("{what} is {value}; the platform takes {range}")]
     Range {
-        /// Which.
+        /// Name of the setting.
         what: &'static str,
-        /// What it is.
+        /// Its value.
         value: u64,
-        /// What it may be.
+        /// Its valid range.
         range: &'static str,
     },
-    /// Several requests an instance are for Web functions.
+    /// Several requests per instance of an event function.
     #[error(
-        "an event function gets one request an instance; leave the concurrency out, or make it a \
+        "an event function gets one request per instance; leave the concurrency out, or make it a \
          Web function"
     )]
     Concurrency,
@@ -143,10 +142,10 @@ pub enum ConfigError {
 }
 
 impl Config {
-    /// Holds the configuration to the platform's limits.
+    /// Checks the configuration against the platform's limits.
     ///
     /// # Errors
-    /// The first of them that it breaks.
+    /// The first limit that it breaks.
     pub fn check(&self) -> Result<(), ConfigError> {
         let range = |what, value: u64, holds: bool, range| match holds {
             true => Ok(()),
@@ -235,7 +234,7 @@ mod tests {
             (|c| c.timeout = Duration::from_secs(901), "the timeout in seconds is 901"),
             (|c| c.timeout = Duration::ZERO, "the timeout in seconds is 0"),
             (|c| c.memory_mib = 100, "the memory in MB is 100"),
-            (|c| c.concurrency = 2, "one request an instance"),
+            (|c| c.concurrency = 2, "one request per instance"),
             (|c| c.concurrency = 101, "1 to 100"),
             (|c| c.provisioned = 11, "at most all instances"),
             (|c| c.environment = vec![("SCF_X".into(), "1".into())], "`SCF_X`"),

@@ -1,4 +1,4 @@
-//! `firstbyte deploy`: what function.toml says becomes requests, which `tccli` sends.
+//! `firstbyte deploy`: turns function.toml into requests, which `tccli` sends.
 
 use crate::args::DeployArguments;
 use scaffold::deploy::plan::{self, Deployment};
@@ -6,8 +6,8 @@ use scaffold::deploy::tccli::{Tccli, TccliEnvironment};
 use std::error::Error;
 use std::path::Path;
 
-/// Writes the artefacts, and deploys unless told not to; `say` is told of each step. Returns what
-/// to print at the end.
+/// Writes the artefacts, and deploys unless it is a dry run; `say` gets a line for each step.
+/// Returns the text to print at the end.
 pub fn deploy(
     arguments: &DeployArguments,
     around: &TccliEnvironment,

@@ -94,7 +94,7 @@ impl Front {
                 let Ok(copy) = stream.try_clone() else { continue };
                 let mut open = lock(&connections);
                 if open.len() >= MAX_CONNECTIONS {
-                    continue; // closed by drop: whoever opens so many keeps none of them waiting
+                    continue; // closed by drop: one connection too many does not wait
                 }
                 open.insert(number, copy);
                 drop(open);
@@ -217,7 +217,7 @@ fn drain(stream: &mut TcpStream) {
 pub fn other_mode(mode: Mode) -> String {
     let (other, instead) = match mode {
         Mode::Event => {
-            (Mode::Web, "leave `--web` out, or play it as a Web function with `--type web`")
+            (Mode::Web, "leave `--web` out, or run it as a Web function with `--type web`")
         }
         Mode::Web => (
             Mode::Event,

@@ -1,8 +1,8 @@
-//! One running copy of the function, and the machine that starts it: in the sandbox with
-//! a memory cgroup; in the sandbox without one, where no cgroup can be made; or as a plain process,
-//! where namespaces are refused or not wanted. It knows no queue and no retries. What is
-//! documented of an instance: read-only root, /tmp of 512 MB, port 9000, the platform's environment
-//! (platform page "WebServer image function").
+//! Instance: one running copy of the function, and the host that starts it: in the sandbox with a
+//! memory cgroup; in the sandbox without one, if none can be made; or as a plain process, if
+//! namespaces are not permitted or not wanted. Queue and retries are elsewhere. Documented
+//! properties: read-only root, /tmp of 512 MB, port 9000, the platform's environment (platform page
+//! "WebServer image function").
 
 #[cfg_attr(not(target_os = "linux"), path = "instance/elsewhere.rs")]
 mod system;
@@ -35,14 +35,15 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Inside the sandbox requests come to this address: a function that listens on 127.0.0.1 alone is
-/// not reached, as on the platform.
+/// Address for requests inside the sandbox: a function that listens only on 127.0.0.1 is not
+/// reachable, as on the platform.
 const GATE: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(127, 0, 0, 2), PORT);
-/// How often memory is looked at where no cgroup limits it.
+/// Time between two looks at the memory where no cgroup limits it.
 const WATCH_INTERVAL: Duration = Duration::from_millis(5);
-/// How long a closed connection waits to learn whether its request was read.
+/// How long to wait after a closed connection for the reset that shows whether its request was
+/// read.
 const RESET_GRACE: Duration = Duration::from_millis(20);
-/// How long a broken connection waits to learn whether the process behind it has ended.
+/// How long to wait after a broken connection for the end of the process.
 const END_GRACE: Duration = Duration::from_millis(100);
 
 /// How an instance is isolated.
@@ -50,9 +51,9 @@ const END_GRACE: Duration = Duration::from_millis(100);
 pub enum Isolation {
     /// Namespaces, read-only root, memory limited by the kernel.
     Cgroup,
-    /// The same, but its memory is only watched.
+    /// The same, but with memory only watched.
     Sandbox,
-    /// Not at all: a process of this machine, on a port of its own, its memory watched.
+    /// None: a process of this machine on a port of its own, with memory watched.
     Process,
 }
 
@@ -60,16 +61,16 @@ pub enum Isolation {
 pub struct Host {
     launcher: Option<Mutex<Launcher>>,
     isolation: Mutex<Isolation>,
-    /// What sandboxed instances may call; loopback alone when none.
+    /// What sandboxed instances may call; loopback only if none.
     network: Mutex<Option<Arc<Network>>>,
     has_told_network: AtomicBool,
-    /// Calls that came to nothing, and were named in a line.
-    told_in_vain: Mutex<HashSet<String>>,
+    /// Blocked calls that were already reported.
+    reported_blocked: Mutex<HashSet<String>>,
     journal: Arc<Journal>,
     burst: Mutex<Option<Burst>>,
 }
 
-/// A started instance that listens. Dropping it ends it.
+/// A running instance that listens. Dropping it ends it.
 pub struct Instance {
     host: Arc<Host>,
     program: Arc<Program>,
@@ -77,9 +78,9 @@ pub struct Instance {
     pid: u32,
     pidfd: OwnedFd,
     address: SocketAddrV4,
-    /// Of the instance's network, not connected; a plain process needs none.
+    /// Unconnected sockets of the instance's network; a plain process needs none.
     sockets: Mutex<Vec<OwnedFd>>,
-    /// Connected and waiting for a next request.
+    /// Connections waiting for a next request.
     kept: Mutex<Vec<TcpStream>>,
     isolation: Isolation,
     memory_limit_bytes: u64,
@@ -101,18 +102,18 @@ enum Process {
 struct ExitStatus {
     code: Option<i32>,
     signal: Option<i32>,
-    /// The largest resident set, in bytes; 0 where nobody counted.
+    /// The largest resident set, in bytes; 0 if not measured.
     memory_bytes: u64,
 }
 
 /// Why there is no reply.
 #[derive(Debug)]
 pub enum ExchangeError {
-    /// The time was over.
+    /// The time limit has passed.
     TimedOut,
-    /// The process is gone, or must go.
+    /// The process has ended, or must be ended.
     Ended(InvocationVerdict),
-    /// It lives, and what it said is no reply.
+    /// The process lives, and its bytes are not a reply.
     Wire(WireError),
 }
 
@@ -132,23 +133,23 @@ enum NoReply {
     ExchangeError(ExchangeError),
 }
 
-/// Why an instance did not come into being.
+/// Why an instance could not be made.
 enum Refused {
-    /// The machine does not allow this isolation.
+    /// The machine does not permit this isolation.
     Isolation(String, Isolation),
-    /// It does not allow the network.
+    /// The machine does not permit the network.
     Network(String),
     InvocationVerdict(InvocationVerdict),
 }
 
 impl Host {
-    /// With `sandbox` instances run in namespaces if the machine allows; `helper` is the
+    /// With `sandbox`, instances run in namespaces if the machine permits it; `helper` is the
     /// executable that becomes the sandbox's helper when it is started with
-    /// [`sandbox::HELPER_SUBCOMMAND`]. `network` is what sandboxed instances may call; a line says
-    /// once what it is, when the first one was started.
+    /// [`sandbox::HELPER_SUBCOMMAND`]. `network` is what sandboxed instances may call; one line
+    /// reports it when the first instance was started.
     ///
     /// # Errors
-    /// The helper does not start.
+    /// The helper cannot be started.
     pub fn new(
         helper: &Path,
         sandbox: bool,
@@ -174,24 +175,24 @@ impl Host {
             isolation: Mutex::new(isolation),
             network: Mutex::new(network),
             has_told_network: AtomicBool::new(false),
-            told_in_vain: Mutex::default(),
+            reported_blocked: Mutex::default(),
             journal,
             burst: Mutex::new(None),
         }))
     }
 
-    /// Limits how many instances are started a minute for requests, all functions together; what
-    /// was started before counts.
+    /// Limits how many instances are started per minute for requests, all functions together;
+    /// earlier starts count.
     pub fn limit_burst(&self, limit: usize) {
         lock(&self.burst).get_or_insert_with(|| Burst::new(limit)).set_limit(limit);
     }
 
-    /// Whether one more instance may be started for a request; it is counted then.
+    /// Whether one more instance may be started for a request; it is then counted.
     pub(crate) fn admits(&self, now: Instant) -> bool {
         lock(&self.burst).as_mut().is_none_or(|burst| burst.admits(now))
     }
 
-    /// What the next instance gets; known for sure once one was started.
+    /// Isolation of the next instance; certain once one was started.
     pub fn isolation(&self) -> Isolation {
         *lock(&self.isolation)
     }
@@ -218,11 +219,11 @@ impl Host {
             };
             match started {
                 Ok(instance) => {
-                    self.tell_network(isolation);
+                    self.report_network(isolation);
                     return Ok(instance);
                 }
                 Err(Refused::InvocationVerdict(verdict)) => {
-                    self.tell_network(isolation); // which may be why
+                    self.report_network(isolation); // it may be the reason
                     return Err(verdict);
                 }
                 Err(Refused::Network(why)) => {
@@ -244,8 +245,8 @@ impl Host {
         }
     }
 
-    /// Once: how instances reach anything.
-    fn tell_network(&self, isolation: Isolation) {
+    /// Reports once how instances reach the network.
+    fn report_network(&self, isolation: Isolation) {
         let network = lock(&self.network).clone();
         if let Some(network) = network
             && !self.has_told_network.swap(true, Ordering::Relaxed)
@@ -280,7 +281,7 @@ impl Host {
             gid: program.gid,
             limits: sandbox::ResourceLimits { memory_bytes, cpu_millis: None },
             core: None,
-            // one more than requests at once: a socket is let go after its reply
+            // one more than concurrent requests: a socket is released after its reply
             sockets: config.concurrency + 1,
             low_ports: true,
             network: lock(&self.network).as_ref().map(|network| network.inside()),
@@ -324,8 +325,8 @@ impl Host {
                 why.into(),
             )));
         };
-        // Every instance is on the same network, so each has a port of its own; it is free again in
-        // a moment.
+        // All instances share one network, so each needs its own port; the listener frees it again
+        // at once.
         let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
             .and_then(|free| free.local_addr())
             .map_err(failed)?
@@ -345,7 +346,7 @@ impl Host {
             .stderr(input)
             .process_group(0); // so that its children end with it
         let child = command.spawn().map_err(failed)?;
-        drop(command); // and with it the writing end of the pipe
+        drop(command); // and so the writing end of the pipe
         let output = Output::follow(output.into(), self.journal.clone());
         let (pid, address) = (child.id(), SocketAddrV4::new(Ipv4Addr::LOCALHOST, port));
         let runtime = begun.elapsed();
@@ -362,7 +363,7 @@ impl Host {
         )
     }
 
-    // all of one kind: what the two ways to start have found out
+    // similar arguments: the results of the two ways to start
     #[allow(clippy::too_many_arguments)]
     fn finish(
         self: &Arc<Self>,
@@ -410,9 +411,9 @@ impl Host {
         Ok(instance)
     }
 
-    /// Ends a process if it has not ended, and says how it did.
+    /// Ends a process if it has not ended, and returns how it ended.
     fn end(&self, process: &mut Process, pid: u32) -> ExitStatus {
-        // What stands here meanwhile is seen by nobody: the caller holds the lock.
+        // The caller holds the lock, so no other code sees this placeholder.
         const UNKNOWN: ExitStatus = ExitStatus { code: None, signal: None, memory_bytes: 0 };
         let how = match std::mem::replace(process, Process::Ended(UNKNOWN)) {
             Process::Ended(how) => how,
@@ -423,11 +424,11 @@ impl Host {
                         signal: exit.signal,
                         memory_bytes: exit.max_rss_bytes,
                     },
-                    _ => UNKNOWN, // the helper is gone, and with it all instances
+                    _ => UNKNOWN, // the helper has ended, and so have all instances
                 }
             }
             Process::Plain(mut child) => {
-                // It has not been waited for, so its number is still its own.
+                // It has not been waited for, so its number still belongs to it.
                 if let Some(group) = Pid::from_raw(pid.cast_signed()) {
                     let _ = kill_process_group(group, Signal::KILL);
                 }
@@ -474,7 +475,7 @@ impl std::fmt::Display for Isolation {
 }
 
 impl Instance {
-    /// What its start took.
+    /// Times of its start.
     pub fn start(&self) -> StartUp {
         self.start
     }
@@ -489,7 +490,7 @@ impl Instance {
         &self.program
     }
 
-    /// The process's id, as this machine sees it.
+    /// The process's id on this machine.
     pub fn pid(&self) -> u32 {
         self.pid
     }
@@ -506,10 +507,10 @@ impl Instance {
         self.memory_peak_bytes.fetch_max(seen, Ordering::Relaxed).max(seen)
     }
 
-    /// Sends a request and waits for the reply, at most so long.
+    /// Sends a request and waits for the reply, for at most `limit`.
     ///
     /// # Errors
-    /// [`ExchangeError`]; of a timeout the process knows nothing yet.
+    /// [`ExchangeError`]; a time-out does not reach the process.
     pub fn exchange(&self, request: &Request, limit: Duration) -> Result<Reply, ExchangeError> {
         let deadline = Instant::now() + limit;
         loop {
@@ -529,11 +530,11 @@ impl Instance {
             }
             match result {
                 Ok((reply, _)) => {
-                    self.tell_calls_in_vain();
+                    self.report_blocked_calls();
                     return Ok(reply);
                 }
-                // The function closed it in the very moment, and has not read the request: to
-                // another connection with it.
+                // The function closed the connection at the same moment, without reading the
+                // request: send it on another one.
                 Err(NoReply::Unread) if was_kept && !self.has_ended() => {}
                 Err(NoReply::Unread) => {
                     return Err(
@@ -541,7 +542,7 @@ impl Instance {
                     );
                 }
                 Err(NoReply::ExchangeError(exchange_error)) => {
-                    self.tell_calls_in_vain(); // which may be why
+                    self.report_blocked_calls(); // it may be the reason
                     return Err(exchange_error);
                 }
             }
@@ -605,7 +606,7 @@ impl Instance {
                         }
                     };
                     self.let_go(function);
-                    self.tell_calls_in_vain();
+                    self.report_blocked_calls();
                     return Ok(Handshake::Done(verdict, note, reply));
                 }
                 Err(error) => {
@@ -623,14 +624,14 @@ impl Instance {
     }
 
     /// Says, once a run for each, what the function tried to call and could not.
-    fn tell_calls_in_vain(&self) {
+    fn report_blocked_calls(&self) {
         let (in_vain, here, nobody) = match &*lock(&self.process) {
             Process::Sandboxed(inner) => {
                 (inner.called_in_vain(), inner.called_in_vain_here(), inner.called_nobody())
             }
             _ => return,
         };
-        let is_fresh = |what: &String| lock(&self.host.told_in_vain).insert(what.clone());
+        let is_fresh = |what: &String| lock(&self.host.reported_blocked).insert(what.clone());
         let network = lock(&self.host.network).clone();
         let in_vain: Vec<String> = in_vain.into_iter().filter(is_fresh).collect();
         if !in_vain.is_empty() {
@@ -646,24 +647,24 @@ impl Instance {
         };
         // Its own port is called from outside, and may be refused until it listens.
         for address in here.into_iter().filter(|address| address.port() != PORT) {
-            let told = format!(
+            let note = format!(
                 "it was refused at {address}: nobody listens there in its own network; if a server \
                  of this machine is meant, name it with `--reach {address}`{remedy}, or with \
                  `reach` under [local] in function.toml"
             );
-            if is_fresh(&told) {
-                self.host.journal.note(told);
+            if is_fresh(&note) {
+                self.host.journal.note(note);
             }
         }
         for address in nobody {
-            let told = format!("it called {address}: nobody listens there on this machine");
-            if is_fresh(&told) {
-                self.host.journal.note(told);
+            let note = format!("it called {address}: nobody listens there on this machine");
+            if is_fresh(&note) {
+                self.host.journal.note(note);
             }
         }
     }
 
-    /// Ends it, if it has not ended.
+    /// Ends the instance, if it has not ended.
     pub fn end(&self) {
         self.ended();
     }
@@ -678,7 +679,7 @@ impl Instance {
         how
     }
 
-    /// What it means that the process is no more; `otherwise` if it was not the memory.
+    /// The verdict for an ended process; `otherwise` if memory was not the cause.
     fn fate(&self, otherwise: impl FnOnce(String) -> InvocationVerdict) -> InvocationVerdict {
         let how = self.ended();
         const KILL: i32 = 9;
@@ -697,7 +698,7 @@ impl Instance {
             match self.connect() {
                 Ok(stream) => {
                     let elapsed = started.elapsed();
-                    lock(&self.kept).push(stream); // the first request goes this way
+                    lock(&self.kept).push(stream); // for the first request
                     return Ok(elapsed);
                 }
                 Err(_) if self.has_ended() => return Err(self.failed_start()),
@@ -707,13 +708,13 @@ impl Instance {
                 }
                 Err(_) if started.elapsed() > limit => {
                     self.explain_silence();
-                    self.tell_calls_in_vain();
+                    self.report_blocked_calls();
                     self.end();
                     return Err(InvocationVerdict::PortBindingFailed(limit));
                 }
                 Err(_) => {
-                    // Nothing tells when a stranger's program listens: its end is what is waited
-                    // for between two tries.
+                    // There is no signal for the moment when another's program listens: this waits
+                    // for its end between two tries.
                     let fast = started.elapsed() < Duration::from_millis(20);
                     self.wait_end(Duration::from_micros(if fast { 100 } else { 1000 }));
                 }
@@ -722,7 +723,7 @@ impl Instance {
     }
 
     fn failed_start(&self) -> InvocationVerdict {
-        self.tell_calls_in_vain(); // which may be why
+        self.report_blocked_calls(); // it may be the reason
         if let Process::Sandboxed(inner) = &mut *lock(&self.process)
             && let Err(error) = inner.exec_ns()
         {
@@ -731,7 +732,7 @@ impl Instance {
         self.fate(InvocationVerdict::ContainerExited)
     }
 
-    /// A common mistake that the platform's sentence does not name.
+    /// Names a common mistake that the platform's message does not mention.
     fn explain_silence(&self) {
         let local = SocketAddrV4::new(Ipv4Addr::LOCALHOST, PORT);
         if self.isolation != Isolation::Process
@@ -752,7 +753,7 @@ impl Instance {
                     .pop()
                     .ok_or_else(|| io::Error::other("every socket is in use"))?;
                 if let Err(error) = connect(&socket, &self.address) {
-                    // Linux lets a TCP socket try again after a refusal
+                    // Linux allows a TCP socket to try again after a refusal
                     lock(&self.sockets).push(socket);
                     return Err(error.into());
                 }
@@ -763,11 +764,11 @@ impl Instance {
         Ok(stream)
     }
 
-    /// A connection that is still open at the other end.
+    /// A kept connection whose other end is still open.
     fn kept_connection(&self) -> Option<TcpStream> {
         loop {
             let stream = lock(&self.kept).pop()?;
-            // Nothing is to be read from it but its end.
+            // Nothing can arrive on it except its end.
             match ready([PollFd::new(&stream, PollFlags::IN)], Duration::ZERO) {
                 [true] => self.let_go(stream),
                 [false] => return Some(stream),
@@ -775,7 +776,7 @@ impl Instance {
         }
     }
 
-    /// A socket of another network is taken back to be connected again: more of them cannot be had.
+    /// Returns a socket of another network for reuse, because no more of them can be made.
     fn let_go(&self, stream: TcpStream) {
         if self.isolation != Isolation::Process && connect_unspec(&stream).is_ok() {
             lock(&self.sockets).push(stream.into());
@@ -794,7 +795,7 @@ impl Instance {
         }
         let write =
             stream.set_write_timeout(Some(left)).and_then(|()| request.write(&mut &*stream));
-        // A function may answer before it has read everything, and close: its reply is what counts.
+        // A function may answer before it has read everything, and close: its reply counts.
         let cut_off = match write.map_err(|error| error.kind()) {
             Err(io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {
                 return Err(NoReply::ExchangeError(ExchangeError::TimedOut));
@@ -812,8 +813,8 @@ impl Instance {
         match (reply, reader.get_mut().why.take()) {
             (Ok((reply, kept)), _) => Ok((reply, kept && reader.buffer().is_empty())),
             (Err(_), Some(exchange_error)) => Err(NoReply::ExchangeError(exchange_error)),
-            // Who closes a connection without having read all of it resets it (RFC 9293, section
-            // 3.6.1); who has read all of it and says nothing just closes it.
+            // Closing a connection with unread bytes resets it (RFC 9293, section 3.6.1); closing
+            // it after reading everything does not.
             (Err(WireError::Closed), None) if cut_off || is_reset_soon(stream) => {
                 Err(NoReply::Unread)
             }
@@ -827,7 +828,7 @@ impl Instance {
     fn exchange_error(&self, error: WireError) -> ExchangeError {
         match error {
             WireError::TooBig => ExchangeError::Wire(error),
-            // A process that ends takes its connections along, in no order that is promised.
+            // When a process ends, its connections close in no guaranteed order.
             _ if self.wait_end(END_GRACE) => {
                 ExchangeError::Ended(self.fate(InvocationVerdict::UserProcessExited))
             }
@@ -835,7 +836,7 @@ impl Instance {
         }
     }
 
-    /// Whether it takes more memory than it may, where no cgroup sees to that.
+    /// Whether it uses more memory than permitted, where no cgroup enforces the limit.
     fn is_over_memory(&self) -> bool {
         if self.isolation == Isolation::Cgroup {
             return false;
@@ -891,14 +892,14 @@ impl std::fmt::Display for ExitStatus {
     }
 }
 
-/// A connection's reading side that also sees the clock and the memory.
+/// Reading side of a connection that also checks the time and the memory.
 struct Watched<'a> {
     stream: &'a TcpStream,
     instance: &'a Instance,
     deadline: Instant,
-    /// Whether nothing of a reply has come.
+    /// Whether no byte of a reply has come.
     is_silent: bool,
-    /// Why reading was given up.
+    /// Why reading was stopped.
     why: Option<ExchangeError>,
 }
 
@@ -930,7 +931,7 @@ impl Read for Watched<'_> {
     }
 }
 
-/// Which of these have something to read, or have ended, within the time.
+/// Which of these can be read, or have ended, within the time.
 fn ready<const N: usize>(mut of: [PollFd<'_>; N], limit: Duration) -> [bool; N] {
     let limit = Timespec {
         tv_sec: limit.as_secs().cast_signed(),
@@ -938,12 +939,11 @@ fn ready<const N: usize>(mut of: [PollFd<'_>; N], limit: Duration) -> [bool; N] 
     };
     match poll(&mut of, Some(&limit)) {
         Ok(_) => of.each_ref().map(|fd| !fd.revents().is_empty()),
-        Err(_) => [false; N], // interrupted: the caller looks again
+        Err(_) => [false; N], // interrupted: the caller tries again
     }
 }
 
-/// Whether the end of what there is to read was followed by a reset: the system is sometimes slower
-/// to send that.
+/// Whether a reset followed the last bytes: the system sometimes sends it a little later.
 fn is_reset_soon(stream: &TcpStream) -> bool {
     ready([PollFd::new(stream, PollFlags::empty())], RESET_GRACE) == [true]
 }
@@ -964,7 +964,7 @@ fn refused(error: sandbox::Error, isolation: Isolation) -> Refused {
         sandbox::Error::Step { ref step, .. } if step.contains("its network") => {
             Refused::Network(error.to_string())
         }
-        // Some machines allow namespaces and refuse what is done inside them.
+        // Some machines permit namespaces and refuse operations inside them.
         sandbox::Error::Step { ref step, ref source }
             if is_permission(source) && !step.starts_with("entering the working directory") =>
         {

@@ -1,5 +1,5 @@
-//! One invocation: the caller's request, held to the platform's rules, and the request that an
-//! instance gets for it. It is not sent here. Platform page "WebServer image function".
+//! One invocation: the caller's request, checked against the platform's rules, and the request made
+//! of it for an instance. It is not sent here. Platform page "WebServer image function".
 
 use crate::config::{Config, Mode};
 use crate::fields;
@@ -9,19 +9,19 @@ use microimage::scf::{self, header};
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::net::IpAddr;
 
-/// A request that the platform has taken.
+/// A request that the platform has accepted.
 #[derive(Clone, Debug)]
 pub struct Invocation {
     /// Its id; retries keep it.
     pub request_id: String,
-    /// As the caller sent it.
+    /// The caller's request.
     pub request: Request,
     is_timer: bool,
     client: Option<IpAddr>,
 }
 
 impl Invocation {
-    /// Holds a request to the platform's rules: an event is JSON of at most `max_bytes`.
+    /// Checks a request against the platform's rules: an event is JSON of at most `max_bytes`.
     ///
     /// # Errors
     /// 400 or 406.
@@ -44,22 +44,22 @@ impl Invocation {
         Ok(Invocation { request_id: new_id(), request, is_timer, client: None })
     }
 
-    /// Whether a timer's trigger sent it.
+    /// Whether a timer trigger sent it.
     pub fn is_timer(&self) -> bool {
         self.is_timer
     }
 
-    /// The same, sent by this client.
+    /// Sets the client's address.
     pub(crate) fn sent_by(self, client: Option<IpAddr>) -> Invocation {
         Invocation { client, ..self }
     }
 
-    /// Who called, if that is known.
+    /// The client's address, if known.
     pub fn client(&self) -> Option<IpAddr> {
         self.client
     }
 
-    /// What the instance gets.
+    /// The request for the instance.
     pub(crate) fn outgoing(&self, config: &Config) -> Request {
         let mut headers = self.headers(config);
         let request = &self.request;
@@ -70,8 +70,8 @@ impl Invocation {
                 Request { method, target, headers, body: request.body.clone() }
             }
             Mode::Web => {
-                // The platform's own names cannot be set by a client, and ours are not for the
-                // function.
+                // Clients cannot set the platform's own names, and the emulator's fields are not
+                // for the function.
                 let is_reserved = |name: &str| {
                     let name = name.to_ascii_lowercase();
                     name.starts_with(scf::HEADER_PREFIX) || name.starts_with(fields::PREFIX)
@@ -84,8 +84,8 @@ impl Invocation {
         }
     }
 
-    /// The headers that the platform adds to a request. Units of memory and timeout are not
-    /// documented; this sends MB and seconds, as they are configured.
+    /// The headers that the platform adds to a request. The units of memory and time-out are not
+    /// documented; these are MB and seconds, as configured.
     fn headers(&self, config: &Config) -> Vec<(String, String)> {
         let mut headers = vec![
             (header::REQUEST_ID, self.request_id.clone()),
@@ -115,8 +115,8 @@ impl Invocation {
     }
 }
 
-/// A request id as the platform's look: that of a random UUID. Its numbers come from the keys that
-/// std draws for each hash map: ids must differ, and nobody relies on more.
+/// A request id in the platform's form, a random UUID. Its numbers come from the keys that std
+/// draws for each hash map: ids must differ, and need no other property.
 pub(crate) fn new_id() -> String {
     let [a, b] = [(); 2].map(|()| RandomState::new().build_hasher().finish());
     format!(

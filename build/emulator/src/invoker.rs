@@ -1,6 +1,5 @@
-//! An invocation carried out: an instance is taken, the request is sent, and the reply, or that
-//! there is none, is judged. It does not know who called. Platform pages "WebServer image function"
-//! and "Function status codes".
+//! Invoker: runs an invocation: takes an instance, sends the request, and judges the reply or its
+//! absence. Platform pages "WebServer image function" and "Function status codes".
 
 use crate::config::{Config, Mode};
 use crate::instance::{ExchangeError, Handshake};
@@ -14,19 +13,19 @@ use std::net::TcpStream;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// What the header fields of a Web function's reply may come to, in bytes.
+/// Largest header section of a Web function's reply, in bytes.
 const MAX_REPLY_HEAD_BYTES: usize = 4 << 10;
 
-/// What became of an invocation.
+/// Result of an invocation.
 #[derive(Debug)]
 pub struct InvocationResult {
     /// Its id.
     pub request_id: String,
-    /// In the platform's words.
+    /// The platform's verdict.
     pub verdict: InvocationVerdict,
-    /// What the function answered, if it did.
+    /// The function's reply, if there is one.
     pub reply: Option<Reply>,
-    /// What starting an instance took, if one was started for it.
+    /// Times of the cold start, if an instance was started for it.
     pub cold: Option<StartUp>,
     /// Time and memory.
     pub ran: Ran,
@@ -37,14 +36,14 @@ pub struct InvocationResult {
     pub printed: Vec<String>,
 }
 
-/// What runs invocations, now or later.
+/// Runs invocations, now or later.
 pub(crate) struct Invoker {
     pub(crate) pool: Arc<Pool>,
     pub(crate) journal: Arc<Journal>,
 }
 
 impl Invoker {
-    /// Runs an invocation to its end, whatever that is.
+    /// Runs an invocation to its end.
     pub(crate) fn run(&self, invocation: &Invocation) -> InvocationResult {
         let id = &invocation.request_id;
         self.journal.start(id);
@@ -155,7 +154,7 @@ impl Invoker {
     }
 }
 
-/// What a reply, or that there is none, means on the platform.
+/// The platform's verdict on a reply or its absence.
 fn judge(
     result: Result<Reply, ExchangeError>,
     config: &Config,

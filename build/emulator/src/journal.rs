@@ -1,6 +1,6 @@
-//! The log: the platform's lines in its own format, what the function prints between them, and,
-//! apart from both, notes of the emulator's own. Platform page "Log structure". It decides nothing
-//! and prints nowhere by itself: `main` says where lines go.
+//! Journal: the platform's log lines in its own format, the function's output between them, and,
+//! apart from both, notes of the emulator's own. Platform page "Log structure". `main` decides
+//! where lines go.
 
 use crate::config::Config;
 use crate::start_up::StartUp;
@@ -9,7 +9,7 @@ use std::io::Write;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-/// Of a return value this much is shown, in bytes: a line of six megabytes helps nobody.
+/// Number of bytes of a return value that are shown: a line of six megabytes is of no use.
 const SHOWN_BYTES: usize = 4096;
 
 /// Where lines go.
@@ -19,27 +19,27 @@ pub struct Journal {
 }
 
 impl Journal {
-    /// `log` gets what the platform's log would hold, `notes` what only this emulator has to say.
+    /// `log` gets the lines of the platform's log, `notes` those of the emulator alone.
     pub fn new(log: Box<dyn Write + Send>, notes: Box<dyn Write + Send>) -> Journal {
         Journal { log: Mutex::new(log), notes: Mutex::new(notes) }
     }
 
-    /// A remark of the emulator.
+    /// Writes a note of the emulator.
     pub fn note(&self, text: impl std::fmt::Display) {
         write(&self.notes, format!("firstbyte: {text}\n").as_bytes());
     }
 
-    /// START: the platform has taken the request.
+    /// START: the platform has accepted the request.
     pub fn start(&self, id: &str) {
         self.line(format_args!("START RequestId:{id}"));
     }
 
-    /// Init Report, when an instance was started for the request.
+    /// Init Report, if an instance was started for the request.
     pub fn init(&self, id: &str, start: &StartUp, config: &Config, memory_bytes: u64) {
         self.cold("Init", id, start, config, memory_bytes);
     }
 
-    /// Provisioned Report, when one was started ahead.
+    /// Provisioned Report, if one was started ahead.
     pub fn provisioned(&self, id: &str, start: &StartUp, config: &Config, memory_bytes: u64) {
         self.cold("Provisioned", id, start, config, memory_bytes);
     }
@@ -57,7 +57,7 @@ impl Journal {
             Some(returned) => {
                 self.line(format_args!("Response RequestId:{id} RetMsg:{}", shown(returned)))
             }
-            // A Web function's reply is no return value.
+            // A Web function's reply is not a return value.
             None if *verdict == InvocationVerdict::Success => {}
             None => self.line(format_args!("ERROR RequestId:{id} Result:{}", verdict.body())),
         }
@@ -75,7 +75,7 @@ impl Journal {
 
     fn cold(&self, what: &str, id: &str, start: &StartUp, config: &Config, memory_bytes: u64) {
         let [pull, runtime, function] = [start.pull, start.runtime, start.function].map(whole_ms);
-        let total = pull + runtime + function; // of what is printed: so in every published line
+        let total = pull + runtime + function; // of the printed values, as in every published line
         let (memory, used) = (config.memory_mib, mib(memory_bytes));
         self.line(format_args!(
             "{what} Report RequestId: {id} Coldstart: {total}ms (PullCode: {pull}ms InitRuntime: \
@@ -88,7 +88,7 @@ impl Journal {
     }
 }
 
-/// What an invocation took.
+/// Cost of an invocation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Ran {
     /// From sending the request to having the reply.
@@ -97,8 +97,7 @@ pub struct Ran {
     pub memory_bytes: u64,
 }
 
-/// Whole lines, one writer at a time. A reader that went away (a closed pipe) does not stop the
-/// platform.
+/// Writes whole lines, one writer at a time. A closed pipe does not stop the platform.
 fn write(to: &Mutex<Box<dyn Write + Send>>, bytes: &[u8]) {
     let mut to = to.lock().unwrap_or_else(PoisonError::into_inner);
     let _ = to.write_all(bytes).and_then(|()| to.flush());
@@ -110,7 +109,7 @@ fn shown(returned: &[u8]) -> String {
     serde_json::Value::String(format!("{text}{cut}")).to_string()
 }
 
-/// The platform counts in whole milliseconds.
+/// The platform's unit is a whole millisecond.
 fn whole_ms(duration: Duration) -> u128 {
     (duration.as_micros() + 500) / 1000
 }

@@ -1,16 +1,16 @@
-//! The platform, played in front of a running function: Tencent Cloud SCF's image functions as
+//! Emulator of the platform in front of a running function: Tencent Cloud SCF's image functions as
 //! their documents describe them, on one machine. It starts instances, sends them requests with the
 //! platform's headers, ends them when they are too slow, too big or idle, and writes the platform's
-//! log lines. It is no copy of the cloud: what no document says is decided in one place
-//! ([`verdict`]) and said so.
+//! log lines. It is not a copy of the cloud: what no document states is decided in one place
+//! ([`verdict`]), with a comment.
 //!
 //! Read in this order: [`config`], [`settings`], [`frames`], [`verdict`], [`wire`], [`program`],
 //! [`instance`], [`pool`], [`invocation`], [`invoker`], [`journal`], [`queue`], [`platform`],
 //! [`front`], [`watch`], [`sample`]. `relay` passes a WebSocket on.
 //!
 //! # Example
-//! A program in front of which the platform is played; `helper` is an executable that starts the
-//! sandbox's helper (the binary `firstbyte` does).
+//! Run a program on the emulated platform; `helper` is an executable that starts the sandbox's
+//! helper (the binary `firstbyte` does).
 //! ```no_run
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! use emulator::{config::Config, front::Front, instance::Host, journal::Journal};
@@ -52,5 +52,5 @@ pub mod verdict;
 pub mod watch;
 pub mod wire;
 
-// What a deployment says and what is played here are one port.
+// A deployment and the emulator use the same port.
 const _: () = assert!(scaffold::deploy::request::IMAGE_PORT == microimage::scf::PORT);

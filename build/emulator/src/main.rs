@@ -1,6 +1,5 @@
-//! The command line of firstbyte's session: new, run, invoke, deploy. Everything that prints, reads
-//! the environment or chooses an exit code is here: 0 is done, 1 is that something went wrong, 2 is
-//! a command that was not understood.
+//! Program firstbyte: new, run, invoke, deploy. All that prints, reads the environment or chooses
+//! an exit code is here: 0 is success, 1 is a failure, 2 is an invalid command line.
 
 #![forbid(unsafe_code)]
 
@@ -40,7 +39,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Prints; that nobody reads on (`firstbyte invoke | head -1`) is no error.
+/// Prints; a reader that closes early (`firstbyte invoke | head -1`) is not an error.
 fn printed(bytes: &[u8]) -> Result<(), Box<dyn Error>> {
     let mut out = io::stdout().lock();
     match out.write_all(bytes).and_then(|()| out.flush()) {
@@ -52,7 +51,7 @@ fn printed(bytes: &[u8]) -> Result<(), Box<dyn Error>> {
 }
 
 fn failed(why: &dyn std::fmt::Display) -> ExitCode {
-    let _ = writeln!(io::stderr(), "error: {why}"); // a closed one has nobody to tell
+    let _ = writeln!(io::stderr(), "error: {why}"); // it may be closed
     ExitCode::FAILURE
 }
 
@@ -75,15 +74,15 @@ fn command(command: &Command) -> Result<ExitCode, Box<dyn Error>> {
             }
         }
         Command::Invoke(arguments) => {
-            // The result alone is standard output: the log goes beside it.
+            // Only the result goes to standard output: the log goes to standard error.
             let journal = Arc::new(Journal::new(Box::new(io::stderr()), Box::new(io::stderr())));
             let shown = invoke::invoke(arguments, &surroundings()?, &journal, io::stdin(), stop)?;
             printed(&shown.out)?;
-            let _ = write!(io::stderr(), "{}", shown.beside); // a closed one has nobody to tell
+            let _ = write!(io::stderr(), "{}", shown.beside); // it may be closed
             return Ok(ExitCode::from(u8::from(!shown.succeeded)));
         }
         Command::Deploy(arguments) => {
-            // A deployment is not broken off because nobody reads its steps.
+            // A deployment continues if its output is closed.
             let mut unwritten = None;
             let text = deploy::deploy(arguments, &tools(), &mut |step| {
                 unwritten = unwritten.take().or(printed(format!("{step}\n").as_bytes()).err());
@@ -93,7 +92,7 @@ fn command(command: &Command) -> Result<ExitCode, Box<dyn Error>> {
         }
         Command::Completions(arguments) => {
             let script = manual::completions(Arguments::command(), arguments.shell);
-            // A reader that has enough is no failure.
+            // A reader that closes early is not a failure.
             let _ = io::stdout().write_all(script.as_bytes());
         }
         Command::Man(arguments) => {
@@ -123,8 +122,8 @@ fn surroundings() -> Result<CommandContext, Box<dyn Error>> {
     })
 }
 
-/// Says once when somebody wants an end: instances and their files are then put away. The second
-/// time the process is simply ended.
+/// Sends one message at the first signal to stop: instances and their files are then removed. The
+/// second signal ends the process at once.
 fn stop() -> io::Result<Receiver<()>> {
     let mut signals = signal_hook::iterator::Signals::new([SIGINT, SIGTERM])?;
     let (sender, receiver) = mpsc::channel();
@@ -138,7 +137,7 @@ fn stop() -> io::Result<Receiver<()>> {
     Ok(receiver)
 }
 
-/// What `tccli` will find in the environment; its secrets are looked for, not read.
+/// What `tccli` will find in the environment; secrets are checked for presence and not read.
 fn tools() -> tccli::TccliEnvironment {
     let set = |name: &str| env::var_os(name).is_some_and(|value| !value.is_empty());
     tccli::TccliEnvironment {

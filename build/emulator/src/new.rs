@@ -1,4 +1,4 @@
-//! `firstbyte new`: a project of its own.
+//! `firstbyte new`: makes a function's project.
 
 use crate::args::NewArguments;
 use scaffold::name::Name;
@@ -6,7 +6,7 @@ use scaffold::project::{self, Source};
 use std::error::Error;
 use std::path::Path;
 
-/// Makes the project; returns what to print.
+/// Makes the project; returns the text to print.
 pub fn new(arguments: &NewArguments) -> Result<String, Box<dyn Error>> {
     let name = match &arguments.name {
         Some(name) => Name::parse(name)?,

@@ -1,5 +1,5 @@
-//! The platform in front of one function: takes a request to be invoked at once, or later with
-//! retries. It reads no socket.
+//! Platform in front of one function: accepts a request to invoke at once, or later with retries.
+//! It reads no socket.
 
 use crate::config::{Config, ConfigError};
 use crate::instance::Host;
@@ -31,10 +31,10 @@ pub struct Platform {
 }
 
 impl Platform {
-    /// Plays the platform in front of `program`.
+    /// Starts an emulated platform in front of `program`.
     ///
     /// # Errors
-    /// A configuration that the platform would not take.
+    /// A configuration that the platform would refuse.
     pub fn new(
         config: Config,
         host: Arc<Host>,
@@ -44,10 +44,10 @@ impl Platform {
         Platform::observed(config, host, program, journal, None)
     }
 
-    /// The same, observed.
+    /// [`new`](Platform::new) with observers.
     ///
     /// # Errors
-    /// A configuration that the platform would not take.
+    /// A configuration that the platform would refuse.
     pub fn observed(
         config: Config,
         host: Arc<Host>,
@@ -62,12 +62,12 @@ impl Platform {
         Ok(Arc::new(Platform { queue: Queue::new(invoker.clone(), tried), invoker }))
     }
 
-    /// Invokes the function and waits for the outcome.
+    /// Invokes the function and waits for the result.
     pub fn invoke(&self, request: Request) -> InvocationResult {
         self.invoke_from(request, None)
     }
 
-    /// The same for a client whose address is known: a Web function is told.
+    /// [`invoke`](Platform::invoke) with the client's address, which a Web function gets.
     pub fn invoke_from(&self, request: Request, client: Option<IpAddr>) -> InvocationResult {
         match Invocation::new(request, self.config().mode, MAX_BODY_BYTES) {
             Ok(invocation) => self.invoker.run(&invocation.sent_by(client)),
@@ -96,7 +96,7 @@ impl Platform {
     /// Takes an event to be worked on later, with retries; returns its id.
     ///
     /// # Errors
-    /// 400, 406, or 432 when too many are waiting.
+    /// 400, 406, or 432 if too many are waiting.
     pub fn send(&self, request: Request) -> Result<String, InvocationVerdict> {
         let invocation = Invocation::new(request, self.config().mode, MAX_ASYNC_BYTES)?;
         let id = invocation.request_id.clone();
@@ -104,7 +104,7 @@ impl Platform {
         Ok(id)
     }
 
-    /// An invocation that never came to the function.
+    /// The result of an invocation that never reached the function.
     pub(crate) fn refuse(&self, verdict: InvocationVerdict) -> InvocationResult {
         self.invoker.journal.note(format_args!("refused: {verdict}"));
         let ran = Ran::default();
@@ -119,7 +119,7 @@ impl Platform {
         }
     }
 
-    /// The function's configuration; another after a swap.
+    /// The function's configuration; a swap changes it.
     pub fn config(&self) -> Arc<Config> {
         self.invoker.pool.config()
     }
@@ -129,12 +129,12 @@ impl Platform {
         &self.invoker.pool
     }
 
-    /// Where its lines go.
+    /// Its journal.
     pub fn journal(&self) -> &Arc<Journal> {
         &self.invoker.journal
     }
 
-    /// Ends everything; waiting events are dropped.
+    /// Ends all instances; waiting events are dropped.
     pub fn close(&self) {
         self.queue.close();
         self.invoker.pool.close();

@@ -1,5 +1,5 @@
-//! The instances of one function: which of them takes a request, when a new one is started, and
-//! when an idle one is ended. It knows no events and no replies.
+//! Pool: the instances of one function: which of them gets a request, when a new one is started,
+//! and when an idle one is ended.
 
 use crate::config::Config;
 use crate::instance::{Host, Instance, Isolation};
@@ -13,28 +13,28 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// How long requests in flight may still take when everything is closed.
+/// Time for requests in flight when everything is closed.
 const CLOSE_GRACE: Duration = Duration::from_secs(2);
-/// After a provisioned instance could not be started, this passes before the next try.
+/// Pause after a provisioned instance could not be started.
 const START_PAUSE: Duration = Duration::from_secs(5);
 
-/// An instance that was started ahead, as its Provisioned Report says it.
+/// An instance that was started ahead, with the values of its Provisioned Report.
 #[derive(Debug)]
 pub struct StartedAhead {
     /// The report's id.
     pub request_id: String,
-    /// What its start took.
+    /// Times of its start.
     pub start: StartUp,
     /// Its largest resident set so far.
     pub memory_bytes: u64,
-    /// What it has printed, a line each.
+    /// Its output so far, line by line.
     pub printed: Vec<String>,
 }
 
-/// Is told of each instance that was started ahead.
+/// Gets each instance that was started ahead.
 pub type AheadObserver = Box<dyn Fn(StartedAhead) + Send + Sync>;
 
-/// The instances.
+/// The instances of a function.
 pub struct Pool {
     host: Arc<Host>,
     journal: Arc<Journal>,
@@ -47,10 +47,10 @@ struct State {
     program: Arc<Program>,
     config: Arc<Config>,
     slots: Vec<Slot>,
-    /// Instances that are being started; they count against the most that may be.
+    /// Number of instances being started; they count towards the maximum.
     starting: usize,
     next_id: u64,
-    /// Changes whenever anything here does.
+    /// Counter of changes of this state.
     epoch: u64,
     closing: bool,
 }
@@ -59,23 +59,23 @@ struct Slot {
     id: u64,
     instance: Arc<Instance>,
     in_flight: usize,
-    /// Since when nothing is in flight.
+    /// Since when it has had no request.
     since: Instant,
-    /// It takes no more requests, and ends with its last one.
+    /// It gets no more requests, and ends after its last one.
     leaving: bool,
 }
 
-/// A place in an instance; give it back with [`Pool::release`].
+/// A request's place in an instance; return it with [`Pool::release`].
 pub struct Lease {
     id: u64,
-    /// Where.
+    /// The instance.
     pub instance: Arc<Instance>,
-    /// What starting it took, if it was started for this.
+    /// Times of its start, if it was started for this request.
     pub cold: Option<StartUp>,
 }
 
 impl Pool {
-    /// No instance is started yet, but for provisioned ones; `ahead` is told of these.
+    /// Starts no instance yet, except provisioned ones, which `ahead` gets.
     pub fn new(
         config: Config,
         host: Arc<Host>,
@@ -96,22 +96,22 @@ impl Pool {
         let (state, changed) = (Mutex::new(state), Condvar::new());
         let pool = Arc::new(Pool { host, journal, ahead, state, changed });
         let keeper = pool.clone();
-        // Without its keeper a pool still works: nothing is reclaimed.
+        // Without its keeper thread a pool still works; it reclaims nothing.
         let _ = thread::Builder::new().name("keeper".into()).spawn(move || keeper.keep());
         pool
     }
 
-    /// A warm instance with room, or a new one: "during a cold start each concurrent request starts
-    /// its own".
+    /// Takes a warm instance with room, or a new one: "during a cold start each concurrent request
+    /// starts its own".
     ///
     /// # Errors
-    /// 432, or why the new one did not start.
+    /// 432, or why the new one could not be started.
     pub fn acquire(&self) -> Result<Lease, InvocationVerdict> {
         let mut state = lock(&self.state);
         let mut gone = self.remove_ended(&mut state);
         let config = state.config.clone();
         let room = |slot: &&mut Slot| !slot.leaving && slot.in_flight < config.concurrency;
-        // The one that was busy last: the others become idle long enough to be ended.
+        // Take the one that was busy last, so that the others become idle long enough to be ended.
         if let Some(slot) =
             state.slots.iter_mut().filter(room).max_by_key(|slot| (slot.in_flight > 0, slot.since))
         {
@@ -131,16 +131,16 @@ impl Pool {
         let started = self.host.start(&program, &config);
         let mut state = lock(&self.state);
         state.starting -= 1;
-        self.changed.notify_all(); // also of a failure: a place is free again
+        self.changed.notify_all(); // after a failure too: a place is free again
         let instance = Arc::new(started?);
         let cold = Some(instance.start());
         let id = self.insert(&mut state, instance.clone(), 1);
         Ok(Lease { id, instance, cold })
     }
 
-    /// Gives a place back; `verdict` says what became of its request, and so of the instance.
+    /// Returns a place; `verdict` is its request's result, which decides about the instance.
     pub fn release(&self, lease: Lease, verdict: &InvocationVerdict) {
-        // "A timeout ends only its request" where an instance has several.
+        // "A timeout ends only its request" if an instance has several.
         let mut ended = Vec::new();
         let mut state = lock(&self.state);
         let only_request = matches!(verdict, InvocationVerdict::TimeLimitReached(_))
@@ -155,14 +155,14 @@ impl Pool {
         self.changed.notify_all();
         drop(state);
         drop(lease);
-        drop(ended); // ends them, which takes a moment: not under the lock
+        drop(ended); // takes a moment, so not under the lock
     }
 
-    /// Sees whether an instance starts at all, ahead of the first request: starts one, unless a
-    /// provisioned one is there or on its way.
+    /// Checks ahead of the first request whether an instance starts: starts one, unless a
+    /// provisioned one is there or being started.
     ///
     /// # Errors
-    /// Why it did not.
+    /// Why it could not be started.
     pub fn prime(&self) -> Result<StartUp, InvocationVerdict> {
         let state = lock(&self.state);
         let is_open = |state: &mut State| state.starting > 0 && state.alive() == 0;
@@ -184,11 +184,11 @@ impl Pool {
         Ok(start)
     }
 
-    /// Puts another version in, or another configuration: once an instance of it listens, it takes
-    /// the requests; those of the old one end with what they have in flight.
+    /// Replaces the version or the configuration: once an instance of the new one listens, it gets
+    /// the requests; instances of the old one end with their requests in flight.
     ///
     /// # Errors
-    /// Why the new version does not start; the old one then stays.
+    /// Why the new version cannot be started; the old one then stays.
     pub fn swap(
         &self,
         program: Program,
@@ -210,7 +210,7 @@ impl Pool {
         Ok(start)
     }
 
-    /// Has so many instances started ahead from now on; those that are more become idle ones.
+    /// Sets the number of instances started ahead; those beyond it become idle ones.
     pub fn provision(&self, instances: usize) {
         let mut state = lock(&self.state);
         let max_instances = state.config.max_instances.max(instances);
@@ -220,17 +220,17 @@ impl Pool {
         self.changed.notify_all();
     }
 
-    /// How many requests are being answered.
+    /// Number of requests being answered.
     pub fn in_flight(&self) -> usize {
         lock(&self.state).slots.iter().map(|slot| slot.in_flight).sum()
     }
 
-    /// How instances are isolated on this machine; known for sure once one was started.
+    /// Isolation of instances on this machine; certain once one was started.
     pub fn isolation(&self) -> Isolation {
         self.host.isolation()
     }
 
-    /// How many instances there are that take requests.
+    /// Number of instances that accept requests.
     pub fn instances(&self) -> usize {
         lock(&self.state).alive()
     }
@@ -240,17 +240,17 @@ impl Pool {
         lock(&self.state).slots.iter().map(|slot| slot.instance.pid()).collect()
     }
 
-    /// The configuration that holds.
+    /// The current configuration.
     pub fn config(&self) -> Arc<Config> {
         lock(&self.state).config.clone()
     }
 
-    /// The version that runs.
+    /// The current version.
     pub fn program(&self) -> Arc<Program> {
         lock(&self.state).program.clone()
     }
 
-    /// Waits until `wanted` instances take requests; says whether it came to that in time.
+    /// Waits until `wanted` instances accept requests; returns whether that happened in time.
     pub fn wait_instances(&self, wanted: usize, limit: Duration) -> bool {
         let waited = self
             .changed
@@ -258,7 +258,7 @@ impl Pool {
         waited.unwrap_or_else(PoisonError::into_inner).0.alive() == wanted
     }
 
-    /// Lets requests in flight finish for a moment, then ends every instance.
+    /// Gives requests in flight a moment to finish, then ends every instance.
     pub fn close(&self) {
         let mut state = lock(&self.state);
         state.closing = true;
@@ -269,22 +269,23 @@ impl Pool {
         let slots = std::mem::take(&mut state.slots);
         let program = state.program.clone();
         drop(state);
-        // whoever still waits for one of them learns of it
+        // a request that still waits for one of them gets an error
         slots.iter().for_each(|slot| slot.instance.end());
-        program.remove(); // a process that ends drops nothing that its threads hold
+        program.remove(); // an ending process drops nothing that its threads hold
     }
 
     fn insert(&self, state: &mut State, instance: Arc<Instance>, in_flight: usize) -> u64 {
         let id = state.next_id;
         state.next_id += 1;
         state.epoch += 1;
-        // A version may have been replaced, or everything closed, while its instance was starting.
+        // The version may have been replaced, or everything closed, while its instance was
+        // starting.
         let leaving = !Arc::ptr_eq(instance.program(), &state.program) || state.closing;
         state.slots.push(Slot { id, instance, in_flight, since: Instant::now(), leaving });
         id
     }
 
-    /// Instances that have ended by themselves while they were idle; dropped by the caller.
+    /// Removes idle instances that have ended by themselves; the caller drops them.
     fn remove_ended(&self, state: &mut State) -> Vec<Slot> {
         let mut gone = Vec::new();
         state.take(&mut gone, |slot| slot.in_flight == 0 && slot.instance.has_ended());
@@ -295,7 +296,7 @@ impl Pool {
         gone
     }
 
-    /// Ends what is idle for too long, and starts what is provisioned.
+    /// Ends instances that were idle for too long, and starts the provisioned ones.
     fn keep(&self) {
         let mut not_before = Instant::now();
         loop {
@@ -365,14 +366,14 @@ impl Pool {
         Ok(())
     }
 
-    /// Until something changes, the next instance is idle for long enough, or `until`.
+    /// Waits until something changes, the next instance has been idle for long enough, or `until`.
     fn wait(&self, state: MutexGuard<'_, State>, until: Option<Instant>) {
         let now = Instant::now();
         let idle = state.slots.iter().filter(|slot| !slot.leaving && slot.in_flight == 0);
         let reclaim = (state.alive() > state.config.provisioned)
             .then(|| idle.map(|slot| slot.since + state.config.idle).min())
             .flatten();
-        // A provisioned instance that ends by itself says so to nobody: it is looked at every
+        // There is no signal when a provisioned instance ends by itself, so it is checked every
         // second.
         let look = (state.config.provisioned > 0).then(|| now + Duration::from_secs(1));
         let next = [reclaim, look, until].into_iter().flatten().min();

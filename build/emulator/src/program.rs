@@ -1,5 +1,5 @@
-//! What an instance runs: a package to build, an ELF file or an image, made into a root filesystem
-//! that all instances of one version share, read-only. It starts nothing but cargo.
+//! Program: what an instance runs: a package to build, an ELF file or an image, made into a
+//! read-only root filesystem that all instances of one version share. It starts nothing but cargo.
 
 use microimage::cargo::{Cargo, CargoError, Function, Profile};
 use microimage::elf::Architecture;
@@ -16,24 +16,24 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
-/// What functions are built for: this machine.
+/// Architecture for which functions are built: this machine's.
 const ARCHITECTURE: Architecture =
     if cfg!(target_arch = "aarch64") { Architecture::Arm64 } else { Architecture::Amd64 };
 
-/// What a program depends on beside its sources, by its place in the folder of a package or
-/// workspace: it is watched, also where it is not there yet.
+/// Files on which a program depends besides its sources, relative to the folder of a package or
+/// workspace; they are watched even before they exist.
 pub const SETTINGS: [&str; 5] =
     ["Cargo.toml", "Cargo.lock", "function.toml", "rust-toolchain.toml", ".cargo/config.toml"];
 
-/// Where a program comes from.
+/// Source of a program.
 pub enum Source {
     /// A package or example that cargo builds.
     Package {
-        /// Which.
+        /// The function.
         function: Box<Function>,
-        /// With what.
+        /// How cargo is called.
         cargo: Cargo,
-        /// How.
+        /// The build profile.
         profile: Profile,
     },
     /// A static program.
@@ -42,16 +42,16 @@ pub enum Source {
     Image(String),
 }
 
-/// One version of the program, ready to be started any number of times. Dropping it removes its
+/// One version of the program, which can be started any number of times. Dropping it removes its
 /// files.
 pub struct Program {
-    /// Holds `rootfs`.
+    /// Folder that contains `rootfs`.
     home: Mutex<Option<TempDir>>,
     /// The root filesystem.
     pub rootfs: PathBuf,
     /// Entrypoint and arguments.
     pub argv: Vec<String>,
-    /// How many of them are the entrypoint.
+    /// How many of them belong to the entrypoint.
     entrypoint: usize,
     /// The image's environment, as `NAME=value`.
     pub env: Vec<String>,
@@ -61,54 +61,52 @@ pub struct Program {
     pub uid: u32,
     /// Group id inside the instance.
     pub gid: u32,
-    /// The files that it was made of, as far as they are known: what `--watch` looks at.
+    /// The known source files: `--watch` watches them.
     pub inputs: Vec<PathBuf>,
-    /// What of an image is not in `rootfs`, a line each.
+    /// Entries of an image that are not in `rootfs`, one line each.
     pub left_out: Vec<String>,
-    /// How long it took to have its files here; see [`Program::take_pull`].
+    /// Time for providing its files; see [`Program::take_pull`].
     pull: Mutex<Duration>,
-    /// What of that was not spent yet: the files were here before, and are played not to be.
+    /// The part of that not yet waited for: the files were here before, and the pull is simulated.
     owed: Mutex<Duration>,
 }
 
-/// Why there is no program.
+/// Why a program could not be prepared.
 #[derive(Debug, thiserror::Error)]
 pub enum ProgramError {
-    /// Cargo.
+    /// Cargo failed.
     #[error(transparent)]
     Cargo(#[from] CargoError),
     /// The image cannot be read.
     #[error(transparent)]
     Image(#[from] SourceError),
-    /// The image does not unpack.
+    /// The image cannot be unpacked.
     #[error(transparent)]
     Unpack(#[from] UnpackError),
     /// Its user is not known.
     #[error(transparent)]
     User(#[from] UserError),
-    /// A path, and nothing is there.
-    #[error(
-        "there is no file `{0}`; name a static program, or a package or example of this workspace"
-    )]
+    /// The path does not exist.
+    #[error("no file `{0}`; name a static program, or a package or example of this workspace")]
     NoFile(String),
-    /// A file or folder on this side.
+    /// A file or folder on this machine failed.
     #[error("`{path}` cannot be {what}: {source}")]
     File {
-        /// Which.
+        /// Its path.
         path: PathBuf,
-        /// What was tried.
+        /// The operation.
         what: &'static str,
-        /// The system's word.
+        /// The underlying I/O error.
         source: io::Error,
     },
 }
 
 impl Source {
-    /// What `name` means, seen from `folder`: the path of a file, a package or example of the
-    /// workspace around it, or, without a name, that workspace's function.
+    /// Finds `name` from `folder`: the path of a file, a package or example of the workspace around
+    /// it, or, without a name, that workspace's function.
     ///
     /// # Errors
-    /// [`ProgramError`], which lists what there is.
+    /// [`ProgramError`], which lists the known names.
     pub fn find(
         name: Option<&str>,
         folder: &Path,
@@ -126,7 +124,7 @@ impl Source {
         Ok(Source::Package { function: Box::new(function), cargo: cargo.clone(), profile })
     }
 
-    /// Builds it where it is built, and lays out its files.
+    /// Builds the program if it has sources, and lays out its files.
     ///
     /// # Errors
     /// [`ProgramError`].
@@ -144,8 +142,8 @@ impl Source {
         }
     }
 
-    /// The folder of the package that is built, where its function.toml is; `None` where the
-    /// program is all there is.
+    /// The folder of the package, which contains its function.toml; `None` if only a program is
+    /// given.
     pub fn folder(&self) -> Option<&Path> {
         match self {
             Source::Package { function, .. } => {
@@ -155,7 +153,7 @@ impl Source {
         }
     }
 
-    /// What a person would call it.
+    /// Its name for messages.
     pub fn name(&self) -> String {
         match self {
             Source::Package { function, .. } => function.name().to_owned(),
@@ -222,17 +220,17 @@ impl Program {
         })
     }
 
-    /// What is started where `command` stands for the entrypoint and `args` for the arguments.
+    /// Arguments with `command` in place of the entrypoint and `args` in place of the arguments.
     pub fn argv_with(&self, command: Option<&str>, args: Option<&[String]>) -> Vec<String> {
         let (entrypoint, arguments) = self.argv.split_at(self.entrypoint);
         let first = command.map_or_else(|| entrypoint.to_vec(), |command| vec![command.to_owned()]);
         [&first, args.unwrap_or(arguments)].concat()
     }
 
-    /// The same files started in another way: `command` instead of the image's entrypoint, `args`
-    /// instead of its arguments (API CreateFunction, Code.ImageConfig). The files stay this
-    /// program's: it has to outlive what is started of them. Its first instance pays for `pull`, by
-    /// a wait of that time: nothing is unpacked again.
+    /// The same files, started in another way: `command` in place of the image's entrypoint, `args`
+    /// in place of its arguments (API CreateFunction, Code.ImageConfig). This program owns the
+    /// files and must outlive the variant's instances. The variant's first instance waits for the
+    /// time `pull`: nothing is unpacked again.
     pub fn variant(
         &self,
         command: Option<&str>,
@@ -257,24 +255,23 @@ impl Program {
         }
     }
 
-    /// How long it took to have its files here, building not included: what the platform calls
-    /// PullCode. No network is in it. The first instance pays for it; to those that come later it
-    /// is zero.
+    /// The time for providing its files, without the build and without a network: the platform's
+    /// PullCode. The first instance gets it; for later ones it is zero.
     pub fn take_pull(&self) -> Duration {
         std::mem::take(&mut *self.pull.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// What the first instance still has to wait for; to those that come later it is zero.
+    /// The time that the first instance still has to wait; for later ones it is zero.
     pub(crate) fn take_owed(&self) -> Duration {
         std::mem::take(&mut *self.owed.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Removes its files; nothing can be started of it any more.
+    /// Removes its files; no instance can be started afterwards.
     pub fn remove(&self) {
         drop(self.home.lock().unwrap_or_else(PoisonError::into_inner).take());
     }
 
-    /// Whether the other runs the same bytes in the same way. Images are not compared.
+    /// Whether both run the same bytes in the same way. Images are not compared.
     pub fn is_same_elf(&self, other: &Program) -> bool {
         let bytes = |program: &Program| fs::read(program.rootfs.join("app")).ok();
         self.argv == other.argv && bytes(self).is_some_and(|mine| Some(mine) == bytes(other))
@@ -290,8 +287,8 @@ fn home() -> Result<(TempDir, PathBuf), ProgramError> {
     Ok((home, rootfs))
 }
 
-/// What cargo says that a program was compiled of (its dep-info file, a make rule), with the
-/// manifests and settings around those files. Dependencies from a registry are not among them.
+/// The files from which cargo compiled a program (its dep-info file, a make rule), with the
+/// manifests and settings around them; without dependencies from a registry.
 fn inputs_of(executable: &Path, workspace: &Path) -> Vec<PathBuf> {
     let rule = fs::read_to_string(executable.with_extension("d")).unwrap_or_default();
     let rule =
@@ -311,8 +308,7 @@ fn inputs_of(executable: &Path, workspace: &Path) -> Vec<PathBuf> {
     inputs
 }
 
-/// The name of the package whose folder `folder` is, so that a person in a package's folder gets
-/// that package.
+/// The name of the package in `folder`, so that a command in a package's folder means that package.
 fn package_of(folder: &Path) -> Option<String> {
     let manifest: toml::Table = fs::read_to_string(folder.join("Cargo.toml")).ok()?.parse().ok()?;
     if manifest.contains_key("workspace") {

@@ -1,5 +1,5 @@
-//! Asynchronous invocations: taken at once, worked on when there is room, tried again when the
-//! function failed. Platform pages "Retry policies" and "Quotas": two retries a minute apart,
+//! Queue of asynchronous invocations: accepted at once, run when an instance is free, retried if
+//! the function failed. Platform pages "Retry policies" and "Quotas": two retries a minute apart,
 //! events live six hours, 100,000 may wait.
 
 use crate::invocation::Invocation;
@@ -10,7 +10,7 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Events that may wait.
+/// Largest number of waiting events.
 const MAX_WAITING: usize = 100_000;
 /// How long an event is kept.
 const TIME_TO_LIVE: Duration = Duration::from_secs(6 * 3600);
@@ -20,7 +20,7 @@ pub(crate) struct Queue {
     shared: Arc<Shared>,
 }
 
-/// Is told of each try of an asynchronous invocation, and which retry it was.
+/// Gets each try of an asynchronous invocation, with the number of retries before it.
 pub type Observer = Box<dyn Fn(&InvocationResult, u32) + Send + Sync>;
 
 struct Shared {
@@ -41,7 +41,7 @@ struct Job {
     invocation: Invocation,
     due: Instant,
     taken: Instant,
-    /// Retries that were made.
+    /// Number of retries so far.
     retries: u32,
 }
 
@@ -77,7 +77,7 @@ impl Queue {
 }
 
 impl Shared {
-    /// Starts what is due, one thread each, never more than there can be instances.
+    /// Starts what is due, one thread each, at most as many as there can be instances.
     fn work(self: Arc<Self>) {
         let mut state = lock(&self.state);
         while !state.closing {

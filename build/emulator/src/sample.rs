@@ -1,5 +1,5 @@
-//! Events to invoke with: the project's own in `events/`, then the samples that this program
-//! carries, which are those of tests/data/events (its README says where each is from).
+//! Events for invocations: the project's own in `events/`, then the samples contained in this
+//! program, which are those of tests/data/events (its README has their sources).
 
 use include_dir::{Dir, include_dir};
 use std::collections::BTreeMap;
@@ -11,14 +11,14 @@ static SAMPLES: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../../tests/data/eve
 /// A project's own events.
 const FOLDER: &str = "events";
 
-/// An event by name.
+/// A named event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sample {
-    /// As `firstbyte invoke NAME` takes it.
+    /// Its name for `firstbyte invoke NAME`.
     pub name: String,
-    /// Where it is from.
+    /// Its source.
     pub origin: String,
-    /// JSON.
+    /// Its JSON.
     pub bytes: Vec<u8>,
 }
 
@@ -28,12 +28,12 @@ pub enum SampleError {
     /// It is neither a name nor a file.
     #[error("`{name}` is neither a file nor a sample{hint}; `--list` names the samples")]
     Unknown {
-        /// What was asked for.
+        /// The requested name.
         name: String,
-        /// What was probably meant.
+        /// A suggestion.
         hint: String,
     },
-    /// A project has several events, and which was not said.
+    /// The project has several events, and the command line names none.
     #[error("there are several events in {FOLDER}/; say which: {0}")]
     Several(String),
     /// A file that cannot be read.
@@ -41,12 +41,12 @@ pub enum SampleError {
     File {
         /// Which.
         path: PathBuf,
-        /// The system's word.
+        /// The underlying I/O error.
         source: io::Error,
     },
 }
 
-/// All events that have names, those of the project around `folder` first.
+/// All named events, those of the project around `folder` first.
 pub fn all(folder: &Path) -> Vec<Sample> {
     let mut all = own(folder);
     let carried =
@@ -56,7 +56,7 @@ pub fn all(folder: &Path) -> Vec<Sample> {
     all
 }
 
-/// The event that `wanted` means: a path, or a sample's name.
+/// The event for `wanted`: a path, or a sample's name.
 ///
 /// # Errors
 /// [`SampleError`].
@@ -83,7 +83,7 @@ pub fn find(folder: &Path, wanted: &str) -> Result<Vec<u8>, SampleError> {
     Err(SampleError::Unknown { name: wanted.to_owned(), hint })
 }
 
-/// The event of a project that has one only; of one that has none an empty object.
+/// The event of a project that has exactly one; an empty object for a project without events.
 ///
 /// # Errors
 /// [`SampleError::Several`] names them.
@@ -115,7 +115,7 @@ fn own(folder: &Path) -> Vec<Sample> {
     own
 }
 
-/// Recorded replies are no events.
+/// The contained samples, without recorded replies.
 fn carried() -> Vec<Sample> {
     let origins = origins();
     let files = SAMPLES
@@ -133,7 +133,7 @@ fn carried() -> Vec<Sample> {
     carried
 }
 
-/// The second column of the table in the samples' README: how far each is evidence.
+/// The second column of the table in the samples' README: the kind of evidence for each.
 fn origins() -> BTreeMap<String, String> {
     let readme =
         SAMPLES.get_file("README.md").and_then(|file| file.contents_utf8()).unwrap_or_default();
@@ -149,7 +149,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_sample_is_json_and_says_where_it_is_from() {
+    fn every_sample_is_json_and_has_its_origin() {
         let samples = carried();
         assert!(samples.len() > 30, "{}", samples.len());
         for sample in samples {

@@ -1,5 +1,5 @@
-//! What a project's function.toml says, as far as the emulator plays it. The file has one reader,
-//! scaffold's, so that what runs here is what is deployed.
+//! function.toml, as far as the emulator uses it. scaffold reads the file for both, so that the
+//! emulator runs what a deployment sends.
 
 use crate::config::{Config, Mode};
 use scaffold::deploy::function::Function;
@@ -15,15 +15,15 @@ const FILE: &str = "function.toml";
 /// Why the file cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum SettingsError {
-    /// It is there and cannot be read.
+    /// The file exists and cannot be read.
     #[error("`{path}` cannot be read: {source}")]
     File {
         /// Which.
         path: PathBuf,
-        /// The system's word.
+        /// The underlying I/O error.
         source: io::Error,
     },
-    /// It says something that the platform would not take.
+    /// It has settings that the platform would refuse.
     #[error(transparent)]
     Mistakes(#[from] Mistakes),
 }
@@ -41,8 +41,8 @@ pub fn read(folder: &Path) -> Result<Option<Function>, SettingsError> {
     }
 }
 
-/// Puts what the file says into `config`. Its time for pull and start is more than the platform
-/// gives a server to listen: it counts where it is less.
+/// Applies the file to `config`. The file's time for pull and start is longer than the platform's
+/// time for listening, so it counts only if it is shorter.
 pub fn apply(function: Function, config: &mut Config) {
     let seconds = |seconds| Duration::from_secs(u64::from(seconds));
     let count = |count| usize::try_from(count).unwrap_or(usize::MAX);

@@ -1,27 +1,26 @@
-//! What a cold start consists of, in the platform's words. It starts nothing. Platform page "Log
-//! structure", Init Report.
+//! Parts of a cold start, with the platform's names. Platform page "Log structure", Init Report.
 
 use std::time::Duration;
 
-/// What starting an instance took: a cold start's parts in the platform's words.
+/// Times of an instance's start: the parts of a cold start with the platform's names.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct StartUp {
-    /// The image's bytes put into place: PullCode.
+    /// Providing the image's files: PullCode.
     pub pull: Duration,
-    /// From the decision to the program: InitRuntime.
+    /// From the decision to start until the program runs: InitRuntime.
     pub runtime: Duration,
-    /// From the program's start to its listening: InitFunction.
+    /// From the program's start until it listens: InitFunction.
     pub function: Duration,
 }
 
 impl StartUp {
-    /// The whole of it.
+    /// The sum of the parts.
     pub fn total(&self) -> Duration {
         self.pull + self.runtime + self.function
     }
 }
 
-/// A duration as people read it here, in milliseconds.
+/// A duration in milliseconds, as text.
 pub fn milliseconds(duration: Duration) -> String {
     format!("{:.1} ms", duration.as_secs_f64() * 1e3)
 }

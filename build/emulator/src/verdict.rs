@@ -1,6 +1,6 @@
-//! What became of an invocation, in the platform's words: status numbers and messages. Platform
-//! page "Function status codes" and the image functions' page; where those are silent, a comment
-//! says what was decided.
+//! Verdict: the result of an invocation with the platform's status numbers and messages. Platform
+//! page "Function status codes" and the image functions' page; where those state nothing, a comment
+//! has the decision.
 
 use crate::frames::{MAX_MESSAGE_BYTES, Side};
 use microimage::scf;
@@ -11,16 +11,16 @@ use std::time::Duration;
 pub enum InvocationVerdict {
     /// The function answered, and not with a failure.
     Success,
-    /// 430: the function answered, and said that it failed. Which HTTP status says so is documented
-    /// nowhere: here, for event functions, every one that is not 2xx.
+    /// 430: the function answered with a failure. No document states which HTTP status means that:
+    /// here, for event functions, every one that is not 2xx.
     UserCodeException(u16),
-    /// 429: more instances were to be started than the region starts in a minute.
+    /// 429: more starts were needed than the region permits in a minute.
     BurstLimit,
-    /// 432: every instance that may exist is busy.
+    /// 432: the maximum of instances is reached, and all are busy.
     ResourceLimitReached,
-    /// 433: no reply within the function's timeout.
+    /// 433: no reply within the function's time-out.
     TimeLimitReached(Duration),
-    /// 434: the instance took more memory than it may.
+    /// 434: the instance exceeded its memory.
     MemoryLimitReached,
     /// 439: the process ended while it was answering.
     UserProcessExited(String),
@@ -30,13 +30,13 @@ pub enum InvocationVerdict {
     ContainerInitError(String),
     /// 446: nothing listened on the port in time.
     PortBindingFailed(Duration),
-    /// 407: the reply is too big; what of it.
+    /// 407: the reply is too big, and which part of it.
     ReplyTooBig(&'static str),
     /// 406: the event is too big.
     EventTooBig,
-    /// 400: the event is no JSON.
+    /// 400: the event is not JSON.
     NoJson,
-    /// 443: what came back is no HTTP.
+    /// 443: the reply is not HTTP.
     BadReply(String),
     /// 439 or 456: a WebSocket was ended, by the function or the client, with a code that says no
     /// success; 1006 stands for no code at all.
@@ -48,19 +48,19 @@ pub enum InvocationVerdict {
     WebSocketIdle(Duration),
 }
 
-/// Whether an asynchronous invocation is tried again.
+/// Whether an asynchronous invocation is retried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Retry {
-    /// The caller's mistakes, and what has succeeded.
+    /// Not: for the caller's mistakes, and after success.
     Never,
-    /// The function's failures: as often as configured.
+    /// As often as configured: for the function's failures.
     Counted,
-    /// No instance was free: as long as an event lives.
+    /// As long as the event lives: for lack of a free instance.
     UntilCapacity,
 }
 
 impl InvocationVerdict {
-    /// The platform's number.
+    /// The platform's status number.
     pub fn status(&self) -> u16 {
         match self {
             InvocationVerdict::Success => 200,
@@ -85,7 +85,7 @@ impl InvocationVerdict {
         }
     }
 
-    /// What the platform says, as far as its words are known; `None` for success.
+    /// The platform's message, as far as it is known; `None` for success.
     pub fn message(&self) -> Option<String> {
         Some(match self {
             InvocationVerdict::Success => return None,
@@ -117,7 +117,7 @@ impl InvocationVerdict {
                 format!("User process exit when running: it {how}")
             }
             InvocationVerdict::BadReply(why) => {
-                format!("UserCodeError: the reply is no HTTP/1.1: {why}")
+                format!("UserCodeError: the reply is not HTTP/1.1: {why}")
             }
             InvocationVerdict::WebSocketClosed(Side::Function, code) => {
                 format!("the function ended the WebSocket with {code}")
@@ -133,7 +133,7 @@ impl InvocationVerdict {
                 format!("nothing was said on the WebSocket for {} seconds", idle.as_secs_f64())
             }
             InvocationVerdict::ContainerInitError(why) => format!("ContainerInitError: {why}"),
-            // The platform's own sentence, its spacing included.
+            // The platform's own sentence, with its spacing.
             InvocationVerdict::PortBindingFailed(limit) => format!(
                 "The request timed out in {}ms.Please confirm your http server have enabled \
                  listening on port {}.",
@@ -143,7 +143,7 @@ impl InvocationVerdict {
         })
     }
 
-    /// What the platform does with an asynchronous invocation that ended so.
+    /// How the platform retries an asynchronous invocation with this result.
     pub fn retry(&self) -> Retry {
         match self {
             InvocationVerdict::Success
@@ -167,7 +167,7 @@ impl InvocationVerdict {
         )
     }
 
-    /// The body that a caller gets instead of a result, in the shape that the platform's logs show.
+    /// The body that a caller gets instead of a result, in the form of the platform's logs.
     pub fn body(&self) -> String {
         let message = self.message().unwrap_or_default();
         serde_json::json!({"errorCode": -1, "errorMessage": message, "statusCode": self.status()})
@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn says_of_a_silent_port_what_the_platform_says() {
+    fn a_silent_port_has_the_platforms_message() {
         let expected = "The request timed out in 30000ms.Please confirm your http server have \
                         enabled listening on port 9000.";
         let verdict =

@@ -1,6 +1,5 @@
-//! Changes of the files that a program is made of, and what follows: it is built again and put in
-//! place of the version that runs, without a request being dropped. Of images nothing is watched:
-//! nobody edits them.
+//! Watch: when a file of a program changes, the program is built again and replaces the running
+//! version, without dropping a request. Images are not watched.
 
 use crate::config::Config;
 use crate::pool::Pool;
@@ -14,12 +13,12 @@ use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
-/// Files are written one after another: this long nothing more must come.
+/// Length of the pause that ends a series of changes: files are written one after another.
 const QUIET: Duration = Duration::from_millis(80);
-/// And no longer than this is waited for quiet.
+/// Longest wait for such a pause.
 const MOST: Duration = Duration::from_secs(2);
 
-/// Looks at a program's files.
+/// Watches a program's files.
 pub struct Watch {
     watcher: RecommendedWatcher,
     changes: Receiver<notify::Result<Event>>,
@@ -27,7 +26,7 @@ pub struct Watch {
     inputs: BTreeSet<PathBuf>,
 }
 
-/// Why nothing can be watched.
+/// Why a program cannot be watched.
 #[derive(Debug, thiserror::Error)]
 pub enum WatchError {
     /// There are no files.
@@ -38,16 +37,16 @@ pub enum WatchError {
     Notify(#[from] notify::Error),
 }
 
-/// What came of a change.
+/// Result of a change.
 #[derive(Debug)]
 pub enum Swap {
-    /// The same program came out, with the same configuration.
+    /// The new build is the same program, with the same configuration.
     Same,
-    /// Another runs.
+    /// Another version runs.
     Done(StartUp),
-    /// It does not build.
+    /// The build failed.
     NotBuilt(ProgramError),
-    /// It does not start.
+    /// The new version does not start.
     NotStarted(InvocationVerdict),
 }
 
@@ -65,7 +64,7 @@ impl Watch {
         if watch.folders.is_empty() { Err(WatchError::Nothing) } else { Ok(watch) }
     }
 
-    /// Watches the sources of a package of which no program has come yet, in its folder.
+    /// Watches the sources in the folder of a package that has not been built yet.
     ///
     /// # Errors
     /// [`WatchError`].
@@ -85,8 +84,8 @@ impl Watch {
         Ok(Watch { watcher, changes, folders: BTreeSet::new(), inputs })
     }
 
-    /// Waits for a change and the quiet after it; the file that changed first, or `None` when the
-    /// time is over.
+    /// Waits for a change and the pause after it. Returns the file that changed first, or `None`
+    /// when the time is over.
     pub fn wait(&self, limit: Duration) -> Option<PathBuf> {
         let until = Instant::now() + limit;
         let mut first = None;
@@ -104,14 +103,14 @@ impl Watch {
         first
     }
 
-    /// Builds `source` again and puts what comes of it in place, with this configuration.
+    /// Builds `source` again and replaces the running version, with this configuration.
     pub fn swap(&mut self, source: &Source, pool: &Pool, config: Arc<Config>) -> Swap {
         let program = match source.prepare() {
             Ok(program) => program,
             Err(error) => return Swap::NotBuilt(error),
         };
-        // A file more may belong to it now. One that cannot be watched is noticed by nobody until
-        // the next change.
+        // It may consist of more files now. If one cannot be watched, the next change of another
+        // one still works.
         let _ = self.look_at(&program);
         if program.is_same_elf(&pool.program()) && config == pool.config() {
             return Swap::Same;
@@ -122,7 +121,7 @@ impl Watch {
         }
     }
 
-    /// Folders are watched rather than files: editors replace a file by another of the same name.
+    /// Watches folders rather than files: editors replace a file by another of the same name.
     fn look_at(&mut self, program: &Program) -> Result<(), WatchError> {
         self.inputs = program.inputs.iter().cloned().collect();
         let folders: BTreeSet<PathBuf> =

@@ -1,17 +1,17 @@
-//! HTTP/1.1 as the platform needs it on both sides: a request read from a client, a reply read from
-//! an instance. Whole messages with limits; no pipelining, no trailers kept. RFC 9112.
+//! HTTP/1.1 for both sides of the platform: reads a client's request and an instance's reply. Whole
+//! messages with limits; no pipelining, trailers are dropped. RFC 9112.
 
 use std::io::{self, BufRead, Read, Write};
 
-/// The longest head, in bytes.
+/// Largest head, in bytes.
 const MAX_HEAD_BYTES: usize = 64 * 1024;
-/// The longest body, in bytes: SCF's for events and replies.
+/// Largest body, in bytes: SCF's limit for events and replies.
 pub use microimage::scf::MAX_BODY_BYTES;
 
 /// Header fields in their order.
 pub type Fields = Vec<(String, String)>;
 
-/// A request, whole.
+/// A complete request.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Request {
     /// The method.
@@ -24,7 +24,7 @@ pub struct Request {
     pub body: Vec<u8>,
 }
 
-/// A reply, whole.
+/// A complete reply.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Reply {
     /// Status code.
@@ -35,24 +35,24 @@ pub struct Reply {
     pub body: Vec<u8>,
 }
 
-/// Why there is no message.
+/// Why a message could not be read.
 #[derive(Debug, thiserror::Error)]
 pub enum WireError {
     /// The other side closed before the first byte.
     #[error("the connection was closed without a reply")]
     Closed,
-    /// It is no HTTP/1.1.
+    /// It is not HTTP/1.1.
     #[error("{0}")]
     Syntax(String),
-    /// The body is over the limit.
+    /// The body exceeds the limit.
     #[error("the body is over the limit")]
     TooBig,
-    /// The socket.
+    /// The socket failed.
     #[error("the connection failed: {0}")]
     Io(#[from] io::Error),
 }
 
-/// The field's value; names are compared without case.
+/// A field's value; names are compared without case.
 pub fn field<'a>(headers: &'a Fields, name: &str) -> Option<&'a str> {
     headers.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
 }
@@ -83,7 +83,7 @@ pub fn is_hop(name: &str) -> bool {
 }
 
 impl Request {
-    /// Reads a request; `None` if the client has closed before its first byte.
+    /// Reads a request; `None` if the client closed before its first byte.
     ///
     /// # Errors
     /// [`WireError`].
@@ -91,7 +91,7 @@ impl Request {
         Request::read_up_to(from, MAX_BODY_BYTES)
     }
 
-    /// The same with another limit of the body, in bytes.
+    /// [`read`](Request::read) with another limit for the body, in bytes.
     ///
     /// # Errors
     /// [`WireError`].
@@ -107,14 +107,14 @@ impl Request {
         let mut parsed = httparse::Request::new(&mut fields);
         parsed
             .parse(&head)
-            .map_err(|error| WireError::Syntax(format!("the request is no HTTP/1.1: {error}")))?;
+            .map_err(|error| WireError::Syntax(format!("the request is not HTTP/1.1: {error}")))?;
         let headers = owned(parsed.headers);
         let (method, target) = (parsed.method.unwrap_or_default(), parsed.path.unwrap_or_default());
         let mut request =
             Request { method: method.into(), target: target.into(), headers, body: Vec::new() };
         let length = length(&request.headers)?;
         if matches!(length, Length::Exactly(length) if length > max_bytes as u64) {
-            return Err(WireError::TooBig); // before a client that asks is told to send it
+            return Err(WireError::TooBig); // before `100 Continue` is sent
         }
         if field(&request.headers, "expect")
             .is_some_and(|value| value.eq_ignore_ascii_case("100-continue"))
@@ -128,10 +128,10 @@ impl Request {
         Ok(Some(request))
     }
 
-    /// Writes it, for a connection that is kept.
+    /// Writes the request, for a connection that is kept.
     ///
     /// # Errors
-    /// The socket's.
+    /// The socket's error.
     pub fn write(&self, to: &mut impl Write) -> io::Result<()> {
         let mut out = format!("{} {} HTTP/1.1\r\n", self.method, self.target).into_bytes();
         if field(&self.headers, "host").is_none() {
@@ -184,7 +184,7 @@ impl Reply {
         }
     }
 
-    /// Reads the reply to a request with that method; the second value says whether the connection
+    /// Reads the reply to a request with this method; the second value is whether the connection
     /// may be used again.
     ///
     /// # Errors
@@ -235,17 +235,16 @@ impl Reply {
         }
     }
 
-    /// Writes it as the reply to a request with that method: to HEAD goes the length of the body,
-    /// and no body.
+    /// Writes the reply to a request with this method: for HEAD the body's length without the body.
     ///
     /// # Errors
-    /// The socket's.
+    /// The socket's error.
     pub fn write(&self, method: &str, to: &mut impl Write) -> io::Result<()> {
         let out = format!("HTTP/1.1 {} {}\r\n", self.status, reason(self.status)).into_bytes();
         let body = if method == "HEAD" { &[] } else { self.body.as_slice() };
         let length = match (self.status, self.body.len() as u64) {
             (204 | 304, _) => None,
-            // To HEAD a function says how long the body would be.
+            // For HEAD a function sends the length that the body would have.
             (_, 0) => Some(
                 field(&self.headers, "content-length")
                     .and_then(|text| text.parse().ok())
@@ -257,12 +256,12 @@ impl Reply {
     }
 }
 
-/// The way to answer a client that waits with its body.
+/// Sends `100 Continue` to a client that waits with its body.
 pub trait Write100 {
     /// Sends 100 Continue.
     ///
     /// # Errors
-    /// The socket's.
+    /// The socket's error.
     fn go_on(&mut self) -> io::Result<()>;
 }
 
@@ -304,7 +303,7 @@ fn write_rest(
     to.flush()
 }
 
-/// A head with its empty line.
+/// Reads a head with its empty line.
 fn head(from: &mut impl BufRead) -> Result<Vec<u8>, WireError> {
     let mut head = Vec::new();
     loop {
@@ -321,7 +320,7 @@ fn head(from: &mut impl BufRead) -> Result<Vec<u8>, WireError> {
             });
         }
         match &head[before..] {
-            // an empty line before the first is allowed
+            // an empty line before the first one is allowed
             b"\r\n" | b"\n" if before == 0 => head.clear(),
             b"\r\n" | b"\n" => return Ok(head),
             _ => {}
@@ -352,7 +351,7 @@ fn length(headers: &Fields) -> Result<Length, WireError> {
                 Ok(length) if first.bytes().all(|b| b.is_ascii_digit()) => {
                     Ok(Length::Exactly(length))
                 }
-                _ => wrong("its content-length is no number"),
+                _ => wrong("its content-length is not a number"),
             }
         }
         (None, _) => wrong("its content-lengths differ"),
@@ -381,8 +380,9 @@ fn body(from: &mut impl BufRead, length: Length, max_bytes: usize) -> Result<Vec
         Length::Chunked => loop {
             let size = chunk_line(from)?;
             let size = size.split(';').next().unwrap_or_default().trim();
-            let size = u64::from_str_radix(size, 16)
-                .map_err(|_| WireError::Syntax("a chunk's size is no hexadecimal number".into()))?;
+            let size = u64::from_str_radix(size, 16).map_err(|_| {
+                WireError::Syntax("a chunk's size is not a hexadecimal number".into())
+            })?;
             if size.saturating_add(body.len() as u64) > max_bytes as u64 {
                 return Err(WireError::TooBig);
             }
@@ -393,14 +393,16 @@ fn body(from: &mut impl BufRead, length: Length, max_bytes: usize) -> Result<Vec
             let expected = body.len() as u64 + size;
             from.take(size).read_to_end(&mut body)?;
             if body.len() as u64 != expected || !chunk_line(from)?.is_empty() {
-                return Err(WireError::Syntax("a chunk is not as long as it says".into()));
+                return Err(WireError::Syntax(
+                    "a chunk's length differs from its size line".into(),
+                ));
             }
         },
     }
     Ok(body)
 }
 
-/// A line of the chunked coding, without its end.
+/// Reads a line of the chunked coding, without its end.
 fn chunk_line(from: &mut impl BufRead) -> Result<String, WireError> {
     let mut line = Vec::new();
     from.by_ref().take(4096).read_until(b'\n', &mut line)?;
@@ -478,8 +480,8 @@ mod tests {
 
     #[test]
     fn a_reply_to_head_has_the_bodys_length_and_no_body() {
-        let reply = Reply::new(446, "text/plain", "nobody listens");
-        for (method, expected) in [("GET", "\r\n\r\nnobody listens"), ("HEAD", "\r\n\r\n")] {
+        let reply = Reply::new(446, "text/plain", "no listener");
+        for (method, expected) in [("GET", "\r\n\r\nno listener"), ("HEAD", "\r\n\r\n")] {
             let mut out = Vec::new();
             reply.write(method, &mut out).unwrap();
             let out = String::from_utf8(out).unwrap();

@@ -57,7 +57,7 @@ fn takes_requests_of_its_key_only_and_says_why_not() {
         let error = act(service, version, action, body).unwrap_err();
         assert!(error.starts_with(&format!("{code}: ")), "{error}");
     }
-    // Nothing of a key is said, nor printed.
+    // Nothing of a key is sent or printed.
     let printed = [stand_in.notes.all(), stand_in.log.all()].concat().join("\n");
     assert!(!printed.contains("secret-of-theirs"), "{printed}");
     // An unsigned request, and no HTTP.
@@ -243,7 +243,7 @@ fn calls_have_a_result_a_status_and_lines() {
         assert_eq!(bad["InvokeResult"], -1);
     }
 
-    // Nobody waits: the result is in the log.
+    // Asynchronous: the result is in the log.
     let later = json!({
         "FunctionName": "calls", "InvocationType": "Event", "ClientContext": r#"{"do":"version"}"#,
     });

@@ -103,7 +103,7 @@ fn triggers_are_made_fire_and_go_and_a_second_run_changes_nothing() {
     assert!(second.status.success(), "{}", said(&second));
     assert_eq!(listed(), before, "nothing was changed");
 
-    // What is somebody else's stays, and what function.toml no longer has goes.
+    // A trigger made elsewhere stays, and one that function.toml no longer has is removed.
     client.ok(
         "CreateTrigger",
         json!({"FunctionName": "hello", "TriggerName": "theirs", "Type": "timer",

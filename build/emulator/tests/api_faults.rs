@@ -224,7 +224,7 @@ fn calls_fail_as_the_platform_fails_and_a_connection_is_reset() {
     let error = client.act("scf", "2018-04-16", "InvokeFunction", &body).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::ConnectionReset, "{error}");
     let after = client.tell("failing", "$LATEST", "count");
-    assert_eq!(after["RetMsg"], "3", "the function was called, and nobody learned of it");
+    assert_eq!(after["RetMsg"], "3", "the function was called, and its result was lost");
 }
 
 #[test]
@@ -319,10 +319,10 @@ fn the_control_path_takes_what_it_knows_and_says_what_is_wrong() {
     let order = json!({"clear": ["logs-missing"], "add": ["fail=439"]});
     assert_eq!(stand_in.control(order), json!({"faults": ["fail=439"]}));
     for (headers, body, expected) in [
-        (json_kind(), "[]", "no JSON object"),
-        (json_kind(), r#"{"more":1}"#, "there is no `more`"),
-        (json_kind(), r#"{"add":["sing"]}"#, "there is no fault `sing`; there are update-delay"),
-        (json_kind(), r#"{"add":[1]}"#, "`1` is no text"),
+        (json_kind(), "[]", "not a JSON object"),
+        (json_kind(), r#"{"more":1}"#, "unknown member `more`"),
+        (json_kind(), r#"{"add":["sing"]}"#, "unknown fault `sing`; there are update-delay"),
+        (json_kind(), r#"{"add":[1]}"#, "`1` is not text"),
         (vec![("Content-Type".into(), "text/plain".into())], "{}", "send application/json"),
     ] {
         let reply = stand_in.send("POST", "/control", headers, body.into()).unwrap();
@@ -334,7 +334,7 @@ fn the_control_path_takes_what_it_knows_and_says_what_is_wrong() {
         .output()
         .unwrap();
     let said = String::from_utf8_lossy(&bad.stderr);
-    assert!(bad.status.code() == Some(2) && said.contains("there is no fault `sing`"), "{said}");
+    assert!(bad.status.code() == Some(2) && said.contains("unknown fault `sing`"), "{said}");
 }
 
 #[test]
@@ -377,7 +377,7 @@ fn a_restart_loses_nothing_also_not_after_a_kill() {
     };
     let before = everything(&client);
     assert_eq!(before[7].as_array().unwrap().len(), 6);
-    // Another process on the same file is refused in words.
+    // Another process on the same file gets an error.
     let second = std::process::Command::new(env!("CARGO_BIN_EXE_firstbyte"))
         .current_dir(stand_in.home.path())
         .args(["run", "--image", "--api", "127.0.0.1:0", "--api-state", "state.redb"])

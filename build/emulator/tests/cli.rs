@@ -1,4 +1,4 @@
-//! `firstbyte run` and `firstbyte invoke` as a person types them.
+//! `firstbyte run` and `firstbyte invoke` from the command line.
 
 mod common;
 
@@ -32,7 +32,7 @@ fn home() -> TempDir {
     home
 }
 
-/// An address where nobody listens.
+/// An address without a listener.
 fn nowhere() -> String {
     let free = TcpListener::bind("127.0.0.1:0").unwrap();
     free.local_addr().unwrap().to_string()
@@ -152,7 +152,7 @@ fn invoke_with_a_sample_works_at_once() {
 }
 
 #[test]
-fn a_failure_is_told_and_is_the_exit_code() {
+fn a_failure_is_shown_and_sets_the_exit_code() {
     let home = home();
     let function = moody().display().to_string();
     let failed = alone(&home, &["-", "--function", &function], r#"{"do":"fail"}"#);
@@ -171,7 +171,7 @@ fn a_failure_is_told_and_is_the_exit_code() {
     assert_eq!((inline.code, inline.out), (Some(1), failed.out));
     let broken = alone(&home, &["{do:fail}", "--function", &function], "");
     assert_eq!(broken.code, Some(1));
-    assert!(broken.beside.contains("`{do:fail}` is no JSON"), "{}", broken.beside);
+    assert!(broken.beside.contains("`{do:fail}` is not JSON"), "{}", broken.beside);
     let data = alone(&home, &["--data", "no JSON", "--function", &function], "");
     assert!(data.beside.contains("\n400 "), "{}", data.beside);
     let silent = alone(
@@ -189,7 +189,7 @@ fn a_failure_is_told_and_is_the_exit_code() {
 }
 
 #[test]
-fn what_is_not_understood_is_said() {
+fn an_invalid_command_line_is_explained() {
     let home = home();
     let unknown = alone(&home, &["cloudaudit"], "");
     assert_eq!(unknown.code, Some(1));
@@ -238,7 +238,7 @@ fn a_function_that_runs_is_invoked_warm_and_ends_without_a_trace() {
 }
 
 #[test]
-fn function_toml_says_what_no_flag_says() {
+fn function_toml_has_the_defaults_of_flags() {
     let home = home();
     fs::write(
         home.path().join("function.toml"),
@@ -259,7 +259,7 @@ fn function_toml_says_what_no_flag_says() {
     assert_eq!(running.terminate(), Some(0));
 }
 
-/// With nothing running, `{}` went to a Web function's /event-invoke and was told as a success.
+/// With nothing running, `{}` went to a Web function's /event-invoke and counted as a success.
 #[test]
 fn what_the_function_is_not_is_refused_whether_or_not_it_runs() {
     let home = home();
@@ -344,7 +344,7 @@ fn a_watching_run_waits_for_the_first_version_that_builds() {
 
 /// As the platform does with Code.ImageConfig.
 #[test]
-fn command_and_args_of_function_toml_stand_for_the_images_own() {
+fn command_and_args_of_function_toml_replace_the_images_own() {
     let home = home();
     let root = home.path().join("context");
     fs::create_dir(&root).unwrap();

@@ -166,7 +166,7 @@ fn a_web_function_is_told_who_called_and_cannot_be_lied_to() {
 }
 
 /// A connection that was reset has no peer any more; its entry, which was looked for by peer, and
-/// its descriptor stayed. After 512 of them nobody was let in.
+/// its descriptor stayed. After 512 of them no connection was accepted.
 #[test]
 fn connections_that_are_reset_leave_nothing_behind() {
     let (_stage, front) = open(Mode::Event);

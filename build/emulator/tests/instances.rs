@@ -1,5 +1,5 @@
-//! Instances: when one is started, what it sees, when it is ended; and the queue of what nobody
-//! waits for.
+//! Instances: when one is started, what it sees, when it is ended; and the queue of asynchronous
+//! invocations.
 
 mod common;
 
@@ -218,7 +218,7 @@ fn the_look_whether_it_starts_is_never_one_instance_too_many() {
 }
 
 #[test]
-fn a_provisioned_instance_that_does_not_start_is_told_to_who_looks() {
+fn a_provisioned_instance_that_does_not_start_is_reported_to_a_waiting_caller() {
     let environment = vec![("MOODY".to_owned(), "exit 7".to_owned())];
     let stage =
         Stage::new(Config { provisioned: 1, max_instances: 1, environment, ..config() }, true);

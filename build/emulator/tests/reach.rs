@@ -1,6 +1,6 @@
-//! What a function reaches from `firstbyte invoke`, `firstbyte run` and `check --run`: real servers
-//! of Debian on this machine (`build/setup --network`), as root and as an ordinary user. What a
-//! machine lacks is skipped, and said.
+//! What a function can reach from `firstbyte invoke`, `firstbyte run` and `check --run`: real
+//! servers of Debian on this machine (`build/setup --network`), as root and as an ordinary user.
+//! What a machine lacks is skipped with a message.
 
 use microimage::assemble::{Options, assemble};
 use microimage::check::{Finding, Provider, run};
@@ -42,7 +42,7 @@ fn everyone() -> &'static [Who] {
 fn shared() -> &'static Path {
     static SHARED: OnceLock<PathBuf> = OnceLock::new();
     SHARED.get_or_init(|| {
-        // Of a test process that has ended nobody needs the folder.
+        // The folder of a test process that has ended is not needed.
         let old = fs::read_dir(std::env::temp_dir()).expect("a temporary folder").flatten();
         for entry in old {
             let name = entry.file_name();
@@ -160,7 +160,7 @@ fn invoke(who: Who, first: &str, order: &str, arguments: &[&str]) -> Called {
     Called { said, ms: reply["ms"].as_u64().expect("a number"), beside }
 }
 
-/// An address where nobody listens.
+/// An address without a listener.
 fn nowhere() -> String {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string()
 }
@@ -480,7 +480,7 @@ fn nothing_forbidden_is_reached_past_the_routes() {
 }
 
 #[test]
-fn without_any_means_it_says_what_to_install_and_calls_fail_at_once() {
+fn without_any_means_it_names_what_to_install_and_calls_fail_at_once() {
     if missing(&["unshare", "setpriv"]) || !is_root("hiding programs") {
         return;
     }
@@ -630,7 +630,7 @@ fn nothing_is_left_when_it_ends_or_is_killed() {
                     break;
                 }
                 assert!(since.elapsed() < PATIENCE, "{who:?} {signal:?}: {alive:?} {traces:?}");
-                // Of orphans and interfaces nobody tells when they are gone.
+                // There is no signal when orphans and interfaces are gone.
                 thread::sleep(Duration::from_millis(10));
             }
         }
@@ -682,7 +682,7 @@ fn checked(order: &str, network: Network) -> Option<Option<Finding>> {
 }
 
 #[test]
-fn a_check_has_no_network_unless_it_is_asked_for_and_says_what_was_called() {
+fn a_check_has_no_network_unless_requested_and_reports_what_was_called() {
     let Some(quiet) = checked("nothing", Network::none()) else { return };
     assert!(quiet.is_none(), "it called nothing: {quiet:?}");
     let named = checked("lookup db.test", Network::none()).unwrap().expect("it looked up");

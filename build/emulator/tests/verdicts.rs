@@ -1,5 +1,5 @@
-//! Every way in which an invocation fails has the platform's number and words, isolated and
-//! without.
+//! Every kind of failed invocation has the platform's number and message, with and without
+//! isolation.
 
 mod common;
 
@@ -19,7 +19,7 @@ const FAULTS: [(&str, u16, &str, bool); 6] = [
     ("eat 200", 434, "MemoryLimitReached", true),
     ("exit 3", 439, "exited with code 3", true),
     ("fail", 430, "HTTP 500", false),
-    ("garbage", 443, "no HTTP", false),
+    ("garbage", 443, "not HTTP", false),
     ("hang-up", 443, "closed without a reply", false),
 ];
 
@@ -125,7 +125,7 @@ fn a_function_that_does_not_start_has_its_number() {
 }
 
 #[test]
-fn a_function_that_listens_on_loopback_only_is_not_reached_and_told_why() {
+fn a_function_that_listens_on_loopback_only_is_not_reached_and_the_reason_is_shown() {
     let (stage, verdict) = a_start_that_fails("local", Duration::from_millis(300), 64, true);
     if stage.has_walls() {
         assert_eq!(verdict.status(), 446);

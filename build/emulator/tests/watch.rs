@@ -1,5 +1,5 @@
-//! A package that is edited while it is being called: its next version takes over and nobody is
-//! turned away.
+//! A package that is edited while it is called: its next version takes over and no request is
+//! refused.
 
 mod common;
 
@@ -115,7 +115,7 @@ fn an_edited_package_is_swapped_in_without_dropping_a_request() {
     let swap = watch.swap(&source, &pool, pool.config());
     assert!(matches!(swap, Swap::Same), "{swap:?}");
 
-    // Not only sources: what the platform is told is the function's, too.
+    // Not only sources: the platform's settings belong to the function, too.
     let settings = folder.path().join("function.toml");
     fs::write(&settings, "").unwrap();
     assert_eq!(watch.wait(PATIENCE).as_ref(), Some(&settings));

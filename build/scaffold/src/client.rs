@@ -1,18 +1,18 @@
-//! What a new function can call out with (`--calls redis`): the files of examples/calls, and how a
-//! kind's handler calls them. It knows no folder.
+//! Outgoing calls of a new function (`--calls redis`): the files of examples/calls, and how a
+//! kind's handler calls them. It uses no folder.
 
 use crate::kind::Kind;
 
-/// A client.
+/// A client that a new function can contain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Client {
-    /// Its name, as in `just new PATH --timer --calls redis`.
+    /// Its name on the command line, as in `just new PATH --timer --calls redis`.
     pub name: &'static str,
     /// One line about it.
     pub about: &'static str,
-    /// The variable that says whom to call.
+    /// The variable with the server's address.
     pub variable: &'static str,
-    /// What that may hold.
+    /// An example of its value.
     example: &'static str,
     /// Its manifest in this repository.
     manifest: &'static str,
@@ -109,7 +109,7 @@ impl Client {
         self.modules.iter().map(|(name, text)| (format!("src/{name}.rs"), (*text).to_owned()))
     }
 
-    /// A kind's src/main.rs whose handler calls it. Its tests are others: no server is there.
+    /// A kind's src/main.rs whose handler calls the client. Its tests differ: they have no server.
     pub(crate) fn main(&self, kind: &Kind) -> String {
         let (program, _) = split(kind.main, "#[cfg(test)]\nmod tests {");
         let mut text = program.to_owned();
@@ -141,7 +141,7 @@ impl Client {
             _ => "test::get(\"/hello/Ann\")".to_owned(),
         };
         let variable = self.variable;
-        // The platform is told why an event failed; a Web function tells no stranger.
+        // The platform gets the reason of an event's failure; a Web client does not.
         let says = if is_routed(kind) {
             format!("assert!(!answer.text().contains(\"{variable}\"), \"{{}}\", answer.text());")
         } else {
@@ -163,7 +163,7 @@ impl Client {
         )
     }
 
-    /// tests/socket.rs, where a function without its server says so.
+    /// tests/socket.rs: a function without its server answers with that error.
     pub(crate) fn socket(&self, kind: &Kind, text: &str) -> String {
         let says = if is_routed(kind) {
             "HTTP/1.1 500 ".to_owned()
@@ -182,7 +182,7 @@ impl Client {
         )
     }
 
-    /// Cargo.toml with its dependencies, and what is compiled for size.
+    /// Cargo.toml with the client's dependencies, some of them compiled for size.
     pub(crate) fn manifest(&self, text: &str) -> String {
         let (_, dependencies) = split(self.manifest, "[dependencies]\n");
         let further = dependencies.lines().filter(|line| {
@@ -200,7 +200,7 @@ impl Client {
         format!("{before}{further}\n# A profile does not come with{after}{small}")
     }
 
-    /// function.toml that says what it needs.
+    /// function.toml with the client's settings.
     pub(crate) fn function(&self, text: &str) -> String {
         let role = if self.name == "cos" {
             "# role = \"…\" above: one that may read the bucket\n"
@@ -210,7 +210,7 @@ impl Client {
         format!("{text}{role}# {} = \"{}\"\n", self.variable, self.example)
     }
 
-    /// README.md that says what it needs.
+    /// README.md with what the client needs.
     pub(crate) fn readme(&self, text: &str) -> String {
         let Client { variable, about, example, .. } = self;
         let roots = if self.small == TLS {
@@ -242,7 +242,7 @@ fn is_routed(kind: &Kind) -> bool {
     kind.web || kind.name == "apigw"
 }
 
-/// A replacement that has a place: the template and this file are changed together.
+/// A replacement that must succeed: the template and this file are changed together.
 fn woven(text: &str, from: &str, to: &str) -> String {
     assert_eq!(text.matches(from).count(), 1, "the template has one `{from}`: {text}");
     text.replace(from, to)

@@ -1,7 +1,7 @@
-//! The platform's cron: seven fields, second minute hour day month weekday year (583/9708), in
-//! Beijing's time. Each is `*`, a number, `a-b`, a list with commas, or any of these with `/step`;
-//! months are also JAN to DEC, weekdays SUN to SAT or 0 to 6. Where day and weekday are both said,
-//! one of them is enough. It has no clock: a day's parts in, yes or no out.
+//! Cron of the platform: seven fields, second minute hour day month weekday year (583/9708), in
+//! Beijing time. Each is `*`, a number, `a-b`, a list with commas, or any of these with `/step`;
+//! months are also JAN to DEC, weekdays SUN to SAT or 0 to 6. If day and weekday are both given,
+//! one of them is enough. There is no clock here: the parts of a date are arguments.
 
 /// A parsed expression.
 ///
@@ -24,7 +24,7 @@ pub struct Cron {
     years: Field,
 }
 
-/// The values that a field takes, in order.
+/// The values that a field matches, in order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Field {
     values: Vec<u16>,
@@ -39,7 +39,7 @@ impl Cron {
     /// Reads an expression.
     ///
     /// # Errors
-    /// Which field is wrong, and what it takes.
+    /// Which field is wrong, and what it accepts.
     pub fn parse(text: &str) -> Result<Cron, String> {
         let fields: Vec<&str> = text.split_whitespace().collect();
         let [second, minute, hour, day, month, weekday, year] = fields[..] else {
@@ -60,7 +60,7 @@ impl Cron {
         })
     }
 
-    /// Whether it fires on a day at all; the weekday counts from Sunday, 0.
+    /// Whether it fires on this day; the weekday counts from Sunday, 0.
     pub fn is_day(&self, year: i32, month: u8, day: u8, weekday: u8) -> bool {
         let has = |field: &Field, value: u16| field.values.binary_search(&value).is_ok();
         let (day, weekday) = (u16::from(day), u16::from(weekday));

@@ -1,11 +1,11 @@
-//! What a deployment needs: function.toml and the image's digest become the platform's requests and
-//! examples for other tools; `tccli` sends the requests. Everything but [`tccli`] and the reading
-//! of files is pure.
+//! Deployment: function.toml and the image's digest become the platform's requests and examples for
+//! other tools; `tccli` sends the requests. Everything except [`tccli`] and the reading of files is
+//! pure.
 //!
-//! Read in this order: [`function`] (function.toml, read by [`reader`]), [`trigger`] (what fires
-//! it) and [`difference`] (what of that is there), [`image`] (what is deployed), [`registry`]
-//! (where that may be), [`verdict`] (what the bench said), [`request`] (SCF's API, 2018-04-16),
-//! [`plan`] (all of it together), [`example`] (other tools), [`artefacts`] (the files), [`tccli`].
+//! Read in this order: [`function`] (function.toml, read by [`reader`]), [`trigger`] (its triggers)
+//! and [`difference`] (which of them exist), [`image`] (the deployed image), [`registry`] (where it
+//! may be), [`verdict`] (the bench's results), [`request`] (SCF's API, 2018-04-16), [`plan`] (all
+//! of it together), [`example`] (other tools), [`artefacts`] (the files), [`tccli`].
 
 pub mod artefacts;
 pub mod difference;

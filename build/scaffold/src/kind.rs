@@ -1,5 +1,5 @@
-//! The kinds of function that a project can start as: each is a source file of the template and the
-//! sample that it answers. It knows no folder.
+//! Kinds of function with which a project can start: each is a source file of the template with the
+//! sample that it answers. It uses no folder.
 
 /// A kind of function.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -8,11 +8,11 @@ pub struct Kind {
     pub name: &'static str,
     /// One line about it.
     pub about: &'static str,
-    /// Whether the platform sends it requests as they are (`web`) rather than events.
+    /// Whether the platform sends it requests (`web`) rather than events.
     pub web: bool,
     /// src/main.rs.
     pub(crate) main: &'static str,
-    /// The sample in events/, if events are what it gets.
+    /// The sample in events/, if it gets events.
     pub(crate) sample: Option<&'static str>,
 }
 

@@ -1,5 +1,6 @@
-//! The files around a function: a new project from the template, and what its deployment needs. It
-//! writes text; it compiles nothing, talks to no platform, and knows no image but by its digest.
+//! Files around a function: a new project from the template, and what its deployment needs. It
+//! writes text; it compiles nothing, calls no platform except through `tccli`, and uses only the
+//! digest of an image.
 //!
 //! Read in this order: [`kind`], [`client`], [`name`], [`project`], [`deploy`].
 

@@ -1,17 +1,17 @@
-//! Names of projects: what cargo takes for a package that has a program, and what an image may be
-//! called. The Cargo book, "The name field"; a function's name on SCF has 2 to 60 characters
-//! and ends in a letter or a digit.
+//! Names of projects: valid for cargo as a package with a program, for an image and for the
+//! platform. The Cargo book, "The name field"; a function's name on SCF has 2 to 60 characters and
+//! ends in a letter or a digit.
 
 use std::path::Path;
 
-/// A name that cargo, an image and the platform take.
+/// A name that cargo, an image and the platform accept.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Name(String);
 
-/// Why a name does not do.
+/// Why a name is invalid.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NameError {
-    /// The path has no last part, or it is no text.
+    /// The path has no last part, or it is not text.
     #[error("`{0}` ends in no name; name the folder to make, for example `../hello`")]
     None(String),
     /// A character that a crate's name may not have.
@@ -24,7 +24,7 @@ pub enum NameError {
         name: String,
         /// The first wrong character.
         character: char,
-        /// What would do.
+        /// A valid suggestion.
         better: String,
     },
     /// The first character is not a letter.
@@ -32,18 +32,18 @@ pub enum NameError {
     First {
         /// The name.
         name: String,
-        /// What would do.
+        /// A valid suggestion.
         better: String,
     },
-    /// The platform takes no dash and no underscore at the end.
+    /// The platform accepts no dash and no underscore at the end.
     #[error("`{name}` ends in `-` or `_`, which no function's name may; try `{better}`")]
     Last {
         /// The name.
         name: String,
-        /// What would do.
+        /// A valid suggestion.
         better: String,
     },
-    /// A word of the language, or a name that cargo keeps.
+    /// A keyword of Rust, or a name that cargo reserves.
     #[error("`{0}` is a word of Rust or a name that cargo keeps; try `{0}-function`")]
     Reserved(String),
     /// Too short or too long for the platform.
@@ -56,7 +56,7 @@ pub enum NameError {
     },
 }
 
-/// Rust's keywords, and what cargo refuses or warns of for a package with a program.
+/// Rust's keywords, and names that cargo refuses or warns about for a package with a program.
 const RESERVED: [&str; 64] = [
     "abstract",
     "alloc",
@@ -127,7 +127,7 @@ const RESERVED: [&str; 64] = [
 impl Name {
     /// The name of a project in that folder: the path's last part.
     ///
-    /// # Errors
+    /// [`NameError`] with what is wrong and a suggestion.
     /// [`NameError`] says what is wrong and what would do.
     pub fn of(path: &Path) -> Result<Name, NameError> {
         let none = || NameError::None(path.display().to_string());
@@ -137,7 +137,7 @@ impl Name {
     /// A name as text.
     ///
     /// # Errors
-    /// [`NameError`] says what is wrong and what would do.
+    /// [`NameError`] with what is wrong and a suggestion.
     pub fn parse(text: &str) -> Result<Name, NameError> {
         let allowed =
             |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_';
@@ -162,7 +162,7 @@ impl Name {
         Ok(Name(name))
     }
 
-    /// Whether the platform takes a function's name, which may have capitals: 2 to 60 letters,
+    /// Checks a function's name by the platform's rule, which permits capitals: 2 to 60 letters,
     /// digits, `-` and `_`, a letter first, neither `-` nor `_` last.
     ///
     /// # Errors
@@ -184,7 +184,7 @@ impl Name {
     }
 }
 
-/// A suggestion that [`Name::parse`] takes.
+/// A suggestion that [`Name::parse`] accepts.
 fn presentable(text: &str) -> String {
     let trimmed = text.trim_matches(|c: char| !c.is_ascii_alphanumeric());
     match trimmed.chars().next() {

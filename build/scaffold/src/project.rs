@@ -1,4 +1,4 @@
-//! A new project: the template's files under a new name, in a folder that appears whole or not at
+//! New project: the template's files under a new name, in a folder that appears complete or not at
 //! all. It compiles nothing and overwrites nothing.
 
 use crate::client::Client;
@@ -17,25 +17,25 @@ pub enum Source {
     Git(String),
 }
 
-/// Why there is no project.
+/// Why a project could not be made.
 #[derive(Debug, thiserror::Error)]
 pub enum ProjectError {
-    /// Something is there already.
+    /// The path already exists.
     #[error("`{0}` is there already; nothing was written: choose another path")]
     Exists(PathBuf),
-    /// Nobody said where firstbyte is, and this is not it.
+    /// No flag has the place of firstbyte, and this folder is not in its repository.
     #[error(
-        "nobody said where firstbyte is, and `{0}` is not inside its repository; add `--firstbyte \
-         PATH|URL`"
+        "the place of firstbyte is not known, and `{0}` is not inside its repository; add \
+         `--firstbyte PATH|URL`"
     )]
     NoSource(PathBuf),
-    /// The firstbyte that was named is none.
+    /// The given folder does not contain firstbyte.
     #[error(
-        "`{0}` holds no firstbyte (no Cargo.toml of that name); give the folder of its \
+        "`{0}` does not contain firstbyte (no Cargo.toml of that name); give the folder of its \
          repository, or a git URL"
     )]
     NoFirstbyte(PathBuf),
-    /// The folder lies in a workspace, which would claim it.
+    /// The folder is inside a workspace, which would claim it.
     #[error(
         "`{path}` would lie inside the cargo workspace `{workspace}`, which would claim it; \
          choose a path outside"
@@ -49,11 +49,11 @@ pub enum ProjectError {
     /// A file or folder cannot be written.
     #[error("`{path}` cannot be {what}: {source}")]
     File {
-        /// Which.
+        /// Its path.
         path: PathBuf,
-        /// What was tried.
+        /// The operation.
         what: &'static str,
-        /// The system's word.
+        /// The underlying I/O error.
         source: io::Error,
     },
 }
@@ -71,7 +71,7 @@ const FILES: [(&str, &str); 7] = [
 const MANIFEST: &str = include_str!("../../../template/Cargo.toml.liquid");
 const FUNCTION: &str = include_str!("../../../template/function.toml.liquid");
 const README: &str = include_str!("../../../template/README.md.liquid");
-/// How a function is invoked, for its README: by what it gets.
+/// How a function is invoked, for its README, by kind of input.
 const INVOKE: [&str; 2] = [
     "just invoke                   # one invocation with the sample in events/; `just invoke \
      --list` names more\njust invoke --image           # the same, of the image that `just image` \
@@ -80,7 +80,7 @@ const INVOKE: [&str; 2] = [
      platform\njust invoke --web GET '/hello/Ann?a=1&b=2' --image   # the same, to the image that \
      `just image` made",
 ];
-/// What fires a timer's function, at the end of its function.toml.
+/// The trigger of a timer's function, at the end of its function.toml.
 const TRIGGER: &str = r#"
 [[trigger]]                    # `just deploy` makes and changes it, and removes it when it is gone
 type = "timer"
@@ -115,7 +115,7 @@ impl Source {
         }
     }
 
-    /// The repository of firstbyte that `folder` lies in.
+    /// The repository of firstbyte that contains `folder`.
     ///
     /// # Errors
     /// [`ProjectError::NoSource`].
@@ -128,7 +128,7 @@ impl Source {
         found.ok_or(ProjectError::NoSource(folder))
     }
 
-    /// As it stands in Cargo.toml, without the braces.
+    /// The dependency in Cargo.toml, without the braces.
     fn dependency(&self) -> String {
         match self {
             Source::Path(folder) => format!("path = {}", quoted(&folder.display().to_string())),
@@ -205,11 +205,11 @@ pub fn files(
     files
 }
 
-/// Makes a project at `path`, whose parents are made if need be. It has a temporary name until it
-/// is whole.
+/// Makes a project at `path`, whose parents are made if needed. It has a temporary name until it is
+/// complete.
 ///
 /// # Errors
-/// [`ProjectError`]; then nothing is there.
+/// [`ProjectError`]; nothing is then left.
 pub fn create(
     path: &Path,
     kind: &Kind,
@@ -234,7 +234,7 @@ pub fn create(
         .prefix(&format!(".{}.", name.as_str()))
         .tempdir_in(parent)
         .map_err(at(parent, "written to"))?;
-    // What git clones and editors make: others may read it.
+    // Git and editors make folders that others may read, so this one is too.
     let root = staging.path().join(name.as_str());
     fs::create_dir(&root).map_err(at(&root, "made"))?;
     for (file, text) in files(kind, calls, name, source) {
@@ -244,7 +244,7 @@ pub fn create(
         fs::write(&file, text).map_err(at(&file, "written"))?;
     }
     fs::rename(&root, &path).map_err(|source| match source.kind() {
-        // Somebody was faster.
+        // The path was made meanwhile.
         io::ErrorKind::AlreadyExists | io::ErrorKind::DirectoryNotEmpty => {
             ProjectError::Exists(path.clone())
         }
@@ -253,8 +253,8 @@ pub fn create(
     Ok(path)
 }
 
-/// The path from the root on, without `..`, which would make `../hello` look as if it lay inside.
-/// What is there is followed as the kernel does; what is not is taken by its words.
+/// The absolute path without `..`, which would make `../hello` look as if it were inside. Existing
+/// parts are resolved by the kernel's rules, others as text.
 fn resolved(path: &Path) -> io::Result<PathBuf> {
     let mut resolved = PathBuf::new();
     for part in std::path::absolute(path)?.components() {
@@ -267,7 +267,7 @@ fn resolved(path: &Path) -> io::Result<PathBuf> {
     Ok(resolved)
 }
 
-/// Whether a folder's manifest is that of firstbyte.
+/// Whether a folder's manifest is firstbyte's.
 fn is_firstbyte(folder: &Path) -> bool {
     let manifest = fs::read_to_string(folder.join("Cargo.toml")).unwrap_or_default();
     manifest.parse::<toml::Table>().is_ok_and(|manifest| {

@@ -1,7 +1,7 @@
-//! What a deployment is made of, held to the tools that take it: `tccli`'s own skeletons, the
+//! Requests of a deployment, compared with the tools that use them: `tccli`'s own skeletons, the
 //! models of the Python SDK that comes with it, and the real `tccli` sending to an endpoint on the
-//! loopback that keeps what it gets. Without `tccli` (`build/setup --deploy`) these say so and do
-//! nothing; the rest runs everywhere.
+//! loopback that keeps what it gets. Without `tccli` (`build/setup --deploy`) these tests print
+//! that and do nothing; the rest runs everywhere.
 
 mod endpoint;
 
@@ -243,7 +243,7 @@ struct Deployed {
     result: Result<Option<String>, TccliError>,
     /// What the platform got.
     sent: Vec<Sent>,
-    /// What the person was told.
+    /// What the user was shown.
     said: Vec<String>,
 }
 
@@ -398,7 +398,7 @@ fn callers_move_to_the_new_version_and_the_older_ones_instances_end() {
     assert_eq!(
         actions(&sent[sent.len() - 5..]),
         expected,
-        "in this order: nobody is sent to instances that have ended"
+        "in this order: no caller is sent to instances that have ended"
     );
     let older = json!({"FunctionName": "hello-web", "Namespace": "greetings", "Qualifier": "2"});
     assert_eq!(sent.last().unwrap().body, older);
@@ -607,7 +607,10 @@ fn the_image_that_stands_for_nobodys_is_never_deployed() {
 #[test]
 fn an_image_that_the_platform_does_not_take_is_refused_before_anything_is_called() {
     for (image, words) in [
-        ("docker.io/library/hello:v1", "`docker.io` is none: push it to ccr.ccs.tencentyun.com/"),
+        (
+            "docker.io/library/hello:v1",
+            "`docker.io` is not one: push it to ccr.ccs.tencentyun.com/",
+        ),
         ("127.0.0.1:5000/hello:v1", "Tencent's own registries only"),
         ("hkccr.ccs.tencentyun.com/ns/hello:v1", "the personal registry of ap-hongkong"),
     ] {

@@ -1,6 +1,5 @@
-//! New projects as their owners meet them: made in a temporary folder, built, tested and packed by
-//! the commands that their justfile runs. What is compiled is shared by all kinds and kept between
-//! runs (CARGO_TARGET_TMPDIR).
+//! New projects: made in a temporary folder, built, tested and packed by the commands of their
+//! justfile. All kinds share compiled files, which are kept between runs (CARGO_TARGET_TMPDIR).
 
 use scaffold::client::{CLIENTS, Client};
 use scaffold::deploy::function::Function;
@@ -203,7 +202,7 @@ fn leaves_no_placeholder_and_tells_the_kinds_apart() {
             "{readme}"
         );
         assert!(readme.contains("cargo install --locked --git https://example.org/f"), "{readme}");
-        // Where there is no cargo-generate, at least its script is held to say the same.
+        // Without cargo-generate, at least its script is compared.
         let script =
             fs::read_to_string(root().join("template/kind.rhai")).unwrap().replace("\\n", "\n");
         let invoked: Vec<_> =

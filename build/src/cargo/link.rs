@@ -1,7 +1,6 @@
-//! Between cargo and rust-lld: reads the names of what is being linked and tells rust-lld their
-//! order, and takes out of a program that is stripped what reads symbols. rustc calls this program
-//! as its linker (`-Clinker-flavor=ld.lld`), and rust-lld does all the rest. LLD's documentation:
-//! `--symbol-ordering-file`, `--strip-all`.
+//! Linker wrapper: rustc calls this program as its linker (`-Clinker-flavor=ld.lld`). It passes
+//! rust-lld the order of functions, removes code that a stripped program cannot use, and leaves the
+//! rest to rust-lld. LLD's documentation: `--symbol-ordering-file`, `--strip-all`.
 
 use super::omit::{self, SourceOfStd, Symboliser, omit_symboliser};
 use crate::order::Order;
@@ -13,14 +12,13 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
 
-/// What rustc's arguments for a linker of LLD's flavour begin with, and no command line of a
-/// person.
+/// First of rustc's arguments for a linker of LLD's flavour; no user types it first.
 pub const FIRST_ARGUMENT: &str = "-flavor";
-/// Names the file with the order; ours, not LLD's.
+/// Flag with the order file; ours, not LLD's.
 pub const ORDER_ARGUMENT: &str = "--function-order=";
-/// What rustc says where `strip = "symbols"`.
+/// rustc's arguments for `strip = "symbols"`.
 const STRIP: [&str; 2] = ["--strip-all", "-s"];
-/// Is found on the search path that rustc sets for its linker.
+/// Found on the search path that rustc sets for its linker.
 const LINKER: &str = "rust-lld";
 
 /// Why a program was not linked.
@@ -31,7 +29,7 @@ pub enum LinkError {
     File {
         /// The file.
         path: PathBuf,
-        /// The system's word.
+        /// The underlying I/O error.
         source: io::Error,
     },
     /// The linker is not there.
@@ -69,8 +67,8 @@ pub fn link(arguments: impl Iterator<Item = OsString>) -> Result<ExitStatus, Lin
     {
         let list = Path::new(&list[ORDER_ARGUMENT.len()..]);
         let mut order = String::from_utf8_lossy(&read(list)?).into_owned();
-        // What is the program's own is in no library's list, and most of it is used by the first
-        // request.
+        // The program's own functions are in no library's list, and the first request uses most of
+        // them.
         if let Some(name) = crate_name(output) {
             order = format!("{order}\n{name}::*\n");
         }
@@ -86,15 +84,14 @@ pub fn link(arguments: impl Iterator<Item = OsString>) -> Result<ExitStatus, Lin
             .map_err(|source| LinkError::File { path: file.clone(), source })?;
         let mut argument = OsString::from("--symbol-ordering-file=");
         argument.push(&file);
-        // The order knows names of other profiles and functions, which this program may not have.
+        // The order has names of other profiles and functions that this program may not have.
         command.arg(argument).arg("--no-warn-symbol-ordering");
     }
     command.status().map_err(LinkError::Start)
 }
 
-/// Has a copy of an object file linked in its place, if there is anything to take out of it.
-/// rustc's own file stays as it is: it may be linked again. Returns why the symboliser was kept, if
-/// it was.
+/// Links a copy of an object file in its place, if there is anything to remove. rustc's own file is
+/// unchanged, because it may be linked again. Returns why the symboliser was kept, if it was.
 fn without_symboliser(
     argument: &mut OsString,
     source: SourceOfStd<'_>,
@@ -112,13 +109,13 @@ fn without_symboliser(
     }
 }
 
-/// Where the notice of a program is that rustc has linked into this folder: beside it, by the name
-/// of its crate.
+/// File for the notice about a program that rustc has linked into this folder: beside it, named
+/// after its crate.
 fn notice_beside(output: &Path) -> Option<PathBuf> {
     Some(output.with_file_name(format!("{}.notice", crate_name(output)?)))
 }
 
-/// Writes what [`notice`] reads, or removes an old one: rustc does not show what its linker prints.
+/// Writes the file that [`notice`] reads, or removes an old one: rustc hides its linker's output.
 fn write_notice(place: &Path, kept: Option<&str>) -> Result<(), LinkError> {
     let result = match kept {
         Some(why) => fs::write(
@@ -133,7 +130,7 @@ fn write_notice(place: &Path, kept: Option<&str>) -> Result<(), LinkError> {
     result.map_err(|source| LinkError::File { path: place.to_owned(), source })
 }
 
-/// What [`link`] had to say of the program that cargo has put at `executable`; one line.
+/// The message of [`link`] about the program that cargo has put at `executable`; one line.
 pub(super) fn notice(executable: &Path) -> Option<String> {
     let file = format!("{}.notice", executable.file_name()?.to_str()?.replace('-', "_"));
     let folder = executable.parent()?;
@@ -143,7 +140,7 @@ pub(super) fn notice(executable: &Path) -> Option<String> {
         .find_map(|folder| fs::read_to_string(folder.join(&file)).ok())
 }
 
-/// The sysroot of the rustc that calls: the start-up objects come from it.
+/// The sysroot of the calling rustc; the start-up objects are there.
 fn sysroot(arguments: &[OsString]) -> Option<&Path> {
     arguments.iter().find_map(|argument| {
         let (sysroot, _) = argument.to_str()?.split_once("/lib/rustlib/")?;
@@ -151,8 +148,8 @@ fn sysroot(arguments: &[OsString]) -> Option<&Path> {
     })
 }
 
-/// musl's `_init`, three bytes that every start calls, lies where the first object has it: behind
-/// all code if crt1.o comes first, in a page that nothing else of a start is in.
+/// Orders the objects so that musl's `_init`, three bytes that every start calls, is not alone in a
+/// page: it is where the first object has it, and behind all code if that is crt1.o.
 fn initialise_before_text(arguments: &mut [OsString]) {
     let named = |name: &str| {
         arguments
@@ -172,7 +169,7 @@ fn output(arguments: &[OsString]) -> Option<&Path> {
     arguments.get(at + 1).map(Path::new)
 }
 
-/// `hello` of `…/deps/hello-0123456789abcdef`, as cargo names what rustc makes.
+/// `hello` for `…/deps/hello-0123456789abcdef`, the form in which cargo names rustc's output.
 fn crate_name(output: &Path) -> Option<&str> {
     Some(output.file_name()?.to_str()?.rsplit_once('-')?.0)
 }
@@ -189,8 +186,8 @@ fn read(path: &Path) -> Result<Vec<u8>, LinkError> {
     fs::read(path).map_err(|source| LinkError::File { path: path.to_owned(), source })
 }
 
-/// The names of all that is defined in an object file or an archive of such. What is neither (rustc
-/// keeps its metadata in archives) defines nothing that is linked.
+/// Collects the names that an object file or an archive of object files defines. Other files (rustc
+/// keeps its metadata in archives) define nothing that is linked.
 fn collect(bytes: &[u8], symbols: &mut Vec<String>) {
     if let Ok(archive) = ArchiveFile::parse(bytes) {
         for member in archive.members().flatten() {

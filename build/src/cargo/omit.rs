@@ -1,11 +1,11 @@
-//! Takes functions out of an object file before it is linked: what a stripped program carries and
-//! cannot use. It knows ELF and no linker. System V ABI: "Sections", "Symbol Table", "Relocation";
-//! Linux Standard Base: "Exception Frames".
+//! Removes a function from an object file before it is linked: std's reader of DWARF, which a
+//! stripped program contains and cannot use. It reads and edits ELF, and calls no linker. System V
+//! ABI: "Sections", "Symbol Table", "Relocation"; Linux Standard Base: "Exception Frames".
 //!
-//! std links a reader of DWARF into every program, for the names in a backtrace. A fifth of a small
-//! function is that reader, and a program without symbols has nothing for it to read: each frame is
-//! `<unknown>` with it as without it. Otherwise only a recompiled standard library leaves it out
-//! (`-Zbuild-std`), which a stable toolchain does not do.
+//! std links that reader into every program, for the names in a backtrace. It is a fifth of a small
+//! function, and in a program without symbols it finds nothing: each frame is `<unknown>` with it
+//! and without it. Otherwise only a recompiled standard library leaves it out (`-Zbuild-std`),
+//! which a stable toolchain cannot do.
 
 use object::elf::{self, FileHeader64, Rela64, SectionHeader64, Sym64};
 use object::read::elf::{
@@ -16,23 +16,23 @@ use object::{LittleEndian, SymbolIndex};
 use std::mem::offset_of;
 use std::ops::Range;
 
-/// The function through which std reaches the reader, as [`crate::order::name`] has it.
+/// The function through which std calls the reader, by its [`crate::order::name`].
 const NECK: &str = "<std::backtrace_rs::symbolize::gimli::Cache>::with_global";
-/// A word that its symbol contains, however it is mangled.
+/// A word that its symbol contains in every mangling.
 const WORD: &str = "with_global";
-/// What std's source says of it: it returns nothing, so its callers take "nothing found" for an
-/// answer when it returns at once.
+/// Its declaration in std's source: it returns nothing, so if it returns at once, its callers
+/// behave as if nothing had been found.
 const SIGNATURE: &str = "fn with_global(f: impl FnOnce(&mut Self))";
 /// Builds of std whose source was read for [`SIGNATURE`], by std's crate id in mangled names. The
-/// id is a hash of the compiler's release and of the build: another std has another.
+/// id is a hash of the compiler's release and of the build, so another std has another id.
 const READ: &[&str] = &[
     "Csaz6eC2DG7lh_3std", // Rust 1.95.0, x86_64-unknown-linux-musl
     "Cs3vIF18vCiwS_3std", // Rust 1.95.0, aarch64-unknown-linux-musl
 ];
-/// Where a sysroot has std's source, if the component rust-src is installed.
+/// Where a sysroot has that file of std's source, if the component rust-src is installed.
 pub(super) const SOURCE: &str = "lib/rustlib/src/rust/library/backtrace/src/symbolize/gimli.rs";
 
-/// Reads std's file that defines the function, if it is there; asked only where it is needed.
+/// Reads std's file that defines the function, if it exists; called only when needed.
 pub(super) type SourceOfStd<'a> = &'a dyn Fn() -> Option<String>;
 
 type Elf = FileHeader64<LittleEndian>;
@@ -40,24 +40,25 @@ type Section = SectionHeader64<LittleEndian>;
 type Symbol = Sym64<LittleEndian>;
 const ENDIAN: LittleEndian = LittleEndian;
 
-/// What became of std's symboliser in an object file.
+/// Result for std's symboliser in an object file.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Symboliser {
-    /// The file does not define the function, or it returns at once already.
+    /// The file does not define the function, or the function already returns at once.
     Absent,
-    /// The function returns at once now.
+    /// The function now returns at once.
     Omitted,
-    /// It is as it was; why.
+    /// It is unchanged, for this reason.
     Kept(&'static str),
 }
 
-/// Makes std's symboliser return at once and forget whatever it called, so that the linker's
+/// Makes std's symboliser return at once and removes its references, so that the linker's
 /// `--gc-sections` drops all that only it used.
 ///
-/// It acts on a function only where both hold: the function is known to return nothing, because its
-/// std is one of [`READ`] or because `source` (std's file that defines it) says so; and it has the
-/// shape that rustc gives it: alone in its section, told by one frame, a user of its own cache.
-/// Anything else, and what is no relocatable ELF file, stays as it is.
+/// It acts on a function only if two conditions hold. The function is known to return nothing,
+/// because its std is one of [`READ`] or because `source` (std's file that defines it) declares it
+/// so. And it has the form that rustc gives it: alone in its section, described by one frame, using
+/// its own cache. Everything else, and any file that is not a relocatable ELF file, stays
+/// unchanged.
 pub(super) fn omit_symboliser(bytes: &mut [u8], source: SourceOfStd<'_>) -> Symboliser {
     let necks = necks(bytes, source).unwrap_or_default();
     let necks: std::result::Result<Vec<_>, _> = necks.into_iter().collect();
@@ -75,7 +76,7 @@ pub(super) fn omit_symboliser(bytes: &mut [u8], source: SourceOfStd<'_>) -> Symb
     }
 }
 
-/// Whether std's source defines the function once, and as returning nothing.
+/// Whether std's source defines the function once, and declares it to return nothing.
 fn returns_nothing(source: &str) -> bool {
     let mut definitions = source.match_indices("fn with_global");
     match (definitions.next(), definitions.next()) {
@@ -86,7 +87,7 @@ fn returns_nothing(source: &str) -> bool {
     }
 }
 
-/// Bytes to be written, and where: at most eight.
+/// Bytes to write and their place: at most eight.
 struct Edit {
     place: Range<usize>,
     value: [u8; 8],
@@ -138,7 +139,7 @@ fn necks(bytes: &[u8], source: SourceOfStd<'_>) -> Result<Vec<Neck>> {
     Ok(found)
 }
 
-/// A relocatable file, taken apart.
+/// A parsed relocatable file.
 struct Object<'a> {
     header: &'a Elf,
     bytes: &'a [u8],
@@ -147,7 +148,7 @@ struct Object<'a> {
 }
 
 impl Object<'_> {
-    /// The symbol's name; empty when it is no text.
+    /// The symbol's name; empty if it is not text.
     fn symbol_name(&self, symbol: &Symbol) -> &str {
         let name = symbol.name(ENDIAN, self.symbols.strings()).unwrap_or_default();
         str::from_utf8(name).unwrap_or_default()
@@ -160,13 +161,12 @@ impl Object<'_> {
         self.symbols.symbol_section(ENDIAN, symbol, target).ok()?
     }
 
-    /// Where the section's header is in the file.
+    /// Offset of the section's header in the file.
     fn header_of(&self, section: SectionIndex) -> usize {
         self.header.e_shoff(ENDIAN) as usize + section.0 * size_of::<Section>()
     }
 
-    /// What to write so that the function `symbol`, which lies in the section `home`, returns at
-    /// once.
+    /// The edits that make the function `symbol` in the section `home` return at once.
     fn edits(
         &self,
         code: &Code,
@@ -223,13 +223,13 @@ impl Object<'_> {
                 uses_cache |= relocations
                     .iter()
                     .any(|it| self.target(it).is_some_and(|target| caches.contains(&target)));
-                // What it called, it calls no longer.
+                // Its calls are removed.
                 let none = 0u64.to_le_bytes();
                 edits.push(Edit::new(self.header_of(index) + offset_of!(Section, sh_size), &none));
             } else if self.sections.section_name(ENDIAN, self.sections.section(of)?)?
                 == b".eh_frame"
             {
-                // Where its frame is told, its size stands behind its place, and is as wide.
+                // A frame has the function's size right after its place, with the same width.
                 let points_here = |it: &&Rela64<LittleEndian>| {
                     it.r_addend(ENDIAN) == 0
                         && it.r_type(ENDIAN, false) == code.begins
@@ -243,21 +243,20 @@ impl Object<'_> {
                 }
             }
         }
-        // A frame that is told in a way that is not known here would go on claiming what comes
-        // behind the function.
+        // A frame of an unknown form would afterwards describe the code behind the function.
         Ok(match (frames, uses_cache) {
             (1, true) => Ok(edits),
             (1, false) => Err("`with_global` does not use its cache"),
-            _ => Err("the frame of `with_global` is told in an unknown way"),
+            _ => Err("the frame of `with_global` has an unknown form"),
         })
     }
 }
 
-/// What differs between machines.
+/// What differs between architectures.
 struct Code {
     /// A function that returns at once.
     stop: &'static [u8],
-    /// The relocation by which a frame says where its function begins: 32 bits, relative.
+    /// The relocation by which a frame refers to its function's begin: 32 bits, relative.
     begins: elf::RelocationType,
 }
 
@@ -323,7 +322,7 @@ mod tests {
     }
 
     #[test]
-    fn the_symboliser_returns_at_once_and_calls_nobody() {
+    fn the_symboliser_returns_at_once_and_calls_nothing() {
         for target in TARGETS {
             let Some(before) = compiled(target, NECK_OF_STD) else { continue };
             let mut after = before.clone();

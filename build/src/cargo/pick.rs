@@ -1,10 +1,10 @@
-//! Which program of a workspace is meant by a name, or by none. It reads cargo's metadata and runs
+//! Choice of a program in a workspace by a name, or without one. It reads cargo's metadata and runs
 //! nothing.
 
 use super::{CargoError, DEFAULT_PACKAGE};
 use cargo_metadata::{Package, Target};
 
-/// A package by that name, or an example.
+/// The package of this name, or an example.
 pub(super) fn named<'a>(
     packages: &[&'a Package],
     name: &str,
@@ -29,7 +29,7 @@ pub(super) fn named<'a>(
     Err(CargoError::Unknown { name: name.to_owned(), known: known.join(", ") })
 }
 
-/// The binary `bin` of the package `name`, or of the only package that has one of that name.
+/// The binary `bin` of the package `name`, or of the only package that has a binary of that name.
 pub(super) fn by_binary<'a>(
     packages: &[&'a Package],
     name: Option<&str>,
@@ -52,7 +52,7 @@ pub(super) fn by_binary<'a>(
     }
 }
 
-/// The program of a package: its only one, its default, or the one that is named as the package is.
+/// The program of a package: its only binary, its default, or the one named like the package.
 pub(super) fn binary(package: &Package) -> Result<&Target, CargoError> {
     let binaries: Vec<_> = package.targets.iter().filter(|t| t.is_bin()).collect();
     let preferred = package.default_run.as_deref().unwrap_or(&package.name);

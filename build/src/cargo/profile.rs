@@ -1,6 +1,6 @@
-//! What a profile and an architecture add to cargo's command line and to rustc's flags. It starts
-//! nothing. The Cargo book: "Profiles", "Unstable features: build-std"; rustc book: "Codegen
-//! options".
+//! Profiles: what a profile and an architecture add to cargo's command line and to rustc's flags.
+//! It starts nothing. The Cargo book: "Profiles", "Unstable features: build-std"; rustc book:
+//! "Codegen options".
 
 use super::CargoError;
 use super::rustc::Rustc;
@@ -10,12 +10,12 @@ use std::process::Command;
 /// How the program is compiled (CONTRACTS.md, section 4).
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
 pub enum Profile {
-    /// The workspace's `dev`: compiled in seconds, for a function that is being written. No image
-    /// is made of it.
+    /// The workspace's `dev`: compiled in seconds, for a function that is being written. Images are
+    /// not made with it.
     Dev,
     /// The workspace's `release`.
     Fast,
-    /// The standard library compiled along, for size; panics still unwind.
+    /// With a recompiled standard library, for size; panics still unwind.
     Small,
     /// As `small`, and a panic ends the process at once.
     Tiny,
@@ -81,7 +81,7 @@ impl Profile {
         if self == Profile::Tiny {
             settings.push(("panic", "\"abort\""));
             command.args(["-Zbuild-std=std,panic_abort", "-Zbuild-std-features=optimize_for_size"]);
-            // Nothing unwinds and nothing is told: neither tables nor the places of panics are read
+            // Nothing unwinds and nothing is printed: neither tables nor places of panics are read
             // by anybody.
             let unread = ["-Cforce-unwind-tables=no", "-Zlocation-detail=none"];
             flags.extend(

@@ -1,5 +1,6 @@
-//! Secrets among an image's files, those of every layer: what a later layer removes is still in the
-//! image that everyone pulls. It names path and kind and never shows a value. It knows no verdict.
+//! Secrets among an image's files, in every layer: a file that a later layer removes is still in
+//! the image that everyone pulls. It reports path and kind and never shows a value. It decides no
+//! verdict.
 
 use crate::contents::{Contents, ContentsError};
 use crate::entry::{Budget, EntryError, Kind, LayerLimits, read_entries, shown};
@@ -11,24 +12,24 @@ use std::io::{self, Read};
 use std::path::Path;
 use std::sync::LazyLock;
 
-/// A file is looked through in pieces of this size.
+/// Size of the pieces in which a file is searched.
 const PIECE_BYTES: usize = 256 * 1024;
-/// What of a piece is looked at again with the next one: the head of a key may be cut in two.
+/// Overlap of two pieces: the head of a key may be cut in two.
 const OVERLAP_BYTES: usize = 1024;
-/// Larger configuration files are not read to their end.
+/// Largest number of bytes read of a configuration file.
 const CONFIGURATION_BYTES: u64 = 1 << 20;
 
 /// A file that everyone who pulls the image can read.
 pub(super) struct Suspect {
-    /// Its absolute path, shortened.
+    /// Its absolute path, shortened for display.
     pub path: String,
-    /// What it seems to be.
+    /// The kind of secret that it seems to contain.
     pub why: String,
-    /// The layer that has it, counted from 1, when no runtime shows it any more.
+    /// The layer that contains it, counted from 1, if a later layer hides it.
     pub hidden_in: Option<usize>,
 }
 
-/// Every suspect, by path. What the image shows counts before what it hides.
+/// All suspects, by path. A visible file is reported rather than a hidden one.
 ///
 /// # Errors
 /// [`ContentsError`] when a layer cannot be read.
@@ -64,7 +65,7 @@ pub(super) fn suspects(image: &Image, contents: &Contents) -> Result<Vec<Suspect
     Ok(found.into_iter().map(|((path, why), hidden_in)| Suspect { path, why, hidden_in }).collect())
 }
 
-/// What a file seems to be, by its name and its bytes.
+/// The kind of secret that a file seems to contain, by its name and its bytes.
 fn look(path: &Path, size_bytes: u64, bytes: &mut dyn Read) -> io::Result<Option<String>> {
     let path = path.to_string_lossy().to_lowercase();
     if let Some(file) = FILES.iter().find(|file| file.is_named(&path)) {
@@ -85,7 +86,7 @@ fn look(path: &Path, size_bytes: u64, bytes: &mut dyn Read) -> io::Result<Option
                 return Ok(Some(why.to_owned()));
             }
             if piece[..filled].contains(&0) {
-                return Ok(None); // programs hold the words that keys begin with, too
+                return Ok(None); // programs contain the words with which keys begin, too
             }
         }
         if let Some(why) = key_in(&piece[..filled]) {
@@ -110,15 +111,15 @@ fn fill(bytes: &mut dyn Read, buffer: &mut [u8]) -> io::Result<usize> {
     Ok(filled)
 }
 
-/// The head of a key and the first letters of what it holds: a manual or a program's source has the
-/// head alone. In JSON a line feed is `\n` (RFC 7468; RFC 4716; OpenSSH's PROTOCOL.key).
+/// The head of a key and the first letters of its content: a manual or a program's source has only
+/// the head. In JSON a line feed is `\n` (RFC 7468; RFC 4716; OpenSSH's PROTOCOL.key).
 static KEY: LazyLock<Regex> = LazyLock::new(|| {
     let feed = r"(?:\s|\\r|\\n)+";
     let headers = format!(r"(?:[A-Za-z-]{{3,20}}: [^\n\\]{{0,200}}{feed}){{0,8}}");
     let head = r"-{4,5} ?BEGIN ([A-Z0-9 ]{0,30}?)PRIVATE KEY(?: BLOCK)? ?-{4,5}";
     expression(&format!("{head}{feed}({headers})[A-Za-z0-9+/]{{20}}"))
 });
-/// What every key's head holds: texts without it, nearly all of them, cost one plain search.
+/// Text in every key's head: files without it, nearly all of them, cost one plain search.
 const EACH_KEY: &[u8] = b"PRIVATE KEY";
 
 /// The private key in a text, if there is one.
@@ -143,8 +144,8 @@ fn key_in(text: &[u8]) -> Option<String> {
     None
 }
 
-/// A key in DER, by its first bytes: a sequence that begins with a version and, for PKCS #8, an
-/// algorithm (RFC 5958; RFC 8017, A.1.2; RFC 5915; RFC 7292).
+/// The kind of a key in DER, by its first bytes: a sequence that begins with a version and, for
+/// PKCS #8, an algorithm (RFC 5958; RFC 8017, A.1.2; RFC 5915; RFC 7292).
 fn binary_key(bytes: &[u8]) -> Option<&'static str> {
     let [0x30, length, rest @ ..] = bytes else { return None };
     let body = match length {
@@ -162,11 +163,11 @@ fn binary_key(bytes: &[u8]) -> Option<&'static str> {
     }
 }
 
-/// A file that programs keep secrets in.
+/// A configuration file in which programs keep secrets.
 struct ConfigurationFile {
-    /// Ends of its path, in lower case; a name without a slash is a whole name.
+    /// Ends of its path, in lower case; a name without a slash is the whole file name.
     names: &'static [&'static str],
-    /// What is in it when it does hold one.
+    /// Expression that matches if it contains a secret.
     secret: Regex,
     why: &'static str,
 }
@@ -184,7 +185,7 @@ impl ConfigurationFile {
     }
 }
 
-/// `.env`, `.env.production` and their like, but for those that show strangers what to fill in.
+/// `.env`, `.env.production` and similar names, except those of samples to fill in.
 fn is_dotenv(name: &str) -> bool {
     (name == ".env" || name == ".envrc" || name.starts_with(".env.")) && !is_example(name)
 }
@@ -195,7 +196,7 @@ fn is_example(name: &str) -> bool {
     name.split(['.', '-', '_']).any(|part| EXAMPLES.contains(&part))
 }
 
-/// A value that stands there itself, and is not taken from a variable.
+/// A literal value, not one taken from a variable.
 const VALUE: &str = r#"["']?[^\s"'$<{]"#;
 
 static FILES: LazyLock<Vec<ConfigurationFile>> = LazyLock::new(|| {

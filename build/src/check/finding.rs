@@ -1,50 +1,50 @@
-//! What a check finds: a rule, its verdict, the evidence, what to do. It holds no rule.
+//! Finding of a check: a rule, its verdict, the evidence, the remedy. The rules are elsewhere.
 
 use super::provider::Provider;
 use crate::contents::Contents;
 use crate::image::Image;
 use serde::Serialize;
 
-/// How a rule turned out.
+/// Result of a rule.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum RuleVerdict {
-    /// It holds.
+    /// The image follows the rule.
     Pass,
-    /// The platform's documents do not settle it, or it only costs time.
+    /// The platform's documents do not decide it, or it only costs time.
     Warn,
-    /// It is broken: the platform refuses the image or the function fails.
+    /// The image breaks the rule: the platform refuses it, or the function fails.
     Fail,
-    /// It could not be looked at here.
+    /// It could not be checked here.
     Skip,
 }
 
-/// One rule and how it turned out.
+/// One rule with its result.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct Finding {
-    /// A word or two.
+    /// Name of the rule, a word or two.
     pub rule: &'static str,
-    /// How it turned out.
+    /// The result.
     pub verdict: RuleVerdict,
-    /// What was seen.
+    /// What was found.
     pub evidence: String,
-    /// What to do; empty when there is nothing to.
+    /// What to do; empty if nothing.
     pub remedy: String,
-    /// Where the rule is written.
+    /// The document that states the rule.
     pub source: &'static str,
 }
 
-/// What is judged.
+/// What is checked.
 pub(super) struct Subject<'a> {
     pub image: &'a Image,
     pub contents: &'a Contents,
     pub provider: &'static Provider,
     pub memory_mib: Option<u64>,
-    /// How the image was named.
+    /// Name under which the image was given.
     pub place: &'a str,
 }
 
-/// How a rule turned out: verdict, evidence, remedy.
+/// Result of a rule: verdict, evidence, remedy.
 pub(super) type Judgement = (RuleVerdict, String, String);
 
 pub(super) fn pass(evidence: impl Into<String>) -> Judgement {

@@ -1,5 +1,5 @@
-//! The rule about the program: it is there, anyone may execute it, and nothing else is needed to
-//! start it. It reads one file of the image and starts nothing.
+//! Rule about the program: it is in the image, every user may execute it, and it needs nothing else
+//! to start. It reads one file of the image and starts nothing.
 
 use super::finding::{Judgement, RuleVerdict, Subject, fail, pass, warn};
 use crate::contents::{Contents, ContentsError, Found, What};
@@ -9,10 +9,10 @@ use crate::inspect::size;
 use crate::rootfs::normalize;
 use std::path::{Path, PathBuf};
 
-/// The largest program that is read, in bytes.
+/// Largest program that is read, in bytes.
 const MAX_PROGRAM_BYTES: u64 = 1 << 30;
 
-/// The program's path in the image, links followed, and what is there.
+/// The program's path in the image after following links, with the entry there.
 fn find_program(subject: &Subject<'_>) -> Option<(PathBuf, Found)> {
     let argv = subject.image.argv();
     let program = argv.first()?;
@@ -42,7 +42,7 @@ pub(super) fn follow(contents: &Contents, mut path: String) -> Option<(PathBuf, 
             }
             Some(found) => return Some((path.into(), found.clone())),
             None => {
-                // A link among the parents, as usrmerge makes them: `/bin/x` where bin is a link to
+                // A parent may be a link, as with usrmerge: `/bin/x` where bin is a link to
                 // usr/bin.
                 let (at, target) = path.match_indices('/').find_map(|(end, _)| {
                     match contents.files.get(Path::new(&path[..end])) {
@@ -67,7 +67,7 @@ pub(super) fn program(subject: &Subject<'_>) -> Result<Judgement, ContentsError>
     let Some((path, found)) = find_program(subject) else {
         return Ok(fail(
             "the program that the entrypoint names is not in the image",
-            "COPY it to where the entrypoint looks",
+            "COPY it to the entrypoint's path",
         ));
     };
     let shown = format!("/{}", crate::entry::shown(&path));
@@ -113,7 +113,7 @@ pub(super) fn program(subject: &Subject<'_>) -> Result<Judgement, ContentsError>
         }
         Err(ElfError::NotElf(what)) => warn(
             format!("`{shown}` is {what}, not a program of its own"),
-            "make sure that what runs it is in the image",
+            "make sure that its interpreter is in the image",
         ),
         Err(error) => {
             fail(format!("`{shown}`: {error}"), "build it again for the image's architecture")

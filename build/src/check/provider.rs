@@ -1,33 +1,34 @@
-//! What the function platforms write down about images: numbers and yes or no. It judges nothing.
-//! Each line names the document it was read in; what no document says is `None` or `Undocumented`,
-//! and becomes a warning, not a failure.
+//! Documented facts about the function platforms' images: numbers and yes or no. It judges nothing.
+//! Each line names its document; what no document states is `None` or `Undocumented`, and becomes a
+//! warning instead of a failure.
 
 use crate::scf;
 use std::time::Duration;
 
-/// Yes, no, or nobody says.
+/// Yes, no, or not documented.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Word {
-    /// The documents promise it.
+    /// The documents allow it.
     Allowed,
-    /// The documents exclude it.
+    /// The documents forbid it.
     Refused,
-    /// The documents are silent.
+    /// The documents do not mention it.
     Undocumented,
 }
 
-/// Who says which port it is.
+/// What decides the port.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum PortSaid {
-    /// The platform's documents: it is always this one.
+    /// The platform's documents: always this one.
     Fixed,
-    /// The platform, in `PORT`, over what the image says.
+    /// The platform, by `PORT`, which overrides the image's value.
     ByPlatform,
-    /// The image, in its first variable of these that is set: whoever asks reads it as well.
+    /// The image, by the first of these variables that is set: the component that sends the
+    /// requests reads it too.
     ByImage(&'static [&'static str]),
 }
 
-/// Which size a limit counts.
+/// What a size limit counts.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Size {
     /// Layers as stored in the registry.
@@ -36,53 +37,53 @@ pub enum Size {
     Uncompressed,
 }
 
-/// One platform.
+/// One platform's documented facts.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Provider {
-    /// As on the command line.
+    /// Name on the command line.
     pub name: &'static str,
-    /// Where its rules are written, for those that `sources` does not name.
+    /// Document of its rules, for those that `sources` does not list.
     pub source: &'static str,
-    /// Where single rules are written, by the rule.
+    /// Documents of single rules, by rule.
     pub sources: &'static [(&'static str, &'static str)],
     /// The port that the program must listen on.
     pub port: u16,
-    /// Who says so.
+    /// What decides that port.
     pub port_said: PortSaid,
-    /// The program must listen within this.
+    /// Time within which the program must listen.
     pub start_limit: Duration,
-    /// A folder in which the image must bring a program of the platform's own, the part that speaks
-    /// to it.
+    /// Folder in which the image must have a program of the platform's own, which connects it to
+    /// the platform.
     pub companion: Option<&'static str>,
     /// Whether requests come from within the instance, so that a program may listen on 127.0.0.1
-    /// alone.
+    /// only.
     pub asks_from_inside: bool,
     /// Architectures in Go's words.
     pub architectures: &'static [&'static str],
-    /// Largest image, in bytes, and of what.
+    /// Largest image, in bytes, with what is counted.
     pub max_size: Option<(u64, Size)>,
     /// Whether a tag may name an index of several platforms.
     pub index: Word,
     /// Whether layers may be zstd.
     pub zstd: Word,
-    /// Whether only `/tmp` can be written, over which the platform mounts its own.
+    /// Whether only `/tmp` is writable, over which the platform mounts its own.
     pub tmp_is_overlaid: bool,
-    /// Whether arguments are split at blanks on their way to the program.
+    /// Whether arguments are split at spaces before the program gets them.
     pub splits_arguments: bool,
-    /// Path that events are posted to, if the platform has one.
+    /// Path to which events are posted, if the platform has one.
     pub event_path: Option<&'static str>,
-    /// Smallest memory in MiB for an image below so many compressed bytes, rising.
+    /// Recommended least memory in MiB for images below a number of compressed bytes, ascending.
     pub memory_tiers: &'static [(u64, u64)],
 }
 
 const MIB: u64 = 1 << 20;
 
 impl Provider {
-    /// All of them. A test of the command line holds its names to this list.
+    /// All platforms. A test compares this list with the command line's names.
     pub const ALL: [&Provider; 5] =
         [&Self::SCF, &Self::FC, &Self::LAMBDA, &Self::CLOUDRUN, &Self::KNATIVE];
 
-    /// Where `rule` is written.
+    /// The document that states `rule`.
     pub fn source_of(&self, rule: &str) -> &'static str {
         self.sources
             .iter()
@@ -90,11 +91,11 @@ impl Provider {
             .map_or(self.source, |(_, source)| source)
     }
 
-    /// The port that requests come to when the image's environment is `env`. `Err` for a variable
-    /// that says none.
+    /// The port to which requests are sent if the image's environment is `env`. `Err` for a
+    /// variable whose value is not a port.
     ///
     /// # Errors
-    /// The variable, as it stands.
+    /// The variable with its value.
     pub fn port_for<'a>(&self, env: &'a [String]) -> Result<u16, &'a str> {
         let PortSaid::ByImage(names) = self.port_said else { return Ok(self.port) };
         let value = |name: &&str| {

@@ -1,5 +1,5 @@
 //! The rules, one function each, in the order in which a deployment would meet them. A rule returns
-//! what it saw and what to do about it; it never shows a value that may be a secret.
+//! what it found and what to do; it never shows a value that may be a secret.
 
 use super::finding::{Finding, Judgement, RuleVerdict, Subject, fail, pass, warn};
 use super::program::{follow, program};
@@ -61,14 +61,14 @@ fn one_manifest(subject: &Subject<'_>) -> Judgement {
     let remedy = "push one platform's manifest under a tag of its own (`microimage push`), \
                   without attestations";
     match (subject.image.chosen_from_index(), subject.provider.index) {
-        (false, _) => pass("the name is that of one manifest"),
+        (false, _) => pass("the name refers to one manifest"),
         (true, Word::Allowed) => {
-            warn("the name is that of an index; each pull asks once more", remedy)
+            warn("the name refers to an index; each pull sends one more request", remedy)
         }
         (true, Word::Undocumented) => {
-            warn("the name is that of an index, which the documents do not mention", remedy)
+            warn("the name refers to an index, which the documents do not mention", remedy)
         }
-        (true, Word::Refused) => fail("the name is that of an index", remedy),
+        (true, Word::Refused) => fail("the name refers to an index", remedy),
     }
 }
 
@@ -124,7 +124,7 @@ fn memory(subject: &Subject<'_>) -> Judgement {
             format!("give the function {needed} MiB or make the image smaller"),
         ),
         Some(given) => pass(format!("{given} MiB; at least {needed} MiB are advised")),
-        // The advice for the smallest images: nothing about this one is out of the ordinary.
+        // The advice for the smallest images: nothing special about this one.
         None if needed == subject.provider.memory_tiers[0].1 => pass(format!(
             "{needed} MiB or more are advised for an image of {}; `--memory` compares what the \
              function has",
@@ -132,7 +132,7 @@ fn memory(subject: &Subject<'_>) -> Judgement {
         )),
         None => warn(
             format!("an image of {} should have at least {needed} MiB", size(compressed)),
-            "say with `--memory` how much the function has",
+            "state the function's memory with `--memory`",
         ),
     }
 }
@@ -172,13 +172,12 @@ fn compression(subject: &Subject<'_>) -> Judgement {
 fn diff_ids(subject: &Subject<'_>) -> Judgement {
     let mut pairs = subject.image.layers().iter().zip(&subject.contents.layers);
     match pairs.find(|(layer, found)| layer.diff_id() != found.diff_id) {
-        None => pass(format!(
-            "every layer is what manifest and configuration say{}",
-            specialities(subject)
-        )),
+        None => {
+            pass(format!("every layer matches manifest and configuration{}", specialities(subject)))
+        }
         Some((layer, found)) => fail(
             format!(
-                "layer `{}` unpacks to `{}`, the configuration says `{}`",
+                "layer `{}` unpacks to `{}`, the configuration has `{}`",
                 layer.descriptor().digest,
                 found.diff_id,
                 layer.diff_id()
@@ -188,7 +187,7 @@ fn diff_ids(subject: &Subject<'_>) -> Judgement {
     }
 }
 
-/// What the image holds and an instance may not have: devices, and capabilities of files.
+/// Parts of the image that an instance may not get: devices, and capabilities of files.
 fn specialities(subject: &Subject<'_>) -> String {
     let few = |all: Vec<String>| {
         let more = all.len().saturating_sub(5);
@@ -219,7 +218,7 @@ fn port(subject: &Subject<'_>) -> Judgement {
         Ok(port) => port,
         Err(line) => {
             return fail(
-                format!("the image sets {}, which is no port", line.escape_debug()),
+                format!("the image sets {}, which is not a port", line.escape_debug()),
                 "set a port",
             );
         }
@@ -227,7 +226,7 @@ fn port(subject: &Subject<'_>) -> Judgement {
     let own_port = env.iter().find_map(|line| line.strip_prefix("PORT="));
     if let Some(value) = own_port.filter(|value| *value != wanted.to_string()) {
         let evidence = format!(
-            "the image sets PORT={}, the platform asks port {wanted}",
+            "the image sets PORT={}, the platform uses port {wanted}",
             value.escape_debug()
         );
         return match provider.port_said {
@@ -253,17 +252,18 @@ fn port(subject: &Subject<'_>) -> Judgement {
         PortSaid::ByPlatform => pass(format!(
             "{seen}; the platform sets PORT (usually {wanted}), which the program must honour"
         )),
-        PortSaid::ByImage(names) => {
-            pass(format!("{seen}; asked is port {wanted}, which {} can change", names.join(" or ")))
-        }
+        PortSaid::ByImage(names) => pass(format!(
+            "{seen}; requests go to port {wanted}, which {} can change",
+            names.join(" or ")
+        )),
         PortSaid::Fixed => warn(
-            format!("{seen}; the platform asks port {wanted} on 0.0.0.0"),
-            format!("`EXPOSE {wanted}`, and listen there (`--run` finds out)"),
+            format!("{seen}; the platform sends requests to port {wanted} on 0.0.0.0"),
+            format!("`EXPOSE {wanted}`, and listen there (`--run` checks it)"),
         ),
     }
 }
 
-/// The part that speaks to the platform: a program, in its folder, that anyone may execute.
+/// The part that connects to the platform: a program in its folder that every user may execute.
 fn companion(subject: &Subject<'_>, folder: &str) -> Judgement {
     let programs: Vec<_> = subject
         .contents
@@ -279,7 +279,7 @@ fn companion(subject: &Subject<'_>, folder: &str) -> Judgement {
     match programs.as_slice() {
         [] => fail(
             format!(
-                "no program is in /{folder}: nothing takes the platform's events to the function"
+                "no program is in /{folder}: nothing passes the platform's events to the function"
             ),
             "COPY the Lambda Web Adapter to /opt/extensions/lambda-adapter, mode 0755",
         ),
@@ -306,13 +306,13 @@ fn entrypoint(subject: &Subject<'_>) -> Judgement {
 fn arguments(subject: &Subject<'_>) -> Judgement {
     let argv = subject.image.argv();
     if !subject.provider.splits_arguments {
-        return pass("may hold blanks");
+        return pass("may contain spaces");
     }
     match argv.iter().find(|word| word.contains(char::is_whitespace) || word.is_empty()) {
-        None => pass("none holds a blank"),
+        None => pass("none contains a space"),
         Some(word) => fail(
             format!(
-                "`{}` holds a blank or is empty; the platform splits arguments at blanks",
+                "`{}` contains a space or is empty; the platform splits arguments at spaces",
                 word.escape_debug()
             ),
             "pass it in the environment",

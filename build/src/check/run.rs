@@ -1,6 +1,6 @@
-//! Starts the image as a platform would and looks: read-only root, a tmpfs over /tmp, nothing but
-//! loopback, then requests on its port. It uses the sandbox of this crate and needs its namespaces.
-//! Requests are HTTP/1.1 (RFC 9112), one a connection.
+//! Trial run: starts the image as a platform would (read-only root, a tmpfs over /tmp, only
+//! loopback), then sends requests to its port. It uses this crate's sandbox and its namespaces.
+//! Requests are HTTP/1.1 (RFC 9112), one per connection.
 
 use super::finding::{Finding, RuleVerdict};
 use super::provider::{PortSaid, Provider};
@@ -18,55 +18,56 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// How requests come in: not at 127.0.0.1, where a program that listens there alone would be found
-/// as it is on no platform. Each address of 127/8 is the loopback's, and all of them are 0.0.0.0's.
+/// Address for the requests. It is not 127.0.0.1: a program that listens only there would pass, and
+/// is reachable on no platform. Every address of 127/8 is loopback, and a program on 0.0.0.0 gets
+/// them all.
 const ASKED: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
-/// How long a program that listens on 127.0.0.1 may take to listen elsewhere too.
+/// Time that a program that listens on 127.0.0.1 has to listen on other addresses too.
 const SECOND_ADDRESS_LIMIT: Duration = Duration::from_secs(1);
-/// A reply must come within this: SCF's default function timeout, the shortest.
+/// Time limit of a reply: SCF's default function time-out, the shortest.
 const REPLY_LIMIT: Duration = scf::DEFAULT_TIMEOUT;
-/// The most events that are played: one socket each is made inside the sandbox.
+/// Largest number of events: one socket per event is made inside the sandbox.
 const MAX_EVENTS: usize = 200;
-/// More of a reply is not read.
+/// Largest number of bytes read of a reply.
 const MAX_REPLY_BYTES: usize = 16 << 20;
 /// The largest event, in bytes: SCF's limit for a synchronous event.
 const MAX_EVENT_BYTES: u64 = scf::MAX_BODY_BYTES as u64;
 
-/// Where it is written what a trial's network is.
+/// The document that describes a trial's network.
 const NETWORK_SOURCE: &str = "this program's docs/CONTRACTS.md, section 4";
 
 /// Why the image could not be tried.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
-    /// There is nothing to start.
+    /// The image has no entrypoint and no command.
     #[error("the image names no program: it has neither entrypoint nor command")]
     NoProgram,
-    /// It does not unpack.
+    /// It cannot be unpacked.
     #[error(transparent)]
     Unpack(#[from] UnpackError),
-    /// The sandbox.
+    /// The sandbox failed.
     #[error(transparent)]
     Sandbox(#[from] sandbox::Error),
     /// Its user is not known.
     #[error(transparent)]
     User(#[from] sandbox::UserError),
-    /// A file or folder on this side.
+    /// A file or folder on this machine failed.
     #[error("`{path}` cannot be {what}: {source}")]
     File {
-        /// Which.
+        /// Its path.
         path: PathBuf,
-        /// What was tried.
+        /// The operation.
         what: &'static str,
-        /// The system's word.
+        /// The underlying I/O error.
         source: io::Error,
     },
 }
 
-/// Starts `image` with this executable as the sandbox's helper and plays `events` (a file, or a
-/// folder of JSON files; without them one GET) against it. Its memory is not limited.
+/// Starts `image`, with this executable as the sandbox's helper, and sends it `events` (a file, or
+/// a folder of JSON files; without them one GET). Its memory is not limited.
 ///
 /// # Errors
-/// [`RunError`] when it cannot be tried at all; what the program does wrong is a finding.
+/// [`RunError`] if it cannot be tried at all; the program's faults become findings.
 pub fn run(
     image: &Image,
     provider: &'static Provider,
@@ -76,8 +77,8 @@ pub fn run(
     run_within(image, provider, events, helper, None, Network::none())
 }
 
-/// The same with at most `memory_mib` MiB of memory: limited by a memory cgroup or, where none can
-/// be made, by looking at what the program has resident; and with a network.
+/// [`run`] with at most `memory_mib` MiB of memory and with a network. A memory cgroup sets the
+/// limit; where none can be made, the program's resident memory is watched.
 ///
 /// # Errors
 /// [`RunError`]
@@ -113,7 +114,7 @@ pub fn run_within(
         PortSaid::Fixed if provider.name == "scf" => env.push("TENCENTCLOUD_RUNENV=SCF".into()),
         PortSaid::ByImage(_) if env.iter().any(|line| line.starts_with("PORT=")) => {}
         _ => {
-            env.retain(|line| !line.starts_with("PORT=")); // of two, programs read the first
+            env.retain(|line| !line.starts_with("PORT=")); // programs read the first of two
             env.push(format!("PORT={port}"));
         }
     }
@@ -133,7 +134,7 @@ pub fn run_within(
             cpu_millis: None,
         },
         core: None,
-        sockets: 2 + events.len().max(1), // two to wait with, one a request
+        sockets: 2 + events.len().max(1), // two for the wait, one per request
         low_ports: true,
         network: Some(network.inside()),
     };
@@ -188,7 +189,7 @@ pub fn run_within(
         let outcome = if instance.has_ended() {
             Err("it has ended after the last reply".to_owned())
         } else if memory.is_over() {
-            Err("it has more memory resident than it may".to_owned())
+            Err("its resident memory exceeds the limit".to_owned())
         } else {
             Ok("it still runs after the last reply".to_owned())
         };
@@ -207,11 +208,11 @@ pub fn run_within(
         let why = format!("over its memory limit of {mib} MiB (platform: 434 MemoryLimitReached)");
         match findings.iter_mut().rfind(|f| f.verdict == RuleVerdict::Fail) {
             Some(last) => last.evidence = format!("{}: {why}", last.evidence),
-            // The kernel ended a child, and the program went on.
+            // The kernel ended a child process, and the program continued.
             None => findings.push(finding(
                 provider,
                 "stays",
-                Err(format!("a process of it was ended: {why}")),
+                Err(format!("one of its processes was killed: {why}")),
                 "give the function more memory, or use less",
             )),
         }
@@ -224,17 +225,17 @@ pub fn run_within(
     Ok(findings)
 }
 
-/// What it could call, and what it tried in vain; nothing of a program that has no network and
-/// needs none.
+/// The finding about the network: what the program could call, and which calls failed. `None` if it
+/// has no network and tried none.
 fn network_finding(network: &Network, in_vain: &[String]) -> Option<Finding> {
     let (verdict, evidence, remedy) = match in_vain {
         [] if !network.is_wanted() => return None,
         [] => (RuleVerdict::Pass, network.to_string(), String::new()),
-        // With a network only what is never reached has no route.
+        // With a network, only addresses that are always blocked have no route.
         _ if network.has_uplink() => (
             RuleVerdict::Warn,
             format!("{network}; {}", in_vain.join(", ")),
-            "metadata services are not reached from here: give it what it needs by its environment"
+            "metadata services are not reachable from here: set what it needs in its environment"
                 .into(),
         ),
         _ => (
@@ -245,13 +246,13 @@ fn network_finding(network: &Network, in_vain: &[String]) -> Option<Finding> {
                 .into(),
         ),
     };
-    // One line, in the report's own form.
+    // Only one line, in the report's own form.
     let evidence = evidence.trim_start_matches("network: ").to_owned();
     Some(Finding { rule: "network", verdict, evidence, remedy, source: NETWORK_SOURCE })
 }
 
-/// What takes the place of a trial that did not come about, so that the rest of the report is told
-/// all the same. What this machine does not allow is no fault of the image.
+/// The finding that replaces a trial that was not possible, so that the rest of the report is still
+/// shown. What this machine does not permit is not the image's fault.
 pub fn not_tried(provider: &Provider, why: &RunError) -> Finding {
     use sandbox::Error::{Cgroup, Elsewhere, Full, Helper, Namespace};
     let remedy = match why {
@@ -263,7 +264,9 @@ pub fn not_tried(provider: &Provider, why: &RunError) -> Finding {
         ),
         RunError::NoProgram => Some("add `ENTRYPOINT [\"/app\"]` to the recipe"),
         RunError::User(_) => Some("use a number in USER, or ship /etc/passwd with that name"),
-        RunError::Unpack(_) => Some("build the image again; `microimage unpack` says the same"),
+        RunError::Unpack(_) => {
+            Some("build the image again; `microimage unpack` reports the same error")
+        }
         RunError::File { .. } => Some("name a JSON file or a folder of them (`--events`)"),
     };
     let rule = "starts";
@@ -276,10 +279,10 @@ pub fn not_tried(provider: &Provider, why: &RunError) -> Finding {
     }
 }
 
-/// The memory of an instance where no cgroup limits it.
+/// Watches an instance's memory where no cgroup limits it.
 struct Memory {
     pid: i32,
-    /// What it may have, in bytes; `None` where the kernel sees to that, or nobody asked.
+    /// The limit in bytes; `None` if the kernel enforces it or there is none.
     watched_bytes: Option<u64>,
 }
 
@@ -289,7 +292,7 @@ impl Memory {
         self.watched_bytes.is_some_and(|limit| peak() > limit)
     }
 
-    /// How it is limited, behind a comma.
+    /// How memory is limited, after a comma.
     fn described(&self, memory_mib: Option<u64>) -> String {
         match (memory_mib, self.watched_bytes) {
             (None, _) => String::new(),
@@ -299,11 +302,11 @@ impl Memory {
     }
 }
 
-/// Between two looks at what is watched.
+/// Time between two looks at the memory.
 const LOOK: Duration = Duration::from_millis(20);
 
-/// Connects until the port answers, the program ends, or the time is up. What stays open is closed
-/// by drop.
+/// Connects until the port answers, the program ends, or the time is up. Dropping closes what is
+/// still open.
 fn wait_listening(
     instance: &mut Instance,
     sockets: &mut Vec<OwnedFd>,
@@ -312,7 +315,7 @@ fn wait_listening(
     started: Instant,
     memory: &Memory,
 ) -> Result<Duration, String> {
-    // Linux lets a TCP socket try again after a refusal.
+    // Linux allows a TCP socket to try again after a refusal.
     let socket = sockets.pop().ok_or("no socket is left")?;
     let inside = SocketAddrV4::new(Ipv4Addr::LOCALHOST, asked.port());
     let mut second = sockets.pop();
@@ -328,7 +331,7 @@ fn wait_listening(
             });
         }
         if memory.is_over() {
-            return Err("it has more memory resident than it may".into());
+            return Err("its resident memory exceeds the limit".into());
         }
         if started.elapsed() > limit {
             return Err(format!(
@@ -338,7 +341,7 @@ fn wait_listening(
             ));
         }
         if let Some(socket) = second.take_if(|socket| connect(socket, &inside).is_ok()) {
-            drop(socket); // a program that takes one connection at a time is free again
+            drop(socket); // a program that accepts one connection at a time is free again
             seen_inside = Some(Instant::now());
         }
         if seen_inside.is_some_and(|at| at.elapsed() > SECOND_ADDRESS_LIMIT) {
@@ -346,13 +349,13 @@ fn wait_listening(
                 "it listens on {inside} alone, where no request from outside arrives"
             ));
         }
-        // Nothing tells when a stranger's program listens: the end of the program is what is waited
-        // for between two tries.
+        // There is no signal for the moment when another's program listens: between two tries this
+        // waits for the program's end.
         instance.wait_end(Duration::from_millis(1));
     }
 }
 
-/// One request on one socket of the sandbox; the reply's status line.
+/// Sends one request on one socket of the sandbox. Returns the status of the reply.
 fn ask(
     socket: OwnedFd,
     asked: SocketAddrV4,
@@ -383,7 +386,7 @@ fn ask(
     };
     let reply = talk(&mut stream).map_err(|e| match e.kind() {
         io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut if memory.is_over() => {
-            "it has more memory resident than it may".to_owned()
+            "its resident memory exceeds the limit".to_owned()
         }
         io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => {
             format!("no whole reply within {} s", REPLY_LIMIT.as_secs())
@@ -404,8 +407,8 @@ fn ask(
     }
 }
 
-/// A reply below 400 is what a platform calls success; a refusal may be right for an event that is
-/// not this function's.
+/// A reply below 400 counts as success on the platforms; a refusal may be right for an event that
+/// this function is not made for.
 fn judged(
     provider: &Provider,
     rule: &'static str,
@@ -439,10 +442,10 @@ fn get() -> Vec<u8> {
     b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".to_vec()
 }
 
-/// The id of every request that is played.
+/// Request id of all requests sent here.
 const REQUEST_ID: &str = "00000000-0000-4000-8000-000000000000";
 
-/// An event as the platform posts it, with the context headers that it always sends.
+/// An event in the form in which the platform posts it, with its usual context headers.
 fn post(provider: &Provider, body: &[u8]) -> Vec<u8> {
     let path = provider.event_path.unwrap_or("/");
     let context: &[(&str, &str)] = match provider.name {
@@ -495,8 +498,8 @@ fn finding(
     }
 }
 
-/// The events of a file or folder, sorted by name. Recorded replies (`….response….json`) are no
-/// events.
+/// The events of a file or folder, sorted by name. Recorded replies (`….response….json`) are left
+/// out.
 fn read_events(path: &Path) -> Result<Vec<(String, Vec<u8>)>, RunError> {
     let at = |path: &Path| {
         let path = path.to_owned();

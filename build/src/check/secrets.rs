@@ -1,18 +1,18 @@
-//! The rule about secrets: none in what everyone who may pull the image can read. It names where
-//! one may be and never shows it.
+//! Rule about secrets: there must be none in what everyone who may pull the image can read. It
+//! names the place of a suspected one and never shows it.
 
 use super::files::{Suspect, suspects};
 use super::finding::{Judgement, Subject, fail, pass, warn};
 use regex::Regex;
 use std::sync::LazyLock;
 
-/// Names that promise a secret.
+/// Names of variables that usually hold a secret.
 static SECRET_NAMES: LazyLock<Regex> = LazyLock::new(|| {
     let words = "secret|passw(or)?d|passphrase|api_?key|access_?key|private_?key|credential";
     Regex::new(&format!("(?i:{words}|(^|_)token$)")).expect("our own expression")
 });
-/// Values that look like one: cloud key ids, private keys, tokens of code forges, a password in an
-/// URL.
+/// Values that look like a secret: cloud key ids, private keys, tokens of code hosts, a password in
+/// a URL.
 static SECRET_VALUES: LazyLock<Regex> = LazyLock::new(|| {
     let values = [
         "AKID[0-9A-Za-z]{13,40}",
@@ -26,7 +26,7 @@ static SECRET_VALUES: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(&values.join("|")).expect("our own expression")
 });
 
-/// The most files that are named.
+/// Largest number of files listed.
 const MOST_NAMED: usize = 20;
 
 pub(super) fn secrets(subject: &Subject<'_>) -> Judgement {
@@ -46,7 +46,7 @@ pub(super) fn secrets(subject: &Subject<'_>) -> Judgement {
     if subject.image.argv().iter().any(|word| SECRET_VALUES.is_match(word)) {
         found.push("an argument".into());
     }
-    // How each layer was built: a shell's command, with what stood in it.
+    // How each layer was built: a shell command, with the values in it.
     let history = subject.image.config().history().iter().flatten();
     for (number, line) in history.enumerate() {
         if line.created_by().as_deref().is_some_and(|text| SECRET_VALUES.is_match(text)) {

@@ -1,6 +1,6 @@
-//! A tar as a stream of headers and contents, in blocks of 512 bytes. It decides where one entry
-//! ends and the next begins, and knows nothing of what they mean. POSIX.1-2017, pax, "ustar
-//! Interchange Format"; where the standard leaves room it accepts what Docker Engine's reader does.
+//! Tar as a stream of headers and contents, in blocks of 512 bytes. It finds where one entry ends
+//! and the next begins, without interpreting them. POSIX.1-2017, pax, "ustar Interchange Format";
+//! where the standard leaves a choice it accepts what Docker Engine's reader does.
 
 use std::io::{self, Read};
 use std::ops::Range;
@@ -18,7 +18,7 @@ pub(super) const TYPE: usize = 156;
 /// The reader. Between two headers it reads as the content of the entry.
 pub(super) struct Blocks<R> {
     inner: R,
-    /// Bytes of content that nobody has read yet.
+    /// Bytes of content that were not read yet.
     content_bytes: u64,
     /// Bytes between the content's end and the next header.
     padding_bytes: u64,

@@ -1,5 +1,5 @@
-//! A file's capabilities as text: the extended attribute `security.capability` read into the form
-//! that `getcap` prints. It grants nothing. capabilities(7); linux/capability.h, vfs_cap_data.
+//! Capabilities of a file as text: converts the extended attribute `security.capability` into the
+//! form that `getcap` prints. It grants nothing. capabilities(7); linux/capability.h, vfs_cap_data.
 
 use std::fmt;
 
@@ -136,7 +136,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn says_what_getcap_says() {
+    fn prints_what_getcap_prints() {
         let two = |magic: u32, permitted: u64, inheritable: u64| -> Vec<u8> {
             let words = [
                 magic,

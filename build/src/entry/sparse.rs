@@ -1,6 +1,6 @@
-//! Sparse files: a map of where the stored bytes of a file go; all else is zeros. The four forms
-//! that GNU tar has written: its old header, and 0.0, 0.1 and 1.0 in pax headers (GNU tar manual,
-//! "Storing Sparse Files"). Pure, and bounded: a map never promises more than it can pay for.
+//! Sparse files: a map of where a file's stored bytes belong; the rest is zeros. The four forms of
+//! GNU tar: its old header, and 0.0, 0.1 and 1.0 in pax headers (GNU tar manual, "Storing Sparse
+//! Files"). Pure, and bounded: holes count towards the limits too.
 
 use super::blocks::{Blocks, number};
 use std::io::{self, Read};

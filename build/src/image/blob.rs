@@ -1,5 +1,5 @@
-//! One blob: how it is described, where its bytes come from, how they are compressed. It opens no
-//! file. OCI image-spec 1.1, descriptor.md.
+//! Blob: its descriptor, the source of its bytes, its compression. It opens no file. OCI image-spec
+//! 1.1, descriptor.md.
 
 use super::media_type;
 use crate::digest::Digest;
@@ -9,17 +9,17 @@ use std::{fmt, io, io::Read};
 /// How a layer's tar is compressed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
 pub enum Compression {
-    /// The tar itself.
+    /// No compression.
     None,
-    /// RFC 1952.
+    /// gzip, RFC 1952.
     Gzip,
-    /// RFC 8878.
+    /// zstd, RFC 8878.
     Zstd,
 }
 
 impl Compression {
-    /// The compression that a layer's media type names; `None` for a media type that is no layer we
-    /// can read.
+    /// The compression that a layer's media type names; `None` for one that is not a supported
+    /// layer.
     pub fn of_media_type(media_type: &str) -> Option<Compression> {
         match media_type {
             media_type::OCI_LAYER | media_type::DOCKER_LAYER => Some(Compression::None),
@@ -37,7 +37,7 @@ impl Compression {
     }
 }
 
-/// Where a blob's bytes come from. Opening is repeatable; every reader starts at the first byte.
+/// Source of a blob's bytes. It can be opened repeatedly; every reader starts at the first byte.
 #[derive(Clone)]
 pub struct Blob(Arc<dyn Fn() -> io::Result<Box<dyn Read + Send>> + Send + Sync>);
 
@@ -55,10 +55,10 @@ impl Blob {
         Blob::new(move || Ok(Box::new(io::Cursor::new(Arc::clone(&bytes)))))
     }
 
-    /// A reader from the first byte on; nothing about it is verified.
+    /// Opens a reader at the first byte; nothing is verified.
     ///
     /// # Errors
-    /// Whatever opening the source says.
+    /// The source's error.
     pub fn open_unverified(&self) -> io::Result<Box<dyn Read + Send>> {
         (self.0)()
     }

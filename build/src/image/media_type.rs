@@ -1,4 +1,4 @@
-//! The media types that are read and written, as constants. OCI image-spec 1.1, media-types.md;
+//! Constants of the media types that are read and written. OCI image-spec 1.1, media-types.md;
 //! Docker's image manifest version 2, schema 2.
 
 /// An OCI image manifest.

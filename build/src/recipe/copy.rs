@@ -1,5 +1,5 @@
-//! COPY carried out: files and folders of a context into a root. It reads through [`BuildContext`]
-//! only. Docker's Dockerfile reference, "COPY".
+//! COPY: copies files and folders of a context into a file tree. It reads only through
+//! [`BuildContext`]. Docker's Dockerfile reference, "COPY".
 
 use super::mode::ModeChange;
 use super::{BuildContext, ContextEntry, Problem};

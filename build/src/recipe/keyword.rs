@@ -1,5 +1,5 @@
-//! The instructions that a recipe may hold, and Docker's that it may not. It knows no syntax of
-//! what follows a keyword. Docker's Dockerfile reference, "Overview".
+//! Keywords: the instructions that a recipe may have, and Docker's that it may not. Docker's
+//! Dockerfile reference, "Overview".
 
 /// Defines the enum together with what each variant has, so that neither can miss a variant.
 macro_rules! keywords {

@@ -1,5 +1,5 @@
-//! Each instruction's own syntax, and what it adds to a recipe. It touches no file. Docker's
-//! Dockerfile reference, the section of each instruction.
+//! Syntax of each instruction, and its effect on a recipe. It opens no file. Docker's Dockerfile
+//! reference, the section of each instruction.
 
 use super::keyword::{Keyword, unsupported};
 use super::mode::ModeChange;
@@ -177,7 +177,7 @@ impl Parser {
         let mut pairs = Vec::new();
         for word in words {
             let (name, value) = word.split_once('=').ok_or_else(|| {
-                format!("`{word}` is not `NAME=value`; quote a value that holds a blank")
+                format!("`{word}` is not `NAME=value`; quote a value that contains a space")
             })?;
             let name = self.expand(name)?;
             if name.is_empty() {

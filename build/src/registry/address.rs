@@ -1,5 +1,5 @@
-//! Addresses that a registry names: which are on this machine, which have the same origin, what a
-//! relative one leads to. It opens no connection. RFC 3986, section 5; RFC 6454 (origin).
+//! Addresses in a registry's replies: which are on this machine, which have the same origin, and
+//! what a relative one means. It opens no connection. RFC 3986, section 5; RFC 6454 (origin).
 
 use std::net::IpAddr;
 use ureq::http::Uri;

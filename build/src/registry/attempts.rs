@@ -1,5 +1,5 @@
-//! Retry policy: which answers pass, and how long to wait before the next attempt. It sends
-//! nothing and does not sleep. RFC 9110, section 10.2.3 (Retry-After).
+//! Retry policy: which failures are temporary, and how long to wait before the next attempt. It
+//! sends nothing and does not sleep. RFC 9110, section 10.2.3 (Retry-After).
 
 use std::time::{Duration, SystemTime};
 

@@ -1,6 +1,6 @@
-//! The text of the files in which `docker login` and `podman login` keep credentials: which entry
-//! is for a registry, and what is in it. It opens no file and runs no helper. Docker's reference,
-//! "docker login"; containers-auth.json(5).
+//! Parser of the files in which `docker login` and `podman login` keep credentials: the entry for a
+//! registry, and its contents. It opens no file and runs no helper. Docker's reference, "docker
+//! login"; containers-auth.json(5).
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;

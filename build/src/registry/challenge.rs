@@ -1,5 +1,5 @@
-//! What a registry asks for before it answers: the challenges of `WWW-Authenticate`. It sends
-//! nothing itself. RFC 9110, section 11.6.1; Docker's "Token Authentication".
+//! Challenges of a registry: the field `WWW-Authenticate`. It sends nothing itself. RFC 9110,
+//! section 11.6.1; Docker's "Token Authentication".
 
 /// One challenge that can be met.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,6 +1,6 @@
-//! Who asks a registry: nobody, or a name and a secret from the environment, docker's and podman's
-//! files and their helpers. It sends nothing, and no secret is ever printed. Docker's reference,
-//! "docker login", credential helpers; containers-auth.json(5).
+//! Credentials for a registry: none, or a name and a secret from the environment, docker's and
+//! podman's files and their helpers. It sends nothing, and no secret is ever printed. Docker's
+//! reference, "docker login", credential helpers; containers-auth.json(5).
 
 use super::auth_file::{self, AuthFile, Held};
 use super::error::RegistryError;
@@ -23,7 +23,7 @@ const HELPER_TIMEOUT: Duration = Duration::from_secs(120);
 /// Who asks. Never printed.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Credentials {
-    /// Nobody in particular.
+    /// No credentials.
     Anonymous,
     /// A name and a password or token.
     Basic {
@@ -258,7 +258,7 @@ fn ask_helper(name: &str, registry: &str) -> Result<Option<Credentials>, Registr
         .spawn()
         .map_err(|error| failed(format!("the helper `{program}` cannot be started: {error}")))?;
     if let Some(mut input) = child.stdin.take() {
-        // A helper that does not read says so by its exit code.
+        // A helper that does not read reports it by its exit code.
         let _ = input.write_all(auth_file::server(registry).as_bytes());
     }
     let (sender, receiver) = mpsc::channel();
@@ -279,7 +279,7 @@ fn ask_helper(name: &str, registry: &str) -> Result<Option<Credentials>, Registr
     };
     if !status.success() {
         let said = String::from_utf8_lossy(&text).to_ascii_lowercase();
-        // "credentials not found in native keychain" is the protocol's word for having none.
+        // "credentials not found in native keychain" is the protocol's message for no entry.
         if said.contains("credentials not found") {
             return Ok(None);
         }

@@ -1,6 +1,6 @@
-//! A blob on its way from a registry into an unnamed file: no byte more than was promised, resumed
-//! where the connection broke, its digest verified. OCI distribution-spec 1.1, "Pulling blobs";
-//! RFC 9110, section 14 (Range).
+//! Download of a blob into an unnamed file: never more bytes than promised, resumed where the
+//! connection broke, its digest verified. OCI distribution-spec 1.1, "Pulling blobs"; RFC 9110,
+//! section 14 (Range).
 
 use super::attempts::{Attempts, WORTHWHILE_BYTES};
 use super::error::RegistryError;

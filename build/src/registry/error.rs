@@ -1,4 +1,4 @@
-//! Registry errors, sorted by what a person can do about them. An error names the step and never a
+//! Registry errors, sorted by what the user can do about them. An error names the step and never a
 //! secret.
 
 use crate::image::ImageError;

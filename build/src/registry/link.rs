@@ -1,5 +1,5 @@
-//! The connection to one repository of one registry: scheme, login, redirects, retries. It knows
-//! requests and replies, and neither images nor uploads. OCI distribution-spec 1.1; RFC 9110; the
+//! Connection to one repository of one registry: scheme, login, redirects, retries. It handles
+//! requests and replies; images and uploads are elsewhere. OCI distribution-spec 1.1; RFC 9110; the
 //! token flow is Docker's (distribution, "Token Authentication" and "OAuth2 Token Authentication").
 
 use super::address::{self, Origin, join};
@@ -526,7 +526,7 @@ impl Link {
         let knocked = loop {
             match self.knock(step) {
                 Ok(knocked) => break knocked,
-                // Nobody is there: people want to know that at once.
+                // There is no server: users should learn that at once.
                 Err(Trouble::Passing { why, unreachable: true, .. }) => {
                     let (registry, step) = (self.registry.clone(), step.to_owned());
                     return Err(RegistryError::Connect { registry, step, why });
@@ -535,7 +535,7 @@ impl Link {
             }
         };
         let Knocked { base: found, is_open, challenges, why } = knocked;
-        // Some registries let everybody in at `/v2/`, and ask at the next request.
+        // Some registries require no login at `/v2/`, and only at the next request.
         let is_wanted = !is_open || self.credentials().credentials != Credentials::Anonymous;
         if !challenges.is_empty() && is_wanted {
             self.log_in(step, &challenges, &found, 0, &why)?;

@@ -1,6 +1,6 @@
-//! The manifest of a document about an image, with the image as its `subject`, and the index under
-//! the fallback tag, which lists such manifests where a registry has no referrers API. It sends
-//! nothing. OCI distribution-spec 1.1, "Referrers Tag Schema"; image-spec 1.1, manifest.md,
+//! Referrers: the manifest of a document about an image, with the image as its `subject`, and the
+//! index under the fallback tag, which lists such manifests if a registry has no referrers API. It
+//! sends nothing. OCI distribution-spec 1.1, "Referrers Tag Schema"; image-spec 1.1, manifest.md,
 //! "Guidelines for Artifact Usage".
 
 use crate::digest::Digest;

@@ -1,5 +1,5 @@
-//! TLS for ureq, with our own choice of what is trusted: a connector that wraps a TCP connection.
-//! It decides nothing about certificates ([`super::trust`] does).
+//! TLS for ureq with our own set of trusted certificates: a connector that wraps a TCP connection.
+//! [`super::trust`] decides about certificates.
 
 use super::error::RegistryError;
 use super::trust::{Configurations, explain};

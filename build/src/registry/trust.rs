@@ -1,7 +1,7 @@
-//! Which certificates are trusted, and by which registry: the system's, those of `--ca`, and those
-//! that Docker and podman keep for one host. A certificate that is named itself is trusted as such,
-//! whether it is an authority's or not. RFC 5280, section 6; Docker's documentation, "Verify
-//! repository client with certificates".
+//! Trust in certificates, per registry: the system's, those of `--ca`, and those that Docker and
+//! podman keep for one host. A certificate that is itself given is trusted, whether it is an
+//! authority's or not. RFC 5280, section 6; Docker's documentation, "Verify repository client with
+//! certificates".
 
 use super::address;
 use super::error::RegistryError;
@@ -173,7 +173,7 @@ fn read(path: &Path) -> Result<Vec<CertificateDer<'static>>, RegistryError> {
         .collect::<Result<Vec<_>, _>>()
         .map_err(|error| failed(error.to_string()))?;
     if certificates.is_empty() {
-        return Err(failed("it holds no `BEGIN CERTIFICATE`".to_owned()));
+        return Err(failed("it contains no `BEGIN CERTIFICATE`".to_owned()));
     }
     Ok(certificates)
 }
@@ -257,7 +257,7 @@ fn is_about_the_issuer(error: &rustls::Error) -> bool {
     }
 }
 
-/// What is wrong with a certificate, in words.
+/// What is wrong with a certificate, as text.
 pub(super) fn explain(error: &CertificateError) -> String {
     use CertificateError as E;
     match error {

@@ -1,6 +1,5 @@
-//! A blob on its way to a registry: mounted from another repository where that is possible, sent in
-//! one request or several, resumed at the offset that the registry names. OCI distribution-spec
-//! 1.1, "Pushing blobs".
+//! Upload of a blob: mounted from another repository if possible, sent in one request or several,
+//! resumed at the offset that the registry reports. OCI distribution-spec 1.1, "Pushing blobs".
 
 use super::address::join;
 use super::attempts::{Attempts, WORTHWHILE_BYTES};
@@ -104,7 +103,7 @@ impl Upload<'_> {
                 }
                 Err(Failure::TooLarge(why)) => return Err(self.link.step(&step, why)),
                 Err(Failure::Lost(why)) => {
-                    // The registry knows nothing of the session: it has ended well, or not at all.
+                    // The registry does not know the session: it has succeeded, or never began.
                     session = None;
                     is_sure = true;
                     if exists(self.link, self.digest, self.size_bytes)? {
@@ -269,7 +268,7 @@ impl Upload<'_> {
         let digest = self.digest.to_string().replace(':', "%3A");
         let uri = format!("{}{separator}digest={digest}", session.uri);
         let uri = join(&session.uri, &uri)
-            .ok_or_else(|| self.link.step(step, "it names an address that is none".to_owned()))?;
+            .ok_or_else(|| self.link.step(step, "it names an invalid address".to_owned()))?;
         let mut ask = Ask::new(Method::PUT, Target::Uri(&uri))
             .header(header::CONTENT_TYPE, "application/octet-stream")
             .content(Content::Bytes(bytes));

@@ -1,5 +1,5 @@
-//! Memory and CPU limits for one instance, by cgroup v1 or v2 (cgroups(7)); a folder a controller,
-//! made before the instance and removed after it. Private to the sandbox.
+//! Memory and CPU limits of one instance, by cgroup v1 or v2 (cgroups(7)); one folder per
+//! controller, made before the instance and removed after it. Private to the sandbox.
 
 use super::ResourceLimits;
 use std::fs;

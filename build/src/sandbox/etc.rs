@@ -1,5 +1,5 @@
-//! /etc/resolv.conf and /etc/hosts of an instance that has a network: this machine's own, copied at
-//! its start, read-only, over whatever the image has there, as container engines do. Private to the
+//! /etc/resolv.conf and /etc/hosts of an instance with a network: copies of this machine's own,
+//! made at its start, read-only, mounted over the image's, as container engines do. Private to the
 //! sandbox.
 
 use nix::errno::Errno;

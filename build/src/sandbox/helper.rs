@@ -1,6 +1,6 @@
-//! The helper process: takes launch and end orders from its standard input, forks instances, reaps
-//! them. Single-threaded on purpose (see the parent module); when its socket closes it kills what
-//! it started and exits, so nothing outlives a tool that was killed. Private to the sandbox.
+//! Helper process: gets launch and end orders on its standard input, forks instances, reaps them.
+//! Single-threaded on purpose (see the parent module); when its socket closes it kills what it
+//! started and exits, so nothing outlives a killed tool. Private to the sandbox.
 
 use super::cgroup::Cgroup;
 use super::inside::{self, Identity};
@@ -124,7 +124,7 @@ fn launch(
     match unsafe { clone(child, stack, flags, Some(nix::libc::SIGCHLD)) } {
         Ok(pid) => Ok(Running { pid: pid.as_raw(), cgroup }),
         Err(errno) => {
-            cgroup.remove(); // nobody will ever be in it
+            cgroup.remove(); // it stays empty
             Err(Failure { what: What::Namespace { which: which.into() }, errno: errno as i32 })
         }
     }

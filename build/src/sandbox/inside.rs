@@ -1,6 +1,6 @@
-//! What a fresh child does between clone and exec: namespaces, mounts, identity, sockets, stamp,
-//! `execve`. Runs in a single-threaded copy of the helper and never returns to its code. Private to
-//! the sandbox. Order of the mounts as in pivot_root(2), "pivot_root(\".\", \".\")".
+//! Set-up of a new child between clone and exec: namespaces, mounts, identity, sockets, time stamp,
+//! `execve`. It runs in a single-threaded copy of the helper and never returns to its code. Private
+//! to the sandbox. Order of the mounts as in pivot_root(2), "pivot_root(\".\", \".\")".
 
 use super::cgroup::Cgroup;
 use super::etc::Etc;

@@ -1,8 +1,8 @@
-//! The network of instances that may call out: what they reach, by which means, and what is said
-//! of it. An instance has a network namespace of its own in each case. It gets this machine's
-//! resolv.conf and hosts; an uplink (uplink.rs) carries what leaves this machine; routes
-//! (route.rs) refuse metadata services and this machine's own addresses; relays (relay.rs) carry
-//! what goes to named ports of this machine, and to its name servers.
+//! Network of instances that may call out: what they reach, by which means, and how that is
+//! reported. An instance always has a network namespace of its own. It gets this machine's
+//! resolv.conf and hosts; an uplink (uplink.rs) carries packets that leave this machine; routes
+//! (route.rs) block metadata services and this machine's own addresses; relays (relay.rs) carry
+//! traffic to named ports of this machine, and to its name servers.
 
 use super::plan::{Inside, Port, PortKind};
 use super::reach::{NEVER, Reach, is_never};
@@ -29,7 +29,7 @@ pub struct Network {
     /// Where names are looked up.
     servers: Vec<IpAddr>,
     reached: Vec<String>,
-    /// None: nobody wants one.
+    /// None, as configured.
     uplinks: Option<Uplinks>,
 }
 

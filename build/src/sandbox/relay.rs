@@ -1,7 +1,7 @@
-//! Carries what a function sends to named ports of this machine: a listener inside the instance's
-//! network namespace, a connection outside of it. The listeners were made by the instance's own
-//! set-up code, so nothing here enters a namespace. TCP for the ports that a person
-//! named; TCP and UDP for name servers on this machine. Private to the sandbox.
+//! Relay from a function to named ports of this machine: a listener inside the instance's network
+//! namespace, a connection outside it. The instance's own set-up code makes the listeners, so
+//! nothing here enters a namespace. TCP for the ports that the user named; TCP and UDP for name
+//! servers on this machine. Private to the sandbox.
 
 use super::plan::{Port, PortKind};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -209,7 +209,7 @@ fn questions(inner: &UdpSocket, to: SocketAddr, ends: &OwnedFd) {
                 Ok(length) => {
                     let _ = inner.send_to(&datagram[..length], question.from);
                 }
-                // Nobody is there: said at once, in the words of the protocol.
+                // No server is there: answered at once, as the protocol has it.
                 Err(_) => {
                     if let Some(failure) = without_answer(&question.bytes, SERVER_FAILURE) {
                         let _ = inner.send_to(&failure, question.from);
@@ -241,7 +241,7 @@ fn no_names(inner: &UdpSocket, ends: &OwnedFd, names: &Names) {
         if names.len() < MAX_NAMES && !names.contains(&name) {
             names.push(name);
         }
-        drop(names); // whoever sees the answer sees the name
+        drop(names); // before the answer is sent
         let _ = inner.send_to(&reply, from);
     }
 }
@@ -259,8 +259,8 @@ fn ask(to: SocketAddr, question: &[u8]) -> io::Result<UdpSocket> {
     Ok(outer)
 }
 
-/// The reply to a question that nobody answers: its header and question, with a code and no records
-/// (RFC 1035, section 4.1). Nothing for what is no question.
+/// The reply to a question without an answer: its header and question, with a code and no records
+/// (RFC 1035, section 4.1). Nothing if it is not a question.
 fn without_answer(question: &[u8], code: u8) -> Option<Vec<u8>> {
     const HEADER_BYTES: usize = 12;
     const RESPONSE: u8 = 0x80;
@@ -313,7 +313,7 @@ mod tests {
     fn a_failure_keeps_the_question_alone() {
         let reply = without_answer(QUESTION, SERVER_FAILURE).expect("a question");
         assert_eq!(reply, b"\x12\x34\x81\x82\0\x01\0\0\0\0\0\0\x01a\x02bc\0\0\x01\0\x01");
-        assert_eq!(without_answer(&reply, SERVER_FAILURE), None, "an answer is no question");
+        assert_eq!(without_answer(&reply, SERVER_FAILURE), None, "an answer is not a question");
         assert_eq!(name_of(&reply), "a.bc");
     }
 

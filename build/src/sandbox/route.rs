@@ -1,6 +1,6 @@
-//! Routes of an instance's own network namespace, set before its program is executed: what it must
-//! not reach is unreachable, and this machine's own addresses are the instance's loopback. By
-//! rtnetlink(7), because nothing may be executed between clone and exec. Private to the sandbox.
+//! Routes of an instance's own network namespace, set before its program is executed: blocked
+//! addresses are unreachable, and this machine's own addresses are the instance's loopback. By
+//! rtnetlink(7), because no program may be executed between clone and exec. Private to the sandbox.
 
 use super::plan::Inside;
 use nix::libc;

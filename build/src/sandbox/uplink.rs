@@ -1,8 +1,8 @@
-//! What carries an instance's packets out of this machine, and its end. As root: a veth pair, and
-//! an nftables table with masquerading and what is refused; as an ordinary user pasta or
-//! slirp4netns, which make sockets of packets. Each thing that outlives a process by itself has a
-//! *keeper*: a process of this same executable that waits for the end of its standard input, then
-//! puts away. So nothing is left after a SIGKILL either. Private to the sandbox.
+//! Uplink: carries an instance's packets out of this machine. As root: a veth pair, and an nftables
+//! table with masquerading and blocked addresses; as an ordinary user pasta or slirp4netns, which
+//! turn packets into sockets. Each thing that outlives a process by itself has a *keeper*: a
+//! process of this same executable that waits for the end of its standard input, then removes the
+//! thing. So nothing is left after a SIGKILL either. Private to the sandbox.
 
 use super::HELPER_SUBCOMMAND;
 use nix::ifaddrs::getifaddrs;
@@ -35,7 +35,7 @@ const TABLE_PREFIX: &str = "firstbyte_";
 const SUBNETS: Ipv4Addr = Ipv4Addr::new(198, 18, 0, 0);
 const SUBNET_COUNT: u32 = (1 << 17) / 4;
 const FIRST_SUBNET: u32 = 256;
-/// How much of a failed program's words is told, in bytes.
+/// Largest number of bytes shown of a failed program's output.
 const WORDS_BYTES: usize = 300;
 
 /// A way to carry packets.

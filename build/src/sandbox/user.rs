@@ -1,6 +1,6 @@
-//! Who an image's program runs as: the configuration's `User` field (OCI image-spec, config.md) to
-//! numbers, by way of the rootfs' own /etc/passwd and /etc/group. Symbolic links are followed
-//! inside the rootfs only. Private to the sandbox, but for [`user_of`].
+//! User of an image's program: the configuration's `User` field (OCI image-spec, config.md) as
+//! numbers, by the rootfs' own /etc/passwd and /etc/group. Symbolic links are followed only inside
+//! the rootfs. Private to the sandbox, except [`user_of`].
 
 use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat2};
 use std::fs::File;

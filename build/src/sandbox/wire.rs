@@ -1,5 +1,5 @@
-//! What the tool, the helper and a child say to each other: one JSON value a message over a
-//! SOCK_SEQPACKET pair, descriptors beside it (unix(7), SCM_RIGHTS). Private to the sandbox.
+//! Messages between the tool, the helper and a child: one JSON value per message over a
+//! SOCK_SEQPACKET pair, with descriptors (unix(7), SCM_RIGHTS). Private to the sandbox.
 
 use super::{Exit, Plan};
 use nix::fcntl::OFlag;

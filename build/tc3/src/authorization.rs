@@ -1,9 +1,9 @@
-//! The header field `Authorization`, read: `TC3-HMAC-SHA256 Credential=ID/DATE/SERVICE/tc3_request,
-//! SignedHeaders=a;b, Signature=HEX`.
+//! Parser of the header field `Authorization`: `TC3-HMAC-SHA256
+//! Credential=ID/DATE/SERVICE/tc3_request, SignedHeaders=a;b, Signature=HEX`.
 
 use crate::credential::ALGORITHM;
 
-/// Its parts, none of them checked.
+/// The field's parts, not checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Authorization<'a> {
     /// SecretId.
@@ -19,7 +19,7 @@ pub struct Authorization<'a> {
 }
 
 impl<'a> Authorization<'a> {
-    /// Takes the field's value apart; none if it has another form.
+    /// Parses the field's value; none if it has another form.
     ///
     /// # Example
     /// ```

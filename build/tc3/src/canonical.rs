@@ -1,23 +1,25 @@
-//! The canonical form of a request: what is signed. Document 213/30654, steps 1 and 2.
+//! Canonical form of a request, over which the signature is computed. Document 213/30654, steps 1
+//! and 2.
 
 use crate::credential::ALGORITHM;
 use sha2::{Digest as _, Sha256};
 use time::OffsetDateTime;
 
-/// A client that signs no body says this in `X-TC-Content-SHA256`, and its sum is signed instead.
+/// Value of `X-TC-Content-SHA256` of a client that does not sign the body; this text's hash is then
+/// signed.
 const UNSIGNED: &str = "UNSIGNED-PAYLOAD";
 
-/// A request, as far as its signature is concerned.
+/// The parts of a request that its signature covers.
 #[derive(Clone, Copy, Debug)]
 pub struct Call<'a> {
-    /// The method, in capitals.
+    /// The method, in upper case.
     pub method: &'a str,
     /// The path; the API has no other than `/`.
     pub path: &'a str,
-    /// What stands behind `?`, encoded as it is sent; empty for POST.
+    /// The part after `?`, encoded as it is sent; empty for POST.
     pub query: &'a str,
-    /// Header fields. Signing covers all of them, so a client names here only those that it sends
-    /// exactly so: `Content-Type` and `Host` at least. Checking reads those that the signature
+    /// Header fields. Signing covers all of them, so a client lists only those that it sends
+    /// exactly so: at least `Content-Type` and `Host`. Checking reads those that the signature
     /// names.
     pub headers: &'a [(&'a str, &'a str)],
     /// The body.
@@ -25,7 +27,7 @@ pub struct Call<'a> {
 }
 
 impl<'a> Call<'a> {
-    /// The names of the header fields as the signature lists them: small letters, in order.
+    /// The names of the header fields as the signature lists them: lower case, sorted.
     pub(crate) fn names(&self) -> Vec<String> {
         let mut names: Vec<_> =
             self.headers.iter().map(|(name, _)| name.to_ascii_lowercase()).collect();
@@ -40,11 +42,11 @@ impl<'a> Call<'a> {
         found.map(|(_, value)| value.trim())
     }
 
-    /// The canonical request with these fields signed; none if one of them is not there.
+    /// The canonical request with these fields signed; none if one of them is missing.
     pub(crate) fn canonical<'n>(&self, names: impl Iterator<Item = &'n str>) -> Option<String> {
         let (mut fields, mut list) = (String::new(), Vec::new());
         for name in names {
-            // Values are in small letters too.
+            // Values are converted to lower case too.
             let value = self.header(name)?.to_ascii_lowercase();
             fields.push_str(&format!("{name}:{value}\n"));
             list.push(name);
@@ -62,13 +64,13 @@ impl<'a> Call<'a> {
     }
 }
 
-/// The text that the MAC is taken of.
+/// The text over which the MAC is computed.
 pub(crate) fn string_to_sign(seconds: i64, date: &str, service: &str, canonical: &str) -> String {
     let canonical = sum(canonical.as_bytes());
     format!("{}\n{seconds}\n{date}/{service}/tc3_request\n{canonical}", ALGORITHM)
 }
 
-/// The UTC date of a second, `2019-02-25`; that of 1970 for what no calendar has.
+/// The UTC date of a second, `2019-02-25`; that of 1970 for a time out of range.
 pub(crate) fn date(seconds: i64) -> String {
     OffsetDateTime::from_unix_timestamp(seconds)
         .unwrap_or(OffsetDateTime::UNIX_EPOCH)

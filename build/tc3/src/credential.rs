@@ -1,4 +1,4 @@
-//! Credential: an API key's two halves. The secret half is never shown: `Debug` leaves it out, and
+//! Credential: an API key's two parts. The secret part is never shown: `Debug` leaves it out, and
 //! only [`Credential::mac`] reads it.
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
@@ -16,7 +16,7 @@ pub struct Credential {
 }
 
 impl Credential {
-    /// SecretId and SecretKey, as the platform's console gives them.
+    /// A credential of SecretId and SecretKey, as the platform's console shows them.
     pub fn new(id: impl Into<String>, key: impl Into<String>) -> Credential {
         Credential { id: id.into(), key: key.into() }
     }
@@ -26,7 +26,7 @@ impl Credential {
         &self.id
     }
 
-    /// A MAC by the key of one day and service: HMAC(HMAC(HMAC("TC3" + key, date), service),
+    /// A MAC with the key of one day and service: HMAC(HMAC(HMAC("TC3" + key, date), service),
     /// "tc3_request").
     pub(crate) fn mac(&self, date: &str, service: &str) -> Hmac<Sha256> {
         let start = format!("TC3{}", self.key).into_bytes();

@@ -5,7 +5,7 @@ use crate::credential::{ALGORITHM, Credential};
 use hmac::Mac as _;
 
 /// The value of `Authorization` for a request to `service` (`scf`, `cls`); `seconds` since 1970 is
-/// what `X-TC-Timestamp` says. Every header field of `call` is signed.
+/// the value of `X-TC-Timestamp`. Every header field of `call` is signed.
 pub fn sign(call: &Call<'_>, credential: &Credential, service: &str, seconds: i64) -> String {
     let (names, date) = (call.names(), date(seconds));
     let canonical =

@@ -1,5 +1,5 @@
-//! Checking: the server's side. Codes are the API's common ones (document 1278/55257, "Common
-//! error codes"). In which order the platform checks is documented nowhere; here: form, time, key,
+//! Checking: the server's side. Codes are the API's common ones (document 1278/55257, "Common error
+//! codes"). No document states the order in which the platform checks; here: form, time, key,
 //! signature.
 
 use crate::authorization::Authorization;
@@ -10,27 +10,27 @@ use hmac::Mac as _;
 /// "The timestamp must not differ from the server's time by more than five minutes."
 pub const MAX_SKEW_SECONDS: u64 = 300;
 
-/// A request whose signature is right.
+/// A request with a valid signature.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Verified {
     /// SecretId.
     pub id: String,
-    /// The service that it is for.
+    /// The service that it calls.
     pub service: String,
 }
 
-/// Why a request is not taken.
+/// Why a request is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    /// The field has another form, or leaves fields out that have to be signed.
+    /// The field has another form, or omits fields that must be signed.
     #[error("the Authorization field is not TC3-HMAC-SHA256 with content-type and host signed")]
     InvalidAuthorization,
-    /// The client's clock, or an old request sent again.
+    /// The client's clock is wrong, or an old request was sent again.
     #[error(
         "the timestamp differs from the server's time by more than five minutes; set the clock"
     )]
     SignatureExpire,
-    /// No such SecretId.
+    /// Unknown SecretId.
     #[error("the SecretId is not found; check that it is spelt right and not disabled")]
     SecretIdNotFound,
     /// Another SecretKey, or another request than was signed.
@@ -51,7 +51,7 @@ impl Refusal {
 }
 
 /// Checks a request: `authorization` is its field, `seconds` its `X-TC-Timestamp`, `now` the
-/// server's time, both in seconds since 1970; `known` finds a key by its SecretId.
+/// server's time, both in seconds since 1970; `known` returns a key by its SecretId.
 ///
 /// # Errors
 /// [`Refusal`].

@@ -129,7 +129,7 @@ fn takes_a_host_with_a_scheme_as_it_was_signed() {
 }
 
 #[test]
-fn signs_no_payload_where_the_client_says_so() {
+fn signs_no_payload_if_the_client_asks_for_that() {
     let credential = Credential::new("id", "key");
     let known = |_: &str| Some(&credential);
     let unsigned = [HEADERS[0], HEADERS[1], ("X-TC-Content-SHA256", "UNSIGNED-PAYLOAD")];

@@ -16,7 +16,7 @@ pub const HTPASSWD: &str = "user:$2b$04$abcdefghijklmnopqrstuuLZYjhNQAOdpbzt4WxW
 pub struct DebianRegistry(Child, pub String);
 
 impl DebianRegistry {
-    /// `None`, said so, where it is not installed. It stores below `home`.
+    /// `None`, with a message, if it is not installed. It stores below `home`.
     pub fn start(home: &Path, htpasswd: Option<&str>) -> Option<DebianRegistry> {
         DebianRegistry::with(home, htpasswd, None)
     }

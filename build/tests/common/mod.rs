@@ -1,5 +1,5 @@
-//! What several tests need: layers written entry by entry, hostile ones among them, and images
-//! around them.
+//! Shared by several tests: layers written entry by entry, hostile ones among them, and images with
+//! them.
 #![allow(dead_code)] // each test file uses its part
 
 pub mod debian;
@@ -198,7 +198,7 @@ pub fn walk(root: &Path) -> Vec<String> {
 /// Says what a test lacked. Written to the stream itself: the harness keeps what the macros print
 /// of a test that passes, and a test that did nothing passes.
 pub fn skipped(why: impl std::fmt::Display) {
-    let _ = writeln!(io::stderr(), "skipped: {why}"); // nobody to tell: nothing to do about it
+    let _ = writeln!(io::stderr(), "skipped: {why}"); // a closed stream is no failure
 }
 
 /// Runs a program that this process has just written. A test beside this one may have forked while

@@ -1,6 +1,6 @@
-//! A registry in memory that stumbles when it is told to: at one step of a push or pull, in one
-//! way, a number of times. It keeps what it was asked, and whether a tag was ever given to
-//! something of which a part was missing. OCI distribution-spec 1.1.
+//! A registry in memory with faults: at one step of a push or pull, of one kind, a number of times.
+//! It keeps the requests, and whether a tag was ever given to something incomplete. OCI
+//! distribution-spec 1.1.
 
 use microimage::digest::Digest;
 use std::collections::{BTreeMap, HashMap};

@@ -139,7 +139,7 @@ fn addresses(node: Option<&[u8]>, flags: c_int, want: Want) -> Result<Found, c_i
         return Ok(Found { addresses: vec![address], canonical: name.to_owned() });
     }
     if flags & libc::AI_NUMERICHOST != 0 {
-        return Err(fails(libc::EAI_NONAME, "that is no address in digits"));
+        return Err(fails(libc::EAI_NONAME, "this is not a numeric address"));
     }
     let find = |want| wait_until(Lookup::new(name, want), limit());
     let both = mapped && flags & libc::AI_ALL != 0;
@@ -204,7 +204,7 @@ fn entry(
     };
     let entry = Box::into_raw(Box::new(Entry { info, address, canonical }));
     // JUSTIFICATION: the structure is C's, and points into itself.
-    // SAFETY: the box was just made, and nobody else has its address.
+    // SAFETY: the box was just made, and no other code has its address.
     unsafe {
         (*entry).info.ai_addr = (&raw mut (*entry).address).cast();
         if let Some(name) = &(*entry).canonical {
@@ -256,7 +256,7 @@ pub fn gai_strerror(code: c_int) -> *const c_char {
 fn words(code: c_int) -> &'static str {
     match code {
         0 => "no error",
-        libc::EAI_AGAIN => "no name server could tell; try again",
+        libc::EAI_AGAIN => "no name server knows; try again",
         libc::EAI_BADFLAGS => "the flags are invalid",
         libc::EAI_FAMILY => "the address family is not supported",
         libc::EAI_MEMORY => "out of memory",

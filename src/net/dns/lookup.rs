@@ -31,7 +31,7 @@ const PATIENCE_NS: u64 = 300_000_000;
 const AGAIN_NS: u64 = 100_000_000;
 /// The whole of a reply that was cut is waited for so long, where the part has addresses.
 const TCP_NS: u64 = 2 * SECOND_NS;
-/// Datagrams looked at, of one look-up: somebody who floods it does not keep it for ever.
+/// Largest number of datagrams read in one look-up, so that a flood cannot keep it for ever.
 const MOST_DATAGRAMS: u32 = 4096;
 
 /// Which addresses are asked for.
@@ -63,7 +63,7 @@ pub(crate) enum Reason {
     Servers,
     /// No server has answered in time.
     Silence,
-    /// There is nobody to ask.
+    /// No name server is configured.
     NoServer,
 }
 
@@ -170,7 +170,7 @@ impl Lookup {
     fn in_files(&mut self) -> Option<Result<Found, Failure>> {
         let mut question = Vec::new();
         if !write_question(&mut question, 0, &self.name, Kind::A) {
-            return Some(Err(self.failure(Reason::NoName, "that is no host name")));
+            return Some(Err(self.failure(Reason::NoName, "this is not a host name")));
         }
         let mut addresses = match fs::read(HOSTS) {
             Ok(hosts) => in_hosts(&hosts, &self.name),
@@ -190,7 +190,7 @@ impl Lookup {
             Ok(text) => self.config = Config::parse(&text),
             Err(error) => {
                 let missing = format!(
-                    "nobody can be asked: {RESOLV_CONF}: {error}; an image from scratch has none \
+                    "no name server:  {RESOLV_CONF}: {error}; an image from scratch has none \
                      unless the platform mounts it: give the address instead of the name, or a \
                      line in {HOSTS}"
                 );
@@ -226,7 +226,7 @@ impl Lookup {
                 }
                 Some(Err(reason)) => {
                     self.questions.clear();
-                    // A server's failure, or a name without addresses, is told before no name.
+                    // A server's failure, or a name without addresses, goes before no name.
                     if self.before != Reason::Servers && reason != Reason::NoName {
                         self.before = reason;
                     }
@@ -360,7 +360,7 @@ impl Lookup {
                         self.take(server, &buffer[..size]);
                     }
                     Err(error) if error.kind() == ErrorKind::WouldBlock => break,
-                    // Nobody listens there, or there is no way (ICMP says so).
+                    // No server listens there, or there is no route (ICMP).
                     Err(_) => {
                         self.has_failed(server, None);
                         break;
@@ -535,7 +535,7 @@ impl Lookup {
     fn none(&self) -> Failure {
         let text = match self.before {
             Reason::NoAddress => "the name has no address",
-            Reason::Servers => "no name server could tell",
+            Reason::Servers => "no name server knows",
             _ => "there is no such name",
         };
         let text = format!("{text} (asked {})", self.servers_text());

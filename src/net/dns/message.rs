@@ -45,7 +45,7 @@ pub(super) enum Answer {
     Failure(u8),
 }
 
-/// Appends the question for `name`; false if that is no name that can be asked for.
+/// Appends the question for `name`; false if the name is not valid in a question.
 pub(super) fn write_question(out: &mut Vec<u8>, id: u16, name: &str, kind: Kind) -> bool {
     out.extend_from_slice(&id.to_be_bytes());
     // A query with recursion desired, one question.

@@ -1,4 +1,4 @@
-//! Debian root filesystems, by mmdebstrap, trimmed as Debian's slim images are, compressed once and
+//! Debian root filesystems by mmdebstrap, reduced as Debian's slim images are, compressed once and
 //! kept.
 
 use super::pack::{Layer, compressed};
@@ -7,7 +7,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-/// What slim images leave out.
+/// Paths that slim images leave out.
 const LEFT_OUT: [&str; 4] =
     ["/usr/share/man/*", "/usr/share/doc/*", "/usr/share/info/*", "/usr/share/locale/*"];
 

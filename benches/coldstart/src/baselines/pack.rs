@@ -1,5 +1,4 @@
-//! Layers and an image around programs that the image builder rightly refuses: scripts and dynamic
-//! ELFs.
+//! Packing of programs that the image builder refuses on purpose: scripts and dynamic ELF files.
 
 use libdeflater::{CompressionLvl, Compressor};
 use microimage::digest::{DiffId, Digest};

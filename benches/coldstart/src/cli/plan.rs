@@ -1,5 +1,5 @@
-//! The flags of `coldstart plan`, and what they amount to: a sweep of scenarios and the header of
-//! the plan. Each mistake is one line that says what to type.
+//! Flags of `coldstart plan`, and the sweep of scenarios and the plan's header made of them. Each
+//! mistake is one line with what to type.
 
 use clap::{Args, Subcommand};
 use coldstart::plan::arrivals::Shape;
@@ -22,7 +22,7 @@ use std::path::{Path, PathBuf};
 
 /// Where `--cold from-results` looks when no file is named.
 const DEFAULT_RESULTS: &str = "target/coldstart/results.json";
-/// The keep-alive of SCF is on no page: the answer is a range.
+/// SCF's keep-alive is on no page, so a plan covers a range.
 const DEFAULT_KEEP_ALIVES: &str = "60s,300s,1800s";
 /// What a target is where `auto` has none.
 const DEFAULT_TARGET: &str = "cold<=1%";
@@ -39,30 +39,30 @@ const MOST_REQUESTS: u64 = 1_000_000_000_000;
 pub struct PlanArgs {
     #[command(subcommand)]
     pub command: Option<PlanCommand>,
-    /// A results.json of the bench: its cold starts, and its requests to ready instances
+    /// A results.json of coldstart: its cold starts, and its requests to ready instances
     pub results: Option<PathBuf>,
-    /// Requests a second; several with `,`
+    /// Requests per second; several with `,`
     #[arg(long, value_name = "R[,R…]", allow_hyphen_values = true)]
     pub rate: Option<String>,
     /// poisson, constant, diurnal[:SWING], or a FILE: `TIME[,DURATION]` lines in seconds, Azure
-    /// 2021's table, or counts by the minute
+    /// 2021's table, or counts per minute
     #[arg(long, value_name = "SHAPE|FILE", default_value = "poisson")]
     pub arrivals: String,
-    /// Where in its minute a request of a file of minutes arrives
+    /// When in its minute a request of a file with counts per minute arrives
     #[arg(long, value_enum, default_value = "poisson")]
     pub placement: Placement,
-    /// How long a warm request takes: a duration, lognormal:MEDIAN,P99, exp:MEAN, weibull:K,SCALE,
+    /// Service time of a warm request: a duration, lognormal:MEDIAN,P99, exp:MEAN, weibull:K,SCALE,
     /// a file of samples, or from-results
     #[arg(long, value_name = "DURATION|DISTRIBUTION", allow_hyphen_values = true)]
     pub service: Option<String>,
-    /// How long a cold start takes, before the request's own time: like --service
+    /// Duration of a cold start, before the request's own time; forms as for --service
     #[arg(long, value_name = "DURATION|DISTRIBUTION|from-results", allow_hyphen_values = true)]
     pub cold: Option<String>,
     /// Provisioned instances: N (several with `,`), auto, target:SHARE[,MIN,MAX], or a FILE with a
     /// timetable of `HH:MM,N` lines
     #[arg(long, value_name = "N|auto|target:0.8|FILE", allow_hyphen_values = true)]
     pub provisioned: Option<String>,
-    /// How long an idle instance is kept; several with `,`: unknown for SCF, so a range
+    /// Keep-alive of an idle instance; several with `,`; unknown for SCF, so a range
     #[arg(
         long,
         value_name = "D[,D…]",
@@ -70,24 +70,24 @@ pub struct PlanArgs {
         allow_hyphen_values = true
     )]
     pub keep_alive: String,
-    /// Which idle instance takes a request: unknown for SCF
+    /// Which idle instance gets a request; unknown for SCF
     #[arg(long, value_enum, default_value = "newest")]
     pub reuse: Reuse,
-    /// Requests that an instance serves at once; by default the platform's
+    /// Requests that an instance serves at once; the default is the platform's
     #[arg(long, value_name = "N")]
     pub concurrency: Option<u32>,
     /// Functions that share the rate, the limit on starts and the quota: N, or N:EXPONENT where the
-    /// k-th has a share as k^-EXPONENT; provisioned instances are each function's
+    /// k-th has a share of k^-EXPONENT; each function has its own provisioned instances
     #[arg(long, value_name = "N[:EXPONENT]", default_value = "1", allow_hyphen_values = true)]
     pub functions: String,
-    /// Instances of all functions; by default the platform's quota
+    /// Largest number of instances of all functions; the default is the platform's quota
     #[arg(long, value_name = "N")]
     pub max_instances: Option<u64>,
-    /// How much longer than its service time a request holds its instance
+    /// Time for which a request holds its instance after its service time
     #[arg(long, value_name = "D", default_value = "0", allow_hyphen_values = true)]
     pub hold: String,
-    /// Whose rules hold: quota, price, and how many instances may be started in a minute;
-    /// without it SCF's, and starts are counted but not limited
+    /// Platform whose quota, prices and start limit apply; without it SCF's, with starts counted
+    /// and not limited
     #[arg(long, value_enum)]
     pub platform: Option<Platform>,
     /// The function's memory; several with `,`
@@ -95,16 +95,16 @@ pub struct PlanArgs {
     pub memory: String,
     #[arg(long, value_enum, default_value = "cny")]
     pub currency: Currency,
-    /// The platform bills cold starts as running time (on no page: off by default)
+    /// Bill cold starts as running time (the platform's pages do not say; off by default)
     #[arg(long)]
     pub init_billed: bool,
-    /// What `--provisioned auto` must reach: `cold<=1%`, `p99<=50ms`, `refused<=0.1%`
+    /// Target for `--provisioned auto`: `cold<=1%`, `p99<=50ms`, `refused<=0.1%`
     #[arg(long, value_name = "TARGET")]
     pub target: Option<String>,
     /// Requests to simulate for each scenario
     #[arg(long, value_name = "N", conflicts_with = "days", allow_hyphen_values = true)]
     pub requests: Option<String>,
-    /// Days to simulate instead
+    /// Days to simulate, in place of a number of requests
     #[arg(long, value_name = "D", allow_hyphen_values = true)]
     pub days: Option<String>,
     /// The beginning without on-demand instances: left out, or kept, as after a deployment
@@ -113,16 +113,17 @@ pub struct PlanArgs {
     /// Seed of all random numbers; the same seed gives the same bytes
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
-    /// Only every N-th scenario, from the I-th on (1/N … N/N); `plan merge` puts the files together
+    /// Simulate only every N-th scenario, from the I-th on (1/N … N/N); `plan merge` joins the
+    /// files
     #[arg(long, value_name = "I/N")]
     pub shard: Option<String>,
-    /// Threads; the result does not depend on it
+    /// Number of threads; it does not change the result
     #[arg(long, value_name = "N")]
     pub threads: Option<usize>,
-    /// Where plan.json goes
+    /// File for plan.json
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
-    /// Where the report goes
+    /// File for the report
     #[arg(long, value_name = "FILE")]
     pub html: Option<PathBuf>,
     /// Folder for the report's plots as SVG
@@ -132,14 +133,14 @@ pub struct PlanArgs {
 
 #[derive(Subcommand)]
 pub enum PlanCommand {
-    /// Put the files of all shards together: the same bytes as one run
+    /// Join the files of all shards: the same bytes as one run
     Merge {
-        /// What `--shard I/N --json FILE` wrote, one file a shard
+        /// Files written with `--shard I/N --json FILE`, one per shard
         files: Vec<PathBuf>,
-        /// Where plan.json goes; standard output without it
+        /// File for plan.json; the default is standard output
         #[arg(long, value_name = "FILE")]
         json: Option<PathBuf>,
-        /// Where the report goes
+        /// File for the report
         #[arg(long, value_name = "FILE")]
         html: Option<PathBuf>,
     },
@@ -159,7 +160,7 @@ pub struct ShardOf {
 }
 
 impl PlanArgs {
-    /// What is asked, and the plan's header.
+    /// The scenarios, and the plan's header.
     ///
     /// # Errors
     /// One line for the first mistake.
@@ -259,7 +260,7 @@ impl PlanArgs {
             Some(ShardOf { i: i.trim().parse().ok()?, n: n.trim().parse().ok()? })
         });
         of.filter(|s| (1..=s.n).contains(&s.i) && s.n <= 1_000_000).map(Some).ok_or_else(|| {
-            format!("`--shard {text}` is no shard; write I/N, from `1/N` to `N/N`, such as `1/8`")
+            format!("invalid shard `--shard {text}`; write I/N, from `1/N` to `N/N`, such as `1/8`")
         })
     }
 
@@ -325,7 +326,7 @@ impl PlanArgs {
         };
         let rates = list(self.rate.as_deref().unwrap_or("100"), "--rate", |text| {
             let rate = text.parse::<f64>().ok().filter(|r| *r > 0.0 && *r <= MOST_RATE);
-            rate.ok_or_else(|| "write requests a second, above 0 and up to 10000000".into())
+            rate.ok_or_else(|| "write requests per second, above 0 and up to 10000000".into())
         })?;
         Ok(Source::Shape { shape, rates })
     }
@@ -382,7 +383,7 @@ impl PlanArgs {
         Ok((requests, length_ns))
     }
 
-    /// The results of the bench, where something is to come from them.
+    /// The results of the bench, if some input comes from them.
     fn measured(&self) -> Result<Option<Measured>, String> {
         let wanted = [&self.cold, &self.service]
             .into_iter()
@@ -428,7 +429,7 @@ impl PlanArgs {
             None => {
                 if !traced {
                     notes.push(format!(
-                        "service time assumed: {DEFAULT_SERVICE} a request (`--service`)"
+                        "service time assumed: {DEFAULT_SERVICE} per request (`--service`)"
                     ));
                 }
                 Distribution::parse(DEFAULT_SERVICE, read_samples)
@@ -494,7 +495,7 @@ impl PlanArgs {
         Ok(Ask::Policies(vec![("provisioned by timetable".into(), policy)]))
     }
 
-    /// What the platform does not allow.
+    /// Checks the sweep against the platform's limits.
     fn check(&self, sweep: &Sweep) -> Result<(), String> {
         for job in sweep.jobs() {
             let run = job.run();
@@ -528,7 +529,7 @@ impl PlanArgs {
         Ok(())
     }
 
-    /// What a reader must know.
+    /// Adds notes for a reader.
     fn notes(&self, sweep: &Sweep, notes: &mut Vec<String>) {
         let rules = sweep.rules;
         notes.push(match (sweep.warm_up, &sweep.source) {
@@ -580,10 +581,10 @@ impl PlanArgs {
                     "not billed (`--init-billed`)"
                 }
             )),
-            None => notes.push(format!("cost: no price of {} is known here", rules.name)),
+            None => notes.push(format!("cost: no price of {} is known", rules.name)),
         }
         notes.extend(rules.left_out.iter().map(|what| format!("left out: {what}")));
-        notes.push("left out: callers that try again after a refusal".into());
+        notes.push("not simulated: callers that retry after a refusal".into());
     }
 
     /// The flags and the rules as they were used.

@@ -186,7 +186,7 @@ impl RunArgs {
             Some(Some((set, topic))) if !set.is_empty() && !topic.is_empty() => {
                 Some((set.to_owned(), topic.to_owned()))
             }
-            Some(_) => return Err("`--cls-topic` is LOGSET/TOPIC, two identities of CLS".into()),
+            Some(_) => return Err("`--cls-topic` is LOGSET/TOPIC, two ids of CLS".into()),
         };
         let namespace = of.namespace.clone().unwrap_or_else(|| names::PREFIX.into());
         let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
@@ -229,18 +229,22 @@ impl RunArgs {
     fn has_nothing_of_other_engines(&self) -> Result<(), String> {
         let set = [
             (!self.links.is_empty(), "--link", "the link is the region's own"),
-            (self.page_caches != [PageCache::Warm], "--page-cache", "nobody sees a node's"),
+            (
+                self.page_caches != [PageCache::Warm],
+                "--page-cache",
+                "a node's cache cannot be seen",
+            ),
             (self.runtime.is_some(), "--runtime", "the platform has its own"),
             (self.network, "--network", "the function's own settings say what it reaches"),
             (self.cpus.is_some(), "--cpus", "they come with `--memory`"),
             (self.port.is_some(), "--port", "it is 9000"),
             (self.request.is_some(), "--request", "it is an event: `--event JSON`"),
-            (self.expect.is_some(), "--expect", "what an answer says is not looked at"),
+            (self.expect.is_some(), "--expect", "replies are not compared"),
             (self.burst_interval > 0, "--burst-interval", "all calls of a burst go at once"),
             (
                 self.bursts.contains(&Burst::Auto),
                 "--burst auto",
-                "it has no end on a cloud: name numbers, up to 500",
+                "it has no end on a cloud: give numbers, up to 500",
             ),
         ];
         match set.into_iter().find(|(set, ..)| *set) {
@@ -268,7 +272,7 @@ impl RunArgs {
         if let (true, Some((function, path))) = (images.is_empty(), function) {
             if function.web {
                 return Err(format!(
-                    "`{}` is of a Web function: only event functions can be called through the API",
+                    "`{}` belongs to a Web function: the API calls event functions only",
                     path.display()
                 ));
             }

@@ -1,8 +1,8 @@
-//! containerd as the engine: a daemon started by the bench with folders of its own, asked through
-//! `ctr`, which is containerd's Go client with a command line. Each phase therefore holds one start
-//! of that program; what this takes is measured and told. containerd has no network: an instance is
-//! asked in its own network namespace, as with the embedded engine's runtimes. This file is the
-//! daemon and its images; `instance` is a container's way to its answer.
+//! Engine containerd: a daemon started by the bench with folders of its own, called through `ctr`,
+//! containerd's Go client with a command line. So each phase contains one start of that program;
+//! its time is measured and reported. containerd has no network: requests go into the instance's
+//! own network namespace, as with the embedded engine's runtimes. This file has the daemon and its
+//! images; `instance` takes a container from its creation to its answer.
 
 mod instance;
 
@@ -31,11 +31,12 @@ const LABEL: &str = "coldstart.run";
 /// In the enclosure's own `/run`: the name of a socket is at most 107 bytes long (unix(7)).
 const SOCKET: &str = "/run/coldstart-containerd.sock";
 const START_PATIENCE_NS: u64 = 60_000_000_000;
-/// Starts of `ctr` whose median is told.
+/// Number of starts of `ctr` for the reported median.
 const FLOOR_SAMPLES: usize = 7;
-/// Best first; the last one copies every layer and works anywhere (containerd, docs/snapshotters).
+/// Best first; the last one copies every layer and works everywhere (containerd,
+/// docs/snapshotters).
 const SNAPSHOTTERS: [&str; 2] = ["overlayfs", "native"];
-/// What `ctr images pull` prints when all blobs are here.
+/// Output of `ctr images pull` when all blobs are present.
 const UNPACKING: &[u8] = b"unpacking ";
 
 /// See the module.
@@ -47,7 +48,7 @@ pub struct Containerd {
     cores: Cores,
     snapshotter: &'static str,
     version: String,
-    /// Median of a start of `ctr` that asks for next to nothing.
+    /// Median of a start of `ctr` with hardly any work.
     ctr_ns: Option<f64>,
     run: String,
     owner: String,
@@ -106,14 +107,14 @@ impl Containerd {
         Ok(engine)
     }
 
-    /// Replaces what counts as the correct answer of every variant.
+    /// Sets the correct answer of every variant.
     pub fn expect(&mut self, body: &[u8]) {
         for prepared in &mut self.targets {
             prepared.expected = Mutex::new(Expected::Body(body.to_vec()));
         }
     }
 
-    /// The daemon, and what the way to it costs, as notes for the results.
+    /// Notes for the results: the daemon, and the cost of calling it.
     pub fn describe(&self) -> Vec<String> {
         let ms = self.ctr_ns.map_or_else(
             || "an unknown time".into(),
@@ -128,7 +129,7 @@ impl Containerd {
         ]
     }
 
-    /// The version, the snapshotter that works here, and what `ctr` takes by itself.
+    /// Finds out the version, the snapshotter that works here, and the time of `ctr` itself.
     fn look_around(&mut self) -> Result<(), EngineError> {
         let ask = |arguments: &[&str]| ok(self.ctr(arguments).output()).map_err(EngineError::Other);
         let version = ask(&["version"])?;
@@ -166,8 +167,8 @@ impl Containerd {
         Prepared::new(target, (remote, local), self.work.path(), (&nonce, label))
     }
 
-    /// `ctr`, without a terminal's progress bar: with it, a pull ends with the bar's next tick of
-    /// 100 ms. What it would say of its own doing has nobody to hear it.
+    /// `ctr` without a terminal's progress bar: with it, a pull ends with the bar's next tick of
+    /// 100 ms. Its own messages are not shown.
     fn ctr(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new("ctr");
         // The namespace is also the control group that containers are in.
@@ -177,7 +178,7 @@ impl Containerd {
     }
 }
 
-/// The words of a program that has ended well, else its complaint.
+/// Output of a program that succeeded, otherwise its error.
 fn ok(done: std::io::Result<Output>) -> Result<String, String> {
     let done = done.map_err(|e| format!("`ctr` cannot be started: {e}"))?;
     if done.status.success() {
@@ -186,11 +187,11 @@ fn ok(done: std::io::Result<Output>) -> Result<String, String> {
     Err(complaint(&done.stderr))
 }
 
-/// The line in which `ctr` says what is wrong; the others are its log.
+/// The line in which `ctr` states the error; the others are its log.
 fn complaint(errors: &[u8]) -> String {
     let text = String::from_utf8_lossy(errors);
     let line = text.lines().rev().find(|line| line.starts_with("ctr: "));
-    let line = line.or_else(|| text.lines().last()).unwrap_or("ctr said nothing");
+    let line = line.or_else(|| text.lines().last()).unwrap_or("ctr printed nothing");
     line.trim_start_matches("ctr: ").to_owned()
 }
 
@@ -199,8 +200,8 @@ fn start_daemon(folder: &Path) -> Result<Daemon, EngineError> {
         move |source| EngineError::Io { what: format!("{what} for containerd"), source }
     };
     let configuration = folder.join("containerd.toml");
-    // Of no use to `ctr`: the interface of Kubernetes, and what needs a device or folder of its
-    // own.
+    // Not needed by `ctr`: the interface of Kubernetes, and plugins that need a device or folder of
+    // their own.
     let text = format!(
         "version = 2\nroot = {root:?}\nstate = \"/run/coldstart-containerd\"\ndisabled_plugins = \
          [\"io.containerd.grpc.v1.cri\", \"io.containerd.internal.v1.opt\", \

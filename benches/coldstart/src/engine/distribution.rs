@@ -1,6 +1,6 @@
-//! A real registry for daemons to pull from: the distribution server of Debian's package
-//! docker-registry, started on loopback with its storage in the run's folder, and ended with it.
-//! Also the push side of the distribution-spec, as much as is needed to fill it.
+//! Registry for daemons to pull from: the distribution server of Debian's package docker-registry,
+//! started on loopback with its storage in the run's folder, and ended with it. Also the push side
+//! of the distribution-spec, as far as needed to fill it.
 
 use crate::engine::EngineError;
 use crate::registry::Traffic;
@@ -16,7 +16,7 @@ use std::time::Duration;
 
 /// Where Debian and the upstream project put the server.
 const PROGRAMS: [&str; 2] = ["docker-registry", "registry"];
-/// The server is up within milliseconds; a machine that needs longer than this has another problem.
+/// Longest wait for the server: it is up within milliseconds, unless something else is wrong.
 const START_PATIENCE_NS: u64 = 20_000_000_000;
 
 /// The running server.
@@ -38,7 +38,8 @@ impl Distribution {
             let what = format!("{what} for the registry");
             move |source| EngineError::Io { what, source }
         };
-        // A free port; whoever takes it before the server does makes the server say so in its log.
+        // A free port; if another program takes it before the server does, the server's log shows
+        // it.
         let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(io("finding a port"))?;
         let address = free.local_addr().map_err(io("finding a port"))?;
         drop(free);
@@ -56,8 +57,8 @@ impl Distribution {
                     .into(),
             ));
         };
-        // Where util-linux is there, the server ends with us even if we are killed: `setpriv` asks
-        // the kernel, and becomes it.
+        // If util-linux is there, the server ends with this process even if that is killed:
+        // `setpriv` asks the kernel for that, then executes the server.
         let mut command = Command::new(if is_there("setpriv") { "setpriv" } else { program });
         if command.get_program() == "setpriv" {
             command.args(["--pdeathsig", "KILL", program]);
@@ -74,7 +75,7 @@ impl Distribution {
         Ok(started)
     }
 
-    /// Where it listens.
+    /// The address on which it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
@@ -141,7 +142,7 @@ impl Distribution {
             let ended = self.child.try_wait().is_ok_and(|status| status.is_some());
             if ended || clock::now_ns() > deadline_ns {
                 let log = fs::read_to_string(&self.log).unwrap_or_default();
-                let last = log.lines().last().unwrap_or("it said nothing").to_owned();
+                let last = log.lines().last().unwrap_or("it printed nothing").to_owned();
                 return Err(EngineError::Other(format!("docker-registry did not come up: {last}")));
             }
             clock::sleep_until_ns(clock::now_ns() + 5_000_000);

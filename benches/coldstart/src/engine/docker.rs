@@ -1,9 +1,10 @@
-//! The engine that people have: Docker Engine through its API (version negotiated), a real registry
-//! on loopback, the engine's own pull, create and start. Same schema as the embedded engine. Pull
-//! and unpack split when the last layer is said to be here; start counts from the start request,
-//! because the engine exposes no exec time. The probe begins while that request runs, as soon as
-//! the instance has a network (`bridge`). This file is the engine's state and its calls; `sample`
-//! is one instance's way through the phases, `instance` a container's to its answer.
+//! Engine Docker: Docker Engine through its API (version negotiated), with a real registry on
+//! loopback and the engine's own pull, create and start. Same schema as the embedded engine. Pull
+//! and unpack are separated by the moment when the last layer is reported present; start counts
+//! from the start request, because the engine does not expose the time of exec. The probe begins
+//! while that request runs, as soon as the instance has a network (`bridge`). This file has the
+//! engine's state and its calls; `sample` takes one instance through the phases, `instance` takes a
+//! container to its answer.
 
 mod bridge;
 mod instance;
@@ -35,7 +36,7 @@ use std::sync::atomic::AtomicUsize;
 use tokio::runtime::Runtime;
 
 const LABEL: &str = "coldstart.run";
-/// How long podman may take for one answer, in seconds; a pull has an answer a layer.
+/// Time limit of one answer of podman, in seconds; a pull has one answer per layer.
 const PATIENCE_S: u64 = 120;
 
 /// See the module.
@@ -50,12 +51,12 @@ pub struct Docker {
     cores: Cores,
     /// Where an instance's interface appears.
     bridge: Bridge,
-    /// What names of this run begin with.
+    /// Prefix of this run's names.
     run: String,
     /// See [`owner`].
     owner: String,
     made: AtomicUsize,
-    /// The service that was started for this run; without one it is the machine's Docker Engine.
+    /// The service that was started for this run; without one, the machine's Docker Engine is used.
     podman: Option<Podman>,
     work: Work, // after the registry and podman, whose storage is in it
 }
@@ -103,7 +104,7 @@ impl Docker {
     }
 
     /// Starts podman's service and a registry, in namespaces of their own, and fills the registry.
-    /// Nothing of another run can be there.
+    /// No other run's data can be there.
     ///
     /// # Errors
     /// [`EngineError`]: what the machine lacks, or that this is not root.
@@ -142,7 +143,7 @@ impl Docker {
         engine.filled(targets, floor)
     }
 
-    /// With the targets in the registry, and the floor in the engine.
+    /// Pushes the targets to the registry, and loads the floor into the engine.
     fn filled(mut self, targets: Vec<Target>, floor: Option<Target>) -> Result<Self, EngineError> {
         for target in targets {
             let prepared = self.prepare(target)?;
@@ -158,15 +159,15 @@ impl Docker {
         Ok(self)
     }
 
-    /// Replaces what counts as the correct answer of every variant.
+    /// Sets the correct answer of every variant.
     pub fn expect(&mut self, body: &[u8]) {
         for prepared in &mut self.targets {
             prepared.expected = Mutex::new(Expected::Body(body.to_vec()));
         }
     }
 
-    /// The engine's version and storage driver, and how an instance is watched, as notes for the
-    /// results.
+    /// Notes for the results: the engine's version and storage driver, and how an instance is
+    /// watched.
     pub fn describe(&self) -> Vec<String> {
         let probe =
             "the probe begins when an instance's network is up, while the engine still starts it";
@@ -193,7 +194,7 @@ impl Docker {
     }
 
     fn prepare(&self, target: Target) -> Result<Prepared, EngineError> {
-        // Podman reads a name without a host as one of docker.io's.
+        // Podman looks for a name without a host at docker.io.
         let host = if self.podman.is_some() { "localhost/" } else { "" };
         let remote = format!("{}/{}:latest", self.registry.address(), target.name);
         let local = format!("{host}{}/{}:latest", self.run, target.name);
@@ -206,7 +207,7 @@ impl Docker {
         self.settings.interrupted()
     }
 
-    /// Pulls as the engine does; the moment when the last layer was here.
+    /// Pulls as the engine does. Returns the moment when the last layer was present.
     fn pull_image(&self, reference: &str) -> Result<u64, String> {
         let options = query::CreateImageOptions {
             from_image: Some(reference.trim_end_matches(":latest").to_owned()),
@@ -228,11 +229,11 @@ impl Docker {
                 }
                 downloads.heard(&layer, &status, clock::now_ns());
             }
-            downloads.last_ns().ok_or_else(|| "the engine said nothing of a download".into())
+            downloads.last_ns().ok_or_else(|| "the engine reported no download".into())
         })
     }
 
-    /// `docker load`: stands for unpack where the bytes are here already.
+    /// `docker load`: takes the place of unpack if the bytes are already here.
     fn load_archive(&self, archive: &std::path::Path) -> Result<(), String> {
         let bytes = std::fs::read(archive).map_err(|e| e.to_string())?;
         self.runtime.block_on(async {
@@ -254,7 +255,7 @@ impl Docker {
         let _ = self.runtime.block_on(self.api.remove_image(reference, Some(options), None));
     }
 
-    /// Removes what runs left that were killed: it is labelled as that of a process that is gone.
+    /// Removes what killed runs have left: its label names a process that has ended.
     fn remove_stale(&self) {
         let filters = [("label".to_owned(), vec![LABEL.to_owned()])].into();
         let options = query::ListContainersOptions {
@@ -285,13 +286,13 @@ impl Docker {
 
 fn runtime() -> Result<Runtime, EngineError> {
     tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(1) // on which a start goes on while the probe has this thread
+        .worker_threads(1) // continues a start while the probe has this thread
         .enable_all()
         .build()
         .map_err(|source| EngineError::Io { what: "starting a runtime".into(), source })
 }
 
-/// What names of this run begin with, and its label.
+/// Prefix of this run's names, and its label.
 fn names() -> Result<(String, String), EngineError> {
     owner::names().ok_or_else(|| {
         EngineError::Other("there is no /proc here: the bench marks what it makes with it".into())

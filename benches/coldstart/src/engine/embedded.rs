@@ -1,6 +1,6 @@
-//! The engine that needs no daemon: registry in this process, links shaped by a relay, verified
-//! pull, own unpack, own sandbox. What each phase means is docs/CONTRACTS.md, section 5. This file
-//! is the engine's state; `sample` is one instance's way through the phases.
+//! Engine embedded: needs no daemon; registry in this process, links shaped by a relay, verified
+//! pull, own unpack, own sandbox. docs/CONTRACTS.md, section 5, defines each phase. This file has
+//! the engine's state; `sample` takes one instance through the phases.
 
 pub(super) mod oci;
 mod running;
@@ -31,14 +31,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// Instances are asked at this address: one bound to 127.0.0.1 only, which a platform could not
-/// reach, does not answer here, one bound to 0.0.0.0 does.
+/// Address of an instance for requests: a program bound only to 127.0.0.1, which a platform could
+/// not reach, does not answer here; one bound to 0.0.0.0 does.
 pub(super) const INSTANCE_ADDRESS: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
 const TAG: &str = "latest";
-/// What the registry calls the floor image: no variant's name has a slash.
+/// Name of the floor image in the registry: no variant's name has a slash.
 const FLOOR: &str = "coldstart/floor";
 
-/// What does not change from sample to sample.
+/// Settings that stay the same for all samples.
 pub struct Settings {
     /// The request, and the answer that is expected.
     pub ask: Ask,
@@ -56,7 +56,7 @@ pub struct Settings {
     pub floor: Option<PathBuf>,
     /// `runc` or `crun`, to create and start in place of our own sandbox.
     pub runtime: Option<String>,
-    /// What instances may call; loopback alone when `None`.
+    /// What instances may call; loopback only if `None`.
     pub network: Option<Arc<Network>>,
 }
 
@@ -64,7 +64,7 @@ pub struct Settings {
 pub struct Embedded {
     settings: Settings,
     targets: Vec<Prepared>,
-    /// The registry serves it; nothing else keeps it.
+    /// Whether the registry serves the floor; nothing else keeps it.
     has_floor: bool,
     registry: Registry,
     relays: HashMap<String, Relay>,
@@ -75,7 +75,7 @@ pub struct Embedded {
 
 struct Prepared {
     target: Target,
-    /// The image again, read from files: what `accelerated` unpacks.
+    /// The image, read from files: `accelerated` unpacks it.
     stored: Image,
     store: PathBuf,
     /// An unpacked copy for instances that are started ahead.
@@ -130,15 +130,15 @@ impl Embedded {
         Ok(Self { settings, targets: prepared, has_floor, registry, relays, cores, launcher, work })
     }
 
-    /// Replaces what counts as the correct answer of every variant.
+    /// Sets the correct answer of every variant.
     pub fn expect(&mut self, body: &[u8]) {
         for prepared in &mut self.targets {
             prepared.expected = Mutex::new(Expected::Body(body.to_vec()));
         }
     }
 
-    /// Makes the registry send bytes of the right length and the wrong content for the last layer:
-    /// what a broken registry does, so that tests can see it refused.
+    /// Makes the registry send wrong bytes of the right length for the last layer, as a broken
+    /// registry does, so that tests can see it refused.
     pub fn corrupt_layer(&mut self, variant: usize) {
         let target = &self.targets[variant].target;
         if let Some(layer) = target.image.layers().last() {
@@ -147,7 +147,7 @@ impl Embedded {
         }
     }
 
-    /// Where a puller at the far end of the link finds the registry.
+    /// The registry's address at the far end of the link.
     fn registry_at(&mut self, link: &Link) -> io::Result<String> {
         if !link.is_shaped() {
             return Ok(format!("http://{}", self.registry.address()));
@@ -172,7 +172,7 @@ impl Embedded {
         }))
     }
 
-    /// What to start; a user that the image does not know is the image's failure.
+    /// What to start; a user that the image does not have is the image's failure.
     fn plan(
         &self,
         image: &Image,
@@ -325,7 +325,7 @@ impl Embedded {
     }
 }
 
-/// The sample of an instance that this machine did not hold.
+/// The sample of an instance for which this machine had no room.
 fn no_room(error: &io::Error) -> (Sample, Option<u64>) {
     (Sample { error: Some(failure::no_room(error)), ..Sample::default() }, None)
 }

@@ -1,8 +1,7 @@
-//! Namespaces for a daemon that the bench starts itself: network and mounts, of this process from
-//! then on, so that the registry, the daemon and the probe are in them together. What the daemon
-//! leaves behind (bridges, firewall rules, leases, mounts) ends with them; the machine's own
-//! Docker, podman and containerd are neither seen nor touched. The files of results are where they
-//! were.
+//! Enclosure of a daemon that the bench starts: network and mount namespaces, for this process from
+//! then on, so that the registry, the daemon and the probe share them. What the daemon leaves
+//! behind (bridges, firewall rules, leases, mounts) ends with them; the machine's own Docker,
+//! podman and containerd are not touched. Files of results stay where they were.
 
 use super::EngineError;
 use crate::owner;
@@ -16,8 +15,8 @@ use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-/// Hidden by an empty file system in memory: state that podman, containerd, their runtimes and CNI
-/// keep outside the folders that they are told.
+/// Folders hidden by an empty file system in memory: podman, containerd, their runtimes and CNI
+/// keep state there, outside the configured folders.
 const HIDDEN: [&str; 3] = ["/run", "/var/lib", "/etc/cni"];
 const CGROUPS: &str = "/sys/fs/cgroup";
 
@@ -25,7 +24,7 @@ const CGROUPS: &str = "/sys/fs/cgroup";
 /// removes what killed runs have left in the control groups.
 ///
 /// # Errors
-/// [`EngineError`]: who runs this may not, or the work folder `keep` would be hidden.
+/// [`EngineError`]: this user is not permitted, or the work folder `keep` would be hidden.
 pub fn enter(engine: &str, keep: &Path) -> Result<(), EngineError> {
     if !Uid::effective().is_root() {
         return Err(EngineError::Other(format!(
@@ -54,7 +53,7 @@ fn separate() -> io::Result<()> {
     let aside = "/run";
     let recursive = MsFlags::MS_BIND | MsFlags::MS_REC;
     mount(Some(CGROUPS), aside, none, recursive, none)?;
-    // crun takes version 1 or 2, and not 1 with an empty 2 beside it, which nobody uses here.
+    // crun accepts version 1 or 2, and not 1 with an empty, unused 2 beside it.
     let _ = umount2(&Path::new(aside).join("unified"), MntFlags::MNT_DETACH);
     mount(Some("sysfs"), "/sys", Some("sysfs"), MsFlags::empty(), none)?;
     mount(Some(aside), CGROUPS, none, recursive, none)?;
@@ -65,8 +64,8 @@ fn separate() -> io::Result<()> {
     fs::write("/sys/class/net/lo/flags", "0x1\n") // IFF_UP (netdevice(7))
 }
 
-/// A daemon with every process that it starts, in a namespace of process numbers: they end with it,
-/// and it ends with this process.
+/// A daemon with all its processes in a namespace of process numbers: they end with the daemon, and
+/// the daemon ends with this process.
 pub struct Daemon {
     child: Child,
     log: PathBuf,
@@ -94,7 +93,7 @@ impl Daemon {
             };
         }
         inside.stdin(Stdio::null()).stdout(output).stderr(errors);
-        inside.process_group(0); // a terminal's Ctrl-C is for the bench, which ends this in order
+        inside.process_group(0); // a terminal's Ctrl-C goes to the bench, which ends this in order
         Ok(Self { child: inside.spawn()?, log, ended: false })
     }
 
@@ -104,7 +103,7 @@ impl Daemon {
         ended.then(|| self.last_line())
     }
 
-    /// The folder of one of its processes, whose number is the daemon's word, in `/proc`.
+    /// The folder in `/proc` of one of its processes, given by the daemon's process number.
     pub fn proc_of(&self, pid: u32) -> PathBuf {
         let first = self.first().unwrap_or_default();
         PathBuf::from(format!("/proc/{first}/root/proc/{pid}"))
@@ -121,10 +120,10 @@ impl Daemon {
     pub fn last_line(&self) -> String {
         let text = fs::read(&self.log).unwrap_or_default();
         let text = String::from_utf8_lossy(&text);
-        text.lines().last().unwrap_or("it said nothing").to_owned()
+        text.lines().last().unwrap_or("it printed nothing").to_owned()
     }
 
-    /// Ends it with all its processes; the second time this does nothing.
+    /// Ends it with all its processes; a second call does nothing.
     pub fn end(&mut self) {
         if std::mem::replace(&mut self.ended, true) {
             return;
@@ -146,16 +145,17 @@ impl Drop for Daemon {
     }
 }
 
-/// How long the kernel waits until it asks again for the hardware address of an instance whose
-/// interface has no address yet, once the bridge is there: Linux's default is a second, which the
-/// probe would wait with it (linux, Documentation/networking/ip-sysctl.rst, `retrans_time_ms`).
+/// Shortens the time after which the kernel asks again for the hardware address of an instance
+/// whose interface has no address yet, once the bridge exists. Linux's default is a second, for
+/// which the probe would wait too (linux, Documentation/networking/ip-sysctl.rst,
+/// `retrans_time_ms`).
 pub fn ask_again_soon(bridge: &str) {
     let _ = fs::write(format!("/proc/sys/net/ipv4/neigh/{bridge}/retrans_time_ms"), "5\n");
 }
 
-/// The first process of the container of that id, seen from here: the one in a control group that
-/// names the container which is number 1 in its own namespace. A daemon's process numbers are its
-/// own.
+/// The first process of the container with this id, as seen here: the one in a control group that
+/// names the container and that is number 1 in its own namespace. A daemon's process numbers are
+/// its own.
 pub fn first_process(id: &str) -> Option<i32> {
     let processes = fs::read_dir("/proc").ok()?.flatten();
     let pids = processes.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
@@ -169,9 +169,9 @@ pub fn first_process(id: &str) -> Option<i32> {
     })
 }
 
-/// Keeps the instances that are created next in that run's control group on one core, or lets them
-/// be. Version 1 only, where a new group gets what the one above it has: in version 2 the
-/// controller would have to be enabled from the root on, which is the machine's affair.
+/// Pins the instances that are created next in that run's control group to one core, or unpins
+/// them. Only version 1, where a new group inherits: in version 2 the controller would have to be
+/// enabled from the root on, which is up to the machine's administrator.
 pub fn keep_on(run: &str, core: Option<usize>) {
     let root = Path::new(CGROUPS).join("cpuset");
     let group = root.join(run);
@@ -202,7 +202,7 @@ pub fn remove_cgroups(parent: &str) {
     }
 }
 
-/// Removes the groups of runs that were killed: each name holds a process.
+/// Removes the groups of runs that were killed: each name contains a process.
 fn remove_stale() {
     for group in roots().flat_map(fs::read_dir).flatten().flatten() {
         let name = group.file_name().to_string_lossy().into_owned();

@@ -1,7 +1,6 @@
-//! One instance's way through the phases, with a stamp at each end. Only `&self`: a burst runs many
-//! of these at once. Its instances are on one node, where a daemon keeps one copy of an image: the
-//! first that wants it brings it for all. What a daemon is asked for is the trait; how it is asked
-//! is the engine's affair.
+//! One instance through the phases on a node, with a time stamp at each end. Only `&self`: a burst
+//! runs many of these at once. A node's daemon keeps one copy of an image: the first instance that
+//! needs it brings it for all. The trait has the calls to a daemon; each engine implements them.
 
 use super::schedule::{self, Place};
 use super::seal::{self, SealError};
@@ -20,11 +19,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-/// What does not change from sample to sample.
+/// Settings that stay the same for all samples.
 pub struct Settings {
     /// The request, and the answer that is expected.
     pub ask: Ask,
-    /// How long an instance may take to answer.
+    /// Time limit of an instance's answer.
     pub deadline: Duration,
     /// Memory and processor time of an instance.
     pub limits: ResourceLimits,
@@ -35,23 +34,23 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// Whether the user wants no more.
+    /// Whether the user has interrupted the run.
     pub(super) fn interrupted(&self) -> bool {
         self.stop.load(Ordering::Relaxed)
     }
 }
 
-/// A target as a daemon gets it.
+/// A target in the forms that a daemon needs.
 pub(super) struct Prepared {
     pub(super) target: Target,
-    /// What the daemon pulls: on the registry.
+    /// Its reference in the registry, for a pull.
     pub(super) remote: String,
-    /// What the daemon loads: in the archive.
+    /// Its reference in the archive, for a load.
     pub(super) local: String,
     pub(super) archive: PathBuf,
     pub(super) expected: Mutex<Expected>,
-    /// Why none of its samples can start here, if so. A daemon would run it, and say only that its
-    /// program has ended.
+    /// Why none of its samples can start here, if so. A daemon would run it, and report only that
+    /// its program has ended.
     stranger: Option<Failure>,
 }
 
@@ -81,25 +80,25 @@ pub(super) trait Node: Sync {
     fn cores(&self) -> &Cores;
     fn prepared(&self, variant: usize) -> &Prepared;
 
-    /// Pulls; the moment when the last layer was here, where the daemon tells.
+    /// Pulls. Returns the moment when the last layer was present, if the daemon reports it.
     fn pull(&self, reference: &str) -> Result<Option<u64>, String>;
-    /// Loads an archive of this machine: stands for unpack where the bytes are here already.
+    /// Loads an archive of this machine: takes the place of unpack if the bytes are already here.
     fn load(&self, archive: &Path) -> Result<(), String>;
-    /// Forgets the image with its layers.
+    /// Removes the image with its layers.
     fn remove_image(&self, reference: &str);
     /// Creates an instance, whose name is returned; one that is `alone` has a core of its own.
     fn create(&self, image: &str, alone: bool) -> Result<String, String>;
     /// Starts a created instance and asks it as soon as it can be reached.
     fn start_and_ask(&self, name: &str, port: u16, alone: bool) -> Result<Exchange, Failure>;
-    /// Starts a created instance and waits until it listens and has noticed that its visitor is
-    /// gone; how it is asked then, once.
+    /// Starts a created instance and waits until it listens and has noticed that the probe's
+    /// connection is closed. Returns how to send it the request, once.
     fn start_ahead<'a>(
         &'a self,
         name: &'a str,
         port: u16,
         alone: bool,
     ) -> Result<Later<'a>, Failure>;
-    /// Of an instance that still runs.
+    /// Peak resident memory of an instance that still runs.
     fn peak_resident_bytes(&self, name: &str) -> Option<u64>;
     fn remove(&self, name: &str);
 }
@@ -107,18 +106,18 @@ pub(super) trait Node: Sync {
 /// The one request to an instance that was started ahead.
 pub(super) type Later<'a> = Box<dyn FnOnce() -> Result<Exchange, Failure> + 'a>;
 
-/// How the engine came to have the image.
+/// How the node got the image.
 #[derive(Clone)]
 struct Brought {
-    /// `None` where it was loaded from this machine.
+    /// `None` if it was loaded from this machine.
     pull_ns: Option<u64>,
-    /// `None` where the daemon does not tell it from the pull.
+    /// `None` if the daemon does not separate it from the pull.
     unpack_ns: Option<u64>,
-    /// When it had it.
+    /// When the node had it.
     ready_ns: u64,
 }
 
-/// What the instances of one turn have in common.
+/// State that the instances of one turn share.
 struct Turn<'a, N> {
     node: &'a N,
     case: &'a Case,
@@ -145,7 +144,7 @@ pub(super) fn samples<N: Node>(node: &N, case: &Case) -> Result<Vec<Sample>, Eng
             |error| failed(failure::no_room(error)),
         ),
     };
-    node.remove_image(image); // the daemon forgets its layers with it: the next turn is as cold
+    node.remove_image(image); // with its layers, so that the next turn is as cold
     samples
 }
 
@@ -158,7 +157,7 @@ impl<N: Node> Turn<'_, N> {
             }
             Scenario::Provisioned => self.provisioned(place, &mut sample, &mut container),
         };
-        // Removing a container is work that no other instance's measurement should meet.
+        // Removing a container is work that must not disturb another instance's measurement.
         place.inspect(|place| place.finish());
         if let Some(name) = container {
             sample.peak_resident_bytes = self.node.peak_resident_bytes(&name);
@@ -181,7 +180,7 @@ impl<N: Node> Turn<'_, N> {
         let intended_ns = place.map_or_else(clock::now_ns, Place::intended_ns);
         sample.intended_start_ns = intended_ns;
         let brought = self.bring_once()?;
-        // Whoever was to start later has found the image here.
+        // An instance with a later start has found the image present.
         if brought.ready_ns > intended_ns {
             (sample.pull_ns, sample.unpack_ns) = (brought.pull_ns, brought.unpack_ns);
         }
@@ -227,7 +226,7 @@ impl<N: Node> Turn<'_, N> {
         self.check(&asked)
     }
 
-    /// Has the image pulled or loaded, unless another instance of the turn has had that done.
+    /// Pulls or loads the image, unless another instance of the turn has done it.
     fn bring_once(&self) -> Result<Brought, Failure> {
         let mut brought = self.brought.lock().unwrap_or_else(PoisonError::into_inner);
         brought.get_or_insert_with(|| self.bring()).clone()

@@ -1,7 +1,7 @@
-//! Scale-out: N instances at once, a thread each, on a fixed schedule that waits for none of them.
-//! All threads get ready first, then the schedule is laid out; latency counts from the intended
-//! start, so that a machine which cannot keep up does not hide it. What an instance is, is the
-//! engine's affair.
+//! Scale-out: N instances at once, one thread each, on a fixed schedule that waits for none of
+//! them. All threads get ready first, then the schedule is set; latency counts from the intended
+//! start, so that a machine that cannot keep up does not hide it. The engine defines what an
+//! instance is.
 
 use super::EngineError;
 use bench_kit::clock;
@@ -13,11 +13,11 @@ use std::time::Duration;
 
 /// From "all are ready" to the first intended start: every thread has woken by then.
 const LEAD_NS: u64 = 3_000_000;
-/// How often a waiting thread looks whether the user wants no more.
+/// Time between two checks of a waiting thread whether the run was interrupted.
 const LOOK: Duration = Duration::from_millis(50);
 
-/// Where threads wait for each other: it opens when all have come that have not given up, and when
-/// the run is interrupted.
+/// A gate where threads wait for each other: it opens when all have come that have not given up, or
+/// when the run is interrupted.
 struct Gate<'a> {
     state: Mutex<State>,
     changed: Condvar,
@@ -40,7 +40,7 @@ impl<'a> Gate<'a> {
         }
     }
 
-    /// Waits for all others; the moment at which the last one came.
+    /// Waits for all others. Returns the moment at which the last one came.
     fn wait(&self) -> u64 {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.arrived += 1;
@@ -57,7 +57,7 @@ impl<'a> Gate<'a> {
         }
     }
 
-    /// One of those expected will not come.
+    /// Notes that one of those expected will not come.
     fn give_up(&self) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.expected -= 1;
@@ -76,14 +76,14 @@ impl<'a> Gate<'a> {
 struct Course<'a> {
     /// Before the first start.
     start: Gate<'a>,
-    /// After the last answer: ending an instance and removing its files is work that no other
-    /// instance's measurement should meet.
+    /// After the last answer: ending an instance and removing its files is work that must not
+    /// disturb another instance's measurement.
     finish: Gate<'a>,
     interval_ns: u64,
 }
 
-/// One thread's place in a burst. It passes each gate once, at the latest when it is dropped: an
-/// instance that fails early must not keep the others waiting.
+/// One thread's place in a burst. It passes each gate once, at the latest on drop: an instance that
+/// fails early must not keep the others waiting.
 pub struct Place<'a> {
     course: &'a Course<'a>,
     index: u64,
@@ -92,7 +92,7 @@ pub struct Place<'a> {
 }
 
 impl Place<'_> {
-    /// Waits for the others, then for this place's moment, which is returned.
+    /// Waits for the others, then for this place's time. Returns that time.
     pub fn intended_ns(&self) -> u64 {
         self.started.set(true);
         let intended_ns = self.course.start.wait() + LEAD_NS + self.index * self.course.interval_ns;
@@ -100,7 +100,7 @@ impl Place<'_> {
         intended_ns
     }
 
-    /// Waits until every other instance has answered or failed. The second time it does nothing.
+    /// Waits until every other instance has answered or failed. A second call does nothing.
     pub fn finish(&self) {
         if !self.started.replace(true) {
             self.course.start.give_up();
@@ -122,10 +122,10 @@ impl Drop for Place<'_> {
     }
 }
 
-/// Runs `one` so many times at once, `interval` apart. An instance for which this machine has no
-/// thread is what `no_room` makes of the error: that is where the machine saturates.
+/// Runs `one` this many times at once, `interval` apart. If this machine has no thread for an
+/// instance, `no_room` makes its result of the error: the machine is saturated.
 ///
-/// # Errors
+/// The first error of any instance, after all have ended.
 /// The first of any instance, after all have ended.
 pub fn at_once<T: Send>(
     burst: usize,
@@ -175,7 +175,7 @@ mod tests {
             let waiting = [scope.spawn(|| gate.wait()), scope.spawn(|| gate.wait())];
             gate.give_up();
             let [one, other] = waiting.map(|thread| thread.join().unwrap());
-            assert_eq!(one, other, "all are told the same moment");
+            assert_eq!(one, other, "all get the same moment");
             let held = scope.spawn(|| never.wait());
             stop.store(true, Ordering::Relaxed);
             held.join().unwrap();
@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn a_place_that_fails_early_keeps_nobody_waiting() {
+    fn a_place_that_fails_early_keeps_no_other_waiting() {
         let stop = AtomicBool::new(false);
         let course =
             Course { start: Gate::new(3, &stop), finish: Gate::new(3, &stop), interval_ns: 1000 };

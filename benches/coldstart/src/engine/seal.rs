@@ -1,8 +1,8 @@
-//! Makes an image that a daemon cannot have any part of: otherwise a layer that some other local
-//! image shares is not pulled at all, and "cold" is a lie. The first layer gets a pax global header
-//! with a nonce in front (POSIX.1-2017, pax; ignored by every unpacker), as a gzip member of its
-//! own where the layer is gzip (RFC 1952, 2.2: members concatenate). Files, modes and every other
-//! byte stay. A label says whose the image is, so that what a killed run left can be found. Pure.
+//! Sealing: makes an image of which a daemon cannot have any part. Otherwise a layer that another
+//! local image shares is not pulled, and the measurement is not cold. The first layer gets a pax
+//! global header with a nonce in front (POSIX.1-2017, pax; every unpacker ignores it), as a gzip
+//! member of its own if the layer is gzip (RFC 1952, 2.2: members concatenate). Files, modes and
+//! all other bytes stay. A label names the run, so that images of killed runs can be found. Pure.
 
 use libdeflater::{CompressionLvl, Compressor};
 use microimage::digest::{DiffId, Digest};
@@ -14,13 +14,13 @@ use std::io::Read;
 /// Why an image cannot be sealed.
 #[derive(Debug, thiserror::Error)]
 pub enum SealError {
-    /// It cannot be read.
+    /// The layer cannot be read.
     #[error("the image's first layer cannot be read: {0}")]
     Read(#[from] std::io::Error),
-    /// A layer of a kind that is not known.
+    /// A layer of an unknown kind.
     #[error("the image's first layer is `{0}`; Docker Engine takes gzip and plain tar")]
     MediaType(String),
-    /// It holds JSON that is not what it should be.
+    /// It has JSON of an unexpected form.
     #[error("the image's manifest or configuration cannot be changed: {0}")]
     Json(#[from] serde_json::Error),
     /// The image cannot be read.

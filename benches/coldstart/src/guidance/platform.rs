@@ -1,5 +1,5 @@
-//! Rows of a run on a cloud's own platform: what its advice bought there, measured by its own log
-//! and by the client's clock. Where an honest number cannot be had the row says why, and what to
+//! Guidance for a run on a cloud's own platform: the measured gain of its advice, by its own log
+//! and by the client's clock. If no reliable number is possible, the row states why, and what to
 //! run.
 
 use super::rows::absent;
@@ -10,13 +10,13 @@ use crate::results::{
 use crate::units::{duration, percent, times};
 use bench_kit::stats::{self, median};
 
-/// How many times as fast the platform says that an accelerated start is on average.
+/// Factor by which an accelerated start is faster on average, as the platform states it.
 const PROMISE: f64 = 5.0;
-/// Samples of each side from which on an interval is worth its name.
+/// Number of samples of each side from which on an interval is useful.
 const ENOUGH: usize = 5;
 /// A part of a day: the platform's load changes with it.
 const PART_HOURS: u32 = 6;
-/// The HTTP server must listen within this of its start (SCF).
+/// Time within which the HTTP server must listen (SCF).
 const LISTEN_DEADLINE_NS: f64 = 30e9;
 const OWN_LOG: &str = "the platform's own log and this client's clock";
 
@@ -59,7 +59,7 @@ fn row(variant: &Variant, id: &str, run: Option<&Run>) -> Guidance {
     }
 }
 
-/// A smaller image: what of the platform's start is its pull.
+/// A smaller image: the pull's part of the platform's start.
 fn pull(variant: &Variant) -> Guidance {
     let Some(run) = alone(variant, Scenario::Cold) else {
         return absent(variant, "minimal-image", "run with `--scenario cold`".into());
@@ -209,7 +209,7 @@ fn spanned(cold: &Run, accelerated: &Run) -> String {
     }
 }
 
-/// A provisioned instance against a cold one, by what a caller waits for.
+/// A provisioned instance compared with a cold one, by the caller's waiting time.
 fn provisioned(variant: &Variant) -> Guidance {
     let both = alone(variant, Scenario::Cold).zip(alone(variant, Scenario::Provisioned));
     let found = both.and_then(|(cold, ready)| {
@@ -245,7 +245,7 @@ fn provisioned(variant: &Variant) -> Guidance {
     }
 }
 
-/// The program's own part against the platform's limit.
+/// The program's own part compared with the platform's limit.
 fn start(variant: &Variant) -> Guidance {
     let run = alone(variant, Scenario::Cold).or_else(|| alone(variant, Scenario::Accelerated));
     let starts = run.map(|run| run.phase_ns(Phase::Start)).unwrap_or_default();
@@ -273,7 +273,7 @@ fn start(variant: &Variant) -> Guidance {
     }
 }
 
-/// What more memory, and the processor share with it, does to the program's start.
+/// Effect of more memory, and of the processor share that comes with it, on the program's start.
 fn memory(results: &Results) -> Vec<Guidance> {
     let mib = |variant: &Variant| {
         let run = alone(variant, Scenario::Cold)?;

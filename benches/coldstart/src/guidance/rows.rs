@@ -1,4 +1,4 @@
-//! The rows themselves, an advice a function. Every figure of the platform stands here with its
+//! Rows of the guidance, one function per advice. Every figure of the platform is here with its
 //! page.
 
 use super::{Load, companion, is_modelled};
@@ -14,20 +14,20 @@ use bench_kit::stats::{self, median};
 
 /// CNY per GB and second of an idle provisioned instance, from 2021-11-01 on.
 const IDLE_CNY_PER_GB_SECOND: f64 = 0.000_054_71;
-/// The HTTP server must listen within this.
+/// Time within which the HTTP server must listen.
 const LISTEN_DEADLINE_NS: f64 = 30e9;
-/// Pull and start of an image function together must be done within this (the platform's SDK:
-/// InitTimeout, 90 s by default).
+/// Time limit of pull and start of an image function together (the platform's SDK: InitTimeout, 90
+/// s by default).
 const INIT_TIMEOUT_NS: f64 = 90e9;
-/// What a row on a modelled link rests on beside the page.
+/// Basis of a row on a modelled link, besides the page.
 const MODEL: &str =
     "link modelled: rate and round trip are assumed, TCP's slow start by RFC 6928 and RFC 5681";
-/// What memory a function can have, up to where images of less than 256 MB are advised (SCF quotas:
+/// Memory settings of a function, up to the one advised for images of less than 256 MB (SCF quotas:
 /// 64, and 128 MB steps).
 const MEMORY_SETTINGS_MIB: [u64; 5] = [64, 128, 256, 384, 512];
 const IMAGE_PAGE: &str = "SCF, WebServer image function (583/41076)";
 const CONCURRENCY_PAGE: &str = "SCF, concurrency management";
-/// How many times as fast the platform says that an accelerated start is on average.
+/// Factor by which an accelerated start is faster on average, as the platform states it.
 const ACCELERATION_PROMISE: f64 = 5.0;
 const SAME_REGION: &str = "keep image repository and function in one region, and pull over the VPC";
 const MINIMAL_IMAGE: &str = "use a minimal base image and few layers";
@@ -38,7 +38,7 @@ const PROVISIONED: &str =
 const DEADLINE: &str =
     "the HTTP server must listen within 30 s of its start (otherwise 446 PortBindingFailed)";
 
-/// A row for which something was not measured, and what to do about it.
+/// A row for something that was not measured, and what to do about it.
 pub fn absent(variant: &Variant, id: &str, todo: String) -> Guidance {
     let (advice, source) = match id {
         "same-region" => (SAME_REGION, IMAGE_PAGE),
@@ -62,12 +62,12 @@ pub fn absent(variant: &Variant, id: &str, todo: String) -> Guidance {
     }
 }
 
-/// The engines that these rows are of load the image: its size is known.
+/// The compressed size; the engines of these rows load the image, so it is known.
 fn compressed_bytes(variant: &Variant) -> u64 {
     variant.compressed_bytes.unwrap_or(0)
 }
 
-/// The page, and the link's model where the run rests on one.
+/// The page, with the link's model if the run rests on one.
 fn with_model(page: &str, run: &Run) -> String {
     if is_modelled(run) { format!("{page}; {MODEL}") } else { page.into() }
 }
@@ -109,18 +109,18 @@ pub fn same_region(variant: &Variant) -> Option<Guidance> {
     })
 }
 
-/// Make the image smaller: at most pull and unpack go away, and round trips stay.
+/// Make the image smaller: at most pull and unpack disappear, and round trips stay.
 pub fn minimal_image(variant: &Variant, cold: &Run, overhead: &Overhead) -> Guidance {
     let unpack = cold.phase_ns(Phase::Unpack);
     let carried = cold.times_ns(|s| Some(s.pull_ns? + s.unpack_ns?));
     let total = cold.summary.median_ns.unwrap_or(0.0);
     let share = median(&carried).filter(|_| total > 0.0).map(|ns| (ns / total).clamp(0.0, 1.0));
-    // Folders, descriptors and threads cost their time whatever the size: that is what unpacking
-    // the floor image takes. Where nobody could unpack that one (Docker Engine, no C compiler) it
-    // is not known what of the time is the size's.
+    // Folders, descriptors and threads cost time whatever the size: the time to unpack the floor
+    // image. Without that time (Docker Engine, no C compiler) the size's part of it is not known.
     let floor_ns = overhead.unpack_ns_median;
     let unpack_ns = (median(&unpack).unwrap_or(0.0) - floor_ns.unwrap_or(0.0)).max(0.0);
-    // What of the pull grows with the image: the link's model says what nothing would have taken.
+    // The part of the pull that grows with the image: the link's model gives the time for an empty
+    // one.
     let carry_ns = cold.link.parse::<Link>().ok().filter(Link::is_shaped).map(|link| {
         let longer =
             transfer_ns(&link, compressed_bytes(variant)).saturating_sub(transfer_ns(&link, 1));
@@ -275,7 +275,7 @@ pub fn provisioned(
     })
 }
 
-/// Numbers of instances in words.
+/// Numbers of instances as text.
 fn sized(sizing: &Sizing) -> String {
     let instances = |n: u32| format!("{n} instance{}", if n == 1 { "" } else { "s" });
     let three = |numbers: &[Option<u32>; 3]| -> String {
@@ -368,7 +368,7 @@ pub fn deadline(variant: &Variant) -> Option<Guidance> {
             _ if late > 0 => {
                 format!(
                     "act: {late} more did not listen within the deadline, and would be a 446 for \
-                     whoever asked"
+                     their callers"
                 )
             }
             _ if over.is_some() => format!(

@@ -7,11 +7,11 @@ use crate::scf::line::milliseconds;
 use serde_json::Value;
 use std::collections::BTreeMap;
 
-/// What no such event has.
+/// Values that no such event has.
 pub(super) const LEFT_OUT: &[&str] = &[
     "FC prepares code (or image) and layers at the same time and does not tell unpacking apart: \
      pull is the longer of the two with its unpacking, unpack and create are null",
-    "FC's events are an instance's, not a request's: they do not say whether somebody waited",
+    "FC's events are an instance's, not a request's: they do not show whether a request waited",
     "FC's start ends with a health check that passed, not with an answer",
 ];
 /// Objects within objects that are followed.
@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn no_event_is_an_error_that_says_what_to_export() {
+    fn no_event_is_an_error_that_names_what_to_export() {
         let error = read("[]").unwrap_err().to_string();
         assert!(error.contains("FCInstanceEvents"), "{error}");
     }

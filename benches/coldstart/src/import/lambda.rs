@@ -6,15 +6,15 @@ use crate::results::Sample;
 use crate::scf::line::milliseconds;
 use serde_json::Value;
 
-/// What no such line has.
+/// Values that no such line has.
 pub(super) const LEFT_OUT: &[&str] = &[
     "Lambda's Init Duration is without the download of image or code and without the creation of \
      the sandbox: pull, unpack and create are null, and start is all that there is",
     "Lambda starts instances ahead of requests (proactive initialisation): an Init Duration does \
-     not say that somebody waited for it",
+     not show that a request waited for it",
 ];
 
-/// What one line says.
+/// Contents of one line.
 struct Report {
     request_id: String,
     init_ns: Option<u64>,
@@ -28,7 +28,7 @@ pub(super) fn read(text: &str) -> Result<Found, NothingFound> {
     let mut found = Found::default();
     let (mut warm, mut restored, mut without_request, mut memory) = (0, 0, 0, Vec::new());
     for line in text.lines() {
-        // An init that failed or took over 10 s, and is done again with the request.
+        // An init phase that failed or took over 10 s, and is repeated with the request.
         if line.contains("INIT_REPORT Init Duration:") {
             without_request += 1;
         }
@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn a_log_of_warm_requests_is_said_to_be_one() {
+    fn a_log_of_warm_requests_is_reported_as_one() {
         let error = read(WARM).unwrap_err().to_string();
         assert!(error.contains("1 requests without one"), "{error}");
     }

@@ -1,4 +1,4 @@
-//! A plan in words: the answer in one sentence, and the table for the terminal. Pure text.
+//! Answer of a plan as text: one sentence, and the table for the terminal. Pure.
 
 use super::document::{Cost, Header, Plan, Row};
 use super::duration::{self, DAY_NS};
@@ -52,7 +52,7 @@ pub fn sentence(header: &Header, plan: &Plan, scenarios: &[Scenario]) -> String 
         let met = if target.is_met(&scenario.tally) { "is met" } else { "is not met" };
         text.push_str(&format!(", so that `{target}` {met}"));
     }
-    // The same question with another keep-alive: how far the unknown moves the answer.
+    // The same question with other keep-alives: how far the unknown value changes the answer.
     let mut seen = vec![scenario.keep_alive_ns];
     let others: Vec<String> = answers[1..]
         .iter()
@@ -90,7 +90,7 @@ fn share(row: &Row) -> String {
     format!("{} ({} to {})", percent(s.value), percent(s.ci95_low), percent(s.ci95_high))
 }
 
-/// What 30 days like the simulated ones cost.
+/// Cost of 30 days like the simulated ones.
 fn month(cost: &Cost, scenario: &Scenario) -> String {
     let factor = MONTH_NS / scenario.tally.usage.length_ns.max(1) as f64;
     let (low, high) = (cost.total_low * factor, cost.total_high * factor);
@@ -122,7 +122,7 @@ fn money(units: f64) -> String {
     }
 }
 
-/// The answer, a row a scenario, and what a reader must know.
+/// The answer, one row per scenario, and notes for the reader.
 pub fn table(header: &Header, plan: &Plan, scenarios: &[Scenario]) -> String {
     let mut table = Table::new();
     table.load_style(presets::NOTHING);

@@ -1,5 +1,5 @@
-//! When requests arrive: at random (Poisson), evenly, or at random with a rate that follows the
-//! day. Pure; the n-th gap depends on the seed and n alone. What a trace says is in `trace`.
+//! Arrivals of requests: random (Poisson), even, or random with a rate that follows the day. Pure;
+//! the n-th gap depends only on the seed and n. `trace` reads arrivals from files.
 
 use super::duration::{DAY_NS, SECOND_NS};
 use super::random::{Purpose, Stream};

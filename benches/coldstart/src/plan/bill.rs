@@ -1,6 +1,6 @@
-//! What a run costs, in whole numbers: prices are picounits of a currency (10^-12), usage is
-//! counted in megabyte-milliseconds and windows. Free tiers, the basic package, traffic and retries
-//! are left out.
+//! Bill of a run, in whole numbers: prices are picounits of a currency (10^-12), usage is counted
+//! in megabyte-milliseconds and windows. Free tiers, the basic package, traffic and retries are
+//! left out.
 
 use super::pool::{Usage, WINDOW_NS};
 use super::tally::Tally;
@@ -29,10 +29,10 @@ pub struct Cost {
     pub requests_pico: u128,
     /// Of the time that they ran.
     pub compute_pico: u128,
-    /// As the platform's rule says: in each window of 10 s the provisioned instances above the most
-    /// requests at once.
+    /// By the platform's rule: in each window of 10 s the provisioned instances above the largest
+    /// number of requests at once.
     pub idle_low_pico: u128,
-    /// If it measured what is idle at each instant.
+    /// If the platform measured idle instances at each instant.
     pub idle_high_pico: u128,
 }
 
@@ -40,7 +40,7 @@ pub struct Cost {
 const GB_SECOND: u128 = 1024 * 1000;
 
 impl Price {
-    /// What a tally costs at a memory setting; `init_billed`: cold starts run on the bill.
+    /// Cost of a tally at a memory setting; `init_billed`: cold starts are billed.
     pub fn of(&self, tally: &Tally, memory_mib: u64, init_billed: bool) -> Cost {
         let ms = tally.billed_ms + if init_billed { tally.cold_ms } else { 0 };
         Cost {

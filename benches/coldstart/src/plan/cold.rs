@@ -1,20 +1,21 @@
-//! How long a cold start takes, and how that depends on how many instances start at once: where
-//! bursts were measured, their distribution is drawn from when so many start together. Independent
-//! draws from starts that were measured one by one would understate the tail of a burst.
+//! Duration of a cold start, depending on how many instances start at once: if bursts were
+//! measured, their distribution is used when that many start together. Independent draws from
+//! starts measured one by one would understate the tail of a burst.
 
 use super::distribution::Distribution;
 use super::random::Stream;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-/// From how many starts at once on which distribution holds; ascending, the first from 0 on.
+/// Distributions by the number of starts at once from which on they apply; ascending, the first
+/// from 0.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ColdTable {
     steps: Vec<(usize, Distribution)>,
 }
 
 impl ColdTable {
-    /// One distribution, whatever starts at once.
+    /// One distribution for any number of starts.
     pub fn of(alone: Distribution) -> Self {
         Self { steps: vec![(0, alone)] }
     }
@@ -43,7 +44,7 @@ pub struct ColdStarts {
     table: ColdTable,
     draws: Stream,
     provisionings: Stream,
-    /// Ends of the starts that are going on; kept only where it matters how many there are.
+    /// Ends of the running starts; kept only if their number matters.
     going_on: BinaryHeap<Reverse<u64>>,
 }
 

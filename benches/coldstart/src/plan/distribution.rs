@@ -1,10 +1,10 @@
 //! Distributions of durations, drawn by inversion: one uniform number gives one duration, and a
-//! larger number a longer one. So scenarios that share their random numbers stay comparable even
-//! where their distributions differ.
+//! larger number a longer one. So scenarios that share their random numbers stay comparable even if
+//! their distributions differ.
 
 use super::duration::{self, DAY_NS};
 
-/// Where a duration comes from.
+/// Distribution of a duration.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Distribution {
     /// Always the same.
@@ -40,7 +40,8 @@ pub enum Distribution {
 
 /// The 0.99 quantile of the standard normal distribution.
 const Z99: f64 = 2.326_347_874_040_841;
-/// No request and no cold start takes longer on any platform; also keeps sums far from overflow.
+/// Longest duration: no request and no cold start takes longer on any platform; it also keeps sums
+/// far from overflow.
 pub const LONGEST_NS: u64 = 7 * DAY_NS;
 /// The largest file of samples, in bytes.
 pub const SAMPLES_LIMIT_BYTES: u64 = 64 << 20;
@@ -84,7 +85,7 @@ impl Distribution {
             }
             Some((name, _)) if name.chars().all(|c| c.is_ascii_lowercase()) && name.len() > 1 => {
                 return Err(format!(
-                    "`{name}` is no distribution known here; write `lognormal:MEDIAN,P99`, \
+                    "unknown distribution `{name}`; write `lognormal:MEDIAN,P99`, \
                      `exp:MEAN`, `weibull:K,SCALE`, a duration, or a file of samples"
                 ));
             }
@@ -110,8 +111,8 @@ impl Distribution {
         (!ns.is_empty()).then_some(Self::Samples { sorted_ns: ns })
     }
 
-    /// A file of samples: a duration a line; a number without a unit is in seconds, or in the unit
-    /// that ends a header line (`init_ms`).
+    /// A file of samples: one duration per line; a number without a unit is in seconds, or in the
+    /// unit at the end of a header line (`init_ms`).
     fn of_lines(text: &str) -> Result<Self, String> {
         let mut unit_ns = duration::SECOND_NS;
         let mut samples = Vec::new();
@@ -137,8 +138,9 @@ impl Distribution {
             };
             samples.push(ns);
         }
-        Self::of_samples(samples)
-            .ok_or_else(|| "holds no sample; write a duration a line, such as `12.5ms`".to_owned())
+        Self::of_samples(samples).ok_or_else(|| {
+            "contains no sample; write one duration per line, such as `12.5ms`".to_owned()
+        })
     }
 
     fn checked(self) -> Result<Self, String> {
@@ -181,7 +183,7 @@ impl Distribution {
         ((ns + 0.5) as u64).min(LONGEST_NS)
     }
 
-    /// How many measurements it rests on; `None` for a formula.
+    /// Number of measurements behind it; `None` for a formula.
     pub fn samples(&self) -> Option<usize> {
         match self {
             Self::Samples { sorted_ns } => Some(sorted_ns.len()),
@@ -257,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn each_distribution_has_the_mean_that_it_says() {
+    fn each_distribution_has_its_stated_mean() {
         let stream = Stream::new(11, Purpose::Service, 0);
         for text in [
             "20ms",
@@ -296,7 +298,7 @@ mod tests {
     }
 
     #[test]
-    fn files_of_samples_say_their_unit() {
+    fn files_of_samples_state_their_unit() {
         let of = |ns: &[u64]| Distribution::of_samples(ns.to_vec()).unwrap();
         assert_eq!(parse("samples.txt"), Ok(of(&[10_000_000, 20_000_000, 30_000_000])));
         assert_eq!(parse("init.csv"), Ok(of(&[167_480_000, 189_960_000])));

@@ -1,6 +1,6 @@
 //! plan.json (docs/CONTRACTS.md, section 9), and the file of a shard, from which the whole plan can
-//! be put together: it has what was counted, in whole numbers, so that the merged plan has the same
-//! bytes as that of one run.
+//! be joined: it has the counts as whole numbers, so that the merged plan has the same bytes as
+//! that of one run.
 
 use super::bill::{self, Price};
 use super::estimate::{self, Share};
@@ -12,20 +12,20 @@ use serde_json::Value;
 /// The schema's number; a reader refuses any other.
 pub const SCHEMA: u32 = 1;
 
-/// What holds for all scenarios of a plan.
+/// Values that apply to all scenarios of a plan.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Header {
     /// The seed of all random numbers.
     pub seed: u64,
     /// The flags and the rules as they were used.
     pub inputs: Value,
-    /// What was to be reached.
+    /// The target of `auto`.
     pub target: Option<String>,
-    /// Whose rules and prices hold.
+    /// Platform whose rules and prices apply.
     pub platform: String,
-    /// In what the bill is.
+    /// Currency of the bill.
     pub currency: String,
-    /// Starts in a window that the platform allows, where the plan does not hold itself to that.
+    /// Starts per window that the platform allows, if the plan does not limit them.
     pub allowed_starts: Option<u64>,
     /// Whether cold starts are billed as running time.
     pub init_billed: bool,
@@ -112,7 +112,7 @@ pub struct Cost {
     pub total_high: f64,
 }
 
-/// What one shard has done.
+/// Result of one shard.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Shard {
     /// See [`SCHEMA`].
@@ -129,7 +129,7 @@ pub struct Shard {
     pub jobs: Vec<(u64, Vec<Scenario>)>,
 }
 
-/// What a shard's `kind` is.
+/// Value of a shard's `kind`.
 pub const SHARD_KIND: &str = "plan-shard";
 
 /// Mean number of instances.
@@ -170,9 +170,9 @@ impl Plan {
         }
     }
 
-    /// As it is kept in a file.
+    /// The text of the file.
     pub fn to_json(&self) -> String {
-        // No value of a plan can fail to be written: its maps have strings as keys.
+        // A plan can always be written: its maps have strings as keys.
         serde_json::to_string_pretty(self).unwrap_or_default() + "\n"
     }
 }
@@ -215,18 +215,18 @@ fn row(header: &Header, scenario: &Scenario, price: Option<Price>, notes: &mut V
 }
 
 impl Shard {
-    /// As it is kept in a file.
+    /// The text of the file.
     pub fn to_json(&self) -> String {
         serde_json::to_string(self).unwrap_or_default() + "\n"
     }
 
-    /// Puts shards together, in any order.
+    /// Joins shards, in any order.
     ///
     /// # Errors
     /// One line: which shard is missing, double, or of another plan.
     pub fn merge(shards: Vec<(String, Self)>) -> Result<(Header, Vec<Scenario>), String> {
         let (first_name, first) =
-            shards.first().ok_or("nothing to merge: name the shards' files")?;
+            shards.first().ok_or("nothing to merge: give the shards' files")?;
         let (header, of) = (first.header.clone(), first.of);
         let mut seen = std::collections::BTreeMap::new();
         for (name, shard) in &shards {

@@ -1,4 +1,4 @@
-//! Durations as people type them: a number and a unit, such as `20ms`, `1.5s` or `1h30m`; exact to
+//! Durations as users type them: a number and a unit, such as `20ms`, `1.5s` or `1h30m`; exact to
 //! the nanosecond.
 
 /// A unit's name and its nanoseconds; longer names first.
@@ -70,7 +70,7 @@ pub fn decimal(number: &str, unit: u64) -> Option<u64> {
     total.try_into().ok()
 }
 
-/// A duration in the fewest characters that say it: `20ms`, `300s`, `1.991s`.
+/// A duration in the fewest characters: `20ms`, `300s`, `1.991s`.
 pub fn short(ns: u64) -> String {
     let (unit, name) = match ns {
         0 => return "0s".into(),
@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn the_short_form_says_the_same() {
+    fn the_short_form_is_the_same_duration() {
         for (ns, text) in [
             (0, "0s"),
             (20_000_000, "20ms"),

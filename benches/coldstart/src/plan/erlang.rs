@@ -1,5 +1,5 @@
-//! Closed forms of teletraffic theory (A. K. Erlang, 1917): what the simulator is held against, and
-//! where the search for a number of instances begins. Poisson arrivals only.
+//! Closed forms of teletraffic theory (A. K. Erlang, 1917): the simulator is tested against them,
+//! and the search for a number of instances begins with them. Poisson arrivals only.
 
 /// Erlang B: the share of requests that find all of `servers` busy when none waits, for an offered
 /// load of `load` (arrival rate x mean service time). Holds for any distribution of service times.

@@ -1,6 +1,6 @@
-//! Shares and latencies with how far they can be trusted: batch means for the interval (requests
-//! near in time are alike, so that single requests would say too much), and quantiles that are
-//! withheld where too few samples lie beyond them.
+//! Estimates of shares and latencies with their reliability: batch means for the interval (requests
+//! near in time are alike, so single requests would make it too narrow), and quantiles that are
+//! withheld if too few samples are beyond them.
 
 use super::tally::{Batch, Tally};
 
@@ -19,7 +19,7 @@ pub struct Share {
 const BEYOND: f64 = 10.0;
 /// Measured samples that must lie beyond it in the distribution that it falls into.
 const MEASURED_BEYOND: f64 = 3.0;
-/// Batches below which their spread says nothing.
+/// Number of batches below which their spread is not used.
 const FEW_BATCHES: usize = 8;
 
 /// Cold starts among the requests that were served.

@@ -1,12 +1,12 @@
-//! The functions of a region: each has its own instances, all share the limit on starts and the
-//! quota. Arrivals of all functions are one stream, of which each request belongs to one function
-//! by a draw of its own: parts of a Poisson process are Poisson processes.
+//! Functions of a region: each has its own instances, all share the limit on starts and the quota.
+//! Arrivals of all functions are one stream, in which each request is assigned to a function at
+//! random: parts of a Poisson process are Poisson processes.
 
 use super::limiter::Limiter;
 use super::pool::{Observer, Pool, Request, Usage};
 use super::random::Stream;
 
-/// How many functions share the arrivals, and how unevenly.
+/// Number of functions that share the arrivals, and how unevenly.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Functions {
     /// Their number.
@@ -29,7 +29,7 @@ impl Functions {
         let exponent = exponent.trim().parse().ok().filter(|e| (0.0..=10.0).contains(e));
         count.zip(exponent).map(|(count, exponent)| Self { count, exponent }).ok_or_else(|| {
             format!(
-                "`{text}` is no number of functions; write `N` (1 to 10000) or `N:EXPONENT` for \
+                "invalid number of functions `{text}`; write `N` (1 to 10000) or `N:EXPONENT` for \
                  Zipf's law (0 to 10)"
             )
         })
@@ -73,7 +73,7 @@ impl Fleet {
         Self { pools, limiter, cumulative: functions.cumulative(), choice, only }
     }
 
-    /// A request arrives at its function; `None`: whose it is, is drawn.
+    /// A request arrives at its function; with `None` the function is drawn.
     #[inline]
     pub fn arrive(
         &mut self,
@@ -102,7 +102,7 @@ impl Fleet {
         self.pools[function].arrive(request, &mut self.limiter, observer);
     }
 
-    /// Ends counting at `end_ns`; what was used, and the busy nanoseconds of each provisioned
+    /// Ends counting at `end_ns`. Returns the usage, and the busy nanoseconds of each provisioned
     /// instance of the first function.
     pub fn close(mut self, end_ns: u64, observer: &mut impl Observer) -> (Usage, Vec<u64>) {
         let mut pools = self.pools.into_iter();

@@ -1,5 +1,5 @@
-//! The platform's limits on starting instances: how many may be started in a window of time, and
-//! how many may exist. One limiter is shared by all functions of a region.
+//! Limits of the platform on instances: how many may be started in a window of time, and how many
+//! may exist. All functions of a region share one limiter.
 
 use super::duration::SECOND_NS;
 

@@ -1,6 +1,6 @@
-//! What a results.json of the bench gives a plan: cold starts as they were measured, with those of
-//! bursts for when many start together, and what they would be with image acceleration or with the
-//! smallest image. A phase is taken out of each sample; a total is never scaled.
+//! Inputs of a plan from a results.json of the bench: the measured cold starts, with those of
+//! bursts for many simultaneous starts, and variants of them with image acceleration or with the
+//! smallest image. A phase is removed from each sample; a total is never scaled.
 
 use super::cold::ColdTable;
 use super::distribution::Distribution;

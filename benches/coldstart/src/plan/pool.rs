@@ -1,12 +1,12 @@
-//! The instances of one function, simulated event by event: who takes a request, when an instance
-//! is started, how long it is kept. Pure: no clock, no files, no random numbers of its own but the
+//! Instances of one function, simulated event by event: which instance serves a request, when one
+//! is started, how long it is kept. Pure: no clock, no files, and random numbers only for the
 //! choice of an idle instance.
 //!
 //! A request goes to, in this order: the first provisioned instance with room (ordered hunting);
-//! with a concurrency above one, the oldest running on-demand instance with room; an idle
-//! on-demand instance, by [`Reuse`]; a new instance; and if none may be started it is refused, or
-//! waits. At one instant what ends comes before what arrives, and an instance that has been idle
-//! for exactly its keep-alive has ended.
+//! with a concurrency above one, the oldest running on-demand instance with room; an idle on-demand
+//! instance, by [`Reuse`]; a new instance; and if none may be started it is refused, or waits. At
+//! one instant ends come before arrivals, and an instance that has been idle for exactly its
+//! keep-alive has ended.
 
 use super::cold::ColdStarts;
 use super::events::{Events, Least};
@@ -15,19 +15,19 @@ use super::provision::Provision;
 use super::random::Stream;
 use std::collections::{BTreeSet, VecDeque};
 
-/// Which idle on-demand instance takes a request.
+/// Which idle on-demand instance gets a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Reuse {
-    /// That which became idle last.
+    /// The one that became idle last.
     Newest,
-    /// That which has been idle longest.
+    /// The one that has been idle longest.
     Oldest,
-    /// Any, each as likely as the other.
+    /// Any, with equal probability.
     Random,
 }
 
 impl Reuse {
-    /// As the flag says it.
+    /// Its name in the flag.
     pub fn name(self) -> &'static str {
         match self {
             Self::Newest => "newest",
@@ -37,12 +37,12 @@ impl Reuse {
     }
 }
 
-/// What becomes of a request for which no instance may be started.
+/// Fate of a request for which no instance may be started.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Overflow {
     /// Refused at once (429).
     Refuse,
-    /// It waits for the first instance with room, at most so long.
+    /// It waits for the first instance with room, for a limited time.
     Wait {
         /// After that it is refused.
         limit_ns: u64,
@@ -52,17 +52,17 @@ pub enum Overflow {
 /// The rules of one function.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// An on-demand instance that has been idle for so long is ended.
+    /// Idle time after which an on-demand instance is ended.
     pub keep_alive_ns: u64,
-    /// Which idle instance takes a request.
+    /// Which idle instance gets a request.
     pub reuse: Reuse,
     /// Requests that one instance serves at once. An instance that is starting has one.
     pub concurrency: u32,
-    /// Instances of this function, provisioned ones included.
+    /// Largest number of instances of this function, provisioned ones included.
     pub most_instances: u64,
-    /// What becomes of a request for which nothing may be started.
+    /// Fate of a request for which no instance may be started.
     pub overflow: Overflow,
-    /// How much longer than its service time a request holds its instance.
+    /// Time for which a request holds its instance after its service time.
     pub hold_ns: u64,
     /// The provisioned instances.
     pub provision: Provision,
@@ -75,31 +75,31 @@ pub struct Request {
     pub number: u64,
     /// When it arrived, in the time of the pool.
     pub arrived_ns: u64,
-    /// How long it takes on a warm instance.
+    /// Service time on a warm instance.
     pub service_ns: u64,
     /// False during the warm-up.
     pub counted: bool,
 }
 
-/// How a request was served.
+/// Kind of instance that served a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Served {
     /// By a provisioned instance.
     Provisioned,
-    /// By an on-demand instance that was there.
+    /// An on-demand instance that was already there.
     Warm,
-    /// By an instance that was started for it.
+    /// An instance that was started for it.
     Cold {
-        /// What the start took.
+        /// Duration of the start.
         start_ns: u64,
     },
 }
 
-/// Receives what becomes of each request.
+/// Gets the result of each request.
 pub trait Observer {
     /// `instance` numbers on-demand instances by their start, and provisioned ones by their place.
     fn served(&mut self, request: &Request, how: Served, instance: u32, latency_ns: u64);
-    /// There was no instance for it.
+    /// No instance could serve it.
     fn refused(&mut self, request: &Request);
 }
 
@@ -179,9 +179,9 @@ pub struct Pool {
     room: Least,
     /// Provisioned instances that are ready: the first so many places.
     ready: u32,
-    /// How many there should be.
+    /// Their wanted number.
     wanted: u32,
-    /// Provisioned instances on their way.
+    /// Provisioned instances that are starting.
     coming: u32,
     next_provisioning_ns: u64,
     provisionings: u64,
@@ -312,7 +312,7 @@ impl Pool {
         self.expire(now_ns, limiter);
     }
 
-    /// Ends counting at `end_ns`, serves what still waits, and gives what was counted.
+    /// Ends counting at `end_ns`, serves what still waits, and returns the usage.
     pub fn close(
         mut self,
         end_ns: u64,
@@ -370,8 +370,8 @@ impl Pool {
         if now_ns >= self.from_ns {
             self.usage.peak_instances = self.usage.peak_instances.max(self.instances());
         }
-        // The first instances of a warm-up are there at once. Otherwise all requests of the first
-        // cold start would bring an instance each, which would then be kept.
+        // The first instances of a warm-up are there at once. Otherwise each request during the
+        // first cold start would start an instance, which would then be kept.
         let start_ns = match !request.counted && now_ns < self.from_ns / 2 {
             true => 0,
             false => self.cold.draw(now_ns, request.number),
@@ -509,7 +509,7 @@ impl Pool {
         }
     }
 
-    /// Gives requests that wait to what has room now.
+    /// Gives waiting requests to instances with room.
     fn serve_waiting(&mut self, now_ns: u64, limiter: &mut Limiter, observer: &mut impl Observer) {
         let Overflow::Wait { limit_ns } = self.settings.overflow else { return };
         self.expire(now_ns, limiter);
@@ -563,7 +563,7 @@ impl Pool {
         }
         self.ready += 1;
         self.usage.peak_provisioned = self.usage.peak_provisioned.max(self.ready.into());
-        // One that was let go of while it served may still be at it.
+        // An instance that is no longer wanted may still be serving.
         if self.places[place].running < self.settings.concurrency {
             self.room.insert(place);
         }
@@ -597,7 +597,7 @@ impl Pool {
             self.expire(now_ns, limiter);
             let now = self.instances();
             if now_ns == self.from_ns {
-                // What was there before counting is forgotten, what is there now is not.
+                // What existed before counting is dropped, what exists now is kept.
                 self.usage.peak_instances = now;
                 self.usage.peak_provisioned = self.ready.into();
                 limiter.forget_most();
@@ -612,7 +612,7 @@ impl Pool {
         }
     }
 
-    /// Asks for so many provisioned instances.
+    /// Sets the wanted number of provisioned instances.
     fn provision(&mut self, now_ns: u64, wanted: u32, limiter: &mut Limiter) {
         self.wanted = wanted;
         while self.ready + self.coming < wanted && !limiter.is_full() {

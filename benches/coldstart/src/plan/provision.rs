@@ -1,18 +1,18 @@
-//! Policies of provisioned concurrency: how many instances should stand ready when.
+//! Policies of provisioned concurrency: how many instances should be ready at what time.
 
 use super::duration::{DAY_NS, SECOND_NS};
 use super::limiter::StartLimit;
 use std::collections::VecDeque;
 
-/// How often target tracking looks (SCF, dynamic provisioning by metric).
+/// Interval of target tracking (SCF, dynamic provisioning by metric).
 const LOOK_NS: u64 = 10 * SECOND_NS;
-/// It lets go of instances only when so many of its looks have asked for less: ten minutes.
+/// Number of looks in a row that must ask for less before it releases instances: ten minutes.
 const DOWN_LOOKS: usize = 60;
 
-/// What was asked for.
+/// A requested policy.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Policy {
-    /// Always so many.
+    /// A constant number.
     Fixed(u32),
     /// In use / `target`, between the two bounds.
     Tracking {
@@ -23,7 +23,7 @@ pub enum Policy {
         /// Never more.
         most: u32,
     },
-    /// From a time of the day on, in nanoseconds, so many; ascending.
+    /// From each time of the day on, in nanoseconds, a number; ascending.
     Timetable(Vec<(u64, u32)>),
 }
 
@@ -53,7 +53,7 @@ impl Policy {
     pub fn tracking(text: &str) -> Result<Self, String> {
         let wrong = || {
             format!(
-                "`target:{text}` is no target; write `target:SHARE` or `target:SHARE,MIN,MAX`, \
+                "invalid target `target:{text}`; write `target:SHARE` or `target:SHARE,MIN,MAX`, \
                  with a share above 0 and below 1, such as `target:0.8`"
             )
         };
@@ -67,8 +67,8 @@ impl Policy {
         Ok(Self::Tracking { target, least, most })
     }
 
-    /// A timetable: `HH:MM[:SS],NUMBER` a line, every day anew; before the first line the last one
-    /// holds.
+    /// A timetable: one `HH:MM[:SS],NUMBER` per line, repeated every day; before the first line the
+    /// last one applies.
     ///
     /// # Errors
     /// One line that names the line of the table.
@@ -98,7 +98,9 @@ impl Policy {
             steps.push((time_ns, number));
         }
         match steps.is_empty() {
-            true => Err("holds no line; write `HH:MM,NUMBER` a line, such as `08:30,50`".into()),
+            true => {
+                Err("contains no line; write `HH:MM,NUMBER` per line, such as `08:30,50`".into())
+            }
             false => Ok(Self::Timetable(steps)),
         }
     }
@@ -157,7 +159,7 @@ impl Provision {
             Policy::Fixed(n) => *n,
             Policy::Timetable(steps) => at_time(steps, now_ns, midnight_ns),
             Policy::Tracking { target, least, most } => {
-                // A hair less, so that 100 / 0.8 is 125 whatever the last bit of the mean is.
+                // Slightly less, so that 100 / 0.8 is 125 despite rounding of the mean.
                 let asked = (in_use / target - 1e-6).ceil().max(0.0) as u32;
                 self.looks.push_back(asked);
                 if self.looks.len() > DOWN_LOOKS {

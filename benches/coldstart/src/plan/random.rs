@@ -1,11 +1,11 @@
-//! Counter-based random numbers: the n-th number of a stream depends on the seed, the stream and n
-//! alone, not on what was drawn before. So every scenario gives request n the same arrival, the
-//! same service time and the same cold start (common random numbers), whatever else it draws.
+//! Counter-based random numbers: the n-th number of a stream depends only on the seed, the stream
+//! and n, and not on earlier draws. So every scenario gives request n the same arrival, the same
+//! service time and the same cold start (common random numbers).
 
 /// The increment of SplitMix64 (Steele, Lea and Flood, OOPSLA 2014): 2^64 / golden ratio, odd.
 const GAMMA: u64 = 0x9e37_79b9_7f4a_7c15;
 
-/// What a stream is for.
+/// Use of a stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {
     /// Gaps between arrivals.
@@ -22,7 +22,7 @@ pub enum Purpose {
     Provisioning = 6,
     /// Where in its minute a request arrives.
     Placement = 7,
-    /// Whose request it is.
+    /// The function of a request.
     Function = 8,
 }
 

@@ -1,5 +1,5 @@
-//! The platforms' rules, as data: each figure with its page and the day of the page or of its
-//! reading. What no page says has no figure here; it is a flag, or the plan's notes say so.
+//! Rules of the platforms, as data: each figure with its page and the day of the page or of its
+//! reading. What no page states has no figure here; it is a flag, or a note of the plan.
 
 use super::bill::Price;
 use super::duration::SECOND_NS;
@@ -8,7 +8,7 @@ use super::pool::Overflow;
 
 const MINUTE_NS: u64 = 60 * SECOND_NS;
 
-/// Whose rules hold.
+/// A platform with known rules.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Platform {
     /// Tencent Cloud SCF.
@@ -24,7 +24,7 @@ pub enum Platform {
     Knative,
 }
 
-/// In what the bill is.
+/// Currency of a bill.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Currency {
     /// Renminbi.
@@ -33,7 +33,7 @@ pub enum Currency {
     Usd,
 }
 
-/// How many instances a function or a region may have.
+/// Limit on the instances of a function or a region.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Quota {
     /// Megabytes of all instances together.
@@ -44,23 +44,23 @@ pub enum Quota {
     None,
 }
 
-/// Where a figure comes from.
+/// Source of a figure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 pub struct Fact {
-    /// What it is about.
+    /// Its subject.
     pub rule: &'static str,
-    /// What the page says.
+    /// The page's statement.
     pub value: &'static str,
     /// The page.
     pub source: &'static str,
-    /// Of the page, or of its reading.
+    /// Date of the page, or of its reading.
     pub date: &'static str,
 }
 
 /// The rules of one platform.
 #[derive(Debug, Clone, Copy)]
 pub struct Rules {
-    /// As the flag says it.
+    /// Its name in the flag.
     pub name: &'static str,
     /// How many instances there may be.
     pub quota: Quota,
@@ -68,7 +68,7 @@ pub struct Rules {
     pub starts: StartLimit,
     /// How fast provisioned instances may be started.
     pub provisioning: StartLimit,
-    /// What becomes of a request for which nothing may be started.
+    /// Fate of a request for which no instance may be started.
     pub overflow: Overflow,
     /// A request that waits does so for as many mean cold starts at least.
     pub wait_starts: f64,

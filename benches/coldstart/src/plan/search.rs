@@ -1,5 +1,5 @@
-//! The least number of provisioned instances that meets a target: a search in which each step is a
-//! simulation with the same random numbers. It begins at Erlang's formula and does not rest on it.
+//! Search for the least number of provisioned instances that meets a target: each step is a
+//! simulation with the same random numbers. Erlang's formula is only the first guess.
 
 use super::erlang;
 use super::tally::Tally;
@@ -7,10 +7,10 @@ use super::target::Target;
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
-/// What a search has found.
+/// Result of a search.
 #[derive(Debug)]
 pub struct Found {
-    /// The least number that meets the target; `None`: not even the most does.
+    /// The least number that meets the target; `None` if not even the largest does.
     pub least: Option<u32>,
     /// Every number that was simulated.
     pub tried: BTreeMap<u32, Tally>,

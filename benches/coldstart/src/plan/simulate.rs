@@ -22,7 +22,7 @@ const PROGRESS: u64 = 1 << 16;
 /// The number of the warm-up's first request: requests that count begin at 0 in every scenario.
 const WARM_UP: u64 = 1 << 63;
 
-/// Where requests come from.
+/// Source of requests.
 #[derive(Debug, Clone)]
 pub enum Arrivals {
     /// By a formula, at a mean rate.
@@ -43,7 +43,7 @@ pub struct Run {
     pub arrivals: Arrivals,
     /// Requests that count; a trace may have fewer.
     pub requests: u64,
-    /// How long a warm request takes, where its trace does not say so.
+    /// Service time of a warm request, unless its trace has it.
     pub service: Distribution,
     /// Whether a trace's durations are used.
     pub durations: bool,
@@ -53,7 +53,7 @@ pub struct Run {
     pub settings: Settings,
     /// How fast instances may be started.
     pub starts: StartLimit,
-    /// Who shares the arrivals.
+    /// Functions that share the arrivals.
     pub functions: Functions,
     /// Only this function's requests arrive, as they do beside the others'.
     pub only: Option<usize>,
@@ -65,7 +65,7 @@ pub struct Run {
     pub warm_up: bool,
 }
 
-/// A stretch of a run.
+/// A part of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Part {
     number: u64,
@@ -88,8 +88,8 @@ impl Run {
         }
     }
 
-    /// How long the beginning is that does not count: several keep-alives, and as long as the
-    /// limit on starts takes to let the instances come. Longer where that costs little.
+    /// Length of the beginning that does not count: several keep-alives, and as long as the limit
+    /// on starts needs to let the instances start. Longer if that costs little.
     fn warm_up_ns(&self, per_second: f64) -> u64 {
         if !self.warm_up {
             return 0;
@@ -204,8 +204,8 @@ impl Run {
         let from_ns = part.warm_up_ns;
         if from_ns > 0 {
             let midnight_before_ns = (DAY_NS - from_ns % DAY_NS) % DAY_NS;
-            // Other random numbers than those of the requests that count: these then arrive alike
-            // in scenarios whose warm-ups differ.
+            // Random numbers that counting requests do not use: these then arrive equally in
+            // scenarios with different warm-ups.
             let replication = part.number | WARM_UP;
             let mut arrivals =
                 Generated::new(shape, per_second, self.seed, replication, midnight_before_ns);
@@ -265,8 +265,8 @@ impl Run {
         Ok(all)
     }
 
-    /// Simulates the first part of a run of generated arrivals, tells `observer` of each request,
-    /// and gives what was used, with the busy nanoseconds of each provisioned instance.
+    /// Simulates the first part of a run of generated arrivals with an `observer` of each request.
+    /// Returns the usage, with the busy nanoseconds of each provisioned instance.
     ///
     /// # Panics
     /// If the run replays a trace.
@@ -312,7 +312,7 @@ impl Run {
     }
 }
 
-/// Does `work` on each item, on so many threads; results are in the items' order.
+/// Runs `work` on each item, on several threads; results are in the items' order.
 pub fn in_parallel<T: Sync, R: Send>(
     threads: usize,
     items: &[T],

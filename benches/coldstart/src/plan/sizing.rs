@@ -1,5 +1,5 @@
-//! A small plan for the bench's advice: how many provisioned instances keep 5, 1 and 0.1 % of
-//! Poisson requests outside, what they cost idle, and how far what is not known moves that.
+//! Sizing for the bench's advice, a small plan: how many provisioned instances leave 5, 1 and 0.1 %
+//! of Poisson requests outside, their idle cost, and how far the unknown values change that.
 
 use super::arrivals::Shape;
 use super::bill;
@@ -26,7 +26,7 @@ pub const SHARES: [f64; 3] = [0.05, 0.01, 0.001];
 /// The keep-alive that numbers are given for beside none at all.
 pub const KEEP_ALIVE_S: u64 = 60;
 
-/// What a number of instances comes to.
+/// Sizes for one rate.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Sizing {
     /// Rate x mean seconds, rounded up.
@@ -39,7 +39,7 @@ pub struct Sizing {
     pub with_keep_alive: Option<[Option<u32>; 3]>,
     /// The cold share with that keep-alive and no provisioned instance, by reuse: newest, oldest.
     pub by_reuse: Option<[f64; 2]>,
-    /// What the number for 1 % costs idle in 30 days, both bounds, in CNY.
+    /// Idle cost in 30 days of the number for 1 %, both bounds, in CNY.
     pub idle_cny: [f64; 2],
 }
 

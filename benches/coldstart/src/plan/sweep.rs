@@ -1,6 +1,6 @@
-//! The scenarios of a plan: one job for each combination of rate, cold start, memory, keep-alive
-//! and, where it was asked for by numbers, provisioned instances. Jobs do not depend on each other,
-//! so that a shard can do every n-th of them.
+//! Scenarios of a plan: one job for each combination of rate, cold start, memory, keep-alive and,
+//! if given as numbers, provisioned instances. Jobs do not depend on each other, so that a shard
+//! can do every n-th of them.
 
 use super::arrivals::Shape;
 use super::cold::ColdTable;
@@ -20,16 +20,16 @@ use super::trace::{self, Trace};
 use serde::{Deserialize, Serialize};
 use std::sync::atomic::AtomicU64;
 
-/// How many provisioned instances.
+/// Requested provisioned instances.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Ask {
     /// These policies, each with its name.
     Policies(Vec<(String, Policy)>),
-    /// As few as meet the target.
+    /// The least number that meets the target.
     Auto(Target),
 }
 
-/// Where arrivals come from.
+/// Source of arrivals.
 #[derive(Debug, Clone)]
 pub enum Source {
     /// By a formula, at each of these mean rates.
@@ -43,12 +43,12 @@ pub enum Source {
     Trace(Trace),
 }
 
-/// Everything that a plan is asked.
+/// Everything that a plan needs.
 #[derive(Debug, Clone)]
 pub struct Sweep {
     /// When requests come.
     pub source: Source,
-    /// Requests of each scenario; `None`: what `length_ns` comes to, or all of a trace.
+    /// Requests of each scenario; `None`: as many as fit into `length_ns`, or all of a trace.
     pub requests: Option<u64>,
     /// Length of each scenario, where it has no number of requests.
     pub length_ns: Option<u64>,
@@ -96,7 +96,7 @@ pub struct Job {
 /// One scenario, simulated.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Scenario {
-    /// What makes it differ from the others.
+    /// Its difference from the others.
     pub name: String,
     /// Provisioned instances: the number, or the most that a policy had.
     pub provisioned: u64,
@@ -104,7 +104,7 @@ pub struct Scenario {
     pub keep_alive_ns: u64,
     /// The function's memory.
     pub memory_mib: u64,
-    /// What its quantiles rest on.
+    /// Measurements behind its quantiles.
     pub samples: Samples,
     /// Its number was found by a search for a target.
     pub found: bool,
@@ -112,11 +112,11 @@ pub struct Scenario {
     pub failed: bool,
     /// Tried on the way to the answer.
     pub on_the_way: bool,
-    /// What was counted.
+    /// The counts.
     pub tally: Tally,
 }
 
-/// Requests where nothing was asked for.
+/// Number of requests if the command line has none.
 pub const REQUESTS: u64 = 1_000_000;
 
 impl Sweep {

@@ -1,6 +1,6 @@
-//! What a simulation counts: requests by how they were served, latencies, batches for the
-//! intervals, what is billed. Whole numbers only, so that parts add up to the same whole in any
-//! order, and a file gives back what was put into it.
+//! Counts of a simulation: requests by how they were served, latencies, batches for the intervals,
+//! billed usage. Whole numbers only, so that parts add up to the same total in any order, and a
+//! file gives back what was written to it.
 
 use super::histogram::Histogram;
 use super::pool::{Observer, Request, Served, Usage};

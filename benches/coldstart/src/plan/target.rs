@@ -1,4 +1,4 @@
-//! What a plan is to reach, such as `cold<=1%` or `p99<=50ms`.
+//! Target of a plan, such as `cold<=1%` or `p99<=50ms`.
 
 use super::duration;
 use super::tally::Tally;
@@ -8,8 +8,8 @@ use std::str::FromStr;
 /// A target of a plan.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Target {
-    /// At most this share of all requests finds no instance ready: it meets a cold start, or is
-    /// refused. Otherwise a limit on starts would look like fewer cold starts.
+    /// At most this share of all requests finds no ready instance: it meets a cold start, or is
+    /// refused. If refusals did not count, a limit on starts would look like fewer cold starts.
     Cold(f64),
     /// At most this share of all requests is refused.
     Refused(f64),
@@ -28,7 +28,7 @@ impl Target {
         self.value(tally) <= self.limit()
     }
 
-    /// What the target is about, as this tally has it.
+    /// The target's quantity in this tally.
     pub fn value(&self, tally: &Tally) -> f64 {
         let share = |part: u64, all: u64| part as f64 / all.max(1) as f64;
         match self {
@@ -64,7 +64,7 @@ impl FromStr for Target {
     fn from_str(text: &str) -> Result<Self, String> {
         let wrong = |what: &str| {
             format!(
-                "`{text}` is no target: {what}; write `cold<=SHARE%`, `refused<=SHARE%` or \
+                "invalid target `{text}`: {what}; write `cold<=SHARE%`, `refused<=SHARE%` or \
                  `p99<=DURATION` (p50, p90, p99, p99.9)"
             )
         };
@@ -121,7 +121,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn targets_are_read_and_said_alike() {
+    fn a_target_is_printed_as_it_was_read() {
         for text in ["cold<=1%", "cold<=0.1%", "refused<=5%", "p99<=50ms", "p99.9<=1.5s"] {
             assert_eq!(text.parse::<Target>().unwrap().to_string(), text);
         }

@@ -1,5 +1,5 @@
-//! Traces of arrivals: what their formats are, and how they are read. A trace of time stamps is
-//! read as it is used, so that its size does not matter; every line is held against a limit.
+//! Traces of arrivals: their formats, and how they are read. A trace of time stamps is read while
+//! it is used, so that its size does not matter; every line has a length limit.
 //!
 //! - Time stamps: `TIME[,DURATION]` a line, in seconds or RFC 3339, ascending; a header may come
 //!   first. Without durations the service distribution is drawn from.
@@ -24,7 +24,7 @@ const SORTED_ROWS: usize = 2_000_000;
 const FUNCTIONS: usize = 10_000;
 const MINUTE_NS: u64 = 60 * SECOND_NS;
 
-/// Where in its minute a request arrives.
+/// When in its minute a request arrives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Placement {
     /// Evenly spread.
@@ -36,7 +36,7 @@ pub enum Placement {
 }
 
 impl Placement {
-    /// As the flag says it.
+    /// Its name in the flag.
     pub fn name(self) -> &'static str {
         match self {
             Self::Uniform => "uniform",
@@ -46,10 +46,10 @@ impl Placement {
     }
 }
 
-/// What is wrong with a trace.
+/// Why a trace cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The system does not give it.
+    /// The file cannot be read.
     #[error("cannot read `{path}`: {source}")]
     Read {
         /// The file.
@@ -57,7 +57,7 @@ pub enum Error {
         /// The underlying I/O error.
         source: std::io::Error,
     },
-    /// A line is not what it should be.
+    /// A line is invalid.
     #[error("`{path}`, line {line}: {what}")]
     Line {
         /// The file.
@@ -67,7 +67,7 @@ pub enum Error {
         /// What is wrong, and what to do.
         what: String,
     },
-    /// The file as a whole is not what it should be.
+    /// The file as a whole is invalid.
     #[error("`{path}` {what}")]
     Whole {
         /// The file.
@@ -82,13 +82,13 @@ pub enum Error {
 pub struct Entry {
     /// When it arrives.
     pub at_ns: u64,
-    /// How long it takes, where the trace says so.
+    /// Its service time, if the trace has it.
     pub service_ns: Option<u64>,
-    /// Whose request it is, from 0.
+    /// Its function, from 0.
     pub function: u32,
 }
 
-/// A trace that has been looked through once.
+/// A trace that has been read once.
 #[derive(Debug, Clone)]
 pub struct Trace {
     path: PathBuf,
@@ -112,7 +112,7 @@ enum Kind {
 }
 
 impl Trace {
-    /// Looks a whole trace through: its format, its order, its numbers.
+    /// Reads a whole trace: its format, its order, its numbers.
     ///
     /// # Errors
     /// [`Error`], one line.
@@ -122,7 +122,7 @@ impl Trace {
             match lines.next()? {
                 Some("") => {}
                 Some(line) => break line.to_owned(),
-                None => return Err(lines.whole("is empty; it needs a time stamp a line")),
+                None => return Err(lines.whole("is empty; it needs one time stamp per line")),
             }
         };
         let columns: Vec<&str> = first.split(',').map(str::trim).collect();
@@ -154,7 +154,7 @@ impl Trace {
         self.mean_service_ns
     }
 
-    /// How many functions it tells apart.
+    /// Number of functions that it distinguishes.
     pub fn functions(&self) -> usize {
         match self.kind {
             Kind::Sorted(_) => self.functions,
@@ -162,12 +162,12 @@ impl Trace {
         }
     }
 
-    /// How many functions are added up in it, as if they were one.
+    /// Number of functions that it adds up as if they were one.
     pub fn merged(&self) -> usize {
         self.functions / self.functions()
     }
 
-    /// What it is, for the notes of a plan.
+    /// Description for the notes of a plan.
     pub fn describe(&self) -> String {
         match &self.kind {
             Kind::Stamps { .. } => "time stamps".into(),
@@ -217,7 +217,7 @@ impl Trace {
             }
         }
         let Some(first) = first else {
-            return Err(lines.whole("holds no time stamp; write one a line, in seconds"));
+            return Err(lines.whole("contains no time stamp; write one per line, in seconds"));
         };
         if durations > 0 && durations < requests {
             return Err(
@@ -278,7 +278,7 @@ impl Trace {
         }
         rows.sort_by_key(|(at, ..)| *at);
         let (Some(&(first, ..)), Some(&(last, ..))) = (rows.first(), rows.last()) else {
-            return Err(lines.whole("holds no request below its header"));
+            return Err(lines.whole("contains no request below its header"));
         };
         if last.abs_diff(first) > LONGEST_RUN_NS {
             return Err(lines.whole("lasts longer than 100 years; times are in seconds"));

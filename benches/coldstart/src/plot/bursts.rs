@@ -1,6 +1,5 @@
-//! Scale-out: the total against the number of instances that were started at once, on two
-//! logarithmic axes; a straight rise of slope one means that the machine serves them one after the
-//! other.
+//! Scale-out plot: the total against the number of instances started at once, on two logarithmic
+//! axes; a straight line of slope one means that the machine serves them one after the other.
 
 use super::{Canvas, fit};
 use crate::burst;

@@ -1,4 +1,5 @@
-//! Stacked phases: a bar a run, grouped by circumstances; within a group all bars have one scale.
+//! Plot of stacked phases: one bar per run, grouped by conditions; all bars of a group have one
+//! scale.
 
 use super::{Canvas, Group, fit};
 use crate::phase::Phase;

@@ -1,5 +1,5 @@
-//! Every sample as a dot on one logarithmic axis of time, with the median and its interval: what a
-//! single number hides.
+//! Plot of every sample as a dot on one logarithmic axis of time, with the median and its interval:
+//! it shows what a single number hides.
 
 use super::{Canvas, Group, fit};
 use crate::results::{Results, Run};

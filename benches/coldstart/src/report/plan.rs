@@ -1,5 +1,5 @@
-//! The report of a plan: one self-contained page with the look of report.html, from the plan alone.
-//! Every number that is shown carries its raw value.
+//! Report of a plan: one self-contained page in the style of report.html, made of the plan alone.
+//! Every number has its raw value.
 
 use super::{NARROW, STYLE, WIDE, number, time};
 use crate::plan::answer::{self, percent};

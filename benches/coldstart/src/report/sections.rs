@@ -1,4 +1,4 @@
-//! The report's sections of text and tables: advice, numbers, failures, machine.
+//! Sections of the report with text and tables: advice, numbers, failures, machine.
 
 use super::{number, time};
 use crate::phase::Phase;
@@ -9,7 +9,7 @@ use crate::units::{bytes, percent, times};
 use bench_kit::stats;
 use maud::{Markup, html};
 
-/// What each piece of the platform's advice would buy, grouped by advice.
+/// Gain of each piece of the platform's advice, grouped by advice.
 pub fn guidance(results: &Results) -> Markup {
     let mut ids: Vec<&str> = Vec::new();
     for row in &results.guidance {
@@ -85,7 +85,7 @@ fn interval_of([low, high]: [f64; 2], unit: Option<Unit>) -> Markup {
     html! { (shown(low)) " to " (shown(high)) }
 }
 
-/// What a platform's own log says, and what of the samples is not counted.
+/// Values of a platform's own log, and samples that are not counted.
 pub fn platform(results: &Results) -> Markup {
     let lines = table::on_platform(results);
     html! { @if !lines.is_empty() {
@@ -151,7 +151,7 @@ fn maybe(ns: Option<f64>) -> Markup {
     html! { @if let Some(ns) = ns { (time(ns)) } @else { "-" } }
 }
 
-/// Which runs deserve little trust.
+/// Runs that are not reliable.
 fn noise(results: &Results) -> Markup {
     let groups = Group::all(&results.variants);
     let noisy: Vec<String> = groups
@@ -169,7 +169,7 @@ fn noise(results: &Results) -> Markup {
     } }
 }
 
-/// What failed, grouped by what was said.
+/// Failures, grouped by message.
 pub fn failures(results: &Results) -> Markup {
     let mut found: Vec<(String, String, Vec<usize>)> = Vec::new();
     for group in Group::all(&results.variants) {

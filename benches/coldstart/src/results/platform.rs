@@ -1,11 +1,11 @@
-//! What a sample on a cloud's own platform has beside its phases: the platform's numbers, the
-//! request's identity, and why a sample does not count. Types only.
+//! Data of a sample on a cloud's own platform besides its phases: the platform's numbers, the
+//! request's id, and why a sample does not count. Types only.
 
 use super::Sample;
 use serde::{Deserialize, Serialize};
 
-/// How an instance was made to be new (`--cold-by`). Three different things: only the last one has
-/// bytes to pull that no node can have.
+/// How a new instance was forced (`--cold-by`). The three ways differ: only the last one has bytes
+/// to pull that no node can have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum ColdBy {

@@ -1,5 +1,5 @@
-//! The calls of SCF's API 2018-04-16 that a run makes, each with the fields that it needs; what is
-//! made is in the ledger first. Statuses are those of GetFunction (583/115197).
+//! Calls of SCF's API 2018-04-16 in a run, each with the fields that it needs; the ledger lists
+//! everything before it is made. Statuses are those of GetFunction (583/115197).
 
 use super::client::{Answer, CallError, Client, Service};
 use super::ledger::{Kind, LedgerError, LedgerFile};
@@ -135,7 +135,7 @@ pub struct FunctionState {
     pub topic: Option<String>,
     /// Whether the platform's own lines are left out of the log.
     pub ignores_platform_log: bool,
-    /// Whether it may be called (`AvailableStatus`): `None` when nothing is said.
+    /// Whether it may be called (`AvailableStatus`): `None` if not stated.
     pub available: Option<String>,
 }
 
@@ -588,7 +588,7 @@ impl Account {
             Err(error) if error.is("ResourceNotFound") => true,
             Err(error) => return Err(error.into()),
         };
-        // Somebody else's functions keep it: then it is not ours to delete, now or later.
+        // It has other functions, so it must not be deleted, now or later.
         ledger.gone(Kind::Namespace, namespace, None)?;
         Ok(gone)
     }

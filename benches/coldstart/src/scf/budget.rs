@@ -1,5 +1,5 @@
-//! What a run may do in an account: every call with its number, the versions, and a ceiling of what
-//! it costs, worked out before anything is made. Pure. Prices are the platform's list, in CNY (QD
+//! Budget of a run in an account: every call with its number, the versions, and an upper bound of
+//! the cost, computed before anything is made. Pure. Prices are the platform's list, in CNY (QD
 //! product pricing): GB-seconds, calls, idle provisioned instances.
 
 use super::pace::{BURST_A_MINUTE, NEW_PROVISIONED_A_MINUTE, WINDOW, spacing};

@@ -1,5 +1,5 @@
-//! Deleting what a ledger has, in the reverse order of its making, and looking whether it is gone.
-//! Whatever cannot be deleted stays in the ledger, and is said with the command that deletes it.
+//! Cleaning up: deletes the entries of a ledger in reverse order, and checks that they are gone.
+//! What cannot be deleted stays in the ledger, and is printed with the command that deletes it.
 
 use super::account::{Account, AccountError};
 use super::ledger::{Entry, Kind, LedgerFile};
@@ -15,7 +15,7 @@ pub struct Cleaned {
     pub notes: Vec<String>,
 }
 
-/// Deletes everything in the ledger. `say` is told of each step.
+/// Deletes everything in the ledger. `say` gets a line for each step.
 ///
 /// # Errors
 /// Only when the ledger itself cannot be written.

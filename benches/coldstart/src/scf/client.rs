@@ -1,6 +1,6 @@
-//! Signed requests to the cloud's API over kept connections: TC3-HMAC-SHA256, API 3.0, JSON. Rates
-//! are kept per action, what is refused for its rate is sent again after a while, and a clock that
-//! is off is corrected by the server's. Nothing of a request is ever printed.
+//! Client of the cloud's API: signed requests over kept connections: TC3-HMAC-SHA256, API 3.0,
+//! JSON. It keeps each action's rate, sends a request that was refused for its rate again after a
+//! while, and corrects a wrong clock by the server's. Nothing of a request is ever printed.
 
 use super::credentials::Credentials;
 use super::pace::Turns;
@@ -43,7 +43,7 @@ pub struct Endpoint {
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum EndpointError {
     /// It cannot be read.
-    #[error("`{0}` is no endpoint: write https://HOST, or http://127.0.0.1:PORT for a test")]
+    #[error("invalid endpoint `{0}`; write https://HOST, or http://127.0.0.1:PORT for a test")]
     Shape(String),
     /// Plain HTTP to somewhere else than this machine.
     #[error(

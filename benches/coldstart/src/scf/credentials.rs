@@ -1,5 +1,5 @@
-//! The user's API key: from the environment, or from a profile of tccli. It is held for requests to
-//! be signed with, and never printed, logged or written.
+//! The user's API key: from the environment, or from a profile of tccli. It is used to sign
+//! requests, and never printed, logged or written.
 
 use serde_json::Value;
 use std::ffi::OsString;

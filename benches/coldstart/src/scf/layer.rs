@@ -1,5 +1,5 @@
-//! An image with one layer more, whose only file is a nonce: no node can have that layer. What the
-//! image shares with others may be cached all the same, and the results say so.
+//! An image with an additional layer, whose only file is a nonce: no node can have that layer.
+//! Layers shared with other images may still be cached; the results note that.
 
 use super::ledger::{Kind, LedgerError, LedgerFile};
 use super::names::RunId;

@@ -1,6 +1,6 @@
-//! The ledger: what a run has made, or was about to make, in somebody's account. It is on the disk,
-//! whole and synchronised, before each thing is made, so that whatever happens to the run there is
-//! a list to clean up by. It holds no key.
+//! Ledger: a list of what a run has made, or was about to make, in the user's account. It is
+//! written to disk, complete and synchronised, before each thing is made, so that there is always a
+//! list for cleaning up. It contains no key.
 
 use super::names::{self, RunId};
 use serde::{Deserialize, Serialize};
@@ -87,7 +87,7 @@ pub enum LedgerError {
         source: io::Error,
     },
     /// It is something else.
-    #[error("`{path}` is no ledger of coldstart: {why}; nothing was deleted")]
+    #[error("`{path}` is not a ledger of coldstart: {why}; nothing was deleted")]
     Shape {
         /// The file.
         path: PathBuf,
@@ -157,7 +157,7 @@ impl Ledger {
                 && text.chars().all(|c| c.is_ascii_alphanumeric() || "-_$".contains(c))
         };
         if !plain(&self.namespace) || !plain(&self.region) {
-            return Err(shape("its namespace or region is none"));
+            return Err(shape("its namespace or region is invalid"));
         }
         for entry in &self.entries {
             let (what, ours) = match entry.kind {

@@ -1,7 +1,7 @@
-//! Log lines of Tencent Cloud SCF that say what a start took, in every form that was published:
-//! the platform's pages of 2021 and of now, and lines that users captured in 2022 and 2026
-//! (docs/on-the-platform.md has them). Pure: a line in, numbers out. A line that was cut in its
-//! middle is none: half a number looks like a whole one.
+//! Log lines of Tencent Cloud SCF with the times of a start, in every published form: the
+//! platform's pages of 2021 and of now, and lines that users captured in 2022 and 2026
+//! (docs/on-the-platform.md has them). Pure: a line in, numbers out. A line that was cut in the
+//! middle is ignored: half a number looks like a whole one.
 
 use crate::results::{PlatformTimes, Sample};
 

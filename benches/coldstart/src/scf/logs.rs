@@ -1,5 +1,5 @@
-//! What the platform's log says of a request: SearchLog of CLS (614/60066, API 2020-10-16). Only
-//! lines of the platform count; a function can print anything.
+//! Log of a request on the platform: SearchLog of CLS (614/60066, API 2020-10-16). Only the
+//! platform's own lines count; a function can print anything.
 
 use super::client::{CallError, Client, Service};
 use super::line::Story;

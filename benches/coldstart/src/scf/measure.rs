@@ -1,6 +1,6 @@
-//! The run on the platform: functions are made, every case is taken once a round in a random order,
-//! and each sample is what its request's own log says it was. A reply that was to be cold and was
-//! warm is counted and kept aside; it is never taken again until it fits.
+//! Run on the platform: functions are made, every case is taken once per round in a random order,
+//! and each sample is classified by its request's own log. A start that should have been cold and
+//! was warm is counted and set aside; it is never repeated until it fits.
 
 use super::account::{Account, AccountError, FunctionSpec, Invocation};
 use super::budget::{Budget, Item};
@@ -41,7 +41,7 @@ pub struct Subject {
     pub reference: String,
     /// Memory, in MiB.
     pub memory_mib: u64,
-    /// Bytes and layers, where the registry said so.
+    /// Bytes and layers, if the registry reported them.
     pub size: Option<(u64, usize)>,
     /// Where its image is among [`Definition::originals`]; `None` unless layers are pushed.
     pub original: Option<usize>,
@@ -114,7 +114,7 @@ impl From<CallError> for MeasureError {
     }
 }
 
-/// Is told what happens while a run lasts.
+/// Gets the events of a run.
 pub trait Watcher {
     /// A step that changes something in the account.
     fn step(&mut self, what: &str);
@@ -190,7 +190,7 @@ pub fn measure(
         if state.ignores_platform_log {
             return Err(unfit(
                 "the platform leaves its own lines out of the log (IgnoreSysLog): without them no \
-                 start can be told from none",
+                 start can be recognised",
             ));
         }
         if let Some(why) = state.available.filter(|said| said.contains("Insufficient")) {

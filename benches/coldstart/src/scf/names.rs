@@ -1,5 +1,5 @@
-//! Names of what a run makes in an account. Whatever is deleted has passed through here: a name
-//! that does not begin as ours do is refused.
+//! Names of what a run makes in an account. Every deletion checks them: a name without our prefix
+//! is refused.
 
 /// How every name begins that a run makes.
 pub const PREFIX: &str = "firstbyte-bench";

@@ -1,4 +1,4 @@
-//! The platform's error codes, and what to do about each. Pure. Codes are those of API 2018-04-16
+//! Error codes of the platform, and what to do about each. Pure. Codes are those of API 2018-04-16
 //! and the shared ones of the cloud's API; numbers are the platform's status codes (583/42611).
 
 use crate::phase::Phase;
@@ -18,7 +18,7 @@ const ADVICE: [(&str, &str); 33] = [
     ("AuthFailure", "look at the key in the console, Access Management"),
     (
         "AuthFailure.SecretIdNotFound",
-        "TENCENTCLOUD_SECRET_ID is no key of the cloud's: copy it again, or make a new one in \
+        "TENCENTCLOUD_SECRET_ID is not a key of the cloud: copy it again, or make a new one in \
          Access Management",
     ),
     (

@@ -1,4 +1,4 @@
-//! What the tests share: small images around small programs, and an engine on a folder of its own.
+//! Shared by the tests: small images of small programs, and an engine in a folder of its own.
 
 #![allow(dead_code)] // each test file uses its part
 
@@ -97,7 +97,7 @@ impl Bench {
     }
 }
 
-/// Whether this machine refuses namespaces; then says so.
+/// Whether this machine refuses namespaces; if so, prints that.
 pub fn skip_without_sandbox() -> bool {
     let folder = tempfile::tempdir().expect("a folder");
     let plan = Plan {

@@ -1,5 +1,6 @@
-//! A simulator that is slow and plain: every instance in one list, searched anew for each request,
-//! nothing sorted, nothing put off. What the fast one is held against, event for event.
+//! Reference simulator, slow and simple: all instances in one list, searched for each request,
+//! without sorting and without delayed work. The fast simulator is compared with it, event by
+//! event.
 
 use coldstart::plan::arrivals::Generated;
 use coldstart::plan::cold::ColdStarts;
@@ -44,9 +45,9 @@ impl Observer for Seen {
 }
 
 /// Keeps nothing.
-pub struct Nobody;
+pub struct NoObserver;
 
-impl Observer for Nobody {
+impl Observer for NoObserver {
     fn served(&mut self, _: &Request, _: Served, _: u32, _: u64) {}
     fn refused(&mut self, _: &Request) {}
 }

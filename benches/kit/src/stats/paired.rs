@@ -1,6 +1,5 @@
-//! Quantiles of one program's samples, and the ratio and difference of two programs' quantiles with
-//! bootstrap intervals, where both were measured in the same rounds. Pure functions, as all
-//! statistics here.
+//! Quantiles of one program's samples, and ratios and differences of two programs' quantiles with
+//! bootstrap intervals, if both were measured in the same rounds. Pure functions.
 
 use super::{Interval, RESAMPLES, bootstrap_median, median, quantile, sorted};
 use serde::Serialize;
@@ -56,7 +55,7 @@ pub struct Difference {
 }
 
 impl Median {
-    /// Of samples in any order; `None` without one.
+    /// Quantiles of samples in any order; `None` without samples.
     pub fn of(samples: &[f64]) -> Option<Self> {
         let Interval { low, high } = bootstrap_median(samples)?;
         Some(Self {
@@ -69,8 +68,8 @@ impl Median {
 }
 
 impl Difference {
-    /// Of the median of `ours` less that of `theirs`, sample for sample of the same round, as
-    /// [`Ratio::of`].
+    /// Difference of the median of `ours` less that of `theirs`, sample by sample of the same
+    /// round, as [`Ratio::of`].
     pub fn of(ours: &[Option<f64>], theirs: &[Option<f64>]) -> Option<Self> {
         let rounds = common(ours, theirs);
         let difference = |rounds: &[(f64, f64)]| {
@@ -87,7 +86,7 @@ impl Difference {
 }
 
 impl Quantiles {
-    /// Of samples in any order; `None` without one.
+    /// Median of samples in any order; `None` without samples.
     pub fn of(samples: &[f64]) -> Option<Self> {
         let sorted = sorted(samples);
         let at = |q| quantile(&sorted, q);
@@ -96,8 +95,8 @@ impl Quantiles {
 }
 
 impl Ratio {
-    /// Of `ours` to `theirs`, sample for sample of the same round: rounds are drawn again and
-    /// again, both programs' samples with them (Efron's percentile bootstrap, paired, so that what
+    /// Ratio of `ours` to `theirs`, sample by sample of the same round. Rounds are drawn
+    /// repeatedly, with both programs' samples (Efron's percentile bootstrap, paired, so that what
     /// slows a round down cancels out). The seed is fixed. `None` without a round that both have.
     pub fn of(ours: &[Option<f64>], theirs: &[Option<f64>]) -> Option<Self> {
         let rounds = common(ours, theirs);

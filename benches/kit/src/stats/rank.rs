@@ -1,9 +1,9 @@
-//! The Mann-Whitney rank test of two independent sets of samples, with its effect size and shift.
-//! Pure functions, as all statistics here.
+//! Mann-Whitney rank test of two independent sets of samples, with effect size and shift. Pure
+//! functions.
 
 use super::sorted;
 
-/// What a comparison of two sets of samples comes to.
+/// Result of a comparison of two sets of samples.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct RankTest {
     /// Two-sided p-value: how likely a difference this large is when there is none.
@@ -19,10 +19,10 @@ pub struct RankTest {
     pub interval: [f64; 2],
 }
 
-/// Of the standard normal distribution: 95 % lie within this many deviations.
+/// Quantile of the standard normal distribution: 95 % are within this many deviations.
 const WITHIN_95: f64 = 1.959_964;
 
-/// Samples of both sides together up to which the rank test counts every way to deal them out.
+/// Largest number of samples of both sides together for which the test is exact.
 const EXACT_UP_TO: usize = 40;
 
 /// Mann-Whitney U test of two independent sets of samples: exact for up to 40 samples together,
@@ -46,8 +46,8 @@ pub fn rank_test(a: &[f64], b: &[f64]) -> Option<RankTest> {
     Some(RankTest { p, delta: 2.0 * u / pairs - 1.0, shift, interval })
 }
 
-/// The smallest p-value that a rank test of so many samples can have: no test of three and three
-/// can be sure.
+/// The smallest p-value that a rank test of so many samples can have: three and three samples
+/// cannot be significant.
 pub fn least_p(n: usize, m: usize) -> f64 {
     // Two of all the ways to deal the samples out are the most extreme ones.
     (1..=m).fold(2.0, |p, i| p * i as f64 / (n + i) as f64).min(1.0)
@@ -56,12 +56,12 @@ pub fn least_p(n: usize, m: usize) -> f64 {
 /// Doubled mid-ranks, so that ties stay whole numbers.
 struct Ranks {
     doubled: Vec<usize>,
-    /// The sum of those of the second side.
+    /// The sum of the second side's ranks.
     of_b: usize,
 }
 
 impl Ranks {
-    /// Of two ascending sides.
+    /// Ranks of two ascending sides.
     fn of(a: &[f64], b: &[f64]) -> Self {
         let mut all: Vec<(f64, bool)> =
             a.iter().map(|&x| (x, false)).chain(b.iter().map(|&x| (x, true))).collect();
@@ -198,7 +198,7 @@ mod tests {
             let all: Vec<f64> = a.iter().flat_map(|x| b.iter().map(move |y| y - x)).collect();
             assert_eq!(rank_test(&a, &b).unwrap().shift, median(&all).unwrap());
         }
-        // Ten billion differences, which nobody has the memory for.
+        // Ten billion differences, which do not fit into memory.
         let (a, b) = (normal(100.0, 5.0, 100_000, 1), normal(110.0, 5.0, 100_000, 2));
         assert!((rank_test(&a, &b).unwrap().shift - 10.0).abs() < 0.1);
     }

@@ -1,5 +1,5 @@
-//! Requests one after the other on one connection: a line for each program, from request to
-//! request, time on a logarithmic axis.
+//! Plot of requests one after the other on one connection: one line per program, by the number of
+//! the request, time on a logarithmic axis.
 
 use super::{ABOVE, Axis, BELOW, LEFT, escape, put};
 use crate::program::{FLOOR, OURS, RIVAL};

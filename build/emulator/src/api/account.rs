@@ -1,5 +1,5 @@
-//! GetAccount and the limits that it tells (583/11637, 2025-10-16): 50 functions a namespace, 5
-//! namespaces, 1000 versions a function.
+//! GetAccount and its limits (583/11637, 2025-10-16): 50 functions per namespace, 5 namespaces,
+//! 1000 versions per function.
 
 use crate::api::error::ApiError;
 use crate::api::session::Session;

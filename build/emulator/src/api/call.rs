@@ -1,5 +1,5 @@
 //! Calls: Invoke, InvokeFunction, GetRequestStatus. Each reaches a real instance of its version,
-//! and leaves its lines in the log.
+//! whose lines go to the log.
 
 use crate::api::clock::{self, text};
 use crate::api::content::Content;
@@ -124,7 +124,7 @@ impl Session {
         }}))
     }
 
-    /// Takes an event that nobody waits for; its request id.
+    /// Accepts an asynchronous event. Returns its request id.
     pub(super) fn send(self: &Arc<Self>, target: &Target, event: &str) -> Result<String, ApiError> {
         let platform = self.platform(target)?;
         platform
@@ -244,7 +244,7 @@ impl Session {
         Ok(Outcome { call, lines, failed, reply: result.reply })
     }
 
-    /// A call that never reached an instance, or whose function is said to have failed.
+    /// A call that never reached an instance, or whose function failed by a fault.
     fn failed(&self, target: Target, status: u16) -> Outcome {
         let message = match status {
             429 => "ResourceLimit: more instances would start than are started in a minute",
@@ -398,7 +398,7 @@ impl Session {
                     clock::moment(text).ok_or_else(|| {
                         ApiError::new(
                             "InvalidParameterValue.StartTime",
-                            format_args!("`{text}` is no time; write 2017-05-16 20:00:00"),
+                            format_args!("invalid time `{text}`; write 2017-05-16 20:00:00"),
                         )
                     })
                 };
@@ -456,7 +456,7 @@ fn checked(event: Option<&str>, most: usize) -> Result<&str, ApiError> {
         Ok(_) => Ok(event),
         Err(error) => Err(ApiError::new(
             "InvalidParameterValue.Param",
-            format_args!("the event is no JSON: {error}"),
+            format_args!("the event is not JSON: {error}"),
         )),
     }
 }

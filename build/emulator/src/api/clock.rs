@@ -1,5 +1,5 @@
-//! The API's clock, which a fault can set wrong, and its two ways to write a time: milliseconds
-//! since 1970, and the text of SCF's API, which is Beijing's time.
+//! Clock of the API, which a fault can set wrong, and its two time formats: milliseconds since
+//! 1970, and the text of SCF's API in Beijing time.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};

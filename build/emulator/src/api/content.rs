@@ -1,5 +1,5 @@
-//! What a version runs and how: image and settings, read from requests and held to the platform's
-//! documented limits (583/11637, API CreateFunction). Its own words are the API's.
+//! Content of a version: image and settings, read from requests and checked against the platform's
+//! documented limits (583/11637, API CreateFunction). Names are the API's.
 
 use crate::api::error::ApiError;
 use crate::api::parameters::Parameters;
@@ -172,7 +172,7 @@ impl Content {
             return wrong("ImageUri", what);
         }
         if text("Command").contains(char::is_whitespace) {
-            return wrong("Command", "Command is one executable, without blanks".into());
+            return wrong("Command", "Command is one executable, without spaces".into());
         }
         let port = image.get("ImagePort").and_then(Value::as_i64);
         if !matches!(port, None | Some(9000)) {
@@ -251,7 +251,10 @@ fn variables(environment: &Value) -> Result<Vec<(String, String)>, ApiError> {
         let is_name = key.starts_with(|c: char| c.is_ascii_alphabetic())
             && key.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
         if !is_name || value.contains('\0') || variables.iter().any(|(other, _)| other == key) {
-            return wrong("Environment", format!("`{key}` is no variable, or there twice"));
+            return wrong(
+                "Environment",
+                format!("`{key}` is not a variable name, or is set twice"),
+            );
         }
         variables.push((key.to_owned(), value.to_owned()));
     }

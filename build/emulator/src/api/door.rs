@@ -1,5 +1,5 @@
-//! The API's address on the loopback: HTTP/1.1, requests signed with TC3-HMAC-SHA256 by the test
-//! key, and `/control`, which puts faults in force. Errors of the API are HTTP 200, as the cloud's.
+//! Server of the API on the loopback: HTTP/1.1, requests signed with TC3-HMAC-SHA256 by the test
+//! key, and `/control`, which sets faults. Errors of the API are HTTP 200, as the cloud's.
 
 use crate::api::clock::http_date;
 use crate::api::error::ApiError;
@@ -222,10 +222,10 @@ fn control(request: &Request, session: &Session) -> Reply {
         return refuse("send application/json: {\"add\": [\"NAME=ARGUMENT\"], \"clear\": true}");
     }
     let Ok(Value::Object(order)) = serde_json::from_slice(&request.body) else {
-        return refuse("the body is no JSON object");
+        return refuse("the body is not a JSON object");
     };
     if let Some(other) = order.keys().find(|key| !["add", "clear"].contains(&key.as_str())) {
-        return refuse(&format!("there is no `{other}`; there are `add` and `clear`"));
+        return refuse(&format!("unknown member `{other}`; there are `add` and `clear`"));
     }
     let texts = |name: &str| -> Result<Vec<String>, String> {
         match order.get(name) {
@@ -233,7 +233,7 @@ fn control(request: &Request, session: &Session) -> Reply {
             Some(Value::String(one)) => Ok(vec![one.clone()]),
             Some(Value::Array(all)) => all
                 .iter()
-                .map(|one| one.as_str().map(str::to_owned).ok_or(format!("`{one}` is no text")))
+                .map(|one| one.as_str().map(str::to_owned).ok_or(format!("`{one}` is not text")))
                 .collect(),
             Some(other) => Err(format!("`{name}` is `{other}`; a list of names")),
         }

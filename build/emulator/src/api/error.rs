@@ -1,6 +1,5 @@
-//! An error as the cloud's API answers it: a code that programs compare and a message that people
-//! read. Codes are those of the platform's own list (SDK, scf/v20180416/errorcodes.py) or of the
-//! API's common ones.
+//! Error of the cloud's API: a code for programs and a message for people. Codes are those of the
+//! platform's own list (SDK, scf/v20180416/errorcodes.py) or of the API's common ones.
 
 use std::fmt::Display;
 

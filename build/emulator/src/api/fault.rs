@@ -1,6 +1,5 @@
-//! Faults that are injected: what the platform does on a bad day, by name. `NAME[=ARGUMENT][*N]`;
-//! with `*N` it happens N times and is then gone. docs/CONTRACTS.md, section 10, says what each
-//! does.
+//! Injected faults of the platform, by name: `NAME[=ARGUMENT][*N]`; with `*N` it happens N times.
+//! docs/CONTRACTS.md, section 10, describes each.
 
 use crate::sync::lock;
 use std::fmt;
@@ -83,7 +82,7 @@ impl Fault {
         };
         let Some((name, kind, about)) = KNOWN.iter().find(|(known, ..)| *known == name) else {
             let names: Vec<_> = KNOWN.iter().map(|(name, ..)| *name).collect();
-            return Err(format!("there is no fault `{name}`; there are {}", names.join(", ")));
+            return Err(format!("unknown fault `{name}`; there are {}", names.join(", ")));
         };
         let is_right = match (kind, &argument) {
             (Argument::None, argument) => argument.is_none(),
@@ -197,7 +196,7 @@ mod tests {
             assert_eq!(Fault::parse(text).unwrap().to_string(), text);
         }
         for (text, expected) in [
-            ("sing", "there is no fault `sing`"),
+            ("sing", "unknown fault `sing`"),
             ("fail", "`fail` needs a number"),
             ("fail=x", "`fail` needs a number"),
             ("fail=1e400", "`fail` needs a number"),

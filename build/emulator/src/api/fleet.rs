@@ -1,5 +1,5 @@
-//! Real instances: one platform of the emulator for each version that is called, started with the
-//! first call. It knows no API.
+//! Fleet of real instances: one emulated platform for each version that is called, started with the
+//! first call.
 
 use crate::api::content::Content;
 use crate::config::Config;
@@ -126,7 +126,7 @@ impl Fleet {
         if gone.is_empty() {
             return;
         }
-        // Requests in flight get their time, and nobody waits for that.
+        // Requests in flight get their time, in the background.
         let _ = std::thread::Builder::new()
             .name("ending".into())
             .spawn(move || gone.iter().for_each(|platform| platform.close()));

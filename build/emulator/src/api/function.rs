@@ -242,7 +242,7 @@ impl Session {
     }
 }
 
-/// An alias's routing when nothing is said of it.
+/// An alias's default routing.
 pub(super) fn routing() -> Value {
     json!({"AdditionalVersionWeights": [], "AddtionVersionMatchs": []})
 }

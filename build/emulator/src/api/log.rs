@@ -1,6 +1,5 @@
-//! The log topics: lines of requests as CLS keeps them, and what GetRequestStatus knows of each
-//! request. Lines become visible when they are due (ingestion takes time). It stores nothing by
-//! itself.
+//! Log topics: lines of requests as in CLS, and the data of GetRequestStatus. Lines become visible
+//! after a delay (ingestion takes time). It stores nothing by itself.
 
 use crate::api::query::Query;
 use serde::{Deserialize, Serialize};

@@ -1,5 +1,5 @@
-//! A request's parameters, held to the shapes of [`super::shapes`]: none that is unknown, none that
-//! is missing, each of its type. What a value means is checked where it is used.
+//! Parameters of a request, checked against [`super::shapes`]: none unknown, none missing, each of
+//! its type. Their values are checked where they are used.
 
 use crate::api::error::ApiError;
 use crate::api::shapes::{ACTIONS, SHAPES};
@@ -21,12 +21,12 @@ impl Parameters {
         else {
             return Err(ApiError::new(
                 "InvalidAction",
-                format_args!("`{action}` is no action of {service} that is played here"),
+                format_args!("`{action}` is not an action of {service} that is emulated here"),
             ));
         };
         let body = if body.is_empty() { b"{}" } else { body };
         let Ok(Value::Object(members)) = serde_json::from_slice(body) else {
-            return Err(ApiError::new("InvalidParameter", "the body is no JSON object"));
+            return Err(ApiError::new("InvalidParameter", "the body is not a JSON object"));
         };
         check(&members, shape, "")?;
         Ok(Parameters(members.into_iter().filter(|(_, value)| !value.is_null()).collect()))

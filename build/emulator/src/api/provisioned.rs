@@ -108,7 +108,7 @@ impl Session {
         Ok(json!({}))
     }
 
-    /// How many of a version's instances are there, and the API's word for that.
+    /// How many of a version's instances exist, and the API's status of that.
     fn standing(
         &self,
         function: &Function,

@@ -56,7 +56,7 @@ impl Session {
         let skip: usize = match context.map(str::parse) {
             None => usize::try_from(of.number("Offset").unwrap_or(0)).unwrap_or(0),
             Some(Ok(skip)) => skip,
-            Some(Err(_)) => return wrong("Context is none that was given"),
+            Some(Err(_)) => return wrong("Context is not one that was returned before"),
         };
         let mut found = logs.find(topic, from, to, &query, now);
         if !ascending {

@@ -1,5 +1,4 @@
-//! Which action is which: a request that was let in goes to its action, and comes back as the
-//! API's JSON.
+//! Dispatch: an accepted request goes to its action, whose result becomes the API's JSON.
 
 use crate::api::error::ApiError;
 use crate::api::parameters::Parameters;

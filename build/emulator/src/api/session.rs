@@ -1,5 +1,5 @@
-//! What the actions share: the world behind its lock, clock, faults, logs and instances. Actions
-//! read and change it; [`Session::change`] stores what they changed.
+//! Shared state of the actions: the world behind its lock, clock, faults, logs and instances.
+//! Actions read and change it; [`Session::change`] stores their changes.
 
 use crate::api::clock::Clock;
 use crate::api::error::ApiError;

@@ -1,6 +1,6 @@
-//! What requests hold: the parameters of each action that is served, with their types, as the
-//! platform's own models list them (tccli 3.1.189.1, scf 2018-04-16 and cls 2020-10-16). Requests
-//! are checked against them before anything is done. It knows no values' meaning.
+//! Types of requests: the parameters of each emulated action, as the platform's own models list
+//! them (tccli 3.1.189.1, scf 2018-04-16 and cls 2020-10-16). Requests are checked against them
+//! before anything is done.
 
 /// Action, service, parameters: `Name:type`, `!` where it must be there, `[type]` for a list.
 pub(super) const ACTIONS: &[(&str, &str, &str)] = &[

@@ -1,6 +1,6 @@
-//! What outlives the process: the world, the log and the requests, in a database of one file
-//! (redb). One thread writes, many orders in one transaction; a change is on the disk before its
-//! request is answered, log lines a moment later.
+//! Persistent state: the world, the log and the requests, in a database of one file (redb). One
+//! thread writes, several orders in one transaction; a change is on disk before its request is
+//! answered, log lines a moment later.
 
 use crate::api::log::{Call, Line, Logs};
 use crate::api::world::{Function, Key, Namespace, Version, World};
@@ -122,7 +122,7 @@ impl Store {
         Written(Some(wait))
     }
 
-    /// Writes lines, and the request that they are of; nobody waits for it.
+    /// Writes lines, and their request, in the background.
     pub fn log(
         &self,
         lines: &[Line],
@@ -137,7 +137,7 @@ impl Store {
 
     fn order(&self, order: Order) {
         if let Some(orders) = &self.orders {
-            let _ = orders.send(order); // a writer that is gone is told by `Written`
+            let _ = orders.send(order); // `Written` reports a writer that has ended
         }
     }
 }

@@ -1,5 +1,5 @@
-//! Timers: one thread sleeps until the next is due and has its event sent, as an asynchronous
-//! invocation. What was due while nothing ran is not made up for.
+//! Timers: one thread sleeps until the next is due and sends its event as an asynchronous
+//! invocation. Times that passed while nothing ran are skipped.
 
 use crate::api::clock::{in_beijing, utc};
 use crate::api::session::Session;

@@ -1,7 +1,7 @@
 //! Triggers: CreateTrigger, UpdateTrigger, UpdateTriggerStatus, DeleteTrigger, ListTriggers
-//! (583/39901, "Trigger configuration description"). Timers and function URLs are fired into real
-//! instances ([`super::timer`], [`super::url`]); COS and CKafka are kept and given back: there is
-//! no bucket and no topic here.
+//! (583/39901, "Trigger configuration description"). Timers and function URLs call real instances
+//! ([`super::timer`], [`super::url`]); COS and CKafka triggers are only stored: there is no bucket
+//! and no topic here.
 
 use crate::api::clock::text;
 use crate::api::error::ApiError;
@@ -82,9 +82,9 @@ impl Session {
                 added_ms: now,
                 modified_ms: now,
             };
-            let told = describe(&trigger);
+            let described = describe(&trigger);
             function.triggers.push(trigger);
-            Ok(json!({"TriggerInfo": told}))
+            Ok(json!({"TriggerInfo": described}))
         })
     }
 
@@ -159,7 +159,7 @@ impl Session {
     }
 }
 
-/// Where the trigger stands that a request names by type, name, and where it is said by version.
+/// Position of the trigger that a request names by type, name and, if given, version.
 fn find(triggers: &[Trigger], of: &Parameters) -> Result<usize, ApiError> {
     let (kind, name) = (of.required("Type"), of.required("TriggerName"));
     let event = |text: &str| -> Option<String> {
@@ -199,7 +199,7 @@ fn check_name(kind: &str, name: &str) -> Result<(), ApiError> {
     match is_right {
         true => Ok(()),
         false => {
-            Err(wrong("TriggerName", format_args!("`{name}` is no name for a {kind} trigger")))
+            Err(wrong("TriggerName", format_args!("invalid name `{name}` for a {kind} trigger")))
         }
     }
 }

@@ -147,7 +147,7 @@ fn response(reply: &Reply) -> Reply {
     let status = result.get("statusCode").and_then(Value::as_u64);
     let Some(status) = status.and_then(|status| u16::try_from(status).ok()) else { return whole() };
     if !(200..600).contains(&status) {
-        let body = json!({"errorMessage": "the function's statusCode is none"}).to_string();
+        let body = json!({"errorMessage": "the function's statusCode is invalid"}).to_string();
         return Reply::new(502, "application/json", body);
     }
     let text = |value: &Value| match value {

@@ -1,6 +1,7 @@
-//! What is there: namespaces, functions, their versions, aliases, triggers. Values only: it starts
-//! nothing and stores nothing. Time enters as a value and moves states on ([`Version::settle`]):
-//! 583/115197, "while updating or failed, calls reach the content before the update".
+//! State of the emulated cloud: namespaces, functions, their versions, aliases, triggers. Values
+//! only: it starts nothing and stores nothing. The time is an argument and advances states
+//! ([`Version::settle`]): 583/115197, "while updating or failed, calls reach the content before the
+//! update".
 
 use crate::api::content::Content;
 use crate::api::error::ApiError;

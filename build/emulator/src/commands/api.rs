@@ -1,4 +1,4 @@
-//! `firstbyte run --api`: the cloud's API in front of an image until somebody ends it.
+//! `firstbyte run --api`: the emulated API of the cloud for an image, until it is stopped.
 
 use super::function::{CommandContext, config, network, source};
 use crate::args::RunArguments;
@@ -20,7 +20,7 @@ use std::sync::mpsc::Receiver;
 /// Instances of a version at most, when no flag says otherwise.
 const MAX_INSTANCES: usize = 100;
 
-/// Runs until `stop` says so.
+/// Runs until `stop` sends something.
 pub fn run(
     address: SocketAddr,
     arguments: &RunArguments,

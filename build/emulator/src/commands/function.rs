@@ -1,5 +1,4 @@
-//! The function that the command line means: where its program is from, and what it is configured
-//! with.
+//! The function that a command line names: the source of its program, and its configuration.
 
 use crate::args::{FunctionType, PlatformArguments};
 use emulator::config::{Config, Mode};
@@ -11,7 +10,7 @@ use microimage::scf::PORT;
 use std::error::Error;
 use std::path::PathBuf;
 
-/// What a command knows of the machine.
+/// What a command needs to know about this machine.
 pub struct CommandContext {
     /// The current folder.
     pub here: PathBuf,
@@ -21,7 +20,7 @@ pub struct CommandContext {
     pub cargo: Cargo,
 }
 
-/// The program: an image, or what `function` names.
+/// The source of the program: an image, or the one that `function` names.
 pub fn source(
     function: Option<&str>,
     arguments: &PlatformArguments,
@@ -34,7 +33,7 @@ pub fn source(
 }
 
 /// The configuration: the defaults, then function.toml, then the flags. `otherwise` is the type of
-/// a function of which neither says one.
+/// a function if neither states one.
 pub fn config(
     source: &Source,
     arguments: &PlatformArguments,
@@ -46,7 +45,7 @@ pub fn config(
         settings::apply(function, &mut config);
     }
     if !matches!(source, Source::Image(_)) {
-        // Where it is in an image says nothing here: the program itself is started.
+        // It is a path in the image, and here the program itself is started.
         config.command = None;
     }
     config.mode = match arguments.kind {
@@ -64,8 +63,8 @@ pub fn config(
     Ok(config)
 }
 
-/// What instances may call: what this machine reaches, and of its own ports what function.toml and
-/// `--reach` name.
+/// What instances may call: everything that this machine reaches, and those of its own ports that
+/// function.toml and `--reach` name.
 pub fn network(
     config: &Config,
     arguments: &PlatformArguments,
@@ -94,7 +93,7 @@ pub fn network(
     Ok(Some(network))
 }
 
-/// A function's name as the platform takes it: letters, digits, `-` and `_`.
+/// A function's name with the characters that the platform accepts: letters, digits, `-` and `_`.
 fn name(source: &Source) -> String {
     let name = source.name();
     let last = name.rsplit('/').next().unwrap_or_default();

@@ -1,5 +1,5 @@
-//! `firstbyte invoke`: one event or request, and its outcome for a person. If no function runs at
-//! the address, one is started for this invocation alone; the way to it is the same.
+//! `firstbyte invoke`: sends one event or request and shows the result. If no function runs at the
+//! address, one is started for this invocation alone, and called in the same way.
 
 use super::function::{CommandContext, config, network, source};
 use crate::args::InvokeArguments;
@@ -20,16 +20,16 @@ use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
-/// Whoever listens on this machine is reached within this.
+/// Time limit for connecting to this machine.
 const CONNECT_LIMIT: Duration = Duration::from_secs(2);
-/// No reply takes longer: the platform's most for an invocation and for a start, and a little.
+/// Time limit of a reply: the platform's longest invocation and start, and some seconds.
 const REPLY_LIMIT: Duration = Duration::from_secs(900 + 300 + 10);
 
-/// What to print, and whether it went well.
+/// Text to print, and whether the function succeeded.
 pub struct Shown {
     /// The result.
     pub out: Vec<u8>,
-    /// What there is to say about it.
+    /// Remarks about the result.
     pub beside: String,
     /// Whether the function succeeded.
     pub succeeded: bool,
@@ -58,7 +58,7 @@ pub fn invoke(
             ask(stream, arguments, request, REPLY_LIMIT)
         }
         Err(_) if arguments.later => Err(format!(
-            "nothing runs at {}, and retries need somebody to make them: start `firstbyte run` \
+            "nothing runs at {}, and retries need a running platform: start `firstbyte run` \
              first",
             arguments.address
         )
@@ -104,7 +104,7 @@ fn request(
             (method.to_ascii_uppercase(), path.clone())
         }
         Some([_, path, ..]) => {
-            return Err(format!("`{path}` is no path: it begins with `/`").into());
+            return Err(format!("invalid path `{path}`; a path begins with `/`").into());
         }
         _ => ("POST".to_owned(), "/".to_owned()),
     };
@@ -123,14 +123,14 @@ fn request(
     Ok(Request { method, target, headers, body })
 }
 
-/// An event that is written on the command line: no sample and hardly a file begins with a brace or
-/// a bracket, and a mistake in it is told as one.
+/// An event written on the command line: no sample's name and hardly any file's begins with a brace
+/// or a bracket, so a mistake in it is reported as one in JSON.
 fn inline(wanted: &str) -> Option<Result<Vec<u8>, String>> {
     wanted.trim_start().starts_with(['{', '[']).then(|| {
         match serde_json::from_str::<serde::de::IgnoredAny>(wanted) {
             Ok(_) => Ok(wanted.as_bytes().to_vec()),
             Err(error) => Err(format!(
-                "`{wanted}` is no JSON ({error}); put it in single quotes, or send it as it is \
+                "`{wanted}` is not JSON ({error}); put it in single quotes, or send it as it is \
                  with --data"
             )),
         }
@@ -162,7 +162,7 @@ fn alone(
     let front = Front::open(SocketAddr::from(([127, 0, 0, 1], 0)), platform.clone())?;
     let ended = platform.clone();
     let stop = stop()?;
-    // Ctrl-C ends the instance; who waits for its reply then gets an error.
+    // Ctrl-C ends the instance; a request in flight then gets an error.
     std::thread::spawn(move || stop.recv().map(|()| ended.close()));
     let shown = ask(TcpStream::connect(front.address())?, arguments, request, REPLY_LIMIT);
     drop(front);
@@ -180,8 +180,7 @@ fn ask(
     stream.set_read_timeout(Some(limit))?;
     stream.set_write_timeout(Some(limit))?;
     request.headers.insert(0, ("Host".into(), arguments.address.to_string()));
-    // Who refuses a request before its end says why: a reply is looked for, whatever became of the
-    // writing.
+    // A server that refuses a request early sends its reason: read a reply even if writing failed.
     let written = request.write(&mut &stream);
     let is_late = |error: &io::Error| {
         matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut)
@@ -208,7 +207,7 @@ fn ask(
             Err(String::from_utf8_lossy(&reply.body).trim().to_owned().into())
         }
         None => Err(format!(
-            "what listens on {} is no `firstbyte run`; choose another address with --address",
+            "another program than `firstbyte run` listens on {}; choose another with --address",
             arguments.address
         )
         .into()),
@@ -267,7 +266,7 @@ fn shown(reply: &Reply, report: &InvocationReport, is_web: bool) -> Shown {
     Shown { out: pretty(&reply.body), beside, succeeded: matches!(report.status, 200 | 202) }
 }
 
-/// JSON is indented, its keys and numbers as they are; anything else is passed on.
+/// Indents JSON, with keys and numbers unchanged; anything else is returned as it is.
 fn pretty(body: &[u8]) -> Vec<u8> {
     let mut out = match std::str::from_utf8(body) {
         Ok(text) if serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok() => {
@@ -281,7 +280,7 @@ fn pretty(body: &[u8]) -> Vec<u8> {
     out
 }
 
-/// Valid JSON, a member or element a line.
+/// Valid JSON with one member or element per line.
 fn indented(json: &str) -> String {
     let mut out = String::with_capacity(json.len() * 2);
     let (mut depth, mut in_string, mut escaped) = (0usize, false, false);
@@ -333,9 +332,9 @@ fn indented(json: &str) -> String {
 mod tests {
     use super::*;
 
-    /// Somebody else's server may take a connection and say nothing.
+    /// Another server may accept a connection and send nothing.
     #[test]
-    fn who_is_not_answered_is_told_so() {
+    fn a_caller_without_an_answer_gets_an_error() {
         let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let stream = TcpStream::connect(silent.local_addr().unwrap()).unwrap();
         let crate::args::Command::Invoke(arguments) =

@@ -1,4 +1,4 @@
-//! `firstbyte run`: the platform in front of a function until somebody ends it.
+//! `firstbyte run`: the emulated platform in front of a function, until it is stopped.
 
 use super::function::{CommandContext, config, network, source};
 use crate::args::RunArguments;
@@ -15,10 +15,10 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, TryRecvError};
 use std::time::Duration;
 
-/// How often a watching run looks whether it is to end.
+/// How often a watching run checks whether it must end.
 const LOOK: Duration = Duration::from_millis(200);
 
-/// Runs until `stop` says so.
+/// Runs until `stop` sends something.
 pub fn run(
     arguments: &RunArguments,
     around: &CommandContext,
@@ -58,7 +58,7 @@ pub fn run(
     result
 }
 
-/// What function.toml and the flags say now.
+/// The configuration in function.toml and the flags now.
 fn configured(
     arguments: &RunArguments,
     around: &CommandContext,
@@ -76,8 +76,8 @@ fn configured(
     Ok(config)
 }
 
-/// Who begins to watch may be in the middle of writing: waits for sources that build. None when it
-/// is to end.
+/// The first version that builds: at the start of a watch the sources may be incomplete. None when
+/// it must end.
 fn first_that_builds(
     source: &Source,
     watch: &Watch,
@@ -96,7 +96,7 @@ fn first_that_builds(
     None
 }
 
-/// From the first instance to the end; an error is a function that does not start.
+/// Runs from the first instance to the end; an error means that the function does not start.
 fn session(
     source: &Source,
     config: &dyn Fn() -> Result<Config, Box<dyn Error>>,
@@ -110,7 +110,7 @@ fn session(
         Ok(start) => {
             journal.note(format_args!("listens {} after its start", milliseconds(start.function)))
         }
-        // While somebody is writing it, the next version may start.
+        // While the sources are edited, a later version may start.
         Err(verdict) if watch.is_some() => journal.note(verdict),
         Err(verdict) => return Err(verdict.to_string()),
     }

@@ -1,5 +1,5 @@
-//! What the emulator's tests share: the moody function, and a platform whose lines can be waited
-//! for.
+//! Shared by the emulator's tests: the function with faults, and a platform whose log lines can be
+//! waited for.
 
 #![allow(dead_code)] // each test file uses a part
 
@@ -128,7 +128,7 @@ impl Stage {
         text(&outcome)
     }
 
-    /// Whether instances are isolated here; says so if not.
+    /// Whether instances are isolated here; prints it if not.
     pub fn has_walls(&self) -> bool {
         let has = self.platform.pool().isolation() != Isolation::Process;
         if !has {
@@ -161,7 +161,7 @@ pub fn text(outcome: &InvocationResult) -> String {
     String::from_utf8(outcome.reply.as_ref().expect("a reply").body.clone()).expect("text")
 }
 
-/// Lines that somebody writes.
+/// Lines written by another thread.
 #[derive(Clone, Default)]
 pub struct Lines(Arc<(Mutex<Vec<String>>, Condvar)>);
 

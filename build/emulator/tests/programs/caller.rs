@@ -1,7 +1,7 @@
-//! A function that calls out as its event says, with the C library's resolver and std's sockets:
-//! `{"do":"tcp HOST:PORT TEXT"}`, `{"do":"past INTERFACE HOST:PORT TEXT"}`, which asks no route,
-//! `{"do":"lookup NAME"}` or `{"do":"cat PATH"}`. It answers `{"said":"…","ms":N}`. No crate,
-//! because it stands for anybody's function.
+//! A function that calls out as its event requests, with the C library's resolver and std's sockets:
+//! `{"do":"tcp HOST:PORT TEXT"}`, `{"do":"past INTERFACE HOST:PORT TEXT"}`, which uses no route,
+//! `{"do":"lookup NAME"}` or `{"do":"cat PATH"}`. It answers `{"said":"…","ms":N}`. It
+//! uses no crate, as an example of any function.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream, ToSocketAddrs};

@@ -1,6 +1,6 @@
-//! A function with every fault that the platform knows a number for: it does what the event says,
-//! `{"do":"exit 3"}`. Web requests say it in their path: `/exit/3`. It is a program of std alone,
-//! so that a test has it in a second; HTTP is read as far as the emulator writes it.
+//! A function with every fault for which the platform has a number: it does what the event
+//! requests, `{"do":"exit 3"}`. Web requests have it in their path: `/exit/3`. It uses only std, so
+//! that a test builds it in a second; it reads HTTP only in the form that the emulator writes.
 
 use std::env;
 use std::fs;

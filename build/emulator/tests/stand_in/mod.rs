@@ -300,7 +300,7 @@ pub fn create(name: &str) -> Value {
     })
 }
 
-/// Whether Tencent's command line is installed; says so if not.
+/// Whether Tencent's command line is installed; prints it if not.
 pub fn has_tccli() -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let has = std::env::split_paths(&path).any(|folder| folder.join("tccli").is_file());

@@ -1,8 +1,9 @@
-//! What a function's triggers lack, compared with what the platform lists. Nothing is asked here.
+//! Difference between a function's triggers in function.toml and those that the platform lists. It
+//! calls nothing.
 //!
-//! A trigger of ours is known by its Description, which [`MARK`] is: it is kept where the trigger
-//! is, so that another machine and a fresh checkout know it, too, as a file here would not. Where a
-//! platform loses it, a trigger stays rather than going by mistake.
+//! A trigger made by a deployment is recognised by its Description, which is [`MARK`]: it is stored
+//! with the trigger, so that another machine and a fresh checkout see it too, unlike a file here.
+//! If a platform loses it, a trigger stays rather than being removed by mistake.
 
 use crate::deploy::trigger::Trigger;
 use serde_json::Value;
@@ -39,7 +40,7 @@ pub struct Difference {
     pub update: Vec<usize>,
     /// Those that are there as they are to be.
     pub same: Vec<usize>,
-    /// Those that somebody else made, and that say another thing.
+    /// Those made elsewhere, with other settings.
     pub foreign: Vec<There>,
 }
 

@@ -1,6 +1,5 @@
-//! The same deployment for other tools, as plain files to copy from. They are examples: nothing
-//! here runs them, and each says what of it has to be looked at. Strings are quoted as JSON, which
-//! YAML takes as it is.
+//! Examples of the same deployment for other tools, as plain files to copy from. Nothing here runs
+//! them, and each states what to check in it. Strings are quoted as JSON, which is valid YAML.
 
 use crate::deploy::function::{Function, PublicNet};
 use crate::deploy::plan::Deployment;

@@ -1,4 +1,4 @@
-//! function.toml: what the platform is told about a function. Every mistake is found at once, each
+//! function.toml: the platform's settings of a function. All mistakes are reported at once, each
 //! with its line. Limits are SCF's: its quota page, and the texts of API 2018-04-16.
 
 use crate::deploy::image::ImageName;
@@ -65,7 +65,7 @@ pub struct Function {
     pub web: bool,
     /// For example `ap-guangzhou`.
     pub region: String,
-    /// `default` when nobody says.
+    /// The default is `default`.
     pub namespace: Option<String>,
     /// The role whose credentials the function is given.
     pub role: Option<String>,
@@ -73,7 +73,7 @@ pub struct Function {
     pub memory_mb: u32,
     /// How long a request may take, in seconds.
     pub timeout_s: u32,
-    /// How long pull and start may take, in seconds; the platform's 90 when nobody says.
+    /// How long pull and start may take, in seconds; the default is the platform's 90.
     pub init_timeout_s: Option<u32>,
     /// Requests that an instance is given at a time; Web functions only.
     pub concurrency: Option<u32>,
@@ -94,11 +94,11 @@ pub struct Function {
     pub provisioned: u32,
     /// The alias that is moved to the version whose instances were started ahead.
     pub alias: String,
-    /// How it reaches the internet; the platform's own way when nobody says.
+    /// How it reaches the internet; the default is the platform's own.
     pub public_net: Option<PublicNet>,
     /// The private network that it is in.
     pub vpc: Option<Vpc>,
-    /// Where its log goes; the platform's own topic when nobody says.
+    /// Where its log goes; the default is the platform's own topic.
     pub log: Option<Log>,
     /// What fires it.
     pub triggers: Vec<Trigger>,
@@ -293,7 +293,7 @@ impl Keys<'_, '_> {
         let (at, text) = self.0.text("command")?;
         if text.contains(char::is_whitespace) {
             let what = format!(
-                "`command` is `{text}`; the platform takes one executable there, without blanks. \
+                "`command` is `{text}`; the platform accepts one executable there, without spaces. \
                  What follows it goes to `args`"
             );
             self.0.wrong(at, what);
@@ -313,7 +313,7 @@ impl Keys<'_, '_> {
             if text.contains(char::is_whitespace) {
                 let what = format!(
                     "`args` has `{text}`; the platform separates arguments at spaces, so that none \
-                     can have a blank. Put it into a variable of [environment]"
+                     can contain a space. Put it into a variable of [environment]"
                 );
                 self.0.wrong(*at, what);
             }
@@ -367,7 +367,7 @@ impl Keys<'_, '_> {
         Some(Log { logset_id: logset_id?, topic_id: topic_id? })
     }
 
-    /// Whether it is a Web function; none if that cannot be told.
+    /// Whether it is a Web function; none if its type is invalid.
     fn kind(&mut self) -> Option<bool> {
         if !self.0.table.contains_key("type") {
             return Some(false);
@@ -456,7 +456,7 @@ fn variable<'a>(name: &str, value: &'a Spanned<DeValue<'_>>) -> Result<&'a str, 
         || !name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
     {
         return Err(format!(
-            "`{name}` is no name of a variable; it has letters, digits and `_`, and a letter first"
+            "invalid variable name `{name}`; use letters, digits and `_`, with a letter first"
         ));
     }
     if let Some(prefix) = KEPT_PREFIXES.iter().find(|prefix| name.starts_with(**prefix)) {
@@ -552,7 +552,7 @@ mod tests {
                 "[environment]\nA = \"1\"\nB = 2",
                 "function.toml:5: `B` is integer; write it as text",
             ),
-            ("[environment]\n1A = \"1\"", "function.toml:4: `1A` is no name of a variable"),
+            ("[environment]\n1A = \"1\"", "function.toml:4: invalid variable name `1A`"),
             ("command = \"python app.py\"", "function.toml:3: `command` is `python app.py`; the"),
             (
                 "args = [\"-u\", \"a b\"]",

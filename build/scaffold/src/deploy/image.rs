@@ -1,5 +1,5 @@
-//! What is deployed: an image by name and tag, pinned by the digest that image.json has. A tag can
-//! be moved; the digest cannot, and the platform stores that form anyway.
+//! Deployed image: name and tag, pinned by the digest in image.json. A tag can be moved; a digest
+//! cannot, and the platform stores that form anyway.
 
 use crate::deploy::registry::Registry;
 use serde::Deserialize;
@@ -16,10 +16,10 @@ pub struct ImageName {
     tag: String,
 }
 
-/// What every project's function.toml says until somebody says where the image really goes.
+/// The image in a new project's function.toml, to be replaced by the user.
 const PLACEHOLDER: &str = "namespace/function";
 
-/// Why a text is no image's name.
+/// Why a text is not an image's name.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ImageNameError {
     /// There is a digest already.
@@ -107,7 +107,7 @@ pub enum MadeError {
     NoImage {
         /// The file.
         path: PathBuf,
-        /// The system's word.
+        /// The underlying I/O error.
         source: io::Error,
     },
     /// It is not what `just image` writes.

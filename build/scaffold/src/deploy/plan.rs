@@ -1,5 +1,5 @@
-//! A deployment: function.toml, the project's name, the image's digest and the bench's word. It
-//! reads files; [`artefacts`](super::artefacts) writes what follows from them.
+//! Plan of a deployment: function.toml, the project's name, the image's digest and the bench's
+//! verdicts. It reads files; [`artefacts`](super::artefacts) writes the files made of them.
 
 use crate::deploy::function::Function;
 use crate::deploy::image::{Digest, ImageName, Made, MadeError};
@@ -11,10 +11,10 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// Stands for the number that publishing gives out.
+/// Placeholder of the number that publishing returns.
 pub const VERSION: &str = "<the version that PublishVersion returns>";
 
-/// Stands for the version that the alias pointed to before.
+/// Placeholder of the version that the alias pointed to before.
 pub const OLDER: &str = "<the version that GetAlias returned before>";
 
 /// Everything that is known before anything is called.
@@ -43,7 +43,7 @@ pub enum PlanError {
     Read {
         /// The file.
         path: PathBuf,
-        /// The system's word.
+        /// The underlying I/O error.
         source: io::Error,
     },
     /// Something is wrong in function.toml.
@@ -79,10 +79,10 @@ pub enum PlanError {
         /// Whose image is wanted.
         name: String,
     },
-    /// Nobody has said where the image goes.
+    /// function.toml still has the placeholder of the image.
     #[error(
-        "`image` in function.toml is still `{0}`, which stands for yours: say where `just push` \
-         puts the image"
+        "`image` in function.toml is still the placeholder `{0}`; write the name to which \
+         `just push` pushes the image"
     )]
     Placeholder(ImageName),
     /// A file cannot be written.
@@ -90,7 +90,7 @@ pub enum PlanError {
     Write {
         /// The file.
         path: PathBuf,
-        /// The system's word.
+        /// The underlying I/O error.
         source: io::Error,
     },
 }
@@ -125,7 +125,7 @@ impl Deployment {
         Ok(Deployment { name, function, image_uri, digest, verdicts })
     }
 
-    /// Holds it to what a dry run is not held to.
+    /// Checks what is required only for a real deployment.
     ///
     /// # Errors
     /// [`PlanError::Placeholder`].

@@ -1,5 +1,5 @@
-//! Reading a table of function.toml key by key: every mistake is kept with its line, and a key that
-//! there is not is answered with the one that was probably meant. It knows no key itself.
+//! Reader of a TOML table, key by key: every mistake is kept with its line, and for an unknown key
+//! the most similar one is suggested. The keys are arguments.
 
 use std::fmt;
 use toml::de::{DeTable, DeValue};
@@ -38,7 +38,7 @@ pub struct Reader<'a> {
     pub table: &'a DeTable<'a>,
     /// What keys there are, and what each is.
     pub keys: &'static [(&'static str, &'static str)],
-    /// Where the table is, for words: empty for the file's own.
+    /// Where the table is, for messages: empty for the file's own.
     pub inside: &'static str,
     /// Where the table begins, in bytes.
     pub at: usize,
@@ -107,7 +107,7 @@ impl<'a> Reader<'a> {
     pub fn text(&mut self, name: &str) -> Option<(usize, &'a str)> {
         let (at, text) = self.value(name, DeValue::as_str)?;
         if text.is_empty() {
-            self.wrong(at, format!("`{name}` is empty; leave it out or say something"));
+            self.wrong(at, format!("`{name}` is empty; leave it out or give it a value"));
             return None;
         }
         Some((at, text))

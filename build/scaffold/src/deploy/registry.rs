@@ -1,4 +1,4 @@
-//! Where the platform takes images from: Tencent's own registries, personal and enterprise, "in the
+//! Registries from which the platform takes images: Tencent's own, personal and enterprise, "in the
 //! region of the function" ("WebServer image function", 2023-07-10). The table is that of a chart
 //! of Tencent's own container service (tkestack/charts, incubator/opentelemetry-operator,
 //! `regionRepositoryMap`). Its default is the mainland's one registry, which is hosted in Guangzhou
@@ -43,9 +43,9 @@ pub enum Registry {
 /// Why the platform does not take an image from there.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RegistryError {
-    /// Somebody else's.
+    /// A registry that is not Tencent's.
     #[error(
-        "the platform takes images out of Tencent's own registries only, and `{host}` is none: \
+        "the platform takes images out of Tencent's own registries only, and `{host}` is not one: \
          push it to {personal}/NAMESPACE/NAME:TAG (personal edition), or to \
          NAME.tencentcloudcr.com/NAMESPACE/NAME:TAG (enterprise edition, with `registry_id`)"
     )]
@@ -168,17 +168,17 @@ mod tests {
             (
                 "docker.io",
                 "ap-guangzhou",
-                "`docker.io` is none: push it to ccr.ccs.tencentyun.com/",
+                "`docker.io` is not one: push it to ccr.ccs.tencentyun.com/",
             ),
             ("ghcr.io", "ap-tokyo", "push it to jpccr.ccs.tencentyun.com/NAMESPACE"),
             ("127.0.0.1:5000", "ap-guangzhou", "Tencent's own registries only"),
-            ("ccr.ccs.tencentyun.com.example.org", "ap-guangzhou", "is none"),
-            ("ccr.ccs.tencentyun.com:443", "ap-guangzhou", "is none"),
-            ("a.b.tencentcloudcr.com", "ap-guangzhou", "is none"),
-            ("tencentcloudcr.com", "ap-guangzhou", "is none"),
-            (".tencentcloudcr.com", "ap-guangzhou", "is none"),
-            ("x.ccr.ccs.tencentyun.com", "ap-guangzhou", "is none"),
-            ("mirror.ccs.tencentyun.com", "ap-guangzhou", "is none"),
+            ("ccr.ccs.tencentyun.com.example.org", "ap-guangzhou", "is not one"),
+            ("ccr.ccs.tencentyun.com:443", "ap-guangzhou", "is not one"),
+            ("a.b.tencentcloudcr.com", "ap-guangzhou", "is not one"),
+            ("tencentcloudcr.com", "ap-guangzhou", "is not one"),
+            (".tencentcloudcr.com", "ap-guangzhou", "is not one"),
+            ("x.ccr.ccs.tencentyun.com", "ap-guangzhou", "is not one"),
+            ("mirror.ccs.tencentyun.com", "ap-guangzhou", "is not one"),
             (
                 "hkccr.ccs.tencentyun.com",
                 "ap-guangzhou",

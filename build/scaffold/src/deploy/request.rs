@@ -1,5 +1,5 @@
 //! Requests of SCF's API, version 2018-04-16, as far as an image function needs them. Names are the
-//! API's; a test holds them to the skeletons of `tccli` and to the models of the Python SDK.
+//! API's; a test compares them with the skeletons of `tccli` and with the models of the Python SDK.
 
 use crate::deploy::difference::{MARK, There};
 use crate::deploy::function::{Function, PublicNet};

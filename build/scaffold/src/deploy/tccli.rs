@@ -1,5 +1,5 @@
-//! The door to `tccli`, Tencent Cloud's own command line: it signs and sends the requests of a
-//! plan. Credentials are looked for but never read. Statuses are those of API 2018-04-16,
+//! Calls of `tccli`, Tencent Cloud's own command line, which signs and sends the requests of a
+//! plan. Credentials are checked for presence and never read. Statuses are those of API 2018-04-16,
 //! GetFunction.
 
 use crate::deploy::artefacts::put_trigger_file;
@@ -55,7 +55,7 @@ pub enum TccliError {
          install tccli`, or see with `--dry-run` what it would be asked"
     )]
     NotInstalled,
-    /// Nobody has logged in.
+    /// There are no credentials.
     #[error(
         "`tccli` has no credentials; type `tccli configure`, or set TENCENTCLOUD_SECRET_ID and \
          TENCENTCLOUD_SECRET_KEY, or see with `--dry-run` what would be asked"
@@ -66,7 +66,7 @@ pub enum TccliError {
     Start {
         /// The program.
         program: PathBuf,
-        /// The system's word.
+        /// The underlying I/O error.
         source: io::Error,
     },
     /// The platform, or tccli itself, said no.
@@ -135,7 +135,7 @@ pub enum TccliError {
         /// The command that ends what there is of them.
         end: String,
     },
-    /// A trigger of that name is somebody else's.
+    /// A trigger of that name was not made by a deployment.
     #[error(
         "there is a {kind} trigger `{name}` that no deployment made, and function.toml wants \
          another there; nothing was changed. Name it otherwise, or end the one that is there: {end}"
@@ -174,8 +174,8 @@ impl Tccli {
 
     /// Makes the function or brings it up to date, with the requests in `folder`; with
     /// `provisioned` publishes it, has instances started, sends the alias's callers there, and ends
-    /// the instances of the version that they came from. `say` is told of each step. Returns the
-    /// version, if there is a new one.
+    /// the instances of the version that they came from. `say` gets a line for each step. Returns
+    /// the version, if there is a new one.
     ///
     /// # Errors
     /// [`TccliError`]; what was done until then stays done.
@@ -498,8 +498,7 @@ impl Call<'_> {
     }
 }
 
-/// Whether the function that is there is of the type that it is to be. An answer that does not say
-/// has no say.
+/// Checks that the existing function has the wanted type. An answer without a type passes.
 fn check_kind(deployment: &Deployment, there: &Value) -> Result<(), TccliError> {
     let kinds =
         |web: bool| if web { ("HTTP", "a Web", "web") } else { ("Event", "an event", "event") };

@@ -1,6 +1,6 @@
-//! What fires a function: the `[[trigger]]` tables of function.toml, as API CreateTrigger takes
-//! them (583/39901, "Trigger configuration description"; function URLs 583/100227). It knows
-//! nothing of what is there already.
+//! Triggers of a function: the `[[trigger]]` tables of function.toml, in the form of API
+//! CreateTrigger (583/39901, "Trigger configuration description"; function URLs 583/100227).
+//! Existing triggers are not looked at.
 
 use crate::cron::Cron;
 use crate::deploy::reader::Reader;
@@ -232,10 +232,10 @@ fn bucket(of: &mut Reader<'_>, region: &str) -> Vec<Trigger> {
             let close = |known: &&&str| strsim::jaro_winkler(known, event);
             let nearest = BUCKET_EVENTS.iter().max_by(|a, b| close(a).total_cmp(&close(b)));
             let what = match nearest.filter(|known| close(known) > 0.8) {
-                Some(known) => format!("there is no event `{event}`; did you mean `{known}`?"),
-                None => format!("there is no event `{event}`; there are: {}", {
-                    BUCKET_EVENTS.join(", ")
-                }),
+                Some(known) => format!("unknown event `{event}`; did you mean `{known}`?"),
+                None => {
+                    format!("unknown event `{event}`; there are: {}", { BUCKET_EVENTS.join(", ") })
+                }
             };
             of.wrong(*at, what);
         }
@@ -303,7 +303,7 @@ fn topic(of: &mut Reader<'_>) -> Option<Trigger> {
     })
 }
 
-/// A function URL. Who may call has to be said: it is a door to the internet.
+/// A function URL. `auth` is required, because the URL is reachable from the internet.
 fn url(of: &mut Reader<'_>) -> Option<Trigger> {
     of.missing("auth", "auth = \"none\" (anybody calls it) or \"cam\" (signed requests only)");
     let auth = match of.text("auth") {
@@ -324,7 +324,10 @@ fn url(of: &mut Reader<'_>) -> Option<Trigger> {
     };
     let (public, private) = (is_on("public", true), is_on("private", false));
     if !public && !private {
-        of.wrong(of.at, "`public` and `private` are both false: nobody could call it".to_owned());
+        of.wrong(
+            of.at,
+            "`public` and `private` are both false, so that no caller is left".to_owned(),
+        );
     }
     let (name, enabled) = (name(of), enabled(of));
     Some(Trigger {
@@ -419,7 +422,7 @@ mod tests {
             ),
             (
                 "[[trigger]]\ntype = \"cos\"\nbucket = \"p-1\"\nevents = [\"cos:ObjectCreate:*\"]",
-                "6: there is no event `cos:ObjectCreate:*`; did you mean `cos:ObjectCreated:*`?",
+                "6: unknown event `cos:ObjectCreate:*`; did you mean `cos:ObjectCreated:*`?",
             ),
             (
                 "[[trigger]]\ntype = \"cos\"\nbucket = \"p-1\"\nevents = [\"cos:ObjectCreated:*\", \
@@ -433,7 +436,7 @@ mod tests {
             ("[[trigger]]\ntype = \"http\"", "3: `auth` is missing in [[trigger]]"),
             (
                 "[[trigger]]\ntype = \"http\"\nauth = \"none\"\npublic = false",
-                "both false: nobody could call it",
+                "both false, so that no caller is left",
             ),
             (
                 "type = \"web\"\n[[trigger]]\ntype = \"timer\"\nname = \"x\"\ncron = \"0 * * * * * \

@@ -1,6 +1,6 @@
-//! What the cold-start bench said about the two things that a deployment can switch on. Its
-//! results.json is the one link; the schema is docs/CONTRACTS.md, section 5. It measures nothing
-//! and judges nothing.
+//! Verdicts of the cold-start bench on the two switches of a deployment, read from its
+//! results.json; the schema is docs/CONTRACTS.md, section 5. It measures nothing and judges
+//! nothing.
 
 use serde::Deserialize;
 use std::fs;
@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn says_why_there_is_none() {
+    fn reports_why_there_is_no_verdict() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("results.json");
         assert!(Verdicts::read(&path, "hello").provisioned.starts_with("not measured"));

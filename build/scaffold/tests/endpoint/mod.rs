@@ -1,5 +1,5 @@
-//! An endpoint of the cloud's API on the loopback: it keeps what it gets and answers what it is
-//! told to. It checks no signature.
+//! An endpoint of the cloud's API on the loopback: it keeps what it gets and sends configured
+//! answers. It checks no signature.
 
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Read, Write};

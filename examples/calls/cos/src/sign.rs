@@ -1,5 +1,5 @@
 //! The signature of COS's XML API: the field Authorization of a request. Tencent Cloud, "Request
-//! Signature", cloud.tencent.com/document/product/436/7778. Text in, text out: it knows no clock.
+//! Signature", cloud.tencent.com/document/product/436/7778. Text in, text out; time is given.
 
 use ring::{digest, hmac};
 use std::fmt::Write;

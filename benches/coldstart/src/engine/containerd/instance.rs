@@ -1,5 +1,5 @@
-//! One container's way from its creation to its answer. `ctr tasks start` creates the task, writes
-//! its process number, then starts it: the probe's sockets are made between the two, in the task's
+//! One container from its creation to its answer. `ctr tasks start` creates the task, writes its
+//! process number, then starts it: the probe's sockets are made between the two, in the task's
 //! network namespace.
 
 use super::{Containerd, complaint, ok};
@@ -18,13 +18,13 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 use std::sync::atomic::Ordering;
 
-/// How often it is looked whether the task has been created.
+/// Time between two looks whether the task has been created.
 const LOOK_FOR_TASK_NS: u64 = 100_000;
-/// How long a program whose connection has broken off may take to be gone.
+/// Time that a program may take to end after its connection broke off.
 const BREAKS_OFF_NS: u64 = 300_000_000;
-/// Between two looks at whether the instance still lives.
+/// Time between two looks whether the instance still lives.
 const LOOK_NS: u64 = 10_000_000;
-/// What a failure shows of a container's output, in bytes.
+/// Number of bytes of a container's output in a failure.
 const OUTPUT_BYTES: usize = 8192;
 
 /// A task that was created and is being started, and the sockets in its network.
@@ -151,7 +151,7 @@ impl Containerd {
         }
     }
 
-    /// Waits for `ctr`: the container is not to be removed under its hands.
+    /// Waits for `ctr`: the container must not be removed while it works.
     fn started(&self, name: &str, mut starting: Child) -> Result<(), Failure> {
         let status = starting.wait();
         if status.is_ok_and(|status| status.success()) {
@@ -189,9 +189,9 @@ impl Containerd {
         }
     }
 
-    /// A failed start, with what the program printed and how it ended.
+    /// A failed start, with the program's output and how it ended.
     fn failed_start(&self, name: &str, process: &Path, error: &ProbeError) -> Failure {
-        // A program that crashes closes its connections before it is gone.
+        // A program that crashes closes its connections before it ends.
         let until_ns = clock::now_ns() + BREAKS_OFF_NS;
         let broke_off = matches!(error, ProbeError::Closed | ProbeError::Reply(_));
         while broke_off && !has_ended(process) && clock::now_ns() < until_ns {
@@ -215,7 +215,7 @@ impl Containerd {
         failure::of_start(error, &printed, &listeners, ended.as_ref())
     }
 
-    /// `ctr` tells it while it deletes the task, and only when it is not 0.
+    /// The exit code, which `ctr` prints while it deletes the task, and only if it is not 0.
     fn exit_code(&self, name: &str) -> Option<i32> {
         let done = self.ctr(&["tasks", "delete", name]).output().ok()?;
         let said = String::from_utf8_lossy(&done.stderr).into_owned();

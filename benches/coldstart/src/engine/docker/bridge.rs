@@ -1,7 +1,7 @@
-//! When an instance of Docker Engine can be reached at all: before its program runs, the engine
-//! puts the instance's interface on its bridge. From that moment a connect is refused at once
-//! instead of being lost, so that a probe which begins there sees the program listen, where one
-//! that waits for the engine's reply sees only that it has been listening.
+//! Detection of the moment when an instance of Docker Engine becomes reachable: before its program
+//! runs, the engine attaches the instance's interface to its bridge. From then on a connect is
+//! refused at once instead of being lost. So a probe that begins there sees the program start to
+//! listen, while one that waits for the engine's reply only sees that it is listening.
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
@@ -20,13 +20,13 @@ pub struct Bridge {
 }
 
 impl Bridge {
-    /// The bridge called so; `None` where this machine has none: the engine is in a virtual
+    /// The bridge of this name; `None` if this machine has none: the engine is in a virtual
     /// machine, or rootless.
     pub fn find(name: &str) -> Option<Self> {
         Self::find_in(Path::new("/sys/class/net"), name)
     }
 
-    /// The bridge called so, which may only come with the first instance.
+    /// The bridge of this name, which may appear only with the first instance.
     pub fn to_be(name: &str) -> Self {
         Self { interfaces: Path::new("/sys/class/net").to_owned(), name: name.to_owned() }
     }
@@ -43,8 +43,8 @@ impl Bridge {
         self.names().collect()
     }
 
-    /// Whether an interface is up on it that is not among the `known`, to which it is then added:
-    /// its other end is up too, inside an instance, with its address.
+    /// Whether an interface that is not among the `known` is up on the bridge; it is then added to
+    /// them. Its other end, inside an instance, is up too, with its address.
     pub fn sees_another(&self, known: &mut BTreeSet<OsString>) -> bool {
         let another = self.names().find(|name| {
             // No carrier until the other end is up; unreadable while the interface itself is down.

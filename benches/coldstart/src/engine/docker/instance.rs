@@ -1,5 +1,4 @@
-//! One container's way from its creation to its answer, and what can be said of one that gives
-//! none.
+//! One container from its creation to its answer, and the diagnosis of one that gives none.
 
 use super::podman::NETWORK;
 use super::{Docker, LABEL};
@@ -23,19 +22,19 @@ use std::os::fd::OwnedFd;
 use std::sync::atomic::Ordering;
 use tokio::task::JoinHandle;
 
-/// How long the engine may take to notice a program's end.
+/// Time that the engine may take to notice a program's end.
 const BREAKS_OFF_NS: u64 = 300_000_000;
 /// Lines of a container's output that a failure shows.
 const OUTPUT_LINES: &str = "5";
-/// Asking the engine takes a millisecond: how often a waiting probe looks whether the container
-/// still runs.
+/// Time between two looks of a waiting probe whether the container still runs; asking the engine
+/// takes a millisecond.
 const LOOK_NS: u64 = 50_000_000;
-/// How often the bridge is looked at while the engine starts an instance. Milliseconds pass between
-/// its network and its program; whoever never rests takes a core, and the kernel's lock on
-/// interfaces, from the engine that is being measured.
+/// Time between two looks at the bridge while the engine starts an instance. Milliseconds pass
+/// between its network and its program; looking without a pause would take a core, and the kernel's
+/// lock on interfaces, from the engine being measured.
 const LOOK_AT_BRIDGE_NS: u64 = 100_000;
 
-/// The engine's answer to a request to start, while it is on its way.
+/// The engine's pending answer to a start request.
 type Starting = JoinHandle<Result<(), bollard::errors::Error>>;
 
 impl Docker {
@@ -76,7 +75,7 @@ impl Docker {
         let _ = self.runtime.block_on(self.api.remove_container(name, Some(options)));
     }
 
-    /// Starts a created container and asks it as soon as it can be reached.
+    /// Starts a created container and sends the request as soon as it is reachable.
     pub(super) fn start_container_and_ask(
         &self,
         name: &str,
@@ -86,8 +85,8 @@ impl Docker {
         self.start_and(name, port, alone, |probe, gone| probe.ask(&stream_socket()?, gone))
     }
 
-    /// Starts a created container and waits until it listens and has noticed that its visitor is
-    /// gone. Its address.
+    /// Starts a created container and waits until it listens and has noticed that the probe's
+    /// connection is closed. Returns its address.
     pub(super) fn start_container_ahead(
         &self,
         name: &str,
@@ -101,7 +100,7 @@ impl Docker {
         })
     }
 
-    /// Asks a container that has been started.
+    /// Sends the request to a started container.
     pub(super) fn ask(
         &self,
         name: &str,
@@ -115,7 +114,7 @@ impl Docker {
         asked.map_err(|error| self.failed_start(name, &error))
     }
 
-    /// Has the engine start the container while the probe is at work already.
+    /// Lets the engine start the container while the probe already works.
     fn start_and<T>(
         &self,
         name: &str,
@@ -131,7 +130,7 @@ impl Docker {
         });
         let mut early = None;
         while early.is_none() && !starting.is_finished() && !self.interrupted() {
-            // Another engine's or another user's interface may be the one that is new.
+            // The new interface may belong to another engine or another user.
             if self.bridge.sees_another(&mut known) {
                 self.podman.iter().for_each(|podman| enclosure::ask_again_soon(&podman.bridge));
                 early = self.address_ahead(name);
@@ -142,8 +141,8 @@ impl Docker {
             self.probe(ip, port, alone, |probe| find(probe, &mut self.watch(name, Some(&starting))))
         });
         drop(pinned);
-        // Whoever answers before the engine has finished: the container is not to be removed under
-        // its hands.
+        // A program may answer before the engine has finished: the container must not be removed
+        // while it works.
         let started = self
             .runtime
             .block_on(starting)
@@ -172,7 +171,7 @@ impl Docker {
         })
     }
 
-    /// What a probe asks now and then. While the engine is `starting` it is not to be disturbed: it
+    /// What a probe checks from time to time. While the engine is `starting` it is not called: it
     /// would answer only afterwards.
     fn watch<'a>(
         &'a self,
@@ -198,7 +197,7 @@ impl Docker {
             .map_err(|e| e.to_string())
     }
 
-    /// Of a container that still runs.
+    /// Peak resident memory of a container that still runs.
     pub(super) fn peak_resident_bytes_of(&self, name: &str) -> Option<u64> {
         sandbox::peak_resident_bytes(self.first_process(&self.inspect(name).ok()?)?)
     }
@@ -214,7 +213,7 @@ impl Docker {
         self.inspect(name).ok()?.state?.running
     }
 
-    /// The address of a container that has been started.
+    /// The address of a started container.
     fn address(&self, name: &str) -> Result<Ipv4Addr, ProbeError> {
         let container = self.inspect(name).map_err(ProbeError::Engine)?;
         if container.state.and_then(|s| s.running) == Some(false) {
@@ -238,8 +237,8 @@ impl Docker {
         }
     }
 
-    /// The same where the engine chose it: the network knows it already, and the
-    /// container cannot be asked.
+    /// The address that the engine chose, read from the network: the network has it already, and
+    /// the container cannot be inspected yet.
     fn address_on_bridge(&self, name: &str) -> Option<Ipv4Addr> {
         let asked = self.api.inspect_network("bridge", None::<query::InspectNetworkOptions>);
         let network = self.runtime.block_on(asked).ok()?;
@@ -248,7 +247,7 @@ impl Docker {
         endpoint.ipv4_address?.split('/').next()?.parse().ok()
     }
 
-    /// A failed start, with what the container printed and how it ended.
+    /// A failed start, with the container's output and how it ended.
     fn failed_start(&self, name: &str, error: &ProbeError) -> Failure {
         let options = query::LogsOptions {
             stdout: true,
@@ -266,7 +265,7 @@ impl Docker {
             }
             text
         });
-        // A program that crashes closes its connections before the engine knows.
+        // A program that crashes closes its connections before the engine notices.
         let until_ns = clock::now_ns() + BREAKS_OFF_NS;
         let broke_off = matches!(error, ProbeError::Closed | ProbeError::Reply(_));
         while broke_off && self.is_running(name) == Some(true) && clock::now_ns() < until_ns {
@@ -301,8 +300,8 @@ fn stream_socket() -> Result<OwnedFd, ProbeError> {
         .map_err(|e| ProbeError::Socket(e.into()))
 }
 
-/// A container's first process. An engine may run in a virtual machine, where its process ids are
-/// not ours: the process must be in a cgroup that names the container.
+/// A container's first process. An engine may run in a virtual machine with process ids of its own,
+/// so the process must be in a cgroup that names the container.
 fn first_process(container: &ContainerInspectResponse) -> Option<i32> {
     let pid =
         container.state.as_ref().and_then(|s| i32::try_from(s.pid?).ok()).filter(|&pid| pid > 0)?;

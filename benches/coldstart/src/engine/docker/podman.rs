@@ -1,6 +1,6 @@
-//! Podman as the engine: `podman system service`, started by the bench with storage, network
-//! configuration and control groups of its own. It speaks Docker Engine's API, so that everything
-//! but its start and its network is as with that engine.
+//! Engine podman: `podman system service`, started by the bench with storage, network configuration
+//! and control groups of its own. It has Docker Engine's API, so that only its start and its
+//! network differ from that engine.
 
 use crate::engine::EngineError;
 use crate::engine::enclosure::{self, Daemon};
@@ -12,7 +12,7 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// Podman's own network, to which a container goes that names no other.
+/// Podman's own network, which a container gets that names no other.
 pub const NETWORK: &str = "podman";
 /// In the enclosure's own `/run`: the name of a socket is at most 107 bytes long (unix(7)).
 const SOCKET: &str = "/run/coldstart-podman.sock";
@@ -24,7 +24,7 @@ const ADDRESSES: usize = 60_000;
 /// The running service.
 pub struct Podman {
     daemon: Daemon,
-    /// What names of this run begin with: the control group of all its containers.
+    /// Prefix of this run's names: the control group of all its containers.
     run: String,
     /// The bridge of its network.
     pub bridge: String,
@@ -68,7 +68,7 @@ impl Podman {
         })
     }
 
-    /// Where the service listens.
+    /// The socket on which the service listens.
     pub fn socket(&self) -> &'static str {
         SOCKET
     }
@@ -78,8 +78,8 @@ impl Podman {
         format!("/{}", self.run)
     }
 
-    /// The address of the container of that number. It is chosen here: podman tells it only when a
-    /// container has been started.
+    /// The address of the container with this number. It is chosen here, because podman reports it
+    /// only when a container has been started.
     pub fn address(&self, number: usize) -> Ipv4Addr {
         Ipv4Addr::from(self.first_address + (number % ADDRESSES) as u32)
     }
@@ -112,7 +112,7 @@ fn network(folder: &Path) -> Result<Network, EngineError> {
         ))
     })?;
     let said = String::from_utf8_lossy(&asked.stderr);
-    let failed = |why: &str| EngineError::Other(format!("podman's network is not known: {why}"));
+    let failed = |why: &str| EngineError::Other(format!("podman's network cannot be read: {why}"));
     let networks: Value = serde_json::from_slice(&asked.stdout)
         .map_err(|_| failed(said.lines().last().unwrap_or("it printed no JSON")))?;
     let bridge = networks.pointer("/0/network_interface").and_then(Value::as_str);

@@ -1,26 +1,26 @@
-//! When a pull had all its bytes, from what the engine says on the way. The engine passes on the
-//! latest state of a layer only (moby, distribution/xfer/transfer.go), so a state that lasted too
-//! short a time is never said: a layer that is extracted has been downloaded, whether or not anyone
-//! heard of it. Pure.
+//! The moment when a pull had all its bytes, from the engine's progress messages. The engine passes
+//! on only the latest state of a layer (moby, distribution/xfer/transfer.go), so a short state is
+//! never reported: a layer that is being extracted has been downloaded, whether that was reported
+//! or not. Pure.
 
 use std::collections::HashMap;
 
 /// The layers of one pull.
 #[derive(Debug, Default)]
 pub struct Downloads {
-    /// When each layer was first known to be here whole.
+    /// When each layer was first known to be complete.
     here_ns: HashMap<String, u64>,
 }
 
 impl Downloads {
-    /// Takes in what the engine said of a layer at `now_ns`.
+    /// Takes a message about a layer at `now_ns`.
     pub fn heard(&mut self, layer: &str, status: &str, now_ns: u64) {
         if matches!(status, "Download complete" | "Extracting" | "Pull complete") {
             self.here_ns.entry(layer.to_owned()).or_insert(now_ns);
         }
     }
 
-    /// When the last layer was here; `None` if none was spoken of.
+    /// When the last layer was complete; `None` if no layer was reported.
     pub fn last_ns(&self) -> Option<u64> {
         self.here_ns.values().copied().max()
     }
@@ -52,10 +52,10 @@ mod tests {
         assert_eq!(last(&[("latest", "Pulling from echo", 1)]), None);
     }
 
-    /// The story: one pull of an image from scratch in thirty was told without a "Download
+    /// The story: one pull of an image from scratch in thirty was reported without a "Download
     /// complete", and was a failure.
     #[test]
-    fn a_layer_that_is_extracted_was_downloaded_though_nobody_said_so() {
+    fn a_layer_that_is_extracted_counts_as_downloaded_without_a_report() {
         assert_eq!(
             last(&[
                 ("a", "Pulling fs layer", 1),

@@ -1,7 +1,6 @@
 //! Create and start by an OCI runtime, runc or crun: the rootfs as a bundle (OCI runtime-spec,
-//! config.md), `create`, then `start`, which is when the program is executed as far as anyone
-//! outside can see. Needs root. The probe's sockets are made by a thread that enters the
-//! container's network namespace and ends there.
+//! config.md), `create`, then `start`, which is the time of exec as seen from outside. Needs root.
+//! A thread enters the container's network namespace, makes the probe's sockets, and ends there.
 
 use crate::failure;
 use crate::owner;
@@ -34,7 +33,7 @@ pub(super) struct Container {
 /// Creates a container from `plan` in the folder `bundle`.
 ///
 /// # Errors
-/// The runtime's own word; the container is then gone.
+/// The runtime's own message; the container is then gone.
 pub(super) fn create(runtime: &str, plan: &Plan, bundle: &Path) -> Result<Container, Failure> {
     static COUNT: AtomicU64 = AtomicU64::new(0);
     let (pid, count) = (std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
@@ -90,7 +89,7 @@ pub(super) fn create(runtime: &str, plan: &Plan, bundle: &Path) -> Result<Contai
 }
 
 impl Container {
-    /// Asks the runtime to start; does not wait for it, so that the probe sees the program's first
+    /// Calls the runtime's start without waiting for it, so that the probe sees the program's first
     /// accept.
     pub(super) fn start(&mut self) -> Result<(), Failure> {
         let mut command = Command::new(&self.runtime);
@@ -166,8 +165,8 @@ fn delete(runtime: &str, id: &str) {
     let _ = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status();
 }
 
-/// Deletes what runs left that were killed: the runtime keeps its list on this machine, and each
-/// name holds a process.
+/// Deletes containers that killed runs have left: the runtime keeps its list on this machine, and
+/// each name contains a process.
 pub(super) fn remove_stale(runtime: &str) {
     let listed = Command::new(runtime)
         .args(["list", "--quiet"])
@@ -192,7 +191,7 @@ pub(in crate::engine) fn sockets_in(process: &Path, count: usize) -> io::Result<
     std::thread::spawn(make).join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
-/// The bundle's configuration: the walls of our own sandbox, but for the user namespace.
+/// The bundle's configuration: the isolation of our own sandbox, without the user namespace.
 fn config(plan: &Plan, id: &str) -> Value {
     let mount = |to: &str, kind: &str, options: &[&str]| {
         let source = kind; // these file systems have no device

@@ -1,5 +1,4 @@
-//! An instance that exists, whoever made it: our own sandbox or an OCI runtime. What both can be
-//! asked.
+//! Running instance, made by our own sandbox or by an OCI runtime, with their common operations.
 
 use super::Embedded;
 use super::oci::Container;
@@ -10,8 +9,7 @@ use microimage::sandbox::{self, Instance};
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
-/// How long a program whose connection has broken off may take to be gone: its sockets close before
-/// it is.
+/// Time that a program may take to end after its connection broke off: its sockets close first.
 pub(super) const BREAKS_OFF: Duration = Duration::from_millis(200);
 
 pub(super) enum Running {
@@ -22,7 +20,7 @@ pub(super) enum Running {
 }
 
 impl Running {
-    /// Has the program executed, where that has not happened yet.
+    /// Executes the program, if that has not happened yet.
     pub(super) fn go(&mut self) -> Result<(), Failure> {
         match self {
             Self::Sandboxed(_) => Ok(()),
@@ -30,7 +28,7 @@ impl Running {
         }
     }
 
-    /// When `execve` was called; for an OCI runtime, when it was asked to start.
+    /// When `execve` was called; for an OCI runtime, when its start was called.
     pub(super) fn exec_ns(&mut self) -> Result<Option<u64>, sandbox::Error> {
         match self {
             Self::Sandboxed(instance) => instance.exec_ns(),
@@ -66,7 +64,7 @@ impl Running {
         }
     }
 
-    /// Waits for its end, so long at most.
+    /// Waits for its end, for at most `limit`.
     pub(super) fn wait_end(&self, limit: Duration) {
         match self {
             Self::Sandboxed(instance) => {
@@ -76,7 +74,7 @@ impl Running {
         }
     }
 
-    /// Ends it; how it had ended, if it had done so by itself or for want of memory.
+    /// Ends it. Returns how it had ended, if it ended by itself or for lack of memory.
     pub(super) fn end(self, engine: &Embedded) -> Result<Option<Ended>, EngineError> {
         let ended_itself = self.has_ended();
         match self {
@@ -87,7 +85,7 @@ impl Running {
             Self::Contained(container) => {
                 let out_of_memory = container.out_of_memory();
                 drop(container);
-                // The runtime has reaped it, and says not how.
+                // The runtime has reaped it, and does not report how it ended.
                 Ok((ended_itself || out_of_memory)
                     .then(|| Ended { how: "ended by itself".into(), out_of_memory }))
             }

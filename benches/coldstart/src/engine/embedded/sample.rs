@@ -1,4 +1,4 @@
-//! One instance's way through the phases, with a stamp at each end. Only `&self`: a burst runs many
+//! One instance through the phases, with a time stamp at each end. Only `&self`: a burst runs many
 //! of these at once.
 
 use super::oci;
@@ -34,7 +34,7 @@ impl Embedded {
         if let Some(rootfs) = rootfs {
             return Ok((self.provisioned(case, rootfs, place)?, None));
         }
-        // In a burst nobody waits for a place of one's own: its clock is running.
+        // Instances of a burst do not wait for each other's folders: the time is running.
         let folder = if place.is_none() {
             self.work.fresh_apart("sample")
         } else {
@@ -42,7 +42,7 @@ impl Embedded {
         };
         let folder = folder.map_err(io_error("making a folder"))?;
         let done = self.phases(case, base, &folder, place);
-        place.inspect(|place| place.finish()); // where a phase before the start has failed
+        place.inspect(|place| place.finish()); // if a phase before the start has failed
         work::remove_tree(&folder).map_err(io_error("removing a sample's folder"))?;
         done
     }
@@ -76,7 +76,7 @@ impl Embedded {
                 (pull::pull(&source, &blobs), &blobs)
             }
         };
-        // By tag, as a platform pulls that resolves one: what came must be what is measured.
+        // By tag, as a platform that resolves one: the result must be the measured image.
         let known = prepared.target.image.manifest_digest();
         let image = image.and_then(|image| match image.manifest_digest() {
             found if found == known => Ok(image),
@@ -102,7 +102,7 @@ impl Embedded {
             work::evict(&rootfs).map_err(io_error("evicting the rootfs"))?;
         }
         let complete_ns = if evicted { clock::now_ns() } else { unpacked_ns };
-        let paused_ns = complete_ns - unpacked_ns; // the total stands still while files are evicted
+        let paused_ns = complete_ns - unpacked_ns; // the total excludes the eviction of files
         if let Some(end_ns) =
             self.create_and_start(case, &rootfs, complete_ns, &mut sample, place)?
         {
@@ -111,8 +111,8 @@ impl Embedded {
         Ok((sample, Some(uncompressed_bytes)))
     }
 
-    /// From a rootfs that was complete at `complete_ns` to the first correct reply, whose last
-    /// byte's moment is returned; the instance is ended before this returns.
+    /// From a rootfs that was complete at `complete_ns` to the first correct reply. Returns the
+    /// time of its last byte; the instance is ended before this returns.
     fn create_and_start(
         &self,
         case: &Case,
@@ -135,7 +135,7 @@ impl Embedded {
         let result = self.ask(&mut instance, target.port, alone);
         drop(pinned);
         sample.peak_resident_bytes = sandbox::peak_resident_bytes(instance.pid());
-        let mut silence = None;
+        let mut failed_start = None;
         let end_ns = match (instance.exec_ns(), result) {
             (Err(error), _) => {
                 sample.error = Some(failure::launch(&error));
@@ -149,14 +149,14 @@ impl Embedded {
             }
             (Ok(exec_ns), Err(error)) => {
                 sample.create_ns = exec_ns.map(|ns| ns.saturating_sub(complete_ns));
-                silence = Some(Silence::of(error, &mut instance));
+                failed_start = Some(FailedStart::of(error, &mut instance));
                 None
             }
         };
         place.inspect(|place| place.finish());
         let ended = instance.end(self)?;
-        if let Some(silence) = silence {
-            sample.error = Some(silence.explain(ended.as_ref()));
+        if let Some(failed_start) = failed_start {
+            sample.error = Some(failed_start.explain(ended.as_ref()));
         }
         Ok(end_ns)
     }
@@ -194,7 +194,7 @@ impl Embedded {
         };
         drop(pinned);
         sample.peak_resident_bytes = sandbox::peak_resident_bytes(instance.pid());
-        let mut silence = None;
+        let mut failed_start = None;
         match result {
             Ok(asked) => {
                 let began_ns = sample.intended_start_ns;
@@ -204,18 +204,18 @@ impl Embedded {
                     sample.total_ns = sample.start_ns;
                 }
             }
-            Err(error) => silence = Some(Silence::of(error, &mut instance)),
+            Err(error) => failed_start = Some(FailedStart::of(error, &mut instance)),
         }
         place.inspect(|place| place.finish());
         let ended = instance.end(self)?;
-        if let Some(silence) = silence {
-            sample.error = Some(silence.explain(ended.as_ref()));
+        if let Some(failed_start) = failed_start {
+            sample.error = Some(failed_start.explain(ended.as_ref()));
         }
         Ok(sample)
     }
 
-    /// An error of the image becomes the sample's, as does, in a burst, a machine that is full; one
-    /// of the machine ends the run.
+    /// A failure of the image becomes the sample's, and in a burst a full machine does too; a
+    /// failure of the machine ends the run.
     pub(super) fn launch(
         &self,
         plan: &Plan,
@@ -228,7 +228,7 @@ impl Embedded {
                 oci::create(runtime, plan, &bundle).map_err(|failure| sample.error = Some(failure));
             return Ok(created.ok().map(Running::Contained));
         }
-        // the lock is not held while the instance builds its walls
+        // the lock is not held while the instance's sandbox is set up
         let begun = self.launcher().begin(plan);
         let error = match begun {
             Err(error) => error,
@@ -248,7 +248,7 @@ impl Embedded {
         Ok(None)
     }
 
-    /// Has the program executed, waits for the instance as a platform would, and asks it.
+    /// Executes the program, waits for the instance as a platform would, and sends the request.
     pub(super) fn ask(
         &self,
         instance: &mut Running,
@@ -270,7 +270,7 @@ impl Embedded {
         Probe { target, request, deadline_ns: clock::now_ns() + patience_ns, spins }
     }
 
-    /// Holds an answer against what is expected; a wrong one is the sample's failure.
+    /// Compares an answer with the expected one; a wrong answer is the sample's failure.
     fn check(&self, variant: usize, asked: &Exchange, sample: &mut Sample) -> bool {
         let mut expected = self.targets[variant]
             .expected
@@ -290,17 +290,17 @@ impl Embedded {
     }
 }
 
-/// A failed start, with what the instance could be asked while it was there.
-struct Silence {
+/// A failed start, with what was found out while the instance existed.
+struct FailedStart {
     error: ProbeError,
     printed: String,
     listeners: Vec<String>,
 }
 
-impl Silence {
+impl FailedStart {
     fn of(error: ProbeError, instance: &mut Running) -> Self {
         if matches!(error, ProbeError::Closed | ProbeError::Reply(_)) {
-            // a program that crashes closes its connections before it is gone
+            // a program that crashes closes its connections before it ends
             instance.wait_end(BREAKS_OFF);
         }
         let listeners = match error {
@@ -321,8 +321,8 @@ fn fill_start(sample: &mut Sample, exec_ns: u64, asked: &Exchange) {
     sample.start_ns = Some(asked.last_byte_ns.saturating_sub(exec_ns));
 }
 
-/// Applies the layers in order and holds each against the DiffID that the configuration promises.
-/// Returns the size of their tars.
+/// Applies the layers in order and compares each with the DiffID in the configuration. Returns the
+/// size of their tars.
 pub(super) fn unpack_all(image: &Image, blobs: &Path, rootfs: &Path) -> Result<u64, Failure> {
     let mut uncompressed_bytes = 0;
     for layer in image.layers() {
