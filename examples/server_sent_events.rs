@@ -1,6 +1,6 @@
-//! Server-sent events that a reader takes up again where it left off (HTML, section 9.2): each
-//! event has a number, a reader that comes again says the last one it has (Last-Event-ID, which browsers
-//! send by themselves), and a comment now and then keeps proxies from ending a silent stream.
+//! Server-sent events that a reader takes up again where it left off (HTML, section 9.2). Each
+//! event has a number; a reader that comes again sends the last one it has (Last-Event-ID, which
+//! browsers send by themselves). A comment now and then keeps proxies from ending a silent stream.
 //!
 //! Try it: `cargo run --example server_sent_events`, then `curl -N localhost:9000/events` and, in
 //! another terminal, `curl -d 'hello' localhost:9000/say`. Each instance has events of its own:

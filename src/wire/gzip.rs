@@ -137,7 +137,7 @@ fn header(bytes: &[u8]) -> Option<usize> {
         at += 2 + usize::from(u16::from_le_bytes(size.try_into().ok()?));
     }
     for _ in 0..usize::from(name) + usize::from(comment) {
-        at += 1 + memchr::memchr(0, bytes.get(at..)?)?;
+        at += 1 + bytes.get(at..)?.iter().position(|byte| *byte == 0)?;
     }
     if sum {
         let stated = bytes.get(at..at + 2)?;

@@ -19,7 +19,8 @@ pub use crate::request::TIMER_EVENT as ANSWER;
 pub const PORT: u16 = scf::PORT;
 
 const AXUM: [(&str, &str); 3] = [
-    // By other names: a folder with a Cargo.toml is a package of its own, and no other one carries it.
+    // By other names: a folder with a Cargo.toml is a package of its own, which no other one
+    // carries.
     ("Cargo.toml", include_str!("../baselines/axum/manifest.toml")),
     ("Cargo.lock", include_str!("../baselines/axum/manifest.lock")),
     ("src/main.rs", include_str!("../baselines/axum/src/main.rs")),

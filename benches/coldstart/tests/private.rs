@@ -2,6 +2,7 @@
 //! inspects it (it was refused: coldstart read no credentials). Against Debian's docker-registry.
 
 mod common;
+#[allow(dead_code)] // each test file uses its part
 #[path = "../../../build/tests/common/debian.rs"]
 mod debian;
 

@@ -29,11 +29,11 @@ fn program() -> Source {
             .expect("cargo runs: it built this test");
         assert!(output.status.success(), "`build/setup` installs what building needs");
         let lines = String::from_utf8_lossy(&output.stdout).into_owned();
-        let executables = lines.lines().filter_map(|line| {
+        let mut executables = lines.lines().filter_map(|line| {
             let line: serde_json::Value = serde_json::from_str(line).ok()?;
             Some(PathBuf::from(line["executable"].as_str()?))
         });
-        executables.last().expect("cargo names what it built")
+        executables.next_back().expect("cargo names what it built")
     });
     Source::Elf(built.clone())
 }

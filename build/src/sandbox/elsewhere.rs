@@ -184,7 +184,13 @@ impl Network {
 
     /// Nothing to set up.
     pub fn inside(&self) -> Inside {
-        Inside { local: Vec::new(), unreachable: Vec::new(), etc: false, ports: Vec::new(), hears_refusals: false }
+        Inside {
+            local: Vec::new(),
+            unreachable: Vec::new(),
+            etc: false,
+            ports: Vec::new(),
+            hears_refusals: false,
+        }
     }
 
     /// `false`.

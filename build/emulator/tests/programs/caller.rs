@@ -1,4 +1,4 @@
-//! A function that calls out as its event requests, with the C library's resolver and std's sockets:
+//! A function that calls out as its event says, with the C library's resolver and std's sockets:
 //! `{"do":"tcp HOST:PORT TEXT"}`, `{"do":"past INTERFACE HOST:PORT TEXT"}`, which uses no route,
 //! `{"do":"lookup NAME"}` or `{"do":"cat PATH"}`. It answers `{"said":"…","ms":N}`. It
 //! uses no crate, as an example of any function.
