@@ -157,6 +157,14 @@ fn answer(reply: Reply, response: &mut may_minihttp::Response<'_>) -> io::Result
             (stream.write)(&mut BodyWriter::new(&mut all))?;
             response.body_vec(all.0);
         }
+        // No bytes can follow its reply: the connection ends.
+        #[cfg(feature = "websocket")]
+        ReplyBody::Upgrade(_) => {
+            return Err(io::Error::new(
+                io::ErrorKind::Unsupported,
+                "feature `minihttp` has no WebSockets; build the function without it",
+            ));
+        }
     }
     Ok(())
 }
