@@ -83,7 +83,7 @@ fn decoded(text: &str) -> Vec<u8> {
     bytes
 }
 
-/// Every byte except letters, digits, `-`, `_`, `.` and `~`.
+/// Percent-encodes every byte except letters, digits, `-`, `_`, `.` and `~`.
 fn encoded(bytes: &[u8]) -> String {
     bytes.iter().fold(String::new(), |mut text, byte| {
         if byte.is_ascii_alphanumeric() || b"-_.~".contains(byte) {
