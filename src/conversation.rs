@@ -1,5 +1,5 @@
-//! WebSocket as its handler sees it: messages, where they are sent, and how it ends. Sockets and
-//! frames are in `transport`. RFC 6455.
+//! WebSocket API for handlers: messages, where to send them, and how a connection ends. `transport`
+//! has the sockets and frames. RFC 6455.
 
 use crate::body::Body;
 use crate::error::{Error, Result};
@@ -13,7 +13,7 @@ use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
-/// One complete WebSocket message, whatever frames it was sent in.
+/// One complete WebSocket message, independent of the number of its frames.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Message<'a> {
     /// Text, valid UTF-8.
@@ -41,9 +41,8 @@ impl<'a> Message<'a> {
 
     /// The message as JSON, of either kind.
     ///
-    /// # Errors
-    /// As [`Request::json`](crate::Request::json). A handler that returns it ends the connection
-    /// with code 1007 and that reason: the peer's mistake, not its own.
+    /// As [`Request::json`](crate::Request::json). If a handler returns this error, the connection
+    /// ends with code 1007 and that reason, because the peer made the mistake.
     pub fn json<T: DeserializeOwned>(self) -> Result<T> {
         let mut bytes = Vec::with_capacity(self.bytes().len() + Body::PADDING_BYTES);
         bytes.extend_from_slice(self.bytes()); // it is parsed in place
@@ -61,12 +60,12 @@ impl<'a> Message<'a> {
 /// The handler of one WebSocket, with that connection's own state. A closure over a [`Socket`] and
 /// a [`Message`] implements it.
 ///
-/// Each call is a handler: it has its thread to its end, and may block. Between calls the
-/// connection waits on a coroutine and holds no thread. Calls of one connection never overlap. An
-/// error or a panic is logged, and ends the connection with code 1011; an error of status 4xx is
-/// the peer's, and ends it with 1007.
+/// Each call is a handler: it keeps its thread until it returns, and may block. Between calls the
+/// connection waits on a coroutine and holds no thread. Calls of one connection never overlap. The
+/// server logs an error or a panic and ends the connection with code 1011; an error of status 4xx
+/// is the peer's mistake and ends it with 1007.
 pub trait Conversation: Send + 'static {
-    /// Called once the handshake's reply has been sent.
+    /// The server calls this after it has sent the reply to the handshake.
     ///
     /// # Errors
     /// Ends the connection with code 1011.
@@ -75,13 +74,14 @@ pub trait Conversation: Send + 'static {
         Ok(())
     }
 
-    /// Called for each message.
+    /// The server calls this for each message.
     ///
     /// # Errors
     /// Ends the connection with code 1011.
     fn message(&mut self, socket: &mut Socket<'_>, message: Message<'_>) -> Result<()>;
 
-    /// Called when the connection is over, however it ended; once, and only if `opened` was called.
+    /// The server calls this once after the connection has ended, for whatever reason, if it has
+    /// called `opened`.
     fn closed(&mut self, ended: Ended) {
         let _ = ended;
     }
@@ -112,7 +112,7 @@ pub struct Socket<'a> {
     sender: &'a Sender,
 }
 
-/// Where messages are sent.
+/// Destination of a handler's messages.
 pub(crate) trait Out {
     fn send(&mut self, message: Message<'_>) -> io::Result<()>;
     fn close(&mut self, code: u16, reason: &str);
@@ -127,8 +127,8 @@ impl<'a> Socket<'a> {
     ///
     /// # Errors
     /// If the peer is gone or too slow ([`Limits::reply_rate`](crate::Limits::reply_rate)), or the
-    /// handler has already closed the connection. The connection ends; that does not count as the
-    /// handler's failure.
+    /// handler has already closed the connection. The connection ends, and the server does not
+    /// count that as a failure of the handler.
     pub fn send(&mut self, message: Message<'_>) -> io::Result<()> {
         self.out.send(message)
     }
@@ -141,10 +141,11 @@ impl<'a> Socket<'a> {
         self.out.send(Message::Text(text))
     }
 
-    /// Sends a value as JSON, as text.
+    /// Sends a value as a text message in JSON.
     ///
     /// # Errors
-    /// If it cannot be written as JSON: the handler's failure. Otherwise as [`Socket::send`].
+    /// If the value cannot be written as JSON, which counts as a failure of the handler. Otherwise
+    /// as [`Socket::send`].
     pub fn send_json<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<()> {
         let mut bytes = Vec::new();
         json::write(value, &mut bytes)?;
@@ -152,9 +153,9 @@ impl<'a> Socket<'a> {
         Ok(self.send_text(text)?)
     }
 
-    /// Ends the connection when the handler returns. Code 1000 says that all is well; 3000 to 4999
-    /// are the function's own. SCF takes 1000 and 1011 for status 200 and every other one for 439.
-    /// A code that no server may send becomes 1011; a reason is cut at 123 bytes.
+    /// Ends the connection when the handler returns. Code 1000 means a normal end; 3000 to 4999 are
+    /// free for the function. SCF maps 1000 and 1011 to status 200 and every other code to 439. The
+    /// server replaces a code that it must not send with 1011, and cuts a reason at 123 bytes.
     pub fn close(&mut self, code: u16, reason: &str) {
         self.out.close(code, reason);
     }
@@ -171,8 +172,8 @@ impl fmt::Debug for Socket<'_> {
     }
 }
 
-/// Sends to one peer from anywhere: from other connections' handlers, from background work. Clones
-/// send to the same peer. Posted messages wait in memory up to
+/// Sends to one peer from any thread: from handlers of other connections, or from background work.
+/// Clones send to the same peer. Posted messages wait in memory up to
 /// [`WebSocket::outbox_bytes`](crate::WebSocket::outbox_bytes).
 #[derive(Clone)]
 pub struct Sender(Arc<Outbox>);
@@ -181,7 +182,7 @@ struct Outbox {
     most_bytes: usize,
     memory: &'static dyn Memory,
     state: Mutex<Posted>,
-    /// Makes the connection look at what was posted.
+    /// Wakes the connection, so that it sends what was posted.
     wake: OnceLock<Box<dyn Fn() + Send + Sync>>,
 }
 
@@ -192,21 +193,22 @@ struct Posted {
     closed: bool,
 }
 
-/// What waits in all outboxes together is held to this.
+/// Limits the memory of all outboxes together.
 pub(crate) trait Memory: Send + Sync {
-    /// False if there is no room for so many bytes more.
+    /// Reserves the bytes; returns false if there is no room.
     fn hold(&self, bytes: usize) -> bool;
     fn let_go(&self, bytes: usize);
 }
 
-/// In how many outboxes a message waits, by its address: a text for many is in memory once.
+/// Number of outboxes that hold a message, by the message's address: a text for many peers is in
+/// memory only once.
 static HELD: Mutex<BTreeMap<usize, usize>> = Mutex::new(BTreeMap::new());
 
 fn held() -> MutexGuard<'static, BTreeMap<usize, usize>> {
     HELD.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A message in an outbox, and what it takes of the memory.
+/// A message in an outbox, with its share of the memory.
 struct Held {
     bytes: Arc<[u8]>,
     is_text: bool,
@@ -214,11 +216,11 @@ struct Held {
 }
 
 impl Held {
-    /// `None` if there is no room.
+    /// Returns `None` if there is no room.
     fn new(bytes: Arc<[u8]>, is_text: bool, memory: &'static dyn Memory) -> Option<Held> {
         let mut held = held();
         match held.entry(bytes.as_ptr().addr()) {
-            // Where an empty one lies is nobody's address; it costs nothing.
+            // An empty message has no address of its own, and costs nothing.
             _ if bytes.is_empty() => {}
             Entry::Occupied(mut times) => *times.get_mut() += 1,
             Entry::Vacant(place) if memory.hold(bytes.len()) => _ = place.insert(1),
@@ -243,13 +245,12 @@ impl Drop for Held {
     }
 }
 
-/// Why a message was not taken.
+/// Why a sender did not accept a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Undelivered {
-    /// The connection is over.
+    /// The connection has ended.
     Closed,
-    /// The peer is behind, or all of them are: what waits for it, or for all together, is as much
-    /// as may wait.
+    /// The outbox of this peer is full, or all outboxes together have reached their limit.
     Full,
 }
 
@@ -264,7 +265,7 @@ impl fmt::Display for Undelivered {
 
 impl std::error::Error for Undelivered {}
 
-/// What a message in the outbox counts beside its bytes.
+/// Bytes that each message in the outbox counts in addition to its content.
 const MESSAGE_BYTES: usize = 64;
 
 impl Sender {
@@ -273,8 +274,8 @@ impl Sender {
         Sender(Arc::new(Outbox { most_bytes, memory, state, wake }))
     }
 
-    /// Posts text. Messages are sent in the order in which they were posted, some time later. A
-    /// text for many peers is copied only once if it is an `Arc<str>`.
+    /// Posts a text. The connection sends messages in the order of posting, some time later. Pass
+    /// an `Arc<str>` to many peers to copy the text only once.
     ///
     /// # Errors
     /// If the message was not accepted.
@@ -317,7 +318,7 @@ impl Sender {
         let _ = self.0.wake.set(Box::new(wake)); // a connection is opened once
     }
 
-    /// The next posted message, and whether it is text.
+    /// Takes the next posted message; returns it and whether it is text.
     pub(crate) fn take(&self) -> Option<(Arc<[u8]>, bool)> {
         let mut posted = self.posted();
         let next = posted.messages.pop_front()?;
@@ -325,7 +326,7 @@ impl Sender {
         Some((next.bytes.clone(), next.is_text))
     }
 
-    /// Accepts no message from now on.
+    /// Accepts no further message.
     pub(crate) fn close(&self) {
         let posted =
             std::mem::replace(&mut *self.posted(), Posted { closed: true, ..Posted::default() });
@@ -343,7 +344,7 @@ impl fmt::Debug for Sender {
     }
 }
 
-/// What a connection becomes, and its limits.
+/// The handler of a new WebSocket, and its limits.
 pub(crate) struct Upgrade {
     pub conversation: Box<dyn Conversation>,
     pub settings: Settings,
@@ -361,7 +362,7 @@ pub(crate) struct Settings {
     pub controls_per_second: u32,
     pub outbox_bytes: usize,
     pub text_only: bool,
-    /// How long a silent peer keeps its place when somebody waits for one.
+    /// How long a silent peer keeps its place while another connection waits for one.
     pub keeps_place: Duration,
 }
 

@@ -1,8 +1,8 @@
-//! The transport of other systems than Linux: a thread a connection and blocking reads, for a
-//! function's tests and local runs. It takes the place of `transport`, has the same HTTP rules from
-//! `wire` and the same limits on sizes, times and connections. It has no boot lane, no minimum
-//! rates, no budget for memory and no WebSockets; nothing is deployed with it. On Linux it is
-//! compiled with `--cfg firstbyte_portable`, so that the tests can ask it.
+//! Transport for systems other than Linux: one thread per connection and blocking reads, for a
+//! function's tests and local runs. It replaces `transport`, with the same HTTP rules from `wire`
+//! and the same limits on sizes, times and connections. It has no boot lane, no minimum rates, no
+//! memory budget and no WebSockets; nobody deploys it. On Linux, compile it with `--cfg
+//! firstbyte_portable`, so that the tests can exercise it.
 
 #[path = "transport/background.rs"]
 mod background;

@@ -13,22 +13,23 @@ use std::time::Duration;
 
 /// Settings of a function's WebSockets: who may open one, and within which limits.
 ///
-/// Make it once. [`WebSocket::accept`] returns an ordinary reply: from a route or from the Web
-/// handler, seen by `around`, in the access log with status 101.
+/// Make it once. [`WebSocket::accept`] returns an ordinary reply: return it from a route or from
+/// the Web handler. `around` sees it, and the access log records it with status 101.
 ///
 /// # Limits
-/// One connection counts as any other does, and keeps its place at the cap for as long as it says
-/// something ([`WebSocket::keeps_place`]). A message must reach
+/// One connection counts as any other does, and keeps its place at the cap as long as the peer
+/// sends something ([`WebSocket::keeps_place`]). A message must reach
 /// [`Limits::body_rate`](crate::Limits::body_rate) and its reader
-/// [`Limits::reply_rate`](crate::Limits::reply_rate); what is larger than 2 KiB takes its share of
-/// the memory for bodies. There are no extensions: `permessage-deflate` is never agreed on.
+/// [`Limits::reply_rate`](crate::Limits::reply_rate); a message larger than 2 KiB takes its share
+/// of the memory for bodies. The server supports no extensions and never agrees to
+/// `permessage-deflate`.
 ///
 /// # How it ends
-/// 1000 when idle for too long, 1001 when the process stops, 1002 and 1007 for what is no
-/// WebSocket and no UTF-8, 1003 for bytes where only text is taken, 1008 for a peer that is too
-/// slow or floods, 1009 for a message that is too large, 1011 when a handler fails, 1013 for a
-/// silent peer whose place another needs. SCF takes 1000 and 1011 for status 200 and the others for
-/// 439 (page 583/44842).
+/// 1000 when idle for too long, 1001 when the process stops, 1002 for a violation of the protocol,
+/// 1007 for text that is not UTF-8, 1003 for binary messages if the function accepts only text,
+/// 1008 for a peer that is too slow or floods, 1009 for a message that is too large, 1011 when a
+/// handler fails, 1013 for a silent peer whose place another needs. SCF maps 1000 and 1011 to
+/// status 200 and the others to 439 (page 583/44842).
 ///
 /// # Example
 /// ```
@@ -121,17 +122,19 @@ impl WebSocket {
         self
     }
 
-    /// How long a silent peer keeps its place when the server is full and somebody waits: then the
-    /// one that has been silent longest is ended with 1013, "try again later". A minute by default.
-    /// It stands in one order with idle connections and slow peers: who has kept a place for
-    /// nothing longest goes first.
+    /// Sets how long a silent peer keeps its place when the server is full and another connection
+    /// waits. After that time the server ends the connection that has been silent longest, with
+    /// 1013, "try again later". The default is one minute. The server ranks these peers together
+    /// with idle connections and slow peers: it ends the one that has held a place without use for
+    /// longest.
     pub fn keeps_place(mut self, time: Duration) -> WebSocket {
         self.settings.keeps_place = time;
         self
     }
 
-    /// Pings a peer that has said nothing for so long, and cuts it if it does not answer until the
-    /// next one would be due. Off by default: an instance that waits then sleeps.
+    /// Pings a peer that has been silent for this time, and closes the connection if no answer
+    /// arrives before the next ping would be due. The default is off, so that a waiting instance
+    /// can sleep.
     pub fn ping_every(mut self, time: Duration) -> WebSocket {
         self.settings.ping_every = Some(time.max(Duration::from_millis(10)));
         self
@@ -144,8 +147,8 @@ impl WebSocket {
         self
     }
 
-    /// Sets how much [`Sender`](crate::Sender)s may have posted that the peer has not taken, in
-    /// bytes. The default is 256 KiB.
+    /// Sets how many bytes [`Sender`](crate::Sender)s may post before the peer takes them. The
+    /// default is 256 KiB.
     pub fn outbox_bytes(mut self, bytes: usize) -> WebSocket {
         self.settings.outbox_bytes = bytes;
         self
@@ -154,8 +157,8 @@ impl WebSocket {
     /// Checks a handshake and makes the reply that switches protocols: 101. Then `conversation`
     /// handles the messages.
     ///
-    /// A request that is not a handshake, or is one of a version other than 13, gets 426 with what
-    /// to send.
+    /// A request that is not a handshake, or is one of a version other than 13, gets 426; the reply
+    /// states what to send.
     ///
     /// # Errors
     /// 400 for an invalid key, 403 for an origin that is not allowed, 405 for a method other than

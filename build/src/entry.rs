@@ -1,9 +1,9 @@
-//! The entries of a layer's tar, read with limits: names that stay inside and sizes that are
-//! bounded. It reads a stream and calls a visitor; it writes nothing and knows no disk.
+//! Reader of the entries of a layer's tar, with limits: names stay inside the root and sizes are
+//! bounded. It reads a stream and calls a visitor; it writes nothing and accesses no disk.
 //! POSIX.1-2017 pax interchange format, GNU long names and sparse files; OCI image-spec, layer.md.
-//! Names are taken as Docker Engine takes them, which unpacks in a chroot: an absolute one starts
-//! at the image's root, and `..` leads no higher than that. What contradicts itself is refused, not
-//! guessed.
+//! It interprets names as Docker Engine does, which unpacks in a chroot: an absolute name starts at
+//! the image's root, and `..` leads no higher than that. It refuses contradictions and does not
+//! guess.
 
 mod blocks;
 mod capability;
@@ -21,20 +21,20 @@ use std::path::{Component, Path, PathBuf};
 
 /// The longest name or link target, in bytes: Linux's PATH_MAX.
 pub(crate) const MAX_NAME_BYTES: usize = 4096;
-/// The most parts of a name. PATH_MAX leaves room for 2,048, each a folder to make and to keep in
-/// mind, while no program ships a tree of even 50.
+/// The most parts of a name. PATH_MAX has room for 2,048, and each is a folder to create and to
+/// track, while no program ships a tree with even 50.
 pub const MAX_DEPTH: usize = 128;
 /// The largest pax header or GNU long name, in bytes.
 const MAX_EXTENSION_BYTES: u64 = 1024 * 1024;
 
-/// How much an image may ask of its reader, all its layers together.
+/// Limits on the resources that an image may use, for all its layers together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LayerLimits {
-    /// Most entries, and folders that stand in a name only.
+    /// Most entries, including folders that occur only in a name.
     pub max_entries: u64,
     /// Most bytes of the uncompressed tars.
     pub max_uncompressed_bytes: u64,
-    /// Most bytes of all paths that are kept in memory.
+    /// Most bytes of all paths in memory.
     pub max_path_bytes: u64,
 }
 
@@ -50,8 +50,8 @@ impl Default for LayerLimits {
     }
 }
 
-/// What is left of an image's [`LayerLimits`]. One budget goes through all layers; many of them
-/// get no more than one would.
+/// The rest of an image's [`LayerLimits`]. All layers share one budget, so many layers get no more
+/// than one.
 #[derive(Debug)]
 pub struct Budget {
     limits: LayerLimits,
@@ -61,7 +61,7 @@ pub struct Budget {
 }
 
 impl Budget {
-    /// The whole of `limits`.
+    /// The complete budget of `limits`.
     pub fn new(limits: &LayerLimits) -> Budget {
         Budget {
             limits: *limits,
@@ -71,20 +71,20 @@ impl Budget {
         }
     }
 
-    /// Pays for one entry, or one folder that no entry lists.
+    /// Deducts one entry, or one folder that no entry lists.
     ///
     /// # Errors
-    /// [`EntryError::Limit`] when none is left.
+    /// [`EntryError::Limit`] if none is left.
     pub(crate) fn entry(&self) -> Result<(), EntryError> {
         pay(&self.entries, 1).ok_or_else(|| {
             EntryError::Limit(format!("more than {} entries", self.limits.max_entries))
         })
     }
 
-    /// Pays for a path that is kept.
+    /// Deducts a path that the caller keeps.
     ///
     /// # Errors
-    /// [`EntryError::Limit`] when there is no room for it.
+    /// [`EntryError::Limit`] if there is no room for it.
     pub(crate) fn path(&self, path: &Path) -> Result<(), EntryError> {
         pay(&self.path_bytes, path.as_os_str().len() as u64).ok_or_else(|| {
             EntryError::Limit(format!("names of more than {} bytes", self.limits.max_path_bytes))
@@ -107,9 +107,9 @@ fn pay(left: &Cell<u64>, price: u64) -> Option<()> {
 /// One entry. Its path is relative, has no `.` or `..`, and is empty for the root itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
-    /// Where, relative to the root.
+    /// Path, relative to the root.
     pub path: PathBuf,
-    /// What.
+    /// Kind of the entry.
     pub kind: Kind,
     /// Permission bits (at most 0o7777).
     pub mode: u32,
@@ -126,16 +126,16 @@ pub struct Entry {
 /// One extended attribute of an entry (xattr(7); `SCHILY.xattr.` in a pax header).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Xattr {
-    /// With its name space, for example `security.capability`.
+    /// Name with its namespace, for example `security.capability`.
     pub name: OsString,
-    /// Any bytes.
+    /// Value; any bytes.
     pub value: Vec<u8>,
 }
 
 /// The attribute that holds a file's capabilities.
 pub const CAPABILITY_XATTR: &str = "security.capability";
 
-/// What an entry is.
+/// Kind of an entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// A directory.
@@ -146,27 +146,27 @@ pub enum Kind {
         size_bytes: u64,
     },
     /// A symbolic link. The target is as written: an absolute one starts at the image's root, and
-    /// who follows one that climbs above the root stays there.
+    /// one that climbs above the root resolves to the root.
     Symlink {
-        /// What the link says.
+        /// The target as written.
         target: PathBuf,
     },
-    /// Another name of an entry of this image.
+    /// A hard link to an entry of this image.
     Hardlink {
         /// The path of that entry, as clean as [`Entry::path`].
         target: PathBuf,
     },
     /// A FIFO (fifo(7)), which has a name and no content.
     Fifo,
-    /// A device. It takes the place of what was there and is left out: a function gets its devices
-    /// from the platform, and making one needs a privilege that unpacking has not.
+    /// A device. It replaces an earlier entry and is left out: a function gets its devices from the
+    /// platform, and creating one needs a privilege that the unpacker does not have.
     Special {
         /// `a character device` or `a block device`.
         what: &'static str,
     },
 }
 
-/// What a tar held.
+/// Totals of a tar.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Totals {
     /// Entries seen.
@@ -175,7 +175,7 @@ pub struct Totals {
     pub file_bytes: u64,
 }
 
-/// Why a tar was refused.
+/// Why the reader refused a tar.
 #[derive(Debug, thiserror::Error)]
 pub enum EntryError {
     /// The stream ended early, is not a tar, or its source failed (a digest mismatch arrives here).
@@ -189,7 +189,7 @@ pub enum EntryError {
         /// What is wrong with it.
         why: &'static str,
     },
-    /// A broken sparse file, or a kind that no layer holds.
+    /// A broken sparse file, or a kind of entry that layers do not have.
     #[error(
         "entry `{path}` is refused: it is {what}; layers hold files, directories, links and \
          devices only"
@@ -197,7 +197,7 @@ pub enum EntryError {
     Unsupported {
         /// The name as written, shortened.
         path: String,
-        /// What it is.
+        /// Description of the problem.
         what: &'static str,
     },
     /// A limit is exceeded.
@@ -205,20 +205,20 @@ pub enum EntryError {
     Limit(String),
 }
 
-/// What a file of this name hides of the lower layers (layer.md, "Whiteouts").
+/// What a file with this name hides in the lower layers (layer.md, "Whiteouts").
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Whiteout<'a> {
-    /// `.wh.NAME`: NAME, and all below it.
+    /// `.wh.NAME`: NAME and everything below it.
     Name(&'a OsStr),
-    /// `.wh..wh..opq`: whatever the folder held.
+    /// `.wh..wh..opq`: the folder's previous content.
     Opaque,
 }
 
 impl Entry {
-    /// The whiteout that this entry is, if it is one.
+    /// The whiteout that this entry represents, if any.
     ///
     /// # Errors
-    /// [`EntryError::Name`] for one that names nothing, or is more than a file.
+    /// [`EntryError::Name`] for a whiteout that names nothing or is not just a file.
     pub(crate) fn whiteout(&self) -> Result<Option<Whiteout<'_>>, EntryError> {
         let Some(hidden) =
             self.path.file_name().and_then(|name| name.as_bytes().strip_prefix(b".wh."))
@@ -252,17 +252,17 @@ impl Entry {
         })
     }
 
-    /// This entry, refused.
+    /// An error that refuses this entry.
     pub(crate) fn refused(&self, why: &'static str) -> EntryError {
         EntryError::Name { path: shorten(self.path.as_os_str().as_bytes()), why }
     }
 }
 
 /// Reads `tar` to its very end and calls `visit` with each entry and its bytes (which it need not
-/// read). A file that is larger than what is left of the budget is refused before its first byte.
+/// read). It refuses a file larger than the rest of the budget before its first byte.
 ///
 /// # Errors
-/// [`EntryError`] for a refused entry, and whatever `visit` returns.
+/// [`EntryError`] for a refused entry, and any error of `visit`.
 pub fn read_entries<E: From<EntryError>>(
     tar: impl Read,
     budget: &Budget,
@@ -280,7 +280,7 @@ pub fn read_entries<E: From<EntryError>>(
         let extensions = std::mem::take(&mut extensions);
         let (entry, pieces) = extensions.into_entry(&header, &mut blocks)?;
         if let Kind::File { size_bytes } = entry.kind {
-            // What a sparse file leaves out is paid for too: a tar of 1 KiB may claim any size.
+            // The holes of a sparse file count too: a tar of 1 KiB may claim any size.
             let holes_bytes = match &pieces {
                 Some(_) => size_bytes.saturating_sub(blocks.content_bytes()),
                 None => 0,
@@ -309,7 +309,7 @@ pub fn read_entries<E: From<EntryError>>(
     Ok(totals)
 }
 
-/// What extension headers said about the entry that follows them.
+/// Values of the extension headers for the next entry.
 #[derive(Default)]
 pub(crate) struct Extensions {
     /// Its name.
@@ -326,8 +326,8 @@ pub(crate) struct Extensions {
 }
 
 impl Extensions {
-    /// Takes in an extension header of this type and size, whose bytes `content` has; `false` when
-    /// it is an entry of its own.
+    /// Processes an extension header of this type and size, whose bytes `content` has; returns
+    /// `false` for an ordinary entry.
     pub(crate) fn absorb(
         &mut self,
         kind: tar::EntryType,
@@ -360,8 +360,8 @@ impl Extensions {
             *(if kind.is_gnu_longname() { &mut self.path } else { &mut self.link }) = Some(bytes);
         } else if kind.is_pax_local_extensions() {
             self.absorb_pax(&bytes)?;
-            // a global header carries comments (git archive writes one) and defaults that no layer
-            // relies on
+            // A global header carries comments (git archive writes one) and defaults that no layer
+            // relies on.
         }
         Ok(true)
     }
@@ -398,8 +398,8 @@ impl Extensions {
         Ok(())
     }
 
-    /// The entry that `header` describes, with what was absorbed; for a sparse file also where its
-    /// bytes go. The map of one may stand in front of its content, in `blocks`.
+    /// The entry of `header`, with the values of its extension headers; for a sparse file also the
+    /// positions of its bytes. The map of a sparse file may precede its content, in `blocks`.
     fn into_entry(
         mut self,
         header: &tar::Header,
@@ -412,7 +412,7 @@ impl Extensions {
         let unsupported = |what| Err(EntryError::Unsupported { path: shown.clone(), what });
         let path = clean(&name, &shown)?;
         let stored_bytes = blocks.content_bytes();
-        // A link or a folder has no content, whatever either size says.
+        // A link or a folder has no content, whatever either size states.
         let kind = header.entry_type();
         let has_content = kind.is_file() || kind.is_contiguous() || kind.is_gnu_sparse();
         if has_content && self.size_bytes.is_some_and(|said| said != stored_bytes) {
@@ -492,8 +492,8 @@ fn whole_seconds(value: &[u8]) -> Option<u64> {
     if whole.starts_with('-') { Some(0) } else { whole.parse().ok() }
 }
 
-/// A name as a clean relative path. `..` is taken as text, before any link is followed, and leads
-/// no higher than the root, where a chroot ends too.
+/// Converts a name to a clean relative path. It resolves `..` as text, before it follows any link,
+/// and no higher than the root, where a chroot ends too.
 fn clean(name: &[u8], shown: &str) -> Result<PathBuf, EntryError> {
     let refuse = |why| Err(EntryError::Name { path: shown.to_owned(), why });
     if name.len() > MAX_NAME_BYTES {
@@ -526,8 +526,8 @@ fn clean(name: &[u8], shown: &str) -> Result<PathBuf, EntryError> {
     Ok(path)
 }
 
-/// A symbolic link's target, as written: it need not lead anywhere, and whoever follows it here
-/// does so inside the root (`openat2(RESOLVE_IN_ROOT)`).
+/// A symbolic link's target, as written: it may lead nowhere, and this crate follows it only inside
+/// the root (`openat2(RESOLVE_IN_ROOT)`).
 fn symlink_target(target: Vec<u8>, shown: &str) -> Result<PathBuf, EntryError> {
     if target.is_empty() || target.len() >= MAX_NAME_BYTES || target.contains(&0) {
         let why = "its target is empty, too long or holds a zero byte";
@@ -545,8 +545,8 @@ fn shorten(name: &[u8]) -> String {
     text.escape_debug().collect()
 }
 
-/// A path in a message: a peer wrote it, so it is shortened, and no control character reaches a
-/// terminal.
+/// A path for a message: it comes from a peer, so this shortens it and removes control characters,
+/// which could change a terminal.
 pub(crate) fn shown(path: &Path) -> String {
     shorten(path.as_os_str().as_bytes())
 }

@@ -44,12 +44,12 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use ureq::http::{Method, header};
 
-/// The largest layer that is pulled or pushed, in bytes: the largest image that any of the
-/// platforms takes.
+/// The largest layer that the client pulls or pushes, in bytes: the largest image that any of the
+/// platforms accepts.
 pub const MAX_BLOB_BYTES: u64 = 10 << 30;
-/// How many blobs are on their way at once: what Docker pulls and pushes in parallel, about.
+/// Number of concurrent blob transfers: about as many as in Docker.
 const PARALLEL: usize = 4;
-/// The media types of manifests that are understood.
+/// The supported media types of manifests.
 const ACCEPTED: [&str; 4] = [
     media_type::OCI_MANIFEST,
     media_type::DOCKER_MANIFEST,
@@ -69,19 +69,19 @@ pub fn parse_reference(text: &str) -> Result<Reference, RegistryError> {
     })
 }
 
-/// How registries are reached: credentials, trusted certificates, a report of progress.
+/// Access to registries: credentials, trusted certificates, a report of progress.
 #[derive(Clone, Default)]
 pub struct Access {
-    /// Where credentials are looked for.
+    /// Sources of credentials.
     pub keychain: Keychain,
-    /// Which certificates are trusted.
+    /// Trusted certificates.
     pub trust: Trust,
     /// Called with the progress of each transfer.
     pub report: Option<Report>,
 }
 
-/// An HTTP client with this crate's TLS: what the system and `trust` trust, through the proxy that
-/// `config` names. For other services than registries.
+/// Creates an HTTP client with this crate's TLS: it trusts what the system and `trust` trust, and
+/// uses the proxy of `config`. For services other than registries.
 pub fn client(config: ureq::config::Config, trust: Trust) -> ureq::Agent {
     link::agent(config, Arc::new(Configurations::new(trust)))
 }
@@ -91,16 +91,16 @@ pub struct Registry {
     link: Link,
     reference: Reference,
     report: Option<Report>,
-    /// Repositories of the same registry that may have the blobs that are pushed.
+    /// Repositories of the same registry that may already have the blobs to push.
     mount_from: Vec<String>,
 }
 
 impl Registry {
-    /// Prepares to talk about `reference` with fixed credentials, trusting what the system trusts;
-    /// nothing is sent yet.
+    /// Prepares a connection for `reference` with fixed credentials; it trusts what the system
+    /// trusts, and sends nothing yet.
     ///
     /// # Errors
-    /// None at present: the first request tells what is wrong.
+    /// None at present: the first request reports problems.
     pub fn new(reference: Reference, credentials: &Credentials) -> Result<Registry, RegistryError> {
         let found = Found { credentials: credentials.clone(), origin: "the caller".to_owned() };
         let lookup = Box::new(move || Ok(found.clone()));
@@ -109,7 +109,8 @@ impl Registry {
         Ok(Registry { link, reference, report: None, mount_from: Vec::new() })
     }
 
-    /// Prepares to talk about `reference` as `access` says; nothing is read or sent yet.
+    /// Prepares a connection for `reference` with the settings of `access`; reads and sends nothing
+    /// yet.
     pub fn open(reference: Reference, access: &Access, asked: RegistryPurpose) -> Registry {
         let host = reference.resolve_registry().to_owned();
         let (keychain, registry) = (access.keychain.clone(), host.clone());
@@ -128,11 +129,11 @@ impl Registry {
         self
     }
 
-    /// Pushes `image`: what is missing of layers and configuration first, the manifest under the
-    /// reference's tag last. Returns the reference with its digest, the form that platforms pin.
+    /// Pushes `image`: first the missing layers and configuration, last the manifest under the
+    /// reference's tag. Returns the reference with its digest, the form that platforms pin.
     ///
     /// # Errors
-    /// [`RegistryError`] with the step; the tag then still names what it named.
+    /// [`RegistryError`] with the step; the tag is then unchanged.
     pub fn push(&self, image: &Image) -> Result<String, RegistryError> {
         let tag = self.tag()?;
         self.link.wants("pull,push", &self.mount_from);
@@ -141,12 +142,12 @@ impl Registry {
         Ok(self.pinned(image.manifest_digest()))
     }
 
-    /// Pushes an index of `images`, one a platform, under the reference's tag, and the images by
-    /// their digests. The tag must be the index's own: one that names a single manifest is what
-    /// some platform pulls, and stays as it is.
+    /// Pushes an index of `images`, one per platform, under the reference's tag, and the images by
+    /// their digests. The tag must belong to the index: if it names a single manifest, some
+    /// platform pulls it, so this function does not replace it.
     ///
     /// # Errors
-    /// [`RegistryError`] with the step; the tag then still names what it named.
+    /// [`RegistryError`] with the step; the tag is then unchanged.
     pub fn push_index(&self, images: &[Image]) -> Result<String, RegistryError> {
         let tag = self.tag()?;
         let platform = |image: &Image| (image.os(), image.architecture());
@@ -189,11 +190,11 @@ impl Registry {
         Ok(self.pinned(Digest::of(&index)))
     }
 
-    /// Pulls the image. Its layers go into unnamed temporary files, verified as they arrive. Of an
-    /// index the manifest for linux/`architecture` is taken.
+    /// Pulls the image. Its layers go into unnamed temporary files, verified as they arrive. From
+    /// an index it takes the manifest for linux/`architecture`.
     ///
     /// # Errors
-    /// [`RegistryError`] with the step, a digest or size mismatch among them.
+    /// [`RegistryError`] with the step, for example for a digest or size mismatch.
     pub fn pull(&self, architecture: &str) -> Result<Image, RegistryError> {
         self.link.wants("pull", &[]);
         let name = self.reference.digest().or(self.reference.tag()).unwrap_or("latest");
@@ -251,12 +252,12 @@ impl Registry {
         Ok(if chosen { image.with_index() } else { image })
     }
 
-    /// Pushes a document about the image that `subject` describes, beside the image: its tag stays
-    /// as it is. Where the registry has no referrers API the document is listed under the fallback
+    /// Pushes a document about the image that `subject` describes; the image's tag does not change.
+    /// If the registry has no referrers API, the function lists the document under the fallback
     /// tag, `sha256-…`. Returns the digest of the document's manifest.
     ///
     /// # Errors
-    /// [`RegistryError`] with the step; the image is as it was.
+    /// [`RegistryError`] with the step; the image is unchanged.
     pub fn attach(
         &self,
         subject: &image::Descriptor,
@@ -299,7 +300,7 @@ impl Registry {
         format!("{}@{digest}", self.reference.whole())
     }
 
-    /// Pushes what the registry does not have of layers and configuration.
+    /// Pushes the layers and the configuration that the registry lacks.
     fn push_blobs(&self, image: &Image) -> Result<(), RegistryError> {
         let config = image.config_descriptor();
         let mut seen = HashSet::from([config.digest]);
@@ -343,8 +344,8 @@ impl Registry {
         Ok(())
     }
 
-    /// Puts a manifest under a tag or its digest. Returns whether the registry has understood a
-    /// `subject` in it (distribution-spec, "Pushing Manifests with Subject").
+    /// Puts a manifest under a tag or its digest. Returns whether the registry has processed its
+    /// `subject` (distribution-spec, "Pushing Manifests with Subject").
     fn put_manifest(
         &self,
         name: &str,
@@ -375,8 +376,8 @@ impl Registry {
         Ok(understood)
     }
 
-    /// The bytes of the manifest under a tag or digest, no more of them than a manifest may have;
-    /// by digest they are verified here.
+    /// Reads the manifest under a tag or digest, up to the largest size of a manifest; verifies it
+    /// if requested by digest.
     fn manifest(&self, name: &str) -> Result<Vec<u8>, RegistryError> {
         let step = "pulling the manifest";
         let path = format!("manifests/{name}");
@@ -440,8 +441,8 @@ fn section(file: &Arc<File>, size: u64) -> Section {
     Section::new(Arc::clone(file), 0, size)
 }
 
-/// What `work` makes of each item, in their order, a few at a time. After an error no further item
-/// is begun.
+/// Runs `work` on each item, a few at a time, and returns the results in order. After an error it
+/// starts no further item.
 fn in_parallel<T: Sync, R: Send>(
     items: &[T],
     work: impl Fn(&T) -> Result<R, RegistryError> + Sync,

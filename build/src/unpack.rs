@@ -1,7 +1,7 @@
-//! Unpacking of layers into a folder on disk, with the result that a runtime would see: whiteouts
-//! applied, links resolved inside the folder, nothing written outside it. It runs nothing. OCI
-//! image-spec 1.1, layer.md. Every path is opened with `openat2(RESOLVE_IN_ROOT)`, so that no link
-//! of a hostile layer is ever followed out of the folder (Linux 5.6 or newer).
+//! Unpacker of layers into a folder on disk, with the result that a runtime would see: it applies
+//! whiteouts, resolves links inside the folder, and writes nothing outside it. It runs nothing. OCI
+//! image-spec 1.1, layer.md. It opens every path with `openat2(RESOLVE_IN_ROOT)`, so that a link of
+//! a hostile layer never leads out of the folder (Linux 5.6 or newer).
 
 #[cfg_attr(not(target_os = "linux"), path = "unpack/elsewhere.rs")]
 mod tree;
@@ -14,23 +14,23 @@ pub use crate::layer::decompress;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-/// What unpacking one layer did.
+/// Result of unpacking one layer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Unpacked {
     /// Digest of the uncompressed tar; compare it with the configuration's.
     pub diff_id: DiffId,
-    /// Entries applied, whiteouts among them.
+    /// Number of applied entries, including whiteouts.
     pub entries: u64,
     /// Bytes of regular files written.
     pub file_bytes: u64,
     /// Bytes of the uncompressed tar.
     pub uncompressed_bytes: u64,
-    /// Extended attributes that were left out: name spaces other than `user` and
-    /// `security.capability`, and what the file system or the user's rights refused.
+    /// Number of extended attributes that were left out: namespaces other than `user` and
+    /// `security.capability`, and attributes that the file system or the user's rights refused.
     pub ignored_xattrs: u64,
-    /// Files whose capabilities were among them.
+    /// Number of files that lost their capabilities this way.
     pub lost_capabilities: u64,
-    /// Devices, which are not made.
+    /// Number of devices, which the unpacker does not create.
     pub left_out: u64,
 }
 
@@ -40,30 +40,30 @@ pub enum UnpackError {
     /// The layer's tar is broken, hostile or too large.
     #[error(transparent)]
     Entry(#[from] EntryError),
-    /// The media type is none of a layer.
+    /// The media type is not that of a layer.
     #[error("media type `{0}` is not a layer that can be unpacked; use tar, tar+gzip or tar+zstd")]
     MediaType(String),
-    /// Images are not unpacked here: it is not Linux.
+    /// This system cannot unpack images, because it is not Linux.
     #[error("unpacking an image needs Linux (openat2); this machine has another system")]
     Elsewhere,
-    /// A file or folder could not be made.
+    /// A file or folder could not be created.
     #[error("`{path}` cannot be {what}: {source}")]
     Disk {
         /// Path inside the destination.
         path: PathBuf,
-        /// What was tried.
+        /// The failed step.
         what: &'static str,
         /// The underlying I/O error.
         source: io::Error,
     },
-    /// The uncompressed tar is not what the configuration names.
+    /// The uncompressed tar does not match the configuration's DiffID.
     #[error(
         "layer `{layer}` unpacks to `{found}`, the image promises `{promised}`; nothing was kept"
     )]
     DiffId {
         /// Digest of the compressed layer.
         layer: Digest,
-        /// DiffID of what was unpacked.
+        /// DiffID of the unpacked tar.
         found: DiffId,
         /// DiffID in the configuration.
         promised: DiffId,
@@ -73,8 +73,8 @@ pub enum UnpackError {
     Exists(PathBuf),
 }
 
-/// Unpacks `image` as a new folder `dest`: into a temporary sibling first, which is renamed when
-/// every digest was right and removed otherwise.
+/// Unpacks `image` into a new folder `dest`. It first unpacks into a temporary sibling; it renames
+/// this if every digest is right, and removes it otherwise.
 ///
 /// # Errors
 /// [`UnpackError`]; then `dest` does not exist.
@@ -86,8 +86,8 @@ pub fn unpack_image(
     if dest.symlink_metadata().is_ok() {
         return Err(UnpackError::Exists(dest.to_owned()));
     }
-    // Closed to others until it is whole: as root, a folder of the image that anyone may write to
-    // would be open to them at once.
+    // Closed to other users until it is complete: as root, they could at once use a folder of the
+    // image that anyone may write to.
     let staging =
         crate::stage::Staging::private_folder(dest).map_err(|source| disk(dest, "made", source))?;
     let budget = Budget::new(limits);
@@ -112,10 +112,10 @@ pub fn unpack_image(
     Ok(done)
 }
 
-/// Applies one layer to the folder `dest`, which exists and may hold lower layers. `layer` is read
-/// to its end, so a [`VerifyingReader`](crate::digest::VerifyingReader) has proved its digest when
-/// this returns; compare [`Unpacked::diff_id`] yourself. Owners are kept when the process is root;
-/// `limits` are this one layer's.
+/// Applies one layer to the folder `dest`, which exists and may hold lower layers. It reads `layer`
+/// to its end, so a [`VerifyingReader`](crate::digest::VerifyingReader) has verified its digest
+/// when this returns; compare [`Unpacked::diff_id`] yourself. It keeps owners if the process is
+/// root; `limits` apply to this one layer.
 ///
 /// # Errors
 /// [`UnpackError`]; `dest` then holds part of the layer, use [`unpack_image`] for all or nothing.
@@ -132,7 +132,7 @@ pub fn unpack_layer(
     Ok(unpacked)
 }
 
-/// What of an image is not in the folder that it was unpacked into, a line each.
+/// The parts of an image that unpacking left out, one line each.
 pub fn left_out(done: &[Unpacked]) -> Vec<String> {
     let sum = |of: fn(&Unpacked) -> u64| done.iter().map(of).sum::<u64>();
     let (devices, capabilities) = (sum(|u| u.left_out), sum(|u| u.lost_capabilities));

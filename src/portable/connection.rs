@@ -1,5 +1,5 @@
-//! One connection on its own thread: read a request, answer it, read the next. Reads block, with a
-//! time-out each. RFC 9112.
+//! One connection on its own thread: it reads a request, answers it, and reads the next. Reads
+//! block, each with a time-out. RFC 9112.
 
 use super::outgoing::{self, ReplyMode};
 use super::server::Server;
@@ -17,26 +17,26 @@ use std::io::{self, Read as _, Write as _};
 use std::net::{Shutdown, TcpStream};
 use std::time::{Duration, Instant};
 
-/// Free space that a read finds at least, in bytes.
+/// Smallest free space in the buffer before a read, in bytes.
 const READ_BYTES: usize = 16 * 1024;
-/// How long a peer that has taken its last reply may keep its side open without a byte.
+/// How long a peer that has received its last reply may keep its side open without sending.
 const SILENCE: Duration = Duration::from_secs(2);
-/// How long a connection lingers at most.
+/// Longest lingering close.
 const LONGEST_LINGER: Duration = Duration::from_secs(300);
 
 /// A connection and what has been read from it.
 pub(super) struct Connection<S: 'static> {
     server: &'static Server<S>,
     stream: TcpStream,
-    /// Bytes read and not yet done with; the next request begins with the first of them.
+    /// Bytes that were read and not processed yet; the next request starts with the first of them.
     input: Vec<u8>,
 }
 
-/// Why a request is not answered in the usual way.
+/// Why a request does not get an ordinary reply.
 enum End {
-    /// Nothing more to say: the peer is gone.
+    /// The peer is gone.
     Close,
-    /// The peer made a mistake: it is answered, and the connection closes.
+    /// The peer made a mistake: the server answers it and closes the connection.
     Refuse(Error),
 }
 
@@ -52,10 +52,11 @@ impl From<io::Error> for End {
     }
 }
 
-/// What comes after an exchange.
+/// What follows an exchange.
 enum Over {
     Close,
-    /// The last reply is out, and the peer may still be sending, or has not read it.
+    /// The server has sent the last reply, and the peer may still be sending, or may not have read
+    /// it.
     Linger,
 }
 
@@ -64,7 +65,7 @@ impl<S: Service> Connection<S> {
         Connection { server, stream, input: Vec::new() }
     }
 
-    /// Serves requests until either side ends it.
+    /// Serves requests until either side ends the connection.
     pub fn run(mut self) {
         if self.stream.set_write_timeout(Some(self.server.limits.write_timeout)).is_err() {
             return;
@@ -85,7 +86,7 @@ impl<S: Service> Connection<S> {
         }
     }
 
-    /// Waits for as long as it takes: whether there is another request.
+    /// Waits for the next request without a limit of its own; returns whether there is one.
     fn await_first_byte(&mut self) -> io::Result<bool> {
         if self.input.is_empty() {
             self.input = Vec::new(); // who is idle holds no memory
@@ -95,7 +96,7 @@ impl<S: Service> Connection<S> {
         Ok(true)
     }
 
-    /// Reads what is there, or waits for it.
+    /// Reads what has arrived, or waits for it.
     fn read_some(&mut self) -> io::Result<usize> {
         let filled = self.input.len();
         self.input.resize(filled + READ_BYTES, 0);
@@ -109,7 +110,7 @@ impl<S: Service> Connection<S> {
         read
     }
 
-    /// The same until `deadline`, as part of what `what` names.
+    /// Reads before `deadline`; `what` names the part in an error.
     fn read_until(&mut self, deadline: Instant, what: &str) -> Result<(), End> {
         let late = || {
             let why = format!("the request {what} did not arrive in time");
@@ -138,7 +139,7 @@ impl<S: Service> Connection<S> {
         }
     }
 
-    /// One request and its reply.
+    /// Serves one request and sends its reply.
     fn exchange(&mut self) -> Result<(), Over> {
         let (start, end) = match self.read_head() {
             Ok(Some(found)) => found,
@@ -165,7 +166,8 @@ impl<S: Service> Connection<S> {
         if filled < end + len + Body::PADDING_BYTES {
             self.input.resize(end + len + Body::PADDING_BYTES, 0);
         }
-        // What follows the body may be the next request: the parser reads it and puts it back.
+        // The bytes after the body may be the next request: the parser reads them and puts them
+        // back.
         let (head_bytes, rest) = self.input.split_at_mut(end);
         let body = Body::new(&mut rest[..len + Body::PADDING_BYTES], len);
         let request = Request::new(&head, head_bytes, body).with_arrival(arrival);
@@ -188,8 +190,8 @@ impl<S: Service> Connection<S> {
         }
     }
 
-    /// Reads up to the end of a request's head: its place in `input`; `None` where only empty lines
-    /// have come, which are no request's (RFC 9112, section 2.2).
+    /// Reads to the end of a request's head and returns its offsets in `input`; `None` if only
+    /// empty lines have arrived, which belong to no request (RFC 9112, section 2.2).
     fn read_head(&mut self) -> Result<Option<(usize, usize)>, End> {
         let mut scanner = Scanner::default();
         let deadline = Instant::now() + self.server.limits.head_timeout;
@@ -205,8 +207,8 @@ impl<S: Service> Connection<S> {
         }
     }
 
-    /// Reads the whole body behind its head, decoded in place: its size, and where the next request
-    /// begins.
+    /// Reads the complete body after its head and decodes it in place; returns its size and where
+    /// the next request starts.
     fn read_body(&mut self, head: &Head, head_end: usize) -> Result<(usize, usize), End> {
         let view = RequestHead { head, bytes: &self.input };
         let limit = self.server.service.admit(&view).map_err(End::Refuse)?.body_bytes;
@@ -251,7 +253,7 @@ impl<S: Service> Connection<S> {
         }
     }
 
-    /// Tells a peer that asked for it to send its body (RFC 9110, section 10.1.1).
+    /// Asks the peer to send its body, if it waits for that (RFC 9110, section 10.1.1).
     fn invite(&mut self, invited: &mut bool) -> Result<(), End> {
         if !std::mem::replace(invited, true) {
             (&self.stream).write_all(response::CONTINUE)?;
@@ -259,7 +261,7 @@ impl<S: Service> Connection<S> {
         Ok(())
     }
 
-    /// Answers a mistake; the connection is over.
+    /// Answers a mistake; the connection ends.
     fn refuse(&mut self, error: &Error, head: Option<&Head>) -> Over {
         let view = head.map(|head| RequestHead { head, bytes: &self.input });
         let reply = self.server.service.refuse(error, view.as_ref());
@@ -280,8 +282,8 @@ impl<S: Service> Connection<S> {
         }
     }
 
-    /// Takes in what the peer still sends, until it ends its side: closing at once would cause a
-    /// reset, and with it the loss of the last reply (RFC 9112, section 9.6).
+    /// Reads what the peer still sends until it ends its side. To close at once would cause a
+    /// reset, and the peer could lose the last reply (RFC 9112, section 9.6).
     fn linger(mut self) {
         let end = Instant::now() + LONGEST_LINGER;
         let _ = self.stream.shutdown(Shutdown::Write);

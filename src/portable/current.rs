@@ -1,4 +1,4 @@
-//! Which request is being served on this thread: for log records.
+//! The request that this thread is serving: for log records.
 
 use std::cell::RefCell;
 
@@ -6,12 +6,12 @@ thread_local! {
     static REQUEST_ID: RefCell<String> = const { RefCell::new(String::new()) };
 }
 
-/// Remembers the id for as long as the request is served here.
+/// Stores the id while this thread serves the request.
 pub(super) fn set_request_id(id: &str) {
     REQUEST_ID.with_borrow_mut(|current| id.clone_into(current));
 }
 
-/// Gives the id of the request that is being served here; empty if there is none.
+/// Returns the id of the request that this thread is serving; empty if there is none.
 pub(super) fn with_request_id<T>(give: impl FnOnce(&str) -> T) -> T {
     REQUEST_ID.with_borrow(|current| give(current))
 }

@@ -1,4 +1,4 @@
-//! Replies on their way out, by blocking writes with a time-out. RFC 9112, sections 4, 6 and 7.1.
+//! Writer of replies: blocking writes with a time-out. RFC 9112, sections 4, 6 and 7.1.
 
 use super::current::{set_request_id, with_request_id};
 use super::panics;
@@ -10,7 +10,7 @@ use std::io::{self, Write as _};
 use std::net::TcpStream;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// What a reply must know of its request.
+/// The parts of a request that its reply depends on.
 #[derive(Clone, Copy)]
 pub(super) struct ReplyMode {
     pub version: Version,
@@ -22,7 +22,7 @@ pub(super) struct ReplyMode {
 /// Writes the reply. `Ok(true)` if the connection may carry another request.
 ///
 /// # Errors
-/// If the peer is gone, or too slow, or a stream failed half-way: the connection is over.
+/// If the peer is gone or too slow, or if a stream failed half-way. The connection then ends.
 pub(super) fn send(mut out: &TcpStream, asked: ReplyMode, reply: Reply) -> io::Result<bool> {
     let status = reply.status();
     let stream_id = with_request_id(str::to_owned);
@@ -85,7 +85,7 @@ fn stream(
     }
 }
 
-/// Each write is one chunk and is gone when the call returns.
+/// Each write sends one chunk before it returns.
 struct Chunks<'a> {
     out: &'a TcpStream,
     chunked: bool,

@@ -1,4 +1,4 @@
-//! The life of the server: a thread a connection, from a listening socket to the last reply.
+//! Life of the server: one thread per connection, from a listening socket to the last reply.
 
 use super::background;
 use super::connection::Connection;
@@ -24,13 +24,13 @@ use std::time::{Duration, Instant};
 /// Binds and listens. The backlog is the standard library's.
 ///
 /// # Errors
-/// As the system says: in use, not permitted, no such address.
+/// An error of the system: the address is in use, not permitted or does not exist.
 pub(crate) fn listen(address: SocketAddr, _backlog: u32) -> io::Result<TcpListener> {
     TcpListener::bind(address)
 }
 
-/// Serves until SIGTERM or SIGINT, then lets what is in flight finish, and has the service do what
-/// it does last. False if something was cut off, or has failed.
+/// Serves until SIGTERM or SIGINT, then waits for the requests in flight and runs the service's
+/// last step. Returns false if it cut a request off or a step failed.
 pub(crate) fn serve<S: Service>(
     listener: TcpListener,
     service: S,
@@ -73,7 +73,7 @@ pub(crate) fn serve<S: Service>(
     accepting.is_ok() && ended && cut == 0 && left == 0
 }
 
-/// What goes on before the first request: on a thread of its own.
+/// Runs the work that starts before the first request, on its own thread.
 fn go_on_early() {
     let Some(steps) = early::steps() else { return };
     let run = move || {
@@ -104,9 +104,9 @@ impl<S: Service> Server<S> {
                     poll(&mut [listening, stop::polled(bell)], u64::MAX);
                 }
                 Err(error) => match error.raw_os_error() {
-                    // Of a connection, which is gone.
+                    // The connection no longer exists.
                     Some(libc::ECONNABORTED | libc::EINTR) => {}
-                    // Until one of ours goes, there is no other.
+                    // No descriptor or memory is available until one of our connections ends.
                     Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM) => {
                         let counts = self.lock();
                         let wait = Duration::from_millis(20);
@@ -119,11 +119,11 @@ impl<S: Service> Server<S> {
         Ok(())
     }
 
-    /// Waits at the cap until a connection goes; the backlog holds the rest.
+    /// At the cap, waits until a connection ends; the backlog holds the others.
     fn wait_for_a_place(&self) {
         let mut counts = self.lock();
         while counts.open >= self.limits.connections && !stopping() {
-            // Nobody rings for the signal here: it is looked for now and then.
+            // The signal does not wake this wait, so the loop checks for it regularly.
             let wait = Duration::from_millis(100);
             counts =
                 self.changed.wait_timeout(counts, wait).unwrap_or_else(PoisonError::into_inner).0;
@@ -131,13 +131,13 @@ impl<S: Service> Server<S> {
     }
 
     fn admit(&'static self, stream: TcpStream) {
-        // Some systems hand the listener's way on.
+        // On some systems the new socket inherits the listener's non-blocking mode.
         if stream.set_nonblocking(false).and_then(|()| stream.set_nodelay(true)).is_err() {
             return;
         }
         self.lock().open += 1;
         let run = move || {
-            // A panic of the server's own is told by the hook, and costs one connection.
+            // The hook logs a panic in the server's own code; it costs one connection.
             let _ = panics::catch(|| Connection::new(self, stream).run());
             self.lock().open -= 1;
             self.changed.notify_all();

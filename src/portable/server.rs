@@ -1,23 +1,23 @@
-//! What connections share: the service, its limits, and how many there are.
+//! State that connections share: the service, its limits, and the number of connections.
 
 use super::limits::Limits;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-/// What connections share.
+/// State that connections share.
 pub(super) struct Server<S> {
     pub service: S,
     pub limits: Limits,
     counts: Mutex<Counts>,
-    /// Signalled when a connection goes, or a request is over.
+    /// Signalled when a connection ends or a request is complete.
     pub changed: Condvar,
 }
 
 #[derive(Default)]
 pub(super) struct Counts {
-    /// Connections that are open.
+    /// Number of open connections.
     pub open: usize,
-    /// Those with a request or its reply on the way.
+    /// Number of connections with a request or its reply in progress.
     pub busy: usize,
 }
 
@@ -26,7 +26,7 @@ impl<S> Server<S> {
         Server { service, limits, counts: Mutex::default(), changed: Condvar::new() }
     }
 
-    /// A request is on its way, or its reply is out.
+    /// Sets whether a request or its reply is in progress.
     pub fn is_busy(&self, busy: bool) {
         let mut counts = self.lock();
         counts.busy = if busy { counts.busy + 1 } else { counts.busy.saturating_sub(1) };
@@ -34,7 +34,7 @@ impl<S> Server<S> {
         self.changed.notify_all();
     }
 
-    /// Waits until no request is in flight, or until `end`: how many still are.
+    /// Waits until no request is in flight, or until `end`; returns how many still are.
     pub fn drain(&self, end: Instant) -> usize {
         let mut counts = self.lock();
         while counts.busy > 0 {

@@ -1,13 +1,13 @@
-//! What is waited for when the server stops.
+//! Work that the server waits for when it stops.
 
 use std::sync::OnceLock;
 use std::time::Instant;
 
-/// Work that goes on after its request's reply.
+/// Work that continues after its request's reply.
 pub(super) trait Outliving: Sync {
     /// Waits until none is left, or until `end`.
     fn drain(&self, end: Instant);
-    /// Names what is left in the log: how many that are.
+    /// Logs the work that is left; returns how much there is.
     fn tell_left(&self) -> usize;
 }
 

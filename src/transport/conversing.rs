@@ -1,10 +1,10 @@
-//! A connection that has become a WebSocket: reads messages, has each handled, says why it ends.
-//! Frames' heads are read here, so that a size is known before its memory is taken; what is in them
-//! is tungstenite's.
+//! A connection after its WebSocket handshake: reads messages, calls the handler for each, and
+//! decides how the connection ends. This file parses the heads of frames, so that it knows a size
+//! before it takes memory; tungstenite processes their contents.
 //!
-//! Between messages the connection waits on its coroutine and holds no buffer. A handler is called
-//! once a message and has its thread to its end (handling.rs); so a thousand silent connections
-//! hold no thread, and 256 that are handled at once are as many as requests may be.
+//! Between messages the connection waits on its coroutine and holds no buffer. Each message is one
+//! call of the handler, which keeps its thread until it returns (handling.rs). So a thousand silent
+//! connections hold no thread, and as many messages run at once as requests may: 256.
 
 use super::budget::{SMALL_BYTES, Share};
 use super::event_loop::Ready;
@@ -29,46 +29,46 @@ use tungstenite::Error as Failure;
 use tungstenite::error::ProtocolError;
 use tungstenite::protocol::{Role, WebSocketConfig, WebSocketContext};
 
-/// Free space that a read finds at least, in bytes; and what is taken from the socket at a time.
+/// Smallest free space in the buffer before a read, and largest read from the socket, in bytes.
 const READ_BYTES: usize = 4 * 1024;
-/// Messages of a peer that never lets its connection run dry, before others have a turn.
+/// Number of messages that one peer may send without a pause before other connections get a turn.
 const LONGEST_STREAK: usize = 256;
-/// Bytes of a close frame's reason at most (RFC 6455, section 5.5).
+/// Largest reason in a close frame, in bytes (RFC 6455, section 5.5).
 const REASON_BYTES: usize = 123;
 
-/// One WebSocket and what it holds.
+/// One WebSocket and its state.
 pub(super) struct Conversing<'c, S: 'static> {
     wire: Wire<'c, S>,
-    /// Frames put together; `None` between messages.
+    /// tungstenite's state, which assembles frames; `None` between messages.
     frames: Option<WebSocketContext>,
 }
 
-/// The connection as tungstenite sees it: hands out what has been read, and no more than one frame
-/// at a time; writes wait.
+/// The connection as tungstenite sees it: a read returns bytes that have already arrived, of one
+/// frame at most; a write waits until the bytes are sent.
 struct Wire<'c, S: 'static> {
     server: &'static Server<S>,
     link: &'c mut Link,
     seat: &'c Seat,
     settings: Settings,
-    /// Bytes read and not handed out.
+    /// Bytes that were read from the socket and not passed on yet.
     input: Vec<u8>,
     start: usize,
-    /// Bytes of the frame that is being handed out.
+    /// Bytes of the current frame that are not passed on yet.
     frame_left: u64,
-    /// The last data frame was not its message's last.
+    /// Whether the last data frame did not complete its message.
     in_pieces: bool,
-    /// Size of the message that is being read.
+    /// Size of the current message, in bytes.
     message_bytes: usize,
     share: Option<Share<'static>>,
-    /// Control frames and empty pieces since that time.
+    /// Number of control frames and empty fragments since that time.
     controls: (Expiry, u32),
-    /// Why the peer is refused.
+    /// Why the server refused the peer's frame.
     refused: Option<End>,
-    /// A write has failed: the peer is gone, or too slow.
+    /// Whether a write failed: the peer is gone or too slow.
     broken: bool,
 }
 
-/// Why it ends, and which side ended it.
+/// Why the connection ends, and which side ended it.
 #[derive(Clone)]
 struct End {
     code: u16,
@@ -82,33 +82,33 @@ impl End {
         End { code, reason: reason.into(), by_peer: false, level }
     }
 
-    /// The peer's mistake.
+    /// The peer made a mistake.
     fn mistake(code: u16, reason: impl Into<String>) -> End {
         End::of(code, reason, Level::Warn)
     }
 
-    /// No close frame came, and none can be sent.
+    /// The connection ended without a close frame, and the server cannot send one.
     fn gone(reason: &str) -> End {
         End { code: 1006, reason: reason.to_owned(), by_peer: true, level: Level::Info }
     }
 }
 
-/// What a wait for the peer has brought.
+/// Why a wait for the peer returned.
 enum More {
     Bytes,
-    /// Perhaps nothing: a message was posted, or the server stops.
+    /// Another thread posted a message, the server stops, or neither.
     Nudged,
 }
 
-/// When the peer has to have said something.
+/// Since when the peer is silent.
 struct Silence {
     since: Expiry,
-    /// A ping was sent after that, and not answered.
+    /// Whether the server sent a ping since then and has no answer.
     pinged: bool,
 }
 
 impl<'c, S> Conversing<'c, S> {
-    /// `input` is what has been read behind the handshake.
+    /// `input` holds the bytes that arrived after the handshake.
     pub(super) fn new(
         server: &'static Server<S>,
         link: &'c mut Link,
@@ -143,7 +143,7 @@ impl<'c, S> Conversing<'c, S> {
         Conversing { wire, frames: None }
     }
 
-    /// Serves it to its end. Whether the peer has something to read yet.
+    /// Serves the connection until it ends. Returns whether the peer still has something to read.
     pub(super) fn run(mut self, upgrade: Upgrade) -> bool {
         let Upgrade { mut conversation, settings, request_id, path } = upgrade;
         self.wire.settings = settings;
@@ -213,8 +213,8 @@ impl<'c, S> Conversing<'c, S> {
         }
     }
 
-    /// Takes the next message, if all of it is here, and has it handled. False if more bytes are
-    /// needed.
+    /// Passes the next message to the handler, if the message is complete. Returns false if it
+    /// needs more bytes.
     fn next(
         &mut self,
         conversation: &mut dyn Conversation,
@@ -255,7 +255,7 @@ impl<'c, S> Conversing<'c, S> {
                     Some(frame) => (u16::from(frame.code), frame.reason.as_str().to_owned()),
                     None => (1005, String::new()),
                 };
-                // Sends the answer, which the peer waits for.
+                // Sends the answering close frame, which the peer waits for.
                 let _ = frames.read(&mut self.wire);
                 let level = Level::Debug;
                 return Err(End { code: end.0, reason: end.1, by_peer: true, level });
@@ -271,7 +271,7 @@ impl<'c, S> Conversing<'c, S> {
         done.map(|()| true)
     }
 
-    /// Reads what there is, or waits for it.
+    /// Reads what has arrived, or waits for it.
     fn more(
         &mut self,
         silence: &mut Silence,
@@ -307,7 +307,7 @@ impl<'c, S> Conversing<'c, S> {
             patience.holds_memory = wire.share.is_some();
             patience
         } else {
-            // A peer that says nothing holds no buffer.
+            // A silent peer holds no buffer.
             self.frames = None;
             spare::give_back(std::mem::take(&mut wire.input));
             let quiet = wire.now().since(silence.since);
@@ -341,7 +341,7 @@ impl<'c, S> Conversing<'c, S> {
         }
     }
 
-    /// Sends what other handlers have posted.
+    /// Sends the messages that other handlers posted.
     fn send_posted(&mut self, sender: &Sender) -> std::result::Result<(), End> {
         let stops = || self.wire.server.slots.is_stopping();
         let mut sent = 0;
@@ -377,7 +377,7 @@ impl<S> Wire<'_, S> {
         self.input.len() > self.start
     }
 
-    /// Whether a message or a frame has begun and is not complete.
+    /// Whether a message or a frame is incomplete.
     fn is_within(&self) -> bool {
         self.frame_left > 0 || self.in_pieces || self.has_input()
     }
@@ -387,7 +387,7 @@ impl<S> Wire<'_, S> {
         self.start = 0;
     }
 
-    /// The frame that begins, before any of it is kept.
+    /// Checks a new frame against the limits before the server keeps any of it.
     fn admit(&mut self, head: FrameHead) -> std::result::Result<(), End> {
         if head.is_control() || head.content_bytes == 0 {
             let (since, count) = &mut self.controls;
@@ -423,7 +423,7 @@ impl<S> Wire<'_, S> {
         Ok(())
     }
 
-    /// Nothing has come for so long: pings the peer, or ends the connection.
+    /// Handles a silence that reached its limit: pings the peer, or ends the connection.
     fn break_silence(
         &mut self,
         silence: &mut Silence,
@@ -440,7 +440,7 @@ impl<S> Wire<'_, S> {
         Ok(More::Nudged)
     }
 
-    /// Sends one whole frame; waits until it is on its way.
+    /// Sends one complete frame and waits until it is sent.
     fn send(&mut self, opcode: u8, content: &[u8]) -> io::Result<()> {
         let mut head = Vec::with_capacity(10);
         FrameHead::write(&mut head, opcode, content.len());
@@ -457,7 +457,7 @@ impl<S> Wire<'_, S> {
         sent
     }
 
-    /// How what tungstenite found ends the connection.
+    /// Maps an error of tungstenite to the end of the connection.
     fn end_of(&self, failure: &Failure) -> End {
         match failure {
             _ if self.broken => gone(),
@@ -516,7 +516,7 @@ impl<S> Write for Wire<'_, S> {
     }
 }
 
-/// What a handler's call knows of its connection.
+/// Data of the connection that each call of the handler needs.
 struct Handled<'h> {
     id: &'h str,
     sender: &'h Sender,
@@ -551,7 +551,7 @@ impl Handled<'_> {
     }
 }
 
-/// Where a handler's messages go.
+/// Sends a handler's messages.
 struct Mouth<'m, 'c, S: 'static> {
     wire: &'m mut Wire<'c, S>,
     close: Option<End>,

@@ -1,7 +1,7 @@
-//! Heads of WebSocket frames: the frame's length and kind. A crate unmasks the contents and puts
-//! messages together. RFC 6455, section 5.2.
+//! Parser and writer of the heads of WebSocket frames: a frame's length and kind. The crate
+//! tungstenite unmasks the contents and assembles messages. RFC 6455, section 5.2.
 
-/// The head of a frame that a client has sent.
+/// The head of a frame from a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct FrameHead {
     /// Number of bytes of the head.
@@ -23,7 +23,7 @@ impl FrameHead {
     /// Reads the head at the start of `bytes`; `None` if it is not complete yet.
     ///
     /// # Errors
-    /// What is wrong with it; the connection ends with code 1002.
+    /// States what is wrong with the head; the connection then ends with code 1002.
     pub(crate) fn read(bytes: &[u8]) -> Result<Option<FrameHead>, &'static str> {
         let [first, second, rest @ ..] = bytes else { return Ok(None) };
         let (opcode, is_last) = (first & 0x0f, first & 0x80 != 0);

@@ -1,47 +1,47 @@
-//! A body in gzip's format, taken apart: members one behind the other, each checked against its
-//! length and its sum. RFC 1952 (gzip), RFC 9110, section 8.4.1.3 (as a content coding).
+//! Decoder for a body in gzip format: it inflates one member after another and checks each against
+//! its length and its checksum. RFC 1952 (gzip), RFC 9110, section 8.4.1.3 (as a content coding).
 //!
-//! What it becomes is written behind what the caller has, up to a size that he names; so he decides
-//! about memory before it is there.
+//! The output goes after the bytes that the caller already has, up to a size that the caller sets;
+//! so the caller decides about memory before the decoder uses it.
 
 use super::{Reject, Status};
 use miniz_oxide::inflate::TINFLStatus;
 use miniz_oxide::inflate::core::inflate_flags::TINFL_FLAG_USING_NON_WRAPPING_OUTPUT_BUF;
 use miniz_oxide::inflate::core::{DecompressorOxide, decompress};
 
-/// One body on its way; it goes on where it had no room.
+/// State of one body; it resumes where it ran out of room.
 #[derive(Default)]
 pub struct Gzip {
-    /// Where in the coded bytes it is.
+    /// Offset in the compressed bytes.
     at: usize,
-    /// Made once: a body may be of hundreds of thousands of empty members.
+    /// Allocated once: a body may contain hundreds of thousands of empty members.
     state: Box<DecompressorOxide>,
-    /// What there is of the member that it is in, in bytes.
+    /// Inflated size of the current member so far, in bytes; `None` between members.
     member: Option<usize>,
-    /// What the members that are done came to, in bytes.
+    /// Inflated size of the finished members, in bytes.
     done: usize,
 }
 
-/// What [`Gzip::inflate`] came to.
+/// Result of [`Gzip::inflate`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Inflated {
-    /// All of it is there.
+    /// The output is complete.
     Whole,
-    /// There is more than was allowed.
+    /// The output is larger than the caller allowed.
     More,
 }
 
-/// First growth of the output, in bytes; then it doubles.
+/// First size of the output, in bytes; it then doubles.
 const FIRST_BYTES: usize = 4 * 1024;
 /// Size of a member's trailer: CRC-32 and length.
 const TRAILER_BYTES: usize = 8;
 
 impl Gzip {
-    /// Writes what `coded` becomes to `out`, from its byte `from` on and at most `most` bytes.
-    /// Call it again with the same bytes and more room after [`Inflated::More`].
+    /// Inflates `coded` into `out`, starting at offset `from`, at most `most` bytes. After
+    /// [`Inflated::More`], call it again with the same bytes and more room.
     ///
     /// # Errors
-    /// 400 if it is not gzip from the first byte to the last, or a sum or a length is wrong.
+    /// 400 if `coded` is not entirely gzip, or if a checksum or a length is wrong.
     pub fn inflate(
         &mut self,
         coded: &[u8],
@@ -61,7 +61,7 @@ impl Gzip {
                 self.member = Some(0);
                 continue;
             };
-            // A member reaches back into itself and nowhere else.
+            // A member can refer back only to its own bytes.
             let begin = from + self.done;
             let room = out.get_mut(begin..).unwrap_or_default();
             let flags = TINFL_FLAG_USING_NON_WRAPPING_OUTPUT_BUF;
@@ -97,10 +97,10 @@ impl Gzip {
     }
 }
 
-/// What `coded` becomes, if that is not more than `most` bytes.
+/// Inflates `coded` completely, to at most `most` bytes.
 ///
 /// # Errors
-/// As [`Gzip::inflate`], and 413 if it is more.
+/// As [`Gzip::inflate`], and 413 if the output is larger.
 pub fn whole(coded: &[u8], most: usize) -> Result<Vec<u8>, Reject> {
     let mut out = Vec::new();
     match Gzip::default().inflate(coded, &mut out, 0, most)? {
@@ -109,12 +109,12 @@ pub fn whole(coded: &[u8], most: usize) -> Result<Vec<u8>, Reject> {
     }
 }
 
-/// Whether a field says what is no longer true once the body is inflated.
+/// Whether a field describes the compressed body and is wrong after the server has inflated it.
 pub fn is_about_coded_body(name: &[u8]) -> bool {
     name.eq_ignore_ascii_case(b"content-encoding") || name.eq_ignore_ascii_case(b"content-length")
 }
 
-/// What becomes of a body that is too large only when it is inflated.
+/// The reply to a body that exceeds the limit only after it is inflated.
 pub const TOO_LARGE: Reject = Reject::new(
     Status::CONTENT_TOO_LARGE,
     "the request body is larger than the limit when it is inflated; send less at once",
@@ -149,12 +149,12 @@ fn header(bytes: &[u8]) -> Option<usize> {
     (at <= bytes.len()).then_some(at)
 }
 
-/// The sum of ISO 3309 that RFC 1952, section 8, names.
+/// The CRC-32 of ISO 3309, as RFC 1952, section 8, requires.
 fn crc32(bytes: &[u8]) -> u32 {
     !bytes.iter().fold(!0, |sum, &byte| TABLE[usize::from(sum as u8 ^ byte)] ^ sum >> 8)
 }
 
-/// What each byte does to a sum.
+/// CRC-32 of each byte.
 static TABLE: [u32; 256] = {
     let mut table = [0; 256];
     let mut byte = 0;
@@ -175,7 +175,8 @@ static TABLE: [u32; 256] = {
 mod tests {
     use super::*;
 
-    /// `text` as one member without compression, with these flags and what they ask for.
+    /// Makes `text` into one uncompressed member, with these flags and the fields that they
+    /// announce.
     fn member(text: &[u8], flags: u8, fields: &[u8]) -> Vec<u8> {
         let mut bytes = vec![0x1f, 0x8b, 8, flags, 0, 0, 0, 0, 0, 255];
         bytes.extend_from_slice(fields);
@@ -252,7 +253,7 @@ mod tests {
         assert_eq!(out, [text.clone(), text].concat());
     }
 
-    /// A distance that leads out of the member would read the request's head, or another member.
+    /// A distance beyond the member's start would read the request's head, or another member.
     #[test]
     fn a_member_reaches_back_into_itself_only() {
         // Fixed codes: the literal `a`, then a match of three bytes at distance 2.

@@ -1,5 +1,5 @@
-//! `coldstart --engine scf` on the rim: what is left of an earlier run comes first, then the plan
-//! and the question, then the run, and always the cleaning up.
+//! `coldstart --engine scf`: cleans up after an earlier run first, then shows the plan and asks the
+//! user, then measures, and always cleans up.
 
 use crate::cli::RunArgs;
 use crate::cli::scf::Asked;
@@ -27,43 +27,44 @@ use std::time::{Duration, SystemTime};
 
 const SCF_VERSION: &str = "2018-04-16";
 const CLS_VERSION: &str = "2020-10-16";
-/// A wait of so long gets a line of its own.
+/// The tool prints a line for a wait of at least this time.
 const WAIT_SAID: Duration = Duration::from_secs(2);
 
-/// What is read of this machine.
+/// Inputs of this machine.
 pub struct Around<'a> {
     /// The environment.
     pub variable: &'a dyn Fn(&str) -> Option<OsString>,
     /// HOME.
     pub home: Option<&'a Path>,
-    /// How registries are reached.
+    /// Connection settings for registries.
     pub access: Access,
-    /// Has signals end the run in order; until then they end the process, which has made nothing.
+    /// Makes signals end the run in order. Until the run calls this, they end the process, which
+    /// has created nothing yet.
     pub arm: &'a dyn Fn(&Arc<AtomicBool>) -> Result<(), String>,
 }
 
-/// Why there is nothing.
+/// Why the run has no result.
 pub enum Failed {
-    /// What was asked cannot be.
+    /// The request is impossible.
     Usage(String),
-    /// The account or this machine did not let it.
+    /// The account or this machine does not allow it.
     Cannot(String),
     /// The user ended it before the first round was complete.
     Interrupted,
 }
 
-/// How it ended.
+/// Result of a run.
 #[derive(Default)]
 pub struct Finished {
-    /// What was measured; `None` when nothing was to be.
+    /// The measurement; `None` if the user asked for none.
     pub results: Option<Results>,
-    /// Why not everything was.
+    /// Why the measurement is incomplete.
     pub stopped: Option<String>,
     /// Whether a signal ended it.
     pub interrupted: bool,
-    /// The case whose first try failed.
+    /// The case that failed at its first try.
     pub gave_up: Option<String>,
-    /// What could not be deleted.
+    /// Resources that could not be deleted.
     pub left: Vec<String>,
 }
 
@@ -82,7 +83,7 @@ fn ask(question: &str) -> Option<bool> {
     Some(matches!(line.trim(), "y" | "Y" | "yes"))
 }
 
-/// Deletes what a ledger has.
+/// Deletes the resources of a ledger.
 pub fn clean_up(args: &RunArgs, path: &Path, around: &Around<'_>) -> Result<Finished, Failed> {
     let ledger = LedgerFile::open(path).map_err(of_ledger)?;
     if ledger.ledger().entries.is_empty() {
@@ -136,7 +137,7 @@ fn list(ledger: &LedgerFile) {
     }
 }
 
-/// Deletes what an opened ledger has, where it says that it is.
+/// Deletes the resources of an opened ledger, at the ledger's endpoint.
 fn clean(args: &RunArgs, mut ledger: LedgerFile, around: &Around<'_>) -> Result<Cleaned, Failed> {
     let (asked, _) = args.scf.endpoints().map_err(Failed::Usage)?;
     let of = ledger.ledger().clone();
@@ -144,7 +145,7 @@ fn clean(args: &RunArgs, mut ledger: LedgerFile, around: &Around<'_>) -> Result<
         (Some(asked), _) => asked,
         (None, Some(text)) => {
             let written = Endpoint::parse(text).map_err(|e| Failed::Usage(e.to_string()))?;
-            // A ledger is a file that anybody may have written: it does not lead elsewhere.
+            // Anybody may have written the ledger's file: it must not redirect requests elsewhere.
             if !written.is_loopback() && !written.is_of_the_cloud() {
                 return Err(Failed::Usage(format!(
                     "the ledger names the endpoint `{written}`, which is not the cloud's: if you \
@@ -190,7 +191,7 @@ fn account(
     Account { client, scf, namespace }
 }
 
-/// A run from the plan to the last deletion.
+/// A complete run, from the plan to the last deletion.
 pub fn measure(args: &RunArgs, around: &Around<'_>) -> Result<Finished, Failed> {
     let stop = Arc::new(AtomicBool::new(false));
     let asked = args.asked_of_scf().map_err(Failed::Usage)?;
@@ -321,7 +322,7 @@ fn what_is_left(args: &RunArgs, path: &Path, around: &Around<'_>) -> Result<(), 
     }
 }
 
-/// Flags as functions and cases.
+/// Converts the flags to functions and cases.
 fn define(
     args: &RunArgs,
     asked: &Asked,
@@ -389,7 +390,7 @@ fn define(
                 let function = functions.len();
                 let kind = if accelerated { "a" } else { "p" };
                 functions.push(spec(
-                    // The number first: a long name is cut at its end.
+                    // The number comes first, because a long name loses its end.
                     format!("{function}{kind}-{memory_mib}-{}", image.name),
                     image,
                     memory_mib,
@@ -429,7 +430,7 @@ fn define(
     })
 }
 
-/// What a reader of the results must know.
+/// Notes for readers of the results.
 fn notes(asked: &Asked, cold_by: ColdBy, account: &Account) -> Vec<String> {
     let mut notes = vec![
         match cold_by {
@@ -489,7 +490,7 @@ fn extent(definition: &Definition, asked: &Asked) -> Extent {
     }
 }
 
-/// The first call: whether the key does, and whether the quota is enough.
+/// The first call: checks that the key works and that the quota is enough.
 fn check_account(account: &Account, definition: &Definition) -> Result<(), Failed> {
     let left = account.concurrency_left_mib().map_err(|error| match error.is_interrupted() {
         true => Failed::Interrupted,
@@ -508,7 +509,7 @@ fn check_account(account: &Account, definition: &Definition) -> Result<(), Faile
     }
 }
 
-/// Steps as lines, samples as a bar on a terminal.
+/// Prints steps as lines, and samples as a progress bar on a terminal.
 struct Bar {
     progress: ProgressBar,
 }
@@ -533,7 +534,7 @@ impl Watcher for Bar {
 
     fn waiting(&mut self, how_long: Duration, why: &str) {
         let text = format!("waiting   {} s: {why}", how_long.as_secs_f64().ceil());
-        // On a terminal the line of the bar says it; elsewhere a log of short waits helps nobody.
+        // On a terminal the bar's line shows it; elsewhere a log of short waits does not help.
         if self.progress.is_hidden() && how_long >= WAIT_SAID {
             say(&text);
         }

@@ -1,15 +1,15 @@
-//! The frames of a WebSocket that passes by, as far as their heads say how the connection ends and
-//! how much goes through it. Bytes in, and no socket. RFC 6455, section 5.2.
+//! Observer of a relayed WebSocket's frames: it reads their heads to learn how the connection ends
+//! and how much data passes. Bytes in, and no socket. RFC 6455, section 5.2.
 
 use std::time::{Duration, Instant};
 
-/// A message at most, in bytes.
+/// Largest message, in bytes.
 pub const MAX_MESSAGE_BYTES: u64 = 256 << 10;
-/// What one side may send in a second, by the page; more is named once and not cut off, because
-/// nothing says what the platform does with it.
+/// What one side may send in a second, according to the page. The emulator reports an excess once
+/// and does not cut the connection, because no page states what the platform does.
 const MESSAGES_A_SECOND: u32 = 10;
 const BYTES_A_SECOND: u64 = 128 << 10;
-/// Who has ended a connection.
+/// The side that ended a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Side {
     /// The caller.
@@ -18,29 +18,29 @@ pub enum Side {
     Function,
 }
 
-/// No close frame came (RFC 6455, section 7.1.5).
+/// The connection ended without a close frame (RFC 6455, section 7.1.5).
 pub(crate) const ABNORMAL: u16 = 1006;
-/// A message is too big.
+/// A message is too large.
 pub(crate) const TOO_BIG: u16 = 1009;
 /// A close frame without a code.
 const NO_CODE: u16 = 1005;
 
-/// The frames of one direction, as far as their heads say something. What is no WebSocket is the
-/// other side's to refuse: nothing is read of it from then on.
+/// The frames of one direction. If the bytes are not a WebSocket, the other side must refuse them:
+/// the observer then reads no further.
 #[derive(Default)]
 pub(crate) struct Frames {
-    /// A head, or the content of a close frame, that is not complete.
+    /// An incomplete head, or the incomplete content of a close frame.
     partial: Vec<u8>,
-    /// Bytes of content that are still to come.
+    /// Bytes of content that have not passed yet.
     left: u64,
     message_bytes: u64,
     /// The close frame's code.
     pub(crate) end: Option<u16>,
-    /// A message was larger than may be.
+    /// Whether a message exceeded the limit.
     pub(crate) is_over: bool,
     /// Messages and bytes of the second that began then.
     second: Option<(Instant, u32, u64)>,
-    /// What of it was more than the platform says.
+    /// Which of them exceeded the platform's limit.
     pub(crate) too_fast: Option<&'static str>,
 }
 
@@ -101,7 +101,7 @@ impl Frames {
         }
         second.1 += messages;
         second.2 += bytes;
-        // One message of the largest size alone is more than a second's bytes.
+        // One message of the largest size alone exceeds a second's bytes.
         if second.1 > MESSAGES_A_SECOND {
             self.too_fast = Some("more than 10 messages a second");
         } else if second.1 > 1 && second.2 > BYTES_A_SECOND {
@@ -119,7 +119,7 @@ struct Head {
 }
 
 impl Head {
-    /// `None` if it is not complete.
+    /// Returns `None` if the head is incomplete.
     fn read(bytes: &[u8]) -> Option<Head> {
         let [first, second, rest @ ..] = bytes else { return None };
         let (content_bytes, rest) = match second & 0x7f {

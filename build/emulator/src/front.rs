@@ -1,7 +1,7 @@
-//! The address that callers talk to, HTTP/1.1 on loopback. An event function takes the event as the
-//! body of a POST to any path; a Web function gets requests as they come. The reply is the
-//! function's own, or the platform's error with its number as status; what became of the invocation
-//! stands beside it in one header field, [`OUTCOME`]. It is no copy of the cloud's own API.
+//! The emulator's address for callers, HTTP/1.1 on loopback. An event function takes the event as
+//! the body of a POST to any path; a Web function gets each request unchanged. The reply is the
+//! function's own, or the platform's error with its number as status; one more header field,
+//! [`OUTCOME`], describes the invocation. It does not imitate the cloud's own API.
 
 use crate::config::Mode;
 use crate::fields::{MODE, OUTCOME, SHOW, is_async};
@@ -19,34 +19,34 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Callers at once.
+/// Most callers at once.
 const MAX_CONNECTIONS: usize = 512;
-/// What a caller may still send after it was refused, in bytes, and for how long: who is not read
-/// to the end is reset, and loses the reply that says why.
+/// Bytes that a refused caller may still send, and the time limit for them: if the server closed
+/// before it had read them, the caller would get a reset and lose the reply with the reason.
 const MAX_DRAIN_BYTES: u64 = 64 << 20;
 const DRAIN_LIMIT: Duration = Duration::from_secs(5);
 
-/// What a caller learns beside the reply, as JSON in the field [`OUTCOME`].
+/// A report on the invocation for the caller, as JSON in the field [`OUTCOME`].
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InvocationReport {
     /// The invocation's id.
     pub request_id: String,
-    /// The platform's number for how it ended.
+    /// The platform's number for its result.
     pub status: u16,
-    /// Its words, if it failed.
+    /// The platform's message, if it failed.
     pub message: Option<String>,
-    /// How long the function took.
+    /// The function's duration.
     pub duration_us: u64,
     /// The largest resident set of the instance so far.
     pub memory_bytes: u64,
-    /// How much it may be.
+    /// The limit of that set.
     pub memory_limit_bytes: u64,
-    /// What starting an instance took, if one was started for it.
+    /// The parts of the cold start, if the invocation started an instance.
     pub cold: Option<Cold>,
-    /// The header fields that the function got.
+    /// The header fields that the function received.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub sent: Fields,
-    /// The status and header fields that it answered with.
+    /// The status and header fields of its answer.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub received: Fields,
 }
@@ -54,28 +54,28 @@ pub struct InvocationReport {
 /// A cold start's parts.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cold {
-    /// The image's bytes put into place.
+    /// Time to put the image's bytes into place.
     pub pull_us: u64,
-    /// From the decision to the program.
+    /// Time from the decision to the program's start.
     pub runtime_us: u64,
-    /// From the program's start to its listening.
+    /// Time from the program's start until it listens.
     pub function_us: u64,
 }
 
-/// The open address. Dropping it closes it.
+/// The open listener. Dropping it closes it.
 pub struct Front {
     address: SocketAddr,
     listener: Arc<TcpListener>,
-    /// By number: a connection that was reset no longer knows its peer.
+    /// By number, because a connection that was reset no longer knows its peer.
     connections: Arc<Mutex<BTreeMap<u64, TcpStream>>>,
     closing: Arc<AtomicBool>,
 }
 
 impl Front {
-    /// Opens it.
+    /// Opens the listener.
     ///
     /// # Errors
-    /// The address is taken, or is none of this machine's.
+    /// If the address is in use or does not belong to this machine.
     pub fn open(address: SocketAddr, platform: Arc<Platform>) -> io::Result<Front> {
         let listener = Arc::new(TcpListener::bind(address)?);
         let front = Front {
@@ -111,12 +111,12 @@ impl Front {
         Ok(front)
     }
 
-    /// Where it is; the port that was found if none was named.
+    /// The address, with the chosen port if the caller named none.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// How many callers are connected.
+    /// Number of connected callers.
     pub fn connections(&self) -> usize {
         lock(&self.connections).len()
     }
@@ -180,7 +180,7 @@ fn serve(stream: TcpStream, peer: IpAddr, platform: &Platform) {
 }
 
 /// How long the WebSocket that a request asks for may be silent; `None` if it asks for none, or if
-/// the function takes none: then it is a request like any other.
+/// the function accepts none: the request is then an ordinary one.
 fn idle_of_a_websocket(request: &Request, platform: &Platform) -> Option<Duration> {
     let config = platform.config();
     if !is_handshake(&request.headers) || config.mode != Mode::Web {
@@ -195,7 +195,7 @@ fn idle_of_a_websocket(request: &Request, platform: &Platform) -> Option<Duratio
     config.websocket_idle
 }
 
-/// Reads what a refused caller still sends, to its end or a bound.
+/// Reads what a refused caller still sends, to its end or to the limit.
 fn drain(stream: &mut TcpStream) {
     // nothing more will come, so that a caller need not wait
     let _ = stream.shutdown(Shutdown::Write);
@@ -213,7 +213,7 @@ fn drain(stream: &mut TcpStream) {
     }
 }
 
-/// Why a function of this type is not called the other way, and what to do.
+/// Why this kind of call does not suit the function's type, and what to do.
 pub fn other_mode(mode: Mode) -> String {
     let (other, instead) = match mode {
         Mode::Event => {
@@ -255,7 +255,7 @@ fn answer(request: Request, peer: IpAddr, platform: &Platform) -> Reply {
     report(&platform.invoke_from(request, Some(peer)), platform, show)
 }
 
-/// The function's reply or the platform's, and what there is to tell.
+/// The reply of the function or the platform, with the report.
 fn report(outcome: &InvocationResult, platform: &Platform, show: bool) -> Reply {
     let config = platform.config();
     let us =
@@ -282,8 +282,7 @@ fn report(outcome: &InvocationResult, platform: &Platform, show: bool) -> Reply 
         }
     }
     let reply = match &outcome.reply {
-        // An event's result: of the function's header fields only the kind of the body reaches the
-        // caller.
+        // An event's result: of the function's header fields the caller gets only the body's type.
         Some(reply) if config.mode == Mode::Event => {
             let kind = field(&reply.headers, "content-type").unwrap_or("application/octet-stream");
             Reply::new(outcome.verdict.status(), kind, reply.body.clone())
@@ -295,7 +294,7 @@ fn report(outcome: &InvocationResult, platform: &Platform, show: bool) -> Reply 
 }
 
 fn with_report(mut reply: Reply, report: &InvocationReport) -> Reply {
-    // JSON escapes line ends, so this is one field whatever a message holds.
+    // JSON escapes line ends, so this is one field whatever a message contains.
     reply.headers.push((OUTCOME.into(), serde_json::to_string(report).unwrap_or_default()));
     reply
 }

@@ -1,6 +1,6 @@
-//! A WebSocket on its way through the platform: bytes go both ways as they come, and frames' heads
-//! are read along, because how the connection ends and how long it is silent decide what the
-//! invocation comes to. Platform page 583/44842; what it does not say is decided here, and said so.
+//! Relay of a WebSocket through the emulated platform: it passes bytes on in both directions and
+//! observes the frames' heads, because the kind of end and the silence decide the invocation's
+//! result. Platform page 583/44842; where the page is silent, this file decides and states so.
 
 use crate::frames::{ABNORMAL, Frames, Side, TOO_BIG};
 use crate::verdict::InvocationVerdict;
@@ -9,13 +9,13 @@ use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::time::{Duration, Instant};
 
-/// What is on its way in one direction at most, in bytes.
+/// Most bytes in transit in one direction.
 const PIPE_BYTES: usize = 64 << 10;
-/// How long a side that was told of the end may take to end its connection.
+/// How long a side may take to end its connection after the end of the other.
 const END_GRACE: Duration = Duration::from_secs(2);
 
-/// How a connection has ended, in the platform's words. 1000, 1010 from the client and 1011 from
-/// the function are success.
+/// How a connection ended, in the platform's terms. 1000, 1010 from the client and 1011 from the
+/// function are success.
 fn verdict_of(side: Side, code: u16) -> InvocationVerdict {
     match (side, code) {
         (_, 1000) | (Side::Client, 1010) | (Side::Function, 1011) => InvocationVerdict::Success,
@@ -23,31 +23,31 @@ fn verdict_of(side: Side, code: u16) -> InvocationVerdict {
     }
 }
 
-/// What else has to be seen to while a connection lasts: the instance's.
+/// The instance's checks while a connection lasts.
 pub(crate) trait Beside {
-    /// How long may be waited before memory is looked at.
+    /// Longest wait until the next check of the memory.
     fn look_again_within(&self, time: Duration) -> Duration;
-    /// Looks at the memory where no cgroup does; ends the instance if it is too much.
+    /// Checks the memory where no cgroup does; ends the instance if it uses too much.
     fn ended_over_memory(&self) -> bool;
-    /// What it means that a connection ended without a word, if the process has ended.
+    /// The result if a connection ended without a close frame because the process ended.
     fn end_of_connection(&self) -> Option<InvocationVerdict>;
 }
 
-/// The two connections, and the times that hold for them.
+/// The two connections and their time limits.
 pub(crate) struct Relay<'r> {
     pub client: &'r TcpStream,
     pub function: &'r TcpStream,
     pub instance: &'r dyn Beside,
-    /// Nothing has been said by either for so long: the platform cuts, 455.
+    /// Longest silence of both sides; the platform then ends the connection with 455.
     pub idle: Duration,
-    /// When the execution time is over, 433.
+    /// End of the execution time; the result is then 433.
     pub deadline: Instant,
     pub timeout: Duration,
 }
 
 impl Relay<'_> {
-    /// Passes on until it is over: what that comes to, and what a line should name. Both
-    /// connections are at their end then.
+    /// Relays until the connection is over; returns the result, and what the log line should name.
+    /// Both connections have then ended.
     pub(crate) fn run(
         &self,
         from_client: Vec<u8>,
@@ -98,7 +98,8 @@ impl Relay<'_> {
             };
             let wanted = self.instance.look_again_within(until.saturating_duration_since(now));
             let [client, function] = [lanes[0].wants(&lanes[1]), lanes[1].wants(&lanes[0])];
-            // One that is waited for in no way would tell of its end again and again.
+            // If poll(2) got a socket without events, it would report the socket's end again and
+            // again.
             let mut fds: Vec<_> = [(self.client, client), (self.function, function)]
                 .into_iter()
                 .filter(|(_, wants)| !wants.is_empty())
@@ -122,7 +123,7 @@ impl Relay<'_> {
                 let end = lane.frames.end.or_else(|| lane.has_ended.then_some(ABNORMAL));
                 if let (Some(code), None) = (end, &ended) {
                     let verdict = match (lane.side, code) {
-                        // Its process may be why.
+                        // The end of its process may be the cause.
                         (Side::Function, ABNORMAL) => self.instance.end_of_connection(),
                         _ => None,
                     };
@@ -144,7 +145,7 @@ struct Lane<'r> {
     side: Side,
     waiting: Vec<u8>,
     has_ended: bool,
-    /// The other side takes no more.
+    /// Whether the other side accepts no more bytes.
     is_broken: bool,
     has_shut: bool,
     frames: Frames,
@@ -167,7 +168,7 @@ impl<'r> Lane<'r> {
         self.is_broken || self.has_ended && self.waiting.is_empty()
     }
 
-    /// What is waited for at its reading end, where `other` writes.
+    /// The events to wait for at its reading end; `other` writes to it.
     fn wants(&self, other: &Lane<'_>) -> PollFlags {
         let mut wants = PollFlags::empty();
         if !self.has_ended && self.waiting.is_empty() {
@@ -179,7 +180,7 @@ impl<'r> Lane<'r> {
         wants
     }
 
-    /// Whether something was said.
+    /// Whether it passed any bytes.
     fn pass_on(&mut self) -> bool {
         let mut has_moved = false;
         if self.waiting.is_empty() && !self.has_ended {

@@ -7,7 +7,7 @@ use crate::rootfs::{Attributes, Node, Rootfs};
 use std::io;
 use std::sync::Arc;
 
-/// Where one COPY copies to, and as whose.
+/// Destination and owner of one COPY.
 pub(super) struct Target<'a> {
     pub(super) rootfs: &'a mut Rootfs,
     pub(super) destination: &'a str,
@@ -40,7 +40,7 @@ impl Target<'_> {
         let name = source.rsplit('/').next().unwrap_or(source);
         match entry {
             ContextEntry::Folder => {
-                // One that is there already keeps its owner.
+                // An existing folder keeps its owner.
                 if !self.rootfs.is_folder(destination) {
                     self.put(destination, Node::Folder { mode: 0o755 })?;
                 }
@@ -64,7 +64,7 @@ impl Target<'_> {
         }
     }
 
-    /// Copies what is at `source` to exactly `destination`; links are copied as links.
+    /// Copies `source` to exactly `destination`; copies a link as a link.
     fn copy_below(
         &mut self,
         context: &dyn BuildContext,
@@ -82,7 +82,7 @@ impl Target<'_> {
                 self.put_as(destination, Node::File { executable, content }, mode)
             }
             Some(ContextEntry::Symlink { target }) => {
-                // a link has an owner, and no mode that counts
+                // A link has an owner; its mode has no effect.
                 self.put_as(destination, Node::Symlink { target }, None)
             }
             Some(ContextEntry::Folder) => {
@@ -107,7 +107,7 @@ impl Target<'_> {
         Ok(self.rootfs.insert_as(path, node, attributes)?)
     }
 
-    /// The mode that `--chmod` gives `node`, if the recipe has it.
+    /// The mode that `--chmod` gives `node`, if the recipe has the flag.
     fn mode_of(&self, node: &Node) -> Option<u32> {
         let is_folder = matches!(node, Node::Folder { .. });
         self.mode.map(|change| change.apply(node.mode(), is_folder))

@@ -1,7 +1,7 @@
-//! Keywords: the instructions that a recipe may have, and Docker's that it may not. Docker's
-//! Dockerfile reference, "Overview".
+//! Keywords of a recipe: the supported instructions, and Docker's that a recipe must not have.
+//! Docker's Dockerfile reference, "Overview".
 
-/// Defines the enum together with what each variant has, so that neither can miss a variant.
+/// Defines the enum together with the data of each variant, so that no variant lacks any.
 macro_rules! keywords {
     ($($(#[$documentation:meta])* $variant:ident $name:literal),+ $(,)?) => {
         /// An instruction that is understood.
@@ -14,7 +14,7 @@ macro_rules! keywords {
             /// All of them, in the order in which messages list them.
             pub const ALL: &[Keyword] = &[$(Keyword::$variant),+];
 
-            /// As it is written in a recipe, in upper case.
+            /// The keyword in a recipe, in upper case.
             pub const fn name(self) -> &'static str {
                 match self {
                     $(Keyword::$variant => $name),+
@@ -25,15 +25,15 @@ macro_rules! keywords {
 }
 
 keywords! {
-    /// Begins the one stage.
+    /// Begins the only stage.
     From "FROM",
     /// Files and folders of the context.
     Copy "COPY",
     /// Variables of the program.
     Env "ENV",
-    /// Whom the program runs as.
+    /// The user of the program.
     User "USER",
-    /// Where it starts; the folder is made.
+    /// The working directory, which the build creates.
     WorkDir "WORKDIR",
     /// Ports.
     Expose "EXPOSE",
@@ -46,12 +46,12 @@ keywords! {
 }
 
 impl Keyword {
-    /// The keyword that is written so; `name` is in upper case.
+    /// The keyword with this name; `name` is in upper case.
     pub fn parse(name: &str) -> Option<Keyword> {
         Keyword::ALL.iter().copied().find(|keyword| keyword.name() == name)
     }
 
-    /// The name nearest to what was written, if it can have been meant.
+    /// The nearest keyword to a misspelled one, if it is near enough.
     pub fn near(written: &str) -> Option<&'static str> {
         let distances = Keyword::ALL
             .iter()
@@ -65,7 +65,7 @@ impl Keyword {
     }
 }
 
-/// Why an instruction of Docker's has no place in a recipe, and what to do; `None` for words that
+/// Why a recipe must not have an instruction of Docker's, and what to do; `None` for words that
 /// Docker does not know either.
 pub(super) fn unsupported(name: &str) -> Option<&'static str> {
     Some(match name {
@@ -91,7 +91,7 @@ mod tests {
     use super::*;
     use crate::recipe::Recipe;
 
-    /// A valid argument. A new keyword has to be given one here before this compiles.
+    /// A valid argument. A new keyword needs one here before this compiles.
     fn example(keyword: Keyword) -> &'static str {
         match keyword {
             Keyword::From => "scratch",
@@ -105,7 +105,7 @@ mod tests {
         }
     }
 
-    /// Once a keyword that was known but not handled was taken for CMD.
+    /// An earlier version handled a known keyword without a case as CMD.
     #[test]
     fn each_keyword_means_something_of_its_own() {
         let nothing = Recipe::parse("FROM scratch\n").expect("a recipe");

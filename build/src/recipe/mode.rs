@@ -1,29 +1,30 @@
-//! The mode of `COPY --chmod`: octal (`0755`) or symbolic (`u+x,go-w`). It is a change that is
-//! applied to the mode a file has without it. POSIX.1-2017, chmod, "Extended Description"; where
-//! chmod(1) and BuildKit differ, the word is refused.
+//! The mode of `COPY --chmod`: octal (`0755`) or symbolic (`u+x,go-w`). It changes the mode that a
+//! file has without it. POSIX.1-2017, chmod, "Extended Description"; it refuses a text for which
+//! chmod(1) and BuildKit differ.
 
-/// The file creation mask that counts where a clause names nobody: Docker Engine's own.
+/// The file creation mask for a clause without a user class: Docker Engine's own.
 const UMASK: u32 = 0o022;
 const SET_USER_ID: u32 = 0o4000;
 const SET_GROUP_ID: u32 = 0o2000;
 const STICKY: u32 = 0o1000;
 
-/// What `--chmod` does to a mode.
+/// The effect of `--chmod` on a mode.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ModeChange(Change);
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Change {
-    /// An octal number: the mode, whatever it was.
+    /// An octal number, which replaces the mode.
     Set(u32),
-    /// A list of clauses, in the order in which they are carried out.
+    /// A list of clauses, applied in order.
     Clauses(Vec<Clause>),
 }
 
-/// `go-w`: whose bits, what is done to them, and with which.
+/// One clause such as `go-w`: the class, the operation and the bits.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Clause {
-    /// The bits of user, group and others that are named (0o7777 at most); `None` for nobody.
+    /// The bits of the named classes user, group and others (0o7777 at most); `None` if none is
+    /// named.
     whose: Option<u32>,
     operation: Operation,
     bits: Bits,
@@ -38,10 +39,10 @@ enum Operation {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Bits {
-    /// `rwxst`, for user, group and others alike; `X` adds what `x` does to folders and to what
-    /// somebody may execute already.
+    /// `rwxst`, for user, group and others alike; `X` has the effect of `x` for folders and for
+    /// files that anybody may already execute.
     Letters { bits: u32, or_search: bool },
-    /// `u`, `g` or `o`: the three bits that these have, by how far left they stand.
+    /// `u`, `g` or `o`: the three bits of this class, by their shift to the left.
     Of { shift: u32 },
 }
 
@@ -49,7 +50,7 @@ impl ModeChange {
     /// Reads an octal mode of at most 7777 or a list of symbolic clauses.
     ///
     /// # Errors
-    /// What is wrong with it, and what to write.
+    /// States what is wrong and what to write.
     pub(super) fn parse(text: &str) -> Result<ModeChange, String> {
         if text.starts_with(|first: char| first.is_ascii_digit()) {
             let is_octal = text.bytes().all(|byte| (b'0'..=b'7').contains(&byte));
@@ -71,12 +72,12 @@ impl ModeChange {
         Ok(ModeChange(Change::Clauses(clauses)))
     }
 
-    /// The permission bits of what had `mode` and is a folder or not.
+    /// The new permission bits of a file or folder that had `mode`.
     pub(super) fn apply(&self, mode: u32, is_folder: bool) -> u32 {
         match &self.0 {
             Change::Set(mode) => *mode,
             Change::Clauses(clauses) => {
-                // `X` looks at the mode before any change
+                // `X` depends on the mode before any change.
                 let is_searched = is_folder || mode & 0o111 != 0;
                 clauses.iter().fold(mode, |mode, clause| clause.apply(mode, is_searched))
             }
@@ -96,13 +97,14 @@ impl Clause {
         match self.operation {
             Operation::Add => mode | bits,
             Operation::Remove => mode & !bits,
-            // Without a name all are emptied, the mask or not; the sticky bit goes with `t` alone.
+            // Without a class it clears all bits, regardless of the mask; only `t` changes the
+            // sticky bit.
             Operation::Assign => mode & !(self.whose.unwrap_or(0o7777) & !STICKY) | bits,
         }
     }
 }
 
-/// Reads `ugo+rwx-w`: names, then at least one operation. Each operation is a clause.
+/// Parses `ugo+rwx-w`: classes, then at least one operation. Each operation is a clause.
 fn read_clause(text: &str, clauses: &mut Vec<Clause>) -> Result<(), String> {
     let names = text.len() - text.trim_start_matches(['u', 'g', 'o', 'a']).len();
     let (names, mut rest) = text.split_at(names);
@@ -146,10 +148,10 @@ fn read_bits(letters: &str, whose: Option<u32>, operation: Operation) -> Result<
             'w' => bits |= 0o222,
             'x' => bits |= 0o111,
             's' => bits |= SET_USER_ID | SET_GROUP_ID,
-            // chmod(1) gives `t` to others, BuildKit to user and group
+            // chmod(1) applies `t` to others, BuildKit to user and group.
             't' if whose.is_none_or(|whose| whose == 0o7777) => bits |= STICKY,
             't' => return Err("gives `t` to one of several; it is `+t` or `-t`".into()),
-            // BuildKit passes over it elsewhere
+            // BuildKit ignores it elsewhere.
             'X' if operation == Operation::Add => or_search = true,
             'X' => return Err("has an `X` that does not follow a `+`".into()),
             'u' | 'g' | 'o' => return Err(format!("mixes `{letter}` with other letters")),

@@ -1,6 +1,6 @@
-//! The owner of `COPY --chown`: numbers, or names that the image's own /etc/passwd and /etc/group
-//! know. It asks no user database of this machine. passwd(5), group(5); names mean what they mean
-//! to BuildKit.
+//! The owner of `COPY --chown`: numbers, or names from the image's own /etc/passwd and /etc/group.
+//! It queries no user database of this machine. passwd(5), group(5); names have the same meaning as
+//! in BuildKit.
 
 use crate::rootfs::{Node, Rootfs};
 use std::sync::Arc;
@@ -12,7 +12,7 @@ const GROUP: &str = "/etc/group";
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Owner {
     user: Id,
-    /// Without it: the user's own group of /etc/passwd, or the number of a user who is one.
+    /// If absent: the user's own group in /etc/passwd, or the same number if the user is a number.
     group: Option<Id>,
 }
 
@@ -26,7 +26,7 @@ impl Owner {
     /// Reads `UID`, `UID:GID`, `NAME` or `NAME:NAME`.
     ///
     /// # Errors
-    /// What is wrong with it, and what to write.
+    /// States what is wrong and what to write.
     pub(super) fn parse(text: &str) -> Result<Owner, String> {
         let id = |part: &str| match part.parse::<u32>() {
             // 4294967295 is what the kernel takes for "leave it as it is"
@@ -51,11 +51,11 @@ impl Owner {
         }
     }
 
-    /// User id and group id, in an image whose files are those of `rootfs`, with those of `extra`
-    /// over them.
+    /// User id and group id, in an image with the files of `rootfs`, where those of `extra` take
+    /// precedence.
     ///
     /// # Errors
-    /// A name that the image's files do not know, and what to do.
+    /// A name that the image's files do not contain, and what to do.
     pub(super) fn resolve(
         &self,
         rootfs: &Rootfs,
@@ -114,8 +114,8 @@ fn line_of(text: &str, name: &str) -> Option<(u32, Option<u32>)> {
     })
 }
 
-/// A name as useradd(8) takes it, a little wider; no number, and nothing that /etc/passwd cannot
-/// hold.
+/// A name as useradd(8) accepts it, or slightly wider; not a number, and nothing that /etc/passwd
+/// cannot hold.
 fn is_name(part: &str) -> bool {
     let begins = part.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_');
     let is_in_name = |c: char| c.is_ascii_alphanumeric() || "_.-$".contains(c);

@@ -9,10 +9,10 @@ use crate::instruction::Instruction;
 use crate::rootfs::normalize;
 use crate::words;
 
-/// The flags of COPY, and what follows them.
+/// The flags of COPY, and its arguments.
 type CopyFlags<'a> = (Option<Owner>, Option<ModeChange>, &'a str);
 
-/// A recipe in the making.
+/// A recipe under construction.
 pub(super) struct Parser {
     pub recipe: Recipe,
     escape: char,
@@ -20,15 +20,15 @@ pub(super) struct Parser {
 }
 
 impl Parser {
-    /// Nothing taken in yet; words are escaped by `escape`.
+    /// An empty recipe; `escape` is the escape character.
     pub fn new(escape: char) -> Parser {
         let mut parser = Parser { recipe: Recipe::default(), escape, seen_from: false };
-        // Docker Engine's default comes first, and a recipe's own PATH takes its place in the list.
+        // Docker Engine's default comes first; a recipe's own PATH replaces it in the list.
         parser.set_env("PATH".into(), DEFAULT_PATH.into());
         parser
     }
 
-    /// Takes the next instruction in.
+    /// Parses the next instruction.
     pub fn take(&mut self, instruction: &Instruction) -> Result<(), Problem> {
         let keyword =
             Keyword::parse(&instruction.keyword).ok_or_else(|| refused(&instruction.keyword))?;
@@ -68,7 +68,7 @@ impl Parser {
                 Ok(())
             }
             Keyword::Env => {
-                // Values see what held before this line, as in Docker.
+                // A value sees the variables from before this line, as in Docker.
                 for (name, value) in self.pairs(rest).map_err(argument)? {
                     self.set_env(name, value);
                 }
@@ -142,7 +142,7 @@ impl Parser {
         Ok(())
     }
 
-    /// The flags of COPY, and what follows them.
+    /// Parses the flags of COPY, and its arguments.
     fn copy_flags<'a>(&self, mut rest: &'a str) -> Result<CopyFlags<'a>, String> {
         let (mut owner, mut mode) = (None, None);
         while rest.starts_with("--") {
@@ -152,7 +152,7 @@ impl Parser {
             match name {
                 "--chown" => owner = Some(Owner::parse(&self.expand(value)?)?),
                 "--chmod" => mode = Some(ModeChange::parse(&self.expand(value)?)?),
-                // there is one layer, and nothing below it to be independent of
+                // There is only one layer, so there is nothing below it to be independent of.
                 "--link" if matches!(value, "" | "true" | "false") => {}
                 _ => {
                     return Err(format!(
@@ -200,7 +200,7 @@ impl Parser {
     }
 }
 
-/// Whether a path has more `..` than folders to leave, at any point.
+/// Whether a path climbs above its start at any point.
 fn climbs(path: &str) -> bool {
     let mut depth = 0_i64;
     path.split('/').any(|part| {
@@ -249,7 +249,7 @@ fn json_strings(text: &str) -> Option<Vec<String>> {
     serde_json::from_str(text).ok()
 }
 
-/// What is wrong with a keyword that is not known.
+/// The error for an unknown keyword.
 fn refused(keyword: &str) -> Problem {
     if let Some(why) = unsupported(keyword) {
         return Problem::Unsupported { keyword: keyword.to_owned(), why };

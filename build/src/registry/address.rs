@@ -1,10 +1,11 @@
-//! Addresses in a registry's replies: which are on this machine, which have the same origin, and
-//! what a relative one means. It opens no connection. RFC 3986, section 5; RFC 6454 (origin).
+//! Addresses in a registry's replies: whether one is on this machine, whether two have the same
+//! origin, and how a relative one resolves. It opens no connection. RFC 3986, section 5; RFC 6454
+//! (origin).
 
 use std::net::IpAddr;
 use ureq::http::Uri;
 
-/// Scheme, host and port: where credentials may go that were meant for another address of it.
+/// Scheme, host and port. Credentials for one address may go to another address of the same origin.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Origin {
     pub(super) is_https: bool,
@@ -15,7 +16,7 @@ pub(super) struct Origin {
 
 impl Origin {
     /// The origin of an absolute `http` or `https` address; `None` for anything else, and for one
-    /// that names a user, which no registry does and which misleads a reader about the host.
+    /// with a user name, which no registry uses and which hides the real host from a reader.
     pub(super) fn of(uri: &Uri) -> Option<Origin> {
         let is_https = match uri.scheme_str()? {
             "https" => true,
@@ -42,7 +43,7 @@ pub(super) fn is_loopback(host: &str) -> bool {
         || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
 
-/// `HOST:PORT` as its two parts.
+/// Splits `HOST:PORT` into its two parts.
 pub(super) fn split_port(host: &str) -> (&str, Option<u16>) {
     match host.rsplit_once(':') {
         // `::1` has colons and no port
@@ -53,7 +54,7 @@ pub(super) fn split_port(host: &str) -> (&str, Option<u16>) {
     }
 }
 
-/// An address that stands in a `Location` or `realm`, relative to the request that it answers.
+/// Resolves an address from a `Location` or `realm`, relative to the request that it answers.
 pub(super) fn join(base: &Uri, location: &str) -> Option<Uri> {
     if location.contains('\\') || location.bytes().any(|byte| byte <= b' ' || byte == 0x7f) {
         return None;

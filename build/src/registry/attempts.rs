@@ -3,17 +3,17 @@
 
 use std::time::{Duration, SystemTime};
 
-/// How often one request is sent without progress.
+/// Number of attempts for one request without progress.
 const MAX_ATTEMPTS: u32 = 5;
-/// The wait before the second attempt; it doubles from then on.
+/// The wait before the second attempt; each further wait is twice as long.
 const FIRST_WAIT: Duration = Duration::from_millis(250);
-/// The longest wait that a registry may ask for.
+/// The longest wait that the client accepts from a registry.
 pub(super) const MAX_WAIT: Duration = Duration::from_secs(60);
 
-/// A transfer that moves this many bytes starts counting its failures anew.
+/// A transfer that moves this many bytes resets its count of failures.
 pub(super) const WORTHWHILE_BYTES: u64 = 1 << 20;
 
-/// How often a request has failed, and what is waited until the next attempt.
+/// Number of failures of a request, and the wait before the next attempt.
 pub(super) struct Attempts {
     failed: u32,
 }
@@ -23,8 +23,8 @@ impl Attempts {
         Attempts { failed: 0 }
     }
 
-    /// Counts a failure. Returns how long to wait before the next attempt, or `None` when the last
-    /// one was made, or the registry asks for a longer wait than anybody has.
+    /// Counts a failure. Returns how long to wait before the next attempt, or `None` if there is
+    /// none left or the registry asks for too long a wait.
     pub(super) fn fail(&mut self, asked: Option<Duration>) -> Option<Duration> {
         self.failed += 1;
         if self.failed >= MAX_ATTEMPTS || asked.is_some_and(|asked| asked > MAX_WAIT) {
@@ -34,8 +34,8 @@ impl Attempts {
         Some(asked.map_or(own, |asked| asked.max(own / 2)))
     }
 
-    /// Forgets the failures before bytes that have arrived: a long transfer over a bad line fails
-    /// often and gets there.
+    /// Resets the failures after bytes have arrived: a long transfer over a bad line fails often
+    /// and still completes.
     pub(super) fn progress(&mut self) {
         self.failed = 0;
     }
@@ -45,7 +45,7 @@ impl Attempts {
     }
 }
 
-/// Whether a status may change by waiting: too many requests, a time-out, a server's own fault.
+/// Whether a status may change with time: too many requests, a time-out, a server error.
 pub(super) fn is_passing(status: u16) -> bool {
     matches!(status, 408 | 425 | 429 | 500..=504 | 520..=530)
 }

@@ -1,7 +1,7 @@
 //! Challenges of a registry: the field `WWW-Authenticate`. It sends nothing itself. RFC 9110,
 //! section 11.6.1; Docker's "Token Authentication".
 
-/// One challenge that can be met.
+/// A supported challenge.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Challenge {
     /// A token from `realm`.
@@ -10,8 +10,8 @@ pub(super) enum Challenge {
     Basic,
 }
 
-/// The challenges of all `WWW-Authenticate` headers, in their order; others than Bearer and Basic
-/// are left out.
+/// The challenges of all `WWW-Authenticate` headers, in their order, without schemes other than
+/// Bearer and Basic.
 pub(super) fn parse<'a>(headers: impl Iterator<Item = &'a str>) -> Vec<Challenge> {
     headers.flat_map(parse_header).collect()
 }
@@ -55,14 +55,14 @@ fn parse_header(header: &str) -> Vec<Challenge> {
     challenges.collect()
 }
 
-/// A token (RFC 9110, section 5.6.2) and what follows it.
+/// A token (RFC 9110, section 5.6.2) and the text after it.
 fn token(text: &str) -> (&str, &str) {
     let is_token = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
     text.split_at(text.find(|c| !is_token(c)).unwrap_or(text.len()))
 }
 
-/// A quoted string or a token, and what follows it. A token is read leniently, up to a comma or a
-/// blank, because realms have been seen without quotes.
+/// A quoted string or a token, and the text after it. The parser accepts a token up to a comma or a
+/// blank, because some registries send realms without quotes.
 fn value(text: &str) -> (String, &str) {
     let Some(quoted) = text.strip_prefix('"') else {
         let end = text.find([',', ' ', '\t']).unwrap_or(text.len());

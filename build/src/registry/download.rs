@@ -1,6 +1,6 @@
-//! Download of a blob into an unnamed file: never more bytes than promised, resumed where the
-//! connection broke, its digest verified. OCI distribution-spec 1.1, "Pulling blobs"; RFC 9110,
-//! section 14 (Range).
+//! Download of a blob into an unnamed file: it accepts no more bytes than promised, resumes after a
+//! broken connection, and verifies the digest. OCI distribution-spec 1.1, "Pulling blobs"; RFC
+//! 9110, section 14 (Range).
 
 use super::attempts::{Attempts, WORTHWHILE_BYTES};
 use super::error::RegistryError;
@@ -44,14 +44,14 @@ pub(super) fn pull(
         if lied {
             return Err(link.step(&step, why));
         }
-        // Damaged on the way, perhaps: once more from the start.
+        // The transfer may have damaged it: try once more from the start.
         lied = true;
         spool.restart(transfer)?;
         link.wait(&step, &mut attempts, Trouble::passing(why))?;
     }
 }
 
-/// What has arrived.
+/// The part that has arrived.
 struct Spool {
     file: File,
     hasher: Sha256,
@@ -72,7 +72,7 @@ impl Spool {
     }
 }
 
-/// One request, for what is missing.
+/// Sends one request for the missing part.
 fn fetch(
     link: &Link,
     step: &str,
@@ -90,7 +90,7 @@ fn fetch(
     match reply.status() {
         206 if begins_at(reply.header(header::CONTENT_RANGE), spool.filled) => {}
         200 if spool.filled == 0 => {}
-        // It sends all of it again, or something else than was asked for.
+        // The registry sends the whole blob again, or a part other than the requested one.
         200 => spool.restart(transfer)?,
         206 | 416 if spool.filled > 0 => {
             spool.restart(transfer)?;

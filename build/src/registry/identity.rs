@@ -1,7 +1,7 @@
-//! The certificate that a client shows to a registry which asks for one: `NAME.cert` with its
-//! `NAME.key` in the host's folder of Docker or podman. It is read when a server asks, and not
-//! before: a key that only root may read stops nobody whose registry does not want it. RFC 8446,
-//! section 4.3.2; Docker's documentation, "Verify repository client with certificates".
+//! Client certificate for a registry that requests one: `NAME.cert` with its `NAME.key` in the
+//! host's folder of Docker or podman. The client reads it only when a server asks: so a key that
+//! only root may read causes no error for a registry that does not want it. RFC 8446, section
+//! 4.3.2; Docker's documentation, "Verify repository client with certificates".
 
 use rustls::SignatureScheme;
 use rustls::client::ResolvesClientCert;
@@ -17,17 +17,17 @@ use std::sync::{Arc, OnceLock};
 /// The largest file of a certificate or a key, in bytes.
 const MAX_FILE_BYTES: u64 = 1 << 20;
 
-/// What is shown to one host.
+/// The client certificate for one host.
 #[derive(Debug)]
 pub(super) struct Identity {
     /// The first certificate in the host's folders.
     path: Option<PathBuf>,
     provider: Arc<CryptoProvider>,
-    /// Filled when the server has asked.
+    /// Set after the server has asked.
     shown: OnceLock<Result<Arc<CertifiedKey>, Lack>>,
 }
 
-/// Why nothing was shown.
+/// Why the client sent no certificate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Lack {
     Nothing,
@@ -40,7 +40,7 @@ impl Identity {
         Identity { path, provider, shown: OnceLock::new() }
     }
 
-    /// What to tell who was refused: `None` when the server never asked.
+    /// An explanation for a refused user: `None` if the server never asked.
     pub(super) fn refused(&self) -> Option<String> {
         Some(match self.shown.get()? {
             Ok(_) => {
@@ -51,7 +51,7 @@ impl Identity {
         })
     }
 
-    /// What is missing, when the server has asked and nothing was shown.
+    /// What is missing, if the server asked and the client sent no certificate.
     pub(super) fn lack(&self) -> Option<String> {
         self.shown.get()?.as_ref().err().map(Lack::text)
     }
@@ -105,7 +105,7 @@ impl ResolvesClientCert for Identity {
     }
 }
 
-/// The content of a small file. It is never quoted: it may be a key.
+/// Reads a small file. No message quotes its content, because it may be a key.
 fn read(path: &Path) -> Result<Vec<u8>, String> {
     let open = || -> io::Result<Vec<u8>> {
         let mut text = Vec::new();

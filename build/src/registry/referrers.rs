@@ -8,23 +8,23 @@ use crate::image::{Descriptor, ImageError, media_type};
 use crate::json;
 use serde_json::{Value, json};
 
-/// The media type of a configuration that says nothing.
+/// The media type of an empty configuration.
 const EMPTY_TYPE: &str = "application/vnd.oci.empty.v1+json";
-/// The content of a configuration that says nothing.
+/// The content of an empty configuration.
 pub(super) const EMPTY: &[u8] = b"{}";
 
 /// A document about an image.
 #[derive(Clone, Debug)]
 pub struct Attachment {
-    /// What kind of document it is, as a media type.
+    /// Media type of the document's kind.
     pub artifact_type: &'static str,
-    /// The file's name, for people who list what there is.
+    /// The file's name, for lists that people read.
     pub title: &'static str,
     /// The document.
     pub bytes: Vec<u8>,
 }
 
-/// The manifest of `attachment`, about the image that `subject` describes.
+/// The manifest of `attachment`, with the image that `subject` describes.
 pub(super) fn manifest(subject: &Descriptor, attachment: &Attachment) -> Vec<u8> {
     json::canonical(&json!({
         "schemaVersion": 2,
@@ -50,8 +50,8 @@ pub(super) fn tag(subject: Digest) -> String {
     format!("sha256-{}", subject.hex())
 }
 
-/// The index under the fallback tag with `manifest` in it, which may be there already. `known` is
-/// the index so far.
+/// Adds `manifest` to the index under the fallback tag, unless it is there already. `known` is the
+/// current index.
 pub(super) fn index(
     known: Option<&[u8]>,
     manifest: &[u8],

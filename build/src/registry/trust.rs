@@ -1,6 +1,6 @@
-//! Trust in certificates, per registry: the system's, those of `--ca`, and those that Docker and
-//! podman keep for one host. A certificate that is itself given is trusted, whether it is an
-//! authority's or not. RFC 5280, section 6; Docker's documentation, "Verify repository client with
+//! Trusted certificates per registry: the system's, those of `--ca`, and those that Docker and
+//! podman keep for one host. The client trusts every given certificate itself, even if it is not an
+//! authority's. RFC 5280, section 6; Docker's documentation, "Verify repository client with
 //! certificates".
 
 use super::address;
@@ -25,20 +25,21 @@ use std::sync::{Arc, Mutex, OnceLock};
 /// The largest file of certificates, in bytes.
 const MAX_FILE_BYTES: u64 = 8 << 20;
 
-/// What is trusted beside the system's certificate authorities.
+/// Certificates and registries that are trusted in addition to the system's authorities.
 #[derive(Clone, Debug, Default)]
 pub struct Trust {
     /// PEM files whose certificates are trusted for every registry.
     pub ca: Vec<PathBuf>,
-    /// Registries (`HOST` or `HOST:PORT`) that may have any certificate, or speak plain HTTP.
+    /// Registries (`HOST` or `HOST:PORT`) whose certificate is not checked, or that may use plain
+    /// HTTP.
     pub insecure: Vec<String>,
-    /// Folders with a folder a host, which holds that host's authorities as `*.crt`, and what it is
-    /// shown as `*.cert` with its `*.key`.
+    /// Folders with one subfolder per host, which holds the host's authorities as `*.crt`, and
+    /// client certificates as `*.cert` with their `*.key`.
     pub folders: Vec<PathBuf>,
 }
 
 impl Trust {
-    /// The folders of Docker and podman, as the environment has them.
+    /// The folders of Docker and podman, as the environment states them.
     pub fn from_environment(
         variable: impl Fn(&str) -> Option<OsString>,
         home: Option<&Path>,
@@ -53,7 +54,7 @@ impl Trust {
     }
 
     /// Whether the user allows `host` (with or without a port) to be insecure. A name without a
-    /// port is meant for every port.
+    /// port covers every port.
     pub(super) fn is_insecure(&self, host: &str) -> bool {
         let (name, port) = address::split_port(host);
         self.insecure.iter().any(|allowed| {
@@ -64,14 +65,14 @@ impl Trust {
     }
 }
 
-/// TLS configurations, one a host, made when they are first needed.
+/// TLS configurations, one per host, created on first use.
 pub(super) struct Configurations {
     trust: Trust,
     system: OnceLock<Vec<CertificateDer<'static>>>,
     of_host: Mutex<HashMap<String, OfHost>>,
 }
 
-/// What one host gets.
+/// The TLS settings of one host.
 #[derive(Clone)]
 struct OfHost {
     config: Arc<ClientConfig>,
@@ -95,7 +96,7 @@ impl Configurations {
         }
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let verifier = Arc::new(self.verifier(host, &provider)?);
-        // As with Docker Engine: who may have any certificate is not shown ours.
+        // As in Docker Engine: a host whose certificate is not checked does not get ours.
         let shown = match self.trust.is_insecure(host) {
             true => None,
             false => self.files_of(host, "cert").into_iter().next(),
@@ -137,13 +138,12 @@ impl Configurations {
             certificates.extend(read(&path)?);
         }
         let mut roots = RootCertStore::empty();
-        // What cannot be an authority can still be the very certificate that is presented.
+        // A certificate that cannot be an authority may still be the server's own.
         roots.add_parsable_certificates(certificates.iter().cloned());
         Ok(Verifier { algorithms, trusted: Some(Trusted { roots, certificates }) })
     }
 
-    /// The files for `host` whose names end with `.EXTENSION`, a folder after the other, in the
-    /// order of their names.
+    /// The files for `host` whose names end with `.EXTENSION`, folder by folder, sorted by name.
     fn files_of(&self, host: &str, extension: &str) -> Vec<PathBuf> {
         if host.contains('/') || host.starts_with('.') {
             return Vec::new();
@@ -178,11 +178,11 @@ fn read(path: &Path) -> Result<Vec<CertificateDer<'static>>, RegistryError> {
     Ok(certificates)
 }
 
-/// Verifies a server's certificate: by its chain, or because it is itself one of the trusted.
+/// Verifies a server's certificate: by its chain, or because the certificate itself is trusted.
 #[derive(Debug)]
 struct Verifier {
     algorithms: WebPkiSupportedAlgorithms,
-    /// `None` for a registry that may have any certificate.
+    /// `None` for a registry whose certificate is not checked.
     trusted: Option<Trusted>,
 }
 
@@ -212,9 +212,9 @@ impl ServerCertVerifier for Verifier {
         );
         match chain {
             Ok(()) => {}
-            // webpki looks at the validity period before it looks for an issuer, and before it
-            // refuses an authority's certificate as a server's: with these two errors the period
-            // is fine, and the one question left is whether the certificate itself is trusted.
+            // webpki checks the validity period before it looks for an issuer and before it refuses
+            // an authority's certificate as a server's: so with these two errors the period is
+            // valid, and it remains to check whether the certificate itself is trusted.
             Err(error)
                 if is_about_the_issuer(&error)
                     && trusted.certificates.iter().any(|known| known == end_entity) => {}

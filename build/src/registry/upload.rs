@@ -12,17 +12,17 @@ use std::io::{self, Read};
 use ureq::http::header::{self, HeaderName};
 use ureq::http::{Method, Uri};
 
-/// A blob of at most this many bytes is sent in one request, which ends the upload.
+/// The client sends a blob of at most this many bytes in one request, which ends the upload.
 const SINGLE_BYTES: u64 = 4 << 20;
-/// The size of a piece, in bytes, for a registry that refuses a whole blob in one.
+/// The size of a chunk, in bytes, for a registry that refuses a whole blob in one request.
 const PIECE_BYTES: u64 = 8 << 20;
-/// The largest piece that a registry may ask for at least, in bytes.
+/// Upper bound of the minimum chunk size that a registry may request, in bytes.
 const MAX_PIECE_BYTES: u64 = 512 << 20;
 
 const CHUNK_MIN_LENGTH: HeaderName = HeaderName::from_static("oci-chunk-min-length");
 const CONTENT_DIGEST: HeaderName = HeaderName::from_static("docker-content-digest");
 
-/// Where a blob's bytes are.
+/// Source of a blob's bytes.
 #[derive(Clone, Copy)]
 pub(super) enum Source<'a> {
     Bytes(&'a [u8]),
@@ -30,8 +30,7 @@ pub(super) enum Source<'a> {
 }
 
 impl<'a> Source<'a> {
-    /// A reader from the first byte on, which fails instead of ending when they are not those of
-    /// the digest.
+    /// A reader from the first byte on. It fails at the end if the bytes do not match the digest.
     fn open(self) -> io::Result<Box<dyn Read + 'a>> {
         Ok(match self {
             Source::Bytes(bytes) => Box::new(bytes),
@@ -46,12 +45,12 @@ pub(super) struct Upload<'a> {
     pub(super) digest: Digest,
     pub(super) size_bytes: u64,
     pub(super) source: Source<'a>,
-    /// Repositories of the same registry that may have the blob.
+    /// Repositories of the same registry that may already have the blob.
     pub(super) mount_from: &'a [String],
     pub(super) transfer: &'a Transfer,
 }
 
-/// Whether the registry has the blob, with the size that it must have.
+/// Whether the registry has the blob, with the correct size.
 pub(super) fn exists(link: &Link, digest: Digest, size_bytes: u64) -> Result<bool, RegistryError> {
     let step = format!("looking for blob `{digest}`");
     let path = format!("blobs/{digest}");
@@ -69,14 +68,14 @@ pub(super) fn exists(link: &Link, digest: Digest, size_bytes: u64) -> Result<boo
 /// An upload that has begun.
 struct Session {
     uri: Uri,
-    /// Bytes that the registry has.
+    /// Number of bytes that the registry has.
     offset: u64,
-    /// The largest piece to send, in bytes.
+    /// The largest chunk to send, in bytes.
     piece_bytes: u64,
 }
 
 impl Upload<'_> {
-    /// Pushes the blob unless the registry has it.
+    /// Pushes the blob if the registry lacks it.
     pub(super) fn run(&self) -> Result<(), RegistryError> {
         let step = format!("pushing blob `{}`", self.digest);
         if exists(self.link, self.digest, self.size_bytes)? {
@@ -103,7 +102,8 @@ impl Upload<'_> {
                 }
                 Err(Failure::TooLarge(why)) => return Err(self.link.step(&step, why)),
                 Err(Failure::Lost(why)) => {
-                    // The registry does not know the session: it has succeeded, or never began.
+                    // The registry does not know the session: the upload has succeeded or never
+                    // began.
                     session = None;
                     is_sure = true;
                     if exists(self.link, self.digest, self.size_bytes)? {
@@ -119,7 +119,7 @@ impl Upload<'_> {
         }
     }
 
-    /// Goes on with the upload. `is_sure` says that the session's offset is the registry's.
+    /// Continues the upload. `is_sure` states that the registry reported the session's offset.
     fn attempt(
         &self,
         step: &str,
@@ -159,7 +159,7 @@ impl Upload<'_> {
         while session.offset < self.size_bytes {
             self.send_piece(step, session, &mut reader)?;
         }
-        // Only now it is known that what was sent is what the digest promises.
+        // Only now is it verified that the sent bytes match the digest.
         match reader.read(&mut [0]) {
             Ok(0) => {}
             Ok(_) => return Err(unreadable(io::ErrorKind::InvalidData.into())),
@@ -168,7 +168,7 @@ impl Upload<'_> {
         self.end(step, session, b"")
     }
 
-    /// Begins an upload; `None` when the registry takes the blob from another repository.
+    /// Begins an upload; `None` if the registry mounts the blob from another repository.
     fn begin(&self, step: &str, piece_bytes: u64) -> Result<Option<Session>, Failure> {
         let mounts = self
             .mount_from
@@ -221,7 +221,7 @@ impl Upload<'_> {
         Ok(())
     }
 
-    /// Sends the next piece, or all that is left.
+    /// Sends the next chunk, or the whole rest.
     fn send_piece(
         &self,
         step: &str,
@@ -262,7 +262,7 @@ impl Upload<'_> {
         Ok(())
     }
 
-    /// Ends the upload, with its last bytes: now the registry verifies the digest.
+    /// Ends the upload with its last bytes; the registry then verifies the digest.
     fn end(&self, step: &str, session: &Session, bytes: &[u8]) -> Result<(), Failure> {
         let separator = if session.uri.query().is_some() { '&' } else { '?' };
         let digest = self.digest.to_string().replace(':', "%3A");
@@ -275,7 +275,7 @@ impl Upload<'_> {
         let mut reply = self.link.attempt(step, &mut ask)?;
         match reply.status() {
             200..=204 => {}
-            // A reply that was lost on its way leaves a session that is over.
+            // If a reply was lost, its session may have ended already.
             404 | 410 | 416 => return Err(Failure::Lost(reply.refusal())),
             413 => return Err(Failure::TooLarge(reply.refusal())),
             _ => return Err(self.link.unexpected(step, &mut reply).into()),
@@ -299,9 +299,9 @@ impl Upload<'_> {
         reply.location().ok_or_else(|| self.link.step(step, why.to_owned()))
     }
 
-    /// The offset in `Range: 0-N`; `otherwise` where the registry leaves it out. A registry with
-    /// nothing says `0-0` as well as `0--1`, and with one byte `0-0`: nothing is then the safe
-    /// reading only if the upload is short enough to begin again, which one byte is.
+    /// The offset in `Range: 0-N`; `otherwise` if the registry omits it. A registry without any
+    /// bytes says `0-0` or `0--1`, and one with one byte says `0-0`: to read this as no bytes is
+    /// safe only if the upload is short enough to begin again, and one byte is.
     fn offset(&self, step: &str, reply: &Reply, otherwise: u64) -> Result<u64, RegistryError> {
         let Some(range) = reply.header(header::RANGE) else { return Ok(otherwise) };
         let range = range.trim().trim_start_matches("bytes=");
@@ -325,12 +325,12 @@ impl Upload<'_> {
     }
 }
 
-/// Why an upload did not end.
+/// Why an upload failed.
 enum Failure {
     Trouble(Trouble),
     /// The registry does not know the session.
     Lost(String),
-    /// The registry takes no piece of this size.
+    /// The registry rejects a chunk of this size.
     TooLarge(String),
 }
 

@@ -11,17 +11,17 @@ use std::time::Duration;
 /// The period that a CPU quota is counted in, in microseconds: the kernel's default.
 const PERIOD_US: u64 = 100_000;
 
-/// How often a busy folder is tried again.
+/// How often to retry the removal of a busy folder.
 const REMOVALS: u32 = 100;
 const BETWEEN_REMOVALS: Duration = Duration::from_millis(2);
 
-/// The folders of one instance; empty when nothing is limited.
+/// The folders of one instance; empty if there are no limits.
 pub struct Cgroup {
     folders: Vec<PathBuf>,
 }
 
 impl Cgroup {
-    /// Makes the folders and sets the limits; on failure nothing is left behind.
+    /// Creates the folders and sets the limits; removes everything on failure.
     pub fn create(limits: &ResourceLimits) -> Result<Self, String> {
         let mut made = Self { folders: Vec::new() };
         if limits.is_empty() {
@@ -36,12 +36,13 @@ impl Cgroup {
         }
     }
 
-    /// Puts the calling process into them. Called by the child before its mounts hide the folders.
+    /// Moves the calling process into them. The child calls this before its mounts hide the
+    /// folders.
     pub fn enter(&self) -> io::Result<()> {
         self.folders.iter().try_for_each(|folder| fs::write(folder.join("cgroup.procs"), "0"))
     }
 
-    /// Whether the kernel has killed a process in them for its memory: `oom_kill N` in
+    /// Whether the kernel has killed one of their processes for its memory: `oom_kill N` in
     /// memory.events (v2) or memory.oom_control (v1).
     pub fn out_of_memory(&self) -> bool {
         let files = self
@@ -51,8 +52,8 @@ impl Cgroup {
         files.filter_map(|file| fs::read_to_string(file).ok()).any(|text| has_killed(&text))
     }
 
-    /// Removes the folders; their processes must have ended. The kernel may call a folder busy for
-    /// a moment after that.
+    /// Removes the folders after their processes have ended. The kernel may report a folder as busy
+    /// for a moment after that.
     pub fn remove(&self) {
         for folder in &self.folders {
             for _ in 0..REMOVALS {
@@ -111,7 +112,7 @@ fn has_killed(text: &str) -> bool {
     text.lines().filter_map(|line| line.strip_prefix("oom_kill ")).any(|n| n.trim() != "0")
 }
 
-/// Where a v1 controller's folder of this process is: lines are `id:controllers:path`.
+/// This process's folder of a v1 controller: lines are `id:controllers:path`.
 fn v1_folder(mine: &str, controller: &str) -> Option<PathBuf> {
     let path = mine.lines().find_map(|line| {
         let (_, rest) = line.split_once(':')?;
@@ -122,14 +123,14 @@ fn v1_folder(mine: &str, controller: &str) -> Option<PathBuf> {
     root.is_dir().then(|| root.join(path.trim_start_matches('/')))
 }
 
-/// The unified folder of this process, with the controllers handed down where we may do that.
+/// This process's unified folder; passes the controllers on to child folders if permitted.
 fn v2_folder(mine: &str) -> Option<PathBuf> {
     let path = mine.lines().find_map(|line| line.strip_prefix("0::"))?;
     let root = Path::new("/sys/fs/cgroup");
     root.join("cgroup.controllers").is_file().then(|| {
         let folder = root.join(path.trim_start_matches('/'));
-        // Refused where processes sit in this folder ("no internal processes"): the limit then
-        // fails with the name of the missing file.
+        // The kernel refuses this if processes are in this folder ("no internal processes"): the
+        // limit then fails with the name of the missing file.
         let _ = fs::write(folder.join("cgroup.subtree_control"), "+memory +cpu");
         folder
     })

@@ -1,5 +1,5 @@
-//! The sandbox where there is none: on another system than Linux. It has the same names, so that
-//! nothing else asks for the system; nothing can be started, and the error says why.
+//! The sandbox on systems other than Linux, where it does not work. It has the same names, so that
+//! other code need not check the system; it can start nothing, and the error says why.
 
 mod plan;
 #[allow(dead_code)] // which addresses are this machine's own: nothing is reached here
@@ -32,12 +32,12 @@ pub fn peak_resident_bytes(_pid: i32) -> Option<u64> {
     None
 }
 
-/// A user of an image, which nothing is unpacked of here.
+/// A user of an image; nothing unpacks an image on this system.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the image's user needs its files, and unpacking needs Linux")]
 pub struct UserError;
 
-/// Who `user` is.
+/// Finds `user`.
 ///
 /// # Errors
 /// [`UserError`], always.
@@ -45,7 +45,7 @@ pub fn user_of(_rootfs: &Path, _user: &str) -> Result<(u32, u32), UserError> {
     Err(UserError)
 }
 
-/// What starts instances: there is none.
+/// The launcher of instances; this system has none.
 pub struct Launcher(Infallible);
 
 impl Launcher {
@@ -65,7 +65,7 @@ impl Launcher {
     /// As on Linux.
     ///
     /// # Errors
-    /// There is no launcher.
+    /// Always: this system has no launcher.
     pub fn launch(&mut self, _plan: &Plan) -> Result<Instance, Error> {
         match self.0 {}
     }
@@ -73,7 +73,7 @@ impl Launcher {
     /// As on Linux.
     ///
     /// # Errors
-    /// There is no launcher.
+    /// Always: this system has no launcher.
     pub fn begin(&mut self, _plan: &Plan) -> Result<Instance, Error> {
         match self.0 {}
     }
@@ -81,13 +81,13 @@ impl Launcher {
     /// As on Linux.
     ///
     /// # Errors
-    /// There is no launcher.
+    /// Always: this system has no launcher.
     pub fn end(&mut self, _instance: Instance) -> Result<Exit, Error> {
         match self.0 {}
     }
 }
 
-/// A running program: there is none.
+/// A running program; this system has none.
 pub struct Instance(Infallible);
 
 impl Instance {
@@ -104,7 +104,7 @@ impl Instance {
     /// As on Linux.
     ///
     /// # Errors
-    /// There is no instance.
+    /// Always: this system has no instance.
     pub fn exec_ns(&mut self) -> Result<Option<u64>, Error> {
         match self.0 {}
     }
@@ -147,18 +147,18 @@ impl Instance {
     /// As on Linux.
     ///
     /// # Errors
-    /// There is no instance.
+    /// Always: this system has no instance.
     pub fn wait_ready(&mut self) -> Result<(), Error> {
         match self.0 {}
     }
 }
 
-/// The network of instances: none.
+/// The network of instances; this system has none.
 #[derive(Debug)]
 pub struct Network(());
 
 impl Network {
-    /// Nothing is looked at.
+    /// Inspects nothing.
     ///
     /// # Errors
     /// None.
@@ -177,12 +177,12 @@ impl Network {
         self
     }
 
-    /// Nobody was connected.
+    /// Returns nothing: no instance was connected.
     pub fn used(&self) -> Vec<(String, usize)> {
         Vec::new()
     }
 
-    /// Nothing to set up.
+    /// Returns nothing to set up.
     pub fn inside(&self) -> Inside {
         Inside {
             local: Vec::new(),

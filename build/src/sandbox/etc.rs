@@ -1,6 +1,6 @@
-//! /etc/resolv.conf and /etc/hosts of an instance with a network: copies of this machine's own,
-//! made at its start, read-only, mounted over the image's, as container engines do. Private to the
-//! sandbox.
+//! /etc/resolv.conf and /etc/hosts of an instance with a network: read-only copies of this
+//! machine's own, made at the instance's start and mounted over the image's, as container engines
+//! do. Private to the sandbox.
 
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat, openat2};
@@ -12,7 +12,7 @@ use std::io::{self, Read};
 use std::os::fd::OwnedFd;
 use std::path::Path;
 
-/// Larger files are cut; lists of refused advertisers have megabytes.
+/// Largest part of a file that is copied; block lists of advertisers can have megabytes.
 const FILE_LIMIT_BYTES: u64 = 8 << 20;
 const STAGE_OPTIONS: &str = "mode=755,size=32m";
 const NAMES: [&str; 2] = ["resolv.conf", "hosts"];
@@ -25,11 +25,11 @@ pub struct Etc {
 }
 
 impl Etc {
-    /// Reads this machine's files; call it before the root is changed.
+    /// Reads this machine's files; call it before the root changes.
     pub fn read() -> Etc {
         let [resolv_conf, mut hosts] = NAMES.map(|name| {
             let mut bytes = Vec::new();
-            // One that is not there says nothing, and is read as that.
+            // A missing file counts as empty.
             let _ = File::open(Path::new("/etc").join(name))
                 .and_then(|file| file.take(FILE_LIMIT_BYTES).read_to_end(&mut bytes));
             bytes
@@ -44,7 +44,7 @@ impl Etc {
         Etc { contents: [resolv_conf, hosts] }
     }
 
-    /// Makes files to bind to, in the rootfs on the disk. No link leads out of it.
+    /// Creates files to bind to, in the rootfs on the disk. No link leads out of it.
     pub fn places(rootfs: &Path) -> io::Result<()> {
         let root = File::open(rootfs)?;
         let inside = |at: &File, path: &str, flags: OFlag| {
@@ -64,7 +64,8 @@ impl Etc {
             other => other?,
         };
         for name in NAMES {
-            // The mount follows a link, within the new root. One that leads nowhere is replaced.
+            // The mount follows a link within the new root. The code replaces a link with a missing
+            // target.
             match inside(&root, &format!("etc/{name}"), OFlag::O_PATH) {
                 Ok(_) => {}
                 Err(Errno::ENOENT | Errno::ELOOP) => {
@@ -94,7 +95,7 @@ impl Etc {
             let read_only = MsFlags::MS_BIND | MsFlags::MS_REMOUNT | MsFlags::MS_RDONLY | quiet;
             mount(NONE, place.as_str(), NONE, read_only, NONE)?;
         }
-        // The two binds keep what they show.
+        // The two binds keep the contents alive.
         umount2("/tmp", MntFlags::MNT_DETACH)?;
         Ok(())
     }

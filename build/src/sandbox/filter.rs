@@ -1,8 +1,8 @@
-//! What an instance must not reach, refused once more, where packets leave it: whoever binds a
-//! socket to an interface (SO_BINDTODEVICE) is told by no route that there is none, because IPv4
-//! then takes the address for a neighbour's. A table of nf_tables in the instance's own network
-//! namespace, by netlink, because nothing may be executed between clone and exec. Private to the
-//! sandbox.
+//! Packet filter that blocks an instance's forbidden addresses a second time, where packets leave
+//! it. Routes alone are not enough: for a socket that a program binds to an interface
+//! (SO_BINDTODEVICE), IPv4 assumes that the address is a neighbour's. It is a table of nf_tables in
+//! the instance's own network namespace, set by netlink, because the child must not execute a
+//! program between clone and exec. Private to the sandbox.
 
 use super::plan::Inside;
 use super::route::LOOPBACK_INDEX;
@@ -13,7 +13,7 @@ use nix::sys::socket::{
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::fd::AsRawFd;
 
-/// linux/netfilter/nf_tables.h and nfnetlink.h, as far as they are needed here.
+/// The parts of linux/netfilter/nf_tables.h and nfnetlink.h that this file needs.
 const SUBSYSTEM: u16 = 10;
 const BATCH_BEGIN: u16 = 0x10;
 const BATCH_END: u16 = 0x11;
@@ -41,8 +41,8 @@ const REPLY_BYTES: usize = 4096;
 const LOOPBACK: [(IpAddr, u8); 2] =
     [(IpAddr::V4(Ipv4Addr::new(127, 0, 0, 0)), 8), (IpAddr::V6(Ipv6Addr::LOCALHOST), 128)];
 
-/// Sets it: what is unreachable is so by way of any interface, this machine's own addresses and
-/// loopback by way of any but loopback.
+/// Installs the table: it blocks unreachable addresses on every interface, and this machine's own
+/// addresses and loopback on every interface except loopback.
 pub fn set(inside: &Inside) -> nix::Result<()> {
     let mut batch = Batch::default();
     batch.begin();
@@ -118,7 +118,7 @@ fn compare(how: u32, with: &[u8]) -> Vec<u8> {
     expression(b"cmp\0", &parts.concat())
 }
 
-/// An element of a rule's list: a name, and what belongs to it.
+/// An element of a rule's list: a name and its contents.
 fn expression(name: &[u8], parts: &[u8]) -> Vec<u8> {
     nested(1, &[attribute(1, name), nested(2, parts)].concat())
 }
@@ -131,7 +131,7 @@ fn nested(kind: u16, parts: &[u8]) -> Vec<u8> {
     attribute(kind | NESTED, parts)
 }
 
-/// struct nlattr: length, type, value, and zeroes up to four bytes.
+/// struct nlattr: length, type, value, and zeroes up to a multiple of four bytes.
 fn attribute(kind: u16, value: &[u8]) -> Vec<u8> {
     let mut bytes = (4 + value.len() as u16).to_ne_bytes().to_vec();
     bytes.extend(kind.to_ne_bytes());
@@ -140,7 +140,7 @@ fn attribute(kind: u16, value: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// Messages that take effect together, or not at all.
+/// Messages that take effect together or not at all.
 #[derive(Default)]
 struct Batch {
     bytes: Vec<u8>,
@@ -156,7 +156,7 @@ impl Batch {
         self.add(BATCH_END, 0, 0, SUBSYSTEM, &[]);
     }
 
-    /// One that is acknowledged.
+    /// Adds a message that the kernel acknowledges.
     fn message(&mut self, kind: u16, flags: libc::c_int, attributes: &[u8]) {
         self.messages += 1;
         self.add(kind, flags | libc::NLM_F_ACK, FAMILY_INET, 0, attributes);
@@ -175,7 +175,7 @@ impl Batch {
         self.bytes.extend(rest);
     }
 
-    /// Sends it all, and reads as many acknowledgements as there are messages.
+    /// Sends all messages and reads one acknowledgement for each.
     fn send(&self) -> nix::Result<()> {
         let kernel = socket(
             AddressFamily::Netlink,
@@ -187,7 +187,7 @@ impl Batch {
         let mut left = self.messages;
         while left > 0 {
             let mut reply = [0u8; REPLY_BYTES];
-            // Without a word of it the kernel has no more to say: not a reason to wait for ever.
+            // If nothing arrives, the kernel has no more replies: do not wait for ever.
             let size = recv(kernel.as_raw_fd(), &mut reply, MsgFlags::MSG_DONTWAIT)?;
             let mut rest = reply.get(..size).unwrap_or_default();
             while !rest.is_empty() {

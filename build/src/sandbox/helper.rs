@@ -1,6 +1,6 @@
-//! Helper process: gets launch and end orders on its standard input, forks instances, reaps them.
-//! Single-threaded on purpose (see the parent module); when its socket closes it kills what it
-//! started and exits, so nothing outlives a killed tool. Private to the sandbox.
+//! Helper process: it receives launch and end orders on its standard input, forks instances and
+//! reaps them. It is single-threaded on purpose (see the parent module). When its socket closes, it
+//! kills the instances and exits, so nothing outlives a killed tool. Private to the sandbox.
 
 use super::cgroup::Cgroup;
 use super::inside::{self, Identity};
@@ -13,11 +13,11 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 
-/// As root, the ids of an instance are those of the host from here on: no instance is ever the
-/// host's root. The number is the usual first subordinate id (useradd(8), SUB_UID_MIN).
+/// First host id of the instances when the tool runs as root: no instance is ever the host's root.
+/// The number is the usual first subordinate id (useradd(8), SUB_UID_MIN).
 const FIRST_HOST_ID: u32 = 100_000;
-/// All ids that there are beyond it, because images name large ones (1001230000 on some platforms);
-/// 65,536 of them where we are in a user namespace ourselves that has no more.
+/// Number of ids from there on: all that exist, because images use large ones (1001230000 on some
+/// platforms); 65,536 inside a user namespace that has no more.
 const MAPPED_IDS: [u32; 2] = [u32::MAX - FIRST_HOST_ID, 65_536];
 /// Stack of a fresh child until it executes; it is a copy-on-write copy of the helper's own.
 const CHILD_STACK_BYTES: usize = 512 * 1024;
@@ -27,12 +27,11 @@ struct Running {
     cgroup: Cgroup,
 }
 
-/// The helper's whole life; call it from `main` when the first argument is
-/// [`super::HELPER_SUBCOMMAND`], before any thread exists.
+/// Runs the helper; call it from `main`, before any thread exists, if the first argument is
+/// [`super::HELPER_SUBCOMMAND`].
 ///
 /// # Errors
-/// If standard input is not the socket that the tool gives its helper; there is nobody to tell but
-/// the exit code.
+/// If standard input is not the socket from the tool. The exit code is then the only report.
 pub fn helper_main() -> io::Result<()> {
     let words = std::fs::read("/proc/self/cmdline")?;
     let words = words.strip_suffix(b"\0").unwrap_or(&words).split(|byte| *byte == 0);
@@ -45,7 +44,7 @@ pub fn helper_main() -> io::Result<()> {
     let identity = Identity::find();
     let mut running: Vec<Running> = Vec::new();
     let mut stack = vec![0u8; CHILD_STACK_BYTES];
-    // Ends with an error when the tool has closed its side, which is the normal end.
+    // Returns an error after the tool has closed its side, which is the normal end.
     while let Ok((request, fds)) = wire::receive::<Request>(&control) {
         let reply = match request {
             Request::Launch(plan) => match launch(&plan, fds, &identity, &mut stack) {
@@ -73,7 +72,7 @@ pub fn helper_main() -> io::Result<()> {
     Ok(())
 }
 
-/// What a person can change when a namespace is refused.
+/// What the user can change if the kernel refuses a namespace.
 pub fn namespace_hint(which: &str) -> String {
     let settings = [
         "/proc/sys/user/max_user_namespaces",
@@ -159,7 +158,7 @@ fn failure(step: &str, errno: nix::Error) -> Failure {
 }
 
 impl Identity {
-    /// Finds out once what this process may do: map a range of ids (root), or just its own.
+    /// Determines once what this process may do: map a range of ids (root), or only its own.
     fn find() -> Self {
         match mapped_user_namespace() {
             Some(user_namespace) => Self::Mapped { user_namespace },
@@ -171,9 +170,9 @@ impl Identity {
     }
 }
 
-/// As root: a user namespace in which ids are mapped to unprivileged ones of the host. It is
-/// made once and entered by each instance as its last step; its mounts belong to the host's root
-/// and are thus out of an instance's reach.
+/// For root: a user namespace that maps ids to unprivileged ones of the host. The helper makes it
+/// once, and each instance enters it as its last step. The mounts belong to the host's root, so an
+/// instance cannot change them.
 fn mapped_user_namespace() -> Option<OwnedFd> {
     if !nix::unistd::geteuid().is_root() {
         return None;
@@ -181,7 +180,8 @@ fn mapped_user_namespace() -> Option<OwnedFd> {
     let (ours, theirs) = nix::unistd::pipe().ok()?;
     let mut stack = vec![0u8; CHILD_STACK_BYTES];
     let holder = Box::new(|| {
-        // Lives until the pipe's writing end closes; it is only there to give the namespace a name.
+        // It lives until the pipe's writing end closes; it exists only so that the namespace has a
+        // name.
         let _ = nix::unistd::close(theirs.as_raw_fd());
         let _ = nix::unistd::read(&ours, &mut [0u8; 1]);
         0

@@ -24,11 +24,12 @@ use std::path::Path;
 const TMP_OPTIONS: &str = "mode=1777,size=512m";
 /// The platform's limit of open files (SCF quotas).
 const OPEN_FILES: u64 = 1024;
-/// Where a name without a slash is looked for when the image sets no PATH, as container engines do.
+/// Search path for a program name without a slash if the image sets no PATH, as in container
+/// engines.
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 const DEVICES: [&str; 5] = ["null", "zero", "full", "random", "urandom"];
 
-/// How an instance's user ids meet the host's.
+/// How the instance's user ids map to the host's.
 pub enum Identity {
     /// Root: enter this prepared user namespace last.
     Mapped { user_namespace: OwnedFd },
@@ -36,7 +37,7 @@ pub enum Identity {
     Single { uid: u32, gid: u32 },
 }
 
-/// The child's whole life until exec. The value is an exit code: reached only on failure.
+/// Runs the child until exec. It returns only on failure, with an exit code.
 pub fn run(
     plan: &Plan,
     events: &OwnedFd,
@@ -108,7 +109,7 @@ fn start(
     let (program, argv, mut env) = command(plan)?;
     let borrowed: Vec<_> = sockets.iter().map(AsFd::as_fd).collect();
     wire::send(events, &Event::Ready, &borrowed).map_err(|e| io_step("reporting", &e))?;
-    // Standard output only now: until here it was the helper's.
+    // Standard output alone now: until here it was the helper's.
     nix::unistd::dup2_stdout(output)
         .and_then(|()| nix::unistd::dup2_stderr(output))
         .map_err(step("output"))?;
@@ -120,7 +121,7 @@ fn start(
         .map_err(step(&format!("execve {}", program.to_string_lossy())))
 }
 
-/// Prepares the network namespace, and waits until the tool has connected it.
+/// Prepares the network namespace and waits until the tool has connected it.
 fn join(inside: &Inside, events: &OwnedFd) -> Result<(), Failure> {
     route::set(inside).map_err(step("setting the routes of its network"))?;
     if !inside.unreachable.is_empty() {
@@ -132,7 +133,7 @@ fn join(inside: &Inside, events: &OwnedFd) -> Result<(), Failure> {
         .map(listener)
         .collect::<Result<Vec<_>, _>>()
         .map_err(|e| io_step("opening the ports that are carried to this machine", &e))?;
-    // A hint less where there are no such sockets.
+    // Without such sockets the report has one hint less.
     listeners.extend(inside.hears_refusals.then(refusals::listen).and_then(Result::ok));
     let borrowed: Vec<_> = listeners.iter().map(AsFd::as_fd).collect();
     wire::send(events, &Event::Network, &borrowed).map_err(|e| io_step("reporting", &e))?;
@@ -149,21 +150,23 @@ fn listener(port: &Port) -> std::io::Result<OwnedFd> {
     }
 }
 
-/// An ordinary user may map one id: its own, to whatever the image asks for (user_namespaces(7)).
+/// Maps the one id that an ordinary user may map: its own, to the id that the image asks for
+/// (user_namespaces(7)).
 fn map_single(plan: &Plan, uid: u32, gid: u32) -> std::io::Result<()> {
     fs::write("/proc/self/setgroups", "deny")?;
     fs::write("/proc/self/uid_map", format!("{} {uid} 1", plan.uid))?;
     fs::write("/proc/self/gid_map", format!("{} {gid} 1", plan.gid))
 }
 
-/// Makes the rootfs the root, read-only, with its own /proc, /dev and /tmp. Everything below the
-/// new root is resolved inside it, so a symbolic link of the image cannot lead a mount outside.
+/// Makes the rootfs the root, read-only, with its own /proc, /dev and /tmp. The kernel resolves
+/// every path below the new root inside it, so a symbolic link of the image cannot lead a mount
+/// outside.
 fn build_root(rootfs: &Path, identity: &Identity, etc: Option<&Etc>) -> Result<(), Failure> {
     const NONE: Option<&str> = None;
     mount(NONE, "/", NONE, MsFlags::MS_REC | MsFlags::MS_PRIVATE, NONE)
         .map_err(step("making mounts private"))?;
     let bind = MsFlags::MS_BIND;
-    // While the host's root still owns the rootfs; a link under that name is not followed.
+    // Done while the host's root still owns the rootfs; the code follows no link of that name.
     for folder in ["proc", "dev", "tmp"] {
         match fs::create_dir(rootfs.join(folder)) {
             Err(e) if e.kind() != std::io::ErrorKind::AlreadyExists => {
@@ -175,8 +178,8 @@ fn build_root(rootfs: &Path, identity: &Identity, etc: Option<&Etc>) -> Result<(
     if etc.is_some() {
         Etc::places(rootfs).map_err(|e| io_step("making room for /etc/resolv.conf", &e))?;
     }
-    // Where the file system cannot map ids (ENOSYS before Linux 5.12, EINVAL), what the image's
-    // root owns belongs to nobody whom the instance knows: enough for files that everyone may read.
+    // If the file system cannot map ids (ENOSYS before Linux 5.12, EINVAL), the instance sees files
+    // of the image's root as owned by an unknown user: enough for files that everyone may read.
     let mapped = match identity {
         Identity::Mapped { user_namespace } => bind_mapped(rootfs, user_namespace).is_ok(),
         Identity::Single { .. } => false,
@@ -269,7 +272,7 @@ fn bind_mapped(rootfs: &Path, user_namespace: &OwnedFd) -> nix::Result<()> {
     nix::Error::result(moved).map(drop)
 }
 
-/// The flags of the mount that holds the rootfs: an ordinary user may add to them, not take away.
+/// Flags of the mount that holds the rootfs: an ordinary user may add flags but not remove any.
 fn locked_flags() -> MsFlags {
     let mut flags = MsFlags::MS_NOSUID;
     let found = fs::File::open("/").ok().and_then(|root| fstatvfs(&root).ok()).map(|s| s.flags());
@@ -287,7 +290,7 @@ fn locked_flags() -> MsFlags {
     flags
 }
 
-/// A new network namespace's loopback is down (netdevice(7), SIOCSIFFLAGS).
+/// Enables loopback, which is down in a new network namespace (netdevice(7), SIOCSIFFLAGS).
 fn loopback_up() -> nix::Result<()> {
     let socket = socket(AddressFamily::Inet, SockType::Datagram, SockFlag::SOCK_CLOEXEC, None)?;
     // JUSTIFICATION: an interface's flags are set by ioctl or by netlink; one ioctl is less code.
@@ -315,9 +318,10 @@ fn become_user(plan: &Plan, identity: &Identity) -> Result<(), Failure> {
     nix::unistd::setresuid(uid, uid, uid).map_err(step(&format!("becoming user {uid}")))
 }
 
-/// An ordinary user's instance owns its network namespace. It may not change the routes that
-/// refuse, nor write packets past them: where the image asks for user 0, execve would give it all
-/// capabilities of the bounding set (capabilities(7)). Container engines drop the first, too.
+/// Drops capabilities. An ordinary user's instance owns its network namespace, but it must not
+/// change the blocking routes nor send raw packets around them: if the image asks for user 0,
+/// execve would give it all capabilities of the bounding set (capabilities(7)). Container engines
+/// drop the first, too.
 fn keep_network() -> nix::Result<()> {
     const CAP_NET_ADMIN: nix::libc::c_ulong = 12;
     const CAP_NET_RAW: nix::libc::c_ulong = 13;
@@ -326,7 +330,7 @@ fn keep_network() -> nix::Result<()> {
         // SAFETY: the call takes integers and touches no memory of ours.
         let done = unsafe { nix::libc::prctl(nix::libc::PR_CAPBSET_DROP, capability, 0, 0, 0) };
         match nix::Error::result(done) {
-            // Who has no capabilities left (a user other than 0) gets none at execve either.
+            // A process without capabilities (a user other than 0) also gets none at execve.
             Ok(_) | Err(nix::Error::EPERM) => {}
             Err(error) => return Err(error),
         }
@@ -334,7 +338,7 @@ fn keep_network() -> nix::Result<()> {
     Ok(())
 }
 
-/// Program, arguments and environment as C strings; everything that may fail does so before the
+/// Program, arguments and environment as C strings. Every step that may fail comes before the time
 /// stamp.
 fn command(plan: &Plan) -> Result<(CString, Vec<CString>, Vec<CString>), Failure> {
     let Some(name) = plan.argv.first() else {

@@ -1,8 +1,8 @@
-//! Network of instances that may call out: what they reach, by which means, and how that is
-//! reported. An instance always has a network namespace of its own. It gets this machine's
+//! Network of instances that may call out: what they reach, by which method, and how the tool
+//! reports it. An instance always has its own network namespace. It gets copies of this machine's
 //! resolv.conf and hosts; an uplink (uplink.rs) carries packets that leave this machine; routes
 //! (route.rs) block metadata services and this machine's own addresses; relays (relay.rs) carry
-//! traffic to named ports of this machine, and to its name servers.
+//! traffic to named ports of this machine and to its name servers.
 
 use super::plan::{Inside, Port, PortKind};
 use super::reach::{NEVER, Reach, is_never};
@@ -18,22 +18,22 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::os::fd::OwnedFd;
 use std::path::Path;
 
-/// Name servers that are asked, at most (resolv.conf(5), MAXNS).
+/// Most name servers that the instance uses (resolv.conf(5), MAXNS).
 const MAX_NAME_SERVERS: usize = 3;
 const DNS_PORT: u16 = 53;
-/// The network that instances of one run are given.
+/// The network for the instances of one run.
 #[derive(Debug)]
 pub struct Network {
     /// With an uplink.
     inside: Inside,
-    /// Where names are looked up.
+    /// The name servers.
     servers: Vec<IpAddr>,
     reached: Vec<String>,
-    /// None, as configured.
+    /// No network, by configuration.
     uplinks: Option<Uplinks>,
 }
 
-/// What an instance has of it while it runs.
+/// An instance's part of the network while it runs.
 pub struct Connected {
     relays: Relays,
     uplink: Option<Uplink>,
@@ -43,30 +43,30 @@ pub struct Connected {
 }
 
 impl Connected {
-    /// What the program tried to call and could not: names, and addresses without a route.
+    /// What the program tried to call in vain: names, and addresses without a route.
     pub fn in_vain(&self) -> Vec<String> {
         let mut tried: Vec<String> =
             self.relays.names().iter().map(|name| format!("it looked up `{name}`")).collect();
-        // Where an uplink has no IPv6, the C library itself tries every address of a name.
+        // If an uplink has no IPv6, the C library itself tries every address of a name.
         if unrouted(self.pid, self.uplink.is_none()) > 0 {
             tried.push("it called an address to which there is no route".into());
         }
         tried
     }
 
-    /// Named ports of this machine that it called, and where nobody listens.
+    /// Named ports of this machine that it called and where nobody listens.
     pub fn unanswered(&self) -> Vec<SocketAddr> {
         self.relays.unanswered().into_iter().collect()
     }
 
-    /// Where it was refused on its own loopback.
+    /// Addresses where its own loopback refused it.
     pub fn refused(&self) -> Vec<SocketAddr> {
         self.refusals.as_ref().map(Refusals::heard).unwrap_or_default()
     }
 }
 
-/// How often a namespace had no route for what its processes sent (RFC 4293,
-/// ipSystemStatsOutNoRoutes, as in /proc/net/snmp and snmp6).
+/// Number of packets for which a namespace had no route (RFC 4293, ipSystemStatsOutNoRoutes, as in
+/// /proc/net/snmp and snmp6).
 fn unrouted(pid: i32, v6_counts: bool) -> u64 {
     let read = |name| fs::read_to_string(format!("/proc/{pid}/net/{name}")).unwrap_or_default();
     let v4 = read("snmp");
@@ -81,11 +81,11 @@ fn unrouted(pid: i32, v6_counts: bool) -> u64 {
 }
 
 impl Network {
-    /// Looks at this machine: its addresses, its name servers, and what can carry packets. `helper`
-    /// is the executable that [`super::Launcher::start`] is given.
+    /// Inspects this machine: its addresses, its name servers, and the methods that can carry
+    /// packets. `helper` is the executable that [`super::Launcher::start`] receives.
     ///
     /// # Errors
-    /// The machine's addresses cannot be listed.
+    /// If the machine's addresses cannot be listed.
     pub fn new(reach: &[Reach], helper: &Path) -> io::Result<Network> {
         let own = own_addresses()?;
         let mut local: BTreeSet<IpAddr> = own.iter().copied().collect();
@@ -96,7 +96,7 @@ impl Network {
         let resolv_conf = fs::read_to_string("/etc/resolv.conf").unwrap_or_default();
         let servers = name_servers(&resolv_conf);
         for &server in &servers {
-            // All others are reached as any address is.
+            // The instance reaches all others like any other address.
             if server.is_loopback() || own.contains(&server) || is_never(server) {
                 let address = SocketAddr::new(server, DNS_PORT);
                 ports.extend([PortKind::Udp, PortKind::Tcp].map(|kind| Port { address, kind }));
@@ -120,8 +120,8 @@ impl Network {
         Ok(Network { inside, servers, reached, uplinks: Some(Uplinks::find(helper)) })
     }
 
-    /// Loopback alone, and a name server that knows no name: a program that calls out learns at
-    /// once that it cannot, and who watches it learns that it did.
+    /// Loopback alone, with a name server that knows no name: a program that calls out fails at
+    /// once, and the tool sees that it tried.
     pub fn none() -> Network {
         let inside = Inside {
             local: Vec::new(),
@@ -134,7 +134,7 @@ impl Network {
         Network { inside, servers, reached: Vec::new(), uplinks: None }
     }
 
-    /// What an instance sets up by itself.
+    /// The settings that an instance applies itself.
     pub fn inside(&self) -> Inside {
         let mut inside = self.inside.clone();
         if !self.has_uplink() {
@@ -150,8 +150,8 @@ impl Network {
         inside
     }
 
-    /// Connects the network namespace of process `pid`, which has set up `inside` and whose
-    /// listeners these are.
+    /// Connects the network namespace of process `pid`, which has applied `inside`; these are its
+    /// listeners.
     pub(super) fn connect(
         &self,
         pid: i32,
@@ -165,31 +165,31 @@ impl Network {
         Ok(Connected { relays, uplink, refusals, pid })
     }
 
-    /// For who measures: nothing listens to an instance's packets, and nobody learns what it was
-    /// refused.
+    /// For measurements: turns off the observation of an instance's packets, so nobody learns what
+    /// was refused.
     #[must_use]
     pub fn unheard(mut self) -> Network {
         self.inside.hears_refusals = false;
         self
     }
 
-    /// What the instances so far were connected by, and how many of them.
+    /// The methods that connected the instances so far, and their number.
     pub fn used(&self) -> Vec<(String, usize)> {
         self.uplinks.as_ref().map(Uplinks::used).unwrap_or_default()
     }
 
-    /// Whether what leaves this machine is carried.
+    /// Whether an uplink carries packets that leave this machine.
     pub fn has_uplink(&self) -> bool {
         self.uplinks.as_ref().is_some_and(|uplinks| uplinks.current().is_some())
     }
 
-    /// Whether it is more than [`Network::none`], whatever became of its uplink.
+    /// Whether this is more than [`Network::none`], even if its uplink failed.
     pub fn is_wanted(&self) -> bool {
         self.uplinks.is_some()
     }
 }
 
-/// One line: by what means, and what is reached. Known for sure once an instance was started.
+/// One line: the method and what is reachable. It is certain only after an instance has started.
 impl fmt::Display for Network {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let reached = match self.reached.is_empty() {
@@ -229,7 +229,7 @@ fn own_addresses() -> io::Result<Vec<IpAddr>> {
     Ok(own.into_iter().filter(|ip| !ip.is_loopback() && !is_never(*ip)).collect())
 }
 
-/// The servers that resolv.conf(5) names; without one, the resolver asks this machine.
+/// The name servers of resolv.conf(5); if it names none, the resolver asks this machine.
 fn name_servers(resolv_conf: &str) -> Vec<IpAddr> {
     let found: Vec<IpAddr> = resolv_conf
         .lines()

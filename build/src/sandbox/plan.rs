@@ -1,5 +1,5 @@
-//! What is to be started, and what can become of it: values only, the same on every machine. OCI
-//! runtime-spec, config.md.
+//! Launch plan and its results: what to start, how it is limited, and how it can end. Values only,
+//! the same on every system. OCI runtime-spec, config.md.
 
 use serde::{Deserialize, Serialize};
 use std::io;
@@ -9,11 +9,11 @@ use std::path::PathBuf;
 /// The argument that starts an executable as a helper; its `main` must then call [`helper_main`].
 pub const HELPER_SUBCOMMAND: &str = "__init";
 
-/// The environment variable in which an instance finds the moment of its own `execve`:
-/// CLOCK_MONOTONIC, in nanoseconds. A process's start time in /proc has ticks of 10 ms.
+/// The environment variable that gives an instance the time of its own `execve`: CLOCK_MONOTONIC,
+/// in nanoseconds. A process's start time in /proc has ticks of 10 ms only.
 pub const EXEC_NS_VARIABLE: &str = "FIRSTBYTE_EXEC_NS";
 
-/// What to start, and behind which walls.
+/// What to start, and how to isolate it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Plan {
     /// The unpacked root filesystem, a directory on this host. It is mounted read-only.
@@ -25,25 +25,26 @@ pub struct Plan {
     pub env: Vec<String>,
     /// Working directory inside the rootfs; `/` when empty.
     pub cwd: String,
-    /// User and group id as seen inside the instance. As root, the rootfs' owners are seen as they
-    /// are on the host's disk, where the file system can (mount_setattr(2), ID-mapped mounts).
+    /// User and group id inside the instance. As root, the instance sees the rootfs' owners as they
+    /// are on the host's disk, if the file system supports it (mount_setattr(2), ID-mapped mounts).
     pub uid: u32,
     /// See `uid`.
     pub gid: u32,
-    /// ResourceLimits; `None` everywhere needs no cgroup.
+    /// Resource limits; if all are `None`, the instance needs no cgroup.
     pub limits: ResourceLimits,
-    /// The core that the instance may use; all of the helper's when `None`.
+    /// The core that the instance may use; all cores of the helper if `None`.
     pub core: Option<usize>,
     /// How many TCP sockets to create inside the instance's network namespace and hand out, see
     /// [`Instance::take_sockets`](super::Instance::take_sockets).
     pub sockets: usize,
-    /// Ports below 1024 are opened to the instance's user, as container engines do.
+    /// Whether the instance's user may open ports below 1024, as in container engines.
     pub low_ports: bool,
-    /// With [`Launcher::with_network`](super::Launcher::with_network); loopback alone when `None`.
+    /// Whether to use [`Launcher::with_network`](super::Launcher::with_network); loopback alone if
+    /// `None`.
     pub network: Option<Inside>,
 }
 
-/// ResourceLimits by cgroup (v1 or v2, whichever the machine has).
+/// Resource limits by cgroup (v1 or v2, whichever the machine has).
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ResourceLimits {
     /// Bytes of memory, page cache of the instance included.
@@ -53,7 +54,7 @@ pub struct ResourceLimits {
 }
 
 impl ResourceLimits {
-    /// Whether nothing is limited.
+    /// Whether there is no limit.
     pub fn is_empty(&self) -> bool {
         self.memory_bytes.is_none() && self.cpu_millis.is_none()
     }
@@ -70,38 +71,38 @@ pub enum Error {
     Namespace {
         /// Which kind of namespace.
         which: String,
-        /// The settings that decide it, as they are here.
+        /// The machine's settings that decide it.
         hint: String,
-        /// The kernel's word.
+        /// The underlying error.
         source: io::Error,
     },
-    /// There is no room for one more instance: a limit of processes, namespaces, memory or
-    /// descriptors is reached.
+    /// A limit of processes, namespaces, memory or descriptors is reached, so no further instance
+    /// can start.
     #[error("no room for another instance: {which}: {source}")]
     Full {
-        /// What could not be had.
+        /// The missing resource.
         which: String,
-        /// The kernel's word.
+        /// The underlying error.
         source: io::Error,
     },
     /// A step between fork and exec failed.
     #[error("`{step}` failed inside the sandbox: {source}")]
     Step {
-        /// What was being done, for example `execve /app`.
+        /// The step, for example `execve /app`.
         step: String,
-        /// The kernel's word.
+        /// The underlying error.
         source: io::Error,
     },
-    /// A limit was asked for that this machine cannot set.
+    /// This machine cannot set a requested limit.
     #[error(
         "cannot limit the instance: {0}; leave the limit out, or run as root where cgroups are \
          writable"
     )]
     Cgroup(String),
-    /// There are no namespaces here: it is not Linux.
+    /// The system has no namespaces, because it is not Linux.
     #[error("the sandbox needs Linux; this machine has another system")]
     Elsewhere,
-    /// The helper process did not start, or went away.
+    /// The helper process did not start or ended.
     #[error("the sandbox's helper process is gone: {0}")]
     Helper(#[source] io::Error),
 }
@@ -109,11 +110,11 @@ pub enum Error {
 /// How an instance ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Exit {
-    /// Exit code, when it exited by itself.
+    /// Exit code, if it exited by itself.
     pub code: Option<i32>,
-    /// Signal number, when one ended it.
+    /// Signal number, if a signal ended it.
     pub signal: Option<i32>,
-    /// The largest resident set the program had, in bytes.
+    /// The program's largest resident set, in bytes.
     pub max_rss_bytes: u64,
     /// Minor page faults between fork and end.
     pub minor_faults: u64,
@@ -131,17 +132,17 @@ impl std::fmt::Display for Exit {
     }
 }
 
-/// What a fresh instance sets up inside its own network namespace.
+/// What a new instance sets up inside its own network namespace.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Inside {
-    /// This machine's own addresses: they are the instance's loopback, where only [`Self::ports`]
-    /// answer.
+    /// This machine's own addresses. They map to the instance's loopback, where only
+    /// [`Self::ports`] answer.
     pub local: Vec<IpAddr>,
-    /// What has no route: address and length of the prefix.
+    /// Blocked addresses: each with the length of its prefix.
     pub unreachable: Vec<(IpAddr, u8)>,
-    /// This machine's resolv.conf and hosts in place of the image's.
+    /// This machine's resolv.conf and hosts, which replace the image's.
     pub etc: bool,
-    /// Listeners to make, and hand out behind the probe's sockets.
+    /// Listeners to create; the instance hands them out after the probe's sockets.
     pub ports: Vec<Port>,
     /// What is refused on its loopback is to be known
     /// ([`Instance::called_in_vain_here`](super::Instance::called_in_vain_here)): a socket more,
@@ -152,19 +153,19 @@ pub struct Inside {
 /// A port of this machine, at the same address inside an instance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Port {
-    /// Where.
+    /// The address and port.
     pub address: SocketAddr,
-    /// What is carried.
+    /// The kind of traffic.
     pub kind: PortKind,
 }
 
-/// What becomes of what is sent to a [`Port`].
+/// How a relay handles the traffic of a [`Port`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum PortKind {
-    /// Connections are carried to this machine.
+    /// Relays connections to this machine.
     Tcp,
-    /// Questions are carried to this machine, and answers back.
+    /// Relays questions to this machine and returns the answers.
     Udp,
-    /// Nothing is carried: each name is said not to exist, at once.
+    /// Relays nothing: it answers at once that the name does not exist.
     NoNames,
 }

@@ -1,11 +1,12 @@
-//! Which ports of this machine instances may reach (`--reach HOST:PORT`), and what none ever does.
-//! It reads names and addresses, and works on every machine.
+//! Ports of this machine that instances may reach (`--reach HOST:PORT`), and addresses that no
+//! instance ever reaches. It parses names and addresses, and works on every system.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 
-/// What no instance ever reaches, whatever it is told: where clouds keep the credentials of this
-/// machine, and neighbours by link-local addresses. Address and length of the prefix.
+/// Addresses that no instance ever reaches, whatever the user allows: the metadata services where
+/// clouds keep this machine's credentials, and link-local neighbours. Each has an address and the
+/// length of its prefix.
 pub(super) const NEVER: [(IpAddr, u8); 9] = [
     (IpAddr::V4(Ipv4Addr::new(169, 254, 0, 0)), 16), // RFC 3927; AWS, Azure, Google, Tencent
     (IpAddr::V4(Ipv4Addr::new(100, 100, 100, 200)), 32), // Alibaba Cloud
@@ -14,14 +15,14 @@ pub(super) const NEVER: [(IpAddr, u8); 9] = [
     (IpAddr::V6(Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0)), 64), // AWS
     (IpAddr::V6(Ipv6Addr::new(0xfd20, 0xce, 0, 0, 0, 0, 0, 0)), 64), // Google Cloud
     (IpAddr::V6(Ipv6Addr::new(0xfd00, 0x42, 0, 0, 0, 0, 0, 0)), 64), // Scaleway
-    // The first of all, by way of a translator to IPv4 (RFC 6052), and of 6to4 (RFC 3056).
+    // The first entry through a translator to IPv4 (RFC 6052) and through 6to4 (RFC 3056).
     (IpAddr::V6(Ipv6Addr::new(0x64, 0xff9b, 0, 0, 0, 0, 0xa9fe, 0)), 112),
     (IpAddr::V6(Ipv6Addr::new(0x2002, 0xa9fe, 0, 0, 0, 0, 0, 0)), 32),
 ];
-/// Named ports of this machine, at most: each is a listener in each instance.
+/// Most named ports of this machine: each is a listener in each instance.
 pub const MAX_REACH: usize = 32;
 
-/// A port of this machine that instances reach: `HOST:PORT`.
+/// A port of this machine that instances may reach: `HOST:PORT`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reach {
     text: String,
@@ -29,27 +30,27 @@ pub struct Reach {
     addresses: Vec<SocketAddr>,
 }
 
-/// Why `HOST:PORT` cannot be reached.
+/// Why a function cannot reach `HOST:PORT`.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ReachError {
-    /// It is not written as one.
+    /// The syntax is wrong.
     #[error("`{0}` is not HOST:PORT; write for example 127.0.0.1:6379")]
     Form(String),
-    /// The host's name is not known.
+    /// The host's name cannot be resolved.
     #[error("`{text}` cannot be reached: {why}; check the name, or write an address")]
     Unknown {
-        /// As it was written.
+        /// The name as written.
         text: String,
-        /// The resolver's word.
+        /// The resolver's error.
         why: String,
     },
-    /// A metadata service, or everything.
+    /// The address is a metadata service or a wildcard.
     #[error("`{0}` is refused: {1}")]
     Refused(String, &'static str),
 }
 
 impl Reach {
-    /// Reads `HOST:PORT`; a name means all its addresses, as this machine resolves it.
+    /// Parses `HOST:PORT`; a name means all its addresses, as this machine resolves it.
     ///
     /// # Errors
     /// [`ReachError`].
@@ -83,7 +84,7 @@ impl Reach {
         self.port
     }
 
-    /// The addresses that are this machine's: `own`, or its loopback.
+    /// The addresses that belong to this machine: those in `own`, or its loopback.
     pub(super) fn local(&self, own: &[IpAddr]) -> impl Iterator<Item = SocketAddr> {
         let is_own = |ip: IpAddr| ip.is_loopback() || own.contains(&ip);
         self.addresses.iter().copied().filter(move |address| is_own(address.ip()))

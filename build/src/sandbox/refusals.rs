@@ -1,7 +1,7 @@
-//! What was refused within an instance: connections to its own loopback, where nobody listens. A
-//! program that means a server of this machine gets nothing but "connection refused", so its
-//! refusals are heard by a packet socket (packet(7)) that lets nothing else through. The socket is
-//! made by the instance's own set-up code. Private to the sandbox.
+//! Refused connections inside an instance, on its own loopback where nobody listens. A program that
+//! means a server of this machine sees only "connection refused", so a packet socket (packet(7)),
+//! whose filter passes nothing else, reports these refusals. The instance's own set-up code makes
+//! the socket. Private to the sandbox.
 
 use super::route::LOOPBACK_INDEX;
 use nix::libc;
@@ -10,18 +10,18 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::sync::{Mutex, PoisonError};
 
-/// Addresses that are remembered.
+/// Most addresses that are remembered.
 const MAX_REFUSED: usize = 16;
-/// What is read of a packet: both headers, with options.
+/// Bytes read of a packet: both headers, with options.
 const PACKET_BYTES: usize = 128;
-/// The flags of an answer to a connection that nobody takes: RST and ACK (RFC 9293, 3.5.2).
+/// The flags of the reply to a connection that nobody accepts: RST and ACK (RFC 9293, 3.5.2).
 const RST_ACK: u32 = 0x14;
 const FLAGS: u32 = 0x3f;
 const TCP: u32 = 6;
 const IPV6_HEADER: u32 = 40;
 
-/// Lets through what is a refusal and arrives: of a connection that was there before, the reset has
-/// another sequence number than 0.
+/// Passes arriving refusals only: the reset of an established connection has a sequence number
+/// other than 0.
 const PROGRAM: [(u16, u8, u8, u32); 23] = [
     (LOAD, 0, 0, ancillary(libc::SKF_AD_PKTTYPE)),
     (IF_EQUAL, 0, 20, 0), // PACKET_HOST: not the same packet on its way out
@@ -60,12 +60,12 @@ const IF_EQUAL: u16 = (libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K) as u16;
 const TAKE: u16 = (libc::BPF_RET | libc::BPF_K) as u16;
 const DROP: u16 = TAKE;
 
-/// What the kernel knows of a packet beside its bytes (linux/filter.h).
+/// The kernel's data about a packet beside its bytes (linux/filter.h).
 const fn ancillary(what: libc::c_int) -> u32 {
     (libc::SKF_AD_OFF + what).cast_unsigned()
 }
 
-/// Makes the socket, in the namespace that it is for.
+/// Creates the socket in the namespace that it observes.
 pub fn listen() -> nix::Result<OwnedFd> {
     let filter = PROGRAM.map(|(code, jt, jf, k)| libc::sock_filter { code, jt, jf, k });
     let kind = libc::SOCK_DGRAM | libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK;
@@ -103,7 +103,7 @@ pub fn listen() -> nix::Result<OwnedFd> {
     Ok(socket)
 }
 
-/// The socket's other side: what was refused so far.
+/// The reading side of the socket: the refusals so far.
 pub struct Refusals {
     socket: OwnedFd,
     heard: Mutex<BTreeSet<SocketAddr>>,
@@ -114,8 +114,8 @@ impl Refusals {
         Refusals { socket, heard: Mutex::default() }
     }
 
-    /// Where connections were refused so far. Loopback has delivered a refusal before who is
-    /// refused learns of it.
+    /// Addresses that refused connections so far. Loopback delivers a refusal here before the
+    /// caller sees it.
     pub fn heard(&self) -> Vec<SocketAddr> {
         let mut heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
         let mut packet = [0; PACKET_BYTES];
@@ -124,14 +124,14 @@ impl Refusals {
                 Ok(size) if heard.len() < MAX_REFUSED => heard.extend(sender(&packet[..size])),
                 Ok(_) => {}
                 Err(nix::Error::EINTR) => {}
-                // EAGAIN: that was all. No error of it is worth a failed invocation.
+                // EAGAIN: no packet is left. No error of this socket justifies a failed invocation.
                 Err(_) => return heard.iter().copied().collect(),
             }
         }
     }
 }
 
-/// Whose packet it is: who refuses.
+/// The packet's sender: the address that refuses.
 fn sender(packet: &[u8]) -> Option<SocketAddr> {
     let (ip, tcp): (IpAddr, usize) = match packet.first()? >> 4 {
         4 => {
@@ -154,7 +154,7 @@ mod tests {
     use std::io::{self, Read, Write};
     use std::net::{TcpListener, TcpStream};
 
-    /// Where this process may not listen to packets, the test says so.
+    /// If this process may not open a packet socket, the test says so.
     fn refusals() -> Option<Refusals> {
         match listen() {
             Ok(socket) => Some(Refusals::of(socket)),
@@ -165,7 +165,8 @@ mod tests {
         }
     }
 
-    /// Others on this machine's loopback are refused as well: only the ports of this test count.
+    /// Other programs' connections on this machine's loopback fail as well: only the ports of this
+    /// test count.
     #[test]
     fn hears_what_is_refused_and_nothing_else() {
         let Some(refusals) = refusals() else { return };
@@ -179,7 +180,7 @@ mod tests {
             );
             assert!(refusals.heard().contains(&nobody), "{nobody}: {:?}", refusals.heard());
         }
-        // A reset of a connection that was there.
+        // A reset of an established connection.
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let mut stream = TcpStream::connect(address).unwrap();

@@ -14,49 +14,49 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Connections of one instance at once, over all ports; more are closed at once.
+/// Most connections of one instance at once, over all ports; the relay closes further ones at once.
 const MAX_CONNECTIONS: usize = 512;
-/// Questions to one name server that wait for an answer; more are dropped, as a full queue does.
+/// Most open questions to one name server; the relay drops further ones, as a full queue does.
 const MAX_QUESTIONS: usize = 256;
-/// After this a question is forgotten: resolvers ask again after 5 s.
+/// Time until the relay forgets a question: resolvers ask again after 5 s.
 const QUESTION_LIMIT: Duration = Duration::from_secs(5);
-/// This machine answers within this, or does not at all.
+/// Time limit for an answer of this machine.
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
 /// RFC 1035, section 4.1.1, RCODE.
 const SERVER_FAILURE: u8 = 2;
-/// The one refusal at which musl's resolver stops: at others it asks again, for 5 s.
+/// The only error code at which musl's resolver stops: after others it asks again, for 5 s.
 const NO_SUCH_NAME: u8 = 3;
-/// Names that are remembered of those that could not be looked up.
+/// Most failed names that the relay remembers.
 const MAX_NAMES: usize = 16;
-/// A datagram's most (RFC 768).
+/// Largest datagram (RFC 768).
 const DATAGRAM_BYTES: usize = 65_535;
 
-/// The relays of one instance. Dropping it ends them and closes what they carry.
+/// The relays of one instance. Dropping it ends them and closes their connections.
 pub struct Relays {
-    /// Its other end is closed when this is.
+    /// Dropping this closes its other end.
     _open: OwnedFd,
     names: Names,
     unanswered: Unanswered,
 }
 
-/// Names that were looked up where there is no network, each once.
+/// Names that a program looked up without a network, without duplicates.
 type Names = Arc<Mutex<Vec<String>>>;
-/// Ports of this machine that were called and not answered.
+/// Ports of this machine that a program called without an answer.
 type Unanswered = Arc<Mutex<BTreeSet<SocketAddr>>>;
 
 impl Relays {
-    /// What was looked up in vain so far, in order.
+    /// The names that were looked up in vain so far, in order.
     pub fn names(&self) -> Vec<String> {
         self.names.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Where nobody listens on this machine, of what was called so far.
+    /// The called ports of this machine where nobody listens.
     pub fn unanswered(&self) -> BTreeSet<SocketAddr> {
         self.unanswered.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
-/// Starts them; each listener belongs to the port at its place.
+/// Starts the relays; listeners and ports have the same order.
 pub fn start(listeners: Vec<OwnedFd>, ports: &[Port]) -> io::Result<Relays> {
     let (open, ends) = super::wire::pair()?;
     let ends = Arc::new(ends);
@@ -82,7 +82,7 @@ pub fn start(listeners: Vec<OwnedFd>, ports: &[Port]) -> io::Result<Relays> {
     Ok(Relays { _open: open, names, unanswered })
 }
 
-/// Which of the two has something; the second is the end.
+/// Which of the two is ready; the second is the end.
 fn wait(of: &impl AsFd, ends: &OwnedFd) -> Option<()> {
     loop {
         let mut fds = [
@@ -122,11 +122,11 @@ fn connections(
     }
 }
 
-/// Both ways, each to its end. Who cannot be reached outside is closed with a reset inside: a
-/// program sees that its connection went nowhere.
+/// Copies both directions until each ends. If the outside is unreachable, the relay closes the
+/// inside with a reset, so that the program sees the failure.
 fn carry(inner: TcpStream, to: SocketAddr, ends: &OwnedFd, unanswered: &Unanswered) {
     let Ok(outer) = TcpStream::connect_timeout(&to, CONNECT_LIMIT) else {
-        // Whoever sees the reset finds it here.
+        // A caller that has seen the reset finds the port here.
         unanswered.lock().unwrap_or_else(PoisonError::into_inner).insert(to);
         reset(inner);
         return;
@@ -145,7 +145,7 @@ fn carry(inner: TcpStream, to: SocketAddr, ends: &OwnedFd, unanswered: &Unanswer
         Err(_) => return,
     };
     thread::scope(|scope| {
-        // The instance's end cuts what is still open; the connection's own end ends this watch.
+        // The instance's end cuts open connections; the connection's own end ends this watch.
         scope.spawn(|| {
             if wait(&at_end, ends).is_none() {
                 cut();
@@ -161,13 +161,13 @@ fn carry(inner: TcpStream, to: SocketAddr, ends: &OwnedFd, unanswered: &Unanswer
     });
 }
 
-/// Closes without a farewell (socket(7), SO_LINGER of 0).
+/// Closes with a reset (socket(7), SO_LINGER of 0).
 fn reset(stream: TcpStream) {
     let linger = nix::libc::linger { l_onoff: 1, l_linger: 0 };
     let _ = nix::sys::socket::setsockopt(&stream, nix::sys::socket::sockopt::Linger, &linger);
 }
 
-/// A question that waits for its answer.
+/// A question without an answer yet.
 struct Asked {
     bytes: Vec<u8>,
     outer: UdpSocket,
@@ -209,7 +209,7 @@ fn questions(inner: &UdpSocket, to: SocketAddr, ends: &OwnedFd) {
                 Ok(length) => {
                     let _ = inner.send_to(&datagram[..length], question.from);
                 }
-                // No server is there: answered at once, as the protocol has it.
+                // No server listens: the relay answers at once with an error code of the protocol.
                 Err(_) => {
                     if let Some(failure) = without_answer(&question.bytes, SERVER_FAILURE) {
                         let _ = inner.send_to(&failure, question.from);
@@ -229,8 +229,8 @@ fn questions(inner: &UdpSocket, to: SocketAddr, ends: &OwnedFd) {
     }
 }
 
-/// Answers each question with "no such name", and remembers the name: a program learns at once what
-/// it would wait 5 s for.
+/// Answers each question with "no such name" and remembers the name: the program fails at once and
+/// not after 5 s.
 fn no_names(inner: &UdpSocket, ends: &OwnedFd, names: &Names) {
     let mut datagram = vec![0u8; DATAGRAM_BYTES];
     while wait(inner, ends).is_some() {
@@ -246,8 +246,8 @@ fn no_names(inner: &UdpSocket, ends: &OwnedFd, names: &Names) {
     }
 }
 
-/// A socket of its own for each question: answers find their question without reading either, and
-/// ports are as hard to guess as the kernel makes them (RFC 5452).
+/// Opens one socket for each question: an answer finds its question without parsing, and ports are
+/// as hard to guess as the kernel makes them (RFC 5452).
 fn ask(to: SocketAddr, question: &[u8]) -> io::Result<UdpSocket> {
     let any: SocketAddr = match to {
         SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
@@ -259,8 +259,8 @@ fn ask(to: SocketAddr, question: &[u8]) -> io::Result<UdpSocket> {
     Ok(outer)
 }
 
-/// The reply to a question without an answer: its header and question, with a code and no records
-/// (RFC 1035, section 4.1). Nothing if it is not a question.
+/// The reply to a question without an answer: its header and question, with an error code and no
+/// records (RFC 1035, section 4.1). `None` if it is not a question.
 fn without_answer(question: &[u8], code: u8) -> Option<Vec<u8>> {
     const HEADER_BYTES: usize = 12;
     const RESPONSE: u8 = 0x80;
@@ -274,7 +274,7 @@ fn without_answer(question: &[u8], code: u8) -> Option<Vec<u8>> {
     asks.then_some(reply)
 }
 
-/// The name of a question that [`without_answer`] has taken, for people.
+/// The name of a question that [`without_answer`] has accepted, for messages.
 fn name_of(question: &[u8]) -> String {
     let (mut name, mut at) = (String::new(), 12);
     while let Some(length @ 1..) = question.get(at).copied() {
@@ -288,7 +288,7 @@ fn name_of(question: &[u8]) -> String {
     name
 }
 
-/// How many bytes the name in front has: labels, to the empty one.
+/// Length of the name at the start, in bytes: its labels, including the empty one.
 fn name_bytes(bytes: &[u8]) -> Option<usize> {
     const LONGEST_LABEL: u8 = 63;
     let mut at = 0;

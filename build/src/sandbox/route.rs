@@ -1,6 +1,7 @@
-//! Routes of an instance's own network namespace, set before its program is executed: blocked
-//! addresses are unreachable, and this machine's own addresses are the instance's loopback. By
-//! rtnetlink(7), because no program may be executed between clone and exec. Private to the sandbox.
+//! Routes of an instance's own network namespace, set before its program starts: blocked addresses
+//! are unreachable, and this machine's own addresses are the instance's loopback. It uses
+//! rtnetlink(7), because the child must not execute a program between clone and exec. Private to
+//! the sandbox.
 
 use super::plan::Inside;
 use nix::libc;
@@ -14,7 +15,7 @@ use std::os::fd::{AsRawFd, OwnedFd};
 pub const LOOPBACK_INDEX: u32 = 1;
 /// The table of local addresses (rtnetlink(7), RT_TABLE_LOCAL).
 const TABLE_LOCAL: u8 = 255;
-/// Directly behind the rule for local addresses, before every other route.
+/// Priority directly after the rule for local addresses, before every other route.
 const PRIORITY: u32 = 1;
 /// linux/fib_rules.h.
 const FRA_DST: u16 = 1;
@@ -22,7 +23,7 @@ const FRA_PRIORITY: u16 = 6;
 const FR_ACT_UNREACHABLE: u8 = 7;
 const REPLY_BYTES: usize = 4096;
 
-/// Sets them. A namespace without IPv6 needs none of its routes.
+/// Sets the routes. A namespace without IPv6 needs none of the IPv6 routes.
 pub fn set(inside: &Inside) -> nix::Result<()> {
     let kernel = socket(
         AddressFamily::Netlink,
@@ -42,7 +43,7 @@ pub fn set(inside: &Inside) -> nix::Result<()> {
     Ok(())
 }
 
-/// What is there already is well, and what IPv6 refuses where it is switched off, too.
+/// Accepts a route that already exists, and a refusal of IPv6 where it is switched off.
 fn accept(done: nix::Result<()>, address: IpAddr) -> nix::Result<()> {
     match done {
         Err(nix::Error::EEXIST) => Ok(()),
@@ -103,7 +104,7 @@ fn attribute(message: &mut Vec<u8>, kind: u16, value: &[u8]) {
     message.extend(value);
 }
 
-/// One request and its acknowledgement (netlink(7), NLMSG_ERROR with 0).
+/// Sends one request and reads its acknowledgement (netlink(7), NLMSG_ERROR with 0).
 fn ask(kernel: &OwnedFd, kind: u16, body: &[u8]) -> nix::Result<()> {
     const HEADER_BYTES: usize = 16;
     let flags = libc::NLM_F_REQUEST | libc::NLM_F_ACK | libc::NLM_F_CREATE | libc::NLM_F_EXCL;

@@ -1,8 +1,8 @@
-//! Uplink: carries an instance's packets out of this machine. As root: a veth pair, and an nftables
-//! table with masquerading and blocked addresses; as an ordinary user pasta or slirp4netns, which
-//! turn packets into sockets. Each thing that outlives a process by itself has a *keeper*: a
-//! process of this same executable that waits for the end of its standard input, then removes the
-//! thing. So nothing is left after a SIGKILL either. Private to the sandbox.
+//! Uplink: carries an instance's packets out of this machine. As root it is a veth pair with an
+//! nftables table for masquerading and blocked addresses; for an ordinary user it is pasta or
+//! slirp4netns, which turn packets into sockets. Each resource that would outlive a process has a
+//! *keeper*: a process of this same executable that waits for the end of its standard input and
+//! then removes the resource. So nothing remains even after a SIGKILL. Private to the sandbox.
 
 use super::HELPER_SUBCOMMAND;
 use nix::ifaddrs::getifaddrs;
@@ -21,24 +21,24 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// The helper's second argument for a keeper, and what it keeps: see [`keep`].
+/// The helper's second argument for a keeper, and the keeper's task: see [`keep`].
 pub const KEEP: &str = "keep";
 const RUN: &str = "run";
 const AFTER: &str = "after";
-/// Between the commands that a keeper runs at the end.
+/// Separates the commands that a keeper runs at the end.
 const NEXT: &str = ";;";
-/// An uplink that is not up after this is not coming.
+/// Time limit for an uplink to come up.
 const UP_LIMIT: Duration = Duration::from_secs(10);
-/// Names of what is made: `firstbyte_PIDNAMESPACE_PID` a table, `fbPID-N` an interface.
+/// Names of the resources: a table `firstbyte_PIDNAMESPACE_PID`, an interface `fbPID-N`.
 const TABLE_PREFIX: &str = "firstbyte_";
-/// RFC 2544's addresses for benchmarks: in use on no network. The first 1024 are slirp4netns'.
+/// RFC 2544's addresses for benchmarks: no network uses them. slirp4netns uses the first 1024.
 const SUBNETS: Ipv4Addr = Ipv4Addr::new(198, 18, 0, 0);
 const SUBNET_COUNT: u32 = (1 << 17) / 4;
 const FIRST_SUBNET: u32 = 256;
-/// Largest number of bytes shown of a failed program's output.
+/// Most bytes shown of a failed program's output.
 const WORDS_BYTES: usize = 300;
 
-/// A way to carry packets.
+/// A method of carrying packets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Means {
     /// In the kernel; needs root.
@@ -59,7 +59,7 @@ impl fmt::Display for Means {
     }
 }
 
-/// The ways that this machine has, the best first; one that fails is struck off.
+/// The methods that this machine has, the best first; the code removes one that fails.
 #[derive(Debug)]
 pub struct Uplinks {
     helper: PathBuf,
@@ -71,9 +71,9 @@ pub struct Uplinks {
 struct State {
     left: Vec<Means>,
     refused: Vec<String>,
-    /// How many instances each has connected; `None` is nothing.
+    /// Number of instances that each method has connected; `None` means no network.
     used: Vec<(Option<Means>, usize)>,
-    /// Made with the first veth pair.
+    /// Created with the first veth pair.
     table: Option<Table>,
 }
 
@@ -86,15 +86,15 @@ impl State {
     }
 }
 
-/// One instance's uplink. Dropping it puts it away.
+/// One instance's uplink. Dropping it removes it.
 #[derive(Debug)]
 pub struct Uplink {
-    /// None of a veth pair: it goes with its network namespace.
+    /// `None` for a veth pair: the kernel removes it with its network namespace.
     _keeper: Option<Keeper>,
 }
 
 impl Uplinks {
-    /// Looks for programs; nothing is made yet.
+    /// Looks for programs; creates nothing yet.
     pub fn find(helper: &Path) -> Uplinks {
         let root = nix::unistd::geteuid().is_root();
         let mut refused = Vec::new();
@@ -105,7 +105,8 @@ impl Uplinks {
                 Some(why) => refused.push(why),
             }
         }
-        // pasta gives root up before it enters a namespace that root made, and then may not.
+        // pasta drops root before it enters a namespace that root made, and then lacks the
+        // permission.
         for (means, name) in [(Means::Pasta, "pasta"), (Means::Slirp, "slirp4netns")] {
             if root && means == Means::Pasta {
                 continue;
@@ -119,12 +120,12 @@ impl Uplinks {
         Uplinks { helper: helper.to_owned(), state, next: AtomicU32::new(0) }
     }
 
-    /// What the next instance gets.
+    /// The method for the next instance.
     pub fn current(&self) -> Option<Means> {
         self.state().left.first().copied()
     }
 
-    /// Why there is none, and what a person can do.
+    /// Why there is no method, and what the user can do.
     pub fn why_none(&self) -> String {
         let remedy = match nix::unistd::geteuid().is_root() {
             true => "install nftables and iproute2, or slirp4netns",
@@ -133,7 +134,7 @@ impl Uplinks {
         format!("{}; {remedy}", self.state().refused.join(", "))
     }
 
-    /// Connects the network namespace of `pid`; the next means if one fails.
+    /// Connects the network namespace of `pid`; tries the next method if one fails.
     pub fn attach(&self, pid: i32) -> Option<Uplink> {
         loop {
             let Some(means) = self.current() else {
@@ -151,7 +152,7 @@ impl Uplinks {
                 }
                 Err(why) => {
                     let mut state = self.state();
-                    // Another thread may have struck it off.
+                    // Another thread may have removed the method.
                     if state.left.first() == Some(&means) {
                         state.left.remove(0);
                         state.refused.push(format!("{means}: {why}"));
@@ -161,7 +162,7 @@ impl Uplinks {
         }
     }
 
-    /// What the instances so far were connected by, in words, and how many of them.
+    /// Describes the methods of the instances so far, with the number of instances.
     pub fn used(&self) -> Vec<(String, usize)> {
         let in_words = |(means, count): &(Option<Means>, usize)| {
             (means.map_or_else(|| "nothing".into(), |means| means.to_string()), *count)
@@ -178,7 +179,7 @@ impl Uplinks {
         let user = format!("/proc/{pid}/ns/user");
         let root = nix::unistd::geteuid().is_root();
         let argv: Vec<String> = match means {
-            // Its own ways to this machine's loopback are closed: relays carry what is named.
+            // Its own access to this machine's loopback is off: relays carry the named ports.
             Means::Pasta => [
                 "pasta",
                 "--foreground",
@@ -291,11 +292,11 @@ impl Table {
         if docker {
             after.extend(["-i", "-o"].map(|way| rule("-D", way).to_vec()));
         }
-        // First who puts it away, then what is put away.
+        // The keeper starts before the resource exists.
         let keeper = Keeper::after(helper, &after)?;
         fed("nft", &["-f", "-"], &rules)?;
         if docker {
-            // Docker drops what others forward, and leaves this chain to them.
+            // Docker drops packets that others forward, and leaves this chain to them.
             for way in ["-i", "-o"] {
                 let [program, arguments @ ..] = rule("-I", way);
                 fed(program, &arguments, "")?;
@@ -305,14 +306,14 @@ impl Table {
     }
 }
 
-/// A process that puts something away when this one ends, or drops it.
+/// A process that removes a resource when this process ends or drops the value.
 #[derive(Debug)]
 struct Keeper {
     child: Child,
 }
 
 impl Keeper {
-    /// Starts a program and waits until it says that it is ready: a line on its standard output.
+    /// Starts a program and waits until it reports that it is ready: a line on its standard output.
     fn run(helper: &Path, argv: &[String]) -> Result<Keeper, String> {
         let words = tempfile::tempfile().map_err(|error| error.to_string())?;
         let stderr = words.try_clone().map_err(|error| error.to_string())?;
@@ -343,16 +344,16 @@ impl Drop for Keeper {
 
 fn keeper(helper: &Path, what: &str) -> Command {
     let mut command = Command::new(helper);
-    // A group of its own: Ctrl-C is not its end.
+    // A process group of its own, so that Ctrl-C does not end it.
     command.args([HELPER_SUBCOMMAND, KEEP, what]).stdin(Stdio::piped()).process_group(0);
     command
 }
 
-/// A keeper's whole life: `run PROGRAM …` starts it and kills it at the end of standard input;
-/// `after PROGRAM … ;; PROGRAM …` runs them then.
+/// Runs a keeper: `run PROGRAM …` starts the program and kills it at the end of standard input;
+/// `after PROGRAM … ;; PROGRAM …` runs the programs at that time.
 ///
 /// # Errors
-/// The program does not start.
+/// If the program does not start.
 pub fn keep(mut arguments: impl Iterator<Item = OsString>) -> io::Result<()> {
     let what = arguments.next().unwrap_or_default();
     let arguments: Vec<OsString> = arguments.collect();
@@ -360,7 +361,7 @@ pub fn keep(mut arguments: impl Iterator<Item = OsString>) -> io::Result<()> {
         wait_for_end(None);
         for argv in arguments.split(|argument| argument == NEXT) {
             if let [program, arguments @ ..] = argv {
-                // What is gone already need not be put away.
+                // A resource that is already gone needs no removal.
                 let _ = Command::new(program).args(arguments).stdin(Stdio::null()).status();
             }
         }
@@ -368,7 +369,7 @@ pub fn keep(mut arguments: impl Iterator<Item = OsString>) -> io::Result<()> {
     }
     let [program, arguments @ ..] = arguments.as_slice() else { return Ok(()) };
     let mut child = Command::new(program).args(arguments).stdin(Stdio::null()).spawn()?;
-    // Only the program is to hold the pipe that says whether it is ready.
+    // Only the program may hold the pipe that reports whether it is ready.
     nix::unistd::dup2_stdout(fs::File::open("/dev/null")?)?;
     let pidfd = super::wire::pidfd_open(child.id().cast_signed())?;
     wait_for_end(Some(&pidfd));
@@ -376,7 +377,7 @@ pub fn keep(mut arguments: impl Iterator<Item = OsString>) -> io::Result<()> {
     child.wait().map(drop)
 }
 
-/// Until standard input ends, or the process does.
+/// Waits until standard input or the process ends.
 fn wait_for_end(process: Option<&std::os::fd::OwnedFd>) {
     let stdin = io::stdin();
     loop {
@@ -402,13 +403,13 @@ fn says_something(out: &mut std::process::ChildStdout) -> bool {
     }
 }
 
-/// The end of what a failed program wrote, on one line.
+/// The end of a failed program's output, on one line.
 fn last_words(mut file: fs::File) -> String {
     use std::io::Seek as _;
     let mut bytes = Vec::new();
     let _ = file.rewind().and_then(|()| file.read_to_end(&mut bytes));
     let text = String::from_utf8_lossy(&bytes);
-    // pasta complains of a missing syslog in front of each line.
+    // pasta warns about a missing syslog at the start of each line.
     let lines: Vec<&str> = text
         .lines()
         .map(str::trim)
@@ -420,7 +421,7 @@ fn last_words(mut file: fs::File) -> String {
     if words.is_empty() { "it ended, or was not up in time".into() } else { words[from..].into() }
 }
 
-/// Runs a program with a text on its standard input; its words if it fails.
+/// Runs a program with a text on its standard input; returns its output if it fails.
 fn fed(name: &str, arguments: &[&str], input: &str) -> Result<(), String> {
     let failed = |error: io::Error| format!("{name}: {error}");
     let program = program(name).ok_or_else(|| format!("no {name}"))?;
@@ -445,7 +446,7 @@ fn fed(name: &str, arguments: &[&str], input: &str) -> Result<(), String> {
     }
 }
 
-/// Where a program is: where packages and administrators put programs.
+/// Finds a program in the folders of packages and administrators.
 fn program(name: &str) -> Option<PathBuf> {
     ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"]
         .iter()
@@ -453,7 +454,7 @@ fn program(name: &str) -> Option<PathBuf> {
         .find(|path| path.is_file())
 }
 
-/// Why a veth pair would carry nothing; nothing of this machine's own settings is changed.
+/// Why a veth pair would carry nothing; the code changes none of this machine's own settings.
 fn veth_refused() -> Option<String> {
     if let Some(missing) = ["ip", "nft", "nsenter"].iter().find(|name| program(name).is_none()) {
         return Some(format!("no {missing}"));
@@ -479,15 +480,15 @@ fn has_docker_user() -> bool {
     said("iptables", &["-w", "-S", "DOCKER-USER"]).is_some()
 }
 
-/// What a program prints, if it succeeds.
+/// The output of a program, if it succeeds.
 fn said(name: &str, arguments: &[&str]) -> Option<String> {
     let mut command = Command::new(program(name)?);
     let output = command.args(arguments).stdin(Stdio::null()).output().ok()?;
     output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
-/// Tables of processes that are no more, and were killed together with their keeper. Pids mean
-/// something within a pid namespace: another one's tables are left alone.
+/// Removes tables of processes that were killed together with their keeper. A pid is valid only in
+/// its pid namespace, so tables of other namespaces stay.
 fn put_away_the_dead() {
     let prefix = format!("{TABLE_PREFIX}{}_", pid_namespace());
     let tables = said("nft", &["list", "tables", "inet"]).unwrap_or_default();
@@ -522,7 +523,7 @@ fn pid_namespace() -> String {
     link.to_string_lossy().chars().filter(char::is_ascii_digit).collect()
 }
 
-/// Gateway and address of a subnet that no interface of this machine is in.
+/// Gateway and address of a subnet that no interface of this machine uses.
 fn free_subnet(from: u32) -> Result<(Ipv4Addr, Ipv4Addr), String> {
     let used: HashSet<u32> = getifaddrs()
         .map_err(|error| error.to_string())?

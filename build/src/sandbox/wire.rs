@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use std::io::{self, IoSlice, IoSliceMut};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
-/// A message larger than this is refused: an image's environment has no business being larger.
+/// Largest message: an image's environment needs no more.
 const MESSAGE_LIMIT_BYTES: usize = 128 * 1024;
 /// Descriptors a message may carry: the kernel's own limit (SCM_MAX_FD).
 const DESCRIPTOR_LIMIT: usize = 253;
@@ -38,12 +38,12 @@ pub enum Reply {
 /// From a child to the tool.
 #[derive(Debug, Serialize, Deserialize)]
 pub enum Event {
-    /// With the listeners of its relays: the network namespace is there, and its owner may connect
-    /// it. The child waits for [`Go`].
+    /// The network namespace exists, and its owner may connect it; the event carries the listeners
+    /// of the relays. The child waits for [`Go`].
     Network,
     /// With the sockets of the instance's network namespace.
     Ready,
-    /// The last thing said before `execve`; `at_ns` was read just before it was said.
+    /// The last event before `execve`; the child reads `at_ns` just before it sends it.
     Exec {
         at_ns: u64,
     },
@@ -72,8 +72,8 @@ pub fn pair() -> io::Result<(OwnedFd, OwnedFd)> {
     Ok(socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC)?)
 }
 
-/// A pipe for an instance's output; the reading end never blocks. It holds 1 MiB where the kernel
-/// lets it, so that a chatty program does not stop to wait for us while it is being measured.
+/// A pipe for an instance's output; the reading end never blocks. It holds 1 MiB if the kernel
+/// allows it, so that a program with much output does not block while it is measured.
 pub fn output_pipe() -> io::Result<(OwnedFd, OwnedFd)> {
     let (read, write) = nix::unistd::pipe2(OFlag::O_CLOEXEC)?;
     nix::fcntl::fcntl(&read, nix::fcntl::FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
@@ -141,7 +141,7 @@ pub fn pidfd_open(pid: i32) -> io::Result<OwnedFd> {
     Ok(own(fd as RawFd))
 }
 
-/// The other side said something that does not belong here.
+/// The other side sent an unexpected message.
 pub fn unexpected(reply: &impl std::fmt::Debug) -> io::Error {
     io::Error::other(format!("unexpected answer `{reply:?}`"))
 }

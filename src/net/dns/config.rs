@@ -1,27 +1,27 @@
-//! /etc/resolv.conf and /etc/hosts as text. Pure. resolv.conf(5), hosts(5).
+//! Parsers of /etc/resolv.conf and /etc/hosts. Pure. resolv.conf(5), hosts(5).
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-/// Name servers that are used (resolv.conf(5): MAXNS).
+/// Largest number of name servers that are used (resolv.conf(5): MAXNS).
 const MOST_SERVERS: usize = 3;
-/// Search domains that are used.
+/// Largest number of search domains that are used.
 const MOST_DOMAINS: usize = 16;
 
-/// Where name servers listen.
+/// Port of a name server.
 const PORT: u16 = 53;
 
-/// What /etc/resolv.conf says.
+/// The settings of /etc/resolv.conf.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Config {
-    /// With the zone of a link-local IPv6 address left out. Written as `[address]:port` it has
-    /// another port than 53, as OpenBSD's page has it.
+    /// The name servers, without the zone of a link-local IPv6 address. The form `[address]:port`
+    /// sets a port other than 53, as in OpenBSD's resolv.conf(5).
     pub servers: Vec<SocketAddr>,
     pub search: Vec<String>,
-    /// So many dots make a name that is asked for as it is first.
+    /// A name with at least this many dots is first tried as it is.
     pub ndots: usize,
-    /// How long one round of questions to all servers takes at most, in seconds.
+    /// Longest time for one round of questions to all servers, in seconds.
     pub timeout_s: u64,
-    /// How many rounds.
+    /// Number of rounds.
     pub attempts: u64,
 }
 
@@ -34,7 +34,7 @@ impl Config {
                 Some((&"nameserver", rest)) if config.servers.len() < MOST_SERVERS => {
                     config.servers.extend(rest.first().and_then(|word| server(word)));
                 }
-                // The last of them counts.
+                // The last such line counts.
                 Some((&word @ ("search" | "domain"), rest)) => {
                     let most = if word == "search" { MOST_DOMAINS } else { 1 };
                     config.search.clear();
@@ -47,7 +47,7 @@ impl Config {
             }
         }
         if config.servers.is_empty() {
-            // as resolv.conf(5) says
+            // resolv.conf(5): without a name server, the resolver asks the local host.
             config.servers.push(SocketAddr::new(Ipv4Addr::LOCALHOST.into(), PORT));
         }
         config
@@ -64,7 +64,7 @@ impl Config {
         }
     }
 
-    /// The names that are asked for, in their order, where `name` is wanted.
+    /// The names to ask for when a caller looks up `name`, in order.
     pub(super) fn candidates(&self, name: &str) -> Vec<String> {
         if name.ends_with('.') {
             return vec![name.to_owned()];
@@ -98,14 +98,14 @@ fn server(word: &str) -> Option<SocketAddr> {
     Some(SocketAddr::new(address.parse().ok()?, port))
 }
 
-/// What stands before and behind the first such byte.
+/// Splits the text at the first such byte.
 fn cut(text: &str, byte: u8) -> Option<(&str, &str)> {
     let at = text.bytes().position(|other| other == byte)?;
     Some((text.get(..at)?, text.get(at + 1..)?))
 }
 
-/// The words of each line, comments and words that are not UTF-8 left out. Without std's splitters
-/// by pattern, which are KiB of a layer.
+/// The words of each line, without comments and without words that are not UTF-8. It does not use
+/// std's pattern splitters, because they add KiB to a layer.
 fn lines(text: &[u8]) -> impl Iterator<Item = Vec<&str>> {
     text.split(|byte| *byte == b'\n').map(words)
 }
@@ -122,7 +122,7 @@ fn words(line: &[u8]) -> Vec<&str> {
     words
 }
 
-/// The addresses that a file like /etc/hosts gives `name`.
+/// The addresses of `name` in a file like /etc/hosts.
 pub(super) fn in_hosts(hosts: &[u8], name: &str) -> Vec<IpAddr> {
     let name = name.strip_suffix('.').unwrap_or(name);
     let mut addresses = Vec::new();
@@ -138,8 +138,8 @@ pub(super) fn in_hosts(hosts: &[u8], name: &str) -> Vec<IpAddr> {
     addresses
 }
 
-/// Whether the name is the machine itself, whatever files or servers say nothing about it (RFC
-/// 6761, section 6.3).
+/// Whether the name stands for this machine, even if no file or server lists it (RFC 6761, section
+/// 6.3).
 pub(super) fn is_localhost(name: &str) -> bool {
     const NAME: &[u8] = b"localhost";
     let name = name.strip_suffix('.').unwrap_or(name).as_bytes();

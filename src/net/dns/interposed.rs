@@ -1,5 +1,5 @@
-//! What the C library's `getaddrinfo`, `freeaddrinfo` and `gai_strerror` do, done by this resolver:
-//! for programs that have [`dns!`](crate::dns). POSIX.1-2017, getaddrinfo; RFC 3493, section 6.1.
+//! `getaddrinfo`, `freeaddrinfo` and `gai_strerror` on this resolver, in place of the C library's:
+//! for programs that use [`dns!`](crate::dns). POSIX.1-2017, getaddrinfo; RFC 3493, section 6.1.
 
 use super::lookup::{Found, Lookup, Reason, Want, wait_until};
 use crate::net::socket::RawAddress;
@@ -9,46 +9,46 @@ use std::ffi::{CStr, CString, c_char, c_int};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::ptr;
 
-/// One of the list: what the caller sees, and what that points to.
+/// One entry of the list: C's structure and the values that it points to.
 #[repr(C)]
 struct Entry {
     info: libc::addrinfo,
     address: RawAddress,
-    /// Of the first one, if it was asked for.
+    /// The canonical name, in the first entry only, if the caller asked for it.
     canonical: Option<CString>,
 }
 
-/// Longest words of an error, with their zero.
+/// Longest error text, with its terminating zero.
 const WORDS: usize = 320;
 
 thread_local! {
-    /// Why this thread's last look-up has failed, for `gai_strerror`: the code, and words that end
-    /// with a zero.
+    /// The error of this thread's last failed look-up, for `gai_strerror`: its code, and its text
+    /// with a terminating zero.
     static CODE: Cell<c_int> = const { Cell::new(0) };
     static LAST: UnsafeCell<[u8; WORDS]> = const { UnsafeCell::new([0; WORDS]) };
 }
 
-/// getaddrinfo(3).
+/// Implements getaddrinfo(3).
 ///
 /// # Safety
-/// As for the C library's function.
+/// The same as for the C library's function.
 pub unsafe fn getaddrinfo(
     node: *const c_char,
     service: *const c_char,
     hints: *const libc::addrinfo,
     result: *mut *mut libc::addrinfo,
 ) -> c_int {
-    // JUSTIFICATION: C's pointers.
-    // SAFETY: the caller's promise: each is null, or what the function's page says.
+    // JUSTIFICATION: the arguments are C's pointers.
+    // SAFETY: the caller promises that each is null or points to what getaddrinfo(3) states.
     let (node, service, hints) = unsafe {
         let text = |at: *const c_char| (!at.is_null()).then(|| CStr::from_ptr(at).to_bytes());
         (text(node), text(service), hints.as_ref())
     };
-    // A panic must not leave through C.
+    // A panic must not unwind into C code.
     match std::panic::catch_unwind(|| find(node, service, hints)) {
         Ok(Ok(list)) => {
-            // JUSTIFICATION: C's pointers.
-            // SAFETY: the caller's promise: there is place for one pointer.
+            // JUSTIFICATION: the result is C's pointer.
+            // SAFETY: the caller promises that there is room for one pointer.
             unsafe { *result = list };
             0
         }
@@ -114,7 +114,7 @@ fn find(
     Ok(list)
 }
 
-/// The addresses that the list is made of.
+/// The addresses for the list.
 fn addresses(node: Option<&[u8]>, flags: c_int, want: Want) -> Result<Found, c_int> {
     let Some(node) = node else {
         let (v4, v6) = match flags & libc::AI_PASSIVE != 0 {
@@ -166,7 +166,8 @@ fn addresses(node: Option<&[u8]>, flags: c_int, want: Want) -> Result<Found, c_i
     Ok(found)
 }
 
-/// A service by its number, or by one of a few names: an image from scratch has no /etc/services.
+/// Finds a service by its number, or by one of a few names: an image from scratch has no
+/// /etc/services.
 fn port(service: &[u8], flags: c_int) -> Option<u16> {
     if let Some(number) = std::str::from_utf8(service).ok().and_then(|text| text.parse().ok()) {
         return Some(number);
@@ -204,7 +205,7 @@ fn entry(
     };
     let entry = Box::into_raw(Box::new(Entry { info, address, canonical }));
     // JUSTIFICATION: the structure is C's, and points into itself.
-    // SAFETY: the box was just made, and no other code has its address.
+    // SAFETY: this function just made the box, and no other code has its address.
     unsafe {
         (*entry).info.ai_addr = (&raw mut (*entry).address).cast();
         if let Some(name) = &(*entry).canonical {
@@ -214,20 +215,22 @@ fn entry(
     entry.cast()
 }
 
-/// freeaddrinfo(3).
+/// Implements freeaddrinfo(3).
 ///
 /// # Safety
-/// As for the C library's function: a list of [`getaddrinfo`], or the rest of one.
+/// The same as for the C library's function: `list` is from [`getaddrinfo`], or the rest of such a
+/// list.
 pub unsafe fn freeaddrinfo(mut list: *mut libc::addrinfo) {
     while !list.is_null() {
-        // JUSTIFICATION: C's list.
-        // SAFETY: the caller's promise: each of the list was made by `entry`, and is freed once.
+        // JUSTIFICATION: the list is C's.
+        // SAFETY: the caller promises that `entry` made each element, and that it frees each only
+        // once.
         let entry = unsafe { Box::from_raw(list.cast::<Entry>()) };
         list = entry.info.ai_next;
     }
 }
 
-/// Keeps why: `text`, or the words of the code.
+/// Stores the error text: `text`, or the standard text of the code.
 fn fails(code: c_int, text: &str) -> c_int {
     let text = if text.is_empty() { words(code) } else { text };
     CODE.set(code);
@@ -236,15 +239,15 @@ fn fails(code: c_int, text: &str) -> c_int {
         let size = text.len().min(WORDS - 1);
         words[..size].copy_from_slice(&text.as_bytes()[..size]);
         // JUSTIFICATION: `gai_strerror` hands the address out.
-        // SAFETY: the thread's own, and nothing else refers to it now: C's callers are done with
-        // what an earlier call gave them.
+        // SAFETY: the buffer belongs to this thread, and nothing else refers to it now: C callers
+        // no longer use the result of an earlier call.
         unsafe { *last.get() = words };
     });
     code
 }
 
-/// gai_strerror(3): why this thread's last look-up has failed, if it has failed with `code`; valid
-/// until its next one.
+/// Implements gai_strerror(3): returns the error of this thread's last look-up if it failed with
+/// `code`. The text is valid until the thread's next look-up.
 pub fn gai_strerror(code: c_int) -> *const c_char {
     if code != CODE.get() {
         CODE.set(code);

@@ -1,9 +1,9 @@
-//! One look-up, in steps that do not wait: files, then name servers by UDP, and by TCP where a
-//! reply was cut.
+//! One DNS look-up, in steps that never block: first the files, then name servers by UDP, then by
+//! TCP if a reply was truncated.
 //!
-//! Both families are asked for at once. An answer for one is enough: the other's has 50 ms more
-//! (RFC 8305, section 3), none at all where it would be AAAA and there is no IPv6. The next server
-//! is asked as soon as one fails, or has not answered for 300 ms.
+//! It asks for both address families at once. If one family has an answer, the look-up waits 50 ms
+//! more for the other (RFC 8305, section 3), or not at all for AAAA if there is no IPv6 route. It
+//! asks the next server as soon as one fails or does not answer for 300 ms.
 
 use super::config::{Config, in_hosts, is_localhost};
 use super::message::{Answer, Kind, read_reply, write_question};
@@ -23,18 +23,18 @@ const RESOLV_CONF: &str = "/etc/resolv.conf";
 const HOSTS: &str = "/etc/hosts";
 
 const SECOND_NS: u64 = 1_000_000_000;
-/// The other family's answer has so long.
+/// How long to wait for the other family's answer.
 const GRACE_NS: u64 = 50_000_000;
-/// A server that has not answered for so long is not waited for alone.
+/// After this time without an answer, the look-up also asks the next server.
 const PATIENCE_NS: u64 = 300_000_000;
-/// A server that could not tell is asked again after so long.
+/// After this time the look-up asks a failed server again.
 const AGAIN_NS: u64 = 100_000_000;
-/// The whole of a reply that was cut is waited for so long, where the part has addresses.
+/// How long to wait for the complete reply by TCP, if the truncated one has addresses.
 const TCP_NS: u64 = 2 * SECOND_NS;
-/// Largest number of datagrams read in one look-up, so that a flood cannot keep it for ever.
+/// Largest number of datagrams that one look-up reads, so that a flood cannot delay it for ever.
 const MOST_DATAGRAMS: u32 = 4096;
 
-/// Which addresses are asked for.
+/// The address families to ask for.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Want {
     V4,
@@ -52,16 +52,16 @@ impl Want {
     }
 }
 
-/// Why there are no addresses.
+/// Why a look-up found no addresses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Reason {
-    /// There is no such name.
+    /// The name does not exist.
     NoName,
-    /// There is, and it has none of the addresses that were asked for.
+    /// The name exists, but has no address of the requested family.
     NoAddress,
-    /// No server could tell.
+    /// Every server failed.
     Servers,
-    /// No server has answered in time.
+    /// No server answered in time.
     Silence,
     /// No name server is configured.
     NoServer,
@@ -90,8 +90,8 @@ impl From<Failure> for io::Error {
     }
 }
 
-/// Addresses, IPv4 first: without an IPv4 network that fails at once, where an IPv6 network that
-/// leads nowhere is silent.
+/// The addresses, IPv4 first: without an IPv4 route a connection fails at once, but over a broken
+/// IPv6 route it gets no answer.
 pub(crate) struct Found {
     pub addresses: Vec<IpAddr>,
     pub canonical: String,
@@ -100,20 +100,20 @@ pub(crate) struct Found {
 pub(crate) struct Lookup {
     name: String,
     want: Want,
-    /// Set where the files have the answer already.
+    /// The result, if the files already contain it.
     known: Option<Result<Found, Failure>>,
     config: Config,
-    /// The next one last.
+    /// Names to try, in reverse order.
     candidates: Vec<String>,
     servers: Vec<Server>,
-    /// With more than one server's socket.
+    /// A descriptor for the sockets of all servers, if there is more than one.
     group: Option<Group>,
-    /// When which server is asked, by the monotonic clock; a handful, in no order.
+    /// When to ask which server, in time of the monotonic clock; a few entries, unsorted.
     plan: Vec<(u64, usize)>,
     end_ns: u64,
     questions: Vec<Question>,
     datagrams: u32,
-    /// What the names before this one have come to.
+    /// The result of the names before this one.
     before: Reason,
 }
 
@@ -125,11 +125,11 @@ struct Server {
 struct Question {
     kind: Kind,
     bytes: Vec<u8>,
-    /// How often each server could not tell.
+    /// How often each server failed.
     failures: Vec<u64>,
     answer: Option<Answer>,
     answered_ns: u64,
-    /// A reply that was cut is asked for once more.
+    /// The TCP query that fetches a truncated reply again.
     tcp: Option<Tcp>,
 }
 
@@ -138,9 +138,9 @@ struct Tcp {
     socket: OwnedFd,
     is_connected: bool,
     until_ns: u64,
-    /// What the datagram said.
+    /// The truncated answer of the datagram.
     cut: Answer,
-    /// Still to be sent.
+    /// Bytes that are not sent yet.
     out: Vec<u8>,
     input: Vec<u8>,
 }
@@ -165,7 +165,7 @@ impl Lookup {
         lookup
     }
 
-    /// What needs no server.
+    /// Tries what needs no server, and reads the configuration.
     #[inline(never)]
     fn in_files(&mut self) -> Option<Result<Found, Failure>> {
         let mut question = Vec::new();
@@ -202,8 +202,8 @@ impl Lookup {
         None
     }
 
-    /// Goes as far as it can without waiting: what there is, or `None` if [`Lookup::waits_for`]
-    /// says when to go on.
+    /// Continues as far as it can without blocking. Returns the result, or `None` if the caller
+    /// must call again after [`Lookup::waits_for`].
     pub(crate) fn go_on(&mut self) -> Result<Option<Found>, Failure> {
         if let Some(known) = self.known.take() {
             return known.map(Some);
@@ -226,7 +226,8 @@ impl Lookup {
                 }
                 Some(Err(reason)) => {
                     self.questions.clear();
-                    // A server's failure, or a name without addresses, goes before no name.
+                    // A server's failure, or a name without addresses, takes precedence over a
+                    // missing name.
                     if self.before != Reason::Servers && reason != Reason::NoName {
                         self.before = reason;
                     }
@@ -240,7 +241,7 @@ impl Lookup {
         }
     }
 
-    /// Asks for `name` from now on.
+    /// Starts to ask for `name`.
     #[inline(never)]
     fn begin(&mut self, name: &str) {
         let now = monotonic_ns();
@@ -283,7 +284,7 @@ impl Lookup {
         self.end_ns = now + self.config.attempts * round_ns;
     }
 
-    /// Asks who is to be asked by now; whether anybody was.
+    /// Asks the servers that are due; returns whether it asked any.
     fn ask(&mut self, now: u64) -> bool {
         let mut asked = Vec::new();
         while let Some(at) = self.plan.iter().position(|(at_ns, _)| *at_ns <= now) {
@@ -340,7 +341,7 @@ impl Lookup {
         Ok(self.servers.len() - 1)
     }
 
-    /// Takes all datagrams that are there.
+    /// Reads all datagrams that have arrived.
     #[inline(never)]
     fn receive(&mut self) {
         let mut buffer = [0; 4096];
@@ -370,7 +371,7 @@ impl Lookup {
         }
     }
 
-    /// Looks what a reply answers.
+    /// Matches a reply to its question.
     #[inline(never)]
     fn take(&mut self, server: usize, reply: &[u8]) {
         for at in 0..self.questions.len() {
@@ -423,12 +424,12 @@ impl Lookup {
         }
     }
 
-    /// Has the server asked in so long.
+    /// Schedules a query to the server after this time.
     fn plan_in(&mut self, ns: u64, server: usize) {
         self.plan.push((monotonic_ns() + ns, server));
     }
 
-    /// The server cannot tell: what `question` asks for, or anything at all.
+    /// Records that the server failed: for `question`, or for every question if it is `None`.
     #[inline(never)]
     fn has_failed(&mut self, server: usize, question: Option<usize>) {
         let (now, attempts) = (monotonic_ns(), self.attempts());
@@ -443,7 +444,7 @@ impl Lookup {
                 Some(_) => {}
             }
         }
-        // The next one is asked at once.
+        // Asks the next server at once.
         let others = self.plan.iter_mut().filter(|(_, other)| *other != server);
         if let Some(next) = others.min_by_key(|(at_ns, _)| *at_ns) {
             next.0 = now;
@@ -453,7 +454,7 @@ impl Lookup {
         }
     }
 
-    /// What the name has come to; `None` if that is not clear yet.
+    /// Result for the current name; `None` if it is still open.
     #[inline(never)]
     fn outcome(&self, now: u64) -> Option<Result<Found, Reason>> {
         let mut addresses = Vec::new();
@@ -530,7 +531,7 @@ impl Lookup {
         Ok(Found { addresses, canonical })
     }
 
-    /// None of the names has addresses.
+    /// The failure when no candidate name has addresses.
     #[inline(never)]
     fn none(&self) -> Failure {
         let text = match self.before {
@@ -560,7 +561,7 @@ impl Lookup {
 
     pub(crate) fn failure(&self, reason: Reason, why: &str) -> Failure {
         let mut text = String::from("cannot find `");
-        // Whatever a peer has made of the name, the words are a line.
+        // Replaces control characters, so that a peer's name cannot break the log line.
         text.extend(self.name.chars().map(|one| if one < ' ' { '?' } else { one }));
         text.push_str("`: ");
         text.push_str(why);
@@ -569,12 +570,12 @@ impl Lookup {
 }
 
 impl Question {
-    /// Whether `server` is to be asked.
+    /// Whether to ask `server`.
     fn waits_for(&self, server: usize, attempts: u64) -> bool {
         self.answer.is_none() && self.failures[server] < attempts
     }
 
-    /// Whether no server can tell.
+    /// Whether every server failed.
     fn is_lost(&self, attempts: u64) -> bool {
         self.failures.iter().all(|failures| *failures >= attempts)
     }
@@ -586,8 +587,8 @@ impl Question {
 }
 
 impl Tcp {
-    /// The whole reply, or `None` if that takes longer. RFC 1035, section 4.2.2: two bytes of
-    /// length before each message.
+    /// Continues the query; returns the complete reply, or `None` if it has not arrived yet. RFC
+    /// 1035, section 4.2.2: two bytes of length before each message.
     fn go_on(&mut self, address: SocketAddr) -> io::Result<Option<Vec<u8>>> {
         if !self.is_connected {
             self.is_connected = socket::connect(&self.socket, &address)?;
@@ -624,7 +625,7 @@ impl Tcp {
     }
 }
 
-/// Waits for a look-up.
+/// Runs a look-up to its end, and waits in between.
 pub(crate) fn wait_until(mut lookup: Lookup, until: Until) -> Result<Found, Failure> {
     loop {
         if let Some(found) = lookup.go_on()? {
@@ -637,7 +638,7 @@ pub(crate) fn wait_until(mut lookup: Lookup, until: Until) -> Result<Found, Fail
     }
 }
 
-/// A look-up whose addresses are connected to.
+/// A look-up that yields socket addresses to connect to.
 pub(crate) struct ByName {
     pub lookup: Lookup,
     pub port: u16,
@@ -660,7 +661,7 @@ impl Find for ByName {
     }
 }
 
-/// Whether there is a way to the IPv6 network: nothing is sent to find out.
+/// Whether there is a route to the IPv6 network; the check sends nothing.
 fn has_ipv6() -> bool {
     let far = SocketAddr::new(Ipv6Addr::new(0x2000, 0, 0, 0, 0, 0, 0, 1).into(), 53);
     socket::open(&far, libc::SOCK_DGRAM).and_then(|socket| socket::connect(&socket, &far)).is_ok()

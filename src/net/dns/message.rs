@@ -1,5 +1,5 @@
-//! DNS messages as bytes: a question, and what a reply to it says. Pure: what arrives is anybody's,
-//! so every length is looked at. RFC 1035, section 4; RFC 3596 for AAAA.
+//! DNS messages as bytes: writes a question and reads its reply. Pure. Anybody can send a datagram,
+//! so the code checks every length. RFC 1035, section 4; RFC 3596 for AAAA.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -7,17 +7,17 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 const MOST_NAME: usize = 255;
 /// Header of a message, in bytes.
 const HEADER: usize = 12;
-/// Aliases (CNAME) that are followed.
+/// Largest number of aliases (CNAME) that the resolver follows.
 const MOST_ALIASES: usize = 16;
-/// Addresses of one reply that are taken.
+/// Largest number of addresses that the resolver takes from one reply.
 const MOST_ADDRESSES: usize = 64;
-/// Records of one reply that are looked at.
+/// Largest number of records that the resolver reads from one reply.
 const MOST_RECORDS: usize = 512;
 
 const CNAME: u16 = 5;
 const INTERNET: u16 = 1;
 
-/// What is asked for.
+/// The type of record in a question.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     A,
@@ -33,27 +33,27 @@ impl Kind {
     }
 }
 
-/// What a name server says.
+/// A name server's answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Answer {
-    /// The addresses, and the name that has them: none where the name is there without any. Cut
-    /// short, there are more of them than a datagram holds.
+    /// The addresses and the canonical name; no addresses if the name exists without any. If
+    /// `is_cut`, the server has more of them than a datagram holds.
     Addresses { addresses: Vec<IpAddr>, canonical: String, is_cut: bool },
-    /// There is no such name (NXDOMAIN).
+    /// The name does not exist (NXDOMAIN).
     NoName,
-    /// The server cannot tell: its response code.
+    /// The server failed; this is its response code.
     Failure(u8),
 }
 
-/// Appends the question for `name`; false if the name is not valid in a question.
+/// Appends the question for `name`; returns false if the name is not valid in a question.
 pub(super) fn write_question(out: &mut Vec<u8>, id: u16, name: &str, kind: Kind) -> bool {
     out.extend_from_slice(&id.to_be_bytes());
-    // A query with recursion desired, one question.
+    // One question, with recursion desired.
     out.extend_from_slice(&[1, 0, 0, 1, 0, 0, 0, 0, 0, 0]);
     let begin = out.len();
     let name = name.strip_suffix('.').unwrap_or(name);
     for label in name.as_bytes().split(|byte| *byte == b'.') {
-        // A control character or a blank is in no name that is looked up.
+        // A valid host name has no control characters and no blanks.
         let is_fit = !label.is_empty() && label.iter().all(|byte| *byte > b' ' && *byte != 127);
         match u8::try_from(label.len()) {
             Ok(size) if size < 64 && is_fit => out.push(size),
@@ -70,7 +70,8 @@ pub(super) fn write_question(out: &mut Vec<u8>, id: u16, name: &str, kind: Kind)
     true
 }
 
-/// What `reply` says to `question`, which [`write_question`] wrote; `None` if it is no reply to it.
+/// Reads the answer that `reply` gives to `question`, which [`write_question`] wrote; `None` if
+/// `reply` does not belong to it.
 pub(super) fn read_reply(reply: &[u8], question: &[u8]) -> Option<Answer> {
     let flags = number(reply, 2)?;
     let asked = question.get(HEADER..)?;
@@ -90,8 +91,8 @@ pub(super) fn read_reply(reply: &[u8], question: &[u8]) -> Option<Answer> {
     }
     let kind = number(question, question.len().checked_sub(4)?)?;
     let records = records(reply, end, usize::from(number(reply, 6)?));
-    // A record that is cut off, or wrong, ends the list; what came before it stands where the
-    // server says itself that it was cut.
+    // A truncated or malformed record ends the list. The records before it count only if the server
+    // marked its reply as truncated.
     if records.is_none() && !is_cut {
         return Some(Answer::Failure(1)); // FORMERR, but the server's
     }
@@ -112,7 +113,7 @@ pub(super) fn read_reply(reply: &[u8], question: &[u8]) -> Option<Answer> {
 struct Record {
     name: String,
     kind: u16,
-    /// Where its data lies.
+    /// Offset of its data in the message.
     at: usize,
     size: usize,
 }
@@ -131,7 +132,7 @@ impl Record {
     }
 }
 
-/// The records of class IN that begin at `at`.
+/// Reads the records of class IN, starting at `at`.
 fn records(reply: &[u8], mut at: usize, count: usize) -> Option<Vec<Record>> {
     let mut records = Vec::new();
     for _ in 0..count.min(MOST_RECORDS) {
@@ -156,7 +157,7 @@ fn number(bytes: &[u8], at: usize) -> Option<u16> {
     Some(u16::from_be_bytes(bytes.get(at..end)?.try_into().ok()?))
 }
 
-/// Where a name that begins at `at` ends.
+/// Offset of the end of the name that starts at `at`.
 fn skip_name(reply: &[u8], mut at: usize) -> Option<usize> {
     loop {
         match *reply.get(at)? {
@@ -168,8 +169,8 @@ fn skip_name(reply: &[u8], mut at: usize) -> Option<usize> {
     }
 }
 
-/// A name with its compression undone (RFC 1035, section 4.1.4). Pointers go backwards only, so
-/// that they end.
+/// Decompresses a name (RFC 1035, section 4.1.4). The code follows pointers backwards only, so a
+/// loop is impossible.
 fn text(reply: &[u8], mut at: usize) -> Option<String> {
     let mut text = String::new();
     let mut before = at;
@@ -212,7 +213,7 @@ mod tests {
         write_question(&mut bytes, 0x1234, name, Kind::A).then_some(bytes)
     }
 
-    /// A reply to `question` with these records, as bytes.
+    /// Writes a reply to `question` with these records.
     fn reply(question: &[u8], count: u8, records: &[u8]) -> Vec<u8> {
         let mut bytes = question.to_vec();
         bytes[2..8].copy_from_slice(&[0x81, 0x80, 0, 1, 0, count]);
@@ -281,7 +282,7 @@ mod tests {
         let asked = question("db.example").unwrap();
         let alias = b"\xc0\x0c\0\x05\0\x01\0\0\0\x3c\0\x03\x01a\0";
         let of_alias = b"\x01A\0\0\x01\0\x01\0\0\0\x3c\0\x04\x0a\0\0\x02";
-        // The address of the name itself does not count: it is another name's, then.
+        // The queried name is an alias, so its own address does not count.
         let bytes = reply(&asked, 3, &[of_alias, ADDRESS, alias].concat());
         let Some(Answer::Addresses { addresses, canonical, .. }) = read_reply(&bytes, &asked)
         else {

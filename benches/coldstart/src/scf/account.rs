@@ -1,5 +1,5 @@
-//! Calls of SCF's API 2018-04-16 in a run, each with the fields that it needs; the ledger lists
-//! everything before it is made. Statuses are those of GetFunction (583/115197).
+//! Calls of SCF's API 2018-04-16 in a run, each with the fields that it needs; the ledger records
+//! every resource before its creation. Statuses are those of GetFunction (583/115197).
 
 use super::client::{Answer, CallError, Client, Service};
 use super::ledger::{Kind, LedgerError, LedgerFile};
@@ -9,43 +9,43 @@ use std::time::{Duration, Instant};
 
 /// How long a change may take until the function is active: an image of 1 GiB takes minutes.
 const ACTIVE_WITHIN: Duration = Duration::from_secs(330);
-/// The first pause between two questions; it doubles up to the last.
+/// The first pause between two polls; it doubles up to the longest.
 const ASK_AGAIN: Duration = Duration::from_millis(100);
 const ASK_AGAIN_AT_MOST: Duration = Duration::from_secs(2);
 
-/// Letters, blanks, commas: the platform takes no other signs in a description.
+/// Letters, blanks and commas only: the platform accepts no other characters in a description.
 const DESCRIPTION: &str = "made by firstbyte coldstart, deleted when it ends";
 
-/// A function that a run makes.
+/// A function that a run creates.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FunctionSpec {
     /// Its name.
     pub name: String,
     /// `HOST/NAMESPACE/NAME:TAG@sha256:…`.
     pub image: String,
-    /// The enterprise registry that the image is in; `None` for a personal one.
+    /// The enterprise registry of the image; `None` for a personal one.
     pub registry_id: Option<String>,
-    /// What is started instead of the image's entrypoint.
+    /// Command that replaces the image's entrypoint.
     pub command: Option<String>,
-    /// Arguments instead of the image's, with blanks between them.
+    /// Arguments that replace the image's, separated by blanks.
     pub args: Option<String>,
-    /// Image acceleration.
+    /// Whether image acceleration is on.
     pub accelerated: bool,
     /// Memory, in MiB.
     pub memory_mib: u64,
-    /// How long a request may take, in seconds.
+    /// Time limit of a request, in seconds.
     pub timeout_s: u64,
-    /// How long pull and start may take, in seconds.
+    /// Time limit of pull and start, in seconds.
     pub init_timeout_s: u64,
-    /// The role whose credentials it is given.
+    /// The role whose credentials the function receives.
     pub role: Option<String>,
     /// Environment variables.
     pub environment: Vec<(String, String)>,
-    /// Log set and topic of CLS; `None` for the platform's own.
+    /// Log set and topic of CLS; `None` for the platform's default.
     pub log: Option<(String, String)>,
-    /// Network and subnet that it is in.
+    /// Network and subnet of the function.
     pub vpc: Option<(String, String)>,
-    /// Whether it reaches the internet; `None` for the platform's own way.
+    /// Whether the function reaches the internet; `None` for the platform's default.
     pub public_net: Option<bool>,
 }
 
@@ -77,19 +77,19 @@ impl FunctionSpec {
     }
 }
 
-/// Why a run cannot go on, or a sample came to nothing.
+/// Why a run cannot continue, or a sample failed.
 #[derive(Debug, thiserror::Error)]
 pub enum AccountError {
-    /// A call was refused, or did not arrive.
+    /// The platform refused a call, or the call did not arrive.
     #[error(transparent)]
     Call(#[from] CallError),
-    /// Nothing is made that is not written down.
+    /// The ledger could not record a resource, so the run did not create it.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
     /// A change failed.
     #[error("{function} is {status}: {reason}")]
     Failed {
-        /// Which function.
+        /// The function.
         function: String,
         /// GetFunction's Status.
         status: String,
@@ -99,7 +99,7 @@ pub enum AccountError {
     /// A change takes too long.
     #[error("{function} is still {status} after {} s", ACTIVE_WITHIN.as_secs())]
     Late {
-        /// Which function.
+        /// The function.
         function: String,
         /// GetFunction's Status.
         status: String,
@@ -107,14 +107,14 @@ pub enum AccountError {
     /// Provisioned instances did not start.
     #[error("provisioned instances of {function}, version {version}: {reason}")]
     NotProvisioned {
-        /// Which function.
+        /// The function.
         function: String,
         /// Its version.
         version: String,
-        /// What the platform says.
+        /// The platform's message.
         reason: String,
     },
-    /// The account, or how it is set, does not do.
+    /// The account or its configuration is unsuitable.
     #[error("{0}")]
     Unfit(String),
 }
@@ -126,35 +126,35 @@ impl AccountError {
     }
 }
 
-/// What GetFunction says, as far as a run needs it.
+/// The fields of GetFunction that a run needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FunctionState {
     /// Status.
     pub status: String,
-    /// The topic that its log goes to.
+    /// The topic of its log.
     pub topic: Option<String>,
-    /// Whether the platform's own lines are left out of the log.
+    /// Whether the log omits the platform's own lines.
     pub ignores_platform_log: bool,
-    /// Whether it may be called (`AvailableStatus`): `None` if not stated.
+    /// Whether the platform allows calls (`AvailableStatus`): `None` if not stated.
     pub available: Option<String>,
 }
 
 /// How a call of a function ended.
 #[derive(Debug, Clone)]
 pub struct Invocation {
-    /// The platform's identity of the request.
+    /// The platform's request identity.
     pub request_id: String,
     /// The handler's time, in nanoseconds.
     pub handler_ns: Option<u64>,
-    /// The last 4 KB of log, if the platform gives them.
+    /// The last 4 KB of the log, if the platform returns them.
     pub tail: String,
-    /// What the platform says went wrong: a status number if it says one, and its words.
+    /// The failure that the platform reports: its status number, if any, and its message.
     pub failure: Option<(Option<i64>, String)>,
 }
 
 /// Functions of one namespace of an account.
 pub struct Account {
-    /// Sends the requests.
+    /// The client that sends the requests.
     pub client: Client,
     /// The service.
     pub scf: Service,
@@ -163,7 +163,7 @@ pub struct Account {
 }
 
 impl Account {
-    /// The same account with a connection of its own.
+    /// The same account on its own connection.
     pub fn beside(&self) -> Self {
         Self {
             client: self.client.beside(),
@@ -172,7 +172,7 @@ impl Account {
         }
     }
 
-    /// The same account, for cleaning up: waiting is not ended by what ended the run.
+    /// The same account for cleaning up: the interruption of the run does not end its waits.
     pub fn unstoppable(&self) -> Self {
         Self {
             client: self.client.unstoppable(),
@@ -185,7 +185,7 @@ impl Account {
         self.client.call(&self.scf, action, body)
     }
 
-    /// A call about one function.
+    /// Calls an action for one function.
     fn ask(&self, action: &str, function: &str, more: Value) -> Result<Answer, CallError> {
         let mut body = json!({ "FunctionName": function, "Namespace": self.namespace });
         if let (Some(body), Value::Object(more)) = (body.as_object_mut(), more) {
@@ -194,8 +194,8 @@ impl Account {
         self.call(action, &body)
     }
 
-    /// Megabytes of concurrency that nobody has reserved, if the account says so. Also the first
-    /// call of a run: a wrong key shows here.
+    /// Unreserved concurrency in megabytes, if the account reports it. This is also the first call
+    /// of a run, so a wrong key fails here.
     ///
     /// # Errors
     /// [`AccountError`]
@@ -208,7 +208,7 @@ impl Account {
         Ok(total.map(|total| total.saturating_sub(taken.unwrap_or(0))))
     }
 
-    /// Makes the namespace unless it is there; whether it was made.
+    /// Creates the namespace if it does not exist; returns whether it did.
     ///
     /// # Errors
     /// [`AccountError`]
@@ -223,7 +223,7 @@ impl Account {
                 ledger.made(Kind::Namespace, &self.namespace)?;
                 Ok(true)
             }
-            // It was there before us, with who knows what in it.
+            // The namespace existed before this run, and its content is unknown.
             Err(error) if error.is("ResourceInUse") => {
                 ledger.gone(Kind::Namespace, &self.namespace, None)?;
                 Ok(false)
@@ -237,7 +237,7 @@ impl Account {
         }
     }
 
-    /// Makes a function and waits until it is active.
+    /// Creates a function and waits until it is active.
     ///
     /// # Errors
     /// [`AccountError`]
@@ -271,13 +271,14 @@ impl Account {
             body["VpcConfig"] = json!({ "VpcId": vpc, "SubnetId": subnet });
         }
         if let Some(open) = of.public_net {
-            // No address of its own: that would be the account's, and be paid for.
+            // The function gets no fixed public address: it would belong to the account, which
+            // would pay for it.
             let status = if open { "ENABLE" } else { "DISABLE" };
             body["PublicNetConfig"] =
                 json!({ "PublicNetStatus": status, "EipConfig": { "EipStatus": "DISABLE" } });
         }
         if let Err(error) = self.call("CreateFunction", &body) {
-            // What the platform refused is not there; what did not arrive may be.
+            // A refused resource does not exist; after a lost answer it may exist.
             if error.code().is_some() {
                 ledger.gone(Kind::Function, &of.name, None)?;
             }
@@ -306,7 +307,7 @@ impl Account {
         self.wait_until_active(&of.name, None).map(|_| ())
     }
 
-    /// Publishes a version and waits until it is active; its number.
+    /// Publishes a version, waits until it is active, and returns its number.
     ///
     /// # Errors
     /// [`AccountError`]
@@ -322,7 +323,7 @@ impl Account {
         Ok(version)
     }
 
-    /// What GetFunction says of a function or a version.
+    /// Calls GetFunction for a function or a version.
     ///
     /// # Errors
     /// [`CallError`]
@@ -354,7 +355,7 @@ impl Account {
         Ok((state, answer))
     }
 
-    /// Until then a call reaches the content of before the change.
+    /// Waits until the change is active; until then a call runs the previous content.
     fn wait_until_active(
         &self,
         function: &str,
@@ -365,7 +366,7 @@ impl Account {
         loop {
             let (state, answer) = match self.state(function, version) {
                 Ok(found) => found,
-                // A version that was published a moment ago may not be listed yet.
+                // The platform may not list a version yet that it has just published.
                 Err(error) if error.is("ResourceNotFound") && began.elapsed() < ACTIVE_WITHIN => {
                     self.client.wait(pause)?;
                     pause = (pause * 2).min(ASK_AGAIN_AT_MOST);
@@ -397,10 +398,11 @@ impl Account {
         }
     }
 
-    /// Calls a version and times it: from before the request is written until the answer is read.
+    /// Calls a version and measures the time from before it writes the request until it has read
+    /// the answer.
     ///
     /// # Errors
-    /// [`CallError`] when the call itself came to nothing.
+    /// [`CallError`] when the call itself failed.
     pub fn invoke(
         &self,
         function: &str,
@@ -441,7 +443,7 @@ impl Account {
         Ok((Invocation { request_id, handler_ns, tail: text("Log"), failure }, answer))
     }
 
-    /// Has instances of a version started ahead and waits for them.
+    /// Requests provisioned instances of a version and waits for them.
     ///
     /// # Errors
     /// [`AccountError`]
@@ -479,7 +481,7 @@ impl Account {
             };
             match text("Status").as_str() {
                 "Done" => return Ok(()),
-                // What was asked for a moment ago may not be listed yet.
+                // The platform may not list a request yet that it has just accepted.
                 "InProgress" | "" if began.elapsed() < within => {}
                 "InProgress" | "" => {
                     return Err(failed(format!("still starting after {} s", within.as_secs())));
@@ -491,11 +493,11 @@ impl Account {
         }
     }
 
-    /// Ends instances that were started ahead. The platform refuses it while it starts them
-    /// (`ProvisionedInProgress`): then it is asked again.
+    /// Ends provisioned instances. The platform refuses this while it starts them
+    /// (`ProvisionedInProgress`); the run then tries again.
     ///
     /// # Errors
-    /// [`AccountError`]; not when there are none.
+    /// [`AccountError`]; no error if there are none.
     pub fn unprovision(
         &self,
         function: &str,
@@ -524,7 +526,7 @@ impl Account {
     /// Deletes a version with its instances.
     ///
     /// # Errors
-    /// [`CallError`]; not when there is none.
+    /// [`CallError`]; no error if there is none.
     pub fn delete_version(&self, function: &str, version: &str) -> Result<(), CallError> {
         let body = json!({ "Qualifier": version, "ForceDelete": "true" });
         match self.ask("DeleteFunctionVersion", function, body) {
@@ -534,10 +536,10 @@ impl Account {
         }
     }
 
-    /// Deletes a function with all its versions, and makes sure that it is gone.
+    /// Deletes a function with all its versions, and verifies that it is gone.
     ///
     /// # Errors
-    /// [`AccountError`]; not when there is none.
+    /// [`AccountError`]; no error if there is none.
     pub fn delete_function(
         &self,
         function: &str,
@@ -548,7 +550,7 @@ impl Account {
             match self.ask("DeleteFunction", function, json!({})) {
                 Ok(_) => {}
                 Err(error) if error.is("ResourceNotFound") => break,
-                // It is being changed, or its instances are being started: later.
+                // The function is changing or its instances are starting: try again later.
                 Err(error) if error.is("FailedOperation") && began.elapsed() < ACTIVE_WITHIN => {}
                 Err(error) => return Err(error.into()),
             }
@@ -569,7 +571,7 @@ impl Account {
         Ok(ledger.gone(Kind::Function, function, None)?)
     }
 
-    /// Deletes the namespace if no function is in it; whether it is gone.
+    /// Deletes the namespace if it contains no function; returns whether it is gone.
     ///
     /// # Errors
     /// [`AccountError`]
@@ -588,12 +590,12 @@ impl Account {
             Err(error) if error.is("ResourceNotFound") => true,
             Err(error) => return Err(error.into()),
         };
-        // It has other functions, so it must not be deleted, now or later.
+        // The namespace contains other functions, so the run must not delete it, now or later.
         ledger.gone(Kind::Namespace, namespace, None)?;
         Ok(gone)
     }
 
-    /// Names of the functions of a namespace that begin so.
+    /// Names of the namespace's functions that begin with this prefix.
     ///
     /// # Errors
     /// [`CallError`]
@@ -609,7 +611,7 @@ impl Account {
     }
 }
 
-/// The platform's status number in its words: `{"errorCode":-1,"errorMessage":"…",
+/// Finds the platform's status number in its message: `{"errorCode":-1,"errorMessage":"…",
 /// "statusCode":439}`, or one of the names of its table.
 fn status_in(said: &str) -> Option<i64> {
     let of_json = serde_json::from_str::<Value>(said)

@@ -1,91 +1,91 @@
-//! Budget of a run in an account: every call with its number, the versions, and an upper bound of
-//! the cost, computed before anything is made. Pure. Prices are the platform's list, in CNY (QD
-//! product pricing): GB-seconds, calls, idle provisioned instances.
+//! Budget of a run in an account: the number of calls of each action, the versions, and an upper
+//! bound of the cost, all computed before the run creates anything. Pure. Prices are the platform's
+//! list, in CNY (QD product pricing): GB-seconds, calls, idle provisioned instances.
 
 use super::pace::{BURST_A_MINUTE, NEW_PROVISIONED_A_MINUTE, WINDOW, spacing};
 use crate::results::{ColdBy, Scenario};
 use std::time::Duration;
 
-/// CNY per GB and second of a running instance.
+/// CNY per GB-second of a running instance.
 const CNY_PER_GB_SECOND: f64 = 0.000_111_08;
 /// CNY per 10,000 calls.
 const CNY_PER_10_000_CALLS: f64 = 0.0133;
-/// CNY a day of the basic package, where an account has one and starts to use SCF.
+/// CNY per day of the basic package, for an account that has one and starts to use SCF.
 const CNY_BASIC_A_DAY: f64 = 0.41;
-/// How long provisioned instances are waited for, in seconds, when nobody says: the platform's own
-/// limit for pull and start is 300.
+/// Default time to wait for provisioned instances, in seconds: the platform's own limit for pull
+/// and start is 300.
 pub const PROVISIONED_WITHIN_S: u64 = 330;
-/// Functions that may be accelerated, an account and region.
+/// Accelerated functions per account and region.
 pub const MAX_ACCELERATED: usize = 5;
-/// Functions that a namespace may have.
+/// Functions per namespace.
 pub const MAX_FUNCTIONS: usize = 50;
 
-/// One case of a run, as far as it costs.
+/// The parts of a case that determine its cost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Item {
-    /// Which function it calls.
+    /// The function that it calls.
     pub function: usize,
     /// Its memory setting.
     pub memory_mib: u64,
-    /// What is measured.
+    /// The kind of measurement.
     pub scenario: Scenario,
-    /// Calls at once.
+    /// Number of concurrent calls.
     pub burst: u64,
 }
 
-/// What is to be done.
+/// The run that the budget is for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Extent {
     /// The cases.
     pub items: Vec<Item>,
-    /// Turns of each case.
+    /// Number of turns of each case.
     pub samples: u64,
-    /// How instances are made new.
+    /// How the run makes instances new.
     pub cold_by: ColdBy,
-    /// The functions' time limit, in seconds; an init may take as long again.
+    /// The functions' time limit, in seconds; an initialization may take as long again.
     pub timeout_s: u64,
-    /// The init's time limit, in seconds.
+    /// Time limit of the initialization, in seconds.
     pub init_timeout_s: u64,
-    /// How long provisioned instances are waited for, in seconds.
+    /// How long to wait for provisioned instances, in seconds.
     pub provisioned_within_s: u64,
     /// The control function's memory.
     pub control_mib: u64,
-    /// Instances of the control function at once, at most.
+    /// Most instances of the control function at once.
     pub controls_at_once: u64,
-    /// New instances a minute that are asked for, at most.
+    /// Most new instances that the run requests in a minute.
     pub new_a_minute: u64,
-    /// Functions that are accelerated.
+    /// Number of accelerated functions.
     pub accelerated: usize,
-    /// Whether the namespace is made.
+    /// Whether the run creates the namespace.
     pub namespace: bool,
 }
 
-/// The calls, and the ceiling.
+/// The calls and the upper bound of the cost.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Budget {
-    /// Actions and how often at most, in the order in which they first come.
+    /// Most calls of each action, in the order of their first use.
     pub calls: Vec<(&'static str, u64)>,
-    /// Functions that are made.
+    /// Number of functions that the run creates.
     pub functions: usize,
-    /// Versions that are made, over all functions.
+    /// Number of versions that the run creates, of all functions.
     pub versions: u64,
-    /// Calls of functions, the control function's included.
+    /// Number of function calls, including those of the control function.
     pub invocations: u64,
-    /// Images with a nonce that are pushed.
+    /// Number of images with a nonce that the run pushes.
     pub pushed: u64,
-    /// New instances at most.
+    /// Most new instances.
     pub new_instances: u64,
-    /// Of them a minute at most.
+    /// Most new instances in a minute.
     pub new_a_minute: u64,
-    /// The largest burst, if it is over that by itself.
+    /// The largest burst, if it alone exceeds that rate.
     pub over_pace: Option<u64>,
-    /// Seconds that the run takes at least because of its pace.
+    /// Shortest duration of the run because of its pace, in seconds.
     pub paced_s: u64,
-    /// CNY at most, by the time limits.
+    /// Highest cost in CNY, by the time limits.
     pub ceiling_cny: f64,
 }
 
-/// Why a run would not fit into the platform's limits.
+/// Why a run exceeds the platform's limits.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BudgetError {
     /// Too many functions.
@@ -93,7 +93,7 @@ pub enum BudgetError {
         "{0} functions, and a namespace holds {MAX_FUNCTIONS}: fewer images or memory settings"
     )]
     Functions(usize),
-    /// Too many accelerated ones.
+    /// Too many accelerated functions.
     #[error(
         "{0} accelerated functions, and an account and region may have {MAX_ACCELERATED}: fewer \
          images or memory settings, or `--scenario cold`"
@@ -108,10 +108,10 @@ pub enum BudgetError {
 }
 
 impl Extent {
-    /// Works it out.
+    /// Computes the budget.
     ///
     /// # Errors
-    /// [`BudgetError`] for what the platform would refuse anyway.
+    /// [`BudgetError`] if the platform would refuse the run.
     pub fn budget(&self) -> Result<Budget, BudgetError> {
         let mut functions: Vec<usize> = self.items.iter().map(|item| item.function).collect();
         functions.sort_unstable();
@@ -131,7 +131,7 @@ impl Extent {
         let provisioned = self.items.iter().filter(|i| i.scenario == Scenario::Provisioned).count();
         let provisioned = provisioned as u64 * self.samples;
         let cold = turns - provisioned;
-        // On each connection two calls of the control function, and the one that is measured.
+        // Each connection calls the control function twice and the measured function once.
         let invocations: u64 = self.items.iter().map(|i| i.burst * 3).sum::<u64>() * self.samples;
         let (config, code) = match self.cold_by {
             ColdBy::NewVersion => (0, 0),
@@ -167,15 +167,15 @@ impl Extent {
         })
     }
 
-    /// Each call of a case a new one, and those of the control function once.
+    /// New instances: one for each call of a case, and once those of the control function.
     fn new_instances(&self) -> u64 {
         let largest = self.items.iter().map(|item| item.burst).max().unwrap_or(0);
         let controls = largest.min(self.controls_at_once);
         self.items.iter().map(|item| item.burst).sum::<u64>() * self.samples + controls
     }
 
-    /// What fits into the first minute goes out at once; each further minute has as much again. A
-    /// turn that is over the pace by itself waits for an empty minute.
+    /// Computes the pace: the first minute's quota starts at once, and each further minute has the
+    /// same quota. A turn that alone exceeds the pace waits for an empty minute.
     fn paced_s(&self, turns: u64) -> u64 {
         let is_provisioned = |item: &&Item| item.scenario == Scenario::Provisioned;
         let provisioned: u64 = self.items.iter().filter(is_provisioned).map(|i| i.burst).sum();
@@ -188,8 +188,8 @@ impl Extent {
         (minutes * WINDOW.as_secs()).max(versions as u64)
     }
 
-    /// Every call runs into its limit, every start too, and provisioned instances stay for as long
-    /// as they are waited for.
+    /// Assumes that every call and every start reaches its limit, and that provisioned instances
+    /// exist for the whole time that the run waits for them.
     fn ceiling_cny(&self, invocations: u64) -> f64 {
         let gb = |mib: u64| mib as f64 / 1024.0;
         let seconds = (self.timeout_s + self.init_timeout_s) as f64;
@@ -208,7 +208,7 @@ impl Extent {
 }
 
 impl Budget {
-    /// For a person, before anything is made.
+    /// Formats the budget for the user, before the run creates anything.
     pub fn describe(&self, region: &str, namespace: &str, run: &str) -> String {
         let mut text = format!(
             "run {run} in {region}, namespace {namespace}: {} functions (one of them only to \
@@ -245,7 +245,7 @@ impl Budget {
             "ceiling: CNY {:.2} at list prices, if every call and start ran into its time limit; \
              free quotas are left out. Not in it: the basic package of CNY {CNY_BASIC_A_DAY} a day \
              where an account has one, CLS, the registry, traffic\n",
-            // Rounded up: a ceiling is one.
+            // Rounded up, because it is an upper bound.
             (self.ceiling_cny * 100.0).ceil() / 100.0
         )
     }
@@ -284,7 +284,8 @@ mod tests {
         assert_eq!(of("UpdateFunctionConfiguration"), Some(20), "none for provisioned ones");
         assert_eq!(of("PutProvisionedConcurrencyConfig"), Some(10));
         assert_eq!((of("UpdateFunctionCode"), of("CreateNamespace")), (None, Some(1)));
-        // By hand: 0.125 GB; six calls of 93 s, twelve control calls of 3 s, four waits of 330 s.
+        // Computed by hand: 0.125 GB; six calls of 93 s, twelve control calls of 3 s, four waits of
+        // 330 s.
         let gb_seconds = 10.0 * 0.125 * (6.0 * 93.0 + 12.0 * 3.0 + 4.0 * 330.0);
         let cny = gb_seconds * 0.000_111_08 + 180.0 / 10_000.0 * 0.0133;
         assert!((budget.ceiling_cny - cny).abs() < 1e-9, "{} {cny}", budget.ceiling_cny);

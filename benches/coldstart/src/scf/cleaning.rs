@@ -1,24 +1,25 @@
-//! Cleaning up: deletes the entries of a ledger in reverse order, and checks that they are gone.
-//! What cannot be deleted stays in the ledger, and is printed with the command that deletes it.
+//! Clean-up: deletes the entries of a ledger in reverse order and verifies that they are gone. An
+//! entry that it cannot delete stays in the ledger; the tool prints it with the command that
+//! deletes it.
 
 use super::account::{Account, AccountError};
 use super::ledger::{Entry, Kind, LedgerFile};
 
-/// What is left, and why.
+/// Result of a clean-up.
 #[derive(Debug, Default)]
 pub struct Cleaned {
-    /// Things that are gone.
+    /// Number of resources that are gone.
     pub gone: usize,
-    /// What could not be deleted, each with the reason and a command.
+    /// Resources that could not be deleted, each with the reason and a command.
     pub left: Vec<String>,
-    /// What was left on purpose.
+    /// Resources that the clean-up kept on purpose.
     pub notes: Vec<String>,
 }
 
-/// Deletes everything in the ledger. `say` gets a line for each step.
+/// Deletes everything in the ledger. `say` receives a line for each step.
 ///
 /// # Errors
-/// Only when the ledger itself cannot be written.
+/// Only if the ledger itself cannot be written.
 pub fn clean_up(
     account: &Account,
     ledger: &mut LedgerFile,
@@ -27,7 +28,7 @@ pub fn clean_up(
     let mut cleaned = Cleaned::default();
     let mut entries: Vec<Entry> = ledger.ledger().entries.clone();
     entries.reverse();
-    // Whatever costs money while nothing happens goes first.
+    // Deletes first what costs money while idle.
     entries.sort_by_key(|entry| match entry.kind {
         Kind::Provisioned => 0,
         Kind::Function => 1,
@@ -54,7 +55,8 @@ pub fn clean_up(
                 }
             }),
             Kind::Tag => {
-                // No registry of the cloud lets a tag be deleted through the distribution API.
+                // The cloud's registries do not allow the deletion of a tag through the
+                // distribution API.
                 cleaned.notes.push(format!(
                     "`{}` stays in your registry: delete the tag in its console, or leave it; it \
                      is a few KiB more than the image that you have there",
@@ -74,7 +76,7 @@ pub fn clean_up(
     Ok(cleaned)
 }
 
-/// What a person types to delete it.
+/// The command with which a user deletes the resource.
 fn command(account: &Account, entry: &Entry) -> String {
     let (name, version) = (&entry.name, entry.version.as_deref().unwrap_or("$LATEST"));
     let of = format!("--region {} --Namespace {}", account.client.region(), account.namespace);

@@ -1,6 +1,7 @@
-//! Client of the cloud's API: signed requests over kept connections: TC3-HMAC-SHA256, API 3.0,
-//! JSON. It keeps each action's rate, sends a request that was refused for its rate again after a
-//! while, and corrects a wrong clock by the server's. Nothing of a request is ever printed.
+//! Client of the cloud's API: it sends signed requests over persistent connections
+//! (TC3-HMAC-SHA256, API 3.0, JSON). It respects each action's rate, repeats a request after a
+//! pause if the platform refused its rate, and corrects a wrong clock by the server's. It never
+//! prints any part of a request.
 
 use super::credentials::Credentials;
 use super::pace::Turns;
@@ -17,24 +18,24 @@ use tc3::{Call, sign};
 use ureq::http::{Uri, header};
 use ureq::{Agent, Proxy};
 
-/// How long a connection may take, its TLS handshake included.
+/// Time limit for a connection, including its TLS handshake.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long an answer may take: a synchronous call runs for at most 300 s (Invoke).
+/// Time limit for an answer: a synchronous call runs for at most 300 s (Invoke).
 const REPLY_TIMEOUT: Duration = Duration::from_secs(330);
-/// The longest answer that is read: SearchLog gives up to 49 MB.
+/// Largest answer that the client reads: SearchLog returns up to 49 MB.
 const MAX_REPLY_BYTES: u64 = 50 << 20;
-/// How often a request is sent again that was refused for its rate.
+/// How often the client repeats a request after the platform refused its rate.
 const MAX_REFUSED: u32 = 8;
-/// How often a request is sent again that got no answer and can be.
+/// How often the client repeats a request that got no answer, if a repetition is safe.
 const MAX_LOST: u32 = 2;
-/// The first pause after such a refusal; it doubles.
+/// The first pause after such a refusal; each further pause is twice as long.
 const PAUSE: Duration = Duration::from_millis(250);
-/// Where a service is.
+/// The address of a service.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Endpoint {
     /// `https://scf.tencentcloudapi.com`, without a path.
     base: String,
-    /// As `Host` has it.
+    /// The value of `Host`.
     host: String,
     loopback: bool,
 }
@@ -42,10 +43,10 @@ pub struct Endpoint {
 /// Why an endpoint is refused.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum EndpointError {
-    /// It cannot be read.
+    /// The endpoint cannot be parsed.
     #[error("invalid endpoint `{0}`; write https://HOST, or http://127.0.0.1:PORT for a test")]
     Shape(String),
-    /// Plain HTTP to somewhere else than this machine.
+    /// Plain HTTP to another machine.
     #[error(
         "`{0}` is plain HTTP and not on this machine: requests and answers would be read and \
          changed on their way; write https://"
@@ -54,7 +55,7 @@ pub enum EndpointError {
 }
 
 impl Endpoint {
-    /// Reads `https://HOST[:PORT]`, or plain `http://` on loopback.
+    /// Parses `https://HOST[:PORT]`, or plain `http://` on loopback.
     ///
     /// # Errors
     /// [`EndpointError`]
@@ -80,18 +81,18 @@ impl Endpoint {
         Ok(Self { base: format!("{scheme}://{host}"), host, loopback })
     }
 
-    /// The public one of a service.
+    /// The public endpoint of a service.
     pub fn public(service: &str) -> Self {
         let host = format!("{service}.tencentcloudapi.com");
         Self { base: format!("https://{host}"), host, loopback: false }
     }
 
-    /// Whether it is on this machine, as a stand-in is.
+    /// Whether the endpoint is on this machine, like a test's stand-in.
     pub fn is_loopback(&self) -> bool {
         self.loopback
     }
 
-    /// Whether it belongs to the cloud.
+    /// Whether the endpoint belongs to the cloud.
     pub fn is_of_the_cloud(&self) -> bool {
         self.host == "tencentcloudapi.com" || self.host.ends_with(".tencentcloudapi.com")
     }
@@ -108,43 +109,43 @@ impl fmt::Display for Endpoint {
 pub struct Service {
     /// `scf`, `cls`.
     pub name: &'static str,
-    /// Its API's version.
+    /// Version of its API.
     pub version: &'static str,
-    /// Where it is.
+    /// Its endpoint.
     pub endpoint: Endpoint,
 }
 
-/// Why a call gave nothing.
+/// Why a call has no result.
 #[derive(Debug, thiserror::Error)]
 pub enum CallError {
-    /// The platform said no.
+    /// The platform refused the call.
     #[error("{action}: {code}: {message} (request {request_id}); {}", refusal::advice(code))]
     Refused {
-        /// What was asked for.
+        /// The action.
         action: String,
         /// The platform's code.
         code: String,
-        /// Its words.
+        /// Its message.
         message: String,
-        /// Its identity of the request.
+        /// The platform's request identity.
         request_id: String,
     },
-    /// No answer.
+    /// The call got no answer.
     #[error("{action} at `{endpoint}`: {why}")]
     Transport {
-        /// What was asked for.
+        /// The action.
         action: String,
-        /// Where.
+        /// The endpoint.
         endpoint: String,
         /// What happened.
         why: String,
     },
-    /// An answer of another form than the API's.
+    /// The answer does not have the API's form.
     #[error("{action} at `{endpoint}` answered something else than the API does: {what}")]
     Answer {
-        /// What was asked for.
+        /// The action.
         action: String,
-        /// Where.
+        /// The endpoint.
         endpoint: String,
         /// What is missing or wrong.
         what: String,
@@ -155,7 +156,7 @@ pub enum CallError {
 }
 
 impl CallError {
-    /// The platform's code, if it was the platform that refused.
+    /// The platform's code, if the platform refused the call.
     pub fn code(&self) -> Option<&str> {
         match self {
             Self::Refused { code, .. } => Some(code),
@@ -163,7 +164,8 @@ impl CallError {
         }
     }
 
-    /// Whether the code begins so: `ResourceNotFound` for all that is not there.
+    /// Whether the code begins with this text: `ResourceNotFound` covers everything that does not
+    /// exist.
     pub fn is(&self, family: &str) -> bool {
         self.code()
             .and_then(|code| code.strip_prefix(family))
@@ -171,20 +173,21 @@ impl CallError {
     }
 }
 
-/// An answer, and when it came.
+/// An answer with its times.
 #[derive(Debug, Clone)]
 pub struct Answer {
     /// The member `Response`.
     pub response: Value,
-    /// From before the request was written until the answer was read.
+    /// Time from before the client wrote the request until it had read the answer.
     pub took: Duration,
-    /// When the request was written.
+    /// When the client wrote the request.
     pub began: Instant,
-    /// The same by the wall clock.
+    /// The same time by the wall clock.
     pub at: SystemTime,
 }
 
-/// Signs and sends. Clones share rates and the clock's correction; each has connections of its own.
+/// Signs and sends requests. Clones share the rates and the clock's correction; each has its own
+/// connections.
 pub struct Client {
     shared: Arc<Shared>,
     agent: Agent,
@@ -195,7 +198,7 @@ struct Shared {
     region: String,
     direct: bool,
     stop: Arc<AtomicBool>,
-    /// What is added to this machine's clock, in seconds.
+    /// Seconds to add to this machine's clock.
     skew_s: AtomicI64,
     turns: Mutex<Turns>,
     refused: AtomicU64,
@@ -203,7 +206,8 @@ struct Shared {
 }
 
 impl Client {
-    /// For one region. `direct`: through no proxy, as to this machine. `stop`: ends waiting.
+    /// Creates a client for one region. `direct`: bypasses the proxy, as for this machine. `stop`:
+    /// ends every wait.
     pub fn new(
         credentials: Credentials,
         region: String,
@@ -223,12 +227,13 @@ impl Client {
         Self { shared: Arc::new(shared), agent: agent(direct) }
     }
 
-    /// The same client with a connection of its own.
+    /// A copy of the client with its own connections.
     pub fn beside(&self) -> Self {
         Self { shared: Arc::clone(&self.shared), agent: agent(self.shared.direct) }
     }
 
-    /// The same key and region, and another flag: for cleaning up after an interruption.
+    /// A copy of the client with the same key and region and another flag: for cleaning up after an
+    /// interruption.
     pub fn unstoppable(&self) -> Self {
         let of = &self.shared;
         let skew_s = of.skew_s.load(Ordering::Relaxed);
@@ -243,23 +248,23 @@ impl Client {
         &self.shared.region
     }
 
-    /// How many requests were sent again because the platform refused their rate.
+    /// How many requests the client repeated because the platform refused their rate.
     pub fn refused_for_rate(&self) -> u64 {
         self.shared.refused.load(Ordering::Relaxed)
     }
 
-    /// How many requests were sent.
+    /// How many requests the client sent.
     pub fn calls(&self) -> u64 {
         self.shared.calls.load(Ordering::Relaxed)
     }
 
-    /// How far this machine's clock was found to be off, in seconds; 0 unless a signature was
-    /// refused for it.
+    /// How far this machine's clock is off, in seconds; 0 unless the platform refused a signature
+    /// for that reason.
     pub fn skew_s(&self) -> i64 {
         self.shared.skew_s.load(Ordering::Relaxed)
     }
 
-    /// Sends a request until it is not refused for its rate.
+    /// Sends a request and repeats it while the platform refuses its rate.
     ///
     /// # Errors
     /// [`CallError`]
@@ -305,7 +310,7 @@ impl Client {
         }
     }
 
-    /// Sends one request. With the answer comes the server's clock, if it says it.
+    /// Sends one request. Returns the answer with the server's clock, if the answer states it.
     fn send(
         &self,
         of: &Service,
@@ -370,7 +375,7 @@ impl Client {
         Ok((Answer { response, took, began, at }, server_s))
     }
 
-    /// Waits for the action's turn.
+    /// Waits until the action's rate allows a request.
     fn keep_rate(&self, action: &str) -> Result<(), CallError> {
         if self.shared.stop.load(Ordering::Relaxed) {
             return Err(CallError::Interrupted);
@@ -381,8 +386,8 @@ impl Client {
         self.wait(turn.saturating_duration_since(Instant::now()))
     }
 
-    /// Sleeps, unless the run is ended meanwhile. The platform has no way to tell when something
-    /// is ready: it has to be asked again.
+    /// Sleeps until the time is over or the user ends the run. The platform sends no signal when a
+    /// resource is ready, so the run must poll.
     ///
     /// # Errors
     /// [`CallError::Interrupted`]
@@ -402,8 +407,8 @@ impl Client {
     }
 }
 
-/// Whether a request that got no answer may be sent again: what only asks, and what deletes, of
-/// which a second time finds nothing. A call of a function or a creation may have been done.
+/// Whether the client may repeat a request that got no answer: queries, and deletions, which find
+/// nothing the second time. A call of a function or a creation may already have happened.
 fn is_repeatable(action: &str) -> bool {
     ["Get", "List", "Search", "Delete"].iter().any(|word| action.starts_with(word))
 }
@@ -428,7 +433,7 @@ fn now_s() -> i64 {
     i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
 }
 
-/// An HTTP date (RFC 9110, section 5.6.7).
+/// Parses an HTTP date (RFC 9110, section 5.6.7).
 fn humanly(text: &str) -> Option<SystemTime> {
     // `Sun, 06 Nov 1994 08:49:37 GMT`
     let mut words = text.split_whitespace().skip(1);

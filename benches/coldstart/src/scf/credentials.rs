@@ -1,5 +1,5 @@
-//! The user's API key: from the environment, or from a profile of tccli. It is used to sign
-//! requests, and never printed, logged or written.
+//! The user's API key, from the environment or from a profile of tccli. The tool signs requests
+//! with it, and never prints, logs or writes it.
 
 use serde_json::Value;
 use std::ffi::OsString;
@@ -8,36 +8,36 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use tc3::Credential;
 
-/// Variables that are read, in the order of a signature.
+/// Environment variables, in the order of the signature's fields.
 const ID: &str = "TENCENTCLOUD_SECRET_ID";
 const KEY: &str = "TENCENTCLOUD_SECRET_KEY";
 const TOKEN: &str = "TENCENTCLOUD_TOKEN";
 const REGION: &str = "TENCENTCLOUD_REGION";
 /// tccli's own variable for the profile.
 const PROFILE: &str = "TCCLI_PROFILE";
-/// The largest file of a profile that is read, in bytes.
+/// The largest profile file that the tool reads, in bytes.
 const MAX_PROFILE_BYTES: u64 = 1 << 20;
 
-/// A key, and where it was found.
+/// A key and its source.
 #[derive(Clone)]
 pub struct Credentials {
     credential: Credential,
     token: Option<String>,
-    /// `the environment` or the file, for people.
+    /// The source for messages: `the environment`, or the file.
     pub origin: String,
 }
 
-/// The key is not shown, its token neither.
+/// Shows neither the key nor its token.
 impl fmt::Debug for Credentials {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Credentials").field("origin", &self.origin).finish_non_exhaustive()
     }
 }
 
-/// Why there is no key.
+/// Why there is no usable key.
 #[derive(Debug, thiserror::Error)]
 pub enum CredentialsError {
-    /// Nothing was set and no profile is there.
+    /// No variable is set and no profile exists.
     #[error(
         "no credentials: set {ID} and {KEY} (and {TOKEN} for temporary ones), or type `tccli \
          configure`, which writes `{looked}`"
@@ -46,12 +46,12 @@ pub enum CredentialsError {
         /// The profile's file.
         looked: PathBuf,
     },
-    /// One half without the other.
+    /// Only one half of the key is set.
     #[error("{set} is set and {missing} is not: set both, or none to use tccli's profile")]
     Half {
         /// The variable that is set.
         set: &'static str,
-        /// The one that is not.
+        /// The variable that is missing.
         missing: &'static str,
     },
     /// The profile's file has no key.
@@ -62,14 +62,14 @@ pub enum CredentialsError {
         /// What is missing.
         member: &'static str,
     },
-    /// A key with characters that no header field can have.
+    /// The key contains characters that a header field cannot have.
     #[error("{0} has a character that no key has: copy it again")]
     Character(&'static str),
 }
 
 impl Credentials {
-    /// Looks in the environment, then in tccli's profile (`profile`, TCCLI_PROFILE or `default`).
-    /// Gives the region too that either names.
+    /// Reads the environment, then tccli's profile (`profile`, TCCLI_PROFILE or `default`). Also
+    /// returns the region, if either states it.
     ///
     /// # Errors
     /// [`CredentialsError`] says what to set.
@@ -87,7 +87,7 @@ impl Credentials {
         let looked = folder.join(format!("{name}.credential"));
         let of_profile = region_of(&folder.join(format!("{name}.configure")));
         let region = set(REGION).or(of_profile);
-        // A profile that is asked for by its name is meant.
+        // A profile that the user names takes precedence.
         let environment = profile.is_none();
         let found = match (set(ID), set(KEY)) {
             (Some(id), Some(key)) if environment => {
@@ -104,7 +104,7 @@ impl Credentials {
         Ok((found, region))
     }
 
-    /// A key as it is.
+    /// Makes a key from its parts.
     ///
     /// # Errors
     /// [`CredentialsError::Character`].
@@ -153,7 +153,7 @@ impl Credentials {
     }
 }
 
-/// `_sys_param.region` of a profile's settings.
+/// Reads `_sys_param.region` of a profile's settings.
 fn region_of(path: &Path) -> Option<String> {
     let text = fs::read_to_string(path).ok()?;
     let value: Value = serde_json::from_str(&text).ok()?;

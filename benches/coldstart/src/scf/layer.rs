@@ -1,5 +1,5 @@
-//! An image with an additional layer, whose only file is a nonce: no node can have that layer.
-//! Layers shared with other images may still be cached; the results note that.
+//! An image with an additional layer whose only file is a nonce: no node can have cached that
+//! layer. Nodes may still have cached layers that other images share; the results note that.
 
 use super::ledger::{Kind, LedgerError, LedgerFile};
 use super::names::RunId;
@@ -9,30 +9,30 @@ use microimage::registry::{self, Access, Registry, RegistryError, RegistryPurpos
 use microimage::rootfs::{Node, Rootfs};
 use serde_json::Value;
 
-/// Where the nonce is in the image: no program looks there.
+/// Path of the nonce in the image; no program reads it.
 const FILE: &str = "var/firstbyte-bench-nonce";
 
-/// Why there is no such image.
+/// Why the image could not be made.
 #[derive(Debug, thiserror::Error)]
 pub enum NonceError {
-    /// The registry refused, or is not there.
+    /// The registry refused a request or is unreachable.
     #[error(transparent)]
     Registry(#[from] RegistryError),
-    /// The image cannot be put together.
+    /// The image cannot be assembled.
     #[error(transparent)]
     Image(#[from] ImageError),
-    /// Its layer cannot.
+    /// The layer cannot be made.
     #[error(transparent)]
     Layer(#[from] LayerError),
-    /// It was not written down, so it was not pushed.
+    /// The ledger could not record the image, so the run did not push it.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
-    /// The image's own documents are not what they are to be.
+    /// The image's own documents are invalid.
     #[error("the image's {0} has no {1}: it cannot be given a layer")]
     Document(&'static str, &'static str),
 }
 
-/// An image in the user's registry, with its bytes here.
+/// An image of the user's registry, with its content on this machine.
 pub struct Original {
     image: Image,
     /// `HOST/NAMESPACE/NAME`.
@@ -40,7 +40,7 @@ pub struct Original {
 }
 
 impl Original {
-    /// Pulls it.
+    /// Pulls the image.
     ///
     /// # Errors
     /// [`NonceError`]
@@ -56,7 +56,7 @@ impl Original {
         &self.image
     }
 
-    /// Pushes it with another nonce under a tag of the run's own; `HOST/NAME:TAG@sha256:…`.
+    /// Pushes the image with a new nonce under a tag of this run; returns `HOST/NAME:TAG@sha256:…`.
     ///
     /// # Errors
     /// [`NonceError`]
@@ -77,7 +77,7 @@ impl Original {
     }
 }
 
-/// The image with one layer more.
+/// Adds one layer to the image.
 fn with_nonce(image: &Image, nonce: &str) -> Result<Image, NonceError> {
     let mut rootfs = Rootfs::default();
     let file = Node::File { executable: false, content: nonce.as_bytes().into() };

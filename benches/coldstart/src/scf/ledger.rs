@@ -1,6 +1,6 @@
-//! Ledger: a list of what a run has made, or was about to make, in the user's account. It is
-//! written to disk, complete and synchronised, before each thing is made, so that there is always a
-//! list for cleaning up. It contains no key.
+//! Ledger: a list of what a run has created, or was about to create, in the user's account. The run
+//! writes it to disk, complete and synchronised, before it creates each resource, so that there is
+//! always a list for cleaning up. It contains no key.
 
 use super::names::{self, RunId};
 use serde::{Deserialize, Serialize};
@@ -9,36 +9,37 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
-/// The schema's number.
+/// Version of the file's schema.
 const SCHEMA: u32 = 1;
-/// The largest ledger that is read, in bytes.
+/// The largest ledger that the tool reads, in bytes.
 const MAX_BYTES: u64 = 16 << 20;
 
-/// What a thing is.
+/// The kind of a resource.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Kind {
-    /// A namespace; deleted only if it is ours and empty.
+    /// A namespace; the tool deletes it only if a run created it and it is empty.
     Namespace,
     /// A function with all its versions.
     Function,
-    /// Instances that are started ahead: the only thing that costs money while nothing happens.
+    /// Provisioned instances: the only resource that costs money while idle.
     Provisioned,
-    /// An image with a nonce, under a tag of its own.
+    /// An image with a nonce, under its own tag.
     Tag,
 }
 
-/// One thing.
+/// One resource.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
-    /// What it is.
+    /// Its kind.
     pub kind: Kind,
-    /// Its name; of provisioned instances their function's, of a tag the whole reference.
+    /// Its name; for provisioned instances the name of their function, for a tag the complete
+    /// reference.
     pub name: String,
-    /// The version, of provisioned instances.
+    /// The version, for provisioned instances.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
-    /// Whether the platform said that it was made; otherwise it may or may not be there.
+    /// Whether the platform confirmed the creation; if not, the resource may or may not exist.
     pub made: bool,
 }
 
@@ -51,23 +52,23 @@ pub struct Ledger {
     pub run: String,
     /// The process that wrote it.
     pub process: u32,
-    /// When it began, UTC, RFC 3339.
+    /// Start of the run, UTC, RFC 3339.
     pub began: String,
-    /// The region of everything in it.
+    /// The region of all resources.
     pub region: String,
     /// The namespace of the functions.
     pub namespace: String,
-    /// Another endpoint than the public one.
+    /// An endpoint other than the public one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub endpoint: Option<String>,
-    /// What is there, in the order in which it was made.
+    /// The resources, in order of creation.
     pub entries: Vec<Entry>,
 }
 
-/// Why a ledger is of no use.
+/// Why a ledger is not usable.
 #[derive(Debug, thiserror::Error)]
 pub enum LedgerError {
-    /// It cannot be read.
+    /// The file cannot be read.
     #[error("the ledger `{path}` cannot be read: {source}")]
     Read {
         /// The file.
@@ -75,7 +76,7 @@ pub enum LedgerError {
         /// The underlying error.
         source: io::Error,
     },
-    /// It cannot be written: then nothing is made.
+    /// The file cannot be written; the run then creates nothing.
     #[error(
         "the ledger `{path}` cannot be written: {source}; nothing is made in an account that \
              is not written down first"
@@ -86,7 +87,7 @@ pub enum LedgerError {
         /// The underlying error.
         source: io::Error,
     },
-    /// It is something else.
+    /// The file is not a ledger.
     #[error("`{path}` is not a ledger of coldstart: {why}; nothing was deleted")]
     Shape {
         /// The file.
@@ -94,7 +95,7 @@ pub enum LedgerError {
         /// What is wrong.
         why: String,
     },
-    /// It names something that no run makes.
+    /// The ledger names a resource that no run creates.
     #[error(
         "`{path}` names {what} `{name}`, which no run of coldstart makes: nothing was deleted. \
          Take the line out, and look at how it came there"
@@ -102,12 +103,12 @@ pub enum LedgerError {
     Foreign {
         /// The file.
         path: PathBuf,
-        /// What it is.
+        /// The kind of the resource.
         what: &'static str,
         /// Its name.
         name: String,
     },
-    /// The run is still there.
+    /// The run's process still exists.
     #[error(
         "the run {run} that writes `{path}` is still going on (process {process}): wait for it, or \
          end it and its own cleaning up"
@@ -123,10 +124,10 @@ pub enum LedgerError {
 }
 
 impl Ledger {
-    /// Reads one and checks every name in it.
+    /// Reads a ledger and checks every name in it.
     ///
     /// # Errors
-    /// [`LedgerError`]; then nothing of it may be deleted.
+    /// [`LedgerError`]; the caller then must not delete anything that the file lists.
     pub fn load(path: &Path) -> Result<Self, LedgerError> {
         let read = |source| LedgerError::Read { path: path.to_owned(), source };
         let shape = |why: String| LedgerError::Shape { path: path.to_owned(), why };
@@ -142,12 +143,12 @@ impl Ledger {
         Ok(ledger)
     }
 
-    /// The run's identity; every ledger that was loaded has one.
+    /// The run's identity; every ledger that the tool loads has one.
     pub fn run_id(&self) -> Option<RunId> {
         RunId::parse(&self.run)
     }
 
-    /// Every name is one that this run can have made.
+    /// Checks that this run can have created every name.
     fn check(&self, path: &Path) -> Result<(), LedgerError> {
         let shape = |why: &str| LedgerError::Shape { path: path.to_owned(), why: why.to_owned() };
         let run = self.run_id().ok_or_else(|| shape("its run has no identity"))?;
@@ -179,7 +180,7 @@ impl Ledger {
     }
 }
 
-/// A ledger on the disk, written before and after each thing is made.
+/// A ledger on disk. The run updates it before and after it creates each resource.
 #[derive(Debug)]
 pub struct LedgerFile {
     path: PathBuf,
@@ -187,7 +188,7 @@ pub struct LedgerFile {
 }
 
 impl LedgerFile {
-    /// Begins a new one.
+    /// Creates a new ledger.
     ///
     /// # Errors
     /// [`LedgerError::Write`]
@@ -197,10 +198,10 @@ impl LedgerFile {
         Ok(file)
     }
 
-    /// One that is there already.
+    /// Opens an existing ledger.
     ///
     /// # Errors
-    /// As [`Ledger::load`]; [`LedgerError::Alive`] when its run still goes on.
+    /// As [`Ledger::load`]; [`LedgerError::Alive`] while its run continues.
     pub fn open(path: &Path) -> Result<Self, LedgerError> {
         let ledger = Ledger::load(path)?;
         if ledger.process != std::process::id() && is_alive(ledger.process) {
@@ -210,20 +211,20 @@ impl LedgerFile {
         Ok(Self { path: path.to_owned(), ledger })
     }
 
-    /// What it holds.
+    /// The ledger's content.
     pub fn ledger(&self) -> &Ledger {
         &self.ledger
     }
 
-    /// Where it is.
+    /// The ledger's path.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Writes down what is about to be made. Only after this returns may it be made.
+    /// Records a resource before its creation. The caller may create it only after this returns.
     ///
     /// # Errors
-    /// [`LedgerError`]; then it must not be made.
+    /// [`LedgerError`]; the caller then must not create it.
     pub fn intend(
         &mut self,
         kind: Kind,
@@ -243,7 +244,7 @@ impl LedgerFile {
         checked
     }
 
-    /// It was made.
+    /// Records that the resource was created.
     ///
     /// # Errors
     /// [`LedgerError::Write`]
@@ -253,7 +254,7 @@ impl LedgerFile {
         self.write()
     }
 
-    /// It is not there any more, or never was.
+    /// Records that the resource does not exist any more, or never did.
     ///
     /// # Errors
     /// [`LedgerError::Write`]
@@ -269,7 +270,7 @@ impl LedgerFile {
         self.write()
     }
 
-    /// Removes the file when nothing is in it.
+    /// Removes the file if no resource is left.
     ///
     /// # Errors
     /// [`LedgerError::Write`]
@@ -281,7 +282,8 @@ impl LedgerFile {
             .map_err(|source| LedgerError::Write { path: self.path.clone(), source })
     }
 
-    /// Whole or not at all, and on the disk when it returns: the file, its new name, the folder.
+    /// Writes the file completely or not at all, and synchronises the file and its folder before it
+    /// returns.
     fn write(&self) -> Result<(), LedgerError> {
         let write = || -> io::Result<()> {
             let folder = match self.path.parent() {
@@ -307,7 +309,7 @@ impl LedgerFile {
     }
 }
 
-/// Whether a process of that number is a coldstart: numbers are used again.
+/// Whether a process with this number is a coldstart, because the system reuses numbers.
 fn is_alive(process: u32) -> bool {
     fs::read_to_string(format!("/proc/{process}/comm"))
         .is_ok_and(|name| name.trim_end().starts_with("coldstart"))

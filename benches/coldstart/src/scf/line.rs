@@ -1,16 +1,17 @@
-//! Log lines of Tencent Cloud SCF with the times of a start, in every published form: the
-//! platform's pages of 2021 and of now, and lines that users captured in 2022 and 2026
-//! (docs/on-the-platform.md has them). Pure: a line in, numbers out. A line that was cut in the
-//! middle is ignored: half a number looks like a whole one.
+//! Parser of Tencent Cloud SCF's log lines that have the times of a start, in every published form:
+//! the platform's pages of 2021 and of now, and lines that users captured in 2022 and 2026
+//! (docs/on-the-platform.md lists them). Pure. It ignores a truncated line, because half a number
+//! looks like a whole one.
 
 use crate::results::{PlatformTimes, Sample};
 
-/// What a line says.
+/// A parsed line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Line {
     /// `Init Report`: this request waited for an instance to start.
     Init(InitReport),
-    /// `Provisioned Report`, also written `Previsioned Report`: an instance was started ahead.
+    /// `Provisioned Report`, also written `Previsioned Report`: the start of a provisioned
+    /// instance.
     Ahead(InitReport),
     /// `Report`: the end of a request.
     Report(Report),
@@ -23,7 +24,7 @@ pub struct InitReport {
     pub request_id: String,
     /// `Coldstart`, or `InitDuration` in the form of 2021.
     pub platform_ns: u64,
-    /// `PullCode`; `None` where the line has none.
+    /// `PullCode`; `None` if the line has none.
     pub pull_ns: Option<u64>,
     /// `InitRuntime`; `None` in the form of 2021.
     pub runtime_ns: Option<u64>,
@@ -36,16 +37,16 @@ pub struct InitReport {
 pub struct Report {
     /// The request's identity.
     pub request_id: String,
-    /// `Duration`: the handler's time; the start is not in it.
+    /// `Duration`: the handler's time, without the start.
     pub handler_ns: u64,
 }
 
-/// Longest identity that is read, in bytes.
+/// Longest identity that the parser accepts, in bytes.
 const MAX_ID_BYTES: usize = 128;
-/// No start and no handler takes longer: the platform's own limit is a day.
+/// Longest start or handler time: the platform's own limit is a day.
 const MAX_NS: u64 = 86_400 * 1_000_000_000;
 
-/// Reads one line; `None` for every other line, and for one that was cut.
+/// Parses one line; `None` for every other line and for a truncated one.
 ///
 /// # Example
 /// ```
@@ -67,13 +68,13 @@ pub fn read(text: &str) -> Option<Line> {
     if before.ends_with("Provisioned") || before.ends_with("Previsioned") {
         return Some(Line::Ahead(start(request_id, fields)?));
     }
-    // A handler that prints a sentence with these words in it is not the platform.
+    // A handler may print a sentence with these words; that is not a line of the platform.
     let alone = !before.ends_with(|c: char| c.is_alphanumeric());
     let handler_ns = alone.then(|| fields.duration_ns("Duration")).flatten()?;
     Some(Line::Report(Report { request_id, handler_ns }))
 }
 
-/// A start's numbers; `None` where one is missing that this form has.
+/// The numbers of a start; `None` if one is missing that this form has.
 fn start(request_id: String, fields: Fields<'_>) -> Option<InitReport> {
     if let Some(platform_ns) = fields.duration_ns("InitDuration") {
         fields.is_complete().then_some(())?;
@@ -83,7 +84,8 @@ fn start(request_id: String, fields: Fields<'_>) -> Option<InitReport> {
     let platform_ns = fields.duration_ns("Coldstart")?;
     fields.is_complete().then_some(())?;
     let part = |name: &str| match fields.value(name) {
-        // A part that is there and cannot be read makes the line unreadable, not the part absent.
+        // A part that is present and unreadable makes the whole line unreadable; it does not count
+        // as absent.
         Some(_) => fields.duration_ns(name).map(Some),
         None => Some(None),
     };
@@ -92,12 +94,12 @@ fn start(request_id: String, fields: Fields<'_>) -> Option<InitReport> {
     Some(InitReport { request_id, platform_ns, pull_ns, runtime_ns, function_ns })
 }
 
-/// `Name: value` and `Name:value`, also within parentheses.
+/// Fields of the form `Name: value` or `Name:value`, also within parentheses.
 #[derive(Clone, Copy)]
 struct Fields<'a>(&'a str);
 
 impl<'a> Fields<'a> {
-    /// The text behind a name, up to a blank or a closing parenthesis. A name is a whole word.
+    /// The text after a name, up to a blank or a closing parenthesis. A name must be a whole word.
     fn value(self, name: &str) -> Option<&'a str> {
         let mut from = 0;
         while let Some(found) = self.0[from..].find(name) {
@@ -113,13 +115,13 @@ impl<'a> Fields<'a> {
         None
     }
 
-    /// `236ms` or `0.5ms`, in nanoseconds.
+    /// Parses `236ms` or `0.5ms` to nanoseconds.
     fn duration_ns(self, name: &str) -> Option<u64> {
         milliseconds(self.value(name)?.strip_suffix("ms")?)
     }
 
-    /// Whether the line was not cut: a parenthesis that opens also closes, and a form without one
-    /// goes on to the memory.
+    /// Whether the line is complete: each opening parenthesis has a closing one, and a form without
+    /// parentheses continues to the memory.
     fn is_complete(self) -> bool {
         match (self.0.find('('), self.0.find(')')) {
             (Some(opens), Some(closes)) => opens < closes,
@@ -129,7 +131,7 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// Decimal milliseconds as nanoseconds, exactly; `None` for anything else.
+/// Converts decimal milliseconds to nanoseconds, exactly; `None` for anything else.
 pub fn milliseconds(text: &str) -> Option<u64> {
     let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));
     let digits = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
@@ -142,7 +144,7 @@ pub fn milliseconds(text: &str) -> Option<u64> {
     (ns <= MAX_NS).then_some(ns)
 }
 
-/// A request's identity: letters, digits and dashes.
+/// Parses a request's identity: letters, digits and dashes.
 fn identity(text: &str) -> Option<String> {
     let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
     let fits = !text.is_empty() && text.len() <= MAX_ID_BYTES && text.chars().all(plain);
@@ -150,32 +152,32 @@ fn identity(text: &str) -> Option<String> {
 }
 
 impl InitReport {
-    /// Puts the numbers where the schema has them (docs/CONTRACTS.md, section 5): `unpack` is never
-    /// told apart, and no time for a pull means that nothing was pulled.
+    /// Converts to the schema's fields (docs/CONTRACTS.md, section 5): the platform does not report
+    /// `unpack` separately, and a line without a pull time means that it pulled nothing.
     pub fn fill(&self, sample: &mut Sample) {
         sample.pull_ns = self.pull_ns.filter(|&ns| ns > 0);
         sample.create_ns = self.runtime_ns;
         sample.start_ns = self.function_ns;
         let of = sample.on_platform.get_or_insert_with(PlatformTimes::default);
         of.platform_ns = Some(self.platform_ns);
-        // The form of 2021 has no parts at all: it does not say whether anything was pulled.
+        // The form of 2021 has no parts, so it does not say whether the platform pulled anything.
         of.cached = self.runtime_ns.or(self.function_ns).map(|_| sample.pull_ns.is_none());
     }
 }
 
-/// What is known of one request from the lines that were found.
+/// The reports on one request, from the lines found so far.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Story {
-    /// Its starts, each once.
+    /// Its starts, without duplicates.
     pub starts: Vec<InitReport>,
     /// Its end.
     pub report: Option<Report>,
-    /// Lines that were there more than once.
+    /// Number of duplicate lines.
     pub twice: u64,
 }
 
 impl Story {
-    /// Takes what the lines say of this request.
+    /// Adds the reports on this request from the lines.
     pub fn read<'t>(request_id: &str, lines: impl IntoIterator<Item = &'t str>) -> Self {
         let mut story = Self::default();
         for line in lines.into_iter().filter_map(read) {
@@ -190,7 +192,7 @@ impl Story {
                 Line::Report(report) if report.request_id == request_id => {
                     match &story.report {
                         Some(known) if *known == report => story.twice += 1,
-                        // The first one stands: the platform writes one.
+                        // The first one counts: the platform writes only one.
                         Some(_) => {}
                         None => story.report = Some(report),
                     }
@@ -206,7 +208,7 @@ impl Story {
 mod tests {
     use super::*;
 
-    /// The lines as published: name, text, and what they say in milliseconds.
+    /// Published lines: name, text, and the expected values in milliseconds.
     type Published = (&'static str, &'static str, u64, Option<u64>, Option<u64>, Option<u64>);
     const STARTS: [Published; 5] = [
         (

@@ -1,19 +1,19 @@
-//! Log of a request on the platform: SearchLog of CLS (614/60066, API 2020-10-16). Only the
-//! platform's own lines count; a function can print anything.
+//! Log of a request on the platform, read with SearchLog of CLS (614/60066, API 2020-10-16). Only
+//! the platform's own lines count, because a function can print anything.
 
 use super::client::{CallError, Client, Service};
 use super::line::Story;
 use serde_json::{Value, json};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// How far the platform's clock may be from this machine's.
+/// Largest expected difference between the platform's clock and this machine's.
 const CLOCKS_APART: Duration = Duration::from_secs(15 * 60);
-/// The most lines that are asked for; a request's own are a handful.
+/// Most lines that a query returns; a request has only a handful.
 const LIMIT: u32 = 1000;
 
 /// A topic of CLS.
 pub struct Logs {
-    /// Sends the requests.
+    /// The client that sends the requests.
     pub client: Client,
     /// The service.
     pub cls: Service,
@@ -24,7 +24,8 @@ pub struct Logs {
 }
 
 impl Logs {
-    /// What there is of a request so far. Empty may mean that it is not there yet (583/43329).
+    /// The reports on a request so far. An empty result may mean that the log has not arrived yet
+    /// (583/43329).
     ///
     /// # Errors
     /// [`CallError`]
@@ -34,7 +35,7 @@ impl Logs {
         Ok(Story::read(request_id, lines.iter().map(String::as_str)))
     }
 
-    /// Platform lines of a version of a function, starts that were done ahead among them.
+    /// The platform's lines for a version of a function, including starts of provisioned instances.
     ///
     /// # Errors
     /// [`CallError`]
@@ -51,8 +52,8 @@ impl Logs {
         self.search(&query, &[("SCF_FunctionName", function), ("SCF_Qualifier", version)])
     }
 
-    /// Lines that a query finds; of its fields these are looked at here too, because an index may
-    /// find a value that only has it in it.
+    /// The lines that a query finds. The code also compares the query's fields itself, because an
+    /// index may match a value that only contains the text.
     fn search(&self, query: &str, fields: &[(&str, &str)]) -> Result<Vec<String>, CallError> {
         let ms = |time: SystemTime| {
             let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -73,7 +74,7 @@ impl Logs {
     }
 }
 
-/// The platform's message in one result, a line each.
+/// Splits the platform's message in one result into lines.
 fn message(result: &Value, fields: &[(&str, &str)]) -> Vec<String> {
     let Some(log) = result.get("LogJson").and_then(Value::as_str) else { return Vec::new() };
     let Ok(found) = serde_json::from_str::<Value>(log) else { return Vec::new() };

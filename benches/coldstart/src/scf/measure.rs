@@ -1,6 +1,7 @@
-//! Run on the platform: functions are made, every case is taken once per round in a random order,
-//! and each sample is classified by its request's own log. A start that should have been cold and
-//! was warm is counted and set aside; it is never repeated until it fits.
+//! Measurement on the platform: the run creates functions, takes every case once per round in
+//! random order, and classifies each sample by its request's own log. If a start that should have
+//! been cold was warm, the run counts it and sets it aside; it never repeats a sample until the
+//! result fits.
 
 use super::account::{Account, AccountError, FunctionSpec, Invocation};
 use super::budget::{Budget, Item};
@@ -25,12 +26,13 @@ use std::sync::Barrier;
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
-/// Between two looks into the log, at most.
+/// Longest pause between two queries of the log.
 const LOOK_AGAIN_AT_MOST: Duration = Duration::from_secs(30);
-/// Requests whose log is looked for after a round; the rest wait for the end.
+/// Number of requests whose log the run looks for after a round; the others wait until the end.
 const LOOKS_A_ROUND: usize = 50;
-/// Connections whose way there and back is measured at once: each may need an instance of the
-/// control function, and a burst of those would take from what the region starts in a minute.
+/// Number of connections whose round trip the run measures at once: each may need an instance of
+/// the control function, and a burst of those would use up part of what the region starts in a
+/// minute.
 pub const CONTROLS_AT_ONCE: u64 = 8;
 
 /// An image with one memory setting.
@@ -43,67 +45,67 @@ pub struct Subject {
     pub memory_mib: u64,
     /// Bytes and layers, if the registry reported them.
     pub size: Option<(u64, usize)>,
-    /// Where its image is among [`Definition::originals`]; `None` unless layers are pushed.
+    /// Index of its image in [`Definition::originals`]; `None` if the run pushes no layers.
     pub original: Option<usize>,
 }
 
-/// What to measure, and how.
+/// Definition of a run: what to measure, and how.
 pub struct Definition {
     /// The run's identity.
     pub run: RunId,
-    /// What is measured.
+    /// The subjects.
     pub subjects: Vec<Subject>,
-    /// Functions: of each item of the budget its own.
+    /// The functions: one for each item of the budget.
     pub functions: Vec<FunctionSpec>,
-    /// The control function: one request to it, warm, is the way there and back.
+    /// The control function: a warm request to it measures the round trip.
     pub control: FunctionSpec,
-    /// The cases: the subject's place, and what it calls.
+    /// The cases: each has the subject's index and the kind of call.
     pub cases: Vec<(usize, Item)>,
-    /// Rounds.
+    /// Number of rounds.
     pub samples: u64,
-    /// New instances a minute that are asked for, at most.
+    /// Most new instances that the run requests in a minute.
     pub new_a_minute: u64,
-    /// Of the random order.
+    /// Seed of the random order.
     pub seed: u64,
-    /// How instances are made new.
+    /// How the run makes instances new.
     pub cold_by: ColdBy,
-    /// Images whose layers are pushed again with a nonce.
+    /// Images whose layers the run pushes again with a nonce.
     pub originals: Vec<Original>,
-    /// How registries are reached.
+    /// Connection settings for registries.
     pub access: Access,
     /// The event of every call, as JSON.
     pub event: String,
-    /// How long provisioned instances may take until they are there.
+    /// How long to wait for provisioned instances.
     pub provision_wait: Duration,
-    /// How long a request's log is waited for, after the last call.
+    /// How long to wait for a request's log after the last call.
     pub log_wait: Duration,
-    /// How long a start may be missing in a log whose end is there, until the request was warm.
+    /// If a log has a request's end but no start, the request counts as warm after this time.
     pub log_settle: Duration,
-    /// Whether a case that fails when it is tried first is left out, and the rest measured.
+    /// Whether the run leaves a case out that fails at its first try, and measures the others.
     pub keep_going: bool,
-    /// What a reader of the results must know.
+    /// Notes for readers of the results.
     pub notes: Vec<String>,
     /// This machine.
     pub host: Host,
 }
 
-/// How a run ended.
+/// Result of a run.
 pub struct Finished {
-    /// What was measured: whole rounds.
+    /// The measured samples, of complete rounds only.
     pub results: Results,
-    /// Why not all rounds were taken.
+    /// Why the run did not take all rounds.
     pub stopped: Option<AccountError>,
-    /// The case whose first turn failed, after which nothing more was measured.
+    /// The case whose first turn failed and ended the measurement.
     pub gave_up: Option<String>,
 }
 
-/// Why a run came to nothing.
+/// Why a run has no result.
 #[derive(Debug, thiserror::Error)]
 pub enum MeasureError {
-    /// The account did not let it.
+    /// The account does not allow it.
     #[error(transparent)]
     Account(#[from] AccountError),
-    /// The results cannot be kept.
+    /// The results cannot be stored.
     #[error(transparent)]
     Results(#[from] results::Error),
 }
@@ -114,27 +116,27 @@ impl From<CallError> for MeasureError {
     }
 }
 
-/// Gets the events of a run.
+/// Receives the events of a run.
 pub trait Watcher {
     /// A step that changes something in the account.
     fn step(&mut self, what: &str);
-    /// Nothing is asked for so long, and why.
+    /// The run pauses for this long, with the reason.
     fn waiting(&mut self, how_long: Duration, why: &str);
-    /// One turn is done, of so many.
+    /// One turn is complete, of this total.
     fn sampled(&mut self, done: u64, of: u64, what: &str);
 }
 
-/// A request whose log was not found yet.
+/// A request whose log is still missing.
 struct Pending {
     variant: usize,
     run: usize,
     sample: usize,
     request_id: String,
-    /// When its end was seen without a start.
+    /// When the log had its end but no start.
     ended: Option<Instant>,
 }
 
-/// Instances that were started ahead, whose own lines are read at the end.
+/// Provisioned instances, whose own log lines the run reads at the end.
 struct StartedAhead {
     variant: usize,
     run: usize,
@@ -148,10 +150,10 @@ struct Bench<'a> {
     logs: Logs,
     ledger: &'a mut LedgerFile,
     watcher: &'a mut dyn Watcher,
-    /// A connection for each call of a burst.
+    /// One connection for each call of a burst.
     lanes: Vec<Account>,
     results: Results,
-    /// For each case its variant and its run.
+    /// The variant and the run of each case.
     places: Vec<(usize, usize)>,
     tried: Vec<bool>,
     left_out: Vec<bool>,
@@ -168,8 +170,8 @@ struct Bench<'a> {
     controls: Option<(u64, Instant)>,
 }
 
-/// Makes the functions and takes all samples. What was made is in the ledger and is not deleted
-/// here. `keep`: where to keep the results after each round.
+/// Creates the functions and takes all samples. The ledger records what the run creates; this
+/// function does not delete it. `keep`: where to store the results after each round.
 ///
 /// # Errors
 /// [`MeasureError`] when no round was complete.
@@ -297,8 +299,8 @@ impl<'a> Bench<'a> {
         }
     }
 
-    /// All rounds, then the logs that are still missing. Why it ended early, and the case that
-    /// failed when it was tried first.
+    /// Takes all rounds, then reads the logs that are still missing. Returns why it ended early,
+    /// and the case that failed at its first try.
     fn rounds(
         &mut self,
         keep: &Path,
@@ -366,7 +368,7 @@ impl<'a> Bench<'a> {
         self.each_run().for_each(Run::summarise);
     }
 
-    /// Of a round that was broken off nothing is kept.
+    /// The run keeps no sample of an incomplete round.
     fn forget_all_but(&mut self, whole: &[usize]) {
         for (run, n) in self.each_run().zip(whole) {
             run.samples.truncate(*n);
@@ -375,7 +377,7 @@ impl<'a> Bench<'a> {
         self.pending.retain(|p| p.sample < variants[p.variant].runs[p.run].samples.len());
     }
 
-    /// The first turn of a case brought nothing but failures.
+    /// Whether all calls in the first turn of a case failed.
     fn failed_at_first(&mut self, turn: usize) -> bool {
         let first = !std::mem::replace(&mut self.tried[turn], true);
         first && self.run_of(turn).samples.iter().all(|sample| sample.error.is_some())
@@ -389,7 +391,7 @@ impl<'a> Bench<'a> {
         self.summarise();
     }
 
-    /// One turn of a case: a new version, its calls, its end.
+    /// Takes one turn of a case: creates a new version, calls it, and ends its instances.
     fn turn(&mut self, turn: usize) -> Result<(), MeasureError> {
         let item = self.of.cases[turn].1;
         let function = &self.of.functions[item.function];
@@ -405,7 +407,7 @@ impl<'a> Bench<'a> {
                     Err(MeasureError::Account(AccountError::Ledger(error))) => {
                         return Err(AccountError::Ledger(error).into());
                     }
-                    // It is in the ledger still, and ended when the run is cleaned up.
+                    // The ledger still lists it, so the clean-up ends it.
                     Err(error) => self.watcher.step(&format!("not ended: {error}")),
                     Ok(()) => {}
                 }
@@ -430,8 +432,8 @@ impl<'a> Bench<'a> {
         }
     }
 
-    /// Waits until the turn's new instances stay below what the region starts in a minute. Before
-    /// the turn, so that no provisioned instance is paid for meanwhile.
+    /// Waits until the turn's new instances stay below what the region starts in a minute. It waits
+    /// before the turn, so that no provisioned instance costs money meanwhile.
     fn keep_pace(&mut self, item: &Item) -> Result<(), MeasureError> {
         let now = Instant::now();
         let asked = item.burst + self.new_controls(item.burst, now);
@@ -458,14 +460,14 @@ impl<'a> Bench<'a> {
         Ok(())
     }
 
-    /// Instances of the control function that its calls may start: those that answered in the last
-    /// minute are taken to be there still.
+    /// Number of instances of the control function that its calls may start: the estimate assumes
+    /// that those that answered in the last minute still exist.
     fn new_controls(&self, burst: u64, now: Instant) -> u64 {
         let there = self.controls.filter(|(_, at)| now.duration_since(*at) < WINDOW);
         burst.min(CONTROLS_AT_ONCE).saturating_sub(there.map_or(0, |(instances, _)| instances))
     }
 
-    /// Makes what is to be cold new, as the run does it.
+    /// Makes the function new for a cold start, by the run's method.
     fn new_version(&mut self, turn: usize) -> Result<String, MeasureError> {
         let (subject, item) = &self.of.cases[turn];
         let function = &self.of.functions[item.function];
@@ -507,21 +509,21 @@ impl<'a> Bench<'a> {
         Ok(())
     }
 
-    /// What costs money while nothing happens ends at once; a version goes with its instances.
+    /// Ends at once what costs money while idle; a version ends with its instances.
     fn end(&mut self, turn: usize, version: &str) -> Result<(), MeasureError> {
         let item = self.of.cases[turn].1;
         let function = &self.of.functions[item.function].name;
-        // Not to be ended by what ends the run.
+        // An interruption of the run must not end this wait.
         let account = self.account.unstoppable();
         if item.scenario == Scenario::Provisioned {
             account.unprovision(function, version, self.ledger)?;
         }
-        // A version that stays goes with its function; it costs nothing.
+        // A remaining version is deleted with its function; it costs nothing.
         let _ = account.delete_version(function, version);
         Ok(())
     }
 
-    /// The calls of one turn, at once.
+    /// Sends the calls of one turn at once.
     fn call(&mut self, turn: usize, version: &str) -> Result<(), MeasureError> {
         let item = self.of.cases[turn].1;
         self.invocations_left = self
@@ -548,7 +550,7 @@ impl<'a> Bench<'a> {
         Ok(())
     }
 
-    /// A call as a sample; what is still to be read in the log is aside until then.
+    /// Makes a sample from a call; the sample stays set aside until the run has read its log.
     fn sample_of(&self, outcome: Outcome) -> Result<(Sample, String), MeasureError> {
         let failed = |error: String, phase: Phase| {
             let failure = Failure { phase, message: error };
@@ -618,7 +620,7 @@ impl<'a> Bench<'a> {
     }
 }
 
-/// Whether the platform refused to run it because it starts no more instances now.
+/// Whether the platform refused the call because it starts no more instances now.
 fn is_throttled(of: &Invocation) -> bool {
     match &of.failure {
         Some((Some(number @ 400..600), _)) => refusal::is_throttling(*number),
@@ -627,7 +629,7 @@ fn is_throttled(of: &Invocation) -> bool {
     }
 }
 
-/// What went wrong, with the platform's number, its name and what to do.
+/// Describes a failure: the platform's number, its name and advice.
 fn failure_of(of: &Invocation) -> (String, Phase) {
     let Some((number, said)) = &of.failure else { return (String::new(), Phase::Start) };
     let said: String = said.chars().take(500).collect();
@@ -639,22 +641,22 @@ fn failure_of(of: &Invocation) -> (String, Phase) {
     }
 }
 
-/// What one connection of a turn brought.
+/// Result of one connection in a turn.
 enum Outcome {
     /// The call was answered.
     Called { warm_round_trip: Duration, invocation: Invocation, answer: Answer },
-    /// The way there could not be measured.
+    /// The round trip could not be measured.
     Control(CallError),
     /// The control function failed.
     ControlFailed(Invocation),
     /// The call was not answered.
     Call(CallError),
-    /// The thread ended.
+    /// The thread panicked.
     Panicked,
 }
 
-/// Opens every connection and measures the way there and back on it, a few at a time; then all of
-/// them call at once.
+/// Opens every connection and measures its round trip, a few at a time; then all of them call at
+/// once.
 fn call_at_once(
     lanes: &[Account],
     control: &str,
@@ -693,7 +695,7 @@ fn call_at_once(
     })
 }
 
-/// The way there and back. The first call may meet no instance; the second one is taken.
+/// Measures the round trip. The first call may have to start an instance, so the second one counts.
 fn round_trip(lane: &Account, control: &str, event: &str) -> Result<Duration, Box<Outcome>> {
     let warm = lane.invoke(control, "$LATEST", event).and_then(|first| match first.0.failure {
         Some(_) => Ok(first),
@@ -708,7 +710,7 @@ fn round_trip(lane: &Account, control: &str, event: &str) -> Result<Duration, Bo
 }
 
 impl Bench<'_> {
-    /// Keeps a turn's samples, with what their replies carried of the log.
+    /// Stores a turn's samples, with the part of the log that their replies contained.
     fn take(&mut self, turn: usize, samples: Vec<impl Into<Taken>>) {
         let (variant, run) = self.places[turn];
         for taken in samples {
@@ -725,7 +727,8 @@ impl Bench<'_> {
             of.samples.push(sample);
             if let Some(request_id) = id {
                 let story = Story::read(&request_id, tail.lines());
-                // The tail may have been cut: that it has no start says nothing.
+                // The platform may have truncated the log's tail, so a missing start proves
+                // nothing.
                 if story.starts.is_empty() {
                     let (sample, ended) = (at, None);
                     self.pending.push(Pending { variant, run, sample, request_id, ended });
@@ -736,7 +739,7 @@ impl Bench<'_> {
         }
     }
 
-    /// Looks once for the logs of the first `most` requests that have none.
+    /// Queries the log once for the first `most` requests that have none.
     fn look(&mut self, most: usize) -> Result<(), AccountError> {
         let mut error = None;
         let pending = std::mem::take(&mut self.pending);
@@ -758,7 +761,7 @@ impl Bench<'_> {
             let now = Instant::now();
             let known = match (&story.report, story.starts.is_empty()) {
                 (_, false) => true,
-                // Its start may come after its end.
+                // The log's start line may arrive after its end line.
                 (Some(_), true) => now - *one.ended.get_or_insert(now) >= self.of.log_settle,
                 (None, true) => false,
             };
@@ -772,7 +775,7 @@ impl Bench<'_> {
         error.map_or(Ok(()), |error| Err(error.into()))
     }
 
-    /// Looks until every request's log was found, or the time is over.
+    /// Queries until the log of every request is found or the time is over.
     fn wait_for_logs(&mut self) -> Result<(), AccountError> {
         let until = Instant::now() + self.of.log_wait;
         let mut pause = Duration::from_millis(500).min(self.of.log_settle);
@@ -811,7 +814,7 @@ impl Bench<'_> {
         Ok(())
     }
 
-    /// What only the end of a run knows.
+    /// Adds what is known only at the end of a run.
     fn notes(&mut self) {
         let client = &self.account.client;
         let notes = &mut self.results.notes;
@@ -847,7 +850,7 @@ impl Bench<'_> {
     }
 }
 
-/// A sample, and what its reply carried of the log.
+/// A sample, with the part of the log that its reply contained.
 struct Taken {
     sample: Sample,
     tail: String,
@@ -865,7 +868,7 @@ impl From<(Sample, String)> for Taken {
     }
 }
 
-/// Judges a sample by its request's log: what it was taken for, or aside.
+/// Classifies a sample by its request's log: as the intended kind, or set aside.
 fn settle(run: &mut Run, at: usize, story: &Story, from: ReadFrom) {
     let expected_cold = run.scenario != Scenario::Provisioned;
     let Some(sample) = run.samples.get_mut(at) else { return };
@@ -889,7 +892,7 @@ fn settle(run: &mut Run, at: usize, story: &Story, from: ReadFrom) {
         let known = signed(of.platform_ns.unwrap_or(0))?
             .checked_add(signed(of.handler_ns?)?)?
             .checked_add(signed(of.warm_round_trip_ns?)?)?;
-        // Two different starts leave no residual.
+        // Two different starts allow no residual.
         (story.starts.len() < 2).then_some(())?;
         signed(total_ns?)?.checked_sub(known)
     })();
@@ -898,7 +901,7 @@ fn settle(run: &mut Run, at: usize, story: &Story, from: ReadFrom) {
     }
 }
 
-/// Codes that no other sample will do without.
+/// Codes that would fail every further sample too.
 fn is_of_the_account(code: &str) -> bool {
     ["AuthFailure", "UnauthorizedOperation", "InvalidAction", "UnknownParameter"]
         .iter()
@@ -906,7 +909,7 @@ fn is_of_the_account(code: &str) -> bool {
         || code.contains("InsufficientBalance")
 }
 
-/// Whether only one sample came to nothing, rather than the run.
+/// Whether the error affects only one sample and not the run.
 fn is_of_one_sample(error: &AccountError) -> bool {
     match error {
         AccountError::Call(CallError::Interrupted) | AccountError::Ledger(_) => false,

@@ -1,11 +1,11 @@
-//! Names of what a run makes in an account. Every deletion checks them: a name without our prefix
-//! is refused.
+//! Names of the resources that a run creates in an account. Every deletion checks them and refuses
+//! a name without our prefix.
 
-/// How every name begins that a run makes.
+/// Prefix of every name that a run creates.
 pub const PREFIX: &str = "firstbyte-bench";
-/// The platform's longest name of a function.
+/// Longest name of a function that the platform allows.
 const MAX_NAME_BYTES: usize = 60;
-/// The platform's longest name of a tag (distribution-spec).
+/// Longest name of a tag that the platform allows (distribution-spec).
 const MAX_TAG_BYTES: usize = 128;
 
 /// The identity of a run: eight hexadecimal digits.
@@ -13,12 +13,12 @@ const MAX_TAG_BYTES: usize = 128;
 pub struct RunId(String);
 
 impl RunId {
-    /// A new one.
+    /// Generates an identity.
     pub fn random() -> Self {
         Self(format!("{:08x}", fastrand::u32(..)))
     }
 
-    /// Reads one.
+    /// Parses an identity.
     pub fn parse(text: &str) -> Option<Self> {
         let hex = |c: char| c.is_ascii_digit() || ('a'..='f').contains(&c);
         (text.len() == 8 && text.chars().all(hex)).then(|| Self(text.to_owned()))
@@ -29,13 +29,13 @@ impl RunId {
         &self.0
     }
 
-    /// How the functions of this run begin.
+    /// Prefix of this run's functions.
     pub fn prefix(&self) -> String {
         format!("{PREFIX}-{}-", self.0)
     }
 
-    /// The name of a function of this run: `firstbyte-bench-RUN-WHAT`, with no other character
-    /// than the platform takes.
+    /// The name of a function of this run: `firstbyte-bench-RUN-WHAT`, with only the characters
+    /// that the platform accepts.
     pub fn function(&self, what: &str) -> String {
         let plain = what.chars().map(|c| match c.is_ascii_alphanumeric() || c == '-' {
             true => c.to_ascii_lowercase(),
@@ -46,7 +46,7 @@ impl RunId {
         name.trim_end_matches('-').to_owned()
     }
 
-    /// Whether a run with this identity can have made a function of this name.
+    /// Whether a run with this identity can have created a function with this name.
     pub fn owns_function(&self, name: &str) -> bool {
         let plain = |c: char| c.is_ascii_alphanumeric() || c == '-';
         name.strip_prefix(&self.prefix())
@@ -59,7 +59,7 @@ impl RunId {
         format!("{PREFIX}-{}-{number}", self.0)
     }
 
-    /// Whether a run with this identity can have made a reference `HOST/NAME:TAG`.
+    /// Whether a run with this identity can have created a reference `HOST/NAME:TAG`.
     pub fn owns_reference(&self, reference: &str) -> bool {
         let Some((repository, tag)) = reference.rsplit_once(':') else { return false };
         let digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
@@ -69,7 +69,7 @@ impl RunId {
     }
 }
 
-/// Whether a namespace is one that runs make, and may delete when it is empty.
+/// Whether runs create a namespace of this name, and may delete it when it is empty.
 pub fn is_our_namespace(name: &str) -> bool {
     name == PREFIX
 }

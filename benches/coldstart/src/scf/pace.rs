@@ -1,29 +1,30 @@
-//! How fast a run may ask: requests a second of each action of the API, and new instances a minute.
-//! It has no clock: time comes in as a value. Both stay a tenth below the platform's limit, because
-//! its clock counts other seconds and minutes than this one, and others of the account call it too.
+//! Pace of a run: requests per second of each action of the API, and new instances per minute. It
+//! has no clock: the caller passes the time. Both rates stay a tenth below the platform's limit,
+//! because the platform's seconds and minutes start at other times than this machine's, and other
+//! users of the account call it too.
 
 use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
 /// New instances that a region starts in a minute for calls, by default: all functions of the
-/// account together (583/46743). Calls beyond it are answered with 429 at once.
+/// account together (583/46743). The platform answers calls beyond this with 429 at once.
 pub const BURST_A_MINUTE: u64 = 500;
-/// New instances a minute that a run asks for when nobody says.
+/// New instances that a run requests in a minute by default.
 pub const NEW_A_MINUTE: u64 = BURST_A_MINUTE / 10 * 9;
-/// Provisioned instances that a region starts in a minute (583/46743). That page counts them apart,
-/// an older one together with the others: so a run counts them in both.
+/// Provisioned instances that a region starts in a minute (583/46743). That page counts them
+/// separately, an older one together with the others: so a run counts them in both.
 const PROVISIONED_A_MINUTE: u64 = 100;
-/// Provisioned instances a minute that a run asks for.
+/// Provisioned instances that a run requests in a minute.
 pub const NEW_PROVISIONED_A_MINUTE: u64 = PROVISIONED_A_MINUTE / 10 * 9;
-/// Both are counted over this time.
+/// Period of both limits.
 pub const WINDOW: Duration = Duration::from_secs(60);
-/// The first pause after the platform started no more instances, and the longest: after a minute
-/// its own count is empty.
+/// The first and the longest pause after the platform started no more instances: its own count is
+/// empty after a minute.
 const BACK_OFF: Duration = Duration::from_secs(10);
 const BACK_OFF_AT_MOST: Duration = WINDOW;
 
-/// Requests a second of each action, as the API's pages limit an account (583/17235); the shared 20
-/// for all others.
+/// Requests per second of each action, the limits of an account on the API's pages (583/17235); 20
+/// for all other actions together.
 const RATES: [(&str, u32); 9] = [
     ("InvokeFunction", 10_000),
     ("SearchLog", 100), // one after the other, so that never more than 15 are under way
@@ -37,18 +38,18 @@ const RATES: [(&str, u32); 9] = [
 ];
 const OTHER_RATE: u32 = 20;
 
-/// How long a request of an action waits for the one before it.
+/// Shortest time between two requests of an action.
 pub fn spacing(action: &str) -> Duration {
     let rate = RATES.iter().find(|(known, _)| *known == action).map_or(OTHER_RATE, |r| r.1);
     Duration::from_secs(1) * 10 / (rate * 9)
 }
 
-/// When the next request of each action may be sent.
+/// When each action allows its next request.
 #[derive(Debug, Default)]
 pub struct Turns(HashMap<String, Instant>);
 
 impl Turns {
-    /// Takes the next turn of an action: when it is.
+    /// Reserves the next turn of an action and returns its time.
     pub fn take(&mut self, action: &str, now: Instant) -> Instant {
         let turn = self.0.get(action).copied().map_or(now, |at| at.max(now));
         self.0.insert(action.to_owned(), turn + spacing(action));
@@ -56,7 +57,7 @@ impl Turns {
     }
 }
 
-/// Instances that were asked for in the last minute, and how many there may be.
+/// Instances that the run requested in the last minute, and their limit.
 #[derive(Debug)]
 struct Sliding {
     most: u64,
@@ -68,7 +69,7 @@ impl Sliding {
         Self { most, asked: VecDeque::new() }
     }
 
-    /// When so many more fit in. More than fit at all wait until there is nothing else.
+    /// When this many more are allowed. A number above the limit waits until the count is empty.
     fn free_at(&self, more: u64, now: Instant) -> Instant {
         let room = self.most.saturating_sub(more);
         let mut counted: u64 = self.asked.iter().map(|(_, n)| n).sum();
@@ -93,29 +94,29 @@ impl Sliding {
     }
 }
 
-/// What a turn waits for.
+/// Why a turn waits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Why {
-    /// More new instances would be over the pace.
+    /// More new instances would exceed the pace.
     Pace,
-    /// More provisioned instances would be over theirs.
+    /// More provisioned instances would exceed their pace.
     Provisioned,
-    /// The platform started no more a moment ago.
+    /// The platform recently started no more instances.
     Throttled,
 }
 
-/// Paces a run below the platform's limits of new instances.
+/// Keeps a run below the platform's limits on new instances.
 #[derive(Debug)]
 pub struct Pace {
     called: Sliding,
     provisioned: Sliding,
-    /// How often in a row the platform started no more.
+    /// How many times in a row the platform started no more instances.
     throttled: u32,
     not_before: Option<Instant>,
 }
 
 impl Pace {
-    /// At most so many new instances a minute.
+    /// Creates a pace of at most this many new instances per minute.
     pub fn new(new_a_minute: u64) -> Self {
         Self {
             called: Sliding::new(new_a_minute),
@@ -125,8 +126,8 @@ impl Pace {
         }
     }
 
-    /// When a turn may begin that needs so many new instances, so many of them provisioned; and
-    /// what it waits for until then.
+    /// When a turn may begin that needs this many new instances and this many provisioned ones; and
+    /// the reason for the wait.
     pub fn next(&self, instances: u64, provisioned: u64, now: Instant) -> (Instant, Why) {
         let of_provisioned = match provisioned {
             0 => now,
@@ -142,20 +143,20 @@ impl Pace {
         .unwrap_or((now, Why::Pace))
     }
 
-    /// So many calls went out; `now` is after the last answer, when the last of their instances can
-    /// have been started.
+    /// Records calls; `now` is after the last answer, the latest time at which their instances can
+    /// have started.
     pub fn called(&mut self, instances: u64, now: Instant) {
         self.called.ask(instances, now);
     }
 
-    /// So many provisioned instances were started, at the latest now.
+    /// Records provisioned instances that started, at the latest now.
     pub fn provisioned(&mut self, instances: u64, now: Instant) {
         self.called.ask(instances, now);
         self.provisioned.ask(instances, now);
     }
 
-    /// Whether the platform refused calls because too many instances started. Then nothing is asked
-    /// for a while, and longer each time.
+    /// Records whether the platform refused calls because too many instances started. The run then
+    /// pauses, longer each time.
     pub fn answered(&mut self, throttled: bool, now: Instant) {
         if !throttled {
             self.throttled = 0;
@@ -171,7 +172,7 @@ impl Pace {
 mod tests {
     use super::*;
 
-    /// Seconds after `start` at which each of the turns goes out.
+    /// Seconds after `start` at which each turn begins.
     fn turns(pace: &mut Pace, start: Instant, each: u64, how_many: usize) -> Vec<u64> {
         let mut now = start;
         let mut went = Vec::new();

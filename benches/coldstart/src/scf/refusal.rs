@@ -1,9 +1,9 @@
-//! Error codes of the platform, and what to do about each. Pure. Codes are those of API 2018-04-16
-//! and the shared ones of the cloud's API; numbers are the platform's status codes (583/42611).
+//! Error codes of the platform, each with advice. Pure. The codes are those of API 2018-04-16 and
+//! the shared ones of the cloud's API; the numbers are the platform's status codes (583/42611).
 
 use crate::phase::Phase;
 
-/// What to do about a code of the API; codes are looked up by their longest known beginning.
+/// Advice for a code of the API; the look-up uses the longest known prefix.
 pub fn advice(code: &str) -> &'static str {
     ADVICE
         .iter()
@@ -116,7 +116,7 @@ const PERMISSION: &str = "the key may not do that: give its user the policies \
 const QUOTA: &str = "the account's quota is used up in this region: measure with a smaller \
                      `--burst` or `--memory`, or ask for more (console, Function Service, quota)";
 
-/// What a status number of an invocation is: its name, where it goes wrong, and what to do.
+/// A status number of an invocation: its name, where the failure happened, and advice.
 pub fn status(number: i64) -> Option<(&'static str, Phase, &'static str)> {
     Some(match number {
         400 => ("InvalidParameterValue", Phase::Start, "`--event` has to be JSON"),
@@ -185,15 +185,15 @@ pub fn status(number: i64) -> Option<(&'static str, Phase, &'static str)> {
     })
 }
 
-/// Whether a code, or what a call's failure says, means that the platform starts no more instances
-/// now: too many run or start (429, 432), or the region has no machine left (449). None of it is
-/// the function's own.
+/// Whether a code or the text of a failed call means that the platform starts no more instances
+/// now: too many run or start (429, 432), or the region has no machine left (449). The function
+/// does not cause any of these.
 pub fn is_throttled(said: &str) -> bool {
     let words = ["ResourceLimit", "ResourceInsufficient", "InsufficientResources"];
     words.iter().any(|word| said.contains(word))
 }
 
-/// The same for a status number of an invocation.
+/// The same for the status number of an invocation.
 pub fn is_throttling(number: i64) -> bool {
     matches!(number, 429 | 432 | 449)
 }

@@ -28,7 +28,7 @@ use std::time::Duration;
 /// "LogType=Tail returns 4 KB."
 const TAIL_BYTES: usize = 4096;
 
-/// A call on its way: which version answers, and what of it the log needs.
+/// A call in progress: the version that answers, and the data that the log needs.
 #[derive(Clone, Debug)]
 pub(super) struct Target {
     which: Which,
@@ -37,16 +37,16 @@ pub(super) struct Target {
     call: Call,
 }
 
-/// What became of a call.
+/// Result of a call.
 #[derive(Debug)]
 pub(super) struct Outcome {
-    /// The request, as the log keeps it.
+    /// The request, in the log's form.
     pub call: Call,
     /// The platform's lines, and the function's own.
     pub lines: Vec<Written>,
     /// The failure's body.
     pub failed: Option<String>,
-    /// What the function answered.
+    /// The function's answer.
     pub reply: Option<Reply>,
 }
 
@@ -132,8 +132,7 @@ impl Session {
             .map_err(|verdict| ApiError::new("LimitExceeded.Quota", verdict))
     }
 
-    /// The version that a call reaches. `web` says which type of function is called, where it
-    /// matters.
+    /// The version that a call reaches. `web` is the type of the function, if it matters.
     pub(super) fn target(
         &self,
         namespace: &str,
@@ -194,7 +193,7 @@ impl Session {
         let limit = self.faults.setting("burst").unwrap_or(500.0).max(0.0) as usize;
         self.fleet.limit_burst(limit);
         let observers = || {
-            // Not the session itself: it holds the platform that holds this.
+            // Not the session itself: the session holds the platform, which holds this.
             let (session, target) = (Arc::downgrade(self), target.clone());
             let (its_session, its_target) = (session.clone(), target.clone());
             let started_ahead = move |ahead: StartedAhead| {
@@ -217,7 +216,7 @@ impl Session {
             .map_err(|error| ApiError::new("InternalError", error))
     }
 
-    /// Calls and waits; what came of it is in the log.
+    /// Calls and waits; the log then contains the result.
     pub(super) fn run(
         self: &Arc<Self>,
         target: Target,
@@ -229,7 +228,7 @@ impl Session {
         }
         let mut platform = self.platform(&target)?;
         if self.faults.setting("started-ahead").is_some() || self.faults.happens("started-ahead") {
-            // Failing to start is seen by the call itself.
+            // The call itself reports a failed start.
             let _ = platform.pool().prime();
         }
         if platform.pool().instances() == 0
@@ -266,7 +265,7 @@ impl Session {
         Outcome { call, lines, failed: Some(body), reply: None }
     }
 
-    /// A request and its lines, of what the emulator says of it.
+    /// Converts the emulator's report to a request and its lines.
     fn report(
         &self,
         target: &Target,
@@ -277,7 +276,7 @@ impl Session {
         let is_event = target.config.mode == crate::config::Mode::Event;
         let returned = body.filter(|_| is_event).map(|body| body.into_owned());
         let failed = (status != 200).then(|| match (&returned, status) {
-            // What the function itself says of its failure.
+            // The function's own description of its failure.
             (Some(body), 430) => {
                 let body: Value =
                     serde_json::from_str(body).unwrap_or_else(|_| Value::String(body.clone()));
@@ -325,8 +324,8 @@ impl Session {
         form.and_then(|name| Form::named(&name)).unwrap_or_default()
     }
 
-    /// Puts the Provisioned Report of an instance into the log, with what it has printed. It
-    /// belongs to no request that anybody made: GetRequestStatus knows nothing of it.
+    /// Adds the Provisioned Report of an instance to the log, with the instance's output. It
+    /// belongs to no caller's request: GetRequestStatus does not find it.
     fn keep_ahead(&self, target: &Target, ahead: &StartedAhead) {
         let (memory_mb, used_bytes) = (target.content.memory_mb, ahead.memory_bytes);
         let id = ahead.request_id.clone();
@@ -339,14 +338,14 @@ impl Session {
         self.record(None, kept);
     }
 
-    /// Puts a request and its lines into the log.
+    /// Adds a request and its lines to the log.
     fn keep(&self, target: &Target, call: Call, lines: &[Written]) {
         let kept = self.visible(target, &call, lines);
         self.record(Some(call), kept);
     }
 
-    /// Lines as the topic gets them: late, twice or never by a fault; with IgnoreSysLog only what
-    /// the function has printed.
+    /// Lines in the topic's form. A fault makes them late, doubled or lost; IgnoreSysLog keeps only
+    /// the function's output.
     fn visible(&self, target: &Target, call: &Call, lines: &[Written]) -> Vec<Line> {
         let now = self.now_ms();
         let late = self.faults.number("logs-late").unwrap_or(0.0).max(0.0);
@@ -371,7 +370,7 @@ impl Session {
         }
     }
 
-    /// The last of a request's lines, as LogType=Tail gives them.
+    /// The end of a request's lines, as LogType=Tail returns it.
     fn tail(&self, lines: &[Written]) -> String {
         use base64::Engine as _;
         let is_empty = self.faults.happens("tail-empty");

@@ -12,20 +12,20 @@ pub struct Clock {
 }
 
 impl Clock {
-    /// Milliseconds since 1970, as this clock has it.
+    /// Milliseconds since 1970, by this clock.
     pub fn now_ms(&self) -> i64 {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let now = i64::try_from(now.as_millis()).unwrap_or(i64::MAX);
         now.saturating_add(self.skew_ms.load(Ordering::Relaxed))
     }
 
-    /// Sets it so far ahead of the machine's clock, in milliseconds.
+    /// Sets the clock this many milliseconds ahead of the machine's.
     pub fn set_skew_ms(&self, skew_ms: i64) {
         self.skew_ms.store(skew_ms, Ordering::Relaxed);
     }
 }
 
-/// The moment in Beijing, where the platform's calendar is kept.
+/// The time in Beijing, which the platform's calendar uses.
 pub fn in_beijing(ms: i64) -> OffsetDateTime {
     let utc = OffsetDateTime::from_unix_timestamp(ms.div_euclid(1000));
     let eight = UtcOffset::from_hms(8, 0, 0).unwrap_or(UtcOffset::UTC);
@@ -60,7 +60,7 @@ pub fn http_date(ms: i64) -> String {
     )
 }
 
-/// `2017-05-16 20:00:00` in Beijing, in milliseconds since 1970; none if it is no such time.
+/// Parses `2017-05-16 20:00:00` in Beijing to milliseconds since 1970; none if invalid.
 pub fn moment(text: &str) -> Option<i64> {
     let numbers: Vec<i64> =
         text.split(['-', ' ', ':']).map(str::parse).collect::<Result<_, _>>().ok()?;

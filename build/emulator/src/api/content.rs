@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::time::Duration;
 
-/// A name that the platform takes for whatever has one.
+/// A name that the platform accepts for any kind of resource.
 pub fn is_name(text: &str, lengths: std::ops::RangeInclusive<usize>) -> bool {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
     lengths.contains(&text.len())
@@ -34,17 +34,17 @@ pub struct Content {
     pub environment: Vec<(String, String)>,
     /// The role's name, or nothing.
     pub role: String,
-    /// Text of people.
+    /// The description.
     pub description: String,
-    /// Requests an instance at once.
+    /// Concurrent requests of an instance.
     pub concurrency: u64,
-    /// Where its log goes.
+    /// Log set of its log.
     pub cls_logset: String,
-    /// Where its log goes.
+    /// Topic of its log.
     pub cls_topic: String,
-    /// Whether the platform's own lines are left out.
+    /// Whether the log omits the platform's own lines.
     pub ignore_system_log: bool,
-    /// VpcConfig, PublicNetConfig and all that is only given back.
+    /// VpcConfig, PublicNetConfig and the values that the API only returns.
     pub kept: serde_json::Map<String, Value>,
 }
 
@@ -67,19 +67,19 @@ impl Default for Content {
     }
 }
 
-/// The log set that functions of no other write to.
+/// The default log set: functions without a log set of their own write to it.
 pub const LOGSET: &str = "5cf00000-0000-4000-8000-000000000001";
 /// The topic in it.
 pub const TOPIC: &str = "5cf00000-0000-4000-8000-000000000002";
-/// Parameters that are stored and given back, and change nothing here.
+/// Parameters that the emulator stores and returns without any effect.
 const KEPT: [&str; 5] =
     ["VpcConfig", "PublicNetConfig", "IntranetConfig", "CfsConfig", "DeadLetterConfig"];
 
 impl Content {
-    /// Takes over the settings that a request has.
+    /// Applies the settings of a request.
     ///
     /// # Errors
-    /// The platform's code for the first that it would not take.
+    /// The platform's code for the first invalid setting.
     pub fn configure(&mut self, of: &Parameters, is_web: bool) -> Result<(), ApiError> {
         let wrong = |name: &str, what: String| {
             Err(ApiError::new(format!("InvalidParameterValue.{name}"), what))
@@ -142,10 +142,10 @@ impl Content {
         Ok(())
     }
 
-    /// Takes over an image; `digest` is that of the image that runs here, whatever is asked for.
+    /// Applies an image; `digest` is that of the image that runs here, whatever the request names.
     ///
     /// # Errors
-    /// The platform's code for what it would not take.
+    /// The platform's code for an invalid image.
     pub fn set_image(&mut self, code: &Value, digest: &str) -> Result<(), ApiError> {
         let Some(image) = code.get("ImageConfig").filter(|image| image.is_object()) else {
             let what = "Code.ImageConfig is missing; no other code than images is played here";
@@ -204,18 +204,18 @@ impl Content {
         self.image["ContainerImageAccelerate"] == true
     }
 
-    /// The executable instead of the image's entrypoint.
+    /// The executable that replaces the image's entrypoint.
     pub fn command(&self) -> Option<&str> {
         self.image["Command"].as_str().filter(|command| !command.is_empty())
     }
 
-    /// Arguments instead of the image's: "separated by spaces".
+    /// Arguments that replace the image's: "separated by spaces".
     pub fn arguments(&self) -> Option<Vec<String>> {
         let arguments = self.image["Args"].as_str().filter(|arguments| !arguments.is_empty())?;
         Some(arguments.split_whitespace().map(str::to_owned).collect())
     }
 
-    /// As the emulator runs it; `base` has what is the account's and not the function's.
+    /// The configuration for the emulator; `base` has the values of the account.
     pub fn config(&self, base: &Config, is_web: bool) -> Config {
         Config {
             mode: if is_web { Mode::Web } else { Mode::Event },

@@ -1,5 +1,5 @@
-//! Server of the API on the loopback: HTTP/1.1, requests signed with TC3-HMAC-SHA256 by the test
-//! key, and `/control`, which sets faults. Errors of the API are HTTP 200, as the cloud's.
+//! Server of the API on loopback: HTTP/1.1, requests signed with TC3-HMAC-SHA256 by the test key,
+//! and `/control`, which sets faults. As in the cloud, errors of the API have HTTP status 200.
 
 use crate::api::clock::http_date;
 use crate::api::error::ApiError;
@@ -20,14 +20,14 @@ use std::thread;
 use std::time::Duration;
 use tc3::{Call, Credential};
 
-/// Clients at once.
+/// Most clients at once.
 const MAX_CONNECTIONS: usize = 1024;
 /// "A request of TC3-HMAC-SHA256 has at most 10 MB" (document 213/30654).
 const MAX_REQUEST_BYTES: usize = 10 << 20;
-/// A connection on which nothing comes for this long is closed.
+/// Longest silence of a connection before the server closes it.
 const IDLE_LIMIT: Duration = Duration::from_secs(75);
 
-/// The open address. Dropping it closes it.
+/// The open listener. Dropping it closes it.
 pub struct Door {
     address: SocketAddr,
     listener: Arc<TcpListener>,
@@ -36,10 +36,10 @@ pub struct Door {
 }
 
 impl Door {
-    /// Opens it for requests that are signed with this key.
+    /// Opens the listener for requests that are signed with this key.
     ///
     /// # Errors
-    /// An address that is not on the loopback, or that cannot be listened on.
+    /// If the address is not on loopback, or the server cannot listen on it.
     pub fn open(
         address: SocketAddr,
         session: Arc<Session>,
@@ -85,7 +85,7 @@ impl Door {
         Ok(door)
     }
 
-    /// Where it is; the port that was found if none was named.
+    /// The address, with the chosen port if the caller named none.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
@@ -117,7 +117,7 @@ fn serve(stream: TcpStream, client: IpAddr, session: &Arc<Session>, credential: 
                 match answer(&request, client, session, credential) {
                     Some(reply) => (reply, last),
                     None => {
-                        // Nothing is sent any more, and the client sees a reset.
+                        // The server sends nothing more, and the client sees a reset.
                         let _ = set_socket_linger(reader.get_ref(), Some(Duration::ZERO));
                         return;
                     }
@@ -140,13 +140,13 @@ fn api(answered: &Result<Value, ApiError>) -> Reply {
     Reply::new(200, "application/json", respond(answered.clone()))
 }
 
-/// With the API's clock, by which a client whose own is off can tell why it was refused.
+/// Contains the API's clock: a client whose clock is off can tell why the API refused it.
 fn dated(mut reply: Reply, session: &Session) -> Reply {
     reply.headers.push(("Date".into(), http_date(session.now_ms())));
     reply
 }
 
-/// The reply; none where the connection is to be reset.
+/// The reply; none if the server must reset the connection.
 fn answer(
     request: &Request,
     client: IpAddr,
@@ -176,7 +176,7 @@ fn answer(
     }
 }
 
-/// The service of a request whose signature is right.
+/// The service of a request with a valid signature.
 fn admitted(
     request: &Request,
     path: &str,

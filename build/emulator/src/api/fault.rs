@@ -5,7 +5,7 @@ use crate::sync::lock;
 use std::fmt;
 use std::sync::Mutex;
 
-/// What a fault's argument is.
+/// Type of a fault's argument.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Argument {
     None,
@@ -50,15 +50,15 @@ const KNOWN: &[(&str, Argument, &str)] = &[
 pub struct Fault {
     name: &'static str,
     argument: Option<String>,
-    /// How often it still happens; none: always.
+    /// How often it still happens; none: without limit.
     left: Option<u32>,
 }
 
 impl Fault {
-    /// Reads `NAME[=ARGUMENT][*N]`.
+    /// Parses `NAME[=ARGUMENT][*N]`.
     ///
     /// # Errors
-    /// What is wrong with it, and what there is.
+    /// States what is wrong with it, and lists the faults.
     ///
     /// # Example
     /// ```
@@ -103,7 +103,7 @@ impl Fault {
         Ok(Fault { name, argument, left })
     }
 
-    /// What there is, a line each.
+    /// The list of faults, one line each.
     pub fn help() -> String {
         KNOWN.iter().map(|(name, _, about)| format!("  {name:24} {about}\n")).collect()
     }
@@ -117,7 +117,7 @@ impl fmt::Display for Fault {
     }
 }
 
-/// The faults that are in force.
+/// The faults in force.
 #[derive(Debug, Default)]
 pub struct Faults(Mutex<Vec<Fault>>);
 
@@ -127,7 +127,7 @@ impl Faults {
         Faults(Mutex::new(faults))
     }
 
-    /// Puts one in force, instead of one of its name and argument.
+    /// Activates a fault; it replaces one with the same name and argument.
     pub fn add(&self, fault: Fault) {
         let mut faults = lock(&self.0);
         let is_kind = |other: &Fault| {
@@ -137,32 +137,32 @@ impl Faults {
         faults.push(fault);
     }
 
-    /// Ends all of a name, or all.
+    /// Ends all faults of a name, or all faults.
     pub fn clear(&self, name: Option<&str>) {
         lock(&self.0).retain(|fault| name.is_some_and(|name| fault.name != name));
     }
 
-    /// As they would be typed.
+    /// The faults in the form of the command line.
     pub fn list(&self) -> Vec<String> {
         lock(&self.0).iter().map(Fault::to_string).collect()
     }
 
-    /// Has a fault happen once, if it is in force.
+    /// Uses up one occurrence of a fault, if it is in force.
     pub fn happens(&self, name: &str) -> bool {
         self.take(name, |_| true).is_some()
     }
 
-    /// The same for a fault of an action; without an action it is every action's.
+    /// The same for an action's fault; a fault without an action applies to every action.
     pub fn happens_to(&self, name: &str, action: &str) -> bool {
         self.take(name, |fault| fault.argument.as_deref().is_none_or(|of| of == action)).is_some()
     }
 
-    /// Has a fault with a text happen once; its text.
+    /// Uses up one occurrence of a fault with a text; returns the text.
     pub fn text(&self, name: &str, which: impl Fn(&str) -> bool) -> Option<String> {
         self.take(name, |fault| fault.argument.as_deref().is_some_and(&which))?.argument
     }
 
-    /// Has a fault with a number happen once; its number.
+    /// Uses up one occurrence of a fault with a number; returns the number.
     pub fn number(&self, name: &str) -> Option<f64> {
         self.text(name, |_| true)?.parse().ok()
     }

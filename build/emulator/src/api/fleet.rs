@@ -1,5 +1,5 @@
-//! Fleet of real instances: one emulated platform for each version that is called, started with the
-//! first call.
+//! Fleet of real instances: one emulated platform for each called version, started at the first
+//! call.
 
 use crate::api::content::Content;
 use crate::config::Config;
@@ -12,8 +12,8 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-/// Versions that have instances at once; the one that was called longest ago gives way. Each has
-/// some six descriptors, and a process often no more than 1024.
+/// Most versions with instances at once; a further one replaces the version with the oldest call.
+/// Each has about six descriptors, and a process often has no more than 1024.
 const MAX_RUNNING: usize = 64;
 
 /// A version at one revision of one function.
@@ -23,7 +23,7 @@ pub struct Which {
     pub function: String,
     /// `$LATEST` or a number.
     pub version: String,
-    /// Each change has instances of its own.
+    /// Revision; each change has its own instances.
     pub revision: u64,
 }
 
@@ -34,20 +34,20 @@ pub struct Fleet {
     program: Program,
     /// How long it took to unpack the image.
     pull: Duration,
-    /// Digests of images that an instance was started of: a node has them.
+    /// Digests of the images that have started an instance: the node has cached them.
     pulled: Mutex<HashSet<String>>,
     running: Mutex<HashMap<Which, (Arc<Platform>, Instant)>>,
 }
 
 impl Fleet {
-    /// Instances of `program`, whatever image a request names.
+    /// Creates instances of `program`, whatever image a request names.
     pub fn new(host: Arc<Host>, journal: Arc<Journal>, program: Program) -> Fleet {
         let pull = program.take_pull();
         let (pulled, running) = (Mutex::default(), Mutex::default());
         Fleet { host, journal, program, pull, pulled, running }
     }
 
-    /// Limits how many instances a minute are started for calls, all functions together.
+    /// Limits the instances per minute that calls start, for all functions together.
     pub fn limit_burst(&self, limit: usize) {
         self.host.limit_burst(limit);
     }
@@ -57,10 +57,10 @@ impl Fleet {
         self.journal.note(text);
     }
 
-    /// The platform of a version; made if there is none.
+    /// The platform of a version; created on first use.
     ///
     /// # Errors
-    /// A configuration that the emulator does not take.
+    /// If the emulator does not accept the configuration.
     pub fn platform(
         &self,
         which: &Which,
@@ -113,7 +113,7 @@ impl Fleet {
         others.max_by_key(|(_, (_, used))| *used).map(|(_, (platform, _))| platform.clone())
     }
 
-    /// Ends instances of those that are no more.
+    /// Ends the instances of versions that no longer exist.
     pub fn retain(&self, keep: impl Fn(&Which) -> bool) {
         let mut gone = Vec::new();
         lock(&self.running).retain(|which, (platform, _)| {
@@ -126,7 +126,7 @@ impl Fleet {
         if gone.is_empty() {
             return;
         }
-        // Requests in flight get their time, in the background.
+        // Requests in flight may finish, in the background.
         let _ = std::thread::Builder::new()
             .name("ending".into())
             .spawn(move || gone.iter().for_each(|platform| platform.close()));

@@ -5,7 +5,7 @@
 use crate::start_up::StartUp;
 use std::time::Duration;
 
-/// How the Init Report is written.
+/// Form of the Init Report.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Form {
     /// Documents to 2021: InitDuration and Duration.
@@ -51,14 +51,14 @@ impl Line {
     }
 }
 
-/// What there is to report of a request.
+/// Values to report about a request.
 #[derive(Clone, Copy, Debug)]
 pub struct Request<'a> {
     /// Its id.
     pub id: &'a str,
-    /// What a cold start took, if it was one that the platform reports.
+    /// Duration of a cold start, if the platform reports one for this request.
     pub cold: Option<StartUp>,
-    /// What the function took.
+    /// Duration of the function.
     pub duration: Duration,
     /// Memory configured, in MB.
     pub memory_mb: u64,
@@ -68,13 +68,13 @@ pub struct Request<'a> {
     pub returned: Option<&'a str>,
     /// The body of a failure.
     pub failed: Option<&'a str>,
-    /// What the function has printed.
+    /// The function's output.
     pub printed: &'a [String],
 }
 
 impl Form {
-    /// All lines of a request, in order. Where the function's own stand among the platform's is
-    /// shown by one document only: between its start and its result.
+    /// All lines of a request, in order. Only one document shows the position of the function's own
+    /// lines: between its start and its result.
     pub fn lines(self, of: &Request<'_>) -> Vec<Line> {
         let id = of.id;
         let init =
@@ -127,8 +127,8 @@ impl Form {
         let total = pull + runtime + function;
         let used = mib(used_bytes);
         let parts = match self {
-            // Which of the two is which is documented nowhere: InitDuration is the larger one in
-            // the sample.
+            // No document says which of the two is which: InitDuration is the larger one in the
+            // sample.
             Form::Year2021 => format!("InitDuration: {total}ms Duration: {function}ms"),
             Form::Docs => format!(
                 "Coldstart: {total}ms (PullCode: {pull}ms InitRuntime: {runtime}ms InitFunction: \

@@ -6,9 +6,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use std::collections::VecDeque;
 
-/// Lines that are kept; the oldest go first. The platform keeps seven days.
+/// Number of lines that the log keeps; it drops the oldest. The platform keeps seven days.
 const MAX_LINES: usize = 200_000;
-/// Requests that are kept.
+/// Number of requests that the log keeps.
 const MAX_CALLS: usize = 50_000;
 /// "One log is at most 8 KB, the rest is cut" (583/39778).
 const MAX_LINE_BYTES: usize = 8 << 10;
@@ -16,7 +16,7 @@ const MAX_LINE_BYTES: usize = 8 << 10;
 /// A line in a topic.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Line {
-    /// Its place in the order of all.
+    /// Its sequence number.
     pub number: u64,
     /// TopicId.
     pub topic: String,

@@ -1,5 +1,5 @@
-//! The files that are written from a deployment, and the calls that send them. It writes files and
-//! calls nothing.
+//! Artefacts of a deployment: the files with its requests, and the calls that send them. It writes
+//! files and sends nothing.
 
 use crate::deploy::example;
 use crate::deploy::plan::{Deployment, OLDER, PlanError, VERSION};
@@ -62,7 +62,7 @@ impl Deployment {
         Ok(())
     }
 
-    /// What would be called, in order, with the requests that are in `folder`.
+    /// The calls, in order, with the requests that are in `folder`.
     pub fn calls(&self, folder: &Path) -> String {
         let call = |action: &str, file: &str| {
             let file = folder.join(file);

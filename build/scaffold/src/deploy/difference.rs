@@ -1,17 +1,17 @@
 //! Difference between a function's triggers in function.toml and those that the platform lists. It
 //! calls nothing.
 //!
-//! A trigger made by a deployment is recognised by its Description, which is [`MARK`]: it is stored
-//! with the trigger, so that another machine and a fresh checkout see it too, unlike a file here.
-//! If a platform loses it, a trigger stays rather than being removed by mistake.
+//! The Description [`MARK`] identifies a trigger that a deployment created. The platform stores it
+//! with the trigger, so that another machine and a fresh checkout see it too, unlike a local file.
+//! If a platform loses it, the deployment keeps the trigger and does not remove it by mistake.
 
 use crate::deploy::trigger::Trigger;
 use serde_json::Value;
 
-/// The Description of what a deployment made.
+/// The Description of a trigger that a deployment created.
 pub const MARK: &str = "made by firstbyte from function.toml";
 
-/// A trigger that is there.
+/// An existing trigger.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct There {
     /// Type.
@@ -20,32 +20,32 @@ pub struct There {
     pub name: String,
     /// TriggerDesc, as text.
     pub description: String,
-    /// The version or alias that it fires.
+    /// The version or alias that it invokes.
     pub qualifier: String,
-    /// Whether a deployment made it.
+    /// Whether a deployment created it.
     pub is_ours: bool,
     enabled: bool,
     message: String,
 }
 
-/// What is to be done about triggers; the numbers are places in function.toml's list.
+/// Changes to make to the triggers; the numbers are indices of function.toml's list.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Difference {
-    /// Those that a deployment made and function.toml no longer has; first, so that a bucket never
-    /// has two that overlap.
+    /// Triggers that a deployment created and that function.toml no longer has. They come first, so
+    /// that a bucket never has two that overlap.
     pub remove: Vec<There>,
-    /// Those that are not there.
+    /// Triggers that do not exist yet.
     pub create: Vec<usize>,
-    /// Those of ours that are there and say another thing.
+    /// Our existing triggers with other settings.
     pub update: Vec<usize>,
-    /// Those that are there as they are to be.
+    /// Existing triggers that need no change.
     pub same: Vec<usize>,
-    /// Those made elsewhere, with other settings.
+    /// Triggers of another origin, with other settings.
     pub foreign: Vec<There>,
 }
 
 impl There {
-    /// Out of a member of ListTriggers' Triggers.
+    /// Parses a member of ListTriggers' Triggers.
     pub fn read(of: &Value) -> There {
         let text = |name: &str| of[name].as_str().unwrap_or_default().to_owned();
         There {
@@ -59,8 +59,8 @@ impl There {
         }
     }
 
-    /// Whether it is that trigger, whatever it says: the API tells them apart by type, name,
-    /// version or alias, a bucket's also by what it says.
+    /// Whether both are the same trigger, regardless of settings: the API identifies a trigger by
+    /// type, name, version or alias, and a bucket's also by its description.
     fn is(&self, wanted: &Trigger, qualifier: &str) -> bool {
         let is_named = self.kind == wanted.kind && self.qualifier == qualifier;
         match wanted.kind {
@@ -70,7 +70,7 @@ impl There {
         }
     }
 
-    /// Whether it does what is wanted. The platform adds members and may write numbers as text.
+    /// Whether it has the wanted settings. The platform adds members and may write numbers as text.
     fn says(&self, wanted: &Trigger) -> bool {
         let there: Value = serde_json::from_str(&self.description).unwrap_or_default();
         match &wanted.description {
@@ -83,7 +83,7 @@ impl There {
         }
     }
 
-    /// Whether nothing is to be changed in it.
+    /// Whether nothing has to change.
     fn does(&self, wanted: &Trigger) -> bool {
         self.says(wanted) && self.enabled == wanted.enabled && self.message == wanted.message
     }
@@ -102,7 +102,7 @@ fn holds(there: &Value, wanted: &Value) -> bool {
     }
 }
 
-/// Compares what function.toml wants for `qualifier` with what is there.
+/// Compares the triggers that function.toml wants for `qualifier` with the existing ones.
 pub fn difference(wanted: &[Trigger], there: &[There], qualifier: &str) -> Difference {
     let mut all = Difference::default();
     for (at, trigger) in wanted.iter().enumerate() {
@@ -110,7 +110,7 @@ pub fn difference(wanted: &[Trigger], there: &[There], qualifier: &str) -> Diffe
             None => all.create.push(at),
             Some(there) if there.does(trigger) => all.same.push(at),
             Some(there) if !there.is_ours => all.foreign.push(there.clone()),
-            // UpdateTrigger takes timer, ckafka and http; a URL has its name for good.
+            // UpdateTrigger accepts timer, ckafka and http; a URL cannot change its name.
             Some(there) if trigger.kind == "cos" || there.name != trigger.name => {
                 all.remove.push(there.clone());
                 all.create.push(at);

@@ -1,5 +1,5 @@
-//! function.toml: the platform's settings of a function. All mistakes are reported at once, each
-//! with its line. Limits are SCF's: its quota page, and the texts of API 2018-04-16.
+//! Parser of function.toml, the platform's settings of a function. It reports all mistakes at once,
+//! each with its line. Limits are SCF's: its quota page, and the texts of API 2018-04-16.
 
 use crate::deploy::image::ImageName;
 use crate::deploy::reader::{Mistake, Mistakes, Reader};
@@ -9,14 +9,14 @@ use std::collections::BTreeMap;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-/// What all environment variables of a function may come to, names and values, in bytes.
+/// Largest total size of a function's environment variables, names and values, in bytes.
 const ENVIRONMENT_BYTES: usize = 4096;
-/// How names begin that the platform keeps for itself. The pages write the last one; the platform's
-/// own variables have the one before it.
+/// Prefixes of names that the platform reserves. The pages state the last one; the platform's own
+/// variables have the one before it.
 pub const KEPT_PREFIXES: [&str; 4] = ["SCF_", "QCLOUD_", "TENCENTCLOUD_", "TECENTCLOUD_"];
-/// The alias that every function has and that callers reach who name no other.
+/// The alias of every function that callers reach by default.
 const DEFAULT_ALIAS: &str = "$DEFAULT";
-/// The keys outside of `[environment]`, and what each is.
+/// The keys outside of `[environment]`, with a description of each.
 const KEYS: [(&str, &str); 24] = [
     ("name", "text"),
     ("description", "text"),
@@ -47,9 +47,9 @@ const KEYS: [(&str, &str); 24] = [
 const VPC_KEYS: [(&str, &str); 2] = [("vpc_id", "text"), ("subnet_id", "text")];
 /// The keys of `[log]`.
 const LOG_KEYS: [(&str, &str); 2] = [("logset_id", "text"), ("topic_id", "text")];
-/// How long a WebSocket may be silent.
+/// Limits on the silence of a WebSocket.
 const WEBSOCKET: &str = "websocket_idle_s";
-/// What `timeout_s` is when nobody says.
+/// Default of `timeout_s`.
 const DEFAULT_TIMEOUT_S: u32 = 3;
 /// The key of `[local]`.
 const REACH: &str = "reach";
@@ -57,66 +57,66 @@ const REACH: &str = "reach";
 /// A function as function.toml describes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Function {
-    /// Another name than the package's.
+    /// A name other than the package's.
     pub name: Option<String>,
-    /// What people read in the console.
+    /// The description in the console.
     pub description: Option<String>,
-    /// Whether it gets requests as they are, rather than events at /event-invoke.
+    /// Whether it receives requests unchanged and not as events at /event-invoke.
     pub web: bool,
     /// For example `ap-guangzhou`.
     pub region: String,
     /// The default is `default`.
     pub namespace: Option<String>,
-    /// The role whose credentials the function is given.
+    /// The role whose credentials the function receives.
     pub role: Option<String>,
     /// Memory, in MiB.
     pub memory_mb: u32,
-    /// How long a request may take, in seconds.
+    /// Time limit of a request, in seconds.
     pub timeout_s: u32,
-    /// How long pull and start may take, in seconds; the default is the platform's 90.
+    /// Time limit of pull and start, in seconds; the default is the platform's 90.
     pub init_timeout_s: Option<u32>,
-    /// Requests that an instance is given at a time; Web functions only.
+    /// Concurrent requests of an instance; Web functions only.
     pub concurrency: Option<u32>,
-    /// How long a WebSocket may be silent, in seconds; none: the function takes none. Web functions
-    /// only.
+    /// How long a WebSocket may be silent, in seconds; if none, the function accepts no WebSocket.
+    /// Web functions only.
     pub websocket_idle_s: Option<u32>,
-    /// Where the image is, by tag.
+    /// The image, by tag.
     pub image: ImageName,
-    /// The enterprise registry that the image is in; none for a personal one.
+    /// The enterprise registry of the image; none for a personal one.
     pub registry_id: Option<String>,
-    /// The executable that is started instead of the image's entrypoint.
+    /// The executable that replaces the image's entrypoint.
     pub command: Option<String>,
-    /// Arguments instead of the image's; none of them has a blank.
+    /// Arguments that replace the image's; none of them contains a blank.
     pub args: Option<Vec<String>>,
-    /// Image acceleration.
+    /// Whether image acceleration is on.
     pub acceleration: bool,
-    /// Instances that are started ahead.
+    /// Number of provisioned instances.
     pub provisioned: u32,
-    /// The alias that is moved to the version whose instances were started ahead.
+    /// The alias that the deployment moves to the version with the provisioned instances.
     pub alias: String,
     /// How it reaches the internet; the default is the platform's own.
     pub public_net: Option<PublicNet>,
-    /// The private network that it is in.
+    /// Its private network.
     pub vpc: Option<Vpc>,
-    /// Where its log goes; the default is the platform's own topic.
+    /// The destination of its log; the default is the platform's own topic.
     pub log: Option<Log>,
-    /// What fires it.
+    /// Its triggers.
     pub triggers: Vec<Trigger>,
     /// Environment variables.
     pub environment: BTreeMap<String, String>,
-    /// Ports of the machine that the function may call where it runs locally, `HOST:PORT` each. The
-    /// platform is not told.
+    /// Ports of the machine that the function may call in a local run, `HOST:PORT` each. The
+    /// platform does not receive this setting.
     pub reach: Vec<String>,
 }
 
 /// How a function reaches the internet (API CreateFunction, PublicNetConfig).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PublicNet {
-    /// Not at all.
+    /// No access.
     Off,
     /// From any address.
     On,
-    /// From one address that stays (EipConfig).
+    /// From one fixed address (EipConfig).
     FixedIp,
 }
 
@@ -139,10 +139,10 @@ pub struct Log {
 }
 
 impl Function {
-    /// Reads the text of a function.toml.
+    /// Parses the text of a function.toml.
     ///
     /// # Errors
-    /// All [`Mistakes`] that are in it.
+    /// All [`Mistakes`] in it.
     pub fn parse(text: &str) -> Result<Function, Mistakes> {
         let line = |at: usize| {
             text.as_bytes()[..at.min(text.len())].iter().filter(|b| **b == b'\n').count() + 1
@@ -169,7 +169,7 @@ impl Function {
     }
 }
 
-/// Reads what [`Function`] has.
+/// Reads the fields of [`Function`].
 struct Keys<'a, 'r>(&'r mut Reader<'a>);
 
 impl Keys<'_, '_> {
@@ -269,7 +269,7 @@ impl Keys<'_, '_> {
         })
     }
 
-    /// The platform cuts no WebSocket later than it ends the request that the connection is.
+    /// The platform ends a WebSocket at the latest with the request that opened it.
     fn websocket_idle(&mut self, web: Option<bool>, timeout_s: Option<u32>) -> Option<u32> {
         let idle_s = self.0.number(WEBSOCKET, |n| (10..=7200).contains(&n), "10 to 7200")?;
         let at = self.0.table.get(WEBSOCKET)?.span().start;
@@ -405,7 +405,7 @@ impl Keys<'_, '_> {
         variables
     }
 
-    /// `[local]`: what holds for local runs alone.
+    /// `[local]`: settings for local runs only.
     fn reach(&mut self) -> Vec<String> {
         let Some((_, table)) = self.0.value("local", DeValue::as_table) else {
             return Vec::new();
@@ -443,14 +443,14 @@ impl Keys<'_, '_> {
     }
 }
 
-/// Whether the platform takes it as the name of an alias.
+/// Whether the platform accepts it as the name of an alias.
 fn is_alias(text: &str) -> bool {
     let letters = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
     let own = text.starts_with(|c: char| c.is_ascii_alphabetic()) && text.chars().all(letters);
     text == DEFAULT_ALIAS || (own && text.len() <= 64)
 }
 
-/// A variable's value, if the platform takes both.
+/// A variable's value, if the platform accepts name and value.
 fn variable<'a>(name: &str, value: &'a Spanned<DeValue<'_>>) -> Result<&'a str, String> {
     if !name.starts_with(|c: char| c.is_ascii_alphabetic())
         || !name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')

@@ -1,5 +1,5 @@
-//! Deployed image: name and tag, pinned by the digest in image.json. A tag can be moved; a digest
-//! cannot, and the platform stores that form anyway.
+//! Deployed image: name and tag, pinned by the digest in image.json. A tag can move and a digest
+//! cannot, and the platform stores the pinned form anyway.
 
 use crate::deploy::registry::Registry;
 use serde::Deserialize;
@@ -16,28 +16,28 @@ pub struct ImageName {
     tag: String,
 }
 
-/// The image in a new project's function.toml, to be replaced by the user.
+/// The image in a new project's function.toml, which the user replaces.
 const PLACEHOLDER: &str = "namespace/function";
 
-/// Why a text is not an image's name.
+/// Why a text is not a valid image name.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ImageNameError {
-    /// There is a digest already.
+    /// It already has a digest.
     #[error("leave the digest out: it is taken from target/image/image.json")]
     Digest,
     /// No tag.
     #[error("it has no tag; write HOST/NAMESPACE/NAME:TAG")]
     Tag,
-    /// A part is missing or has a character that none may have.
+    /// A part is missing or has an invalid character.
     #[error("write HOST/NAMESPACE/NAME:TAG in lower case, without a scheme")]
     Shape,
-    /// The personal registry has names of exactly two parts.
+    /// A name in the personal registry has exactly two parts.
     #[error("the personal registry takes HOST/NAMESPACE/NAME:TAG and no deeper name")]
     Depth,
 }
 
 impl ImageName {
-    /// Reads `HOST/NAME:TAG`.
+    /// Parses `HOST/NAME:TAG`.
     ///
     /// # Errors
     /// [`ImageNameError`] says what to write.
@@ -74,7 +74,7 @@ impl ImageName {
         self.path.rsplit('/').next().unwrap_or_default()
     }
 
-    /// Whether it is the one that a new project begins with.
+    /// Whether it is the placeholder of a new project.
     pub fn is_placeholder(&self) -> bool {
         self.path == PLACEHOLDER
     }
@@ -90,7 +90,7 @@ impl fmt::Display for ImageName {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Digest(String);
 
-/// The image that `just image` made, as image.json says.
+/// The image that `just image` built, according to image.json.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Made {
     /// Its name and tag; the name is the function's unless `--tag` said another.
@@ -110,7 +110,7 @@ pub enum MadeError {
         /// The underlying I/O error.
         source: io::Error,
     },
-    /// It is not what `just image` writes.
+    /// The file does not have the form that `just image` writes.
     #[error("`{path}` has no manifest's digest and no reference; type `just image` again")]
     NoDigest {
         /// The file.
@@ -119,7 +119,7 @@ pub enum MadeError {
 }
 
 impl Made {
-    /// Out of image.json.
+    /// Parses image.json.
     ///
     /// # Errors
     /// [`MadeError`] says what to type.
@@ -137,7 +137,7 @@ impl Made {
         Ok(Made { reference: summary.reference, digest })
     }
 
-    /// Whose image it is: the name without registry, namespaces and tag.
+    /// The name without registry, namespaces and tag.
     pub fn name(&self) -> &str {
         let last = self.reference.rsplit('/').next().unwrap_or_default();
         last.split(':').next().unwrap_or_default()

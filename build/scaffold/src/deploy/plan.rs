@@ -11,24 +11,24 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// Placeholder of the number that publishing returns.
+/// Placeholder for the version number that publishing returns.
 pub const VERSION: &str = "<the version that PublishVersion returns>";
 
-/// Placeholder of the version that the alias pointed to before.
+/// Placeholder for the alias's previous version.
 pub const OLDER: &str = "<the version that GetAlias returned before>";
 
-/// Everything that is known before anything is called.
+/// All inputs of a deployment, known before the first call.
 #[derive(Clone, Debug)]
 pub struct Deployment {
     /// The function's name on the platform.
     pub name: String,
-    /// What function.toml says.
+    /// The settings of function.toml.
     pub function: Function,
     /// `HOST/NAME:TAG@sha256:…`.
     pub image_uri: String,
-    /// The digest of it.
+    /// The image's digest.
     pub digest: Digest,
-    /// What the bench said.
+    /// The bench's verdicts.
     pub verdicts: Verdicts,
 }
 
@@ -46,10 +46,10 @@ pub enum PlanError {
         /// The underlying I/O error.
         source: io::Error,
     },
-    /// Something is wrong in function.toml.
+    /// function.toml contains mistakes.
     #[error(transparent)]
     Function(#[from] Mistakes),
-    /// The platform takes no image from there.
+    /// The platform accepts no image from that registry.
     #[error("`image` in function.toml is `{image}`; {source}")]
     Registry {
         /// What it says.
@@ -57,29 +57,29 @@ pub enum PlanError {
         /// Why not, and what to do.
         source: Box<RegistryError>,
     },
-    /// Cargo.toml has no name that the platform takes.
+    /// Cargo.toml has no name that the platform accepts.
     #[error(
         "Cargo.toml names no package whose name the platform takes; add `name = \"…\"` to \
          function.toml"
     )]
     NoName,
-    /// There is no image.
+    /// The image does not exist.
     #[error(transparent)]
     Image(#[from] MadeError),
-    /// The image that was made last is another function's.
+    /// The image that was built last belongs to another function.
     #[error(
         "the image in `{target}` is `{reference}`, and this function is `{name}`; type `just \
          image`, then `just push`"
     )]
     OtherImage {
-        /// Where it is.
+        /// The path of the image.
         target: PathBuf,
-        /// What it says it is.
+        /// Its name.
         reference: String,
-        /// Whose image is wanted.
+        /// The wanted name.
         name: String,
     },
-    /// function.toml still has the placeholder of the image.
+    /// function.toml still has the placeholder for the image.
     #[error(
         "`image` in function.toml is still the placeholder `{0}`; write the name to which \
          `just push` pushes the image"
@@ -96,8 +96,8 @@ pub enum PlanError {
 }
 
 impl Deployment {
-    /// Reads the project in `folder`, and what was made of it in `target`: the image and the
-    /// bench's results.
+    /// Reads the project in `folder` and its build results in `target`: the image and the bench's
+    /// results.
     ///
     /// # Errors
     /// [`PlanError`].
@@ -138,7 +138,7 @@ impl Deployment {
         Requests { function: &self.function, name: &self.name, image_uri: &self.image_uri }
     }
 
-    /// What is deployed, with the bench's word beside each switch.
+    /// Describes the deployment, with the bench's verdict beside each switch.
     pub fn summary(&self) -> String {
         let Function { web, region, memory_mb, timeout_s, acceleration, provisioned, .. } =
             &self.function;
@@ -154,18 +154,18 @@ impl Deployment {
         )
     }
 
-    /// A command for a person who wants `version` to have the callers of the alias.
+    /// The command with which a user sends the alias's callers to `version`.
     pub fn point(&self, version: &str) -> String {
         let call = self.command("UpdateAlias");
         format!("{call} --Name '{}' --FunctionVersion '{version}'", self.function.alias)
     }
 
-    /// A command for a person who wants no instances of `version` that are started ahead.
+    /// The command with which a user ends the provisioned instances of `version`.
     pub fn end(&self, version: &str) -> String {
         format!("{} --Qualifier '{version}'", self.command("DeleteProvisionedConcurrencyConfig"))
     }
 
-    /// A command for a person, about this function.
+    /// A command about this function for the user.
     pub(crate) fn command(&self, action: &str) -> String {
         let Function { region, namespace, .. } = &self.function;
         let namespace = namespace
@@ -176,7 +176,7 @@ impl Deployment {
     }
 }
 
-/// Where the function.toml in `folder` says that the image is, by tag: what `just push` is given.
+/// The image's name by tag in the function.toml of `folder`: the argument of `just push`.
 ///
 /// # Errors
 /// [`PlanError`].
@@ -191,9 +191,9 @@ fn yours(image: &ImageName) -> Result<&ImageName, PlanError> {
     if image.is_placeholder() { Err(PlanError::Placeholder(image.clone())) } else { Ok(image) }
 }
 
-/// The image that was made, if it is this function's: it has the name of the package, of the
-/// function, or the one under which it is pushed. A workspace has one such folder for all of its
-/// functions.
+/// The image that was built, if it belongs to this function: it has the name of the package, of the
+/// function, or the name under which the user pushes it. A workspace has one such folder for all of
+/// its functions.
 fn image_of(path: &Path, package: Option<&str>, function: &Function) -> Result<Made, PlanError> {
     let made = Made::read(path)?;
     let mut names =

@@ -1,19 +1,19 @@
-//! Reader of a TOML table, key by key: every mistake is kept with its line, and for an unknown key
-//! the most similar one is suggested. The keys are arguments.
+//! Reader of a TOML table, key by key: it collects every mistake with its line, and suggests the
+//! most similar key for an unknown one. The caller passes the keys.
 
 use std::fmt;
 use toml::de::{DeTable, DeValue};
 
-/// What is wrong in function.toml.
+/// All mistakes in function.toml.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Mistakes(pub Vec<Mistake>);
 
-/// One thing that is wrong.
+/// One mistake.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Mistake {
-    /// Line, from 1; none for what is missing.
+    /// Line, from 1; none if something is missing.
     pub line: Option<usize>,
-    /// What it is, and what would do.
+    /// The problem, and what would be valid.
     pub what: String,
 }
 
@@ -32,29 +32,29 @@ impl fmt::Display for Mistakes {
 
 impl std::error::Error for Mistakes {}
 
-/// Reads keys one by one and keeps what is wrong with them.
+/// Reads keys one by one and collects the mistakes.
 pub struct Reader<'a> {
     /// The table.
     pub table: &'a DeTable<'a>,
-    /// What keys there are, and what each is.
+    /// The valid keys, with a description of each.
     pub keys: &'static [(&'static str, &'static str)],
-    /// Where the table is, for messages: empty for the file's own.
+    /// The table's path for messages; empty for the top level.
     pub inside: &'static str,
-    /// Where the table begins, in bytes.
+    /// Offset of the table, in bytes.
     pub at: usize,
     /// The line of a byte.
     pub line: &'a dyn Fn(usize) -> usize,
-    /// What was wrong until now.
+    /// The mistakes so far.
     pub mistakes: Vec<Mistake>,
 }
 
 impl<'a> Reader<'a> {
-    /// Keeps a mistake that is at a byte.
+    /// Adds a mistake at an offset.
     pub fn wrong(&mut self, at: usize, what: String) {
         self.mistakes.push(Mistake { line: Some((self.line)(at)), what });
     }
 
-    /// Names that no key has, with the one that was probably meant.
+    /// Reports unknown keys, with the key that the user probably meant.
     pub fn names(&mut self) {
         for key in self.table.keys() {
             let name: &str = key.get_ref();
@@ -80,7 +80,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// A key's value, if `take` takes it; it is wrong otherwise.
+    /// A key's value, if `take` accepts it; otherwise adds a mistake.
     pub fn value<T>(
         &mut self,
         name: &str,
@@ -103,7 +103,7 @@ impl<'a> Reader<'a> {
         taken.map(|taken| (at, taken))
     }
 
-    /// A key's text, if there is some.
+    /// A key's text, if it has one.
     pub fn text(&mut self, name: &str) -> Option<(usize, &'a str)> {
         let (at, text) = self.value(name, DeValue::as_str)?;
         if text.is_empty() {
@@ -113,7 +113,7 @@ impl<'a> Reader<'a> {
         Some((at, text))
     }
 
-    /// A number for which `holds`; otherwise `rule` says what would do.
+    /// A number for which `holds` is true; otherwise `rule` states what would be valid.
     pub fn number(&mut self, name: &str, holds: impl Fn(u32) -> bool, rule: &str) -> Option<u32> {
         let (at, integer) = self.value(name, DeValue::as_integer)?;
         let number =
@@ -124,7 +124,7 @@ impl<'a> Reader<'a> {
         number
     }
 
-    /// Wants a key to be there.
+    /// Reports a key that is missing.
     pub fn missing(&mut self, name: &str, example: &str) {
         if !self.table.contains_key(name) {
             let line = (!self.inside.is_empty()).then(|| (self.line)(self.at));
@@ -133,7 +133,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// A reader of a table inside of this one; [`Reader::absorb`] takes its mistakes over.
+    /// A reader of a nested table; [`Reader::absorb`] takes over its mistakes.
     pub fn inner(
         &self,
         table: &'a DeTable<'a>,
@@ -144,7 +144,7 @@ impl<'a> Reader<'a> {
         Reader { table, keys, inside, at, line: self.line, mistakes: Vec::new() }
     }
 
-    /// Takes over what an inner reader found wrong.
+    /// Takes over the mistakes of a nested reader.
     pub fn absorb(&mut self, inner: Reader<'a>) {
         self.mistakes.extend(inner.mistakes);
     }

@@ -4,7 +4,7 @@
 //! `regionRepositoryMap`). Its default is the mainland's one registry, which is hosted in Guangzhou
 //! (qcloud-documents, Container Registry, personal edition).
 
-/// Personal registries beside the mainland's, with the one region that each is in.
+/// Personal registries other than the mainland's, each with its one region.
 const REGIONAL: [(&str, &str); 16] = [
     ("bjjrccr.ccs.tencentyun.com", "ap-beijing-fsi"),
     ("caccr.ccs.tencentyun.com", "na-toronto"),
@@ -25,13 +25,13 @@ const REGIONAL: [(&str, &str); 16] = [
 ];
 /// The personal registry of every other region.
 pub const MAINLAND: &str = "ccr.ccs.tencentyun.com";
-/// How personal registries end, also those of regions that the table does not have yet.
+/// Suffix of personal registries, including those of regions that the table does not have yet.
 const PERSONAL: &str = "ccr.ccs.tencentyun.com";
-/// How enterprise registries end: `NAME.tencentcloudcr.com`, and `NAME-vpc.` of it for the private
-/// network. Their region is not in the name.
+/// Suffix of enterprise registries: `NAME.tencentcloudcr.com`, and `NAME-vpc.` of it for the
+/// private network. The name does not contain the region.
 const ENTERPRISE: &str = ".tencentcloudcr.com";
 
-/// Which of Tencent's registries a host is.
+/// Kind of a registry of Tencent's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Registry {
     /// A personal one.
@@ -40,7 +40,7 @@ pub enum Registry {
     Enterprise,
 }
 
-/// Why the platform does not take an image from there.
+/// Why the platform does not accept an image from a registry.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RegistryError {
     /// A registry that is not Tencent's.
@@ -50,25 +50,25 @@ pub enum RegistryError {
          NAME.tencentcloudcr.com/NAMESPACE/NAME:TAG (enterprise edition, with `registry_id`)"
     )]
     Foreign {
-        /// Where the image is.
+        /// The registry.
         host: String,
         /// The personal registry of the function's region.
         personal: &'static str,
     },
-    /// Tencent's, of another region.
+    /// A registry of Tencent's in another region.
     #[error(
         "`{host}` is the personal registry of {there}, and the function is in {region}: the \
          platform takes images of the function's own region only. Push it to {personal}, or set \
          `region` to {there_first}"
     )]
     Region {
-        /// Where the image is.
+        /// The registry.
         host: String,
-        /// Which regions that registry is for.
+        /// The regions of that registry.
         there: &'static str,
         /// One of them.
         there_first: &'static str,
-        /// Where the function is.
+        /// The function's region.
         region: String,
         /// The personal registry of the function's region.
         personal: &'static str,
@@ -76,7 +76,7 @@ pub enum RegistryError {
 }
 
 impl Registry {
-    /// What a host is; none where it is not Tencent's.
+    /// The kind of a host; none if it is not Tencent's.
     ///
     /// # Example
     /// ```
@@ -96,8 +96,8 @@ impl Registry {
         (!name.is_empty() && is_label(name)).then_some(Registry::Enterprise)
     }
 
-    /// Holds the place of an image to the function's region. An enterprise registry's region is
-    /// known to the platform alone.
+    /// Checks an image's registry against the function's region. Only the platform knows an
+    /// enterprise registry's region.
     ///
     /// # Errors
     /// [`RegistryError`] says what to do.
@@ -112,8 +112,7 @@ impl Registry {
         let place = REGIONAL.iter().find(|(name, _)| *name == host).map(|(_, region)| *region);
         let is_there = match place {
             Some(place) => place == region,
-            // A registry that the table does not have can be that of a region which it has not
-            // either.
+            // A registry that is missing in the table may belong to a region that is missing too.
             None => host == personal || (host != MAINLAND && personal == MAINLAND),
         };
         if is_there {

@@ -1,5 +1,6 @@
-//! Requests of SCF's API, version 2018-04-16, as far as an image function needs them. Names are the
-//! API's; a test compares them with the skeletons of `tccli` and with the models of the Python SDK.
+//! Requests of SCF's API, version 2018-04-16, with the fields that an image function needs. Names
+//! are the API's; a test compares them with the skeletons of `tccli` and with the models of the
+//! Python SDK.
 
 use crate::deploy::difference::{MARK, There};
 use crate::deploy::function::{Function, PublicNet};
@@ -10,7 +11,7 @@ use serde::Serialize;
 /// for a Web server image.
 pub const IMAGE_PORT: u16 = 9000;
 
-/// Makes a function.
+/// Creates a function.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct CreateFunction<'a> {
@@ -21,14 +22,14 @@ pub struct CreateFunction<'a> {
     kind: &'static str,
     runtime: &'static str,
     code: Code<'a>,
-    /// `WS` for a Web function that takes WebSockets. It cannot be switched on later.
+    /// `WS` for a Web function that accepts WebSockets. A later change is impossible.
     #[serde(skip_serializing_if = "Option::is_none")]
     protocol_type: Option<&'static str>,
     #[serde(flatten)]
     settings: Settings<'a>,
 }
 
-/// Gives a function another image.
+/// Replaces a function's image.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct UpdateFunctionCode<'a> {
@@ -38,7 +39,7 @@ pub struct UpdateFunctionCode<'a> {
     code: Code<'a>,
 }
 
-/// Gives a function other settings. Variables that function.toml no longer has are gone afterwards.
+/// Replaces a function's settings. Variables that function.toml no longer has are gone afterwards.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct UpdateFunctionConfiguration<'a> {
@@ -49,7 +50,7 @@ pub struct UpdateFunctionConfiguration<'a> {
     settings: Settings<'a>,
 }
 
-/// Asks how a function is, asks for a version's instances that are started ahead, or ends them.
+/// Asks for a function's state or a version's provisioned instances, or ends them.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Qualified<'a> {
@@ -60,7 +61,7 @@ pub struct Qualified<'a> {
     qualifier: Option<&'a str>,
 }
 
-/// Keeps what is deployed now under a number.
+/// Publishes the current deployment as a numbered version.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct PublishVersion<'a> {
@@ -70,7 +71,7 @@ pub struct PublishVersion<'a> {
     description: &'a str,
 }
 
-/// Has instances of a version started ahead.
+/// Requests provisioned instances of a version.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct PutProvisionedConcurrencyConfig<'a> {
@@ -81,7 +82,7 @@ pub struct PutProvisionedConcurrencyConfig<'a> {
     version_provisioned_concurrency_num: u32,
 }
 
-/// Asks where an alias points.
+/// Asks which version an alias points to.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct GetAlias<'a> {
@@ -91,8 +92,8 @@ pub struct GetAlias<'a> {
     name: &'a str,
 }
 
-/// Points an alias to a version, or makes one that does. Nothing is said of routing: all of its
-/// callers get there.
+/// Points an alias to a version, or creates the alias. The request has no routing, so all of the
+/// alias's callers reach that version.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct PointAlias<'a> {
@@ -110,11 +111,11 @@ pub struct ListAliases<'a> {
     function_name: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     namespace: Option<&'a str>,
-    /// Text in the API.
+    /// Text, as the API requires.
     limit: &'static str,
 }
 
-/// Asks what fires a function.
+/// Asks for a function's triggers.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct ListTriggers<'a> {
@@ -124,7 +125,7 @@ pub struct ListTriggers<'a> {
     limit: u32,
 }
 
-/// Makes a trigger, or gives one that is there other settings.
+/// Creates a trigger, or replaces the settings of an existing one.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct PutTrigger<'a> {
@@ -142,7 +143,7 @@ pub struct PutTrigger<'a> {
     description: &'static str,
 }
 
-/// Ends a trigger.
+/// Deletes a trigger.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct DeleteTrigger<'a> {
@@ -152,7 +153,7 @@ pub struct DeleteTrigger<'a> {
     trigger_name: &'a str,
     #[serde(rename = "Type")]
     kind: &'a str,
-    /// A bucket's only: "must be given".
+    /// Only for a bucket: "must be given".
     #[serde(skip_serializing_if = "Option::is_none")]
     trigger_desc: Option<&'a str>,
     qualifier: &'a str,
@@ -164,7 +165,7 @@ struct Code<'a> {
     image_config: ImageConfig<'a>,
 }
 
-/// Where no command or no arguments are said, the image's own hold.
+/// Without a command or arguments, the image's own apply.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "PascalCase")]
 struct ImageConfig<'a> {
@@ -181,7 +182,7 @@ struct ImageConfig<'a> {
     image_port: u16,
 }
 
-/// What can be changed after a function was made.
+/// The settings that an existing function can change.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "PascalCase")]
 struct Settings<'a> {
@@ -259,15 +260,15 @@ struct Variable<'a> {
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "PascalCase")]
 struct InstanceConcurrencyConfig {
-    /// Text in the API.
+    /// Text, as the API requires.
     dynamic_enabled: &'static str,
     max_concurrency: u32,
 }
 
-/// Makes the requests of one deployment.
+/// Builder of the requests of one deployment.
 #[derive(Clone, Copy, Debug)]
 pub struct Requests<'a> {
-    /// What function.toml says.
+    /// The settings of function.toml.
     pub function: &'a Function,
     /// The function's name on the platform.
     pub name: &'a str,
@@ -276,7 +277,7 @@ pub struct Requests<'a> {
 }
 
 impl<'a> Requests<'a> {
-    /// For a function that is not there yet.
+    /// Creates a function that does not exist yet.
     pub fn create_function(self) -> CreateFunction<'a> {
         CreateFunction {
             function_name: self.name,
@@ -294,7 +295,7 @@ impl<'a> Requests<'a> {
         }
     }
 
-    /// For one that is.
+    /// Updates an existing function.
     pub fn update_function_code(self) -> UpdateFunctionCode<'a> {
         UpdateFunctionCode {
             function_name: self.name,
@@ -303,7 +304,7 @@ impl<'a> Requests<'a> {
         }
     }
 
-    /// For one that is.
+    /// Updates an existing function.
     pub fn update_function_configuration(self) -> UpdateFunctionConfiguration<'a> {
         UpdateFunctionConfiguration {
             function_name: self.name,
@@ -312,7 +313,7 @@ impl<'a> Requests<'a> {
         }
     }
 
-    /// Before and in between; a version when there is one.
+    /// Sent before the deployment and between its steps; with a version if there is one.
     pub fn get_function(self, qualifier: Option<&'a str>) -> Qualified<'a> {
         Qualified {
             function_name: self.name,
@@ -321,7 +322,7 @@ impl<'a> Requests<'a> {
         }
     }
 
-    /// After it is up to date. The description is the image, so that a version says what it runs.
+    /// Sent after the update. The description is the image, so that a version states what it runs.
     pub fn publish_version(self) -> PublishVersion<'a> {
         PublishVersion {
             function_name: self.name,
@@ -330,7 +331,7 @@ impl<'a> Requests<'a> {
         }
     }
 
-    /// After it was published: the platform provisions versions, never what is being edited.
+    /// Sent after publishing: the platform provisions versions, never the editable `$LATEST`.
     pub fn put_provisioned(self, qualifier: &'a str) -> PutProvisionedConcurrencyConfig<'a> {
         PutProvisionedConcurrencyConfig {
             function_name: self.name,
@@ -340,13 +341,13 @@ impl<'a> Requests<'a> {
         }
     }
 
-    /// For a version's instances: how far they are, and, when no caller is sent to it any more,
-    /// their end.
+    /// For a version's instances: asks for their progress, and ends them after the alias sends no
+    /// more callers to the version.
     pub fn provisioned(self, qualifier: &'a str) -> Qualified<'a> {
         self.get_function(Some(qualifier))
     }
 
-    /// After a version's instances have started: who is sent where now.
+    /// Sent after a version's instances have started: asks for the alias's current version.
     pub fn get_alias(self) -> GetAlias<'a> {
         GetAlias {
             function_name: self.name,
@@ -355,8 +356,8 @@ impl<'a> Requests<'a> {
         }
     }
 
-    /// Then this sends callers there, as CreateAlias where there is no such alias and as
-    /// UpdateAlias where there is.
+    /// Sends callers to the version, as CreateAlias if the alias does not exist, otherwise as
+    /// UpdateAlias.
     pub fn point_alias(self, version: &'a str) -> PointAlias<'a> {
         PointAlias {
             function_name: self.name,
@@ -366,9 +367,9 @@ impl<'a> Requests<'a> {
         }
     }
 
-    /// Then whether any other alias sends callers to an older version. All are asked for, because
-    /// an alias that gives a version a share of its callers only is not said to be among those
-    /// "associated with" it.
+    /// Asks whether any other alias sends callers to an older version. It asks for all aliases,
+    /// because the documentation does not say whether an alias that gives a version only a share of
+    /// its callers is among those "associated with" it.
     pub fn list_aliases(self) -> ListAliases<'a> {
         ListAliases {
             function_name: self.name,
@@ -377,7 +378,7 @@ impl<'a> Requests<'a> {
         }
     }
 
-    /// What fires it now. It has 10 of a type at most.
+    /// Asks for the current triggers. A function has 10 of a type at most.
     pub fn list_triggers(self) -> ListTriggers<'a> {
         ListTriggers {
             function_name: self.name,
@@ -386,8 +387,8 @@ impl<'a> Requests<'a> {
         }
     }
 
-    /// As CreateTrigger for one that is not there and as UpdateTrigger for one that is. It fires
-    /// whom callers reach, too: the alias.
+    /// CreateTrigger for a new trigger, UpdateTrigger for an existing one. It invokes what callers
+    /// reach, too: the alias.
     pub fn put_trigger(self, trigger: &'a Trigger) -> PutTrigger<'a> {
         PutTrigger {
             function_name: self.name,
@@ -402,7 +403,7 @@ impl<'a> Requests<'a> {
         }
     }
 
-    /// For one that a deployment made and function.toml no longer has.
+    /// Deletes a trigger that a deployment created and that function.toml no longer has.
     pub fn delete_trigger(self, there: &'a There) -> DeleteTrigger<'a> {
         DeleteTrigger {
             function_name: self.name,

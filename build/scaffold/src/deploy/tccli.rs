@@ -1,6 +1,6 @@
 //! Calls of `tccli`, Tencent Cloud's own command line, which signs and sends the requests of a
-//! plan. Credentials are checked for presence and never read. Statuses are those of API 2018-04-16,
-//! GetFunction.
+//! plan. This code checks that credentials exist and never reads them. Statuses are those of API
+//! 2018-04-16, GetFunction.
 
 use crate::deploy::artefacts::put_trigger_file;
 use crate::deploy::difference::{Difference, There, difference};
@@ -15,15 +15,15 @@ use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// How long a function may take to become active; the platform's own limit for pull and start is
-/// 300 s.
+/// Time limit for a function to become active; the platform's own limit for pull and start is 300
+/// s.
 const ACTIVE_WITHIN: Duration = Duration::from_secs(330);
-/// The platform's pace for instances that are started ahead, a minute and region.
+/// Provisioned instances that the platform starts per minute and region.
 const PROVISIONED_A_MINUTE: u32 = 100;
-/// Between two questions: the platform has no way to tell.
+/// Pause between two polls: the platform sends no notification.
 const ASK_AGAIN_AFTER: Duration = Duration::from_secs(2);
 
-/// What the environment says, read once by `main`.
+/// Values of the environment, read once by `main`.
 #[derive(Clone, Debug, Default)]
 pub struct TccliEnvironment {
     /// The folders of PATH.
@@ -32,24 +32,24 @@ pub struct TccliEnvironment {
     pub home: Option<PathBuf>,
     /// Whether TENCENTCLOUD_SECRET_ID and TENCENTCLOUD_SECRET_KEY are set.
     pub secrets: bool,
-    /// Whether a cluster's identity is to be used (TKE_ROLE_ARN).
+    /// Whether to use a cluster's identity (TKE_ROLE_ARN).
     pub cluster_identity: bool,
     /// TCCLI_PROFILE.
     pub profile: Option<String>,
 }
 
-/// A `tccli` that can be called.
+/// An installed `tccli`.
 #[derive(Clone, Debug)]
 pub struct Tccli {
     program: PathBuf,
-    /// Another endpoint than the public one, with scheme.
+    /// An endpoint other than the public one, with its scheme.
     endpoint: Option<String>,
 }
 
-/// Why nothing, or not everything, was deployed.
+/// Why the deployment failed or is incomplete.
 #[derive(Debug, thiserror::Error)]
 pub enum TccliError {
-    /// It is not installed.
+    /// `tccli` is not installed.
     #[error(
         "`tccli` is not on PATH; install it with firstbyte's `build/setup --deploy` or `pip \
          install tccli`, or see with `--dry-run` what it would be asked"
@@ -61,7 +61,7 @@ pub enum TccliError {
          TENCENTCLOUD_SECRET_KEY, or see with `--dry-run` what would be asked"
     )]
     NoCredentials,
-    /// It cannot be run.
+    /// `tccli` cannot be run.
     #[error("`{program}` cannot be run: {source}")]
     Start {
         /// The program.
@@ -69,17 +69,17 @@ pub enum TccliError {
         /// The underlying I/O error.
         source: io::Error,
     },
-    /// The platform, or tccli itself, said no.
+    /// The platform or tccli refused a call.
     #[error("{action} failed: {said}")]
     Refused {
-        /// What was asked for.
+        /// The action.
         action: &'static str,
         /// The answer.
         said: String,
         /// The platform's code for it, if the platform was reached.
         code: Option<String>,
     },
-    /// The platform has it as another kind of function, and nothing changes that.
+    /// The platform has the function with another type, which cannot change.
     #[error(
         "`{name}` is there as {there} function, and function.toml says `type = \"{wanted}\"`: the \
          platform has no way to change that. Give it another `name`, or end the one that is \
@@ -88,24 +88,24 @@ pub enum TccliError {
     Kind {
         /// The function's name.
         name: String,
-        /// What it is.
+        /// Its type.
         there: &'static str,
-        /// What it is to be.
+        /// The wanted type.
         wanted: &'static str,
-        /// The command that ends it.
+        /// The command that deletes it.
         end: String,
     },
-    /// It said yes, but not what was expected.
+    /// A call succeeded with an unexpected answer.
     #[error("{action} answered `{said}`, which has no {member}")]
     Answer {
-        /// What was asked for.
+        /// The action.
         action: &'static str,
         /// The answer.
         said: String,
-        /// What is missing in it.
+        /// The missing part.
         member: &'static str,
     },
-    /// The function came to another end than active.
+    /// The function ended in a state other than active.
     #[error("the function is {status}: {reasons}; the console's page of the function says more")]
     Failed {
         /// GetFunction's Status.
@@ -113,7 +113,7 @@ pub enum TccliError {
         /// Its StatusReasons.
         reasons: String,
     },
-    /// It takes too long.
+    /// The function takes too long to become active.
     #[error(
         "the function is still {status} after {} s; ask again with `tccli scf GetFunction`",
         ACTIVE_WITHIN.as_secs()
@@ -122,20 +122,20 @@ pub enum TccliError {
         /// GetFunction's Status.
         status: String,
     },
-    /// Instances that were to be started ahead were not.
+    /// Provisioned instances did not start.
     #[error(
         "provisioned instances of version {version}: {reason}; no alias was moved. Mend that and \
          deploy again, or end them: {end}"
     )]
     NotProvisioned {
-        /// Whose.
+        /// The version.
         version: String,
-        /// GetProvisionedConcurrencyConfig's StatusReason, or that it takes too long.
+        /// GetProvisionedConcurrencyConfig's StatusReason, or that the start takes too long.
         reason: String,
-        /// The command that ends what there is of them.
+        /// The command that ends the instances that exist.
         end: String,
     },
-    /// A trigger of that name was not made by a deployment.
+    /// No deployment created the existing trigger of that name.
     #[error(
         "there is a {kind} trigger `{name}` that no deployment made, and function.toml wants \
          another there; nothing was changed. Name it otherwise, or end the one that is there: {end}"
@@ -145,7 +145,7 @@ pub enum TccliError {
         kind: String,
         /// Its name.
         name: String,
-        /// The command that ends it.
+        /// The command that deletes it.
         end: String,
     },
     /// A request cannot be written.
@@ -154,7 +154,7 @@ pub enum TccliError {
 }
 
 impl Tccli {
-    /// Finds it, and credentials for it.
+    /// Finds `tccli` and its credentials.
     ///
     /// # Errors
     /// [`TccliError::NotInstalled`] and [`TccliError::NoCredentials`] say what to type.
@@ -172,13 +172,13 @@ impl Tccli {
         }
     }
 
-    /// Makes the function or brings it up to date, with the requests in `folder`; with
-    /// `provisioned` publishes it, has instances started, sends the alias's callers there, and ends
-    /// the instances of the version that they came from. `say` gets a line for each step. Returns
-    /// the version, if there is a new one.
+    /// Creates or updates the function, with the requests in `folder`. With `provisioned` it also
+    /// publishes a version, starts instances, sends the alias's callers there, and ends the
+    /// instances of the previous version. `say` receives a line for each step. Returns the version,
+    /// if there is a new one.
     ///
     /// # Errors
-    /// [`TccliError`]; what was done until then stays done.
+    /// [`TccliError`]; the steps before the error stay done.
     pub fn deploy(
         &self,
         deployment: &Deployment,
@@ -235,7 +235,7 @@ impl Tccli {
     }
 }
 
-/// The first `tccli` in the folders of a PATH.
+/// Finds the first `tccli` in the folders of a PATH.
 pub fn find(path: &[PathBuf]) -> Option<PathBuf> {
     path.iter().map(|folder| folder.join("tccli")).find(|program| program.is_file())
 }
@@ -268,8 +268,8 @@ impl Call<'_> {
         }
         let output = command.stdin(Stdio::null()).output().map_err(start)?;
         let stdout = String::from_utf8_lossy(&output.stdout);
-        // tccli has said yes with code 0 and no with another since 2018; what it says in either
-        // case is on both streams.
+        // tccli has returned code 0 for success and another for failure since 2018; in both cases
+        // it writes to both streams.
         if !output.status.success() || stdout.trim().is_empty() {
             let said =
                 format!("{}\n{}", String::from_utf8_lossy(&output.stderr).trim(), stdout.trim());
@@ -286,7 +286,7 @@ impl Call<'_> {
         })
     }
 
-    /// Asks with the request in a file until the function is active.
+    /// Polls with the request in a file until the function is active.
     fn wait_until_active(&self, file: &str) -> Result<(), TccliError> {
         let begun = Instant::now();
         loop {
@@ -306,7 +306,7 @@ impl Call<'_> {
         }
     }
 
-    /// Asks until all instances of a version that were asked for have started.
+    /// Polls until all requested instances of a version have started.
     fn wait_until_provisioned(
         &self,
         deployment: &Deployment,
@@ -324,7 +324,7 @@ impl Call<'_> {
         let begun = Instant::now();
         loop {
             let answer = self.send("GetProvisionedConcurrencyConfig", file)?;
-            // What was asked for a moment ago may not be listed yet.
+            // The platform may not list a request yet that it has just accepted.
             let status =
                 provisioned(&answer, version).map_or("InProgress", |of| member(of, "Status"));
             match status {
@@ -342,9 +342,9 @@ impl Call<'_> {
         }
     }
 
-    /// Sends the alias's callers to `version`; returns the version that they came from, if it has a
-    /// number. An alias that shares its callers out between versions is in the middle of something
-    /// that a person began: it stays.
+    /// Sends the alias's callers to `version`; returns their previous version, if it has a number.
+    /// If an alias splits its callers between versions, a user is in the middle of a change, so
+    /// this does not touch it.
     fn move_alias(
         &self,
         deployment: &Deployment,
@@ -381,8 +381,8 @@ impl Call<'_> {
         Ok(is_number(&older).then_some(older))
     }
 
-    /// Ends the instances that `older` has, if nobody is sent there any more and they follow no
-    /// timetable.
+    /// Ends the instances of `older` if no alias sends callers there any more and they have no
+    /// schedule.
     fn end_older(
         &self,
         deployment: &Deployment,
@@ -407,8 +407,8 @@ impl Call<'_> {
         Ok(())
     }
 
-    /// What fires the function now. One that somebody else made and that function.toml wants
-    /// otherwise ends the deployment before anything is changed.
+    /// Reads the function's triggers. If function.toml wants other settings for a trigger of
+    /// another origin, the deployment ends before it changes anything.
     fn triggers(&self, deployment: &Deployment) -> Result<Vec<There>, TccliError> {
         let listed = self.send("ListTriggers", "list-triggers.json")?;
         let there: Vec<There> = list(&listed, "Triggers").map(There::read).collect();
@@ -427,7 +427,7 @@ impl Call<'_> {
         }
     }
 
-    /// Removes, makes and changes triggers until they are those of function.toml.
+    /// Deletes, creates and updates triggers until they match function.toml.
     fn set_triggers(
         &self,
         deployment: &Deployment,
@@ -462,8 +462,8 @@ impl Call<'_> {
         Ok(())
     }
 
-    /// Says so if the alias sends callers to a version from a deployment with `provisioned`, and
-    /// not to this one.
+    /// Warns if the alias sends callers to a version from a deployment with `provisioned`, and not
+    /// to this one.
     fn look_for_other_callers(
         &self,
         deployment: &Deployment,
@@ -515,9 +515,9 @@ fn check_kind(deployment: &Deployment, there: &Value) -> Result<(), TccliError> 
     })
 }
 
-/// What the platform keeps of earlier deployments because function.toml no longer speaks of it: a
-/// setting that a request leaves out is not changed, and what stands for "none" is documented for
-/// no one of them.
+/// Settings that the platform keeps from earlier deployments although function.toml no longer has
+/// them: a request that omits a setting does not change it, and no setting has a documented value
+/// for "none".
 fn kept(function: &Function, there: &Value) -> Vec<String> {
     let number = |of: &Value| of.as_u64().map(|number| number.to_string()).unwrap_or_default();
     let concurrency =
@@ -562,7 +562,8 @@ fn kept(function: &Function, there: &Value) -> Vec<String> {
     .collect()
 }
 
-/// How a function reaches the internet, as function.toml would say it; empty where nothing says.
+/// How a function reaches the internet, in the terms of function.toml; empty if the answer does not
+/// state it.
 fn public_net(there: &Value) -> &'static str {
     let net = there.get("PublicNetConfig").unwrap_or(&Value::Null);
     let is_fixed = net["EipConfig"]["EipStatus"] == "ENABLE";
@@ -574,7 +575,7 @@ fn public_net(there: &Value) -> &'static str {
     }
 }
 
-/// Where a function URL is, a line for each address, out of its TriggerDesc.
+/// The addresses of a function URL, one line each, from its TriggerDesc.
 fn urls(description: &str) -> impl Iterator<Item = String> {
     let said: Value = serde_json::from_str(description).unwrap_or_default();
     let url = |name: &str| said["NetConfig"][name].as_str().unwrap_or_default().to_owned();
@@ -582,34 +583,34 @@ fn urls(description: &str) -> impl Iterator<Item = String> {
     all.filter(|url| !url.is_empty()).map(|url| format!("url       {url}"))
 }
 
-/// Whether a code says that there is no such function.
+/// Whether a code means that the function does not exist.
 fn is_absence(code: &str) -> bool {
     ["ResourceNotFound.Function", "ResourceNotFound.FunctionName"].contains(&code)
 }
 
-/// A member of an answer that is text.
+/// A text member of an answer.
 fn text(action: &'static str, answer: &Value, member: &'static str) -> Result<String, TccliError> {
     let found = answer.get(member).and_then(Value::as_str).map(str::to_owned);
     found.ok_or_else(|| TccliError::Answer { action, said: answer.to_string(), member })
 }
 
-/// A member that is text; empty where it is missing.
+/// A text member; empty if missing.
 fn member<'a>(of: &'a Value, name: &str) -> &'a str {
     of.get(name).and_then(Value::as_str).unwrap_or_default()
 }
 
-/// A member that is a list; empty where it is missing or null.
+/// A list member; empty if missing or null.
 fn list<'a>(of: &'a Value, name: &str) -> impl Iterator<Item = &'a Value> {
     of.get(name).and_then(Value::as_array).into_iter().flatten()
 }
 
-/// What GetProvisionedConcurrencyConfig says of a version.
+/// GetProvisionedConcurrencyConfig's data on a version.
 fn provisioned<'a>(answer: &'a Value, version: &str) -> Option<&'a Value> {
     list(answer, "Allocated").find(|of| member(of, "Qualifier") == version)
 }
 
-/// The versions to which an alias sends a part of its callers, beside the one it points to. The
-/// second name is spelled as the API spells it.
+/// The versions that receive a part of an alias's callers, beside the one that it points to. The
+/// second name has the API's spelling.
 fn shares(alias: &Value) -> impl Iterator<Item = &str> {
     let routing = alias.get("RoutingConfig").unwrap_or(&Value::Null);
     list(routing, "AdditionalVersionWeights")
@@ -617,8 +618,8 @@ fn shares(alias: &Value) -> impl Iterator<Item = &str> {
         .map(|share| member(share, "Version"))
 }
 
-/// Why the instances of `version`, of which the platform says `has`, are not to be ended; none if
-/// they are nobody's.
+/// Why the deployment must not end the instances of `version`, whose data is `has`; none if nothing
+/// uses them.
 fn why_kept(version: &str, has: &Value, aliases: &Value) -> Option<String> {
     let is_sent = |alias: &&Value| {
         member(alias, "FunctionVersion") == version || shares(alias).any(|share| share == version)
@@ -637,7 +638,7 @@ fn why_kept(version: &str, has: &Value, aliases: &Value) -> Option<String> {
     }
 }
 
-/// Whether it is a published version rather than `$LATEST`.
+/// Whether it is a published version and not `$LATEST`.
 fn is_number(version: &str) -> bool {
     !version.is_empty() && version.bytes().all(|byte| byte.is_ascii_digit())
 }

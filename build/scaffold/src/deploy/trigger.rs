@@ -1,13 +1,13 @@
-//! Triggers of a function: the `[[trigger]]` tables of function.toml, in the form of API
-//! CreateTrigger (583/39901, "Trigger configuration description"; function URLs 583/100227).
-//! Existing triggers are not looked at.
+//! Parser of a function's triggers: the `[[trigger]]` tables of function.toml, in the form of API
+//! CreateTrigger (583/39901, "Trigger configuration description"; function URLs 583/100227). It
+//! does not look at existing triggers.
 
 use crate::cron::Cron;
 use crate::deploy::reader::Reader;
 use serde_json::{Value, json};
 use toml::de::DeValue;
 
-/// What a timer's message may come to, in bytes.
+/// Largest message of a timer, in bytes.
 const MESSAGE_BYTES: usize = 4096;
 /// Events of a bucket (583/9707).
 const BUCKET_EVENTS: [&str; 13] = [
@@ -61,7 +61,7 @@ const HTTP: [(&str, &str); 6] = [
     ("enabled", "true or false"),
 ];
 
-/// One trigger, as the API names it. A table with several events of a bucket is several.
+/// One trigger, in the API's terms. A table with several events of a bucket yields several.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Trigger {
     /// `timer`, `cos`, `ckafka` or `http`.
@@ -70,14 +70,14 @@ pub struct Trigger {
     pub name: String,
     /// TriggerDesc: a timer's cron as text, members of the others.
     pub description: Value,
-    /// Whether it fires.
+    /// Whether it is enabled.
     pub enabled: bool,
     /// CustomArgument: a timer's message, empty for others.
     pub message: String,
 }
 
 impl Trigger {
-    /// TriggerDesc as a request has it.
+    /// TriggerDesc in the form of a request.
     pub fn text(&self) -> String {
         match &self.description {
             Value::String(cron) => cron.clone(),
@@ -160,7 +160,7 @@ fn enabled(of: &mut Reader<'_>) -> bool {
     of.value("enabled", DeValue::as_bool).is_none_or(|(_, on)| on)
 }
 
-/// A name of one's own: "letters, digits, `-` and `_`, up to 100".
+/// A name that the user chooses: "letters, digits, `-` and `_`, up to 100".
 fn name(of: &mut Reader<'_>) -> Option<String> {
     let (at, text) = of.text("name")?;
     let is_plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';

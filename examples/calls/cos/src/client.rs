@@ -1,5 +1,5 @@
-//! Objects of COS, with the credentials that each invocation brings. The connection is begun while
-//! the first event is still on its way, kept for the next ones, and given up in time.
+//! COS client that uses the credentials of each invocation. The connection starts while the first
+//! event is still on its way, later events reuse it, and every call has a deadline.
 
 use crate::http;
 use crate::link::{Link, Url};
@@ -11,11 +11,12 @@ use std::io;
 use std::sync::OnceLock;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// The platform's default time-out, where an invocation does not bring its own.
+/// The platform's default time-out, for an invocation that does not state its own.
 const TIMEOUT: Duration = Duration::from_secs(3);
-/// What the answer needs after the last wait.
+/// Time that the function needs to answer after its last wait.
 const MARGIN: Duration = Duration::from_millis(100);
-/// How long a signature is valid, and how much of that lies in the past: clocks differ.
+/// How long a signature is valid, and how much of that time lies in the past, because clocks
+/// differ.
 const VALID_S: u64 = 600;
 const PAST_S: u64 = 60;
 
@@ -32,16 +33,17 @@ pub fn call(context: Context<'_>) -> Result<Answer> {
     Ok(Answer { bytes: object(context)?.len() })
 }
 
-/// The content of the object that COS_URL names.
+/// Returns the content of the object that COS_URL names.
 ///
 /// # Errors
-/// What went wrong, in COS's own words where it has answered; never a credential.
+/// States what failed, with COS's own message if it answered; never contains a credential.
 pub fn object(context: Context<'_>) -> Result<Vec<u8>> {
     let left = context.deadline().map_or(TIMEOUT, |deadline| deadline.remaining());
     let until = Until::after(left.saturating_sub(MARGIN));
     let url = url().map_err(|problem| Error::new(problem.to_string()))?;
     let request = request(context, url)?;
-    // GET is idempotent (RFC 9110, 9.2.2): sent again if a kept connection turns out to be over.
+    // GET is idempotent (RFC 9110, 9.2.2): the code sends it again if the server has closed the
+    // kept connection.
     let reply = POOL.call(until, Repeat::Idempotent, |session| {
         session.link.stream().set_deadline(until);
         let reply = http::exchange(&mut session.link, request.as_bytes())?;
@@ -81,14 +83,14 @@ fn request(context: Context<'_>, url: &Url) -> Result<String> {
     ))
 }
 
-/// The text of an element that has no other elements, without markup; at most 200 bytes.
+/// The text of an element without child elements, markup removed; at most 200 bytes.
 fn element<'a>(xml: &'a str, name: &str) -> &'a str {
     let inside = xml.split_once(&format!("<{name}>")).and_then(|(_, rest)| rest.split_once('<'));
     let text = inside.map_or("", |(text, _)| text);
     &text[..text.floor_char_boundary(200)]
 }
 
-/// To be named to `App::early`.
+/// The connection to pass to `App::early`.
 pub static EARLY: Early<Link> = Early::new(|| url()?.begin());
 
 static POOL: Pool<Session> =

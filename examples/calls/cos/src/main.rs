@@ -1,6 +1,7 @@
-//! A function that reads an object of COS, Tencent Cloud's object storage: `{"bytes":…}` of the
-//! object that COS_URL names, asked for with the temporary credentials of the function's role.
-//! Trusted is the PEM file that COS_CA names, or else Mozilla's list of authorities.
+//! A function that reads an object from COS, Tencent Cloud's object storage: it answers
+//! `{"bytes":…}` with the size of the object that COS_URL names. It uses the temporary credentials
+//! of the function's role. It trusts the PEM file that COS_CA names, or else Mozilla's list of
+//! authorities.
 
 #![no_main]
 #![deny(unsafe_code)]

@@ -1,12 +1,13 @@
-//! The signature of COS's XML API: the field Authorization of a request. Tencent Cloud, "Request
-//! Signature", cloud.tencent.com/document/product/436/7778. Text in, text out; time is given.
+//! Signature of COS's XML API: the value of a request's field Authorization. Tencent Cloud,
+//! "Request Signature", cloud.tencent.com/document/product/436/7778. Pure: the caller passes the
+//! time.
 
 use ring::{digest, hmac};
 use std::fmt::Write;
 
-/// What a request is signed with: `role` is the id and the key of the secret, `key_time`
-/// `START;END` in seconds of Unix time, `method` in lower case, `target` the path and query as they
-/// are sent, percent-encoded, `headers` the fields that are signed, in lower case and in order.
+/// The signed parts of a request: `role` is the secret's id and key, `key_time` is `START;END` in
+/// seconds of Unix time, `method` is in lower case, `target` is the percent-encoded path and query
+/// of the request, `headers` are the signed fields, in lower case and sorted.
 pub fn authorization(
     (secret_id, secret_key): (&str, &str),
     key_time: &str,
@@ -82,7 +83,7 @@ fn decoded(text: &str) -> Vec<u8> {
     bytes
 }
 
-/// All but letters, digits, `-`, `_`, `.` and `~`.
+/// Percent-encodes every byte except letters, digits, `-`, `_`, `.` and `~`.
 fn encoded(bytes: &[u8]) -> String {
     bytes.iter().fold(String::new(), |mut text, byte| {
         if byte.is_ascii_alphanumeric() || b"-_.~".contains(byte) {

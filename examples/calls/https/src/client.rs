@@ -1,5 +1,5 @@
-//! HTTPS on a connection that is begun while the first event is still on its way, kept for the
-//! next ones, and given up in time.
+//! HTTPS client on one connection. The connection starts while the first event is still on its way,
+//! later events reuse it, and every call has a deadline.
 
 use crate::http::{self, Reply};
 use crate::link::{Link, Url};
@@ -10,9 +10,9 @@ use std::io;
 use std::sync::OnceLock;
 use std::time::Duration;
 
-/// The platform's default time-out, where an invocation does not bring its own.
+/// The platform's default time-out, for an invocation that does not state its own.
 const TIMEOUT: Duration = Duration::from_secs(3);
-/// What the answer needs after the last wait.
+/// Time that the function needs to answer after its last wait.
 const MARGIN: Duration = Duration::from_millis(100);
 
 #[derive(Serialize)]
@@ -21,7 +21,7 @@ pub struct Answer {
     bytes: usize,
 }
 
-/// What UPSTREAM_URL names: how it was answered, and with how much.
+/// Fetches what UPSTREAM_URL names; returns the reply's status and the size of its body.
 ///
 /// # Errors
 /// As [`get`].
@@ -30,10 +30,10 @@ pub fn call(context: Context<'_>) -> Result<Answer> {
     Ok(Answer { status: reply.status, bytes: reply.body.len() })
 }
 
-/// GET of what UPSTREAM_URL names. A redirection is a reply like any other.
+/// Sends a GET for what UPSTREAM_URL names. It does not follow redirections.
 ///
 /// # Errors
-/// What went wrong, and where.
+/// States what failed and where.
 pub fn get(context: Context<'_>) -> Result<Reply> {
     let left = context.deadline().map_or(TIMEOUT, |deadline| deadline.remaining());
     let until = Until::after(left.saturating_sub(MARGIN));
@@ -42,7 +42,8 @@ pub fn get(context: Context<'_>) -> Result<Reply> {
         "GET {} HTTP/1.1\r\nhost: {}\r\naccept: */*\r\nuser-agent: firstbyte\r\n\r\n",
         url.target, url.authority
     );
-    // GET is idempotent (RFC 9110, 9.2.2): sent again if a kept connection turns out to be over.
+    // GET is idempotent (RFC 9110, 9.2.2): the code sends it again if the server has closed the
+    // kept connection.
     let reply = POOL.call(until, Repeat::Idempotent, |session| {
         session.link.stream().set_deadline(until);
         let reply = http::exchange(&mut session.link, request.as_bytes())?;
@@ -52,7 +53,7 @@ pub fn get(context: Context<'_>) -> Result<Reply> {
     reply.map_err(|error| Error::new(format!("GET {}: {error}", url.origin)))
 }
 
-/// To be named to `App::early`.
+/// The connection to pass to `App::early`.
 pub static EARLY: Early<Link> = Early::new(|| url()?.begin());
 
 static POOL: Pool<Session> =

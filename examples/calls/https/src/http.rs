@@ -1,31 +1,31 @@
-//! One HTTP/1.1 exchange on a connection that may be kept: RFC 9112, the client's side. What a
-//! server sends is bounded, and a reply that ends early is an error, never a short body.
+//! One HTTP/1.1 exchange on a reusable connection: RFC 9112, the client's side. Limits bound what a
+//! server may send, and a reply that ends early is an error, never a short body.
 
 use httparse::{EMPTY_HEADER, Status};
 use std::io::{self, Read, Write};
 
-/// Bytes of a reply's head, and of each interim reply.
+/// Size of a reply's head, and of each interim reply, in bytes.
 const HEAD_BYTES: usize = 32 * 1024;
-/// Its fields.
+/// Number of fields in a head.
 const FIELDS: usize = 64;
-/// Bytes of a body.
+/// Size of a body, in bytes.
 const BODY_BYTES: usize = 6 * 1024 * 1024;
-/// Interim replies (1xx) before the final one.
+/// Number of interim replies (1xx) before the final one.
 const INTERIM_REPLIES: usize = 8;
-/// Bytes asked for at a time.
+/// Size of one read, in bytes.
 const CHUNK: usize = 8 * 1024;
 
-/// A reply, read to its end.
+/// A complete reply.
 pub struct Reply {
     /// Its status, 200 to 599.
     pub status: u16,
     /// Its content, without transfer coding.
     pub body: Vec<u8>,
-    /// Whether the connection can take another request.
+    /// Whether the connection can carry another request.
     pub is_reusable: bool,
 }
 
-/// How a body ends.
+/// How the end of a body is found.
 #[derive(Clone, Copy)]
 enum Framing {
     Length(usize),
@@ -33,10 +33,10 @@ enum Framing {
     UntilClose,
 }
 
-/// Sends a whole request, and reads the whole reply. The request must not be a HEAD or CONNECT.
+/// Sends a complete request and reads the complete reply. The request must not be HEAD or CONNECT.
 ///
 /// # Errors
-/// What the connection says; `InvalidData` if a reply is malformed or over a limit,
+/// An error of the connection; `InvalidData` if a reply is malformed or over a limit,
 /// `UnexpectedEof` if it ends early.
 pub fn exchange(stream: &mut (impl Read + Write), request: &[u8]) -> io::Result<Reply> {
     stream.write_all(request)?;
@@ -60,7 +60,7 @@ struct Head {
     keeps: bool,
 }
 
-/// Bytes that have arrived, and how far they are used up.
+/// Bytes that have arrived, and the number of them that are consumed.
 struct Reader<'a, S> {
     stream: &'a mut S,
     bytes: Vec<u8>,
@@ -68,7 +68,7 @@ struct Reader<'a, S> {
 }
 
 impl<S: Read> Reader<'_, S> {
-    /// Reads more; how many bytes, 0 at the end.
+    /// Reads more; returns the number of bytes, 0 at the end.
     fn more(&mut self) -> io::Result<usize> {
         if self.at == self.bytes.len() {
             self.bytes.clear();
@@ -169,14 +169,14 @@ impl<S: Read> Reader<'_, S> {
         }
     }
 
-    /// Skips the CRLF behind a chunk.
+    /// Skips the CRLF after a chunk.
     fn line_end(&mut self) -> io::Result<()> {
         let mut end = Vec::new();
         self.take(2, &mut end)?;
         if end == b"\r\n" { Ok(()) } else { Err(invalid("a chunk has no end")) }
     }
 
-    /// Skips the fields behind the last chunk.
+    /// Skips the trailer fields after the last chunk.
     fn trailers(&mut self) -> io::Result<()> {
         loop {
             let mut fields = [EMPTY_HEADER; FIELDS];
@@ -195,7 +195,8 @@ impl<S: Read> Reader<'_, S> {
     }
 }
 
-/// RFC 9112, sections 6.3 (how long the body is) and 9.3 (whether the connection is kept).
+/// Decides how the body ends (RFC 9112, section 6.3) and whether the connection stays open (section
+/// 9.3).
 fn judge(reply: &httparse::Response<'_, '_>) -> io::Result<Head> {
     let status = reply.code.unwrap_or(0);
     let mut keeps = reply.version == Some(1);

@@ -1,5 +1,5 @@
-//! A connection to what a URL names, with TLS where it begins with `https`: rustls on a stream of
-//! `firstbyte::net`. It knows no HTTP.
+//! A connection to the host of a URL, with TLS if the URL begins with `https`: rustls on a stream
+//! of `firstbyte::net`. It does not implement HTTP.
 
 use firstbyte::net::{Handshake, TcpStream};
 use rustls::crypto::ring;
@@ -9,13 +9,13 @@ use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use std::io::{self, Read, Write};
 use std::sync::Arc;
 
-/// Whom to ask, and for what.
+/// A parsed URL with its TLS settings.
 pub struct Url {
     /// `https://HOST[:PORT]`, or `http://…`.
     pub origin: String,
-    /// `HOST[:PORT]`, as the field Host has it.
+    /// `HOST[:PORT]`, the value of the field Host.
     pub authority: String,
-    /// The path with its query, encoded as it was given.
+    /// The path with its query, percent-encoded as in the URL.
     pub target: String,
     /// `HOST:PORT`, to connect to.
     destination: String,
@@ -24,17 +24,17 @@ pub struct Url {
 }
 
 impl Url {
-    /// What the variable `url` says; trusted is the PEM file that the variable `ca` names, or else
-    /// Mozilla's list of authorities.
+    /// Parses the environment variable `url`. The connection trusts the PEM file that the variable
+    /// `ca` names, or else Mozilla's list of authorities.
     ///
     /// # Errors
-    /// What is wrong with which of the two.
+    /// States which of the two variables is wrong and why.
     pub fn of_environment(url: &str, ca: &str) -> Result<Url, String> {
         let text = std::env::var(url).map_err(|_| format!("{url} is not set"))?;
         Url::read(url, &text, ca)
     }
 
-    /// The same of a text; `name` is what it is called in words.
+    /// Parses a text in the same way; `name` is its name in error messages.
     ///
     /// # Errors
     /// As [`Url::of_environment`].
@@ -73,10 +73,10 @@ impl Url {
         })
     }
 
-    /// Begins a connection, and waits for nothing.
+    /// Starts a connection; does not wait for it.
     ///
     /// # Errors
-    /// That of the name, or of TLS.
+    /// An invalid name, or an error of TLS.
     pub fn begin(&self) -> io::Result<Link> {
         let stream = TcpStream::begin(&self.destination)?;
         let Some((name, config)) = &self.tls else { return Ok(Link::Plain(stream)) };
@@ -86,7 +86,7 @@ impl Url {
     }
 }
 
-/// How TLS is spoken, and whom it trusts.
+/// TLS settings, with the trusted authorities.
 fn config(ca: &str) -> Result<Arc<ClientConfig>, String> {
     let mut roots = RootCertStore::empty();
     if let Ok(path) = std::env::var(ca) {
@@ -109,19 +109,19 @@ fn config(ca: &str) -> Result<Arc<ClientConfig>, String> {
     Ok(Arc::new(builder.with_root_certificates(roots).with_no_client_auth()))
 }
 
-/// Mozilla's list of authorities, 44 KiB of a layer.
+/// Mozilla's list of authorities: 44 KiB of a layer.
 #[cfg(feature = "public-roots")]
 fn public(_: &str) -> Result<&'static [TrustAnchor<'static>], String> {
     Ok(webpki_roots::TLS_SERVER_ROOTS)
 }
 
-/// Compiled without it, a function trusts a file, and nobody else.
+/// Without this feature a function trusts only the authorities of a file.
 #[cfg(not(feature = "public-roots"))]
 fn public(ca: &str) -> Result<&'static [TrustAnchor<'static>], String> {
     Err(format!("{ca} is not set: have it name a PEM file of the authorities to trust"))
 }
 
-/// A connection, plain or within TLS.
+/// A connection, plain or over TLS.
 pub enum Link {
     Plain(TcpStream),
     Tls(Box<StreamOwned<ClientConnection, TcpStream>>),
@@ -147,7 +147,8 @@ impl Handshake for Link {
         }
     }
 
-    /// Reads what has come: TLS 1.3 sends tickets unasked, anything else is an end.
+    /// Reads what has arrived: TLS 1.3 servers send tickets unasked; anything else ends the
+    /// connection.
     fn is_stale(&mut self) -> bool {
         self.stream().set_nonblocking(true);
         let read = self.read(&mut [0]);

@@ -1,5 +1,6 @@
-//! A function that asks a server over HTTPS: `{"status":…,"bytes":…}` of what UPSTREAM_URL names.
-//! Trusted is the PEM file that UPSTREAM_CA names, or else Mozilla's list of authorities.
+//! A function that calls a server over HTTPS: it answers `{"status":…,"bytes":…}` for what
+//! UPSTREAM_URL names. It trusts the PEM file that UPSTREAM_CA names, or else Mozilla's list of
+//! authorities.
 
 #![no_main]
 #![deny(unsafe_code)]

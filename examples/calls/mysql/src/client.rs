@@ -1,5 +1,5 @@
-//! MySQL and MariaDB through mysql_async, on a runtime that runs while a handler waits for it. The
-//! connection is kept for the next events; every wait ends in time.
+//! MySQL and MariaDB client that uses mysql_async, on a runtime that runs only while a handler
+//! waits for it. Later events reuse the connection; every wait has a deadline.
 
 use firstbyte::net::{Fate, Pool, Repeat, Until};
 use firstbyte::{Context, Error, Result, blocking};
@@ -12,9 +12,9 @@ use std::time::Duration;
 use tokio::runtime::{Builder, Runtime};
 use tokio::time::timeout;
 
-/// The platform's default time-out, where an invocation does not bring its own.
+/// The platform's default time-out, for an invocation that does not state its own.
 const TIMEOUT: Duration = Duration::from_secs(3);
-/// What the answer needs after the last wait.
+/// Time that the function needs to answer after its last wait.
 const MARGIN: Duration = Duration::from_millis(100);
 
 #[derive(Serialize)]
@@ -22,17 +22,17 @@ pub struct Answer {
     value: Option<i64>,
 }
 
-/// `SELECT 1`.
+/// Runs `SELECT 1`.
 ///
 /// # Errors
-/// What went wrong; never a password.
+/// States what failed, and never contains a password.
 pub fn call(context: Context<'_>) -> Result<Answer> {
     let value =
         query(context, Repeat::Idempotent, async |conn| conn.query_first("SELECT 1").await)?;
     Ok(Answer { value })
 }
 
-/// Does `work` with a connection.
+/// Runs `work` with a connection.
 ///
 /// # Errors
 /// As [`call`].
@@ -52,24 +52,24 @@ static RUNTIME: LazyLock<io::Result<Runtime>> =
 
 static POOL: Pool<Conn, Failure> = Pool::new(connect).fate(|failure| failure.fate);
 
-/// Why there is no result, and whether the connection is still good.
+/// Why a call failed, and whether its connection is still usable.
 struct Failure {
     why: String,
     fate: Fate,
 }
 
-/// What MYSQL_URL says, read once.
+/// Parses MYSQL_URL once.
 fn target() -> Result<&'static Opts, String> {
     static TARGET: OnceLock<Result<Opts, String>> = OnceLock::new();
     let read = || {
         let url = std::env::var("MYSQL_URL").map_err(|_| "MYSQL_URL is not set")?;
-        // its own words may quote the URL
+        // The crate's error text may quote the URL.
         let opts = Opts::from_url(&url).map_err(|_| {
             "MYSQL_URL is malformed; write it as mysql://USER:PASSWORD@HOST:PORT/DATABASE, \
              percent-encoded"
         })?;
-        // On loopback the crate asks the server for its socket file and goes there instead: not to
-        // whom the URL names, and a connection more.
+        // On loopback the crate asks the server for its socket file and connects to that instead:
+        // this may be another server than the URL names, and it costs a second connection.
         Ok(OptsBuilder::from_opts(opts).prefer_socket(false).into())
     };
     TARGET.get_or_init(read).as_ref().map_err(String::clone)

@@ -1,5 +1,5 @@
-//! A function that asks MySQL or MariaDB: `{"value":1}`, which is what `SELECT 1` gives on the
-//! server that MYSQL_URL names.
+//! A function that queries MySQL or MariaDB: it answers `{"value":1}`, the result of `SELECT 1` on
+//! the server that MYSQL_URL names.
 
 #![no_main]
 #![deny(unsafe_code)]

@@ -1,5 +1,5 @@
-//! PostgreSQL through tokio-postgres, on a runtime that runs while a handler waits for it. The
-//! connection is kept for the next events; every wait ends in time.
+//! PostgreSQL client that uses tokio-postgres, on a runtime that runs only while a handler waits
+//! for it. Later events reuse the connection; every wait has a deadline.
 
 use firstbyte::net::{Fate, Pool, Repeat, Until};
 use firstbyte::{Context, Error, Result, blocking};
@@ -12,9 +12,9 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::time::timeout;
 use tokio_postgres::{Client, Config, NoTls};
 
-/// The platform's default time-out, where an invocation does not bring its own.
+/// The platform's default time-out, for an invocation that does not state its own.
 const TIMEOUT: Duration = Duration::from_secs(3);
-/// What the answer needs after the last wait.
+/// Time that the function needs to answer after its last wait.
 const MARGIN: Duration = Duration::from_millis(100);
 
 #[derive(Serialize)]
@@ -22,10 +22,10 @@ pub struct Answer {
     value: i32,
 }
 
-/// `SELECT 1`.
+/// Runs `SELECT 1`.
 ///
 /// # Errors
-/// What went wrong; never a password.
+/// States what failed, and never contains a password.
 pub fn call(context: Context<'_>) -> Result<Answer> {
     let value = query(context, Repeat::Idempotent, async |client| {
         client.query_one("SELECT 1", &[]).await?.try_get(0)
@@ -33,7 +33,7 @@ pub fn call(context: Context<'_>) -> Result<Answer> {
     Ok(Answer { value })
 }
 
-/// Does `work` with a connection.
+/// Runs `work` with a connection.
 ///
 /// # Errors
 /// As [`call`].
@@ -54,18 +54,18 @@ static RUNTIME: LazyLock<io::Result<Runtime>> =
 static POOL: Pool<Client, Failure> =
     Pool::new(connect).probe(|client| !client.is_closed()).fate(|failure| failure.fate);
 
-/// Why there is no result, and whether the connection is still good.
+/// Why a call failed, and whether its connection is still usable.
 struct Failure {
     why: String,
     fate: Fate,
 }
 
-/// What POSTGRES_URL says, read once.
+/// Parses POSTGRES_URL once.
 fn target() -> Result<&'static Config, String> {
     static TARGET: OnceLock<Result<Config, String>> = OnceLock::new();
     let read = || {
         let url = std::env::var("POSTGRES_URL").map_err(|_| "POSTGRES_URL is not set")?;
-        // its own words may quote the URL
+        // The crate's error text may quote the URL.
         url.parse().map_err(|_| {
             "POSTGRES_URL is malformed; write it as postgres://USER:PASSWORD@HOST:PORT/DATABASE, \
              percent-encoded"

@@ -1,5 +1,6 @@
-//! Redis: the `redis` crate knows the protocol, `firstbyte::net` the connection, which is begun
-//! while the first event is still on its way, kept for the next ones, and given up in time.
+//! Redis client: the `redis` crate implements the protocol, `firstbyte::net` the connection. The
+//! connection starts while the first event is still on its way, later events reuse it, and every
+//! call has a deadline.
 
 use firstbyte::net::{Early, Fate, Pool, Repeat, TcpStream, Until};
 use firstbyte::{Context, Error, Result};
@@ -10,9 +11,9 @@ use std::io::{self, Write};
 use std::sync::OnceLock;
 use std::time::Duration;
 
-/// The platform's default time-out, where an invocation does not bring its own.
+/// The platform's default time-out, for an invocation that does not state its own.
 const TIMEOUT: Duration = Duration::from_secs(3);
-/// What the answer needs after the last wait.
+/// Time that the function needs to answer after its last wait.
 const MARGIN: Duration = Duration::from_millis(100);
 
 #[derive(Serialize)]
@@ -20,7 +21,7 @@ pub struct Answer {
     value: Option<String>,
 }
 
-/// The key `greeting`.
+/// Reads the key `greeting`.
 ///
 /// # Errors
 /// As [`command`].
@@ -29,10 +30,10 @@ pub fn call(context: Context<'_>) -> Result<Answer> {
     Ok(Answer { value })
 }
 
-/// Has `command` run, and waits for its reply.
+/// Sends `command` and waits for its reply.
 ///
 /// # Errors
-/// What went wrong, and where; never a password.
+/// States what failed and where, and never contains a password.
 pub fn command<T: FromRedisValue>(
     context: Context<'_>,
     command: &Cmd,
@@ -48,7 +49,7 @@ pub fn command<T: FromRedisValue>(
     value.map_err(|error| Error::new(format!("Redis: {error}")))
 }
 
-/// To be named to `App::early`.
+/// The connection to pass to `App::early`.
 pub static EARLY: Early<TcpStream> = Early::new(begin);
 
 static POOL: Pool<Session, RedisError> = Pool::new(connect)
@@ -69,7 +70,7 @@ impl Session {
     }
 }
 
-/// What REDIS_URL says, read once: redis://[USER[:PASSWORD]@]HOST[:PORT][/DATABASE].
+/// Parses REDIS_URL once: redis://[USER[:PASSWORD]@]HOST[:PORT][/DATABASE].
 fn target() -> io::Result<&'static ConnectionInfo> {
     static TARGET: OnceLock<Result<ConnectionInfo, String>> = OnceLock::new();
     let read = || {

@@ -1,5 +1,6 @@
-//! A function that asks Redis for a key: `{"value":…}` of `greeting`, on the server that REDIS_URL
-//! names. An event `{"increment":"KEY"}` counts instead: a command that must not run twice.
+//! A function that reads a key from Redis: it answers `{"value":…}` with the value of `greeting`,
+//! from the server that REDIS_URL names. An event `{"increment":"KEY"}` increments a key instead,
+//! as an example of a command that must not run twice.
 
 #![no_main]
 #![deny(unsafe_code)]

@@ -1,5 +1,5 @@
-//! An async client, reqwest here, on a runtime of one thread that runs while a handler waits for
-//! it. Runtime and client are kept for the next events, and the client keeps its connections.
+//! An async HTTP client (reqwest) on a single-threaded runtime, which runs only while a handler
+//! waits for it. Later events reuse the runtime, the client and the client's connections.
 
 use firstbyte::{Context, Error, Result, blocking};
 use reqwest::{Client, Response};
@@ -13,11 +13,11 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 use tokio::runtime::{Builder, Runtime};
 
-/// The platform's default time-out, where an invocation does not bring its own.
+/// The platform's default time-out, for an invocation that does not state its own.
 const TIMEOUT: Duration = Duration::from_secs(3);
-/// What the answer needs after the last wait.
+/// Time that the function needs to answer after its last wait.
 const MARGIN: Duration = Duration::from_millis(100);
-/// Bytes of a body that are read.
+/// Largest body that is read, in bytes.
 const BODY_BYTES: usize = 6 * 1024 * 1024;
 
 #[derive(Serialize)]
@@ -26,10 +26,10 @@ pub struct Answer {
     bytes: usize,
 }
 
-/// What UPSTREAM_URL names: how it was answered, and with how much.
+/// Fetches what UPSTREAM_URL names; returns the reply's status and the size of its body.
 ///
 /// # Errors
-/// What went wrong, and where.
+/// States what failed and where.
 pub fn call(context: Context<'_>) -> Result<Answer> {
     static KEPT: OnceLock<Result<Kept, String>> = OnceLock::new();
     let left = context.deadline().map_or(TIMEOUT, |deadline| deadline.remaining());
@@ -58,9 +58,10 @@ impl Kept {
         let fail = |error: reqwest::Error| Error::new(in_full(&error.without_url()));
         let end = Instant::now() + left;
         let mut sent = self.send(left).await;
-        // The runtime rests between events, so that nobody has noticed yet what became of a kept
-        // connection. GET is idempotent (RFC 9110, 9.2.2): it may be sent again, once. Who asks
-        // with another method leaves this out. Where no connection came about, none was kept.
+        // The runtime does not run between events, so it may not have seen yet that the server
+        // closed a kept connection. GET is idempotent (RFC 9110, 9.2.2), so the code may send it
+        // again, once. Leave this out for other methods. If connecting failed, no kept connection
+        // was involved.
         let may_be_over = |error: &reqwest::Error| {
             error.is_request() && !error.is_connect() && !error.is_timeout()
         };
@@ -83,7 +84,7 @@ impl Kept {
     }
 }
 
-/// How TLS is spoken, and whom it trusts.
+/// TLS settings, with the trusted authorities.
 fn config() -> Result<ClientConfig, Box<dyn StdError>> {
     let mut roots = RootCertStore::empty();
     if let Ok(path) = std::env::var("UPSTREAM_CA") {
@@ -99,7 +100,7 @@ fn config() -> Result<ClientConfig, Box<dyn StdError>> {
     Ok(builder.with_root_certificates(roots).with_no_client_auth())
 }
 
-/// An error with its causes.
+/// The text of an error with its causes.
 fn in_full(mut error: &dyn StdError) -> String {
     let mut text = error.to_string();
     while let Some(cause) = error.source() {

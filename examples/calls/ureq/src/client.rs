@@ -1,5 +1,6 @@
-//! HTTPS through ureq, on connections of `firstbyte::net`: the first one is begun while the first
-//! event is still on its way, and ureq keeps them for the next ones. Every call ends in time.
+//! HTTPS client that uses ureq on connections of `firstbyte::net`. The first connection starts
+//! while the first event is still on its way, ureq keeps its connections for later events, and
+//! every call has a deadline.
 
 use crate::connector::{Begins, Resolves, connections_made, url};
 use crate::link::Url;
@@ -10,13 +11,14 @@ use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 use ureq::Agent;
 
-/// The platform's default time-out, where an invocation does not bring its own.
+/// The platform's default time-out, for an invocation that does not state its own.
 const TIMEOUT: Duration = Duration::from_secs(3);
-/// What the answer needs after the last wait.
+/// Time that the function needs to answer after its last wait.
 const MARGIN: Duration = Duration::from_millis(100);
-/// Bytes of each buffer; ureq's own are 128 KiB, as much as a first reply has for everything.
+/// Size of each buffer, in bytes. ureq's default is 128 KiB, as much as everything may take until
+/// the first reply.
 const BUFFER_BYTES: usize = 16 * 1024;
-/// Bytes of a body that are read.
+/// Largest body that is read, in bytes.
 const BODY_BYTES: u64 = 6 * 1024 * 1024;
 
 #[derive(Serialize)]
@@ -25,18 +27,18 @@ pub struct Answer {
     bytes: usize,
 }
 
-/// What UPSTREAM_URL names: how it was answered, and with how much.
+/// Fetches what UPSTREAM_URL names; returns the reply's status and the size of its body.
 ///
 /// # Errors
-/// What went wrong, and where.
+/// States what failed and where.
 pub fn call(context: Context<'_>) -> Result<Answer> {
     let url = url().map_err(|problem| Error::new(problem.to_string()))?;
     let left = context.deadline().map_or(TIMEOUT, |deadline| deadline.remaining());
     let end = Instant::now() + left.saturating_sub(MARGIN);
     let made = connections_made();
     let mut asked = ask(url, end);
-    // GET is idempotent (RFC 9110, 9.2.2): it is sent again, once, if a kept connection turns out
-    // to be over. Who asks with another method leaves this out.
+    // GET is idempotent (RFC 9110, 9.2.2): the code sends it again, once, if the server has closed
+    // the kept connection. Leave this out for other methods.
     if let Err(ureq::Error::Io(error)) = &asked
         && error.kind() != ErrorKind::TimedOut
         && connections_made() == made

@@ -1,5 +1,5 @@
-//! What ureq has its bytes carried by: a connection of link.rs, whose waits leave other requests
-//! served and whose names are looked up by `firstbyte::net`. No thread is made for either.
+//! ureq's transport: each connection is a link of link.rs, which serves other requests while it
+//! waits, and `firstbyte::net` resolves names. Neither starts a thread.
 
 use crate::link::{Link, Url};
 use firstbyte::net::{Early, Handshake, Until};
@@ -14,13 +14,13 @@ use ureq::unversioned::transport::{
     Buffers, ConnectionDetails, Connector, LazyBuffers, NextTimeout, Transport,
 };
 
-/// To be named to `App::early`.
+/// The connection to pass to `App::early`.
 pub static EARLY: Early<Link> = Early::new(|| url()?.begin());
 
-/// What UPSTREAM_URL says, read once.
+/// Parses UPSTREAM_URL once.
 ///
 /// # Errors
-/// What is wrong with it, or with UPSTREAM_CA.
+/// States what is wrong with UPSTREAM_URL or UPSTREAM_CA.
 pub fn url() -> io::Result<&'static Url> {
     static URL: OnceLock<Result<Url, String>> = OnceLock::new();
     let read = || Url::of_environment("UPSTREAM_URL", "UPSTREAM_CA");
@@ -31,13 +31,13 @@ thread_local! {
     static MADE: Cell<u32> = const { Cell::new(0) };
 }
 
-/// How many connections were made on this thread, which is a handler's own while it runs: unchanged
-/// by a request, that request went over one that was kept.
+/// Number of connections that this thread has made; a handler has the thread to itself while it
+/// runs. If a request leaves the number unchanged, it used a kept connection.
 pub fn connections_made() -> u32 {
     MADE.get()
 }
 
-/// Leaves names to the connections, which look them up themselves.
+/// A resolver that returns no address: each connection resolves its own name.
 #[derive(Debug)]
 pub struct Resolves;
 
@@ -52,7 +52,7 @@ impl Resolver for Resolves {
     }
 }
 
-/// Makes connections.
+/// A connector that makes connections.
 #[derive(Debug)]
 pub struct Begins;
 
@@ -91,9 +91,9 @@ fn until(timeout: NextTimeout) -> Until {
     timeout.not_zero().map(|left| *left).into()
 }
 
-/// A connection that ureq has for itself.
+/// A connection that belongs to ureq.
 pub struct Session {
-    /// ureq asks for `Sync`. Nobody ever waits for it.
+    /// ureq requires `Sync`. No thread ever waits for this lock.
     link: Mutex<Link>,
     buffers: LazyBuffers,
 }
