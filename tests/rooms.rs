@@ -428,6 +428,7 @@ const PACKAGES: &[Package] = &[
     Package { folder: "examples/calls/redis/src", name: "call_redis", stacks: &[CALLING] },
     Package { folder: "examples/calls/tokio/src", name: "call_tokio", stacks: &[CALLING] },
     Package { folder: "examples/calls/ureq/src", name: "call_ureq", stacks: &[CALLING_UREQ] },
+    Package { folder: "examples/cookies/src", name: "example_cookies", stacks: &[] },
     Package { folder: "tests/src", name: "outside", stacks: &[OUTSIDE] },
     Package { folder: "template/src", name: "template", stacks: &[] },
 ];

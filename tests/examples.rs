@@ -1,0 +1,5 @@
+//! The functions of examples/ that are packages of their own, over a socket, with good and bad
+//! input. Those that call out are in calls.rs.
+
+#[path = "examples/cookies.rs"]
+mod cookies;
