@@ -3,3 +3,7 @@
 
 #[path = "examples/cookies.rs"]
 mod cookies;
+#[path = "../examples/tracing/src/trace.rs"]
+mod trace;
+#[path = "examples/tracing.rs"]
+mod tracing;
