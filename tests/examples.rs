@@ -3,6 +3,8 @@
 
 #[path = "examples/cookies.rs"]
 mod cookies;
+#[path = "examples/multipart.rs"]
+mod multipart;
 #[path = "../examples/tracing/src/trace.rs"]
 mod trace;
 #[path = "examples/tracing.rs"]
