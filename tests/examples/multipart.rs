@@ -87,7 +87,8 @@ fn what_the_grammar_allows() {
         ("boundary=\"a b:c\"", "--a b:c--", json!([])),
         (
             "boundary=----=_Part_1.2",
-            "------=_Part_1.2\r\ncontent-disposition:form-data;name=a\r\n\r\n1\r\n------=_Part_1.2--",
+            "------=_Part_1.2\r\ncontent-disposition:form-data;name=a\r\n\r\n1\r\n\
+             ------=_Part_1.2--",
             json!([{ "name": "a", "value": "1" }]),
         ),
         // no content, without the empty line's own end

@@ -9,7 +9,8 @@
 //! old cookie can send it again until its time is over. What must not come again (money, a log-out
 //! that counts) belongs on a server (examples/calls/redis). The value can be read by its owner.
 //!
-//! Price: KIB
+//! Price: 50 KiB of the layer (`just image example-cookies`: 363 KiB; the same routes with a cookie
+//! that nobody reads: 313). It is cookie's: SHA-256, and `time` for the dates of cookies.
 
 #![no_main]
 #![deny(unsafe_code)]

@@ -2,14 +2,15 @@
 //! (multipart/form-data, RFC 7578). The body is in memory already, within the server's limits and
 //! its budget of bytes, so the parts are cut out of it without a copy.
 //!
-//! Try it: `cargo run --package example-multipart`, then open <http://localhost:9000> in a browser, or
-//! `curl -F note=hello -F file=@README.md localhost:9000`.
+//! Try it: `cargo run --package example-multipart`, then open <http://localhost:9000> in a browser,
+//! or `curl -F note=hello -F file=@README.md localhost:9000`.
 //!
 //! The platform takes 6 MB a request: have larger files sent to object storage by a signed address
 //! (docs/calling-out.md). form.rs is short because crates for it read a stream within an async
 //! runtime, which costs more than all of this function.
 //!
-//! Price: KIB
+//! Price: 11 KiB of the layer for form.rs (`just image example-multipart`: 330 KiB; with the digest
+//! of the whole body instead of forms: 319).
 
 #![no_main]
 #![deny(unsafe_code)]

@@ -1,14 +1,16 @@
-//! Records of `tracing` as log lines, each with the id of the trace that its request belongs to, and
-//! the trace passed on (W3C Trace Context, <https://www.w3.org/TR/trace-context/>).
+//! Records of `tracing` as log lines, each with the id of the trace that its request belongs to,
+//! and the trace passed on (W3C Trace Context, <https://www.w3.org/TR/trace-context/>).
 //!
 //! Try it: `cargo run --package example-tracing`, then `curl -i localhost:9000 -H 'traceparent:
-//! 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01'`. With `UPSTREAM=HOST:PORT` it asks that
-//! server on the way: start a second one with `FIRSTBYTE_ADDR=127.0.0.1:9001` and name it there.
+//! 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01'`. With `UPSTREAM=HOST:PORT` it asks
+//! that server on the way: start a second one with `FIRSTBYTE_ADDR=127.0.0.1:9001`.
 //!
 //! Records of other crates have the request id, and `asked` joins it to the trace. There is no
-//! subscriber: tracing-subscriber would add its own formats, which the platform's log does not need.
+//! subscriber: the library's log has its format, and the platform reads lines.
 //!
-//! Price: KIB
+//! Price: 14 KiB of the layer for the crate (`just image example-tracing`: 365 KiB; the same with
+//! `log`'s macros: 352). `log::info!("… trace_id={trace_id}")` writes the same lines; `tracing`
+//! is for functions whose other crates have it.
 
 #![no_main]
 #![deny(unsafe_code)]
