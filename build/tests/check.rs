@@ -301,6 +301,11 @@ fn judges_size_memory_compression_architecture_and_layers() {
             ("readable", RuleVerdict::Fail)
         ]
     );
+    // Every image on a distribution has some that only root reads.
+    let program = tar("app", 0o755);
+    let base = common::image(&[program, tar("etc/shadow", 0o640), tar("root/.profile", 0o600)]);
+    let found = not_passed(&report(&base, &Provider::SCF, None));
+    assert_eq!(found, [("layers", RuleVerdict::Warn), ("readable", RuleVerdict::Warn)]);
     let dynamic = fs::read("/bin/true").expect("a dynamic program");
     let image =
         common::image(&[common::Tar::default().raw("app", b'0', "", 0o755, &dynamic).bytes()]);

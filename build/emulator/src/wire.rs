@@ -486,7 +486,7 @@ mod tests {
             reply.write(method, &mut out).unwrap();
             let out = String::from_utf8(out).unwrap();
             assert!(
-                out.contains("Content-Length: 14\r\n") && out.ends_with(expected),
+                out.contains("Content-Length: 11\r\n") && out.ends_with(expected),
                 "{method}: {out}"
             );
         }

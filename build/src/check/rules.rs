@@ -350,16 +350,45 @@ fn working_dir(subject: &Subject<'_>) -> Judgement {
     )
 }
 
+/// What distributions close to all users but root, and functions do not read: passwords, root's
+/// home, the state of the package manager.
+const SYSTEM: [&str; 12] = [
+    "etc/.pwd.lock",
+    "etc/gshadow",
+    "etc/gshadow-",
+    "etc/security/opasswd",
+    "etc/shadow",
+    "etc/shadow-",
+    "etc/ssl/private",
+    "root",
+    "var/cache",
+    "var/lib/apt",
+    "var/lib/dpkg",
+    "var/log",
+];
+
 fn readable(subject: &Subject<'_>) -> Judgement {
     let closed = subject.contents.files.iter().filter(|(_, found)| match found.what {
         What::Folder => found.mode & 0o005 != 0o005,
         What::File { .. } => found.mode & 0o004 == 0,
         What::Symlink { .. } | What::Fifo => false,
     });
-    let closed: Vec<_> =
-        closed.map(|(path, found)| format!("`/{}` ({:o})", shown(path), found.mode)).collect();
+    let (of_system, closed): (Vec<_>, Vec<_>) =
+        closed.partition(|(path, _)| SYSTEM.iter().any(|system| path.starts_with(system)));
+    let closed: Vec<_> = closed
+        .into_iter()
+        .map(|(path, found)| format!("`/{}` ({:o})", shown(path), found.mode))
+        .collect();
     match closed.len() {
-        0 => pass("every file and folder, by any user"),
+        0 if of_system.is_empty() => pass("every file and folder, by any user"),
+        0 => warn(
+            format!(
+                "{} of the base system are closed to other users, `/{}` first",
+                of_system.len(),
+                shown(of_system[0].0)
+            ),
+            "nothing, if the function does not read them",
+        ),
         n => fail(
             format!("{n} are closed to other users: {}", closed[..n.min(5)].join(", ")),
             "`chmod -R a+rX` before they are copied",

@@ -81,9 +81,15 @@ impl Verdicts {
                     let link = row.link.as_deref().unwrap_or("no link");
                     let modelled = if row.modelled { ", modelled" } else { "" };
                     let day = results.host.date.split('T').next().unwrap_or_default();
+                    // First and last sentence: what was found, and what to do.
+                    let verdict =
+                        match row.verdict.split_once(". ").zip(row.verdict.rsplit_once(". ")) {
+                            Some(((first, _), (_, last))) => format!("{first}. {last}"),
+                            None => row.verdict.clone(),
+                        };
                     format!(
-                        "{} ({}; {link}{modelled}; {day}, {})",
-                        row.verdict, row.measured, results.host.cpu_model
+                        "{verdict} ({}; {link}{modelled}; {day}, {})",
+                        row.measured, results.host.cpu_model
                     )
                     .replace(['\n', '\r'], " ")
                 }
