@@ -5,6 +5,9 @@
 //! Try it: `cargo run --example server_sent_events`, then `curl -N localhost:9000/events` and, in
 //! another terminal, `curl -d 'hello' localhost:9000/say`. Each instance has events of its own:
 //! with more than one, keep them where all see them (examples/calls/redis).
+//!
+//! Price: 16 KiB of the layer (`just image server_sent_events`: 328 KiB; with all events as one
+//! text instead of a stream: 312).
 
 use firstbyte::{App, BodyWriter, Reply, Request, Result, Status, stopping};
 use std::collections::VecDeque;

@@ -370,6 +370,8 @@ const CALLING: Stack<'_> = calling(&[&["client"], &["main"]]);
 const CALLING_HTTPS: Stack<'_> = calling(&[&["http", "link"], &["client"], &["main"]]);
 const CALLING_UREQ: Stack<'_> = calling(&[&["link"], &["connector"], &["client"], &["main"]]);
 const CALLING_COS: Stack<'_> = calling(&[&["http", "link", "sign"], &["client"], &["main"]]);
+const MULTIPART: Stack<'_> = calling(&[&["form"], &["main"]]);
+const TRACING: Stack<'_> = calling(&[&["trace"], &["main"]]);
 
 /// What the tests share (ARCHITECTURE.md, "Top level"). `framing` is compiled by fuzz/ as well.
 const OUTSIDE: Stack<'_> = Stack {
@@ -428,6 +430,9 @@ const PACKAGES: &[Package] = &[
     Package { folder: "examples/calls/redis/src", name: "call_redis", stacks: &[CALLING] },
     Package { folder: "examples/calls/tokio/src", name: "call_tokio", stacks: &[CALLING] },
     Package { folder: "examples/calls/ureq/src", name: "call_ureq", stacks: &[CALLING_UREQ] },
+    Package { folder: "examples/cookies/src", name: "example_cookies", stacks: &[] },
+    Package { folder: "examples/multipart/src", name: "example_multipart", stacks: &[MULTIPART] },
+    Package { folder: "examples/tracing/src", name: "example_tracing", stacks: &[TRACING] },
     Package { folder: "tests/src", name: "outside", stacks: &[OUTSIDE] },
     Package { folder: "template/src", name: "template", stacks: &[] },
 ];

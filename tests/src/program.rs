@@ -65,6 +65,19 @@ pub fn call(name: &str) -> &'static Path {
         .unwrap_or_else(|| panic!("there is no package `{name}` in examples/calls"))
 }
 
+/// A function of examples/ that is a package of its own, by its name. All are built in one go, once
+/// a process.
+pub fn package(name: &str) -> &'static Path {
+    static PACKAGES: OnceLock<Vec<PathBuf>> = OnceLock::new();
+    PACKAGES
+        .get_or_init(|| {
+            build(&["--package", "example-*"], |built: &str| built.starts_with("example-"))
+        })
+        .iter()
+        .find(|program| program.ends_with(name))
+        .unwrap_or_else(|| panic!("there is no package `{name}` in examples/"))
+}
+
 /// A function of examples/, built as functions are.
 pub fn example(name: &str) -> PathBuf {
     build_example(name)
