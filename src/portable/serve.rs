@@ -67,7 +67,7 @@ pub(crate) fn serve<S: Service>(
     }
     let left = BACKGROUND.get().map_or(0, |background| {
         background.drain(end);
-        background.tell_left()
+        background.log_left()
     });
     let ended = server.service.stop();
     accepting.is_ok() && ended && cut == 0 && left == 0

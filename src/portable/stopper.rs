@@ -8,7 +8,7 @@ pub(super) trait Outliving: Sync {
     /// Waits until none is left, or until `end`.
     fn drain(&self, end: Instant);
     /// Logs the work that is left; returns how much there is.
-    fn tell_left(&self) -> usize;
+    fn log_left(&self) -> usize;
 }
 
 /// Set by the first background work.

@@ -239,7 +239,12 @@ impl<S: Service> Connection<S> {
             Err(End::Refuse(error)) => return Err(self.refuse(&error, Some(&head))),
         };
         #[cfg(feature = "gzip")]
-        let body = match self.inflate(&mut head, end, body) {
+        let body = match body.coded {
+            None => Ok(body), // without a look at the frame that inflating needs
+            Some(_) => self.inflate(&mut head, end, body),
+        };
+        #[cfg(feature = "gzip")]
+        let body = match body {
             Ok(body) => body,
             Err(End::Close) => return Err(Over::Close),
             Err(End::Refuse(error)) => return Err(self.refuse(&error, Some(&head))),
@@ -472,8 +477,9 @@ impl<S: Service> Connection<S> {
 
     /// Replaces a coded body by its inflated bytes. A small result stays in the budget's part of
     /// small bodies; a larger one has, or waits for, the share of the largest body, because its
-    /// size is not known before.
+    /// size is not known before. Not inlined: its frame would be part of each connection's stack.
     #[cfg(feature = "gzip")]
+    #[inline(never)]
     fn inflate(
         &mut self,
         head: &mut Head,
