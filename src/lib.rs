@@ -189,7 +189,6 @@ mod secret;
 mod spare;
 mod stopping;
 #[allow(unsafe_code)]
-#[cfg_attr(not(target_os = "linux"), path = "sys/elsewhere.rs")]
 mod sys;
 pub mod test;
 #[allow(unsafe_code)]

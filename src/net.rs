@@ -52,7 +52,6 @@ pub mod dns;
 mod early;
 mod pool;
 mod resolve;
-#[cfg_attr(not(target_os = "linux"), path = "net/socket/elsewhere.rs")]
 mod socket;
 mod stream;
 mod until;

@@ -29,7 +29,11 @@ pub(crate) fn monotonic_ns() -> u64 {
 }
 
 /// The monotonic clock that goes on while the machine sleeps.
+#[cfg(target_os = "linux")]
 pub(crate) const BOOTTIME: libc::clockid_t = libc::CLOCK_BOOTTIME;
+/// A Mac's monotonic clock does so itself.
+#[cfg(not(target_os = "linux"))]
+pub(crate) const BOOTTIME: libc::clockid_t = libc::CLOCK_MONOTONIC;
 
 /// What `clock` shows, by a plain system call, 0.1 µs: the C library asks through the vDSO, whose
 /// set-up costs a first reply three page faults.
@@ -37,7 +41,16 @@ pub(crate) fn ask(clock: libc::clockid_t) -> libc::timespec {
     let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // JUSTIFICATION: std has no clock that avoids the vDSO.
     // SAFETY: the call writes one timespec, which is there.
-    unsafe { libc::syscall(libc::SYS_clock_gettime, clock, &raw mut now) };
+    #[cfg(target_os = "linux")]
+    unsafe {
+        libc::syscall(libc::SYS_clock_gettime, clock, &raw mut now)
+    };
+    // JUSTIFICATION: std has no clock whose zero two processes share.
+    // SAFETY: the same.
+    #[cfg(not(target_os = "linux"))]
+    unsafe {
+        libc::clock_gettime(clock, &raw mut now)
+    };
     now
 }
 

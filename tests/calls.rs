@@ -56,17 +56,7 @@ impl Function {
         files: &[(&str, &str)],
         environment: &[(&str, &str)],
     ) -> Function {
-        let root = TempDir::new().expect("a folder can be made");
-        fs::copy(program::call(name), root.path().join("app")).expect("there is room");
-        fs::create_dir(root.path().join("etc")).expect("there is room");
-        for (name, text) in files {
-            fs::write(root.path().join("etc").join(name), text).expect("there is room");
-        }
-        let mut command = Command::new("unshare");
-        if !rustix::process::geteuid().is_root() {
-            command.args(["--user", "--map-root-user"]);
-        }
-        command.arg("--root").arg(root.path()).arg("/app");
+        let (root, mut command) = program::in_scratch(program::call(name), files);
         command.envs(environment.iter().copied());
         Function { server: Server::start(command), _root: Some(root) }
     }

@@ -126,8 +126,8 @@ fn a_crate_on_the_packaged_files_is_small_with_and_without_our_flags() {
     }
 }
 
-/// What of a package's sources is outside of it, or left out of it: paths of `include_str!` and its
-/// kind that are not among `packed`.
+/// Files that a package's sources include (`include_str!` and similar macros) and that the package
+/// does not contain; `packed` lists its files.
 fn not_packed(folder: &Path, packed: &[PathBuf]) -> Vec<String> {
     let mut missing = Vec::new();
     for source in packed.iter().filter(|path| path.extension().is_some_and(|it| it == "rs")) {
@@ -153,7 +153,7 @@ fn not_packed(folder: &Path, packed: &[PathBuf]) -> Vec<String> {
     missing
 }
 
-/// Published together, in this order: each finds the ones before it.
+/// The packages are published in this order, because each needs the ones before it.
 #[test]
 fn the_tools_packages_carry_everything_that_they_compile_in() {
     let packages = [
@@ -174,7 +174,7 @@ fn the_tools_packages_carry_everything_that_they_compile_in() {
             String::from_utf8(output.stdout).unwrap().lines().map(PathBuf::from).collect();
         let folder = root().join(folder);
         let missing = not_packed(&folder, &packed);
-        // What only the repository's own build compiles, by a feature that no package switches on.
+        // These files belong to the feature `projects`, which only this repository uses.
         let missing: Vec<_> = missing
             .into_iter()
             .filter(|line| {
@@ -189,7 +189,7 @@ fn the_tools_packages_carry_everything_that_they_compile_in() {
             assert!(packed.contains(&PathBuf::from(licence)), "{name}: no {licence}");
         }
     }
-    // The rule itself: the same sources without a file that one of them takes in.
+    // The check finds a missing file: here the list has one source and not what it includes.
     let folder = root().join("build");
     let sources = vec![PathBuf::from("src/commands.rs")];
     assert_eq!(not_packed(&folder, &sources), ["src/commands.rs: ../scratch.Dockerfile"]);

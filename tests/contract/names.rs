@@ -6,7 +6,6 @@ use super::upstream::{Upstream, program};
 use outside::peer::{Peer, ask, get};
 use outside::server::Server;
 use std::collections::HashMap;
-use std::fs;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::process::Command;
@@ -24,17 +23,7 @@ struct Function {
 /// The function in a root folder that has nothing but these files.
 #[track_caller]
 fn function(files: &[(&str, &str)]) -> Function {
-    let root = TempDir::new().expect("a folder can be made");
-    fs::copy(outside::program::calling(), root.path().join("app")).expect("there is room");
-    fs::create_dir(root.path().join("etc")).expect("there is room");
-    for (name, text) in files {
-        fs::write(root.path().join("etc").join(name), text).expect("there is room");
-    }
-    let mut command = Command::new("unshare");
-    if !rustix::process::geteuid().is_root() {
-        command.args(["--user", "--map-root-user"]);
-    }
-    command.arg("--root").arg(root.path()).arg("/app");
+    let (root, command) = outside::program::in_scratch(outside::program::calling(), files);
     Function { server: Server::start(command), _root: root }
 }
 

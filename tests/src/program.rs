@@ -6,10 +6,28 @@ use std::io::BufReader;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
+use tempfile::TempDir;
 
 /// The repository's root.
 pub fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests/ is a folder of the repository")
+}
+
+/// `program` in a root folder that has it and these files of /etc, and nothing else, as in an image
+/// from scratch. The folder lives as long as the first value.
+pub fn in_scratch(program: &Path, files: &[(&str, &str)]) -> (TempDir, Command) {
+    let root = TempDir::new().expect("a folder can be made");
+    fs::copy(program, root.path().join("app")).expect("there is room");
+    fs::create_dir(root.path().join("etc")).expect("there is room");
+    for (name, text) in files {
+        fs::write(root.path().join("etc").join(name), text).expect("there is room");
+    }
+    let mut command = Command::new("unshare");
+    if !rustix::process::geteuid().is_root() {
+        command.args(["--user", "--map-root-user"]);
+    }
+    command.arg("--root").arg(root.path()).arg("/app");
+    (root, command)
 }
 
 /// The target that functions are built for.

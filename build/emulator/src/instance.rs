@@ -514,14 +514,7 @@ impl Instance {
     pub fn exchange(&self, request: &Request, limit: Duration) -> Result<Reply, ExchangeError> {
         let deadline = Instant::now() + limit;
         loop {
-            let kept = self.kept_connection();
-            let was_kept = kept.is_some();
-            let stream = match kept {
-                Some(stream) => stream,
-                None => {
-                    self.connect().map_err(|error| self.exchange_error(WireError::Io(error)))?
-                }
-            };
+            let (stream, was_kept) = self.connection()?;
             let result = self.talk(&stream, request, deadline);
             if let Ok((_, true)) = result {
                 lock(&self.kept).push(stream);
@@ -563,14 +556,7 @@ impl Instance {
     ) -> Result<Handshake, ExchangeError> {
         let deadline = Instant::now() + timeout;
         loop {
-            let kept = self.kept_connection();
-            let was_kept = kept.is_some();
-            let function = match kept {
-                Some(stream) => stream,
-                None => {
-                    self.connect().map_err(|error| self.exchange_error(WireError::Io(error)))?
-                }
-            };
+            let (function, was_kept) = self.connection()?;
             let mut reader = BufReader::new(Watched {
                 stream: &function,
                 instance: self,
@@ -762,6 +748,17 @@ impl Instance {
         };
         stream.set_nodelay(true)?;
         Ok(stream)
+    }
+
+    /// A connection to the function, and whether it has carried a request before.
+    fn connection(&self) -> Result<(TcpStream, bool), ExchangeError> {
+        match self.kept_connection() {
+            Some(stream) => Ok((stream, true)),
+            None => {
+                let stream = self.connect();
+                Ok((stream.map_err(|error| self.exchange_error(WireError::Io(error)))?, false))
+            }
+        }
     }
 
     /// A kept connection whose other end is still open.

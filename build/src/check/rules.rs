@@ -350,8 +350,8 @@ fn working_dir(subject: &Subject<'_>) -> Judgement {
     )
 }
 
-/// What distributions close to all users but root, and functions do not read: passwords, root's
-/// home, the state of the package manager.
+/// Files and folders that Linux distributions make readable for root only: passwords, root's home,
+/// the state of the package manager. Functions do not read them.
 const SYSTEM: [&str; 12] = [
     "etc/.pwd.lock",
     "etc/gshadow",
@@ -383,11 +383,12 @@ fn readable(subject: &Subject<'_>) -> Judgement {
         0 if of_system.is_empty() => pass("every file and folder, by any user"),
         0 => warn(
             format!(
-                "{} of the base system are closed to other users, `/{}` first",
+                "{} files or folders of the base system are readable for root only, `/{}` for \
+                 example",
                 of_system.len(),
                 shown(of_system[0].0)
             ),
-            "nothing, if the function does not read them",
+            "leave them as they are, unless the function reads them",
         ),
         n => fail(
             format!("{n} are closed to other users: {}", closed[..n.min(5)].join(", ")),
