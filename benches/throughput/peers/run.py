@@ -134,18 +134,26 @@ def good(port, seconds):
     return sorted(latencies), lost
 
 
-def measure(program, attack, seconds):
+def listening(program):
+    """The server's process and its port, once it listens.
+
+    Its log is read to the end by a process of its own: each refused peer is a line, and a log that
+    nobody reads blocks a server.
+    """
     environment = {**os.environ, "FIRSTBYTE_ADDR": "127.0.0.1:0"}
     server = subprocess.Popen(
         [program], env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     )
-    port = None
     for line in server.stdout:
         found = re.search(rb"listening on [^ ]*:(\d+)", line)
         if found:
-            port = int(found.group(1))
-            break
-    assert port, "the server never listened"
+            subprocess.Popen(["cat"], stdin=server.stdout, stdout=subprocess.DEVNULL)
+            return server, int(found.group(1))
+    raise AssertionError("the server never listened")
+
+
+def measure(program, attack, seconds):
+    server, port = listening(program)
     work = None
     if attack:
         work = multiprocessing.Process(
@@ -170,6 +178,12 @@ def measure(program, attack, seconds):
     return numbers | {"server_cpu_s": ticks / os.sysconf("SC_CLK_TCK")}
 
 
+def cpu_model():
+    with open("/proc/cpuinfo") as lines:
+        names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.machine()
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("program")
@@ -189,6 +203,7 @@ def main():
         "program": arguments.name,
         "date": time.strftime("%Y-%m-%d"),
         "kernel": platform.release(),
+        "cpu_model": cpu_model(),
         "cores": os.cpu_count(),
         "load_before": os.getloadavg()[0],
         "seconds": arguments.seconds,

@@ -8,15 +8,13 @@ Exit code 1 if a good request is lost after the first second; 4 where there is n
 
 import argparse
 import json
-import os
-import re
 import resource
 import shutil
 import subprocess
 import sys
 import time
 
-from run import good
+from run import good, listening
 
 MODES = {
     "slow headers (-H)": ["-H", "-i", "3", "-p", "2"],
@@ -39,15 +37,7 @@ def main():
     all_lost = 0
     beside = {}
     for name, flags in MODES.items():
-        environment = {**os.environ, "FIRSTBYTE_ADDR": "127.0.0.1:0"}
-        server = subprocess.Popen(
-            [arguments.program], env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-        )
-        port = next(
-            int(found.group(1))
-            for line in server.stdout
-            if (found := re.search(rb"listening on [^ ]*:(\d+)", line))
-        )
+        server, port = listening(arguments.program)
         path = "/reply?bytes=100000" if flags[0] == "-X" else "/"
         attack = subprocess.Popen(
             ["slowhttptest", "-c", "2000", "-r", "1000", "-l", str(arguments.seconds + 2), *flags]
