@@ -44,9 +44,12 @@ impl Etc {
         Etc { contents: [resolv_conf, hosts] }
     }
 
-    /// Creates files to bind to, in the rootfs on the disk. No link leads out of it.
+    /// Creates files to bind to, in the rootfs on the disk. No link leads out of it. Instances that
+    /// start together share the rootfs: one looks and creates at a time. Without the lock, one could
+    /// remove the file that another has just created, and has perhaps bound.
     pub fn places(rootfs: &Path) -> io::Result<()> {
         let root = File::open(rootfs)?;
+        root.lock()?;
         let inside = |at: &File, path: &str, flags: OFlag| {
             let how = OpenHow::new()
                 .flags(flags | OFlag::O_CLOEXEC)
@@ -98,5 +101,43 @@ impl Etc {
         // The two binds keep the contents alive.
         umount2("/tmp", MntFlags::MNT_DETACH)?;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::{MetadataExt as _, symlink};
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    const TOGETHER: usize = 2;
+
+    /// Without the lock, one round in a hundred or so fails with "File exists", or replaces a file.
+    #[test]
+    fn instances_that_start_together_find_the_same_places() {
+        for round in 0..500 {
+            let home = tempfile::tempdir().unwrap();
+            let rootfs = home.path();
+            if round % 2 == 1 {
+                fs::create_dir(rootfs.join("etc")).unwrap();
+                symlink("../run/missing", rootfs.join("etc/resolv.conf")).unwrap();
+            }
+            let ready = AtomicUsize::new(0);
+            let inodes = || -> io::Result<Vec<u64>> {
+                ready.fetch_add(1, Ordering::SeqCst);
+                // A barrier of the standard library wakes them one after the other: too far apart.
+                while ready.load(Ordering::SeqCst) < TOGETHER {
+                    std::hint::spin_loop();
+                }
+                Etc::places(rootfs)?;
+                let inode = |name| Ok(fs::symlink_metadata(rootfs.join("etc").join(name))?.ino());
+                NAMES.into_iter().map(inode).collect()
+            };
+            let found: Vec<_> = std::thread::scope(|scope| {
+                let threads: Vec<_> = (0..TOGETHER).map(|_| scope.spawn(inodes)).collect();
+                threads.into_iter().map(|t| t.join().unwrap().unwrap()).collect()
+            });
+            assert!(found.iter().all(|one| *one == found[0]), "round {round}: {found:?}");
+        }
     }
 }
