@@ -54,7 +54,7 @@ fn a_private_image_is_measured_after_a_login() {
     let without = run(&home, &arguments, "nothing");
     let error = String::from_utf8_lossy(&without.stderr);
     assert_eq!(without.status.code(), Some(4), "{error}");
-    assert!(error.contains("no password for it was found"), "{error}");
+    assert!(error.contains("no password was found for it"), "{error}");
 
     let with = run(&home, &arguments, "login");
     assert!(with.status.success(), "{}", String::from_utf8_lossy(&with.stderr));

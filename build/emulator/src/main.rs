@@ -107,12 +107,13 @@ fn surroundings() -> Result<CommandContext, Box<dyn Error>> {
     let cargo_home = env::var_os("CARGO_HOME").map(PathBuf::from);
     let cargo_home = cargo_home.or_else(|| env::home_dir().map(|home| home.join(".cargo")));
     Ok(CommandContext {
-        here: env::current_dir()
-            .map_err(|e| format!("the current directory is gone ({e}); change to another"))?,
+        here: env::current_dir().map_err(|e| {
+            format!("the current directory does not exist ({e}); change to another")
+        })?,
         helper: env::current_exe()?,
         cargo: Cargo {
             program: env::var_os("CARGO").map_or_else(|| "cargo".into(), PathBuf::from),
-            home: cargo_home.ok_or("cargo's home is not known; set CARGO_HOME or HOME")?,
+            home: cargo_home.ok_or("cargo's home directory is unknown; set CARGO_HOME or HOME")?,
             linker: Some(env::current_exe()?),
             c_compiler: compiler::CCompiler::find(
                 env::var_os(compiler::CC_VARIABLE).as_deref(),
