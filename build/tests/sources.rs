@@ -139,7 +139,7 @@ fn refuses_damage_and_names_the_place() {
             &flip as &dyn Fn(Vec<u8>) -> Option<Vec<u8>>,
             "is damaged: its bytes have the digest",
         ),
-        (blob(manifest), &cut, "bytes, "),
+        (blob(manifest), &cut, "bytes instead of"),
         (blob(config), &flip, "is damaged"),
         (blob(config), &gone, "cannot be read"),
         (blob(layer), &flip, "has other bytes"),

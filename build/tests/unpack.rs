@@ -575,7 +575,7 @@ fn any_user_can_fill_read_only_folders() {
         std::os::unix::fs::chown(home.path(), Some(65534), Some(65534)).expect("root");
         let mut again = Command::new(&copy);
         again
-            .arg("folders_that_nobody_may_write_to")
+            .arg("any_user_can_fill_read_only_folders")
             .env("TMPDIR", home.path())
             .uid(65534)
             .gid(65534);
