@@ -312,8 +312,8 @@ impl Keys<'_, '_> {
         for (at, text) in &texts {
             if text.contains(char::is_whitespace) {
                 let what = format!(
-                    "`args` has `{text}`; the platform separates arguments at spaces, so no argument \
-                     can contain one. Put it into a variable of [environment]"
+                    "`args` has `{text}`; the platform separates arguments at spaces, so they \
+                     cannot contain one. Put it into a variable of [environment]"
                 );
                 self.0.wrong(*at, what);
             }
