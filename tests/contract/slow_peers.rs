@@ -41,7 +41,7 @@ fn begin(address: SocketAddr, begun: &str) -> Peer {
 
 /// Whether the server has ended the connection, with or without a reply. It reads what has arrived.
 fn is_over(peer: &mut Peer) -> bool {
-    peer.stream.set_nonblocking(true).expect("a socket can be told not to block");
+    peer.stream.set_nonblocking(true).expect("a socket can be non-blocking");
     let mut buffer = [0; 64 * 1024];
     loop {
         match peer.stream.read(&mut buffer) {

@@ -79,20 +79,20 @@ impl Peer {
     /// Whether the server's end of the connection has arrived; an end that is on its way does not
     /// count.
     pub fn is_closed(&mut self) -> bool {
-        self.stream.set_nonblocking(true).expect("a socket can be told not to block");
+        self.stream.set_nonblocking(true).expect("a socket can be non-blocking");
         let closed = match self.stream.peek(&mut [0]) {
             Ok(size) => size == 0,
             Err(error) => error.kind() != ErrorKind::WouldBlock,
         };
-        self.stream.set_nonblocking(false).expect("a socket can be told to block");
+        self.stream.set_nonblocking(false).expect("a socket can be blocking");
         closed
     }
 
     /// Whether bytes or the end can be read.
     pub fn has_input(&mut self) -> bool {
-        self.stream.set_nonblocking(true).expect("a socket can be told not to block");
+        self.stream.set_nonblocking(true).expect("a socket can be non-blocking");
         let here = self.stream.peek(&mut [0]).is_ok();
-        self.stream.set_nonblocking(false).expect("a socket can be told to block");
+        self.stream.set_nonblocking(false).expect("a socket can be blocking");
         here || !self.unread.is_empty()
     }
 

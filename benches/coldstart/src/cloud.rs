@@ -477,7 +477,7 @@ fn notes(asked: &Asked, cold_by: ColdBy, account: &Account) -> Vec<String> {
     }
     if account.scf.endpoint.is_loopback() {
         notes.push(format!(
-            "NO CLOUD: the platform was played on this machine, at {}",
+            "NO CLOUD: the platform was emulated on this machine, at {}",
             account.scf.endpoint
         ));
     }

@@ -63,7 +63,7 @@ pub struct Host {
     isolation: Mutex<Isolation>,
     /// What sandboxed instances may call; loopback only if none.
     network: Mutex<Option<Arc<Network>>>,
-    has_told_network: AtomicBool,
+    has_reported_network: AtomicBool,
     /// Blocked calls that were already reported.
     reported_blocked: Mutex<HashSet<String>>,
     journal: Arc<Journal>,
@@ -174,7 +174,7 @@ impl Host {
             launcher,
             isolation: Mutex::new(isolation),
             network: Mutex::new(network),
-            has_told_network: AtomicBool::new(false),
+            has_reported_network: AtomicBool::new(false),
             reported_blocked: Mutex::default(),
             journal,
             burst: Mutex::new(None),
@@ -249,7 +249,7 @@ impl Host {
     fn report_network(&self, isolation: Isolation) {
         let network = lock(&self.network).clone();
         if let Some(network) = network
-            && !self.has_told_network.swap(true, Ordering::Relaxed)
+            && !self.has_reported_network.swap(true, Ordering::Relaxed)
         {
             match isolation {
                 Isolation::Process => {
