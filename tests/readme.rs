@@ -82,7 +82,7 @@ fn broken(page: &str, justfile: &str) -> Vec<String> {
                     && !recipes.contains(recipe.as_str())
                 {
                     wrong.push(format!(
-                        "line {line}: unknown recipe `just {recipe}`; the recipes are {recipes:?}"
+                        "line {line}: `just {recipe}` is not a recipe; the recipes are {recipes:?}"
                     ));
                 }
             }
