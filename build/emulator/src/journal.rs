@@ -154,7 +154,7 @@ mod tests {
             "END RequestId:a",
             "Report RequestId:a Duration:1ms Memory:640MB MemUsage:29.73MB",
             "ERROR RequestId:b Result:{\"errorCode\":-1,\"errorMessage\":\"MemoryLimitReached: the \
-             instance took more memory than it has\",\"statusCode\":434}",
+             instance used more memory than its limit\",\"statusCode\":434}",
             "END RequestId:b",
             "Report RequestId:b Duration:1ms Memory:640MB MemUsage:29.73MB\n",
         ]

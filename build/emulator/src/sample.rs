@@ -174,7 +174,7 @@ mod tests {
         assert_eq!(default(project.path()).unwrap(), b"1");
         fs::write(project.path().join("events/again.json"), "2").unwrap();
         let several = default(project.path()).unwrap_err().to_string();
-        assert!(several.ends_with("say which: again, timer"), "{several}");
+        assert!(several.ends_with("name one of again, timer"), "{several}");
         let error = find(project.path(), "cloud").unwrap_err().to_string();
         assert!(error.contains("eventbridge.cloudaudit"), "{error}");
     }

@@ -135,7 +135,7 @@ mod tests {
         let path = folder.path().join("results.json");
         assert!(Verdicts::read(&path, "hello").provisioned.starts_with("not measured"));
         fs::write(&path, RESULTS.replace("\"schema\":1", "\"schema\":2")).unwrap();
-        assert!(Verdicts::read(&path, "hello").provisioned.contains("another version"));
+        assert!(Verdicts::read(&path, "hello").provisioned.contains("another schema"));
         assert!(Verdicts::read(folder.path(), "hello").provisioned.contains("cannot be read"));
     }
 }
