@@ -59,9 +59,10 @@ pub fn field<'a>(headers: &'a Fields, name: &str) -> Option<&'a str> {
 
 /// Whether a request asks for a WebSocket.
 pub fn is_handshake(headers: &Fields) -> bool {
-    let lists = |name, member: &str| {
-        let value = field(headers, name).unwrap_or_default();
-        value.split(',').any(|has| has.trim().eq_ignore_ascii_case(member))
+    let lists = |name: &str, member: &str| {
+        let fields = headers.iter().filter(|(field, _)| field.eq_ignore_ascii_case(name));
+        let mut members = fields.flat_map(|(_, value)| value.split(','));
+        members.any(|has| has.trim().eq_ignore_ascii_case(member))
     };
     lists("connection", "upgrade") && lists("upgrade", "websocket")
 }
