@@ -20,6 +20,9 @@ use std::time::{Duration, Instant};
 /// Events that are kept for readers that come again, and bytes of one.
 const KEPT: usize = 1000;
 const MOST_BYTES: usize = 4 * 1024;
+/// Bytes of the text that is written at once, and one event more: what many readers miss may be
+/// much, and is in memory once for each.
+const TEXT_BYTES: usize = 16 * 1024;
 /// How long a reader waits before it comes again.
 const RETRY: Duration = Duration::from_secs(2);
 /// How long a reader may take to see that the server is stopping.
@@ -94,7 +97,7 @@ fn tell(out: &mut BodyWriter<'_>, mut next: u64, heartbeat: Duration) -> io::Res
 
 /// What there is from `next` on, as the stream's text, and what comes after it; waits a moment
 /// where there is nothing. The wait is std's: others are served meanwhile.
-fn news(next: u64) -> (String, u64) {
+fn news(mut next: u64) -> (String, u64) {
     let is_old = |events: &mut Events| events.first + events.kept.len() as u64 <= next;
     let (events, _) =
         NEWS.wait_timeout_while(lock(), LOOK, is_old).unwrap_or_else(PoisonError::into_inner);
@@ -102,17 +105,22 @@ fn news(next: u64) -> (String, u64) {
     let first = events.first;
     if next < first {
         let _ = write!(text, "event: lost\ndata: {}\n\n", first - next);
+        next = first;
     }
-    let behind = usize::try_from(next.saturating_sub(first)).unwrap_or(usize::MAX);
-    for (event, number) in events.kept.iter().zip(first..).skip(behind) {
-        let _ = writeln!(text, "id: {number}");
+    let behind = usize::try_from(next - first).unwrap_or(usize::MAX);
+    for event in events.kept.iter().skip(behind) {
+        if text.len() >= TEXT_BYTES {
+            break;
+        }
+        let _ = writeln!(text, "id: {next}");
+        next += 1;
         // A line's end would be one of the event's; it has a field for each line.
         for line in event.split("\r\n").flat_map(|line| line.split(['\n', '\r'])) {
             let _ = writeln!(text, "data: {line}");
         }
         text.push('\n');
     }
-    (text, next.max(first + events.kept.len() as u64))
+    (text, next)
 }
 
 /// Proxies end a silent stream after 30 to 60 s.
