@@ -17,7 +17,8 @@ use std::time::Duration;
 /// By default no origin is allowed; methods are GET, HEAD, POST, PUT, PATCH and DELETE; the request
 /// field is `content-type`; and a browser may keep a preflight's answer for ten minutes, because
 /// each preflight is an invocation of the function. With credentials the reply always names the
-/// origin and never `*`. Where origins are listed, `vary: origin` keeps caches apart.
+/// origin and never `*`. Where origins are listed, every reply has `vary: origin`, which keeps caches
+/// apart; where any origin is allowed, every reply has `*`.
 ///
 /// # Example
 /// ```
@@ -262,16 +263,20 @@ impl Around for Cors {
         if asked.is_event() {
             return Ok(());
         }
-        if !self.is_same_for_all() {
-            reply.vary_on("origin")?;
-        }
+        // Without `vary` a cache gives pages what it got for a request without an Origin: a reply
+        // that does not vary has its fields always (Fetch, "CORS protocol and HTTP caches").
+        let origin = match self.is_same_for_all() {
+            true => Some("*".to_owned()),
+            false => {
+                reply.vary_on("origin")?;
+                asked.header("origin").and_then(|origin| self.allowed(origin))
+            }
+        };
         // A field that the handler sets itself would be a second one, which browsers refuse, or
         // would allow what these settings do not.
         reply.remove_header(ORIGIN);
         reply.remove_header(CREDENTIALS);
-        let Some(origin) = asked.header("origin").and_then(|origin| self.allowed(origin)) else {
-            return Ok(());
-        };
+        let Some(origin) = origin else { return Ok(()) };
         self.allow(origin, reply)?;
         if !self.expose.is_empty() {
             reply.set_header("access-control-expose-headers", self.expose.join(", "))?;
@@ -427,8 +432,11 @@ mod tests {
     #[test]
     fn any_origin_gets_a_star_and_no_default_age() {
         let app = app(Cors::new().any_origin().max_age(None).methods(["PUT"]));
-        let answer = test::get("/").header("origin", PAGE).send(&app);
-        assert_eq!(fields(&answer), [(ORIGIN, "*")]);
+        // The story: a cache had `/` from a request without an Origin, and no page could read it.
+        for call in [test::get("/"), test::get("/missing"), test::post("/", "")] {
+            assert_eq!(fields(&call.clone().send(&app)), [(ORIGIN, "*")], "{call:?}");
+            assert_eq!(fields(&call.header("origin", PAGE).send(&app)), [(ORIGIN, "*")]);
+        }
         let answer = preflight("/", PAGE).send(&app);
         assert_eq!(answer.header("access-control-allow-methods"), Some("PUT"));
         assert_eq!(

@@ -430,6 +430,31 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_handshake_is_known_whatever_fields_its_lists_are_in() {
+        let fields = |all: &[(&str, &str)]| -> Fields {
+            all.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+        };
+        for (all, is_one) in [
+            (&[("Connection", "Upgrade"), ("Upgrade", "websocket")][..], true),
+            (&[("connection", "keep-alive, upgrade"), ("upgrade", "WebSocket")], true),
+            (
+                &[
+                    ("Connection", "keep-alive"),
+                    ("Connection", "Upgrade"),
+                    ("Upgrade", "websocket"),
+                ],
+                true,
+            ),
+            (&[("Connection", "Upgrade"), ("Upgrade", "h2c"), ("Upgrade", "websocket")], true),
+            (&[("Connection", "close"), ("Upgrade", "websocket")], false),
+            (&[("Connection", "upgrade")], false),
+            (&[("Connection", "Upgrade"), ("Upgrade", "h2c")], false),
+        ] {
+            assert_eq!(is_handshake(&fields(all)), is_one, "{all:?}");
+        }
+    }
+
+    #[test]
     fn reads_bodies_by_length_chunks_and_end() {
         for (text, kept) in [
             ("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello", true),
