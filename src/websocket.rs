@@ -1,12 +1,11 @@
-//! WebSocket handshake: the reply that switches protocols, and which peers a function allows.
-//! `transport` has the frames and messages that follow. RFC 6455, section 4.2.
+//! WebSocket settings, and the check of a handshake: which peers a function allows, and the reply
+//! that switches protocols. `handshake` has the public door, `transport` the frames and messages that follow. RFC 6455, section 4.2.
 
 use crate::conversation::{Conversation, Settings, Upgrade};
 use crate::error::{Error, Result};
 use crate::headers::Headers;
 use crate::reply::Reply;
 use crate::request::Request;
-use crate::transport::converse_from_now_on;
 use crate::wire::{Status, Version};
 use sha1::{Digest, Sha1};
 use std::fmt;
@@ -155,15 +154,15 @@ impl WebSocket {
         self
     }
 
-    /// Checks a handshake and makes the reply that switches protocols: 101. Then `conversation`
-    /// handles the messages.
-    ///
-    /// A request that is not a handshake, or is one of a version other than 13, gets 426; the reply
-    /// states what to send. A method other than GET gets 405.
+    /// Checks a handshake and makes its reply; [`WebSocket::accept`] is its caller.
     ///
     /// # Errors
-    /// 400 for an invalid key, 403 for an origin that is not allowed.
-    pub fn accept(&self, request: &Request<'_>, conversation: impl Conversation) -> Result<Reply> {
+    /// As there.
+    pub(crate) fn answer(
+        &self,
+        request: &Request<'_>,
+        conversation: Box<dyn Conversation>,
+    ) -> Result<Reply> {
         let headers = request.headers();
         if request.method() != "GET" {
             return Ok(Reply::text("a WebSocket is opened with GET")
@@ -185,9 +184,8 @@ impl WebSocket {
             return Err(Error::peer(Status::BAD_REQUEST, error));
         };
         self.check_origin(headers)?;
-        converse_from_now_on();
         let mut reply = Reply::upgrade(Upgrade {
-            conversation: Box::new(conversation),
+            conversation,
             settings: self.settings,
             request_id: request.context().log_id().to_owned(),
             path: request.path()[..request.path().floor_char_boundary(512)].to_owned(),
