@@ -17,8 +17,8 @@ use std::time::Duration;
 /// By default no origin is allowed; methods are GET, HEAD, POST, PUT, PATCH and DELETE; the request
 /// field is `content-type`; and a browser may keep a preflight's answer for ten minutes, because
 /// each preflight is an invocation of the function. With credentials the reply always names the
-/// origin and never `*`. Where origins are listed, every reply has `vary: origin`, which keeps caches
-/// apart; where any origin is allowed, every reply has `*`.
+/// origin and never `*`. Where origins are listed, every reply has `vary: origin`, which keeps
+/// caches apart; where any origin is allowed, every reply has `*`.
 ///
 /// # Example
 /// ```

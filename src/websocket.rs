@@ -1,5 +1,6 @@
 //! WebSocket settings, and the check of a handshake: which peers a function allows, and the reply
-//! that switches protocols. `handshake` has the public door, `transport` the frames and messages that follow. RFC 6455, section 4.2.
+//! that switches protocols. `handshake` has the public door, `transport` the frames and messages
+//! that follow. RFC 6455, section 4.2.
 
 use crate::conversation::{Conversation, Settings, Upgrade};
 use crate::error::{Error, Result};
