@@ -21,6 +21,9 @@ use std::time::{Duration, Instant};
 /// Number of events that are kept for readers that reconnect, and largest size of one, in bytes.
 const KEPT: usize = 1000;
 const MOST_BYTES: usize = 4 * 1024;
+/// Bytes of text that are written at once, plus one event. Many readers may have missed much, and
+/// each has its text in memory.
+const TEXT_BYTES: usize = 16 * 1024;
 /// Time after which a reader reconnects.
 const RETRY: Duration = Duration::from_secs(2);
 /// Time within which a stream notices that the server is stopping.
@@ -95,7 +98,7 @@ fn tell(out: &mut BodyWriter<'_>, mut next: u64, heartbeat: Duration) -> io::Res
 
 /// The events from `next` on, as the stream's text, and the number after them; waits for a moment
 /// if there are none. It waits with std, and other requests are served meanwhile.
-fn news(next: u64) -> (String, u64) {
+fn news(mut next: u64) -> (String, u64) {
     let is_old = |events: &mut Events| events.first + events.kept.len() as u64 <= next;
     let (events, _) =
         NEWS.wait_timeout_while(lock(), LOOK, is_old).unwrap_or_else(PoisonError::into_inner);
@@ -103,17 +106,22 @@ fn news(next: u64) -> (String, u64) {
     let first = events.first;
     if next < first {
         let _ = write!(text, "event: lost\ndata: {}\n\n", first - next);
+        next = first;
     }
-    let behind = usize::try_from(next.saturating_sub(first)).unwrap_or(usize::MAX);
-    for (event, number) in events.kept.iter().zip(first..).skip(behind) {
-        let _ = writeln!(text, "id: {number}");
+    let behind = usize::try_from(next - first).unwrap_or(usize::MAX);
+    for event in events.kept.iter().skip(behind) {
+        if text.len() >= TEXT_BYTES {
+            break;
+        }
+        let _ = writeln!(text, "id: {next}");
+        next += 1;
         // A field ends with its line, so the event has a field for each line.
         for line in event.split("\r\n").flat_map(|line| line.split(['\n', '\r'])) {
             let _ = writeln!(text, "data: {line}");
         }
         text.push('\n');
     }
-    (text, next.max(first + events.kept.len() as u64))
+    (text, next)
 }
 
 /// Proxies end a silent stream after 30 to 60 s.

@@ -472,18 +472,24 @@ impl App {
         let answered = catch(|| records::serving(asked.context().log_id(), answer));
         let error = match answered {
             Ok(Ok(mut reply)) => {
-                if caller == Caller::Web {
-                    let line = || log::request(asked.method(), asked.path());
-                    let guard: Guard =
-                        |write| catch(write).unwrap_or_else(|panicked| Err(panicked.into_io()));
-                    reply.watch_stream(line, asked.context().log_id(), guard, log::failed);
-                }
+                Self::watch_stream(asked, caller, &mut reply);
                 return (reply, Completion::Done);
             }
             Ok(Err(error)) => error,
             Err(panicked) => panicked.into_error(),
         };
         (self.failed(asked, &error, caller), Completion::Failed)
+    }
+
+    /// From now on a failure of the reply's stream is logged. What goes to a gateway is written
+    /// whole into its event's reply, and fails there.
+    pub(crate) fn watch_stream(asked: &Asked<'_>, caller: Caller, reply: &mut Reply) {
+        if caller == Caller::Gateway {
+            return;
+        }
+        let line = || log::request(asked.method(), asked.path());
+        let guard: Guard = |write| catch(write).unwrap_or_else(|panicked| Err(panicked.into_io()));
+        reply.watch_stream(line, asked.context().log_id(), guard, log::failed);
     }
 
     /// Logs a failure and makes its reply.
@@ -558,7 +564,7 @@ impl App {
     pub(crate) fn refusal(&self, asked: &Asked<'_>, error: &Error) -> Reply {
         let mut reply = self.failed(asked, error, Caller::Web);
         if let Some(surround) = &self.surround {
-            (surround.after)(self, asked, &mut reply);
+            (surround.after)(self, asked, Caller::Web, &mut reply);
         }
         reply
     }

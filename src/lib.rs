@@ -174,6 +174,8 @@ mod deadline;
 mod error;
 mod event;
 mod handler;
+#[cfg(feature = "websocket")]
+mod handshake;
 mod headers;
 pub mod json;
 mod json_string;

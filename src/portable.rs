@@ -51,3 +51,7 @@ pub(crate) use service::{Admission, RequestHead, Service};
 pub(crate) use stop::replace_std_start_up;
 pub(crate) use waiting::wait_for;
 pub use waiting::{blocking, sleep};
+
+/// There are no WebSockets here: `connection` refuses them.
+#[cfg(feature = "websocket")]
+pub(crate) fn converse_from_now_on() {}

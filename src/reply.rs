@@ -48,8 +48,9 @@ pub(crate) enum ReplyBody {
 /// A body that is written later.
 pub(crate) struct Stream {
     pub write: WriteBody,
-    /// Set by `stream` alone, so that a function without it is linked without it.
-    watch: fn(&mut Reply, String, &str, Guard, Tell),
+    /// Set by `stream` alone, so that a function without it is linked without it. `None` once it is
+    /// watched.
+    watch: Option<fn(&mut Reply, String, &str, Guard, Tell)>,
 }
 
 /// Function that logs a failure: level, request id, the reply's status, the request, the message.
@@ -144,7 +145,7 @@ impl Reply {
     where
         F: FnOnce(&mut BodyWriter<'_>) -> io::Result<()> + Send + 'static,
     {
-        let body = ReplyBody::Stream(Stream { write: Box::new(write), watch });
+        let body = ReplyBody::Stream(Stream { write: Box::new(write), watch: Some(watch) });
         Reply { status: Status::OK, headers: SmallVec::new(), body }
             .with_header("content-type", content_type)
     }
@@ -246,7 +247,8 @@ impl Reply {
         self.headers.extend(other.headers);
     }
 
-    /// Sets what to log if the streamed body fails. Does nothing if the body is not a stream.
+    /// Sets what to log if the streamed body fails. Does nothing if the body is not a stream, or is
+    /// watched already.
     pub(crate) fn watch_stream(
         &mut self,
         request: impl FnOnce() -> String,
@@ -254,7 +256,9 @@ impl Reply {
         guard: Guard,
         tell: Tell,
     ) {
-        if let ReplyBody::Stream(Stream { watch, .. }) = self.body {
+        if let ReplyBody::Stream(Stream { watch, .. }) = &mut self.body
+            && let Some(watch) = watch.take()
+        {
             watch(self, request(), id, guard, tell);
         }
     }

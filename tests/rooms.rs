@@ -66,7 +66,7 @@ const SERVER: Layers<'_> = &[
     &["request"],
     &["asked", "event", "portable", "transport"],
     &["around", "handler", "net", "trigger", "websocket"],
-    &["access_log", "cors", "route"],
+    &["access_log", "cors", "handshake", "route"],
     &["app"],
     &["boot", "test"],
     &["lib"],

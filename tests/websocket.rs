@@ -96,6 +96,47 @@ impl Client {
     }
 }
 
+/// Fields of a handshake as clients and proxies write them, and what is none.
+#[test]
+fn a_handshake_is_read_in_every_spelling() {
+    let server = server();
+    let key = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+    let version = "Sec-WebSocket-Version: 13\r\n";
+    let usual = "Connection: Upgrade\r\nUpgrade: websocket\r\n";
+    let kept = "connection: keep-alive, Upgrade\r\nupgrade: WebSocket\r\n";
+    let several = "Connection: keep-alive\r\nConnection: upgrade\r\nUpgrade: h2c\r\n\
+                   Upgrade: websocket\r\n";
+    let (own, other) = ("Origin: https://h\r\n", "Origin: https://other.example\r\n");
+    for (line, fields, status) in [
+        ("GET /echo HTTP/1.1", [usual, version, key], 101),
+        ("GET /echo HTTP/1.1", [kept, version, key], 101),
+        ("GET /echo HTTP/1.1", [several, version, key], 101),
+        ("GET /echo HTTP/1.1", [usual, &[version, own].concat(), key], 101),
+        ("GET /echo HTTP/1.1", [usual, &[version, other].concat(), key], 403),
+        ("GET /echo HTTP/1.1", [usual, &[version, own, other].concat(), key], 403),
+        ("GET /echo HTTP/1.1", [usual, &[version, "Origin:\r\n"].concat(), key], 403),
+        ("GET /echo HTTP/1.1", [usual, version, ""], 400),
+        ("GET /echo HTTP/1.1", [usual, version, "Sec-WebSocket-Key: c2hvcnQ=\r\n"], 400),
+        ("GET /echo HTTP/1.1", [usual, version, &key.repeat(2)], 400),
+        ("GET /echo HTTP/1.1", [usual, "", key], 426),
+        ("GET /echo HTTP/1.1", [usual, "Sec-WebSocket-Version: 13, 8\r\n", key], 426),
+        ("GET /echo HTTP/1.1", [usual, &version.repeat(2), key], 426),
+        ("GET /echo HTTP/1.1", ["Upgrade: websocket\r\n", version, key], 426),
+        ("GET /echo HTTP/1.1", ["Connection: upgrade\r\n", version, key], 426),
+        ("GET /echo HTTP/1.0", [usual, version, key], 426),
+        ("HEAD /echo HTTP/1.1", [usual, version, key], 405),
+        ("POST /echo HTTP/1.1", [usual, version, key], 405),
+    ] {
+        let fields = fields.concat();
+        let mut peer = Peer::to(server.address);
+        peer.send(format!("{line}\r\nHost: h:443\r\n{fields}\r\n"));
+        let mut bytes = [0; 12];
+        peer.stream.read_exact(&mut bytes).expect("a reply");
+        let expected = format!("HTTP/1.1 {status}");
+        assert_eq!(String::from_utf8_lossy(&bytes), expected, "{line}\n{fields}");
+    }
+}
+
 #[test]
 fn messages_come_back_whole() {
     let server = server();
@@ -163,6 +204,17 @@ fn invalid_frames_end_with_their_code() {
         ([frame(0x01, b"one"), frame(0x01, b"another")].concat(), 1002),
         (frame(CLOSE, b"x"), 1002),
         (frame(CLOSE, &999u16.to_be_bytes()), 1002),
+        (frame(CLOSE, &1004u16.to_be_bytes()), 1002),
+        (frame(CLOSE, &1005u16.to_be_bytes()), 1002),
+        (frame(CLOSE, &1006u16.to_be_bytes()), 1002),
+        (frame(CLOSE, &1015u16.to_be_bytes()), 1002),
+        (frame(CLOSE, &2999u16.to_be_bytes()), 1002),
+        (frame(CLOSE, &5000u16.to_be_bytes()), 1002),
+        (frame(CLOSE, b"\x03\xe8\xff"), 1007),
+        (frame(TEXT, b"\xed\xa0\x80"), 1007),
+        (frame(TEXT, b"\xe2\x82"), 1007),
+        (b"GET / HTTP/1.1\r\n\r\n".to_vec(), 1002),
+        (vec![TEXT, 0xfe, 0, 5, 0, 0, 0, 0], 1002),
         (frame(TEXT, b"\xff\xfe"), 1007),
         ([frame(0x01, b"\xc3"), frame(0x80, b"(")].concat(), 1007),
         (frame(TEXT, &vec![b'x'; 256 * 1024 + 1]), 1009),
@@ -228,10 +280,15 @@ fn a_handlers_end_has_its_code_and_its_line() {
         assert_eq!((first, &content[..2]), (CLOSE, &u16::to_be_bytes(code)[..]));
         assert!(!String::from_utf8_lossy(&content).contains("secret"));
     }
-    eventually("the log has the causes", || {
-        let output = server.output().join("\n");
-        output.contains("a secret of the database") && output.contains("asked to")
-    });
+    for words in ["the handler failed: a secret of the database", "the handler panicked: asked to"]
+    {
+        let start = "ERROR firstbyte: GET /fails: the WebSocket ended with 1011: ";
+        eventually("a failure is one line, with its path and its cause", || {
+            let output = server.output();
+            let failures = output.iter().filter(|line| line.contains(words));
+            failures.clone().count() == 1 && failures.clone().all(|line| line.starts_with(start))
+        });
+    }
 }
 
 #[test]

@@ -4,7 +4,7 @@
 use super::budget::{SMALL_BYTES, Share};
 use super::clock;
 #[cfg(feature = "websocket")]
-use super::conversing::Conversing;
+use super::conversing::converse;
 use super::event_loop::Ready;
 use super::handling::in_handler;
 use super::home::home;
@@ -145,8 +145,11 @@ impl<S: Service> Connection<S> {
     fn converse(&mut self, upgrade: Upgrade) -> Over {
         let mut input = std::mem::take(&mut self.input);
         input.drain(..std::mem::take(&mut self.start));
-        let conversing = Conversing::new(self.server, &mut self.link, &self.seat, input);
-        if conversing.run(upgrade) { Over::Linger } else { Over::Close }
+        let shared = self.server.shared();
+        match converse() {
+            Some(run) if run(shared, &mut self.link, &self.seat, input, upgrade) => Over::Linger,
+            _ => Over::Close,
+        }
     }
 
     pub(super) fn fd(&self) -> RawFd {

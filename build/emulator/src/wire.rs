@@ -59,9 +59,10 @@ pub fn field<'a>(headers: &'a Fields, name: &str) -> Option<&'a str> {
 
 /// Whether a request asks for a WebSocket.
 pub fn is_handshake(headers: &Fields) -> bool {
-    let lists = |name, member: &str| {
-        let value = field(headers, name).unwrap_or_default();
-        value.split(',').any(|has| has.trim().eq_ignore_ascii_case(member))
+    let lists = |name: &str, member: &str| {
+        let fields = headers.iter().filter(|(field, _)| field.eq_ignore_ascii_case(name));
+        let mut members = fields.flat_map(|(_, value)| value.split(','));
+        members.any(|has| has.trim().eq_ignore_ascii_case(member))
     };
     lists("connection", "upgrade") && lists("upgrade", "websocket")
 }
@@ -428,6 +429,31 @@ fn reason(status: u16) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_handshake_is_known_whatever_fields_its_lists_are_in() {
+        let fields = |all: &[(&str, &str)]| -> Fields {
+            all.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+        };
+        for (all, is_one) in [
+            (&[("Connection", "Upgrade"), ("Upgrade", "websocket")][..], true),
+            (&[("connection", "keep-alive, upgrade"), ("upgrade", "WebSocket")], true),
+            (
+                &[
+                    ("Connection", "keep-alive"),
+                    ("Connection", "Upgrade"),
+                    ("Upgrade", "websocket"),
+                ],
+                true,
+            ),
+            (&[("Connection", "Upgrade"), ("Upgrade", "h2c"), ("Upgrade", "websocket")], true),
+            (&[("Connection", "close"), ("Upgrade", "websocket")], false),
+            (&[("Connection", "upgrade")], false),
+            (&[("Connection", "Upgrade"), ("Upgrade", "h2c")], false),
+        ] {
+            assert_eq!(is_handshake(&fields(all)), is_one, "{all:?}");
+        }
+    }
 
     #[test]
     fn reads_bodies_by_length_chunks_and_end() {
