@@ -103,7 +103,10 @@ pub struct Made {
 #[derive(Debug, thiserror::Error)]
 pub enum MadeError {
     /// There is no image.json.
-    #[error("`{path}` cannot be read: {source}; type `just image`, then `just push`")]
+    #[error(
+        "there is no image yet: `{path}` cannot be read: {source}; build it with `just image` \
+         (before a real deployment, push it with `just push`, too)"
+    )]
     NoImage {
         /// The file.
         path: PathBuf,

@@ -68,8 +68,8 @@ pub enum PlanError {
     Image(#[from] MadeError),
     /// The image that was built last belongs to another function.
     #[error(
-        "the image in `{target}` is `{reference}`, and this function is `{name}`; type `just \
-         image`, then `just push`"
+        "the image in `{target}` is `{reference}`, and this function is `{name}`; build it \
+         with `just image` (before a real deployment, push it with `just push`, too)"
     )]
     OtherImage {
         /// The path of the image.
