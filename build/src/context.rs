@@ -1,11 +1,10 @@
 //! A build context that is a folder on disk, with its .dockerignore. It reads and never writes.
 //! A link inside the context cannot make COPY read what lies outside of it: Linux sees to that by
-//! `openat2(RESOLVE_BENEATH)` (context/beneath.rs), elsewhere each step is taken by itself
-//! (context/walk.rs).
+//! `openat2(RESOLVE_BENEATH)` (context/beneath.rs), elsewhere, and where that call is missing, each
+//! step is taken by itself (context/walk.rs).
 
-#[cfg_attr(not(target_os = "linux"), path = "context/walk.rs")]
+#[cfg(target_os = "linux")]
 mod beneath;
-#[cfg(all(test, target_os = "linux"))]
 mod walk;
 
 use crate::ignore::{Ignore, IgnoreError};
@@ -18,6 +17,8 @@ use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+#[cfg(not(target_os = "linux"))]
+use walk as beneath;
 
 /// The largest file that is copied, in bytes.
 const MAX_FILE_BYTES: u64 = crate::layer::MAX_LAYER_BYTES;
