@@ -199,7 +199,7 @@ impl Containerd {
         }
         let listeners = match error {
             ProbeError::NeverListened { .. } => {
-                enclosure::first_process(name).map(failure::listeners).unwrap_or_default()
+                enclosure::first_process(name).map(listeners).unwrap_or_default()
             }
             _ => Vec::new(),
         };
