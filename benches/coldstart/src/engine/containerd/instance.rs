@@ -11,6 +11,7 @@ use crate::phase::Phase;
 use crate::probe::{self, Exchange, Gone, Probe, ProbeError};
 use crate::results::Failure;
 use bench_kit::clock;
+use microimage::listeners::listeners;
 use std::fs;
 use std::net::SocketAddrV4;
 use std::os::fd::OwnedFd;
