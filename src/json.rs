@@ -323,7 +323,6 @@ mod tests {
             ("\"\\ud800\"", "escape"),
             ("nul", "not JSON"),
             ("no JSON", "the body is not JSON: it is malformed"),
-            ("[1,2,x]", "(near byte "),
         ] {
             let error = echo(text).unwrap_err();
             assert_eq!(error.status().code(), 400);
