@@ -348,8 +348,8 @@ fn measure(
     let pulls = definition.cases.iter().any(|case| case.scenario == Scenario::Cold);
     for target in targets.iter().filter(|t| pulls && is_uncompressed(&t.image)) {
         notes.push(format!(
-            "{}: the layers in this file are not compressed (`docker save` writes them so); from a \
-             registry, which has them compressed, the pull is shorter: measure HOST/NAME:TAG",
+            "{}: its layers are not compressed (`docker save` writes them so); a registry has them \
+             compressed, and a pull from there is shorter: measure HOST/NAME:TAG",
             target.name
         ));
     }

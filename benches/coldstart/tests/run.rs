@@ -1123,7 +1123,7 @@ fn an_image_is_all_that_a_newcomer_names() {
         let markdown = std::fs::read_to_string(elsewhere.path().join("t.md")).expect("written");
         assert!(markdown.starts_with("| image | scenario | link |"), "{markdown}");
         // The story: of a file of `docker save` the pull read five times as long as it is.
-        assert!(text.contains(": the layers in this file are not compressed"), "{text}");
+        assert!(text.contains(": its layers are not compressed"), "{text}");
         // The verdicts stand under the table.
         assert!(text.contains("what the platform's advice would buy"), "{text}");
         let (code, again, _) = run(&["report"]);
