@@ -867,7 +867,7 @@ mod build_layers {
             "rootfs",
             "scf",
         ],
-        &["words", "stage", "sandbox"],
+        &["words", "stage", "sandbox", "listeners"],
         &["extras", "ignore", "image", "recipe", "sbom"],
         &["layer", "layout", "provenance"],
         &["archive", "assemble", "contents", "context", "loadable", "unpack"],

@@ -1,10 +1,10 @@
 //! Build context: a folder on disk with its .dockerignore. It reads and never writes. A link inside
 //! the context cannot make COPY read a file outside of it: on Linux by `openat2(RESOLVE_BENEATH)`
-//! (context/beneath.rs), on other systems by opening each part separately (context/walk.rs).
+//! (context/beneath.rs), on other systems, and on a
+//! kernel without that call, by opening each part separately (context/walk.rs).
 
-#[cfg_attr(not(target_os = "linux"), path = "context/walk.rs")]
+#[cfg(target_os = "linux")]
 mod beneath;
-#[cfg(all(test, target_os = "linux"))]
 mod walk;
 
 use crate::ignore::{Ignore, IgnoreError};
@@ -17,6 +17,8 @@ use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+#[cfg(not(target_os = "linux"))]
+use walk as beneath;
 
 /// The largest file that COPY copies, in bytes.
 const MAX_FILE_BYTES: u64 = crate::layer::MAX_LAYER_BYTES;

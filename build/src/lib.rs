@@ -73,6 +73,7 @@ pub mod manual;
 // Outer modules: processes. The sandbox runs an unpacked image (`check --run`, coldstart).
 pub mod cargo;
 pub mod check;
+pub mod listeners;
 pub mod load;
 #[allow(unsafe_code)]
 #[cfg_attr(not(target_os = "linux"), path = "sandbox/elsewhere.rs")]

@@ -18,6 +18,7 @@ use coldstart::run::{self, Onward, RunError, Watcher};
 use coldstart::work::Work;
 use coldstart::{baselines, compare, guidance, import, plot, report, table};
 use indicatif::{ProgressBar, ProgressStyle};
+use microimage::image::{Compression, Image};
 use microimage::manual;
 use microimage::registry::{Access, Keychain, Trust};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
@@ -344,6 +345,14 @@ fn measure(
             target.name
         ));
     }
+    let pulls = definition.cases.iter().any(|case| case.scenario == Scenario::Cold);
+    for target in targets.iter().filter(|t| pulls && is_uncompressed(&t.image)) {
+        notes.push(format!(
+            "{}: its layers are not compressed (`docker save` writes them so); a registry has them \
+             compressed, and a pull from there is shorter: measure HOST/NAME:TAG",
+            target.name
+        ));
+    }
     let mut engine = starting::start_engine(args, &targets, stop, work, &mut notes)?;
     let path = args.out.join("results.json");
     let mut bar = Bar::new(args.keep_going);
@@ -415,6 +424,14 @@ fn load_baseline(path: &Path, engine: EngineKind) -> Result<Results, String> {
         return Err(format!("`{}`: {error}", path.display()));
     }
     Ok(baseline)
+}
+
+/// Whether it has a layer that is sent as it is: of a file of `docker save`, for example.
+fn is_uncompressed(image: &Image) -> bool {
+    image.layers().iter().any(|layer| {
+        let media_type = &layer.descriptor().media_type;
+        Compression::of_media_type(media_type) == Some(Compression::None)
+    })
 }
 
 /// Whether each instance of a burst can have a copy of the image here, and half of the disk stays

@@ -116,6 +116,7 @@ fn legend() -> String {
 }
 
 fn remarks(results: &Results) -> Vec<String> {
+    let runs = || results.variants.iter().flat_map(|v| &v.runs);
     let mut lines = Vec::new();
     let overhead = &results.overhead;
     lines.extend(on_platform(results));
@@ -126,6 +127,8 @@ fn remarks(results: &Results) -> Vec<String> {
             duration(floor),
             overhead.n,
         )),
+        // `failed:` says why the run ended before it.
+        None if runs().flat_map(|run| &run.samples).all(|s| s.error.is_some()) => {}
         None => {
             lines.push("floor: not measured, no C compiler that links statically was found".into())
         }

@@ -991,6 +991,8 @@ fn a_case_that_fails_at_its_first_try_ends_the_run_with_a_flag_that_helps() {
         assert_eq!(code, Some(1), "{text}{why}");
         assert!(text.contains(flag) && text.contains("phase start"), "{fault}: {text}");
         assert!(why.contains("`--keep-going`"), "{fault}: {why}");
+        // The story: the run had ended before the floor's turn, and blamed a missing compiler.
+        assert!(!text.contains("no C compiler"), "{fault}: {text}");
         assert!(runs.len() == 1 && runs[0].samples.len() == 1, "{fault}: {runs:?}");
     }
     let Some((code, text, why, runs)) = tried("DEAF", &["--keep-going"]) else { return };
@@ -1116,6 +1118,8 @@ fn an_image_is_the_only_required_argument() {
         assert!(text.contains("\nengine,image,reference,"), "{text}");
         let markdown = std::fs::read_to_string(elsewhere.path().join("t.md")).expect("written");
         assert!(markdown.starts_with("| image | scenario | link |"), "{markdown}");
+        // Regression: with a file of `docker save` the pull read five times as long as it is.
+        assert!(text.contains(": its layers are not compressed"), "{text}");
         // The verdicts are under the table.
         assert!(text.contains("what the platform's advice would buy"), "{text}");
         let (code, again, _) = run(&["report"]);

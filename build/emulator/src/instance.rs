@@ -18,6 +18,7 @@ use crate::start_up::StartUp;
 use crate::sync::lock;
 use crate::verdict::InvocationVerdict;
 use crate::wire::{Reply, Request, WireError};
+use microimage::listeners::listeners;
 use microimage::sandbox::{self, Launcher, Network, Plan};
 use microimage::scf::PORT;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -731,6 +732,15 @@ impl Instance {
             self.host
                 .journal
                 .note("the function listens on 127.0.0.1 only; the platform needs 0.0.0.0");
+            return;
+        }
+        if self.isolation == Isolation::Process {
+            return; // its network is this machine's
+        }
+        for found in listeners(self.pid.cast_signed()) {
+            self.host.journal.note(format_args!(
+                "the function listens on {found}; the platform asks 0.0.0.0:{PORT} only"
+            ));
         }
     }
 

@@ -25,6 +25,10 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver};
 
+/// Variables that a user sets for a function and that change nothing but its output: `run` and
+/// `invoke` pass them on. All others are set by function.toml or `--env`, as on the platform.
+const LOG_VARIABLES: [&str; 3] = ["FIRSTBYTE_LOG", "FIRSTBYTE_LOG_FORMAT", "FIRSTBYTE_BOOT_TRACE"];
+
 fn main() -> ExitCode {
     if env::args_os().nth(1).is_some_and(|argument| argument == sandbox::HELPER_SUBCOMMAND) {
         // First, because the sandbox's helper must be single-threaded.
@@ -120,6 +124,10 @@ fn surroundings() -> Result<CommandContext, Box<dyn Error>> {
                 &env::split_paths(&env::var_os("PATH").unwrap_or_default()).collect::<Vec<_>>(),
             ),
         },
+        log: LOG_VARIABLES
+            .into_iter()
+            .filter_map(|name| Some((name.to_owned(), env::var(name).ok()?)))
+            .collect(),
     })
 }
 

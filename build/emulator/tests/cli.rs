@@ -259,6 +259,41 @@ fn function_toml_has_the_defaults_of_flags() {
     assert_eq!(running.terminate(), Some(0));
 }
 
+/// Regression: `FIRSTBYTE_LOG=debug firstbyte invoke` logged no more than before, without a word.
+#[test]
+fn variables_for_the_log_reach_the_function_from_the_shell() {
+    let home = home();
+    fs::write(
+        home.path().join("function.toml"),
+        "type = \"event\"\nregion = \"ap-beijing\"\nimage = \
+         \"ccr.ccs.tencentyun.com/a/b:c\"\n\n[environment]\nFIRSTBYTE_LOG = \"warn\"\n",
+    )
+    .unwrap();
+    let function = moody().display().to_string();
+    let ask = |address: &str, flags: &[&str]| {
+        let mut command = firstbyte(home.path());
+        command.args(["invoke", r#"{"do":"env"}"#, "--function", &function]).args(flags);
+        command.args(["--address", address]);
+        command.env("FIRSTBYTE_LOG", "debug").env("FIRSTBYTE_LOG_FORMAT", "json");
+        said(command.env("FIRSTBYTE_ADDR", "0.0.0.0:1").env("MINE", "1").output().unwrap())
+    };
+    let has = |said: &Said, line: &str| said.out.lines().any(|have| have == line);
+    let said = ask(&nowhere(), &[]);
+    assert!(has(&said, "FIRSTBYTE_LOG=debug"), "it wins over function.toml: {}", said.out);
+    assert!(has(&said, "FIRSTBYTE_LOG_FORMAT=json"), "{}", said.out);
+    assert!(!said.out.contains("MINE=") && !said.out.contains("0.0.0.0:1"), "{}", said.out);
+    let said = ask(&nowhere(), &["--env", "FIRSTBYTE_LOG=info"]);
+    assert!(has(&said, "FIRSTBYTE_LOG=info"), "a flag wins: {}", said.out);
+
+    let running = Running::start(&home, &[&function]);
+    let said = ask(&running.address, &[]);
+    assert!(has(&said, "FIRSTBYTE_LOG=warn"), "{}", said.out);
+    let note = " does not get FIRSTBYTE_LOG, FIRSTBYTE_LOG_FORMAT: set it where ";
+    assert!(said.beside.contains(note), "{}", said.beside);
+    assert_eq!(running.terminate(), Some(0));
+    assert_nothing_left(&home);
+}
+
 /// Regression: if no function ran, `{}` went to a Web function's /event-invoke and counted as a
 /// success.
 #[test]

@@ -679,7 +679,18 @@ fn without_an_image_the_error_states_how_to_make_one() {
     let folder = project(SMALL);
     fs::remove_dir_all(folder.path().join("target")).unwrap();
     let error = read(&folder).unwrap_err().to_string();
-    assert!(error.contains("just image"), "{error}");
+    // The story: of a dry run it asked for a push, which nobody can do before the image is there.
+    let (build, push) = (error.find("`just image`"), error.find("`just push`"));
+    assert!(build.is_some() && build < push && error.contains("no image yet"), "{error}");
+}
+
+/// `ap-guangzou` went to the platform without a word.
+#[test]
+fn a_region_that_is_not_known_is_named_with_a_known_one() {
+    let note = "`ap-guangzou`, which is not known here; did you mean `ap-guangzhou`?";
+    let mistyped = SMALL.replace("ap-guangzhou", "ap-guangzou");
+    assert!(read(&project(&mistyped)).unwrap().summary().contains(note));
+    assert!(!read(&project(SMALL)).unwrap().summary().contains("not known here"));
 }
 
 #[test]

@@ -6,6 +6,7 @@ use super::finding::{Finding, RuleVerdict};
 use super::provider::{PortSource, Provider};
 use crate::entry::LayerLimits;
 use crate::image::Image;
+use crate::listeners::listeners;
 use crate::sandbox::{self, Instance, Launcher, Network, Plan};
 use crate::scf::{self, header};
 use crate::unpack::{self, UnpackError, unpack_image};
@@ -334,8 +335,12 @@ fn wait_listening(
             return Err("its resident memory exceeds the limit".into());
         }
         if started.elapsed() > limit {
+            let elsewhere: String = listeners(instance.pid())
+                .into_iter()
+                .map(|found| format!("; it listens on {found} instead"))
+                .collect();
             return Err(format!(
-                "nothing listens on port {} after {} s",
+                "nothing listens on port {} after {} s{elsewhere}",
                 asked.port(),
                 limit.as_secs()
             ));

@@ -1,5 +1,6 @@
 //! Opening a path below a folder with one call: Linux's `openat2(RESOLVE_BENEATH)`.
 
+use super::walk;
 use rustix::fs::{Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 use std::os::fd::OwnedFd;
@@ -13,5 +14,9 @@ pub(super) const FOLDER: OFlags = OFlags::PATH.union(OFlags::DIRECTORY);
 /// `XDEV` for a path that leads out; otherwise the system's error.
 pub(super) fn open(root: &OwnedFd, path: &str, flags: OFlags) -> Result<OwnedFd, Errno> {
     let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
-    rustix::fs::openat2(root, path, flags, Mode::empty(), resolve)
+    match rustix::fs::openat2(root, path, flags, Mode::empty(), resolve) {
+        // Linux before 5.6, a container's filter, or an emulator (qemu-user 7.2).
+        Err(Errno::NOSYS) => walk::open(root, path, flags),
+        opened => opened,
+    }
 }

@@ -13,8 +13,8 @@ use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sched::{CloneFlags, CpuSet, sched_setaffinity, setns, unshare};
 use nix::sys::resource::{Resource, setrlimit};
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
-use nix::sys::statvfs::{FsFlags, fstatvfs};
 use nix::unistd::{Gid, Pid, Uid};
+use rustix::fs::{StatVfsMountFlags, statvfs};
 use std::ffi::CString;
 use std::fs;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
@@ -276,13 +276,14 @@ fn bind_mapped(rootfs: &Path, user_namespace: &OwnedFd) -> nix::Result<()> {
 /// Flags of the mount that holds the rootfs: an ordinary user may add flags but not remove any.
 fn locked_flags() -> MsFlags {
     let mut flags = MsFlags::MS_NOSUID;
-    let found = fs::File::open("/").ok().and_then(|root| fstatvfs(&root).ok()).map(|s| s.flags());
+    // rustix's, because nix has no RELATIME where the C library is musl.
+    let found = statvfs("/").ok().map(|root| root.f_flag);
     for (is, then) in [
-        (FsFlags::ST_NODEV, MsFlags::MS_NODEV),
-        (FsFlags::ST_NOEXEC, MsFlags::MS_NOEXEC),
-        (FsFlags::ST_NOATIME, MsFlags::MS_NOATIME),
-        (FsFlags::ST_NODIRATIME, MsFlags::MS_NODIRATIME),
-        (FsFlags::ST_RELATIME, MsFlags::MS_RELATIME),
+        (StatVfsMountFlags::NODEV, MsFlags::MS_NODEV),
+        (StatVfsMountFlags::NOEXEC, MsFlags::MS_NOEXEC),
+        (StatVfsMountFlags::NOATIME, MsFlags::MS_NOATIME),
+        (StatVfsMountFlags::NODIRATIME, MsFlags::MS_NODIRATIME),
+        (StatVfsMountFlags::RELATIME, MsFlags::MS_RELATIME),
     ] {
         if found.is_some_and(|found| found.contains(is)) {
             flags |= then;

@@ -18,6 +18,8 @@ pub struct CommandContext {
     pub helper: PathBuf,
     /// Cargo.
     pub cargo: Cargo,
+    /// Variables of this shell that instances get: how much the function logs, and in which form.
+    pub log: Vec<(String, String)>,
 }
 
 /// The source of the program: an image, or the package or file that `function` names.
@@ -32,8 +34,8 @@ pub fn source(
     }
 }
 
-/// The configuration: the defaults, then function.toml, then the flags. `otherwise` is the type of
-/// a function if neither the file nor a flag sets it.
+/// The configuration: the defaults, then function.toml, then this shell's variables for the log,
+/// then the flags. `otherwise` is the type of a function if neither sets it.
 pub fn config(
     source: &Source,
     arguments: &PlatformArguments,
@@ -57,8 +59,10 @@ pub fn config(
     config.websocket_idle = arguments.websocket_idle.or(config.websocket_idle);
     config.timeout = arguments.timeout.unwrap_or(config.timeout);
     config.init_timeout = arguments.init_timeout.unwrap_or(config.init_timeout);
-    config.environment.retain(|(name, _)| !arguments.env.iter().any(|(other, _)| other == name));
-    config.environment.extend(arguments.env.iter().cloned());
+    for variables in [&around.log, &arguments.env] {
+        config.environment.retain(|(name, _)| !variables.iter().any(|(other, _)| other == name));
+        config.environment.extend(variables.iter().cloned());
+    }
     config.role |= arguments.role;
     Ok(config)
 }

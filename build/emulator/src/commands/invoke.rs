@@ -55,6 +55,15 @@ pub fn invoke(
                     arguments.address
                 ));
             }
+            let variables = around.log.iter().chain(&arguments.platform.env);
+            let names: Vec<&str> = variables.map(|(name, _)| name.as_str()).collect();
+            if !names.is_empty() {
+                journal.note(format_args!(
+                    "what runs at {} does not get {}: set it where `firstbyte run` is started",
+                    arguments.address,
+                    names.join(", ")
+                ));
+            }
             ask(stream, arguments, request, REPLY_LIMIT)
         }
         Err(_) if arguments.later => Err(format!(

@@ -25,6 +25,7 @@ fn main() {
         "silent" => thread::sleep(Duration::from_secs(60)),
         "eat" => eat(argument),
         "local" => address = "127.0.0.1:9000".into(),
+        "elsewhere" => address = "0.0.0.0:8080".into(),
         "late" => thread::sleep(Duration::from_millis(argument.parse().unwrap())),
         _ => {}
     }

@@ -102,8 +102,11 @@ pub struct Made {
 /// Why there is no image.
 #[derive(Debug, thiserror::Error)]
 pub enum MadeError {
-    /// image.json does not exist.
-    #[error("`{path}` cannot be read: {source}; type `just image`, then `just push`")]
+    /// There is no image.json.
+    #[error(
+        "there is no image yet: `{path}` cannot be read: {source}; build it with `just image` \
+         (before a real deployment, push it with `just push`, too)"
+    )]
     NoImage {
         /// The file.
         path: PathBuf,

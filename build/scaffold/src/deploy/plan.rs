@@ -4,7 +4,7 @@
 use crate::deploy::function::Function;
 use crate::deploy::image::{Digest, ImageName, Made, MadeError};
 use crate::deploy::reader::Mistakes;
-use crate::deploy::registry::{Registry, RegistryError};
+use crate::deploy::registry::{self, Registry, RegistryError};
 use crate::deploy::request::Requests;
 use crate::deploy::verdict::Verdicts;
 use std::fs;
@@ -68,8 +68,8 @@ pub enum PlanError {
     Image(#[from] MadeError),
     /// The image that was built last belongs to another function.
     #[error(
-        "the image in `{target}` is `{reference}`, but this function is `{name}`; type `just \
-         image`, then `just push`"
+        "the image in `{target}` is `{reference}`, but this function is `{name}`; build it \
+         with `just image` (before a real deployment, push it with `just push`, too)"
     )]
     OtherImage {
         /// The path of the image.
@@ -143,8 +143,18 @@ impl Deployment {
         let Function { web, region, memory_mb, timeout_s, acceleration, provisioned, .. } =
             &self.function;
         let kind = if *web { "Web" } else { "event" };
-        let note =
-            self.check().err().map(|note| format!("note          {note}\n")).unwrap_or_default();
+        let doubt = registry::unknown_region(region).map(|known| {
+            format!(
+                "`region` in function.toml is `{region}`, which is not known here; did you mean \
+                 `{known}`?"
+            )
+        });
+        let placeholder = self.check().err().map(|error| error.to_string());
+        let note: String = [doubt, placeholder]
+            .into_iter()
+            .flatten()
+            .map(|note| format!("note          {note}\n"))
+            .collect();
         let on = if *acceleration { "on " } else { "off" };
         format!(
             "function      {}, {kind}, {region}, {memory_mb} MB, {timeout_s} s\nimage         \

@@ -23,6 +23,9 @@ const REGIONAL: [(&str, &str); 16] = [
     ("useccr.ccs.tencentyun.com", "na-ashburn"),
     ("uswccr.ccs.tencentyun.com", "na-siliconvalley"),
 ];
+/// Regions of the mainland, for suggestions only: a missing one is refused nowhere.
+const MAINLAND_REGIONS: [&str; 6] =
+    ["ap-beijing", "ap-chengdu", "ap-chongqing", "ap-guangzhou", "ap-nanjing", "ap-shanghai"];
 /// The personal registry of every other region.
 pub const MAINLAND: &str = "ccr.ccs.tencentyun.com";
 /// Suffix of personal registries, including those of regions that the table does not have yet.
@@ -133,6 +136,17 @@ impl Registry {
     }
 }
 
+/// The known region that is most like `region`, if that is not one itself. The cloud gets new
+/// regions, so an unknown one is a reason for a remark and not for a refusal.
+pub fn unknown_region(region: &str) -> Option<&'static str> {
+    let known = || REGIONAL.iter().map(|(_, region)| *region).chain(MAINLAND_REGIONS);
+    if known().any(|known| known == region) {
+        return None;
+    }
+    let close = |known: &&str| strsim::jaro_winkler(known, region);
+    known().max_by(|a, b| close(a).total_cmp(&close(b)))
+}
+
 /// The personal registry of a region.
 fn personal(region: &str) -> &'static str {
     REGIONAL.iter().find(|(_, place)| *place == region).map_or(MAINLAND, |(host, _)| host)
@@ -141,6 +155,20 @@ fn personal(region: &str) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_mistyped_region_has_a_known_one_beside_it() {
+        assert_eq!(unknown_region("ap-guangzhou"), None);
+        assert_eq!(unknown_region("ap-hongkong"), None);
+        for (typed, meant) in [
+            ("ap-guangzou", "ap-guangzhou"),
+            ("cn-beijing", "ap-beijing"),
+            ("AP-Shanghai", "ap-shanghai"),
+            ("ap-singapur", "ap-singapore"),
+        ] {
+            assert_eq!(unknown_region(typed), Some(meant), "{typed}");
+        }
+    }
 
     #[test]
     fn tencents_own_registries_of_the_functions_region_are_accepted() {

@@ -11,6 +11,7 @@ use crate::phase::Phase;
 use crate::probe::{self, Exchange, Gone, Probe, ProbeError};
 use crate::results::Failure;
 use bench_kit::clock;
+use microimage::listeners::listeners;
 use std::fs;
 use std::net::SocketAddrV4;
 use std::os::fd::OwnedFd;
@@ -199,7 +200,7 @@ impl Containerd {
         }
         let listeners = match error {
             ProbeError::NeverListened { .. } => {
-                enclosure::first_process(name).map(failure::listeners).unwrap_or_default()
+                enclosure::first_process(name).map(listeners).unwrap_or_default()
             }
             _ => Vec::new(),
         };

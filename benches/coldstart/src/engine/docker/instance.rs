@@ -16,6 +16,7 @@ use bollard::models::{
 };
 use bollard::query_parameters as query;
 use futures_util::StreamExt;
+use microimage::listeners::listeners;
 use microimage::sandbox;
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
 use std::net::{Ipv4Addr, SocketAddrV4};
@@ -275,7 +276,7 @@ impl Docker {
         let container = self.inspect(name).ok();
         let found = match (error, &container) {
             (ProbeError::NeverListened { .. }, Some(container)) => {
-                self.first_process(container).map(failure::listeners).unwrap_or_default()
+                self.first_process(container).map(listeners).unwrap_or_default()
             }
             _ => Vec::new(),
         };

@@ -15,6 +15,7 @@ use crate::work;
 use bench_kit::clock;
 use microimage::entry;
 use microimage::image::Image;
+use microimage::listeners::listeners;
 use microimage::sandbox::{self, Plan};
 use microimage::unpack;
 use std::fs;
@@ -304,7 +305,7 @@ impl FailedStart {
             instance.wait_end(BREAKS_OFF);
         }
         let listeners = match error {
-            ProbeError::NeverListened { .. } => failure::listeners(instance.pid()),
+            ProbeError::NeverListened { .. } => listeners(instance.pid()),
             _ => Vec::new(),
         };
         Self { error, printed: instance.output_tail(), listeners }
