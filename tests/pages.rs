@@ -215,8 +215,9 @@ fn a_wide_line_and_a_missing_file_are_found() {
 
     let tree = ["src/", "src/app.rs", "template/src/main.rs", "docs/README.md"];
     let tree: BTreeSet<String> = tree.map(str::to_owned).into();
-    let page = "`src/app.rs`, src/main.rs and [x](docs/README.md).\nNot src/gone.rs: https://a/src/b, \
-                tests/NAME.rs, src/*.rs\n```text\nsrc/output.rs\n```\nsrc/, docs/none\n";
+    let page = "`src/app.rs`, src/main.rs and [x](docs/README.md).\nNot src/gone.rs: \
+                https://a/src/b, tests/NAME.rs, src/*.rs\n```text\nsrc/output.rs\n```\n\
+                src/, docs/none\n";
     let found = missing(&tree, page);
     assert_eq!(
         found,
