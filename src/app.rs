@@ -306,9 +306,9 @@ impl App {
     /// the exit code 1.
     ///
     /// It has at least the last quarter of [`Limits::drain_timeout`] (2.5 s by default). It has
-    /// that also if a request holds the main thread: then it runs on another thread. The process
+    /// It has at least the last quarter of [`Limits::drain_timeout`] (2.5 s by default). This holds
+    /// even if a request blocks the main thread: `work` then runs on another thread. The process
     /// ends when the time-out is over.
-    ///
     /// # Cold start
     /// A platform may end an instance without a signal (SCF documents none). So use this for work
     /// that is useful and not required, such as sending buffers or closing connections in order.
@@ -349,7 +349,7 @@ impl App {
     }
 
     /// Sets the number of event loops, each served by a thread of its own; the default is 1.
-    /// Handlers that wait have further threads ([`Limits::threads`]). The platform gives an
+    /// Handlers that wait use additional threads ([`Limits::threads`]). The platform gives an
     /// instance one request at a time unless it is configured otherwise, and a whole core only from
     /// 1,280 MB on.
     pub fn workers(mut self, workers: usize) -> App {
@@ -368,8 +368,8 @@ impl App {
         }
     }
 
-    /// What a request is to this App, if it is more than an ordinary Web request. For an event of
-    /// SCF it takes one comparison.
+    /// Classifies a request as an event or a hook; `None` for an ordinary Web request. For an event
+    /// of SCF this takes one comparison.
     fn role(&self, request: &Request<'_>) -> Option<Role> {
         let takes_events = self.event.is_some() || self.bridge.is_some();
         if takes_events && request.method() == "POST" && request.path() == Self::EVENT_PATH {
@@ -460,7 +460,7 @@ impl App {
         Error::peer(Status::NOT_FOUND, "this function has no handler for this path")
     }
 
-    /// Makes a reply of the outcome of `answer`: a reply, an error or a panic.
+    /// Turns the outcome of `answer` into a reply: a reply, an error or a panic.
     pub(crate) fn reply(
         &self,
         asked: &Asked<'_>,
@@ -522,8 +522,8 @@ impl App {
         }
     }
 
-    /// Refuses a body that is encoded in any way: of a bridged event, whose share of the memory
-    /// does not cover what it would become.
+    /// Refuses every encoded body of a bridged event: the event's share of the memory budget does
+    /// not cover the decoded size.
     ///
     /// # Errors
     /// 415 if the fields say that the body is encoded.
@@ -535,10 +535,10 @@ impl App {
         }
     }
 
-    /// Decides on a body by the fields before it.
+    /// Decides from the header fields how a body is read.
     ///
     /// # Errors
-    /// 415 if it is encoded in a way that nobody here reads.
+    /// 415 for a content coding that neither the server nor the handler decodes.
     pub(crate) fn admission(&self, headers: Headers<'_>, is_empty: bool) -> Result<Admission> {
         let coding = if is_empty { Coding::Identity } else { self.check_coding(headers)? };
         match coding {
@@ -563,7 +563,7 @@ impl App {
         reply
     }
 
-    /// Answers one request without a server, whatever happens.
+    /// Answers one request without a server. An error or a panic becomes a reply.
     pub(crate) fn respond(&self, request: Request<'_>) -> Reply {
         let role = self.role(&request);
         let asked = Asked::of(&request).as_event(role.is_some());
@@ -573,7 +573,7 @@ impl App {
             Some(surround) => (surround.answer)(self, role, request, &asked),
         };
         if reply.status().code() >= 400 {
-            outcome = Completion::Failed; // a handler may say so without an error
+            outcome = Completion::Failed; // a handler can choose such a status without an error
         }
         match role {
             None | Some(Role::Event(Platform::Scf)) => reply,

@@ -50,8 +50,8 @@ pub fn parse<'a, T: Deserialize<'a>>(body: Body<'a>) -> Result<T> {
     value
 }
 
-/// A parsed document with everything that was sent: order, duplicate keys and all. Its strings
-/// point into the body.
+/// A parsed document. It keeps everything that was sent, including order and duplicate keys. Its
+/// strings point into the body.
 ///
 /// Serialising it writes the same value again without building a tree, which suits a function that
 /// passes events on.
@@ -179,8 +179,8 @@ static SETTLED: AtomicBool = AtomicBool::new(false);
 /// Size of a first document from which on detecting the features pays off, in bytes.
 const MOST_FIRST_BYTES: usize = 16 * 1024;
 
-/// From now on documents are parsed with the instructions that this processor has. Called once the
-/// first reply is out: detecting them costs more than reading a small document.
+/// Makes later parses use the instructions that this processor has. Called once the first reply is
+/// out, because detecting them costs more than reading a small document.
 pub(crate) fn settle() {
     #[cfg(target_arch = "x86_64")]
     let _ = std::arch::is_x86_feature_detected!("avx2");

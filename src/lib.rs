@@ -233,7 +233,7 @@ struct Readme;
 #[doc = include_str!("../docs/migrating.md")]
 struct Migrating;
 
-/// The same for the page from Python.
+/// Runs the code blocks of docs/migrating-from-python.md.
 #[cfg(doctest)]
 #[doc = include_str!("../docs/migrating-from-python.md")]
 struct MigratingFromPython;

@@ -41,7 +41,7 @@ pub(crate) fn read_format(variable: impl Fn(&str) -> Option<String>) -> Result<(
     Ok(())
 }
 
-/// From now on failures of this level and above are logged.
+/// Sets the lowest level of a failure that is logged.
 pub(crate) fn set_failure_level(level: LevelFilter) {
     FAILURES.store(level as usize, Ordering::Relaxed);
 }

@@ -18,7 +18,7 @@ mod limits;
 mod once;
 #[path = "portable/outgoing.rs"]
 mod outgoing;
-#[allow(dead_code)] // what only `transport` asks of it
+#[allow(dead_code)] // only `transport` uses it
 #[path = "transport/panics.rs"]
 mod panics;
 #[path = "transport/records.rs"]
@@ -35,7 +35,7 @@ mod stop;
 mod stopper;
 #[path = "portable/threads.rs"]
 mod threads;
-#[allow(dead_code)] // what only `transport` asks of it
+#[allow(dead_code)] // only `transport` uses it
 #[path = "transport/timeline.rs"]
 pub(crate) mod timeline;
 #[path = "portable/waiting.rs"]

@@ -133,8 +133,8 @@ impl Reply {
         Reply { status, headers: SmallVec::new(), body }.with_header("location", location)
     }
 
-    /// Streamed body of unknown length. `write` is called once, with the same freedom as a handler,
-    /// and each of its writes waits until the peer takes it (backpressure). If it fails half-way,
+    /// Streamed body of unknown length. `write` is called once and may block, as a handler may.
+    /// Each of its writes waits until the peer takes it (backpressure). If it fails half-way,
     /// the connection is cut, so that the peer sees a truncated body and not a complete one (RFC
     /// 9112, section 8).
     ///
@@ -363,7 +363,7 @@ impl Reply {
     }
 }
 
-/// Logs it if the reply's stream fails.
+/// Logs a failure of the reply's stream.
 fn watch(reply: &mut Reply, request: String, id: &str, guard: Guard, tell: Tell) {
     let (status, id) = (reply.status(), id.to_owned());
     reply.wrap_stream(move |write, out| {
@@ -387,7 +387,7 @@ fn watch(reply: &mut Reply, request: String, id: &str, guard: Guard, tell: Tell)
 pub(crate) struct Written {
     /// Number of content bytes that were sent.
     pub bytes: u64,
-    /// Whether the reader was at fault: gone, or too slow.
+    /// Whether the reader caused the failure: it closed the connection or was too slow.
     pub reader_failed: bool,
 }
 
@@ -467,8 +467,8 @@ pub struct BodyWriter<'a> {
     sink: &'a mut dyn Sink,
 }
 
-/// What a body is written to. It replaces `io::Write`, half a dozen of whose methods would be in
-/// every function and are never called.
+/// Destination of a body. It replaces `io::Write`, which would link half a dozen unused methods
+/// into every function.
 pub(crate) trait Sink {
     /// As `io::Write::write`.
     fn put(&mut self, bytes: &[u8]) -> io::Result<usize>;

@@ -1,4 +1,4 @@
-//! docs/CONTRACTS.md, "WebSocket", over a real socket: raw frames, and clients that are not ours.
+//! Tests of docs/CONTRACTS.md, "WebSocket", over a real socket, with raw frames.
 
 use outside::cgroup::MemoryGroup;
 use outside::peer::Peer;
@@ -107,7 +107,7 @@ fn messages_come_back_whole() {
         client.0.send(frame(BINARY, &content));
         assert_eq!(client.receive(), (BINARY, content));
     }
-    // In pieces, with a ping between two of them, cut within a character and byte by byte.
+    // In pieces, with a ping between two of them, split within a character, and byte by byte.
     let word = "w\u{f6}rter".as_bytes();
     let pieces = [
         frame(0x01, &word[..2]),
@@ -128,7 +128,7 @@ fn messages_come_back_whole() {
 }
 
 #[test]
-fn frames_that_come_with_the_handshake_are_read() {
+fn frames_that_arrive_with_the_handshake_are_read() {
     let server = server();
     let mut peer = Peer::to(server.address);
     let mut bytes = format!("GET /echo HTTP/1.1\r\n{HANDSHAKE}\r\n").into_bytes();
@@ -143,7 +143,7 @@ fn frames_that_come_with_the_handshake_are_read() {
 }
 
 #[test]
-fn what_is_no_websocket_ends_with_its_code() {
+fn invalid_frames_end_with_their_code() {
     let server = server();
     let unmasked = vec![TEXT, 2, b'h', b'i'];
     let mut reserved = frame(TEXT, b"hi");
@@ -166,7 +166,7 @@ fn what_is_no_websocket_ends_with_its_code() {
         (frame(TEXT, b"\xff\xfe"), 1007),
         ([frame(0x01, b"\xc3"), frame(0x80, b"(")].concat(), 1007),
         (frame(TEXT, &vec![b'x'; 256 * 1024 + 1]), 1009),
-        // a length is enough
+        // the length alone is sufficient
         (vec![BINARY, 0xff, 0x7f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0], 1009),
         ([frame(0x02, &[0; 200_000]), frame(0x80, &[0; 100_000])].concat(), 1009),
         (frame(PING, b"").repeat(51), 1008),
@@ -189,7 +189,7 @@ fn what_is_no_websocket_ends_with_its_code() {
     client.assert_closes_with(1003);
 }
 
-/// The peer goes in the middle of a frame, wherever that is: nobody else notices.
+/// The peer disconnects in the middle of a frame, at any place: other peers are not affected.
 #[test]
 fn every_prefix_of_a_frame_is_survived() {
     let mut server = server();
@@ -211,7 +211,7 @@ fn every_prefix_of_a_frame_is_survived() {
     let mut client = Client::open(&server, "/echo");
     client.0.send(frame(TEXT, b"here"));
     assert_eq!(client.receive(), (TEXT, b"here".to_vec()));
-    eventually("each that broke off is one line", || {
+    eventually("each broken connection is one line", || {
         let lines = server.output();
         let ended = lines.iter().filter(|line| line.contains("the WebSocket ended with 1006"));
         ended.count() >= whole.len()
@@ -235,14 +235,14 @@ fn a_handlers_end_has_its_code_and_its_line() {
 }
 
 #[test]
-fn time_ends_the_silent_and_the_slow() {
+fn silent_and_slow_connections_end_by_time() {
     let server = server();
     let mut silent = Client::open(&server, "/short");
     silent.assert_closes_with(1000);
     let mut slow = Client::open(&server, "/echo");
     slow.0.send(&frame(TEXT, b"not all of it")[..5]);
     slow.assert_closes_with(1008);
-    // One that answers pings lives, one that does not is cut.
+    // A peer that answers pings is kept, one that does not is closed.
     let mut pinged = Client::open(&server, "/pings");
     for _ in 0..3 {
         assert_eq!(pinged.receive().0, PING);
@@ -253,7 +253,7 @@ fn time_ends_the_silent_and_the_slow() {
 }
 
 #[test]
-fn everybody_hears_everything() {
+fn every_message_reaches_all_guests() {
     let server = server();
     let mut guests: Vec<_> = (0..5).map(|_| Client::open(&server, "/chat")).collect();
     for guest in &mut guests {
@@ -264,7 +264,7 @@ fn everybody_hears_everything() {
         assert_eq!(guest.receive(), (TEXT, b"hello".to_vec()));
     }
     drop(guests.pop());
-    eventually("the one that left is missed", || {
+    eventually("the server notices the guest that left", || {
         server.output().iter().any(|line| line.contains("a guest has left with 1006"))
     });
     guests[1].0.send(frame(TEXT, b"again"));
@@ -274,7 +274,7 @@ fn everybody_hears_everything() {
 }
 
 #[test]
-fn a_stop_says_so_to_everybody() {
+fn a_stop_closes_every_connection_with_its_code() {
     let mut server = server();
     let mut clients: Vec<_> = (0..20).map(|_| Client::open(&server, "/echo")).collect();
     for client in &mut clients {
@@ -289,9 +289,10 @@ fn a_stop_says_so_to_everybody() {
     assert!(server.wait().success());
 }
 
-/// A silent one goes when another needs its place, and says why; one that talks stays.
+/// If another peer needs a slot, a silent connection is closed with a reason; an active one is
+/// kept.
 #[test]
-fn the_one_that_was_silent_longest_makes_room() {
+fn the_longest_silent_connection_is_closed_to_make_room() {
     let mut command = Command::new(env!("CARGO_BIN_EXE_websocket"));
     command.env("CONNECTIONS", "4");
     let server = Server::start(command);
@@ -308,10 +309,10 @@ fn the_one_that_was_silent_longest_makes_room() {
     }
 }
 
-/// A thousand outboxes of 256 KiB each would be 256 MiB. Where memory is short, readers below their
-/// rate are cut, as those of any reply are.
+/// A thousand outboxes of 256 KiB each would be 256 MiB. If memory is short, readers below their
+/// rate are closed, like those of any reply.
 #[test]
-fn what_waits_for_a_thousand_that_read_nothing_stays_within_128_mib() {
+fn messages_for_a_thousand_peers_that_do_not_read_stay_within_128_mib() {
     let group = match MemoryGroup::new("firstbyte-outboxes", 128 * 1024 * 1024) {
         Ok(group) => group,
         Err(error) => return println!("skipped: no memory cgroup can be made here: {error}"),
@@ -340,12 +341,12 @@ fn what_waits_for_a_thousand_that_read_nothing_stays_within_128_mib() {
     drop(server);
 }
 
-/// KiB of the server's own memory that a silent connection may take: a coroutine's stack and what
-/// is known of it, and no buffer.
-const KIB_A_CONNECTION: u64 = 32; // 20.6 to 24.5 were seen
+/// Limit of the server's memory for a silent connection, in KiB: a coroutine's stack and its state,
+/// without buffers.
+const KIB_A_CONNECTION: u64 = 32; // 20.6 to 24.5 were measured
 
 #[test]
-fn a_thousand_silent_ones_hold_little_memory_and_no_thread() {
+fn a_thousand_silent_connections_take_little_memory_and_no_thread() {
     let server = server();
     let mut first = Client::open(&server, "/echo");
     first.0.send(frame(TEXT, &[b'x'; 200_000]));

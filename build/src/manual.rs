@@ -59,7 +59,7 @@ pub fn completions(mut command: Command, shell: Shell) -> String {
 /// Runs `man`: writes the pages, or makes the Markdown. Returns the text to print.
 ///
 /// # Errors
-/// A message with the folder that cannot be written, and why.
+/// A message with the folder that cannot be written, and the reason.
 pub fn man(command: Command, arguments: &ManArguments) -> Result<String, String> {
     let Some(folder) = arguments.folder.as_deref().filter(|_| !arguments.markdown) else {
         return Ok(markdown(&command) + "\n");
@@ -78,8 +78,8 @@ pub fn with_flags(page: &str, block: &str) -> Option<String> {
     Some(format!("{before}{begin}\n{}\n\n{end}{after}", block.trim()))
 }
 
-/// Writes a page for the program and one for each of its commands into `folder`, which is made if
-/// needed.
+/// Writes a page for the program and one for each of its commands into `folder`, which is created
+/// if needed.
 ///
 /// # Errors
 /// The underlying I/O error.

@@ -9,18 +9,18 @@ use crate::reply::Reply;
 use crate::request::Request;
 use crate::transport::catch;
 
-/// The hooks, and the functions that call them: an App without hooks has no pointer to this code.
+/// The hooks, and the functions that call them. An App without hooks holds no pointer to this code.
 pub(super) struct Surround {
     all: Vec<Box<dyn Around>>,
     /// Answers a request, with the hooks around it.
     pub answer: fn(&App, Option<Role>, Request<'_>, &Asked<'_>) -> (Reply, Completion),
     /// The same for a request that a bridge makes of an event.
     pub wrap: Wrap,
-    /// Shows the hooks a reply of the server's own.
+    /// Passes a reply that the server made itself to the hooks.
     pub after: fn(&App, &Asked<'_>, &mut Reply),
 }
 
-/// Answers with `answer` unless a hook answers, and shows the reply to all hooks.
+/// Answers with `answer` unless a hook answers, and passes the reply to all hooks.
 pub(super) type Wrap =
     fn(&App, &Asked<'_>, Caller, &mut dyn FnMut() -> Result<Reply>) -> (Reply, Completion);
 

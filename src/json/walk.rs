@@ -672,7 +672,7 @@ mod tests {
         message.trim_start_matches("the body's JSON is not what the function expects: ").to_owned()
     }
 
-    /// The story: `{"name":null}` for a `&str` was reported as `ExpectedString`, without a place.
+    /// Regression: `{"name":null}` for a `&str` was reported as `ExpectedString`, without a place.
     #[test]
     fn errors_name_the_place_the_expected_and_the_found() {
         for settled in [false, true] {

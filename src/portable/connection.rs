@@ -89,7 +89,7 @@ impl<S: Service> Connection<S> {
     /// Waits for the next request without a limit of its own; returns whether there is one.
     fn await_first_byte(&mut self) -> io::Result<bool> {
         if self.input.is_empty() {
-            self.input = Vec::new(); // who is idle holds no memory
+            self.input = Vec::new(); // an idle connection holds no memory
             self.stream.set_read_timeout(None)?;
             return Ok(self.read_some()? > 0);
         }
@@ -244,7 +244,7 @@ impl<S: Service> Connection<S> {
                 }
                 Step::End { consumed } => return Ok((len, raw + consumed)),
                 Step::Partial { .. } => {
-                    self.input.truncate(head_end + len); // everything raw has been looked at
+                    self.input.truncate(head_end + len); // the raw bytes are decoded
                     self.invite(&mut invited)?;
                     self.read_until(Instant::now() + body_timeout, "body")?;
                     raw = head_end + len;

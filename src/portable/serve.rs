@@ -88,7 +88,7 @@ fn go_on_early() {
         }
     };
     if let Err(error) = thread::Builder::new().name("early".into()).spawn(run) {
-        log::announce(format_args!("no thread for what is begun early: {error}"));
+        log::announce(format_args!("cannot start a thread for early connections: {error}"));
     }
 }
 

@@ -148,8 +148,8 @@ impl Budget {
     }
 }
 
-/// What waits in outboxes is replies that nobody reads, and half of the memory for bodies at most:
-/// the other half is for those who send.
+/// Bytes in outboxes count as unread replies. They may take half of the memory for bodies at most;
+/// the other half is for peers that send.
 #[cfg(feature = "websocket")]
 impl crate::conversation::Memory for Budget {
     fn hold(&self, bytes: usize) -> bool {
@@ -362,8 +362,9 @@ mod tests {
         UNASKED_BYTES * 2
     }
 
-    /// One who asked in vain held what it asked for until it had given it back, and another who
-    /// looked in between waited for ever. Here all wait in the end if one is forgotten.
+    /// Regression: an attempt that failed held its bytes until it had returned them, and a
+    /// concurrent check in between waited for ever. If a waiter is forgotten, all threads of this
+    /// test wait.
     #[test]
     fn no_waiting_share_is_forgotten() {
         let pool = Portion::default();

@@ -440,7 +440,7 @@ impl<S: Service> Connection<S> {
                 Step::End { consumed } => {
                     match &mut share {
                         #[cfg(feature = "gzip")]
-                        Some(_) if coded.is_some() => {} // it takes what the body becomes
+                        Some(_) if coded.is_some() => {} // its share covers the inflated body
                         Some(share) => share.shrink_to(len),
                         None if len > 0 => {
                             #[cfg(feature = "gzip")]

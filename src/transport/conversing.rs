@@ -285,7 +285,7 @@ impl<'c, S> Conversing<'c, S> {
             }
             wire.input.reserve(READ_BYTES);
             match wire.link.try_read(&mut wire.input) {
-                Ok(0) => return Err(End::gone("the peer ended the connection without a word")),
+                Ok(0) => return Err(End::gone("the peer closed it without a close frame")),
                 Ok(size) => {
                     if let Some(patience) = patience {
                         patience.received(size);
@@ -330,7 +330,7 @@ impl<'c, S> Conversing<'c, S> {
             Ok(Waited::TooLong) if !within => Ok(More::Nudged),
             Ok(Waited::TooLong) => Err(End::mistake(1008, "the message did not arrive in time")),
             Ok(Waited::Evicted) if !within => {
-                let reason = "nothing has been said for long, and others need the place";
+                let reason = "the connection was silent for long, and another one needs its slot";
                 Err(End::of(1013, reason, Level::Info))
             }
             Ok(Waited::Evicted) => {
@@ -529,7 +529,7 @@ impl Handled<'_> {
         wire: &mut Wire<'_, S>,
         handler: impl FnOnce(&mut Socket<'_>) -> Result<()>,
     ) -> std::result::Result<(), End> {
-        let mut mouth = Mouth { wire, close: None };
+        let mut mouth = Output { wire, close: None };
         let done = in_handler(|| {
             catch(|| {
                 records::serving(self.id, || handler(&mut Socket::new(&mut mouth, self.sender)))
@@ -540,7 +540,8 @@ impl Handled<'_> {
             Ok(Err(error)) if error.is_peers_fault() && !wire.broken => {
                 return Err(End::mistake(1007, error.to_string()));
             }
-            _ if wire.broken => return Err(gone()), // the handler was told, and is not to blame
+            // the handler got the error, and did not cause it
+            _ if wire.broken => return Err(gone()),
             Ok(Ok(())) => return close.map_or(Ok(()), Err),
             Ok(Err(error)) => error,
             Err(panicked) => panicked.into_error(),
@@ -552,12 +553,12 @@ impl Handled<'_> {
 }
 
 /// Sends a handler's messages.
-struct Mouth<'m, 'c, S: 'static> {
+struct Output<'m, 'c, S: 'static> {
     wire: &'m mut Wire<'c, S>,
     close: Option<End>,
 }
 
-impl<S> Out for Mouth<'_, '_, S> {
+impl<S> Out for Output<'_, '_, S> {
     fn send(&mut self, message: Message<'_>) -> io::Result<()> {
         if self.close.is_some() {
             return Err(io::ErrorKind::NotConnected.into());

@@ -120,7 +120,7 @@ impl<S: Service> Lane<S> {
                     Found::Trouble if stop::stopped() => continue,
                     Found::Trouble => return Some(Next::Crowd),
                 }
-                // From now on poll asks it before it is accepted from.
+                // From here on poll(2) reports a connection before accept(2) is called.
                 let _ = self.listener.set_nonblocking(true);
             }
             let ready_now = self.others.iter().position(Connection::has_input);
@@ -307,7 +307,7 @@ impl<S: Service> Hold<S> {
                 lane.end();
                 return None;
             }
-            // From now on poll asks it before it is accepted from.
+            // From here on poll(2) reports a connection before accept(2) is called.
             let _ = lane.listener.set_nonblocking(true);
         }
         Some(lane)

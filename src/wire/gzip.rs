@@ -203,18 +203,18 @@ mod tests {
     }
 
     #[test]
-    fn the_sum_is_the_one_that_everybody_knows() {
+    fn crc32_has_the_known_check_value() {
         assert_eq!(crc32(b"123456789"), 0xcbf4_3926);
     }
 
     #[test]
-    fn members_come_one_behind_the_other() {
+    fn consecutive_members_are_joined() {
         let two = [member(b"hello, ", 0, b""), member(b"", 0, b""), member(b"w", 0, b"")].concat();
         assert_eq!(inflated(&two, 100), Ok(Some(b"hello, w".to_vec())));
     }
 
     #[test]
-    fn every_field_of_a_header_is_passed_over() {
+    fn every_field_of_a_header_is_skipped() {
         let mut fields = b"\x03\0abcname\0comment\0".to_vec();
         assert_eq!(inflated(&member(b"x", 4 + 8 + 16, &fields), 9), Ok(Some(b"x".to_vec())));
         let mut head = vec![0x1f, 0x8b, 8, 2 + 4 + 8 + 16, 0, 0, 0, 0, 0, 255];
@@ -226,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn whatever_is_not_gzip_to_its_last_byte_is_refused() {
+    fn a_body_that_is_not_entirely_gzip_is_refused() {
         let whole = member(b"abc", 0, b"");
         for cut in 0..whole.len() {
             assert_eq!(inflated(&whole[..cut], 100), Err(400), "{cut} bytes");
@@ -241,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn more_than_was_allowed_stays_unwritten_until_it_is_allowed() {
+    fn output_beyond_the_limit_waits_for_a_larger_limit() {
         let text = vec![b'a'; 20_000];
         let coded = [member(&text, 0, b""), member(&text, 0, b"")].concat();
         let (mut gzip, mut out) = (Gzip::default(), Vec::new());

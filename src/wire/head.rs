@@ -3,7 +3,6 @@
 //!
 //! A [`Head`] holds positions instead of references, because the buffer may grow and move while the
 //! body arrives. Fields are stored inline (smallvec), so that a usual request allocates nothing.
-//! nothing.
 
 use super::{HeadLimits, Reject, Status};
 use smallvec::SmallVec;
@@ -369,7 +368,7 @@ fn is_authority(value: &[u8]) -> bool {
     host_is_valid && port_is_valid
 }
 
-/// What the fields say about the message, collected line by line.
+/// What the fields say about the message; it is collected line by line.
 #[derive(Default)]
 struct Meaning {
     hosts: u32,

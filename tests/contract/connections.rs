@@ -1,4 +1,4 @@
-//! Section 2: which connections stay, which close, and which reply announces it.
+//! Section 2: which connections are kept, which are closed, and which reply announces it.
 
 use outside::peer::{Peer, get};
 use outside::process;
@@ -75,8 +75,8 @@ fn an_empty_line_between_requests_is_not_the_start_of_one() {
     let server = crate::server_with(&["head_timeout=200"]);
     let mut peer = Peer::to(server.address);
     assert_eq!(peer.ask([&get("/a")[..], b"\r\n"].concat()).status, 200);
-    // RFC 9112, section 2.2: old clients send CRLF after a body. It starts no clock, and its end is
-    // no mistake.
+    // RFC 9112, section 2.2: old clients send CRLF after a body. It starts no time limit, and an
+    // end after it is not an error.
     peer.assert_silent(Duration::from_millis(600));
     assert_eq!(peer.ask(get("/b")).status, 200);
     peer.send("\r\n");

@@ -35,7 +35,7 @@ fn a_signal_before_the_first_connection_ends_the_server() {
 }
 
 #[test]
-fn what_is_in_flight_finishes() {
+fn requests_in_flight_finish() {
     let mut server = Server::echo();
     let mut sleeper = Peer::to(server.address);
     sleeper.send(get("/sleep?ms=1500"));
@@ -43,7 +43,7 @@ fn what_is_in_flight_finishes() {
     uploader.send("POST /up HTTP/1.1\r\nHost: h\r\nContent-Length: 4\r\n\r\nbo");
     assert_eq!(Peer::to(server.address).ask(get("/")).status, 200); // both are in flight by now
     server.signal(Signal::TERM);
-    outside::eventually("nobody is let in any more", || {
+    outside::eventually("no connection is accepted any more", || {
         TcpStream::connect(server.address).is_err()
     });
     let uploaded = uploader.ask("dy");
@@ -55,7 +55,7 @@ fn what_is_in_flight_finishes() {
 }
 
 #[test]
-fn what_does_not_finish_is_given_up_after_the_drain_time() {
+fn a_request_that_does_not_finish_is_aborted_after_the_drain_time() {
     let mut server = crate::server_with(&["drain_timeout=300"]).at_rest();
     let mut sleeper = Peer::to(server.address);
     sleeper.send(get("/sleep?ms=60000"));
@@ -81,8 +81,8 @@ fn a_second_signal_changes_nothing() {
     assert_eq!(server.wait().code(), Some(0));
 }
 
-/// As PID 1 the kernel delivers only signals that have a handler: a scratch image has no shell that
-/// would forward them.
+/// To PID 1 the kernel delivers only signals that have a handler, and a scratch image has no shell
+/// that would forward them.
 #[test]
 fn sigterm_ends_the_server_as_pid_1() {
     let namespace: &[&str] =

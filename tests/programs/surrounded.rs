@@ -1,5 +1,5 @@
-//! An App with hooks around every reply: CORS, the access log and a field of its own; with handlers
-//! that fail in every way, and with ends of life. The argument `plain` leaves the hooks out.
+//! App with hooks around every reply: CORS, the access log and its own field. Its handlers fail in
+//! every way. The argument `plain` leaves the hooks out.
 
 use firstbyte::{
     AccessLog, App, Around, Asked, Cors, Error, Event, Limits, Reply, Request, Result, Status,
@@ -48,7 +48,7 @@ fn main() -> ExitCode {
         .serve()
 }
 
-/// Marks every reply.
+/// A hook that adds a field to every reply.
 struct Marked;
 
 impl Around for Marked {
@@ -64,7 +64,7 @@ fn on_event(event: Event<'_>) -> Result<String> {
     }
 }
 
-/// As a driver's error is: each is caused by another.
+/// An error like a driver's, with a chain of causes.
 #[derive(Debug)]
 struct Failed(&'static str, Option<Box<Failed>>);
 

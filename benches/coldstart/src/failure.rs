@@ -29,7 +29,7 @@ pub fn of_pull(error: &PullError) -> Failure {
         return Failure { phase: Phase::Pull, ..no_room(error) };
     }
     let status = match error {
-        PullError::Thread(_) => "", // this machine's fault, not the image's
+        PullError::Thread(_) => "", // caused by this machine, not by the image
         error if error.is_timeout() => " (platform: 447 PullImageTimeOut)",
         _ => " (platform: 444 PullImageFailed)",
     };
@@ -80,7 +80,7 @@ pub fn of_architecture(architecture: &str) -> Option<Failure> {
     let own = match () {
         () if cfg!(target_arch = "x86_64") => "amd64",
         () if cfg!(target_arch = "aarch64") => "arm64",
-        () => return None, // the user runs it here on purpose
+        () => return None, // the user has chosen to run it here
     };
     let other = !architecture.is_empty() && architecture != own;
     other.then(|| {
@@ -106,7 +106,7 @@ pub fn launch(error: &sandbox::Error) -> Failure {
         sandbox::Error::Step { source, .. }
             if source.raw_os_error() == Some(nix::libc::ENOEXEC) =>
         {
-            "; the program is for another architecture or no program at all"
+            "; the program is for another architecture, or is not a program"
         }
         _ => "",
     };
@@ -300,7 +300,7 @@ mod tests {
     }
 
     #[test]
-    fn a_full_machine_is_no_fault_of_the_image() {
+    fn a_full_machine_is_not_a_failure_of_the_image() {
         let full = std::io::Error::from_raw_os_error(nix::libc::ENOSPC);
         let pulled = of_pull(&PullError::Keep { path: "x".into(), source: full });
         assert!(

@@ -1,4 +1,4 @@
-//! The function that a command line names: the source of its program, and its configuration.
+//! Function that a command line names: the source of its program, and its configuration.
 
 use crate::args::{FunctionType, PlatformArguments};
 use emulator::config::{Config, Mode};
@@ -10,7 +10,7 @@ use microimage::scf::PORT;
 use std::error::Error;
 use std::path::PathBuf;
 
-/// What a command needs to know about this machine.
+/// Facts about this machine that commands need.
 pub struct CommandContext {
     /// The current folder.
     pub here: PathBuf,
@@ -20,7 +20,7 @@ pub struct CommandContext {
     pub cargo: Cargo,
 }
 
-/// The source of the program: an image, or the one that `function` names.
+/// The source of the program: an image, or the package or file that `function` names.
 pub fn source(
     function: Option<&str>,
     arguments: &PlatformArguments,
@@ -33,7 +33,7 @@ pub fn source(
 }
 
 /// The configuration: the defaults, then function.toml, then the flags. `otherwise` is the type of
-/// a function if neither states one.
+/// a function if neither the file nor a flag sets it.
 pub fn config(
     source: &Source,
     arguments: &PlatformArguments,
@@ -45,7 +45,7 @@ pub fn config(
         settings::apply(function, &mut config);
     }
     if !matches!(source, Source::Image(_)) {
-        // It is a path in the image, and here the program itself is started.
+        // `command` is a path in the image, and without an image the program itself is started.
         config.command = None;
     }
     config.mode = match arguments.kind {
@@ -81,12 +81,12 @@ pub fn network(
     if let Some(taken) = reach.iter().find(|reach| reach.port() == PORT) {
         return Err(format!(
             "`{taken}` cannot be reached: port {PORT} is the function's own inside its instance; \
-             let the server listen on another port"
+             make the server listen on another port"
         )
         .into());
     }
     if reach.len() > MAX_REACH {
-        return Err(format!("{} ports to reach; {MAX_REACH} are the most", reach.len()).into());
+        return Err(format!("{} ports to reach; the limit is {MAX_REACH}", reach.len()).into());
     }
     let network = Network::new(&reach, &around.helper)
         .map_err(|error| format!("this machine's addresses cannot be listed: {error}"))?;

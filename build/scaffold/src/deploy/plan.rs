@@ -32,7 +32,7 @@ pub struct Deployment {
     pub verdicts: Verdicts,
 }
 
-/// Why there is nothing to deploy.
+/// Why there is no plan.
 #[derive(Debug, thiserror::Error)]
 pub enum PlanError {
     /// A file cannot be read.
@@ -49,17 +49,17 @@ pub enum PlanError {
     /// function.toml contains mistakes.
     #[error(transparent)]
     Function(#[from] Mistakes),
-    /// The platform accepts no image from that registry.
+    /// The platform does not accept images from that registry.
     #[error("`image` in function.toml is `{image}`; {source}")]
     Registry {
-        /// What it says.
+        /// The image's name.
         image: ImageName,
         /// Why not, and what to do.
         source: Box<RegistryError>,
     },
     /// Cargo.toml has no name that the platform accepts.
     #[error(
-        "Cargo.toml names no package whose name the platform takes; add `name = \"…\"` to \
+        "Cargo.toml has no package name that the platform accepts; add `name = \"…\"` to \
          function.toml"
     )]
     NoName,
@@ -68,7 +68,7 @@ pub enum PlanError {
     Image(#[from] MadeError),
     /// The image that was built last belongs to another function.
     #[error(
-        "the image in `{target}` is `{reference}`, and this function is `{name}`; type `just \
+        "the image in `{target}` is `{reference}`, but this function is `{name}`; type `just \
          image`, then `just push`"
     )]
     OtherImage {
@@ -192,8 +192,8 @@ fn yours(image: &ImageName) -> Result<&ImageName, PlanError> {
 }
 
 /// The image that was built, if it belongs to this function: it has the name of the package, of the
-/// function, or the name under which the user pushes it. A workspace has one such folder for all of
-/// its functions.
+/// function, or the name under which the user pushes it. All functions of a workspace share this
+/// folder.
 fn image_of(path: &Path, package: Option<&str>, function: &Function) -> Result<Made, PlanError> {
     let made = Made::read(path)?;
     let mut names =

@@ -1,6 +1,6 @@
-//! Registries from which the platform takes images: Tencent's own, personal and enterprise, "in the
-//! region of the function" ("WebServer image function", 2023-07-10). The table is that of a chart
-//! of Tencent's own container service (tkestack/charts, incubator/opentelemetry-operator,
+//! Registries from which the platform accepts images: Tencent's own, personal and enterprise, "in
+//! the region of the function" ("WebServer image function", 2023-07-10). The table comes from a
+//! chart of Tencent's own container service (tkestack/charts, incubator/opentelemetry-operator,
 //! `regionRepositoryMap`). Its default is the mainland's one registry, which is hosted in Guangzhou
 //! (qcloud-documents, Container Registry, personal edition).
 
@@ -45,7 +45,7 @@ pub enum Registry {
 pub enum RegistryError {
     /// A registry that is not Tencent's.
     #[error(
-        "the platform takes images out of Tencent's own registries only, and `{host}` is not one: \
+        "the platform accepts images of Tencent's own registries only, and `{host}` is not one: \
          push it to {personal}/NAMESPACE/NAME:TAG (personal edition), or to \
          NAME.tencentcloudcr.com/NAMESPACE/NAME:TAG (enterprise edition, with `registry_id`)"
     )]
@@ -58,7 +58,7 @@ pub enum RegistryError {
     /// A registry of Tencent's in another region.
     #[error(
         "`{host}` is the personal registry of {there}, and the function is in {region}: the \
-         platform takes images of the function's own region only. Push it to {personal}, or set \
+         platform accepts images of the function's own region only. Push it to {personal}, or set \
          `region` to {there_first}"
     )]
     Region {
@@ -76,7 +76,7 @@ pub enum RegistryError {
 }
 
 impl Registry {
-    /// The kind of a host; none if it is not Tencent's.
+    /// The kind of a host; `None` if it is not Tencent's.
     ///
     /// # Example
     /// ```
@@ -112,7 +112,7 @@ impl Registry {
         let place = REGIONAL.iter().find(|(name, _)| *name == host).map(|(_, region)| *region);
         let is_there = match place {
             Some(place) => place == region,
-            // A registry that is missing in the table may belong to a region that is missing too.
+            // A registry that the table does not have may belong to a region that it does not have.
             None => host == personal || (host != MAINLAND && personal == MAINLAND),
         };
         if is_there {
@@ -121,7 +121,7 @@ impl Registry {
         let (there, there_first) = match place {
             Some(place) => (place, place),
             None if host == MAINLAND => ("the regions of mainland China", "ap-guangzhou"),
-            None => ("a region that is not known here", "that region"),
+            None => ("a region that this program does not know", "that region"),
         };
         Err(RegistryError::Region {
             host: host.to_owned(),
@@ -143,7 +143,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tencents_own_registries_of_the_functions_region_are_taken() {
+    fn tencents_own_registries_of_the_functions_region_are_accepted() {
         for (host, region, expected) in [
             ("ccr.ccs.tencentyun.com", "ap-guangzhou", Registry::Personal),
             ("ccr.ccs.tencentyun.com", "ap-shanghai", Registry::Personal),
@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn others_are_refused_with_what_to_do() {
+    fn other_registries_are_refused_with_a_remedy() {
         for (host, region, words) in [
             (
                 "docker.io",
@@ -182,7 +182,7 @@ mod tests {
                 "hkccr.ccs.tencentyun.com",
                 "ap-guangzhou",
                 "is the personal registry of ap-hongkong, and the function is in ap-guangzhou: the \
-                 platform takes images of the function's own region only. Push it to \
+                 platform accepts images of the function's own region only. Push it to \
                  ccr.ccs.tencentyun.com, or set `region` to ap-hongkong",
             ),
             (

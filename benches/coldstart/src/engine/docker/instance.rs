@@ -1,4 +1,5 @@
-//! One container from its creation to its answer, and the diagnosis of one that gives none.
+//! Container of Docker Engine or podman, from its creation to its answer, and the diagnosis of a
+//! container that does not answer.
 
 use super::podman::NETWORK;
 use super::{Docker, LABEL};
@@ -26,12 +27,12 @@ use tokio::task::JoinHandle;
 const BREAKS_OFF_NS: u64 = 300_000_000;
 /// Lines of a container's output that a failure shows.
 const OUTPUT_LINES: &str = "5";
-/// Time between two looks of a waiting probe whether the container still runs; asking the engine
-/// takes a millisecond.
+/// Time between two checks of a waiting probe that the container runs; asking the engine takes a
+/// millisecond.
 const LOOK_NS: u64 = 50_000_000;
-/// Time between two looks at the bridge while the engine starts an instance. Milliseconds pass
-/// between its network and its program; looking without a pause would take a core, and the kernel's
-/// lock on interfaces, from the engine being measured.
+/// Time between two checks of the bridge while the engine starts an instance. Milliseconds pass
+/// between its network and its program. Checks without a pause would take a core, and the kernel's
+/// lock on interfaces, from the measured engine.
 const LOOK_AT_BRIDGE_NS: u64 = 100_000;
 
 /// The engine's pending answer to a start request.
