@@ -3,7 +3,9 @@
 //!
 //! Text by default, JSON lines with `FIRSTBYTE_LOG_FORMAT=json`. The logger behind the `log`
 //! crate's macros is `transport::records`, which knows the request. There are no spans and no
-//! buffers, so nothing is lost when the process ends.
+//! buffers, so nothing is lost when the process ends. `flood` limits the lines that peers cause.
+
+mod flood;
 
 use crate::error::{Error, Result};
 use crate::json_string::push_json_string;
@@ -13,6 +15,8 @@ use crate::wire::Status;
 use log::{Level, LevelFilter};
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+pub(crate) use flood::{admits_mistake, mistakes_at_the_end, mistakes_due};
 
 /// Whether lines are JSON objects.
 static JSON: AtomicBool = AtomicBool::new(false);

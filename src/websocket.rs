@@ -187,7 +187,7 @@ impl WebSocket {
                 return Err(Error::peer(Status::BAD_REQUEST, error));
             }
         };
-        self.check_origin(headers)?;
+        self.check_origin(headers, request.authority())?;
         let mut reply = Reply::upgrade(Upgrade {
             conversation: Box::new(conversation),
             settings: self.settings,
@@ -203,14 +203,14 @@ impl WebSocket {
         Ok(reply)
     }
 
-    fn check_origin(&self, headers: Headers<'_>) -> Result<()> {
+    fn check_origin(&self, headers: Headers<'_>, authority: Option<&str>) -> Result<()> {
         let mut origins = headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case("origin"));
         let allowed = |origin: &[u8]| {
             let own = std::str::from_utf8(origin).ok().and_then(|origin| {
                 let (scheme, host) = origin.split_once("://")?;
                 matches!(scheme, "http" | "https").then_some(host)
             });
-            let is_own = own.zip(headers.get("host")).is_some_and(|(origin, host)| origin == host);
+            let is_own = own.zip(authority).is_some_and(|(origin, host)| origin == host);
             is_own || self.origins.iter().any(|known| known.as_bytes() == origin)
         };
         match self.any_origin || origins.all(|(_, origin)| allowed(origin)) {

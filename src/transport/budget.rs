@@ -235,6 +235,11 @@ impl Share<'_> {
         self.pool.is_wanted()
     }
 
+    /// Whether it has this many bytes of the budget's unit.
+    pub(crate) fn is_of(&self, bytes: usize) -> bool {
+        self.bytes == bytes
+    }
+
     /// Releases what is not needed.
     pub(crate) fn shrink_to(&mut self, bytes: usize) {
         if let Some(surplus) = self.bytes.checked_sub(bytes).filter(|surplus| *surplus > 0) {

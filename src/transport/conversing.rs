@@ -169,7 +169,10 @@ impl<'c, S> Conversing<'c, S> {
         }
         let (code, reason) = (end.code, &end.reason);
         let line = format_args!("GET {path}: the WebSocket ended with {code}: {reason}");
-        log::failure(end.level, &request_id, line);
+        if end.level != Level::Warn || log::admits_mistake() {
+            log::failure(end.level, &request_id, line);
+        }
+        self.wire.server.slots.look_by(log::mistakes_due());
         spare::give_back(std::mem::take(&mut self.wire.input));
         !self.wire.broken && end.code != 1006
     }

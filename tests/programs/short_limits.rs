@@ -1,6 +1,7 @@
 //! A function server with limits short enough for a test to reach. Limits are `name=number`
-//! arguments, times in milliseconds, sizes in bytes; an unknown name ends the program with status
-//! 2. The echo example serves with the defaults of docs/CONTRACTS.md instead.
+//! arguments, times in milliseconds (2^64 - 1: `Duration::MAX`), sizes in bytes; an unknown name
+//! ends the program with status 2. The echo example serves with the defaults of docs/CONTRACTS.md
+//! instead.
 
 use firstbyte::{App, Error, Limits, Reply, Request, Result, Status};
 use std::io::{self, Write};
@@ -39,7 +40,10 @@ fn main() -> ExitCode {
 fn set(limits: &mut Limits, workers: &mut usize, argument: &str) -> Option<()> {
     let (name, value) = argument.split_once('=')?;
     let number: usize = value.parse().ok()?;
-    let time = Duration::from_millis(number as u64);
+    let time = match number {
+        usize::MAX => Duration::MAX,
+        _ => Duration::from_millis(number as u64),
+    };
     match name {
         "head_timeout" => limits.head_timeout = time,
         "body_timeout" => limits.body_timeout = time,
