@@ -121,6 +121,15 @@ pub(crate) fn write(level: Level, target: &str, request_id: &str, message: fmt::
     }
 }
 
+/// Whether the log takes a line without making its writer wait: a pipe is ready to write if it has
+/// room for 4 KiB, a line's largest size, and a file always is.
+fn has_room() -> bool {
+    let mut log = libc::pollfd { fd: 1, events: libc::POLLOUT, revents: 0 };
+    // JUSTIFICATION: std cannot ask without writing.
+    // SAFETY: one pollfd, and the count says one.
+    unsafe { libc::poll(&raw mut log, 1, 0) > 0 }
+}
+
 fn format_line(
     json: bool,
     level: Level,

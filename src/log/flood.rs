@@ -7,7 +7,7 @@
 //! The log's descriptor is not made non-blocking instead: that is a property of the open file
 //! (open(2), O_NONBLOCK), which other processes share, and it would lose the function's lines too.
 
-use super::{FAILURES, write};
+use super::{FAILURES, has_room, write};
 use crate::sys::monotonic_ns;
 use log::Level;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -114,15 +114,6 @@ fn report(at_once: bool) -> u64 {
         }
     }
     u64::MAX
-}
-
-/// Whether the log takes a line without making its writer wait: a pipe is ready to write if it has
-/// room for 4 KiB, a line's largest size, and a file always is.
-fn has_room() -> bool {
-    let mut log = libc::pollfd { fd: 1, events: libc::POLLOUT, revents: 0 };
-    // JUSTIFICATION: std cannot ask without writing.
-    // SAFETY: one pollfd, and the count says one.
-    unsafe { libc::poll(&raw mut log, 1, 0) > 0 }
 }
 
 fn lock() -> MutexGuard<'static, Flood> {

@@ -34,8 +34,9 @@ fn main() {
     // JUSTIFICATION: as for `Shared`.
     // SAFETY: nothing else runs yet.
     unsafe {
-        (*MEMORY.0.get()).below.fill(MARK);
-        (*MEMORY.0.get()).above.fill(MARK);
+        let memory = &mut *MEMORY.0.get();
+        memory.below.fill(MARK);
+        memory.above.fill(MARK);
     }
     if std::env::var_os("ON_A_THREAD").is_some() {
         std::thread::spawn(on_own_stack).join().expect("it does not panic");

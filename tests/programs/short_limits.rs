@@ -23,6 +23,9 @@ fn main() -> ExitCode {
         .route("GET", "/stream", stream)
         .route("GET", "/stream-fails", stream_fails)
         .route("GET", "/empty", |_| Reply::empty())
+        .route("GET", "/authority", |request: Request<'_>| {
+            request.authority().unwrap_or("none").to_owned()
+        })
         .route("GET", "/fails", |_| -> Result<Reply> { Err(Error::new("on purpose")) })
         .route("GET", "/overflow", |_| format!("{}", recurse(u64::MAX)))
         .route("GET", "/reply", |request: Request<'_>| {
