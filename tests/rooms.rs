@@ -378,7 +378,7 @@ const TRACING: Stack<'_> = calling(&[&["trace"], &["main"]]);
 const OUTSIDE: Stack<'_> = Stack {
     folder: "",
     layers: &[
-        &["cgroup", "corpus", "events", "framing", "patience"],
+        &["cgroup", "corpus", "events", "framing", "patience", "refusals"],
         &["process", "program", "reply", "source"],
         &["layers", "oracle", "peer"],
         &["server"],
@@ -688,6 +688,41 @@ fn every_room_of_the_table_exists() {
             "`{room}` is in the table and not in the tree"
         );
     }
+}
+
+/// How ARCHITECTURE.md shows a stack: as the rows of a table, the highest layer first, or in one
+/// block, the ground first. Blanks do not count.
+fn shown(stack: &Stack<'_>) -> [String; 2] {
+    let rows = stack.layers.iter().rev().map(|layer| format!("| {} |", layer.join(", ")));
+    let layers: Vec<String> = stack.layers.iter().map(|layer| layer.join(" ")).collect();
+    [rows.collect::<Vec<_>>().join("\n"), layers.join(" < ")]
+}
+
+/// A layer that moves is seen here and in ARCHITECTURE.md. The functions that call out are examples
+/// and have no map.
+#[test]
+fn architecture_shows_the_stacks_of_the_table() {
+    let page = fs::read_to_string(root().join("ARCHITECTURE.md")).expect("the page is there");
+    let words = page.split_whitespace().collect::<Vec<_>>().join(" ");
+    // The first cell of each row of a table.
+    let cells: Vec<String> = page
+        .lines()
+        .filter_map(|line| line.strip_prefix("| ")?.split_once(" |"))
+        .map(|(cell, _)| format!("| {cell} |"))
+        .collect();
+    let cells = cells.join("\n");
+    let mut behind = Vec::new();
+    for package in PACKAGES.iter().filter(|package| !package.folder.starts_with("examples/")) {
+        for stack in package.stacks {
+            let [rows, block] = shown(stack);
+            let place = format!("{}/{}", package.folder, stack.folder);
+            let place = place.trim_end_matches('/');
+            if !cells.contains(&rows) && !words.contains(&format!("{place} {block} ")) {
+                behind.push(format!("{place} {block}"));
+            }
+        }
+    }
+    assert!(behind.is_empty(), "ARCHITECTURE.md has not:\n{}", behind.join("\n"));
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Build context: a folder on disk with its .dockerignore. It reads and never writes. A link inside
 //! the context cannot make COPY read a file outside of it: on Linux by `openat2(RESOLVE_BENEATH)`
-//! (context/beneath.rs), on other systems, and on a
-//! kernel without that call, by opening each part separately (context/walk.rs).
+//! (context/beneath.rs), on other systems, and on a kernel without that call, by opening each part
+//! separately (context/walk.rs).
 
 #[cfg(target_os = "linux")]
 mod beneath;

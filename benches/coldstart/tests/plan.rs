@@ -440,3 +440,35 @@ fn a_long_trace_is_read_in_little_memory() {
     let text = fs::read_to_string(folder.path().join("long.json")).unwrap();
     assert_eq!(serde_json::from_str::<Value>(&text).unwrap()["requests"], 1_500_000);
 }
+
+/// docs/capacity.md shows a command and its rows, and beside each the exact share: the same flags
+/// give the same bytes everywhere, so they are compared as text.
+#[test]
+fn the_page_shows_the_rows_that_its_command_prints() {
+    let page =
+        fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/capacity.md"))
+            .expect("the page");
+    let command = page.lines().find_map(|line| line.strip_prefix("just plan "));
+    let flags: Vec<&str> = command.expect("a command").split(' ').collect();
+    let folder = tempfile::tempdir().unwrap();
+    let table = done(folder.path(), &flags);
+    let printed: Vec<&str> =
+        table.lines().filter_map(|line| line.strip_prefix(" provisioned ")).collect();
+    let rows = page.lines().filter_map(|line| line.strip_prefix("| ")?.strip_suffix(" |"));
+    let rows: Vec<Vec<&str>> = rows
+        .map(|row| row.split(" | ").collect::<Vec<_>>())
+        .filter(|cells| cells.len() == 8 && cells[0].trim_matches('*').parse::<u32>().is_ok())
+        .collect();
+    assert_eq!((rows.len(), printed.len()), (4, 4), "{table}");
+    for (cells, line) in rows.into_iter().zip(printed) {
+        let [n, cold, interval, exact, p50, p99, p999, cost] = cells[..] else { unreachable!() };
+        let n = n.trim_matches('*');
+        let (low, high) = interval.split_once(" to ").expect("two bounds");
+        let shown = [n.to_owned() + ",", cold.into(), format!("{low} % .. {high}")];
+        for text in shown.iter().map(String::as_str).chain([p50, p99, p999, cost]) {
+            assert!(line.contains(text), "the page's `{text}` is not in `{line}`");
+        }
+        let share = coldstart::plan::erlang::blocked(n.parse().expect("a number"), 40.0);
+        assert_eq!(exact, format!("{:.3} %", share * 100.0), "Erlang B of {n}");
+    }
+}
