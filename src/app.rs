@@ -496,12 +496,23 @@ impl App {
     #[cold]
     #[inline(never)]
     fn failed(&self, asked: &Asked<'_>, error: &Error, caller: Caller) -> Reply {
-        let status = error.status_or(self.error_status.unwrap_or(Status::INTERNAL_SERVER_ERROR));
-        let id = asked.context().log_id();
+        let status = self.status_of(error);
         let is_mistake = error.is_peers_fault() || status.code() < 500;
         let level = if is_mistake { Level::Warn } else { Level::Error };
         let line = log::request(asked.method(), asked.path());
+        let id = asked.context().log_id();
         log::failed(level, id, status, &line, format_args!("{error:#}"));
+        self.reply_of(asked, error, caller)
+    }
+
+    fn status_of(&self, error: &Error) -> Status {
+        error.status_or(self.error_status.unwrap_or(Status::INTERNAL_SERVER_ERROR))
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn reply_of(&self, asked: &Asked<'_>, error: &Error, caller: Caller) -> Reply {
+        let (status, id) = (self.status_of(error), asked.context().log_id());
         let mut body = spare::take();
         error.write_json_with(error.message_for(caller, status), id, &mut body);
         let reply = Reply::raw_json(body).with_status(status);
@@ -561,8 +572,12 @@ impl App {
         })
     }
 
+    /// Makes the reply to a peer's mistake that no handler sees.
     pub(crate) fn refusal(&self, asked: &Asked<'_>, error: &Error) -> Reply {
-        let mut reply = self.failed(asked, error, Caller::Web);
+        let mut reply = match log::admits_mistake() {
+            true => self.failed(asked, error, Caller::Web),
+            false => self.reply_of(asked, error, Caller::Web),
+        };
         if let Some(surround) = &self.surround {
             (surround.after)(self, asked, Caller::Web, &mut reply);
         }

@@ -184,7 +184,7 @@ impl WebSocket {
             let error = "`Sec-WebSocket-Key` is not 16 bytes in Base64; send one such field";
             return Err(Error::peer(Status::BAD_REQUEST, error));
         };
-        self.check_origin(headers)?;
+        self.check_origin(headers, request.authority())?;
         let mut reply = Reply::upgrade(Upgrade {
             conversation,
             settings: self.settings,
@@ -200,12 +200,12 @@ impl WebSocket {
         Ok(reply)
     }
 
-    fn check_origin(&self, headers: Headers<'_>) -> Result<()> {
+    fn check_origin(&self, headers: Headers<'_>, authority: Option<&str>) -> Result<()> {
         let mut origins = headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case("origin"));
         let allowed = |origin: &[u8]| {
             let is_own = std::str::from_utf8(origin)
                 .ok()
-                .zip(headers.get("host"))
+                .zip(authority)
                 .is_some_and(|(origin, host)| is_of_host(origin, host));
             is_own || self.origins.iter().any(|known| known.as_bytes() == origin)
         };

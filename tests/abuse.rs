@@ -6,7 +6,7 @@ use outside::cgroup::MemoryGroup;
 use outside::framing::BODY_LIMIT_BYTES;
 use outside::peer::{Peer, get, invoke, post};
 use outside::server::Server;
-use outside::{eventually, process, program};
+use outside::{eventually, process, program, refusals};
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
@@ -34,6 +34,15 @@ impl Watched {
         self.server.address
     }
 
+    /// Checks that the log accounts for this many refusals: in a line each, or in a count.
+    #[track_caller]
+    fn assert_accounts_for(&self, refused: usize) {
+        eventually(&format!("the log tells of {refused} refusals"), || {
+            let (written, counted) = refusals::accounted(&self.server.output());
+            written + counted >= refused
+        });
+    }
+
     /// Checks that it lives, answers, has no connection left, and has at most `grown_mib` more
     /// memory than before.
     #[track_caller]
@@ -52,7 +61,7 @@ impl Watched {
             .output()
             .into_iter()
             .filter(|line| !line.contains("listening on"))
-            .filter(|line| !is_of_a_refusal(line))
+            .filter(|line| !refusals::is_of_one(line) && refusals::counted(line).is_none())
             .take(5)
             .collect();
         assert!(logged.is_empty(), "a peer causes warnings at most: {logged:?}");
@@ -151,15 +160,6 @@ fn ten_thousand_slow_connections_do_not_lock_others_out() {
     watched.assert_recovers(16);
 }
 
-/// CONTRACTS, section 2: a peer's mistake, or a refusal, is a warning with a status.
-fn is_of_a_refusal(line: &str) -> bool {
-    let Some(message) = line.strip_prefix("WARN firstbyte: ") else { return false };
-    let mut words = message.split(' ').skip_while(|word| word.starts_with("RequestId:"));
-    words.next().is_some_and(|status| {
-        status.parse().is_ok_and(|status: u16| matches!(status, 400..=499 | 501 | 505))
-    })
-}
-
 #[test]
 fn nesting_bombs_are_refused_and_leave_nothing() {
     let watched = Watched::new(Server::echo());
@@ -173,6 +173,7 @@ fn nesting_bombs_are_refused_and_leave_nothing() {
             }
         }
     });
+    watched.assert_accounts_for(15);
     watched.assert_recovers(40);
 }
 
@@ -281,6 +282,7 @@ fn random_resets(server: Server) {
 fn garbage_is_answered_or_dropped_and_never_accepted() {
     let watched = Watched::new(Server::echo());
     let address = watched.address();
+    let mut refused = 0;
     beside_good_clients(address, 20, || {
         for seed in 0..3000 {
             let mut peer = Peer::to(address);
@@ -309,9 +311,19 @@ fn garbage_is_answered_or_dropped_and_never_accepted() {
                 "{}",
                 replies.escape_ascii()
             );
+            refused += refusals_in(&replies);
         }
     });
+    assert!(refused > 1000, "{refused} of 3000 were refused");
+    watched.assert_accounts_for(refused);
     watched.assert_recovers(8);
+}
+
+/// The number of replies with a refusal's status in a series of replies.
+fn refusals_in(replies: &[u8]) -> usize {
+    let starts = replies.windows(12).filter(|start| start.starts_with(b"HTTP/1.1 "));
+    let status = |start: &[u8]| std::str::from_utf8(&start[9..]).ok()?.parse::<u16>().ok();
+    starts.filter_map(status).filter(|status| matches!(status, 400..=499 | 501 | 505)).count()
 }
 
 /// Regression: simd-json's buffer for strings is as large as the document, and was kept if the

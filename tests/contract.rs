@@ -38,12 +38,16 @@ mod events;
 mod failures;
 #[path = "contract/handlers.rs"]
 mod handlers;
+#[path = "contract/log_floods.rs"]
+mod log_floods;
 #[path = "contract/logs.rs"]
 mod logs;
 #[path = "contract/names.rs"]
 mod names;
 #[path = "contract/one_at_a_time.rs"]
 mod one_at_a_time;
+#[path = "contract/own_stack.rs"]
+mod own_stack;
 #[path = "contract/pipelines.rs"]
 mod pipelines;
 #[path = "contract/profile.rs"]

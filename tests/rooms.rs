@@ -378,7 +378,7 @@ const TRACING: Stack<'_> = calling(&[&["trace"], &["main"]]);
 const OUTSIDE: Stack<'_> = Stack {
     folder: "",
     layers: &[
-        &["cgroup", "corpus", "events", "framing", "patience"],
+        &["cgroup", "corpus", "events", "framing", "patience", "refusals"],
         &["process", "program", "reply", "source"],
         &["layers", "oracle", "peer"],
         &["server"],

@@ -235,6 +235,11 @@ impl Share<'_> {
         self.pool.is_wanted()
     }
 
+    /// Whether it has this many bytes of the budget's unit.
+    pub(crate) fn is_of(&self, bytes: usize) -> bool {
+        self.bytes == bytes
+    }
+
     /// Releases what is not needed.
     pub(crate) fn shrink_to(&mut self, bytes: usize) {
         if let Some(surplus) = self.bytes.checked_sub(bytes).filter(|surplus| *surplus > 0) {
@@ -344,6 +349,16 @@ mod tests {
         assert_eq!(with(&limit("/sys/fs/cgroup/memory.max", "1000\n")), Some(1000));
         assert_eq!(with(&limit("/sys/fs/cgroup/unified/a/b/memory.max", "500\n")), Some(500));
         assert_eq!(with(&limit("/sys/fs/cgroup/a/memory.max", "99999999999\n")), Some(64 << 20));
+        let odd = ("/proc/self/cgroup", "0::/a:b/c,d/e f\n");
+        for (name, text, least) in [
+            ("/sys/fs/cgroup/a:b/c,d/e f/memory.max", "max\n", 64 << 20),
+            ("/sys/fs/cgroup/a:b/c,d/memory.max", "800\n", 800),
+        ] {
+            assert_eq!(with(&[meminfo, odd, (name, text)]), Some(least), "{name}");
+        }
+        let outside = ("/proc/self/cgroup", "0::/../../x\n"); // of a namespace below this group
+        assert_eq!(with(&[outside, ("/sys/fs/cgroup/memory.max", "600\n")]), Some(600));
+        assert_eq!(with(&[meminfo, ("/sys/fs/cgroup/memory.max", "-1\n")]), Some(64 << 20));
         let version_1 = ("/proc/self/cgroup", "9:memory:/docker/x\n0::/\n");
         let above = ("/sys/fs/cgroup/memory/docker/memory.limit_in_bytes", "700\n");
         assert_eq!(with(&[meminfo, version_1, above]), Some(700));

@@ -14,15 +14,17 @@ use super::outgoing::{self, Outgoing, ReplyMode};
 use super::server::Server;
 use super::service::{Admission, RequestHead, Service};
 use super::slots::{Expiry, Patience, Seat, Waited};
+use super::waiting::is_coroutine;
 use crate::body::Body;
 #[cfg(feature = "websocket")]
 use crate::conversation::Upgrade;
 use crate::deadline::Arrival;
 use crate::error::Error;
+use crate::log;
 use crate::reply::Reply;
 use crate::request::Request;
 use crate::spare;
-use crate::wire::chunked::{Decoder, Step};
+use crate::wire::chunked::{Decoder, Step, is_token_byte};
 #[cfg(feature = "gzip")]
 use crate::wire::gzip::{self, Gzip, Inflated};
 use crate::wire::head::spelt_target;
@@ -102,7 +104,8 @@ enum Over {
     Linger,
 }
 
-/// Longest silence of a peer that has taken its last reply and keeps its side open.
+/// Longest silence of a peer that has taken its last reply, keeps its side open and was not quick
+/// to send: one that was may pause, as within a body.
 const SILENCE: Duration = Duration::from_secs(2);
 /// Longest time that a connection lingers, however quick the peer is: enough for a body of 80 MB at
 /// 270 KB/s.
@@ -615,6 +618,9 @@ impl<S: Service> Connection<S> {
     fn refuse(&mut self, error: &Error, head: Option<&Head>) -> Over {
         let view = head.map(|head| RequestHead { head, bytes: &self.input });
         let reply = self.server.service.refuse(error, view.as_ref());
+        if is_coroutine() {
+            self.server.slots.look_by(log::mistakes_due());
+        }
         let asked = ReplyMode {
             version: head.map_or(Version::Http11, |head| head.version),
             keep_alive: false,
@@ -638,7 +644,10 @@ impl<S: Service> Connection<S> {
         self.link.shutdown(Shutdown::Write);
         self.seat.linger();
         let limits = &self.server.limits;
-        let silent = Patience::to_read(MinRate { grace: SILENCE, ..limits.body_rate }, SILENCE);
+        // Without a minimum rate silence has to end too.
+        let bytes_per_second = limits.body_rate.bytes_per_second.max(1);
+        let rate = MinRate { bytes_per_second, grace: SILENCE };
+        let silent = Patience::to_read(rate, limits.body_timeout.max(SILENCE));
         let reads = Patience::to_write(limits.reply_rate, limits.write_timeout, &self.link);
         let lingering = Box::new(Lingering {
             patience: Patience::to_end(reads, silent),
@@ -733,7 +742,9 @@ fn begins_with_head(mut input: &[u8]) -> bool {
     while let [b'\r' | b'\n', rest @ ..] = input {
         input = rest;
     }
-    input.starts_with(b"HEAD ")
+    // The request line may be malformed behind the method.
+    let rest = input.strip_prefix(b"HEAD");
+    rest.is_some_and(|rest| rest.first().is_some_and(|&byte| !is_token_byte(byte)))
 }
 
 fn too_large(limit: usize) -> End {

@@ -186,7 +186,10 @@ impl<'c> Conversing<'c> {
         }
         let (code, reason) = (end.code, end.causes.as_ref().unwrap_or(&end.reason));
         let line = format_args!("GET {path}: the WebSocket ended with {code}: {reason}");
-        log::failure(end.level, &request_id, line);
+        if end.level != Level::Warn || log::admits_mistake() {
+            log::failure(end.level, &request_id, line);
+        }
+        self.wire.server.slots.look_by(log::mistakes_due());
         spare::give_back(std::mem::take(&mut self.wire.input));
         !self.wire.broken && end.code != 1006
     }

@@ -21,6 +21,7 @@ use super::pace::Pace;
 use super::parker::Parker;
 use super::stop;
 use super::waiting::is_coroutine;
+use crate::log;
 use std::cell::Cell;
 use std::io;
 use std::net::Shutdown;
@@ -332,7 +333,7 @@ impl Slots {
     }
 
     /// Makes sure that the watcher looks at or before `deadline`.
-    fn look_by(&'static self, deadline: u64) {
+    pub(super) fn look_by(&'static self, deadline: u64) {
         if self.next_look.fetch_min(deadline, Ordering::SeqCst) <= deadline {
             return;
         }
@@ -348,7 +349,7 @@ impl Slots {
     fn watch(&self, parker: &Arc<Parker>) {
         loop {
             self.next_look.store(u64::MAX, Ordering::SeqCst);
-            let next = self.expire();
+            let next = self.expire().min(log::mistakes_due());
             self.next_look.fetch_min(next, Ordering::SeqCst);
             if next == u64::MAX {
                 parker.park(None);

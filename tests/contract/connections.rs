@@ -140,3 +140,34 @@ fn assert_says_overflow(server: &Server) {
             .any(|line| line.contains("overflowed its stack") && line.contains("stack_bytes"))
     });
 }
+
+/// The host that a target in absolute form names was lost where the Host field had another.
+#[test]
+fn a_targets_authority_outranks_the_host_field() {
+    let server = crate::server_with(&[]);
+    for (target, host, authority) in [
+        ("/authority", "Host: a.example:80\r\n", "a.example:80"),
+        ("http://b.example/authority", "Host: a.example\r\n", "b.example"),
+        ("http://b.example:8080/authority?q", "Host: a.example\r\n", "b.example:8080"),
+        ("HTTPS://B.example:/authority", "Host:\r\n", "B.example:"),
+        ("http://[::1]:9000/authority", "Host: a.example\r\n", "[::1]:9000"),
+        ("http://[::ffff:192.0.2.1]/authority", "Host: a\r\n", "[::ffff:192.0.2.1]"),
+        ("/authority", "Host: [fe80::1]\r\n", "[fe80::1]"),
+        ("/authority", "Host:\r\n", ""),
+    ] {
+        let reply = Peer::to(server.address).ask(format!("GET {target} HTTP/1.1\r\n{host}\r\n"));
+        assert_eq!((reply.status, reply.text()), (200, authority), "{target} {host}");
+    }
+    for (request, authority) in [
+        ("GET http://b.example/authority HTTP/1.0\r\n\r\n", "b.example"),
+        ("GET /authority HTTP/1.0\r\n\r\n", "none"),
+    ] {
+        assert_eq!(Peer::to(server.address).ask(request).text(), authority, "{request}");
+    }
+    for target in ["http://u@b/authority", "http://u:p@b/", "http://:80/", "http://[]/", "http://"]
+    {
+        Peer::to(server.address)
+            .ask(format!("GET {target} HTTP/1.1\r\nHost: a\r\n\r\n"))
+            .assert_is_error(400);
+    }
+}

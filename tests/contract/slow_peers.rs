@@ -7,6 +7,7 @@ use outside::server::Server;
 use outside::{eventually, process, program};
 use std::io::Read;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
@@ -190,6 +191,26 @@ fn a_413_reaches_a_peer_that_sends_80_mb_before_it_reads() {
     }
 }
 
+/// The client pauses for longer than other peers may be silent.
+#[test]
+fn a_413_reaches_a_peer_that_pauses_within_its_upload() {
+    for at_rest in [false, true] {
+        let server = Server::echo();
+        let server = if at_rest { server.at_rest() } else { server };
+        let mut peer = Peer::to(server.address);
+        peer.send("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 12000000\r\n\r\n");
+        let piece = vec![b'u'; 1_000_000];
+        for number in 0..12 {
+            if number == 6 {
+                thread::sleep(Duration::from_secs(4));
+            }
+            peer.send(&piece);
+        }
+        peer.reply().assert_is_error(413);
+        peer.assert_closed();
+    }
+}
+
 /// RFC 9110, section 9.3.2: even if the head was invalid.
 #[test]
 fn a_refused_head_request_gets_no_content() {
@@ -203,6 +224,12 @@ fn a_refused_head_request_gets_no_content() {
         (format!("HEAD / HTTP/1.1\r\nHost: h\r\nX: {long}\r\n\r\n"), 431),
         ("HEAD / HTTP/1.1\r\nHost: h\r\nContent-Length: 99999999999\r\n\r\n".to_owned(), 413),
         ("HEAD / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: gzip\r\n\r\n".to_owned(), 501),
+        ("HEAD / HTTP/1.1\r\nHost: h\r\nExpect: x\r\n\r\n".to_owned(), 417),
+        ("HEAD\t/ HTTP/1.1\r\nHost: h\r\n\r\n".to_owned(), 400),
+        ("HEAD\r\n\r\n".to_owned(), 400),
+        ("HEAD / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n5;\r\n".to_owned(), 400),
+        ("HEAD / HT".to_owned(), 408),
+        ("HEAD / HTTP/1.1\r\nHost: h\r\nContent-Length: 9\r\n\r\n".to_owned(), 408),
     ] {
         let mut peer = Peer::to(server.address);
         peer.try_send(&request);
@@ -227,6 +254,27 @@ fn unread_replies_stay_within_128_mib() {
     for _ in 0..100 {
         let reply = Peer::to(server.address).ask(post("/", vec![b'g'; 20_000]));
         assert_eq!(reply.json()["body_bytes"], 20_000);
+        server.assert_alive();
+    }
+    drop(server);
+}
+
+/// So did streams that write large pieces: only the kernel's part of them was counted.
+#[test]
+fn unread_streams_of_large_pieces_stay_within_128_mib() {
+    let group = match MemoryGroup::new("firstbyte-streams", 128 * 1024 * 1024) {
+        Ok(group) => group,
+        Err(error) => return println!("skipped: no memory cgroup can be made here: {error}"),
+    };
+    let program = Path::new(env!("CARGO_BIN_EXE_short_limits")); // without arguments: the defaults
+    let mut server = Server::start(group.command(program)).at_rest();
+    let stream = "GET /stream?pieces=3&bytes=6000000 HTTP/1.1\r\nHost: h\r\n\r\n";
+    let _stuck: Vec<Peer> = (0..48)
+        .map(|number| begin(server.address, if number % 4 == 0 { LARGE_REPLY } else { stream }))
+        .collect();
+    for _ in 0..100 {
+        let reply = Peer::to(server.address).ask(post("/", vec![b'g'; 20_000]));
+        assert_eq!(reply.text(), "POST / 20000");
         server.assert_alive();
     }
     drop(server);

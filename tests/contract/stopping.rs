@@ -34,6 +34,32 @@ fn a_signal_before_the_first_connection_ends_the_server() {
     assert_eq!(server.wait().code(), Some(0));
 }
 
+/// The end of the drain time was a sum that no clock holds: a panic at SIGTERM, exit code 101.
+#[test]
+fn times_without_end_are_no_panic() {
+    let longest = u64::MAX.to_string();
+    let times = ["head_timeout", "body_timeout", "write_timeout", "drain_timeout"];
+    let limits: Vec<String> = times.iter().map(|name| format!("{name}={longest}")).collect();
+    let limits: Vec<&str> = limits.iter().map(String::as_str).collect();
+    for at_rest in [false, true] {
+        let server = crate::server_with(&limits);
+        let mut server = if at_rest { server.at_rest() } else { server };
+        let mut peer = Peer::to(server.address);
+        peer.send("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\na");
+        std::thread::sleep(Duration::from_millis(50));
+        assert_eq!(peer.ask("b").text(), "POST / 2");
+        peer.send(get("/reply?bytes=20000000"));
+        std::thread::sleep(Duration::from_millis(50));
+        assert_eq!(peer.reply().body.len(), 20_000_000);
+        peer.send(get("/sleep?ms=200"));
+        std::thread::sleep(Duration::from_millis(50));
+        server.signal(Signal::TERM);
+        assert_eq!(peer.reply().text(), "slept");
+        drop(peer);
+        assert_eq!(server.wait().code(), Some(0), "{:?}", server.output());
+    }
+}
+
 #[test]
 fn requests_in_flight_finish() {
     let mut server = Server::echo();

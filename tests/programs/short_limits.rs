@@ -1,6 +1,6 @@
-//! Function server with limits that a test can reach quickly. Limits are `name=number`
-//! arguments, times in milliseconds, sizes in bytes; an unknown name ends the program with status
-//! 2. The echo example serves with the defaults of docs/CONTRACTS.md instead.
+//! Function server with limits that a test can reach quickly. Limits are `name=number` arguments,
+//! times in milliseconds (2^64 - 1: `Duration::MAX`), sizes in bytes; an unknown name ends the
+//! program with status 2. The echo example serves with the defaults of docs/CONTRACTS.md instead.
 
 use firstbyte::{App, Error, Limits, Reply, Request, Result, Status};
 use std::io::{self, Write};
@@ -22,6 +22,9 @@ fn main() -> ExitCode {
         .route("GET", "/stream", stream)
         .route("GET", "/stream-fails", stream_fails)
         .route("GET", "/empty", |_| Reply::empty())
+        .route("GET", "/authority", |request: Request<'_>| {
+            request.authority().unwrap_or("none").to_owned()
+        })
         .route("GET", "/fails", |_| -> Result<Reply> { Err(Error::new("on purpose")) })
         .route("GET", "/overflow", |_| format!("{}", recurse(u64::MAX)))
         .route("GET", "/reply", |request: Request<'_>| {
@@ -39,7 +42,10 @@ fn main() -> ExitCode {
 fn set(limits: &mut Limits, workers: &mut usize, argument: &str) -> Option<()> {
     let (name, value) = argument.split_once('=')?;
     let number: usize = value.parse().ok()?;
-    let time = Duration::from_millis(number as u64);
+    let time = match number {
+        usize::MAX => Duration::MAX,
+        _ => Duration::from_millis(number as u64),
+    };
     match name {
         "head_timeout" => limits.head_timeout = time,
         "body_timeout" => limits.body_timeout = time,

@@ -16,6 +16,7 @@ mod patience;
 pub mod peer;
 pub mod process;
 pub mod program;
+pub mod refusals;
 pub mod reply;
 pub mod server;
 pub mod service;

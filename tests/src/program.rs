@@ -55,6 +55,12 @@ pub fn calling() -> &'static Path {
     CALLING.get_or_init(|| build_example("calling"))
 }
 
+/// The function of programs/own_stack.rs, built as functions are, once per process.
+pub fn own_stack() -> &'static Path {
+    static OWN_STACK: OnceLock<PathBuf> = OnceLock::new();
+    OWN_STACK.get_or_init(|| build_example("own_stack"))
+}
+
 /// The chat example, built as functions are, once per process.
 pub fn chat() -> &'static Path {
     static CHAT: OnceLock<PathBuf> = OnceLock::new();
