@@ -45,8 +45,8 @@ impl Etc {
     }
 
     /// Creates files to bind to, in the rootfs on the disk. No link leads out of it. Instances that
-    /// start together share the rootfs: one looks and creates at a time. Without the lock, one could
-    /// remove the file that another has just created, and has perhaps bound.
+    /// start together share the rootfs: one looks and creates at a time. Without the lock, one
+    /// could remove the file that another has just created, and has perhaps bound.
     pub fn places(rootfs: &Path) -> io::Result<()> {
         let root = File::open(rootfs)?;
         root.lock()?;
