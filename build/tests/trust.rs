@@ -311,6 +311,10 @@ fn a_password_is_found_where_docker_and_podman_keep_it() {
     }
     fs::create_dir_all(desk.path("torn")).expect("a folder");
     fs::write(desk.path("torn/config.json"), "{\"auths\":").expect("a file");
+    // a store that another machine has, and a password beside it
+    fs::create_dir_all(desk.path("beside")).expect("a folder");
+    let text = file("dXNlcjpzM2NyZXQ=").replacen('{', r#"{"credsStore":"desktop.exe","#, 1);
+    fs::write(desk.path("beside/config.json"), text).expect("a file");
 
     let at = |folder: &str| desk.path(folder).display().to_string();
     let (right, other, half) = (at("right"), at("other"), at("half"));
@@ -322,6 +326,8 @@ fn a_password_is_found_where_docker_and_podman_keep_it() {
         vec![("XDG_RUNTIME_DIR", &right)],
         vec![("XDG_CONFIG_HOME", &right)],
         vec![("DOCKER_CONFIG", &at("known")), ("PATH", &paths)],
+        vec![("DOCKER_CONFIG", &at("beside"))],
+        vec![("DOCKER_CONFIG", &at("torn")), ("XDG_CONFIG_HOME", &right)],
         // what is named for this registry alone wins over a file
         vec![user, password, ("DOCKER_CONFIG", &other)],
     ] {
