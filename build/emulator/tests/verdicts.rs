@@ -148,8 +148,9 @@ fn what_is_no_program_does_not_start() {
 
 #[test]
 fn a_timeout_among_several_requests_ends_only_its_own() {
+    // The fast one has most of it to spare, also on a busy machine.
     let several =
-        Config { mode: Mode::Web, concurrency: 3, timeout: Duration::from_millis(600), ..config() };
+        Config { mode: Mode::Web, concurrency: 3, timeout: Duration::from_secs(3), ..config() };
     let stage = Stage::new(several, true);
     assert_eq!(stage.platform.invoke(get("/version")).verdict, InvocationVerdict::Success);
     let pids = stage.platform.pool().pids();
